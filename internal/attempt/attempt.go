@@ -1,0 +1,111 @@
+// Package attempt is one try over one plan, kept as data: which hosts were dialled in which order, what each connection
+// reached, what fell short, what the peers said. The log line, the metric, the DSN text, the trace and the console are
+// renderings of it; nothing else reports.
+//
+// Text that a peer chose (replies, certificate subjects) is hostile: it is kept apart from our own words, bounded, and
+// every renderer escapes it.
+//
+// Ground room.
+package attempt
+
+import (
+	"net/netip"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// Rung is one step of the ladder as it was tried.
+type Rung string
+
+// The rungs, highest first. Classical offers no post-quantum group, so that the ClientHello fits one segment; Legacy
+// allows TLS 1.0 and RSA key exchange.
+const (
+	Modern    Rung = "tls"
+	Classical Rung = "tls-classical"
+	Legacy    Rung = "tls-legacy"
+	Plain     Rung = "plaintext"
+)
+
+// Try is one connection: one address, one rung. Reason "" with Used set carried mail; "" without Used means it worked
+// but a better one was used.
+type Try struct {
+	At     time.Time  `json:"at"`
+	TookMS int64      `json:"took_ms"`
+	Host   string     `json:"host"`
+	IP     netip.Addr `json:"ip,omitzero"`
+	Port   uint16     `json:"port,omitempty"`
+	Rung   Rung       `json:"rung,omitempty"`
+	Used   bool       `json:"used,omitempty"`
+	// Reached is the level of the connection under the delivery's requirement.
+	Reached  policy.Level     `json:"reached"`
+	Evidence *policy.Evidence `json:"evidence,omitempty"` // nil where no handshake completed
+	// Shortfalls lists everything that fell short of the rung aimed at, the first decides Reason.
+	Shortfalls []policy.Shortfall `json:"shortfalls,omitempty"`
+	Reason     policy.Reason      `json:"reason,omitempty"`
+	Text       string             `json:"text,omitempty"`   // our words
+	Remote     string             `json:"remote,omitempty"` // the peer's words: escaped, bounded
+	Alert      string             `json:"alert,omitempty"`  // TLS alert, by name, with the side that sent it
+}
+
+// Attempt is one try over one plan. The same connection tries stand in the attempts of all deliveries they served.
+type Attempt struct {
+	At     time.Time `json:"at"`
+	TookMS int64     `json:"took_ms"`
+	Tries  []Try     `json:"tries,omitempty"`
+	// Reason and Text say why the delivery did not succeed, or, for a delivered one, why it did not reach a higher
+	// rung; "" means nothing fell short.
+	Reason policy.Reason `json:"reason,omitempty"`
+	Text   string        `json:"text,omitempty"`
+	// Reply is the peer's answer about this recipient or message; nil if none came.
+	Reply *Reply `json:"reply,omitempty"`
+	// Notes are facts recorded without being failures: mx-unproven, revocation-off, size and the like.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Reply is a peer's SMTP reply. Text is the peer's words, escaped and bounded.
+type Reply struct {
+	Host    string `json:"host,omitempty"`
+	Command string `json:"command,omitempty"` // "RCPT", "DATA", "." ...
+	Code    int    `json:"code"`
+	Status  string `json:"status,omitempty"` // enhanced code, "5.1.1"
+	Text    string `json:"text,omitempty"`
+}
+
+// Used returns the connection that carried the message, or nil.
+func (a *Attempt) Used() *Try {
+	for i := range a.Tries {
+		if a.Tries[i].Used {
+			return &a.Tries[i]
+		}
+	}
+	return nil
+}
+
+// Telling returns the try that tells most about the outcome: the one used; else the one whose reason is the attempt's
+// and that came furthest; else the last.
+func (a *Attempt) Telling() *Try {
+	if t := a.Used(); t != nil {
+		return t
+	}
+	var best *Try
+	for i := range a.Tries {
+		t := &a.Tries[i]
+		if t.Reason == a.Reason && (best == nil || best.Evidence == nil && t.Evidence != nil) {
+			best = t
+		}
+	}
+	if best == nil && len(a.Tries) > 0 {
+		best = &a.Tries[len(a.Tries)-1]
+	}
+	return best
+}
+
+// TLS returns the TLS facts of the try, nil for plaintext.
+func (t *Try) TLS() *mail.TLS {
+	if t == nil || t.Evidence == nil {
+		return nil
+	}
+	return t.Evidence.TLS
+}

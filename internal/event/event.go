@@ -1,0 +1,165 @@
+// Package event has one struct for each thing that happens in the gateway, and the Sink they go to. Engines and
+// workflows emit; the mail log (oplog), the metrics and tests listen. An event is a fact with its data, never a format
+// string; whoever renders it escapes what peers wrote.
+//
+// Ground room.
+package event
+
+import (
+	"net/netip"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// Event is one of the structs of this package.
+type Event interface{ event() }
+
+// Sink takes events. Emit must not block on the network, may be called from many goroutines, and must not keep
+// pointers into the event after it returned unless the emitter gave them away.
+type Sink interface{ Emit(Event) }
+
+// Tee emits to each sink in order.
+type Tee []Sink
+
+// Emit passes e on.
+func (t Tee) Emit(e Event) {
+	for _, s := range t {
+		s.Emit(e)
+	}
+}
+
+// Discard is a Sink that forgets.
+type Discard struct{}
+
+// Emit does nothing.
+func (Discard) Emit(Event) {}
+
+// Leg is one of the four legs of DESIGN §2.
+type Leg string
+
+// The legs.
+const (
+	InWorld  Leg = "world-gateway"
+	InOwn    Leg = "own-gateway"
+	OutOwn   Leg = "gateway-own"
+	OutWorld Leg = "gateway-world"
+)
+
+type (
+	// Started: a listener is open.
+	Started struct{ Listener, Address, Mode string }
+	// Connected: a client connected to a listener.
+	Connected struct {
+		Listener string
+		Client   netip.Addr
+	}
+	// Disconnected: a session ended, with how many messages it brought and why it ended.
+	Disconnected struct {
+		Listener string
+		Client   netip.Addr
+		Messages int
+		Took     time.Duration
+		Why      string
+	}
+	// HandshakeFailed: an inbound TLS handshake failed.
+	HandshakeFailed struct {
+		Listener string
+		Client   netip.Addr
+		Text     string
+	}
+	// Refused: a command of a client was refused.
+	Refused struct {
+		Listener string
+		Client   netip.Addr
+		Command  string
+		From, To string
+		Code     int
+		Status   string
+		Text     string
+	}
+	// LoggedIn: an AUTH attempt ended.
+	LoggedIn struct {
+		Listener string
+		Client   netip.Addr
+		User     string
+		OK       bool
+	}
+	// Accepted: a message was stored.
+	Accepted struct {
+		Leg        Leg
+		Message    string
+		MessageID  string
+		From       mail.Address
+		Recipients int
+		Size       int64
+		Client     netip.Addr
+		Helo       string
+		User       string
+		TLS        *mail.TLS
+		Took       time.Duration
+	}
+	// Attempted: a site was tried; one event for one plan, however many deliveries it served.
+	Attempted struct {
+		Site    string
+		Leg     Leg
+		Attempt *attempt.Attempt
+	}
+	// Settled: a delivery changed its state.
+	Settled struct {
+		Leg      Leg
+		Message  string
+		From, To mail.Address
+		State    string // "delivered", "deferred", "failed", "held"
+		Rule     string
+		Requires policy.Level
+		Reached  policy.Level
+		Attempt  *attempt.Attempt // nil when it was not tried now
+		Reason   policy.Reason
+		Text     string
+		Delay    time.Duration // since acceptance
+		Next     time.Time     // next try, for deferred
+		Would    string        // rules in test mode that would have changed the outcome
+	}
+	// NoticeQueued: a DSN or delay notice was queued.
+	NoticeQueued struct {
+		Message, About string
+		Kind           string
+		To             mail.Address
+	}
+	// Raised: waiting deliveries got a stricter requirement after a change of rules.
+	Raised struct {
+		Revision   int64
+		Deliveries int
+	}
+	// RulesApplied: a revision of the rules is in force.
+	RulesApplied struct {
+		Revision int64
+		Rules    int
+		By       string
+	}
+	// AdminActed: an administrator changed something.
+	AdminActed struct {
+		By, Action, Target string
+		Count              int
+	}
+	// Warned: something an administrator should look at; the gateway goes on.
+	Warned struct{ What, Text, Hint string }
+)
+
+func (Started) event()         {}
+func (Connected) event()       {}
+func (Disconnected) event()    {}
+func (HandshakeFailed) event() {}
+func (Refused) event()         {}
+func (LoggedIn) event()        {}
+func (Accepted) event()        {}
+func (Attempted) event()       {}
+func (Settled) event()         {}
+func (NoticeQueued) event()    {}
+func (Raised) event()          {}
+func (RulesApplied) event()    {}
+func (AdminActed) event()      {}
+func (Warned) event()          {}

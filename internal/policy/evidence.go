@@ -1,0 +1,65 @@
+package policy
+
+import (
+	"time"
+
+	"postern/internal/mail"
+)
+
+// Evidence is what one connection really reached, on the axes of Requirement. certcheck fills it after the handshake;
+// the zero value is a plaintext channel about which nothing was proven.
+type Evidence struct {
+	TLS *mail.TLS `json:"tls,omitempty"` // nil: no TLS
+	// TLSVersion is the protocol version as in crypto/tls, 0 without TLS.
+	TLSVersion uint16 `json:"-"`
+	// Chain is the certificates as the peer sent them, leaf first.
+	Chain []Certificate `json:"chain,omitempty"`
+	// Peers has one proof per demand examined, by PeerDemand.Key. A demand not in the map was not examined, which is
+	// never a pass.
+	Peers map[string]Proof `json:"-"`
+	// Expected and Presented are the names we wanted and the certificate's DNS names.
+	Expected  []string `json:"expected_names,omitempty"`
+	Presented []string `json:"presented_names,omitempty"`
+	// MXProven says that the hop's host name came from the administrator or from proof, not from unsigned DNS.
+	MXProven bool `json:"mx_proven,omitempty"`
+	// Revocation is what is known; "" means it was not looked up.
+	Revocation string `json:"revocation,omitempty"`
+}
+
+// Certificate is the facts of one certificate that people ask for. Values from the certificate are hostile text.
+type Certificate struct {
+	Subject   string    `json:"subject"`
+	Issuer    string    `json:"issuer"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	SHA256    string    `json:"sha256"`      // hex digest of the certificate
+	SPKI      string    `json:"spki_sha256"` // hex digest of its public key info, the form of pins
+	Key       string    `json:"key"`         // "ECDSA P-256", "RSA 2048"
+	Signature string    `json:"signature"`   // signature algorithm
+	DNSNames  []string  `json:"dns_names,omitempty"`
+}
+
+// Proof is the result of examining one PeerDemand. No shortfall means it is met.
+type Proof struct {
+	Shortfalls []Shortfall
+}
+
+// Shortfall is one thing that fell short, with what was wanted and what was found, for people.
+type Shortfall struct {
+	Reason Reason `json:"reason"`
+	// Text says it in one sentence with the names and dates that matter. It may quote the peer's certificate.
+	Text string `json:"text"`
+}
+
+// Reached returns the level this evidence deserves for a delivery under r: authenticated needs every peer demand of r
+// (or the public default) met at TLS 1.2 or r's floor.
+func (e Evidence) Reached(r Requirement) Level {
+	if e.TLS == nil {
+		return Plaintext
+	}
+	probe := Combine(r, Requirement{Channel: Authenticated})
+	if len(Verdict(probe, e)) == 0 {
+		return Authenticated
+	}
+	return Encrypted
+}

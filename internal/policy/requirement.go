@@ -1,0 +1,152 @@
+package policy
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// Requirement is what a delivery demands of its channel. The zero value demands nothing: the ordinary opportunistic
+// ladder, any TLS before plaintext. A Requirement is a value; nobody changes one that somebody else holds. It is
+// stored with each delivery as JSON, so fields are only ever added, with a good zero value.
+type Requirement struct {
+	// Channel is the lowest rung that may carry the message.
+	Channel Level `json:"channel"`
+	// Aim is the rung the ladder starts at when it lies above Channel. Plaintext and Encrypted mean any TLS first;
+	// Authenticated means authenticated TLS at every host before unauthenticated TLS at any (the recipients a ticked
+	// box leaves unforced, DESIGN §2).
+	Aim Level `json:"aim,omitempty"`
+	// Peer lists proofs the peer must give; each demand must be met. Sorted and without duplicates after Combine.
+	Peer []PeerDemand `json:"peer,omitempty"`
+	// MX says what the MX host name itself must deserve.
+	MX MXTrust `json:"mx,omitempty"`
+	// Revocation says how hard revocation is looked at.
+	Revocation Revocation `json:"revocation,omitempty"`
+	// MinTLS is the lowest protocol version allowed, as in crypto/tls; 0 is no floor.
+	MinTLS uint16 `json:"min_tls,omitempty"`
+	// WithoutTLS says what becomes of a delivery whose peer offers no TLS at all.
+	WithoutTLS WithoutTLS `json:"without_tls,omitempty"`
+}
+
+// PeerDemand is one thing the peer must prove about itself: a chain to Trust, a certificate that matches one of Names,
+// and, where Pins are given, one of those keys in the leaf or above it.
+type PeerDemand struct {
+	// Trust is PublicTrust or the path of a file of private roots, as the administrator wrote it.
+	Trust string `json:"trust"`
+	Names Names  `json:"names"`
+	// Pins are "sha256:<hex of SPKI>", sorted; any one suffices. With Pins the chain must still pass.
+	Pins []string `json:"pins,omitempty"`
+}
+
+// PublicTrust is the Trust of the configured public root programme.
+const PublicTrust = "public"
+
+// Names says which certificate names are accepted; any of the kinds that are set suffices (DESIGN §3).
+type Names struct {
+	MX     bool     `json:"mx,omitempty"`     // the host name of the hop that was dialled
+	Domain bool     `json:"domain,omitempty"` // the recipient domain or a name directly below it
+	List   []string `json:"list,omitempty"`   // these names; "*.clinic.test" covers one label; sorted
+}
+
+// MXTrust says what must be known about the MX host name, weakest first.
+type MXTrust uint8
+
+// The values of the rule key mx.
+const (
+	MXAny MXTrust = iota // DNS is believed, and mx-unproven is recorded
+	MXPinned
+	MXProven
+)
+
+// Revocation says how revocation of the peer's certificate is judged, weakest first.
+type Revocation uint8
+
+// The values of the rule key revocation.
+const (
+	RevocationOff     Revocation = iota // not looked up, and that is recorded
+	RevocationCheck                     // revoked fails, unknown passes and is recorded
+	RevocationRequire                   // unknown fails too
+)
+
+// WithoutTLS says what becomes of a delivery whose peer offers no TLS at all, weakest first.
+type WithoutTLS uint8
+
+// The values of the rule key without_tls.
+const (
+	WithoutTLSDefer  WithoutTLS = iota // wait out the window
+	WithoutTLSReject                   // fail at once
+)
+
+// PublicDemand is what "authenticated" means when nobody said more: public trust, and the name of the host dialled.
+func PublicDemand() PeerDemand {
+	return PeerDemand{Trust: PublicTrust, Names: Names{MX: true}}
+}
+
+// Forced reports whether plaintext is out of the question.
+func (r Requirement) Forced() bool { return r.Channel > Plaintext }
+
+// Combine joins requirements: the maximum on every ordered axis, the union of the peer demands.
+func Combine(rs ...Requirement) Requirement {
+	var out Requirement
+	for _, r := range rs {
+		out.Channel = max(out.Channel, r.Channel)
+		out.Aim = max(out.Aim, r.Aim)
+		out.MX = max(out.MX, r.MX)
+		out.Revocation = max(out.Revocation, r.Revocation)
+		out.MinTLS = max(out.MinTLS, r.MinTLS)
+		out.WithoutTLS = max(out.WithoutTLS, r.WithoutTLS)
+		for _, d := range r.Peer {
+			out.Peer = append(out.Peer, d.normal())
+		}
+	}
+	slices.SortFunc(out.Peer, func(a, b PeerDemand) int { return strings.Compare(a.Key(), b.Key()) })
+	out.Peer = slices.CompactFunc(out.Peer, func(a, b PeerDemand) bool { return a.Key() == b.Key() })
+	return out
+}
+
+// normal returns d with its lists copied, sorted and without duplicates.
+func (d PeerDemand) normal() PeerDemand {
+	d.Pins = normalList(d.Pins)
+	d.Names.List = normalList(d.Names.List)
+	return d
+}
+
+func normalList(in []string) []string {
+	out := slices.Clone(in)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Key is a text equal for equal demands, and the name under which evidence about the demand is kept.
+func (d PeerDemand) Key() string {
+	text, _ := json.Marshal(d.normal()) // no field of d can fail to marshal
+	return string(text)
+}
+
+// Key is a text equal for equal requirements; sites and stores group by it.
+func (r Requirement) Key() string {
+	text, _ := json.Marshal(Combine(r)) // no field of r can fail to marshal
+	return string(text)
+}
+
+// AtLeast reports whether r demands everything that other demands.
+func (r Requirement) AtLeast(other Requirement) bool {
+	return Combine(r, other).Key() == Combine(r).Key()
+}
+
+// Demands returns what "authenticated" means for r: its own peer demands, or the public default.
+func (r Requirement) Demands() []PeerDemand {
+	if len(r.Peer) > 0 {
+		return r.Peer
+	}
+	return []PeerDemand{PublicDemand()}
+}
+
+// Floor returns the lowest TLS version an authenticated channel may have: MinTLS, or TLS 1.2 where none is named.
+func (r Requirement) Floor() uint16 {
+	if r.MinTLS == 0 {
+		return tls.VersionTLS12
+	}
+	return r.MinTLS
+}

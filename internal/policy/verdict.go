@@ -1,0 +1,57 @@
+package policy
+
+import (
+	"crypto/tls"
+	"fmt"
+)
+
+// Verdict compares a requirement with evidence and returns every shortfall, the one to act on first; none means pass.
+// What is unknown is never good: a demand without a proof falls short.
+func Verdict(r Requirement, e Evidence) []Shortfall {
+	if r.Channel == Plaintext {
+		return nil
+	}
+	if e.TLS == nil {
+		return []Shortfall{{StartTLSNotOffered, "the connection has no TLS, and the message may only travel over TLS"}}
+	}
+	var out []Shortfall
+	if floor := r.versionFloor(); e.TLSVersion < floor {
+		out = append(out, Shortfall{TLSVersion, fmt.Sprintf("the connection uses %s, and at least %s is required",
+			tls.VersionName(e.TLSVersion), tls.VersionName(floor))})
+	}
+	if r.Channel < Authenticated {
+		return out
+	}
+	for _, d := range r.Demands() {
+		proof, examined := e.Peers[d.Key()]
+		if !examined {
+			out = append(out, Shortfall{CertUntrusted, "the certificate was not examined against " + d.Trust + " trust"})
+			continue
+		}
+		out = append(out, proof.Shortfalls...)
+	}
+	if r.MX > MXAny && !e.MXProven {
+		out = append(out, Shortfall{MXUnproven, "the name of the mail host comes from unsigned DNS"})
+	}
+	return append(out, revocationShortfall(r.Revocation, e)...)
+}
+
+// versionFloor is the lowest version r allows on its channel.
+func (r Requirement) versionFloor() uint16 {
+	if r.Channel == Authenticated {
+		return r.Floor()
+	}
+	return r.MinTLS
+}
+
+func revocationShortfall(want Revocation, e Evidence) []Shortfall {
+	switch {
+	case want == RevocationOff || e.Revocation == "good":
+		return nil
+	case e.Revocation == "revoked":
+		return []Shortfall{{CertRevoked, "the certificate was revoked by its issuer"}}
+	case want == RevocationRequire:
+		return []Shortfall{{RevocationUnknown, "whether the certificate is revoked could not be found out"}}
+	}
+	return nil
+}

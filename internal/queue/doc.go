@@ -1,0 +1,23 @@
+// Package queue is the port and the law of the mail queue: what a message, a delivery and a site are, which states a
+// delivery can be in, and what every store must guarantee.
+//
+//	        Accept                    Claim                     Settle
+//	250 ------------>  queued  ------------------>  sending  ------------->  delivered | failed
+//	                   |   ^  ^                       |  |
+//	           hold    |   |  +-----------------------+  +--------------->  held (a notice that may not travel)
+//	                   v   | release     Settle (deferred), lease expired
+//	                   held+---------------------------------------------->  cancelled (by an administrator)
+//
+// Guarantees, proven by storetest under these names:
+//
+//	G1  Accept returned nil: content and envelope are on stable storage.
+//	G2  Every accepted recipient is in exactly one state.
+//	G3  Leaving the queue, writing its record and queueing its DSN are one transaction (one Settle).
+//	G4  An expired lease can be claimed by another worker, and a late Settle under an old lease is refused.
+//	G5  A duplicate can come only from the window between the peer's 250 and our Settle; never two DSNs for one delivery.
+//	G6  The stored form is versioned and apart from these types; a newer form is refused with ErrNewerForm.
+//
+// A finished delivery stays as the record of what happened until it is purged; only its body goes, with the last open
+// delivery of its message. What decides when to try again lives above, in memory, per site (see schedule), and is
+// rebuilt from Sites at start.
+package queue

@@ -1,0 +1,138 @@
+package queue
+
+import (
+	"encoding/base32"
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// ID names a message: 16 characters, ordered by time of acceptance. It stands in the Received line and in every log
+// line about the message.
+type ID string
+
+var idCoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// NewID makes an ID of the time in milliseconds and 32 random bits given by the caller.
+func NewID(now time.Time, random uint32) ID {
+	var raw [10]byte
+	binary.BigEndian.PutUint64(raw[:8], uint64(now.UnixMilli())<<16)
+	binary.BigEndian.PutUint32(raw[6:], random)
+	return ID(idCoding.EncodeToString(raw[:]))
+}
+
+// Kind says who wrote a message.
+type Kind uint8
+
+// The kinds. Notices are never answered with a DSN.
+const (
+	Ordinary Kind = iota // came in over SMTP
+	DSN                  // a delivery status notification of ours
+	Delay                // a delay notice of ours
+	Alert                // a note to the administrator
+)
+
+// Inbound is how a message reached the gateway.
+type Inbound struct {
+	Client   netip.Addr `json:"client,omitzero"`
+	Helo     string     `json:"helo,omitempty"` // the peer's claim
+	Listener string     `json:"listener,omitempty"`
+	Protocol string     `json:"protocol,omitempty"` // RFC 3848 keyword
+	User     string     `json:"user,omitempty"`     // authenticated as
+	TLS      *mail.TLS  `json:"tls,omitempty"`
+}
+
+// Message is one accepted content with its envelope. Its recipients are Deliveries.
+type Message struct {
+	ID       ID
+	Kind     Kind
+	Envelope mail.Envelope
+	Inbound  Inbound
+	// MessageID is the Message-ID header field's value, bounded; "" when there is none.
+	MessageID string
+	// Size is the stored content in bytes, our Received line included.
+	Size int64
+	// HeaderSize is the length of the header section in the stored content, its ending empty line included.
+	HeaderSize int
+	// EightBit says the content has octets above 127; HeaderUTF8 that the header section has.
+	EightBit, HeaderUTF8 bool
+	AcceptedAt           time.Time
+	// RulesRevision is the revision of the rules that set the requirements.
+	RulesRevision int64
+	// About is the message a DSN or delay notice speaks of, "" for ordinary mail.
+	About ID
+}
+
+// DeliveryID names a delivery inside one store.
+type DeliveryID int64
+
+// State is where a delivery stands; see the picture in the package comment. The zero value is not a state.
+type State uint8
+
+// The states of G2.
+const (
+	Queued State = iota + 1
+	Sending
+	Held
+	Delivered
+	Failed
+	Cancelled
+)
+
+// Delivery is the obligation to get one message to one recipient, and afterwards the record of it.
+type Delivery struct {
+	ID        DeliveryID
+	Message   ID
+	Recipient mail.Recipient
+	State     State
+	// Site is where it waits; the site's Requirement is the delivery's requirement.
+	Site SiteKey
+	// Requirement of the site, filled by the store when reading.
+	Requirement policy.Requirement
+	// Rules are the names of the rules that raised the requirement; Matched says the recipient itself was named by
+	// one of them, not only tainted by an unticked box. Tested are rules in test mode that would have.
+	Rules   []string
+	Matched bool
+	Tested  []string
+	// AcceptedAt is the message's; ExpiresAt ends the window; Due is the next try this delivery itself asks for (its
+	// site may wait longer), zero when none is planned; Deadline is when Overdue claims it: the delay notice or the
+	// expiry, zero for never.
+	AcceptedAt, ExpiresAt, Due, Deadline time.Time
+	Noticed                              bool // the one delay notice was sent or is not wanted
+	Attempts                             int  // how many were made for this delivery itself
+	FinishedAt                           time.Time
+	Reached                              policy.Level // of the connection that carried it
+	Reason                               policy.Reason
+	// History is the attempts recorded, oldest first, at most HistoryKept: the first and the newest.
+	History []attempt.Attempt
+}
+
+// HistoryKept bounds Delivery.History.
+const HistoryKept = 12
+
+// Waiting reports whether the delivery is not finished.
+func (s State) Waiting() bool { return s == Queued || s == Sending || s == Held }
+
+var stateNames = [...]string{"", "queued", "sending", "held", "delivered", "failed", "cancelled"}
+
+// String returns the state's name.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return "state(?)"
+}
+
+// ParseState reads a state's name.
+func ParseState(name string) (State, bool) {
+	for i, n := range stateNames {
+		if i > 0 && n == name {
+			return State(i), true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,211 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/policy"
+)
+
+// Errors of a Store. Callers branch on them with errors.Is.
+var (
+	// ErrStaleLease: a settlement came under a lease that is no longer held; the whole batch was refused (G4).
+	ErrStaleLease = errors.New("queue: the lease is no longer held")
+	// ErrNewerForm: the data was written by a newer release (G6).
+	ErrNewerForm = errors.New("queue: the stored data has a newer form than this release knows")
+	// ErrFull: there is no room to store the message; the peer hears 452 4.3.1.
+	ErrFull = errors.New("queue: no space left to store mail")
+	// ErrBroken: an earlier write could not be made durable; the handle accepts nothing more.
+	ErrBroken = errors.New("queue: the store failed to make data durable and must be reopened")
+	// ErrNotFound: no such message, or its body is gone.
+	ErrNotFound = errors.New("queue: not found")
+	// ErrInUse: another process has the store open.
+	ErrInUse = errors.New("queue: the store is in use by another process")
+)
+
+// Store keeps mail. All methods are safe for concurrent use; the law of the package comment holds for each.
+// Times are arguments, a store has no clock. There are two engines and one reference model, all under storetest.
+type Store interface {
+	// NewDraft begins a body. A body up to some size stays in memory, a larger one goes to where it will stay.
+	NewDraft(ctx context.Context) (Draft, error)
+	// Accept makes one message with its deliveries durable (G1). On success the store owns the Body; on error the
+	// caller still discards it. Deliveries get their IDs.
+	Accept(ctx context.Context, s *Submission) error
+	// Claim leases deliveries to a worker: state Sending until c.Until. Order: by Due, a message's deliveries together.
+	Claim(ctx context.Context, c Claim) ([]Work, error)
+	// Settle ends leases: records attempts, moves to the next states, queues new messages, and keeps the site's state,
+	// all in one transaction or not at all (G3). It fails whole with ErrStaleLease if one lease is not held (G4).
+	Settle(ctx context.Context, b Batch) error
+	// Extend prolongs leases still held; ErrStaleLease if one is not.
+	Extend(ctx context.Context, leases []Lease, until time.Time) error
+	// Open opens the body of a message, ErrNotFound when it is gone. Size is Message.Size.
+	Open(ctx context.Context, id ID) (io.ReadSeekCloser, error)
+	// Sites lists the sites that have waiting deliveries or a row of failures; one pass, for start.
+	Sites(ctx context.Context) ([]Site, error)
+	// List yields records newest acceptance first. The body of the loop must not call the store.
+	List(ctx context.Context, f Filter) iter.Seq2[Record, error]
+	// Act is an administrator's change of states; it returns the sites touched and how many deliveries changed.
+	Act(ctx context.Context, a Action) (Acted, error)
+	// Purge deletes up to limit finished messages all of whose deliveries ended before the time, and what no row refers
+	// to any more. It returns how many it deleted; callers repeat until 0, pausing so that mail is never stalled.
+	Purge(ctx context.Context, before time.Time, limit int) (int, error)
+	// Stats counts deliveries by state and bytes of waiting bodies.
+	Stats(ctx context.Context) (Stats, error)
+	// Close waits for running calls and releases the data.
+	Close() error
+}
+
+// Draft is a body being written. Exactly one of passing it to Accept or Settle (and that succeeding) or Discard ends it.
+// Not safe for concurrent use.
+type Draft interface {
+	io.Writer
+	// Size is the bytes written so far.
+	Size() int64
+	// Discard removes what was written. It may be called after a successful Accept, and then does nothing.
+	Discard() error
+}
+
+// Submission is a message to be stored.
+type Submission struct {
+	Message    Message
+	Deliveries []NewDelivery
+	Body       Draft
+}
+
+// NewDelivery is a delivery to be stored. Delivery.Site is ignored; the site is NextHop under Delivery.Requirement and
+// is created when it does not exist. A zero State means Queued.
+type NewDelivery struct {
+	Delivery
+	NextHop string
+}
+
+// Lease is the right to settle one delivery. Token differs for every claim.
+type Lease struct {
+	Delivery DeliveryID
+	Token    int64
+}
+
+// Claim says what to lease. Exactly one of Site, Overdue and IDs selects.
+type Claim struct {
+	// Site claims what waits at one site: state Queued, or Held with a planned Due, and Due not after Now.
+	Site SiteKey
+	// Overdue claims deliveries at any site whose Deadline is not after Now.
+	Overdue bool
+	// IDs claims these, if they are Queued or Held, whatever their Due.
+	IDs []DeliveryID
+	// Worker names who asks, for people who look at leases.
+	Worker     string
+	Now, Until time.Time
+	// Limit bounds the deliveries returned; 0 means 100. A message's deliveries at one site may exceed it by none.
+	Limit int
+}
+
+// Work is a claimed delivery with its message. Was is the state it had before (Queued or Held). SiteState is the site's
+// stored state, so that a deadline can be judged by what the site last failed with.
+type Work struct {
+	Delivery
+	Message   Message
+	Lease     Lease
+	Was       State
+	NextHop   string
+	SiteState SiteState
+}
+
+// Batch is one transaction of Settle.
+type Batch struct {
+	Settlements []Settlement
+	New         []*Submission // DSNs and notices
+	// Sites replaces the stored state of these sites; Key must exist.
+	Sites map[SiteKey]SiteState
+	Now   time.Time
+}
+
+// Settlement ends one lease. The zero Due and Deadline mean none.
+type Settlement struct {
+	Lease Lease
+	// State is Queued, Held, Delivered, Failed or Cancelled.
+	State         State
+	Due, Deadline time.Time
+	// Attempt is recorded and counted when not nil.
+	Attempt *attempt.Attempt
+	Reached policy.Level
+	Reason  policy.Reason
+	Noticed bool
+	// Move puts the delivery at another site, with what follows from that; nil leaves it.
+	Move *Move
+}
+
+// Move is a change of next hop or requirement.
+type Move struct {
+	NextHop     string
+	Requirement policy.Requirement
+	Rules       []string
+	Matched     bool
+	ExpiresAt   time.Time
+}
+
+// Record is one delivery with its message, as trace and queue list show it. For a waiting delivery that was never tried
+// itself SiteState.Last tells why it waits.
+type Record struct {
+	Delivery
+	Message   Message
+	NextHop   string
+	SiteState SiteState
+}
+
+// Filter selects records; the zero Filter selects all. Text fields match as written in DESIGN §7: patterns with * and ?.
+type Filter struct {
+	IDs        []ID
+	States     []State
+	Sender     string // pattern on the sender's canonical address, or a domain
+	Recipient  string // pattern on the recipient's canonical address, or a domain
+	Domain     string // recipient domain, exact
+	MessageID  string // exact Message-ID, with or without angle brackets
+	Reason     policy.Reason
+	Rule       string
+	Site       SiteKey
+	Since      time.Time  // accepted at or after
+	Until      time.Time  // accepted before
+	StaleRules int64      // if > 0: messages whose RulesRevision is below it
+	After      DeliveryID // continue below this delivery (cursor); 0 from the newest
+	Limit      int        // 0 means no limit
+}
+
+// ActionKind is what an administrator does to waiting mail.
+type ActionKind string
+
+// The actions. Retry makes due now; Hold keeps until released; Release undoes Hold; Cancel ends without a DSN.
+const (
+	Retry   ActionKind = "retry"
+	Hold    ActionKind = "hold"
+	Release ActionKind = "release"
+	Cancel  ActionKind = "cancel"
+)
+
+// Action is an administrator's change. Empty selectors select everything that waits. Deliveries under a lease are left
+// alone, except that Retry resets their sites too.
+type Action struct {
+	Kind     ActionKind
+	Domains  []string // recipient domains
+	Messages []ID
+	Sites    []SiteKey
+	Now      time.Time
+	By       string
+}
+
+// Acted is what an Action changed.
+type Acted struct {
+	Changed int
+	Sites   []SiteKey
+}
+
+// Stats counts.
+type Stats struct {
+	States    map[State]int64
+	BodyBytes int64
+	Oldest    time.Time // acceptance of the oldest waiting delivery
+}
