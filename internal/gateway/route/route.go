@@ -1,0 +1,113 @@
+package route
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+
+	"postern/internal/dns"
+	"postern/internal/event"
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// Config says where mail goes. New copies what it keeps.
+type Config struct {
+	// Hostname is our own name; an MX of this name is a loop.
+	Hostname mail.Domain
+	// Own are the domains we receive for.
+	Own []Own
+	// Routes go before MX for the domains they match.
+	Routes []Route
+	// Port is dialled at mail exchangers and where a HostPort names none; 0 means 25.
+	Port uint16
+	// DenyNetworks are never dialled through MX; hosts an administrator named are.
+	DenyNetworks []netip.Prefix
+	// LocalAddrs are the addresses we listen at. An unspecified address (0.0.0.0, ::) stands for the loopback networks;
+	// the caller lists the addresses of its interfaces too. A port of 0 matches any.
+	LocalAddrs []netip.AddrPort
+	// MaxHosts bounds the hosts of a plan, MaxAddrs the addresses of a host; 0 means 10 and 8.
+	MaxHosts, MaxAddrs int
+	// Timeout bounds one Plan, all its questions together; 0 means 30 s.
+	Timeout time.Duration
+	// Resolver answers; it may be nil only if nothing is ever planned.
+	Resolver dns.Resolver
+	// HostsFile names a file of the form of /etc/hosts that is asked before DNS for hosts an administrator named;
+	// "" means /etc/hosts, "none" asks no file.
+	HostsFile string
+}
+
+// Own is one domain we receive for ([[domain]] of the configuration).
+type Own struct {
+	Domain  mail.Domain
+	To      []HostPort
+	Trust   string // file of a private CA, "" for the public roots
+	Pins    []string
+	Require policy.Level
+}
+
+// Route sends matching domains to named hosts ([[route]] of the configuration).
+type Route struct {
+	// Match lists domains: "partner.test" exactly, "*.partner.test" everything below it, "*" everything. An exact
+	// entry goes before a wildcard, a longer wildcard before a shorter one, whatever the order of the routes.
+	Match []string
+	// To are the hosts in the order they are tried.
+	To []HostPort
+}
+
+// HostPort is a next hop named by an administrator; exactly one of Host and IP is set. Port 0 is Config.Port.
+type HostPort struct {
+	Host mail.Domain
+	IP   netip.Addr
+	Port uint16
+}
+
+// String returns "host:port" or "[ip]:port", the port only when it is set.
+func (h HostPort) String() string {
+	name := h.Host.String()
+	if h.IP.IsValid() {
+		name = h.IP.String()
+		if h.IP.Is6() {
+			name = "[" + name + "]"
+		}
+	}
+	if h.Port == 0 {
+		return name
+	}
+	return name + ":" + strconv.Itoa(int(h.Port))
+}
+
+// Plan is where a domain's mail may go now: hops in the order they are tried. It has at least one hop with addresses.
+type Plan struct {
+	Domain mail.Domain
+	Hops   []Hop
+	Leg    event.Leg
+	// ByAdmin says that the hosts were named by an administrator, not found through MX.
+	ByAdmin bool
+}
+
+// Hop is one host of a plan.
+type Hop struct {
+	// Host is the name asked for, which SNI and certificate must match; zero where there is none to match: an address
+	// literal, or an MX that is one.
+	Host mail.Domain
+	Port uint16
+	Pref uint16
+	// Addrs are judged: dial these and no others. Both families, alternating.
+	Addrs []netip.Addr
+	// Proven says that the name was given by an administrator and owes nothing to DNS.
+	Proven bool
+	// Problem says why there are no Addrs; nil when there are.
+	Problem *Problem
+}
+
+// Problem is why a domain has no plan or a hop has no addresses.
+type Problem struct {
+	Reason policy.Reason
+	Text   string // one plain sentence
+	// Permanent means that waiting will not help: the delivery fails at once.
+	Permanent bool
+}
+
+// Error returns the sentence.
+func (p *Problem) Error() string { return p.Text }

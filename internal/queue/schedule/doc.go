@@ -1,0 +1,2 @@
+// Package schedule decides which site may try next, and when.
+package schedule
