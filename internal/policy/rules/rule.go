@@ -1,0 +1,106 @@
+package rules
+
+import (
+	"net/netip"
+	"time"
+
+	"postern/internal/policy"
+)
+
+// Scope says which mail a rule is about.
+type Scope string
+
+// The scopes. No action of this release is allowed for inbound mail, so Parse refuses Inbound.
+const (
+	Outbound Scope = "outbound"
+	Inbound  Scope = "inbound"
+	Disabled Scope = "disabled" // checked, listed, never applied
+)
+
+// Mode says whether a rule takes effect.
+type Mode string
+
+// The modes. A rule under test changes nothing; what it would have done is recorded.
+const (
+	Enforce Mode = "enforce"
+	Test    Mode = "test"
+)
+
+// Action is what a rule does to the mail it matches. The list is closed.
+type Action string
+
+// ForceTLSAction demands an authenticated channel (DESIGN §3).
+const ForceTLSAction Action = "force-tls"
+
+// Rule is one rule as the administrator wrote it, with the defaults filled in. Rules are values; nobody changes one
+// after Parse.
+type Rule struct {
+	Name        string
+	Description string
+	Scope       Scope
+	Mode        Mode
+	Expires     Expiry
+	Action      Action
+	Match       Match
+	ForceTLS    ForceTLS
+	// Line is where the rule begins in the file, 1 for the first line.
+	Line int
+}
+
+// Expiry is the first instant at which a rule no longer applies. The zero value is never.
+type Expiry struct {
+	At time.Time // UTC
+	// Date says that the administrator wrote a plain date: the rule applies through that day, UTC.
+	Date bool
+}
+
+// Match is the condition of a rule: the fields that are set must all hold, and in a list any value will do. The zero
+// Match holds for every message.
+type Match struct {
+	Sender         []string // envelope sender: address, domain, *.domain, pattern, "re:" expression, "<>"
+	Recipient      []string // envelope recipient, likewise without "<>"
+	SenderIP       []netip.Prefix
+	Header         []HeaderMatch
+	Subject        []string
+	SizeOver       int64 // bytes; 0 is unset
+	RecipientsOver int   // 0 is unset
+	Case           bool  // upper and lower case differ
+}
+
+// HeaderMatch holds when a field of that name has a value that fits the pattern.
+type HeaderMatch struct {
+	Name  string
+	Value string
+}
+
+// Unspecified says what becomes of the recipients of a message that the rule does not name.
+type Unspecified string
+
+// The values of unspecified_recipients.
+const (
+	UnspecifiedForce         Unspecified = "force"         // one match taints the message
+	UnspecifiedOpportunistic Unspecified = "opportunistic" // they get the ladder from authenticated TLS down
+)
+
+// WithoutTLS is the key without_tls. "" is unsaid: named recipients are deferred, tainted ones rejected.
+type WithoutTLS string
+
+// The values of without_tls.
+const (
+	WithoutTLSUnsaid WithoutTLS = ""
+	WithoutTLSDefer  WithoutTLS = "defer"
+	WithoutTLSReject WithoutTLS = "reject"
+)
+
+// ForceTLS is the section [rule.force_tls].
+type ForceTLS struct {
+	Unspecified Unspecified
+	Names       policy.Names
+	MX          policy.MXTrust    // MXAny in this release
+	Trust       string            // policy.PublicTrust or a path as written
+	Pins        []string          // "sha256:<hex>", lower case
+	Revocation  policy.Revocation // RevocationOff in this release
+	MinTLS      uint16            // as in crypto/tls
+	Defer       time.Duration
+	WithoutTLS  WithoutTLS
+}
