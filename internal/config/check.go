@@ -1,0 +1,228 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"postern/internal/mail"
+)
+
+// check examines what the values mean. Every problem is reported through d.
+func (c *Config) check(d *decoder) {
+	if c.Store != "" {
+		d.fail("store", "this release has one store, the embedded database in the data folder", `leave store out, or write store = ""`)
+	}
+	if c.Data == "" {
+		d.fail("data", "must name a folder", `write data = "/var/lib/postern"`)
+	}
+	if _, literal := c.Hostname.Literal(); literal {
+		d.fail("hostname", "must be a name, not an address", `write hostname = "mail.example.com"`)
+	}
+	if c.Postmaster.Domain.IsZero() || !c.Postmaster.IsASCII() {
+		d.fail("postmaster", "must be an ASCII address with a domain", fmt.Sprintf("write postmaster = \"postmaster@%s\"", c.Hostname))
+	}
+	c.checkListen(d)
+	c.checkTLS(d)
+	c.checkUsers(d)
+	c.checkDomains(d)
+	c.checkRoutes(d)
+	c.checkDelivery(d)
+	c.checkLimits(d)
+	if c.Trust.Roots == "" {
+		d.fail("trust.roots", "must be \"system\", \"bundled\" or a file", "")
+	}
+	if c.Admin.Listen != "" {
+		checkAddress(d, "admin.listen", c.Admin.Listen)
+	}
+}
+
+func (c *Config) checkListen(d *decoder) {
+	byAddress, byName := map[string]int{}, map[string]int{}
+	for i, l := range c.Listen {
+		path := fmt.Sprintf("listen[%d]", i)
+		checkAddress(d, path+".address", l.Address)
+		if j, twice := byAddress[l.Address]; twice {
+			d.fail(path+".address", fmt.Sprintf("%s is already the address of listen[%d]", l.Address, j), "")
+		}
+		if j, twice := byName[l.Name]; twice && byAddress[l.Address] != j {
+			d.fail(path+".name", fmt.Sprintf("%s is already the name of listen[%d]", l.Name, j), "")
+		}
+		byAddress[l.Address], byName[l.Name] = i, i
+		needsTLS := l.Mode != ModeSMTP || l.RequireTLS || l.Auth
+		if needsTLS && len(c.TLS.Certificates) == 0 {
+			d.fail(path, "needs a certificate: it can do nothing without TLS",
+				`write [tls] certificates = [{cert = "cert.pem", key = "key.pem"}]`)
+		}
+		if l.Auth && len(c.User) == 0 {
+			d.fail(path, "offers AUTH, and there is no [[user]] who could use it",
+				"add a [[user]] with name and password_hash; `postern config hash-password` makes the hash")
+		}
+	}
+}
+
+// checkAddress examines the address of a listener. Port 0 is allowed: the system chooses, and the log says which.
+func checkAddress(d *decoder, path, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		d.fail(path, fmt.Sprintf("%q is not an address to listen on", address), `write "host:port" or ":port"`)
+	}
+}
+
+func (c *Config) checkTLS(d *decoder) {
+	for i, cert := range c.TLS.Certificates {
+		path := fmt.Sprintf("tls.certificates[%d]", i)
+		if cert.Cert == "" || cert.Key == "" {
+			d.fail(path, "needs both cert and key", `write {cert = "cert.pem", key = "key.pem"}`)
+		}
+	}
+	if (c.Delivery.ClientCertificate == "") != (c.Delivery.ClientKey == "") {
+		d.fail("delivery.client_certificate", "client_certificate and client_key go together", "")
+	}
+	asks := c.TLS.AskClients || c.Relay.ClientCertificates != ""
+	if asks && len(c.TLS.Certificates) == 0 {
+		path := "tls.ask_clients"
+		if !c.TLS.AskClients {
+			path = "relay.client_certificates"
+		}
+		d.fail(path, "clients can only be asked for a certificate over TLS, and there is no certificate to do TLS with",
+			`write [tls] certificates = [{cert = "cert.pem", key = "key.pem"}]`)
+	}
+}
+
+func (c *Config) checkUsers(d *decoder) {
+	seen := map[string]bool{}
+	for i, u := range c.User {
+		path := fmt.Sprintf("user[%d]", i)
+		if u.Name == "" {
+			d.fail(path+".name", "must not be empty", "")
+		}
+		if seen[u.Name] {
+			d.fail(path+".name", fmt.Sprintf("there are two users %q", u.Name), "")
+		}
+		seen[u.Name] = true
+		if _, err := parseHash(u.PasswordHash); err != nil {
+			d.fail(path+".password_hash", err.Error(), "`postern config hash-password` makes one")
+		}
+	}
+}
+
+func (c *Config) checkDomains(d *decoder) {
+	seen := map[mail.Domain]bool{}
+	for i, own := range c.Domain {
+		path := fmt.Sprintf("domain[%d]", i)
+		if own.Name.IsZero() {
+			d.fail(path+".name", "must not be empty", `write name = "example.com"`)
+		}
+		if seen[own.Name] {
+			d.fail(path+".name", fmt.Sprintf("there are two domains %s", own.Name), "")
+		}
+		seen[own.Name] = true
+		if len(own.DeliverTo) == 0 {
+			d.fail(path+".deliver_to", "must name the servers that take this mail", `write deliver_to = ["mail.internal:25"]`)
+		}
+		for j, pin := range own.Pins {
+			checkPin(d, fmt.Sprintf("%s.pins[%d]", path, j), pin)
+		}
+	}
+}
+
+func checkPin(d *decoder, path, pin string) {
+	hex, ok := strings.CutPrefix(pin, "sha256:")
+	if !ok || len(hex) != 64 || strings.Trim(strings.ToLower(hex), "0123456789abcdef") != "" {
+		d.fail(path, fmt.Sprintf("%q is not a pin", pin), `write "sha256:" and the 64 hexadecimal digits of the key's SPKI digest`)
+	}
+}
+
+func (c *Config) checkRoutes(d *decoder) {
+	seen := map[string]int{}
+	for i := range c.Route {
+		r := &c.Route[i]
+		path := fmt.Sprintf("route[%d]", i)
+		if len(r.Match) == 0 {
+			d.fail(path+".match", "must name the domains of this route", `write match = ["partner.test", "*.partner.test"]`)
+		}
+		if len(r.To) == 0 {
+			d.fail(path+".to", "must name the hosts that take this mail", `write to = ["mx.partner.test:25"]`)
+		}
+		for j, m := range r.Match {
+			at := fmt.Sprintf("%s.match[%d]", path, j)
+			name, err := matchPattern(m)
+			if err != nil {
+				d.fail(at, err.Error(), `write "partner.test", "*.partner.test" or "*"`)
+				continue
+			}
+			if k, twice := seen[name]; twice {
+				d.fail(at, fmt.Sprintf("%s already has route[%d]", name, k), "")
+			}
+			seen[name], r.Match[j] = i, name
+		}
+	}
+}
+
+// matchPattern brings a route's pattern to its canonical form.
+func matchPattern(m string) (string, error) {
+	if m == "*" {
+		return m, nil
+	}
+	rest, below := strings.CutPrefix(m, "*.")
+	name, err := mail.ParseDomain(rest)
+	if err != nil {
+		return "", err
+	}
+	if below {
+		return "*." + name.String(), nil
+	}
+	return name.String(), nil
+}
+
+func (c *Config) checkDelivery(d *decoder) {
+	if c.Delivery.Port == 0 {
+		d.fail("delivery.port", "must be between 1 and 65535", "")
+	}
+	if len(c.Delivery.Retry) == 0 {
+		d.fail("delivery.retry", "must have at least one waiting time", `write retry = ["5m", "1h"]`)
+	}
+	for i, r := range c.Delivery.Retry {
+		if r.Duration <= 0 {
+			d.fail(fmt.Sprintf("delivery.retry[%d]", i), "must be longer than nothing", "")
+		}
+	}
+	for path, v := range map[string]Duration{"delivery.lifetime": c.Delivery.Lifetime,
+		"delivery.connect_timeout": c.Delivery.ConnectTimeout, "delivery.attempt_timeout": c.Delivery.AttemptTimeout,
+		"queue.retention": c.Queue.Retention} {
+		if v.Duration <= 0 {
+			d.fail(path, "must be longer than nothing", "")
+		}
+	}
+}
+
+func (c *Config) checkLimits(d *decoder) {
+	l := &c.Limits
+	for path, v := range map[string]struct {
+		value, least int64
+	}{
+		"limits.message_size":           {l.MessageSize, 65536},
+		"limits.header_size":            {l.HeaderSize, 16384},
+		"limits.connections":            {int64(l.Connections), 1},
+		"limits.connections_per_client": {int64(l.ConnectionsPerClient), 1},
+		"limits.recipients":             {int64(l.Recipients), 100},
+		"limits.command_line":           {int64(l.CommandLine), 512},
+		"limits.hops":                   {int64(l.Hops), 10},
+		"limits.bad_commands":           {int64(l.BadCommands), 1},
+		"limits.noop_commands":          {int64(l.NoopCommands), 1},
+		"limits.command_timeout":        {int64(l.CommandTimeout.Seconds()), 1},
+		"limits.data_timeout":           {int64(l.DataTimeout.Seconds()), 1},
+		"limits.session_time":           {int64(l.SessionTime.Seconds()), 1},
+		"delivery.connections":          {int64(c.Delivery.Connections), 1},
+		"delivery.connections_per_site": {int64(c.Delivery.ConnectionsPerSite), 1},
+	} {
+		if v.value < v.least {
+			d.fail(path, fmt.Sprintf("%d is too small, at least %d", v.value, v.least), "")
+		}
+	}
+}

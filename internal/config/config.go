@@ -1,0 +1,206 @@
+package config
+
+import (
+	"net/netip"
+
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// Config is a whole configuration file. The zero value is not useful: start from Default or Load. A Config is never
+// changed after Load, so it may be shared.
+type Config struct {
+	// Name of this gateway in greetings, EHLO and Received lines. Empty: the name of the machine.
+	Hostname mail.Domain `toml:"hostname"`
+	// Folder of everything the gateway keeps: the queue, the trace, applied rules, its control socket.
+	Data Path `toml:"data"`
+	// Where mail is stored. Empty is the embedded database in the data folder, the only store of this release.
+	Store string `toml:"store"`
+	// Author of the notices the gateway writes. Empty: postmaster@ the hostname.
+	Postmaster mail.Address `toml:"postmaster"`
+
+	Listen   []Listen `toml:"listen"`
+	TLS      TLS      `toml:"tls"`
+	Relay    Relay    `toml:"relay"`
+	User     []User   `toml:"user"`
+	Domain   []Domain `toml:"domain"`
+	Route    []Route  `toml:"route"`
+	DNS      DNS      `toml:"dns"`
+	Delivery Delivery `toml:"delivery"`
+	Trust    Trust    `toml:"trust"`
+	Limits   Limits   `toml:"limits"`
+	Queue    Queue    `toml:"queue"`
+	Admin    Admin    `toml:"admin"`
+	Log      Log      `toml:"log"`
+
+	// path is the file this came from, "" for Default.
+	path string
+}
+
+// Listen is a listener. Without any there is one, mode smtp on port 25.
+type Listen struct {
+	// Where to listen: "host:port", or ":port" for every address of the machine. Empty: every address, at the usual port
+	// of the mode (25, 465, 587).
+	Address string `toml:"address"`
+	// "smtp" (STARTTLS offered), "smtps" (TLS from the first byte) or "submission" (STARTTLS and AUTH needed before
+	// mail). Empty: "smtp".
+	Mode Mode `toml:"mode"`
+	// What the log calls the listener. Empty: its mode and address.
+	Name string `toml:"name"`
+	// Refuse mail before STARTTLS. Do not set it on the port the world sends to; submission always has it.
+	RequireTLS bool `toml:"require_tls"`
+	// Offer AUTH, inside TLS only. Submission always has it.
+	Auth bool `toml:"auth"`
+}
+
+// TLS is about the gateway's own certificates, for clients that connect to it.
+type TLS struct {
+	// Certificates offered to clients, chosen by the name a client asks for; the first serves everyone else. Without
+	// any, STARTTLS is not offered. The files are read again when they change.
+	Certificates []Certificate `toml:"certificates"`
+	// Ask every client for a certificate and record what it shows in log, trace and stamp. A client without one is
+	// served all the same.
+	AskClients bool `toml:"ask_clients"`
+}
+
+// Certificate names the files of one certificate.
+type Certificate struct {
+	// File of the certificate and its intermediates, PEM, leaf first.
+	Cert Path `toml:"cert"`
+	// File of the private key, PEM.
+	Key Path `toml:"key"`
+}
+
+// Relay says who may send to domains that are not ours. Anybody else may only send to the served domains.
+type Relay struct {
+	// Networks whose clients may relay.
+	Networks []netip.Prefix `toml:"networks"`
+	// File of CA certificates, PEM. A client whose certificate one of them signed may relay. Asks clients for a
+	// certificate, as tls.ask_clients does.
+	ClientCertificates Path `toml:"client_certificates"`
+}
+
+// User is somebody who may relay after AUTH.
+type User struct {
+	// The name given in AUTH.
+	Name string `toml:"name"`
+	// The password's hash, as `postern config hash-password` prints it.
+	PasswordHash string `toml:"password_hash"`
+}
+
+// Domain is a domain we receive for.
+type Domain struct {
+	// The domain. Domains below it are not included.
+	Name mail.Domain `toml:"name"`
+	// The servers that take its mail, tried in this order; port 25 unless one is given.
+	DeliverTo []HostPort `toml:"deliver_to"`
+	// File of CA certificates that vouch for these servers. Empty: the public roots.
+	Trust Path `toml:"trust"`
+	// Keys of these servers, "sha256:<hex of the SPKI>"; one of them must be in the chain. Empty: any key.
+	Pins []string `toml:"pins"`
+	// The least this leg must reach: "plaintext", "encrypted" or "authenticated".
+	Require policy.Level `toml:"require"`
+}
+
+// Route sends mail for some domains to named hosts instead of their MX. An exact name wins over a pattern, the longer
+// pattern over the shorter.
+type Route struct {
+	// Domains: "partner.test", "*.partner.test" for everything below it, "*" for everything.
+	Match []string `toml:"match"`
+	// The hosts that take this mail, tried in this order; port 25 unless one is given.
+	To []HostPort `toml:"to"`
+}
+
+// DNS is about finding other servers.
+type DNS struct {
+	// Resolvers to ask, "address" or "address:port". Empty: those of /etc/resolv.conf.
+	Servers []Server `toml:"servers"`
+}
+
+// Delivery is about sending mail on.
+type Delivery struct {
+	// The name we say in EHLO to other servers. Empty: the hostname.
+	Helo mail.Domain `toml:"helo"`
+	// The port of MX hosts.
+	Port uint16 `toml:"port"`
+	// Addresses never delivered to by MX. Hosts named in a domain or route are not concerned.
+	DenyNetworks []netip.Prefix `toml:"deny_networks"`
+	// Waiting times between attempts at a site that fails. The last one repeats; each is stretched by up to a tenth.
+	Retry []Duration `toml:"retry"`
+	// How long ordinary mail is tried before its sender gets a report. Forced mail has the time its rule says.
+	Lifetime Duration `toml:"lifetime"`
+	// When the sender is told, once, that mail is still waiting. 0: never.
+	DelayNotice Duration `toml:"delay_notice"`
+	// Try TLS 1.0 and 1.1 before plaintext where nothing better can be had. Never used by forced mail.
+	LegacyTLS bool `toml:"legacy_tls"`
+	// Connections to other servers at a time, in all.
+	Connections int `toml:"connections"`
+	// Connections to one site (a destination under one requirement) at a time.
+	ConnectionsPerSite int `toml:"connections_per_site"`
+	// How long a connection may wait for another message before it is closed. 0: never reused.
+	IdleTime Duration `toml:"idle_time"`
+	// How long to wait for a connection to open.
+	ConnectTimeout Duration `toml:"connect_timeout"`
+	// How long one attempt may take over all hosts, addresses and rungs, sending the message not included.
+	AttemptTimeout Duration `toml:"attempt_timeout"`
+	// Certificate shown to servers that ask for one, and its key. Both or none.
+	ClientCertificate Path `toml:"client_certificate"`
+	// File of the private key of client_certificate.
+	ClientKey Path `toml:"client_key"`
+}
+
+// Trust is about the roots that public certificates are judged by.
+type Trust struct {
+	// "system", "bundled" (the Mozilla roots this build carries) or a file of CA certificates.
+	Roots Roots `toml:"roots"`
+}
+
+// Limits bounds what clients may ask of the gateway.
+type Limits struct {
+	// Largest message in bytes, advertised by SIZE.
+	MessageSize int64 `toml:"message_size"`
+	// Largest header section in bytes.
+	HeaderSize int64 `toml:"header_size"`
+	// Client connections at a time, in all.
+	Connections int `toml:"connections"`
+	// Client connections at a time from one address (IPv6: from one /64 network).
+	ConnectionsPerClient int `toml:"connections_per_client"`
+	// Recipients of one message. At least 100 (RFC 5321 §4.5.3.1.8).
+	Recipients int `toml:"recipients"`
+	// Longest command line in bytes, line end included. At least 512 (RFC 5321 §4.5.3.1.4).
+	CommandLine int `toml:"command_line"`
+	// Received lines after which a message is taken to be in a loop.
+	Hops int `toml:"hops"`
+	// Refused or unknown commands in one session before it is closed.
+	BadCommands int `toml:"bad_commands"`
+	// Commands that do nothing (NOOP, RSET, VRFY and the like) between two messages before the session is closed.
+	NoopCommands int `toml:"noop_commands"`
+	// How long a session may say nothing while we wait for a command (RFC 5321 §4.5.3.2.7).
+	CommandTimeout Duration `toml:"command_timeout"`
+	// How long a session may send nothing inside a message.
+	DataTimeout Duration `toml:"data_timeout"`
+	// How long one session may last in all.
+	SessionTime Duration `toml:"session_time"`
+	// How long running transactions may take to end when the gateway stops.
+	DrainTime Duration `toml:"drain_time"`
+}
+
+// Queue is about stored mail.
+type Queue struct {
+	// How long the record of finished mail is kept for `postern trace`.
+	Retention Duration `toml:"retention"`
+}
+
+// Admin is about looking at the gateway while it runs.
+type Admin struct {
+	// Where /metrics, /healthz and /readyz answer. Empty: nowhere.
+	Listen string `toml:"listen"`
+}
+
+// Log is the mail log, written to standard error.
+type Log struct {
+	// "debug", "info", "warn" or "error".
+	Level LogLevel `toml:"level"`
+	// "text" or "json".
+	Format LogFormat `toml:"format"`
+}

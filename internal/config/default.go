@@ -1,0 +1,69 @@
+package config
+
+import (
+	"net/netip"
+	"path/filepath"
+	"time"
+)
+
+// Default returns the configuration of an empty file, before anything that depends on the machine is filled in. It is
+// the one place of every default.
+func Default() *Config {
+	return &Config{
+		Data: "/var/lib/postern",
+		Delivery: Delivery{
+			Port:               smtpPort,
+			DenyNetworks:       prefixes("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"),
+			Retry:              durations(time.Minute, 5*time.Minute, 15*time.Minute, 30*time.Minute, time.Hour),
+			Lifetime:           Duration{5 * 24 * time.Hour},
+			DelayNotice:        Duration{2 * time.Hour},
+			LegacyTLS:          true,
+			Connections:        200,
+			ConnectionsPerSite: 5,
+			IdleTime:           Duration{10 * time.Second},
+			ConnectTimeout:     Duration{30 * time.Second},
+			AttemptTimeout:     Duration{5 * time.Minute},
+		},
+		Trust: Trust{Roots: RootsSystem},
+		Limits: Limits{
+			MessageSize:          150_000_000,
+			HeaderSize:           1 << 20,
+			Connections:          1000,
+			ConnectionsPerClient: 50,
+			Recipients:           1000,
+			CommandLine:          2048,
+			Hops:                 50,
+			BadCommands:          20,
+			NoopCommands:         100,
+			CommandTimeout:       Duration{5 * time.Minute},
+			DataTimeout:          Duration{5 * time.Minute},
+			SessionTime:          Duration{time.Hour},
+			DrainTime:            Duration{30 * time.Second},
+		},
+		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}},
+		Admin: Admin{Listen: "127.0.0.1:8025"},
+		Log:   Log{Level: "info", Format: "text"},
+	}
+}
+
+func prefixes(texts ...string) []netip.Prefix {
+	out := make([]netip.Prefix, len(texts))
+	for i, t := range texts {
+		out[i] = netip.MustParsePrefix(t)
+	}
+	return out
+}
+
+func durations(ds ...time.Duration) []Duration {
+	out := make([]Duration, len(ds))
+	for i, d := range ds {
+		out[i] = Duration{d}
+	}
+	return out
+}
+
+// Path is the file the configuration was read from, "" for a Default.
+func (c *Config) Path() string { return c.path }
+
+// Socket is the control socket through which the command line reaches the running gateway.
+func (c *Config) Socket() string { return filepath.Join(string(c.Data), "postern.sock") }

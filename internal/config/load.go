@@ -1,0 +1,135 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"postern/internal/mail"
+)
+
+// Places are where the configuration is looked for when nobody names it, in this order.
+var places = [...]string{"postern.toml", "/etc/postern/postern.toml"}
+
+// Find returns the path of the configuration file: the one named, else $POSTERN_CONFIG (given as env), else
+// ./postern.toml, else /etc/postern/postern.toml. A file that was named is not looked for, so that it is missed aloud.
+func Find(named, env string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	if env != "" {
+		return env, nil
+	}
+	for _, p := range places {
+		if _, err := os.Stat(p); err == nil {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("no configuration file: looked for ./%s", strings.Join(places[:], " and "))
+}
+
+// Load reads and examines the file. A problem in the file is a *Problems; any other error is about reading it. The
+// files it names (certificates, roots) are not opened; see CheckFiles.
+func Load(path string) (*Config, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(abs)
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = ""
+	}
+	c, err := Parse(path, filepath.Dir(abs), host, text)
+	if err != nil {
+		return nil, err
+	}
+	c.path = abs
+	return c, nil
+}
+
+// Parse reads a configuration. Problems are reported under the name file; relative paths become relative to dir;
+// machine is the machine's name, used where the text has no hostname.
+func Parse(file, dir, machine string, text []byte) (*Config, error) {
+	c := Default()
+	d, err := decode(file, text, c)
+	if err != nil {
+		return nil, err
+	}
+	c.complete(d, dir, machine)
+	c.check(d)
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// complete fills in what was left out and depends on something else.
+func (c *Config) complete(d *decoder, dir, machine string) {
+	absolute(reflect.ValueOf(c).Elem(), dir)
+	if c.Hostname.IsZero() {
+		name, err := mail.ParseDomain(machine)
+		if _, literal := name.Literal(); err != nil || literal {
+			name = mail.MustDomain("localhost")
+			d.fail("hostname", fmt.Sprintf("the machine's own name %q is no domain name", machine),
+				`write hostname = "mail.example.com", the name other servers know this one by`)
+		}
+		c.Hostname = name
+	}
+	if c.Postmaster.IsNull() {
+		c.Postmaster = mail.Address{Local: "postmaster", Domain: c.Hostname}
+	}
+	if c.Delivery.Helo.IsZero() {
+		c.Delivery.Helo = c.Hostname
+	}
+	if len(c.Listen) == 0 {
+		c.Listen = []Listen{{}}
+	}
+	for i := range c.Listen {
+		c.Listen[i].complete()
+	}
+}
+
+// complete fills in what a listener's mode implies.
+func (l *Listen) complete() {
+	if l.Mode == "" {
+		l.Mode = ModeSMTP
+	}
+	if l.Address == "" {
+		l.Address = map[Mode]string{ModeSMTP: ":25", ModeSMTPS: ":465", ModeSubmission: ":587"}[l.Mode]
+	}
+	if l.Name == "" {
+		l.Name = string(l.Mode) + l.Address
+	}
+	if l.Mode == ModeSubmission {
+		l.RequireTLS, l.Auth = true, true
+	}
+}
+
+// absolute makes every Path, and the Roots that are a file, relative to dir.
+func absolute(v reflect.Value, dir string) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				absolute(v.Field(i), dir)
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			absolute(v.Index(i), dir)
+		}
+	case reflect.String:
+		s := v.String()
+		isFile := v.Type() == reflect.TypeFor[Path]() && s != "" ||
+			v.Type() == reflect.TypeFor[Roots]() && s != string(RootsSystem) && s != string(RootsBundled)
+		if isFile && !filepath.IsAbs(s) {
+			v.SetString(filepath.Join(dir, s))
+		}
+	}
+}

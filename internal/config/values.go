@@ -1,0 +1,184 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/internal/mail"
+)
+
+// Duration is a time.Duration written as "90s", "24h", "1h30m" or as a plain number of seconds.
+type Duration struct{ time.Duration }
+
+// UnmarshalText reads the written form. A negative duration is refused.
+func (d *Duration) UnmarshalText(text []byte) error {
+	s := string(text)
+	parsed, err := time.ParseDuration(s)
+	if seconds, numErr := strconv.ParseUint(s, 10, 31); numErr == nil {
+		parsed, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || parsed < 0 {
+		return fmt.Errorf("%q is not a duration; write \"90s\", \"30m\", \"24h\" or a number of seconds", s)
+	}
+	d.Duration = parsed
+	return nil
+}
+
+// MarshalText writes the form people write: no trailing zero units.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// String is the written form.
+func (d Duration) String() string {
+	s := d.Duration.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// Path is a file name. Load makes a relative one absolute: relative to the folder of the configuration file.
+type Path string
+
+// HostPort is a host and a port. Exactly one of Host and IP is set.
+type HostPort struct {
+	Host mail.Domain
+	IP   netip.Addr
+	Port uint16
+}
+
+// smtpPort is meant where no port was written.
+const smtpPort = 25
+
+// UnmarshalText reads "mx.test:25", "mx.test", "192.0.2.1:25", "192.0.2.1", "[2001:db8::1]:25" or "2001:db8::1".
+func (h *HostPort) UnmarshalText(text []byte) error {
+	s := string(text)
+	if ip, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		*h = HostPort{IP: ip, Port: smtpPort}
+		return nil
+	}
+	host, portText, hasPort := cutPort(s)
+	port := uint64(smtpPort)
+	if hasPort {
+		var err error
+		if port, err = strconv.ParseUint(portText, 10, 16); err != nil || port == 0 {
+			return fmt.Errorf("%q has no port between 1 and 65535 after the colon", s)
+		}
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		*h = HostPort{IP: ip, Port: uint16(port)}
+		return nil
+	}
+	d, err := mail.ParseDomain(host)
+	if err != nil {
+		return fmt.Errorf("%q is not \"host:port\": %w", s, err)
+	}
+	*h = HostPort{Host: d, Port: uint16(port)}
+	return nil
+}
+
+func cutPort(s string) (host, port string, ok bool) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return s, "", false
+	}
+	return strings.Trim(s[:i], "[]"), s[i+1:], true
+}
+
+// String is the written form, with the port.
+func (h HostPort) String() string {
+	if h.IP.IsValid() {
+		return netip.AddrPortFrom(h.IP, h.Port).String()
+	}
+	return h.Host.String() + ":" + strconv.Itoa(int(h.Port))
+}
+
+// MarshalText writes the form String returns.
+func (h HostPort) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// Server is the address of a DNS resolver.
+type Server struct{ netip.AddrPort }
+
+// UnmarshalText reads "192.0.2.1", "192.0.2.1:53", "2001:db8::1" or "[2001:db8::1]:53"; the port is 53 unless given.
+func (s *Server) UnmarshalText(text []byte) error {
+	if ip, err := netip.ParseAddr(string(text)); err == nil {
+		s.AddrPort = netip.AddrPortFrom(ip, 53)
+		return nil
+	}
+	ap, err := netip.ParseAddrPort(string(text))
+	if err != nil || ap.Port() == 0 {
+		return fmt.Errorf("%q is not the address of a resolver; write \"192.0.2.1\" or \"192.0.2.1:53\"", text)
+	}
+	s.AddrPort = ap
+	return nil
+}
+
+// Mode is how a listener speaks.
+type Mode string
+
+// The modes.
+const (
+	ModeSMTP       Mode = "smtp"
+	ModeSMTPS      Mode = "smtps"
+	ModeSubmission Mode = "submission"
+)
+
+// UnmarshalText reads a mode's name.
+func (m *Mode) UnmarshalText(text []byte) error {
+	switch v := Mode(text); v {
+	case ModeSMTP, ModeSMTPS, ModeSubmission:
+		*m = v
+		return nil
+	}
+	return fmt.Errorf("unknown mode %q, want smtp, smtps or submission", text)
+}
+
+// Roots names the public roots: "system", "bundled" or a file.
+type Roots string
+
+// The roots that are not files.
+const (
+	RootsSystem  Roots = "system"
+	RootsBundled Roots = "bundled"
+)
+
+// LogLevel is the least important level that is written.
+type LogLevel string
+
+// UnmarshalText reads a level's name.
+func (l *LogLevel) UnmarshalText(text []byte) error {
+	switch v := LogLevel(text); v {
+	case "debug", "info", "warn", "error":
+		*l = v
+		return nil
+	}
+	return fmt.Errorf("unknown log level %q, want debug, info, warn or error", text)
+}
+
+// Slog returns the level in the form log/slog takes.
+func (l LogLevel) Slog() slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l)); err != nil {
+		return slog.LevelInfo
+	}
+	return level
+}
+
+// LogFormat is the form of log lines.
+type LogFormat string
+
+// UnmarshalText reads a format's name.
+func (f *LogFormat) UnmarshalText(text []byte) error {
+	switch v := LogFormat(text); v {
+	case "text", "json":
+		*f = v
+		return nil
+	}
+	return fmt.Errorf("unknown log format %q, want text or json", text)
+}
