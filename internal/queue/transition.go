@@ -1,0 +1,126 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kept returns a time as stores keep it: UTC, cut to the microsecond, zero stays zero.
+func Kept(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.UnixMicro(t.UnixMicro()).UTC()
+}
+
+// Check refuses a settlement whose next state is none.
+func (s *Settlement) Check() error {
+	if s.State < Queued || s.State > Cancelled || s.State == Sending {
+		return fmt.Errorf("queue: a delivery cannot be settled as %s", s.State)
+	}
+	return nil
+}
+
+// Apply carries out what a settlement says on the delivery it is about, except for its History and the Move to another
+// Site, which are the store's. The caller has checked the lease.
+func (s *Settlement) Apply(d *Delivery, now time.Time) {
+	d.State, d.Due, d.Deadline = s.State, Kept(s.Due), Kept(s.Deadline)
+	d.Reached, d.Reason = s.Reached, s.Reason
+	d.Noticed = d.Noticed || s.Noticed
+	if s.Attempt != nil {
+		d.Attempts++
+	}
+	if s.Move != nil {
+		d.Rules, d.Matched = s.Move.Rules, s.Move.Matched
+		if !s.Move.ExpiresAt.IsZero() {
+			d.ExpiresAt = Kept(s.Move.ExpiresAt)
+		}
+	}
+	if !s.State.Waiting() {
+		d.finish(now)
+	}
+}
+
+func (d *Delivery) finish(now time.Time) {
+	d.Due, d.Deadline, d.FinishedAt = time.Time{}, time.Time{}, Kept(now)
+}
+
+// HistorySlot says where in History the n-th attempt (counted from 0) stands while it is kept: the first keeps slot 0,
+// the newest take turns in the others.
+func HistorySlot(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return 1 + (n-1)%(HistoryKept-1)
+}
+
+// Check refuses an action of an unknown kind.
+func (a *Action) Check() error {
+	switch a.Kind {
+	case Retry, Hold, Release, Cancel:
+		return nil
+	}
+	return fmt.Errorf("queue: unknown action %q", a.Kind)
+}
+
+// Apply carries out an administrator's action on a delivery that waits and is not under a lease, and reports whether
+// the action concerns it. A held delivery without a planned try is not woken by Retry. What is held has no deadline;
+// released, it ends at ExpiresAt.
+func (a *Action) Apply(d *Delivery) bool {
+	now := Kept(a.Now)
+	switch a.Kind {
+	case Retry:
+		if d.State == Held && d.Due.IsZero() {
+			return false
+		}
+		if d.Due.IsZero() || d.Due.After(now) {
+			d.Due = now
+		}
+		return true
+	case Hold:
+		if d.State == Held && d.Due.IsZero() {
+			return false
+		}
+		d.State, d.Due, d.Deadline = Held, time.Time{}, time.Time{}
+		return true
+	case Release:
+		if d.State != Held {
+			return false
+		}
+		d.State, d.Due = Queued, now
+		if d.Deadline.IsZero() {
+			d.Deadline = d.ExpiresAt
+		}
+		return true
+	case Cancel:
+		d.State = Cancelled
+		d.finish(now)
+		return true
+	}
+	return false
+}
+
+// Check refuses a claim that does not select in exactly one way, and fills in its limit.
+func (c *Claim) Check() error {
+	ways := 0
+	for _, set := range []bool{c.Site != "", c.Overdue, len(c.IDs) > 0} {
+		if set {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return errors.New("queue: a claim selects by exactly one of site, deadline and IDs")
+	}
+	if c.Limit <= 0 {
+		c.Limit = 100
+	}
+	return nil
+}
+
+// Hasten lets the next probe go at now, if it would wait longer.
+func (s *SiteState) Hasten(now time.Time) {
+	if s.RetryAt.After(now) {
+		s.RetryAt = Kept(now)
+	}
+}
