@@ -13,6 +13,43 @@ type Config struct {
 	PerSite, Total int
 }
 
+// withDefaults returns c with every field usable; the slice is a copy.
+func (c Config) withDefaults() Config {
+	if len(c.Retry) == 0 {
+		c.Retry = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}
+	}
+	steps := make([]time.Duration, len(c.Retry))
+	for i, d := range c.Retry {
+		steps[i] = max(d, time.Millisecond)
+	}
+	c.Retry = steps
+	c.Jitter = min(max(c.Jitter, 0), 1)
+	if c.PerSite <= 0 {
+		c.PerSite = 5
+	}
+	if c.Total <= 0 {
+		c.Total = 100
+	}
+	return c
+}
+
+// step is the unjittered wait after n failures in a row, n at least 1.
+func (c *Config) step(n int) time.Duration {
+	return c.Retry[min(n, len(c.Retry))-1]
+}
+
+// longest is the longest wait that can come out of Retry and Jitter.
+func (c *Config) longest() time.Duration {
+	var d time.Duration
+	for _, step := range c.Retry {
+		d = max(d, step)
+	}
+	return d + time.Duration(c.Jitter*float64(d))
+}
+
+// maxProbes is how many workers may be probes at one time.
+func (c *Config) maxProbes() int { return max(1, c.Total/2) }
+
 // Result is how a worker ended.
 type Result struct {
 	Now time.Time

@@ -1,0 +1,316 @@
+package schedule
+
+import (
+	"testing"
+	"time"
+)
+
+var start = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// after returns the moment d after the start of every test.
+func after(d time.Duration) time.Time { return start.Add(d) }
+
+func expectNext(t *testing.T, s *Scheduler, now time.Time, site string, probe bool) {
+	t.Helper()
+	got, p, ok := s.Next(now)
+	if !ok || got != site || p != probe {
+		t.Fatalf("Next at +%v = %q probe=%v ok=%v, want %q probe=%v", now.Sub(start), got, p, ok, site, probe)
+	}
+}
+
+func expectNothing(t *testing.T, s *Scheduler, now time.Time) {
+	t.Helper()
+	if got, _, ok := s.Next(now); ok {
+		t.Fatalf("Next at +%v = %q, want nothing", now.Sub(start), got)
+	}
+}
+
+func expectWake(t *testing.T, s *Scheduler, want time.Time) {
+	t.Helper()
+	if got, ok := s.Wake(); !ok || !got.Equal(want) {
+		t.Fatalf("Wake = +%v %v, want +%v", got.Sub(start), ok, want.Sub(start))
+	}
+}
+
+func TestNothingWaitsAtFirst(t *testing.T) {
+	s := New(Config{}, 1)
+	expectNothing(t, s, start)
+	if at, ok := s.Wake(); ok {
+		t.Fatalf("Wake = %v, want none", at)
+	}
+	if st := s.Done("unknown", Result{Now: start, Failed: true}); st != (State{}) {
+		t.Fatalf("Done of an unknown site = %+v", st)
+	}
+	s.Claimed("unknown", true, start)
+	expectNothing(t, s, start)
+}
+
+func TestAddedStartsWhenDueAndASiteWithNothingLeftIsForgotten(t *testing.T) {
+	s := New(Config{}, 1)
+	s.Added("a", after(time.Minute))
+	expectNothing(t, s, start)
+	expectWake(t, s, after(time.Minute))
+	expectNext(t, s, after(time.Minute), "a", false)
+	s.Claimed("a", false, after(time.Minute))
+	expectNothing(t, s, after(time.Minute))
+	if st := s.Done("a", Result{Now: after(2 * time.Minute), Passed: true}); st != (State{}) {
+		t.Fatalf("state = %+v, want zero", st)
+	}
+	if s.Sites() != 0 || s.Running() != 0 {
+		t.Fatalf("%d sites, %d running, want none", s.Sites(), s.Running())
+	}
+}
+
+func TestSeveralDuesOfOneSiteEachWakeIt(t *testing.T) {
+	s := New(Config{}, 1)
+	dues := []time.Duration{5 * time.Minute, time.Minute, 3 * time.Minute}
+	for _, d := range dues {
+		s.Added("a", after(d))
+	}
+	for _, d := range []time.Duration{time.Minute, 3 * time.Minute, 5 * time.Minute} {
+		expectWake(t, s, after(d))
+		expectNext(t, s, after(d), "a", false)
+		s.Claimed("a", false, after(d))
+		s.Done("a", Result{Now: after(d + time.Second), Passed: true})
+	}
+	if s.Sites() != 0 {
+		t.Fatal("the site is still kept")
+	}
+}
+
+func TestRetryStepsFollowTheFailuresAndTheLastRepeats(t *testing.T) {
+	steps := []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}
+	s := New(Config{Retry: steps}, 1)
+	now := start
+	s.Added("a", now)
+	for n := 1; n <= 5; n++ {
+		expectNext(t, s, now, "a", n > 1)
+		s.Claimed("a", n > 1, now) // of a failing site even a full claim lets no second worker in
+		expectNothing(t, s, now)
+		now = now.Add(10 * time.Second)
+		st := s.Done("a", Result{Now: now, Failed: true, Due: now})
+		retry := now.Add(steps[min(n, 3)-1])
+		want := State{Failures: n, Since: after(10 * time.Second), RetryAt: retry}
+		if st != want {
+			t.Fatalf("failure %d: state %+v, want %+v", n, st, want)
+		}
+		expectNothing(t, s, retry.Add(-1))
+		expectWake(t, s, retry)
+		now = retry
+	}
+}
+
+func TestWorkersSideBySideAreOneFailure(t *testing.T) {
+	s := New(Config{Retry: []time.Duration{time.Minute, time.Hour}, PerSite: 3}, 1)
+	s.Added("a", start)
+	for range 3 {
+		expectNext(t, s, start, "a", false)
+		s.Claimed("a", true, start)
+	}
+	expectNothing(t, s, start) // PerSite
+	for range 3 {
+		if st := s.Done("a", Result{Now: start, Failed: true, Due: start}); st.Failures != 1 {
+			t.Fatalf("failures = %d, want 1", st.Failures)
+		}
+	}
+	expectNext(t, s, after(time.Minute), "a", true)
+}
+
+func TestProbeWaitsUntilOldWorkersAreDone(t *testing.T) {
+	s := New(Config{Retry: []time.Duration{time.Minute}}, 1)
+	s.Added("a", start)
+	expectNext(t, s, start, "a", false)
+	s.Claimed("a", true, start)
+	expectNext(t, s, start, "a", false)
+	s.Claimed("a", true, start)
+	s.Done("a", Result{Now: start, Failed: true})
+	s.Claimed("a", true, start)
+	expectNothing(t, s, after(time.Hour))
+	s.Done("a", Result{Now: after(time.Hour), Failed: true})
+	expectNext(t, s, after(time.Hour), "a", true)
+	s.Claimed("a", true, after(time.Hour))
+	expectNothing(t, s, after(2*time.Hour))
+}
+
+func TestRepairReleasesEverythingThatWaits(t *testing.T) {
+	s := New(Config{PerSite: 3}, 1)
+	s.Load("a", start, 7, after(-time.Hour), after(time.Minute))
+	expectNext(t, s, after(time.Minute), "a", true)
+	s.Claimed("a", true, after(time.Minute))
+	expectNothing(t, s, after(time.Minute))
+	if st := s.Done("a", Result{Now: after(time.Minute), Passed: true}); st != (State{}) {
+		t.Fatalf("state = %+v, want zero", st)
+	}
+	for range 3 {
+		expectNext(t, s, after(time.Minute), "a", false)
+		s.Claimed("a", true, after(time.Minute))
+	}
+	expectNothing(t, s, after(time.Minute))
+}
+
+func TestAPassOfAnOldWorkerEndsTheRowOfFailures(t *testing.T) {
+	s := New(Config{}, 1)
+	s.Added("a", start)
+	expectNext(t, s, start, "a", false)
+	s.Claimed("a", true, start)
+	expectNext(t, s, start, "a", false)
+	s.Claimed("a", true, start)
+	s.Done("a", Result{Now: start, Failed: true, Due: start})
+	if st := s.Done("a", Result{Now: start, Passed: true, Failed: true}); st != (State{}) {
+		t.Fatalf("state = %+v, want zero", st)
+	}
+	expectNext(t, s, start, "a", false)
+}
+
+func TestKickIsOneProbeNowAndKeepsTheRow(t *testing.T) {
+	s := New(Config{Retry: []time.Duration{time.Hour}}, 1)
+	s.Load("a", start, 3, after(-time.Hour), after(50*time.Minute))
+	expectNothing(t, s, start)
+	s.Kick("a", start)
+	expectNext(t, s, start, "a", true)
+	st := s.Done("a", Result{Now: start, Failed: true, Due: start})
+	if want := (State{4, after(-time.Hour), after(time.Hour)}); st != want {
+		t.Fatalf("state = %+v, want %+v", st, want)
+	}
+	expectNothing(t, s, after(time.Hour-1))
+	expectNext(t, s, after(time.Hour), "a", true)
+}
+
+func TestKickDuringAProbeIsFollowedByAnother(t *testing.T) {
+	s := New(Config{Retry: []time.Duration{time.Hour}}, 1)
+	s.Load("a", start, 3, after(-time.Hour), start)
+	expectNext(t, s, start, "a", true)
+	s.Kick("a", after(time.Second))
+	expectNothing(t, s, after(time.Second))
+	s.Done("a", Result{Now: after(2 * time.Second), Failed: true, Due: after(time.Hour)})
+	expectNext(t, s, after(2*time.Second), "a", true)
+	s.Done("a", Result{Now: after(3 * time.Second), Failed: true, Due: after(time.Hour)})
+	expectNothing(t, s, after(4*time.Second))
+}
+
+func TestKickOfAnUnknownSiteTriesIt(t *testing.T) {
+	s := New(Config{}, 1)
+	s.Kick("a", start)
+	expectNext(t, s, start, "a", false)
+	s.Done("a", Result{Now: start})
+	if s.Sites() != 0 {
+		t.Fatal("the site is still kept")
+	}
+}
+
+func TestAWorkerThatDidNothingDoesNotSpin(t *testing.T) {
+	for _, failures := range []int{0, 2} {
+		s := New(Config{Retry: []time.Duration{time.Minute}}, 1)
+		s.Load("a", start, failures, start, start)
+		expectNext(t, s, start, "a", failures > 0)
+		s.Done("a", Result{Now: start, Due: start})
+		expectNothing(t, s, after(time.Minute-1))
+		expectNext(t, s, after(time.Minute), "a", failures > 0)
+	}
+}
+
+func TestTotalIsNeverExceeded(t *testing.T) {
+	s := New(Config{Total: 2}, 1)
+	for _, site := range []string{"a", "b", "c"} {
+		s.Added(site, start)
+	}
+	expectNext(t, s, start, "a", false)
+	expectNext(t, s, start, "b", false)
+	expectNothing(t, s, start)
+	if _, ok := s.Wake(); ok {
+		t.Fatal("Wake promises something while all workers are busy")
+	}
+	s.Done("a", Result{Now: start, Passed: true})
+	expectNext(t, s, start, "c", false)
+}
+
+func TestProbesLeaveHalfOfTheWorkersToSitesThatWork(t *testing.T) {
+	s := New(Config{Total: 4}, 1)
+	for _, site := range []string{"p1", "p2", "p3"} {
+		s.Load(site, start, 1, start, start)
+	}
+	expectNext(t, s, start, "p1", true)
+	expectNext(t, s, start, "p2", true)
+	expectNothing(t, s, start)
+	s.Added("w", after(time.Second))
+	expectNext(t, s, after(time.Second), "w", false)
+	expectNothing(t, s, after(time.Second))
+	s.Done("p1", Result{Now: after(time.Second), Failed: true})
+	expectNext(t, s, after(time.Second), "p3", true)
+}
+
+func TestABusySiteGoesBehindThoseThatWereReadyBefore(t *testing.T) {
+	s := New(Config{Total: 1}, 1)
+	s.Added("big", start)
+	expectNext(t, s, start, "big", false)
+	s.Added("small", start)
+	s.Claimed("big", true, start)
+	s.Done("big", Result{Now: start, Passed: true, Due: after(-24 * time.Hour)})
+	expectNext(t, s, start, "small", false)
+	s.Done("small", Result{Now: start, Passed: true})
+	expectNext(t, s, start, "big", false)
+}
+
+func TestAFailingSiteWithNothingWaitingIsRememberedForAWhile(t *testing.T) {
+	s := New(Config{Retry: []time.Duration{time.Hour}}, 1)
+	s.Added("a", start)
+	expectNext(t, s, start, "a", false)
+	s.Done("a", Result{Now: start, Failed: true})
+	s.Added("a", after(time.Minute))
+	expectNothing(t, s, after(time.Minute))
+	expectNext(t, s, after(time.Hour), "a", true)
+	s.Done("a", Result{Now: after(time.Hour), Failed: true})
+	expectNothing(t, s, after(3*time.Hour-1))
+	if s.Sites() != 1 {
+		t.Fatal("forgotten too early")
+	}
+	expectNothing(t, s, after(3*time.Hour))
+	if s.Sites() != 0 {
+		t.Fatal("never forgotten")
+	}
+}
+
+func TestLoadOfASiteThatWorksWithoutMailKeepsNothing(t *testing.T) {
+	s := New(Config{}, 1)
+	s.Load("a", time.Time{}, 0, time.Time{}, time.Time{})
+	if s.Sites() != 0 {
+		t.Fatal("kept")
+	}
+}
+
+func TestAClockThatJumpsBackDoesNotStall(t *testing.T) {
+	const longest = 66 * time.Minute // 1h and 10 %
+	cfg := Config{Retry: []time.Duration{time.Hour}, Jitter: 0.1}
+	s := New(cfg, 1)
+	s.Added("failing", start)
+	s.Added("waiting", after(30*time.Minute))
+	expectNext(t, s, start, "failing", false)
+	s.Done("failing", Result{Now: start, Failed: true, Due: start})
+	past := after(-48 * time.Hour)
+	expectNothing(t, s, past)
+	for range 2 {
+		if _, _, ok := s.Next(past.Add(longest)); !ok {
+			t.Fatal("a site waits longer than the longest step after the clock went back")
+		}
+	}
+	// What is due later stays known: the early try took nothing away.
+	s.Done("waiting", Result{Now: past.Add(longest)})
+	if s.Sites() != 2 {
+		t.Fatalf("%d sites are known, want 2", s.Sites())
+	}
+}
+
+func TestARetryTimeFromAWrongClockDoesNotStall(t *testing.T) {
+	s := New(Config{Retry: []time.Duration{time.Hour}}, 1)
+	s.Load("a", start, 1, start, after(1000*time.Hour))
+	expectNothing(t, s, start)
+	expectNext(t, s, after(time.Hour), "a", true)
+}
+
+func TestAJumpForwardMakesAllDue(t *testing.T) {
+	s := New(Config{}, 1)
+	s.Added("a", after(time.Hour))
+	s.Added("b", after(2*time.Hour))
+	expectNext(t, s, after(1e5*time.Hour), "a", false)
+	expectNext(t, s, after(1e5*time.Hour), "b", false)
+}
