@@ -11,13 +11,13 @@ import (
 // changed after Load, so it may be shared.
 type Config struct {
 	// Name of this gateway in greetings, EHLO and Received lines. Empty: the name of the machine.
-	Hostname mail.Domain `toml:"hostname"`
+	Hostname mail.Domain `toml:"hostname" example:"'gw.example.com'"`
 	// Folder of everything the gateway keeps: the queue, the trace, applied rules, its control socket.
 	Data Path `toml:"data"`
 	// Where mail is stored. Empty is the embedded database in the data folder, the only store of this release.
 	Store string `toml:"store"`
 	// Author of the notices the gateway writes. Empty: postmaster@ the hostname.
-	Postmaster mail.Address `toml:"postmaster"`
+	Postmaster mail.Address `toml:"postmaster" example:"'postmaster@example.com'"`
 
 	Listen   []Listen `toml:"listen"`
 	TLS      TLS      `toml:"tls"`
@@ -41,12 +41,12 @@ type Config struct {
 type Listen struct {
 	// Where to listen: "host:port", or ":port" for every address of the machine. Empty: every address, at the usual port
 	// of the mode (25, 465, 587).
-	Address string `toml:"address"`
+	Address string `toml:"address" example:"':25'"`
 	// "smtp" (STARTTLS offered), "smtps" (TLS from the first byte) or "submission" (STARTTLS and AUTH needed before
 	// mail). Empty: "smtp".
-	Mode Mode `toml:"mode"`
+	Mode Mode `toml:"mode" example:"'smtp'"`
 	// What the log calls the listener. Empty: its mode and address.
-	Name string `toml:"name"`
+	Name string `toml:"name" example:"'world'"`
 	// Refuse mail before STARTTLS. Do not set it on the port the world sends to; submission always has it.
 	RequireTLS bool `toml:"require_tls"`
 	// Offer AUTH, inside TLS only. Submission always has it.
@@ -57,7 +57,7 @@ type Listen struct {
 type TLS struct {
 	// Certificates offered to clients, chosen by the name a client asks for; the first serves everyone else. Without
 	// any, STARTTLS is not offered. The files are read again when they change.
-	Certificates []Certificate `toml:"certificates"`
+	Certificates []Certificate `toml:"certificates" example:"[{cert = 'cert.pem', key = 'key.pem'}]"`
 	// Ask every client for a certificate and record what it shows in log, trace and stamp. A client without one is
 	// served all the same.
 	AskClients bool `toml:"ask_clients"`
@@ -74,30 +74,30 @@ type Certificate struct {
 // Relay says who may send to domains that are not ours. Anybody else may only send to the served domains.
 type Relay struct {
 	// Networks whose clients may relay.
-	Networks []netip.Prefix `toml:"networks"`
+	Networks []netip.Prefix `toml:"networks" example:"['127.0.0.0/8', '10.0.0.0/8']"`
 	// File of CA certificates, PEM. A client whose certificate one of them signed may relay. Asks clients for a
 	// certificate, as tls.ask_clients does.
-	ClientCertificates Path `toml:"client_certificates"`
+	ClientCertificates Path `toml:"client_certificates" example:"'clients-ca.pem'"`
 }
 
 // User is somebody who may relay after AUTH.
 type User struct {
 	// The name given in AUTH.
-	Name string `toml:"name"`
+	Name string `toml:"name" example:"'mail.example.com'"`
 	// The password's hash, as `postern config hash-password` prints it.
-	PasswordHash string `toml:"password_hash"`
+	PasswordHash string `toml:"password_hash" example:"'$argon2id$...'"`
 }
 
 // Domain is a domain we receive for.
 type Domain struct {
 	// The domain. Domains below it are not included.
-	Name mail.Domain `toml:"name"`
+	Name mail.Domain `toml:"name" example:"'example.com'"`
 	// The servers that take its mail, tried in this order; port 25 unless one is given.
-	DeliverTo []HostPort `toml:"deliver_to"`
+	DeliverTo []HostPort `toml:"deliver_to" example:"['mail.internal:25']"`
 	// File of CA certificates that vouch for these servers. Empty: the public roots.
-	Trust Path `toml:"trust"`
+	Trust Path `toml:"trust" example:"'internal-ca.pem'"`
 	// Keys of these servers, "sha256:<hex of the SPKI>"; one of them must be in the chain. Empty: any key.
-	Pins []string `toml:"pins"`
+	Pins []string `toml:"pins" example:"['sha256:...']"`
 	// The least this leg must reach: "plaintext", "encrypted" or "authenticated".
 	Require policy.Level `toml:"require"`
 }
@@ -106,21 +106,21 @@ type Domain struct {
 // pattern over the shorter.
 type Route struct {
 	// Domains: "partner.test", "*.partner.test" for everything below it, "*" for everything.
-	Match []string `toml:"match"`
+	Match []string `toml:"match" example:"['partner.test', '*.partner.test']"`
 	// The hosts that take this mail, tried in this order; port 25 unless one is given.
-	To []HostPort `toml:"to"`
+	To []HostPort `toml:"to" example:"['mx.partner.test:25']"`
 }
 
 // DNS is about finding other servers.
 type DNS struct {
 	// Resolvers to ask, "address" or "address:port". Empty: those of /etc/resolv.conf.
-	Servers []Server `toml:"servers"`
+	Servers []Server `toml:"servers" example:"['127.0.0.1']"`
 }
 
 // Delivery is about sending mail on.
 type Delivery struct {
 	// The name we say in EHLO to other servers. Empty: the hostname.
-	Helo mail.Domain `toml:"helo"`
+	Helo mail.Domain `toml:"helo" example:"'out.example.com'"`
 	// The port of MX hosts.
 	Port uint16 `toml:"port"`
 	// Addresses never delivered to by MX. Hosts named in a domain or route are not concerned.
@@ -144,9 +144,9 @@ type Delivery struct {
 	// How long one attempt may take over all hosts, addresses and rungs, sending the message not included.
 	AttemptTimeout Duration `toml:"attempt_timeout"`
 	// Certificate shown to servers that ask for one, and its key. Both or none.
-	ClientCertificate Path `toml:"client_certificate"`
+	ClientCertificate Path `toml:"client_certificate" example:"'client-cert.pem'"`
 	// File of the private key of client_certificate.
-	ClientKey Path `toml:"client_key"`
+	ClientKey Path `toml:"client_key" example:"'client-key.pem'"`
 }
 
 // Trust is about the roots that public certificates are judged by.

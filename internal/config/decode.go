@@ -23,14 +23,16 @@ type decoder struct {
 	text []byte
 	p    unstable.Parser
 	// marks has the place of every key and list element that was read, by its path: "listen[0].address".
-	marks    map[string]unstable.Range
+	marks map[string]unstable.Range
+	// broken has the paths whose value could not be read, so that its meaning is not complained about as well.
+	broken   map[string]bool
 	problems []Problem
 }
 
 // decode reads text into c. It returns the decoder for what is still to be checked, and an error only when the text is
 // not TOML at all.
 func decode(file string, text []byte, c *Config) (*decoder, error) {
-	d := &decoder{file: file, text: text, marks: map[string]unstable.Range{}}
+	d := &decoder{file: file, text: text, marks: map[string]unstable.Range{}, broken: map[string]bool{}}
 	// The library's own reading finds what is not TOML, and keys and tables given twice.
 	if err := toml.Unmarshal(text, new(map[string]any)); err != nil {
 		return d, d.syntax(err)
@@ -144,6 +146,14 @@ func keyNames(t reflect.Type) []string {
 
 // assign puts a value into a field or list element.
 func (d *decoder) assign(v reflect.Value, path string, n *unstable.Node) {
+	before := len(d.problems)
+	d.assignKind(v, path, n)
+	if len(d.problems) > before {
+		d.broken[path] = true
+	}
+}
+
+func (d *decoder) assignKind(v reflect.Value, path string, n *unstable.Node) {
 	if n.Kind != unstable.Array && n.Kind != unstable.InlineTable {
 		d.marks[path] = n.Raw
 	}
@@ -179,7 +189,7 @@ func (d *decoder) assignText(v reflect.Value, path string, n *unstable.Node) {
 
 func (d *decoder) assignList(v reflect.Value, path string, n *unstable.Node) {
 	if n.Kind != unstable.Array {
-		d.failAt(d.marks[path], path+" must be a list", fmt.Sprintf("write %s = [%s]", path, d.p.Raw(n.Raw)))
+		d.failAt(d.marks[path], path+" must be a list", fmt.Sprintf("write %s = [%s]", lastKey(path), d.p.Raw(n.Raw)))
 		return
 	}
 	list := reflect.MakeSlice(v.Type(), 0, 4)
@@ -194,6 +204,9 @@ func (d *decoder) assignList(v reflect.Value, path string, n *unstable.Node) {
 	}
 	v.Set(list)
 }
+
+// lastKey is the key at the end of a path: "to" of "route[0].to".
+func lastKey(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
 
 func (d *decoder) assignTable(v reflect.Value, path string, n *unstable.Node) {
 	if n.Kind != unstable.InlineTable {
@@ -242,6 +255,9 @@ func (d *decoder) want(n *unstable.Node, kind unstable.Kind, path, words string)
 
 // fail reports a problem with what stands at path, or, where that was not written, with what it is part of.
 func (d *decoder) fail(path, what, hint string) {
+	if d.broken[path] {
+		return
+	}
 	for at := path; at != ""; {
 		if r, ok := d.marks[at]; ok {
 			d.failAt(r, path+": "+what, hint)

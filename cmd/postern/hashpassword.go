@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bufio"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"postern/internal/config"
+)
+
+// hashPasswordCmd makes the password_hash of a [[user]]. The password is never an argument, where others could see it.
+type hashPasswordCmd struct{}
+
+// Run asks for the password on a terminal, twice and without echo, or reads one line from a pipe.
+func (*hashPasswordCmd) Run(a *app) error {
+	ask := readLine
+	if onTerminal(a.stdin) {
+		ask = askTwice
+	}
+	password, err := ask(a)
+	if err != nil {
+		return err
+	}
+	if password == "" {
+		return withHint(errors.New("the password is empty"), "`printf '%s' \"$PASSWORD\" | postern config hash-password`")
+	}
+	salt := make([]byte, config.SaltLength)
+	rand.Read(salt)
+	_, err = fmt.Fprintln(a.stdout, config.HashPassword(password, salt))
+	return err
+}
+
+func readLine(a *app) (string, error) {
+	line, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return "", fmt.Errorf("cannot read the password: %w", err)
+	}
+	return strings.TrimRight(line, "\r\n"), nil
+}
+
+func askTwice(a *app) (string, error) {
+	var typed [2]string
+	for i, prompt := range [2]string{"Password: ", "Again: "} {
+		fmt.Fprint(a.stderr, prompt)
+		raw, err := term.ReadPassword(int(a.stdin.(*os.File).Fd()))
+		fmt.Fprintln(a.stderr)
+		if err != nil {
+			return "", fmt.Errorf("cannot read the password: %w", err)
+		}
+		typed[i] = string(raw)
+	}
+	if typed[0] != typed[1] {
+		return "", errors.New("the two passwords differ")
+	}
+	return typed[0], nil
+}

@@ -1,0 +1,89 @@
+// Postern is a mail gateway that makes TLS between mail servers something an organisation can require, see and prove.
+//
+// This package is the one binary: a table of verbs, one file each, and the composition root (serve.go) that builds the
+// rooms under internal and joins them. See ARCHITECTURE.md for the rooms.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes, the same for every verb. They are part of the outside surface and of the man page.
+const (
+	exitOK    = 0 // done
+	exitShort = 1 // what was checked fell short
+	exitUsage = 2 // the command line cannot be meant
+	exitFail  = 3 // it could not be reached or done
+)
+
+// commands is the table of verbs. Usage text and man page are made from it.
+type commands struct {
+	ConfigFile string `name:"config" placeholder:"FILE" help:"The configuration file. Otherwise $$POSTERN_CONFIG, ./postern.toml or /etc/postern/postern.toml."`
+
+	Config  configCmd  `cmd:"" help:"Check, show or explain the configuration."`
+	Version versionCmd `cmd:"" help:"Print the version of this binary."`
+	Man     manCmd     `cmd:"" hidden:"" help:"Print the manual page (roff)."`
+}
+
+// app is what a verb runs in: the world around the process, so that a verb touches nothing else.
+type app struct {
+	ctx            context.Context // ends with the first SIGINT or SIGTERM
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	configFile     string // --config, "" when not given
+	model          *kong.Application
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(&app{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// exit is how the command line parser says that it has already answered (--help).
+type exit int
+
+// run parses the command line, runs the verb and returns the exit code.
+func run(a *app, args []string) (code int) {
+	defer func() {
+		if e := recover(); e != nil {
+			answered, ok := e.(exit)
+			if !ok {
+				panic(e)
+			}
+			code = int(answered)
+		}
+	}()
+	var table commands
+	parser, err := newParser(&table, a)
+	if err != nil {
+		return a.fail(err)
+	}
+	chosen, err := parser.Parse(args)
+	if err != nil {
+		return a.fail(usage(err, "`postern --help` lists the verbs, `postern VERB --help` its flags"))
+	}
+	a.configFile, a.model = table.ConfigFile, parser.Model
+	if err := chosen.Run(a); err != nil {
+		return a.fail(err)
+	}
+	return exitOK
+}
+
+func newParser(table *commands, a *app) (*kong.Kong, error) {
+	return kong.New(table,
+		kong.Name("postern"),
+		kong.Description("A mail gateway that makes TLS between mail servers something you can require, see and prove."),
+		kong.Writers(a.stdout, a.stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
+	)
+}

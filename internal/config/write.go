@@ -1,0 +1,128 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	_ "embed" // for example.toml
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+//go:embed example.toml
+var example string
+
+// Example returns a configuration file that has every key, with its meaning and default. Every key is commented out,
+// so that the file means the same as an empty one.
+func Example() string { return example }
+
+// hidden stands where a secret would be shown.
+const hidden = "(not shown)"
+
+// TOML returns the configuration with everything that Load filled in. Password hashes are not shown.
+func (c *Config) TOML() string {
+	var b strings.Builder
+	shown := *c
+	shown.User = make([]User, len(c.User))
+	for i, u := range c.User {
+		shown.User[i] = User{u.Name, hidden}
+	}
+	writeTable(&b, reflect.ValueOf(shown), "")
+	return b.String()
+}
+
+// Map returns what TOML returns as nested maps, for JSON.
+func (c *Config) Map() map[string]any {
+	out := map[string]any{}
+	if err := toml.Unmarshal([]byte(c.TOML()), &out); err != nil {
+		panic("config: what TOML writes is not TOML: " + err.Error())
+	}
+	return out
+}
+
+// writeTable writes the keys of a table, then the tables inside it.
+func writeTable(b *strings.Builder, v reflect.Value, path string) {
+	for i := range v.NumField() {
+		if key := v.Type().Field(i).Tag.Get("toml"); key != "" && !isSection(v.Type().Field(i).Type) {
+			fmt.Fprintf(b, "%s = %s\n", key, literal(v.Field(i)))
+		}
+	}
+	for i := range v.NumField() {
+		field, key := v.Field(i), v.Type().Field(i).Tag.Get("toml")
+		if key == "" || !isSection(field.Type()) {
+			continue
+		}
+		full := strings.TrimPrefix(path+"."+key, ".")
+		if field.Kind() == reflect.Struct {
+			fmt.Fprintf(b, "\n[%s]\n", full)
+			writeTable(b, field, full)
+			continue
+		}
+		for j := range field.Len() {
+			fmt.Fprintf(b, "\n[[%s]]\n", full)
+			writeTable(b, field.Index(j), full)
+		}
+	}
+}
+
+// isSection reports whether a key of this type is written as [key] or [[key]]. Certificate is a list of tables too,
+// but so small that it is written in line.
+func isSection(t reflect.Type) bool {
+	if t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Certificate]() &&
+		!reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// literal writes a value as TOML.
+func literal(v reflect.Value) string {
+	if d, ok := v.Interface().(Duration); ok && d.Duration == 0 {
+		return "0"
+	}
+	if text, ok := v.Interface().(encoding.TextMarshaler); ok {
+		raw, err := text.MarshalText()
+		if err != nil {
+			return quote("")
+		}
+		return quote(string(raw))
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return quote(v.String())
+	case reflect.Slice:
+		parts := make([]string, v.Len())
+		for i := range parts {
+			parts[i] = literal(v.Index(i))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case reflect.Struct:
+		parts := make([]string, v.NumField())
+		for i := range parts {
+			parts[i] = v.Type().Field(i).Tag.Get("toml") + " = " + literal(v.Field(i))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// quote writes a TOML basic string. strconv's escapes \a, \v and \x are not TOML's.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case strconv.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			fmt.Fprintf(&b, `\U%08X`, r)
+		}
+	}
+	return b.String() + `"`
+}
