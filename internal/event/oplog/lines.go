@@ -1,0 +1,160 @@
+package oplog
+
+import (
+	"log/slog"
+
+	"postern/internal/event"
+)
+
+// line says how an event is written: its level, its first word, its pairs. An event this release does not know gives "".
+func line(e event.Event) (slog.Level, string, attrs) {
+	var a attrs
+	switch e := e.(type) {
+	case event.Started:
+		a.text("listener", e.Listener)
+		a.text("address", e.Address)
+		a.text("mode", e.Mode)
+		return slog.LevelInfo, "listening", a
+	case event.Connected:
+		a.text("listener", e.Listener)
+		a.ip("client", e.Client)
+		return slog.LevelDebug, "connected", a
+	case event.Disconnected:
+		a.text("listener", e.Listener)
+		a.ip("client", e.Client)
+		a.number("messages", int64(e.Messages))
+		a.took("took", e.Took)
+		a.text("why", e.Why)
+		return slog.LevelDebug, "disconnected", a
+	case event.HandshakeFailed:
+		a.text("listener", e.Listener)
+		a.ip("client", e.Client)
+		a.text("text", e.Text)
+		return slog.LevelWarn, "tls-failed", a
+	case event.LoggedIn:
+		return loginLine(e)
+	case event.Refused:
+		return refusedLine(e)
+	case event.Accepted:
+		return acceptedLine(e)
+	case event.Attempted:
+		return attemptedLine(e)
+	case event.Settled:
+		return settledLine(e)
+	}
+	return adminLine(e)
+}
+
+func loginLine(e event.LoggedIn) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("listener", e.Listener)
+	a.ip("client", e.Client)
+	a.text("user", e.User)
+	if e.OK {
+		return slog.LevelInfo, "login", a
+	}
+	return slog.LevelWarn, "login-failed", a
+}
+
+func refusedLine(e event.Refused) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("listener", e.Listener)
+	a.ip("client", e.Client)
+	a.text("command", e.Command)
+	a.text("from", e.From)
+	a.text("to", e.To)
+	a.number("code", int64(e.Code))
+	a.text("status", e.Status)
+	a.text("text", e.Text)
+	return slog.LevelInfo, "refused", a
+}
+
+func acceptedLine(e event.Accepted) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("message", e.Message)
+	a.text("message_id", e.MessageID)
+	a.text("leg", string(e.Leg))
+	a.address("from", e.From)
+	a.number("recipients", int64(e.Recipients))
+	a.number("size", e.Size)
+	a.ip("client", e.Client)
+	a.text("helo", e.Helo)
+	a.text("user", e.User)
+	a.tls(e.TLS)
+	a.took("took", e.Took)
+	return slog.LevelInfo, "accepted", a
+}
+
+func attemptedLine(e event.Attempted) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("site", e.Site)
+	a.text("leg", string(e.Leg))
+	level := slog.LevelDebug
+	if e.Attempt != nil {
+		a.why(e.Attempt.Reason, e.Attempt.Text)
+		a.try(e.Attempt)
+		a.number("connections", int64(len(e.Attempt.Tries)))
+		a.number("took_ms", e.Attempt.TookMS)
+		if e.Attempt.Used() == nil {
+			level = slog.LevelInfo
+		}
+	}
+	return level, "attempted", a
+}
+
+// settledLine is the line people grep for: one delivery, its state as the first word.
+func settledLine(e event.Settled) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("message", e.Message)
+	a.text("leg", string(e.Leg))
+	a.address("from", e.From)
+	a.address("to", e.To)
+	a.text("rule", e.Rule)
+	a.text("requires", e.Requires.String())
+	if e.State == "delivered" {
+		a.text("reached", e.Reached.String())
+	}
+	a.why(e.Reason, e.Text)
+	a.try(e.Attempt)
+	a.took("delay", e.Delay)
+	a.at("next_attempt_at", e.Next)
+	a.text("would", e.Would)
+	level := slog.LevelInfo
+	if e.State == "failed" || e.State == "held" {
+		level = slog.LevelWarn
+	}
+	return level, e.State, a
+}
+
+func adminLine(e event.Event) (slog.Level, string, attrs) {
+	var a attrs
+	switch e := e.(type) {
+	case event.NoticeQueued:
+		a.text("message", e.Message)
+		a.text("about", e.About)
+		a.text("kind", e.Kind)
+		a.address("to", e.To)
+		return slog.LevelInfo, "notice", a
+	case event.Raised:
+		a.number("revision", e.Revision)
+		a.number("deliveries", int64(e.Deliveries))
+		return slog.LevelInfo, "raised", a
+	case event.RulesApplied:
+		a.number("revision", e.Revision)
+		a.number("rules", int64(e.Rules))
+		a.text("by", e.By)
+		return slog.LevelInfo, "rules-applied", a
+	case event.AdminActed:
+		a.text("by", e.By)
+		a.text("action", e.Action)
+		a.text("target", e.Target)
+		a.number("count", int64(e.Count))
+		return slog.LevelInfo, "admin", a
+	case event.Warned:
+		a.text("what", e.What)
+		a.text("text", e.Text)
+		a.text("hint", e.Hint)
+		return slog.LevelWarn, "warning", a
+	}
+	return 0, "", nil
+}
