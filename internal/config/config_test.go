@@ -1,0 +1,199 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func parse(text string) (*Config, error) { return Parse("t.toml", "/etc/postern", "gw.test", []byte(text)) }
+
+const certificate = "\n[tls]\ncertificates = [{cert = \"c.pem\", key = \"k.pem\"}]\n"
+
+func TestAnEmptyFileIsAGatewayThatListensOnPort25(t *testing.T) {
+	c, err := parse("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Listen{{Address: ":25", Mode: ModeSMTP, Name: "smtp:25"}}
+	if diff := cmp.Diff(want, c.Listen); diff != "" {
+		t.Error(diff)
+	}
+	if c.Hostname.String() != "gw.test" || c.Postmaster.String() != "postmaster@gw.test" || c.Delivery.Helo != c.Hostname {
+		t.Errorf("hostname %s, postmaster %s, helo %s", c.Hostname, c.Postmaster, c.Delivery.Helo)
+	}
+	if c.Socket() != "/var/lib/postern/postern.sock" {
+		t.Errorf("socket %s", c.Socket())
+	}
+}
+
+func TestValuesAreRead(t *testing.T) {
+	c, err := parse(`
+hostname = "GW.Example.COM."
+data = "spool"
+[[listen]]
+mode = "submission"
+[[listen]]
+address = "[::1]:2465"
+mode = "smtps"
+name = "own"
+[tls]
+certificates = [{cert = "c.pem", key = "/k.pem"}]
+[[user]]
+name = "alice"
+password_hash = "` + HashPassword("secret", make([]byte, SaltLength)) + `"
+[[domain]]
+name = "bücher.example"
+deliver_to = ["mail.internal", "192.0.2.1:2525", "[2001:db8::1]:26", "2001:db8::2"]
+trust = "ca.pem"
+require = "authenticated"
+[[route]]
+match = ["Partner.Test", "*.PARTNER.test.", "*"]
+to = ["mx.partner.test:587"]
+[dns]
+servers = ["127.0.0.1", "[::1]:5353"]
+[delivery]
+retry = [1, "2s"]
+lifetime = "1h30m"
+delay_notice = 0
+[trust]
+roots = "public.pem"
+[limits]
+message_size = 1_000_000
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var to []string
+	for _, h := range c.Domain[0].DeliverTo {
+		to = append(to, h.String())
+	}
+	got := []any{c.Hostname.String(), c.Data, c.Listen[0].Address, c.Listen[0].Auth && c.Listen[0].RequireTLS, c.Listen[1].Name,
+		c.TLS.Certificates[0].Cert, c.TLS.Certificates[0].Key, c.Domain[0].Name.String(), to, c.Domain[0].Trust,
+		c.Domain[0].Require.String(), c.Route[0].Match, c.DNS.Servers[0].String(), c.DNS.Servers[1].String(),
+		c.Delivery.Retry[0].Duration, c.Delivery.Retry[1].Duration, c.Delivery.Lifetime.String(), c.Delivery.DelayNotice.Duration,
+		c.Trust.Roots, c.Limits.MessageSize, c.Limits.Recipients}
+	want := []any{"gw.example.com", Path("/etc/postern/spool"), ":587", true, "own",
+		Path("/etc/postern/c.pem"), Path("/k.pem"), "xn--bcher-kva.example",
+		[]string{"mail.internal:25", "192.0.2.1:2525", "[2001:db8::1]:26", "[2001:db8::2]:25"}, Path("/etc/postern/ca.pem"),
+		"authenticated", []string{"partner.test", "*.partner.test", "*"}, "127.0.0.1:53", "[::1]:5353",
+		time.Second, 2 * time.Second, "1h30m", time.Duration(0), Roots("/etc/postern/public.pem"), int64(1000000), 1000}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
+	for _, tc := range []struct{ name, text, want string }{
+		{"unknown key", "hostnam = \"x\"", `1:1: unknown key hostnam|did you mean "hostname"?`},
+		{"unknown table", "[limit]\nhops = 1", `1:2: unknown key limit|did you mean "limits"?`},
+		{"unknown key far from any", "[log]\nxyzzyx = 1", "2:1: unknown key log.xyzzyx|config example"},
+		{"key given twice", "data = \"a\"\ndata = \"b\"", "2:1: not TOML"},
+		{"wrong type: text", "[limits]\nhops = \"many\"", "2:8: limits.hops must be a whole number"},
+		{"wrong type: number", "hostname = 5", "1:12: hostname must be a text in quotes"},
+		{"wrong type: bool", "[delivery]\nlegacy_tls = 1", "2:14: delivery.legacy_tls must be true or false"},
+		{"wrong type: table", "[hostname]\nx = 1", `1:2: hostname is a value, not a table`},
+		{"list written as table", "[domain]\nname = \"a.test\"", "1:2: domain is a list of tables|[[domain]]"},
+		{"table written as list", "[[limits]]\nhops = 20", "1:3: there is only one limits|[limits]"},
+		{"text where a list belongs", "[relay]\nnetworks = \"10.0.0.0/8\"", `must be a list|networks = ["10.0.0.0/8"]`},
+		{"number out of range", "[delivery]\nport = 65536", "2:8: delivery.port: 65536 is out of range"},
+		{"negative duration", "[delivery]\nlifetime = \"-1h\"", "2:12: delivery.lifetime: \"-1h\" is not a duration"},
+		{"hostname is an address", "hostname = \"[192.0.2.1]\"", "1:12: hostname: must be a name"},
+		{"bad domain", "hostname = \"a b\"", "1:12: hostname: not a domain name"},
+		{"bad network", "[relay]\nnetworks = [\n  \"10.0.0.0/8\",\n  \"10.0.0.0/99\"]", "4:3: relay.networks[1]:"},
+		{"bad address", "[[listen]]\naddress = \"25\"", `2:11: listen[0].address: "25" is not an address|":port"`},
+		{"address used twice", "[[listen]]\n[[listen]]\naddress = \":25\"", "3:11: listen[1].address: :25 is already the address of listen[0]"},
+		{"listener without certificate", "[[listen]]\nmode = \"smtps\"", "1:3: listen[0]: needs a certificate"},
+		{"submission without users", "[[listen]]\nmode = \"submission\"" + certificate, "1:3: listen[0]: offers AUTH, and there is no [[user]]"},
+		{"half a certificate", "[tls]\ncertificates = [{cert = \"c.pem\"}]", "tls.certificates[0]: needs both cert and key"},
+		{"asking without TLS", "[relay]\nclient_certificates = \"ca.pem\"", "2:23: relay.client_certificates: clients can only"},
+		{"plain password", "[[user]]\nname = \"a\"\npassword_hash = \"secret\"", "3:17: user[0].password_hash: not an argon2id hash"},
+		{"domain without servers", "[[domain]]\nname = \"a.test\"", "1:3: domain[0].deliver_to: must name"},
+		{"bad host", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"mx:port\"]", "3:15: domain[0].deliver_to[0]:"},
+		{"bad pin", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"mx\"]\npins = [\"sha1:00\"]", "4:9: domain[0].pins[0]:"},
+		{"bad level", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"mx\"]\nrequire = \"strong\"", "4:11: domain[0].require: unknown level"},
+		{"two routes for a domain", "[[route]]\nmatch = [\"a.test\"]\nto = [\"b\"]\n[[route]]\nmatch = [\"A.test.\"]\nto = [\"c\"]",
+			"5:10: route[1].match[0]: a.test already has route[0]"},
+		{"limit below the RFC", "[limits]\nrecipients = 99", "2:14: limits.recipients: 99 is too small, at least 100"},
+		{"a store of a later release", "store = \"postgres://x\"", "1:9: store: this release has one store"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := parse(tc.text)
+			problems, ok := errors.AsType[*Problems](err)
+			if !ok {
+				t.Fatalf("error %v, want *Problems", err)
+			}
+			if len(problems.List) != 1 {
+				t.Errorf("%d problems, want 1", len(problems.List))
+			}
+			for part := range strings.SplitSeq(tc.want, "|") {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("no %q in:\n%v", part, err)
+				}
+			}
+		})
+	}
+}
+
+func TestAMachineWithoutADomainNameMustBeGivenOne(t *testing.T) {
+	if _, err := Parse("t.toml", "/", "no name", nil); err == nil || !strings.Contains(err.Error(), "hostname") {
+		t.Errorf("error %v, want one about hostname", err)
+	}
+	if _, err := Parse("t.toml", "/", "no name", []byte(`hostname = "gw.test"`)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPasswordIsKnownByItsHash(t *testing.T) {
+	c := &Config{User: []User{{"alice", HashPassword("secret", []byte("0123456789abcdef"))}}}
+	for _, tc := range []struct {
+		name, password string
+		want           bool
+	}{{"alice", "secret", true}, {"alice", "Secret", false}, {"bob", "secret", false}, {"", "", false}} {
+		if got := c.Authenticate(tc.name, tc.password); got != tc.want {
+			t.Errorf("%q %q: %v", tc.name, tc.password, got)
+		}
+	}
+}
+
+func TestDurationsPrintAsTheyAreWritten(t *testing.T) {
+	for _, s := range []string{"90s", "30m", "24h", "1h30m", "1h0m5s", "500ms"} {
+		var d Duration
+		if err := d.UnmarshalText([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+		want := s
+		if s == "90s" {
+			want = "1m30s"
+		}
+		if d.String() != want {
+			t.Errorf("%s prints as %s", s, d)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(Example()))
+	f.Add([]byte("[[domain]]\nname='a'\n[domain.x]\n[[domain]]\nx.y=1"))
+	f.Add([]byte("tls.certificates=[{cert='a',key='b'}]\nlisten=[{address=':1'}]\ndns={servers=['::1']}"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := Parse("t.toml", "/etc", "gw.test", text)
+		if err != nil {
+			_ = err.Error()
+			return
+		}
+		if len(c.User) > 0 {
+			return // hashes are not shown, so the text cannot be read again
+		}
+		again, err := Parse("t.toml", "/etc", "gw.test", []byte(c.TOML()))
+		if err != nil {
+			t.Fatalf("what TOML writes cannot be read: %v\n%s", err, c.TOML())
+		}
+		if diff := cmp.Diff(c.TOML(), again.TOML()); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
