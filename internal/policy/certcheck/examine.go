@@ -1,0 +1,127 @@
+package certcheck
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// MaxCertificates is how many certificates of a handshake are examined. A longer list never passes.
+const MaxCertificates = 16
+
+// maxPresented bounds the names kept as evidence.
+const maxPresented = 20
+
+// Input is everything an examination depends on. Nothing in it is changed or kept.
+type Input struct {
+	// Chain is the certificates as the peer sent them, leaf first.
+	Chain []*x509.Certificate
+	// Host is the name of the hop that was dialled; zero when the administrator gave an IP address.
+	Host mail.Domain
+	// Domain is the recipients' domain, for demands with Names.Domain.
+	Domain mail.Domain
+	// Demands are what policy.Requirement.Demands returned. Each is examined, whatever the others say.
+	Demands []policy.PeerDemand
+	// Roots has the trusted roots for each PeerDemand.Trust. A missing pool trusts nothing.
+	Roots map[string]*x509.CertPool
+	// Now is the time of the examination. The zero time is read as 1970, at which nothing is valid yet.
+	Now time.Time
+}
+
+// Examine returns evidence with Chain, Peers, Expected and Presented filled; the caller adds the rest. It is safe for
+// concurrent use, costs well under a second for the worst of chains, and never returns a demand unexamined.
+func Examine(in Input) policy.Evidence {
+	if in.Now.IsZero() {
+		in.Now = time.Unix(0, 0)
+	}
+	// Validity is counted in whole seconds (RFC 5280 §4.1.2.5).
+	in.Now = in.Now.UTC().Truncate(time.Second)
+	e := policy.Evidence{Peers: make(map[string]policy.Proof, len(in.Demands))}
+	for _, c := range in.Chain[:min(len(in.Chain), MaxCertificates)] {
+		e.Chain = append(e.Chain, Facts(c))
+	}
+	if len(in.Chain) > 0 {
+		e.Presented = presented(in.Chain[0], maxPresented)
+	}
+	trusts := make(map[string]trust)
+	for _, d := range in.Demands {
+		for _, name := range newReference(d.Names, in.Host, in.Domain).expected() {
+			if !slices.Contains(e.Expected, name) {
+				e.Expected = append(e.Expected, name)
+			}
+		}
+		e.Peers[d.Key()] = in.examine(d, trusts)
+	}
+	return e
+}
+
+// examine examines one demand. Chains are examined once for each pool, kept in trusts.
+func (in *Input) examine(d policy.PeerDemand, trusts map[string]trust) policy.Proof {
+	if len(in.Chain) == 0 {
+		return policy.Proof{Shortfalls: []policy.Shortfall{{
+			Reason: policy.CertUntrusted, Text: "the server presented no certificate"}}}
+	}
+	t, done := trusts[d.Trust]
+	if !done {
+		t = in.examineTrust(d.Trust)
+		trusts[d.Trust] = t
+	}
+	out := slices.Clone(t.shortfalls)
+	if s, ok := newReference(d.Names, in.Host, in.Domain).check(in.Chain[0]); !ok && !slices.Contains(out, s) {
+		out = append(out, s)
+	}
+	if s, ok := checkPins(d.Pins, t.chains); !ok {
+		out = append(out, s)
+	}
+	return policy.Proof{Shortfalls: out}
+}
+
+// checkPins asks for one of the pinned keys in one of the chains.
+func checkPins(pins []string, chains [][]*x509.Certificate) (policy.Shortfall, bool) {
+	if len(pins) == 0 {
+		return policy.Shortfall{}, true
+	}
+	var found []string
+	for _, chain := range chains {
+		for _, c := range chain {
+			key := "sha256:" + spki(c)
+			if slices.ContainsFunc(pins, func(pin string) bool { return strings.EqualFold(pin, key) }) {
+				return policy.Shortfall{}, true
+			}
+			if !slices.Contains(found, key) {
+				found = append(found, key)
+			}
+		}
+	}
+	return policy.Shortfall{Reason: policy.PinMismatch, Text: fmt.Sprintf(
+		"none of the pinned keys (%s) is in the chain, whose keys are %s", list(pins, "none"), list(found, "none"))}, false
+}
+
+// spki is the hex digest of the public key info, the form of pins.
+func spki(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:])
+}
+
+// Facts returns what people ask about a certificate. Its texts are bounded and escaped.
+func Facts(c *x509.Certificate) policy.Certificate {
+	sum := sha256.Sum256(c.Raw)
+	return policy.Certificate{
+		Subject:   subject(c),
+		Issuer:    issuer(c),
+		NotBefore: c.NotBefore.UTC(),
+		NotAfter:  c.NotAfter.UTC(),
+		SHA256:    hex.EncodeToString(sum[:]),
+		SPKI:      spki(c),
+		Key:       keyName(c),
+		Signature: c.SignatureAlgorithm.String(),
+		DNSNames:  presented(c, maxPresented),
+	}
+}
