@@ -1,7 +1,13 @@
 package smtpclient
 
 import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 
 	"postern/internal/policy"
 	"postern/internal/smtp"
@@ -21,21 +27,22 @@ const (
 	PhaseData      Phase = "DATA"
 	PhaseContent   Phase = "." // content and what ends it: the final dot, or BDAT
 	PhaseReset     Phase = "RSET"
+	PhaseQuit      Phase = "QUIT"
 )
 
 // Kind says what went wrong.
 type Kind uint8
 
-// The kinds. Only after Refused and Unsupported can the connection still be used.
+// The kinds. Only after Refused and Unsupported can the connection still be used (see Conn.Healthy).
 const (
 	Timeout     Kind = iota + 1 // the peer was silent for longer than the phase allows, or the context's deadline passed
-	Closed                      // the peer closed or reset the connection
+	Closed                      // the peer closed or reset the connection, or announced it with an unasked Reply
 	Refused                     // the peer answered no; Reply is set
 	Malformed                   // the peer's reply broke the grammar or the limits; Remote has what was read
 	Handshake                   // the TLS handshake failed; also when the peer says so only with the first record after it
 	Unsupported                 // the peer does not offer what was asked for
-	Canceled                    // the context was cancelled
-	BadContent                  // the content could not be read, or is not what its Size says; nothing was finished
+	Canceled                    // the context was cancelled; Reason is empty, nobody fell short
+	BadContent                  // the content cannot be read or is not as long as said; Reason is empty, nothing was finished
 )
 
 var kindNames = [...]string{"", "timeout", "closed", "refused", "malformed reply", "handshake failed", "unsupported",
@@ -90,3 +97,96 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// broke ends the connection after a failed read or write and says why.
+func (c *Conn) broke(ctx context.Context, phase Phase, err error) *Error {
+	var long *longLine
+	if errors.As(err, &long) {
+		return c.malformed(phase, long.begin, errLongLine)
+	}
+	c.dead = true
+	if e := contextError(ctx, phase, err); e != nil {
+		return e
+	}
+	if c.unproven && !isTimeout(err) {
+		return c.lateHandshakeError(phase, err)
+	}
+	e := &Error{Phase: phase, Kind: Closed, Err: err}
+	if isTimeout(err) {
+		e.Kind = Timeout
+	}
+	if number, ok := alertIn(err, opRemote); ok {
+		e.Alert = alertName(number) + " (sent by peer)"
+	}
+	e.Reason = reasonFor(phase, e.Kind, 0)
+	return e
+}
+
+// contextError is the error when ctx, not the peer, ended the call; else nil.
+func contextError(ctx context.Context, phase Phase, err error) *Error {
+	cause := ctx.Err()
+	if cause == nil && errors.Is(err, context.Canceled) {
+		cause = err
+	}
+	switch {
+	case cause == nil:
+		return nil
+	case errors.Is(cause, context.Canceled):
+		return &Error{Phase: phase, Kind: Canceled, Err: cause}
+	}
+	return &Error{Phase: phase, Kind: Timeout, Reason: reasonFor(phase, Timeout, 0), Err: cause}
+}
+
+// malformed ends the connection after a reply that cannot be understood: what comes next could be anything.
+func (c *Conn) malformed(phase Phase, line []byte, err error) *Error {
+	c.dead = true
+	return &Error{Phase: phase, Kind: Malformed, Reason: reasonFor(phase, Malformed, 0),
+		Remote: smtp.Printable(string(line[:min(len(line), 400)]), 200), Err: err}
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
+}
+
+// reasonFor maps where and how to the stable code; code is the reply's for Refused.
+func reasonFor(phase Phase, kind Kind, code int) policy.Reason {
+	switch phase {
+	case PhaseGreeting:
+		if kind == Timeout {
+			return policy.GreetingTimeout
+		}
+		if kind == Refused || kind == Malformed {
+			return policy.GreetingRefused
+		}
+	case PhaseHello:
+		if kind == Refused || kind == Malformed {
+			return policy.EHLORefused
+		}
+	case PhaseStartTLS, PhaseHandshake:
+		switch kind {
+		case Timeout:
+			return policy.TLSTimeout
+		case Closed:
+			return policy.TLSClosed
+		}
+		return policy.StartTLSRefused
+	}
+	switch {
+	case kind == Timeout:
+		return policy.RemoteTimeout
+	case kind == Refused && code >= 500:
+		return policy.Remote5xx
+	case kind == Refused:
+		return policy.Remote4xx
+	}
+	return policy.RemoteClosed
+}
+
+// isNetwork reports whether err means that the connection ended, from either side.
+func isNetwork(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.As(err, &op) && (op.Op == "read" || op.Op == "write")
+}

@@ -1,0 +1,203 @@
+package smtpclient
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"postern/internal/smtp"
+)
+
+// chunksInFlight is how many BDAT chunks may be without a reply when the peer pipelines.
+const chunksInFlight = 8
+
+// sendData sends the content after DATA, dots stuffed. With pipelining DATA is the last command of the envelope's group
+// (RFC 2920 §3.1), so it may be accepted although no recipient was.
+func (s *sending) sendData() error {
+	c := s.c
+	if !c.ext.Pipelining {
+		if ok, err := s.settleEnvelope(); !ok {
+			return err
+		}
+	}
+	c.out = append(c.out, "DATA\r\n"...)
+	c.wait = append(c.wait, awaited{PhaseData, 0})
+	if err := s.exchange(); err != nil || !s.goAhead || c.dead {
+		return err
+	}
+	if s.accepted == 0 { // RFC 2920 §3.1: an empty content for nobody; its reply means nothing
+		c.out = append(c.out, ".\r\n"...)
+	} else if err := s.stuff(s.reader()); err != nil {
+		return err
+	}
+	s.sent, c.open = true, false
+	if err := s.flushContent(); err != nil {
+		return err
+	}
+	return s.final(".")
+}
+
+// reader is the content as it is to cross the wire.
+func (s *sending) reader() io.Reader {
+	if s.convert {
+		return newSevenBit(s.t.Body)
+	}
+	return io.LimitReader(s.t.Body, s.size)
+}
+
+// stuff sends the content and leaves its end, final dot included, in out. Content that cannot be read or sent as it is
+// kills the connection before the final dot, so that the peer forgets what it has.
+func (s *sending) stuff(content io.Reader) error {
+	c := s.c
+	if c.body == nil {
+		c.body = make([]byte, blockSize/2)
+	}
+	var enc smtp.DotEncoder
+	var total int64
+	for {
+		n, err := io.ReadFull(content, c.body)
+		total += int64(n)
+		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !ended {
+			return s.abandon(err)
+		}
+		if c.out, err = enc.Append(c.out, c.body[:n]); err != nil {
+			return s.abandon(err)
+		}
+		if ended {
+			break
+		}
+		if len(c.out) >= blockSize/2 {
+			if err := s.flushContent(); err != nil {
+				return err
+			}
+		}
+	}
+	if !s.convert && total != s.size {
+		return s.abandon(errSize)
+	}
+	var err error
+	if c.out, err = enc.Finish(c.out); err != nil {
+		return s.abandon(err)
+	}
+	return nil
+}
+
+// abandon kills the connection in the middle of the content.
+func (s *sending) abandon(err error) error {
+	s.c.dead = true
+	_ = s.c.tcp.Close()
+	return &Error{Phase: PhaseContent, Kind: BadContent, Err: err}
+}
+
+// flushContent writes out. A peer that stopped reading often said why before: its refusal decides, if there is one.
+func (s *sending) flushContent() error {
+	err := s.c.flush(s.ctx, PhaseContent, s.c.cfg.Timeouts.Block)
+	if err == nil {
+		return nil
+	}
+	reply, readErr := s.c.readReply(s.ctx, PhaseContent, lastWords, true)
+	if readErr == nil && (reply.Temporary() || reply.Permanent()) {
+		s.decideAccepted(".", reply)
+		s.res.Final = &s.content
+	}
+	return s.mark(err)
+}
+
+// final reads the reply to the final dot.
+func (s *sending) final(command string) error {
+	reply, err := s.c.readReply(s.ctx, PhaseContent, s.c.cfg.Timeouts.Final, true)
+	if err != nil {
+		return s.mark(err)
+	}
+	if reply.Code/100 == 3 {
+		return s.mark(s.c.malformed(PhaseContent, []byte(strconv.Itoa(reply.Code)), errUnexpected))
+	}
+	s.decideAccepted(command, reply)
+	if s.accepted > 0 {
+		s.res.Final = &s.content
+	}
+	return nil
+}
+
+// sendChunks sends the content by BDAT (RFC 3030 §2), as it is. A small one goes out together with the envelope if the
+// peer pipelines: then the whole transaction is one write and one round trip.
+func (s *sending) sendChunks() error {
+	c := s.c
+	if !c.ext.Pipelining || s.size > blockSize {
+		if ok, err := s.settleEnvelope(); !ok {
+			return err
+		}
+	}
+	for rest := s.size; ; {
+		n := min(rest, blockSize)
+		rest -= n
+		if err := s.appendChunk(n, rest == 0); err != nil {
+			return err
+		}
+		if rest == 0 {
+			s.sent = true
+			return s.exchange()
+		}
+		if err := s.chunkTurn(); err != nil || s.content.Code != 0 {
+			return err
+		}
+	}
+}
+
+// appendChunk appends one BDAT command and its n octets to out.
+func (s *sending) appendChunk(n int64, last bool) error {
+	c := s.c
+	c.out = strconv.AppendInt(append(c.out, "BDAT "...), n, 10)
+	piece := awaited{phase: PhaseContent}
+	if last {
+		c.out = append(c.out, " LAST"...)
+		piece.rcpt = 1
+	}
+	c.out = append(c.out, '\r', '\n')
+	at := len(c.out)
+	c.out = append(c.out, make([]byte, n)...)
+	if _, err := io.ReadFull(s.t.Body, c.out[at:]); err != nil {
+		return s.abandon(fmt.Errorf("%w: %w", errSize, err))
+	}
+	c.wait = append(c.wait, piece)
+	return nil
+}
+
+// chunkTurn writes a chunk that is not the last and reads what replies are due.
+func (s *sending) chunkTurn() error {
+	c := s.c
+	if !c.ext.Pipelining {
+		return s.exchange()
+	}
+	if err := c.flush(s.ctx, PhaseContent, c.cfg.Timeouts.Block); err != nil {
+		return s.readBack(err)
+	}
+	if len(c.wait) < chunksInFlight {
+		return nil
+	}
+	if err := s.read(c.wait[0], s.patience(PhaseContent)); err != nil {
+		return s.mark(err)
+	}
+	c.wait = append(c.wait[:0], c.wait[1:]...)
+	if s.content.Code != 0 { // refused: what follows was written for nothing, read its replies
+		return s.exchange()
+	}
+	return nil
+}
+
+// chunkReply draws the consequences of a reply to BDAT. The first refusal decides; after it the peer's state is unknown
+// until RSET (RFC 3030 §2).
+func (s *sending) chunkReply(last bool, reply smtp.Reply) {
+	if s.content.Code != 0 || !last && reply.Positive() {
+		return
+	}
+	s.decideAccepted("BDAT", reply)
+	if s.accepted > 0 {
+		s.res.Final = &s.content
+	}
+	if last && reply.Positive() {
+		s.c.open = false
+	}
+}

@@ -1,0 +1,113 @@
+package smtpclient
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"postern/internal/smtp"
+)
+
+var (
+	errSize = errors.New("the content is not as long as its size says")
+	errSeek = errors.New("the content cannot be rewound")
+)
+
+// measure sets the size of the content and goes to its start.
+func (s *sending) measure() error {
+	size, err := s.t.Body.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = s.t.Body.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errSeek, err)
+	}
+	if s.t.Size > 0 && s.t.Size != size {
+		return fmt.Errorf("%w: %d octets, not %d", errSize, size, s.t.Size)
+	}
+	s.size = size
+	return nil
+}
+
+// judge refuses what this peer can never take, before a word is sent, and chooses the parameters. It returns an error
+// only when the content cannot be read.
+func (s *sending) judge() error {
+	ext, env := &s.c.ext, &s.t.Envelope
+	s.res.DSN = ext.DSN
+	s.utf8 = ext.UTF8 && env.UTF8
+	switch {
+	case ext.MaxSize > 0 && s.size > ext.MaxSize:
+		s.refuseAll(552, "5.3.4", fmt.Sprintf("the message has %d octets, and the next hop takes at most %d",
+			s.size, ext.MaxSize))
+	case !isSendable(env.From):
+		s.refuseAll(553, "5.1.7", "the sender address cannot be written in a command")
+	case !ext.UTF8 && !env.From.IsASCII():
+		s.refuseAll(553, "5.6.7", "the sender address is internationalised, and the next hop does not offer SMTPUTF8")
+	case !ext.UTF8 && env.UTF8 && s.t.HeaderUTF8:
+		s.refuseAll(554, "5.6.9", "the header is internationalised, and the next hop does not offer SMTPUTF8")
+	}
+	s.utf8 = s.utf8 || ext.UTF8 && !env.From.IsASCII()
+	s.judgeRecipients()
+	if s.t.EightBit && !ext.EightBit && s.undecided() {
+		return s.judgeConversion()
+	}
+	return nil
+}
+
+func (s *sending) judgeRecipients() {
+	room := s.c.ext.MaxRecipients
+	for i := range s.t.Recipients {
+		r, a := &s.res.Recipients[i], s.t.Recipients[i].Address
+		switch {
+		case r.Outcome != Undecided:
+		case !isSendable(a) || a.IsNull():
+			refuse(r, "RCPT", 553, "5.1.3", "the recipient address cannot be written in a command")
+		case !a.IsASCII() && !s.c.ext.UTF8:
+			refuse(r, "RCPT", 553, "5.6.7",
+				"the recipient address is internationalised, and the next hop does not offer SMTPUTF8")
+		case s.c.ext.MaxRecipients > 0 && room == 0:
+			refuse(r, "RCPT", 452, "4.5.3", "the next hop takes no more recipients in one transaction")
+			r.Outcome = Again
+		default:
+			room--
+			s.utf8 = s.utf8 || !a.IsASCII()
+		}
+	}
+}
+
+// undecided reports whether any recipient is left.
+func (s *sending) undecided() bool {
+	for i := range s.res.Recipients {
+		if s.res.Recipients[i].Outcome == Undecided {
+			return true
+		}
+	}
+	return false
+}
+
+// refuseAll decides every recipient left with words of ours.
+func (s *sending) refuseAll(code int, status, text string) {
+	for i := range s.res.Recipients {
+		if r := &s.res.Recipients[i]; r.Outcome == Undecided {
+			refuse(r, "MAIL", code, status, text)
+		}
+	}
+}
+
+func refuse(r *RecipientResult, command string, code int, status, text string) {
+	*r = RecipientResult{Outcome: outcomeOf(code), Local: true, Command: command,
+		Reply: smtp.Reply{Code: code, Status: status, Lines: []string{text}}}
+}
+
+// outcomeOf is what a reply to the content, or a refusal before it, means for a recipient.
+func outcomeOf(code int) Outcome {
+	switch code / 100 {
+	case 2:
+		return Delivered
+	case 4:
+		return Deferred
+	case 5:
+		return Failed
+	}
+	return Undecided
+}
