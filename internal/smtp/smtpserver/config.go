@@ -1,0 +1,133 @@
+package smtpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"time"
+
+	"postern/internal/smtp"
+)
+
+// Mode is the kind of a listener.
+type Mode uint8
+
+// The modes of DESIGN §7. In Submission mode MAIL needs TLS and AUTH; whether TLS starts at the first octet is
+// Config.ImplicitTLS there, and always so for SMTPS.
+const (
+	SMTP Mode = iota
+	SMTPS
+	Submission
+)
+
+// Config is what a Server needs. NewSession and Hostname are required; every zero value elsewhere is a good default.
+// A Config is not changed after New.
+type Config struct {
+	// Hostname is what the greeting and EHLO say.
+	Hostname string
+	// Listener names this listener in ConnInfo and events.
+	Listener string
+	Mode     Mode
+	// ImplicitTLS makes a Submission listener begin with the handshake (RFC 8314 §3.3).
+	ImplicitTLS bool
+	// TLS offers STARTTLS, or is used from the first octet. nil offers none; SMTPS then cannot serve. The certificate is
+	// chosen by GetCertificate or Certificates, GetConfigForClient must be nil. In SMTP mode session tickets are off
+	// whatever it says: peers in the field abort over them. Client certificates are asked for if ClientAuth says so;
+	// use tls.RequestClientCert, which accepts any, and VerifyClient.
+	TLS *tls.Config
+	// VerifyClient says whether a presented chain, leaf first, deserves trust. The engine only records the answer. nil
+	// verifies none. It must not demand the clientAuth usage: public CAs no longer issue it.
+	VerifyClient func(chain []*x509.Certificate) bool
+	// RequireTLS answers 530 5.7.0 to mail commands before TLS (RFC 3207 §4).
+	RequireTLS bool
+	// Auth offers AUTH PLAIN LOGIN inside TLS. Submission implies it.
+	Auth bool
+	// NewSession is asked when a client connects and again after STARTTLS, since nothing survives that. A reply refuses
+	// the client instead of greeting it; it should be a 421 or 554. ctx ends with the connection.
+	NewSession func(ctx context.Context, c *Conn) (Session, *smtp.Reply)
+	// Gate counts connections; share one between servers to bound them together. nil gives the server its own with the
+	// default numbers.
+	Gate     *Gate
+	Limits   Limits
+	Timeouts Timeouts
+	Trace    Trace
+}
+
+// BareEnds says what becomes of content with a CR or LF that stands alone.
+type BareEnds uint8
+
+// The treatments. RefuseBare answers 554 5.6.0; ConvertBare makes each a CRLF, so that it cannot mean two things to two
+// servers further on (it breaks signatures over such lines). There is no way to let them through.
+const (
+	RefuseBare BareEnds = iota
+	ConvertBare
+)
+
+// Limits bound what a client may do. Zero means the default named; sizes are octets.
+type Limits struct {
+	MessageSize int64 // content; 150,000,000; announced by SIZE
+	Recipients  int   // of one transaction; 1000; more get 452 4.5.3
+	CommandLine int   // with CRLF; 512 (RFC 5321 §4.5.3.1.4), at most 4096; MAIL and RCPT may have 1024 more for parameters
+	ContentLine int   // without CRLF; 0 is no limit, lines are never held in memory
+	BadCommands int   // of one connection, then 421; 20
+	Refusals    int   // 5xx of the Session in one connection, then 421; 100
+	NoOps       int   // commands in a row that do nothing, then 421; 100
+	Logins      int   // failed ones of one connection, then 421; 3
+	Bare        BareEnds
+	// DataRate is how many octets a second content must bring in the long run, after a first 30 s that are free; 64.
+	// A negative number turns the guard off.
+	DataRate int
+}
+
+// Timeouts of RFC 5321 §4.5.3.2. Zero means the default named.
+type Timeouts struct {
+	Command   time.Duration // from our reply to the end of the next command; 5m
+	DataBlock time.Duration // for the next octets of content; 3m
+	Handshake time.Duration // for the whole TLS handshake; 1m
+	Write     time.Duration // for one write to be taken; 2m
+}
+
+const (
+	authLine   = 12288 // RFC 4954 §4.9
+	paramExtra = 1024  // for the parameters of DSN, AUTH, SIZE, SMTPUTF8 (RFC 3461 §5.1, RFC 6531 §3.4)
+	rateGrace  = 30 * time.Second
+)
+
+func (c Config) withDefaults() Config {
+	c.Limits = c.Limits.withDefaults()
+	c.Timeouts = c.Timeouts.withDefaults()
+	c.Auth = c.Auth || c.Mode == Submission
+	c.RequireTLS = c.RequireTLS || c.Mode == Submission
+	c.ImplicitTLS = c.Mode == SMTPS || c.Mode == Submission && c.ImplicitTLS
+	if c.Gate == nil {
+		c.Gate = NewGate(0, 0)
+	}
+	return c
+}
+
+func (l Limits) withDefaults() Limits {
+	or(&l.MessageSize, 150_000_000)
+	or(&l.Recipients, 1000)
+	or(&l.CommandLine, 512)
+	l.CommandLine = min(l.CommandLine, 4096)
+	or(&l.BadCommands, 20)
+	or(&l.Refusals, 100)
+	or(&l.NoOps, 100)
+	or(&l.Logins, 3)
+	or(&l.DataRate, 64)
+	return l
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	or(&t.Command, 5*time.Minute)
+	or(&t.DataBlock, 3*time.Minute)
+	or(&t.Handshake, time.Minute)
+	or(&t.Write, 2*time.Minute)
+	return t
+}
+
+func or[T int | int64 | time.Duration](v *T, def T) {
+	if *v == 0 {
+		*v = def
+	}
+}

@@ -1,0 +1,147 @@
+package smtpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/smtp"
+)
+
+// startTLS does STARTTLS (RFC 3207). Whatever came behind the command in plaintext may be an attacker's: the session
+// ends then. After the handshake the client is a stranger again.
+func (c *Conn) startTLS(arg []byte) {
+	switch {
+	case len(arg) > 0:
+		c.wrong("STARTTLS", 501, "5.5.4", "STARTTLS has no parameters")
+	case c.info.TLS != nil:
+		c.wrong("STARTTLS", 503, "5.5.1", "TLS is active")
+	case c.srv.tls == nil:
+		c.wrong("STARTTLS", 502, "5.5.1", "not offered")
+	case len(c.wire.buffered()) > 0:
+		c.wrong("STARTTLS", 554, "5.5.0", "nothing may follow STARTTLS before the handshake")
+		c.stop("commands behind STARTTLS")
+	default:
+		c.upgrade()
+	}
+}
+
+func (c *Conn) upgrade() {
+	c.endTransaction()
+	c.wire.say(220, "2.0.0", "go ahead")
+	if err := c.wire.flush(); err != nil {
+		c.check(err)
+		return
+	}
+	c.session.Close()
+	c.session = nil
+	if !c.handshake() {
+		return
+	}
+	session, no := c.srv.cfg.NewSession(c.ctx, c)
+	if no != nil {
+		c.refusal = no
+		return
+	}
+	c.session = session
+}
+
+// handshake puts TLS on the connection and forgets everything that was said before. Without success the session ends
+// without another word: nothing may be said in plaintext any more.
+func (c *Conn) handshake() bool {
+	c.wire.forget()
+	c.extended, c.info.Helo, c.info.User, c.tx, c.again = false, "", "", transaction{}, nil
+	keyed := &keyedConn{Conn: c.raw}
+	tc := tls.Server(keyed, c.srv.tls)
+	c.raw.SetDeadline(time.Now().Add(c.srv.cfg.Timeouts.Handshake))
+	if err := tc.HandshakeContext(context.Background()); err != nil { // Close cuts it, the deadline bounds it
+		if f := c.srv.cfg.Trace.HandshakeFailed; f != nil {
+			f(c.Info(), err)
+		}
+		c.why = "TLS handshake failed"
+		return false
+	}
+	c.raw.SetDeadline(time.Time{})
+	c.wire.nc = tc
+	c.recordTLS(tc, keyed.key)
+	return true
+}
+
+func (c *Conn) recordTLS(tc *tls.Conn, key string) {
+	cs := tc.ConnectionState()
+	facts := smtp.Facts(&cs, key)
+	if c.srv.tls.ClientAuth != tls.NoClientCert {
+		facts.Client = &mail.ClientCertificate{}
+		if chain := cs.PeerCertificates; len(chain) > 0 {
+			leaf := chain[0]
+			facts.Client = &mail.ClientCertificate{
+				Presented: true,
+				Verified:  c.srv.cfg.VerifyClient != nil && c.srv.cfg.VerifyClient(chain),
+				Subject:   leaf.Subject.String(),
+				Issuer:    leaf.Issuer.String(),
+				SHA256:    fingerprint(leaf),
+			}
+		}
+	}
+	c.info.TLS, c.info.ClientChain = facts, cs.PeerCertificates
+}
+
+// keyedConn carries what the choice of the certificate found out from the handshake's callback to its caller.
+type keyedConn struct {
+	net.Conn
+	key string // key type of the certificate chosen
+}
+
+// serverTLS makes the configuration of a server from the caller's: every handshake goes through GetCertificate, so
+// that the certificate's key type is known, and SMTP mode has no session tickets.
+func serverTLS(cfg *Config) (*tls.Config, error) {
+	if cfg.TLS == nil {
+		if cfg.ImplicitTLS {
+			return nil, errors.New("smtpserver: a listener that begins with TLS needs a TLS configuration")
+		}
+		return nil, nil
+	}
+	if cfg.TLS.GetConfigForClient != nil {
+		return nil, errors.New("smtpserver: GetConfigForClient is not supported, use GetCertificate")
+	}
+	tc := cfg.TLS.Clone()
+	choose, certificates := tc.GetCertificate, tc.Certificates
+	if choose == nil && len(certificates) == 0 {
+		return nil, errors.New("smtpserver: the TLS configuration has no certificate")
+	}
+	tc.Certificates = nil
+	tc.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		cert, err := chooseCertificate(h, choose, certificates)
+		if k, ok := h.Conn.(*keyedConn); ok && err == nil {
+			k.key = keyType(cert)
+		}
+		return cert, err
+	}
+	if cfg.Mode == SMTP {
+		tc.SessionTicketsDisabled = true
+	}
+	return tc, nil
+}
+
+// chooseCertificate asks the callback, then looks for a certificate the client supports; the first one is for clients
+// that name nobody or somebody unknown, who get no alert for that.
+func chooseCertificate(h *tls.ClientHelloInfo, choose func(*tls.ClientHelloInfo) (*tls.Certificate, error), certificates []tls.Certificate) (*tls.Certificate, error) {
+	if choose != nil {
+		cert, err := choose(h)
+		if cert != nil || err != nil {
+			return cert, err
+		}
+	}
+	for i := range certificates {
+		if h.SupportsCertificate(&certificates[i]) == nil {
+			return &certificates[i], nil
+		}
+	}
+	if len(certificates) == 0 {
+		return nil, errors.New("no certificate for this client")
+	}
+	return &certificates[0], nil
+}
