@@ -1,0 +1,75 @@
+package metrics
+
+// Kind is the kind of a metric.
+type Kind uint8
+
+// The kinds.
+const (
+	Counter Kind = iota
+	Gauge
+	Histogram
+)
+
+// Definition is one metric as monitoring sees it. Every label has a closed or configured set of values; no label ever
+// holds a domain, an address or any other text of a stranger.
+type Definition struct {
+	Name   string
+	Kind   Kind
+	Help   string
+	Labels []string
+}
+
+// Names of the metrics.
+const (
+	messagesAccepted   = "postern_messages_accepted_total"
+	recipientsAccepted = "postern_recipients_accepted_total"
+	bytesAccepted      = "postern_bytes_accepted_total"
+	deliveries         = "postern_deliveries_total"
+	deliveryDelay      = "postern_delivery_delay_seconds"
+	wouldDiffer        = "postern_rules_would_differ_total"
+	attempts           = "postern_attempts_total"
+	attemptTime        = "postern_attempt_seconds"
+	handshakeFailures  = "postern_inbound_handshake_failures_total"
+	sessions           = "postern_sessions"
+	refused            = "postern_refused_total"
+	logins             = "postern_logins_total"
+	notices            = "postern_notices_total"
+	raised             = "postern_raised_deliveries_total"
+	rulesRevision      = "postern_rules_revision"
+	rulesInForce       = "postern_rules"
+	adminActions       = "postern_admin_actions_total"
+	warnings           = "postern_warnings_total"
+	queueDeliveries    = "postern_queue_deliveries"
+	queueBytes         = "postern_queue_bytes"
+	queueOldest        = "postern_queue_oldest_timestamp_seconds"
+	queueReadable      = "postern_queue_readable"
+)
+
+// Definitions lists every metric, in the order of a message's way.
+func Definitions() []Definition {
+	return []Definition{
+		{sessions, Gauge, "SMTP sessions open now.", []string{"listener"}},
+		{handshakeFailures, Counter, "TLS handshakes of clients that failed.", []string{"listener"}},
+		{logins, Counter, "AUTH attempts by result (ok, failed).", []string{"result"}},
+		{refused, Counter, "SMTP commands refused, by reply code.", []string{"code"}},
+		{messagesAccepted, Counter, "Messages accepted, by leg and by the level of the connection they came over.", []string{"leg", "level"}},
+		{recipientsAccepted, Counter, "Recipients of accepted messages.", []string{"leg"}},
+		{bytesAccepted, Counter, "Bytes of accepted messages.", []string{"leg"}},
+		{attempts, Counter, "Attempts at a next hop, by reason; an attempt that carried mail at the level aimed at has the reason none.", []string{"leg", "reason"}},
+		{attemptTime, Histogram, "How long an attempt took, in seconds.", []string{"leg"}},
+		{deliveries, Counter, "Deliveries settled, by new state, level (reached when delivered, else required) and reason.",
+			[]string{"leg", "state", "level", "reason"}},
+		{deliveryDelay, Histogram, "Time from acceptance to delivery, in seconds.", []string{"leg"}},
+		{wouldDiffer, Counter, "Deliveries whose outcome rules in test mode would have changed.", nil},
+		{notices, Counter, "Notices queued, by kind.", []string{"kind"}},
+		{raised, Counter, "Waiting deliveries that got a stricter requirement.", nil},
+		{rulesRevision, Gauge, "Revision of the rules in force.", nil},
+		{rulesInForce, Gauge, "Rules in force.", nil},
+		{adminActions, Counter, "Actions of administrators.", nil},
+		{warnings, Counter, "Warnings an administrator should look at.", nil},
+		{queueDeliveries, Gauge, "Deliveries in the store, by state.", []string{"state"}},
+		{queueBytes, Gauge, "Bytes of the bodies that wait.", nil},
+		{queueOldest, Gauge, "When the oldest waiting delivery was accepted, 0 when none waits.", nil},
+		{queueReadable, Gauge, "1 when the store could be counted for this scrape.", nil},
+	}
+}

@@ -1,0 +1,182 @@
+// Package metrics counts events for Prometheus. Metrics is an event.Sink with a registry of its own; Definitions is the
+// list of everything it exports. Cardinality is bounded by construction: a label value outside its closed list is
+// counted as "other".
+package metrics
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"postern/internal/event"
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// Metrics counts events. Safe for concurrent use; Emit never blocks.
+type Metrics struct {
+	registry   *prometheus.Registry
+	counters   map[string]*prometheus.CounterVec
+	gauges     map[string]*prometheus.GaugeVec
+	histograms map[string]*prometheus.HistogramVec
+	reasons    map[policy.Reason]bool
+}
+
+// New returns a Metrics that reads the queue's gauges through queue at every scrape. A nil queue leaves them out.
+func New(queue func() (Queue, error)) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), counters: map[string]*prometheus.CounterVec{},
+		gauges: map[string]*prometheus.GaugeVec{}, histograms: map[string]*prometheus.HistogramVec{}, reasons: map[policy.Reason]bool{}}
+	for _, info := range policy.Reasons() {
+		m.reasons[info.Reason] = true
+	}
+	for _, d := range Definitions() {
+		if !ofQueue(d.Name) {
+			m.define(d)
+		}
+	}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if queue != nil {
+		m.registry.MustRegister(newQueueCollector(queue))
+	}
+	return m
+}
+
+func (m *Metrics) define(d Definition) {
+	switch d.Kind {
+	case Counter:
+		m.counters[d.Name] = prometheus.NewCounterVec(prometheus.CounterOpts{Name: d.Name, Help: d.Help}, d.Labels)
+		m.registry.MustRegister(m.counters[d.Name])
+	case Gauge:
+		m.gauges[d.Name] = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: d.Name, Help: d.Help}, d.Labels)
+		m.registry.MustRegister(m.gauges[d.Name])
+	case Histogram:
+		m.histograms[d.Name] = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: d.Name, Help: d.Help,
+			Buckets: []float64{.1, .5, 1, 5, 30, 120, 600, 3600, 6 * 3600, 86400, 5 * 86400}}, d.Labels)
+		m.registry.MustRegister(m.histograms[d.Name])
+	}
+}
+
+// Handler serves the exposition format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+func (m *Metrics) add(name string, n float64, labels ...string) {
+	m.counters[name].WithLabelValues(labels...).Add(n)
+}
+
+// Emit counts e.
+func (m *Metrics) Emit(e event.Event) {
+	switch e := e.(type) {
+	case event.Connected:
+		m.gauges[sessions].WithLabelValues(e.Listener).Inc()
+	case event.Disconnected:
+		m.gauges[sessions].WithLabelValues(e.Listener).Dec()
+	case event.HandshakeFailed:
+		m.add(handshakeFailures, 1, e.Listener)
+	case event.LoggedIn:
+		m.add(logins, 1, result(e.OK))
+	case event.Refused:
+		m.add(refused, 1, code(e.Code))
+	case event.Accepted:
+		m.add(messagesAccepted, 1, leg(e.Leg), inboundLevel(e.TLS).String())
+		m.add(recipientsAccepted, float64(e.Recipients), leg(e.Leg))
+		m.add(bytesAccepted, float64(e.Size), leg(e.Leg))
+	case event.Attempted:
+		m.attempted(e)
+	case event.Settled:
+		m.settled(e)
+	default:
+		m.rest(e)
+	}
+}
+
+func (m *Metrics) rest(e event.Event) {
+	switch e := e.(type) {
+	case event.NoticeQueued:
+		m.add(notices, 1, oneOf(e.Kind, "failed", "delayed", "delivered", "relayed", "alert"))
+	case event.Raised:
+		m.add(raised, float64(e.Deliveries))
+	case event.RulesApplied:
+		m.gauges[rulesRevision].WithLabelValues().Set(float64(e.Revision))
+		m.gauges[rulesInForce].WithLabelValues().Set(float64(e.Rules))
+	case event.AdminActed:
+		m.add(adminActions, 1)
+	case event.Warned:
+		m.add(warnings, 1)
+	}
+}
+
+func (m *Metrics) attempted(e event.Attempted) {
+	if e.Attempt == nil {
+		return
+	}
+	m.add(attempts, 1, leg(e.Leg), m.reason(e.Attempt.Reason))
+	m.histograms[attemptTime].WithLabelValues(leg(e.Leg)).Observe(float64(e.Attempt.TookMS) / 1000)
+}
+
+func (m *Metrics) settled(e event.Settled) {
+	level := e.Requires
+	if e.State == "delivered" {
+		level = e.Reached
+		m.histograms[deliveryDelay].WithLabelValues(leg(e.Leg)).Observe(e.Delay.Seconds())
+	}
+	state := oneOf(e.State, "delivered", "deferred", "failed", "held", "cancelled")
+	m.add(deliveries, 1, leg(e.Leg), state, level.String(), m.reason(e.Reason))
+	if e.Would != "" {
+		m.add(wouldDiffer, 1)
+	}
+}
+
+// reason keeps the closed list closed.
+func (m *Metrics) reason(r policy.Reason) string {
+	switch {
+	case r == "":
+		return "none"
+	case m.reasons[r]:
+		return string(r)
+	}
+	return "other"
+}
+
+func leg(l event.Leg) string {
+	return oneOf(string(l), string(event.InWorld), string(event.InOwn), string(event.OutOwn), string(event.OutWorld))
+}
+
+// inboundLevel is the level of a client's connection: authenticated when its certificate was verified.
+func inboundLevel(t *mail.TLS) policy.Level {
+	switch {
+	case t == nil:
+		return policy.Plaintext
+	case t.Client != nil && t.Client.Verified:
+		return policy.Authenticated
+	}
+	return policy.Encrypted
+}
+
+func code(c int) string {
+	if c < 400 || c > 599 {
+		return "other"
+	}
+	return strconv.Itoa(c)
+}
+
+func result(ok bool) string {
+	if ok {
+		return "ok"
+	}
+	return "failed"
+}
+
+// oneOf returns value if it is in the list, else "other".
+func oneOf(value string, list ...string) string {
+	for _, v := range list {
+		if v == value {
+			return v
+		}
+	}
+	return "other"
+}
