@@ -1,0 +1,85 @@
+package deliver
+
+import (
+	"context"
+	"time"
+
+	"postern/internal/policy"
+	"postern/internal/smtp/smtpclient"
+)
+
+// Channel is a connection that passed the verdict of one requirement. It belongs to one goroutine.
+type Channel struct {
+	link      *link
+	require   policy.Requirement // of the site
+	wanted    policy.Requirement // require at the goal that was reached
+	deliverer *Deliverer
+	sent      int
+}
+
+// Lapsed is the error of Send when the connection no longer passes: a certificate ran out meanwhile, a root was
+// removed, or the message has another requirement than the channel was opened for. Nothing was sent.
+type Lapsed struct{ Shortfalls []policy.Shortfall }
+
+// Error names the first shortfall.
+func (e *Lapsed) Error() string { return "the connection no longer passes: " + e.Shortfalls[0].Text }
+
+// Send judges the connection again, for a message with requirement r, and only then speaks MAIL. Errors are *Lapsed or
+// *smtpclient.Error; the results of recipients stand in Result.
+func (c *Channel) Send(ctx context.Context, r policy.Requirement, t *smtpclient.Transaction) (*smtpclient.Result, error) {
+	if err := c.judge(r); err != nil {
+		return nil, err
+	}
+	result, err := c.link.conn.Send(ctx, t)
+	c.link.used = time.Now()
+	c.sent++
+	return result, err
+}
+
+// judge holds r against evidence that is fresh.
+func (c *Channel) judge(r policy.Requirement) error {
+	if r.Key() != c.require.Key() {
+		return &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
+			Text: "the connection was opened for another requirement"}}}
+	}
+	if time.Since(c.link.examined) > freshness {
+		c.deliverer.examine(c.link, c.require)
+	}
+	if short := policy.Verdict(c.wanted, c.link.evidence); len(short) > 0 {
+		return &Lapsed{short}
+	}
+	return nil
+}
+
+// Alive asks the peer, if it has been silent for a while, whether the connection still stands.
+func (c *Channel) Alive(ctx context.Context) bool {
+	if !c.link.stale() {
+		return true
+	}
+	err := c.link.conn.Reset(ctx)
+	c.link.used = time.Now()
+	return err == nil
+}
+
+// Encrypted reports whether the channel has TLS.
+func (c *Channel) Encrypted() bool { return c.link.state != nil }
+
+// Reached is the level the channel deserves now.
+func (c *Channel) Reached() policy.Level { return c.link.evidence.Reached(c.require) }
+
+// Sent counts the transactions tried.
+func (c *Channel) Sent() int { return c.sent }
+
+// Host names the peer for people: the host's name, or its address.
+func (c *Channel) Host() string {
+	if c.link.hop.Host.IsZero() {
+		return c.link.addr.String()
+	}
+	return c.link.hop.Host.String()
+}
+
+// Close says QUIT and closes.
+func (c *Channel) Close() { c.link.quit() }
+
+// Healthy reports whether another transaction may be tried.
+func (c *Channel) Healthy() bool { return c.link.conn.Healthy() }

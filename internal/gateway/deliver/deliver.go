@@ -1,0 +1,97 @@
+package deliver
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/gateway/route"
+	"postern/internal/policy"
+	"postern/internal/smtp/smtpclient"
+)
+
+// Dialer opens connections. *net.Dialer is one.
+type Dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Config is what a Deliverer needs. Dialer and Roots must be set.
+type Config struct {
+	Dialer Dialer
+	// Roots returns the pools of the named trusts; an error makes every demand on them fall short.
+	Roots func(trusts ...string) (map[string]*x509.CertPool, error)
+	// SMTP configures the engine of each connection; Hello in it is our EHLO name.
+	SMTP smtpclient.Config
+	// Legacy allows the legacy rung to deliveries that plaintext would serve as well.
+	Legacy bool
+	// Certificate is presented to servers that ask for one; nil presents none.
+	Certificate func() *tls.Certificate
+	// ConnectTimeout bounds one dial, Budget a whole climb; 0 means 30 s and 5 min.
+	ConnectTimeout, Budget time.Duration
+	// Sessions bounds the TLS sessions remembered for resumption; 0 means 1000.
+	Sessions int
+}
+
+// Deliverer climbs ladders. It is safe for concurrent use.
+type Deliverer struct {
+	cfg      Config
+	sessions tls.ClientSessionCache // keyed per site and address by siteCache
+}
+
+// New returns a Deliverer.
+func New(cfg Config) *Deliverer {
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = 30 * time.Second
+	}
+	if cfg.Budget == 0 {
+		cfg.Budget = 5 * time.Minute
+	}
+	if cfg.Sessions == 0 {
+		cfg.Sessions = 1000
+	}
+	return &Deliverer{cfg: cfg, sessions: tls.NewLRUClientSessionCache(cfg.Sessions)}
+}
+
+// Climbed is the end of one climb. Exactly one of Channel and a Reason in Attempt is there.
+type Climbed struct {
+	// Channel may carry mail under the requirement; the caller closes it. nil if no rung could be reached.
+	Channel *Channel
+	// Attempt holds every connection tried, in order.
+	Attempt *attempt.Attempt
+	// WithoutTLS says that every usable host answered, none offered STARTTLS and none looks stripped on the way.
+	WithoutTLS bool
+}
+
+// Open climbs the ladder of r over plan. Site separates what may share TLS sessions: a site has one requirement.
+// It returns within the budget; when ctx ends it returns what was tried.
+func (d *Deliverer) Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement) Climbed {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Budget)
+	defer cancel()
+	l := newLadder(d, site, plan, r)
+	channel := l.climb(ctx)
+	l.discard()
+	a := &attempt.Attempt{At: start, TookMS: time.Since(start).Milliseconds(), Tries: l.tries}
+	if channel == nil {
+		l.blame(a)
+	} else {
+		l.explain(a, channel)
+	}
+	return Climbed{Channel: channel, Attempt: a, WithoutTLS: channel == nil && l.withoutTLS()}
+}
+
+// goals lists the levels tried, highest first.
+func goals(r policy.Requirement) []policy.Level {
+	lowest := r.Channel
+	highest := max(r.Channel, r.Aim, policy.Encrypted)
+	var out []policy.Level
+	for g := highest; ; g-- {
+		out = append(out, g)
+		if g == lowest {
+			return out
+		}
+	}
+}

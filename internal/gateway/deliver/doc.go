@@ -1,0 +1,22 @@
+// Package deliver climbs the ladder: over one Plan and under one Requirement it finds a connection that may carry the
+// mail, and sends messages over it.
+//
+// The ladder of a requirement is a list of goals, highest first. Each goal is tried at every host of the plan before
+// the next lower one is tried at any (DESIGN §2):
+//
+//	requirement                        goals
+//	authenticated (forced)             authenticated
+//	encrypted                          encrypted
+//	none, aim authenticated            authenticated, encrypted, plaintext
+//	none                               encrypted, plaintext
+//
+// At one host TLS itself has rungs, each on a new connection because a failed handshake kills the old one: modern (what
+// crypto/tls offers), classical (no post-quantum group, so that the ClientHello fits one segment), legacy (TLS 1.0,
+// RSA key exchange, only where the requirement allows it and the configuration has not turned it off).
+//
+// A connection that works but falls short of the goal is parked and serves a lower goal later. Network failures and
+// refused greetings make a host unusable now; they are not failures of TLS and never step down the ladder.
+//
+// The invariant of DESIGN §3 rests on one place: a Channel is made only by ladder.accept, which holds the verdict of the
+// very requirement at hand against the evidence of the very connection; Channel.Send judges again before each message.
+package deliver

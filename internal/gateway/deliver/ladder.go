@@ -1,0 +1,206 @@
+package deliver
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/gateway/route"
+	"postern/internal/policy"
+)
+
+// ladder is one climb. It belongs to the goroutine that runs it.
+type ladder struct {
+	d       *Deliverer
+	site    string
+	plan    *route.Plan
+	require policy.Requirement
+	targets []*target
+	tries   []attempt.Try
+}
+
+// target is one address of one hop and what is known about it so far.
+type target struct {
+	hop  *route.Hop
+	addr netip.Addr
+	// parked is a connection that works and fell short of the goals so far; nil if none is open.
+	parked *link
+	// next is the TLS rung to try when none is parked; "" when TLS can do no more here.
+	next attempt.Rung
+	// dead says the address is unusable now: no connection, no greeting, no EHLO.
+	dead bool
+	// answered says EHLO was answered once; offered that STARTTLS was seen, stripped that it was masked.
+	answered, offered, stripped bool
+	// anonymous: our client certificate was refused here. fresh: no session may be resumed.
+	anonymous, fresh bool
+}
+
+func newLadder(d *Deliverer, site string, plan *route.Plan, r policy.Requirement) *ladder {
+	l := &ladder{d: d, site: site, plan: plan, require: r}
+	for i := range plan.Hops {
+		hop := &plan.Hops[i]
+		if hop.Problem != nil {
+			l.note(attempt.Try{At: time.Now(), Host: hop.Host.String(), Reason: hop.Problem.Reason, Text: hop.Problem.Text})
+		}
+		for _, addr := range hop.Addrs {
+			l.targets = append(l.targets, &target{hop: hop, addr: addr, next: attempt.Modern})
+		}
+	}
+	return l
+}
+
+func (l *ladder) note(t attempt.Try) *attempt.Try {
+	l.tries = append(l.tries, t)
+	return &l.tries[len(l.tries)-1]
+}
+
+// climb tries each goal at every target before the next lower goal.
+func (l *ladder) climb(ctx context.Context) *Channel {
+	for _, goal := range goals(l.require) {
+		for _, t := range l.targets {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if c := l.reach(ctx, t, goal); c != nil {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// reach brings one target as high as goal, or parks what it got.
+func (l *ladder) reach(ctx context.Context, t *target, goal policy.Level) *Channel {
+	for !t.dead {
+		if t.parked == nil && !l.connect(ctx, t, goal) {
+			return nil
+		}
+		if t.parked == nil {
+			continue // a handshake failed, the next rung needs a new connection
+		}
+		return l.accept(ctx, t, goal)
+	}
+	return nil
+}
+
+// accept turns the parked connection into a Channel if it passes. This is the only place where Channels are made.
+func (l *ladder) accept(ctx context.Context, t *target, goal policy.Level) *Channel {
+	wanted := l.demanded(goal)
+	k := t.parked
+	shortfalls := policy.Verdict(wanted, k.evidence)
+	if len(shortfalls) > 0 {
+		l.fallShort(t, k, shortfalls, goal)
+		return nil
+	}
+	if k.stale() && k.conn.Reset(ctx) != nil {
+		l.drop(t)
+		return l.reach(ctx, t, goal)
+	}
+	t.parked = nil
+	l.tries[k.try].Used = true
+	return &Channel{link: k, require: l.require, wanted: wanted, deliverer: l.d}
+}
+
+// demanded is the requirement a connection must pass at a goal: the delivery's own, raised to the goal. At goal
+// plaintext it demands nothing, and only an unforced delivery ever gets there.
+func (l *ladder) demanded(goal policy.Level) policy.Requirement {
+	return l.require.Raised(goal)
+}
+
+// fallShort records why k does not serve the goal and keeps it for a lower one, if there is one.
+func (l *ladder) fallShort(t *target, k *link, shortfalls []policy.Shortfall, goal policy.Level) {
+	try := &l.tries[k.try]
+	if try.Reason == "" {
+		try.Shortfalls, try.Reason, try.Text = shortfalls, shortfalls[0].Reason, shortfalls[0].Text
+	}
+	if goal == l.require.Channel {
+		l.drop(t)
+		t.dead = true
+	}
+}
+
+// drop says goodbye to a parked connection.
+func (l *ladder) drop(t *target) {
+	if t.parked != nil {
+		t.parked.quit()
+		t.parked = nil
+	}
+}
+
+// discard drops everything that is still parked. The channel in use no longer is.
+func (l *ladder) discard() {
+	for _, t := range l.targets {
+		l.drop(t)
+	}
+}
+
+// withoutTLS reports whether every host that has addresses answered EHLO at one of them and nobody offered TLS.
+func (l *ladder) withoutTLS() bool {
+	answered := map[*route.Hop]bool{}
+	for _, t := range l.targets {
+		if t.offered || t.stripped {
+			return false
+		}
+		answered[t.hop] = answered[t.hop] || t.answered
+	}
+	for _, ok := range answered {
+		if !ok {
+			return false
+		}
+	}
+	return len(answered) > 0
+}
+
+// blame sets the reason of a climb that reached nothing: the try that says most about what must be mended.
+func (l *ladder) blame(a *attempt.Attempt) {
+	if len(a.Tries) == 0 {
+		a.Reason, a.Text = policy.ConnectTimeout, "the time for this attempt ended before a host was tried"
+		return
+	}
+	worst := slices.MaxFunc(a.Tries, func(x, y attempt.Try) int { return weight(x.Reason) - weight(y.Reason) })
+	a.Reason, a.Text = worst.Reason, worst.Text
+}
+
+// explain sets the reason why the connection in use is not higher on the ladder; nothing when it is authenticated.
+func (l *ladder) explain(a *attempt.Attempt, c *Channel) {
+	a.Notes = c.link.notes(l.require)
+	used := &a.Tries[c.link.try]
+	if used.Reached == policy.Authenticated {
+		return
+	}
+	if used.Reason == "" && len(used.Shortfalls) > 0 {
+		used.Reason, used.Text = used.Shortfalls[0].Reason, used.Shortfalls[0].Text
+	}
+	a.Reason, a.Text = used.Reason, used.Text
+	if a.Reason != "" {
+		return
+	}
+	for _, try := range a.Tries { // plaintext after a failed handshake with the same address
+		if try.IP == used.IP && try.Port == used.Port && try.Reason != "" {
+			a.Reason, a.Text = try.Reason, try.Text
+		}
+	}
+}
+
+// weight orders reasons by how much they tell: a certificate somebody must renew before a host that did not answer.
+func weight(r policy.Reason) int {
+	switch r {
+	case "":
+		return 0
+	case policy.DNSNoAddress, policy.DNSNXDomain, policy.DNSServfail, policy.DNSTimeout, policy.MXLoop, policy.MXPrivate:
+		return 1
+	case policy.ConnectRefused, policy.ConnectTimeout, policy.ConnectUnreach:
+		return 2
+	case policy.GreetingRefused, policy.GreetingTimeout, policy.EHLORefused, policy.RemoteClosed, policy.RemoteTimeout, policy.Remote4xx:
+		return 3
+	case policy.StartTLSNotOffered:
+		return 4
+	case policy.StartTLSStripped, policy.StartTLSRefused:
+		return 5
+	case policy.TLSHandshake, policy.TLSAlert, policy.TLSVersion, policy.TLSNoSharedCipher, policy.TLSTimeout, policy.TLSClosed:
+		return 6
+	}
+	return 7
+}

@@ -1,0 +1,93 @@
+package deliver
+
+import (
+	"context"
+	"crypto/tls"
+	"net/netip"
+	"time"
+
+	"postern/internal/gateway/route"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/policy/certcheck"
+	"postern/internal/smtp"
+	"postern/internal/smtp/smtpclient"
+)
+
+// A parked or idle connection older than this is asked whether it lives before it is used; evidence older than
+// freshness is made anew before a message is sent.
+const (
+	parkedFor = 5 * time.Second
+	freshness = time.Second
+)
+
+// link is one open connection with what it proved.
+type link struct {
+	conn     *smtpclient.Conn
+	hop      *route.Hop
+	addr     netip.Addr
+	domain   mail.Domain
+	state    *tls.ConnectionState // nil: no TLS
+	evidence policy.Evidence
+	examined time.Time
+	used     time.Time // when the peer last answered
+	try      int       // index of its try in the ladder
+}
+
+func (k *link) stale() bool { return time.Since(k.used) > parkedFor }
+
+// quit says goodbye and closes.
+func (k *link) quit() { k.conn.Quit(context.Background()) }
+
+// examine judges the peer's chain at the present time against every demand of r.
+func (d *Deliverer) examine(k *link, r policy.Requirement) {
+	k.examined = time.Now()
+	if k.state == nil {
+		k.evidence = policy.Evidence{}
+		return
+	}
+	demands := r.Demands()
+	var trusts []string
+	for _, demand := range demands {
+		trusts = append(trusts, demand.Trust)
+	}
+	roots, err := d.cfg.Roots(trusts...)
+	if err != nil {
+		roots = nil // what cannot be read proves nothing
+	}
+	k.evidence = certcheck.Examine(certcheck.Input{
+		Chain: k.state.PeerCertificates, Host: k.hop.Host, Domain: k.domain, Demands: demands, Roots: roots, Now: k.examined,
+	})
+	key := ""
+	if len(k.evidence.Chain) > 0 {
+		key = k.evidence.Chain[0].Key
+	}
+	k.evidence.TLS = smtp.Facts(k.state, key)
+	k.evidence.TLSVersion = k.state.Version
+	k.evidence.MXProven = k.hop.Proven
+}
+
+// notes are facts worth recording about a connection that serves forced mail.
+func (k *link) notes(r policy.Requirement) []string {
+	if r.Channel < policy.Authenticated {
+		return nil
+	}
+	var out []string
+	if !k.hop.Proven && trustsMXName(r) {
+		out = append(out, string(policy.MXUnproven))
+	}
+	if r.Revocation == policy.RevocationOff {
+		out = append(out, "revocation-not-checked")
+	}
+	return out
+}
+
+// trustsMXName reports whether a demand of r is met by a match to the MX host name, which unsigned DNS chose.
+func trustsMXName(r policy.Requirement) bool {
+	for _, d := range r.Demands() {
+		if d.Names.MX {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,81 @@
+package deliver
+
+import (
+	"crypto/tls"
+	"net/netip"
+
+	"postern/internal/attempt"
+)
+
+// classicalGroups fit a ClientHello into one segment.
+var classicalGroups = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
+
+// profile is the TLS configuration of a rung. Certificates are not verified in the handshake but examined right after
+// it, before any mail command (decision 1), so verification here is off on purpose.
+func (d *Deliverer) profile(l *ladder, t *target, rung attempt.Rung) *tls.Config {
+	c := &tls.Config{
+		MinVersion:         max(tls.VersionTLS12, l.require.MinTLS),
+		InsecureSkipVerify: true,
+		ServerName:         serverName(t),
+	}
+	if rung != attempt.Modern {
+		c.CurvePreferences = classicalGroups
+	}
+	if rung == attempt.Legacy {
+		c.MinVersion = max(tls.VersionTLS10, l.require.MinTLS)
+		c.CipherSuites = everySuite()
+	}
+	if !t.fresh {
+		c.ClientSessionCache = siteCache{d.sessions, l.site + "|" + netip.AddrPortFrom(t.addr, t.hop.Port).String()}
+	}
+	if d.cfg.Certificate != nil {
+		c.GetClientCertificate = d.presentation(t.anonymous)
+	}
+	return c
+}
+
+// presentation answers a server's request for a certificate: with ours, or with none.
+func (d *Deliverer) presentation(anonymous bool) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if cert := d.cfg.Certificate(); cert != nil && !anonymous {
+			return cert, nil
+		}
+		return &tls.Certificate{}, nil
+	}
+}
+
+// serverName is the name for SNI: the host dialled, nothing for an address (RFC 6066 §3).
+func serverName(t *target) string {
+	if _, literal := t.hop.Host.Literal(); literal {
+		return ""
+	}
+	return t.hop.Host.String()
+}
+
+func everySuite() []uint16 {
+	var out []uint16
+	for _, s := range tls.CipherSuites() {
+		out = append(out, s.ID)
+	}
+	for _, s := range tls.InsecureCipherSuites() {
+		out = append(out, s.ID)
+	}
+	return out
+}
+
+// siteCache keeps one site's sessions with one address apart from all others, so that a ticket never serves another
+// requirement than the one it was examined for.
+type siteCache struct {
+	tls.ClientSessionCache
+	prefix string
+}
+
+// Get returns a session of this site.
+func (c siteCache) Get(key string) (*tls.ClientSessionState, bool) {
+	return c.ClientSessionCache.Get(c.prefix + "|" + key)
+}
+
+// Put keeps a session of this site.
+func (c siteCache) Put(key string, s *tls.ClientSessionState) {
+	c.ClientSessionCache.Put(c.prefix+"|"+key, s)
+}
