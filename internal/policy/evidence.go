@@ -57,8 +57,7 @@ func (e Evidence) Reached(r Requirement) Level {
 	if e.TLS == nil {
 		return Plaintext
 	}
-	probe := Combine(r, Requirement{Channel: Authenticated})
-	if len(Verdict(probe, e)) == 0 {
+	if len(Verdict(r.Raised(Authenticated), e)) == 0 {
 		return Authenticated
 	}
 	return Encrypted

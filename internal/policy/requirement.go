@@ -86,10 +86,12 @@ func PublicDemand() PeerDemand {
 // Forced reports whether plaintext is out of the question.
 func (r Requirement) Forced() bool { return r.Channel > Plaintext }
 
-// Combine joins requirements: the maximum on every ordered axis, the union of the peer demands.
+// Combine joins requirements: the maximum on every ordered axis, the union of the peer demands. What an authenticated
+// channel implies is spelled out first, so that joining it with another's wishes cannot lose it.
 func Combine(rs ...Requirement) Requirement {
 	var out Requirement
 	for _, r := range rs {
+		r = r.spelledOut()
 		out.Channel = max(out.Channel, r.Channel)
 		out.Aim = max(out.Aim, r.Aim)
 		out.MX = max(out.MX, r.MX)
@@ -103,6 +105,22 @@ func Combine(rs ...Requirement) Requirement {
 	slices.SortFunc(out.Peer, func(a, b PeerDemand) int { return strings.Compare(a.Key(), b.Key()) })
 	out.Peer = slices.CompactFunc(out.Peer, func(a, b PeerDemand) bool { return a.Key() == b.Key() })
 	return out
+}
+
+// spelledOut names what r demands by default: an authenticated channel without peer demands demands public trust, and
+// one without a TLS floor TLS 1.2. Left unsaid, another operand's private CA or lower floor would take their place.
+func (r Requirement) spelledOut() Requirement {
+	if r.Channel == Authenticated {
+		r.Peer, r.MinTLS = r.Demands(), r.Floor()
+	}
+	return r
+}
+
+// Raised returns r with a channel of at least l. Unlike a join with Requirement{Channel: l} it keeps r's own idea of
+// what authenticated means: a private CA that r names is not joined by public trust.
+func (r Requirement) Raised(l Level) Requirement {
+	r.Channel = max(r.Channel, l)
+	return r
 }
 
 // normal returns d with its lists copied, sorted and without duplicates.

@@ -3,6 +3,7 @@ package policy
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 )
 
 // Verdict compares a requirement with evidence and returns every shortfall, the one to act on first; none means pass.
@@ -28,7 +29,11 @@ func Verdict(r Requirement, e Evidence) []Shortfall {
 			out = append(out, Shortfall{CertUntrusted, "the certificate was not examined against " + d.Trust + " trust"})
 			continue
 		}
-		out = append(out, proof.Shortfalls...)
+		for _, s := range proof.Shortfalls {
+			if !slices.Contains(out, s) { // demands that share their roots share their faults
+				out = append(out, s)
+			}
+		}
 	}
 	if r.MX > MXAny && !e.MXProven {
 		out = append(out, Shortfall{MXUnproven, "the name of the mail host comes from unsigned DNS"})

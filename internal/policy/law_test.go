@@ -1,0 +1,243 @@
+package policy
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"postern/internal/mail"
+)
+
+const rounds = 4000
+
+// dice makes requirements and evidence from a small universe, so that they meet often.
+type dice struct{ *rand.Rand }
+
+func roll(t *testing.T) dice {
+	const seed = 20260601
+	t.Logf("seed %d", seed)
+	return dice{rand.New(rand.NewPCG(seed, 1))}
+}
+
+func demands() []PeerDemand {
+	return []PeerDemand{
+		PublicDemand(),
+		{Trust: PublicTrust, Names: Names{Domain: true}},
+		{Trust: "own.pem", Names: Names{MX: true}},
+		{Trust: "own.pem", Names: Names{List: []string{"a.test", "*.b.test"}}},
+		{Trust: PublicTrust, Names: Names{MX: true}, Pins: []string{"sha256:01", "sha256:02"}},
+	}
+}
+
+func (d dice) requirement() Requirement {
+	r := Requirement{
+		Channel:    Level(d.IntN(3)),
+		Aim:        Level(d.IntN(3)),
+		MX:         MXTrust(d.IntN(3)),
+		Revocation: Revocation(d.IntN(3)),
+		WithoutTLS: WithoutTLS(d.IntN(2)),
+		MinTLS:     []uint16{0, tls.VersionTLS10, tls.VersionTLS12, tls.VersionTLS13}[d.IntN(4)],
+	}
+	for d.IntN(2) == 0 {
+		r.Peer = append(r.Peer, demands()[d.IntN(5)])
+	}
+	return r
+}
+
+func (d dice) evidence() Evidence {
+	if d.IntN(10) == 0 {
+		return Evidence{}
+	}
+	e := Evidence{
+		TLS:        &mail.TLS{},
+		TLSVersion: []uint16{0, tls.VersionTLS10, tls.VersionTLS12, tls.VersionTLS13, tls.VersionTLS13}[d.IntN(5)],
+		MXProven:   d.IntN(3) > 0,
+		Revocation: []string{"good", "good", "", "unknown", "revoked"}[d.IntN(5)],
+		Peers:      make(map[string]Proof),
+	}
+	for _, demand := range demands() {
+		switch d.IntN(8) {
+		case 0: // not examined
+		case 1:
+			e.Peers[demand.Key()] = Proof{[]Shortfall{{CertExpired, "x"}, {CertNameMismatch, "y"}}}
+		default:
+			e.Peers[demand.Key()] = Proof{}
+		}
+	}
+	return e
+}
+
+// raise makes one thing in e better.
+func (d dice) raise(e Evidence) Evidence {
+	peers := make(map[string]Proof)
+	for k, v := range e.Peers {
+		peers[k] = v
+	}
+	e.Peers = peers
+	switch d.IntN(5) {
+	case 0:
+		if e.TLS == nil {
+			e.TLS, e.TLSVersion = &mail.TLS{}, tls.VersionTLS12
+		}
+	case 1:
+		e.TLSVersion = max(e.TLSVersion, tls.VersionTLS13)
+	case 2:
+		e.MXProven = true
+	case 3:
+		e.Revocation = "good"
+	case 4:
+		key := demands()[d.IntN(5)].Key()
+		if p := e.Peers[key]; len(p.Shortfalls) > 1 {
+			e.Peers[key] = Proof{p.Shortfalls[1:]}
+		} else {
+			e.Peers[key] = Proof{}
+		}
+	}
+	return e
+}
+
+func passes(r Requirement, e Evidence) bool { return len(Verdict(r, e)) == 0 }
+
+func TestCombineIsCommutativeAssociativeAndIdempotent(t *testing.T) {
+	d := roll(t)
+	for range rounds {
+		a, b, c := d.requirement(), d.requirement(), d.requirement()
+		if x, y := Combine(a, b), Combine(b, a); !reflect.DeepEqual(x, y) {
+			t.Fatalf("not commutative:\n%s\n%s", x.Key(), y.Key())
+		}
+		x, y, z := Combine(Combine(a, b), c), Combine(a, Combine(b, c)), Combine(a, b, c)
+		if !reflect.DeepEqual(x, y) || !reflect.DeepEqual(x, z) {
+			t.Fatalf("not associative:\n%s\n%s\n%s", x.Key(), y.Key(), z.Key())
+		}
+		if x, y := Combine(a), Combine(a, a); !reflect.DeepEqual(x, y) || !reflect.DeepEqual(x, Combine(x)) {
+			t.Fatalf("not idempotent:\n%s\n%s", x.Key(), y.Key())
+		}
+		if x, y := Combine(a, Requirement{}), Combine(a); !reflect.DeepEqual(x, y) {
+			t.Fatalf("the zero requirement is not neutral:\n%s\n%s", x.Key(), y.Key())
+		}
+	}
+}
+
+func TestCombineIsNeverWeakerThanAnOperand(t *testing.T) {
+	d := roll(t)
+	passed := 0
+	for range rounds {
+		a, b, e := d.requirement(), d.requirement(), d.evidence()
+		both := Combine(a, b)
+		if !both.AtLeast(a) || !both.AtLeast(b) {
+			t.Fatalf("%s is not at least\n%s and\n%s", both.Key(), a.Key(), b.Key())
+		}
+		if both.Channel < a.Channel || both.Aim < a.Aim || both.WithoutTLS < a.WithoutTLS {
+			t.Fatalf("%s lost something of\n%s", both.Key(), a.Key())
+		}
+		if !passes(both, e) {
+			continue
+		}
+		passed++
+		if !passes(a, e) || !passes(b, e) {
+			t.Fatalf("passes %s\nbut not both of %s\nand %s\n%+v", both.Key(), a.Key(), b.Key(), e)
+		}
+	}
+	if passed < rounds/100 {
+		t.Errorf("only %d of %d passed: the law was hardly tried", passed, rounds)
+	}
+}
+
+func TestCombineLeavesItsOperandsAlone(t *testing.T) {
+	a := Requirement{Channel: Authenticated, Peer: []PeerDemand{{Trust: "z", Names: Names{List: []string{"b", "a", "a"}}, Pins: []string{"2", "1"}}, PublicDemand()}}
+	before, _ := json.Marshal(a)
+	joined := Combine(a, Requirement{Peer: []PeerDemand{{Trust: "a"}}})
+	joined.Peer[0].Trust = "changed"
+	for _, p := range joined.Peer {
+		for i := range p.Pins {
+			p.Pins[i] = "changed"
+		}
+	}
+	if after, _ := json.Marshal(a); string(before) != string(after) {
+		t.Errorf("%s became %s", before, after)
+	}
+}
+
+func TestAtLeastIsAPartialOrderThatVerdictRespects(t *testing.T) {
+	d := roll(t)
+	ordered := 0
+	for range rounds {
+		a, b, c, e := d.requirement(), d.requirement(), d.requirement(), d.evidence()
+		if d.IntN(2) == 0 { // unrelated ones are rarely ordered
+			b = Combine(b, c)
+			a = Combine(a, b)
+		}
+		if !a.AtLeast(a) {
+			t.Fatalf("not reflexive: %s", a.Key())
+		}
+		if a.AtLeast(b) && b.AtLeast(a) && a.Key() != b.Key() {
+			t.Fatalf("not antisymmetric: %s\n%s", a.Key(), b.Key())
+		}
+		if a.AtLeast(b) && b.AtLeast(c) && !a.AtLeast(c) {
+			t.Fatalf("not transitive: %s\n%s\n%s", a.Key(), b.Key(), c.Key())
+		}
+		if a.AtLeast(b) {
+			ordered++
+			if passes(a, e) && !passes(b, e) {
+				t.Fatalf("%s\nis at least %s\nbut passes more: %+v", a.Key(), b.Key(), e)
+			}
+		}
+	}
+	if ordered < rounds/10 {
+		t.Errorf("only %d of %d pairs were ordered", ordered, rounds)
+	}
+}
+
+func TestRaisingEvidenceNeverTurnsAPassIntoAFailure(t *testing.T) {
+	d := roll(t)
+	passed, turned := 0, 0
+	for range rounds {
+		r, e := d.requirement(), d.evidence()
+		better := d.raise(e)
+		if passes(r, e) {
+			passed++
+			if !passes(r, better) {
+				t.Fatalf("%s\npassed %+v\nand not %+v", r.Key(), e, better)
+			}
+		} else if passes(r, better) {
+			turned++
+		}
+		if e.Reached(r) > better.Reached(r) {
+			t.Fatalf("reached less with more: %+v\n%+v", e, better)
+		}
+	}
+	if passed < rounds/10 || turned == 0 {
+		t.Errorf("%d passed, %d turned to a pass: the law was hardly tried", passed, turned)
+	}
+}
+
+func TestReachedNeverClaimsMoreThanVerdictAllows(t *testing.T) {
+	d := roll(t)
+	for range rounds {
+		r, e := d.requirement(), d.evidence()
+		reached := e.Reached(r)
+		if passes(r, e) && reached < r.Channel {
+			t.Fatalf("%s passes and reaches only %s", r.Key(), reached)
+		}
+		if reached == Authenticated && !passes(r.Raised(Authenticated), e) {
+			t.Fatalf("authenticated without a verdict: %s", r.Key())
+		}
+	}
+}
+
+func TestAStoredRequirementIsTheSameWhenReadBack(t *testing.T) {
+	d := roll(t)
+	for range rounds / 10 {
+		r := Combine(d.requirement(), d.requirement())
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Requirement
+		if err := json.Unmarshal(text, &back); err != nil || back.Key() != r.Key() {
+			t.Fatalf("%s became %s (%v)", r.Key(), back.Key(), err)
+		}
+	}
+}
