@@ -13,7 +13,7 @@ type Kind uint8
 const (
 	NXDomain Kind = iota + 1 // the name does not exist, nor anything below it (RFC 8020 §2)
 	ServFail                 // the servers answered that they cannot tell
-	Timeout                  // no server answered in time
+	Timeout                  // no server answered
 	Refused                  // the servers refuse to answer us
 	Bogus                    // the answer failed DNSSEC validation (RFC 8914 §4.7 and its neighbours)
 	Malformed                // the servers answered with something that is no answer
@@ -22,7 +22,7 @@ const (
 var kindTexts = [...]string{
 	NXDomain:  "the name does not exist",
 	ServFail:  "the DNS servers could not find out (SERVFAIL)",
-	Timeout:   "no DNS server answered in time",
+	Timeout:   "no DNS server answered",
 	Refused:   "the DNS servers refused to answer",
 	Bogus:     "the answer failed DNSSEC validation",
 	Malformed: "the DNS servers gave no usable answer",

@@ -1,3 +1,32 @@
-// Package route answers where mail for a domain goes: to hosts an administrator named, or through MX. The answer is a
-// Plan of hops with addresses that have been judged; whoever dials, dials those and asks no resolver again.
+// Package route answers where mail for a domain goes. The answer is a Plan of hops with addresses that have been judged;
+// whoever dials, dials those and asks no resolver again, so that an address that flips between look-up and dial
+// (TTL 0) cannot lead anywhere that was not judged.
+//
+// The way to a plan, first match first:
+//
+//	own domain with deliver_to       the hosts named there
+//	route: exact, longest *., "*"    the hosts named there
+//	address literal [192.0.2.1]      that address
+//	MX records (RFC 5321 §5.1)       in order of preference, equal ones shuffled
+//	no MX record                     the domain itself (the implicit MX)
+//
+// What DNS can say, and what becomes of the delivery:
+//
+//	the domain does not exist                   dns-nxdomain        fails at once
+//	null MX (RFC 7505)                          dns-null-mx         fails at once
+//	only ourselves, or worse than ourselves     mx-loop             fails at once
+//	neither MX nor any address                  dns-no-address      fails at once: nobody takes mail there
+//	MX hosts, and none has an address           dns-no-address      waits, even if none of the names exists: the domain
+//	                                                                says it takes mail, and such slips get repaired
+//	only addresses of denied networks           mx-private-address  waits
+//	SERVFAIL, REFUSED, no answer, bogus         dns-servfail, dns-timeout, dnssec-bogus   waits
+//
+// One bad host never decides for the others: it stays in the plan as a hop with a Problem, and the others are tried.
+//
+// An MX name that is an alias is followed (RFC 5321 §5.1 forbids it, the field has it). Host stays the name in the MX
+// record: that is the name asked for, and the one the certificate must bear. An MX that is an IP address or localhost
+// is used if its address is allowed, without a name to verify.
+//
+// Hosts that an administrator named are looked up in the hosts file first, as everything else on the machine does, and
+// then in DNS as they stand (no search list). They owe nothing to MX, so denied networks do not apply to them.
 package route

@@ -1,0 +1,141 @@
+package resolver
+
+import (
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// server is one that is asked, with its health.
+type server struct {
+	addr    netip.AddrPort
+	trusted bool // its AD bit is believed
+
+	mu       sync.Mutex // guards what follows
+	silences int        // tries in a row without an answer
+	badUntil time.Time
+}
+
+// maxBad is how long a silent server is asked last at most.
+const maxBad = time.Minute
+
+// silent notes that the server did not answer: it is asked after the others for a while that doubles.
+func (s *server) silent(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silences++
+	s.badUntil = now.Add(min(maxBad, time.Second<<min(s.silences, 10)))
+}
+
+func (s *server) answered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silences, s.badUntil = 0, time.Time{}
+}
+
+func (s *server) bad(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Before(s.badUntil)
+}
+
+// servers is the list in force.
+type servers struct {
+	file    string // "" when the list is fixed
+	trustAD bool
+
+	mu      sync.Mutex // guards what follows
+	list    []*server
+	seen    fileState
+	checked time.Time
+}
+
+type fileState struct {
+	modified time.Time
+	size     int64
+	missing  bool
+}
+
+func newServers(cfg Config) (*servers, error) {
+	s := &servers{trustAD: cfg.TrustAD}
+	if len(cfg.Servers) == 0 {
+		s.file = cfg.ResolvConf
+		return s, nil
+	}
+	for _, text := range cfg.Servers {
+		addr, err := parseServer(text)
+		if err != nil {
+			return nil, err
+		}
+		s.list = append(s.list, s.newServer(addr, cfg.TrustAD))
+	}
+	return s, nil
+}
+
+func (s *servers) newServer(addr netip.AddrPort, trustAD bool) *server {
+	return &server{addr: addr, trusted: trustAD || addr.Addr().Unmap().IsLoopback()}
+}
+
+// inOrder returns the servers in the order they are asked.
+func (s *servers) inOrder(now time.Time) []*server {
+	s.mu.Lock()
+	s.refresh(now)
+	list := slices.Clone(s.list)
+	s.mu.Unlock()
+	var good, bad []*server
+	for _, x := range list {
+		if x.bad(now) {
+			bad = append(bad, x)
+		} else {
+			good = append(good, x)
+		}
+	}
+	return append(good, bad...)
+}
+
+// refresh reads the file again if it changed, looking at most once a second; the lock is held. A file that cannot be
+// read or names no server leaves the list as it is.
+func (s *servers) refresh(now time.Time) {
+	if s.file == "" || len(s.list) > 0 && now.Sub(s.checked).Abs() < time.Second {
+		return
+	}
+	s.checked = now
+	state := stat(s.file)
+	if len(s.list) > 0 && state == s.seen {
+		return
+	}
+	text, err := os.ReadFile(s.file)
+	if addrs, trust := parseResolvConf(text); err == nil && len(addrs) > 0 {
+		s.replace(addrs, trust || s.trustAD)
+		s.seen = state
+	}
+	if len(s.list) == 0 {
+		// As resolv.conf(5) says: without a nameserver line the one on this machine is asked.
+		s.replace([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:53")}, s.trustAD)
+	}
+}
+
+// replace puts a new list in force; servers that stay keep their health.
+func (s *servers) replace(addrs []netip.AddrPort, trustAD bool) {
+	var list []*server
+	for _, addr := range addrs {
+		fresh := s.newServer(addr, trustAD)
+		for _, old := range s.list {
+			if old.addr == addr && old.trusted == fresh.trusted {
+				fresh = old
+			}
+		}
+		list = append(list, fresh)
+	}
+	s.list = list
+}
+
+func stat(file string) fileState {
+	info, err := os.Stat(file)
+	if err != nil {
+		return fileState{missing: true}
+	}
+	return fileState{modified: info.ModTime(), size: info.Size()}
+}

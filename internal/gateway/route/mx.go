@@ -1,0 +1,112 @@
+package route
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+
+	"postern/internal/dns"
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// mxHops walks RFC 5321 §5.1.
+func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
+	answer, err := t.cfg.Resolver.MX(ctx, d)
+	if err != nil {
+		p := lookupProblem(err, "the mail exchangers of "+d.String())
+		if p.Permanent = dns.IsNXDomain(err); p.Permanent {
+			p.Text = spell("the domain %s does not exist", d)
+		}
+		return nil, p
+	}
+	if len(answer.Records) == 0 {
+		return t.implicitMX(ctx, d)
+	}
+	records := slices.DeleteFunc(answer.Records, dns.MX.Null)
+	if len(records) == 0 {
+		return nil, &Problem{Reason: policy.DNSNullMX, Permanent: true, Text: spell("the domain %s says that it takes no mail (null MX)", d)}
+	}
+	hops := t.examine(ctx, order(records, t.cfg.MaxHosts))
+	if hops = t.dropLoop(hops); len(hops) == 0 {
+		return nil, &Problem{Reason: policy.MXLoop, Permanent: true,
+			Text: spell("mail for %s loops back to us: this gateway is its best mail exchanger, and no route says where to deliver", d)}
+	}
+	return hops, nothingUsable(&Plan{Domain: d, Hops: hops})
+}
+
+// implicitMX is the domain itself where it has no MX record.
+func (t *Table) implicitMX(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
+	hops := t.examine(ctx, []dns.MX{{Host: d, Text: d.String()}})
+	switch p := hops[0].Problem; {
+	case p == nil:
+		return hops, nil
+	case p.Reason == policy.MXLoop:
+		return nil, &Problem{Reason: policy.MXLoop, Permanent: true, Text: spell("%s has no MX record and is this gateway itself, and no route says where to deliver", d)}
+	case p.Reason == policy.DNSNoAddress:
+		return nil, &Problem{Reason: policy.DNSNoAddress, Permanent: true, Text: spell("the domain %s has neither an MX record nor an address", d)}
+	default:
+		return nil, p
+	}
+}
+
+// order sorts by preference, shuffles equal ones, keeps each host once, and cuts the list at limit: whoever publishes a
+// hundred exchangers gets the best ones tried.
+func order(records []dns.MX, limit int) []dns.MX {
+	rand.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+	slices.SortStableFunc(records, func(a, b dns.MX) int { return cmp.Compare(a.Pref, b.Pref) })
+	seen := map[string]bool{}
+	records = slices.DeleteFunc(records, func(mx dns.MX) bool {
+		name := cmp.Or(mx.Host.String(), mx.Text)
+		twice := seen[name]
+		seen[name] = true
+		return twice
+	})
+	return records[:min(len(records), limit)]
+}
+
+// examine turns mail exchangers into hops, looking them up side by side.
+func (t *Table) examine(ctx context.Context, records []dns.MX) []Hop {
+	hops := make([]Hop, len(records))
+	each(len(records), func(i int) {
+		hops[i] = t.mxHop(ctx, records[i])
+	})
+	return hops
+}
+
+func (t *Table) mxHop(ctx context.Context, mx dns.MX) Hop {
+	hop := Hop{Host: mx.Host, Port: t.cfg.Port, Pref: mx.Pref}
+	var addrs []netip.Addr
+	switch ip, isIP := addressOf(mx.Host); {
+	case mx.Host.IsZero():
+		hop.Problem = &Problem{Reason: policy.DNSNoAddress, Text: spell("the MX record names %q, which is no host name", mx.Text)}
+		return hop
+	case mx.Host == t.cfg.Hostname:
+		hop.Problem = &Problem{Reason: policy.MXLoop, Text: spell("%s is this gateway itself", mx.Host)}
+		return hop
+	case isIP:
+		hop.Host, addrs = mail.Domain{}, []netip.Addr{ip}
+	case isLocalhost(mx.Host):
+		hop.Host, addrs = mail.Domain{}, loopback()
+	default:
+		if addrs, hop.Problem = t.lookup(ctx, mx.Host); hop.Problem != nil {
+			return hop
+		}
+	}
+	hop.Addrs, hop.Problem = t.judge(mx.Text, hop.Port, addrs, false)
+	return hop
+}
+
+// dropLoop removes what RFC 5321 §5.1 forbids to try: the hops that are this gateway, and all that are not preferred to
+// them. Whoever is as good as we are would only send the mail back.
+func (t *Table) dropLoop(hops []Hop) []Hop {
+	for i := range hops {
+		if p := hops[i].Problem; p != nil && p.Reason == policy.MXLoop {
+			pref := hops[i].Pref // the first in order, so the best
+			return slices.DeleteFunc(hops, func(h Hop) bool { return h.Pref >= pref })
+		}
+	}
+	return hops
+}

@@ -1,0 +1,103 @@
+package route
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// Plan finds the hops for d. On success at least one hop has addresses. It asks all it needs within Config.Timeout.
+func (t *Table) Plan(ctx context.Context, d mail.Domain) (*Plan, *Problem) {
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
+	defer cancel()
+	plan := &Plan{Domain: d, Leg: t.Leg(d)}
+	var problem *Problem
+	if _, to := t.named(d); to != nil {
+		plan.ByAdmin = true
+		plan.Hops = t.namedHops(ctx, to)
+		problem = nothingUsable(plan)
+	} else if ip, ok := d.Literal(); ok {
+		plan.Hops, problem = t.literalHop(ip)
+	} else {
+		plan.Hops, problem = t.mxHops(ctx, d)
+	}
+	if problem != nil {
+		return nil, problem
+	}
+	return plan, nil
+}
+
+// namedHops looks up the hosts an administrator named, keeping their order.
+func (t *Table) namedHops(ctx context.Context, to []HostPort) []Hop {
+	hops := make([]Hop, len(to))
+	each(len(to), func(i int) {
+		hops[i] = t.namedHop(ctx, to[i])
+	})
+	return hops
+}
+
+func (t *Table) namedHop(ctx context.Context, h HostPort) Hop {
+	hop := Hop{Host: h.Host, Port: h.Port, Proven: true}
+	addrs := []netip.Addr{h.IP}
+	if !h.IP.IsValid() {
+		if addrs, hop.Problem = t.lookupNamed(ctx, h.Host); hop.Problem != nil {
+			return hop
+		}
+	}
+	hop.Addrs, hop.Problem = t.judge(h.String(), h.Port, addrs, true)
+	return hop
+}
+
+// literalHop is the plan for user@[192.0.2.1] (RFC 5321 §4.1.3): that address or nothing, and no name to verify.
+func (t *Table) literalHop(ip netip.Addr) ([]Hop, *Problem) {
+	addrs, problem := t.judge("["+ip.String()+"]", t.cfg.Port, []netip.Addr{ip}, false)
+	if problem != nil {
+		problem.Permanent = true // the sender wrote the address: no zone will ever change it
+		return nil, problem
+	}
+	return []Hop{{Port: t.cfg.Port, Addrs: addrs}}, nil
+}
+
+// each runs f(0) to f(n-1) side by side and returns when all are done.
+func each(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { f(i) })
+	}
+	wg.Wait()
+}
+
+// nothingUsable returns why no hop of plan has addresses, nil if one has. Of several problems the one tells that gives
+// most hope: a look-up that failed, then an address that may not be dialled, then a host without one.
+func nothingUsable(plan *Plan) *Problem {
+	var best *Problem
+	for i := range plan.Hops {
+		h := &plan.Hops[i]
+		if h.Problem == nil {
+			return nil
+		}
+		if best == nil || hope(h.Problem.Reason) > hope(best.Reason) {
+			best = h.Problem
+		}
+	}
+	if best == nil {
+		return &Problem{Reason: policy.DNSNoAddress, Text: "there is no host to deliver to for " + plan.Domain.String()}
+	}
+	if n := len(plan.Hops); n > 1 {
+		best = &Problem{Reason: best.Reason, Text: spell("none of the %d hosts for %s can be used: %s", n, plan.Domain, best.Text)}
+	}
+	return &Problem{Reason: best.Reason, Text: best.Text}
+}
+
+func hope(r policy.Reason) int {
+	switch r {
+	case policy.DNSServfail, policy.DNSTimeout, policy.DNSSECBogus:
+		return 3
+	case policy.MXPrivate, policy.MXLoop:
+		return 2
+	}
+	return 1
+}
