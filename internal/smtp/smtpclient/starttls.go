@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"strings"
 	"time"
 
 	"postern/internal/policy"
@@ -139,7 +140,7 @@ func (t *tap) text() string {
 		n, _ := t.Conn.Read(t.seen[t.n:])
 		t.n += n
 	}
-	return smtp.Printable(string(t.seen[:t.n]), 300)
+	return smtp.Printable(strings.TrimRight(string(t.seen[:t.n]), "\r\n"), 300)
 }
 
 func looksLikeText(b []byte) bool {

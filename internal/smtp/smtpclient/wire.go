@@ -53,10 +53,23 @@ func (c *Conn) flush(ctx context.Context, phase Phase, d time.Duration) error {
 		_, err = c.nc.Write(c.out)
 	}
 	c.out = c.out[:0]
-	if err != nil {
-		return c.broke(ctx, phase, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if c.unproven && isNetwork(err) {
+		err = c.alertBehind(err)
+	}
+	return c.broke(ctx, phase, err)
+}
+
+// alertBehind looks for the alert that explains why the peer closed right after the handshake, before we could write.
+func (c *Conn) alertBehind(err error) error {
+	_ = c.tcp.SetDeadline(time.Now().Add(time.Second))
+	readErr := c.fill()
+	if _, ok := alertIn(readErr, opRemote); ok {
+		return readErr
+	}
+	return err
 }
 
 // readReply reads one whole reply within d, counted for the reply and not for each read. With keep unset the text of a
