@@ -1,0 +1,230 @@
+package rules
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+
+	"postern/internal/mail"
+)
+
+// addressForm is an envelope address in the one spelling rules compare: domain as A-label, needless quotes gone, the
+// local part composed and, in folded, without case.
+type addressForm struct {
+	null   bool
+	domain string
+	local  formed
+	whole  formed // local@domain
+}
+
+func newAddressForm(a mail.Address) addressForm {
+	if a.IsNull() {
+		return addressForm{null: true}
+	}
+	domain := a.Domain.String()
+	local := newFormed(strings.TrimSuffix(a.Canonical(), "@"+domain))
+	f := addressForm{domain: domain, local: local, whole: local}
+	if domain != "" {
+		f.whole = formed{local.exact + "@" + domain, local.folded + "@" + domain}
+	}
+	return f
+}
+
+// addressList is the compiled values of sender or recipient: what a hash can find, and the rest.
+type addressList struct {
+	caseMatters bool
+	null        bool
+	addresses   map[string]bool
+	domains     map[string]bool
+	below       map[string]bool // names below these
+	patterns    []addressPattern
+}
+
+// addressPattern is a value that no hash can find. Exactly one of re and domain is set.
+type addressPattern struct {
+	re     *regexp.Regexp
+	local  *glob // nil: any
+	domain *glob
+	anchor string // every match lies in this domain or below it; "" when nothing is known
+}
+
+// compileAddress adds one value to the list. What it accepts: "<>" (sender only), local@domain, domain, *.domain,
+// patterns of these, and "re:" expressions over the canonical address.
+func (l *addressList) compileAddress(value string, nullAllowed bool) error {
+	if err := checkPattern(value); err != nil {
+		return err
+	}
+	if value == "<>" {
+		if !nullAllowed {
+			return errors.New("the null address is never a recipient")
+		}
+		l.null = true
+		return nil
+	}
+	if expr, ok := strings.CutPrefix(value, "re:"); ok {
+		re, err := compileExpression(expr, l.caseMatters)
+		l.patterns = append(l.patterns, addressPattern{re: re})
+		return err
+	}
+	at := strings.LastIndexByte(value, '@')
+	if at < 0 {
+		return l.compileDomain(value, nil)
+	}
+	local, domain := value[:at], value[at+1:]
+	if strings.HasPrefix(local, `"`) || !strings.ContainsAny(local, "*?") {
+		return l.compileExact(local, domain)
+	}
+	if local == "*" {
+		return l.compileDomain(domain, nil)
+	}
+	if strings.ContainsFunc(local, func(c rune) bool { return c <= ' ' || strings.ContainsRune(`"(),:;<>[]@`, c) }) {
+		return errors.New("a character in the local part that no address has without quotes")
+	}
+	g, err := compileGlob(form(local, l.caseMatters))
+	if err != nil {
+		return err
+	}
+	return l.compileDomain(domain, g)
+}
+
+// compileExact reads an address whose local part is no pattern; its domain may be one.
+func (l *addressList) compileExact(local, domain string) error {
+	probe := domain
+	wild := strings.ContainsAny(domain, "*?")
+	if wild {
+		probe = "pattern.invalid"
+	}
+	a, err := mail.ParseAddress(local + "@" + probe)
+	if err != nil {
+		return errors.New("not a mail address")
+	}
+	f := newAddressForm(a)
+	if !wild {
+		l.addresses = put(l.addresses, l.pick(f.whole))
+		return nil
+	}
+	return l.compileDomain(domain, &glob{head: []rune(l.pick(f.local))})
+}
+
+// compileDomain reads the domain part of a value; local is the pattern of the local part, nil for any.
+func (l *addressList) compileDomain(domain string, local *glob) error {
+	parent, below := strings.CutPrefix(domain, "*.")
+	if !strings.ContainsAny(parent, "*?") {
+		d, err := mail.ParseDomain(parent)
+		if err != nil || below && strings.HasPrefix(parent, "[") {
+			return errors.New("not a domain name")
+		}
+		if local == nil && below {
+			l.below = put(l.below, d.String())
+			return nil
+		}
+		if local == nil {
+			l.domains = put(l.domains, d.String())
+			return nil
+		}
+		g := &glob{head: []rune(d.String())}
+		if below {
+			g = &glob{star: true, tail: []rune("." + d.String())}
+		}
+		l.patterns = append(l.patterns, addressPattern{local: local, domain: g, anchor: d.String()})
+		return nil
+	}
+	canonical, err := domainPattern(domain)
+	if err != nil {
+		return err
+	}
+	g, err := compileGlob(canonical)
+	if err != nil {
+		return err
+	}
+	anchor := ""
+	if tail := g.literalTail(); strings.Contains(tail, ".") {
+		anchor = tail[strings.IndexByte(tail, '.')+1:]
+	}
+	l.patterns = append(l.patterns, addressPattern{local: local, domain: g, anchor: anchor})
+	return nil
+}
+
+// domainDots are the characters that separate labels besides the full stop (RFC 3490 §3.1).
+var domainDots = strings.NewReplacer("\u3002", ".", "\uff0e", ".", "\uff61", ".")
+
+// domainPattern brings the labels of a domain pattern to A-labels in lower case. A label with a wildcard must be ASCII,
+// because the A-label of a part of a name is not a part of the name's A-label.
+func domainPattern(s string) (string, error) {
+	labels := strings.Split(strings.TrimSuffix(domainDots.Replace(s), "."), ".")
+	for i, label := range labels {
+		if !strings.ContainsAny(label, "*?") {
+			d, err := mail.ParseDomain(label)
+			if err != nil {
+				return "", errors.New("not a domain name")
+			}
+			labels[i] = d.String()
+			continue
+		}
+		labels[i] = strings.ToLower(label)
+		for j := range len(label) {
+			if c := labels[i][j]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("-_*?", c) >= 0) {
+				return "", errors.New("a label with a wildcard may hold only ASCII letters, digits, - and _")
+			}
+		}
+	}
+	return strings.Join(labels, "."), nil
+}
+
+func put(m map[string]bool, key string) map[string]bool {
+	if m == nil {
+		m = map[string]bool{}
+	}
+	m[key] = true
+	return m
+}
+
+func (l *addressList) pick(f formed) string {
+	if l.caseMatters {
+		return f.exact
+	}
+	return f.folded
+}
+
+// match reports whether one of the values covers the address. The null address is covered by "<>" alone.
+func (l *addressList) match(a *addressForm) bool {
+	if a.null {
+		return l.null
+	}
+	if l.addresses[l.pick(a.whole)] || l.domains[a.domain] {
+		return true
+	}
+	if len(l.below) > 0 {
+		for parent := range parents(a.domain) {
+			if l.below[parent] {
+				return true
+			}
+		}
+	}
+	for i := range l.patterns {
+		if l.patterns[i].match(a, l.pick(a.local)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *addressPattern) match(a *addressForm, local string) bool {
+	if p.re != nil {
+		return p.re.MatchString(a.whole.exact)
+	}
+	return p.domain.match(a.domain) && (p.local == nil || p.local.match(local))
+}
+
+// parents yields the names a domain lies below, the nearest first.
+func parents(domain string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for {
+			_, parent, ok := strings.Cut(domain, ".")
+			if !ok || strings.HasPrefix(domain, "[") || !yield(parent) {
+				return
+			}
+			domain = parent
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package rules
+
+import (
+	"strings"
+
+	"postern/internal/policy"
+)
+
+// Set is the rules in force, compiled. It never changes after Parse and is safe for concurrent use. The zero Set has
+// no rules.
+type Set struct {
+	rules []Rule
+	live  []compiled // the rules that can apply: all but disabled ones, in the order of the file
+	index index
+}
+
+// compiled is a rule made ready: conditions as matchers, effects as requirements.
+type compiled struct {
+	*Rule
+	sender, recipient *addressList // nil: no condition
+	headers           []headerCondition
+	subjects          []textPattern
+	// What the rule demands for a recipient it names, for one it only taints, and for one it leaves unforced.
+	effects [roles]effect
+}
+
+// effect is a requirement with its key, so that equal ones are joined only once.
+type effect struct {
+	requirement policy.Requirement
+	key         string
+}
+
+type headerCondition struct {
+	name    string
+	pattern textPattern
+}
+
+// role is what a rule that matches a message does to one of the recipients.
+type role uint8
+
+const (
+	untouched role = iota
+	unforced       // not named, the box ticked: the ladder begins at authenticated TLS
+	named          // the rule names it
+	tainted        // not named, the box unticked
+	roles     = iota
+)
+
+// compile makes a Set of rules that passed Parse: their patterns compile.
+func compile(rules []Rule) *Set {
+	s := &Set{rules: rules}
+	for i := range rules {
+		if rules[i].Scope == Outbound {
+			s.live = append(s.live, compileRule(&rules[i]))
+		}
+	}
+	s.index = newIndex(s.live)
+	return s
+}
+
+func compileRule(r *Rule) compiled {
+	c := compiled{Rule: r}
+	c.sender = compileAddresses(r.Match.Sender, r.Match.Case)
+	c.recipient = compileAddresses(r.Match.Recipient, r.Match.Case)
+	for _, h := range r.Match.Header {
+		p, _ := compileText(h.Value, r.Match.Case) // Parse compiled it before
+		c.headers = append(c.headers, headerCondition{strings.ToLower(h.Name), p})
+	}
+	for _, value := range r.Match.Subject {
+		p, _ := compileText(value, r.Match.Case)
+		c.subjects = append(c.subjects, p)
+	}
+	for as := unforced; as < roles; as++ {
+		req := r.requirement(as)
+		c.effects[as] = effect{req, req.Key()}
+	}
+	return c
+}
+
+func compileAddresses(values []string, caseMatters bool) *addressList {
+	if len(values) == 0 {
+		return nil
+	}
+	l := &addressList{caseMatters: caseMatters}
+	for _, value := range values {
+		_ = l.compileAddress(value, true) // Parse compiled it before
+	}
+	return l
+}
+
+// requirement is what the rule demands for a recipient in that role (DESIGN §3).
+func (r *Rule) requirement(as role) policy.Requirement {
+	f := r.ForceTLS
+	if as == unforced {
+		return policy.Requirement{Aim: policy.Authenticated}
+	}
+	return policy.Combine(policy.Requirement{
+		Channel:    policy.Authenticated,
+		Peer:       []policy.PeerDemand{{Trust: f.Trust, Names: f.Names, Pins: f.Pins}},
+		MX:         f.MX,
+		Revocation: f.Revocation,
+		MinTLS:     f.MinTLS,
+		WithoutTLS: r.withoutTLS(as == named),
+	})
+}
+
+// Rules returns the rules in the order of the file. The slice belongs to the Set.
+func (s *Set) Rules() []Rule { return s.rules }
+
+// NeedsHeader reports whether a rule in force or under test looks at the header.
+func (s *Set) NeedsHeader() bool {
+	for i := range s.live {
+		if len(s.live[i].headers) > 0 || len(s.live[i].subjects) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// index finds the rules that may match a message without looking at each. Every live rule stands in it once by its
+// recipients, or, where these say too little, by its senders, or in always. Values are positions in Set.live.
+type index struct {
+	recipients, senders addressIndex
+	always              []int32
+}
+
+// addressIndex maps what an address has, spelled without case, to the rules that ask for it.
+type addressIndex struct {
+	addresses map[string][]int32
+	domains   map[string][]int32
+	below     map[string][]int32 // asked with every parent of the domain
+	null      []int32
+}
+
+func newIndex(live []compiled) index {
+	ix := index{recipients: newAddressIndex(), senders: newAddressIndex()}
+	for i := range live {
+		switch c, n := &live[i], int32(i); {
+		case c.recipient.findable():
+			ix.recipients.add(c.recipient, n)
+		case c.sender.findable():
+			ix.senders.add(c.sender, n)
+		default:
+			ix.always = append(ix.always, n)
+		}
+	}
+	return ix
+}
+
+func newAddressIndex() addressIndex {
+	return addressIndex{map[string][]int32{}, map[string][]int32{}, map[string][]int32{}, nil}
+}
+
+// findable reports whether hashes lead to every address the list covers.
+func (l *addressList) findable() bool {
+	if l == nil {
+		return false
+	}
+	for i := range l.patterns {
+		if l.patterns[i].anchor == "" {
+			return false
+		}
+	}
+	return true
+}
+
+func (ix *addressIndex) add(l *addressList, rule int32) {
+	for a := range l.addresses {
+		ix.addresses[form(a, false)] = append(ix.addresses[form(a, false)], rule)
+	}
+	for d := range l.domains {
+		ix.domains[d] = append(ix.domains[d], rule)
+	}
+	for d := range l.below {
+		ix.below[d] = append(ix.below[d], rule)
+	}
+	for _, p := range l.patterns {
+		ix.domains[p.anchor] = append(ix.domains[p.anchor], rule)
+		ix.below[p.anchor] = append(ix.below[p.anchor], rule)
+	}
+	if l.null {
+		ix.null = append(ix.null, rule)
+	}
+}
+
+// find appends the rules that may cover the address.
+func (ix *addressIndex) find(rules []int32, a *addressForm) []int32 {
+	if a.null {
+		return append(rules, ix.null...)
+	}
+	return append(rules, ix.addresses[a.whole.folded]...)
+}
+
+// findDomain appends the rules that may cover addresses of a domain.
+func (ix *addressIndex) findDomain(rules []int32, domain string) []int32 {
+	rules = append(rules, ix.domains[domain]...)
+	if len(ix.below) > 0 {
+		for parent := range parents(domain) {
+			rules = append(rules, ix.below[parent]...)
+		}
+	}
+	return rules
+}

@@ -1,0 +1,102 @@
+package rules
+
+import "strings"
+
+// ChangeKind says how a rule differs between two sets.
+type ChangeKind string
+
+// The kinds of change.
+const (
+	Added   ChangeKind = "added"
+	Removed ChangeKind = "removed"
+	Changed ChangeKind = "changed"
+)
+
+// Change is one rule that differs between two sets.
+type Change struct {
+	Rule   string        `json:"rule"`
+	Kind   ChangeKind    `json:"kind"`
+	Fields []FieldChange `json:"fields,omitempty"`
+	// Weaker says that some message may be protected less than before. What cannot be compared, such as two trust
+	// files, counts as weaker. Mail that waits keeps its requirement either way.
+	Weaker bool   `json:"weaker"`
+	Why    string `json:"why,omitempty"` // what makes it weaker
+}
+
+// FieldChange is one key's value before and after, as TOML; "" is unset.
+type FieldChange struct {
+	Field  string `json:"field"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+	Weaker bool   `json:"weaker,omitempty"`
+}
+
+// Diff compares two sets by rule name: the rules of the old set that changed or went, in its order, then the new ones.
+// The order of rules decides nothing and is not compared. Rules that neither set applies (disabled, under test) cannot
+// weaken anything.
+func Diff(old, new *Set) []Change {
+	after := map[string]*Rule{}
+	for i := range new.rules {
+		after[strings.ToLower(new.rules[i].Name)] = &new.rules[i]
+	}
+	known := map[string]bool{}
+	var out []Change
+	for i := range old.rules {
+		b := &old.rules[i]
+		name := strings.ToLower(b.Name)
+		known[name] = true
+		a, ok := after[name]
+		if !ok {
+			out = append(out, removed(b))
+			continue
+		}
+		if c := compare(b, a); len(c.Fields) > 0 {
+			out = append(out, c)
+		}
+	}
+	for i := range new.rules {
+		if a := &new.rules[i]; !known[strings.ToLower(a.Name)] {
+			c := Change{Rule: a.Name, Kind: Added}
+			for _, set := range a.Settings() {
+				c.Fields = append(c.Fields, FieldChange{Field: set.Key, After: set.Value})
+			}
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// effective reports whether the rule protects anything, as long as it has not expired.
+func (r *Rule) effective() bool { return r.Scope == Outbound && r.Mode == Enforce }
+
+func removed(r *Rule) Change {
+	c := Change{Rule: r.Name, Kind: Removed, Weaker: r.effective()}
+	if c.Weaker {
+		c.Why = "the rule protected mail until now"
+	}
+	for _, set := range r.Settings() {
+		c.Fields = append(c.Fields, FieldChange{Field: set.Key, Before: set.Value})
+	}
+	return c
+}
+
+func compare(before, after *Rule) Change {
+	c := Change{Rule: after.Name, Kind: Changed}
+	var weaker []string
+	for _, k := range keys {
+		b, a := k.text(before), k.text(after)
+		if b == a {
+			continue
+		}
+		f := FieldChange{Field: k.name, Before: b, After: a}
+		if k.weaker != nil && before.effective() && k.weaker(before, after) {
+			f.Weaker = true
+			weaker = append(weaker, k.name)
+		}
+		c.Fields = append(c.Fields, f)
+	}
+	if len(weaker) > 0 {
+		c.Weaker, c.Why = true, "less may be protected by "+strings.Join(weaker, ", ")
+	}
+	return c
+}

@@ -1,0 +1,280 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/policy"
+)
+
+// Explanation is the answer of Explain.
+type Explanation struct {
+	Rules      []RuleExplanation      `json:"rules"`
+	Recipients []RecipientExplanation `json:"recipients"`
+}
+
+// RuleExplanation says of one rule whether it matches and why.
+type RuleExplanation struct {
+	Rule    string             `json:"rule"`
+	Line    int                `json:"line"`
+	Mode    Mode               `json:"mode"`
+	Matched bool               `json:"matched"`
+	Skipped string             `json:"skipped,omitempty"` // why it was not looked at: disabled, expired
+	Fields  []FieldExplanation `json:"fields,omitempty"`  // one for each condition of the rule
+}
+
+// FieldExplanation says of one condition whether it holds and why. Why may quote the message.
+type FieldExplanation struct {
+	Field   string `json:"field"` // the key, as in the rules file
+	Matched bool   `json:"matched"`
+	Why     string `json:"why"`
+}
+
+// RecipientExplanation says what one recipient's requirement is and which rules ask for each part of it.
+type RecipientExplanation struct {
+	Recipient string `json:"recipient"`
+	Outcome
+	Window string `json:"window,omitempty"` // Outcome.Window as in a rules file
+	Parts  []Part `json:"parts,omitempty"`
+}
+
+// Part is one demand and the rules that make it, by name. Test marks demands of rules under test.
+type Part struct {
+	Demand string   `json:"demand"`
+	Rules  []string `json:"rules"`
+	Test   bool     `json:"test,omitempty"`
+}
+
+// Explain says which rules match a message and why, and what each recipient's requirement is and which rule asks for
+// it. It decides as Evaluate does, but looks at every rule.
+func (s *Set) Explain(f *Facts) Explanation {
+	m := newMessage(f)
+	var out Explanation
+	var hits []hit
+	live := 0
+	for i := range s.rules {
+		r := &s.rules[i]
+		e := RuleExplanation{Rule: r.Name, Line: r.Line, Mode: r.Mode}
+		switch {
+		case r.Scope != Outbound:
+			e.Skipped = "scope is " + string(r.Scope)
+		case r.Expires.Over(f.Now):
+			e.Skipped = "expired: " + r.Expires.String()
+		}
+		if r.Scope == Outbound {
+			c := &s.live[live]
+			live++
+			if e.Skipped == "" {
+				e.Fields = c.explain(m)
+				h, ok := c.match(m)
+				if e.Matched = ok; ok {
+					hits = append(hits, h)
+				}
+			}
+		}
+		out.Rules = append(out.Rules, e)
+	}
+	for i, o := range s.evaluate(m).Recipients {
+		r := RecipientExplanation{Recipient: f.Recipients[i].String(), Outcome: o, Parts: parts(hits, i)}
+		if o.Window > 0 {
+			r.Window = durationText(o.Window)
+		}
+		out.Recipients = append(out.Recipients, r)
+	}
+	return out
+}
+
+// explain judges the conditions of a rule one by one.
+func (c *compiled) explain(m *message) []FieldExplanation {
+	var out []FieldExplanation
+	say := func(field string, set, matched bool, why string) {
+		if set {
+			out = append(out, FieldExplanation{"match." + field, matched, why})
+		}
+	}
+	match := &c.Match
+	if c.sender != nil {
+		which, ok := firstAddress(match.Sender, match.Case, &m.from)
+		say("sender", true, ok, because(m.From.String(), which, ok))
+	}
+	if ok, why := c.explainRecipients(m); true {
+		say("recipient", c.recipient != nil || !ok, ok, why)
+	}
+	say("sender_ip", len(match.SenderIP) > 0, c.matchClient(m), c.explainClient(m))
+	say("header", len(c.headers) > 0, c.matchHeaders(m), c.explainHeaders(m))
+	say("subject", len(c.subjects) > 0, c.matchSubject(m), c.explainSubject(m))
+	say("size_over", match.SizeOver > 0, c.matchSize(m), fmt.Sprintf("the message has %d bytes, the limit is %d", m.Size, match.SizeOver))
+	say("recipients_over", match.RecipientsOver > 0, c.matchCount(m),
+		fmt.Sprintf("the message has %d recipients, the limit is %d", len(m.recipients), match.RecipientsOver))
+	return out
+}
+
+// firstAddress returns the first value of a list that covers the address.
+func firstAddress(values []string, caseMatters bool, a *addressForm) (value string, ok bool) {
+	for _, value := range values {
+		if compileAddresses([]string{value}, caseMatters).match(a) {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+func because(what, value string, ok bool) string {
+	if what == "" {
+		what = "<>"
+	}
+	if !ok {
+		return fmt.Sprintf("no value covers %s", what)
+	}
+	return fmt.Sprintf("%s covers %s", quote(value), what)
+}
+
+func (c *compiled) explainRecipients(m *message) (ok bool, why string) {
+	var covered []string
+	local := 0
+	for i := range m.recipients {
+		if m.local(i) {
+			local++
+			continue
+		}
+		if c.recipient == nil {
+			covered = append(covered, m.Recipients[i].String())
+		} else if value, ok := firstAddress(c.Match.Recipient, c.Match.Case, &m.recipients[i]); ok {
+			covered = append(covered, because(m.Recipients[i].String(), value, true))
+		}
+	}
+	switch {
+	case len(covered) > 0:
+		return true, strings.Join(covered, "; ")
+	case len(m.recipients) == local:
+		return false, "no recipient is outside our own domains"
+	}
+	return false, "no value covers any recipient"
+}
+
+func (c *compiled) explainClient(m *message) string {
+	for _, network := range c.Match.SenderIP {
+		if m.fromNetwork(network) {
+			return fmt.Sprintf("%s lies in %s", m.Client, network)
+		}
+	}
+	if !m.Client.IsValid() {
+		return "the client's address is not known"
+	}
+	return fmt.Sprintf("%s lies in none of the networks", m.Client)
+}
+
+func (c *compiled) explainHeaders(m *message) string {
+	for _, h := range c.headers {
+		if m.hasValue(h.name, h.pattern, c.Match.Case) {
+			return m.explainValue(h.name, h.pattern, c.Match.Case)
+		}
+	}
+	return "no field fits"
+}
+
+func (c *compiled) explainSubject(m *message) string {
+	for _, p := range c.subjects {
+		if m.hasValue("subject", p, c.Match.Case) {
+			return m.explainValue("subject", p, c.Match.Case)
+		}
+	}
+	return "no subject fits"
+}
+
+// explainValue says which value of a field made hasValue true.
+func (m *message) explainValue(name string, p textPattern, caseMatters bool) string {
+	for _, v := range m.headerValues(name) {
+		if !v.tooLong && p.match(v.formed, caseMatters) {
+			return fmt.Sprintf("%s: %s fits %s", name, quote(clip(v.exact)), quote(p.source))
+		}
+	}
+	if m.Header.Truncated() {
+		return "the header is too large to be read in full, which counts as a match"
+	}
+	return fmt.Sprintf("%s has more than %d bytes, which counts as a match", name, maxText)
+}
+
+// parts takes the joined requirement of recipient i apart again: every demand with the rules that make it. A demand
+// another rule outbids, such as a longer window, is not listed.
+func parts(hits []hit, i int) []Part {
+	enforced := demands(hits, i, Enforce)
+	return append(enforced, demands(hits, i, Test)...)
+}
+
+func demands(hits []hit, i int, mode Mode) []Part {
+	var out []Part
+	var own []hit
+	var all []policy.Requirement
+	var window time.Duration
+	for _, h := range hits {
+		if h.rule.Mode != mode || h.roles[i] == untouched {
+			continue
+		}
+		own = append(own, h)
+		all = append(all, h.rule.effects[h.roles[i]].requirement)
+		if w := h.rule.ForceTLS.Defer; h.roles[i] != unforced && (window == 0 || w < window) {
+			window = w
+		}
+	}
+	total := policy.Combine(all...)
+	add := func(demand string, by string) {
+		n := slices.IndexFunc(out, func(p Part) bool { return p.Demand == demand })
+		if n < 0 {
+			out, n = append(out, Part{Demand: demand, Test: mode == Test}), len(out)
+		}
+		out[n].Rules = append(out[n].Rules, by)
+	}
+	for n, h := range own {
+		for _, demand := range demandTexts(all[n], total) {
+			add(demand, h.rule.Name)
+		}
+		if h.roles[i] != unforced && h.rule.ForceTLS.Defer == window {
+			add("window "+durationText(window), h.rule.Name)
+		}
+		if h.roles[i] == tainted {
+			add("because another recipient is named", h.rule.Name)
+		}
+	}
+	return out
+}
+
+// demandTexts lists what r adds to total: on an ordered axis only where it is as high.
+func demandTexts(r, total policy.Requirement) []string {
+	var out []string
+	if r.Channel == policy.Plaintext {
+		if total.Channel == policy.Plaintext {
+			out = append(out, "ladder from authenticated TLS down, nothing forced")
+		}
+		return out
+	}
+	out = append(out, "channel "+r.Channel.String())
+	for _, d := range r.Peer {
+		out = append(out, "peer proven by "+demandText(d))
+	}
+	if r.MinTLS == total.MinTLS {
+		out = append(out, "TLS "+strings.Trim(minTLSText(&Rule{ForceTLS: ForceTLS{MinTLS: r.MinTLS}}), `"`)+" or later")
+	}
+	if r.WithoutTLS == total.WithoutTLS {
+		out = append(out, "without TLS "+map[policy.WithoutTLS]string{policy.WithoutTLSDefer: "defer", policy.WithoutTLSReject: "reject"}[r.WithoutTLS])
+	}
+	return out
+}
+
+func demandText(d policy.PeerDemand) string {
+	text := "trust " + d.Trust
+	switch {
+	case d.Names.MX:
+		text += ", name of the MX host"
+	case d.Names.Domain:
+		text += ", name of the recipient domain"
+	default:
+		text += ", name " + strings.Join(d.Names.List, " or ")
+	}
+	if len(d.Pins) > 0 {
+		text += ", pin " + strings.Join(d.Pins, " or ")
+	}
+	return text
+}

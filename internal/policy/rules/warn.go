@@ -1,0 +1,82 @@
+package rules
+
+import (
+	"crypto/tls"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Warning is something an administrator should know about a rule that is valid.
+type Warning struct {
+	Rule string `json:"rule"`
+	Line int    `json:"line"`
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+}
+
+// warnBefore is how long before a rule expires its warning begins.
+const warnBefore = 30 * 24 * time.Hour
+
+// Warnings lists what is worth a second look, in the order of the file: protection that has ended or ends within 30
+// days, conditions that cover more or less than they seem to, and choices that prove little.
+func (s *Set) Warnings(now time.Time) []Warning {
+	var out []Warning
+	for i := range s.rules {
+		r := &s.rules[i]
+		if r.Scope != Outbound {
+			continue
+		}
+		for _, w := range append(r.expiryWarnings(now), r.warnings()...) {
+			w.Rule, w.Line = r.Name, r.Line
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+func (r *Rule) expiryWarnings(now time.Time) []Warning {
+	switch e := r.Expires; {
+	case e.Over(now):
+		return []Warning{{Text: fmt.Sprintf("expired (%s): it protects nothing any more", e), Hint: "give it a later date, or remove it"}}
+	case !e.IsZero() && e.At.Sub(now) <= warnBefore && r.Mode == Enforce:
+		return []Warning{{Text: fmt.Sprintf("expires (%s): its protection ends then", e), Hint: "give it a later date, or none"}}
+	}
+	return nil
+}
+
+func (r *Rule) warnings() []Warning {
+	var out []Warning
+	add := func(text, hint string) { out = append(out, Warning{Text: text, Hint: hint}) }
+	m, f := r.Match, r.ForceTLS
+	if len(r.conditions()) == 0 {
+		add("has no condition: it forces TLS for all outbound mail", "add [rule.match] where that is not meant")
+	}
+	if f.Unspecified == UnspecifiedOpportunistic && len(m.Recipient) == 0 {
+		add("unspecified_recipients has no effect: without recipient the rule names every recipient", "add recipient, or leave the key out")
+	}
+	if f.MinTLS < tls.VersionTLS12 {
+		add("min_tls below 1.2 accepts connections that can be broken", "write min_tls = \"1.2\" as soon as the other side can do it")
+	}
+	for _, value := range append(append([]string{}, m.Sender...), m.Recipient...) {
+		if expr, ok := strings.CutPrefix(value, "re:"); ok && !strings.HasPrefix(expr, "^") {
+			add(fmt.Sprintf("%s is searched anywhere in the address", quote(value)), "begin with ^ and end with $ to mean the whole address")
+		}
+		if strings.HasPrefix(value, "*") && strings.Contains(value, ".") && !strings.HasPrefix(value, "*.") && !strings.Contains(value, "@") {
+			add(fmt.Sprintf("%s also covers other domains that end so", quote(value)), fmt.Sprintf("write %s and %s",
+				quote(strings.TrimLeft(value, "*")), quote("*."+strings.TrimLeft(value, "*"))))
+		}
+	}
+	return out
+}
+
+// conditions are the settings of [rule.match] that narrow the rule.
+func (r *Rule) conditions() []Setting {
+	var out []Setting
+	for _, set := range r.Settings() {
+		if strings.HasPrefix(set.Key, "match.") && set.Key != "match.case" {
+			out = append(out, set)
+		}
+	}
+	return out
+}
