@@ -115,7 +115,9 @@ func (c *Conn) nextChunk(b *Content) error {
 			if size < tinyChunk && !last {
 				c.didNothing()
 			}
-			return nil
+			if c.why == "" {
+				return nil
+			}
 		case smtp.VerbRSET, smtp.VerbQUIT, smtp.VerbEHLO, smtp.VerbHELO, smtp.VerbForeign, smtp.VerbSTARTTLS:
 			c.again = slices.Clone(line)
 			return errAbandoned

@@ -92,7 +92,7 @@ func (b *Content) read(p []byte) (int, error) {
 		}
 		n, err := b.step(p)
 		if err != nil {
-			b.lost = err
+			b.lose(err)
 			continue
 		}
 		b.judge(n)
@@ -100,6 +100,14 @@ func (b *Content) read(p []byte) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+// lose records that the end will not come. A connection that was closed must not look like the end of the content.
+func (b *Content) lose(err error) {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	b.lost = err
 }
 
 // step decodes what is there, or waits for more. It may return 0.
@@ -175,7 +183,7 @@ func (b *Content) readAway() {
 		before := b.taken
 		n, err := b.step(scratch)
 		if err != nil {
-			b.lost = err
+			b.lose(err)
 			return
 		}
 		b.judge(n)
