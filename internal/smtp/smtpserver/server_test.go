@@ -1,0 +1,348 @@
+package smtpserver_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/lab/pki"
+	"postern/internal/mail"
+	"postern/internal/smtp"
+	"postern/internal/smtp/smtpserver"
+	"postern/internal/testkit/memnet"
+)
+
+// readAll reads to the end of the connection, which must come within an hour.
+func readAll(nc net.Conn) string {
+	nc.SetReadDeadline(time.Now().Add(time.Hour))
+	b, _ := io.ReadAll(nc)
+	return string(b)
+}
+
+func firstLine(nc net.Conn) string {
+	nc.SetReadDeadline(time.Now().Add(time.Hour))
+	line, _ := bufio.NewReader(nc).ReadString('\n')
+	return line
+}
+
+func TestConnectionsAreLimitedPerClientAndInAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var rejected []string
+		w := newWorld(t, func(cfg *smtpserver.Config) {
+			cfg.Gate = smtpserver.NewGate(3, 2)
+			cfg.Trace.Rejected = func(c netip.AddrPort, text string) {
+				mu.Lock()
+				defer mu.Unlock()
+				rejected = append(rejected, c.Addr().String()+" "+text[:9])
+			}
+		})
+		a, b := w.dial("2001:db8::1"), w.dial("2001:db8::2") // one /64
+		if firstLine(a)[:3] != "220" || firstLine(b)[:3] != "220" {
+			t.Fatal("two of one client were not served")
+		}
+		if got := firstLine(w.dial("2001:db8::3")); !strings.HasPrefix(got, "421 4.7.0 ") {
+			t.Errorf("third of one client: %q", got)
+		}
+		c := w.dial("2001:db8:0:1::1")
+		if got := firstLine(c); !strings.HasPrefix(got, "220") {
+			t.Errorf("another client: %q", got)
+		}
+		if got := firstLine(w.dial("198.51.100.1")); !strings.HasPrefix(got, "421 4.3.2 ") {
+			t.Errorf("over the total: %q", got)
+		}
+		a.Close()
+		synctest.Wait()
+		if got := firstLine(w.dial("2001:db8::3")); !strings.HasPrefix(got, "220") {
+			t.Errorf("after one left: %q", got)
+		}
+		b.Close()
+		c.Close()
+		w.close()
+		if want := "[2001:db8::3 421 4.7.0 198.51.100.1 421 4.3.2]"; fmt.Sprint(rejected) != want {
+			t.Errorf("rejected %v, want %v", rejected, want)
+		}
+	})
+}
+
+func TestShutdownSays421ToTheIdleAndWaitsForTransactions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		idle, busy := w.dial("198.51.100.1"), w.dial("198.51.100.2")
+		io.WriteString(busy, "EHLO c.test\r\nMAIL FROM:<a@c.test>\r\nRCPT TO:<b@gw.test>\r\nDATA\r\none\r\n")
+		synctest.Wait()
+		done := make(chan struct{})
+		go func() { w.close(); close(done) }()
+		if got := readAll(idle); !strings.HasPrefix(got, "220 ") || !strings.HasSuffix(got, "\r\n421 4.3.2 gw.test shutting down\r\n") {
+			t.Errorf("idle client heard %q", got)
+		}
+		idle.Close()
+		if _, err := w.net.Dialer("198.51.100.3").DialContext(context.Background(), "tcp", at); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("a new client: %v", err)
+		}
+		time.Sleep(time.Minute)
+		io.WriteString(busy, "two\r\n.\r\n")
+		if got := readAll(busy); !strings.HasSuffix(got, "250 2.0.0 Ok\r\n421 4.3.2 gw.test shutting down\r\n") {
+			t.Errorf("busy client heard %q", got)
+		}
+		busy.Close()
+		<-done
+		if got := w.rec.lines(); !strings.Contains(got, `"one\r\ntwo\r\n"`) {
+			t.Errorf("the session was told %q", got)
+		}
+	})
+}
+
+func TestShutdownCutsWhatDoesNotEndInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		busy := w.dial("198.51.100.2")
+		io.WriteString(busy, "EHLO c.test\r\nMAIL FROM:<a@c.test>\r\n")
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := w.srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 30*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		<-w.done
+	})
+}
+
+func TestAcceptBacksOffWithoutFileDescriptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pauses []time.Duration
+		rec := &recorder{}
+		srv, err := smtpserver.New(smtpserver.Config{Hostname: "gw.test", NewSession: rec.open, Trace: smtpserver.Trace{
+			AcceptFailed: func(_ error, wait time.Duration) { pauses = append(pauses, wait) },
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := memnet.New()
+		inner, _ := n.Listen(at)
+		l := &flaky{Listener: inner, failures: 12}
+		done := make(chan error)
+		go func() { done <- srv.Serve(l) }()
+		nc, err := n.Dialer("198.51.100.1").DialContext(context.Background(), "tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := firstLine(nc); !strings.HasPrefix(got, "220") {
+			t.Errorf("got %q", got)
+		}
+		nc.Close()
+		srv.Shutdown(context.Background())
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if len(pauses) != 12 || pauses[0] != 5*time.Millisecond || pauses[11] != time.Second {
+			t.Errorf("pauses %v", pauses)
+		}
+	})
+}
+
+type flaky struct {
+	net.Listener
+	failures int
+}
+
+func (f *flaky) Accept() (net.Conn, error) {
+	if f.failures--; f.failures >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+	}
+	return f.Listener.Accept()
+}
+
+func TestAClientCertificateIsRecordedWhateverItsUsage(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		eku       []x509.ExtKeyUsage
+		present   bool
+		trusted   bool
+		wantState mail.ClientCertificate
+	}{
+		{"none sent", nil, false, true, mail.ClientCertificate{}},
+		{"serverAuth only, as public CAs issue it", []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, true, true,
+			mail.ClientCertificate{Presented: true, Verified: true}},
+		{"unknown CA", []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, true, false, mail.ClientCertificate{Presented: true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var info smtpserver.ConnInfo
+				w := newWorld(t, func(cfg *smtpserver.Config) {
+					cfg.TLS.ClientAuth = tls.RequestClientCert
+					cfg.VerifyClient = func(chain []*x509.Certificate) bool { return tc.trusted && len(chain) > 0 }
+					cfg.Trace.Disconnected = func(i smtpserver.ConnInfo, _ smtpserver.End) { info = i }
+				})
+				cfg := &tls.Config{RootCAs: w.ca.Pool(), ServerName: "gw.test"}
+				if tc.present {
+					cfg.Certificates = []tls.Certificate{w.ca.Issue(pki.Options{Names: []string{"client.test"}, EKU: tc.eku}).TLS}
+				}
+				nc := w.dial("198.51.100.1")
+				io.WriteString(nc, "STARTTLS\r\n")
+				buf := make([]byte, 1000)
+				for got := ""; !strings.HasSuffix(got, "go ahead\r\n"); {
+					n, err := nc.Read(buf)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got += string(buf[:n])
+				}
+				tc2 := tls.Client(nc, cfg)
+				io.WriteString(tc2, "EHLO c.test\r\nQUIT\r\n")
+				if got := readAll(tc2); !strings.Contains(got, "221 ") {
+					t.Errorf("got %q", got)
+				}
+				tc2.Close()
+				w.close()
+				got := *info.TLS.Client
+				if got.Presented && (got.Subject == "" || got.Issuer == "" || len(got.SHA256) != 64 || len(info.ClientChain) == 0) {
+					t.Errorf("facts are missing: %+v", got)
+				}
+				got.Subject, got.Issuer, got.SHA256 = "", "", ""
+				if got != tc.wantState {
+					t.Errorf("got %+v, want %+v", got, tc.wantState)
+				}
+			})
+		})
+	}
+}
+
+func TestTheCertificateIsChosenByServerNameAndStated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var infos []smtpserver.ConnInfo
+		w := newWorld(t, func(cfg *smtpserver.Config) {
+			cfg.Mode = smtpserver.SMTPS
+			ca := pki.New(time.Now(), "Other")
+			cfg.TLS.Certificates = append(cfg.TLS.Certificates, ca.Issue(pki.Options{Names: []string{"rsa.test"}, Key: pki.RSA2048}).TLS)
+			cfg.Trace.Disconnected = func(i smtpserver.ConnInfo, _ smtpserver.End) { infos = append(infos, i) }
+		})
+		for _, name := range []string{"gw.test", "rsa.test", "unknown.test", ""} {
+			tc := tls.Client(w.dial("198.51.100.1"), &tls.Config{ServerName: name, InsecureSkipVerify: true})
+			io.WriteString(tc, "QUIT\r\n")
+			if got := readAll(tc); !strings.HasPrefix(got, "220 ") {
+				t.Errorf("%q: %q", name, got)
+			}
+			tc.Close()
+			synctest.Wait()
+		}
+		w.close()
+		var got []string
+		for _, i := range infos {
+			got = append(got, i.TLS.ServerName+" "+i.TLS.Version+" "+i.TLS.Cipher+" "+i.TLS.Group+" "+i.TLS.Signature)
+		}
+		want := "gw.test TLSv1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768 ECDSA\n" +
+			"rsa.test TLSv1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768 RSA\n" +
+			"unknown.test TLSv1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768 ECDSA\n" +
+			" TLSv1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768 ECDSA"
+		if s := strings.Join(got, "\n"); s != want {
+			t.Errorf("got\n%s\nwant\n%s", s, want)
+		}
+	})
+}
+
+func TestNoSessionTicketsInSMTPMode(t *testing.T) {
+	for _, tc := range []struct {
+		mode smtpserver.Mode
+		want bool
+	}{{smtpserver.SMTP, false}, {smtpserver.SMTPS, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, func(cfg *smtpserver.Config) { cfg.Mode = tc.mode })
+			cache := tls.NewLRUClientSessionCache(4)
+			resumed := false
+			for range 2 {
+				nc := w.dial("198.51.100.1")
+				if tc.mode == smtpserver.SMTP {
+					io.WriteString(nc, "STARTTLS\r\n")
+					in := bufio.NewReader(nc)
+					in.ReadString('\n')
+					in.ReadString('\n')
+				}
+				c := tls.Client(nc, &tls.Config{RootCAs: w.ca.Pool(), ServerName: "gw.test", ClientSessionCache: cache})
+				io.WriteString(c, "EHLO c.test\r\nQUIT\r\n")
+				readAll(c)
+				resumed = resumed || c.ConnectionState().DidResume
+				c.Close()
+			}
+			w.close()
+			if resumed != tc.want {
+				t.Errorf("mode %d: resumed is %v", tc.mode, resumed)
+			}
+		})
+	}
+}
+
+func TestTheTraceTellsWhatHappened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var got []string
+		note := func(format string, args ...any) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, fmt.Sprintf(format, args...))
+		}
+		w := newWorld(t, func(cfg *smtpserver.Config) {
+			cfg.Auth = true
+			cfg.Trace = smtpserver.Trace{
+				Connected:       func(i smtpserver.ConnInfo) { note("connected %v %v", i.Client, i.Listener) },
+				Disconnected:    func(_ smtpserver.ConnInfo, e smtpserver.End) { note("%s after %d in %v", e.Why, e.Messages, e.Took) },
+				HandshakeFailed: func(_ smtpserver.ConnInfo, err error) { note("handshake %v", err != nil) },
+				Refused: func(_ smtpserver.ConnInfo, command string, from, to mail.Address, r smtp.Reply) {
+					note("refused %s <%s> <%s> %s", command, from, to, r)
+				},
+				LoggedIn: func(_ smtpserver.ConnInfo, user string, ok bool) { note("login %s %v", user, ok) },
+			}
+		})
+		nc := w.dial("198.51.100.1")
+		io.WriteString(nc, "BLA\r\nEHLO c.test\r\nMAIL FROM:<a@c.test>\r\nRCPT TO:<refuse@gw.test>\r\nRCPT TO:<b@gw.test>\r\nDATA\r\n.\r\nSTARTTLS\r\n")
+		synctest.Wait()
+		time.Sleep(time.Second)
+		io.WriteString(nc, "this is no ClientHello\r\n")
+		readAll(nc)
+		nc.Close()
+		w.close()
+		want := `connected 198.51.100.1:40001 test
+refused  <> <> 500 5.5.1 command not known
+refused RCPT <a@c.test> <refuse@gw.test> 550 5.7.1 no
+handshake true
+TLS handshake failed after 1 in 1s`
+		if s := strings.Join(got, "\n"); s != want {
+			t.Errorf("got\n%s\nwant\n%s", s, want)
+		}
+	})
+}
+
+func TestAConfigThatCannotServeIsRefused(t *testing.T) {
+	ok := smtpserver.Config{Hostname: "gw.test", NewSession: (&recorder{}).open}
+	for name, change := range map[string]func(*smtpserver.Config){
+		"no name":           func(c *smtpserver.Config) { c.Hostname = "" },
+		"no session":        func(c *smtpserver.Config) { c.NewSession = nil },
+		"smtps without TLS": func(c *smtpserver.Config) { c.Mode = smtpserver.SMTPS },
+		"no certificate":    func(c *smtpserver.Config) { c.TLS = &tls.Config{} },
+		"GetConfigForClient": func(c *smtpserver.Config) {
+			c.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil }}
+		},
+	} {
+		cfg := ok
+		change(&cfg)
+		if _, err := smtpserver.New(cfg); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+	if _, err := smtpserver.New(ok); err != nil {
+		t.Error(err)
+	}
+}
