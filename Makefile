@@ -1,0 +1,70 @@
+# The targets continuous integration and people use, by name. `make test` needs Go and, for the real peers, Debian: it
+# fetches what is missing (test/prepare.sh).
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.1
+FUZZTIME    ?= 30s
+
+# Where goroutines, locks and connections are shared. Ground rooms have none of these.
+CONCURRENT := ./cmd/... ./internal/admin/... ./internal/dns/... ./internal/event/... ./internal/gateway/... \
+	./internal/lab/... ./internal/policy/certcheck/... ./internal/policy/rules/... ./internal/queue/... \
+	./internal/smtp/... ./internal/testkit/...
+
+.PHONY: build demo test check lint unit race e2e fuzz crash bench deb image clean
+
+build: ## the binary, without cgo
+	CGO_ENABLED=0 $(GO) build -trimpath -o postern ./cmd/postern
+
+demo: ## a whole world on loopback; no root, no network
+	$(GO) run ./cmd/postern demo
+
+test: check unit race e2e ## everything except long soaks
+
+check: ## formatting, vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not gofmt-clean: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+lint: check
+
+unit: ## all tests that need no peers
+	$(GO) test $$($(GO) list ./... | grep -v '/test/')
+
+race: ## the shared parts again, watched for races
+	@test/prepare.sh race
+	$(GO) test -race -short $(CONCURRENT)
+
+e2e: ## the gateway between real mail servers
+	@test/prepare.sh peers
+	POSTERN_PEERS=$(CURDIR)/.tools/peers $(GO) test -count=1 -timeout 5m ./test/...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' internal cmd | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6- | sort -u); do \
+			echo "== $$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$dir; \
+		done; \
+	done
+
+crash: ## kill it, pull the disk, many times
+	$(GO) test -count=5 -timeout 30m -run 'Crash|G[1-6]' ./internal/queue/... ./test/...
+
+bench: ## benchmarks of every room
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+deb: build ## dist/*.deb
+	mkdir -p dist
+	./postern config example > dist/postern.toml
+	./postern man | gzip -9n > dist/postern.1.gz
+	VERSION=$$(git describe --tags --match 'v*' 2>/dev/null | sed 's/^v//' || true); \
+	VERSION=$${VERSION:-0.0.0} $(GO) run $(NFPM) package --config packaging/nfpm.yaml --packager deb --target dist/
+
+image: ## a container image
+	docker build -f packaging/Dockerfile -t postern .
+
+clean:
+	rm -rf postern dist

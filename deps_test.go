@@ -1,0 +1,240 @@
+// Package house holds the rules of the house as tests: who may import whom (deps_test.go) and how code is written
+// (house_test.go). There is no other code at the root.
+package house
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// lattice is the import lattice, bottom to top: each room under internal and which of ours it may import. Widening a
+// line is a decision; ARCHITECTURE.md says why each stands where it stands. A room that is not named here fails.
+func lattice() map[string]string {
+	return map[string]string{
+		"mail":   "",
+		"ledger": "",
+		"smtp":   "mail",
+
+		"policy":          "mail",
+		"dns":             "mail",
+		"queue/schedule":  "mail",
+		"smtp/smtpserver": "mail smtp",
+		"lab/pki":         "mail",
+
+		"attempt":          "mail policy",
+		"policy/rules":     "mail policy",
+		"policy/certcheck": "mail policy",
+		"dns/resolver":     "mail dns",
+		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
+		"config":           "mail policy",
+		"lab/zone":         "mail dns",
+		"lab/partner":      "mail smtp smtp/smtpserver lab/pki",
+
+		"policy/certcheck/roots": "policy policy/certcheck",
+		"event":                  "mail policy attempt",
+		"queue":                  "mail policy attempt",
+		"mail/dsn":               "mail smtp policy attempt",
+
+		"event/metrics":  "mail policy attempt event",
+		"event/oplog":    "mail smtp policy attempt event",
+		"gateway/route":  "mail policy dns event",
+		"queue/memstore": "mail policy attempt queue ledger",
+		"queue/sqlstore": "mail policy attempt queue ledger",
+
+		"gateway/deliver": "mail smtp policy attempt event gateway/route smtp/smtpclient policy/certcheck",
+		"gateway/intake":  "mail smtp policy policy/rules event queue smtp/smtpserver gateway/route",
+
+		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule gateway/route gateway/deliver mail/dsn",
+
+		"admin":     "mail smtp policy policy/rules attempt event queue ledger",
+		"admin/api": "mail policy policy/rules queue ledger admin",
+	}
+}
+
+// testRooms are code for tests only. They may import any room; only tests and each other may import them.
+func isTestRoom(room string) bool {
+	return strings.HasPrefix(room, "testkit") || room == "queue/storetest"
+}
+
+// ground rooms take facts and return decisions; they know no world.
+func isGround(room string) bool {
+	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
+		"mail/dsn", "attempt", "event"}, room)
+}
+
+// never is a line that forbids: what may not be imported, where, and the reason.
+type never struct {
+	imports []string
+	where   func(room string) bool
+	why     string
+}
+
+func negative() []never {
+	except := func(rooms ...string) func(string) bool {
+		return func(room string) bool { return !slices.Contains(rooms, room) && !isTestRoom(room) }
+	}
+	only := func(rooms ...string) func(string) bool {
+		return func(room string) bool { return slices.Contains(rooms, room) }
+	}
+	return []never{
+		{[]string{"net", "os", "io/fs", "log", "log/slog", "context", "sync", "sync/atomic", "net/http", "math/rand", "crypto/rand"},
+			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
+		{[]string{"log", "log/slog"},
+			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/sqlstore", "dns", "dns/resolver",
+				"gateway/route", "gateway/deliver", "gateway/intake", "gateway/dispatch", "admin"),
+			"engines and workflows return facts or emit events; the log is one reader of them"},
+		{[]string{"postern/internal/config"}, except(),
+			"rooms have small Config structs of their own; only cmd/postern knows the file"},
+		{[]string{"database/sql", "modernc.org/sqlite", "modernc.org/sqlite/lib"}, except("queue/sqlstore"),
+			"what is stored how is the business of the store"},
+		{[]string{"postern/internal/queue/sqlstore"}, except(),
+			"everything above speaks to queue.Store, so that another engine can take its place"},
+		{[]string{"github.com/prometheus/client_golang/prometheus"}, except("event/metrics"),
+			"counting is reading events"},
+		{[]string{"github.com/alecthomas/kong", "github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon"}, except(),
+			"the command line and the service manager end in cmd/postern"},
+		{[]string{"testing", "testing/synctest"}, except(),
+			"code that behaves differently under test is not tested"},
+		{[]string{"net/smtp", "net/textproto", "github.com/emersion/go-smtp"}, except("lab/partner"),
+			"SMTP is spoken by our own engines; the others are oracles for tests"},
+		{[]string{"net/mail"}, except(), "addresses and headers are read by mail, which keeps their wire form"},
+	}
+}
+
+func TestRoomsImportOnlyWhatTheLatticeAllows(t *testing.T) {
+	allowed := lattice()
+	for room, imports := range rooms(t) {
+		if isTestRoom(room) {
+			continue
+		}
+		line, named := allowed[room]
+		if !named {
+			t.Errorf("internal/%s is not in the lattice: add it to lattice() and to ARCHITECTURE.md", room)
+			continue
+		}
+		for _, path := range imports {
+			other, ours := strings.CutPrefix(path, "postern/internal/")
+			switch {
+			case !ours:
+			case isTestRoom(other):
+				t.Errorf("internal/%s imports internal/%s, which is for tests", room, other)
+			case !slices.Contains(strings.Fields(line), other):
+				t.Errorf("internal/%s imports internal/%s, and the lattice does not allow it", room, other)
+			}
+		}
+	}
+}
+
+func TestNoRoomImportsWhatIsForbiddenToIt(t *testing.T) {
+	for room, imports := range rooms(t) {
+		for _, n := range negative() {
+			if !n.where(room) {
+				continue
+			}
+			for _, path := range n.imports {
+				if slices.Contains(imports, path) {
+					t.Errorf("internal/%s imports %s: %s", room, path, n.why)
+				}
+			}
+		}
+	}
+}
+
+func TestAParentNeverImportsItsChildren(t *testing.T) {
+	for room, imports := range rooms(t) {
+		for _, path := range imports {
+			if strings.HasPrefix(path, "postern/internal/"+room+"/") {
+				t.Errorf("internal/%s imports %s, which stands on it", room, path)
+			}
+		}
+	}
+}
+
+func TestTheLatticeIsAcyclicAndNarrow(t *testing.T) {
+	l := lattice()
+	var height func(room string, above []string) int
+	height = func(room string, above []string) int {
+		if slices.Contains(above, room) {
+			t.Fatalf("a cycle: %v", append(above, room))
+		}
+		h := 0
+		for _, other := range strings.Fields(l[room]) {
+			if _, named := l[other]; !named {
+				t.Errorf("%s may import %s, which is not in the lattice", room, other)
+				continue
+			}
+			h = max(h, 1+height(other, append(slices.Clone(above), room)))
+		}
+		return h
+	}
+	for room := range l {
+		height(room, nil)
+	}
+	for room := range l {
+		if _, exists := rooms(t)[room]; !exists {
+			t.Logf("the lattice names internal/%s, which has no code yet", room)
+		}
+	}
+}
+
+// rooms returns the direct imports of every package under internal, tests not included.
+func rooms(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string]map[string]bool{}
+	for _, path := range goFiles(t, "internal") {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		room := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "internal/")
+		if found[room] == nil {
+			found[room] = map[string]bool{}
+		}
+		for _, imp := range file.Imports {
+			name, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[room][name] = true
+		}
+	}
+	out := map[string][]string{}
+	for room, set := range found {
+		out[room] = slices.Sorted(maps.Keys(set))
+	}
+	return out
+}
+
+// goFiles lists the Go files below the roots, test data and hidden folders not included.
+func goFiles(t *testing.T, roots ...string) []string {
+	t.Helper()
+	var files []string
+	for _, root := range roots {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if name := d.Name(); d.IsDir() && (name == "testdata" || len(name) > 1 && name[0] == '.') {
+				return filepath.SkipDir
+			}
+			if !d.IsDir() && strings.HasSuffix(path, ".go") {
+				files = append(files, path)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}

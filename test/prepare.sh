@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# prepare.sh race | peers: gets what a target of the Makefile needs on Debian.
+#
+# race   a C compiler, which the race detector links with; installed from Debian when missing.
+# peers  Postfix, Exim, OpenSMTPD, unbound and swaks. They are not installed: as packages they exclude each other and
+#        would start on port 25. They are downloaded and unpacked under .tools/peers and run from there. Exim and
+#        OpenSMTPD insist on the system users their packages would make, so these are made.
+#
+# On a desk where something cannot be had this says so and succeeds: the tests that need it skip. With CI set it fails.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+missing() {
+	echo "prepare: $1" >&2
+	if [ -n "${CI:-}" ]; then exit 1; fi
+	exit 0
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; elif sudo -n true 2>/dev/null; then sudo -n "$@"; else return 1; fi
+}
+
+# refresh_lists fetches the package lists where there are none.
+refresh_lists() {
+	apt-cache show postfix >/dev/null 2>&1 || as_root apt-get update -qq
+}
+
+race() {
+	command -v gcc >/dev/null && return
+	command -v apt-get >/dev/null || missing "the race detector needs gcc, and this is not Debian; install it and try again"
+	as_root true || missing "the race detector needs gcc: apt-get install gcc libc6-dev"
+	as_root apt-get update -qq
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev
+}
+
+peers() {
+	local dir=$PWD/.tools/peers packages=(postfix exim4-daemon-light opensmtpd unbound swaks)
+	command -v apt-get >/dev/null || missing "the tests with real peers need Debian's packages of ${packages[*]}"
+	[ "$(id -u)" = 0 ] || missing "real mail servers only start as root; run: sudo make e2e"
+	if [ ! -e "$dir/complete" ]; then
+		refresh_lists || missing "there are no package lists, and apt-get update does not work"
+		rm -rf "$dir" && mkdir -p "$dir/debs" "$dir/root"
+		local package wanted=()
+		for package in "${packages[@]}"; do
+			# What installing it would add to this machine. A package already here needs nothing.
+			mapfile -t -O "${#wanted[@]}" wanted < <(apt-get install -s -y --no-install-recommends "$package" |
+				sed -n 's/^Inst \([^ ]*\) .*/\1/p')
+		done
+		echo "prepare: fetching ${packages[*]}"
+		(cd "$dir/debs" && apt-get download -qq -o APT::Sandbox::User=root $(printf '%s\n' "${wanted[@]}" | sort -u)) ||
+			missing "the packages could not be downloaded"
+		local deb
+		for deb in "$dir"/debs/*.deb; do
+			dpkg -x "$deb" "$dir/root"
+		done
+		rm -rf "$dir/debs"
+		chmod -R go+rX "$dir"
+		find "$dir/root" -perm /6000 -exec chmod ug-s {} +
+		touch "$dir/complete"
+	fi
+	local user
+	for user in Debian-exim opensmtpd opensmtpq; do
+		id "$user" >/dev/null 2>&1 ||
+			useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
+	done
+}
+
+case "${1:-}" in
+race) race ;;
+peers) peers ;;
+*) echo "usage: prepare.sh race | peers" >&2; exit 2 ;;
+esac
