@@ -26,6 +26,9 @@ const (
 type commands struct {
 	ConfigFile string `name:"config" placeholder:"FILE" help:"The configuration file. Otherwise $$POSTERN_CONFIG, ./postern.toml or /etc/postern/postern.toml."`
 
+	Queue   queueCmd   `cmd:"" help:"Look at and change the mail that waits."`
+	Trace   traceCmd   `cmd:"" help:"Find out what happened to mail."`
+	Rules   rulesCmd   `cmd:"" help:"Look at, apply and explain the rules."`
 	Config  configCmd  `cmd:"" help:"Check, show or explain the configuration."`
 	Version versionCmd `cmd:"" help:"Print the version of this binary."`
 	Man     manCmd     `cmd:"" hidden:"" help:"Print the manual page (roff)."`

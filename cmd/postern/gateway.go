@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/internal/admin/api"
+	"postern/internal/policy/rules"
+)
+
+// remote is what every verb takes that asks the running gateway.
+type remote struct {
+	Socket string `placeholder:"PATH" help:"The gateway's admin socket. Otherwise the one of the configuration."`
+	JSON   bool   `help:"Print newline-delimited JSON objects."`
+}
+
+// client finds the socket: named, or of the configuration.
+func (r *remote) client(a *app) (*api.Client, error) {
+	path := r.Socket
+	if path == "" {
+		c, err := a.load()
+		if err != nil {
+			return nil, err
+		}
+		path = c.Socket()
+	}
+	return api.Dial(path), nil
+}
+
+// tell dresses an error of the gateway for a person.
+func tell(err error) error {
+	if u, ok := errors.AsType[*api.Unreachable](err); ok {
+		if errors.Is(err, fs.ErrPermission) {
+			return withHint(err, "only the gateway's own user and root may ask; try it with `sudo`")
+		}
+		return withHint(err, "start it with `postern serve`, or name another socket than "+u.Path+" with --socket or --config")
+	}
+	p, ok := errors.AsType[*api.Problem](err)
+	if !ok {
+		return err
+	}
+	switch p.Code {
+	case http.StatusBadRequest:
+		return usage(p, p.Hint)
+	case http.StatusUnprocessableEntity:
+		told := &rules.ParseError{File: "line", Problems: p.Problems}
+		return &sayError{fmt.Errorf("%w\n%w", p, told), p.Hint, exitShort}
+	}
+	return withHint(p, p.Hint)
+}
+
+// asker names the person at the keyboard for the audit trail; the gateway adds the user id the kernel tells it.
+func (a *app) asker() string {
+	if name := a.getenv("SUDO_USER"); name != "" {
+		return name
+	}
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return "uid " + strconv.Itoa(os.Getuid())
+}
+
+// object prints v as one line of JSON.
+func (a *app) object(v any) error { return json.NewEncoder(a.stdout).Encode(v) }
+
+// moment reads a time argument: RFC 3339, a date (local midnight), or how long ago: "90m", "2h", "7d".
+func moment(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	if t, err := time.ParseInLocation(time.DateOnly, s, time.Local); err == nil {
+		return t, nil
+	}
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 {
+			return now.AddDate(0, 0, -n), nil
+		}
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	return time.Time{}, usage(fmt.Errorf("%q is no time", s), "write 2026-11-23, 2026-11-23T12:00:00Z, or how long ago: 90m, 2h, 7d")
+}
+
+// readFile reads a file named on the command line; "-" is standard input.
+func (a *app) readFile(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(a.stdin)
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the file: %w", err)
+	}
+	return b, nil
+}

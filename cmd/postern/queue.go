@@ -1,0 +1,273 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"time"
+
+	"postern/internal/admin"
+	"postern/internal/queue"
+)
+
+// queueCmd is the verb about waiting mail.
+type queueCmd struct {
+	List    queueListCmd    `cmd:"" help:"List the mail that waits and why."`
+	Show    queueShowCmd    `cmd:"" help:"Show everything known about messages."`
+	Retry   queueRetryCmd   `cmd:"" help:"Try waiting mail now; without a name, everything that waits."`
+	Hold    queueHoldCmd    `cmd:"" help:"Keep waiting mail until it is released."`
+	Release queueReleaseCmd `cmd:"" help:"Let held mail go; with --lower, also with less protection than its rule demands."`
+	Cancel  queueCancelCmd  `cmd:"" help:"End waiting mail without telling the sender."`
+}
+
+// names are the mail a verb is about: recipient domains and queue ids.
+type names struct {
+	Names []string `arg:"" optional:"" name:"name" help:"A recipient domain or the id of a message."`
+}
+
+// split tells ids from domains by their form.
+func (n *names) split() (domains, messages []string) {
+	for _, name := range n.Names {
+		if admin.LooksLikeID(name) {
+			messages = append(messages, name)
+		} else {
+			domains = append(domains, name)
+		}
+	}
+	return domains, messages
+}
+
+// queueListCmd lists what waits.
+type queueListCmd struct {
+	remote
+	names
+	State   []string `help:"Only these states: queued, sending, held."`
+	Reason  string   `help:"Only mail that waits for this reason."`
+	Rule    string   `help:"Only mail under this rule."`
+	Summary bool     `help:"Count by domain and reason instead of listing."`
+	Limit   int      `placeholder:"N" help:"At most so many, the newest first."`
+}
+
+// Run lists.
+func (q *queueListCmd) Run(a *app) error {
+	client, err := q.client(a)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	states := q.State
+	if len(states) == 0 {
+		states = admin.Waiting()
+	}
+	print, finish := a.waitingRows(q.JSON)
+	if q.Summary {
+		print, finish = a.summaryRows(q.JSON)
+	}
+	domains, messages := q.split()
+	base := admin.Query{States: states, Reason: q.Reason, Rule: q.Rule, Limit: q.Limit}
+	var queries []admin.Query
+	if len(messages) > 0 || len(domains) == 0 {
+		one := base
+		one.Messages = messages
+		queries = append(queries, one)
+	}
+	for _, d := range domains {
+		one := base
+		one.Domain = d
+		queries = append(queries, one)
+	}
+	for _, one := range queries {
+		for t, err := range client.Traces(a.ctx, one) {
+			if err != nil {
+				return tell(err)
+			}
+			if err := print(&t); err != nil {
+				return err
+			}
+		}
+	}
+	return finish()
+}
+
+// waitingRows prints one row for each delivery.
+func (a *app) waitingRows(asJSON bool) (print func(*admin.Trace) error, finish func() error) {
+	if asJSON {
+		return func(t *admin.Trace) error { return a.object(t) }, func() error { return nil }
+	}
+	rows := a.newTable(column{"MESSAGE", 16}, column{"STATE", 7}, column{"TO", 0}, column{"WHY", 22}, column{"NEXT TRY", 11})
+	return func(t *admin.Trace) error {
+			rows.row(t.Message, t.State, t.To, why(t), shortClock(t.NextAttemptAt))
+			return nil
+		}, func() error {
+			if !rows.begun {
+				fmt.Fprintln(a.stdout, "nothing waits")
+			}
+			return nil
+		}
+}
+
+// waitingGroup is a line of the summary.
+type waitingGroup struct {
+	Domain   string     `json:"domain"`
+	Reason   string     `json:"reason"`
+	Requires string     `json:"requires"`
+	Count    int        `json:"count"`
+	OldestAt *time.Time `json:"oldest_accepted_at"`
+	NextAt   *time.Time `json:"next_attempt_at"`
+}
+
+// summaryRows counts by domain, reason and requirement, the largest groups first.
+func (a *app) summaryRows(asJSON bool) (print func(*admin.Trace) error, finish func() error) {
+	groups := map[waitingGroup]*waitingGroup{}
+	print = func(t *admin.Trace) error {
+		key := waitingGroup{Domain: domainOf(t.To), Reason: t.Reason, Requires: t.Requires}
+		g := groups[key]
+		if g == nil {
+			g = &key
+			groups[waitingGroup{Domain: key.Domain, Reason: key.Reason, Requires: key.Requires}] = g
+		}
+		g.Count++
+		if t.AcceptedAt != nil && (g.OldestAt == nil || t.AcceptedAt.Before(*g.OldestAt)) {
+			g.OldestAt = t.AcceptedAt
+		}
+		if t.NextAttemptAt != nil && (g.NextAt == nil || t.NextAttemptAt.Before(*g.NextAt)) {
+			g.NextAt = t.NextAttemptAt
+		}
+		return nil
+	}
+	return print, func() error {
+		sorted := make([]*waitingGroup, 0, len(groups))
+		for _, g := range groups {
+			sorted = append(sorted, g)
+		}
+		sort.Slice(sorted, func(i, j int) bool {
+			x, y := sorted[i], sorted[j]
+			if x.Count != y.Count {
+				return x.Count > y.Count
+			}
+			return x.Domain+" "+x.Reason+" "+x.Requires < y.Domain+" "+y.Reason+" "+y.Requires
+		})
+		return a.printGroups(sorted, asJSON)
+	}
+}
+
+func (a *app) printGroups(groups []*waitingGroup, asJSON bool) error {
+	rows := a.newTable(column{"COUNT", 7}, column{"DOMAIN", 0}, column{"WHY", 22}, column{"OLDEST", 11}, column{"NEXT TRY", 11})
+	for _, g := range groups {
+		if asJSON {
+			if err := a.object(g); err != nil {
+				return err
+			}
+			continue
+		}
+		reason := g.Reason
+		if reason == "" {
+			reason = "-"
+		}
+		rows.row(strconv.Itoa(g.Count), g.Domain, reason, shortClock(g.OldestAt), shortClock(g.NextAt))
+	}
+	if len(groups) == 0 && !asJSON {
+		fmt.Fprintln(a.stdout, "nothing waits")
+	}
+	return nil
+}
+
+// queueShowCmd shows messages in full.
+type queueShowCmd struct {
+	remote
+	Message []string `arg:"" help:"The id of a message."`
+}
+
+// Run shows.
+func (q *queueShowCmd) Run(a *app) error {
+	return a.showTraces(&q.remote, admin.Query{Messages: q.Message}, "there is no message "+q.Message[0])
+}
+
+type queueRetryCmd struct {
+	remote
+	names
+}
+
+// Run retries.
+func (q *queueRetryCmd) Run(a *app) error {
+	r := admin.ActRequest{Kind: queue.Retry, All: len(q.Names) == 0}
+	return a.act(&q.remote, &q.names, r)
+}
+
+type queueHoldCmd struct {
+	remote
+	names
+	All bool `help:"Everything that waits."`
+}
+
+// Run holds.
+func (q *queueHoldCmd) Run(a *app) error {
+	return a.act(&q.remote, &q.names, admin.ActRequest{Kind: queue.Hold, All: q.All})
+}
+
+type queueReleaseCmd struct {
+	remote
+	names
+	All   bool `help:"Everything that is held."`
+	Lower bool `help:"Lower the mail to what the configuration demands without any rule. It may then go in plaintext. Recorded in the audit trail."`
+}
+
+// Run releases.
+func (q *queueReleaseCmd) Run(a *app) error {
+	return a.act(&q.remote, &q.names, admin.ActRequest{Kind: queue.Release, All: q.All, Lower: q.Lower})
+}
+
+type queueCancelCmd struct {
+	remote
+	names
+	All bool `help:"Everything that waits."`
+}
+
+// Run cancels.
+func (q *queueCancelCmd) Run(a *app) error {
+	return a.act(&q.remote, &q.names, admin.ActRequest{Kind: queue.Cancel, All: q.All})
+}
+
+// done says what an action did, in the past.
+func done(r *admin.ActRequest) string {
+	if r.Lower {
+		return "lowered and released"
+	}
+	return map[queue.ActionKind]string{queue.Retry: "due now", queue.Hold: "held", queue.Release: "released", queue.Cancel: "cancelled"}[r.Kind]
+}
+
+// act sends an action and tells what it did. An action on named mail that changed nothing is exit code 1.
+func (a *app) act(remote *remote, names *names, r admin.ActRequest) error {
+	r.Domains, r.Messages = names.split()
+	if !r.All && len(names.Names) == 0 {
+		return usage(errors.New("name the domains or messages to "+string(r.Kind)), "`postern queue list` shows them; --all means everything")
+	}
+	client, err := remote.client(a)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	r.By = a.asker()
+	out, err := client.Act(a.ctx, r)
+	if err != nil {
+		return tell(err)
+	}
+	if remote.JSON {
+		err = a.object(out)
+	} else {
+		err = a.sayActed(&r, out)
+	}
+	if err == nil && out.Changed == 0 && !r.All {
+		return short("")
+	}
+	return err
+}
+
+func (a *app) sayActed(r *admin.ActRequest, out admin.ActResult) error {
+	_, err := fmt.Fprintf(a.stdout, "%s %s\n", plural(out.Changed, "delivery"), done(r))
+	if out.Busy > 0 {
+		fmt.Fprintf(a.stderr, "postern: %s being sent right now, left alone\n", plural(out.Busy, "delivery"))
+	}
+	return err
+}

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"postern/internal/admin"
+	"postern/internal/policy/rules"
+)
+
+// rulesCmd is the verb about rules.
+type rulesCmd struct {
+	List    rulesListCmd    `cmd:"" help:"List the rules in force."`
+	Show    rulesShowCmd    `cmd:"" help:"Show one rule as it was written, or who applied the rules and when."`
+	Apply   rulesApplyCmd   `cmd:"" help:"Put a rules file in force as a whole, and show what changes."`
+	Export  rulesExportCmd  `cmd:"" help:"Print the rules in force as a file."`
+	Explain rulesExplainCmd `cmd:"" help:"Say which rules would match a message, and what each recipient would require."`
+}
+
+// rulesListCmd lists the rules in force.
+type rulesListCmd struct{ remote }
+
+// Run lists.
+func (c *rulesListCmd) Run(a *app) error {
+	view, err := a.rulesInForce(&c.remote)
+	if err != nil {
+		return err
+	}
+	rows := a.newTable(column{"RULE", 20}, column{"MODE", 8}, column{"SCOPE", 8}, column{"WAITS", 8}, column{"SENDER -> RECIPIENT", 0})
+	for _, r := range view.Rules {
+		if c.JSON {
+			if err := a.object(r); err != nil {
+				return err
+			}
+			continue
+		}
+		rows.row(r.Name, r.Mode, r.Scope, r.Defer, anyOf(r.Sender)+" -> "+anyOf(r.Recipient))
+	}
+	if len(view.Rules) == 0 && !c.JSON {
+		fmt.Fprintln(a.stdout, "no rules are in force")
+	}
+	a.warn(view.Warnings)
+	return nil
+}
+
+func anyOf(list []string) string {
+	if len(list) == 0 {
+		return "any"
+	}
+	return strings.Join(list, ",")
+}
+
+func (a *app) rulesInForce(r *remote) (admin.RulesView, error) {
+	client, err := r.client(a)
+	if err != nil {
+		return admin.RulesView{}, err
+	}
+	defer client.Close()
+	view, err := client.Rules(a.ctx)
+	if err != nil {
+		return view, tell(err)
+	}
+	return view, nil
+}
+
+// warn tells what is valid and yet worth knowing.
+func (a *app) warn(list []rules.Warning) {
+	for _, w := range list {
+		fmt.Fprintf(a.stderr, "warning: rule %s (line %d): %s\n", w.Rule, w.Line, w.Text)
+		if w.Hint != "" {
+			fmt.Fprintf(a.stderr, "   hint: %s\n", w.Hint)
+		}
+	}
+}
+
+// rulesShowCmd shows one rule.
+type rulesShowCmd struct {
+	remote
+	Name string `arg:"" optional:"" help:"The rule. Without it, the revision in force."`
+}
+
+// Run shows.
+func (c *rulesShowCmd) Run(a *app) error {
+	view, err := a.rulesInForce(&c.remote)
+	if err != nil {
+		return err
+	}
+	if c.Name == "" {
+		if c.JSON {
+			return a.object(view)
+		}
+		a.detail("", "Revision", fmt.Sprint(view.Revision))
+		a.detail("", "Applied", clock(view.AppliedAt))
+		a.detail("", "By", view.By)
+		a.detail("", "Rules", fmt.Sprint(len(view.Rules)))
+		a.warn(view.Warnings)
+		return nil
+	}
+	for i, r := range view.Rules {
+		if r.Name != c.Name {
+			continue
+		}
+		if c.JSON {
+			return a.object(r)
+		}
+		end := 0
+		if i+1 < len(view.Rules) {
+			end = view.Rules[i+1].Line
+		}
+		_, err := fmt.Fprintln(a.stdout, between(view.Text, r.Line, end))
+		return err
+	}
+	return short("there is no rule " + c.Name)
+}
+
+// between returns the lines first to end-1 of text, to its last when end is 0, without blank lines at the end.
+func between(text string, first, end int) string {
+	all := strings.Split(text, "\n")
+	if end == 0 || end > len(all)+1 {
+		end = len(all) + 1
+	}
+	return strings.TrimRight(strings.Join(all[max(first-1, 0):end-1], "\n"), " \t\r\n")
+}
+
+// rulesApplyCmd puts a file in force.
+type rulesApplyCmd struct {
+	remote
+	File       string `arg:"" help:"The rules file; - reads standard input."`
+	DryRun     bool   `help:"Only show what would change."`
+	IfRevision *int64 `placeholder:"N" help:"Only if this revision is still in force."`
+}
+
+// Run applies. A broken file is told with every problem and changes nothing: exit code 1.
+func (c *rulesApplyCmd) Run(a *app) error {
+	text, err := a.readFile(c.File)
+	if err != nil {
+		return err
+	}
+	if _, err := rules.Parse(c.File, text); err != nil {
+		return &sayError{err, "the rules in force stay in force; correct the file and apply it again", exitShort}
+	}
+	client, err := c.client(a)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	out, err := client.ApplyRules(a.ctx, admin.ApplyRequest{By: a.asker(), Name: filepath.Base(c.File), Text: string(text), DryRun: c.DryRun, IfRevision: c.IfRevision})
+	if err != nil {
+		return tell(err)
+	}
+	if c.JSON {
+		return a.object(out)
+	}
+	a.sayChanges(out.Changes)
+	a.warn(out.Warnings)
+	switch {
+	case out.Applied:
+		fmt.Fprintf(a.stdout, "revision %d is in force: %s\n", out.Revision, plural(out.Rules, "rule"))
+	case c.DryRun:
+		fmt.Fprintf(a.stdout, "nothing was applied; revision %d is in force\n", out.Revision)
+	default:
+		fmt.Fprintf(a.stdout, "these rules are already in force as revision %d\n", out.Revision)
+	}
+	return nil
+}
+
+// sayChanges prints a difference: added, removed and changed rules, and where protection gets weaker.
+func (a *app) sayChanges(list []rules.Change) {
+	for _, c := range list {
+		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~"}[c.Kind]
+		fmt.Fprintf(a.stdout, "%s %s%s\n", sign, c.Rule, a.weaker(c.Weaker, c.Why))
+		for _, f := range c.Fields {
+			switch c.Kind {
+			case rules.Added:
+				a.detail("    ", f.Field, f.After)
+			case rules.Removed:
+				a.detail("    ", f.Field, f.Before)
+			default:
+				a.detail("    ", f.Field, or(f.Before, "unset")+" -> "+or(f.After, "unset")+a.weaker(f.Weaker, ""))
+			}
+		}
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(a.stdout, "no rule changes")
+	}
+}
+
+func (a *app) weaker(yes bool, because string) string {
+	if !yes {
+		return ""
+	}
+	if because != "" {
+		return "  (weaker: " + because + ")"
+	}
+	return "  (weaker)"
+}
+
+func or(s, instead string) string {
+	if s == "" {
+		return instead
+	}
+	return s
+}
+
+// rulesExportCmd prints the rules in force.
+type rulesExportCmd struct {
+	Socket    string `placeholder:"PATH" help:"The gateway's admin socket. Otherwise the one of the configuration."`
+	Canonical bool   `help:"Print every key in one fixed form instead of the file as it was written."`
+}
+
+// Run prints.
+func (c *rulesExportCmd) Run(a *app) error {
+	view, err := a.rulesInForce(&remote{Socket: c.Socket})
+	if err != nil {
+		return err
+	}
+	text := view.Text
+	if c.Canonical {
+		set, err := rules.Parse("the rules in force", []byte(text))
+		if err != nil {
+			return fmt.Errorf("this postern cannot read the gateway's rules: %w", err)
+		}
+		text = string(set.TOML())
+	}
+	_, err = fmt.Fprint(a.stdout, text)
+	return err
+}
+
+// rulesExplainCmd answers what rules would do.
+type rulesExplainCmd struct {
+	remote
+	From    string   `required:"" placeholder:"ADDRESS" help:"The sender; <> is the null sender."`
+	To      []string `required:"" placeholder:"ADDRESS" help:"The recipients, separated by commas."`
+	Message string   `placeholder:"FILE" help:"A message, for rules that look at the header or the size; - reads standard input."`
+	Client  string   `placeholder:"IP" help:"The address of the sending host."`
+	Rules   string   `placeholder:"FILE" help:"Use this rules file instead of asking the running gateway."`
+}
+
+// Run explains.
+func (c *rulesExplainCmd) Run(a *app) error {
+	q := admin.ExplainRequest{From: c.From, To: c.To, Client: c.Client}
+	if c.Message != "" {
+		content, err := a.readFile(c.Message)
+		if err != nil {
+			return err
+		}
+		q.Size, q.Header = int64(len(content)), headerSection(content)
+	}
+	out, err := c.ask(a, q)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return a.object(out)
+	}
+	a.sayExplanation(&out)
+	return nil
+}
+
+// ask answers with the file of --rules, or through the running gateway.
+func (c *rulesExplainCmd) ask(a *app, q admin.ExplainRequest) (admin.Explanation, error) {
+	if c.Rules == "" {
+		client, err := c.client(a)
+		if err != nil {
+			return admin.Explanation{}, err
+		}
+		defer client.Close()
+		out, err := client.Explain(a.ctx, q)
+		if err != nil {
+			return out, tell(err)
+		}
+		return out, nil
+	}
+	text, err := os.ReadFile(c.Rules)
+	if err != nil {
+		return admin.Explanation{}, fmt.Errorf("cannot read the rules: %w", err)
+	}
+	set, err := rules.Parse(c.Rules, text)
+	if err != nil {
+		return admin.Explanation{}, &sayError{err, "", exitShort}
+	}
+	out, err := admin.ExplainWith(set, q, nil, time.Now())
+	if errors.Is(err, admin.ErrBadRequest) {
+		return out, usage(err, "")
+	}
+	return out, err
+}
+
+// headerSection is the beginning of a message up to the first empty line.
+func headerSection(content []byte) []byte {
+	for _, end := range []string{"\r\n\r\n", "\n\n"} {
+		if i := strings.Index(string(content), end); i >= 0 {
+			return content[:i+len(end)]
+		}
+	}
+	return content
+}
+
+// sayExplanation prints each recipient's requirement, then each rule's why.
+func (a *app) sayExplanation(e *admin.Explanation) {
+	for _, r := range e.Recipients {
+		fmt.Fprintf(a.stdout, "%s requires %s\n", r.Recipient, r.Requires)
+		switch {
+		case r.Own:
+			a.detail("  ", "Because", "its domain is our own, which outbound rules are not about")
+		case len(r.Rules) == 0:
+			a.detail("  ", "Because", "no rule asks for more")
+		case r.Matched:
+			a.detail("  ", "Because", "named by rule "+strings.Join(r.Rules, ", "))
+		default:
+			a.detail("  ", "Because", "the message has other recipients, named by rule "+strings.Join(r.Rules, ", "))
+		}
+		for _, p := range r.Parts {
+			a.detail("  ", "Demand", p.Demand+" ("+strings.Join(p.Rules, ", ")+")")
+		}
+		if r.WindowS > 0 {
+			a.detail("  ", "Waits", (time.Duration(r.WindowS) * time.Second).String())
+		}
+		a.detail("  ", "Under test", strings.Join(r.Tested, ", "))
+	}
+	for _, r := range e.Rules {
+		verdict := "does not match"
+		if r.Matched {
+			verdict = "matches"
+		}
+		if r.Skipped != "" {
+			verdict = "is not looked at: " + r.Skipped
+		}
+		fmt.Fprintf(a.stdout, "rule %s (%s) %s\n", r.Rule, r.Mode, verdict)
+		for _, f := range r.Fields {
+			mark := "no"
+			if f.Matched {
+				mark = "yes"
+			}
+			a.detail("  ", f.Field, mark+": "+f.Why)
+		}
+	}
+}

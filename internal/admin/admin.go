@@ -1,0 +1,176 @@
+// Package admin is what an operator may do to a running gateway, as typed requests: look at the queue and the trace,
+// retry, hold, release, cancel, lower, apply rules, read the audit trail. The socket, the console and tests are faces of
+// it; none of them reaches around it to the store.
+//
+// Every request that changes something names who asks (By). One without is refused, and none is carried out without an
+// entry in the ledger. The entry of a change that weakens protection is on stable storage before the change is made.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/ledger"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/queue"
+	"postern/internal/smtp"
+)
+
+// Errors callers branch on.
+var (
+	// ErrWho: a change was asked for without saying who asks.
+	ErrWho = errors.New("a change needs to say who asks for it")
+	// ErrNothingNamed: an action that is not for everything names nothing.
+	ErrNothingNamed = errors.New("name the domains or messages")
+	// ErrBadRequest is wrapped by every error about the request itself.
+	ErrBadRequest = errors.New("the request cannot be meant")
+	// ErrNotRecorded: the change was made, but the audit trail could not be written.
+	ErrNotRecorded = errors.New("the change was made but could not be recorded in the audit trail")
+	// ErrRevision: the rules changed since the caller looked at them.
+	ErrRevision = errors.New("the rules were changed by somebody else in the meantime")
+)
+
+// Dispatcher is what admin asks of whoever delivers. Both calls return at once.
+type Dispatcher interface {
+	// Kick makes the sites due now, whatever their backoff.
+	Kick(ctx context.Context, sites ...queue.SiteKey)
+	// RulesChanged says that other rules are in force: waiting mail is judged again under them, and what fell short is
+	// tried again.
+	RulesChanged()
+}
+
+// Config is what a Service stands on. Store, Ledger and Rules must be set.
+type Config struct {
+	Store  queue.Store
+	Ledger ledger.Ledger
+	Rules  *RuleKeeper
+	// Dispatcher is told about changes; nil tells nobody, which suits a gateway that does not deliver.
+	Dispatcher Dispatcher
+	// NextHop is where a delivery to a domain waits under a requirement (route.Table.NextHop). nil refuses lowering.
+	NextHop func(mail.Domain, policy.Requirement) string
+	// Ordinary is what the configuration demands for a domain without any rule; nil demands nothing.
+	Ordinary func(mail.Domain) policy.Requirement
+	// Serves reports whether a domain is one of our own, which outbound rules are not about; nil serves none.
+	Serves func(mail.Domain) bool
+	// Lifetime is how long ordinary mail may wait; 0 means 5 days.
+	Lifetime time.Duration
+	// Sink hears of every change; nil discards.
+	Sink event.Sink
+	// Hostname, Version and StartedAt are shown by Status. Problem says what is wrong now, nil that all is well; it may be nil.
+	Hostname, Version string
+	StartedAt         time.Time
+	Problem           func() error
+}
+
+// Service carries out requests. Safe for concurrent use.
+type Service struct{ cfg Config }
+
+// New returns a Service.
+func New(cfg Config) *Service {
+	if cfg.Lifetime == 0 {
+		cfg.Lifetime = 5 * 24 * time.Hour
+	}
+	if cfg.Sink == nil {
+		cfg.Sink = event.Discard{}
+	}
+	if cfg.Ordinary == nil {
+		cfg.Ordinary = func(mail.Domain) policy.Requirement { return policy.Requirement{} }
+	}
+	if cfg.Serves == nil {
+		cfg.Serves = func(mail.Domain) bool { return false }
+	}
+	return &Service{cfg}
+}
+
+// who checks and bounds the name of whoever asks.
+func who(by string) (string, error) {
+	by = smtp.Printable(strings.TrimSpace(by), 200)
+	if by == "" {
+		return "", ErrWho
+	}
+	return by, nil
+}
+
+func badRequest(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrBadRequest}, args...)...)
+}
+
+// record writes the audit trail after a change and tells the sink.
+func (s *Service) record(ctx context.Context, e ledger.Entry) error {
+	s.cfg.Sink.Emit(event.AdminActed{By: e.By, Action: e.Action, Target: e.Target, Count: e.Count})
+	if err := s.cfg.Ledger.Append(ctx, e); err != nil {
+		s.cfg.Sink.Emit(event.Warned{What: "audit", Text: "an action of " + e.By + " could not be recorded: " + e.Action,
+			Hint: "check the disk of the data directory"})
+		return fmt.Errorf("%w: %w", ErrNotRecorded, err)
+	}
+	return nil
+}
+
+func (s *Service) kick(ctx context.Context, sites []queue.SiteKey) {
+	if s.cfg.Dispatcher != nil && len(sites) > 0 {
+		s.cfg.Dispatcher.Kick(ctx, sites...)
+	}
+}
+
+// Audit returns the newest entries of the audit trail first; limit 0 means 100.
+func (s *Service) Audit(ctx context.Context, limit int) ([]ledger.Entry, error) {
+	if limit <= 0 {
+		limit = 100
+	}
+	return s.cfg.Ledger.Entries(ctx, limit)
+}
+
+// Status is the gateway in a few figures.
+type Status struct {
+	Hostname      string           `json:"hostname"`
+	Version       string           `json:"version"`
+	StartedAt     *time.Time       `json:"started_at"`
+	Ready         bool             `json:"ready"`
+	Problem       string           `json:"problem,omitempty"`
+	Queue         map[string]int64 `json:"queue"`
+	BodyBytes     int64            `json:"body_bytes"`
+	OldestAt      *time.Time       `json:"oldest_accepted_at"`
+	Rules         int              `json:"rules"`
+	RulesRevision int64            `json:"rules_revision"`
+	RulesProblem  string           `json:"rules_problem,omitempty"`
+}
+
+// Status counts and looks.
+func (s *Service) Status(ctx context.Context) (Status, error) {
+	out := Status{Hostname: s.cfg.Hostname, Version: s.cfg.Version, StartedAt: instant(s.cfg.StartedAt), Ready: true, Queue: map[string]int64{}}
+	stats, err := s.cfg.Store.Stats(ctx)
+	if err != nil {
+		return out, fmt.Errorf("cannot count the queue: %w", err)
+	}
+	for st := queue.Queued; st <= queue.Cancelled; st++ {
+		out.Queue[st.String()] = stats.States[st]
+	}
+	out.BodyBytes, out.OldestAt = stats.BodyBytes, instant(stats.Oldest)
+	set, revision, err := s.cfg.Rules.Current()
+	out.RulesRevision = revision
+	if err != nil {
+		out.RulesProblem, out.Ready = err.Error(), false
+	} else {
+		out.Rules = len(set.Rules())
+	}
+	if s.cfg.Problem != nil {
+		if err := s.cfg.Problem(); err != nil {
+			out.Problem, out.Ready = err.Error(), false
+		}
+	}
+	return out, nil
+}
+
+// instant is a time as JSON shows it: UTC, null when there is none.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	u := t.UTC()
+	return &u
+}

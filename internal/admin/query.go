@@ -1,0 +1,67 @@
+package admin
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/queue"
+)
+
+// Query selects deliveries; the zero Query selects all. Fields are ANDed.
+type Query struct {
+	Sender, Recipient string   // pattern with * and ?, address or domain
+	Domain            string   // recipient domain, exact
+	Messages          []string // queue ids
+	MessageID         string
+	States            []string
+	Reason, Rule      string
+	Since, Until      time.Time // of acceptance: at or after, before
+	Limit             int       // 0: no limit
+}
+
+// Waiting are the states of mail that is not finished.
+func Waiting() []string { return []string{"queued", "sending", "held"} }
+
+// filter checks q and turns it into the store's form.
+func (q *Query) filter() (queue.Filter, error) {
+	f := queue.Filter{Sender: q.Sender, Recipient: q.Recipient, MessageID: q.MessageID, Reason: policy.Reason(q.Reason), Rule: q.Rule,
+		Since: q.Since, Until: q.Until, Limit: q.Limit}
+	for _, name := range q.States {
+		st, ok := queue.ParseState(name)
+		if !ok {
+			return f, badRequest("there is no state %q; the states are queued, sending, held, delivered, failed, cancelled", name)
+		}
+		f.States = append(f.States, st)
+	}
+	if q.Reason != "" && policy.Reason(q.Reason).Info().Text == "" {
+		return f, badRequest("there is no reason %q", q.Reason)
+	}
+	if q.Domain != "" {
+		d, err := mail.ParseDomain(q.Domain)
+		if err != nil {
+			return f, badRequest("%w", err)
+		}
+		f.Domain = d.String()
+	}
+	for _, id := range q.Messages {
+		f.IDs = append(f.IDs, queue.ID(id))
+	}
+	if q.Limit < 0 {
+		return f, badRequest("a limit is not negative")
+	}
+	return f, nil
+}
+
+// LooksLikeID reports whether s has the form of a queue id; what has not is a domain.
+func LooksLikeID(s string) bool {
+	return len(s) == 16 && strings.Trim(s, "0123456789abcdefghjkmnpqrstvwxyz") == ""
+}
+
+// ReplyLine is a peer's reply on one line: code, status, its words.
+func ReplyLine(r *attempt.Reply) string {
+	return strings.Join(strings.Fields(strconv.Itoa(r.Code)+" "+r.Status+" "+r.Text), " ")
+}

@@ -1,0 +1,243 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/ledger"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/policy/rules"
+)
+
+// RulesView is the rules in force.
+type RulesView struct {
+	Revision  int64           `json:"revision"` // 0: none was ever applied
+	AppliedAt *time.Time      `json:"applied_at"`
+	By        string          `json:"by,omitempty"`
+	Rules     []RuleView      `json:"rules"`
+	Warnings  []rules.Warning `json:"warnings,omitempty"`
+	// Text is the file as it was applied.
+	Text string `json:"text"`
+}
+
+// RuleView is one rule in short.
+type RuleView struct {
+	Name        string     `json:"name"`
+	Description string     `json:"description,omitempty"`
+	Scope       string     `json:"scope"`
+	Mode        string     `json:"mode"`
+	Action      string     `json:"action"`
+	Expires     *time.Time `json:"expires"`
+	Sender      []string   `json:"sender,omitempty"`
+	Recipient   []string   `json:"recipient,omitempty"`
+	Unspecified string     `json:"unspecified_recipients,omitempty"`
+	Defer       string     `json:"defer,omitempty"`
+	Trust       string     `json:"trust,omitempty"`
+	Line        int        `json:"line"`
+}
+
+// Rules shows the rules in force.
+func (s *Service) Rules(context.Context) (RulesView, error) {
+	c := s.cfg.Rules.now.Load()
+	if c.err != nil {
+		return RulesView{}, c.err
+	}
+	out := RulesView{Revision: c.revision.Number, AppliedAt: instant(c.revision.AppliedAt), By: c.revision.By, Text: c.revision.Text,
+		Rules: []RuleView{}, Warnings: c.set.Warnings(time.Now())}
+	for _, r := range c.set.Rules() {
+		out.Rules = append(out.Rules, ViewRule(r))
+	}
+	return out, nil
+}
+
+// ViewRule shortens a rule for lists.
+func ViewRule(r rules.Rule) RuleView {
+	return RuleView{Name: r.Name, Description: r.Description, Scope: string(r.Scope), Mode: string(r.Mode), Action: string(r.Action),
+		Expires: instant(r.Expires.At), Sender: r.Match.Sender, Recipient: r.Match.Recipient, Line: r.Line,
+		Unspecified: string(r.ForceTLS.Unspecified), Defer: r.ForceTLS.Defer.String(), Trust: r.ForceTLS.Trust}
+}
+
+// ApplyRequest asks for a rules file to come into force as a whole.
+type ApplyRequest struct {
+	By   string `json:"by"`
+	Name string `json:"name"` // of the file, for error messages and the audit trail
+	Text string `json:"text"`
+	// DryRun only says what would change.
+	DryRun bool `json:"dry_run"`
+	// IfRevision, when not nil, is the revision the caller looked at; any other in force is ErrRevision.
+	IfRevision *int64 `json:"if_revision,omitempty"`
+}
+
+// ApplyResult says what changed, or would.
+type ApplyResult struct {
+	Before   int64           `json:"revision_before"`
+	Revision int64           `json:"revision"` // in force now
+	Applied  bool            `json:"applied"`
+	Rules    int             `json:"rules"`
+	Changes  []rules.Change  `json:"changes"`
+	Warnings []rules.Warning `json:"warnings,omitempty"`
+}
+
+// ApplyRules parses, compares, stores and swaps. A file with any problem changes nothing and gives the parser's error.
+// A file equal to the one in force is no new revision. When it returns with Applied, new messages are judged by the new
+// rules and the dispatcher has been told about the waiting ones.
+func (s *Service) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
+	by, err := who(r.By)
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	set, err := rules.Parse(r.Name, []byte(r.Text))
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	k := s.cfg.Rules
+	k.change.Lock()
+	defer k.change.Unlock()
+	old := k.now.Load()
+	if r.IfRevision != nil && *r.IfRevision != old.revision.Number {
+		return ApplyResult{}, fmt.Errorf("%w: revision %d is in force, not %d", ErrRevision, old.revision.Number, *r.IfRevision)
+	}
+	out := ApplyResult{Before: old.revision.Number, Revision: old.revision.Number, Rules: len(set.Rules()),
+		Changes: changes(old.set, set), Warnings: set.Warnings(time.Now())}
+	same := old.err == nil && old.revision.Number > 0 && old.revision.Text == r.Text
+	if r.DryRun || same {
+		return out, nil
+	}
+	revision, err := k.append(ctx, set, r.Text, ledger.Entry{At: time.Now(), By: by, Action: "rules apply", Target: r.Name,
+		Before: fmt.Sprintf("revision %d", old.revision.Number), After: Summary(out.Changes), Count: len(out.Changes)})
+	if err != nil {
+		return out, err
+	}
+	out.Revision, out.Applied = revision.Number, true
+	s.cfg.Sink.Emit(event.RulesApplied{Revision: revision.Number, Rules: out.Rules, By: by})
+	if s.cfg.Dispatcher != nil {
+		s.cfg.Dispatcher.RulesChanged()
+	}
+	return out, nil
+}
+
+func changes(old, next *rules.Set) []rules.Change {
+	if old == nil {
+		old = &rules.Set{}
+	}
+	if c := rules.Diff(old, next); c != nil {
+		return c
+	}
+	return []rules.Change{}
+}
+
+// Summary is a list of changes as the lines of the audit trail: "+ new", "- gone", "~ name: key before -> after".
+func Summary(list []rules.Change) string {
+	var b strings.Builder
+	for _, c := range list {
+		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~"}[c.Kind]
+		b.WriteString(sign + " " + c.Rule)
+		for i, f := range c.Fields {
+			sep := ", "
+			if i == 0 {
+				sep = ": "
+			}
+			fmt.Fprintf(&b, "%s%s %s -> %s", sep, f.Field, orUnset(f.Before), orUnset(f.After))
+		}
+		if c.Weaker {
+			b.WriteString(" (weaker)")
+		}
+		b.WriteString("\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func orUnset(s string) string {
+	if s == "" {
+		return "unset"
+	}
+	return s
+}
+
+// ExplainRequest asks which rules would match a message, without sending it.
+type ExplainRequest struct {
+	From   string   `json:"from"`
+	To     []string `json:"to"`
+	Header []byte   `json:"header,omitempty"` // header section of the message
+	Size   int64    `json:"size,omitempty"`   // of the message in bytes
+	Client string   `json:"client,omitempty"` // address of the sending host
+}
+
+// Explanation is the answer: each rule's and each recipient's why.
+type Explanation struct {
+	Revision   int64                   `json:"revision"`
+	Rules      []rules.RuleExplanation `json:"rules"`
+	Recipients []ExplainedRecipient    `json:"recipients"`
+}
+
+// ExplainedRecipient is what one recipient's delivery would require.
+type ExplainedRecipient struct {
+	Recipient string       `json:"recipient"`
+	Requires  policy.Level `json:"requires"`
+	Matched   bool         `json:"matched"` // named by a rule itself, not only tainted
+	Rules     []string     `json:"rules,omitempty"`
+	WindowS   int64        `json:"window_s,omitempty"` // seconds; 0: the ordinary lifetime
+	Tested    []string     `json:"tested,omitempty"`   // rules in test mode that would have had a say
+	Parts     []rules.Part `json:"parts,omitempty"`
+	Own       bool         `json:"own,omitempty"` // a domain of our own servers, which outbound rules are not about
+}
+
+// Explain answers with the rules in force.
+func (s *Service) Explain(_ context.Context, r ExplainRequest) (Explanation, error) {
+	set, revision, err := s.cfg.Rules.Current()
+	if err != nil {
+		return Explanation{}, err
+	}
+	out, err := ExplainWith(set, r, s.cfg.Serves, time.Now())
+	out.Revision = revision
+	return out, err
+}
+
+// ExplainWith answers with any set; serves may be nil.
+func ExplainWith(set *rules.Set, r ExplainRequest, serves func(mail.Domain) bool, now time.Time) (Explanation, error) {
+	facts, err := r.facts(serves)
+	if err != nil {
+		return Explanation{}, err
+	}
+	facts.Now = now
+	e := set.Explain(facts)
+	out := Explanation{Rules: e.Rules, Recipients: []ExplainedRecipient{}}
+	for i, one := range e.Recipients {
+		o := one.Outcome
+		out.Recipients = append(out.Recipients, ExplainedRecipient{Recipient: one.Recipient, Requires: o.Requirement.Channel, Matched: o.Matched,
+			Rules: o.Rules, WindowS: int64(o.Window / time.Second), Tested: o.Tested, Parts: one.Parts, Own: i < len(facts.Local) && facts.Local[i]})
+	}
+	return out, nil
+}
+
+func (r *ExplainRequest) facts(serves func(mail.Domain) bool) (*rules.Facts, error) {
+	f := &rules.Facts{Size: r.Size, Header: mail.ParseHeader(r.Header)}
+	var err error
+	if r.From != "" && r.From != "<>" {
+		if f.From, err = mail.ParseAddress(r.From); err != nil {
+			return nil, badRequest("the sender %w", err)
+		}
+	}
+	if len(r.To) == 0 {
+		return nil, badRequest("name at least one recipient")
+	}
+	for _, to := range r.To {
+		a, err := mail.ParseAddress(to)
+		if err != nil {
+			return nil, badRequest("the recipient %w", err)
+		}
+		f.Recipients = append(f.Recipients, a)
+		f.Local = append(f.Local, serves != nil && serves(a.Domain))
+	}
+	if r.Client != "" {
+		if f.Client, err = netip.ParseAddr(r.Client); err != nil {
+			return nil, badRequest("%q is no IP address", r.Client)
+		}
+	}
+	return f, nil
+}

@@ -1,0 +1,247 @@
+package admin
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/queue"
+)
+
+// Trace is one delivery as people and programs see it (DESIGN §7). The names are stable; fields are only ever added.
+// Times are UTC, null when there is none. Texts a stranger chose are bounded and escaped when they are stored.
+type Trace struct {
+	Delivery  int64  `json:"delivery"`
+	Message   string `json:"message"`
+	MessageID string `json:"message_id"`
+	Kind      string `json:"kind"`            // mail, dsn, delay, alert
+	About     string `json:"about,omitempty"` // the message a notice speaks of
+	From      string `json:"from"`            // "" is the null sender
+	To        string `json:"to"`
+	State     string `json:"state"`
+	Size      int64  `json:"size"`
+
+	// Rule names the rules that set the requirement, separated by commas; Matched says they name this recipient.
+	Rule    string   `json:"rule"`
+	Rules   []string `json:"rules,omitempty"`
+	Matched bool     `json:"matched,omitempty"`
+	Would   []string `json:"would,omitempty"` // rules in test mode that would have set more
+
+	Requires string `json:"requires"`
+	Reached  string `json:"reached"` // of the connection that carried it, "" when none did
+	// Reason is why it waits, failed, or did not reach a higher rung.
+	Reason string `json:"reason"`
+	Text   string `json:"text"` // what fell short, in our words
+	Hint   string `json:"hint,omitempty"`
+	Who    string `json:"who,omitempty"` // has to act: us, them, network
+	Status string `json:"status"`        // enhanced code
+	Reply  string `json:"reply,omitempty"`
+	Held   string `json:"held,omitempty"` // why it is held
+	Alert  string `json:"alert,omitempty"`
+
+	MX             string     `json:"mx"`
+	IP             string     `json:"ip"`
+	TLSVersion     string     `json:"tls_version"`
+	Cipher         string     `json:"cipher"`
+	Bits           int        `json:"bits"`
+	Group          string     `json:"group"`
+	CertSubject    string     `json:"cert_subject"`
+	CertIssuer     string     `json:"cert_issuer"`
+	CertNotBefore  *time.Time `json:"cert_not_before"`
+	CertNotAfter   *time.Time `json:"cert_not_after"`
+	CertSHA256     string     `json:"cert_sha256"`
+	ExpectedNames  []string   `json:"expected_names,omitempty"`
+	PresentedNames []string   `json:"presented_names,omitempty"`
+	Notes          []string   `json:"notes,omitempty"`
+
+	NextHop      string            `json:"next_hop"`
+	AttemptCount int               `json:"attempt_count"`
+	Attempts     []attempt.Attempt `json:"attempts"`
+	// SiteAttempt is the newest failed try for the site where it waits, when that is newer than its own.
+	SiteAttempt *attempt.Attempt `json:"site_attempt,omitempty"`
+	SiteFailing int              `json:"site_failures,omitempty"`
+
+	AcceptedAt    *time.Time    `json:"accepted_at"`
+	ExpiresAt     *time.Time    `json:"expires_at"`
+	NextAttemptAt *time.Time    `json:"next_attempt_at"`
+	FinishedAt    *time.Time    `json:"finished_at"`
+	InboundTLS    *mail.TLS     `json:"inbound_tls"`
+	Inbound       queue.Inbound `json:"inbound"`
+}
+
+// Traces yields what q selects, newest acceptance first. It reads the store in pages, so that a slow reader holds
+// nothing up; mail accepted after the first page is not seen.
+func (s *Service) Traces(ctx context.Context, q Query) iter.Seq2[Trace, error] {
+	return func(yield func(Trace, error) bool) {
+		f, err := q.filter()
+		if err != nil {
+			yield(Trace{}, err)
+			return
+		}
+		left := f.Limit
+		for {
+			page, err := s.page(ctx, &f, left)
+			for _, r := range page {
+				if !yield(TraceOf(&r), nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(Trace{}, err)
+				return
+			}
+			left -= len(page)
+			if len(page) < f.Limit || q.Limit > 0 && left <= 0 {
+				return
+			}
+			f.After = page[len(page)-1].ID
+		}
+	}
+}
+
+// pageSize bounds the records read at once; a record with its attempts has a few kilobytes.
+const pageSize = 200
+
+// page reads up to pageSize records from f's cursor, at most left when left is positive.
+func (s *Service) page(ctx context.Context, f *queue.Filter, left int) ([]queue.Record, error) {
+	f.Limit = pageSize
+	if left > 0 {
+		f.Limit = min(left, pageSize)
+	}
+	var out []queue.Record
+	for r, err := range s.cfg.Store.List(ctx, *f) {
+		if err != nil {
+			return out, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+var kindNames = [...]string{queue.Ordinary: "mail", queue.DSN: "dsn", queue.Delay: "delay", queue.Alert: "alert"}
+
+// TraceOf makes the trace object of a record.
+func TraceOf(r *queue.Record) Trace {
+	t := Trace{
+		Delivery: int64(r.ID), Message: string(r.Delivery.Message), MessageID: r.Message.MessageID, About: string(r.Message.About),
+		From: r.Message.Envelope.From.String(), To: r.Recipient.Address.String(), State: r.State.String(), Size: r.Message.Size,
+		Rule: strings.Join(r.Rules, ","), Rules: r.Rules, Matched: r.Matched, Would: r.Tested,
+		Requires: r.Requirement.Channel.String(), Reason: string(r.Why()), NextHop: r.NextHop,
+		AttemptCount: r.Attempts, Attempts: r.History,
+		AcceptedAt: instant(r.AcceptedAt), ExpiresAt: instant(r.ExpiresAt), NextAttemptAt: instant(nextAttempt(r)), FinishedAt: instant(r.FinishedAt),
+		Inbound: r.Message.Inbound, InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r),
+	}
+	if int(r.Message.Kind) < len(kindNames) {
+		t.Kind = kindNames[r.Message.Kind]
+	}
+	if t.Attempts == nil {
+		t.Attempts = []attempt.Attempt{}
+	}
+	if r.State == queue.Delivered {
+		t.Reached = r.Reached.String()
+	}
+	newest := newestAttempt(r)
+	if r.State.Waiting() {
+		t.SiteFailing = r.SiteState.Failures
+		if newest != nil && newest == r.SiteState.Last {
+			t.SiteAttempt, t.Reason = newest, string(newest.Reason)
+		}
+	}
+	t.explain(r.State, newest)
+	t.fill(newest)
+	return t
+}
+
+// newestAttempt is the attempt that tells how the delivery stands: its own newest, or a newer one of the site it waits at.
+func newestAttempt(r *queue.Record) *attempt.Attempt {
+	var own *attempt.Attempt
+	for i := range r.History {
+		if own == nil || r.History[i].At.After(own.At) {
+			own = &r.History[i]
+		}
+	}
+	last := r.SiteState.Last
+	if r.State.Waiting() && last != nil && (own == nil || last.At.After(own.At)) {
+		return last
+	}
+	return own
+}
+
+// nextAttempt is when a waiting delivery is tried again: not before it is due, nor before its site's next probe.
+func nextAttempt(r *queue.Record) time.Time {
+	if r.State != queue.Queued && r.State != queue.Held || r.Due.IsZero() {
+		return time.Time{}
+	}
+	if r.SiteState.Failures > 0 && r.SiteState.RetryAt.After(r.Due) {
+		return r.SiteState.RetryAt
+	}
+	return r.Due
+}
+
+func heldWhy(r *queue.Record) string {
+	switch {
+	case r.State != queue.Held:
+		return ""
+	case r.Message.Kind == queue.DSN || r.Message.Kind == queue.Delay:
+		return "a notice about mail that a rule protects: it is not sent with less protection"
+	}
+	return "by an administrator"
+}
+
+// explain fills what the reason means. The class of the status follows the state.
+func (t *Trace) explain(state queue.State, newest *attempt.Attempt) {
+	class := map[queue.State]string{queue.Delivered: "2", queue.Failed: "5", queue.Queued: "4", queue.Sending: "4", queue.Held: "4"}[state]
+	info := policy.Reason(t.Reason).Info()
+	t.Text, t.Hint, t.Who = info.Text, info.Hint, string(info.Who)
+	detail := info.Status
+	if newest != nil && newest.Text != "" && string(newest.Reason) == t.Reason {
+		t.Text = newest.Text
+	}
+	if newest != nil && newest.Reply != nil && (t.Reason == string(policy.Remote4xx) || t.Reason == string(policy.Remote5xx)) {
+		if _, own, ok := strings.Cut(newest.Reply.Status, "."); ok {
+			detail = own
+		}
+	}
+	switch {
+	case state == queue.Delivered:
+		t.Status = "2.0.0"
+	case class != "" && detail != "":
+		t.Status = class + "." + detail
+	case class == "5":
+		t.Status = "5.0.0"
+	}
+}
+
+// fill takes host, channel and certificate from the try that tells most.
+func (t *Trace) fill(a *attempt.Attempt) {
+	if a == nil {
+		return
+	}
+	t.Notes = a.Notes
+	if a.Reply != nil {
+		t.Reply = ReplyLine(a.Reply)
+	}
+	try := a.Telling()
+	if try == nil {
+		return
+	}
+	t.MX, t.Alert = try.Host, try.Alert
+	if try.IP.IsValid() {
+		t.IP = try.IP.String()
+	}
+	if tls := try.TLS(); tls != nil {
+		t.TLSVersion, t.Cipher, t.Bits, t.Group = tls.Version, tls.Cipher, tls.Bits, tls.Group
+	}
+	if e := try.Evidence; e != nil {
+		t.ExpectedNames, t.PresentedNames = e.Expected, e.Presented
+		if len(e.Chain) > 0 {
+			leaf := e.Chain[0]
+			t.CertSubject, t.CertIssuer, t.CertSHA256 = leaf.Subject, leaf.Issuer, leaf.SHA256
+			t.CertNotBefore, t.CertNotAfter = instant(leaf.NotBefore), instant(leaf.NotAfter)
+		}
+	}
+}
