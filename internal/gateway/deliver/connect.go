@@ -154,7 +154,7 @@ func (l *ladder) proven(t *target, k *link) bool {
 	if k.state.DidResume && len(policy.Verdict(top, k.evidence)) > 0 {
 		t.fresh = true
 		k.quit()
-		l.tries = l.tries[:k.try]
+		l.tries[k.try].Text = "a resumed session proved less than is needed; a full handshake follows"
 		return true
 	}
 	try := &l.tries[k.try]

@@ -210,6 +210,9 @@ func (s *session) command(line string) bool {
 		s.to = append(s.to, path(argument))
 		return s.say("250 2.1.5 recipient ok")
 	case "DATA":
+		if len(s.to) == 0 {
+			return s.say("554 5.5.1 no valid recipients")
+		}
 		return s.say("354 go on") && s.data()
 	case "RSET", "NOOP":
 		s.from, s.to = "", nil

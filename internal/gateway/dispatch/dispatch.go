@@ -1,0 +1,238 @@
+package dispatch
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/route"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+	"postern/internal/queue/schedule"
+)
+
+// Opener climbs ladders; *deliver.Deliverer is one.
+type Opener interface {
+	Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement) deliver.Climbed
+}
+
+// Config is what a Dispatcher needs. Store, Opener, Route, Rules and Sink must be set, Hostname and Postmaster too.
+type Config struct {
+	Store  queue.Store
+	Opener Opener
+	// Route and Rules return what is in force now. An error of Rules stops everything that would need them.
+	Route func() *route.Table
+	Rules func() (*rules.Set, int64, error)
+	Sink  event.Sink
+
+	Hostname   mail.Domain  // names the gateway in notices
+	Postmaster mail.Address // writes them
+
+	Schedule schedule.Config
+	// Lifetime is how long ordinary mail may wait (0: 120 h), DelayNotice when the one notice is due (0: 2 h, below 0:
+	// never).
+	Lifetime, DelayNotice time.Duration
+	// Retention is how long finished records are kept; 0 means 90 days.
+	Retention time.Duration
+	// Lease is how long a claim lasts unless extended (0: 10 min), Linger how long an idle channel waits for more mail
+	// of its site (0: 1 s), Grace how long running transfers may take after the end of Run's context (0: 25 s).
+	Lease, Linger, Grace time.Duration
+	// Batch bounds the deliveries of one claim; 0 means 50.
+	Batch int
+	// Random supplies the random bits of queue ids.
+	Random func() uint32
+	// Worker names this gateway in leases.
+	Worker string
+	Seed   uint64 // of the scheduler's jitter
+}
+
+func (c Config) withDefaults() Config {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&c.Lifetime, 120*time.Hour)
+	def(&c.DelayNotice, 2*time.Hour)
+	def(&c.Retention, 90*24*time.Hour)
+	def(&c.Lease, 10*time.Minute)
+	def(&c.Linger, time.Second)
+	def(&c.Grace, 25*time.Second)
+	if c.Batch == 0 {
+		c.Batch = 50
+	}
+	if len(c.Schedule.Retry) == 0 {
+		c.Schedule.Retry = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}
+	}
+	return c
+}
+
+// Dispatcher empties the queue. Run it once; its other methods are safe for concurrent use.
+type Dispatcher struct {
+	cfg  Config
+	poke chan struct{} // capacity 1: look at the schedule again
+
+	mu        sync.Mutex // guards what follows
+	sched     *schedule.Scheduler
+	lingering map[queue.SiteKey][]*run // workers that wait with an open channel
+	broken    map[string]map[queue.SiteKey]brokenSite
+
+	workers sync.WaitGroup
+	rules   chan struct{} // capacity 1: the rules changed
+}
+
+// brokenSite is a failing site, by next hop, so that a pass next door can wake it.
+type brokenSite struct {
+	require policy.Requirement
+	kicked  time.Time
+}
+
+// New returns a Dispatcher.
+func New(cfg Config) *Dispatcher {
+	cfg = cfg.withDefaults()
+	return &Dispatcher{
+		cfg:       cfg,
+		poke:      make(chan struct{}, 1),
+		rules:     make(chan struct{}, 1),
+		sched:     schedule.New(cfg.Schedule, cfg.Seed),
+		lingering: make(map[queue.SiteKey][]*run),
+		broken:    make(map[string]map[queue.SiteKey]brokenSite),
+	}
+}
+
+// Run loads the sites and works until ctx ends; then it starts nothing more, gives running transfers the grace, and
+// returns when every goroutine of its own has ended. The error is that of loading, or nil.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	if err := d.load(ctx); err != nil {
+		return err
+	}
+	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	var chores sync.WaitGroup
+	chores.Go(func() { d.sweepLoop(ctx) })
+	chores.Go(func() { d.tidyLoop(ctx) })
+	chores.Go(func() { d.rulesLoop(ctx) })
+	d.loop(ctx, sending)
+	stop := time.AfterFunc(d.cfg.Grace, cut)
+	defer stop.Stop()
+	d.workers.Wait()
+	chores.Wait()
+	return nil
+}
+
+// load tells the scheduler what waited when the process began.
+func (d *Dispatcher) load(ctx context.Context) error {
+	sites, err := d.cfg.Store.Sites(ctx)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range sites {
+		var due time.Time
+		if s.Queued > 0 {
+			due = s.Earliest
+		}
+		d.sched.Load(string(s.Key), due, s.Failures, s.Since, s.RetryAt)
+		if s.Failures > 0 {
+			d.markBroken(s.NextHop, s.Key, s.Requirement)
+		}
+	}
+	return nil
+}
+
+// loop starts workers as the schedule allows.
+func (d *Dispatcher) loop(ctx, sending context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		timer.Reset(d.start(ctx, sending))
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.poke:
+		case <-timer.C:
+		}
+	}
+}
+
+// start starts every worker that may start now and returns how long until one may again.
+func (d *Dispatcher) start(ctx, sending context.Context) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		site, probe, ok := d.sched.Next(time.Now())
+		if !ok {
+			break
+		}
+		r := newRun(d, queue.SiteKey(site), probe)
+		d.workers.Go(func() { r.work(ctx, sending) })
+	}
+	at, ok := d.sched.Wake()
+	if !ok {
+		return time.Hour
+	}
+	return max(time.Until(at), time.Millisecond)
+}
+
+func (d *Dispatcher) look() {
+	select {
+	case d.poke <- struct{}{}:
+	default:
+	}
+}
+
+// Wake tells that something waits at site from due on. A worker lingering there takes it; else one is started.
+func (d *Dispatcher) Wake(site queue.SiteKey, due time.Time) {
+	d.mu.Lock()
+	waiting := d.lingering[site]
+	for _, r := range waiting {
+		select {
+		case r.more <- struct{}{}:
+			d.mu.Unlock()
+			return
+		default: // woken already
+		}
+	}
+	d.sched.Added(string(site), due)
+	d.mu.Unlock()
+	d.look()
+}
+
+// Kick makes sites due now, whatever their backoff.
+func (d *Dispatcher) Kick(_ context.Context, sites ...queue.SiteKey) {
+	now := time.Now()
+	d.mu.Lock()
+	for _, s := range sites {
+		d.sched.Kick(string(s), now)
+	}
+	d.mu.Unlock()
+	d.look()
+}
+
+// RulesChanged has waiting mail held against the rules in force, soon; what is raised waits at its new site.
+func (d *Dispatcher) RulesChanged() {
+	select {
+	case d.rules <- struct{}{}:
+	default:
+	}
+}
+
+// markBroken remembers a failing site under its next hop. The caller holds mu.
+func (d *Dispatcher) markBroken(nextHop string, site queue.SiteKey, r policy.Requirement) {
+	hop := baseHop(nextHop)
+	if d.broken[hop] == nil {
+		d.broken[hop] = make(map[queue.SiteKey]brokenSite)
+	}
+	old := d.broken[hop][site]
+	d.broken[hop][site] = brokenSite{require: r, kicked: old.kicked}
+}
+
+// warn emits something an administrator should look at.
+func (d *Dispatcher) warn(what string, err error, hint string) {
+	d.cfg.Sink.Emit(event.Warned{What: what, Text: err.Error(), Hint: hint})
+}

@@ -1,0 +1,19 @@
+// Package dispatch is the loop that empties the queue: it decides with schedule which site may be worked at, claims what
+// waits there, has deliver climb the ladder, transfers message by message, and settles each outcome with its record and
+// its notice in one transaction.
+//
+//	Run ── start workers ──> work(site): claim ─> up to date? ─> open channel ─> transfer ─> settle ─┐
+//	 ^                          ^                                     │                               │
+//	 │                          └───────────── linger for more ───────┼───────────────────────────────┘
+//	 └── Wake, Kick, timers                                           └─ fails: settle, site waits for its next probe
+//
+//	sweep (each second): deadlines: delay notice, expiry, a notice that may not travel is held
+//	tidy  (each hour):   finished records past retention are purged in small steps
+//
+// Three rules keep the invariant of DESIGN §3 here. A site has one requirement and a channel is opened for exactly it.
+// Before anything claimed is sent, requirement and next hop are held against the rules and routes of this moment, and a
+// delivery that needs more is moved to another site, never sent. And what is lowered is lowered only by an
+// administrator's own action, never here.
+//
+// The scheduler is guarded by Dispatcher.mu; workers, the sweep and the tidying are joined before Run returns.
+package dispatch

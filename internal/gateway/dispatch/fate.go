@@ -1,0 +1,203 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/event"
+	"postern/internal/mail"
+	"postern/internal/mail/dsn"
+	"postern/internal/policy"
+	"postern/internal/queue"
+)
+
+// fate is what becomes of one claimed delivery: its settlement, and what its sender is told.
+type fate struct {
+	work       *queue.Work
+	settlement queue.Settlement
+	// notice is the recipient's part of a notice, nil when none is owed.
+	notice *dsn.Recipient
+}
+
+// newFate ends a lease in a state, with the attempt recorded when there was one.
+func newFate(w *queue.Work, s queue.State, a *attempt.Attempt) fate {
+	f := fate{work: w, settlement: queue.Settlement{Lease: w.Lease, State: s, Attempt: a, Noticed: w.Noticed}}
+	if a != nil {
+		f.settlement.Reason = a.Reason
+	}
+	return f
+}
+
+// notify adds the recipient to the message's notice.
+func (f *fate) notify(action dsn.Action, status string) {
+	w := f.work
+	a := f.settlement.Attempt
+	if a == nil {
+		a = lastAttempt(w)
+	}
+	f.notice = &dsn.Recipient{
+		Address: w.Recipient.Address, ORCPT: w.Recipient.ORCPT, Action: action, Status: status,
+		Reason: f.settlement.Reason, Attempt: a, Rules: w.Rules, Requires: w.Requirement.Channel,
+		Reached: f.settlement.Reached, Tried: w.Attempts,
+	}
+	if a != nil {
+		f.notice.LastAttempt, f.notice.Text = a.At, a.Text
+	}
+	if f.settlement.Attempt != nil {
+		f.notice.Tried++
+	}
+}
+
+// lastAttempt is the newest attempt that concerns w: its own, or its site's where that is newer.
+func lastAttempt(w *queue.Work) *attempt.Attempt {
+	last := w.SiteState.Last
+	if n := len(w.History); n > 0 && (last == nil || w.History[n-1].At.After(last.At)) {
+		return &w.History[n-1]
+	}
+	return last
+}
+
+// deferred puts w off until due. A notice of ours that may not travel is held instead: visible, tried on until its
+// window ends, and never sent in the clear (DESIGN §3).
+func (d *Dispatcher) deferred(w *queue.Work, a *attempt.Attempt, due time.Time) fate {
+	state := queue.Queued
+	if w.Message.Kind != queue.Ordinary && w.Requirement.Forced() && shortfall(a) {
+		state = queue.Held
+	}
+	f := newFate(w, state, a)
+	f.settlement.Due = due
+	f.settlement.Deadline = d.deadline(w, a, w.Noticed)
+	return f
+}
+
+// shortfall reports whether the attempt ended before the peer was asked about the message.
+func shortfall(a *attempt.Attempt) bool {
+	return a != nil && a.Reason != policy.Remote4xx && a.Reason != policy.Remote5xx
+}
+
+// again gives w back untouched, due now; what an administrator holds stays held.
+func (d *Dispatcher) again(w *queue.Work) fate {
+	f := newFate(w, w.Was, nil)
+	f.settlement.Reason = w.Reason
+	f.settlement.Due, f.settlement.Deadline = time.Now(), w.Deadline
+	if w.Was == queue.Held && w.Due.IsZero() {
+		f.settlement.Due = time.Time{}
+	}
+	return f
+}
+
+// failed ends w, and tells its sender if he wants to know and may.
+func (d *Dispatcher) failed(w *queue.Work, a *attempt.Attempt, status string) fate {
+	f := newFate(w, queue.Failed, a)
+	if owed(w, mail.NotifyFailure) {
+		f.notify(dsn.Failed, status)
+	}
+	return f
+}
+
+// owed reports whether w's sender is to be told about condition c. Notices and the null sender get none (RFC 3461 §6.1).
+func owed(w *queue.Work, c mail.Notify) bool {
+	return w.Message.Kind == queue.Ordinary && !w.Message.Envelope.From.IsNull() && w.Recipient.Notify.Wants(c)
+}
+
+// expiry is when w is given up. Waiting for a channel ends with the window; what a peer itself put off over a channel
+// that passed has the ordinary lifetime.
+func (d *Dispatcher) expiry(w *queue.Work, last *attempt.Attempt) time.Time {
+	ordinary := w.AcceptedAt.Add(d.cfg.Lifetime)
+	if last != nil && last.Reason == policy.Remote4xx && last.Used() != nil && ordinary.After(w.ExpiresAt) {
+		return ordinary
+	}
+	return w.ExpiresAt
+}
+
+// deadline is when the sweep looks at w next: the delay notice or the expiry.
+func (d *Dispatcher) deadline(w *queue.Work, last *attempt.Attempt, noticed bool) time.Time {
+	end := d.expiry(w, last)
+	notice := w.AcceptedAt.Add(d.cfg.DelayNotice)
+	if !noticed && d.cfg.DelayNotice > 0 && notice.Before(end) {
+		return notice
+	}
+	return end
+}
+
+// conclude settles the fates of one message in one transaction with the notice they call for. When the notice cannot be
+// stored the failures are put off: nothing leaves the queue without its sender being told.
+func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
+	if len(fates) == 0 {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx) // what happened is recorded even while the gateway stops
+	now := time.Now()
+	notices, err := d.notices(ctx, fates, now)
+	if err != nil {
+		d.warn("notice", err, "free space in the data folder; the delivery waits until its notice can be stored")
+		for i := range fates {
+			if fates[i].notice != nil {
+				fates[i] = d.deferred(fates[i].work, fates[i].settlement.Attempt, now.Add(d.step(1)))
+			}
+		}
+	}
+	batch := queue.Batch{New: notices, Sites: sites, Now: now}
+	for i := range fates {
+		batch.Settlements = append(batch.Settlements, fates[i].settlement)
+	}
+	if err := d.cfg.Store.Settle(ctx, batch); err != nil {
+		discard(notices)
+		d.warn("queue", err, settleHint(err))
+		return err
+	}
+	for i := range fates {
+		d.tell(&fates[i])
+	}
+	d.announce(notices)
+	return nil
+}
+
+func settleHint(err error) string {
+	if errors.Is(err, queue.ErrStaleLease) {
+		return "another worker took the delivery over after the lease had ended; its own result counts"
+	}
+	return "the outcome could not be stored; the delivery is tried again when its lease ends and may arrive twice"
+}
+
+// tell emits what was settled and lets the schedule know what waits.
+func (d *Dispatcher) tell(f *fate) {
+	s, w := &f.settlement, f.work
+	if !s.Due.IsZero() {
+		d.Wake(siteAfter(f), s.Due)
+	}
+	e := event.Settled{
+		Leg: d.cfg.Route().Leg(w.Recipient.Address.Domain), Message: string(w.Message.ID),
+		From: w.Message.Envelope.From, To: w.Recipient.Address, State: stateWord(s.State),
+		Rule: strings.Join(w.Rules, ", "), Requires: w.Requirement.Channel, Reached: s.Reached,
+		Attempt: s.Attempt, Reason: s.Reason, Delay: time.Since(w.AcceptedAt), Next: s.Due,
+		Would: strings.Join(w.Tested, ", "),
+	}
+	if s.Attempt != nil {
+		e.Text = s.Attempt.Text
+	}
+	d.cfg.Sink.Emit(e)
+}
+
+func siteAfter(f *fate) queue.SiteKey {
+	if m := f.settlement.Move; m != nil {
+		return queue.NewSiteKey(m.NextHop, m.Requirement)
+	}
+	return f.work.Site
+}
+
+func stateWord(s queue.State) string {
+	if s == queue.Queued {
+		return "deferred"
+	}
+	return s.String()
+}
+
+// step is the unjittered wait after the n-th failure of one delivery.
+func (d *Dispatcher) step(n int) time.Duration {
+	steps := d.cfg.Schedule.Retry
+	return steps[min(max(n, 1), len(steps))-1]
+}

@@ -1,0 +1,271 @@
+package dispatch
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/event"
+	"postern/internal/gateway/deliver"
+	"postern/internal/policy"
+	"postern/internal/queue"
+	"postern/internal/queue/schedule"
+)
+
+// probeBatch is how many deliveries the worker at a failing site claims: few, so that a broken partner costs little,
+// and more than one so that one message the peer chokes on does not stand for all.
+const probeBatch = 5
+
+// kickPause is the least time between two kicks of a failing site by passes next door.
+const kickPause = 5 * time.Second
+
+// run is one worker at one site. It belongs to its goroutine, except more and what mu guards.
+type run struct {
+	d     *Dispatcher
+	site  queue.SiteKey
+	probe bool
+	more  chan struct{} // capacity 1: something came while lingering
+
+	channel *deliver.Channel
+	climbed deliver.Climbed
+	nextHop string
+	require policy.Requirement
+
+	passed, failed bool
+	left           time.Time // earliest due left behind
+	reported       bool
+
+	mu     sync.Mutex // guards leases
+	leases map[queue.DeliveryID]queue.Lease
+}
+
+func newRun(d *Dispatcher, site queue.SiteKey, probe bool) *run {
+	return &run{d: d, site: site, probe: probe, more: make(chan struct{}, 1), leases: make(map[queue.DeliveryID]queue.Lease)}
+}
+
+// work claims and serves until nothing is left, the site fails, or ctx ends. Transfers go on under sending.
+func (r *run) work(ctx, sending context.Context) {
+	defer r.finish()
+	keep, done := context.WithCancel(sending)
+	defer done()
+	r.d.workers.Go(func() { r.keepLeases(keep) })
+	for ctx.Err() == nil {
+		works, ok := r.claim(ctx)
+		if !ok {
+			return
+		}
+		if len(works) == 0 {
+			if !r.linger(ctx) {
+				return
+			}
+			continue
+		}
+		if !r.serve(ctx, sending, works) || r.probe {
+			return
+		}
+	}
+}
+
+// claim leases the next batch.
+func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
+	limit := r.d.cfg.Batch
+	if r.probe {
+		limit = probeBatch
+	}
+	now := time.Now()
+	works, err := r.d.cfg.Store.Claim(ctx, queue.Claim{
+		Site: r.site, Worker: r.d.cfg.Worker, Now: now, Until: now.Add(r.d.cfg.Lease), Limit: limit,
+	})
+	if err != nil {
+		if ctx.Err() == nil {
+			r.d.warn("queue", err, "look at the data folder: the store could not be read")
+			r.leave(now.Add(r.d.step(1)))
+		}
+		return nil, false
+	}
+	r.hold(works)
+	r.d.mu.Lock()
+	r.d.sched.Claimed(string(r.site), len(works) >= limit, now)
+	r.d.mu.Unlock()
+	r.d.look()
+	return works, true
+}
+
+// serve handles a batch; false means the site failed or the gateway stops.
+func (r *run) serve(ctx, sending context.Context, works []queue.Work) bool {
+	works = r.upToDate(sending, works)
+	for group := range byMessage(works) {
+		if ctx.Err() != nil {
+			r.giveBack(sending, group)
+			continue
+		}
+		if r.failed {
+			r.defers(sending, group)
+			continue
+		}
+		if !r.ready(sending, group) {
+			continue
+		}
+		r.transfer(sending, group)
+	}
+	return !r.failed && ctx.Err() == nil
+}
+
+// ready brings a channel for the group; if none can be had the group has been settled.
+func (r *run) ready(ctx context.Context, group []queue.Work) bool {
+	r.nextHop, r.require = group[0].NextHop, group[0].Requirement
+	if r.channel != nil && (!r.channel.Healthy() || !r.channel.Alive(ctx)) {
+		r.closeChannel()
+	}
+	if r.channel != nil {
+		return true
+	}
+	plan, problem := r.d.cfg.Route().Plan(ctx, group[0].Recipient.Address.Domain)
+	if problem != nil {
+		now := time.Now()
+		r.climbed = deliver.Climbed{Attempt: &attempt.Attempt{At: now, Reason: problem.Reason, Text: problem.Text}}
+		if problem.Permanent {
+			r.fails(ctx, group)
+			return false
+		}
+		r.siteFailed(ctx, group)
+		return false
+	}
+	r.climbed = r.d.cfg.Opener.Open(ctx, string(r.site), plan, r.require)
+	r.d.cfg.Sink.Emit(event.Attempted{Site: string(r.site), Leg: plan.Leg, Attempt: r.climbed.Attempt})
+	if r.climbed.Channel == nil {
+		if r.climbed.WithoutTLS && r.require.Forced() && r.require.WithoutTLS == policy.WithoutTLSReject {
+			r.fails(ctx, group)
+			return false
+		}
+		r.siteFailed(ctx, group)
+		return false
+	}
+	r.channel = r.climbed.Channel
+	return true
+}
+
+// siteFailed ends the run: the site waits for its next probe, and what was claimed with it.
+func (r *run) siteFailed(ctx context.Context, group []queue.Work) {
+	r.failed = true
+	r.closeChannel()
+	r.defers(ctx, group)
+}
+
+// report tells the scheduler how the run ended, once, and returns the state to store.
+func (r *run) report() queue.SiteState {
+	r.reported = true
+	now := time.Now()
+	d := r.d
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.sched.Done(string(r.site), schedule.Result{
+		Now: now, Failed: r.failed, Passed: r.passed && !r.failed, Due: r.left,
+	})
+	state := queue.SiteState{Failures: s.Failures, Since: s.Since, RetryAt: s.RetryAt}
+	if r.failed {
+		state.Last = r.climbed.Attempt
+		d.markBroken(r.nextHop, r.site, r.require)
+	}
+	return state
+}
+
+func (r *run) finish() {
+	r.closeChannel()
+	if !r.reported {
+		r.report()
+	}
+	r.d.look()
+}
+
+// pass notes that a connection passed, and wakes failing sites at the same next hop that would pass too.
+func (r *run) pass() {
+	if r.passed {
+		return
+	}
+	r.passed = true
+	reached, now, d := r.channel.Reached(), time.Now(), r.d
+	d.mu.Lock()
+	siblings := d.broken[baseHop(r.nextHop)]
+	delete(siblings, r.site)
+	for site, b := range siblings {
+		if b.require.Channel <= reached && now.Sub(b.kicked) > kickPause {
+			siblings[site] = brokenSite{b.require, now}
+			d.sched.Kick(string(site), now)
+		}
+	}
+	if len(siblings) == 0 {
+		delete(d.broken, baseHop(r.nextHop))
+	}
+	d.mu.Unlock()
+	d.look()
+}
+
+// linger waits with the open channel for more mail of the site; false ends the run.
+func (r *run) linger(ctx context.Context) bool {
+	if r.channel == nil || !r.channel.Healthy() {
+		return false
+	}
+	d := r.d
+	d.mu.Lock()
+	d.lingering[r.site] = append(d.lingering[r.site], r)
+	d.mu.Unlock()
+	timer := time.NewTimer(d.cfg.Linger)
+	defer timer.Stop()
+	select {
+	case <-r.more:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	d.mu.Lock()
+	rest := slices.DeleteFunc(d.lingering[r.site], func(x *run) bool { return x == r })
+	if d.lingering[r.site] = rest; len(rest) == 0 {
+		delete(d.lingering, r.site)
+	}
+	d.mu.Unlock()
+	select {
+	case <-r.more: // came together with the timer
+		return true
+	default:
+	}
+	return timer.Stop() && ctx.Err() == nil
+}
+
+func (r *run) closeChannel() {
+	if r.channel != nil {
+		r.channel.Close()
+		r.channel = nil
+	}
+}
+
+// leave notes that something at the site is due at t.
+func (r *run) leave(t time.Time) {
+	if !t.IsZero() && (r.left.IsZero() || t.Before(r.left)) {
+		r.left = t
+	}
+}
+
+// baseHop strips the domain that a requirement added to a next hop, so that sites at the same hosts meet.
+func baseHop(nextHop string) string {
+	hop, _, _ := strings.Cut(nextHop, "@")
+	return hop
+}
+
+// byMessage yields the deliveries of one message together.
+func byMessage(works []queue.Work) func(func([]queue.Work) bool) {
+	return func(yield func([]queue.Work) bool) {
+		for len(works) > 0 {
+			n := 1
+			for n < len(works) && works[n].Message.ID == works[0].Message.ID {
+				n++
+			}
+			if !yield(works[:n]) {
+				return
+			}
+			works = works[n:]
+		}
+	}
+}

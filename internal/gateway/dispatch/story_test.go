@@ -1,0 +1,418 @@
+package dispatch_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/lab/partner"
+	"postern/internal/lab/pki"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/queue"
+)
+
+func TestAGoodPartnerGetsForcedMailAtOnce(t *testing.T) {
+	story(t, func(w *world) {
+		w.apply(clinicRule)
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(time.Second)
+		rec := w.one(queue.Ordinary)
+		if rec.State != queue.Delivered || rec.Reached != policy.Authenticated || rec.Reason != "" {
+			t.Fatalf("state %v, reached %v, reason %q", rec.State, rec.Reached, rec.Reason)
+		}
+	})
+}
+
+func TestForcedMailWaitsOutItsWindowThenOneProtectedNotice(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(w.expired("mx.clinic.test"))
+		w.apply(clinicRule)
+		w.start()
+		id := w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(23*time.Hour + 59*time.Minute)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Queued && rec.State != queue.Sending {
+			t.Fatalf("after 23:59 the delivery is %v", rec.State)
+		}
+		delay := w.one(queue.Delay)
+		if delay.State != queue.Delivered || delay.Message.About != id {
+			t.Errorf("the one delay notice is %v about %q", delay.State, delay.Message.About)
+		}
+		time.Sleep(2 * time.Minute)
+		rec := w.one(queue.Ordinary)
+		if rec.State != queue.Failed || rec.Reason != policy.CertExpired {
+			t.Fatalf("after the window: %v, reason %q", rec.State, rec.Reason)
+		}
+		bounce := w.one(queue.DSN)
+		if bounce.State != queue.Delivered || bounce.Reached != policy.Authenticated || bounce.Requirement.Channel != policy.Authenticated {
+			t.Errorf("the notice: %v, reached %v, requires %v", bounce.State, bounce.Reached, bounce.Requirement.Channel)
+		}
+		if len(w.clinic.Messages()) != 0 || len(leaked(w.clinic)) != 0 || len(leaked(w.own)) != 0 {
+			t.Error("something crossed a connection that had not passed")
+		}
+		got := w.own.Messages()
+		if len(got) != 2 {
+			t.Fatalf("%d notices arrived, want the delay notice and the bounce: %+v", len(got), bounce.History)
+		}
+		text := got[1].Data
+		for _, want := range []string{"cert-expired", "Action: failed", "Status: 5.7.5", "clinic", "Subject: results"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the notice lacks %q:\n%s", want, text)
+			}
+		}
+		if strings.Contains(text, "secret body") {
+			t.Error("the notice carries the body")
+		}
+	})
+}
+
+func TestANoticeThatMayNotTravelIsHeldAndLaterGoes(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(partner.Behaviour{Fault: partner.NoTLS})
+		w.own.Set(partner.Behaviour{Fault: partner.NoTLS})
+		w.apply(clinicRule + "[rule.force_tls]\nwithout_tls = 'reject'\n")
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(10 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Failed || rec.Reason != policy.StartTLSNotOffered {
+			t.Fatalf("the delivery is %v, reason %q", rec.State, rec.Reason)
+		}
+		if rec := w.one(queue.DSN); rec.State != queue.Held {
+			t.Fatalf("the notice is %v, want held", rec.State)
+		}
+		time.Sleep(48 * time.Hour)
+		if rec := w.one(queue.DSN); rec.State != queue.Held || !rec.Due.IsZero() {
+			t.Fatalf("after its window the notice is %v, due %v", rec.State, rec.Due)
+		}
+		if len(leaked(w.own)) != 0 || len(leaked(w.clinic)) != 0 {
+			t.Fatal("a notice or the message went in the clear")
+		}
+		w.own.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mail.example.test"}})})
+		acted, err := w.store.Act(context.Background(), queue.Action{Kind: queue.Release, Now: time.Now(), By: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.d.Kick(context.Background(), acted.Sites...)
+		time.Sleep(2 * time.Second)
+		if rec := w.one(queue.DSN); rec.State != queue.Delivered {
+			t.Fatalf("released after the repair the notice is %v, %q", rec.State, rec.Reason)
+		}
+	})
+}
+
+func TestARepairedSiteEmptiesWithinOneRetryInterval(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(w.expired("mx.clinic.test"))
+		w.apply(clinicRule)
+		w.start()
+		for range 30 {
+			w.accept("a@example.test", nil, "dr@clinic.test")
+		}
+		time.Sleep(3 * time.Hour)
+		w.clinic.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}})})
+		time.Sleep(17 * time.Minute) // the last step and its jitter
+		if n := len(w.clinic.Messages()); n != 30 {
+			t.Fatalf("%d of 30 messages arrived", n)
+		}
+	})
+}
+
+func TestRetryOnRequestGoesWithinTwoSeconds(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(w.expired("mx.clinic.test"))
+		w.apply(clinicRule)
+		w.start()
+		for range 8 {
+			w.accept("a@example.test", nil, "dr@clinic.test")
+		}
+		time.Sleep(time.Hour)
+		w.clinic.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}})})
+		acted, err := w.store.Act(context.Background(), queue.Action{Kind: queue.Retry, Now: time.Now(), By: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.d.Kick(context.Background(), acted.Sites...)
+		time.Sleep(2 * time.Second)
+		if n := len(w.clinic.Messages()); n != 8 {
+			t.Fatalf("%d of 8 messages arrived", n)
+		}
+	})
+}
+
+func TestATickedBoxForcesOnlyWhatItNames(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(w.expired("mx.clinic.test"))
+		w.shop.Set(partner.Behaviour{Fault: partner.NoTLS})
+		w.apply(clinicTicked)
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test", "b@shop.test")
+		time.Sleep(5 * time.Second)
+		for _, rec := range w.records(queue.Ordinary) {
+			want := queue.Queued
+			if rec.Recipient.Address.Domain.String() == "shop.test" {
+				want = queue.Delivered
+			}
+			if rec.State != want {
+				t.Errorf("%s is %v, want %v", rec.Recipient.Address, rec.State, want)
+			}
+		}
+	})
+}
+
+func TestAnUntickedBoxForcesAllAndRejectsWhoHasNoTLS(t *testing.T) {
+	story(t, func(w *world) {
+		w.shop.Set(partner.Behaviour{Fault: partner.NoTLS})
+		w.apply(clinicRule)
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test", "b@shop.test")
+		time.Sleep(5 * time.Second)
+		for _, rec := range w.records(queue.Ordinary) {
+			want := queue.Delivered
+			if rec.Recipient.Address.Domain.String() == "shop.test" {
+				want = queue.Failed
+			}
+			if rec.State != want {
+				t.Errorf("%s is %v, want %v", rec.Recipient.Address, rec.State, want)
+			}
+		}
+		if w.one(queue.DSN).State != queue.Delivered {
+			t.Error("the notice was not delivered")
+		}
+		text := w.own.Messages()[0].Data
+		if !strings.Contains(text, "b@shop.test") || strings.Contains(text, "dr@clinic.test") {
+			t.Errorf("the notice must name the rejected recipient alone:\n%s", text)
+		}
+	})
+}
+
+func TestAStricterRuleRaisesWhatWaits(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(partner.Behaviour{Fault: partner.Busy})
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(10 * time.Second)
+		w.apply(clinicRule)
+		time.Sleep(time.Second)
+		rec := w.one(queue.Ordinary)
+		if rec.Requirement.Channel != policy.Authenticated || len(rec.Rules) != 1 {
+			t.Fatalf("the waiting delivery requires %v by rules %q", rec.Requirement.Channel, rec.Rules)
+		}
+		if got := rec.ExpiresAt.Sub(rec.AcceptedAt); got != 24*time.Hour {
+			t.Errorf("its window is %v, want 24h from acceptance", got)
+		}
+		w.clinic.Set(partner.Behaviour{Fault: partner.NoTLS})
+		time.Sleep(time.Hour)
+		if len(leaked(w.clinic)) != 0 {
+			t.Fatal("raised mail went in the clear")
+		}
+		w.apply("")
+		time.Sleep(time.Hour)
+		if rec := w.one(queue.Ordinary); rec.Requirement.Channel != policy.Authenticated || len(leaked(w.clinic)) != 0 {
+			t.Fatal("a removed rule lowered what waits")
+		}
+	})
+}
+
+func TestRemoteRefusalsAreNotFailuresOfTLS(t *testing.T) {
+	story(t, func(w *world) {
+		good := partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}})}
+		refuses := good
+		refuses.Replies = map[string]string{"RCPT TO:<no@clinic.test>": "550 5.1.1 nobody here", "RCPT TO:<later@clinic.test>": "450 4.2.1 come back"}
+		w.clinic.Set(refuses)
+		w.apply(clinicRule)
+		w.start()
+		w.accept("a@example.test", nil, "no@clinic.test", "later@clinic.test", "yes@clinic.test")
+		time.Sleep(5 * time.Second)
+		want := map[string]queue.State{"no": queue.Failed, "later": queue.Queued, "yes": queue.Delivered}
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.State != want[rec.Recipient.Address.Local] {
+				t.Errorf("%s is %v (%q)", rec.Recipient.Address, rec.State, rec.Reason)
+			}
+		}
+		if text := w.own.Messages()[0].Data; !strings.Contains(text, "smtp; 550") || !strings.Contains(text, "5.1.1") {
+			t.Errorf("the notice lacks the peer's reply:\n%s", text)
+		}
+		if n := len(w.clinic.Messages()); n != 1 {
+			t.Errorf("%d transactions delivered, want 1", n)
+		}
+		time.Sleep(30 * time.Hour) // past the window of the rule: a 4xx has the ordinary lifetime
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.Recipient.Address.Local == "later" && rec.State != queue.Queued {
+				t.Errorf("put off by the peer, after 30 h it is %v", rec.State)
+			}
+		}
+		w.clinic.Set(good)
+		time.Sleep(time.Hour)
+		if n := len(w.clinic.Messages()); n != 2 {
+			t.Errorf("%d transactions delivered in the end, want 2", n)
+		}
+	})
+}
+
+func TestNobodyIsToldWhoDoesNotWantToKnow(t *testing.T) {
+	cases := map[string]struct {
+		from   string
+		change func(*queue.Submission)
+	}{
+		"the null sender": {"", nil},
+		"NOTIFY=NEVER": {"a@example.test", func(s *queue.Submission) {
+			s.Deliveries[0].Recipient.Notify = mail.NotifyNever
+		}},
+		"NOTIFY=SUCCESS": {"a@example.test", func(s *queue.Submission) {
+			s.Deliveries[0].Recipient.Notify = mail.NotifySuccess
+		}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(w *world) {
+				w.clinic.Set(partner.Behaviour{Fault: partner.NoTLS, Replies: map[string]string{"RCPT": "550 5.1.1 no"}})
+				w.start()
+				w.accept(c.from, c.change, "dr@clinic.test")
+				time.Sleep(time.Hour)
+				if rec := w.one(queue.Ordinary); rec.State != queue.Failed {
+					t.Errorf("the delivery is %v", rec.State)
+				}
+				if n := len(w.own.Messages()); n != 0 {
+					t.Errorf("%d notices were sent", n)
+				}
+			})
+		})
+	}
+}
+
+func TestOrdinaryMailExpiresAfterItsLifetime(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(partner.Behaviour{Fault: partner.Busy})
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(119 * time.Hour)
+		if n := len(w.own.Messages()); n != 1 {
+			t.Errorf("%d delay notices, want 1", n)
+		}
+		time.Sleep(2 * time.Hour)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Failed || rec.Reason != policy.ExpiredInQueue {
+			t.Errorf("after the lifetime: %v, %q", rec.State, rec.Reason)
+		}
+		if got := w.own.Messages(); len(got) != 2 || !strings.Contains(got[1].Data, "5.4.7") {
+			t.Errorf("%d notices in all", len(got))
+		}
+	})
+}
+
+func TestAPeerThatClosesAfterTheDotKeepsTheMessageQueued(t *testing.T) {
+	story(t, func(w *world) {
+		b := partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}}), Fault: partner.ClosesAfterDot}
+		w.clinic.Set(b)
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(10 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Queued || rec.Reason != policy.RemoteClosed {
+			t.Fatalf("%v, reason %q", rec.State, rec.Reason)
+		}
+		b.Fault = partner.Sound
+		w.clinic.Set(b)
+		time.Sleep(10 * time.Minute)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
+			t.Fatalf("in the end it is %v", rec.State)
+		}
+	})
+}
+
+func TestADomainThatDoesNotExistFailsAtOnce(t *testing.T) {
+	story(t, func(w *world) {
+		w.start()
+		w.accept("a@example.test", nil, "x@nowhere.invalid")
+		time.Sleep(5 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Failed || rec.Reason != policy.DNSNXDomain {
+			t.Fatalf("%v, reason %q", rec.State, rec.Reason)
+		}
+		if n := len(w.own.Messages()); n != 1 {
+			t.Fatalf("%d notices", n)
+		}
+	})
+}
+
+func TestManyMessagesShareConnections(t *testing.T) {
+	story(t, func(w *world) {
+		for range 40 {
+			w.accept("a@example.test", nil, "dr@clinic.test")
+		}
+		w.start()
+		time.Sleep(10 * time.Second)
+		if n := len(w.clinic.Messages()); n != 40 {
+			t.Fatalf("%d of 40 arrived", n)
+		}
+		hellos := 0
+		for _, c := range w.clinic.Commands() {
+			if c.Verb == "STARTTLS" {
+				hellos++
+			}
+		}
+		if hellos > 6 {
+			t.Errorf("%d connections for 40 messages", hellos)
+		}
+	})
+}
+
+func TestAPassWakesOtherSitesAtTheSameHosts(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(w.expired("mx.clinic.test"))
+		w.apply(clinicRule)
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(3 * time.Hour)
+		w.clinic.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}})})
+		w.apply("")
+		w.accept("a@example.test", nil, "other@clinic.test") // ordinary mail, and it reaches authenticated
+		time.Sleep(5 * time.Second)
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.State != queue.Delivered {
+				t.Errorf("%s is %v", rec.Recipient.Address, rec.State)
+			}
+		}
+	})
+}
+
+func TestStoppingGivesBackWhatWasClaimed(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}}), Fault: partner.HangsTLS})
+		w.start()
+		for range 10 {
+			w.accept("a@example.test", nil, "dr@clinic.test")
+		}
+		time.Sleep(time.Second)
+		w.stop()
+		<-w.done
+		synctest.Wait()
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.State != queue.Queued {
+				t.Errorf("after the stop a delivery is %v", rec.State)
+			}
+		}
+	})
+}
+
+func TestEveryOutcomeIsAnEvent(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(w.expired("mx.clinic.test"))
+		w.apply(clinicTicked)
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test", "b@shop.test")
+		time.Sleep(5 * time.Second)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		states := map[string]int{}
+		for _, e := range w.events {
+			if s, ok := e.(event.Settled); ok {
+				states[s.State+" "+s.To.Domain.String()]++
+			}
+		}
+		if states["deferred clinic.test"] != 1 || states["delivered shop.test"] != 1 {
+			t.Errorf("settled events: %v", states)
+		}
+	})
+}

@@ -1,0 +1,125 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/event"
+	"postern/internal/mail"
+	"postern/internal/mail/dsn"
+	"postern/internal/policy"
+	"postern/internal/queue"
+)
+
+// sweepPause is how often deadlines are looked at, and so how late a notice or an expiry may be.
+const sweepPause = time.Second
+
+// graceForFirstTry is how long a delivery whose window ended before anybody could try it still gets.
+const graceForFirstTry = time.Minute
+
+func (d *Dispatcher) sweepLoop(ctx context.Context) {
+	tick := time.NewTicker(sweepPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			d.sweep(ctx)
+		}
+	}
+}
+
+// sweep handles every delivery whose deadline has come.
+func (d *Dispatcher) sweep(ctx context.Context) {
+	const limit = 200
+	for ctx.Err() == nil {
+		now := time.Now()
+		works, err := d.cfg.Store.Claim(ctx, queue.Claim{
+			Overdue: true, Worker: d.cfg.Worker, Now: now, Until: now.Add(d.cfg.Lease), Limit: limit,
+		})
+		if err != nil {
+			if ctx.Err() == nil {
+				d.warn("queue", err, "look at the data folder: the store could not be read")
+			}
+			return
+		}
+		for group := range byMessage(works) {
+			fates := make([]fate, len(group))
+			for i := range group {
+				fates[i] = d.overdue(&group[i], now)
+			}
+			_ = d.conclude(ctx, fates, nil) // warned there; the lease ends by itself
+		}
+		if len(works) < limit {
+			return
+		}
+	}
+}
+
+// overdue decides about one delivery whose deadline has come.
+func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
+	last := lastAttempt(w)
+	end := d.expiry(w, last)
+	switch {
+	case now.Before(end):
+		return d.delayed(w, last)
+	case last == nil && now.Before(end.Add(graceForFirstTry)):
+		f := d.again(w)
+		f.settlement.Deadline = now.Add(graceForFirstTry)
+		return f
+	case w.Message.Kind != queue.Ordinary && w.Requirement.Forced():
+		return d.heldForGood(w)
+	}
+	return d.expired(w, last)
+}
+
+// delayed sends the one delay notice, if it is due and wanted.
+func (d *Dispatcher) delayed(w *queue.Work, last *attempt.Attempt) fate {
+	f := d.again(w)
+	f.settlement.Due = w.Due
+	f.settlement.Noticed = true
+	f.settlement.Deadline = d.deadline(w, last, true)
+	if !w.Noticed && owed(w, mail.NotifyDelay) && last != nil {
+		f.notify(dsn.Delayed, "")
+		f.notice.Reason = last.Reason
+		f.notice.WillRetryUntil = d.expiry(w, last)
+	}
+	return f
+}
+
+// expired gives up: a forced delivery with the reason it could not be met, an ordinary one for its age.
+func (d *Dispatcher) expired(w *queue.Work, last *attempt.Attempt) fate {
+	f := newFate(w, queue.Failed, nil)
+	f.settlement.Reason = policy.ExpiredInQueue
+	text := fmt.Sprintf("the message waited for %s and could not be delivered", time.Since(w.AcceptedAt).Round(time.Second))
+	if last != nil {
+		if w.Requirement.Forced() && shortfall(last) {
+			f.settlement.Reason, text = last.Reason, last.Text
+		} else if last.Text != "" {
+			text += "; the last reason was: " + last.Text
+		}
+	}
+	if owed(w, mail.NotifyFailure) {
+		f.notify(dsn.Failed, "")
+		f.notice.Text = text
+	}
+	return f
+}
+
+// heldForGood stops trying a notice that could not travel under its requirement. It stays visible until an administrator
+// acts.
+func (d *Dispatcher) heldForGood(w *queue.Work) fate {
+	f := newFate(w, queue.Held, nil)
+	f.settlement.Reason = w.Reason
+	f.settlement.Noticed = true
+	d.cfg.Sink.Emit(event.Warned{
+		What: "notice held", Text: "the notice " + string(w.Message.ID) + " about message " + string(w.Message.About) +
+			" cannot be delivered over a protected connection and is held",
+		Hint: "postern queue show " + string(w.Message.ID) + ", then repair the TLS of the sender's server and run: postern queue retry " +
+			string(w.Message.ID),
+	})
+	return f
+}

@@ -1,0 +1,38 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+)
+
+// Purging goes in steps of tidyStep messages with a pause between them, so that mail is never stalled.
+const (
+	tidyEvery = time.Hour
+	tidyStep  = 200
+	tidyPause = 50 * time.Millisecond
+)
+
+func (d *Dispatcher) tidyLoop(ctx context.Context) {
+	wait := time.NewTimer(time.Minute)
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
+		}
+		wait.Reset(d.tidy(ctx))
+	}
+}
+
+// tidy purges one step and returns how long to wait for the next.
+func (d *Dispatcher) tidy(ctx context.Context) time.Duration {
+	n, err := d.cfg.Store.Purge(ctx, time.Now().Add(-d.cfg.Retention), tidyStep)
+	if err != nil && ctx.Err() == nil {
+		d.warn("queue", err, "finished records could not be purged; they stay")
+	}
+	if n > 0 && err == nil {
+		return tidyPause
+	}
+	return tidyEvery
+}

@@ -1,0 +1,183 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/gateway/deliver"
+	"postern/internal/mail"
+	"postern/internal/mail/dsn"
+	"postern/internal/policy"
+	"postern/internal/queue"
+	"postern/internal/smtp"
+	"postern/internal/smtp/smtpclient"
+)
+
+// transfer sends one message to the recipients of the group over the open channel and settles each of them.
+func (r *run) transfer(ctx context.Context, group []queue.Work) {
+	m := &group[0].Message
+	body, err := r.d.cfg.Store.Open(ctx, m.ID)
+	if err != nil {
+		r.d.warn("queue", err, "the content of message "+string(m.ID)+" cannot be read; it is held")
+		r.holds(ctx, group, "the stored content cannot be read")
+		return
+	}
+	defer body.Close()
+	t := &smtpclient.Transaction{
+		Envelope: m.Envelope, Size: m.Size, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8, Body: body,
+	}
+	for i := range group {
+		t.Recipients = append(t.Recipients, group[i].Recipient)
+	}
+	first := r.channel.Sent() == 0
+	result, err := r.channel.Send(ctx, group[0].Requirement, t)
+	if lapsed := (*deliver.Lapsed)(nil); errors.As(err, &lapsed) {
+		r.lapsed(ctx, group)
+		return
+	}
+	if first && err != nil && undecided(result) {
+		r.brokeAtOnce(ctx, group, err)
+		return
+	}
+	r.pass()
+	fates := make([]fate, len(group))
+	for i := range group {
+		fates[i] = r.judge(&group[i], result, i, err)
+	}
+	r.conclude(ctx, fates)
+	if err != nil {
+		r.closeChannel()
+	}
+}
+
+// lapsed: the channel no longer passes. Nothing was sent; a new one is opened, and its climb decides.
+func (r *run) lapsed(ctx context.Context, group []queue.Work) {
+	fresh := r.channel.Sent() == 0
+	r.closeChannel()
+	if fresh { // it passed a moment ago and does not now: let the retry schedule pace this
+		r.siteFailed(ctx, group)
+		return
+	}
+	if r.ready(ctx, group) {
+		r.transfer(ctx, group)
+	}
+}
+
+func undecided(result *smtpclient.Result) bool {
+	for _, rr := range result.Recipients {
+		if rr.Outcome != smtpclient.Undecided {
+			return false
+		}
+	}
+	return true
+}
+
+// brokeAtOnce: the first transaction of a new connection broke it. That is the site's failure; the message gets a pause
+// of its own too, so that one the peer chokes on does not stand in front of all others.
+func (r *run) brokeAtOnce(ctx context.Context, group []queue.Work, err error) {
+	a := r.attempt(nil)
+	a.Reason, a.Text = blame(err)
+	r.climbed.Attempt = a
+	r.failed = true
+	r.closeChannel()
+	fates := make([]fate, len(group))
+	for i := range group {
+		fates[i] = r.d.deferred(&group[i], a, time.Now().Add(r.d.step(group[i].Attempts+1)))
+	}
+	r.conclude(ctx, fates)
+}
+
+// blame is the reason of a connection that broke during a transaction.
+func blame(err error) (policy.Reason, string) {
+	var e *smtpclient.Error
+	if !errors.As(err, &e) || e.Reason == "" {
+		return policy.RemoteClosed, "the connection broke during the transfer"
+	}
+	text := e.Reason.Info().Text
+	if e.Sent {
+		text += " The server may have taken the message: no answer came after its end."
+	}
+	return e.Reason, text
+}
+
+// attempt is the record of this transfer. The first on a channel has the whole climb, later ones the connection used.
+func (r *run) attempt(reply *attempt.Reply) *attempt.Attempt {
+	a := *r.climbed.Attempt
+	a.Reply = reply
+	if r.channel != nil && r.channel.Sent() > 1 {
+		a.At = time.Now()
+		a.TookMS = 0
+		if used := r.climbed.Attempt.Used(); used != nil {
+			a.Tries = []attempt.Try{*used}
+		}
+	}
+	return &a
+}
+
+// judge turns the engine's result for one recipient into its fate.
+func (r *run) judge(w *queue.Work, result *smtpclient.Result, i int, err error) fate {
+	rr := result.Recipients[i]
+	a := r.attempt(reply(r.channel.Host(), rr))
+	switch rr.Outcome {
+	case smtpclient.Delivered:
+		return r.delivered(w, a, result)
+	case smtpclient.Failed:
+		if rr.Reply.Code == 530 && !r.channel.Encrypted() && !rr.Local { // it wants the TLS that could not be had
+			return r.d.deferred(w, a, r.later(w))
+		}
+		a.Reason, a.Text = policy.Remote5xx, refusal(rr)
+		return r.d.failed(w, a, rr.Reply.Status)
+	case smtpclient.Deferred:
+		a.Reason, a.Text = policy.Remote4xx, refusal(rr)
+		return r.d.deferred(w, a, r.later(w))
+	case smtpclient.Again:
+		return r.d.again(w)
+	}
+	a.Reason, a.Text = blame(err)
+	return r.d.deferred(w, a, r.later(w))
+}
+
+// later is when a delivery is tried again that was put off for itself.
+func (r *run) later(w *queue.Work) time.Time { return time.Now().Add(r.d.step(w.Attempts + 1)) }
+
+func refusal(rr smtpclient.RecipientResult) string {
+	if rr.Local {
+		return smtp.Printable(rr.Reply.String(), 300)
+	}
+	return "the server answered " + rr.Command + " with a refusal"
+}
+
+// reply keeps the peer's answer; words of our own are no reply.
+func reply(host string, rr smtpclient.RecipientResult) *attempt.Reply {
+	if rr.Local || rr.Reply.Code == 0 {
+		return nil
+	}
+	text := ""
+	for _, line := range rr.Reply.Lines {
+		text += " " + line
+	}
+	return &attempt.Reply{Host: host, Command: rr.Command, Code: rr.Reply.Code, Status: rr.Reply.Status,
+		Text: smtp.Printable(trimmed(text), 512)}
+}
+
+func trimmed(s string) string {
+	if s == "" {
+		return s
+	}
+	return s[1:]
+}
+
+// delivered settles success. The reason kept is why the connection was not higher on the ladder.
+func (r *run) delivered(w *queue.Work, a *attempt.Attempt, result *smtpclient.Result) fate {
+	f := newFate(w, queue.Delivered, a)
+	f.settlement.Reached = r.channel.Reached()
+	if result.Converted {
+		a.Notes = append(append([]string(nil), a.Notes...), "converted-to-7bit")
+	}
+	if w.Recipient.Notify.Wants(mail.NotifySuccess) && !result.DSN {
+		f.notify(dsn.Relayed, "")
+	}
+	return f
+}

@@ -1,0 +1,251 @@
+package dispatch_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/dispatch"
+	"postern/internal/gateway/route"
+	"postern/internal/lab/partner"
+	"postern/internal/lab/pki"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+	"postern/internal/queue/memstore"
+	"postern/internal/queue/schedule"
+	"postern/internal/smtp/smtpclient"
+	"postern/internal/testkit/memnet"
+	"postern/internal/testkit/zone"
+)
+
+const zoneText = `
+clinic.test.      MX 10 mx.clinic.test.
+mx.clinic.test.   A 192.0.2.10
+shop.test.        MX 10 mx.shop.test.
+mx.shop.test.     A 192.0.2.20
+`
+
+// world is a gateway without its receiving side, between partners, in a synctest bubble. The sender's own server is at
+// 192.0.2.99 and has a certificate of the public CA.
+type world struct {
+	t      *testing.T
+	net    *memnet.Network
+	ca     *pki.CA
+	store  *memstore.Store
+	d      *dispatch.Dispatcher
+	table  *route.Table
+	rules  atomic.Pointer[inForce]
+	stop   context.CancelFunc
+	done   chan struct{}
+	serial uint32
+
+	clinic, shop, own *partner.Partner
+
+	mu     sync.Mutex
+	events []event.Event
+}
+
+type inForce struct {
+	set      *rules.Set
+	revision int64
+}
+
+func (w *world) Emit(e event.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, e)
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, net: memnet.New(), ca: pki.New(time.Now(), "Test CA"), store: memstore.New(), done: make(chan struct{})}
+	w.clinic = w.partner("mx.clinic.test", "192.0.2.10:25")
+	w.shop = w.partner("mx.shop.test", "192.0.2.20:25")
+	w.own = w.partner("mail.example.test", "192.0.2.99:25")
+	var err error
+	w.table, err = route.New(route.Config{
+		Hostname: mail.MustDomain("gw.example.test"), Resolver: zone.New(t, zoneText), HostsFile: "none",
+		Own: []route.Own{{Domain: mail.MustDomain("example.test"), To: []route.HostPort{{IP: netip.MustParseAddr("192.0.2.99"), Port: 25}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.apply("")
+	roots := map[string]*x509.CertPool{policy.PublicTrust: w.ca.Pool()}
+	w.d = dispatch.New(dispatch.Config{
+		Store: w.store, Sink: w, Route: func() *route.Table { return w.table },
+		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true,
+			Roots: func(...string) (map[string]*x509.CertPool, error) { return roots, nil },
+			SMTP:  smtpclient.Config{Hello: "gw.example.test"}}),
+		Rules:    func() (*rules.Set, int64, error) { f := w.rules.Load(); return f.set, f.revision, nil },
+		Hostname: mail.MustDomain("gw.example.test"), Postmaster: mail.MustAddress("postmaster@gw.example.test"),
+		Random: func() uint32 { return atomic.AddUint32(&w.serial, 1) }, Worker: "test",
+		Schedule: schedule.Config{Retry: []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}},
+	})
+	return w
+}
+
+func (w *world) partner(name, address string) *partner.Partner {
+	l, err := w.net.Listen(address)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return partner.Serve(name, l, partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{name}})})
+}
+
+func (w *world) cert(o pki.Options) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{w.ca.Issue(o).TLS}}
+}
+
+func (w *world) expired(name string) partner.Behaviour {
+	return partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{name}, NotAfter: time.Now().Add(-time.Hour)})}
+}
+
+func (w *world) apply(text string) {
+	set, err := rules.Parse("test", []byte(text))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	next := &inForce{set: set, revision: 1}
+	if old := w.rules.Load(); old != nil {
+		next.revision = old.revision + 1
+	}
+	w.rules.Store(next)
+	if w.d != nil {
+		w.d.RulesChanged()
+	}
+}
+
+func (w *world) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	w.stop = cancel
+	go func() {
+		defer close(w.done)
+		if err := w.d.Run(ctx); err != nil {
+			w.t.Error(err)
+		}
+	}()
+}
+
+func (w *world) close() {
+	if w.stop != nil {
+		w.stop()
+		<-w.done
+	}
+	w.clinic.Close()
+	w.shop.Close()
+	w.own.Close()
+}
+
+// accept queues a message as the receiving side would under the rules in force.
+func (w *world) accept(from string, change func(*queue.Submission), to ...string) queue.ID {
+	ctx, now := context.Background(), time.Now()
+	draft, err := w.store.NewDraft(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	text := "Subject: results\r\nMessage-ID: <1@example.test>\r\n\r\nsecret body\r\n"
+	if _, err := draft.Write([]byte(text)); err != nil {
+		w.t.Fatal(err)
+	}
+	f := w.rules.Load()
+	m := queue.Message{ID: queue.NewID(now, atomic.AddUint32(&w.serial, 1)), AcceptedAt: now, Size: int64(len(text)),
+		HeaderSize: strings.Index(text, "\r\n\r\n") + 4, MessageID: "<1@example.test>", RulesRevision: f.revision}
+	if from != "" {
+		m.Envelope.From = mail.MustAddress(from)
+	}
+	facts := rules.Facts{From: m.Envelope.From, Now: now, Size: m.Size}
+	for _, a := range to {
+		facts.Recipients = append(facts.Recipients, mail.MustAddress(a))
+	}
+	s := &queue.Submission{Message: m, Body: draft}
+	for i, o := range f.set.Evaluate(&facts).Recipients {
+		window := 120 * time.Hour
+		if o.Window > 0 {
+			window = o.Window
+		}
+		expires := now.Add(window)
+		deadline := now.Add(2 * time.Hour)
+		if expires.Before(deadline) {
+			deadline = expires
+		}
+		a := facts.Recipients[i]
+		s.Deliveries = append(s.Deliveries, queue.NewDelivery{NextHop: w.table.NextHop(a.Domain, o.Requirement),
+			Delivery: queue.Delivery{Recipient: mail.Recipient{Address: a}, Requirement: o.Requirement, Rules: o.Rules,
+				Matched: o.Matched, AcceptedAt: now, ExpiresAt: expires, Due: now, Deadline: deadline}})
+	}
+	if change != nil {
+		change(s)
+	}
+	if err := w.store.Accept(ctx, s); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, n := range s.Deliveries {
+		w.d.Wake(queue.NewSiteKey(n.NextHop, n.Requirement), n.Due)
+	}
+	return m.ID
+}
+
+// records returns what the store knows, ordinary mail or notices.
+func (w *world) records(kind queue.Kind) (out []queue.Record) {
+	for rec, err := range w.store.List(context.Background(), queue.Filter{}) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if rec.Message.Kind == kind {
+			out = append(out, rec)
+		}
+	}
+	return out
+}
+
+func (w *world) one(kind queue.Kind) queue.Record {
+	w.t.Helper()
+	recs := w.records(kind)
+	if len(recs) != 1 {
+		w.t.Fatalf("%d records, want 1", len(recs))
+	}
+	return recs[0]
+}
+
+func leaked(p *partner.Partner) (out []string) {
+	for _, c := range p.Commands() {
+		if !c.TLS && (c.Verb == "MAIL" || c.Verb == "RCPT" || c.Verb == "DATA") {
+			out = append(out, c.Line)
+		}
+	}
+	return out
+}
+
+// story runs a scenario in a bubble.
+func story(t *testing.T, f func(w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		f(w)
+	})
+}
+
+const clinicRule = `
+[[rule]]
+name = "clinic"
+scope = "outbound"
+action = "force-tls"
+[rule.match]
+recipient = ["clinic.test"]
+`
+
+const clinicTicked = clinicRule + `
+[rule.force_tls]
+unspecified_recipients = "opportunistic"
+`
