@@ -26,21 +26,23 @@ type rulesListCmd struct{ remote }
 
 // Run lists.
 func (c *rulesListCmd) Run(a *app) error {
-	view, err := a.rulesInForce(&c.remote)
+	view, set, err := a.rulesInForce(&c.remote)
 	if err != nil {
 		return err
 	}
-	rows := a.newTable(column{"RULE", 20}, column{"MODE", 8}, column{"SCOPE", 8}, column{"WAITS", 8}, column{"SENDER -> RECIPIENT", 0})
-	for _, r := range view.Rules {
-		if c.JSON {
+	if c.JSON {
+		for _, r := range view.Rules {
 			if err := a.object(r); err != nil {
 				return err
 			}
-			continue
 		}
-		rows.row(r.Name, r.Mode, r.Scope, r.Defer, anyOf(r.Sender)+" -> "+anyOf(r.Recipient))
+		return nil
 	}
-	if len(view.Rules) == 0 && !c.JSON {
+	rows := a.newTable(column{"RULE", 20}, column{"MODE", 8}, column{"SCOPE", 8}, column{"SENDER -> RECIPIENT", 0})
+	for _, r := range set.Rules() {
+		rows.row(r.Name, string(r.Mode), string(r.Scope), anyOf(r.Match.Sender)+" -> "+anyOf(r.Match.Recipient))
+	}
+	if !rows.begun {
 		fmt.Fprintln(a.stdout, "no rules are in force")
 	}
 	a.warn(view.Warnings)
@@ -54,17 +56,22 @@ func anyOf(list []string) string {
 	return strings.Join(list, ",")
 }
 
-func (a *app) rulesInForce(r *remote) (admin.RulesView, error) {
+// rulesInForce asks for the rules, as the gateway shows them and as this binary reads them.
+func (a *app) rulesInForce(r *remote) (admin.RulesView, *rules.Set, error) {
 	client, err := r.client(a)
 	if err != nil {
-		return admin.RulesView{}, err
+		return admin.RulesView{}, nil, err
 	}
 	defer client.Close()
 	view, err := client.Rules(a.ctx)
 	if err != nil {
-		return view, tell(err)
+		return view, nil, tell(err)
 	}
-	return view, nil
+	set, err := rules.Parse(fmt.Sprintf("revision %d", view.Revision), []byte(view.Text))
+	if err != nil {
+		return view, nil, fmt.Errorf("this postern cannot read the gateway's rules: %w", err)
+	}
+	return view, set, nil
 }
 
 // warn tells what is valid and yet worth knowing.
@@ -85,7 +92,7 @@ type rulesShowCmd struct {
 
 // Run shows.
 func (c *rulesShowCmd) Run(a *app) error {
-	view, err := a.rulesInForce(&c.remote)
+	view, set, err := a.rulesInForce(&c.remote)
 	if err != nil {
 		return err
 	}
@@ -100,7 +107,7 @@ func (c *rulesShowCmd) Run(a *app) error {
 		a.warn(view.Warnings)
 		return nil
 	}
-	for i, r := range view.Rules {
+	for i, r := range set.Rules() {
 		if r.Name != c.Name {
 			continue
 		}
@@ -108,8 +115,8 @@ func (c *rulesShowCmd) Run(a *app) error {
 			return a.object(r)
 		}
 		end := 0
-		if i+1 < len(view.Rules) {
-			end = view.Rules[i+1].Line
+		if i+1 < len(set.Rules()) {
+			end = set.Rules()[i+1].Line
 		}
 		_, err := fmt.Fprintln(a.stdout, between(view.Text, r.Line, end))
 		return err
@@ -117,13 +124,19 @@ func (c *rulesShowCmd) Run(a *app) error {
 	return short("there is no rule " + c.Name)
 }
 
-// between returns the lines first to end-1 of text, to its last when end is 0, without blank lines at the end.
+// between returns the lines first to end-1 of text, to its last when end is 0, without what precedes the next rule.
 func between(text string, first, end int) string {
 	all := strings.Split(text, "\n")
 	if end == 0 || end > len(all)+1 {
 		end = len(all) + 1
 	}
-	return strings.TrimRight(strings.Join(all[max(first-1, 0):end-1], "\n"), " \t\r\n")
+	for end-1 > first {
+		if last := strings.TrimSpace(all[end-2]); last != "" && last[0] != '#' {
+			break
+		}
+		end--
+	}
+	return strings.Join(all[max(first-1, 0):end-1], "\n")
 }
 
 // rulesApplyCmd puts a file in force.
@@ -214,16 +227,12 @@ type rulesExportCmd struct {
 
 // Run prints.
 func (c *rulesExportCmd) Run(a *app) error {
-	view, err := a.rulesInForce(&remote{Socket: c.Socket})
+	view, set, err := a.rulesInForce(&remote{Socket: c.Socket})
 	if err != nil {
 		return err
 	}
 	text := view.Text
 	if c.Canonical {
-		set, err := rules.Parse("the rules in force", []byte(text))
-		if err != nil {
-			return fmt.Errorf("this postern cannot read the gateway's rules: %w", err)
-		}
 		text = string(set.TOML())
 	}
 	_, err = fmt.Fprint(a.stdout, text)
@@ -315,11 +324,13 @@ func (a *app) sayExplanation(e *admin.Explanation) {
 			a.detail("  ", "Because", "the message has other recipients, named by rule "+strings.Join(r.Rules, ", "))
 		}
 		for _, p := range r.Parts {
-			a.detail("  ", "Demand", p.Demand+" ("+strings.Join(p.Rules, ", ")+")")
+			label := "Demand"
+			if p.Test {
+				label = "Would demand"
+			}
+			a.detail("  ", label, p.Demand+" ("+strings.Join(p.Rules, ", ")+")")
 		}
-		if r.WindowS > 0 {
-			a.detail("  ", "Waits", (time.Duration(r.WindowS) * time.Second).String())
-		}
+		a.detail("  ", "Waits up to", r.Window)
 		a.detail("  ", "Under test", strings.Join(r.Tested, ", "))
 	}
 	for _, r := range e.Rules {

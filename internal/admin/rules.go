@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -19,26 +20,11 @@ type RulesView struct {
 	Revision  int64           `json:"revision"` // 0: none was ever applied
 	AppliedAt *time.Time      `json:"applied_at"`
 	By        string          `json:"by,omitempty"`
-	Rules     []RuleView      `json:"rules"`
 	Warnings  []rules.Warning `json:"warnings,omitempty"`
+	// Rules are objects with the keys and words of the rules file, defaults included.
+	Rules []json.RawMessage `json:"rules"`
 	// Text is the file as it was applied.
 	Text string `json:"text"`
-}
-
-// RuleView is one rule in short.
-type RuleView struct {
-	Name        string     `json:"name"`
-	Description string     `json:"description,omitempty"`
-	Scope       string     `json:"scope"`
-	Mode        string     `json:"mode"`
-	Action      string     `json:"action"`
-	Expires     *time.Time `json:"expires"`
-	Sender      []string   `json:"sender,omitempty"`
-	Recipient   []string   `json:"recipient,omitempty"`
-	Unspecified string     `json:"unspecified_recipients,omitempty"`
-	Defer       string     `json:"defer,omitempty"`
-	Trust       string     `json:"trust,omitempty"`
-	Line        int        `json:"line"`
 }
 
 // Rules shows the rules in force.
@@ -48,18 +34,15 @@ func (s *Service) Rules(context.Context) (RulesView, error) {
 		return RulesView{}, c.err
 	}
 	out := RulesView{Revision: c.revision.Number, AppliedAt: instant(c.revision.AppliedAt), By: c.revision.By, Text: c.revision.Text,
-		Rules: []RuleView{}, Warnings: c.set.Warnings(time.Now())}
+		Rules: []json.RawMessage{}, Warnings: c.set.Warnings(time.Now())}
 	for _, r := range c.set.Rules() {
-		out.Rules = append(out.Rules, ViewRule(r))
+		text, err := json.Marshal(r)
+		if err != nil {
+			return RulesView{}, fmt.Errorf("cannot show rule %s: %w", r.Name, err)
+		}
+		out.Rules = append(out.Rules, text)
 	}
 	return out, nil
-}
-
-// ViewRule shortens a rule for lists.
-func ViewRule(r rules.Rule) RuleView {
-	return RuleView{Name: r.Name, Description: r.Description, Scope: string(r.Scope), Mode: string(r.Mode), Action: string(r.Action),
-		Expires: instant(r.Expires.At), Sender: r.Match.Sender, Recipient: r.Match.Recipient, Line: r.Line,
-		Unspecified: string(r.ForceTLS.Unspecified), Defer: r.ForceTLS.Defer.String(), Trust: r.ForceTLS.Trust}
 }
 
 // ApplyRequest asks for a rules file to come into force as a whole.
@@ -181,8 +164,8 @@ type ExplainedRecipient struct {
 	Requires  policy.Level `json:"requires"`
 	Matched   bool         `json:"matched"` // named by a rule itself, not only tainted
 	Rules     []string     `json:"rules,omitempty"`
-	WindowS   int64        `json:"window_s,omitempty"` // seconds; 0: the ordinary lifetime
-	Tested    []string     `json:"tested,omitempty"`   // rules in test mode that would have had a say
+	Window    string       `json:"window,omitempty"` // how long it may wait, as in a rules file; "": the ordinary lifetime
+	Tested    []string     `json:"tested,omitempty"` // rules in test mode that would have had a say
 	Parts     []rules.Part `json:"parts,omitempty"`
 	Own       bool         `json:"own,omitempty"` // a domain of our own servers, which outbound rules are not about
 }
@@ -210,7 +193,7 @@ func ExplainWith(set *rules.Set, r ExplainRequest, serves func(mail.Domain) bool
 	for i, one := range e.Recipients {
 		o := one.Outcome
 		out.Recipients = append(out.Recipients, ExplainedRecipient{Recipient: one.Recipient, Requires: o.Requirement.Channel, Matched: o.Matched,
-			Rules: o.Rules, WindowS: int64(o.Window / time.Second), Tested: o.Tested, Parts: one.Parts, Own: i < len(facts.Local) && facts.Local[i]})
+			Rules: o.Rules, Window: one.Window, Tested: o.Tested, Parts: one.Parts, Own: i < len(facts.Local) && facts.Local[i]})
 	}
 	return out, nil
 }
