@@ -5,6 +5,8 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"slices"
 
@@ -118,10 +120,7 @@ func usageFaults(c *x509.Certificate, i int, add adder) {
 		add(policy.CertUsage, "is not meant for servers: its extended key usage lacks serverAuth")
 	}
 	if i == 0 {
-		// The peer signs the handshake with this key (RFC 8446 §4.4.2.2).
-		if c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-			add(policy.CertUsage, "may not sign: its key usage lacks digitalSignature")
-		}
+		leafFaults(c, add)
 		return
 	}
 	switch {
@@ -137,10 +136,26 @@ func usageFaults(c *x509.Certificate, i int, add adder) {
 	}
 }
 
+func leafFaults(c *x509.Certificate, add adder) {
+	switch {
+	// The peer signs the handshake with this key (RFC 8446 §4.4.2.2).
+	case c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageDigitalSignature == 0:
+		add(policy.CertUsage, "may not sign: its key usage lacks digitalSignature")
+	// What only a CA may have contradicts a certificate that is none (RFC 5280 §4.2.1.9, §4.2.1.10).
+	case !c.IsCA && c.KeyUsage&x509.KeyUsageCertSign != 0:
+		add(policy.CertUsage, "contradicts itself: it may sign certificates and is not a CA")
+	case !c.IsCA && countConstraints(c) > 0:
+		add(policy.CertUsage, "contradicts itself: it constrains the names below it and is not a CA")
+	}
+}
+
 // servesTLS reports whether extended key usage allows a TLS server: absent, any, or serverAuth (RFC 5280 §4.2.1.12).
 func servesTLS(c *x509.Certificate) bool {
-	return len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 ||
-		slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 {
+		extKeyUsage := asn1.ObjectIdentifier{2, 5, 29, 37}
+		return !slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(extKeyUsage) })
+	}
+	return slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 }
 
 // excessive reports whether an issuer is too large to compute with.
