@@ -11,7 +11,11 @@ import (
 
 // parseServer reads "ip", "ip:port" or "[ip]:port".
 func parseServer(text string) (netip.AddrPort, error) {
-	if ip, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+	bare := text
+	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
+		bare = text[1 : len(text)-1]
+	}
+	if ip, err := netip.ParseAddr(bare); err == nil {
 		return netip.AddrPortFrom(ip.Unmap(), 53), nil
 	}
 	addr, err := netip.ParseAddrPort(text)

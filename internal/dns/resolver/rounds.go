@@ -17,7 +17,7 @@ func (r *Resolver) rounds(ctx context.Context, q question) (*reply, error) {
 	timeout := r.cfg.TryTimeout
 	var worst *failure
 	var asked *server
-	for range r.cfg.Rounds {
+	for round := 1; ; round++ {
 		var silent []*server
 		for _, s := range left {
 			if ctx.Err() != nil {
@@ -40,7 +40,7 @@ func (r *Resolver) rounds(ctx context.Context, q question) (*reply, error) {
 				s.answered()
 			}
 		}
-		if left = silent; len(left) == 0 || ctx.Err() != nil || !pause(ctx, worst, timeout/4) {
+		if left = silent; len(left) == 0 || round == r.cfg.Rounds || ctx.Err() != nil || !pause(ctx, worst, timeout/4) {
 			break
 		}
 		timeout *= 2
