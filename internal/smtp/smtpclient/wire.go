@@ -111,7 +111,8 @@ func (c *Conn) readReply(ctx context.Context, phase Phase, d time.Duration, keep
 // noteClosing remembers a 421, after which the peer closes (RFC 5321 §3.8).
 func (c *Conn) noteClosing(reply smtp.Reply) {
 	if reply.Code == 421 && c.closing == nil {
-		c.closing, c.dead = &reply, true
+		kept := reply // so that other replies need not live on the heap
+		c.closing, c.dead = &kept, true
 	}
 }
 

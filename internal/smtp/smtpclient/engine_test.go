@@ -1,0 +1,270 @@
+package smtpclient_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/smtp/smtpclient"
+	"postern/internal/testkit/memnet"
+)
+
+// counting counts the writes that reach the network.
+type counting struct {
+	net.Conn
+	writes int
+}
+
+func (c *counting) Write(p []byte) (int, error) {
+	c.writes++
+	return c.Conn.Write(p)
+}
+
+// null is a peer that says yes to everything and understands just enough to find the end of the content.
+func null(nc net.Conn, ext string) {
+	defer nc.Close()
+	r := bufio.NewReader(nc)
+	io.WriteString(nc, "220 null\r\n")
+	ok, ahead := []byte("250 ok\r\n"), []byte("354 go\r\n")
+	for {
+		line, err := r.ReadSlice('\n')
+		switch {
+		case err != nil:
+			return
+		case bytes.HasPrefix(line, []byte("EHLO")):
+			io.WriteString(nc, "250-null\r\n"+ext+"250 HELP\r\n")
+		case bytes.HasPrefix(line, []byte("DATA")):
+			nc.Write(ahead)
+			for err == nil && string(line) != ".\r\n" {
+				line, err = r.ReadSlice('\n')
+			}
+			nc.Write(ok)
+		case bytes.HasPrefix(line, []byte("BDAT")):
+			n := 0
+			for _, c := range line[5:] {
+				if c < '0' || c > '9' {
+					break
+				}
+				n = 10*n + int(c-'0')
+			}
+			r.Discard(n)
+			nc.Write(ok)
+		default:
+			nc.Write(ok)
+		}
+	}
+}
+
+func message(size int) *smtpclient.Transaction {
+	line := strings.Repeat("x", 70) + "\r\n"
+	return &smtpclient.Transaction{Body: strings.NewReader(strings.Repeat(line, size/72)),
+		Envelope: mail.Envelope{From: mail.MustAddress("s@here.test")},
+		Recipients: []mail.Recipient{{Address: mail.MustAddress("a@x.test")}, {Address: mail.MustAddress("b@x.test")},
+			{Address: mail.MustAddress("c@x.test")}}}
+}
+
+// TestWritesPerMessage: with PIPELINING an envelope is one write, with CHUNKING a small message goes with it.
+func TestWritesPerMessage(t *testing.T) {
+	for _, c := range []struct {
+		ext  string
+		want int
+	}{
+		{"250-PIPELINING\r\n250-CHUNKING\r\n", 1},
+		{"250-PIPELINING\r\n", 2},
+		{"250-CHUNKING\r\n", 5},
+		{"", 6},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			server, client := memnet.Pipe()
+			go null(server, c.ext)
+			nc := &counting{Conn: client}
+			conn := open(t, nc, false)
+			before := nc.writes
+			if _, err := conn.Send(t.Context(), message(4096)); err != nil {
+				t.Fatal(err)
+			}
+			if got := nc.writes - before; got != c.want {
+				t.Errorf("with %q a message costs %d writes, want %d", c.ext, got, c.want)
+			}
+			conn.Quit(t.Context())
+		})
+	}
+}
+
+// TestAMessageCostsFewAllocations keeps the hot path from growing: the result, its recipients, and what a context with
+// cancellation needs.
+func TestAMessageCostsFewAllocations(t *testing.T) {
+	for _, ext := range []string{"250-PIPELINING\r\n250-CHUNKING\r\n", "250-PIPELINING\r\n"} {
+		conn := smtpclient.New(dialNull(t, ext), smtpclient.Config{})
+		greet(t, conn)
+		tr := message(4096)
+		if n := testing.AllocsPerRun(200, func() {
+			if _, err := conn.Send(context.Background(), tr); err != nil {
+				t.Fatal(err)
+			}
+		}); n > 6 {
+			t.Errorf("with %q a message costs %v allocations", ext, n)
+		}
+		conn.Close()
+	}
+}
+
+// dialNull starts a null peer on loopback, for what must be measured without the network in memory.
+func dialNull(t testing.TB, ext string) net.Conn {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go null(server, ext)
+	return nc
+}
+
+func greet(t testing.TB, c *smtpclient.Conn) {
+	t.Helper()
+	if _, err := c.Greet(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Hello(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestContentThatIsNotAsLongAsSaidIsNotSent: a truncated body never reaches a recipient.
+func TestContentThatIsNotAsLongAsSaidIsNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := memnet.Pipe()
+		go null(server, "250-PIPELINING\r\n")
+		conn := open(t, client, false)
+		tr := message(4096)
+		tr.Size = 5000
+		res, err := conn.Send(t.Context(), tr)
+		var e *smtpclient.Error
+		if !errors.As(err, &e) || e.Kind != smtpclient.BadContent || e.Sent || !conn.Healthy() {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		if tr.Size = 0; true {
+			if _, err := conn.Send(t.Context(), tr); err != nil {
+				t.Fatalf("the connection should be untouched: %v", err)
+			}
+		}
+		conn.Quit(t.Context())
+	})
+}
+
+// shrinking reports its whole size and then ends early, as a file cut behind our back.
+type shrinking struct{ *strings.Reader }
+
+func (s shrinking) Read(p []byte) (int, error) {
+	if s.Len() <= 3000 {
+		return 0, io.EOF
+	}
+	return s.Reader.Read(p[:min(len(p), 100)])
+}
+
+func TestContentThatEndsEarlyKillsTheConnection(t *testing.T) {
+	for _, ext := range []string{"250-PIPELINING\r\n250-CHUNKING\r\n", "250-CHUNKING\r\n", "250-PIPELINING\r\n", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			server, client := memnet.Pipe()
+			go null(server, ext)
+			conn := open(t, client, false)
+			tr := message(100 << 10)
+			tr.Body = shrinking{tr.Body.(*strings.Reader)}
+			res, err := conn.Send(t.Context(), tr)
+			var e *smtpclient.Error
+			if !errors.As(err, &e) || e.Kind != smtpclient.BadContent || e.Sent || conn.Healthy() {
+				t.Fatalf("with %q: %+v, %v", ext, res, err)
+			}
+			if res.Recipients[0].Outcome != smtpclient.Undecided {
+				t.Fatalf("with %q: %+v", ext, res)
+			}
+		})
+	}
+}
+
+// TestCancellationEndsEveryWait cancels in each phase while the peer says nothing.
+func TestCancellationEndsEveryWait(t *testing.T) {
+	for _, said := range []string{"", "220 x\r\n", "220 x\r\n250-x\r\n250 STARTTLS\r\n", "220 x\r\n250-x\r\n250 STARTTLS\r\n220 go\r\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			server, client := memnet.Pipe()
+			defer server.Close()
+			go func() {
+				for line := range strings.Lines(said) {
+					io.WriteString(server, line)
+					time.Sleep(time.Second)
+				}
+			}()
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Minute/2, cancel)
+			conn := smtpclient.New(client, smtpclient.Config{})
+			defer conn.Close()
+			_, err := conn.Greet(ctx)
+			if err == nil {
+				err = conn.Hello(ctx)
+			}
+			if err == nil {
+				_, err = conn.StartTLS(ctx, &tls.Config{InsecureSkipVerify: true})
+			}
+			var e *smtpclient.Error
+			if !errors.As(err, &e) || e.Kind != smtpclient.Canceled || !errors.Is(err, context.Canceled) || conn.Healthy() {
+				t.Errorf("after %q: %v", said, err)
+			}
+			if _, err := conn.Send(t.Context(), message(100)); err == nil {
+				t.Error("a dead connection took a message")
+			}
+		})
+	}
+}
+
+// TestEarlierCancellationDoesNotReachTheNextCall: a context counts for its own call only.
+func TestEarlierCancellationDoesNotReachTheNextCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := memnet.Pipe()
+		go null(server, "")
+		ctx, cancel := context.WithCancel(t.Context())
+		conn := smtpclient.New(client, smtpclient.Config{})
+		if _, err := conn.Greet(ctx); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if err := conn.Hello(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		conn.Quit(t.Context())
+	})
+}
+
+func BenchmarkSend(b *testing.B) {
+	for name, ext := range map[string]string{"BDAT": "250-PIPELINING\r\n250-CHUNKING\r\n", "DATA": "250-PIPELINING\r\n"} {
+		b.Run(name, func(b *testing.B) {
+			conn := smtpclient.New(dialNull(b, ext), smtpclient.Config{})
+			defer conn.Close()
+			greet(b, conn)
+			tr := message(4096)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := conn.Send(context.Background(), tr); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
