@@ -85,6 +85,8 @@ type Timeouts struct {
 	DataBlock time.Duration // for the next octets of content; 3m
 	Handshake time.Duration // for the whole TLS handshake; 1m
 	Write     time.Duration // for one write to be taken; 2m
+	// Session is how long a client may stay in all; 0 is no limit. An open transaction is not cut by it.
+	Session time.Duration
 }
 
 const (

@@ -126,8 +126,13 @@ func (c *Conn) next() {
 	line := c.again
 	c.again = nil
 	if line == nil {
+		due, over := c.commandDue()
+		if over {
+			c.bye("4.4.2", "the session has lasted too long", "session time is over")
+			return
+		}
 		var err error
-		line, err = c.wire.line(time.Now().Add(c.srv.cfg.Timeouts.Command), c.srv.cfg.Limits.lineLimit)
+		line, err = c.wire.line(due, c.srv.cfg.Limits.lineLimit)
 		if err != nil {
 			c.lineFailed(err)
 			return
@@ -142,6 +147,20 @@ func (c *Conn) next() {
 	if c.wire.overflowing() {
 		c.check(c.wire.flush())
 	}
+}
+
+// commandDue is when the next command must be complete; over says that the session has no more time.
+func (c *Conn) commandDue() (due time.Time, over bool) {
+	now := time.Now()
+	due = now.Add(c.srv.cfg.Timeouts.Command)
+	if whole := c.srv.cfg.Timeouts.Session; whole > 0 && !c.tx.open {
+		end := c.info.At.Add(whole)
+		if end.Before(due) {
+			due = end
+		}
+		over = !now.Before(end)
+	}
+	return due, over
 }
 
 // lineLimit is how many octets, CRLF included, a command may have that begins so.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"postern/internal/smtp/smtpserver"
 	"postern/internal/testkit/dialog"
@@ -84,6 +85,8 @@ func configure(cfg *smtpserver.Config, line string) error {
 		l.BadCommands = number
 	case "noops":
 		l.NoOps = number
+	case "session":
+		cfg.Timeouts.Session, err = time.ParseDuration(value)
 	case "refusals":
 		l.Refusals = number
 	default:

@@ -1,0 +1,99 @@
+package intake
+
+import (
+	"context"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/gateway/route"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+	"postern/internal/smtp"
+)
+
+// accept evaluates the rules, stores the message with its deliveries and answers for it. 250 is said only after the
+// store has made all of it durable.
+func (m *incoming) accept(ctx context.Context) *smtp.Reply {
+	in := m.s.in
+	m.message.MessageID = m.header.MessageID()
+	m.message.Size = m.draft.Size()
+	m.message.HeaderSize, m.message.HeaderUTF8 = m.scan.size, m.scan.eightBit
+	set, revision, err := in.cfg.Rules()
+	if err != nil {
+		in.cfg.Sink.Emit(event.Warned{What: "rules", Text: err.Error(), Hint: "mail is answered with 451 until the rules can be read"})
+		return reply(451, "4.3.0", "the message cannot be judged now, try again later")
+	}
+	m.message.RulesRevision = revision
+	sub := &queue.Submission{Message: m.message, Body: m.draft, Deliveries: m.deliveries(set)}
+	if err := in.cfg.Store.Accept(ctx, sub); err != nil {
+		return in.storeFailed(err)
+	}
+	m.announce(sub)
+	return reply(250, "2.0.0", "Ok: queued as "+string(m.message.ID))
+}
+
+// deliveries makes one delivery for each recipient, with what rules and configuration demand of its channel.
+func (m *incoming) deliveries(set *rules.Set) []queue.NewDelivery {
+	table := m.s.in.cfg.Route()
+	facts := rules.Facts{
+		From: m.message.Envelope.From, Client: m.message.Inbound.Client, Header: m.header, Size: m.message.Size,
+		Now: m.message.AcceptedAt,
+	}
+	for _, r := range m.s.recipients {
+		facts.Recipients = append(facts.Recipients, r.Address)
+		facts.Local = append(facts.Local, table.Serves(r.Address.Domain))
+	}
+	decision := set.Evaluate(&facts)
+	out := make([]queue.NewDelivery, len(m.s.recipients))
+	for i, r := range m.s.recipients {
+		out[i] = m.delivery(table, r, decision.Recipients[i])
+	}
+	return out
+}
+
+func (m *incoming) delivery(table *route.Table, r mail.Recipient, o rules.Outcome) queue.NewDelivery {
+	cfg := &m.s.in.cfg
+	require := o.Requirement
+	if own, ok := table.Own(r.Address.Domain); ok {
+		require = policy.Combine(require, own.Requirement())
+	}
+	now := m.message.AcceptedAt
+	d := queue.Delivery{
+		Recipient: r, Requirement: require, Rules: o.Rules, Matched: o.Matched, Tested: o.Tested,
+		AcceptedAt: now, ExpiresAt: now.Add(cfg.Lifetime), Due: now,
+	}
+	if o.Window > 0 {
+		d.ExpiresAt = now.Add(o.Window)
+	}
+	d.Noticed = cfg.DelayNotice < 0 || m.message.Envelope.From.IsNull() || !r.Notify.Wants(mail.NotifyDelay)
+	d.Deadline = d.ExpiresAt
+	if notice := now.Add(cfg.DelayNotice); !d.Noticed && notice.Before(d.ExpiresAt) {
+		d.Deadline = notice
+	}
+	return queue.NewDelivery{Delivery: d, NextHop: table.NextHop(r.Address.Domain, require)}
+}
+
+// announce wakes the sites and emits what was accepted.
+func (m *incoming) announce(sub *queue.Submission) {
+	cfg := &m.s.in.cfg
+	woken := map[queue.SiteKey]bool{}
+	for i := range sub.Deliveries {
+		d := &sub.Deliveries[i]
+		if key := queue.NewSiteKey(d.NextHop, d.Requirement); !woken[key] {
+			woken[key] = true
+			cfg.Wake(key, d.Due)
+		}
+	}
+	leg := event.InWorld
+	if m.relayed {
+		leg = event.InOwn
+	}
+	in := &m.message.Inbound
+	cfg.Sink.Emit(event.Accepted{
+		Leg: leg, Message: string(m.message.ID), MessageID: m.message.MessageID, From: m.message.Envelope.From,
+		Recipients: len(sub.Deliveries), Size: m.message.Size, Client: in.Client, Helo: in.Helo, User: in.User, TLS: in.TLS,
+		Took: time.Since(m.s.began),
+	})
+}

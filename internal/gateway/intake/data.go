@@ -1,0 +1,145 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/mail"
+	"postern/internal/queue"
+	"postern/internal/smtp"
+	"postern/internal/smtp/smtpserver"
+)
+
+// incoming is one message while it is received.
+type incoming struct {
+	s       *session
+	info    smtpserver.ConnInfo
+	relayed bool // the client may relay: the message comes from our side
+	message queue.Message
+	scan    headerScan
+	header  mail.Header // once it is complete
+	draft   queue.Draft
+}
+
+// Data receives the content and makes the message durable.
+func (s *session) Data(ctx context.Context, c *smtpserver.Content) *smtp.Reply {
+	m, no := s.begin(ctx)
+	if no != nil {
+		return no
+	}
+	defer m.draft.Discard() // nothing after Accept; before, a draft that cannot be removed is swept at the next start
+	if no := m.receive(c); no != nil {
+		return no
+	}
+	m.message.EightBit = c.EightBit() || m.scan.eightBit
+	return m.accept(ctx)
+}
+
+// begin opens the draft and writes the stamp.
+func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
+	m := &incoming{s: s, info: s.conn.Info()}
+	m.relayed = s.in.mayRelay(&m.info)
+	now := time.Now()
+	m.message = queue.Message{
+		ID: queue.NewID(now, s.in.cfg.Random()), Kind: queue.Ordinary, Envelope: s.envelope, AcceptedAt: now,
+		Inbound: queue.Inbound{
+			Client: m.info.Client.Addr(), Helo: m.info.Helo, Listener: m.info.Listener, Protocol: m.info.Protocol,
+			User: m.info.User, TLS: m.info.TLS,
+		},
+	}
+	var err error
+	if m.draft, err = s.in.cfg.Store.NewDraft(ctx); err != nil {
+		return nil, s.in.storeFailed(err)
+	}
+	line := m.stamp()
+	m.scan.stamp(line)
+	if _, err := m.draft.Write(line); err != nil {
+		m.draft.Discard() // the write's error is the one to report
+		return nil, s.in.storeFailed(err)
+	}
+	return m, nil
+}
+
+// stamp is the Received line of DESIGN §4.
+func (m *incoming) stamp() []byte {
+	r := mail.Received{
+		Helo: m.info.Helo, Client: m.info.Client.Addr(), TLS: m.info.TLS, Hostname: m.s.in.cfg.Hostname,
+		Protocol: m.info.Protocol, ID: string(m.message.ID), Date: m.message.AcceptedAt,
+	}
+	if len(m.s.recipients) == 1 { // with more, a line would tell each of the others (RFC 5321 §7.2)
+		r.For = m.s.recipients[0].Address
+	}
+	return r.AppendTo(nil)
+}
+
+// receive copies the content into the draft, a buffer at a time. Whatever it answers when the content was not whole is
+// not heard: the engine knows better.
+func (m *incoming) receive(c *smtpserver.Content) *smtp.Reply {
+	buf := m.s.in.buffers.Get().(*[]byte)
+	defer m.s.in.buffers.Put(buf)
+	for first := true; ; first = false {
+		n, err := c.Read(*buf)
+		if n > 0 {
+			if no := m.take((*buf)[:n], first); no != nil {
+				return no
+			}
+		}
+		if err == io.EOF {
+			return m.headerAtEnd()
+		}
+		if err != nil {
+			return reply(451, "4.3.0", "the message did not arrive whole")
+		}
+	}
+}
+
+func (m *incoming) take(p []byte, first bool) *smtp.Reply {
+	if first && continues(p) {
+		return reply(554, "5.6.0", "the message begins with a continuation line")
+	}
+	if !m.scan.done {
+		m.scan.write(p)
+		if m.scan.size-m.scan.stamped > m.s.in.cfg.HeaderSize {
+			return reply(552, "5.3.4", "the header section is larger than this server takes")
+		}
+		if m.scan.done {
+			if no := m.headerComplete(); no != nil {
+				return no
+			}
+		}
+	}
+	if _, err := m.draft.Write(p); err != nil {
+		return m.s.in.storeFailed(err)
+	}
+	return nil
+}
+
+// headerComplete judges the header section as soon as it is there, so that a looping message is not read to its end.
+func (m *incoming) headerComplete() *smtp.Reply {
+	m.header = mail.ParseHeader(m.scan.kept)
+	hops := m.header.Count("Received") - 1 // ours is the first
+	if hops > m.s.in.cfg.Hops {
+		return reply(554, "5.4.6", "too many Received lines: the message is in a loop")
+	}
+	return nil
+}
+
+// headerAtEnd judges a message that is all header.
+func (m *incoming) headerAtEnd() *smtp.Reply {
+	if m.scan.done {
+		return nil
+	}
+	return m.headerComplete()
+}
+
+// storeFailed is the answer to an error of the store. Nothing was accepted, the client keeps the message.
+func (i *Intake) storeFailed(err error) *smtp.Reply {
+	i.cfg.Sink.Emit(event.Warned{What: "queue", Text: err.Error(), Hint: "mail is answered with 4xx until the store works again"})
+	if errors.Is(err, queue.ErrFull) {
+		return reply(452, "4.3.1", "no room to store the message, try again later")
+	}
+	return reply(451, "4.3.0", "the message could not be stored, try again later")
+}

@@ -1,0 +1,14 @@
+// Package intake decides what an SMTP client may do and turns what it sends into durable deliveries. It is the Session
+// of smtpserver: the engine speaks, intake answers.
+//
+//	MAIL   any sender, the null sender too
+//	RCPT   a served domain, or anywhere for a client that may relay: from a relay network, with a verified
+//	       certificate, or logged in; everybody else hears 550 5.7.1
+//	DATA   stamp (Received line), then the content, streamed to a draft; its header section is kept to judge it:
+//	       size, hops, rules
+//	"."    the rules are evaluated once for all recipients; each becomes a delivery with its requirement, window and
+//	       next hop; Store.Accept makes them durable; only then 250
+//
+// It fails safe: rules that cannot be evaluated are 451 4.3.0, a store without room is 452 4.3.1, and nothing of a
+// message stays behind that was not accepted.
+package intake

@@ -1,0 +1,65 @@
+package intake
+
+import (
+	"bytes"
+
+	"postern/internal/mail"
+	"postern/internal/smtp"
+)
+
+// headerScan follows a message as it streams by: it finds the end of the header section and keeps the section's
+// beginning, as much of it as can be judged. The stamp goes through it first, so that rules see what is stored.
+type headerScan struct {
+	kept     []byte // at most mail.MaxHeaderSize and a line
+	size     int    // octets of the section so far, the stamp's included
+	stamped  int    // of these, the stamp's
+	matched  int    // octets of CRLF CRLF seen last
+	done     bool   // the empty line was seen
+	eightBit bool
+}
+
+const emptyLine = "\r\n\r\n"
+
+// stamp takes the Received line. What follows begins on a new line, so an empty one ends the section at once.
+func (h *headerScan) stamp(line []byte) {
+	h.kept = append(h.kept, line...)
+	h.size, h.stamped, h.matched = len(line), len(line), 2
+	h.eightBit = smtp.HasEightBit(line)
+}
+
+// write takes the next octets of the content.
+func (h *headerScan) write(p []byte) {
+	if h.done {
+		return
+	}
+	p = p[:h.find(p)]
+	h.size += len(p)
+	h.eightBit = h.eightBit || smtp.HasEightBit(p)
+	if room := mail.MaxHeaderSize + 1000 - len(h.kept); room > 0 {
+		h.kept = append(h.kept, p[:min(room, len(p))]...)
+	}
+}
+
+// find returns how many octets of p belong to the section.
+func (h *headerScan) find(p []byte) int {
+	for i, c := range p {
+		switch {
+		case c == emptyLine[h.matched]:
+			h.matched++
+		case c == '\r':
+			h.matched = 1
+		default:
+			h.matched = 0
+		}
+		if h.matched == len(emptyLine) {
+			h.done = true
+			return i + 1
+		}
+	}
+	return len(p)
+}
+
+// continues reports whether content begins with white space. Its first line would then be read as part of our stamp.
+func continues(content []byte) bool {
+	return bytes.HasPrefix(content, []byte(" ")) || bytes.HasPrefix(content, []byte("\t"))
+}

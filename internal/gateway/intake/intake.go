@@ -1,0 +1,100 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/gateway/route"
+	"postern/internal/mail"
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+	"postern/internal/smtp"
+	"postern/internal/smtp/smtpserver"
+)
+
+// Config is what intake needs. Hostname, Rules, Route and Store are required. It is not changed after New.
+type Config struct {
+	Hostname mail.Domain // in the stamp
+	// Postmaster gets mail for <postmaster> and postmaster@Hostname where Hostname is not served (RFC 5321 §4.5.1).
+	// The zero Address refuses such mail.
+	Postmaster mail.Address
+
+	// RelayNetworks may send anywhere. Mail from them counts as from our own servers.
+	RelayNetworks []netip.Prefix
+	// RelayCertificates lets clients whose certificate was verified send anywhere (smtpserver.Config.VerifyClient).
+	RelayCertificates bool
+	// Authenticate checks a password; a user who logged in may send anywhere. It may be slow, but is called for few
+	// clients at a time. nil knows no users.
+	Authenticate func(user, password string) bool
+
+	// Rules and Route return what is in force now. An error of Rules stops the acceptance of mail.
+	Rules func() (*rules.Set, int64, error)
+	Route func() *route.Table
+	Store queue.Store
+	// Sink gets the events; nil discards them.
+	Sink event.Sink
+	// Wake tells the dispatcher of mail for a site; nil tells nobody.
+	Wake func(site queue.SiteKey, due time.Time)
+	// Random supplies the random bits of queue ids; nil uses math/rand/v2.
+	Random func() uint32
+
+	// Lifetime is how long ordinary mail may wait (0: 120 h), DelayNotice when its sender is told that it does (0: 2 h,
+	// below 0: never).
+	Lifetime, DelayNotice time.Duration
+	HeaderSize            int // octets of a header section; 0 means 256 KiB
+	Hops                  int // Received lines a message may have; 0 means 100
+}
+
+// Intake makes Sessions. Safe for concurrent use.
+type Intake struct {
+	cfg     Config
+	buffers sync.Pool     // *[]byte, what content is copied through
+	logins  chan struct{} // one for each password being checked
+}
+
+// parallelLogins bounds the password checks at a time: a good hash costs much memory.
+const parallelLogins = 4
+
+// New checks cfg.
+func New(cfg Config) (*Intake, error) {
+	if cfg.Hostname.IsZero() || cfg.Rules == nil || cfg.Route == nil || cfg.Store == nil {
+		return nil, errors.New("intake: Hostname, Rules, Route and Store are required")
+	}
+	cfg.RelayNetworks = unmapped(cfg.RelayNetworks)
+	if cfg.Sink == nil {
+		cfg.Sink = event.Discard{}
+	}
+	if cfg.Wake == nil {
+		cfg.Wake = func(queue.SiteKey, time.Time) {}
+	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Uint32
+	}
+	or(&cfg.Lifetime, 120*time.Hour)
+	or(&cfg.DelayNotice, 2*time.Hour)
+	or(&cfg.HeaderSize, mail.MaxHeaderSize)
+	or(&cfg.Hops, 100)
+	i := &Intake{cfg: cfg, logins: make(chan struct{}, parallelLogins)}
+	i.buffers.New = func() any { b := make([]byte, 32<<10); return &b }
+	return i, nil
+}
+
+func or[T int | time.Duration](v *T, def T) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+// NewSession is the NewSession of smtpserver.Config.
+func (i *Intake) NewSession(_ context.Context, c *smtpserver.Conn) (smtpserver.Session, *smtp.Reply) {
+	return &session{in: i, conn: c}, nil
+}
+
+func reply(code int, status, text string) *smtp.Reply {
+	return &smtp.Reply{Code: code, Status: status, Lines: []string{text}}
+}

@@ -1,0 +1,69 @@
+package intake
+
+import (
+	"context"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/smtp"
+	"postern/internal/smtp/smtpserver"
+)
+
+// session is one client. The engine calls it from one goroutine.
+type session struct {
+	in   *Intake
+	conn *smtpserver.Conn
+
+	// Of the open transaction.
+	began      time.Time
+	envelope   mail.Envelope
+	recipients []mail.Recipient
+	known      map[string]bool // canonical addresses in recipients
+}
+
+// Auth checks a password, few at a time.
+func (s *session) Auth(ctx context.Context, user, password string) *smtp.Reply {
+	select {
+	case s.in.logins <- struct{}{}:
+		defer func() { <-s.in.logins }()
+	case <-ctx.Done():
+		return reply(454, "4.7.0", "try again later")
+	}
+	if s.in.cfg.Authenticate == nil || !s.in.cfg.Authenticate(user, password) {
+		return reply(535, "5.7.8", "the name or the password is wrong")
+	}
+	return nil
+}
+
+// Mail opens a transaction. Whoever the sender is, it may be refused only at RCPT, when it is known where mail is to go.
+func (s *session) Mail(_ context.Context, e mail.Envelope, _ int64) *smtp.Reply {
+	s.began, s.envelope = time.Now(), e
+	return nil
+}
+
+// Rcpt adds a recipient. One that was named before in another spelling gets the message once.
+func (s *session) Rcpt(_ context.Context, r mail.Recipient) *smtp.Reply {
+	to, no := s.allow(r.Address)
+	if no != nil {
+		return no
+	}
+	r.Address = to
+	key := to.Canonical()
+	if s.known[key] {
+		return nil
+	}
+	if s.known == nil {
+		s.known = map[string]bool{}
+	}
+	s.known[key] = true
+	s.recipients = append(s.recipients, r)
+	return nil
+}
+
+// Reset forgets the transaction.
+func (s *session) Reset() {
+	s.began, s.envelope, s.recipients, s.known = time.Time{}, mail.Envelope{}, nil, nil
+}
+
+// Close does nothing: a transaction that is open is forgotten with the session.
+func (s *session) Close() {}

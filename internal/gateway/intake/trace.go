@@ -1,0 +1,41 @@
+package intake
+
+import (
+	"net/netip"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/mail"
+	"postern/internal/smtp"
+	"postern/internal/smtp/smtpserver"
+)
+
+// Trace turns what the engine sees on a listener into events.
+func (i *Intake) Trace(listener string) smtpserver.Trace {
+	emit := i.cfg.Sink.Emit
+	return smtpserver.Trace{
+		Connected: func(c smtpserver.ConnInfo) {
+			emit(event.Connected{Listener: listener, Client: c.Client.Addr()})
+		},
+		Disconnected: func(c smtpserver.ConnInfo, e smtpserver.End) {
+			emit(event.Disconnected{Listener: listener, Client: c.Client.Addr(), Messages: e.Messages, Took: e.Took, Why: e.Why})
+		},
+		Rejected: func(client netip.AddrPort, text string) {
+			emit(event.Refused{Listener: listener, Client: client.Addr(), Command: "connect", Code: 421, Text: text})
+		},
+		HandshakeFailed: func(c smtpserver.ConnInfo, err error) {
+			emit(event.HandshakeFailed{Listener: listener, Client: c.Client.Addr(), Text: smtp.Printable(err.Error(), 300)})
+		},
+		Refused: func(c smtpserver.ConnInfo, command string, from, to mail.Address, r smtp.Reply) {
+			emit(event.Refused{Listener: listener, Client: c.Client.Addr(), Command: command, From: from.String(), To: to.String(),
+				Code: r.Code, Status: r.Status, Text: r.Text()})
+		},
+		LoggedIn: func(c smtpserver.ConnInfo, user string, ok bool) {
+			emit(event.LoggedIn{Listener: listener, Client: c.Client.Addr(), User: smtp.Printable(user, 200), OK: ok})
+		},
+		AcceptFailed: func(err error, wait time.Duration) {
+			emit(event.Warned{What: "accept", Text: err.Error(),
+				Hint: "no connection can be taken for " + wait.String() + "; raise the limit of open files or lower limits.connections"})
+		},
+	}
+}
