@@ -13,9 +13,6 @@ import (
 	"postern/internal/policy"
 )
 
-// spell makes the sentence of a Problem.
-func spell(format string, args ...any) string { return fmt.Sprintf(format, args...) }
-
 // lookup asks DNS for the addresses of host.
 func (t *Table) lookup(ctx context.Context, host mail.Domain) ([]netip.Addr, *Problem) {
 	if t.cfg.Resolver == nil {
@@ -25,12 +22,12 @@ func (t *Table) lookup(ctx context.Context, host mail.Domain) ([]netip.Addr, *Pr
 	all := answer.All()
 	if err := answer.Err(); err != nil {
 		if dns.IsNXDomain(err) {
-			return nil, &Problem{Reason: policy.DNSNoAddress, Text: spell("the host %s does not exist", host)}
+			return nil, &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s does not exist", host)}
 		}
 		return nil, lookupProblem(err, "the addresses of "+host.String())
 	}
 	if len(all) == 0 {
-		return nil, &Problem{Reason: policy.DNSNoAddress, Text: spell("the host %s has no address", host)}
+		return nil, &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s has no address", host)}
 	}
 	return all, nil
 }
@@ -38,7 +35,7 @@ func (t *Table) lookup(ctx context.Context, host mail.Domain) ([]netip.Addr, *Pr
 // lookupProblem says which look-up failed and how, in our own words.
 func lookupProblem(err error, what string) *Problem {
 	kind := dns.KindOf(err)
-	p := &Problem{Text: spell("cannot look up %s: %s", what, kind)}
+	p := &Problem{Text: fmt.Sprintf("cannot look up %s: %s", what, kind)}
 	switch kind {
 	case dns.NXDomain:
 		p.Reason = policy.DNSNXDomain
@@ -61,15 +58,17 @@ func (t *Table) judge(host string, port uint16, addrs []netip.Addr, byAdmin bool
 		ip = ip.Unmap() // ::ffff:127.0.0.1 is 127.0.0.1 to the system that dials it
 		switch {
 		case undialable(ip) || !byAdmin && t.denied(ip):
-			denied = ip
+			if !denied.IsValid() {
+				denied = ip
+			}
 		case t.local(ip, port):
-			return nil, &Problem{Reason: policy.MXLoop, Text: spell("%s has the address %s, at which this gateway itself listens", host, ip)}
+			return nil, &Problem{Reason: policy.MXLoop, Text: fmt.Sprintf("%s has the address %s, at which this gateway itself listens", host, ip)}
 		case !slices.Contains(good, ip):
 			good = append(good, ip)
 		}
 	}
 	if len(good) == 0 {
-		return nil, &Problem{Reason: policy.MXPrivate, Text: spell("%s has the address %s, to which mail is never delivered", host, denied)}
+		return nil, &Problem{Reason: policy.MXPrivate, Text: fmt.Sprintf("%s has the address %s, to which mail is never delivered", host, denied)}
 	}
 	good = interleave(good)
 	return good[:min(len(good), t.cfg.MaxAddrs)], nil

@@ -3,6 +3,7 @@ package route
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -18,7 +19,7 @@ func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 	if err != nil {
 		p := lookupProblem(err, "the mail exchangers of "+d.String())
 		if p.Permanent = dns.IsNXDomain(err); p.Permanent {
-			p.Text = spell("the domain %s does not exist", d)
+			p.Text = fmt.Sprintf("the domain %s does not exist", d)
 		}
 		return nil, p
 	}
@@ -27,12 +28,12 @@ func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 	}
 	records := slices.DeleteFunc(answer.Records, dns.MX.Null)
 	if len(records) == 0 {
-		return nil, &Problem{Reason: policy.DNSNullMX, Permanent: true, Text: spell("the domain %s says that it takes no mail (null MX)", d)}
+		return nil, &Problem{Reason: policy.DNSNullMX, Permanent: true, Text: fmt.Sprintf("the domain %s says that it takes no mail (null MX)", d)}
 	}
 	hops := t.examine(ctx, order(records, t.cfg.MaxHosts))
 	if hops = t.dropLoop(hops); len(hops) == 0 {
 		return nil, &Problem{Reason: policy.MXLoop, Permanent: true,
-			Text: spell("mail for %s loops back to us: this gateway is its best mail exchanger, and no route says where to deliver", d)}
+			Text: fmt.Sprintf("mail for %s loops back to us: this gateway is its best mail exchanger, and no route says where to deliver", d)}
 	}
 	return hops, nothingUsable(&Plan{Domain: d, Hops: hops})
 }
@@ -44,9 +45,9 @@ func (t *Table) implicitMX(ctx context.Context, d mail.Domain) ([]Hop, *Problem)
 	case p == nil:
 		return hops, nil
 	case p.Reason == policy.MXLoop:
-		return nil, &Problem{Reason: policy.MXLoop, Permanent: true, Text: spell("%s has no MX record and is this gateway itself, and no route says where to deliver", d)}
+		return nil, &Problem{Reason: policy.MXLoop, Permanent: true, Text: fmt.Sprintf("%s has no MX record and is this gateway itself, and no route says where to deliver", d)}
 	case p.Reason == policy.DNSNoAddress:
-		return nil, &Problem{Reason: policy.DNSNoAddress, Permanent: true, Text: spell("the domain %s has neither an MX record nor an address", d)}
+		return nil, &Problem{Reason: policy.DNSNoAddress, Permanent: true, Text: fmt.Sprintf("the domain %s has neither an MX record nor an address", d)}
 	default:
 		return nil, p
 	}
@@ -81,10 +82,10 @@ func (t *Table) mxHop(ctx context.Context, mx dns.MX) Hop {
 	var addrs []netip.Addr
 	switch ip, isIP := addressOf(mx.Host); {
 	case mx.Host.IsZero():
-		hop.Problem = &Problem{Reason: policy.DNSNoAddress, Text: spell("the MX record names %q, which is no host name", mx.Text)}
+		hop.Problem = &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the MX record names %q, which is no host name", mx.Text)}
 		return hop
 	case mx.Host == t.cfg.Hostname:
-		hop.Problem = &Problem{Reason: policy.MXLoop, Text: spell("%s is this gateway itself", mx.Host)}
+		hop.Problem = &Problem{Reason: policy.MXLoop, Text: fmt.Sprintf("%s is this gateway itself", mx.Host)}
 		return hop
 	case isIP:
 		hop.Host, addrs = mail.Domain{}, []netip.Addr{ip}

@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"sync"
 
@@ -87,7 +88,7 @@ func nothingUsable(plan *Plan) *Problem {
 		return &Problem{Reason: policy.DNSNoAddress, Text: "there is no host to deliver to for " + plan.Domain.String()}
 	}
 	if n := len(plan.Hops); n > 1 {
-		best = &Problem{Reason: best.Reason, Text: spell("none of the %d hosts for %s can be used: %s", n, plan.Domain, best.Text)}
+		best = &Problem{Reason: best.Reason, Text: fmt.Sprintf("none of the %d hosts for %s can be used: %s", n, plan.Domain, best.Text)}
 	}
 	return &Problem{Reason: best.Reason, Text: best.Text}
 }
