@@ -18,7 +18,7 @@
 // before its dates, its dates before its strength and use, and names and pins last.
 //
 // Certificates are hostile input. At most MaxCertificates are examined, keys beyond 8192 bits are not computed with,
-// certificates with thousands of names are not searched, and every text quoted is bounded and escaped.
+// certificates with more than a thousand names are not searched, and every text quoted is bounded and escaped.
 //
 // Ground room: roots and the present time are arguments; it never reads the system's roots or the clock.
 package certcheck

@@ -22,7 +22,7 @@ const (
 )
 
 // maxConstraints is how many name constraints an issuer may carry.
-const maxConstraints = 4000
+const maxConstraints = 1000
 
 // maxShortfalls bounds what is told about one chain.
 const maxShortfalls = 12

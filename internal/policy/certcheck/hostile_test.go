@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,20 +98,20 @@ func TestHostileChainsAreRefusedInTimeAndMemory(t *testing.T) {
 			return chain[:16]
 		}},
 		{"constraints against names", "cert-name-constraint", func() []*x509.Certificate {
-			chain := []*x509.Certificate{m.make("leaf", "c0", nil, leafNames(1900))}
+			chain := []*x509.Certificate{m.make("leaf", "c0", nil, leafNames(990))}
 			for i := range 14 {
 				next := fmt.Sprintf("c%d", i+1)
 				if i == 13 {
 					next = "root"
 				}
 				chain = append(chain, m.make(fmt.Sprintf("c%d", i), next, nil, func(c *x509.Certificate) {
-					c.PermittedDNSDomains, c.ExcludedDNSDomains = append(names(1500, "other.test"), "test"), names(1500, "other.test")
+					c.PermittedDNSDomains, c.ExcludedDNSDomains = append(names(490, "other.test"), "test"), append(names(490, "more.test"), "mx.partner.test")
 				}))
 			}
 			return chain
 		}},
 		{"50,000 constraints", "cert-name-constraint", func() []*x509.Certificate {
-			return []*x509.Certificate{m.make("leaf", "c0", nil, leafNames(1000)), m.make("c0", "root", nil, func(c *x509.Certificate) {
+			return []*x509.Certificate{m.make("leaf", "c0", nil, leafNames(900)), m.make("c0", "root", nil, func(c *x509.Certificate) {
 				c.ExcludedDNSDomains = names(50000, "other.test")
 			})}
 		}},
@@ -145,9 +146,9 @@ func TestHostileChainsAreRefusedInTimeAndMemory(t *testing.T) {
 			}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			start := time.Now()
+			start := cpuTime(t)
 			e := certcheck.Examine(in)
-			took := time.Since(start)
+			took := cpuTime(t) - start
 			runtime.ReadMemStats(&after)
 			got := e.Peers[in.Demands[0].Key()].Shortfalls
 			if len(got) == 0 || string(got[0].Reason) != c.want {
@@ -164,6 +165,16 @@ func TestHostileChainsAreRefusedInTimeAndMemory(t *testing.T) {
 			t.Logf("%s, %d kB: %v", took, (after.TotalAlloc-before.TotalAlloc)>>10, got)
 		})
 	}
+}
+
+// cpuTime is what this process has used, so that a busy machine does not count.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // costlyKey is the key that costs most to compute with among those allowed.

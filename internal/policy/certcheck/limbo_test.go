@@ -108,9 +108,9 @@ func TestLimbo(t *testing.T) {
 			if c.ValidationKind != "SERVER" {
 				t.Skip("about a client's certificate")
 			}
-			start := time.Now()
+			start := cpuTime(t)
 			got, why := limbo(t, c), differ[c.ID]
-			if took := time.Since(start); took > 2*time.Second {
+			if took := cpuTime(t) - start; took > 2*time.Second {
 				t.Errorf("took %s", took)
 			}
 			same := (got == "") == (c.ExpectedResult == "SUCCESS")

@@ -13,7 +13,7 @@ import (
 )
 
 // maxNames is how many names a certificate may carry. Public CAs stop at some hundreds.
-const maxNames = 2000
+const maxNames = 1000
 
 // reference is the set of names we had reason to expect, the reference identifiers of RFC 9525 §6.1.
 type reference struct {
