@@ -1,0 +1,130 @@
+// Package peers runs real mail servers for the end-to-end tests: Postfix, Exim and OpenSMTPD receiving and sending,
+// unbound answering DNS, swaks as a client. All live on loopback addresses, as processes of the test, with their
+// configuration in the test's temporary folder.
+//
+// The programs are Debian's, unpacked under .tools/peers by test/prepare.sh and not installed; see there why. What a
+// server accepts it hands on at once to a Sink, a plain SMTP server inside the test, so that a test sees what arrived,
+// byte for byte, without polling mailboxes.
+//
+// Where the programs are missing, or the test does not run as root, tests skip; with CI set in the environment they
+// fail instead.
+package peers
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// unavailable ends a test that cannot have its peers.
+func unavailable(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf("real peers are needed here: %s", why)
+	}
+	t.Skipf("no real peers: %s", why)
+}
+
+// root is the folder the programs were unpacked in.
+func root(t testing.TB) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		unavailable(t, "mail servers start as root only")
+	}
+	dir := os.Getenv("POSTERN_PEERS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", ".tools", "peers")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "complete")); err != nil {
+		unavailable(t, "nothing in "+dir+"; run test/prepare.sh peers")
+	}
+	return filepath.Join(dir, "root")
+}
+
+// program returns the path of a program, "usr/sbin/unbound": the one unpacked, or that of an installed package.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	for _, path := range []string{filepath.Join(root(t), name), "/" + name} {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	unavailable(t, name+" is neither unpacked nor installed")
+	return ""
+}
+
+// environment is what the programs need to find their libraries and Perl modules in the folder they were unpacked in.
+func environment(t testing.TB) []string {
+	t.Helper()
+	dir := root(t)
+	libraries := filepath.Join(dir, "usr/lib/postfix")
+	perl := ""
+	for _, pattern := range []string{"usr/lib/*-linux-gnu*", "lib/*-linux-gnu*"} {
+		found, _ := filepath.Glob(filepath.Join(dir, pattern)) // the patterns are well-formed
+		for _, path := range found {
+			libraries += ":" + path
+		}
+	}
+	for _, pattern := range []string{"usr/share/perl5", "usr/lib/*-linux-gnu*/perl5/*", "usr/share/perl/*", "usr/lib/*-linux-gnu*/perl/*"} {
+		found, _ := filepath.Glob(filepath.Join(dir, pattern))
+		for _, path := range found {
+			perl += path + ":"
+		}
+	}
+	return append(os.Environ(), "LD_LIBRARY_PATH="+libraries, "PERL5LIB="+perl, "LC_ALL=C")
+}
+
+// Server says how a mail server is to run. It is the same for all kinds.
+type Server struct {
+	// Hostname is what it calls itself; IP and Port where it listens.
+	Hostname string
+	IP       string
+	Port     int
+	// Domains it receives for, everything else is refused.
+	Domains []string
+	// Sink is where accepted mail goes, "address:port".
+	Sink string
+	// Cert and Key are PEM; both empty: no TLS is offered.
+	Cert, Key []byte
+	// Smarthost, when set, is where mail for other domains goes, "address:port". Not for Exim.
+	Smarthost string
+	// SmarthostTLS is the level towards the smart host in Postfix's words: none, may, encrypt, and for Postfix alone
+	// verify and secure; "" is may.
+	SmarthostTLS string
+	// CA is PEM: what SmarthostTLS verify and secure judge by.
+	CA []byte
+	// Extra lines are appended to the main configuration.
+	Extra string
+}
+
+// write puts a file into a folder and returns its path.
+func write(t testing.TB, dir, name string, content []byte, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, content, mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// folder makes a temporary folder that other users can reach into. t.TempDir is not: its parents are private.
+func folder(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "postern-"+name+"-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("cannot clean up: %v", err)
+		}
+	})
+	return dir
+}
