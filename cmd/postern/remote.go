@@ -70,7 +70,11 @@ func (a *app) asker() string {
 }
 
 // object prints v as one line of JSON.
-func (a *app) object(v any) error { return json.NewEncoder(a.stdout).Encode(v) }
+func (a *app) object(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
 
 // moment reads a time argument: RFC 3339, a date (local midnight), or how long ago: "90m", "2h", "7d".
 func moment(s string, now time.Time) (time.Time, error) {
