@@ -223,8 +223,11 @@ func (s *search) endOf(path []*x509.Certificate) (policy.Shortfall, bool) {
 }
 
 func strangers(n int) string {
-	if n == 0 {
+	switch n {
+	case 0:
 		return ""
+	case 1:
+		return "; the other certificate it sent does not belong to this one"
 	}
 	return fmt.Sprintf("; the %d other certificates it sent do not belong to this one", n)
 }

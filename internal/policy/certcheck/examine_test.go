@@ -187,6 +187,27 @@ func TestASelfSignedCertificateIsTrustedWhereItIsTheRoot(t *testing.T) {
 	}
 }
 
+func TestAConstraintOnARootIsHonoured(t *testing.T) {
+	ca := pki.New(now, "Test CA")
+	cert := ca.Issue(pki.Options{Names: []string{"mx.partner.test"}})
+	distrusted := now.Add(-24 * time.Hour)
+	pool := x509.NewCertPool()
+	pool.AddCertWithConstraint(ca.Root(), func(chain []*x509.Certificate) error {
+		if chain[0].NotBefore.After(distrusted) {
+			return fmt.Errorf("issued too late")
+		}
+		return nil
+	})
+	in := certcheck.Input{Chain: cert.Chain, Host: host, Roots: map[string]*x509.CertPool{policy.PublicTrust: pool}}
+	if got := reasons(t, in); got != "cert-untrusted" {
+		t.Errorf("issued after the root lost its trust: %q", got)
+	}
+	distrusted = now
+	if got := reasons(t, in); got != "" {
+		t.Errorf("issued before: %q", got)
+	}
+}
+
 func TestWhatIsUnknownIsNeverGood(t *testing.T) {
 	ca := pki.New(now, "Test CA")
 	cert := ca.Issue(pki.Options{Names: []string{"mx.partner.test"}})
