@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +38,8 @@ func (q *Query) filter() (queue.Filter, error) {
 		}
 		f.States = append(f.States, st)
 	}
-	if q.Reason != "" && policy.Reason(q.Reason).Info().Text == "" {
+	known := func(i policy.Info) bool { return string(i.Reason) == q.Reason }
+	if q.Reason != "" && !slices.ContainsFunc(policy.Reasons(), known) {
 		return f, badRequest("there is no reason %q", q.Reason)
 	}
 	if q.Domain != "" {

@@ -122,6 +122,12 @@ func (s *Service) page(ctx context.Context, f *queue.Filter, left int) ([]queue.
 	return out, nil
 }
 
+// withoutTLS is how mail came but for the channel, which stands beside it.
+func withoutTLS(in queue.Inbound) queue.Inbound {
+	in.TLS = nil
+	return in
+}
+
 var kindNames = [...]string{queue.Ordinary: "mail", queue.DSN: "dsn", queue.Delay: "delay", queue.Alert: "alert"}
 
 // TraceOf makes the trace object of a record.
@@ -133,7 +139,7 @@ func TraceOf(r *queue.Record) Trace {
 		Requires: r.Requirement.Channel.String(), Reason: string(r.Why()), NextHop: r.NextHop,
 		AttemptCount: r.Attempts, Attempts: r.History,
 		AcceptedAt: instant(r.AcceptedAt), ExpiresAt: instant(r.ExpiresAt), NextAttemptAt: instant(nextAttempt(r)), FinishedAt: instant(r.FinishedAt),
-		Inbound: r.Message.Inbound, InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r),
+		Inbound: withoutTLS(r.Message.Inbound), InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r),
 	}
 	if int(r.Message.Kind) < len(kindNames) {
 		t.Kind = kindNames[r.Message.Kind]
@@ -195,7 +201,10 @@ func heldWhy(r *queue.Record) string {
 // explain fills what the reason means. The class of the status follows the state.
 func (t *Trace) explain(state queue.State, newest *attempt.Attempt) {
 	class := map[queue.State]string{queue.Delivered: "2", queue.Failed: "5", queue.Queued: "4", queue.Sending: "4", queue.Held: "4"}[state]
-	info := policy.Reason(t.Reason).Info()
+	var info policy.Info
+	if t.Reason != "" {
+		info = policy.Reason(t.Reason).Info()
+	}
 	t.Text, t.Hint, t.Who = info.Text, info.Hint, string(info.Who)
 	detail := info.Status
 	if newest != nil && newest.Text != "" && string(newest.Reason) == t.Reason {

@@ -176,7 +176,7 @@ func (s *Server) answer(w http.ResponseWriter, v any, err error) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the reader may have gone
+	_ = encoder(w).Encode(v) // the reader may have gone
 }
 
 func (s *Server) fail(w http.ResponseWriter, err error) {
@@ -206,10 +206,17 @@ func problemOf(err error) (code int, p Problem) {
 	return http.StatusInternalServerError, p
 }
 
+// encoder writes JSON for programs and terminals, not for a page: angle brackets stay readable.
+func encoder(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
+}
+
 func writeError(w http.ResponseWriter, code int, p Problem) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(p) // the reader may have gone
+	_ = encoder(w).Encode(p) // the reader may have gone
 }
 
 // lines writes a list: one object a line, sent in portions. Until the first line an error can still have a status.
@@ -222,7 +229,7 @@ type lines struct {
 func (l *lines) start() {
 	if l.enc == nil {
 		l.w.Header().Set("Content-Type", "application/x-ndjson")
-		l.enc = json.NewEncoder(l.w)
+		l.enc = encoder(l.w)
 	}
 }
 

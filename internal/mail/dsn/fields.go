@@ -99,7 +99,7 @@ func (rcpt *Recipient) status() string {
 	detail := "0.0"
 	if _, rest, ok := strings.Cut(rcpt.Status, "."); ok && validDetail(rest) {
 		detail = rest
-	} else if s := rcpt.Reason.Info().Status; rcpt.Action.class() != "2" && validDetail(s) {
+	} else if s := rcpt.info().Status; rcpt.Action.class() != "2" && validDetail(s) {
 		detail = s
 	}
 	return rcpt.Action.class() + "." + detail

@@ -138,12 +138,12 @@ func sentence(rcpt *Recipient) string {
 	if rcpt.Text != "" {
 		return safe(rcpt.Text)
 	}
-	return rcpt.Reason.Info().Text
+	return rcpt.info().Text
 }
 
 // trouble tells why a recipient has not got the message: the act, the actor, the technical lines.
 func (rcpt *Recipient) trouble(p *page, gateway string) {
-	info := rcpt.Reason.Info()
+	info := rcpt.info()
 	p.field("  ", "What happened", whatHappened(rcpt))
 	p.field("  ", "Who must act", actor(info.Who, gateway))
 	p.field("  ", "What to do", info.Hint)
@@ -161,6 +161,14 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 	rcpt.technical(p)
 }
 
+// info is what people are told about the reason, nothing where there is none.
+func (rcpt *Recipient) info() policy.Info {
+	if rcpt.Reason == "" {
+		return policy.Info{}
+	}
+	return rcpt.Reason.Info()
+}
+
 // aboutTLS reports whether a reason says that the channel or the peer's proof fell short, rather than the way there.
 func aboutTLS(r policy.Reason) bool {
 	for _, family := range []string{"starttls-", "tls-", "cert-", "revocation-", "pin-", "dane-", "sts-", "requiretls-", "mx-unproven", "mx-changed"} {
@@ -172,7 +180,7 @@ func aboutTLS(r policy.Reason) bool {
 }
 
 func whatHappened(rcpt *Recipient) string {
-	info := rcpt.Reason.Info()
+	info := rcpt.info()
 	if rcpt.Text == "" || rcpt.Text == info.Text {
 		return info.Text
 	}
