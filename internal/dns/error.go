@@ -11,12 +11,12 @@ type Kind uint8
 
 // The kinds. There is none for "no such record": that is an empty answer.
 const (
-	NXDomain Kind = iota + 1 // the name does not exist, nor anything below it (RFC 8020 §2)
-	ServFail                 // the servers answered that they cannot tell
-	Timeout                  // no server answered
-	Refused                  // the servers refuse to answer us
-	Bogus                    // the answer failed DNSSEC validation (RFC 8914 §4.7 and its neighbours)
-	Malformed                // the servers answered with something that is no answer
+	NXDomain  Kind = iota + 1 // the name does not exist, nor anything below it (RFC 8020 §2)
+	ServFail                  // the servers answered that they cannot tell
+	Timeout                   // no server answered
+	Refused                   // the servers refuse to answer us
+	Bogus                     // the answer failed DNSSEC validation (RFC 8914 §4.7 and its neighbours)
+	Malformed                 // the servers answered with something that is no answer
 )
 
 var kindTexts = [...]string{

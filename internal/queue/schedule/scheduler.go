@@ -18,6 +18,7 @@ type Scheduler struct {
 	running, probing    int
 	now                 instant // the newest time told; 0 before the first
 	turned              bool    // Next has been called
+	listed              instant // what waited at start is due by then
 }
 
 // New makes a Scheduler without sites. The seed fixes its jitter.
@@ -31,8 +32,12 @@ func New(cfg Config, seed uint64) *Scheduler {
 	}
 }
 
+// askedParts is into how many parts the longest wait is cut for asking after what the store did not list.
+const askedParts = 16
+
 // Load tells what the store knew about a site at start: when its earliest delivery is due (zero: none waits) and its
-// row of failures. It is called before the first Next.
+// row of failures. It is called before the first Next. Of the other deliveries there the store did not say when they are
+// due; it cannot be later than the longest wait from now, and until then the site is tried now and again.
 func (s *Scheduler) Load(site string, due time.Time, failures int, since, retryAt time.Time) {
 	if due.IsZero() && failures <= 0 {
 		return
@@ -43,6 +48,7 @@ func (s *Scheduler) Load(site string, due time.Time, failures int, since, retryA
 	}
 	if !due.IsZero() {
 		e.dues.add(at(due), s.now)
+		e.asked = at(due)
 	}
 	s.place(e)
 }
@@ -86,16 +92,33 @@ func (s *Scheduler) Next(now time.Time) (site string, probe, ok bool) {
 	return e.name, e.probing, true
 }
 
-// Claimed tells that a worker of site has claimed its deliveries. full means that it took all it may and more may be
-// waiting: another worker may start if the site works.
+// Claimed tells that a worker of site has claimed deliveries; a worker may do so several times. full means that it took
+// all it may and more may be waiting: another worker may start if the site works.
 func (s *Scheduler) Claimed(site string, full bool, now time.Time) {
 	e := s.sites[site]
-	if e == nil || !full {
+	if e == nil {
 		return
 	}
 	s.saw(at(now))
-	e.dues.add(at(now), s.now)
+	if full {
+		e.dues.add(at(now), s.now)
+	} else {
+		s.askAgain(e)
+	}
 	s.place(e)
+}
+
+// askAgain sets when a loaded site, where nothing more is due now, is tried for what the store did not list.
+func (s *Scheduler) askAgain(e *site) {
+	if e.asked == 0 || s.now < e.asked {
+		return
+	}
+	if s.now >= s.listed {
+		e.asked = 0
+		return
+	}
+	e.asked = min(s.listed, s.now+max(s.longest/askedParts, 1))
+	e.dues.add(e.asked, s.now)
 }
 
 // Done tells that a worker of site ended, and returns the state to store. Only a probe lengthens a row of failures:
@@ -182,6 +205,9 @@ func (s *Scheduler) saw(now instant) { s.now = max(s.now, now) }
 func (s *Scheduler) turn(now instant) {
 	if now < s.now || !s.turned {
 		s.reach(now + s.longest)
+	}
+	if !s.turned || s.listed > now+s.longest {
+		s.listed = now + s.longest
 	}
 	s.now, s.turned = now, true
 	for e := s.idle.first(); e != nil && e.key <= now; e = s.idle.first() {

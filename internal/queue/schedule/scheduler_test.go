@@ -278,6 +278,48 @@ func TestLoadOfASiteThatWorksWithoutMailKeepsNothing(t *testing.T) {
 	}
 }
 
+func TestWhatTheStoreDidNotListAtStartIsFoundInTime(t *testing.T) {
+	s := New(Config{Retry: []time.Duration{time.Hour}}, 1)
+	var waiting []time.Duration
+	for i := range 60 {
+		waiting = append(waiting, time.Duration(i)*time.Minute)
+	}
+	s.Load("a", start, 0, time.Time{}, time.Time{}) // the store tells the earliest alone
+	workers := 0
+	for now := start; len(waiting) > 0; {
+		if site, _, ok := s.Next(now); ok {
+			workers++
+			for len(waiting) > 0 && !after(waiting[0]).After(now) {
+				if late := now.Sub(after(waiting[0])); late > time.Hour/16 {
+					t.Fatalf("what is due at +%v is found %v late", waiting[0], late)
+				}
+				waiting = waiting[1:]
+			}
+			s.Claimed(site, false, now)
+			s.Claimed(site, false, now)
+			s.Done(site, Result{Now: now, Passed: true})
+			continue
+		}
+		wake, ok := s.Wake()
+		if !ok {
+			t.Fatalf("%d deliveries are forgotten", len(waiting))
+		}
+		now = wake
+	}
+	if workers > 18 {
+		t.Errorf("%d workers were needed", workers)
+	}
+	for range 2 { // the last look finds nothing, and then the site is forgotten
+		if site, _, ok := s.Next(after(2 * time.Hour)); ok {
+			s.Claimed(site, false, after(2*time.Hour))
+			s.Done(site, Result{Now: after(2 * time.Hour)})
+		}
+	}
+	if s.Sites() != 0 {
+		t.Error("the site is kept for ever")
+	}
+}
+
 func TestAClockThatJumpsBackDoesNotStall(t *testing.T) {
 	const longest = 66 * time.Minute // 1h and 10 %
 	cfg := Config{Retry: []time.Duration{time.Hour}, Jitter: 0.1}

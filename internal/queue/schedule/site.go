@@ -29,6 +29,8 @@ type site struct {
 	failures int
 	since    instant
 	retryAt  instant
+	// asked is when a loaded site is asked next for what the store did not list; 0: everything is in dues.
+	asked instant
 }
 
 // state is what is stored about the site.
