@@ -46,9 +46,18 @@ func MatchAddress(pattern string, a mail.Address) bool {
 	case pattern == "<>":
 		return a.IsNull()
 	case strings.ContainsAny(pattern, "@*?"):
-		return matchPattern(strings.ToLower(pattern), strings.ToLower(a.Canonical()))
+		return matchPattern(strings.ToLower(foldAddress(pattern)), strings.ToLower(a.Canonical()))
 	}
 	return foldDomain(pattern) == a.Domain.String()
+}
+
+// foldAddress brings a person's spelling of an address to the canonical one; what is none, or a pattern, stays as it is.
+func foldAddress(s string) string {
+	a, err := mail.ParseAddress(s)
+	if err != nil || strings.ContainsAny(s, "*?") {
+		return s
+	}
+	return a.Canonical()
 }
 
 // foldDomain brings a person's spelling of a domain to the canonical one; what is no domain stays as it is.

@@ -87,7 +87,13 @@ type draft struct {
 }
 
 // NewDraft begins a body in memory.
-func (s *Store) NewDraft(ctx context.Context) (queue.Draft, error) { return &draft{}, ctx.Err() }
+func (s *Store) NewDraft(ctx context.Context) (queue.Draft, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	return &draft{}, nil
+}
 
 func (d *draft) Write(p []byte) (int, error) {
 	if d.ended {

@@ -118,6 +118,9 @@ func (s *Store) check(b *queue.Batch) error {
 			sites[queue.NewSiteKey(m.NextHop, m.Requirement)] = true
 		}
 	}
+	if err := s.held(leases); err != nil {
+		return err
+	}
 	for _, sub := range b.New {
 		if err := s.admit(sub); err != nil {
 			return err
@@ -135,7 +138,7 @@ func (s *Store) check(b *queue.Batch) error {
 			return fmt.Errorf("memstore: site %s: %w", key, queue.ErrNotFound)
 		}
 	}
-	return s.held(leases)
+	return nil
 }
 
 func (s *Store) settle(st *queue.Settlement, now time.Time) {

@@ -1,0 +1,165 @@
+package sqlstore
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"postern/internal/queue"
+)
+
+// actChunk is how many deliveries one request to the writer changes, so that an action on a million does not hold up
+// mail.
+const actChunk = 500
+
+// Act changes states on an administrator's behalf, in small transactions. What came in after the call began may be left
+// out.
+func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
+	if err := a.Check(); err != nil {
+		return queue.Acted{}, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return queue.Acted{}, err
+	}
+	defer s.calls.Done()
+	ids, err := s.selected(ctx, &a)
+	if err != nil {
+		return queue.Acted{}, err
+	}
+	var out queue.Acted
+	touched := map[queue.SiteKey]bool{}
+	for chunk := range slices.Chunk(ids, actChunk) {
+		var done acted
+		err := s.do(ctx, 0, func(t *txn) error {
+			done = acted{sites: map[int64]bool{}, keys: map[queue.SiteKey]bool{}, ended: map[int64]int64{}}
+			return t.act(&a, chunk, &done)
+		})
+		if err != nil {
+			return out, err
+		}
+		out.Changed += done.changed
+		maps.Copy(touched, done.keys)
+		s.removeAll(done.files)
+	}
+	out.Sites = slices.Sorted(maps.Keys(touched))
+	return out, nil
+}
+
+// selected collects the waiting deliveries that a may concern, in order.
+func (s *Store) selected(ctx context.Context, a *queue.Action) ([]queue.DeliveryID, error) {
+	waiting := []queue.State{queue.Queued, queue.Held}
+	var filters []queue.Filter
+	for _, d := range a.Domains {
+		filters = append(filters, queue.Filter{Domain: d})
+	}
+	for _, key := range a.Sites {
+		filters = append(filters, queue.Filter{Site: key, States: waiting})
+	}
+	if len(a.Messages) > 0 {
+		filters = append(filters, queue.Filter{IDs: a.Messages})
+	}
+	if len(filters) == 0 {
+		filters = append(filters, queue.Filter{States: waiting})
+	}
+	var out []queue.DeliveryID
+	err := s.read(ctx, func(c *conn) error {
+		for i := range filters {
+			ids, ok, err := s.candidates(ctx, c, &filters[i], gathered)
+			if err == nil && !ok {
+				ids, _, err = s.candidates(ctx, c, &queue.Filter{States: waiting}, gathered)
+			}
+			if err != nil {
+				return err
+			}
+			out = append(out, ids...)
+		}
+		return nil
+	})
+	slices.Sort(out)
+	return slices.Compact(out), err
+}
+
+// acted is what one transaction of an action did.
+type acted struct {
+	changed int
+	sites   map[int64]bool
+	keys    map[queue.SiteKey]bool
+	ended   map[int64]int64
+	files   []string
+}
+
+func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
+	rows, err := t.rows(ids)
+	if err != nil {
+		return err
+	}
+	for _, d := range rows {
+		if !a.Selects(&d.Delivery) {
+			continue
+		}
+		if t.s.leased(d.ID, a.Now) != 0 {
+			if a.Kind == queue.Retry {
+				done.sites[d.site] = true
+			}
+			continue
+		}
+		was, due := d.State, d.Due
+		if !a.Apply(&d.Delivery) {
+			continue
+		}
+		done.changed++
+		done.sites[d.site] = true
+		t.release(d.ID)
+		if d.State == was && d.Due.Equal(due) {
+			continue
+		}
+		if !d.State.Waiting() {
+			done.ended[seqOf(d.ID)]++
+		}
+		if err := t.update(d, was); err != nil {
+			return err
+		}
+	}
+	if err := t.actOnSites(a, done); err != nil {
+		return err
+	}
+	done.files, err = t.closeMessages(done.ended)
+	return err
+}
+
+// rows reads the waiting deliveries among ids, with the columns that an action looks at and update writes.
+func (t *txn) rows(ids []queue.DeliveryID) (out []*deliveryRow, err error) {
+	err = t.c.query(context.Background(), "SELECT "+recordColumns+", s.key FROM json_each(?) j CROSS JOIN delivery d"+
+		" ON d.id = j.value CROSS JOIN message m ON m.seq = d.id >> 20 CROSS JOIN site s ON s.id = d.site"+
+		" WHERE d.state <= 2", func(r row) error {
+		rec, err := scan(r)
+		if err == nil {
+			rec.Site = queue.SiteKey(r.text(17))
+			out = append(out, &deliveryRow{Delivery: rec.Delivery, site: rec.site, facts: rec.facts})
+		}
+		return err
+	}, idList(ids))
+	return out, err
+}
+
+// actOnSites names the touched sites and, for Retry, lets their next probes go.
+func (t *txn) actOnSites(a *queue.Action, done *acted) error {
+	var late []int64
+	err := t.c.query(context.Background(), "SELECT s.key, s.id, coalesce(s.retry_at > ?, 0) FROM json_each(?) j"+
+		" CROSS JOIN site s ON s.id = j.value", func(r row) error {
+		done.keys[queue.SiteKey(r.text(0))] = true
+		if r.int(2) != 0 {
+			late = append(late, r.int(1))
+		}
+		return nil
+	}, a.Now.UnixMicro(), idList(slices.Sorted(maps.Keys(done.sites))))
+	if err != nil || a.Kind != queue.Retry {
+		return err
+	}
+	for _, id := range late {
+		if err := t.exec("UPDATE site SET retry_at = ? WHERE id = ?", a.Now.UnixMicro(), id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

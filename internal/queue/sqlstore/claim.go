@@ -1,0 +1,193 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"postern/internal/queue"
+)
+
+// lease is the right of a worker to one delivery. Guarded by Store.mu.
+type lease struct {
+	token int64
+	until time.Time
+	// was is the stored state, Queued or Held; it does not change while the lease runs.
+	was queue.State
+	// row is what Settle needs of the delivery, set before the worker learns of the lease.
+	row deliveryRow
+}
+
+// deliveryRow is a delivery without what is not needed to change it: Recipient and History.
+type deliveryRow struct {
+	queue.Delivery
+	site  int64
+	facts string
+}
+
+// leased returns the token of a lease that runs at now, 0 if there is none.
+func (s *Store) leased(id queue.DeliveryID, now time.Time) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.leases[id]; l != nil && l.until.After(now) {
+		return l.token
+	}
+	return 0
+}
+
+// Claim leases deliveries. The writer only picks them; their rows are read by the caller, because nobody else changes
+// what is leased.
+func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	var leases []queue.Lease
+	err := s.do(ctx, 0, func(t *txn) (err error) {
+		leases, err = t.claim(&c)
+		return err
+	})
+	if err != nil || len(leases) == 0 {
+		return nil, err
+	}
+	work, err := s.load(ctx, leases)
+	if err != nil {
+		s.unlease(leases)
+		return nil, fmt.Errorf("sqlstore: reading what was claimed: %w", err)
+	}
+	return work, nil
+}
+
+// claim picks deliveries and leases them.
+func (t *txn) claim(c *queue.Claim) ([]queue.Lease, error) {
+	var leases []queue.Lease
+	pick := func(r row) error {
+		id := queue.DeliveryID(r.int(0))
+		if t.s.leased(id, c.Now) == 0 {
+			leases = append(leases, t.lease(id, loadedState(r.int(1)), c.Until))
+		}
+		if len(leases) == c.Limit {
+			return errStop
+		}
+		return nil
+	}
+	err := t.candidates(c, pick)
+	return leases, err
+}
+
+// candidates calls pick for the deliveries c selects, in its order, leased ones too.
+func (t *txn) candidates(c *queue.Claim, pick func(r row) error) error {
+	ctx, now := context.Background(), c.Now.UnixMicro()
+	switch {
+	case c.Overdue:
+		return t.c.query(ctx, "SELECT id, state FROM delivery WHERE deadline <= ? AND state <= 2"+
+			" ORDER BY deadline, id", pick, now)
+	case c.Site != "":
+		site, err := t.findSite(c.Site)
+		if err != nil || site == nil {
+			return err
+		}
+		return t.c.query(ctx, "SELECT id, state FROM delivery INDEXED BY delivery_open"+
+			" WHERE site = ? AND state <= 2 AND due <= ? ORDER BY due, id", pick, site.id, now)
+	}
+	return t.c.query(ctx, "SELECT d.id, d.state FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
+		" WHERE d.state <= 2 ORDER BY d.id", pick, idList(slices.Compact(slices.Sorted(slices.Values(c.IDs)))))
+}
+
+// lease gives a worker a delivery, also one whose lease ran out.
+func (t *txn) lease(id queue.DeliveryID, was queue.State, until time.Time) queue.Lease {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	t.s.lastToken++
+	old, l := t.s.leases[id], &lease{token: t.s.lastToken, until: until, was: was}
+	t.s.leases[id] = l
+	t.undo = append(t.undo, func() { t.s.restore(id, old) })
+	return queue.Lease{Delivery: id, Token: l.token}
+}
+
+// release ends a lease in this transaction.
+func (t *txn) release(id queue.DeliveryID) {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	if old := t.s.leases[id]; old != nil {
+		delete(t.s.leases, id)
+		t.undo = append(t.undo, func() { t.s.restore(id, old) })
+	}
+}
+
+// restore puts back what was leased before.
+func (s *Store) restore(id queue.DeliveryID, old *lease) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old == nil {
+		delete(s.leases, id)
+	} else {
+		s.leases[id] = old
+	}
+}
+
+// held returns the lease if it is still held.
+func (s *Store) held(l queue.Lease) *lease {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.leases[l.Delivery]; h != nil && h.token == l.Token {
+		return h
+	}
+	return nil
+}
+
+// unlease gives back what could not be read.
+func (s *Store) unlease(leases []queue.Lease) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range leases {
+		if h := s.leases[l.Delivery]; h != nil && h.token == l.Token {
+			delete(s.leases, l.Delivery)
+		}
+	}
+}
+
+// Extend prolongs leases. It waits for the writer, so that it never overtakes a claim that takes the lease away.
+func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Time) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	return s.do(ctx, 0, func(t *txn) error {
+		held, err := t.all(leases)
+		if err != nil {
+			return err
+		}
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+		for _, l := range held {
+			before := l.until
+			l.until = until
+			t.undo = append(t.undo, func() { t.s.reset(l, before) })
+		}
+		return nil
+	})
+}
+
+func (s *Store) reset(l *lease, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.until = until
+}
+
+// all returns the leases if each is held and named once.
+func (t *txn) all(leases []queue.Lease) ([]*lease, error) {
+	held, seen := make([]*lease, len(leases)), make(map[queue.DeliveryID]bool, len(leases))
+	for i, l := range leases {
+		held[i] = t.s.held(l)
+		if held[i] == nil || seen[l.Delivery] {
+			return nil, queue.ErrStaleLease
+		}
+		seen[l.Delivery] = true
+	}
+	return held, nil
+}

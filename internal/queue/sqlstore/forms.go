@@ -1,0 +1,138 @@
+package sqlstore
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/queue"
+)
+
+// messageForm is what of a message is not a column of its own. Fields are only ever added; what changes meaning is a
+// new form of the database.
+type messageForm struct {
+	Kind       queue.Kind    `json:"kind,omitempty"`
+	From       mail.Address  `json:"from"`
+	Body       mail.BodyType `json:"body,omitempty"`
+	UTF8       bool          `json:"utf8,omitempty"`
+	Ret        mail.Return   `json:"ret,omitempty"`
+	EnvID      string        `json:"envid,omitempty"`
+	Client     netip.Addr    `json:"client,omitzero"`
+	Helo       string        `json:"helo,omitempty"`
+	Listener   string        `json:"listener,omitempty"`
+	Protocol   string        `json:"protocol,omitempty"`
+	User       string        `json:"user,omitempty"`
+	TLS        *mail.TLS     `json:"tls,omitempty"`
+	MessageID  string        `json:"message_id,omitempty"`
+	HeaderSize int           `json:"header_size,omitempty"`
+	EightBit   bool          `json:"eight_bit,omitempty"`
+	HeaderUTF8 bool          `json:"header_utf8,omitempty"`
+	About      queue.ID      `json:"about,omitempty"`
+}
+
+func formOfMessage(m *queue.Message) messageForm {
+	e, in := &m.Envelope, &m.Inbound
+	return messageForm{
+		Kind: m.Kind, From: e.From, Body: e.Body, UTF8: e.UTF8, Ret: e.Ret, EnvID: e.EnvID,
+		Client: in.Client, Helo: in.Helo, Listener: in.Listener, Protocol: in.Protocol, User: in.User, TLS: in.TLS,
+		MessageID: m.MessageID, HeaderSize: m.HeaderSize, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8, About: m.About,
+	}
+}
+
+func (f *messageForm) fill(m *queue.Message) {
+	m.Kind, m.MessageID, m.HeaderSize, m.About = f.Kind, f.MessageID, f.HeaderSize, f.About
+	m.EightBit, m.HeaderUTF8 = f.EightBit, f.HeaderUTF8
+	m.Envelope = mail.Envelope{From: f.From, Body: f.Body, UTF8: f.UTF8, Ret: f.Ret, EnvID: f.EnvID}
+	m.Inbound = queue.Inbound{Client: f.Client, Helo: f.Helo, Listener: f.Listener, Protocol: f.Protocol, User: f.User,
+		TLS: f.TLS}
+}
+
+// deliveryForm is what of a delivery is not a column of its own.
+type deliveryForm struct {
+	Address mail.Address `json:"address"`
+	ORCPT   string       `json:"orcpt,omitempty"`
+	Notify  mail.Notify  `json:"notify,omitempty"`
+	Rules   []string     `json:"rules,omitempty"`
+	Matched bool         `json:"matched,omitempty"`
+	Tested  []string     `json:"tested,omitempty"`
+}
+
+func formOfDelivery(d *queue.Delivery) deliveryForm {
+	r := &d.Recipient
+	return deliveryForm{Address: r.Address, ORCPT: r.ORCPT, Notify: r.Notify, Rules: d.Rules, Matched: d.Matched,
+		Tested: d.Tested}
+}
+
+func (f *deliveryForm) fill(d *queue.Delivery) {
+	d.Recipient = mail.Recipient{Address: f.Address, ORCPT: f.ORCPT, Notify: f.Notify}
+	d.Rules, d.Matched, d.Tested = f.Rules, f.Matched, f.Tested
+}
+
+// encode makes the stored form of a value whose type cannot fail to marshal, or answers why it did.
+func encode(v any) (string, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("sqlstore: cannot encode %T: %w", v, err)
+	}
+	return string(text), nil
+}
+
+func decode(text string, v any) error {
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		return fmt.Errorf("sqlstore: cannot read a stored %T: %w", v, err)
+	}
+	return nil
+}
+
+// decodeRequirement reads a requirement. A demand this release does not know is refused, never dropped: dropping it
+// would let mail travel weaker than it may.
+func decodeRequirement(text string) (r policy.Requirement, err error) {
+	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&r); err != nil {
+		return r, fmt.Errorf("%w: the requirement of a site: %w", queue.ErrNewerForm, err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return r, fmt.Errorf("%w: the requirement of a site has more than one value", queue.ErrNewerForm)
+	}
+	return r, nil
+}
+
+// encodeAttempt makes a column value of an attempt; nil is NULL.
+func encodeAttempt(a *attempt.Attempt) (any, error) {
+	if a == nil {
+		return nil, nil
+	}
+	text, err := encode(a)
+	return text, err
+}
+
+// dayKey makes an index key that is near the others of its day: 23 bits of day, 40 of hash. Two keys of one thing are
+// equal; equal keys need not be one thing, so whoever searches looks at the row too.
+func dayKey(at time.Time, hash uint64) int64 {
+	return dayOf(at.UnixMicro())<<40 | int64(hash&(1<<40-1))
+}
+
+func dayOf(us int64) int64 { return max(us, 0) / (24 * 3600 * 1e6) & (1<<23 - 1) }
+
+// addressHash keeps a domain's addresses together: 16 bits of the domain, 24 of the address.
+func addressHash(a mail.Address) uint64 {
+	return domainHash(a.Domain.String()) | hash(strings.ToLower(a.Canonical()))&(1<<24-1)
+}
+
+func domainHash(domain string) uint64 { return hash(domain) & (1<<16 - 1) << 24 }
+
+func hash(text string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(text))
+	sum := h.Sum64()
+	return sum ^ sum>>32
+}

@@ -1,0 +1,96 @@
+package sqlstore
+
+import (
+	"context"
+
+	"postern/internal/ledger"
+	"postern/internal/queue"
+)
+
+// entryForm is a ledger entry apart from its time.
+type entryForm struct {
+	By     string `json:"by"`
+	Action string `json:"action"`
+	Target string `json:"target,omitempty"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+	Count  int    `json:"count,omitempty"`
+}
+
+// Rules returns the newest revision of the rules.
+func (s *Store) Rules(ctx context.Context) (r ledger.Revision, err error) {
+	if err := s.enter(ctx); err != nil {
+		return r, err
+	}
+	defer s.calls.Done()
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(ctx, "SELECT number, text, applied_at, applied_by FROM revision ORDER BY number DESC LIMIT 1",
+			func(row row) error {
+				r = ledger.Revision{Number: row.int(0), Text: row.text(1), AppliedAt: row.time(2), By: row.text(3)}
+				return nil
+			})
+	})
+	return r, err
+}
+
+// AppendRules stores the next revision and its entry together.
+func (s *Store) AppendRules(ctx context.Context, text string, e ledger.Entry) (r ledger.Revision, err error) {
+	if err := s.enter(ctx); err != nil {
+		return r, err
+	}
+	defer s.calls.Done()
+	r = ledger.Revision{Text: text, AppliedAt: queue.Kept(e.At), By: e.By}
+	err = s.do(ctx, len(text), func(t *txn) (err error) {
+		r.Number, err = t.c.number(context.Background(), "SELECT coalesce(max(number), 0) + 1 FROM revision")
+		if err != nil {
+			return err
+		}
+		if err := t.exec("INSERT INTO revision (number, text, applied_at, applied_by) VALUES (?, ?, ?, ?)", r.Number, text,
+			stamp(e.At), e.By); err != nil {
+			return err
+		}
+		return t.append(e)
+	})
+	if err != nil {
+		return ledger.Revision{}, err
+	}
+	return r, nil
+}
+
+// Append stores an entry.
+func (s *Store) Append(ctx context.Context, e ledger.Entry) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	return s.do(ctx, 0, func(t *txn) error { return t.append(e) })
+}
+
+func (t *txn) append(e ledger.Entry) error {
+	text, err := encode(entryForm{By: e.By, Action: e.Action, Target: e.Target, Before: e.Before, After: e.After,
+		Count: e.Count})
+	if err != nil {
+		return err
+	}
+	return t.exec("INSERT INTO entry (at, facts) VALUES (?, ?)", stamp(e.At), text)
+}
+
+// Entries returns the newest entries first.
+func (s *Store) Entries(ctx context.Context, limit int) (out []ledger.Entry, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(ctx, "SELECT at, facts FROM entry ORDER BY id DESC LIMIT ?", func(r row) error {
+			var f entryForm
+			if err := decode(r.text(1), &f); err != nil {
+				return err
+			}
+			out = append(out, ledger.Entry{At: r.time(0), By: f.By, Action: f.Action, Target: f.Target, Before: f.Before,
+				After: f.After, Count: f.Count})
+			return nil
+		}, int64(limit))
+	})
+	return out, err
+}

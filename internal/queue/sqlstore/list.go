@@ -1,0 +1,212 @@
+package sqlstore
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+
+	"postern/internal/queue"
+)
+
+// page is how many records are read at once; between pages no connection is held, so a slow reader of a long list does
+// not keep the log from being reset.
+const page = 256
+
+// List yields records, the newest acceptance first. It looks for an index that leaves few deliveries to read (see
+// candidates), and reads all from the newest down where there is none.
+func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record, error] {
+	return func(yield func(queue.Record, error) bool) {
+		if err := s.enter(ctx); err != nil {
+			yield(queue.Record{}, err)
+			return
+		}
+		defer s.calls.Done()
+		l := &listing{s: s, f: &f, rs: s.records()}
+		left := f.Limit
+		for {
+			found, err := l.next(ctx)
+			if err != nil {
+				yield(queue.Record{}, err)
+				return
+			}
+			for i := range found {
+				if !yield(found[i], nil) {
+					return
+				}
+				if left--; left == 0 {
+					return
+				}
+			}
+			if l.done {
+				return
+			}
+		}
+	}
+}
+
+// listing is the state of one List.
+type listing struct {
+	s       *Store
+	f       *queue.Filter
+	rs      *records
+	planned bool
+	done    bool
+	ids     []queue.DeliveryID // candidates left, newest first; used when byID
+	byID    bool
+	lo, hi  queue.DeliveryID // deliveries left to walk over: lo <= id < hi
+	where   walkFilter
+}
+
+// next returns the next records that match; none does not mean the end, done does.
+func (l *listing) next(ctx context.Context) (out []queue.Record, err error) {
+	err = l.s.read(ctx, func(c *conn) error {
+		if !l.planned {
+			if err := l.plan(ctx, c); err != nil {
+				return err
+			}
+		}
+		found, err := l.fetch(ctx, c)
+		if err != nil {
+			return err
+		}
+		for _, r := range found {
+			if err := l.rs.complete(ctx, c, r); err != nil {
+				return err
+			}
+			out = append(out, r.Record)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.s.markSending(out)
+	return slices.DeleteFunc(out, func(r queue.Record) bool { return !l.f.Matches(&r) }), nil
+}
+
+// markSending gives leased deliveries their state.
+func (s *Store) markSending(rs []queue.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range rs {
+		if rs[i].State.Waiting() && s.leases[rs[i].ID] != nil {
+			rs[i].State = queue.Sending
+		}
+	}
+}
+
+// plan decides how to search.
+func (l *listing) plan(ctx context.Context, c *conn) error {
+	l.planned = true
+	lo, hi, err := l.s.seqRange(ctx, c, l.f.Since, l.f.Until)
+	if err != nil {
+		return err
+	}
+	l.lo, l.hi = deliveryID(lo, 0), deliveryID(hi+1, 0)
+	if l.f.After > 0 {
+		l.hi = min(l.hi, l.f.After)
+	}
+	if l.ids, l.byID, err = l.s.candidates(ctx, c, l.f, gathered); err != nil {
+		return err
+	}
+	if l.byID {
+		l.ids = slices.DeleteFunc(l.ids, func(id queue.DeliveryID) bool { return id < l.lo || id >= l.hi })
+		slices.Sort(l.ids)
+		l.ids = slices.Compact(l.ids)
+		slices.Reverse(l.ids)
+		return nil
+	}
+	l.where, err = walkFilterOf(ctx, c, l.f)
+	return err
+}
+
+// window is how many messages one query of a walk looks at, so that no read takes long.
+const window = 20000
+
+func (l *listing) fetch(ctx context.Context, c *conn) (found []*stored, err error) {
+	collect := func(r row) error {
+		rec, err := scan(r)
+		found = append(found, rec)
+		return err
+	}
+	if l.byID {
+		n := min(page, len(l.ids))
+		ids := l.ids[:n]
+		l.ids = l.ids[n:]
+		l.done = len(l.ids) == 0
+		return found, c.query(ctx, "SELECT "+recordColumns+" FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
+			" CROSS JOIN message m ON m.seq = d.id >> 20", collect, idList(ids))
+	}
+	lo := max(l.lo, l.hi-window*queue.MaxDeliveries)
+	err = c.query(ctx, walkQuery, collect, l.where.args(lo, l.hi)...)
+	if len(found) == page {
+		l.hi = found[page-1].ID
+	} else {
+		l.hi = lo
+	}
+	l.done = l.hi <= l.lo
+	return found, err
+}
+
+// walkFilter is the part of a Filter that the database can apply while it walks; queue.Filter.Matches decides.
+type walkFilter struct {
+	states, revision, site int64 // 0: any; states is a set of bits
+	reason, rule           string
+	sender, recipient      string // GLOB patterns
+}
+
+const walkQuery = "SELECT " + recordColumns + ` FROM delivery d CROSS JOIN message m ON m.seq = d.id >> 20
+	WHERE d.id >= ?1 AND d.id < ?2
+	AND (?3 = 0 OR ?3 >> d.state & 1)
+	AND (?4 = 0 OR d.site = ?4)
+	AND (?5 = '' OR d.reason = ?5 OR d.state <= 2)
+	AND (?6 = '' OR d.address GLOB ?6)
+	AND (?7 = '' OR instr(d.facts, ?7))
+	AND (?8 = 0 OR m.revision < ?8)
+	AND (?9 = '' OR m.sender GLOB ?9)
+	ORDER BY d.id DESC LIMIT 256`
+
+func (w *walkFilter) args(lo, hi queue.DeliveryID) []any {
+	return []any{int64(lo), int64(hi), w.states, w.site, w.reason, w.recipient, w.rule, w.revision, w.sender}
+}
+
+func walkFilterOf(ctx context.Context, c *conn, f *queue.Filter) (w walkFilter, err error) {
+	for _, st := range f.States {
+		w.states |= 1 << storedState(st)
+		if st == queue.Sending {
+			w.states |= 1<<storedQueued | 1<<storedHeld
+		}
+	}
+	w.revision, w.reason = f.StaleRules, string(f.Reason)
+	w.sender, w.recipient = globOf(f.Sender), globOf(f.Recipient)
+	if f.Domain != "" && w.recipient == "" {
+		w.recipient = globOf(f.Domain)
+	}
+	if f.Rule != "" {
+		if w.rule, err = encode(f.Rule); err != nil {
+			return w, err
+		}
+	}
+	if f.Site != "" {
+		w.site, err = c.number(ctx, "SELECT id FROM site WHERE key = ?", string(f.Site))
+		if w.site == 0 {
+			w.site = -1
+		}
+	}
+	return w, err
+}
+
+// globOf turns a Filter's address text into a GLOB pattern for a column in lower case; "" where Go decides alone.
+func globOf(text string) string {
+	switch {
+	case text == "" || text == "<>":
+		return ""
+	case strings.ContainsAny(text, "@*?"):
+		return strings.ReplaceAll(strings.ToLower(text), "[", "[[]")
+	}
+	if d := domainOf(text); d != "" {
+		return "*@" + d
+	}
+	return ""
+}

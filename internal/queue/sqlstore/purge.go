@@ -1,0 +1,96 @@
+package sqlstore
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// purgeChunk is how many messages one request to the writer deletes.
+const purgeChunk = 50
+
+// Purge deletes up to limit finished messages, oldest first, in small transactions; the pages they held are used again
+// for new ones, the file does not shrink. Sites that no delivery refers to go too.
+func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
+	if err := s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.calls.Done()
+	s.mu.Lock()
+	unswept := s.unswept
+	s.mu.Unlock()
+	if unswept {
+		if err := s.sweep(ctx); err != nil {
+			return 0, err
+		}
+	}
+	seqs, err := s.finished(ctx, before, limit)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for chunk := range slices.Chunk(seqs, purgeChunk) {
+		if err := s.do(ctx, 0, func(t *txn) error { return t.purge(chunk) }); err != nil {
+			return n, err
+		}
+		n += len(chunk)
+	}
+	return n, s.do(ctx, 0, func(t *txn) error { return t.purgeSites(before) })
+}
+
+// finished lists messages all of whose deliveries ended before the time. What is finished never opens again, so the
+// list stays true until the writer has it.
+func (s *Store) finished(ctx context.Context, before time.Time, limit int) (seqs []int64, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		_, hi, err := s.seqRange(ctx, c, time.Time{}, before)
+		if err != nil {
+			return err
+		}
+		return c.query(ctx, `SELECT m.seq FROM message m WHERE m.seq <= ? AND m.open = 0 AND NOT EXISTS
+			(SELECT 1 FROM delivery d WHERE d.id >= m.seq << 20 AND d.id < m.seq + 1 << 20 AND d.finished >= ?)
+			ORDER BY m.seq LIMIT ?`, func(r row) error {
+			seqs = append(seqs, r.int(0))
+			return nil
+		}, hi, before.UnixMicro(), int64(limit))
+	})
+	return seqs, err
+}
+
+// purge deletes messages with all that belongs to them.
+func (t *txn) purge(seqs []int64) error {
+	for _, seq := range seqs {
+		lo, hi := int64(deliveryID(seq, 0)), int64(deliveryID(seq+1, 0))
+		err := t.c.query(context.Background(), "SELECT site, state FROM delivery WHERE id >= ? AND id < ?", func(r row) error {
+			t.refs[r.int(0)]--
+			t.totals.states[r.int(1)]--
+			return nil
+		}, lo, hi)
+		if err == nil {
+			err = t.exec("DELETE FROM message WHERE seq = ?", seq)
+		}
+		if err == nil {
+			err = t.exec("DELETE FROM attempt WHERE id >= ? AND id < ?", lo*slots, hi*slots)
+		}
+		if err == nil {
+			err = t.exec("DELETE FROM delivery WHERE id >= ? AND id < ?", lo, hi)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// purgeSites deletes sites without deliveries, unless they still keep somebody from being hammered.
+func (t *txn) purgeSites(before time.Time) error {
+	const unused = " WHERE refs = 0 AND (failures = 0 OR coalesce(retry_at, 0) < ?)"
+	if err := t.flushRefs(); err != nil {
+		return err
+	}
+	n, err := t.c.number(context.Background(), "SELECT count(*) FROM site INDEXED BY site_unused"+unused, before.UnixMicro())
+	if err != nil || n == 0 {
+		return err
+	}
+	clear(t.sites)
+	return t.exec("DELETE FROM site"+unused, before.UnixMicro())
+}

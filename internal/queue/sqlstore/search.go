@@ -1,0 +1,173 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/queue"
+)
+
+// gathered bounds the candidates a List collects from an index before it rather walks over everything: what is common
+// is soon found that way.
+const gathered = 100000
+
+// errMany stops a collection that has grown over its bound.
+var errMany = errors.New("too many")
+
+// candidates collects the deliveries an index knows for f, more than match but never fewer. ok is false when no index
+// fits or it knows more than limit; what waits is always collected, however much it is.
+func (s *Store) candidates(ctx context.Context, c *conn, f *queue.Filter, limit int) (ids []queue.DeliveryID, ok bool, err error) {
+	bounded := func(r row) error {
+		ids = append(ids, queue.DeliveryID(r.int(0)))
+		if len(ids) > limit {
+			return errMany
+		}
+		return nil
+	}
+	all := func(r row) error {
+		ids = append(ids, queue.DeliveryID(r.int(0)))
+		return nil
+	}
+	switch lo, hi, keyed := recipientKeys(f); {
+	case len(f.IDs) > 0:
+		err = byMessage(ctx, c, f.IDs, bounded)
+	case f.MessageID != "":
+		err = s.byMessageID(ctx, c, f, bounded)
+	case keyed:
+		err = s.byDay(ctx, c, f, func(day int64) error {
+			return c.query(ctx, "SELECT id FROM delivery WHERE recipient BETWEEN ? AND ?", bounded, day|lo, day|hi)
+		})
+	case waitingOnly(f.States) && f.Site != "":
+		err = c.query(ctx, "SELECT id FROM delivery INDEXED BY delivery_open WHERE state <= 2"+
+			" AND site = (SELECT id FROM site WHERE key = ?)", all, string(f.Site))
+	case waitingOnly(f.States):
+		err = c.query(ctx, "SELECT id FROM delivery INDEXED BY delivery_open WHERE state <= 2", all)
+	default:
+		return nil, false, nil
+	}
+	if err == errMany {
+		return nil, false, nil
+	}
+	return ids, err == nil, err
+}
+
+func waitingOnly(states []queue.State) bool {
+	return len(states) > 0 && !slices.ContainsFunc(states, func(s queue.State) bool { return !s.Waiting() })
+}
+
+// recipientKeys is the range of index keys, without the day, that f's recipient lies in.
+func recipientKeys(f *queue.Filter) (lo, hi int64, ok bool) {
+	domain := f.Domain
+	if r := f.Recipient; r != "" && !strings.ContainsAny(r, "*?") {
+		if a, err := mail.ParseAddress(r); err == nil {
+			key := int64(addressHash(a))
+			return key, key, true
+		}
+		if !strings.Contains(r, "@") {
+			domain = r
+		}
+	}
+	if d := domainOf(domain); d != "" {
+		lo = int64(domainHash(d))
+		return lo, lo | (1<<24 - 1), true
+	}
+	return 0, 0, false
+}
+
+// domainOf is the canonical spelling of a domain, "" for what is none.
+func domainOf(text string) string {
+	d, err := mail.ParseDomain(text)
+	if err != nil {
+		return ""
+	}
+	return d.String()
+}
+
+// byMessage collects the deliveries of messages.
+func byMessage(ctx context.Context, c *conn, ids []queue.ID, each func(r row) error) error {
+	for _, id := range ids {
+		seq, err := c.number(ctx, "SELECT seq FROM message WHERE id = ?", string(id))
+		if err == nil {
+			err = bySeq(ctx, c, seq, each)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func bySeq(ctx context.Context, c *conn, seq int64, each func(r row) error) error {
+	return c.query(ctx, "SELECT id FROM delivery WHERE id >= ? AND id < ?", each, int64(deliveryID(seq, 0)),
+		int64(deliveryID(seq+1, 0)))
+}
+
+func (s *Store) byMessageID(ctx context.Context, c *conn, f *queue.Filter, each func(r row) error) error {
+	key := int64(hash(queue.TrimMessageID(f.MessageID)) & (1<<40 - 1))
+	var seqs []int64
+	err := s.byDay(ctx, c, f, func(day int64) error {
+		return c.query(ctx, "SELECT seq FROM message WHERE message_id = ?", func(r row) error {
+			seqs = append(seqs, r.int(0))
+			return nil
+		}, day|key)
+	})
+	for i := 0; i < len(seqs) && err == nil; i++ {
+		err = bySeq(ctx, c, seqs[i], each)
+	}
+	return err
+}
+
+// byDay calls each for every day of which there are messages that f's times allow.
+func (s *Store) byDay(ctx context.Context, c *conn, f *queue.Filter, each func(day int64) error) error {
+	first, err := c.number(ctx, "SELECT min(accepted) FROM message")
+	if err != nil {
+		return err
+	}
+	last, err := c.number(ctx, "SELECT max(accepted) FROM message")
+	if err != nil {
+		return err
+	}
+	if !f.Since.IsZero() {
+		first = max(first, f.Since.UnixMicro())
+	}
+	if !f.Until.IsZero() {
+		last = min(last, f.Until.UnixMicro())
+	}
+	for day := dayOf(first); day <= dayOf(last); day++ {
+		if err := each(day << 40); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// seqRange bounds the messages accepted from since on and before until. Acceptance times follow the order of seq except
+// for clocks that step and writers that overtake each other; totals.skew is by how much they ever did not. So the
+// messages with the first fitting time and with those up to skew later hold the lowest seq, and likewise at the end.
+func (s *Store) seqRange(ctx context.Context, c *conn, since, until time.Time) (lo, hi int64, err error) {
+	s.mu.Lock()
+	skew := s.totals.skew
+	s.mu.Unlock()
+	if lo, err = c.number(ctx, "SELECT min(seq) FROM message"); err != nil {
+		return 0, 0, err
+	}
+	if hi, err = c.number(ctx, "SELECT max(seq) FROM message"); err != nil {
+		return 0, 0, err
+	}
+	if !since.IsZero() {
+		lo, err = c.number(ctx, "SELECT min(seq) FROM message INDEXED BY message_accepted, (SELECT min(accepted) AS at"+
+			" FROM message WHERE accepted >= ?) WHERE accepted BETWEEN at AND at + ?", since.UnixMicro(), skew)
+		if lo == 0 {
+			lo = hi + 1
+		}
+	}
+	if !until.IsZero() && err == nil {
+		hi, err = c.number(ctx, "SELECT max(seq) FROM message INDEXED BY message_accepted, (SELECT max(accepted) AS at"+
+			" FROM message WHERE accepted < ?) WHERE accepted BETWEEN at - ? AND at", until.UnixMicro(), skew)
+	}
+	return lo, hi, err
+}

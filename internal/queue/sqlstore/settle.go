@@ -1,0 +1,233 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"postern/internal/queue"
+)
+
+// settlement is a queue.Settlement made ready for the writer.
+type settlement struct {
+	*queue.Settlement
+	attempt any      // column value
+	move    *siteRow // nil: stays
+}
+
+// newState is the state of a site made ready for the writer.
+type newState struct {
+	key queue.SiteKey
+	queue.SiteState
+	last any // column value
+}
+
+// batch is a queue.Batch made ready for the writer.
+type batch struct {
+	settlements []settlement
+	leases      []queue.Lease
+	messages    []*newMessage
+	states      []newState
+	now         time.Time
+	bytes       int
+}
+
+// readyBatch does what can be done before the writer's turn.
+func (s *Store) readyBatch(b *queue.Batch) (*batch, error) {
+	out := &batch{now: b.Now}
+	for i := range b.Settlements {
+		st := settlement{Settlement: &b.Settlements[i]}
+		err := st.Check()
+		if err == nil {
+			st.attempt, err = encodeAttempt(st.Attempt)
+		}
+		if m := st.Move; m != nil && err == nil {
+			st.move, err = newSite(m.NextHop, m.Requirement)
+		}
+		if err != nil {
+			return nil, err
+		}
+		out.settlements, out.leases = append(out.settlements, st), append(out.leases, st.Lease)
+	}
+	for _, sub := range b.New {
+		n, err := s.ready(sub)
+		if err != nil {
+			return nil, err
+		}
+		out.messages, out.bytes = append(out.messages, n), out.bytes+len(n.draft.buf)
+	}
+	for key, state := range b.Sites {
+		last, err := encodeAttempt(state.Last)
+		if err != nil {
+			return nil, err
+		}
+		out.states = append(out.states, newState{key, state, last})
+	}
+	return out, nil
+}
+
+// Settle ends leases (G3).
+func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	if s.broken.Load() {
+		return queue.ErrBroken
+	}
+	ready, err := s.readyBatch(&b)
+	if err != nil {
+		return err
+	}
+	var files []string
+	err = s.do(ctx, ready.bytes, func(t *txn) (err error) {
+		files, err = t.settle(ready)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range ready.messages {
+		n.settled()
+	}
+	s.removeAll(files)
+	return nil
+}
+
+// removeAll deletes the files of bodies that have ended. What fails is found by a later sweep.
+func (s *Store) removeAll(files []string) {
+	for _, name := range files {
+		_ = s.remove(name)
+	}
+}
+
+// settle carries out a batch and returns the body files nobody needs any more.
+func (t *txn) settle(b *batch) ([]string, error) {
+	held, err := t.all(b.leases)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range b.messages {
+		if err := t.insert(n); err != nil {
+			return nil, err
+		}
+	}
+	ended := map[int64]int64{}
+	for i := range b.settlements {
+		if err := t.settleOne(&b.settlements[i], held[i].row, b.now, ended); err != nil {
+			return nil, err
+		}
+	}
+	for i := range b.states {
+		if err := t.setState(&b.states[i]); err != nil {
+			return nil, err
+		}
+	}
+	return t.closeMessages(ended)
+}
+
+// settleOne carries out one settlement on d, which the lease kept; deliveries that end are counted by message.
+func (t *txn) settleOne(st *settlement, d deliveryRow, now time.Time, ended map[int64]int64) error {
+	was := d.State
+	st.Apply(&d.Delivery, now)
+	if st.attempt != nil {
+		slot := int64(d.ID)*slots + int64(queue.HistorySlot(d.Attempts-1))
+		if err := t.exec("INSERT OR REPLACE INTO attempt (id, facts) VALUES (?, ?)", slot, st.attempt); err != nil {
+			return err
+		}
+	}
+	if st.move != nil {
+		if err := t.moveTo(&d, st.move); err != nil {
+			return err
+		}
+	}
+	if !d.State.Waiting() {
+		ended[seqOf(d.ID)]++
+	}
+	t.release(d.ID)
+	return t.update(&d, was)
+}
+
+// moveTo puts a delivery at another site; rules and requirement follow.
+func (t *txn) moveTo(d *deliveryRow, to *siteRow) error {
+	site, err := t.site(to)
+	if err != nil {
+		return err
+	}
+	t.refs[d.site]--
+	t.refs[site.id]++
+	d.site = site.id
+	var f deliveryForm
+	if err := decode(d.facts, &f); err != nil {
+		return err
+	}
+	f.Rules, f.Matched = d.Rules, d.Matched
+	if d.facts, err = encode(f); err != nil {
+		return err
+	}
+	return t.exec("UPDATE delivery SET site = ?, facts = ? WHERE id = ?", site.id, d.facts, int64(d.ID))
+}
+
+// update writes what changes in a delivery and keeps the counts.
+func (t *txn) update(d *deliveryRow, was queue.State) error {
+	t.totals.move(was, d.State)
+	return t.exec("UPDATE delivery SET state = ?, due = ?, deadline = ?, expires = ?, finished = ?, attempts = ?,"+
+		" noticed = ?, reached = ?, reason = ? WHERE id = ?", storedState(d.State), stamp(d.Due), stamp(d.Deadline),
+		stamp(d.ExpiresAt), stamp(d.FinishedAt), int64(d.Attempts), flag(d.Noticed), int64(d.Reached), string(d.Reason),
+		int64(d.ID))
+}
+
+// closeMessages counts ended deliveries down in their messages and deletes the bodies of those that have none left.
+func (t *txn) closeMessages(ended map[int64]int64) (files []string, err error) {
+	for seq, n := range ended {
+		var open, size int64
+		var file string
+		err := t.c.query(context.Background(), "SELECT open, size, file FROM message WHERE seq = ?", func(r row) error {
+			open, size, file = r.int(0)-n, r.int(1), r.text(2)
+			return errStop
+		}, seq)
+		if err != nil {
+			return nil, err
+		}
+		if open > 0 {
+			err = t.exec("UPDATE message SET open = ? WHERE seq = ?", open, seq)
+		} else {
+			err = t.dropBody(seq, size, file)
+			files = append(files, file)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(files, func(f string) bool { return f == "" }), nil
+}
+
+func (t *txn) dropBody(seq, size int64, file string) error {
+	t.totals.bodyBytes -= size
+	if err := t.exec("UPDATE message SET open = 0, file = NULL WHERE seq = ?", seq); err != nil {
+		return err
+	}
+	if file != "" {
+		return nil
+	}
+	return t.exec("DELETE FROM body WHERE seq = ?", seq)
+}
+
+// setState replaces the stored state of a site.
+func (t *txn) setState(st *newState) error {
+	site, err := t.findSite(st.key)
+	if err != nil {
+		return err
+	}
+	if site == nil {
+		return fmt.Errorf("sqlstore: site %s: %w", st.key, queue.ErrNotFound)
+	}
+	sets := st.Failures != 0 || !st.Since.IsZero() || !st.RetryAt.IsZero() || st.last != nil
+	if !sets && !site.hasState {
+		return nil
+	}
+	site.hasState = sets
+	return t.exec("UPDATE site SET failures = ?, since = ?, retry_at = ?, last = ? WHERE id = ?", int64(st.Failures),
+		stamp(st.Since), stamp(st.RetryAt), st.last, site.id)
+}

@@ -1,0 +1,239 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"postern/internal/ledger"
+	"postern/internal/queue"
+)
+
+// Config says where the store is. Only Dir is needed.
+type Config struct {
+	// Dir is the data folder. It is made with mode 0700 if missing; wider rights are taken away.
+	Dir string
+	// SmallBody is the size in bytes up to which a body is a row of the database; 0 means 64 KiB.
+	SmallBody int
+	// Readers is how many reads may run at once; 0 means 4.
+	Readers int
+	// disk replaces the file calls for bodies in tests.
+	disk disk
+}
+
+// Store implements queue.Store and ledger.Ledger on one data folder. Use Open. Safe for concurrent use.
+type Store struct {
+	cfg      Config
+	lock     *os.File
+	requests chan *request
+	readers  chan *conn
+	broken   atomic.Bool
+	calls    sync.WaitGroup // running methods
+	workers  sync.WaitGroup // the writer and the checkpointer
+	stop     chan struct{}  // closed to end the checkpointer
+	writer   *writer
+
+	mu     sync.Mutex // guards what follows
+	closed bool
+	totals totals
+	leases map[queue.DeliveryID]*lease
+	// lastToken begins at random, so that a lease of an earlier handle never fits.
+	lastToken int64
+	// drafts are the files being written; unswept says that some other file may be left over.
+	drafts  map[string]bool
+	unswept bool
+}
+
+// errClosed is what every method answers after Close.
+var errClosed = errors.New("sqlstore: the store is closed")
+
+// Open opens the store, making it if there is none. It answers queue.ErrInUse while another process has it, and
+// queue.ErrNewerForm when a newer release wrote it. Leases that were held when the last process ended are gone.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.SmallBody == 0 {
+		cfg.SmallBody = 64 << 10
+	}
+	if cfg.Readers == 0 {
+		cfg.Readers = 4
+	}
+	if cfg.disk == nil {
+		cfg.disk = osDisk{}
+	}
+	s := &Store{
+		cfg:       cfg,
+		requests:  make(chan *request, 2*groupRequests),
+		readers:   make(chan *conn, cfg.Readers),
+		stop:      make(chan struct{}),
+		leases:    map[queue.DeliveryID]*lease{},
+		lastToken: rand.Int64N(1 << 62),
+		drafts:    map[string]bool{},
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	s.workers.Go(s.writer.loop)
+	s.workers.Go(s.checkpoint)
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	if err := prepareDir(s.cfg.Dir); err != nil {
+		return err
+	}
+	var err error
+	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
+		return err
+	}
+	// fdatasync keeps a commit just as durable and spares the journal entry for time stamps. Where there is none,
+	// SQLite goes on using fsync.
+	_, _ = sqlite.Fdatasync(true)
+	w, err := dial(s.file(), busyTimeout, pageSize, walMode, syncFull, memoryTemp, writerCache, checkpointHard)
+	if err != nil {
+		return fmt.Errorf("sqlstore: cannot open the database: %w", err)
+	}
+	s.writer = &writer{s: s, c: w, sites: map[queue.SiteKey]*siteRow{}}
+	s.writer.commit = func() error { return w.exec("COMMIT") }
+	if err := assertDurable(w); err != nil {
+		return err
+	}
+	if err := migrate(w); err != nil {
+		return err
+	}
+	if err := s.cfg.disk.syncDir(s.cfg.Dir); err != nil {
+		return fmt.Errorf("sqlstore: cannot make the data folder durable: %w", err)
+	}
+	if err := s.totals.read(w); err != nil {
+		return err
+	}
+	for range s.cfg.Readers {
+		c, err := dial(s.file(), busyTimeout, queryOnly, memoryTemp, readerCache)
+		if err != nil {
+			return fmt.Errorf("sqlstore: cannot open the database for reading: %w", err)
+		}
+		s.readers <- c
+	}
+	return s.sweep(ctx)
+}
+
+func (s *Store) file() string  { return filepath.Join(s.cfg.Dir, "queue.db") }
+func (s *Store) spool() string { return filepath.Join(s.cfg.Dir, "spool") }
+
+// prepareDir makes the folders, for the owner alone.
+func prepareDir(dir string) error {
+	if dir == "" {
+		return errors.New("sqlstore: no data folder is named")
+	}
+	for _, d := range []string{dir, filepath.Join(dir, "spool")} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return fmt.Errorf("sqlstore: cannot make the data folder: %w", err)
+		}
+		info, err := os.Stat(d)
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			err = os.Chmod(d, info.Mode().Perm()&fs.FileMode(0o700))
+		}
+		if err != nil {
+			return fmt.Errorf("sqlstore: cannot keep the data folder to its owner: %w", err)
+		}
+	}
+	return nil
+}
+
+// enter counts a running method in; the caller does calls.Done.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	s.calls.Add(1)
+	return nil
+}
+
+// read lends a reading connection.
+func (s *Store) read(ctx context.Context, f func(c *conn) error) error {
+	select {
+	case c := <-s.readers:
+		defer func() { s.readers <- c }()
+		return f(c)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close waits for running methods, ends the goroutines and gives up the lock. A second Close does nothing.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.calls.Wait()
+	close(s.requests)
+	close(s.stop)
+	s.workers.Wait()
+	return s.release()
+}
+
+// release closes what Open opened, as far as it came.
+func (s *Store) release() error {
+	var errs []error
+	for range len(s.readers) {
+		errs = append(errs, (<-s.readers).close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.c.close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// checkpointEvery is how often the log is copied into the database in the background.
+const checkpointEvery = time.Second
+
+// checkpoint keeps the log short without stopping the writer: a passive checkpoint copies what it can while the writer
+// goes on appending. Only when the log has grown to 64 MiB all the same does the writer's own automatic checkpoint
+// bring it to an end, and then little is left to copy; after that the log is used again from its beginning.
+func (s *Store) checkpoint() {
+	c, err := dial(s.file(), busyTimeout, syncFull)
+	if err != nil {
+		return // the automatic checkpoint alone keeps the bound
+	}
+	defer c.close()
+	tick := time.NewTicker(checkpointEvery)
+	defer tick.Stop()
+	var seen totals
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+		}
+		s.mu.Lock()
+		now := s.totals
+		s.mu.Unlock()
+		if now != seen && c.script("PRAGMA wal_checkpoint(PASSIVE)") == nil {
+			seen = now
+		}
+	}
+}
+
+var (
+	_ queue.Store   = (*Store)(nil)
+	_ ledger.Ledger = (*Store)(nil)
+)

@@ -1,0 +1,218 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"postern/internal/queue"
+)
+
+// Bounds of one group: so many requests, so many bytes of bodies, are committed together.
+const (
+	groupRequests = 512
+	groupBytes    = 8 << 20
+)
+
+// request is a change for the writer. run must do all of it or return an error; when it returns an error after it
+// wrote, the writer undoes what it did. run may be called twice, the first time undone.
+type request struct {
+	run   func(t *txn) error
+	bytes int // of bodies, for the bound of the group
+	done  chan error
+}
+
+// writer is the one goroutine that writes. It owns everything in it; totals and leases are also read by others, under
+// Store.mu.
+type writer struct {
+	s *Store
+	c *conn
+	// sites remembers rows of the site table by key; emptied when it grows too large and after every undone group.
+	sites map[queue.SiteKey]*siteRow
+	// commit is the COMMIT; tests put faults and a witness around it.
+	commit func() error
+}
+
+// txn is one transaction of the writer.
+type txn struct {
+	*writer
+	totals totals
+	writes int // statements that changed something
+	begun  bool
+	refs   map[int64]int64 // what to add to site.refs
+	undo   []func()        // in-memory changes to take back, newest last
+	after  []func()        // to do after the commit
+}
+
+// do hands run to the writer and waits for the commit it is part of. Once handed over it is waited for whatever
+// becomes of ctx, because what it refers to is in use.
+func (s *Store) do(ctx context.Context, bytes int, run func(t *txn) error) error {
+	r := &request{run: run, bytes: bytes, done: make(chan error, 1)}
+	select {
+	case s.requests <- r:
+		return <-r.done
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// loop serves requests until the channel is closed.
+func (w *writer) loop() {
+	for first := range w.s.requests {
+		w.serve(w.group(first))
+	}
+}
+
+// group takes what is waiting, without waiting for more.
+func (w *writer) group(first *request) []*request {
+	group, bytes := []*request{first}, first.bytes
+	for len(group) < groupRequests && bytes < groupBytes {
+		select {
+		case r, ok := <-w.s.requests:
+			if !ok {
+				return group
+			}
+			group, bytes = append(group, r), bytes+r.bytes
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// serve runs a group in one transaction. When that fails, each request gets a transaction of its own, so that one that
+// cannot be done does not take others with it.
+func (w *writer) serve(group []*request) {
+	results, err := w.attempt(group)
+	if err != nil && len(group) > 1 {
+		for i := range group {
+			w.serve(group[i : i+1])
+		}
+		return
+	}
+	for i, r := range group {
+		if err != nil {
+			r.done <- err
+		} else {
+			r.done <- results[i]
+		}
+	}
+}
+
+// attempt runs a group in one transaction and commits it. A request that fails before it wrote anything gets its error
+// in results and leaves the others alone; any other failure undoes everything and is returned.
+func (w *writer) attempt(group []*request) (results []error, err error) {
+	if w.s.broken.Load() {
+		return nil, queue.ErrBroken
+	}
+	w.s.mu.Lock()
+	t := &txn{writer: w, totals: w.s.totals, refs: map[int64]int64{}}
+	w.s.mu.Unlock()
+	results = make([]error, len(group))
+	for i, r := range group {
+		before := t.writes
+		if err = r.run(t); err != nil && t.writes > before {
+			break
+		} else if primary(err) != 0 && primary(err) != codeConstraint {
+			break
+		}
+		results[i], err = err, nil
+	}
+	if err == nil {
+		err = t.end()
+	}
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	for _, f := range t.after {
+		f()
+	}
+	return results, nil
+}
+
+// begin starts the transaction in the database when the first statement needs it.
+func (t *txn) begin() error {
+	if t.begun {
+		return nil
+	}
+	t.begun = true
+	return t.c.exec("BEGIN IMMEDIATE")
+}
+
+// exec runs a statement that changes something.
+func (t *txn) exec(text string, args ...any) error {
+	_, err := t.changed(text, args...)
+	return err
+}
+
+// changed is exec that tells how many rows changed.
+func (t *txn) changed(text string, args ...any) (int64, error) {
+	if err := t.begin(); err != nil {
+		return 0, err
+	}
+	n, err := t.c.changed(text, args...)
+	if err == nil {
+		t.writes++
+	}
+	return n, err
+}
+
+// end writes what was counted and commits.
+func (t *txn) end() error {
+	if !t.begun {
+		return nil
+	}
+	if err := t.flushRefs(); err != nil {
+		return err
+	}
+	if t.writes > 0 {
+		if err := t.totals.write(t.c); err != nil {
+			return err
+		}
+	}
+	if err := t.commit(); err != nil {
+		return err
+	}
+	t.s.mu.Lock()
+	t.s.totals = t.totals
+	t.s.mu.Unlock()
+	return nil
+}
+
+// flushRefs writes the counts of deliveries per site.
+func (t *txn) flushRefs() error {
+	for id, n := range t.refs {
+		if err := t.exec("UPDATE site SET refs = refs + ? WHERE id = ?", n, id); err != nil {
+			return err
+		}
+	}
+	clear(t.refs)
+	return nil
+}
+
+// fail takes back what the transaction did, in memory and in the database, and tells what the error means.
+func (t *txn) fail(err error) error {
+	err = translate(err)
+	for i := len(t.undo) - 1; i >= 0; i-- {
+		t.undo[i]()
+	}
+	clear(t.sites)
+	if t.begun {
+		if e := t.rollback(); e != nil {
+			err = fmt.Errorf("%w: rolling back: %w", queue.ErrBroken, e)
+		}
+	}
+	if errors.Is(err, queue.ErrBroken) {
+		t.s.broken.Store(true)
+	}
+	return err
+}
+
+// rollback ends the transaction; SQLite may have ended it already, on a full disk for instance.
+func (t *txn) rollback() error {
+	err := t.c.exec("ROLLBACK")
+	if primary(err) == 1 { // "no transaction is active"
+		return nil
+	}
+	return err
+}
