@@ -41,7 +41,7 @@ func (s *sending) sendData() error {
 // reader is the content as it is to cross the wire.
 func (s *sending) reader() io.Reader {
 	if s.convert {
-		return newSevenBit(s.t.Body)
+		return newSevenBit(io.LimitReader(s.t.Body, s.size), s.plan)
 	}
 	return io.LimitReader(s.t.Body, s.size)
 }

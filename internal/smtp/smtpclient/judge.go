@@ -54,6 +54,23 @@ func (s *sending) judge() error {
 	return nil
 }
 
+// judgeConversion finds out whether 8-bit content can be re-encoded for a peer without 8BITMIME (RFC 6152 §3).
+func (s *sending) judgeConversion() error {
+	plan, err := surveySevenBit(io.LimitReader(s.t.Body, s.size))
+	if errors.Is(err, errNotConvertible) {
+		s.refuseAll(554, "5.6.3", "the content has 8-bit octets that cannot be re-encoded, and the next hop does not offer 8BITMIME")
+		return nil
+	}
+	if err == nil {
+		_, err = s.t.Body.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errSeek, err)
+	}
+	s.convert, s.plan, s.res.Converted = true, plan, true
+	return nil
+}
+
 func (s *sending) judgeRecipients() {
 	room := s.c.ext.MaxRecipients
 	for i := range s.t.Recipients {

@@ -58,7 +58,8 @@ type sending struct {
 	size int64
 
 	utf8    bool // SMTPUTF8 is said
-	convert bool // 8-bit parts are re-encoded on the way
+	convert bool // 8-bit parts are re-encoded on the way, by plan
+	plan    []bool
 
 	mailOK   bool
 	accepted int        // recipients answered 2xx
