@@ -24,8 +24,8 @@ type Resolver interface {
 	TLSA(ctx context.Context, name mail.Domain) (TLSAAnswer, error)
 }
 
-// Info is what every answer tells about itself. An empty answer has one too: its Secure speaks of the proof that there
-// is no such record.
+// Info is what every answer tells about itself. An empty answer and NXDomain have one too: their Secure speaks of the
+// proof that there is no such thing. Beside any other error only Name is set.
 type Info struct {
 	// Secure says that a validating resolver which we trust vouched for the whole chain (the AD bit of RFC 4035 §3.2.3).
 	Secure bool
@@ -42,8 +42,8 @@ type MX struct {
 	Pref uint16
 	// Host is the exchanger's name. It is zero for a null MX and for a name no host can have; Text tells them apart.
 	Host mail.Domain
-	// Text is the name as the zone has it, in presentation form (escaped, printable ASCII), without the final dot; "."
-	// for the root.
+	// Text is the name in presentation form (escaped, printable ASCII), in lower case and without the final dot; "." for
+	// the root.
 	Text string
 }
 

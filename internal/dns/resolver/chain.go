@@ -30,7 +30,7 @@ func (r *Resolver) follow(ctx context.Context, name mail.Domain, qtype uint16) (
 	for {
 		reply, err := r.ask(ctx, question{info.Name, qtype})
 		if err != nil {
-			return info, nil, r.renamed(err, question{name, qtype})
+			return dns.Info{Name: name}, nil, r.renamed(err, question{name, qtype})
 		}
 		info.Secure = info.Secure && reply.secure
 		info.TTL = min(info.TTL, max(0, time.Until(reply.expires)))
@@ -39,7 +39,7 @@ func (r *Resolver) follow(ctx context.Context, name mail.Domain, qtype uint16) (
 		info.Name = link.end
 		switch {
 		case link.broken || len(info.Aliases) > maxAliases:
-			return info, nil, r.fault(dns.Malformed, question{name, qtype}, "", errChain)
+			return dns.Info{Name: name}, nil, r.fault(dns.Malformed, question{name, qtype}, "", errChain)
 		case len(link.records) > 0:
 			return info, link.records, nil
 		case reply.nxdomain:

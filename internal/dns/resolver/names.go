@@ -14,7 +14,8 @@ func hostName(presented string) (mail.Domain, string) {
 	if presented == "." {
 		return mail.Domain{}, "."
 	}
-	text := strings.TrimSuffix(presented, ".")
+	// The case means nothing, and may well be the random one of our own question that the server's compression repeats.
+	text := strings.ToLower(strings.TrimSuffix(presented, "."))
 	if strings.ContainsAny(text, `\[`) {
 		return mail.Domain{}, text
 	}

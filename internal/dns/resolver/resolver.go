@@ -136,7 +136,7 @@ func (r *Resolver) CNAME(ctx context.Context, name mail.Domain) (dns.CNAMEAnswer
 		if c, ok := rr.(*wire.CNAME); ok {
 			answer.Target, _ = hostName(c.Target)
 			if answer.Target.IsZero() {
-				return answer, r.fault(dns.Malformed, question{name, wire.TypeCNAME}, "",
+				return dns.CNAMEAnswer{Info: dns.Info{Name: name}}, r.fault(dns.Malformed, question{name, wire.TypeCNAME}, "",
 					fmt.Errorf("the alias points to %s, which no host can be called", c.Target))
 			}
 		}
@@ -167,7 +167,7 @@ func (r *Resolver) TLSA(ctx context.Context, name mail.Domain) (dns.TLSAAnswer, 
 		}
 		data, hexErr := hex.DecodeString(t.Certificate)
 		if hexErr != nil {
-			return dns.TLSAAnswer{Info: info}, r.fault(dns.Malformed, question{name, wire.TypeTLSA}, "", hexErr)
+			return dns.TLSAAnswer{Info: dns.Info{Name: name}}, r.fault(dns.Malformed, question{name, wire.TypeTLSA}, "", hexErr)
 		}
 		answer.Records = append(answer.Records, dns.TLSA{Usage: t.Usage, Selector: t.Selector, Matching: t.MatchingType, Data: data})
 	}
