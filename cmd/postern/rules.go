@@ -181,6 +181,9 @@ func (c *rulesApplyCmd) Run(a *app) error {
 	return nil
 }
 
+// keyWidth has room for the longest key of a rule.
+const keyWidth = 33
+
 // sayChanges prints a difference: added, removed and changed rules, and where protection gets weaker.
 func (a *app) sayChanges(list []rules.Change) {
 	for _, c := range list {
@@ -189,11 +192,11 @@ func (a *app) sayChanges(list []rules.Change) {
 		for _, f := range c.Fields {
 			switch c.Kind {
 			case rules.Added:
-				a.detail("    ", f.Field, f.After)
+				a.detailAt("    ", f.Field, keyWidth, f.After)
 			case rules.Removed:
-				a.detail("    ", f.Field, f.Before)
+				a.detailAt("    ", f.Field, keyWidth, f.Before)
 			default:
-				a.detail("    ", f.Field, or(f.Before, "unset")+" -> "+or(f.After, "unset")+a.weaker(f.Weaker, ""))
+				a.detailAt("    ", f.Field, keyWidth, or(f.Before, "unset")+" -> "+or(f.After, "unset")+a.weaker(f.Weaker, ""))
 			}
 		}
 	}

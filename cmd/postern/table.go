@@ -96,18 +96,21 @@ func paint(text string) string {
 const labelWidth = 16
 
 // detail prints "label text", wrapped at 80 columns; nothing when text is empty.
-func (a *app) detail(indent, label, text string) {
+func (a *app) detail(indent, label, text string) { a.detailAt(indent, label, labelWidth, text) }
+
+// detailAt is detail with the text beginning wide columns after the indent.
+func (a *app) detailAt(indent, label string, wide int, text string) {
 	text = smtp.Printable(text, 2000)
 	if text == "" {
 		return
 	}
-	line, first := indent+label+strings.Repeat(" ", max(1, labelWidth-len(label))), true
+	line, first := indent+label+strings.Repeat(" ", max(1, wide-len(label))), true
 	width := utf8.RuneCountInString(line)
 	for _, word := range strings.Fields(text) {
 		n := utf8.RuneCountInString(word)
 		if !first && width+1+n > 80 {
 			fmt.Fprintln(a.stdout, line)
-			line, first = indent+strings.Repeat(" ", labelWidth), true
+			line, first = indent+strings.Repeat(" ", wide), true
 			width = len(line)
 		}
 		if !first {

@@ -113,8 +113,10 @@ func why(t *admin.Trace) string {
 		return t.Reason
 	case t.State == "sending":
 		return "being sent"
-	case t.Held != "":
+	case t.Held != "" && t.Kind == "mail":
 		return t.Held
+	case t.Held != "":
+		return "not sent unprotected"
 	}
 	return "-"
 }
@@ -165,7 +167,11 @@ func (a *app) showDelivery(t *admin.Trace) {
 	a.detail("    ", "Requires", t.Requires+rule)
 	a.detail("    ", "Under test", strings.Join(t.Would, ", "))
 	a.detail("    ", "Reached", t.Reached)
-	if t.Reason != "" {
+	switch {
+	case t.Reason == "":
+	case t.State == "delivered":
+		a.detail("    ", "Not better", t.Reason+": "+t.Text)
+	default:
 		a.detail("    ", "Reason", strings.TrimSpace(t.Reason+" "+t.Status)+": "+t.Text)
 	}
 	if t.State != "delivered" && t.State != "cancelled" {

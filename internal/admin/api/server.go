@@ -58,16 +58,17 @@ func (s *Server) Handler() http.Handler {
 
 // Serve answers at l until ctx ends, lets running requests finish for a moment, and closes l.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	return serve(ctx, l, s.Handler(), s.log)
+	return serve(ctx, l, s.Handler(), 0, s.log) // a list may be long and its reader slow
 }
 
 // ServePublic answers metrics and health at l until ctx ends; see Public.
 func ServePublic(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
-	return serve(ctx, l, h, log)
+	return serve(ctx, l, h, time.Minute, log)
 }
 
-func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+// serve answers at l until ctx ends. write bounds one answer, 0 is no bound.
+func serve(ctx context.Context, l net.Listener, h http.Handler, write time.Duration, log *slog.Logger) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: write, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	stopped := make(chan error, 1)
 	go func() { stopped <- srv.Serve(l) }()

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/admin"
+	"postern/internal/admin/api"
+	"postern/internal/testkit/backlog"
+)
+
+var update = flag.Bool("update", false, "write the golden files of the operator's verbs anew")
+
+const operateRules = `# rules of the house
+
+[[rule]]
+name = "clinic"
+description = "patient data"
+scope = "outbound"
+action = "force-tls"
+[rule.match]
+recipient = ["clinic.test"]
+[rule.force_tls]
+defer = "24h"
+
+# the bank is only watched yet
+[[rule]]
+name = "bank"
+mode = "test"
+scope = "outbound"
+action = "force-tls"
+[rule.match]
+recipient = ["bank.test"]
+`
+
+// operate serves a backlog and returns a function that runs a verb against it.
+func operate(t *testing.T) func(args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	local := time.Local
+	time.Local = time.UTC
+	store := backlog.New(t)
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop})
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := api.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- api.New(service, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		time.Local = local
+	})
+	return func(args ...string) (int, string, string) {
+		t.Helper()
+		code, stdout, stderr := shell(t, "", append(args, "--socket="+path)...)
+		return code, stdout, strings.ReplaceAll(stderr, path, "SOCKET")
+	}
+}
+
+// shell runs the command line in this process.
+func shell(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	a := &app{ctx: t.Context(), stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs, getenv: func(string) string { return "" }}
+	code = run(a, args)
+	return code, out.String(), errs.String()
+}
+
+// golden compares with testdata/operate/name.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "operate", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s (run with -update after a wanted change):\n%s", path, got)
+	}
+}
+
+func writeRules(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rules.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestOperatorsOutput(t *testing.T) {
+	postern := operate(t)
+	if code, _, errs := postern("rules", "apply", writeRules(t, operateRules)); code != exitOK {
+		t.Fatal(errs)
+	}
+	for _, c := range []struct{ file, args string }{
+		{"queue-list.txt", "queue list"},
+		{"queue-list-domain.txt", "queue list clinic.test " + string(backlog.Ordinary)},
+		{"queue-list.json", "queue list --json"},
+		{"queue-summary.txt", "queue list --summary"},
+		{"queue-summary.json", "queue list --summary --json"},
+		{"queue-show.txt", "queue show " + string(backlog.Waiting)},
+		{"queue-show-untried.txt", "queue show " + string(backlog.Untried)},
+		{"trace.txt", "trace"},
+		{"trace-forced.txt", "trace --rule clinic --state delivered,held"},
+		{"trace-long.txt", "trace --long --recipient plain.test --reason remote-5xx"},
+		{"trace.json", "trace --json --sender a@example.com"},
+		{"rules-list.txt", "rules list"},
+		{"rules-list.json", "rules list --json"},
+		{"rules-show.txt", "rules show clinic"},
+		{"rules-explain.txt", "rules explain --from a@example.com --to dr@clinic.test,x@plain.test,m@bank.test"},
+		{"rules-explain.json", "rules explain --json --from a@example.com --to dr@clinic.test"},
+		{"rules-canonical.txt", "rules export --canonical"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			code, out, errs := postern(strings.Fields(c.args)...)
+			if code != exitOK {
+				t.Fatalf("exit code %d: %s", code, errs)
+			}
+			golden(t, c.file, out)
+			for line := range strings.Lines(out) {
+				switch {
+				case strings.HasSuffix(c.file, ".json") && !json.Valid([]byte(line)):
+					t.Errorf("no JSON: %s", line)
+				case strings.HasSuffix(c.file, ".txt") && len([]rune(line)) > 81 && !strings.Contains(line, "SHA-256"):
+					t.Errorf("over 80 columns: %s", line)
+				case strings.ContainsAny(line, "\x1b\r"):
+					t.Errorf("colour or control characters without a terminal: %q", line)
+				}
+			}
+		})
+	}
+}
+
+func TestOperatorsActions(t *testing.T) {
+	postern := operate(t)
+	for _, c := range []struct {
+		args string
+		code int
+		out  string
+	}{
+		{"queue retry", exitOK, "3 deliveries due now\n"},
+		{"queue retry clinic.test", exitOK, "2 deliveries due now\n"},
+		{"queue hold other.test", exitOK, "1 delivery held\n"},
+		{"queue hold other.test", exitShort, "0 deliveries held\n"},
+		{"queue release " + string(backlog.Ordinary), exitOK, "1 delivery released\n"},
+		{"queue release --lower " + string(backlog.Notice) + " clinic.test", exitOK, "3 deliveries lowered and released\n"},
+		{"queue cancel clinic.test --json", exitOK, `{"changed":2,"sites":1}` + "\n"},
+		{"queue cancel --all", exitOK, "2 deliveries cancelled\n"},
+		{"queue list", exitOK, "nothing waits\n"},
+		{"trace --sender nobody.test", exitOK, "no such mail is known\n"},
+	} {
+		code, out, errs := postern(strings.Fields(c.args)...)
+		if code != c.code || out != c.out {
+			t.Errorf("%s: exit code %d, %q, %q; want %d, %q", c.args, code, out, errs, c.code, c.out)
+		}
+	}
+}
+
+func TestOperatorsRules(t *testing.T) {
+	postern := operate(t)
+	first := writeRules(t, operateRules)
+	_, out, _ := postern("rules", "apply", "--dry-run", first)
+	golden(t, "apply-dry-run.txt", out)
+	if code, _, errs := postern("rules", "apply", first); code != exitOK {
+		t.Fatal(errs)
+	}
+	if _, out, _ := postern("rules", "apply", first); !strings.HasSuffix(out, "already in force as revision 1\n") {
+		t.Errorf("the same file again: %q", out)
+	}
+	if _, out, _ := postern("rules", "export"); out != operateRules {
+		t.Errorf("export is not what was applied:\n%s", out)
+	}
+	weaker := writeRules(t, strings.Replace(operateRules, `"clinic.test"`, `"clinic.test", "lab.test"`, 1)+"\n[[rule]]\nname = \"law\"\nscope = \"outbound\"\naction = \"force-tls\"\n")
+	_, out, errs := postern("rules", "apply", weaker)
+	golden(t, "apply-second.txt", out+errs)
+	if code, _, errs := postern("rules", "apply", "--if-revision=1", first); code != exitFail || !strings.Contains(errs, "hint: ") {
+		t.Errorf("an outdated look: exit code %d, %q", code, errs)
+	}
+	broken := writeRules(t, "[[rule]]\nnmae = \"x\"\n")
+	code, out, errs := postern("rules", "apply", broken)
+	if code != exitShort || out != "" || !strings.Contains(errs, ":2:1: ") || !strings.Contains(errs, "stay in force") {
+		t.Errorf("a broken file: exit code %d, %q, %q", code, out, errs)
+	}
+	if code, _, errs := postern("rules", "show", "nothing"); code != exitShort || !strings.Contains(errs, "no rule nothing") {
+		t.Errorf("exit code %d, %q", code, errs)
+	}
+}
+
+func TestExplainWorksWithoutAGateway(t *testing.T) {
+	file := writeRules(t, operateRules)
+	code, out, errs := shell(t, "Subject: x\n\nbody\n", "rules", "explain", "--rules="+file, "--from=<>", "--to=dr@clinic.test", "--message=-")
+	if code != exitOK || !strings.HasPrefix(out, "dr@clinic.test requires authenticated\n") {
+		t.Errorf("exit code %d, %q, %q", code, out, errs)
+	}
+	if code, _, errs = shell(t, "", "rules", "explain", "--rules="+file, "--from=x", "--to=dr@clinic.test"); code != exitUsage {
+		t.Errorf("a bad address: exit code %d, %q", code, errs)
+	}
+}
+
+func TestWhatCannotBeMeantIsAUsageError(t *testing.T) {
+	postern := operate(t)
+	for _, args := range []string{"queue hold", "queue cancel", "queue release --lower", "queue cancel --all clinic.test", "trace --since soon",
+		"trace --state lost", "trace --reason bad-weather", "rules explain --from a@b.test --to nobody", "queue"} {
+		if code, out, errs := postern(strings.Fields(args)...); code != exitUsage || out != "" || errs == "" {
+			t.Errorf("%s: exit code %d, %q, %q", args, code, out, errs)
+		}
+	}
+}
+
+func TestAMissingGatewayIsToldWithItsSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none")
+	for _, args := range []string{"queue list", "queue retry", "trace", "rules list", "rules explain --from a@b.test --to c@d.test"} {
+		code, out, errs := shell(t, "", append(strings.Fields(args), "--socket="+path)...)
+		if code != exitFail || out != "" || !strings.Contains(errs, "no gateway answers at "+path) || !strings.Contains(errs, "hint: start it with `postern serve`") {
+			t.Errorf("%s: exit code %d, %q, %q", args, code, out, errs)
+		}
+	}
+}
+
+func TestTimesAreReadAsPeopleWriteThem(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"":                     {},
+		"2h":                   now.Add(-2 * time.Hour),
+		"90m":                  now.Add(-90 * time.Minute),
+		"7d":                   now.AddDate(0, 0, -7),
+		"2026-11-20":           time.Date(2026, 11, 20, 0, 0, 0, 0, time.Local),
+		"2026-11-20T10:00:00Z": time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC),
+	} {
+		if got, err := moment(text, now); err != nil || !got.Equal(want) {
+			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"soon", "-2h", "-3d", "2026-13-01"} {
+		if _, err := moment(text, now); err == nil {
+			t.Errorf("%q was taken for a time", text)
+		}
+	}
+}

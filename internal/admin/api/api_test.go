@@ -1,0 +1,297 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/admin"
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+	"postern/internal/queue/memstore"
+	"postern/internal/testkit/backlog"
+)
+
+const clinicRules = "[[rule]]\nname = \"clinic\"\nscope = \"outbound\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n"
+
+// gateway serves a backlog at a socket and returns a client of it.
+func gateway(t *testing.T) (*Client, *admin.Service, *memstore.Store, string) {
+	t.Helper()
+	store := backlog.New(t)
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop, Hostname: "gw.test"})
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- New(service, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	client := Dial(path)
+	t.Cleanup(func() {
+		client.Close()
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the socket is still there: %v", err)
+		}
+	})
+	return client, service, store, path
+}
+
+func TestTheClientSeesWhatTheServiceSays(t *testing.T) {
+	client, service, _, _ := gateway(t)
+	for _, q := range []admin.Query{{}, {States: []string{"held", "queued"}}, {Reason: "cert-expired", Limit: 1}, {Sender: "<>"},
+		{Recipient: "*@clinic.test", Since: backlog.Noon, Until: backlog.Noon.Add(30 * time.Second)}, {Domain: "PLAIN.test"},
+		{Messages: []string{string(backlog.Good), string(backlog.Refused)}}, {MessageID: "<" + string(backlog.Good) + "@example.com>"}, {Rule: "clinic"}} {
+		want, got := collect(t, service.Traces(t.Context(), q)), collect(t, client.Traces(t.Context(), q))
+		if len(want) == 0 {
+			t.Errorf("%+v selects nothing, so it proves nothing", q)
+		}
+		if !reflect.DeepEqual(plainJSON(t, want), plainJSON(t, got)) {
+			t.Errorf("%+v: the client sees\n%s\nnot\n%s", q, plainJSON(t, got), plainJSON(t, want))
+		}
+	}
+}
+
+func collect[T any](t *testing.T, list func(func(T, error) bool)) []T {
+	t.Helper()
+	var out []T
+	for v, err := range list {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func plainJSON(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestActionsAreRecordedWithTheUserTheKernelKnows(t *testing.T) {
+	client, _, _, _ := gateway(t)
+	out, err := client.Act(t.Context(), admin.ActRequest{By: "ann", Kind: queue.Hold, Domains: []string{"other.test"}})
+	if err != nil || out.Changed != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	list := collect(t, client.Audit(t.Context(), 5))
+	if len(list) != 1 || !strings.HasPrefix(list[0].By, "ann") || list[0].Action != "queue hold" {
+		t.Fatalf("%+v", list)
+	}
+	if _, known := os.LookupEnv("HOME"); known && !strings.Contains(list[0].By, "(uid ") {
+		t.Errorf("by %q, want the uid", list[0].By)
+	}
+	if _, err := client.Act(t.Context(), admin.ActRequest{Kind: queue.Hold, All: true}); code(err) != http.StatusBadRequest {
+		t.Errorf("an action of nobody: %v", err)
+	}
+}
+
+func code(err error) int {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p.Code
+	}
+	return 0
+}
+
+func TestRulesAreAppliedExplainedAndRefused(t *testing.T) {
+	client, _, _, _ := gateway(t)
+	out, err := client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Name: "r.toml", Text: clinicRules})
+	if err != nil || !out.Applied || out.Revision != 1 || len(out.Changes) != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	view, err := client.Rules(t.Context())
+	if err != nil || view.Text != clinicRules || len(view.Rules) != 1 || !strings.Contains(string(view.Rules[0]), `"name":"clinic"`) || view.AppliedAt == nil {
+		t.Errorf("%+v, %v", view, err)
+	}
+	e, err := client.Explain(t.Context(), admin.ExplainRequest{From: "a@example.com", To: []string{"dr@clinic.test"}})
+	if err != nil || len(e.Recipients) != 1 || e.Recipients[0].Requires.String() != "authenticated" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	_, err = client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Name: "bad.toml", Text: "[[rule]]\nnmae = 1\n"})
+	p, ok := errors.AsType[*Problem](err)
+	if !ok || p.Code != http.StatusUnprocessableEntity || len(p.Problems) == 0 || p.Problems[0].Line == 0 || p.Hint == "" {
+		t.Errorf("a broken file: %+v", err)
+	}
+	seven := int64(7)
+	if _, err := client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Text: "# none\n", IfRevision: &seven}); code(err) != http.StatusConflict {
+		t.Errorf("an outdated look: %v", err)
+	}
+	if st, err := client.Status(t.Context()); err != nil || !st.Ready || st.Rules != 1 || st.Queue["queued"] != 3 || st.Hostname != "gw.test" {
+		t.Errorf("%+v, %v", st, err)
+	}
+}
+
+func TestABrokenStoreIsAnErrorInTheListNotAShortList(t *testing.T) {
+	client, _, store, _ := gateway(t)
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, err := range client.Traces(t.Context(), admin.Query{}) {
+		n++
+		if code(err) != http.StatusInternalServerError {
+			t.Errorf("got %v", err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d answers, want one error", n)
+	}
+}
+
+func TestAnErrorInsideAListIsItsLastLine(t *testing.T) {
+	var got []error
+	body := `{"delivery":1,"message":"a"}` + "\n" + `{"error":"the disk is gone","hint":"look at it"}` + "\n"
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	for _, err := range Dial(l.Addr().String()).Traces(t.Context(), admin.Query{}) {
+		got = append(got, err)
+	}
+	if len(got) != 2 || got[0] != nil || got[1] == nil || got[1].Error() != "the disk is gone" {
+		t.Errorf("got %v", got)
+	}
+	_ = srv.Close()
+	<-done
+}
+
+func TestUnknownWishesAreRefused(t *testing.T) {
+	_, _, _, path := gateway(t)
+	hc := Dial(path).http
+	for _, c := range []struct{ method, url, body string }{
+		{"GET", "/v1/deliveries?colour=red", ""}, {"GET", "/v1/deliveries?limit=many", ""}, {"GET", "/v1/deliveries?since=soon", ""},
+		{"GET", "/v1/deliveries?state=lost", ""}, {"POST", "/v1/queue", `{"by":"x","kind":"retry","all":true,"gently":true}`},
+		{"POST", "/v1/queue", `{"by":"x","kind":"retry","all":true}{}`}, {"POST", "/v1/queue", `nonsense`}, {"GET", "/v1/queue", ""},
+		{"GET", "/v2/anything", ""}, {"POST", "/v1/queue", `{"by":"x","kind":"retry","all":true,"messages":["` + strings.Repeat("x", maxBody) + `"]}`},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), c.method, "http://postern"+c.url, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := hc.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode < 400 || res.StatusCode >= 500 || !bytes.HasPrefix(text, []byte(errorLine)) && res.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("%s %.60s: %s %.100s", c.method, c.url, res.Status, text)
+		}
+	}
+}
+
+func TestTheSocketIsOursAlone(t *testing.T) {
+	client, _, _, path := gateway(t)
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 || info.Mode().Type() != os.ModeSocket {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if _, err := Listen(path); !errors.Is(err, ErrInUse) {
+		t.Errorf("a second gateway at the same socket: %v", err)
+	}
+	if _, err := client.Status(t.Context()); err != nil {
+		t.Errorf("the first one does not answer any more: %v", err)
+	}
+	if _, err := Listen(filepath.Join(t.TempDir(), strings.Repeat("x", 120))); !errors.Is(err, ErrPathTooLong) {
+		t.Errorf("a path too long: %v", err)
+	}
+}
+
+func TestASocketLeftBehindIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	_ = dead.Close()
+	_, err = Dial(path).Status(t.Context())
+	if u, ok := errors.AsType[*Unreachable](err); !ok || u.Path != path {
+		t.Errorf("a dead socket: %v", err)
+	}
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 0 {
+		t.Errorf("files left behind: %v, %v", entries, err)
+	}
+}
+
+func TestThePublicListenerServesNothingButHealthAndMetrics(t *testing.T) {
+	var sick error
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "postern_x 1\n") })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- ServePublic(ctx, l, Public(metrics, func() error { return sick }), slog.New(slog.DiscardHandler))
+	}()
+	check := func(method, path string, want int, text string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+l.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != want || !strings.Contains(string(b), text) {
+			t.Errorf("%s %s: %s %q, want %d %q", method, path, res.Status, b, want, text)
+		}
+	}
+	check("GET", "/metrics", 200, "postern_x 1")
+	check("GET", "/healthz", 200, "ok")
+	check("GET", "/readyz", 200, "ready")
+	sick = errors.New("the rules cannot be read")
+	check("GET", "/readyz", 503, "the rules cannot be read")
+	check("GET", "/healthz", 200, "ok")
+	check("GET", "/v1/deliveries", 404, "")
+	check("GET", "/", 404, "")
+	check("POST", "/metrics", 405, "")
+	http.DefaultClient.CloseIdleConnections()
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("ServePublic: %v", err)
+	}
+}
+
+func TestABadFileInTheStoreIsNotTheCallersFault(t *testing.T) {
+	broken := &rules.ParseError{File: "revision 3", Problems: []rules.Problem{{Line: 1, What: "x"}}}
+	if code, p := problemOf(errors.Join(admin.ErrNoRules, broken)); code != http.StatusInternalServerError || p.Hint == "" {
+		t.Errorf("%d %+v", code, p)
+	}
+}
