@@ -26,6 +26,8 @@ const (
 type commands struct {
 	ConfigFile string `name:"config" placeholder:"FILE" help:"The configuration file. Otherwise $$POSTERN_CONFIG, ./postern.toml or /etc/postern/postern.toml."`
 
+	Serve   serveCmd   `cmd:"" help:"Run the gateway."`
+	Demo    demoCmd    `cmd:"" help:"See the gateway at work in a world of its own on the loopback, in under a minute."`
 	Queue   queueCmd   `cmd:"" help:"Look at and change the mail that waits."`
 	Trace   traceCmd   `cmd:"" help:"Find out what happened to mail."`
 	Rules   rulesCmd   `cmd:"" help:"Look at, apply and explain the rules."`

@@ -21,7 +21,8 @@ type Dialer interface {
 // Config is what a Deliverer needs. Dialer and Roots must be set.
 type Config struct {
 	Dialer Dialer
-	// Roots returns the pools of the named trusts; an error makes every demand on them fall short.
+	// Roots returns the pools of the named trusts it could read; demands on the others fall short, and the error is for
+	// whoever keeps the roots to tell.
 	Roots func(trusts ...string) (map[string]*x509.CertPool, error)
 	// SMTP configures the engine of each connection; Hello in it is our EHLO name.
 	SMTP smtpclient.Config

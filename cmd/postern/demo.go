@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"postern/internal/admin"
+	"postern/internal/admin/api"
+	"postern/internal/config"
+	"postern/internal/event"
+	"postern/internal/mail"
+	"postern/internal/smtp/smtpclient"
+)
+
+// demoCmd shows the gateway at work in a world of its own.
+type demoCmd struct {
+	Stay bool `help:"Leave the gateway and its world running at the end, until Ctrl-C."`
+}
+
+// demoLimit bounds the story.
+const demoLimit = 50 * time.Second
+
+// Run builds the world, starts the real gateway in it, sends the story's messages and shows what becomes of each.
+func (d *demoCmd) Run(a *app) error {
+	dir, err := os.MkdirTemp("", "postern-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	w, err := newDemoWorld(dir)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	logFile, err := os.Create(filepath.Join(dir, "postern.log"))
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+	cfg, err := config.Load(filepath.Join(dir, "postern.toml"))
+	if err != nil {
+		return err
+	}
+	address := make(listening, 1)
+	g, err := newGateway(a.ctx, cfg, newLogger(logFile, cfg.Log), address)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(a.ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- g.run(ctx, nil) }()
+	err = d.tell(ctx, a, w, cfg, address, ended)
+	stop()
+	return errors.Join(err, <-ended, g.close())
+}
+
+// listening is a sink that catches where the gateway listens for mail.
+type listening chan string
+
+// Emit passes on the address of the listener "world".
+func (l listening) Emit(e event.Event) {
+	if s, ok := e.(event.Started); ok && s.Listener == "world" {
+		l <- s.Address
+	}
+}
+
+// tell runs the story. An error of the gateway while it runs is put back for Run to return.
+func (d *demoCmd) tell(ctx context.Context, a *app, w *demoWorld, cfg *config.Config, address listening, ended chan error) error {
+	var at string
+	select {
+	case at = <-address:
+	case err := <-ended:
+		ended <- nil
+		return err
+	}
+	client := api.Dial(cfg.Socket())
+	defer client.Close()
+	if err := applyDemoRules(ctx, client, filepath.Join(w.dir, "rules.toml")); err != nil {
+		return err
+	}
+	board := newBoard(a.stdout)
+	board.open(at)
+	for i := range demoMessages {
+		if err := sendDemo(ctx, at, w, i); err != nil {
+			return fmt.Errorf("the gateway did not take a message: %w", err)
+		}
+	}
+	if err := d.watch(ctx, w, client, board); err != nil {
+		return err
+	}
+	failed := board.close(w.leaks(forcedRecipients(board)))
+	if d.Stay {
+		fmt.Fprintf(a.stdout, "\nThe gateway stays up at %s until Ctrl-C. In another terminal:\n  postern trace --config %s\n  log: %s\n",
+			at, filepath.Join(w.dir, "postern.toml"), filepath.Join(w.dir, "postern.log"))
+		<-ctx.Done()
+	}
+	if failed > 0 {
+		return short(fmt.Sprintf("%s did not end as told", plural(failed, "recipient")))
+	}
+	return nil
+}
+
+func applyDemoRules(ctx context.Context, client *api.Client, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	_, err = client.ApplyRules(ctx, admin.ApplyRequest{By: "demo", Name: "rules.toml", Text: string(text)})
+	return err
+}
+
+// watch looks at the trace until every story has ended.
+func (d *demoCmd) watch(ctx context.Context, w *demoWorld, client *api.Client, board *board) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	repaired := false
+	for start := time.Now(); ; {
+		if !repaired && time.Since(start) > demoRepair {
+			repaired = true
+			w.repair("mx.law.test")
+			board.say("law.test has renewed its certificate")
+		}
+		var traces []admin.Trace
+		for t, err := range client.Traces(ctx, admin.Query{}) {
+			if err != nil {
+				return err
+			}
+			traces = append(traces, t)
+		}
+		board.show(traces)
+		if board.done() || time.Since(start) > demoLimit {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New("the demo was stopped before its end")
+		case <-tick.C:
+		}
+	}
+}
+
+// demoID is the Message-ID of a message of the story, by which its deliveries are found in the trace.
+func demoID(i int) string { return fmt.Sprintf("<demo-%d@practice.test>", i+1) }
+
+// sendDemo hands one message to the gateway as an organisation's own server would: over STARTTLS.
+func sendDemo(ctx context.Context, at string, w *demoWorld, i int) error {
+	m := demoMessages[i]
+	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", at)
+	if err != nil {
+		return err
+	}
+	c := smtpclient.New(nc, smtpclient.Config{Hello: "mail.practice.test"})
+	defer c.Close()
+	if _, err := c.Greet(ctx); err != nil {
+		return err
+	}
+	if err := c.Hello(ctx); err != nil {
+		return err
+	}
+	if _, err := c.StartTLS(ctx, &tls.Config{ServerName: "gw.practice.test", RootCAs: w.ca.Pool()}); err != nil {
+		return err
+	}
+	if err := c.Hello(ctx); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("From: <%s>\r\nTo: <%s>\r\nSubject: %s\r\nMessage-ID: %s\r\nDate: %s\r\n\r\nThis is the demonstration.\r\n",
+		m.from, strings.Join(m.to, ">, <"), m.title, demoID(i), w.now.Format(time.RFC1123Z))
+	t := &smtpclient.Transaction{Envelope: mail.Envelope{From: mail.MustAddress(m.from)}, Body: strings.NewReader(text)}
+	for _, to := range m.to {
+		t.Recipients = append(t.Recipients, mail.Recipient{Address: mail.MustAddress(to)})
+	}
+	result, err := c.Send(ctx, t)
+	if err != nil {
+		return err
+	}
+	for _, r := range result.Recipients {
+		if r.Outcome != smtpclient.Delivered {
+			return fmt.Errorf("%s: %s", m.to, r.Reply)
+		}
+	}
+	c.Quit(ctx)
+	return nil
+}

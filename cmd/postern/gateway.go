@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"postern/internal/admin"
+	"postern/internal/config"
+	"postern/internal/dns/resolver"
+	"postern/internal/event"
+	"postern/internal/event/metrics"
+	"postern/internal/event/oplog"
+	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/dispatch"
+	"postern/internal/gateway/identity"
+	"postern/internal/gateway/intake"
+	"postern/internal/gateway/route"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/policy/certcheck/roots"
+	"postern/internal/queue"
+	"postern/internal/queue/schedule"
+	"postern/internal/queue/sqlstore"
+	"postern/internal/smtp/smtpclient"
+)
+
+// gateway is every room, built and joined. newGateway makes one; run runs it; close releases its data.
+type gateway struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	sink     event.Sink
+	metrics  *metrics.Metrics
+	store    *sqlstore.Store
+	rules    *admin.RuleKeeper
+	roots    *roots.Store
+	resolver *resolver.Resolver
+	table    atomic.Pointer[route.Table]
+	intake   atomic.Pointer[intake.Intake]
+	dispatch *dispatch.Dispatcher
+	admin    *admin.Service
+	certs    *identity.Certificates // nil: no STARTTLS
+
+	listeners []*listener
+	stopping  atomic.Bool
+}
+
+// newGateway opens the store and joins the rooms. Nothing runs and no socket is open yet. extra sinks hear every event too.
+func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra ...event.Sink) (*gateway, error) {
+	g := &gateway{cfg: cfg, log: log}
+	g.metrics = metrics.New(g.queueFigures)
+	g.sink = append(event.Tee{oplog.New(log), g.metrics}, extra...)
+	var err error
+	if g.resolver, err = resolver.New(resolver.Config{Servers: serverNames(cfg)}); err != nil {
+		return nil, err
+	}
+	if err := g.route(cfg); err != nil {
+		return nil, err
+	}
+	if err := g.trust(); err != nil {
+		return nil, err
+	}
+	if g.store, err = sqlstore.Open(ctx, sqlstore.Config{Dir: string(cfg.Data)}); err != nil {
+		return nil, openHint(err, string(cfg.Data))
+	}
+	g.rules = admin.NewRuleKeeper(ctx, g.store)
+	if _, _, err := g.rules.Current(); err != nil {
+		g.warn("rules", err, "mail is answered 451 until rules are applied: postern rules apply FILE")
+	}
+	client, err := clientCertificate(cfg)
+	if err != nil {
+		return nil, errors.Join(err, g.store.Close())
+	}
+	g.dispatch = dispatch.New(g.dispatching(client))
+	g.admin = admin.New(g.administration())
+	if err := g.receive(cfg); err != nil {
+		return nil, errors.Join(err, g.store.Close())
+	}
+	return g, nil
+}
+
+// receive makes the receiving side of a configuration and puts it in force for sessions to come.
+func (g *gateway) receive(cfg *config.Config) error {
+	in, err := intake.New(intake.Config{
+		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
+		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: cfg.Authenticate,
+		Rules: g.rules.Current, Route: g.table.Load, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
+		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
+		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops,
+	})
+	if err == nil {
+		g.intake.Store(in)
+	}
+	return err
+}
+
+func openHint(err error, dir string) error {
+	switch {
+	case errors.Is(err, queue.ErrInUse):
+		return withHint(fmt.Errorf("another gateway uses the data folder %s", dir), "stop it first, or set another `data` in the configuration")
+	case errors.Is(err, queue.ErrNewerForm):
+		return withHint(err, "install the release that wrote it, or a newer one; this one changes nothing")
+	}
+	return fmt.Errorf("cannot open the queue in %s: %w", dir, err)
+}
+
+// trust prepares roots and our own certificates.
+func (g *gateway) trust() error {
+	var err error
+	g.roots, err = roots.New(roots.Config{Public: string(g.cfg.Trust.Roots), Dir: configDir(g.cfg), Notice: func(n roots.Notice) {
+		if n.Err != nil {
+			g.warn("trust "+n.Trust, n.Err, "repair the file; the roots read before stay in force")
+		}
+	}})
+	if err != nil {
+		return fmt.Errorf("the public roots cannot be read: %w", err)
+	}
+	if len(g.cfg.TLS.Certificates) == 0 {
+		g.warn("certificate", errors.New("no certificate is configured"), "STARTTLS is not offered; set tls.certificates")
+		return nil
+	}
+	var files []identity.File
+	for _, c := range g.cfg.TLS.Certificates {
+		files = append(files, identity.File{Cert: string(c.Cert), Key: string(c.Key)})
+	}
+	g.certs, err = identity.Load(files, func(n identity.Notice) {
+		if n.Err != nil {
+			g.warn("certificate", n.Err, "repair the file; the certificate read before stays in force")
+		}
+	})
+	return err
+}
+
+// route makes the routing table of a configuration and puts it in force.
+func (g *gateway) route(cfg *config.Config) error {
+	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port, DenyNetworks: cfg.Delivery.DenyNetworks,
+		LocalAddrs: localAddrs(cfg), Resolver: g.resolver}
+	for _, d := range cfg.Domain {
+		rc.Own = append(rc.Own, route.Own{Domain: d.Name, To: hops(d.DeliverTo), Trust: string(d.Trust), Pins: d.Pins, Require: d.Require})
+	}
+	for _, r := range cfg.Route {
+		rc.Routes = append(rc.Routes, route.Route{Match: r.Match, To: hops(r.To)})
+	}
+	table, err := route.New(rc)
+	if err != nil {
+		return err
+	}
+	g.table.Store(table)
+	return nil
+}
+
+func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
+	cfg := g.cfg
+	opener := deliver.Config{
+		Dialer: &net.Dialer{}, Legacy: cfg.Delivery.LegacyTLS, Roots: g.roots.Pools,
+		SMTP:           smtpclient.Config{Hello: cfg.Delivery.Helo.String()},
+		ConnectTimeout: cfg.Delivery.ConnectTimeout.Duration, Budget: cfg.Delivery.AttemptTimeout.Duration,
+	}
+	if client != nil {
+		opener.Certificate = func() *tls.Certificate { return client }
+	}
+	dc := dispatch.Config{
+		Store: g.store, Opener: deliver.New(opener), Route: g.table.Load, Rules: g.rules.Current, Sink: g.sink,
+		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
+		Schedule:  schedule.Config{Jitter: 0.1, PerSite: cfg.Delivery.ConnectionsPerSite, Total: cfg.Delivery.Connections},
+		Lifetime:  cfg.Delivery.Lifetime.Duration,
+		Retention: cfg.Queue.Retention.Duration,
+		// 0 means "never" in the configuration and "the default" in the room.
+		DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
+		Linger:      neverIfZero(cfg.Delivery.IdleTime.Duration),
+		Grace:       cfg.Limits.DrainTime.Duration,
+		Random:      rand.Uint32, Seed: rand.Uint64(), Worker: cfg.Hostname.String() + "/" + strconv.Itoa(os.Getpid()),
+	}
+	for _, step := range cfg.Delivery.Retry {
+		dc.Schedule.Retry = append(dc.Schedule.Retry, step.Duration)
+	}
+	return dc
+}
+
+func neverIfZero(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+func (g *gateway) administration() admin.Config {
+	return admin.Config{
+		Store: g.store, Ledger: g.store, Rules: g.rules, Dispatcher: g.dispatch, Sink: g.sink,
+		NextHop: func(d mail.Domain, r policy.Requirement) string { return g.table.Load().NextHop(d, r) },
+		Ordinary: func(d mail.Domain) policy.Requirement {
+			own, _ := g.table.Load().Own(d)
+			return own.Requirement()
+		},
+		Serves:   func(d mail.Domain) bool { return g.table.Load().Serves(d) },
+		Lifetime: g.cfg.Delivery.Lifetime.Duration,
+		Hostname: g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
+	}
+}
+
+// problem says what keeps the gateway from being ready, nil if nothing does.
+func (g *gateway) problem() error {
+	if g.stopping.Load() {
+		return errors.New("the gateway is stopping")
+	}
+	if _, _, err := g.rules.Current(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, err := g.store.Stats(ctx)
+	return err
+}
+
+func (g *gateway) queueFigures() (metrics.Queue, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	stats, err := g.store.Stats(ctx)
+	q := metrics.Queue{States: make(map[string]int64, len(stats.States)), Bytes: stats.BodyBytes, Oldest: stats.Oldest}
+	for state, n := range stats.States {
+		q.States[state.String()] = n
+	}
+	return q, err
+}
+
+func (g *gateway) warn(what string, err error, hint string) {
+	g.sink.Emit(event.Warned{What: what, Text: err.Error(), Hint: hint})
+}
+
+// close releases the data. The gateway must not be running.
+func (g *gateway) close() error { return g.store.Close() }
+
+// verifyClient returns the check of client certificates against the CA that relay.client_certificates names, nil if it
+// names none.
+func (g *gateway) verifyClient() func([]*x509.Certificate) bool {
+	file := string(g.cfg.Relay.ClientCertificates)
+	if file == "" {
+		return nil
+	}
+	return intake.VerifyClient(func() *x509.CertPool {
+		pools, err := g.roots.Pools(file)
+		if err != nil {
+			return nil // said by the Notice of roots; a CA that cannot be read verifies nobody
+		}
+		return pools[file]
+	})
+}
+
+func clientCertificate(cfg *config.Config) (*tls.Certificate, error) {
+	if cfg.Delivery.ClientCertificate == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(string(cfg.Delivery.ClientCertificate), string(cfg.Delivery.ClientKey))
+	if err != nil {
+		return nil, fmt.Errorf("the client certificate cannot be read: %w", err)
+	}
+	return &cert, nil
+}
+
+func serverNames(cfg *config.Config) (out []string) {
+	for _, s := range cfg.DNS.Servers {
+		out = append(out, s.String())
+	}
+	return out
+}
+
+func hops(in []config.HostPort) (out []route.HostPort) {
+	for _, h := range in {
+		out = append(out, route.HostPort(h))
+	}
+	return out
+}
+
+// localAddrs lists where we listen, so that mail never loops back to us: a listener on every address is all addresses
+// of the machine's interfaces.
+func localAddrs(cfg *config.Config) (out []netip.AddrPort) {
+	var interfaces []netip.Addr
+	if list, err := net.InterfaceAddrs(); err == nil {
+		for _, a := range list {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+				interfaces = append(interfaces, prefix.Addr())
+			}
+		}
+	}
+	for _, l := range cfg.Listen {
+		host, portText, err := net.SplitHostPort(l.Address)
+		port, portErr := strconv.ParseUint(portText, 10, 16)
+		if err != nil || portErr != nil || port == 0 {
+			continue // checked by the configuration; port 0 is chosen by the system
+		}
+		if ip, err := netip.ParseAddr(host); err == nil && !ip.IsUnspecified() {
+			out = append(out, netip.AddrPortFrom(ip, uint16(port)))
+			continue
+		}
+		out = append(out, netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(port)))
+		for _, ip := range interfaces {
+			out = append(out, netip.AddrPortFrom(ip, uint16(port)))
+		}
+	}
+	return out
+}

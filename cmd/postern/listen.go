@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+
+	"github.com/coreos/go-systemd/v22/activation"
+
+	"postern/internal/config"
+	"postern/internal/event"
+	"postern/internal/smtp"
+	"postern/internal/smtp/smtpserver"
+)
+
+// listener is one open socket with the engine that serves it.
+type listener struct {
+	cfg    config.Listen
+	socket net.Listener
+	server *smtpserver.Server
+}
+
+// listen opens every listener. Sockets that systemd opened for us are taken first, so that port 25 needs no rights.
+func (g *gateway) listen() error {
+	given, err := activation.Listeners()
+	if err != nil {
+		return fmt.Errorf("the sockets passed by systemd cannot be used: %w", err)
+	}
+	gate := smtpserver.NewGate(g.cfg.Limits.Connections, g.cfg.Limits.ConnectionsPerClient)
+	for _, lc := range g.cfg.Listen {
+		server, err := g.engine(lc, gate)
+		if err != nil {
+			return err
+		}
+		socket, err := openSocket(lc.Address, given)
+		if err != nil {
+			return err
+		}
+		g.listeners = append(g.listeners, &listener{lc, socket, server})
+		g.sink.Emit(event.Started{Listener: lc.Name, Address: socket.Addr().String(), Mode: string(lc.Mode)})
+	}
+	return nil
+}
+
+// openSocket takes the given socket of the same port, or opens one.
+func openSocket(address string, given []net.Listener) (net.Listener, error) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen at %q: %w", address, err)
+	}
+	for i, l := range given {
+		if l == nil {
+			continue
+		}
+		if _, p, err := net.SplitHostPort(l.Addr().String()); err == nil && p == port {
+			given[i] = nil
+			return l, nil
+		}
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, withHint(fmt.Errorf("cannot listen at %s: %w", address, err),
+			"is another mail server running? A port below 1024 needs CAP_NET_BIND_SERVICE or the socket unit of the package")
+	}
+	return l, nil
+}
+
+// engine makes the receiving engine of a listener.
+func (g *gateway) engine(lc config.Listen, gate *smtpserver.Gate) (*smtpserver.Server, error) {
+	limits := g.cfg.Limits
+	cfg := smtpserver.Config{
+		Hostname: g.cfg.Hostname.String(), Listener: lc.Name, TLS: g.serverTLS(lc.Mode), VerifyClient: g.verifyClient(),
+		RequireTLS: lc.RequireTLS, Auth: lc.Auth, Gate: gate, Trace: g.intake.Load().Trace(lc.Name),
+		NewSession: func(ctx context.Context, c *smtpserver.Conn) (smtpserver.Session, *smtp.Reply) {
+			return g.intake.Load().NewSession(ctx, c)
+		},
+		Limits: smtpserver.Limits{MessageSize: limits.MessageSize, Recipients: limits.Recipients, CommandLine: limits.CommandLine,
+			BadCommands: limits.BadCommands, NoOps: limits.NoopCommands},
+		Timeouts: smtpserver.Timeouts{Command: limits.CommandTimeout.Duration, DataBlock: limits.DataTimeout.Duration},
+	}
+	switch lc.Mode {
+	case config.ModeSMTPS:
+		cfg.Mode = smtpserver.SMTPS
+	case config.ModeSubmission:
+		cfg.Mode = smtpserver.Submission
+	}
+	return smtpserver.New(cfg)
+}
+
+// serverTLS is what a listener offers; nil where no certificate is configured. The port the world sends to takes old
+// protocol versions too, because plaintext would be next; people's programs must do better.
+func (g *gateway) serverTLS(mode config.Mode) *tls.Config {
+	if g.certs == nil {
+		return nil
+	}
+	c := &tls.Config{GetCertificate: g.certs.Get, MinVersion: tls.VersionTLS12}
+	if mode == config.ModeSMTP {
+		c.MinVersion = tls.VersionTLS10
+	}
+	if g.cfg.TLS.AskClients || g.cfg.Relay.ClientCertificates != "" {
+		c.ClientAuth = tls.RequestClientCert
+	}
+	return c
+}

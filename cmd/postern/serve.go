@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"postern/internal/admin/api"
+	"postern/internal/config"
+	"postern/internal/event"
+)
+
+// serveCmd runs the gateway.
+type serveCmd struct{}
+
+// Run serves until SIGINT or SIGTERM; SIGHUP reads the configuration again.
+func (*serveCmd) Run(a *app) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	g, err := newGateway(a.ctx, cfg, newLogger(a.stderr, cfg.Log))
+	if err != nil {
+		return err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	return errors.Join(g.run(a.ctx, hangup), g.close())
+}
+
+func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.Level.Slog()}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// run opens every socket, works until ctx ends, and stops in order: no new connections, transactions to their end,
+// transfers to theirs, then the admin interface.
+func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
+	if err := g.listen(); err != nil {
+		g.closeListeners()
+		return err
+	}
+	faces, stopFaces := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopFaces()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+
+	var admins, workers sync.WaitGroup
+	failed := make(chan error, len(g.listeners)+3)
+	if err := g.serveAdmin(faces, &admins, failed); err != nil {
+		g.closeListeners()
+		stopFaces()
+		admins.Wait()
+		return err
+	}
+	for _, l := range g.listeners {
+		workers.Go(func() { report(failed, l.server.Serve(l.socket)) })
+	}
+	workers.Go(func() { report(failed, g.dispatch.Run(ctx)) })
+	g.notify(daemon.SdNotifyReady)
+
+	err := g.wait(ctx, hangup, failed)
+	g.notify(daemon.SdNotifyStopping)
+	g.stopping.Store(true)
+	stop()
+	g.shutdownListeners()
+	workers.Wait()
+	stopFaces()
+	admins.Wait()
+	return err
+}
+
+// report passes on why a part of the gateway ended by itself.
+func report(failed chan<- error, err error) {
+	if err != nil {
+		failed <- err
+	}
+}
+
+// wait returns when the gateway is to stop, with the error if a part of it failed.
+func (g *gateway) wait(ctx context.Context, hangup <-chan os.Signal, failed <-chan error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case <-hangup:
+			g.reload(ctx)
+		}
+	}
+}
+
+// serveAdmin opens the control socket and, if configured, the listener for metrics and health.
+func (g *gateway) serveAdmin(ctx context.Context, group *sync.WaitGroup, failed chan<- error) error {
+	socket, err := api.Listen(g.cfg.Socket())
+	if err != nil {
+		return fmt.Errorf("cannot open the control socket %s: %w", g.cfg.Socket(), err)
+	}
+	server := api.New(g.admin, g.log)
+	group.Go(func() { report(failed, server.Serve(ctx, socket)) })
+	if g.cfg.Admin.Listen == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", g.cfg.Admin.Listen)
+	if err != nil {
+		return withHint(fmt.Errorf("cannot listen for metrics at %s: %w", g.cfg.Admin.Listen, err), "set admin.listen to a free address, or to \"\"")
+	}
+	g.sink.Emit(event.Started{Listener: "admin", Address: l.Addr().String(), Mode: "http"})
+	group.Go(func() { report(failed, api.ServePublic(ctx, l, api.Public(g.metrics.Handler(), g.problem), g.log)) })
+	return nil
+}
+
+// shutdownListeners ends sessions: idle ones at once with 421, the others when their transaction has ended or the
+// drain time is over.
+func (g *gateway) shutdownListeners() {
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.Limits.DrainTime.Duration)
+	defer cancel()
+	var group sync.WaitGroup
+	for _, l := range g.listeners {
+		group.Go(func() {
+			if err := l.server.Shutdown(ctx); err != nil {
+				g.warn("stop", err, "some clients were cut off in a transaction; they will try again")
+			}
+		})
+	}
+	group.Wait()
+}
+
+func (g *gateway) closeListeners() {
+	for _, l := range g.listeners {
+		_ = l.socket.Close() // nothing was served yet
+	}
+}
+
+// notify tells systemd, where it wants to know.
+func (g *gateway) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		g.log.Warn("systemd could not be told", "state", state, "err", err)
+	}
+}
+
+// reload reads the configuration again and puts in force what needs no restart: domains, routes, relay rights and
+// users. A broken file changes nothing and says so.
+func (g *gateway) reload(ctx context.Context) {
+	if g.cfg.Path() == "" {
+		return
+	}
+	next, err := config.Load(g.cfg.Path())
+	if err == nil {
+		if err = g.route(next); err == nil {
+			err = g.receive(next)
+		}
+	}
+	if err != nil {
+		g.warn("configuration", err, "`postern config check` shows what is wrong; the configuration read before stays in force")
+		return
+	}
+	g.sink.Emit(event.AdminActed{By: "SIGHUP", Action: "reload configuration", Target: g.cfg.Path()})
+	sites, err := g.store.Sites(ctx)
+	if err != nil {
+		g.warn("queue", err, "waiting mail keeps its old schedule")
+		return
+	}
+	for _, s := range sites {
+		g.dispatch.Kick(ctx, s.Key)
+	}
+}
+
+// configDir is the folder of the configuration file, from which relative names start.
+func configDir(cfg *config.Config) string {
+	if cfg.Path() == "" {
+		return ""
+	}
+	return filepath.Dir(cfg.Path())
+}

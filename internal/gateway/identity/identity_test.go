@@ -1,0 +1,88 @@
+package identity_test
+
+import (
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/gateway/identity"
+	"postern/internal/lab/pki"
+)
+
+func write(t *testing.T, dir, name string, c *pki.Certificate) identity.File {
+	t.Helper()
+	f := identity.File{Cert: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+".key")}
+	if err := os.WriteFile(f.Cert, c.CertPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(f.Key, c.KeyPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func hello(name string) *tls.ClientHelloInfo {
+	return &tls.ClientHelloInfo{ServerName: name, SupportedVersions: []uint16{tls.VersionTLS13},
+		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, SupportedCurves: []tls.CurveID{tls.X25519},
+		SupportedPoints: []uint8{0}}
+}
+
+func nameOf(t *testing.T, c *identity.Certificates, asked string) string {
+	t.Helper()
+	cert, err := c.Get(hello(asked))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert.Leaf.DNSNames[0]
+}
+
+func TestTheNameAskedForChoosesTheCertificate(t *testing.T) {
+	ca, dir := pki.New(time.Now(), "CA"), t.TempDir()
+	a := write(t, dir, "a", ca.Issue(pki.Options{Names: []string{"a.test"}}))
+	b := write(t, dir, "b", ca.Issue(pki.Options{Names: []string{"b.test"}}))
+	certs, err := identity.Load([]identity.File{a, b}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for asked, want := range map[string]string{"a.test": "a.test", "b.test": "b.test", "": "a.test", "unknown.test": "a.test"} {
+		if got := nameOf(t, certs, asked); got != want {
+			t.Errorf("asked for %q the client gets %q, want %q", asked, got, want)
+		}
+	}
+}
+
+func TestAChangedFileIsReadAgainAndABrokenOneIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, dir := pki.New(time.Now(), "CA"), t.TempDir()
+		f := write(t, dir, "x", ca.Issue(pki.Options{Names: []string{"old.test"}}))
+		var notices []identity.Notice
+		certs, err := identity.Load([]identity.File{f}, func(n identity.Notice) { notices = append(notices, n) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, "x", ca.Issue(pki.Options{Names: []string{"renewed.test"}}))
+		time.Sleep(2 * time.Second)
+		if got := nameOf(t, certs, ""); got != "renewed.test" {
+			t.Errorf("after the renewal the client gets %q", got)
+		}
+		if err := os.WriteFile(f.Cert, []byte("cut off"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if got := nameOf(t, certs, ""); got != "renewed.test" {
+			t.Errorf("with a broken file the client gets %q", got)
+		}
+		if len(notices) != 2 || notices[0].Err != nil || notices[1].Err == nil {
+			t.Errorf("notices: %+v", notices)
+		}
+	})
+}
+
+func TestAMissingFileIsAnErrorAtStart(t *testing.T) {
+	if _, err := identity.Load([]identity.File{{Cert: "/nowhere.pem", Key: "/nowhere.key"}}, nil); err == nil {
+		t.Error("Load accepted files that do not exist")
+	}
+}
