@@ -196,7 +196,7 @@ func neverIfZero(d time.Duration) time.Duration {
 
 func (g *gateway) administration() admin.Config {
 	return admin.Config{
-		Store: g.store, Ledger: g.store, Rules: g.rules, Dispatcher: g.dispatch, Sink: g.sink,
+		Store: g.store, Ledger: g.store, Rules: g.rules, Dispatcher: afresh{g.dispatch, g.resolver}, Sink: g.sink,
 		NextHop: func(d mail.Domain, r policy.Requirement) string { return g.table.Load().NextHop(d, r) },
 		Ordinary: func(d mail.Domain) policy.Requirement {
 			own, _ := g.table.Load().Own(d)
@@ -206,6 +206,18 @@ func (g *gateway) administration() admin.Config {
 		Lifetime: g.cfg.Delivery.Lifetime.Duration,
 		Hostname: g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
 	}
+}
+
+// afresh is the dispatcher as an administrator's actions see it: what he repaired may be in DNS, so it is asked again.
+type afresh struct {
+	*dispatch.Dispatcher
+	resolver *resolver.Resolver
+}
+
+// Kick forgets cached answers and makes the sites due now.
+func (a afresh) Kick(ctx context.Context, sites ...queue.SiteKey) {
+	a.resolver.Forget()
+	a.Dispatcher.Kick(ctx, sites...)
 }
 
 // problem says what keeps the gateway from being ready, nil if nothing does.

@@ -186,10 +186,14 @@ func (d *Dispatcher) look() {
 	}
 }
 
-// Wake tells that something waits at site from due on. A worker lingering there takes it; else one is started.
+// Wake tells that something waits at site from due on. What is due now is taken by a worker lingering there, if there
+// is one; else one is started when the time comes.
 func (d *Dispatcher) Wake(site queue.SiteKey, due time.Time) {
 	d.mu.Lock()
-	waiting := d.lingering[site]
+	var waiting []*run
+	if !due.After(time.Now()) {
+		waiting = d.lingering[site]
+	}
 	for _, r := range waiting {
 		select {
 		case r.more <- struct{}{}:

@@ -416,3 +416,22 @@ func TestEveryOutcomeIsAnEvent(t *testing.T) {
 		}
 	})
 }
+
+func TestTwoDeliveriesPutOffAtOneSiteAreBothTriedAgain(t *testing.T) {
+	story(t, func(w *world) {
+		good := partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}})}
+		busy := good
+		busy.Replies = map[string]string{"RCPT": "450 4.2.1 come back"}
+		w.clinic.Set(busy)
+		w.start()
+		w.accept("a@example.test", nil, "one@clinic.test")
+		time.Sleep(500 * time.Millisecond) // its worker lingers
+		w.accept("a@example.test", nil, "two@clinic.test")
+		time.Sleep(30 * time.Second)
+		w.clinic.Set(good)
+		time.Sleep(3 * time.Minute)
+		if n := len(w.clinic.Messages()); n != 2 {
+			t.Fatalf("%d of 2 messages arrived", n)
+		}
+	})
+}
