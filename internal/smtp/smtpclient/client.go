@@ -107,7 +107,8 @@ func (c *Conn) Extensions() Extensions { return c.ext }
 // Reset for that.
 func (c *Conn) Healthy() bool { return !c.dead }
 
-// Reset says RSET, which also finds out whether an idle connection still lives.
+// Reset says RSET, which also finds out whether an idle connection still lives. Any error means that it must not be used
+// again.
 func (c *Conn) Reset(ctx context.Context) error {
 	defer c.watch(ctx)()
 	return c.reset(ctx)
@@ -118,7 +119,8 @@ func (c *Conn) reset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !reply.Positive() {
+	if !reply.Positive() { // its state is unknown now, and the next MAIL could be refused for it
+		c.dead = true
 		return c.refused(PhaseReset, reply)
 	}
 	c.open = false
@@ -142,7 +144,7 @@ func (c *Conn) Quit(ctx context.Context) {
 	_ = c.tcp.Close()
 }
 
-// Close closes the connection at once. It may be called at any time, also after Quit.
+// Close closes the connection at once; also after Quit or an error, when it may report that it was closed already.
 func (c *Conn) Close() error {
 	c.dead = true
 	return c.tcp.Close()

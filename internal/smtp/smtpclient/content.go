@@ -84,8 +84,16 @@ func (s *sending) stuff(content io.Reader) error {
 	return nil
 }
 
-// abandon kills the connection in the middle of the content.
+// abandon kills the connection in the middle of the content. Content that DATA can never carry fails its recipients.
 func (s *sending) abandon(err error) error {
+	if errors.Is(err, smtp.ErrBareLineEnd) {
+		s.decideAccepted("DATA", smtp.Reply{Code: 554, Status: "5.6.0",
+			Lines: []string{"the content has a CR or LF outside a CRLF, and the next hop does not offer CHUNKING"}})
+		for i := range s.res.Recipients {
+			r := &s.res.Recipients[i]
+			r.Local = r.Local || r.Command == "DATA"
+		}
+	}
 	s.c.dead = true
 	_ = s.c.tcp.Close()
 	return &Error{Phase: PhaseContent, Kind: BadContent, Err: err}

@@ -42,7 +42,7 @@ const (
 	Handshake                   // the TLS handshake failed; also when the peer says so only with the first record after it
 	Unsupported                 // the peer does not offer what was asked for
 	Canceled                    // the context was cancelled; Reason is empty, nobody fell short
-	BadContent                  // the content cannot be read or is not as long as said; Reason is empty, nothing was finished
+	BadContent                  // the content cannot be read, sent, or is not as long as said; Reason is empty, nothing was finished
 )
 
 var kindNames = [...]string{"", "timeout", "closed", "refused", "malformed reply", "handshake failed", "unsupported",

@@ -12,19 +12,20 @@ import (
 	"postern/internal/testkit/memnet"
 )
 
-// FuzzReplies lets a peer say anything at all, in one breath, and checks that the engine comes to an end with an answer
+// FuzzReplies lets a peer say anything at all, a piece (up to "|") for each write of ours, and checks that the engine comes to an end with an answer
 // that makes sense: no panic, no hang (the bubble finds it), no hostile octet in what is shown, and nobody delivered
 // without a 2xx.
 func FuzzReplies(f *testing.F) {
 	for _, s := range []string{
-		"220 x\r\n250 x\r\n250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n221 bye\r\n",
-		"220 x\r\n250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n250 ok\r\n250 ok\r\n250 ok\r\n",
-		"220-x\r\n220 y\n250-x\n250-SIZE 99\n250 LIMITS RCPTMAX=1\n250 ok\r\n452 4.5.3 no\r\n",
-		"220 x\r\n250 x\r\n421 4.3.2 bye\r\n",
+		"220 x\r\n|250 x\r\n|250 ok\r\n|250 ok\r\n|250 ok\r\n|250 ok\r\n|354 go\r\n|250 ok\r\n|221 bye\r\n",
+		"220 x\r\n|250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n|250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n250 ok\r\n|221 x\r\n",
+		"220 x\r\n|250-x\r\n250 PIPELINING\r\n|250 ok\r\n250 ok\r\n452 no\r\n450 x\r\n354 x\r\n|250 ok\r\n|221 x\r\n",
+		"220-x\r\n220 y\n|250-x\n250-SIZE 9999\n250 LIMITS RCPTMAX=1\n|250 ok\n|452 4.5.3 no\r\n|421 x\r\n",
+		"220 x\r\n|250 x\r\n|421 4.3.2 bye\r\n",
 		"554 \x1b[31m\u202e\xff\r\n",
-		"220 x\r\n500 what\r\n250 helo\r\n550-5.7.1 a\r\n550 5.7.1 b\r\n",
-		"220 x\r\n250-\r\n250 XXXXXXXA\r\n250\r\n250\r\n354\r\n250\r\n",
-		"", "220", "220 x\r\n25",
+		"220 x\r\n|500 what\r\n|250 helo\r\n|550-5.7.1 a\r\n550 5.7.1 b\r\n",
+		"220 x\r\n|250-\r\n250 XXXXXXXA\r\n|250\r\n|250\r\n|250\r\n|250\r\n|354\r\n|250\r\n",
+		"", "220", "220 x\r\n|25",
 	} {
 		f.Add(s)
 	}
@@ -32,9 +33,14 @@ func FuzzReplies(f *testing.F) {
 		synctest.Test(t, func(t *testing.T) {
 			server, client := memnet.Pipe()
 			go func() {
-				io.WriteString(server, said)
-				server.CloseWrite()
-				io.Copy(io.Discard, server)
+				defer server.Close()
+				heard := make([]byte, 1<<16)
+				for piece := range strings.SplitSeq(said, "|") {
+					io.WriteString(server, piece)
+					if _, err := server.Read(heard); err != nil {
+						return
+					}
+				}
 			}()
 			conn := smtpclient.New(client, smtpclient.Config{})
 			_, err := conn.Greet(t.Context())
