@@ -48,8 +48,9 @@ func lattice() map[string]string {
 		"queue/memstore": "mail policy attempt queue ledger",
 		"queue/sqlstore": "mail policy attempt queue ledger",
 
-		"gateway/deliver": "mail smtp policy attempt event gateway/route smtp/smtpclient policy/certcheck",
-		"gateway/intake":  "mail smtp policy policy/rules event queue smtp/smtpserver gateway/route",
+		"gateway/identity": "",
+		"gateway/deliver":  "mail smtp policy attempt event gateway/route smtp/smtpclient policy/certcheck",
+		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/route",
 
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule gateway/route gateway/deliver mail/dsn",
 
