@@ -205,6 +205,27 @@ func TestOperatorsRules(t *testing.T) {
 	}
 }
 
+func TestTheAuditTrailTellsWhoLoweredWhat(t *testing.T) {
+	postern := operate(t)
+	if _, out, _ := postern("audit"); out != "no administrator has changed anything yet\n" {
+		t.Errorf("an empty trail: %q", out)
+	}
+	for _, args := range []string{"queue release --lower clinic.test", "queue hold other.test"} {
+		if code, _, errs := postern(strings.Fields(args)...); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	_, out, _ := postern("audit")
+	for _, want := range []string{"queue release --lower", "dr@clinic.test authenticated (clinic)", "dr@clinic.test plaintext", "By              ", "queue hold"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the trail lacks %q:\n%s", want, out)
+		}
+	}
+	if _, out, _ = postern("audit", "--json", "--limit=1"); strings.Count(out, "\n") != 1 || !strings.Contains(out, `"action":"queue hold"`) {
+		t.Errorf("one line of JSON: %q", out)
+	}
+}
+
 func TestExplainWorksWithoutAGateway(t *testing.T) {
 	file := writeRules(t, operateRules)
 	code, out, errs := shell(t, "Subject: x\n\nbody\n", "rules", "explain", "--rules="+file, "--from=<>", "--to=dr@clinic.test", "--message=-")

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -134,20 +135,30 @@ func (s *Service) lowerable(ctx context.Context, r *ActRequest) ([]queue.Deliver
 	if err := r.selectors(&action); err != nil {
 		return nil, err
 	}
+	waiting := queue.Filter{States: []queue.State{queue.Queued, queue.Sending, queue.Held}}
+	var filters []queue.Filter
+	for _, d := range action.Domains {
+		f := waiting
+		f.Domain = d
+		filters = append(filters, f)
+	}
+	if len(action.Messages) > 0 || r.All {
+		waiting.IDs = action.Messages
+		filters = append(filters, waiting)
+	}
 	var ids []queue.DeliveryID
-	filter := queue.Filter{States: []queue.State{queue.Queued, queue.Sending, queue.Held}}
-	if len(r.Domains) == 0 {
-		filter.IDs = action.Messages
-	}
-	for rec, err := range s.cfg.Store.List(ctx, filter) {
-		if err != nil {
-			return nil, fmt.Errorf("cannot list what waits: %w", err)
-		}
-		if action.Selects(&rec.Delivery) && !s.ordinary(&rec.Delivery).AtLeast(rec.Requirement) {
-			ids = append(ids, rec.ID)
+	for _, f := range filters {
+		for rec, err := range s.cfg.Store.List(ctx, f) {
+			if err != nil {
+				return nil, fmt.Errorf("cannot list what waits: %w", err)
+			}
+			if !s.ordinary(&rec.Delivery).AtLeast(rec.Requirement) {
+				ids = append(ids, rec.ID)
+			}
 		}
 	}
-	return ids, nil
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
 }
 
 func (s *Service) ordinary(d *queue.Delivery) policy.Requirement {

@@ -7,6 +7,8 @@ import (
 	"mime/quotedprintable"
 	"strings"
 	"unicode/utf8"
+
+	"postern/internal/policy"
 )
 
 // maxOriginalHeader bounds the header section that goes into a notice. Long ones lose their end.
@@ -58,9 +60,15 @@ func (r *Report) check() error {
 	return nil
 }
 
-// fullAllowed reports whether the whole original may be attached as it is.
+// fullAllowed reports whether the whole original may be attached as it is: never unless a recipient failed (RFC 3461
+// §4.3), never when a rule protects the message.
 func (r *Report) fullAllowed() bool {
-	if len(r.Original) > MaxSize || longLines(r.Original) || bytes.IndexByte(r.Original, 0) >= 0 {
+	for i := range r.Recipients {
+		if r.Recipients[i].Requires > policy.Plaintext {
+			return false
+		}
+	}
+	if r.count(Failed) == 0 || len(r.Original) > MaxSize || longLines(r.Original) || bareEnds(r.Original) || bytes.IndexByte(r.Original, 0) >= 0 {
 		return false
 	}
 	return isASCII(r.Original) || r.EightBit || r.UTF8
@@ -194,8 +202,15 @@ func (r *Report) fullPart() part {
 	return p
 }
 
-// headerOf returns the header section of original without its ending empty line, cut at a line end when too long.
+// headerOf returns the header section of original without its ending empty line, cut at a line end when too long. Bare
+// CR and LF become line ends.
 func headerOf(original []byte) []byte {
+	original = original[:min(len(original), 2*maxOriginalHeader)]
+	if bareEnds(original) {
+		original = bytes.ReplaceAll(original, []byte("\r\n"), []byte("\n"))
+		original = bytes.ReplaceAll(original, []byte("\r"), []byte("\n"))
+		original = bytes.ReplaceAll(original, []byte("\n"), []byte("\r\n"))
+	}
 	if end := bytes.Index(original, []byte("\r\n\r\n")); end >= 0 {
 		original = original[:end+2]
 	}
@@ -251,6 +266,12 @@ func isASCII(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// bareEnds reports whether b has a CR or a LF that is not part of a CRLF.
+func bareEnds(b []byte) bool {
+	ends := bytes.Count(b, []byte("\r\n"))
+	return bytes.Count(b, []byte("\r")) != ends || bytes.Count(b, []byte("\n")) != ends
 }
 
 // longLines reports whether a line is longer than RFC 5322 §2.1.1 allows.

@@ -91,6 +91,12 @@ func TestForeignParsersAgree(t *testing.T) {
 			"text/plain message/global-delivery-status text/rfc822-headers", "Subject: Gr\xfc\xdfe\r\n"},
 		{"line over 998 octets", func(r *Report) { r.Original, r.OriginalFull = long, true },
 			"text/plain message/delivery-status text/rfc822-headers", string(long[:len(long)-2])},
+		{"whole message a rule protects", func(r *Report) { r.Original, r.OriginalFull, r.Recipients[0].Requires = full, true, policy.Encrypted },
+			"text/plain message/delivery-status text/rfc822-headers", "Subject: x\r\nMIME-Version: 1.0\r\n"},
+		{"whole message in a notice without a failure", func(r *Report) { r.Original, r.OriginalFull, r.Recipients[0].Action = full, true, Delayed },
+			"text/plain message/delivery-status text/rfc822-headers", "Subject: x\r\nMIME-Version: 1.0\r\n"},
+		{"bare line ends", func(r *Report) { r.Original, r.OriginalFull = []byte("Subject: x\nX: y\rZ: z\r\n\r\nbody\n"), true },
+			"text/plain message/delivery-status text/rfc822-headers", "Subject: x\r\nX: y\r\nZ: z\r\n"},
 		{"no header at all", func(r *Report) { r.Original = []byte("\r\nbody") }, "text/plain message/delivery-status text/rfc822-headers", ""},
 		{"8-bit subject", func(r *Report) { r.Subject = "Grüße 😀" }, "text/plain message/delivery-status text/rfc822-headers", ""},
 		{"huge message", func(r *Report) {
@@ -99,6 +105,7 @@ func TestForeignParsersAgree(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := expired()
+			r.Recipients[0].Requires = policy.Plaintext
 			c.change(r)
 			b, err := r.Build()
 			if err != nil {

@@ -27,8 +27,7 @@ func randomReport(rng *rand.Rand) *Report {
 	r.ID, r.About, r.Subject, r.OriginalMessageID = pick(), pick(), pick(), pick()
 	r.EnvID = smtp.EncodeXtext(pick())
 	r.UTF8, r.EightBit, r.OriginalFull = rng.IntN(2) == 0, rng.IntN(2) == 0, rng.IntN(2) == 0
-	r.Original = []byte("Subject: " + strings.NewReplacer("\r", "", "\n", "").Replace(pick()) + "\r\nX: y\r\n\r\n" +
-		strings.NewReplacer("\r", "", "\n", "").Replace(pick()) + "\r\n")
+	r.Original = []byte("Subject: " + pick() + "\r\nX: y\r\n\r\n" + pick() + "\r\n")
 	r.Recipients = nil
 	for range 1 + rng.IntN(4) {
 		rcpt := Recipient{

@@ -76,8 +76,8 @@ type Report struct {
 	// EightBit says the notice may carry 8-bit content (the original came with BODY=8BITMIME). Without it or UTF8, a
 	// full original with 8-bit content is cut to its header section, which can be encoded.
 	EightBit bool
-	// Original is the header section of the original, or the whole content where OriginalFull is set. Lines end with
-	// CRLF. A whole content is returned whole only if the notice stays below MaxSize.
+	// Original is the header section of the original, or the whole content where OriginalFull is set. A whole content is
+	// returned whole only if a recipient failed, none of them is protected by a rule, and the notice stays below MaxSize.
 	Original     []byte
 	OriginalFull bool
 	// Recipients are what the notice speaks of, in the order shown.
