@@ -9,7 +9,6 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 
 	"postern/internal/config"
-	"postern/internal/event"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
 )
@@ -38,7 +37,6 @@ func (g *gateway) listen() error {
 			return err
 		}
 		g.listeners = append(g.listeners, &listener{lc, socket, server})
-		g.sink.Emit(event.Started{Listener: lc.Name, Address: socket.Addr().String(), Mode: string(lc.Mode)})
 	}
 	return nil
 }

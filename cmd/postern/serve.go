@@ -68,6 +68,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 		return err
 	}
 	for _, l := range g.listeners {
+		g.sink.Emit(event.Started{Listener: l.cfg.Name, Address: l.socket.Addr().String(), Mode: string(l.cfg.Mode)})
 		workers.Go(func() { report(failed, l.server.Serve(l.socket)) })
 	}
 	workers.Go(func() { report(failed, g.dispatch.Run(ctx)) })
