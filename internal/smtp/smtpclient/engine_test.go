@@ -256,6 +256,57 @@ func TestEarlierCancellationDoesNotReachTheNextCall(t *testing.T) {
 	})
 }
 
+func TestResetFindsOutWhetherAnIdleConnectionLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := memnet.Pipe()
+		go null(server, "")
+		conn := open(t, client, false)
+		if err := conn.Reset(t.Context()); err != nil || !conn.Healthy() {
+			t.Fatal(err)
+		}
+		server.Close()
+		synctest.Wait()
+		var e *smtpclient.Error
+		if err := conn.Reset(t.Context()); !errors.As(err, &e) || e.Kind != smtpclient.Closed || conn.Healthy() {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestAddressesThatWouldBreakACommandAreNeverWritten: an Address made by hand can hold anything.
+func TestAddressesThatWouldBreakACommandAreNeverWritten(t *testing.T) {
+	for _, local := range []string{"a\r\nRCPT TO:<evil@x.test>", "a\x00", "a> NOTIFY=NEVER", "a b", "\"a\r\n\"", "\xff", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			server, client := memnet.Pipe()
+			go null(server, "250-SMTPUTF8\r\n")
+			nc := &counting{Conn: client}
+			conn := open(t, nc, false)
+			before := nc.writes
+			bad := mail.Address{Local: local, Domain: mail.MustDomain("x.test")}
+			if local == "" {
+				bad.Domain = mail.Domain{}
+			}
+			tr := message(100)
+			tr.Recipients = []mail.Recipient{{Address: bad}}
+			res, err := conn.Send(t.Context(), tr)
+			if r := res.Recipients[0]; err != nil || r.Outcome != smtpclient.Failed || r.Reply.Status != "5.1.3" || !r.Local {
+				t.Errorf("to %q: %+v, %v", local, r, err)
+			}
+			tr = message(100)
+			if tr.Envelope.From = bad; local != "" {
+				res, err = conn.Send(t.Context(), tr)
+				if r := res.Recipients[0]; err != nil || r.Outcome != smtpclient.Failed || r.Reply.Status != "5.1.7" || !r.Local {
+					t.Errorf("from %q: %+v, %v", local, r, err)
+				}
+			}
+			if nc.writes != before {
+				t.Errorf("%q was written", local)
+			}
+			conn.Quit(t.Context())
+		})
+	}
+}
+
 func BenchmarkSend(b *testing.B) {
 	for name, ext := range map[string]string{"BDAT": "250-PIPELINING\r\n250-CHUNKING\r\n", "DATA": "250-PIPELINING\r\n"} {
 		b.Run(name, func(b *testing.B) {

@@ -124,6 +124,9 @@ func (s scene) converse(ctx context.Context, c *smtpclient.Conn, out *strings.Bu
 			tc.Certificates = []tls.Certificate{testCertificate()}
 		}
 		if _, err = c.StartTLS(ctx, tc); err == nil {
+			if d, err := time.ParseDuration(s.config["pause"]); err == nil {
+				time.Sleep(d)
+			}
 			err = c.Hello(ctx)
 		}
 	}

@@ -138,6 +138,27 @@ func TestErrorsOfTheContentPassThrough(t *testing.T) {
 	}
 }
 
+// TestLinesLongerThanTheBufferAreConverted cuts lines at every place around the buffer's end, between CR and LF too.
+func TestLinesLongerThanTheBufferAreConverted(t *testing.T) {
+	for n := 4085; n < 4105; n++ {
+		line := strings.Repeat("x", n-1) + "\xfc\r\n--b\r\n"
+		for _, kind := range []string{"text/plain", "a/b"} {
+			content := "MIME-Version: 1.0\r\nContent-Type: " + kind + "\r\n\r\n" + line + line
+			got, err := convert(t, content)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if after := leaves(t, got); after[0] != kind+" "+line+line {
+				t.Fatalf("%d octets of %s became %q", n, kind, after[0])
+			}
+		}
+		plain := "Subject: x\r\n\r\n" + strings.Repeat("x", n) + "\r\ny\r\n"
+		if got, err := convert(t, plain); err != nil || got != plain {
+			t.Fatalf("%d octets of 7-bit text changed, %v", n, err)
+		}
+	}
+}
+
 // TestConvertedContentMeansTheSame makes random trees of parts and compares, leaf by leaf, what independent decoders
 // read before and after.
 func TestConvertedContentMeansTheSame(t *testing.T) {
