@@ -15,6 +15,7 @@ type addressForm struct {
 	domain string
 	local  formed
 	whole  formed // local@domain
+	grams  grams  // of domain
 }
 
 func newAddressForm(a mail.Address) addressForm {
@@ -26,6 +27,7 @@ func newAddressForm(a mail.Address) addressForm {
 	f := addressForm{domain: domain, local: local, whole: local}
 	if domain != "" {
 		f.whole = formed{local.exact + "@" + domain, local.folded + "@" + domain}
+		f.grams.add(domain)
 	}
 	return f
 }
@@ -103,7 +105,7 @@ func (l *addressList) compileExact(local, domain string) error {
 		l.addresses = put(l.addresses, l.pick(f.whole))
 		return nil
 	}
-	return l.compileDomain(domain, &glob{head: []rune(l.pick(f.local))})
+	return l.compileDomain(domain, newGlob(&glob{head: []rune(l.pick(f.local))}))
 }
 
 // compileDomain reads the domain part of a value; local is the pattern of the local part, nil for any.
@@ -126,7 +128,7 @@ func (l *addressList) compileDomain(domain string, local *glob) error {
 		if below {
 			g = &glob{star: true, tail: []rune("." + d.String())}
 		}
-		l.patterns = append(l.patterns, addressPattern{local: local, domain: g, anchor: d.String()})
+		l.patterns = append(l.patterns, addressPattern{local: local, domain: newGlob(g), anchor: d.String()})
 		return nil
 	}
 	canonical, err := domainPattern(domain)
@@ -213,7 +215,7 @@ func (p *addressPattern) match(a *addressForm, local string) bool {
 	if p.re != nil {
 		return p.re.MatchString(a.whole.exact)
 	}
-	return p.domain.match(a.domain) && (p.local == nil || p.local.match(local))
+	return a.grams.hold(p.domain.needs) && p.domain.match(a.domain) && (p.local == nil || p.local.match(local))
 }
 
 // parents yields the names a domain lies below, the nearest first.

@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"net/netip"
 	"strings"
+	"time"
 
 	"postern/internal/policy"
 )
@@ -9,29 +11,35 @@ import (
 // Set is the rules in force, compiled. It never changes after Parse and is safe for concurrent use. The zero Set has
 // no rules.
 type Set struct {
-	rules []Rule
-	live  []compiled // the rules that can apply: all but disabled ones, in the order of the file
-	index index
+	rules  []Rule
+	live   []compiled // the rules that can apply: all but disabled ones, in the order of the file
+	index  index
+	fields []string // lower-case names of the header fields that rules look at
 }
 
-// compiled is a rule made ready: conditions as matchers, effects as requirements.
+// compiled is a rule made ready: conditions as matchers, effects as requirements. What most rules are dismissed by
+// stands in it, because following a pointer for each of 10,000 rules costs more than all comparisons.
 type compiled struct {
-	*Rule
+	expires           time.Time
+	sizeOver          int64
+	recipientsOver    int
+	networks          []netip.Prefix
 	sender, recipient *addressList // nil: no condition
-	headers           []headerCondition
-	subjects          []textPattern
-	// What the rule demands for a recipient it names, for one it only taints, and for one it leaves unforced.
-	effects [roles]effect
+	headers, subjects []headerCondition
+	// effects is what the rule demands for a recipient by its role. Rules that demand the same share it.
+	effects *[roles]effect
+	*Rule
 }
 
-// effect is a requirement with its key, so that equal ones are joined only once.
+// effect is a requirement with a number that only equal ones share, so that each is joined only once.
 type effect struct {
 	requirement policy.Requirement
-	key         string
+	number      int
 }
 
+// headerCondition is a pattern for the values of one field, a position in Set.fields.
 type headerCondition struct {
-	name    string
+	field   int
 	pattern textPattern
 }
 
@@ -49,32 +57,73 @@ const (
 // compile makes a Set of rules that passed Parse: their patterns compile.
 func compile(rules []Rule) *Set {
 	s := &Set{rules: rules}
+	c := compiler{fields: map[string]int{}, numbers: map[string]int{}, effects: map[string]*[roles]effect{}}
 	for i := range rules {
 		if rules[i].Scope == Outbound {
-			s.live = append(s.live, compileRule(&rules[i]))
+			s.live = append(s.live, c.rule(&rules[i]))
 		}
 	}
 	s.index = newIndex(s.live)
+	s.fields = make([]string, len(c.fields))
+	for name, i := range c.fields {
+		s.fields[i] = name
+	}
 	return s
 }
 
-func compileRule(r *Rule) compiled {
-	c := compiled{Rule: r}
-	c.sender = compileAddresses(r.Match.Sender, r.Match.Case)
-	c.recipient = compileAddresses(r.Match.Recipient, r.Match.Case)
+// compiler numbers what rules share.
+type compiler struct {
+	fields  map[string]int
+	numbers map[string]int            // by Requirement.Key
+	effects map[string]*[roles]effect // by what stands in [rule.force_tls]
+}
+
+func (c *compiler) rule(r *Rule) compiled {
+	out := compiled{Rule: r, effects: c.effectsOf(r), expires: r.Expires.At,
+		sizeOver: r.Match.SizeOver, recipientsOver: r.Match.RecipientsOver, networks: r.Match.SenderIP}
+	out.sender = compileAddresses(r.Match.Sender, r.Match.Case)
+	out.recipient = compileAddresses(r.Match.Recipient, r.Match.Case)
 	for _, h := range r.Match.Header {
-		p, _ := compileText(h.Value, r.Match.Case) // Parse compiled it before
-		c.headers = append(c.headers, headerCondition{strings.ToLower(h.Name), p})
+		out.headers = append(out.headers, c.header(h.Name, h.Value, r.Match.Case))
 	}
 	for _, value := range r.Match.Subject {
-		p, _ := compileText(value, r.Match.Case)
-		c.subjects = append(c.subjects, p)
+		out.subjects = append(out.subjects, c.header("Subject", value, r.Match.Case))
 	}
+	return out
+}
+
+func (c *compiler) header(name, value string, caseMatters bool) headerCondition {
+	p, _ := compileText(value, caseMatters) // Parse compiled it before
+	return headerCondition{number(c.fields, strings.ToLower(name)), p}
+}
+
+// number returns the number of a key, the next one for a new key.
+func number(m map[string]int, key string) int {
+	n, ok := m[key]
+	if !ok {
+		n = len(m)
+		m[key] = n
+	}
+	return n
+}
+
+func (c *compiler) effectsOf(r *Rule) *[roles]effect {
+	section := ""
+	for _, k := range keys {
+		if k.section() == "force_tls" {
+			section += k.text(r) + "\n"
+		}
+	}
+	if known, ok := c.effects[section]; ok {
+		return known
+	}
+	var out [roles]effect
 	for as := unforced; as < roles; as++ {
 		req := r.requirement(as)
-		c.effects[as] = effect{req, req.Key()}
+		out[as] = effect{req, number(c.numbers, req.Key())}
 	}
-	return c
+	c.effects[section] = &out
+	return &out
 }
 
 func compileAddresses(values []string, caseMatters bool) *addressList {
@@ -109,12 +158,7 @@ func (s *Set) Rules() []Rule { return s.rules }
 
 // NeedsHeader reports whether a rule in force or under test looks at the header.
 func (s *Set) NeedsHeader() bool {
-	for i := range s.live {
-		if len(s.live[i].headers) > 0 || len(s.live[i].subjects) > 0 {
-			return true
-		}
-	}
-	return false
+	return len(s.fields) > 0
 }
 
 // index finds the rules that may match a message without looking at each. Every live rule stands in it once by its

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
@@ -51,20 +52,24 @@ const maxText = 64 << 10
 // message is a message while it is evaluated: its addresses and values in the forms matchers take, made once.
 type message struct {
 	*Facts
+	client     netip.Addr // without zone, IPv4 as such
 	from       addressForm
 	recipients []addressForm
-	values     map[string][]value // header values by lower-case name
-	examined   int                // how many rules were looked at
+	fields     []string  // of the Set
+	values     [][]value // header values by position in fields, nil before the first question
+	examined   int       // how many rules were looked at
 }
 
 // value is one header value.
 type value struct {
 	formed
+	grams   grams // of both forms
 	tooLong bool
 }
 
-func newMessage(f *Facts) *message {
-	m := &message{Facts: f, from: newAddressForm(f.From), recipients: make([]addressForm, len(f.Recipients))}
+func (s *Set) newMessage(f *Facts) *message {
+	m := &message{Facts: f, client: f.Client.Unmap().WithZone(""), from: newAddressForm(f.From),
+		recipients: make([]addressForm, len(f.Recipients)), fields: s.fields}
 	for i, a := range f.Recipients {
 		m.recipients[i] = newAddressForm(a)
 	}
@@ -81,7 +86,7 @@ type hit struct {
 }
 
 // Evaluate decides for one message. It is safe for concurrent use.
-func (s *Set) Evaluate(f *Facts) Decision { return s.evaluate(newMessage(f)) }
+func (s *Set) Evaluate(f *Facts) Decision { return s.evaluate(s.newMessage(f)) }
 
 func (s *Set) evaluate(m *message) Decision {
 	d := Decision{Recipients: make([]Outcome, len(m.recipients))}
@@ -95,6 +100,7 @@ func (s *Set) evaluate(m *message) Decision {
 		return d
 	}
 	joined := map[string]Outcome{} // by the roles of all hits: most recipients of a message are alike
+	sums := map[string]policy.Requirement{}
 	roles := make([]byte, len(hits))
 	for i := range d.Recipients {
 		for j, h := range hits {
@@ -102,7 +108,7 @@ func (s *Set) evaluate(m *message) Decision {
 		}
 		out, known := joined[string(roles)]
 		if !known {
-			out = join(hits, i)
+			out = join(hits, i, sums)
 			joined[string(roles)] = out
 		}
 		d.Recipients[i] = out
@@ -131,92 +137,118 @@ func (s *Set) candidates(m *message) []int32 {
 // match reports whether the rule matches, and what it does to whom. The cheap conditions come first.
 func (c *compiled) match(m *message) (h hit, ok bool) {
 	m.examined++
-	if c.Expires.Over(m.Now) || !c.matchSize(m) || !c.matchCount(m) || !c.matchClient(m) ||
+	if !c.expires.IsZero() && !m.Now.Before(c.expires) || !c.matchSize(m) || !c.matchCount(m) || !c.matchClient(m) ||
 		c.sender != nil && !c.sender.match(&m.from) {
 		return h, false
 	}
-	as, ok := c.assign(m)
-	if !ok || !c.matchHeaders(m) || !c.matchSubject(m) {
+	if !c.matchHeader(m, c.headers) || !c.matchHeader(m, c.subjects) {
 		return h, false
 	}
-	return hit{c, as}, true
+	as, ok := c.assign(m)
+	return hit{c, as}, ok
 }
 
 func (c *compiled) matchSize(m *message) bool {
-	return c.Match.SizeOver == 0 || m.Size > c.Match.SizeOver
+	return c.sizeOver == 0 || m.Size > c.sizeOver
 }
 
 func (c *compiled) matchCount(m *message) bool {
-	return c.Match.RecipientsOver == 0 || len(m.recipients) > c.Match.RecipientsOver
+	return c.recipientsOver == 0 || len(m.recipients) > c.recipientsOver
 }
 
 func (c *compiled) matchClient(m *message) bool {
-	return len(c.Match.SenderIP) == 0 || slices.ContainsFunc(c.Match.SenderIP, m.fromNetwork)
-}
-
-func (m *message) fromNetwork(network netip.Prefix) bool {
-	return network.Contains(m.Client.Unmap().WithZone(""))
-}
-
-func (c *compiled) matchHeaders(m *message) bool {
-	return len(c.headers) == 0 || slices.ContainsFunc(c.headers, func(h headerCondition) bool {
-		return m.hasValue(h.name, h.pattern, c.Match.Case)
-	})
-}
-
-func (c *compiled) matchSubject(m *message) bool {
-	return len(c.subjects) == 0 || slices.ContainsFunc(c.subjects, func(p textPattern) bool {
-		return m.hasValue("subject", p, c.Match.Case)
-	})
-}
-
-// hasValue reports whether a field of that name fits. A header that was too large to be read in full may hold one.
-func (m *message) hasValue(name string, p textPattern, caseMatters bool) bool {
-	return m.Header.Truncated() || slices.ContainsFunc(m.headerValues(name), func(v value) bool {
-		return v.tooLong || p.match(v.formed, caseMatters)
-	})
-}
-
-// headerValues returns the decoded values of a field, decoding them at the first question.
-func (m *message) headerValues(name string) []value {
-	if m.values == nil {
-		m.values = map[string][]value{}
-		for _, f := range m.Header.Fields() {
-			key := strings.ToLower(f.Name)
-			m.values[key] = append(m.values[key], newValue(f))
+	if len(c.networks) == 0 {
+		return true
+	}
+	for _, network := range c.networks {
+		if network.Contains(m.client) {
+			return true
 		}
 	}
-	return m.values[name]
+	return false
+}
+
+// matchHeader reports whether one of the conditions holds, or there are none. A header that was too large to be read
+// in full may hold anything.
+func (c *compiled) matchHeader(m *message, conditions []headerCondition) bool {
+	if len(conditions) == 0 || m.Header.Truncated() {
+		return true
+	}
+	for i := range conditions {
+		if m.fittingValue(&conditions[i], c.Match.Case) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// fittingValue returns a value of the field that fits, nil when there is none.
+func (m *message) fittingValue(h *headerCondition, caseMatters bool) *value {
+	if m.values == nil {
+		m.readValues()
+	}
+	values := m.values[h.field]
+	for i := range values {
+		if v := &values[i]; v.tooLong || h.pattern.match(v, caseMatters) {
+			return v
+		}
+	}
+	return nil
+}
+
+// readValues decodes the fields that rules look at.
+func (m *message) readValues() {
+	m.values = make([][]value, len(m.fields))
+	positions := make(map[string]int, len(m.fields))
+	for i, name := range m.fields {
+		positions[name] = i
+	}
+	for _, f := range m.Header.Fields() {
+		if i, ok := positions[strings.ToLower(f.Name)]; ok {
+			m.values[i] = append(m.values[i], newValue(f))
+		}
+	}
 }
 
 func newValue(f mail.Field) value {
 	if f.Len() > maxText {
 		return value{tooLong: true}
 	}
-	return value{formed: newFormed(f.Text())}
+	v := value{formed: newFormed(f.Text())}
+	v.grams.add(v.exact)
+	v.grams.add(v.folded)
+	return v
 }
 
 // assign says what the rule does to each recipient; ok is false when it names none.
 func (c *compiled) assign(m *message) (as []role, ok bool) {
+	for i := range m.recipients {
+		if m.local(i) || c.recipient != nil && !c.recipient.match(&m.recipients[i]) {
+			continue
+		}
+		if as == nil {
+			as = make([]role, len(m.recipients))
+		}
+		as[i] = named
+	}
+	if as == nil {
+		return nil, false
+	}
 	others := tainted
 	if c.ForceTLS.Unspecified == UnspecifiedOpportunistic {
 		others = unforced
 	}
-	as = make([]role, len(m.recipients))
-	for i := range m.recipients {
-		switch {
-		case m.local(i):
-		case c.recipient == nil || c.recipient.match(&m.recipients[i]):
-			as[i], ok = named, true
-		default:
+	for i := range as {
+		if as[i] == untouched && !m.local(i) {
 			as[i] = others
 		}
 	}
-	return as, ok
+	return as, true
 }
 
-// join adds up what the hits demand for recipient i: requirements by policy.Combine, the shortest window.
-func join(hits []hit, i int) Outcome {
+// join adds up what the hits demand for recipient i: requirements by policy.Combine, the shortest window. sums keeps
+// the joins made for other recipients.
+func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 	var out Outcome
 	var enforced, all sum
 	for _, h := range hits {
@@ -224,44 +256,64 @@ func join(hits []hit, i int) Outcome {
 		if as == untouched {
 			continue
 		}
-		all.add(h.rule.effects[as])
+		all.add(&h.rule.effects[as])
 		if h.rule.Mode == Test {
 			out.Tested = append(out.Tested, h.rule.Name)
 			continue
 		}
-		enforced.add(h.rule.effects[as])
-		out.Rules = append(out.Rules, h.rule.Name)
+		enforced.add(&h.rule.effects[as])
 		out.Matched = out.Matched || as == named
 		if w := h.rule.ForceTLS.Defer; as != unforced && (out.Window == 0 || w < out.Window) {
 			out.Window = w
 		}
 	}
-	out.Requirement = enforced.combine()
+	out.Requirement = enforced.combine(sums)
+	out.Rules = shapers(hits, i, out.Requirement.Forced())
 	if len(out.Tested) > 0 {
-		out.TestedRequirement = all.combine()
+		out.TestedRequirement = all.combine(sums)
+	}
+	return out
+}
+
+// shapers are the rules in force that made the requirement of recipient i. A rule that leaves the recipient unforced
+// shapes nothing where another forces it.
+func shapers(hits []hit, i int, forced bool) []string {
+	var out []string
+	for _, h := range hits {
+		if as := h.roles[i]; h.rule.Mode == Enforce && as != untouched && (!forced || as != unforced) {
+			out = append(out, h.rule.Name)
+		}
 	}
 	return out
 }
 
 // sum collects different effects; most rules demand the same.
 type sum struct {
-	seen  map[string]bool
-	parts []policy.Requirement
+	numbers []byte // of the effects, four bytes each
+	parts   []policy.Requirement
 }
 
-func (s *sum) add(e effect) {
-	if s.seen == nil {
-		s.seen = map[string]bool{}
+func (s *sum) add(e *effect) {
+	for i := 0; i < len(s.numbers); i += 4 {
+		if binary.NativeEndian.Uint32(s.numbers[i:]) == uint32(e.number) {
+			return
+		}
 	}
-	if !s.seen[e.key] {
-		s.seen[e.key] = true
-		s.parts = append(s.parts, e.requirement)
-	}
+	s.numbers = binary.NativeEndian.AppendUint32(s.numbers, uint32(e.number))
+	s.parts = append(s.parts, e.requirement)
 }
 
-func (s *sum) combine() policy.Requirement {
-	if len(s.parts) == 1 {
+func (s *sum) combine(sums map[string]policy.Requirement) policy.Requirement {
+	switch len(s.parts) {
+	case 0:
+		return policy.Requirement{}
+	case 1:
 		return s.parts[0]
 	}
-	return policy.Combine(s.parts...)
+	r, known := sums[string(s.numbers)]
+	if !known {
+		r = policy.Combine(s.parts...)
+		sums[string(s.numbers)] = r
+	}
+	return r
 }

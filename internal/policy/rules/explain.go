@@ -50,7 +50,7 @@ type Part struct {
 // Explain says which rules match a message and why, and what each recipient's requirement is and which rule asks for
 // it. It decides as Evaluate does, but looks at every rule.
 func (s *Set) Explain(f *Facts) Explanation {
-	m := newMessage(f)
+	m := s.newMessage(f)
 	var out Explanation
 	var hits []hit
 	live := 0
@@ -99,12 +99,11 @@ func (c *compiled) explain(m *message) []FieldExplanation {
 		which, ok := firstAddress(match.Sender, match.Case, &m.from)
 		say("sender", true, ok, because(m.From.String(), which, ok))
 	}
-	if ok, why := c.explainRecipients(m); true {
-		say("recipient", c.recipient != nil || !ok, ok, why)
-	}
+	named, why := c.explainRecipients(m)
+	say("recipient", c.recipient != nil || !named, named, why)
 	say("sender_ip", len(match.SenderIP) > 0, c.matchClient(m), c.explainClient(m))
-	say("header", len(c.headers) > 0, c.matchHeaders(m), c.explainHeaders(m))
-	say("subject", len(c.subjects) > 0, c.matchSubject(m), c.explainSubject(m))
+	say("header", len(c.headers) > 0, c.matchHeader(m, c.headers), c.explainHeader(m, c.headers))
+	say("subject", len(c.subjects) > 0, c.matchHeader(m, c.subjects), c.explainHeader(m, c.subjects))
 	say("size_over", match.SizeOver > 0, c.matchSize(m), fmt.Sprintf("the message has %d bytes, the limit is %d", m.Size, match.SizeOver))
 	say("recipients_over", match.RecipientsOver > 0, c.matchCount(m),
 		fmt.Sprintf("the message has %d recipients, the limit is %d", len(m.recipients), match.RecipientsOver))
@@ -156,7 +155,7 @@ func (c *compiled) explainRecipients(m *message) (ok bool, why string) {
 
 func (c *compiled) explainClient(m *message) string {
 	for _, network := range c.Match.SenderIP {
-		if m.fromNetwork(network) {
+		if network.Contains(m.client) {
 			return fmt.Sprintf("%s lies in %s", m.Client, network)
 		}
 	}
@@ -166,35 +165,21 @@ func (c *compiled) explainClient(m *message) string {
 	return fmt.Sprintf("%s lies in none of the networks", m.Client)
 }
 
-func (c *compiled) explainHeaders(m *message) string {
-	for _, h := range c.headers {
-		if m.hasValue(h.name, h.pattern, c.Match.Case) {
-			return m.explainValue(h.name, h.pattern, c.Match.Case)
-		}
-	}
-	return "no field fits"
-}
-
-func (c *compiled) explainSubject(m *message) string {
-	for _, p := range c.subjects {
-		if m.hasValue("subject", p, c.Match.Case) {
-			return m.explainValue("subject", p, c.Match.Case)
-		}
-	}
-	return "no subject fits"
-}
-
-// explainValue says which value of a field made hasValue true.
-func (m *message) explainValue(name string, p textPattern, caseMatters bool) string {
-	for _, v := range m.headerValues(name) {
-		if !v.tooLong && p.match(v.formed, caseMatters) {
-			return fmt.Sprintf("%s: %s fits %s", name, quote(clip(v.exact)), quote(p.source))
-		}
-	}
+func (c *compiled) explainHeader(m *message, conditions []headerCondition) string {
 	if m.Header.Truncated() {
 		return "the header is too large to be read in full, which counts as a match"
 	}
-	return fmt.Sprintf("%s has more than %d bytes, which counts as a match", name, maxText)
+	for i := range conditions {
+		h := &conditions[i]
+		switch v := m.fittingValue(h, c.Match.Case); {
+		case v == nil:
+		case v.tooLong:
+			return fmt.Sprintf("%s has more than %d bytes, which counts as a match", m.fields[h.field], maxText)
+		default:
+			return fmt.Sprintf("%s: %s fits %s", m.fields[h.field], quote(clip(v.exact)), quote(h.pattern.source))
+		}
+	}
+	return "no value fits"
 }
 
 // parts takes the joined requirement of recipient i apart again: every demand with the rules that make it. A demand

@@ -24,7 +24,8 @@ type glob struct {
 	head  []rune // before the first star
 	tail  []rune // after the last star
 	inner []piece
-	star  bool // there is one; without it head is the whole pattern
+	star  bool     // there is one; without it head is the whole pattern
+	needs []uint16 // grams of every match
 }
 
 // piece is text between two stars.
@@ -57,7 +58,7 @@ func compileGlob(source string) (*glob, error) {
 		}
 	}
 	if len(parts) == 0 {
-		return &glob{head: part}, nil
+		return newGlob(&glob{head: part}), nil
 	}
 	g := &glob{head: parts[0], tail: part, star: true}
 	for _, p := range parts[1:] {
@@ -65,7 +66,18 @@ func compileGlob(source string) (*glob, error) {
 			g.inner = append(g.inner, newPiece(p))
 		}
 	}
-	return g, nil
+	return newGlob(g), nil
+}
+
+// newGlob completes a glob made of its pieces.
+func newGlob(g *glob) *glob {
+	for _, runes := range [][]rune{g.head, g.tail} {
+		g.needs = appendGrams(g.needs, runes)
+	}
+	for _, p := range g.inner {
+		g.needs = appendGrams(g.needs, p.runes)
+	}
+	return g
 }
 
 func newPiece(runes []rune) piece {
@@ -183,14 +195,14 @@ func compileText(source string, caseMatters bool) (textPattern, error) {
 }
 
 // match takes a value in both its forms: as normalised, and with case folded.
-func (p textPattern) match(v formed, caseMatters bool) bool {
+func (p *textPattern) match(v *value, caseMatters bool) bool {
 	switch {
 	case p.re != nil:
 		return p.re.MatchString(v.exact)
 	case caseMatters:
-		return p.glob.match(v.exact)
+		return v.grams.hold(p.glob.needs) && p.glob.match(v.exact)
 	}
-	return p.glob.match(v.folded)
+	return v.grams.hold(p.glob.needs) && p.glob.match(v.folded)
 }
 
 // checkPattern holds what is asked of every value of a rule.
@@ -208,23 +220,27 @@ func checkPattern(source string) error {
 
 // compileExpression compiles RE2 syntax. It is searched anywhere in the value; "." covers line ends too.
 func compileExpression(expr string, caseMatters bool) (*regexp.Regexp, error) {
-	flags := "(?is)"
-	if caseMatters {
-		flags = "(?s)"
-	}
-	tree, err := syntax.Parse(norm.NFC.String(flags+expr), syntax.Perl)
-	if err != nil {
+	expr = norm.NFC.String(expr)
+	if _, err := syntax.Parse(expr, syntax.Perl); err != nil {
 		var fault *syntax.Error
 		if errors.As(err, &fault) {
 			return nil, fmt.Errorf("the expression is not RE2: %s in %q", fault.Code, fault.Expr)
 		}
 		return nil, errors.New("the expression is not RE2")
 	}
+	flags := "(?is:"
+	if caseMatters {
+		flags = "(?s:"
+	}
+	tree, err := syntax.Parse(flags+expr+")", syntax.Perl)
+	if err != nil {
+		return nil, errors.New("the expression is nested too deeply")
+	}
 	program, err := syntax.Compile(tree.Simplify())
 	if err != nil || len(program.Inst) > maxProgram {
 		return nil, errors.New("the expression is too large when compiled")
 	}
-	return regexp.Compile(norm.NFC.String(flags + expr))
+	return regexp.Compile(flags + expr + ")")
 }
 
 // formed is a text in the two forms patterns are matched against.

@@ -8,7 +8,8 @@ import (
 )
 
 // key is one key of a rule: how it is read, how it is printed, and when a change of it may take protection away. The
-// table below is the rules file's grammar; reading, printing, Diff and the documentation follow it.
+// table below is the grammar of the rules file; reading, printing and Diff follow it. Times (defer, without_tls) take no
+// protection away: mail waits longer or shorter, but never travels weaker.
 type key struct {
 	name string // "match.sender" stands in [rule.match]
 	read func(p *problems, r *Rule, e entry)
@@ -73,8 +74,7 @@ var keys = []key{
 	{"force_tls.min_tls", readMinTLS, minTLSText,
 		func(b, a *Rule) bool { return a.ForceTLS.MinTLS < b.ForceTLS.MinTLS }},
 	{"force_tls.defer", readDefer, func(r *Rule) string { return quote(durationText(r.ForceTLS.Defer)) }, nil},
-	{"force_tls.without_tls", readWithoutTLS, func(r *Rule) string { return quoteSet(string(r.ForceTLS.WithoutTLS)) },
-		withoutTLSWeaker},
+	{"force_tls.without_tls", readWithoutTLS, func(r *Rule) string { return quoteSet(string(r.ForceTLS.WithoutTLS)) }, nil},
 }
 
 // narrower reports whether the condition after may hold for less than before: an empty list holds for everything, and
@@ -114,11 +114,6 @@ func expiresWeaker(before, after *Rule) bool {
 func namesWeaker(before, after *Rule) bool {
 	b, a := before.ForceTLS.Names, after.ForceTLS.Names
 	return a.MX && !b.MX || a.Domain && !b.Domain || !subset(a.List, b.List)
-}
-
-// withoutTLSWeaker compares what named and tainted recipients get: deferring is less strict than rejecting.
-func withoutTLSWeaker(before, after *Rule) bool {
-	return after.withoutTLS(true) < before.withoutTLS(true) || after.withoutTLS(false) < before.withoutTLS(false)
 }
 
 // withoutTLS is what becomes of a recipient whose server offers no TLS, by whether the rule names it (DESIGN §3).

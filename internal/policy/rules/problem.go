@@ -133,7 +133,7 @@ func shown(s string) string {
 func nearest(s string, words []string) string {
 	best, bestDistance := "", 3
 	for _, w := range words {
-		if d := distance(strings.ToLower(s), w); d < bestDistance && d < len(w) {
+		if d := distance(strings.ToLower(s), w); d < bestDistance && 3*d < len(w) {
 			best, bestDistance = w, d
 		}
 	}

@@ -1,0 +1,385 @@
+package rules
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// dice makes random rules and messages from a small world, so that they meet often.
+type dice struct{ *rand.Rand }
+
+func roll(t *testing.T) dice {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	return dice{rand.New(rand.NewPCG(seed, 1))}
+}
+
+func pick[T any](d dice, list ...T) T { return list[d.IntN(len(list))] }
+
+func some[T any](d dice, list ...T) []T {
+	var out []T
+	for _, v := range list {
+		if d.IntN(3) == 0 {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (d dice) address() string {
+	return pick(d, "ann", "Bob", `"c d"`, "müller", "x.y") + "@" +
+		pick(d, "a.test", "B.test", "x.a.test", "y.x.a.test", "bücher.test", "xn--bcher-kva.test", "[192.0.2.1]")
+}
+
+func (d dice) addressPattern() string {
+	return pick(d, d.address(), "a.test", "b.test", "*.a.test", "*.test", "*", "bücher.test", "ann@*", "a*@*.a.test", "?.test",
+		"*a.test", "re:^ann@", "re:[^b].test$", "b??@b.test", "x.*", "*@bücher.test", "MÜLLER@b.test")
+}
+
+func (d dice) patterns() []string {
+	if d.IntN(3) == 0 {
+		return nil
+	}
+	out := []string{d.addressPattern()}
+	for d.IntN(2) == 0 {
+		out = append(out, d.addressPattern())
+	}
+	return out
+}
+
+func (d dice) rule(name string) Rule {
+	r := defaultRule()
+	r.Name, r.Action = name, ForceTLSAction
+	r.Description = pick(d, "", "why\tnot", `"quoted" \ text`, "ümlaut\u202e")
+	r.Description = strings.Map(func(c rune) rune {
+		if c == '\t' || c == '\u202e' {
+			return ' '
+		}
+		return c
+	}, r.Description)
+	r.Scope = pick(d, Outbound, Outbound, Outbound, Disabled)
+	r.Mode = pick(d, Enforce, Enforce, Test)
+	r.Expires = pick(d, Expiry{}, Expiry{}, Expiry{At: now.Add(time.Hour)}, Expiry{At: now.Add(-time.Hour)},
+		Expiry{At: time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC), Date: true}, Expiry{At: time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC), Date: true})
+	r.Match = Match{
+		Sender: d.patterns(), Recipient: d.patterns(),
+		SenderIP: some(d, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.1/32")),
+		Header:   some(d, HeaderMatch{"X-A", "1*"}, HeaderMatch{"Subject", `*\**`}, HeaderMatch{"x-a", "re:2|3"}),
+		Subject:  some(d, "*secret*", "re:^HELLO", "?ello"),
+		SizeOver: pick[int64](d, 0, 0, 0, 500, 10_000_000, 1<<20), RecipientsOver: pick(d, 0, 0, 0, 1, 2), Case: d.IntN(3) == 0,
+	}
+	if d.IntN(2) == 0 { // most conditions at once match nothing
+		r.Match.Header, r.Match.Subject, r.Match.SenderIP = nil, nil, nil
+	}
+	if d.IntN(4) == 0 {
+		r.Match.Sender = append(r.Match.Sender, "<>")
+	}
+	r.ForceTLS = ForceTLS{
+		Unspecified: pick(d, UnspecifiedForce, UnspecifiedOpportunistic),
+		Names:       pick(d, policy.Names{MX: true}, policy.Names{Domain: true}, policy.Names{List: []string{"*.a.test", "b.test"}}, policy.Names{List: []string{"b.test"}}),
+		Trust:       pick(d, "public", "public", "/ca.pem", "./other ca.pem"),
+		Pins:        some(d, "sha256:"+strings.Repeat("ab", 32), "sha256:"+strings.Repeat("cd", 32)),
+		MinTLS:      pick[uint16](d, 0x301, 0x303, 0x303, 0x304),
+		Defer:       pick(d, time.Second, time.Hour, 24*time.Hour, 90*time.Minute, 1500*time.Millisecond),
+		WithoutTLS:  pick(d, WithoutTLSUnsaid, WithoutTLSUnsaid, WithoutTLSDefer, WithoutTLSReject),
+	}
+	return r
+}
+
+func (d dice) set() *Set {
+	var rules []Rule
+	for i := range d.IntN(6) {
+		rules = append(rules, d.rule(fmt.Sprintf("rule %d", i)))
+	}
+	return compile(rules)
+}
+
+func (d dice) facts() *Facts {
+	f := facts(size(int64(pick(d, 100, 1000, 20_000_000))), client(pick(d, "10.0.0.1", "192.0.2.1", "2001:db8::1")),
+		header(some(d, "Subject: a secret", "Subject: hello", "X-A: 1", "X-A: 3 *")...))
+	f.From = mail.MustAddress(d.address())
+	if d.IntN(5) == 0 {
+		f.From = mail.Address{}
+	}
+	f.Recipients = nil
+	for range 1 + d.IntN(4) {
+		f.Recipients = append(f.Recipients, mail.MustAddress(d.address()))
+		f.Local = append(f.Local, d.IntN(6) == 0)
+	}
+	return f
+}
+
+const rounds = 1500
+
+// without returns rules without what depends on the file they came from.
+func without(rules []Rule) []Rule {
+	out := slices.Clone(rules)
+	for i := range out {
+		out[i].Line = 0
+	}
+	return out
+}
+
+func TestParseReadsWhatTOMLPrints(t *testing.T) {
+	d := roll(t)
+	for range rounds {
+		s := d.set()
+		text := s.TOML()
+		again, err := Parse("printed", text)
+		if err != nil {
+			t.Fatalf("%v\nin\n%s", err, text)
+		}
+		if len(s.rules) > 0 && !reflect.DeepEqual(without(s.rules), without(again.rules)) {
+			t.Fatalf("rules\n%+v\ncame back as\n%+v\nfrom\n%s", s.rules, again.rules, text)
+		}
+		if string(again.TOML()) != string(text) {
+			t.Fatalf("printed anew\n%s\ndiffers from\n%s", again.TOML(), text)
+		}
+		if changes := Diff(s, again); len(changes) != 0 {
+			t.Fatalf("Diff of equal sets: %+v", changes)
+		}
+	}
+}
+
+// slowly evaluates every rule, without the index.
+func slowly(s *Set, f *Facts) Decision {
+	all := &Set{rules: s.rules, live: s.live, fields: s.fields}
+	for i := range s.live {
+		all.index.always = append(all.index.always, int32(i))
+	}
+	return all.Evaluate(f)
+}
+
+func TestTheIndexChangesNoDecision(t *testing.T) {
+	d := roll(t)
+	hits := 0
+	for range rounds {
+		s, f := d.set(), d.facts()
+		got := s.Evaluate(f)
+		if want := slowly(s, f); !reflect.DeepEqual(got, want) {
+			t.Fatalf("with the index\n%+v\nwithout\n%+v\nrules\n%s\nfacts %+v", got, want, s.TOML(), f)
+		}
+		for _, o := range got.Recipients {
+			if len(o.Rules) > 0 {
+				hits++
+			}
+		}
+	}
+	if hits < rounds/10 {
+		t.Errorf("only %d recipients were touched by a rule: the law was hardly tried", hits)
+	}
+}
+
+func TestTheOrderOfRulesDecidesNothing(t *testing.T) {
+	d := roll(t)
+	for range rounds {
+		s, f := d.set(), d.facts()
+		shuffled := slices.Clone(s.rules)
+		d.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		got, want := compile(shuffled).Evaluate(f), s.Evaluate(f)
+		for i := range got.Recipients {
+			a, b := got.Recipients[i], want.Recipients[i]
+			for _, names := range [][]string{a.Rules, b.Rules, a.Tested, b.Tested} {
+				slices.Sort(names)
+			}
+			if !reflect.DeepEqual(a, b) {
+				t.Fatalf("%+v\nand\n%+v\nfor\n%s", a, b, s.TOML())
+			}
+		}
+	}
+}
+
+func TestAnotherRuleNeverLowersARequirement(t *testing.T) {
+	d := roll(t)
+	raised := 0
+	for range rounds {
+		s, f := d.set(), d.facts()
+		more := compile(append(slices.Clone(s.rules), d.rule("one more")))
+		before, after := s.Evaluate(f), more.Evaluate(f)
+		for i, b := range before.Recipients {
+			a := after.Recipients[i]
+			if !a.Requirement.AtLeast(b.Requirement) {
+				t.Fatalf("%s\nbecame\n%s\nby\n%s", b.Requirement.Key(), a.Requirement.Key(), more.rules[len(more.rules)-1].TOML())
+			}
+			if b.Window > 0 && (a.Window == 0 || a.Window > b.Window) {
+				t.Fatalf("the window grew from %v to %v", b.Window, a.Window)
+			}
+			if !b.Requirement.AtLeast(a.Requirement) {
+				raised++
+			}
+		}
+	}
+	if raised < rounds/20 {
+		t.Errorf("only %d requirements were raised: the law was hardly tried", raised)
+	}
+}
+
+func TestARuleUnderTestChangesNothing(t *testing.T) {
+	d := roll(t)
+	for range rounds {
+		s, f := d.set(), d.facts()
+		var enforced []Rule
+		live := slices.Clone(s.rules)
+		for i, r := range s.rules {
+			if r.Mode == Enforce {
+				enforced = append(enforced, r)
+			}
+			live[i].Mode = Enforce
+		}
+		got := s.Evaluate(f).Recipients
+		want := compile(enforced).Evaluate(f).Recipients
+		would := compile(live).Evaluate(f).Recipients
+		for i, o := range got {
+			if len(o.Tested) > 0 && !reflect.DeepEqual(o.TestedRequirement, would[i].Requirement) {
+				t.Fatalf("under test %+v, in force it is %+v", o.TestedRequirement, would[i].Requirement)
+			}
+			o.Tested, o.TestedRequirement = nil, policy.Requirement{}
+			if !reflect.DeepEqual(o, want[i]) {
+				t.Fatalf("got %+v, without the rules under test %+v", o, want[i])
+			}
+		}
+	}
+}
+
+func TestExplainNamesTheRulesThatDecide(t *testing.T) {
+	d := roll(t)
+	for range rounds {
+		s, f := d.set(), d.facts()
+		e, decision := s.Explain(f), s.Evaluate(f)
+		if len(e.Rules) != len(s.rules) || len(e.Recipients) != len(f.Recipients) {
+			t.Fatal("Explain left something out")
+		}
+		for i, o := range decision.Recipients {
+			r := e.Recipients[i]
+			if !reflect.DeepEqual(r.Outcome, o) {
+				t.Fatalf("explained %+v, decided %+v", r.Outcome, o)
+			}
+			var by []string
+			for _, p := range r.Parts {
+				if !p.Test {
+					by = append(by, p.Rules...)
+				}
+			}
+			slices.Sort(by)
+			for _, name := range o.Rules {
+				if _, found := slices.BinarySearch(by, name); !found {
+					t.Fatalf("%q shaped the requirement and stands in no part: %+v", name, r.Parts)
+				}
+			}
+			for _, name := range by {
+				if !slices.Contains(o.Rules, name) {
+					t.Fatalf("%q stands in a part and shaped nothing: %+v", name, r.Parts)
+				}
+			}
+		}
+		for i, r := range e.Rules {
+			all := r.Skipped == ""
+			for _, field := range r.Fields {
+				all = all && field.Matched
+				if field.Why == "" {
+					t.Fatalf("no reason for %s", field.Field)
+				}
+			}
+			if all != r.Matched {
+				t.Fatalf("fields of %q say %v, the rule %v: %+v\n%s", r.Rule, all, r.Matched, r.Fields, s.rules[i].TOML())
+			}
+		}
+	}
+}
+
+func TestAChangeThatIsNotMarkedWeakerIsNotWeaker(t *testing.T) {
+	d := roll(t)
+	marked, weaker := 0, 0
+	for range 4 * rounds {
+		before := d.rule("the rule")
+		before.Scope, before.Mode = Outbound, Enforce
+		after := d.change(before)
+		old, new := compile([]Rule{before}), compile([]Rule{after})
+		changes := Diff(old, new)
+		f := d.facts()
+		f.Now = pick(d, now, now, now.AddDate(0, 1, 0), now.AddDate(1, 0, 0))
+		lower := false
+		a, b := new.Evaluate(f), old.Evaluate(f)
+		for i := range a.Recipients {
+			x, y := a.Recipients[i].Requirement, b.Recipients[i].Requirement
+			x.WithoutTLS, y.WithoutTLS = 0, 0 // how long mail waits is no protection
+			lower = lower || !protects(x, y)
+		}
+		if len(changes) == 1 && changes[0].Weaker {
+			marked++
+		}
+		if lower {
+			weaker++
+			if len(changes) != 1 || !changes[0].Weaker {
+				t.Fatalf("not marked: %+v\nfrom\n%s\nto\n%s\nfor %+v", changes, before.TOML(), after.TOML(), f)
+			}
+		}
+	}
+	if weaker < rounds/50 || marked == 4*rounds {
+		t.Errorf("%d weaker, %d marked of %d: the law was hardly tried", weaker, marked, 4*rounds)
+	}
+}
+
+// protects reports whether x protects at least as y does, when both come from one rule each: a demand with fewer names
+// or with fewer pins is as strong.
+func protects(x, y policy.Requirement) bool {
+	if max(x.Channel, x.Aim) < max(y.Channel, y.Aim) || x.Channel < y.Channel || x.MinTLS < y.MinTLS {
+		return false
+	}
+	for _, want := range y.Peer {
+		if !slices.ContainsFunc(x.Peer, func(d policy.PeerDemand) bool {
+			return d.Trust == want.Trust && !namesWeaker(&Rule{ForceTLS: ForceTLS{Names: want.Names}}, &Rule{ForceTLS: ForceTLS{Names: d.Names}}) &&
+				!wider(want.Pins, d.Pins)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// change alters one or two keys of a rule.
+func (d dice) change(r Rule) Rule {
+	other := d.rule(r.Name)
+	for range 1 + d.IntN(2) {
+		switch d.IntN(14) {
+		case 0:
+			r.Scope = other.Scope
+		case 1:
+			r.Mode = other.Mode
+		case 2:
+			r.Expires = other.Expires
+		case 3:
+			r.Match.Sender = append(slices.Clone(r.Match.Sender), other.Match.Sender...)
+		case 4:
+			r.Match.Recipient = append(slices.Clone(r.Match.Recipient), other.Match.Recipient...)
+		case 5:
+			r.Match.Sender, r.Match.Recipient = other.Match.Sender, other.Match.Recipient
+		case 6:
+			r.Match.SenderIP, r.Match.Case = other.Match.SenderIP, other.Match.Case
+		case 7:
+			r.Match.Header, r.Match.Subject = other.Match.Header, other.Match.Subject
+		case 8:
+			r.Match.SizeOver, r.Match.RecipientsOver = other.Match.SizeOver, other.Match.RecipientsOver
+		case 9:
+			r.ForceTLS.Unspecified = other.ForceTLS.Unspecified
+		case 10:
+			r.ForceTLS.Names = other.ForceTLS.Names
+		case 11:
+			r.ForceTLS.Trust, r.ForceTLS.Pins = other.ForceTLS.Trust, other.ForceTLS.Pins
+		case 12:
+			r.ForceTLS.MinTLS = other.ForceTLS.MinTLS
+		default:
+			r.ForceTLS.Defer, r.ForceTLS.WithoutTLS = other.ForceTLS.Defer, other.ForceTLS.WithoutTLS
+		}
+	}
+	return r
+}
