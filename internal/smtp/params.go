@@ -29,7 +29,8 @@ type MailCommand struct {
 // ParseMail reads the argument of MAIL.
 func ParseMail(arg []byte, o Offered) (MailCommand, *Refusal) {
 	var m MailCommand
-	from, rest, no := readPath(string(arg), "FROM:", reverse)
+	text := string(arg)
+	from, rest, no := readPath(text, "FROM:", reverse)
 	if no != nil {
 		return m, no
 	}
@@ -44,7 +45,7 @@ func ParseMail(arg []byte, o Offered) (MailCommand, *Refusal) {
 			return m, no
 		}
 	}
-	if needsUTF8(string(arg)) && !m.Envelope.UTF8 {
+	if needsUTF8(text) && !m.Envelope.UTF8 {
 		return m, &Refusal{553, "5.6.7", "an internationalised address needs SMTPUTF8"}
 	}
 	return m, nil
@@ -53,12 +54,13 @@ func ParseMail(arg []byte, o Offered) (MailCommand, *Refusal) {
 // ParseRcpt reads the argument of RCPT.
 func ParseRcpt(arg []byte, o Offered) (mail.Recipient, *Refusal) {
 	var r mail.Recipient
-	to, rest, no := readPath(string(arg), "TO:", forward)
+	text := string(arg)
+	to, rest, no := readPath(text, "TO:", forward)
 	if no != nil {
 		return r, no
 	}
 	r.Address = to
-	if needsUTF8(string(arg)) && !o.UTF8 {
+	if needsUTF8(text) && !o.UTF8 {
 		return r, &Refusal{553, "5.6.7", "an internationalised address needs SMTPUTF8"}
 	}
 	var seen []string

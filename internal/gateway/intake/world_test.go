@@ -188,6 +188,8 @@ func (w *world) set(setting string, cfg *intake.Config, server *smtpserver.Confi
 		w.store.accept = queue.ErrBroken
 	case "hops-2":
 		cfg.Hops = 2
+	case "header-1m":
+		cfg.HeaderSize = 1 << 20
 	case "header-100":
 		cfg.HeaderSize = 100
 	case "postmaster":

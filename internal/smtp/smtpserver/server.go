@@ -16,6 +16,8 @@ type Server struct {
 	tls    *tls.Config // nil: none
 	ctx    context.Context
 	cancel context.CancelFunc
+	// buffers are what content is read through, *[]byte of largeBuffer.
+	buffers sync.Pool
 
 	mu        sync.Mutex // guards all below
 	listeners map[net.Listener]bool
@@ -35,6 +37,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, tls: tc, listeners: map[net.Listener]bool{}, conns: map[*Conn]bool{}}
+	s.buffers.New = func() any { b := make([]byte, largeBuffer); return &b }
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }

@@ -25,15 +25,15 @@ var (
 	errLineFlood   = errors.New("line without an end")
 )
 
-var largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
-
 // wire is the buffered connection of one session. Replies wait in out until input is wanted and none is there, so that
 // a peer that pipelines gets them together. Only the session's goroutine uses it.
 type wire struct {
 	nc      net.Conn // plain or TLS
 	in      []byte
-	r, w    int // in[r:w] is input not used yet
-	large   *[]byte
+	r, w    int        // in[r:w] is input not used yet
+	pool    *sync.Pool // of *[]byte, largeBuffer each
+	large   *[]byte    // what in is while content is read, from the pool
+	small   []byte     // what in was before
 	out     []byte
 	writeIn time.Duration // for one write
 	broken  error         // of a write that failed: nothing is written after it
@@ -155,14 +155,14 @@ func (w *wire) enlarge() {
 	if w.large != nil {
 		return
 	}
-	w.large = largeBuffers.Get().(*[]byte)
+	w.large = w.pool.Get().(*[]byte)
 	if len(w.buffered()) > len(*w.large) { // after a flood of pipelined commands: what we have is large enough
-		largeBuffers.Put(w.large)
+		w.pool.Put(w.large)
 		w.large = nil
 		return
 	}
 	w.w = copy(*w.large, w.buffered())
-	w.r, w.in = 0, *w.large
+	w.r, w.in, w.small = 0, *w.large, w.in
 }
 
 // shrinkIfIdle gives a large buffer back when nothing is in it and content is not being read.
@@ -178,10 +178,12 @@ func (w *wire) shrink() {
 		return
 	}
 	rest := w.buffered()
-	w.in = make([]byte, max(smallBuffer, len(rest)))
-	w.w = copy(w.in, rest)
+	if w.in = w.small; len(w.in) < max(smallBuffer, len(rest)) {
+		w.in = make([]byte, max(smallBuffer, len(rest)))
+	}
+	w.w, w.small = copy(w.in, rest), nil
 	w.r = 0
-	largeBuffers.Put(w.large)
+	w.pool.Put(w.large)
 	w.large = nil
 }
 
