@@ -143,7 +143,10 @@ func describe(out *strings.Builder, t *smtpclient.Transaction, res *smtpclient.R
 	for i, r := range res.Recipients {
 		fmt.Fprintf(out, "%v: %v", t.Recipients[i].Address, r.Outcome)
 		if r.Command != "" {
-			fmt.Fprintf(out, " by %s: %v", r.Command, r.Reply)
+			fmt.Fprintf(out, " by %s", r.Command)
+		}
+		if r.Reply.Code != 0 {
+			fmt.Fprintf(out, ": %v", r.Reply)
 		}
 		if r.Local {
 			out.WriteString(" (ours)")

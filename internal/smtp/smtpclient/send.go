@@ -220,7 +220,7 @@ func (s *sending) rcptReply(i int, reply smtp.Reply) {
 		return
 	case reply.Positive():
 		s.accepted++
-		r.Reply, r.Command = reply, "RCPT"
+		r.Command = "RCPT"
 		return
 	}
 	*r = RecipientResult{Outcome: outcomeOf(reply.Code), Reply: reply, Command: "RCPT"}

@@ -44,11 +44,11 @@ func (o Outcome) String() string {
 // RecipientResult is what became of one recipient and by which reply.
 type RecipientResult struct {
 	Outcome Outcome
-	// Reply decided the outcome; while undecided it is the 2xx to RCPT, or zero. The text of a 2xx to RCPT is not kept.
-	// Local says that the words are ours, not the peer's.
+	// Reply decided the outcome; the zero Reply while undecided. Local says that the words are ours, not the peer's.
 	Reply smtp.Reply
 	Local bool
-	// Command is what the reply answered: "MAIL", "RCPT", "DATA", "BDAT" or "." for the content.
+	// Command is what the reply answered: "MAIL", "RCPT", "DATA", "BDAT" or "." for the content. An undecided recipient
+	// has "RCPT" if the peer had accepted it, else "".
 	Command string
 }
 
