@@ -225,6 +225,8 @@ func (a *app) showAttempt(at *attempt.Attempt) {
 			said = strings.TrimSuffix(string(t.Reason)+": "+t.Text, ": ")
 		case t.Used:
 			said = "carried the mail, " + t.Reached.String()
+		case t.Text != "":
+			said = t.Text
 		}
 		if t.Remote != "" {
 			said += " | the peer wrote: " + t.Remote

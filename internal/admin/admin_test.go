@@ -259,7 +259,7 @@ func TestApplyStoresSwapsAndTells(t *testing.T) {
 	if out, err = s.ApplyRules(t.Context(), r); err != nil || !out.Applied || out.Revision != 1 || rec.changed != 1 {
 		t.Fatalf("%+v, %v, dispatcher told %d times", out, err, rec.changed)
 	}
-	if e := entries(t, s)[0]; e.Action != "rules apply" || e.By != "ann" || !strings.HasPrefix(e.After, "+ clinic") || e.Before != "revision 0" {
+	if e := entries(t, s)[0]; e.Action != "rules apply" || e.By != "ann" || !strings.HasPrefix(e.After, "+ clinic: scope \"outbound\", ") || e.Before != "revision 0" {
 		t.Errorf("entry %+v", e)
 	}
 	if out, err = s.ApplyRules(t.Context(), r); err != nil || out.Applied || out.Revision != 1 || len(entries(t, s)) != 1 {

@@ -114,25 +114,31 @@ func changes(old, next *rules.Set) []rules.Change {
 	return []rules.Change{}
 }
 
-// Summary is a list of changes as the lines of the audit trail: "+ new", "- gone", "~ name: key before -> after".
+// Summary is a list of changes as the lines of the audit trail: "+ new: key value", "- gone: key value",
+// "~ changed: key before -> after".
 func Summary(list []rules.Change) string {
-	var b strings.Builder
+	var lines []string
 	for _, c := range list {
 		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~"}[c.Kind]
-		b.WriteString(sign + " " + c.Rule)
-		for i, f := range c.Fields {
-			sep := ", "
-			if i == 0 {
-				sep = ": "
+		var fields []string
+		for _, f := range c.Fields {
+			switch {
+			case f.Field == "name" && c.Kind != rules.Changed:
+			case c.Kind == rules.Added:
+				fields = append(fields, f.Field+" "+f.After)
+			case c.Kind == rules.Removed:
+				fields = append(fields, f.Field+" "+f.Before)
+			default:
+				fields = append(fields, f.Field+" "+orUnset(f.Before)+" -> "+orUnset(f.After))
 			}
-			fmt.Fprintf(&b, "%s%s %s -> %s", sep, f.Field, orUnset(f.Before), orUnset(f.After))
 		}
+		line := strings.TrimSuffix(sign+" "+c.Rule+": "+strings.Join(fields, ", "), ": ")
 		if c.Weaker {
-			b.WriteString(" (weaker)")
+			line += " (weaker)"
 		}
-		b.WriteString("\n")
+		lines = append(lines, line)
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return strings.Join(lines, "\n")
 }
 
 func orUnset(s string) string {

@@ -97,7 +97,7 @@ func (m *Metrics) Emit(e event.Event) {
 func (m *Metrics) rest(e event.Event) {
 	switch e := e.(type) {
 	case event.NoticeQueued:
-		m.add(notices, 1, oneOf(e.Kind, "failed", "delayed", "delivered", "relayed", "alert"))
+		m.add(notices, 1, oneOf(e.Kind, "dsn", "delay-notice", "alert"))
 	case event.Raised:
 		m.add(raised, float64(e.Deliveries))
 	case event.RulesApplied:

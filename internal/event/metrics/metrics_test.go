@@ -39,7 +39,7 @@ func TestEventsAreCountedByClosedLabels(t *testing.T) {
 		event.Settled{Leg: event.OutWorld, State: "delivered", Requires: policy.Plaintext, Reached: policy.Encrypted, Reason: policy.CertSelfSigned, Delay: time.Second},
 		event.Settled{Leg: event.OutWorld, State: "deferred", Requires: policy.Authenticated, Reason: policy.CertExpired, Would: "r"},
 		event.Settled{Leg: "nowhere", State: "lost"},
-		event.NoticeQueued{Kind: "failed"}, event.Raised{Deliveries: 5}, event.RulesApplied{Revision: 7, Rules: 2}, event.Warned{}, event.AdminActed{},
+		event.NoticeQueued{Kind: "dsn"}, event.Raised{Deliveries: 5}, event.RulesApplied{Revision: 7, Rules: 2}, event.Warned{}, event.AdminActed{},
 	} {
 		m.Emit(e)
 	}
@@ -59,7 +59,7 @@ func TestEventsAreCountedByClosedLabels(t *testing.T) {
 		`postern_deliveries_total{leg="other",level="plaintext",reason="none",state="other"} 1`,
 		`postern_delivery_delay_seconds_count{leg="gateway-world"} 1`,
 		`postern_raised_deliveries_total 5`, `postern_rules_revision 7`, `postern_rules 2`, `postern_warnings_total 1`,
-		`postern_notices_total{kind="failed"} 1`, `postern_rules_would_differ_total 1`,
+		`postern_notices_total{kind="dsn"} 1`, `postern_rules_would_differ_total 1`,
 	} {
 		if !strings.Contains(got, want+"\n") {
 			t.Errorf("the scrape lacks %s", want)

@@ -2,7 +2,10 @@ package dsn
 
 import (
 	"errors"
+	"flag"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +61,35 @@ func build(t *testing.T, r *Report) (string, *Parsed) {
 		t.Fatalf("Parse of our own notice: %v\n%s", err, b)
 	}
 	return string(b), p
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// The whole notice, as people and machines get it, so that a change of a word is a line in review.
+func TestNoticesAsTheyAreSent(t *testing.T) {
+	delayed := expired()
+	delayed.Recipients[0].Action, delayed.Recipients[0].WillRetryUntil = Delayed, noon.Add(22*time.Hour)
+	success := expired()
+	success.Recipients[0] = Recipient{Address: mail.MustAddress("dr@clinic.test"), Action: Relayed, Reached: policy.Authenticated, Attempt: expiredAttempt()}
+	success.Recipients[0].Attempt.Tries = success.Recipients[0].Attempt.Tries[1:]
+	try := &success.Recipients[0].Attempt.Tries[0]
+	try.Used, try.Reason, try.Text, try.Shortfalls, try.Alert, try.Remote = true, "", "", nil, "", ""
+	for name, r := range map[string]*Report{"failed": expired(), "delayed": delayed, "success": success} {
+		got, _ := build(t, r)
+		path := filepath.Join("testdata", name+".golden.eml")
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("differs from %s (run with -update after a wanted change):\n%s", path, got)
+		}
+	}
 }
 
 func TestForcedFailureTellsEverythingAPersonNeeds(t *testing.T) {

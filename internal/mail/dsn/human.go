@@ -184,7 +184,11 @@ func whatHappened(rcpt *Recipient) string {
 	if rcpt.Text == "" || rcpt.Text == info.Text {
 		return info.Text
 	}
-	return strings.TrimSpace(info.Text + " " + upperFirst(safe(rcpt.Text)))
+	said := upperFirst(safe(rcpt.Text))
+	if !strings.HasSuffix(said, ".") {
+		said += "."
+	}
+	return strings.TrimSpace(info.Text + " " + said)
 }
 
 func upperFirst(s string) string {
@@ -274,7 +278,7 @@ func tries(p *page, all []attempt.Try) {
 	if len(all) == 0 {
 		return
 	}
-	p.line("    Connections of the last attempt:")
+	p.line("    Connections of the last attempt (after > the other server's own words):")
 	for i := range all {
 		if i == maxTries {
 			p.line(fmt.Sprintf("      ... and %d more", len(all)-i))
