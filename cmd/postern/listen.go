@@ -75,7 +75,8 @@ func (g *gateway) engine(lc config.Listen, gate *smtpserver.Gate) (*smtpserver.S
 		},
 		Limits: smtpserver.Limits{MessageSize: limits.MessageSize, Recipients: limits.Recipients, CommandLine: limits.CommandLine,
 			BadCommands: limits.BadCommands, NoOps: limits.NoopCommands},
-		Timeouts: smtpserver.Timeouts{Command: limits.CommandTimeout.Duration, DataBlock: limits.DataTimeout.Duration},
+		Timeouts: smtpserver.Timeouts{Command: limits.CommandTimeout.Duration, DataBlock: limits.DataTimeout.Duration,
+			Session: limits.SessionTime.Duration},
 	}
 	switch lc.Mode {
 	case config.ModeSMTPS:

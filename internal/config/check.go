@@ -192,37 +192,50 @@ func (c *Config) checkDelivery(d *decoder) {
 			d.fail(fmt.Sprintf("delivery.retry[%d]", i), "must be longer than nothing", "")
 		}
 	}
-	for path, v := range map[string]Duration{"delivery.lifetime": c.Delivery.Lifetime,
-		"delivery.connect_timeout": c.Delivery.ConnectTimeout, "delivery.attempt_timeout": c.Delivery.AttemptTimeout,
-		"queue.retention": c.Queue.Retention} {
-		if v.Duration <= 0 {
-			d.fail(path, "must be longer than nothing", "")
+	for _, v := range []struct {
+		path  string
+		value Duration
+	}{
+		{"delivery.lifetime", c.Delivery.Lifetime},
+		{"delivery.connect_timeout", c.Delivery.ConnectTimeout},
+		{"delivery.attempt_timeout", c.Delivery.AttemptTimeout},
+		{"limits.command_timeout", c.Limits.CommandTimeout},
+		{"limits.data_timeout", c.Limits.DataTimeout},
+		{"limits.session_time", c.Limits.SessionTime},
+		{"queue.retention", c.Queue.Retention},
+	} {
+		if v.value.Duration <= 0 {
+			d.fail(v.path, "must be longer than nothing", "")
 		}
 	}
 }
 
+// limit is a number of the configuration with the range it may have; most 0 is no upper bound.
+type limit struct {
+	path               string
+	value, least, most int64
+}
+
 func (c *Config) checkLimits(d *decoder) {
 	l := &c.Limits
-	for path, v := range map[string]struct {
-		value, least int64
-	}{
-		"limits.message_size":           {l.MessageSize, 65536},
-		"limits.header_size":            {l.HeaderSize, 16384},
-		"limits.connections":            {int64(l.Connections), 1},
-		"limits.connections_per_client": {int64(l.ConnectionsPerClient), 1},
-		"limits.recipients":             {int64(l.Recipients), 100},
-		"limits.command_line":           {int64(l.CommandLine), 512},
-		"limits.hops":                   {int64(l.Hops), 10},
-		"limits.bad_commands":           {int64(l.BadCommands), 1},
-		"limits.noop_commands":          {int64(l.NoopCommands), 1},
-		"limits.command_timeout":        {int64(l.CommandTimeout.Seconds()), 1},
-		"limits.data_timeout":           {int64(l.DataTimeout.Seconds()), 1},
-		"limits.session_time":           {int64(l.SessionTime.Seconds()), 1},
-		"delivery.connections":          {int64(c.Delivery.Connections), 1},
-		"delivery.connections_per_site": {int64(c.Delivery.ConnectionsPerSite), 1},
+	for _, v := range []limit{
+		{"delivery.connections", int64(c.Delivery.Connections), 1, 0},
+		{"delivery.connections_per_site", int64(c.Delivery.ConnectionsPerSite), 1, 0},
+		{"limits.message_size", l.MessageSize, 65536, 0},
+		{"limits.header_size", l.HeaderSize, 16384, 1 << 26},
+		{"limits.connections", int64(l.Connections), 1, 0},
+		{"limits.connections_per_client", int64(l.ConnectionsPerClient), 1, 0},
+		{"limits.recipients", int64(l.Recipients), 100, 0},
+		{"limits.command_line", int64(l.CommandLine), 512, 4096},
+		{"limits.hops", int64(l.Hops), 10, 0},
+		{"limits.bad_commands", int64(l.BadCommands), 1, 0},
+		{"limits.noop_commands", int64(l.NoopCommands), 1, 0},
 	} {
-		if v.value < v.least {
-			d.fail(path, fmt.Sprintf("%d is too small, at least %d", v.value, v.least), "")
+		switch {
+		case v.value < v.least:
+			d.fail(v.path, fmt.Sprintf("%d is too small, at least %d", v.value, v.least), "")
+		case v.most > 0 && v.value > v.most:
+			d.fail(v.path, fmt.Sprintf("%d is too large, at most %d", v.value, v.most), "")
 		}
 	}
 }

@@ -167,7 +167,8 @@ type Limits struct {
 	ConnectionsPerClient int `toml:"connections_per_client"`
 	// Recipients of one message. At least 100 (RFC 5321 §4.5.3.1.8).
 	Recipients int `toml:"recipients"`
-	// Longest command line in bytes, line end included. At least 512 (RFC 5321 §4.5.3.1.4).
+	// Longest command line in bytes, line end included; 512 (RFC 5321 §4.5.3.1.4) to 4096. MAIL and RCPT may have 1024
+	// more for their parameters.
 	CommandLine int `toml:"command_line"`
 	// Received lines after which a message is taken to be in a loop.
 	Hops int `toml:"hops"`

@@ -9,7 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func parse(text string) (*Config, error) { return Parse("t.toml", "/etc/postern", "gw.test", []byte(text)) }
+func parse(text string) (*Config, error) {
+	return Parse("t.toml", "/etc/postern", "gw.test", []byte(text))
+}
 
 const certificate = "\n[tls]\ncertificates = [{cert = \"c.pem\", key = \"k.pem\"}]\n"
 
@@ -118,6 +120,7 @@ func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
 		{"two routes for a domain", "[[route]]\nmatch = [\"a.test\"]\nto = [\"b\"]\n[[route]]\nmatch = [\"A.test.\"]\nto = [\"c\"]",
 			"5:10: route[1].match[0]: a.test already has route[0]"},
 		{"limit below the RFC", "[limits]\nrecipients = 99", "2:14: limits.recipients: 99 is too small, at least 100"},
+		{"limit beyond what is kept", "[limits]\ncommand_line = 5000", "2:16: limits.command_line: 5000 is too large, at most 4096"},
 		{"a store of a later release", "store = \"postgres://x\"", "1:9: store: this release has one store"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

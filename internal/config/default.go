@@ -31,7 +31,7 @@ func Default() *Config {
 			Connections:          1000,
 			ConnectionsPerClient: 50,
 			Recipients:           1000,
-			CommandLine:          2048,
+			CommandLine:          512,
 			Hops:                 50,
 			BadCommands:          20,
 			NoopCommands:         100,

@@ -111,7 +111,7 @@ action = "force-tls"
 [rule.match]
 subject = ["*[secure]*"]
 [rule.force_tls]
-defer = "20s"
+defer = "15s"
 mx = "any"
 revocation = "off"
 `
