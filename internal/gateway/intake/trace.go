@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -32,6 +33,10 @@ func (i *Intake) Trace(listener string) smtpserver.Trace {
 		},
 		LoggedIn: func(c smtpserver.ConnInfo, user string, ok bool) {
 			emit(event.LoggedIn{Listener: listener, Client: c.Client.Addr(), User: smtp.Printable(user, 200), OK: ok})
+		},
+		Panicked: func(_ smtpserver.ConnInfo, v any, stack []byte) {
+			emit(event.Warned{What: "bug", Text: smtp.Printable(fmt.Sprintf("a session panicked: %v: %s", v, stack), 4000),
+				Hint: "the session was ended, the client tries again; please report this"})
 		},
 		AcceptFailed: func(err error, wait time.Duration) {
 			emit(event.Warned{What: "accept", Text: err.Error(),

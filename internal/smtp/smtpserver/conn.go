@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -95,6 +96,9 @@ func addrPort(a net.Addr) netip.AddrPort {
 // serve runs the session to its end.
 func (c *Conn) serve() {
 	defer c.finish()
+	if c.srv.cfg.Trace.Panicked != nil {
+		defer c.survive()
+	}
 	if f := c.srv.cfg.Trace.Connected; f != nil {
 		f(c.Info())
 	}
@@ -107,6 +111,17 @@ func (c *Conn) serve() {
 	for c.why == "" {
 		c.next()
 	}
+}
+
+// survive ends one session where a bug would end them all: a message that meets the bug is sent again and again.
+func (c *Conn) survive() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	c.wire.out = nil // perhaps half a reply
+	c.bye("4.3.0", "internal error", "internal error")
+	c.srv.cfg.Trace.Panicked(c.Info(), v, debug.Stack())
 }
 
 func (c *Conn) greet() bool {

@@ -19,7 +19,7 @@ import (
 )
 
 // recorder is a Session factory that writes down what it was told. The local part of an address scripts the answers:
-// "refuse" 550, "later" 450, "cut" 421; a sender "full" refuses the content without reading it, "half" after one octet,
+// "refuse" 550, "later" 450, "cut" 421, "panic" panics; a sender "full" refuses the content without reading it, "half" after one octet,
 // and "liar" answers success without reading it.
 type recorder struct {
 	mu     sync.Mutex
@@ -80,6 +80,8 @@ func scripted(a mail.Address) *smtp.Reply {
 		return reply(450, "4.2.0", "not now")
 	case "cut":
 		return reply(421, "4.3.2", "go away")
+	case "panic":
+		panic("a bug")
 	case "worded":
 		return reply(250, "2.1.5", "as you wish")
 	}

@@ -325,6 +325,33 @@ TLS handshake failed after 1 in 1s`
 	})
 }
 
+func TestABugEndsOneSessionOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told string
+		w := newWorld(t, func(cfg *smtpserver.Config) {
+			cfg.Trace.Panicked = func(i smtpserver.ConnInfo, v any, stack []byte) {
+				told = fmt.Sprint(i.Client.Addr(), " ", v, " ", strings.Contains(string(stack), "scripted"))
+			}
+		})
+		other := w.dial("198.51.100.2")
+		nc := w.dial("198.51.100.1")
+		io.WriteString(nc, "EHLO c.test\r\nMAIL FROM:<panic@c.test>\r\n")
+		if got := readAll(nc); !strings.HasSuffix(got, "\r\n421 4.3.0 gw.test internal error\r\n") {
+			t.Errorf("got %q", got)
+		}
+		nc.Close()
+		io.WriteString(other, "QUIT\r\n")
+		if got := readAll(other); !strings.HasSuffix(got, "221 2.0.0 bye\r\n") {
+			t.Errorf("the other client got %q", got)
+		}
+		other.Close()
+		w.close()
+		if told != "198.51.100.1 a bug true" {
+			t.Errorf("told %q", told)
+		}
+	})
+}
+
 func TestAConfigThatCannotServeIsRefused(t *testing.T) {
 	ok := smtpserver.Config{Hostname: "gw.test", NewSession: (&recorder{}).open}
 	for name, change := range map[string]func(*smtpserver.Config){

@@ -63,6 +63,9 @@ type Trace struct {
 	Refused func(i ConnInfo, command string, from, to mail.Address, r smtp.Reply)
 	// LoggedIn: AUTH was decided. user is the client's claim.
 	LoggedIn func(i ConnInfo, user string, ok bool)
+	// Panicked: a Session or the engine panicked with v. The client hears 421, the others go on. Without this function
+	// the panic goes on.
+	Panicked func(i ConnInfo, v any, stack []byte)
 	// AcceptFailed: the listener cannot take connections just now and waits before it tries again.
 	AcceptFailed func(err error, wait time.Duration)
 }
