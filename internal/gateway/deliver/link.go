@@ -55,11 +55,7 @@ func (d *Deliverer) examine(k *link, r policy.Requirement) {
 	k.evidence = certcheck.Examine(certcheck.Input{
 		Chain: k.state.PeerCertificates, Host: k.hop.Host, Domain: k.domain, Demands: demands, Roots: roots, Now: k.examined,
 	})
-	key := ""
-	if len(k.evidence.Chain) > 0 {
-		key = k.evidence.Chain[0].Key
-	}
-	k.evidence.TLS = smtp.Facts(k.state, key)
+	k.evidence.TLS = smtp.Facts(k.state, "")
 	k.evidence.TLSVersion = k.state.Version
 	k.evidence.MXProven = k.hop.Proven
 }
