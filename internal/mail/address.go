@@ -120,7 +120,7 @@ func (a Address) Canonical() string {
 	if !strings.HasPrefix(a.Local, `"`) {
 		return a.String()
 	}
-	return requote(unquote(a.Local)) + "@" + a.Domain.String()
+	return Address{Local: requote(unquote(a.Local)), Domain: a.Domain}.String()
 }
 
 func unquote(quoted string) string {
@@ -148,8 +148,12 @@ func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil 
 // UnmarshalText reads what MarshalText wrote: "" is the null address, a bare local part has no domain.
 func (a *Address) UnmarshalText(text []byte) error {
 	s := string(text)
-	if s == "" || !strings.Contains(s, "@") {
-		*a = Address{Local: s}
+	if s == "" {
+		*a = Address{}
+		return nil
+	}
+	if local, rest, err := cutLocal(s); err == nil && rest == "" {
+		*a = Address{Local: local}
 		return nil
 	}
 	parsed, err := ParseAddress(s)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -20,17 +21,24 @@ type Domain struct{ name string }
 // fullDots are the characters IDNA treats as label separators besides the full stop (RFC 3490 §3.1).
 var fullDots = strings.NewReplacer("\u3002", ".", "\uff0e", ".", "\uff61", ".")
 
+// maxSpelling bounds what is looked at: 253 octets of A-labels are never longer in another spelling. Converting labels
+// costs more than linear time, and the text may come from anybody.
+const maxSpelling = 1024
+
 // ParseDomain reads a domain in any spelling: upper case, U-labels, full-width dots, one trailing dot, or an address
 // literal in brackets. Underscores are accepted because mail hosts in the field have them.
 func ParseDomain(s string) (Domain, error) {
+	if len(s) > maxSpelling {
+		return Domain{}, fmt.Errorf("%w: %q has %d octets, want 1 to 253", ErrDomain, clip(s), len(s))
+	}
 	if strings.HasPrefix(s, "[") {
 		return parseLiteral(s)
 	}
 	name := strings.TrimSuffix(fullDots.Replace(s), ".")
 	if !isASCII(name) {
 		ascii, err := idna.Lookup.ToASCII(name)
-		if err != nil {
-			return Domain{}, fmt.Errorf("%w: %q has a label that IDNA refuses", ErrDomain, s)
+		if err != nil || !utf8.ValidString(name) {
+			return Domain{}, fmt.Errorf("%w: %q has a label that IDNA refuses", ErrDomain, clip(s))
 		}
 		name = ascii
 	}
@@ -75,7 +83,8 @@ func checkLabel(label string) error {
 	return nil
 }
 
-// parseLiteral reads an address literal (RFC 5321 §4.1.3). General literals of unknown tags are refused.
+// parseLiteral reads an address literal (RFC 5321 §4.1.3). General literals of unknown tags are refused. An IPv4 address
+// inside IPv6 is the IPv4 address it means.
 func parseLiteral(s string) (Domain, error) {
 	inner, ok := strings.CutSuffix(s[1:], "]")
 	if !ok {
@@ -89,7 +98,7 @@ func parseLiteral(s string) (Domain, error) {
 	if err != nil || ip.Zone() != "" || ip.Is4() == v6 {
 		return Domain{}, fmt.Errorf("%w: address literal %q is no IPv4 or IPv6 address", ErrDomain, clip(s))
 	}
-	if v6 {
+	if ip = ip.Unmap(); ip.Is6() {
 		return Domain{"[IPv6:" + ip.String() + "]"}, nil
 	}
 	return Domain{"[" + ip.String() + "]"}, nil
@@ -150,10 +159,10 @@ func isASCII(s string) bool {
 	return true
 }
 
-// clip bounds hostile text before it is put into an error.
+// clip bounds hostile text before it is quoted in an error.
 func clip(s string) string {
 	if len(s) > 80 {
-		return s[:77] + "..."
+		return strings.ToValidUTF8(s[:77], "") + "..."
 	}
 	return s
 }
