@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,10 +160,20 @@ func (b *board) draw() {
 	}
 	lines := b.table(b.width())
 	for _, l := range lines {
-		s.WriteString(l + "\n")
+		s.WriteString(tint(l) + "\n")
 	}
 	b.drawn = len(lines)
 	_, _ = io.WriteString(b.out, s.String()) // a terminal that went away is noticed by its signal
+}
+
+// tint colours the sign that begins a row. The sign itself says the same.
+func tint(line string) string {
+	for sign, colour := range map[string]string{"✓": "32", "✗": "31", "!": "31", "…": "33"} {
+		if rest, ok := strings.CutPrefix(line, sign+" "); ok {
+			return "\x1b[" + colour + "m" + sign + "\x1b[0m " + rest
+		}
+	}
+	return line
 }
 
 func (b *board) width() int {
@@ -176,14 +187,15 @@ func (b *board) width() int {
 
 // table is the state of the story in lines of at most width characters.
 func (b *board) table(width int) []string {
-	out := []string{cut(fmt.Sprintf("  %-18s %-9s %-46s %s", "recipient", "rule asks", "what happened", "what it shows"), width)}
+	out := []string{cut(fmt.Sprintf("  %-18s %-9s %-48s %s", "recipient", "rule asks", "what happened", "what it shows"), width)}
 	for _, r := range b.rows {
 		asks := ""
 		if r.trace != nil && r.trace.Requires == "authenticated" {
 			asks = "force"
 		}
-		out = append(out, cut(fmt.Sprintf("%s %-18s %-9s %-46s %s", r.mark(), r.to, asks, r.happened(), r.title), width))
+		out = append(out, cut(fmt.Sprintf("%s %-18s %-9s %-48s %s", r.mark(), r.to, asks, r.happened(), r.title), width))
 	}
+	slices.SortStableFunc(b.notices, func(x, y admin.Trace) int { return strings.Compare(x.To, y.To) })
 	for _, n := range b.notices {
 		out = append(out, cut(fmt.Sprintf("%s bounce to %-18s %s", noticeMark(n.State), n.To, noticeWords(&n)), width))
 	}
