@@ -64,9 +64,12 @@ func (a *Action) Check() error {
 	return fmt.Errorf("queue: unknown action %q", a.Kind)
 }
 
+// releaseGrace is the least time that released mail still has, when its window ended while it was held.
+const releaseGrace = time.Minute
+
 // Apply carries out an administrator's action on a delivery that waits and is not under a lease, and reports whether
 // the action concerns it. A held delivery without a planned try is not woken by Retry. What is held has no deadline;
-// released, it ends at ExpiresAt.
+// released, it ends at ExpiresAt, but is tried first: not before releaseGrace.
 func (a *Action) Apply(d *Delivery) bool {
 	now := Kept(a.Now)
 	switch a.Kind {
@@ -91,6 +94,9 @@ func (a *Action) Apply(d *Delivery) bool {
 		d.State, d.Due = Queued, now
 		if d.Deadline.IsZero() {
 			d.Deadline = d.ExpiresAt
+			if least := now.Add(releaseGrace); d.Deadline.Before(least) {
+				d.Deadline = least
+			}
 		}
 		return true
 	case Cancel:

@@ -118,7 +118,7 @@ func (d *Dispatcher) heldForGood(w *queue.Work) fate {
 	d.cfg.Sink.Emit(event.Warned{
 		What: "notice held", Text: "the notice " + string(w.Message.ID) + " about message " + string(w.Message.About) +
 			" cannot be delivered over a protected connection and is held",
-		Hint: "postern queue show " + string(w.Message.ID) + ", then repair the TLS of the sender's server and run: postern queue retry " +
+		Hint: "postern queue show " + string(w.Message.ID) + ", then repair the TLS of the sender's server and run: postern queue release " +
 			string(w.Message.ID),
 	})
 	return f

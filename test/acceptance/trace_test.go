@@ -1,0 +1,106 @@
+package acceptance
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// trace is one delivery as `postern trace --json` tells it.
+type trace struct {
+	Message    string     `json:"message"`
+	MessageID  string     `json:"message_id"`
+	Kind       string     `json:"kind"`
+	About      string     `json:"about"`
+	From       string     `json:"from"`
+	To         string     `json:"to"`
+	State      string     `json:"state"`
+	Rule       string     `json:"rule"`
+	Would      []string   `json:"would"`
+	Requires   string     `json:"requires"`
+	Reached    string     `json:"reached"`
+	Reason     string     `json:"reason"`
+	Text       string     `json:"text"`
+	Status     string     `json:"status"`
+	Held       string     `json:"held"`
+	MX         string     `json:"mx"`
+	IP         string     `json:"ip"`
+	TLSVersion string     `json:"tls_version"`
+	Cipher     string     `json:"cipher"`
+	Bits       int        `json:"bits"`
+	Expected   []string   `json:"expected_names"`
+	Presented  []string   `json:"presented_names"`
+	NotBefore  *time.Time `json:"cert_not_before"`
+	NotAfter   *time.Time `json:"cert_not_after"`
+	Notes      []string   `json:"notes"`
+	Attempts   []struct {
+		Tries []struct {
+			Rung   string `json:"rung"`
+			Host   string `json:"host"`
+			Reason string `json:"reason"`
+		} `json:"tries"`
+	} `json:"attempts"`
+	AttemptCount int             `json:"attempt_count"`
+	AcceptedAt   time.Time       `json:"accepted_at"`
+	ExpiresAt    time.Time       `json:"expires_at"`
+	NextAttempt  *time.Time      `json:"next_attempt_at"`
+	FinishedAt   *time.Time      `json:"finished_at"`
+	InboundTLS   json.RawMessage `json:"inbound_tls"`
+
+	raw string
+}
+
+// traces reads the objects that a verb prints.
+func (w *world) traces(verb ...string) []trace {
+	w.t.Helper()
+	var out []trace
+	for line := range strings.Lines(w.postern(append(verb, "--json")...)) {
+		t := trace{raw: line}
+		if err := json.Unmarshal([]byte(line), &t); err != nil {
+			w.t.Fatalf("%v in %s", err, line)
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// await waits until the newest delivery to a recipient is as wanted, and returns it.
+func (w *world) await(to string, wanted func(trace) bool) trace {
+	w.t.Helper()
+	var last []trace
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		last = w.traces("trace", "--recipient", to, "--limit", "1")
+		if len(last) == 1 && wanted(last[0]) {
+			return last[0]
+		}
+	}
+	for _, t := range last {
+		w.t.Logf("%s", t.raw)
+	}
+	w.t.Fatalf("the delivery to %s is not as it should be", to)
+	return trace{}
+}
+
+// in accepts a state.
+func in(states ...string) func(trace) bool {
+	return func(t trace) bool { return slices.Contains(states, t.State) }
+}
+
+// waits accepts mail that waits for a reason.
+func waits(reason string) func(trace) bool {
+	return func(t trace) bool { return t.State == "queued" && t.Reason == reason }
+}
+
+// want compares fields of a trace.
+func (t trace) want(tt *testing.T, fields map[string]string) {
+	tt.Helper()
+	have := map[string]string{"state": t.State, "reached": t.Reached, "reason": t.Reason, "requires": t.Requires, "mx": t.MX,
+		"rule": t.Rule, "tls_version": t.TLSVersion, "status": t.Status, "held": t.Held}
+	for name, value := range fields {
+		if have[name] != value {
+			tt.Errorf("%s is %q, want %q, in %s", name, have[name], value, t.raw)
+		}
+	}
+}
