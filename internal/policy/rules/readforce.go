@@ -1,0 +1,144 @@
+package rules
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+func readUnspecified(p *problems, r *Rule, e entry) {
+	if s, ok := word(p, e, string(UnspecifiedForce), string(UnspecifiedOpportunistic)); ok {
+		r.ForceTLS.Unspecified = Unspecified(s)
+	}
+}
+
+func readNames(p *problems, r *Rule, e entry) {
+	if e.value.kind == unstable.String {
+		switch s := e.value.text; s {
+		case "mx":
+			r.ForceTLS.Names = policy.Names{MX: true}
+		case "domain":
+			r.ForceTLS.Names = policy.Names{Domain: true}
+		default:
+			p.add(e.value.at, fmt.Sprintf("names cannot be %s", quote(clip(s))),
+				`write "mx", "domain", or a list of certificate names: ["mail.clinic.test"]`)
+		}
+		return
+	}
+	var names []string
+	list(p, e, func(value string, at span) {
+		name, err := certificateName(value)
+		if err != "" {
+			p.add(at, fmt.Sprintf("%s in names: %s", quote(clip(value)), err),
+				`write host names of certificates, "mail.clinic.test" or "*.clinic.test"; "mx" and "domain" stand alone, without a list`)
+		}
+		names = append(names, name)
+	})
+	slices.Sort(names)
+	r.ForceTLS.Names = policy.Names{List: slices.Compact(names)}
+}
+
+// certificateName reads a DNS name as certificates carry it (RFC 9525 §6.3): a wildcard is the whole left-most label.
+func certificateName(value string) (name, fault string) {
+	host, wild := strings.CutPrefix(value, "*.")
+	d, err := mail.ParseDomain(host)
+	if _, ipErr := netip.ParseAddr(host); err != nil || ipErr == nil || strings.HasPrefix(host, "[") {
+		return "", "not a DNS name"
+	}
+	if !strings.Contains(d.String(), ".") {
+		return "", "a name of one label"
+	}
+	if wild {
+		return "*." + d.String(), ""
+	}
+	return d.String(), ""
+}
+
+// mxWords and revocationWords are the values of DESIGN §7, the one that this release carries out first.
+var (
+	mxWords         = []string{"any", "pinned", "proven"}
+	revocationWords = []string{"off", "check", "require"}
+)
+
+func readMX(p *problems, r *Rule, e entry) {
+	if s, ok := word(p, e, mxWords...); ok && s != mxWords[0] {
+		p.add(e.value.at, fmt.Sprintf("this release cannot judge where an MX name comes from, so mx cannot be %s", quote(s)),
+			`write mx = "any"; names = "domain" or a list of names needs no trust in DNS`)
+	}
+	r.ForceTLS.MX = policy.MXAny
+}
+
+func readRevocation(p *problems, r *Rule, e entry) {
+	if s, ok := word(p, e, revocationWords...); ok && s != revocationWords[0] {
+		p.add(e.value.at, fmt.Sprintf("this release does not look up revocation, so revocation cannot be %s", quote(s)),
+			`write revocation = "off"; pins limit which key is accepted`)
+	}
+	r.ForceTLS.Revocation = policy.RevocationOff
+}
+
+func readTrust(p *problems, r *Rule, e entry) {
+	s, ok := str(p, e)
+	if !ok {
+		return
+	}
+	file := strings.ContainsAny(s, "/.") && s != "." && s != ".." && !strings.HasSuffix(s, "/")
+	if s != policy.PublicTrust && (!file || len(s) > 4096 || strings.ContainsFunc(s, unicode.IsControl)) {
+		p.add(e.value.at, fmt.Sprintf("trust cannot be %s", quote(clip(s))),
+			`write "public", or the path of a file of CA certificates: "/etc/postern/partner-ca.pem"`)
+		return
+	}
+	r.ForceTLS.Trust = s
+}
+
+func readPins(p *problems, r *Rule, e entry) {
+	if e.value.kind == unstable.Array && len(e.value.items) == 0 {
+		return // the default, spelled out
+	}
+	pins := list(p, e, func(value string, at span) {
+		digest, ok := strings.CutPrefix(strings.ToLower(value), "sha256:")
+		if !ok || len(digest) != 64 || strings.Trim(digest, "0123456789abcdef") != "" {
+			p.add(at, fmt.Sprintf("%s is no pin", quote(clip(value))),
+				`write "sha256:" and the 64 hexadecimal digits of the digest of the certificate's public key info`)
+		}
+	})
+	for i := range pins {
+		pins[i] = strings.ToLower(pins[i])
+	}
+	slices.Sort(pins)
+	r.ForceTLS.Pins = slices.Compact(pins)
+}
+
+func readMinTLS(p *problems, r *Rule, e entry) {
+	versions := []string{"1.0", "1.1", "1.2", "1.3"}
+	if s, ok := word(p, e, versions...); ok {
+		r.ForceTLS.MinTLS = tls.VersionTLS10 + uint16(slices.Index(versions, s))
+	}
+}
+
+func readDefer(p *problems, r *Rule, e entry) {
+	s, ok := str(p, e)
+	if !ok {
+		return
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < time.Second {
+		p.add(e.value.at, fmt.Sprintf("defer cannot be %s", quote(clip(s))), `write a time of one second or more: "24h", "90m", "30s"`)
+		return
+	}
+	r.ForceTLS.Defer = d
+}
+
+func readWithoutTLS(p *problems, r *Rule, e entry) {
+	if s, ok := word(p, e, string(WithoutTLSDefer), string(WithoutTLSReject)); ok {
+		r.ForceTLS.WithoutTLS = WithoutTLS(s)
+	}
+}
