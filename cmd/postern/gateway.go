@@ -64,9 +64,11 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if g.resolver, err = resolver.New(resolver.Config{Servers: serverNames(cfg)}); err != nil {
 		return nil, err
 	}
-	if err := g.route(cfg); err != nil {
+	table, err := g.routes(cfg)
+	if err != nil {
 		return nil, err
 	}
+	g.table.Store(table)
 	if err := g.trust(); err != nil {
 		return nil, err
 	}
@@ -83,25 +85,23 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	}
 	g.dispatch = dispatch.New(g.dispatching(client))
 	g.admin = admin.New(g.administration())
-	if err := g.receive(cfg); err != nil {
+	in, err := g.receiving(cfg)
+	if err != nil {
 		return nil, errors.Join(err, g.store.Close())
 	}
+	g.intake.Store(in)
 	return g, nil
 }
 
-// receive makes the receiving side of a configuration and puts it in force for sessions to come.
-func (g *gateway) receive(cfg *config.Config) error {
-	in, err := intake.New(intake.Config{
-		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
+// receiving makes the receiving side of a configuration.
+func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
+	return intake.New(intake.Config{
+		Hostname: cfg.Hostname, Postmaster: postmasterFor(cfg),
 		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: cfg.Authenticate,
 		Rules: g.rules.Current, Route: g.table.Load, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
 		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops,
 	})
-	if err == nil {
-		g.intake.Store(in)
-	}
-	return err
 }
 
 func openHint(err error, dir string) error {
@@ -141,8 +141,8 @@ func (g *gateway) trust() error {
 	return err
 }
 
-// route makes the routing table of a configuration and puts it in force.
-func (g *gateway) route(cfg *config.Config) error {
+// routes makes the routing table of a configuration.
+func (g *gateway) routes(cfg *config.Config) (*route.Table, error) {
 	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port, DenyNetworks: cfg.Delivery.DenyNetworks,
 		LocalAddrs: localAddrs(cfg), Resolver: g.resolver}
 	for _, d := range cfg.Domain {
@@ -151,12 +151,7 @@ func (g *gateway) route(cfg *config.Config) error {
 	for _, r := range cfg.Route {
 		rc.Routes = append(rc.Routes, route.Route{Match: r.Match, To: hops(r.To)})
 	}
-	table, err := route.New(rc)
-	if err != nil {
-		return err
-	}
-	g.table.Store(table)
-	return nil
+	return route.New(rc)
 }
 
 func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
@@ -266,6 +261,15 @@ func (g *gateway) verifyClient() func([]*x509.Certificate) bool {
 		}
 		return pools[file]
 	})
+}
+
+// postmasterFor is who gets the mail for this gateway's own postmaster: the configured mailbox, or where that would be
+// at the gateway itself, which has no mailboxes, the postmaster of the first domain it serves.
+func postmasterFor(cfg *config.Config) mail.Address {
+	if cfg.Postmaster.Domain == cfg.Hostname && len(cfg.Domain) > 0 {
+		return mail.Address{Local: "postmaster", Domain: cfg.Domain[0].Name}
+	}
+	return cfg.Postmaster
 }
 
 func clientCertificate(cfg *config.Config) (*tls.Certificate, error) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -92,10 +93,19 @@ func report(failed chan<- error, err error) {
 	}
 }
 
+// rulesPause is how often rules that could not be read are tried again.
+const rulesPause = 5 * time.Second
+
 // wait returns when the gateway is to stop, with the error if a part of it failed.
 func (g *gateway) wait(ctx context.Context, hangup <-chan os.Signal, failed <-chan error) error {
+	tick := time.NewTicker(rulesPause)
+	defer tick.Stop()
 	for {
 		select {
+		case <-tick.C:
+			if _, _, err := g.rules.Current(); err != nil {
+				_ = g.rules.Reload(ctx) // Current keeps telling
+			}
 		case <-ctx.Done():
 			return nil
 		case err := <-failed:
@@ -161,13 +171,7 @@ func (g *gateway) reload(ctx context.Context) {
 	if g.cfg.Path() == "" {
 		return
 	}
-	next, err := config.Load(g.cfg.Path())
-	if err == nil {
-		if err = g.route(next); err == nil {
-			err = g.receive(next)
-		}
-	}
-	if err != nil {
+	if err := g.adopt(g.cfg.Path()); err != nil {
 		g.warn("configuration", err, "`postern config check` shows what is wrong; the configuration read before stays in force")
 		return
 	}
@@ -180,6 +184,25 @@ func (g *gateway) reload(ctx context.Context) {
 	for _, s := range sites {
 		g.dispatch.Kick(ctx, s.Key)
 	}
+}
+
+// adopt puts a configuration file in force, all of what needs no restart or nothing.
+func (g *gateway) adopt(path string) error {
+	next, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	table, err := g.routes(next)
+	if err != nil {
+		return err
+	}
+	in, err := g.receiving(next)
+	if err != nil {
+		return err
+	}
+	g.table.Store(table)
+	g.intake.Store(in)
+	return nil
 }
 
 // configDir is the folder of the configuration file, from which relative names start.
