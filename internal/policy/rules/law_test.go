@@ -118,7 +118,7 @@ func (d dice) facts() *Facts {
 	return f
 }
 
-const rounds = 1500
+const rounds = 800
 
 // without returns rules without what depends on the file they came from.
 func without(rules []Rule) []Rule {
