@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"math"
 	"net"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
 
@@ -26,7 +28,7 @@ func (g *gateway) listen() error {
 	if err != nil {
 		return fmt.Errorf("the sockets passed by systemd cannot be used: %w", err)
 	}
-	gate := smtpserver.NewGate(g.cfg.Limits.Connections, g.cfg.Limits.ConnectionsPerClient)
+	gate := smtpserver.NewGate(g.affordable(g.cfg.Limits.Connections), g.cfg.Limits.ConnectionsPerClient)
 	for _, lc := range g.cfg.Listen {
 		server, err := g.engine(lc, gate)
 		if err != nil {
@@ -39,6 +41,26 @@ func (g *gateway) listen() error {
 		g.listeners = append(g.listeners, &listener{lc, socket, server})
 	}
 	return nil
+}
+
+// spareFiles are file descriptors kept for the store, DNS, logs and the admin interface.
+const spareFiles = 256
+
+// affordable lowers a number of client connections to what the limit of open files leaves beside deliveries and the
+// store, so that a flood of clients hears 421 and never stops the rest of the gateway.
+func (g *gateway) affordable(want int) int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return want
+	}
+	most := int(min(files.Cur, math.MaxInt32))
+	most = max(most-g.cfg.Delivery.Connections-spareFiles, most/4)
+	if most >= want {
+		return want
+	}
+	g.warn("limit of open files", fmt.Errorf("%d client connections are served instead of %d", most, want),
+		"raise the limit of open files (LimitNOFILE in the systemd unit), or lower limits.connections")
+	return most
 }
 
 // openSocket takes the given socket of the same port, or opens one.

@@ -28,8 +28,8 @@ func Default() *Config {
 		Limits: Limits{
 			MessageSize:          150_000_000,
 			HeaderSize:           1 << 20,
-			Connections:          1000,
-			ConnectionsPerClient: 50,
+			Connections:          12_000,
+			ConnectionsPerClient: 100,
 			Recipients:           1000,
 			CommandLine:          512,
 			Hops:                 50,
