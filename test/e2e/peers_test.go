@@ -58,10 +58,14 @@ func newWorld(t *testing.T) *world {
 
 	w.server(t, peers.Postfix, "mx.postfix.test", postfixIP, w.issue("mx.postfix.test"), "postfix.test", "both.test")
 	w.server(t, peers.Exim, "mx.exim.test", eximIP, w.issue("mx.exim.test"), "exim.test")
-	w.server(t, peers.OpenSMTPD, "mx.opensmtpd.test", opensmtpd, w.issue("mx.opensmtpd.test"), "opensmtpd.test")
+	smtpd := w.issue("mx.opensmtpd.test")
+	peers.OpenSMTPD(t, peers.Server{Hostname: "mx.opensmtpd.test", IP: opensmtpd, Port: w.mxPort, Domains: []string{"opensmtpd.test"},
+		Sink: w.sink.Addr, Cert: smtpd.CertPEM, Key: smtpd.KeyPEM, Smarthost: gatewayAddr, SmarthostTLS: "encrypt"})
 	w.server(t, peers.Exim, "mx.plain.test", plainIP, nil, "plain.test")
 	w.startExpired(t, true)
-	w.server(t, peers.Postfix, "mail.example.test", ownIP, w.issue("mail.example.test"), "example.test")
+	internal := pki.New(time.Now(), "The organisation's own CA")
+	w.server(t, peers.Postfix, "mail.example.test", ownIP,
+		internal.Issue(pki.Options{Names: []string{"mail.example.test"}}), "example.test")
 	peers.Postfix(t, peers.Server{Hostname: "out.example.test", IP: frontIP, Port: w.mxPort, Sink: w.sink.Addr,
 		Smarthost: gatewayAddr, SmarthostTLS: "verify", CA: w.ca.RootPEM(), Extra: "smtp_tls_verify_cert_match = gw.example.test\n"})
 	w.broken = !peers.HandshakeWorks(t, fmt.Sprintf("%s:%d", opensmtpd, w.mxPort))
@@ -71,7 +75,8 @@ func newWorld(t *testing.T) *world {
 	writeFile(t, filepath.Join(dir, "cert.pem"), string(own.CertPEM))
 	writeFile(t, filepath.Join(dir, "key.pem"), string(own.KeyPEM))
 	writeFile(t, filepath.Join(dir, "ca.pem"), string(w.ca.RootPEM()))
-	w.gateway = startGateway(t, gatewayAddr, strings.NewReplacer("DIR", dir, "GATEWAY", gatewayAddr, "FRONT", frontIP,
+	writeFile(t, filepath.Join(dir, "internal.pem"), string(internal.RootPEM()))
+	w.gateway = startGateway(t, gatewayAddr, strings.NewReplacer("DIR", dir, "GATEWAY", gatewayAddr, "FRONT", frontIP, "OPENSMTPD", opensmtpd,
 		"OWN", fmt.Sprintf("%s:%d", ownIP, w.mxPort), "RESOLVER", resolver, "MXPORT", fmt.Sprint(w.mxPort)).Replace(gatewayConfig), rules)
 	return w
 }
@@ -84,10 +89,12 @@ address = "GATEWAY"
 [tls]
 certificates = [{cert = "DIR/cert.pem", key = "DIR/key.pem"}]
 [relay]
-networks = ["FRONT/32"]
+networks = ["FRONT/32", "OPENSMTPD/32"]
 [[domain]]
 name = "example.test"
 deliver_to = ["OWN"]
+trust = "DIR/internal.pem"
+require = "authenticated"
 [dns]
 servers = ["RESOLVER"]
 [delivery]
@@ -250,7 +257,20 @@ func TestTheGatewayBetweenRealServers(t *testing.T) {
 		stampOfTheGateway(t, m)
 		send(t, w.addr, "stranger@world.test", "anna@example.test", "from outside in plaintext", "--local-interface", "127.0.0.99")
 		w.sink.Wait(t, patience, peers.With("anna@example.test", "from outside in plaintext"))
+		d := w.trace(t, "anna@example.test", func(d delivery) bool { return d.State == "delivered" && d.From == "stranger@world.test" })
+		if d.Requires != "authenticated" || d.Reached != "authenticated" {
+			t.Errorf("the leg to our own server, whose CA is private: %s", d.raw)
+		}
 	})
+
+	t.Run("OpenSMTPD hands its mail to the gateway over TLS", func(t *testing.T) {
+		send(t, fmt.Sprintf("%s:%d", opensmtpd, w.mxPort), "anna@example.test", "colleague@postfix.test", "by way of OpenSMTPD")
+		stampOfTheGateway(t, w.sink.Wait(t, patience, peers.With("colleague@postfix.test", "by way of OpenSMTPD")))
+	})
+
+	t.Run("content arrives as it was sent", func(t *testing.T) { testContent(t, w) })
+
+	t.Run("an address outside ASCII is delivered", func(t *testing.T) { testInternational(t, w) })
 
 	t.Run("strangers cannot relay", func(t *testing.T) {
 		dialogue, ok := peers.Swaks(t, "--server", w.addr, "--from", "stranger@world.test", "--to", "victim@postfix.test",
@@ -268,10 +288,10 @@ func TestTheGatewayBetweenRealServers(t *testing.T) {
 		w.sink.Wait(t, patience, peers.With("anna@example.test", "nobody@null.test"))
 	})
 
-	t.Run("a restart loses nothing", func(t *testing.T) {
+	t.Run("a kill loses nothing", func(t *testing.T) {
 		send(t, w.front, "anna@example.test", "restart@plain.test", "must wait", secure...)
 		before := w.trace(t, "restart@plain.test", waitsFor("starttls-not-offered"))
-		w.stop(t)
+		w.kill()
 		w.serve(t)
 		after := w.trace(t, "restart@plain.test", func(delivery) bool { return true })
 		if before.Message != after.Message || after.State != "queued" {

@@ -110,6 +110,12 @@ func (g *gateway) stop(t *testing.T) {
 	}
 }
 
+// kill ends the process as a power failure does.
+func (g *gateway) kill() {
+	_ = g.cmd.Process.Kill() // it may have ended already
+	<-g.ended
+}
+
 // postern runs a verb, which must succeed, and returns its standard output.
 func (g *gateway) postern(t *testing.T, args ...string) string {
 	t.Helper()

@@ -57,22 +57,22 @@ func OpenSMTPD(t testing.TB, s Server) *Process {
 		fmt.Fprintf(&conf, "match from any for domain %q action \"sink\"\n", domain)
 	}
 	if s.Smarthost != "" {
-		fmt.Fprintf(&conf, "action \"smarthost\" relay host \"%s://%s\" src %s\n", opensmtpdScheme(s.SmarthostTLS), s.Smarthost, s.IP)
+		fmt.Fprintf(&conf, "action \"smarthost\" relay host %s src %s\n", opensmtpdHost(s), s.IP)
 		fmt.Fprintf(&conf, "match from any for any action \"smarthost\"\n")
 	}
 	path := write(t, dir, "smtpd.conf", []byte(conf.String()), 0o644)
 	return start(t, "opensmtpd "+s.Hostname, "", nil, binary, "-d", "-f", path).answers(t, fmt.Sprintf("%s:%d", s.IP, s.Port))
 }
 
-// opensmtpdScheme says Postfix's level the way OpenSMTPD does.
-func opensmtpdScheme(level string) string {
-	switch level {
+// opensmtpdHost says Postfix's level towards the smart host the way OpenSMTPD does.
+func opensmtpdHost(s Server) string {
+	switch s.SmarthostTLS {
 	case "", "may":
-		return "smtp"
+		return fmt.Sprintf(`"smtp://%s"`, s.Smarthost)
 	case "none":
-		return "smtp+notls"
+		return fmt.Sprintf(`"smtp+notls://%s"`, s.Smarthost)
 	}
-	return "smtp+tls"
+	return fmt.Sprintf(`"smtp+tls://%s" tls no-verify`, s.Smarthost)
 }
 
 // onlyOne waits until no other test of this machine has an OpenSMTPD.

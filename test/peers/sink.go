@@ -35,7 +35,6 @@ func NewSink(t testing.TB) *Sink {
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &sinkSession{sink: s}, nil }))
 	server.Domain = "sink.test"
 	server.EnableSMTPUTF8 = true
-	server.EnableDSN = true
 	server.MaxLineLength = 1 << 20
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
