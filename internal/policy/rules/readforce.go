@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+	"golang.org/x/net/publicsuffix"
 
 	"postern/internal/mail"
 	"postern/internal/policy"
@@ -57,10 +58,13 @@ func certificateName(value string) (name, fault string) {
 	if !strings.Contains(d.String(), ".") {
 		return "", "a name of one label"
 	}
-	if wild {
-		return "*." + d.String(), ""
+	if !wild {
+		return d.String(), ""
 	}
-	return d.String(), ""
+	if suffix, official := publicsuffix.PublicSuffix(d.String()); official && suffix == d.String() {
+		return "", "everybody may register names below " + suffix
+	}
+	return "*." + d.String(), ""
 }
 
 // mxWords and revocationWords are the values of DESIGN §7, the one that this release carries out first.
