@@ -34,6 +34,7 @@ type run struct {
 	nextHop string
 	require policy.Requirement
 
+	basis          inForce // what the batch at hand was held against
 	passed, failed bool
 	left           time.Time // earliest due left behind
 	reported       bool
@@ -94,24 +95,34 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 	return works, true
 }
 
-// serve handles a batch; false means the site failed or the gateway stops.
+// serve handles a batch; false means the site failed or the gateway stops. A batch takes its time, and rules and routes
+// may change meanwhile: then what is left of it is held against them again.
 func (r *run) serve(ctx, sending context.Context, works []queue.Work) bool {
+	r.basis = r.d.inForce()
 	works = r.upToDate(sending, works)
-	for group := range byMessage(works) {
-		if ctx.Err() != nil {
-			r.giveBack(sending, group)
+	for len(works) > 0 {
+		if now := r.d.inForce(); now != r.basis {
+			r.basis = now
+			works = r.upToDate(sending, works)
 			continue
 		}
-		if r.failed {
-			r.defers(sending, group)
-			continue
-		}
-		if !r.ready(sending, group) {
-			continue
-		}
-		r.transfer(sending, group)
+		group := works[:oneMessage(works)]
+		works = works[len(group):]
+		r.handle(ctx, sending, group)
 	}
 	return !r.failed && ctx.Err() == nil
+}
+
+// handle takes the deliveries of one message as far as they can go now.
+func (r *run) handle(ctx, sending context.Context, group []queue.Work) {
+	switch {
+	case ctx.Err() != nil:
+		r.giveBack(sending, group)
+	case r.failed:
+		r.defers(sending, group)
+	case r.ready(sending, group):
+		r.transfer(sending, group)
+	}
 }
 
 // ready brings a channel for the group; if none can be had the group has been settled.
@@ -258,14 +269,20 @@ func baseHop(nextHop string) string {
 func byMessage(works []queue.Work) func(func([]queue.Work) bool) {
 	return func(yield func([]queue.Work) bool) {
 		for len(works) > 0 {
-			n := 1
-			for n < len(works) && works[n].Message.ID == works[0].Message.ID {
-				n++
-			}
+			n := oneMessage(works)
 			if !yield(works[:n]) {
 				return
 			}
 			works = works[n:]
 		}
 	}
+}
+
+// oneMessage counts the works at the front that are of one message.
+func oneMessage(works []queue.Work) int {
+	n := 1
+	for n < len(works) && works[n].Message.ID == works[0].Message.ID {
+		n++
+	}
+	return n
 }

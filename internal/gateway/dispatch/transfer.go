@@ -15,8 +15,14 @@ import (
 	"postern/internal/smtp/smtpclient"
 )
 
-// transfer sends one message to the recipients of the group over the open channel and settles each of them.
+// transfer sends one message to the recipients of the group over the open channel and settles each of them. Finding the
+// channel may have taken minutes, so the last look at rules and routes is here.
 func (r *run) transfer(ctx context.Context, group []queue.Work) {
+	if r.d.inForce() != r.basis {
+		if group = r.upToDate(ctx, group); len(group) == 0 {
+			return
+		}
+	}
 	m := &group[0].Message
 	body, err := r.d.cfg.Store.Open(ctx, m.ID)
 	if err != nil {

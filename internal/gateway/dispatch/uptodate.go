@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/attempt"
 	"postern/internal/event"
+	"postern/internal/gateway/route"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
@@ -18,6 +19,18 @@ import (
 // raisedGrace is the least time a delivery still has after its requirement was raised: its window counts from
 // acceptance and may be over already.
 const raisedGrace = time.Minute
+
+// inForce names the rules and routes of a moment, for comparison with those of another.
+type inForce struct {
+	table    *route.Table
+	revision int64
+	unknown  bool // the rules cannot be read
+}
+
+func (d *Dispatcher) inForce() inForce {
+	_, revision, err := d.cfg.Rules()
+	return inForce{table: d.cfg.Route(), revision: revision, unknown: err != nil}
+}
 
 // upToDate holds claimed work against the rules and routes of this moment. What must go elsewhere, or needs more than it
 // was claimed for, is moved; only the rest is returned. Nothing is ever lowered here.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net/netip"
 	"strings"
 	"sync"
@@ -52,9 +53,64 @@ type world struct {
 
 	clinic, shop, own *partner.Partner
 
+	// broken is what is wrong with the store and the rules; heard is called with every event.
+	broken faults
+	heard  func(event.Event)
+
 	mu     sync.Mutex
 	events []event.Event
 }
+
+// faults are errors that a test makes happen; nil functions make none.
+type faults struct {
+	settle func(queue.Batch) error
+	draft  func() error
+	open   func(context.Context) error
+	rules  func() error
+	cut    bool // stored contents end early
+}
+
+// faulty is a store between the dispatcher and memstore that fails as the test says.
+type faulty struct {
+	*memstore.Store
+	f *faults
+}
+
+func (s faulty) Settle(ctx context.Context, b queue.Batch) error {
+	if s.f.settle != nil {
+		if err := s.f.settle(b); err != nil {
+			return err
+		}
+	}
+	return s.Store.Settle(ctx, b)
+}
+
+func (s faulty) NewDraft(ctx context.Context) (queue.Draft, error) {
+	if s.f.draft != nil {
+		if err := s.f.draft(); err != nil {
+			return nil, err
+		}
+	}
+	return s.Store.NewDraft(ctx)
+}
+
+func (s faulty) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error) {
+	if s.f.open != nil {
+		if err := s.f.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	body, err := s.Store.Open(ctx, id)
+	if err == nil && s.f.cut {
+		body = short{strings.NewReader("Subject: cut\r\n\r\n")}
+	}
+	return body, err
+}
+
+// short is a content of which the end is missing.
+type short struct{ *strings.Reader }
+
+func (short) Close() error { return nil }
 
 type inForce struct {
 	set      *rules.Set
@@ -62,6 +118,9 @@ type inForce struct {
 }
 
 func (w *world) Emit(e event.Event) {
+	if w.heard != nil {
+		w.heard(e)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, e)
@@ -83,11 +142,11 @@ func newWorld(t *testing.T) *world {
 	w.apply("")
 	roots := map[string]*x509.CertPool{policy.PublicTrust: w.ca.Pool()}
 	w.d = dispatch.New(dispatch.Config{
-		Store: w.store, Sink: w, Route: func() *route.Table { return w.table },
+		Store: faulty{w.store, &w.broken}, Sink: w, Route: func() *route.Table { return w.table },
 		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true,
 			Roots: func(...string) (map[string]*x509.CertPool, error) { return roots, nil },
 			SMTP:  smtpclient.Config{Hello: "gw.example.test"}}),
-		Rules:    func() (*rules.Set, int64, error) { f := w.rules.Load(); return f.set, f.revision, nil },
+		Rules:    w.current,
 		Hostname: mail.MustDomain("gw.example.test"), Postmaster: mail.MustAddress("postmaster@gw.example.test"),
 		Random: func() uint32 { return atomic.AddUint32(&w.serial, 1) }, Worker: "test",
 		Schedule: schedule.Config{Retry: []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}},
@@ -124,6 +183,17 @@ func (w *world) apply(text string) {
 	if w.d != nil {
 		w.d.RulesChanged()
 	}
+}
+
+// current is what the dispatcher takes for the rules in force.
+func (w *world) current() (*rules.Set, int64, error) {
+	if w.broken.rules != nil {
+		if err := w.broken.rules(); err != nil {
+			return nil, 0, err
+		}
+	}
+	f := w.rules.Load()
+	return f.set, f.revision, nil
 }
 
 func (w *world) start() {
