@@ -123,8 +123,7 @@ func (d *Dispatcher) deadline(w *queue.Work, last *attempt.Attempt, noticed bool
 	return end
 }
 
-// conclude settles the fates of one message in one transaction with the notice they call for. When the notice cannot be
-// stored the failures are put off: nothing leaves the queue without its sender being told.
+// conclude settles the fates of one message in one transaction with the notice they call for.
 func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
 	if len(fates) == 0 {
 		return nil
@@ -133,10 +132,10 @@ func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue
 	now := time.Now()
 	notices, err := d.notices(ctx, fates, now)
 	if err != nil {
-		d.warn("notice", err, "free space in the data folder; the delivery waits until its notice can be stored")
+		d.warn("notice", err, "free space in the data folder; what failed waits until its notice can be stored")
 		for i := range fates {
 			if fates[i].notice != nil {
-				fates[i] = d.deferred(fates[i].work, fates[i].settlement.Attempt, now.Add(d.step(1)))
+				fates[i] = d.untold(fates[i], now.Add(d.step(1)))
 			}
 		}
 	}
@@ -154,6 +153,27 @@ func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue
 	}
 	d.announce(notices)
 	return nil
+}
+
+// untold is what becomes of f when the notice it owes cannot be stored. What was delivered stays so, without the notice:
+// to send it again would be worse. Nothing else leaves the queue without its sender being told, and a notice that is only
+// about a delay is tried again without touching the delivery.
+func (d *Dispatcher) untold(f fate, again time.Time) fate {
+	switch state := f.settlement.State; {
+	case state == queue.Delivered:
+		f.notice = nil
+	case state.Waiting():
+		f.notice = nil
+		f.settlement.Noticed, f.settlement.Deadline = f.work.Noticed, again
+	default:
+		reason := f.settlement.Reason
+		f = d.deferred(f.work, f.settlement.Attempt, again)
+		f.settlement.Reason = reason
+		if f.settlement.Deadline.Before(again) {
+			f.settlement.Deadline = again
+		}
+	}
+	return f
 }
 
 func settleHint(err error) string {

@@ -1,12 +1,14 @@
 package dispatch_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"postern/internal/event"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -42,6 +44,59 @@ func TestARuleAppliedWhileAConnectionIsSoughtHolds(t *testing.T) {
 		}
 		if rec := w.one(queue.Ordinary); rec.Requirement.Channel != policy.Authenticated {
 			t.Fatalf("the delivery requires %v", rec.Requirement.Channel)
+		}
+	})
+}
+
+func TestWhatWasDeliveredIsNotSentAgainBecauseItsNoticeCannotBeStored(t *testing.T) {
+	cases := map[string]func(w *world){
+		"no room for the notice": func(w *world) {
+			w.broken.draft = func() error { return queue.ErrFull }
+		},
+		"the rules cannot be read for the notice": func(w *world) {
+			w.broken.rules = func() error {
+				if len(w.clinic.Messages()) > 0 {
+					return errors.New("unreadable")
+				}
+				return nil
+			}
+		},
+	}
+	for name, breakIt := range cases {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(w *world) {
+				w.accept("a@example.test", func(s *queue.Submission) {
+					s.Deliveries[0].Recipient.Notify = mail.NotifySuccess | mail.NotifyFailure
+				}, "dr@clinic.test")
+				breakIt(w)
+				w.start()
+				time.Sleep(time.Hour)
+				if n := len(w.clinic.Messages()); n != 1 {
+					t.Errorf("the message arrived %d times", n)
+				}
+				if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
+					t.Errorf("the delivery is %v", rec.State)
+				}
+			})
+		})
+	}
+}
+
+func TestADelayNoticeThatCannotBeStoredNeitherStopsTriesNorHammers(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(partner.Behaviour{Fault: partner.Busy})
+		tried := 0
+		w.broken.draft = func() error { tried++; return queue.ErrFull }
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(2*time.Hour + 10*time.Minute)
+		if tried == 0 || tried > 20 {
+			t.Errorf("within ten minutes the notice was tried %d times", tried)
+		}
+		w.clinic.Set(partner.Behaviour{Fault: partner.NoTLS})
+		time.Sleep(20 * time.Minute)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
+			t.Fatalf("20 minutes after the partner came back the delivery is %v, due %v", rec.State, rec.Due)
 		}
 	})
 }
