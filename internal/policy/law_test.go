@@ -129,7 +129,7 @@ func TestCombineIsNeverWeakerThanAnOperand(t *testing.T) {
 		if !both.AtLeast(a) || !both.AtLeast(b) {
 			t.Fatalf("%s is not at least\n%s and\n%s", both.Key(), a.Key(), b.Key())
 		}
-		if both.Channel < a.Channel || both.Aim < a.Aim || both.WithoutTLS < a.WithoutTLS {
+		if both.Channel < a.Channel || max(both.Channel, both.Aim) < max(a.Channel, a.Aim) || both.WithoutTLS < a.WithoutTLS {
 			t.Fatalf("%s lost something of\n%s", both.Key(), a.Key())
 		}
 		if !passes(both, e) {

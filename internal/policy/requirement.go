@@ -102,6 +102,9 @@ func Combine(rs ...Requirement) Requirement {
 			out.Peer = append(out.Peer, d.normal())
 		}
 	}
+	if out.Aim <= out.Channel {
+		out.Aim = Plaintext // it says nothing then, and requirements that demand the same must look the same
+	}
 	slices.SortFunc(out.Peer, func(a, b PeerDemand) int { return strings.Compare(a.Key(), b.Key()) })
 	out.Peer = slices.CompactFunc(out.Peer, func(a, b PeerDemand) bool { return a.Key() == b.Key() })
 	return out
