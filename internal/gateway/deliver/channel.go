@@ -51,6 +51,13 @@ func (c *Channel) judge(r policy.Requirement) error {
 	return nil
 }
 
+// Would says what would fall short if a message had requirement r, without any effect on the channel.
+func (c *Channel) Would(r policy.Requirement) []policy.Shortfall {
+	asIf := *c.link
+	c.deliverer.examine(&asIf, r)
+	return policy.Verdict(r, asIf.evidence)
+}
+
 // Alive asks the peer, if it has been silent for a while, whether the connection still stands.
 func (c *Channel) Alive(ctx context.Context) bool {
 	if !c.link.stale() {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -83,6 +84,7 @@ type Dispatcher struct {
 
 	workers sync.WaitGroup
 	rules   chan struct{} // capacity 1: the rules changed
+	lost    chan error    // capacity 1: the store is broken for good
 }
 
 // brokenSite is a failing site, by next hop, so that a pass next door can wake it.
@@ -98,6 +100,7 @@ func New(cfg Config) *Dispatcher {
 		cfg:       cfg,
 		poke:      make(chan struct{}, 1),
 		rules:     make(chan struct{}, 1),
+		lost:      make(chan error, 1),
 		sched:     schedule.New(cfg.Schedule, cfg.Seed),
 		lingering: make(map[queue.SiteKey][]*run),
 		broken:    make(map[string]map[queue.SiteKey]brokenSite),
@@ -105,23 +108,27 @@ func New(cfg Config) *Dispatcher {
 }
 
 // Run loads the sites and works until ctx ends; then it starts nothing more, gives running transfers the grace, and
-// returns when every goroutine of its own has ended. The error is that of loading, or nil.
+// returns when every goroutine of its own has ended. The error is that of loading, or of a store that is broken for good
+// and must be opened anew, or nil.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	if err := d.load(ctx); err != nil {
 		return err
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	var chores sync.WaitGroup
 	chores.Go(func() { d.sweepLoop(ctx) })
 	chores.Go(func() { d.tidyLoop(ctx) })
 	chores.Go(func() { d.rulesLoop(ctx) })
-	d.loop(ctx, sending)
+	err := d.loop(ctx, sending)
+	end()
 	stop := time.AfterFunc(d.cfg.Grace, cut)
 	defer stop.Stop()
 	d.workers.Wait()
 	chores.Wait()
-	return nil
+	return err
 }
 
 // load tells the scheduler what waited when the process began.
@@ -145,15 +152,17 @@ func (d *Dispatcher) load(ctx context.Context) error {
 	return nil
 }
 
-// loop starts workers as the schedule allows.
-func (d *Dispatcher) loop(ctx, sending context.Context) {
+// loop starts workers as the schedule allows. The error is that of a store that is lost.
+func (d *Dispatcher) loop(ctx, sending context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		timer.Reset(d.start(ctx, sending))
 		select {
 		case <-ctx.Done():
-			return
+			return nil
+		case err := <-d.lost:
+			return err
 		case <-d.poke:
 		case <-timer.C:
 		}
@@ -239,4 +248,15 @@ func (d *Dispatcher) markBroken(nextHop string, site queue.SiteKey, r policy.Req
 // warn emits something an administrator should look at.
 func (d *Dispatcher) warn(what string, err error, hint string) {
 	d.cfg.Sink.Emit(event.Warned{What: what, Text: err.Error(), Hint: hint})
+}
+
+// storeFailed warns of an error of the store. One that is broken for good ends Run.
+func (d *Dispatcher) storeFailed(err error, hint string) {
+	d.warn("queue", err, hint)
+	if errors.Is(err, queue.ErrBroken) {
+		select {
+		case d.lost <- err:
+		default:
+		}
+	}
 }

@@ -123,12 +123,67 @@ func (d *Dispatcher) deadline(w *queue.Work, last *attempt.Attempt, noticed bool
 	return end
 }
 
-// conclude settles the fates of one message in one transaction with the notice they call for.
+// Settling that failed is tried again after settlePause, then twice as long each time, up to maxSettlePause.
+const (
+	settlePause    = time.Second
+	maxSettlePause = time.Minute
+)
+
+// conclude settles the fates of one message in one transaction with the notice they call for. While the store has no
+// room it waits, with the leases kept, for what happened must not be forgotten: it would happen again. On an error the
+// deliveries are looked at again when their leases have ended.
 func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
 	if len(fates) == 0 {
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx) // what happened is recorded even while the gateway stops
+	began := time.Now()
+	for pause := settlePause; ; pause = min(2*pause, maxSettlePause) {
+		err := d.settle(context.WithoutCancel(ctx), fates, sites) // recorded even while the gateway stops
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, queue.ErrStaleLease) && len(fates) > 1: // the others' outcomes still count
+			return d.concludeEach(ctx, fates, sites)
+		case errors.Is(err, queue.ErrStaleLease), errors.Is(err, queue.ErrBroken),
+			!errors.Is(err, queue.ErrFull) && time.Since(began) > d.cfg.Lease, !sleep(ctx, pause):
+			d.lookLater(fates)
+			return err
+		}
+	}
+}
+
+// concludeEach settles fates one by one and returns the first error.
+func (d *Dispatcher) concludeEach(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
+	var first error
+	for i := range fates {
+		if err := d.conclude(ctx, fates[i:i+1], sites); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// lookLater has the sites of fates that were not settled worked at when the leases have ended.
+func (d *Dispatcher) lookLater(fates []fate) {
+	for i := range fates {
+		d.Wake(fates[i].work.Site, time.Now().Add(d.cfg.Lease))
+	}
+}
+
+// sleep waits; false means that ctx ended first.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// settle tries once.
+func (d *Dispatcher) settle(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
 	now := time.Now()
 	notices, err := d.notices(ctx, fates, now)
 	if err != nil {
@@ -145,7 +200,7 @@ func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue
 	}
 	if err := d.cfg.Store.Settle(ctx, batch); err != nil {
 		discard(notices)
-		d.warn("queue", err, settleHint(err))
+		d.storeFailed(err, settleHint(err))
 		return err
 	}
 	for i := range fates {
@@ -180,7 +235,7 @@ func settleHint(err error) string {
 	if errors.Is(err, queue.ErrStaleLease) {
 		return "another worker took the delivery over after the lease had ended; its own result counts"
 	}
-	return "the outcome could not be stored; the delivery is tried again when its lease ends and may arrive twice"
+	return "look at the data folder; the outcome is kept and stored as soon as that works, and nothing more is sent there until then"
 }
 
 // tell emits what was settled and lets the schedule know what waits.

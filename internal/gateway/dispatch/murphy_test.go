@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -97,6 +98,95 @@ func TestADelayNoticeThatCannotBeStoredNeitherStopsTriesNorHammers(t *testing.T)
 		time.Sleep(20 * time.Minute)
 		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
 			t.Fatalf("20 minutes after the partner came back the delivery is %v, due %v", rec.State, rec.Due)
+		}
+	})
+}
+
+func TestADeliveryWhoseLeaseWasLostIsTriedAgain(t *testing.T) {
+	story(t, func(w *world) {
+		lost := true
+		w.broken.settle = func(queue.Batch) error {
+			if lost {
+				return queue.ErrStaleLease
+			}
+			return nil
+		}
+		w.accept("a@example.test", nil, "one@clinic.test")
+		w.start()
+		time.Sleep(10 * time.Second)
+		lost = false
+		time.Sleep(30 * time.Minute) // a lease, and a retry step
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
+			t.Fatalf("the delivery is %v", rec.State)
+		}
+	})
+}
+
+func TestOneLostLeaseDoesNotUndoTheOutcomesOfOthers(t *testing.T) {
+	story(t, func(w *world) {
+		first := true
+		w.broken.settle = func(b queue.Batch) error {
+			if lost := first && (len(b.Settlements) > 1 || b.Settlements[0].Lease.Delivery == 1); !lost {
+				return nil
+			}
+			first = len(b.Settlements) > 1
+			return queue.ErrStaleLease
+		}
+		w.accept("a@example.test", nil, "one@clinic.test", "two@clinic.test", "three@clinic.test")
+		w.start()
+		time.Sleep(10 * time.Second)
+		done := 0
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.State == queue.Delivered {
+				done++
+			}
+		}
+		if done != 2 {
+			t.Errorf("%d outcomes were stored, want 2", done)
+		}
+	})
+}
+
+func TestABrokenStoreEndsTheDispatcher(t *testing.T) {
+	story(t, func(w *world) {
+		w.broken.settle = func(queue.Batch) error { return queue.ErrBroken }
+		for range 3 {
+			w.accept("a@example.test", nil, "one@clinic.test")
+		}
+		if err := w.d.Run(context.Background()); !errors.Is(err, queue.ErrBroken) {
+			t.Errorf("Run ended with %v", err)
+		}
+		if n := len(w.clinic.Messages()); n != 1 {
+			t.Errorf("%d messages were sent though no outcome could be stored", n)
+		}
+	})
+}
+
+func TestAnOutcomeThatCannotBeStoredIsKeptUntilItCan(t *testing.T) {
+	story(t, func(w *world) {
+		full := true
+		w.broken.settle = func(queue.Batch) error {
+			if full {
+				return queue.ErrFull
+			}
+			return nil
+		}
+		w.accept("a@example.test", nil, "one@clinic.test")
+		w.accept("a@example.test", nil, "two@clinic.test")
+		w.start()
+		time.Sleep(3 * time.Hour)
+		if n := len(w.clinic.Messages()); n != 1 {
+			t.Errorf("while nothing could be stored %d messages were sent, want the one on its way", n)
+		}
+		full = false
+		time.Sleep(10 * time.Minute)
+		if n := len(w.clinic.Messages()); n != 2 {
+			t.Errorf("%d messages arrived, want each once", n)
+		}
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.State != queue.Delivered {
+				t.Errorf("%s is %v", rec.Recipient.Address, rec.State)
+			}
 		}
 	})
 }

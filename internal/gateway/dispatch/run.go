@@ -36,6 +36,7 @@ type run struct {
 
 	basis          inForce // what the batch at hand was held against
 	passed, failed bool
+	stuck          bool      // an outcome could not be stored: nothing more is sent
 	left           time.Time // earliest due left behind
 	reported       bool
 
@@ -82,7 +83,7 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 	})
 	if err != nil {
 		if ctx.Err() == nil {
-			r.d.warn("queue", err, "look at the data folder: the store could not be read")
+			r.d.storeFailed(err, "look at the data folder: the store could not be read")
 			r.leave(now.Add(r.d.step(1)))
 		}
 		return nil, false
@@ -95,7 +96,7 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 	return works, true
 }
 
-// serve handles a batch; false means the site failed or the gateway stops. A batch takes its time, and rules and routes
+// serve handles a batch; false means that the site or the store failed or the gateway stops. A batch takes its time, and rules and routes
 // may change meanwhile: then what is left of it is held against them again.
 func (r *run) serve(ctx, sending context.Context, works []queue.Work) bool {
 	r.basis = r.d.inForce()
@@ -110,12 +111,14 @@ func (r *run) serve(ctx, sending context.Context, works []queue.Work) bool {
 		works = works[len(group):]
 		r.handle(ctx, sending, group)
 	}
-	return !r.failed && ctx.Err() == nil
+	return !r.failed && !r.stuck && ctx.Err() == nil
 }
 
 // handle takes the deliveries of one message as far as they can go now.
 func (r *run) handle(ctx, sending context.Context, group []queue.Work) {
 	switch {
+	case r.stuck:
+		r.letGo(group)
 	case ctx.Err() != nil:
 		r.giveBack(sending, group)
 	case r.failed:

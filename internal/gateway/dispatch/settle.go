@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"postern/internal/attempt"
@@ -20,7 +21,19 @@ func (r *run) conclude(ctx context.Context, fates []fate) {
 	} else if r.passed && len(fates) > 0 && fates[0].work.SiteState.Failures > 0 {
 		sites = map[queue.SiteKey]queue.SiteState{r.site: {}}
 	}
-	_ = r.d.conclude(ctx, fates, sites) // told to the administrator there; the leases end by themselves
+	if err := r.d.conclude(ctx, fates, sites); err != nil && !errors.Is(err, queue.ErrStaleLease) {
+		r.stuck = true // told to the administrator there; the leases end by themselves
+	}
+	r.drop(fates)
+}
+
+// letGo leaves a group to the end of its leases, because nothing can be stored about it now.
+func (r *run) letGo(group []queue.Work) {
+	fates := make([]fate, len(group))
+	for i := range group {
+		fates[i] = r.d.again(&group[i])
+	}
+	r.d.lookLater(fates)
 	r.drop(fates)
 }
 
@@ -89,17 +102,39 @@ func (r *run) keepLeases(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		r.mu.Lock()
-		held := make([]queue.Lease, 0, len(r.leases))
-		for _, l := range r.leases {
-			held = append(held, l)
-		}
-		r.mu.Unlock()
-		if len(held) == 0 {
-			continue
-		}
-		if err := r.d.cfg.Store.Extend(ctx, held, time.Now().Add(r.d.cfg.Lease)); err != nil && ctx.Err() == nil {
+		if err := r.extend(ctx, r.held()); err != nil && ctx.Err() == nil {
 			r.d.warn("queue", err, "a lease could not be prolonged; the delivery may be tried by another worker")
 		}
 	}
+}
+
+// held lists the leases of this moment.
+func (r *run) held() []queue.Lease {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held := make([]queue.Lease, 0, len(r.leases))
+	for _, l := range r.leases {
+		held = append(held, l)
+	}
+	return held
+}
+
+// extend prolongs leases. One that was settled or lost a moment ago must not cost the others their time.
+func (r *run) extend(ctx context.Context, held []queue.Lease) error {
+	if len(held) == 0 {
+		return nil
+	}
+	err := r.d.cfg.Store.Extend(ctx, held, time.Now().Add(r.d.cfg.Lease))
+	if !errors.Is(err, queue.ErrStaleLease) {
+		return err
+	}
+	if len(held) == 1 {
+		return nil // if it was lost and not settled, Settle finds out
+	}
+	for i := range held {
+		if err := r.extend(ctx, held[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

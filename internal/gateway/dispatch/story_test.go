@@ -435,3 +435,21 @@ func TestTwoDeliveriesPutOffAtOneSiteAreBothTriedAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestARuleUnderTestChangesNothingAndIsRecorded(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(w.expired("mx.clinic.test"))
+		w.apply(strings.Replace(clinicRule, "action", "mode = 'test'\naction", 1))
+		w.start()
+		w.accept("a@example.test", func(s *queue.Submission) { s.Deliveries[0].Tested = []string{"clinic"} }, "dr@clinic.test")
+		time.Sleep(5 * time.Second)
+		rec := w.one(queue.Ordinary)
+		if rec.State != queue.Delivered || rec.Reached != policy.Encrypted {
+			t.Fatalf("%v, reached %v", rec.State, rec.Reached)
+		}
+		notes := strings.Join(rec.History[0].Notes, "\n")
+		if !strings.Contains(notes, "clinic") || !strings.Contains(notes, "would not have used this connection: cert-expired") {
+			t.Errorf("notes: %q", notes)
+		}
+	})
+}

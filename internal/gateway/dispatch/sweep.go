@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,7 +43,7 @@ func (d *Dispatcher) sweep(ctx context.Context) {
 		})
 		if err != nil {
 			if ctx.Err() == nil {
-				d.warn("queue", err, "look at the data folder: the store could not be read")
+				d.storeFailed(err, "look at the data folder: the store could not be read")
 			}
 			return
 		}
@@ -51,7 +52,9 @@ func (d *Dispatcher) sweep(ctx context.Context) {
 			for i := range group {
 				fates[i] = d.overdue(&group[i], now)
 			}
-			_ = d.conclude(ctx, fates, nil) // warned there; the lease ends by itself
+			if err := d.conclude(ctx, fates, nil); err != nil && !errors.Is(err, queue.ErrStaleLease) {
+				return // warned there; the leases end by themselves
+			}
 		}
 		if len(works) < limit {
 			return

@@ -3,6 +3,8 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/attempt"
@@ -180,10 +182,36 @@ func (r *run) delivered(w *queue.Work, a *attempt.Attempt, result *smtpclient.Re
 	f := newFate(w, queue.Delivered, a)
 	f.settlement.Reached = r.channel.Reached()
 	if result.Converted {
-		a.Notes = append(append([]string(nil), a.Notes...), "converted-to-7bit")
+		a.Notes = append(slices.Clone(a.Notes), "converted-to-7bit")
+	}
+	if note := r.would(w); note != "" {
+		a.Notes = append(slices.Clone(a.Notes), note)
 	}
 	if w.Recipient.Notify.Wants(mail.NotifySuccess) && !result.DSN {
 		f.notify(dsn.Relayed, "")
 	}
 	return f
+}
+
+// would says what the rules under test would have made of a delivery, judged by the connection that carried it; "" when
+// no such rule spoke of it.
+func (r *run) would(w *queue.Work) string {
+	if len(w.Tested) == 0 {
+		return ""
+	}
+	outcomes, err := r.d.tested(&w.Message)
+	outcome := outcomes[w.Recipient.Address]
+	if err != nil || len(outcome.Tested) == 0 {
+		return "" // the rules changed meanwhile: the record keeps their names
+	}
+	names := strings.Join(outcome.Tested, ", ")
+	short := r.channel.Would(policy.Combine(w.Requirement, outcome.TestedRequirement))
+	if len(short) == 0 {
+		return "rules under test (" + names + "): would have been delivered over this connection too"
+	}
+	why := short[0].Reason
+	if !r.channel.Encrypted() && r.climbed.Attempt.Reason != "" {
+		why = r.climbed.Attempt.Reason
+	}
+	return "rules under test (" + names + "): would not have used this connection: " + string(why)
 }

@@ -166,6 +166,15 @@ func (d *Dispatcher) evaluate(ctx context.Context, set *rules.Set, m *queue.Mess
 	return out, nil
 }
 
+// tested evaluates a message for what rules under test would do.
+func (d *Dispatcher) tested(m *queue.Message) (map[mail.Address]rules.Outcome, error) {
+	set, _, err := d.cfg.Rules()
+	if err != nil {
+		return nil, err
+	}
+	return d.evaluate(context.Background(), set, m)
+}
+
 func (d *Dispatcher) header(ctx context.Context, m *queue.Message) (mail.Header, error) {
 	body, err := d.cfg.Store.Open(ctx, m.ID)
 	if err != nil {
