@@ -177,6 +177,7 @@ func stamp(t time.Time) any {
 
 // Result codes of SQLite that decide what becomes of the handle (https://www.sqlite.org/rescode.html).
 const (
+	codeBusy       = 5
 	codeReadOnly   = 8
 	codeIO         = 10
 	codeCorrupt    = 11

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"postern/internal/queue"
 )
@@ -12,6 +13,7 @@ import (
 const (
 	groupRequests = 512
 	groupBytes    = 8 << 20
+	yields        = 2 // in a row without a new request end a group
 )
 
 // request is a change for the writer. run must do all of it or return an error; when it returns an error after it
@@ -63,18 +65,23 @@ func (w *writer) loop() {
 	}
 }
 
-// group takes what is waiting, without waiting for more.
+// group takes what is waiting. It does not wait for a time, but lets other goroutines run as long as that brings more:
+// those that the last commit has answered are about to come back, and each commit saved is worth much more than that.
 func (w *writer) group(first *request) []*request {
-	group, bytes := []*request{first}, first.bytes
+	group, bytes, yielded := []*request{first}, first.bytes, 0
 	for len(group) < groupRequests && bytes < groupBytes {
 		select {
 		case r, ok := <-w.s.requests:
 			if !ok {
 				return group
 			}
-			group, bytes = append(group, r), bytes+r.bytes
+			group, bytes, yielded = append(group, r), bytes+r.bytes, 0
 		default:
-			return group
+			if yielded == yields {
+				return group
+			}
+			yielded++
+			runtime.Gosched()
 		}
 	}
 	return group
@@ -171,7 +178,10 @@ func (t *txn) end() error {
 		}
 	}
 	if err := t.commit(); err != nil {
-		return err
+		if c := primary(err); c == codeFull || c == codeBusy {
+			return err
+		}
+		return fmt.Errorf("%w: committing: %w", queue.ErrBroken, err) // what is on disk now nobody knows
 	}
 	t.s.mu.Lock()
 	t.s.totals = t.totals

@@ -1,0 +1,432 @@
+package sqlstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/queue"
+)
+
+// witness is the disk, with every call written down, and faults where they are asked for.
+type witness struct {
+	osDisk
+	mu    sync.Mutex
+	calls []string
+	fault map[string]error // by call, used up by the first
+}
+
+func (w *witness) note(call string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, call)
+	err := w.fault[call]
+	delete(w.fault, call)
+	return err
+}
+
+// take returns the calls since the last take.
+func (w *witness) take() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := strings.Join(w.calls, ", ")
+	w.calls = nil
+	return out
+}
+
+func (w *witness) create(path string) (bodyFile, error) {
+	if err := w.note("create body"); err != nil {
+		return nil, err
+	}
+	f, err := w.osDisk.create(path)
+	return &witnessFile{f, w}, err
+}
+
+func (w *witness) syncDir(path string) error {
+	if filepath.Base(path) != "spool" {
+		return w.osDisk.syncDir(path)
+	}
+	return errors.Join(w.note("sync folder"), w.osDisk.syncDir(path))
+}
+
+func (w *witness) remove(path string) error {
+	if err := w.note("remove body"); err != nil {
+		return err
+	}
+	return w.osDisk.remove(path)
+}
+
+type witnessFile struct {
+	bodyFile
+	w *witness
+}
+
+func (f *witnessFile) Write(p []byte) (int, error) {
+	if err := f.w.note("write body"); err != nil {
+		return 0, err
+	}
+	return f.bodyFile.Write(p)
+}
+
+func (f *witnessFile) Sync() error { return errors.Join(f.w.note("sync body"), f.bodyFile.Sync()) }
+
+// watched opens a store whose file calls and commits go through a witness.
+func watched(t *testing.T, dir string) (*Store, *witness) {
+	t.Helper()
+	w := &witness{fault: map[string]error{}}
+	s, err := Open(t.Context(), Config{Dir: dir, SmallBody: 1000, disk: w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit := s.writer.commit
+	s.writer.commit = func() error {
+		if err := w.note("commit"); err != nil {
+			return err
+		}
+		return commit()
+	}
+	return s, w
+}
+
+var testTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// message makes a submission with a body of n bytes to a@b.test.
+func message(t *testing.T, s *Store, id queue.ID, n int) (*queue.Submission, error) {
+	t.Helper()
+	d, err := s.NewDraft(t.Context())
+	if err != nil {
+		return nil, err
+	}
+	to := queue.NewDelivery{NextHop: "mx:b.test"}
+	to.Recipient.Address, to.Due, to.ExpiresAt = mail.MustAddress("a@b.test"), testTime, testTime.Add(time.Hour)
+	sub := &queue.Submission{Message: queue.Message{ID: id, AcceptedAt: testTime}, Deliveries: []queue.NewDelivery{to}, Body: d}
+	_, err = d.Write(bytes.Repeat([]byte(id[:1]), n))
+	return sub, err
+}
+
+// put accepts a message; a refused one is discarded, as its owner would.
+func put(t *testing.T, s *Store, id queue.ID, n int) error {
+	t.Helper()
+	sub, err := message(t, s, id, n)
+	if err == nil {
+		err = s.Accept(t.Context(), sub)
+	}
+	if sub != nil && err != nil {
+		_ = sub.Body.Discard()
+	}
+	return err
+}
+
+// finish delivers everything at mx:b.test.
+func finish(t *testing.T, s *Store) error {
+	t.Helper()
+	work, err := s.Claim(t.Context(), queue.Claim{Site: "mx:b.test", Now: testTime, Until: testTime.Add(time.Minute)})
+	if err != nil {
+		return err
+	}
+	b := queue.Batch{Now: testTime}
+	for _, w := range work {
+		b.Settlements = append(b.Settlements, queue.Settlement{Lease: w.Lease, State: queue.Delivered})
+	}
+	return s.Settle(t.Context(), b)
+}
+
+// spooled counts body files.
+func spooled(t *testing.T, s *Store) int {
+	t.Helper()
+	names, err := os.ReadDir(s.spool())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}
+
+func wantContent(t *testing.T, s *Store, id queue.ID, n int) {
+	t.Helper()
+	r, err := s.Open(t.Context(), id)
+	if err != nil {
+		t.Fatalf("message %s: %v", id, err)
+	}
+	defer r.Close()
+	got, err := io.ReadAll(r)
+	if err != nil || !bytes.Equal(got, bytes.Repeat([]byte(id[:1]), n)) {
+		t.Errorf("message %s has another body (%d bytes, want %d; %v)", id, len(got), n, err)
+	}
+}
+
+// TestTranscript is the order of file calls that G1 stands on. A lost sync is a lost word here.
+func TestTranscript(t *testing.T) {
+	s, w := watched(t, t.TempDir())
+	defer s.Close()
+	for _, tt := range []struct {
+		name, want string
+		run        func() error
+	}{
+		{"accept small", "commit", func() error { return put(t, s, "small", 1000) }},
+		{"accept large", "create body, write body, write body, write body, sync body, sync folder, commit",
+			func() error { return put(t, s, "large", 2500) }},
+		{"claim and deliver both", "commit, remove body", func() error { return finish(t, s) }},
+		{"claim nothing", "", func() error {
+			_, err := s.Claim(t.Context(), queue.Claim{Overdue: true, Now: testTime})
+			return err
+		}},
+		{"discard large", "create body, write body, remove body", func() error {
+			sub, err := message(t, s, "gone", 1500)
+			if err != nil {
+				return err
+			}
+			return sub.Body.Discard()
+		}},
+		{"accept what exists", "create body, write body, write body, sync body, sync folder, remove body", func() error {
+			if put(t, s, "large", 1500) == nil {
+				return errors.New("it was accepted")
+			}
+			return nil
+		}},
+	} {
+		if err := tt.run(); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if got := w.take(); got != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestFaults lets each file call fail once while a large message is accepted.
+func TestFaults(t *testing.T) {
+	for _, tt := range []struct {
+		call  string
+		fault error
+		want  error // of the accept that met the fault; nil: any
+		final bool  // the handle takes nothing more
+	}{
+		{"create body", syscall.ENOSPC, queue.ErrFull, false},
+		{"create body", syscall.EIO, nil, false},
+		{"write body", syscall.ENOSPC, queue.ErrFull, false},
+		{"write body", syscall.EDQUOT, queue.ErrFull, false},
+		{"write body", syscall.EIO, nil, false},
+		{"sync body", syscall.ENOSPC, queue.ErrBroken, true},
+		{"sync body", syscall.EIO, queue.ErrBroken, true},
+		{"sync folder", syscall.EIO, queue.ErrBroken, true},
+		{"commit", syscall.EIO, queue.ErrBroken, true},
+	} {
+		t.Run(fmt.Sprintf("%s, %v", tt.call, tt.fault), func(t *testing.T) {
+			dir := t.TempDir()
+			s, w := watched(t, dir)
+			if err := put(t, s, "before", 2000); err != nil {
+				t.Fatal(err)
+			}
+			w.fault[tt.call] = tt.fault
+			err := put(t, s, "during", 2000)
+			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+			if err := put(t, s, "after", 2000); errors.Is(err, queue.ErrBroken) != tt.final || err != nil && !tt.final {
+				t.Errorf("the next message: %v; is the fault final: %v", err, tt.final)
+			}
+			if tt.final {
+				wantBroken(t, s)
+			} else if n := spooled(t, s); n != 2 {
+				t.Errorf("%d body files for 2 messages", n)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, dir)
+			defer s.Close()
+			wantContent(t, s, "before", 2000)
+			if n, want := spooled(t, s), map[bool]int{false: 2, true: 1}[tt.final]; n != want {
+				t.Errorf("%d body files after opening again, want %d", n, want)
+			}
+			if err := put(t, s, "later", 2000); err != nil {
+				t.Errorf("a message after opening again: %v", err)
+			}
+		})
+	}
+}
+
+// wantBroken checks that a broken handle accepts and settles nothing.
+func wantBroken(t *testing.T, s *Store) {
+	t.Helper()
+	_, draft := s.NewDraft(t.Context())
+	_, claim := s.Claim(t.Context(), queue.Claim{Overdue: true, Now: testTime})
+	_, act := s.Act(t.Context(), queue.Action{Kind: queue.Retry, Now: testTime})
+	for name, err := range map[string]error{"NewDraft": draft, "Claim": claim, "Act": act,
+		"Settle": s.Settle(t.Context(), queue.Batch{Now: testTime})} {
+		if !errors.Is(err, queue.ErrBroken) {
+			t.Errorf("%s of a broken store: %v, want ErrBroken", name, err)
+		}
+	}
+}
+
+// TestUnremovable: a body file that cannot be deleted spoils nothing and goes with a later purge.
+func TestUnremovable(t *testing.T) {
+	s, w := watched(t, t.TempDir())
+	defer s.Close()
+	if err := put(t, s, "large", 2000); err != nil {
+		t.Fatal(err)
+	}
+	w.fault["remove body"] = syscall.EIO
+	if err := finish(t, s); err != nil {
+		t.Fatalf("delivering: %v", err)
+	}
+	sub, err := message(t, s, "writing", 2000)
+	if err != nil || spooled(t, s) != 2 {
+		t.Fatalf("%d body files, want the left over and the draft (%v)", spooled(t, s), err)
+	}
+	if _, err := s.Purge(t.Context(), testTime, 10); err != nil {
+		t.Fatal(err)
+	}
+	if n := spooled(t, s); n != 1 {
+		t.Errorf("%d body files after the purge, want the draft's", n)
+	}
+	if err := s.Accept(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	wantContent(t, s, "writing", 2000)
+}
+
+// TestFull fills the database: new mail is refused with ErrFull until there is room again.
+func TestFull(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	limit := func(pages string) {
+		if err := s.do(t.Context(), 0, func(txn *txn) error { return txn.c.script("PRAGMA max_page_count=" + pages) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit("60")
+	stored := 0
+	var err error
+	for err == nil && stored < 1000 {
+		if err = put(t, s, queue.ID(fmt.Sprintf("m%d", stored)), 5000); err == nil {
+			stored++
+		}
+	}
+	if !errors.Is(err, queue.ErrFull) || stored == 0 {
+		t.Fatalf("after %d messages: %v, want ErrFull", stored, err)
+	}
+	if err := finish(t, s); err != nil {
+		t.Fatalf("delivering with a full disk: %v", err)
+	}
+	if err := put(t, s, "again", 5000); err != nil {
+		t.Errorf("a message after room was made: %v", err)
+	}
+	limit("100000")
+	st, err := s.Stats(t.Context())
+	if err != nil || st.States[queue.Delivered] != int64(stored) || st.States[queue.Queued] != 1 {
+		t.Errorf("Stats %+v (%v), want %d delivered and 1 queued", st, err, stored)
+	}
+}
+
+// TestGroupIsolation: in one group of requests, those that cannot be done do not take others with them.
+func TestGroupIsolation(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	var wg sync.WaitGroup
+	errs := make([]error, 40)
+	// The writer is kept busy so that the others meet in one group.
+	busy, release := make(chan struct{}), make(chan struct{})
+	wg.Go(func() {
+		_ = s.do(t.Context(), 0, func(*txn) error {
+			close(busy)
+			<-release
+			return nil
+		})
+	})
+	<-busy
+	for i := range errs {
+		sub, err := message(t, s, queue.ID(fmt.Sprintf("m%d", i)), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			if i%4 == 3 { // writes, then fails
+				errs[i] = s.do(t.Context(), 0, func(t *txn) error {
+					return errors.Join(t.exec("DELETE FROM message"), t.exec("UPDATE totals SET queued = 999"), errors.New("on purpose"))
+				})
+				return
+			}
+			errs[i] = s.Accept(t.Context(), sub)
+		})
+	}
+	for len(s.requests) < len(errs) {
+		time.Sleep(time.Millisecond)
+	}
+	close(release)
+	wg.Wait()
+	for i, err := range errs {
+		if (err != nil) != (i%4 == 3) {
+			t.Errorf("request %d: %v", i, err)
+		}
+	}
+	st, err := s.Stats(t.Context())
+	if err != nil || st.States[queue.Queued] != 30 {
+		t.Errorf("Stats %+v (%v), want 30 queued", st, err)
+	}
+	for i := range errs {
+		if i%4 != 3 {
+			wantContent(t, s, queue.ID(fmt.Sprintf("m%d", i)), 10)
+		}
+	}
+}
+
+func TestInUse(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if _, err := Open(t.Context(), Config{Dir: dir}); !errors.Is(err, queue.ErrInUse) {
+		t.Errorf("a second handle: %v, want ErrInUse", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir).Close()
+}
+
+func TestOnlyForTheOwner(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	defer s.Close()
+	if err := put(t, s, "large", 100<<10); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		info, e := os.Stat(path)
+		if err == nil && e == nil && info.IsDir() && info.Mode().Perm() != 0o700 {
+			t.Errorf("%s has mode %v, want 0700", path, info.Mode().Perm())
+		}
+		return errors.Join(err, e)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAssertDurable: settings under which mail would be lost are refused.
+func TestAssertDurable(t *testing.T) {
+	for pragma, good := range map[string]bool{syncFull: true, "PRAGMA synchronous=EXTRA": true,
+		"PRAGMA synchronous=NORMAL": false, "PRAGMA synchronous=OFF": false, "PRAGMA journal_mode=DELETE": false} {
+		c, err := dial(filepath.Join(t.TempDir(), "x.db"), walMode, syncFull, pragma)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := assertDurable(c); (err == nil) != good {
+			t.Errorf("%s: %v", pragma, err)
+		}
+		c.close()
+	}
+}
