@@ -190,3 +190,21 @@ func TestAnOutcomeThatCannotBeStoredIsKeptUntilItCan(t *testing.T) {
 		}
 	})
 }
+
+func TestARuleDoesNotEndWhatAnAdministratorHolds(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(partner.Behaviour{Fault: partner.Busy})
+		w.start()
+		w.accept("a@example.test", func(s *queue.Submission) { s.Deliveries[0].Noticed = true }, "dr@clinic.test")
+		time.Sleep(10 * time.Second)
+		if _, err := w.store.Act(context.Background(), queue.Action{Kind: queue.Hold, Now: time.Now(), By: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		w.apply(clinicRule)
+		time.Sleep(48 * time.Hour)
+		rec := w.one(queue.Ordinary)
+		if rec.State != queue.Held || rec.Requirement.Channel != policy.Authenticated {
+			t.Fatalf("held mail is %v, requires %v", rec.State, rec.Requirement.Channel)
+		}
+	})
+}

@@ -73,11 +73,11 @@ func (r *run) unruled(ctx context.Context, group []queue.Work) {
 	r.conclude(ctx, fates)
 }
 
-// moved puts a delivery at another site, due at once.
+// moved puts a delivery at another site, due at once. What an administrator holds stays held and without a deadline.
 func (d *Dispatcher) moved(w *queue.Work, m *queue.Move) fate {
 	f := d.again(w)
 	f.settlement.Move = m
-	if m.ExpiresAt.Before(w.Deadline) || w.Noticed {
+	if !w.Deadline.IsZero() && (w.Noticed || m.ExpiresAt.Before(w.Deadline)) {
 		f.settlement.Deadline = m.ExpiresAt
 	}
 	return f
