@@ -34,7 +34,7 @@ race() {
 }
 
 peers() {
-	local dir=$PWD/.tools/peers packages=(postfix exim4-daemon-light opensmtpd unbound swaks)
+	local dir=$PWD/.tools/peers packages=(postfix exim4-daemon-light opensmtpd unbound swaks libnet-ssleay-perl)
 	command -v apt-get >/dev/null || missing "the tests with real peers need Debian's packages of ${packages[*]}"
 	[ "$(id -u)" = 0 ] || missing "real mail servers only start as root; run: sudo make e2e"
 	if [ ! -e "$dir/complete" ]; then

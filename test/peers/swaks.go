@@ -13,6 +13,9 @@ func Swaks(t testing.TB, args ...string) (dialogue string, ok bool) {
 	cmd := exec.Command(program(t, "usr/bin/perl"), append(script, args...)...)
 	cmd.Env = environment(t)
 	out, err := cmd.CombinedOutput()
+	if strings.Contains(string(out), "TLS not available") {
+		unavailable(t, "swaks has no TLS; remove .tools/peers and run test/prepare.sh peers")
+	}
 	return string(out), err == nil
 }
 
