@@ -208,3 +208,52 @@ func TestARuleDoesNotEndWhatAnAdministratorHolds(t *testing.T) {
 		}
 	})
 }
+
+func TestContentThatCannotBeReadNowIsTriedAgain(t *testing.T) {
+	story(t, func(w *world) {
+		missing := errors.New("too many open files")
+		w.broken.open = func(context.Context) error { return missing }
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(10 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Queued {
+			t.Fatalf("while its content cannot be read the delivery is %v", rec.State)
+		}
+		missing = nil
+		time.Sleep(10 * time.Minute)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
+			t.Fatalf("afterwards it is %v", rec.State)
+		}
+	})
+}
+
+func TestContentThatIsGoneIsHeldAndItsSiteGoesOn(t *testing.T) {
+	story(t, func(w *world) {
+		w.broken.open = func(context.Context) error { return queue.ErrNotFound }
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(10 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Held {
+			t.Fatalf("the delivery is %v", rec.State)
+		}
+	})
+}
+
+func TestContentOfAnotherLengthIsHeldAndDoesNotFailItsSite(t *testing.T) {
+	story(t, func(w *world) {
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(5 * time.Second)
+		w.broken.cut = true
+		w.accept("a@example.test", nil, "cut@clinic.test")
+		time.Sleep(5 * time.Second)
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.Recipient.Address.Local != "cut" {
+				continue
+			}
+			if rec.State != queue.Held || rec.SiteState.Failures != 0 {
+				t.Fatalf("the delivery is %v, its site failed %d times", rec.State, rec.SiteState.Failures)
+			}
+		}
+	})
+}

@@ -28,8 +28,7 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 	m := &group[0].Message
 	body, err := r.d.cfg.Store.Open(ctx, m.ID)
 	if err != nil {
-		r.d.warn("queue", err, "the content of message "+string(m.ID)+" cannot be read; it is held")
-		r.holds(ctx, group, "the stored content cannot be read")
+		r.unreadable(ctx, group, err)
 		return
 	}
 	defer body.Close()
@@ -45,7 +44,13 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 		r.lapsed(ctx, group)
 		return
 	}
-	if first && err != nil && undecided(result) {
+	switch {
+	case err == nil || !undecided(result):
+	case badContent(err):
+		r.unreadable(ctx, group, err)
+		r.closeChannel()
+		return
+	case first:
 		r.brokeAtOnce(ctx, group, err)
 		return
 	}
@@ -71,6 +76,34 @@ func (r *run) lapsed(ctx context.Context, group []queue.Work) {
 	if r.ready(ctx, group) {
 		r.transfer(ctx, group)
 	}
+}
+
+// unreadable: our own store cannot give the content. What is gone or damaged is held, for trying again will not mend it;
+// anything else may pass, like a lack of open files.
+func (r *run) unreadable(ctx context.Context, group []queue.Work, err error) {
+	if ctx.Err() != nil {
+		r.giveBack(ctx, group)
+		return
+	}
+	const what = "the stored content cannot be read"
+	if errors.Is(err, queue.ErrNotFound) || badContent(err) {
+		r.d.warn("queue", err, "the content of message "+string(group[0].Message.ID)+" cannot be read; it is held")
+		r.holds(ctx, group, what)
+		return
+	}
+	r.d.storeFailed(err, "the content of message "+string(group[0].Message.ID)+" cannot be read now; it is tried again")
+	a := &attempt.Attempt{At: time.Now(), Reason: policy.PolicyUnavailable, Text: what + " now"}
+	fates := make([]fate, len(group))
+	for i := range group {
+		fates[i] = r.d.deferred(&group[i], a, r.later(&group[i]))
+	}
+	r.conclude(ctx, fates)
+}
+
+// badContent reports whether a transfer ended because of what was to be sent.
+func badContent(err error) bool {
+	var e *smtpclient.Error
+	return errors.As(err, &e) && e.Kind == smtpclient.BadContent
 }
 
 func undecided(result *smtpclient.Result) bool {
