@@ -169,7 +169,7 @@ func actHold(k *suite) {
 	k.same("released", k.act(queue.Release, queue.Action{}), queue.Acted{Changed: 1, Sites: []queue.SiteKey{"mx:b.test"}})
 	k.same("released again", k.act(queue.Release, queue.Action{}), queue.Acted{})
 	w := k.one("mx:b.test")
-	if w.Was != queue.Queued || !w.Deadline.Equal(w.ExpiresAt) {
+	if w.Was != queue.Queued || !w.Deadline.After(k.now) { // its window has ended, and it is tried all the same
 		k.Errorf("the released delivery is %+v", w.Delivery)
 	}
 }
