@@ -257,3 +257,45 @@ func TestContentOfAnotherLengthIsHeldAndDoesNotFailItsSite(t *testing.T) {
 		}
 	})
 }
+
+func TestANoticeIsNeverGivenUpForALackOfTLS(t *testing.T) {
+	const subject = `
+[[rule]]
+name = "secured"
+scope = "outbound"
+action = "force-tls"
+[rule.match]
+recipient = ["shop.test", "clinic.test"]
+[rule.force_tls]
+without_tls = "reject"
+`
+	story(t, func(w *world) {
+		w.clinic.Set(partner.Behaviour{Fault: partner.NoTLS})
+		w.shop.Set(partner.Behaviour{Fault: partner.NoTLS})
+		w.apply(subject)
+		w.start()
+		w.accept("b@shop.test", nil, "dr@clinic.test")
+		time.Sleep(30 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Failed {
+			t.Fatalf("the delivery is %v", rec.State)
+		}
+		if rec := w.one(queue.DSN); rec.State != queue.Held {
+			t.Fatalf("the notice is %v, want held", rec.State)
+		}
+	})
+}
+
+func TestStoppingBlamesNobody(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}}), Fault: partner.HangsTLS})
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(time.Second)
+		w.stop()
+		<-w.done
+		rec := w.one(queue.Ordinary)
+		if rec.State != queue.Queued || rec.SiteState.Failures != 0 || rec.Attempts != 0 {
+			t.Errorf("after the stop: %v, %d attempts, the site failed %d times", rec.State, rec.Attempts, rec.SiteState.Failures)
+		}
+	})
+}

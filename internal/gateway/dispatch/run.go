@@ -138,6 +138,10 @@ func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 		return true
 	}
 	plan, problem := r.d.cfg.Route().Plan(ctx, group[0].Recipient.Address.Domain)
+	if problem != nil && ctx.Err() != nil {
+		r.giveBack(ctx, group)
+		return false
+	}
 	if problem != nil {
 		now := time.Now()
 		r.climbed = deliver.Climbed{Attempt: &attempt.Attempt{At: now, Reason: problem.Reason, Text: problem.Text}}
@@ -149,9 +153,13 @@ func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 		return false
 	}
 	r.climbed = r.d.cfg.Opener.Open(ctx, string(r.site), plan, r.require)
+	if r.climbed.Channel == nil && ctx.Err() != nil { // cut off because the gateway stops: nobody fell short
+		r.giveBack(ctx, group)
+		return false
+	}
 	r.d.cfg.Sink.Emit(event.Attempted{Site: string(r.site), Leg: plan.Leg, Attempt: r.climbed.Attempt})
 	if r.climbed.Channel == nil {
-		if r.climbed.WithoutTLS && r.require.Forced() && r.require.WithoutTLS == policy.WithoutTLSReject {
+		if r.climbed.WithoutTLS && r.rejects(group) {
 			r.fails(ctx, group)
 			return false
 		}
@@ -160,6 +168,11 @@ func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 	}
 	r.channel = r.climbed.Channel
 	return true
+}
+
+// rejects reports whether a message fails at once for a peer without TLS. A notice of ours never does: it is held.
+func (r *run) rejects(group []queue.Work) bool {
+	return r.require.Forced() && r.require.WithoutTLS == policy.WithoutTLSReject && group[0].Message.Kind == queue.Ordinary
 }
 
 // siteFailed ends the run: the site waits for its next probe, and what was claimed with it.

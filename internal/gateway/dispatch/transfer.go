@@ -50,6 +50,10 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 		r.unreadable(ctx, group, err)
 		r.closeChannel()
 		return
+	case canceled(err): // the gateway stops: nobody fell short
+		r.giveBack(ctx, group)
+		r.closeChannel()
+		return
 	case first:
 		r.brokeAtOnce(ctx, group, err)
 		return
@@ -104,6 +108,12 @@ func (r *run) unreadable(ctx context.Context, group []queue.Work, err error) {
 func badContent(err error) bool {
 	var e *smtpclient.Error
 	return errors.As(err, &e) && e.Kind == smtpclient.BadContent
+}
+
+// canceled reports whether a transfer ended because we ended it.
+func canceled(err error) bool {
+	var e *smtpclient.Error
+	return errors.As(err, &e) && e.Kind == smtpclient.Canceled
 }
 
 func undecided(result *smtpclient.Result) bool {
@@ -174,6 +184,9 @@ func (r *run) judge(w *queue.Work, result *smtpclient.Result, i int, err error) 
 		a.Reason, a.Text = policy.Remote4xx, refusal(rr)
 		return r.d.deferred(w, a, r.later(w))
 	case smtpclient.Again:
+		return r.d.again(w)
+	}
+	if canceled(err) {
 		return r.d.again(w)
 	}
 	a.Reason, a.Text = blame(err)
