@@ -11,3 +11,5 @@ import (
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) queue.Store { return memstore.New() })
 }
+
+func TestLedger(t *testing.T) { storetest.RunLedger(t, memstore.New()) }
