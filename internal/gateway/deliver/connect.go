@@ -128,7 +128,7 @@ func (l *ladder) encrypt(ctx context.Context, t *target, k *link, rung attempt.R
 		return true
 	}
 	t.offered = true
-	state, err := k.conn.StartTLS(ctx, l.d.profile(l, t, rung))
+	state, err := l.handshake(ctx, k, l.d.profile(l, t, rung))
 	if refused(err) {
 		l.fail(k.try, err)
 		l.tries[k.try].Reason = policy.StartTLSRefused
@@ -144,7 +144,18 @@ func (l *ladder) encrypt(ctx context.Context, t *target, k *link, rung attempt.R
 		l.broken(t, k, rung, err)
 		return true
 	}
+	k.used = time.Now()
 	return l.proven(t, k)
+}
+
+// handshake may take half of the time left, so that one that hangs leaves time for a lower rung.
+func (l *ladder) handshake(ctx context.Context, k *link, profile *tls.Config) (*tls.ConnectionState, error) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	return k.conn.StartTLS(ctx, profile)
 }
 
 // proven records the evidence of a finished handshake and parks the link. A resumed session that proves less than the
@@ -158,7 +169,8 @@ func (l *ladder) proven(t *target, k *link) bool {
 		return true
 	}
 	try := &l.tries[k.try]
-	try.Evidence = &k.evidence
+	evidence := k.evidence // the link's own is made anew when it is judged again
+	try.Evidence = &evidence
 	try.Reached = k.evidence.Reached(l.require)
 	try.Shortfalls = policy.Verdict(l.demanded(policy.Authenticated), k.evidence)
 	t.parked = k
@@ -179,7 +191,8 @@ func (l *ladder) notOffered(t *target, k *link, masked bool) {
 func (l *ladder) broken(t *target, k *link, rung attempt.Rung, err error) {
 	l.fail(k.try, err)
 	if k.state != nil {
-		l.tries[k.try].Evidence = &k.evidence
+		evidence := k.evidence
+		l.tries[k.try].Evidence = &evidence
 	}
 	_ = k.conn.Close()
 	var e *smtpclient.Error

@@ -59,11 +59,14 @@ func (l *ladder) note(t attempt.Try) *attempt.Try {
 // climb tries each goal at every target before the next lower goal.
 func (l *ladder) climb(ctx context.Context) *Channel {
 	for _, goal := range goals(l.require) {
-		for _, t := range l.targets {
+		for i, t := range l.targets {
 			if ctx.Err() != nil {
 				return nil
 			}
-			if c := l.reach(ctx, t, goal); c != nil {
+			turn, end := share(ctx, l.targets[i:])
+			c := l.reach(turn, t, goal)
+			end()
+			if c != nil {
 				return c
 			}
 		}
@@ -71,9 +74,28 @@ func (l *ladder) climb(ctx context.Context) *Channel {
 	return nil
 }
 
+// leastTurn is how long a target may take even when there are too many for the time left.
+const leastTurn = 30 * time.Second
+
+// share gives the first of the targets left its part of the time left, so that one that is silent does not keep the
+// others from ever being tried.
+func share(ctx context.Context, left []*target) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	n := 1
+	for _, t := range left[1:] {
+		if !t.dead {
+			n++
+		}
+	}
+	return context.WithTimeout(ctx, max(time.Until(end)/time.Duration(n), leastTurn))
+}
+
 // reach brings one target as high as goal, or parks what it got.
 func (l *ladder) reach(ctx context.Context, t *target, goal policy.Level) *Channel {
-	for !t.dead {
+	for !t.dead && ctx.Err() == nil {
 		if t.parked == nil && !l.connect(ctx, t, goal) {
 			return nil
 		}
@@ -136,8 +158,14 @@ func (l *ladder) discard() {
 	}
 }
 
-// withoutTLS reports whether every host that has addresses answered EHLO at one of them and nobody offered TLS.
+// withoutTLS reports whether every host that has addresses answered EHLO at one of them and nobody offered TLS. A host
+// whose addresses could not be looked up now may offer it.
 func (l *ladder) withoutTLS() bool {
+	for i := range l.plan.Hops {
+		if p := l.plan.Hops[i].Problem; p != nil && unknown(p.Reason) {
+			return false
+		}
+	}
 	answered := map[*route.Hop]bool{}
 	for _, t := range l.targets {
 		if t.offered || t.stripped {
@@ -151,6 +179,11 @@ func (l *ladder) withoutTLS() bool {
 		}
 	}
 	return len(answered) > 0
+}
+
+// unknown reports whether a look-up ended without an answer.
+func unknown(r policy.Reason) bool {
+	return r == policy.DNSServfail || r == policy.DNSTimeout || r == policy.DNSSECBogus
 }
 
 // blame sets the reason of a climb that reached nothing: the try that says most about what must be mended.

@@ -3,6 +3,8 @@ package deliver
 import (
 	"crypto/tls"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"postern/internal/attempt"
 )
@@ -23,7 +25,7 @@ func (d *Deliverer) profile(l *ladder, t *target, rung attempt.Rung) *tls.Config
 	}
 	if rung == attempt.Legacy {
 		c.MinVersion = max(tls.VersionTLS10, l.require.MinTLS)
-		c.CipherSuites = everySuite()
+		c.CipherSuites = everySuite(l.require.Forced())
 	}
 	if !t.fresh {
 		c.ClientSessionCache = siteCache{d.sessions, l.site + "|" + netip.AddrPortFrom(t.addr, t.hop.Port).String()}
@@ -52,13 +54,13 @@ func serverName(t *target) string {
 	return t.hop.Host.String()
 }
 
-func everySuite() []uint16 {
+// everySuite lists what crypto/tls can do. For mail that must be protected it leaves out ciphers that are broken.
+func everySuite(forced bool) []uint16 {
 	var out []uint16
-	for _, s := range tls.CipherSuites() {
-		out = append(out, s.ID)
-	}
-	for _, s := range tls.InsecureCipherSuites() {
-		out = append(out, s.ID)
+	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		if broken := strings.Contains(s.Name, "_RC4_") || strings.Contains(s.Name, "_3DES_"); !broken || !forced {
+			out = append(out, s.ID)
+		}
 	}
 	return out
 }

@@ -1,0 +1,142 @@
+package deliver_test
+
+import (
+	"context"
+	"crypto/tls"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/gateway/route"
+	"postern/internal/lab/partner"
+	"postern/internal/lab/pki"
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// silent adds a host that takes connections and never says a word.
+func (w *world) silent(host string) {
+	ip := netip.AddrFrom4([4]byte{192, 0, 2, byte(10 * (len(w.plan.Hops) + 1))})
+	l, err := w.net.Listen(netip.AddrPortFrom(ip, 25).String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = l.Close() })
+	w.plan.Hops = append(w.plan.Hops, route.Hop{Host: mail.MustDomain(host), Port: 25, Addrs: []netip.Addr{ip}})
+}
+
+func TestASilentHostLeavesTimeForTheNext(t *testing.T) {
+	for name, r := range map[string]policy.Requirement{"forced": forced, "ordinary": {}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				defer w.close()
+				w.silent("mx1.clinic.test")
+				w.mx("mx2.clinic.test", partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx2.clinic.test"}})})
+				c := w.send(w.deliverer(), r)
+				if at, _ := w.took(); at != "192.0.2.20" {
+					t.Fatalf("delivered at %q: %q", at, c.Attempt.Reason)
+				}
+			})
+		})
+	}
+}
+
+func TestHostsThatHangInTheHandshakeLeaveTimeForPlaintext(t *testing.T) {
+	for hosts := 1; hosts <= 5; hosts++ {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			defer w.close()
+			for i := range hosts {
+				w.mx("mx"+string(rune('1'+i))+".clinic.test", partner.Behaviour{TLS: w.cert(pki.Options{}), Fault: partner.HangsTLS})
+			}
+			c := w.send(w.deliverer(), policy.Requirement{})
+			if at, overTLS := w.took(); at == "" || overTLS {
+				t.Fatalf("%d hosts: delivered at %q (TLS %v): %q", hosts, at, overTLS, c.Attempt.Reason)
+			}
+		})
+	}
+}
+
+func TestPeersThatHangAtALargeHelloGetAClassicalOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		for i := range 5 {
+			host := "mx" + string(rune('1'+i)) + ".clinic.test"
+			c := w.cert(pki.Options{Names: []string{host}, SelfSigned: i < 4})
+			c.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+				for _, group := range h.SupportedCurves {
+					if group == tls.X25519MLKEM768 {
+						<-h.Context().Done()
+						return nil, context.Canceled
+					}
+				}
+				return nil, nil
+			}
+			w.mx(host, partner.Behaviour{TLS: c})
+		}
+		c := w.send(w.deliverer(), forced)
+		if at, _ := w.took(); at != "192.0.2.50" {
+			t.Fatalf("delivered at %q: %q", at, c.Attempt.Reason)
+		}
+	})
+}
+
+func TestAHostWhoseLookUpFailedMayHaveTLS(t *testing.T) {
+	for reason, want := range map[policy.Reason]bool{
+		policy.DNSServfail: false, policy.DNSTimeout: false, policy.DNSSECBogus: false,
+		policy.DNSNoAddress: true, policy.MXPrivate: true,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			defer w.close()
+			w.mx("mx1.clinic.test", partner.Behaviour{Fault: partner.NoTLS})
+			w.plan.Hops = append(w.plan.Hops, route.Hop{Host: mail.MustDomain("mx2.clinic.test"), Port: 25,
+				Problem: &route.Problem{Reason: reason, Text: "x"}})
+			if got := w.send(w.deliverer(), forced); got.WithoutTLS != want {
+				t.Errorf("%s: WithoutTLS %v, want %v", reason, got.WithoutTLS, want)
+			}
+		})
+	}
+}
+
+func TestForcedMailNeverNegotiatesABrokenCipher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		c := w.cert(pki.Options{Key: pki.RSA2048})
+		c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+		c.CipherSuites = []uint16{tls.TLS_ECDHE_RSA_WITH_RC4_128_SHA, tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA,
+			tls.TLS_RSA_WITH_RC4_128_SHA, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}
+		w.mx("mx1.clinic.test", partner.Behaviour{TLS: c})
+		old := forced
+		old.MinTLS = tls.VersionTLS10
+		if got := w.send(w.deliverer(), old); got.Channel != nil {
+			t.Errorf("forced mail used %v", got.Attempt.Used().Evidence.TLS)
+		}
+		if got := w.send(w.deliverer(), policy.Requirement{}); got.Attempt.Used().Reached != policy.Encrypted {
+			t.Errorf("ordinary mail reached %v", got.Attempt.Used().Reached)
+		}
+	})
+}
+
+func TestTheRecordOfAConnectionDoesNotChangeWhenItIsJudgedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		w.mx("mx1.clinic.test", partner.Behaviour{TLS: w.cert(pki.Options{NotAfter: now().Add(time.Hour)})})
+		c := w.deliverer().Open(context.Background(), "site", &w.plan, forced)
+		defer c.Channel.Close()
+		record := c.Attempt.Used().Evidence
+		if record.Reached(forced) != policy.Authenticated {
+			t.Fatal(c.Attempt.Reason)
+		}
+		time.Sleep(2 * time.Hour)
+		_, _ = c.Channel.Send(context.Background(), forced, nil) // lapsed: refused before anything is looked at
+		if record.Reached(forced) != policy.Authenticated {
+			t.Error("the record of the attempt changed afterwards")
+		}
+	})
+}
