@@ -24,12 +24,21 @@ type Lapsed struct{ Shortfalls []policy.Shortfall }
 // Error names the first shortfall.
 func (e *Lapsed) Error() string { return "the connection no longer passes: " + e.Shortfalls[0].Text }
 
+// A transfer may take transferTime, and as much longer as its content takes at slowest octets a second: the limits of the
+// phases alone would let a peer that creeps hold it for days.
+const (
+	transferTime = 30 * time.Minute
+	slowest      = 16 << 10
+)
+
 // Send judges the connection again, for a message with requirement r, and only then speaks MAIL. Errors are *Lapsed or
 // *smtpclient.Error; the results of recipients stand in Result.
 func (c *Channel) Send(ctx context.Context, r policy.Requirement, t *smtpclient.Transaction) (*smtpclient.Result, error) {
 	if err := c.judge(r); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, transferTime+time.Duration(t.Size/slowest)*time.Second)
+	defer cancel()
 	result, err := c.link.conn.Send(ctx, t)
 	c.link.used = time.Now()
 	c.sent++

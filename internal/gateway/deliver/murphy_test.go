@@ -1,9 +1,12 @@
 package deliver_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"io"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"postern/internal/lab/pki"
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/smtp/smtpclient"
 )
 
 // silent adds a host that takes connections and never says a word.
@@ -137,6 +141,60 @@ func TestTheRecordOfAConnectionDoesNotChangeWhenItIsJudgedAgain(t *testing.T) {
 		_, _ = c.Channel.Send(context.Background(), forced, nil) // lapsed: refused before anything is looked at
 		if record.Reached(forced) != policy.Authenticated {
 			t.Error("the record of the attempt changed afterwards")
+		}
+	})
+}
+
+// sluggish adds a host that reads content at a few hundred octets a second, never so slowly that a write times out.
+func (w *world) sluggish(host string) {
+	ip := netip.AddrFrom4([4]byte{192, 0, 2, 10})
+	l, err := w.net.Listen(netip.AddrPortFrom(ip, 25).String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = l.Close() })
+	w.plan.Hops = append(w.plan.Hops, route.Hop{Host: mail.MustDomain(host), Port: 25, Addrs: []netip.Addr{ip}})
+	go func() {
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		r := bufio.NewReaderSize(nc, 16)
+		for _, answer := range []string{"220 hi", "250 hi", "250 ok", "250 ok", "354 go on"} {
+			if answer != "220 hi" {
+				if _, err := r.ReadString('\n'); err != nil {
+					return
+				}
+			}
+			if _, err := nc.Write([]byte(answer + "\r\n")); err != nil {
+				return
+			}
+		}
+		for buf := make([]byte, 32<<10); err == nil; time.Sleep(80 * time.Second) {
+			_, err = io.ReadFull(nc, buf)
+		}
+	}()
+}
+
+func TestATransferThatCreepsComesToAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		w.sluggish("mx1.clinic.test")
+		c := w.deliverer().Open(context.Background(), "site", &w.plan, policy.Requirement{})
+		if c.Channel == nil {
+			t.Fatal(c.Attempt.Text)
+		}
+		defer time.Sleep(time.Hour) // the server reads to its end
+		defer c.Channel.Close()
+		began := time.Now()
+		_, err := c.Channel.Send(context.Background(), policy.Requirement{}, &smtpclient.Transaction{
+			Recipients: []mail.Recipient{{Address: mail.MustAddress("b@clinic.test")}},
+			Body:       strings.NewReader("Subject: x\r\n\r\n" + strings.Repeat("0123456789\r\n", 1<<20)),
+		})
+		if err == nil || time.Since(began) > 2*time.Hour {
+			t.Fatalf("after %v: %v", time.Since(began), err)
 		}
 	})
 }
