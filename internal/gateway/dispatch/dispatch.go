@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -85,12 +86,13 @@ type Dispatcher struct {
 	workers sync.WaitGroup
 	rules   chan struct{} // capacity 1: the rules changed
 	lost    chan error    // capacity 1: the store is broken for good
+	began   time.Time     // of Run; set before anything else runs
 }
 
 // brokenSite is a failing site, by next hop, so that a pass next door can wake it.
 type brokenSite struct {
-	require policy.Requirement
-	kicked  time.Time
+	require        policy.Requirement
+	failed, kicked time.Time // last
 }
 
 // New returns a Dispatcher.
@@ -111,6 +113,7 @@ func New(cfg Config) *Dispatcher {
 // returns when every goroutine of its own has ended. The error is that of loading, or of a store that is broken for good
 // and must be opened anew, or nil.
 func (d *Dispatcher) Run(ctx context.Context) error {
+	d.began = time.Now()
 	if err := d.load(ctx); err != nil {
 		return err
 	}
@@ -242,7 +245,23 @@ func (d *Dispatcher) markBroken(nextHop string, site queue.SiteKey, r policy.Req
 		d.broken[hop] = make(map[queue.SiteKey]brokenSite)
 	}
 	old := d.broken[hop][site]
-	d.broken[hop][site] = brokenSite{require: r, kicked: old.kicked}
+	d.broken[hop][site] = brokenSite{require: r, failed: time.Now(), kicked: old.kicked}
+}
+
+// brokenFor is how long a failing site is remembered after its last failure. Where mail waits it is probed, and so
+// remembered anew, long before.
+const brokenFor = 24 * time.Hour
+
+// forgetBroken drops failing sites at which nothing has been tried for long: their mail was given up.
+func (d *Dispatcher) forgetBroken(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for hop, sites := range d.broken {
+		maps.DeleteFunc(sites, func(_ queue.SiteKey, b brokenSite) bool { return now.Sub(b.failed) > brokenFor })
+		if len(sites) == 0 {
+			delete(d.broken, hop)
+		}
+	}
 }
 
 // warn emits something an administrator should look at.

@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"testing"
 	"time"
@@ -296,6 +297,50 @@ func TestStoppingBlamesNobody(t *testing.T) {
 		rec := w.one(queue.Ordinary)
 		if rec.State != queue.Queued || rec.SiteState.Failures != 0 || rec.Attempts != 0 {
 			t.Errorf("after the stop: %v, %d attempts, the site failed %d times", rec.State, rec.Attempts, rec.SiteState.Failures)
+		}
+	})
+}
+
+func TestMailNobodyCouldTryBecauseTheGatewayWasDownIsTried(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}}), Fault: partner.HangsTLS})
+		w.apply(clinicRule)
+		for range 300 { // more than one site's workers take at once
+			w.accept("a@example.test", nil, "dr@clinic.test")
+		}
+		time.Sleep(30 * time.Hour) // the gateway is down for longer than the window
+		w.start()
+		time.Sleep(10 * time.Second)
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.State == queue.Failed {
+				t.Fatalf("given up after %d attempts: %q", rec.Attempts, rec.Reason)
+			}
+		}
+	})
+}
+
+func TestMailThatPassesDoesNotHammerASiteNextDoorThatWantsMore(t *testing.T) {
+	story(t, func(w *world) {
+		old := w.cert(pki.Options{Names: []string{"mx.clinic.test"}})
+		old.MaxVersion = tls.VersionTLS12
+		w.clinic.Set(partner.Behaviour{TLS: old})
+		w.apply(clinicRule + "[rule.force_tls]\nmin_tls = '1.3'\n")
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(time.Second)
+		w.apply("")
+		probes := 0
+		w.heard = func(e event.Event) {
+			if a, ok := e.(event.Attempted); ok && a.Attempt.Used() == nil {
+				probes++
+			}
+		}
+		for range 600 {
+			w.accept("a@example.test", nil, "other@clinic.test")
+			time.Sleep(3 * time.Second)
+		}
+		if probes > 35 { // half an hour
+			t.Errorf("%d probes in half an hour", probes)
 		}
 	})
 }

@@ -19,9 +19,6 @@ import (
 // and more than one so that one message the peer chokes on does not stand for all.
 const probeBatch = 5
 
-// kickPause is the least time between two kicks of a failing site by passes next door.
-const kickPause = 5 * time.Second
-
 // run is one worker at one site. It belongs to its goroutine, except more and what mu guards.
 type run struct {
 	d     *Dispatcher
@@ -208,7 +205,8 @@ func (r *run) finish() {
 	r.d.look()
 }
 
-// pass notes that a connection passed, and wakes failing sites at the same next hop that would pass too.
+// pass notes that a connection passed, and wakes failing sites at the same next hop that may pass too: each at most once
+// in a first retry step, for they may want more than this connection had, and then their own backoff counts.
 func (r *run) pass() {
 	if r.passed {
 		return
@@ -219,8 +217,9 @@ func (r *run) pass() {
 	siblings := d.broken[baseHop(r.nextHop)]
 	delete(siblings, r.site)
 	for site, b := range siblings {
-		if b.require.Channel <= reached && now.Sub(b.kicked) > kickPause {
-			siblings[site] = brokenSite{b.require, now}
+		if b.require.Channel <= reached && now.Sub(b.kicked) > d.step(1) {
+			b.kicked = now
+			siblings[site] = b
 			d.sched.Kick(string(site), now)
 		}
 	}

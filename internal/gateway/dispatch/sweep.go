@@ -17,7 +17,8 @@ import (
 // sweepPause is how often deadlines are looked at, and so how late a notice or an expiry may be.
 const sweepPause = time.Second
 
-// graceForFirstTry is how long a delivery whose window ended before anybody could try it still gets.
+// graceForFirstTry is how long a delivery whose window ended before anybody could try it still gets, from the end of its
+// window or from our start, if we were down when it ended.
 const graceForFirstTry = time.Minute
 
 func (d *Dispatcher) sweepLoop(ctx context.Context) {
@@ -69,7 +70,7 @@ func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
 	switch {
 	case now.Before(end):
 		return d.delayed(w, last)
-	case last == nil && now.Before(end.Add(graceForFirstTry)):
+	case last == nil && now.Before(end.Add(graceForFirstTry)), last == nil && now.Before(d.began.Add(graceForFirstTry)):
 		f := d.again(w)
 		f.settlement.Deadline = now.Add(graceForFirstTry)
 		return f

@@ -41,7 +41,7 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 	first := r.channel.Sent() == 0
 	result, err := r.channel.Send(ctx, group[0].Requirement, t)
 	if lapsed := (*deliver.Lapsed)(nil); errors.As(err, &lapsed) {
-		r.lapsed(ctx, group)
+		r.lapsed(ctx, group, lapsed)
 		return
 	}
 	switch {
@@ -70,10 +70,13 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 }
 
 // lapsed: the channel no longer passes. Nothing was sent; a new one is opened, and its climb decides.
-func (r *run) lapsed(ctx context.Context, group []queue.Work) {
+func (r *run) lapsed(ctx context.Context, group []queue.Work, why *deliver.Lapsed) {
 	fresh := r.channel.Sent() == 0
 	r.closeChannel()
 	if fresh { // it passed a moment ago and does not now: let the retry schedule pace this
+		a := r.attempt(nil)
+		a.Reason, a.Text = why.Shortfalls[0].Reason, why.Shortfalls[0].Text
+		r.climbed.Attempt = a
 		r.siteFailed(ctx, group)
 		return
 	}
