@@ -141,10 +141,14 @@ func (d *draft) seal() error {
 	return d.err
 }
 
-// synced judges the result of a sync.
+// synced judges the result of a sync. A folder that could not even be opened, for want of file descriptors, was not
+// synced and lost nothing: that refuses one message.
 func (s *Store) synced(what string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if pe, ok := errors.AsType[*fs.PathError](err); ok && pe.Op == "open" {
+		return fileError(what, err)
 	}
 	s.broken.Store(true)
 	return fmt.Errorf("%w: cannot %s a body file: %w", queue.ErrBroken, what, err)

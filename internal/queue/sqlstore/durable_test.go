@@ -219,6 +219,7 @@ func TestFaults(t *testing.T) {
 		{"sync body", syscall.ENOSPC, queue.ErrBroken, true},
 		{"sync body", syscall.EIO, queue.ErrBroken, true},
 		{"sync folder", syscall.EIO, queue.ErrBroken, true},
+		{"sync folder", &fs.PathError{Op: "open", Path: "spool", Err: syscall.EMFILE}, nil, false},
 		{"commit", syscall.EIO, queue.ErrBroken, true},
 	} {
 		t.Run(fmt.Sprintf("%s, %v", tt.call, tt.fault), func(t *testing.T) {
