@@ -22,8 +22,15 @@ type Evidence struct {
 	Presented []string `json:"presented_names,omitempty"`
 	// MXProven says that the hop's host name came from the administrator or from proof, not from unsigned DNS.
 	MXProven bool `json:"mx_proven,omitempty"`
-	// Revocation is what is known; "" means it was not looked up.
-	Revocation string `json:"revocation,omitempty"`
+	// Revocation is what is known; "" means it was not looked up. SetRevocation fills it and what follows, which says
+	// more of the same; see RevocationAnswer.
+	Revocation       string    `json:"revocation,omitempty"`
+	RevocationSource string    `json:"revocation_source,omitempty"`
+	RevocationAsOf   time.Time `json:"revocation_as_of,omitzero"`
+	RevocationAgeS   int64     `json:"revocation_age_s,omitempty"` // seconds, at the time of the try
+	RevocationDetail string    `json:"revocation_detail,omitempty"`
+	// Unstapled says that the certificate promises a stapled answer and none that counts came.
+	Unstapled bool `json:"revocation_unstapled,omitempty"`
 }
 
 // Certificate is the facts of one certificate that people ask for. Values from the certificate are hostile text.

@@ -57,6 +57,7 @@ func (d dice) evidence() Evidence {
 		Revocation: []string{"good", "good", "", "unknown", "revoked"}[d.IntN(5)],
 		Peers:      make(map[string]Proof),
 	}
+	e.Unstapled = e.Revocation == RevocationNotSaid && d.IntN(2) == 0
 	for _, demand := range demands() {
 		switch d.IntN(8) {
 		case 0: // not examined
@@ -238,6 +239,29 @@ func TestAStoredRequirementIsTheSameWhenReadBack(t *testing.T) {
 		var back Requirement
 		if err := json.Unmarshal(text, &back); err != nil || back.Key() != r.Key() {
 			t.Fatalf("%s became %s (%v)", r.Key(), back.Key(), err)
+		}
+	}
+}
+
+func TestAnswersAboutRevocationJoinLikeTheWorstAndTheBest(t *testing.T) {
+	d := roll(t)
+	answer := func() RevocationAnswer {
+		return RevocationAnswer{
+			Status: []string{"", NotRevoked, RevocationNotSaid, Revoked}[d.IntN(4)], Source: []string{"crl", "ocsp"}[d.IntN(2)],
+		}
+	}
+	worse := func(a, b RevocationAnswer) bool { return a.Status != "" && b.Status != "" && a.severity() > b.severity() }
+	for range rounds {
+		a, b := answer(), answer()
+		both, either := a.And(b), a.Or(b)
+		if worse(a, both) || worse(b, both) || both.Status != a.Status && both.Status != b.Status {
+			t.Fatalf("%+v and %+v give %+v", a, b, both)
+		}
+		if worse(either, a) || worse(either, b) || either.Status != a.Status && either.Status != b.Status {
+			t.Fatalf("%+v or %+v give %+v", a, b, either)
+		}
+		if both.Status != b.And(a).Status || either.Status != b.Or(a).Status {
+			t.Fatalf("%+v and %+v: the order matters", a, b)
 		}
 	}
 }

@@ -76,6 +76,7 @@ func situations() []named[Evidence] {
 		{"MX proven", situation(func(e *Evidence) { e.MXProven = true })},
 		{"revocation good", situation(func(e *Evidence) { e.Revocation = "good" })},
 		{"revocation unknown", situation(func(e *Evidence) { e.Revocation = "unknown" })},
+		{"a stapled answer promised and not given", situation(func(e *Evidence) { e.Revocation, e.Unstapled = "unknown", true })},
 		{"revoked", situation(func(e *Evidence) { e.Revocation = "revoked" })},
 		{"TLS 1.0 and expired", situation(func(e *Evidence) {
 			e.TLSVersion = tls.VersionTLS10

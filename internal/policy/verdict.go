@@ -51,12 +51,21 @@ func (r Requirement) versionFloor() uint16 {
 
 func revocationShortfall(want Revocation, e Evidence) []Shortfall {
 	switch {
-	case want == RevocationOff || e.Revocation == "good":
+	case want == RevocationOff || e.Revocation == NotRevoked:
 		return nil
-	case e.Revocation == "revoked":
-		return []Shortfall{{CertRevoked, "the certificate was revoked by its issuer"}}
+	case e.Revocation == Revoked:
+		return []Shortfall{{CertRevoked, because("the certificate was revoked by its issuer", e.RevocationDetail)}}
+	case e.Unstapled:
+		return []Shortfall{{RevocationUnknown, because("the certificate is only valid with a stapled OCSP answer", e.RevocationDetail)}}
 	case want == RevocationRequire:
-		return []Shortfall{{RevocationUnknown, "whether the certificate is revoked could not be found out"}}
+		return []Shortfall{{RevocationUnknown, because("whether the certificate is revoked could not be found out", e.RevocationDetail)}}
 	}
 	return nil
+}
+
+func because(what, detail string) string {
+	if detail == "" {
+		return what
+	}
+	return what + ": " + detail
 }
