@@ -7,13 +7,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// Times on a terminal are local; what tests expect is in UTC. It is set before anything runs that could read it.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"postern": main})
+	time.Local = time.UTC
+	testscript.Main(m, map[string]func(){"postern": main, "capped-postern": cappedMain})
 }
 
 // Each script under testdata is a session at a shell; see its first lines for what must hold.

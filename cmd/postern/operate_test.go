@@ -44,8 +44,6 @@ recipient = ["bank.test"]
 // operate serves a backlog and returns a function that runs a verb against it.
 func operate(t *testing.T) func(args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	local := time.Local
-	time.Local = time.UTC
 	store := backlog.New(t)
 	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop})
 	path := filepath.Join(t.TempDir(), "s")
@@ -61,7 +59,6 @@ func operate(t *testing.T) func(args ...string) (code int, stdout, stderr string
 		if err := <-ended; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		time.Local = local
 	})
 	return func(args ...string) (int, string, string) {
 		t.Helper()
