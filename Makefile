@@ -13,7 +13,7 @@ CONCURRENT := ./cmd/... ./internal/admin/... ./internal/dns/... ./internal/event
 	./internal/lab/... ./internal/policy/certcheck/... ./internal/policy/rules/... ./internal/queue/... \
 	./internal/smtp/... ./internal/testkit/...
 
-.PHONY: build demo test check lint unit race e2e fuzz crash bench deb image clean
+.PHONY: build demo test check lint unit race e2e fuzz crash scale bench deb image clean
 
 build: ## the binary, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -o postern ./cmd/postern
@@ -40,7 +40,7 @@ race: ## the shared parts again, watched for races
 
 e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
-	POSTERN_PEERS=$(CURDIR)/.tools/peers $(GO) test -count=1 -timeout 5m ./test/...
+	POSTERN_PEERS=$(CURDIR)/.tools/peers $(GO) test -count=1 -timeout 8m ./test/...
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' internal cmd | xargs -n1 dirname | sort -u); do \
@@ -50,8 +50,11 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-crash: ## kill it, pull the disk, many times
-	$(GO) test -count=5 -timeout 30m -run 'Crash|G[1-6]' ./internal/queue/... ./test/...
+crash: ## kill it and break its disk, many times
+	$(GO) test -count=10 -timeout 60m -run 'Killed|WriteError' ./internal/queue/sqlstore ./test/acceptance
+
+scale: ## a million deferred deliveries and ten million finished ones; takes long and some gigabytes
+	POSTERN_SCALE=1000000 $(GO) test -count=1 -timeout 120m -v -run TestScale ./internal/queue/sqlstore
 
 bench: ## benchmarks of every room
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...

@@ -25,6 +25,7 @@ func lattice() map[string]string {
 		"policy":          "mail",
 		"dns":             "mail",
 		"queue/schedule":  "mail",
+		"mail/received":   "mail",
 		"smtp/smtpserver": "mail smtp",
 		"lab/pki":         "mail",
 
@@ -67,7 +68,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
-		"mail/dsn", "attempt", "event"}, room)
+		"mail/received", "mail/dsn", "attempt", "event"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.
