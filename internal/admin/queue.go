@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,6 +114,7 @@ func (s *Service) lower(ctx context.Context, r *ActRequest, by string) (ActResul
 	}
 	var out ActResult
 	sites := map[queue.SiteKey]bool{}
+	defer func() { s.kick(ctx, slices.Collect(maps.Keys(sites))) }() // also for what was done before an error
 	for len(ids) > 0 {
 		portion := ids[:min(len(ids), lowerPortion)]
 		ids = ids[len(portion):]
@@ -123,9 +125,6 @@ func (s *Service) lower(ctx context.Context, r *ActRequest, by string) (ActResul
 		}
 	}
 	out.Sites = len(sites)
-	for key := range sites {
-		s.kick(ctx, []queue.SiteKey{key})
-	}
 	return out, nil
 }
 
@@ -165,18 +164,20 @@ func (s *Service) ordinary(d *queue.Delivery) policy.Requirement {
 	return s.cfg.Ordinary(d.Recipient.Address.Domain)
 }
 
-// lowerThese leases a portion, writes the audit trail, and only then lowers. It returns how many were lowered.
+// lowerThese leases a portion, writes the audit trail, and only then lowers. It returns how many were lowered, and adds
+// to sites where something waits now, also what a worker looked for in vain while it was leased here.
 func (s *Service) lowerThese(ctx context.Context, ids []queue.DeliveryID, by, target string, sites map[queue.SiteKey]bool) (int, error) {
 	now := time.Now()
 	works, err := s.cfg.Store.Claim(ctx, queue.Claim{IDs: ids, Worker: "admin", Now: now, Until: now.Add(leaseTime), Limit: len(ids)})
 	if err != nil || len(works) == 0 {
 		return 0, err
 	}
+	_, revision, _ := s.cfg.Rules.Current() // without it the rules are asked again, which is the safe side
 	batch := queue.Batch{Now: now}
 	entry := ledger.Entry{At: now, By: by, Action: "queue release --lower", Target: target, Count: len(works)}
 	var before, after []string
 	for i := range works {
-		st := s.lowered(&works[i], now)
+		st := s.lowered(&works[i], now, revision)
 		batch.Settlements = append(batch.Settlements, st)
 		sites[queue.NewSiteKey(st.Move.NextHop, st.Move.Requirement)] = true
 		before = append(before, lowerLine(&works[i], works[i].Requirement))
@@ -184,10 +185,11 @@ func (s *Service) lowerThese(ctx context.Context, ids []queue.DeliveryID, by, ta
 	}
 	entry.Before, entry.After = strings.Join(before, "\n"), strings.Join(after, "\n")
 	if err := s.cfg.Ledger.Append(ctx, entry); err != nil {
-		s.putBack(ctx, works, now)
+		s.putBack(ctx, works, now, sites)
 		return 0, fmt.Errorf("nothing was lowered, because the audit trail could not be written: %w", err)
 	}
 	if err := s.cfg.Store.Settle(ctx, batch); err != nil {
+		s.putBack(ctx, works, now, sites)
 		return 0, fmt.Errorf("cannot lower: %w", err)
 	}
 	s.cfg.Sink.Emit(event.AdminActed{By: by, Action: entry.Action, Target: target, Count: entry.Count})
@@ -202,8 +204,12 @@ func lowerLine(w *queue.Work, r policy.Requirement) string {
 	return line
 }
 
-// lowered is the settlement that moves one delivery to the ordinary requirement, due now, with the ordinary lifetime.
-func (s *Service) lowered(w *queue.Work, now time.Time) queue.Settlement {
+// loweredGrace is the least time that lowered mail still has, so that it is tried before its lifetime ends it.
+const loweredGrace = time.Minute
+
+// lowered is the settlement that moves one delivery to the ordinary requirement, due now, with the ordinary lifetime. The
+// rules of the revision are not to raise it again.
+func (s *Service) lowered(w *queue.Work, now time.Time, revision int64) queue.Settlement {
 	r := s.ordinary(&w.Delivery)
 	expires := w.AcceptedAt.Add(s.cfg.Lifetime)
 	if expires.Before(w.ExpiresAt) {
@@ -213,14 +219,21 @@ func (s *Service) lowered(w *queue.Work, now time.Time) queue.Settlement {
 	if !w.Noticed && !w.Deadline.IsZero() && w.Deadline.Before(expires) && w.Deadline.Before(w.ExpiresAt) {
 		deadline = w.Deadline // the delay notice is still to come
 	}
+	if least := now.Add(loweredGrace); deadline.Before(least) {
+		deadline = least
+	}
 	return queue.Settlement{Lease: w.Lease, State: queue.Queued, Due: now, Deadline: deadline, Reason: w.Reason,
-		Move: &queue.Move{NextHop: s.cfg.NextHop(w.Recipient.Address.Domain, r), Requirement: r, ExpiresAt: expires}}
+		Move: &queue.Move{NextHop: s.cfg.NextHop(w.Recipient.Address.Domain, r), Requirement: r, ExpiresAt: expires,
+			RulesRevision: revision}}
 }
 
-// putBack ends leases without a change.
-func (s *Service) putBack(ctx context.Context, works []queue.Work, now time.Time) {
+// putBack ends leases without a change, and adds to sites where something is due.
+func (s *Service) putBack(ctx context.Context, works []queue.Work, now time.Time, sites map[queue.SiteKey]bool) {
 	batch := queue.Batch{Now: now}
 	for _, w := range works {
+		if !w.Due.IsZero() {
+			sites[w.Site] = true
+		}
 		batch.Settlements = append(batch.Settlements, queue.Settlement{Lease: w.Lease, State: w.Was, Due: w.Due, Deadline: w.Deadline, Reason: w.Reason})
 	}
 	_ = s.cfg.Store.Settle(ctx, batch) // if it fails, the leases lapse after leaseTime with the same effect

@@ -98,6 +98,9 @@ type Delivery struct {
 	Rules   []string
 	Matched bool
 	Tested  []string
+	// RulesRevision is the revision of the rules under which a Move last set the requirement; 0 means its message's. What
+	// was lowered under a revision is not held against that revision again.
+	RulesRevision int64
 	// AcceptedAt is the message's; ExpiresAt ends the window; Due is the next try this delivery itself asks for (its
 	// site may wait longer), zero when none is planned; Deadline is when Overdue claims it: the delay notice or the
 	// expiry, zero for never.

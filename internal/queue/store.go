@@ -146,6 +146,8 @@ type Move struct {
 	Rules       []string
 	Matched     bool
 	ExpiresAt   time.Time
+	// RulesRevision is the revision of the rules the requirement was judged by; 0 means that no rules were asked.
+	RulesRevision int64
 }
 
 // Record is one delivery with its message, as trace and queue list show it. For a waiting delivery that was never tried

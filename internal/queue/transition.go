@@ -33,6 +33,7 @@ func (s *Settlement) Apply(d *Delivery, now time.Time) {
 	}
 	if s.Move != nil {
 		d.Rules, d.Matched = s.Move.Rules, s.Move.Matched
+		d.RulesRevision = max(d.RulesRevision, s.Move.RulesRevision)
 		if !s.Move.ExpiresAt.IsZero() {
 			d.ExpiresAt = Kept(s.Move.ExpiresAt)
 		}

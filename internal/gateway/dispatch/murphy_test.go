@@ -344,3 +344,31 @@ func TestMailThatPassesDoesNotHammerASiteNextDoorThatWantsMore(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatAnAdministratorLoweredGoesThoughTheRulesAreNewerThanTheMessage(t *testing.T) {
+	story(t, func(w *world) {
+		w.clinic.Set(partner.Behaviour{Fault: partner.NoTLS})
+		w.apply(clinicRule)
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(10 * time.Second)
+		w.apply(clinicRule + "# the same, in another revision\n")
+		time.Sleep(time.Second)
+		rec, now := w.one(queue.Ordinary), time.Now()
+		works, err := w.store.Claim(context.Background(), queue.Claim{IDs: []queue.DeliveryID{rec.ID}, Now: now, Until: now.Add(time.Minute)})
+		if err != nil || len(works) != 1 {
+			t.Fatal(works, err)
+		}
+		err = w.store.Settle(context.Background(), queue.Batch{Now: now, Settlements: []queue.Settlement{{Lease: works[0].Lease,
+			State: queue.Queued, Due: now, Deadline: rec.ExpiresAt, Move: &queue.Move{NextHop: "mx:clinic.test", ExpiresAt: rec.ExpiresAt,
+				RulesRevision: w.rules.Load().revision}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.d.Kick(context.Background(), "mx:clinic.test")
+		time.Sleep(5 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
+			t.Fatalf("the lowered delivery is %v and requires %v", rec.State, rec.Requirement.Channel)
+		}
+	})
+}

@@ -86,7 +86,8 @@ func (d *Dispatcher) moved(w *queue.Work, m *queue.Move) fate {
 // moves returns for each delivery of one message where it belongs now, nil where it is right already.
 func (d *Dispatcher) moves(ctx context.Context, set *rules.Set, revision int64, group []queue.Work) ([]*queue.Move, error) {
 	var outcomes map[mail.Address]rules.Outcome
-	if m := &group[0].Message; m.RulesRevision < revision {
+	m := &group[0].Message
+	if slices.ContainsFunc(group, func(w queue.Work) bool { return judgedUnder(m, &w.Delivery) < revision }) {
 		var err error
 		if outcomes, err = d.evaluate(ctx, set, m); err != nil {
 			return nil, err
@@ -95,21 +96,28 @@ func (d *Dispatcher) moves(ctx context.Context, set *rules.Set, revision int64, 
 	out := make([]*queue.Move, len(group))
 	for i := range group {
 		w := &group[i]
-		outcome, changed := outcomes[w.Recipient.Address]
-		out[i] = d.move(&w.Delivery, w.NextHop, outcome, changed)
+		newer := int64(0)
+		if judgedUnder(m, &w.Delivery) < revision {
+			newer = revision
+		}
+		out[i] = d.move(&w.Delivery, w.NextHop, outcomes[w.Recipient.Address], newer)
 	}
 	return out, nil
 }
 
-// move joins what a delivery has with what the rules and the configuration ask of it now.
-func (d *Dispatcher) move(w *queue.Delivery, nextHop string, o rules.Outcome, changed bool) *queue.Move {
+// judgedUnder is the revision of the rules that a delivery was last held against, by them or by an administrator.
+func judgedUnder(m *queue.Message, w *queue.Delivery) int64 { return max(m.RulesRevision, w.RulesRevision) }
+
+// move joins what a delivery has with what the configuration asks of it now, and, if newer is not 0, with the outcome of
+// the rules of that revision.
+func (d *Dispatcher) move(w *queue.Delivery, nextHop string, o rules.Outcome, newer int64) *queue.Move {
 	table := d.cfg.Route()
 	want := w.Requirement
 	if own, ok := table.Own(w.Recipient.Address.Domain); ok {
 		want = policy.Combine(want, own.Requirement())
 	}
-	m := &queue.Move{Rules: w.Rules, Matched: w.Matched, ExpiresAt: w.ExpiresAt}
-	if changed && !want.AtLeast(o.Requirement) {
+	m := &queue.Move{Rules: w.Rules, Matched: w.Matched, ExpiresAt: w.ExpiresAt, RulesRevision: newer}
+	if newer > 0 && !want.AtLeast(o.Requirement) {
 		want = policy.Combine(want, o.Requirement)
 		m.Rules, m.Matched = union(w.Rules, o.Rules), w.Matched || o.Matched
 		if o.Window > 0 {
@@ -247,6 +255,9 @@ func (d *Dispatcher) raiseSome(ctx context.Context, set *rules.Set, revision int
 	evaluated := map[queue.ID]map[mail.Address]rules.Outcome{}
 	for i := range recs {
 		rec := &recs[i]
+		if judgedUnder(&rec.Message, &rec.Delivery) >= revision {
+			continue
+		}
 		outcomes, ok := evaluated[rec.Message.ID]
 		if !ok {
 			var err error
@@ -255,7 +266,7 @@ func (d *Dispatcher) raiseSome(ctx context.Context, set *rules.Set, revision int
 			}
 			evaluated[rec.Message.ID] = outcomes
 		}
-		if d.move(&rec.Delivery, rec.NextHop, outcomes[rec.Recipient.Address], true) != nil {
+		if d.move(&rec.Delivery, rec.NextHop, outcomes[rec.Recipient.Address], revision) != nil {
 			ids = append(ids, rec.ID)
 		}
 	}

@@ -63,17 +63,19 @@ type deliveryForm struct {
 	Rules   []string     `json:"rules,omitempty"`
 	Matched bool         `json:"matched,omitempty"`
 	Tested  []string     `json:"tested,omitempty"`
+	// Revision is of the rules under which the delivery was moved.
+	Revision int64 `json:"revision,omitempty"`
 }
 
 func formOfDelivery(d *queue.Delivery) deliveryForm {
 	r := &d.Recipient
 	return deliveryForm{Address: r.Address, ORCPT: r.ORCPT, Notify: r.Notify, Rules: d.Rules, Matched: d.Matched,
-		Tested: d.Tested}
+		Tested: d.Tested, Revision: d.RulesRevision}
 }
 
 func (f *deliveryForm) fill(d *queue.Delivery) {
 	d.Recipient = mail.Recipient{Address: f.Address, ORCPT: f.ORCPT, Notify: f.Notify}
-	d.Rules, d.Matched, d.Tested = f.Rules, f.Matched, f.Tested
+	d.Rules, d.Matched, d.Tested, d.RulesRevision = f.Rules, f.Matched, f.Tested, f.Revision
 }
 
 // encode makes the stored form of a value whose type cannot fail to marshal, or answers why it did.

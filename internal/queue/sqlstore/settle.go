@@ -162,7 +162,7 @@ func (t *txn) moveTo(d *deliveryRow, to *siteRow) error {
 	if err := decode(d.facts, &f); err != nil {
 		return err
 	}
-	f.Rules, f.Matched = d.Rules, d.Matched
+	f.Rules, f.Matched, f.Revision = d.Rules, d.Matched, d.RulesRevision
 	if d.facts, err = encode(f); err != nil {
 		return err
 	}

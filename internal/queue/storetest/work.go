@@ -173,11 +173,12 @@ func settleMoves(k *suite) {
 	w := k.one("mx:b.test")
 	end := k.now.Add(24 * time.Hour)
 	k.no(k.settle(queue.Settlement{State: queue.Queued, Due: k.now, Move: &queue.Move{NextHop: "to:c.test:25",
-		Requirement: stricter, Rules: []string{"clinic"}, Matched: true, ExpiresAt: end}}, w))
+		Requirement: stricter, Rules: []string{"clinic"}, Matched: true, ExpiresAt: end, RulesRevision: 7}}, w))
 	key := queue.NewSiteKey("to:c.test:25", stricter)
 	moved := k.one(string(key))
 	k.same("Requirement", moved.Requirement, stricter)
 	k.same("Rules", moved.Rules, []string{"clinic"})
+	k.same("RulesRevision", moved.RulesRevision, int64(7))
 	if moved.NextHop != "to:c.test:25" || moved.Site != key || !moved.Matched || !moved.ExpiresAt.Equal(end) {
 		k.Errorf("the moved delivery is %+v", moved.Delivery)
 	}
