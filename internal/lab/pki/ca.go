@@ -27,6 +27,8 @@ type Root struct {
 	NotBefore, NotAfter time.Time // zero: ten years before and after now
 	Key                 Key
 	Signature           x509.SignatureAlgorithm // 0: what fits the key; MD5WithRSA and SHA1WithRSA work
+	// CRLs and OCSP are the addresses where revocation of the ordinary intermediate is asked for.
+	CRLs, OCSP []string
 }
 
 // New returns a CA with a good root and a good intermediate, both named after name. now anchors all validity periods.
@@ -46,7 +48,7 @@ func NewRoot(now time.Time, r Root) *CA {
 	key := r.Key.generate()
 	ca := &CA{now: now, root: authority{key: key}}
 	ca.root.cert = mustParse(sign(t, authority{t, key}, key.Public(), r.Signature))
-	ca.sub = ca.intermediate(ca.root, Intermediate{Name: r.Name + " intermediate"})
+	ca.sub = ca.intermediate(ca.root, Intermediate{Name: r.Name + " intermediate", CRLs: r.CRLs, OCSP: r.OCSP})
 	return ca
 }
 

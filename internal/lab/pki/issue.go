@@ -52,6 +52,12 @@ type Options struct {
 	CriticalUnknown bool
 	// Constraint, when set, is a name constraint in the leaf, where it does not belong.
 	Constraint string
+
+	// CRLs and OCSP are the addresses where revocation is asked for; MustStaple promises a stapled answer (RFC 7633).
+	CRLs, OCSP []string
+	MustStaple bool
+	// Extensions are added as they are.
+	Extensions []pkix.Extension
 }
 
 // Intermediate says how one intermediate is made. The zero value is a good one, valid for two years around now.
@@ -71,6 +77,7 @@ type Intermediate struct {
 	KeyUsage        x509.KeyUsage      // 0: certificate and CRL signing
 	CriticalUnknown bool
 	Names           []string // DNS SANs of the intermediate itself
+	CRLs, OCSP      []string // where revocation of the intermediate is asked for
 	Omit            bool     // used to sign, but not sent
 }
 
@@ -162,6 +169,11 @@ func (ca *CA) leaf(o Options) *x509.Certificate {
 	if o.CriticalUnknown {
 		t.ExtraExtensions = append(t.ExtraExtensions, unknownExtension())
 	}
+	if o.MustStaple {
+		t.ExtraExtensions = append(t.ExtraExtensions, statusRequest())
+	}
+	t.CRLDistributionPoints, t.OCSPServer = o.CRLs, o.OCSP
+	t.ExtraExtensions = append(t.ExtraExtensions, o.Extensions...)
 	return t
 }
 
@@ -179,6 +191,9 @@ func (ca *CA) intermediate(issuer authority, o Intermediate) authority {
 		ExcludedDNSDomains:    o.Excluded,
 
 		PermittedEmailAddresses: o.PermittedEmail,
+
+		CRLDistributionPoints: o.CRLs,
+		OCSPServer:            o.OCSP,
 	}
 	if o.Name == "" {
 		t.Subject.CommonName = "Intermediate"
