@@ -24,11 +24,25 @@ func (c *Conn) bdat(arg []byte) {
 	}
 	c.content.begin(c, true)
 	c.content.open(size, last)
-	if !c.readyForContent("BDAT") {
+	switch {
+	case c.discard:
+		c.discardChunk()
+	case !c.readyForContent("BDAT"):
 		c.skipChunk()
-		return
+	default:
+		c.transfer()
 	}
-	c.transfer()
+}
+
+// discardChunk takes a chunk that was under way when its message was refused. That is no fault of the client's, unless
+// it drips.
+func (c *Conn) discardChunk() {
+	c.wire.say(503, "5.5.1", "the message was refused")
+	c.discard = !c.content.last
+	if c.content.chunk < tinyChunk {
+		c.didNothing()
+	}
+	c.skipChunk()
 }
 
 // open begins a chunk. One that would lead over the limit is refused before its first octet.

@@ -14,6 +14,7 @@ func (c *Conn) run(line []byte) {
 		return
 	}
 	cmd := smtp.ParseCommand(line)
+	c.discard = c.discard && cmd.Verb == smtp.VerbBDAT
 	if c.needsTLS(cmd.Verb) {
 		c.wrong(cmd.Verb.String(), 530, "5.7.0", "say STARTTLS first")
 		return

@@ -32,6 +32,7 @@ type Conn struct {
 	refusal  *smtp.Reply // answer to the next command, then the end: NewSession refused after STARTTLS
 	why      string      // why the connection ends; "" while it goes on
 	linger   bool        // the peer may still be sending: read a little, so that it sees our last reply
+	discard  bool        // chunks of a message that was refused may still be under way
 
 	messages, bad, refused, idle, logins int
 

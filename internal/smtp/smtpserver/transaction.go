@@ -87,6 +87,7 @@ func (c *Conn) transfer() {
 	c.content.readAway()
 	c.wire.shrink()
 	c.conclude(reply)
+	c.discard = c.content.chunked && !c.content.last
 	c.endTransaction()
 	c.content = Content{}
 }
