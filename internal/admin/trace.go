@@ -215,6 +215,9 @@ func (t *Trace) explain(state queue.State, newest *attempt.Attempt) {
 			detail = own
 		}
 	}
+	if newest != nil && newest.Status != "" {
+		detail = newest.Status
+	}
 	switch {
 	case state == queue.Delivered:
 		t.Status = "2.0.0"

@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/attempt"
 	"postern/internal/mail"
+	"postern/internal/policy"
 	"postern/internal/queue"
 	"postern/internal/testkit/backlog"
 )
@@ -126,5 +128,13 @@ func TestQueriesThatCannotBeMeantAreRefused(t *testing.T) {
 	}
 	if n := len(traces(t, s, Query{States: Waiting(), Reason: "cert-expired", Rule: "clinic"})); n != 2 {
 		t.Errorf("%d deliveries wait for the certificate, want 2", n)
+	}
+}
+
+func TestARefusalOfOurOwnKeepsItsStatus(t *testing.T) {
+	r := queue.Record{Delivery: queue.Delivery{State: queue.Failed, Reason: policy.Remote5xx, History: []attempt.Attempt{
+		{At: backlog.Noon, Reason: policy.Remote5xx, Text: "554 5.6.3 no conversion", Status: "6.3"}}}}
+	if got := TraceOf(&r); got.Status != "5.6.3" || got.Reply != "" {
+		t.Errorf("status %q, reply %q", got.Status, got.Reply)
 	}
 }

@@ -58,6 +58,9 @@ type Attempt struct {
 	// rung; "" means nothing fell short.
 	Reason policy.Reason `json:"reason,omitempty"`
 	Text   string        `json:"text,omitempty"`
+	// Status is the enhanced code without its class ("6.3") of a refusal of our own, when the next hop cannot take the
+	// message as it is and was never asked; "" elsewhere.
+	Status string `json:"status,omitempty"`
 	// Reply is the peer's answer about this recipient or message; nil if none came.
 	Reply *Reply `json:"reply,omitempty"`
 	// Notes are facts recorded without being failures: mx-unproven, revocation-off, size and the like.

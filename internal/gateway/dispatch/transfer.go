@@ -182,6 +182,9 @@ func (r *run) judge(w *queue.Work, result *smtpclient.Result, i int, err error) 
 			return r.d.deferred(w, a, r.later(w))
 		}
 		a.Reason, a.Text = policy.Remote5xx, refusal(rr)
+		if rr.Local {
+			_, a.Status, _ = strings.Cut(rr.Reply.Status, ".")
+		}
 		return r.d.failed(w, a, rr.Reply.Status)
 	case smtpclient.Deferred:
 		a.Reason, a.Text = policy.Remote4xx, refusal(rr)
