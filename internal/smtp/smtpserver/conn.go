@@ -47,6 +47,7 @@ type transaction struct {
 	from       mail.Address
 	utf8       bool
 	recipients int
+	full       bool // a recipient too many was told
 }
 
 // Info returns what is known now. It may be called from the Session's methods only.

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -322,6 +323,28 @@ TLS handshake failed after 1 in 1s`
 		if s := strings.Join(got, "\n"); s != want {
 			t.Errorf("got\n%s\nwant\n%s", s, want)
 		}
+	})
+}
+
+// Recipients over the limit cost a client nothing, so they must not cost the log a line each.
+func TestOnlyTheFirstRecipientTooManyIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told atomic.Int32
+		w := newWorld(t, func(cfg *smtpserver.Config) {
+			cfg.Limits.Recipients = 2
+			cfg.Trace.Refused = func(smtpserver.ConnInfo, string, mail.Address, mail.Address, smtp.Reply) { told.Add(1) }
+		})
+		nc := w.dial("198.51.100.1")
+		transaction := "MAIL FROM:<a@c.test>\r\n" + strings.Repeat("RCPT TO:<b@gw.test>\r\n", 500) + "RSET\r\n"
+		go io.WriteString(nc, "EHLO c.test\r\n"+transaction+transaction+"QUIT\r\n")
+		if n := strings.Count(readAll(nc), "452 4.5.3"); n != 2*498 {
+			t.Errorf("%d recipients were refused, want %d", n, 2*498)
+		}
+		if n := told.Load(); n != 2 {
+			t.Errorf("%d refusals were told, want one for each transaction", n)
+		}
+		nc.Close()
+		w.close()
 	})
 }
 

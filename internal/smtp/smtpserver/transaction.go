@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"postern/internal/mail"
 	"postern/internal/smtp"
 )
 
@@ -46,12 +47,22 @@ func (c *Conn) rcpt(arg []byte) {
 		return
 	}
 	if c.tx.recipients >= c.srv.cfg.Limits.Recipients { // RFC 5321 §4.5.3.1.10
-		c.deny("RCPT", &smtp.Reply{Code: 452, Status: "4.5.3", Lines: []string{"too many recipients"}}, &r.Address)
+		c.tooMany(&r.Address)
 		return
 	}
 	if c.answer("RCPT", c.session.Rcpt(c.ctx, r), &r.Address) {
 		c.tx.recipients++
 	}
+}
+
+// tooMany refuses a recipient over the limit. There may be any number of them, so the event is the first one's alone.
+func (c *Conn) tooMany(to *mail.Address) {
+	reply := smtp.Reply{Code: 452, Status: "4.5.3", Lines: []string{"too many recipients"}}
+	c.wire.send(&reply)
+	if !c.tx.full {
+		c.refusedEvent("RCPT", reply, to)
+	}
+	c.tx.full = true
 }
 
 // readyForContent checks the order of commands before DATA or BDAT.
