@@ -154,12 +154,12 @@ func (c *Conn) hello(cmd smtp.Command) {
 	c.endTransaction()
 	c.info.Helo = name
 	c.extended = cmd.Verb == smtp.VerbEHLO
-	c.didNothing()
-	if !c.extended {
+	if c.extended {
+		c.offer()
+	} else {
 		c.wire.say(250, "", c.srv.cfg.Hostname)
-		return
 	}
-	c.offer()
+	c.didNothing()
 }
 
 // offer writes the reply to EHLO.
