@@ -10,7 +10,9 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/event"
 	"postern/internal/gateway/deliver"
+	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
 )
@@ -36,6 +38,10 @@ type run struct {
 	stuck          bool      // an outcome could not be stored: nothing more is sent
 	left           time.Time // earliest due left behind
 	reported       bool
+
+	// tested is what rules under test make of the message testedOf: looked up once, however many its recipients are.
+	testedOf queue.ID
+	tested   map[mail.Address]rules.Outcome
 
 	mu     sync.Mutex // guards leases
 	leases map[queue.DeliveryID]queue.Lease

@@ -251,9 +251,12 @@ func (r *run) would(w *queue.Work) string {
 	if len(w.Tested) == 0 {
 		return ""
 	}
-	outcomes, err := r.d.tested(&w.Message)
-	outcome := outcomes[w.Recipient.Address]
-	if err != nil || len(outcome.Tested) == 0 {
+	if r.testedOf != w.Message.ID {
+		r.testedOf = w.Message.ID
+		r.tested, _ = r.d.tested(&w.Message) // nothing is known without the rules, and nothing hangs on it
+	}
+	outcome := r.tested[w.Recipient.Address]
+	if len(outcome.Tested) == 0 {
 		return "" // the rules changed meanwhile: the record keeps their names
 	}
 	names := strings.Join(outcome.Tested, ", ")

@@ -106,7 +106,9 @@ func (d *Dispatcher) moves(ctx context.Context, set *rules.Set, revision int64, 
 }
 
 // judgedUnder is the revision of the rules that a delivery was last held against, by them or by an administrator.
-func judgedUnder(m *queue.Message, w *queue.Delivery) int64 { return max(m.RulesRevision, w.RulesRevision) }
+func judgedUnder(m *queue.Message, w *queue.Delivery) int64 {
+	return max(m.RulesRevision, w.RulesRevision)
+}
 
 // move joins what a delivery has with what the configuration asks of it now, and, if newer is not 0, with the outcome of
 // the rules of that revision.
