@@ -31,7 +31,7 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 	for chunk := range slices.Chunk(ids, actChunk) {
 		var done acted
 		err := s.do(ctx, 0, func(t *txn) error {
-			done = acted{sites: map[int64]bool{}, keys: map[queue.SiteKey]bool{}, ended: map[int64]int64{}}
+			done = acted{sites: map[int64]bool{}, keys: map[queue.SiteKey]bool{}}
 			return t.act(&a, chunk, &done)
 		})
 		if err != nil {
@@ -84,8 +84,7 @@ type acted struct {
 	changed int
 	sites   map[int64]bool
 	keys    map[queue.SiteKey]bool
-	ended   map[int64]int64
-	files   []string
+	endings
 }
 
 func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
@@ -113,18 +112,14 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
 		if d.State == was && d.Due.Equal(due) {
 			continue
 		}
-		if !d.State.Waiting() {
-			done.ended[seqOf(d.ID)]++
-		}
-		if err := t.update(d, was); err != nil {
+		if err := t.update(d, was, &done.endings); err != nil {
 			return err
 		}
 	}
 	if err := t.actOnSites(a, done); err != nil {
 		return err
 	}
-	done.files, err = t.closeMessages(done.ended)
-	return err
+	return t.closeMessages(&done.endings)
 }
 
 // rows reads the waiting deliveries among ids, with the columns that an action looks at and update writes.
@@ -134,7 +129,7 @@ func (t *txn) rows(ids []queue.DeliveryID) (out []*deliveryRow, err error) {
 		" WHERE d.state <= 2", func(r row) error {
 		rec, err := scan(r)
 		if err == nil {
-			rec.Site = queue.SiteKey(r.text(17))
+			rec.Site = queue.SiteKey(r.text(19))
 			out = append(out, &deliveryRow{Delivery: rec.Delivery, site: rec.site, facts: rec.facts})
 		}
 		return err

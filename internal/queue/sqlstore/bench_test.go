@@ -59,7 +59,15 @@ func benchStore(b *testing.B) *Store {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { s.Close() })
+	commits, commit := 0, s.writer.commit
+	s.writer.commit = func() error {
+		commits++
+		return commit()
+	}
+	b.Cleanup(func() {
+		s.Close()
+		b.ReportMetric(float64(b.N)/float64(commits), "msgs/commit")
+	})
 	return s
 }
 
@@ -118,16 +126,16 @@ func BenchmarkAccept(b *testing.B) {
 	}
 }
 
-// BenchmarkLife is whole lives: 64 writers accept 4 KiB messages, 8 workers claim, read the body and settle them as
+// BenchmarkLife is whole lives: 64 writers accept 4 KiB messages, 64 workers claim, read the body and settle them as
 // delivered with a full attempt.
 func BenchmarkLife(b *testing.B) {
 	s := benchStore(b)
 	defer measure(b, "lives/s")()
 	var settled atomic.Int64
 	var wg sync.WaitGroup
-	for w := range 8 {
+	for w := range 64 {
 		wg.Go(func() {
-			for site := w; settled.Load() < int64(b.N); site += 8 {
+			for site := w; settled.Load() < int64(b.N); site += 64 {
 				n, err := s.serveSite(b.Context(), queue.SiteKey(fmt.Sprintf("mx:d%d.test", site%50)))
 				if err != nil {
 					b.Error(err)

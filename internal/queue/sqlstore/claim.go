@@ -24,6 +24,11 @@ type deliveryRow struct {
 	queue.Delivery
 	site  int64
 	facts string
+	// last says that no other delivery of the message is open; while the lease runs that stays so. size and file are
+	// those of its body.
+	last bool
+	size int64
+	file string
 }
 
 // leased returns the token of a lease that runs at now, 0 if there is none.

@@ -152,13 +152,14 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		var wg sync.WaitGroup
-		wg.Go(func() { acked.read(t, out) })
-		time.Sleep(50*time.Millisecond + time.Duration(rand.IntN(250))*time.Millisecond)
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		wg.Wait()
+		lines := 1 + rand.IntN(200)
+		acked.read(t, out, func() {
+			if lines--; lines == 0 {
+				if err := cmd.Process.Kill(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 		_ = cmd.Wait() // always "killed"
 		acked.check(t, dir)
 		if t.Failed() {
@@ -177,8 +178,8 @@ type acknowledged struct {
 	ended map[queue.ID]string
 }
 
-// read takes complete lines; the last one may be torn by the kill.
-func (a *acknowledged) read(t *testing.T, out io.Reader) {
+// read takes complete lines to the end and calls each after every one; the last line may be torn by the kill.
+func (a *acknowledged) read(t *testing.T, out io.Reader, each func()) {
 	r := bufio.NewReader(out)
 	for {
 		line, err := r.ReadString('\n')
@@ -197,6 +198,7 @@ func (a *acknowledged) read(t *testing.T, out io.Reader) {
 		} else {
 			t.Errorf("the victim says %q", line)
 		}
+		each()
 	}
 }
 
@@ -306,7 +308,7 @@ func TestWriteError(t *testing.T) {
 		t.Errorf("the store ended with %q, want ErrBroken for this message and the next", last)
 	}
 	acked := acknowledged{size: map[queue.ID]int{}, ended: map[queue.ID]string{}}
-	acked.read(t, strings.NewReader(strings.Join(slices.Concat(lines[:len(lines)-1], []string{""}), "\n")))
+	acked.read(t, strings.NewReader(strings.Join(slices.Concat(lines[:len(lines)-1], []string{""}), "\n")), func() {})
 	if len(acked.size) < 10 {
 		t.Fatalf("only %d messages were accepted", len(acked.size))
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -363,7 +364,7 @@ func TestGroupIsolation(t *testing.T) {
 		})
 	}
 	for len(s.requests) < len(errs) {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	close(release)
 	wg.Wait()

@@ -19,7 +19,7 @@ func idList[T ~int64](ids []T) string {
 
 // The columns that record reads, for statements that call the tables d and m.
 const recordColumns = `d.id, d.site, d.state, d.due, d.deadline, d.expires, d.finished, d.attempts, d.noticed, d.reached,
-	d.reason, d.facts, m.id, m.accepted, m.size, m.revision, m.facts`
+	d.reason, d.facts, m.id, m.accepted, m.size, m.revision, m.facts, m.open, m.file`
 
 // records reads full records of deliveries through one connection, remembering sites on the way. Use one for one call.
 type records struct {
@@ -34,11 +34,13 @@ type stored struct {
 	queue.Record
 	site  int64
 	facts string
+	last  bool // no other delivery of the message is open
+	file  string
 }
 
 // scan reads the columns of one row. Site, history and lease come later, by complete.
 func scan(r row) (*stored, error) {
-	out := &stored{site: r.int(1), facts: r.text(11)}
+	out := &stored{site: r.int(1), facts: r.text(11), last: r.int(17) == 1, file: r.text(18)}
 	d := &out.Delivery
 	d.ID, d.State = queue.DeliveryID(r.int(0)), loadedState(r.int(2))
 	d.Due, d.Deadline, d.ExpiresAt, d.FinishedAt = r.time(3), r.time(4), r.time(5), r.time(6)
@@ -173,7 +175,7 @@ func (s *Store) work(leases []queue.Lease, found []*stored) []queue.Work {
 	out := make([]queue.Work, len(found))
 	for i, r := range found {
 		if l := s.leases[r.ID]; l != nil && l.token == leases[i].Token {
-			l.row = deliveryRow{Delivery: r.Delivery, site: r.site, facts: r.facts}
+			l.row = deliveryRow{Delivery: r.Delivery, site: r.site, facts: r.facts, last: r.last, size: r.Message.Size, file: r.file}
 			l.row.Recipient, l.row.History = queue.Delivery{}.Recipient, nil
 		}
 		out[i] = queue.Work{Delivery: r.Delivery, Message: r.Message, Lease: leases[i], Was: r.State,

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"postern/internal/queue"
@@ -113,9 +112,9 @@ func (t *txn) settle(b *batch) ([]string, error) {
 			return nil, err
 		}
 	}
-	ended := map[int64]int64{}
+	var e endings
 	for i := range b.settlements {
-		if err := t.settleOne(&b.settlements[i], held[i].row, b.now, ended); err != nil {
+		if err := t.settleOne(&b.settlements[i], held[i].row, b.now, &e); err != nil {
 			return nil, err
 		}
 	}
@@ -124,11 +123,12 @@ func (t *txn) settle(b *batch) ([]string, error) {
 			return nil, err
 		}
 	}
-	return t.closeMessages(ended)
+	err = t.closeMessages(&e)
+	return e.files, err
 }
 
-// settleOne carries out one settlement on d, which the lease kept; deliveries that end are counted by message.
-func (t *txn) settleOne(st *settlement, d deliveryRow, now time.Time, ended map[int64]int64) error {
+// settleOne carries out one settlement on d, which the lease kept.
+func (t *txn) settleOne(st *settlement, d deliveryRow, now time.Time, e *endings) error {
 	was := d.State
 	st.Apply(&d.Delivery, now)
 	if st.attempt != nil {
@@ -142,11 +142,8 @@ func (t *txn) settleOne(st *settlement, d deliveryRow, now time.Time, ended map[
 			return err
 		}
 	}
-	if !d.State.Waiting() {
-		ended[seqOf(d.ID)]++
-	}
 	t.release(d.ID)
-	return t.update(&d, was)
+	return t.update(&d, was, e)
 }
 
 // moveTo puts a delivery at another site; rules and requirement follow.
@@ -169,46 +166,60 @@ func (t *txn) moveTo(d *deliveryRow, to *siteRow) error {
 	return t.exec("UPDATE delivery SET site = ?, facts = ? WHERE id = ?", site.id, d.facts, int64(d.ID))
 }
 
+// endings collects what ended in one transaction.
+type endings struct {
+	open  map[int64]int64 // by message: deliveries that ended, where others may be open
+	files []string        // of bodies nobody needs any more
+}
+
 // update writes what changes in a delivery and keeps the counts.
-func (t *txn) update(d *deliveryRow, was queue.State) error {
+func (t *txn) update(d *deliveryRow, was queue.State, e *endings) error {
 	t.totals.move(was, d.State)
-	return t.exec("UPDATE delivery SET state = ?, due = ?, deadline = ?, expires = ?, finished = ?, attempts = ?,"+
+	err := t.exec("UPDATE delivery SET state = ?, due = ?, deadline = ?, expires = ?, finished = ?, attempts = ?,"+
 		" noticed = ?, reached = ?, reason = ? WHERE id = ?", storedState(d.State), stamp(d.Due), stamp(d.Deadline),
 		stamp(d.ExpiresAt), stamp(d.FinishedAt), int64(d.Attempts), flag(d.Noticed), int64(d.Reached), string(d.Reason),
 		int64(d.ID))
+	switch {
+	case err != nil || d.State.Waiting():
+		return err
+	case d.last:
+		return t.dropBody(seqOf(d.ID), d.size, d.file, e)
+	case e.open == nil:
+		e.open = map[int64]int64{}
+	}
+	e.open[seqOf(d.ID)]++
+	return nil
 }
 
-// closeMessages counts ended deliveries down in their messages and deletes the bodies of those that have none left.
-func (t *txn) closeMessages(ended map[int64]int64) (files []string, err error) {
-	for seq, n := range ended {
+// closeMessages counts ended deliveries down in their messages and drops the bodies of those that have none left.
+func (t *txn) closeMessages(e *endings) error {
+	for seq, n := range e.open {
 		var open, size int64
 		var file string
 		err := t.c.query(context.Background(), "SELECT open, size, file FROM message WHERE seq = ?", func(r row) error {
 			open, size, file = r.int(0)-n, r.int(1), r.text(2)
 			return errStop
 		}, seq)
-		if err != nil {
-			return nil, err
-		}
-		if open > 0 {
+		if err == nil && open > 0 {
 			err = t.exec("UPDATE message SET open = ? WHERE seq = ?", open, seq)
-		} else {
-			err = t.dropBody(seq, size, file)
-			files = append(files, file)
+		} else if err == nil {
+			err = t.dropBody(seq, size, file, e)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return slices.DeleteFunc(files, func(f string) bool { return f == "" }), nil
+	return nil
 }
 
-func (t *txn) dropBody(seq, size int64, file string) error {
+// dropBody marks the message as ended and deletes its body, or names its file for deletion after the commit.
+func (t *txn) dropBody(seq, size int64, file string, e *endings) error {
 	t.totals.bodyBytes -= size
 	if err := t.exec("UPDATE message SET open = 0, file = NULL WHERE seq = ?", seq); err != nil {
 		return err
 	}
 	if file != "" {
+		e.files = append(e.files, file)
 		return nil
 	}
 	return t.exec("DELETE FROM body WHERE seq = ?", seq)
