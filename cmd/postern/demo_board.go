@@ -21,7 +21,7 @@ type board struct {
 	rows    []*boardRow
 	notices []admin.Trace
 	drawn   int // lines on the screen that the next drawing replaces
-	said    string
+	said    string // what happened in the world last, with its time
 }
 
 // boardRow is one recipient.
@@ -51,7 +51,7 @@ func (b *board) open(at string) {
 
 // say tells something that happened in the world.
 func (b *board) say(text string) {
-	b.said = text
+	b.said = fmt.Sprintf("%.1fs: %s", time.Since(b.start).Seconds(), text)
 	if !b.live {
 		fmt.Fprintf(b.out, "%5.1fs  * %s\n", time.Since(b.start).Seconds(), text)
 	}
@@ -199,7 +199,7 @@ func (b *board) table(width int) []string {
 	for _, n := range b.notices {
 		out = append(out, cut(fmt.Sprintf("%s bounce to %-18s %s", noticeMark(n.State), n.To, noticeWords(&n)), width))
 	}
-	out = append(out, cut(fmt.Sprintf("%5.1fs  %s", time.Since(b.start).Seconds(), b.said), width))
+	out = append(out, cut(strings.TrimSuffix(fmt.Sprintf("%5.1fs  %s", time.Since(b.start).Seconds(), b.said), " "), width))
 	return out
 }
 
