@@ -20,7 +20,7 @@ type board struct {
 	start   time.Time
 	rows    []*boardRow
 	notices []admin.Trace
-	drawn   int // lines on the screen that the next drawing replaces
+	drawn   int    // lines on the screen that the next drawing replaces
 	said    string // what happened in the world last, with its time
 }
 
