@@ -63,7 +63,7 @@ func (l *ladder) climb(ctx context.Context) *Channel {
 			if ctx.Err() != nil {
 				return nil
 			}
-			turn, end := share(ctx, l.targets[i:])
+			turn, end := l.turn(ctx, i, goal)
 			c := l.reach(turn, t, goal)
 			end()
 			if c != nil {
@@ -77,20 +77,24 @@ func (l *ladder) climb(ctx context.Context) *Channel {
 // leastTurn is how long a target may take even when there are too many for the time left.
 const leastTurn = 30 * time.Second
 
-// share gives the first of the targets left its part of the time left, so that one that is silent does not keep the
-// others from ever being tried.
-func share(ctx context.Context, left []*target) (context.Context, context.CancelFunc) {
+// turn gives the i-th target its part of the time left, so that one that is silent keeps neither the targets after it from
+// being tried nor those before it from serving a lower goal.
+func (l *ladder) turn(ctx context.Context, i int, goal policy.Level) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {
 		return context.WithCancel(ctx)
 	}
-	n := 1
-	for _, t := range left[1:] {
-		if !t.dead {
-			n++
+	alive := func(t *target) bool { return !t.dead }
+	parts := 1
+	for _, t := range l.targets[i+1:] {
+		if alive(t) {
+			parts++
 		}
 	}
-	return context.WithTimeout(ctx, max(time.Until(end)/time.Duration(n), leastTurn))
+	if goal > l.require.Channel && slices.ContainsFunc(l.targets[:i], alive) {
+		parts++
+	}
+	return context.WithTimeout(ctx, max(time.Until(end)/time.Duration(parts), leastTurn))
 }
 
 // reach brings one target as high as goal, or parks what it got.

@@ -47,6 +47,19 @@ func TestASilentHostLeavesTimeForTheNext(t *testing.T) {
 	}
 }
 
+func TestASilentHostLeavesTimeForALowerRungAtAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		w.mx("mx1.clinic.test", partner.Behaviour{Fault: partner.NoTLS})
+		w.silent("mx2.clinic.test")
+		c := w.send(w.deliverer(), policy.Requirement{})
+		if at, _ := w.took(); at != "192.0.2.10" {
+			t.Fatalf("delivered at %q: %q", at, c.Attempt.Reason)
+		}
+	})
+}
+
 func TestHostsThatHangInTheHandshakeLeaveTimeForPlaintext(t *testing.T) {
 	for hosts := 1; hosts <= 5; hosts++ {
 		synctest.Test(t, func(t *testing.T) {
