@@ -97,5 +97,8 @@ func (c *Channel) Host() string {
 // Close says QUIT and closes.
 func (c *Channel) Close() { c.link.quit() }
 
+// Abort closes without a word, which the peer could take for content.
+func (c *Channel) Abort() { _ = c.link.conn.Close() }
+
 // Healthy reports whether another transaction may be tried.
 func (c *Channel) Healthy() bool { return c.link.conn.Healthy() }

@@ -372,3 +372,45 @@ func TestWhatAnAdministratorLoweredGoesThoughTheRulesAreNewerThanTheMessage(t *t
 		}
 	})
 }
+
+func TestABugMetByOneMessageStopsNoOther(t *testing.T) {
+	story(t, func(w *world) {
+		began := time.Now()
+		w.broken.open = func(context.Context) error {
+			if len(w.clinic.Messages()) == 0 && time.Since(began) < time.Hour {
+				panic("a bug")
+			}
+			return nil
+		}
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(30 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Queued || rec.Attempts == 0 {
+			t.Errorf("the delivery that met the bug is %v after %d attempts", rec.State, rec.Attempts)
+		}
+		time.Sleep(2 * time.Hour)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
+			t.Errorf("when the bug was gone the delivery is %v", rec.State)
+		}
+	})
+}
+
+func TestABugMetBeforeAMessageIsKnownDoesNotEndTheGateway(t *testing.T) {
+	story(t, func(w *world) {
+		bug := true
+		w.broken.rules = func() error {
+			if bug {
+				panic("a bug")
+			}
+			return nil
+		}
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		w.start()
+		time.Sleep(time.Minute)
+		bug = false
+		time.Sleep(time.Hour)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
+			t.Errorf("when the bug was gone the delivery is %v", rec.State)
+		}
+	})
+}

@@ -54,6 +54,7 @@ func newRun(d *Dispatcher, site queue.SiteKey, probe bool) *run {
 // work claims and serves until nothing is left, the site fails, or ctx ends. Transfers go on under sending.
 func (r *run) work(ctx, sending context.Context) {
 	defer r.finish()
+	defer r.survive()
 	keep, done := context.WithCancel(sending)
 	defer done()
 	r.d.workers.Go(func() { r.keepLeases(keep) })
@@ -119,6 +120,7 @@ func (r *run) serve(ctx, sending context.Context, works []queue.Work) bool {
 
 // handle takes the deliveries of one message as far as they can go now.
 func (r *run) handle(ctx, sending context.Context, group []queue.Work) {
+	defer r.passOver(sending, group)
 	switch {
 	case r.stuck:
 		r.letGo(group)

@@ -37,9 +37,11 @@ func (d *Dispatcher) inForce() inForce {
 func (r *run) upToDate(ctx context.Context, works []queue.Work) []queue.Work {
 	set, revision, err := r.d.cfg.Rules()
 	var keep []queue.Work
+	if err != nil {
+		r.d.warn("rules", err, "postern rules show; nothing is sent while the rules cannot be read")
+	}
 	for group := range byMessage(works) {
 		if err != nil {
-			r.d.warn("rules", err, "postern rules show; nothing is sent while the rules cannot be read")
 			r.unruled(ctx, group)
 			continue
 		}
