@@ -94,6 +94,9 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
 	if s.broken.Load() {
 		return queue.ErrBroken
 	}
+	if err := s.room(); err != nil {
+		return err
+	}
 	n, err := s.ready(sub)
 	if err != nil {
 		return err

@@ -21,6 +21,8 @@ type disk interface {
 	create(path string) (bodyFile, error)
 	syncDir(path string) error
 	remove(path string) error
+	// space tells the bytes that are free for us, and all there are.
+	space(path string) (free, total uint64, err error)
 }
 
 // bodyFile is a body being written.
@@ -45,6 +47,12 @@ func (osDisk) syncDir(path string) error {
 }
 
 func (osDisk) remove(path string) error { return os.Remove(path) }
+
+func (osDisk) space(path string) (free, total uint64, err error) {
+	var st syscall.Statfs_t
+	err = syscall.Statfs(path, &st)
+	return uint64(st.Bavail) * uint64(st.Bsize), uint64(st.Blocks) * uint64(st.Bsize), err
+}
 
 // draft is a body being written: in buf while it is small, in file when it is not; then buf is what was not yet written
 // to the file.

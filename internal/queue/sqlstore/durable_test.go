@@ -432,3 +432,49 @@ func TestAssertDurable(t *testing.T) {
 		c.close()
 	}
 }
+
+// crowded is a disk with so many free bytes of 1000 MiB.
+type crowded struct {
+	osDisk
+	free uint64
+}
+
+func (c *crowded) space(string) (free, total uint64, err error) { return c.free, 1000 << 20, nil }
+
+// TestReserve: new mail leaves room for what is in the queue to be delivered, recorded and answered for.
+func TestReserve(t *testing.T) {
+	disk := &crowded{free: 500 << 20}
+	s, err := Open(t.Context(), Config{Dir: t.TempDir(), SmallBody: 1000, disk: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := put(t, s, "before", 2000); err != nil {
+		t.Fatal(err)
+	}
+	disk.free = 100 << 20
+	for _, size := range []int{10, 2000} {
+		if err := put(t, s, "refused", size); !errors.Is(err, queue.ErrFull) {
+			t.Errorf("a message of %d bytes: %v, want ErrFull", size, err)
+		}
+	}
+	if n := spooled(t, s); n != 1 {
+		t.Errorf("%d body files, want one", n)
+	}
+	notice, err := message(t, s, "notice", 2000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	work, err := s.Claim(t.Context(), queue.Claim{Site: "mx:b.test", Now: testTime, Until: testTime.Add(time.Minute)})
+	if err != nil || len(work) != 1 {
+		t.Fatalf("claimed %d (%v)", len(work), err)
+	}
+	if err := s.Settle(t.Context(), queue.Batch{Now: testTime, New: []*queue.Submission{notice},
+		Settlements: []queue.Settlement{{Lease: work[0].Lease, State: queue.Failed}}}); err != nil {
+		t.Errorf("a delivery that failed, with its notice: %v", err)
+	}
+	disk.free = 500 << 20
+	if err := put(t, s, "after", 2000); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}
