@@ -1,0 +1,216 @@
+package revoke
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// fetcher speaks HTTP to addresses that strangers chose. Every error it returns is ours: an *outage, or one of the
+// errors below wrapped in words.
+type fetcher struct {
+	client *http.Client
+	cfg    Config
+}
+
+// outage says in one sentence why something could not be fetched.
+type outage struct {
+	text string
+	err  error // the cause, nil if there is none beside the text
+}
+
+func (o *outage) Error() string { return o.text }
+func (o *outage) Unwrap() error { return o.err }
+
+var (
+	errScheme    = errors.New("leads to an address that is not plain HTTP")
+	errRedirects = errors.New("leads from address to address without end")
+)
+
+// maxRedirects is how many redirects are followed.
+const maxRedirects = 3
+
+func newFetcher(cfg Config) *fetcher {
+	f := &fetcher{cfg: cfg}
+	if f.cfg.Lookup == nil {
+		f.cfg.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	if f.cfg.Dialer == nil {
+		f.cfg.Dialer = &net.Dialer{Timeout: 10 * time.Second}
+	}
+	f.client = &http.Client{
+		Transport: &http.Transport{
+			DialContext: f.dial, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
+			Proxy: nil, // whatever the environment says
+		},
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			switch {
+			case r.URL.Scheme != "http" || r.URL.User != nil:
+				return errScheme
+			case len(via) > maxRedirects:
+				return errRedirects
+			}
+			r.Header.Del("Referer")
+			return nil
+		},
+	}
+	return f
+}
+
+// get fetches what stands at an address, at most max bytes of it.
+func (f *fetcher) get(ctx context.Context, address string, max int64) ([]byte, error) {
+	return f.do(ctx, http.MethodGet, address, "", nil, max)
+}
+
+// post sends body and returns the answer.
+func (f *fetcher) post(ctx context.Context, address, kind string, body []byte, max int64) ([]byte, error) {
+	return f.do(ctx, http.MethodPost, address, kind, body, max)
+}
+
+// errStatus is an answer other than 200.
+var errStatus = errors.New("not 200")
+
+func (f *fetcher) do(ctx context.Context, method, address, kind string, body []byte, max int64) ([]byte, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" || u.Host == "" || u.User != nil {
+		return nil, &outage{text: "the address cannot be used"}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, &outage{text: "the address cannot be used"}
+	}
+	r.Header.Set("User-Agent", "Postern")
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
+	}
+	response, err := f.client.Do(r)
+	if err != nil {
+		return nil, failure(ctx, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, &outage{fmt.Sprintf("the server answered with HTTP status %d", response.StatusCode), errStatus}
+	}
+	tooLarge := &outage{text: fmt.Sprintf("it is larger than %d bytes", max)}
+	if response.ContentLength > max {
+		return nil, tooLarge
+	}
+	var content bytes.Buffer
+	if _, err := content.ReadFrom(io.LimitReader(response.Body, max+1)); err != nil {
+		return nil, failure(ctx, err)
+	}
+	if int64(content.Len()) > max {
+		return nil, tooLarge
+	}
+	return content.Bytes(), nil
+}
+
+// failure says why a request failed in our own words.
+func failure(ctx context.Context, err error) error {
+	var refused *notAllowed
+	var ne net.Error
+	var dns *net.DNSError
+	o := &outage{text: "the connection broke", err: err}
+	switch {
+	case errors.As(err, &refused):
+		o.text = refused.Error()
+	case errors.Is(err, errScheme):
+		o.text = "it " + errScheme.Error()
+	case errors.Is(err, errRedirects):
+		o.text = "it " + errRedirects.Error()
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), errors.As(err, &ne) && ne.Timeout():
+		o.text = "the server did not answer in time"
+	case errors.As(err, &dns):
+		o.text = "the host's name cannot be resolved"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		o.text = "no server listens there"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		o.text = "there is no way to the server"
+	}
+	return o
+}
+
+// notAllowed says that a host has no address we may dial.
+type notAllowed struct{ addr netip.Addr }
+
+func (e *notAllowed) Error() string {
+	return fmt.Sprintf("its host has the private address %s, which is not in the networks allowed for look-ups", e.addr)
+}
+
+// maxDials is how many addresses of a host are tried.
+const maxDials = 4
+
+// dial opens a connection to host:port. The host is resolved here and its addresses are judged here, so that no name can
+// mean something else a moment later.
+func (f *fetcher) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := f.resolve(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	var last error = &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
+	for _, a := range addrs[:min(len(addrs), maxDials)] {
+		if !f.allowed(a) {
+			last = &notAllowed{a}
+			continue
+		}
+		conn, err := f.cfg.Dialer.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
+		if err == nil {
+			return conn, nil
+		}
+		last = err
+	}
+	return nil, last
+}
+
+func (f *fetcher) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	addrs, err := f.cfg.Lookup(ctx, host)
+	if err != nil {
+		var dns *net.DNSError
+		if !errors.As(err, &dns) && ctx.Err() == nil {
+			err = &net.DNSError{Err: "no answer", Name: host}
+		}
+		return nil, err
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	return addrs, nil
+}
+
+// special are networks beyond those netip knows where no public server is (RFC 6890).
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"),
+	netip.MustParsePrefix("fec0::/10"),
+}
+
+// allowed reports whether an address that a stranger chose may be dialled.
+func (f *fetcher) allowed(a netip.Addr) bool {
+	if a.Zone() != "" {
+		return false
+	}
+	within := func(p netip.Prefix) bool { return p.Contains(a) }
+	if slices.ContainsFunc(f.cfg.Allow, within) {
+		return true
+	}
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !slices.ContainsFunc(special, within)
+}
