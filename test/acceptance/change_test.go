@@ -43,8 +43,10 @@ func TestAStricterRuleRaisesWaitingMailAndItsRemovalLowersNothing(t *testing.T) 
 	}
 	w.postern("queue", "release", "--lower", id)
 	w.await("dr@clinic.test", in("delivered")).want(t, map[string]string{"reached": "plaintext", "requires": "plaintext"})
-	if log := w.log(); !strings.Contains(log, "queue release --lower") || !strings.Contains(log, id) {
-		t.Errorf("the log does not tell who lowered what")
+	for where, text := range map[string]string{"log": w.log(), "audit trail": w.postern("audit", "--json")} {
+		if !strings.Contains(text, "queue release --lower") || !strings.Contains(text, id) {
+			t.Errorf("the %s does not tell who lowered what:\n%s", where, text)
+		}
 	}
 }
 
