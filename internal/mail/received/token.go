@@ -41,10 +41,9 @@ func tokenize(s string) []token {
 	return out
 }
 
-// isBlank counts every control character as a blank.
-func isBlank(c byte) bool { return c <= ' ' || c == 0x7f }
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-func isBlankRune(r rune) bool { return r <= ' ' || r == 0x7f }
+func isBlankRune(r rune) bool { return r < 0x80 && isBlank(byte(r)) }
 
 // pairs maps each opening parenthesis, quotation mark and angle bracket to its partner. Parentheses nest; the partner
 // of a quotation mark counts only outside comments.

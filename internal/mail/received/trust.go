@@ -86,7 +86,7 @@ func (t Trust) extends(above, below *Line, own map[string]bool) (ok bool, why st
 		return true, ""
 	}
 	if above.Doubtful {
-		return false, "the line above contradicts itself, so it proves no peer"
+		return false, "written by the peer of a line that contradicts itself"
 	}
 	listed := t.names(below.By) || t.holds(below.ByIP)
 	fits := sameHost(below.By, above.Helo) || above.IP.IsValid() && below.ByIP == above.IP
@@ -101,7 +101,7 @@ func (t Trust) extends(above, below *Line, own map[string]bool) (ok bool, why st
 	case above.Inside:
 		ok = listed
 	case t.empty():
-		return false, "written below the newest line, the only one that is taken as yours"
+		return false, "brought by " + above.peer() + ", and nobody is named as trusted"
 	default:
 		return false, "brought by " + above.peer() + ", which is not proven to be a host you trust" + above.remedy()
 	}
