@@ -27,7 +27,8 @@ type Site struct {
 	NextHop     string
 	Requirement policy.Requirement
 	SiteState
-	// Queued counts deliveries with a planned try, Earliest is the first Due among them. Read-only.
+	// Queued counts deliveries with a planned try, those under a lease too; Earliest is the first Due among them.
+	// Read-only.
 	Queued   int
 	Earliest time.Time
 }

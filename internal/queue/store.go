@@ -28,12 +28,12 @@ var (
 )
 
 // Store keeps mail. All methods are safe for concurrent use; the law of the package comment holds for each.
-// Times are arguments, a store has no clock. There are two engines and one reference model, all under storetest.
+// Times are arguments, a store has no clock; it keeps them to the microsecond, in UTC (see Kept). There are two engines and one reference model, all under storetest.
 type Store interface {
 	// NewDraft begins a body. A body up to some size stays in memory, a larger one goes to where it will stay.
 	NewDraft(ctx context.Context) (Draft, error)
 	// Accept makes one message with its deliveries durable (G1). On success the store owns the Body; on error the
-	// caller still discards it. Deliveries get their IDs.
+	// caller still discards it. Deliveries get their IDs, the message its Size from the body.
 	Accept(ctx context.Context, s *Submission) error
 	// Claim leases deliveries to a worker: state Sending until c.Until. Order: by Due, a message's deliveries together.
 	Claim(ctx context.Context, c Claim) ([]Work, error)
@@ -134,7 +134,7 @@ type Settlement struct {
 	Attempt *attempt.Attempt
 	Reached policy.Level
 	Reason  policy.Reason
-	Noticed bool
+	Noticed bool // once true it stays
 	// Move puts the delivery at another site, with what follows from that; nil leaves it.
 	Move *Move
 }
@@ -145,7 +145,7 @@ type Move struct {
 	Requirement policy.Requirement
 	Rules       []string
 	Matched     bool
-	ExpiresAt   time.Time
+	ExpiresAt   time.Time // zero leaves it
 	// RulesRevision is the revision of the rules the requirement was judged by; 0 means that no rules were asked.
 	RulesRevision int64
 }
@@ -188,8 +188,9 @@ const (
 	Cancel  ActionKind = "cancel"
 )
 
-// Action is an administrator's change. Empty selectors select everything that waits. Deliveries under a lease are left
-// alone, except that Retry resets their sites too.
+// Action is an administrator's change. A delivery is chosen when any selector names it; empty selectors choose
+// everything that waits. Deliveries under a lease that runs at Now are left alone, except that Retry resets their sites
+// too. An action on very many deliveries may be done in steps.
 type Action struct {
 	Kind     ActionKind
 	Domains  []string // recipient domains
