@@ -61,13 +61,30 @@ type world struct {
 	events []event.Event
 }
 
-// faults are errors that a test makes happen; nil functions make none.
+// faults are errors that a test makes happen; nil functions make none. They run under mu, and so does what changes them
+// once the world has started (see change).
 type faults struct {
+	mu     sync.Mutex
 	settle func(queue.Batch) error
 	draft  func() error
 	open   func(context.Context) error
 	rules  func() error
 	cut    bool // stored contents end early
+}
+
+// ask runs a fault, if there is one.
+func (f *faults) ask(fault func() error, is bool) (err error) {
+	if is {
+		f.change(func() { err = fault() })
+	}
+	return err
+}
+
+// change changes faults, or what they look at, while the world runs.
+func (f *faults) change(by func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	by()
 }
 
 // faulty is a store between the dispatcher and memstore that fails as the test says.
@@ -77,33 +94,29 @@ type faulty struct {
 }
 
 func (s faulty) Settle(ctx context.Context, b queue.Batch) error {
-	if s.f.settle != nil {
-		if err := s.f.settle(b); err != nil {
-			return err
-		}
+	if err := s.f.ask(func() error { return s.f.settle(b) }, s.f.settle != nil); err != nil {
+		return err
 	}
 	return s.Store.Settle(ctx, b)
 }
 
 func (s faulty) NewDraft(ctx context.Context) (queue.Draft, error) {
-	if s.f.draft != nil {
-		if err := s.f.draft(); err != nil {
-			return nil, err
-		}
+	if err := s.f.ask(func() error { return s.f.draft() }, s.f.draft != nil); err != nil {
+		return nil, err
 	}
 	return s.Store.NewDraft(ctx)
 }
 
 func (s faulty) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error) {
-	if s.f.open != nil {
-		if err := s.f.open(ctx); err != nil {
-			return nil, err
-		}
+	if err := s.f.ask(func() error { return s.f.open(ctx) }, s.f.open != nil); err != nil {
+		return nil, err
 	}
 	body, err := s.Store.Open(ctx, id)
-	if err == nil && s.f.cut {
-		body = short{strings.NewReader("Subject: cut\r\n\r\n")}
-	}
+	s.f.change(func() {
+		if err == nil && s.f.cut {
+			body = short{strings.NewReader("Subject: cut\r\n\r\n")}
+		}
+	})
 	return body, err
 }
 
@@ -118,9 +131,11 @@ type inForce struct {
 }
 
 func (w *world) Emit(e event.Event) {
-	if w.heard != nil {
-		w.heard(e)
-	}
+	w.broken.change(func() {
+		if w.heard != nil {
+			w.heard(e)
+		}
+	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, e)
@@ -187,10 +202,8 @@ func (w *world) apply(text string) {
 
 // current is what the dispatcher takes for the rules in force.
 func (w *world) current() (*rules.Set, int64, error) {
-	if w.broken.rules != nil {
-		if err := w.broken.rules(); err != nil {
-			return nil, 0, err
-		}
+	if err := w.broken.ask(func() error { return w.broken.rules() }, w.broken.rules != nil); err != nil {
+		return nil, 0, err
 	}
 	f := w.rules.Load()
 	return f.set, f.revision, nil
