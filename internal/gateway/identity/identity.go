@@ -33,7 +33,8 @@ type Certificates struct {
 
 	mu     sync.Mutex // guards what follows
 	looked time.Time
-	seen   []stamp
+	seen   []stamp // of what is in force
+	failed []stamp // of what could not be read, and was told; it is tried again
 }
 
 // stamp tells whether a pair of files changed.
@@ -50,7 +51,8 @@ func Load(files []File, notice func(Notice)) (*Certificates, error) {
 	if notice == nil {
 		notice = func(Notice) {}
 	}
-	c := &Certificates{files: files, notice: notice, seen: make([]stamp, len(files)), looked: time.Now()}
+	c := &Certificates{files: files, notice: notice, seen: make([]stamp, len(files)), failed: make([]stamp, len(files)),
+		looked: time.Now()}
 	certs := make([]tls.Certificate, len(files))
 	for i, f := range files {
 		cert, err := read(f)
@@ -116,11 +118,13 @@ func (c *Certificates) refresh() {
 		if s == c.seen[i] {
 			continue
 		}
-		c.seen[i] = s
 		cert, err := read(f)
-		c.notice(Notice{File: f.Cert, Err: err})
 		if err == nil {
-			certs[i], changed = cert, true
+			certs[i], changed, c.seen[i] = cert, true, s
+		}
+		if err == nil || s != c.failed[i] {
+			c.notice(Notice{File: f.Cert, Err: err})
+			c.failed[i] = s
 		}
 	}
 	if changed {

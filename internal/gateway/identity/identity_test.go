@@ -1,7 +1,9 @@
 package identity_test
 
 import (
+	"bytes"
 	"crypto/tls"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -77,6 +79,36 @@ func TestAChangedFileIsReadAgainAndABrokenOneIsNot(t *testing.T) {
 		}
 		if len(notices) != 2 || notices[0].Err != nil || notices[1].Err == nil {
 			t.Errorf("notices: %+v", notices)
+		}
+	})
+}
+
+// A file may become readable without changing its size or time: its rights were repaired, file descriptors are free again.
+func TestAFileThatCouldNotBeReadIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, dir := pki.New(time.Now(), "CA"), t.TempDir()
+		f := write(t, dir, "x", ca.Issue(pki.Options{Names: []string{"old.test"}}))
+		var notices []identity.Notice
+		certs, err := identity.Load([]identity.File{f}, func(n identity.Notice) { notices = append(notices, n) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		renewed := ca.Issue(pki.Options{Names: []string{"renewed.test"}})
+		write(t, dir, "x", renewed)
+		for _, content := range [][]byte{bytes.Repeat([]byte("x"), len(renewed.CertPEM)), renewed.CertPEM} {
+			if err := errors.Join(os.WriteFile(f.Cert, content, 0o600), os.Chtimes(f.Cert, time.Now(), time.Unix(1e9, 0))); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				time.Sleep(2 * time.Second)
+				nameOf(t, certs, "")
+			}
+		}
+		if got := nameOf(t, certs, ""); got != "renewed.test" {
+			t.Errorf("after the repair the client gets %q", got)
+		}
+		if len(notices) != 2 || notices[0].Err == nil || notices[1].Err != nil {
+			t.Errorf("notices: %+v, want one of the fault and one of the repair", notices)
 		}
 	})
 }
