@@ -28,7 +28,8 @@ var (
 )
 
 // Store keeps mail. All methods are safe for concurrent use; the law of the package comment holds for each.
-// Times are arguments, a store has no clock; it keeps them to the microsecond, in UTC (see Kept). There are two engines and one reference model, all under storetest.
+// Times are arguments, a store has no clock; it keeps them to the microsecond, in UTC (see Kept). There are two engines
+// and one reference model, all under storetest.
 type Store interface {
 	// NewDraft begins a body. A body up to some size stays in memory, a larger one goes to where it will stay.
 	NewDraft(ctx context.Context) (Draft, error)
