@@ -1,9 +1,12 @@
 package acceptance
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"postern/internal/lab/partner"
 )
@@ -109,4 +112,51 @@ func TestWhatDNSAnswersDecidesWhatBecomesOfMail(t *testing.T) {
 	if len(direct.Messages()) != 1 {
 		t.Error("the domain without MX got no mail at its address")
 	}
+}
+
+func TestIPv6AndIPv4AddressesAreTried(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	six, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", w.port))
+	if err != nil {
+		t.Skipf("no IPv6 on the loopback: %v", err)
+	}
+	p := partner.Serve("mx.six.test", six, w.good("mx.six.test"))
+	defer p.Close()
+	w.record("six.test MX 10 mx.six.test", "mx.six.test AAAA ::1")
+	w.domain("four.test", w.good("mx.four.test"))
+	w.record("mx.four.test AAAA ::2") // where nobody listens
+	w.start(force("both", `"six.test", "four.test"`, `defer = "30s"`))
+	w.send("anna@home.test", "over six", "a@six.test")
+	w.send("anna@home.test", "over four", "a@four.test")
+	if got := w.await("a@six.test", in("delivered")); got.IP != "::1" || got.Reached != "authenticated" {
+		t.Errorf("%s", got.raw)
+	}
+	w.await("a@four.test", in("delivered")).want(t, map[string]string{"reached": "authenticated"})
+}
+
+func TestASessionTicketRaisesNoTrust(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	shown := w.good("mx.clinic.test")
+	var current atomic.Pointer[tls.Certificate]
+	current.Store(&shown.TLS.Certificates[0])
+	bad := w.expired("mx.clinic.test").TLS.Certificates[0]
+	// One configuration for the whole test, so that its tickets stay good when the certificate is another.
+	clinic := w.domain("clinic.test", partner.Behaviour{TLS: &tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return current.Load(), nil }}})
+	w.settings["delivery.idle_time"] = "0"
+	w.start(force("clinic", `"clinic.test"`, `defer = "30s"`))
+	current.Store(&bad)
+	w.send("anna@home.test", "first", "dr1@clinic.test")
+	w.await("dr1@clinic.test", waits("cert-expired"))
+	w.postern("queue", "retry")
+	time.Sleep(500 * time.Millisecond)
+	w.await("dr1@clinic.test", waits("cert-expired"))
+	if lines := forbidden(clinic, false); len(lines) > 0 {
+		t.Fatalf("heard %q", lines)
+	}
+	current.Store(&shown.TLS.Certificates[0])
+	w.postern("queue", "retry")
+	w.await("dr1@clinic.test", in("delivered")).want(t, map[string]string{"reached": "authenticated"})
 }

@@ -49,7 +49,7 @@ func TestARepairedCertificateEmptiesItsSite(t *testing.T) {
 			clinic := w.domain("clinic.test", w.expired("mx.clinic.test"))
 			w.settings["delivery.retry"] = c.retry
 			w.start(force("clinic", `"clinic.test"`, `defer = "60s"`))
-			const n = 60
+			const n = 300
 			w.backlog(n, "dr@clinic.test")
 			eventually(t, patience, "all wait", func() bool { return w.waitingFor("clinic.test", "cert-expired") == n })
 			time.Sleep(1500 * time.Millisecond) // the second failure, after which the long interval begins
