@@ -259,9 +259,21 @@ func (a *app) act(remote *remote, names *names, r admin.ActRequest) error {
 		err = a.sayActed(&r, out)
 	}
 	if err == nil && out.Changed == 0 && !r.All {
-		return short("")
+		return nothing(&r)
 	}
 	return err
+}
+
+// nothing is the answer when an action on named mail changed nothing, with the action that would have.
+func nothing(r *admin.ActRequest) error {
+	hint := "`postern queue list` shows what waits"
+	switch {
+	case r.Kind == queue.Retry:
+		hint += "; held mail goes with `postern queue release`"
+	case r.Kind == queue.Release && !r.Lower:
+		hint += "; mail that is not held goes with `postern queue retry`"
+	}
+	return &sayError{errors.New(""), hint, exitShort}
 }
 
 func (a *app) sayActed(r *admin.ActRequest, out admin.ActResult) error {

@@ -67,6 +67,9 @@ func TestHoldReleaseAndCancel(t *testing.T) {
 	w.await("c@clinic.test", in("delivered"))
 	w.restart()
 	w.await("a@clinic.test", in("held"))
+	if a := w.run("", "queue", "retry", held); a.code != 1 || !strings.Contains(a.stderr, "postern queue release") {
+		t.Errorf("retrying what is held: exit code %d\n%s%s", a.code, a.stdout, a.stderr)
+	}
 	w.await("b@clinic.test", in("cancelled"))
 	w.postern("queue", "release", held)
 	w.await("a@clinic.test", in("delivered"))
