@@ -250,7 +250,9 @@ func TestAnswersAboutRevocationJoinLikeTheWorstAndTheBest(t *testing.T) {
 			Status: []string{"", NotRevoked, RevocationNotSaid, Revoked}[d.IntN(4)], Source: []string{"crl", "ocsp"}[d.IntN(2)],
 		}
 	}
-	worse := func(a, b RevocationAnswer) bool { return a.Status != "" && b.Status != "" && a.severity() > b.severity() }
+	worse := func(a, b RevocationAnswer) bool {
+		return a.Status != "" && b.Status != "" && a.severity() > b.severity()
+	}
 	for range rounds {
 		a, b := answer(), answer()
 		both, either := a.And(b), a.Or(b)
