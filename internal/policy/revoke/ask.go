@@ -68,7 +68,7 @@ func (c *Checker) response(ctx context.Context, address string, q *question) ([]
 	if der, err, known := c.asked.look(key, time.Now()); known {
 		return der, err
 	}
-	return nil, errClosed
+	return nil, errGone
 }
 
 // look returns what is known under key: an answer that counts, or a failure of a moment ago.

@@ -99,12 +99,12 @@ func (d *disk) read(key string) ([]byte, error) {
 }
 
 // write puts a list in the place of the one before.
-func (d *disk) write(e *entry, list []byte) error {
-	line, err := json.Marshal(header{Form: form, URL: e.url, Issuer: e.issuer.Raw, This: e.this, Next: e.next, Fetched: e.fetched})
+func (d *disk) write(e *entry, list *crl, der []byte, fetched time.Time) error {
+	line, err := json.Marshal(header{Form: form, URL: e.url, Issuer: e.issuer.Raw, This: list.this, Next: list.next, Fetched: fetched})
 	if err != nil {
 		return err
 	}
-	content := append(append(line, '\n'), list...)
+	content := append(append(line, '\n'), der...)
 	temporary := d.path(e.key) + ".new"
 	if err := os.WriteFile(temporary, content, 0o600); err != nil {
 		return err

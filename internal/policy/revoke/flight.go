@@ -1,11 +1,6 @@
 package revoke
 
-import (
-	"context"
-	"errors"
-)
-
-var errClosed = errors.New("the gateway is stopping")
+import "context"
 
 // fly runs work unless work of that name is running already, and returns what is closed when it is over. The work has
 // FetchTime and ends with the Checker; whoever waits may leave before.

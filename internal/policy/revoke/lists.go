@@ -43,6 +43,9 @@ type entry struct {
 // keepUnused is how long a list is kept, and kept fresh, that nobody asks for.
 const keepUnused = 14 * 24 * time.Hour
 
+// inUse is how long a list stays in memory for whoever asked for it, however little memory there is.
+const inUse = 10 * time.Second
+
 // maxLists bounds the lists we know.
 const maxLists = 4096
 
@@ -147,7 +150,7 @@ func (c *Checker) list(ctx context.Context, url string, issuer *x509.Certificate
 	case waited != nil:
 		return list, false, waited
 	}
-	return list, false, errClosed
+	return list, false, errGone
 }
 
 // start begins to bring the list at url into memory; done is nil where that is not needed, or where it was tried in vain
@@ -229,7 +232,7 @@ func (l *lists) load(e *entry) bool {
 		e.kept, e.this, e.next = false, time.Time{}, time.Time{}
 		return false
 	}
-	l.put(e, list)
+	l.put(e, list, time.Now())
 	return true
 }
 
@@ -247,17 +250,22 @@ func (c *Checker) fetch(ctx context.Context, e *entry) {
 	if err == nil {
 		err = inForce(list, now)
 	}
-	keep := c.lists.admit(e, list, err, now)
-	if !keep || c.lists.disk == nil {
-		return
+	if c.lists.note(e, list, err, now) {
+		kept := c.keep(e, list, unarmoured(content), now)
+		c.lists.take(e, list, kept, now)
 	}
-	if err := c.lists.disk.write(e, unarmoured(content)); err != nil {
+}
+
+// keep writes a list to disk and reports whether it is there.
+func (c *Checker) keep(e *entry, list *crl, der []byte, now time.Time) bool {
+	if c.lists.disk == nil {
+		return false
+	}
+	if err := c.lists.disk.write(e, list, der, now); err != nil {
 		c.cfg.Warn(fmt.Errorf("a CRL cannot be kept on disk: %w", err))
-		return
+		return false
 	}
-	c.lists.mu.Lock()
-	e.kept = true
-	c.lists.mu.Unlock()
+	return true
 }
 
 // inForce says why a list that came does not count at now.
@@ -273,35 +281,44 @@ func inForce(list *crl, now time.Time) error {
 	return nil
 }
 
-// admit takes note of a fetch: list is nil where none came, err why it does not count. It returns whether the list is
-// newer than what we had. An older one never replaces a newer one.
-func (l *lists) admit(e *entry, list *crl, err error, now time.Time) bool {
+// note takes note of a fetch: list is nil where none came, err why it does not count. It returns whether the list is to
+// be taken. An older one never replaces a newer one.
+func (l *lists) note(e *entry, list *crl, err error, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	older := list != nil && list.this.Before(e.this)
+	if older && err == nil {
+		e.fetched = now
+		if !e.valid(now) {
+			err = errors.New("it is older than the one before, which ran out")
+		}
+	}
 	e.tried, e.failed = time.Time{}, nil
 	if err != nil {
 		e.tried, e.failed = now, err
 	}
-	if list == nil || list.this.After(now.Add(skew)) || list.this.Before(e.this) {
-		if err == nil {
-			e.fetched = now
-		}
-		return false
-	}
-	e.fetched = now
-	l.put(e, list)
-	return true
+	return list != nil && !older && !list.this.After(now.Add(skew))
+}
+
+// take puts a list that came in the place of the one before.
+func (l *lists) take(e *entry, list *crl, kept bool, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.fetched, e.kept = now, e.kept || kept
+	l.put(e, list, now)
 }
 
 // put holds a list in memory and lets go of others where that is too much. The caller holds the lock.
-func (l *lists) put(e *entry, list *crl) {
+func (l *lists) put(e *entry, list *crl, now time.Time) {
 	if e.list != nil {
 		l.loaded -= e.list.size
 	}
 	e.list, e.this, e.next = list, list.this, list.next
 	l.loaded += list.size
 	for l.loaded > l.cfg.Memory {
-		oldest := l.oldest(func(other *entry) bool { return other != e && other.list != nil })
+		oldest := l.oldest(func(other *entry) bool {
+			return other != e && other.list != nil && now.Sub(other.used) > inUse
+		})
 		if oldest == nil {
 			return
 		}

@@ -30,7 +30,8 @@ type Config struct {
 	// FetchTime bounds one fetch and MaxList the bytes of one list; 0 means a minute and 32 MiB.
 	FetchTime time.Duration
 	MaxList   int64
-	// Fetches bounds the fetches at a time; 0 means 8. Memory bounds the bytes of lists held in memory; 0 means 64 MiB.
+	// Fetches bounds the fetches at a time; 0 means 8. Memory bounds the bytes of lists held in memory, those asked for a
+	// moment ago apart; 0 means 64 MiB.
 	Fetches int
 	Memory  int64
 	// Warn, when set, is told of what an administrator should know: a folder that cannot be written. Safe for concurrent use.
@@ -220,5 +221,9 @@ func share(ctx context.Context, n int) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(end)/time.Duration(n))
 }
 
-// errSlow says that the time of the question, not of the fetch, was over.
-var errSlow = errors.New("no answer came in time")
+var (
+	// errSlow says that the time of the question, not of the fetch, was over.
+	errSlow = errors.New("no answer came in time")
+	// errGone says that the answer was dropped before it could be read: the gateway stops, or too much is asked at once.
+	errGone = errors.New("no answer could be kept")
+)
