@@ -3,6 +3,7 @@ package acceptance
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -218,4 +219,51 @@ func TestTheCertificateIsChosenByNameAndReadAgain(t *testing.T) {
 	}
 	w.certificate("gw", "gw.home.test")
 	eventually(t, patience, "the new certificate is shown", func() bool { return !shown("gw.home.test").Equal(old) })
+}
+
+func TestTheTraceHasItsStableFieldsAndFindsMail(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.domain("clinic.test", w.good("mx.clinic.test"))
+	w.domain("bank.test", w.expired("mx.bank.test"))
+	w.start(force("both", `"clinic.test", "bank.test"`, `defer = "30s"`))
+	id := w.send("anna@home.test", "to be found", "dr@clinic.test")
+	w.send("ben@home.test", "to be found too", "desk@bank.test")
+	done := w.await("dr@clinic.test", in("delivered"))
+	w.await("desk@bank.test", waits("cert-expired"))
+	var object map[string]any
+	if err := json.Unmarshal([]byte(done.raw), &object); err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range strings.Fields("message message_id from to state rule requires reached reason mx ip tls_version cipher bits group " +
+		"cert_subject cert_issuer cert_not_after cert_sha256 attempts accepted_at expires_at next_attempt_at finished_at inbound_tls") {
+		if _, ok := object[field]; !ok {
+			t.Errorf("no field %s in %s", field, done.raw)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--sender", "anna@home.test"}, "dr@clinic.test"}, {[]string{"--recipient", "*@bank.test"}, "desk@bank.test"},
+		{[]string{"--message", id}, "dr@clinic.test"}, {[]string{"--message-id", done.MessageID}, "dr@clinic.test"},
+		{[]string{"--state", "queued"}, "desk@bank.test"}, {[]string{"--reason", "cert-expired"}, "desk@bank.test"},
+		{[]string{"--rule", "both", "--state", "delivered"}, "dr@clinic.test"},
+		{[]string{"--since", "1h", "--sender", "BEN@home.test"}, "desk@bank.test"}, {[]string{"--until", "1h"}, ""},
+		{[]string{"--sender", "nobody@home.test"}, ""},
+	} {
+		got := ""
+		for _, tr := range w.traces(append([]string{"trace"}, c.args...)...) {
+			got += tr.To
+		}
+		if got != c.want {
+			t.Errorf("trace %q found %q, want %q", c.args, got, c.want)
+		}
+	}
+	long := w.postern("trace", "--recipient", "desk@bank.test", "--long")
+	for _, part := range []string{"cert-expired", "mx.bank.test", "Expected", "Presented", "Hint", "both"} {
+		if !strings.Contains(long, part) {
+			t.Errorf("no %q in the long trace:\n%s", part, long)
+		}
+	}
 }
