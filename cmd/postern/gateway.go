@@ -41,6 +41,7 @@ type gateway struct {
 	log      *slog.Logger
 	sink     event.Sink
 	metrics  *metrics.Metrics
+	figures  figures
 	store    *sqlstore.Store
 	rules    *admin.RuleKeeper
 	roots    *roots.Store
@@ -58,7 +59,8 @@ type gateway struct {
 // newGateway opens the store and joins the rooms. Nothing runs and no socket is open yet. extra sinks hear every event too.
 func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra ...event.Sink) (*gateway, error) {
 	g := &gateway{cfg: cfg, log: log}
-	g.metrics = metrics.New(g.queueFigures)
+	g.figures = figures{stats: func(ctx context.Context) (queue.Stats, error) { return g.store.Stats(ctx) }}
+	g.metrics = metrics.New(g.figures.metrics)
 	g.sink = append(event.Tee{oplog.New(log), g.metrics}, extra...)
 	var err error
 	if g.resolver, err = resolver.New(resolver.Config{Servers: serverNames(cfg)}); err != nil {
@@ -223,21 +225,8 @@ func (g *gateway) problem() error {
 	if _, _, err := g.rules.Current(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_, err := g.store.Stats(ctx)
+	_, err := g.figures.get()
 	return err
-}
-
-func (g *gateway) queueFigures() (metrics.Queue, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	stats, err := g.store.Stats(ctx)
-	q := metrics.Queue{States: make(map[string]int64, len(stats.States)), Bytes: stats.BodyBytes, Oldest: stats.Oldest}
-	for state, n := range stats.States {
-		q.States[state.String()] = n
-	}
-	return q, err
 }
 
 func (g *gateway) warn(what string, err error, hint string) {
