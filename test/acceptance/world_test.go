@@ -5,6 +5,7 @@ package acceptance
 
 import (
 	"crypto/tls"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -39,6 +40,7 @@ func TestMain(m *testing.M) {
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 	} else {
+		_ = flag.Set("test.parallel", "6") // these tests mostly wait; -parallel on the command line wins
 		code = m.Run()
 	}
 	_ = os.RemoveAll(dir) // in the temporary folder
