@@ -35,8 +35,11 @@ const maxDateWords = 12
 func parseDate(tokens []token) (time.Time, bool) {
 	var d dateParts
 	n := 0
-	for _, t := range tokens {
-		if t.kind != word {
+	for _, t := range tokens[:min(len(tokens), 2*maxDateWords)] {
+		if t.kind == semicolon {
+			break
+		}
+		if t.kind == comment {
 			continue
 		}
 		for part := range strings.FieldsFuncSeq(t.text, func(r rune) bool { return r == ',' }) {

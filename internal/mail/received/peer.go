@@ -7,10 +7,7 @@ import (
 	"strings"
 )
 
-var (
-	heloAssign = regexp.MustCompile(`(?:^| )helo=(\S+)`)
-	bracketed  = regexp.MustCompile(`\[([^\[\]\s]*)\]`)
-)
+var heloAssign = regexp.MustCompile(`(?:^| )helo=(\S+)`)
 
 // readBy fills in who wrote the line.
 func (l *Line) readBy(c clauses) {
@@ -39,9 +36,6 @@ func (l *Line) readFrom(c clauses) {
 		}
 		l.readPeerComment(text)
 	}
-	if ip, ok := parseIP(first); ok && !l.IP.IsValid() {
-		l.IP = ip
-	}
 	if l.Form == Exim {
 		l.readEximFrom(first, comments)
 	}
@@ -55,39 +49,25 @@ func (l *Line) readFrom(c clauses) {
 }
 
 // readPeerComment reads "name [address]", "[address]", "(address)" or "user@name [address]" (TCP-info of RFC 5321 §4.4).
+// The address is looked for where the writer puts it and nowhere else: names that peers chose may look like one.
 func (l *Line) readPeerComment(text string) {
-	if ip, ok := parseIP(text); ok {
+	if l.Form != Stalwart { // which ends the comment with the name of the peer's network
+		text = text[strings.LastIndexByte(text, '@')+1:]
+	}
+	first, rest, _ := strings.Cut(text, " ")
+	second, _, _ := strings.Cut(rest, " ")
+	if ip, ok := parseIP(second); ok {
+		l.IP, l.Name = ip, strings.TrimSuffix(first, ".")
+	} else if ip, ok := parseIP(first); ok {
 		l.IP = ip
-		return
-	}
-	name := ""
-	if i := strings.IndexByte(text, ' '); i > 0 {
-		if ip, ok := parseIP(text[i+1:]); ok { // an address without brackets
-			l.IP, name = ip, text[:i]
-		}
-	}
-	for _, m := range bracketed.FindAllStringSubmatchIndex(text, 8) {
-		if ip, ok := parseIP(text[m[0]:m[1]]); ok {
-			l.IP, name = ip, strings.TrimSpace(text[:m[0]])
-			break
-		}
-	}
-	if !l.IP.IsValid() {
-		return
-	}
-	if i := strings.LastIndexByte(name, '@'); i >= 0 { // ident
-		name = name[i+1:]
-	}
-	if !strings.ContainsAny(name, " =") {
-		l.Name = strings.TrimSuffix(name, ".")
 	}
 }
 
 // readEximFrom reads Exim's order: the name of the address first, what the peer said in the comment if it differs.
 func (l *Line) readEximFrom(first string, comments []string) {
 	name := strings.TrimSuffix(first, ".")
-	if _, isAddress := parseIP(first); isAddress {
-		name = ""
+	if ip, ok := parseIP(first); ok && strings.HasPrefix(first, "[") && !l.IP.IsValid() {
+		l.IP, name = ip, ""
 	}
 	l.Name, l.Helo = name, name
 	for _, text := range comments {

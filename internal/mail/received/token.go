@@ -89,7 +89,7 @@ func wordEnd(s string, i int, partner map[int]int) int {
 }
 
 // maxWord bounds how far the end of a quoted string or an address is looked for, which keeps the work linear.
-const maxWord = 1024
+const maxWord = 320
 
 // quotedEnd returns the index of the quotation mark that closes the one at i, or 0.
 func quotedEnd(s string, i int) int {
