@@ -34,7 +34,7 @@ const (
 // Send judges the connection again, for a message with requirement r, and only then speaks MAIL. Errors are *Lapsed or
 // *smtpclient.Error; the results of recipients stand in Result.
 func (c *Channel) Send(ctx context.Context, r policy.Requirement, t *smtpclient.Transaction) (*smtpclient.Result, error) {
-	if err := c.judge(r); err != nil {
+	if err := c.judge(ctx, r); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, transferTime+time.Duration(t.Size/slowest)*time.Second)
@@ -46,13 +46,14 @@ func (c *Channel) Send(ctx context.Context, r policy.Requirement, t *smtpclient.
 }
 
 // judge holds r against evidence that is fresh.
-func (c *Channel) judge(r policy.Requirement) error {
+func (c *Channel) judge(ctx context.Context, r policy.Requirement) error {
 	if r.Key() != c.require.Key() {
 		return &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
 			Text: "the connection was opened for another requirement"}}}
 	}
 	if time.Since(c.link.examined) > freshness {
 		c.deliverer.examine(c.link, c.require)
+		c.deliverer.lookUp(ctx, c.link, c.require, recheckTime)
 	}
 	if short := policy.Verdict(c.wanted, c.link.evidence); len(short) > 0 {
 		return &Lapsed{short}
@@ -60,9 +61,14 @@ func (c *Channel) judge(r policy.Requirement) error {
 	return nil
 }
 
-// Would says what would fall short if a message had requirement r, without any effect on the channel.
+// Would says what would fall short if a message had requirement r, without any effect on the channel. Revocation is judged
+// by what was looked up for the channel's own requirement; where that was nothing it is left out, for nobody is asked on
+// account of a rule under test.
 func (c *Channel) Would(r policy.Requirement) []policy.Shortfall {
 	asIf := *c.link
+	if asIf.revocation.Status == "" {
+		r.Revocation = policy.RevocationOff
+	}
 	c.deliverer.examine(&asIf, r)
 	return policy.Verdict(r, asIf.evidence)
 }

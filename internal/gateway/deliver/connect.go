@@ -145,6 +145,7 @@ func (l *ladder) encrypt(ctx context.Context, t *target, k *link, rung attempt.R
 		return true
 	}
 	k.used = time.Now()
+	l.d.lookUp(ctx, k, l.require, l.d.cfg.RevocationTimeout)
 	return l.proven(t, k)
 }
 

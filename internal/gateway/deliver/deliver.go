@@ -24,6 +24,10 @@ type Config struct {
 	// Roots returns the pools of the named trusts it could read; demands on the others fall short, and the error is for
 	// whoever keeps the roots to tell.
 	Roots func(trusts ...string) (map[string]*x509.CertPool, error)
+	// Revocation is asked about the certificates of deliveries that want it; nil leaves them unknown. RevocationTimeout
+	// bounds one look-up; 0 means 10 s.
+	Revocation        Revocation
+	RevocationTimeout time.Duration
 	// SMTP configures the engine of each connection; Hello in it is our EHLO name.
 	SMTP smtpclient.Config
 	// Legacy allows the legacy rung to deliveries that plaintext would serve as well.
@@ -49,6 +53,9 @@ func New(cfg Config) *Deliverer {
 	}
 	if cfg.Budget == 0 {
 		cfg.Budget = 5 * time.Minute
+	}
+	if cfg.RevocationTimeout == 0 {
+		cfg.RevocationTimeout = 10 * time.Second
 	}
 	if cfg.Sessions == 0 {
 		cfg.Sessions = 1000

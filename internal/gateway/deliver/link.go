@@ -30,8 +30,10 @@ type link struct {
 	state    *tls.ConnectionState // nil: no TLS
 	evidence policy.Evidence
 	examined time.Time
-	used     time.Time // when the peer last answered
-	try      int       // index of its try in the ladder
+	// revocation is what was said last about the peer's certificates; zero when nobody asked.
+	revocation policy.RevocationAnswer
+	used       time.Time // when the peer last answered
+	try        int       // index of its try in the ladder
 }
 
 func (k *link) stale() bool { return time.Since(k.used) > parkedFor }
@@ -46,18 +48,24 @@ func (d *Deliverer) examine(k *link, r policy.Requirement) {
 		k.evidence = policy.Evidence{}
 		return
 	}
+	k.evidence = certcheck.Examine(d.input(k, r))
+	k.evidence.TLS = smtp.Facts(k.state, "")
+	k.evidence.TLSVersion = k.state.Version
+	k.evidence.MXProven = k.hop.Proven
+	k.evidence.SetRevocation(k.revocation, k.examined)
+}
+
+// input is what the examination of k under r depends on.
+func (d *Deliverer) input(k *link, r policy.Requirement) certcheck.Input {
 	demands := r.Demands()
 	var trusts []string
 	for _, demand := range demands {
 		trusts = append(trusts, demand.Trust)
 	}
 	roots, _ := d.cfg.Roots(trusts...) // a trust that cannot be read is missing in the map, and proves nothing
-	k.evidence = certcheck.Examine(certcheck.Input{
+	return certcheck.Input{
 		Chain: k.state.PeerCertificates, Host: k.hop.Host, Domain: k.domain, Demands: demands, Roots: roots, Now: k.examined,
-	})
-	k.evidence.TLS = smtp.Facts(k.state, "")
-	k.evidence.TLSVersion = k.state.Version
-	k.evidence.MXProven = k.hop.Proven
+	}
 }
 
 // notes are facts worth recording about a connection that serves forced mail.
@@ -69,8 +77,11 @@ func (k *link) notes(r policy.Requirement) []string {
 	if !k.hop.Proven && trustsMXName(r) {
 		out = append(out, string(policy.MXUnproven))
 	}
-	if r.Revocation == policy.RevocationOff {
+	switch {
+	case r.Revocation == policy.RevocationOff:
 		out = append(out, "revocation-not-checked")
+	case k.evidence.Revocation != policy.NotRevoked:
+		out = append(out, string(policy.RevocationUnknown))
 	}
 	return out
 }

@@ -38,11 +38,7 @@ type Input struct {
 // Examine returns evidence with Chain, Peers, Expected and Presented filled; the caller adds the rest. It is safe for
 // concurrent use, costs well under a second for the worst of chains, and never returns a demand unexamined.
 func Examine(in Input) policy.Evidence {
-	if in.Now.IsZero() {
-		in.Now = time.Unix(0, 0)
-	}
-	// Validity is counted in whole seconds (RFC 5280 §4.1.2.5).
-	in.Now = in.Now.UTC().Truncate(time.Second)
+	in.Now = instant(in.Now)
 	e := policy.Evidence{Peers: make(map[string]policy.Proof, len(in.Demands))}
 	for _, c := range in.Chain[:min(len(in.Chain), MaxCertificates)] {
 		e.Chain = append(e.Chain, Facts(c))
@@ -60,6 +56,15 @@ func Examine(in Input) policy.Evidence {
 		e.Peers[d.Key()] = in.examine(d, trusts)
 	}
 	return e
+}
+
+// instant is the time of an examination: never zero, which the library reads as the clock, and in whole seconds, in which
+// validity is counted (RFC 5280 §4.1.2.5).
+func instant(t time.Time) time.Time {
+	if t.IsZero() {
+		t = time.Unix(0, 0)
+	}
+	return t.UTC().Truncate(time.Second)
 }
 
 // examine examines one demand. Chains are examined once for each pool, kept in trusts.
@@ -81,6 +86,23 @@ func (in *Input) examine(d policy.PeerDemand, trusts map[string]trust) policy.Pr
 		out = append(out, s)
 	}
 	return policy.Proof{Shortfalls: out}
+}
+
+// Chains returns the chains on which the proof of demand d rests, leaf first and root last: without a fault, and with one
+// of the pinned keys where d pins some. There are none where the chain or the pins fall short; names are not looked at.
+func Chains(in Input, d policy.PeerDemand) [][]*x509.Certificate {
+	if len(in.Chain) == 0 {
+		return nil
+	}
+	in.Now = instant(in.Now)
+	t := in.examineTrust(d.Trust)
+	if len(t.shortfalls) > 0 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(t.chains), func(c []*x509.Certificate) bool {
+		_, ok := checkPins(d.Pins, [][]*x509.Certificate{c})
+		return !ok
+	})
 }
 
 // checkPins asks for one of the pinned keys in one of the chains.

@@ -80,7 +80,9 @@ var situations = []struct {
 		return w.listed(), nil
 	}, dark, "in time"},
 	{"a CRL behind a redirect to HTTPS", func(w *world) ([]*x509.Certificate, []byte) {
-		w.page(subList, func(out http.ResponseWriter, r *http.Request) { http.Redirect(out, r, "https://ca.test/sub.crl", http.StatusFound) })
+		w.page(subList, func(out http.ResponseWriter, r *http.Request) {
+			http.Redirect(out, r, "https://ca.test/sub.crl", http.StatusFound)
+		})
 		return w.listed(), nil
 	}, dark, "not plain HTTP"},
 	{"a CRL behind redirects without end", func(w *world) ([]*x509.Certificate, []byte) {
@@ -89,7 +91,9 @@ var situations = []struct {
 	}, dark, "without end"},
 	{"a CRL behind a redirect", func(w *world) ([]*x509.Certificate, []byte) {
 		w.serve("http://ca.test/new.crl", w.ca.CRL(pki.CRL{}))
-		w.page(subList, func(out http.ResponseWriter, r *http.Request) { http.Redirect(out, r, "http://ca.test/new.crl", http.StatusFound) })
+		w.page(subList, func(out http.ResponseWriter, r *http.Request) {
+			http.Redirect(out, r, "http://ca.test/new.crl", http.StatusFound)
+		})
 		return w.listed(), nil
 	}, good, ""},
 	{"two distribution points, the first dead", func(w *world) ([]*x509.Certificate, []byte) {
