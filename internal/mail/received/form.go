@@ -23,7 +23,7 @@ func recognise(c clauses) Form {
 	case anyMatch(qmailPass, c.comments("")), anyMatch(qmailHelo, c.comments("from")), anyMatch(qmailHelo, c.comments("")):
 		return Qmail
 	case strings.HasPrefix(with, "microsoft smtp"), with == "mapi", with == "shadowredundancy",
-		strings.HasSuffix(host, ".outlook.com") && c.has("via"):
+		strings.HasSuffix(host, ".outlook.com") && c.has("via"), strings.HasSuffix(host, ".exchangelabs.com"):
 		return Exchange
 	case strings.HasSuffix(host, ".google.com"), strings.HasSuffix(host, ".gmail.com"),
 		!c.has("from") && strings.HasPrefix(host, "2002:a"):

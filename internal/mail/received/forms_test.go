@@ -152,6 +152,10 @@ func formCases() []formCase {
  ([fe80::a1b2:c3d4:1:2%4]) with mapi id 15.20.8293.016; Tue, 1 Dec 2026
  10:00:00 +0000`,
 			"form=exchange | helo=DB9PR01MB1234.eurprd01.prod.exchangelabs.com | ip=fe80::a1b2:c3d4:1:2 | by=DB9PR01MB1234.eurprd01.prod.exchangelabs.com | byip=fe80::a1b2:c3d4:1:2 | with=mapi | id=15.20.8293.016 | inside=true | samehost=true"},
+		{"exchange online, the last step", `from DB9PR01MB1234.eurprd01.prod.exchangelabs.com (2603:10a6:10:1::1)
+ by AM0PR01MB5678.eurprd01.prod.exchangelabs.com with HTTPS; Tue, 1 Dec 2026
+ 10:00:00 +0000`,
+			"form=exchange | helo=DB9PR01MB1234.eurprd01.prod.exchangelabs.com | ip=2603:10a6:10:1::1 | by=AM0PR01MB5678.eurprd01.prod.exchangelabs.com | with=HTTPS | tls=encrypted"},
 		{"the SMTP service of Windows tells nothing", `from app7 ([10.1.2.9]) by relay.corp.example.com with Microsoft SMTPSVC(10.0.17763.1697); Tue, 1 Dec 2026 11:00:00 +0100`,
 			"form=exchange | helo=app7 | ip=10.1.2.9 | by=relay.corp.example.com | with=Microsoft SMTPSVC"},
 

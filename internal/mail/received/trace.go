@@ -50,6 +50,7 @@ func Trace(fields []Field, trust Trust) Report {
 	}
 	r.believe(trust)
 	r.measure()
+	r.compare()
 	for i := range r.Hops {
 		r.Hops[i].judge()
 	}
@@ -92,6 +93,19 @@ func (r *Report) measure() {
 			h.note("dated before the hop before it: one of two clocks is wrong, or a line is forged")
 		}
 		before = h.Date
+	}
+}
+
+// compare notes where a line was brought by another name than the line before it is signed with.
+func (r *Report) compare() {
+	for i := 1; i < len(r.Hops); i++ {
+		h, before := &r.Hops[i], &r.Hops[i-1]
+		if h.Inside || h.Helo == "" || before.By == "" || isIP(before.By) || strings.EqualFold(before.By, "localhost") {
+			continue
+		}
+		if !sameHost(h.Helo, before.By) && !sameHost(h.Name, before.By) && (!h.IP.IsValid() || h.IP != before.ByIP) {
+			h.note("the line before is signed by " + before.By + ": the same host under two names, or a step that wrote no line")
+		}
 	}
 }
 

@@ -157,3 +157,27 @@ func TestWhatFallsShortOfARequirement(t *testing.T) {
 		}
 	}
 }
+
+func TestAStepThatWroteNoLineIsNoted(t *testing.T) {
+	const note = "or a step that wrote no line"
+	noted := func(above, below string) bool {
+		report := Trace([]Field{{Value: above}, {Value: below}}, Trust{})
+		return strings.Contains(strings.Join(report.Hops[1].Notes, "\n"), note)
+	}
+	if noted(mx, out) || noted(reinject, filter) || noted(lmtp, mx) {
+		t.Error("noted where the names agree, or on one host")
+	}
+	if !noted(mx, store) {
+		t.Error("not noted where another host signed the line before")
+	}
+}
+
+func TestSendmailsWordsForTheClientsCertificate(t *testing.T) {
+	for word, want := range map[string]ClientCert{"OK": ClientCertVerified, "TRUSTED": ClientCertVerified, "NO": ClientCertNone,
+		"NOT": ClientCertNotRequested, "FAIL": ClientCertUnverified, "NONE": ""} {
+		l := Parse("from a ([192.0.2.7]) by b (8.18.1/8.18.1) with ESMTPS id 1 (version=TLSv1.3 cipher=X bits=256 verify=" + word + ")" + at)
+		if l.Client != want {
+			t.Errorf("%s: %q, want %q", word, l.Client, want)
+		}
+	}
+}
