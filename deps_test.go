@@ -32,6 +32,7 @@ func lattice() map[string]string {
 		"attempt":          "mail policy",
 		"policy/rules":     "mail policy",
 		"policy/certcheck": "mail policy",
+		"policy/revoke":    "policy",
 		"dns/resolver":     "mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
 		"config":           "mail policy",
@@ -90,7 +91,7 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/sqlstore", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/intake", "gateway/dispatch", "admin"),
+				"gateway/route", "gateway/deliver", "gateway/intake", "gateway/dispatch", "admin", "policy/revoke"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
 		{[]string{"postern/internal/config"}, except(),
 			"rooms have small Config structs of their own; only cmd/postern knows the file"},

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
+	"postern/internal/policy/revoke"
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
 	"postern/internal/queue/sqlstore"
@@ -46,6 +48,7 @@ type gateway struct {
 	rules    *admin.RuleKeeper
 	roots    *roots.Store
 	resolver *resolver.Resolver
+	revoke   *revoke.Checker
 	table    atomic.Pointer[route.Table]
 	intake   atomic.Pointer[intake.Intake]
 	dispatch *dispatch.Dispatcher
@@ -85,6 +88,9 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if err != nil {
 		return nil, errors.Join(err, g.store.Close())
 	}
+	if g.revoke, err = revoke.New(g.revoking()); err != nil {
+		return nil, errors.Join(err, g.store.Close())
+	}
 	g.dispatch = dispatch.New(g.dispatching(client))
 	g.admin = admin.New(g.administration())
 	in, err := g.receiving(cfg)
@@ -104,6 +110,24 @@ func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
 		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops,
 	})
+}
+
+// revoking configures how it is found out whether certificates are revoked.
+func (g *gateway) revoking() revoke.Config {
+	return revoke.Config{
+		Dir: filepath.Join(string(g.cfg.Data), "crl"), Allow: g.cfg.Delivery.RevocationNetworks,
+		Lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			name, err := mail.ParseDomain(host)
+			if err != nil {
+				return nil, err
+			}
+			answer := g.resolver.Addrs(ctx, name)
+			return answer.All(), answer.Err()
+		},
+		Warn: func(err error) {
+			g.warn("revocation", err, "make the folder crl in the data folder writable; until then lists are fetched anew after a restart")
+		},
+	}
 }
 
 func openHint(err error, dir string) error {
@@ -160,6 +184,7 @@ func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
 	cfg := g.cfg
 	opener := deliver.Config{
 		Dialer: &net.Dialer{}, Legacy: cfg.Delivery.LegacyTLS, Roots: g.roots.Pools,
+		Revocation: g.revoke, RevocationTimeout: cfg.Delivery.RevocationTimeout.Duration,
 		SMTP:           smtpclient.Config{Hello: cfg.Delivery.Helo.String()},
 		ConnectTimeout: cfg.Delivery.ConnectTimeout.Duration, Budget: cfg.Delivery.AttemptTimeout.Duration,
 	}
@@ -193,7 +218,7 @@ func neverIfZero(d time.Duration) time.Duration {
 
 func (g *gateway) administration() admin.Config {
 	return admin.Config{
-		Store: g.store, Ledger: g.store, Rules: g.rules, Dispatcher: afresh{g.dispatch, g.resolver}, Sink: g.sink,
+		Store: g.store, Ledger: g.store, Rules: g.rules, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
 		NextHop: func(d mail.Domain, r policy.Requirement) string { return g.table.Load().NextHop(d, r) },
 		Ordinary: func(d mail.Domain) policy.Requirement {
 			own, _ := g.table.Load().Own(d)
@@ -205,15 +230,18 @@ func (g *gateway) administration() admin.Config {
 	}
 }
 
-// afresh is the dispatcher as an administrator's actions see it: what he repaired may be in DNS, so it is asked again.
+// afresh is the dispatcher as an administrator's actions see it: what he repaired may be in DNS, or the way to a CA, so
+// they are asked again.
 type afresh struct {
 	*dispatch.Dispatcher
 	resolver *resolver.Resolver
+	revoke   *revoke.Checker
 }
 
 // Kick forgets cached answers and makes the sites due now.
 func (a afresh) Kick(ctx context.Context, sites ...queue.SiteKey) {
 	a.resolver.Forget()
+	a.revoke.Forget()
 	a.Dispatcher.Kick(ctx, sites...)
 }
 
@@ -234,7 +262,10 @@ func (g *gateway) warn(what string, err error, hint string) {
 }
 
 // close releases the data. The gateway must not be running.
-func (g *gateway) close() error { return g.store.Close() }
+func (g *gateway) close() error {
+	g.revoke.Close()
+	return g.store.Close()
+}
 
 // verifyClient returns the check of client certificates against the CA that relay.client_certificates names, nil if it
 // names none.

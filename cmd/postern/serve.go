@@ -61,7 +61,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	defer stop()
 
 	var admins, workers sync.WaitGroup
-	failed := make(chan error, len(g.listeners)+3)
+	failed := make(chan error, len(g.listeners)+4)
 	if err := g.serveAdmin(faces, &admins, failed); err != nil {
 		g.closeListeners()
 		stopFaces()
@@ -73,6 +73,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 		workers.Go(func() { report(failed, l.server.Serve(l.socket)) })
 	}
 	workers.Go(func() { report(failed, g.dispatch.Run(ctx)) })
+	workers.Go(func() { report(failed, g.revoke.Run(ctx)) })
 	g.notify(daemon.SdNotifyReady)
 
 	err := g.wait(ctx, hangup, failed)

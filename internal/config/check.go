@@ -199,6 +199,7 @@ func (c *Config) checkDelivery(d *decoder) {
 		{"delivery.lifetime", c.Delivery.Lifetime},
 		{"delivery.connect_timeout", c.Delivery.ConnectTimeout},
 		{"delivery.attempt_timeout", c.Delivery.AttemptTimeout},
+		{"delivery.revocation_timeout", c.Delivery.RevocationTimeout},
 		{"limits.command_timeout", c.Limits.CommandTimeout},
 		{"limits.data_timeout", c.Limits.DataTimeout},
 		{"limits.session_time", c.Limits.SessionTime},

@@ -143,6 +143,12 @@ type Delivery struct {
 	ConnectTimeout Duration `toml:"connect_timeout"`
 	// How long one attempt may take over all hosts, addresses and rungs, sending the message not included.
 	AttemptTimeout Duration `toml:"attempt_timeout"`
+	// How long one connection may wait for an answer whether its certificates are revoked. A list that takes longer is
+	// fetched all the same and is there for the next connection.
+	RevocationTimeout Duration `toml:"revocation_timeout"`
+	// Networks that CRLs and OCSP responders may be in though they are not public: that of a private CA, for example. The
+	// addresses in certificates are a stranger's words, so loopback, private and link-local ones are never asked otherwise.
+	RevocationNetworks []netip.Prefix `toml:"revocation_networks" example:"['10.1.0.0/16']"`
 	// Certificate shown to servers that ask for one, and its key. Both or none.
 	ClientCertificate Path `toml:"client_certificate" example:"'client-cert.pem'"`
 	// File of the private key of client_certificate.

@@ -23,6 +23,7 @@ func Default() *Config {
 			IdleTime:           Duration{10 * time.Second},
 			ConnectTimeout:     Duration{30 * time.Second},
 			AttemptTimeout:     Duration{5 * time.Minute},
+			RevocationTimeout:  Duration{10 * time.Second},
 		},
 		Trust: Trust{Roots: RootsSystem},
 		Limits: Limits{

@@ -129,6 +129,17 @@ func (r *responses) forget(now time.Time) {
 	}
 }
 
+// forgive forgets that asking failed.
+func (r *responses) forgive() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key, known := range r.known {
+		if known.failed != nil {
+			delete(r.known, key)
+		}
+	}
+}
+
 // exchange sends the request: by GET where it is short, and by POST where it is not or GET is not served.
 func (c *Checker) exchange(ctx context.Context, address string, q *question) ([]byte, error) {
 	request, err := ocsp.CreateRequest(q.cert, q.issuer, nil)

@@ -47,7 +47,7 @@ func newFetcher(cfg Config) *fetcher {
 		}
 	}
 	if f.cfg.Dialer == nil {
-		f.cfg.Dialer = &net.Dialer{Timeout: 10 * time.Second}
+		f.cfg.Dialer = &net.Dialer{}
 	}
 	f.client = &http.Client{
 		Transport: &http.Transport{
@@ -148,8 +148,11 @@ func (e *notAllowed) Error() string {
 	return fmt.Sprintf("its host has the private address %s, which is not in the networks allowed for look-ups", e.addr)
 }
 
-// maxDials is how many addresses of a host are tried.
-const maxDials = 4
+// maxDials is how many addresses of a host are tried, of each family, and dialTime how long each.
+const (
+	maxDials = 3
+	dialTime = 5 * time.Second
+)
 
 // dial opens a connection to host:port. The host is resolved here and its addresses are judged here, so that no name can
 // mean something else a moment later.
@@ -163,12 +166,14 @@ func (f *fetcher) dial(ctx context.Context, network, address string) (net.Conn, 
 		return nil, err
 	}
 	var last error = &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
-	for _, a := range addrs[:min(len(addrs), maxDials)] {
+	for _, a := range addrs {
 		if !f.allowed(a) {
 			last = &notAllowed{a}
 			continue
 		}
-		conn, err := f.cfg.Dialer.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
+		dialCtx, cancel := context.WithTimeout(ctx, dialTime)
+		conn, err := f.cfg.Dialer.DialContext(dialCtx, network, net.JoinHostPort(a.String(), port))
+		cancel()
 		if err == nil {
 			return conn, nil
 		}
@@ -189,10 +194,16 @@ func (f *fetcher) resolve(ctx context.Context, host string) ([]netip.Addr, error
 		}
 		return nil, err
 	}
-	for i := range addrs {
-		addrs[i] = addrs[i].Unmap()
+	var v4, v6 []netip.Addr
+	for _, a := range addrs {
+		if a = a.Unmap(); a.Is4() {
+			v4 = append(v4, a)
+		} else {
+			v6 = append(v6, a)
+		}
 	}
-	return addrs, nil
+	// The addresses every CA has come first; a few of each family are enough.
+	return append(v4[:min(len(v4), maxDials)], v6[:min(len(v6), maxDials)]...), nil
 }
 
 // special are networks beyond those netip knows where no public server is (RFC 6890).

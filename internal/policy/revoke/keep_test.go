@@ -243,6 +243,11 @@ func TestAFailureIsNotRepeatedAtOnce(t *testing.T) {
 		if lists, asked := w.count(subList), w.count(ocspHost); lists != 1 || asked != 2 { // GET, then POST
 			t.Errorf("%d and %d requests", lists, asked)
 		}
+		c.Forget() // an administrator says that it is repaired
+		want(t, ask(c, chain, nil), policy.RevocationNotSaid)
+		if lists, asked := w.count(subList), w.count(ocspHost); lists != 2 || asked != 4 {
+			t.Errorf("%d and %d requests after Forget", lists, asked)
+		}
 		time.Sleep(time.Minute)
 		w.serve(subList, w.ca.CRL(pki.CRL{}))
 		want(t, ask(c, chain, nil), policy.NotRevoked)

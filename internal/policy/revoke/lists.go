@@ -358,6 +358,15 @@ func (l *lists) forget(e *entry) {
 	delete(l.known, e.key)
 }
 
+// forgive forgets that fetches failed.
+func (l *lists) forgive() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.known {
+		e.tried, e.failed = time.Time{}, nil
+	}
+}
+
 // unarmoured takes a PEM armour off, which some servers send though RFC 5280 §4.2.1.13 asks for plain DER.
 func unarmoured(content []byte) []byte {
 	if block, _ := pem.Decode(content); block != nil && bytes.HasPrefix(content, []byte("-----BEGIN")) {

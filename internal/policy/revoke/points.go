@@ -48,10 +48,11 @@ func (q *question) points() (out []point, notes []string) {
 	return out, notes
 }
 
-var (
-	context0 = casn1.Tag(0).ContextSpecific().Constructed()
-	context1 = casn1.Tag(1).ContextSpecific()
-	context2 = casn1.Tag(2).ContextSpecific().Constructed()
+// Tags of the fields of distribution points: [0] and [2] constructed, [1] primitive.
+const (
+	context0 = casn1.Tag(0xa0)
+	context1 = casn1.Tag(0x81)
+	context2 = casn1.Tag(0xa2)
 )
 
 // readPoint returns the names of one distribution point, or why it cannot be used.

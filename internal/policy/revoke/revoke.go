@@ -106,6 +106,12 @@ func (c *Checker) Close() {
 	c.group.Wait()
 }
 
+// Forget forgets what could not be fetched, so that the next question tries again at once. Answers are kept.
+func (c *Checker) Forget() {
+	c.lists.forgive()
+	c.asked.forgive()
+}
+
 // Check says whether a certificate was revoked in each of chains, which were verified, leaf first and root last; one
 // chain without a revoked certificate is enough. staple is the OCSP answer of the handshake, nil if none came. Check
 // returns when ctx ends at the latest, with what is known then.
