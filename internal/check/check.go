@@ -1,0 +1,208 @@
+package check
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postern/internal/dns"
+	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/route"
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// Config is what a Checker needs: the very configuration of the gateway's own rooms.
+type Config struct {
+	// Route finds the hosts. Its Resolver must be set.
+	Route route.Config
+	// Deliver opens connections. Its Budget bounds each question about each address, and about each target.
+	Deliver deliver.Config
+	// Forced is what the question ForceTLS demands; the zero value is an authenticated channel with public trust.
+	Forced policy.Requirement
+	// Extra questions are asked besides the two that always are.
+	Extra []Question
+	// Trials asks for a handshake with each version, group and kind of certificate.
+	Trials bool
+	// Jobs is how many targets are checked at a time; 0 means 8.
+	Jobs int
+	// Pause is the least time between two examinations of one address; 0 means a second. The loopback needs none.
+	Pause time.Duration
+}
+
+// Question is a requirement that a target is held against.
+type Question struct {
+	Name        string
+	Requirement policy.Requirement
+}
+
+// Checker checks targets. It is safe for concurrent use.
+type Checker struct {
+	cfg       Config
+	table     *route.Table
+	deliverer *deliver.Deliverer
+	manners   manners
+	sites     atomic.Uint64
+}
+
+// New checks cfg and returns a Checker.
+func New(cfg Config) (*Checker, error) {
+	if cfg.Jobs <= 0 {
+		cfg.Jobs = 8
+	}
+	if cfg.Pause <= 0 {
+		cfg.Pause = time.Second
+	}
+	if !cfg.Forced.Forced() {
+		cfg.Forced = policy.Combine(policy.Requirement{Channel: policy.Authenticated})
+	}
+	cfg.Route.Resolver = noting{cfg.Route.Resolver}
+	cfg.Deliver.Sessions = 1 // none is resumed: each question has a site of its own
+	table, err := route.New(cfg.Route)
+	if err != nil {
+		return nil, err
+	}
+	return &Checker{cfg: cfg, table: table, deliverer: deliver.New(cfg.Deliver), manners: manners{pause: cfg.Pause}}, nil
+}
+
+// Check examines one target. When ctx ends early the report says what was found until then, and is not to be trusted.
+func (c *Checker) Check(ctx context.Context, t Target) *Report {
+	start := time.Now()
+	r := &Report{Kind: "target", Target: t.Text, Domain: t.Domain.String(), At: start.UTC()}
+	heard := &answers{}
+	plan, problem := c.plan(heard.listen(ctx), t)
+	r.DNS = heard.report()
+	questions := c.questions(t)
+	if problem != nil {
+		for _, q := range questions {
+			r.Verdicts = append(r.Verdicts, planless(q, problem))
+		}
+	} else {
+		c.examine(ctx, r, plan, questions, heard)
+		r.Findings = findings(r, start)
+	}
+	r.TookMS = time.Since(start).Milliseconds()
+	return r
+}
+
+// plan finds the way to a target as a delivery does. A host that was named needs no MX, and denied networks do not
+// concern it.
+func (c *Checker) plan(ctx context.Context, t Target) (*route.Plan, *route.Problem) {
+	if !t.Domain.IsZero() {
+		return c.table.Plan(ctx, t.Domain)
+	}
+	cfg := c.cfg.Route
+	cfg.Own, cfg.Routes, cfg.LocalAddrs = nil, []route.Route{{Match: []string{"*"}, To: []route.HostPort{t.Host}}}, nil
+	table, err := route.New(cfg)
+	if err != nil {
+		return nil, &route.Problem{Reason: policy.DNSNoAddress, Text: err.Error(), Permanent: true}
+	}
+	return table.Plan(ctx, hostDomain(t.Host))
+}
+
+// hostDomain is the domain that stands for a named host.
+func hostDomain(h route.HostPort) mail.Domain {
+	if !h.IP.IsValid() {
+		return h.Host
+	}
+	text := "[" + h.IP.String() + "]"
+	if h.IP.Is6() {
+		text = "[IPv6:" + h.IP.String() + "]"
+	}
+	d, err := mail.ParseDomain(text)
+	if err != nil { // an address with a zone
+		return mail.MustDomain("localhost")
+	}
+	return d
+}
+
+// questions lists what is asked about a target. A domain we serve has demands of its own, which ordinary mail to it
+// meets.
+func (c *Checker) questions(t Target) []Question {
+	own, _ := c.table.Own(t.Domain)
+	ordinary := own.Requirement()
+	forced := c.cfg.Forced
+	if len(ordinary.Peer) > 0 {
+		forced = policy.Combine(ordinary.Raised(policy.Authenticated))
+	}
+	return append([]Question{{Opportunistic, ordinary}, {ForceTLS, forced}}, c.cfg.Extra...)
+}
+
+// side is how many addresses of one target are examined at a time.
+const side = 4
+
+// examine fills in hosts and verdicts.
+func (c *Checker) examine(ctx context.Context, r *Report, plan *route.Plan, questions []Question, heard *answers) {
+	slots := make(chan struct{}, side)
+	var wg sync.WaitGroup
+	r.Hosts = make([]Host, len(plan.Hops))
+	for i := range plan.Hops {
+		hop, host := &plan.Hops[i], &r.Hosts[i]
+		*host = Host{Name: hop.Host.String(), Port: hop.Port, Pref: hop.Pref, Proven: hop.Proven, Signed: heard.signed(hop.Host)}
+		if hop.Problem != nil {
+			host.Reason, host.Text = hop.Problem.Reason, hop.Problem.Text
+		}
+		host.Addresses = make([]Address, len(hop.Addrs))
+		for j, ip := range hop.Addrs {
+			slots <- struct{}{}
+			wg.Go(func() {
+				host.Addresses[j] = c.address(ctx, only(plan, hop, ip), questions)
+				<-slots
+			})
+		}
+	}
+	wg.Wait()
+	r.Verdicts = c.whole(ctx, r, plan, questions)
+}
+
+// only is plan with nothing but one address in it.
+func only(plan *route.Plan, hop *route.Hop, ip netip.Addr) *route.Plan {
+	one := *hop
+	one.Addrs = []netip.Addr{ip}
+	p := *plan
+	p.Hops = []route.Hop{one}
+	return &p
+}
+
+// whole answers the questions about the whole plan, which with a single address is that address.
+func (c *Checker) whole(ctx context.Context, r *Report, plan *route.Plan, questions []Question) []Verdict {
+	if len(plan.Hops) == 1 && len(plan.Hops[0].Addrs) == 1 {
+		return slices.Clone(r.Hosts[0].Addresses[0].Verdicts)
+	}
+	var all []netip.Addr
+	for _, hop := range plan.Hops {
+		all = append(all, hop.Addrs...)
+	}
+	defer c.manners.enter(ctx, all...)()
+	return c.judgeAll(ctx, questions, plan)
+}
+
+// address examines one address, named by a plan with nothing else in it.
+func (c *Checker) address(ctx context.Context, plan *route.Plan, questions []Question) Address {
+	hop := &plan.Hops[0]
+	a := Address{IP: hop.Addrs[0]}
+	defer c.manners.enter(ctx, a.IP)()
+	a.Verdicts = c.judgeAll(ctx, questions, plan)
+	if !a.Verdicts[0].answered {
+		return a
+	}
+	demands := questions[len(questions)-1].Requirement.Demands()
+	v := viewer{c, plan, hop, a.IP, policy.Requirement{Peer: demands}}
+	a.Look = v.look(ctx, rungOf(&a.Verdicts[0]))
+	if a.Look.TLS != nil {
+		a.Early = v.early(ctx, a.Look.Rung)
+	}
+	if c.cfg.Trials && a.Look.StartTLS {
+		a.Trials = v.trials(ctx)
+	}
+	return a
+}
+
+// site is a name that no other question has, so that no TLS session is resumed and every certificate is seen.
+func (c *Checker) site() string { return "check " + strconv.FormatUint(c.sites.Add(1), 10) }
+
+var _ dns.Resolver = noting{}

@@ -1,0 +1,117 @@
+package check
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/smtp"
+	"postern/internal/smtp/smtpclient"
+)
+
+// earlyTime bounds the test on one address.
+const earlyTime = 20 * time.Second
+
+// early finds out whether the server takes bytes that arrive in the clear behind STARTTLS for bytes said inside TLS,
+// as it must not (RFC 3207 §4.2): somebody on the way could then slip commands into a protected session. STARTTLS and a
+// NOOP, which does nothing, go out in one write. A sound server forgets the NOOP, refuses, or breaks off the handshake.
+// One with the fault answers it inside TLS, so that every later answer comes one command too late: the answer to QUIT
+// is then not 221.
+//
+// This speaks SMTP by hand because our engine cannot be made to misbehave.
+func (v *viewer) early(ctx context.Context, rung attempt.Rung) Early {
+	ctx, cancel := context.WithTimeout(ctx, earlyTime)
+	defer cancel()
+	nc, err := v.c.cfg.Deliver.Dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(v.ip, v.hop.Port).String())
+	if err != nil {
+		return EarlyUnknown
+	}
+	defer nc.Close()
+	defer context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })()
+	conn := smtpclient.New(nc, v.c.cfg.Deliver.SMTP)
+	if _, err = conn.Greet(ctx); err == nil {
+		err = conn.Hello(ctx)
+	}
+	if err != nil || !conn.Extensions().StartTLS {
+		conn.Quit(ctx)
+		return EarlyUnknown
+	}
+	_ = nc.SetDeadline(time.Now().Add(earlyTime))
+	return v.inject(ctx, nc, v.c.deliverer.Profile(v.hop, v.require, rung))
+}
+
+func (v *viewer) inject(ctx context.Context, nc net.Conn, profile *tls.Config) Early {
+	clear := &speaker{nc, bufio.NewReaderSize(&single{nc}, 16)}
+	code, err := clear.say("STARTTLS\r\nNOOP\r\n")
+	switch {
+	case err != nil:
+		return EarlyRefused // it hung up on us
+	case code != 220:
+		_, _ = clear.say("QUIT\r\n") // politeness
+		return EarlyRefused
+	}
+	conn := tls.Client(nc, profile)
+	if conn.HandshakeContext(ctx) != nil {
+		return EarlyRefused
+	}
+	inside := &speaker{conn, bufio.NewReader(conn)}
+	if _, err = inside.say("EHLO " + v.hello() + "\r\n"); err != nil {
+		return EarlyUnknown
+	}
+	switch code, err = inside.say("QUIT\r\n"); {
+	case err != nil:
+		return EarlyUnknown
+	case code == 221:
+		return EarlyDiscarded
+	}
+	return EarlyAccepted
+}
+
+func (v *viewer) hello() string {
+	if name := v.c.cfg.Deliver.SMTP.Hello; name != "" {
+		return name
+	}
+	return "localhost"
+}
+
+// speaker says a line and reads one reply.
+type speaker struct {
+	w io.Writer
+	r *bufio.Reader
+}
+
+// maxEarlyReply bounds one reply in octets.
+const maxEarlyReply = 32 << 10
+
+func (s *speaker) say(text string) (code int, err error) {
+	if _, err := io.WriteString(s.w, text); err != nil {
+		return 0, err
+	}
+	for octets, line := 0, []byte(nil); octets < maxEarlyReply; {
+		part, long, err := s.r.ReadLine()
+		if err != nil {
+			return 0, err
+		}
+		octets += len(part)
+		if line = append(line, part...); long {
+			continue
+		}
+		code, more, _, err := smtp.ParseReplyLine(line)
+		if err != nil || !more {
+			return code, err
+		}
+		line = line[:0]
+	}
+	return 0, smtp.ErrReply
+}
+
+// single reads one octet at a time, so that nothing of a handshake is swallowed with the reply before it.
+type single struct{ net.Conn }
+
+// Read reads at most one octet.
+func (s *single) Read(p []byte) (int, error) { return s.Conn.Read(p[:min(len(p), 1)]) }

@@ -1,0 +1,116 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/policy"
+)
+
+// soon is how long before its end a certificate is spoken of.
+const soon = 30 * 24 * time.Hour
+
+// findings lists what is worth knowing about a target and shows in no verdict, faults first.
+func findings(r *Report, now time.Time) []Finding {
+	var out []Finding
+	r.each(func(h *Host, a *Address) {
+		add := func(s Severity, code string, who policy.Who, format string, args ...any) {
+			out = append(out, Finding{s, code, fmt.Sprintf(format, args...), who, h.Name, a.IP})
+		}
+		if a.Early == EarlyAccepted {
+			add(Fault, EarlyBytesAccepted, policy.Them, "the server takes what is sent in the clear right after STARTTLS for something "+
+				"said inside TLS; somebody on the way can slip in commands (RFC 3207 §4.2); its software needs an update")
+		}
+		if a.Look == nil {
+			return
+		}
+		expiring(a, now, add)
+		rungs(a, add)
+		trialFindings(a, add)
+	})
+	out = append(out, differing(r)...)
+	if f := r.Find(ForceTLS); f != nil && f.Passes() && slices.Contains(f.Notes, string(policy.MXUnproven)) {
+		out = append(out, Finding{Severity: Note, Code: MXUnproven, Who: policy.Us, Text: "the name of the mail host comes from DNS " +
+			"on trust, so whoever can forge DNS answers chooses it; the key `names` of a rule avoids that"})
+	}
+	rank := []Severity{Fault, Warning, Note}
+	slices.SortStableFunc(out, func(a, b Finding) int { return slices.Index(rank, a.Severity) - slices.Index(rank, b.Severity) })
+	return out
+}
+
+type addFinding func(s Severity, code string, who policy.Who, format string, args ...any)
+
+func expiring(a *Address, now time.Time, add addFinding) {
+	for i, c := range a.Look.Chain {
+		if left := c.NotAfter.Sub(now); left > 0 && left < soon {
+			what := "the certificate"
+			if i > 0 {
+				what = "the intermediate certificate " + c.Subject
+			}
+			add(Warning, ExpirySoon, policy.Them, "%s ends %s, at %s", what, daysFrom(left), c.NotAfter.Format(time.RFC3339))
+		}
+	}
+}
+
+func daysFrom(left time.Duration) string {
+	if days := int(left / (24 * time.Hour)); days > 1 {
+		return fmt.Sprintf("in %d days", days)
+	}
+	return "within two days"
+}
+
+// rungs speaks of what only a lower rung of TLS made possible.
+func rungs(a *Address, add addFinding) {
+	switch a.Look.Rung {
+	case attempt.Classical:
+		add(Warning, PostQuantumFails, policy.Them, "the handshake fails when post-quantum key exchange is offered and works without; "+
+			"a server or a firewall before it does not cope with a ClientHello of more than one packet")
+	case attempt.Legacy:
+		if a.Look.TLS != nil {
+			add(Warning, LegacyOnly, policy.Them, "TLS works only with what is outdated (%s, %s)", a.Look.TLS.Version, a.Look.TLS.Cipher)
+		}
+	}
+}
+
+// trialFindings compares the kinds of certificates: a host may serve two, and renew only one.
+func trialFindings(a *Address, add addFinding) {
+	good, bad := "", (*Trial)(nil)
+	for i := range a.Trials {
+		t := &a.Trials[i]
+		if !strings.HasSuffix(t.Name, " certificate") || !t.Works {
+			continue
+		}
+		if t.Reason == "" {
+			good = t.Name
+		} else {
+			bad = t
+		}
+	}
+	if good != "" && bad != nil {
+		add(Fault, ChainsDiffer, policy.Them, "the server's %s is good and its %s is not: %s: %s", good, bad.Name, bad.Reason, bad.Text)
+	}
+}
+
+// differing says so when one address passes and another does not: half of the mail would wait.
+func differing(r *Report) []Finding {
+	var good, bad []string
+	r.each(func(h *Host, a *Address) {
+		for i := range a.Verdicts {
+			switch v := &a.Verdicts[i]; {
+			case v.Question != ForceTLS:
+			case v.Passes():
+				good = append(good, a.IP.String())
+			case v.answered:
+				bad = append(bad, a.IP.String()+" ("+string(v.Reason)+")")
+			}
+		}
+	})
+	if len(good) == 0 || len(bad) == 0 {
+		return nil
+	}
+	return []Finding{{Severity: Fault, Code: AddressesDiffer, Who: policy.Them, Text: "not all servers of this name are alike: " +
+		strings.Join(bad, ", ") + " would not get forced mail, " + strings.Join(good, ", ") + " would"}}
+}

@@ -1,0 +1,101 @@
+package check
+
+import (
+	"context"
+
+	"postern/internal/attempt"
+	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/route"
+	"postern/internal/policy"
+)
+
+// judgeAll answers questions about plan. Where the only address could not be talked to, one answer does for all:
+// nothing before STARTTLS depends on what is demanded.
+func (c *Checker) judgeAll(ctx context.Context, questions []Question, plan *route.Plan) []Verdict {
+	var out []Verdict
+	for i, q := range questions {
+		if i > 0 && len(plan.Hops) == 1 && len(plan.Hops[0].Addrs) == 1 && !out[0].answered && q.Requirement.Channel >= questions[0].Requirement.Channel {
+			same := out[0]
+			same.Question, same.Requires, same.requirement = q.Name, q.Requirement.Channel, q.Requirement
+			out = append(out, same)
+			continue
+		}
+		out = append(out, c.judge(ctx, q, plan))
+	}
+	return out
+}
+
+// judge answers one question as a delivery would: by opening a channel under the same plan and the same requirement.
+// The channel is closed before MAIL.
+func (c *Checker) judge(ctx context.Context, q Question, plan *route.Plan) Verdict {
+	climbed := c.deliverer.Open(ctx, c.site(), plan, q.Requirement)
+	v := verdict(q, climbed.Attempt)
+	switch {
+	case climbed.Channel != nil:
+		v.Outcome, v.Reached = Delivered, climbed.Channel.Reached().String()
+		climbed.Channel.Close()
+	case rejected(q.Requirement, climbed):
+		v.Outcome = Failed
+	}
+	return v
+}
+
+// rejected reports whether the sender would be told at once.
+func rejected(r policy.Requirement, climbed deliver.Climbed) bool {
+	return climbed.WithoutTLS && r.Forced() && r.WithoutTLS == policy.WithoutTLSReject
+}
+
+// verdict tells an attempt. The outcome is Deferred; the caller knows better where a channel was opened.
+func verdict(q Question, a *attempt.Attempt) Verdict {
+	v := Verdict{Question: q.Name, Requires: q.Requirement.Channel, Outcome: Deferred, Notes: a.Notes, requirement: q.Requirement}
+	v.blame(a.Reason, a.Text)
+	if t := a.Telling(); t != nil {
+		v.Host, v.IP, v.Shortfalls, v.TLS = t.Host, t.IP, t.Shortfalls, t.TLS()
+	}
+	for i := range a.Tries {
+		t := &a.Tries[i]
+		v.Tries = append(v.Tries, Try{Host: t.Host, IP: t.IP, Rung: t.Rung, Used: t.Used, TookMS: t.TookMS,
+			Reason: t.Reason, Text: t.Text, Remote: t.Remote, Alert: t.Alert})
+		v.answered = v.answered || t.Rung != "" && (t.Evidence != nil || !beforeTLS(t.Reason))
+	}
+	return v
+}
+
+// blame sets the reason and what is known about it.
+func (v *Verdict) blame(r policy.Reason, text string) {
+	if v.Reason, v.Text = r, text; r == "" {
+		return
+	}
+	info := r.Info()
+	v.Who, v.Hint, v.Status, v.TLSRPT = info.Who, info.Hint, info.Status, info.TLSRPT
+}
+
+// planless is the verdict on a target to which there is no way.
+func planless(q Question, p *route.Problem) Verdict {
+	v := Verdict{Question: q.Name, Requires: q.Requirement.Channel, Outcome: Deferred, requirement: q.Requirement}
+	if p.Permanent {
+		v.Outcome = Failed
+	}
+	v.blame(p.Reason, p.Text)
+	return v
+}
+
+// beforeTLS reports whether a connection that ended for r, without a handshake, ended before EHLO was answered.
+func beforeTLS(r policy.Reason) bool {
+	switch r {
+	case policy.ConnectRefused, policy.ConnectTimeout, policy.ConnectUnreach, policy.GreetingTimeout, policy.GreetingRefused,
+		policy.EHLORefused, policy.RemoteClosed, policy.RemoteTimeout, policy.Remote4xx, policy.Remote5xx:
+		return true
+	}
+	return false
+}
+
+// rungOf is the rung at which an address shows most: the one ordinary mail used, or the first.
+func rungOf(v *Verdict) attempt.Rung {
+	for _, t := range v.Tries {
+		if t.Used && t.Rung != attempt.Plain {
+			return t.Rung
+		}
+	}
+	return attempt.Modern
+}

@@ -1,0 +1,99 @@
+package check
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/policy/certcheck"
+)
+
+// Own is a chain of our own, as partners see it.
+type Own struct {
+	Kind string `json:"kind"` // "server" or "client"
+	File string `json:"file"`
+	// Chain is what is sent, leaf first; Root is the trusted root it leads to, nil where it leads to none we know.
+	Chain []policy.Certificate `json:"chain"`
+	Root  *policy.Certificate  `json:"root,omitempty"`
+	// Warnings say what partners may stumble over, or soon will.
+	Warnings []policy.Shortfall `json:"warnings,omitempty"`
+	// EndsAt is when the first certificate of the chain runs out.
+	EndsAt time.Time `json:"ends_at"`
+
+	root *x509.Certificate
+}
+
+// RootCertificate is the root itself, nil where it is not known.
+func (o *Own) RootCertificate() *x509.Certificate { return o.root }
+
+// LookAtOwn judges a chain of ours against the public roots, as a partner would who expects host in it. A zero host is
+// a client certificate, whose names nobody checks. early is how long before its end a certificate is warned of.
+func LookAtOwn(chain []*x509.Certificate, host mail.Domain, roots *x509.CertPool, now time.Time, early time.Duration) Own {
+	demand := policy.PublicDemand()
+	evidence := certcheck.Examine(certcheck.Input{Chain: chain, Host: host, Demands: []policy.PeerDemand{demand},
+		Roots: map[string]*x509.CertPool{policy.PublicTrust: roots}, Now: now})
+	o := Own{Kind: "server", Chain: evidence.Chain}
+	for _, s := range evidence.Peers[demand.Key()].Shortfalls {
+		if s.Reason != policy.CertNameMismatch || !host.IsZero() {
+			o.Warnings = append(o.Warnings, s)
+		}
+	}
+	for i, c := range chain {
+		if o.EndsAt.IsZero() || c.NotAfter.Before(o.EndsAt) {
+			o.EndsAt = c.NotAfter.UTC()
+		}
+		if left := c.NotAfter.Sub(now); left > 0 && left < early {
+			o.Warnings = append(o.Warnings, policy.Shortfall{Reason: policy.CertExpired,
+				Text: fmt.Sprintf("%s ends %s, at %s", ownPlace(o.Chain, i), daysFrom(left), c.NotAfter.UTC().Format(time.RFC3339))})
+		}
+	}
+	o.order(chain)
+	o.findRoot(chain, roots, now)
+	return o
+}
+
+func ownPlace(chain []policy.Certificate, i int) string {
+	if i == 0 {
+		return "the certificate"
+	}
+	if i < len(chain) {
+		return "the certificate " + chain[i].Subject
+	}
+	return "a certificate further up"
+}
+
+// order warns of a chain that some partners cannot put together (RFC 5246 §7.4.2: each certifies the one before it).
+func (o *Own) order(chain []*x509.Certificate) {
+	for i := 1; i < len(chain); i++ {
+		if !bytes.Equal(chain[i-1].RawIssuer, chain[i].RawSubject) {
+			o.Warnings = append(o.Warnings, policy.Shortfall{Reason: policy.CertIncompleteChain,
+				Text: fmt.Sprintf("the file is not in order: certificate %d does not issue certificate %d before it, and some partners give up there", i+1, i)})
+			return
+		}
+	}
+}
+
+// findRoot names the root of a chain that verifies, whatever the clock says about the leaf.
+func (o *Own) findRoot(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) {
+	if len(chain) == 0 || roots == nil {
+		return
+	}
+	above := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		above.AddCert(c)
+	}
+	if now.After(chain[0].NotAfter) || now.Before(chain[0].NotBefore) {
+		now = chain[0].NotBefore
+	}
+	found, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: above, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil {
+		return
+	}
+	o.root = found[0][len(found[0])-1]
+	facts := certcheck.Facts(o.root)
+	o.Root = &facts
+}

@@ -1,0 +1,67 @@
+package check
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"postern/internal/gateway/route"
+	"postern/internal/mail"
+)
+
+// Target is what is checked: a domain with all its mail hosts, or one host.
+type Target struct {
+	// Text is what was asked for, in canonical form.
+	Text string
+	// Domain is set for a domain; Host for a host. Port 0 in Host is the configured one.
+	Domain mail.Domain
+	Host   route.HostPort
+}
+
+// Parse reads "example.com" or "anna@example.com" (the domain's mail hosts), "mx.example.com:25", "192.0.2.1",
+// "192.0.2.1:25", "2001:db8::1" or "[2001:db8::1]:25" (that host).
+func Parse(text string) (Target, error) {
+	text = strings.TrimSpace(text)
+	if i := strings.LastIndexByte(text, '@'); i >= 0 {
+		text = text[i+1:]
+	}
+	if ip, port, ok := parseIP(text); ok {
+		h := route.HostPort{IP: ip, Port: port}
+		return Target{Text: h.String(), Host: h}, nil
+	}
+	host, portText, isHost := strings.Cut(text, ":")
+	d, err := mail.ParseDomain(host)
+	if err != nil {
+		return Target{}, fmt.Errorf("%q is neither a domain nor a host with a port", clip(text))
+	}
+	if !isHost {
+		return Target{Text: d.String(), Domain: d}, nil
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil || port == 0 {
+		return Target{}, fmt.Errorf("%q has no port between 1 and 65535 after the colon", clip(text))
+	}
+	h := route.HostPort{Host: d, Port: uint16(port)}
+	return Target{Text: h.String(), Host: h}, nil
+}
+
+// parseIP reads an address in any spelling, with or without a port.
+func parseIP(text string) (netip.Addr, uint16, bool) {
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return at.Addr().Unmap(), at.Port(), at.Port() > 0
+	}
+	inner := strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
+	if len(inner) > 5 && strings.EqualFold(inner[:5], "IPv6:") {
+		inner = inner[5:]
+	}
+	ip, err := netip.ParseAddr(inner)
+	return ip.Unmap(), 0, err == nil
+}
+
+func clip(s string) string {
+	if len(s) > 80 {
+		return strings.ToValidUTF8(s[:77], "") + "..."
+	}
+	return s
+}
