@@ -60,8 +60,8 @@ func lastAttempt(w *queue.Work) *attempt.Attempt {
 	return last
 }
 
-// deferred puts w off until due. A notice of ours that may not travel is held instead: visible, tried on until its
-// window ends, and never sent in the clear (DESIGN §3).
+// deferred puts w off until due. A notice of ours that may not travel is held instead: visible, tried on at the pace of
+// its site, and never sent in the clear (DESIGN §3). One whose window is over has no deadline any more.
 func (d *Dispatcher) deferred(w *queue.Work, a *attempt.Attempt, due time.Time) fate {
 	state := queue.Queued
 	if w.Message.Kind != queue.Ordinary && w.Requirement.Forced() && shortfall(a) {
@@ -69,7 +69,9 @@ func (d *Dispatcher) deferred(w *queue.Work, a *attempt.Attempt, due time.Time) 
 	}
 	f := newFate(w, state, a)
 	f.settlement.Due = due
-	f.settlement.Deadline = d.deadline(w, a, w.Noticed)
+	if state == queue.Queued || !w.Deadline.IsZero() {
+		f.settlement.Deadline = d.deadline(w, a, w.Noticed)
+	}
 	return f
 }
 

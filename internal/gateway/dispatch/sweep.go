@@ -75,7 +75,7 @@ func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
 		f.settlement.Deadline = now.Add(graceForFirstTry)
 		return f
 	case w.Message.Kind != queue.Ordinary && w.Requirement.Forced():
-		return d.heldForGood(w)
+		return d.heldOn(w)
 	}
 	return d.expired(w, last)
 }
@@ -113,16 +113,17 @@ func (d *Dispatcher) expired(w *queue.Work, last *attempt.Attempt) fate {
 	return f
 }
 
-// heldForGood stops trying a notice that could not travel under its requirement. It stays visible until an administrator
-// acts.
-func (d *Dispatcher) heldForGood(w *queue.Work) fate {
+// heldOn keeps a notice that could not travel under its requirement within its window. It stays visible until an
+// administrator acts or the site passes: it is still tried with its site, and told once.
+func (d *Dispatcher) heldOn(w *queue.Work) fate {
 	f := newFate(w, queue.Held, nil)
 	f.settlement.Reason = w.Reason
 	f.settlement.Noticed = true
+	f.settlement.Due = time.Now()
 	d.cfg.Sink.Emit(event.Warned{
 		What: "notice held", Text: "the notice " + string(w.Message.ID) + " about message " + string(w.Message.About) +
 			" cannot be delivered over a protected connection and is held",
-		Hint: "postern queue show " + string(w.Message.ID) + ", then repair the TLS of the sender's server and run: postern queue release " +
+		Hint: "postern queue show " + string(w.Message.ID) + ", then repair the TLS of the sender's server; to try at once: postern queue retry " +
 			string(w.Message.ID),
 	})
 	return f
