@@ -47,11 +47,13 @@ func lattice() map[string]string {
 		"event/metrics":  "mail policy attempt event",
 		"event/oplog":    "mail smtp policy attempt event",
 		"gateway/route":  "mail policy dns event",
-		"queue/memstore": "mail policy attempt queue ledger",
-		"queue/sqlstore": "mail policy attempt queue ledger",
+		"peers":          "mail policy attempt",
+		"peers/memory":   "mail policy attempt event peers",
+		"queue/memstore": "mail policy attempt queue ledger peers",
+		"queue/sqlstore": "mail policy attempt queue ledger peers",
 
 		"gateway/identity": "",
-		"gateway/deliver":  "mail smtp policy attempt event gateway/route smtp/smtpclient policy/certcheck",
+		"gateway/deliver":  "mail smtp policy attempt event peers gateway/route smtp/smtpclient policy/certcheck",
 		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/route",
 
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule gateway/route gateway/deliver mail/dsn",
@@ -69,7 +71,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
-		"mail/received", "mail/dsn", "attempt", "event"}, room)
+		"mail/received", "mail/dsn", "attempt", "event", "peers"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.

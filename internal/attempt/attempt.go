@@ -47,6 +47,15 @@ type Try struct {
 	Text       string             `json:"text,omitempty"`   // our words
 	Remote     string             `json:"remote,omitempty"` // the peer's words: escaped, bounded
 	Alert      string             `json:"alert,omitempty"`  // TLS alert, by name, with the side that sent it
+	// Offer is what EHLO offered before TLS, for what is remembered of peers; nil where it was not answered. It is not
+	// stored with the attempt.
+	Offer *Offer `json:"-"`
+}
+
+// Offer is what a peer's EHLO offered outside TLS.
+type Offer struct {
+	StartTLS bool
+	Keywords []string // the lines, escaped and bounded
 }
 
 // Attempt is one try over one plan. The same connection tries stand in the attempts of all deliveries they served.

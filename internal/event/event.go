@@ -103,9 +103,22 @@ type (
 	}
 	// Attempted: a site was tried; one event for one plan, however many deliveries it served.
 	Attempted struct {
-		Site    string
-		Leg     Leg
-		Attempt *attempt.Attempt
+		Site     string
+		Leg      Leg
+		Requires policy.Level
+		Attempt  *attempt.Attempt
+	}
+	// PeerChanged: something about a server we send to is not as it was. Before and After are bounded text.
+	PeerChanged struct {
+		Host          string
+		IP            netip.Addr
+		Port          uint16
+		Change        string // of peers.ChangeKind
+		Before, After string
+		// Mail says what becomes of mail for it, "" when nothing does.
+		Mail string
+		// UnderRule says that mail which demands authenticated TLS went there lately.
+		UnderRule bool
 	}
 	// Settled: a delivery changed its state.
 	Settled struct {
@@ -157,6 +170,7 @@ func (Refused) event()         {}
 func (LoggedIn) event()        {}
 func (Accepted) event()        {}
 func (Attempted) event()       {}
+func (PeerChanged) event()     {}
 func (Settled) event()         {}
 func (NoticeQueued) event()    {}
 func (Raised) event()          {}

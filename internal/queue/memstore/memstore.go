@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/peers"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -34,6 +35,7 @@ type Store struct {
 	lastToken int64
 	revisions []ledger.Revision
 	entries   []ledger.Entry
+	peers     map[peers.Key]peers.Record
 }
 
 // message is a stored message; body is nil when the last open delivery has ended.
@@ -64,6 +66,7 @@ func New() *Store {
 		messages: map[queue.ID]*message{},
 		byID:     map[queue.DeliveryID]*row{},
 		sites:    map[queue.SiteKey]*site{},
+		peers:    map[peers.Key]peers.Record{},
 	}
 }
 

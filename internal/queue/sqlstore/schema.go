@@ -15,9 +15,14 @@ const applicationID = 0x5073546e
 //go:embed schema.sql
 var formOne string
 
+// formTwo remembers peers.
+//
+//go:embed schema2.sql
+var formTwo string
+
 // migrations bring a database from one form to the next: entry n makes form n+1. Released entries never change; a new
 // form is a new entry, and a fixture of the old one goes to testdata.
-var migrations = []string{formOne}
+var migrations = []string{formOne, formTwo}
 
 // errForeign: queue.db is a database of something else.
 var errForeign = errors.New("sqlstore: queue.db is not a Postern database")
