@@ -22,6 +22,11 @@ type Evidence struct {
 	Presented []string `json:"presented_names,omitempty"`
 	// MXProven says that the hop's host name came from the administrator or from proof, not from unsigned DNS.
 	MXProven bool `json:"mx_proven,omitempty"`
+	// MXBy says in a word what speaks for the host name, "" when nothing does; see the constants.
+	MXBy string `json:"mx_by,omitempty"`
+	// MXPins has one proof per rule of Requirement.PinnedBy: that the host name lies below a name it remembers of the
+	// recipient domain, or that it remembers none yet. A rule not in the map was not asked, which is never a pass.
+	MXPins map[string]Proof `json:"-"`
 	// Revocation is what is known; "" means it was not looked up. SetRevocation fills it and what follows, which says
 	// more of the same; see RevocationAnswer.
 	Revocation       string    `json:"revocation,omitempty"`
@@ -32,6 +37,14 @@ type Evidence struct {
 	// Unstapled says that the certificate promises a stapled answer and none that counts came.
 	Unstapled bool `json:"revocation_unstapled,omitempty"`
 }
+
+// What speaks for the name of a mail host.
+const (
+	MXByAdministrator = "administrator" // named in a route or for a domain of our own
+	MXBySignedDNS     = "signed-dns"
+	MXByPin           = "pinned"    // below a name that was remembered
+	MXByFirstUse      = "first-use" // nothing is remembered yet: this is what will be
+)
 
 // Certificate is the facts of one certificate that people ask for. Values from the certificate are hostile text.
 type Certificate struct {

@@ -3,6 +3,7 @@ package policy
 import (
 	"crypto/tls"
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -43,6 +44,9 @@ func (d dice) requirement() Requirement {
 	for d.IntN(2) == 0 {
 		r.Peer = append(r.Peer, demands()[d.IntN(5)])
 	}
+	for r.MX > MXAny && d.IntN(2) == 0 {
+		r.PinnedBy = append(r.PinnedBy, []string{"a", "b", "c"}[d.IntN(3)])
+	}
 	return r
 }
 
@@ -56,6 +60,16 @@ func (d dice) evidence() Evidence {
 		MXProven:   d.IntN(3) > 0,
 		Revocation: []string{"good", "good", "", "unknown", "revoked"}[d.IntN(5)],
 		Peers:      make(map[string]Proof),
+		MXPins:     make(map[string]Proof),
+	}
+	for _, rule := range []string{"a", "b", "c"} {
+		switch d.IntN(6) {
+		case 0: // not asked
+		case 1:
+			e.MXPins[rule] = Proof{[]Shortfall{{MXChanged, "z"}}}
+		default:
+			e.MXPins[rule] = Proof{}
+		}
 	}
 	e.Unstapled = e.Revocation == RevocationNotSaid && d.IntN(2) == 0
 	for _, demand := range demands() {
@@ -77,7 +91,13 @@ func (d dice) raise(e Evidence) Evidence {
 		peers[k] = v
 	}
 	e.Peers = peers
-	switch d.IntN(5) {
+	switch d.IntN(6) {
+	case 5:
+		e.MXPins = maps.Clone(e.MXPins)
+		if e.MXPins == nil {
+			e.MXPins = make(map[string]Proof)
+		}
+		e.MXPins[[]string{"a", "b", "c"}[d.IntN(3)]] = Proof{}
 	case 0:
 		if e.TLS == nil {
 			e.TLS, e.TLSVersion = &mail.TLS{}, tls.VersionTLS12

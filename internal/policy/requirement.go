@@ -21,6 +21,9 @@ type Requirement struct {
 	Peer []PeerDemand `json:"peer,omitempty"`
 	// MX says what the MX host name itself must deserve.
 	MX MXTrust `json:"mx,omitempty"`
+	// PinnedBy names the rules whose remembered names count where MX is MXPinned: the name of the mail host must be known
+	// to each of them. Sorted and without duplicates after Combine, which puts Nobody where MXPinned names none.
+	PinnedBy []string `json:"pinned_by,omitempty"`
 	// Revocation says how hard revocation is looked at.
 	Revocation Revocation `json:"revocation,omitempty"`
 	// MinTLS is the lowest protocol version allowed, as in crypto/tls; 0 is no floor.
@@ -54,10 +57,13 @@ type MXTrust uint8
 
 // The values of the rule key mx.
 const (
-	MXAny MXTrust = iota // DNS is believed, and mx-unproven is recorded
-	MXPinned
-	MXProven
+	MXAny    MXTrust = iota // DNS is believed, and mx-unproven is recorded
+	MXPinned                // a name below one remembered by the rules of PinnedBy, or a proven one
+	MXProven                // a name from an administrator or from signed DNS
 )
+
+// Nobody stands in PinnedBy for "no rule said where names are remembered": nothing is known to it but what is proven.
+const Nobody = ""
 
 // Revocation says how revocation of the peer's certificate is judged, weakest first.
 type Revocation uint8
@@ -95,6 +101,7 @@ func Combine(rs ...Requirement) Requirement {
 		out.Channel = max(out.Channel, r.Channel)
 		out.Aim = max(out.Aim, r.Aim)
 		out.MX = max(out.MX, r.MX)
+		out.PinnedBy = append(out.PinnedBy, r.PinnedBy...)
 		out.Revocation = max(out.Revocation, r.Revocation)
 		out.MinTLS = max(out.MinTLS, r.MinTLS)
 		out.WithoutTLS = max(out.WithoutTLS, r.WithoutTLS)
@@ -105,14 +112,19 @@ func Combine(rs ...Requirement) Requirement {
 	if out.Aim <= out.Channel {
 		out.Aim = Plaintext // it says nothing then, and requirements that demand the same must look the same
 	}
+	out.PinnedBy = normalList(out.PinnedBy)
 	slices.SortFunc(out.Peer, func(a, b PeerDemand) int { return strings.Compare(a.Key(), b.Key()) })
 	out.Peer = slices.CompactFunc(out.Peer, func(a, b PeerDemand) bool { return a.Key() == b.Key() })
 	return out
 }
 
 // spelledOut names what r demands by default: an authenticated channel without peer demands demands public trust, and
-// one without a TLS floor TLS 1.2. Left unsaid, another operand's private CA or lower floor would take their place.
+// one without a TLS floor TLS 1.2. Left unsaid, another operand's private CA or lower floor would take their place, and
+// another operand's remembered names those of one that names none.
 func (r Requirement) spelledOut() Requirement {
+	if r.MX == MXPinned && len(r.PinnedBy) == 0 {
+		r.PinnedBy = []string{Nobody}
+	}
 	if r.Channel == Authenticated {
 		r.Peer, r.MinTLS = r.Demands(), r.Floor()
 	}
@@ -134,6 +146,9 @@ func (d PeerDemand) normal() PeerDemand {
 }
 
 func normalList(in []string) []string {
+	if len(in) == 0 {
+		return nil
+	}
 	out := slices.Clone(in)
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -162,6 +177,12 @@ func (r Requirement) Demands() []PeerDemand {
 		return r.Peer
 	}
 	return []PeerDemand{PublicDemand()}
+}
+
+// TrustsMXName reports whether a demand of r is met by a match to the MX host name, which unsigned DNS chooses. Where
+// none is, r.MX does not matter: the administrator named the host, or the recipient's own domain was proven.
+func (r Requirement) TrustsMXName() bool {
+	return slices.ContainsFunc(r.Demands(), func(d PeerDemand) bool { return d.Names.MX })
 }
 
 // Floor returns the lowest TLS version an authenticated channel may have: MinTLS, or TLS 1.2 where none is named.

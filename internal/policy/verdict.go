@@ -23,6 +23,11 @@ func Verdict(r Requirement, e Evidence) []Shortfall {
 	if r.Channel < Authenticated {
 		return out
 	}
+	mx := mxShortfalls(r, e)
+	changed := slices.ContainsFunc(mx, func(s Shortfall) bool { return s.Reason == MXChanged })
+	if changed { // the certificate of a host that nobody knows says nothing about the partner
+		out = append(out, mx...)
+	}
 	for _, d := range r.Demands() {
 		proof, examined := e.Peers[d.Key()]
 		if !examined {
@@ -35,10 +40,36 @@ func Verdict(r Requirement, e Evidence) []Shortfall {
 			}
 		}
 	}
-	if r.MX > MXAny && !e.MXProven {
-		out = append(out, Shortfall{MXUnproven, "the name of the mail host comes from unsigned DNS"})
+	if !changed {
+		out = append(out, mx...)
 	}
 	return append(out, revocationShortfall(r.Revocation, e)...)
+}
+
+// mxShortfalls judges the name of the mail host.
+func mxShortfalls(r Requirement, e Evidence) (out []Shortfall) {
+	if r.MX == MXAny || e.MXProven || !r.TrustsMXName() {
+		return nil
+	}
+	unproven := Shortfall{MXUnproven, "the name of the mail host comes from unsigned DNS"}
+	if r.MX == MXProven || len(r.PinnedBy) == 0 {
+		return []Shortfall{unproven}
+	}
+	for _, rule := range r.PinnedBy {
+		proof, asked := e.MXPins[rule]
+		switch {
+		case rule == Nobody:
+			proof = Proof{[]Shortfall{unproven}}
+		case !asked:
+			proof = Proof{[]Shortfall{{PolicyUnavailable, "what rule " + rule + " remembers of the domain's mail hosts could not be read"}}}
+		}
+		for _, s := range proof.Shortfalls {
+			if !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
 }
 
 // versionFloor is the lowest version r allows on its channel.
