@@ -58,6 +58,8 @@ func lattice() map[string]string {
 
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule gateway/route gateway/deliver mail/dsn",
 
+		"check": "mail smtp smtp/smtpclient policy policy/certcheck attempt dns gateway/route gateway/deliver",
+
 		"admin":     "mail smtp policy policy/rules attempt event queue ledger",
 		"admin/api": "mail policy policy/rules queue ledger admin",
 	}

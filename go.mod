@@ -2,6 +2,8 @@ module postern
 
 go 1.26.0
 
+godebug x509negativeserial=1
+
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/coreos/go-systemd/v22 v22.7.0

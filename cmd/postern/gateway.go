@@ -34,7 +34,6 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
 	"postern/internal/queue/sqlstore"
-	"postern/internal/smtp/smtpclient"
 )
 
 // gateway is every room, built and joined. newGateway makes one; run runs it; close releases its data.
@@ -88,7 +87,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if err != nil {
 		return nil, errors.Join(err, g.store.Close())
 	}
-	if g.revoke, err = revoke.New(g.revoking()); err != nil {
+	if g.revoke, err = revoke.New(revoking(cfg, g.resolver, filepath.Join(string(cfg.Data), "crl"), g.warnOfRevocation)); err != nil {
 		return nil, errors.Join(err, g.store.Close())
 	}
 	g.dispatch = dispatch.New(g.dispatching(client))
@@ -110,24 +109,6 @@ func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
 		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops,
 	})
-}
-
-// revoking configures how it is found out whether certificates are revoked.
-func (g *gateway) revoking() revoke.Config {
-	return revoke.Config{
-		Dir: filepath.Join(string(g.cfg.Data), "crl"), Allow: g.cfg.Delivery.RevocationNetworks,
-		Lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
-			name, err := mail.ParseDomain(host)
-			if err != nil {
-				return nil, err
-			}
-			answer := g.resolver.Addrs(ctx, name)
-			return answer.All(), answer.Err()
-		},
-		Warn: func(err error) {
-			g.warn("revocation", err, "make the folder crl in the data folder writable; until then lists are fetched anew after a restart")
-		},
-	}
 }
 
 func openHint(err error, dir string) error {
@@ -169,28 +150,12 @@ func (g *gateway) trust() error {
 
 // routes makes the routing table of a configuration.
 func (g *gateway) routes(cfg *config.Config) (*route.Table, error) {
-	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port, DenyNetworks: cfg.Delivery.DenyNetworks,
-		LocalAddrs: localAddrs(cfg), Resolver: g.resolver}
-	for _, d := range cfg.Domain {
-		rc.Own = append(rc.Own, route.Own{Domain: d.Name, To: hops(d.DeliverTo), Trust: string(d.Trust), Pins: d.Pins, Require: d.Require})
-	}
-	for _, r := range cfg.Route {
-		rc.Routes = append(rc.Routes, route.Route{Match: r.Match, To: hops(r.To)})
-	}
-	return route.New(rc)
+	return route.New(routing(cfg, g.resolver))
 }
 
 func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
 	cfg := g.cfg
-	opener := deliver.Config{
-		Dialer: &net.Dialer{}, Legacy: cfg.Delivery.LegacyTLS, Roots: g.roots.Pools,
-		Revocation: g.revoke, RevocationTimeout: cfg.Delivery.RevocationTimeout.Duration,
-		SMTP:           smtpclient.Config{Hello: cfg.Delivery.Helo.String()},
-		ConnectTimeout: cfg.Delivery.ConnectTimeout.Duration, Budget: cfg.Delivery.AttemptTimeout.Duration,
-	}
-	if client != nil {
-		opener.Certificate = func() *tls.Certificate { return client }
-	}
+	opener := delivering(cfg, g.roots, g.revoke, client)
 	dc := dispatch.Config{
 		Store: g.store, Opener: deliver.New(opener), Route: g.table.Load, Rules: g.rules.Current, Sink: g.sink,
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
@@ -259,6 +224,10 @@ func (g *gateway) problem() error {
 
 func (g *gateway) warn(what string, err error, hint string) {
 	g.sink.Emit(event.Warned{What: what, Text: err.Error(), Hint: hint})
+}
+
+func (g *gateway) warnOfRevocation(err error) {
+	g.warn("revocation", err, "make the folder crl in the data folder writable; until then lists are fetched anew after a restart")
 }
 
 // close releases the data. The gateway must not be running.

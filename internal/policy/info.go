@@ -120,7 +120,8 @@ func certReasons() []Info {
 		{CertRevoked, "The mail host's certificate was revoked by its issuer.", Them,
 			"The host's administrator must obtain a new certificate at once; the old key may be in wrong hands.", "7.5", reportNotTrusted},
 		{RevocationUnknown, "Whether the mail host's certificate is revoked could not be found out.", Network,
-			"Check that this gateway reaches the CA's OCSP and CRL addresses over HTTP; or set the rule's `revocation` to \"check\".", "7.5", reportFailed},
+			"Check that this gateway reaches the CA's OCSP and CRL addresses over HTTP; where the certificate promises a stapled OCSP " +
+				"answer, the host must staple one; or set the rule's `revocation` to \"check\" or \"off\".", "7.5", reportFailed},
 		{CertWeak, "A key or signature in the mail host's chain is too weak to prove anything.", Them,
 			"The host needs a certificate with an RSA key of 2048 bits or an ECDSA P-256 key, signed with SHA-256.", "7.5", reportNotTrusted},
 		{CertNameConstraint, "A CA in the mail host's chain may not issue certificates for this name.", Them,

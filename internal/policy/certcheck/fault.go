@@ -116,6 +116,9 @@ func usageFaults(c *x509.Certificate, i int, add adder) {
 	if n := len(c.UnhandledCriticalExtensions); n > 0 {
 		add(policy.CertUsage, "has a critical extension that is not understood (%s)", c.UnhandledCriticalExtensions[0])
 	}
+	if c.SerialNumber.Sign() < 0 { // parsed all the same, so that ordinary mail gets its TLS (go.mod, x509negativeserial)
+		add(policy.CertUsage, "has a negative serial number, against RFC 5280 §4.1.2.2")
+	}
 	if !servesTLS(c) {
 		add(policy.CertUsage, "is not meant for servers: its extended key usage lacks serverAuth")
 	}

@@ -37,6 +37,9 @@ func requirementText(r policy.Requirement) string {
 	if r.MinTLS > 0 {
 		text += fmt.Sprintf(", TLS %#x", r.MinTLS)
 	}
+	if r.Channel > policy.Plaintext && r.Revocation != policy.RevocationCheck || r.Channel == policy.Plaintext && r.Revocation > 0 {
+		text += ", revocation " + revocationWords[r.Revocation]
+	}
 	if r.Channel > policy.Plaintext {
 		text += ", without TLS " + []string{"defer", "reject"}[r.WithoutTLS]
 	}
@@ -81,6 +84,7 @@ func TestDecisions(t *testing.T) {
 		{"everyone", everyone("all", "")},
 		{"everyone, ticked", everyone("all", ticked)},
 		{"everyone with TLS 1.3, a ticked with pins", everyone("all", "force_tls.min_tls = '1.3'") + rule("a", ticked+"force_tls.pins = ['sha256:"+strings.Repeat("ab", 32)+"']")},
+		{"everyone without look-ups, a ticked and not revoked for certain", everyone("all", "force_tls.revocation = 'off'") + rule("a", ticked+"force_tls.revocation = 'require'")},
 		{"everyone for 1h, a unticked", everyone("all", "force_tls.defer = '1h'") + rule("a", "")},
 	}
 	messages := []struct {

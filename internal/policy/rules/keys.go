@@ -70,7 +70,8 @@ var keys = []key{
 		func(_, _ *Rule) bool { return true }}, // what another file trusts is not known here
 	{"force_tls.pins", readPins, func(r *Rule) string { return quoteList(r.ForceTLS.Pins) },
 		func(b, a *Rule) bool { return wider(b.ForceTLS.Pins, a.ForceTLS.Pins) }},
-	{"force_tls.revocation", readRevocation, func(*Rule) string { return quote(revocationWords[0]) }, nil},
+	{"force_tls.revocation", readRevocation, func(r *Rule) string { return quote(revocationWords[r.ForceTLS.Revocation]) },
+		func(b, a *Rule) bool { return a.ForceTLS.Revocation < b.ForceTLS.Revocation }},
 	{"force_tls.min_tls", readMinTLS, minTLSText,
 		func(b, a *Rule) bool { return a.ForceTLS.MinTLS < b.ForceTLS.MinTLS }},
 	{"force_tls.defer", readDefer, func(r *Rule) string { return quote(durationText(r.ForceTLS.Defer)) }, nil},

@@ -88,6 +88,7 @@ func (d dice) rule(name string) Rule {
 		Names:       pick(d, policy.Names{MX: true}, policy.Names{Domain: true}, policy.Names{List: []string{"*.a.test", "b.test"}}, policy.Names{List: []string{"b.test"}}),
 		Trust:       pick(d, "public", "public", "/ca.pem", "./other ca.pem"),
 		Pins:        some(d, "sha256:"+strings.Repeat("ab", 32), "sha256:"+strings.Repeat("cd", 32)),
+		Revocation:  pick(d, policy.RevocationCheck, policy.RevocationCheck, policy.RevocationOff, policy.RevocationRequire),
 		MinTLS:      pick[uint16](d, 0x301, 0x303, 0x303, 0x304),
 		Defer:       pick(d, time.Second, time.Hour, 24*time.Hour, 90*time.Minute, 1500*time.Millisecond),
 		WithoutTLS:  pick(d, WithoutTLSUnsaid, WithoutTLSUnsaid, WithoutTLSDefer, WithoutTLSReject),
@@ -332,7 +333,7 @@ func TestAChangeThatIsNotMarkedWeakerIsNotWeaker(t *testing.T) {
 // protects reports whether x protects at least as y does, when both come from one rule each: a demand with fewer names
 // or with fewer pins is as strong.
 func protects(x, y policy.Requirement) bool {
-	if max(x.Channel, x.Aim) < max(y.Channel, y.Aim) || x.Channel < y.Channel || x.MinTLS < y.MinTLS {
+	if max(x.Channel, x.Aim) < max(y.Channel, y.Aim) || x.Channel < y.Channel || x.MinTLS < y.MinTLS || x.Revocation < y.Revocation {
 		return false
 	}
 	for _, want := range y.Peer {
@@ -350,7 +351,7 @@ func protects(x, y policy.Requirement) bool {
 func (d dice) change(r Rule) Rule {
 	other := d.rule(r.Name)
 	for range 1 + d.IntN(2) {
-		switch d.IntN(14) {
+		switch d.IntN(15) {
 		case 0:
 			r.Scope = other.Scope
 		case 1:
@@ -377,6 +378,8 @@ func (d dice) change(r Rule) Rule {
 			r.ForceTLS.Trust, r.ForceTLS.Pins = other.ForceTLS.Trust, other.ForceTLS.Pins
 		case 12:
 			r.ForceTLS.MinTLS = other.ForceTLS.MinTLS
+		case 13:
+			r.ForceTLS.Revocation = other.ForceTLS.Revocation
 		default:
 			r.ForceTLS.Defer, r.ForceTLS.WithoutTLS = other.ForceTLS.Defer, other.ForceTLS.WithoutTLS
 		}

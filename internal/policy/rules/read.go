@@ -22,6 +22,7 @@ func defaultRule() Rule {
 			Unspecified: UnspecifiedForce,
 			Names:       policy.Names{MX: true},
 			Trust:       policy.PublicTrust,
+			Revocation:  policy.RevocationCheck,
 			MinTLS:      tls.VersionTLS12,
 			Defer:       24 * time.Hour,
 		},

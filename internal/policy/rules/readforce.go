@@ -67,7 +67,8 @@ func certificateName(value string) (name, fault string) {
 	return "*." + d.String(), ""
 }
 
-// mxWords and revocationWords are the values of DESIGN §7, the one that this release carries out first.
+// mxWords and revocationWords are the values of DESIGN §7, weakest first as in policy; of mx, this release carries out the
+// first.
 var (
 	mxWords         = []string{"any", "pinned", "proven"}
 	revocationWords = []string{"off", "check", "require"}
@@ -82,11 +83,9 @@ func readMX(p *problems, r *Rule, e entry) {
 }
 
 func readRevocation(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, revocationWords...); ok && s != revocationWords[0] {
-		p.add(e.value.at, fmt.Sprintf("this release does not look up revocation, so revocation cannot be %s", quote(s)),
-			`write revocation = "off"; pins limit which key is accepted`)
+	if s, ok := word(p, e, revocationWords...); ok {
+		r.ForceTLS.Revocation = policy.Revocation(slices.Index(revocationWords, s))
 	}
-	r.ForceTLS.Revocation = policy.RevocationOff
 }
 
 func readTrust(p *problems, r *Rule, e entry) {

@@ -99,7 +99,7 @@ type ForceTLS struct {
 	MX          policy.MXTrust    // MXAny in this release
 	Trust       string            // policy.PublicTrust or a path as written
 	Pins        []string          // "sha256:<hex>", lower case
-	Revocation  policy.Revocation // RevocationOff in this release
+	Revocation  policy.Revocation // RevocationCheck unless said otherwise
 	MinTLS      uint16            // as in crypto/tls
 	Defer       time.Duration
 	WithoutTLS  WithoutTLS

@@ -170,6 +170,9 @@ func TestDiffJudgesEveryKey(t *testing.T) {
 		{"force_tls.pins = [" + pin + "," + pin2 + "]", "force_tls.pins = [" + pin2 + "]", false},
 		{"", "force_tls.min_tls = '1.1'", true},
 		{"", "force_tls.min_tls = '1.3'", false},
+		{"", "force_tls.revocation = 'off'", true},
+		{"", "force_tls.revocation = 'require'", false},
+		{"force_tls.revocation = 'require'", "", true},
 		{"", "force_tls.defer = '1h'", false},
 		{"force_tls.without_tls = 'reject'", "force_tls.without_tls = 'defer'", false},
 	} {

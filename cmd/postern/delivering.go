@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+
+	"postern/internal/config"
+	"postern/internal/dns"
+	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/route"
+	"postern/internal/mail"
+	"postern/internal/policy/certcheck/roots"
+	"postern/internal/policy/revoke"
+	"postern/internal/smtp/smtpclient"
+)
+
+// What follows turns a configuration into that of the rooms that find and reach other servers. The gateway and
+// `postern check` are built from the same, so that both see the same.
+
+// routing says where mail goes.
+func routing(cfg *config.Config, r dns.Resolver) route.Config {
+	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port, DenyNetworks: cfg.Delivery.DenyNetworks,
+		LocalAddrs: localAddrs(cfg), Resolver: r}
+	for _, d := range cfg.Domain {
+		rc.Own = append(rc.Own, route.Own{Domain: d.Name, To: hops(d.DeliverTo), Trust: string(d.Trust), Pins: d.Pins, Require: d.Require})
+	}
+	for _, r := range cfg.Route {
+		rc.Routes = append(rc.Routes, route.Route{Match: r.Match, To: hops(r.To)})
+	}
+	return rc
+}
+
+// delivering says how connections are opened and judged. client is shown to servers that ask; nil shows none.
+func delivering(cfg *config.Config, trusted *roots.Store, revocation deliver.Revocation, client *tls.Certificate) deliver.Config {
+	dc := deliver.Config{
+		Dialer: &net.Dialer{}, Legacy: cfg.Delivery.LegacyTLS, Roots: trusted.Pools,
+		Revocation: revocation, RevocationTimeout: cfg.Delivery.RevocationTimeout.Duration,
+		SMTP:           smtpclient.Config{Hello: cfg.Delivery.Helo.String()},
+		ConnectTimeout: cfg.Delivery.ConnectTimeout.Duration, Budget: cfg.Delivery.AttemptTimeout.Duration,
+	}
+	if client != nil {
+		dc.Certificate = func() *tls.Certificate { return client }
+	}
+	return dc
+}
+
+// revoking says how it is found out whether certificates are revoked. dir keeps lists, "" keeps them in memory; warn is
+// told when it cannot be written.
+func revoking(cfg *config.Config, r dns.Resolver, dir string, warn func(error)) revoke.Config {
+	return revoke.Config{
+		Dir: dir, Allow: cfg.Delivery.RevocationNetworks, Warn: warn,
+		Lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			name, err := mail.ParseDomain(host)
+			if err != nil {
+				return nil, err
+			}
+			answer := r.Addrs(ctx, name)
+			return answer.All(), answer.Err()
+		},
+	}
+}
