@@ -48,15 +48,16 @@ func lattice() map[string]string {
 		"event/oplog":    "mail smtp policy attempt event",
 		"gateway/route":  "mail policy dns event",
 		"peers":          "mail policy attempt",
+		"mxtrust":        "mail policy",
 		"peers/memory":   "mail policy attempt event peers",
-		"queue/memstore": "mail policy attempt queue ledger peers",
-		"queue/sqlstore": "mail policy attempt queue ledger peers",
+		"queue/memstore": "mail policy attempt queue ledger peers mxtrust",
+		"queue/sqlstore": "mail policy attempt queue ledger peers mxtrust",
 
 		"gateway/identity": "",
-		"gateway/deliver":  "mail smtp policy attempt event peers gateway/route smtp/smtpclient policy/certcheck",
+		"gateway/deliver":  "mail smtp policy attempt event peers mxtrust gateway/route smtp/smtpclient policy/certcheck",
 		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/route",
 
-		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule gateway/route gateway/deliver mail/dsn",
+		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule mxtrust gateway/route gateway/deliver mail/dsn",
 
 		"check": "mail smtp smtp/smtpclient policy policy/certcheck attempt dns gateway/route gateway/deliver",
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/mxtrust"
 	"postern/internal/peers"
 	"postern/internal/policy"
 	"postern/internal/queue"
@@ -36,6 +37,7 @@ type Store struct {
 	revisions []ledger.Revision
 	entries   []ledger.Entry
 	peers     map[peers.Key]peers.Record
+	pins      []mxtrust.Pin // sorted
 }
 
 // message is a stored message; body is nil when the last open delivery has ended.

@@ -3,6 +3,7 @@ package memstore_test
 import (
 	"testing"
 
+	"postern/internal/mxtrust"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
 	"postern/internal/queue/storetest"
@@ -13,3 +14,7 @@ func TestStore(t *testing.T) {
 }
 
 func TestLedger(t *testing.T) { storetest.RunLedger(t, memstore.New()) }
+
+func TestPins(t *testing.T) {
+	storetest.Pins(t, func(*testing.T) mxtrust.Book { return memstore.New() })
+}

@@ -1,0 +1,61 @@
+package memstore
+
+import (
+	"context"
+	"slices"
+
+	"postern/internal/mxtrust"
+	"postern/internal/queue"
+)
+
+// Pins returns what is remembered of the mail hosts of a domain, of all domains when it is "".
+func (s *Store) Pins(ctx context.Context, domain string) (out []mxtrust.Pin, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	for _, p := range s.pins {
+		if domain == "" || p.Domain == domain {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// Remember adds pins.
+func (s *Store) Remember(ctx context.Context, first bool, add []mxtrust.Pin) (added []mxtrust.Pin, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	before := slices.Clone(s.pins)
+	for _, p := range add {
+		same := func(q mxtrust.Pin) bool { return q.Domain == p.Domain && q.Rule == p.Rule }
+		if first && slices.ContainsFunc(before, same) {
+			continue
+		}
+		if slices.ContainsFunc(s.pins, func(q mxtrust.Pin) bool { return mxtrust.Compare(p, q) == 0 }) {
+			continue
+		}
+		p.Since = queue.Kept(p.Since)
+		s.pins, added = append(s.pins, p), append(added, p)
+	}
+	slices.SortFunc(s.pins, mxtrust.Compare)
+	return added, nil
+}
+
+// Unpin forgets what is remembered of a domain.
+func (s *Store) Unpin(ctx context.Context, domain, rule string) (was []mxtrust.Pin, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	s.pins = slices.DeleteFunc(s.pins, func(p mxtrust.Pin) bool {
+		gone := p.Domain == domain && (rule == "" || p.Rule == rule)
+		if gone {
+			was = append(was, p)
+		}
+		return gone
+	})
+	return was, nil
+}

@@ -1,0 +1,76 @@
+package storetest
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"postern/internal/mxtrust"
+)
+
+// Pins is the conformance suite of mxtrust.Book; open returns a new empty book each time, which it closes itself.
+func Pins(t *testing.T, open func(t *testing.T) mxtrust.Book) {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 1500, time.UTC)
+	pin := func(domain, rule, name string) mxtrust.Pin {
+		return mxtrust.Pin{Domain: domain, Rule: rule, Name: name, Since: at.Truncate(time.Microsecond), By: "first-use"}
+	}
+	must := func(t *testing.T) func([]mxtrust.Pin, error) []mxtrust.Pin {
+		return func(pins []mxtrust.Pin, err error) []mxtrust.Pin {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pins
+		}
+	}
+	same := func(t *testing.T, what string, got []mxtrust.Pin, want ...mxtrust.Pin) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	a, b, c := pin("clinic.test", "r", "clinic.test"), pin("clinic.test", "r", "backup.test"), pin("clinic.test", "r", "evil.test")
+	t.Run("FirstCountsOnlyWhereNothingIsRemembered", func(t *testing.T) {
+		book, ok := open(t), must(t)
+		same(t, "first", ok(book.Remember(t.Context(), true, []mxtrust.Pin{a, b})), a, b)
+		same(t, "second", ok(book.Remember(t.Context(), true, []mxtrust.Pin{c, a})))
+		other, elsewhere := pin("clinic.test", "s", "evil.test"), pin("bank.test", "r", "evil.test")
+		same(t, "another rule and another domain", ok(book.Remember(t.Context(), true, []mxtrust.Pin{c, other, elsewhere})), other, elsewhere)
+		same(t, "in order", ok(book.Pins(t.Context(), "clinic.test")), b, a, other)
+		same(t, "all", ok(book.Pins(t.Context(), "")), elsewhere, b, a, other)
+	})
+	t.Run("WhatIsAddedKeepsWhatWasThere", func(t *testing.T) {
+		book, ok := open(t), must(t)
+		ok(book.Remember(t.Context(), true, []mxtrust.Pin{a}))
+		later := a
+		later.Since, later.By = at.Add(time.Hour), "administrator"
+		same(t, "added", ok(book.Remember(t.Context(), false, []mxtrust.Pin{later, c})), c)
+		same(t, "kept", ok(book.Pins(t.Context(), "clinic.test")), a, c)
+	})
+	t.Run("UnpinForgetsOneRuleOrAll", func(t *testing.T) {
+		book, ok := open(t), must(t)
+		other := pin("clinic.test", "s", "clinic.test")
+		ok(book.Remember(t.Context(), true, []mxtrust.Pin{a, b, other}))
+		same(t, "of a domain nobody knows", ok(book.Unpin(t.Context(), "bank.test", "")))
+		same(t, "of one rule", ok(book.Unpin(t.Context(), "clinic.test", "s")), other)
+		same(t, "left", ok(book.Pins(t.Context(), "clinic.test")), b, a)
+		same(t, "of all", ok(book.Unpin(t.Context(), "clinic.test", "")), b, a)
+		same(t, "first again", ok(book.Remember(t.Context(), true, []mxtrust.Pin{c})), c)
+	})
+	t.Run("OfTwoFirstSuccessesAtOnceOneCounts", func(t *testing.T) {
+		book := open(t)
+		var group sync.WaitGroup
+		for _, p := range []mxtrust.Pin{a, b, c} {
+			group.Go(func() {
+				if _, err := book.Remember(t.Context(), true, []mxtrust.Pin{p}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if pins := must(t)(book.Pins(t.Context(), "")); len(pins) != 1 {
+			t.Errorf("%v", pins)
+		}
+	})
+}
