@@ -13,24 +13,27 @@ import (
 	"postern/internal/policy"
 )
 
-// lookup asks DNS for the addresses of host.
-func (t *Table) lookup(ctx context.Context, host mail.Domain) ([]netip.Addr, *Problem) {
+// lookup asks DNS for the addresses of host. Signed says that every answer it gave was vouched for.
+func (t *Table) lookup(ctx context.Context, host mail.Domain) (addrs []netip.Addr, signed bool, problem *Problem) {
 	if t.cfg.Resolver == nil {
-		return nil, lookupProblem(errors.New("no resolver"), "the addresses of "+host.String())
+		return nil, false, lookupProblem(errors.New("no resolver"), "the addresses of "+host.String())
 	}
 	answer := t.cfg.Resolver.Addrs(ctx, host)
-	all := answer.All()
+	addrs = answer.All()
 	if err := answer.Err(); err != nil {
 		if dns.IsNXDomain(err) {
-			return nil, &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s does not exist", host)}
+			return nil, false, &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s does not exist", host)}
 		}
-		return nil, lookupProblem(err, "the addresses of "+host.String())
+		return nil, false, lookupProblem(err, "the addresses of "+host.String())
 	}
-	if len(all) == 0 {
-		return nil, &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s has no address", host)}
+	if len(addrs) == 0 {
+		return nil, false, &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s has no address", host)}
 	}
-	return all, nil
+	return addrs, vouched(answer.V4) && vouched(answer.V6), nil
 }
+
+// vouched reports whether the addresses of a family, if there are any, were.
+func vouched(f dns.Family) bool { return len(f.Addrs) == 0 || f.Secure }
 
 // lookupProblem says which look-up failed and how, in our own words.
 func lookupProblem(err error, what string) *Problem {

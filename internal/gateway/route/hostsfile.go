@@ -21,7 +21,8 @@ func (t *Table) lookupNamed(ctx context.Context, host mail.Domain) ([]netip.Addr
 	if isLocalhost(host) {
 		return loopback(), nil
 	}
-	return t.lookup(ctx, host)
+	addrs, _, problem := t.lookup(ctx, host)
+	return addrs, problem
 }
 
 // searchHosts returns the addresses that text, in the form of hosts(5), gives for host.

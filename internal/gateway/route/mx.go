@@ -24,13 +24,16 @@ func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 		return nil, p
 	}
 	if len(answer.Records) == 0 {
-		return t.implicitMX(ctx, d)
+		return t.implicitMX(ctx, d, answer.Secure)
 	}
 	records := slices.DeleteFunc(answer.Records, dns.MX.Null)
 	if len(records) == 0 {
 		return nil, &Problem{Reason: policy.DNSNullMX, Permanent: true, Text: fmt.Sprintf("the domain %s says that it takes no mail (null MX)", d)}
 	}
 	hops := t.examine(ctx, order(records, t.cfg.MaxHosts))
+	if answer.Secure {
+		vouchFor(hops)
+	}
 	if hops = t.dropLoop(hops); len(hops) == 0 {
 		return nil, &Problem{Reason: policy.MXLoop, Permanent: true,
 			Text: fmt.Sprintf("mail for %s loops back to us: this gateway is its best mail exchanger, and no route says where to deliver", d)}
@@ -38,9 +41,22 @@ func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 	return hops, nothingUsable(&Plan{Domain: d, Hops: hops})
 }
 
-// implicitMX is the domain itself where it has no MX record.
-func (t *Table) implicitMX(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
+// vouchFor marks the names of hops as proven by signed DNS. A hop without a name has nothing to be proven.
+func vouchFor(hops []Hop) {
+	for i := range hops {
+		if !hops[i].Host.IsZero() {
+			hops[i].Proven, hops[i].By = true, policy.MXBySignedDNS
+		}
+	}
+}
+
+// implicitMX is the domain itself where it has no MX record. Signed says that DNS vouched for the lack of one; to prove
+// the name takes addresses that are vouched for too.
+func (t *Table) implicitMX(ctx context.Context, d mail.Domain, signed bool) ([]Hop, *Problem) {
 	hops := t.examine(ctx, []dns.MX{{Host: d, Text: d.String()}})
+	if signed && hops[0].signed {
+		vouchFor(hops)
+	}
 	switch p := hops[0].Problem; {
 	case p == nil:
 		return hops, nil
@@ -92,7 +108,7 @@ func (t *Table) mxHop(ctx context.Context, mx dns.MX) Hop {
 	case isLocalhost(mx.Host):
 		hop.Host, addrs = mail.Domain{}, loopback()
 	default:
-		if addrs, hop.Problem = t.lookup(ctx, mx.Host); hop.Problem != nil {
+		if addrs, hop.signed, hop.Problem = t.lookup(ctx, mx.Host); hop.Problem != nil {
 			return hop
 		}
 	}

@@ -41,7 +41,7 @@ func (t *Table) namedHops(ctx context.Context, to []HostPort) []Hop {
 }
 
 func (t *Table) namedHop(ctx context.Context, h HostPort) Hop {
-	hop := Hop{Host: h.Host, Port: h.Port, Proven: true}
+	hop := Hop{Host: h.Host, Port: h.Port, Proven: true, By: policy.MXByAdministrator}
 	addrs := []netip.Addr{h.IP}
 	if !h.IP.IsValid() {
 		if addrs, hop.Problem = t.lookupNamed(ctx, h.Host); hop.Problem != nil {

@@ -95,10 +95,14 @@ type Hop struct {
 	Pref uint16
 	// Addrs are judged: dial these and no others. Both families, alternating.
 	Addrs []netip.Addr
-	// Proven says that the name was given by an administrator and owes nothing to DNS.
+	// Proven says that the name owes nothing to DNS that nobody vouched for, and By what speaks for it: one of
+	// policy.MXByAdministrator and policy.MXBySignedDNS, "" where it is not proven.
 	Proven bool
+	By     string
 	// Problem says why there are no Addrs; nil when there are.
 	Problem *Problem
+
+	signed bool // DNS vouched for the addresses
 }
 
 // Problem is why a domain has no plan or a hop has no addresses.
