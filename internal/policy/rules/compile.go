@@ -114,6 +114,9 @@ func (c *compiler) effectsOf(r *Rule) *[roles]effect {
 			section += k.text(r) + "\n"
 		}
 	}
+	if r.pins() {
+		section += r.Name // what is remembered belongs to the rule
+	}
 	if known, ok := c.effects[section]; ok {
 		return known
 	}
@@ -143,15 +146,24 @@ func (r *Rule) requirement(as role) policy.Requirement {
 	if as == unforced {
 		return policy.Requirement{Aim: policy.Authenticated}
 	}
-	return policy.Combine(policy.Requirement{
+	out := policy.Requirement{
 		Channel:    policy.Authenticated,
 		Peer:       []policy.PeerDemand{{Trust: f.Trust, Names: f.Names, Pins: f.Pins}},
-		MX:         f.MX,
 		Revocation: f.Revocation,
 		MinTLS:     f.MinTLS,
 		WithoutTLS: r.withoutTLS(as == named),
-	})
+	}
+	if f.Names.MX { // else the administrator named the host, or the certificate proves the domain, whatever DNS says
+		out.MX = f.MX
+	}
+	if r.pins() {
+		out.PinnedBy = []string{r.Name}
+	}
+	return policy.Combine(out)
 }
+
+// pins reports whether the rule remembers the names of mail hosts.
+func (r *Rule) pins() bool { return r.ForceTLS.Names.MX && r.ForceTLS.MX == policy.MXPinned }
 
 // Rules returns the rules in the order of the file. The slice belongs to the Set.
 func (s *Set) Rules() []Rule { return s.rules }

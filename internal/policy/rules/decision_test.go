@@ -34,6 +34,9 @@ func requirementText(r policy.Requirement) string {
 	for _, d := range r.Peer {
 		text += ", " + demandText(d)
 	}
+	if r.MX > policy.MXAny {
+		text += fmt.Sprintf(", mx %s %q", mxWords[r.MX], r.PinnedBy)
+	}
 	if r.MinTLS > 0 {
 		text += fmt.Sprintf(", TLS %#x", r.MinTLS)
 	}
@@ -85,6 +88,8 @@ func TestDecisions(t *testing.T) {
 		{"everyone, ticked", everyone("all", ticked)},
 		{"everyone with TLS 1.3, a ticked with pins", everyone("all", "force_tls.min_tls = '1.3'") + rule("a", ticked+"force_tls.pins = ['sha256:"+strings.Repeat("ab", 32)+"']")},
 		{"everyone without look-ups, a ticked and not revoked for certain", everyone("all", "force_tls.revocation = 'off'") + rule("a", ticked+"force_tls.revocation = 'require'")},
+		{"everyone with any mail host, a with its own names, b with proven ones", everyone("all", "force_tls.mx = 'any'") +
+			rule("a", "force_tls.names = ['mx.a.test']") + rule("b", "force_tls.mx = 'proven'")},
 		{"everyone for 1h, a unticked", everyone("all", "force_tls.defer = '1h'") + rule("a", "")},
 	}
 	messages := []struct {

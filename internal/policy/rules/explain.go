@@ -239,6 +239,9 @@ func demandTexts(r, total policy.Requirement) []string {
 	for _, d := range r.Peer {
 		out = append(out, "peer proven by "+demandText(d))
 	}
+	if text := mxText(r); r.MX == total.MX && text != "" {
+		out = append(out, text)
+	}
 	if r.MinTLS == total.MinTLS {
 		out = append(out, "TLS "+strings.Trim(minTLSText(&Rule{ForceTLS: ForceTLS{MinTLS: r.MinTLS}}), `"`)+" or later")
 	}
@@ -246,6 +249,18 @@ func demandTexts(r, total policy.Requirement) []string {
 		out = append(out, "without TLS "+map[policy.WithoutTLS]string{policy.WithoutTLSDefer: "defer", policy.WithoutTLSReject: "reject"}[r.WithoutTLS])
 	}
 	return out
+}
+
+// mxText says what r asks of the name of the mail host, "" when nothing.
+func mxText(r policy.Requirement) string {
+	switch {
+	case !r.TrustsMXName():
+	case r.MX == policy.MXPinned:
+		return "name of the MX host known since the first success, or proven"
+	case r.MX == policy.MXProven:
+		return "name of the MX host proven"
+	}
+	return ""
 }
 
 func demandText(d policy.PeerDemand) string {

@@ -65,7 +65,8 @@ var keys = []key{
 		func(r *Rule) string { return quote(string(r.ForceTLS.Unspecified)) },
 		func(_, a *Rule) bool { return a.ForceTLS.Unspecified == UnspecifiedOpportunistic }},
 	{"force_tls.names", readNames, namesText, namesWeaker},
-	{"force_tls.mx", readMX, func(*Rule) string { return quote(mxWords[0]) }, nil},
+	{"force_tls.mx", readMX, func(r *Rule) string { return quote(mxWords[r.ForceTLS.MX]) },
+		func(b, a *Rule) bool { return a.ForceTLS.MX < b.ForceTLS.MX }},
 	{"force_tls.trust", readTrust, func(r *Rule) string { return quote(r.ForceTLS.Trust) },
 		func(_, _ *Rule) bool { return true }}, // what another file trusts is not known here
 	{"force_tls.pins", readPins, func(r *Rule) string { return quoteList(r.ForceTLS.Pins) },

@@ -86,6 +86,7 @@ func (d dice) rule(name string) Rule {
 	r.ForceTLS = ForceTLS{
 		Unspecified: pick(d, UnspecifiedForce, UnspecifiedOpportunistic),
 		Names:       pick(d, policy.Names{MX: true}, policy.Names{Domain: true}, policy.Names{List: []string{"*.a.test", "b.test"}}, policy.Names{List: []string{"b.test"}}),
+		MX:          pick(d, policy.MXPinned, policy.MXPinned, policy.MXAny, policy.MXProven),
 		Trust:       pick(d, "public", "public", "/ca.pem", "./other ca.pem"),
 		Pins:        some(d, "sha256:"+strings.Repeat("ab", 32), "sha256:"+strings.Repeat("cd", 32)),
 		Revocation:  pick(d, policy.RevocationCheck, policy.RevocationCheck, policy.RevocationOff, policy.RevocationRequire),

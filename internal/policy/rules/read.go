@@ -21,6 +21,7 @@ func defaultRule() Rule {
 		ForceTLS: ForceTLS{
 			Unspecified: UnspecifiedForce,
 			Names:       policy.Names{MX: true},
+			MX:          policy.MXPinned,
 			Trust:       policy.PublicTrust,
 			Revocation:  policy.RevocationCheck,
 			MinTLS:      tls.VersionTLS12,

@@ -67,19 +67,16 @@ func certificateName(value string) (name, fault string) {
 	return "*." + d.String(), ""
 }
 
-// mxWords and revocationWords are the values of DESIGN §7, weakest first as in policy; of mx, this release carries out the
-// first.
+// mxWords and revocationWords are the values of DESIGN §7, weakest first as in policy.
 var (
 	mxWords         = []string{"any", "pinned", "proven"}
 	revocationWords = []string{"off", "check", "require"}
 )
 
 func readMX(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, mxWords...); ok && s != mxWords[0] {
-		p.add(e.value.at, fmt.Sprintf("this release cannot judge where an MX name comes from, so mx cannot be %s", quote(s)),
-			`write mx = "any"; names = "domain" or a list of names needs no trust in DNS`)
+	if s, ok := word(p, e, mxWords...); ok {
+		r.ForceTLS.MX = policy.MXTrust(slices.Index(mxWords, s))
 	}
-	r.ForceTLS.MX = policy.MXAny
 }
 
 func readRevocation(p *problems, r *Rule, e entry) {

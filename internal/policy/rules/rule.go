@@ -96,7 +96,7 @@ const (
 type ForceTLS struct {
 	Unspecified Unspecified
 	Names       policy.Names
-	MX          policy.MXTrust    // MXAny in this release
+	MX          policy.MXTrust    // matters where Names.MX is set
 	Trust       string            // policy.PublicTrust or a path as written
 	Pins        []string          // "sha256:<hex>", lower case
 	Revocation  policy.Revocation // RevocationCheck unless said otherwise

@@ -173,6 +173,9 @@ func TestDiffJudgesEveryKey(t *testing.T) {
 		{"", "force_tls.revocation = 'off'", true},
 		{"", "force_tls.revocation = 'require'", false},
 		{"force_tls.revocation = 'require'", "", true},
+		{"", "force_tls.mx = 'any'", true},
+		{"", "force_tls.mx = 'proven'", false},
+		{"force_tls.mx = 'proven'", "", true},
 		{"", "force_tls.defer = '1h'", false},
 		{"force_tls.without_tls = 'reject'", "force_tls.without_tls = 'defer'", false},
 	} {
