@@ -57,11 +57,12 @@ func lattice() map[string]string {
 		"gateway/deliver":  "mail smtp policy attempt event peers mxtrust gateway/route smtp/smtpclient policy/certcheck",
 		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/route",
 
+		"gateway/notify":   "mail smtp policy policy/rules event queue gateway/route",
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule mxtrust gateway/route gateway/deliver mail/dsn",
 
 		"check": "mail smtp smtp/smtpclient policy policy/certcheck attempt dns gateway/route gateway/deliver",
 
-		"admin":     "mail smtp policy policy/rules attempt event queue ledger",
+		"admin":     "mail smtp policy policy/rules attempt event queue ledger peers",
 		"admin/api": "mail policy policy/rules queue ledger admin",
 	}
 }
@@ -96,7 +97,8 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/sqlstore", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/intake", "gateway/dispatch", "admin", "policy/revoke"),
+				"gateway/route", "gateway/deliver", "gateway/intake", "gateway/dispatch", "gateway/notify", "admin", "policy/revoke",
+				"peers/memory"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
 		{[]string{"postern/internal/config"}, except(),
 			"rooms have small Config structs of their own; only cmd/postern knows the file"},

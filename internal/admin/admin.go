@@ -59,6 +59,8 @@ type Config struct {
 	Serves func(mail.Domain) bool
 	// Lifetime is how long ordinary mail may wait; 0 means 5 days.
 	Lifetime time.Duration
+	// Peers remembers the servers we send to; nil remembers none.
+	Peers Peers
 	// Sink hears of every change; nil discards.
 	Sink event.Sink
 	// Hostname, Version and StartedAt are shown by Status. Problem says what is wrong now, nil that all is well; it may be nil.

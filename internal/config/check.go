@@ -36,6 +36,9 @@ func (c *Config) check(d *decoder) {
 	if c.Admin.Listen != "" {
 		checkAddress(d, "admin.listen", c.Admin.Listen)
 	}
+	if n := c.Admin.Notify; !n.IsNull() && (n.Domain.IsZero() || !n.IsASCII()) {
+		d.fail("admin.notify", "must be an ASCII address with a domain", `write notify = "postmaster@example.com"`)
+	}
 }
 
 func (c *Config) checkListen(d *decoder) {
@@ -222,6 +225,8 @@ func (c *Config) checkLimits(d *decoder) {
 	for _, v := range []limit{
 		{"delivery.connections", int64(c.Delivery.Connections), 1, 0},
 		{"delivery.connections_per_site", int64(c.Delivery.ConnectionsPerSite), 1, 0},
+		{"delivery.ratchet_after", int64(c.Delivery.RatchetAfter), 1, 1_000_000},
+		{"delivery.ratchet_days", int64(c.Delivery.RatchetDays), 0, 30},
 		{"limits.message_size", l.MessageSize, 65536, 0},
 		{"limits.header_size", l.HeaderSize, 16384, 1 << 26},
 		{"limits.connections", int64(l.Connections), 1, 0},

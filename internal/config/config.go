@@ -143,6 +143,15 @@ type Delivery struct {
 	ConnectTimeout Duration `toml:"connect_timeout"`
 	// How long one attempt may take over all hosts, addresses and rungs, sending the message not included.
 	AttemptTimeout Duration `toml:"attempt_timeout"`
+	// What follows when a server that always had TLS suddenly has none: "off" nothing, "warn" the administrator is told,
+	// "hold" ordinary mail for it also waits before it goes in plaintext.
+	Ratchet RatchetMode `toml:"ratchet"`
+	// How many attempts must have had TLS before its absence counts for the ratchet.
+	RatchetAfter int `toml:"ratchet_after"`
+	// Over how many days those attempts must have stretched.
+	RatchetDays int `toml:"ratchet_days"`
+	// How long "hold" keeps mail waiting, from when TLS was first missed at that server. 0: not at all.
+	RatchetHold Duration `toml:"ratchet_hold"`
 	// How long one connection may wait for an answer whether its certificates are revoked. A list that takes longer is
 	// fetched all the same and is there for the next connection.
 	RevocationTimeout Duration `toml:"revocation_timeout"`
@@ -202,6 +211,9 @@ type Queue struct {
 type Admin struct {
 	// Where /metrics, /healthz and /readyz answer. Empty: nowhere.
 	Listen string `toml:"listen"`
+	// Who is written to, by mail, when something should not wait until somebody looks: a server lost its TLS, a partner's
+	// certificate runs out, a notice is held. Empty: nobody.
+	Notify mail.Address `toml:"notify" example:"'postmaster@example.com'"`
 }
 
 // Log is the mail log, written to standard error.

@@ -24,6 +24,10 @@ func Default() *Config {
 			ConnectTimeout:     Duration{30 * time.Second},
 			AttemptTimeout:     Duration{5 * time.Minute},
 			RevocationTimeout:  Duration{10 * time.Second},
+			Ratchet:            RatchetWarn,
+			RatchetAfter:       5,
+			RatchetDays:        3,
+			RatchetHold:        Duration{4 * time.Hour},
 		},
 		Trust: Trust{Roots: RootsSystem},
 		Limits: Limits{

@@ -182,3 +182,23 @@ func (f *LogFormat) UnmarshalText(text []byte) error {
 	}
 	return fmt.Errorf("unknown log format %q, want text or json", text)
 }
+
+// RatchetMode is what follows when a server that always had TLS has none.
+type RatchetMode string
+
+// The modes.
+const (
+	RatchetOff  RatchetMode = "off"
+	RatchetWarn RatchetMode = "warn"
+	RatchetHold RatchetMode = "hold"
+)
+
+// UnmarshalText reads a mode's name.
+func (m *RatchetMode) UnmarshalText(text []byte) error {
+	switch v := RatchetMode(text); v {
+	case RatchetOff, RatchetWarn, RatchetHold:
+		*m = v
+		return nil
+	}
+	return fmt.Errorf("unknown ratchet %q, want off, warn or hold", text)
+}

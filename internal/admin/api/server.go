@@ -5,6 +5,8 @@
 //	GET  /v1/rules             admin.RulesView
 //	POST /v1/rules             admin.ApplyRequest -> admin.ApplyResult
 //	POST /v1/rules/explain     admin.ExplainRequest -> admin.Explanation
+//	GET  /v1/peers             newline-delimited admin.Peer; parameters name (any number) and limit
+//	POST /v1/peers/forget      admin.ForgetRequest -> admin.ForgetResult
 //	GET  /v1/audit             newline-delimited ledger.Entry, newest first
 //	GET  /v1/status            admin.Status
 //
@@ -48,6 +50,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/rules", s.rules)
 	mux.HandleFunc("POST /v1/rules", s.apply)
 	mux.HandleFunc("POST /v1/rules/explain", s.explain)
+	mux.HandleFunc("GET /v1/peers", s.peers)
+	mux.HandleFunc("POST /v1/peers/forget", s.forget)
 	mux.HandleFunc("GET /v1/audit", s.audit)
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

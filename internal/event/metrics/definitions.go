@@ -33,6 +33,7 @@ const (
 	sessions           = "postern_sessions"
 	refused            = "postern_refused_total"
 	logins             = "postern_logins_total"
+	peerChanges        = "postern_peer_changes_total"
 	notices            = "postern_notices_total"
 	raised             = "postern_raised_deliveries_total"
 	rulesRevision      = "postern_rules_revision"
@@ -61,6 +62,7 @@ func Definitions() []Definition {
 			[]string{"leg", "state", "level", "reason"}},
 		{deliveryDelay, Histogram, "Time from acceptance to delivery, in seconds.", []string{"leg"}},
 		{wouldDiffer, Counter, "Deliveries whose outcome rules in test mode would have changed.", nil},
+		{peerChanges, Counter, "Changes of the servers we send to, by what changed.", []string{"change"}},
 		{notices, Counter, "Notices queued, by kind.", []string{"kind"}},
 		{raised, Counter, "Waiting deliveries that got a stricter requirement.", nil},
 		{rulesRevision, Gauge, "Revision of the rules in force.", nil},

@@ -98,6 +98,8 @@ func (m *Metrics) rest(e event.Event) {
 	switch e := e.(type) {
 	case event.NoticeQueued:
 		m.add(notices, 1, oneOf(e.Kind, "dsn", "delay-notice", "alert"))
+	case event.PeerChanged:
+		m.add(peerChanges, 1, oneOf(e.Change, changes...))
 	case event.Raised:
 		m.add(raised, float64(e.Deliveries))
 	case event.RulesApplied:
@@ -141,6 +143,9 @@ func (m *Metrics) reason(r policy.Reason) string {
 	}
 	return "other"
 }
+
+// changes are the kinds of peers.ChangeKinds.
+var changes = []string{"tls-lost", "tls-returned", "key", "certificate", "tls-version", "group", "keywords", "certificate-expiring"}
 
 func leg(l event.Leg) string {
 	return oneOf(string(l), string(event.InWorld), string(event.InOwn), string(event.OutOwn), string(event.OutWorld))

@@ -41,6 +41,8 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return attemptedLine(e)
 	case event.Settled:
 		return settledLine(e)
+	case event.PeerChanged:
+		return peerLine(e)
 	}
 	return adminLine(e)
 }
@@ -100,6 +102,25 @@ func attemptedLine(e event.Attempted) (slog.Level, string, attrs) {
 		}
 	}
 	return level, "attempted", a
+}
+
+// peerLine warns of what somebody should look at; the rest is for whoever looks back.
+func peerLine(e event.PeerChanged) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("change", e.Change)
+	a.text("mx", e.Host)
+	a.ip("ip", e.IP)
+	a.number("port", int64(e.Port))
+	a.text("before", e.Before)
+	a.text("after", e.After)
+	a.text("mail", e.Mail)
+	if e.UnderRule {
+		a.text("under_rule", "yes")
+	}
+	if e.Change == "tls-lost" || e.Change == "certificate-expiring" {
+		return slog.LevelWarn, "peer-changed", a
+	}
+	return slog.LevelInfo, "peer-changed", a
 }
 
 // settledLine is the line people grep for: one delivery, its state as the first word.

@@ -49,6 +49,9 @@ func sample() []event.Event {
 		event.Raised{Revision: 4, Deliveries: 17},
 		event.RulesApplied{Revision: 4, Rules: 3, By: "root"},
 		event.AdminActed{By: "root", Action: "queue retry", Target: "clinic.test", Count: 3},
+		event.PeerChanged{Host: "mx.clinic.test", IP: netip.MustParseAddr("192.0.2.9"), Port: 25, Change: "tls-lost", Before: "TLSv1.3 until 2026-11-22T10:00:00Z",
+			After: "starttls-stripped", Mail: "ordinary mail waits for TLS until 2026-11-23T14:00:00Z", UnderRule: true},
+		event.PeerChanged{Host: "mx.shop.test", IP: netip.MustParseAddr("192.0.2.10"), Port: 25, Change: "group", Before: "X25519", After: "X25519MLKEM768"},
 		event.Warned{What: "rules", Text: "the rules file is broken", Hint: "run postern rules apply"},
 	}
 }

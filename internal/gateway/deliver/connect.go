@@ -81,6 +81,8 @@ func (l *ladder) greet(ctx context.Context, t *target, index int) (*smtpclient.C
 		return nil, false
 	}
 	t.answered = true
+	offered := conn.Extensions()
+	l.tries[index].Offer = &attempt.Offer{StartTLS: offered.StartTLS, Keywords: offered.Raw}
 	return conn, true
 }
 
@@ -181,9 +183,13 @@ func (l *ladder) proven(t *target, k *link) bool {
 func (l *ladder) notOffered(t *target, k *link, masked bool) {
 	try := &l.tries[k.try]
 	try.Reason, try.Text = policy.StartTLSNotOffered, "the server does not offer STARTTLS"
-	if masked {
+	switch known := l.d.missing(t); {
+	case masked:
 		t.stripped = true
 		try.Reason, try.Text = policy.StartTLSStripped, "STARTTLS was masked in the server's answer to EHLO, as firewalls that rewrite SMTP do"
+	case !known.Offered.IsZero():
+		t.stripped = true
+		try.Reason, try.Text = policy.StartTLSStripped, "the server does not offer STARTTLS, and did on "+known.Offered.UTC().Format(time.DateOnly)
 	}
 	t.parked = k
 }

@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"net/netip"
 	"time"
 
 	"postern/internal/attempt"
 	"postern/internal/gateway/route"
+	"postern/internal/peers"
 	"postern/internal/policy"
 	"postern/internal/smtp/smtpclient"
 )
@@ -16,6 +18,12 @@ import (
 // Dialer opens connections. *net.Dialer is one.
 type Dialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Memory is what is remembered of the hosts we send to.
+type Memory interface {
+	// Missing says what it means that this address of a host has no TLS now.
+	Missing(host string, addr netip.AddrPort) peers.Stand
 }
 
 // Config is what a Deliverer needs. Dialer and Roots must be set.
@@ -28,6 +36,8 @@ type Config struct {
 	// bounds one look-up; 0 means 10 s.
 	Revocation        Revocation
 	RevocationTimeout time.Duration
+	// Memory is asked about hosts without TLS; nil knows nothing of any.
+	Memory Memory
 	// SMTP configures the engine of each connection; Hello in it is our EHLO name.
 	SMTP smtpclient.Config
 	// Legacy allows the legacy rung to deliveries that plaintext would serve as well.

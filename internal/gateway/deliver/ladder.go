@@ -19,6 +19,8 @@ type ladder struct {
 	require policy.Requirement
 	targets []*target
 	tries   []attempt.Try
+	// ratchet is the try whose loss of TLS keeps mail from going in plaintext; nil if none does.
+	ratchet *attempt.Try
 }
 
 // target is one address of one hop and what is known about it so far.
@@ -59,6 +61,9 @@ func (l *ladder) note(t attempt.Try) *attempt.Try {
 // climb tries each goal at every target before the next lower goal.
 func (l *ladder) climb(ctx context.Context) *Channel {
 	for _, goal := range goals(l.require) {
+		if goal == policy.Plaintext && l.held() {
+			return nil
+		}
 		for i, t := range l.targets {
 			if ctx.Err() != nil {
 				return nil
@@ -192,6 +197,10 @@ func unknown(r policy.Reason) bool {
 
 // blame sets the reason of a climb that reached nothing: the try that says most about what must be mended.
 func (l *ladder) blame(a *attempt.Attempt) {
+	if l.ratchet != nil {
+		a.Reason, a.Text = l.ratchet.Reason, l.ratchet.Text
+		return
+	}
 	if len(a.Tries) == 0 {
 		a.Reason, a.Text = policy.ConnectTimeout, "the time for this attempt ended before a host was tried"
 		return

@@ -162,7 +162,7 @@ func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 		r.giveBack(ctx, group)
 		return false
 	}
-	r.d.cfg.Sink.Emit(event.Attempted{Site: string(r.site), Leg: plan.Leg, Attempt: r.climbed.Attempt})
+	r.d.cfg.Sink.Emit(event.Attempted{Site: string(r.site), Leg: plan.Leg, Requires: r.require.Channel, Attempt: r.climbed.Attempt})
 	if r.climbed.Channel == nil {
 		if r.climbed.WithoutTLS && r.rejects(group) {
 			r.fails(ctx, group)

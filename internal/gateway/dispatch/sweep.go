@@ -120,8 +120,12 @@ func (d *Dispatcher) heldOn(w *queue.Work) fate {
 	f.settlement.Reason = w.Reason
 	f.settlement.Noticed = true
 	f.settlement.Due = time.Now()
+	what := "notice held"
+	if w.Message.Kind == queue.Alert {
+		what = "alert held" // nobody is written to about what we could not write
+	}
 	d.cfg.Sink.Emit(event.Warned{
-		What: "notice held", Text: "the notice " + string(w.Message.ID) + " about message " + string(w.Message.About) +
+		What: what, Text: "the notice " + string(w.Message.ID) + " about message " + string(w.Message.About) +
 			" cannot be delivered over a protected connection and is held",
 		Hint: "postern queue show " + string(w.Message.ID) + ", then repair the TLS of the sender's server; to try at once: postern queue retry " +
 			string(w.Message.ID),

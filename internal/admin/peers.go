@@ -1,0 +1,177 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"postern/internal/ledger"
+	"postern/internal/mail"
+	"postern/internal/peers"
+)
+
+// Peers is what admin asks of whoever remembers the servers we send to.
+type Peers interface {
+	// List returns every record, the one that answered last first.
+	List() []peers.Record
+	// Forget drops the records that match chooses and returns them.
+	Forget(ctx context.Context, match func(*peers.Record) bool) ([]peers.Record, error)
+}
+
+// Peer is what is remembered of one address of a server we send to, as the command line prints it. Names of fields stay.
+type Peer struct {
+	Host        string     `json:"host"`
+	IP          string     `json:"ip"`
+	Port        uint16     `json:"port"`
+	StartTLS    bool       `json:"starttls"`
+	TLSNow      bool       `json:"tls_now"` // the newest attempt had TLS
+	LostAt      *time.Time `json:"lost_at"`
+	LostReason  string     `json:"lost_reason"`
+	FirstSeenAt *time.Time `json:"first_seen_at"`
+	LastSeenAt  *time.Time `json:"last_seen_at"`
+	OfferedAt   *time.Time `json:"last_offered_at"`
+	FirstTLSAt  *time.Time `json:"first_tls_at"`
+	LastTLSAt   *time.Time `json:"last_tls_at"`
+	TLSCount    int64      `json:"tls_count"`
+	TLSDays     int64      `json:"tls_days"`
+	Streak      int64      `json:"streak"`
+	StreakSince *time.Time `json:"streak_since"`
+	Reached     string     `json:"reached"`
+	TLSVersion  string     `json:"tls_version"`
+	Cipher      string     `json:"cipher"`
+	Group       string     `json:"group"`
+	Keywords    []string   `json:"keywords"`
+	UnderRuleAt *time.Time `json:"under_rule_at"`
+
+	CertSubject   string     `json:"cert_subject"`
+	CertIssuer    string     `json:"cert_issuer"`
+	CertNotBefore *time.Time `json:"cert_not_before"`
+	CertNotAfter  *time.Time `json:"cert_not_after"`
+	CertSHA256    string     `json:"cert_sha256"`
+	CertSPKI      string     `json:"cert_spki_sha256"`
+	CertSince     *time.Time `json:"cert_since"`
+
+	Changes []peers.Change `json:"changes"`
+}
+
+// peerOf renders a record.
+func peerOf(r *peers.Record) Peer {
+	p := Peer{
+		Host: r.Host, IP: r.IP.String(), Port: r.Port, StartTLS: r.StartTLS, TLSNow: r.TLS > 0 && r.LostAt.IsZero() && !r.LastTLS.Before(r.LastSeen),
+		LostAt: instant(r.LostAt), LostReason: string(r.LostReason), FirstSeenAt: instant(r.FirstSeen), LastSeenAt: instant(r.LastSeen),
+		OfferedAt: instant(r.LastOffered), FirstTLSAt: instant(r.FirstTLS), LastTLSAt: instant(r.LastTLS), TLSCount: r.TLS, TLSDays: r.TLSDays,
+		Streak: r.Streak, StreakSince: instant(r.StreakSince), Reached: r.Level.String(), TLSVersion: r.Version, Cipher: r.Cipher, Group: r.Group,
+		Keywords: append([]string{}, r.Keywords...), UnderRuleAt: instant(r.UnderRule), Changes: append([]peers.Change{}, r.Changes...),
+	}
+	if c := r.Certificate; c != nil {
+		p.CertSubject, p.CertIssuer, p.CertSHA256, p.CertSPKI = c.Subject, c.Issuer, c.SHA256, c.SPKI
+		p.CertNotBefore, p.CertNotAfter, p.CertSince = instant(c.NotBefore), instant(c.NotAfter), instant(c.Since)
+	}
+	return p
+}
+
+// Peers lists what is remembered of servers, the one that answered last first; names choose hosts, everything below a
+// "*.domain", or addresses, and none of them chooses all. limit 0 is no limit.
+func (s *Service) Peers(names []string, limit int) ([]Peer, error) {
+	match, err := s.peerMatch(names)
+	if err != nil {
+		return nil, err
+	}
+	out := []Peer{}
+	for _, r := range s.cfg.Peers.List() {
+		if limit > 0 && len(out) == limit {
+			break
+		}
+		if len(names) == 0 || match(&r) {
+			out = append(out, peerOf(&r))
+		}
+	}
+	return out, nil
+}
+
+// ForgetRequest asks to forget what is remembered of servers.
+type ForgetRequest struct {
+	By    string   `json:"by"`
+	Names []string `json:"names"`
+}
+
+// ForgetResult says how many addresses were forgotten.
+type ForgetResult struct {
+	Forgotten int `json:"forgotten"`
+}
+
+// ForgetPeers carries out r. It weakens protection, for what is forgotten is no longer missed, so the entry is on stable
+// storage before.
+func (s *Service) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResult, error) {
+	by, err := who(r.By)
+	if err != nil {
+		return ForgetResult{}, err
+	}
+	if len(r.Names) == 0 {
+		return ForgetResult{}, badRequest("name the hosts or addresses to forget")
+	}
+	match, err := s.peerMatch(r.Names)
+	if err != nil {
+		return ForgetResult{}, err
+	}
+	var before []string
+	n := 0
+	for _, p := range s.cfg.Peers.List() {
+		if match(&p) {
+			if n++; n <= maxListed {
+				before = append(before, fmt.Sprintf("%s %s TLS %d times, last %s", p.Name(), p.Key().Addr, p.TLS, p.LastTLS.UTC().Format(time.RFC3339)))
+			}
+		}
+	}
+	if n == 0 {
+		return ForgetResult{}, nil
+	}
+	entry := ledger.Entry{At: time.Now(), By: by, Action: "peers forget", Target: strings.Join(r.Names, " "), Before: strings.Join(before, "\n"), Count: n}
+	if err := s.record(ctx, entry); err != nil {
+		return ForgetResult{}, fmt.Errorf("nothing was forgotten: %w", err)
+	}
+	gone, err := s.cfg.Peers.Forget(ctx, match)
+	return ForgetResult{Forgotten: len(gone)}, err
+}
+
+// maxListed bounds the records named in one entry of the audit trail.
+const maxListed = 100
+
+// peerMatch reads names of peers.
+func (s *Service) peerMatch(names []string) (func(*peers.Record) bool, error) {
+	if s.cfg.Peers == nil {
+		return nil, badRequest("this gateway remembers no peers")
+	}
+	var hosts, below []string
+	for _, name := range names {
+		if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+			hosts = append(hosts, ip.String())
+			continue
+		}
+		rest, wild := strings.CutPrefix(name, "*.")
+		d, err := mail.ParseDomain(rest)
+		switch {
+		case err != nil:
+			return nil, badRequest("%w", err)
+		case wild:
+			below = append(below, "."+d.String())
+		default:
+			hosts = append(hosts, d.String())
+		}
+	}
+	return func(r *peers.Record) bool {
+		for _, h := range hosts {
+			if r.Host == h || r.IP.String() == h {
+				return true
+			}
+		}
+		for _, b := range below {
+			if strings.HasSuffix(r.Host, b) {
+				return true
+			}
+		}
+		return false
+	}, nil
+}

@@ -1,0 +1,230 @@
+// Package notify writes to the administrator when something should not wait until somebody looks: a peer that always had
+// TLS lost it, the certificate of a partner under a rule runs out, a notice is held, mail waits because a partner's mail
+// hosts changed. Its messages go through the gateway's own queue like any mail, with the protection that the rules and
+// the route to the administrator demand.
+//
+// There are few of them by construction: the same matter at most once a day, so many messages an hour, and what comes
+// faster is gathered into the next one. What was told is forgotten when the gateway stops.
+package notify
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/gateway/route"
+	"postern/internal/mail"
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+)
+
+// Config is what a Notifier needs. A zero To writes to nobody; else everything up to Random must be set.
+type Config struct {
+	To, From mail.Address
+	Hostname mail.Domain
+	Store    queue.Store
+	// Route and Rules return what is in force now; Wake lets the dispatcher know of what was queued.
+	Route  func() *route.Table
+	Rules  func() (*rules.Set, int64, error)
+	Wake   func(site queue.SiteKey, due time.Time)
+	Sink   event.Sink
+	Random func() uint32
+	// Lifetime is how long a message may wait (0: 120 h), PerHour how many are written in an hour (0: 10), Gather how long
+	// one waits for more matters to go with it (0: 2 s).
+	Lifetime time.Duration
+	PerHour  int
+	Gather   time.Duration
+}
+
+// Matter is one thing to tell. Texts may quote peers: they are escaped and bounded where they are written.
+type Matter struct {
+	// Key says what it is about; the same is told once a day.
+	Key string
+	// Subject is one short line, Text a few sentences, Hint what to do.
+	Subject, Text, Hint string
+}
+
+// Notifier gathers matters and writes them. It is an event.Sink. Safe for concurrent use; nothing of it but Run waits.
+type Notifier struct {
+	cfg  Config
+	wake chan struct{} // capacity 1
+
+	mu      sync.Mutex // guards what follows
+	told    map[string]time.Time
+	pending []Matter
+	more    int // that found no room in pending
+}
+
+// Bounds of what is kept, and how long a matter rests.
+const (
+	rest       = 24 * time.Hour
+	maxPending = 50
+	maxTold    = 10_000
+	retryPause = time.Minute
+)
+
+// New returns a Notifier.
+func New(cfg Config) *Notifier {
+	if cfg.Lifetime == 0 {
+		cfg.Lifetime = 120 * time.Hour
+	}
+	if cfg.PerHour == 0 {
+		cfg.PerHour = 10
+	}
+	if cfg.Gather == 0 {
+		cfg.Gather = 2 * time.Second
+	}
+	return &Notifier{cfg: cfg, wake: make(chan struct{}, 1), told: map[string]time.Time{}}
+}
+
+// Tell takes a matter to be written about, unless it was told within a day.
+func (n *Notifier) Tell(m Matter) {
+	if n.cfg.To.IsNull() {
+		return
+	}
+	now := time.Now()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if at, ok := n.told[m.Key]; ok && now.Sub(at) < rest {
+		return
+	}
+	if len(n.told) >= maxTold {
+		for key, at := range n.told {
+			if now.Sub(at) >= rest {
+				delete(n.told, key)
+			}
+		}
+	}
+	if len(n.told) < maxTold {
+		n.told[m.Key] = now
+	}
+	if len(n.pending) >= maxPending {
+		n.more++
+		return
+	}
+	n.pending = append(n.pending, m)
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// MXChanged tells that mail for a domain waits because its mail hosts are below names that were not known.
+func (n *Notifier) MXChanged(domain, rule string, pinned, found []string) {
+	n.Tell(Matter{
+		Key:     "mx-changed " + domain,
+		Subject: "mail for " + domain + " waits: its mail hosts changed",
+		Text: "Mail under the rule " + rule + " for " + domain + " waits (mx-changed): its mail hosts were below " + strings.Join(pinned, ", ") +
+			" and are now below " + strings.Join(found, ", ") + ". DNS says so without proof, and whoever forges DNS could say the same.",
+		Hint: "ask the partner, by telephone, whether that is right; then: postern peers approve " + domain,
+	})
+}
+
+// Emit tells of the events that an administrator should be written to about.
+func (n *Notifier) Emit(e event.Event) {
+	switch e := e.(type) {
+	case event.PeerChanged:
+		n.peer(&e)
+	case event.Warned:
+		switch e.What {
+		case "notice held", "starttls lost everywhere":
+			n.Tell(Matter{Key: e.What, Subject: e.What, Text: e.Text, Hint: e.Hint})
+		}
+	}
+}
+
+func (n *Notifier) peer(e *event.PeerChanged) {
+	name := e.Host
+	if name == "" {
+		name = e.IP.String()
+	}
+	switch {
+	case e.Change == "tls-lost" && (e.UnderRule || e.Mail != ""):
+		text := fmt.Sprintf("%s (%s, port %d) always had TLS (%s), and now it has none: %s.", name, e.IP, e.Port, e.Before, e.After)
+		if e.Mail != "" {
+			text += " By the ratchet, " + e.Mail + "."
+		}
+		if e.UnderRule {
+			text += " Mail that a rule protects waits until TLS is back."
+		}
+		n.Tell(Matter{Key: "tls-lost " + name, Subject: name + " lost its TLS", Text: text,
+			Hint: "look with another connection whether it is so everywhere; ask the partner; postern peers show " + name})
+	case e.Change == "certificate-expiring":
+		n.Tell(Matter{Key: "certificate-expiring " + name + " " + e.Before + " " + e.After,
+			Subject: "the certificate of " + name + " " + e.After,
+			Text:    "A rule demands authenticated TLS of " + name + ". Its certificate (" + e.Before + ") " + e.After + "; after that, mail under the rule waits.",
+			Hint:    "remind the partner to renew it; postern peers show " + name})
+	}
+}
+
+// Run writes what is told until ctx ends. It starts no goroutine. The error is always nil: what cannot be queued is
+// warned of and tried again.
+func (n *Notifier) Run(ctx context.Context) error {
+	var sent []time.Time // of the last hour
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.wake:
+		}
+		pause := n.cfg.Gather
+		for {
+			if !sleep(ctx, pause) {
+				return nil
+			}
+			now := time.Now()
+			for len(sent) > 0 && now.Sub(sent[0]) >= time.Hour {
+				sent = sent[1:]
+			}
+			if len(sent) >= n.cfg.PerHour {
+				pause = sent[0].Add(time.Hour).Sub(now)
+				continue
+			}
+			err := n.write(ctx, now)
+			if err == nil {
+				sent, failing = append(sent, now), false
+				break
+			}
+			if !failing {
+				failing = true
+				n.cfg.Sink.Emit(event.Warned{What: "notify", Text: "the administrator cannot be written to: " + err.Error(),
+					Hint: "it is tried again every minute; what it is about stands in the log"})
+			}
+			pause = retryPause
+		}
+	}
+}
+
+func sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// take returns what waits to be written.
+func (n *Notifier) take() ([]Matter, int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	matters, more := n.pending, n.more
+	n.pending, n.more = nil, 0
+	return matters, more
+}
+
+// giveBack puts back what could not be written.
+func (n *Notifier) giveBack(matters []Matter, more int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.pending, n.more = append(matters, n.pending...), n.more+more
+	if over := len(n.pending) - maxPending; over > 0 {
+		n.pending, n.more = n.pending[:maxPending], n.more+over
+	}
+}
