@@ -52,8 +52,10 @@ func (c *Channel) judge(ctx context.Context, r policy.Requirement) error {
 			Text: "the connection was opened for another requirement"}}}
 	}
 	if time.Since(c.link.examined) > freshness {
-		c.deliverer.examine(c.link, c.require)
+		c.deliverer.examine(ctx, c.link, c.require)
 		c.deliverer.lookUp(ctx, c.link, c.require, recheckTime)
+	} else if c.link.unsettled() {
+		c.deliverer.judgeName(ctx, c.link, c.require) // another success may have been the first
 	}
 	if short := policy.Verdict(c.wanted, c.link.evidence); len(short) > 0 {
 		return &Lapsed{short}
@@ -69,7 +71,7 @@ func (c *Channel) Would(r policy.Requirement) []policy.Shortfall {
 	if asIf.revocation.Status == "" {
 		r.Revocation = policy.RevocationOff
 	}
-	c.deliverer.examine(&asIf, r)
+	c.deliverer.examine(context.Background(), &asIf, r)
 	return policy.Verdict(r, asIf.evidence)
 }
 

@@ -32,7 +32,7 @@ func (l *ladder) connect(ctx context.Context, t *target, goal policy.Level) bool
 		t.dead = true
 		return false
 	}
-	k := &link{conn: conn, hop: t.hop, addr: t.addr, domain: l.plan.Domain, try: index, used: time.Now()}
+	k := &link{conn: conn, hop: t.hop, addr: t.addr, plan: l.plan, try: index, used: time.Now()}
 	if rung == attempt.Plain {
 		t.parked = k
 		return true
@@ -139,7 +139,7 @@ func (l *ladder) encrypt(ctx context.Context, t *target, k *link, rung attempt.R
 	}
 	if err == nil {
 		k.state = state
-		l.d.examine(k, l.require)
+		l.d.examine(ctx, k, l.require)
 		err = k.conn.Hello(ctx)
 	}
 	if err != nil {

@@ -38,6 +38,8 @@ type Config struct {
 	RevocationTimeout time.Duration
 	// Memory is asked about hosts without TLS; nil knows nothing of any.
 	Memory Memory
+	// Book tells which names of mail hosts are remembered; without one those that nobody proved are unknown to every rule.
+	Book Book
 	// SMTP configures the engine of each connection; Hello in it is our EHLO name.
 	SMTP smtpclient.Config
 	// Legacy allows the legacy rung to deliveries that plaintext would serve as well.

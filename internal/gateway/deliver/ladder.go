@@ -245,6 +245,8 @@ func weight(r policy.Reason) int {
 		return 4
 	case policy.StartTLSStripped, policy.StartTLSRefused:
 		return 5
+	case policy.MXChanged: // whoever is vouched for can be sent to, whatever else is broken elsewhere
+		return 8
 	case policy.TLSHandshake, policy.TLSAlert, policy.TLSVersion, policy.TLSNoSharedCipher, policy.TLSTimeout, policy.TLSClosed:
 		return 6
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"postern/internal/gateway/route"
-	"postern/internal/mail"
+	"postern/internal/mxtrust"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck"
 	"postern/internal/smtp"
@@ -26,9 +26,10 @@ type link struct {
 	conn     *smtpclient.Conn
 	hop      *route.Hop
 	addr     netip.Addr
-	domain   mail.Domain
+	plan     *route.Plan
 	state    *tls.ConnectionState // nil: no TLS
 	evidence policy.Evidence
+	name     mxtrust.Opinion // what the rules of the requirement make of the host's name
 	examined time.Time
 	// revocation is what was said last about the peer's certificates; zero when nobody asked.
 	revocation policy.RevocationAnswer
@@ -42,16 +43,16 @@ func (k *link) stale() bool { return time.Since(k.used) > parkedFor }
 func (k *link) quit() { k.conn.Quit(context.Background()) }
 
 // examine judges the peer's chain at the present time against every demand of r.
-func (d *Deliverer) examine(k *link, r policy.Requirement) {
+func (d *Deliverer) examine(ctx context.Context, k *link, r policy.Requirement) {
 	k.examined = time.Now()
 	if k.state == nil {
-		k.evidence = policy.Evidence{}
+		k.evidence, k.name = policy.Evidence{}, mxtrust.Opinion{}
 		return
 	}
 	k.evidence = certcheck.Examine(d.input(k, r))
 	k.evidence.TLS = smtp.Facts(k.state, "")
 	k.evidence.TLSVersion = k.state.Version
-	k.evidence.MXProven = k.hop.Proven
+	d.judgeName(ctx, k, r)
 	k.evidence.SetRevocation(k.revocation, k.examined)
 }
 
@@ -64,7 +65,7 @@ func (d *Deliverer) input(k *link, r policy.Requirement) certcheck.Input {
 	}
 	roots, _ := d.cfg.Roots(trusts...) // a trust that cannot be read is missing in the map, and proves nothing
 	return certcheck.Input{
-		Chain: k.state.PeerCertificates, Host: k.hop.Host, Domain: k.domain, Demands: demands, Roots: roots, Now: k.examined,
+		Chain: k.state.PeerCertificates, Host: k.hop.Host, Domain: k.plan.Domain, Demands: demands, Roots: roots, Now: k.examined,
 	}
 }
 
@@ -74,8 +75,8 @@ func (k *link) notes(r policy.Requirement) []string {
 		return nil
 	}
 	var out []string
-	if !k.hop.Proven && trustsMXName(r) {
-		out = append(out, string(policy.MXUnproven))
+	if note := k.mxNote(r); note != "" {
+		out = append(out, note)
 	}
 	switch {
 	case r.Revocation == policy.RevocationOff:
@@ -84,14 +85,4 @@ func (k *link) notes(r policy.Requirement) []string {
 		out = append(out, string(policy.RevocationUnknown))
 	}
 	return out
-}
-
-// trustsMXName reports whether a demand of r is met by a match to the MX host name, which unsigned DNS chose.
-func trustsMXName(r policy.Requirement) bool {
-	for _, d := range r.Demands() {
-		if d.Names.MX {
-			return true
-		}
-	}
-	return false
 }

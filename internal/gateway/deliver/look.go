@@ -65,7 +65,7 @@ func (d *Deliverer) Look(ctx context.Context, plan *route.Plan, hop *route.Hop, 
 	if err != nil {
 		return v.Look
 	}
-	k := &link{conn: smtpclient.New(nc, d.cfg.SMTP), hop: hop, addr: addr, domain: plan.Domain}
+	k := &link{conn: smtpclient.New(nc, d.cfg.SMTP), hop: hop, addr: addr, plan: plan}
 	defer k.quit()
 	profile := d.Profile(hop, r, rung)
 	profile.GetClientCertificate = v.asked(profile.GetClientCertificate)
@@ -138,7 +138,7 @@ func (v *viewing) encrypt(ctx context.Context, d *Deliverer, k *link, r policy.R
 	if err != nil {
 		return err
 	}
-	d.examine(k, r)
+	d.examine(ctx, k, r)
 	v.Chain, v.Evidence = k.state.PeerCertificates, &k.evidence
 	err = v.step(StepInside, func() error { return k.conn.Hello(ctx) })
 	v.Inside = k.conn.Extensions().Raw
