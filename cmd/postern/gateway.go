@@ -26,8 +26,11 @@ import (
 	"postern/internal/gateway/dispatch"
 	"postern/internal/gateway/identity"
 	"postern/internal/gateway/intake"
+	"postern/internal/gateway/notify"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
+	"postern/internal/peers"
+	"postern/internal/peers/memory"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
 	"postern/internal/policy/revoke"
@@ -45,6 +48,8 @@ type gateway struct {
 	figures  figures
 	store    *sqlstore.Store
 	rules    *admin.RuleKeeper
+	memory   *memory.Memory
+	notifier *notify.Notifier
 	roots    *roots.Store
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker
@@ -80,6 +85,9 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 		return nil, openHint(err, string(cfg.Data))
 	}
 	g.rules = admin.NewRuleKeeper(ctx, g.store)
+	if err := g.remember(ctx); err != nil {
+		return nil, errors.Join(err, g.store.Close())
+	}
 	if _, _, err := g.rules.Current(); err != nil {
 		g.warn("rules", err, "mail is answered 451 until rules are applied: postern rules apply FILE")
 	}
@@ -98,6 +106,26 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	}
 	g.intake.Store(in)
 	return g, nil
+}
+
+// remember makes the memory of peers and the notifier, and lets both hear what happens. What memory finds out is told to
+// all but itself.
+func (g *gateway) remember(ctx context.Context) error {
+	cfg := g.cfg
+	told := g.sink
+	g.notifier = notify.New(notify.Config{
+		To: cfg.Admin.Notify, From: cfg.Postmaster, Hostname: cfg.Hostname, Store: g.store, Route: g.table.Load, Rules: g.rules.Current,
+		Wake: func(site queue.SiteKey, due time.Time) { g.dispatch.Wake(site, due) },
+		Sink: told, Random: rand.Uint32, Lifetime: cfg.Delivery.Lifetime.Duration,
+	})
+	var err error
+	g.memory, err = memory.Open(ctx, memory.Config{
+		Book: g.store, Sink: event.Tee{told, g.notifier},
+		Ratchet: peers.Ratchet{Mode: peers.Mode(cfg.Delivery.Ratchet), After: cfg.Delivery.RatchetAfter, Days: cfg.Delivery.RatchetDays,
+			Hold: cfg.Delivery.RatchetHold.Duration},
+	})
+	g.sink = event.Tee{told, g.notifier, g.memory}
+	return err
 }
 
 // receiving makes the receiving side of a configuration.
@@ -183,7 +211,7 @@ func neverIfZero(d time.Duration) time.Duration {
 
 func (g *gateway) administration() admin.Config {
 	return admin.Config{
-		Store: g.store, Ledger: g.store, Rules: g.rules, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
+		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
 		NextHop: func(d mail.Domain, r policy.Requirement) string { return g.table.Load().NextHop(d, r) },
 		Ordinary: func(d mail.Domain) policy.Requirement {
 			own, _ := g.table.Load().Own(d)

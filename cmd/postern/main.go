@@ -31,6 +31,7 @@ type commands struct {
 	Queue   queueCmd   `cmd:"" help:"Look at and change the mail that waits."`
 	Trace   traceCmd   `cmd:"" help:"Find out what happened to mail."`
 	Rules   rulesCmd   `cmd:"" help:"Look at, apply and explain the rules."`
+	Peers   peersCmd   `cmd:"" help:"Look at what is remembered of the servers mail is sent to."`
 	Headers headersCmd `cmd:"" help:"See which hops of a message were encrypted, from its Received lines."`
 	Audit   auditCmd   `cmd:"" help:"See what administrators changed."`
 	Config  configCmd  `cmd:"" help:"Check, show or explain the configuration."`

@@ -61,7 +61,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	defer stop()
 
 	var admins, workers sync.WaitGroup
-	failed := make(chan error, len(g.listeners)+4)
+	failed := make(chan error, len(g.listeners)+6)
 	if err := g.serveAdmin(faces, &admins, failed); err != nil {
 		g.closeListeners()
 		stopFaces()
@@ -74,6 +74,9 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	}
 	workers.Go(func() { report(failed, g.dispatch.Run(ctx)) })
 	workers.Go(func() { report(failed, g.revoke.Run(ctx)) })
+	workers.Go(func() { report(failed, g.notifier.Run(ctx)) })
+	// What is remembered is written down after the last transfer has ended.
+	admins.Go(func() { report(failed, g.memory.Run(faces)) })
 	g.notify(daemon.SdNotifyReady)
 
 	err := g.wait(ctx, hangup, failed)
