@@ -136,6 +136,16 @@ type (
 		Next     time.Time     // next try, for deferred
 		Would    string        // rules in test mode that would have changed the outcome
 	}
+	// MXChanged: DNS names mail hosts for a domain that rules do not know, and nobody vouches for them. One event a day for
+	// the same names.
+	MXChanged struct {
+		Domain string
+		Rules  []string
+		Hosts  []string // as DNS names them
+		Found  []string // the registrable domains they lie below
+		Known  []string // those that are remembered
+		Waits  bool     // no other host would do, so mail waits
+	}
 	// NoticeQueued: a DSN or delay notice was queued.
 	NoticeQueued struct {
 		Message, About string
@@ -172,6 +182,7 @@ func (Accepted) event()        {}
 func (Attempted) event()       {}
 func (PeerChanged) event()     {}
 func (Settled) event()         {}
+func (MXChanged) event()       {}
 func (NoticeQueued) event()    {}
 func (Raised) event()          {}
 func (RulesApplied) event()    {}

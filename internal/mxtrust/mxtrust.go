@@ -67,6 +67,8 @@ type Opinion struct {
 	Proofs map[string]policy.Proof
 	// New are the rules asked that remember nothing yet, Changed those that remember other names.
 	New, Changed []string
+	// Known are the names that the rules of Changed remember, sorted.
+	Known []string
 }
 
 // Judge asks each of the rules what it makes of host, a mail host of a domain. Pins are those of that domain; more do not
@@ -85,11 +87,13 @@ func Judge(pins []Pin, domain string, rules []string, host mail.Domain) Opinion 
 			out.New = append(out.New, rule)
 			out.Proofs[rule] = policy.Proof{}
 		default:
-			out.Changed = append(out.Changed, rule)
+			out.Changed, out.Known = append(out.Changed, rule), append(out.Known, names...)
 			out.Proofs[rule] = policy.Proof{Shortfalls: []policy.Shortfall{{Reason: policy.MXChanged,
 				Text: changedText(domain, rule, host, names)}}}
 		}
 	}
+	slices.Sort(out.Known)
+	out.Known = slices.Compact(out.Known)
 	switch {
 	case len(out.Changed) > 0 || len(out.Proofs) == 0:
 	case len(out.New) > 0:

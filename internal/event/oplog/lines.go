@@ -2,6 +2,7 @@ package oplog
 
 import (
 	"log/slog"
+	"strings"
 
 	"postern/internal/event"
 )
@@ -43,6 +44,8 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return settledLine(e)
 	case event.PeerChanged:
 		return peerLine(e)
+	case event.MXChanged:
+		return mxLine(e)
 	}
 	return adminLine(e)
 }
@@ -105,6 +108,20 @@ func attemptedLine(e event.Attempted) (slog.Level, string, attrs) {
 }
 
 // peerLine warns of what somebody should look at; the rest is for whoever looks back.
+func mxLine(e event.MXChanged) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("domain", e.Domain)
+	a.text("rule", strings.Join(e.Rules, ", "))
+	a.text("mx", strings.Join(e.Hosts, ", "))
+	a.text("found", strings.Join(e.Found, ", "))
+	a.text("known", strings.Join(e.Known, ", "))
+	if e.Waits {
+		a.text("waits", "yes")
+	}
+	a.text("hint", "ask the partner whether that is right; then: postern peers approve "+e.Domain)
+	return slog.LevelWarn, "mx-changed", a
+}
+
 func peerLine(e event.PeerChanged) (slog.Level, string, attrs) {
 	var a attrs
 	a.text("change", e.Change)

@@ -52,6 +52,8 @@ func sample() []event.Event {
 		event.PeerChanged{Host: "mx.clinic.test", IP: netip.MustParseAddr("192.0.2.9"), Port: 25, Change: "tls-lost", Before: "TLSv1.3 until 2026-11-22T10:00:00Z",
 			After: "starttls-stripped", Mail: "ordinary mail waits for TLS until 2026-11-23T14:00:00Z", UnderRule: true},
 		event.PeerChanged{Host: "mx.shop.test", IP: netip.MustParseAddr("192.0.2.10"), Port: 25, Change: "group", Before: "X25519", After: "X25519MLKEM768"},
+		event.MXChanged{Domain: "clinic.test", Rules: []string{"clinic"}, Hosts: []string{"mx1.evil.test", "mx2.evil.test"}, Found: []string{"evil.test"},
+			Known: []string{"backup.test", "clinic.test"}, Waits: true},
 		event.Warned{What: "rules", Text: "the rules file is broken", Hint: "run postern rules apply"},
 	}
 }

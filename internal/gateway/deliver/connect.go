@@ -171,6 +171,7 @@ func (l *ladder) proven(t *target, k *link) bool {
 		l.tries[k.try].Text = "a resumed session proved less than is needed; a full handshake follows"
 		return true
 	}
+	l.noteChanged(k)
 	try := &l.tries[k.try]
 	evidence := k.evidence // the link's own is made anew when it is judged again
 	try.Evidence = &evidence

@@ -81,6 +81,8 @@ type Climbed struct {
 	Channel *Channel
 	// Attempt holds every connection tried, in order.
 	Attempt *attempt.Attempt
+	// Changed are the hosts whose names the rules of the requirement do not know, and that fell short for it.
+	Changed []Changed
 	// WithoutTLS says that every usable host answered, none offered STARTTLS and none looks stripped on the way.
 	WithoutTLS bool
 }
@@ -100,7 +102,7 @@ func (d *Deliverer) Open(ctx context.Context, site string, plan *route.Plan, r p
 	} else {
 		l.explain(a, channel)
 	}
-	return Climbed{Channel: channel, Attempt: a, WithoutTLS: channel == nil && l.withoutTLS()}
+	return Climbed{Channel: channel, Attempt: a, Changed: l.changed, WithoutTLS: channel == nil && l.withoutTLS()}
 }
 
 // goals lists the levels tried, highest first.

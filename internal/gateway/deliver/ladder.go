@@ -19,6 +19,7 @@ type ladder struct {
 	require policy.Requirement
 	targets []*target
 	tries   []attempt.Try
+	changed []Changed
 	// ratchet is the try whose loss of TLS keeps mail from going in plaintext; nil if none does.
 	ratchet *attempt.Try
 }

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"postern/internal/mail"
@@ -57,6 +58,25 @@ func (c *Channel) Lesson() (first, more []mxtrust.Pin) {
 		more = mxtrust.New(domain, k.name.Changed, hosts, now, by)
 	}
 	return mxtrust.New(domain, k.name.New, hosts, now, by), more
+}
+
+// Changed is a mail host whose name lies below one that rules do not know of its domain.
+type Changed struct {
+	Host string
+	Name string // the registrable domain
+	// Rules are those that do not know it, Known the names they remember.
+	Rules, Known []string
+}
+
+// noteChanged keeps the facts of a host that falls short for its name, each host once.
+func (l *ladder) noteChanged(k *link) {
+	host := k.hop.Host.String()
+	known := slices.ContainsFunc(l.changed, func(c Changed) bool { return c.Host == host })
+	changed := func(s policy.Shortfall) bool { return s.Reason == policy.MXChanged }
+	if known || !slices.ContainsFunc(policy.Verdict(l.require, k.evidence), changed) {
+		return
+	}
+	l.changed = append(l.changed, Changed{Host: host, Name: mxtrust.Registrable(k.hop.Host), Rules: k.name.Changed, Known: k.name.Known})
 }
 
 // mxNote is the note about the host's name of a connection that serves forced mail, "" when there is none.

@@ -11,6 +11,7 @@ import (
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
+	"postern/internal/mxtrust"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -30,6 +31,8 @@ type Config struct {
 	Route func() *route.Table
 	Rules func() (*rules.Set, int64, error)
 	Sink  event.Sink
+	// Book keeps which names of mail hosts are known; nil remembers none.
+	Book mxtrust.Book
 
 	Hostname   mail.Domain  // names the gateway in notices
 	Postmaster mail.Address // writes them
@@ -82,6 +85,7 @@ type Dispatcher struct {
 	sched     *schedule.Scheduler
 	lingering map[queue.SiteKey][]*run // workers that wait with an open channel
 	broken    map[string]map[queue.SiteKey]brokenSite
+	changed   map[string]time.Time // changes of mail hosts that were told, and when
 
 	workers sync.WaitGroup
 	rules   chan struct{} // capacity 1: the rules changed
@@ -106,6 +110,7 @@ func New(cfg Config) *Dispatcher {
 		sched:     schedule.New(cfg.Schedule, cfg.Seed),
 		lingering: make(map[queue.SiteKey][]*run),
 		broken:    make(map[string]map[queue.SiteKey]brokenSite),
+		changed:   make(map[string]time.Time),
 	}
 }
 

@@ -139,7 +139,9 @@ func (d *Dispatcher) submit(ctx context.Context, id queue.ID, action dsn.Action,
 }
 
 // noticeDelivery gives the notice the protection of what it speaks of: a forced message's notice is forced, with public
-// trust or the private trust configured for the sender's domain, and the rules in force are joined as for any mail.
+// trust or the private trust configured for the sender's domain, and the rules in force are joined as for any mail. The
+// name of the sender's mail host is held against what the same rules remember of the sender's domain, which the first
+// notice there begins; hosts named for it are proven.
 func (d *Dispatcher) noticeDelivery(m *queue.Message, to mail.Address, header mail.Header, fates []*fate) (queue.NewDelivery, error) {
 	table := d.cfg.Route()
 	own, ours := table.Own(to.Domain)
@@ -151,7 +153,7 @@ func (d *Dispatcher) noticeDelivery(m *queue.Message, to mail.Address, header ma
 	window := d.cfg.Lifetime
 	for _, f := range fates {
 		if r := f.work.Requirement; r.Forced() {
-			require = policy.Combine(require.Raised(r.Channel), policy.Requirement{MinTLS: r.MinTLS, MX: r.MX, Revocation: r.Revocation})
+			require = policy.Combine(require.Raised(r.Channel), policy.Requirement{MinTLS: r.MinTLS, MX: r.MX, PinnedBy: r.PinnedBy, Revocation: r.Revocation})
 			window = min(window, f.work.ExpiresAt.Sub(f.work.AcceptedAt))
 		}
 	}

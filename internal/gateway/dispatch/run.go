@@ -163,6 +163,7 @@ func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 		return false
 	}
 	r.d.cfg.Sink.Emit(event.Attempted{Site: string(r.site), Leg: plan.Leg, Requires: r.require.Channel, Attempt: r.climbed.Attempt})
+	r.d.tellChanged(plan.Domain, &r.climbed)
 	if r.climbed.Channel == nil {
 		if r.climbed.WithoutTLS && r.rejects(group) {
 			r.fails(ctx, group)

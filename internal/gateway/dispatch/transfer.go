@@ -63,6 +63,9 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 	for i := range group {
 		fates[i] = r.judge(&group[i], result, i, err)
 	}
+	if slices.ContainsFunc(fates, func(f fate) bool { return f.settlement.State == queue.Delivered }) {
+		r.learn(ctx)
+	}
 	r.conclude(ctx, fates)
 	if err != nil {
 		r.closeChannel()

@@ -112,20 +112,28 @@ func (n *Notifier) Tell(m Matter) {
 	}
 }
 
-// MXChanged tells that mail for a domain waits because its mail hosts are below names that were not known.
-func (n *Notifier) MXChanged(domain, rule string, pinned, found []string) {
-	n.Tell(Matter{
-		Key:     "mx-changed " + domain,
-		Subject: "mail for " + domain + " waits: its mail hosts changed",
-		Text: "Mail under the rule " + rule + " for " + domain + " waits (mx-changed): its mail hosts were below " + strings.Join(pinned, ", ") +
-			" and are now below " + strings.Join(found, ", ") + ". DNS says so without proof, and whoever forges DNS could say the same.",
-		Hint: "ask the partner, by telephone, whether that is right; then: postern peers approve " + domain,
-	})
+// mxChanged tells that the mail hosts of a domain are below names that were not known.
+func (n *Notifier) mxChanged(e *event.MXChanged) {
+	m := Matter{
+		Key:     "mx-changed " + e.Domain + " " + strings.Join(e.Found, " "),
+		Subject: "mail for " + e.Domain + " waits: its mail hosts changed",
+		Text:    "Mail under the rule " + strings.Join(e.Rules, ", ") + " for " + e.Domain + " waits (mx-changed): ",
+		Hint:    "ask the partner, by telephone, whether that is right; then: postern peers approve " + e.Domain,
+	}
+	if !e.Waits {
+		m.Subject = "the mail hosts of " + e.Domain + " changed"
+		m.Text = "Mail under the rule " + strings.Join(e.Rules, ", ") + " for " + e.Domain + " still goes to a mail host that is known (mx-changed at others): "
+	}
+	m.Text += "its mail hosts were below " + strings.Join(e.Known, ", ") + ", and now some are below " + strings.Join(e.Found, ", ") +
+		" (" + strings.Join(e.Hosts, ", ") + "). DNS says so without proof, and whoever forges DNS could say the same."
+	n.Tell(m)
 }
 
 // Emit tells of the events that an administrator should be written to about.
 func (n *Notifier) Emit(e event.Event) {
 	switch e := e.(type) {
+	case event.MXChanged:
+		n.mxChanged(&e)
 	case event.PeerChanged:
 		n.peer(&e)
 	case event.Warned:
