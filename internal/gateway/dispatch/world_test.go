@@ -20,6 +20,7 @@ import (
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/mail"
+	"postern/internal/peers/memory"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -56,6 +57,7 @@ type world struct {
 	// broken is what is wrong with the store and the rules; heard is called with every event.
 	broken faults
 	heard  func(event.Event)
+	memory *memory.Memory // under broken.mu; see remember
 
 	mu     sync.Mutex
 	events []event.Event
@@ -158,7 +160,7 @@ func newWorld(t *testing.T) *world {
 	roots := map[string]*x509.CertPool{policy.PublicTrust: w.ca.Pool()}
 	w.d = dispatch.New(dispatch.Config{
 		Store: faulty{w.store, &w.broken}, Sink: w, Route: func() *route.Table { return w.table },
-		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true,
+		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true, Memory: remembers{w},
 			Roots: func(...string) (map[string]*x509.CertPool, error) { return roots, nil },
 			SMTP:  smtpclient.Config{Hello: "gw.example.test"}}),
 		Rules:    w.current,

@@ -9,6 +9,7 @@ package memory
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -32,7 +33,8 @@ type Config struct {
 	// Sink hears of changes and warnings, from the goroutine of Run.
 	Sink    event.Sink
 	Ratchet peers.Ratchet
-	// Most bounds the records; 0 means 20,000, about 30 MB.
+	// Most bounds the records; 0 means 20,000, about 30 MB. A quarter more
+	// may be held for a while.
 	Most int
 }
 
@@ -86,7 +88,7 @@ func (m *Memory) Emit(e event.Event) {
 	for i := range seen {
 		m.observe(&seen[i])
 	}
-	if len(m.records) > m.cfg.Most+m.cfg.Most/16 {
+	if len(m.records) > m.cfg.Most+m.cfg.Most/4 {
 		m.prune()
 	}
 }
@@ -165,7 +167,8 @@ func (m *Memory) tell(e event.Event) {
 
 // prune forgets those that have not answered for longest. The caller holds mu.
 func (m *Memory) prune() {
-	all := m.sorted()
+	all := slices.Collect(maps.Values(m.records))
+	slices.SortFunc(all, func(x, y *peers.Record) int { return y.LastSeen.Compare(x.LastSeen) })
 	for _, r := range all[m.cfg.Most:] {
 		delete(m.records, r.Key())
 		delete(m.dirty, r.Key())
