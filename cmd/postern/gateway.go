@@ -184,8 +184,9 @@ func (g *gateway) routes(cfg *config.Config) (*route.Table, error) {
 func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
 	cfg := g.cfg
 	opener := delivering(cfg, g.roots, g.revoke, client)
+	opener.Memory, opener.Book = g.memory, g.store
 	dc := dispatch.Config{
-		Store: g.store, Opener: deliver.New(opener), Route: g.table.Load, Rules: g.rules.Current, Sink: g.sink,
+		Store: g.store, Opener: deliver.New(opener), Route: g.table.Load, Rules: g.rules.Current, Sink: g.sink, Book: g.store,
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
 		Schedule:  schedule.Config{Jitter: 0.1, PerSite: cfg.Delivery.ConnectionsPerSite, Total: cfg.Delivery.Connections},
 		Lifetime:  cfg.Delivery.Lifetime.Duration,
@@ -212,6 +213,7 @@ func neverIfZero(d time.Duration) time.Duration {
 func (g *gateway) administration() admin.Config {
 	return admin.Config{
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
+		Pins: g.store, MailHosts: g.mailHosts,
 		NextHop: func(d mail.Domain, r policy.Requirement) string { return g.table.Load().NextHop(d, r) },
 		Ordinary: func(d mail.Domain) policy.Requirement {
 			own, _ := g.table.Load().Own(d)
@@ -221,6 +223,20 @@ func (g *gateway) administration() admin.Config {
 		Lifetime: g.cfg.Delivery.Lifetime.Duration,
 		Hostname: g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
 	}
+}
+
+// mailHosts finds the mail hosts of a domain, asking DNS afresh.
+func (g *gateway) mailHosts(ctx context.Context, d mail.Domain) (admin.MailHosts, error) {
+	g.resolver.Forget()
+	plan, problem := g.table.Load().Plan(ctx, d)
+	if problem != nil {
+		return admin.MailHosts{}, problem
+	}
+	out := admin.MailHosts{ByAdmin: plan.ByAdmin}
+	for i := range plan.Hops {
+		out.Hosts = append(out.Hosts, plan.Hops[i].Host)
+	}
+	return out, nil
 }
 
 // afresh is the dispatcher as an administrator's actions see it: what he repaired may be in DNS, or the way to a CA, so

@@ -45,7 +45,8 @@ recipient = ["bank.test"]
 func operate(t *testing.T) func(args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	store := backlog.New(t)
-	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop})
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop,
+		Peers: rememberedPeers(t, store)})
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := api.Listen(path)
 	if err != nil {

@@ -16,6 +16,10 @@ type peersCmd struct {
 	List   peersListCmd   `cmd:"" help:"List the servers mail was sent to, and what they offer."`
 	Show   peersShowCmd   `cmd:"" help:"Show everything remembered of servers, with what changed there."`
 	Forget peersForgetCmd `cmd:"" help:"Forget what is remembered of servers: their missing TLS is no loss any more. Recorded in the audit trail."`
+
+	Pins    peersPinsCmd    `cmd:"" help:"Show which names of mail hosts are known for which domain and rule, and since when."`
+	Approve peersApproveCmd `cmd:"" help:"Make the mail hosts that a domain has now known to its rules, and try what waits. Recorded in the audit trail."`
+	Unpin   peersUnpinCmd   `cmd:"" help:"Forget which names of mail hosts are known for a domain. Recorded in the audit trail."`
 }
 
 // peersListCmd lists.
@@ -133,7 +137,7 @@ func (a *app) showPeer(p *admin.Peer) {
 	}
 	a.detail("  ", "Seen", "first "+clock(p.FirstSeenAt)+", last "+clock(p.LastSeenAt))
 	if p.TLSCount > 0 {
-		a.detail("  ", "With TLS", fmt.Sprintf("%s on %s, last %s", plural(int(p.TLSCount), "time"), plural(int(p.TLSDays), "day"), clock(p.LastTLSAt)))
+		a.detail("  ", "With TLS", plural(int(p.TLSCount), "time")+" on "+days(p.TLSDays)+", last "+clock(p.LastTLSAt))
 		a.detail("  ", "Without gap", fmt.Sprintf("%s since %s", plural(int(p.Streak), "time"), clock(p.StreakSince)))
 		a.detail("  ", "Reached", strings.Join(strings.Fields(p.Reached+" "+p.TLSVersion+" "+p.Cipher+" "+p.Group), ", "))
 	}
@@ -149,8 +153,15 @@ func (a *app) showPeer(p *admin.Peer) {
 		a.detail("  ", "Under a rule", "last "+clock(p.UnderRuleAt))
 	}
 	for _, c := range p.Changes {
-		a.detail("  ", string(c.Kind), clock(&c.At)+": "+c.Before+" -> "+c.After)
+		a.detail("  ", c.Change, clock(&c.At)+": "+c.Before+" -> "+c.After)
 	}
+}
+
+func days(n int64) string {
+	if n == 1 {
+		return "1 day"
+	}
+	return strconv.FormatInt(n, 10) + " days"
 }
 
 // peersForgetCmd forgets.

@@ -16,6 +16,7 @@ import (
 	"postern/internal/event"
 	"postern/internal/ledger"
 	"postern/internal/mail"
+	"postern/internal/mxtrust"
 	"postern/internal/policy"
 	"postern/internal/queue"
 	"postern/internal/smtp"
@@ -61,6 +62,10 @@ type Config struct {
 	Lifetime time.Duration
 	// Peers remembers the servers we send to; nil remembers none.
 	Peers Peers
+	// Pins keeps which names of mail hosts are known; nil keeps none. MailHosts finds those of a domain, asking DNS afresh;
+	// nil refuses approvals.
+	Pins      mxtrust.Book
+	MailHosts func(context.Context, mail.Domain) (MailHosts, error)
 	// Sink hears of every change; nil discards.
 	Sink event.Sink
 	// Hostname, Version and StartedAt are shown by Status. Problem says what is wrong now, nil that all is well; it may be nil.

@@ -53,7 +53,15 @@ type Peer struct {
 	CertSPKI      string     `json:"cert_spki_sha256"`
 	CertSince     *time.Time `json:"cert_since"`
 
-	Changes []peers.Change `json:"changes"`
+	Changes []PeerChange `json:"changes"` // oldest first
+}
+
+// PeerChange is one thing about a server that is not as it was.
+type PeerChange struct {
+	At     time.Time `json:"at"`
+	Change string    `json:"change"` // tls-lost, tls-returned, key, certificate, ...
+	Before string    `json:"before"`
+	After  string    `json:"after"`
 }
 
 // peerOf renders a record.
@@ -63,7 +71,10 @@ func peerOf(r *peers.Record) Peer {
 		LostAt: instant(r.LostAt), LostReason: string(r.LostReason), FirstSeenAt: instant(r.FirstSeen), LastSeenAt: instant(r.LastSeen),
 		OfferedAt: instant(r.LastOffered), FirstTLSAt: instant(r.FirstTLS), LastTLSAt: instant(r.LastTLS), TLSCount: r.TLS, TLSDays: r.TLSDays,
 		Streak: r.Streak, StreakSince: instant(r.StreakSince), Reached: r.Level.String(), TLSVersion: r.Version, Cipher: r.Cipher, Group: r.Group,
-		Keywords: append([]string{}, r.Keywords...), UnderRuleAt: instant(r.UnderRule), Changes: append([]peers.Change{}, r.Changes...),
+		Keywords: append([]string{}, r.Keywords...), UnderRuleAt: instant(r.UnderRule), Changes: []PeerChange{},
+	}
+	for _, c := range r.Changes {
+		p.Changes = append(p.Changes, PeerChange{c.At.UTC(), string(c.Kind), c.Before, c.After})
 	}
 	if c := r.Certificate; c != nil {
 		p.CertSubject, p.CertIssuer, p.CertSHA256, p.CertSPKI = c.Subject, c.Issuer, c.SHA256, c.SPKI
@@ -121,7 +132,7 @@ func (s *Service) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResul
 	for _, p := range s.cfg.Peers.List() {
 		if match(&p) {
 			if n++; n <= maxListed {
-				before = append(before, fmt.Sprintf("%s %s TLS %d times, last %s", p.Name(), p.Key().Addr, p.TLS, p.LastTLS.UTC().Format(time.RFC3339)))
+				before = append(before, p.Name()+" "+p.Key().Addr.String()+" TLS "+howOften(&p))
 			}
 		}
 	}
@@ -134,6 +145,13 @@ func (s *Service) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResul
 	}
 	gone, err := s.cfg.Peers.Forget(ctx, match)
 	return ForgetResult{Forgotten: len(gone)}, err
+}
+
+func howOften(r *peers.Record) string {
+	if r.TLS == 0 {
+		return "never"
+	}
+	return fmt.Sprintf("%d times, last %s", r.TLS, r.LastTLS.UTC().Format(time.RFC3339))
 }
 
 // maxListed bounds the records named in one entry of the audit trail.

@@ -24,7 +24,7 @@ func key(host string) peers.Key {
 // with is an observation with TLS and certificate n; without is one that lacks it.
 func with(at time.Time, n int) peers.Observation {
 	return peers.Observation{Key: key("mx.clinic.test"), At: at, Offered: true, Keywords: []string{"PIPELINING"}, Level: policy.Authenticated,
-		TLS: &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Group: "X25519"},
+		TLS:         &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Group: "X25519"},
 		Certificate: &peers.Certificate{Subject: "CN=mx", Issuer: "CN=CA", NotAfter: start.AddDate(0, 3, n), SHA256: fmt.Sprint("sha", n), SPKI: fmt.Sprint("key", n/2)}}
 }
 

@@ -7,6 +7,9 @@
 //	POST /v1/rules/explain     admin.ExplainRequest -> admin.Explanation
 //	GET  /v1/peers             newline-delimited admin.Peer; parameters name (any number) and limit
 //	POST /v1/peers/forget      admin.ForgetRequest -> admin.ForgetResult
+//	GET  /v1/peers/pins        newline-delimited mxtrust.Pin; parameter domain
+//	POST /v1/peers/approve     admin.ApproveRequest -> admin.ApproveResult
+//	POST /v1/peers/unpin       admin.UnpinRequest -> admin.UnpinResult
 //	GET  /v1/audit             newline-delimited ledger.Entry, newest first
 //	GET  /v1/status            admin.Status
 //
@@ -52,6 +55,9 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/rules/explain", s.explain)
 	mux.HandleFunc("GET /v1/peers", s.peers)
 	mux.HandleFunc("POST /v1/peers/forget", s.forget)
+	mux.HandleFunc("GET /v1/peers/pins", s.pins)
+	mux.HandleFunc("POST /v1/peers/approve", s.approve)
+	mux.HandleFunc("POST /v1/peers/unpin", s.unpin)
 	mux.HandleFunc("GET /v1/audit", s.audit)
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
