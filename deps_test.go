@@ -62,8 +62,8 @@ func lattice() map[string]string {
 
 		"check": "mail smtp smtp/smtpclient policy policy/certcheck attempt dns gateway/route gateway/deliver",
 
-		"admin":     "mail smtp policy policy/rules attempt event queue ledger peers",
-		"admin/api": "mail policy policy/rules queue ledger admin",
+		"admin":     "mail smtp policy policy/rules attempt event queue ledger peers mxtrust",
+		"admin/api": "mail policy policy/rules queue ledger mxtrust admin",
 	}
 }
 
