@@ -231,6 +231,24 @@ func TestOnlyLossesOfUnrelatedPeersAreOurs(t *testing.T) {
 	}
 }
 
+func TestAServerThatOnlyForcedMailCannotUseLostNothing(t *testing.T) {
+	old := with(start, 0)
+	old.TLS.Version = "TLSv1"
+	r, _ := peers.Observe(peers.Record{}, old)
+	for _, reason := range []policy.Reason{policy.TLSVersion, policy.TLSAlert, policy.TLSClosed} {
+		o := without(start.Add(time.Hour), false)
+		o.Forced, o.Offered, o.Reason = true, true, reason
+		if _, changes := peers.Observe(r, o); len(changes) > 0 {
+			t.Errorf("%s: changes %v", reason, changes)
+		}
+	}
+	gone := without(start.Add(time.Hour), false)
+	gone.Forced = true
+	if _, changes := peers.Observe(r, gone); !slices.Equal(kinds(changes), []peers.ChangeKind{peers.TLSLost}) {
+		t.Errorf("an offer that is gone: changes %v", kinds(changes))
+	}
+}
+
 func TestAnAttemptIsOneObservationOfEachAddress(t *testing.T) {
 	ip, other := netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("192.0.2.11")
 	offer := &attempt.Offer{StartTLS: true, Keywords: []string{"pipelining", "XEVIL \x1b", "SIZE 100", "STARTTLS"}}

@@ -139,6 +139,9 @@ func (c *Certificate) line() string {
 // missed takes an answer without TLS.
 func (v *view) missed() {
 	r, o := &v.r, v.o
+	if v.demandedMore() {
+		return
+	}
 	if r.TLS > 0 && r.LostAt.IsZero() && o.At.Sub(r.LastTLS) <= Remembered {
 		r.LostAt, r.LostReason = o.At, o.Reason
 		v.changed(TLSLost, r.Version+" until "+stamp(r.LastTLS), string(o.Reason))
@@ -146,6 +149,13 @@ func (v *view) missed() {
 	if o.Plain { // it was given up: from here on consistency is counted anew
 		r.Streak, r.StreakSince = 0, time.Time{}
 	}
+}
+
+// demandedMore reports whether a handshake failed because forced mail demands more than others get there: a server with
+// only TLS 1.0 has lost nothing.
+func (v *view) demandedMore() bool {
+	old := v.r.Version == "TLSv1" || v.r.Version == "TLSv1.1"
+	return v.o.Forced && v.o.Offered && (old || v.o.Reason == policy.TLSVersion || v.o.Reason == policy.TLSNoSharedCipher)
 }
 
 func later(a, b time.Time) time.Time {

@@ -86,7 +86,7 @@ func (m *Memory) Emit(e event.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range seen {
-		m.observe(&seen[i])
+		m.observe(&seen[i], tried.Leg)
 	}
 	if len(m.records) > m.cfg.Most+m.cfg.Most/4 {
 		m.prune()
@@ -94,7 +94,7 @@ func (m *Memory) Emit(e event.Event) {
 }
 
 // observe updates one record. The caller holds mu.
-func (m *Memory) observe(o *peers.Observation) {
+func (m *Memory) observe(o *peers.Observation, leg event.Leg) {
 	var old peers.Record
 	if r := m.records[o.Key]; r != nil {
 		old = *r
@@ -106,7 +106,7 @@ func (m *Memory) observe(o *peers.Observation) {
 	for _, c := range changes {
 		m.tell(m.changed(&old, c, o))
 	}
-	if m.losses.Add(*o, lost) {
+	if leg == event.OutWorld && m.losses.Add(*o, lost) {
 		m.tell(event.Warned{What: "starttls lost everywhere",
 			Text: "several unrelated mail servers that offered TLS stopped within an hour, and none has it any more: something on our own side takes STARTTLS out of SMTP",
 			Hint: "look at our own firewall and antivirus: turn off SMTP inspection (\"fixup\", \"ESMTP inspection\") for outgoing port 25"})

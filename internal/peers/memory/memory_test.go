@@ -110,7 +110,7 @@ func tried(host string, ip netip.Addr, withTLS bool, level policy.Level) event.A
 	} else {
 		try.Reason = policy.StartTLSNotOffered
 	}
-	return event.Attempted{Requires: level, Attempt: &attempt.Attempt{Tries: []attempt.Try{try}}}
+	return event.Attempted{Leg: event.OutWorld, Requires: level, Attempt: &attempt.Attempt{Tries: []attempt.Try{try}}}
 }
 
 func TestWhatIsRememberedOutlivesTheProcess(t *testing.T) {
@@ -129,7 +129,7 @@ func TestWhatIsRememberedOutlivesTheProcess(t *testing.T) {
 			t.Fatalf("remembered: %+v", list)
 		}
 		stand := next.Missing("mx.clinic.test", netip.AddrPortFrom(address(1), 25))
-		if stand.Offered.IsZero() || stand.HoldUntil.Sub(time.Now()) != 4*time.Hour {
+		if stand.Offered.IsZero() || time.Until(stand.HoldUntil) != 4*time.Hour {
 			t.Errorf("a known host without TLS: %+v", stand)
 		}
 		for _, stranger := range []struct {
@@ -210,7 +210,10 @@ func TestLossReturnAndEveryHostAtOnceAreTold(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		m.Emit(tried("mx.plain.test", address(9), false, policy.Plaintext))
+		inside := tried("mail.internal.test", address(8), true, policy.Plaintext) // what works inside says nothing about the way out
+		inside.Leg = event.OutOwn
 		for n, h := range hosts[:3] {
+			m.Emit(inside)
 			m.Emit(tried(h, address(n), false, policy.Plaintext))
 			m.Emit(tried(h, address(n), false, policy.Plaintext))
 		}
