@@ -28,7 +28,6 @@ import (
 	"postern/internal/queue/schedule"
 	"postern/internal/smtp/smtpclient"
 	"postern/internal/testkit/memnet"
-	"postern/internal/testkit/zone"
 )
 
 const zoneText = `
@@ -47,6 +46,8 @@ type world struct {
 	store  *memstore.Store
 	d      *dispatch.Dispatcher
 	table  *route.Table
+	dns    *dnsNow
+	unread bool // the book of pins cannot be read
 	rules  atomic.Pointer[inForce]
 	stop   context.CancelFunc
 	done   chan struct{}
@@ -148,9 +149,11 @@ func newWorld(t *testing.T) *world {
 	w.clinic = w.partner("mx.clinic.test", "192.0.2.10:25")
 	w.shop = w.partner("mx.shop.test", "192.0.2.20:25")
 	w.own = w.partner("mail.example.test", "192.0.2.99:25")
+	w.dns = &dnsNow{}
+	w.zone(zoneText)
 	var err error
 	w.table, err = route.New(route.Config{
-		Hostname: mail.MustDomain("gw.example.test"), Resolver: zone.New(t, zoneText), HostsFile: "none",
+		Hostname: mail.MustDomain("gw.example.test"), Resolver: w.dns, HostsFile: "none",
 		Own: []route.Own{{Domain: mail.MustDomain("example.test"), To: []route.HostPort{{IP: netip.MustParseAddr("192.0.2.99"), Port: 25}}}},
 	})
 	if err != nil {
@@ -159,8 +162,8 @@ func newWorld(t *testing.T) *world {
 	w.apply("")
 	roots := map[string]*x509.CertPool{policy.PublicTrust: w.ca.Pool()}
 	w.d = dispatch.New(dispatch.Config{
-		Store: faulty{w.store, &w.broken}, Sink: w, Route: func() *route.Table { return w.table },
-		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true, Memory: remembers{w},
+		Store: faulty{w.store, &w.broken}, Book: w.store, Sink: w, Route: func() *route.Table { return w.table },
+		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true, Memory: remembers{w}, Book: book{w.store, w},
 			Roots: func(...string) (map[string]*x509.CertPool, error) { return roots, nil },
 			SMTP:  smtpclient.Config{Hello: "gw.example.test"}}),
 		Rules:    w.current,
