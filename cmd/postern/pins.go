@@ -21,7 +21,7 @@ func (c *peersPinsCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	rows := a.newTable(column{"DOMAIN", 22}, column{"RULE", 14}, column{"MAIL HOSTS BELOW", 0}, column{"SINCE", 11}, column{"BY", 14})
+	rows := a.newTable(column{"DOMAIN", 20}, column{"RULE", 14}, column{"MAIL HOSTS BELOW", 18}, column{"SINCE", 10}, column{"BY", 0})
 	for p, err := range client.Pins(a.ctx, c.Domain) {
 		if err != nil {
 			return tell(err)
@@ -32,7 +32,7 @@ func (c *peersPinsCmd) Run(a *app) error {
 			}
 			continue
 		}
-		rows.row(p.Domain, p.Rule, p.Name, shortClock(&p.Since), p.By)
+		rows.row(p.Domain, p.Rule, p.Name, dayText(&p.Since), p.By)
 	}
 	if !rows.begun && !c.JSON {
 		fmt.Fprintln(a.stdout, "no names of mail hosts are remembered; the first delivery under a rule does it")

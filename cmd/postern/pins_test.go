@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/admin"
+	"postern/internal/admin/api"
+	"postern/internal/mail"
+	"postern/internal/mxtrust"
+	"postern/internal/policy"
+	"postern/internal/testkit/backlog"
+)
+
+// TestOperatorsPins plays a change of mail hosts as an administrator sees it: what was known, what is approved, what is
+// written in the audit trail.
+func TestOperatorsPins(t *testing.T) {
+	store := backlog.New(t)
+	since := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
+	for _, p := range []mxtrust.Pin{
+		{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test", Since: since, By: policy.MXByFirstUse},
+		{Domain: "clinic.test", Rule: "everyone", Name: "clinic.test", Since: since, By: policy.MXByFirstUse},
+		{Domain: "bank.test", Rule: "everyone", Name: "bank.test", Since: since, By: policy.MXBySignedDNS},
+	} {
+		if _, err := store.Remember(t.Context(), true, []mxtrust.Pin{p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop, Pins: store,
+		MailHosts: func(_ context.Context, d mail.Domain) (admin.MailHosts, error) {
+			switch d.String() {
+			case "clinic.test":
+				return admin.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx1.provider.test"), mail.MustDomain("mx2.provider.test"), mail.MustDomain("mx.clinic.test")}}, nil
+			case "routed.test":
+				return admin.MailHosts{ByAdmin: true}, nil
+			}
+			return admin.MailHosts{}, errors.New("the domain " + d.String() + " does not exist")
+		}})
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := api.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- api.New(service, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	var said strings.Builder
+	for _, c := range []struct {
+		args string
+		code int
+	}{
+		{"peers pins", exitOK},
+		{"peers pins clinic.test --json", exitOK},
+		{"peers pins nobody.test", exitOK},
+		{"peers approve clinic.test --rule everyone", exitOK},
+		{"peers approve clinic.test", exitOK},
+		{"peers approve clinic.test", exitShort},
+		{"peers approve nobody.test", exitUsage},
+		{"peers approve clinic.test --rule nosuch", exitUsage},
+		{"peers approve bank.test", exitFail},
+		{"peers approve x..y", exitUsage},
+		{"peers pins clinic.test", exitOK},
+		{"peers unpin clinic.test --rule clinic", exitOK},
+		{"peers unpin clinic.test --json", exitOK},
+		{"peers unpin clinic.test", exitShort},
+		{"audit", exitOK},
+	} {
+		code, out, errs := shell(t, "", append(strings.Fields(c.args), "--socket="+path)...)
+		if code != c.code {
+			t.Errorf("%s: exit code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
+		}
+		said.WriteString("$ postern " + c.args + "\n" + out + errs + "\n")
+	}
+	text := strings.ReplaceAll(said.String(), path, "SOCKET")
+	for _, hide := range []struct{ pattern, with string }{ // who runs the test, where and when
+		{`administrator [^"\n]*`, "administrator WHO"},
+		{`(?m)^(  By +).*$`, "${1}WHO"},
+		{`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+`, "NOW"},
+		{`"since":"20[^"]*"`, `"since":"NOW"`},
+		{`20\d\d-\d\d-\d\d administrator`, "20YY-MM-DD administrator"},
+	} {
+		text = regexp.MustCompile(hide.pattern).ReplaceAllString(text, hide.with)
+	}
+	golden(t, "pins.txt", text)
+}
