@@ -31,6 +31,8 @@ func (c *explainCmd) Run(a *app) error {
 		if c.Reason != "all" && c.Reason != string(i.Reason) {
 			continue
 		}
+		first := !found
+		found = true
 		e := explanation{i.Reason, i.Text, i.Who, i.Hint, "4." + i.Status, "5." + i.Status, i.TLSRPT}
 		if c.JSON {
 			if err := a.object(e); err != nil {
@@ -38,13 +40,12 @@ func (c *explainCmd) Run(a *app) error {
 			}
 			continue
 		}
-		if found {
+		if !first {
 			fmt.Fprintln(a.stdout)
 		}
-		found = true
 		a.explain(&e)
 	}
-	if !found && !c.JSON {
+	if !found {
 		return &sayError{fmt.Errorf("there is no reason %s", c.Reason), "`postern explain all` lists them", exitShort}
 	}
 	return nil
