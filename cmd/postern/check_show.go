@@ -117,8 +117,10 @@ func (v *checkView) report(r *check.Report) {
 	if main.Passes() && r.Verdicts[0].Reason != "" {
 		main = &r.Verdicts[0]
 	}
-	if main.Reason != "" {
+	if main.Reason != "" || len(r.Findings) > 0 {
 		fmt.Fprintln(a.stdout)
+	}
+	if main.Reason != "" {
 		a.detail("  ", "Why", main.Text)
 		for _, s := range main.Shortfalls[min(1, len(main.Shortfalls)):] {
 			a.detail("  ", "Also", string(s.Reason)+": "+s.Text)
@@ -234,6 +236,11 @@ func (v *checkView) address(h *check.Host, ad *check.Address) {
 	for i, c := range l.Chain {
 		v.certificate(i, &c)
 	}
+	for i := range ad.Verdicts {
+		if rev := ad.Verdicts[i].Revocation; rev != nil && i == len(ad.Verdicts)-1 {
+			a.detail("    ", "Revocation", revocationText(rev))
+		}
+	}
 	a.detail("    ", "Early bytes", map[check.Early]string{check.EarlyAccepted: "ACCEPTED, which is a fault (see above)", check.EarlyDiscarded: "discarded, as they should be",
 		check.EarlyRefused: "refused, as they should be", check.EarlyUnknown: "could not be tested"}[ad.Early])
 	v.trials(ad.Trials)
@@ -276,6 +283,20 @@ func (v *checkView) certificate(i int, c *policy.Certificate) {
 	a.detail("    ", "  names", strings.Join(c.DNSNames, ", "))
 	a.detail("    ", "  key", c.Key+", signed with "+c.Signature)
 	a.detailAt("      ", "SHA-256", 8, c.SHA256)
+}
+
+func revocationText(r *check.Revocation) string {
+	said := r.Status
+	if r.Source != "" {
+		said += ", by " + r.Source
+	}
+	if !r.AsOf.IsZero() {
+		said += " of " + r.AsOf.Format(time.RFC3339)
+	}
+	if r.Detail != "" {
+		said += ": " + r.Detail
+	}
+	return said
 }
 
 func (v *checkView) trials(list []check.Trial) {

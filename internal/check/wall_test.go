@@ -230,8 +230,11 @@ func told(t *testing.T, r *check.Report) {
 			continue
 		}
 		info := v.Reason.Info()
-		if v.Text == "" || v.Who != info.Who || v.Hint != info.Hint || v.Status != info.Status || v.TLSRPT != info.TLSRPT {
+		if v.Text == "" || v.Who != info.Who || v.Hint != info.Hint || v.TLSRPT != info.TLSRPT {
 			t.Errorf("%s: told %+v", v.Question, v)
+		}
+		if want := map[check.Outcome]string{check.Deferred: "4." + info.Status, check.Failed: "5." + info.Status}[v.Outcome]; v.Status != want {
+			t.Errorf("%s: %s with status %q, want %q", v.Question, v.Outcome, v.Status, want)
 		}
 	}
 }
