@@ -55,8 +55,8 @@ func (c *trustShowCmd) Run(a *app) error {
 		if err != nil {
 			return withHint(err, "put the certificate and its intermediates there, PEM, the server's own first")
 		}
-		own := check.LookAtOwn(chain, f.host, pools[policy.PublicTrust], time.Now(), time.Duration(c.Days)*24*time.Hour)
-		own.Kind, own.File = f.kind, f.file
+		own := check.LookAtOwn(f.kind, chain, f.host, pools[policy.PublicTrust], time.Now(), time.Duration(c.Days)*24*time.Hour)
+		own.File = f.file
 		warned = warned || len(own.Warnings) > 0
 		if err := c.print(a, i, &own, chain); err != nil {
 			return err
@@ -76,14 +76,14 @@ type ownFile struct {
 
 func ownFiles(cfg *config.Config) (out []ownFile) {
 	for i, c := range cfg.TLS.Certificates {
-		f := ownFile{kind: "server", file: string(c.Cert)}
+		f := ownFile{kind: check.OwnServer, file: string(c.Cert)}
 		if i == 0 { // the others are for clients that ask for other names
 			f.host = cfg.Hostname
 		}
 		out = append(out, f)
 	}
 	if file := string(cfg.Delivery.ClientCertificate); file != "" {
-		out = append(out, ownFile{kind: "client", file: file})
+		out = append(out, ownFile{kind: check.OwnClient, file: file})
 	}
 	return out
 }

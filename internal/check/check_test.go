@@ -3,6 +3,8 @@ package check_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"postern/internal/check"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/internal/mail"
 	"postern/internal/policy"
 )
 
@@ -240,4 +243,39 @@ func TestARejectingRequirementIsToldAsReturnedAtOnce(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	})
+}
+
+func TestNothingAPeerSaysReachesATerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		w.script("mx1.clinic.test", "220 \x1b[2J\u202eevil \x07", "250-mx\r\n250-X\x1b[31mY\r\n250 STARTTLS", "454 \x1b]0;title\x07 no")
+		r := w.check("clinic.test", nil)
+		if a := r.Hosts[0].Addresses[0]; a.Look == nil || a.Look.Greeting == "" || len(a.Look.Offered) != 2 {
+			t.Fatalf("%+v", a)
+		}
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, shown := range []string{string(text), check.Letter(r, "gw.example.test")} {
+			for _, bad := range []string{"\x1b", "\\u001b", "\x07", "\\u0007", "\u202e", "\\u202e\""} {
+				if shown == "" || strings.Contains(shown, bad) {
+					t.Errorf("%q is shown as it came:\n%s", bad, shown)
+				}
+			}
+		}
+	})
+}
+
+func TestACertificateForClientsIsNotJudgedAsAServers(t *testing.T) {
+	now := time.Now()
+	ca := pki.New(now, "CA")
+	c := ca.Issue(pki.Options{Names: []string{"gw.test"}, EKU: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	if own := check.LookAtOwn(check.OwnClient, c.Chain, mail.Domain{}, ca.Pool(), now, 0); len(own.Warnings) > 0 || own.Root == nil {
+		t.Errorf("%+v", own)
+	}
+	if own := check.LookAtOwn(check.OwnServer, c.Chain, mail.Domain{}, ca.Pool(), now, 0); len(own.Warnings) != 1 {
+		t.Errorf("%+v", own)
+	}
 }
