@@ -9,8 +9,8 @@ NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.1
 FUZZTIME    ?= 30s
 
 # Where goroutines, locks and connections are shared. Ground rooms have none of these.
-CONCURRENT := ./cmd/... ./internal/admin/... ./internal/dns/... ./internal/event/... ./internal/gateway/... \
-	./internal/lab/... ./internal/policy/certcheck/... ./internal/policy/rules/... ./internal/queue/... \
+CONCURRENT := ./cmd/... ./internal/admin/... ./internal/check/... ./internal/dns/... ./internal/event/... ./internal/gateway/... \
+	./internal/lab/... ./internal/policy/certcheck/... ./internal/policy/revoke/... ./internal/policy/rules/... ./internal/queue/... \
 	./internal/smtp/... ./internal/testkit/...
 
 .PHONY: build demo test check lint unit race e2e fuzz crash scale bench deb image clean

@@ -32,6 +32,9 @@ type commands struct {
 	Trace   traceCmd   `cmd:"" help:"Find out what happened to mail."`
 	Rules   rulesCmd   `cmd:"" help:"Look at, apply and explain the rules."`
 	Peers   peersCmd   `cmd:"" help:"Look at what is remembered of the servers mail is sent to."`
+	Check   checkCmd   `cmd:"" help:"Test mail servers' TLS, and see whether mail would be delivered and how well protected."`
+	Explain explainCmd `cmd:"" help:"Say what a reason code means, who must act and what to do."`
+	Trust   trustCmd   `cmd:"" help:"Look at what the gateway itself shows to partners."`
 	Headers headersCmd `cmd:"" help:"See which hops of a message were encrypted, from its Received lines."`
 	Audit   auditCmd   `cmd:"" help:"See what administrators changed."`
 	Config  configCmd  `cmd:"" help:"Check, show or explain the configuration."`

@@ -72,7 +72,7 @@ type Attempt struct {
 	Status string `json:"status,omitempty"`
 	// Reply is the peer's answer about this recipient or message; nil if none came.
 	Reply *Reply `json:"reply,omitempty"`
-	// Notes are facts recorded without being failures: mx-unproven, revocation-off, size and the like.
+	// Notes are facts recorded without being failures: mx-unproven, revocation-not-checked, revocation-unknown and the like.
 	Notes []string `json:"notes,omitempty"`
 }
 

@@ -33,8 +33,11 @@ func findings(r *Report, now time.Time) []Finding {
 	})
 	out = append(out, differing(r)...)
 	if f := r.Find(ForceTLS); f != nil && f.Passes() && slices.Contains(f.Notes, string(policy.MXUnproven)) {
-		out = append(out, Finding{Severity: Note, Code: MXUnproven, Who: policy.Us, Text: "the name of the mail host comes from DNS " +
-			"on trust, so whoever can forge DNS answers chooses it; the key `names` of a rule avoids that"})
+		text := "the name of the mail host comes from DNS on trust, so whoever can forge DNS answers chooses it; the key `names` of a rule avoids that"
+		if r.DNS != nil && r.DNS.Signed {
+			text = "the name of the mail host comes from DNS that is signed, which this release does not count as proof; the key `names` of a rule avoids that"
+		}
+		out = append(out, Finding{Severity: Note, Code: MXUnproven, Who: policy.Us, Text: text})
 	}
 	rank := []Severity{Fault, Warning, Note}
 	slices.SortStableFunc(out, func(a, b Finding) int { return slices.Index(rank, a.Severity) - slices.Index(rank, b.Severity) })

@@ -32,10 +32,11 @@ func (c *Checker) judge(ctx context.Context, q Question, plan *route.Plan) Verdi
 	v := verdict(q, climbed.Attempt)
 	switch {
 	case climbed.Channel != nil:
-		v.Outcome, v.Reached = Delivered, climbed.Channel.Reached().String()
+		v.end(Delivered)
+		v.Reached = climbed.Channel.Reached().String()
 		climbed.Channel.Close()
 	case rejected(q.Requirement, climbed):
-		v.Outcome = Failed
+		v.end(Failed)
 	}
 	return v
 }
@@ -50,7 +51,7 @@ func verdict(q Question, a *attempt.Attempt) Verdict {
 	v := Verdict{Question: q.Name, Requires: q.Requirement.Channel, Outcome: Deferred, Notes: a.Notes, requirement: q.Requirement}
 	v.blame(a.Reason, a.Text)
 	if t := a.Telling(); t != nil {
-		v.Host, v.IP, v.Shortfalls, v.TLS = t.Host, t.IP, t.Shortfalls, t.TLS()
+		v.Host, v.IP, v.Shortfalls, v.TLS, v.Revocation = t.Host, t.IP, t.Shortfalls, t.TLS(), revocation(t.Evidence)
 	}
 	for i := range a.Tries {
 		t := &a.Tries[i]
@@ -61,22 +62,38 @@ func verdict(q Question, a *attempt.Attempt) Verdict {
 	return v
 }
 
+// revocation is what evidence says about revocation.
+func revocation(e *policy.Evidence) *Revocation {
+	if e == nil || e.Revocation == "" {
+		return nil
+	}
+	return &Revocation{e.Revocation, e.RevocationSource, e.RevocationAsOf, e.RevocationAgeS, e.RevocationDetail}
+}
+
 // blame sets the reason and what is known about it.
 func (v *Verdict) blame(r policy.Reason, text string) {
 	if v.Reason, v.Text = r, text; r == "" {
 		return
 	}
 	info := r.Info()
-	v.Who, v.Hint, v.Status, v.TLSRPT = info.Who, info.Hint, info.Status, info.TLSRPT
+	v.Who, v.Hint, v.TLSRPT = info.Who, info.Hint, info.TLSRPT
+	v.end(Deferred)
+}
+
+// end sets the outcome, and the status code whose class follows from it.
+func (v *Verdict) end(o Outcome) {
+	v.Outcome, v.Status = o, ""
+	if class := map[Outcome]string{Deferred: "4.", Failed: "5."}[o]; class != "" && v.Reason != "" {
+		v.Status = class + v.Reason.Info().Status
+	}
 }
 
 // planless is the verdict on a target to which there is no way.
 func planless(q Question, p *route.Problem) Verdict {
 	v := Verdict{Question: q.Name, Requires: q.Requirement.Channel, Outcome: Deferred, requirement: q.Requirement}
-	if p.Permanent {
-		v.Outcome = Failed
+	if v.blame(p.Reason, p.Text); p.Permanent {
+		v.end(Failed)
 	}
-	v.blame(p.Reason, p.Text)
 	return v
 }
 

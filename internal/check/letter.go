@@ -142,7 +142,7 @@ func (l *letter) look(k *Look) {
 			l.fact("  names", strings.Join(c.DNSNames, ", "))
 		}
 		l.fact("  key", c.Key+", signed with "+c.Signature)
-		l.fact("  SHA-256", c.SHA256)
+		l.b.WriteString("      SHA-256\n      " + c.SHA256 + "\n")
 	}
 }
 
@@ -180,11 +180,11 @@ func (l *letter) again(found []*Verdict) {
 	l.b.WriteString("HOW TO SEE IT AGAIN\n\n")
 	switch {
 	case v.IP.IsValid():
-		command := fmt.Sprintf("openssl s_client -starttls smtp -connect %s", netip.AddrPortFrom(v.IP, port))
+		command := fmt.Sprintf("openssl s_client -starttls smtp -showcerts \\\n      -connect %s", netip.AddrPortFrom(v.IP, port))
 		if v.Host != "" {
-			command += " -servername " + v.Host
+			command += " \\\n      -servername " + v.Host
 		}
-		l.b.WriteString("  " + command + " -showcerts\n\n")
+		l.b.WriteString("  " + command + "\n\n")
 	default:
 		l.b.WriteString("  dig MX " + l.report.Target + "\n\n")
 	}

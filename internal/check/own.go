@@ -13,7 +13,7 @@ import (
 
 // Own is a chain of our own, as partners see it.
 type Own struct {
-	Kind string `json:"kind"` // "server" or "client"
+	Kind string `json:"kind"` // OwnServer or OwnClient
 	File string `json:"file"`
 	// Chain is what is sent, leaf first; Root is the trusted root it leads to, nil where it leads to none we know.
 	Chain []policy.Certificate `json:"chain"`
@@ -29,15 +29,23 @@ type Own struct {
 // RootCertificate is the root itself, nil where it is not known.
 func (o *Own) RootCertificate() *x509.Certificate { return o.root }
 
+// The kinds of our own certificates.
+const (
+	OwnServer = "server" // shown to clients
+	OwnClient = "client" // shown to servers that ask for one
+)
+
 // LookAtOwn judges a chain of ours against the public roots, as a partner would who expects host in it. A zero host is
-// a client certificate, whose names nobody checks. early is how long before its end a certificate is warned of.
-func LookAtOwn(chain []*x509.Certificate, host mail.Domain, roots *x509.CertPool, now time.Time, early time.Duration) Own {
+// expected by nobody. early is how long before its end a certificate is warned of.
+func LookAtOwn(kind string, chain []*x509.Certificate, host mail.Domain, roots *x509.CertPool, now time.Time, early time.Duration) Own {
 	demand := policy.PublicDemand()
 	evidence := certcheck.Examine(certcheck.Input{Chain: chain, Host: host, Demands: []policy.PeerDemand{demand},
 		Roots: map[string]*x509.CertPool{policy.PublicTrust: roots}, Now: now})
-	o := Own{Kind: "server", Chain: evidence.Chain}
+	o := Own{Kind: kind, Chain: evidence.Chain}
 	for _, s := range evidence.Peers[demand.Key()].Shortfalls {
-		if s.Reason != policy.CertNameMismatch || !host.IsZero() {
+		nameless := s.Reason == policy.CertNameMismatch && host.IsZero()
+		forClients := s.Reason == policy.CertUsage && kind == OwnClient // it was judged as a server's
+		if !nameless && !forClients {
 			o.Warnings = append(o.Warnings, s)
 		}
 	}

@@ -59,6 +59,8 @@ type Verdict struct {
 	Hint   string        `json:"hint,omitempty"`
 	Status string        `json:"status,omitempty"`
 	TLSRPT string        `json:"tlsrpt,omitempty"`
+	// Revocation is what is known about the certificates of that host; nil where nobody asked.
+	Revocation *Revocation `json:"revocation,omitempty"`
 	// Shortfalls lists everything that fell short at that host, the one to act on first.
 	Shortfalls []policy.Shortfall `json:"shortfalls,omitempty"`
 	Notes      []string           `json:"notes,omitempty"`
@@ -68,6 +70,15 @@ type Verdict struct {
 
 	requirement policy.Requirement
 	answered    bool // somebody answered EHLO
+}
+
+// Revocation is an answer about certificates, with its source and age.
+type Revocation struct {
+	Status string    `json:"status"` // "good", "revoked", "unknown"
+	Source string    `json:"source,omitempty"`
+	AsOf   time.Time `json:"as_of,omitzero"`
+	AgeS   int64     `json:"age_s,omitempty"`
+	Detail string    `json:"detail,omitempty"`
 }
 
 // Passes reports whether a message with the question's requirement would be sent.

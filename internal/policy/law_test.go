@@ -6,6 +6,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"postern/internal/mail"
@@ -267,7 +269,7 @@ func TestAnswersAboutRevocationJoinLikeTheWorstAndTheBest(t *testing.T) {
 	d := roll(t)
 	answer := func() RevocationAnswer {
 		return RevocationAnswer{
-			Status: []string{"", NotRevoked, RevocationNotSaid, Revoked}[d.IntN(4)], Source: []string{"crl", "ocsp"}[d.IntN(2)],
+			Status: []string{"", NotRevoked, RevocationNotSaid, Revoked}[d.IntN(4)], Source: []string{"crl", "ocsp", "staple+crl"}[d.IntN(3)],
 		}
 	}
 	worse := func(a, b RevocationAnswer) bool {
@@ -281,6 +283,9 @@ func TestAnswersAboutRevocationJoinLikeTheWorstAndTheBest(t *testing.T) {
 		}
 		if worse(either, a) || worse(either, b) || either.Status != a.Status && either.Status != b.Status {
 			t.Fatalf("%+v or %+v give %+v", a, b, either)
+		}
+		if parts := strings.Split(both.Source, "+"); len(parts) > 3 || len(parts) > len(slices.Compact(slices.Sorted(slices.Values(parts)))) {
+			t.Fatalf("%+v and %+v name a source twice: %q", a, b, both.Source)
 		}
 		if both.Status != b.And(a).Status || either.Status != b.Or(a).Status {
 			t.Fatalf("%+v and %+v: the order matters", a, b)

@@ -1,6 +1,10 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // The values of Evidence.Revocation; "" means that nobody asked.
 const (
@@ -53,8 +57,10 @@ func (a RevocationAnswer) And(b RevocationAnswer) RevocationAnswer {
 		a.Unstapled = a.Unstapled || b.Unstapled
 		return a
 	}
-	if b.Source != a.Source {
-		a.Source += "+" + b.Source
+	for source := range strings.SplitSeq(b.Source, "+") {
+		if !slices.Contains(strings.Split(a.Source, "+"), source) {
+			a.Source += "+" + source
+		}
 	}
 	a.AsOf, a.Until = earlier(a.AsOf, b.AsOf), earlier(a.Until, b.Until)
 	if b.Detail != "" && b.Detail != a.Detail {

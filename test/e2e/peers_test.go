@@ -153,6 +153,8 @@ var secure = []string{"--header", "Subject: [secure] end to end"}
 func TestTheGatewayBetweenRealServers(t *testing.T) {
 	w := newWorld(t)
 
+	t.Run("check says of each what delivery will find", func(t *testing.T) { checkRealServers(t, w) })
+
 	t.Run("opportunistic mail reaches each partner over the best it can do", func(t *testing.T) {
 		for domain, want := range map[string]struct{ reached, stamp string }{
 			"postfix.test": {"encrypted", "using TLSv1.3 with cipher"},

@@ -31,6 +31,7 @@ func OpenSMTPD(t testing.TB, s Server) *Process {
 	ids(t, "opensmtpd")
 	ids(t, "opensmtpq")
 	onlyOne(t)
+	t.Cleanup(func() { os.Remove(filepath.Dir(opensmtpdChroot)) }) // last: it is empty then
 	for path, mode := range map[string]os.FileMode{opensmtpdSpool: 0o711, opensmtpdChroot: 0o755} {
 		if err := os.RemoveAll(path); err != nil {
 			t.Fatal(err)

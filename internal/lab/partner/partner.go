@@ -5,6 +5,7 @@ package partner
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -28,6 +29,7 @@ const (
 	HangsTLS       Fault = "hangs"            // says 220 and then nothing
 	Busy           Fault = "busy"             // greets with 421
 	ClosesAfterDot Fault = "closes-after-dot" // takes the content and closes without an answer
+	TakesEarly     Fault = "takes-early"      // obeys inside TLS what was sent in the clear behind STARTTLS
 )
 
 // Behaviour is how a partner answers. It may be changed while the partner runs; sessions begun before keep theirs.
@@ -276,6 +278,7 @@ func (s *session) startTLS() bool {
 		s.drain()
 		return false
 	}
+	early, _ := s.r.Peek(s.r.Buffered()) // as a rule nothing, and forgotten
 	conn := tls.Server(s.raw, s.b.TLS)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -283,6 +286,9 @@ func (s *session) startTLS() bool {
 		return false
 	}
 	s.nc, s.r, s.tls, s.leaf = conn, bufio.NewReader(conn), true, s.serial()
+	if s.b.Fault == TakesEarly {
+		s.r = bufio.NewReader(io.MultiReader(bytes.NewReader(early), conn))
+	}
 	return true
 }
 

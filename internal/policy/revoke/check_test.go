@@ -85,6 +85,12 @@ var situations = []struct {
 		})
 		return w.listed(), nil
 	}, dark, "not plain HTTP"},
+	{"a CRL behind a redirect into our own network", func(w *world) ([]*x509.Certificate, []byte) {
+		w.page(subList, func(out http.ResponseWriter, r *http.Request) {
+			http.Redirect(out, r, "http://10.0.0.1/admin?delete=all", http.StatusFound)
+		})
+		return w.listed(), nil
+	}, dark, "private address 10.0.0.1"},
 	{"a CRL behind redirects without end", func(w *world) ([]*x509.Certificate, []byte) {
 		w.page(subList, func(out http.ResponseWriter, r *http.Request) { http.Redirect(out, r, subList, http.StatusFound) })
 		return w.listed(), nil

@@ -117,7 +117,7 @@ func copyFields(b *cryptobyte.Builder, fields cryptobyte.String) (entries crypto
 // read takes note of one extension of a list.
 func (s *scope) read(id string, critical bool, value []byte) {
 	switch id {
-	case "2.5.29.20", "2.5.29.35": // number, authority key: nothing to judge
+	case "2.5.29.35": // authority key: nothing to judge
 	case "2.5.29.27":
 		s.delta = true
 	case "2.5.29.28":

@@ -210,9 +210,11 @@ func (f *fetcher) resolve(ctx context.Context, host string) ([]netip.Addr, error
 var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"),
+	netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"),
 	netip.MustParsePrefix("fec0::/10"),
 }
+
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
 // allowed reports whether an address that a stranger chose may be dialled.
 func (f *fetcher) allowed(a netip.Addr) bool {
@@ -222,6 +224,10 @@ func (f *fetcher) allowed(a netip.Addr) bool {
 	within := func(p netip.Prefix) bool { return p.Contains(a) }
 	if slices.ContainsFunc(f.cfg.Allow, within) {
 		return true
+	}
+	if nat64.Contains(a) { // an IPv4 address as a gateway of the network spells it (RFC 6052 §2.1)
+		b := a.As16()
+		return f.allowed(netip.AddrFrom4([4]byte(b[12:])))
 	}
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !slices.ContainsFunc(special, within)
 }

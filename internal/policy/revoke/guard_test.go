@@ -37,7 +37,7 @@ func TestAddressesOfOurOwnNetworkAreNotDialled(t *testing.T) {
 		{"169.254.169.254", "", false}, {"fe80::1", "", false}, {"fe80::1%eth0", "", false}, {"0.0.0.0", "", false},
 		{"::", "", false}, {"100.64.0.1", "", false}, {"224.0.0.1", "", false}, {"ff02::1", "", false},
 		{"255.255.255.255", "", false}, {"64:ff9b::7f00:1", "", false}, {"2002:7f00:1::1", "", false},
-		{"203.0.113.9", "", true}, {"2606:4700::1111", "", true},
+		{"64:ff9b::a01:203", "", false}, {"64:ff9b::cb00:7109", "", true}, {"203.0.113.9", "", true}, {"2606:4700::1111", "", true},
 		{"10.1.2.3", "10.1.0.0/16", true}, {"10.2.2.3", "10.1.0.0/16", false}, {"::ffff:10.1.2.3", "10.1.0.0/16", true},
 	} {
 		for _, byName := range []bool{false, true} {

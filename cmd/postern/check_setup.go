@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"postern/internal/check"
+	"postern/internal/config"
+	"postern/internal/dns/resolver"
+	"postern/internal/policy"
+	"postern/internal/policy/certcheck/roots"
+	"postern/internal/policy/revoke"
+	"postern/internal/policy/rules"
+)
+
+// checkSetup is the rooms a check needs, built as the gateway's own.
+type checkSetup struct {
+	cfg      *config.Config
+	resolver *resolver.Resolver
+	revoke   *revoke.Checker
+	checker  *check.Checker
+	deciding []string // questions that decide the exit code
+}
+
+func (s *checkSetup) close() { s.revoke.Close() }
+
+func (c *checkCmd) setUp(a *app) (*checkSetup, error) {
+	cfg, err := a.loadOrDefault()
+	if err != nil {
+		return nil, err
+	}
+	s := &checkSetup{cfg: cfg}
+	extra, deciding, err := c.questions(a)
+	if err != nil {
+		return nil, err
+	}
+	s.deciding = deciding
+	if s.resolver, err = resolver.New(resolver.Config{Servers: serverNames(cfg)}); err != nil {
+		return nil, err
+	}
+	trusted, err := a.trusted(cfg)
+	if err != nil {
+		return nil, err
+	}
+	client, err := clientCertificate(cfg)
+	if err != nil {
+		return nil, err
+	}
+	forced, err := defaultForced()
+	if err != nil {
+		return nil, err
+	}
+	// Lists stay in memory: the gateway's own folder belongs to the gateway's user.
+	if s.revoke, err = revoke.New(revoking(cfg, s.resolver, "", nil)); err != nil {
+		return nil, err
+	}
+	cc := check.Config{Route: routing(cfg, s.resolver), Deliver: delivering(cfg, trusted, s.revoke, client),
+		Forced: forced, Extra: extra, Trials: c.Versions, Jobs: c.Jobs}
+	cc.Route.Timeout = c.Timeout
+	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = c.Timeout, min(cc.Deliver.ConnectTimeout, c.Timeout)
+	s.checker, err = check.New(cc)
+	return s, err
+}
+
+// loadOrDefault reads the configuration; where nobody named one and none lies in the usual places, the defaults serve:
+// the system's resolver and roots, and the machine's own name.
+func (a *app) loadOrDefault() (*config.Config, error) {
+	if _, err := config.Find(a.configFile, a.getenv("POSTERN_CONFIG")); err == nil {
+		return a.load()
+	}
+	machine, err := os.Hostname()
+	if err != nil {
+		machine = "localhost"
+	}
+	c, err := config.Parse("defaults", ".", machine, nil)
+	if _, unnamed := errors.AsType[*config.Problems](err); unnamed {
+		return config.Parse("defaults", ".", "localhost", nil)
+	}
+	return c, err
+}
+
+// trusted opens the roots of a configuration.
+func (a *app) trusted(cfg *config.Config) (*roots.Store, error) {
+	s, err := roots.New(roots.Config{Public: string(cfg.Trust.Roots), Dir: configDir(cfg), Notice: func(n roots.Notice) {
+		if n.Err != nil {
+			fmt.Fprintf(a.stderr, "warning: trust %s: %v\n", n.Trust, n.Err)
+		}
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("the public roots cannot be read: %w", err)
+	}
+	return s, nil
+}
+
+// defaultForced is what a rule demands that says nothing but "force-tls".
+func defaultForced() (policy.Requirement, error) {
+	set, err := rules.Parse("defaults", []byte("[[rule]]\nname = \"default\"\nscope = \"outbound\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"*\"]\n"))
+	if err != nil {
+		return policy.Requirement{}, err
+	}
+	return set.Rules()[0].Requirement(), nil
+}

@@ -1,0 +1,120 @@
+package acceptance
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// verdict is what `postern check --json` says to one question about a target.
+type verdict struct {
+	Question string `json:"question"`
+	Outcome  string `json:"outcome"`
+	Reached  string `json:"reached"`
+	Reason   string `json:"reason"`
+}
+
+// checks runs the verb and returns each target's verdicts by question.
+func (w *world) checks(code int, args ...string) map[string]map[string]verdict {
+	w.t.Helper()
+	a := w.run("", append([]string{"check", "--json"}, args...)...)
+	if a.code != code {
+		w.t.Fatalf("postern check: exit code %d, want %d\n%s", a.code, code, a.stderr)
+	}
+	out := map[string]map[string]verdict{}
+	for line := range strings.Lines(a.stdout) {
+		var r struct {
+			Kind, Target string
+			Verdicts     []verdict
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			w.t.Fatalf("%v in %s", err, line)
+		}
+		if r.Kind != "target" {
+			continue
+		}
+		out[r.Target] = map[string]verdict{}
+		for _, v := range r.Verdicts {
+			out[r.Target][v.Question] = v
+		}
+	}
+	return out
+}
+
+func TestCheckSaysOfEveryFaultWhatDeliverySays(t *testing.T) {
+	t.Parallel()
+	w := crooked(t)
+	good := w.domain("good.test", w.good("mx.good.test"))
+	var targets, forced []string
+	for _, f := range append(faults(), fault{name: "good", reached: "authenticated"}) {
+		targets = append(targets, f.name+".test")
+		forced = append(forced, fmt.Sprintf(`"dr@%s.test"`, f.name))
+	}
+	w.start(force("protected", strings.Join(forced, ", "), `defer = "60s"`))
+	said := w.checks(1, append([]string{"--as-rule", "protected"}, targets...)...)
+	for name, p := range w.hosts {
+		if lines := forbidden(p, false); len(lines) > 0 {
+			t.Errorf("%s heard of mail from check: %q", name, lines)
+		}
+	}
+	for _, target := range targets {
+		w.send("anna@home.test", "secret", "dr@"+target)
+		w.send("anna@home.test", "ordinary", "info@"+target)
+	}
+	for _, target := range targets {
+		secret := w.await("dr@"+target, func(tr trace) bool { return tr.Reason != "" || tr.State == "delivered" })
+		ordinary := w.await("info@"+target, in("delivered"))
+		for question, got := range map[string]trace{"rule protected": secret, "opportunistic": ordinary} {
+			v := said[target][question]
+			if v.Reason != got.Reason || v.Reached != got.Reached || (v.Outcome == "delivered") != (got.State == "delivered") {
+				t.Errorf("%s, %s: check says %+v, delivery %s %s %q", target, question, v, got.State, got.Reached, got.Reason)
+			}
+		}
+	}
+	if len(good.Messages()) != 2 {
+		t.Errorf("the good server took %d messages", len(good.Messages()))
+	}
+	w.checks(0, "--as-rule", "protected", "good.test")
+	if a := w.run("", "check", "--as-rule", "no-such", "good.test"); a.code != 3 {
+		t.Errorf("a rule that is not there: exit code %d\n%s", a.code, a.stderr)
+	}
+}
+
+func TestAThousandTargetsAreCheckedInAMinuteAndInLittleMemory(t *testing.T) {
+	w := newWorld(t)
+	w.partner("mx.crowd.test", w.good("mx.crowd.test"))
+	w.record("*.crowd.test MX 10 mx.crowd.test")
+	w.configure()
+	few, _ := w.measured(100)
+	many, took := w.measured(1000)
+	t.Logf("1000 targets in %v; %d kB at most, %d kB with 100", took, many, few)
+	if took > time.Minute {
+		t.Errorf("1000 targets took %v", took)
+	}
+	if many > few+20<<10 {
+		t.Errorf("memory grew from %d kB with 100 targets to %d kB with 1000", few, many)
+	}
+}
+
+// measured checks n targets and returns the most memory the process had, in kB, and the time it took.
+func (w *world) measured(n int) (int64, time.Duration) {
+	w.t.Helper()
+	var list strings.Builder
+	for i := range n {
+		fmt.Fprintf(&list, "d%d.crowd.test\n", i)
+	}
+	cmd := exec.Command(binary, "check", "--file", "-", "--brief", "--require", "authenticated", "--config", w.configFile())
+	cmd.Env = os.Environ()
+	cmd.Stdin = strings.NewReader(list.String())
+	start := time.Now()
+	out, err := cmd.Output()
+	if err != nil || strings.Count(string(out), " yes\n") != n {
+		w.t.Fatalf("%v: %d of %d targets pass", err, strings.Count(string(out), " yes\n"), n)
+	}
+	return cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss, time.Since(start)
+}
