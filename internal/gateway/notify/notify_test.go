@@ -48,6 +48,13 @@ type sink struct{ w *world }
 
 func (s sink) Emit(e event.Event) { s.w.emitted(e) }
 
+// seen are the warnings counted and the sites woken so far.
+func (w *world) seen() (warned int, woken []queue.SiteKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.warned, slices.Clone(w.woken)
+}
+
 func (w *world) set(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -75,7 +82,11 @@ func newWorld(t *testing.T, to, ruleText string) *world {
 			defer w.mu.Unlock()
 			return set, 7, w.broken
 		},
-		Wake: func(k queue.SiteKey, _ time.Time) { w.woken = append(w.woken, k) }}
+		Wake: func(k queue.SiteKey, _ time.Time) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.woken = append(w.woken, k)
+		}}
 	if to != "" {
 		cfg.To = mail.MustAddress(to)
 	}
@@ -164,9 +175,10 @@ func TestALetterIsAnOrdinaryMessageOfThisGateway(t *testing.T) {
 			t.Fatalf("%d letters", len(records))
 		}
 		r := records[0]
+		_, woken := w.seen()
 		if r.Message.Kind != queue.Alert || !r.Message.Envelope.From.IsNull() || r.Requirement.Channel != policy.Encrypted || r.State != queue.Queued ||
-			r.Message.RulesRevision != 7 || len(w.woken) != 1 || w.woken[0] != r.Site || r.Message.MessageID == "" {
-			t.Errorf("queued as %+v, woken %v", r, w.woken)
+			r.Message.RulesRevision != 7 || len(woken) != 1 || woken[0] != r.Site || r.Message.MessageID == "" {
+			t.Errorf("queued as %+v, woken %v", r, woken)
 		}
 		head, body, ok := strings.Cut(texts[0], "\r\n\r\n")
 		if !ok || len(head)+4 != r.Message.HeaderSize || strings.Contains(head, "\nBcc") {
@@ -192,12 +204,13 @@ func TestALetterIsProtectedAsTheRulesSay(t *testing.T) {
 		w.set(errors.New("the rules cannot be read"))
 		w.Tell(matter(1))
 		time.Sleep(10 * time.Minute)
-		if records, _ := w.letters(t); len(records) != 0 || w.warned != 1 {
-			t.Fatalf("without rules: %d letters, %d warnings", len(records), w.warned)
+		records, _ := w.letters(t)
+		if warned, _ := w.seen(); len(records) != 0 || warned != 1 {
+			t.Fatalf("without rules: %d letters, %d warnings", len(records), warned)
 		}
 		w.set(nil)
 		time.Sleep(time.Minute)
-		records, _ := w.letters(t)
+		records, _ = w.letters(t)
 		if len(records) != 1 || records[0].Requirement.Channel != policy.Authenticated || !slices.Equal(records[0].Rules, []string{"boss"}) {
 			t.Errorf("queued as %+v", records)
 		}
