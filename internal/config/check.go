@@ -184,6 +184,9 @@ func matchPattern(m string) (string, error) {
 }
 
 func (c *Config) checkDelivery(d *decoder) {
+	if c.Delivery.Ratchet == RatchetHold && c.Delivery.RatchetHold.Duration >= c.Delivery.Lifetime.Duration {
+		d.fail("delivery.ratchet_hold", "must be shorter than delivery.lifetime, or mail is returned before it may go", `write ratchet_hold = "4h"`)
+	}
 	if c.Delivery.Port == 0 {
 		d.fail("delivery.port", "must be between 1 and 65535", "")
 	}
