@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"postern/internal/check"
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
+	"postern/internal/mxtrust"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
 	"postern/internal/policy/revoke"
@@ -59,8 +61,33 @@ func (c *checkCmd) setUp(a *app) (*checkSetup, error) {
 		Forced: forced, Extra: extra, Trials: c.Versions, Jobs: c.Jobs}
 	cc.Route.Timeout = c.Timeout
 	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = c.Timeout, min(cc.Deliver.ConnectTimeout, c.Timeout)
+	if c.AsRule != "" && c.Rules == "" { // what the gateway's rule would say, it says by what the gateway remembers
+		cc.Deliver.Book = remembered{a, &remote{Socket: c.Socket}}
+	}
 	s.checker, err = check.New(cc)
 	return s, err
+}
+
+// remembered is the running gateway's book of names of mail hosts.
+type remembered struct {
+	a *app
+	*remote
+}
+
+// Pins asks the gateway.
+func (r remembered) Pins(ctx context.Context, domain string) (out []mxtrust.Pin, err error) {
+	client, err := r.client(r.a)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	for p, err := range client.Pins(ctx, domain) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 // loadOrDefault reads the configuration; where nobody named one and none lies in the usual places, the defaults serve:

@@ -13,6 +13,7 @@ import (
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
+	"postern/internal/mxtrust"
 	"postern/internal/policy"
 )
 
@@ -20,7 +21,8 @@ import (
 type Config struct {
 	// Route finds the hosts. Its Resolver must be set.
 	Route route.Config
-	// Deliver opens connections. Its Budget bounds each question about each address, and about each target.
+	// Deliver opens connections. Its Budget bounds each question about each address, and about each target. Without a Book
+	// the names of mail hosts are judged as at a first delivery.
 	Deliver deliver.Config
 	// Forced is what the question ForceTLS demands; the zero value is an authenticated channel with public trust.
 	Forced policy.Requirement
@@ -61,6 +63,9 @@ func New(cfg Config) (*Checker, error) {
 		cfg.Forced = policy.Combine(policy.Requirement{Channel: policy.Authenticated})
 	}
 	cfg.Route.Resolver = noting{cfg.Route.Resolver}
+	if cfg.Deliver.Book == nil {
+		cfg.Deliver.Book = nothingKnown{}
+	}
 	cfg.Deliver.Sessions = 1 // none is resumed: each question has a site of its own
 	table, err := route.New(cfg.Route)
 	if err != nil {
@@ -68,6 +73,12 @@ func New(cfg Config) (*Checker, error) {
 	}
 	return &Checker{cfg: cfg, table: table, deliverer: deliver.New(cfg.Deliver), manners: manners{pause: cfg.Pause}}, nil
 }
+
+// nothingKnown is a book in which nothing is remembered yet.
+type nothingKnown struct{}
+
+// Pins returns none.
+func (nothingKnown) Pins(context.Context, string) ([]mxtrust.Pin, error) { return nil, nil }
 
 // Check examines one target. When ctx ends early the report says what was found until then, and is not to be trusted.
 func (c *Checker) Check(ctx context.Context, t Target) *Report {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/attempt"
+	"postern/internal/gateway/deliver"
 	"postern/internal/policy"
 )
 
@@ -32,12 +33,15 @@ func findings(r *Report, now time.Time) []Finding {
 		trialFindings(a, add)
 	})
 	out = append(out, differing(r)...)
-	if f := r.Find(ForceTLS); f != nil && f.Passes() && slices.Contains(f.Notes, string(policy.MXUnproven)) {
-		text := "the name of the mail host comes from DNS on trust, so whoever can forge DNS answers chooses it; the key `names` of a rule avoids that"
-		if r.DNS != nil && r.DNS.Signed {
-			text = "the name of the mail host comes from DNS that is signed, which this release does not count as proof; the key `names` of a rule avoids that"
+	if f := r.Find(ForceTLS); f != nil && f.Passes() {
+		switch {
+		case slices.Contains(f.Notes, string(policy.MXUnproven)):
+			out = append(out, Finding{Severity: Note, Code: MXUnproven, Who: policy.Us, Text: "the name of the mail host comes from DNS on trust, " +
+				"so whoever can forge DNS answers chooses it; the keys `mx` and `names` of a rule avoid that"})
+		case slices.Contains(f.Notes, deliver.NotePinnedFirst):
+			out = append(out, Finding{Severity: Note, Code: MXUnproven, Who: policy.Us, Text: "the name of the mail host comes from DNS on trust: " +
+				"a rule remembers it at its first delivery, and other names must be vouched for after that; the key `names` of a rule needs no trust in DNS"})
 		}
-		out = append(out, Finding{Severity: Note, Code: MXUnproven, Who: policy.Us, Text: text})
 	}
 	rank := []Severity{Fault, Warning, Note}
 	slices.SortStableFunc(out, func(a, b Finding) int { return slices.Index(rank, a.Severity) - slices.Index(rank, b.Severity) })

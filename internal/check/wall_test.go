@@ -21,6 +21,7 @@ import (
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/mail"
+	"postern/internal/mxtrust"
 	"postern/internal/policy"
 	"postern/internal/smtp/smtpclient"
 )
@@ -47,6 +48,17 @@ var forced = policy.Combine(policy.Requirement{Channel: policy.Authenticated, Re
 func cert(o pki.Options) func(*world) {
 	return func(w *world) { w.mx("mx1.clinic.test", partner.Behaviour{TLS: w.tls(o)}) }
 }
+
+// unsigned is a good server whose domain is not signed.
+func unsigned(w *world) {
+	cert(pki.Options{})(w)
+	w.zone.WriteString("!clinic.test TXT \"unsigned\"\n")
+}
+
+// pins is a book that never changes.
+type pins []mxtrust.Pin
+
+func (p pins) Pins(context.Context, string) ([]mxtrust.Pin, error) { return p, nil }
 
 func ill(f partner.Fault) func(*world) {
 	return func(w *world) { w.mx("mx1.clinic.test", partner.Behaviour{TLS: w.tls(pki.Options{}), Fault: f}) }
@@ -83,8 +95,18 @@ func wall() []fault {
 			w.deny = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 			w.zone.WriteString("clinic.test MX 10 mx1.clinic.test\nmx1.clinic.test A 10.0.0.1\n")
 		}},
-		{name: "a proven name is asked for", reason: policy.MXUnproven, build: cert(pki.Options{}),
+		{name: "a proven name is asked for", reason: policy.MXUnproven, build: unsigned,
 			demand: demanding(func(r *policy.Requirement) { r.MX = policy.MXProven })},
+		{name: "a proven name is asked for, and DNS is signed", reason: "", build: cert(pki.Options{}),
+			demand: demanding(func(r *policy.Requirement) { r.MX = policy.MXProven })},
+		{name: "a name that the rule does not know", reason: policy.MXChanged, build: func(w *world) {
+			unsigned(w)
+			w.pins = pins{{Domain: "clinic.test", Rule: "clinic", Name: "provider.test"}}
+		}, demand: demanding(func(r *policy.Requirement) { r.MX, r.PinnedBy = policy.MXPinned, []string{"clinic"} })},
+		{name: "a name that the rule knows", reason: "", build: func(w *world) {
+			unsigned(w)
+			w.pins = pins{{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test"}}
+		}, demand: demanding(func(r *policy.Requirement) { r.MX, r.PinnedBy = policy.MXPinned, []string{"clinic"} })},
 
 		{name: "nobody listens", reason: policy.ConnectRefused, build: func(w *world) { w.name("mx1.clinic.test") }},
 		{name: "nobody answers", reason: policy.ConnectTimeout, build: func(w *world) { w.net.Blackhole(w.name("mx1.clinic.test").String()) }},
@@ -241,7 +263,6 @@ func told(t *testing.T, r *check.Report) {
 
 // notProduced are the reasons that nothing in this release can end in.
 var notProduced = map[policy.Reason]string{
-	policy.MXChanged:            "MX names are not remembered: mx = \"pinned\" is refused in rules",
 	policy.DANEMismatch:         "DANE is not looked up",
 	policy.DANEUnusable:         "DANE is not looked up",
 	policy.STSMXMismatch:        "MTA-STS is not looked up",
@@ -329,7 +350,7 @@ func mentioned(t *testing.T, dir, words string) bool {
 // verdict's or a problem's.
 func usersOf(t *testing.T, reason policy.Reason) (out []string) {
 	t.Helper()
-	names := map[policy.Reason]string{policy.MXChanged: "MXChanged", policy.DANEMismatch: "DANEMismatch", policy.DANEUnusable: "DANEUnusable",
+	names := map[policy.Reason]string{policy.DANEMismatch: "DANEMismatch", policy.DANEUnusable: "DANEUnusable",
 		policy.STSMXMismatch: "STSMXMismatch", policy.STSPolicyUnavailable: "STSPolicyUnavailable", policy.RequireTLSNotOffered: "RequireTLSNotOffered"}
 	for _, dir := range []string{"../gateway/deliver/", "../gateway/dispatch/", "../gateway/route/", "../policy/certcheck/", "../policy/"} {
 		entries, err := os.ReadDir(dir)

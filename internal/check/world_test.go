@@ -35,6 +35,7 @@ type world struct {
 	deny       []netip.Prefix
 	noWay      map[string]bool // addresses without a route to them
 	revocation deliver.Revocation
+	pins       pins
 	next       byte
 }
 
@@ -146,7 +147,7 @@ func (w *world) delivering() deliver.Config {
 	return deliver.Config{
 		Dialer: dialer{w.net.Dialer("192.0.2.1"), w.noWay}, Legacy: true, SMTP: smtpclient.Config{Hello: "gw.example.test"},
 		Roots:      func(...string) (map[string]*x509.CertPool, error) { return roots, nil },
-		Revocation: w.revocation,
+		Revocation: w.revocation, Book: w.pins,
 	}
 }
 
