@@ -44,6 +44,8 @@ func TestEveryKeyOfForceTLSCounts(t *testing.T) {
 	privately := partner.Behaviour{TLS: &tls.Config{Certificates: []tls.Certificate{private.Issue(pki.Options{Names: []string{"mx.privately.test"}}).TLS}}}
 
 	add("mx", good("mx"), "", `names = "mx"`)
+	add("anymx", good("anymx"), "", `mx = "any"`)
+	add("provenmx", good("provenmx"), "mx-unproven", `mx = "proven"`)
 	add("domain", named("domain.test"), "", `names = "domain"`)
 	add("below", named("mail.below.test"), "", `names = "domain"`)
 	add("deep", named("a.mail.deep.test"), "cert-name-mismatch", `names = "domain"`)
@@ -81,9 +83,14 @@ func TestEveryKeyOfForceTLSCounts(t *testing.T) {
 		if lines := forbidden(w.hosts["mx."+domain], state == "delivered"); len(lines) > 0 {
 			t.Errorf("%s heard %q", domain, lines)
 		}
-		if state == "delivered" && !slices.Contains(got.Notes, "mx-unproven") && domain != "domain.test" && domain != "below.test" &&
-			domain != "listed.test" && domain != "wild.test" {
-			t.Errorf("%s: the notes %q do not say that the host's name comes from unsigned DNS", domain, got.Notes)
+		note := map[string]string{"domain.test": "", "below.test": "", "listed.test": "", "wild.test": "", "anymx.test": "mx-unproven"}
+		wanted, special := note[domain]
+		if !special {
+			wanted = "mx-pinned-first-use"
+		}
+		if state == "delivered" && (slices.Contains(got.Notes, "mx-unproven") != (wanted == "mx-unproven") ||
+			slices.Contains(got.Notes, "mx-pinned-first-use") != (wanted == "mx-pinned-first-use")) {
+			t.Errorf("%s: the notes %q say of the host's name something else than %q", domain, got.Notes, wanted)
 		}
 	}
 }
