@@ -30,6 +30,8 @@ func requirements() []named[Requirement] {
 		{"authenticated, TLS 1.3", Requirement{Channel: Authenticated, MinTLS: tls.VersionTLS13}},
 		{"authenticated, own CA", Requirement{Channel: Authenticated, Peer: private}},
 		{"authenticated, own CA and public", Combine(Requirement{Channel: Authenticated, Peer: private}, Requirement{Channel: Authenticated})},
+		{"authenticated, MX pinned", Requirement{Channel: Authenticated, MX: MXPinned, PinnedBy: []string{"rule"}}},
+		{"authenticated, MX pinned by nobody", Requirement{Channel: Authenticated, MX: MXPinned}},
 		{"authenticated, MX proven", Requirement{Channel: Authenticated, MX: MXProven}},
 		{"authenticated, revocation check", Requirement{Channel: Authenticated, Revocation: RevocationCheck}},
 		{"authenticated, revocation require", Requirement{Channel: Authenticated, Revocation: RevocationRequire}},
@@ -73,6 +75,8 @@ func situations() []named[Evidence] {
 			fails(PublicDemand().Key(), CertExpired)(e)
 			fails(own, CertExpired)(e)
 		})},
+		{"MX known", situation(func(e *Evidence) { e.MXPins = map[string]Proof{"rule": {}} })},
+		{"MX changed", situation(func(e *Evidence) { e.MXPins = map[string]Proof{"rule": {[]Shortfall{{MXChanged, "x"}}}} })},
 		{"MX proven", situation(func(e *Evidence) { e.MXProven = true })},
 		{"revocation good", situation(func(e *Evidence) { e.Revocation = "good" })},
 		{"revocation unknown", situation(func(e *Evidence) { e.Revocation = "unknown" })},
