@@ -16,6 +16,7 @@ type checkView struct {
 	a     *app
 	cmd   *checkCmd
 	setup *checkSetup
+	waker *waker
 	tally check.Tally
 	rows  *table // of --brief
 	shown int
@@ -28,7 +29,7 @@ type checkView struct {
 }
 
 func (c *checkCmd) view(a *app, s *checkSetup) *checkView {
-	v := &checkView{a: a, cmd: c, setup: s, reached: map[string]int{}, reasons: map[string]int{}, bar: newProgress(a), told: map[string]bool{}}
+	v := &checkView{a: a, cmd: c, setup: s, waker: c.newWaker(a, s), reached: map[string]int{}, reasons: map[string]int{}, bar: newProgress(a), told: map[string]bool{}}
 	if c.Brief {
 		v.rows = a.newTable(column{"TARGET", 32}, column{"ORDINARY MAIL", 16}, column{"FORCE TLS", 0})
 	}
@@ -53,6 +54,7 @@ func (v *checkView) count(r *check.Report) {
 // show prints one report.
 func (v *checkView) show(r *check.Report) error {
 	v.count(r)
+	v.waker.tell(v.a.ctx, r)
 	v.bar.clear()
 	defer func() { v.bar.draw(v.shown) }()
 	switch {

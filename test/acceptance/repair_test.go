@@ -41,6 +41,7 @@ func TestARepairedCertificateEmptiesItsSite(t *testing.T) {
 		{"within one retry interval", `["3s"]`, 3*time.Second + 300*time.Millisecond + time.Second, func(*world) {}},
 		{"within two seconds of queue retry", `["1s", "120s"]`, 2 * time.Second, func(w *world) { w.postern("queue", "retry") }},
 		{"within two seconds of queue retry of its domain", `["1s", "120s"]`, 2 * time.Second, func(w *world) { w.postern("queue", "retry", "clinic.test") }},
+		{"as soon as a check of its domain passes", `["1s", "120s"]`, 2 * time.Second, func(w *world) { w.postern("check", "clinic.test") }},
 		{"as soon as other mail passes there", `["1s", "120s"]`, 2 * time.Second, func(w *world) { w.send("anna@home.test", "new", "x@clinic.test") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
