@@ -274,17 +274,11 @@ func (v *checkView) words(ad *check.Address) {
 }
 
 func (v *checkView) certificate(i int, c *policy.Certificate) {
-	a := v.a
 	label := "Certificate"
 	if i > 0 {
 		label = "Sent with it"
 	}
-	a.detail("    ", label, c.Subject)
-	a.detail("    ", "  issued by", c.Issuer)
-	a.detail("    ", "  valid", c.NotBefore.Format(time.RFC3339)+" to "+c.NotAfter.Format(time.RFC3339))
-	a.detail("    ", "  names", strings.Join(c.DNSNames, ", "))
-	a.detail("    ", "  key", c.Key+", signed with "+c.Signature)
-	a.detailAt("      ", "SHA-256", 8, c.SHA256)
+	v.a.certificate("    ", label, c)
 }
 
 func revocationText(r *check.Revocation) string {

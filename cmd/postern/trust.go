@@ -135,14 +135,19 @@ func (c *trustShowCmd) print(a *app, i int, own *check.Own, chain []*x509.Certif
 	return nil
 }
 
+// certificate prints what people ask of one certificate.
+func (a *app) certificate(indent, label string, c *policy.Certificate) {
+	a.detail(indent, label, c.Subject)
+	a.detail(indent, "  issued by", c.Issuer)
+	a.detail(indent, "  valid", c.NotBefore.Format(time.RFC3339)+" to "+c.NotAfter.Format(time.RFC3339))
+	a.detail(indent, "  names", strings.Join(c.DNSNames, ", "))
+	a.detail(indent, "  key", c.Key+", signed with "+c.Signature)
+	a.detailAt(indent+"  ", "SHA-256", 8, c.SHA256)
+}
+
 func (a *app) ownCertificate(label string, c *policy.Certificate) {
 	fmt.Fprintln(a.stdout)
-	a.detail("  ", label, c.Subject)
-	a.detail("  ", "  issued by", c.Issuer)
-	a.detail("  ", "  valid", c.NotBefore.Format(time.RFC3339)+" to "+c.NotAfter.Format(time.RFC3339))
-	a.detail("  ", "  names", strings.Join(c.DNSNames, ", "))
-	a.detail("  ", "  key", c.Key+", signed with "+c.Signature)
-	a.detailAt("    ", "SHA-256", 8, c.SHA256)
+	a.certificate("  ", label, c)
 	a.detailAt("    ", "pin", 4, "sha256:"+c.SPKI)
 }
 

@@ -65,7 +65,7 @@ func New(cfg Config) (*Intake, error) {
 	if cfg.Hostname.IsZero() || cfg.Rules == nil || cfg.Route == nil || cfg.Store == nil {
 		return nil, errors.New("intake: Hostname, Rules, Route and Store are required")
 	}
-	cfg.RelayNetworks = unmapped(cfg.RelayNetworks)
+	cfg.RelayNetworks = route.Unmapped(cfg.RelayNetworks)
 	if cfg.Sink == nil {
 		cfg.Sink = event.Discard{}
 	}

@@ -67,18 +67,6 @@ func (i *Intake) postmaster() (mail.Address, *smtp.Reply) {
 	return to, nil
 }
 
-// unmapped copies networks, those of IPv4-mapped addresses in their IPv4 form.
-func unmapped(networks []netip.Prefix) []netip.Prefix {
-	var out []netip.Prefix
-	for _, p := range networks {
-		if p.Addr().Is4In6() && p.Bits() >= 96 {
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-		}
-		out = append(out, p.Masked())
-	}
-	return out
-}
-
 // minRSA is the shortest RSA key a client certificate may have anywhere in its chain; crypto/x509 has no limit.
 const minRSA = 2048
 

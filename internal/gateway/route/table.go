@@ -37,7 +37,7 @@ func New(cfg Config) (*Table, error) {
 	cfg.MaxAddrs = orDefault(cfg.MaxAddrs, 8)
 	cfg.Timeout = orDefault(cfg.Timeout, 30*time.Second)
 	cfg.HostsFile = cmp.Or(cfg.HostsFile, "/etc/hosts")
-	cfg.DenyNetworks = unmapped(cfg.DenyNetworks)
+	cfg.DenyNetworks = Unmapped(cfg.DenyNetworks)
 	cfg.LocalAddrs = slices.Clone(cfg.LocalAddrs)
 	t := &Table{cfg: cfg, own: map[mail.Domain]Own{}, exact: map[mail.Domain][]HostPort{}}
 	var errs []error
@@ -61,8 +61,8 @@ func orDefault[T int | time.Duration](v, def T) T {
 	return v
 }
 
-// unmapped copies networks, with those of IPv4-mapped addresses (::ffff:10.0.0.0/104) in their IPv4 form.
-func unmapped(networks []netip.Prefix) []netip.Prefix {
+// Unmapped copies networks, with those of IPv4-mapped addresses (::ffff:10.0.0.0/104) in their IPv4 form.
+func Unmapped(networks []netip.Prefix) []netip.Prefix {
 	var out []netip.Prefix
 	for _, p := range networks {
 		if p.Addr().Is4In6() && p.Bits() >= 96 {
