@@ -20,6 +20,7 @@ func lattice() map[string]string {
 	return map[string]string{
 		"mail":   "",
 		"ledger": "",
+		"journal": "",
 		"smtp":   "mail",
 
 		"policy":          "mail",
@@ -51,7 +52,7 @@ func lattice() map[string]string {
 		"mxtrust":        "mail policy",
 		"peers/memory":   "mail policy attempt event peers",
 		"queue/memstore": "mail policy attempt queue ledger peers mxtrust",
-		"queue/sqlstore": "mail policy attempt queue ledger peers mxtrust",
+		"queue/sqlstore": "journal mail policy attempt queue ledger peers mxtrust",
 
 		"gateway/identity": "",
 		"gateway/deliver":  "mail smtp policy attempt event peers mxtrust gateway/route smtp/smtpclient policy/certcheck",

@@ -4,29 +4,33 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
 
-// newMessage is a submission made ready for the writer: everything that can be computed before is.
+// newMessage is a message made ready to be stored: everything that can be computed before is. It shares nothing with the
+// submission that could change.
 type newMessage struct {
-	sub        *queue.Submission
+	message    queue.Message
 	draft      *draft
 	facts      string
 	sender     string
 	messageID  any // column value
 	deliveries []newDelivery
-	seq        int64 // given by the writer
+	seq        int64 // given when it is stored
 }
 
+// newDelivery is a delivery of a newMessage, as it stands: with the outcome, when it ended before it came into the
+// database.
 type newDelivery struct {
-	*queue.NewDelivery
-	state     queue.State
+	queue.Delivery
 	site      *siteRow // not yet looked up: key, nextHop and requirement only
 	recipient int64
 	address   string
 	facts     string
+	attempt   any // column value of the one attempt made, nil if there was none
 }
 
 // ready prepares a submission; a large body is durable afterwards.
@@ -41,8 +45,10 @@ func (s *Store) ready(sub *queue.Submission) (*newMessage, error) {
 	if err := d.seal(); err != nil {
 		return nil, err
 	}
-	m := &sub.Message
-	n := &newMessage{sub: sub, draft: d, sender: strings.ToLower(m.Envelope.From.Canonical())}
+	n := &newMessage{message: sub.Message, draft: d, sender: strings.ToLower(sub.Message.Envelope.From.Canonical()),
+		deliveries: make([]newDelivery, len(sub.Deliveries))}
+	m := &n.message
+	m.Size, m.AcceptedAt = d.size, queue.Kept(m.AcceptedAt)
 	if id := queue.TrimMessageID(m.MessageID); id != "" {
 		n.messageID = dayKey(m.AcceptedAt, hash(id))
 	}
@@ -51,29 +57,58 @@ func (s *Store) ready(sub *queue.Submission) (*newMessage, error) {
 		return nil, err
 	}
 	for i := range sub.Deliveries {
-		nd := newDelivery{NewDelivery: &sub.Deliveries[i], state: sub.Deliveries[i].State}
-		if nd.state == 0 {
-			nd.state = queue.Queued
-		}
-		nd.recipient = dayKey(m.AcceptedAt, addressHash(nd.Recipient.Address))
-		nd.address = strings.ToLower(nd.Recipient.Address.Canonical())
-		if nd.facts, err = encode(formOfDelivery(&nd.Delivery)); err != nil {
+		if err := n.deliveries[i].ready(&sub.Deliveries[i], m); err != nil {
 			return nil, err
 		}
-		if nd.site, err = newSite(nd.NextHop, nd.Requirement); err != nil {
-			return nil, err
-		}
-		n.deliveries = append(n.deliveries, nd)
 	}
 	return n, nil
 }
 
-// settled gives the caller's structs what only the store knew.
-func (n *newMessage) settled() {
-	n.draft.accepted()
-	n.sub.Message.Size = n.draft.size
-	for i := range n.sub.Deliveries {
-		n.sub.Deliveries[i].ID = deliveryID(n.seq, i)
+// ready prepares a delivery of m.
+func (d *newDelivery) ready(from *queue.NewDelivery, m *queue.Message) (err error) {
+	d.Delivery = from.Delivery
+	d.Message, d.AcceptedAt, d.FinishedAt, d.Attempts, d.History = m.ID, m.AcceptedAt, time.Time{}, 0, nil
+	d.Due, d.Deadline, d.ExpiresAt = queue.Kept(d.Due), queue.Kept(d.Deadline), queue.Kept(d.ExpiresAt)
+	if d.State == 0 {
+		d.State = queue.Queued
+	}
+	d.Requirement = policy.Combine(d.Requirement)
+	d.recipient = dayKey(m.AcceptedAt, addressHash(d.Recipient.Address))
+	d.address = strings.ToLower(d.Recipient.Address.Canonical())
+	if d.facts, err = encode(formOfDelivery(&d.Delivery)); err != nil {
+		return err
+	}
+	if d.site, err = newSite(from.NextHop, d.Requirement); err != nil {
+		return err
+	}
+	d.Site = d.site.key
+	return nil
+}
+
+// number gives a message its place in the order of acceptance, and its deliveries theirs.
+func (n *newMessage) number(seq int64) {
+	n.seq = seq
+	for i := range n.deliveries {
+		n.deliveries[i].ID = deliveryID(seq, i)
+	}
+}
+
+// open counts the deliveries that wait.
+func (n *newMessage) open() int {
+	count := 0
+	for i := range n.deliveries {
+		if n.deliveries[i].State.Waiting() {
+			count++
+		}
+	}
+	return count
+}
+
+// tell gives the caller's structs what only the store knew.
+func (n *newMessage) tell(sub *queue.Submission) {
+	sub.Message.Size = n.message.Size
+	for i := range sub.Deliveries {
+		sub.Deliveries[i].ID = deliveryID(n.seq, i)
 	}
 }
 
@@ -85,7 +120,7 @@ func deliveryID(seq int64, i int) queue.DeliveryID {
 // seqOf is the message of a delivery.
 func seqOf(id queue.DeliveryID) int64 { return int64(id) / queue.MaxDeliveries }
 
-// Accept stores one message (G1).
+// Accept stores one message (G1): it is in the journal when Accept returns, and comes into the database later.
 func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -97,41 +132,64 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
 	if err := s.room(); err != nil {
 		return err
 	}
+	if err := s.breathe(); err != nil {
+		return err
+	}
 	n, err := s.ready(sub)
 	if err != nil {
 		return err
 	}
-	if err := s.do(ctx, len(n.draft.buf), func(t *txn) error { return t.insert(n) }); err != nil {
+	if err := s.journalize(ctx, &entry{accept: n}); err != nil {
 		return err
 	}
-	n.settled()
+	n.draft.end = true
+	n.tell(sub)
 	return nil
 }
 
-// insert writes the rows of a message.
+// insert stores a message that was not in the journal.
 func (t *txn) insert(n *newMessage) error {
-	m := &n.sub.Message
-	if exists, err := t.c.number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(m.ID)); err != nil {
-		return err
-	} else if exists != 0 {
+	m := &n.message
+	t.s.mu.Lock()
+	exists := t.s.young.byID[m.ID] != nil
+	t.s.mu.Unlock()
+	if !exists {
+		seq, err := t.c.number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(m.ID))
+		if err != nil {
+			return err
+		}
+		exists = seq != 0
+	}
+	if exists {
 		return fmt.Errorf("sqlstore: message %s exists", m.ID)
 	}
-	t.totals.lastSeq++
-	n.seq = t.totals.lastSeq
-	t.totals.accepted(m.AcceptedAt)
-	t.totals.bodyBytes += n.draft.size
+	t.s.mu.Lock()
+	n.number(t.s.order.next(m.AcceptedAt))
+	t.s.mu.Unlock()
+	return t.store(n)
+}
+
+// store writes the rows of a message, as it stands.
+func (t *txn) store(n *newMessage) error {
+	m, open := &n.message, n.open()
+	t.s.mu.Lock()
+	t.s.young.floor = max(t.s.young.floor, m.ID)
+	t.s.mu.Unlock()
 	var file any
-	if n.draft.name != "" {
-		file = n.draft.name
-	} else if err := t.exec("INSERT INTO body (seq, data) VALUES (?, ?)", n.seq, n.draft.blob()); err != nil {
-		return err
+	if open > 0 {
+		t.totals.bodyBytes += m.Size
+		if n.draft.name != "" {
+			file = n.draft.name
+		} else if err := t.exec("INSERT INTO body (seq, data) VALUES (?, ?)", n.seq, n.draft.blob()); err != nil {
+			return err
+		}
 	}
 	err := t.exec("INSERT INTO message (seq, id, accepted, open, size, revision, file, message_id, sender, facts)"+
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", n.seq, string(m.ID), m.AcceptedAt.UnixMicro(), int64(len(n.deliveries)),
-		n.draft.size, m.RulesRevision, file, n.messageID, n.sender, n.facts)
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", n.seq, string(m.ID), m.AcceptedAt.UnixMicro(), int64(open), m.Size,
+		m.RulesRevision, file, n.messageID, n.sender, n.facts)
 	for i := range n.deliveries {
 		if err == nil {
-			err = t.insertDelivery(deliveryID(n.seq, i), &n.deliveries[i])
+			err = t.insertDelivery(&n.deliveries[i])
 		}
 	}
 	return err
@@ -145,17 +203,27 @@ func (d *draft) blob() []byte {
 	return d.buf
 }
 
-func (t *txn) insertDelivery(id queue.DeliveryID, d *newDelivery) error {
+func (t *txn) insertDelivery(d *newDelivery) error {
 	site, err := t.site(d.site)
 	if err != nil {
 		return err
 	}
+	d.site.id = site.id
 	t.refs[site.id]++
-	t.totals.states[storedState(d.state)]++
-	return t.exec("INSERT INTO delivery (id, site, state, due, deadline, expires, attempts, noticed, reached, reason,"+
-		" recipient, address, facts) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)", int64(id), site.id,
-		storedState(d.state), stamp(d.Due), stamp(d.Deadline), stamp(d.ExpiresAt), flag(d.Noticed), int64(d.Reached),
-		string(d.Reason), d.recipient, d.address, d.facts)
+	t.totals.states[storedState(d.State)]++
+	if d.State.Waiting() {
+		t.stir(d.Site)
+	}
+	if d.attempt != nil {
+		slot := int64(d.ID) * slots
+		if err := t.exec("INSERT INTO attempt (id, facts) VALUES (?, ?)", slot, d.attempt); err != nil {
+			return err
+		}
+	}
+	return t.exec("INSERT INTO delivery (id, site, state, due, deadline, expires, finished, attempts, noticed, reached,"+
+		" reason, recipient, address, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", int64(d.ID), site.id,
+		storedState(d.State), stamp(d.Due), stamp(d.Deadline), stamp(d.ExpiresAt), stamp(d.FinishedAt), int64(d.Attempts),
+		flag(d.Noticed), int64(d.Reached), string(d.Reason), d.recipient, d.address, d.facts)
 }
 
 func flag(b bool) int64 {

@@ -22,6 +22,9 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 		return queue.Acted{}, err
 	}
 	defer s.calls.Done()
+	if err := s.settleDown(ctx); err != nil {
+		return queue.Acted{}, err
+	}
 	ids, err := s.selected(ctx, &a)
 	if err != nil {
 		return queue.Acted{}, err

@@ -272,6 +272,9 @@ func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error
 		return nil, err
 	}
 	defer s.calls.Done()
+	if r, found, err := s.openYoung(id); found {
+		return r, err
+	}
 	var data []byte
 	var name string
 	found := false
@@ -288,6 +291,28 @@ func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error
 	if !found {
 		return nil, queue.ErrNotFound
 	}
+	return s.openBody(name, data)
+}
+
+// openYoung opens the body of a message in the journal; found says that it is there.
+func (s *Store) openYoung(id queue.ID) (r io.ReadSeekCloser, found bool, err error) {
+	s.mu.Lock()
+	m := s.young.byID[id]
+	if m == nil || m.pending {
+		s.mu.Unlock()
+		return nil, false, nil
+	}
+	left, name, data := m.left, m.draft.name, m.draft.buf
+	s.mu.Unlock()
+	if left == 0 {
+		return nil, true, queue.ErrNotFound
+	}
+	r, err = s.openBody(name, data)
+	return r, true, err
+}
+
+// openBody opens the file of a body, or data where there is none.
+func (s *Store) openBody(name string, data []byte) (io.ReadSeekCloser, error) {
 	if name == "" {
 		return reader{bytes.NewReader(data)}, nil
 	}

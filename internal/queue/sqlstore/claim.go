@@ -41,8 +41,7 @@ func (s *Store) leased(id queue.DeliveryID, now time.Time) int64 {
 	return 0
 }
 
-// Claim leases deliveries. The writer only picks them; their rows are read by the caller, because nobody else changes
-// what is leased.
+// Claim leases deliveries: those in the database first, then the young ones.
 func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -51,20 +50,144 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 		return nil, err
 	}
 	defer s.calls.Done()
+	if c.Site != "" {
+		return s.claimAt(ctx, &c)
+	}
+	if err := s.settleDownOf(ctx, concerns(&c)); err != nil {
+		return nil, err
+	}
+	work, _, err := s.claimStored(ctx, &c)
+	return work, err
+}
+
+// concerns reports whether a claim by deadline or by ID may select a delivery of a young message. The caller holds mu.
+func concerns(c *queue.Claim) func(m *youngMessage) bool {
+	return func(m *youngMessage) bool {
+		for i := range m.deliveries {
+			d := &m.deliveries[i]
+			overdue := c.Overdue && !d.Deadline.IsZero() && !d.Deadline.After(c.Now)
+			if d.State.Waiting() && (overdue || slices.Contains(c.IDs, d.ID)) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// claimAt claims at a site. Where the database is known to have nothing, only memory is looked at.
+func (s *Store) claimAt(ctx context.Context, c *queue.Claim) (work []queue.Work, err error) {
+	for {
+		s.mu.Lock()
+		calm, moves := s.young.calm[c.Site], s.young.moves
+		s.mu.Unlock()
+		var state queue.SiteState
+		if !calm {
+			rest := *c
+			rest.Limit -= len(work)
+			var more []queue.Work
+			if more, state, err = s.claimStored(ctx, &rest); err != nil {
+				s.unlease(leasesOf(work))
+				return nil, err
+			}
+			work = append(work, more...)
+		}
+		s.mu.Lock()
+		work = s.claimYoung(work, c, state)
+		missed := len(work) < c.Limit && (s.young.busy[c.Site] > 0 || s.young.moves != moves)
+		if missed && s.young.busy[c.Site] > 0 {
+			s.cond.Wait()
+		}
+		s.mu.Unlock()
+		if !missed {
+			return work, nil
+		}
+	}
+}
+
+// claimYoung adds what may be claimed of young messages. The caller holds mu.
+func (s *Store) claimYoung(work []queue.Work, c *queue.Claim, state queue.SiteState) []queue.Work {
+	waiting := s.young.waiting[c.Site]
+	if waiting == nil {
+		return work
+	}
+	for e := waiting.Front(); e != nil && len(work) < c.Limit; e = e.Next() {
+		d := e.Value.(*youngDelivery)
+		if d.m.moving || d.settling || d.Due.IsZero() || d.Due.After(c.Now) {
+			continue
+		}
+		if l := s.leases[d.ID]; l != nil && l.until.After(c.Now) {
+			continue
+		}
+		s.lastToken++
+		s.leases[d.ID] = &lease{token: s.lastToken, until: c.Until, was: d.State}
+		w := queue.Work{Delivery: d.newDelivery.Delivery, Message: d.m.message, Was: d.State, NextHop: d.site.nextHop,
+			Lease: queue.Lease{Delivery: d.ID, Token: s.lastToken}, SiteState: state}
+		w.State = queue.Sending
+		work = append(work, w)
+	}
+	return work
+}
+
+func leasesOf(work []queue.Work) []queue.Lease {
+	out := make([]queue.Lease, len(work))
+	for i := range work {
+		out[i] = work[i].Lease
+	}
+	return out
+}
+
+// claimStored claims in the database. The writer only picks; the rows are read by the caller, because nobody else changes
+// what is leased. The state is that of the site, when the claim names one.
+func (s *Store) claimStored(ctx context.Context, c *queue.Claim) ([]queue.Work, queue.SiteState, error) {
 	var leases []queue.Lease
+	var state queue.SiteState
 	err := s.do(ctx, 0, func(t *txn) (err error) {
-		leases, err = t.claim(&c)
+		if leases, err = t.claim(c); err == nil && c.Site != "" {
+			state, err = t.look(c.Site)
+		}
 		return err
 	})
 	if err != nil || len(leases) == 0 {
-		return nil, err
+		return nil, state, err
 	}
 	work, err := s.load(ctx, leases)
 	if err != nil {
 		s.unlease(leases)
-		return nil, fmt.Errorf("sqlstore: reading what was claimed: %w", err)
+		return nil, state, fmt.Errorf("sqlstore: reading what was claimed: %w", err)
 	}
-	return work, nil
+	return work, state, nil
+}
+
+// look returns the state of a site, and notes when the database has nothing of it that matters to a claim.
+func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
+	site, err := t.findSite(key)
+	if err != nil {
+		return state, err
+	}
+	calm := site == nil
+	if site != nil && site.hasState {
+		return state, t.c.query(context.Background(), "SELECT "+siteColumns+" FROM site s WHERE id = ?", func(r row) error {
+			s, err := scanSite(r)
+			if err == nil {
+				state = s.SiteState
+			}
+			return err
+		}, site.id)
+	}
+	if site != nil {
+		n, err := t.c.number(context.Background(), "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open"+
+			" WHERE site = ? AND state <= 2 LIMIT 1)", site.id)
+		if err != nil {
+			return state, err
+		}
+		calm = n == 0
+	}
+	if calm {
+		t.s.mu.Lock()
+		t.s.young.calms(key)
+		t.s.mu.Unlock()
+	}
+	return state, nil
 }
 
 // claim picks deliveries and leases them.

@@ -22,6 +22,10 @@ func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record
 			return
 		}
 		defer s.calls.Done()
+		if err := s.settleDown(ctx); err != nil {
+			yield(queue.Record{}, err)
+			return
+		}
 		l := &listing{s: s, f: &f, rs: s.records()}
 		left := f.Limit
 		for {

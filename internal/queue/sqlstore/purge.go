@@ -16,6 +16,9 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, er
 		return 0, err
 	}
 	defer s.calls.Done()
+	if err := s.settleDown(ctx); err != nil {
+		return 0, err
+	}
 	s.mu.Lock()
 	unswept := s.unswept
 	s.mu.Unlock()
@@ -46,6 +49,9 @@ func (s *Store) finished(ctx context.Context, before time.Time, limit int) (seqs
 		if err != nil {
 			return err
 		}
+		s.mu.Lock()
+		hi = min(hi, s.applied) // what the journal may still tell of must be found here
+		s.mu.Unlock()
 		return c.query(ctx, `SELECT m.seq FROM message m WHERE m.seq <= ? AND m.open = 0 AND NOT EXISTS
 			(SELECT 1 FROM delivery d WHERE d.id >= m.seq << 20 AND d.id < m.seq + 1 << 20 AND d.finished >= ?)
 			ORDER BY m.seq LIMIT ?`, func(r row) error {

@@ -191,6 +191,9 @@ func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
 		return nil, err
 	}
 	defer s.calls.Done()
+	if err := s.settleDown(ctx); err != nil {
+		return nil, err
+	}
 	var out []queue.Site
 	err := s.read(ctx, func(c *conn) error {
 		return c.query(ctx, "SELECT "+siteColumns+`, w.queued, w.earliest FROM site s LEFT JOIN

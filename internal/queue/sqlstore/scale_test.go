@@ -25,7 +25,7 @@ func TestScale(t *testing.T) {
 	s := open(t, dir)
 	// The finished ones come first in time and so in number.
 	if err := s.do(t.Context(), 0, func(txn *txn) error {
-		txn.totals.lastSeq = 10 * n
+		txn.s.order.lastSeq = 10 * n
 		return txn.exec("DELETE FROM entry")
 	}); err != nil {
 		t.Fatal(err)

@@ -20,9 +20,14 @@ var formOne string
 //go:embed schema2.sql
 var formTwo string
 
+// formThree knows the journal: an older release, which does not, must not open the data.
+//
+//go:embed schema3.sql
+var formThree string
+
 // migrations bring a database from one form to the next: entry n makes form n+1. Released entries never change; a new
 // form is a new entry, and a fixture of the old one goes to testdata.
-var migrations = []string{formOne, formTwo}
+var migrations = []string{formOne, formTwo, formThree}
 
 // errForeign: queue.db is a database of something else.
 var errForeign = errors.New("sqlstore: queue.db is not a Postern database")

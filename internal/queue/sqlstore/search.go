@@ -150,7 +150,7 @@ func (s *Store) byDay(ctx context.Context, c *conn, f *queue.Filter, each func(d
 // messages with the first fitting time and with those up to skew later hold the lowest seq, and likewise at the end.
 func (s *Store) seqRange(ctx context.Context, c *conn, since, until time.Time) (lo, hi int64, err error) {
 	s.mu.Lock()
-	skew := s.totals.skew
+	skew := s.order.skew
 	s.mu.Unlock()
 	if lo, err = c.number(ctx, "SELECT min(seq) FROM message"); err != nil {
 		return 0, 0, err

@@ -30,6 +30,7 @@ type batch struct {
 	states      []newState
 	now         time.Time
 	bytes       int
+	files       []string // of bodies nobody needs any more, afterwards
 }
 
 // readyBatch does what can be done before the writer's turn.
@@ -66,7 +67,8 @@ func (s *Store) readyBatch(b *queue.Batch) (*batch, error) {
 	return out, nil
 }
 
-// Settle ends leases (G3).
+// Settle ends leases (G3). Deliveries of young messages that were delivered, and that is what most batches are, are
+// written to the journal; everything else is a matter of the database, and young messages come there first.
 func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -79,19 +81,50 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	if err != nil {
 		return err
 	}
-	var files []string
-	err = s.do(ctx, ready.bytes, func(t *txn) (err error) {
-		files, err = t.settle(ready)
+	if ready.simple() {
+		err := s.journalize(ctx, &entry{settle: ready})
+		if err == nil {
+			s.removeAll(ready.files)
+		}
+		if err != errElsewhere {
+			return err
+		}
+	}
+	if err := s.settleStored(ctx, ready); err != nil {
+		return err
+	}
+	for i, n := range ready.messages {
+		n.draft.accepted()
+		n.tell(b.New[i])
+	}
+	s.removeAll(ready.files)
+	return nil
+}
+
+// simple reports whether the journal can tell what a batch does: some deliveries were delivered, and nothing else.
+func (b *batch) simple() bool {
+	if len(b.settlements) == 0 || len(b.messages)+len(b.states) > 0 {
+		return false
+	}
+	for i := range b.settlements {
+		if st := &b.settlements[i]; st.State != queue.Delivered || st.move != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// settleStored carries out a batch in the database.
+func (s *Store) settleStored(ctx context.Context, b *batch) error {
+	seqs := make([]int64, len(b.leases))
+	for i, l := range b.leases {
+		seqs[i] = seqOf(l.Delivery)
+	}
+	ms := s.freezeThose(seqs)
+	return s.bring(ctx, ms, func(t *txn) (err error) {
+		b.files, err = t.settle(b)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	for _, n := range ready.messages {
-		n.settled()
-	}
-	s.removeAll(files)
-	return nil
 }
 
 // removeAll deletes the files of bodies that have ended. What fails is found by a later sweep.
@@ -155,6 +188,7 @@ func (t *txn) moveTo(d *deliveryRow, to *siteRow) error {
 	t.refs[d.site]--
 	t.refs[site.id]++
 	d.site = site.id
+	t.stir(to.key)
 	var f deliveryForm
 	if err := decode(d.facts, &f); err != nil {
 		return err
@@ -232,13 +266,44 @@ func (t *txn) setState(st *newState) error {
 		return err
 	}
 	if site == nil {
-		return fmt.Errorf("sqlstore: site %s: %w", st.key, queue.ErrNotFound)
+		if site, err = t.youngSite(st.key); err != nil {
+			return err
+		}
 	}
 	sets := st.Failures != 0 || !st.Since.IsZero() || !st.RetryAt.IsZero() || st.last != nil
 	if !sets && !site.hasState {
 		return nil
 	}
 	site.hasState = sets
+	if sets {
+		t.stir(st.key)
+	}
 	return t.exec("UPDATE site SET failures = ?, since = ?, retry_at = ?, last = ? WHERE id = ?", int64(st.Failures),
 		stamp(st.Since), stamp(st.RetryAt), st.last, site.id)
+}
+
+// youngSite makes the row of a site at which so far only young messages wait or ended.
+func (t *txn) youngSite(key queue.SiteKey) (*siteRow, error) {
+	var found *siteRow
+	t.s.mu.Lock()
+	for e := t.s.young.inAge.Front(); e != nil && found == nil; e = e.Next() {
+		for i := range e.Value.(*youngMessage).deliveries {
+			if d := &e.Value.(*youngMessage).deliveries[i]; d.Site == key {
+				found = &siteRow{key: key, nextHop: d.site.nextHop, requirement: d.site.requirement}
+				break
+			}
+		}
+	}
+	t.s.mu.Unlock()
+	if found == nil {
+		return nil, fmt.Errorf("sqlstore: site %s: %w", key, queue.ErrNotFound)
+	}
+	return t.site(found)
+}
+
+// stir notes that the database has something of a site that matters to a claim.
+func (t *txn) stir(key queue.SiteKey) {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	delete(t.s.young.calm, key)
 }

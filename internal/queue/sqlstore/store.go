@@ -14,6 +14,7 @@ import (
 
 	"modernc.org/sqlite"
 
+	"postern/internal/journal"
 	"postern/internal/ledger"
 	"postern/internal/queue"
 )
@@ -26,6 +27,11 @@ type Config struct {
 	SmallBody int
 	// Readers is how many reads may run at once; 0 means 4.
 	Readers int
+	// Young bounds the memory in bytes, about, for mail that is in the journal and not yet in the database; 0 means 64 MiB.
+	// Twice that is held before new mail has to wait.
+	Young int64
+	// journalDisk replaces the file calls of the journal in tests.
+	journalDisk journal.Disk
 	// disk replaces the file calls for bodies in tests.
 	disk disk
 }
@@ -35,17 +41,26 @@ type Store struct {
 	cfg      Config
 	lock     *os.File
 	requests chan *request
+	entries  chan *entry
+	move     chan struct{} // capacity 1: the mover has something to do
 	readers  chan *conn
 	broken   atomic.Bool
 	calls    sync.WaitGroup // running methods
-	workers  sync.WaitGroup // the writer and the checkpointer
-	stop     chan struct{}  // closed to end the checkpointer
+	loops    sync.WaitGroup // the mover, which calls the writer
+	workers  sync.WaitGroup // the writer, the committer and the checkpointer
+	stop     chan struct{}  // closed to end the mover and the checkpointer
 	writer   *writer
+	journal  *journal.Journal // the committer's, but for Drop
 
-	mu     sync.Mutex // guards what follows
-	closed bool
-	totals totals
-	leases map[queue.DeliveryID]*lease
+	mu      sync.Mutex // guards what follows
+	cond    *sync.Cond // something young has changed
+	closed  bool
+	totals  totals
+	order   order
+	applied int64 // messages up to this seq are in the database
+	unread  int64 // while the journal is read: the first message that is not in the database yet
+	young   young
+	leases  map[queue.DeliveryID]*lease
 	// lastToken begins at random, so that a lease of an earlier handle never fits.
 	lastToken int64
 	// drafts are the files being written; unswept says that some other file may be left over.
@@ -65,22 +80,31 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Readers == 0 {
 		cfg.Readers = 4
 	}
+	if cfg.Young == 0 {
+		cfg.Young = 64 << 20
+	}
 	if cfg.disk == nil {
 		cfg.disk = osDisk{}
 	}
 	s := &Store{
 		cfg:       cfg,
 		requests:  make(chan *request, 2*groupRequests),
+		entries:   make(chan *entry, 2*groupRequests),
+		move:      make(chan struct{}, 1),
+		young:     newYoung(),
 		readers:   make(chan *conn, cfg.Readers),
 		stop:      make(chan struct{}),
 		leases:    map[queue.DeliveryID]*lease{},
 		lastToken: rand.Int64N(1 << 62),
 		drafts:    map[string]bool{},
 	}
+	s.cond = sync.NewCond(&s.mu)
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
 	s.workers.Go(s.writer.loop)
+	s.workers.Go(s.commitLoop)
+	s.loops.Go(s.moveLoop)
 	s.workers.Go(s.checkpoint)
 	return s, nil
 }
@@ -111,7 +135,14 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.cfg.disk.syncDir(s.cfg.Dir); err != nil {
 		return fmt.Errorf("sqlstore: cannot make the data folder durable: %w", err)
 	}
-	if err := s.totals.read(w); err != nil {
+	if s.order, s.applied, err = s.totals.read(w); err != nil {
+		return err
+	}
+	if err := s.openJournal(); err != nil {
+		return err
+	}
+	s.applied = s.order.lastSeq
+	if err := s.readFloor(w); err != nil {
 		return err
 	}
 	for range s.cfg.Readers {
@@ -122,6 +153,14 @@ func (s *Store) open(ctx context.Context) error {
 		s.readers <- c
 	}
 	return s.sweep(ctx)
+}
+
+// readFloor finds the highest ID in the database.
+func (s *Store) readFloor(c *conn) error {
+	return c.query(context.Background(), "SELECT max(id) FROM message", func(r row) error {
+		s.young.floor = queue.ID(r.text(0))
+		return nil
+	})
 }
 
 func (s *Store) file() string  { return filepath.Join(s.cfg.Dir, "queue.db") }
@@ -182,15 +221,27 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.calls.Wait()
-	close(s.requests)
 	close(s.stop)
+	s.loops.Wait()
+	err := s.settleDown(context.Background())
+	close(s.entries)
+	close(s.requests)
 	s.workers.Wait()
-	return s.release()
+	if errors.Is(err, queue.ErrBroken) {
+		err = nil // told before; the next Open reads the journal
+	}
+	return errors.Join(err, s.release())
 }
 
 // release closes what Open opened, as far as it came.
 func (s *Store) release() error {
 	var errs []error
+	if s.journal != nil {
+		s.mu.Lock()
+		empty := s.young.inAge.Len() == 0 && !s.broken.Load()
+		s.mu.Unlock()
+		errs = append(errs, s.journal.Close(empty))
+	}
 	for range len(s.readers) {
 		errs = append(errs, (<-s.readers).close())
 	}

@@ -7,10 +7,17 @@ import (
 	"postern/internal/queue"
 )
 
-// totals is the row of that table: counts that are kept instead of being counted.
+// totals is counts of what is in the database, kept instead of being counted.
 type totals struct {
-	lastSeq, newest, skew, bodyBytes int64
-	states                           [6]int64 // by stored state; 0 is unused
+	bodyBytes int64
+	states    [6]int64 // by stored state; 0 is unused
+}
+
+// order is what is known of the order of acceptance, of messages in the journal too.
+type order struct {
+	lastSeq int64 // the newest message ever accepted
+	newest  int64 // the latest time of acceptance seen
+	skew    int64 // how far a time of acceptance ever lay behind newest
 }
 
 // Stored states. They differ from queue.State: there is no Sending, because leases are in memory only.
@@ -57,31 +64,42 @@ func (t *totals) move(from, to queue.State) {
 	t.states[storedState(to)]++
 }
 
-// accepted notes a time of acceptance, so that times can be turned into ranges of seq later (see seqRange).
-func (t *totals) accepted(at time.Time) {
+// next gives the next message its number and notes its time of acceptance, so that times can be turned into ranges of
+// seq later (see seqRange).
+func (o *order) next(at time.Time) int64 {
+	o.lastSeq++
+	o.note(at)
+	return o.lastSeq
+}
+
+func (o *order) note(at time.Time) {
 	us := at.UnixMicro()
-	if us >= t.newest {
-		t.newest = us
+	if us >= o.newest {
+		o.newest = us
 	} else {
-		t.skew = max(t.skew, t.newest-us)
+		o.skew = max(o.skew, o.newest-us)
 	}
 }
 
-func (t *totals) write(c *conn) error {
+// write stores the row; what has a seq up to applied is in the database, or will never be.
+func (t *totals) write(c *conn, o order, applied int64) error {
 	return c.exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, failed=?,"+
-		" cancelled=?", t.lastSeq, t.newest, t.skew, t.bodyBytes, t.states[storedQueued], t.states[storedHeld],
-		t.states[storedDelivered], t.states[storedFailed], t.states[storedCancelled])
+		" cancelled=?, applied=?", o.lastSeq, o.newest, o.skew, t.bodyBytes, t.states[storedQueued], t.states[storedHeld],
+		t.states[storedDelivered], t.states[storedFailed], t.states[storedCancelled], applied)
 }
 
-func (t *totals) read(c *conn) error {
-	return c.query(context.Background(), "SELECT last_seq, newest, skew, body_bytes, queued, held, delivered, failed,"+
-		" cancelled FROM totals", func(r row) error {
-		t.lastSeq, t.newest, t.skew, t.bodyBytes = r.int(0), r.int(1), r.int(2), r.int(3)
+// read reads the row.
+func (t *totals) read(c *conn) (o order, applied int64, err error) {
+	err = c.query(context.Background(), "SELECT last_seq, newest, skew, body_bytes, queued, held, delivered, failed,"+
+		" cancelled, applied FROM totals", func(r row) error {
+		o.lastSeq, o.newest, o.skew, t.bodyBytes = r.int(0), r.int(1), r.int(2), r.int(3)
 		for i := storedQueued; i <= storedCancelled; i++ {
 			t.states[i] = r.int(3 + i)
 		}
+		applied = r.int(9)
 		return errStop
 	})
+	return o, applied, err
 }
 
 // Stats counts deliveries and the bytes of bodies; it costs the same however much is stored, except for looking up the
@@ -94,14 +112,15 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 	defer s.calls.Done()
 	s.mu.Lock()
 	for n := int64(storedQueued); n <= storedCancelled; n++ {
-		if c := s.totals.states[n]; c > 0 {
+		if c := s.totals.states[n] + s.young.states[n]; c > 0 {
 			out.States[loadedState(n)] = c
 		}
 	}
 	for _, l := range s.leases {
 		shift(out.States, l.was, queue.Sending)
 	}
-	out.BodyBytes = s.totals.bodyBytes
+	out.BodyBytes = s.totals.bodyBytes + s.young.bodyBytes
+	oldest := s.young.oldest()
 	s.mu.Unlock()
 	err := s.read(ctx, func(c *conn) error {
 		return c.query(ctx, `SELECT accepted FROM message WHERE seq =
@@ -110,6 +129,9 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 			return errStop
 		})
 	})
+	if !oldest.IsZero() && (out.Oldest.IsZero() || oldest.Before(out.Oldest)) {
+		out.Oldest = oldest
+	}
 	return out, err
 }
 

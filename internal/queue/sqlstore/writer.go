@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 
 	"postern/internal/queue"
 )
@@ -23,6 +22,8 @@ type request struct {
 	bytes int // of bodies, for the bound of the group
 	done  chan error
 }
+
+func (r *request) weight() int { return r.bytes }
 
 // writer is the one goroutine that writes. It owns everything in it; totals and leases are also read by others, under
 // Store.mu.
@@ -43,7 +44,7 @@ type txn struct {
 	begun  bool
 	refs   map[int64]int64 // what to add to site.refs
 	undo   []func()        // in-memory changes to take back, newest last
-	after  []func()        // to do after the commit
+	landed []*youngMessage // that came from the journal
 }
 
 // do hands run to the writer and waits for the commit it is part of. Once handed over it is waited for whatever
@@ -61,30 +62,8 @@ func (s *Store) do(ctx context.Context, bytes int, run func(t *txn) error) error
 // loop serves requests until the channel is closed.
 func (w *writer) loop() {
 	for first := range w.s.requests {
-		w.serve(w.group(first))
+		w.serve(gather(w.s.requests, first))
 	}
-}
-
-// group takes what is waiting. It does not wait for a time, but lets other goroutines run as long as that brings more:
-// those that the last commit has answered are about to come back, and each commit saved is worth much more than that.
-func (w *writer) group(first *request) []*request {
-	group, bytes, yielded := []*request{first}, first.bytes, 0
-	for len(group) < groupRequests && bytes < groupBytes {
-		select {
-		case r, ok := <-w.s.requests:
-			if !ok {
-				return group
-			}
-			group, bytes, yielded = append(group, r), bytes+r.bytes, 0
-		default:
-			if yielded == yields {
-				return group
-			}
-			yielded++
-			runtime.Gosched()
-		}
-	}
-	return group
 }
 
 // serve runs a group in one transaction. When that fails, each request gets a transaction of its own, so that one that
@@ -131,9 +110,6 @@ func (w *writer) attempt(group []*request) (results []error, err error) {
 	if err != nil {
 		return nil, t.fail(err)
 	}
-	for _, f := range t.after {
-		f()
-	}
 	return results, nil
 }
 
@@ -172,8 +148,16 @@ func (t *txn) end() error {
 	if err := t.flushRefs(); err != nil {
 		return err
 	}
+	applied := int64(0)
 	if t.writes > 0 {
-		if err := t.totals.write(t.c); err != nil {
+		t.s.mu.Lock()
+		order := t.s.order
+		applied = t.s.young.applied(order.lastSeq, t.landed)
+		if t.s.unread > 0 {
+			applied = t.s.unread - 1
+		}
+		t.s.mu.Unlock()
+		if err := t.totals.write(t.c, order, applied); err != nil {
 			return err
 		}
 	}
@@ -184,8 +168,10 @@ func (t *txn) end() error {
 		return fmt.Errorf("%w: committing: %w", queue.ErrBroken, err) // what is on disk now nobody knows
 	}
 	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
 	t.s.totals = t.totals
-	t.s.mu.Unlock()
+	t.s.applied = max(t.s.applied, applied)
+	t.s.land(t.landed)
 	return nil
 }
 

@@ -1,0 +1,77 @@
+package journal
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+)
+
+// Disk is the file calls that the laws of the package stand on. Tests put a simulated one in its place.
+type Disk interface {
+	// Create makes a file that must not exist, for its owner alone.
+	Create(path string) (File, error)
+	// ReadFile returns what a file holds.
+	ReadFile(path string) ([]byte, error)
+	// ReadDir lists the names in a folder.
+	ReadDir(path string) ([]string, error)
+	// MakeDir makes a folder for its owner alone; one that exists is fine.
+	MakeDir(path string) error
+	// SyncDir makes the names in a folder durable.
+	SyncDir(path string) error
+	Remove(path string) error
+}
+
+// File is a segment being written.
+type File interface {
+	io.WriterAt
+	io.Closer
+	// Sync makes what was written durable, and the file's size; time stamps may be left out.
+	Sync() error
+	Truncate(size int64) error
+}
+
+// osDisk is the disk.
+type osDisk struct{}
+
+func (osDisk) Create(path string) (File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (osDisk) ReadFile(path string) ([]byte, error) { return os.ReadFile(path) }
+
+func (osDisk) ReadDir(path string) ([]string, error) {
+	d, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Readdirnames(0)
+}
+
+func (osDisk) MakeDir(path string) error { return os.MkdirAll(path, 0o700) }
+
+func (osDisk) SyncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (osDisk) Remove(path string) error { return os.Remove(path) }
+
+// osFile syncs with fdatasync, which keeps data and size as durable as fsync and spares the time stamps.
+type osFile struct{ *os.File }
+
+func (f osFile) Sync() error {
+	for {
+		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR {
+			return os.NewSyscallError("fdatasync", err)
+		}
+	}
+}

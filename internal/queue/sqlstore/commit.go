@@ -1,0 +1,201 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"postern/internal/journal"
+	"postern/internal/queue"
+)
+
+// entry is a change for the journal: a message accepted, or deliveries of young messages delivered.
+type entry struct {
+	accept *newMessage
+	settle *batch
+
+	record journal.Record
+	done   chan error
+	err    error
+	m      *youngMessage    // accepted, while it is pending
+	ended  []*youngDelivery // of settle
+}
+
+func (e *entry) weight() int { return len(e.record.Head) + len(e.record.Body) }
+
+// errElsewhere: a settlement concerns more than the journal can tell, or a message that is not young any more.
+var errElsewhere = errors.New("sqlstore: not a matter of the journal")
+
+// journalize hands a change to the committer and waits until it is durable. Once handed over it is waited for whatever
+// becomes of ctx.
+func (s *Store) journalize(ctx context.Context, e *entry) error {
+	e.done = make(chan error, 1)
+	if e.accept != nil {
+		e.record = acceptRecord(e.accept)
+	} else {
+		e.record = settleRecord(e.settle)
+	}
+	select {
+	case s.entries <- e:
+		return <-e.done
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// commitLoop is the one goroutine that writes the journal. All entries that came in while it wrote are written together.
+func (s *Store) commitLoop() {
+	for first := range s.entries {
+		group := gather(s.entries, first)
+		if err := s.commitGroup(group); err != nil && len(group) > 1 && !s.broken.Load() {
+			for i := range group { // one that has no room must not take others with it
+				_ = s.commitGroup(group[i : i+1])
+			}
+		}
+		for _, e := range group {
+			e.done <- e.err
+		}
+		s.wakeMover()
+	}
+}
+
+// commitGroup makes entries durable and then visible. The error is that of the journal; each entry has its own in err.
+func (s *Store) commitGroup(group []*entry) error {
+	records := make([]journal.Record, 0, len(group))
+	s.mu.Lock()
+	for _, e := range group {
+		if e.err = s.prepare(e); e.err == nil {
+			records = append(records, e.record)
+		}
+	}
+	s.mu.Unlock()
+	if len(records) == 0 {
+		return nil
+	}
+	segment, err := s.journal.Append(records)
+	err = s.journalError(err)
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range group {
+		switch {
+		case e.err != nil:
+		case err != nil:
+			e.err = err
+			s.retract(e)
+		default:
+			s.complete(e, segment, now)
+		}
+	}
+	s.cond.Broadcast()
+	return err
+}
+
+// journalError gives an error of the journal its meaning.
+func (s *Store) journalError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, journal.ErrBroken):
+		s.broken.Store(true)
+		return fmt.Errorf("%w: %w", queue.ErrBroken, err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: %w", queue.ErrFull, err)
+	}
+	return fmt.Errorf("sqlstore: %w", err)
+}
+
+// prepare checks an entry and reserves what it changes. The caller holds mu.
+func (s *Store) prepare(e *entry) error {
+	if s.broken.Load() {
+		return queue.ErrBroken
+	}
+	if e.settle != nil {
+		return s.prepareSettle(e)
+	}
+	m := &e.accept.message
+	if s.young.byID[m.ID] != nil {
+		return fmt.Errorf("sqlstore: message %s exists", m.ID)
+	}
+	if m.ID <= s.young.floor {
+		s.mu.Unlock()
+		exists, err := s.stored(m.ID)
+		s.mu.Lock()
+		if err != nil {
+			return err
+		}
+		if exists {
+			return fmt.Errorf("sqlstore: message %s exists", m.ID)
+		}
+	}
+	e.accept.number(s.order.next(m.AcceptedAt))
+	numberRecord(e.record.Head, e.accept.seq)
+	e.m = s.young.announce(e.accept)
+	return nil
+}
+
+// stored asks the database for a message.
+func (s *Store) stored(id queue.ID) (exists bool, err error) {
+	err = s.read(context.Background(), func(c *conn) error {
+		n, err := c.number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(id))
+		exists = n != 0
+		return err
+	})
+	return exists, err
+}
+
+// prepareSettle reserves the deliveries of a settlement.
+func (s *Store) prepareSettle(e *entry) error {
+	seen := make(map[queue.DeliveryID]bool, len(e.settle.leases))
+	for _, l := range e.settle.leases {
+		if h := s.leases[l.Delivery]; h == nil || h.token != l.Token || seen[l.Delivery] {
+			return queue.ErrStaleLease
+		}
+		seen[l.Delivery] = true
+		if d := s.young.find(l.Delivery); d == nil || d.m.moving || d.settling {
+			return errElsewhere
+		}
+	}
+	for _, l := range e.settle.leases {
+		d := s.young.find(l.Delivery)
+		d.settling = true
+		d.m.settling++
+		e.ended = append(e.ended, d)
+	}
+	return nil
+}
+
+// retract takes back what prepare did.
+func (s *Store) retract(e *entry) {
+	if e.m != nil {
+		s.young.remove(e.m)
+		e.m = nil
+	}
+	for _, d := range e.ended {
+		d.settling = false
+		d.m.settling--
+	}
+	e.ended = nil
+}
+
+// complete makes a durable entry visible.
+func (s *Store) complete(e *entry, segment uint64, now time.Time) {
+	if e.m != nil {
+		s.young.admit(e.m, segment, now)
+		return
+	}
+	for i, d := range e.ended {
+		st := &e.settle.settlements[i]
+		was := d.State
+		d.deliver(st, e.settle.now)
+		d.settling = false
+		d.m.settling--
+		delete(s.leases, d.ID)
+		s.young.finish(d, was)
+		if d.m.left == 0 && d.m.draft.name != "" {
+			e.settle.files = append(e.settle.files, d.m.draft.name)
+		}
+	}
+}
