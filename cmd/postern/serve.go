@@ -30,7 +30,9 @@ func (*serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	g, err := newGateway(a.ctx, cfg, newLogger(a.stderr, cfg.Log))
+	lines := newLineWriter(a.stderr)
+	defer lines.Close()
+	g, err := newGateway(a.ctx, cfg, newLogger(lines, cfg.Log))
 	if err != nil {
 		return err
 	}

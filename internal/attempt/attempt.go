@@ -9,6 +9,7 @@
 package attempt
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 
@@ -50,6 +51,28 @@ type Try struct {
 	// Offer is what EHLO offered before TLS, for what is remembered of peers; nil where it was not answered. It is not
 	// stored with the attempt.
 	Offer *Offer `json:"-"`
+
+	text json.RawMessage // what a sealed try marshals to
+}
+
+// tryForm is Try without its methods.
+type tryForm Try
+
+// Sealed returns the try with its JSON made once: a connection stands in the attempts of all deliveries it carried. What
+// is sealed must not change any more.
+func (t Try) Sealed() Try {
+	if text, err := json.Marshal(tryForm(t)); err == nil {
+		t.text = text
+	}
+	return t
+}
+
+// MarshalJSON writes the try.
+func (t Try) MarshalJSON() ([]byte, error) {
+	if t.text != nil {
+		return t.text, nil
+	}
+	return json.Marshal(tryForm(t))
 }
 
 // Offer is what a peer's EHLO offered outside TLS.

@@ -14,10 +14,11 @@ type SiteKey string
 
 // NewSiteKey makes the key of a next hop (see route.NextHop) under a requirement.
 func NewSiteKey(nextHop string, r policy.Requirement) SiteKey {
-	if r.Key() == (policy.Requirement{}).Key() {
+	key := r.Key()
+	if key == "" {
 		return SiteKey(nextHop)
 	}
-	sum := sha256.Sum256([]byte(r.Key()))
+	sum := sha256.Sum256([]byte(key))
 	return SiteKey(nextHop + "#" + r.Channel.String() + "-" + hex.EncodeToString(sum[:6]))
 }
 

@@ -12,6 +12,7 @@ import (
 type Channel struct {
 	link      *link
 	require   policy.Requirement // of the site
+	key       string             // of require
 	wanted    policy.Requirement // require at the goal that was reached
 	deliverer *Deliverer
 	sent      int
@@ -47,7 +48,7 @@ func (c *Channel) Send(ctx context.Context, r policy.Requirement, t *smtpclient.
 
 // judge holds r against evidence that is fresh.
 func (c *Channel) judge(ctx context.Context, r policy.Requirement) error {
-	if r.Key() != c.require.Key() {
+	if r.Key() != c.key {
 		return &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
 			Text: "the connection was opened for another requirement"}}}
 	}

@@ -132,7 +132,7 @@ func (l *ladder) accept(ctx context.Context, t *target, goal policy.Level) *Chan
 	}
 	t.parked = nil
 	l.tries[k.try].Used = true
-	return &Channel{link: k, require: l.require, wanted: wanted, deliverer: l.d}
+	return &Channel{link: k, require: l.require, key: l.require.Key(), wanted: wanted, deliverer: l.d}
 }
 
 // demanded is the requirement a connection must pass at a goal: the delivery's own, raised to the goal. At goal

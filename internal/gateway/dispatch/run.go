@@ -30,6 +30,7 @@ type run struct {
 
 	channel *deliver.Channel
 	climbed deliver.Climbed
+	carried []attempt.Try // the connection of the channel, for the attempts after its first
 	nextHop string
 	require policy.Requirement
 
@@ -172,7 +173,7 @@ func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 		r.siteFailed(ctx, group)
 		return false
 	}
-	r.channel = r.climbed.Channel
+	r.channel, r.carried = r.climbed.Channel, nil
 	return true
 }
 

@@ -166,8 +166,11 @@ func (r *run) attempt(reply *attempt.Reply) *attempt.Attempt {
 	if r.channel != nil && r.channel.Sent() > 1 {
 		a.At = time.Now()
 		a.TookMS = 0
-		if used := r.climbed.Attempt.Used(); used != nil {
-			a.Tries = []attempt.Try{*used}
+		if used := r.climbed.Attempt.Used(); used != nil && r.carried == nil {
+			r.carried = []attempt.Try{used.Sealed()}
+		}
+		if r.carried != nil {
+			a.Tries = r.carried
 		}
 	}
 	return &a

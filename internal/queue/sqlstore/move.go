@@ -13,8 +13,8 @@ import (
 const (
 	youngAge     = 10 * time.Second
 	youngCount   = 16384
-	moveChunk    = 128         // messages in one request to the writer
-	moveBytes    = 2 << 20     // of bodies in it, about
+	moveChunk    = 512         // messages in one request to the writer
+	moveBytes    = 4 << 20     // of bodies in it, about
 	movePause    = time.Second // how often the mover looks
 	moveRetry    = time.Second // after a move that failed
 	journalSpan  = 6           // segments

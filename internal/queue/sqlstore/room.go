@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"fmt"
+	"time"
 
 	"postern/internal/queue"
 )
@@ -13,10 +14,23 @@ const (
 	reserveShare = 8
 )
 
+// roomLasts is how long it counts that there was room: less than the disk can be filled in.
+const roomLasts = 50 * time.Millisecond
+
 // room refuses new mail when only the reserve is left.
 func (s *Store) room() error {
+	now := time.Now()
+	s.mu.Lock()
+	recent := now.Sub(s.roomy) < roomLasts
+	s.mu.Unlock()
+	if recent {
+		return nil
+	}
 	free, total, err := s.cfg.disk.space(s.cfg.Dir)
 	if err != nil || free >= min(reserve, total/reserveShare) {
+		s.mu.Lock()
+		s.roomy = now
+		s.mu.Unlock()
 		return nil // where nobody can tell, writing will
 	}
 	return fmt.Errorf("%w: the last %d MiB are kept for the mail in the queue", queue.ErrFull, free>>20)

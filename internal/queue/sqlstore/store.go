@@ -57,8 +57,9 @@ type Store struct {
 	closed  bool
 	totals  totals
 	order   order
-	applied int64 // messages up to this seq are in the database
-	unread  int64 // while the journal is read: the first message that is not in the database yet
+	applied int64     // messages up to this seq are in the database
+	roomy   time.Time // when there was last seen to be room for new mail
+	unread  int64     // while the journal is read: the first message that is not in the database yet
 	young   young
 	leases  map[queue.DeliveryID]*lease
 	// lastToken begins at random, so that a lease of an earlier handle never fits.
