@@ -52,7 +52,8 @@ type Try struct {
 	// stored with the attempt.
 	Offer *Offer `json:"-"`
 
-	text json.RawMessage // what a sealed try marshals to
+	// JSON is what a sealed try marshals to, see Sealed; nil in any other.
+	JSON json.RawMessage `json:"-"`
 }
 
 // tryForm is Try without its methods.
@@ -62,15 +63,15 @@ type tryForm Try
 // is sealed must not change any more.
 func (t Try) Sealed() Try {
 	if text, err := json.Marshal(tryForm(t)); err == nil {
-		t.text = text
+		t.JSON = text
 	}
 	return t
 }
 
 // MarshalJSON writes the try.
 func (t Try) MarshalJSON() ([]byte, error) {
-	if t.text != nil {
-		return t.text, nil
+	if t.JSON != nil {
+		return t.JSON, nil
 	}
 	return json.Marshal(tryForm(t))
 }

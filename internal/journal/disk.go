@@ -31,6 +31,9 @@ type File interface {
 	Truncate(size int64) error
 }
 
+// OS returns the disk of the operating system, for tests that put something around it.
+func OS() Disk { return osDisk{} }
+
 // osDisk is the disk.
 type osDisk struct{}
 

@@ -164,6 +164,9 @@ func (j *Journal) Append(records []Record) (uint64, error) {
 	if j.broken != nil {
 		return 0, j.broken
 	}
+	if len(j.live) == 0 {
+		return 0, errors.New("journal: no run has begun")
+	}
 	s, need := j.live[len(j.live)-1], int64(0)
 	for i := range records {
 		need += frameSize + int64(len(records[i].Head)+len(records[i].Body))

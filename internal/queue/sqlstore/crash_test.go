@@ -288,7 +288,9 @@ func capped(dir string) {
 	}
 	s, err := Open(context.Background(), Config{Dir: dir})
 	for err == nil {
-		err = crashAccept(s)
+		if err = crashAccept(s); err == nil {
+			err = s.settleDown(context.Background())
+		}
 	}
 	fmt.Println("broken", errors.Is(err, queue.ErrBroken), errors.Is(crashAccept(s), queue.ErrBroken))
 	os.Exit(0)
