@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -82,10 +83,8 @@ func (s *Store) claimAt(ctx context.Context, c *queue.Claim) (work []queue.Work,
 		s.mu.Unlock()
 		var state queue.SiteState
 		if !calm {
-			rest := *c
-			rest.Limit -= len(work)
 			var more []queue.Work
-			if more, state, err = s.claimStored(ctx, &rest); err != nil {
+			if more, state, err = s.claimStored(ctx, c); err != nil {
 				s.unlease(leasesOf(work))
 				return nil, err
 			}
@@ -104,28 +103,47 @@ func (s *Store) claimAt(ctx context.Context, c *queue.Claim) (work []queue.Work,
 	}
 }
 
-// claimYoung adds what may be claimed of young messages. The caller holds mu.
+// claimYoung adds what may be claimed of young messages, and keeps the first of all in the order of Claim. The caller
+// holds mu.
 func (s *Store) claimYoung(work []queue.Work, c *queue.Claim, state queue.SiteState) []queue.Work {
+	stored := len(work)
+	for _, d := range s.youngAt(c) {
+		work = append(work, queue.Work{Delivery: d.newDelivery.Delivery, Message: d.m.message, Was: d.State,
+			NextHop: d.site.nextHop, SiteState: state})
+	}
+	if stored > 0 {
+		slices.SortFunc(work, func(a, b queue.Work) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
+	}
+	for i := range work {
+		w := &work[i]
+		switch {
+		case i >= c.Limit && w.Lease.Token != 0:
+			delete(s.leases, w.ID)
+		case i < c.Limit && w.Lease.Token == 0:
+			s.lastToken++
+			s.leases[w.ID] = &lease{token: s.lastToken, until: c.Until, was: w.Was}
+			w.Lease, w.State = queue.Lease{Delivery: w.ID, Token: s.lastToken}, queue.Sending
+		}
+	}
+	return work[:min(len(work), c.Limit)]
+}
+
+// youngAt lists the young deliveries that may be claimed, in order, at most as many as c asks for.
+func (s *Store) youngAt(c *queue.Claim) (found []*youngDelivery) {
 	waiting := s.young.waiting[c.Site]
 	if waiting == nil {
-		return work
+		return nil
 	}
-	for e := waiting.Front(); e != nil && len(work) < c.Limit; e = e.Next() {
+	for e := waiting.Front(); e != nil && len(found) < c.Limit; e = e.Next() {
 		d := e.Value.(*youngDelivery)
 		if d.m.moving || d.settling || d.Due.IsZero() || d.Due.After(c.Now) {
 			continue
 		}
-		if l := s.leases[d.ID]; l != nil && l.until.After(c.Now) {
-			continue
+		if l := s.leases[d.ID]; l == nil || !l.until.After(c.Now) {
+			found = append(found, d)
 		}
-		s.lastToken++
-		s.leases[d.ID] = &lease{token: s.lastToken, until: c.Until, was: d.State}
-		w := queue.Work{Delivery: d.newDelivery.Delivery, Message: d.m.message, Was: d.State, NextHop: d.site.nextHop,
-			Lease: queue.Lease{Delivery: d.ID, Token: s.lastToken}, SiteState: state}
-		w.State = queue.Sending
-		work = append(work, w)
 	}
-	return work
+	return found
 }
 
 func leasesOf(work []queue.Work) []queue.Lease {
