@@ -52,28 +52,17 @@ type Try struct {
 	// stored with the attempt.
 	Offer *Offer `json:"-"`
 
-	// JSON is what a sealed try marshals to, see Sealed; nil in any other.
+	// JSON is what the try marshals to, see Sealed; nil where nobody made it.
 	JSON json.RawMessage `json:"-"`
 }
-
-// tryForm is Try without its methods.
-type tryForm Try
 
 // Sealed returns the try with its JSON made once: a connection stands in the attempts of all deliveries it carried. What
 // is sealed must not change any more.
 func (t Try) Sealed() Try {
-	if text, err := json.Marshal(tryForm(t)); err == nil {
+	if text, err := json.Marshal(t); err == nil { // without it whoever stores the try makes it
 		t.JSON = text
 	}
 	return t
-}
-
-// MarshalJSON writes the try.
-func (t Try) MarshalJSON() ([]byte, error) {
-	if t.JSON != nil {
-		return t.JSON, nil
-	}
-	return json.Marshal(tryForm(t))
 }
 
 // Offer is what a peer's EHLO offered outside TLS.

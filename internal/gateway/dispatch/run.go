@@ -174,6 +174,9 @@ func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 		return false
 	}
 	r.channel, r.carried = r.climbed.Channel, nil
+	for i, t := range r.climbed.Attempt.Tries {
+		r.climbed.Attempt.Tries[i] = t.Sealed()
+	}
 	return true
 }
 

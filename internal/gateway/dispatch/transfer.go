@@ -167,7 +167,7 @@ func (r *run) attempt(reply *attempt.Reply) *attempt.Attempt {
 		a.At = time.Now()
 		a.TookMS = 0
 		if used := r.climbed.Attempt.Used(); used != nil && r.carried == nil {
-			r.carried = []attempt.Try{used.Sealed()}
+			r.carried = []attempt.Try{*used}
 		}
 		if r.carried != nil {
 			a.Tries = r.carried

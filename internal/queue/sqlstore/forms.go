@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,13 +109,26 @@ func decodeRequirement(text string) (r policy.Requirement, err error) {
 	return r, nil
 }
 
-// encodeAttempt makes a column value of an attempt; nil is NULL.
+// encodeAttempt makes a column value of an attempt; nil is NULL. Tries that carry their JSON are not encoded again.
 func encodeAttempt(a *attempt.Attempt) (any, error) {
 	if a == nil {
 		return nil, nil
 	}
-	text, err := encode(a)
-	return text, err
+	if len(a.Tries) == 0 || slices.ContainsFunc(a.Tries, func(t attempt.Try) bool { return t.JSON == nil }) {
+		text, err := encode(a)
+		return text, err
+	}
+	rest := *a
+	rest.Tries = nil
+	text, err := encode(rest)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, len(text)+len(a.Tries)*(len(a.Tries[0].JSON)+1)+16)
+	for i, t := range a.Tries {
+		out = append(append(out, [2]string{`,`, `{"tries":[`}[flag(i == 0)]...), t.JSON...)
+	}
+	return string(append(append(out, `],`...), text[1:]...)), nil
 }
 
 // dayKey makes an index key that is near the others of its day: 23 bits of day, 40 of hash. Two keys of one thing are
