@@ -81,7 +81,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if err := g.trust(); err != nil {
 		return nil, err
 	}
-	if g.store, err = sqlstore.Open(ctx, sqlstore.Config{Dir: string(cfg.Data)}); err != nil {
+	if g.store, err = sqlstore.Open(ctx, sqlstore.Config{Dir: string(cfg.Data), Young: cfg.Queue.Memory}); err != nil {
 		return nil, openHint(err, string(cfg.Data))
 	}
 	g.rules = admin.NewRuleKeeper(ctx, g.store)

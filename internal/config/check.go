@@ -231,6 +231,7 @@ func (c *Config) checkLimits(d *decoder) {
 		{"delivery.ratchet_after", int64(c.Delivery.RatchetAfter), 1, 1_000_000},
 		{"delivery.ratchet_days", int64(c.Delivery.RatchetDays), 0, 30},
 		{"limits.message_size", l.MessageSize, 65536, 0},
+		{"queue.memory", c.Queue.Memory, 1 << 20, 0},
 		{"limits.header_size", l.HeaderSize, 16384, 1 << 26},
 		{"limits.connections", int64(l.Connections), 1, 0},
 		{"limits.connections_per_client", int64(l.ConnectionsPerClient), 1, 0},

@@ -205,6 +205,9 @@ type Limits struct {
 type Queue struct {
 	// How long the record of finished mail is kept for `postern trace`.
 	Retention Duration `toml:"retention"`
+	// How many bytes of memory, about, the mail of the last seconds may take: what is safe in the journal and not yet in
+	// the database. At twice as much, new mail waits until there is room.
+	Memory int64 `toml:"memory"`
 }
 
 // Admin is about looking at the gateway while it runs.

@@ -45,7 +45,7 @@ func Default() *Config {
 			SessionTime:          Duration{time.Hour},
 			DrainTime:            Duration{30 * time.Second},
 		},
-		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}},
+		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}, Memory: 64 << 20},
 		Admin: Admin{Listen: "127.0.0.1:8025"},
 		Log:   Log{Level: "info", Format: "text"},
 	}

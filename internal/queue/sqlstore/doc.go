@@ -1,17 +1,24 @@
-// Package sqlstore keeps mail in one SQLite database and a folder of large bodies: the store of a gateway that stands
-// alone. It implements queue.Store and ledger.Ledger.
+// Package sqlstore keeps mail in a journal, one SQLite database and a folder of large bodies: the store of a gateway that
+// stands alone. It implements queue.Store and ledger.Ledger.
 //
 // On disk, below Config.Dir (mode 0700):
 //
 //	lock            held with flock while a process has the store open; its content means nothing
-//	queue.db        the database: everything but large bodies
+//	journal/        what was accepted and delivered in the last seconds, see package journal; part of the data
+//	queue.db        the database: everything else but large bodies
 //	queue.db-wal    SQLite's write-ahead log; part of the data, never delete it
 //	queue.db-shm    SQLite's index of that log; rebuilt when missing
 //	spool/          one file for each body over SmallBody, named by 26 random characters and ".body"
 //
-// One goroutine writes (see writer). Whoever wants a change hands it a request and waits; it runs all the requests that
-// came in meanwhile in one transaction and commits once for all of them, so that the price of an fsync is shared. Reads
-// have connections of their own and never wait for the writer.
+// A message is accepted by one record of the journal, and is young from then on: in the journal and in memory, not yet in
+// the database. Young deliveries are claimed and read in memory, and when they are delivered a second record says so. A
+// mover brings messages into the database: as records when they have ended, with their bodies when they are old or too
+// many. Whatever else happens to a young message happens in the database, in one transaction that first brings it there.
+// So each change has one commit point, and the database alone answers questions, after settleDown.
+//
+// One goroutine writes the journal (see commitLoop), and one the database (see writer). Whoever wants a change hands it over
+// and waits; all that came in meanwhile is written together, so that the price of an fsync is shared. Reads have
+// connections of their own and never wait for the writer.
 //
 // Leases are in memory only: one process holds the lock, so when it dies its leases are gone and what was being sent is
 // queued again. A claim costs no write. Everything else is durable before a method returns: the database is in WAL mode

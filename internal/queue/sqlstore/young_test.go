@@ -299,3 +299,32 @@ func TestNothingIsMissed(t *testing.T) {
 		t.Errorf("%d of %d claimed; Stats %+v (%v)", len(claimed), many, st, err)
 	}
 }
+
+// TestYoungIsBounded: mail that nobody takes does not pile up in memory, and the journal does not grow without end.
+func TestYoungIsBounded(t *testing.T) {
+	const most, many, size = 256 << 10, 600, 5000
+	s, err := Open(t.Context(), Config{Dir: t.TempDir(), Young: most})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i := range many {
+		if err := put(t, s, queue.ID(fmt.Sprintf("m%04d", i)), size); err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		held := s.young.bytes
+		s.mu.Unlock()
+		if held > breatheTimes*most+size+youngCost {
+			t.Fatalf("%d bytes are held after %d messages, want at most twice %d", held, i+1, most)
+		}
+	}
+	if got := recordsOf(t, s); len(got) != many {
+		t.Errorf("%d records, want %d", len(got), many)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if y := &s.young; y.bytes != 0 || y.bodyBytes != 0 || y.finished != 0 || y.states != [6]int64{} || len(y.waiting)+len(y.busy)+len(y.byID)+len(y.bySeq) != 0 {
+		t.Errorf("nothing is young any more, and this is left: %+v", y)
+	}
+}
