@@ -23,7 +23,7 @@ import (
 type Config struct {
 	// Dir is the data folder. It is made with mode 0700 if missing; wider rights are taken away.
 	Dir string
-	// SmallBody is the size in bytes up to which a body is a row of the database; 0 means 64 KiB.
+	// SmallBody is the size in bytes up to which a body is a row of the database; 0 means 128 KiB.
 	SmallBody int
 	// Readers is how many reads may run at once; 0 means 4.
 	Readers int
@@ -76,7 +76,7 @@ var errClosed = errors.New("sqlstore: the store is closed")
 // queue.ErrNewerForm when a newer release wrote it. Leases that were held when the last process ended are gone.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.SmallBody == 0 {
-		cfg.SmallBody = 64 << 10
+		cfg.SmallBody = 128 << 10
 	}
 	if cfg.Readers == 0 {
 		cfg.Readers = 4

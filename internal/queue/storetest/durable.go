@@ -36,7 +36,7 @@ func outlives(t *testing.T, open func(t *testing.T, place string) DurableStore) 
 	place := t.TempDir()
 	k := newSuite(t, open(t, place))
 	sizes := map[queue.ID]int{}
-	for _, n := range []int{0, 100, 64 << 10, 300 << 10} {
+	for _, n := range []int{0, 100, 64 << 10, 128 << 10, 300 << 10} {
 		sub := k.submission(string(pattern(n)), k.to("a@b.test", "mx:b.test", policy.Requirement{Channel: policy.Authenticated}),
 			k.to("c@d.test", "mx:d.test"))
 		k.no(k.s.Accept(k.Context(), sub))
@@ -53,7 +53,7 @@ func outlives(t *testing.T, open func(t *testing.T, place string) DurableStore) 
 	for id, n := range sizes {
 		k.wantBody(id, pattern(n))
 	}
-	k.wantStates(map[queue.State]int64{queue.Queued: 8})
+	k.wantStates(map[queue.State]int64{queue.Queued: 10})
 	k.accept(k.to("new@b.test", "mx:b.test"))
 	k.same("newest", k.list(queue.Filter{Limit: 1})[0].Recipient.Address.Local, "new")
 }

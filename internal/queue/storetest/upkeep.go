@@ -31,7 +31,7 @@ func pattern(n int) []byte {
 }
 
 func bodySizes(k *suite) {
-	for _, n := range []int{0, 1, 1000, 64 << 10, 64<<10 + 1, 1 << 20, 3<<20 + 7} {
+	for _, n := range []int{0, 1, 1000, 64<<10 + 1, 128 << 10, 128<<10 + 1, 1 << 20, 3<<20 + 7} {
 		body := pattern(n)
 		d, err := k.s.NewDraft(k.Context())
 		k.no(err)
