@@ -37,6 +37,7 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
 	"postern/internal/queue/sqlstore"
+	"postern/internal/smtp/smtpserver"
 )
 
 // gateway is every room, built and joined. newGateway makes one; run runs it; close releases its data.
@@ -58,6 +59,8 @@ type gateway struct {
 	dispatch *dispatch.Dispatcher
 	admin    *admin.Service
 	certs    *identity.Certificates // nil: no STARTTLS
+	// memoryOfContent is the half of limits.content_memory that sessions share; the other is the store's.
+	memoryOfContent *smtpserver.Memory
 
 	listeners []*listener
 	stopping  atomic.Bool
@@ -65,7 +68,7 @@ type gateway struct {
 
 // newGateway opens the store and joins the rooms. Nothing runs and no socket is open yet. extra sinks hear every event too.
 func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra ...event.Sink) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log}
+	g := &gateway{cfg: cfg, log: log, memoryOfContent: smtpserver.NewMemory(cfg.Limits.ContentMemory / 2)}
 	g.figures = figures{stats: func(ctx context.Context) (queue.Stats, error) { return g.store.Stats(ctx) }}
 	g.metrics = metrics.New(g.figures.metrics)
 	g.sink = append(event.Tee{oplog.New(log), g.metrics}, extra...)
@@ -81,7 +84,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if err := g.trust(); err != nil {
 		return nil, err
 	}
-	if g.store, err = sqlstore.Open(ctx, sqlstore.Config{Dir: string(cfg.Data)}); err != nil {
+	if g.store, err = sqlstore.Open(ctx, sqlstore.Config{Dir: string(cfg.Data), DraftMemory: cfg.Limits.ContentMemory / 2}); err != nil {
 		return nil, openHint(err, string(cfg.Data))
 	}
 	g.rules = admin.NewRuleKeeper(ctx, g.store)
@@ -135,7 +138,8 @@ func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: cfg.Authenticate,
 		Rules: g.rules.Current, Route: g.table.Load, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
-		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops,
+		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops, Memory: g.memoryOfContent,
+		LoginFailures: cfg.Limits.LoginFailures, LoginWindow: cfg.Limits.LoginWindow.Duration,
 	})
 }
 

@@ -96,9 +96,10 @@ func (g *gateway) engine(lc config.Listen, gate *smtpserver.Gate) (*smtpserver.S
 			return g.intake.Load().NewSession(ctx, c)
 		},
 		Limits: smtpserver.Limits{MessageSize: limits.MessageSize, Recipients: limits.Recipients, CommandLine: limits.CommandLine,
-			BadCommands: limits.BadCommands, NoOps: limits.NoopCommands},
+			BadCommands: limits.BadCommands, NoOps: limits.NoopCommands, DataRate: limits.DataRate},
 		Timeouts: smtpserver.Timeouts{Command: limits.CommandTimeout.Duration, DataBlock: limits.DataTimeout.Duration,
-			Session: limits.SessionTime.Duration},
+			Session: limits.SessionTime.Duration, Transaction: limits.TransactionTime.Duration},
+		Memory: g.memoryOfContent,
 	}
 	switch lc.Mode {
 	case config.ModeSMTPS:

@@ -209,6 +209,8 @@ func (c *Config) checkDelivery(d *decoder) {
 		{"limits.command_timeout", c.Limits.CommandTimeout},
 		{"limits.data_timeout", c.Limits.DataTimeout},
 		{"limits.session_time", c.Limits.SessionTime},
+		{"limits.transaction_time", c.Limits.TransactionTime},
+		{"limits.login_window", c.Limits.LoginWindow},
 		{"queue.retention", c.Queue.Retention},
 	} {
 		if v.value.Duration <= 0 {
@@ -239,6 +241,9 @@ func (c *Config) checkLimits(d *decoder) {
 		{"limits.hops", int64(l.Hops), 10, 0},
 		{"limits.bad_commands", int64(l.BadCommands), 1, 0},
 		{"limits.noop_commands", int64(l.NoopCommands), 1, 0},
+		{"limits.data_rate", int64(l.DataRate), 1, 1 << 20},
+		{"limits.content_memory", l.ContentMemory, 1 << 20, 0},
+		{"limits.login_failures", int64(l.LoginFailures), 1, 1000},
 	} {
 		switch {
 		case v.value < v.least:

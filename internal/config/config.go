@@ -195,8 +195,20 @@ type Limits struct {
 	CommandTimeout Duration `toml:"command_timeout"`
 	// How long a session may send nothing inside a message.
 	DataTimeout Duration `toml:"data_timeout"`
-	// How long one session may last in all.
+	// How long one session may last in all. A transaction that is open is not cut by it.
 	SessionTime Duration `toml:"session_time"`
+	// How long one transaction may last, from MAIL to the end of the message.
+	TransactionTime Duration `toml:"transaction_time"`
+	// Bytes a second that a message must bring in the long run, after a first data_timeout that is free.
+	DataRate int `toml:"data_rate"`
+	// Bytes that messages which are coming in may hold in memory, together. When it is used up they go on with small
+	// buffers and bodies go to disk earlier; only a header section over 16 KiB is answered 452.
+	ContentMemory int64 `toml:"content_memory"`
+	// Wrong passwords that one client address (IPv6: one /64 network) may try within login_window; more AUTH from there
+	// is answered 454. A user who logged in from there within a day is counted by himself.
+	LoginFailures int `toml:"login_failures"`
+	// How long failed logins count, from the first one.
+	LoginWindow Duration `toml:"login_window"`
 	// How long running transactions may take to end when the gateway stops.
 	DrainTime Duration `toml:"drain_time"`
 }

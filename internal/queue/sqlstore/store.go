@@ -24,6 +24,8 @@ type Config struct {
 	Dir string
 	// SmallBody is the size in bytes up to which a body is a row of the database; 0 means 64 KiB.
 	SmallBody int
+	// DraftMemory is what drafts may hold together, in bytes; when it is used up they go to files earlier. 0 means 64 MiB.
+	DraftMemory int64
 	// Readers is how many reads may run at once; 0 means 4.
 	Readers int
 	// disk replaces the file calls for bodies in tests.
@@ -37,6 +39,7 @@ type Store struct {
 	requests chan *request
 	readers  chan *conn
 	broken   atomic.Bool
+	drafted  atomic.Int64   // bytes that drafts hold
 	calls    sync.WaitGroup // running methods
 	workers  sync.WaitGroup // the writer and the checkpointer
 	stop     chan struct{}  // closed to end the checkpointer
@@ -61,6 +64,9 @@ var errClosed = errors.New("sqlstore: the store is closed")
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.SmallBody == 0 {
 		cfg.SmallBody = 64 << 10
+	}
+	if cfg.DraftMemory == 0 {
+		cfg.DraftMemory = 64 << 20
 	}
 	if cfg.Readers == 0 {
 		cfg.Readers = 4

@@ -44,6 +44,7 @@ type Conn struct {
 // transaction is the mail transaction that is open.
 type transaction struct {
 	open       bool
+	began      time.Time
 	from       mail.Address
 	utf8       bool
 	recipients int
@@ -78,7 +79,7 @@ func (c *Conn) protocol() string {
 func newConn(s *Server, nc net.Conn) *Conn {
 	c := &Conn{srv: s, raw: nc}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
-	c.wire = wire{nc: nc, pool: &s.buffers, writeIn: s.cfg.Timeouts.Write, before: c.beforeRead, after: c.afterRead}
+	c.wire = wire{nc: nc, pool: &s.buffers, memory: s.cfg.Memory, writeIn: s.cfg.Timeouts.Write, before: c.beforeRead, after: c.afterRead}
 	c.info = ConnInfo{
 		Listener: s.cfg.Listener, Mode: s.cfg.Mode, At: time.Now(),
 		Client: addrPort(nc.RemoteAddr()), Server: addrPort(nc.LocalAddr()),
@@ -144,8 +145,8 @@ func (c *Conn) next() {
 	c.again = nil
 	if line == nil {
 		due, over := c.commandDue()
-		if over {
-			c.bye("4.4.2", "the session has lasted too long", "session time is over")
+		if over != "" {
+			c.bye("4.4.2", "the "+over+" has lasted too long", over+" time is over")
 			return
 		}
 		var err error
@@ -166,18 +167,37 @@ func (c *Conn) next() {
 	}
 }
 
-// commandDue is when the next command must be complete; over says that the session has no more time.
-func (c *Conn) commandDue() (due time.Time, over bool) {
-	now := time.Now()
-	due = now.Add(c.srv.cfg.Timeouts.Command)
-	if whole := c.srv.cfg.Timeouts.Session; whole > 0 && !c.tx.open {
-		end := c.info.At.Add(whole)
-		if end.Before(due) {
-			due = end
-		}
-		over = !now.Before(end)
+// commandDue is when the next command must be complete; over names what has no more time, "" while there is some. A
+// session's own time does not cut an open transaction, which has one of its own.
+func (c *Conn) commandDue() (due time.Time, over string) {
+	now, t := time.Now(), &c.srv.cfg.Timeouts
+	due = now.Add(t.Command)
+	name, end := "session", c.info.At.Add(t.Session)
+	if t.Session == 0 {
+		end = due
 	}
-	return due, over
+	if c.tx.open {
+		name, end = "transaction", c.transactionDue(due)
+	}
+	if !now.Before(end) {
+		over = name
+	}
+	return earlier(due, end), over
+}
+
+// transactionDue is when the open transaction must have ended, latest at most.
+func (c *Conn) transactionDue(latest time.Time) time.Time {
+	if t := c.srv.cfg.Timeouts.Transaction; t > 0 {
+		return earlier(latest, c.tx.began.Add(t))
+	}
+	return latest
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // lineLimit is how many octets, CRLF included, a command may have that begins so.

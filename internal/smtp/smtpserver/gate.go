@@ -32,7 +32,7 @@ const (
 )
 
 func (g *Gate) enter(client netip.Addr) admission {
-	key := clientKey(client)
+	key := ClientNetwork(client)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -47,7 +47,7 @@ func (g *Gate) enter(client netip.Addr) admission {
 }
 
 func (g *Gate) leave(client netip.Addr) {
-	key := clientKey(client)
+	key := ClientNetwork(client)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.open--
@@ -63,7 +63,8 @@ func (g *Gate) Open() int {
 	return g.open
 }
 
-func clientKey(client netip.Addr) netip.Prefix {
+// ClientNetwork is what counts as one client: the address, or the /64 of an IPv6 address.
+func ClientNetwork(client netip.Addr) netip.Prefix {
 	bits := 32
 	if client.Is6() {
 		bits = 64
