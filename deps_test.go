@@ -20,7 +20,10 @@ func lattice() map[string]string {
 	return map[string]string{
 		"mail":   "",
 		"ledger": "",
-		"smtp":   "mail",
+
+		"tomlbound": "",
+
+		"smtp": "mail",
 
 		"policy":          "mail",
 		"dns":             "mail",
@@ -30,12 +33,12 @@ func lattice() map[string]string {
 		"lab/pki":         "mail",
 
 		"attempt":          "mail policy",
-		"policy/rules":     "mail policy",
+		"policy/rules":     "mail policy tomlbound",
 		"policy/certcheck": "mail policy",
 		"policy/revoke":    "policy",
 		"dns/resolver":     "mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
-		"config":           "mail policy",
+		"config":           "mail policy tomlbound",
 		"lab/zone":         "mail dns",
 		"lab/partner":      "mail smtp smtp/smtpserver lab/pki",
 
@@ -75,7 +78,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
-		"mail/received", "mail/dsn", "attempt", "event", "peers"}, room)
+		"mail/received", "mail/dsn", "attempt", "event", "peers", "tomlbound"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.
