@@ -192,9 +192,11 @@ func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
 	dc := dispatch.Config{
 		Store: g.store, Opener: deliver.New(opener), Route: g.table.Load, Rules: g.rules.Current, Sink: g.sink, Book: g.store,
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
-		Schedule:  schedule.Config{Jitter: 0.1, PerSite: cfg.Delivery.ConnectionsPerSite, Total: cfg.Delivery.Connections},
-		Lifetime:  cfg.Delivery.Lifetime.Duration,
-		Retention: cfg.Queue.Retention.Duration,
+		Schedule:          schedule.Config{Jitter: 0.1, PerSite: cfg.Delivery.ConnectionsPerSite, Total: cfg.Delivery.Connections},
+		Lifetime:          cfg.Delivery.Lifetime.Duration,
+		Retention:         cfg.Queue.Retention.Duration,
+		NoticesPerAddress: cfg.Queue.NoticesPerAddress, NoticesToStrangers: cfg.Queue.NoticesToStrangers,
+		Ours: func(in *queue.Inbound) bool { return g.intake.Load().Ours(in) },
 		// 0 means "never" in the configuration and "the default" in the room.
 		DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
 		Linger:      neverIfZero(cfg.Delivery.IdleTime.Duration),

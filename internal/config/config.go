@@ -217,6 +217,11 @@ type Limits struct {
 type Queue struct {
 	// How long the record of finished mail is kept for `postern trace`.
 	Retention Duration `toml:"retention"`
+	// Notices in an hour to one address that is not in our domains, about mail from the world. Its sender may be forged,
+	// so more are held until somebody releases them; the administrator is told.
+	NoticesPerAddress int `toml:"notices_per_address"`
+	// The same to all such addresses together.
+	NoticesToStrangers int `toml:"notices_to_strangers"`
 }
 
 // Admin is about looking at the gateway while it runs.

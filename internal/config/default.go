@@ -50,7 +50,7 @@ func Default() *Config {
 			LoginWindow:          Duration{15 * time.Minute},
 			DrainTime:            Duration{30 * time.Second},
 		},
-		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}},
+		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}, NoticesPerAddress: 20, NoticesToStrangers: 2000},
 		Admin: Admin{Listen: "127.0.0.1:8025"},
 		Log:   Log{Level: "info", Format: "text"},
 	}
