@@ -207,6 +207,7 @@ func (c *Config) checkDelivery(d *decoder) {
 		{"delivery.attempt_timeout", c.Delivery.AttemptTimeout},
 		{"delivery.revocation_timeout", c.Delivery.RevocationTimeout},
 		{"limits.command_timeout", c.Limits.CommandTimeout},
+		{"limits.crowded_timeout", c.Limits.CrowdedTimeout},
 		{"limits.data_timeout", c.Limits.DataTimeout},
 		{"limits.session_time", c.Limits.SessionTime},
 		{"limits.transaction_time", c.Limits.TransactionTime},

@@ -193,6 +193,8 @@ type Limits struct {
 	NoopCommands int `toml:"noop_commands"`
 	// How long a session may say nothing while we wait for a command (RFC 5321 §4.5.3.2.7).
 	CommandTimeout Duration `toml:"command_timeout"`
+	// The same while all limits.connections are in use: who is idle for longer then makes room for others.
+	CrowdedTimeout Duration `toml:"crowded_timeout"`
 	// How long a session may send nothing inside a message.
 	DataTimeout Duration `toml:"data_timeout"`
 	// How long one session may last in all. A transaction that is open is not cut by it.

@@ -41,6 +41,7 @@ func Default() *Config {
 			BadCommands:          20,
 			NoopCommands:         100,
 			CommandTimeout:       Duration{5 * time.Minute},
+			CrowdedTimeout:       Duration{10 * time.Second},
 			DataTimeout:          Duration{5 * time.Minute},
 			SessionTime:          Duration{time.Hour},
 			TransactionTime:      Duration{4 * time.Hour},

@@ -90,6 +90,9 @@ type Timeouts struct {
 	Write     time.Duration // for one write to be taken; 2m
 	// Session is how long a client may stay in all; 0 is no limit. An open transaction is not cut by it.
 	Session time.Duration
+	// Crowded is how long a client outside a transaction may take for its next command while the Gate is full; 10s. Who
+	// takes longer hears 421 when the next client is turned away.
+	Crowded time.Duration
 	// Transaction is how long one may last, from MAIL to the end of its content; 0 is no limit.
 	Transaction time.Duration
 }
@@ -132,6 +135,7 @@ func (t Timeouts) withDefaults() Timeouts {
 	or(&t.DataBlock, 3*time.Minute)
 	or(&t.Handshake, time.Minute)
 	or(&t.Write, 2*time.Minute)
+	or(&t.Crowded, 10*time.Second)
 	return t
 }
 

@@ -36,9 +36,11 @@ type Conn struct {
 
 	messages, bad, refused, idle, logins int
 
-	mu       sync.Mutex // guards the two below, and setting read deadlines
+	mu       sync.Mutex // guards all below, and setting read deadlines
 	waiting  bool       // blocked for a command outside a transaction
+	asked    time.Time  // when the wait for the present command began
 	draining bool
+	crowded  bool // the house is full and the client was idle for too long
 }
 
 // transaction is the mail transaction that is open.
@@ -149,6 +151,7 @@ func (c *Conn) next() {
 			c.bye("4.4.2", "the "+over+" has lasted too long", over+" time is over")
 			return
 		}
+		c.ask()
 		var err error
 		line, err = c.wire.line(due, c.srv.cfg.Limits.lineLimit)
 		if err != nil {
@@ -231,6 +234,8 @@ func (c *Conn) check(err error) {
 	case err == nil || c.why != "":
 	case errors.Is(err, errDraining), errors.Is(err, os.ErrDeadlineExceeded) && c.isDraining():
 		c.bye("4.3.2", "shutting down", "shutdown")
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.isCrowded():
+		c.bye("4.3.2", "too busy to wait for you, try again later", "idle in a full house")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.bye("4.4.2", "timeout, closing the connection", "timeout")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -299,6 +304,9 @@ func (c *Conn) beforeRead(deadline time.Time) error {
 	if c.draining && c.waiting {
 		return errDraining
 	}
+	if c.crowded {
+		deadline = time.Unix(1, 0) // it was idle a moment ago, and the reply to what came since is on its way
+	}
 	return c.raw.SetReadDeadline(deadline)
 }
 
@@ -316,6 +324,30 @@ func (c *Conn) drain() {
 	if c.waiting {
 		c.raw.SetReadDeadline(time.Unix(1, 0)) // long ago: wakes the read
 	}
+}
+
+// ask notes that a command is waited for from now on.
+func (c *Conn) ask() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = time.Now()
+}
+
+// endIdle ends the session if it has waited for a command since before then, outside a transaction. Any goroutine may
+// call it.
+func (c *Conn) endIdle(then time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting && c.asked.Before(then) {
+		c.crowded = true
+		c.raw.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (c *Conn) isCrowded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.crowded
 }
 
 func (c *Conn) isDraining() bool {

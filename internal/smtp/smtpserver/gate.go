@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // Gate counts connections, in all and per client. IPv6 clients are counted by their /64, which is what one customer
@@ -10,9 +11,11 @@ import (
 type Gate struct {
 	total, perClient int
 
-	mu      sync.Mutex // guards all below
-	open    int
-	clients map[netip.Prefix]int
+	mu       sync.Mutex // guards all below
+	open     int
+	clients  map[netip.Prefix]int
+	servers  []*Server
+	relieved time.Time // last
 }
 
 // NewGate bounds connections. 0 means the defaults, 10,000 in all and 100 per client; a negative number, no limit.
@@ -53,6 +56,33 @@ func (g *Gate) leave(client netip.Addr) {
 	g.open--
 	if g.clients[key]--; g.clients[key] == 0 {
 		delete(g.clients, key)
+	}
+}
+
+// join lets the Gate ask a server for room.
+func (g *Gate) join(s *Server) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.servers = append(g.servers, s)
+}
+
+// relievePause is the least time between two looks for room: a flood must not make each of its connections a search.
+const relievePause = time.Second
+
+// relieve has every server that shares the Gate end its idle sessions, because the house is full.
+func (g *Gate) relieve(now time.Time) {
+	g.mu.Lock()
+	due := now.Sub(g.relieved) >= relievePause
+	if due {
+		g.relieved = now
+	}
+	servers := g.servers
+	g.mu.Unlock()
+	if !due {
+		return
+	}
+	for _, s := range servers {
+		s.endIdle(now)
 	}
 }
 
