@@ -57,6 +57,7 @@ func lattice() map[string]string {
 		"queue/sqlstore": "mail policy attempt queue ledger peers mxtrust",
 
 		"gateway/identity": "",
+		"confine":          "",
 		"gateway/deliver":  "mail smtp policy attempt event peers mxtrust gateway/route smtp/smtpclient policy/certcheck",
 		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/route",
 
@@ -115,6 +116,7 @@ func negative() []never {
 			"the command line and the service manager end in cmd/postern"},
 		{[]string{"testing", "testing/synctest"}, except(),
 			"code that behaves differently under test is not tested"},
+		{[]string{"golang.org/x/sys/unix", "unsafe"}, except("confine"), "what the kernel offers to one process is confine's"},
 		{[]string{"net/smtp", "net/textproto", "github.com/emersion/go-smtp"}, except("lab/partner"),
 			"SMTP is spoken by our own engines; the others are oracles for tests"},
 		{[]string{"net/mail"}, except(), "addresses and headers are read by mail, which keeps their wire form"},

@@ -62,6 +62,8 @@ type gateway struct {
 	// memoryOfContent is the half of limits.content_memory that sessions share; the other is the store's.
 	memoryOfContent *smtpserver.Memory
 
+	sockets   []net.Listener // opened before, by root; nil: listen opens them
+	opened    func()         // called by run when every socket is open; nil: nothing is
 	listeners []*listener
 	stopping  atomic.Bool
 }
@@ -315,7 +317,7 @@ func clientCertificate(cfg *config.Config) (*tls.Certificate, error) {
 	if cfg.Delivery.ClientCertificate == "" {
 		return nil, nil
 	}
-	cert, err := tls.LoadX509KeyPair(string(cfg.Delivery.ClientCertificate), string(cfg.Delivery.ClientKey))
+	cert, err := identity.Read(identity.File{Cert: string(cfg.Delivery.ClientCertificate), Key: string(cfg.Delivery.ClientKey)})
 	if err != nil {
 		return nil, fmt.Errorf("the client certificate cannot be read: %w", err)
 	}

@@ -32,6 +32,7 @@ type Config struct {
 	Queue    Queue    `toml:"queue"`
 	Admin    Admin    `toml:"admin"`
 	Log      Log      `toml:"log"`
+	Process  Process  `toml:"process"`
 
 	// path is the file this came from, "" for Default.
 	path string
@@ -241,4 +242,14 @@ type Log struct {
 	Level LogLevel `toml:"level"`
 	// "text" or "json".
 	Format LogFormat `toml:"format"`
+}
+
+// Process is about the rights of the process itself.
+type Process struct {
+	// The user to become when root started the gateway, once its sockets are open. Empty: the owner of the data folder.
+	// "root" stays root.
+	User string `toml:"user" example:"'postern'"`
+	// Deny itself, once started, to write outside the data folder and to execute anything (Landlock of Linux 5.13 and
+	// later). The log says what was reached.
+	Sandbox bool `toml:"sandbox"`
 }

@@ -54,6 +54,8 @@ func Default() *Config {
 		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}, NoticesPerAddress: 20, NoticesToStrangers: 2000},
 		Admin: Admin{Listen: "127.0.0.1:8025"},
 		Log:   Log{Level: "info", Format: "text"},
+
+		Process: Process{Sandbox: true},
 	}
 }
 
