@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -94,7 +95,10 @@ func (id Identity) Become() error {
 func (id Identity) Own(folder string) error {
 	owner, err := Owner(folder)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(folder, 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil { // the user must get through
+			return err
+		}
+		if err := os.Mkdir(folder, 0o700); err != nil {
 			return err
 		}
 		return os.Chown(folder, id.UID, id.GID)
