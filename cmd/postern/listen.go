@@ -119,7 +119,8 @@ func (g *gateway) engine(lc config.Listen, gate *smtpserver.Gate) (*smtpserver.S
 		},
 		Limits: smtpserver.Limits{MessageSize: limits.MessageSize, Recipients: limits.Recipients, CommandLine: limits.CommandLine,
 			BadCommands: limits.BadCommands, NoOps: limits.NoopCommands, DataRate: limits.DataRate},
-		Timeouts: smtpserver.Timeouts{Command: limits.CommandTimeout.Duration, Crowded: limits.CrowdedTimeout.Duration, DataBlock: limits.DataTimeout.Duration,
+		Timeouts: smtpserver.Timeouts{Command: limits.CommandTimeout.Duration, Crowded: limits.CrowdedTimeout.Duration,
+			Handshake: limits.HandshakeTimeout.Duration, DataBlock: limits.DataTimeout.Duration,
 			Session: limits.SessionTime.Duration, Transaction: limits.TransactionTime.Duration},
 		Memory: g.memoryOfContent,
 	}

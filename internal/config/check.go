@@ -208,6 +208,7 @@ func (c *Config) checkDelivery(d *decoder) {
 		{"delivery.revocation_timeout", c.Delivery.RevocationTimeout},
 		{"limits.command_timeout", c.Limits.CommandTimeout},
 		{"limits.crowded_timeout", c.Limits.CrowdedTimeout},
+		{"limits.handshake_timeout", c.Limits.HandshakeTimeout},
 		{"limits.data_timeout", c.Limits.DataTimeout},
 		{"limits.session_time", c.Limits.SessionTime},
 		{"limits.transaction_time", c.Limits.TransactionTime},

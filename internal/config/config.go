@@ -196,6 +196,8 @@ type Limits struct {
 	CommandTimeout Duration `toml:"command_timeout"`
 	// The same while all limits.connections are in use: who is idle for longer then makes room for others.
 	CrowdedTimeout Duration `toml:"crowded_timeout"`
+	// How long a TLS handshake may take in all.
+	HandshakeTimeout Duration `toml:"handshake_timeout"`
 	// How long a session may send nothing inside a message.
 	DataTimeout Duration `toml:"data_timeout"`
 	// How long one session may last in all. A transaction that is open is not cut by it.

@@ -42,6 +42,7 @@ func Default() *Config {
 			NoopCommands:         100,
 			CommandTimeout:       Duration{5 * time.Minute},
 			CrowdedTimeout:       Duration{10 * time.Second},
+			HandshakeTimeout:     Duration{time.Minute},
 			DataTimeout:          Duration{5 * time.Minute},
 			SessionTime:          Duration{time.Hour},
 			TransactionTime:      Duration{4 * time.Hour},

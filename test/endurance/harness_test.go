@@ -25,8 +25,8 @@ import (
 // patience is how long anything may take that should take a moment, on a busy machine.
 const patience = 30 * time.Second
 
-// binary is the gateway, built once.
-var binary string
+// program is the gateway, built once.
+var program string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "postern-endurance-")
@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	binary = filepath.Join(dir, "postern")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "postern/cmd/postern")
+	program = filepath.Join(dir, "postern")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "postern/cmd/postern")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	if err == nil {
@@ -153,7 +153,7 @@ func (g *gateway) launch() {
 	}
 	defer log.Close()
 	// A shell sets LISTEN_PID, which must be the process's own id.
-	g.cmd = exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" serve --config "$1"`, binary, g.path("postern.toml"))
+	g.cmd = exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" serve --config "$1"`, program, g.path("postern.toml"))
 	g.cmd.Stdout, g.cmd.Stderr, g.cmd.ExtraFiles = log, log, g.extra
 	g.cmd.Env = append(os.Environ(), g.env...)
 	if err := g.cmd.Start(); err != nil {
@@ -251,7 +251,7 @@ func (g *gateway) log() string {
 // postern runs a verb and returns what it printed and its exit code.
 func (g *gateway) postern(args ...string) (string, int) {
 	g.t.Helper()
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "POSTERN_CONFIG="+g.path("postern.toml"))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -303,4 +303,16 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 			t.Fatalf("not within %v: %s", within, what)
 		}
 	}
+}
+
+// hash makes the hash of a password as an administrator would.
+func (g *gateway) hash(password string) (string, int) {
+	g.t.Helper()
+	cmd := exec.Command(program, "config", "hash-password")
+	cmd.Stdin = strings.NewReader(password + "\n")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), 1
+	}
+	return strings.TrimSpace(string(out)), 0
 }

@@ -159,7 +159,9 @@ func (s *sink) serve(nc net.Conn) {
 			}
 			time.Sleep(time.Duration(s.delay.Load()))
 			s.mu.Lock()
-			s.marks[mark]++
+			if mark != "" {
+				s.marks[mark]++
+			}
 			s.mu.Unlock()
 			fmt.Fprint(nc, "250 taken\r\n")
 		case "QUIT":
