@@ -100,6 +100,7 @@ type gateway struct {
 	more     []string          // further tables of the configuration
 	extra    []*os.File        // passed as descriptors 3 and on
 	env      []string
+	launched int
 	cmd      *exec.Cmd
 	ended    chan struct{}
 }
@@ -159,6 +160,7 @@ func (g *gateway) launch() {
 	if err := g.cmd.Start(); err != nil {
 		g.t.Fatal(err)
 	}
+	g.launched++
 	ended := make(chan struct{})
 	cmd := g.cmd
 	g.ended = ended
@@ -168,7 +170,7 @@ func (g *gateway) launch() {
 	}()
 }
 
-// start runs the gateway until the end of the test and waits until an operator is answered.
+// start runs the gateway until the end of the test and waits until it listens.
 func (g *gateway) start() {
 	g.t.Helper()
 	g.configure()
@@ -186,18 +188,14 @@ func (g *gateway) start() {
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
 
-// ready waits until the control socket answers.
+// ready waits until the gateway says that it listens, and has given up what it gives up.
 func (g *gateway) ready() {
 	g.t.Helper()
-	eventually(g.t, patience, "the gateway answers", func() bool {
+	eventually(g.t, patience, "the gateway listens", func() bool {
 		if !g.running() {
 			g.t.Fatalf("the gateway ended at once:\n%s", g.log())
 		}
-		conn, err := net.Dial("unix", g.path("data/postern.sock"))
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
+		return strings.Count(g.log(), "msg=listening listener=world") == g.launched
 	})
 }
 

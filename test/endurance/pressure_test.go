@@ -197,7 +197,7 @@ func TestSlowClientsAtEveryStageAreCut(t *testing.T) {
 	if err := g.send("honest.", "x", "bob@shop.test"); err != nil {
 		t.Error(err)
 	}
-	s.arrived(t, []string{"honest."}, 5*time.Second, 0)
+	s.arrived(t, []string{"honest."}, patience, 0)
 	for _, c := range crowd {
 		_ = c.nc.SetReadDeadline(time.Now().Add(patience)) // shows at the read
 		if err := drain(c.nc); err != nil {

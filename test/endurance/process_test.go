@@ -72,16 +72,6 @@ func TestRootIsLeftOnceThePortIsOpen(t *testing.T) {
 	if strings.Contains(log, "runs as root") || strings.Contains(log, "keeps a right") {
 		t.Errorf("the log complains:\n%s", log)
 	}
-	// A renewal by another user of the group, as certificate clients do it, is read.
-	g.write("new.key", []byte("broken"))
-	if err := os.Rename(g.path("new.key"), g.path("gw.key")); err != nil {
-		t.Fatal(err)
-	}
-	g.stop()
-	g.launch()
-	if code := g.exit(); code != 3 || !strings.Contains(g.log(), "gw.key") {
-		t.Errorf("a broken key: exit code %d", code)
-	}
 }
 
 func TestTheUserOfTheConfigurationIsTaken(t *testing.T) {
