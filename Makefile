@@ -13,7 +13,7 @@ CONCURRENT := ./cmd/... ./internal/admin/... ./internal/check/... ./internal/dns
 	./internal/lab/... ./internal/policy/certcheck/... ./internal/policy/revoke/... ./internal/policy/rules/... ./internal/queue/... \
 	./internal/smtp/... ./internal/testkit/...
 
-.PHONY: build demo test check lint unit race e2e fuzz crash scale bench deb image clean
+.PHONY: build demo test check lint unit race e2e fuzz crash soak scale bench deb image clean
 
 build: ## the binary, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -o postern ./cmd/postern
@@ -52,6 +52,9 @@ fuzz: ## every fuzz target for FUZZTIME
 
 crash: ## kill it and break its disk, many times
 	$(GO) test -count=10 -timeout 60m -run 'Killed|WriteError' ./internal/queue/sqlstore ./test/acceptance
+
+soak: ## slow, broken and hostile worlds, hours of them
+	POSTERN_SOAK=1 $(GO) test -count=1 -timeout 6h -v ./test/endurance
 
 scale: ## a million deferred deliveries and ten million finished ones; takes long and some gigabytes
 	POSTERN_SCALE=1000000 $(GO) test -count=1 -timeout 120m -v -run TestScale ./internal/queue/sqlstore

@@ -37,6 +37,7 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
 	"postern/internal/queue/sqlstore"
+	"postern/internal/smtp/smtpserver"
 )
 
 // gateway is every room, built and joined. newGateway makes one; run runs it; close releases its data.
@@ -58,14 +59,18 @@ type gateway struct {
 	dispatch *dispatch.Dispatcher
 	admin    *admin.Service
 	certs    *identity.Certificates // nil: no STARTTLS
+	// memoryOfContent is the half of limits.content_memory that sessions share; the other is the store's.
+	memoryOfContent *smtpserver.Memory
 
+	sockets   []net.Listener // opened before, by root; nil: listen opens them
+	opened    func()         // called by run when every socket is open; nil: nothing is
 	listeners []*listener
 	stopping  atomic.Bool
 }
 
 // newGateway opens the store and joins the rooms. Nothing runs and no socket is open yet. extra sinks hear every event too.
 func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra ...event.Sink) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log}
+	g := &gateway{cfg: cfg, log: log, memoryOfContent: smtpserver.NewMemory(cfg.Limits.ContentMemory / 2)}
 	g.figures = figures{stats: func(ctx context.Context) (queue.Stats, error) { return g.store.Stats(ctx) }}
 	g.metrics = metrics.New(g.figures.metrics)
 	g.sink = append(event.Tee{oplog.New(log), g.metrics}, extra...)
@@ -81,7 +86,8 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if err := g.trust(); err != nil {
 		return nil, err
 	}
-	if g.store, err = sqlstore.Open(ctx, sqlstore.Config{Dir: string(cfg.Data), Young: cfg.Queue.Memory}); err != nil {
+	if g.store, err = sqlstore.Open(ctx, sqlstore.Config{Dir: string(cfg.Data), Young: cfg.Queue.Memory,
+		DraftMemory: cfg.Limits.ContentMemory / 2}); err != nil {
 		return nil, openHint(err, string(cfg.Data))
 	}
 	g.rules = admin.NewRuleKeeper(ctx, g.store)
@@ -135,7 +141,8 @@ func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: cfg.Authenticate,
 		Rules: g.rules.Current, Route: g.table.Load, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
-		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops,
+		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops, Memory: g.memoryOfContent,
+		LoginFailures: cfg.Limits.LoginFailures, LoginWindow: cfg.Limits.LoginWindow.Duration,
 	})
 }
 
@@ -188,9 +195,11 @@ func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
 	dc := dispatch.Config{
 		Store: g.store, Opener: deliver.New(opener), Route: g.table.Load, Rules: g.rules.Current, Sink: g.sink, Book: g.store,
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
-		Schedule:  schedule.Config{Jitter: 0.1, PerSite: cfg.Delivery.ConnectionsPerSite, Total: cfg.Delivery.Connections},
-		Lifetime:  cfg.Delivery.Lifetime.Duration,
-		Retention: cfg.Queue.Retention.Duration,
+		Schedule:          schedule.Config{Jitter: 0.1, PerSite: cfg.Delivery.ConnectionsPerSite, Total: cfg.Delivery.Connections},
+		Lifetime:          cfg.Delivery.Lifetime.Duration,
+		Retention:         cfg.Queue.Retention.Duration,
+		NoticesPerAddress: cfg.Queue.NoticesPerAddress, NoticesToStrangers: cfg.Queue.NoticesToStrangers,
+		Ours: func(in *queue.Inbound) bool { return g.intake.Load().Ours(in) },
 		// 0 means "never" in the configuration and "the default" in the room.
 		DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
 		Linger:      neverIfZero(cfg.Delivery.IdleTime.Duration),
@@ -309,7 +318,7 @@ func clientCertificate(cfg *config.Config) (*tls.Certificate, error) {
 	if cfg.Delivery.ClientCertificate == "" {
 		return nil, nil
 	}
-	cert, err := tls.LoadX509KeyPair(string(cfg.Delivery.ClientCertificate), string(cfg.Delivery.ClientKey))
+	cert, err := identity.Read(identity.File{Cert: string(cfg.Delivery.ClientCertificate), Key: string(cfg.Delivery.ClientKey)})
 	if err != nil {
 		return nil, fmt.Errorf("the client certificate cannot be read: %w", err)
 	}

@@ -22,25 +22,47 @@ type listener struct {
 	server *smtpserver.Server
 }
 
-// listen opens every listener. Sockets that systemd opened for us are taken first, so that port 25 needs no rights.
+// listen opens every listener, or takes the sockets that are open already.
 func (g *gateway) listen() error {
-	given, err := activation.Listeners()
-	if err != nil {
-		return fmt.Errorf("the sockets passed by systemd cannot be used: %w", err)
+	var err error
+	if g.sockets == nil {
+		if g.sockets, err = openSockets(g.cfg); err != nil {
+			return err
+		}
 	}
 	gate := smtpserver.NewGate(g.affordable(g.cfg.Limits.Connections), g.cfg.Limits.ConnectionsPerClient)
-	for _, lc := range g.cfg.Listen {
+	for i, lc := range g.cfg.Listen {
 		server, err := g.engine(lc, gate)
 		if err != nil {
 			return err
 		}
-		socket, err := openSocket(lc.Address, given)
-		if err != nil {
-			return err
-		}
-		g.listeners = append(g.listeners, &listener{lc, socket, server})
+		g.listeners = append(g.listeners, &listener{lc, g.sockets[i], server})
 	}
 	return nil
+}
+
+// openSockets opens a socket for each listener, in their order. Sockets that systemd opened for us are taken first, so
+// that port 25 needs no rights.
+func openSockets(cfg *config.Config) (out []net.Listener, err error) {
+	given, err := activation.Listeners()
+	if err != nil {
+		return nil, fmt.Errorf("the sockets passed by systemd cannot be used: %w", err)
+	}
+	for _, lc := range cfg.Listen {
+		socket, err := openSocket(lc.Address, given)
+		if err != nil {
+			closeSockets(out)
+			return nil, err
+		}
+		out = append(out, socket)
+	}
+	return out, nil
+}
+
+func closeSockets(sockets []net.Listener) {
+	for _, s := range sockets {
+		_ = s.Close() // nothing was served yet
+	}
 }
 
 // spareFiles are file descriptors kept for the store, DNS, logs and the admin interface.
@@ -96,9 +118,11 @@ func (g *gateway) engine(lc config.Listen, gate *smtpserver.Gate) (*smtpserver.S
 			return g.intake.Load().NewSession(ctx, c)
 		},
 		Limits: smtpserver.Limits{MessageSize: limits.MessageSize, Recipients: limits.Recipients, CommandLine: limits.CommandLine,
-			BadCommands: limits.BadCommands, NoOps: limits.NoopCommands},
-		Timeouts: smtpserver.Timeouts{Command: limits.CommandTimeout.Duration, DataBlock: limits.DataTimeout.Duration,
-			Session: limits.SessionTime.Duration},
+			BadCommands: limits.BadCommands, NoOps: limits.NoopCommands, DataRate: limits.DataRate},
+		Timeouts: smtpserver.Timeouts{Command: limits.CommandTimeout.Duration, Crowded: limits.CrowdedTimeout.Duration,
+			Handshake: limits.HandshakeTimeout.Duration, DataBlock: limits.DataTimeout.Duration,
+			Session: limits.SessionTime.Duration, Transaction: limits.TransactionTime.Duration},
+		Memory: g.memoryOfContent,
 	}
 	switch lc.Mode {
 	case config.ModeSMTPS:

@@ -30,12 +30,17 @@ func (*serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	sockets, err := rootless(cfg)
+	if err != nil {
+		return err
+	}
 	lines := newLineWriter(a.stderr)
 	defer lines.Close()
 	g, err := newGateway(a.ctx, cfg, newLogger(lines, cfg.Log))
 	if err != nil {
 		return err
 	}
+	g.sockets, g.opened = sockets, g.confine
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -54,7 +59,7 @@ func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
 // transfers to theirs, then the admin interface.
 func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	if err := g.listen(); err != nil {
-		g.closeListeners()
+		closeSockets(g.sockets)
 		return err
 	}
 	faces, stopFaces := context.WithCancel(context.WithoutCancel(ctx))
@@ -65,10 +70,13 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	var admins, workers sync.WaitGroup
 	failed := make(chan error, len(g.listeners)+6)
 	if err := g.serveAdmin(faces, &admins, failed); err != nil {
-		g.closeListeners()
+		closeSockets(g.sockets)
 		stopFaces()
 		admins.Wait()
 		return err
+	}
+	if g.opened != nil {
+		g.opened()
 	}
 	for _, l := range g.listeners {
 		g.sink.Emit(event.Started{Listener: l.cfg.Name, Address: l.socket.Addr().String(), Mode: string(l.cfg.Mode)})
@@ -156,12 +164,6 @@ func (g *gateway) shutdownListeners() {
 		})
 	}
 	group.Wait()
-}
-
-func (g *gateway) closeListeners() {
-	for _, l := range g.listeners {
-		_ = l.socket.Close() // nothing was served yet
-	}
 }
 
 // notify tells systemd, where it wants to know.

@@ -207,8 +207,12 @@ func (c *Config) checkDelivery(d *decoder) {
 		{"delivery.attempt_timeout", c.Delivery.AttemptTimeout},
 		{"delivery.revocation_timeout", c.Delivery.RevocationTimeout},
 		{"limits.command_timeout", c.Limits.CommandTimeout},
+		{"limits.crowded_timeout", c.Limits.CrowdedTimeout},
+		{"limits.handshake_timeout", c.Limits.HandshakeTimeout},
 		{"limits.data_timeout", c.Limits.DataTimeout},
 		{"limits.session_time", c.Limits.SessionTime},
+		{"limits.transaction_time", c.Limits.TransactionTime},
+		{"limits.login_window", c.Limits.LoginWindow},
 		{"queue.retention", c.Queue.Retention},
 	} {
 		if v.value.Duration <= 0 {
@@ -240,6 +244,11 @@ func (c *Config) checkLimits(d *decoder) {
 		{"limits.hops", int64(l.Hops), 10, 0},
 		{"limits.bad_commands", int64(l.BadCommands), 1, 0},
 		{"limits.noop_commands", int64(l.NoopCommands), 1, 0},
+		{"limits.data_rate", int64(l.DataRate), 1, 1 << 20},
+		{"limits.content_memory", l.ContentMemory, 1 << 20, 0},
+		{"queue.notices_per_address", int64(c.Queue.NoticesPerAddress), 1, 0},
+		{"queue.notices_to_strangers", int64(c.Queue.NoticesToStrangers), 1, 1_000_000},
+		{"limits.login_failures", int64(l.LoginFailures), 1, 1000},
 	} {
 		switch {
 		case v.value < v.least:

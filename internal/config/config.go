@@ -32,6 +32,7 @@ type Config struct {
 	Queue    Queue    `toml:"queue"`
 	Admin    Admin    `toml:"admin"`
 	Log      Log      `toml:"log"`
+	Process  Process  `toml:"process"`
 
 	// path is the file this came from, "" for Default.
 	path string
@@ -193,10 +194,26 @@ type Limits struct {
 	NoopCommands int `toml:"noop_commands"`
 	// How long a session may say nothing while we wait for a command (RFC 5321 §4.5.3.2.7).
 	CommandTimeout Duration `toml:"command_timeout"`
+	// The same while all limits.connections are in use: who is idle for longer then makes room for others.
+	CrowdedTimeout Duration `toml:"crowded_timeout"`
+	// How long a TLS handshake may take in all.
+	HandshakeTimeout Duration `toml:"handshake_timeout"`
 	// How long a session may send nothing inside a message.
 	DataTimeout Duration `toml:"data_timeout"`
-	// How long one session may last in all.
+	// How long one session may last in all. A transaction that is open is not cut by it.
 	SessionTime Duration `toml:"session_time"`
+	// How long one transaction may last, from MAIL to the end of the message.
+	TransactionTime Duration `toml:"transaction_time"`
+	// Bytes a second that a message must bring in the long run, after a first data_timeout that is free.
+	DataRate int `toml:"data_rate"`
+	// Bytes that messages which are coming in may hold in memory, together. When it is used up they go on with small
+	// buffers and bodies go to disk earlier; only a header section over 16 KiB is answered 452.
+	ContentMemory int64 `toml:"content_memory"`
+	// Wrong passwords that one client address (IPv6: one /64 network) may try within login_window; more AUTH from there
+	// is answered 454. A user who logged in from there within a day is counted by himself.
+	LoginFailures int `toml:"login_failures"`
+	// How long failed logins count, from the first one.
+	LoginWindow Duration `toml:"login_window"`
 	// How long running transactions may take to end when the gateway stops.
 	DrainTime Duration `toml:"drain_time"`
 }
@@ -208,6 +225,11 @@ type Queue struct {
 	// How many bytes of memory, about, the mail of the last seconds may take: what is safe in the journal and not yet in
 	// the database. At twice as much, new mail waits until there is room.
 	Memory int64 `toml:"memory"`
+	// Notices in an hour to one address that is not in our domains, about mail from the world. Its sender may be forged,
+	// so more are held until somebody releases them; the administrator is told.
+	NoticesPerAddress int `toml:"notices_per_address"`
+	// The same to all such addresses together.
+	NoticesToStrangers int `toml:"notices_to_strangers"`
 }
 
 // Admin is about looking at the gateway while it runs.
@@ -225,4 +247,14 @@ type Log struct {
 	Level LogLevel `toml:"level"`
 	// "text" or "json".
 	Format LogFormat `toml:"format"`
+}
+
+// Process is about the rights of the process itself.
+type Process struct {
+	// The user to become when root started the gateway, once its sockets are open. Empty: the owner of the data folder.
+	// "root" stays root.
+	User string `toml:"user" example:"'postern'"`
+	// Deny itself, once started, to write outside the data folder and to execute anything (Landlock of Linux 5.13 and
+	// later). The log says what was reached.
+	Sandbox bool `toml:"sandbox"`
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"postern/internal/tomlbound"
 )
 
 // decoder puts a TOML document into a Config and remembers where everything stood, so that a problem found later, in
@@ -33,6 +35,10 @@ type decoder struct {
 // not TOML at all.
 func decode(file string, text []byte, c *Config) (*decoder, error) {
 	d := &decoder{file: file, text: text, marks: map[string]unstable.Range{}, broken: map[string]bool{}}
+	if over := tomlbound.Check(text); over != nil {
+		d.failAt(unstable.Range{Offset: uint32(min(over.Offset, len(text)))}, over.What, "`postern config example` prints every key")
+		return d, d.err()
+	}
 	// The library's own reading finds what is not TOML, and keys and tables given twice.
 	if err := toml.Unmarshal(text, new(map[string]any)); err != nil {
 		return d, d.syntax(err)
@@ -40,7 +46,7 @@ func decode(file string, text []byte, c *Config) (*decoder, error) {
 	d.p.Reset(text)
 	root := reflect.ValueOf(c).Elem()
 	table, path := root, ""
-	for d.p.NextExpression() {
+	for d.p.NextExpression() && len(d.problems) < maxProblems {
 		switch e := d.p.Expression(); e.Kind {
 		case unstable.Table:
 			table, path = d.open(root, e, false)
@@ -60,13 +66,12 @@ func (d *decoder) syntax(err error) error {
 		return &Problems{List: []Problem{{File: d.file, What: "not TOML: " + err.Error()}}}
 	}
 	line, column := de.Position()
-	lines := strings.Split(string(d.text), "\n")
-	text := ""
-	if line >= 1 && line <= len(lines) {
-		text = strings.TrimSuffix(lines[line-1], "\r")
+	rest := d.text
+	for n := 1; n < line; n++ {
+		_, rest, _ = bytes.Cut(rest, []byte("\n"))
 	}
-	what := "not TOML: " + strings.TrimPrefix(de.Error(), "toml: ")
-	return &Problems{List: []Problem{{File: d.file, Line: line, Column: column, Text: text, What: what}}}
+	d.show(line, column, rest, "not TOML: "+strings.TrimPrefix(de.Error(), "toml: "), "")
+	return d.err()
 }
 
 // open goes to the table that a [header] or [[header]] names. The Value is invalid when there is none.
@@ -193,7 +198,7 @@ func (d *decoder) assignList(v reflect.Value, path string, n *unstable.Node) {
 		return
 	}
 	list := reflect.MakeSlice(v.Type(), 0, 4)
-	for it := n.Children(); it.Next(); {
+	for it := n.Children(); it.Next() && len(d.problems) < maxProblems; {
 		if it.Node().Kind == unstable.Comment {
 			continue
 		}
@@ -266,17 +271,45 @@ func (d *decoder) fail(path, what, hint string) {
 		cut := max(strings.LastIndexByte(at, '.'), strings.LastIndexByte(at, '['), 0)
 		at = at[:cut]
 	}
-	d.problems = append(d.problems, Problem{File: d.file, What: path + ": " + what, Hint: hint})
+	if len(d.problems) < maxProblems {
+		d.problems = append(d.problems, Problem{File: d.file, What: clip(path+": "+what, shownWhat), Hint: clip(hint, shownWhat)})
+	}
 }
 
 func (d *decoder) failAt(r unstable.Range, what, hint string) {
+	if len(d.problems) == maxProblems {
+		return
+	}
 	before := d.text[:r.Offset]
 	start := bytes.LastIndexByte(before, '\n') + 1
-	line, _, _ := bytes.Cut(d.text[start:], []byte("\n"))
-	d.problems = append(d.problems, Problem{
-		File: d.file, Line: bytes.Count(before, []byte("\n")) + 1, Column: int(r.Offset) - start + 1,
-		Text: strings.TrimSuffix(string(line), "\r"), What: what, Hint: hint,
-	})
+	d.show(bytes.Count(before, []byte("\n"))+1, int(r.Offset)-start+1, d.text[start:], what, hint)
+}
+
+// maxProblems is how many are told; the first is often the cause of the others. shownText and shownWhat bound each, in
+// bytes.
+const (
+	maxProblems = 100
+	shownText   = 200
+	shownWhat   = 400
+)
+
+// show adds a problem with the line that text begins with. Of a long line only the beginning is shown, and where the
+// problem stands further on, nothing.
+func (d *decoder) show(line, column int, text []byte, what, hint string) {
+	text, _, _ = bytes.Cut(text, []byte("\n"))
+	shown := clip(string(bytes.TrimSuffix(text, []byte("\r"))), shownText)
+	if column > len(shown) {
+		shown = ""
+	}
+	d.problems = append(d.problems, Problem{File: d.file, Line: line, Column: column, Text: shown, What: clip(what, shownWhat), Hint: clip(hint, shownWhat)})
+}
+
+// clip cuts a text to most bytes, and says so.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
 // err returns everything found so far, in the order of the file.

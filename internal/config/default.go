@@ -41,13 +41,22 @@ func Default() *Config {
 			BadCommands:          20,
 			NoopCommands:         100,
 			CommandTimeout:       Duration{5 * time.Minute},
+			CrowdedTimeout:       Duration{10 * time.Second},
+			HandshakeTimeout:     Duration{time.Minute},
 			DataTimeout:          Duration{5 * time.Minute},
 			SessionTime:          Duration{time.Hour},
+			TransactionTime:      Duration{4 * time.Hour},
+			DataRate:             500,
+			ContentMemory:        128 << 20,
+			LoginFailures:        10,
+			LoginWindow:          Duration{15 * time.Minute},
 			DrainTime:            Duration{30 * time.Second},
 		},
-		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}, Memory: 64 << 20},
+		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}, Memory: 64 << 20, NoticesPerAddress: 20, NoticesToStrangers: 2000},
 		Admin: Admin{Listen: "127.0.0.1:8025"},
 		Log:   Log{Level: "info", Format: "text"},
+
+		Process: Process{Sandbox: true},
 	}
 }
 

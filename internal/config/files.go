@@ -48,6 +48,10 @@ func (c *Config) CheckFiles(now time.Time) []FileProblem {
 	if info, err := os.Stat(string(c.Data)); err == nil && !info.IsDir() {
 		out = append(out, FileProblem{"data", string(c.Data) + " is not a folder", true})
 	}
+	if info, err := os.Stat(c.path); err == nil && len(c.User) > 0 && info.Mode().Perm()&0o007 != 0 {
+		out = append(out, FileProblem{"user", fmt.Sprintf("%s has password hashes and can be read or written by everyone on this machine "+
+			"(mode %04o); `chmod o= %s`", c.path, info.Mode().Perm(), c.path), false})
+	}
 	return out
 }
 

@@ -2,12 +2,14 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 
 	"postern/internal/mail"
+	"postern/internal/tomlbound"
 )
 
 // Places are where the configuration is looked for when nobody names it, in this order.
@@ -37,7 +39,12 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(abs)
+	f, err := os.Open(abs)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, tomlbound.MaxSize+1)) // Parse refuses one byte too many
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ type Problem struct {
 	File string
 	// Line and Column count from 1; Line 0 is the file as a whole.
 	Line, Column int
-	// Text is the line of the file, without its end.
+	// Text is the line of the file, without its end and not more of it than can be read; "" when there is nothing to show.
 	Text string
 	// What is wrong, and what to write instead; Hint may be "".
 	What, Hint string
@@ -20,6 +20,9 @@ type Problem struct {
 func (p Problem) Error() string {
 	if p.Line == 0 {
 		return fmt.Sprintf("%s: %s%s", p.File, p.What, p.hint())
+	}
+	if p.Text == "" {
+		return fmt.Sprintf("%s:%d:%d: %s%s", p.File, p.Line, p.Column, p.What, p.hint())
 	}
 	margin := fmt.Sprintf("%5d | ", p.Line)
 	// Tabs before the mark are kept, so that it stands under what it points at wherever tabs stop.
@@ -54,6 +57,9 @@ func (p *Problems) Error() string {
 
 // nearest returns the candidate that differs from word by the fewest edits, "" when none is near.
 func nearest(word string, candidates []string) string {
+	if len(word) > 64 {
+		return "" // no slip for a key, and costly to compare
+	}
 	best, bestCost := "", len(word)/3+1
 	for _, c := range candidates {
 		if cost := editDistance(word, c); cost <= bestCost {

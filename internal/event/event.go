@@ -146,11 +146,12 @@ type (
 		Known  []string // those that are remembered
 		Waits  bool     // no other host would do, so mail waits
 	}
-	// NoticeQueued: a DSN or delay notice was queued.
+	// NoticeQueued: a DSN or delay notice was queued, or is held because too many go to strangers.
 	NoticeQueued struct {
 		Message, About string
 		Kind           string
 		To             mail.Address
+		Held           bool
 	}
 	// Raised: waiting deliveries got a stricter requirement after a change of rules.
 	Raised struct {

@@ -172,6 +172,9 @@ func adminLine(e event.Event) (slog.Level, string, attrs) {
 		a.text("about", e.About)
 		a.text("kind", e.Kind)
 		a.address("to", e.To)
+		if e.Held {
+			a.text("state", "held")
+		}
 		return slog.LevelInfo, "notice", a
 	case event.Raised:
 		a.number("revision", e.Revision)

@@ -41,6 +41,11 @@ type Config struct {
 	// Lifetime is how long ordinary mail may wait (0: 120 h), DelayNotice when the one notice is due (0: 2 h, below 0:
 	// never).
 	Lifetime, DelayNotice time.Duration
+	// NoticesPerAddress and NoticesToStrangers bound the notices of an hour about mail from the world, to one address and
+	// to all that are not served here; more are held. 0 is no bound. Ours reports whether a message came from our own
+	// side, nil of none.
+	NoticesPerAddress, NoticesToStrangers int
+	Ours                                  func(*queue.Inbound) bool
 	// Retention is how long finished records are kept; 0 means 90 days.
 	Retention time.Duration
 	// Lease is how long a claim lasts unless extended (0: 10 min), Linger how long an idle channel waits for more mail
@@ -86,6 +91,8 @@ type Dispatcher struct {
 	lingering map[queue.SiteKey][]*run // workers that wait with an open channel
 	broken    map[string]map[queue.SiteKey]brokenSite
 	changed   map[string]time.Time // changes of mail hosts that were told, and when
+
+	backscatter backscatter
 
 	workers sync.WaitGroup
 	rules   chan struct{} // capacity 1: the rules changed

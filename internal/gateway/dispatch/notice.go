@@ -135,6 +135,7 @@ func (d *Dispatcher) submit(ctx context.Context, id queue.ID, action dsn.Action,
 		_ = draft.Discard() // the rules' error is the one to report
 		return nil, err
 	}
+	d.stem(&delivery, &fates[0].work.Message, now)
 	return &queue.Submission{Message: m, Deliveries: []queue.NewDelivery{delivery}, Body: draft}, nil
 }
 
@@ -204,13 +205,16 @@ func ruleNames(fates []*fate, own []string) []string {
 func (d *Dispatcher) announce(notices []*queue.Submission) {
 	for _, s := range notices {
 		n := &s.Deliveries[0]
-		d.Wake(queue.NewSiteKey(n.NextHop, n.Requirement), n.Due)
+		if n.State != queue.Held {
+			d.Wake(queue.NewSiteKey(n.NextHop, n.Requirement), n.Due)
+		}
 		kind := "dsn"
 		if s.Message.Kind == queue.Delay {
 			kind = "delay-notice"
 		}
 		d.cfg.Sink.Emit(event.NoticeQueued{
 			Message: string(s.Message.ID), About: string(s.Message.About), Kind: kind, To: n.Recipient.Address,
+			Held: n.State == queue.Held,
 		})
 	}
 }

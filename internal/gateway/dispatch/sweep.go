@@ -74,6 +74,8 @@ func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
 		f := d.again(w)
 		f.settlement.Deadline = now.Add(graceForFirstTry)
 		return f
+	case w.Was == queue.Held && w.Due.IsZero(): // nobody released it
+		return d.expired(w, last)
 	case w.Message.Kind != queue.Ordinary && w.Requirement.Forced():
 		return d.heldOn(w)
 	}

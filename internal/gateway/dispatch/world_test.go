@@ -144,7 +144,7 @@ func (w *world) Emit(e event.Event) {
 	w.events = append(w.events, e)
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, change ...func(*dispatch.Config)) *world {
 	w := &world{t: t, net: memnet.New(), ca: pki.New(time.Now(), "Test CA"), store: memstore.New(), done: make(chan struct{})}
 	w.clinic = w.partner("mx.clinic.test", "192.0.2.10:25")
 	w.shop = w.partner("mx.shop.test", "192.0.2.20:25")
@@ -161,7 +161,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.apply("")
 	roots := map[string]*x509.CertPool{policy.PublicTrust: w.ca.Pool()}
-	w.d = dispatch.New(dispatch.Config{
+	cfg := dispatch.Config{
 		Store: faulty{w.store, &w.broken}, Book: w.store, Sink: w, Route: func() *route.Table { return w.table },
 		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true, Memory: remembers{w}, Book: book{w.store, w},
 			Roots: func(...string) (map[string]*x509.CertPool, error) { return roots, nil },
@@ -170,7 +170,11 @@ func newWorld(t *testing.T) *world {
 		Hostname: mail.MustDomain("gw.example.test"), Postmaster: mail.MustAddress("postmaster@gw.example.test"),
 		Random: func() uint32 { return atomic.AddUint32(&w.serial, 1) }, Worker: "test",
 		Schedule: schedule.Config{Retry: []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}},
-	})
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	w.d = dispatch.New(cfg)
 	return w
 }
 
@@ -316,9 +320,9 @@ func leaked(p *partner.Partner) (out []string) {
 }
 
 // story runs a scenario in a bubble.
-func story(t *testing.T, f func(w *world)) {
+func story(t *testing.T, f func(w *world), change ...func(*dispatch.Config)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorld(t, change...)
 		defer w.close()
 		f(w)
 	})

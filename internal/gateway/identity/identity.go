@@ -55,7 +55,7 @@ func Load(files []File, notice func(Notice)) (*Certificates, error) {
 		looked: time.Now()}
 	certs := make([]tls.Certificate, len(files))
 	for i, f := range files {
-		cert, err := read(f)
+		cert, err := Read(f)
 		if err != nil {
 			return nil, err
 		}
@@ -65,10 +65,15 @@ func Load(files []File, notice func(Notice)) (*Certificates, error) {
 	return c, nil
 }
 
-func read(f File) (tls.Certificate, error) {
+// Read reads one pair of files. A key that everyone on the machine may read or write is no secret and is refused.
+func Read(f File) (tls.Certificate, error) {
 	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {
 		return cert, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
+	}
+	if info, err := os.Stat(f.Key); err == nil && info.Mode().Perm()&0o007 != 0 {
+		return tls.Certificate{}, fmt.Errorf("key %s can be read or written by everyone on this machine (mode %04o); chmod o= %s",
+			f.Key, info.Mode().Perm(), f.Key)
 	}
 	return cert, nil
 }
@@ -118,7 +123,7 @@ func (c *Certificates) refresh() {
 		if s == c.seen[i] {
 			continue
 		}
-		cert, err := read(f)
+		cert, err := Read(f)
 		if err == nil {
 			certs[i], changed, c.seen[i] = cert, true, s
 		}

@@ -118,3 +118,36 @@ func TestAMissingFileIsAnErrorAtStart(t *testing.T) {
 		t.Error("Load accepted files that do not exist")
 	}
 }
+
+func TestAKeyThatEveryoneCanReadIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, dir := pki.New(time.Now(), "CA"), t.TempDir()
+		f := write(t, dir, "x", ca.Issue(pki.Options{Names: []string{"old.test"}}))
+		var told []error
+		certs, err := identity.Load([]identity.File{f}, func(n identity.Notice) { told = append(told, n.Err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, "x", ca.Issue(pki.Options{Names: []string{"open.test"}}))
+		if err := os.Chmod(f.Key, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := identity.Load([]identity.File{f}, nil); err == nil {
+			t.Error("it is taken at the start")
+		}
+		time.Sleep(2 * time.Second)
+		if got := nameOf(t, certs, ""); got != "old.test" {
+			t.Errorf("after a renewal with an open key the client gets %q", got)
+		}
+		if len(told) != 1 || told[0] == nil {
+			t.Errorf("told %v", told)
+		}
+		if err := os.Chmod(f.Key, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if got := nameOf(t, certs, ""); got != "open.test" {
+			t.Errorf("once it is the group's only, the client gets %q", got)
+		}
+	})
+}

@@ -30,6 +30,7 @@ func (s *session) Data(ctx context.Context, c *smtpserver.Content) *smtp.Reply {
 	if no != nil {
 		return no
 	}
+	defer m.scan.release()
 	defer m.draft.Discard() // nothing after Accept; before, a draft that cannot be removed is swept at the next start
 	if no := m.receive(c); no != nil {
 		return no
@@ -55,6 +56,7 @@ func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 		return nil, s.in.storeFailed(err)
 	}
 	line := m.stamp()
+	m.scan.memory = s.in.cfg.Memory
 	m.scan.stamp(line)
 	if _, err := m.draft.Write(line); err != nil {
 		m.draft.Discard() // the write's error is the one to report
@@ -75,15 +77,35 @@ func (m *incoming) stamp() []byte {
 	return r.AppendTo(nil)
 }
 
+const (
+	largeBuffer = 32 << 10 // what content is copied through
+	smallBuffer = 2 << 10  // the same when memory is short
+)
+
+// buffer lends what content is copied through, a small one when too much is lent.
+func (i *Intake) buffer() (buf []byte, giveBack func()) {
+	memory := i.cfg.Memory
+	if memory != nil && !memory.Take(largeBuffer) {
+		return make([]byte, smallBuffer), func() {}
+	}
+	large := i.buffers.Get().(*[]byte)
+	return *large, func() {
+		i.buffers.Put(large)
+		if memory != nil {
+			memory.Give(largeBuffer)
+		}
+	}
+}
+
 // receive copies the content into the draft, a buffer at a time. Whatever it answers when the content was not whole is
 // not heard: the engine knows better.
 func (m *incoming) receive(c *smtpserver.Content) *smtp.Reply {
-	buf := m.s.in.buffers.Get().(*[]byte)
-	defer m.s.in.buffers.Put(buf)
+	buf, giveBack := m.s.in.buffer()
+	defer giveBack()
 	for first := true; ; first = false {
-		n, err := c.Read(*buf)
+		n, err := c.Read(buf)
 		if n > 0 {
-			if no := m.take((*buf)[:n], first); no != nil {
+			if no := m.take(buf[:n], first); no != nil {
 				return no
 			}
 		}
@@ -101,7 +123,9 @@ func (m *incoming) take(p []byte, first bool) *smtp.Reply {
 		return reply(554, "5.6.0", "the message begins with a continuation line")
 	}
 	if !m.scan.done {
-		m.scan.write(p)
+		if !m.scan.write(p) {
+			return reply(452, "4.3.1", "no room to judge so large a header section now, try again later")
+		}
 		if m.scan.size-m.scan.stamped > m.s.in.cfg.HeaderSize {
 			return reply(552, "5.3.4", "the header section is larger than this server takes")
 		}

@@ -5,6 +5,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/smtp"
+	"postern/internal/smtp/smtpserver"
 )
 
 // headerScan follows a message as it streams by: it finds the end of the header section and keeps the section's
@@ -16,7 +17,14 @@ type headerScan struct {
 	matched  int    // octets of CRLF CRLF seen last
 	done     bool   // the empty line was seen
 	eightBit bool
+
+	memory *smtpserver.Memory // what kept takes from when it grows; nil is no bound
+	taken  int
 }
+
+// freeHeader is how much of its header section each message may keep whatever others hold, and the step in which more
+// is asked for.
+const freeHeader = 16 << 10
 
 const emptyLine = "\r\n\r\n"
 
@@ -27,17 +35,38 @@ func (h *headerScan) stamp(line []byte) {
 	h.eightBit = smtp.HasEightBit(line)
 }
 
-// write takes the next octets of the content.
-func (h *headerScan) write(p []byte) {
+// write takes the next octets of the content. false: there is no memory to keep them just now, and what is not kept
+// cannot be judged.
+func (h *headerScan) write(p []byte) bool {
 	if h.done {
-		return
+		return true
 	}
 	p = p[:h.find(p)]
 	h.size += len(p)
 	h.eightBit = h.eightBit || smtp.HasEightBit(p)
 	if room := mail.MaxHeaderSize + 1000 - len(h.kept); room > 0 {
-		h.kept = append(h.kept, p[:min(room, len(p))]...)
+		return h.keep(p[:min(room, len(p))])
 	}
+	return true
+}
+
+func (h *headerScan) keep(p []byte) bool {
+	for h.memory != nil && len(h.kept)+len(p) > freeHeader+h.taken {
+		if !h.memory.Take(freeHeader) {
+			return false
+		}
+		h.taken += freeHeader
+	}
+	h.kept = append(h.kept, p...)
+	return true
+}
+
+// release gives back what was taken. What was kept must not be used after it.
+func (h *headerScan) release() {
+	if h.taken > 0 {
+		h.memory.Give(h.taken)
+	}
+	h.taken, h.kept = 0, nil
 }
 
 // find returns how many octets of p belong to the section.

@@ -31,6 +31,10 @@ type Config struct {
 	// Authenticate checks a password; a user who logged in may send anywhere. It may be slow, but is called for few
 	// clients at a time. nil knows no users.
 	Authenticate func(user, password string) bool
+	// LoginFailures is how many wrong passwords a client network may try within LoginWindow before it has to wait
+	// (0: 10), the window's default is 15 minutes.
+	LoginFailures int
+	LoginWindow   time.Duration
 
 	// Rules and Route return what is in force now. An error of Rules stops the acceptance of mail.
 	Rules func() (*rules.Set, int64, error)
@@ -47,18 +51,17 @@ type Config struct {
 	// below 0: never).
 	Lifetime, DelayNotice time.Duration
 	HeaderSize            int // octets of a header section; 0 means 256 KiB
-	Hops                  int // Received lines a message may have; 0 means 100
+	// Memory bounds what messages that are coming in hold together, and is best the engine's. nil is no bound.
+	Memory *smtpserver.Memory
+	Hops   int // Received lines a message may have; 0 means 100
 }
 
 // Intake makes Sessions. Safe for concurrent use.
 type Intake struct {
 	cfg     Config
-	buffers sync.Pool     // *[]byte, what content is copied through
-	logins  chan struct{} // one for each password being checked
+	buffers sync.Pool // *[]byte of largeBuffer
+	logins  *logins
 }
-
-// parallelLogins bounds the password checks at a time: a good hash costs much memory.
-const parallelLogins = 4
 
 // New checks cfg.
 func New(cfg Config) (*Intake, error) {
@@ -79,8 +82,10 @@ func New(cfg Config) (*Intake, error) {
 	or(&cfg.DelayNotice, 2*time.Hour)
 	or(&cfg.HeaderSize, mail.MaxHeaderSize)
 	or(&cfg.Hops, 100)
-	i := &Intake{cfg: cfg, logins: make(chan struct{}, parallelLogins)}
-	i.buffers.New = func() any { b := make([]byte, 32<<10); return &b }
+	or(&cfg.LoginFailures, 10)
+	or(&cfg.LoginWindow, 15*time.Minute)
+	i := &Intake{cfg: cfg, logins: newLogins(cfg.LoginFailures, cfg.LoginWindow)}
+	i.buffers.New = func() any { b := make([]byte, largeBuffer); return &b }
 	return i, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/queue"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
 )
@@ -23,6 +24,11 @@ func (i *Intake) mayRelay(c *smtpserver.ConnInfo) bool {
 	}
 	client := c.Client.Addr()
 	return slices.ContainsFunc(i.cfg.RelayNetworks, func(n netip.Prefix) bool { return n.Contains(client) })
+}
+
+// Ours reports whether a message came from our own side, that is, from a client that may relay.
+func (i *Intake) Ours(in *queue.Inbound) bool {
+	return i.mayRelay(&smtpserver.ConnInfo{Client: netip.AddrPortFrom(in.Client, 0), User: in.User, TLS: in.TLS})
 }
 
 // allow says whether the client may send to a recipient, and which mailbox that is.

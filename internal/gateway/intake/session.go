@@ -21,15 +21,17 @@ type session struct {
 	known      map[string]bool // canonical addresses in recipients
 }
 
-// Auth checks a password, few at a time.
+// Auth checks a password, few at a time, and few wrong ones from one network.
 func (s *session) Auth(ctx context.Context, user, password string) *smtp.Reply {
-	select {
-	case s.in.logins <- struct{}{}:
-		defer func() { <-s.in.logins }()
-	case <-ctx.Done():
-		return reply(454, "4.7.0", "try again later")
+	in := s.in
+	who := claim{smtpserver.ClientNetwork(s.conn.Info().Client.Addr()), user}
+	end, no := in.logins.begin(ctx, who)
+	if no != nil {
+		return no
 	}
-	if s.in.cfg.Authenticate == nil || !s.in.cfg.Authenticate(user, password) {
+	right := in.cfg.Authenticate != nil && in.cfg.Authenticate(user, password)
+	end(right)
+	if !right {
 		return reply(535, "5.7.8", "the name or the password is wrong")
 	}
 	return nil

@@ -188,6 +188,11 @@ func (w *world) set(setting string, cfg *intake.Config, server *smtpserver.Confi
 		w.store.accept = queue.ErrBroken
 	case "hops-2":
 		cfg.Hops = 2
+	case "logins-2":
+		cfg.LoginFailures = 2
+	case "no-memory":
+		cfg.Memory = smtpserver.NewMemory(-1)
+		server.Memory = cfg.Memory
 	case "header-1m":
 		cfg.HeaderSize = 1 << 20
 	case "header-100":

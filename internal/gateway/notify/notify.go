@@ -138,7 +138,7 @@ func (n *Notifier) Emit(e event.Event) {
 		n.peer(&e)
 	case event.Warned:
 		switch e.What {
-		case "notice held", "starttls lost everywhere":
+		case "notice held", "starttls lost everywhere", "backscatter":
 			n.Tell(Matter{Key: e.What, Subject: e.What, Text: e.Text, Hint: e.Hint})
 		}
 	}

@@ -64,7 +64,7 @@ func (l *addressList) compileAddress(value string, nullAllowed bool) error {
 		return nil
 	}
 	if expr, ok := strings.CutPrefix(value, "re:"); ok {
-		re, err := compileExpression(expr, l.caseMatters)
+		re, _, err := compileExpression(expr, l.caseMatters)
 		l.patterns = append(l.patterns, addressPattern{re: re})
 		return err
 	}

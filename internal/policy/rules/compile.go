@@ -15,7 +15,18 @@ type Set struct {
 	live   []compiled // the rules that can apply: all but disabled ones, in the order of the file
 	index  index
 	fields []string // lower-case names of the header fields that rules look at
+	// expressionText is how many octets of one field "re:" expressions are held against.
+	expressionText int
 }
+
+// The time an expression takes grows with its own length times that of the text. What the expressions of a Set may take
+// for one message is bounded, in instructions times octets: the more they have in all, the shorter a text may be. The
+// least it may be is more than people write, so it is the instructions that are bounded in the end.
+const (
+	maxSteps       = 1 << 26
+	maxPrograms    = 200_000
+	leastFieldText = 512
+)
 
 // compiled is a rule made ready: conditions as matchers, effects as requirements. What most rules are dismissed by
 // stands in it, because following a pointer for each of 10,000 rules costs more than all comparisons.
@@ -64,6 +75,7 @@ func compile(rules []Rule) *Set {
 		}
 	}
 	s.index = newIndex(s.live)
+	s.expressionText = min(max(maxSteps/max(c.programs, 1), leastFieldText), maxText)
 	s.fields = make([]string, len(c.fields))
 	for name, i := range c.fields {
 		s.fields[i] = name
@@ -76,6 +88,8 @@ type compiler struct {
 	fields  map[string]int
 	numbers map[string]int            // by Requirement.Key
 	effects map[string]*[roles]effect // by what stands in [rule.force_tls]
+
+	programs int // instructions of all expressions for header values
 }
 
 func (c *compiler) rule(r *Rule) compiled {
@@ -94,6 +108,7 @@ func (c *compiler) rule(r *Rule) compiled {
 
 func (c *compiler) header(name, value string, caseMatters bool) headerCondition {
 	p, _ := compileText(value, caseMatters) // Parse compiled it before
+	c.programs += p.size
 	return headerCondition{number(c.fields, strings.ToLower(name)), p}
 }
 

@@ -177,6 +177,7 @@ type textPattern struct {
 	source string
 	glob   *glob
 	re     *regexp.Regexp
+	size   int // of the compiled expression, in instructions
 }
 
 // compileText reads the pattern of a header value or subject.
@@ -187,7 +188,7 @@ func compileText(source string, caseMatters bool) (textPattern, error) {
 	}
 	var err error
 	if expr, ok := strings.CutPrefix(source, "re:"); ok {
-		p.re, err = compileExpression(expr, caseMatters)
+		p.re, p.size, err = compileExpression(expr, caseMatters)
 		return p, err
 	}
 	p.glob, err = compileGlob(form(source, caseMatters))
@@ -218,15 +219,16 @@ func checkPattern(source string) error {
 	return nil
 }
 
-// compileExpression compiles RE2 syntax. It is searched anywhere in the value; "." covers line ends too.
-func compileExpression(expr string, caseMatters bool) (*regexp.Regexp, error) {
+// compileExpression compiles RE2 syntax. It is searched anywhere in the value; "." covers line ends too. size is that of
+// the program, in instructions.
+func compileExpression(expr string, caseMatters bool) (re *regexp.Regexp, size int, err error) {
 	expr = norm.NFC.String(expr)
 	if _, err := syntax.Parse(expr, syntax.Perl); err != nil {
 		var fault *syntax.Error
 		if errors.As(err, &fault) {
-			return nil, fmt.Errorf("the expression is not RE2: %s in %q", fault.Code, fault.Expr)
+			return nil, 0, fmt.Errorf("the expression is not RE2: %s in %q", fault.Code, fault.Expr)
 		}
-		return nil, errors.New("the expression is not RE2")
+		return nil, 0, errors.New("the expression is not RE2")
 	}
 	flags := "(?is:"
 	if caseMatters {
@@ -234,13 +236,14 @@ func compileExpression(expr string, caseMatters bool) (*regexp.Regexp, error) {
 	}
 	tree, err := syntax.Parse(flags+expr+")", syntax.Perl)
 	if err != nil {
-		return nil, errors.New("the expression is nested too deeply")
+		return nil, 0, errors.New("the expression is nested too deeply")
 	}
 	program, err := syntax.Compile(tree.Simplify())
 	if err != nil || len(program.Inst) > maxProgram {
-		return nil, errors.New("the expression is too large when compiled")
+		return nil, 0, errors.New("the expression is too large when compiled")
 	}
-	return regexp.Compile(flags + expr + ")")
+	re, err = regexp.Compile(flags + expr + ")")
+	return re, len(program.Inst), err
 }
 
 // formed is a text in the two forms patterns are matched against.

@@ -154,7 +154,7 @@ func TestParseReadsWhatTOMLPrints(t *testing.T) {
 
 // slowly evaluates every rule, without the index.
 func slowly(s *Set, f *Facts) Decision {
-	all := &Set{rules: s.rules, live: s.live, fields: s.fields}
+	all := &Set{rules: s.rules, live: s.live, fields: s.fields, expressionText: s.expressionText}
 	for i := range s.live {
 		all.index.always = append(all.index.always, int32(i))
 	}

@@ -19,6 +19,8 @@ type message struct {
 	recipients []addressForm
 	fields     []string  // of the Set
 	values     [][]value // header values by position in fields, nil before the first question
+	lengths    []int     // of all values of a field together
+	most       int       // Set.expressionText
 	examined   int       // how many rules were looked at
 }
 
@@ -26,12 +28,12 @@ type message struct {
 type value struct {
 	formed
 	grams   grams // of both forms
-	tooLong bool
+	tooLong int   // the octets it may have where it has more, else 0
 }
 
 func (s *Set) newMessage(f *Facts) *message {
 	m := &message{Facts: f, client: f.Client.Unmap().WithZone(""), from: newAddressForm(f.From),
-		recipients: make([]addressForm, len(f.Recipients)), fields: s.fields}
+		recipients: make([]addressForm, len(f.Recipients)), fields: s.fields, most: s.expressionText}
 	for i, a := range f.Recipients {
 		m.recipients[i] = newAddressForm(a)
 	}
@@ -61,8 +63,11 @@ func (m *message) fittingValue(h *headerCondition, caseMatters bool) *value {
 		m.readValues()
 	}
 	values := m.values[h.field]
+	if h.pattern.re != nil && m.lengths[h.field] > m.most {
+		return &value{tooLong: m.most}
+	}
 	for i := range values {
-		if v := &values[i]; v.tooLong || h.pattern.match(v, caseMatters) {
+		if v := &values[i]; v.tooLong > 0 || h.pattern.match(v, caseMatters) {
 			return v
 		}
 	}
@@ -71,7 +76,7 @@ func (m *message) fittingValue(h *headerCondition, caseMatters bool) *value {
 
 // readValues decodes the fields that rules look at.
 func (m *message) readValues() {
-	m.values = make([][]value, len(m.fields))
+	m.values, m.lengths = make([][]value, len(m.fields)), make([]int, len(m.fields))
 	positions := make(map[string]int, len(m.fields))
 	for i, name := range m.fields {
 		positions[name] = i
@@ -79,13 +84,14 @@ func (m *message) readValues() {
 	for _, f := range m.Header.Fields() {
 		if i, ok := positions[strings.ToLower(f.Name)]; ok {
 			m.values[i] = append(m.values[i], newValue(f))
+			m.lengths[i] += f.Len()
 		}
 	}
 }
 
 func newValue(f mail.Field) value {
 	if f.Len() > maxText {
-		return value{tooLong: true}
+		return value{tooLong: maxText}
 	}
 	v := value{formed: newFormed(f.Text())}
 	v.grams.add(v.exact)

@@ -6,11 +6,13 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"postern/internal/tomlbound"
 )
 
 // What one rules file may hold.
 const (
-	MaxFile  = 16 << 20 // bytes
+	MaxFile  = tomlbound.MaxSize // bytes
 	MaxRules = 100_000
 )
 

@@ -62,6 +62,8 @@ type span struct{ offset, length int }
 type problems struct {
 	source []byte
 	list   []located
+	// programs is how many instructions the "re:" expressions for header values have so far.
+	programs int
 }
 
 type located struct {

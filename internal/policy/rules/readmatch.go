@@ -99,7 +99,14 @@ func readSubject(p *problems, r *Rule, e entry) {
 }
 
 func checkText(p *problems, key, value string, at span) {
-	if _, err := compileText(value, false); err != nil {
+	pattern, err := compileText(value, false)
+	before := p.programs
+	p.programs += pattern.size
+	switch {
+	case before <= maxPrograms && p.programs > maxPrograms:
+		p.add(at, "the expressions of all rules together are too large when compiled",
+			"write text with * and ? where an re: expression is not needed, or fewer counted repetitions such as {1,50}")
+	case err != nil:
 		p.add(at, fmt.Sprintf("%s in %s: %v", quote(clip(value)), key, err),
 			"write text with * and ?, which must fit the whole value, or re: and an RE2 expression")
 	}

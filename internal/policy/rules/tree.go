@@ -5,6 +5,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"postern/internal/tomlbound"
 )
 
 // node is a TOML value that knows where it stands, so that a fault found long after parsing can be shown in place.
@@ -43,6 +45,10 @@ func (n *node) put(e entry) {
 // parseTree reads a document. Syntax, duplicate keys and tables defined twice are the library's to find: it reads the
 // text first and stops at the first fault; what is built afterwards relies on that.
 func parseTree(p *problems) *node {
+	if over := tomlbound.Check(p.source); over != nil {
+		p.add(span{over.Offset, 1}, over.What, "write rules with longer lists instead")
+		return nil
+	}
 	var ignored map[string]any
 	if err := toml.Unmarshal(p.source, &ignored); err != nil {
 		p.syntax(err)

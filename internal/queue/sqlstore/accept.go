@@ -142,7 +142,7 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
 	if err := s.journalize(ctx, &entry{accept: n}); err != nil {
 		return err
 	}
-	n.draft.end = true
+	n.draft.handOver()
 	n.tell(sub)
 	return nil
 }

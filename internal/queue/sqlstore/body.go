@@ -62,8 +62,33 @@ type draft struct {
 	size int64
 	file bodyFile
 	name string
+	held int   // of buf's capacity, what is counted in Store.drafted
 	err  error // of an earlier write; nothing more is taken
 	end  bool
+}
+
+// freeDraft is what each draft may hold whatever others do.
+const freeDraft = 4 << 10
+
+// room is how much of n more bytes buf may take before it must be written to the file.
+func (d *draft) room(n int) int {
+	n = min(n, d.s.cfg.SmallBody-len(d.buf))
+	want := len(d.buf) + n - freeDraft
+	if grow := want - d.held; grow > 0 {
+		if d.s.drafted.Add(int64(grow)) > d.s.cfg.DraftMemory {
+			d.s.drafted.Add(-int64(grow))
+			return max(d.held+min(freeDraft, d.s.cfg.SmallBody)-len(d.buf), 0)
+		}
+		d.held = want
+	}
+	return n
+}
+
+// handOver ends the draft; buf belongs to the message now.
+func (d *draft) handOver() {
+	d.end = true
+	d.s.drafted.Add(-int64(d.held))
+	d.held = 0
 }
 
 // NewDraft begins a body.
@@ -90,8 +115,7 @@ func (d *draft) Write(p []byte) (int, error) {
 	}
 	n := len(p)
 	for len(p) > 0 && d.err == nil {
-		if room := d.s.cfg.SmallBody - len(d.buf); room > 0 {
-			k := min(room, len(p))
+		if k := d.room(len(p)); k > 0 {
 			d.buf, p = append(d.buf, p[:k]...), p[k:]
 			continue
 		}
@@ -175,7 +199,7 @@ func fileError(what string, err error) error {
 
 // accepted ends the draft because the store owns the body now.
 func (d *draft) accepted() {
-	d.end = true
+	d.handOver()
 	if d.name != "" {
 		d.s.forget(d.name)
 	}
@@ -186,7 +210,7 @@ func (d *draft) Discard() error {
 	if d.end {
 		return nil
 	}
-	d.end = true
+	d.handOver()
 	d.buf = nil
 	if d.file == nil {
 		return nil

@@ -25,6 +25,8 @@ type Config struct {
 	Dir string
 	// SmallBody is the size in bytes up to which a body is a row of the database; 0 means 128 KiB.
 	SmallBody int
+	// DraftMemory is what drafts may hold together, in bytes; when it is used up they go to files earlier. 0 means 64 MiB.
+	DraftMemory int64
 	// Readers is how many reads may run at once; 0 means 4.
 	Readers int
 	// Young bounds the memory in bytes, about, for mail that is in the journal and not yet in the database; 0 means 64 MiB.
@@ -45,6 +47,7 @@ type Store struct {
 	move     chan struct{} // capacity 1: the mover has something to do
 	readers  chan *conn
 	broken   atomic.Bool
+	drafted  atomic.Int64   // bytes that drafts hold
 	calls    sync.WaitGroup // running methods
 	loops    sync.WaitGroup // the mover, which calls the writer
 	workers  sync.WaitGroup // the writer, the committer and the checkpointer
@@ -77,6 +80,9 @@ var errClosed = errors.New("sqlstore: the store is closed")
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.SmallBody == 0 {
 		cfg.SmallBody = 128 << 10
+	}
+	if cfg.DraftMemory == 0 {
+		cfg.DraftMemory = 64 << 20
 	}
 	if cfg.Readers == 0 {
 		cfg.Readers = 4

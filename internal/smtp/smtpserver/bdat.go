@@ -110,7 +110,8 @@ func (b *Content) chunkDone() error {
 // nextChunk reads commands until one is BDAT. Commands that end the message are left for the session to do.
 func (c *Conn) nextChunk(b *Content) error {
 	for c.why == "" {
-		line, err := c.wire.line(time.Now().Add(c.srv.cfg.Timeouts.Command), c.srv.cfg.Limits.lineLimit)
+		due, _ := c.commandDue() // a read after it ends the session
+		line, err := c.wire.line(due, c.srv.cfg.Limits.lineLimit)
 		if err != nil {
 			if c.lineFailedInside(err) {
 				continue

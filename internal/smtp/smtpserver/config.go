@@ -47,7 +47,10 @@ type Config struct {
 	NewSession func(ctx context.Context, c *Conn) (Session, *smtp.Reply)
 	// Gate counts connections; share one between servers to bound them together. nil gives the server its own with the
 	// default numbers.
-	Gate     *Gate
+	Gate *Gate
+	// Memory bounds what content that is coming in holds; share one like the Gate. nil gives the server its own with the
+	// default number.
+	Memory   *Memory
 	Limits   Limits
 	Timeouts Timeouts
 	Trace    Trace
@@ -74,8 +77,8 @@ type Limits struct {
 	NoOps       int   // commands in a row that do nothing, then 421; 100
 	Logins      int   // failed ones of one connection, then 421; 3
 	Bare        BareEnds
-	// DataRate is how many octets a second content must bring in the long run, after a first 30 s that are free; 64.
-	// A negative number turns the guard off.
+	// DataRate is how many octets a second content must bring in the long run, after a first Timeouts.DataBlock that is
+	// free; 500. A negative number turns the guard off.
 	DataRate int
 }
 
@@ -87,12 +90,16 @@ type Timeouts struct {
 	Write     time.Duration // for one write to be taken; 2m
 	// Session is how long a client may stay in all; 0 is no limit. An open transaction is not cut by it.
 	Session time.Duration
+	// Crowded is how long a client outside a transaction may take for its next command while the Gate is full; 10s. Who
+	// takes longer hears 421 when the next client is turned away.
+	Crowded time.Duration
+	// Transaction is how long one may last, from MAIL to the end of its content; 0 is no limit.
+	Transaction time.Duration
 }
 
 const (
 	authLine   = 12288 // RFC 4954 §4.9
 	paramExtra = 1024  // for the parameters of DSN, AUTH, SIZE, SMTPUTF8 (RFC 3461 §5.1, RFC 6531 §3.4)
-	rateGrace  = 30 * time.Second
 )
 
 func (c Config) withDefaults() Config {
@@ -103,6 +110,9 @@ func (c Config) withDefaults() Config {
 	c.ImplicitTLS = c.Mode == SMTPS || c.Mode == Submission && c.ImplicitTLS
 	if c.Gate == nil {
 		c.Gate = NewGate(0, 0)
+	}
+	if c.Memory == nil {
+		c.Memory = NewMemory(0)
 	}
 	return c
 }
@@ -116,7 +126,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Refusals, 100)
 	or(&l.NoOps, 100)
 	or(&l.Logins, 3)
-	or(&l.DataRate, 64)
+	or(&l.DataRate, 500)
 	return l
 }
 
@@ -125,6 +135,7 @@ func (t Timeouts) withDefaults() Timeouts {
 	or(&t.DataBlock, 3*time.Minute)
 	or(&t.Handshake, time.Minute)
 	or(&t.Write, 2*time.Minute)
+	or(&t.Crowded, 10*time.Second)
 	return t
 }
 

@@ -36,14 +36,17 @@ type Conn struct {
 
 	messages, bad, refused, idle, logins int
 
-	mu       sync.Mutex // guards the two below, and setting read deadlines
+	mu       sync.Mutex // guards all below, and setting read deadlines
 	waiting  bool       // blocked for a command outside a transaction
+	asked    time.Time  // when the wait for the present command began
 	draining bool
+	crowded  bool // the house is full and the client was idle for too long
 }
 
 // transaction is the mail transaction that is open.
 type transaction struct {
 	open       bool
+	began      time.Time
 	from       mail.Address
 	utf8       bool
 	recipients int
@@ -78,7 +81,7 @@ func (c *Conn) protocol() string {
 func newConn(s *Server, nc net.Conn) *Conn {
 	c := &Conn{srv: s, raw: nc}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
-	c.wire = wire{nc: nc, pool: &s.buffers, writeIn: s.cfg.Timeouts.Write, before: c.beforeRead, after: c.afterRead}
+	c.wire = wire{nc: nc, pool: &s.buffers, memory: s.cfg.Memory, writeIn: s.cfg.Timeouts.Write, before: c.beforeRead, after: c.afterRead}
 	c.info = ConnInfo{
 		Listener: s.cfg.Listener, Mode: s.cfg.Mode, At: time.Now(),
 		Client: addrPort(nc.RemoteAddr()), Server: addrPort(nc.LocalAddr()),
@@ -144,10 +147,11 @@ func (c *Conn) next() {
 	c.again = nil
 	if line == nil {
 		due, over := c.commandDue()
-		if over {
-			c.bye("4.4.2", "the session has lasted too long", "session time is over")
+		if over != "" {
+			c.bye("4.4.2", "the "+over+" has lasted too long", over+" time is over")
 			return
 		}
+		c.ask()
 		var err error
 		line, err = c.wire.line(due, c.srv.cfg.Limits.lineLimit)
 		if err != nil {
@@ -166,18 +170,37 @@ func (c *Conn) next() {
 	}
 }
 
-// commandDue is when the next command must be complete; over says that the session has no more time.
-func (c *Conn) commandDue() (due time.Time, over bool) {
-	now := time.Now()
-	due = now.Add(c.srv.cfg.Timeouts.Command)
-	if whole := c.srv.cfg.Timeouts.Session; whole > 0 && !c.tx.open {
-		end := c.info.At.Add(whole)
-		if end.Before(due) {
-			due = end
-		}
-		over = !now.Before(end)
+// commandDue is when the next command must be complete; over names what has no more time, "" while there is some. A
+// session's own time does not cut an open transaction, which has one of its own.
+func (c *Conn) commandDue() (due time.Time, over string) {
+	now, t := time.Now(), &c.srv.cfg.Timeouts
+	due = now.Add(t.Command)
+	name, end := "session", c.info.At.Add(t.Session)
+	if t.Session == 0 {
+		end = due
 	}
-	return due, over
+	if c.tx.open {
+		name, end = "transaction", c.transactionDue(due)
+	}
+	if !now.Before(end) {
+		over = name
+	}
+	return earlier(due, end), over
+}
+
+// transactionDue is when the open transaction must have ended, latest at most.
+func (c *Conn) transactionDue(latest time.Time) time.Time {
+	if t := c.srv.cfg.Timeouts.Transaction; t > 0 {
+		return earlier(latest, c.tx.began.Add(t))
+	}
+	return latest
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // lineLimit is how many octets, CRLF included, a command may have that begins so.
@@ -211,6 +234,8 @@ func (c *Conn) check(err error) {
 	case err == nil || c.why != "":
 	case errors.Is(err, errDraining), errors.Is(err, os.ErrDeadlineExceeded) && c.isDraining():
 		c.bye("4.3.2", "shutting down", "shutdown")
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.isCrowded():
+		c.bye("4.3.2", "too busy to wait for you, try again later", "idle in a full house")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.bye("4.4.2", "timeout, closing the connection", "timeout")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -279,6 +304,9 @@ func (c *Conn) beforeRead(deadline time.Time) error {
 	if c.draining && c.waiting {
 		return errDraining
 	}
+	if c.crowded {
+		deadline = time.Unix(1, 0) // it was idle a moment ago, and the reply to what came since is on its way
+	}
 	return c.raw.SetReadDeadline(deadline)
 }
 
@@ -296,6 +324,30 @@ func (c *Conn) drain() {
 	if c.waiting {
 		c.raw.SetReadDeadline(time.Unix(1, 0)) // long ago: wakes the read
 	}
+}
+
+// ask notes that a command is waited for from now on.
+func (c *Conn) ask() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = time.Now()
+}
+
+// endIdle ends the session if it has waited for a command since before then, outside a transaction. Any goroutine may
+// call it.
+func (c *Conn) endIdle(then time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting && c.asked.Before(then) {
+		c.crowded = true
+		c.raw.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (c *Conn) isCrowded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.crowded
 }
 
 func (c *Conn) isDraining() bool {

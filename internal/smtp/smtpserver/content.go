@@ -133,17 +133,18 @@ func (b *Content) step(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// deadline is when the next octets must be here: DataBlock from now, and not later than the rate guard allows.
+// deadline is when the next octets must be here: DataBlock from now, and not later than the rate guard and the time of
+// the transaction allow.
 func (b *Content) deadline() time.Time {
 	t := b.c.srv.cfg.Timeouts.DataBlock
 	due := time.Now().Add(t)
 	if rate := b.c.srv.cfg.Limits.DataRate; rate > 0 {
-		slow := b.start.Add(t + time.Duration(b.taken/int64(rate))*time.Second)
-		if slow.Before(due) {
-			return slow
-		}
+		due = earlier(due, b.start.Add(t+time.Duration(b.taken/int64(rate))*time.Second))
 	}
-	return due
+	if !b.c.tx.open { // a chunk that is only taken off the wire
+		return due
+	}
+	return b.c.transactionDue(due)
 }
 
 // judge looks at what n more octets did.

@@ -87,6 +87,10 @@ func configure(cfg *smtpserver.Config, line string) error {
 		l.NoOps = number
 	case "session":
 		cfg.Timeouts.Session, err = time.ParseDuration(value)
+	case "transaction":
+		cfg.Timeouts.Transaction, err = time.ParseDuration(value)
+	case "rate":
+		l.DataRate = number
 	case "refusals":
 		l.Refusals = number
 	default:

@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // Gate counts connections, in all and per client. IPv6 clients are counted by their /64, which is what one customer
@@ -10,9 +11,11 @@ import (
 type Gate struct {
 	total, perClient int
 
-	mu      sync.Mutex // guards all below
-	open    int
-	clients map[netip.Prefix]int
+	mu       sync.Mutex // guards all below
+	open     int
+	clients  map[netip.Prefix]int
+	servers  []*Server
+	relieved time.Time // last
 }
 
 // NewGate bounds connections. 0 means the defaults, 10,000 in all and 100 per client; a negative number, no limit.
@@ -32,7 +35,7 @@ const (
 )
 
 func (g *Gate) enter(client netip.Addr) admission {
-	key := clientKey(client)
+	key := ClientNetwork(client)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -47,12 +50,39 @@ func (g *Gate) enter(client netip.Addr) admission {
 }
 
 func (g *Gate) leave(client netip.Addr) {
-	key := clientKey(client)
+	key := ClientNetwork(client)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.open--
 	if g.clients[key]--; g.clients[key] == 0 {
 		delete(g.clients, key)
+	}
+}
+
+// join lets the Gate ask a server for room.
+func (g *Gate) join(s *Server) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.servers = append(g.servers, s)
+}
+
+// relievePause is the least time between two looks for room: a flood must not make each of its connections a search.
+const relievePause = time.Second
+
+// relieve has every server that shares the Gate end its idle sessions, because the house is full.
+func (g *Gate) relieve(now time.Time) {
+	g.mu.Lock()
+	due := now.Sub(g.relieved) >= relievePause
+	if due {
+		g.relieved = now
+	}
+	servers := g.servers
+	g.mu.Unlock()
+	if !due {
+		return
+	}
+	for _, s := range servers {
+		s.endIdle(now)
 	}
 }
 
@@ -63,7 +93,8 @@ func (g *Gate) Open() int {
 	return g.open
 }
 
-func clientKey(client netip.Addr) netip.Prefix {
+// ClientNetwork is what counts as one client: the address, or the /64 of an IPv6 address.
+func ClientNetwork(client netip.Addr) netip.Prefix {
 	bits := 32
 	if client.Is6() {
 		bits = 64

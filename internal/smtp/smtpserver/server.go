@@ -39,6 +39,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, tls: tc, listeners: map[net.Listener]bool{}, conns: map[*Conn]bool{}}
 	s.buffers.New = func() any { b := make([]byte, largeBuffer); return &b }
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	cfg.Gate.join(s)
 	return s, nil
 }
 
@@ -81,6 +82,7 @@ func (s *Server) start(nc net.Conn) {
 	client := addrPort(nc.RemoteAddr())
 	switch s.cfg.Gate.enter(client.Addr()) {
 	case fullHouse:
+		s.cfg.Gate.relieve(time.Now())
 		s.turnAway(nc, "421 4.3.2 "+s.cfg.Hostname+" too many connections, try again later")
 		return
 	case fullClient:
@@ -151,6 +153,15 @@ func (s *Server) beginDrain() {
 	}
 	for c := range s.conns {
 		c.drain()
+	}
+}
+
+// endIdle ends the sessions that have waited for a command longer than a full house can afford.
+func (s *Server) endIdle(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.endIdle(now.Add(-s.cfg.Timeouts.Crowded))
 	}
 }
 

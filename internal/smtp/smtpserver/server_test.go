@@ -78,6 +78,52 @@ func TestConnectionsAreLimitedPerClientAndInAll(t *testing.T) {
 	})
 }
 
+// A house full of clients that say nothing makes room: an honest client is served at its next try, and a session that
+// works, or is inside a transaction, goes on.
+func TestAFullHouseEndsIdleSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := smtpserver.NewGate(20, -1)
+		w := newWorld(t, func(cfg *smtpserver.Config) { cfg.Gate = gate })
+		busy := w.dial("198.51.100.2")
+		io.WriteString(busy, "EHLO c.test\r\nMAIL FROM:<a@c.test>\r\n")
+		active := w.dial("198.51.100.4")
+		var idle []net.Conn
+		for range 18 {
+			idle = append(idle, w.dial("198.51.100.3"))
+		}
+		time.Sleep(8 * time.Second)
+		io.WriteString(active, "NOOP\r\n")
+		if got := firstLine(w.dial("198.51.100.1")); !strings.HasPrefix(got, "421 4.3.2") {
+			t.Errorf("while all are young: %q", got)
+		}
+		io.WriteString(idle[0], "N") // a letter is no command
+		time.Sleep(3 * time.Second)
+		if got := firstLine(w.dial("198.51.100.1")); !strings.HasPrefix(got, "421 4.3.2") {
+			t.Errorf("the one that made room: %q", got)
+		}
+		synctest.Wait()
+		for i, nc := range idle {
+			if got := readAll(nc); !strings.HasSuffix(got, "\r\n421 4.3.2 gw.test too busy to wait for you, try again later\r\n") {
+				t.Errorf("idle client %d heard %q", i, got)
+			}
+			nc.Close()
+		}
+		synctest.Wait()
+		honest := w.dial("198.51.100.1")
+		if got := firstLine(honest); !strings.HasPrefix(got, "220 ") {
+			t.Errorf("the honest client: %q", got)
+		}
+		for _, nc := range []net.Conn{busy, active, honest} {
+			io.WriteString(nc, "QUIT\r\n")
+			if got := readAll(nc); !strings.HasSuffix(got, "221 2.0.0 bye\r\n") {
+				t.Errorf("a client that is not idle: %q", got)
+			}
+			nc.Close()
+		}
+		w.close()
+	})
+}
+
 func TestShutdownSays421ToTheIdleAndWaitsForTransactions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)

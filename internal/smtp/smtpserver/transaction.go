@@ -1,6 +1,8 @@
 package smtpserver
 
 import (
+	"time"
+
 	"postern/internal/mail"
 	"postern/internal/smtp"
 )
@@ -33,7 +35,7 @@ func (c *Conn) mail(arg []byte) {
 		c.tx = transaction{}
 		return
 	}
-	c.tx.open = true
+	c.tx.open, c.tx.began = true, time.Now()
 }
 
 func (c *Conn) rcpt(arg []byte) {

@@ -32,6 +32,7 @@ type wire struct {
 	in      []byte
 	r, w    int        // in[r:w] is input not used yet
 	pool    *sync.Pool // of *[]byte, largeBuffer each
+	memory  *Memory    // what large is taken from
 	large   *[]byte    // what in is while content is read, from the pool
 	small   []byte     // what in was before
 	out     []byte
@@ -150,17 +151,13 @@ func (w *wire) makeRoom() {
 	w.r = 0
 }
 
-// enlarge takes a large buffer for content.
+// enlarge takes a large buffer for content, if the memory for it is left; without one content is read through what an
+// idle connection holds, in smaller pieces.
 func (w *wire) enlarge() {
-	if w.large != nil {
-		return
+	if w.large != nil || len(w.buffered()) > largeBuffer || !w.memory.Take(largeBuffer) {
+		return // after a flood of pipelined commands what we have is large enough
 	}
 	w.large = w.pool.Get().(*[]byte)
-	if len(w.buffered()) > len(*w.large) { // after a flood of pipelined commands: what we have is large enough
-		w.pool.Put(w.large)
-		w.large = nil
-		return
-	}
 	w.w = copy(*w.large, w.buffered())
 	w.r, w.in, w.small = 0, *w.large, w.in
 }
@@ -184,6 +181,7 @@ func (w *wire) shrink() {
 	w.w, w.small = copy(w.in, rest), nil
 	w.r = 0
 	w.pool.Put(w.large)
+	w.memory.Give(largeBuffer)
 	w.large = nil
 }
 
