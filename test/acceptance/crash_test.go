@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/internal/lab/partner"
+	"postern/test/harness"
 )
 
 // rounds is how often the gateway is killed.
@@ -86,18 +87,18 @@ var (
 
 func TestKilledAtAnyMomentTheGatewayLosesNothing(t *testing.T) {
 	w := newWorld(t)
-	w.domain("taken.test", w.good("mx.taken.test"))
-	refusing := w.good("mx.refused.test")
+	w.Domain("taken.test", w.Good("mx.taken.test"))
+	refusing := w.Good("mx.refused.test")
 	refusing.Replies = loadRefusal
-	w.domain("refused.test", refusing)
-	w.domain("expired.test", w.expired("mx.expired.test"))
-	w.start(force("late", `"expired.test"`, ticked, `defer = "2s"`))
-	l := &load{addr: w.addr, stop: make(chan struct{})}
+	w.Domain("refused.test", refusing)
+	w.Domain("expired.test", w.Expired("mx.expired.test"))
+	w.Start(harness.Force("late", `"expired.test"`, ticked, `defer = "2s"`))
+	l := &load{addr: w.Addr, stop: make(chan struct{})}
 	l.run(4)
 	for range rounds {
 		time.Sleep(time.Duration(100+rand.IntN(700)) * time.Millisecond)
-		w.kill()
-		w.serve()
+		w.Kill()
+		w.Serve()
 	}
 	close(l.stop)
 	l.wg.Wait()
@@ -105,14 +106,14 @@ func TestKilledAtAnyMomentTheGatewayLosesNothing(t *testing.T) {
 	if len(l.accepted) < 10*rounds {
 		t.Fatalf("only %d messages: this is no load", len(l.accepted))
 	}
-	eventually(t, 2*patience, "the queue is empty", func() bool { return len(w.traces("queue", "list", "--limit", "1")) == 0 })
+	harness.Eventually(t, 2*harness.Patience, "the queue is empty", func() bool { return len(w.Traces("queue", "list", "--limit", "1")) == 0 })
 
 	// At most what was between the partner's 250 and the gateway's record of it, one message for each connection.
 	const connections = 5
-	count(t, l.accepted, w.hosts["mx.taken.test"], rounds*connections)
-	reports(t, l.accepted, w.home())
+	count(t, l.accepted, w.Hosts["mx.taken.test"], rounds*connections)
+	reports(t, l.accepted, w.Home())
 	for _, host := range []string{"mx.taken.test", "mx.expired.test", "mail.home.test"} {
-		if lines := forbidden(w.hosts[host], host != "mx.expired.test"); len(lines) > 0 {
+		if lines := harness.Forbidden(w.Hosts[host], host != "mx.expired.test"); len(lines) > 0 {
 			t.Errorf("%s heard what it must not: %.300q", host, lines)
 		}
 	}
@@ -121,24 +122,24 @@ func TestKilledAtAnyMomentTheGatewayLosesNothing(t *testing.T) {
 func TestStoppedInOrderTheGatewayDeliversEverythingOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.domain("taken.test", w.good("mx.taken.test"))
-	refusing := w.good("mx.refused.test")
+	w.Domain("taken.test", w.Good("mx.taken.test"))
+	refusing := w.Good("mx.refused.test")
 	refusing.Replies = loadRefusal
-	w.domain("refused.test", refusing)
-	w.domain("expired.test", w.expired("mx.expired.test"))
-	w.start(force("late", `"expired.test"`, ticked, `defer = "2s"`))
-	l := &load{addr: w.addr, stop: make(chan struct{})}
+	w.Domain("refused.test", refusing)
+	w.Domain("expired.test", w.Expired("mx.expired.test"))
+	w.Start(harness.Force("late", `"expired.test"`, ticked, `defer = "2s"`))
+	l := &load{addr: w.Addr, stop: make(chan struct{})}
 	l.run(2)
 	for range 4 {
 		time.Sleep(time.Duration(300+rand.IntN(500)) * time.Millisecond)
-		w.restart()
+		w.Restart()
 	}
 	close(l.stop)
 	l.wg.Wait()
 	t.Logf("%d messages were accepted, %d were not", len(l.accepted), l.refused)
-	eventually(t, 2*patience, "the queue is empty", func() bool { return len(w.traces("queue", "list", "--limit", "1")) == 0 })
-	count(t, l.accepted, w.hosts["mx.taken.test"], 0)
-	reports(t, l.accepted, w.home())
+	harness.Eventually(t, 2*harness.Patience, "the queue is empty", func() bool { return len(w.Traces("queue", "list", "--limit", "1")) == 0 })
+	count(t, l.accepted, w.Hosts["mx.taken.test"], 0)
+	reports(t, l.accepted, w.Home())
 }
 
 // count checks that every accepted message came, and few came twice.
