@@ -104,12 +104,8 @@ func heldOpen(path string) bool {
 	return false
 }
 
-var (
-	whole      = regexp.MustCompile(`^(\w+)\((.*)\)\s+= (\?|-?\d+|0x[0-9a-f]+)(.*)$`)
-	resumed    = regexp.MustCompile(`^<\.\.\. (\w+) resumed>(.*)$`)
-	descriptor = regexp.MustCompile(`^(-?\d+|AT_FDCWD)<(.*?)>(?:, |$)`)
-	quoted     = regexp.MustCompile(`"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?`)
-)
+// descriptor is a first argument with what strace says it is.
+var descriptor = regexp.MustCompile(`^(-?\d+|AT_FDCWD)<(.*?)>(?:, |$)`)
 
 // parse reads what `strace -f -yy -xx` writes.
 func parse(r io.Reader) ([]call, error) {
@@ -143,14 +139,14 @@ func parse(r io.Reader) ([]call, error) {
 			c.begin = line
 			open[thread] = entered{begun, len(calls)}
 			calls = append(calls, c)
-		case resumed.MatchString(rest):
-			m := resumed.FindStringSubmatch(rest)
+		case strings.HasPrefix(rest, "<... "):
 			begun, ok := open[thread]
-			if !ok {
-				return nil, fmt.Errorf("line %d: %s goes on that did not begin", line, m[1])
+			_, more, resumes := strings.Cut(rest, " resumed>")
+			if !ok || !resumes {
+				return nil, fmt.Errorf("line %d: %.100q goes on and did not begin", line, rest)
 			}
 			delete(open, thread)
-			c, err := understood(begun.text + m[2])
+			c, err := understood(begun.text + more)
 			if err != nil {
 				return nil, fmt.Errorf("line %d: %w", line, err)
 			}
@@ -172,21 +168,24 @@ func parse(r io.Reader) ([]call, error) {
 
 // understood reads one call that is written on one line.
 func understood(text string) (call, error) {
-	m := whole.FindStringSubmatch(text)
-	if m == nil {
+	name, rest, ok := strings.Cut(text, "(")
+	equals := strings.LastIndex(rest, "= ") // strings are in hexadecimal digits: this one is strace's own
+	if !ok || equals < 0 || !strings.HasSuffix(strings.TrimRight(rest[:equals], " "), ")") {
 		return call{}, fmt.Errorf("%.200q is no call", text)
 	}
-	c := call{name: m[1], args: m[2], fd: -1, ret: -1}
-	if m[3] != "?" {
-		ret, err := strconv.ParseInt(m[3], 0, 64)
+	c := call{name: name, args: strings.TrimSuffix(strings.TrimRight(rest[:equals], " "), ")"), fd: -1, ret: -1}
+	result := rest[equals+2:]
+	if number := result[:len(result)-len(strings.TrimLeft(result, "-0123456789abcdefx"))]; number != "" {
+		ret, err := strconv.ParseInt(number, 0, 64)
 		if err != nil {
 			return call{}, fmt.Errorf("%.200q: %w", text, err)
 		}
 		c.ret = ret
+		result = result[len(number):]
 	}
-	c.injected = strings.Contains(m[4], "(INJECTED)")
+	c.injected = strings.Contains(result, "(INJECTED)")
 	if c.ret == -1 {
-		c.errno, _, _ = strings.Cut(strings.TrimSpace(m[4]), " ")
+		c.errno, _, _ = strings.Cut(strings.TrimSpace(strings.TrimPrefix(result, "?")), " ")
 	}
 	if d := descriptor.FindStringSubmatch(c.args); d != nil {
 		if d[1] != "AT_FDCWD" {
@@ -228,12 +227,16 @@ func plain(text string) string {
 // text are the strings among a call's arguments, in order. whole is false when strace has shortened one.
 func (c call) text() (out []string, whole bool) {
 	whole = true
-	for _, m := range quoted.FindAllStringSubmatch(c.args, -1) {
-		b, err := hex.DecodeString(strings.ReplaceAll(m[1], `\x`, ""))
-		whole = whole && err == nil && m[2] == ""
-		out = append(out, string(b))
+	for rest := c.args; ; {
+		_, quoted, ok := strings.Cut(rest, `"`)
+		if !ok {
+			return out, whole
+		}
+		digits, after, ok := strings.Cut(quoted, `"`)
+		b, err := hex.DecodeString(strings.ReplaceAll(digits, `\x`, ""))
+		whole = whole && ok && err == nil && !strings.HasPrefix(after, "...")
+		out, rest = append(out, string(b)), after
 	}
-	return out, whole
 }
 
 // data is what a call wrote, as far as it did; nil when it failed. What a call did that never returned is all of it.
