@@ -13,8 +13,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if false {
-		os.Exit(1)
+	if len(os.Args) > 2 && os.Args[1] == tracerArgument {
+		os.Exit(tracer(os.Args[2:]))
 	}
 	harness.Main(m)
 }
