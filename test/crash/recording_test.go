@@ -94,10 +94,13 @@ func recorded(t *testing.T, path string) []call {
 }
 
 // heldOpen reports whether a process has a file open.
-func heldOpen(path string) bool {
+func heldOpen(path string) bool { return anyOpen(func(open string) bool { return open == path }) }
+
+// anyOpen reports whether a process has a file open whose path ok accepts.
+func anyOpen(ok func(path string) bool) bool {
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is well formed
 	for _, link := range links {
-		if to, err := os.Readlink(link); err == nil && to == path {
+		if to, err := os.Readlink(link); err == nil && ok(to) {
 			return true
 		}
 	}
