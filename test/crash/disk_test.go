@@ -2,7 +2,6 @@ package crash
 
 import (
 	"fmt"
-	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -53,6 +52,34 @@ type change struct {
 // newDisk begins with an empty folder.
 func newDisk(root string) *disk {
 	return &disk{root: root, top: newFolder("."), files: map[int]*opened{}}
+}
+
+// diskFrom begins with what is in a folder, all of it synced.
+func diskFrom(t *testing.T, root, folder string) *disk {
+	t.Helper()
+	d := newDisk(root)
+	var fill func(n *node, dir string)
+	fill = func(n *node, dir string) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			child := newFolder(path.Join(n.name, e.Name()))
+			if e.IsDir() {
+				fill(child, filepath.Join(dir, e.Name()))
+			} else {
+				content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				child = &node{name: child.name, now: content, kept: slices.Clone(content)}
+			}
+			n.nowIn[e.Name()], n.keptIn[e.Name()] = child, child
+		}
+	}
+	fill(d.top, folder)
+	return d
 }
 
 func newFolder(name string) *node {
@@ -478,23 +505,4 @@ func tear(content *[]byte, c change, rng *rand.Rand) {
 		}
 		begin = end
 	}
-}
-
-// contents are the files of a folder, for tests of the model.
-func contents(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	out := map[string]string{}
-	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(p)
-		rel, _ := filepath.Rel(dir, p) // it is below
-		out[rel] = string(b)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
 }

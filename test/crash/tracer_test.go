@@ -298,8 +298,11 @@ func (tr *traced) entered(tid int, e entry) {
 
 // say notes at which call something was done.
 func (tr *traced) say(name, on string) {
-	if rel, ok := strings.CutPrefix(on, tr.root+"/"); ok {
+	switch rel, below := strings.CutPrefix(on, tr.root+"/"); {
+	case below:
 		on = rel
+	case on == tr.root:
+		on = "."
 	}
 	if err := os.WriteFile(tr.note, []byte(name+" "+on), 0o600); err != nil {
 		fmt.Fprintln(os.Stderr, "tracer:", err)
