@@ -57,13 +57,14 @@ func (b *breaker) faulty(t *testing.T, s span, n int, errno syscall.Errno) fault
 	f := fault{n: n, errno: errno}
 	name := fmt.Sprintf("%s-%d-%d", s.name, n, int(errno))
 	f.try, f.reply = b.hand(s, "fault-"+name, func() { b.order(orderFail, n, int(errno)) })
-	if b.quiet() {
+	alive := b.quiet()
+	f.call = b.did()
+	if b.order(orderKill, 0); alive { // the fault is gone
 		var next try
 		next, f.next = b.hand(s, "next-"+name, func() {})
 		f.others = append(f.others, next)
 		b.quiet()
 	}
-	f.call = b.did()
 	f.try.killed = f.call // the mail that was on its way when the store stopped may come again
 	b.end()
 	b.serve()

@@ -90,7 +90,8 @@ func (l letter) send(w *world, bdat bool, from string, to ...string) string {
 
 // queuedAs is the id in the reply to a message.
 func queuedAs(reply string) string {
-	return reply[strings.LastIndexByte(strings.TrimSpace(reply), ' ')+1:]
+	words := strings.Fields(reply)
+	return words[len(words)-1]
 }
 
 // in reports whether a message that arrived is a letter, and whether it is whole.
