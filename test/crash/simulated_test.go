@@ -495,7 +495,7 @@ func TestADiskWithoutSyncsIsNoticed(t *testing.T) {
 }
 
 // lost is what witnesses say of a letter that is gone, and not of one that is only slow.
-var lost = regexp.MustCompile(`answered 250 and not there|it is held|came in part|does not start`)
+var lost = regexp.MustCompile(`^story-.*: (answered 250 and not there|it is held|came in part)|^the gateway does not start`)
 
 // loses reports whether a cut while a large letter is on its way, of which nothing survives that was not synced, loses
 // something.
