@@ -69,23 +69,32 @@ func (l letter) texts() []string {
 // send hands a letter to the gateway, which must take it, and returns its id there.
 func (l letter) send(w *world, bdat bool, from string, to ...string) string {
 	w.T.Helper()
-	c := w.Connect("")
+	c, last := l.offer(w, bdat, from, to...)
 	defer c.Conn.Close()
+	c.Raw(last)
+	return queuedAs(c.Wants("250 2.0.0 Ok: queued as "))
+}
+
+// offer sends all of a letter but the last piece, which it returns.
+func (l letter) offer(w *world, bdat bool, from string, to ...string) (c *harness.Client, last string) {
+	w.T.Helper()
+	c = w.Connect("")
 	c.Say("EHLO mail.home.test", "250")
-	if !bdat {
-		return c.Transaction(from, to, l.content)
-	}
 	c.Say("MAIL FROM:<"+from+">", "250")
 	for _, r := range to {
 		c.Say("RCPT TO:<"+r+">", "250")
+	}
+	if !bdat {
+		c.Say("DATA", "354")
+		c.Raw(l.content)
+		return c, ".\r\n"
 	}
 	third := len(l.content) / 3
 	for _, chunk := range []string{l.content[:third], l.content[third : 2*third]} {
 		c.Raw(fmt.Sprintf("BDAT %d\r\n%s", len(chunk), chunk))
 		c.Wants("250")
 	}
-	c.Raw(fmt.Sprintf("BDAT %d LAST\r\n%s", len(l.content)-2*third, l.content[2*third:]))
-	return queuedAs(c.Wants("250 2.0.0 Ok: queued as "))
+	return c, fmt.Sprintf("BDAT %d LAST\r\n%s", len(l.content)-2*third, l.content[2*third:])
 }
 
 // queuedAs is the id in the reply to a message.

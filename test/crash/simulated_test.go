@@ -77,12 +77,8 @@ func scenes() []func(*teller) {
 			s.changes++
 			s.w.Apply(harness.Force(fmt.Sprintf("rule-%d", s.changes), `"elsewhere.test"`))
 		},
-		func(s *teller) { // several are on their way at the same time
-			var all []fact
-			for _, domain := range []string{"taken.test", "refused.test", "taken.test", "later.test"} {
-				all = append(all, s.send(domain))
-			}
-			for _, f := range all {
+		func(s *teller) { // several are accepted and on their way at the same time
+			for _, f := range s.sendAtOnce("taken.test", "refused.test", "taken.test", "later.test") {
 				s.await(f)
 			}
 		},
@@ -98,14 +94,30 @@ type teller struct {
 }
 
 // send sends a letter of the next kind to somebody in a domain.
-func (s *teller) send(domain string) fact {
-	n := len(s.facts)
-	k := kinds()[s.order[n%len(s.order)]]
-	f := fact{letter: newLetter(fmt.Sprintf("story-%d-%s", n, k.name), k.size), from: fmt.Sprintf("s%d@home.test", n),
-		to: fmt.Sprintf("r%d@%s", n, domain)}
-	f.id = f.letter.send(s.w, k.bdat, f.from, f.to)
-	s.facts = append(s.facts, f)
-	return f
+func (s *teller) send(domain string) fact { return s.sendAtOnce(domain)[0] }
+
+// sendAtOnce sends letters over a connection each, whose last pieces go side by side.
+func (s *teller) sendAtOnce(domains ...string) []fact {
+	s.w.T.Helper()
+	var all []fact
+	var clients []*harness.Client
+	var pieces []string
+	for _, domain := range domains {
+		n := len(s.facts) + len(all)
+		k := kinds()[s.order[n%len(s.order)]]
+		f := fact{letter: newLetter(fmt.Sprintf("story-%d-%s", n, k.name), k.size), from: fmt.Sprintf("s%d@home.test", n),
+			to: fmt.Sprintf("r%d@%s", n, domain)}
+		c, piece := f.letter.offer(s.w, k.bdat, f.from, f.to)
+		all, clients, pieces = append(all, f), append(clients, c), append(pieces, piece)
+	}
+	for i, c := range clients {
+		c.Raw(pieces[i])
+	}
+	for i, c := range clients {
+		all[i].id = queuedAs(c.Wants("250 2.0.0 Ok: queued as "))
+	}
+	s.facts = append(s.facts, all...)
+	return all
 }
 
 // await waits until trace has told of the end of a letter, and of its report.
