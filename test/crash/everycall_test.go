@@ -52,9 +52,9 @@ func TestKilledAtEveryCallTheGatewayLosesNothing(t *testing.T) {
 
 			// Once without a kill, to know how many calls there are.
 			tries := []try{b.try(t, s, 0)}
-			points, _ := b.counted()
+			points, _, _ := b.counted()
 			b.end()
-			at := everyOne(points, either(4, points))
+			at := everyOne(points, either(3, points))
 			for _, n := range at {
 				b.serve()
 				tries = append(tries, b.try(t, s, n))

@@ -6,6 +6,7 @@
 package crash
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -16,6 +17,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == tracerArgument {
 		os.Exit(tracer(os.Args[2:]))
 	}
+	_ = flag.Set("test.parallel", "6") // these tests mostly wait; -parallel on the command line wins
 	harness.Main(m)
 }
 

@@ -489,7 +489,7 @@ func TestADiskWithoutSyncsIsNoticed(t *testing.T) {
 	spool := s.before().root + "/spool"
 	body := func(c call) bool { return strings.HasPrefix(c.on, spool+"/") }
 	v := newWitness(t)
-	v.patience = 5 * time.Second // mail without its body waits for ever
+	v.patience = 3 * time.Second // mail without its body waits for ever
 	for what, left := range map[string]func(call) bool{
 		"all":             func(call) bool { return true },
 		"of bodies":       body,

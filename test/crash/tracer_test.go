@@ -35,7 +35,7 @@ const (
 	orderKill   = "kill"   // kill N: at the N-th point from now on, before it happens
 	orderFail   = "fail"   // fail N ERRNO: at the N-th file point from now on, which does not happen
 	orderForget = "forget" // forget: from now on writes to the data folder do not happen and seem to
-	orderCount  = "count"  // count: how many points there were since the last order, and file points
+	orderCount  = "count"  // count: how many points there were since the last order, file points, and which of them was the first sync
 )
 
 // breaker is the test's end of a tracer.
@@ -97,10 +97,10 @@ func (b *breaker) did() string {
 	return strings.TrimSpace(string(text))
 }
 
-// counted are the points and the file points since the last order.
-func (b *breaker) counted() (points, files int) {
-	fmt.Sscan(b.order(orderCount), &points, &files) // both stay 0 when the gateway has ended
-	return points, files
+// counted are the points and the file points since the last order, and which file point was the first sync.
+func (b *breaker) counted() (points, files, sync int) {
+	fmt.Sscan(b.order(orderCount), &points, &files, &sync) // all stay 0 when the gateway has ended
+	return points, files, sync
 }
 
 // quiet waits until the gateway has ended or does nothing any more, and reports whether it still runs.
@@ -112,7 +112,7 @@ func (b *breaker) quiet() bool {
 			return false
 		case <-time.After(50 * time.Millisecond):
 		}
-		if points, _ := b.counted(); points == last {
+		if points, _, _ := b.counted(); points == last {
 			same++
 		} else {
 			last, same = points, 0
@@ -171,6 +171,7 @@ type traced struct {
 	n           int
 	errno       syscall.Errno
 	seen, files int // points and file points since the last order
+	sync        int // the first file point that was a sync; 0 while there was none
 }
 
 // obey takes orders until the test goes away.
@@ -180,11 +181,11 @@ func (tr *traced) obey(conn net.Conn) {
 		words := strings.Fields(lines.Text())
 		tr.mu.Lock()
 		if words[0] == orderCount {
-			fmt.Fprintln(conn, tr.seen, tr.files)
+			fmt.Fprintln(conn, tr.seen, tr.files, tr.sync)
 			tr.mu.Unlock()
 			continue
 		}
-		tr.order, tr.n, tr.seen, tr.files = words[0], 0, 0, 0
+		tr.order, tr.n, tr.seen, tr.files, tr.sync = words[0], 0, 0, 0, 0
 		if len(words) > 1 {
 			tr.n, _ = strconv.Atoi(words[1]) // the test writes numbers
 		}
@@ -281,6 +282,9 @@ func (tr *traced) entered(tid int, e entry) {
 	tr.seen++
 	if file {
 		tr.files++
+		if tr.sync == 0 && strings.HasSuffix(name, "sync") {
+			tr.sync = tr.files
+		}
 	}
 	switch {
 	case tr.order == orderKill && tr.seen == tr.n:
