@@ -31,9 +31,7 @@ func TestTheSenderIsToldWhatHeAskedFor(t *testing.T) {
 	dsn := w.Good("mx.dsn.test")
 	dsn.Keywords = []string{"PIPELINING", "8BITMIME", "DSN"}
 	passes := w.Domain("dsn.test", dsn)
-	refusing := w.Good("mx.refused.test")
-	refusing.Replies = loadRefusal
-	w.Domain("refused.test", refusing)
+	w.Domain("refused.test", w.Refuses("mx.refused.test"))
 	busy := w.Good("mx.busy.test")
 	busy.Fault = partner.Busy
 	w.Domain("busy.test", busy)

@@ -174,9 +174,7 @@ func TestFiguresAndLogTellNoContent(t *testing.T) {
 	w := newWorld(t)
 	w.Settings["admin.listen"] = fmt.Sprintf("%q", harness.FreeAddress(t))
 	w.Domain("shop.test", partner.Behaviour{})
-	refusing := w.Good("mx.refused.test")
-	refusing.Replies = loadRefusal
-	w.Domain("refused.test", refusing)
+	w.Domain("refused.test", w.Refuses("mx.refused.test"))
 	w.Start("")
 	w.Send("anna@home.test", "the-secret-itself", "bob@shop.test")
 	w.Send("anna@home.test", "the-secret-itself", "bob@refused.test")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -107,6 +108,9 @@ func (d *disk) play(moments []moment, until int) []moment {
 	return moments
 }
 
+// mapped are arguments of mmap that share a file.
+var mapped = regexp.MustCompile(`MAP_SHARED[A-Z_|]*, \d+<(.*?)>, `)
+
 // moment is the entry or the return of a call.
 type moment struct {
 	line   int
@@ -188,6 +192,15 @@ func (d *disk) enter(c *call) {
 		if _, ok := d.inside(c.on); ok || strings.Contains(strings.Join(c.paths(), "\n"), d.root) {
 			d.fail("line %d: the model does not know %s", c.begin, c.name)
 		}
+	case "mmap":
+		// Memory that is a file can be written without a call.
+		if m := mapped.FindStringSubmatch(c.args); m != nil && strings.Contains(c.args, "PROT_WRITE") {
+			if rel, ok := d.inside(plain(m[1])); ok && !harmless(rel) {
+				d.fail("line %d: the model does not know memory that is %s", c.begin, rel)
+			}
+		}
+	case "io_uring_setup":
+		d.fail("line %d: the model does not know io_uring", c.begin)
 	case "close":
 		delete(d.files, c.fd)
 	}
@@ -250,7 +263,7 @@ func (d *disk) file(c *call) *opened {
 }
 
 func (d *disk) open(c *call) {
-	rel, ok := d.inside(plain(pathOf(c)))
+	rel, ok := d.inside(pathOf(c))
 	if !ok || harmless(rel) {
 		delete(d.files, int(c.ret))
 		return
@@ -342,7 +355,7 @@ func (d *disk) rename(c *call) {
 		d.enters(c.begin, 0, map[string]*node{rel: newFolder(rel)})
 	case n == nil: // a socket: it is made by bind, and means nothing after a restart
 	case strings.HasPrefix(c.name, "rename"):
-		to, ok := d.inside(plain(names[len(names)-1]))
+		to, ok := d.inside(names[len(names)-1])
 		if !ok || path.Dir(to) != path.Dir(rel) {
 			d.fail("line %d: the model does not know renaming from one folder into another", c.begin)
 			return

@@ -101,11 +101,7 @@ func TestACallThatFailsLosesNothing(t *testing.T) {
 	for _, s := range spans() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			taken := w.Domain("taken.test", w.Good("mx.taken.test"))
-			refusing := w.Good("mx.refused.test")
-			refusing.Replies = map[string]string{"RCPT": "550 5.1.1 nobody here"}
-			w.Domain("refused.test", refusing)
+			w := cast(t)
 			b := breaking(t, w)
 			b.startBroken(t)
 			files, _ := b.fileCalls(s)
@@ -121,7 +117,7 @@ func TestACallThatFailsLosesNothing(t *testing.T) {
 				}
 			}
 			b.serve()
-			count(t, all, taken, w.Home())
+			count(t, all, w.Hosts["mx.taken.test"], w.Home())
 		})
 	}
 }
@@ -129,8 +125,7 @@ func TestACallThatFailsLosesNothing(t *testing.T) {
 // The control of this level: a sync that is left out, so that the gateway goes on as if it had worked.
 func TestASyncThatFailsAndIsPassedOverIsNoticed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.Domain("taken.test", w.Good("mx.taken.test"))
+	w := cast(t)
 	b := breaking(t, w)
 	b.startBroken(t)
 	s := spans()[1]

@@ -41,12 +41,7 @@ func TestKilledAtEveryCallTheGatewayLosesNothing(t *testing.T) {
 	for _, s := range spans() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			w.Settings["delivery.connections_per_site"] = "3"
-			taken := w.Domain("taken.test", w.Good("mx.taken.test"))
-			refusing := w.Good("mx.refused.test")
-			refusing.Replies = map[string]string{"RCPT": "550 5.1.1 nobody here"}
-			w.Domain("refused.test", refusing)
+			w := cast(t)
 			b := breaking(t, w)
 			b.startBroken(t)
 
@@ -61,7 +56,7 @@ func TestKilledAtEveryCallTheGatewayLosesNothing(t *testing.T) {
 				b.end()
 			}
 			b.serve()
-			count(t, tries, taken, w.Home())
+			count(t, tries, w.Hosts["mx.taken.test"], w.Home())
 			t.Logf("%d of %d calls:\n%s", len(at), points, histogram(tries))
 		})
 	}

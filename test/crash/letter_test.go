@@ -28,6 +28,16 @@ func newWorld(t *testing.T) *world {
 // data is the path of the data folder.
 func (w *world) data() string { return filepath.Join(w.Dir, "data") }
 
+// cast makes a world with the partners of most tests: one that takes mail, one that refuses it, one that may put it off.
+func cast(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.Domain("taken.test", w.Good("mx.taken.test"))
+	w.Domain("refused.test", w.Refuses("mx.refused.test"))
+	w.Domain("later.test", w.Good("mx.later.test"))
+	return w
+}
+
 // kind is a way in which a message can come: its size decides where it is stored.
 type kind struct {
 	name string

@@ -15,9 +15,7 @@ func onVolume(t *testing.T, kind string) (*world, *volume) {
 	t.Helper()
 	w := newWorld(t)
 	w.Domain("taken.test", partner.Behaviour{Fault: partner.Busy})
-	refuses := w.Good("mx.refused.test")
-	refuses.Replies = map[string]string{"RCPT": "550 5.1.1 nobody here"}
-	w.Domain("refused.test", refuses)
+	w.Domain("refused.test", w.Refuses("mx.refused.test"))
 	w.Settings["delivery.idle_time"] = "0" // a session goes on as its server was when it began
 	v := newVolume(t, kind, filepath.Join(w.Dir, "image"))
 	v.mount(w.data())

@@ -33,7 +33,7 @@ type call struct {
 // seen are the calls that change files or speak to somebody, and those that say what a descriptor is.
 const seen = "open,openat,creat,write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync,sync,syncfs,sync_file_range," +
 	"truncate,ftruncate,fallocate,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,link,linkat,symlinkat," +
-	"lseek,read,readv,close,dup,dup2,dup3,copy_file_range,splice,sendfile,connect,sendto,sendmsg"
+	"lseek,read,readv,close,dup,dup2,dup3,copy_file_range,splice,sendfile,mmap,io_uring_setup,connect,sendto,sendmsg"
 
 // record makes a world's gateway run under strace from its next start on, and returns where the recording will be. What
 // is more is further options, such as an injection.

@@ -46,27 +46,13 @@ const (
 
 func (f fact) bounces() bool { return strings.HasSuffix(f.to, "@refused.test") }
 
-// cast are the partners of a story: one that takes mail, one that refuses it, one that puts it off.
-func cast(t *testing.T) *world {
-	t.Helper()
-	w := newWorld(t)
-	w.Domain("taken.test", w.Good("mx.taken.test"))
-	refusing := w.Good("mx.refused.test")
-	refusing.Replies = map[string]string{"RCPT": "550 5.1.1 nobody here"}
-	w.Domain("refused.test", refusing)
-	w.Domain("later.test", w.Good("mx.later.test"))
-	return w
-}
-
 // scenes are what a story is made of.
 func scenes() []func(*teller) {
 	return []func(*teller){
 		func(s *teller) { s.await(s.send("taken.test")) },
 		func(s *teller) { s.await(s.send("refused.test")) },
 		func(s *teller) { // one is put off, and goes at once when its server is repaired
-			busy := s.w.Good("mx.later.test")
-			busy.Replies = map[string]string{"RCPT": "451 4.2.1 not now"}
-			s.w.Hosts["mx.later.test"].Set(busy)
+			s.w.Hosts["mx.later.test"].Set(s.w.Answers("mx.later.test", "RCPT", "451 4.2.1 not now"))
 			f := s.send("later.test")
 			s.w.Await(f.to, harness.Waits("remote-4xx"))
 			s.w.Hosts["mx.later.test"].Set(s.w.Good("mx.later.test"))

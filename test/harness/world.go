@@ -155,6 +155,18 @@ func (w *World) Good(host string) partner.Behaviour {
 	return w.Offers(pki.Options{Names: []string{host}})
 }
 
+// Answers is Good, with a reply of its own to a verb.
+func (w *World) Answers(host, verb, reply string) partner.Behaviour {
+	b := w.Good(host)
+	b.Replies = map[string]string{verb: reply}
+	return b
+}
+
+// Refuses is Good, and refuses every recipient for good.
+func (w *World) Refuses(host string) partner.Behaviour {
+	return w.Answers(host, "RCPT", "550 5.1.1 nobody here")
+}
+
 // Expired is TLS with a certificate of the day before yesterday.
 func (w *World) Expired(host string) partner.Behaviour {
 	return w.Offers(pki.Options{Names: []string{host}, NotAfter: w.Now.Add(-26 * time.Hour)})
