@@ -1,10 +1,15 @@
 package crash
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"postern/test/harness"
 )
 
 // fault is what came of one call on the data folder that failed once.
@@ -79,8 +84,15 @@ func (b *breaker) faulty(t *testing.T, s span, n int, errno syscall.Errno) fault
 func (b *breaker) hand(s span, mark string, before func()) (try, string) {
 	b.w.T.Helper()
 	out := try{letter: newLetter(mark, s.kind.size), to: s.to, killed: "a restart"}
-	c := b.w.Connect("")
-	defer c.Conn.Close()
+	conn, err := net.Dial("tcp", b.w.Addr)
+	if err != nil {
+		return out, ""
+	}
+	defer conn.Close()
+	c := &harness.Client{T: b.w.T, Conn: conn, R: bufio.NewReader(conn)}
+	if greeting := c.Read(); !strings.HasPrefix(greeting, "220") {
+		return out, strings.TrimSpace(greeting)
+	}
 	commands := []string{"EHLO mail.home.test", "MAIL FROM:<anna@home.test>", "RCPT TO:<" + s.to + ">"}
 	if !s.kind.bdat {
 		commands = append(commands, "DATA")
@@ -88,11 +100,15 @@ func (b *breaker) hand(s span, mark string, before func()) (try, string) {
 	for _, command := range commands {
 		_, _ = c.Conn.Write([]byte(command + "\r\n")) // the reply tells
 		if reply := c.Read(); reply == "" || reply[0] > '3' {
-			return out, reply
+			return out, strings.TrimSpace(reply)
 		}
 	}
 	before()
+	began := time.Now()
 	reply := out.letter.rest(c, s.kind.bdat)
+	if reply == "" && time.Since(began) > harness.Patience {
+		reply = "no answer"
+	}
 	out.accepted = strings.HasPrefix(reply, "250")
 	return out, strings.TrimSpace(reply)
 }

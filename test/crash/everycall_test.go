@@ -121,8 +121,8 @@ func (l letter) rest(c *harness.Client, bdat bool) string {
 	}
 	half := len(l.content) / 2
 	_, _ = fmt.Fprintf(c.Conn, "BDAT %d\r\n%s", half, l.content[:half])
-	if !strings.HasPrefix(c.Read(), "250") {
-		return ""
+	if reply := c.Read(); !strings.HasPrefix(reply, "250") {
+		return reply
 	}
 	_, _ = fmt.Fprintf(c.Conn, "BDAT %d LAST\r\n%s", len(l.content)-half, l.content[half:])
 	return c.Read()

@@ -454,7 +454,7 @@ func TestWhateverOfTheDiskSurvivesNothingIsLost(t *testing.T) {
 	t.Parallel()
 	seed := newSeed(t)
 	s := tell(t, seed, either(0, 6))
-	s.trials(t, seed, either(24, 4000))
+	s.trials(t, seed, either(16, 4000))
 }
 
 func TestWhateverOfTheDiskSurvivesACrashInRecoveryNothingIsLost(t *testing.T) {
@@ -462,7 +462,7 @@ func TestWhateverOfTheDiskSurvivesACrashInRecoveryNothingIsLost(t *testing.T) {
 	seed := newSeed(t)
 	for range either(1, 4) {
 		s := tell(t, seed, 0).recovery(t, seed)
-		s.trials(t, seed, either(12, 1000))
+		s.trials(t, seed, either(8, 1000))
 		seed++
 	}
 }
