@@ -1,15 +1,10 @@
 package crash
 
 import (
-	"bufio"
 	"fmt"
-	"net"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-
-	"postern/test/harness"
 )
 
 // fault is what came of one call on the data folder that failed once.
@@ -70,47 +65,17 @@ func (b *breaker) faulty(t *testing.T, s span, n int, errno syscall.Errno) fault
 		f.others = append(f.others, next)
 		b.quiet()
 	}
-	f.try.killed = f.call // the mail that was on its way when the store stopped may come again
 	b.end()
 	b.serve()
 	after, reply := b.hand(s, "after-"+name, func() {})
 	f.after, f.others = reply, append(f.others, after)
 	b.quiet()
 	b.end()
+	f.try.killed = f.call // what was on its way when the store stopped may come again
+	for i := range f.others {
+		f.others[i].killed = f.call
+	}
 	return f
-}
-
-// hand sends a letter and returns the reply to it, "" when the gateway ends before. before runs when its content is due.
-func (b *breaker) hand(s span, mark string, before func()) (try, string) {
-	b.w.T.Helper()
-	out := try{letter: newLetter(mark, s.kind.size), to: s.to, killed: "a restart"}
-	conn, err := net.Dial("tcp", b.w.Addr)
-	if err != nil {
-		return out, ""
-	}
-	defer conn.Close()
-	c := &harness.Client{T: b.w.T, Conn: conn, R: bufio.NewReader(conn)}
-	if greeting := c.Read(); !strings.HasPrefix(greeting, "220") {
-		return out, strings.TrimSpace(greeting)
-	}
-	commands := []string{"EHLO mail.home.test", "MAIL FROM:<anna@home.test>", "RCPT TO:<" + s.to + ">"}
-	if !s.kind.bdat {
-		commands = append(commands, "DATA")
-	}
-	for _, command := range commands {
-		_, _ = c.Conn.Write([]byte(command + "\r\n")) // the reply tells
-		if reply := c.Read(); reply == "" || reply[0] > '3' {
-			return out, strings.TrimSpace(reply)
-		}
-	}
-	before()
-	began := time.Now()
-	reply := out.letter.rest(c, s.kind.bdat)
-	if reply == "" && time.Since(began) > harness.Patience {
-		reply = "no answer"
-	}
-	out.accepted = strings.HasPrefix(reply, "250")
-	return out, strings.TrimSpace(reply)
 }
 
 func TestACallThatFailsLosesNothing(t *testing.T) {

@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -52,7 +51,7 @@ func (v *volume) mount(at string) {
 	}
 	if out, err := exec.Command("mount", "-t", v.kind, "-o", "loop", v.image, at).CombinedOutput(); err != nil {
 		if v.at == "" {
-			unavailable(v.t, fmt.Sprintf("%s cannot be mounted from a file here: %v %s", v.kind, err, out))
+			v.t.Skipf("this kernel does not mount %s from a file: %v %s", v.kind, err, out)
 		}
 		v.t.Fatalf("%s is not to be mounted again: %v\n%s", v.kind, err, out)
 	}
@@ -89,7 +88,7 @@ func (v *volume) cut() {
 	defer dir.Close()
 	flags := uint32(noLogFlush)
 	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, dir.Fd(), goingDown, uintptr(unsafe.Pointer(&flags))); errno != 0 {
-		unavailable(v.t, fmt.Sprintf("%s cannot be shut down here: %v", v.kind, errno))
+		v.t.Skipf("this kernel does not shut %s down: %v", v.kind, errno)
 	}
 }
 
@@ -108,7 +107,7 @@ func (v *volume) copy(to string) *volume {
 	defer f.Close()
 	const clone = 0x40049409 // FICLONE
 	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), clone, from.Fd()); errno != 0 {
-		unavailable(v.t, fmt.Sprintf("an image cannot be copied at one instant here: %v", errno))
+		v.t.Skipf("this kernel does not copy an image at one instant: %v", errno)
 	}
 	return &volume{t: v.t, kind: v.kind, image: to}
 }

@@ -29,6 +29,7 @@ func (w *World) Connect(from string) *Client {
 	return c
 }
 
+// Dial opens a connection to any address, without reading from it. from is as in Connect.
 func Dial(t *testing.T, addr, from string) *Client {
 	t.Helper()
 	if from == "" {
