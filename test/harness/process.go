@@ -181,6 +181,8 @@ func (w *World) Run(stdin string, args ...string) Answer {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = append(os.Environ(), "POSTERN_CONFIG="+w.ConfigFile())
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // a verb that hangs says where
+	cmd.WaitDelay = time.Second
 	cmd.Stdin = strings.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
