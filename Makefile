@@ -40,6 +40,7 @@ race: ## the shared parts again, watched for races
 
 e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
+	@test/prepare.sh crash
 	POSTERN_PEERS=$(CURDIR)/.tools/peers $(GO) test -count=1 -timeout 8m ./test/...
 
 fuzz: ## every fuzz target for FUZZTIME
@@ -50,8 +51,10 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-crash: ## kill it and break its disk, many times
-	$(GO) test -count=10 -timeout 60m -run 'Killed|WriteError' ./internal/queue/sqlstore ./test/acceptance
+crash: ## kill it, cut its power and break its disk, many times and at every call; takes half an hour
+	@test/prepare.sh crash
+	$(GO) test -count=10 -timeout 60m -run 'Killed|WriteError' ./internal/queue/sqlstore
+	POSTERN_CRASH=long $(GO) test -count=1 -timeout 120m -v ./test/crash
 
 soak: ## slow, broken and hostile worlds, hours of them
 	POSTERN_SOAK=1 $(GO) test -count=1 -timeout 6h -v ./test/endurance

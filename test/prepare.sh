@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# prepare.sh race | peers: gets what a target of the Makefile needs on Debian.
+# prepare.sh race | peers | crash: gets what a target of the Makefile needs on Debian.
 #
 # race   a C compiler, which the race detector links with; installed from Debian when missing.
 # peers  Postfix, Exim, OpenSMTPD, unbound and swaks. They are not installed: as packages they exclude each other and
 #        would start on port 25. They are downloaded and unpacked under .tools/peers and run from there. Exim and
 #        OpenSMTPD insist on the system users their packages would make, so these are made.
+# crash  strace, and what makes and mounts file systems of ext4 and xfs; installed from Debian when missing.
 #
 # On a desk where something cannot be had this says so and succeeds: the tests that need it skip. With CI set it fails.
 set -euo pipefail
@@ -31,6 +32,19 @@ race() {
 	as_root true || missing "the race detector needs gcc: apt-get install gcc libc6-dev"
 	as_root apt-get update -qq
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev
+}
+
+crash() {
+	local program packages=()
+	for program in strace:strace mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mount:mount; do
+		PATH=$PATH:/usr/sbin:/sbin command -v "${program%:*}" >/dev/null || packages+=("${program#*:}")
+	done
+	[ ${#packages[@]} = 0 ] && return
+	command -v apt-get >/dev/null || missing "the crash tests need ${packages[*]}, and this is not Debian; install them and try again"
+	as_root true || missing "the crash tests need: apt-get install ${packages[*]}"
+	refresh_lists || missing "there are no package lists, and apt-get update does not work"
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" ||
+		missing "the packages could not be installed: ${packages[*]}"
 }
 
 peers() {
@@ -68,5 +82,6 @@ peers() {
 case "${1:-}" in
 race) race ;;
 peers) peers ;;
-*) echo "usage: prepare.sh race | peers" >&2; exit 2 ;;
+crash) crash ;;
+*) echo "usage: prepare.sh race | peers | crash" >&2; exit 2 ;;
 esac

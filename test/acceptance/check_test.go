@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"postern/test/harness"
 )
 
 // verdict is what `postern check --json` says to one question about a target.
@@ -21,19 +23,19 @@ type verdict struct {
 
 // checks runs the verb and returns each target's verdicts by question.
 func (w *world) checks(code int, args ...string) map[string]map[string]verdict {
-	w.t.Helper()
-	a := w.run("", append([]string{"check", "--json"}, args...)...)
-	if a.code != code {
-		w.t.Fatalf("postern check: exit code %d, want %d\n%s", a.code, code, a.stderr)
+	w.T.Helper()
+	a := w.Run("", append([]string{"check", "--json"}, args...)...)
+	if a.Code != code {
+		w.T.Fatalf("postern check: exit code %d, want %d\n%s", a.Code, code, a.Stderr)
 	}
 	out := map[string]map[string]verdict{}
-	for line := range strings.Lines(a.stdout) {
+	for line := range strings.Lines(a.Stdout) {
 		var r struct {
 			Kind, Target string
 			Verdicts     []verdict
 		}
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			w.t.Fatalf("%v in %s", err, line)
+			w.T.Fatalf("%v in %s", err, line)
 		}
 		if r.Kind != "target" {
 			continue
@@ -49,27 +51,27 @@ func (w *world) checks(code int, args ...string) map[string]map[string]verdict {
 func TestCheckSaysOfEveryFaultWhatDeliverySays(t *testing.T) {
 	t.Parallel()
 	w := crooked(t)
-	good := w.domain("good.test", w.good("mx.good.test"))
+	good := w.Domain("good.test", w.Good("mx.good.test"))
 	var targets, forced []string
 	for _, f := range append(faults(), fault{name: "good", reached: "authenticated"}) {
 		targets = append(targets, f.name+".test")
 		forced = append(forced, fmt.Sprintf(`"dr@%s.test"`, f.name))
 	}
-	w.start(force("protected", strings.Join(forced, ", "), `defer = "60s"`))
+	w.Start(harness.Force("protected", strings.Join(forced, ", "), `defer = "60s"`))
 	said := w.checks(1, append([]string{"--as-rule", "protected"}, targets...)...)
-	for name, p := range w.hosts {
-		if lines := forbidden(p, false); len(lines) > 0 {
+	for name, p := range w.Hosts {
+		if lines := harness.Forbidden(p, false); len(lines) > 0 {
 			t.Errorf("%s heard of mail from check: %q", name, lines)
 		}
 	}
 	for _, target := range targets {
-		w.send("anna@home.test", "secret", "dr@"+target)
-		w.send("anna@home.test", "ordinary", "info@"+target)
+		w.Send("anna@home.test", "secret", "dr@"+target)
+		w.Send("anna@home.test", "ordinary", "info@"+target)
 	}
 	for _, target := range targets {
-		secret := w.await("dr@"+target, func(tr trace) bool { return tr.Reason != "" || tr.State == "delivered" })
-		ordinary := w.await("info@"+target, in("delivered"))
-		for question, got := range map[string]trace{"rule protected": secret, "opportunistic": ordinary} {
+		secret := w.Await("dr@"+target, func(tr harness.Trace) bool { return tr.Reason != "" || tr.State == "delivered" })
+		ordinary := w.Await("info@"+target, harness.In("delivered"))
+		for question, got := range map[string]harness.Trace{"rule protected": secret, "opportunistic": ordinary} {
 			v := said[target][question]
 			if v.Reason != got.Reason || v.Reached != got.Reached || (v.Outcome == "delivered") != (got.State == "delivered") {
 				t.Errorf("%s, %s: check says %+v, delivery %s %s %q", target, question, v, got.State, got.Reached, got.Reason)
@@ -80,16 +82,16 @@ func TestCheckSaysOfEveryFaultWhatDeliverySays(t *testing.T) {
 		t.Errorf("the good server took %d messages", len(good.Messages()))
 	}
 	w.checks(0, "--as-rule", "protected", "good.test")
-	if a := w.run("", "check", "--as-rule", "no-such", "good.test"); a.code != 3 {
-		t.Errorf("a rule that is not there: exit code %d\n%s", a.code, a.stderr)
+	if a := w.Run("", "check", "--as-rule", "no-such", "good.test"); a.Code != 3 {
+		t.Errorf("a rule that is not there: exit code %d\n%s", a.Code, a.Stderr)
 	}
 }
 
 func TestAThousandTargetsAreCheckedInAMinuteAndInLittleMemory(t *testing.T) {
 	w := newWorld(t)
-	w.partner("mx.crowd.test", w.good("mx.crowd.test"))
-	w.record("*.crowd.test MX 10 mx.crowd.test")
-	w.configure()
+	w.Partner("mx.crowd.test", w.Good("mx.crowd.test"))
+	w.Record("*.crowd.test MX 10 mx.crowd.test")
+	w.Configure()
 	few, _ := w.measured(100)
 	many, took := w.measured(1000)
 	t.Logf("1000 targets in %v; %d kB at most, %d kB with 100", took, many, few)
@@ -103,18 +105,18 @@ func TestAThousandTargetsAreCheckedInAMinuteAndInLittleMemory(t *testing.T) {
 
 // measured checks n targets and returns the most memory the process had, in kB, and the time it took.
 func (w *world) measured(n int) (int64, time.Duration) {
-	w.t.Helper()
+	w.T.Helper()
 	var list strings.Builder
 	for i := range n {
 		fmt.Fprintf(&list, "d%d.crowd.test\n", i)
 	}
-	cmd := exec.Command(binary, "check", "--file", "-", "--brief", "--require", "authenticated", "--config", w.configFile())
+	cmd := exec.Command(harness.Binary(), "check", "--file", "-", "--brief", "--require", "authenticated", "--config", w.ConfigFile())
 	cmd.Env = os.Environ()
 	cmd.Stdin = strings.NewReader(list.String())
 	start := time.Now()
 	out, err := cmd.Output()
 	if err != nil || strings.Count(string(out), " yes\n") != n {
-		w.t.Fatalf("%v: %d of %d targets pass", err, strings.Count(string(out), " yes\n"), n)
+		w.T.Fatalf("%v: %d of %d targets pass", err, strings.Count(string(out), " yes\n"), n)
 	}
 	return cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss, time.Since(start)
 }

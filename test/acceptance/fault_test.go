@@ -23,7 +23,7 @@ type fault struct {
 // withTLS changes the TLS side of a server with a good certificate.
 func withTLS(change func(*tls.Config)) func(w *world, host string) partner.Behaviour {
 	return func(w *world, host string) partner.Behaviour {
-		b := w.good(host)
+		b := w.Good(host)
 		change(b.TLS)
 		return b
 	}
@@ -32,7 +32,7 @@ func withTLS(change func(*tls.Config)) func(w *world, host string) partner.Behav
 // broken is a server with a good certificate and a fault before it can be shown.
 func broken(f partner.Fault) func(w *world, host string) partner.Behaviour {
 	return func(w *world, host string) partner.Behaviour {
-		b := w.good(host)
+		b := w.Good(host)
 		b.Fault = f
 		return b
 	}
@@ -43,7 +43,7 @@ func issued(change func(w *world, o *pki.Options)) func(w *world, host string) p
 	return func(w *world, host string) partner.Behaviour {
 		o := pki.Options{Names: []string{host}}
 		change(w, &o)
-		return w.offers(o)
+		return w.Offers(o)
 	}
 }
 
@@ -51,14 +51,14 @@ func issued(change func(w *world, o *pki.Options)) func(w *world, host string) p
 func faults() []fault {
 	return []fault{
 		{name: "expired", reason: "cert-expired", reached: "encrypted", presented: "mx.expired.test",
-			behave: issued(func(w *world, o *pki.Options) { o.NotAfter = w.now.Add(-26 * time.Hour) })},
+			behave: issued(func(w *world, o *pki.Options) { o.NotAfter = w.Now.Add(-26 * time.Hour) })},
 		{name: "future", reason: "cert-not-yet-valid", reached: "encrypted", presented: "mx.future.test",
-			behave: issued(func(w *world, o *pki.Options) { o.NotBefore = w.now.Add(26 * time.Hour) })},
+			behave: issued(func(w *world, o *pki.Options) { o.NotBefore = w.Now.Add(26 * time.Hour) })},
 		{name: "selfsigned", reason: "cert-self-signed", reached: "encrypted", presented: "mx.selfsigned.test",
 			behave: issued(func(_ *world, o *pki.Options) { o.SelfSigned = true })},
 		{name: "unknown", reason: "cert-untrusted", reached: "encrypted", presented: "mx.unknown.test",
 			behave: func(w *world, host string) partner.Behaviour {
-				c := pki.New(w.now, "Somebody's Root").Issue(pki.Options{Names: []string{host}, SendRoot: true})
+				c := pki.New(w.Now, "Somebody's Root").Issue(pki.Options{Names: []string{host}, SendRoot: true})
 				return partner.Behaviour{TLS: &tls.Config{Certificates: []tls.Certificate{c.TLS}}}
 			}},
 		{name: "incomplete", reason: "cert-incomplete-chain", reached: "encrypted", presented: "mx.incomplete.test",
@@ -69,7 +69,7 @@ func faults() []fault {
 			behave: issued(func(_ *world, o *pki.Options) { o.NoSAN = true })},
 		{name: "oldca", reason: "cert-expired", reached: "encrypted", presented: "mx.oldca.test",
 			behave: issued(func(w *world, o *pki.Options) {
-				o.Intermediates = []pki.Intermediate{{Name: "Old intermediate", NotAfter: w.now.Add(-time.Hour)}}
+				o.Intermediates = []pki.Intermediate{{Name: "Old intermediate", NotAfter: w.Now.Add(-time.Hour)}}
 			})},
 		{name: "weak", reason: "cert-weak", reached: "encrypted", presented: "mx.weak.test",
 			behave: issued(func(_ *world, o *pki.Options) { o.Key = pki.RSA1024 })},

@@ -11,46 +11,47 @@ import (
 	"time"
 
 	"postern/internal/lab/partner"
+	"postern/test/harness"
 )
 
 func TestWhatCameBeforeTheHandshakeDoesNotSurviveIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.start("")
+	w.Start("")
 
 	// A transaction and a name given in plaintext are forgotten.
-	c := w.connect("")
-	c.say("EHLO first.example", "250")
-	c.say("MAIL FROM:<evil@home.test>", "250")
-	c.say("RCPT TO:<anna@home.test>", "250")
-	c.startTLS(nil)
-	c.say("DATA", "503")
-	c.say("MAIL FROM:<anna@home.test>", "503")
-	c.say("EHLO second.example", "250")
-	c.say("DATA", "503")
-	c.transaction("anna@home.test", []string{"anna@home.test"}, message("anna@home.test", []string{"anna@home.test"}, "after the handshake"))
-	eventually(t, patience, "the message arrives", func() bool { return len(w.home().Messages()) == 1 })
-	if got := w.home().Messages()[0]; got.From != "anna@home.test" || strings.Contains(got.Data, "first.example") {
+	c := w.Connect("")
+	c.Say("EHLO first.example", "250")
+	c.Say("MAIL FROM:<evil@home.test>", "250")
+	c.Say("RCPT TO:<anna@home.test>", "250")
+	c.StartTLS(nil)
+	c.Say("DATA", "503")
+	c.Say("MAIL FROM:<anna@home.test>", "503")
+	c.Say("EHLO second.example", "250")
+	c.Say("DATA", "503")
+	c.Transaction("anna@home.test", []string{"anna@home.test"}, harness.Message("anna@home.test", []string{"anna@home.test"}, "after the handshake"))
+	harness.Eventually(t, harness.Patience, "the message arrives", func() bool { return len(w.Home().Messages()) == 1 })
+	if got := w.Home().Messages()[0]; got.From != "anna@home.test" || strings.Contains(got.Data, "first.example") {
 		t.Errorf("the message came from %s:\n%s", got.From, got.Data)
 	}
 
 	// Commands in the same segment as STARTTLS are never carried out, neither before nor after the handshake.
-	c = w.connect("")
-	c.say("EHLO mail.home.test", "250")
-	c.raw("STARTTLS\r\nMAIL FROM:<injected@home.test>\r\nRCPT TO:<anna@home.test>\r\nDATA\r\n\r\ninjected\r\n.\r\n")
-	reply := c.read()
+	c = w.Connect("")
+	c.Say("EHLO mail.home.test", "250")
+	c.Raw("STARTTLS\r\nMAIL FROM:<injected@home.test>\r\nRCPT TO:<anna@home.test>\r\nDATA\r\n\r\ninjected\r\n.\r\n")
+	reply := c.Read()
 	if strings.HasPrefix(reply, "220") {
-		conn := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
+		conn := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true})
 		if conn.Handshake() == nil {
-			c.conn, c.r = conn, bufio.NewReader(conn)
-			c.say("EHLO mail.home.test", "250")
-			c.say("DATA", "503")
+			c.Conn, c.R = conn, bufio.NewReader(conn)
+			c.Say("EHLO mail.home.test", "250")
+			c.Say("DATA", "503")
 		}
 	} else if !strings.HasPrefix(reply, "5") {
 		t.Errorf("the reply to STARTTLS with more behind it: %q", reply)
 	}
 	time.Sleep(300 * time.Millisecond)
-	if got := bodies(w.home(), "injected"); len(got) != 0 {
+	if got := harness.Bodies(w.Home(), "injected"); len(got) != 0 {
 		t.Errorf("an injected message was delivered")
 	}
 }
@@ -58,16 +59,16 @@ func TestWhatCameBeforeTheHandshakeDoesNotSurviveIt(t *testing.T) {
 func TestResponsesInjectedBeforeTheHandshakeAreNotBelieved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := w.good("mx.clinic.test")
+	p := w.Good("mx.clinic.test")
 	p.Replies = map[string]string{"STARTTLS": "220 go on\r\n250-mx.clinic.test\r\n250 PIPELINING\r\n250 sender ok\r\n250 rcpt ok\r\n354 send it"}
-	clinic := w.domain("clinic.test", p)
-	w.start(force("clinic", `"clinic.test"`, `defer = "20s"`))
-	w.send("anna@home.test", "not for the injector", "dr@clinic.test")
-	got := w.await("dr@clinic.test", func(tr trace) bool { return tr.State == "queued" && tr.Reason != "" })
+	clinic := w.Domain("clinic.test", p)
+	w.Start(harness.Force("clinic", `"clinic.test"`, `defer = "20s"`))
+	w.Send("anna@home.test", "not for the injector", "dr@clinic.test")
+	got := w.Await("dr@clinic.test", func(tr harness.Trace) bool { return tr.State == "queued" && tr.Reason != "" })
 	if !strings.HasPrefix(got.Reason, "tls-") {
-		t.Errorf("%s", got.raw)
+		t.Errorf("%s", got.Raw)
 	}
-	if lines := forbidden(clinic, false); len(lines) > 0 {
+	if lines := harness.Forbidden(clinic, false); len(lines) > 0 {
 		t.Errorf("heard %q", lines)
 	}
 }
@@ -75,19 +76,19 @@ func TestResponsesInjectedBeforeTheHandshakeAreNotBelieved(t *testing.T) {
 func TestOnlyOneEndingEndsAMessage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.start("")
+	w.Start("")
 	smuggled := "MAIL FROM:<smuggled@home.test>\r\nRCPT TO:<anna@home.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nsmuggled\r\n.\r\n"
 	for i, ending := range []string{"\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\n.\r", "\r\n\x00.\r\n", "\r\n.\x00\r\n", "\n\n.\r\n", "\r\r\n.\r\r\n", "\r\n.\r\r\n"} {
-		c := w.connect("")
-		c.say("EHLO mail.home.test", "250")
-		c.say("MAIL FROM:<anna@home.test>", "250")
-		c.say("RCPT TO:<anna@home.test>", "250")
-		c.say("DATA", "354")
-		c.raw(fmt.Sprintf("Subject: carrier %d\r\n\r\ntext%s%s", i, ending, smuggled))
+		c := w.Connect("")
+		c.Say("EHLO mail.home.test", "250")
+		c.Say("MAIL FROM:<anna@home.test>", "250")
+		c.Say("RCPT TO:<anna@home.test>", "250")
+		c.Say("DATA", "354")
+		c.Raw(fmt.Sprintf("Subject: carrier %d\r\n\r\ntext%s%s", i, ending, smuggled))
 		replies := 0
 		for range 4 { // the content is one message, or refused; what follows are at most commands out of place
-			_ = c.conn.SetReadDeadline(time.Now().Add(250 * time.Millisecond))
-			line, err := c.r.ReadString('\n')
+			_ = c.Conn.SetReadDeadline(time.Now().Add(250 * time.Millisecond))
+			line, err := c.R.ReadString('\n')
 			if err != nil {
 				break
 			}
@@ -95,10 +96,10 @@ func TestOnlyOneEndingEndsAMessage(t *testing.T) {
 				t.Errorf("%q: a second message was accepted", ending)
 			}
 		}
-		c.conn.Close()
+		c.Conn.Close()
 	}
 	time.Sleep(time.Second)
-	for _, m := range w.home().Messages() {
+	for _, m := range w.Home().Messages() {
 		if m.From == "smuggled@home.test" {
 			t.Errorf("a smuggled message arrived:\n%s", m.Data)
 		}
@@ -108,8 +109,8 @@ func TestOnlyOneEndingEndsAMessage(t *testing.T) {
 func TestBadCommandsGetTheirReplies(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.domain("clinic.test", w.good("mx.clinic.test"))
-	w.start("")
+	w.Domain("clinic.test", w.Good("mx.clinic.test"))
+	w.Start("")
 	for _, c := range []struct{ command, reply string }{
 		{strings.Repeat("A", 600), "500"},
 		{"NOOP " + strings.Repeat("A", 1<<20), "500"},
@@ -124,35 +125,35 @@ func TestBadCommandsGetTheirReplies(t *testing.T) {
 		{"\x00\x01\x02", "5"},
 		{"RCPT TO:<anna@home.test>", "503"}, {"DATA", "503"}, {"WHAT", "500"}, {"", "500"},
 	} {
-		s := w.connect("")
-		s.say("EHLO mail.home.test", "250")
-		s.say(c.command, c.reply)
+		s := w.Connect("")
+		s.Say("EHLO mail.home.test", "250")
+		s.Say(c.command, c.reply)
 		if len(c.command) < 1<<20 {
-			s.say("NOOP", "250") // the session goes on
+			s.Say("NOOP", "250") // the session goes on
 		}
-		s.conn.Close()
+		s.Conn.Close()
 	}
 	// NUL bytes in content travel or are refused, but nothing is cut off at them.
-	s := w.connect("")
-	s.say("EHLO mail.home.test", "250")
-	s.say("MAIL FROM:<anna@home.test>", "250")
-	s.say("RCPT TO:<anna@home.test>", "250")
-	s.say("DATA", "354")
-	s.raw("Subject: NUL\r\n\r\nbefore\x00after\r\n.\r\n")
-	if reply := s.read(); strings.HasPrefix(reply, "250") {
-		eventually(t, patience, "the message arrives", func() bool { return len(bodies(w.home(), "before\x00after")) == 1 })
+	s := w.Connect("")
+	s.Say("EHLO mail.home.test", "250")
+	s.Say("MAIL FROM:<anna@home.test>", "250")
+	s.Say("RCPT TO:<anna@home.test>", "250")
+	s.Say("DATA", "354")
+	s.Raw("Subject: NUL\r\n\r\nbefore\x00after\r\n.\r\n")
+	if reply := s.Read(); strings.HasPrefix(reply, "250") {
+		harness.Eventually(t, harness.Patience, "the message arrives", func() bool { return len(harness.Bodies(w.Home(), "before\x00after")) == 1 })
 	} else if !strings.HasPrefix(reply, "554") {
 		t.Errorf("NUL in content: %q", reply)
 	}
 	// A long line, and text of the peer that tries to write log lines of its own.
-	s = w.connect("")
-	s.say("EHLO mail.home.test", "250")
-	s.transaction("anna@home.test", []string{"anna@home.test"}, "Subject: long\r\n\r\n"+strings.Repeat("y", 100_000)+"\r\n")
-	eventually(t, patience, "the long line arrives whole", func() bool { return len(bodies(w.home(), strings.Repeat("y", 100_000))) == 1 })
-	s.say("EHLO \x1b[31mevil\u2028level=ERROR", "5")
-	for line := range strings.Lines(w.log()) {
+	s = w.Connect("")
+	s.Say("EHLO mail.home.test", "250")
+	s.Transaction("anna@home.test", []string{"anna@home.test"}, "Subject: long\r\n\r\n"+strings.Repeat("y", 100_000)+"\r\n")
+	harness.Eventually(t, harness.Patience, "the long line arrives whole", func() bool { return len(harness.Bodies(w.Home(), strings.Repeat("y", 100_000))) == 1 })
+	s.Say("EHLO \x1b[31mevil\u2028level=ERROR", "5")
+	for line := range strings.Lines(w.Log()) {
 		if !strings.HasPrefix(line, "time=") || strings.ContainsAny(line, "\x1b\u2028") {
-			t.Errorf("a log line that a stranger wrote: %q", line)
+			t.Errorf("a log line that a harness.Stranger wrote: %q", line)
 		}
 	}
 }
@@ -160,12 +161,12 @@ func TestBadCommandsGetTheirReplies(t *testing.T) {
 func TestAHundredThousandRecipients(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	shop := w.domain("shop.test", w.good("mx.shop.test"))
-	w.start("")
+	shop := w.Domain("shop.test", w.Good("mx.shop.test"))
+	w.Start("")
 	before := w.memory()
-	c := w.connect("")
-	c.say("EHLO mail.home.test", "250")
-	c.say("MAIL FROM:<anna@home.test>", "250")
+	c := w.Connect("")
+	c.Say("EHLO mail.home.test", "250")
+	c.Say("MAIL FROM:<anna@home.test>", "250")
 	accepted, refused, ended := 0, 0, false
 	const total, step = 100_000, 500
 	for n := 0; n < total && !ended; n += step {
@@ -173,11 +174,11 @@ func TestAHundredThousandRecipients(t *testing.T) {
 		for i := range step {
 			fmt.Fprintf(&batch, "RCPT TO:<u%d@shop.test>\r\n", n+i)
 		}
-		if _, err := c.conn.Write([]byte(batch.String())); err != nil {
+		if _, err := c.Conn.Write([]byte(batch.String())); err != nil {
 			break
 		}
 		for range step {
-			switch reply := c.read(); {
+			switch reply := c.Read(); {
 			case strings.HasPrefix(reply, "250 2.1.5"), strings.HasPrefix(reply, "250"):
 				accepted++
 			case strings.HasPrefix(reply, "452 4.5.3"):
@@ -196,10 +197,10 @@ func TestAHundredThousandRecipients(t *testing.T) {
 		t.Errorf("%d recipients were accepted and %d refused, want 1000 accepted", accepted, refused)
 	}
 	if !ended {
-		c.say("DATA", "354")
-		c.raw("Subject: many\r\n\r\nmany\r\n")
-		c.say(".", "250")
-		eventually(t, patience, "all accepted recipients get it", func() bool {
+		c.Say("DATA", "354")
+		c.Raw("Subject: many\r\n\r\nmany\r\n")
+		c.Say(".", "250")
+		harness.Eventually(t, harness.Patience, "all accepted recipients get it", func() bool {
 			n := 0
 			for _, m := range shop.Messages() {
 				n += len(m.To)
@@ -210,28 +211,28 @@ func TestAHundredThousandRecipients(t *testing.T) {
 	if grown := w.memory() - before; grown > 64<<20 {
 		t.Errorf("memory grew by %d MiB", grown>>20)
 	}
-	w.send("anna@home.test", "others are served", "anna@home.test")
+	w.Send("anna@home.test", "others are served", "anna@home.test")
 }
 
 func TestALargestMessageStreamsThrough(t *testing.T) {
 	w := newWorld(t)
-	w.domain("shop.test", w.good("mx.shop.test"))
+	w.Domain("shop.test", w.Good("mx.shop.test"))
 	p := &sink{}
 	p.listen(t, w)
-	w.start("")
-	w.send("anna@home.test", "warm", "a@big.test")
-	eventually(t, patience, "the sink works", func() bool { return p.messages.Load() == 1 })
+	w.Start("")
+	w.Send("anna@home.test", "warm", "a@big.test")
+	harness.Eventually(t, harness.Patience, "the sink works", func() bool { return p.messages.Load() == 1 })
 	before := w.memory()
 	const limit = 150_000_000
 	line := strings.Repeat("z", 998) + "\r\n"
 	head := "Subject: big\r\n\r\n"
-	c := w.connect("")
-	c.say("EHLO mail.home.test", "250")
-	c.say(fmt.Sprintf("MAIL FROM:<anna@home.test> SIZE=%d", limit), "250")
-	c.say("RCPT TO:<a@big.test>", "250")
-	c.say("DATA", "354")
+	c := w.Connect("")
+	c.Say("EHLO mail.home.test", "250")
+	c.Say(fmt.Sprintf("MAIL FROM:<anna@home.test> SIZE=%d", limit), "250")
+	c.Say("RCPT TO:<a@big.test>", "250")
+	c.Say("DATA", "354")
 	chunk := strings.Repeat(line, 100)
-	out := bufio.NewWriterSize(c.conn, 1<<20)
+	out := bufio.NewWriterSize(c.Conn, 1<<20)
 	size, peak := len(head), int64(0)
 	fmt.Fprint(out, head)
 	for size+len(chunk) <= limit {
@@ -247,8 +248,8 @@ func TestALargestMessageStreamsThrough(t *testing.T) {
 	if err := out.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	c.wants("250 2.0.0")
-	eventually(t, 3*patience, "the message goes on", func() bool {
+	c.Wants("250 2.0.0")
+	harness.Eventually(t, 3*harness.Patience, "the message goes on", func() bool {
 		peak = max(peak, w.memory())
 		return p.messages.Load() == 2
 	})
@@ -261,9 +262,9 @@ func TestALargestMessageStreamsThrough(t *testing.T) {
 	}
 
 	// One octet more is refused, and the session goes on.
-	c.say("MAIL FROM:<anna@home.test>", "250")
-	c.say("RCPT TO:<a@big.test>", "250")
-	c.say("DATA", "354")
+	c.Say("MAIL FROM:<anna@home.test>", "250")
+	c.Say("RCPT TO:<a@big.test>", "250")
+	c.Say("DATA", "354")
 	for sent := 0; sent <= limit; sent += len(chunk) {
 		if _, err := out.WriteString(chunk); err != nil {
 			t.Fatal(err)
@@ -273,16 +274,16 @@ func TestALargestMessageStreamsThrough(t *testing.T) {
 	if err := out.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	c.wants("552")
-	c.say("NOOP", "250")
+	c.Wants("552")
+	c.Say("NOOP", "250")
 }
 
 func TestIdleClientsDoNotKeepOthersFromBeingServed(t *testing.T) {
 	w := newWorld(t)
-	w.settings["limits.connections"] = "3000"
-	w.settings["limits.connections_per_client"] = "1000"
-	w.domain("shop.test", partner.Behaviour{})
-	w.start("")
+	w.Settings["limits.connections"] = "3000"
+	w.Settings["limits.connections_per_client"] = "1000"
+	w.Domain("shop.test", partner.Behaviour{})
+	w.Start("")
 	before := w.memory()
 	var idle []net.Conn
 	defer func() {
@@ -292,8 +293,8 @@ func TestIdleClientsDoNotKeepOthersFromBeingServed(t *testing.T) {
 	}()
 	const clients = 2900
 	for i := range clients { // from three addresses, each a third; a third of them in the middle of a handshake or a message
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%3))}, Timeout: patience}
-		c, err := d.Dial("tcp", w.addr)
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%3))}, Timeout: harness.Patience}
+		c, err := d.Dial("tcp", w.Addr)
 		if err != nil {
 			t.Fatalf("connection %d: %v", i, err)
 		}
@@ -303,11 +304,11 @@ func TestIdleClientsDoNotKeepOthersFromBeingServed(t *testing.T) {
 		}
 	}
 	start := time.Now()
-	w.send("anna@home.test", "in spite of the crowd", "bob@shop.test")
+	w.Send("anna@home.test", "in spite of the crowd", "bob@shop.test")
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("a client among %d idle ones was served in %v", clients, took)
 	}
-	w.await("bob@shop.test", in("delivered"))
+	w.Await("bob@shop.test", harness.In("delivered"))
 	if grown := w.memory() - before; grown > 200<<20 {
 		t.Errorf("%d idle clients cost %d MiB", clients, grown>>20)
 	} else {
@@ -317,12 +318,12 @@ func TestIdleClientsDoNotKeepOthersFromBeingServed(t *testing.T) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, 1)}}
 	turnedAway := false
 	for range 60 {
-		c, err := d.Dial("tcp", w.addr)
+		c, err := d.Dial("tcp", w.Addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		idle = append(idle, c)
-		_ = c.SetReadDeadline(time.Now().Add(patience))
+		_ = c.SetReadDeadline(time.Now().Add(harness.Patience))
 		code, _, _ := textproto.NewReader(bufio.NewReader(c)).ReadResponse(0)
 		if code == 421 {
 			turnedAway = true

@@ -10,28 +10,30 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"postern/test/harness"
 )
 
 func TestAMessageThatDoesNotArriveWholeIsNotThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.start("")
-	begin := func(secure bool) *client {
-		c := w.connect("")
-		c.say("EHLO mail.home.test", "250")
+	w.Start("")
+	begin := func(secure bool) *harness.Client {
+		c := w.Connect("")
+		c.Say("EHLO mail.home.test", "250")
 		if secure {
-			c.startTLS(nil)
-			c.say("EHLO mail.home.test", "250")
+			c.StartTLS(nil)
+			c.Say("EHLO mail.home.test", "250")
 		}
-		c.say("MAIL FROM:<anna@home.test>", "250")
-		c.say("RCPT TO:<anna@home.test>", "250")
+		c.Say("MAIL FROM:<anna@home.test>", "250")
+		c.Say("RCPT TO:<anna@home.test>", "250")
 		return c
 	}
 	for _, secure := range []bool{false, true} {
 		c := begin(secure)
-		c.say("DATA", "354")
-		c.raw("Subject: half\r\n\r\nhalf\r\n")
-		raw := c.conn
+		c.Say("DATA", "354")
+		c.Raw("Subject: half\r\n\r\nhalf\r\n")
+		raw := c.Conn
 		if s, ok := raw.(interface{ NetConn() net.Conn }); ok {
 			raw = s.NetConn()
 		}
@@ -39,15 +41,15 @@ func TestAMessageThatDoesNotArriveWholeIsNotThere(t *testing.T) {
 		raw.Close()
 
 		c = begin(secure)
-		c.raw("BDAT 20 LAST\r\nhalf of it") // and then silence
+		c.Raw("BDAT 20 LAST\r\nhalf of it") // and then silence
 	}
 	c := begin(false)
-	c.say("DATA", "354")
-	c.raw("Subject: half\r\n\r\nhalf\r\n.") // the dot, but not its line end
-	c.conn.Close()
+	c.Say("DATA", "354")
+	c.Raw("Subject: half\r\n\r\nhalf\r\n.") // the dot, but not its line end
+	c.Conn.Close()
 	time.Sleep(500 * time.Millisecond)
-	if got := w.traces("trace"); len(got) != 0 {
-		t.Errorf("half a message is in the queue: %s", got[0].raw)
+	if got := w.Traces("trace"); len(got) != 0 {
+		t.Errorf("half a message is in the queue: %s", got[0].Raw)
 	}
 }
 
@@ -57,7 +59,7 @@ func TestAFullDiskRefusesMailAndRecovers(t *testing.T) {
 		t.Skip("mounting a small file system needs root")
 	}
 	w := newWorld(t)
-	data := filepath.Join(w.dir, "data")
+	data := filepath.Join(w.Dir, "data")
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -65,29 +67,29 @@ func TestAFullDiskRefusesMailAndRecovers(t *testing.T) {
 		t.Skipf("cannot mount a small file system: %v", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(data, syscall.MNT_DETACH) })
-	w.start("")
-	w.send("anna@home.test", "before", "anna@home.test")
+	w.Start("")
+	w.Send("anna@home.test", "before", "anna@home.test")
 	ballast := filepath.Join(data, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 18<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := w.connect("")
-	c.say("EHLO mail.home.test", "250")
-	c.say("MAIL FROM:<anna@home.test>", "250")
-	c.say("RCPT TO:<anna@home.test>", "250")
-	c.say("DATA", "354")
-	c.raw("Subject: too much\r\n\r\n" + strings.Repeat(strings.Repeat("x", 998)+"\r\n", 12_000))
-	reply := c.say(".", "45")
+	c := w.Connect("")
+	c.Say("EHLO mail.home.test", "250")
+	c.Say("MAIL FROM:<anna@home.test>", "250")
+	c.Say("RCPT TO:<anna@home.test>", "250")
+	c.Say("DATA", "354")
+	c.Raw("Subject: too much\r\n\r\n" + strings.Repeat(strings.Repeat("x", 998)+"\r\n", 12_000))
+	reply := c.Say(".", "45")
 	if !strings.HasPrefix(reply, "452 4.3.1") && !strings.HasPrefix(reply, "451 4.3.0") {
 		t.Errorf("reply %q", reply)
 	}
-	c.say("NOOP", "250")
+	c.Say("NOOP", "250")
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	c.transaction("anna@home.test", []string{"anna@home.test"}, "Subject: after\r\n\r\nafter\r\n")
-	eventually(t, patience, "mail flows again", func() bool { return len(bodies(w.home(), "Subject: after")) == 1 })
-	if n := len(bodies(w.home(), "Subject: too much")); n != 0 {
+	c.Transaction("anna@home.test", []string{"anna@home.test"}, "Subject: after\r\n\r\nafter\r\n")
+	harness.Eventually(t, harness.Patience, "mail flows again", func() bool { return len(harness.Bodies(w.Home(), "Subject: after")) == 1 })
+	if n := len(harness.Bodies(w.Home(), "Subject: too much")); n != 0 {
 		t.Errorf("what was refused was delivered %d times", n)
 	}
 	if size := w.dataSize(); size > 8<<20 {
@@ -97,8 +99,8 @@ func TestAFullDiskRefusesMailAndRecovers(t *testing.T) {
 
 // dataSize is what the gateway's folder holds.
 func (w *world) dataSize() (size int64) {
-	w.t.Helper()
-	err := filepath.WalkDir(filepath.Join(w.dir, "data"), func(_ string, d fs.DirEntry, err error) error {
+	w.T.Helper()
+	err := filepath.WalkDir(filepath.Join(w.Dir, "data"), func(_ string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -108,7 +110,7 @@ func (w *world) dataSize() (size int64) {
 		return nil
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return size
 }
@@ -116,35 +118,35 @@ func (w *world) dataSize() (size int64) {
 func TestAPowerCutInALargeMessageLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.start("")
-	c := w.connect("")
-	c.say("EHLO mail.home.test", "250")
-	c.say("MAIL FROM:<anna@home.test>", "250")
-	c.say("RCPT TO:<anna@home.test>", "250")
-	c.say("DATA", "354")
-	c.raw("Subject: cut\r\n\r\n" + strings.Repeat(strings.Repeat("x", 998)+"\r\n", 20_000))
-	eventually(t, patience, "it is being stored", func() bool { return w.dataSize() > 15<<20 })
-	w.kill()
-	w.write("data/foreign.txt", []byte("not ours"))
-	w.serve()
+	w.Start("")
+	c := w.Connect("")
+	c.Say("EHLO mail.home.test", "250")
+	c.Say("MAIL FROM:<anna@home.test>", "250")
+	c.Say("RCPT TO:<anna@home.test>", "250")
+	c.Say("DATA", "354")
+	c.Raw("Subject: cut\r\n\r\n" + strings.Repeat(strings.Repeat("x", 998)+"\r\n", 20_000))
+	harness.Eventually(t, harness.Patience, "it is being stored", func() bool { return w.dataSize() > 15<<20 })
+	w.Kill()
+	w.Write("data/foreign.txt", []byte("not ours"))
+	w.Serve()
 	if size := w.dataSize(); size > 8<<20 {
 		t.Errorf("%d MiB are left behind", size>>20)
 	}
-	if got := w.traces("trace"); len(got) != 0 {
-		t.Errorf("a message that was never answered 250: %s", got[0].raw)
+	if got := w.Traces("trace"); len(got) != 0 {
+		t.Errorf("a message that was never answered 250: %s", got[0].Raw)
 	}
-	w.send("anna@home.test", "after the cut", "anna@home.test")
-	w.await("anna@home.test", in("delivered"))
+	w.Send("anna@home.test", "after the cut", "anna@home.test")
+	w.Await("anna@home.test", harness.In("delivered"))
 }
 
 func TestTheDataFolderIsForTheGatewaysUserOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	data := filepath.Join(w.dir, "data")
+	data := filepath.Join(w.Dir, "data")
 	if err := os.Mkdir(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w.start("")
+	w.Start("")
 	info, err := os.Stat(data)
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the data folder is %v, %v", info.Mode(), err)
@@ -154,11 +156,11 @@ func TestTheDataFolderIsForTheGatewaysUserOnly(t *testing.T) {
 func TestFewFileDescriptorsSlowTheGatewayDownAndDoNotEndIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.settings["limits.connections"], w.settings["limits.connections_per_client"] = "500", "500"
-	w.start("")
+	w.Settings["limits.connections"], w.Settings["limits.connections_per_client"] = "500", "500"
+	w.Start("")
 	var few syscall.Rlimit
 	few.Cur, few.Max = 64, 64
-	if err := prlimit(w.process.cmd.Process.Pid, &few); err != nil {
+	if err := prlimit(w.Process.Cmd.Process.Pid, &few); err != nil {
 		t.Skipf("cannot limit the process: %v", err)
 	}
 	var crowd []net.Conn
@@ -168,7 +170,7 @@ func TestFewFileDescriptorsSlowTheGatewayDownAndDoNotEndIt(t *testing.T) {
 		}
 	}()
 	for range 120 {
-		c, err := net.DialTimeout("tcp", w.addr, time.Second)
+		c, err := net.DialTimeout("tcp", w.Addr, time.Second)
 		if err != nil {
 			break
 		}
@@ -176,15 +178,15 @@ func TestFewFileDescriptorsSlowTheGatewayDownAndDoNotEndIt(t *testing.T) {
 	}
 	time.Sleep(time.Second)
 	select {
-	case <-w.process.ended:
+	case <-w.Process.Ended:
 		t.Fatal("the gateway ended")
 	default:
 	}
 	for _, c := range crowd {
 		c.Close()
 	}
-	eventually(t, patience, "it serves again", func() bool {
-		c, err := net.DialTimeout("tcp", w.addr, time.Second)
+	harness.Eventually(t, harness.Patience, "it serves again", func() bool {
+		c, err := net.DialTimeout("tcp", w.Addr, time.Second)
 		if err != nil {
 			return false
 		}
@@ -194,8 +196,8 @@ func TestFewFileDescriptorsSlowTheGatewayDownAndDoNotEndIt(t *testing.T) {
 		n, _ := c.Read(greeting)
 		return string(greeting[:n]) == "220 "
 	})
-	w.send("anna@home.test", "after the flood", "anna@home.test")
-	w.await("anna@home.test", in("delivered"))
+	w.Send("anna@home.test", "after the flood", "anna@home.test")
+	w.Await("anna@home.test", harness.In("delivered"))
 }
 
 func TestFourLargestMessagesAtOnceNeedLittleMemory(t *testing.T) {
@@ -205,25 +207,25 @@ func TestFourLargestMessagesAtOnceNeedLittleMemory(t *testing.T) {
 	w := newWorld(t)
 	p := &sink{}
 	p.listen(t, w)
-	w.start("")
+	w.Start("")
 	before, peak := w.memory(), int64(0)
 	done := make(chan error, 4)
 	for i := range 4 {
-		c := w.connect("")
-		c.say("EHLO mail.home.test", "250")
-		c.say("MAIL FROM:<anna@home.test>", "250")
-		c.say(fmt.Sprintf("RCPT TO:<a%d@big.test>", i), "250")
-		c.say("DATA", "354")
+		c := w.Connect("")
+		c.Say("EHLO mail.home.test", "250")
+		c.Say("MAIL FROM:<anna@home.test>", "250")
+		c.Say(fmt.Sprintf("RCPT TO:<a%d@big.test>", i), "250")
+		c.Say("DATA", "354")
 		go func() {
 			chunk := []byte(strings.Repeat(strings.Repeat("z", 998)+"\r\n", 100))
-			_, err := c.conn.Write([]byte("Subject: big\r\n\r\n"))
+			_, err := c.Conn.Write([]byte("Subject: big\r\n\r\n"))
 			for n := 0; n < 1499 && err == nil; n++ {
-				_, err = c.conn.Write(chunk)
+				_, err = c.Conn.Write(chunk)
 			}
 			if err == nil {
-				_, err = c.conn.Write([]byte(".\r\n"))
+				_, err = c.Conn.Write([]byte(".\r\n"))
 			}
-			if reply := c.read(); err == nil && !strings.HasPrefix(reply, "250") {
+			if reply := c.Read(); err == nil && !strings.HasPrefix(reply, "250") {
 				err = fmt.Errorf("reply %q", reply)
 			}
 			done <- err
@@ -239,7 +241,7 @@ func TestFourLargestMessagesAtOnceNeedLittleMemory(t *testing.T) {
 			peak = max(peak, w.memory())
 		}
 	}
-	eventually(t, 3*patience, "all go on", func() bool {
+	harness.Eventually(t, 3*harness.Patience, "all go on", func() bool {
 		peak = max(peak, w.memory())
 		return p.messages.Load() == 4
 	})

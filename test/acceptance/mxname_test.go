@@ -4,45 +4,47 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"postern/test/harness"
 )
 
 func TestMailWaitsForAStrangersMailHostUntilAnAdministratorApproves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.domain("clinic.test", w.good("mx.clinic.test"))
-	provider := w.partner("mx.provider.test", w.good("mx.provider.test"))
-	w.start(force("clinic", `"clinic.test"`))
-	w.send("anna@home.test", "first", "dr@clinic.test")
-	first := w.await("dr@clinic.test", func(tr trace) bool { return tr.State == "delivered" })
-	if out := w.postern("peers", "pins", "clinic.test"); !strings.Contains(out, "clinic.test") || !strings.Contains(out, "first-use") {
+	w.Domain("clinic.test", w.Good("mx.clinic.test"))
+	provider := w.Partner("mx.provider.test", w.Good("mx.provider.test"))
+	w.Start(harness.Force("clinic", `"clinic.test"`))
+	w.Send("anna@home.test", "first", "dr@clinic.test")
+	first := w.Await("dr@clinic.test", func(tr harness.Trace) bool { return tr.State == "delivered" })
+	if out := w.Postern("peers", "pins", "clinic.test"); !strings.Contains(out, "clinic.test") || !strings.Contains(out, "first-use") {
 		t.Errorf("after %+v pinned:\n%s", first, out)
 	}
 
-	for i, line := range w.zone {
+	for i, line := range w.Zone {
 		if strings.HasPrefix(line, "!clinic.test MX") {
-			w.zone[i] = "!clinic.test MX 10 mx.provider.test"
+			w.Zone[i] = "!clinic.test MX 10 mx.provider.test"
 		}
 	}
-	w.record()
-	w.restart() // it forgets what DNS said, and remembers what it learnt
-	w.send("anna@home.test", "second", "nurse@clinic.test")
-	waits := w.await("nurse@clinic.test", func(tr trace) bool { return tr.Reason != "" && tr.State == "queued" })
+	w.Record()
+	w.Restart() // it forgets what DNS said, and remembers what it learnt
+	w.Send("anna@home.test", "second", "nurse@clinic.test")
+	waits := w.Await("nurse@clinic.test", func(tr harness.Trace) bool { return tr.Reason != "" && tr.State == "queued" })
 	if waits.Reason != "mx-changed" || !strings.Contains(waits.Text, "provider.test") {
 		t.Errorf("it waits for %s: %s", waits.Reason, waits.Text)
 	}
 	time.Sleep(2 * time.Second) // some tries
-	if heard := forbidden(provider, false); len(heard) > 0 {
-		t.Errorf("a stranger heard %q", heard)
+	if heard := harness.Forbidden(provider, false); len(heard) > 0 {
+		t.Errorf("a harness.Stranger heard %q", heard)
 	}
 
-	if out := w.postern("peers", "approve", "clinic.test"); !strings.Contains(out, "+ provider.test  known to rule clinic") {
+	if out := w.Postern("peers", "approve", "clinic.test"); !strings.Contains(out, "+ provider.test  known to rule clinic") {
 		t.Errorf("approved:\n%s", out)
 	}
-	w.await("nurse@clinic.test", func(tr trace) bool { return tr.State == "delivered" })
-	if out := w.postern("audit"); !strings.Contains(out, "peers approve") {
+	w.Await("nurse@clinic.test", func(tr harness.Trace) bool { return tr.State == "delivered" })
+	if out := w.Postern("audit"); !strings.Contains(out, "peers approve") {
 		t.Errorf("the audit trail lacks the approval:\n%s", out)
 	}
-	if got := bodies(provider, "second"); len(got) != 1 || !got[0].TLS {
+	if got := harness.Bodies(provider, "second"); len(got) != 1 || !got[0].TLS {
 		t.Errorf("arrived: %+v", got)
 	}
 }

@@ -6,19 +6,20 @@ import (
 	"time"
 
 	"postern/internal/lab/partner"
+	"postern/test/harness"
 )
 
 // submit sends one message with parameters for MAIL and RCPT.
 func (w *world) submit(mail, rcpt, content string) string {
-	w.t.Helper()
-	c := w.connect("")
-	defer c.conn.Close()
-	c.say("EHLO mail.home.test", "250")
-	c.say("MAIL FROM:"+mail, "250")
-	c.say("RCPT TO:"+rcpt, "250")
-	c.say("DATA", "354")
-	c.raw(content)
-	return c.say(".", "250")
+	w.T.Helper()
+	c := w.Connect("")
+	defer c.Conn.Close()
+	c.Say("EHLO mail.home.test", "250")
+	c.Say("MAIL FROM:"+mail, "250")
+	c.Say("RCPT TO:"+rcpt, "250")
+	c.Say("DATA", "354")
+	c.Raw(content)
+	return c.Say(".", "250")
 }
 
 const short = "Subject: short\r\nMessage-ID: <short@home.test>\r\n\r\nthe body of it\r\n"
@@ -26,18 +27,16 @@ const short = "Subject: short\r\nMessage-ID: <short@home.test>\r\n\r\nthe body o
 func TestTheSenderIsToldWhatHeAskedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.domain("good.test", w.good("mx.good.test"))
-	dsn := w.good("mx.dsn.test")
+	w.Domain("good.test", w.Good("mx.good.test"))
+	dsn := w.Good("mx.dsn.test")
 	dsn.Keywords = []string{"PIPELINING", "8BITMIME", "DSN"}
-	passes := w.domain("dsn.test", dsn)
-	refusing := w.good("mx.refused.test")
-	refusing.Replies = loadRefusal
-	w.domain("refused.test", refusing)
-	busy := w.good("mx.busy.test")
+	passes := w.Domain("dsn.test", dsn)
+	w.Domain("refused.test", w.Refuses("mx.refused.test"))
+	busy := w.Good("mx.busy.test")
 	busy.Fault = partner.Busy
-	w.domain("busy.test", busy)
-	w.settings["delivery.lifetime"], w.settings["delivery.delay_notice"] = `"6s"`, `"2s"`
-	w.start("")
+	w.Domain("busy.test", busy)
+	w.Settings["delivery.lifetime"], w.Settings["delivery.delay_notice"] = `"6s"`, `"2s"`
+	w.Start("")
 	full := func(tag string) string { return strings.ReplaceAll(short, "short", tag) }
 	w.submit("<anna@home.test>", "<never@refused.test> NOTIFY=NEVER", full("n1"))
 	w.submit("<anna@home.test>", "<onlysuccess@refused.test> NOTIFY=SUCCESS", full("n2"))
@@ -51,20 +50,20 @@ func TestTheSenderIsToldWhatHeAskedFor(t *testing.T) {
 	w.submit("<anna@home.test>", "<quiet@busy.test> NOTIFY=FAILURE", full("n10"))
 	w.submit("<>", "<nobody@busy.test>", full("n11"))
 
-	home := w.home()
+	home := w.Home()
 	about := func(to, action string) []partner.Message {
 		var out []partner.Message
-		for _, m := range bodies(home, "Final-Recipient: rfc822; "+to+"\r\n") {
+		for _, m := range harness.Bodies(home, "Final-Recipient: rfc822; "+to+"\r\n") {
 			if strings.Contains(m.Data, "Action: "+action+"\r\n") {
 				out = append(out, m)
 			}
 		}
 		return out
 	}
-	eventually(t, patience, "the last report", func() bool {
+	harness.Eventually(t, harness.Patience, "the last report", func() bool {
 		return len(about("late@busy.test", "failed")) > 0 && len(about("quiet@busy.test", "failed")) > 0
 	})
-	w.await("nobody@busy.test", in("failed"))
+	w.Await("nobody@busy.test", harness.In("failed"))
 	time.Sleep(1500 * time.Millisecond)
 	for _, c := range []struct {
 		to, action string
@@ -107,21 +106,21 @@ func TestTheSenderIsToldWhatHeAskedFor(t *testing.T) {
 func TestEachRecipientHasHisOwnEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	b := w.good("mx.mixed.test")
+	b := w.Good("mx.mixed.test")
 	b.Replies = map[string]string{"RCPT TO:<no@mixed.test>": "550 5.1.1 nobody", "RCPT TO:<later@mixed.test>": "450 4.2.0 not now"}
-	mixed := w.domain("mixed.test", b)
-	w.start("")
-	w.send("anna@home.test", "three ends", "yes@mixed.test", "no@mixed.test", "later@mixed.test")
-	w.await("yes@mixed.test", in("delivered"))
-	w.await("no@mixed.test", in("failed")).want(t, map[string]string{"reason": "remote-5xx"})
-	w.await("later@mixed.test", waits("remote-4xx"))
-	report := oneReport(t, w.home(), "no@mixed.test")
+	mixed := w.Domain("mixed.test", b)
+	w.Start("")
+	w.Send("anna@home.test", "three ends", "yes@mixed.test", "no@mixed.test", "later@mixed.test")
+	w.Await("yes@mixed.test", harness.In("delivered"))
+	w.Await("no@mixed.test", harness.In("failed")).Want(t, map[string]string{"reason": "remote-5xx"})
+	w.Await("later@mixed.test", harness.Waits("remote-4xx"))
+	report := oneReport(t, w.Home(), "no@mixed.test")
 	if strings.Count(report.Data, "Final-Recipient:") != 1 {
 		t.Errorf("the report:\n%s", report.Data)
 	}
-	mixed.Set(w.good("mx.mixed.test"))
-	w.await("later@mixed.test", in("delivered"))
-	if n := len(bodies(mixed, "\r\nthree ends")); n != 2 {
+	mixed.Set(w.Good("mx.mixed.test"))
+	w.Await("later@mixed.test", harness.In("delivered"))
+	if n := len(harness.Bodies(mixed, "\r\nthree ends")); n != 2 {
 		t.Errorf("%d transactions, want 2", n)
 	}
 }
@@ -129,55 +128,55 @@ func TestEachRecipientHasHisOwnEnd(t *testing.T) {
 func TestAServerThatClosesAfterTheDotIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	b := w.good("mx.odd.test")
+	b := w.Good("mx.odd.test")
 	b.Fault = partner.ClosesAfterDot
-	odd := w.domain("odd.test", b)
-	w.start("")
-	w.send("anna@home.test", "once more", "a@odd.test")
-	w.await("a@odd.test", waits("remote-closed"))
-	odd.Set(w.good("mx.odd.test"))
-	w.await("a@odd.test", in("delivered"))
+	odd := w.Domain("odd.test", b)
+	w.Start("")
+	w.Send("anna@home.test", "once more", "a@odd.test")
+	w.Await("a@odd.test", harness.Waits("remote-closed"))
+	odd.Set(w.Good("mx.odd.test"))
+	w.Await("a@odd.test", harness.In("delivered"))
 }
 
 func TestEightBitAndInternationalMail(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	seven := w.good("mx.seven.test")
+	seven := w.Good("mx.seven.test")
 	seven.Keywords = []string{"PIPELINING"}
-	old := w.domain("seven.test", seven)
-	modern := w.good("mx.modern.test")
+	old := w.Domain("seven.test", seven)
+	modern := w.Good("mx.modern.test")
 	modern.Keywords = []string{"PIPELINING", "8BITMIME", "SMTPUTF8"}
-	able := w.domain("modern.test", modern)
-	w.domain("xn--mnchen-3ya.test", modern)
-	w.start("")
+	able := w.Domain("modern.test", modern)
+	w.Domain("xn--mnchen-3ya.test", modern)
+	w.Start("")
 
 	body := "Subject: umlaut\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße aus München\r\n"
 	w.submit("<anna@home.test> BODY=8BITMIME", "<a@seven.test>", body)
-	w.await("a@seven.test", in("delivered", "failed")).want(t, map[string]string{"state": "delivered"})
+	w.Await("a@seven.test", harness.In("delivered", "failed")).Want(t, map[string]string{"state": "delivered"})
 	for _, m := range old.Messages() {
 		if strings.Contains(m.Data, "ü") || !strings.Contains(m.Data, "quoted-printable") && !strings.Contains(m.Data, "base64") {
 			t.Errorf("a server without 8BITMIME got:\n%s", m.Data)
 		}
 	}
 	w.submit("<anna@home.test> BODY=8BITMIME", "<a@modern.test>", body)
-	eventually(t, patience, "eight bits arrive", func() bool { return len(bodies(able, "Grüße aus München")) == 1 })
+	harness.Eventually(t, harness.Patience, "eight bits arrive", func() bool { return len(harness.Bodies(able, "Grüße aus München")) == 1 })
 
 	header := "Subject: Grüße\r\nFrom: <jörg@home.test>\r\n\r\ntext\r\n"
 	w.submit("<jörg@home.test> SMTPUTF8 BODY=8BITMIME", "<ü@modern.test>", header)
-	w.await("ü@modern.test", in("delivered"))
-	if got := bodies(able, "Subject: Grüße"); len(got) != 1 || got[0].From != "jörg@home.test" || got[0].To[0] != "ü@modern.test" {
+	w.Await("ü@modern.test", harness.In("delivered"))
+	if got := harness.Bodies(able, "Subject: Grüße"); len(got) != 1 || got[0].From != "jörg@home.test" || got[0].To[0] != "ü@modern.test" {
 		t.Errorf("an international message arrived as %+v", got)
 	}
 	w.submit("<anna@home.test> SMTPUTF8", "<a@münchen.test>", header)
-	w.await("a@xn--mnchen-3ya.test", in("delivered"))
+	w.Await("a@xn--mnchen-3ya.test", harness.In("delivered"))
 	w.submit("<anna@home.test> SMTPUTF8 BODY=8BITMIME", "<ü@seven.test>", header)
-	got := w.await("ü@seven.test", in("failed"))
+	got := w.Await("ü@seven.test", harness.In("failed"))
 	if !strings.HasPrefix(got.Status, "5.6.") && !strings.HasPrefix(got.Status, "5.7") && !strings.HasPrefix(got.Status, "5.1") {
-		t.Errorf("a server without SMTPUTF8: %s", got.raw)
+		t.Errorf("a server without SMTPUTF8: %s", got.Raw)
 	}
-	eventually(t, patience, "the sender is told", func() bool { return len(bodies(w.home(), "Status: 5.6.")) == 1 })
-	c := w.connect("")
-	c.say("EHLO mail.home.test", "250")
-	c.raw("MAIL FROM:<jörg@home.test>\r\n")
-	c.wants("5")
+	harness.Eventually(t, harness.Patience, "the sender is told", func() bool { return len(harness.Bodies(w.Home(), "Status: 5.6.")) == 1 })
+	c := w.Connect("")
+	c.Say("EHLO mail.home.test", "250")
+	c.Raw("MAIL FROM:<jörg@home.test>\r\n")
+	c.Wants("5")
 }

@@ -10,13 +10,14 @@ import (
 
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/test/harness"
 )
 
 func TestStrangersCannotRelay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	victim := w.domain("victim.test", w.good("mx.victim.test"))
-	w.start("")
+	victim := w.Domain("victim.test", w.Good("mx.victim.test"))
+	w.Start("")
 	for _, to := range []string{
 		"<x@victim.test>", "x@victim.test", "<x%victim.test@home.test>", "<x%victim.test>", "<victim.test!x>", "<victim.test!x@home.test>",
 		"<@home.test:x@victim.test>", `<"x@victim.test">`, `<"x@victim.test"@home.test>`, `<"x%victim.test"@home.test>`,
@@ -24,21 +25,21 @@ func TestStrangersCannotRelay(t *testing.T) {
 		"<x@sub.home.test>", "<x@VICTIM.TEST>",
 	} {
 		for _, from := range []string{"<spam@far.example>", "<anna@home.test>", "<>"} {
-			c := w.connect(stranger)
-			c.say("EHLO far.example", "250")
-			c.say("MAIL FROM:"+from, "250")
-			c.say("RCPT TO:"+to, "5")
-			c.say("DATA", "5")
-			c.conn.Close()
+			c := w.Connect(harness.Stranger)
+			c.Say("EHLO far.example", "250")
+			c.Say("MAIL FROM:"+from, "250")
+			c.Say("RCPT TO:"+to, "5")
+			c.Say("DATA", "5")
+			c.Conn.Close()
 		}
 	}
 	// The world may write to the organisation itself, and its postmaster is there.
 	for _, to := range []string{"<anna@home.test>", "<Anna@HOME.test.>", "<anna+tag@home.test>", "<postmaster@home.test>"} {
-		c := w.connect(stranger)
-		c.say("EHLO far.example", "250")
-		c.say("MAIL FROM:<friend@far.example>", "250")
-		c.say("RCPT TO:"+to, "250")
-		c.conn.Close()
+		c := w.Connect(harness.Stranger)
+		c.Say("EHLO far.example", "250")
+		c.Say("MAIL FROM:<friend@far.example>", "250")
+		c.Say("RCPT TO:"+to, "250")
+		c.Conn.Close()
 	}
 	if n := len(victim.Commands()); n != 0 {
 		t.Errorf("the victim heard %d commands", n)
@@ -52,49 +53,49 @@ func plain(user, password string) string {
 func TestSubmissionNeedsTLSAndAPassword(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	shop := w.domain("shop.test", w.good("mx.shop.test"))
-	hash := w.run("correct horse\n", "config", "hash-password")
-	if hash.code != 0 || strings.Contains(hash.stdout, "horse") {
+	shop := w.Domain("shop.test", w.Good("mx.shop.test"))
+	hash := w.Run("correct horse\n", "config", "hash-password")
+	if hash.Code != 0 || strings.Contains(hash.Stdout, "horse") {
 		t.Fatalf("hash-password: %+v", hash)
 	}
-	submission, smtps := freeAddress(t), freeAddress(t)
-	w.more = append(w.more,
+	submission, smtps := harness.FreeAddress(t), harness.FreeAddress(t)
+	w.More = append(w.More,
 		"[[listen]]\nname = \"people\"\nmode = \"submission\"\naddress = \""+submission+"\"\n",
 		"[[listen]]\nname = \"implicit\"\nmode = \"smtps\"\nauth = true\naddress = \""+smtps+"\"\n",
-		"[[user]]\nname = \"anna\"\npassword_hash = \""+strings.TrimSpace(hash.stdout)+"\"\n")
-	w.start("")
+		"[[user]]\nname = \"anna\"\npassword_hash = \""+strings.TrimSpace(hash.Stdout)+"\"\n")
+	w.Start("")
 
-	c := dial(t, submission, stranger)
-	c.wants("220")
-	if reply := c.say("EHLO laptop.example", "250"); strings.Contains(reply, "AUTH") {
+	c := harness.Dial(t, submission, harness.Stranger)
+	c.Wants("220")
+	if reply := c.Say("EHLO laptop.example", "250"); strings.Contains(reply, "AUTH") {
 		t.Errorf("AUTH is offered before TLS:\n%s", reply)
 	}
-	c.say("MAIL FROM:<anna@home.test>", "530 5.7.0")
-	c.say(plain("anna", "correct horse"), "5")
-	c.startTLS(nil)
-	if reply := c.say("EHLO laptop.example", "250"); !strings.Contains(reply, "AUTH PLAIN LOGIN") {
+	c.Say("MAIL FROM:<anna@home.test>", "530 5.7.0")
+	c.Say(plain("anna", "correct horse"), "5")
+	c.StartTLS(nil)
+	if reply := c.Say("EHLO laptop.example", "250"); !strings.Contains(reply, "AUTH PLAIN LOGIN") {
 		t.Errorf("AUTH is not offered:\n%s", reply)
 	}
-	c.say("MAIL FROM:<anna@home.test>", "530")
-	c.say(plain("anna", "bad staple"), "535")
-	c.say(plain("anna", "correct horse"), "235")
-	c.transaction("anna@home.test", []string{"bob@shop.test"}, message("anna@home.test", []string{"bob@shop.test"}, "by submission"))
-	eventually(t, patience, "it is relayed", func() bool { return len(bodies(shop, "by submission")) == 1 })
-	if got := bodies(shop, "by submission")[0].Data; !strings.Contains(got, "with ESMTPSA") {
+	c.Say("MAIL FROM:<anna@home.test>", "530")
+	c.Say(plain("anna", "bad staple"), "535")
+	c.Say(plain("anna", "correct horse"), "235")
+	c.Transaction("anna@home.test", []string{"bob@shop.test"}, harness.Message("anna@home.test", []string{"bob@shop.test"}, "by submission"))
+	harness.Eventually(t, harness.Patience, "it is relayed", func() bool { return len(harness.Bodies(shop, "by submission")) == 1 })
+	if got := harness.Bodies(shop, "by submission")[0].Data; !strings.Contains(got, "with ESMTPSA") {
 		t.Errorf("the stamp does not tell of the login:\n%s", got)
 	}
 
-	c = dial(t, smtps, stranger)
-	c.shake(&tls.Config{ServerName: "gw.home.test", RootCAs: w.ca.Pool()})
-	c.wants("220")
-	c.say("EHLO laptop.example", "250")
-	c.say("AUTH LOGIN", "334")
-	c.say(base64.StdEncoding.EncodeToString([]byte("anna")), "334")
-	c.say(base64.StdEncoding.EncodeToString([]byte("correct horse")), "235")
-	c.transaction("anna@home.test", []string{"bob@shop.test"}, message("anna@home.test", []string{"bob@shop.test"}, "by smtps"))
-	eventually(t, patience, "it is relayed", func() bool { return len(bodies(shop, "by smtps")) == 1 })
+	c = harness.Dial(t, smtps, harness.Stranger)
+	c.Shake(&tls.Config{ServerName: "gw.home.test", RootCAs: w.CA.Pool()})
+	c.Wants("220")
+	c.Say("EHLO laptop.example", "250")
+	c.Say("AUTH LOGIN", "334")
+	c.Say(base64.StdEncoding.EncodeToString([]byte("anna")), "334")
+	c.Say(base64.StdEncoding.EncodeToString([]byte("correct horse")), "235")
+	c.Transaction("anna@home.test", []string{"bob@shop.test"}, harness.Message("anna@home.test", []string{"bob@shop.test"}, "by smtps"))
+	harness.Eventually(t, harness.Patience, "it is relayed", func() bool { return len(harness.Bodies(shop, "by smtps")) == 1 })
 	for _, secret := range []string{"correct horse", "bad staple", base64.StdEncoding.EncodeToString([]byte("correct horse")), "argon2id"} {
-		if strings.Contains(w.log(), secret) || strings.Contains(w.postern("config", "show"), secret) {
+		if strings.Contains(w.Log(), secret) || strings.Contains(w.Postern("config", "show"), secret) {
 			t.Errorf("%q stands in the log or in config show", secret)
 		}
 	}
@@ -103,32 +104,32 @@ func TestSubmissionNeedsTLSAndAPassword(t *testing.T) {
 func TestAClientCertificateMayRelay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	shop := w.domain("shop.test", w.good("mx.shop.test"))
-	clients := pki.New(w.now, "Clients")
-	w.write("clients.pem", clients.RootPEM())
-	w.settings["relay.client_certificates"] = `"clients.pem"`
-	w.start("")
+	shop := w.Domain("shop.test", w.Good("mx.shop.test"))
+	clients := pki.New(w.Now, "Clients")
+	w.Write("clients.pem", clients.RootPEM())
+	w.Settings["relay.client_certificates"] = `"clients.pem"`
+	w.Start("")
 	ours := clients.Issue(pki.Options{Names: []string{"app.home.test"}}).TLS
-	theirs := w.ca.Issue(pki.Options{Names: []string{"app.home.test"}}).TLS
+	theirs := w.CA.Issue(pki.Options{Names: []string{"app.home.test"}}).TLS
 	for _, c := range []struct {
 		name  string
 		certs []tls.Certificate
 		reply string
 	}{{"ours", []tls.Certificate{ours}, "250"}, {"another CA's", []tls.Certificate{theirs}, "550 5.7.1"}, {"none", nil, "550 5.7.1"}} {
-		s := w.connect(stranger)
-		s.say("EHLO app.home.test", "250")
-		s.startTLS(&tls.Config{InsecureSkipVerify: true, Certificates: c.certs})
-		s.say("EHLO app.home.test", "250")
-		s.say("MAIL FROM:<app@home.test>", "250")
-		s.say("RCPT TO:<bob@shop.test>", c.reply)
+		s := w.Connect(harness.Stranger)
+		s.Say("EHLO app.home.test", "250")
+		s.StartTLS(&tls.Config{InsecureSkipVerify: true, Certificates: c.certs})
+		s.Say("EHLO app.home.test", "250")
+		s.Say("MAIL FROM:<app@home.test>", "250")
+		s.Say("RCPT TO:<bob@shop.test>", c.reply)
 		if c.reply != "250" {
 			continue
 		}
-		s.say("DATA", "354")
-		s.raw("Subject: by certificate\r\n\r\nby certificate\r\n")
-		s.say(".", "250")
+		s.Say("DATA", "354")
+		s.Raw("Subject: by certificate\r\n\r\nby certificate\r\n")
+		s.Say(".", "250")
 	}
-	eventually(t, patience, "it is relayed", func() bool { return len(shop.Messages()) == 1 })
+	harness.Eventually(t, harness.Patience, "it is relayed", func() bool { return len(shop.Messages()) == 1 })
 	if got := unfold(shop.Messages()[0].Data); !strings.Contains(got, `Client CN "app.home.test"`) {
 		t.Errorf("the stamp does not tell of the certificate:\n%s", got)
 	}
@@ -137,7 +138,7 @@ func TestAClientCertificateMayRelay(t *testing.T) {
 func TestTheStampTellsHowMailCame(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.start("")
+	w.Start("")
 	forged := "Received: from bank.test by gw.home.test (using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)) with ESMTPS\r\n"
 	for _, c := range []struct {
 		name        string
@@ -154,16 +155,16 @@ func TestTheStampTellsHowMailCame(t *testing.T) {
 		{"clear", nil, []string{"anna@home.test"}, "EHLO", []string{"with ESMTP id "}, []string{"using TLS", "ESMTPS"}},
 		{"old", nil, []string{"anna@home.test"}, "HELO", []string{"with SMTP id "}, []string{"ESMTP"}},
 	} {
-		s := w.connect("")
-		s.say(c.hello+" mail.home.test", "250")
+		s := w.Connect("")
+		s.Say(c.hello+" mail.home.test", "250")
 		if c.tls != nil {
 			c.tls.InsecureSkipVerify = true
-			s.startTLS(c.tls)
-			s.say("EHLO mail.home.test", "250")
+			s.StartTLS(c.tls)
+			s.Say("EHLO mail.home.test", "250")
 		}
-		id := s.transaction("anna@home.test", c.to, forged+message("anna@home.test", c.to, "stamp "+c.name))
-		eventually(t, patience, c.name+" arrives", func() bool { return len(bodies(w.home(), "stamp "+c.name)) > 0 })
-		stamp, rest, _ := strings.Cut(bodies(w.home(), "stamp "+c.name)[0].Data, "\r\nReceived: from bank.test")
+		id := s.Transaction("anna@home.test", c.to, forged+harness.Message("anna@home.test", c.to, "stamp "+c.name))
+		harness.Eventually(t, harness.Patience, c.name+" arrives", func() bool { return len(harness.Bodies(w.Home(), "stamp "+c.name)) > 0 })
+		stamp, rest, _ := strings.Cut(harness.Bodies(w.Home(), "stamp "+c.name)[0].Data, "\r\nReceived: from bank.test")
 		stamp = unfold(stamp)
 		if rest == "" || !strings.HasPrefix(stamp, "Received: from mail.home.test") || strings.Count(stamp, "Received:") != 1 {
 			t.Errorf("%s: the stamp is not one line above the others:\n%s", c.name, stamp)
@@ -178,7 +179,7 @@ func TestTheStampTellsHowMailCame(t *testing.T) {
 				t.Errorf("%s: %q in %s", c.name, part, stamp)
 			}
 		}
-		in := w.traces("trace", "--message", id)[0].InboundTLS
+		in := w.Traces("trace", "--message", id)[0].InboundTLS
 		var facts struct {
 			Version string `json:"version"`
 		}
@@ -191,24 +192,24 @@ func TestTheStampTellsHowMailCame(t *testing.T) {
 func TestALoopIsBroken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.start("")
-	c := w.connect("")
-	c.say("EHLO mail.home.test", "250")
-	c.say("MAIL FROM:<anna@home.test>", "250")
-	c.say("RCPT TO:<anna@home.test>", "250")
-	c.say("DATA", "354")
-	c.raw(strings.Repeat("Received: from a by b; Mon, 23 Nov 2026 12:00:00 +0000\r\n", 60) + "Subject: round\r\n\r\nround\r\n")
-	c.say(".", "554 5.4.6")
-	c.say("NOOP", "250")
+	w.Start("")
+	c := w.Connect("")
+	c.Say("EHLO mail.home.test", "250")
+	c.Say("MAIL FROM:<anna@home.test>", "250")
+	c.Say("RCPT TO:<anna@home.test>", "250")
+	c.Say("DATA", "354")
+	c.Raw(strings.Repeat("Received: from a by b; Mon, 23 Nov 2026 12:00:00 +0000\r\n", 60) + "Subject: round\r\n\r\nround\r\n")
+	c.Say(".", "554 5.4.6")
+	c.Say("NOOP", "250")
 }
 
 func TestForeignClientsGetThrough(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.domain("shop.test", partner.Behaviour{})
-	w.start("")
+	w.Domain("shop.test", partner.Behaviour{})
+	w.Start("")
 	if path, err := exec.LookPath("openssl"); err == nil {
-		cmd := exec.Command(path, "s_client", "-starttls", "smtp", "-connect", w.addr, "-servername", "gw.home.test", "-CAfile", w.dir+"/ca.pem",
+		cmd := exec.Command(path, "s_client", "-starttls", "smtp", "-connect", w.Addr, "-servername", "gw.home.test", "-CAfile", w.Dir+"/ca.pem",
 			"-verify_return_error", "-quiet", "-crlf")
 		cmd.Stdin = strings.NewReader("EHLO openssl.example\nQUIT\n")
 		out, err := cmd.CombinedOutput()
@@ -217,11 +218,11 @@ func TestForeignClientsGetThrough(t *testing.T) {
 		}
 	}
 	if path, err := exec.LookPath("swaks"); err == nil {
-		cmd := exec.Command(path, "--server", w.addr, "--from", "anna@home.test", "--to", "bob@shop.test", "--tls", "--pipeline", "--body", "by swaks")
+		cmd := exec.Command(path, "--server", w.Addr, "--from", "anna@home.test", "--to", "bob@shop.test", "--tls", "--pipeline", "--body", "by swaks")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("swaks: %v\n%s", err, out)
 		}
-		w.await("bob@shop.test", in("delivered"))
+		w.Await("bob@shop.test", harness.In("delivered"))
 	}
 }

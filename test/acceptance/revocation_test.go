@@ -13,6 +13,7 @@ import (
 
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/test/harness"
 )
 
 // publisher is the CA's web server on the loopback: lists by path, and which paths were asked for.
@@ -50,17 +51,17 @@ func (p *publisher) requests(path string) (n int) {
 func (w *world) publishes() *publisher {
 	p := &publisher{lists: map[string][]byte{}}
 	server := httptest.NewServer(p)
-	w.t.Cleanup(server.Close)
+	w.T.Cleanup(server.Close)
 	_, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "http://"), ":")
-	w.record("ca.world.test A 127.0.0.1")
+	w.Record("ca.world.test A 127.0.0.1")
 	p.url = fmt.Sprintf("http://ca.world.test:%s", port)
-	w.settings["delivery.revocation_networks"] = `["127.0.0.1/32"]`
+	w.Settings["delivery.revocation_networks"] = `["127.0.0.1/32"]`
 	return p
 }
 
 // issued is a certificate of the root for mx.NAME.test whose list stands at /NAME.crl.
 func (w *world) issued(p *publisher, name string) *pki.Certificate {
-	return w.ca.Issue(pki.Options{Names: []string{"mx." + name + ".test"}, Intermediates: []pki.Intermediate{}, CRLs: []string{p.url + "/" + name + ".crl"}})
+	return w.CA.Issue(pki.Options{Names: []string{"mx." + name + ".test"}, Intermediates: []pki.Intermediate{}, CRLs: []string{p.url + "/" + name + ".crl"}})
 }
 
 func serving(c *pki.Certificate) partner.Behaviour {
@@ -79,22 +80,22 @@ func TestARevokedCertificateIsRefusedAsTheRuleSays(t *testing.T) {
 		cert := w.issued(p, c.name)
 		switch c.name {
 		case "revoked", "default", "off", "ordinary":
-			p.lists["/"+c.name+".crl"] = w.ca.CRL(pki.CRL{Signer: pki.ByRoot, Revoked: []*x509.Certificate{cert.Leaf}, Reason: 1})
+			p.lists["/"+c.name+".crl"] = w.CA.CRL(pki.CRL{Signer: pki.ByRoot, Revoked: []*x509.Certificate{cert.Leaf}, Reason: 1})
 		case "fine":
-			p.lists["/"+c.name+".crl"] = w.ca.CRL(pki.CRL{Signer: pki.ByRoot})
+			p.lists["/"+c.name+".crl"] = w.CA.CRL(pki.CRL{Signer: pki.ByRoot})
 		}
-		w.domain(c.name+".test", serving(cert))
+		w.Domain(c.name+".test", serving(cert))
 		if c.setting != "-" {
-			rules.WriteString(force(c.name, fmt.Sprintf("%q", c.name+".test"), c.setting, `defer = "60s"`))
+			rules.WriteString(harness.Force(c.name, fmt.Sprintf("%q", c.name+".test"), c.setting, `defer = "60s"`))
 		}
 	}
-	w.start(rules.String())
+	w.Start(rules.String())
 	for _, to := range []string{"revoked", "default", "fine", "silent", "strict", "off", "ordinary"} {
-		w.send("anna@home.test", "revocation", "a@"+to+".test")
+		w.Send("anna@home.test", "revocation", "a@"+to+".test")
 	}
 	for to, reason := range map[string]string{"revoked": "cert-revoked", "default": "cert-revoked", "strict": "revocation-unknown"} {
-		got := w.await("a@"+to+".test", waits(reason))
-		if lines := forbidden(w.hosts["mx."+to+".test"], false); len(lines) > 0 {
+		got := w.Await("a@"+to+".test", harness.Waits(reason))
+		if lines := harness.Forbidden(w.Hosts["mx."+to+".test"], false); len(lines) > 0 {
 			t.Errorf("%s heard %q", to, lines)
 		}
 		if want := map[string]string{"cert-revoked": "key was compromised", "revocation-unknown": "HTTP status 404"}[reason]; !strings.Contains(got.Text, want) {
@@ -102,15 +103,15 @@ func TestARevokedCertificateIsRefusedAsTheRuleSays(t *testing.T) {
 		}
 	}
 	for to, note := range map[string]string{"fine": "", "silent": "revocation-unknown", "off": "revocation-not-checked", "ordinary": ""} {
-		got := w.await("a@"+to+".test", in("delivered"))
+		got := w.Await("a@"+to+".test", harness.In("delivered"))
 		for _, n := range []string{"revocation-unknown", "revocation-not-checked"} {
 			if slices.Contains(got.Notes, n) != (n == note) {
 				t.Errorf("%s: notes %q, want %q", to, got.Notes, note)
 			}
 		}
-		if to == "fine" && (!strings.Contains(got.raw, `"revocation":"good","revocation_source":"crl","revocation_as_of":"`) ||
-			!strings.Contains(got.raw, `"revocation_age_s":3`)) {
-			t.Errorf("the trace says neither source nor age: %s", got.raw)
+		if to == "fine" && (!strings.Contains(got.Raw, `"revocation":"good","revocation_source":"crl","revocation_as_of":"`) ||
+			!strings.Contains(got.Raw, `"revocation_age_s":3`)) {
+			t.Errorf("the trace says neither source nor age: %s", got.Raw)
 		}
 	}
 	for _, quiet := range []string{"/off.crl", "/ordinary.crl"} {
@@ -122,18 +123,18 @@ func TestARevokedCertificateIsRefusedAsTheRuleSays(t *testing.T) {
 		t.Errorf("%d requests for one list", n)
 	}
 
-	w.hosts["mx.revoked.test"].Set(serving(w.issued(p, "revoked"))) // a new certificate, as its administrator must
+	w.Hosts["mx.revoked.test"].Set(serving(w.issued(p, "revoked"))) // a new certificate, as its administrator must
 	p.mu.Lock()
-	p.lists["/strict.crl"] = w.ca.CRL(pki.CRL{Signer: pki.ByRoot}) // and the CA is back
+	p.lists["/strict.crl"] = w.CA.CRL(pki.CRL{Signer: pki.ByRoot}) // and the CA is back
 	p.mu.Unlock()
-	w.await("a@revoked.test", in("delivered"))
-	w.postern("queue", "retry", "strict.test")
-	w.await("a@strict.test", in("delivered"))
+	w.Await("a@revoked.test", harness.In("delivered"))
+	w.Postern("queue", "retry", "strict.test")
+	w.Await("a@strict.test", harness.In("delivered"))
 
 	before := p.requests("/fine.crl")
-	w.restart()
-	w.send("anna@home.test", "again", "a@fine.test")
-	w.await("a@fine.test", func(tr trace) bool { return tr.State == "delivered" && tr.AttemptCount > 0 })
+	w.Restart()
+	w.Send("anna@home.test", "again", "a@fine.test")
+	w.Await("a@fine.test", func(tr harness.Trace) bool { return tr.State == "delivered" && tr.AttemptCount > 0 })
 	if after := p.requests("/fine.crl"); after != before {
 		t.Errorf("the list was fetched again after a restart")
 	}
@@ -143,12 +144,12 @@ func TestAListInAPrivateNetworkIsNotAskedForUnlessItIsNamed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.publishes()
-	delete(w.settings, "delivery.revocation_networks")
-	p.lists["/inside.crl"] = w.ca.CRL(pki.CRL{Signer: pki.ByRoot})
-	w.domain("inside.test", serving(w.issued(p, "inside")))
-	w.start(force("inside", `"inside.test"`, `revocation = "require"`))
-	w.send("anna@home.test", "x", "a@inside.test")
-	if got := w.await("a@inside.test", waits("revocation-unknown")); !strings.Contains(got.Text, "private address 127.0.0.1") {
+	delete(w.Settings, "delivery.revocation_networks")
+	p.lists["/inside.crl"] = w.CA.CRL(pki.CRL{Signer: pki.ByRoot})
+	w.Domain("inside.test", serving(w.issued(p, "inside")))
+	w.Start(harness.Force("inside", `"inside.test"`, `revocation = "require"`))
+	w.Send("anna@home.test", "x", "a@inside.test")
+	if got := w.Await("a@inside.test", harness.Waits("revocation-unknown")); !strings.Contains(got.Text, "private address 127.0.0.1") {
 		t.Errorf("the text does not say why: %s", got.Text)
 	}
 	if n := p.requests("/inside.crl"); n > 0 {

@@ -15,28 +15,29 @@ import (
 	"time"
 
 	"postern/internal/lab/partner"
+	"postern/test/harness"
 )
 
 func TestTheConfigurationIsCheckedShownAndExplained(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.configure()
-	w.postern("config", "check")
-	shown := w.postern("config", "show")
-	again := filepath.Join(w.dir, "again.toml")
+	w.Configure()
+	w.Postern("config", "check")
+	shown := w.Postern("config", "show")
+	again := filepath.Join(w.Dir, "again.toml")
 	if err := os.WriteFile(again, []byte(shown), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.postern("config", "check", "--config", again)
-	if twice := w.postern("config", "show", "--config", again); twice != shown {
+	w.Postern("config", "check", "--config", again)
+	if twice := w.Postern("config", "show", "--config", again); twice != shown {
 		t.Errorf("what config show prints means something else:\n%s\n---\n%s", shown, twice)
 	}
-	example := w.postern("config", "example")
-	w.write("example.toml", []byte(example))
-	w.postern("config", "check", "--config", filepath.Join(w.dir, "example.toml"))
-	w.write("empty.toml", nil)
-	empty := w.postern("config", "show", "--config", filepath.Join(w.dir, "empty.toml"))
-	if got := w.postern("config", "show", "--config", filepath.Join(w.dir, "example.toml")); got != empty {
+	example := w.Postern("config", "example")
+	w.Write("example.toml", []byte(example))
+	w.Postern("config", "check", "--config", filepath.Join(w.Dir, "example.toml"))
+	w.Write("empty.toml", nil)
+	empty := w.Postern("config", "show", "--config", filepath.Join(w.Dir, "empty.toml"))
+	if got := w.Postern("config", "show", "--config", filepath.Join(w.Dir, "example.toml")); got != empty {
 		t.Errorf("the example means something else than an empty file:\n%s\n---\n%s", got, empty)
 	}
 
@@ -47,24 +48,24 @@ func TestTheConfigurationIsCheckedShownAndExplained(t *testing.T) {
 		"[tls]\ncertificates = [{ cert = \"no.pem\", key = \"no.key\" }]\n":          {"no.pem"},
 		"hostname = \"gw\n": {"bad.toml:1:"},
 	} {
-		path := w.write("bad.toml", []byte(text))
-		a := w.run("", "config", "check", "--config", path)
+		path := w.Write("bad.toml", []byte(text))
+		a := w.Run("", "config", "check", "--config", path)
 		for _, part := range wanted {
-			if a.code != 1 || !strings.Contains(a.stderr, part) {
-				t.Errorf("%q: exit code %d, no %q in:\n%s", text, a.code, part, a.stderr)
+			if a.Code != 1 || !strings.Contains(a.Stderr, part) {
+				t.Errorf("%q: exit code %d, no %q in:\n%s", text, a.Code, part, a.Stderr)
 			}
 		}
-		if a := w.run("", "serve", "--config", path); a.code != 3 || a.stderr == "" {
-			t.Errorf("serve with %q: exit code %d\n%s", text, a.code, a.stderr)
+		if a := w.Run("", "serve", "--config", path); a.Code != 3 || a.Stderr == "" {
+			t.Errorf("serve with %q: exit code %d\n%s", text, a.Code, a.Stderr)
 		}
 	}
-	if a := w.run("", "serve", "--config", "/nonexistent.toml"); a.code != 3 || !strings.Contains(a.stderr, "hint:") {
+	if a := w.Run("", "serve", "--config", "/nonexistent.toml"); a.Code != 3 || !strings.Contains(a.Stderr, "hint:") {
 		t.Errorf("serve without a file: %+v", a)
 	}
-	if a := w.run("", "queue", "list"); a.code != 3 || !strings.Contains(a.stderr, "postern serve") {
+	if a := w.Run("", "queue", "list"); a.Code != 3 || !strings.Contains(a.Stderr, "postern serve") {
 		t.Errorf("queue list without a gateway: %+v", a)
 	}
-	if a := w.run("", "quue"); a.code != 2 || !strings.Contains(a.stderr, "hint:") {
+	if a := w.Run("", "quue"); a.Code != 2 || !strings.Contains(a.Stderr, "hint:") {
 		t.Errorf("a verb that is none: %+v", a)
 	}
 }
@@ -72,138 +73,136 @@ func TestTheConfigurationIsCheckedShownAndExplained(t *testing.T) {
 func TestASecondGatewayOnTheSameDataRefuses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.start("")
-	first := w.addr
-	w.addr = freeAddress(t)
-	w.configure()
-	second := w.launch()
+	w.Start("")
+	first := w.Addr
+	w.Addr = harness.FreeAddress(t)
+	w.Configure()
+	second := w.Launch()
 	select {
-	case <-second.ended:
-	case <-time.After(patience):
-		_ = second.cmd.Process.Kill()
+	case <-second.Ended:
+	case <-time.After(harness.Patience):
+		_ = second.Cmd.Process.Kill()
 		t.Fatal("a second gateway runs on the same data")
 	}
-	if code := second.cmd.ProcessState.ExitCode(); code != 3 || !strings.Contains(w.log(), "another gateway uses the data folder") {
+	if code := second.Cmd.ProcessState.ExitCode(); code != 3 || !strings.Contains(w.Log(), "another gateway uses the data folder") {
 		t.Errorf("exit code %d", code)
 	}
-	w.addr = first
-	w.configure()
-	w.send("anna@home.test", "the first works on", "anna@home.test")
-	w.await("anna@home.test", in("delivered"))
+	w.Addr = first
+	w.Configure()
+	w.Send("anna@home.test", "the first works on", "anna@home.test")
+	w.Await("anna@home.test", harness.In("delivered"))
 }
 
 func TestSIGTERMDrains(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.settings["admin.listen"] = fmt.Sprintf("%q", freeAddress(t))
-	slow := w.domain("slow.test", w.good("mx.slow.test"))
-	w.start("")
-	if body := w.get("/healthz", http.StatusOK); body == "" {
+	w.Settings["admin.listen"] = fmt.Sprintf("%q", harness.FreeAddress(t))
+	slow := w.Domain("slow.test", w.Good("mx.slow.test"))
+	w.Start("")
+	if body := w.Get("/healthz", http.StatusOK); body == "" {
 		t.Error("healthz says nothing")
 	}
-	w.get("/readyz", http.StatusOK)
+	w.Get("/readyz", http.StatusOK)
 
-	idle := w.connect("")
-	busy := w.connect("")
-	busy.say("EHLO mail.home.test", "250")
-	busy.say("MAIL FROM:<anna@home.test>", "250")
-	busy.say("RCPT TO:<a@slow.test>", "250")
-	busy.say("DATA", "354")
-	busy.raw("Subject: last\r\n\r\nlast")
-	w.signal(syscall.SIGTERM)
-	idle.wants("421")
-	if c, err := net.DialTimeout("tcp", w.addr, time.Second); err == nil {
+	idle := w.Connect("")
+	busy := w.Connect("")
+	busy.Say("EHLO mail.home.test", "250")
+	busy.Say("MAIL FROM:<anna@home.test>", "250")
+	busy.Say("RCPT TO:<a@slow.test>", "250")
+	busy.Say("DATA", "354")
+	busy.Raw("Subject: last\r\n\r\nlast")
+	w.Signal(syscall.SIGTERM)
+	idle.Wants("421")
+	if c, err := net.DialTimeout("tcp", w.Addr, time.Second); err == nil {
 		c.Close()
 		t.Error("new connections are taken while the gateway stops")
 	}
-	busy.raw(" words\r\n")
-	busy.say(".", "250")
+	busy.Raw(" words\r\n")
+	busy.Say(".", "250")
 	select {
-	case <-w.process.ended:
-	case <-time.After(patience):
+	case <-w.Process.Ended:
+	case <-time.After(harness.Patience):
 		t.Fatal("the gateway does not stop")
 	}
-	if code := w.process.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := w.Process.Cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	w.serve()
-	eventually(t, patience, "what was answered 250 arrives", func() bool { return len(bodies(slow, "last words")) == 1 })
+	w.Serve()
+	harness.Eventually(t, harness.Patience, "what was answered 250 arrives", func() bool { return len(harness.Bodies(slow, "last words")) == 1 })
 }
 
 func TestSIGHUPReadsTheConfigurationAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.start("")
+	w.Start("")
 	refused := func() bool {
-		c := w.connect(stranger)
-		defer c.conn.Close()
-		c.say("EHLO far.example", "250")
-		c.say("MAIL FROM:<x@far.example>", "250")
-		c.raw("RCPT TO:<a@branch.test>\r\n")
-		return strings.HasPrefix(c.read(), "550")
+		c := w.Connect(harness.Stranger)
+		defer c.Conn.Close()
+		c.Say("EHLO far.example", "250")
+		c.Say("MAIL FROM:<x@far.example>", "250")
+		c.Raw("RCPT TO:<a@branch.test>\r\n")
+		return strings.HasPrefix(c.Read(), "550")
 	}
 	if !refused() {
 		t.Fatal("the domain is served before it is configured")
 	}
-	w.partner("mail.branch.test", w.good("mail.branch.test"))
-	w.own("branch.test", "mail.branch.test", "ca.pem")
-	good := w.config()
+	w.Partner("mail.branch.test", w.Good("mail.branch.test"))
+	w.Own("branch.test", "mail.branch.test", "ca.pem")
+	good := w.Config()
 
-	w.write("postern.toml", []byte(good+"\nnonsense = \n"))
-	w.signal(syscall.SIGHUP)
-	eventually(t, patience, "the gateway says that the file is broken", func() bool { return strings.Contains(w.log(), "stays in force") })
+	w.Write("postern.toml", []byte(good+"\nnonsense = \n"))
+	w.Signal(syscall.SIGHUP)
+	harness.Eventually(t, harness.Patience, "the gateway says that the file is broken", func() bool { return strings.Contains(w.Log(), "stays in force") })
 	if !refused() {
 		t.Error("a broken file changed something")
 	}
-	w.send("anna@home.test", "in spite of it", "anna@home.test")
-	w.configure()
-	w.signal(syscall.SIGHUP)
-	eventually(t, patience, "the new domain is served", func() bool { return !refused() })
-	w.send("anna@home.test", "to the branch", "a@branch.test")
-	w.await("a@branch.test", in("delivered")).want(t, map[string]string{"reached": "authenticated"})
+	w.Send("anna@home.test", "in spite of it", "anna@home.test")
+	w.Configure()
+	w.Signal(syscall.SIGHUP)
+	harness.Eventually(t, harness.Patience, "the new domain is served", func() bool { return !refused() })
+	w.Send("anna@home.test", "to the branch", "a@branch.test")
+	w.Await("a@branch.test", harness.In("delivered")).Want(t, map[string]string{"reached": "authenticated"})
 	for range 50 {
-		w.signal(syscall.SIGHUP)
+		w.Signal(syscall.SIGHUP)
 	}
-	w.send("anna@home.test", "after the storm", "b@branch.test")
-	w.await("b@branch.test", in("delivered"))
+	w.Send("anna@home.test", "after the storm", "b@branch.test")
+	w.Await("b@branch.test", harness.In("delivered"))
 }
 
 func TestFiguresAndLogTellNoContent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.settings["admin.listen"] = fmt.Sprintf("%q", freeAddress(t))
-	w.domain("shop.test", partner.Behaviour{})
-	refusing := w.good("mx.refused.test")
-	refusing.Replies = loadRefusal
-	w.domain("refused.test", refusing)
-	w.start("")
-	w.send("anna@home.test", "the-secret-itself", "bob@shop.test")
-	w.send("anna@home.test", "the-secret-itself", "bob@refused.test")
-	w.await("bob@shop.test", in("delivered"))
-	w.await("bob@refused.test", in("failed")).want(t, map[string]string{"reason": "remote-5xx", "status": "5.1.1"})
-	figures := w.get("/metrics", http.StatusOK)
+	w.Settings["admin.listen"] = fmt.Sprintf("%q", harness.FreeAddress(t))
+	w.Domain("shop.test", partner.Behaviour{})
+	w.Domain("refused.test", w.Refuses("mx.refused.test"))
+	w.Start("")
+	w.Send("anna@home.test", "the-secret-itself", "bob@shop.test")
+	w.Send("anna@home.test", "the-secret-itself", "bob@refused.test")
+	w.Await("bob@shop.test", harness.In("delivered"))
+	w.Await("bob@refused.test", harness.In("failed")).Want(t, map[string]string{"reason": "remote-5xx", "status": "5.1.1"})
+	figures := w.Get("/metrics", http.StatusOK)
 	for _, part := range []string{"postern_", `state="delivered"`, "plaintext", "remote-5xx"} {
 		if !strings.Contains(figures, part) {
 			t.Errorf("no %q in the figures:\n%s", part, figures)
 		}
 	}
-	if log := w.log(); strings.Contains(log, "the-secret-itself") || !strings.Contains(log, "bob@shop.test") {
+	if log := w.Log(); strings.Contains(log, "the-secret-itself") || !strings.Contains(log, "bob@shop.test") {
 		t.Errorf("the log holds content or lacks the delivery:\n%s", log)
 	}
-	w.get("/queue", http.StatusNotFound)
+	w.Get("/queue", http.StatusNotFound)
 }
 
 func TestTheCertificateIsChosenByNameAndReadAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.certificate("other", "other.home.test")
-	w.settings["tls.certificates"] = `[{ cert = "gw.pem", key = "gw.key" }, { cert = "other.pem", key = "other.key" }]`
-	w.start("")
+	w.Certificate("other", "other.home.test")
+	w.Settings["tls.certificates"] = `[{ cert = "gw.pem", key = "gw.key" }, { cert = "other.pem", key = "other.key" }]`
+	w.Start("")
 	shown := func(name string) *x509.Certificate {
-		c := w.connect("")
-		defer c.conn.Close()
-		c.say("EHLO mail.home.test", "250")
-		state := c.startTLS(&tls.Config{ServerName: name, InsecureSkipVerify: true})
+		c := w.Connect("")
+		defer c.Conn.Close()
+		c.Say("EHLO mail.home.test", "250")
+		state := c.StartTLS(&tls.Config{ServerName: name, InsecureSkipVerify: true})
 		return state.PeerCertificates[0]
 	}
 	for name, want := range map[string]string{"gw.home.test": "gw.home.test", "other.home.test": "other.home.test", "": "gw.home.test", "none.test": "gw.home.test"} {
@@ -212,33 +211,33 @@ func TestTheCertificateIsChosenByNameAndReadAgain(t *testing.T) {
 		}
 	}
 	old := shown("gw.home.test")
-	w.write("gw.key", []byte("broken"))
+	w.Write("gw.key", []byte("broken"))
 	time.Sleep(1500 * time.Millisecond)
 	if !shown("gw.home.test").Equal(old) {
 		t.Error("a broken key changed the certificate")
 	}
-	w.certificate("gw", "gw.home.test")
-	eventually(t, patience, "the new certificate is shown", func() bool { return !shown("gw.home.test").Equal(old) })
+	w.Certificate("gw", "gw.home.test")
+	harness.Eventually(t, harness.Patience, "the new certificate is shown", func() bool { return !shown("gw.home.test").Equal(old) })
 }
 
 func TestTheTraceHasItsStableFieldsAndFindsMail(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.domain("clinic.test", w.good("mx.clinic.test"))
-	w.domain("bank.test", w.expired("mx.bank.test"))
-	w.start(force("both", `"clinic.test", "bank.test"`, `defer = "30s"`))
-	id := w.send("anna@home.test", "to be found", "dr@clinic.test")
-	w.send("ben@home.test", "to be found too", "desk@bank.test")
-	done := w.await("dr@clinic.test", in("delivered"))
-	w.await("desk@bank.test", waits("cert-expired"))
+	w.Domain("clinic.test", w.Good("mx.clinic.test"))
+	w.Domain("bank.test", w.Expired("mx.bank.test"))
+	w.Start(harness.Force("both", `"clinic.test", "bank.test"`, `defer = "30s"`))
+	id := w.Send("anna@home.test", "to be found", "dr@clinic.test")
+	w.Send("ben@home.test", "to be found too", "desk@bank.test")
+	done := w.Await("dr@clinic.test", harness.In("delivered"))
+	w.Await("desk@bank.test", harness.Waits("cert-expired"))
 	var object map[string]any
-	if err := json.Unmarshal([]byte(done.raw), &object); err != nil {
+	if err := json.Unmarshal([]byte(done.Raw), &object); err != nil {
 		t.Fatal(err)
 	}
 	for _, field := range strings.Fields("message message_id from to state rule requires reached reason mx ip tls_version cipher bits group " +
 		"cert_subject cert_issuer cert_not_after cert_sha256 attempts accepted_at expires_at next_attempt_at finished_at inbound_tls") {
 		if _, ok := object[field]; !ok {
-			t.Errorf("no field %s in %s", field, done.raw)
+			t.Errorf("no field %s in %s", field, done.Raw)
 		}
 	}
 	for _, c := range []struct {
@@ -253,14 +252,14 @@ func TestTheTraceHasItsStableFieldsAndFindsMail(t *testing.T) {
 		{[]string{"--sender", "nobody@home.test"}, ""},
 	} {
 		got := ""
-		for _, tr := range w.traces(append([]string{"trace"}, c.args...)...) {
+		for _, tr := range w.Traces(append([]string{"trace"}, c.args...)...) {
 			got += tr.To
 		}
 		if got != c.want {
 			t.Errorf("trace %q found %q, want %q", c.args, got, c.want)
 		}
 	}
-	long := w.postern("trace", "--recipient", "desk@bank.test", "--long")
+	long := w.Postern("trace", "--recipient", "desk@bank.test", "--long")
 	for _, part := range []string{"cert-expired", "mx.bank.test", "Expected", "Presented", "Hint", "both"} {
 		if !strings.Contains(long, part) {
 			t.Errorf("no %q in the long trace:\n%s", part, long)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"postern/test/harness"
 )
 
 // sink is the server of big.test: it takes content and keeps nothing of it but the count.
@@ -19,13 +21,13 @@ type sink struct {
 
 func (s *sink) listen(t *testing.T, w *world) {
 	t.Helper()
-	ip := newIP()
-	l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", ip, w.port))
+	ip := harness.NewIP()
+	l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", ip, w.Port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	w.record("big.test MX 10 mx.big.test", "mx.big.test A "+ip)
+	w.Record("big.test MX 10 mx.big.test", "mx.big.test A "+ip)
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -78,15 +80,15 @@ func (s *sink) content(r *bufio.Reader) bool {
 
 // memory is what the gateway has resident.
 func (w *world) memory() int64 {
-	w.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.process.cmd.Process.Pid))
+	w.T.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.Process.Cmd.Process.Pid))
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	_, after, _ := strings.Cut(string(status), "VmRSS:")
 	kb, err := strconv.ParseInt(strings.Fields(after)[0], 10, 64)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return kb << 10
 }

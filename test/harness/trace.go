@@ -1,4 +1,4 @@
-package acceptance
+package harness
 
 import (
 	"encoding/json"
@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// trace is one delivery as `postern trace --json` tells it.
-type trace struct {
+// Trace is one delivery as `postern trace --json` tells it.
+type Trace struct {
 	Message    string     `json:"message"`
 	MessageID  string     `json:"message_id"`
 	Kind       string     `json:"kind"`
@@ -49,58 +49,58 @@ type trace struct {
 	FinishedAt   *time.Time      `json:"finished_at"`
 	InboundTLS   json.RawMessage `json:"inbound_tls"`
 
-	raw string
+	Raw string // the line
 }
 
-// traces reads the objects that a verb prints.
-func (w *world) traces(verb ...string) []trace {
-	w.t.Helper()
-	var out []trace
-	for line := range strings.Lines(w.postern(append(verb, "--json")...)) {
-		t := trace{raw: line}
+// Traces reads the objects that a verb prints.
+func (w *World) Traces(verb ...string) []Trace {
+	w.T.Helper()
+	var out []Trace
+	for line := range strings.Lines(w.Postern(append(verb, "--json")...)) {
+		t := Trace{Raw: line}
 		if err := json.Unmarshal([]byte(line), &t); err != nil {
-			w.t.Fatalf("%v in %s", err, line)
+			w.T.Fatalf("%v in %s", err, line)
 		}
 		out = append(out, t)
 	}
 	return out
 }
 
-// await waits until the newest delivery to a recipient is as wanted, and returns it.
-func (w *world) await(to string, wanted func(trace) bool) trace {
-	w.t.Helper()
-	var last []trace
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		last = w.traces("trace", "--recipient", to, "--limit", "1")
+// Await waits until the newest delivery to a recipient is as wanted, and returns it.
+func (w *World) Await(to string, wanted func(Trace) bool) Trace {
+	w.T.Helper()
+	var last []Trace
+	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		last = w.Traces("trace", "--recipient", to, "--limit", "1")
 		if len(last) == 1 && wanted(last[0]) {
 			return last[0]
 		}
 	}
 	for _, t := range last {
-		w.t.Logf("%s", t.raw)
+		w.T.Logf("%s", t.Raw)
 	}
-	w.t.Fatalf("the delivery to %s is not as it should be", to)
-	return trace{}
+	w.T.Fatalf("the delivery to %s is not as it should be", to)
+	return Trace{}
 }
 
-// in accepts a state.
-func in(states ...string) func(trace) bool {
-	return func(t trace) bool { return slices.Contains(states, t.State) }
+// In accepts a state.
+func In(states ...string) func(Trace) bool {
+	return func(t Trace) bool { return slices.Contains(states, t.State) }
 }
 
-// waits accepts mail that waits for a reason.
-func waits(reason string) func(trace) bool {
-	return func(t trace) bool { return t.State == "queued" && t.Reason == reason }
+// Waits accepts mail that waits for a reason.
+func Waits(reason string) func(Trace) bool {
+	return func(t Trace) bool { return t.State == "queued" && t.Reason == reason }
 }
 
-// want compares fields of a trace.
-func (t trace) want(tt *testing.T, fields map[string]string) {
+// Want compares fields of a trace.
+func (t Trace) Want(tt *testing.T, fields map[string]string) {
 	tt.Helper()
 	have := map[string]string{"state": t.State, "reached": t.Reached, "reason": t.Reason, "requires": t.Requires, "mx": t.MX,
 		"rule": t.Rule, "tls_version": t.TLSVersion, "status": t.Status, "held": t.Held}
 	for name, value := range fields {
 		if have[name] != value {
-			tt.Errorf("%s is %q, want %q, in %s", name, have[name], value, t.raw)
+			tt.Errorf("%s is %q, want %q, in %s", name, have[name], value, t.Raw)
 		}
 	}
 }
