@@ -47,7 +47,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' internal cmd | xargs -n1 dirname | sort -u); do \
 		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6- | sort -u); do \
 			echo "== $$dir $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$dir; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzzminimizetime 5s -fuzztime $(FUZZTIME) ./$$dir; \
 		done; \
 	done
 
@@ -58,6 +58,8 @@ crash: ## kill it, cut its power and break its disk, many times and at every cal
 
 soak: ## slow, broken and hostile worlds, hours of them
 	POSTERN_SOAK=1 $(GO) test -count=1 -timeout 6h -v ./test/endurance
+	@test/prepare.sh peers
+	POSTERN_SOAK=1 POSTERN_PEERS=$(CURDIR)/.tools/peers $(GO) test -count=1 -timeout 2h -v -run Boundaries ./test/e2e
 
 scale: ## a million deferred deliveries and ten million finished ones; takes long and some gigabytes
 	POSTERN_SCALE=1000000 $(GO) test -count=1 -timeout 120m -v -run TestScale ./internal/queue/sqlstore
