@@ -2,6 +2,7 @@ package crash
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"testing"
 	"time"
@@ -141,43 +142,41 @@ func TestACopyTakenUnderLoadHasAllThatWasAcknowledged(t *testing.T) {
 			type taken struct {
 				v        *volume
 				accepted []string
+				at       time.Time
 			}
 			var copies []taken
 			for n := range either(1, 20) {
 				time.Sleep(700 * time.Millisecond)
 				before := l.acceptedByNow()
-				copies = append(copies, taken{v.copy(fmt.Sprintf("%s-%d", v.image, n)), before})
+				copied := v.copy(fmt.Sprintf("%s-%d", v.image, n))
+				copies = append(copies, taken{copied, before, time.Now()})
 			}
 			l.stop()
 			w.drained()
 			w.Stop()
 			v.unmount()
 			for _, c := range copies {
-				compared(t, c.v, c.accepted)
+				compared(t, c.v, c.accepted, arrivedBy(w, c.at))
 			}
 		})
 	}
 }
 
 // compared starts a gateway of its own on a copy and compares what it knows and delivers with what was acknowledged
-// before the copy was taken.
-func compared(t *testing.T, v *volume, accepted []string) {
+// before the copy was taken. came is what had arrived by then.
+func compared(t *testing.T, v *volume, accepted []string, came map[string]bool) {
 	t.Helper()
 	w := town(t)
 	v.mount(w.data())
 	w.Start("")
 	w.drained()
-	came := map[string]bool{}
-	l := &load{}
+	l, before := &load{}, len(came)
 	for _, host := range []string{"mx.taken.test", "mx.sealed.test"} {
-		messages := w.Hosts[host].Messages()
-		for _, wrong := range l.arrivals(host, messages, nil) {
+		for _, wrong := range l.arrivals(host, w.Hosts[host].Messages(), nil) {
 			t.Error(wrong)
 		}
-		for _, m := range messages {
-			came[host+" "+marks.FindStringSubmatch(m.Data)[1]] = true
-		}
 	}
+	maps.Copy(came, arrivedBy(w, time.Now()))
 	deliveries := map[string]map[string]string{} // message-id to recipient to state
 	ids, reports := map[string]string{}, map[string]int{}
 	for _, tr := range w.Traces("trace", "--limit", "1000000") {
@@ -198,11 +197,29 @@ func compared(t *testing.T, v *volume, accepted []string) {
 				t.Errorf("%s was answered 250 before the copy, and there its delivery to %s is %q, want %q", mark, to, got, state)
 			}
 		}
+		for _, host := range []string{"mx.taken.test", "mx.sealed.test"} {
+			if !came[host+" "+mark] {
+				t.Errorf("%s was answered 250 before the copy, and came to %s neither before it nor from it", mark, host)
+			}
+		}
 		if n := reports[ids[id]]; n != 2 {
 			t.Errorf("%s has %d reports, want 2", mark, n)
 		}
 	}
-	t.Logf("%d acknowledged, %d deliveries to healthy servers were still to come", len(accepted), len(came))
+	t.Logf("%d acknowledged; %d deliveries had come, and %d with those from the copy", len(accepted), before, len(came))
 	w.Stop()
 	v.unmount()
+}
+
+// arrivedBy is what had come to healthy servers by a time, as host and mark.
+func arrivedBy(w *world, at time.Time) map[string]bool {
+	out := map[string]bool{}
+	for _, host := range []string{"mx.taken.test", "mx.sealed.test"} {
+		for _, m := range w.Hosts[host].Messages() {
+			if mark := marks.FindStringSubmatch(m.Data); mark != nil && m.At.Before(at) {
+				out[host+" "+mark[1]] = true
+			}
+		}
+	}
+	return out
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/test/harness"
 )
@@ -20,7 +21,8 @@ import (
 // call is one system call of a recording. The calls of all threads stand in one order: a call holds from the line where
 // it was entered to the line where it returned, and calls that overlap happened side by side.
 type call struct {
-	begin, end int // lines of the recording, from 1; end is 0 when the process ended inside the call
+	begin, end int       // lines of the recording, from 1; end is 0 when the process ended inside the call
+	when       time.Time // it was entered
 	name       string
 	fd         int    // of the first argument; -1 when it is no descriptor
 	on         string // what strace says the descriptor is: a path, "TCP:[...]", "UNIX-STREAM:[...]"
@@ -49,7 +51,7 @@ func record(t *testing.T, w *world, more ...string) (path string) {
 func straced(t *testing.T, path string) []string {
 	t.Helper()
 	needsStrace(t)
-	return []string{"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-yy", "-xx", "-s", "33554432", "-e", "signal=none", "-e", "trace=" + seen, "-o", path}
+	return []string{"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-ttt", "-yy", "-xx", "-s", "33554432", "-e", "signal=none", "-e", "trace=" + seen, "-o", path}
 }
 
 // syncsLeftOut is the failing control of these tests: the kernel does not sync, and says that it has.
@@ -110,7 +112,7 @@ func anyOpen(ok func(path string) bool) bool {
 // descriptor is a first argument with what strace says it is.
 var descriptor = regexp.MustCompile(`^(-?\d+|AT_FDCWD)<(.*?)>(?:, |$)`)
 
-// parse reads what `strace -f -yy -xx` writes.
+// parse reads what `strace -f -ttt -yy -xx` writes.
 func parse(r io.Reader) ([]call, error) {
 	in := bufio.NewReaderSize(r, 1<<20)
 	var calls []call
@@ -128,7 +130,7 @@ func parse(r io.Reader) ([]call, error) {
 			return nil, err
 		}
 		thread, rest, ok := strings.Cut(strings.TrimSuffix(text, "\n"), " ")
-		rest = strings.TrimLeft(rest, " ")
+		when, rest := clock(strings.TrimLeft(rest, " "))
 		switch {
 		case !ok:
 			return nil, fmt.Errorf("line %d: %.100q has no thread", line, text)
@@ -139,7 +141,7 @@ func parse(r io.Reader) ([]call, error) {
 			if err != nil {
 				return nil, fmt.Errorf("line %d: %w", line, err)
 			}
-			c.begin = line
+			c.begin, c.when = line, when
 			open[thread] = entered{begun, len(calls)}
 			calls = append(calls, c)
 		case strings.HasPrefix(rest, "<... "):
@@ -153,7 +155,7 @@ func parse(r io.Reader) ([]call, error) {
 			if err != nil {
 				return nil, fmt.Errorf("line %d: %w", line, err)
 			}
-			c.begin, c.end = calls[begun.at].begin, line
+			c.begin, c.end, c.when = calls[begun.at].begin, line, calls[begun.at].when
 			if strings.HasSuffix(rest, "= ?") {
 				c.end = 0
 			}
@@ -163,10 +165,22 @@ func parse(r io.Reader) ([]call, error) {
 			if err != nil {
 				return nil, fmt.Errorf("line %d: %w", line, err)
 			}
-			c.begin, c.end = line, line
+			c.begin, c.end, c.when = line, line, when
 			calls = append(calls, c)
 		}
 	}
+}
+
+// clock takes the time from the beginning of a line, where there is one.
+func clock(rest string) (time.Time, string) {
+	word, after, _ := strings.Cut(rest, " ")
+	seconds, micros, ok := strings.Cut(word, ".")
+	sec, errSec := strconv.ParseInt(seconds, 10, 64)
+	usec, errUsec := strconv.ParseInt(micros, 10, 64)
+	if !ok || errSec != nil || errUsec != nil {
+		return time.Time{}, rest
+	}
+	return time.Unix(sec, usec*1000), after
 }
 
 // understood reads one call that is written on one line.
@@ -285,7 +299,7 @@ func (c call) said(kind string) (string, bool) {
 }
 
 func TestARecordingIsReadAsItWasWritten(t *testing.T) {
-	calls, err := parse(strings.NewReader(`10 openat(AT_FDCWD<\x2f\x64>, "\x2f\x64\x2f\x61", O_RDWR|O_CREAT|O_CLOEXEC, 0600) = 9<\x2f\x64\x2f\x61>
+	calls, err := parse(strings.NewReader(`10 1795000000.000250 openat(AT_FDCWD<\x2f\x64>, "\x2f\x64\x2f\x61", O_RDWR|O_CREAT|O_CLOEXEC, 0600) = 9<\x2f\x64\x2f\x61>
 10 write(9<\x2f\x64\x2f\x61>, "\x6f\x6e\x65", 3 <unfinished ...>
 11 pwrite64(9<\x2f\x64\x2f\x61>, "\x74\x77\x6f", 3, 4096) = 2
 10 <... write resumed>)              = 3
@@ -339,6 +353,9 @@ func TestARecordingIsReadAsItWasWritten(t *testing.T) {
 		if got != want[i] {
 			t.Errorf("call %d is\n%+v, want\n%+v", i, got, want[i])
 		}
+	}
+	if when := calls[0].when.UnixMicro(); when != 1795000000_000250 {
+		t.Errorf("the time is %d", when)
 	}
 	if off, err := calls[2].number(0); err != nil || off != 4096 {
 		t.Errorf("the offset is %d, %v", off, err)

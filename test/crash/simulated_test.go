@@ -57,7 +57,7 @@ func (v *witness) examine(s story, d *disk, at int, how survival, rng *rand.Rand
 	reports := v.w.Home().Messages()[reported:]
 	traces := v.w.Traces("trace", "--limit", "10000")
 	for _, f := range s.facts {
-		wrong = append(wrong, f.wrong(at, messages, reports, traces)...)
+		wrong = append(wrong, f.wrong(at, s.time(at), messages, reports, traces)...)
 	}
 	inForce := -1
 	if m := regexp.MustCompile(`rule-(\d+)`).FindStringSubmatch(v.w.Run("", "rules", "list").Stdout); m != nil {
@@ -71,8 +71,8 @@ func (v *witness) examine(s story, d *disk, at int, how survival, rng *rand.Rand
 	return wrong, true
 }
 
-// wrong compares one letter with what a gateway started after the cut makes of it.
-func (f fact) wrong(at int, messages, reports []partner.Message, traces []harness.Trace) (out []string) {
+// wrong compares one letter with what a gateway started after the cut, at a line and a time, makes of it.
+func (f fact) wrong(at int, cut time.Time, messages, reports []partner.Message, traces []harness.Trace) (out []string) {
 	says := func(format string, args ...any) {
 		out = append(out, fmt.Sprintf("%s to %s (250 at %d, end told at %d): ", f.letter.mark, f.to, f.acceptedAt, f.endedAt)+fmt.Sprintf(format, args...))
 	}
@@ -109,6 +109,8 @@ func (f fact) wrong(at int, messages, reports []partner.Message, traces []harnes
 		says("told to be delivered, and sent again")
 	case arrived > 1:
 		says("came %d times", arrived)
+	case len(mine) == 1 && !f.bounces() && arrived == 0 && (f.arrived.IsZero() || f.arrived.After(cut)):
+		says("it is delivered, and came neither before the cut nor after it")
 	}
 	if id := reportOf(reports, f.letter); id != "" && (f.reportedAt < at && f.bounces() || f.endedAt < at && id != f.report) {
 		says("a second report goes out: %s, the first was %s", id, f.report)

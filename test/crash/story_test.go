@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/internal/lab/partner"
 	"postern/test/harness"
@@ -28,10 +29,11 @@ type fact struct {
 	letter     letter
 	id         string // the gateway's
 	from, to   string
-	acceptedAt int    // the 250
-	endedAt    int    // trace says that it is delivered, or failed
-	reportedAt int    // trace says that the report is delivered
-	report     string // its Message-ID
+	acceptedAt int       // the 250
+	arrived    time.Time // at its server; the zero time when it did not
+	endedAt    int       // trace says that it is delivered, or failed
+	reportedAt int       // trace says that the report is delivered
+	report     string    // its Message-ID
 }
 
 // Lines before and after all others.
@@ -133,7 +135,7 @@ func tell(t *testing.T, seed uint64, more int) story {
 	for i := range out.facts {
 		f := &out.facts[i]
 		f.acceptedAt = first(t, out.calls, "the 250", tells("TCP", "250 ", f.id))
-		f.told(t, out.calls, s.w.Home().Messages())
+		f.told(t, out.calls, s.w)
 	}
 	for n := range s.changes {
 		asked := first(t, out.calls, "a change of rules", func(c call) bool {
@@ -148,15 +150,18 @@ func tell(t *testing.T, seed uint64, more int) story {
 }
 
 // told finds in a recording when trace told of the end of a letter, and the report about it.
-func (f *fact) told(t *testing.T, calls []call, reports []partner.Message) {
+func (f *fact) told(t *testing.T, calls []call, w *world) {
 	t.Helper()
+	if f.arrived.IsZero() {
+		f.arrived = f.arrival(w)
+	}
 	f.endedAt = first(t, calls, "the end of "+f.to, func(c call) bool {
 		return tells("UNIX-STREAM", f.to, `"state":"delivered"`)(c) || tells("UNIX-STREAM", f.to, `"state":"failed"`)(c)
 	})
 	f.reportedAt = never
 	if f.bounces() {
 		f.reportedAt = first(t, calls, "the report to "+f.from, tells("UNIX-STREAM", `"to":"`+f.from, `"state":"delivered"`))
-		if id := reportOf(reports, f.letter); id != "" {
+		if id := reportOf(w.Home().Messages(), f.letter); id != "" {
 			f.report = id
 		}
 	}
@@ -177,6 +182,7 @@ func (s story) recovery(t *testing.T, seed uint64) story {
 	cuts := s.cuts()
 	rng.Shuffle(len(cuts), func(i, j int) { cuts[i], cuts[j] = cuts[j], cuts[i] })
 	at := slices.MaxFunc(cuts, func(a, b int) int { return open(a) - open(b) })
+	cut := s.time(at)
 	t.Logf("cut at line %d with %d letters on their way", at, open(at))
 	w := cast(t)
 	image := filepath.Join(w.Dir, "before")
@@ -208,7 +214,10 @@ func (s story) recovery(t *testing.T, seed uint64) story {
 		}
 		ended, reported := f.endedAt < at, f.reportedAt < at
 		f.acceptedAt = earlier
-		if f.told(t, out.calls, w.Home().Messages()); ended {
+		if f.arrived.After(cut) {
+			f.arrived = time.Time{} // that was after the cut: it never happened
+		}
+		if f.told(t, out.calls, w); ended {
 			f.endedAt = earlier
 		}
 		if reported {
@@ -221,6 +230,28 @@ func (s story) recovery(t *testing.T, seed uint64) story {
 		}
 	}
 	return out
+}
+
+// arrival is when a letter came to its server, the zero time when it did not.
+func (f fact) arrival(w *world) time.Time {
+	for _, host := range []string{"mx.taken.test", "mx.later.test"} {
+		for _, m := range w.Hosts[host].Messages() {
+			if is, _ := f.letter.in(m); is {
+				return m.At
+			}
+		}
+	}
+	return time.Time{}
+}
+
+// time is when a line was written: at most so late as the first call that begins there or later.
+func (s story) time(line int) time.Time {
+	for _, c := range s.calls {
+		if c.begin >= line {
+			return c.when
+		}
+	}
+	return s.calls[len(s.calls)-1].when
 }
 
 // reportOf is the Message-ID of the newest report about a letter, "" for none.

@@ -174,7 +174,7 @@ type traced struct {
 	sync        int // the first file point that was a sync; 0 while there was none
 }
 
-// obey takes orders until the test goes away.
+// obey takes orders until the test goes away, and leaves nothing running.
 func (tr *traced) obey(conn net.Conn) {
 	lines := bufio.NewScanner(conn)
 	for lines.Scan() {
@@ -196,6 +196,7 @@ func (tr *traced) obey(conn net.Conn) {
 		tr.mu.Unlock()
 		fmt.Fprintln(conn, "ok")
 	}
+	_ = syscall.Kill(tr.pid, syscall.SIGKILL) // as a rule it has ended
 }
 
 // ptraceExitKill kills the gateway when the tracer dies.
