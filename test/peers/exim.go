@@ -30,8 +30,12 @@ func Exim(t testing.TB, s Server) *Process {
 		own(t, eximUser, key)
 		tls = fmt.Sprintf("tls_advertise_hosts = *\ntls_certificate = %s\ntls_privatekey = %s\n", cert, key)
 	}
+	sinkTLS := "hosts_avoid_tls = *"
+	if s.SinkTLS {
+		sinkTLS = "hosts_require_tls = *\n  tls_try_verify_hosts ="
+	}
 	conf := strings.NewReplacer("BINARY", binary, "DIR", dir, "HOSTNAME", s.Hostname, "DOMAINS", strings.Join(s.Domains, " : "),
-		"ADDRESS", s.IP, "PORT", fmt.Sprint(s.Port), "SINKHOST", sinkHost, "SINKP", sinkPort, "TLS\n", tls, "EXTRA\n", s.Extra,
+		"ADDRESS", s.IP, "PORT", fmt.Sprint(s.Port), "SINKHOST", sinkHost, "SINKTLS", sinkTLS, "SINKP", sinkPort, "TLS\n", tls, "EXTRA\n", s.Extra,
 	).Replace(eximConf)
 	path := write(t, dir, "exim.conf", []byte(conf), 0o644)
 	logs := []string{filepath.Join(dir, "log", "main.log"), filepath.Join(dir, "log", "reject.log"), filepath.Join(dir, "log", "panic.log")}
@@ -78,7 +82,7 @@ begin transports
 sink:
   driver = smtp
   port = SINKP
-  hosts_avoid_tls = *
+  SINKTLS
   allow_localhost
 
 begin retry

@@ -88,6 +88,8 @@ type Server struct {
 	Domains []string
 	// Sink is where accepted mail goes, "address:port".
 	Sink string
+	// SinkTLS makes the way to the sink encrypted, by STARTTLS, whatever the certificate; else it is in plaintext.
+	SinkTLS bool
 	// Cert and Key are PEM; both empty: no TLS is offered.
 	Cert, Key []byte
 	// Smarthost, when set, is where mail for other domains goes, "address:port". Not for Exim.
@@ -97,7 +99,7 @@ type Server struct {
 	SmarthostTLS string
 	// CA is PEM: what SmarthostTLS verify and secure judge by.
 	CA []byte
-	// Extra lines are appended to the main configuration.
+	// Extra lines are appended to the main configuration. In Postfix's the last line about a parameter wins.
 	Extra string
 }
 

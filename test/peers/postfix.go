@@ -87,6 +87,9 @@ func postfixTLS(t testing.TB, dir string, s Server) [][2]string {
 		}
 	}
 	level := "none"
+	if s.SinkTLS {
+		level = "encrypt"
+	}
 	if s.Smarthost != "" {
 		if level = s.SmarthostTLS; level == "" {
 			level = "may"
@@ -156,4 +159,5 @@ retry     unix       - - n -     - error
 discard   unix       - - n -     - discard
 anvil     unix       - - n -     1 anvil
 scache    unix       - - n -     1 scache
+tlsproxy  unix       - - n -     0 tlsproxy
 `
