@@ -111,11 +111,13 @@ func (b *bench) compare(ctx context.Context, w Work, kinds []string, o options) 
 		s, err := b.start(ctx, kind, w)
 		if err != nil {
 			c.Servers[i].Failed = err.Error()
+			c.Servers[i].Failed = err.Error()
 			continue
 		}
 		defer s.Stop()
 		r, err := b.round(ctx, s, w, warmUp)
 		if err != nil {
+			c.Servers[i].Failed = err.Error()
 			c.Servers[i].Failed = err.Error()
 			continue
 		}

@@ -40,7 +40,7 @@ func (c Comparison) print(w io.Writer) {
 	var calibrations, foreigns []float64
 	for _, o := range c.Servers {
 		if len(o.Rounds) == 0 {
-			fmt.Fprintf(w, "%-10snot measured: %.55s\n", o.Kind, o.Failed)
+			fmt.Fprintf(w, "%-10snot measured: %s\n", o.Kind, o.Failed)
 			continue
 		}
 		fmt.Fprintf(w, "%-10s%8.0f%6.0f%9s%8s%10.0f%9.2f%9.2f%8.0f\n", o.Kind, o.median(rate), 50*o.spread(rate),

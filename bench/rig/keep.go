@@ -58,7 +58,8 @@ const ready = "ready"
 // says so, waits for the end of standard input, and ends everything below itself. It adopts what the server leaves
 // behind, so that no processor time and no process is ever lost (measure.Tree).
 func Keep(stdin io.Reader, stdout io.Writer) {
-	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE) // the end of standard input is what ends a keeper
+	// The end of standard input is what ends a keeper. Signals are caught, not ignored: what is ignored is inherited.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	h := &host{}
 	defer h.end()
 	lines := json.NewDecoder(stdin)

@@ -63,15 +63,11 @@ pipelining_advertise_hosts = *
 // opensmtpdTuning: smtpd.conf(5), limits of sessions and of the relay.
 const opensmtpdTuning = `smtp limit max-mails 1000
 smtp limit max-rcpt 1000
-limit mta max-connections-per-connector 20
-limit mta max-connections-per-domain 20
-limit mta max-connections-per-host 20
-limit mta max-connections-per-route 20
-limit mta max-connections-per-source 20
-limit mta max-connections-per-relay 20
-limit mta session-transaction-delay 0
-limit mta session-keepalive 10
-limit scheduler max-inflight 5000
+mta limit max-conn-per-host 20
+mta limit max-conn-per-route 20
+mta limit max-conn-per-connector 20
+mta limit session-transaction-delay 0
+scheduler limit max-inflight 5000
 `
 
 func peerServer(s Spec, tuning string) peers.Server {
@@ -79,9 +75,12 @@ func peerServer(s Spec, tuning string) peers.Server {
 	if s.Kind == Postfix {
 		domains = []string{"bench.test"} // with everything below it
 	}
-	return peers.Server{Hostname: "gw.test", IP: "127.0.0.1", Port: s.Port, Domains: domains, Sink: s.Sink,
-		SinkTLS: s.TLS, Cert: s.Cert, Key: s.Key,
+	p := peers.Server{Hostname: "gw.test", IP: "127.0.0.1", Port: s.Port, Domains: domains, Sink: s.Sink, SinkTLS: s.TLS,
 		Extra: strings.ReplaceAll(tuning, "SINK", "["+strings.Replace(s.Sink, ":", "]:", 1))}
+	if s.TLS {
+		p.Cert, p.Key = s.Cert, s.Key
+	}
+	return p
 }
 
 // posternConfig: docs/performance.md of this repository.

@@ -99,7 +99,8 @@ type Server struct {
 	SmarthostTLS string
 	// CA is PEM: what SmarthostTLS verify and secure judge by.
 	CA []byte
-	// Extra lines are appended to the main configuration. In Postfix's the last line about a parameter wins.
+	// Extra lines are appended to the main configuration. In Postfix's "parameter =" takes the
+	// place of the line there would be.
 	Extra string
 }
 
