@@ -39,6 +39,10 @@ func command(ctx context.Context, args []string) error {
 	switch name {
 	case "run":
 		return runCommand(ctx, args)
+	case "short", "full":
+		return suiteCommand(ctx, name, args)
+	case "page":
+		return pageCommand(args)
 	case "null":
 		return nullCommand(args)
 	case "keep":

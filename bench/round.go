@@ -27,8 +27,11 @@ type Round struct {
 	CPU     float64 `json:"cpu_us"`
 	Harness float64 `json:"harness_cpu_us"`
 	// Milliseconds from the last byte of a message until 250, and from MAIL until 250.
-	Reply50, Reply90, Reply99 float64 `json:",omitempty"`
-	Whole50, Whole99          float64 `json:",omitempty"`
+	Reply50 float64 `json:"reply_p50_ms"`
+	Reply90 float64 `json:"reply_p90_ms"`
+	Reply99 float64 `json:"reply_p99_ms"`
+	Whole50 float64 `json:"whole_p50_ms"`
+	Whole99 float64 `json:"whole_p99_ms"`
 	// Memory is the most that all processes together had resident, MiB.
 	Memory float64 `json:"memory_mib"`
 	// Connections the server made to the sink; Retried tries of the source that failed and were made again.
@@ -47,6 +50,7 @@ type bench struct {
 	postern, self string
 	run           uint32
 	patience      time.Duration
+	silent        bool
 }
 
 func newBench(posternBinary string) (*bench, error) {
@@ -83,13 +87,13 @@ func (b *bench) sink(tls bool) *sink.Sink {
 }
 
 // start runs a server for a kind of work.
-func (b *bench) start(ctx context.Context, kind string, w Work) (*rig.Server, error) {
+func (b *bench) start(ctx context.Context, c Contestant, w Work) (*rig.Server, error) {
 	port, err := rig.FreePort()
 	if err != nil {
 		return nil, err
 	}
-	return rig.Start(ctx, rig.Spec{Kind: kind, Port: port, Sink: b.sink(w.TLS).Addr(), TLS: w.TLS, Cert: b.cert.CertPEM, Key: b.cert.KeyPEM,
-		Binary: b.postern, Bench: b.self, Rules: rulesFile(w.Rules)})
+	return rig.Start(ctx, rig.Spec{Kind: c.Kind, Port: port, Sink: b.sink(w.TLS).Addr(), TLS: w.TLS, Cert: b.cert.CertPEM, Key: b.cert.KeyPEM,
+		Binary: b.postern, Bench: b.self, Rules: rulesFile(c.Rules), Folder: c.Folder})
 }
 
 // round puts a server through n messages of a kind of work.
@@ -110,14 +114,14 @@ func (b *bench) round(ctx context.Context, s *rig.Server, w Work, n int) (Round,
 	if err == nil {
 		err = expected.Wait(ctx, b.patience)
 	}
+	harness := measure.Own() - own
 	r.Memory = watch()
 	if err != nil {
 		return r, fmt.Errorf("%s, %s: %w", s.Spec.Kind, w, err)
 	}
 	used := s.Quiet(ctx, 5*time.Second) - cpu
-	harness := measure.Own() - own
-	elapsed := time.Since(began)
-	r.Foreign = max(0, float64(measure.Busy()-busy-used-harness)/float64(elapsed)/float64(runtime.NumCPU()))
+	elapsed, all := time.Since(began), measure.Busy()-busy
+	r.Foreign = max(0, float64(all-used-(measure.Own()-own))/float64(elapsed)/float64(runtime.NumCPU()))
 	if faults := expected.Faults(); faults != "" {
 		return r, fmt.Errorf("%s, %s: %s", s.Spec.Kind, w, faults)
 	}

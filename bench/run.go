@@ -2,51 +2,45 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"postern/bench/rig"
 )
 
-// options are the flags of run.
-type options struct {
-	only     string
-	postern  string
-	rounds   int
-	messages int
-	duration time.Duration
-	work     Work
-	json     string
+// common are the flags that several commands have.
+type common struct {
+	postern string
+	json    string
+	quiet   bool
 }
 
-func runCommand(ctx context.Context, args []string) error {
-	var o options
-	f := newFlags("run")
-	f.StringVar(&o.only, "only", strings.Join(rig.Kinds(), ","), "which servers")
-	f.StringVar(&o.postern, "postern", "", "path of Postern's binary; empty: built from this tree")
-	f.IntVar(&o.rounds, "rounds", 3, "rounds of each server, in turn")
-	f.IntVar(&o.messages, "messages", 0, "messages of a round; 0: as many as take about -time")
-	f.DurationVar(&o.duration, "time", 4*time.Second, "how long a round should take")
-	f.IntVar(&o.work.Size, "size", 4096, "bytes of a message")
-	f.BoolVar(&o.work.TLS, "tls", false, "TLS on both hops")
-	f.IntVar(&o.work.PerConnection, "per-connection", 10, "messages a connection")
-	f.IntVar(&o.work.Connections, "connections", 32, "connections at a time")
-	f.IntVar(&o.work.Recipients, "recipients", 1, "recipients of a message")
-	f.IntVar(&o.work.Domains, "domains", 1, "domains of the recipients")
-	f.IntVar(&o.work.Rules, "rules", 0, "rules in force; Postern only")
-	f.StringVar(&o.json, "json", "", "file to write everything to")
+func (c *common) register(f *flag.FlagSet) {
+	f.StringVar(&c.postern, "postern", "", "path of Postern's binary; empty: built from this tree")
+	f.StringVar(&c.json, "json", "", "file to write every figure to")
+	f.BoolVar(&c.quiet, "quiet", false, "say nothing until the end")
+}
+
+// parse reads the flags of a command, which takes no other arguments.
+func parse(f *flag.FlagSet, args []string) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	if f.NArg() > 0 {
 		return fmt.Errorf("%q is not a flag", f.Arg(0))
 	}
-	binary, clean, err := posternBinary(ctx, o.postern)
+	return nil
+}
+
+// with calls do with everything that runs need, and clears it away afterwards.
+func (c common) with(ctx context.Context, do func(*bench) error) error {
+	binary, clean, err := posternBinary(ctx, c.postern)
 	if err != nil {
 		return err
 	}
@@ -56,12 +50,62 @@ func runCommand(ctx context.Context, args []string) error {
 		return err
 	}
 	defer b.close()
-	result, err := b.compare(ctx, o.work, strings.Split(o.only, ","), o)
+	b.silent = c.quiet
+	return do(b)
+}
+
+func runCommand(ctx context.Context, args []string) error {
+	var c common
+	var w Work
+	var p pace
+	f := newFlags("run")
+	c.register(f)
+	only := f.String("only", strings.Join(rig.Kinds(), ","), "which servers")
+	rules := f.Int("rules", 0, "rules in force, none of which matches; Postern only")
+	f.IntVar(&p.rounds, "rounds", 3, "rounds of each server, in turn")
+	f.IntVar(&p.messages, "messages", 0, "messages of a round; 0: as many as take about -time")
+	f.DurationVar(&p.duration, "time", 4*time.Second, "how long a round should take")
+	f.IntVar(&w.Size, "size", 4096, "bytes of a message")
+	f.BoolVar(&w.TLS, "tls", false, "TLS on both hops")
+	f.IntVar(&w.PerConnection, "per-connection", 10, "messages a connection")
+	f.IntVar(&w.Connections, "connections", 32, "connections at a time")
+	f.IntVar(&w.Recipients, "recipients", 1, "recipients of a message")
+	f.IntVar(&w.Domains, "domains", 1, "domains of the recipients")
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	if err := w.check(); err != nil {
+		return err
+	}
+	who := plainContestants(strings.Split(*only, ",")...)
+	for i := range who {
+		if who[i].Kind == rig.Postern {
+			who[i].Rules = *rules
+		}
+	}
+	return c.with(ctx, func(b *bench) error {
+		comparison, err := b.compare(ctx, "servers", w, who, p)
+		if err != nil {
+			return err
+		}
+		comparison.print(os.Stdout)
+		return writeJSON(c.json, comparison)
+	})
+}
+
+// writeJSON writes a value to a file; "" is nowhere.
+func writeJSON(path string, value any) error {
+	if path == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(value, "", "\t")
 	if err != nil {
 		return err
 	}
-	result.print(os.Stdout)
-	return nil
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
 
 // posternBinary is the binary to test: the one given, or one built now.
@@ -83,80 +127,4 @@ func posternBinary(ctx context.Context, given string) (path string, clean func()
 		return "", nil, fmt.Errorf("go build: %w: %s", err, out)
 	}
 	return path, clean, nil
-}
-
-// Comparison is what all servers did with one kind of work.
-type Comparison struct {
-	Work    Work
-	Servers []Outcome
-}
-
-// Outcome is what one server did. Failed says why there is no figure.
-type Outcome struct {
-	Kind   string  `json:"kind"`
-	Rounds []Round `json:"rounds,omitempty"`
-	Failed string  `json:"failed,omitempty"`
-}
-
-// warmUp is how many messages each server gets before anything is measured.
-const warmUp = 96
-
-// compare starts all servers and puts them through the work in turn, round by round.
-func (b *bench) compare(ctx context.Context, w Work, kinds []string, o options) (Comparison, error) {
-	c := Comparison{Work: w}
-	servers := make([]*rig.Server, len(kinds))
-	sizes := make([]int, len(kinds))
-	for i, kind := range kinds {
-		c.Servers = append(c.Servers, Outcome{Kind: kind})
-		s, err := b.start(ctx, kind, w)
-		if err != nil {
-			c.Servers[i].Failed = err.Error()
-			c.Servers[i].Failed = err.Error()
-			continue
-		}
-		defer s.Stop()
-		r, err := b.round(ctx, s, w, warmUp)
-		if err != nil {
-			c.Servers[i].Failed = err.Error()
-			c.Servers[i].Failed = err.Error()
-			continue
-		}
-		servers[i], sizes[i] = s, roundSize(r.Rate, o)
-	}
-	for range o.rounds {
-		for i, s := range servers {
-			if s == nil {
-				continue
-			}
-			r, err := b.round(ctx, s, w, sizes[i])
-			if ctx.Err() != nil {
-				return c, ctx.Err()
-			}
-			if err != nil {
-				c.Servers[i].Failed, servers[i] = err.Error(), nil
-				continue
-			}
-			c.Servers[i].Rounds = append(c.Servers[i].Rounds, r)
-			sizes[i] = roundSize(r.Rate, o)
-			fmt.Fprintf(os.Stderr, "%-10s %7.0f/s  %6.0f us CPU  reply p50 %6.2f p99 %7.2f ms  %d messages\n", c.Servers[i].Kind, r.Rate, r.CPU, r.Reply50, r.Reply99, r.Messages)
-		}
-	}
-	return c, ctx.Err()
-}
-
-// roundSize is how many messages a round should have.
-func roundSize(rate float64, o options) int {
-	if o.messages > 0 {
-		return o.messages
-	}
-	return min(max(int(rate*o.duration.Seconds()), warmUp), 200_000)
-}
-
-// find returns a server's outcome.
-func (c Comparison) find(kind string) (Outcome, bool) {
-	i := slices.IndexFunc(c.Servers, func(o Outcome) bool { return o.Kind == kind })
-	if i < 0 {
-		return Outcome{}, false
-	}
-	return c.Servers[i], len(c.Servers[i].Rounds) > 0
 }

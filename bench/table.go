@@ -3,17 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"postern/bench/measure"
 	"postern/bench/rig"
 )
 
-// median is the middle of one figure of all rounds.
-func (o Outcome) median(figure func(Round) float64) float64 { return measure.Median(o.each(figure)) }
-
-// spread is how far apart the rounds lie.
-func (o Outcome) spread(figure func(Round) float64) float64 { return measure.Spread(o.each(figure)) }
-
+// each lists one figure of all rounds.
 func (o Outcome) each(figure func(Round) float64) []float64 {
 	var out []float64
 	for _, r := range o.Rounds {
@@ -22,39 +18,96 @@ func (o Outcome) each(figure func(Round) float64) []float64 {
 	return out
 }
 
+// median is the middle of one figure of all rounds.
+func (o Outcome) median(figure func(Round) float64) float64 { return measure.Median(o.each(figure)) }
+
 func rate(r Round) float64        { return r.Rate }
 func cpu(r Round) float64         { return r.CPU }
 func harness(r Round) float64     { return r.Harness }
 func reply50(r Round) float64     { return r.Reply50 }
 func reply99(r Round) float64     { return r.Reply99 }
+func whole50(r Round) float64     { return r.Whole50 }
+func whole99(r Round) float64     { return r.Whole99 }
 func memory(r Round) float64      { return r.Memory }
 func calibration(r Round) float64 { return r.Calibration }
 func foreign(r Round) float64     { return r.Foreign }
 
+// ratio is one figure of a contestant as a multiple of another's; false when one of them has none.
+func (c Comparison) ratio(name, to string, figure func(Round) float64) (float64, bool) {
+	a, okA := c.find(name)
+	b, okB := c.find(to)
+	if !okA || !okB || b.median(figure) == 0 {
+		return 0, false
+	}
+	return a.median(figure) / b.median(figure), true
+}
+
+// base is what the others are held against: Postfix, or Postern without whatever the topic is about.
+func (c Comparison) base() string {
+	if c.Topic == "servers" {
+		return rig.Postfix
+	}
+	return c.Outcomes[0].Name
+}
+
+// row is one line of a table, for the terminal and for the page.
+func (c Comparison) row(o Outcome) []string {
+	if len(o.Rounds) == 0 {
+		return []string{o.Name, "not measured: " + o.reason()}
+	}
+	second := "-"
+	if v, ok := c.ratio(o.Name, rig.Null, rate); ok {
+		second = fmt.Sprintf("%.2f", v)
+	}
+	first := "-"
+	if v, ok := c.ratio(o.Name, c.base(), rate); ok {
+		first = fmt.Sprintf("%.2f", v)
+	}
+	return []string{o.Name, fmt.Sprintf("%.0f", o.median(rate)), fmt.Sprintf("%.0f", 50*measure.Spread(o.each(rate))), first, second,
+		fmt.Sprintf("%.0f", o.median(cpu)), fmt.Sprintf("%.1f", o.median(reply50)), fmt.Sprintf("%.1f", o.median(reply99)),
+		fmt.Sprintf("%.0f", o.median(memory))}
+}
+
+// reason shortens why there is no figure.
+func (o Outcome) reason() string {
+	if len(o.Failed) > 200 {
+		return o.Failed[:200] + "..."
+	}
+	return o.Failed
+}
+
+func (c Comparison) header() []string {
+	return []string{"", "msg/s", "±%", "x " + strings.TrimPrefix(c.base(), rig.Postern+", "), "x null", "CPU µs", "250 p50", "250 p99", "MiB"}
+}
+
+// noise says in one line how steady the machine was.
+func (c Comparison) noise() string {
+	var calibrations, foreigns, harnesses []float64
+	for _, o := range c.Outcomes {
+		calibrations, foreigns = append(calibrations, o.each(calibration)...), append(foreigns, o.each(foreign)...)
+		harnesses = append(harnesses, o.each(harness)...)
+	}
+	return fmt.Sprintf("calibration %.0f ms, spread %.0f %%; others took %.0f %% of the machine; source and sink %.0f µs a message",
+		measure.Median(calibrations), 100*measure.Spread(calibrations), 100*measure.Median(foreigns), measure.Median(harnesses))
+}
+
 // print writes the comparison as a table of at most 80 columns.
 func (c Comparison) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s\n", c.Work)
-	fmt.Fprintf(w, "%-10s%8s%6s%9s%8s%10s%9s%9s%8s\n", "", "msg/s", "+-%", "xPostfix", "xNull", "CPU us", "250 p50", "250 p99", "MiB")
-	postfix, hasPostfix := c.find(rig.Postfix)
-	null, hasNull := c.find(rig.Null)
-	var calibrations, foreigns []float64
-	for _, o := range c.Servers {
+	widths := []int{-20, 6, 5, 10, 7, 7, 8, 8, 7}
+	line := func(cells []string) {
+		for i, cell := range cells {
+			fmt.Fprintf(w, "%*s", widths[i], cell)
+		}
+		fmt.Fprintln(w)
+	}
+	line(c.header())
+	for _, o := range c.Outcomes {
 		if len(o.Rounds) == 0 {
-			fmt.Fprintf(w, "%-10snot measured: %s\n", o.Kind, o.Failed)
+			fmt.Fprintf(w, "%-20s%.58s\n", o.Name, c.row(o)[1])
 			continue
 		}
-		fmt.Fprintf(w, "%-10s%8.0f%6.0f%9s%8s%10.0f%9.2f%9.2f%8.0f\n", o.Kind, o.median(rate), 50*o.spread(rate),
-			ratio(o.median(rate), postfix.median(rate), hasPostfix), ratio(o.median(rate), null.median(rate), hasNull),
-			o.median(cpu), o.median(reply50), o.median(reply99), o.median(memory))
-		calibrations, foreigns = append(calibrations, o.each(calibration)...), append(foreigns, o.each(foreign)...)
+		line(c.row(o))
 	}
-	fmt.Fprintf(w, "noise: calibration %.0f ms, spread %.0f %%; others took %.1f %% of the machine\n", measure.Median(calibrations),
-		100*measure.Spread(calibrations), 100*measure.Median(foreigns))
-}
-
-func ratio(a, b float64, known bool) string {
-	if !known || b == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f", a/b)
+	fmt.Fprintf(w, "(%s)\n", c.noise())
 }

@@ -1,37 +1,54 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"postern/bench/measure"
 )
 
-// Work is one kind of work that every server is put through.
+// Work is one kind of work.
 type Work struct {
 	// Size of a message in bytes.
-	Size int
+	Size int `json:"size"`
 	// TLS on both hops, or plaintext on both.
-	TLS bool
+	TLS bool `json:"tls"`
 	// PerConnection messages over one connection of the source; Connections at a time.
-	PerConnection, Connections int
+	PerConnection int `json:"per_connection"`
+	Connections   int `json:"connections"`
 	// Recipients of each message, at Domains domains in turn.
-	Recipients, Domains int
-	// Rules in force, none of which matches. Only Postern has any.
-	Rules int
+	Recipients int `json:"recipients"`
+	Domains    int `json:"domains"`
+}
+
+// ordinary is the work most comparisons vary: 4 KiB over TLS, ten messages a connection, 32 connections.
+func ordinary() Work {
+	return Work{Size: 4 << 10, TLS: true, PerConnection: 10, Connections: 32, Recipients: 1, Domains: 1}
+}
+
+func (w Work) check() error {
+	if w.Size < 512 || min(w.PerConnection, w.Connections, w.Recipients, w.Domains) < 1 {
+		return errors.New("a message has at least 512 bytes, and of everything else there is at least one")
+	}
+	return nil
 }
 
 // String is a short name for tables: "4 KiB TLS, 10 a connection".
 func (w Work) String() string {
-	parts := []string{measure.Bytes(w.Size) + map[bool]string{true: " TLS", false: " plain"}[w.TLS], fmt.Sprintf("%d a connection", w.PerConnection)}
+	channel := "plaintext"
+	if w.TLS {
+		channel = "TLS"
+	}
+	parts := []string{measure.Bytes(w.Size) + " " + channel, fmt.Sprintf("%d a connection", w.PerConnection)}
+	if w.Connections != ordinary().Connections {
+		parts = append(parts, fmt.Sprintf("%d connections", w.Connections))
+	}
 	if w.Recipients > 1 {
 		parts = append(parts, fmt.Sprintf("%d recipients", w.Recipients))
 	}
 	if w.Domains > 1 {
 		parts = append(parts, fmt.Sprintf("%d domains", w.Domains))
-	}
-	if w.Rules > 0 {
-		parts = append(parts, fmt.Sprintf("%d rules", w.Rules))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -41,16 +41,7 @@ func (t Tree) CPU() time.Duration {
 func (t Tree) Memory() int64 {
 	var sum int64
 	for _, p := range below(processes(), int(t)) {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.pid))
-		if err != nil {
-			continue // it has ended
-		}
-		for line := range strings.Lines(string(text)) {
-			if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
-				n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64) // the kernel's own number
-				sum += n << 10
-			}
-		}
+		sum += kilobytes(fmt.Sprintf("/proc/%d/smaps_rollup", p.pid), "Pss:")
 	}
 	return sum
 }
@@ -148,4 +139,40 @@ func parseStat(text []byte) (p process, ok bool) {
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:open])))
 	return process{pid: pid, parent: int(number(4)), own: (number(14) + number(15)) * tick, reaped: (number(16) + number(17)) * tick}, err == nil
+}
+
+// ResetPeak makes Peak begin anew.
+func (t Tree) ResetPeak() {
+	for _, p := range below(processes(), int(t)) {
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.pid), []byte("5"), 0) // it may have ended
+	}
+}
+
+// Peak returns the most resident memory each process below the keeper had since ResetPeak, added up, in bytes.
+func (t Tree) Peak() int64 { return t.status("VmHWM:") }
+
+// Resident returns the resident memory of the processes below the keeper, added up, in bytes.
+func (t Tree) Resident() int64 { return t.status("VmRSS:") }
+
+func (t Tree) status(field string) int64 {
+	var sum int64
+	for _, p := range below(processes(), int(t)) {
+		sum += kilobytes(fmt.Sprintf("/proc/%d/status", p.pid), field)
+	}
+	return sum
+}
+
+// kilobytes reads a line of a file of /proc, "VmRSS:   123 kB", as bytes; 0 when the process has ended.
+func kilobytes(path, field string) int64 {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, field); ok {
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64) // the kernel's own number
+			return n << 10
+		}
+	}
+	return 0
 }

@@ -66,6 +66,12 @@ smtp limit max-rcpt 1000
 mta limit max-conn-per-host 20
 mta limit max-conn-per-route 20
 mta limit max-conn-per-connector 20
+mta limit conn-delay-host 0
+mta limit conn-delay-source 0
+mta limit conn-delay-connector 0
+mta limit conn-delay-relay 0
+mta limit conn-delay-domain 0
+mta limit reconn-delay-route 0
 mta limit session-transaction-delay 0
 scheduler limit max-inflight 5000
 `
@@ -75,7 +81,7 @@ func peerServer(s Spec, tuning string) peers.Server {
 	if s.Kind == Postfix {
 		domains = []string{"bench.test"} // with everything below it
 	}
-	p := peers.Server{Hostname: "gw.test", IP: "127.0.0.1", Port: s.Port, Domains: domains, Sink: s.Sink, SinkTLS: s.TLS,
+	p := peers.Server{Hostname: "gw.test", IP: "127.0.0.1", Port: s.Port, Domains: domains, Sink: s.Sink, SinkTLS: s.TLS, QueueRun: "5m",
 		Extra: strings.ReplaceAll(tuning, "SINK", "["+strings.Replace(s.Sink, ":", "]:", 1))}
 	if s.TLS {
 		p.Cert, p.Key = s.Cert, s.Key
@@ -110,6 +116,6 @@ func posternConfig(s Spec) string {
 	for _, name := range slices.Sorted(maps.Keys(sections)) {
 		fmt.Fprintf(&out, "[%s]\n%s", name, sections[name])
 	}
-	fmt.Fprintf(&out, "[[listen]]\naddress = \"127.0.0.1:%d\"\n[[route]]\nmatch = [\"*\"]\nto = [%q]\n", s.Port, s.Sink)
+	fmt.Fprintf(&out, "[[listen]]\naddress = \"127.0.0.1:%d\"\n[[route]]\nmatch = [\"*.bench.test\"]\nto = [%q]\n", s.Port, s.Sink)
 	return out.String()
 }

@@ -178,15 +178,7 @@ func (w *worker) send(c *wire.Conn, n int) error {
 		copy(w.message[at:], number)
 	}
 	start := time.Now()
-	if err := c.Send(w.envelope(n)); err != nil {
-		return err
-	}
-	for range w.load.Recipients + 1 {
-		if err := c.Expect(250); err != nil {
-			return err
-		}
-	}
-	if err := c.Expect(354); err != nil {
+	if err := w.open(c, n); err != nil {
 		return err
 	}
 	if err := c.Send(w.message); err != nil {
@@ -198,6 +190,33 @@ func (w *worker) send(c *wire.Conn, n int) error {
 	}
 	now := time.Now()
 	w.reply, w.whole = append(w.reply, now.Sub(sent)), append(w.whole, now.Sub(start))
+	return nil
+}
+
+// open says everything before the content, in one go where the server offers PIPELINING.
+func (w *worker) open(c *wire.Conn, n int) error {
+	envelope := w.envelope(n)
+	if c.Pipelining {
+		if err := c.Send(envelope); err != nil {
+			return err
+		}
+	}
+	for i := range w.load.Recipients + 2 {
+		if !c.Pipelining {
+			command, rest, _ := bytes.Cut(envelope, []byte("\n"))
+			if err := c.Send(envelope[:len(command)+1]); err != nil {
+				return err
+			}
+			envelope = rest
+		}
+		code := 250
+		if i == w.load.Recipients+1 {
+			code = 354
+		}
+		if err := c.Expect(code); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

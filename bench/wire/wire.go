@@ -30,6 +30,9 @@ var ErrLong = errors.New("a line is too long")
 // Secure; the zero value is of no use.
 type Conn struct {
 	net.Conn
+	// Pipelining says whether the server's last answer to EHLO offered it.
+	Pipelining bool
+
 	in   []byte
 	r, w int // what is unread in in
 }
@@ -147,16 +150,15 @@ func Dial(address, helo string, config *tls.Config) (*Conn, error) {
 		return nil, err
 	}
 	c := New(raw)
-	hello := []byte("EHLO " + helo + "\r\n")
 	if err = c.Expect(220); err == nil {
-		err = c.ask(hello, 250)
+		err = c.hello(helo)
 	}
 	if err == nil && config != nil {
 		if err = c.ask([]byte("STARTTLS\r\n"), 220); err == nil {
 			err = c.Secure(tls.Client, config)
 		}
 		if err == nil {
-			err = c.ask(hello, 250)
+			err = c.hello(helo)
 		}
 	}
 	if err != nil {
@@ -164,6 +166,26 @@ func Dial(address, helo string, config *tls.Config) (*Conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// hello says EHLO and reads what is offered.
+func (c *Conn) hello(helo string) error {
+	if err := c.Send([]byte("EHLO " + helo + "\r\n")); err != nil {
+		return err
+	}
+	for c.Pipelining = false; ; {
+		line, err := c.Line()
+		if err != nil {
+			return err
+		}
+		if !bytes.HasPrefix(line, []byte("250")) {
+			return fmt.Errorf("the answer to EHLO is %q", line)
+		}
+		c.Pipelining = c.Pipelining || bytes.HasSuffix(line, []byte("PIPELINING"))
+		if len(line) < 4 || line[3] != '-' {
+			return nil
+		}
+	}
 }
 
 func (c *Conn) ask(command []byte, code int) error {

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,14 +33,14 @@ func Exim(t testing.TB, s Server) *Process {
 	}
 	sinkTLS := "hosts_avoid_tls = *"
 	if s.SinkTLS {
-		sinkTLS = "hosts_require_tls = *\n  tls_try_verify_hosts ="
+		sinkTLS = "hosts_require_tls = *\n  tls_verify_hosts =\n  tls_try_verify_hosts =\n  tls_verify_cert_hostnames ="
 	}
 	conf := strings.NewReplacer("BINARY", binary, "DIR", dir, "HOSTNAME", s.Hostname, "DOMAINS", strings.Join(s.Domains, " : "),
 		"ADDRESS", s.IP, "PORT", fmt.Sprint(s.Port), "SINKHOST", sinkHost, "SINKTLS", sinkTLS, "SINKP", sinkPort, "TLS\n", tls, "EXTRA\n", s.Extra,
 	).Replace(eximConf)
 	path := write(t, dir, "exim.conf", []byte(conf), 0o644)
 	logs := []string{filepath.Join(dir, "log", "main.log"), filepath.Join(dir, "log", "reject.log"), filepath.Join(dir, "log", "panic.log")}
-	return start(t, "exim "+s.Hostname, eximUser, logs, binary, "-C", path, "-bdf", "-q1s").
+	return start(t, "exim "+s.Hostname, eximUser, logs, binary, "-C", path, "-bdf", "-q"+cmp.Or(s.QueueRun, "1s")).
 		answers(t, fmt.Sprintf("%s:%d", s.IP, s.Port))
 }
 

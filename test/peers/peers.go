@@ -99,6 +99,8 @@ type Server struct {
 	SmarthostTLS string
 	// CA is PEM: what SmarthostTLS verify and secure judge by.
 	CA []byte
+	// QueueRun is how often Exim looks at its queue, "5m" for example; "" is every second.
+	QueueRun string
 	// Extra lines are appended to the main configuration. In Postfix's "parameter =" takes the
 	// place of the line there would be.
 	Extra string

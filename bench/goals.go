@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"postern/bench/measure"
+	"postern/bench/rig"
+)
+
+// goal is one line of the list of goals.
+type goal struct {
+	what, want, got string
+	measured, met   bool
+}
+
+func (g goal) verdict() string {
+	switch {
+	case !g.measured:
+		return ""
+	case g.met:
+		return "reached"
+	}
+	return "missed"
+}
+
+// goals holds the report against what was set out to be reached. What the report does not contain is not judged.
+func (r *Report) goals() []goal {
+	o := ordinary()
+	with := func(change func(*Work)) Work {
+		w := o
+		change(&w)
+		return w
+	}
+	goals := []goal{
+		r.atLeast(o, rig.Postfix, 7), r.atLeast(o, rig.Null, 0.7),
+		r.atLeast(with(func(w *Work) { w.TLS = false }), rig.Postfix, 7),
+		r.cpuGoal(o), r.replyGoal(o),
+		r.atLeast(with(func(w *Work) { w.Size = 64 << 10 }), rig.Postfix, 3),
+		r.atLeast(with(func(w *Work) { w.Size = 1 << 20 }), rig.Postfix, 3),
+		r.atLeast(with(func(w *Work) { w.PerConnection = 1 }), rig.Postfix, 2),
+		r.idleGoal(), r.largeGoal(),
+	}
+	for _, c := range r.Comparisons {
+		if c.Topic == "servers" {
+			continue
+		}
+		for _, other := range c.Outcomes[1:] {
+			v, ok := c.ratio(other.Name, c.base(), rate)
+			goals = append(goals, goal{c.base() + " / " + other.Name, "rate >= 0.90 x", fmt.Sprintf("%.2f x", v), ok, v >= 0.9})
+			if c.Topic == "waiting" {
+				goals = append(goals, goal{"start with " + other.Name, "< 10 s", fmt.Sprintf("%.1f s", other.Started), ok, other.Started < 10})
+			}
+		}
+	}
+	for _, s := range r.Searches {
+		goals = append(goals, goal{"trace by " + s.By, "< 200 ms", fmt.Sprintf("%.0f ms", s.MS), true, s.MS < 200})
+	}
+	return slices.DeleteFunc(goals, func(g goal) bool { return g.what == "" })
+}
+
+// atLeast is a goal about the relay rate.
+func (r *Report) atLeast(w Work, other string, times float64) goal {
+	g := goal{what: w.String(), want: fmt.Sprintf(">= %.1f x %s", times, other)}
+	if c := r.comparison("servers", w); c != nil {
+		v, ok := c.ratio(rig.Postern, other, rate)
+		g.got, g.measured, g.met = fmt.Sprintf("%.2f x", v), ok, v >= times
+	}
+	return g
+}
+
+func (r *Report) cpuGoal(w Work) goal {
+	g := goal{what: "processor time of a message, " + w.String(), want: "<= 1/6 postfix"}
+	if c := r.comparison("servers", w); c != nil {
+		v, ok := c.ratio(rig.Postern, rig.Postfix, cpu)
+		g.measured, g.met = ok, v <= 1./6
+		if v > 0 {
+			g.got = fmt.Sprintf("1/%.1f", 1/v)
+		}
+	}
+	return g
+}
+
+// replyGoal wants the slowest hundredth of our answers before the middle of Postfix's, both from the end of a message and
+// from MAIL.
+func (r *Report) replyGoal(w Work) goal {
+	g := goal{what: "250 p99 of postern to p50 of postfix, ms", want: "below it"}
+	if c := r.comparison("servers", w); c != nil {
+		ours, okOurs := c.find(rig.Postern)
+		theirs, okTheirs := c.find(rig.Postfix)
+		a, b := ours.median(reply99), theirs.median(reply50)
+		g.got, g.measured = fmt.Sprintf("%.1f to %.1f", a, b), okOurs && okTheirs
+		g.met = a < b && ours.median(whole99) < theirs.median(whole50)
+	}
+	return g
+}
+
+func (r *Report) idleGoal() goal {
+	i := slices.IndexFunc(r.Idle, func(i Idle) bool { return i.Kind == rig.Postern })
+	if i < 0 {
+		return goal{}
+	}
+	v := r.Idle[i].Each
+	return goal{fmt.Sprintf("an idle TLS session, %d of them", r.Idle[i].Sessions), "<= 40 KiB", fmt.Sprintf("%.1f KiB", v), true, v <= 40}
+}
+
+func (r *Report) largeGoal() goal {
+	i := slices.IndexFunc(r.Large, func(l Large) bool { return l.Kind == rig.Postern && l.AtOnce == 1 })
+	if i < 0 {
+		return goal{}
+	}
+	v := r.Large[i].Growth
+	return goal{measure.Bytes(largeSize) + ", growth of memory", "<= 8 MiB", fmt.Sprintf("%.1f MiB", v), true, v <= 8}
+}
