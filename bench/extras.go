@@ -121,13 +121,14 @@ func (b *bench) large(ctx context.Context, kind string, atOnce int) (Large, erro
 		err = expected.Wait(ctx, b.patience)
 	}
 	runtime.GC()
-	return Large{kind, atOnce, float64(s.Tree.Peak()-before) / (1 << 20), time.Since(start).Seconds()}, err
+	return Large{kind, atOnce, float64(max(0, s.Tree.Peak()-before)) / (1 << 20), time.Since(start).Seconds()}, err
 }
 
 // extras measures what is not a rate.
 func (b *bench) extras(ctx context.Context, s suite, report *Report) error {
 	if s.sessions > 0 {
-		for kind, n := range map[string]int{rig.Postern: s.sessions, rig.Null: s.sessions, rig.Postfix: min(s.sessions, 100)} {
+		// Postfix has a process for each session, so there are few of them.
+		for kind, n := range map[string]int{rig.Postern: s.sessions, rig.Postfix: min(s.sessions, 100)} {
 			b.progress("== %d idle sessions at %s\n", n, kind)
 			i, err := b.idle(ctx, kind, n)
 			if ctx.Err() != nil {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"postern/bench/nullrelay"
@@ -60,9 +61,21 @@ func nullCommand(args []string) error {
 	f.StringVar(&c.Next, "next", "", "where everything goes, host:port")
 	f.StringVar(&c.Log, "log", "", "path of the log")
 	f.IntVar(&c.Connections, "connections", 0, "connections to the next server")
+	hops := f.String("hops", "", "file of lines \"domain host:port\": next servers of some domains")
 	cert, key := f.String("cert", "", "certificate, PEM; without it there is no TLS on either hop"), f.String("key", "", "its key")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	if *hops != "" {
+		text, err := os.ReadFile(*hops)
+		if err != nil {
+			return err
+		}
+		c.Hops = map[string]string{}
+		for line := range strings.Lines(string(text)) {
+			domain, address, _ := strings.Cut(strings.TrimSpace(line), " ")
+			c.Hops[domain] = address
+		}
 	}
 	if *cert != "" {
 		pair, err := tls.LoadX509KeyPair(*cert, *key)

@@ -51,6 +51,7 @@ type bench struct {
 	run           uint32
 	patience      time.Duration
 	silent        bool
+	listening     map[bool]int // hops the sinks have, with TLS and without
 }
 
 func newBench(posternBinary string) (*bench, error) {
@@ -59,7 +60,8 @@ func newBench(posternBinary string) (*bench, error) {
 		return nil, err
 	}
 	ca := pki.New(time.Now(), "Bench CA")
-	b := &bench{cert: ca.Issue(pki.Options{Names: []string{"gw.test", "sink.test"}}), postern: posternBinary, self: self, patience: 30 * time.Second}
+	b := &bench{cert: ca.Issue(pki.Options{Names: []string{"gw.test", "sink.test"}}), postern: posternBinary, self: self, patience: 30 * time.Second,
+		listening: map[bool]int{}}
 	pair, err := tls.X509KeyPair(b.cert.CertPEM, b.cert.KeyPEM)
 	if err != nil {
 		return nil, err
@@ -88,12 +90,25 @@ func (b *bench) sink(tls bool) *sink.Sink {
 
 // start runs a server for a kind of work.
 func (b *bench) start(ctx context.Context, c Contestant, w Work) (*rig.Server, error) {
+	if err := b.hops(w); err != nil {
+		return nil, err
+	}
 	port, err := rig.FreePort()
 	if err != nil {
 		return nil, err
 	}
 	return rig.Start(ctx, rig.Spec{Kind: c.Kind, Port: port, Sink: b.sink(w.TLS).Addr(), TLS: w.TLS, Cert: b.cert.CertPEM, Key: b.cert.KeyPEM,
-		Binary: b.postern, Bench: b.self, Rules: rulesFile(c.Rules), Folder: c.Folder})
+		Binary: b.postern, Bench: b.self, Rules: rulesFile(c.Rules), Folder: c.Folder, Hops: w.Hops})
+}
+
+// hops makes the sink listen at as many addresses as a kind of work needs.
+func (b *bench) hops(w Work) error {
+	for ; b.listening[w.TLS] < w.Hops; b.listening[w.TLS]++ {
+		if err := b.sink(w.TLS).Also(rig.Hop(b.listening[w.TLS], b.sink(w.TLS).Addr())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // round puts a server through n messages of a kind of work.

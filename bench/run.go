@@ -71,9 +71,11 @@ func runCommand(ctx context.Context, args []string) error {
 	f.IntVar(&w.Connections, "connections", 32, "connections at a time")
 	f.IntVar(&w.Recipients, "recipients", 1, "recipients of a message")
 	f.IntVar(&w.Domains, "domains", 1, "domains of the recipients")
+	f.IntVar(&w.Hops, "hops", 0, "next hops, one for each of as many domains; 0: one for all")
 	if err := parse(f, args); err != nil {
 		return err
 	}
+	w.Domains = max(w.Domains, w.Hops)
 	if err := w.check(); err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func fullSuite() suite {
 	for _, change := range []func(*Work){
 		func(w *Work) { w.Domains = 1000 },
 		func(w *Work) { w.Recipients = 50 },
-		func(w *Work) { w.Recipients, w.Domains = 50, 1000 },
+		func(w *Work) { w.Domains, w.Hops = 1000, 1000 },
 	} {
 		w := ordinary()
 		change(&w)

@@ -94,7 +94,7 @@ func (c Comparison) noise() string {
 // print writes the comparison as a table of at most 80 columns.
 func (c Comparison) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s\n", c.Work)
-	widths := []int{-20, 6, 5, 10, 7, 7, 8, 8, 7}
+	widths := []int{-19, 6, 5, 13, 7, 7, 8, 8, 6}
 	line := func(cells []string) {
 		for i, cell := range cells {
 			fmt.Fprintf(w, "%*s", widths[i], cell)

@@ -20,6 +20,8 @@ type Work struct {
 	// Recipients of each message, at Domains domains in turn.
 	Recipients int `json:"recipients"`
 	Domains    int `json:"domains"`
+	// Hops is how many next hops there are, one for each of as many Domains; 0: one for all.
+	Hops int `json:"hops,omitempty"`
 }
 
 // ordinary is the work most comparisons vary: 4 KiB over TLS, ten messages a connection, 32 connections.
@@ -47,7 +49,9 @@ func (w Work) String() string {
 	if w.Recipients > 1 {
 		parts = append(parts, fmt.Sprintf("%d recipients", w.Recipients))
 	}
-	if w.Domains > 1 {
+	if w.Hops > 0 {
+		parts = append(parts, fmt.Sprintf("%d next hops", w.Hops))
+	} else if w.Domains > 1 {
 		parts = append(parts, fmt.Sprintf("%d domains", w.Domains))
 	}
 	return strings.Join(parts, ", ")

@@ -41,6 +41,7 @@ type message struct {
 	content  []byte // with stuffed dots and the final one; nil: read it from the log
 	at       int64  // where the content stands in the log
 	size     int
+	hop      *hop
 	synced   chan error
 }
 
@@ -71,7 +72,7 @@ func newJournal(f file) *journal {
 // storage, and then handed to sent. A failure is final: nothing is accepted after it.
 func (j *journal) run(accepted func(*message)) {
 	var failed error
-	var buffer []byte
+	var buffer []byte // at most groupLimit small contents
 	for first := range j.commit {
 		group := j.gather(first)
 		if failed == nil {
@@ -82,9 +83,6 @@ func (j *journal) run(accepted func(*message)) {
 			if failed == nil {
 				accepted(m)
 			}
-		}
-		if cap(buffer) > groupBytes {
-			buffer = nil
 		}
 	}
 }
@@ -122,15 +120,37 @@ func (j *journal) write(buffer []byte, group []*message) ([]byte, error) {
 		j.next++
 		m.number = j.next
 		buffer = j.record(buffer, m.number, m.envelope, m.content)
-		m.at, m.size = j.end+int64(len(buffer)-len(m.content)), len(m.content)
+		m.at, m.size = j.end+int64(len(buffer)), len(m.content)
+		if len(m.content) < apart {
+			buffer = append(buffer, m.content...)
+			continue
+		}
+		var err error
+		if buffer, err = j.put(buffer); err != nil {
+			return buffer, err
+		}
+		if _, err = j.put(m.content); err != nil {
+			return buffer, err
+		}
 	}
-	if _, err := j.file.WriteAt(buffer, j.end); err != nil {
+	buffer, err := j.put(buffer)
+	if err != nil {
 		return buffer, err
 	}
-	j.end += int64(len(buffer))
 	return buffer, j.file.Datasync()
 }
 
+// apart is from which size on a content is written by itself instead of being copied together with others.
+const apart = 32 << 10
+
+// put writes behind the log and returns the bytes emptied.
+func (j *journal) put(b []byte) ([]byte, error) {
+	n, err := j.file.WriteAt(b, j.end)
+	j.end += int64(n)
+	return b[:0], err
+}
+
+// record appends a record up to its content.
 func (j *journal) record(out []byte, number uint64, envelope, content []byte) []byte {
 	var h [recordHeader]byte
 	binary.LittleEndian.PutUint64(h[0:], j.epoch)
@@ -139,7 +159,7 @@ func (j *journal) record(out []byte, number uint64, envelope, content []byte) []
 	binary.LittleEndian.PutUint32(h[20:], uint32(len(content)))
 	sum := crc32.Update(crc32.Update(crc32.ChecksumIEEE(h[:24]), crc32.IEEETable, envelope), crc32.IEEETable, content)
 	binary.LittleEndian.PutUint32(h[24:], sum)
-	return append(append(append(out, h[:]...), envelope...), content...)
+	return append(append(out, h[:]...), envelope...)
 }
 
 // forget marks a message as sent on. Its record goes to the log with the next group.

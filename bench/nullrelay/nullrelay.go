@@ -4,18 +4,18 @@
 // the practical limit for a program of this language and these libraries, and the other servers are held against it.
 //
 // Accepted messages go into one log, in groups: whoever comes while the disk is busy waits for the next write and the
-// one fdatasync behind it (log.go). What was sent on is removed only logically.
+// one fdatasync behind it (log.go). What was sent on is removed only logically. A message goes to one next hop (hop.go).
 package nullrelay
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
-	"time"
 
 	"postern/bench/wire"
 )
@@ -26,25 +26,28 @@ type Config struct {
 	Log string
 	// Server, when set, is offered to clients by STARTTLS.
 	Server *tls.Config
-	// Next is where everything goes, "host:port". With Client it goes there over STARTTLS, unverified or not as Client says.
+	// Next is where everything goes, "host:port", that Hops does not send elsewhere by the domain of its first
+	// recipient. With Client it goes there over STARTTLS, judged as Client says.
 	Next   string
+	Hops   map[string]string
 	Client *tls.Config
-	// Connections to Next; 0 is 8.
+	// Connections to each next hop; 0 is 8.
 	Connections int
 }
 
 // memory is how many bytes of content are kept until they are sent; what is above is read from the log.
 const memory = 64 << 20
 
-// Relay is a running null relay.
-type Relay struct {
+// relay is a running null relay.
+type relay struct {
 	config  Config
 	journal *journal
+	senders sync.WaitGroup
+	free    chan []byte // contents that were sent, for the next ones
 
 	mu    sync.Mutex
-	some  sync.Cond
-	queue []*message // accepted, no sender has it
-	held  int        // bytes of content in queue
+	hops  map[string]*hop // by address
+	held  int             // bytes of content that wait in memory
 	ended bool
 }
 
@@ -57,18 +60,13 @@ func Serve(ctx context.Context, l net.Listener, c Config) error {
 	if c.Connections == 0 {
 		c.Connections = 8
 	}
-	r := &Relay{config: c, journal: j}
-	r.some.L = &r.mu
+	r := &relay{config: c, journal: j, hops: map[string]*hop{}, free: make(chan []byte, 64)}
 	for _, m := range left {
 		r.accepted(m)
 	}
-	var senders, sessions sync.WaitGroup
-	for range c.Connections {
-		senders.Go(r.send)
-	}
-	senders.Go(func() { j.run(r.accepted) })
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
+	var commits, sessions sync.WaitGroup
+	commits.Go(func() { j.run(r.accepted) })
+	defer context.AfterFunc(ctx, func() { l.Close() })()
 	var open connections
 	for {
 		conn, err := l.Accept()
@@ -84,123 +82,33 @@ func Serve(ctx context.Context, l net.Listener, c Config) error {
 	open.close()
 	sessions.Wait()
 	close(j.commit)
-	r.mu.Lock()
-	r.ended = true
-	r.mu.Unlock()
-	r.some.Broadcast()
-	senders.Wait()
+	commits.Wait()
+	r.end()
 	return ctx.Err()
-}
-
-// accepted gives a durable message to the senders.
-func (r *Relay) accepted(m *message) {
-	r.mu.Lock()
-	if r.held+len(m.content) > memory {
-		m.content = nil
-	}
-	r.held += len(m.content)
-	r.queue = append(r.queue, m)
-	r.mu.Unlock()
-	r.some.Signal()
-}
-
-// next waits for a message; nil when the relay ends.
-func (r *Relay) next() *message {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for len(r.queue) == 0 && !r.ended {
-		r.some.Wait()
-	}
-	if r.ended {
-		return nil
-	}
-	m := r.queue[0]
-	r.queue[0] = nil
-	r.queue = r.queue[1:]
-	r.held -= len(m.content)
-	return m
-}
-
-// send is one sender with its connection. What fails is sent again over a new connection until it goes: there is no
-// schedule and there are no reports.
-func (r *Relay) send() {
-	var c *wire.Conn
-	defer func() {
-		if c != nil {
-			c.Quit()
-		}
-	}()
-	for m := r.next(); m != nil; m = r.next() {
-		for {
-			err := r.transfer(&c, m)
-			if err == nil {
-				r.journal.forget(m)
-				break
-			}
-			if c != nil {
-				c.Close()
-				c = nil
-			}
-			if r.over() {
-				return
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-	}
-}
-
-func (r *Relay) over() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.ended
-}
-
-func (r *Relay) transfer(c **wire.Conn, m *message) (err error) {
-	if *c == nil {
-		if *c, err = wire.Dial(r.config.Next, "null.test", r.config.Client); err != nil {
-			return err
-		}
-	}
-	content := m.content
-	if content == nil {
-		if content, err = r.journal.read(m); err != nil {
-			return err
-		}
-	}
-	if err := (*c).Send(m.envelope); err != nil {
-		return err
-	}
-	for {
-		code, text, err := (*c).Reply()
-		if err != nil {
-			return err
-		}
-		if code == 354 {
-			break
-		}
-		if code != 250 {
-			return errors.New(string(text))
-		}
-	}
-	if err := (*c).Send(content); err != nil {
-		return err
-	}
-	return (*c).Expect(250)
 }
 
 // session takes one client's mail. It belongs to one goroutine.
 type session struct {
-	relay *Relay
+	relay *relay
 	now   message
 }
 
 func (s *session) Mail(arg []byte) {
 	s.Reset()
 	s.now.envelope = append(append(append(s.now.envelope, "MAIL FROM:"...), arg...), "\r\n"...)
+	if _, size, ok := bytes.Cut(arg, []byte(" SIZE=")); ok {
+		if n, err := strconv.Atoi(string(size)); err == nil && n <= keptBuffer {
+			s.now.content = s.relay.buffer(n + len(".\r\n"))
+		}
+	}
 }
 
 func (s *session) Rcpt(arg []byte) {
 	s.now.envelope = append(append(append(s.now.envelope, "RCPT TO:"...), arg...), "\r\n"...)
+	if s.now.hop == nil {
+		_, domain, _ := bytes.Cut(arg, []byte("@"))
+		s.now.hop = s.relay.hop(string(bytes.TrimSuffix(domain, []byte(">"))))
+	}
 }
 
 func (s *session) Piece(b []byte) { s.now.content = append(s.now.content, b...) }
@@ -216,11 +124,36 @@ func (s *session) Done() error {
 	return <-m.synced
 }
 
+// keptBuffer is the largest content whose memory is used again.
+const keptBuffer = 2 << 20
+
+// buffer is an empty one with room for n bytes.
+func (r *relay) buffer(n int) []byte {
+	select {
+	case b := <-r.free:
+		if cap(b) >= n {
+			return b[:0]
+		}
+	default:
+	}
+	return make([]byte, 0, n)
+}
+
+// release gives a buffer back.
+func (r *relay) release(b []byte) {
+	if cap(b) > keptBuffer {
+		return
+	}
+	select {
+	case r.free <- b:
+	default:
+	}
+}
+
 // connections are the open ones, so that they can be closed at the end.
 type connections struct {
 	mu    sync.Mutex
 	conns map[net.Conn]bool
-	ended bool
 }
 
 func (c *connections) add(conn net.Conn) {

@@ -31,6 +31,8 @@ type Spec struct {
 	Cert, Key []byte
 	// Binary is Postern's, Bench this program's own.
 	Binary, Bench string
+	// Hops, when not 0, is how many next hops there are: what is for dN.bench.test goes to Hop(N, Sink).
+	Hops int
 	// Rules is the text of a rules file for Postern; "": none.
 	Rules string
 	// Folder for data that is there already; "": an empty one that goes when the server ends.
@@ -201,6 +203,17 @@ func (h *host) null(s Spec) error {
 			}
 		}
 		args = append(args, "-cert", filepath.Join(dir, "cert.pem"), "-key", filepath.Join(dir, "key.pem"))
+	}
+	if s.Hops > 0 {
+		var list strings.Builder
+		for domain, address := range s.routes() {
+			fmt.Fprintf(&list, "%s %s\n", domain, address)
+		}
+		path := filepath.Join(dir, "hops")
+		if err := os.WriteFile(path, []byte(list.String()), 0o600); err != nil {
+			return err
+		}
+		args = append(args, "-hops", path, "-connections", "2")
 	}
 	return h.run(s, dir, s.Bench, args...)
 }

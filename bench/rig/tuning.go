@@ -81,12 +81,30 @@ func peerServer(s Spec, tuning string) peers.Server {
 	if s.Kind == Postfix {
 		domains = []string{"bench.test"} // with everything below it
 	}
-	p := peers.Server{Hostname: "gw.test", IP: "127.0.0.1", Port: s.Port, Domains: domains, Sink: s.Sink, SinkTLS: s.TLS, QueueRun: "5m",
+	p := peers.Server{Hostname: "gw.test", IP: "127.0.0.1", Port: s.Port, Domains: domains, Sink: s.Sink, SinkTLS: s.TLS, QueueRun: "5m", Routes: s.routes(),
 		Extra: strings.ReplaceAll(tuning, "SINK", "["+strings.Replace(s.Sink, ":", "]:", 1))}
 	if s.TLS {
 		p.Cert, p.Key = s.Cert, s.Key
 	}
 	return p
+}
+
+// Hop is the address of the n-th next hop: a loopback address of its own, at the port of the sink.
+func Hop(n int, sink string) string {
+	_, port, _ := strings.Cut(sink, ":")
+	return fmt.Sprintf("127.1.%d.%d:%s", n/250, n%250+1, port)
+}
+
+// routes are the next hops by domain; nil when all mail goes to the sink.
+func (s Spec) routes() map[string]string {
+	if s.Hops == 0 {
+		return nil
+	}
+	out := map[string]string{}
+	for n := range s.Hops {
+		out[fmt.Sprintf("d%d.bench.test", n)] = Hop(n, s.Sink)
+	}
+	return out
 }
 
 // posternConfig: docs/performance.md of this repository.
@@ -117,5 +135,8 @@ func posternConfig(s Spec) string {
 		fmt.Fprintf(&out, "[%s]\n%s", name, sections[name])
 	}
 	fmt.Fprintf(&out, "[[listen]]\naddress = \"127.0.0.1:%d\"\n[[route]]\nmatch = [\"*.bench.test\"]\nto = [%q]\n", s.Port, s.Sink)
+	for domain, address := range s.routes() {
+		fmt.Fprintf(&out, "[[route]]\nmatch = [%q]\nto = [%q]\n", domain, address)
+	}
 	return out.String()
 }

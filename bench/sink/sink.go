@@ -23,12 +23,12 @@ const headLimit = 8 << 10
 
 // Sink is a running server. Its methods may be called by several goroutines.
 type Sink struct {
-	listener net.Listener
 	config   *tls.Config
 	sessions sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[net.Conn]bool // nil once closed
+	mu        sync.Mutex
+	listeners []net.Listener    // the first is that of Listen
+	conns     map[net.Conn]bool // nil once closed
 
 	expected    atomic.Pointer[Expectation]
 	connections atomic.Int64
@@ -50,17 +50,29 @@ type Expectation struct {
 
 // Listen starts a sink. Without a config it offers no TLS.
 func Listen(address string, config *tls.Config) (*Sink, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	s := &Sink{listener: l, config: config, conns: map[net.Conn]bool{}}
-	s.sessions.Go(s.accept)
-	return s, nil
+	s := &Sink{config: config, conns: map[net.Conn]bool{}}
+	return s, s.Also(address)
 }
 
-// Addr is the address it listens on.
-func (s *Sink) Addr() string { return s.listener.Addr().String() }
+// Also takes mail at another address too.
+func (s *Sink) Also(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	s.sessions.Go(func() { s.accept(l) })
+	return nil
+}
+
+// Addr is the address it was made with.
+func (s *Sink) Addr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listeners[0].Addr().String()
+}
 
 // Connections is how many it has taken so far.
 func (s *Sink) Connections() int64 { return s.connections.Load() }
@@ -70,8 +82,10 @@ func (s *Sink) Strangers() int64 { return s.strangers.Load() }
 
 // Close ends the sink with all its sessions.
 func (s *Sink) Close() {
-	s.listener.Close()
 	s.mu.Lock()
+	for _, l := range s.listeners {
+		l.Close()
+	}
 	for c := range s.conns {
 		c.Close()
 	}
@@ -144,9 +158,9 @@ func (e *Expectation) arrived(n, recipients uint32, size int) {
 	}
 }
 
-func (s *Sink) accept() {
+func (s *Sink) accept(l net.Listener) {
 	for {
-		conn, err := s.listener.Accept()
+		conn, err := l.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return

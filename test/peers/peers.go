@@ -99,6 +99,9 @@ type Server struct {
 	SmarthostTLS string
 	// CA is PEM: what SmarthostTLS verify and secure judge by.
 	CA []byte
+	// Routes send mail for some domains to another "address:port" than Sink. Exim wants the port of Sink. Not for
+	// OpenSMTPD.
+	Routes map[string]string
 	// QueueRun is how often Exim looks at its queue, "5m" for example; "" is every second.
 	QueueRun string
 	// Extra lines are appended to the main configuration. In Postfix's "parameter =" takes the

@@ -64,6 +64,13 @@ func Postfix(t testing.TB, s Server) *Process {
 		{"smtpd_tls_received_header", "yes"},
 	}
 	settings = append(settings, postfixTLS(t, dir, s)...)
+	if len(s.Routes) > 0 {
+		var table strings.Builder
+		for domain, address := range s.Routes {
+			fmt.Fprintf(&table, "%s smtp:[%s\n", domain, strings.Replace(address, ":", "]:", 1))
+		}
+		settings = append(settings, [2]string{"transport_maps", "texthash:" + write(t, conf, "transport", []byte(table.String()), 0o644)})
+	}
 	// A parameter given twice makes every process warn, postlogd too, before it reads what the others log: with enough
 	// warnings they wait for each other for ever.
 	var main strings.Builder
