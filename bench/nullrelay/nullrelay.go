@@ -84,6 +84,9 @@ func Serve(ctx context.Context, l net.Listener, c Config) error {
 	close(j.commit)
 	commits.Wait()
 	r.end()
+	if _, err := j.write(nil, nil); err != nil { // what was sent on since the last group
+		return err
+	}
 	return ctx.Err()
 }
 

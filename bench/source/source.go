@@ -74,10 +74,12 @@ func Run(ctx context.Context, l Load) (Result, error) {
 		})
 	}
 	all.Wait()
-	result.End = time.Now()
 	var replies, wholes []measure.Samples
 	for _, w := range workers {
 		result.Retried += w.retried
+		if w.last.After(result.End) {
+			result.End = w.last
+		}
 		replies, wholes = append(replies, w.reply), append(wholes, w.whole)
 	}
 	result.Reply, result.Whole = measure.Merge(replies...), measure.Merge(wholes...)
@@ -107,6 +109,7 @@ type worker struct {
 	pending []int // taken from next and not accepted yet
 	failed  int   // tries in a row
 	retried int
+	last    time.Time // the newest acceptance
 	reply   measure.Samples
 	whole   measure.Samples
 }
@@ -189,6 +192,7 @@ func (w *worker) send(c *wire.Conn, n int) error {
 		return err
 	}
 	now := time.Now()
+	w.last = now
 	w.reply, w.whole = append(w.reply, now.Sub(sent)), append(w.whole, now.Sub(start))
 	return nil
 }
