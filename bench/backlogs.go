@@ -22,6 +22,7 @@ type Search struct {
 	Finished int `json:"finished"`
 }
 
+// String is a line for people.
 func (s Search) String() string {
 	return fmt.Sprintf("trace by %s in %d finished deliveries: %.0f ms", s.By, s.Finished, s.MS)
 }
@@ -110,7 +111,7 @@ func (b *bench) searches(ctx context.Context, c Contestant, finished int) ([]Sea
 		args []string
 	}{
 		{"recipient", []string{"--recipient", "user7919@partner10.test"}}, // message 1, its first recipient
-		{"message-id", []string{"--message-id", backlog.MessageID("finished4711")}},
+		{"message-id", []string{"--message-id", backlog.MessageID(fmt.Sprintf("finished%d", finished/backlog.Recipients/2))}},
 		{"day", []string{"--since", day, "--limit", "100"}}, // a page of it
 	} {
 		var took []float64

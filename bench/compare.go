@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -53,6 +54,11 @@ type pace struct {
 	rounds   int
 	duration time.Duration // of a round
 	messages int           // of a round; 0: as many as take about duration
+}
+
+func (p *pace) register(f *flag.FlagSet) {
+	f.IntVar(&p.rounds, "rounds", p.rounds, "rounds of each contestant, in turn")
+	f.DurationVar(&p.duration, "time", p.duration, "how long a round should take")
 }
 
 // warmUp is how many messages each contestant gets before anything is measured.

@@ -20,6 +20,7 @@ type Idle struct {
 	Each float64 `json:"each_kib"`
 }
 
+// String is a line for people.
 func (i Idle) String() string {
 	return fmt.Sprintf("%s: an idle TLS session takes %.1f KiB (%d of them)", i.Kind, i.Each, i.Sessions)
 }
@@ -91,6 +92,7 @@ type Large struct {
 	Seconds float64 `json:"seconds"`
 }
 
+// String is a line for people.
 func (l Large) String() string {
 	return fmt.Sprintf("%s: %d message(s) of %d bytes at once: memory grew by %.1f MiB; %.1f s", l.Kind, l.AtOnce, largeSize, l.Growth, l.Seconds)
 }

@@ -42,6 +42,8 @@ func command(ctx context.Context, args []string) error {
 		return runCommand(ctx, args)
 	case "short", "full":
 		return suiteCommand(ctx, name, args)
+	case "idle", "large", "waiting", "history":
+		return partCommand(ctx, name, args)
 	case "page":
 		return pageCommand(args)
 	case "null":

@@ -66,8 +66,10 @@ func (r *Report) print(w io.Writer) {
 	for _, s := range r.Searches {
 		fmt.Fprintf(w, "%s\n", s)
 	}
-	fmt.Fprintf(w, "\n%-44s%-18s%-13s\n", "goal", "wanted", "measured")
+	fmt.Fprintf(w, "\n%-41s%-17s%-14s\n", "goal", "wanted", "measured")
 	for _, g := range r.goals() {
-		fmt.Fprintf(w, "%-44.43s%-18s%-13s%s\n", g.what, g.want, g.got, g.verdict())
+		if g.measured {
+			fmt.Fprintf(w, "%-41.40s%-17s%-14s%s\n", g.what, g.want, g.got, g.verdict())
+		}
 	}
 }

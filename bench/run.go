@@ -57,14 +57,13 @@ func (c common) with(ctx context.Context, do func(*bench) error) error {
 func runCommand(ctx context.Context, args []string) error {
 	var c common
 	var w Work
-	var p pace
+	p := pace{rounds: 3, duration: 4 * time.Second}
 	f := newFlags("run")
 	c.register(f)
 	only := f.String("only", strings.Join(rig.Kinds(), ","), "which servers")
 	rules := f.Int("rules", 0, "rules in force, none of which matches; Postern only")
-	f.IntVar(&p.rounds, "rounds", 3, "rounds of each server, in turn")
+	p.register(f)
 	f.IntVar(&p.messages, "messages", 0, "messages of a round; 0: as many as take about -time")
-	f.DurationVar(&p.duration, "time", 4*time.Second, "how long a round should take")
 	f.IntVar(&w.Size, "size", 4096, "bytes of a message")
 	f.BoolVar(&w.TLS, "tls", false, "TLS on both hops")
 	f.IntVar(&w.PerConnection, "per-connection", 10, "messages a connection")

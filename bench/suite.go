@@ -100,9 +100,8 @@ func suiteCommand(ctx context.Context, name string, args []string) error {
 	var c common
 	f := newFlags(name)
 	c.register(f)
+	s.pace.register(f)
 	docs := f.String("docs", "", "folder of performance.md, whose tables and plots are made anew; empty: leave it")
-	f.IntVar(&s.pace.rounds, "rounds", s.pace.rounds, "rounds of each server, in turn")
-	f.DurationVar(&s.pace.duration, "time", s.pace.duration, "how long a round should take")
 	f.IntVar(&s.sessions, "sessions", s.sessions, "idle TLS sessions; 0: leave out")
 	f.IntVar(&s.waiting, "waiting", s.waiting, "deferred deliveries; 0: leave out")
 	f.IntVar(&s.sites, "sites", s.sites, "sites they are spread over")
@@ -120,6 +119,37 @@ func suiteCommand(ctx context.Context, name string, args []string) error {
 			err = writePage(*docs, report)
 		}
 		return err
+	})
+}
+
+// partCommand runs one of the parts of a suite that are no comparison of servers.
+func partCommand(ctx context.Context, name string, args []string) error {
+	full, s := fullSuite(), suite{pace: shortSuite().pace}
+	var c common
+	f := newFlags(name)
+	c.register(f)
+	s.pace.register(f)
+	switch name {
+	case "idle":
+		f.IntVar(&s.sessions, "sessions", full.sessions, "idle TLS sessions")
+	case "large":
+		s.large = true
+	case "waiting":
+		f.IntVar(&s.waiting, "n", full.waiting, "deferred deliveries")
+		f.IntVar(&s.sites, "sites", full.sites, "sites they are spread over")
+	case "history":
+		f.IntVar(&s.finished, "n", full.finished, "finished deliveries")
+	}
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	return c.with(ctx, func(b *bench) error {
+		report := newReport(s.pace)
+		if err := b.extras(ctx, s, report); err != nil {
+			return err
+		}
+		report.print(os.Stdout)
+		return writeJSON(c.json, report)
 	})
 }
 

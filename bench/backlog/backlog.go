@@ -24,15 +24,16 @@ type Config struct {
 	// Waiting messages of one recipient each, spread evenly over Sites sites that have failed and are not tried again
 	// for two hours.
 	Waiting, Sites int
-	// Finished deliveries of messages with ten recipients each, accepted and delivered over TLS in the last day.
+	// Finished deliveries of messages with Recipients each, accepted and delivered over TLS in the last day; rounded
+	// down to a hundred.
 	Finished int
 	// Now is the time the folder is made for.
 	Now time.Time
 }
 
-// recipients of a finished message, and how many of these messages are settled at once.
+// Recipients of a finished message, and how many of these messages are settled at once.
 const (
-	recipients = 10
+	Recipients = 10
 	settled    = 10
 )
 
@@ -40,7 +41,9 @@ const (
 const writers = 64
 
 // body is what a message holds; that of a finished one is gone anyway.
-var body = []byte("Subject: backlog\r\n\r\n" + strings.Repeat(strings.Repeat("x", 62)+"\r\n", 16))
+func body() []byte {
+	return []byte("Subject: backlog\r\n\r\n" + strings.Repeat(strings.Repeat("x", 62)+"\r\n", 16))
+}
 
 // Fill makes the folder's queue. The folder must exist and be unused.
 func Fill(ctx context.Context, dir string, c Config) (err error) {
@@ -54,7 +57,7 @@ func Fill(ctx context.Context, dir string, c Config) (err error) {
 		}
 	}()
 	f := filler{s, c}
-	if err := each(ctx, c.Finished/recipients/settled, f.history); err != nil {
+	if err := each(ctx, c.Finished/Recipients/settled, f.history); err != nil {
 		return err
 	}
 	if err := each(ctx, c.Waiting, f.waiting); err != nil {
@@ -87,7 +90,7 @@ type filler struct {
 	c     Config
 }
 
-// NextHop is where mail for the n-th broken site waits.
+// site is where mail for the n-th broken domain waits.
 func site(n int) string { return fmt.Sprintf("mx:broken%d.test", n) }
 
 func (f filler) waiting(ctx context.Context, n int) error {
@@ -126,7 +129,7 @@ func (f filler) breakSites(ctx context.Context) error {
 
 // history accepts some messages and delivers them.
 func (f filler) history(ctx context.Context, n int) error {
-	messages := f.c.Finished / recipients
+	messages := f.c.Finished / Recipients
 	var ids []queue.DeliveryID
 	var at time.Time
 	for k := range settled {
@@ -136,8 +139,8 @@ func (f filler) history(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		for r := range recipients {
-			d := (m*recipients + r) % 5000
+		for r := range Recipients {
+			d := (m*Recipients + r) % 5000
 			sub.Deliveries = append(sub.Deliveries, f.delivery(fmt.Sprintf("user%d@partner%d.test", (m*7919+r)%100_003, d), fmt.Sprintf("mx:partner%d.test", d), at))
 		}
 		if err := f.store.Accept(ctx, sub); err != nil {
@@ -184,7 +187,7 @@ func (f filler) submission(ctx context.Context, name string, random uint32, at t
 	if err != nil {
 		return nil, err
 	}
-	if _, err := draft.Write(body); err != nil {
+	if _, err := draft.Write(body()); err != nil {
 		return nil, err
 	}
 	m := queue.Message{ID: queue.NewID(at, random), AcceptedAt: at, MessageID: MessageID(name),
@@ -194,7 +197,7 @@ func (f filler) submission(ctx context.Context, name string, random uint32, at t
 	return &queue.Submission{Message: m, Body: draft}, nil
 }
 
-// MessageID is that of the n-th finished message, for name "finished" and its number.
+// MessageID is the Message-ID of a message; finished ones have the names "finished0", "finished1" and so on.
 func MessageID(name string) string { return "<" + name + "@sender.test>" }
 
 func (f filler) delivery(to, nextHop string, at time.Time) queue.NewDelivery {

@@ -18,10 +18,8 @@ const Wait = 60 * time.Second
 // window is the size of the read buffer: four TLS records.
 const window = 64 << 10
 
-var (
-	crlf = []byte("\r\n")
-	end  = []byte("\r\n.\r\n")
-)
+// end is what ends content, the line end before it included.
+const end = "\r\n.\r\n"
 
 // ErrLong means that a line does not fit into the read buffer.
 var ErrLong = errors.New("a line is too long")
@@ -80,7 +78,7 @@ func (c *Conn) HasLine() bool { return bytes.IndexByte(c.in[c.r:c.w], '\n') >= 0
 func (c *Conn) Line() ([]byte, error) {
 	for from := c.r; ; {
 		if i := bytes.IndexByte(c.in[from:c.w], '\n'); i >= 0 {
-			line := bytes.TrimSuffix(c.in[c.r:from+i], crlf[:1])
+			line := bytes.TrimSuffix(c.in[c.r:from+i], []byte("\r"))
 			c.r = from + i + 1
 			return line, nil
 		}
@@ -121,7 +119,7 @@ func (c *Conn) Expect(code int) error {
 // line of one dot that ends it. Each piece is valid only during the call. Content must not be empty.
 func (c *Conn) Content(each func([]byte)) error {
 	for {
-		if i := bytes.Index(c.in[c.r:c.w], end); i >= 0 {
+		if i := bytes.Index(c.in[c.r:c.w], []byte(end)); i >= 0 {
 			each(c.in[c.r : c.r+i+len(end)])
 			c.r += i + len(end)
 			return nil
