@@ -12,14 +12,22 @@ import (
 type goal struct {
 	what, want, got string
 	measured, met   bool
+	noisy           bool
 }
+
+// crowded is from which share of the machine on, taken by others, a comparison is called noisy.
+const crowded = 0.2
 
 func (g goal) verdict() string {
 	switch {
 	case !g.measured:
 		return ""
+	case g.met && g.noisy:
+		return "reached, noisy"
 	case g.met:
 		return "reached"
+	case g.noisy:
+		return "missed, noisy"
 	}
 	return "missed"
 }
@@ -46,27 +54,47 @@ func (r *Report) goals() []goal {
 			continue
 		}
 		for _, other := range c.Outcomes[1:] {
-			v, ok := c.ratio(other.Name, c.base(), rate)
-			goals = append(goals, goal{c.base() + " / " + other.Name, "rate >= 0.90 x", fmt.Sprintf("%.2f x", v), ok, v >= 0.9})
+			g := c.wantRate(other.Name, c.base(), 0.9)
+			g.what = c.base() + " / " + other.Name
+			goals = append(goals, g)
 			if c.Topic == "waiting" {
-				goals = append(goals, goal{"start with " + other.Name, "< 10 s", fmt.Sprintf("%.1f s", other.Started), ok, other.Started < 10})
+				goals = append(goals, goal{what: "start with " + other.Name, want: "< 10 s", got: fmt.Sprintf("%.1f s", other.Started),
+					measured: g.measured, met: other.Started < 10})
 			}
 		}
 	}
 	for _, s := range r.Searches {
-		goals = append(goals, goal{"trace by " + s.By, "< 200 ms", fmt.Sprintf("%.0f ms", s.MS), true, s.MS < 200})
+		goals = append(goals, goal{what: "trace by " + s.By, want: "< 200 ms", got: fmt.Sprintf("%.0f ms", s.MS), measured: true, met: s.MS < 200})
 	}
 	return slices.DeleteFunc(goals, func(g goal) bool { return g.what == "" })
 }
 
-// atLeast is a goal about the relay rate.
+// atLeast is a goal about the relay rate of Postern beside another server.
 func (r *Report) atLeast(w Work, other string, times float64) goal {
-	g := goal{what: w.String(), want: fmt.Sprintf(">= %.1f x %s", times, other)}
+	var g goal
 	if c := r.comparison("servers", w); c != nil {
-		v, ok := c.ratio(rig.Postern, other, rate)
-		g.got, g.measured, g.met = fmt.Sprintf("%.2f x", v), ok, v >= times
+		g = c.wantRate(rig.Postern, other, times)
 	}
+	g.what = w.String()
 	return g
+}
+
+// wantRate wants the rate of one contestant to be so many times another's. Beside the ratio that was measured stands the
+// one that processor time alone would make of it, which others on the machine disturb less.
+func (c *Comparison) wantRate(name, other string, times float64) goal {
+	v, ok := c.ratio(name, other, rate)
+	byTime, _ := c.ratio(name, other, allowed)
+	return goal{want: fmt.Sprintf(">= %.1f x %s", times, other), got: fmt.Sprintf("%.2f (CPU %.2f)", v, byTime),
+		measured: ok, met: v >= times, noisy: c.crowd() > crowded}
+}
+
+// crowd is the share of the machine that others took.
+func (c *Comparison) crowd() float64 {
+	var all []float64
+	for _, o := range c.Outcomes {
+		all = append(all, o.each(foreign)...)
+	}
+	return measure.Median(all)
 }
 
 func (r *Report) cpuGoal(w Work) goal {
@@ -91,6 +119,7 @@ func (r *Report) replyGoal(w Work) goal {
 		a, b := ours.median(reply99), theirs.median(reply50)
 		g.got, g.measured = fmt.Sprintf("%.1f to %.1f", a, b), okOurs && okTheirs
 		g.met = a < b && ours.median(whole99) < theirs.median(whole50)
+		g.noisy = c.crowd() > crowded
 	}
 	return g
 }
@@ -101,7 +130,8 @@ func (r *Report) idleGoal() goal {
 		return goal{}
 	}
 	v := r.Idle[i].Each
-	return goal{fmt.Sprintf("an idle TLS session, %d of them", r.Idle[i].Sessions), "<= 40 KiB", fmt.Sprintf("%.1f KiB", v), true, v <= 40}
+	return goal{what: fmt.Sprintf("an idle TLS session, %d of them", r.Idle[i].Sessions), want: "<= 40 KiB", got: fmt.Sprintf("%.1f KiB", v),
+		measured: true, met: v <= 40}
 }
 
 func (r *Report) largeGoal() goal {
@@ -110,5 +140,5 @@ func (r *Report) largeGoal() goal {
 		return goal{}
 	}
 	v := r.Large[i].Growth
-	return goal{measure.Bytes(largeSize) + ", growth of memory", "<= 8 MiB", fmt.Sprintf("%.1f MiB", v), true, v <= 8}
+	return goal{what: measure.Bytes(largeSize) + ", growth of memory", want: "<= 8 MiB", got: fmt.Sprintf("%.1f MiB", v), measured: true, met: v <= 8}
 }

@@ -100,7 +100,7 @@ func plot(title string, groups []group) string {
 	legend(&out, groups)
 	for e := from; e <= to; e++ {
 		at := x(math.Pow(10, e))
-		fmt.Fprintf(&out, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#ddd"/><text x="%.1f" y="%d" text-anchor="middle">%.0f</text>`+"\n",
+		fmt.Fprintf(&out, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#ddd"/><text x="%.1f" y="%d" text-anchor="middle">%g</text>`+"\n",
 			at, plotTop-8, at, bottom, at, bottom+14, math.Pow(10, e))
 	}
 	y := plotTop
@@ -110,7 +110,7 @@ func plot(title string, groups []group) string {
 			middle := float64(y) + barHeight/2.0
 			fmt.Fprintf(&out, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`, plotLeft, y, x(b.value)-plotLeft, barHeight-2, color(b.name))
 			fmt.Fprintf(&out, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#000"/>`, x(b.low), middle, x(b.high), middle)
-			fmt.Fprintf(&out, `<text x="%.1f" y="%.1f">%.0f</text>`+"\n", x(b.high)+4, middle+4, b.value)
+			fmt.Fprintf(&out, `<text x="%.1f" y="%.1f">%.3g</text>`+"\n", x(b.high)+4, middle+4, b.value)
 			y += barHeight
 		}
 		y += groupSpace

@@ -66,10 +66,10 @@ func (r *Report) print(w io.Writer) {
 	for _, s := range r.Searches {
 		fmt.Fprintf(w, "%s\n", s)
 	}
-	fmt.Fprintf(w, "\n%-41s%-17s%-14s\n", "goal", "wanted", "measured")
+	fmt.Fprintf(w, "\n%-32s%-17s%-17s\n", "goal", "wanted", "measured")
 	for _, g := range r.goals() {
 		if g.measured {
-			fmt.Fprintf(w, "%-41.40s%-17s%-14s%s\n", g.what, g.want, g.got, g.verdict())
+			fmt.Fprintf(w, "%-32.31s%-17.16s%-17s%s\n", g.what, g.want, g.got, g.verdict())
 		}
 	}
 }

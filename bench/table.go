@@ -23,6 +23,7 @@ func (o Outcome) median(figure func(Round) float64) float64 { return measure.Med
 
 func rate(r Round) float64        { return r.Rate }
 func cpu(r Round) float64         { return r.CPU }
+func allowed(r Round) float64     { return 1 / (r.CPU + r.Harness) } // rate that processors alone would set, source and sink included
 func harness(r Round) float64     { return r.Harness }
 func reply50(r Round) float64     { return r.Reply50 }
 func reply99(r Round) float64     { return r.Reply99 }
@@ -81,18 +82,18 @@ func (c Comparison) header() []string {
 }
 
 // noise says in one line how steady the machine was.
-func (c Comparison) noise() string {
-	var calibrations, foreigns, harnesses []float64
+func (c *Comparison) noise() string {
+	var calibrations, harnesses []float64
 	for _, o := range c.Outcomes {
-		calibrations, foreigns = append(calibrations, o.each(calibration)...), append(foreigns, o.each(foreign)...)
+		calibrations = append(calibrations, o.each(calibration)...)
 		harnesses = append(harnesses, o.each(harness)...)
 	}
 	return fmt.Sprintf("calibration %.0f ms, spread %.0f %%; others took %.0f %% of the machine; source and sink %.0f µs a message",
-		measure.Median(calibrations), 100*measure.Spread(calibrations), 100*measure.Median(foreigns), measure.Median(harnesses))
+		measure.Median(calibrations), 100*measure.Spread(calibrations), 100*c.crowd(), measure.Median(harnesses))
 }
 
 // print writes the comparison as a table of at most 80 columns.
-func (c Comparison) print(w io.Writer) {
+func (c *Comparison) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s\n", c.Work)
 	widths := []int{-19, 6, 5, 13, 7, 7, 8, 8, 6}
 	line := func(cells []string) {
