@@ -9,7 +9,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -47,7 +46,7 @@ func command(ctx context.Context, args []string) error {
 	case "page":
 		return pageCommand(args)
 	case "null":
-		return nullCommand(args)
+		return nullCommand(ctx, args)
 	case "keep":
 		rig.Keep(os.Stdin, os.Stdout)
 		return nil
@@ -56,7 +55,7 @@ func command(ctx context.Context, args []string) error {
 }
 
 // nullCommand runs the null relay until it is ended.
-func nullCommand(args []string) error {
+func nullCommand(ctx context.Context, args []string) error {
 	var c nullrelay.Config
 	f := newFlags("null")
 	listen := f.String("listen", "127.0.0.1:2525", "where to take mail")
@@ -90,13 +89,16 @@ func nullCommand(args []string) error {
 	if err != nil {
 		return err
 	}
-	return nullrelay.Serve(context.Background(), l, c)
+	if err := nullrelay.Serve(ctx, l, c); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 // newFlags makes the flags of a command.
 func newFlags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet("bench "+name, flag.ContinueOnError)
-	f.SetOutput(io.Writer(os.Stderr))
+	f.SetOutput(os.Stderr)
 	return f
 }
 
