@@ -11,9 +11,9 @@ FUZZTIME    ?= 30s
 # Where goroutines, locks and connections are shared. Ground rooms have none of these.
 CONCURRENT := ./cmd/... ./internal/admin/... ./internal/check/... ./internal/dns/... ./internal/event/... ./internal/gateway/... \
 	./internal/lab/... ./internal/policy/certcheck/... ./internal/policy/revoke/... ./internal/policy/rules/... ./internal/queue/... \
-	./internal/smtp/... ./internal/testkit/...
+	./internal/smtp/... ./internal/testkit/... ./bench/...
 
-.PHONY: build demo test check lint unit race e2e fuzz crash soak scale bench deb image clean
+.PHONY: build demo test check lint unit race e2e fuzz crash soak scale bench bench-full microbench deb image clean
 
 build: ## the binary, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -o postern ./cmd/postern
@@ -64,7 +64,15 @@ soak: ## slow, broken and hostile worlds, hours of them
 scale: ## a million deferred deliveries and ten million finished ones; takes long and some gigabytes
 	POSTERN_SCALE=1000000 $(GO) test -count=1 -timeout 120m -v -run TestScale ./internal/queue/sqlstore
 
-bench: ## benchmarks of every room
+bench: ## side by side with Postfix and the null relay, a few minutes; see bench/README.md
+	@test/prepare.sh peers
+	$(GO) run ./bench short -json dist/bench.json
+
+bench-full: ## everything, with every server; takes an hour or more and ten gigabytes; makes the tables of docs/performance.md anew
+	@test/prepare.sh peers
+	$(GO) run ./bench full -json docs/performance.json -docs docs
+
+microbench: ## benchmarks of every room
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
 
 deb: build ## dist/*.deb

@@ -162,6 +162,34 @@ func TestNoRoomImportsWhatIsForbiddenToIt(t *testing.T) {
 	}
 }
 
+// Load, sink and null relay are no part of the product, and use nothing of it.
+func TestTheProductDoesNotImportWhatMeasuresIt(t *testing.T) {
+	for _, path := range goFiles(t, "internal", "cmd") {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range file.Imports {
+			if strings.HasPrefix(imp.Path.Value, `"postern/bench`) || strings.HasPrefix(imp.Path.Value, `"postern/test`) {
+				t.Errorf("%s imports %s", path, imp.Path.Value)
+			}
+		}
+	}
+	for _, part := range []string{"bench/wire", "bench/source", "bench/sink", "bench/nullrelay", "bench/measure"} {
+		for _, path := range goFiles(t, part) {
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, imp := range file.Imports {
+				if strings.HasPrefix(imp.Path.Value, `"postern/internal/`) && !strings.HasSuffix(path, "_test.go") {
+					t.Errorf("%s imports %s: it would share the gateway's mistakes and its speed", path, imp.Path.Value)
+				}
+			}
+		}
+	}
+}
+
 func TestAParentNeverImportsItsChildren(t *testing.T) {
 	for room, imports := range rooms(t) {
 		for _, path := range imports {

@@ -16,7 +16,7 @@ import (
 // source is a parsed file that is not a test.
 type source struct {
 	path string
-	room string // the folder under internal, or "cmd/postern"
+	room string // the folder under internal, or "cmd/postern", or in bench
 	file *ast.File
 	fset *token.FileSet
 }
@@ -26,7 +26,7 @@ func (s source) at(n ast.Node) string { return s.fset.Position(n.Pos()).String()
 func sources(t *testing.T) []source {
 	t.Helper()
 	var out []source
-	for _, path := range goFiles(t, "internal", "cmd") {
+	for _, path := range goFiles(t, "internal", "cmd", "bench") {
 		if strings.HasSuffix(path, "_test.go") {
 			continue
 		}

@@ -88,6 +88,8 @@ type Server struct {
 	Domains []string
 	// Sink is where accepted mail goes, "address:port".
 	Sink string
+	// SinkTLS makes the way to the sink encrypted, by STARTTLS, whatever the certificate; else it is in plaintext.
+	SinkTLS bool
 	// Cert and Key are PEM; both empty: no TLS is offered.
 	Cert, Key []byte
 	// Smarthost, when set, is where mail for other domains goes, "address:port". Not for Exim.
@@ -97,7 +99,13 @@ type Server struct {
 	SmarthostTLS string
 	// CA is PEM: what SmarthostTLS verify and secure judge by.
 	CA []byte
-	// Extra lines are appended to the main configuration.
+	// Routes send mail for some domains to another "address:port" than Sink. Exim wants the port of Sink. Not for
+	// OpenSMTPD.
+	Routes map[string]string
+	// QueueRun is how often Exim looks at its queue, "5m" for example; "" is every second.
+	QueueRun string
+	// Extra lines are appended to the main configuration. In Postfix's "parameter =" takes the
+	// place of the line there would be.
 	Extra string
 }
 

@@ -64,9 +64,20 @@ func Postfix(t testing.TB, s Server) *Process {
 		{"smtpd_tls_received_header", "yes"},
 	}
 	settings = append(settings, postfixTLS(t, dir, s)...)
+	if len(s.Routes) > 0 {
+		var table strings.Builder
+		for domain, address := range s.Routes {
+			fmt.Fprintf(&table, "%s smtp:[%s\n", domain, strings.Replace(address, ":", "]:", 1))
+		}
+		settings = append(settings, [2]string{"transport_maps", "texthash:" + write(t, conf, "transport", []byte(table.String()), 0o644)})
+	}
+	// A parameter given twice makes every process warn, postlogd too, before it reads what the others log: with enough
+	// warnings they wait for each other for ever.
 	var main strings.Builder
 	for _, kv := range settings {
-		fmt.Fprintf(&main, "%s = %s\n", kv[0], kv[1])
+		if line := kv[0] + " ="; !strings.HasPrefix(s.Extra, line) && !strings.Contains(s.Extra, "\n"+line) {
+			fmt.Fprintf(&main, "%s %s\n", line, kv[1])
+		}
 	}
 	write(t, conf, "main.cf", []byte(main.String()+s.Extra), 0o644)
 	address := net.JoinHostPort(s.IP, strconv.Itoa(s.Port))
@@ -87,6 +98,9 @@ func postfixTLS(t testing.TB, dir string, s Server) [][2]string {
 		}
 	}
 	level := "none"
+	if s.SinkTLS {
+		level = "encrypt"
+	}
 	if s.Smarthost != "" {
 		if level = s.SmarthostTLS; level == "" {
 			level = "may"
@@ -156,4 +170,5 @@ retry     unix       - - n -     - error
 discard   unix       - - n -     - discard
 anvil     unix       - - n -     1 anvil
 scache    unix       - - n -     1 scache
+tlsproxy  unix       - - n -     0 tlsproxy
 `
