@@ -110,13 +110,21 @@ func plot(title string, groups []group) string {
 			middle := float64(y) + barHeight/2.0
 			fmt.Fprintf(&out, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`, plotLeft, y, x(b.value)-plotLeft, barHeight-2, color(b.name))
 			fmt.Fprintf(&out, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#000"/>`, x(b.low), middle, x(b.high), middle)
-			fmt.Fprintf(&out, `<text x="%.1f" y="%.1f">%.3g</text>`+"\n", x(b.high)+4, middle+4, b.value)
+			fmt.Fprintf(&out, `<text x="%.1f" y="%.1f">%s</text>`+"\n", x(b.high)+4, middle+4, figure(b.value))
 			y += barHeight
 		}
 		y += groupSpace
 	}
 	out.WriteString("</svg>\n")
 	return out.String()
+}
+
+// figure prints a value without more digits than help.
+func figure(v float64) string {
+	if v < 10 {
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
 }
 
 // legend names the colours.
