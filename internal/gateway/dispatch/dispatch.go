@@ -196,11 +196,27 @@ func (d *Dispatcher) start(ctx, sending context.Context) time.Duration {
 		r := newRun(d, queue.SiteKey(site), probe)
 		d.workers.Go(func() { r.work(ctx, sending) })
 	}
+	if d.sched.Crowded(time.Now()) {
+		d.dismiss()
+	}
 	at, ok := d.sched.Wake()
 	if !ok {
 		return time.Hour
 	}
 	return max(time.Until(at), time.Millisecond)
+}
+
+// dismiss ends one worker that lingers, so that another site's can start. The caller holds mu.
+func (d *Dispatcher) dismiss() {
+	for _, runs := range d.lingering {
+		for _, r := range runs {
+			select {
+			case r.enough <- struct{}{}:
+				return
+			default: // told already
+			}
+		}
+	}
 }
 
 func (d *Dispatcher) look() {

@@ -27,6 +27,8 @@ type run struct {
 	site  queue.SiteKey
 	probe bool
 	more  chan struct{} // capacity 1: something came while lingering
+	// enough, of capacity 1, ends lingering: others need the place.
+	enough chan struct{}
 
 	channel *deliver.Channel
 	climbed deliver.Climbed
@@ -49,7 +51,8 @@ type run struct {
 }
 
 func newRun(d *Dispatcher, site queue.SiteKey, probe bool) *run {
-	return &run{d: d, site: site, probe: probe, more: make(chan struct{}, 1), leases: make(map[queue.DeliveryID]queue.Lease)}
+	return &run{d: d, site: site, probe: probe, more: make(chan struct{}, 1),
+		enough: make(chan struct{}, 1), leases: make(map[queue.DeliveryID]queue.Lease)}
 }
 
 // work claims and serves until nothing is left, the site fails, or ctx ends. Transfers go on under sending.
@@ -251,11 +254,18 @@ func (r *run) linger(ctx context.Context) bool {
 	d := r.d
 	d.mu.Lock()
 	d.lingering[r.site] = append(d.lingering[r.site], r)
+	select {
+	case <-r.enough: // of an earlier time
+	default:
+	}
 	d.mu.Unlock()
 	timer := time.NewTimer(d.cfg.Linger)
 	defer timer.Stop()
+	dismissed := false
 	select {
 	case <-r.more:
+	case <-r.enough:
+		dismissed = true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
@@ -270,7 +280,7 @@ func (r *run) linger(ctx context.Context) bool {
 		return true
 	default:
 	}
-	return timer.Stop() && ctx.Err() == nil
+	return !dismissed && timer.Stop() && ctx.Err() == nil
 }
 
 func (r *run) closeChannel() {

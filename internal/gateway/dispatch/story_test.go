@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/gateway/dispatch"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/mail"
@@ -457,5 +458,24 @@ func TestARuleUnderTestChangesNothingAndIsRecorded(t *testing.T) {
 		if !strings.Contains(notes, "clinic") || !strings.Contains(notes, "would not have used this connection: cert-expired") {
 			t.Errorf("notes: %q", notes)
 		}
+	})
+}
+
+// TestIdleChannelsMakeRoom: workers that linger with an open channel do not keep other sites from starting when all
+// together are as many as may be.
+func TestIdleChannelsMakeRoom(t *testing.T) {
+	story(t, func(w *world) {
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(time.Second)
+		w.accept("a@example.test", nil, "info@shop.test")
+		time.Sleep(time.Second)
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.State != queue.Delivered {
+				t.Errorf("mail to %v is %v while an idle channel holds the only place", rec.Recipient.Address, rec.State)
+			}
+		}
+	}, func(c *dispatch.Config) {
+		c.Schedule.Total, c.Linger = 1, time.Hour
 	})
 }

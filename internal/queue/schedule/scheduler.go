@@ -178,6 +178,12 @@ func (s *Scheduler) Wake() (t time.Time, ok bool) {
 	return e.key.time(), true
 }
 
+// Crowded reports whether a site that works could start a worker now, but for the bound of all workers together.
+func (s *Scheduler) Crowded(now time.Time) bool {
+	e := s.works.first()
+	return s.running >= s.cfg.Total && e != nil && e.key <= at(now)
+}
+
 // Sites returns how many sites are kept in memory.
 func (s *Scheduler) Sites() int { return len(s.sites) }
 
