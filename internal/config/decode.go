@@ -294,11 +294,11 @@ const (
 )
 
 // show adds a problem with the line that text begins with. Of a long line only the beginning is shown, and where the
-// problem stands further on, nothing.
+// problem stands further on or a secret stands there, nothing.
 func (d *decoder) show(line, column int, text []byte, what, hint string) {
 	text, _, _ = bytes.Cut(text, []byte("\n"))
 	shown := clip(string(bytes.TrimSuffix(text, []byte("\r"))), shownText)
-	if column > len(shown) {
+	if column > len(shown) || strings.Contains(shown, "password_hash") { // problems are logged
 		shown = ""
 	}
 	d.problems = append(d.problems, Problem{File: d.file, Line: line, Column: column, Text: shown, What: clip(what, shownWhat), Hint: clip(hint, shownWhat)})

@@ -93,6 +93,7 @@ func freeAddress(t *testing.T) string {
 // gateway is one gateway with its files. Change settings before start.
 type gateway struct {
 	t        *testing.T
+	binary   string
 	dir      string
 	addr     string
 	ca       *pki.CA
@@ -108,7 +109,7 @@ type gateway struct {
 // newGateway makes one that sends all mail to a host, "" to find hosts by DNS. It is not started yet.
 func newGateway(t *testing.T, to string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, dir: t.TempDir(), addr: freeAddress(t), ca: pki.New(time.Now(), "Endurance Root")}
+	g := &gateway{t: t, binary: program, dir: t.TempDir(), addr: freeAddress(t), ca: pki.New(time.Now(), "Endurance Root")}
 	g.settings = map[string]string{
 		"hostname": `"gw.home.test"`, "data": `"data"`, "tls.certificates": `[{ cert = "gw.pem", key = "gw.key" }]`,
 		"relay.networks": `["127.0.0.0/8"]`, "dns.servers": `["127.0.0.1:9"]`, "trust.roots": `"ca.pem"`, "admin.listen": `""`,
@@ -154,7 +155,7 @@ func (g *gateway) launch() {
 	}
 	defer log.Close()
 	// A shell sets LISTEN_PID, which must be the process's own id.
-	g.cmd = exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" serve --config "$1"`, program, g.path("postern.toml"))
+	g.cmd = exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" serve --config "$1"`, g.binary, g.path("postern.toml"))
 	g.cmd.Stdout, g.cmd.Stderr, g.cmd.ExtraFiles = log, log, g.extra
 	g.cmd.Env = append(os.Environ(), g.env...)
 	if err := g.cmd.Start(); err != nil {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ type backscatter struct {
 	mu    sync.Mutex // guards what follows
 	began time.Time  // of the hour
 	all   int
-	to    map[string]int // by canonical address; never longer than the limit of all
+	to    map[string]int // by mailbox; never longer than the limit of all, where there is one
 	told  map[string]bool
 }
 
@@ -30,7 +31,7 @@ func (b *backscatter) over(to mail.Address, perAddress, inAll int, now time.Time
 	if passed := now.Sub(b.began); passed >= backscatterHour || passed < 0 {
 		b.began, b.all, b.to, b.told = now, 0, map[string]int{}, map[string]bool{}
 	}
-	key := to.Canonical()
+	key := mailbox(to)
 	switch {
 	case inAll > 0 && b.all >= inAll:
 		return "in all"
@@ -40,6 +41,13 @@ func (b *backscatter) over(to mail.Address, perAddress, inAll int, now time.Time
 	b.all++
 	b.to[key]++
 	return ""
+}
+
+// mailbox is an address without what most servers ignore, so that one person is not aimed at under many spellings.
+func mailbox(a mail.Address) string {
+	local, domain, _ := strings.Cut(strings.ToLower(a.Canonical()), "@")
+	local, _, _ = strings.Cut(local, "+")
+	return local + "@" + domain
 }
 
 // first reports whether a limit was not told yet in this hour.

@@ -54,8 +54,8 @@ func perAddress(n int) func(*dispatch.Config) {
 func TestNoticesToOneStrangerAreFewAndTheOthersHeld(t *testing.T) {
 	story(t, func(w *world) {
 		w.bouncing()
-		for range 8 {
-			w.accept("victim@shop.test", nil, "dr@clinic.test")
+		for i := range 8 {
+			w.accept([]string{"victim@shop.test", "Victim@shop.test", fmt.Sprintf("victim+%d@shop.test", i)}[i%3], nil, "dr@clinic.test")
 			time.Sleep(time.Minute)
 		}
 		w.accept("other@shop.test", nil, "dr@clinic.test")
