@@ -83,7 +83,7 @@ func TestAPowerCutUndoesNothingThatWasTold(t *testing.T) {
 			w.drained()
 
 			bounced := newLetter("told-bounced", 200_000)
-			bounced.send(w, false, "anna@home.test", "b@refused.test")
+			bounced.send(w, false, bounced.sender(), "b@refused.test")
 			w.Await("b@refused.test", harness.In("failed"))
 			if !w.powerCut(v) {
 				t.Fatalf("after a bounce the gateway does not start:\n%s", w.Log())
