@@ -51,7 +51,7 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-crash: ## kill it, cut its power and break its disk, many times and at every call; takes half an hour
+crash: ## kill it, cut its power and break its disk, many times and at every call; takes about an hour
 	@test/prepare.sh crash
 	$(GO) test -count=10 -timeout 60m -run 'Killed|WriteError' ./internal/queue/sqlstore
 	POSTERN_CRASH=long $(GO) test -count=1 -timeout 120m -v ./test/crash

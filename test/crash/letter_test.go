@@ -76,6 +76,9 @@ func (l letter) texts() []string {
 	return []string{l.mark + "-begin.", l.mark + "-middle.", l.mark + "-end."}
 }
 
+// sender is whom a report about the letter goes to, when nobody else is named as its sender.
+func (l letter) sender() string { return l.mark + "@home.test" }
+
 // send hands a letter to the gateway, which must take it, and returns its id there.
 func (l letter) send(w *world, bdat bool, from string, to ...string) string {
 	w.T.Helper()

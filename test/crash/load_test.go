@@ -146,7 +146,7 @@ func (l *load) String() string {
 // drained waits until nothing moves in the queue any more. What is held stays: it is found missing where it should be.
 func (w *world) drained() {
 	w.T.Helper()
-	harness.Eventually(w.T, 3*harness.Patience, "the queue is empty", func() bool {
+	harness.Eventually(w.T, time.Duration(either(1, 10))*time.Minute, "the queue is empty", func() bool {
 		list := w.Run("", "queue", "list", "--json") // just after a start nobody may answer yet
 		return list.Code == 0 && strings.Count(list.Stdout, "\n") == strings.Count(list.Stdout, `"state":"held"`)
 	})

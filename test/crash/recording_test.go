@@ -135,8 +135,8 @@ func parse(r io.Reader) ([]call, error) {
 		case !ok:
 			return nil, fmt.Errorf("line %d: %.100q has no thread", line, text)
 		case strings.HasPrefix(rest, "+++") || strings.HasPrefix(rest, "---"):
-		case strings.HasSuffix(rest, " <unfinished ...>"):
-			begun := strings.TrimSuffix(rest, " <unfinished ...>")
+		case strings.HasSuffix(rest, " <unfinished ...>"), strings.HasSuffix(rest, " <detached ...>"): // the thread died in it
+			begun := rest[:strings.LastIndex(rest, " <")]
 			c, err := understood(begun + ") = ?")
 			if err != nil {
 				return nil, fmt.Errorf("line %d: %w", line, err)
@@ -188,7 +188,7 @@ func understood(text string) (call, error) {
 	name, rest, ok := strings.Cut(text, "(")
 	equals := strings.LastIndex(rest, "= ") // strings are in hexadecimal digits: this one is strace's own
 	if !ok || equals < 0 || !strings.HasSuffix(strings.TrimRight(rest[:equals], " "), ")") {
-		return call{}, fmt.Errorf("%.200q is no call", text)
+		return call{}, fmt.Errorf("%.100q, which ends with %q, is no call", text, text[max(0, len(text)-100):])
 	}
 	c := call{name: name, args: strings.TrimSuffix(strings.TrimRight(rest[:equals], " "), ")"), fd: -1, ret: -1}
 	result := rest[equals+2:]
@@ -310,6 +310,7 @@ func TestARecordingIsReadAsItWasWritten(t *testing.T) {
 13 read(8<\x2f\x64>,  <unfinished ...>
 12 exit_group(0)                     = ?
 13 <... read resumed>)               = ?
+14 write(9<\x2f\x64\x2f\x61>, "\x61", 1 <detached ...>
 12 +++ killed by SIGKILL +++
 `))
 	if err != nil {
@@ -334,6 +335,7 @@ func TestARecordingIsReadAsItWasWritten(t *testing.T) {
 		{8, 8, "writev", "UNIX-STREAM:[5->6]", 7, 3, "", false, "abc"},
 		{9, 0, "read", "/d", 8, -1, "", false, ""},
 		{10, 10, "exit_group", "", 0, -1, "", false, ""},
+		{12, 0, "write", "/d/a", 9, -1, "", false, "a"},
 	}
 	if len(calls) != len(want) {
 		t.Fatalf("%d calls, want %d", len(calls), len(want))

@@ -19,8 +19,8 @@ type volume struct {
 	at    string // where it is mounted, when it is
 }
 
-// newVolume makes a file system in an image file that takes space only as it is filled.
-func newVolume(t *testing.T, kind, image string) *volume {
+// newVolume makes a file system of a size in bytes, in an image file that takes space only as it is filled.
+func newVolume(t *testing.T, kind, image string, size int64) *volume {
 	t.Helper()
 	if os.Getuid() != 0 {
 		unavailable(t, "mounting needs root")
@@ -33,7 +33,7 @@ func newVolume(t *testing.T, kind, image string) *volume {
 	if err != nil {
 		t.Fatal(err)
 	}
-	errSize, errClose := f.Truncate(640<<20), f.Close()
+	errSize, errClose := f.Truncate(size), f.Close()
 	if errSize != nil || errClose != nil {
 		t.Fatal(errSize, errClose)
 	}
