@@ -1,8 +1,13 @@
 package sqlstore
 
 import (
+	"errors"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
+
+	"postern/internal/queue"
 )
 
 // TestReplayRefused: what the database does not take at start is not given up: the store does not open, and the journal
@@ -42,5 +47,69 @@ func TestReplayRefused(t *testing.T) {
 				t.Errorf("%d records, want the one that was accepted", len(got))
 			}
 		})
+	}
+}
+
+// TestBrokenClaimsNothing: what is young is not given out by a store that can no longer settle it, or it would be sent
+// again and again.
+func TestBrokenClaimsNothing(t *testing.T) {
+	s, w := watched(t, t.TempDir())
+	defer s.Close()
+	if err := put(t, s, "m", 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := finish(t, s, "none"); err != nil { // the site is known to be calm now
+		t.Fatal(err)
+	}
+	w.fault["sync journal"] = errors.New("no")
+	if err := put(t, s, "n", 100); !errors.Is(err, queue.ErrBroken) {
+		t.Fatalf("accepting: %v", err)
+	}
+	work, err := s.Claim(t.Context(), queue.Claim{Site: "mx:b.test", Now: testTime, Until: testTime.Add(time.Hour)})
+	if !errors.Is(err, queue.ErrBroken) || len(work) > 0 {
+		t.Errorf("claimed %d (%v), want ErrBroken", len(work), err)
+	}
+}
+
+// TestWaitingClaimHoldsNothing: a claim that waits for mail on its way into the database holds no leases meanwhile: they
+// could run out before its worker knows of them.
+func TestWaitingClaimHoldsNothing(t *testing.T) {
+	s := still(t, t.TempDir())
+	defer s.Close()
+	if err := errors.Join(put(t, s, "stored1", 10), put(t, s, "stored2", 10), s.settleDown(t.Context()), put(t, s, "young", 10)); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	moving := s.take(func(*youngMessage) bool { return true })
+	s.mu.Unlock()
+	claim := func(at time.Duration, limit int) []queue.Work {
+		work, err := s.Claim(t.Context(), queue.Claim{Site: "mx:b.test", Now: testTime.Add(at), Until: testTime.Add(at + time.Second), Limit: limit})
+		if err != nil {
+			t.Error(err)
+		}
+		return work
+	}
+	s.mu.Lock()
+	token := s.lastToken
+	s.mu.Unlock()
+	var first []queue.Work
+	var wg sync.WaitGroup
+	wg.Go(func() { first = claim(0, 10) })
+	for waits := false; !waits; { // until it has been to the database and waits
+		s.mu.Lock()
+		waits = s.lastToken >= token+2
+		s.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+	second := claim(2*time.Second, 1)
+	s.thaw(moving)
+	wg.Wait()
+	if len(second) != 1 || len(first) != 2 {
+		t.Errorf("claimed %d and %d, want 1 and the other 2", len(second), len(first))
+	}
+	for _, w := range first {
+		if len(second) == 1 && w.ID == second[0].ID {
+			t.Errorf("%s was claimed by two", w.Message.ID)
+		}
 	}
 }
