@@ -214,6 +214,7 @@ func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
 		t.s.mu.Lock()
 		t.s.young.calms(key)
 		t.s.mu.Unlock()
+		t.undo = append(t.undo, func() { t.stir(key) }) // what was seen may be undone with it
 	}
 	return state, nil
 }

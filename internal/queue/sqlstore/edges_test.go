@@ -71,6 +71,54 @@ func TestBrokenClaimsNothing(t *testing.T) {
 	}
 }
 
+// TestCalmIsUndone: a transaction that is undone takes back what was noted of a site in it.
+func TestCalmIsUndone(t *testing.T) {
+	s := still(t, t.TempDir())
+	defer s.Close()
+	if err := errors.Join(put(t, s, "m", 100), s.settleDown(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	busy, release := make(chan struct{}), make(chan struct{})
+	requests := []*request{
+		{run: func(*txn) error { close(busy); <-release; return nil }},
+		{run: func(t *txn) error { return t.exec("UPDATE delivery SET state = 5") }},
+		{run: func(t *txn) error { _, err := t.look("mx:b.test"); return err }},
+		{run: func(t *txn) error { return errors.Join(t.exec("DELETE FROM entry"), errors.New("no room")) }},
+	}
+	change := requests[1].run
+	once := 0
+	requests[1].run = func(t *txn) error {
+		if once++; once > 1 {
+			return errors.New("no room")
+		}
+		return change(t)
+	}
+	requests[2].run = func(look func(*txn) error) func(*txn) error {
+		first := true
+		return func(t *txn) error {
+			if !first {
+				return nil
+			}
+			first = false
+			return look(t)
+		}
+	}(requests[2].run)
+	for i, r := range requests {
+		r.done = make(chan error, 1)
+		s.requests <- r
+		if i == 0 {
+			<-busy
+		}
+	}
+	close(release)
+	for _, r := range requests {
+		<-r.done
+	}
+	if work := claimAll(t, s); len(work) != 1 {
+		t.Errorf("claimed %d, want the one whose end was undone", len(work))
+	}
+}
+
 // TestWaitingClaimHoldsNothing: a claim that waits for mail on its way into the database holds no leases meanwhile: they
 // could run out before its worker knows of them.
 func TestWaitingClaimHoldsNothing(t *testing.T) {
