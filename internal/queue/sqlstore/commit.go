@@ -79,6 +79,7 @@ func (s *Store) commitGroup(group []*entry) error {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.young.segment = max(s.young.segment, segment)
 	for _, e := range group {
 		switch {
 		case e.err != nil:

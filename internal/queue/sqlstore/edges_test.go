@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -116,6 +118,24 @@ func TestCalmIsUndone(t *testing.T) {
 	}
 	if work := claimAll(t, s); len(work) != 1 {
 		t.Errorf("claimed %d, want the one whose end was undone", len(work))
+	}
+}
+
+// TestJournalIsGivenUp: the journal does not grow although nothing is left in it at any time.
+func TestJournalIsGivenUp(t *testing.T) {
+	s, err := Open(t.Context(), Config{Dir: t.TempDir(), SmallBody: 16 << 20, Young: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i := range 14 {
+		if err := errors.Join(put(t, s, queue.ID(fmt.Sprintf("m%02d", i)), 12<<20), finish(t, s), s.settleDown(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := os.ReadDir(filepath.Join(s.cfg.Dir, "journal"))
+	if err != nil || len(files) > 4 {
+		t.Errorf("%d segments for no mail at all (%v)", len(files), err)
 	}
 }
 

@@ -84,9 +84,8 @@ func (s *Store) takeDue(all bool) []*youngMessage {
 		return nil
 	}
 	crowded, now := y.crowded(s.cfg.Young), time.Now()
-	newest := y.inAge.Back().Value.(*youngMessage)
 	return s.take(func(m *youngMessage) bool {
-		return crowded || now.Sub(m.at) > youngAge || newest.segment > m.segment+journalSpan
+		return crowded || now.Sub(m.at) > youngAge || y.segment > m.segment+journalSpan
 	})
 }
 
@@ -202,12 +201,17 @@ func (s *Store) land(ms []*youngMessage) {
 		s.young.remove(m)
 		delete(s.drafts, m.draft.name)
 	}
-	if e := s.young.inAge.Front(); e != nil {
-		if m := e.Value.(*youngMessage); !m.pending {
-			s.journal.Drop(m.segment)
-		}
-	}
+	s.journal.Drop(s.young.needs())
 	s.cond.Broadcast()
+}
+
+// needs is the first segment of the journal that is needed: the one with the oldest message. What is pending, or comes
+// later, will be in the newest or behind it.
+func (y *young) needs() uint64 {
+	if e := y.inAge.Front(); e != nil && !e.Value.(*youngMessage).pending {
+		return e.Value.(*youngMessage).segment
+	}
+	return y.segment
 }
 
 // settleDown brings everything into the database that was in the journal when it was called, so that what reads the

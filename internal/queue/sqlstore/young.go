@@ -24,6 +24,8 @@ type young struct {
 	calm map[queue.SiteKey]bool
 	// floor is the highest ID in the database: a higher one cannot be there.
 	floor queue.ID
+	// segment is the newest of the journal with an entry.
+	segment uint64
 
 	states    [6]int64 // by stored state, like totals
 	bodyBytes int64    // of waiting messages
