@@ -139,6 +139,20 @@ func TestJournalIsGivenUp(t *testing.T) {
 	}
 }
 
+// TestLargeBodiesKeepNoBuffer: what is in a file is not in memory too.
+func TestLargeBodiesKeepNoBuffer(t *testing.T) {
+	s := still(t, t.TempDir())
+	defer s.Close()
+	if err := put(t, s, "large", 200<<10); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := cap(s.young.byID["large"].draft.buf); n > 0 {
+		t.Errorf("%d bytes are held besides the file", n)
+	}
+}
+
 // TestWaitingClaimHoldsNothing: a claim that waits for mail on its way into the database holds no leases meanwhile: they
 // could run out before its worker knows of them.
 func TestWaitingClaimHoldsNothing(t *testing.T) {

@@ -64,7 +64,7 @@ func newYoung() young {
 const youngCost = 2 << 10
 
 func (m *youngMessage) cost() int64 {
-	return int64(len(m.draft.buf)) + youngCost + int64(len(m.deliveries)-1)*youngCost/2
+	return int64(cap(m.draft.buf)) + youngCost + int64(len(m.deliveries)-1)*youngCost/2
 }
 
 // announce takes a numbered message in; nobody sees it before admit.
@@ -150,7 +150,7 @@ func (y *young) finish(d *youngDelivery, was queue.State) {
 	}
 	y.finished++
 	y.bodyBytes -= d.m.message.Size
-	y.bytes -= int64(len(d.m.draft.buf))
+	y.bytes -= int64(cap(d.m.draft.buf))
 	d.m.draft.buf = nil
 }
 
