@@ -287,16 +287,6 @@ func (s *Store) restore(id queue.DeliveryID, old *lease) {
 	}
 }
 
-// held returns the lease if it is still held.
-func (s *Store) held(l queue.Lease) *lease {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if h := s.leases[l.Delivery]; h != nil && h.token == l.Token {
-		return h
-	}
-	return nil
-}
-
 // unlease gives back what could not be read.
 func (s *Store) unlease(leases []queue.Lease) {
 	s.mu.Lock()
@@ -313,19 +303,20 @@ func (s *Store) endLease(l queue.Lease) {
 	}
 }
 
-// Extend prolongs leases. It waits for the writer, so that it never overtakes a claim that takes the lease away.
+// Extend prolongs leases. It waits for the writer, so that it never overtakes a claim in the database that takes the lease
+// away; claims of young mail are kept off by mu.
 func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Time) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.calls.Done()
 	return s.do(ctx, 0, func(t *txn) error {
-		held, err := t.all(leases)
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+		held, err := t.s.all(leases)
 		if err != nil {
 			return err
 		}
-		t.s.mu.Lock()
-		defer t.s.mu.Unlock()
 		for _, l := range held {
 			before := l.until
 			l.until = until
@@ -341,12 +332,12 @@ func (s *Store) reset(l *lease, until time.Time) {
 	l.until = until
 }
 
-// all returns the leases if each is held and named once.
-func (t *txn) all(leases []queue.Lease) ([]*lease, error) {
+// all returns the leases if each is held and named once. The caller holds mu.
+func (s *Store) all(leases []queue.Lease) ([]*lease, error) {
 	held, seen := make([]*lease, len(leases)), make(map[queue.DeliveryID]bool, len(leases))
 	for i, l := range leases {
-		held[i] = t.s.held(l)
-		if held[i] == nil || seen[l.Delivery] {
+		held[i] = s.leases[l.Delivery]
+		if held[i] == nil || held[i].token != l.Token || seen[l.Delivery] {
 			return nil, queue.ErrStaleLease
 		}
 		seen[l.Delivery] = true
