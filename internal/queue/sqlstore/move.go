@@ -159,7 +159,7 @@ func (s *Store) bring(ctx context.Context, ms []*youngMessage, then func(t *txn)
 	if err != nil {
 		s.thaw(ms)
 	}
-	if then == nil {
+	if then == nil && (err == nil || ctx.Err() == nil) { // who gave up waiting says nothing about the database
 		s.mu.Lock()
 		s.young.stuck = err
 		s.cond.Broadcast()
