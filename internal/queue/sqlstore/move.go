@@ -40,6 +40,7 @@ func (s *Store) moveLoop() {
 			if len(ms) == 0 {
 				break
 			}
+			all = all && len(ms) == moveChunk // what ends meanwhile comes with the next look
 			if err := s.bring(context.Background(), ms, nil); err != nil {
 				select {
 				case <-s.stop:
