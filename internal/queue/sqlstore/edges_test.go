@@ -212,6 +212,37 @@ func TestExtendOrClaim(t *testing.T) {
 	}
 }
 
+// TestOneID: an ID is taken once, by mail that comes in or by a notice, whichever is first.
+func TestOneID(t *testing.T) {
+	s := still(t, t.TempDir())
+	defer s.Close()
+	commit := s.writer.commit
+	committing, release := make(chan struct{}), make(chan struct{})
+	s.writer.commit = func() error {
+		s.writer.commit = commit
+		close(committing)
+		<-release
+		return commit()
+	}
+	notice, err := message(t, s, "same", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	var settled error
+	wg.Go(func() { settled = s.Settle(t.Context(), queue.Batch{Now: testTime, New: []*queue.Submission{notice}}) })
+	<-committing
+	accepted := put(t, s, "same", 20)
+	close(release)
+	wg.Wait()
+	if settled != nil || accepted == nil {
+		t.Errorf("the notice: %v; the mail: %v; want only the notice", settled, accepted)
+	}
+	if err := s.settleDown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestWaitingClaimHoldsNothing: a claim that waits for mail on its way into the database holds no leases meanwhile: they
 // could run out before its worker knows of them.
 func TestWaitingClaimHoldsNothing(t *testing.T) {
