@@ -62,7 +62,7 @@ type segment struct {
 
 const suffix = ".seg"
 
-// Open reads the headers of what is in the folder. It changes nothing but to make the folder.
+// Open reads the headers of what is in the folder. It changes nothing but to make the folder and its name durable.
 func Open(cfg Config) (*Journal, error) {
 	if cfg.SegmentSize == 0 {
 		cfg.SegmentSize = 32 << 20
@@ -76,6 +76,9 @@ func Open(cfg Config) (*Journal, error) {
 	j := &Journal{cfg: cfg}
 	if err := cfg.Disk.MakeDir(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("journal: cannot make the folder: %w", err)
+	}
+	if err := cfg.Disk.SyncDir(filepath.Dir(cfg.Dir)); err != nil {
+		return nil, fmt.Errorf("journal: cannot make the folder durable: %w", err)
 	}
 	names, err := cfg.Disk.ReadDir(cfg.Dir)
 	if err != nil {

@@ -183,7 +183,7 @@ func TestLyingDisk(t *testing.T) {
 func TestFaults(t *testing.T) {
 	whole := newSimDisk()
 	story(whole, rand.New(rand.NewPCG(1, 1)))
-	for at := 5; at <= whole.calls; at++ { // the first four make the first segment
+	for at := 6; at <= whole.calls; at++ { // the first five make the folder and the first segment
 		for _, fault := range []error{syscall.ENOSPC, syscall.EIO} {
 			d := newSimDisk()
 			d.faultAt, d.fault = at, fault

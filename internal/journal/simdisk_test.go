@@ -17,6 +17,7 @@ type simDisk struct {
 	mu      sync.Mutex
 	cache   map[string]*simFile // names and what they hold now
 	names   map[string]*simFile // names that are durable
+	folder  bool                // so is the name of their folder
 	calls   int
 	crashAt int // 0: never
 	faultAt int
@@ -96,8 +97,12 @@ func (d *simDisk) SyncDir(path string) error {
 	if err := d.call("syncdir", path); err != nil {
 		return err
 	}
-	if !d.noSync {
+	switch {
+	case d.noSync:
+	case path == small(d).Dir:
 		d.names = maps.Clone(d.cache)
+	case path == filepath.Dir(small(d).Dir):
+		d.folder = true
 	}
 	return nil
 }
@@ -178,6 +183,10 @@ func (d *simDisk) after(r *rand.Rand, keep float64) *simDisk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := newSimDisk()
+	if !d.folder && r.Float64() >= keep {
+		return out
+	}
+	out.folder = true
 	names := maps.Clone(d.names)
 	for path, f := range d.cache {
 		if names[path] == nil && r.Float64() < keep {

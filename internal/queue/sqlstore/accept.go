@@ -150,9 +150,7 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
 // insert stores a message that was not in the journal.
 func (t *txn) insert(n *newMessage) error {
 	m := &n.message
-	t.s.mu.Lock()
-	exists := t.s.young.byID[m.ID] != nil
-	t.s.mu.Unlock()
+	exists := !t.enter(m.ID)
 	if !exists {
 		seq, err := t.c.number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(m.ID))
 		if err != nil {
@@ -167,6 +165,33 @@ func (t *txn) insert(n *newMessage) error {
 	n.number(t.s.order.next(m.AcceptedAt))
 	t.s.mu.Unlock()
 	return t.store(n)
+}
+
+// enter takes an ID until the transaction ends, so that no mail comes into the journal under it; false means that it is
+// taken.
+func (t *txn) enter(id queue.ID) bool {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	y := &t.s.young
+	if y.has(id) {
+		return false
+	}
+	y.entering[id] = true
+	t.entered = append(t.entered, id)
+	t.undo = append(t.undo, func() {
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+		delete(y.entering, id)
+	})
+	return true
+}
+
+// leave gives up what enter took: the database tells now what is taken. The caller holds mu.
+func (t *txn) leave() {
+	for _, id := range t.entered {
+		delete(t.s.young.entering, id)
+		t.s.young.inserts++
+	}
 }
 
 // store writes the rows of a message, as it stands.

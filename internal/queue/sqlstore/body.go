@@ -163,6 +163,7 @@ func (d *draft) seal() error {
 			return d.err
 		}
 	}
+	d.buf = nil
 	if d.err = d.s.synced("sync", d.file.Sync()); d.err != nil {
 		return d.err
 	}

@@ -76,31 +76,49 @@ func concerns(c *queue.Claim) func(m *youngMessage) bool {
 }
 
 // claimAt claims at a site. Where the database is known to have nothing, only memory is looked at.
-func (s *Store) claimAt(ctx context.Context, c *queue.Claim) (work []queue.Work, err error) {
+func (s *Store) claimAt(ctx context.Context, c *queue.Claim) ([]queue.Work, error) {
 	for {
 		s.mu.Lock()
 		calm, moves := s.young.calm[c.Site], s.young.moves
 		s.mu.Unlock()
+		var work []queue.Work
 		var state queue.SiteState
 		if !calm {
-			var more []queue.Work
-			if more, state, err = s.claimStored(ctx, c); err != nil {
-				s.unlease(leasesOf(work))
+			var err error
+			if work, state, err = s.claimStored(ctx, c); err != nil {
 				return nil, err
 			}
-			work = append(work, more...)
 		}
-		s.mu.Lock()
-		work = s.claimYoung(work, c, state)
-		missed := len(work) < c.Limit && (s.young.busy[c.Site] > 0 || s.young.moves != moves)
-		if missed && s.young.busy[c.Site] > 0 {
-			s.cond.Wait()
-		}
-		s.mu.Unlock()
+		work, missed, err := s.claimRest(ctx, work, c, state, moves)
 		if !missed {
-			return work, nil
+			return work, err
 		}
 	}
+}
+
+// claimRest adds the young to what was claimed in the database. If something may have been missed on its way from one to
+// the other, it gives back what it has, because leases run while it waits, and the caller begins again.
+func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim, state queue.SiteState, moves uint64) (
+	_ []queue.Work, missed bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err = ctx.Err(); s.broken.Load() {
+		err = queue.ErrBroken // what is sent now could not be settled
+	}
+	if err == nil {
+		work = s.claimYoung(work, c, state)
+		missed = len(work) < c.Limit && (s.young.busy[c.Site] > 0 || s.young.moves != moves)
+	}
+	if err == nil && !missed {
+		return work, false, nil
+	}
+	for i := range work {
+		s.endLease(work[i].Lease)
+	}
+	if missed && s.young.busy[c.Site] > 0 {
+		s.cond.Wait()
+	}
+	return nil, missed, err
 }
 
 // claimYoung adds what may be claimed of young messages, and keeps the first of all in the order of Claim. The caller
@@ -118,7 +136,7 @@ func (s *Store) claimYoung(work []queue.Work, c *queue.Claim, state queue.SiteSt
 		w := &work[i]
 		switch {
 		case i >= c.Limit && w.Lease.Token != 0:
-			delete(s.leases, w.ID)
+			s.endLease(w.Lease)
 		case i < c.Limit && w.Lease.Token == 0:
 			s.lastToken++
 			s.leases[w.ID] = &lease{token: s.lastToken, until: c.Until, was: w.Was}
@@ -144,14 +162,6 @@ func (s *Store) youngAt(c *queue.Claim) (found []*youngDelivery) {
 		}
 	}
 	return found
-}
-
-func leasesOf(work []queue.Work) []queue.Lease {
-	out := make([]queue.Lease, len(work))
-	for i := range work {
-		out[i] = work[i].Lease
-	}
-	return out
 }
 
 // claimStored claims in the database. The writer only picks; the rows are read by the caller, because nobody else changes
@@ -204,6 +214,7 @@ func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
 		t.s.mu.Lock()
 		t.s.young.calms(key)
 		t.s.mu.Unlock()
+		t.undo = append(t.undo, func() { t.stir(key) }) // what was seen may be undone with it
 	}
 	return state, nil
 }
@@ -276,40 +287,36 @@ func (s *Store) restore(id queue.DeliveryID, old *lease) {
 	}
 }
 
-// held returns the lease if it is still held.
-func (s *Store) held(l queue.Lease) *lease {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if h := s.leases[l.Delivery]; h != nil && h.token == l.Token {
-		return h
-	}
-	return nil
-}
-
 // unlease gives back what could not be read.
 func (s *Store) unlease(leases []queue.Lease) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range leases {
-		if h := s.leases[l.Delivery]; h != nil && h.token == l.Token {
-			delete(s.leases, l.Delivery)
-		}
+		s.endLease(l)
 	}
 }
 
-// Extend prolongs leases. It waits for the writer, so that it never overtakes a claim that takes the lease away.
+// endLease gives up a lease that is still held. The caller holds mu.
+func (s *Store) endLease(l queue.Lease) {
+	if h := s.leases[l.Delivery]; h != nil && h.token == l.Token {
+		delete(s.leases, l.Delivery)
+	}
+}
+
+// Extend prolongs leases. It waits for the writer, so that it never overtakes a claim in the database that takes the lease
+// away; claims of young mail are kept off by mu.
 func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Time) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.calls.Done()
 	return s.do(ctx, 0, func(t *txn) error {
-		held, err := t.all(leases)
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+		held, err := t.s.all(leases)
 		if err != nil {
 			return err
 		}
-		t.s.mu.Lock()
-		defer t.s.mu.Unlock()
 		for _, l := range held {
 			before := l.until
 			l.until = until
@@ -325,12 +332,12 @@ func (s *Store) reset(l *lease, until time.Time) {
 	l.until = until
 }
 
-// all returns the leases if each is held and named once.
-func (t *txn) all(leases []queue.Lease) ([]*lease, error) {
+// all returns the leases if each is held and named once. The caller holds mu.
+func (s *Store) all(leases []queue.Lease) ([]*lease, error) {
 	held, seen := make([]*lease, len(leases)), make(map[queue.DeliveryID]bool, len(leases))
 	for i, l := range leases {
-		held[i] = t.s.held(l)
-		if held[i] == nil || seen[l.Delivery] {
+		held[i] = s.leases[l.Delivery]
+		if held[i] == nil || held[i].token != l.Token || seen[l.Delivery] {
 			return nil, queue.ErrStaleLease
 		}
 		seen[l.Delivery] = true

@@ -79,6 +79,7 @@ func (s *Store) commitGroup(group []*entry) error {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.young.segment = max(s.young.segment, segment)
 	for _, e := range group {
 		switch {
 		case e.err != nil:
@@ -116,24 +117,35 @@ func (s *Store) prepare(e *entry) error {
 		return s.prepareSettle(e)
 	}
 	m := &e.accept.message
-	if s.young.byID[m.ID] != nil {
-		return fmt.Errorf("sqlstore: message %s exists", m.ID)
+	taken, err := s.taken(m.ID)
+	if err != nil {
+		return err
 	}
-	if m.ID <= s.young.floor {
-		s.mu.Unlock()
-		exists, err := s.stored(m.ID)
-		s.mu.Lock()
-		if err != nil {
-			return err
-		}
-		if exists {
-			return fmt.Errorf("sqlstore: message %s exists", m.ID)
-		}
+	if taken {
+		return fmt.Errorf("sqlstore: message %s exists", m.ID)
 	}
 	e.accept.number(s.order.next(m.AcceptedAt))
 	numberRecord(e.record.Head, e.accept.seq)
 	e.m = s.young.announce(e.accept)
 	return nil
+}
+
+// taken reports whether there is a message of an ID. The caller holds mu. It is given up while the database is asked, which
+// is asked again when something came there meanwhile.
+func (s *Store) taken(id queue.ID) (bool, error) {
+	for !s.young.has(id) && id <= s.young.floor {
+		inserts := s.young.inserts
+		s.mu.Unlock()
+		exists, err := s.stored(id)
+		s.mu.Lock()
+		if exists || err != nil {
+			return exists, err
+		}
+		if inserts == s.young.inserts {
+			break
+		}
+	}
+	return s.young.has(id), nil
 }
 
 // stored asks the database for a message.

@@ -40,6 +40,7 @@ func (s *Store) moveLoop() {
 			if len(ms) == 0 {
 				break
 			}
+			all = all && len(ms) == moveChunk // what ends meanwhile comes with the next look
 			if err := s.bring(context.Background(), ms, nil); err != nil {
 				select {
 				case <-s.stop:
@@ -84,9 +85,8 @@ func (s *Store) takeDue(all bool) []*youngMessage {
 		return nil
 	}
 	crowded, now := y.crowded(s.cfg.Young), time.Now()
-	newest := y.inAge.Back().Value.(*youngMessage)
 	return s.take(func(m *youngMessage) bool {
-		return crowded || now.Sub(m.at) > youngAge || newest.segment > m.segment+journalSpan
+		return crowded || now.Sub(m.at) > youngAge || y.segment > m.segment+journalSpan
 	})
 }
 
@@ -160,7 +160,7 @@ func (s *Store) bring(ctx context.Context, ms []*youngMessage, then func(t *txn)
 	if err != nil {
 		s.thaw(ms)
 	}
-	if then == nil {
+	if then == nil && (err == nil || ctx.Err() == nil) { // who gave up waiting says nothing about the database
 		s.mu.Lock()
 		s.young.stuck = err
 		s.cond.Broadcast()
@@ -202,12 +202,17 @@ func (s *Store) land(ms []*youngMessage) {
 		s.young.remove(m)
 		delete(s.drafts, m.draft.name)
 	}
-	if e := s.young.inAge.Front(); e != nil {
-		if m := e.Value.(*youngMessage); !m.pending {
-			s.journal.Drop(m.segment)
-		}
-	}
+	s.journal.Drop(s.young.needs())
 	s.cond.Broadcast()
+}
+
+// needs is the first segment of the journal that is needed: the one with the oldest message. What is pending, or comes
+// later, will be in the newest or behind it.
+func (y *young) needs() uint64 {
+	if e := y.inAge.Front(); e != nil && !e.Value.(*youngMessage).pending {
+		return e.Value.(*youngMessage).segment
+	}
+	return y.segment
 }
 
 // settleDown brings everything into the database that was in the journal when it was called, so that what reads the

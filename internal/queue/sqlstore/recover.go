@@ -31,7 +31,7 @@ func (s *Store) openJournal() error {
 		} else {
 			s.unread = 0
 		}
-		_, err := s.writer.attempt([]*request{{run: func(t *txn) error {
+		results, err := s.writer.attempt([]*request{{run: func(t *txn) error {
 			for _, n := range chunk {
 				if err := t.store(n); err != nil {
 					return err
@@ -39,6 +39,9 @@ func (s *Store) openJournal() error {
 			}
 			return nil
 		}}})
+		if err == nil {
+			err = results[0] // of a request that failed with its first statement
+		}
 		if err != nil {
 			return fmt.Errorf("sqlstore: bringing the journal into the database: %w", err)
 		}

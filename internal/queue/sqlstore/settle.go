@@ -136,7 +136,9 @@ func (s *Store) removeAll(files []string) {
 
 // settle carries out a batch and returns the body files nobody needs any more.
 func (t *txn) settle(b *batch) ([]string, error) {
-	held, err := t.all(b.leases)
+	t.s.mu.Lock()
+	held, err := t.s.all(b.leases)
+	t.s.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}

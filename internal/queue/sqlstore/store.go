@@ -36,6 +36,8 @@ type Config struct {
 	journalDisk journal.Disk
 	// disk replaces the file calls for bodies in tests.
 	disk disk
+	// still keeps the mover from moving anything by itself in tests.
+	still bool
 }
 
 // Store implements queue.Store and ledger.Ledger on one data folder. Use Open. Safe for concurrent use.
@@ -111,7 +113,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.workers.Go(s.writer.loop)
 	s.workers.Go(s.commitLoop)
-	s.loops.Go(s.moveLoop)
+	if !cfg.still {
+		s.loops.Go(s.moveLoop)
+	}
 	s.workers.Go(s.checkpoint)
 	return s, nil
 }

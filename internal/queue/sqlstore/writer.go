@@ -39,12 +39,13 @@ type writer struct {
 // txn is one transaction of the writer.
 type txn struct {
 	*writer
-	totals totals
-	writes int // statements that changed something
-	begun  bool
-	refs   map[int64]int64 // what to add to site.refs
-	undo   []func()        // in-memory changes to take back, newest last
-	landed []*youngMessage // that came from the journal
+	totals  totals
+	writes  int // statements that changed something
+	begun   bool
+	refs    map[int64]int64 // what to add to site.refs
+	undo    []func()        // in-memory changes to take back, newest last
+	landed  []*youngMessage // that came from the journal
+	entered []queue.ID      // of messages that did not
 }
 
 // do hands run to the writer and waits for the commit it is part of. Once handed over it is waited for whatever
@@ -143,6 +144,9 @@ func (t *txn) changed(text string, args ...any) (int64, error) {
 // end writes what was counted and commits.
 func (t *txn) end() error {
 	if !t.begun {
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+		t.leave()
 		return nil
 	}
 	if err := t.flushRefs(); err != nil {
@@ -172,6 +176,7 @@ func (t *txn) end() error {
 	t.s.totals = t.totals
 	t.s.applied = max(t.s.applied, applied)
 	t.s.land(t.landed)
+	t.leave()
 	return nil
 }
 

@@ -24,6 +24,11 @@ type young struct {
 	calm map[queue.SiteKey]bool
 	// floor is the highest ID in the database: a higher one cannot be there.
 	floor queue.ID
+	// entering are the IDs of messages on their way into the database without the journal; inserts counts those that came.
+	entering map[queue.ID]bool
+	inserts  uint64
+	// segment is the newest of the journal with an entry.
+	segment uint64
 
 	states    [6]int64 // by stored state, like totals
 	bodyBytes int64    // of waiting messages
@@ -55,14 +60,15 @@ type youngDelivery struct {
 
 func newYoung() young {
 	return young{byID: map[queue.ID]*youngMessage{}, bySeq: map[int64]*youngMessage{}, inAge: list.New(),
-		waiting: map[queue.SiteKey]*list.List{}, busy: map[queue.SiteKey]int{}, calm: map[queue.SiteKey]bool{}}
+		waiting: map[queue.SiteKey]*list.List{}, busy: map[queue.SiteKey]int{}, calm: map[queue.SiteKey]bool{},
+		entering: map[queue.ID]bool{}}
 }
 
 // youngCost is about what a message costs in memory besides its body, a recipient included.
 const youngCost = 2 << 10
 
 func (m *youngMessage) cost() int64 {
-	return int64(len(m.draft.buf)) + youngCost + int64(len(m.deliveries)-1)*youngCost/2
+	return int64(cap(m.draft.buf)) + youngCost + int64(len(m.deliveries)-1)*youngCost/2
 }
 
 // announce takes a numbered message in; nobody sees it before admit.
@@ -148,9 +154,12 @@ func (y *young) finish(d *youngDelivery, was queue.State) {
 	}
 	y.finished++
 	y.bodyBytes -= d.m.message.Size
-	y.bytes -= int64(len(d.m.draft.buf))
+	y.bytes -= int64(cap(d.m.draft.buf))
 	d.m.draft.buf = nil
 }
+
+// has reports whether an ID is taken by a message that is not, or not for certain, in the database.
+func (y *young) has(id queue.ID) bool { return y.byID[id] != nil || y.entering[id] }
 
 // find returns a delivery that is in the journal and not on its way out of it.
 func (y *young) find(id queue.DeliveryID) *youngDelivery {

@@ -18,10 +18,10 @@ import (
 // still opens a store whose mover moves nothing by itself.
 func still(t *testing.T, dir string) *Store {
 	t.Helper()
-	s := open(t, dir)
-	close(s.stop)
-	s.loops.Wait()
-	s.stop = make(chan struct{})
+	s, err := Open(t.Context(), Config{Dir: dir, still: true})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
