@@ -109,7 +109,7 @@ func (l *load) message(mark string, bad bool) (reply string, err error) {
 	}
 	content := newLetter(mark, rand.IntN(4000)).content
 	if rand.IntN(20) == 0 {
-		content = newLetter(mark, 100_000).content
+		content = newLetter(mark, 200_000).content
 	}
 	if bad {
 		content = strings.Repeat("Received: from a.test by b.test; Mon, 02 Jan 2006 15:04:05 +0000\r\n", 60) + content

@@ -142,7 +142,7 @@ func ordered(t *testing.T, again bool, more ...string) (before func() *disk, cal
 	w.Await("a@small.test", harness.In("delivered"))
 	large.send(w, false, "anna@home.test", "a@large.test")
 	w.Await("a@large.test", harness.In("delivered"))
-	bounced := newLetter("order-bounced", 100_000)
+	bounced := newLetter("order-bounced", 200_000)
 	bounced.send(w, false, "anna@home.test", "nobody@refused.test")
 	w.Await("anna@home.test", harness.In("delivered"))
 	notices := w.Home().Messages()
