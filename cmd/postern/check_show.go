@@ -300,13 +300,16 @@ func (v *checkView) trials(list []check.Trial) {
 		said := "works"
 		switch {
 		case !t.Works:
-			said = "no: " + string(t.Reason)
+			said = "no: " + or(string(t.Reason), t.Text)
 			if t.Alert != "" {
 				said += ", alert " + t.Alert
 			}
 		case t.TLS != nil:
 			said = strings.Join(strings.Fields("yes: "+t.TLS.Version+" "+t.TLS.Cipher+" "+t.TLS.Group), " ")
-			if strings.HasSuffix(t.Name, " certificate") && t.Reason != "" {
+			switch {
+			case t.Probe:
+				said += " (answered; the handshake was not finished)"
+			case strings.HasSuffix(t.Name, " certificate") && t.Reason != "":
 				said += ", but " + string(t.Reason)
 			}
 		}

@@ -31,6 +31,7 @@ func findings(r *Report, now time.Time) []Finding {
 		expiring(a, now, add)
 		rungs(a, add)
 		trialFindings(a, add)
+		wants(a.probes, add)
 	})
 	out = append(out, differing(r)...)
 	if f := r.Find(ForceTLS); f != nil && f.Passes() {

@@ -37,6 +37,8 @@ type Behaviour struct {
 	// TLS offers STARTTLS with this configuration; nil offers none, as NoTLS does.
 	TLS   *tls.Config
 	Fault Fault
+	// Clear, when set, offers STARTTLS and answers a handshake itself instead of crypto/tls, which TLS need not be set for.
+	Clear *Clear
 	// Replies are sent instead of the usual answer, by verb ("RCPT", "MAIL", "DATA", "." for the content), or by verb and
 	// argument ("RCPT TO:<x@y.test>").
 	Replies map[string]string
@@ -242,7 +244,7 @@ func (s *session) hello() bool {
 	switch {
 	case s.b.Fault == Masked:
 		lines = append(lines, "XXXXXXXA")
-	case s.b.TLS != nil && s.b.Fault != NoTLS && !s.tls:
+	case s.offers():
 		lines = append(lines, "STARTTLS")
 	}
 	var out strings.Builder
@@ -258,7 +260,7 @@ func (s *session) hello() bool {
 
 func (s *session) startTLS() bool {
 	switch {
-	case s.b.TLS == nil || s.b.Fault == NoTLS || s.b.Fault == Masked || s.tls:
+	case !s.offers() || s.b.Fault == Masked:
 		return s.say("502 5.5.1 not offered")
 	case s.b.Fault == RefusesTLS:
 		return s.say("454 4.7.0 TLS is not available now")
@@ -278,6 +280,10 @@ func (s *session) startTLS() bool {
 		s.drain()
 		return false
 	}
+	if s.b.Clear != nil {
+		s.inTheClear()
+		return false
+	}
 	early, _ := s.r.Peek(s.r.Buffered()) // as a rule nothing, and forgotten
 	conn := tls.Server(s.raw, s.b.TLS)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -290,6 +296,27 @@ func (s *session) startTLS() bool {
 		s.r = bufio.NewReader(io.MultiReader(bytes.NewReader(early), conn))
 	}
 	return true
+}
+
+// offers reports whether STARTTLS is to be had.
+func (s *session) offers() bool {
+	return (s.b.TLS != nil || s.b.Clear != nil) && s.b.Fault != NoTLS && !s.tls
+}
+
+// inTheClear answers one ClientHello and waits for the client to give up.
+func (s *session) inTheClear() {
+	head, err := s.r.Peek(5)
+	if err != nil {
+		return
+	}
+	record := make([]byte, 5+(int(head[3])<<8|int(head[4])))
+	if _, err := io.ReadFull(s.r, record); err != nil {
+		return
+	}
+	if _, err := s.nc.Write(s.b.Clear.answer(record)); err != nil {
+		return
+	}
+	s.drain()
 }
 
 // drain reads until the other side gives up.
