@@ -61,7 +61,7 @@ func TestCheckTellsWhatAServerWouldLikeThatWeDoNotSpeak(t *testing.T) {
 				if c.break_ {
 					c.clear.Chain = unreadable(t, chain)
 				}
-				w.mx("mx1.clinic.test", partner.Behaviour{Clear: &c.clear})
+				w.mx("mx1.clinic.test", partner.Behaviour{Upgrade: c.clear.Upgrade})
 				start := time.Now()
 				r := w.check("clinic.test", nil)
 				if took := time.Since(start); took > time.Minute {

@@ -115,22 +115,19 @@ func unreadable(a *tlsprobe.Answer, say func(code, format string, args ...any)) 
 
 // refusesAll speaks of a server that no offer pleases.
 func refusesAll(probes []probed, add addFinding) {
+	// An offer of TLS 1.2 can be answered by anything older, so who refuses it for its version speaks nothing of the kind.
+	if reason, _ := probes[0].refusal(); reason == policy.TLSVersion {
+		add(Note, TLS13Only, "", "the server speaks nothing older than TLS 1.3, and there it shows nothing in the clear that could say more")
+		return
+	}
 	var ends []string
-	versions := 0
 	for i := range probes {
 		p := &probes[i]
 		end := "no answer"
 		if p.answer.Alerted {
 			end = "alert " + smtpclient.AlertName(p.answer.Alert)
 		}
-		if reason, _ := p.refusal(); reason == policy.TLSVersion {
-			versions++
-		}
 		ends = append(ends, versionName(p.offer)+": "+end)
-	}
-	if versions == len(probes) {
-		add(Note, TLS13Only, "", "the server speaks nothing older than TLS 1.3, and there it shows nothing in the clear that could say more")
-		return
 	}
 	add(Fault, NothingAccepted, policy.Them, "the server breaks off whatever is offered, from SSL 3.0 to TLS 1.2 with every cipher suite (%s): it "+
 		"probably cannot use its certificate or key, or something before it does not let TLS through", strings.Join(ends, "; "))

@@ -22,11 +22,18 @@ type verdict struct {
 // checks runs the verb and returns each target's verdicts by question.
 func (w *world) checks(code int, args ...string) map[string]map[string]verdict {
 	w.t.Helper()
+	verdicts, _ := w.checksAll(code, args...)
+	return verdicts
+}
+
+// checksAll is checks, with each target's whole object.
+func (w *world) checksAll(code int, args ...string) (out map[string]map[string]verdict, objects map[string]string) {
+	w.t.Helper()
 	a := w.run("", append([]string{"check", "--json"}, args...)...)
 	if a.code != code {
-		w.t.Fatalf("postern check: exit code %d, want %d\n%s", a.code, code, a.stderr)
+		w.t.Fatalf("postern check: exit code %d, want %d\n%s%s", a.code, code, a.stdout, a.stderr)
 	}
-	out := map[string]map[string]verdict{}
+	out, objects = map[string]map[string]verdict{}, map[string]string{}
 	for line := range strings.Lines(a.stdout) {
 		var r struct {
 			Kind, Target string
@@ -38,12 +45,12 @@ func (w *world) checks(code int, args ...string) map[string]map[string]verdict {
 		if r.Kind != "target" {
 			continue
 		}
-		out[r.Target] = map[string]verdict{}
+		out[r.Target], objects[r.Target] = map[string]verdict{}, line
 		for _, v := range r.Verdicts {
 			out[r.Target][v.Question] = v
 		}
 	}
-	return out
+	return out, objects
 }
 
 func TestCheckSaysOfEveryFaultWhatDeliverySays(t *testing.T) {

@@ -157,13 +157,18 @@ type answer struct {
 	code           int
 }
 
+// verbTime is how long a verb may take, which may have dozens of servers to look at.
+const verbTime = patience
+
 // run runs a verb as a user would.
 func (w *world) run(stdin string, args ...string) answer {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), verbTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = append(os.Environ(), "POSTERN_CONFIG="+w.configFile())
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // a verb that hangs says where
+	cmd.WaitDelay = time.Second
 	cmd.Stdin = strings.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

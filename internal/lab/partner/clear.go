@@ -2,6 +2,8 @@ package partner
 
 import (
 	"bytes"
+	"io"
+	"net"
 	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -29,6 +31,23 @@ const (
 	handshakeFailure = 40
 	protocolVersion  = 70
 )
+
+// Upgrade is for Behaviour.Upgrade: it answers one ClientHello and waits for the client to give up.
+func (c *Clear) Upgrade(raw net.Conn) (net.Conn, error) {
+	record := make([]byte, 5)
+	if _, err := io.ReadFull(raw, record); err != nil {
+		return nil, err
+	}
+	record = append(record, make([]byte, int(record[3])<<8|int(record[4]))...)
+	if _, err := io.ReadFull(raw, record[5:]); err != nil {
+		return nil, err
+	}
+	if _, err := raw.Write(c.answer(record)); err != nil {
+		return nil, err
+	}
+	_, _ = io.Copy(io.Discard, raw)
+	return nil, io.EOF
+}
 
 // answer is what the server says to a ClientHello, given with its record header.
 func (c *Clear) answer(record []byte) []byte {

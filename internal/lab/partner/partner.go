@@ -37,8 +37,9 @@ type Behaviour struct {
 	// TLS offers STARTTLS with this configuration; nil offers none, as NoTLS does.
 	TLS   *tls.Config
 	Fault Fault
-	// Clear, when set, offers STARTTLS and answers a handshake itself instead of crypto/tls, which TLS need not be set for.
-	Clear *Clear
+	// Upgrade, when set, offers STARTTLS and does TLS instead of crypto/tls, over the connection it is given; what it
+	// returns is spoken inside. TLS need not be set then.
+	Upgrade func(net.Conn) (net.Conn, error)
 	// Replies are sent instead of the usual answer, by verb ("RCPT", "MAIL", "DATA", "." for the content), or by verb and
 	// argument ("RCPT TO:<x@y.test>").
 	Replies map[string]string
@@ -147,6 +148,9 @@ func (p *Partner) accept() {
 		p.mu.Unlock()
 		p.wg.Go(func() {
 			s.serve()
+			if s.b.Upgrade != nil {
+				_ = s.nc.Close() // the end of whatever did TLS
+			}
 			_ = nc.Close() // both sides are done with it
 			p.mu.Lock()
 			delete(p.conns, nc)
@@ -280,9 +284,8 @@ func (s *session) startTLS() bool {
 		s.drain()
 		return false
 	}
-	if s.b.Clear != nil {
-		s.inTheClear()
-		return false
+	if s.b.Upgrade != nil {
+		return s.upgrade()
 	}
 	early, _ := s.r.Peek(s.r.Buffered()) // as a rule nothing, and forgotten
 	conn := tls.Server(s.raw, s.b.TLS)
@@ -300,23 +303,17 @@ func (s *session) startTLS() bool {
 
 // offers reports whether STARTTLS is to be had.
 func (s *session) offers() bool {
-	return (s.b.TLS != nil || s.b.Clear != nil) && s.b.Fault != NoTLS && !s.tls
+	return (s.b.TLS != nil || s.b.Upgrade != nil) && s.b.Fault != NoTLS && !s.tls
 }
 
-// inTheClear answers one ClientHello and waits for the client to give up.
-func (s *session) inTheClear() {
-	head, err := s.r.Peek(5)
+// upgrade goes on inside what Upgrade makes of the connection. What came before is forgotten.
+func (s *session) upgrade() bool {
+	conn, err := s.b.Upgrade(s.raw)
 	if err != nil {
-		return
+		return false
 	}
-	record := make([]byte, 5+(int(head[3])<<8|int(head[4])))
-	if _, err := io.ReadFull(s.r, record); err != nil {
-		return
-	}
-	if _, err := s.nc.Write(s.b.Clear.answer(record)); err != nil {
-		return
-	}
-	s.drain()
+	s.nc, s.r, s.tls, s.leaf = conn, bufio.NewReader(conn), true, "?"
+	return true
 }
 
 // drain reads until the other side gives up.

@@ -1,0 +1,173 @@
+package acceptance
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"crypto/x509"
+
+	"golang.org/x/crypto/ocsp"
+
+	"postern/internal/lab/partner"
+	"postern/internal/lab/pki"
+	"postern/test/peers"
+)
+
+// stone is a server of OpenSSL's, NAME.test, with one thing odd about it.
+type stone struct {
+	name  string
+	cert  pki.Options
+	bare  bool     // no certificate at all
+	args  []string // of s_server
+	file  func(w *world, c *pki.Certificate) []byte
+	after string // the option that file is for
+
+	reason   string // of a forced delivery, "" where it passes
+	reached  string // by ordinary mail
+	finding  string // of check, "" where none is due
+	scripted func(w *world, host string) partner.Behaviour
+}
+
+// opensslWall is every kind of server that OpenSSL as Debian builds it can be made to be. It has neither SSL 3.0 nor RC4,
+// triple DES and export suites: SSL 3.0 is scripted, the others have their tests between engines.
+func opensslWall(now time.Time) []stone {
+	rsa := pki.Options{Key: pki.RSA2048, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment}
+	staple := func(a pki.Answer) func(*world, *pki.Certificate) []byte {
+		return func(w *world, c *pki.Certificate) []byte {
+			a.Cert = c.Leaf
+			return w.ca.Answer(a)
+		}
+	}
+	return []stone{
+		{name: "o-all", reached: "authenticated"},
+		{name: "o-tls10", args: []string{"-tls1", "-cipher", "ALL:@SECLEVEL=0"}, reason: "tls-version", reached: "encrypted", finding: "legacy-only"},
+		{name: "o-tls11", args: []string{"-tls1_1", "-cipher", "ALL:@SECLEVEL=0"}, reason: "tls-version", reached: "encrypted", finding: "legacy-only"},
+		{name: "o-tls12", args: []string{"-tls1_2"}, reached: "authenticated"},
+		{name: "o-tls13", args: []string{"-tls1_3"}, reached: "authenticated"},
+		{name: "o-ssl3", reason: "tls-version", reached: "plaintext", finding: "ssl3-only", scripted: func(w *world, host string) partner.Behaviour {
+			c := w.ca.Issue(pki.Options{Names: []string{host}})
+			return partner.Behaviour{Upgrade: (&partner.Clear{Version: 0x0300, Suite: 0x0035, Strict: true, Chain: c.TLS.Certificate}).Upgrade}
+		}},
+
+		{name: "o-dhe", cert: rsa, args: []string{"-tls1_2", "-cipher", "DHE:@SECLEVEL=0"}, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "dhe-only"},
+		{name: "o-dhe10", cert: rsa, args: []string{"-tls1", "-cipher", "DHE:@SECLEVEL=0"}, reason: "tls-version", reached: "plaintext", finding: "dhe-only"},
+		{name: "o-rsakx", cert: rsa, args: []string{"-tls1_2", "-cipher", "kRSA:@SECLEVEL=0"}, reason: "tls-no-shared-cipher", reached: "authenticated", finding: "legacy-only"},
+		{name: "o-camellia", cert: rsa, args: []string{"-tls1_2", "-cipher", "ECDHE-RSA-CAMELLIA128-SHA256"}, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "suite-unsupported"},
+		{name: "o-null", args: []string{"-tls1_2", "-cipher", "eNULL:@SECLEVEL=0"}, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "suite-unsupported"},
+		{name: "o-anon", bare: true, args: []string{"-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"}, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "anonymous-only"},
+		{name: "o-curve", args: []string{"-tls1_2", "-cipher", "ECDHE", "-curves", "brainpoolP256r1"}, cert: rsa, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "curve-unsupported"},
+		{name: "o-nocert", bare: true, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "nothing-accepted"},
+
+		{name: "o-expired", cert: pki.Options{NotAfter: now.Add(-26 * time.Hour)}, reason: "cert-expired", reached: "encrypted"},
+		{name: "o-future", cert: pki.Options{NotBefore: now.Add(26 * time.Hour)}, reason: "cert-not-yet-valid", reached: "encrypted"},
+		{name: "o-self", cert: pki.Options{SelfSigned: true}, reason: "cert-self-signed", reached: "encrypted"},
+		{name: "o-name", cert: pki.Options{Names: []string{"www.hosting.test"}}, reason: "cert-name-mismatch", reached: "encrypted"},
+		{name: "o-chain", cert: pki.Options{OmitIntermediates: true}, reason: "cert-incomplete-chain", reached: "encrypted"},
+		{name: "o-rsa1024", cert: pki.Options{Key: pki.RSA1024}, args: []string{"-cipher", "ALL:@SECLEVEL=0"}, reason: "cert-weak", reached: "encrypted"},
+		{name: "o-sha1", cert: pki.Options{Intermediates: []pki.Intermediate{{Key: pki.RSA2048}}, Signature: x509.SHA1WithRSA}, args: []string{"-cipher", "ALL:@SECLEVEL=0"},
+			reason: "cert-weak", reached: "encrypted"},
+		{name: "o-negative", cert: pki.Options{NegativeSerial: true}, reason: "cert-usage", reached: "encrypted"},
+		{name: "o-unreadable", cert: pki.Options{Names: []string{"mx.o-unreadable.test", "m\xfcller.test"}}, args: []string{"-tls1_2"}, reason: "tls-handshake",
+			reached: "plaintext", finding: "certificate-unreadable"},
+		{name: "o-unreadable13", cert: pki.Options{Names: []string{"mx.o-unreadable13.test", "m\xfcller.test"}}, args: []string{"-tls1_3"}, reason: "tls-handshake",
+			reached: "plaintext", finding: "tls13-only"},
+
+		{name: "o-staple", cert: pki.Options{MustStaple: true}, file: staple(pki.Answer{}), after: "-status_file", reached: "authenticated"},
+		{name: "o-revoked", file: staple(pki.Answer{Status: ocsp.Revoked, Reason: 1}), after: "-status_file", reason: "cert-revoked", reached: "authenticated"},
+		{name: "o-unstapled", cert: pki.Options{MustStaple: true}, reason: "revocation-unknown", reached: "authenticated"},
+		{name: "o-client12", args: []string{"-tls1_2", "-Verify", "1", "-verify_return_error"}, reason: "tls-alert", reached: "plaintext", finding: "client-certificate-asked"},
+		{name: "o-client13", args: []string{"-tls1_3", "-Verify", "1", "-verify_return_error"}, reason: "tls-alert", reached: "plaintext", finding: "client-certificate-asked"},
+	}
+}
+
+// raise puts a stone into the world.
+func (w *world) raise(s stone) {
+	w.t.Helper()
+	host := "mx." + s.name + ".test"
+	if s.scripted != nil {
+		w.domain(s.name+".test", s.scripted(w, host))
+		return
+	}
+	o := s.cert
+	if o.Names == nil {
+		o.Names = []string{host}
+	}
+	c := w.ca.Issue(o)
+	var chain, key []byte
+	if !s.bare {
+		chain, key = c.CertPEM, c.KeyPEM
+	}
+	server := peers.NewOpenSSL(w.t, chain, key, s.args...)
+	if s.file != nil {
+		server.With(s.after, server.File(w.t, "file", s.file(w, c)))
+	}
+	w.domain(s.name+".test", partner.Behaviour{Upgrade: server.Upgrade})
+}
+
+// finds are the codes of a target's findings in the output of check.
+func finds(t *testing.T, line string) (out []string) {
+	t.Helper()
+	var r struct {
+		Findings []struct{ Code, Text string }
+	}
+	if err := json.Unmarshal([]byte(line), &r); err != nil {
+		t.Fatalf("%v in %s", err, line)
+	}
+	for _, f := range r.Findings {
+		out = append(out, f.Code)
+	}
+	return out
+}
+
+// TestCheckAndDeliveryAgreeAboutEveryServerOfOpenSSL holds both to what each server is known to be.
+func TestCheckAndDeliveryAgreeAboutEveryServerOfOpenSSL(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.settings["delivery.attempt_timeout"], w.settings["delivery.retry"] = `"30s"`, `["30s"]` // each connection costs a process
+	wall := opensslWall(w.now)
+	var targets, forced []string
+	for _, s := range wall {
+		w.raise(s)
+		targets = append(targets, s.name+".test")
+		forced = append(forced, fmt.Sprintf(`"dr@%s.test"`, s.name))
+	}
+	w.start(force("protected", strings.Join(forced, ", "), `defer = "60s"`))
+	said, found := map[string]map[string]verdict{}, map[string]string{}
+	for some := range slices.Chunk(targets, 8) { // a process for each connection takes its time
+		verdicts, objects := w.checksAll(1, append([]string{"--as-rule", "protected"}, some...)...)
+		maps.Copy(said, verdicts)
+		maps.Copy(found, objects)
+	}
+	for name, p := range w.hosts {
+		if lines := forbidden(p, false); len(lines) > 0 {
+			t.Errorf("%s heard of mail from check: %q", name, lines)
+		}
+	}
+	for _, target := range targets {
+		w.send("anna@home.test", "secret", "dr@"+target)
+		w.send("anna@home.test", "ordinary", "info@"+target)
+	}
+	for _, s := range wall {
+		target := s.name + ".test"
+		secret := w.await("dr@"+target, func(tr trace) bool { return tr.Reason != "" || tr.State == "delivered" })
+		ordinary := w.await("info@"+target, in("delivered"))
+		rule, open := said[target]["rule protected"], said[target]["opportunistic"]
+		if secret.Reason != s.reason || rule.Reason != s.reason || (rule.Outcome == "delivered") != (s.reason == "") || (secret.State == "delivered") != (s.reason == "") {
+			t.Errorf("%s, forced: check says %s %q, delivery %s %q, want %q\n%s", target, rule.Outcome, rule.Reason, secret.State, secret.Reason, s.reason, secret.raw)
+		}
+		if ordinary.Reached != s.reached || open.Reached != s.reached || open.Reason != ordinary.Reason {
+			t.Errorf("%s, ordinary: check says %s %q, delivery %s %q, want %s", target, open.Reached, open.Reason, ordinary.Reached, ordinary.Reason, s.reached)
+		}
+		if codes := finds(t, found[target]); s.finding != "" && !slices.Contains(codes, s.finding) {
+			t.Errorf("%s: findings %v, want %s\n%s", target, codes, s.finding, found[target])
+		}
+		if lines := forbidden(w.hosts["mx."+target], s.reached == "plaintext"); s.reason != "" && slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "dr@") }) {
+			t.Errorf("%s heard of forced mail: %q", target, lines)
+		}
+	}
+}
