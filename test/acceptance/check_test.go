@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"postern/internal/lab/partner"
 )
 
 // verdict is what `postern check --json` says to one question about a target.
@@ -90,6 +93,47 @@ func TestCheckSaysOfEveryFaultWhatDeliverySays(t *testing.T) {
 	if a := w.run("", "check", "--as-rule", "no-such", "good.test"); a.code != 3 {
 		t.Errorf("a rule that is not there: exit code %d\n%s", a.code, a.stderr)
 	}
+}
+
+// TestCheckKnowsWhatTheGatewayRemembers: a server whose STARTTLS is gone lost something only for whoever knows that it was
+// there. The gateway knows; check, run beside it, asks. Where no gateway runs it cannot know.
+func TestCheckKnowsWhatTheGatewayRemembers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stripped := w.domain("stripped.test", w.good("mx.stripped.test"))
+	w.domain("never.test", partner.Behaviour{})
+	for key, value := range map[string]string{"ratchet": `"hold"`, "ratchet_after": "1", "ratchet_days": "0", "ratchet_hold": `"50s"`} {
+		w.settings["delivery."+key] = value
+	}
+	w.start(force("protected", `"dr@stripped.test", "dr@never.test"`, `defer = "60s"`))
+	w.send("anna@home.test", "while all is well", "info@stripped.test")
+	w.await("info@stripped.test", in("delivered"))
+	eventually(t, patience, "the connection with TLS is closed", func() bool {
+		return slices.ContainsFunc(stripped.Commands(), func(c partner.Command) bool { return c.Verb == "QUIT" })
+	})
+	stripped.Set(partner.Behaviour{})
+
+	said := w.checks(1, "--as-rule", "protected", "stripped.test", "never.test")
+	for target, want := range map[string]string{"stripped.test": "starttls-stripped", "never.test": "starttls-not-offered"} {
+		w.send("anna@home.test", "secret", "dr@"+target)
+		w.send("anna@home.test", "ordinary", "other@"+target)
+		secret := w.await("dr@"+target, func(tr trace) bool { return tr.Reason != "" })
+		ordinary := w.await("other@"+target, func(tr trace) bool { return tr.Reason != "" })
+		for question, got := range map[string]trace{"rule protected": secret, "opportunistic": ordinary} {
+			v := said[target][question]
+			if v.Reason != want || got.Reason != want || (v.Outcome == "delivered") != (got.State == "delivered") {
+				t.Errorf("%s, %s: check says %+v, delivery %s %q, want %q", target, question, v, got.State, got.Reason, want)
+			}
+		}
+	}
+	if v := said["stripped.test"]["opportunistic"]; v.Outcome != "deferred" {
+		t.Errorf("the ratchet does not hold: %+v", v)
+	}
+	w.stop()
+	if v := w.checks(0, "stripped.test")["stripped.test"]["opportunistic"]; v.Reason != "starttls-not-offered" || v.Outcome != "delivered" {
+		t.Errorf("without a gateway: %+v", v)
+	}
+	w.serve()
 }
 
 func TestAThousandTargetsAreCheckedInAMinuteAndInLittleMemory(t *testing.T) {
