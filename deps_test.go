@@ -61,7 +61,7 @@ func lattice() map[string]string {
 		"gateway/notify":   "mail smtp policy policy/rules event queue gateway/route",
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule mxtrust gateway/route gateway/deliver mail/dsn",
 
-		"check": "mail smtp smtp/smtpclient tlsprobe policy policy/certcheck attempt dns mxtrust gateway/route gateway/deliver",
+		"check": "mail smtp smtp/smtpclient tlsprobe policy policy/certcheck attempt dns mxtrust peers gateway/route gateway/deliver",
 
 		"admin":     "mail smtp policy policy/rules attempt event queue ledger peers mxtrust",
 		"admin/api": "mail policy policy/rules queue ledger mxtrust admin",

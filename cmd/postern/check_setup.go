@@ -28,6 +28,8 @@ type checkSetup struct {
 	revoke   *revoke.Checker
 	checker  *check.Checker
 	deciding []string // questions that decide the exit code
+	// ownFaults are what is wrong with certificates of our own that this user can read.
+	ownFaults []check.Suspicion
 }
 
 func (s *checkSetup) close() { s.revoke.Close() }
@@ -70,8 +72,29 @@ func (c *checkCmd) setUp(a *app) (*checkSetup, error) {
 	if c.AsRule != "" && c.Rules == "" { // what the gateway's rule would say, it says by what the gateway remembers
 		cc.Deliver.Book = remembered{a, &remote{Socket: c.Socket}}
 	}
+	s.ownFaults = ownFaults(cfg, trusted)
 	s.checker, err = check.New(cc)
 	return s, err
+}
+
+// ownFaults looks at our own chains as partners would. What cannot be read is for `postern trust show` to complain of.
+func ownFaults(cfg *config.Config, trusted *roots.Store) (out []check.Suspicion) {
+	pools, err := trusted.Pools(policy.PublicTrust)
+	if err != nil {
+		return nil
+	}
+	for _, f := range ownFiles(cfg) {
+		chain, err := readChain(f.file)
+		if err != nil {
+			continue
+		}
+		own := check.LookAtOwn(f.kind, chain, f.host, pools[policy.PublicTrust], time.Now(), 0)
+		own.File = f.file
+		if s, incomplete := check.IncompleteOwn(&own); incomplete {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // socket is where the gateway of the configuration is asked.

@@ -337,7 +337,8 @@ func (v *checkView) changes(r *check.Report, list []check.Change) error {
 // end prints what all targets have in common, and the sums.
 func (v *checkView) end() {
 	v.bar.clear()
-	for _, s := range v.tally.Suspicions() {
+	v.tally.Unvalidated = !v.setup.resolver.Validates()
+	for _, s := range append(v.tally.Suspicions(), v.setup.ownFaults...) {
 		if !v.told[s.Code] {
 			v.told[s.Code] = true
 			v.suspicion(&s)
