@@ -32,7 +32,7 @@ func findings(r *Report, now time.Time) []Finding {
 		rungs(a, add)
 		trialFindings(a, add)
 		insisting(a, add)
-		wants(a.probes, add)
+		wants(a.probes, a.Look.Alert, add)
 	})
 	out = append(out, differing(r)...)
 	if f := r.Find(ForceTLS); f != nil && f.Passes() {

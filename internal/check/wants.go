@@ -14,14 +14,15 @@ import (
 	"postern/internal/tlsprobe"
 )
 
-// wants says what a server would like with which no handshake of ours completed, from what it showed in the clear.
-func wants(probes []probed, add addFinding) {
+// wants says what a server would like with which no handshake of ours completed, from what it showed in the clear. alert is
+// the one that ended the handshake.
+func wants(probes []probed, alert string, add addFinding) {
 	if len(probes) == 0 || probes[len(probes)-1].answer == nil {
 		return
 	}
 	last := &probes[len(probes)-1]
 	if !last.answer.Chosen {
-		refusesAll(probes, add)
+		refusesAll(probes, alert, add)
 		return
 	}
 	a := last.answer
@@ -114,10 +115,14 @@ func unreadable(a *tlsprobe.Answer, say func(code, format string, args ...any)) 
 }
 
 // refusesAll speaks of a server that no offer pleases.
-func refusesAll(probes []probed, add addFinding) {
+func refusesAll(probes []probed, alert string, add addFinding) {
 	// An offer of TLS 1.2 can be answered by anything older, so who refuses it for its version speaks nothing of the kind.
 	if reason, _ := probes[0].refusal(); reason == policy.TLSVersion {
-		add(Note, TLS13Only, "", "the server speaks nothing older than TLS 1.3, and there it shows nothing in the clear that could say more")
+		text := "the server speaks nothing older than TLS 1.3, and there it shows nothing in the clear that could say more"
+		if strings.HasSuffix(alert, "(sent by us)") {
+			text += "; our side broke off, as it does when a certificate cannot be read"
+		}
+		add(Note, TLS13Only, "", "%s", text)
 		return
 	}
 	var ends []string

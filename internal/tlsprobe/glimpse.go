@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -13,8 +14,8 @@ import (
 type Glimpse struct {
 	// Fault is why it does not parse, in the words of crypto/x509.
 	Fault string
-	// Subject and Issuer are their common names, or what stands in their place; NotAfter is its end as it is written.
-	// Each is "" where nothing can be read.
+	// Subject and Issuer are their common names, or what stands in their place; NotAfter is its end, as RFC 3339 has it
+	// where it can be understood. Each is "" where nothing can be read.
 	Subject, Issuer, NotAfter string
 }
 
@@ -44,12 +45,22 @@ func glimpse(der []byte) (g Glimpse) {
 	}
 	g.Issuer = commonName(issuer)
 	if skip(&validity) && validity.ReadAnyASN1(&end, &tag) {
-		g.NotAfter = string(end)
+		g.NotAfter = readable(string(end))
 	}
 	if tbs.ReadASN1(&subject, casn1.SEQUENCE) {
 		g.Subject = commonName(subject)
 	}
 	return g
+}
+
+// readable writes a UTCTime or a GeneralizedTime (RFC 5280 §4.1.2.5) in the usual form.
+func readable(text string) string {
+	for _, layout := range []string{"060102150405Z", "20060102150405Z"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.Format(time.RFC3339)
+		}
+	}
+	return text
 }
 
 func skip(s *cryptobyte.String) bool {

@@ -30,6 +30,7 @@ type stone struct {
 	reason   string // of a forced delivery, "" where it passes
 	reached  string // by ordinary mail
 	finding  string // of check, "" where none is due
+	finger   string // why posttls-finger judges otherwise, "" where it does not
 	scripted func(w *world, host string) partner.Behaviour
 }
 
@@ -54,10 +55,10 @@ func opensslWall(now time.Time) []stone {
 			return partner.Behaviour{Upgrade: (&partner.Clear{Version: 0x0300, Suite: 0x0035, Strict: true, Chain: c.TLS.Certificate}).Upgrade}
 		}},
 
-		{name: "o-dhe", cert: rsa, args: []string{"-tls1_2", "-cipher", "DHE:@SECLEVEL=0"}, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "dhe-only"},
+		{name: "o-dhe", cert: rsa, args: []string{"-tls1_2", "-cipher", "DHE:@SECLEVEL=0"}, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "dhe-only", finger: "OpenSSL speaks finite fields"},
 		{name: "o-dhe10", cert: rsa, args: []string{"-tls1", "-cipher", "DHE:@SECLEVEL=0"}, reason: "tls-version", reached: "plaintext", finding: "dhe-only"},
-		{name: "o-rsakx", cert: rsa, args: []string{"-tls1_2", "-cipher", "kRSA:@SECLEVEL=0"}, reason: "tls-no-shared-cipher", reached: "authenticated", finding: "legacy-only"},
-		{name: "o-camellia", cert: rsa, args: []string{"-tls1_2", "-cipher", "ECDHE-RSA-CAMELLIA128-SHA256"}, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "suite-unsupported"},
+		{name: "o-rsakx", cert: rsa, args: []string{"-tls1_2", "-cipher", "kRSA:@SECLEVEL=0"}, reason: "tls-no-shared-cipher", reached: "authenticated", finding: "legacy-only", finger: "OpenSSL offers RSA key exchange without being asked"},
+		{name: "o-camellia", cert: rsa, args: []string{"-tls1_2", "-cipher", "ECDHE-RSA-CAMELLIA128-SHA256"}, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "suite-unsupported", finger: "OpenSSL speaks Camellia"},
 		{name: "o-null", args: []string{"-tls1_2", "-cipher", "eNULL:@SECLEVEL=0"}, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "suite-unsupported"},
 		{name: "o-anon", bare: true, args: []string{"-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"}, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "anonymous-only"},
 		{name: "o-curve", args: []string{"-tls1_2", "-cipher", "ECDHE", "-curves", "brainpoolP256r1"}, cert: rsa, reason: "tls-no-shared-cipher", reached: "plaintext", finding: "curve-unsupported"},
@@ -68,20 +69,20 @@ func opensslWall(now time.Time) []stone {
 		{name: "o-self", cert: pki.Options{SelfSigned: true}, reason: "cert-self-signed", reached: "encrypted"},
 		{name: "o-name", cert: pki.Options{Names: []string{"www.hosting.test"}}, reason: "cert-name-mismatch", reached: "encrypted"},
 		{name: "o-chain", cert: pki.Options{OmitIntermediates: true}, reason: "cert-incomplete-chain", reached: "encrypted"},
-		{name: "o-rsa1024", cert: pki.Options{Key: pki.RSA1024}, args: []string{"-cipher", "ALL:@SECLEVEL=0"}, reason: "cert-weak", reached: "encrypted"},
+		{name: "o-rsa1024", cert: pki.Options{Key: pki.RSA1024}, args: []string{"-cipher", "ALL:@SECLEVEL=0"}, reason: "cert-weak", reached: "encrypted", finger: "Postfix sets no lower bound of its own"},
 		{name: "o-sha1", cert: pki.Options{Intermediates: []pki.Intermediate{{Key: pki.RSA2048}}, Signature: x509.SHA1WithRSA}, args: []string{"-cipher", "ALL:@SECLEVEL=0"},
 			reason: "cert-weak", reached: "encrypted"},
-		{name: "o-negative", cert: pki.Options{NegativeSerial: true}, reason: "cert-usage", reached: "encrypted"},
+		{name: "o-negative", cert: pki.Options{NegativeSerial: true}, reason: "cert-usage", reached: "encrypted", finger: "OpenSSL takes negative serial numbers"},
 		{name: "o-unreadable", cert: pki.Options{Names: []string{"mx.o-unreadable.test", "m\xfcller.test"}}, args: []string{"-tls1_2"}, reason: "tls-handshake",
-			reached: "plaintext", finding: "certificate-unreadable"},
+			reached: "plaintext", finding: "certificate-unreadable", finger: "OpenSSL does not look at names it does not need"},
 		{name: "o-unreadable13", cert: pki.Options{Names: []string{"mx.o-unreadable13.test", "m\xfcller.test"}}, args: []string{"-tls1_3"}, reason: "tls-handshake",
-			reached: "plaintext", finding: "tls13-only"},
+			reached: "plaintext", finding: "tls13-only", finger: "OpenSSL does not look at names it does not need"},
 
 		{name: "o-staple", cert: pki.Options{MustStaple: true}, file: staple(pki.Answer{}), after: "-status_file", reached: "authenticated"},
-		{name: "o-revoked", file: staple(pki.Answer{Status: ocsp.Revoked, Reason: 1}), after: "-status_file", reason: "cert-revoked", reached: "authenticated"},
-		{name: "o-unstapled", cert: pki.Options{MustStaple: true}, reason: "revocation-unknown", reached: "authenticated"},
+		{name: "o-revoked", file: staple(pki.Answer{Status: ocsp.Revoked, Reason: 1}), after: "-status_file", reason: "cert-revoked", reached: "authenticated", finger: "it does not ask for revocation"},
+		{name: "o-unstapled", cert: pki.Options{MustStaple: true}, reason: "revocation-unknown", reached: "authenticated", finger: "it does not ask for revocation"},
 		{name: "o-client12", args: []string{"-tls1_2", "-Verify", "1", "-verify_return_error"}, reason: "tls-alert", reached: "plaintext", finding: "client-certificate-asked"},
-		{name: "o-client13", args: []string{"-tls1_3", "-Verify", "1", "-verify_return_error"}, reason: "tls-alert", reached: "plaintext", finding: "client-certificate-asked"},
+		{name: "o-client13", args: []string{"-tls1_3", "-Verify", "1", "-verify_return_error"}, reason: "tls-alert", reached: "plaintext", finding: "client-certificate-asked", finger: "it says so before the server had its word, and then loses the connection"},
 	}
 }
 
@@ -168,6 +169,20 @@ func TestCheckAndDeliveryAgreeAboutEveryServerOfOpenSSL(t *testing.T) {
 		}
 		if lines := forbidden(w.hosts["mx."+target], s.reached == "plaintext"); s.reason != "" && slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "dr@") }) {
 			t.Errorf("%s heard of forced mail: %q", target, lines)
+		}
+	}
+}
+
+// TestPosttlsFingerAgrees: the tool of Postfix, which shares no line with ours, judges the same servers. Where it differs
+// the wall says why.
+func TestPosttlsFingerAgrees(t *testing.T) {
+	w := newWorld(t)
+	for _, s := range opensslWall(w.now) {
+		w.raise(s)
+		host := "mx." + s.name + ".test"
+		verified, said := peers.PosttlsFinger(t, w.hosts[host].Addr().String(), host, w.ca.RootPEM())
+		if agrees := verified == (s.reason == ""); agrees != (s.finger == "") {
+			t.Errorf("%s: delivery says %q, posttls-finger %v, and the wall %q\n%s", s.name, s.reason, verified, s.finger, said)
 		}
 	}
 }

@@ -69,12 +69,18 @@ func (o *OpenSSL) Upgrade(raw net.Conn) (net.Conn, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	inner, err := dialSoon(filepath.Join(o.dir, socket))
+	ended := make(chan struct{})
+	go func() {
+		_, _ = cmd.Process.Wait() // not cmd's own, which would close the pipes before they are read
+		close(ended)
+	}()
+	inner, err := dialSoon(filepath.Join(o.dir, socket), ended)
 	if err != nil {
 		_ = cmd.Process.Kill()
-		return nil, errors.Join(err, cmd.Wait())
+		<-ended
+		return nil, errors.Join(err, in.Close(), out.Close())
 	}
-	c := &upgraded{Conn: raw, in: in, out: out, inner: inner, cmd: cmd, told: make(chan struct{})}
+	c := &upgraded{Conn: raw, in: in, out: out, inner: inner, process: cmd.Process, told: make(chan struct{}), ended: ended}
 	go splice(inner, raw)
 	go func() {
 		splice(raw, inner)
@@ -90,11 +96,16 @@ func splice(to, from net.Conn) {
 	_ = from.Close()
 }
 
-// dialSoon connects to a socket that is about to be there, or never will.
-func dialSoon(path string) (nc net.Conn, err error) {
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+// dialSoon connects to a socket that is about to be there, unless its process ends.
+func dialSoon(path string, ended <-chan struct{}) (nc net.Conn, err error) {
+	for end := time.Now().Add(startTime); time.Now().Before(end); {
 		if nc, err = net.Dial("unix", path); err == nil {
 			return nc, nil
+		}
+		select {
+		case <-ended:
+			return nil, err
+		case <-time.After(2 * time.Millisecond):
 		}
 	}
 	return nil, err
@@ -103,12 +114,13 @@ func dialSoon(path string) (nc net.Conn, err error) {
 // upgraded is the inside of a connection whose TLS a process does.
 type upgraded struct {
 	net.Conn
-	in    io.WriteCloser
-	out   io.ReadCloser
-	inner net.Conn
-	cmd   *exec.Cmd
-	told  chan struct{} // closed when the client has everything the process said
-	once  sync.Once
+	in      io.WriteCloser
+	out     io.ReadCloser
+	inner   net.Conn
+	process *os.Process
+	told    chan struct{} // closed when the client has everything the process said
+	ended   chan struct{} // closed when the process has ended
+	once    sync.Once
 }
 
 // Read reads what the client said inside TLS.
@@ -121,11 +133,12 @@ func (u *upgraded) Write(p []byte) (int, error) { return u.in.Write(p) }
 func (u *upgraded) Close() error {
 	u.once.Do(func() {
 		_ = u.in.Close()
-		gone := time.AfterFunc(time.Second, func() { _ = u.cmd.Process.Kill() })
+		gone := time.AfterFunc(time.Second, func() { _ = u.process.Kill() })
 		_, _ = io.Copy(io.Discard, u.out)
-		_ = u.cmd.Wait()
+		<-u.ended
 		gone.Stop()
 		<-u.told
+		_ = u.out.Close()
 		_ = u.inner.Close()
 		_ = u.Conn.Close()
 	})
