@@ -2,6 +2,8 @@ package check_test
 
 import (
 	"bytes"
+	"crypto/rsa"
+	"math/big"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -32,6 +34,7 @@ func TestCheckTellsWhatAServerWouldLikeThatWeDoNotSpeak(t *testing.T) {
 	for name, c := range map[string]struct {
 		clear  partner.Clear
 		break_ bool // the leaf does not parse
+		short  bool // the leaf's key has 512 bits
 		reason policy.Reason
 		code   string
 		word   string
@@ -45,6 +48,8 @@ func TestCheckTellsWhatAServerWouldLikeThatWeDoNotSpeak(t *testing.T) {
 		"a curve of its own":           {clear: partner.Clear{Version: 0x0303, Suite: ecdheAES, Curve: 26}, reason: policy.TLSHandshake, code: check.CurveUnsupported, word: "brainpoolP256r1"},
 		"a certificate that is broken": {clear: partner.Clear{Version: 0x0303, Suite: ecdheAES, Curve: 29}, break_: true, reason: policy.TLSHandshake, code: check.CertificateUnreadable, word: "for mx1.clinic.test, issued by Test CA"},
 		"broken and in finite fields":  {clear: partner.Clear{Version: 0x0303, Suite: dheAES, PrimeBits: 2048}, break_: true, reason: policy.TLSNoSharedCipher, code: check.CertificateUnreadable, word: "serial"},
+		"a key that is too short":      {clear: partner.Clear{Version: 0x0303, Suite: ecdheAES, Curve: 29}, short: true, reason: policy.TLSHandshake, code: check.KeyUnsupported, word: "RSA with 512 bits"},
+		"old, and broken later":        {clear: partner.Clear{Version: 0x0301, Suite: 0xc013, Curve: 29}, reason: policy.TLSVersion, code: check.LegacyOnly, word: "TLSv1, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, X25519"},
 		"nothing newer":                {clear: partner.Clear{Version: 0x0301, Suite: 0xc013, Curve: 23, Strict: true}, reason: policy.TLSVersion, code: check.VersionIntolerant, word: "nothing newer than TLSv1 "},
 		"a client certificate":         {clear: partner.Clear{Version: 0x0303, Suite: ecdheAES, Curve: 29, AsksClient: true}, reason: policy.TLSHandshake, code: check.ClientCertificateAsked, word: "certificate of ours"},
 		"a key that does not fit":      {clear: partner.Clear{Version: 0x0303, Suite: ecdheAES, Curve: 29}, reason: policy.TLSHandshake, code: check.BreaksLater, word: "may not fit"},
@@ -54,7 +59,11 @@ func TestCheckTellsWhatAServerWouldLikeThatWeDoNotSpeak(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				defer w.close()
-				chain := w.ca.Issue(pki.Options{Names: []string{"mx1.clinic.test"}}).TLS.Certificate
+				options := pki.Options{Names: []string{"mx1.clinic.test"}}
+				if c.short {
+					options.Public = &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 511, 1), E: 65537}
+				}
+				chain := w.ca.Issue(options).TLS.Certificate
 				if c.clear.Suite != anon {
 					c.clear.Chain = chain
 				}

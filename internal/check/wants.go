@@ -106,12 +106,16 @@ func unreadable(a *tlsprobe.Answer, say func(code, format string, args ...any)) 
 	if i > 0 {
 		what = fmt.Sprintf("certificate %d of the chain", i+1)
 	}
+	var known []string
 	for _, part := range []struct{ label, value string }{{"for ", g.Subject}, {"issued by ", g.Issuer}, {"until ", g.NotAfter}} {
 		if part.value != "" {
-			what += ", " + part.label + smtp.Printable(part.value, 100)
+			known = append(known, part.label+smtp.Printable(part.value, 100))
 		}
 	}
-	say(CertificateUnreadable, "the server's %s, breaks the rules so that it cannot be read: %s. Please have it issued anew", what, smtp.Printable(g.Fault, 200))
+	if len(known) > 0 {
+		what += " (" + strings.Join(known, ", ") + ")"
+	}
+	say(CertificateUnreadable, "the server's %s breaks the rules so that it cannot be read: %s. Please have it issued anew", what, smtp.Printable(g.Fault, 200))
 }
 
 // refusesAll speaks of a server that no offer pleases.

@@ -30,6 +30,9 @@ func TestMailWaitsForAStrangersMailHostUntilAnAdministratorApproves(t *testing.T
 	if waits.Reason != "mx-changed" || !strings.Contains(waits.Text, "provider.test") {
 		t.Errorf("it waits for %s: %s", waits.Reason, waits.Text)
 	}
+	if v := w.checks(1, "--as-rule", "clinic", "clinic.test")["clinic.test"]["rule clinic"]; v.Reason != "mx-changed" {
+		t.Errorf("check says %+v", v)
+	}
 	time.Sleep(2 * time.Second) // some tries
 	if heard := forbidden(provider, false); len(heard) > 0 {
 		t.Errorf("a stranger heard %q", heard)
@@ -39,6 +42,9 @@ func TestMailWaitsForAStrangersMailHostUntilAnAdministratorApproves(t *testing.T
 		t.Errorf("approved:\n%s", out)
 	}
 	w.await("nurse@clinic.test", func(tr trace) bool { return tr.State == "delivered" })
+	if v := w.checks(0, "--as-rule", "clinic", "clinic.test")["clinic.test"]["rule clinic"]; v.Outcome != "delivered" {
+		t.Errorf("after the approval check says %+v", v)
+	}
 	if out := w.postern("audit"); !strings.Contains(out, "peers approve") {
 		t.Errorf("the audit trail lacks the approval:\n%s", out)
 	}
