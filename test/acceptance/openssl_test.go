@@ -185,4 +185,28 @@ func TestPosttlsFingerAgrees(t *testing.T) {
 			t.Errorf("%s: delivery says %q, posttls-finger %v, and the wall %q\n%s", s.name, s.reason, verified, s.finger, said)
 		}
 	}
+	w.domain("plain.test", partner.Behaviour{})
+	w.domain("text.test", broken(partner.BreaksTLS)(w, "mx.text.test"))
+	w.domain("early.test", broken(partner.TakesEarly)(w, "mx.early.test"))
+	addresses := map[string]string{"postfix": w.peer("postfix", peers.Postfix), "exim": w.peer("exim", peers.Exim)}
+	for _, name := range []string{"plain", "text", "early"} {
+		addresses[name] = w.hosts["mx."+name+".test"].Addr().String()
+	}
+	w.configure()
+	for name, address := range addresses {
+		verified, said := peers.PosttlsFinger(t, address, "mx."+name+".test", w.ca.RootPEM())
+		if passes := w.checks(0, name+".test")[name+".test"]["force-tls"].Outcome == "delivered"; passes != verified || verified != (name != "plain" && name != "text") {
+			t.Errorf("%s: check passes it: %v, posttls-finger: %v\n%s", name, passes, verified, said)
+		}
+	}
+}
+
+// peer starts a real mail server, mx.NAME.test, with a good certificate, and returns its address.
+func (w *world) peer(name string, run func(testing.TB, peers.Server) *peers.Process) string {
+	w.t.Helper()
+	ip, host := newIP(), "mx."+name+".test"
+	cert := w.ca.Issue(pki.Options{Names: []string{host}, Key: pki.RSA2048})
+	run(w.t, peers.Server{Hostname: host, IP: ip, Port: w.port, Domains: []string{name + ".test"}, Sink: "127.0.0.1:1", Cert: cert.CertPEM, Key: cert.KeyPEM})
+	w.record("!"+name+".test MX 10 "+host, host+" A "+ip)
+	return fmt.Sprintf("%s:%d", ip, w.port)
 }

@@ -158,7 +158,7 @@ type answer struct {
 }
 
 // verbTime is how long a verb may take, which may have dozens of servers to look at.
-const verbTime = patience
+const verbTime = 6 * patience
 
 // run runs a verb as a user would.
 func (w *world) run(stdin string, args ...string) answer {
