@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -38,8 +39,11 @@ func NewOpenSSL(t testing.TB, chain, key []byte, args ...string) *OpenSSL {
 		o.args = append(o.args, "-nocert")
 		return o
 	}
-	cert := write(t, o.dir, "cert.pem", chain, 0o600)
-	o.args = append(o.args, "-cert", cert, "-cert_chain", cert, "-key", write(t, o.dir, "key.pem", key, 0o600))
+	leaf, above := pem.Decode(chain)
+	o.args = append(o.args, "-cert", o.File(t, "cert.pem", pem.EncodeToMemory(leaf)), "-key", o.File(t, "key.pem", key))
+	if len(above) > 0 {
+		o.args = append(o.args, "-cert_chain", o.File(t, "chain.pem", above))
+	}
 	return o
 }
 
