@@ -21,6 +21,7 @@ func lattice() map[string]string {
 		"mail":      "",
 		"ledger":    "",
 		"journal":   "",
+		"tlsprobe":  "",
 		"tomlbound": "",
 
 		"smtp": "mail",
@@ -64,7 +65,7 @@ func lattice() map[string]string {
 		"gateway/notify":   "mail smtp policy policy/rules event queue gateway/route",
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule mxtrust gateway/route gateway/deliver mail/dsn",
 
-		"check": "mail smtp smtp/smtpclient policy policy/certcheck attempt dns mxtrust gateway/route gateway/deliver",
+		"check": "mail smtp smtp/smtpclient tlsprobe policy policy/certcheck attempt dns mxtrust peers gateway/route gateway/deliver",
 
 		"admin":     "mail smtp policy policy/rules attempt event queue ledger peers mxtrust",
 		"admin/api": "mail policy policy/rules queue ledger mxtrust admin",
@@ -79,7 +80,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
-		"mail/received", "mail/dsn", "attempt", "event", "peers", "tomlbound"}, room)
+		"mail/received", "mail/dsn", "attempt", "event", "peers", "tomlbound", "tlsprobe"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.

@@ -2,8 +2,8 @@
 # prepare.sh race | peers | crash: gets what a target of the Makefile needs on Debian.
 #
 # race   a C compiler, which the race detector links with; installed from Debian when missing.
-# peers  Postfix, Exim, OpenSMTPD, unbound and swaks. They are not installed: as packages they exclude each other and
-#        would start on port 25. They are downloaded and unpacked under .tools/peers and run from there. Exim and
+# peers  Postfix, Exim, OpenSMTPD, unbound, swaks and openssl. They are not installed: as packages some exclude each other
+#        and would start on port 25. They are downloaded and unpacked under .tools/peers and run from there. Exim and
 #        OpenSMTPD insist on the system users their packages would make, so these are made.
 # crash  strace, and what makes and mounts file systems of ext4 and xfs; installed from Debian when missing.
 #
@@ -48,10 +48,10 @@ crash() {
 }
 
 peers() {
-	local dir=$PWD/.tools/peers packages=(postfix exim4-daemon-light opensmtpd unbound swaks libnet-ssleay-perl)
+	local dir=$PWD/.tools/peers packages=(postfix exim4-daemon-light opensmtpd unbound swaks libnet-ssleay-perl openssl)
 	command -v apt-get >/dev/null || missing "the tests with real peers need Debian's packages of ${packages[*]}"
 	[ "$(id -u)" = 0 ] || missing "real mail servers only start as root; run: sudo make e2e"
-	if [ ! -e "$dir/complete" ]; then
+	if [ "$(cat "$dir/complete" 2>/dev/null)" != "${packages[*]}" ]; then # of this list, or of an older one
 		refresh_lists || missing "there are no package lists, and apt-get update does not work"
 		rm -rf "$dir" && mkdir -p "$dir/debs" "$dir/root"
 		local package wanted=()
@@ -70,7 +70,7 @@ peers() {
 		rm -rf "$dir/debs"
 		chmod -R go+rX "$dir"
 		find "$dir/root" -perm /6000 -exec chmod ug-s {} +
-		touch "$dir/complete"
+		echo "${packages[*]}" >"$dir/complete"
 	fi
 	local user
 	for user in Debian-exim opensmtpd opensmtpq; do

@@ -24,7 +24,7 @@ type checkCmd struct {
 	JSON     bool          `help:"Print newline-delimited JSON objects."`
 	Brief    bool          `help:"One line for each target."`
 	Letter   bool          `help:"Write a message to the administrators of each target that falls short, instead of the report."`
-	Require  string        `placeholder:"LEVEL" help:"Exit code 1 when mail to a target would not reach plaintext, encrypted or authenticated."`
+	Require  string        `aliases:"requires" placeholder:"LEVEL" help:"Exit code 1 when mail to a target would not reach plaintext, encrypted or authenticated."`
 	AsRule   string        `placeholder:"NAME" help:"Judge with the requirement of this rule; exit code 1 when a target falls short of it."`
 	Rules    string        `placeholder:"FILE" help:"Take the rule from this file instead of asking the running gateway."`
 	Socket   string        `placeholder:"PATH" help:"The gateway's admin socket. Otherwise the one of the configuration."`

@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"sync/atomic"
+	"time"
 
+	"postern/internal/admin/api"
 	"postern/internal/check"
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
 	"postern/internal/mxtrust"
+	"postern/internal/peers"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
 	"postern/internal/policy/revoke"
@@ -23,6 +28,8 @@ type checkSetup struct {
 	revoke   *revoke.Checker
 	checker  *check.Checker
 	deciding []string // questions that decide the exit code
+	// ownFaults are what is wrong with certificates of our own that this user can read.
+	ownFaults []check.Suspicion
 }
 
 func (s *checkSetup) close() { s.revoke.Close() }
@@ -60,12 +67,75 @@ func (c *checkCmd) setUp(a *app) (*checkSetup, error) {
 	cc := check.Config{Route: routing(cfg, s.resolver), Deliver: delivering(cfg, trusted, s.revoke, client),
 		Forced: forced, Extra: extra, Trials: c.Versions, Jobs: c.Jobs}
 	cc.Route.Timeout = c.Timeout
+	cc.Deliver.Memory = &askedMemory{ctx: a.ctx, client: api.Dial(c.socket(cfg))}
 	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = c.Timeout, min(cc.Deliver.ConnectTimeout, c.Timeout)
 	if c.AsRule != "" && c.Rules == "" { // what the gateway's rule would say, it says by what the gateway remembers
 		cc.Deliver.Book = remembered{a, &remote{Socket: c.Socket}}
 	}
+	s.ownFaults = ownFaults(cfg, trusted)
 	s.checker, err = check.New(cc)
 	return s, err
+}
+
+// ownFaults looks at our own chains as partners would. What cannot be read is for `postern trust show` to complain of.
+func ownFaults(cfg *config.Config, trusted *roots.Store) (out []check.Suspicion) {
+	pools, err := trusted.Pools(policy.PublicTrust)
+	if err != nil {
+		return nil
+	}
+	for _, f := range ownFiles(cfg) {
+		chain, err := readChain(f.file)
+		if err != nil {
+			continue
+		}
+		own := check.LookAtOwn(f.kind, chain, f.host, pools[policy.PublicTrust], time.Now(), 0)
+		own.File = f.file
+		if s, incomplete := check.IncompleteOwn(&own); incomplete {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// socket is where the gateway of the configuration is asked.
+func (c *checkCmd) socket(cfg *config.Config) string {
+	if c.Socket != "" {
+		return c.Socket
+	}
+	return cfg.Socket()
+}
+
+// askedMemory is what the running gateway remembers of the servers it sends to, so that a check beside it says what its
+// deliveries say of one that lost its TLS. Where no gateway answers, or it may not be asked, nothing is remembered; it is
+// asked once then.
+type askedMemory struct {
+	ctx    context.Context // of the whole check: Missing is given none
+	client *api.Client
+	off    atomic.Bool
+}
+
+// askTime bounds one question about a peer.
+const askTime = 2 * time.Second
+
+// Missing asks the gateway.
+func (m *askedMemory) Missing(host string, addr netip.AddrPort) (out peers.Stand) {
+	if m.off.Load() {
+		return out
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, askTime)
+	defer cancel()
+	said, err := m.client.Missing(ctx, host, addr)
+	if err != nil {
+		m.off.Store(true)
+		return out
+	}
+	if said.OfferedAt != nil {
+		out.Offered = *said.OfferedAt
+	}
+	if said.HoldUntil != nil {
+		out.HoldUntil = *said.HoldUntil
+	}
+	return out
 }
 
 // remembered is the running gateway's book of names of mail hosts.

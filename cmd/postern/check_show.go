@@ -300,13 +300,16 @@ func (v *checkView) trials(list []check.Trial) {
 		said := "works"
 		switch {
 		case !t.Works:
-			said = "no: " + string(t.Reason)
+			said = "no: " + or(string(t.Reason), t.Text)
 			if t.Alert != "" {
 				said += ", alert " + t.Alert
 			}
 		case t.TLS != nil:
 			said = strings.Join(strings.Fields("yes: "+t.TLS.Version+" "+t.TLS.Cipher+" "+t.TLS.Group), " ")
-			if strings.HasSuffix(t.Name, " certificate") && t.Reason != "" {
+			switch {
+			case t.Probe:
+				said += " (answered; the handshake was not finished)"
+			case strings.HasSuffix(t.Name, " certificate") && t.Reason != "":
 				said += ", but " + string(t.Reason)
 			}
 		}
@@ -334,7 +337,8 @@ func (v *checkView) changes(r *check.Report, list []check.Change) error {
 // end prints what all targets have in common, and the sums.
 func (v *checkView) end() {
 	v.bar.clear()
-	for _, s := range v.tally.Suspicions() {
+	v.tally.Unvalidated = !v.setup.resolver.Validates()
+	for _, s := range append(v.tally.Suspicions(), v.setup.ownFaults...) {
 		if !v.told[s.Code] {
 			v.told[s.Code] = true
 			v.suspicion(&s)

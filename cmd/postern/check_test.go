@@ -191,6 +191,25 @@ func TestCheckSaysWhenTheFaultIsOurs(t *testing.T) {
 	}
 }
 
+func TestCheckSaysWhenOurOwnChainIsIncomplete(t *testing.T) {
+	w, run := checkWorld(t)
+	if _, out, _ := run("", "check", "clinic.test"); strings.Contains(out, "OUR OWN FAULT") {
+		t.Errorf("a good chain:\n%s", out)
+	}
+	cert := w.ca.Issue(pki.Options{Names: []string{"gw.practice.test"}, OmitIntermediates: true})
+	if err := os.WriteFile(filepath.Join(w.dir, "gateway.pem"), cert.CertPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, _ := run("", "check", "clinic.test")
+	flat := strings.Join(strings.Fields(out), " ")
+	if code != exitOK || !strings.Contains(flat, "PROBABLY OUR OWN FAULT: our own server certificate") || !strings.Contains(flat, "its issuer, CN=Demonstration Root CA intermediate") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	if _, out, _ := run("", "check", "clinic.test", "--json"); !strings.Contains(out, `"code":"own-chain-incomplete","sure":true`) {
+		t.Errorf("not in JSON:\n%s", out)
+	}
+}
+
 func TestCheckWatchesAndTellsWhatChanges(t *testing.T) {
 	w, _ := checkWorld(t)
 	var out syncBuffer
@@ -290,8 +309,12 @@ func TestTrustShowIsWhatPartnersSee(t *testing.T) {
 		options pki.Options
 		warning string
 	}{
-		"the intermediate is missing": {pki.Options{OmitIntermediates: true}, "cert-incomplete-chain"},
+		"the intermediate is missing": {pki.Options{OmitIntermediates: true}, "the certificate of the issuer, CN=Demonstration Root CA intermediate"},
+		"it ends in weeks":            {pki.Options{NotAfter: w.now.Add(20 * 24 * time.Hour)}, "plan its renewal"},
+		"it ends in two weeks":        {pki.Options{NotAfter: w.now.Add(13 * 24 * time.Hour)}, "renew it this week"},
 		"it ends soon":                {pki.Options{NotAfter: w.now.Add(6*24*time.Hour + time.Hour)}, "ends in 6 days"},
+		"it ends within a week":       {pki.Options{NotAfter: w.now.Add(6 * 24 * time.Hour)}, "renew it now"},
+		"it ends today":               {pki.Options{NotAfter: w.now.Add(20 * time.Hour)}, "renew it at once, today"},
 		"it has ended":                {pki.Options{NotAfter: w.now.Add(-time.Hour)}, "cert-expired"},
 		"another name":                {pki.Options{Names: []string{"old.practice.test"}}, "cert-name-mismatch"},
 		"out of order":                {pki.Options{Intermediates: []pki.Intermediate{{Name: "one"}, {Name: "two"}}, Reverse: true}, "not in order"},

@@ -20,11 +20,7 @@ type waker struct {
 
 // newWaker finds the gateway of the configuration.
 func (c *checkCmd) newWaker(a *app, s *checkSetup) *waker {
-	path := c.Socket
-	if path == "" {
-		path = s.cfg.Socket()
-	}
-	return &waker{client: api.Dial(path), by: a.asker() + " (postern check)"}
+	return &waker{client: api.Dial(c.socket(s.cfg)), by: a.asker() + " (postern check)"}
 }
 
 // tell has the gateway try what waits for a domain to which mail would be sent now. The gateway judges it by its own

@@ -191,7 +191,7 @@ func (g *gateway) routes(cfg *config.Config) (*route.Table, error) {
 func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
 	cfg := g.cfg
 	opener := delivering(cfg, g.roots, g.revoke, client)
-	opener.Memory, opener.Book = g.memory, g.store
+	opener.Memory, opener.Book, opener.Remember = g.memory, g.store, g.store.Remember
 	dc := dispatch.Config{
 		Store: g.store, Opener: deliver.New(opener), Route: g.table.Load, Rules: g.rules.Current, Sink: g.sink, Book: g.store,
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,

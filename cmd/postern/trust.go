@@ -25,7 +25,7 @@ type trustShowCmd struct {
 	JSON   bool `help:"Print newline-delimited JSON objects."`
 	PEM    bool `name:"pem" help:"Print the certificates in PEM form, to publish or to send to a partner."`
 	Strict bool `help:"Exit code 1 when there is a warning."`
-	Days   int  `default:"30" help:"Warn this many days before a certificate ends."`
+	Days   int  `default:"30" help:"Warn this many days before a certificate ends, and more urgently at 14, 7 and 1."`
 }
 
 // Run shows each certificate of the configuration: those of the listeners, and the one shown to other servers.

@@ -16,6 +16,8 @@ import (
 type Peers interface {
 	// List returns every record, the one that answered last first.
 	List() []peers.Record
+	// Missing says what it means that an address of a host has no TLS now; deliveries ask the same.
+	Missing(host string, addr netip.AddrPort) peers.Stand
 	// Forget drops the records that match chooses and returns them.
 	Forget(ctx context.Context, match func(*peers.Record) bool) ([]peers.Record, error)
 }
@@ -100,6 +102,26 @@ func (s *Service) Peers(names []string, limit int) ([]Peer, error) {
 		}
 	}
 	return out, nil
+}
+
+// Missing is what is remembered of an address that has no TLS now, in the words of peers.Stand.
+type Missing struct {
+	OfferedAt *time.Time `json:"offered_at"` // null: nothing that counts
+	HoldUntil *time.Time `json:"hold_until"` // null: ordinary mail may go without TLS
+}
+
+// Missing says what a delivery to an address of a host would hear when it found no TLS there. Host is "" where an address
+// was named instead of a host.
+func (s *Service) Missing(host, addr string) (Missing, error) {
+	if s.cfg.Peers == nil {
+		return Missing{}, badRequest("this gateway remembers no peers")
+	}
+	at, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return Missing{}, badRequest("%q is no address with a port", addr)
+	}
+	stand := s.cfg.Peers.Missing(host, at)
+	return Missing{OfferedAt: instant(stand.Offered), HoldUntil: instant(stand.HoldUntil)}, nil
 }
 
 // ForgetRequest asks to forget what is remembered of servers.

@@ -209,8 +209,35 @@ func (c *Checker) address(ctx context.Context, plan *route.Plan, questions []Que
 	}
 	if c.cfg.Trials && a.Look.StartTLS {
 		a.Trials = v.trials(ctx)
+		a.note(v.rows(ctx))
+	}
+	if a.broke() {
+		a.probes = v.diagnose(ctx)
+		a.note(a.probes)
 	}
 	return a
+}
+
+// broke reports whether every handshake failed in a way that an offer of other things may explain.
+func (a *Address) broke() bool {
+	if !a.Look.StartTLS || a.Look.TLS != nil || a.Look.Remote != "" { // words instead of TLS say enough
+		return false
+	}
+	switch a.Look.Reason {
+	case policy.TLSHandshake, policy.TLSAlert, policy.TLSVersion, policy.TLSNoSharedCipher, policy.TLSClosed:
+		return true
+	}
+	return false
+}
+
+// note adds probes to the trials, one of each name.
+func (a *Address) note(probes []probed) {
+	for i := range probes {
+		known := func(t Trial) bool { return t.Name == probes[i].name }
+		if !slices.ContainsFunc(a.Trials, known) {
+			a.Trials = append(a.Trials, probes[i].trial())
+		}
+	}
 }
 
 // site is a name that no other question has, so that no TLS session is resumed and every certificate is seen.

@@ -11,6 +11,7 @@
 //	look         what an address shows: greeting, EHLO, chain, times        look.go, by deliver.Look
 //	early        are bytes sent right after STARTTLS wrongly taken?         early.go
 //	trials       each TLS version, group and kind of certificate alone      trials.go
+//	diagnose     where no handshake completes: what would the server like?  diagnose.go, wants.go, by tlsprobe
 //	Run          many targets, bounded, in the order they came              run.go
 //	Tally        is the fault ours? what many targets have in common        ours.go
 //	Letter       a message to the partner's administrator                   letter.go

@@ -42,7 +42,9 @@ func TestEveryFieldOfTheOutputIsDocumented(t *testing.T) {
 	walk(reflect.TypeFor[check.Suspicion]())
 	walk(reflect.TypeFor[check.Change]())
 	for _, code := range []string{check.EarlyBytesAccepted, check.AddressesDiffer, check.ExpirySoon, check.PostQuantumFails,
-		check.LegacyOnly, check.MXUnproven, check.ChainsDiffer} {
+		check.LegacyOnly, check.MXUnproven, check.ChainsDiffer, check.SSL3Only, check.DHEOnly, check.AnonymousOnly,
+		check.SuiteUnsupported, check.CurveUnsupported, check.KeyUnsupported, check.VersionIntolerant, check.CertificateUnreadable,
+		check.ClientCertificateAsked, check.BreaksLater, check.TLS13Only, check.NothingAccepted} {
 		if !strings.Contains(string(page), "`"+code+"`") {
 			t.Errorf("docs/check.md does not name the finding %q", code)
 		}

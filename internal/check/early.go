@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -27,26 +28,46 @@ const earlyTime = 20 * time.Second
 func (v *viewer) early(ctx context.Context, rung attempt.Rung) Early {
 	ctx, cancel := context.WithTimeout(ctx, earlyTime)
 	defer cancel()
-	nc, err := v.c.cfg.Deliver.Dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(v.ip, v.hop.Port).String())
+	nc, hangUp, err := v.reach(ctx, earlyTime)
 	if err != nil {
 		return EarlyUnknown
 	}
-	defer nc.Close()
-	defer context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })()
+	defer hangUp()
+	return v.inject(ctx, nc, v.c.deliverer.Profile(v.hop, v.require, rung))
+}
+
+// errNoStartTLS is the error of a conversation in which STARTTLS is not to be had.
+var errNoStartTLS = errors.New("STARTTLS is not to be had")
+
+// reach comes as far as the answer to EHLO that offers STARTTLS, and leaves the rest to the caller, within limit.
+func (v *viewer) reach(ctx context.Context, limit time.Duration) (nc net.Conn, hangUp func(), err error) {
+	nc, err = v.c.cfg.Deliver.Dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(v.ip, v.hop.Port).String())
+	if err != nil {
+		return nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	hangUp = func() {
+		stop()
+		_ = nc.Close() // nothing more is expected of it
+	}
 	conn := smtpclient.New(nc, v.c.cfg.Deliver.SMTP)
 	if _, err = conn.Greet(ctx); err == nil {
 		err = conn.Hello(ctx)
 	}
-	if err != nil || !conn.Extensions().StartTLS {
-		conn.Quit(ctx)
-		return EarlyUnknown
+	if err == nil && !conn.Extensions().StartTLS {
+		err = errNoStartTLS
 	}
-	_ = nc.SetDeadline(time.Now().Add(earlyTime))
-	return v.inject(ctx, nc, v.c.deliverer.Profile(v.hop, v.require, rung))
+	if err != nil {
+		conn.Quit(ctx)
+		hangUp()
+		return nil, nil, err
+	}
+	_ = nc.SetDeadline(time.Now().Add(limit))
+	return nc, hangUp, nil
 }
 
 func (v *viewer) inject(ctx context.Context, nc net.Conn, profile *tls.Config) Early {
-	clear := &speaker{nc, bufio.NewReaderSize(&single{nc}, 16)}
+	clear := newSpeaker(nc)
 	code, err := clear.say("STARTTLS\r\nNOOP\r\n")
 	switch {
 	case err != nil:
@@ -85,6 +106,9 @@ type speaker struct {
 	r *bufio.Reader
 }
 
+// newSpeaker speaks in the clear and reads no further than the reply, so that nothing of a handshake is swallowed.
+func newSpeaker(nc net.Conn) *speaker { return &speaker{nc, bufio.NewReaderSize(&single{nc}, 16)} }
+
 // maxEarlyReply bounds one reply in octets.
 const maxEarlyReply = 32 << 10
 
@@ -110,7 +134,7 @@ func (s *speaker) say(text string) (code int, err error) {
 	return 0, smtp.ErrReply
 }
 
-// single reads one octet at a time, so that nothing of a handshake is swallowed with the reply before it.
+// single reads one octet at a time.
 type single struct{ net.Conn }
 
 // Read reads at most one octet.

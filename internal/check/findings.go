@@ -31,6 +31,8 @@ func findings(r *Report, now time.Time) []Finding {
 		expiring(a, now, add)
 		rungs(a, add)
 		trialFindings(a, add)
+		insisting(a, add)
+		wants(a.probes, a.Look.Alert, add)
 	})
 	out = append(out, differing(r)...)
 	if f := r.Find(ForceTLS); f != nil && f.Passes() {
@@ -79,6 +81,15 @@ func rungs(a *Address, add addFinding) {
 		if a.Look.TLS != nil {
 			add(Warning, LegacyOnly, policy.Them, "TLS works only with what is outdated (%s, %s)", a.Look.TLS.Version, a.Look.TLS.Cipher)
 		}
+	}
+}
+
+// insisting speaks of a server that ends the conversation after a handshake in which it asked for our certificate: in TLS
+// 1.3 that is when it can (RFC 8446 §4.4.2.4).
+func insisting(a *Address, add addFinding) {
+	if l := a.Look; l.Asked && l.TLS != nil && (l.Reason == policy.TLSAlert || l.Reason == policy.TLSClosed) {
+		add(Fault, ClientCertificateAsked, policy.Them, "the server asks for a certificate of ours and breaks off because of what it gets. "+
+			"A mail server must not insist on one")
 	}
 }
 

@@ -16,10 +16,13 @@ import (
 // ready; it belongs to one goroutine.
 type Tally struct {
 	Now time.Time // when the clock is read for judging certificates; zero is each report's own time
+	// Unvalidated says that no word of our resolvers about signatures is believed.
+	Unvalidated bool
 
 	answered, silent  common // hosts that were reached, and connects that timed out, at port 25
 	plain, encrypted  common // answered EHLO without STARTTLS, and with
 	dnsFails, dnsGood common
+	signed, unproven  common // answers that were validated, and verdicts that fell short because none was
 	expired, early    common // leaf certificates whose time is over, or has not come
 	inDate            common
 	youngest          time.Time // the latest beginning of a certificate
@@ -53,7 +56,9 @@ func (c *common) wide() bool { return len(c.names) >= unrelated }
 // Suspicion says what is probably wrong on our side.
 type Suspicion struct {
 	Kind string `json:"kind"` // "suspicion"
-	Code string `json:"code"` // "tls-stripped-here", "port-25-blocked", "clock-wrong", "resolver-silent"
+	// Code is "tls-stripped-here", "port-25-blocked", "clock-wrong", "resolver-silent", "resolver-not-validating" or
+	// "own-chain-incomplete".
+	Code string `json:"code"`
 	// Sure says that enough unrelated targets show it; otherwise it is a guess worth a look.
 	Sure bool   `json:"sure"`
 	Text string `json:"text"`
@@ -64,6 +69,7 @@ type Suspicion struct {
 func (t *Tally) Add(r *Report) {
 	family := relatives(r)
 	t.addDNS(r, family)
+	t.addProofs(r, family)
 	r.each(func(h *Host, a *Address) {
 		for _, v := range a.Verdicts {
 			if v.Question == Opportunistic && v.Reason == policy.ConnectTimeout && h.Port == 25 {
@@ -93,6 +99,18 @@ func (t *Tally) addDNS(r *Report, family string) {
 			if r.DNS != nil {
 				t.dnsGood.add(family)
 			}
+		}
+	}
+}
+
+// addProofs counts whether anything is proven by signed DNS, and whether anybody missed it.
+func (t *Tally) addProofs(r *Report, family string) {
+	if r.DNS != nil && r.DNS.Signed {
+		t.signed.add(family)
+	}
+	for i := range r.Verdicts {
+		if r.Verdicts[i].Reason == policy.MXUnproven {
+			t.unproven.add(family)
 		}
 	}
 }
@@ -144,6 +162,18 @@ func relatives(r *Report) string {
 	return name
 }
 
+// IncompleteOwn is the suspicion that a chain of our own gives rise to, false where it gives rise to none.
+func IncompleteOwn(o *Own) (Suspicion, bool) {
+	for _, w := range o.Warnings {
+		if w.Reason == policy.CertIncompleteChain && len(o.Chain) > 0 && o.Root == nil {
+			return Suspicion{"suspicion", "own-chain-incomplete", true, "our own " + o.Kind + " certificate, " + o.File + ", is sent without the " +
+				"certificate of its issuer, " + o.Chain[len(o.Chain)-1].Issuer,
+				"Append the issuer's certificate to the file; `postern trust show` tells what partners see."}, true
+		}
+	}
+	return Suspicion{}, false
+}
+
 // Suspicions lists what is probably our own fault, judged by everything told so far.
 func (t *Tally) Suspicions() []Suspicion {
 	var out []Suspicion
@@ -153,6 +183,10 @@ func (t *Tally) Suspicions() []Suspicion {
 	if t.dnsFails.total > 0 && t.dnsGood.total == 0 {
 		add("resolver-silent", t.dnsFails.wide(), "no DNS question was answered",
 			"Check the key `dns.servers` or /etc/resolv.conf, and that this machine may send to port 53 over UDP and TCP.")
+	}
+	if t.unproven.total > 0 && t.signed.total == 0 && (t.Unvalidated || t.unproven.wide()) {
+		add("resolver-not-validating", t.Unvalidated, "no DNS answer was validated (DNSSEC), so that no mail host's name is ever proven",
+			"Ask a validating resolver on this machine (`dns.servers = [\"127.0.0.1\"]`), or write `options trust-ad` into resolv.conf for one that is reached over a safe way.")
 	}
 	if t.silent.total > 0 && t.answered.total == 0 {
 		add("port-25-blocked", t.silent.wide(), "no host answered at port 25",

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/peers"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck"
+	"postern/internal/smtp"
 )
 
 // Own is a chain of our own, as partners see it.
@@ -20,8 +22,10 @@ type Own struct {
 	Root  *policy.Certificate  `json:"root,omitempty"`
 	// Warnings say what partners may stumble over, or soon will.
 	Warnings []policy.Shortfall `json:"warnings,omitempty"`
-	// EndsAt is when the first certificate of the chain runs out.
+	// EndsAt is when the first certificate of the chain runs out; Step is the most urgent warning of that, as for partners'
+	// certificates: 30, 14, 7 or 1 days, 0 where none is due.
 	EndsAt time.Time `json:"ends_at"`
+	Step   int       `json:"expiry_step,omitempty"`
 
 	root *x509.Certificate
 }
@@ -46,7 +50,7 @@ func LookAtOwn(kind string, chain []*x509.Certificate, host mail.Domain, roots *
 		nameless := s.Reason == policy.CertNameMismatch && host.IsZero()
 		forClients := s.Reason == policy.CertUsage && kind == OwnClient // it was judged as a server's
 		if !nameless && !forClients {
-			o.Warnings = append(o.Warnings, s)
+			o.Warnings = append(o.Warnings, o.published(s, chain))
 		}
 	}
 	for i, c := range chain {
@@ -54,13 +58,38 @@ func LookAtOwn(kind string, chain []*x509.Certificate, host mail.Domain, roots *
 			o.EndsAt = c.NotAfter.UTC()
 		}
 		if left := c.NotAfter.Sub(now); left > 0 && left < early {
+			step := peers.Step(left)
+			if o.Step == 0 || step > 0 && step < o.Step {
+				o.Step = step
+			}
 			o.Warnings = append(o.Warnings, policy.Shortfall{Reason: policy.CertExpired,
-				Text: fmt.Sprintf("%s ends %s, at %s", ownPlace(o.Chain, i), daysFrom(left), c.NotAfter.UTC().Format(time.RFC3339))})
+				Text: fmt.Sprintf("%s ends %s, at %s%s", ownPlace(o.Chain, i), daysFrom(left), c.NotAfter.UTC().Format(time.RFC3339), urgency(step))})
 		}
 	}
 	o.order(chain)
 	o.findRoot(chain, roots, now)
 	return o
+}
+
+// urgency is what to do about a certificate that runs out, at each step more plainly.
+func urgency(step int) string {
+	return map[int]string{
+		30: ": plan its renewal",
+		14: ": renew it this week",
+		7:  ": renew it now; partners that insist on a valid certificate send nothing after that",
+		1:  ": renew it at once, today; partners that insist on a valid certificate send nothing after that",
+	}[step]
+}
+
+// published adds to a chain without the issuer's certificate where the issuer says it is to be had (RFC 5280 §4.2.2.1).
+func (o *Own) published(s policy.Shortfall, chain []*x509.Certificate) policy.Shortfall {
+	if s.Reason != policy.CertIncompleteChain || len(chain) == 0 {
+		return s
+	}
+	if urls := chain[len(chain)-1].IssuingCertificateURL; len(urls) > 0 {
+		s.Text += "; the issuer publishes it at " + smtp.Printable(urls[0], 200)
+	}
+	return s
 }
 
 func ownPlace(chain []policy.Certificate, i int) string {

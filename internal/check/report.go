@@ -126,6 +126,20 @@ const (
 	LegacyOnly         = "legacy-only"
 	MXUnproven         = "mx-unproven"
 	ChainsDiffer       = "chains-differ"
+
+	// What a server would like with which no handshake of ours completed.
+	SSL3Only               = "ssl3-only"
+	DHEOnly                = "dhe-only"
+	AnonymousOnly          = "anonymous-only"
+	SuiteUnsupported       = "suite-unsupported"
+	CurveUnsupported       = "curve-unsupported"
+	KeyUnsupported         = "key-unsupported"
+	VersionIntolerant      = "version-intolerant"
+	CertificateUnreadable  = "certificate-unreadable"
+	ClientCertificateAsked = "client-certificate-asked"
+	BreaksLater            = "breaks-later"
+	TLS13Only              = "tls13-only"
+	NothingAccepted        = "nothing-accepted"
 )
 
 // DNS is what was looked up for a target.
@@ -163,6 +177,8 @@ type Address struct {
 	Look     *Look      `json:"look,omitempty"` // nil where nobody answered
 	Early    Early      `json:"early_bytes,omitempty"`
 	Trials   []Trial    `json:"trials,omitempty"`
+
+	probes []probed // made because no handshake completed
 }
 
 // Look is what one connection showed.
@@ -205,6 +221,7 @@ const (
 type Trial struct {
 	Name   string        `json:"name"` // "TLSv1.3", "classical groups", "RSA certificate"
 	Works  bool          `json:"works"`
+	Probe  bool          `json:"probe,omitempty"` // only the server's answer to a ClientHello was read: nothing in it is proven
 	TLS    *mail.TLS     `json:"tls,omitempty"`
 	SHA256 string        `json:"cert_sha256,omitempty"`
 	Reason policy.Reason `json:"reason,omitempty"` // why it does not work, or what is wrong with the certificate

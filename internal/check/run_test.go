@@ -193,6 +193,7 @@ func TestTheFaultIsOursWhenUnrelatedTargetsShareIt(t *testing.T) {
 	expired := func(a *check.Address) { a.Look.Chain[0].NotAfter = now.AddDate(0, 0, -1) }
 	early := func(a *check.Address) { a.Look.Chain[0].NotBefore = now.AddDate(0, 0, 1) }
 	fine := func(*check.Address) {}
+	unproven := func(a *check.Address) { a.Verdicts[0].Reason = policy.MXUnproven }
 	mute := func(a *check.Address) { a.Look, a.Verdicts[0].Reason = nil, policy.DNSTimeout }
 	for _, c := range []struct {
 		name    string
@@ -211,9 +212,18 @@ func TestTheFaultIsOursWhenUnrelatedTargetsShareIt(t *testing.T) {
 		{"none is valid yet", []string{"a.test", "b.test", "c.test"}, []func(*check.Address){early, early, early}, "clock-wrong true"},
 		{"some are old, some too new", []string{"a.test", "b.test", "c.test"}, []func(*check.Address){early, expired, early}, ""},
 		{"one is in date", []string{"a.test", "b.test", "c.test", "d.test"}, []func(*check.Address){expired, expired, expired, fine}, ""},
+		{"no name is proven", []string{"a.test", "b.test", "c.test"}, []func(*check.Address){unproven, unproven, unproven}, "resolver-not-validating false"},
+		{"one name is not proven", []string{"a.test"}, []func(*check.Address){unproven}, ""},
 		{"no DNS", []string{"a.test", "b.test", "c.test"}, []func(*check.Address){mute, mute, mute}, "resolver-silent true"},
 	} {
 		var tally check.Tally
+		if c.name == "one name is not proven" {
+			known := check.Tally{Unvalidated: true}
+			known.Add(report("a.test", unproven))
+			if s := known.Suspicions(); len(s) != 1 || s[0].Code != "resolver-not-validating" || !s[0].Sure {
+				t.Errorf("a resolver whose word is not believed: %+v", s)
+			}
+		}
 		for i, d := range c.domains {
 			r := report(d, c.faults[i])
 			if r.Verdicts[0].Reason == policy.DNSTimeout {

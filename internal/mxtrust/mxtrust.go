@@ -1,9 +1,9 @@
 // Package mxtrust knows which names of mail hosts deserve trust for a recipient domain, where DNS, which nobody signed,
-// chooses them (DESIGN §3): the registrable domains of a destination's mail hosts are remembered at the first success
+// chooses them (DESIGN §3): the registrable domains of a destination's mail hosts are remembered at the first use
 // under a rule that asks for it, and a name below another is a change that somebody must vouch for.
 //
-// What is remembered belongs to one rule and one recipient domain. The first success writes it, proof and an
-// administrator add to it, and nothing else does: a try that fell short teaches nothing.
+// What is remembered belongs to one rule and one recipient domain. The first use writes it, before a word of mail is said;
+// proof and an administrator add to it, and nothing else does: a try that fell short teaches nothing.
 //
 // Book is the port to where it is kept; the stores implement it.
 package mxtrust
@@ -36,7 +36,7 @@ type Book interface {
 	// and name.
 	Pins(ctx context.Context, domain string) ([]Pin, error)
 	// Remember adds pins; one that is there already keeps its date and its By. With first, a pin is only added where its
-	// rule remembered nothing of its domain before this call, so that of two first successes at once one counts. It
+	// rule remembered nothing of its domain before this call, so that of two first uses at once one counts. It
 	// returns the pins it added.
 	Remember(ctx context.Context, first bool, pins []Pin) ([]Pin, error)
 	// Unpin forgets what a rule remembers of a domain, what every rule does when it is "", and returns what it forgot.

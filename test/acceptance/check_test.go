@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"postern/internal/lab/partner"
 	"postern/test/harness"
 )
 
@@ -24,11 +26,18 @@ type verdict struct {
 // checks runs the verb and returns each target's verdicts by question.
 func (w *world) checks(code int, args ...string) map[string]map[string]verdict {
 	w.T.Helper()
+	verdicts, _ := w.checksAll(code, args...)
+	return verdicts
+}
+
+// checksAll is checks, with each target's whole object.
+func (w *world) checksAll(code int, args ...string) (out map[string]map[string]verdict, objects map[string]string) {
+	w.T.Helper()
 	a := w.Run("", append([]string{"check", "--json"}, args...)...)
 	if a.Code != code {
-		w.T.Fatalf("postern check: exit code %d, want %d\n%s", a.Code, code, a.Stderr)
+		w.T.Fatalf("postern check: exit code %d, want %d\n%s%s", a.Code, code, a.Stdout, a.Stderr)
 	}
-	out := map[string]map[string]verdict{}
+	out, objects = map[string]map[string]verdict{}, map[string]string{}
 	for line := range strings.Lines(a.Stdout) {
 		var r struct {
 			Kind, Target string
@@ -40,12 +49,12 @@ func (w *world) checks(code int, args ...string) map[string]map[string]verdict {
 		if r.Kind != "target" {
 			continue
 		}
-		out[r.Target] = map[string]verdict{}
+		out[r.Target], objects[r.Target] = map[string]verdict{}, line
 		for _, v := range r.Verdicts {
 			out[r.Target][v.Question] = v
 		}
 	}
-	return out
+	return out, objects
 }
 
 func TestCheckSaysOfEveryFaultWhatDeliverySays(t *testing.T) {
@@ -85,6 +94,47 @@ func TestCheckSaysOfEveryFaultWhatDeliverySays(t *testing.T) {
 	if a := w.Run("", "check", "--as-rule", "no-such", "good.test"); a.Code != 3 {
 		t.Errorf("a rule that is not there: exit code %d\n%s", a.Code, a.Stderr)
 	}
+}
+
+// TestCheckKnowsWhatTheGatewayRemembers: a server whose STARTTLS is gone lost something only for whoever knows that it was
+// there. The gateway knows; check, run beside it, asks. Where no gateway runs it cannot know.
+func TestCheckKnowsWhatTheGatewayRemembers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stripped := w.Domain("stripped.test", w.Good("mx.stripped.test"))
+	w.Domain("never.test", partner.Behaviour{})
+	for key, value := range map[string]string{"ratchet": `"hold"`, "ratchet_after": "1", "ratchet_days": "0", "ratchet_hold": `"50s"`} {
+		w.Settings["delivery."+key] = value
+	}
+	w.Start(harness.Force("protected", `"dr@stripped.test", "dr@never.test"`, `defer = "60s"`))
+	w.Send("anna@home.test", "while all is well", "info@stripped.test")
+	w.Await("info@stripped.test", harness.In("delivered"))
+	harness.Eventually(t, harness.Patience, "the connection with TLS is closed", func() bool {
+		return slices.ContainsFunc(stripped.Commands(), func(c partner.Command) bool { return c.Verb == "QUIT" })
+	})
+	stripped.Set(partner.Behaviour{})
+
+	said := w.checks(1, "--as-rule", "protected", "stripped.test", "never.test")
+	for target, want := range map[string]string{"stripped.test": "starttls-stripped", "never.test": "starttls-not-offered"} {
+		w.Send("anna@home.test", "secret", "dr@"+target)
+		w.Send("anna@home.test", "ordinary", "other@"+target)
+		secret := w.Await("dr@"+target, func(tr harness.Trace) bool { return tr.Reason != "" })
+		ordinary := w.Await("other@"+target, func(tr harness.Trace) bool { return tr.Reason != "" })
+		for question, got := range map[string]harness.Trace{"rule protected": secret, "opportunistic": ordinary} {
+			v := said[target][question]
+			if v.Reason != want || got.Reason != want || (v.Outcome == "delivered") != (got.State == "delivered") {
+				t.Errorf("%s, %s: check says %+v, delivery %s %q, want %q", target, question, v, got.State, got.Reason, want)
+			}
+		}
+	}
+	if v := said["stripped.test"]["opportunistic"]; v.Outcome != "deferred" {
+		t.Errorf("the ratchet does not hold: %+v", v)
+	}
+	w.Stop()
+	if v := w.checks(0, "stripped.test")["stripped.test"]["opportunistic"]; v.Reason != "starttls-not-offered" || v.Outcome != "delivered" {
+		t.Errorf("without a gateway: %+v", v)
+	}
+	w.Serve()
 }
 
 func TestAThousandTargetsAreCheckedInAMinuteAndInLittleMemory(t *testing.T) {

@@ -1,11 +1,10 @@
 package acceptance
 
 import (
+	"postern/test/harness"
 	"strings"
 	"testing"
 	"time"
-
-	"postern/test/harness"
 )
 
 func TestMailWaitsForAStrangersMailHostUntilAnAdministratorApproves(t *testing.T) {
@@ -32,6 +31,9 @@ func TestMailWaitsForAStrangersMailHostUntilAnAdministratorApproves(t *testing.T
 	if waits.Reason != "mx-changed" || !strings.Contains(waits.Text, "provider.test") {
 		t.Errorf("it waits for %s: %s", waits.Reason, waits.Text)
 	}
+	if v := w.checks(1, "--as-rule", "clinic", "clinic.test")["clinic.test"]["rule clinic"]; v.Reason != "mx-changed" {
+		t.Errorf("check says %+v", v)
+	}
 	time.Sleep(2 * time.Second) // some tries
 	if heard := harness.Forbidden(provider, false); len(heard) > 0 {
 		t.Errorf("a harness.Stranger heard %q", heard)
@@ -41,6 +43,9 @@ func TestMailWaitsForAStrangersMailHostUntilAnAdministratorApproves(t *testing.T
 		t.Errorf("approved:\n%s", out)
 	}
 	w.Await("nurse@clinic.test", func(tr harness.Trace) bool { return tr.State == "delivered" })
+	if v := w.checks(0, "--as-rule", "clinic", "clinic.test")["clinic.test"]["rule clinic"]; v.Outcome != "delivered" {
+		t.Errorf("after the approval check says %+v", v)
+	}
 	if out := w.Postern("audit"); !strings.Contains(out, "peers approve") {
 		t.Errorf("the audit trail lacks the approval:\n%s", out)
 	}

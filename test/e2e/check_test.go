@@ -69,7 +69,7 @@ func checkRealServers(t *testing.T, w *world) {
 				if a.Early != "discarded" && a.Early != "refused" {
 					t.Errorf("%s: early bytes are %q", c.Target, a.Early)
 				}
-				if len(a.Look.Chain) != 2 || len(a.Trials) != 8 || !a.Trials[1].Works {
+				if len(a.Look.Chain) != 2 || len(a.Trials) != 10 || !a.Trials[1].Works {
 					t.Errorf("%s: chain of %d, trials %+v", c.Target, len(a.Look.Chain), a.Trials)
 				}
 				t.Logf("%s: early bytes %s, trials %v", c.Target, a.Early, a.Trials)

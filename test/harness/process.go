@@ -174,10 +174,13 @@ type Answer struct {
 	Code           int
 }
 
+// verbTime is how long a verb may take, which may have dozens of servers to look at.
+const verbTime = 6 * Patience
+
 // Run runs a verb as a user would.
 func (w *World) Run(stdin string, args ...string) Answer {
 	w.T.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), verbTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = append(os.Environ(), "POSTERN_CONFIG="+w.ConfigFile())

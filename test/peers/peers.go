@@ -1,6 +1,6 @@
 // Package peers runs real mail servers for the end-to-end tests: Postfix, Exim and OpenSMTPD receiving and sending,
-// unbound answering DNS, swaks as a client. All live on loopback addresses, as processes of the test, with their
-// configuration in the test's temporary folder.
+// unbound answering DNS, swaks as a client, OpenSSL doing the TLS of servers that are otherwise the test's. All live on
+// loopback addresses, as processes of the test, with their configuration in the test's temporary folder.
 //
 // The programs are Debian's, unpacked under .tools/peers by test/prepare.sh and not installed; see there why. What a
 // server accepts it hands on at once to a Sink, a plain SMTP server inside the test, so that a test sees what arrived,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 
@@ -30,6 +31,12 @@ func (s *Server) peers(w http.ResponseWriter, r *http.Request) {
 	out.end()
 }
 
+func (s *Server) missing(w http.ResponseWriter, r *http.Request) {
+	params := r.URL.Query()
+	v, err := s.service.Missing(params.Get("host"), params.Get("addr"))
+	s.answer(w, v, err)
+}
+
 func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
 	handle(s, w, r, func(ctx context.Context, q admin.ForgetRequest) (admin.ForgetResult, error) {
 		q.By = by(ctx, q.By)
@@ -44,6 +51,12 @@ func (c *Client) Peers(ctx context.Context, names []string, limit int) iter.Seq2
 		v.Set("limit", strconv.Itoa(limit))
 	}
 	return list[admin.Peer](ctx, c, "/v1/peers", v)
+}
+
+// Missing asks what is remembered of an address of a host that has no TLS now.
+func (c *Client) Missing(ctx context.Context, host string, addr netip.AddrPort) (out admin.Missing, err error) {
+	v := url.Values{"host": {host}, "addr": {addr.String()}}
+	return out, c.call(ctx, http.MethodGet, "/v1/peers/missing?"+v.Encode(), nil, &out)
 }
 
 // ForgetPeers forgets what is remembered of servers.

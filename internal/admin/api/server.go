@@ -6,6 +6,7 @@
 //	POST /v1/rules             admin.ApplyRequest -> admin.ApplyResult
 //	POST /v1/rules/explain     admin.ExplainRequest -> admin.Explanation
 //	GET  /v1/peers             newline-delimited admin.Peer; parameters name (any number) and limit
+//	GET  /v1/peers/missing     admin.Missing; parameters host and addr ("192.0.2.1:25")
 //	POST /v1/peers/forget      admin.ForgetRequest -> admin.ForgetResult
 //	GET  /v1/peers/pins        newline-delimited mxtrust.Pin; parameter domain
 //	POST /v1/peers/approve     admin.ApproveRequest -> admin.ApproveResult
@@ -54,6 +55,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/rules", s.apply)
 	mux.HandleFunc("POST /v1/rules/explain", s.explain)
 	mux.HandleFunc("GET /v1/peers", s.peers)
+	mux.HandleFunc("GET /v1/peers/missing", s.missing)
 	mux.HandleFunc("POST /v1/peers/forget", s.forget)
 	mux.HandleFunc("GET /v1/peers/pins", s.pins)
 	mux.HandleFunc("POST /v1/peers/approve", s.approve)

@@ -55,6 +55,10 @@ type Resolver struct {
 
 var _ dns.Resolver = (*Resolver)(nil)
 
+// Validates reports whether an answer can come back as validated at all: whether the word of any server about signatures is
+// believed. It says nothing about whether such a server validates.
+func (r *Resolver) Validates() bool { return r.servers.validates(time.Now()) }
+
 // New checks cfg. It does not ask anything, and a missing resolv.conf is no error (the loopback is asked then).
 func New(cfg Config) (*Resolver, error) {
 	if cfg.ResolvConf == "" {

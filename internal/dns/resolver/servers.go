@@ -95,6 +95,11 @@ func (s *servers) inOrder(now time.Time) []*server {
 	return append(good, bad...)
 }
 
+// validates reports whether the AD bit of any server is believed.
+func (s *servers) validates(now time.Time) bool {
+	return slices.ContainsFunc(s.inOrder(now), func(x *server) bool { return x.trusted })
+}
+
 // refresh reads the file again if it changed, looking at most once a second; the lock is held. A file that cannot be
 // read or names no server leaves the list as it is.
 func (s *servers) refresh(now time.Time) {

@@ -32,10 +32,14 @@ const (
 	slowest      = 16 << 10
 )
 
-// Send judges the connection again, for a message with requirement r, and only then speaks MAIL. Errors are *Lapsed or
+// Send judges the connection again, for a message with requirement r, writes the name of a first use down, and only then
+// speaks MAIL. Errors are *Lapsed or
 // *smtpclient.Error; the results of recipients stand in Result.
 func (c *Channel) Send(ctx context.Context, r policy.Requirement, t *smtpclient.Transaction) (*smtpclient.Result, error) {
 	if err := c.judge(ctx, r); err != nil {
+		return nil, err
+	}
+	if err := c.claim(ctx); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, transferTime+time.Duration(t.Size/slowest)*time.Second)

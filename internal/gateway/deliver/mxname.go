@@ -15,7 +15,7 @@ type Book interface {
 	Pins(ctx context.Context, domain string) ([]mxtrust.Pin, error)
 }
 
-// NotePinnedFirst is the note of a delivery by which the names of a domain's mail hosts were first remembered.
+// NotePinnedFirst is the note of a delivery before which the names of a domain's mail hosts were first remembered.
 const NotePinnedFirst = "mx-pinned-first-use"
 
 // judgeName asks each rule that r is pinned by what it makes of the host's name. Hosts that an administrator named are no
@@ -41,23 +41,57 @@ func (d *Deliverer) judgeName(ctx context.Context, k *link, r policy.Requirement
 // unsettled reports whether another success may change what the book says of this host.
 func (k *link) unsettled() bool { return len(k.name.New)+len(k.name.Changed) > 0 }
 
-// Lesson is what a success over the channel teaches: first counts where its rule remembers nothing yet of the domain, more
-// counts in any case, for it is proven. Both are empty where nothing is new.
+// pinning reports whether names may be written down because of this channel: it is authenticated, passes, and a rule that
+// asks does not know the name.
+func (c *Channel) pinning() bool {
+	return c.link.unsettled() && c.wanted.Channel >= policy.Authenticated && len(policy.Verdict(c.wanted, c.link.evidence)) == 0
+}
+
+// claim writes a first use down before a word of mail is said, and judges again by what the book says then: of two first
+// uses at a time the book takes one, and the other's connection falls short. A name that could not be written down is used
+// by nobody.
+func (c *Channel) claim(ctx context.Context) error {
+	k := c.link
+	if !c.pinning() || k.hop.Proven || len(k.name.New) == 0 {
+		return nil
+	}
+	unwritten := &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable, Text: "the name of the mail host could not be written down before its first use"}}}
+	if c.deliverer.cfg.Remember == nil {
+		return unwritten
+	}
+	pins := mxtrust.New(k.plan.Domain.String(), k.name.New, k.hosts(), time.Now(), policy.MXByFirstUse)
+	if _, err := c.deliverer.cfg.Remember(context.WithoutCancel(ctx), true, pins); err != nil {
+		return unwritten
+	}
+	c.deliverer.judgeName(ctx, k, c.require)
+	if short := policy.Verdict(c.wanted, k.evidence); len(short) > 0 {
+		return &Lapsed{short}
+	}
+	if len(k.name.New) > 0 { // written and yet unknown
+		return unwritten
+	}
+	return nil
+}
+
+// Lesson is what a success over the channel teaches of a name that is proven: first counts where its rule remembers nothing
+// yet of the domain, more counts in any case. Both are empty where nothing is new. A name that is not proven was written
+// down before the message was sent.
 func (c *Channel) Lesson() (first, more []mxtrust.Pin) {
 	k := c.link
-	if !k.unsettled() || len(policy.Verdict(c.wanted, k.evidence)) > 0 {
+	if !c.pinning() || !k.hop.Proven {
 		return nil, nil
 	}
+	now, domain := time.Now(), k.plan.Domain.String()
+	return mxtrust.New(domain, k.name.New, k.hosts(), now, k.hop.By), mxtrust.New(domain, k.name.Changed, k.hosts(), now, k.hop.By)
+}
+
+// hosts are the names of all mail hosts of the plan.
+func (k *link) hosts() []mail.Domain {
 	hosts := make([]mail.Domain, 0, len(k.plan.Hops))
 	for i := range k.plan.Hops {
 		hosts = append(hosts, k.plan.Hops[i].Host)
 	}
-	by, now, domain := policy.MXByFirstUse, time.Now(), k.plan.Domain.String()
-	if k.hop.Proven {
-		by = k.hop.By
-		more = mxtrust.New(domain, k.name.Changed, hosts, now, by)
-	}
-	return mxtrust.New(domain, k.name.New, hosts, now, by), more
+	return hosts
 }
 
 // Changed is a mail host whose name lies below one that rules do not know of its domain.

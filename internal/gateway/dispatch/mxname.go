@@ -14,7 +14,8 @@ import (
 	"postern/internal/queue"
 )
 
-// learn remembers the names of the mail hosts after a success. It comes before the settlement: who sees the delivery done
+// learn remembers names of mail hosts that are proven, after a success; those of a first use the channel has written down
+// before it said MAIL. It comes before the settlement: who sees the delivery done
 // sees what it taught. What cannot be stored is learnt by the next success.
 func (r *run) learn(ctx context.Context) {
 	if r.d.cfg.Book == nil {

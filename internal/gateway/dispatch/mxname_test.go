@@ -61,6 +61,14 @@ func (b book) Pins(ctx context.Context, domain string) ([]mxtrust.Pin, error) {
 	return b.Store.Pins(ctx, domain)
 }
 
+// Remember writes first uses.
+func (b book) Remember(ctx context.Context, first bool, pins []mxtrust.Pin) ([]mxtrust.Pin, error) {
+	if b.w.unwritten {
+		return nil, errors.New("the disk is full")
+	}
+	return b.Store.Remember(ctx, first, pins)
+}
+
 // The mail hosts of clinic.test, unsigned: its own, another of its own, a stranger's.
 const (
 	atHome = `
@@ -309,7 +317,8 @@ func TestEveryRuleOfADeliveryMustKnowTheHost(t *testing.T) {
 	})
 }
 
-func TestAFailedTransferTeachesNothing(t *testing.T) {
+// TestAFirstUseIsWrittenDownBeforeMAIL: who was told of mail is remembered, whatever becomes of it.
+func TestAFirstUseIsWrittenDownBeforeMAIL(t *testing.T) {
 	story(t, func(w *world) {
 		w.zone(atHome)
 		w.clinic.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}}), Replies: map[string]string{"DATA": "451 4.3.0 not now"}})
@@ -317,8 +326,86 @@ func TestAFailedTransferTeachesNothing(t *testing.T) {
 		w.start()
 		w.accept("a@example.test", nil, "dr@clinic.test")
 		time.Sleep(10 * time.Second)
-		if rec := w.last(); rec.State != queue.Queued || len(w.pinned()) != 0 {
+		if rec := w.last(); rec.State != queue.Queued || !slices.Equal(w.pinned(), []string{"clinic clinic.test first-use"}) {
 			t.Errorf("%v, pinned %q", rec.State, w.pinned())
+		}
+	})
+}
+
+// TestOfTwoFirstUsesAtATimeOneCounts: while the first message under a rule is on its way to the domain's own host, DNS
+// names a stranger's, and another message, which another rule sends to a site of its own, is tried there.
+func TestOfTwoFirstUsesAtATimeOneCounts(t *testing.T) {
+	const everyone = "[[rule]]\nname = 'all'\naction = 'force-tls'\nmatch.sender = ['other.test']\n"
+	story(t, func(w *world) {
+		w.zone(atHome)
+		evil := w.host("mx.evil.test", "192.0.2.66")
+		first := true
+		w.broken.reading = func() {
+			if !first {
+				return
+			}
+			first = false
+			w.zone(abroad)
+			w.accept("a@other.test", nil, "dr@clinic.test")
+			time.Sleep(10 * time.Second)
+		}
+		w.apply(clinicRule + everyone)
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(30 * time.Second)
+		if spoke(evil) {
+			t.Error("a stranger heard of mail while the first message was on its way")
+		}
+		states := map[string]queue.Record{}
+		for _, rec := range w.records(queue.Ordinary) {
+			states[rec.Message.Envelope.From.String()] = rec
+		}
+		if rec := states["a@example.test"]; rec.State != queue.Delivered || len(w.clinic.Messages()) != 1 {
+			t.Errorf("the first: %v %+v", rec.State, rec.SiteState.Last)
+		}
+		if rec := states["a@other.test"]; rec.State != queue.Queued || rec.SiteState.Last.Reason != policy.MXChanged {
+			t.Errorf("the second: %v %+v", rec.State, rec.SiteState.Last)
+		}
+		if got := w.pinned(); !slices.Equal(got, []string{"clinic clinic.test first-use"}) {
+			t.Errorf("pinned %q", got)
+		}
+		if told := w.told(); len(told) != 1 || !told[0].Waits {
+			t.Errorf("told %+v", told)
+		}
+	})
+}
+
+// TestAFirstUseThatComesSecondLooksForAKnownHost: between the verdict and MAIL another message's first use was written
+// down. The connection is not used, and a host that is known now takes the message.
+func TestAFirstUseThatComesSecondLooksForAKnownHost(t *testing.T) {
+	story(t, func(w *world) {
+		w.zone(abroad + "!clinic.test MX 20 mx.clinic.test\nmx.clinic.test A 192.0.2.10\n")
+		evil := w.host("mx.evil.test", "192.0.2.66")
+		w.broken.open = func(context.Context) error { // the channel is open by now
+			pin := mxtrust.Pin{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test", Since: time.Now(), By: policy.MXByFirstUse}
+			_, err := w.store.Remember(context.Background(), true, []mxtrust.Pin{pin})
+			return err
+		}
+		w.apply(clinicRule)
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(10 * time.Second)
+		if rec := w.last(); rec.State != queue.Delivered || spoke(evil) || len(w.clinic.Messages()) != 1 {
+			t.Errorf("%v %+v, spoke %v", rec.State, rec.SiteState.Last, spoke(evil))
+		}
+	})
+}
+
+func TestAFirstUseThatCannotBeWrittenDownIsNone(t *testing.T) {
+	story(t, func(w *world) {
+		w.zone(atHome)
+		w.unwritten = true
+		w.apply(clinicRule)
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(10 * time.Second)
+		if rec := w.last(); rec.State != queue.Queued || rec.SiteState.Last.Reason != policy.PolicyUnavailable || spoke(w.clinic) {
+			t.Errorf("%v %+v", rec.State, rec.SiteState.Last)
 		}
 	})
 }

@@ -76,7 +76,11 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 func (r *run) lapsed(ctx context.Context, group []queue.Work, why *deliver.Lapsed) {
 	fresh := r.channel.Sent() == 0
 	r.closeChannel()
-	if fresh { // it passed a moment ago and does not now: let the retry schedule pace this
+	// Another message's first use came before this one's: another host of the plan may be known by that. One climb more,
+	// in which the administrator is told of what is not.
+	again := fresh && !r.overtaken && why.Shortfalls[0].Reason == policy.MXChanged
+	r.overtaken = r.overtaken || again
+	if fresh && !again { // it passed a moment ago and does not now: let the retry schedule pace this
 		a := r.attempt(nil)
 		a.Reason, a.Text = why.Shortfalls[0].Reason, why.Shortfalls[0].Text
 		r.climbed.Attempt = a

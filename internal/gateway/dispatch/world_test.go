@@ -40,18 +40,19 @@ mx.shop.test.     A 192.0.2.20
 // world is a gateway without its receiving side, between partners, in a synctest bubble. The sender's own server is at
 // 192.0.2.99 and has a certificate of the public CA.
 type world struct {
-	t      *testing.T
-	net    *memnet.Network
-	ca     *pki.CA
-	store  *memstore.Store
-	d      *dispatch.Dispatcher
-	table  *route.Table
-	dns    *dnsNow
-	unread bool // the book of pins cannot be read
-	rules  atomic.Pointer[inForce]
-	stop   context.CancelFunc
-	done   chan struct{}
-	serial uint32
+	t     *testing.T
+	net   *memnet.Network
+	ca    *pki.CA
+	store *memstore.Store
+	d     *dispatch.Dispatcher
+	table *route.Table
+	dns   *dnsNow
+	// unread and unwritten: the book of pins cannot be read, no first use be written.
+	unread, unwritten bool
+	rules             atomic.Pointer[inForce]
+	stop              context.CancelFunc
+	done              chan struct{}
+	serial            uint32
 
 	clinic, shop, own *partner.Partner
 
@@ -73,6 +74,9 @@ type faults struct {
 	open   func(context.Context) error
 	rules  func() error
 	cut    bool // stored contents end early
+	// reading, where it is set before the world starts, is called when a stored content is first read, which is when a
+	// peer has said 354.
+	reading func()
 }
 
 // ask runs a fault, if there is one.
@@ -120,7 +124,22 @@ func (s faulty) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error
 			body = short{strings.NewReader("Subject: cut\r\n\r\n")}
 		}
 	})
+	if err == nil && s.f.reading != nil {
+		body = &noticed{ReadSeekCloser: body, first: s.f.reading}
+	}
 	return body, err
+}
+
+// noticed is a content whose first reading is noticed.
+type noticed struct {
+	io.ReadSeekCloser
+	first func()
+	once  sync.Once
+}
+
+func (n *noticed) Read(p []byte) (int, error) {
+	n.once.Do(n.first)
+	return n.ReadSeekCloser.Read(p)
 }
 
 // short is a content of which the end is missing.
@@ -163,7 +182,7 @@ func newWorld(t *testing.T, change ...func(*dispatch.Config)) *world {
 	roots := map[string]*x509.CertPool{policy.PublicTrust: w.ca.Pool()}
 	cfg := dispatch.Config{
 		Store: faulty{w.store, &w.broken}, Book: w.store, Sink: w, Route: func() *route.Table { return w.table },
-		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true, Memory: remembers{w}, Book: book{w.store, w},
+		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true, Memory: remembers{w}, Book: book{w.store, w}, Remember: book{w.store, w}.Remember,
 			Roots: func(...string) (map[string]*x509.CertPool, error) { return roots, nil },
 			SMTP:  smtpclient.Config{Hello: "gw.example.test"}}),
 		Rules:    w.current,

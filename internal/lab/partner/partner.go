@@ -37,6 +37,9 @@ type Behaviour struct {
 	// TLS offers STARTTLS with this configuration; nil offers none, as NoTLS does.
 	TLS   *tls.Config
 	Fault Fault
+	// Upgrade, when set, offers STARTTLS and does TLS instead of crypto/tls, over the connection it is given; what it
+	// returns is spoken inside. TLS need not be set then.
+	Upgrade func(net.Conn) (net.Conn, error)
 	// Replies are sent instead of the usual answer, by verb ("RCPT", "MAIL", "DATA", "." for the content), or by verb and
 	// argument ("RCPT TO:<x@y.test>").
 	Replies map[string]string
@@ -145,6 +148,9 @@ func (p *Partner) accept() {
 		p.mu.Unlock()
 		p.wg.Go(func() {
 			s.serve()
+			if s.b.Upgrade != nil {
+				_ = s.nc.Close() // the end of whatever did TLS
+			}
 			_ = nc.Close() // both sides are done with it
 			p.mu.Lock()
 			delete(p.conns, nc)
@@ -242,7 +248,7 @@ func (s *session) hello() bool {
 	switch {
 	case s.b.Fault == Masked:
 		lines = append(lines, "XXXXXXXA")
-	case s.b.TLS != nil && s.b.Fault != NoTLS && !s.tls:
+	case s.offers():
 		lines = append(lines, "STARTTLS")
 	}
 	var out strings.Builder
@@ -258,7 +264,7 @@ func (s *session) hello() bool {
 
 func (s *session) startTLS() bool {
 	switch {
-	case s.b.TLS == nil || s.b.Fault == NoTLS || s.b.Fault == Masked || s.tls:
+	case !s.offers() || s.b.Fault == Masked:
 		return s.say("502 5.5.1 not offered")
 	case s.b.Fault == RefusesTLS:
 		return s.say("454 4.7.0 TLS is not available now")
@@ -278,6 +284,9 @@ func (s *session) startTLS() bool {
 		s.drain()
 		return false
 	}
+	if s.b.Upgrade != nil {
+		return s.upgrade()
+	}
 	early, _ := s.r.Peek(s.r.Buffered()) // as a rule nothing, and forgotten
 	conn := tls.Server(s.raw, s.b.TLS)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -289,6 +298,21 @@ func (s *session) startTLS() bool {
 	if s.b.Fault == TakesEarly {
 		s.r = bufio.NewReader(io.MultiReader(bytes.NewReader(early), conn))
 	}
+	return true
+}
+
+// offers reports whether STARTTLS is to be had.
+func (s *session) offers() bool {
+	return (s.b.TLS != nil || s.b.Upgrade != nil) && s.b.Fault != NoTLS && !s.tls
+}
+
+// upgrade goes on inside what Upgrade makes of the connection. What came before is forgotten.
+func (s *session) upgrade() bool {
+	conn, err := s.b.Upgrade(s.raw)
+	if err != nil {
+		return false
+	}
+	s.nc, s.r, s.tls, s.leaf = conn, bufio.NewReader(conn), true, "?"
 	return true
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -69,25 +70,42 @@ type certificate struct {
 
 // signMD5 replaces algorithm and signature of der.
 func signMD5(der []byte, key crypto.Signer) []byte {
+	algorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 4}, Parameters: asn1.NullRawValue}
+	return resign(der, algorithm, func(fields []asn1.RawValue) { fields[2] = asn1.RawValue{FullBytes: mustMarshal(algorithm)} },
+		func(tbs []byte) ([]byte, error) {
+			digest := md5.Sum(tbs)
+			return rsa.SignPKCS1v15(rand.Reader, key.(*rsa.PrivateKey), crypto.MD5, digest[:])
+		})
+}
+
+// negate makes the serial number of der negative. Its signature is with SHA-256.
+func negate(der []byte, key crypto.Signer) []byte {
 	var c certificate
 	mustUnmarshal(der, &c)
-	algorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 4}, Parameters: asn1.NullRawValue}
+	return resign(der, c.Algorithm, func(fields []asn1.RawValue) { fields[1] = asn1.RawValue{FullBytes: mustMarshal(big.NewInt(-421))} },
+		func(tbs []byte) ([]byte, error) {
+			digest := sha256.Sum256(tbs)
+			return key.Sign(rand.Reader, digest[:], crypto.SHA256)
+		})
+}
 
-	var fields []asn1.RawValue // version, serial, algorithm, ...
+// resign changes the fields of a certificate, which begin with version, serial number and algorithm, and signs it anew.
+func resign(der []byte, algorithm pkix.AlgorithmIdentifier, change func([]asn1.RawValue), signature func(tbs []byte) ([]byte, error)) []byte {
+	var c certificate
+	mustUnmarshal(der, &c)
+	var fields []asn1.RawValue
 	for rest := c.TBS.Bytes; len(rest) > 0; {
 		var field asn1.RawValue
 		rest = mustUnmarshal(rest, &field)
 		fields = append(fields, field)
 	}
-	fields[2] = asn1.RawValue{FullBytes: mustMarshal(algorithm)}
+	change(fields)
 	tbs := mustMarshal(fields)
-
-	digest := md5.Sum(tbs)
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key.(*rsa.PrivateKey), crypto.MD5, digest[:])
+	signed, err := signature(tbs)
 	if err != nil {
-		panic(fmt.Sprintf("pki: MD5 signature: %v", err))
+		panic(fmt.Sprintf("pki: signature: %v", err))
 	}
-	return mustMarshal(certificate{asn1.RawValue{FullBytes: tbs}, algorithm, asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}})
+	return mustMarshal(certificate{asn1.RawValue{FullBytes: tbs}, algorithm, asn1.BitString{Bytes: signed, BitLength: 8 * len(signed)}})
 }
 
 func mustMarshal(v any) []byte {

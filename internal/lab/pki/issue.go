@@ -50,6 +50,8 @@ type Options struct {
 	CA bool
 	// CriticalUnknown adds a critical extension nobody understands.
 	CriticalUnknown bool
+	// NegativeSerial makes the serial number negative, as some old CAs did.
+	NegativeSerial bool
 	// Constraint, when set, is a name constraint in the leaf, where it does not belong.
 	Constraint string
 
@@ -105,7 +107,11 @@ func (ca *CA) Issue(o Options) *Certificate {
 	if o.SelfSigned {
 		issuer = authority{t, key}
 	}
-	chain := append([][]byte{sign(t, issuer, public, o.Signature)}, above...)
+	leaf := sign(t, issuer, public, o.Signature)
+	if o.NegativeSerial {
+		leaf = negate(leaf, issuer.key)
+	}
+	chain := append([][]byte{leaf}, above...)
 	return pack(chain, key)
 }
 

@@ -256,7 +256,7 @@ func mxText(r policy.Requirement) string {
 	switch {
 	case !r.TrustsMXName():
 	case r.MX == policy.MXPinned:
-		return "name of the MX host known since the first success, or proven"
+		return "name of the MX host known since the first use, or proven"
 	case r.MX == policy.MXProven:
 		return "name of the MX host proven"
 	}

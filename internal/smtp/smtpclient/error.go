@@ -116,7 +116,7 @@ func (c *Conn) broke(ctx context.Context, phase Phase, err error) *Error {
 		e.Kind = Timeout
 	}
 	if number, ok := alertIn(err, opRemote); ok {
-		e.Alert = alertName(number) + " (sent by peer)"
+		e.Alert = AlertName(number) + " (sent by peer)"
 	}
 	e.Reason = reasonFor(phase, e.Kind, 0)
 	return e

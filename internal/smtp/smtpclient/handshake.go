@@ -24,7 +24,7 @@ func (c *Conn) handshakeError(ctx context.Context, t *tap, err error) *Error {
 	}
 	switch number, ok := alertIn(err, opRemote); {
 	case ok:
-		c.blameAlert(e, number)
+		c.blameAlert(e, number, t.chosen())
 	case errors.As(err, &header):
 		e.Remote = t.text()
 	case isTimeout(err):
@@ -35,7 +35,7 @@ func (c *Conn) handshakeError(ctx context.Context, t *tap, err error) *Error {
 			e.Reason = policy.TLSHandshake
 		}
 	case t.alerted:
-		e.Reason, e.Alert = ownAlertReason(t.alert), alertName(t.alert)+" (sent by us)"
+		e.Reason, e.Alert = ownAlertReason(t.alert), AlertName(t.alert)+" (sent by us)"
 	}
 	return e
 }
@@ -46,21 +46,24 @@ func (c *Conn) lateHandshakeError(phase Phase, err error) *Error {
 	e := &Error{Phase: phase, Kind: Handshake, Reason: policy.TLSHandshake, Err: err}
 	switch number, ok := alertIn(err, opRemote); {
 	case ok:
-		c.blameAlert(e, number)
+		c.blameAlert(e, number, true)
 	case isNetwork(err):
 		e.Reason, e.ClientCertificate = policy.TLSClosed, c.presented
 	}
 	return e
 }
 
-// blameAlert fills e from the peer's alert.
-func (c *Conn) blameAlert(e *Error, number byte) {
-	e.Alert = alertName(number) + " (sent by peer)"
+// blameAlert fills e from the peer's alert. Once the peer has chosen version and cipher, handshake_failure is about
+// something else: a certificate of ours that it misses, as a rule.
+func (c *Conn) blameAlert(e *Error, number byte, chosen bool) {
+	e.Alert = AlertName(number) + " (sent by peer)"
 	e.ClientCertificate = c.presented
-	switch number {
-	case alertHandshakeFailure, alertInsufficientSecurity:
+	switch {
+	case chosen:
+		e.Reason = policy.TLSAlert
+	case number == alertHandshakeFailure, number == alertInsufficientSecurity:
 		e.Reason = policy.TLSNoSharedCipher
-	case alertProtocolVersion, alertInappropriateFallback:
+	case number == alertProtocolVersion, number == alertInappropriateFallback:
 		e.Reason = policy.TLSVersion
 	default:
 		e.Reason = policy.TLSAlert
@@ -106,8 +109,8 @@ const (
 	alertInappropriateFallback = 86
 )
 
-// alertName is the name an alert has in RFC 8446 §6 and its predecessors.
-func alertName(number byte) string {
+// AlertName is the name an alert has in RFC 8446 §6 and its predecessors.
+func AlertName(number byte) string {
 	names := map[byte]string{
 		0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 21: "decryption_failed",
 		22: "record_overflow", 30: "decompression_failure", 40: "handshake_failure", 41: "no_certificate",

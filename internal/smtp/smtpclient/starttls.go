@@ -128,7 +128,17 @@ func (t *tap) Write(p []byte) (int, error) {
 	return t.Conn.Write(p)
 }
 
-const recordAlert = 21 // RFC 8446 §5.1
+// Types of records and messages (RFC 8446 §5.1, §4).
+const (
+	recordAlert        = 21
+	recordHandshake    = 22
+	messageServerHello = 2
+)
+
+// chosen reports whether the peer's answer began with a ServerHello (RFC 8446 §5.1, §4: type 22, then message 2).
+func (t *tap) chosen() bool {
+	return t.n > 5 && t.seen[0] == recordHandshake && t.seen[5] == messageServerHello
+}
 
 // text returns the peer's words if it answered the handshake with text instead of TLS, else "". It waits shortly for
 // the rest of the line, so that the log has the sentence and not its first letters.
