@@ -18,11 +18,7 @@ import (
 // still opens a store whose mover moves nothing by itself.
 func still(t *testing.T, dir string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), Config{Dir: dir, still: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return opened(t, Config{Dir: dir, still: true})
 }
 
 // image copies a data folder as it is at this moment: what a kill would leave.

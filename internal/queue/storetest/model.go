@@ -265,10 +265,13 @@ func (m *model) take(n int) (leases []pairLease) {
 func (m *model) settle() {
 	var settlements []queue.Settlement
 	leases := m.take(1 + m.rng.IntN(4))
+	plain := m.chance(40) // delivered, and nothing else: what most batches are
 	for range leases {
 		st := queue.Settlement{State: pick(m, []queue.State{queue.Queued, queue.Held, queue.Delivered, queue.Failed, queue.Cancelled}),
 			Due: m.soon(), Deadline: m.soon(), Attempt: m.attempt(), Reason: m.reason(), Noticed: m.chance(20), Reached: policy.Encrypted}
-		if m.chance(15) {
+		if plain {
+			st.State = queue.Delivered
+		} else if m.chance(15) {
 			st.Move = &queue.Move{NextHop: m.hop(), Requirement: m.requirement(), Rules: []string{"moved"}, Matched: true, ExpiresAt: m.soon()}
 		}
 		settlements = append(settlements, st)
@@ -277,12 +280,12 @@ func (m *model) settle() {
 		leases, settlements = append(leases, leases[0]), append(settlements, settlements[0]) // twice: an error
 	}
 	sites := map[queue.SiteKey]queue.SiteState{}
-	if m.chance(20) {
+	if !plain && m.chance(20) {
 		state := queue.SiteState{Failures: m.rng.IntN(3), Since: m.soon(), RetryAt: m.soon(), Last: m.attempt()}
 		sites[queue.NewSiteKey(m.hop(), m.requirement())] = state
 	}
 	var dsns [2]*queue.Submission
-	if m.chance(20) {
+	if !plain && m.chance(20) {
 		dsns = m.submissions(queue.DSN)
 	}
 	if m.both(func(i int, s queue.Store) (any, error) {
