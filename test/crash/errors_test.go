@@ -19,15 +19,12 @@ type fault struct {
 	others []try  // those messages
 }
 
-// sync reports whether the call was a sync by which the gateway makes a promise good. Two are none:
-//
-//   - SQLite syncs the folder of its log once after each start and passes over an error. The gateway has synced that folder
-//     itself by then, see sqliteSyncsFolder.
-//   - SQLite syncs the database when it has copied its log there. After an error the log stays, and the whole copy is
-//     written again: nothing is taken for synced that was not.
+// sync reports whether the call was a sync by which the gateway makes a promise good. One is none: SQLite syncs the folder
+// of its log once after each start and passes over an error. The gateway has synced that folder itself by then, see
+// sqliteSyncsFolder.
 func (f fault) sync() bool {
 	call, file, _ := strings.Cut(f.call, " ")
-	return call == "fsync" || call == "fdatasync" && file != "." && file != "queue.db"
+	return call == "fsync" || call == "fdatasync" && file != "."
 }
 
 // unlawful says what the gateway did that it must not do after a fault. That nothing acknowledged is lost is checked by

@@ -289,8 +289,14 @@ func (s *Store) checkpoint() {
 		s.mu.Lock()
 		now := s.totals
 		s.mu.Unlock()
-		if now != seen && c.script("PRAGMA wal_checkpoint(PASSIVE)") == nil {
+		if now == seen {
+			continue
+		}
+		switch err := c.script("PRAGMA wal_checkpoint(PASSIVE)"); {
+		case err == nil:
 			seen = now
+		case primary(err) == codeIO: // a failed sync among others: final, though the log still has it all
+			s.broken.Store(true)
 		}
 	}
 }
