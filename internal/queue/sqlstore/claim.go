@@ -105,6 +105,10 @@ func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim
 	if err = ctx.Err(); s.broken.Load() {
 		err = queue.ErrBroken // what is sent now could not be settled
 	}
+	work = slices.DeleteFunc(work, func(w queue.Work) bool { // ran out while it was read, and another has it
+		l := s.leases[w.ID]
+		return l == nil || l.token != w.Lease.Token
+	})
 	if err == nil {
 		work = s.claimYoung(work, c, state)
 		missed = len(work) < c.Limit && (s.young.busy[c.Site] > 0 || s.young.moves != moves)

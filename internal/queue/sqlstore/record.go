@@ -150,7 +150,7 @@ func (s *Store) readAccept(payload []byte) (*newMessage, error) {
 		d.Due, d.Deadline, d.ExpiresAt = r.time(), r.time(), r.time()
 		d.Noticed, d.Reached, d.Reason = r.int() != 0, policy.Level(r.int()), policy.Reason(r.text())
 		d.recipient, d.address, d.facts = r.int(), r.text(), r.text()
-		if r.bad {
+		if r.bad || !d.State.Waiting() {
 			return nil, errRecord
 		}
 		var err error
