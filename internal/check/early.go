@@ -40,13 +40,13 @@ func (v *viewer) early(ctx context.Context, rung attempt.Rung) Early {
 var errNoStartTLS = errors.New("STARTTLS is not to be had")
 
 // reach comes as far as the answer to EHLO that offers STARTTLS, and leaves the rest to the caller, within limit.
-func (v *viewer) reach(ctx context.Context, limit time.Duration) (nc net.Conn, hangUp func(), err error) {
-	nc, err = v.c.cfg.Deliver.Dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(v.ip, v.hop.Port).String())
+func (v *viewer) reach(ctx context.Context, limit time.Duration) (net.Conn, func(), error) {
+	nc, err := v.c.cfg.Deliver.Dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(v.ip, v.hop.Port).String())
 	if err != nil {
 		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
-	hangUp = func() {
+	hangUp := func() {
 		stop()
 		_ = nc.Close() // nothing more is expected of it
 	}

@@ -52,7 +52,7 @@ func Default() *Config {
 			LoginWindow:          Duration{15 * time.Minute},
 			DrainTime:            Duration{30 * time.Second},
 		},
-		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}, Memory: 64 << 20, NoticesPerAddress: 20, NoticesToStrangers: 2000},
+		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}, Memory: 32 << 20, NoticesPerAddress: 20, NoticesToStrangers: 2000},
 		Admin: Admin{Listen: "127.0.0.1:8025"},
 		Log:   Log{Level: "info", Format: "text"},
 

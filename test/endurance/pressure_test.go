@@ -20,6 +20,7 @@ func TestASlowSinkCostsNoMemory(t *testing.T) {
 	g := newGateway(t, s.addr())
 	g.settings["limits.connections_per_client"] = "1000"
 	g.settings["limits.content_memory"] = "8388608"
+	g.settings["queue.memory"] = "8388608"
 	g.start()
 	load := begin(g.addr, 8, 20, strings.Repeat(strings.Repeat("x", 76)+"\r\n", 400))
 	time.Sleep(time.Second)

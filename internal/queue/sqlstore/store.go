@@ -29,7 +29,7 @@ type Config struct {
 	DraftMemory int64
 	// Readers is how many reads may run at once; 0 means 4.
 	Readers int
-	// Young bounds the memory in bytes, about, for mail that is in the journal and not yet in the database; 0 means 64 MiB.
+	// Young bounds the memory in bytes, about, for mail that is in the journal and not yet in the database; 0 means 32 MiB.
 	// Twice that is held before new mail has to wait.
 	Young int64
 	// journalDisk replaces the file calls of the journal in tests.
@@ -90,7 +90,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg.Readers = 4
 	}
 	if cfg.Young == 0 {
-		cfg.Young = 64 << 20
+		cfg.Young = 32 << 20
 	}
 	if cfg.disk == nil {
 		cfg.disk = osDisk{}
