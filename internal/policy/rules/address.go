@@ -26,7 +26,8 @@ func newAddressForm(a mail.Address) addressForm {
 	local := newFormed(strings.TrimSuffix(a.Canonical(), "@"+domain))
 	f := addressForm{domain: domain, local: local, whole: local}
 	if domain != "" {
-		f.whole = formed{local.exact + "@" + domain, local.folded + "@" + domain}
+		// A domain is in lower case, but for the capitals of [IPv6:...].
+		f.whole = formed{local.exact + "@" + domain, local.folded + "@" + form(domain, false)}
 		f.grams.add(domain)
 	}
 	return f
