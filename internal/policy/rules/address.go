@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"postern/internal/mail"
@@ -48,7 +49,6 @@ type addressPattern struct {
 	re     *regexp.Regexp
 	local  *glob // nil: any
 	domain *glob
-	anchor string // every match lies in this domain or below it; "" when nothing is known
 }
 
 // compileAddress adds one value to the list. What it accepts: "<>" (sender only), local@domain, domain, *.domain,
@@ -129,7 +129,7 @@ func (l *addressList) compileDomain(domain string, local *glob) error {
 		if below {
 			g = &glob{star: true, tail: []rune("." + d.String())}
 		}
-		l.patterns = append(l.patterns, addressPattern{local: local, domain: newGlob(g), anchor: d.String()})
+		l.patterns = append(l.patterns, addressPattern{local: local, domain: newGlob(g)})
 		return nil
 	}
 	canonical, err := domainPattern(domain)
@@ -140,11 +140,7 @@ func (l *addressList) compileDomain(domain string, local *glob) error {
 	if err != nil {
 		return err
 	}
-	anchor := ""
-	if tail := g.literalTail(); strings.Contains(tail, ".") {
-		anchor = tail[strings.IndexByte(tail, '.')+1:]
-	}
-	l.patterns = append(l.patterns, addressPattern{local: local, domain: g, anchor: anchor})
+	l.patterns = append(l.patterns, addressPattern{local: local, domain: g})
 	return nil
 }
 
@@ -217,6 +213,28 @@ func (p *addressPattern) match(a *addressForm, local string) bool {
 		return p.re.MatchString(a.whole.exact)
 	}
 	return a.grams.hold(p.domain.needs) && p.domain.match(a.domain) && (p.local == nil || p.local.match(local))
+}
+
+// literal is text that stands in what folded returns for every address the pattern covers; "" when there is none.
+func (p *addressPattern) literal() string {
+	if p.re != nil {
+		return ""
+	}
+	pieces := [][]rune{nil, nil} // any
+	if p.local != nil {
+		pieces = p.local.pieces()
+	}
+	domain, last := p.domain.pieces(), len(pieces)-1
+	at := slices.Concat(pieces[last], []rune{'@'}, domain[0])
+	return longestLiteral(slices.Concat(pieces[:last], [][]rune{at}, domain[1:]))
+}
+
+// folded is the address with case folded. Unlike whole it has an @ even without a domain.
+func (a *addressForm) folded() string {
+	if a.domain == "" {
+		return a.local.folded + "@"
+	}
+	return a.whole.folded
 }
 
 // parents yields the names a domain lies below, the nearest first.

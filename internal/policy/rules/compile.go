@@ -74,7 +74,7 @@ func compile(rules []Rule) *Set {
 			s.live = append(s.live, c.rule(&rules[i]))
 		}
 	}
-	s.index = newIndex(s.live)
+	s.index = newIndex(s.live, len(c.fields))
 	s.expressionText = min(max(maxSteps/max(c.programs, 1), leastFieldText), maxText)
 	s.fields = make([]string, len(c.fields))
 	for name, i := range c.fields {
@@ -186,89 +186,4 @@ func (s *Set) Rules() []Rule { return s.rules }
 // NeedsHeader reports whether a rule in force or under test looks at the header.
 func (s *Set) NeedsHeader() bool {
 	return len(s.fields) > 0
-}
-
-// index finds the rules that may match a message without looking at each. Every live rule stands in it once by its
-// recipients, or, where these say too little, by its senders, or in always. Values are positions in Set.live.
-type index struct {
-	recipients, senders addressIndex
-	always              []int32
-}
-
-// addressIndex maps what an address has, spelled without case, to the rules that ask for it.
-type addressIndex struct {
-	addresses map[string][]int32
-	domains   map[string][]int32
-	below     map[string][]int32 // asked with every parent of the domain
-	null      []int32
-}
-
-func newIndex(live []compiled) index {
-	ix := index{recipients: newAddressIndex(), senders: newAddressIndex()}
-	for i := range live {
-		switch c, n := &live[i], int32(i); {
-		case c.recipient.findable():
-			ix.recipients.add(c.recipient, n)
-		case c.sender.findable():
-			ix.senders.add(c.sender, n)
-		default:
-			ix.always = append(ix.always, n)
-		}
-	}
-	return ix
-}
-
-func newAddressIndex() addressIndex {
-	return addressIndex{map[string][]int32{}, map[string][]int32{}, map[string][]int32{}, nil}
-}
-
-// findable reports whether hashes lead to every address the list covers.
-func (l *addressList) findable() bool {
-	if l == nil {
-		return false
-	}
-	for i := range l.patterns {
-		if l.patterns[i].anchor == "" {
-			return false
-		}
-	}
-	return true
-}
-
-func (ix *addressIndex) add(l *addressList, rule int32) {
-	for a := range l.addresses {
-		ix.addresses[form(a, false)] = append(ix.addresses[form(a, false)], rule)
-	}
-	for d := range l.domains {
-		ix.domains[d] = append(ix.domains[d], rule)
-	}
-	for d := range l.below {
-		ix.below[d] = append(ix.below[d], rule)
-	}
-	for _, p := range l.patterns {
-		ix.domains[p.anchor] = append(ix.domains[p.anchor], rule)
-		ix.below[p.anchor] = append(ix.below[p.anchor], rule)
-	}
-	if l.null {
-		ix.null = append(ix.null, rule)
-	}
-}
-
-// find appends the rules that may cover the address.
-func (ix *addressIndex) find(rules []int32, a *addressForm) []int32 {
-	if a.null {
-		return append(rules, ix.null...)
-	}
-	return append(rules, ix.addresses[a.whole.folded]...)
-}
-
-// findDomain appends the rules that may cover addresses of a domain.
-func (ix *addressIndex) findDomain(rules []int32, domain string) []int32 {
-	rules = append(rules, ix.domains[domain]...)
-	if len(ix.below) > 0 {
-		for parent := range parents(domain) {
-			rules = append(rules, ix.below[parent]...)
-		}
-	}
-	return rules
 }

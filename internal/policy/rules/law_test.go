@@ -152,35 +152,6 @@ func TestParseReadsWhatTOMLPrints(t *testing.T) {
 	}
 }
 
-// slowly evaluates every rule, without the index.
-func slowly(s *Set, f *Facts) Decision {
-	all := &Set{rules: s.rules, live: s.live, fields: s.fields, expressionText: s.expressionText}
-	for i := range s.live {
-		all.index.always = append(all.index.always, int32(i))
-	}
-	return all.Evaluate(f)
-}
-
-func TestTheIndexChangesNoDecision(t *testing.T) {
-	d := roll(t)
-	hits := 0
-	for range rounds {
-		s, f := d.set(), d.facts()
-		got := s.Evaluate(f)
-		if want := slowly(s, f); !reflect.DeepEqual(got, want) {
-			t.Fatalf("with the index\n%+v\nwithout\n%+v\nrules\n%s\nfacts %+v", got, want, s.TOML(), f)
-		}
-		for _, o := range got.Recipients {
-			if len(o.Rules) > 0 {
-				hits++
-			}
-		}
-	}
-	if hits < rounds/10 {
-		t.Errorf("only %d recipients were touched by a rule: the law was hardly tried", hits)
-	}
-}
-
 func TestTheOrderOfRulesDecidesNothing(t *testing.T) {
 	d := roll(t)
 	for range rounds {
