@@ -34,13 +34,14 @@ func newAddressForm(a mail.Address) addressForm {
 	return f
 }
 
-// addressList is the compiled values of sender or recipient: what a hash can find, and the rest.
+// addressList is the compiled values of sender or recipient: sorted lists of what can be looked up, because maps of one
+// value each would be half the memory of a Set, and the rest.
 type addressList struct {
 	caseMatters bool
 	null        bool
-	addresses   map[string]bool
-	domains     map[string]bool
-	below       map[string]bool // names below these
+	addresses   []string
+	domains     []string
+	below       []string // names below these
 	patterns    []addressPattern
 }
 
@@ -51,7 +52,7 @@ type addressPattern struct {
 	domain *glob
 }
 
-// compileAddress adds one value to the list. What it accepts: "<>" (sender only), local@domain, domain, *.domain,
+// compileAddress adds one value to the list; sort follows the last. What it accepts: "<>" (sender only), local@domain, domain, *.domain,
 // patterns of these, and "re:" expressions over the canonical address.
 func (l *addressList) compileAddress(value string, nullAllowed bool) error {
 	if err := checkPattern(value); err != nil {
@@ -103,7 +104,7 @@ func (l *addressList) compileExact(local, domain string) error {
 	}
 	f := newAddressForm(a)
 	if !wild {
-		l.addresses = put(l.addresses, l.pick(f.whole))
+		l.addresses = append(l.addresses, l.pick(f.whole))
 		return nil
 	}
 	return l.compileDomain(domain, newGlob(&glob{head: []rune(l.pick(f.local))}))
@@ -118,11 +119,11 @@ func (l *addressList) compileDomain(domain string, local *glob) error {
 			return errors.New("not a domain name")
 		}
 		if local == nil && below {
-			l.below = put(l.below, d.String())
+			l.below = append(l.below, d.String())
 			return nil
 		}
 		if local == nil {
-			l.domains = put(l.domains, d.String())
+			l.domains = append(l.domains, d.String())
 			return nil
 		}
 		g := &glob{head: []rune(d.String())}
@@ -170,12 +171,17 @@ func domainPattern(s string) (string, error) {
 	return strings.Join(labels, "."), nil
 }
 
-func put(m map[string]bool, key string) map[string]bool {
-	if m == nil {
-		m = map[string]bool{}
+// sort makes the list ready for match.
+func (l *addressList) sort() {
+	for _, values := range []*[]string{&l.addresses, &l.domains, &l.below} {
+		slices.Sort(*values)
+		*values = slices.Clip(slices.Compact(*values))
 	}
-	m[key] = true
-	return m
+}
+
+func has(sorted []string, value string) bool {
+	_, found := slices.BinarySearch(sorted, value)
+	return found
 }
 
 func (l *addressList) pick(f formed) string {
@@ -190,12 +196,12 @@ func (l *addressList) match(a *addressForm) bool {
 	if a.null {
 		return l.null
 	}
-	if l.addresses[l.pick(a.whole)] || l.domains[a.domain] {
+	if has(l.addresses, l.pick(a.whole)) || has(l.domains, a.domain) {
 		return true
 	}
 	if len(l.below) > 0 {
 		for parent := range parents(a.domain) {
-			if l.below[parent] {
+			if has(l.below, parent) {
 				return true
 			}
 		}

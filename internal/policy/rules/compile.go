@@ -37,15 +37,18 @@ type compiled struct {
 	networks          []netip.Prefix
 	sender, recipient *addressList // nil: no condition
 	headers, subjects []headerCondition
-	// effects is what the rule demands for a recipient by its role. Rules that demand the same share it.
-	effects *[roles]effect
+	// effects is what the rule demands for a recipient by its role. Rules that demand the same share it, even where each
+	// remembers names of its own: effect adds pinnedBy.
+	effects  *[roles]effect
+	pinnedBy []string // the rule, if it remembers names
+	position int32    // in Set.live
 	*Rule
 }
 
 // effect is a requirement with a number that only equal ones share, so that each is joined only once.
 type effect struct {
 	requirement policy.Requirement
-	number      int
+	number      int32 // below 0 for those of one rule
 }
 
 // headerCondition is a pattern for the values of one field, a position in Set.fields.
@@ -71,7 +74,7 @@ func compile(rules []Rule) *Set {
 	c := compiler{fields: map[string]int{}, numbers: map[string]int{}, effects: map[string]*[roles]effect{}}
 	for i := range rules {
 		if rules[i].Scope == Outbound {
-			s.live = append(s.live, c.rule(&rules[i]))
+			s.live = append(s.live, c.rule(&rules[i], int32(len(s.live))))
 		}
 	}
 	s.index = newIndex(s.live, len(c.fields))
@@ -92,9 +95,12 @@ type compiler struct {
 	programs int // instructions of all expressions for header values
 }
 
-func (c *compiler) rule(r *Rule) compiled {
-	out := compiled{Rule: r, effects: c.effectsOf(r), expires: r.Expires.At,
+func (c *compiler) rule(r *Rule, position int32) compiled {
+	out := compiled{Rule: r, position: position, effects: c.effectsOf(r), expires: r.Expires.At,
 		sizeOver: r.Match.SizeOver, recipientsOver: r.Match.RecipientsOver, networks: r.Match.SenderIP}
+	if r.pins() {
+		out.pinnedBy = []string{r.Name}
+	}
 	out.sender = compileAddresses(r.Match.Sender, r.Match.Case)
 	out.recipient = compileAddresses(r.Match.Recipient, r.Match.Case)
 	for _, h := range r.Match.Header {
@@ -129,16 +135,13 @@ func (c *compiler) effectsOf(r *Rule) *[roles]effect {
 			section += k.text(r) + "\n"
 		}
 	}
-	if r.pins() {
-		section += r.Name // what is remembered belongs to the rule
-	}
 	if known, ok := c.effects[section]; ok {
 		return known
 	}
 	var out [roles]effect
 	for as := unforced; as < roles; as++ {
 		req := r.requirement(as)
-		out[as] = effect{req, number(c.numbers, req.Key())}
+		out[as] = effect{req, int32(number(c.numbers, req.Key()))}
 	}
 	c.effects[section] = &out
 	return &out
@@ -152,7 +155,18 @@ func compileAddresses(values []string, caseMatters bool) *addressList {
 	for _, value := range values {
 		_ = l.compileAddress(value, true) // Parse compiled it before
 	}
+	l.sort()
 	return l
+}
+
+// effect is what the rule demands for a recipient in that role.
+func (c *compiled) effect(as role) effect {
+	e := c.effects[as]
+	if c.pinnedBy != nil && as != unforced { // what is remembered belongs to the rule, so no other demands the same
+		e.requirement.PinnedBy = c.pinnedBy
+		e.number = -1 - int32(roles)*c.position - int32(as)
+	}
+	return e
 }
 
 // requirement is what the rule demands for a recipient in that role (DESIGN §3).

@@ -150,12 +150,13 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 		if as == untouched {
 			continue
 		}
-		all.add(&h.rule.effects[as])
+		e := h.rule.effect(as)
+		all.add(&e)
 		if h.rule.Mode == Test {
 			out.Tested = append(out.Tested, h.rule.Name)
 			continue
 		}
-		enforced.add(&h.rule.effects[as])
+		enforced.add(&e)
 		out.Matched = out.Matched || as == named
 		if w := h.rule.ForceTLS.Defer; as != unforced && (out.Window == 0 || w < out.Window) {
 			out.Window = w

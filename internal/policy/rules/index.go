@@ -136,13 +136,13 @@ func (ix *addressIndexer) add(l *addressList, rule int32) bool {
 		}
 	}
 	ix.patterns = append(ix.patterns, found...)
-	for a := range l.addresses {
+	for _, a := range l.addresses {
 		ix.made.addresses = file(ix.made.addresses, form(a, false), rule)
 	}
-	for d := range l.domains {
+	for _, d := range l.domains {
 		ix.made.domains = file(ix.made.domains, d, rule)
 	}
-	for d := range l.below {
+	for _, d := range l.below {
 		ix.made.below = file(ix.made.below, d, rule)
 	}
 	if l.null {

@@ -152,6 +152,36 @@ func TestParseReadsWhatTOMLPrints(t *testing.T) {
 	}
 }
 
+// Rules that demand the same share memory. What each gets from it is what it demands alone, and only what is equal has
+// one number.
+func TestASharedEffectIsTheRulesOwn(t *testing.T) {
+	d := roll(t)
+	for range rounds / 4 {
+		var rules []Rule
+		for i := range 6 {
+			r := d.rule(fmt.Sprintf("rule %d", i))
+			if i > 0 && d.IntN(2) == 0 {
+				r.ForceTLS = rules[i-1].ForceTLS
+			}
+			rules = append(rules, r)
+		}
+		s := compile(rules)
+		known := map[int32]string{}
+		for i := range s.live {
+			for as := unforced; as < roles; as++ {
+				e, want := s.live[i].effect(as), s.live[i].requirement(as)
+				if !reflect.DeepEqual(e.requirement, want) {
+					t.Fatalf("%+v, want %+v", e.requirement, want)
+				}
+				if key, ok := known[e.number]; ok && key != want.Key() {
+					t.Fatalf("%s and %s have one number", key, want.Key())
+				}
+				known[e.number] = want.Key()
+			}
+		}
+	}
+}
+
 func TestTheOrderOfRulesDecidesNothing(t *testing.T) {
 	d := roll(t)
 	for range rounds {
