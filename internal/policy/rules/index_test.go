@@ -150,6 +150,9 @@ func (d dice) wideAddresses() []string {
 	var out []string
 	for range 1 + d.IntN(3) {
 		a := d.wideAddress(true)
+		if d.IntN(6) == 0 { // also for the postmaster without a domain
+			a = pick(d, "postmaster@*", "POST*@*", "*master@*")
+		}
 		var l addressList
 		if l.compileAddress(a, false) == nil {
 			out = append(out, a)
