@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"postern/internal/mail"
@@ -26,19 +27,21 @@ func newAddressForm(a mail.Address) addressForm {
 	local := newFormed(strings.TrimSuffix(a.Canonical(), "@"+domain))
 	f := addressForm{domain: domain, local: local, whole: local}
 	if domain != "" {
-		f.whole = formed{local.exact + "@" + domain, local.folded + "@" + domain}
+		// A domain is in lower case, but for the capitals of [IPv6:...].
+		f.whole = formed{local.exact + "@" + domain, local.folded + "@" + form(domain, false)}
 		f.grams.add(domain)
 	}
 	return f
 }
 
-// addressList is the compiled values of sender or recipient: what a hash can find, and the rest.
+// addressList is the compiled values of sender or recipient: sorted lists of what can be looked up, because maps of one
+// value each would be half the memory of a Set, and the rest.
 type addressList struct {
 	caseMatters bool
 	null        bool
-	addresses   map[string]bool
-	domains     map[string]bool
-	below       map[string]bool // names below these
+	addresses   []string
+	domains     []string
+	below       []string // names below these
 	patterns    []addressPattern
 }
 
@@ -47,10 +50,9 @@ type addressPattern struct {
 	re     *regexp.Regexp
 	local  *glob // nil: any
 	domain *glob
-	anchor string // every match lies in this domain or below it; "" when nothing is known
 }
 
-// compileAddress adds one value to the list. What it accepts: "<>" (sender only), local@domain, domain, *.domain,
+// compileAddress adds one value to the list; sort follows the last. What it accepts: "<>" (sender only), local@domain, domain, *.domain,
 // patterns of these, and "re:" expressions over the canonical address.
 func (l *addressList) compileAddress(value string, nullAllowed bool) error {
 	if err := checkPattern(value); err != nil {
@@ -102,7 +104,7 @@ func (l *addressList) compileExact(local, domain string) error {
 	}
 	f := newAddressForm(a)
 	if !wild {
-		l.addresses = put(l.addresses, l.pick(f.whole))
+		l.addresses = append(l.addresses, l.pick(f.whole))
 		return nil
 	}
 	return l.compileDomain(domain, newGlob(&glob{head: []rune(l.pick(f.local))}))
@@ -117,18 +119,18 @@ func (l *addressList) compileDomain(domain string, local *glob) error {
 			return errors.New("not a domain name")
 		}
 		if local == nil && below {
-			l.below = put(l.below, d.String())
+			l.below = append(l.below, d.String())
 			return nil
 		}
 		if local == nil {
-			l.domains = put(l.domains, d.String())
+			l.domains = append(l.domains, d.String())
 			return nil
 		}
 		g := &glob{head: []rune(d.String())}
 		if below {
 			g = &glob{star: true, tail: []rune("." + d.String())}
 		}
-		l.patterns = append(l.patterns, addressPattern{local: local, domain: newGlob(g), anchor: d.String()})
+		l.patterns = append(l.patterns, addressPattern{local: local, domain: newGlob(g)})
 		return nil
 	}
 	canonical, err := domainPattern(domain)
@@ -139,11 +141,7 @@ func (l *addressList) compileDomain(domain string, local *glob) error {
 	if err != nil {
 		return err
 	}
-	anchor := ""
-	if tail := g.literalTail(); strings.Contains(tail, ".") {
-		anchor = tail[strings.IndexByte(tail, '.')+1:]
-	}
-	l.patterns = append(l.patterns, addressPattern{local: local, domain: g, anchor: anchor})
+	l.patterns = append(l.patterns, addressPattern{local: local, domain: g})
 	return nil
 }
 
@@ -173,12 +171,17 @@ func domainPattern(s string) (string, error) {
 	return strings.Join(labels, "."), nil
 }
 
-func put(m map[string]bool, key string) map[string]bool {
-	if m == nil {
-		m = map[string]bool{}
+// sort makes the list ready for match.
+func (l *addressList) sort() {
+	for _, values := range []*[]string{&l.addresses, &l.domains, &l.below} {
+		slices.Sort(*values)
+		*values = slices.Clip(slices.Compact(*values))
 	}
-	m[key] = true
-	return m
+}
+
+func has(sorted []string, value string) bool {
+	_, found := slices.BinarySearch(sorted, value)
+	return found
 }
 
 func (l *addressList) pick(f formed) string {
@@ -193,12 +196,12 @@ func (l *addressList) match(a *addressForm) bool {
 	if a.null {
 		return l.null
 	}
-	if l.addresses[l.pick(a.whole)] || l.domains[a.domain] {
+	if has(l.addresses, l.pick(a.whole)) || has(l.domains, a.domain) {
 		return true
 	}
 	if len(l.below) > 0 {
 		for parent := range parents(a.domain) {
-			if l.below[parent] {
+			if has(l.below, parent) {
 				return true
 			}
 		}
@@ -216,6 +219,28 @@ func (p *addressPattern) match(a *addressForm, local string) bool {
 		return p.re.MatchString(a.whole.exact)
 	}
 	return a.grams.hold(p.domain.needs) && p.domain.match(a.domain) && (p.local == nil || p.local.match(local))
+}
+
+// literal is text that stands in what folded returns for every address the pattern covers; "" when there is none.
+func (p *addressPattern) literal() string {
+	if p.re != nil {
+		return ""
+	}
+	pieces := [][]rune{nil, nil} // any
+	if p.local != nil {
+		pieces = p.local.pieces()
+	}
+	domain, last := p.domain.pieces(), len(pieces)-1
+	at := slices.Concat(pieces[last], []rune{'@'}, domain[0])
+	return longestLiteral(slices.Concat(pieces[:last], [][]rune{at}, domain[1:]))
+}
+
+// folded is the address with case folded. Unlike whole it has an @ even without a domain.
+func (a *addressForm) folded() string {
+	if a.domain == "" {
+		return a.local.folded + "@"
+	}
+	return a.whole.folded
 }
 
 // parents yields the names a domain lies below, the nearest first.

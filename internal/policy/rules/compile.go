@@ -37,15 +37,18 @@ type compiled struct {
 	networks          []netip.Prefix
 	sender, recipient *addressList // nil: no condition
 	headers, subjects []headerCondition
-	// effects is what the rule demands for a recipient by its role. Rules that demand the same share it.
-	effects *[roles]effect
+	// effects is what the rule demands for a recipient by its role. Rules that demand the same share it, even where each
+	// remembers names of its own: effect adds pinnedBy.
+	effects  *[roles]effect
+	pinnedBy []string // the rule, if it remembers names
+	position int32    // in Set.live
 	*Rule
 }
 
 // effect is a requirement with a number that only equal ones share, so that each is joined only once.
 type effect struct {
 	requirement policy.Requirement
-	number      int
+	number      int32 // below 0 for those of one rule
 }
 
 // headerCondition is a pattern for the values of one field, a position in Set.fields.
@@ -71,10 +74,10 @@ func compile(rules []Rule) *Set {
 	c := compiler{fields: map[string]int{}, numbers: map[string]int{}, effects: map[string]*[roles]effect{}}
 	for i := range rules {
 		if rules[i].Scope == Outbound {
-			s.live = append(s.live, c.rule(&rules[i]))
+			s.live = append(s.live, c.rule(&rules[i], int32(len(s.live))))
 		}
 	}
-	s.index = newIndex(s.live)
+	s.index = newIndex(s.live, len(c.fields))
 	s.expressionText = min(max(maxSteps/max(c.programs, 1), leastFieldText), maxText)
 	s.fields = make([]string, len(c.fields))
 	for name, i := range c.fields {
@@ -92,9 +95,12 @@ type compiler struct {
 	programs int // instructions of all expressions for header values
 }
 
-func (c *compiler) rule(r *Rule) compiled {
-	out := compiled{Rule: r, effects: c.effectsOf(r), expires: r.Expires.At,
+func (c *compiler) rule(r *Rule, position int32) compiled {
+	out := compiled{Rule: r, position: position, effects: c.effectsOf(r), expires: r.Expires.At,
 		sizeOver: r.Match.SizeOver, recipientsOver: r.Match.RecipientsOver, networks: r.Match.SenderIP}
+	if r.pins() {
+		out.pinnedBy = []string{r.Name}
+	}
 	out.sender = compileAddresses(r.Match.Sender, r.Match.Case)
 	out.recipient = compileAddresses(r.Match.Recipient, r.Match.Case)
 	for _, h := range r.Match.Header {
@@ -129,16 +135,13 @@ func (c *compiler) effectsOf(r *Rule) *[roles]effect {
 			section += k.text(r) + "\n"
 		}
 	}
-	if r.pins() {
-		section += r.Name // what is remembered belongs to the rule
-	}
 	if known, ok := c.effects[section]; ok {
 		return known
 	}
 	var out [roles]effect
 	for as := unforced; as < roles; as++ {
 		req := r.requirement(as)
-		out[as] = effect{req, number(c.numbers, req.Key())}
+		out[as] = effect{req, int32(number(c.numbers, req.Key()))}
 	}
 	c.effects[section] = &out
 	return &out
@@ -152,7 +155,18 @@ func compileAddresses(values []string, caseMatters bool) *addressList {
 	for _, value := range values {
 		_ = l.compileAddress(value, true) // Parse compiled it before
 	}
+	l.sort()
 	return l
+}
+
+// effect is what the rule demands for a recipient in that role.
+func (c *compiled) effect(as role) effect {
+	e := c.effects[as]
+	if c.pinnedBy != nil && as != unforced { // what is remembered belongs to the rule, so no other demands the same
+		e.requirement.PinnedBy = c.pinnedBy
+		e.number = -1 - int32(roles)*c.position - int32(as)
+	}
+	return e
 }
 
 // requirement is what the rule demands for a recipient in that role (DESIGN §3).
@@ -186,89 +200,4 @@ func (s *Set) Rules() []Rule { return s.rules }
 // NeedsHeader reports whether a rule in force or under test looks at the header.
 func (s *Set) NeedsHeader() bool {
 	return len(s.fields) > 0
-}
-
-// index finds the rules that may match a message without looking at each. Every live rule stands in it once by its
-// recipients, or, where these say too little, by its senders, or in always. Values are positions in Set.live.
-type index struct {
-	recipients, senders addressIndex
-	always              []int32
-}
-
-// addressIndex maps what an address has, spelled without case, to the rules that ask for it.
-type addressIndex struct {
-	addresses map[string][]int32
-	domains   map[string][]int32
-	below     map[string][]int32 // asked with every parent of the domain
-	null      []int32
-}
-
-func newIndex(live []compiled) index {
-	ix := index{recipients: newAddressIndex(), senders: newAddressIndex()}
-	for i := range live {
-		switch c, n := &live[i], int32(i); {
-		case c.recipient.findable():
-			ix.recipients.add(c.recipient, n)
-		case c.sender.findable():
-			ix.senders.add(c.sender, n)
-		default:
-			ix.always = append(ix.always, n)
-		}
-	}
-	return ix
-}
-
-func newAddressIndex() addressIndex {
-	return addressIndex{map[string][]int32{}, map[string][]int32{}, map[string][]int32{}, nil}
-}
-
-// findable reports whether hashes lead to every address the list covers.
-func (l *addressList) findable() bool {
-	if l == nil {
-		return false
-	}
-	for i := range l.patterns {
-		if l.patterns[i].anchor == "" {
-			return false
-		}
-	}
-	return true
-}
-
-func (ix *addressIndex) add(l *addressList, rule int32) {
-	for a := range l.addresses {
-		ix.addresses[form(a, false)] = append(ix.addresses[form(a, false)], rule)
-	}
-	for d := range l.domains {
-		ix.domains[d] = append(ix.domains[d], rule)
-	}
-	for d := range l.below {
-		ix.below[d] = append(ix.below[d], rule)
-	}
-	for _, p := range l.patterns {
-		ix.domains[p.anchor] = append(ix.domains[p.anchor], rule)
-		ix.below[p.anchor] = append(ix.below[p.anchor], rule)
-	}
-	if l.null {
-		ix.null = append(ix.null, rule)
-	}
-}
-
-// find appends the rules that may cover the address.
-func (ix *addressIndex) find(rules []int32, a *addressForm) []int32 {
-	if a.null {
-		return append(rules, ix.null...)
-	}
-	return append(rules, ix.addresses[a.whole.folded]...)
-}
-
-// findDomain appends the rules that may cover addresses of a domain.
-func (ix *addressIndex) findDomain(rules []int32, domain string) []int32 {
-	rules = append(rules, ix.domains[domain]...)
-	if len(ix.below) > 0 {
-		for parent := range parents(domain) {
-			rules = append(rules, ix.below[parent]...)
-		}
-	}
-	return rules
 }

@@ -3,7 +3,6 @@ package rules
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 	"time"
 
 	"postern/internal/mail"
@@ -56,7 +55,7 @@ func (s *Set) Evaluate(f *Facts) Decision { return s.evaluate(s.newMessage(f)) }
 func (s *Set) evaluate(m *message) Decision {
 	d := Decision{Recipients: make([]Outcome, len(m.recipients))}
 	var hits []hit
-	for _, i := range s.candidates(m) {
+	for i := range s.index.find(m).all {
 		if h, ok := s.live[i].match(m); ok {
 			hits = append(hits, h)
 		}
@@ -79,24 +78,6 @@ func (s *Set) evaluate(m *message) Decision {
 		d.Recipients[i] = out
 	}
 	return d
-}
-
-// candidates returns the rules that may match, in the order of the file.
-func (s *Set) candidates(m *message) []int32 {
-	found := slices.Clone(s.index.always)
-	found = s.index.senders.find(found, &m.from)
-	found = s.index.senders.findDomain(found, m.from.domain)
-	seen := map[string]bool{}
-	for i := range m.recipients {
-		a := &m.recipients[i]
-		found = s.index.recipients.find(found, a)
-		if !seen[a.domain] {
-			seen[a.domain] = true
-			found = s.index.recipients.findDomain(found, a.domain)
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found)
 }
 
 // match reports whether the rule matches, and what it does to whom. The cheap conditions come first.
@@ -169,12 +150,13 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 		if as == untouched {
 			continue
 		}
-		all.add(&h.rule.effects[as])
+		e := h.rule.effect(as)
+		all.add(&e)
 		if h.rule.Mode == Test {
 			out.Tested = append(out.Tested, h.rule.Name)
 			continue
 		}
-		enforced.add(&h.rule.effects[as])
+		enforced.add(&e)
 		out.Matched = out.Matched || as == named
 		if w := h.rule.ForceTLS.Defer; as != unforced && (out.Window == 0 || w < out.Window) {
 			out.Window = w

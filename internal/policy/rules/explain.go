@@ -199,7 +199,7 @@ func demands(hits []hit, i int, mode Mode) []Part {
 			continue
 		}
 		own = append(own, h)
-		all = append(all, h.rule.effects[h.roles[i]].requirement)
+		all = append(all, h.rule.effect(h.roles[i]).requirement)
 		if w := h.rule.ForceTLS.Defer; h.roles[i] != unforced && (window == 0 || w < window) {
 			window = w
 		}

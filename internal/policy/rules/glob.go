@@ -158,20 +158,6 @@ func (p piece) find(s string) int {
 	return -1
 }
 
-// literalTail is the text every match ends with.
-func (g *glob) literalTail() string {
-	tail := g.tail
-	if !g.star {
-		tail = g.head
-	}
-	for i := len(tail) - 1; i >= 0; i-- {
-		if tail[i] == anyRune {
-			return string(tail[i+1:])
-		}
-	}
-	return string(tail)
-}
-
 // textPattern matches a header value: a glob or an "re:" expression.
 type textPattern struct {
 	source string

@@ -152,32 +152,33 @@ func TestParseReadsWhatTOMLPrints(t *testing.T) {
 	}
 }
 
-// slowly evaluates every rule, without the index.
-func slowly(s *Set, f *Facts) Decision {
-	all := &Set{rules: s.rules, live: s.live, fields: s.fields, expressionText: s.expressionText}
-	for i := range s.live {
-		all.index.always = append(all.index.always, int32(i))
-	}
-	return all.Evaluate(f)
-}
-
-func TestTheIndexChangesNoDecision(t *testing.T) {
+// Rules that demand the same share memory. What each gets from it is what it demands alone, and only what is equal has
+// one number.
+func TestASharedEffectIsTheRulesOwn(t *testing.T) {
 	d := roll(t)
-	hits := 0
-	for range rounds {
-		s, f := d.set(), d.facts()
-		got := s.Evaluate(f)
-		if want := slowly(s, f); !reflect.DeepEqual(got, want) {
-			t.Fatalf("with the index\n%+v\nwithout\n%+v\nrules\n%s\nfacts %+v", got, want, s.TOML(), f)
+	for range rounds / 4 {
+		var rules []Rule
+		for i := range 6 {
+			r := d.rule(fmt.Sprintf("rule %d", i))
+			if i > 0 && d.IntN(2) == 0 {
+				r.ForceTLS = rules[i-1].ForceTLS
+			}
+			rules = append(rules, r)
 		}
-		for _, o := range got.Recipients {
-			if len(o.Rules) > 0 {
-				hits++
+		s := compile(rules)
+		known := map[int32]string{}
+		for i := range s.live {
+			for as := unforced; as < roles; as++ {
+				e, want := s.live[i].effect(as), s.live[i].requirement(as)
+				if !reflect.DeepEqual(e.requirement, want) {
+					t.Fatalf("%+v, want %+v", e.requirement, want)
+				}
+				if key, ok := known[e.number]; ok && key != want.Key() {
+					t.Fatalf("%s and %s have one number", key, want.Key())
+				}
+				known[e.number] = want.Key()
 			}
 		}
-	}
-	if hits < rounds/10 {
-		t.Errorf("only %d recipients were touched by a rule: the law was hardly tried", hits)
 	}
 }
 

@@ -86,6 +86,11 @@ func TestRecipientPatterns(t *testing.T) {
 		{`"clinic.test"`, "dr@notclinic.test", false},
 		{`"clinic.test"`, "dr@clinic.test.evil.test", false},
 		{`"clinic.test"`, `"dr x"@clinic.test`, true},
+		// an address literal is a domain, spelled with capitals in it (RFC 5321 §4.1.3)
+		{`"dr@[IPv6:2001:db8::1]"`, "Dr@[IPv6:2001:DB8::1]", true},
+		{`"[ipv6:2001:db8::1]"`, "dr@[IPv6:2001:db8::1]", true},
+		{`"d?@[IPv6:2001:db8::1]"`, "dr@[IPv6:2001:db8::1]", true},
+		{`"dr@[IPv6:2001:db8::1]"`, "dr@[IPv6:2001:db8::2]", false},
 		// below a domain, any depth
 		{`"*.clinic.test"`, "dr@a.clinic.test", true},
 		{`"*.clinic.test"`, "dr@a.b.clinic.test", true},

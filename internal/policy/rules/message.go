@@ -59,10 +59,7 @@ func (c *compiled) matchHeader(m *message, conditions []headerCondition) bool {
 
 // fittingValue returns a value of the field that fits, nil when there is none.
 func (m *message) fittingValue(h *headerCondition, caseMatters bool) *value {
-	if m.values == nil {
-		m.readValues()
-	}
-	values := m.values[h.field]
+	values := m.valuesOf(h.field)
 	if h.pattern.re != nil && m.lengths[h.field] > m.most {
 		return &value{tooLong: m.most}
 	}
@@ -72,6 +69,14 @@ func (m *message) fittingValue(h *headerCondition, caseMatters bool) *value {
 		}
 	}
 	return nil
+}
+
+// valuesOf returns the values of a field by its position.
+func (m *message) valuesOf(field int) []value {
+	if m.values == nil {
+		m.readValues()
+	}
+	return m.values[field]
 }
 
 // readValues decodes the fields that rules look at.

@@ -17,6 +17,20 @@ func many(n int, print func(i int) string) string {
 	return b.String()
 }
 
+// mixture is what bench/ makes: of twenty rules sixteen name a partner's domain and what is below it, two name senders
+// besides, one a network and one a pattern of the subject.
+func mixture(i int) string {
+	switch i % 20 {
+	case 7, 13:
+		return fmt.Sprintf("sender = ['office%d@example.com']\nrecipient = ['partner%d.test']", i, i)
+	case 17:
+		return fmt.Sprintf("sender_ip = ['10.%d.%d.0/24']", i>>8&0xff, i&0xff)
+	case 19:
+		return fmt.Sprintf("subject = ['*[case-%d]*']", i)
+	}
+	return fmt.Sprintf("recipient = ['partner%d.test', '*.partner%d.test']", i, i)
+}
+
 // population is 10,000 rules of one kind and a message that two of them match.
 type population struct {
 	name  string
@@ -34,6 +48,7 @@ func populations() []population {
 		ccs[i] = fmt.Sprintf("p%d@partner%d.test", i, i*50)
 	}
 	return []population{
+		{"a mixture", many(n, mixture), facts(subject, client("127.0.0.1"), to("dr@sink3.test")), 0, 0},
 		{"domains", many(n, func(i int) string { return fmt.Sprintf("recipient = ['partner%d.test', '*.partner%d.test']", i, i) }),
 			facts(to("dr@partner77.test", "dr@x.partner78.test")), 2, 2},
 		{"addresses", many(n, func(i int) string { return fmt.Sprintf("recipient = ['dr%d@clinic.test']", i) }),
@@ -47,18 +62,18 @@ func populations() []population {
 		{"disabled", strings.ReplaceAll(many(n, func(i int) string { return "recipient = ['b.test']" }), "[rule.match]", "scope = 'disabled'\n[rule.match]"),
 			facts(), 0, 0},
 		{"subjects", many(n, func(i int) string { return fmt.Sprintf("subject = ['*[[]secret%d]*', '*[secret%d]*']", i, i) }),
-			facts(subject), n, 2},
+			facts(subject), 2, 2},
 		{"patterns of domains", many(n, func(i int) string { return fmt.Sprintf("recipient = ['*partner%d.*']", i) }),
-			facts(to("dr@partner77.test", "dr@partner78.test")), n, 2},
+			facts(to("dr@partner77.test", "dr@partner78.test")), 2, 2},
 		{"networks", many(n, func(i int) string { return fmt.Sprintf("sender_ip = ['10.%d.%d.0/24']", i/250, i%250) }),
-			facts(client("10.0.77.1")), n, 1},
+			facts(client("10.0.77.1")), 1, 1},
 		{"one sender, many subjects", many(n, func(i int) string { return fmt.Sprintf("sender = ['a.test']\nsubject = ['*[secret%d]*']", i) }),
-			facts(subject), n, 2},
+			facts(subject), 2, 2},
 	}
 }
 
-// TestTenThousandRulesAreNotAllLookedAt counts instead of measuring: rules about addresses and domains are found by
-// hash, so a message looks only at those that may match.
+// TestTenThousandRulesAreNotAllLookedAt counts instead of measuring: rules are found by hash or by their literal
+// text, so a message looks only at those that may match.
 func TestTenThousandRulesAreNotAllLookedAt(t *testing.T) {
 	for _, p := range populations() {
 		t.Run(p.name, func(t *testing.T) {
