@@ -31,6 +31,9 @@ func TestStore(t *testing.T) {
 		"tiny":   func(t *testing.T) queue.Store { return opened(t, Config{Dir: t.TempDir(), Young: 1}) },
 		"moving": func(t *testing.T) queue.Store { return moving(opened(t, Config{Dir: t.TempDir()})) },
 	} {
+		if testing.Short() && name != "moving" {
+			continue // under the race detector: the mode in which most happens side by side
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // each mostly waits for the disk
 			storetest.Run(t, open)
