@@ -92,15 +92,18 @@ type Lease struct {
 
 // Claim says what to lease. Exactly one of Site, Overdue and IDs selects.
 type Claim struct {
-	// Site claims what waits at one site: state Queued, or Held with a planned Due, and Due not after Now.
+	// Site claims what waits at one site: state Queued, or Held with a planned Due, and Due not after Now (see Takes).
 	Site SiteKey
-	// Overdue claims deliveries at any site whose Deadline is not after Now.
+	// Overdue claims deliveries at any site whose Deadline is not after Now (see Takes).
 	Overdue bool
 	// IDs claims these, if they are Queued or Held, whatever their Due.
 	IDs []DeliveryID
 	// Worker names who asks, for people who look at leases.
 	Worker     string
 	Now, Until time.Time
+	// Beyond claims by site and Overdue also take what is due after it: the clock stood later when that was planned. Zero
+	// means none.
+	Beyond time.Time
 	// Limit bounds the deliveries returned; 0 means 100. A message's deliveries at one site may exceed it by none.
 	Limit int
 }

@@ -125,6 +125,12 @@ func (c *Claim) Check() error {
 	return nil
 }
 
+// Takes reports whether a claim by site or deadline takes what is planned for t: what is due at Now, and what is later
+// than Beyond. Zero is not planned.
+func (c *Claim) Takes(t time.Time) bool {
+	return !t.IsZero() && (!t.After(c.Now) || !c.Beyond.IsZero() && t.After(c.Beyond))
+}
+
 // Hasten lets the next probe go at now, if it would wait longer.
 func (s *SiteState) Hasten(now time.Time) {
 	if s.RetryAt.After(now) {

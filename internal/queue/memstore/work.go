@@ -49,14 +49,12 @@ func claims(c *queue.Claim, r *row) bool {
 	}
 	switch {
 	case c.Overdue:
-		return planned(r.Deadline, c.Now)
+		return c.Takes(r.Deadline)
 	case c.Site != "":
-		return r.Site == c.Site && planned(r.Due, c.Now)
+		return r.Site == c.Site && c.Takes(r.Due)
 	}
 	return slices.Contains(c.IDs, r.ID)
 }
-
-func planned(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
 
 func (r *row) leased(now time.Time) bool { return r.token != 0 && r.until.After(now) }
 

@@ -22,6 +22,7 @@ type world struct {
 	kicked  map[string]bool
 	broken  map[string]bool
 	seed    uint64
+	jumpy   bool // the clock goes back now and then
 }
 
 type worker struct {
@@ -76,11 +77,12 @@ func (w *world) startAll() {
 	}
 }
 
-// claim takes up to three waiting deliveries that are due.
+// claim takes up to three waiting deliveries that are due, or that only another clock can have put off so far.
 func (w *world) claim(site string) (took []time.Time, full bool) {
 	var rest []time.Time
+	longest := time.Hour // of end
 	for _, due := range w.waiting[site] {
-		if len(took) < 3 && !due.After(w.now) {
+		if len(took) < 3 && (!due.After(w.now) || due.After(w.now.Add(longest))) {
 			took = append(took, due)
 		} else {
 			rest = append(rest, due)
@@ -148,6 +150,9 @@ func (w *world) step() {
 		w.waiting[site] = append(w.waiting[site], due)
 		w.s.Added(site, due)
 	}
+	if w.jumpy && w.random.IntN(50) == 0 {
+		w.back([]time.Duration{time.Minute, time.Hour, 365 * 24 * time.Hour}[w.random.IntN(3)])
+	}
 	for i := len(w.workers) - 1; i >= 0; i-- {
 		if !w.workers[i].ends.After(w.now) {
 			w.end(i)
@@ -155,6 +160,21 @@ func (w *world) step() {
 	}
 	w.startAll()
 	w.pass()
+}
+
+// back sets the clock back. What waits keeps its time by the old clock, as in a store.
+func (w *world) back(by time.Duration) {
+	w.now = w.now.Add(-by)
+	for i := range w.workers {
+		w.workers[i].ends = w.workers[i].ends.Add(-by)
+	}
+	for site, s := range w.state {
+		if s.Failures > 0 {
+			s.Since, s.RetryAt = s.Since.Add(-by), s.RetryAt.Add(-by)
+			w.state[site] = s
+		}
+	}
+	w.s.Back(by, w.now)
 }
 
 // pass lets time go on to whatever comes first.
@@ -176,7 +196,11 @@ func (w *world) pass() {
 	w.now = to
 }
 
-func TestLawsHoldInRandomWorlds(t *testing.T) {
+func TestLawsHoldInRandomWorlds(t *testing.T) { lawsHold(t, false) }
+
+func TestLawsHoldWhenTheClockGoesBack(t *testing.T) { lawsHold(t, true) }
+
+func lawsHold(t *testing.T, jumpy bool) {
 	for seed := uint64(1); seed <= 25; seed++ {
 		cfg := Config{
 			Retry:   []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute},
@@ -186,7 +210,11 @@ func TestLawsHoldInRandomWorlds(t *testing.T) {
 		}
 		w := &world{t: t, cfg: cfg, s: New(cfg, seed), random: rand.New(rand.NewPCG(seed, 1)), now: start, seed: seed,
 			waiting: map[string][]time.Time{}, state: map[string]State{}, kicked: map[string]bool{},
-			broken: map[string]bool{}}
+			broken: map[string]bool{}, jumpy: jumpy}
+		if jumpy {
+			w.cfg.Retry = append(w.cfg.Retry, time.Hour) // nothing is put off for longer than a step
+			w.s = New(w.cfg, seed)
+		}
 		for range 1500 {
 			w.step()
 		}

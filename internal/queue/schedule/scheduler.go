@@ -18,7 +18,7 @@ type Scheduler struct {
 	running, probing    int
 	now                 instant // the newest time told; 0 before the first
 	turned              bool    // Next has been called
-	listed              instant // what waited at start is due by then
+	listed              instant // what the store did not list is due by then
 }
 
 // New makes a Scheduler without sites. The seed fixes its jitter.
@@ -37,7 +37,7 @@ const askedParts = 16
 
 // Load tells what the store knew about a site at start: when its earliest delivery is due (zero: none waits) and its
 // row of failures. It is called before the first Next. Of the other deliveries there the store did not say when they are
-// due; it cannot be later than the longest wait from now, and until then the site is tried now and again.
+// due; see listedBy for when it must be, and until then the site is tried now and again.
 func (s *Scheduler) Load(site string, due time.Time, failures int, since, retryAt time.Time) {
 	if due.IsZero() && failures <= 0 {
 		return
@@ -168,6 +168,27 @@ func (s *Scheduler) failed(e *site, now instant) {
 	e.retryAt = now + instant(step) + instant(s.random.Float64()*s.cfg.Jitter*float64(step))
 }
 
+// Back tells that the clock went back by a time and stands at now. What waits keeps its pace: it is as long until its try
+// as it was before. The store still has its times by the other clock, so every site is tried now and again until all it
+// can have is due.
+func (s *Scheduler) Back(by time.Duration, now time.Time) {
+	d := instant(by)
+	for _, e := range s.sites {
+		for i := range e.dues {
+			e.dues[i] -= d
+		}
+		e.key, e.since, e.retryAt = e.key-d, e.since-d, e.retryAt-d
+		e.asked = at(now)
+	}
+	s.now = at(now)
+	s.listed = s.listedBy()
+}
+
+// listedBy is when all that the store did not list is due, or was claimed. By the clock of now nothing is planned for
+// later than the longest wait. What an earlier clock planned for later than that from the time of a claim is claimed with
+// it (queue.Claim.Beyond), so that twice the wait bounds what is left.
+func (s *Scheduler) listedBy() instant { return s.now + 2*s.longest }
+
 // Wake returns the earliest time at which Next can answer; ok is false when nothing waits or all workers are busy, so
 // that only another call can change that. The time may be in the past.
 func (s *Scheduler) Wake() (t time.Time, ok bool) {
@@ -212,10 +233,11 @@ func (s *Scheduler) turn(now instant) {
 	if now < s.now || !s.turned {
 		s.reach(now + s.longest)
 	}
-	if !s.turned || s.listed > now+s.longest {
-		s.listed = now + s.longest
-	}
+	first := !s.turned
 	s.now, s.turned = now, true
+	if first || s.listed > s.listedBy() {
+		s.listed = s.listedBy()
+	}
 	for e := s.idle.first(); e != nil && e.key <= now; e = s.idle.first() {
 		heap.Remove(&s.idle, e.pos)
 		delete(s.sites, e.name)

@@ -342,6 +342,49 @@ func TestAClockThatJumpsBackDoesNotStall(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsKeepsItsPaceWhenTheClockWentBack(t *testing.T) {
+	for _, by := range []time.Duration{time.Minute, time.Hour, 365 * 24 * time.Hour} {
+		s := New(Config{Retry: []time.Duration{time.Minute, time.Hour}}, 1)
+		s.Added("failing", start)
+		expectNext(t, s, start, "failing", false)
+		s.Done("failing", Result{Now: start, Failed: true, Due: start})
+		s.Added("waiting", after(2*time.Minute))
+		back := func(d time.Duration) time.Time { return after(d - by) }
+		s.Back(by, back(time.Second))
+		expectNothing(t, s, back(59*time.Second))
+		expectNext(t, s, back(time.Minute), "failing", true)
+		expectNothing(t, s, back(time.Minute))
+		expectNext(t, s, back(2*time.Minute), "waiting", false)
+		state := s.Done("failing", Result{Now: back(2 * time.Minute), Failed: true, Due: back(2 * time.Minute)})
+		if want := (State{Failures: 2, Since: back(0), RetryAt: back(62 * time.Minute)}); state != want {
+			t.Errorf("%v back: the state is %+v, want %+v", by, state, want)
+		}
+	}
+}
+
+// The store's times are by the clock that stood later. A claim that finds nothing does not end the search.
+func TestAfterTheClockWentBackASiteIsAskedAgain(t *testing.T) {
+	const longest = time.Hour
+	for late := time.Duration(0); late <= 4*longest; late += 7 * time.Minute {
+		s := New(Config{Retry: []time.Duration{longest}}, 1)
+		s.Added("a", start)
+		now := after(-2 * longest)
+		s.Back(2*longest, now)
+		due := now.Add(late) // of one delivery, by the store
+		for found := false; !found; {
+			if wake, ok := s.Wake(); !ok || wake.After(now.Add(longest)) {
+				t.Fatalf("what is due %v later is forgotten", late)
+			} else if wake.After(now) {
+				now = wake
+			}
+			expectNext(t, s, now, "a", false)
+			found = !due.After(now) || due.After(now.Add(longest))
+			s.Claimed("a", false, now)
+			s.Done("a", Result{Now: now, Passed: found})
+		}
+	}
+}
+
 func TestARetryTimeFromAWrongClockDoesNotStall(t *testing.T) {
 	s := New(Config{Retry: []time.Duration{time.Hour}}, 1)
 	s.Load("a", start, 1, start, after(1000*time.Hour))

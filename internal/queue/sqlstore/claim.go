@@ -66,8 +66,7 @@ func concerns(c *queue.Claim) func(m *youngMessage) bool {
 	return func(m *youngMessage) bool {
 		for i := range m.deliveries {
 			d := &m.deliveries[i]
-			overdue := c.Overdue && !d.Deadline.IsZero() && !d.Deadline.After(c.Now)
-			if d.State.Waiting() && (overdue || slices.Contains(c.IDs, d.ID)) {
+			if d.State.Waiting() && (c.Overdue && c.Takes(d.Deadline) || slices.Contains(c.IDs, d.ID)) {
 				return true
 			}
 		}
@@ -158,7 +157,7 @@ func (s *Store) youngAt(c *queue.Claim) (found []*youngDelivery) {
 	}
 	for e := waiting.Front(); e != nil && len(found) < c.Limit; e = e.Next() {
 		d := e.Value.(*youngDelivery)
-		if d.m.moving || d.settling || d.Due.IsZero() || d.Due.After(c.Now) {
+		if d.m.moving || d.settling || !c.Takes(d.Due) {
 			continue
 		}
 		if l := s.leases[d.ID]; l == nil || !l.until.After(c.Now) {
@@ -242,21 +241,41 @@ func (t *txn) claim(c *queue.Claim) ([]queue.Lease, error) {
 
 // candidates calls pick for the deliveries c selects, in its order, leased ones too.
 func (t *txn) candidates(c *queue.Claim, pick func(r row) error) error {
-	ctx, now := context.Background(), c.Now.UnixMicro()
+	ctx := context.Background()
 	switch {
 	case c.Overdue:
-		return t.c.query(ctx, "SELECT id, state FROM delivery WHERE deadline <= ? AND state <= 2"+
-			" ORDER BY deadline, id", pick, now)
+		return spans(c, pick, func(span string, end int64, pick func(r row) error) error {
+			return t.c.query(ctx, "SELECT id, state FROM delivery WHERE deadline "+span+" AND state <= 2"+
+				" ORDER BY deadline, id", pick, end)
+		})
 	case c.Site != "":
 		site, err := t.findSite(c.Site)
 		if err != nil || site == nil {
 			return err
 		}
-		return t.c.query(ctx, "SELECT id, state FROM delivery INDEXED BY delivery_open"+
-			" WHERE site = ? AND state <= 2 AND due <= ? ORDER BY due, id", pick, site.id, now)
+		return spans(c, pick, func(span string, end int64, pick func(r row) error) error {
+			return t.c.query(ctx, "SELECT id, state FROM delivery INDEXED BY delivery_open"+
+				" WHERE site = ? AND state <= 2 AND due "+span+" ORDER BY due, id", pick, site.id, end)
+		})
 	}
 	return t.c.query(ctx, "SELECT d.id, d.state FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
 		" WHERE d.state <= 2 ORDER BY d.id", pick, idList(slices.Compact(slices.Sorted(slices.Values(c.IDs)))))
+}
+
+// spans asks for what is due, and then, if pick has not had enough, for what is beyond. One question for both would read
+// everything in between.
+func spans(c *queue.Claim, pick func(r row) error, ask func(span string, end int64, pick func(r row) error) error) error {
+	enough := false
+	until := func(r row) error {
+		err := pick(r)
+		enough = err != nil
+		return err
+	}
+	err := ask("<= ?", c.Now.UnixMicro(), until)
+	if err != nil || enough || c.Beyond.IsZero() {
+		return err
+	}
+	return ask("> ?", c.Beyond.UnixMicro(), until)
 }
 
 // lease gives a worker a delivery, also one whose lease ran out.

@@ -214,6 +214,9 @@ func (m *model) accept() {
 
 func (m *model) claim() {
 	c := queue.Claim{Now: m.now, Until: m.now.Add(time.Duration(m.rng.IntN(40)) * time.Second), Limit: 1 + m.rng.IntN(6)}
+	if m.chance(30) {
+		c.Beyond = m.now.Add(time.Duration(m.rng.IntN(40)) * time.Second)
+	}
 	var named []string
 	switch m.rng.IntN(4) {
 	case 0:

@@ -15,6 +15,8 @@ func claims() []test {
 		{"Claim never gives more than its limit, and 100 without one", claimLimit},
 		{"Claim gives what is held with a planned try, and not what is held without", claimHeld},
 		{"Claim of the overdue looks at every site by deadline", claimOverdue},
+		{"Claim takes what is due beyond a bound, after what is due, and nothing in between", claimBeyond},
+		{"Claim of the overdue takes deadlines beyond a bound", claimOverdueBeyond},
 		{"Claim by ID looks neither at the time nor at the hold", claimIDs},
 		{"Claim that does not select in exactly one way is an error", claimWrong},
 		{"Claim tells the state of the site", claimTellsSite},
@@ -79,6 +81,41 @@ func claimOverdue(k *suite) {
 	k.later(3 * time.Second)
 	k.same("overdue", recipients(k.claimAs(queue.Claim{Overdue: true, Limit: 2})), []string{"first", "second"})
 	k.same("overdue after that", recipients(k.claimAs(queue.Claim{Overdue: true})), []string{"third"})
+}
+
+// The clock stood two hours later when some of the mail was put off.
+func claimBeyond(k *suite) {
+	to := func(name string, due time.Duration) {
+		d := k.to(name+"@b.test", "mx:b.test")
+		d.Due = k.now.Add(due)
+		k.accept(d)
+	}
+	to("beyond", 2*time.Hour)
+	to("edge", time.Hour)
+	to("between", time.Minute)
+	to("due", 0)
+	to("further", 3*time.Hour)
+	parked := k.to("parked@b.test", "mx:b.test")
+	parked.State, parked.Due = queue.Held, time.Time{}
+	k.accept(parked)
+	claim := func(limit int) []string {
+		return recipients(k.claimAs(queue.Claim{Site: "mx:b.test", Beyond: k.now.Add(time.Hour), Limit: limit}))
+	}
+	k.same("claimed without a bound", recipients(k.claim("mx:b.test")), []string{"due"})
+	to("due2", 0)
+	k.same("claimed, as many as may be", claim(2), []string{"due2", "beyond"})
+	k.same("claimed after that", claim(0), []string{"further"})
+	k.same("claimed when nothing is left", claim(0), []string(nil))
+}
+
+func claimOverdueBeyond(k *suite) {
+	for name, deadline := range map[string]time.Duration{"past": -time.Second, "soon": time.Hour, "beyond": 1000 * time.Hour} {
+		d := k.to(name+"@b.test", "mx:b.test")
+		d.Deadline = k.now.Add(deadline)
+		k.accept(d)
+	}
+	got := recipients(k.claimAs(queue.Claim{Overdue: true, Beyond: k.now.Add(time.Hour)}))
+	k.same("overdue and beyond", got, []string{"past", "beyond"})
 }
 
 func claimIDs(k *suite) {
