@@ -85,9 +85,15 @@ func (c Config) withDefaults() Config {
 type Dispatcher struct {
 	cfg  Config
 	poke chan struct{} // capacity 1: look at the schedule again
+	born time.Time     // of the Dispatcher, for the monotonic clock
+	// longest is the longest wait for a try; horizon is how far ahead a deadline is set at most, so that a later one is
+	// known to be of another clock.
+	longest, horizon time.Duration
 
 	mu        sync.Mutex // guards what follows
 	sched     *schedule.Scheduler
+	clock     clock
+	jumped    time.Duration            // of the clock, and not told yet
 	lingering map[queue.SiteKey][]*run // workers that wait with an open channel
 	broken    map[string]map[queue.SiteKey]brokenSite
 	changed   map[string]time.Time // changes of mail hosts that were told, and when
@@ -106,11 +112,18 @@ type brokenSite struct {
 	failed, kicked time.Time // last
 }
 
+// leastHorizon keeps deadlines of a moment within the horizon.
+const leastHorizon = 24 * time.Hour
+
 // New returns a Dispatcher.
 func New(cfg Config) *Dispatcher {
 	cfg = cfg.withDefaults()
+	longest := cfg.Schedule.Longest()
 	return &Dispatcher{
 		cfg:       cfg,
+		born:      time.Now(),
+		longest:   longest,
+		horizon:   max(cfg.Lifetime, longest, leastHorizon),
 		poke:      make(chan struct{}, 1),
 		rules:     make(chan struct{}, 1),
 		lost:      make(chan error, 1),
@@ -189,14 +202,14 @@ func (d *Dispatcher) start(ctx, sending context.Context) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
-		site, probe, ok := d.sched.Next(time.Now())
+		site, probe, ok := d.sched.Next(d.now())
 		if !ok {
 			break
 		}
 		r := newRun(d, queue.SiteKey(site), probe)
 		d.workers.Go(func() { r.work(ctx, sending) })
 	}
-	if d.sched.Crowded(time.Now()) {
+	if d.sched.Crowded(d.now()) {
 		d.dismiss()
 	}
 	at, ok := d.sched.Wake()
@@ -249,8 +262,8 @@ func (d *Dispatcher) Wake(site queue.SiteKey, due time.Time) {
 
 // Kick makes sites due now, whatever their backoff.
 func (d *Dispatcher) Kick(_ context.Context, sites ...queue.SiteKey) {
-	now := time.Now()
 	d.mu.Lock()
+	now := d.now()
 	for _, s := range sites {
 		d.sched.Kick(string(s), now)
 	}

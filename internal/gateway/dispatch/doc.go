@@ -15,5 +15,7 @@
 // delivery that needs more is moved to another site, never sent. And what is lowered is lowered only by an
 // administrator's own action, never here.
 //
+// The wall clock may jump while mail waits: see clock. Whoever asks now, under Dispatcher.mu, has the schedule told first.
+//
 // The scheduler is guarded by Dispatcher.mu; workers, the sweep and the tidying are joined before Run returns.
 package dispatch

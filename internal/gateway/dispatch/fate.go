@@ -108,22 +108,27 @@ func owed(w *queue.Work, c mail.Notify) bool {
 // expiry is when w is given up. Waiting for a channel ends with the window; what a peer itself put off over a channel
 // that passed has the ordinary lifetime.
 func (d *Dispatcher) expiry(w *queue.Work, last *attempt.Attempt) time.Time {
-	ordinary := w.AcceptedAt.Add(d.cfg.Lifetime)
-	if last != nil && last.Reason == policy.Remote4xx && last.Used() != nil && ordinary.After(w.ExpiresAt) {
-		return ordinary
+	window := w.ExpiresAt.Sub(w.AcceptedAt)
+	if last != nil && last.Reason == policy.Remote4xx && last.Used() != nil {
+		window = max(window, d.cfg.Lifetime)
 	}
-	return w.ExpiresAt
+	return d.accepted(w).Add(window)
 }
 
-// deadline is when the sweep looks at w next: the delay notice or the expiry.
+// deadline is when the sweep looks at w next: at the delay notice or the expiry, and not beyond the horizon.
 func (d *Dispatcher) deadline(w *queue.Work, last *attempt.Attempt, noticed bool) time.Time {
-	end := d.expiry(w, last)
-	notice := w.AcceptedAt.Add(d.cfg.DelayNotice)
-	if !noticed && d.cfg.DelayNotice > 0 && notice.Before(end) {
-		return notice
+	next := d.expiry(w, last)
+	if notice := d.noticeDue(w); !noticed && d.cfg.DelayNotice > 0 && notice.Before(next) {
+		next = notice
 	}
-	return end
+	if farthest := time.Now().Add(d.horizon); next.After(farthest) {
+		return farthest
+	}
+	return next
 }
+
+// noticeDue is when w's sender is told of the delay, if at all.
+func (d *Dispatcher) noticeDue(w *queue.Work) time.Time { return d.accepted(w).Add(d.cfg.DelayNotice) }
 
 // Settling that failed is tried again after settlePause, then twice as long each time, up to maxSettlePause.
 const (
@@ -197,9 +202,12 @@ func (d *Dispatcher) settle(ctx context.Context, fates []fate, sites map[queue.S
 		}
 	}
 	batch := queue.Batch{New: notices, Sites: sites, Now: now}
+	d.mu.Lock()
 	for i := range fates {
 		batch.Settlements = append(batch.Settlements, fates[i].settlement)
+		d.clock.plan(fates[i].settlement.Due, now.Add(d.longest))
 	}
+	d.mu.Unlock()
 	if err := d.cfg.Store.Settle(ctx, batch); err != nil {
 		discard(notices)
 		d.storeFailed(err, settleHint(err))
@@ -250,7 +258,7 @@ func (d *Dispatcher) tell(f *fate) {
 		Leg: d.cfg.Route().Leg(w.Recipient.Address.Domain), Message: string(w.Message.ID),
 		From: w.Message.Envelope.From, To: w.Recipient.Address, State: stateWord(s.State),
 		Rule: strings.Join(w.Rules, ", "), Requires: w.Requirement.Channel, Reached: s.Reached,
-		Attempt: s.Attempt, Reason: s.Reason, Delay: time.Since(w.AcceptedAt), Next: s.Due,
+		Attempt: s.Attempt, Reason: s.Reason, Delay: time.Since(d.accepted(w)), Next: s.Due,
 		Would: strings.Join(w.Tested, ", "),
 	}
 	if s.Attempt != nil {

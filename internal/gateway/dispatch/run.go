@@ -86,9 +86,9 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 	if r.probe {
 		limit = probeBatch
 	}
-	now := time.Now()
+	now, beyond := r.d.claimTimes()
 	works, err := r.d.cfg.Store.Claim(ctx, queue.Claim{
-		Site: r.site, Worker: r.d.cfg.Worker, Now: now, Until: now.Add(r.d.cfg.Lease), Limit: limit,
+		Site: r.site, Worker: r.d.cfg.Worker, Now: now, Until: now.Add(r.d.cfg.Lease), Beyond: beyond, Limit: limit,
 	})
 	if err != nil {
 		if ctx.Err() == nil {
@@ -99,7 +99,7 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 	}
 	r.hold(works)
 	r.d.mu.Lock()
-	r.d.sched.Claimed(string(r.site), len(works) >= limit, now)
+	r.d.sched.Claimed(string(r.site), len(works) >= limit, r.d.now())
 	r.d.mu.Unlock()
 	r.d.look()
 	return works, true
@@ -199,12 +199,11 @@ func (r *run) siteFailed(ctx context.Context, group []queue.Work) {
 // report tells the scheduler how the run ended, once, and returns the state to store.
 func (r *run) report() queue.SiteState {
 	r.reported = true
-	now := time.Now()
 	d := r.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.sched.Done(string(r.site), schedule.Result{
-		Now: now, Failed: r.failed, Passed: r.passed && !r.failed, Due: r.left,
+		Now: d.now(), Failed: r.failed, Passed: r.passed && !r.failed, Due: r.left,
 	})
 	state := queue.SiteState{Failures: s.Failures, Since: s.Since, RetryAt: s.RetryAt}
 	if r.failed {
@@ -229,8 +228,9 @@ func (r *run) pass() {
 		return
 	}
 	r.passed = true
-	reached, now, d := r.channel.Reached(), time.Now(), r.d
+	reached, d := r.channel.Reached(), r.d
 	d.mu.Lock()
+	now := d.now()
 	siblings := d.broken[baseHop(r.nextHop)]
 	delete(siblings, r.site)
 	for site, b := range siblings {

@@ -38,9 +38,10 @@ func (d *Dispatcher) sweepLoop(ctx context.Context) {
 func (d *Dispatcher) sweep(ctx context.Context) {
 	const limit = 200
 	for ctx.Err() == nil {
+		d.tellJump()
 		now := time.Now()
 		works, err := d.cfg.Store.Claim(ctx, queue.Claim{
-			Overdue: true, Worker: d.cfg.Worker, Now: now, Until: now.Add(d.cfg.Lease), Limit: limit,
+			Overdue: true, Worker: d.cfg.Worker, Now: now, Until: now.Add(d.cfg.Lease), Beyond: now.Add(d.horizon), Limit: limit,
 		})
 		if err != nil {
 			if ctx.Err() == nil {
@@ -68,6 +69,8 @@ func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
 	last := lastAttempt(w)
 	end := d.expiry(w, last)
 	switch {
+	case now.Before(end) && !w.Noticed && now.Before(d.noticeDue(w)): // the deadline is of another clock
+		return d.patient(w, last, false)
 	case now.Before(end):
 		return d.delayed(w, last)
 	case last == nil && now.Before(end.Add(graceForFirstTry)), last == nil && now.Before(d.began.Add(graceForFirstTry)):
@@ -82,12 +85,16 @@ func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
 	return d.expired(w, last)
 }
 
+// patient leaves w as it is and sets its next deadline.
+func (d *Dispatcher) patient(w *queue.Work, last *attempt.Attempt, noticed bool) fate {
+	f := d.again(w)
+	f.settlement.Due, f.settlement.Noticed, f.settlement.Deadline = w.Due, noticed, d.deadline(w, last, noticed)
+	return f
+}
+
 // delayed sends the one delay notice, if it is due and wanted.
 func (d *Dispatcher) delayed(w *queue.Work, last *attempt.Attempt) fate {
-	f := d.again(w)
-	f.settlement.Due = w.Due
-	f.settlement.Noticed = true
-	f.settlement.Deadline = d.deadline(w, last, true)
+	f := d.patient(w, last, true)
 	if !w.Noticed && owed(w, mail.NotifyDelay) && last != nil {
 		f.notify(dsn.Delayed, "")
 		f.notice.Reason = last.Reason
@@ -100,7 +107,7 @@ func (d *Dispatcher) delayed(w *queue.Work, last *attempt.Attempt) fate {
 func (d *Dispatcher) expired(w *queue.Work, last *attempt.Attempt) fate {
 	f := newFate(w, queue.Failed, nil)
 	f.settlement.Reason = policy.ExpiredInQueue
-	text := fmt.Sprintf("the message waited for %s and could not be delivered", time.Since(w.AcceptedAt).Round(time.Second))
+	text := fmt.Sprintf("the message waited for %s and could not be delivered", time.Since(d.accepted(w)).Round(time.Second))
 	if last != nil {
 		if w.Requirement.Forced() && shortfall(last) {
 			f.settlement.Reason, text = last.Reason, last.Text

@@ -28,7 +28,10 @@ func (d *Dispatcher) tidyLoop(ctx context.Context) {
 // tidy purges one step and returns how long to wait for the next.
 func (d *Dispatcher) tidy(ctx context.Context) time.Duration {
 	d.forgetBroken(time.Now())
-	n, err := d.cfg.Store.Purge(ctx, time.Now().Add(-d.cfg.Retention), tidyStep)
+	d.mu.Lock()
+	before := d.now().Add(-d.cfg.Retention - d.clock.gained()) // a jump of the clock ages no record
+	d.mu.Unlock()
+	n, err := d.cfg.Store.Purge(ctx, before, tidyStep)
 	if err != nil && ctx.Err() == nil {
 		d.warn("queue", err, "finished records could not be purged; they stay")
 	}

@@ -38,8 +38,9 @@ func (c *Config) step(n int) time.Duration {
 	return c.Retry[min(n, len(c.Retry))-1]
 }
 
-// longest is the longest wait that can come out of Retry and Jitter.
-func (c *Config) longest() time.Duration {
+// Longest is the longest wait that can come out of Retry and Jitter.
+func (c Config) Longest() time.Duration {
+	c = c.withDefaults()
 	var d time.Duration
 	for _, step := range c.Retry {
 		d = max(d, step)

@@ -26,8 +26,9 @@
 // workers, so that ten thousand broken partners cannot hold up one that works. As soon as one connection to a site
 // passes, its whole row of failures is forgotten and what waits there goes at once.
 //
-// Clocks jump. A jump forward makes things due. After a jump backward nothing waits longer than the longest retry step
-// from then on: a site is then tried too early, which costs one empty claim.
+// Clocks jump. A jump forward makes things due. After a jump backward that the scheduler is told of (Back) all sites keep
+// their pace. After one that nobody saw nothing waits longer than the longest retry step from then on: a site is then
+// tried too early, which costs one empty claim.
 //
 // Ground room.
 package schedule

@@ -26,7 +26,7 @@ func New(cfg Config, seed uint64) *Scheduler {
 	cfg = cfg.withDefaults()
 	return &Scheduler{
 		cfg:     cfg,
-		longest: instant(cfg.longest()),
+		longest: instant(cfg.Longest()),
 		random:  rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)),
 		sites:   make(map[string]*site),
 	}
