@@ -36,7 +36,8 @@ type Store interface {
 	// Accept makes one message with its deliveries durable (G1). On success the store owns the Body; on error the
 	// caller still discards it. Deliveries get their IDs, the message its Size from the body.
 	Accept(ctx context.Context, s *Submission) error
-	// Claim leases deliveries to a worker: state Sending until c.Until. Order: by Due, a message's deliveries together.
+	// Claim leases deliveries to a worker: state Sending until c.Until. Order: by Due, a message's deliveries together; one
+	// accepted a moment ago may be passed over when c.Limit is reached without it.
 	Claim(ctx context.Context, c Claim) ([]Work, error)
 	// Settle ends leases: records attempts, moves to the next states, queues new messages, and keeps the site's state,
 	// all in one transaction or not at all (G3). It fails whole with ErrStaleLease if one lease is not held (G4).
