@@ -38,10 +38,11 @@ race: ## the shared parts again, watched for races
 	@test/prepare.sh race
 	$(GO) test -race -short $(CONCURRENT)
 
+# One package after the other: each keeps the machine busy by itself.
 e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
 	@test/prepare.sh crash
-	POSTERN_PEERS=$(CURDIR)/.tools/peers $(GO) test -count=1 -p 1 -timeout 12m ./test/... # one after the other: each keeps the machine busy by itself
+	POSTERN_PEERS=$(CURDIR)/.tools/peers $(GO) test -count=1 -p 1 -timeout 12m ./test/...
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' internal cmd | xargs -n1 dirname | sort -u); do \
