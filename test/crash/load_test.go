@@ -217,8 +217,14 @@ func again(host string, came map[string][]time.Time, kills []time.Time) (out []s
 	for mark, times := range came {
 		slices.SortFunc(times, time.Time.Compare)
 		for i := 1; i < len(times); i++ {
-			k := slices.IndexFunc(kills, times[i-1].Add(-reading).Before)
-			if k < 0 || !kills[k].Before(times[i]) {
+			k := slices.IndexFunc(kills, times[i-1].Before)
+			if k < 0 || !kills[k].Before(times[i]) { // noted late, perhaps: then it was the kill just before
+				if k < 0 {
+					k = len(kills)
+				}
+				k--
+			}
+			if k < 0 || times[i-1].Sub(kills[k]) > reading {
 				out = append(out, fmt.Sprintf("%s came to %s twice, at %v and %v, with no kill between", mark, host, times[i-1], times[i]))
 				continue
 			}

@@ -81,7 +81,7 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	if err != nil {
 		return err
 	}
-	if ready.simple() {
+	if ready.simple() && s.isYoung(ready.leases[0].Delivery) {
 		err := s.journalize(ctx, &entry{settle: ready})
 		if err == nil {
 			s.removeAll(ready.files)
@@ -99,6 +99,13 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	}
 	s.removeAll(ready.files)
 	return nil
+}
+
+// isYoung reports whether a delivery is one of a young message: a hint, which the committer looks at again.
+func (s *Store) isYoung(id queue.DeliveryID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.young.find(id) != nil
 }
 
 // simple reports whether the journal can tell what a batch does: some deliveries were delivered, and nothing else.
