@@ -32,8 +32,8 @@ func (w *world) waitingFor(domain, reason string) (n int) {
 	return n
 }
 
+// Its limits are of time: nothing runs beside it.
 func TestARepairedCertificateEmptiesItsSite(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		name, retry string
 		within      time.Duration
@@ -46,7 +46,6 @@ func TestARepairedCertificateEmptiesItsSite(t *testing.T) {
 		{"as soon as other mail passes there", `["1s", "120s"]`, 2 * time.Second, func(w *world) { w.Send("anna@home.test", "new", "x@clinic.test") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
 			w := newWorld(t)
 			clinic := w.Domain("clinic.test", w.Expired("mx.clinic.test"))
 			w.Settings["delivery.retry"] = c.retry
