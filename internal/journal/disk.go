@@ -31,7 +31,7 @@ type File interface {
 	Truncate(size int64) error
 }
 
-// OS returns the disk of the operating system, for tests that put something around it.
+// OS returns the disk of the operating system.
 func OS() Disk { return osDisk{} }
 
 // osDisk is the disk.

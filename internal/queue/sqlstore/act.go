@@ -99,7 +99,7 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
 		if !a.Selects(&d.Delivery) {
 			continue
 		}
-		if t.s.leased(d.ID, a.Now) != 0 {
+		if t.s.leased(d.ID, a.Now) {
 			if a.Kind == queue.Retry {
 				done.sites[d.site] = true
 			}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"postern/internal/journal"
 	"postern/internal/queue"
 )
 
@@ -38,13 +39,7 @@ func (osDisk) create(path string) (bodyFile, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 }
 
-func (osDisk) syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+func (osDisk) syncDir(path string) error { return journal.OS().SyncDir(path) }
 
 func (osDisk) remove(path string) error { return os.Remove(path) }
 

@@ -32,15 +32,15 @@ type deliveryRow struct {
 	file string
 }
 
-// leased returns the token of a lease that runs at now, 0 if there is none.
-func (s *Store) leased(id queue.DeliveryID, now time.Time) int64 {
+// leased reports whether a lease runs at now.
+func (s *Store) leased(id queue.DeliveryID, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l := s.leases[id]; l != nil && l.until.After(now) {
-		return l.token
-	}
-	return 0
+	return s.leases[id].runs(now)
 }
+
+// runs reports whether there is a lease and it runs at now. The caller holds mu.
+func (l *lease) runs(now time.Time) bool { return l != nil && l.until.After(now) }
 
 // Claim leases deliveries: those in the database first, then the young ones.
 func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) {
@@ -160,7 +160,7 @@ func (s *Store) youngAt(c *queue.Claim) (found []*youngDelivery) {
 		if d.m.moving || d.settling || !c.Takes(d.Due) {
 			continue
 		}
-		if l := s.leases[d.ID]; l == nil || !l.until.After(c.Now) {
+		if !s.leases[d.ID].runs(c.Now) {
 			found = append(found, d)
 		}
 	}
@@ -227,7 +227,7 @@ func (t *txn) claim(c *queue.Claim) ([]queue.Lease, error) {
 	var leases []queue.Lease
 	pick := func(r row) error {
 		id := queue.DeliveryID(r.int(0))
-		if t.s.leased(id, c.Now) == 0 {
+		if !t.s.leased(id, c.Now) {
 			leases = append(leases, t.lease(id, loadedState(r.int(1)), c.Until))
 		}
 		if len(leases) == c.Limit {

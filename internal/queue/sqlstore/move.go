@@ -80,10 +80,6 @@ func (s *Store) takeDue(all bool) []*youngMessage {
 			return ms
 		}
 	}
-	oldest := y.inAge.Front()
-	if oldest == nil {
-		return nil
-	}
 	crowded, now := y.crowded(s.cfg.Young), time.Now()
 	return s.take(func(m *youngMessage) bool {
 		return crowded || now.Sub(m.at) > youngAge || y.segment > m.segment+journalSpan
