@@ -160,7 +160,8 @@ func ordered(t *testing.T, again bool, more ...string) (before func() *disk, cal
 	notice := []string{"refused-for-good", strings.TrimSpace(ownIDs.FindStringSubmatch(notices[0].Data)[1])}
 	home := w.Home().Addr().(*net.TCPAddr).IP.String()
 	promises = append(promises,
-		promise{"the answer to rules apply", first(t, calls, "an answer", tells("UNIX-STREAM", "HTTP/1.1 200")), []string{"order-of-rules"}, false},
+		// The store moves mail out of the journal when it sees fit, by the log of SQLite that the rules are written to.
+		promise{"the answer to rules apply", first(t, calls, "an answer", tells("UNIX-STREAM", "HTTP/1.1 200")), []string{"order-of-rules"}, true},
 		promise{"what trace says of a delivery", first(t, calls, "the trace", tells("UNIX-STREAM", "taken-small")), []string{"taken-small"}, false},
 		promise{"what trace says of a large delivery", first(t, calls, "the trace", tells("UNIX-STREAM", "taken-large")), []string{"taken-large"}, false},
 		promise{"the connection that the notice goes over", first(t, calls, "a connection to "+home, func(c call) bool {
