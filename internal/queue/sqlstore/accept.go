@@ -50,7 +50,7 @@ func (s *Store) ready(sub *queue.Submission) (*newMessage, error) {
 	m := &n.message
 	m.Size, m.AcceptedAt = d.size, queue.Kept(m.AcceptedAt)
 	if id := queue.TrimMessageID(m.MessageID); id != "" {
-		n.messageID = dayKey(m.AcceptedAt, hash(id))
+		n.messageID = int64(hash(id) & keyHash)
 	}
 	var err error
 	if n.facts, err = encode(formOfMessage(m)); err != nil {
@@ -73,7 +73,7 @@ func (d *newDelivery) ready(from *queue.NewDelivery, m *queue.Message) (err erro
 		d.State = queue.Queued
 	}
 	d.Requirement = policy.Combine(d.Requirement)
-	d.recipient = dayKey(m.AcceptedAt, addressHash(d.Recipient.Address))
+	d.recipient = int64(addressHash(d.Recipient.Address))
 	d.address = strings.ToLower(d.Recipient.Address.Canonical())
 	if d.facts, err = encode(formOfDelivery(&d.Delivery)); err != nil {
 		return err
@@ -85,11 +85,15 @@ func (d *newDelivery) ready(from *queue.NewDelivery, m *queue.Message) (err erro
 	return nil
 }
 
-// number gives a message its place in the order of acceptance, and its deliveries theirs.
+// number gives a message its place in the order of acceptance, and its deliveries theirs; their index keys follow it.
 func (n *newMessage) number(seq int64) {
 	n.seq = seq
+	if key, has := n.messageID.(int64); has {
+		n.messageID = keyOf(seq, key)
+	}
 	for i := range n.deliveries {
-		n.deliveries[i].ID = deliveryID(seq, i)
+		d := &n.deliveries[i]
+		d.ID, d.recipient = deliveryID(seq, i), keyOf(seq, d.recipient)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"postern/internal/attempt"
 	"postern/internal/mail"
@@ -131,12 +130,17 @@ func encodeAttempt(a *attempt.Attempt) (any, error) {
 	return string(append(append(out, `],`...), text[1:]...)), nil
 }
 
-// dayKey makes an index key that is near the others of its day: 23 bits of day, 40 of hash. Two keys of one thing are
-// equal; equal keys need not be one thing, so whoever searches looks at the row too.
-func dayKey(at time.Time, hash uint64) int64 {
-	return dayOf(at.UnixMicro())<<40 | int64(hash&(1<<40-1))
-}
+// keyHash are the bits of an index key that hash what is searched; those above are the key's block.
+const keyHash = 1<<40 - 1
 
+// keyOf makes an index key that is near those of messages accepted about the same time, so that new mail touches few
+// pages of an index however long it has grown: 23 bits of the block of 65,536 messages, 40 of hash. Two keys of one thing
+// in one block are equal; equal keys need not be one thing, so whoever searches looks at the row too.
+func keyOf(seq, hash int64) int64 { return blockOf(seq)<<40 | hash&keyHash }
+
+func blockOf(seq int64) int64 { return seq >> 16 & (1<<23 - 1) }
+
+// dayOf is what stood in place of the block up to form 3.
 func dayOf(us int64) int64 { return max(us, 0) / (24 * 3600 * 1e6) & (1<<23 - 1) }
 
 // addressHash keeps a domain's addresses together: 16 bits of the domain, 24 of the address.

@@ -128,7 +128,7 @@ func history10(txn *txn, n, k int64) error {
 	first := 10 * n // seq of the copied ones begins above
 	err := txn.exec(`INSERT INTO message (seq, id, accepted, open, size, revision, message_id, sender, facts)
 		SELECT seq - ?1, ?2 || '-' || id, accepted - ?3 + (seq - ?6) * 9 * ?5 / ?4, 0, size, revision,
-		(((accepted - ?3 + (seq - ?6) * 9 * ?5 / ?4) / ?5) << 40) | (message_id & ((1 << 40) - 1)), sender, facts
+		((seq - ?1) >> 16 << 40) | (message_id & ((1 << 40) - 1)), sender, facts
 		FROM message WHERE seq > ?6`, k*n, strconv.FormatInt(k, 10), k*9*day, n, int64(day), first)
 	if err != nil {
 		return err
@@ -136,6 +136,6 @@ func history10(txn *txn, n, k int64) error {
 	txn.totals.states[storedDelivered] += n
 	return txn.exec(`INSERT INTO delivery (id, site, state, expires, finished, attempts, noticed, reached, reason, recipient, address, facts)
 		SELECT (seq - ?1) << 20, site, 3, expires, m.accepted - ?3 + (seq - ?6) * 9 * ?5 / ?4, 0, 0, 1, ?2,
-		(((m.accepted - ?3 + (seq - ?6) * 9 * ?5 / ?4) / ?5) << 40) | (recipient & ((1 << 40) - 1)), address, d.facts
+		((seq - ?1) >> 16 << 40) | (recipient & ((1 << 40) - 1)), address, d.facts
 		FROM message m CROSS JOIN delivery d ON d.id = m.seq << 20 WHERE m.seq > ?6`, k*n, "", k*9*day, n, int64(day), first)
 }

@@ -25,9 +25,14 @@ var formTwo string
 //go:embed schema3.sql
 var formThree string
 
+// formFour has other index keys.
+//
+//go:embed schema4.sql
+var formFour string
+
 // migrations bring a database from one form to the next: entry n makes form n+1. Released entries never change; a new
 // form is a new entry, and a fixture of the old one goes to testdata.
-var migrations = []string{formOne, formTwo, formThree}
+var migrations = []string{formOne, formTwo, formThree, formFour}
 
 // errForeign: queue.db is a database of something else.
 var errForeign = errors.New("sqlstore: queue.db is not a Postern database")

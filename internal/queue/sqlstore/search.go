@@ -32,14 +32,14 @@ func (s *Store) candidates(ctx context.Context, c *conn, f *queue.Filter, limit 
 		ids = append(ids, queue.DeliveryID(r.int(0)))
 		return nil
 	}
-	switch lo, hi, keyed := recipientKeys(f); {
+	switch first, last, keyed := recipientKeys(f); {
 	case len(f.IDs) > 0:
 		err = byMessage(ctx, c, f.IDs, bounded)
 	case f.MessageID != "":
 		err = s.byMessageID(ctx, c, f, bounded)
 	case keyed:
-		err = s.byDay(ctx, c, f, func(day int64) error {
-			return c.query(ctx, "SELECT id FROM delivery WHERE recipient BETWEEN ? AND ?", bounded, day|lo, day|hi)
+		err = s.byKey(ctx, c, f, func(prefix int64) error {
+			return c.query(ctx, "SELECT id FROM delivery WHERE recipient BETWEEN ? AND ?", bounded, prefix|first, prefix|last)
 		})
 	case waitingOnly(f.States) && f.Site != "":
 		err = c.query(ctx, "SELECT id FROM delivery INDEXED BY delivery_open WHERE state <= 2"+
@@ -59,7 +59,7 @@ func waitingOnly(states []queue.State) bool {
 	return len(states) > 0 && !slices.ContainsFunc(states, func(s queue.State) bool { return !s.Waiting() })
 }
 
-// recipientKeys is the range of index keys, without the day, that f's recipient lies in.
+// recipientKeys is the range of index keys, without the block, that f's recipient lies in.
 func recipientKeys(f *queue.Filter) (lo, hi int64, ok bool) {
 	domain := f.Domain
 	if r := f.Recipient; r != "" && !strings.ContainsAny(r, "*?") {
@@ -107,13 +107,13 @@ func bySeq(ctx context.Context, c *conn, seq int64, each func(r row) error) erro
 }
 
 func (s *Store) byMessageID(ctx context.Context, c *conn, f *queue.Filter, each func(r row) error) error {
-	key := int64(hash(queue.TrimMessageID(f.MessageID)) & (1<<40 - 1))
+	key := int64(hash(queue.TrimMessageID(f.MessageID)) & keyHash)
 	var seqs []int64
-	err := s.byDay(ctx, c, f, func(day int64) error {
+	err := s.byKey(ctx, c, f, func(prefix int64) error {
 		return c.query(ctx, "SELECT seq FROM message WHERE message_id = ?", func(r row) error {
 			seqs = append(seqs, r.int(0))
 			return nil
-		}, day|key)
+		}, prefix|key)
 	})
 	for i := 0; i < len(seqs) && err == nil; i++ {
 		err = bySeq(ctx, c, seqs[i], each)
@@ -121,23 +121,46 @@ func (s *Store) byMessageID(ctx context.Context, c *conn, f *queue.Filter, each 
 	return err
 }
 
-// byDay calls each for every day of which there are messages that f's times allow.
-func (s *Store) byDay(ctx context.Context, c *conn, f *queue.Filter, each func(day int64) error) error {
-	first, err := c.number(ctx, "SELECT min(accepted) FROM message")
+// byKey calls each with the upper bits of every index key that a message of f's times may have: its block, or its day if
+// it came with an older form.
+func (s *Store) byKey(ctx context.Context, c *conn, f *queue.Filter, each func(prefix int64) error) error {
+	lo, hi, err := s.seqRange(ctx, c, f.Since, f.Until)
+	if err != nil || hi < lo {
+		return err
+	}
+	for block := blockOf(lo); block <= blockOf(hi); block++ {
+		if err := each(block << 40); err != nil {
+			return err
+		}
+	}
+	last, err := c.number(ctx, "SELECT day_keys FROM totals")
+	if err != nil || lo > last {
+		return err
+	}
+	return s.byDay(ctx, c, f, last, each)
+}
+
+// byDay calls each for every day of which there are messages up to seq last that f's times allow.
+func (s *Store) byDay(ctx context.Context, c *conn, f *queue.Filter, last int64, each func(day int64) error) error {
+	s.mu.Lock()
+	skew := s.order.skew
+	s.mu.Unlock()
+	from, err := c.number(ctx, "SELECT min(accepted) FROM message")
 	if err != nil {
 		return err
 	}
-	last, err := c.number(ctx, "SELECT max(accepted) FROM message")
+	to, err := c.number(ctx, "SELECT accepted FROM message WHERE seq <= ? ORDER BY seq DESC LIMIT 1", last)
 	if err != nil {
 		return err
 	}
+	to += skew
 	if !f.Since.IsZero() {
-		first = max(first, f.Since.UnixMicro())
+		from = max(from, f.Since.UnixMicro())
 	}
 	if !f.Until.IsZero() {
-		last = min(last, f.Until.UnixMicro())
+		to = min(to, f.Until.UnixMicro())
 	}
-	for day := dayOf(first); day <= dayOf(last); day++ {
+	for day := dayOf(from); day <= dayOf(to); day++ {
 		if err := each(day << 40); err != nil {
 			return err
 		}
