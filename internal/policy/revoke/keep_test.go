@@ -107,6 +107,26 @@ func TestAFolderThatCannotBeWrittenIsToldAndDoesNoHarm(t *testing.T) {
 	})
 }
 
+// Between the arrival of a list and its way to disk somebody else may ask. What ran out must not be seen without the list.
+func TestAnExpiredListCountsForWhoeverAsksMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		chain, _ := revokedBy(pki.CRL{ThisUpdate: ago(48), NextUpdate: ago(1)})(w)
+		var c *revoke.Checker
+		var meanwhile policy.RevocationAnswer
+		w.config = func(cfg *revoke.Config) {
+			cfg.Warn = func(error) { meanwhile = ask(c, chain, nil) }
+		}
+		c = w.checker()
+		defer c.Close()
+		if err := os.RemoveAll(w.dir); err != nil {
+			t.Fatal(err)
+		}
+		if a := ask(c, chain, nil); a.Status != policy.Revoked || meanwhile.Status != policy.Revoked {
+			t.Errorf("whoever waited hears %s, whoever asked meanwhile %s; want %s", a.Status, meanwhile.Status, policy.Revoked)
+		}
+	})
+}
+
 func TestAListIsFetchedAgainAheadOfItsEnd(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		start := time.Now()

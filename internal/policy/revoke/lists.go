@@ -250,9 +250,8 @@ func (c *Checker) fetch(ctx context.Context, e *entry) {
 	if err == nil {
 		err = inForce(list, now)
 	}
-	if c.lists.note(e, list, err, now) {
-		kept := c.keep(e, list, unarmoured(content), now)
-		c.lists.take(e, list, kept, now)
+	if c.lists.note(e, list, err, now) && c.keep(e, list, unarmoured(content), now) {
+		c.lists.keptOnDisk(e)
 	}
 }
 
@@ -281,8 +280,9 @@ func inForce(list *crl, now time.Time) error {
 	return nil
 }
 
-// note takes note of a fetch: list is nil where none came, err why it does not count. It returns whether the list is to
-// be taken. An older one never replaces a newer one.
+// note takes note of a fetch: list is nil where none came, err why it does not count. It returns whether the list took
+// the place of the one before; an older one never replaces a newer one. Both happen in one step: whoever sees that a list
+// ran out must see the list too, which may say that the certificate was revoked.
 func (l *lists) note(e *entry, list *crl, err error, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -297,15 +297,19 @@ func (l *lists) note(e *entry, list *crl, err error, now time.Time) bool {
 	if err != nil {
 		e.tried, e.failed = now, err
 	}
-	return list != nil && !older && !list.this.After(now.Add(skew))
+	if list == nil || older || list.this.After(now.Add(skew)) {
+		return false
+	}
+	e.fetched = now
+	l.put(e, list, now)
+	return true
 }
 
-// take puts a list that came in the place of the one before.
-func (l *lists) take(e *entry, list *crl, kept bool, now time.Time) {
+// keptOnDisk takes note that the list of the entry is on disk.
+func (l *lists) keptOnDisk(e *entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.fetched, e.kept = now, e.kept || kept
-	l.put(e, list, now)
+	e.kept = true
 }
 
 // put holds a list in memory and lets go of others where that is too much. The caller holds the lock.
