@@ -23,8 +23,11 @@ func lattice() map[string]string {
 		"journal":   "",
 		"tlsprobe":  "",
 		"tomlbound": "",
+		"passhash":  "",
 
 		"smtp": "mail",
+
+		"access": "mail",
 
 		"policy":          "mail",
 		"dns":             "mail",
@@ -39,7 +42,7 @@ func lattice() map[string]string {
 		"policy/revoke":    "policy",
 		"dns/resolver":     "mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
-		"config":           "mail policy tomlbound",
+		"config":           "mail policy tomlbound passhash",
 		"lab/zone":         "mail dns",
 		"lab/partner":      "mail smtp smtp/smtpserver lab/pki",
 
@@ -54,8 +57,9 @@ func lattice() map[string]string {
 		"peers":          "mail policy attempt",
 		"mxtrust":        "mail policy",
 		"peers/memory":   "mail policy attempt event peers",
-		"queue/memstore": "mail policy attempt queue ledger peers mxtrust",
-		"queue/sqlstore": "journal mail policy attempt queue ledger peers mxtrust",
+		"accounts":       "mail access ledger passhash",
+		"queue/memstore": "mail policy attempt queue ledger peers mxtrust access accounts",
+		"queue/sqlstore": "journal mail policy attempt queue ledger peers mxtrust access accounts",
 
 		"gateway/identity": "",
 		"confine":          "",
@@ -67,8 +71,10 @@ func lattice() map[string]string {
 
 		"check": "mail smtp smtp/smtpclient tlsprobe policy policy/certcheck attempt dns mxtrust peers gateway/route gateway/deliver",
 
-		"admin":     "mail smtp policy policy/rules attempt event queue ledger peers mxtrust",
-		"admin/api": "mail policy policy/rules queue ledger mxtrust admin",
+		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access",
+		"admin/door": "mail access accounts admin",
+		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts admin",
+		"admin/web":  "mail policy policy/rules attempt queue ledger mxtrust access accounts admin admin/door",
 	}
 }
 
@@ -80,7 +86,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
-		"mail/received", "mail/dsn", "attempt", "event", "peers", "tomlbound", "tlsprobe"}, room)
+		"mail/received", "mail/dsn", "attempt", "event", "peers", "tomlbound", "tlsprobe", "access", "passhash"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"postern/internal/accounts"
 	"postern/internal/admin"
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
@@ -58,6 +59,7 @@ type gateway struct {
 	intake   atomic.Pointer[intake.Intake]
 	dispatch *dispatch.Dispatcher
 	admin    *admin.Service
+	accounts *accounts.Service
 	certs    *identity.Certificates // nil: no STARTTLS
 	// memoryOfContent is the half of limits.content_memory that sessions share; the other is the store's.
 	memoryOfContent *smtpserver.Memory
@@ -106,6 +108,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	}
 	g.dispatch = dispatch.New(g.dispatching(client))
 	g.admin = admin.New(g.administration())
+	g.accounts = accounts.New(accounts.Config{Book: g.store, Ledger: g.store, Idle: cfg.Admin.SessionIdle.Duration, Life: cfg.Admin.SessionTime.Duration})
 	in, err := g.receiving(cfg)
 	if err != nil {
 		return nil, errors.Join(err, g.store.Close())

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/term"
 
-	"postern/internal/config"
+	"postern/internal/passhash"
 )
 
 // hashPasswordCmd makes the password_hash of a [[user]]. The password is never an argument, where others could see it.
@@ -30,9 +30,9 @@ func (*hashPasswordCmd) Run(a *app) error {
 	if password == "" {
 		return withHint(errors.New("the password is empty"), "`printf '%s' \"$PASSWORD\" | postern config hash-password`")
 	}
-	salt := make([]byte, config.SaltLength)
+	salt := make([]byte, passhash.SaltLength)
 	rand.Read(salt)
-	_, err = fmt.Fprintln(a.stdout, config.HashPassword(password, salt))
+	_, err = fmt.Fprintln(a.stdout, passhash.New(password, salt))
 	return err
 }
 

@@ -26,20 +26,21 @@ const (
 type commands struct {
 	ConfigFile string `name:"config" placeholder:"FILE" help:"The configuration file. Otherwise $$POSTERN_CONFIG, ./postern.toml or /etc/postern/postern.toml."`
 
-	Serve   serveCmd   `cmd:"" help:"Run the gateway."`
-	Demo    demoCmd    `cmd:"" help:"See the gateway at work in a world of its own on the loopback, in under a minute."`
-	Queue   queueCmd   `cmd:"" help:"Look at and change the mail that waits."`
-	Trace   traceCmd   `cmd:"" help:"Find out what happened to mail."`
-	Rules   rulesCmd   `cmd:"" help:"Look at, apply and explain the rules."`
-	Peers   peersCmd   `cmd:"" help:"Look at what is remembered of the servers mail is sent to."`
-	Check   checkCmd   `cmd:"" help:"Test mail servers' TLS, and see whether mail would be delivered and how well protected."`
-	Explain explainCmd `cmd:"" help:"Say what a reason code means, who must act and what to do."`
-	Trust   trustCmd   `cmd:"" help:"Look at what the gateway itself shows to partners."`
-	Headers headersCmd `cmd:"" help:"See which hops of a message were encrypted, from its Received lines."`
-	Audit   auditCmd   `cmd:"" help:"See what administrators changed."`
-	Config  configCmd  `cmd:"" help:"Check, show or explain the configuration."`
-	Version versionCmd `cmd:"" help:"Print the version of this binary."`
-	Man     manCmd     `cmd:"" hidden:"" help:"Print the manual page (roff)."`
+	Serve    serveCmd    `cmd:"" help:"Run the gateway."`
+	Demo     demoCmd     `cmd:"" help:"See the gateway at work in a world of its own on the loopback, in under a minute."`
+	Queue    queueCmd    `cmd:"" help:"Look at and change the mail that waits."`
+	Trace    traceCmd    `cmd:"" help:"Find out what happened to mail."`
+	Rules    rulesCmd    `cmd:"" help:"Look at, apply and explain the rules."`
+	Peers    peersCmd    `cmd:"" help:"Look at what is remembered of the servers mail is sent to."`
+	Check    checkCmd    `cmd:"" help:"Test mail servers' TLS, and see whether mail would be delivered and how well protected."`
+	Explain  explainCmd  `cmd:"" help:"Say what a reason code means, who must act and what to do."`
+	Trust    trustCmd    `cmd:"" help:"Look at what the gateway itself shows to partners."`
+	Headers  headersCmd  `cmd:"" help:"See which hops of a message were encrypted, from its Received lines."`
+	Audit    auditCmd    `cmd:"" help:"See what administrators changed."`
+	Accounts accountsCmd `cmd:"" help:"See and change who may use the console."`
+	Config   configCmd   `cmd:"" help:"Check, show or explain the configuration."`
+	Version  versionCmd  `cmd:"" help:"Print the version of this binary."`
+	Man      manCmd      `cmd:"" hidden:"" help:"Print the manual page (roff)."`
 }
 
 // app is what a verb runs in: the world around the process, so that a verb touches nothing else.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/accounts"
 	"postern/internal/admin"
 	"postern/internal/admin/api"
 	"postern/internal/mail"
@@ -49,7 +50,7 @@ func TestOperatorsPins(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- api.New(service, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	go func() { ended <- api.New(service, accounts.New(accounts.Config{Book: store, Ledger: store}), slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {

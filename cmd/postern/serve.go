@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -136,18 +135,9 @@ func (g *gateway) serveAdmin(ctx context.Context, group *sync.WaitGroup, failed 
 	if err != nil {
 		return fmt.Errorf("cannot open the control socket %s: %w", g.cfg.Socket(), err)
 	}
-	server := api.New(g.admin, g.log)
+	server := api.New(g.admin, g.accounts, g.log)
 	group.Go(func() { report(failed, server.Serve(ctx, socket)) })
-	if g.cfg.Admin.Listen == "" {
-		return nil
-	}
-	l, err := net.Listen("tcp", g.cfg.Admin.Listen)
-	if err != nil {
-		return withHint(fmt.Errorf("cannot listen for metrics at %s: %w", g.cfg.Admin.Listen, err), "set admin.listen to a free address, or to \"\"")
-	}
-	g.sink.Emit(event.Started{Listener: "admin", Address: l.Addr().String(), Mode: "http"})
-	group.Go(func() { report(failed, api.ServePublic(ctx, l, api.Public(g.metrics.Handler(), g.problem), g.log)) })
-	return nil
+	return g.serveConsole(ctx, group, failed)
 }
 
 // shutdownListeners ends sessions: idle ones at once with 421, the others when their transaction has ended or the

@@ -129,7 +129,7 @@ func (s *Service) Audit(ctx context.Context, limit int) ([]ledger.Entry, error) 
 	if limit <= 0 {
 		limit = 100
 	}
-	return s.cfg.Ledger.Entries(ctx, limit)
+	return s.cfg.Ledger.Entries(ctx, 0, limit)
 }
 
 // Status is the gateway in a few figures.

@@ -185,9 +185,15 @@ type noLedger struct{ ledger.Ledger }
 
 var errDisk = errors.New("the disk is gone")
 
-func (noLedger) Append(context.Context, ledger.Entry) error           { return errDisk }
-func (noLedger) Rules(context.Context) (ledger.Revision, error)       { return ledger.Revision{}, errDisk }
-func (noLedger) Entries(context.Context, int) ([]ledger.Entry, error) { return nil, errDisk }
+func (noLedger) Append(context.Context, ledger.Entry) error                  { return errDisk }
+func (noLedger) Rules(context.Context) (ledger.Revision, error)              { return ledger.Revision{}, errDisk }
+func (noLedger) Entries(context.Context, int64, int) ([]ledger.Entry, error) { return nil, errDisk }
+func (noLedger) Revision(context.Context, int64) (ledger.Revision, error) {
+	return ledger.Revision{}, errDisk
+}
+func (noLedger) Revisions(context.Context, int64, int) ([]ledger.Revision, error) {
+	return nil, errDisk
+}
 func (noLedger) AppendRules(context.Context, string, ledger.Entry) (ledger.Revision, error) {
 	return ledger.Revision{}, errDisk
 }

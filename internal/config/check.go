@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"postern/internal/mail"
+	"postern/internal/passhash"
 )
 
 // check examines what the values mean. Every problem is reported through d.
@@ -35,6 +36,12 @@ func (c *Config) check(d *decoder) {
 	}
 	if c.Admin.Listen != "" {
 		checkAddress(d, "admin.listen", c.Admin.Listen)
+	}
+	if c.Admin.TLS && len(c.TLS.Certificates) == 0 {
+		d.fail("admin.tls", "needs a certificate", `write [tls] certificates = [{cert = "cert.pem", key = "key.pem"}]`)
+	}
+	if c.Admin.SessionIdle.Duration <= 0 || c.Admin.SessionTime.Duration < c.Admin.SessionIdle.Duration {
+		d.fail("admin.session_idle", "must be more than nothing and at most session_time", `write session_idle = "30m" and session_time = "12h"`)
 	}
 	if n := c.Admin.Notify; !n.IsNull() && (n.Domain.IsZero() || !n.IsASCII()) {
 		d.fail("admin.notify", "must be an ASCII address with a domain", `write notify = "postmaster@example.com"`)
@@ -108,7 +115,7 @@ func (c *Config) checkUsers(d *decoder) {
 			d.fail(path+".name", fmt.Sprintf("there are two users %q", u.Name), "")
 		}
 		seen[u.Name] = true
-		if _, err := parseHash(u.PasswordHash); err != nil {
+		if _, err := passhash.Parse(u.PasswordHash); err != nil {
 			d.fail(path+".password_hash", err.Error(), "`postern config hash-password` makes one")
 		}
 	}

@@ -234,8 +234,16 @@ type Queue struct {
 
 // Admin is about looking at the gateway while it runs.
 type Admin struct {
-	// Where /metrics, /healthz and /readyz answer. Empty: nowhere.
+	// Where /metrics, /healthz, /readyz and the console answer. Empty: nowhere.
 	Listen string `toml:"listen"`
+	// Whether the console, for browsers, answers there. At another address than a loopback one it needs tls.
+	Console bool `toml:"console"`
+	// Whether TLS is spoken there, with the gateway's own certificates.
+	TLS bool `toml:"tls"`
+	// How long a browser stays signed in to the console without being used.
+	SessionIdle Duration `toml:"session_idle"`
+	// How long a browser stays signed in at most.
+	SessionTime Duration `toml:"session_time"`
 	// Who is written to, by mail, when something should not wait until somebody looks: a server lost its TLS, a partner's
 	// certificate runs out, a notice is held. Empty: nobody.
 	Notify mail.Address `toml:"notify" example:"'postmaster@example.com'"`

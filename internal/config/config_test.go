@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"postern/internal/passhash"
 )
 
 func parse(text string) (*Config, error) {
@@ -46,7 +48,7 @@ name = "own"
 certificates = [{cert = "c.pem", key = "/k.pem"}]
 [[user]]
 name = "alice"
-password_hash = "` + HashPassword("secret", make([]byte, SaltLength)) + `"
+password_hash = "` + passhash.New("secret", make([]byte, passhash.SaltLength)) + `"
 [[domain]]
 name = "bücher.example"
 deliver_to = ["mail.internal", "192.0.2.1:2525", "[2001:db8::1]:26", "2001:db8::2"]
@@ -155,7 +157,7 @@ func TestAMachineWithoutADomainNameMustBeGivenOne(t *testing.T) {
 }
 
 func TestAPasswordIsKnownByItsHash(t *testing.T) {
-	c := &Config{User: []User{{"alice", HashPassword("secret", []byte("0123456789abcdef"))}}}
+	c := &Config{User: []User{{"alice", passhash.New("secret", []byte("0123456789abcdef"))}}}
 	for _, tc := range []struct {
 		name, password string
 		want           bool

@@ -53,8 +53,9 @@ func Default() *Config {
 			DrainTime:            Duration{30 * time.Second},
 		},
 		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}, Memory: 32 << 20, NoticesPerAddress: 20, NoticesToStrangers: 2000},
-		Admin: Admin{Listen: "127.0.0.1:8025"},
-		Log:   Log{Level: "info", Format: "text"},
+		Admin: Admin{Listen: "127.0.0.1:8025", Console: true,
+			SessionIdle: Duration{30 * time.Minute}, SessionTime: Duration{12 * time.Hour}},
+		Log: Log{Level: "info", Format: "text"},
 
 		Process: Process{Sandbox: true},
 	}

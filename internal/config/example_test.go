@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"postern/internal/passhash"
 )
 
 var update = flag.Bool("update", false, "write example.toml anew")
@@ -58,7 +60,7 @@ func TestEveryKeyOfTheExampleIsAccepted(t *testing.T) {
 	}
 	text := strings.Join(lines, "")
 	text = strings.ReplaceAll(text, "sha256:...", "sha256:"+strings.Repeat("ab", 32))
-	text = strings.ReplaceAll(text, "$argon2id$...", HashPassword("x", make([]byte, SaltLength)))
+	text = strings.ReplaceAll(text, "$argon2id$...", passhash.New("x", make([]byte, passhash.SaltLength)))
 	if _, err := Parse("example.toml", "/etc/postern", "gw.test", []byte(text)); err != nil {
 		t.Errorf("%v\n%s", err, text)
 	}

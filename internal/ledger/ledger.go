@@ -7,6 +7,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -18,8 +19,12 @@ type Revision struct {
 	By        string    `json:"by"`
 }
 
+// ErrNotFound: there is no such revision.
+var ErrNotFound = errors.New("there is no such revision of the rules")
+
 // Entry is one administrator's action, with what it changed.
 type Entry struct {
+	ID     int64     `json:"id,omitempty"` // grows with every entry; given by the ledger
 	At     time.Time `json:"at"`
 	By     string    `json:"by"`
 	Action string    `json:"action"` // "rules apply", "queue release --lower" ...
@@ -37,6 +42,10 @@ type Ledger interface {
 	AppendRules(ctx context.Context, text string, e Entry) (Revision, error)
 	// Append stores an entry.
 	Append(ctx context.Context, e Entry) error
-	// Entries returns the newest entries first, at most limit.
-	Entries(ctx context.Context, limit int) ([]Entry, error)
+	// Revision returns one revision, ErrNotFound if there is none of that number.
+	Revision(ctx context.Context, number int64) (Revision, error)
+	// Revisions returns those below a number, 0: from the newest, newest first, at most limit.
+	Revisions(ctx context.Context, below int64, limit int) ([]Revision, error)
+	// Entries returns those below an ID, 0: from the newest, newest first, at most limit.
+	Entries(ctx context.Context, below int64, limit int) ([]Entry, error)
 }

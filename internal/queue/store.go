@@ -180,7 +180,20 @@ type Filter struct {
 	StaleRules int64      // if > 0: messages whose RulesRevision is below it
 	After      DeliveryID // continue below this delivery (cursor); 0 from the newest
 	Limit      int        // 0 means no limit
+	// Look bounds how many messages are looked at where no index tells which to take; 0 means no bound. A List that ends
+	// for that reason ends with *Unfinished.
+	Look int
 }
+
+// Unfinished ends a List that looked at as many messages as it was to. A List with After goes on where it stopped;
+// AcceptedAt is when the last message looked at was accepted, zero where that is not known.
+type Unfinished struct {
+	After      DeliveryID
+	AcceptedAt time.Time
+}
+
+// Error says that there is more.
+func (u *Unfinished) Error() string { return "queue: the search ended before its end" }
 
 // ActionKind is what an administrator does to waiting mail.
 type ActionKind string

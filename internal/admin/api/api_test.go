@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/accounts"
 	"postern/internal/admin"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -37,7 +38,9 @@ func gateway(t *testing.T) (*Client, *admin.Service, *memstore.Store, string) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- New(service, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	go func() {
+		ended <- New(service, accounts.New(accounts.Config{Book: store, Ledger: store}), slog.New(slog.DiscardHandler)).Serve(ctx, l)
+	}()
 	client := Dial(path)
 	t.Cleanup(func() {
 		client.Close()

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"postern/internal/accounts"
 	"postern/internal/admin"
 	"postern/internal/ledger"
 )
@@ -70,6 +71,21 @@ func (c *Client) Audit(ctx context.Context, limit int) iter.Seq2[ledger.Entry, e
 		v.Set("limit", strconv.Itoa(limit))
 	}
 	return list[ledger.Entry](ctx, c, "/v1/audit", v)
+}
+
+// Accounts yields who may use the console.
+func (c *Client) Accounts(ctx context.Context) iter.Seq2[accounts.Account, error] {
+	return list[accounts.Account](ctx, c, "/v1/accounts", url.Values{})
+}
+
+// Invite makes a link by which somebody sets a password.
+func (c *Client) Invite(ctx context.Context, r InviteRequest) (out InviteResult, err error) {
+	return out, c.call(ctx, http.MethodPost, "/v1/accounts/invite", r, &out)
+}
+
+// ChangeAccount disables, enables or deletes an account.
+func (c *Client) ChangeAccount(ctx context.Context, r AccountRequest) error {
+	return c.call(ctx, http.MethodPost, "/v1/accounts/change", r, &AccountResult{})
 }
 
 // Act changes waiting mail.

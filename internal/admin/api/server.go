@@ -11,6 +11,9 @@
 //	GET  /v1/peers/pins        newline-delimited mxtrust.Pin; parameter domain
 //	POST /v1/peers/approve     admin.ApproveRequest -> admin.ApproveResult
 //	POST /v1/peers/unpin       admin.UnpinRequest -> admin.UnpinResult
+//	GET  /v1/accounts          newline-delimited accounts.Account
+//	POST /v1/accounts/invite   InviteRequest -> InviteResult
+//	POST /v1/accounts/change   AccountRequest -> AccountResult
 //	GET  /v1/audit             newline-delimited ledger.Entry, newest first
 //	GET  /v1/status            admin.Status
 //
@@ -30,6 +33,7 @@ import (
 	"net/http"
 	"time"
 
+	"postern/internal/accounts"
 	"postern/internal/admin"
 	"postern/internal/policy/rules"
 )
@@ -39,12 +43,15 @@ const maxBody = 32 << 20
 
 // Server answers requests by a Service.
 type Server struct {
-	service *admin.Service
-	log     *slog.Logger
+	service  *admin.Service
+	accounts *accounts.Service
+	log      *slog.Logger
 }
 
 // New returns a Server. Faults of the server itself go to log.
-func New(service *admin.Service, log *slog.Logger) *Server { return &Server{service, log} }
+func New(service *admin.Service, accounts *accounts.Service, log *slog.Logger) *Server {
+	return &Server{service, accounts, log}
+}
 
 // Handler is the admin interface; callers serve it at a socket that only the administrator can open.
 func (s *Server) Handler() http.Handler {
@@ -60,6 +67,9 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/peers/pins", s.pins)
 	mux.HandleFunc("POST /v1/peers/approve", s.approve)
 	mux.HandleFunc("POST /v1/peers/unpin", s.unpin)
+	mux.HandleFunc("GET /v1/accounts", s.accountList)
+	mux.HandleFunc("POST /v1/accounts/invite", s.invite)
+	mux.HandleFunc("POST /v1/accounts/change", s.changeAccount)
 	mux.HandleFunc("GET /v1/audit", s.audit)
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -208,7 +218,8 @@ func problemOf(err error) (code int, p Problem) {
 		return http.StatusUnprocessableEntity, p
 	}
 	switch {
-	case errors.Is(err, admin.ErrBadRequest), errors.Is(err, admin.ErrWho):
+	case errors.Is(err, admin.ErrBadRequest), errors.Is(err, admin.ErrWho), errors.Is(err, accounts.ErrBad), errors.Is(err, accounts.ErrLast),
+		errors.Is(err, accounts.ErrNotFound):
 		return http.StatusBadRequest, p
 	case errors.Is(err, admin.ErrRevision):
 		p.Hint = "look at the difference again with `postern rules apply --dry-run FILE`"

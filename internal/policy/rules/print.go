@@ -43,19 +43,8 @@ func (r Rule) TOML() string {
 }
 
 func (r Rule) print(b *strings.Builder) {
-	b.WriteString("[[rule]]\n")
-	section := ""
-	for _, set := range r.Settings() {
-		name := set.Key
-		if s, short, ok := strings.Cut(name, "."); ok {
-			if s != section {
-				section = s
-				b.WriteString("[rule." + section + "]\n")
-			}
-			name = short
-		}
-		b.WriteString(name + " = " + set.Value + "\n")
-	}
+	text, _ := Assemble(r.Settings())
+	b.WriteString(text)
 }
 
 // MarshalJSON writes the rule with the keys and words of the rules file.

@@ -45,14 +45,13 @@ func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
 func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record, error] {
 	return func(yield func(queue.Record, error) bool) {
 		found, err := s.find(ctx, &f)
-		if err != nil {
-			yield(queue.Record{}, err)
-			return
-		}
 		for _, r := range found {
 			if !yield(r, nil) {
 				return
 			}
+		}
+		if err != nil {
+			yield(queue.Record{}, err)
 		}
 	}
 }
@@ -63,10 +62,17 @@ func (s *Store) find(ctx context.Context, f *queue.Filter) ([]queue.Record, erro
 	}
 	defer s.mu.Unlock()
 	var out []queue.Record
+	looked := map[queue.ID]bool{}
 	for _, r := range slices.Backward(s.rows) {
+		if f.After > 0 && r.ID >= f.After {
+			continue
+		}
+		if looked[r.message.ID] = true; f.Look > 0 && len(looked) > f.Look {
+			return out, unfinished(s.rows, r)
+		}
 		rec := queue.Record{Delivery: s.delivery(r), Message: r.message.Message}
 		rec.NextHop, rec.SiteState = s.sites[r.Site].nextHop, s.sites[r.Site].state
-		if (f.After == 0 || r.ID < f.After) && f.Matches(&rec) {
+		if f.Matches(&rec) {
 			out = append(out, rec)
 		}
 		if f.Limit > 0 && len(out) == f.Limit {
@@ -74,6 +80,12 @@ func (s *Store) find(ctx context.Context, f *queue.Filter) ([]queue.Record, erro
 		}
 	}
 	return out, nil
+}
+
+// unfinished says where a search stopped that did not look at next any more.
+func unfinished(rows []*row, next *row) error {
+	last := rows[slices.Index(rows, next)+1]
+	return &queue.Unfinished{After: last.ID, AcceptedAt: last.AcceptedAt}
 }
 
 // Act changes states on an administrator's behalf.

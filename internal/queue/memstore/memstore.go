@@ -38,6 +38,7 @@ type Store struct {
 	entries   []ledger.Entry
 	peers     map[peers.Key]peers.Record
 	pins      []mxtrust.Pin // sorted
+	access    access
 }
 
 // message is a stored message; body is nil when the last open delivery has ended.
@@ -69,6 +70,7 @@ func New() *Store {
 		byID:     map[queue.DeliveryID]*row{},
 		sites:    map[queue.SiteKey]*site{},
 		peers:    map[peers.Key]peers.Record{},
+		access:   newAccess(),
 	}
 }
 
@@ -225,7 +227,8 @@ func (s *Store) AppendRules(ctx context.Context, text string, e ledger.Entry) (l
 	defer s.mu.Unlock()
 	e.At = queue.Kept(e.At)
 	r := ledger.Revision{Number: int64(len(s.revisions)) + 1, Text: text, AppliedAt: e.At, By: e.By}
-	s.revisions, s.entries = append(s.revisions, r), append(s.entries, e)
+	s.revisions = append(s.revisions, r)
+	s.record(e)
 	return r, nil
 }
 
@@ -235,18 +238,52 @@ func (s *Store) Append(ctx context.Context, e ledger.Entry) error {
 		return err
 	}
 	defer s.mu.Unlock()
-	e.At = queue.Kept(e.At)
-	s.entries = append(s.entries, e)
+	s.record(e)
 	return nil
 }
 
-// Entries returns the newest entries first.
-func (s *Store) Entries(ctx context.Context, limit int) ([]ledger.Entry, error) {
+// record appends an entry, whose ID is its place counted from 1.
+func (s *Store) record(e ledger.Entry) {
+	e.ID, e.At = int64(len(s.entries))+1, queue.Kept(e.At)
+	s.entries = append(s.entries, e)
+}
+
+// Revision returns one revision.
+func (s *Store) Revision(ctx context.Context, number int64) (ledger.Revision, error) {
+	if err := s.enter(ctx); err != nil {
+		return ledger.Revision{}, err
+	}
+	defer s.mu.Unlock()
+	if number < 1 || number > int64(len(s.revisions)) {
+		return ledger.Revision{}, ledger.ErrNotFound
+	}
+	return s.revisions[number-1], nil
+}
+
+// Revisions returns the newest revisions below a number first.
+func (s *Store) Revisions(ctx context.Context, below int64, limit int) ([]ledger.Revision, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	out := slices.Clone(s.entries)
+	return newest(s.revisions, below, limit), nil
+}
+
+// Entries returns the newest entries below an ID first.
+func (s *Store) Entries(ctx context.Context, below int64, limit int) ([]ledger.Entry, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	return newest(s.entries, below, limit), nil
+}
+
+// newest returns the last of a list numbered from 1 that stand below a number, 0: of all, the last first.
+func newest[T any](list []T, below int64, limit int) []T {
+	if below > 0 {
+		list = list[:min(below-1, int64(len(list)))]
+	}
+	out := slices.Clone(list[max(0, len(list)-limit):])
 	slices.Reverse(out)
-	return out[:min(limit, len(out))], nil
+	return out
 }

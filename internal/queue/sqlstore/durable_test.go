@@ -435,7 +435,7 @@ func TestGroupIsolation(t *testing.T) {
 			t.Errorf("request %d: %v", i, err)
 		}
 	}
-	kept, err := s.Entries(t.Context(), 100)
+	kept, err := s.Entries(t.Context(), 0, 100)
 	if err != nil || len(kept) != 30 {
 		t.Errorf("%d entries (%v), want 30", len(kept), err)
 	}

@@ -18,19 +18,12 @@ type entryForm struct {
 }
 
 // Rules returns the newest revision of the rules.
-func (s *Store) Rules(ctx context.Context) (r ledger.Revision, err error) {
-	if err := s.enter(ctx); err != nil {
-		return r, err
+func (s *Store) Rules(ctx context.Context) (ledger.Revision, error) {
+	newest, err := s.Revisions(ctx, 0, 1)
+	if err != nil || len(newest) == 0 {
+		return ledger.Revision{}, err
 	}
-	defer s.calls.Done()
-	err = s.read(ctx, func(c *conn) error {
-		return c.query(ctx, "SELECT number, text, applied_at, applied_by FROM revision ORDER BY number DESC LIMIT 1",
-			func(row row) error {
-				r = ledger.Revision{Number: row.int(0), Text: row.text(1), AppliedAt: row.time(2), By: row.text(3)}
-				return nil
-			})
-	})
-	return r, err
+	return newest[0], nil
 }
 
 // AppendRules stores the next revision and its entry together.
@@ -75,22 +68,55 @@ func (t *txn) append(e ledger.Entry) error {
 	return t.exec("INSERT INTO entry (at, facts) VALUES (?, ?)", stamp(e.At), text)
 }
 
-// Entries returns the newest entries first.
-func (s *Store) Entries(ctx context.Context, limit int) (out []ledger.Entry, err error) {
+// Revision returns one revision.
+func (s *Store) Revision(ctx context.Context, number int64) (ledger.Revision, error) {
+	list, err := s.revisions(ctx, "SELECT number, text, applied_at, applied_by FROM revision WHERE number = ?", number)
+	if err == nil && len(list) == 0 {
+		err = ledger.ErrNotFound
+	}
+	if err != nil {
+		return ledger.Revision{}, err
+	}
+	return list[0], nil
+}
+
+// Revisions returns the newest revisions below a number first.
+func (s *Store) Revisions(ctx context.Context, below int64, limit int) ([]ledger.Revision, error) {
+	return s.revisions(ctx, "SELECT number, text, applied_at, applied_by FROM revision WHERE ?1 = 0 OR number < ?1"+
+		" ORDER BY number DESC LIMIT ?2", below, int64(limit))
+}
+
+func (s *Store) revisions(ctx context.Context, text string, args ...any) (out []ledger.Revision, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.calls.Done()
 	err = s.read(ctx, func(c *conn) error {
-		return c.query(ctx, "SELECT at, facts FROM entry ORDER BY id DESC LIMIT ?", func(r row) error {
+		out = nil
+		return c.query(ctx, text, func(r row) error {
+			out = append(out, ledger.Revision{Number: r.int(0), Text: r.text(1), AppliedAt: r.time(2), By: r.text(3)})
+			return nil
+		}, args...)
+	})
+	return out, err
+}
+
+// Entries returns the newest entries below an ID first.
+func (s *Store) Entries(ctx context.Context, below int64, limit int) (out []ledger.Entry, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(ctx, "SELECT at, facts, id FROM entry WHERE ?1 = 0 OR id < ?1 ORDER BY id DESC LIMIT ?2", func(r row) error {
 			var f entryForm
 			if err := decode(r.text(1), &f); err != nil {
 				return err
 			}
-			out = append(out, ledger.Entry{At: r.time(0), By: f.By, Action: f.Action, Target: f.Target, Before: f.Before,
+			out = append(out, ledger.Entry{ID: r.int(2), At: r.time(0), By: f.By, Action: f.Action, Target: f.Target, Before: f.Before,
 				After: f.After, Count: f.Count})
 			return nil
-		}, int64(limit))
+		}, below, int64(limit))
 	})
 	return out, err
 }

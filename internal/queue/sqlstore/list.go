@@ -34,6 +34,7 @@ func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record
 				yield(queue.Record{}, err)
 				return
 			}
+			over := l.over(ctx)
 			for i := range found {
 				if !yield(found[i], nil) {
 					return
@@ -43,6 +44,10 @@ func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record
 				}
 			}
 			if l.done {
+				return
+			}
+			if over != nil {
+				yield(queue.Record{}, over)
 				return
 			}
 		}
@@ -60,6 +65,22 @@ type listing struct {
 	byID    bool
 	lo, hi  queue.DeliveryID // deliveries left to walk over: lo <= id < hi
 	where   walkFilter
+	looked  int64 // messages walked over
+}
+
+// over returns *queue.Unfinished when the walk has looked at as many messages as it may.
+func (l *listing) over(ctx context.Context) error {
+	if l.f.Look <= 0 || l.byID || l.done || l.looked < int64(l.f.Look) {
+		return nil
+	}
+	at := &queue.Unfinished{After: l.hi}
+	_ = l.s.read(ctx, func(c *conn) error { // without it the time is not told
+		return c.query(ctx, "SELECT accepted FROM message WHERE seq >= ? ORDER BY seq LIMIT 1", func(r row) error {
+			at.AcceptedAt = r.time(0)
+			return nil
+		}, int64(l.hi)>>20)
+	})
+	return at
 }
 
 // next returns the next records that match; none does not mean the end, done does.
@@ -142,7 +163,11 @@ func (l *listing) fetch(ctx context.Context, c *conn) (found []*stored, err erro
 		return found, c.query(ctx, "SELECT "+recordColumns+" FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
 			" CROSS JOIN message m ON m.seq = d.id >> 20", collect, idList(ids))
 	}
-	lo := max(l.lo, l.hi-window*queue.MaxDeliveries)
+	span := queue.DeliveryID(window)
+	if l.f.Look > 0 {
+		span = min(span, queue.DeliveryID(max(1, int64(l.f.Look)-l.looked)))
+	}
+	lo, before := max(l.lo, l.hi-span*queue.MaxDeliveries), l.hi
 	err = c.query(ctx, walkQuery, collect, l.where.args(lo, l.hi)...)
 	if len(found) == page {
 		l.hi = found[page-1].ID
@@ -150,6 +175,7 @@ func (l *listing) fetch(ctx context.Context, c *conn) (found []*stored, err erro
 		l.hi = lo
 	}
 	l.done = l.hi <= l.lo
+	l.looked += int64(before-l.hi+queue.MaxDeliveries-1) / queue.MaxDeliveries
 	return found, err
 }
 

@@ -30,9 +30,14 @@ var formThree string
 //go:embed schema4.sql
 var formFour string
 
+// formFive keeps accounts.
+//
+//go:embed schema5.sql
+var formFive string
+
 // migrations bring a database from one form to the next: entry n makes form n+1. Released entries never change; a new
 // form is a new entry, and a fixture of the old one goes to testdata.
-var migrations = []string{formOne, formTwo, formThree, formFour}
+var migrations = []string{formOne, formTwo, formThree, formFour, formFive}
 
 // errForeign: queue.db is a database of something else.
 var errForeign = errors.New("sqlstore: queue.db is not a Postern database")

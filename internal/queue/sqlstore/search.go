@@ -19,7 +19,7 @@ const gathered = 100000
 var errMany = errors.New("too many")
 
 // candidates collects the deliveries an index knows for f, more than match but never fewer. ok is false when no index
-// fits or it knows more than limit; what waits is always collected, however much it is.
+// fits or it knows more than limit; what waits is always collected, however much it is, unless f asks for parts.
 func (s *Store) candidates(ctx context.Context, c *conn, f *queue.Filter, limit int) (ids []queue.DeliveryID, ok bool, err error) {
 	bounded := func(r row) error {
 		ids = append(ids, queue.DeliveryID(r.int(0)))
@@ -31,6 +31,9 @@ func (s *Store) candidates(ctx context.Context, c *conn, f *queue.Filter, limit 
 	all := func(r row) error {
 		ids = append(ids, queue.DeliveryID(r.int(0)))
 		return nil
+	}
+	if f.Look > 0 {
+		all = bounded // a walk in parts answers sooner
 	}
 	switch first, last, keyed := recipientKeys(f); {
 	case len(f.IDs) > 0:

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,7 @@ func listings() []test {
 	return []test{
 		{"List yields the newest first, goes on below a cursor and stops at its limit", listOrder},
 		{"List filters", listFilters},
+		{"List that may look at few messages goes on where it stopped", listLooks},
 		{"List stops when its loop ends, and when its context does", listStops},
 		{"List finds the messages of a time even when clocks stepped back", listSteppingClock},
 	}
@@ -28,6 +30,45 @@ func listOrder(k *suite) {
 	k.same("all", named(all), []string{"b5", "a5", "b4", "a4", "b3", "a3", "b2", "a2", "b1", "a1", "b0", "a0"})
 	k.same("below a cursor", named(k.list(queue.Filter{After: all[4].ID, Limit: 3})), []string{"a3", "b2", "a2"})
 	k.same("below the last", named(k.list(queue.Filter{After: all[11].ID})), []string(nil))
+}
+
+// listLooks: a search in parts finds what a search at once does, and no part looks at more than it may.
+func listLooks(k *suite) {
+	for i := range 11 {
+		domain := "a.test"
+		if i%4 == 0 {
+			domain = "rare.test"
+		}
+		k.accept(k.to("x@"+domain, "mx:"+domain), k.to("y@"+domain, "mx:"+domain))
+		k.later(time.Minute)
+	}
+	f := queue.Filter{Recipient: "*@rare.test"}
+	want := named(k.list(f))
+	k.same("all", len(want), 6)
+	for look := 1; look <= 12; look++ {
+		f.Look, f.After = look, 0
+		var got []string
+		parts := 0
+		for more := true; more; parts++ {
+			more = false
+			for r, err := range k.s.List(k.Context(), f) {
+				var stop *queue.Unfinished
+				if errors.As(err, &stop) {
+					if f.After != 0 && stop.After >= f.After || stop.AcceptedAt.IsZero() {
+						k.Fatalf("stopped at %+v, having begun below %d", stop, f.After)
+					}
+					f.After, more = stop.After, true
+					continue
+				}
+				k.no(err)
+				got = append(got, named([]queue.Record{r})...)
+			}
+		}
+		k.same(fmt.Sprintf("found by %d", look), got, want)
+		if least := (11 + look - 1) / look; parts < least || parts > least+1 {
+			k.Errorf("looking at %d of 11 messages at a time took %d parts", look, parts)
+		}
+	}
 }
 
 func listFilters(k *suite) {

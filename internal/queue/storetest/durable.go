@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -83,7 +84,7 @@ func ledgerOutlives(t *testing.T, open func(t *testing.T, place string) DurableS
 	k := newSuite(t, open(t, place))
 	testLedger(k, k.s.(ledger.Ledger))
 	k.reopen(place, open)
-	kept, err := k.s.(ledger.Ledger).Entries(k.Context(), 10)
+	kept, err := k.s.(ledger.Ledger).Entries(k.Context(), 0, 10)
 	k.no(err)
 	k.same("entries", len(kept), 3)
 	rules, err := k.s.(ledger.Ledger).Rules(k.Context())
@@ -100,7 +101,7 @@ func testLedger(k *suite, l ledger.Ledger) {
 	none, err := l.Rules(k.Context())
 	k.no(err)
 	k.same("rules of an empty ledger", none, ledger.Revision{})
-	entries, err := l.Entries(k.Context(), 10)
+	entries, err := l.Entries(k.Context(), 0, 10)
 	k.no(err)
 	k.same("entries of an empty ledger", len(entries), 0)
 	first := ledger.Entry{At: k.now, By: "a", Action: "rules apply", Target: "t", Before: "", After: "first", Count: 1}
@@ -114,10 +115,34 @@ func testLedger(k *suite, l ledger.Ledger) {
 	newest, err := l.Rules(k.Context())
 	k.no(err)
 	k.same("newest revision", newest, r)
-	entries, err = l.Entries(k.Context(), 2)
+	entries, err = l.Entries(k.Context(), 0, 2)
 	k.no(err)
-	k.same("newest entries", entries, []ledger.Entry{{At: k.now, By: "b", Action: "rules apply"}, {At: k.now, By: "x", Action: "queue cancel"}})
-	entries, err = l.Entries(k.Context(), 10)
+	k.same("newest entries", entries, []ledger.Entry{{ID: 3, At: k.now, By: "b", Action: "rules apply"}, {ID: 2, At: k.now, By: "x", Action: "queue cancel"}})
+	entries, err = l.Entries(k.Context(), 0, 10)
 	k.no(err)
+	first.ID = 1
 	k.same("oldest entry", entries[len(entries)-1], first)
+	entries, err = l.Entries(k.Context(), 3, 1)
+	k.no(err)
+	k.same("the entry below the third", entries, []ledger.Entry{{ID: 2, At: k.now, By: "x", Action: "queue cancel"}})
+	testRevisions(k, l, r)
+}
+
+// testRevisions: older revisions stay as they were applied. second is the newest of two.
+func testRevisions(k *suite, l ledger.Ledger, second ledger.Revision) {
+	all, err := l.Revisions(k.Context(), 0, 10)
+	k.no(err)
+	k.same("revisions", len(all), 2)
+	k.same("the newest of all", all[0], second)
+	older, err := l.Revisions(k.Context(), 2, 10)
+	k.no(err)
+	k.same("those below the second", older, all[1:])
+	one, err := l.Revision(k.Context(), 1)
+	k.no(err)
+	k.same("the first", one, all[1])
+	for _, number := range []int64{0, 3, -1} {
+		if _, err := l.Revision(k.Context(), number); !errors.Is(err, ledger.ErrNotFound) {
+			k.Errorf("revision %d: %v", number, err)
+		}
+	}
 }

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"postern/internal/access"
+	"postern/internal/admin/api"
+	"postern/internal/mail"
+)
+
+// accountsCmd is about who may use the console. It works at the socket, so it is also the way back in for administrators
+// who can no longer sign in.
+type accountsCmd struct {
+	List    accountsListCmd    `cmd:"" default:"withargs" help:"List who may use the console."`
+	Invite  accountsInviteCmd  `cmd:"" help:"Make a link by which somebody sets a password: for a new account, or one that lost it."`
+	Disable accountsDisableCmd `cmd:"" help:"Keep somebody out, at once, without deleting the account."`
+	Enable  accountsEnableCmd  `cmd:"" help:"Let somebody in again."`
+	Delete  accountsDeleteCmd  `cmd:"" help:"Delete an account with its tokens."`
+}
+
+type accountsListCmd struct{ remote }
+
+// Run lists.
+func (c *accountsListCmd) Run(a *app) error {
+	client, err := c.client(a)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	rows, any := a.newTable(column{"NAME", 24}, column{"ROLE", 14}, column{"STATE", 9}, column{"SCOPE", 0}), false
+	for account, err := range client.Accounts(a.ctx) {
+		if err != nil {
+			return tell(err)
+		}
+		if c.JSON {
+			if err := a.object(account); err != nil {
+				return err
+			}
+			continue
+		}
+		scope, state := "everything", "enabled"
+		if !account.Scope.All {
+			scope = strings.Trim(fmt.Sprint(account.Scope.Domains), "[]")
+		}
+		if account.Disabled {
+			state = "disabled"
+		}
+		any = true
+		rows.row(account.Name, string(account.Role), state, scope)
+	}
+	if !any && !c.JSON {
+		fmt.Fprintln(a.stdout, "there are no accounts; the log of `postern serve` shows the link for the first administrator")
+	}
+	return nil
+}
+
+type accountsInviteCmd struct {
+	remote
+	Name   string   `arg:"" help:"What is typed to sign in."`
+	Role   string   `default:"administrator" enum:"auditor,operator,administrator" help:"Of a new account: auditor, operator or administrator."`
+	Domain []string `placeholder:"DOMAIN" help:"Limits a new account to mail of a domain; may be repeated."`
+}
+
+// Run prints the link.
+func (c *accountsInviteCmd) Run(a *app) error {
+	r := api.InviteRequest{By: a.asker(), Name: c.Name, Role: access.Role(c.Role)}
+	for _, name := range c.Domain {
+		d, err := mail.ParseDomain(name)
+		if err != nil {
+			return usage(err, "write --domain clinic.test")
+		}
+		r.Domains = append(r.Domains, d)
+	}
+	client, err := c.client(a)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	out, err := client.Invite(a.ctx, r)
+	if err != nil {
+		return tell(err)
+	}
+	if c.JSON {
+		return a.object(out)
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s/setup#%s\n", c.console(a), out.Secret)
+	fmt.Fprintln(a.stderr, "This link sets the password of "+c.Name+", once and within an hour. Its address is the one of [admin] listen.")
+	return err
+}
+
+// console is the address of the console as the configuration says, as far as it is known here.
+func (c *accountsInviteCmd) console(a *app) string {
+	cfg, err := a.load()
+	if err != nil || cfg.Admin.Listen == "" {
+		return "http://127.0.0.1:8025"
+	}
+	if cfg.Admin.TLS {
+		return "https://" + cfg.Admin.Listen
+	}
+	return "http://" + cfg.Admin.Listen
+}
+
+// accountsChange is what the verbs that change one account share.
+type accountsChange struct {
+	remote
+	Name string `arg:"" help:"The account."`
+}
+
+func (c *accountsChange) do(a *app, what string) error {
+	client, err := c.client(a)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.ChangeAccount(a.ctx, api.AccountRequest{By: a.asker(), Name: c.Name, Do: what}); err != nil {
+		return tell(err)
+	}
+	if !c.JSON {
+		fmt.Fprintf(a.stdout, "%s: %sd\n", c.Name, what)
+	}
+	return nil
+}
+
+type accountsDisableCmd struct{ accountsChange }
+
+// Run disables.
+func (c *accountsDisableCmd) Run(a *app) error { return c.do(a, "disable") }
+
+type accountsEnableCmd struct{ accountsChange }
+
+// Run enables.
+func (c *accountsEnableCmd) Run(a *app) error { return c.do(a, "enable") }
+
+type accountsDeleteCmd struct{ accountsChange }
+
+// Run deletes.
+func (c *accountsDeleteCmd) Run(a *app) error { return c.do(a, "delete") }

@@ -1,0 +1,195 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"postern/internal/access"
+)
+
+// touchEvery is how often the use of a session or token is written down.
+const touchEvery = time.Minute
+
+// SignIn proves a name by its password and returns the secret of a new session. old is the secret the browser held
+// before, "" for none; that session ends. A password that does not fit is ErrWrong, too many of them *Throttled.
+func (s *Service) SignIn(ctx context.Context, name, password, old string, c Client) (string, error) {
+	now := time.Now()
+	if err := s.throttle.check(c.Addr, name, now); err != nil {
+		return "", err
+	}
+	a, err := s.pick(ctx, func(a *Account) bool { return strings.EqualFold(a.Name, name) && !a.Disabled })
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return "", err
+	}
+	ok, err := s.matches(ctx, &a, password)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		s.throttle.failed(c.Addr, name, now)
+		return "", errors.Join(ErrWrong, s.record(ctx, loginName(name)+" (not proven)", "sign-in refused", c.Addr.String(), "", ""))
+	}
+	s.throttle.succeeded(c.Addr, name)
+	if old != "" {
+		if err := s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hashOf(old)}); err != nil {
+			return "", err
+		}
+	}
+	if err := s.record(ctx, a.Name, "sign-in", c.Addr.String(), "", ""); err != nil {
+		return "", err
+	}
+	return s.begin(ctx, &a, c, now)
+}
+
+// loginName is what a stranger typed as his name, as far as it can be one.
+func loginName(name string) string {
+	if namePattern.MatchString(name) {
+		return name
+	}
+	return "somebody"
+}
+
+// begin makes a session.
+func (s *Service) begin(ctx context.Context, a *Account, c Client, now time.Time) (string, error) {
+	key := secret()
+	err := s.cfg.Book.AddSession(ctx, Session{Hash: hashOf(key), Account: a.ID, Version: a.Version, CreatedAt: now, LastSeen: now, EndsAt: now.Add(s.cfg.Life),
+		ProvenAt: now, Client: c.Addr.String(), Agent: c.agent()})
+	if err != nil {
+		return "", err
+	}
+	// Sessions that are over are swept with each new one; they are refused anyhow.
+	return key, s.cfg.Book.DeleteSessions(ctx, SessionFilter{EndedBefore: now})
+}
+
+// BySession returns who the holder of a session's secret is; ErrNotFound when it is over.
+func (s *Service) BySession(ctx context.Context, key string) (access.Principal, Session, error) {
+	one, a, err := s.session(ctx, key)
+	if err != nil {
+		return access.Principal{}, Session{}, err
+	}
+	if now := time.Now(); now.Sub(one.LastSeen) > touchEvery {
+		one.LastSeen = now
+		if err := s.cfg.Book.ReplaceSession(ctx, one.Hash, one); err != nil {
+			return access.Principal{}, Session{}, err
+		}
+	}
+	return access.Principal{Name: a.Name, Account: a.ID, Role: a.Role, Scope: a.Scope, Way: access.BySession,
+		FreshUntil: one.ProvenAt.Add(s.cfg.Fresh)}, one, nil
+}
+
+// session finds a session that holds, and its account.
+func (s *Service) session(ctx context.Context, key string) (Session, Account, error) {
+	one, err := s.cfg.Book.Session(ctx, hashOf(key))
+	if err != nil {
+		return Session{}, Account{}, err
+	}
+	now := time.Now()
+	if !now.Before(one.EndsAt) || now.Sub(one.LastSeen) > s.cfg.Idle {
+		return Session{}, Account{}, ErrNotFound
+	}
+	a, err := s.find(ctx, one.Account)
+	if err == nil && (a.Disabled || a.Version != one.Version) {
+		err = ErrNotFound
+	}
+	return one, a, err
+}
+
+// Prove proves again who holds a session and returns a new secret for it; the old one ends.
+func (s *Service) Prove(ctx context.Context, key, password string, c Client) (string, error) {
+	one, a, err := s.session(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	now := time.Now()
+	if err := s.throttle.check(c.Addr, a.Name, now); err != nil {
+		return "", err
+	}
+	ok, err := s.matches(ctx, &a, password)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		s.throttle.failed(c.Addr, a.Name, now)
+		return "", ErrWrong
+	}
+	s.throttle.succeeded(c.Addr, a.Name)
+	next := secret()
+	old := one.Hash
+	one.Hash, one.ProvenAt, one.LastSeen = hashOf(next), now, now
+	return next, s.cfg.Book.ReplaceSession(ctx, old, one)
+}
+
+// SignOut ends the session of a secret; one that is over is no error.
+func (s *Service) SignOut(ctx context.Context, key string) error {
+	return s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hashOf(key)})
+}
+
+// Sessions lists the sessions of the principal's own account that hold.
+func (s *Service) Sessions(ctx context.Context, p access.Principal) ([]Session, error) {
+	all, err := s.cfg.Book.Sessions(ctx, p.Account)
+	if err != nil || p.Account == "" {
+		return nil, err
+	}
+	var out []Session
+	now := time.Now()
+	for _, one := range all {
+		if now.Before(one.EndsAt) && now.Sub(one.LastSeen) <= s.cfg.Idle {
+			out = append(out, one)
+		}
+	}
+	return out, nil
+}
+
+// EndSession ends one of the principal's own sessions, named by its hash.
+func (s *Service) EndSession(ctx context.Context, p access.Principal, hash string) error {
+	one, err := s.cfg.Book.Session(ctx, hash)
+	if err != nil {
+		return err
+	}
+	if one.Account != p.Account || p.Account == "" {
+		return ErrNotFound
+	}
+	return s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hash})
+}
+
+// SetPassword changes the password of the account of a session, given its secret, and ends its other sessions.
+func (s *Service) SetPassword(ctx context.Context, key, old, next string, c Client) error {
+	s.change.Lock()
+	defer s.change.Unlock()
+	mine, a, err := s.session(ctx, key)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if err := s.throttle.check(c.Addr, a.Name, now); err != nil {
+		return err
+	}
+	ok, err := s.matches(ctx, &a, old)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		s.throttle.failed(c.Addr, a.Name, now)
+		return ErrWrong
+	}
+	if err := checkPassword(a.Name, next); err != nil {
+		return err
+	}
+	if a.Password, err = s.hash(ctx, next); err != nil {
+		return err
+	}
+	a.Version++
+	if err := s.record(ctx, a.Name, "accounts password", a.Name, "", ""); err != nil {
+		return err
+	}
+	if err := s.cfg.Book.PutAccount(ctx, a); err != nil {
+		return err
+	}
+	mine.Version = a.Version
+	if err := s.cfg.Book.ReplaceSession(ctx, mine.Hash, mine); err != nil {
+		return err
+	}
+	return s.cfg.Book.DeleteSessions(ctx, SessionFilter{Account: a.ID, Except: mine.Hash})
+}

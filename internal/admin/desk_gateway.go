@@ -1,0 +1,88 @@
+package admin
+
+import (
+	"context"
+	"strconv"
+
+	"postern/internal/access"
+	"postern/internal/ledger"
+	"postern/internal/mxtrust"
+)
+
+// Status counts and looks. A scope of domains is told how the gateway is, not how much waits for others.
+func (d *Desk) Status(ctx context.Context) (Status, error) {
+	if err := d.need(access.ReadStatus); err != nil {
+		return Status{}, err
+	}
+	st, err := d.s.Status(ctx)
+	if !d.p.Scope.All {
+		st.Queue, st.BodyBytes, st.OldestAt = map[string]int64{}, 0, nil
+	}
+	return st, err
+}
+
+// Audit lists the audit trail, newest first. A scope of domains sees what the principal did himself.
+func (d *Desk) Audit(ctx context.Context, p PageRequest) (Page[ledger.Entry], error) {
+	if err := d.need(access.ReadAudit); err != nil {
+		return Page[ledger.Entry]{}, err
+	}
+	below, err := parseNumber(p.After)
+	if err != nil {
+		return Page[ledger.Entry]{}, err
+	}
+	out := Page[ledger.Entry]{Items: []ledger.Entry{}, Complete: true}
+	for len(out.Items) < p.limit() {
+		list, err := d.s.cfg.Ledger.Entries(ctx, below, p.limit())
+		if err != nil {
+			return out, err
+		}
+		for _, e := range list {
+			below = e.ID
+			if !d.p.Scope.All && e.By != d.p.Name {
+				continue
+			}
+			e.At = e.At.UTC()
+			if out.Items = append(out.Items, e); len(out.Items) == p.limit() {
+				break
+			}
+		}
+		if len(list) < p.limit() || below <= 1 {
+			break
+		}
+	}
+	if len(out.Items) == p.limit() && below > 1 {
+		out.Next = strconv.FormatInt(below, 10)
+	}
+	return out, nil
+}
+
+// Peers lists what is remembered of servers; names choose as for Service.Peers.
+func (d *Desk) Peers(_ context.Context, names []string, limit int) ([]Peer, error) {
+	if err := d.need(access.ReadPeers); err != nil {
+		return nil, err
+	}
+	return d.s.Peers(names, limit)
+}
+
+// Pins lists which names of mail hosts are known; "" lists those of every domain.
+func (d *Desk) Pins(ctx context.Context, domain string) ([]mxtrust.Pin, error) {
+	if err := d.need(access.ReadPeers); err != nil {
+		return nil, err
+	}
+	if !d.p.Scope.All {
+		return nil, ErrForbidden // they tell of the rules of others
+	}
+	return d.s.Pins(ctx, domain)
+}
+
+// Approve makes the mail hosts that a domain has now known to its rules. ApproveRequest.By is ignored.
+func (d *Desk) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, error) {
+	if err := d.need(access.ApproveMX); err != nil {
+		return ApproveResult{}, err
+	}
+	if !d.p.Scope.All {
+		return ApproveResult{}, ErrForbidden
+	}
+	r.By = d.p.Name
+	return d.s.Approve(ctx, r)
+}

@@ -1,0 +1,157 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"postern/internal/access"
+	"postern/internal/policy"
+	"postern/internal/queue"
+)
+
+// SiteView is a site with what waits there and why.
+type SiteView struct {
+	Key      string     `json:"key"`
+	NextHop  string     `json:"next_hop"`
+	Requires string     `json:"requires"`
+	Waiting  int        `json:"waiting"`
+	Earliest *time.Time `json:"earliest_due_at"` // of what waits
+	Failures int        `json:"failures"`
+	Since    *time.Time `json:"failing_since"`
+	RetryAt  *time.Time `json:"next_attempt_at"`
+	Reason   string     `json:"reason"`
+	Text     string     `json:"text"`
+	Hint     string     `json:"hint,omitempty"`
+	Who      string     `json:"who,omitempty"`
+}
+
+func siteView(s *queue.Site) SiteView {
+	v := SiteView{Key: string(s.Key), NextHop: s.NextHop, Requires: s.Requirement.Channel.String(), Waiting: s.Queued, Earliest: instant(s.Earliest),
+		Failures: s.Failures, Since: instant(s.Since), RetryAt: instant(s.RetryAt)}
+	if s.Last != nil && s.Last.Reason != "" {
+		info := s.Last.Reason.Info()
+		v.Reason, v.Text, v.Hint, v.Who = string(s.Last.Reason), cmp.Or(s.Last.Text, info.Text), info.Hint, string(info.Who)
+	}
+	return v
+}
+
+// scopedWaiting bounds the waiting deliveries that are gathered for a principal whose scope is not everything.
+const scopedWaiting = 5000
+
+// Sites lists where mail waits, what fails first, then by how much waits. For a scope of domains a site counts only what is
+// within it, up to 5000 deliveries in all.
+func (d *Desk) Sites(ctx context.Context) ([]SiteView, error) {
+	if err := d.need(access.ReadTrace); err != nil {
+		return nil, err
+	}
+	all, err := d.s.cfg.Store.Sites(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the sites: %w", err)
+	}
+	mine := map[queue.SiteKey]int{}
+	if !d.p.Scope.All {
+		if _, err := d.search(ctx, waitingFilter(), scopedWaiting, func(r *queue.Record) { mine[r.Site]++ }); err != nil {
+			return nil, err
+		}
+	}
+	out := []SiteView{}
+	for i := range all {
+		v := siteView(&all[i])
+		if !d.p.Scope.All {
+			if v.Waiting = mine[all[i].Key]; v.Waiting == 0 {
+				continue
+			}
+		}
+		out = append(out, v)
+	}
+	slices.SortStableFunc(out, func(a, b SiteView) int {
+		return cmp.Or(cmp.Compare(min(b.Failures, 1), min(a.Failures, 1)), cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.NextHop, b.NextHop))
+	})
+	return out, nil
+}
+
+func waitingFilter() queue.Filter {
+	return queue.Filter{States: []queue.State{queue.Queued, queue.Sending, queue.Held}}
+}
+
+// Act changes waiting mail. ActRequest.By is ignored: the principal acts. Where the scope is not everything, only messages
+// are touched of which all that waits is within it.
+func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
+	if err := d.need(access.ActOnQueue); err != nil {
+		return ActResult{}, err
+	}
+	if r.Lower {
+		if err := d.need(access.Lower); err != nil {
+			return ActResult{}, err
+		}
+	}
+	r.By = d.p.Name
+	if d.p.Scope.All {
+		return d.s.Act(ctx, r)
+	}
+	if err := r.selectors(&queue.Action{Kind: r.Kind}); err != nil {
+		return ActResult{}, err
+	}
+	messages, err := d.within(ctx, &r)
+	if err != nil {
+		return ActResult{}, err
+	}
+	if len(messages) == 0 {
+		return ActResult{}, ErrNotFound
+	}
+	return d.s.Act(ctx, ActRequest{By: r.By, Kind: r.Kind, Messages: messages, Lower: r.Lower})
+}
+
+// within lists the messages r chooses of which everything that waits may be seen.
+func (d *Desk) within(ctx context.Context, r *ActRequest) ([]string, error) {
+	var filters []queue.Filter
+	for _, domain := range r.Domains {
+		f := waitingFilter()
+		f.Domain = domain
+		filters = append(filters, f)
+	}
+	if r.All || len(r.Messages) > 0 {
+		f := waitingFilter()
+		for _, id := range r.Messages {
+			f.IDs = append(f.IDs, queue.ID(id))
+		}
+		filters = append(filters, f)
+	}
+	chosen := map[queue.ID]bool{}
+	for _, f := range filters {
+		stop, err := d.search(ctx, f, scopedWaiting, func(rec *queue.Record) { chosen[rec.Message.ID] = true })
+		if err == nil && stop != nil {
+			err = badRequest("that is more than can be chosen at once; name the messages")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	whole := waitingFilter()
+	for id := range chosen {
+		whole.IDs = append(whole.IDs, id)
+	}
+	if len(whole.IDs) == 0 {
+		return nil, nil
+	}
+	for rec, err := range d.s.cfg.Store.List(ctx, whole) {
+		if err != nil {
+			return nil, err
+		}
+		if !d.sees(&rec) {
+			delete(chosen, rec.Message.ID)
+		}
+	}
+	var out []string
+	for id := range chosen {
+		out = append(out, string(id))
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Reasons lists every reason with what it means, for choosing one.
+func (d *Desk) Reasons() []policy.Info { return policy.Reasons() }

@@ -1,0 +1,262 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/internal/access"
+	"postern/internal/ledger"
+	"postern/internal/policy/rules"
+)
+
+// Rules shows the rules in force; of a scope of domains, those that are about nothing else, without the file.
+func (d *Desk) Rules(ctx context.Context) (RulesView, error) {
+	if err := d.need(access.ReadRules); err != nil {
+		return RulesView{}, err
+	}
+	v, err := d.s.Rules(ctx)
+	if err != nil || d.p.Scope.All {
+		return v, err
+	}
+	list, err := d.RuleList(ctx)
+	if err != nil {
+		return v, err
+	}
+	v.Text, v.Rules, v.Warnings = "", []json.RawMessage{}, nil
+	for _, r := range list {
+		text, err := json.Marshal(r)
+		if err != nil {
+			return v, err
+		}
+		v.Rules = append(v.Rules, text)
+	}
+	return v, nil
+}
+
+// RuleList lists the rules of the scope that are in force, in the order of the file.
+func (d *Desk) RuleList(context.Context) ([]rules.Rule, error) {
+	if err := d.need(access.ReadRules); err != nil {
+		return nil, err
+	}
+	set, _, err := d.s.cfg.Rules.Current()
+	if err != nil {
+		return nil, err
+	}
+	var out []rules.Rule
+	for _, r := range set.Rules() {
+		if d.owns(&r) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// ApplyRules puts a whole file in force; for who has everything in his scope. ApplyRequest.By is ignored.
+func (d *Desk) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
+	if err := d.need(access.WriteRules); err != nil {
+		return ApplyResult{}, err
+	}
+	if !d.p.Scope.All {
+		return ApplyResult{}, ErrForbidden
+	}
+	r.By = d.p.Name
+	return d.s.ApplyRules(ctx, r)
+}
+
+// RuleEdit changes one rule of the file and leaves the rest as it stands, comments included.
+type RuleEdit struct {
+	Name string `json:"name"` // the rule to change; "" adds one
+	// Rule is the rule's TOML with its line [[rule]]; "" deletes it.
+	Rule string `json:"rule"`
+	// IfRevision is the revision the caller looked at; any other in force is ErrRevision.
+	IfRevision int64 `json:"if_revision"`
+	DryRun     bool  `json:"dry_run"`
+}
+
+// EditRule changes one rule. A fault of the rule is a *rules.ParseError with lines counted within it.
+func (d *Desk) EditRule(ctx context.Context, r RuleEdit) (ApplyResult, error) {
+	if err := d.need(access.WriteRules); err != nil {
+		return ApplyResult{}, err
+	}
+	if r.Name == "" && r.Rule == "" {
+		return ApplyResult{}, badRequest("an edit names a rule or gives one")
+	}
+	view, err := d.s.Rules(ctx)
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	if r.IfRevision != view.Revision {
+		return ApplyResult{}, fmt.Errorf("%w: revision %d is in force, not %d", ErrRevision, view.Revision, r.IfRevision)
+	}
+	if err := d.mayEdit(view.Text, &r); err != nil {
+		return ApplyResult{}, err
+	}
+	text, err := rules.Edit([]byte(view.Text), r.Name, r.Rule)
+	switch {
+	case errors.Is(err, rules.ErrNoRule):
+		return ApplyResult{}, ErrNotFound
+	case errors.Is(err, rules.ErrInline):
+		return ApplyResult{}, badRequest("%w", err)
+	case err != nil:
+		return ApplyResult{}, err
+	}
+	return d.s.ApplyRules(ctx, ApplyRequest{By: d.p.Name, Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun, IfRevision: &r.IfRevision})
+}
+
+func (r *RuleEdit) target() string {
+	if r.Name != "" {
+		return r.Name
+	}
+	return "(new)"
+}
+
+// mayEdit checks the new rule by itself and refuses what reaches beyond the scope, before or after.
+func (d *Desk) mayEdit(text string, r *RuleEdit) error {
+	if r.Rule != "" {
+		set, err := rules.Parse("rule", []byte(r.Rule))
+		if err != nil {
+			return err
+		}
+		list := set.Rules()
+		if len(list) != 1 {
+			return badRequest("give one rule, not %d", len(list))
+		}
+		if !d.owns(&list[0]) {
+			return ErrForbidden
+		}
+	}
+	if d.p.Scope.All || r.Name == "" {
+		return nil
+	}
+	set, err := rules.Parse("rules", []byte(text))
+	if err != nil {
+		return err
+	}
+	for _, old := range set.Rules() {
+		if strings.EqualFold(old.Name, r.Name) && d.owns(&old) {
+			return nil
+		}
+	}
+	return ErrNotFound
+}
+
+// Explain says which rules would match a message.
+func (d *Desk) Explain(ctx context.Context, r ExplainRequest) (Explanation, error) {
+	if err := d.need(access.ReadRules); err != nil {
+		return Explanation{}, err
+	}
+	if !d.p.Scope.All {
+		return Explanation{}, ErrForbidden // it would tell of the rules of others
+	}
+	return d.s.Explain(ctx, r)
+}
+
+// wholeRules refuses a scope of domains: the history is about everybody's rules.
+func (d *Desk) wholeRules() error {
+	if err := d.need(access.ReadRules); err != nil {
+		return err
+	}
+	if !d.p.Scope.All {
+		return ErrForbidden
+	}
+	return nil
+}
+
+// Revisions lists the revisions of the rules, newest first.
+func (d *Desk) Revisions(ctx context.Context, p PageRequest) (Page[ledger.Revision], error) {
+	if err := d.wholeRules(); err != nil {
+		return Page[ledger.Revision]{}, err
+	}
+	below, err := parseNumber(p.After)
+	if err != nil {
+		return Page[ledger.Revision]{}, err
+	}
+	list, err := d.s.cfg.Ledger.Revisions(ctx, below, p.limit())
+	out := Page[ledger.Revision]{Items: list, Complete: true}
+	if len(list) == p.limit() && list[len(list)-1].Number > 1 {
+		out.Next = strconv.FormatInt(list[len(list)-1].Number, 10)
+	}
+	return out, err
+}
+
+func parseNumber(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 {
+		return 0, badRequest("%q is no cursor of a list", text)
+	}
+	return n, nil
+}
+
+// RevisionView is one revision of the rules with what it changed against the one before.
+type RevisionView struct {
+	ledger.Revision
+	Changes []rules.Change `json:"changes"`
+}
+
+// Revision shows one revision.
+func (d *Desk) Revision(ctx context.Context, number int64) (RevisionView, error) {
+	if err := d.wholeRules(); err != nil {
+		return RevisionView{}, err
+	}
+	r, err := d.s.cfg.Ledger.Revision(ctx, number)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return RevisionView{}, ErrNotFound
+	}
+	if err != nil {
+		return RevisionView{}, err
+	}
+	before := &rules.Set{}
+	if number > 1 {
+		old, err := d.s.cfg.Ledger.Revision(ctx, number-1)
+		if err != nil {
+			return RevisionView{}, fmt.Errorf("the revision before cannot be read: %w", err)
+		}
+		// What an older release wrote may not be readable by this one; then everything counts as new.
+		if set, err := rules.Parse("rules", []byte(old.Text)); err == nil {
+			before = set
+		}
+	}
+	out := RevisionView{Revision: r, Changes: []rules.Change{}}
+	if set, err := rules.Parse("rules", []byte(r.Text)); err == nil {
+		out.Changes = changes(before, set)
+	}
+	return out, nil
+}
+
+// RollBack puts an older revision in force again, as a new one.
+func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun bool) (ApplyResult, error) {
+	if err := d.need(access.WriteRules); err != nil {
+		return ApplyResult{}, err
+	}
+	if !d.p.Scope.All {
+		return ApplyResult{}, ErrForbidden
+	}
+	r, err := d.s.cfg.Ledger.Revision(ctx, number)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return ApplyResult{}, ErrNotFound
+	}
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	return d.s.ApplyRules(ctx, ApplyRequest{By: d.p.Name, Name: fmt.Sprintf("revision %d", number), Text: r.Text, DryRun: dryRun, IfRevision: &ifRevision})
+}
+
+// Warnings lists what is worth a second look in the rules in force.
+func (d *Desk) Warnings(context.Context) ([]rules.Warning, error) {
+	if err := d.wholeRules(); err != nil {
+		return nil, err
+	}
+	set, _, err := d.s.cfg.Rules.Current()
+	if err != nil {
+		return nil, err
+	}
+	return set.Warnings(time.Now()), nil
+}

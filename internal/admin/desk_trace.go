@@ -1,0 +1,129 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"postern/internal/access"
+	"postern/internal/mail"
+	"postern/internal/queue"
+)
+
+// A search looks at lookPortion messages at a time, and goes on until searchTime is over.
+const (
+	lookPortion = 5000
+	searchTime  = 200 * time.Millisecond
+)
+
+// cursor is the delivery a page begins below, as text.
+func cursor(id queue.DeliveryID) string { return strconv.FormatInt(int64(id), 36) }
+
+func parseCursor(text string) (queue.DeliveryID, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 36, 64)
+	if err != nil || n <= 0 {
+		return 0, badRequest("%q is no cursor of a list", text)
+	}
+	return queue.DeliveryID(n), nil
+}
+
+// Traces returns a page of deliveries, newest acceptance first.
+func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[Trace], error) {
+	if err := d.need(access.ReadTrace); err != nil {
+		return Page[Trace]{}, err
+	}
+	f, err := q.filter()
+	if err != nil {
+		return Page[Trace]{}, err
+	}
+	if f.After, err = parseCursor(p.After); err != nil {
+		return Page[Trace]{}, err
+	}
+	out := Page[Trace]{Items: []Trace{}, Complete: true}
+	stop, err := d.search(ctx, f, p.limit(), func(r *queue.Record) { out.Items = append(out.Items, TraceOf(r)) })
+	if stop != nil {
+		out.Next, out.Complete = cursor(stop.After), len(out.Items) == p.limit()
+		out.SearchedTo = instant(stop.AcceptedAt)
+	}
+	return out, err
+}
+
+// search calls found for at most limit records of f within the scope. It returns where to go on: nil at the end.
+func (d *Desk) search(ctx context.Context, f queue.Filter, limit int, found func(r *queue.Record)) (*queue.Unfinished, error) {
+	until := time.Now().Add(searchTime)
+	f.Look, f.Limit = lookPortion, 0
+	for count := 0; ; {
+		var stop *queue.Unfinished
+		for r, err := range d.s.cfg.Store.List(ctx, f) {
+			if errors.As(err, &stop) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			if !d.sees(&r) {
+				if time.Now().After(until) {
+					return &queue.Unfinished{After: r.ID, AcceptedAt: r.AcceptedAt}, nil
+				}
+				continue
+			}
+			found(&r)
+			if count++; count == limit {
+				return &queue.Unfinished{After: r.ID, AcceptedAt: r.AcceptedAt}, nil
+			}
+		}
+		if stop == nil || time.Now().After(until) {
+			return stop, nil
+		}
+		f.After = stop.After
+	}
+}
+
+// MessageView is one message with its deliveries and what the gateway wrote about it.
+type MessageView struct {
+	Message    string     `json:"message"`
+	AcceptedAt *time.Time `json:"accepted_at"`
+	Revision   int64      `json:"rules_revision"` // that judged it at acceptance
+	Deliveries []Trace    `json:"deliveries"`
+	Notices    []Trace    `json:"notices"` // DSNs and delay notices about it
+}
+
+// messageMost bounds the deliveries shown of one message.
+const messageMost = 1000
+
+// Message returns one message, as far as the principal may see its deliveries.
+func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
+	if err := d.need(access.ReadTrace); err != nil {
+		return MessageView{}, err
+	}
+	if !LooksLikeID(id) {
+		return MessageView{}, ErrNotFound
+	}
+	out := MessageView{Message: id, Deliveries: []Trace{}, Notices: []Trace{}}
+	var from mail.Address
+	var accepted time.Time
+	_, err := d.search(ctx, queue.Filter{IDs: []queue.ID{queue.ID(id)}}, messageMost, func(r *queue.Record) {
+		from, accepted, out.Revision = r.Message.Envelope.From, r.AcceptedAt, r.Message.RulesRevision
+		out.Deliveries = append(out.Deliveries, TraceOf(r))
+	})
+	if err != nil {
+		return out, err
+	}
+	if len(out.Deliveries) == 0 {
+		return out, ErrNotFound
+	}
+	out.AcceptedAt = instant(accepted)
+	if from.IsNull() {
+		return out, nil
+	}
+	_, err = d.search(ctx, queue.Filter{Sender: "<>", Recipient: from.String(), Since: accepted}, messageMost, func(r *queue.Record) {
+		if r.Message.About == queue.ID(id) {
+			out.Notices = append(out.Notices, TraceOf(r))
+		}
+	})
+	return out, err
+}

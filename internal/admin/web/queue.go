@@ -1,0 +1,52 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+
+	"postern/internal/admin"
+	queues "postern/internal/queue"
+)
+
+// queueView is where mail waits.
+type queueView struct {
+	Sites []admin.SiteView
+	Total int
+	Done  string // what the last action did
+}
+
+func (c *Console) queue(r *request) error {
+	sites, err := r.desk.Sites(r.ctx())
+	if err != nil {
+		return err
+	}
+	v := queueView{Sites: sites, Done: done(r)}
+	for _, s := range sites {
+		v.Total += s.Waiting
+	}
+	return c.page(r, "queue", "Queue", v)
+}
+
+// done is what an action before says, bounded; it came through the browser, so it is only ever shown as text.
+func done(r *request) string {
+	text := r.FormValue("done")
+	return text[:min(len(text), 200)]
+}
+
+// act carries out an action on a message, a recipient domain or everything.
+func (c *Console) act(r *request) error {
+	q := admin.ActRequest{Kind: queues.ActionKind(r.FormValue("action")), Lower: r.FormValue("lower") != ""}
+	switch {
+	case r.FormValue("message") != "":
+		q.Messages = []string{r.FormValue("message")}
+	case r.FormValue("domain") != "":
+		q.Domains = []string{strings.TrimSpace(r.FormValue("domain"))}
+	default:
+		q.All = r.FormValue("all") != ""
+	}
+	out, err := r.desk.Act(r.ctx(), q)
+	if err != nil {
+		return err
+	}
+	return to(r, with(local(r.FormValue("back")), "done", fmt.Sprintf("%s: %d deliveries at %d sites", q.Kind, out.Changed, out.Sites)))
+}

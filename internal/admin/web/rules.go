@@ -1,0 +1,281 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/internal/access"
+	"postern/internal/admin"
+	"postern/internal/ledger"
+	policyrules "postern/internal/policy/rules"
+)
+
+func badRequest(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{admin.ErrBadRequest}, args...)...)
+}
+
+// rulesView is the list of rules in force.
+type rulesView struct {
+	Rules    []policyrules.Rule
+	Warnings map[string][]policyrules.Warning
+	View     admin.RulesView
+	Whole    bool // the principal sees all of them
+	Done     string
+	Now      time.Time
+}
+
+// Ended reports whether a rule has expired.
+func (v rulesView) Ended(r policyrules.Rule) bool { return r.Expires.Over(v.Now) }
+
+func (c *Console) rules(r *request) error {
+	v := rulesView{Whole: r.who.Scope.All, Done: done(r), Now: time.Now(), Warnings: map[string][]policyrules.Warning{}}
+	var err error
+	if v.View, err = r.desk.Rules(r.ctx()); err != nil {
+		return err
+	}
+	if v.Rules, err = r.desk.RuleList(r.ctx()); err != nil {
+		return err
+	}
+	for _, w := range v.View.Warnings {
+		v.Warnings[w.Rule] = append(v.Warnings[w.Rule], w)
+	}
+	return c.page(r, "rules", "Rules", v)
+}
+
+// ruleView is the settings pane.
+type ruleView struct {
+	Name     string // the rule in force, "" for a new one
+	Revision int64
+	Form     form
+	// Result is what saving would change, once that was asked; nil before.
+	Result *admin.ApplyResult
+	Text   string // the rule as it would stand in the file
+}
+
+func (c *Console) editRule(r *request) error {
+	view, err := r.desk.Rules(r.ctx())
+	if err != nil {
+		return err
+	}
+	if !r.who.May(access.WriteRules) {
+		return admin.ErrForbidden
+	}
+	v := ruleView{Name: r.FormValue("name"), Revision: view.Revision, Form: newForm()}
+	if domain := r.FormValue("recipient"); v.Name == "" && domain != "" {
+		v.Form.Fields["match.recipient"].Value = domain
+		v.Form.Fields["name"].Value = domain
+	}
+	if v.Name != "" {
+		list, err := r.desk.RuleList(r.ctx())
+		if err != nil {
+			return err
+		}
+		rule := find(list, v.Name)
+		if rule == nil {
+			return admin.ErrNotFound
+		}
+		if v.Form, err = formOf(rule); err != nil {
+			return err
+		}
+	}
+	return c.page(r, "rule", ruleTitle(v.Name), v)
+}
+
+func ruleTitle(name string) string {
+	if name == "" {
+		return "New rule"
+	}
+	return "Rule " + name
+}
+
+func find(list []policyrules.Rule, name string) *policyrules.Rule {
+	for i := range list {
+		if strings.EqualFold(list[i].Name, name) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// saveRule shows what a change would do, and does it when that was seen.
+func (c *Console) saveRule(r *request) error {
+	if err := r.ParseForm(); err != nil {
+		return badRequest("the form cannot be read: %w", err)
+	}
+	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	if err != nil {
+		return badRequest("the form does not say which rules it was made for; load the page again")
+	}
+	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: formFrom(r.PostForm)}
+	var keyOf []string
+	v.Text, keyOf = v.Form.text()
+	edit := admin.RuleEdit{Name: v.Name, Rule: v.Text, IfRevision: revision}
+	switch r.PostFormValue("do") {
+	case "save":
+	case "delete":
+		edit.Rule = ""
+	default:
+		edit.DryRun = true
+	}
+	out, err := r.desk.EditRule(r.ctx(), edit)
+	var broken *policyrules.ParseError
+	switch {
+	case errors.As(err, &broken):
+		v.Form.blame(broken.Problems, keyOf)
+		c.render(r.w, &r.who, http.StatusUnprocessableEntity, "rule", ruleTitle(v.Name), v)
+		return nil
+	case err != nil:
+		return err
+	case edit.DryRun:
+		v.Result = &out
+		return c.page(r, "rule", ruleTitle(v.Name), v)
+	}
+	return to(r, "/rules?done="+url.QueryEscape(fmt.Sprintf("revision %d is in force", out.Revision)))
+}
+
+// fileView is the rules file as a whole.
+type fileView struct {
+	Text     string
+	Revision int64
+	Problems []policyrules.Problem
+	Result   *admin.ApplyResult
+}
+
+func (c *Console) rulesFile(r *request) error {
+	view, err := r.desk.Rules(r.ctx())
+	if err != nil {
+		return err
+	}
+	if !r.who.Scope.All {
+		return admin.ErrForbidden
+	}
+	return c.page(r, "rulesfile", "Rules file", fileView{Text: view.Text, Revision: view.Revision})
+}
+
+func (c *Console) saveFile(r *request) error {
+	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	if err != nil {
+		return badRequest("the form does not say which rules it was made for; load the page again")
+	}
+	v := fileView{Text: strings.ReplaceAll(r.PostFormValue("text"), "\r\n", "\n"), Revision: revision}
+	dry := r.PostFormValue("do") != "save"
+	out, err := r.desk.ApplyRules(r.ctx(), admin.ApplyRequest{Name: "console", Text: v.Text, DryRun: dry, IfRevision: &revision})
+	var broken *policyrules.ParseError
+	switch {
+	case errors.As(err, &broken):
+		v.Problems = broken.Problems
+		c.render(r.w, &r.who, http.StatusUnprocessableEntity, "rulesfile", "Rules file", v)
+		return nil
+	case err != nil:
+		return err
+	case dry:
+		v.Result = &out
+		return c.page(r, "rulesfile", "Rules file", v)
+	}
+	return to(r, "/rules?done="+url.QueryEscape(fmt.Sprintf("revision %d is in force", out.Revision)))
+}
+
+func (c *Console) exportRules(r *request) error {
+	view, err := r.desk.Rules(r.ctx())
+	if err != nil {
+		return err
+	}
+	if !r.who.Scope.All {
+		return admin.ErrForbidden
+	}
+	return file(r, "application/toml", fmt.Sprintf("rules-%d.toml", view.Revision), []byte(view.Text))
+}
+
+// explainView is the explain box.
+type explainView struct {
+	From, To, Header, Problem string
+	Answer                    *admin.Explanation
+}
+
+func (c *Console) explain(r *request) error {
+	v := explainView{From: r.FormValue("from"), To: r.FormValue("to"), Header: r.FormValue("header")}
+	if v.To == "" {
+		return c.page(r, "explain", "What would happen", v)
+	}
+	out, err := r.desk.Explain(r.ctx(), admin.ExplainRequest{From: v.From, To: strings.FieldsFunc(v.To, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' }),
+		Header: []byte(strings.TrimRight(strings.ReplaceAll(v.Header, "\r\n", "\n"), "\n") + "\n\n")})
+	switch {
+	case errors.Is(err, admin.ErrBadRequest):
+		v.Problem = sentence(err)
+	case err != nil:
+		return err
+	default:
+		v.Answer = &out
+	}
+	return c.page(r, "explain", "What would happen", v)
+}
+
+// revisionsView is a page of the history of the rules.
+type revisionsView struct {
+	Page    admin.Page[ledger.Revision]
+	Current int64
+}
+
+func (c *Console) revisions(r *request) error {
+	view, err := r.desk.Rules(r.ctx())
+	if err != nil {
+		return err
+	}
+	page, err := r.desk.Revisions(r.ctx(), admin.PageRequest{After: r.FormValue("after")})
+	if err != nil {
+		return err
+	}
+	return c.page(r, "revisions", "Revisions of the rules", revisionsView{page, view.Revision})
+}
+
+// revisionView is one revision beside the one in force.
+type revisionView struct {
+	admin.RevisionView
+	Current int64
+	Back    *admin.ApplyResult // what going back to it would change; nil where it is in force or may not be asked
+}
+
+func (c *Console) revision(r *request) error {
+	number, err := strconv.ParseInt(r.PathValue("n"), 10, 64)
+	if err != nil {
+		return admin.ErrNotFound
+	}
+	v := revisionView{}
+	if v.RevisionView, err = r.desk.Revision(r.ctx(), number); err != nil {
+		return err
+	}
+	view, err := r.desk.Rules(r.ctx())
+	if err != nil {
+		return err
+	}
+	if v.Current = view.Revision; number != v.Current && r.who.May(access.WriteRules) {
+		out, err := r.desk.RollBack(r.ctx(), number, v.Current, true)
+		if err == nil {
+			v.Back = &out
+		} else if !errors.Is(err, admin.ErrStale) {
+			return err
+		}
+	}
+	return c.page(r, "revision", fmt.Sprintf("Revision %d", number), v)
+}
+
+func (c *Console) rollBack(r *request) error {
+	number, err := strconv.ParseInt(r.PathValue("n"), 10, 64)
+	if err != nil {
+		return admin.ErrNotFound
+	}
+	current, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	if err != nil {
+		return badRequest("the form does not say which rules it was made for; load the page again")
+	}
+	out, err := r.desk.RollBack(r.ctx(), number, current, false)
+	if err != nil {
+		return err
+	}
+	return to(r, "/rules?done="+url.QueryEscape(fmt.Sprintf("revision %d is in force, with the rules of revision %d", out.Revision, number)))
+}

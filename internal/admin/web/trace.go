@@ -1,0 +1,171 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/admin"
+	"postern/internal/policy"
+)
+
+// traceView is a search and a page of what it found.
+type traceView struct {
+	Search url.Values
+	Page   admin.Page[admin.Trace]
+	More   string // the same search, further back
+	// Narrowed says that something is searched for, so that an empty page means "none found", not "no mail yet".
+	Narrowed bool
+	Reasons  []policy.Info
+	States   []string
+}
+
+// searchKeys are the fields of the search form.
+func searchKeys() []string {
+	return []string{"any", "sender", "recipient", "message_id", "message", "state", "reason", "rule", "since", "until"}
+}
+
+// query reads the search form.
+func query(v url.Values) (admin.Query, error) {
+	q := admin.Query{Sender: v.Get("sender"), Recipient: v.Get("recipient"), MessageID: v.Get("message_id"), Reason: v.Get("reason"), Rule: v.Get("rule")}
+	if id := v.Get("message"); id != "" {
+		q.Messages = []string{id}
+	}
+	switch state := v.Get("state"); state {
+	case "":
+	case "waiting":
+		q.States = admin.Waiting()
+	default:
+		q.States = []string{state}
+	}
+	// The one box takes what is at hand: an id of ours, a Message-ID, an address or a domain.
+	switch any := strings.TrimSpace(v.Get("any")); {
+	case any == "":
+	case admin.LooksLikeID(any):
+		q.Messages = []string{any}
+	case strings.HasPrefix(any, "<") && any != "<>":
+		q.MessageID = any
+	default:
+		q.Recipient = any
+	}
+	var err error
+	if q.Since, err = moment(v.Get("since")); err != nil {
+		return q, err
+	}
+	q.Until, err = moment(v.Get("until"))
+	return q, err
+}
+
+// moment reads what a time field sends, as UTC, or RFC 3339.
+func moment(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04", "2006-01-02T15:04:05", time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, badRequest("%q is no time; write 2026-11-23 or 2026-11-23T12:00", text)
+}
+
+func (c *Console) traces(r *request) error {
+	v := traceView{Search: url.Values{}, Reasons: r.desk.Reasons(), States: []string{"waiting", "queued", "sending", "held", "delivered", "failed", "cancelled"}}
+	for _, key := range searchKeys() {
+		if text := strings.TrimSpace(r.FormValue(key)); text != "" {
+			v.Search.Set(key, text)
+			v.Narrowed = true
+		}
+	}
+	q, err := query(v.Search)
+	if err != nil {
+		return err
+	}
+	if v.Page, err = r.desk.Traces(r.ctx(), q, admin.PageRequest{After: r.FormValue("after")}); err != nil {
+		return err
+	}
+	if v.Page.Next != "" {
+		more := url.Values{"after": {v.Page.Next}}
+		for key := range v.Search {
+			more.Set(key, v.Search.Get(key))
+		}
+		v.More = "/trace?" + more.Encode()
+	}
+	return c.page(r, "traces", "Trace", v)
+}
+
+// messageView is one message and what happened to it, in order.
+type messageView struct {
+	admin.MessageView
+	First    admin.Trace // for what all its deliveries share
+	Timeline []moved
+}
+
+// moved is one thing that happened.
+type moved struct {
+	At    time.Time
+	Kind  string // accepted, attempt, finished, notice
+	To    string
+	Text  string
+	Trace *admin.Trace
+	Try   *admin.Try // of an attempt
+}
+
+func (c *Console) message(r *request) error {
+	view, err := r.desk.Message(r.ctx(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	v := messageView{MessageView: view, First: view.Deliveries[0], Timeline: timeline(&view)}
+	return c.page(r, "message", "Message "+view.Message, v)
+}
+
+// timeline puts what happened to a message in order.
+func timeline(view *admin.MessageView) []moved {
+	var out []moved
+	if view.AcceptedAt != nil {
+		out = append(out, moved{At: *view.AcceptedAt, Kind: "accepted", Text: "accepted, under revision " + admin.RevisionName(view.Revision) + " of the rules"})
+	}
+	for i := range view.Deliveries {
+		t := &view.Deliveries[i]
+		for _, try := range admin.Tries(t) {
+			out = append(out, moved{At: try.At, Kind: "attempt", To: t.To, Text: try.Text, Trace: t, Try: &try})
+		}
+		if t.FinishedAt != nil {
+			out = append(out, moved{At: *t.FinishedAt, Kind: "finished", To: t.To, Text: t.State, Trace: t})
+		}
+	}
+	for i := range view.Notices {
+		t := &view.Notices[i]
+		if t.AcceptedAt != nil {
+			out = append(out, moved{At: *t.AcceptedAt, Kind: "notice", To: t.To, Text: t.Kind + ", now " + t.State, Trace: t})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b moved) int { return a.At.Compare(b.At) })
+	return out
+}
+
+// messageJSON is the message as a file to keep.
+func (c *Console) messageJSON(r *request) error {
+	view, err := r.desk.Message(r.ctx(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(view, "", "  ")
+	if err != nil {
+		return err
+	}
+	return file(r, "application/json", "message-"+view.Message+".json", append(text, '\n'))
+}
+
+// file sends something to be saved.
+func file(r *request, kind, name string, content []byte) error {
+	r.w.Header().Set("Content-Type", kind)
+	r.w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	r.w.WriteHeader(http.StatusOK)
+	_, _ = r.w.Write(content) // the reader may have gone
+	return nil
+}

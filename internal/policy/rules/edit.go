@@ -1,0 +1,92 @@
+package rules
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Errors of Edit.
+var (
+	// ErrNoRule: the file has no rule of that name.
+	ErrNoRule = errors.New("there is no rule of this name")
+	// ErrInline: the file writes its rules in a form in which one cannot be cut out.
+	ErrInline = errors.New("the rules of this file are not each under a line [[rule]]; edit the file as a whole")
+)
+
+// Edit returns a rules file with one rule changed and everything else, comments and layout included, as it was. name says
+// which rule, case does not matter; "" adds one at the end. rule is its new text, with the line [[rule]]; "" deletes it,
+// together with the comment lines right above it. text must be a valid file. The result is not checked.
+func Edit(text []byte, name, rule string) ([]byte, error) {
+	set, err := Parse("rules", text)
+	if err != nil {
+		return nil, err
+	}
+	if rule != "" && !strings.HasSuffix(rule, "\n") {
+		rule += "\n"
+	}
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	if name == "" {
+		return added(text, rule), nil
+	}
+	list := set.Rules()
+	for i := range list {
+		if !strings.EqualFold(list[i].Name, name) {
+			continue
+		}
+		first, end := list[i].Line-1, len(lines)
+		if i+1 < len(list) {
+			end = above(lines, list[i+1].Line-1)
+		}
+		if !headed(lines[first]) || i+1 < len(list) && !headed(lines[list[i+1].Line-1]) {
+			return nil, ErrInline
+		}
+		end = withoutBlanks(lines, first, end)
+		if rule == "" {
+			first = above(lines, first)
+			if end < len(lines) && len(bytes.TrimSpace(lines[end])) == 0 {
+				end++
+			}
+		}
+		out := bytes.Join(lines[:first], nil)
+		out = append(out, rule...)
+		return append(out, bytes.Join(lines[end:], nil)...), nil
+	}
+	return nil, fmt.Errorf("%w: %s", ErrNoRule, quote(clip(name)))
+}
+
+// added is a file with a rule at its end, apart by an empty line.
+func added(text []byte, rule string) []byte {
+	out := bytes.TrimRight(text, " \t\r\n")
+	if len(out) > 0 {
+		out = append(bytes.Clone(out), "\n\n"...)
+	}
+	return append(out, rule...)
+}
+
+// headed reports whether a line begins a rule.
+func headed(line []byte) bool {
+	rest, ok := bytes.CutPrefix(bytes.TrimLeft(line, " \t"), []byte("[["))
+	return ok && bytes.HasPrefix(bytes.TrimLeft(rest, " \t"), []byte("rule"))
+}
+
+// above is the first of the comment lines that stand right above a line: they speak of what is below.
+func above(lines [][]byte, line int) int {
+	for line > 0 && bytes.HasPrefix(bytes.TrimSpace(lines[line-1]), []byte("#")) {
+		line--
+	}
+	return line
+}
+
+// withoutBlanks is the end of a block without the empty lines and comments that follow it apart.
+func withoutBlanks(lines [][]byte, first, end int) int {
+	for end > first+1 {
+		line := bytes.TrimSpace(lines[end-1])
+		if len(line) > 0 && line[0] != '#' {
+			break
+		}
+		end--
+	}
+	return end
+}

@@ -1,0 +1,24 @@
+package sqlstore
+
+import (
+	"testing"
+
+	"postern/internal/accounts"
+	"postern/internal/queue/storetest"
+)
+
+func TestAccounts(t *testing.T) {
+	storetest.RunAccounts(t, func(t *testing.T) (accounts.Book, func() accounts.Book) {
+		dir := t.TempDir()
+		s := open(t, dir)
+		t.Cleanup(func() { _ = s.Close() })
+		return s, func() accounts.Book {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, dir)
+			t.Cleanup(func() { _ = s.Close() })
+			return s
+		}
+	})
+}
