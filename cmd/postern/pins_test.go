@@ -50,7 +50,9 @@ func TestOperatorsPins(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- api.New(service, accounts.New(accounts.Config{Book: store, Ledger: store}), slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	go func() {
+		ended <- api.New(service, accounts.New(accounts.Config{Book: store, Ledger: store}), slog.New(slog.DiscardHandler)).Serve(ctx, l)
+	}()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
