@@ -107,13 +107,13 @@ type accountsChange struct {
 	Name string `arg:"" help:"The account."`
 }
 
-func (c *accountsChange) do(a *app, what string) error {
+func (c *accountsChange) do(a *app, what string, do func(*api.Client) error) error {
 	client, err := c.client(a)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	if err := client.ChangeAccount(a.ctx, api.AccountRequest{By: a.asker(), Name: c.Name, Do: what}); err != nil {
+	if err := do(client); err != nil {
 		return tell(err)
 	}
 	if !c.JSON {
@@ -125,14 +125,20 @@ func (c *accountsChange) do(a *app, what string) error {
 type accountsDisableCmd struct{ accountsChange }
 
 // Run disables.
-func (c *accountsDisableCmd) Run(a *app) error { return c.do(a, "disable") }
+func (c *accountsDisableCmd) Run(a *app) error {
+	return c.do(a, "disable", func(client *api.Client) error { return client.DisableAccount(a.ctx, a.asker(), c.Name, true) })
+}
 
 type accountsEnableCmd struct{ accountsChange }
 
 // Run enables.
-func (c *accountsEnableCmd) Run(a *app) error { return c.do(a, "enable") }
+func (c *accountsEnableCmd) Run(a *app) error {
+	return c.do(a, "enable", func(client *api.Client) error { return client.DisableAccount(a.ctx, a.asker(), c.Name, false) })
+}
 
 type accountsDeleteCmd struct{ accountsChange }
 
 // Run deletes.
-func (c *accountsDeleteCmd) Run(a *app) error { return c.do(a, "delete") }
+func (c *accountsDeleteCmd) Run(a *app) error {
+	return c.do(a, "delete", func(client *api.Client) error { return client.DeleteAccount(a.ctx, a.asker(), c.Name) })
+}

@@ -49,7 +49,7 @@ func (g *gateway) serveConsole(ctx context.Context, group *sync.WaitGroup, faile
 	return nil
 }
 
-// console puts the pages beside what is public.
+// console puts the pages and the API beside what is public.
 func (g *gateway) console(public http.Handler) (http.Handler, error) {
 	pages, err := web.New(web.Config{Service: g.admin, Accounts: g.accounts, Secure: g.cfg.Admin.TLS, Log: g.log})
 	if err != nil {
@@ -57,6 +57,7 @@ func (g *gateway) console(public http.Handler) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
+	mux.Handle(api.Root+"/", api.New(g.admin, g.accounts, g.log).ByToken())
 	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
 		mux.Handle(path, public)
 	}

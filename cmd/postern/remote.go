@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,12 +21,18 @@ import (
 
 // remote is what every verb takes that asks the running gateway.
 type remote struct {
-	Socket string `placeholder:"PATH" help:"The gateway's admin socket. Otherwise the one of the configuration."`
-	JSON   bool   `help:"Print newline-delimited JSON objects."`
+	Socket    string `placeholder:"PATH" help:"The gateway's admin socket. Otherwise the one of the configuration."`
+	Server    string `placeholder:"URL" help:"Another machine's gateway, by the address of its console: https://gateway.example:8025."`
+	TokenFile string `placeholder:"FILE" help:"What holds the token for --server; otherwise the variable POSTERN_TOKEN does."`
+	CA        string `placeholder:"FILE" help:"PEM file of the CA that issued the --server's certificate, where that is none of the system's."`
+	JSON      bool   `help:"Print newline-delimited JSON objects."`
 }
 
-// client finds the socket: named, or of the configuration.
+// client finds the gateway: a server, a socket that is named, or the one of the configuration.
 func (r *remote) client(a *app) (*api.Client, error) {
+	if r.Server != "" {
+		return r.server(a)
+	}
 	path := r.Socket
 	if path == "" {
 		c, err := a.load()
@@ -36,22 +44,56 @@ func (r *remote) client(a *app) (*api.Client, error) {
 	return api.Dial(path), nil
 }
 
+// server is the client of a gateway elsewhere.
+func (r *remote) server(a *app) (*api.Client, error) {
+	if r.Socket != "" {
+		return nil, usage(errors.New("--socket and --server exclude each other"), "name one of them")
+	}
+	token := a.getenv("POSTERN_TOKEN")
+	if r.TokenFile != "" {
+		text, err := a.readFile(r.TokenFile)
+		if err != nil {
+			return nil, err
+		}
+		token = strings.TrimSpace(string(text))
+	}
+	var trust *tls.Config
+	if r.CA != "" {
+		text, err := a.readFile(r.CA)
+		if err != nil {
+			return nil, err
+		}
+		trust = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+		if !trust.RootCAs.AppendCertsFromPEM(text) {
+			return nil, usage(errors.New(r.CA+" holds no certificate"), "give the CA's certificate in PEM")
+		}
+	}
+	client, err := api.Remote(r.Server, token, trust)
+	if err != nil {
+		return nil, usage(err, "the console of that gateway makes tokens, below Your account; put one into a file for --token-file, or into POSTERN_TOKEN")
+	}
+	return client, nil
+}
+
 // tell dresses an error of the gateway for a person.
 func tell(err error) error {
 	if u, ok := errors.AsType[*api.Unreachable](err); ok {
+		if u.Remote {
+			return withHint(err, "is the address the one of [admin] listen, does a firewall let you through, and is the certificate right (--ca names a private CA)?")
+		}
 		if errors.Is(err, fs.ErrPermission) {
 			return withHint(err, "only the gateway's own user and root may ask; try it with `sudo`")
 		}
-		return withHint(err, "start it with `postern serve`, or name another socket than "+u.Path+" with --socket or --config")
+		return withHint(err, "start it with `postern serve`, or name another socket than "+u.Where+" with --socket or --config")
 	}
 	p, ok := errors.AsType[*api.Problem](err)
 	if !ok {
 		return err
 	}
-	switch p.Code {
-	case http.StatusBadRequest:
+	switch {
+	case p.Code == http.StatusBadRequest, p.Code == http.StatusUnprocessableEntity && len(p.Problems) == 0:
 		return usage(p, p.Hint)
-	case http.StatusUnprocessableEntity:
+	case p.Code == http.StatusUnprocessableEntity:
 		told := &rules.ParseError{File: "line", Problems: p.Problems}
 		return &sayError{fmt.Errorf("%w\n%w", p, told), p.Hint, exitShort}
 	}

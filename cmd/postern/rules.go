@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/admin"
+	"postern/internal/admin/api"
 	"postern/internal/policy/rules"
 )
 
@@ -57,10 +58,10 @@ func anyOf(list []string) string {
 }
 
 // rulesInForce asks for the rules, as the gateway shows them and as this binary reads them.
-func (a *app) rulesInForce(r *remote) (admin.RulesView, *rules.Set, error) {
+func (a *app) rulesInForce(r *remote) (api.RulesView, *rules.Set, error) {
 	client, err := r.client(a)
 	if err != nil {
-		return admin.RulesView{}, nil, err
+		return api.RulesView{}, nil, err
 	}
 	defer client.Close()
 	view, err := client.Rules(a.ctx)

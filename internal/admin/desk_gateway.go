@@ -86,3 +86,29 @@ func (d *Desk) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, er
 	r.By = d.p.Name
 	return d.s.Approve(ctx, r)
 }
+
+// Missing tells what is remembered of an address of a host that has no TLS now.
+func (d *Desk) Missing(_ context.Context, host, addr string) (Missing, error) {
+	if err := d.need(access.ReadPeers); err != nil {
+		return Missing{}, err
+	}
+	return d.s.Missing(host, addr)
+}
+
+// ForgetPeers forgets what is remembered of servers. ForgetRequest.By is ignored.
+func (d *Desk) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResult, error) {
+	if err := d.need(access.ForgetPeers); err != nil {
+		return ForgetResult{}, err
+	}
+	r.By = d.p.Name
+	return d.s.ForgetPeers(ctx, r)
+}
+
+// Unpin forgets which mail hosts of a domain are known to its rules. UnpinRequest.By is ignored.
+func (d *Desk) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error) {
+	if err := d.need(access.ForgetPeers); err != nil {
+		return UnpinResult{}, err
+	}
+	r.By = d.p.Name
+	return d.s.Unpin(ctx, r)
+}

@@ -75,7 +75,7 @@ type RuleEdit struct {
 	Rule string `json:"rule"`
 	// IfRevision is the revision the caller looked at; any other in force is ErrRevision.
 	IfRevision int64 `json:"if_revision"`
-	DryRun     bool  `json:"dry_run"`
+	DryRun     bool  `json:"dry_run,omitempty"`
 }
 
 // EditRule changes one rule. A fault of the rule is a *rules.ParseError with lines counted within it.

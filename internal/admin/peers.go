@@ -126,7 +126,7 @@ func (s *Service) Missing(host, addr string) (Missing, error) {
 
 // ForgetRequest asks to forget what is remembered of servers.
 type ForgetRequest struct {
-	By    string   `json:"by"`
+	By    string   `json:"-"`
 	Names []string `json:"names"`
 }
 

@@ -52,7 +52,7 @@ func (s *Service) pinned(domain string) (mail.Domain, error) {
 
 // ApproveRequest asks to accept the mail hosts that a domain has now.
 type ApproveRequest struct {
-	By     string `json:"by"`
+	By     string `json:"-"`
 	Domain string `json:"domain"`
 	// Rule limits it to what one rule remembers; "" is every rule that remembers something of the domain.
 	Rule string `json:"rule,omitempty"`
@@ -169,7 +169,7 @@ func (s *Service) mailHosts(ctx context.Context, d mail.Domain) ([]mail.Domain, 
 
 // UnpinRequest asks to forget which names of mail hosts are known for a domain.
 type UnpinRequest struct {
-	By     string `json:"by"`
+	By     string `json:"-"`
 	Domain string `json:"domain"`
 	Rule   string `json:"rule,omitempty"` // "" is every rule
 }

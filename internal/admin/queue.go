@@ -18,7 +18,7 @@ import (
 
 // ActRequest asks for a change of waiting mail.
 type ActRequest struct {
-	By   string           `json:"by"`
+	By   string           `json:"-"`
 	Kind queue.ActionKind `json:"kind"`
 	// Domains are recipient domains, Messages queue ids; either may name. All selects everything that waits.
 	Domains  []string `json:"domains,omitempty"`

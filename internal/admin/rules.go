@@ -47,11 +47,11 @@ func (s *Service) Rules(context.Context) (RulesView, error) {
 
 // ApplyRequest asks for a rules file to come into force as a whole.
 type ApplyRequest struct {
-	By   string `json:"by"`
-	Name string `json:"name"` // of the file, for error messages and the audit trail
+	By   string `json:"-"`
+	Name string `json:"name,omitempty"` // of the file, for error messages and the audit trail
 	Text string `json:"text"`
 	// DryRun only says what would change.
-	DryRun bool `json:"dry_run"`
+	DryRun bool `json:"dry_run,omitempty"`
 	// IfRevision, when not nil, is the revision the caller looked at; any other in force is ErrRevision.
 	IfRevision *int64 `json:"if_revision,omitempty"`
 }

@@ -189,7 +189,12 @@ func TestFiguresAndLogTellNoContent(t *testing.T) {
 	if log := w.Log(); strings.Contains(log, "the-secret-itself") || !strings.Contains(log, "bob@shop.test") {
 		t.Errorf("the log holds content or lacks the delivery:\n%s", log)
 	}
-	w.Get("/queue", http.StatusNotFound)
+	if page := w.Get("/queue", http.StatusOK); !strings.Contains(page, "Sign in") || strings.Contains(page, "bob@") {
+		t.Errorf("whoever is not known sees\n%s", page)
+	}
+	if answer := w.Get("/api/v1/deliveries", http.StatusUnauthorized); strings.Contains(answer, "bob@") {
+		t.Errorf("whoever shows no token hears\n%s", answer)
+	}
 }
 
 func TestTheCertificateIsChosenByNameAndReadAgain(t *testing.T) {

@@ -2,21 +2,42 @@ package api
 
 import (
 	"context"
-	"net/http"
+	"errors"
 	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"postern/internal/access"
 	"postern/internal/accounts"
-	"postern/internal/admin"
 	"postern/internal/mail"
 )
+
+// Account is who may sign in.
+type Account struct {
+	Name     string       `json:"name"`
+	Role     access.Role  `json:"role"`
+	Scope    access.Scope `json:"scope"`
+	Disabled bool         `json:"disabled,omitempty"`
+}
+
+// Token is what programs show. Nobody can show its secret again.
+type Token struct {
+	ID        string              `json:"id"`
+	Account   string              `json:"account"`
+	Name      string              `json:"name"` // what it is for
+	Scopes    []access.Capability `json:"scopes"`
+	CreatedAt time.Time           `json:"created_at"`
+	EndsAt    time.Time           `json:"ends_at"`
+	LastUsed  time.Time           `json:"last_used,omitzero"`
+}
 
 // InviteRequest asks for a link by which somebody sets a password: for a new account, or, where the name has one, for that.
 // Role and Domains are of a new account.
 type InviteRequest struct {
-	By      string        `json:"by"`
+	By      string        `json:"-"`
 	Name    string        `json:"name"`
-	Role    access.Role   `json:"role"`
+	Role    access.Role   `json:"role,omitempty"`
 	Domains []mail.Domain `json:"domains,omitempty"` // none is everything
 }
 
@@ -26,90 +47,120 @@ type InviteResult struct {
 	New    bool   `json:"new"` // the account was made now
 }
 
-// AccountRequest names an account that is to be disabled, enabled or deleted.
-type AccountRequest struct {
-	By   string `json:"by"`
-	Name string `json:"name"`
-	Do   string `json:"do"` // disable, enable, delete
+// AccountChange is what is to change of an account; what is left out stays.
+type AccountChange struct {
+	Role     *access.Role   `json:"role,omitempty"`
+	Domains  *[]mail.Domain `json:"domains,omitempty"` // none is everything
+	Disabled *bool          `json:"disabled,omitempty"`
 }
 
-// AccountResult is what became of it; nothing more is said.
-type AccountResult struct{}
-
-func (s *Server) accountList(w http.ResponseWriter, r *http.Request) {
-	list, err := s.accounts.List(r.Context(), access.Root("root"))
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	out := lines{w: w}
-	for _, a := range list {
-		if out.write(a) != nil {
-			return
-		}
-	}
-	out.end()
+// AccountName names an account in the path.
+type AccountName struct {
+	Name string `path:"name"`
 }
 
-// asker is who asks at the socket, who may do everything.
-func asker(ctx context.Context, claimed string) (access.Principal, error) {
-	name := by(ctx, claimed)
-	if name == "" {
-		return access.Principal{}, admin.ErrWho
-	}
-	return access.Root(name), nil
+func view(a *accounts.Account) Account { return Account{a.Name, a.Role, a.Scope, a.Disabled} }
+
+func scopeOf(domains []mail.Domain) access.Scope {
+	return access.Scope{All: len(domains) == 0, Domains: domains}
 }
 
-func (s *Server) invite(w http.ResponseWriter, r *http.Request) {
-	handle(s, w, r, func(ctx context.Context, q InviteRequest) (InviteResult, error) {
-		p, err := asker(ctx, q.By)
-		if err != nil {
-			return InviteResult{}, err
-		}
-		if a, ok, err := s.account(ctx, p, q.Name); err != nil || ok {
-			if err != nil {
-				return InviteResult{}, err
+func (s *Server) registerAccounts(spec huma.API) {
+	operation(s, spec, "GET", "/accounts", "listAccounts", "Who may sign in",
+		func(ctx context.Context, _ *none) (*body[[]Account], error) {
+			all, err := s.accounts.List(ctx, principal(ctx))
+			out := []Account{}
+			for i := range all {
+				out = append(out, view(&all[i]))
 			}
-			key, err := s.accounts.InviteAgain(ctx, p, a.ID)
-			return InviteResult{Secret: key}, err
-		}
-		_, key, err := s.accounts.Invite(ctx, p, q.Name, q.Role, access.Scope{All: len(q.Domains) == 0, Domains: q.Domains})
-		return InviteResult{Secret: key, New: true}, err
-	})
+			return answer(out, err)
+		})
+	operation(s, spec, "POST", "/accounts", "inviteAccount", "Make a link by which somebody sets a password",
+		func(ctx context.Context, in *body[InviteRequest]) (*body[InviteResult], error) {
+			return answer(s.invite(ctx, &in.Body))
+		})
+	operation(s, spec, "PATCH", "/accounts/{name}", "changeAccount", "Change role, domains, or disable and enable; the account's sessions end",
+		func(ctx context.Context, in *struct {
+			AccountName
+			Body AccountChange
+		}) (*body[Account], error) {
+			p, a, err := s.account(ctx, in.Name)
+			if err != nil {
+				return nil, err
+			}
+			change := accounts.Change{Role: in.Body.Role, Disabled: in.Body.Disabled}
+			if in.Body.Domains != nil {
+				scope := scopeOf(*in.Body.Domains)
+				change.Scope = &scope
+			}
+			a, err = s.accounts.Update(ctx, p, a.ID, a.Version, change)
+			return answer(view(&a), err)
+		})
+	operation(s, spec, "DELETE", "/accounts/{name}", "deleteAccount", "Delete an account with its sessions and tokens",
+		func(ctx context.Context, in *AccountName) (*struct{}, error) {
+			p, a, err := s.account(ctx, in.Name)
+			if err != nil {
+				return nil, err
+			}
+			return nil, s.accounts.Delete(ctx, p, a.ID)
+		})
+	operation(s, spec, "GET", "/tokens", "listTokens", "The tokens of every account, without their secrets",
+		func(ctx context.Context, _ *none) (*body[[]Token], error) { return answer(s.tokens(ctx)) })
+	operation(s, spec, "DELETE", "/tokens/{id}", "deleteToken", "End a token at once",
+		func(ctx context.Context, in *struct {
+			ID string `path:"id"`
+		}) (*struct{}, error) {
+			p, err := named(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return nil, s.accounts.DeleteToken(ctx, p, in.ID)
+		})
 }
 
-func (s *Server) account(ctx context.Context, p access.Principal, name string) (accounts.Account, bool, error) {
+func (s *Server) tokens(ctx context.Context) ([]Token, error) {
+	p, out := principal(ctx), []Token{}
+	all, err := s.accounts.List(ctx, p)
+	if err != nil {
+		return out, err
+	}
+	name := map[string]string{}
+	for _, a := range all {
+		name[a.ID] = a.Name
+	}
+	list, err := s.accounts.Tokens(ctx, p, true)
+	for _, t := range list {
+		out = append(out, Token{t.ID, name[t.Account], t.Name, t.Scopes, t.CreatedAt, t.EndsAt, t.LastUsed})
+	}
+	return out, err
+}
+
+func (s *Server) invite(ctx context.Context, q *InviteRequest) (InviteResult, error) {
+	p, a, err := s.account(ctx, q.Name)
+	switch {
+	case err == nil:
+		key, err := s.accounts.InviteAgain(ctx, p, a.ID)
+		return InviteResult{Secret: key}, err
+	case !errors.Is(err, accounts.ErrNotFound):
+		return InviteResult{}, err
+	}
+	_, key, err := s.accounts.Invite(ctx, p, q.Name, q.Role, scopeOf(q.Domains))
+	return InviteResult{Secret: key, New: true}, err
+}
+
+// account finds an account by its name, for somebody with a name of his own.
+func (s *Server) account(ctx context.Context, name string) (p access.Principal, a accounts.Account, err error) {
+	if p, err = named(ctx); err != nil {
+		return p, a, err
+	}
 	list, err := s.accounts.List(ctx, p)
-	for _, a := range list {
-		if strings.EqualFold(a.Name, name) {
-			return a, true, nil
+	if err != nil {
+		return p, a, err
+	}
+	for _, one := range list {
+		if strings.EqualFold(one.Name, name) {
+			return p, one, nil
 		}
 	}
-	return accounts.Account{}, false, err
-}
-
-func (s *Server) changeAccount(w http.ResponseWriter, r *http.Request) {
-	handle(s, w, r, func(ctx context.Context, q AccountRequest) (AccountResult, error) {
-		p, err := asker(ctx, q.By)
-		if err != nil {
-			return AccountResult{}, err
-		}
-		a, ok, err := s.account(ctx, p, q.Name)
-		if err == nil && !ok {
-			err = accounts.ErrNotFound
-		}
-		if err != nil {
-			return AccountResult{}, err
-		}
-		disabled := q.Do == "disable"
-		switch q.Do {
-		case "delete":
-			err = s.accounts.Delete(ctx, p, a.ID)
-		case "disable", "enable":
-			_, err = s.accounts.Update(ctx, p, a.ID, a.Version, accounts.Change{Disabled: &disabled})
-		default:
-			err = admin.ErrBadRequest
-		}
-		return AccountResult{}, err
-	})
+	return p, a, accounts.ErrNotFound
 }

@@ -1,28 +1,31 @@
 package api
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
+	"time"
 
-	"postern/internal/accounts"
 	"postern/internal/admin"
 	"postern/internal/ledger"
+	"postern/internal/mxtrust"
 )
 
-// Unreachable means that no gateway answers at the socket.
+// Unreachable means that no gateway answers there.
 type Unreachable struct {
-	Path string
-	Err  error
+	// Where is the path of the socket or the address.
+	Where string
+	// Remote says that it is an address.
+	Remote bool
+	Err    error
 }
 
 // Error says where nobody answered.
@@ -32,7 +35,7 @@ func (u *Unreachable) Error() string {
 	if errors.As(u.Err, &sys) {
 		cause = sys.Err
 	}
-	return "no gateway answers at " + u.Path + ": " + cause.Error()
+	return "no gateway answers at " + u.Where + ": " + cause.Error()
 }
 
 // Unwrap returns the cause.
@@ -40,8 +43,11 @@ func (u *Unreachable) Unwrap() error { return u.Err }
 
 // Client asks a running gateway. Safe for concurrent use. Errors are *Unreachable, *Problem, or of the context.
 type Client struct {
-	path string
-	http *http.Client
+	base   string // before the path of an operation
+	where  string
+	token  string // "": at the socket
+	remote bool
+	http   *http.Client
 }
 
 // Dial returns a Client of the socket at path; it connects when it is first asked.
@@ -49,156 +55,132 @@ func Dial(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		nc, err := new(net.Dialer).DialContext(ctx, "unix", path)
 		if err != nil {
-			return nil, &Unreachable{path, err}
+			return nil, &Unreachable{Where: path, Err: err}
 		}
 		return nc, nil
 	}
-	return &Client{path: path, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+	return &Client{base: "http://postern" + Root, where: path, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// Remote returns a Client of the gateway whose console is at base, as token allows. Plain HTTP is for loopback addresses
+// only: the token would be read on the way. roots may be nil for those of the system.
+func Remote(base, token string, roots *tls.Config) (*Client, error) {
+	u, err := url.Parse(strings.TrimSuffix(base, "/"))
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Path != "":
+		return nil, fmt.Errorf("%q is no address of a gateway; write https://gateway.example:8025", base)
+	case u.Scheme == "http" && !loopbackHost(u.Hostname()):
+		return nil, fmt.Errorf("a token is not sent in the clear: write https://%s", u.Host)
+	case token == "":
+		return nil, errors.New("a remote gateway wants a token")
+	}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // a token goes nowhere else
+	return &Client{base: u.String() + Root, where: u.String(), token: token, remote: true,
+		http: &http.Client{Transport: &http.Transport{TLSClientConfig: roots, TLSHandshakeTimeout: 10 * time.Second}, CheckRedirect: stay}}, nil
+}
+
+func loopbackHost(name string) bool {
+	ip, err := netip.ParseAddr(name)
+	return name == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Traces yields what q selects, as it arrives.
+// Traces yields what q selects, newest acceptance first, page after page.
 func (c *Client) Traces(ctx context.Context, q admin.Query) iter.Seq2[admin.Trace, error] {
-	return list[admin.Trace](ctx, c, "/v1/deliveries", encodeQuery(q))
+	return pages[admin.Trace](ctx, c, "/deliveries", encodeQuery(q), q.Limit)
 }
 
-// Audit yields the newest entries of the audit trail; limit 0 is the gateway's default.
+// Audit yields the newest entries of the audit trail; limit 0 is all.
 func (c *Client) Audit(ctx context.Context, limit int) iter.Seq2[ledger.Entry, error] {
-	v := url.Values{}
+	return pages[ledger.Entry](ctx, c, "/audit", url.Values{}, limit)
+}
+
+// Peers yields what is remembered of servers; see admin.Service.Peers.
+func (c *Client) Peers(ctx context.Context, names []string, limit int) iter.Seq2[admin.Peer, error] {
+	v := url.Values{"name": names}
 	if limit > 0 {
 		v.Set("limit", strconv.Itoa(limit))
 	}
-	return list[ledger.Entry](ctx, c, "/v1/audit", v)
+	return each[admin.Peer](ctx, c, "/peers", v)
 }
 
-// Accounts yields who may use the console.
-func (c *Client) Accounts(ctx context.Context) iter.Seq2[accounts.Account, error] {
-	return list[accounts.Account](ctx, c, "/v1/accounts", url.Values{})
+// Missing asks what is remembered of an address of a host that has no TLS now.
+func (c *Client) Missing(ctx context.Context, host string, addr netip.AddrPort) (out admin.Missing, err error) {
+	v := url.Values{"host": {host}, "addr": {addr.String()}}
+	return out, c.call(ctx, request{path: "/peers/missing", params: v}, &out)
+}
+
+// ForgetPeers forgets what is remembered of servers.
+func (c *Client) ForgetPeers(ctx context.Context, r admin.ForgetRequest) (out admin.ForgetResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/peers/forget", by: r.By, body: r}, &out)
+}
+
+// Pins yields the names of mail hosts that are known; "" asks for every domain.
+func (c *Client) Pins(ctx context.Context, domain string) iter.Seq2[mxtrust.Pin, error] {
+	v := url.Values{}
+	if domain != "" {
+		v.Set("domain", domain)
+	}
+	return each[mxtrust.Pin](ctx, c, "/pins", v)
+}
+
+// Approve makes the mail hosts that a domain has now known to its rules.
+func (c *Client) Approve(ctx context.Context, r admin.ApproveRequest) (out admin.ApproveResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/pins/approve", by: r.By, body: r}, &out)
+}
+
+// Unpin forgets which names of mail hosts are known for a domain.
+func (c *Client) Unpin(ctx context.Context, r admin.UnpinRequest) (out admin.UnpinResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/pins/forget", by: r.By, body: r}, &out)
+}
+
+// Accounts yields who may sign in.
+func (c *Client) Accounts(ctx context.Context) iter.Seq2[Account, error] {
+	return each[Account](ctx, c, "/accounts", url.Values{})
 }
 
 // Invite makes a link by which somebody sets a password.
 func (c *Client) Invite(ctx context.Context, r InviteRequest) (out InviteResult, err error) {
-	return out, c.call(ctx, http.MethodPost, "/v1/accounts/invite", r, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/accounts", by: r.By, body: r}, &out)
 }
 
-// ChangeAccount disables, enables or deletes an account.
-func (c *Client) ChangeAccount(ctx context.Context, r AccountRequest) error {
-	return c.call(ctx, http.MethodPost, "/v1/accounts/change", r, &AccountResult{})
+// DisableAccount keeps somebody out, or lets him in again.
+func (c *Client) DisableAccount(ctx context.Context, by, name string, disabled bool) error {
+	return c.call(ctx, request{method: http.MethodPatch, path: "/accounts/" + url.PathEscape(name), by: by, body: AccountChange{Disabled: &disabled}}, &Account{})
+}
+
+// DeleteAccount deletes an account.
+func (c *Client) DeleteAccount(ctx context.Context, by, name string) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "/accounts/" + url.PathEscape(name), by: by}, nil)
 }
 
 // Act changes waiting mail.
 func (c *Client) Act(ctx context.Context, r admin.ActRequest) (out admin.ActResult, err error) {
-	return out, c.call(ctx, http.MethodPost, "/v1/queue", r, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/queue", by: r.By, body: r}, &out)
 }
 
 // Rules shows the rules in force.
-func (c *Client) Rules(ctx context.Context) (out admin.RulesView, err error) {
-	return out, c.call(ctx, http.MethodGet, "/v1/rules", nil, &out)
+func (c *Client) Rules(ctx context.Context) (out RulesView, err error) {
+	return out, c.call(ctx, request{path: "/rules"}, &out)
 }
 
 // ApplyRules puts a rules file in force, or says what it would change.
 func (c *Client) ApplyRules(ctx context.Context, r admin.ApplyRequest) (out admin.ApplyResult, err error) {
-	return out, c.call(ctx, http.MethodPost, "/v1/rules", r, &out)
+	q := request{method: http.MethodPut, path: "/rules", by: r.By, body: file{r.Name, r.Text, r.DryRun}}
+	if r.IfRevision != nil {
+		q.match = tag(*r.IfRevision)
+	}
+	return out, c.call(ctx, q, &out)
 }
 
 // Explain asks which rules would match.
 func (c *Client) Explain(ctx context.Context, r admin.ExplainRequest) (out admin.Explanation, err error) {
-	return out, c.call(ctx, http.MethodPost, "/v1/rules/explain", r, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/explanations", body: r}, &out)
 }
 
 // Status asks how the gateway is.
 func (c *Client) Status(ctx context.Context) (out admin.Status, err error) {
-	return out, c.call(ctx, http.MethodGet, "/v1/status", nil, &out)
-}
-
-// call sends one request and reads its answer.
-func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
-	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("cannot write the request: %w", err)
-		}
-		body = bytes.NewReader(text)
-	}
-	res, err := c.do(ctx, method, path, body)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
-		return fmt.Errorf("the gateway's answer was cut off: %w", err)
-	}
-	return nil
-}
-
-// do sends a request; an answer that is an error becomes a *Problem. The caller closes the body.
-func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://postern"+path, body)
-	if err != nil {
-		return nil, err
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		if u, ok := errors.AsType[*Unreachable](err); ok {
-			return nil, u
-		}
-		return nil, &Unreachable{c.path, err}
-	}
-	if res.StatusCode == http.StatusOK {
-		return res, nil
-	}
-	defer res.Body.Close()
-	p := &Problem{Code: res.StatusCode}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxBody)).Decode(p); err != nil || p.Text == "" {
-		p.Text = "the gateway answered " + res.Status
-	}
-	return nil, p
-}
-
-// list reads newline-delimited objects as they arrive.
-func list[T any](ctx context.Context, c *Client, path string, params url.Values) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var none T
-		res, err := c.do(ctx, http.MethodGet, path+"?"+params.Encode(), nil)
-		if err != nil {
-			yield(none, err)
-			return
-		}
-		defer res.Body.Close()
-		in := bufio.NewReader(res.Body)
-		for {
-			line, err := in.ReadBytes('\n')
-			if err == io.EOF && len(line) == 0 {
-				return
-			}
-			if err != nil {
-				yield(none, fmt.Errorf("the gateway's answer was cut off: %w", err))
-				return
-			}
-			one, err := readLine[T](line)
-			if !yield(one, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// errorLine begins every line that is a Problem; no object of a list has it.
-const errorLine = `{"error":`
-
-func readLine[T any](line []byte) (one T, err error) {
-	if bytes.HasPrefix(line, []byte(errorLine)) {
-		p := &Problem{Code: http.StatusInternalServerError}
-		if err := json.Unmarshal(line, p); err != nil {
-			return one, fmt.Errorf("the gateway's answer cannot be read: %w", err)
-		}
-		return one, p
-	}
-	if err := json.Unmarshal(line, &one); err != nil {
-		return one, fmt.Errorf("the gateway's answer cannot be read: %w", err)
-	}
-	return one, nil
+	return out, c.call(ctx, request{path: "/status"}, &out)
 }

@@ -2,64 +2,48 @@ package api
 
 import (
 	"context"
-	"iter"
-	"net/http"
-	"net/netip"
-	"net/url"
-	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"postern/internal/admin"
+	"postern/internal/mxtrust"
 )
 
-func (s *Server) peers(w http.ResponseWriter, r *http.Request) {
-	params := r.URL.Query()
-	limit, err := number(params, "limit")
-	var list []admin.Peer
-	if err == nil {
-		list, err = s.service.Peers(params["name"], limit)
-	}
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	out := lines{w: w}
-	for i := range list {
-		if out.write(&list[i]) != nil {
-			return // the reader went away
-		}
-	}
-	out.end()
-}
-
-func (s *Server) missing(w http.ResponseWriter, r *http.Request) {
-	params := r.URL.Query()
-	v, err := s.service.Missing(params.Get("host"), params.Get("addr"))
-	s.answer(w, v, err)
-}
-
-func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
-	handle(s, w, r, func(ctx context.Context, q admin.ForgetRequest) (admin.ForgetResult, error) {
-		q.By = by(ctx, q.By)
-		return s.service.ForgetPeers(ctx, q)
-	})
-}
-
-// Peers yields what is remembered of servers; see admin.Service.Peers.
-func (c *Client) Peers(ctx context.Context, names []string, limit int) iter.Seq2[admin.Peer, error] {
-	v := url.Values{"name": names}
-	if limit > 0 {
-		v.Set("limit", strconv.Itoa(limit))
-	}
-	return list[admin.Peer](ctx, c, "/v1/peers", v)
-}
-
-// Missing asks what is remembered of an address of a host that has no TLS now.
-func (c *Client) Missing(ctx context.Context, host string, addr netip.AddrPort) (out admin.Missing, err error) {
-	v := url.Values{"host": {host}, "addr": {addr.String()}}
-	return out, c.call(ctx, http.MethodGet, "/v1/peers/missing?"+v.Encode(), nil, &out)
-}
-
-// ForgetPeers forgets what is remembered of servers.
-func (c *Client) ForgetPeers(ctx context.Context, r admin.ForgetRequest) (out admin.ForgetResult, err error) {
-	return out, c.call(ctx, http.MethodPost, "/v1/peers/forget", r, &out)
+func (s *Server) registerPeers(spec huma.API) {
+	operation(s, spec, "GET", "/peers", "listPeers", "What is remembered of servers",
+		func(ctx context.Context, in *struct {
+			Name  []string `query:"name,explode" doc:"host, address, or domain whose hosts are meant"`
+			Limit int      `query:"limit" minimum:"0" doc:"at most as many; 0 is all"`
+		}) (*body[[]admin.Peer], error) {
+			return answer(s.desk(ctx).Peers(ctx, in.Name, in.Limit))
+		})
+	operation(s, spec, "GET", "/peers/missing", "getMissingTLS", "What is remembered of an address of a host that has no TLS now",
+		func(ctx context.Context, in *struct {
+			Host string `query:"host"`
+			Addr string `query:"addr" doc:"192.0.2.1:25"`
+		}) (*body[admin.Missing], error) {
+			return answer(s.desk(ctx).Missing(ctx, in.Host, in.Addr))
+		})
+	operation(s, spec, "POST", "/peers/forget", "forgetPeers", "Forget what is remembered of servers",
+		func(ctx context.Context, in *body[admin.ForgetRequest]) (*body[admin.ForgetResult], error) {
+			return answer(s.desk(ctx).ForgetPeers(ctx, in.Body))
+		})
+	operation(s, spec, "GET", "/pins", "listPins", "Below which names the mail hosts of a domain are known to its rules",
+		func(ctx context.Context, in *struct {
+			Domain string `query:"domain" doc:"of recipients; empty is all"`
+		}) (*body[[]mxtrust.Pin], error) {
+			pins, err := s.desk(ctx).Pins(ctx, in.Domain)
+			for i := range pins {
+				pins[i].Since = pins[i].Since.UTC()
+			}
+			return answer(pins, err)
+		})
+	operation(s, spec, "POST", "/pins/approve", "approveMailHosts", "Make the mail hosts that a domain has now known to its rules",
+		func(ctx context.Context, in *body[admin.ApproveRequest]) (*body[admin.ApproveResult], error) {
+			return answer(s.desk(ctx).Approve(ctx, in.Body))
+		})
+	operation(s, spec, "POST", "/pins/forget", "forgetMailHosts", "Forget which mail hosts of a domain are known",
+		func(ctx context.Context, in *body[admin.UnpinRequest]) (*body[admin.UnpinResult], error) {
+			return answer(s.desk(ctx).Unpin(ctx, in.Body))
+		})
 }

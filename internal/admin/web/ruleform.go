@@ -134,7 +134,7 @@ func (f *form) text() (string, []string) {
 	}
 	for _, key := range bareKeys() {
 		if v := f.Fields[key].Value; v != "" && v != "false" {
-			written[key] = bare(v)
+			written[key] = rules.Bare(v)
 		}
 	}
 	for _, key := range listKeys() {
@@ -156,17 +156,6 @@ func (f *form) text() (string, []string) {
 	return rules.Assemble(settings)
 }
 
-// bare is a number, date or truth as TOML; what could be none of them is written as a string, so that the parser says what
-// is wrong with it instead of reading something else.
-func bare(v string) string {
-	for _, r := range v {
-		if !strings.ContainsRune("0123456789-:.TZtruefals+", r) {
-			return rules.Quote(v)
-		}
-	}
-	return v
-}
-
 func lines(text string) (out []string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		if line = strings.TrimSpace(line); line != "" {
@@ -178,15 +167,12 @@ func lines(text string) (out []string) {
 
 // headers writes lines "Name: pattern" as the list of the rules file.
 func headers(text string) string {
-	var items []string
+	var fields [][2]string
 	for _, line := range lines(text) {
 		name, value, _ := strings.Cut(line, ":")
-		items = append(items, "{ name = "+rules.Quote(strings.TrimSpace(name))+", value = "+rules.Quote(strings.TrimSpace(value))+" }")
+		fields = append(fields, [2]string{strings.TrimSpace(name), strings.TrimSpace(value)})
 	}
-	if len(items) == 0 {
-		return ""
-	}
-	return "[" + strings.Join(items, ", ") + "]"
+	return rules.QuoteHeaders(fields)
 }
 
 // blame puts the problems of a rule to the fields they belong to.

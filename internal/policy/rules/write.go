@@ -9,6 +9,29 @@ func Quote(s string) string { return quote(s) }
 // QuoteList writes a list; see Quote.
 func QuoteList(values []string) string { return quoteList(values) }
 
+// QuoteHeaders writes names and patterns of header fields as match.header takes them; no fields are "".
+func QuoteHeaders(fields [][2]string) string {
+	var items []string
+	for _, f := range fields {
+		items = append(items, "{ name = "+quote(f[0])+", value = "+quote(f[1])+" }")
+	}
+	if len(items) == 0 {
+		return ""
+	}
+	return "[" + strings.Join(items, ", ") + "]"
+}
+
+// Bare writes a number, a date or a truth; what can be none of them becomes a string, so that the parser says what is wrong
+// with it instead of reading something else.
+func Bare(v string) string {
+	for _, r := range v {
+		if !strings.ContainsRune("0123456789-:.TZtruefals+", r) {
+			return quote(v)
+		}
+	}
+	return v
+}
+
 // Assemble writes a rule out of settings: keys as in the table of the rules file, sections together. keyOf says of each
 // line, counted from 1, which key stands there, for showing a Problem where it belongs; "" for lines without.
 func Assemble(settings []Setting) (text string, keyOf []string) {

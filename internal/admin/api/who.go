@@ -1,0 +1,77 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"postern/internal/access"
+	"postern/internal/accounts"
+	"postern/internal/admin"
+)
+
+// byHeader is how the client at the socket names the person at the keyboard, for the audit trail.
+const byHeader = "Postern-By"
+
+// asker tells who asks.
+type asker func(r *http.Request) (access.Principal, error)
+
+// bySocket is who opened the socket, as the kernel says and as the client names him.
+func (s *Server) bySocket(r *http.Request) (access.Principal, error) {
+	return access.Root(by(r.Context(), r.Header.Get(byHeader))), nil
+}
+
+var errNoToken = errors.New("show a token: Authorization: Bearer postern_...")
+
+// byToken is whom the token of the request speaks for.
+func (s *Server) byToken(r *http.Request) (access.Principal, error) {
+	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return access.Principal{}, errNoToken
+	}
+	p, err := s.accounts.ByToken(r.Context(), strings.TrimSpace(key))
+	if errors.Is(err, accounts.ErrNotFound) {
+		return p, errors.New("this token is not known, has ended, or its account is disabled")
+	}
+	return p, err
+}
+
+type whoKey struct{}
+
+// authenticated finds out who asks before anything else, but for the description of the API, which tells nothing.
+func (s *Server) authenticated(who asker, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		if !strings.HasPrefix(r.URL.Path, Root+"/openapi") {
+			p, err := who(r)
+			if err != nil {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+				writeProblem(w, &Problem{Code: http.StatusUnauthorized, Text: err.Error(), Hint: "the console makes tokens, below Your account"})
+				return
+			}
+			r = r.WithContext(context.WithValue(r.Context(), whoKey{}, p))
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// principal is who asks.
+func principal(ctx context.Context) access.Principal {
+	p, _ := ctx.Value(whoKey{}).(access.Principal)
+	return p
+}
+
+// named is who asks, for changes that must not be nobody's.
+func named(ctx context.Context) (access.Principal, error) {
+	p := principal(ctx)
+	if strings.TrimSpace(p.Name) == "" {
+		return p, admin.ErrWho
+	}
+	return p, nil
+}
+
+// desk is the Service as whoever asks sees it.
+func (s *Server) desk(ctx context.Context) *admin.Desk { return s.service.For(principal(ctx)) }
