@@ -71,10 +71,10 @@ func lattice() map[string]string {
 
 		"check": "mail smtp smtp/smtpclient tlsprobe policy policy/certcheck attempt dns mxtrust peers gateway/route gateway/deliver",
 
-		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access",
+		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access check",
 		"admin/door": "mail access accounts admin",
-		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts admin",
-		"admin/web":  "mail policy policy/rules attempt queue ledger mxtrust access accounts admin admin/door",
+		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check admin",
+		"admin/web":  "mail policy policy/rules attempt queue ledger mxtrust access accounts check admin admin/door",
 	}
 }
 

@@ -56,6 +56,8 @@ type gateway struct {
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker
 	table    atomic.Pointer[route.Table]
+	checking checking
+	inForce  atomic.Pointer[config.Config] // what was read last; cfg holds for what needs a restart
 	intake   atomic.Pointer[intake.Intake]
 	dispatch *dispatch.Dispatcher
 	admin    *admin.Service
@@ -85,6 +87,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 		return nil, err
 	}
 	g.table.Store(table)
+	g.inForce.Store(cfg)
 	if err := g.trust(); err != nil {
 		return nil, err
 	}
@@ -106,6 +109,11 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if g.revoke, err = revoke.New(revoking(cfg, g.resolver, filepath.Join(string(cfg.Data), "crl"), g.warnOfRevocation)); err != nil {
 		return nil, errors.Join(err, g.store.Close())
 	}
+	checker, err := g.checks(cfg, client)
+	if err != nil {
+		return nil, errors.Join(err, g.store.Close())
+	}
+	g.checking.now.Store(checker)
 	g.dispatch = dispatch.New(g.dispatching(client))
 	g.admin = admin.New(g.administration())
 	g.accounts = accounts.New(accounts.Config{Book: g.store, Ledger: g.store, Idle: cfg.Admin.SessionIdle.Duration, Life: cfg.Admin.SessionTime.Duration})
@@ -223,9 +231,10 @@ func neverIfZero(d time.Duration) time.Duration {
 }
 
 func (g *gateway) administration() admin.Config {
-	return admin.Config{
+	out := admin.Config{
+		Settings: func() admin.Settings { return settingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
-		Pins: g.store, MailHosts: g.mailHosts,
+		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking,
 		NextHop: func(d mail.Domain, r policy.Requirement) string { return g.table.Load().NextHop(d, r) },
 		Ordinary: func(d mail.Domain) policy.Requirement {
 			own, _ := g.table.Load().Own(d)
@@ -235,6 +244,10 @@ func (g *gateway) administration() admin.Config {
 		Lifetime: g.cfg.Delivery.Lifetime.Duration,
 		Hostname: g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
 	}
+	if g.cfg.Path() != "" {
+		out.Reload = g.reloadFor
+	}
+	return out
 }
 
 // mailHosts finds the mail hosts of a domain, asking DNS afresh.

@@ -169,19 +169,26 @@ func (g *gateway) reload(ctx context.Context) {
 	if g.cfg.Path() == "" {
 		return
 	}
-	if err := g.adopt(g.cfg.Path()); err != nil {
+	if err := g.reloadFor(ctx, "SIGHUP"); err != nil {
 		g.warn("configuration", err, "`postern config check` shows what is wrong; the configuration read before stays in force")
-		return
 	}
-	g.sink.Emit(event.AdminActed{By: "SIGHUP", Action: "reload configuration", Target: g.cfg.Path()})
+}
+
+// reloadFor adopts the configuration file again because somebody asks, and tries what waits.
+func (g *gateway) reloadFor(ctx context.Context, by string) error {
+	if err := g.adopt(g.cfg.Path()); err != nil {
+		return err
+	}
+	g.sink.Emit(event.AdminActed{By: by, Action: "reload configuration", Target: g.cfg.Path()})
 	sites, err := g.store.Sites(ctx)
 	if err != nil {
 		g.warn("queue", err, "waiting mail keeps its old schedule")
-		return
+		return nil
 	}
 	for _, s := range sites {
 		g.dispatch.Kick(ctx, s.Key)
 	}
+	return nil
 }
 
 // adopt puts a configuration file in force, all of what needs no restart or nothing.
@@ -198,8 +205,18 @@ func (g *gateway) adopt(path string) error {
 	if err != nil {
 		return err
 	}
+	client, err := clientCertificate(next)
+	if err != nil {
+		return err
+	}
+	checker, err := g.checks(next, client)
+	if err != nil {
+		return err
+	}
 	g.table.Store(table)
 	g.intake.Store(in)
+	g.checking.now.Store(checker)
+	g.inForce.Store(next)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/check"
 	"postern/internal/event"
 	"postern/internal/ledger"
 	"postern/internal/mail"
@@ -66,6 +67,13 @@ type Config struct {
 	// nil refuses approvals.
 	Pins      mxtrust.Book
 	MailHosts func(context.Context, mail.Domain) (MailHosts, error)
+	// Checker examines servers; nil refuses checks.
+	Checker Checker
+	// Settings shows the configuration in force, Certificates our own chains, Reload reads the files again on somebody's
+	// behalf. Each may be nil.
+	Settings     func() Settings
+	Certificates func() ([]check.Own, error)
+	Reload       func(ctx context.Context, by string) error
 	// Sink hears of every change; nil discards.
 	Sink event.Sink
 	// Hostname, Version and StartedAt are shown by Status. Problem says what is wrong now, nil that all is well; it may be nil.
@@ -75,7 +83,10 @@ type Config struct {
 }
 
 // Service carries out requests. Safe for concurrent use.
-type Service struct{ cfg Config }
+type Service struct {
+	cfg    Config
+	checks chan struct{} // holds one for each check that runs
+}
 
 // New returns a Service.
 func New(cfg Config) *Service {
@@ -91,7 +102,7 @@ func New(cfg Config) *Service {
 	if cfg.Serves == nil {
 		cfg.Serves = func(mail.Domain) bool { return false }
 	}
-	return &Service{cfg}
+	return &Service{cfg, make(chan struct{}, ChecksAtOnce)}
 }
 
 // who checks and bounds the name of whoever asks.

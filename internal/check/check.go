@@ -81,19 +81,25 @@ type nothingKnown struct{}
 func (nothingKnown) Pins(context.Context, string) ([]mxtrust.Pin, error) { return nil, nil }
 
 // Check examines one target. When ctx ends early the report says what was found until then, and is not to be trusted.
-func (c *Checker) Check(ctx context.Context, t Target) *Report {
+func (c *Checker) Check(ctx context.Context, t Target) *Report { return c.Watch(ctx, t, nil, nil) }
+
+// Watch is Check with more questions, which tells what it finds as it finds it. tell is called from several goroutines, one
+// at a time; nil tells nobody.
+func (c *Checker) Watch(ctx context.Context, t Target, more []Question, tell func(Progress)) *Report {
 	start := time.Now()
+	told := teller{tell: tell, start: start}
 	r := &Report{Kind: "target", Target: t.Text, Domain: t.Domain.String(), At: start.UTC()}
 	heard := &answers{}
 	plan, problem := c.plan(heard.listen(ctx), t)
 	r.DNS = heard.report()
-	questions := c.questions(t)
+	questions := append(c.questions(t), more...)
+	told.plan(plan, problem, r.DNS)
 	if problem != nil {
 		for _, q := range questions {
 			r.Verdicts = append(r.Verdicts, planless(q, problem))
 		}
 	} else {
-		c.examine(ctx, r, plan, questions, heard)
+		c.examine(ctx, r, plan, questions, heard, &told)
 		r.Findings = findings(r, start)
 	}
 	r.TookMS = time.Since(start).Milliseconds()
@@ -147,7 +153,7 @@ func (c *Checker) questions(t Target) []Question {
 const side = 4
 
 // examine fills in hosts and verdicts.
-func (c *Checker) examine(ctx context.Context, r *Report, plan *route.Plan, questions []Question, heard *answers) {
+func (c *Checker) examine(ctx context.Context, r *Report, plan *route.Plan, questions []Question, heard *answers, told *teller) {
 	slots := make(chan struct{}, side)
 	var wg sync.WaitGroup
 	r.Hosts = make([]Host, len(plan.Hops))
@@ -161,7 +167,7 @@ func (c *Checker) examine(ctx context.Context, r *Report, plan *route.Plan, ques
 		for j, ip := range hop.Addrs {
 			slots <- struct{}{}
 			wg.Go(func() {
-				host.Addresses[j] = c.address(ctx, only(plan, hop, ip), questions)
+				host.Addresses[j] = c.address(ctx, only(plan, hop, ip), questions, told)
 				<-slots
 			})
 		}
@@ -193,17 +199,20 @@ func (c *Checker) whole(ctx context.Context, r *Report, plan *route.Plan, questi
 }
 
 // address examines one address, named by a plan with nothing else in it.
-func (c *Checker) address(ctx context.Context, plan *route.Plan, questions []Question) Address {
+func (c *Checker) address(ctx context.Context, plan *route.Plan, questions []Question, told *teller) Address {
 	hop := &plan.Hops[0]
 	a := Address{IP: hop.Addrs[0]}
 	defer c.manners.enter(ctx, a.IP)()
+	told.begins(hop, a.IP)
 	a.Verdicts = c.judgeAll(ctx, questions, plan)
+	told.judged(hop, &a)
 	if !a.Verdicts[0].answered {
 		return a
 	}
 	demands := questions[len(questions)-1].Requirement.Demands()
 	v := viewer{c, plan, hop, a.IP, policy.Requirement{Peer: demands}}
 	a.Look = v.look(ctx, rungOf(&a.Verdicts[0]))
+	told.looked(hop, &a)
 	if a.Look.TLS != nil {
 		a.Early = v.early(ctx, a.Look.Rung)
 	}

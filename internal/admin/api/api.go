@@ -92,6 +92,7 @@ func (s *Server) register(spec huma.API) {
 	s.registerRevisions(spec)
 	s.registerPeers(spec)
 	s.registerGateway(spec)
+	s.registerCheck(spec)
 	s.registerAccounts(spec)
 }
 

@@ -118,6 +118,7 @@ func (c *Console) routes() *http.ServeMux {
 		"GET /rules/explain":   c.explain,
 		"GET /rules/revisions": c.revisions, "GET /rules/revisions/{n}": c.revision, "POST /rules/revisions/{n}": c.rollBack,
 		"GET /destinations": c.destinations, "GET /destinations/{name}": c.destination, "POST /destinations/{name}/approve": c.approve,
+		"POST /check": c.check, "GET /check": c.checkPage,
 		"GET /audit":    c.audit,
 		"GET /accounts": c.accounts, "POST /accounts": c.invite, "POST /accounts/{id}": c.changeAccount,
 		"GET /profile": c.profile, "POST /profile/password": c.password, "POST /profile/sessions": c.endSession, "POST /profile/tokens": c.tokens,
@@ -204,6 +205,8 @@ func faultOf(err error) fault {
 		return fault{409, "Changed meanwhile", sentence(err), "Go back, load the page again and look at what is there now."}
 	case errors.Is(err, admin.ErrBadRequest), errors.Is(err, accounts.ErrBad), errors.Is(err, accounts.ErrLast), errors.Is(err, accounts.ErrTaken):
 		return fault{400, "This cannot be", sentence(err), "Go back and correct it."}
+	case errors.Is(err, admin.ErrBusy):
+		return fault{429, "Busy", sentence(err), ""}
 	case errors.As(err, &large):
 		return fault{413, "Too large", "What was sent is larger than the console takes.", ""}
 	}

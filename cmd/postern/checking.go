@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"sync/atomic"
+	"time"
+
+	"postern/internal/check"
+	"postern/internal/config"
+)
+
+// checkPatience is how long a check of the console or the API waits for one server.
+const checkPatience = 30 * time.Second
+
+// checking makes the checks of the console and the API with the gateway's own rooms, so that they meet what deliveries meet.
+type checking struct{ now atomic.Pointer[check.Checker] }
+
+// Watch examines a target under the configuration in force.
+func (c *checking) Watch(ctx context.Context, t check.Target, more []check.Question, tell func(check.Progress)) *check.Report {
+	return c.now.Load().Watch(ctx, t, more, tell)
+}
+
+// checks makes the checker of a configuration.
+func (g *gateway) checks(cfg *config.Config, client *tls.Certificate) (*check.Checker, error) {
+	forced, err := defaultForced()
+	if err != nil {
+		return nil, err
+	}
+	cc := check.Config{Route: routing(cfg, g.resolver), Deliver: delivering(cfg, g.roots, g.revoke, client), Forced: forced}
+	cc.Route.Timeout = checkPatience
+	cc.Deliver.Memory, cc.Deliver.Book = g.memory, g.store
+	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = checkPatience, min(cc.Deliver.ConnectTimeout, checkPatience)
+	return check.New(cc)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"postern/internal/admin"
+	"postern/internal/check"
+	"postern/internal/config"
+	"postern/internal/policy"
+)
+
+// settingsOf is a configuration as the console shows it.
+func settingsOf(c *config.Config) admin.Settings {
+	out := admin.Settings{Path: c.Path(), TOML: c.TOML(), Domains: []admin.DomainSetting{}, Routes: []admin.RouteSetting{}, Listeners: []admin.ListenerSetting{}}
+	for _, d := range c.Domain {
+		out.Domains = append(out.Domains, admin.DomainSetting{Name: d.Name.String(), DeliverTo: texts(d.DeliverTo), Requires: d.Require.String(), Trust: string(d.Trust)})
+	}
+	for _, r := range c.Route {
+		out.Routes = append(out.Routes, admin.RouteSetting{Match: r.Match, To: texts(r.To)})
+	}
+	for _, l := range c.Listen {
+		out.Listeners = append(out.Listeners, admin.ListenerSetting{Name: l.Name, Address: l.Address, Mode: string(l.Mode), Demands: demands(&l)})
+	}
+	return out
+}
+
+// demands is what a listener asks of its clients.
+func demands(l *config.Listen) string {
+	switch {
+	case l.Mode == config.ModeSubmission:
+		return "TLS and a password"
+	case l.RequireTLS && l.Auth:
+		return "TLS; a password may be shown"
+	case l.RequireTLS:
+		return "TLS"
+	case l.Auth:
+		return "a password may be shown inside TLS"
+	}
+	return ""
+}
+
+func texts[T fmt.Stringer](list []T) []string {
+	out := []string{}
+	for _, one := range list {
+		out = append(out, one.String())
+	}
+	return out
+}
+
+// expiryNotice is how long before its end the console warns of a certificate.
+const expiryNotice = 30 * 24 * time.Hour
+
+// ownChains looks at our own certificates as partners see them.
+func (g *gateway) ownChains() ([]check.Own, error) {
+	pools, err := g.roots.Pools(policy.PublicTrust)
+	if err != nil {
+		return nil, err
+	}
+	out := []check.Own{}
+	for _, f := range ownFiles(g.inForce.Load()) {
+		chain, err := readChain(f.file)
+		if err != nil {
+			return nil, err
+		}
+		own := check.LookAtOwn(f.kind, chain, f.host, pools[policy.PublicTrust], time.Now(), expiryNotice)
+		own.File = f.file
+		out = append(out, own)
+	}
+	return out, nil
+}

@@ -1,0 +1,37 @@
+package api
+
+import (
+	"context"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/sse"
+
+	"postern/internal/admin"
+	"postern/internal/check"
+)
+
+// CheckRequest names what is to be examined.
+type CheckRequest struct {
+	Target string `query:"target" required:"true" doc:"domain, address, or host with or without a port"`
+	Rule   string `query:"rule" doc:"a rule in force whose demands are asked for besides"`
+}
+
+func (q *CheckRequest) request() admin.CheckRequest { return admin.CheckRequest(*q) }
+
+func (s *Server) registerCheck(spec huma.API) {
+	operation(s, spec, "POST", "/check", "check", "Examine a server or a domain as a delivery would",
+		func(ctx context.Context, in *CheckRequest) (*body[*check.Report], error) {
+			return answer(s.desk(ctx).Check(ctx, in.request(), nil))
+		})
+	sse.Register(spec, huma.Operation{Method: "GET", Path: "/check/events", OperationID: "watchCheck", Tags: []string{"check"},
+		Summary: "The same, telling each step as it happens, then the report"},
+		map[string]any{"step": check.Progress{}, "report": check.Report{}, "problem": Problem{}},
+		func(ctx context.Context, in *CheckRequest, send sse.Sender) {
+			r, err := s.desk(ctx).Check(ctx, in.request(), func(p check.Progress) { _ = send.Data(p) }) // the reader may have gone
+			if err != nil {
+				_ = send.Data(*s.problem(err))
+				return
+			}
+			_ = send.Data(*r)
+		})
+}

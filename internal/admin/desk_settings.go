@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"context"
+
+	"postern/internal/access"
+	"postern/internal/check"
+)
+
+// Settings is the configuration in force, to be looked at.
+type Settings struct {
+	Path string `json:"path"` // of the file, "" where nobody named one
+	TOML string `json:"toml"` // with the defaults, without the hashes of passwords
+	// Domains are those we receive for, Routes and Listeners as the file says.
+	Domains   []DomainSetting   `json:"domains"`
+	Routes    []RouteSetting    `json:"routes"`
+	Listeners []ListenerSetting `json:"listeners"`
+}
+
+// DomainSetting is a domain we receive for.
+type DomainSetting struct {
+	Name      string   `json:"name"`
+	DeliverTo []string `json:"deliver_to"`
+	Requires  string   `json:"requires"` // the level of the leg to its servers
+	Trust     string   `json:"trust,omitempty"`
+}
+
+// RouteSetting sends mail for some domains to named hosts.
+type RouteSetting struct {
+	Match []string `json:"match"`
+	To    []string `json:"to"`
+}
+
+// ListenerSetting is where mail comes in.
+type ListenerSetting struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Mode    string `json:"mode"`
+	Demands string `json:"demands,omitempty"` // of clients, in words
+}
+
+// Settings shows the configuration in force.
+func (d *Desk) Settings(context.Context) (Settings, error) {
+	if err := d.need(access.ReadSettings); err != nil {
+		return Settings{}, err
+	}
+	if d.s.cfg.Settings == nil {
+		return Settings{}, ErrNotFound
+	}
+	return d.s.cfg.Settings(), nil
+}
+
+// Certificates shows our own chains as partners see them.
+func (d *Desk) Certificates(context.Context) ([]check.Own, error) {
+	if err := d.need(access.ReadStatus); err != nil {
+		return nil, err
+	}
+	if d.s.cfg.Certificates == nil {
+		return []check.Own{}, nil
+	}
+	return d.s.cfg.Certificates()
+}
+
+// Reload reads the configuration again, with certificates and private CAs, as SIGHUP does.
+func (d *Desk) Reload(ctx context.Context) error {
+	if err := d.need(access.ReloadFiles); err != nil {
+		return err
+	}
+	if d.s.cfg.Reload == nil {
+		return badRequest("this gateway was started without a configuration file")
+	}
+	return d.s.cfg.Reload(ctx, d.p.Name)
+}

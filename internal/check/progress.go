@@ -1,0 +1,116 @@
+package check
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"postern/internal/gateway/route"
+	"postern/internal/policy"
+)
+
+// Progress is one thing that was found out, for somebody who watches. The report says all of it again, and more.
+type Progress struct {
+	AfterMS int64      `json:"after_ms"` // since the check began
+	Host    string     `json:"host,omitempty"`
+	IP      netip.Addr `json:"ip,omitzero"`
+	// Step is what was done: dns, connect, judge, greeting, ehlo, starttls, tls, certificate.
+	Step string `json:"step"`
+	// Good says whether it went as wished; Reason why not.
+	Good   bool          `json:"good"`
+	Reason policy.Reason `json:"reason,omitempty"`
+	Text   string        `json:"text"`
+}
+
+// teller tells one check's progress.
+type teller struct {
+	mu    sync.Mutex
+	tell  func(Progress)
+	start time.Time
+}
+
+func (t *teller) say(p Progress) {
+	if t.tell == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.AfterMS = time.Since(t.start).Milliseconds()
+	t.tell(p)
+}
+
+// plan tells which hosts DNS or a route names.
+func (t *teller) plan(plan *route.Plan, problem *route.Problem, d *DNS) {
+	if problem != nil {
+		t.say(Progress{Step: "dns", Reason: problem.Reason, Text: problem.Text})
+		return
+	}
+	var names []string
+	for i := range plan.Hops {
+		hop := &plan.Hops[i]
+		names = append(names, hop.Host.String())
+		if hop.Problem != nil {
+			t.say(Progress{Step: "dns", Host: hop.Host.String(), Reason: hop.Problem.Reason, Text: hop.Problem.Text})
+		}
+	}
+	text := "mail goes to " + strings.Join(names, ", ")
+	if d != nil && d.Signed {
+		text += "; DNS is signed"
+	}
+	t.say(Progress{Step: "dns", Good: true, Text: text})
+}
+
+// begins tells that an address is examined.
+func (t *teller) begins(hop *route.Hop, ip netip.Addr) {
+	t.say(Progress{Step: "connect", Host: hop.Host.String(), IP: ip, Good: true, Text: "asking " + ip.String()})
+}
+
+// judged tells what would become of mail at an address.
+func (t *teller) judged(hop *route.Hop, a *Address) {
+	for i := range a.Verdicts {
+		v := &a.Verdicts[i]
+		p := Progress{Step: "judge", Host: hop.Host.String(), IP: a.IP, Good: v.Passes(), Reason: v.Reason, Text: v.Question + ": " + string(v.Outcome)}
+		switch {
+		case v.Reached != "":
+			p.Text += ", " + v.Reached
+		case v.Text != "":
+			p.Text += ": " + v.Text
+		}
+		t.say(p)
+	}
+}
+
+// looked tells what an address showed.
+func (t *teller) looked(hop *route.Hop, a *Address) {
+	l := a.Look
+	say := func(step string, good bool, text string) {
+		t.say(Progress{Step: step, Host: hop.Host.String(), IP: a.IP, Good: good, Text: text})
+	}
+	if l.Greeting != "" {
+		say("greeting", true, l.Greeting)
+	}
+	if len(l.Offered) > 0 {
+		say("ehlo", true, strings.Join(l.Offered, ", "))
+	}
+	switch {
+	case l.Masked:
+		say("starttls", false, "STARTTLS is masked: something between us and the server rewrites what it says")
+	case !l.StartTLS:
+		say("starttls", false, "STARTTLS is not offered")
+	default:
+		say("starttls", true, "STARTTLS is offered")
+	}
+	if l.TLS == nil {
+		if l.Reason != "" {
+			t.say(Progress{Step: "tls", Host: hop.Host.String(), IP: a.IP, Reason: l.Reason, Text: l.Text})
+		}
+		return
+	}
+	say("tls", true, fmt.Sprintf("%s with %s, %d bits %s", l.TLS.Version, l.TLS.Cipher, l.TLS.Bits, l.TLS.Group))
+	if len(l.Chain) > 0 {
+		c := &l.Chain[0]
+		say("certificate", l.Reason == "", fmt.Sprintf("%s, issued by %s, until %s", c.Subject, c.Issuer, c.NotAfter.UTC().Format(time.DateOnly)))
+	}
+}
