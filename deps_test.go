@@ -74,7 +74,7 @@ func lattice() map[string]string {
 		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access check",
 		"admin/door": "mail access accounts admin",
 		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check admin",
-		"admin/web":  "mail policy policy/rules attempt queue ledger mxtrust access accounts check admin admin/door",
+		"admin/web":  "mail mail/received policy policy/rules attempt queue ledger mxtrust access accounts check admin admin/door",
 	}
 }
 

@@ -36,6 +36,9 @@ func (s *Service) For(p access.Principal) *Desk { return &Desk{s, p} }
 // Principal is who sits here.
 func (d *Desk) Principal() access.Principal { return d.p }
 
+// Hostname is the gateway's name.
+func (d *Desk) Hostname() string { return d.s.cfg.Hostname }
+
 // need refuses who may not do c, and who did not prove a moment ago who he is where c is dangerous.
 func (d *Desk) need(c access.Capability) error {
 	switch {

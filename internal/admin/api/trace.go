@@ -69,4 +69,10 @@ func (s *Server) registerTrace(spec huma.API) {
 		}) (*body[admin.MessageView], error) {
 			return answer(s.desk(ctx).Message(ctx, in.ID))
 		})
+	operation(s, spec, "GET", "/messages/{id}/evidence", "getEvidence", "What can be shown to an auditor about a message, with chains and rules",
+		func(ctx context.Context, in *struct {
+			ID string `path:"id"`
+		}) (*body[admin.Evidence], error) {
+			return answer(s.desk(ctx).Evidence(ctx, in.ID))
+		})
 }

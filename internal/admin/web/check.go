@@ -52,7 +52,7 @@ func (c *Console) check(r *request) error {
 		f := faultOf(err)
 		code, v.Problem = f.Code, f.Text
 	} else {
-		v.Letter = check.Letter(v.Report, "")
+		v.Letter = check.Letter(v.Report, r.desk.Hostname())
 	}
 	c.render(r.w, &r.who, code, "check", "Check a server", v)
 	return nil
@@ -81,7 +81,7 @@ func (c *Console) checkStream(r *request, v checkView) error {
 		send(line{Problem: faultOf(err).Text})
 		return nil
 	}
-	v.Letter = check.Letter(v.Report, "")
+	v.Letter = check.Letter(v.Report, r.desk.Hostname())
 	var out strings.Builder
 	if err := c.pages["check"].ExecuteTemplate(&out, "report", v); err != nil {
 		return err

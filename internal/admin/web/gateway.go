@@ -101,10 +101,12 @@ type destinationView struct {
 	Recent []admin.Trace
 	Sites  []admin.SiteView
 	Done   string
+	// CanCheck says that the principal may have it checked.
+	CanCheck bool
 }
 
 func (c *Console) destination(r *request) error {
-	v := destinationView{Name: r.PathValue("name"), Done: done(r)}
+	v := destinationView{Name: r.PathValue("name"), Done: done(r), CanCheck: r.who.May(access.RunChecks)}
 	var err error
 	if v.Peers, err = r.desk.Peers(r.ctx(), []string{v.Name}, peersShown); err != nil {
 		return err

@@ -148,17 +148,65 @@ func timeline(view *admin.MessageView) []moved {
 	return out
 }
 
-// messageJSON is the message as a file to keep.
-func (c *Console) messageJSON(r *request) error {
-	view, err := r.desk.Message(r.ctx(), r.PathValue("id"))
+// evidenceJSON is the evidence about a message as a file to keep.
+func (c *Console) evidenceJSON(r *request) error {
+	e, err := r.desk.Evidence(r.ctx(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(view, "", "  ")
+	text, err := json.MarshalIndent(e, "", "  ")
 	if err != nil {
 		return err
 	}
-	return file(r, "application/json", "message-"+view.Message+".json", append(text, '\n'))
+	return file(r, "application/json", "message-"+e.Message+".json", append(text, '\n'))
+}
+
+// evidenceView is the evidence as a page for paper.
+type evidenceView struct {
+	admin.Evidence
+	First    admin.Trace
+	Timeline []moved
+	Chains   []chainView
+}
+
+// chainView is the certificates that one server showed.
+type chainView struct {
+	Host, IP string
+	At       time.Time
+	Chain    []policy.Certificate
+}
+
+func (c *Console) evidence(r *request) error {
+	e, err := r.desk.Evidence(r.ctx(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	v := evidenceView{Evidence: e, First: e.Deliveries[0], Timeline: timeline(&e.MessageView), Chains: chains(&e.MessageView)}
+	return c.page(r, "evidence", "Evidence about message "+e.Message, v)
+}
+
+// chains lists each chain that was shown, once.
+func chains(view *admin.MessageView) (out []chainView) {
+	seen := map[string]bool{}
+	for i := range view.Deliveries {
+		for _, a := range view.Deliveries[i].Attempts {
+			for j := range a.Tries {
+				t := &a.Tries[j]
+				if t.Evidence == nil || len(t.Evidence.Chain) == 0 {
+					continue
+				}
+				key := t.Host
+				for _, one := range t.Evidence.Chain {
+					key += " " + one.SHA256
+				}
+				if !seen[key] {
+					seen[key] = true
+					out = append(out, chainView{t.Host, t.IP.String(), t.At, t.Evidence.Chain})
+				}
+			}
+		}
+	}
+	return out
 }
 
 // file sends something to be saved.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -51,6 +52,7 @@ func newConsole(t *testing.T) *browser {
 	store := backlog.New(t)
 	b := &browser{T: t, store: store}
 	b.s = admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop, Peers: backlogPeers{},
+		Settings: someSettings, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context, string) error { return nil },
 		Pins: store, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now(),
 		Serves: func(d mail.Domain) bool { return d == mail.MustDomain("example.com") }})
 	b.a = accounts.New(accounts.Config{Book: store, Ledger: store})
@@ -209,10 +211,10 @@ func TestEveryPageIsThereForAnAdministrator(t *testing.T) {
 // pages are all that can be looked at.
 func pages() []string {
 	return []string{"/", "/trace", "/trace?any=clinic.test", "/trace?any=nobody.test", "/trace?state=waiting&reason=cert-expired&sender=example.com&since=2026-11-01T00:00",
-		"/trace/" + string(backlog.Waiting), "/trace/" + string(backlog.Good), "/trace/" + string(backlog.Refused), "/trace/" + string(backlog.Notice), "/queue",
+		"/trace/" + string(backlog.Waiting), "/trace/" + string(backlog.Good), "/trace/" + string(backlog.Refused), "/trace/" + string(backlog.Notice), "/trace/" + string(backlog.Waiting) + "/evidence", "/queue",
 		"/rules", "/rules/edit", "/rules/edit?name=clinic", "/rules/edit?recipient=other.test", "/rules/file", "/rules/explain",
 		"/rules/explain?from=a@example.com&to=dr@clinic.test,x@other.test", "/rules/explain?to=nonsense", "/rules/revisions", "/rules/revisions/1", "/destinations", "/destinations/mx.clinic.test",
-		"/destinations/clinic.test", "/audit", "/accounts", "/profile", "/prove?next=/rules"}
+		"/destinations/clinic.test", "/check", "/check?target=clinic.test", "/gateway", "/gateway/certificates", "/headers", "/audit", "/accounts", "/profile", "/prove?next=/rules"}
 }
 
 func (b *browser) saveFile(text string) {
@@ -523,8 +525,13 @@ func TestStrangersTextIsOnlyText(t *testing.T) {
 		list := pages()
 		list = append(list, "/trace?any="+url.QueryEscape(text), "/queue?done="+url.QueryEscape(text), "/rules/explain?from="+url.QueryEscape(text)+"&to="+url.QueryEscape(text)+
 			"&header="+url.QueryEscape(text), "/destinations?name="+url.QueryEscape(text), "/trace/0fk3n0000000zzzz", "/"+url.PathEscape(text))
+		read := map[string]page{}
 		for _, path := range list {
-			p := b.get(path)
+			read[path] = b.get(path)
+		}
+		read["POST /headers"] = b.post("/headers", "trust", text, "header", "Received: from "+text+" by "+text+" with "+text+"; "+text+"\n\n")
+		read["POST /check"] = b.post("/check", "target", "said."+strings.ToLower(strings.Repeat("a", 3))+".test", "rule", text)
+		for path, p := range read {
 			if p.code >= 500 {
 				t.Errorf("%.40q: %s answers %d", text, path, p.code)
 			}

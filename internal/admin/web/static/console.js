@@ -1,11 +1,79 @@
 "use strict";
 // What makes the pages nicer. Every page can be read, and every form sent, without it.
 
-// Times are written in UTC; show the viewer's own, and UTC on hover.
-for (const t of document.querySelectorAll("time[datetime]")) {
-  const at = new Date(t.dateTime);
-  if (!isNaN(at)) t.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+// Forms that stream: each line of the answer is a step, the last one what is to be shown.
+for (const form of document.querySelectorAll("form[data-stream]")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const into = document.getElementById(form.dataset.stream);
+    const button = form.querySelector("button");
+    const steps = document.createElement("ol");
+    steps.className = "steps";
+    into.replaceChildren(steps);
+    button.disabled = true;
+    try {
+      const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/x-ndjson" } });
+      if (answer.redirected || !answer.ok) throw new Error("The gateway refused it.");
+      await lines(answer.body, (line) => {
+        if (line.step) steps.append(stepItem(line.step));
+        if (line.problem) into.append(noteOf(line.problem));
+        if (line.done) into.insertAdjacentHTML("beforeend", line.done); // a template's own words, escaped there
+        localTimes(into);
+      });
+    } catch (fault) {
+      into.append(noteOf("That did not work: " + fault.message));
+    }
+    button.disabled = false;
+  });
 }
+
+async function lines(body, each) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    rest += value || "";
+    const whole = rest.split("\n");
+    rest = whole.pop();
+    for (const line of whole) if (line) each(JSON.parse(line));
+    if (done) return;
+  }
+}
+
+function stepItem(step) {
+  const item = document.createElement("li");
+  item.className = step.good ? "good" : "bad";
+  const add = (name, className, text) => {
+    if (!text) return;
+    const part = document.createElement(name);
+    part.className = className;
+    part.textContent = text;
+    item.append(part, " ");
+  };
+  add("span", "step", step.step);
+  add("code", "", step.host);
+  add("span", "wrap", step.text);
+  add("code", "", step.reason);
+  add("small", "num", step.after_ms + " ms");
+  return item;
+}
+
+function noteOf(text) {
+  const note = document.createElement("p");
+  note.className = "note bad";
+  note.setAttribute("role", "alert");
+  note.textContent = text;
+  return note;
+}
+
+// Times are written in UTC; show the viewer's own, and UTC on hover.
+function localTimes(root) {
+  for (const t of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(t.dateTime);
+    if (!isNaN(at)) t.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  }
+}
+localTimes(document);
 
 // An invitation's secret stands behind the # of its link, so that no server and no log sees it before this form is sent.
 const setup = document.querySelector("form[data-key-from-link]");
@@ -14,6 +82,8 @@ if (setup && location.hash.length > 1) {
   history.replaceState(null, "", location.pathname);
   setup.submit();
 }
+
+for (const button of document.querySelectorAll("button[data-print]")) button.addEventListener("click", () => print());
 
 // Ask before what cannot be taken back.
 for (const button of document.querySelectorAll("button[data-confirm]")) {

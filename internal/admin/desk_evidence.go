@@ -1,0 +1,82 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"postern/internal/ledger"
+	"postern/internal/policy"
+)
+
+// Evidence is what can be shown to an auditor about one message: what happened, with every certificate of every chain as it
+// was judged, under which rules, and what the words mean. It is made of the gateway's records alone.
+type Evidence struct {
+	Kind     string    `json:"kind"` // "message"
+	MadeAt   time.Time `json:"made_at"`
+	MadeFor  string    `json:"made_for"` // the principal
+	Gateway  string    `json:"gateway"`
+	Version  string    `json:"version"`
+	Complete bool      `json:"complete"` // false: the principal's domains are not all that the message is about
+	MessageView
+	// Rules is the revision that judged the message at acceptance, as it was applied; nil where there was none, or where the
+	// principal may not see it.
+	Rules   *ledger.Revision `json:"rules_applied"`
+	Meaning []Meaning        `json:"reasons"` // of every code that occurs
+}
+
+// Meaning is a reason code explained.
+type Meaning struct {
+	Reason string `json:"reason"`
+	Text   string `json:"text"`
+	Who    string `json:"who"` // has to act
+	Hint   string `json:"hint"`
+}
+
+// Evidence gathers what is recorded about a message.
+func (d *Desk) Evidence(ctx context.Context, id string) (Evidence, error) {
+	view, err := d.Message(ctx, id)
+	if err != nil {
+		return Evidence{}, err
+	}
+	out := Evidence{Kind: "message", MadeAt: time.Now().UTC(), MadeFor: d.p.Name, Gateway: d.s.cfg.Hostname, Version: d.s.cfg.Version,
+		Complete: d.p.Scope.All, MessageView: view, Meaning: meanings(&view)}
+	if view.Revision == 0 || d.wholeRules() != nil {
+		return out, nil
+	}
+	r, err := d.s.cfg.Ledger.Revision(ctx, view.Revision)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return out, nil
+	}
+	if err == nil {
+		r.AppliedAt = r.AppliedAt.UTC()
+		out.Rules = &r
+	}
+	return out, err
+}
+
+// meanings explains every reason that occurs in a message's records, in the order of the table.
+func meanings(view *MessageView) []Meaning {
+	seen := map[policy.Reason]bool{}
+	for i := range view.Deliveries {
+		t := &view.Deliveries[i]
+		seen[policy.Reason(t.Reason)] = true
+		for j := range t.Attempts {
+			a := &t.Attempts[j]
+			seen[a.Reason] = true
+			for k := range a.Tries {
+				seen[a.Tries[k].Reason] = true
+				for _, s := range a.Tries[k].Shortfalls {
+					seen[s.Reason] = true
+				}
+			}
+		}
+	}
+	out := []Meaning{}
+	for _, i := range policy.Reasons() {
+		if seen[i.Reason] {
+			out = append(out, Meaning{string(i.Reason), i.Text, string(i.Who), i.Hint})
+		}
+	}
+	return out
+}
