@@ -58,8 +58,9 @@ func lattice() map[string]string {
 		"mxtrust":        "mail policy",
 		"peers/memory":   "mail policy attempt event peers",
 		"accounts":       "mail access ledger passhash",
-		"queue/memstore": "mail policy attempt queue ledger peers mxtrust access accounts",
-		"queue/sqlstore": "journal mail policy attempt queue ledger peers mxtrust access accounts",
+		"traffic":        "mail policy event",
+		"queue/memstore": "mail policy attempt queue ledger peers mxtrust access accounts traffic",
+		"queue/sqlstore": "journal mail policy attempt queue ledger peers mxtrust access accounts traffic",
 
 		"gateway/identity": "",
 		"confine":          "",
@@ -71,10 +72,10 @@ func lattice() map[string]string {
 
 		"check": "mail smtp smtp/smtpclient tlsprobe policy policy/certcheck attempt dns mxtrust peers gateway/route gateway/deliver",
 
-		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access check",
+		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access check traffic",
 		"admin/door": "mail access accounts admin",
-		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check admin",
-		"admin/web":  "mail mail/received policy policy/rules attempt queue ledger mxtrust access accounts check admin admin/door",
+		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check traffic admin",
+		"admin/web":  "mail mail/received policy policy/rules attempt queue ledger mxtrust access accounts check traffic admin admin/door",
 	}
 }
 

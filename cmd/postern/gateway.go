@@ -39,6 +39,7 @@ import (
 	"postern/internal/queue/schedule"
 	"postern/internal/queue/sqlstore"
 	"postern/internal/smtp/smtpserver"
+	"postern/internal/traffic"
 )
 
 // gateway is every room, built and joined. newGateway makes one; run runs it; close releases its data.
@@ -52,6 +53,7 @@ type gateway struct {
 	rules    *admin.RuleKeeper
 	memory   *memory.Memory
 	notifier *notify.Notifier
+	traffic  *traffic.Recorder
 	roots    *roots.Store
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker
@@ -141,7 +143,10 @@ func (g *gateway) remember(ctx context.Context) error {
 		Ratchet: peers.Ratchet{Mode: peers.Mode(cfg.Delivery.Ratchet), After: cfg.Delivery.RatchetAfter, Days: cfg.Delivery.RatchetDays,
 			Hold: cfg.Delivery.RatchetHold.Duration},
 	})
-	g.sink = event.Tee{told, g.notifier, g.memory}
+	g.traffic = traffic.NewRecorder(g.store, func(err error) {
+		g.warn("traffic", fmt.Errorf("sums of traffic cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
+	})
+	g.sink = event.Tee{told, g.notifier, g.memory, g.traffic}
 	return err
 }
 
@@ -234,7 +239,7 @@ func (g *gateway) administration() admin.Config {
 	out := admin.Config{
 		Settings: func() admin.Settings { return settingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
-		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking,
+		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Traffic: g.store,
 		NextHop: func(d mail.Domain, r policy.Requirement) string { return g.table.Load().NextHop(d, r) },
 		Ordinary: func(d mail.Domain) policy.Requirement {
 			own, _ := g.table.Load().Own(d)

@@ -86,6 +86,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	workers.Go(func() { report(failed, g.notifier.Run(ctx)) })
 	// What is remembered is written down after the last transfer has ended.
 	admins.Go(func() { report(failed, g.memory.Run(faces)) })
+	admins.Go(func() { g.traffic.Run(faces) })
 	g.notify(daemon.SdNotifyReady)
 
 	err := g.wait(ctx, hangup, failed)

@@ -21,6 +21,7 @@ import (
 	"postern/internal/policy"
 	"postern/internal/queue"
 	"postern/internal/smtp"
+	"postern/internal/traffic"
 )
 
 // Errors callers branch on.
@@ -67,6 +68,8 @@ type Config struct {
 	// nil refuses approvals.
 	Pins      mxtrust.Book
 	MailHosts func(context.Context, mail.Domain) (MailHosts, error)
+	// Traffic keeps sums of what became of mail; nil keeps none.
+	Traffic traffic.Book
 	// Checker examines servers; nil refuses checks.
 	Checker Checker
 	// Settings shows the configuration in force, Certificates our own chains, Reload reads the files again on somebody's

@@ -54,7 +54,12 @@ func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[Trace],
 
 // search calls found for at most limit records of f within the scope. It returns where to go on: nil at the end.
 func (d *Desk) search(ctx context.Context, f queue.Filter, limit int, found func(r *queue.Record)) (*queue.Unfinished, error) {
-	until := time.Now().Add(searchTime)
+	return d.searchFor(ctx, f, limit, searchTime, found)
+}
+
+// searchFor is search with a patience of its own.
+func (d *Desk) searchFor(ctx context.Context, f queue.Filter, limit int, patience time.Duration, found func(r *queue.Record)) (*queue.Unfinished, error) {
+	until := time.Now().Add(patience)
 	f.Look, f.Limit = lookPortion, 0
 	for count := 0; ; {
 		var stop *queue.Unfinished

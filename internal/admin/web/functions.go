@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/tls"
 	"fmt"
 	"html/template"
 	"strings"
@@ -14,7 +15,7 @@ func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": func(name string) string { return c.assets.names[name] },
 		"at":    stamp, "when": stampOf, "rfc3339": rfc3339, "ago": ago, "size": size, "may": may, "levels": levels, "dash": dash,
-		"join": strings.Join, "dict": dict, "pairs": pairs, "hopState": hopState,
+		"join": strings.Join, "dict": dict, "pairs": pairs, "hopState": hopState, "previewWord": previewWord, "previewState": previewState, "tlsVersion": tls.VersionName,
 	}
 }
 

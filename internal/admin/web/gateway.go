@@ -3,11 +3,14 @@ package web
 import (
 	"fmt"
 	"net/url"
+	"time"
 
 	"postern/internal/access"
 	"postern/internal/admin"
+	"postern/internal/check"
 	"postern/internal/ledger"
 	"postern/internal/mxtrust"
+	"postern/internal/traffic"
 )
 
 // overviewView is the first page.
@@ -18,6 +21,15 @@ type overviewView struct {
 	More     int // sites in trouble beyond those shown
 	Changes  []ledger.Entry
 	Recent   []admin.Trace
+
+	// Legs and Plot are empty for who does not see everything.
+	Periods []period
+	Period  period
+	Legs    []legRow
+	Plot    plot
+
+	Ending         []check.Own  // our own chains that end soon
+	PartnersEnding []admin.Peer // those of servers that still show them
 }
 
 // shown on the first page.
@@ -30,6 +42,12 @@ func (c *Console) overview(r *request) error {
 	v := overviewView{States: []string{"queued", "sending", "held", "delivered", "failed", "cancelled"}}
 	var err error
 	if v.Status, err = r.desk.Status(r.ctx()); err != nil {
+		return err
+	}
+	if err := v.figures(r); err != nil {
+		return err
+	}
+	if err := v.ending(r); err != nil {
 		return err
 	}
 	sites, err := r.desk.Sites(r.ctx())
@@ -59,6 +77,49 @@ func (c *Console) overview(r *request) error {
 	return c.page(r, "overview", "Overview", v)
 }
 
+// figures fills in the sums.
+func (v *overviewView) figures(r *request) error {
+	if !r.who.Scope.All {
+		return nil
+	}
+	now := time.Now()
+	v.Periods, v.Period = periods(), periodOf(r.FormValue("period"))
+	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfLeg, Since: now.Add(-v.Period.Back - v.Period.Step)})
+	if err != nil {
+		return err
+	}
+	v.Legs, v.Plot = legs(sums), draw(sums, v.Period, now)
+	return nil
+}
+
+const (
+	endingSoon  = 30 * 24 * time.Hour
+	endingShown = 20
+)
+
+// ending fills in the certificates that end soon. Our own that cannot be read are a matter of their page.
+func (v *overviewView) ending(r *request) error {
+	own, err := r.desk.Certificates(r.ctx())
+	if err == nil {
+		for _, o := range own {
+			if o.Step > 0 {
+				v.Ending = append(v.Ending, o)
+			}
+		}
+	}
+	peers, err := r.desk.Peers(r.ctx(), nil, 0)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, p := range peers {
+		if p.CertNotAfter != nil && p.CertNotAfter.Before(now.Add(endingSoon)) && p.CertNotAfter.After(now.Add(-endingSoon)) && len(v.PartnersEnding) < endingShown {
+			v.PartnersEnding = append(v.PartnersEnding, p)
+		}
+	}
+	return nil
+}
+
 // auditView is a page of the audit trail.
 type auditView struct{ Page admin.Page[ledger.Entry] }
 
@@ -75,6 +136,8 @@ type destinationsView struct {
 	Name  string
 	Peers []admin.Peer
 	Most  int // as many are shown
+	// Suggested are domains that a rule could protect at little cost; only without a search.
+	Suggested []admin.Suggestion
 }
 
 // peersShown bounds the servers of a page.
@@ -90,6 +153,11 @@ func (c *Console) destinations(r *request) error {
 	if v.Peers, err = r.desk.Peers(r.ctx(), names, peersShown); err != nil {
 		return err
 	}
+	if v.Name == "" && r.who.Scope.All {
+		if v.Suggested, err = r.desk.Suggestions(r.ctx()); err != nil {
+			return err
+		}
+	}
 	return c.page(r, "destinations", "Destinations", v)
 }
 
@@ -101,6 +169,8 @@ type destinationView struct {
 	Recent []admin.Trace
 	Sites  []admin.SiteView
 	Done   string
+	// Plot is the mail of the last 30 days to a domain.
+	Plot plot
 	// CanCheck says that the principal may have it checked.
 	CanCheck bool
 }
@@ -111,6 +181,11 @@ func (c *Console) destination(r *request) error {
 	if v.Peers, err = r.desk.Peers(r.ctx(), []string{v.Name}, peersShown); err != nil {
 		return err
 	}
+	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfDomain, Name: v.Name, Since: time.Now().AddDate(0, 0, -31)})
+	if err != nil {
+		return err
+	}
+	v.Plot = draw(sums, periodOf("month"), time.Now())
 	if r.who.Scope.All {
 		if v.Pins, err = r.desk.Pins(r.ctx(), v.Name); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"postern/internal/admin"
 	"postern/internal/ledger"
 	policyrules "postern/internal/policy/rules"
+	"postern/internal/traffic"
 )
 
 func badRequest(format string, args ...any) error {
@@ -25,6 +26,7 @@ type rulesView struct {
 	Warnings map[string][]policyrules.Warning
 	View     admin.RulesView
 	Whole    bool // the principal sees all of them
+	Figures  map[string]ruleFigures
 	Done     string
 	Now      time.Time
 }
@@ -41,6 +43,11 @@ func (c *Console) rules(r *request) error {
 	if v.Rules, err = r.desk.RuleList(r.ctx()); err != nil {
 		return err
 	}
+	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfRule, Since: v.Now.AddDate(0, 0, -7)})
+	if err != nil {
+		return err
+	}
+	v.Figures = figuresOf(sums)
 	for _, w := range v.View.Warnings {
 		v.Warnings[w.Rule] = append(v.Warnings[w.Rule], w)
 	}
@@ -55,6 +62,8 @@ type ruleView struct {
 	// Result is what saving would change, once that was asked; nil before.
 	Result *admin.ApplyResult
 	Text   string // the rule as it would stand in the file
+	// Preview is what it would have meant for past mail; nil before that was asked.
+	Preview *admin.Preview
 }
 
 func (c *Console) editRule(r *request) error {
@@ -133,9 +142,33 @@ func (c *Console) saveRule(r *request) error {
 		return err
 	case edit.DryRun:
 		v.Result = &out
+		p, err := r.desk.Preview(r.ctx(), edit, patience(r.PostFormValue("do")))
+		if err != nil {
+			return err
+		}
+		v.Preview = &p
 		return c.page(r, "rule", ruleTitle(v.Name), v)
 	}
 	return to(r, "/rules?done="+url.QueryEscape(fmt.Sprintf("revision %d is in force", out.Revision)))
+}
+
+// patience is how long a preview looks at past mail: a moment with the page, longer when that is asked for.
+func patience(button string) time.Duration {
+	if button == "further" {
+		return 5 * time.Second
+	}
+	return 150 * time.Millisecond
+}
+
+// previewWord is what would have become of a delivery.
+func previewWord(o admin.PreviewOutcome) string {
+	return map[admin.PreviewOutcome]string{admin.AsNow: "delivered as now", admin.WouldWait: "would have waited", admin.WouldReturn: "would have been returned",
+		admin.NotKnown: "cannot be told"}[o]
+}
+
+// previewState is its colour.
+func previewState(o admin.PreviewOutcome) string {
+	return map[admin.PreviewOutcome]string{admin.AsNow: "delivered", admin.WouldWait: "held", admin.WouldReturn: "failed"}[o]
 }
 
 // fileView is the rules file as a whole.

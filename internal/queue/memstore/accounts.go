@@ -7,18 +7,20 @@ import (
 	"strings"
 
 	"postern/internal/accounts"
+	"postern/internal/traffic"
 )
 
-// access is who may use the console and the API.
+// access is who may use the console and the API, and the sums they look at.
 type access struct {
 	accounts    map[string]accounts.Account
 	sessions    map[string]accounts.Session
 	tokens      map[string]accounts.Token
 	invitations map[string]accounts.Invitation
+	traffic     map[traffic.Sum]int64 // keyed by sums without a count
 }
 
 func newAccess() access {
-	return access{map[string]accounts.Account{}, map[string]accounts.Session{}, map[string]accounts.Token{}, map[string]accounts.Invitation{}}
+	return access{map[string]accounts.Account{}, map[string]accounts.Session{}, map[string]accounts.Token{}, map[string]accounts.Invitation{}, map[traffic.Sum]int64{}}
 }
 
 // with runs do under the store's lock.

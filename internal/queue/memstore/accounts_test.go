@@ -6,11 +6,19 @@ import (
 	"postern/internal/accounts"
 	"postern/internal/queue/memstore"
 	"postern/internal/queue/storetest"
+	"postern/internal/traffic"
 )
 
 func TestAccounts(t *testing.T) {
 	storetest.RunAccounts(t, func(*testing.T) (accounts.Book, func() accounts.Book) {
 		s := memstore.New()
 		return s, func() accounts.Book { return s }
+	})
+}
+
+func TestTraffic(t *testing.T) {
+	storetest.RunTraffic(t, func(*testing.T) (traffic.Book, func() traffic.Book) {
+		s := memstore.New()
+		return s, func() traffic.Book { return s }
 	})
 }

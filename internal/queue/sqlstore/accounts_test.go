@@ -5,6 +5,7 @@ import (
 
 	"postern/internal/accounts"
 	"postern/internal/queue/storetest"
+	"postern/internal/traffic"
 )
 
 func TestAccounts(t *testing.T) {
@@ -18,6 +19,21 @@ func TestAccounts(t *testing.T) {
 			}
 			s = open(t, dir)
 			t.Cleanup(func() { _ = s.Close() })
+			return s
+		}
+	})
+}
+
+func TestTraffic(t *testing.T) {
+	storetest.RunTraffic(t, func(t *testing.T) (traffic.Book, func() traffic.Book) {
+		dir := t.TempDir()
+		s := open(t, dir)
+		t.Cleanup(func() { _ = s.Close() })
+		return s, func() traffic.Book {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, dir)
 			return s
 		}
 	})

@@ -30,7 +30,7 @@ var formThree string
 //go:embed schema4.sql
 var formFour string
 
-// formFive keeps accounts.
+// formFive keeps accounts and sums of traffic.
 //
 //go:embed schema5.sql
 var formFive string

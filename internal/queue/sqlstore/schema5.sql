@@ -1,4 +1,4 @@
--- Form 5: who may use the console and the API.
+-- Form 5: who may use the console and the API, and sums of what became of mail.
 
 CREATE TABLE account (
 	id TEXT PRIMARY KEY,
@@ -28,3 +28,15 @@ CREATE TABLE invitation (
 	account TEXT NOT NULL UNIQUE,  -- '' is for the first administrator
 	facts TEXT NOT NULL            -- JSON of accounts.Invitation
 ) WITHOUT ROWID;
+
+-- Sums of what became of mail.
+CREATE TABLE traffic (
+	kind TEXT NOT NULL,            -- traffic.Kind
+	at INTEGER NOT NULL,           -- beginning of the bucket, seconds
+	name TEXT NOT NULL,
+	level TEXT NOT NULL,
+	outcome TEXT NOT NULL,
+	count INTEGER NOT NULL,
+	PRIMARY KEY (kind, at, name, level, outcome)
+) WITHOUT ROWID;
+CREATE INDEX traffic_name ON traffic(kind, name, at);

@@ -1,0 +1,190 @@
+package admin
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/access"
+	"postern/internal/attempt"
+	"postern/internal/event"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+	"postern/internal/testkit/backlog"
+	"postern/internal/traffic"
+)
+
+func rule(name, to, more string) string {
+	return "[[rule]]\nname = \"" + name + "\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"" + to + "\"]\n" + more
+}
+
+func TestAPreviewSaysWhatWouldHaveBecomeOfPastMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the clock stands before everything in the backlog
+		s, _, _ := service(t)
+		d := s.For(everywhere(access.Administrator))
+		look := func(edit RuleEdit) Preview {
+			t.Helper()
+			p, err := d.Preview(t.Context(), edit, time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		for _, c := range []struct {
+			what, rule string
+			to         string // of the only row
+			outcome    PreviewOutcome
+			reason     policy.Reason
+		}{
+			{"no mail of that kind", rule("x", "nobody.test", ""), "", "", ""},
+			{"what was authenticated", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\n"), "p@good.test", AsNow, ""},
+			{"with a pin that was not in the chain", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\npins = [\"sha256:"+
+				"0000000000000000000000000000000000000000000000000000000000000000\"]\n"), "p@good.test", WouldWait, policy.PinMismatch},
+			{"of another name", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\nnames = [\"mail.else.test\"]\n"), "p@good.test", WouldWait, policy.CertNameMismatch},
+			{"by a private CA", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\ntrust = \"/ca.pem\"\n"), "p@good.test", NotKnown, ""},
+			{"that must be proven", rule("x", "good.test", "[rule.force_tls]\nmx = \"proven\"\n"), "p@good.test", WouldWait, policy.MXUnproven},
+			{"a plain server", rule("x", "x@plain.test", "[rule.force_tls]\nunspecified_recipients = \"opportunistic\"\n"), "x@plain.test", WouldWait, policy.StartTLSNotOffered},
+			{"a plain server, to be refused", rule("x", "x@plain.test", "[rule.force_tls]\nunspecified_recipients = \"opportunistic\"\nwithout_tls = \"reject\"\n"), "x@plain.test", WouldReturn, policy.StartTLSNotOffered},
+			{"what failed all the same", rule("x", "gone@plain.test", ""), "gone@plain.test", AsNow, ""},
+		} {
+			p := look(RuleEdit{Rule: c.rule})
+			if !p.Complete || p.Deliveries < 6 {
+				t.Errorf("%s: looked at %+v", c.what, p)
+			}
+			if c.to == "" {
+				if len(p.Rows) != 0 {
+					t.Errorf("%s: %+v", c.what, p.Rows)
+				}
+				continue
+			}
+			if len(p.Rows) != 1 || p.Rows[0].To != c.to || p.Rows[0].Outcome != c.outcome || p.Rows[0].Reason != c.reason || p.Changed[c.outcome] != 1 ||
+				p.Rows[0].After != "authenticated" || !slices.Equal(p.Rows[0].Rules, []string{"x"}) {
+				t.Errorf("%s: %+v, %v", c.what, p.Rows, p.Changed)
+			}
+		}
+		if p := look(RuleEdit{Rule: rule("x", "good.test", "") + "subject = [\"*x*\"]\n"}); !slices.Equal(p.Blind, []string{"match.subject"}) || len(p.Rows) != 0 {
+			t.Errorf("a subject: %+v", p)
+		}
+	})
+}
+
+// Of a message with a named and an unnamed recipient, the box decides about the unnamed one.
+func TestAPreviewKnowsTheBox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, _ := service(t)
+		d := s.For(everywhere(access.Administrator))
+		for box, rows := range map[string]int{"force": 2, "opportunistic": 1} {
+			p, err := d.Preview(t.Context(), RuleEdit{Rule: rule("x", "dr@clinic.test", "[rule.force_tls]\nunspecified_recipients = \""+box+"\"\n")}, time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			authenticated := 0
+			for _, r := range p.Rows {
+				if r.After == "authenticated" {
+					authenticated++
+				}
+			}
+			if authenticated != rows {
+				t.Errorf("box %s: %+v", box, p.Rows)
+			}
+		}
+	})
+}
+
+func TestWhoMayPreview(t *testing.T) {
+	s, _, _ := service(t)
+	edit := RuleEdit{Rule: rule("x", "good.test", "")}
+	if _, err := s.For(everywhere(access.Auditor)).Preview(t.Context(), edit, time.Second); err != nil {
+		t.Errorf("an auditor: %v", err)
+	}
+	_, err := s.For(within(access.Administrator, "clinic.test")).Preview(t.Context(), edit, time.Second)
+	refused(t, "a rule beyond the scope", err, ErrForbidden)
+	_, err = s.For(everywhere(access.Administrator)).Preview(t.Context(), RuleEdit{Name: "none", Rule: edit.Rule}, time.Second)
+	refused(t, "a rule that is none", err, ErrNotFound)
+	if _, err := s.For(everywhere(access.Administrator)).Preview(t.Context(), RuleEdit{Rule: "[[rule]]\n"}, time.Second); err == nil {
+		t.Error("a broken rule is previewed")
+	} else if _, ok := err.(*rules.ParseError); !ok {
+		t.Errorf("a broken rule: %v", err)
+	}
+}
+
+// What an encrypted connection fell short of is why it would have waited.
+func TestARecordedShortfallIsTheReason(t *testing.T) {
+	used := attempt.Try{Host: "mx.shop.test", Used: true, Reached: policy.Encrypted, Evidence: &policy.Evidence{TLS: &mail.TLS{Version: "TLSv1.2"}},
+		Shortfalls: []policy.Shortfall{{Reason: policy.CertSelfSigned, Text: "it signed itself"}}}
+	r := &queue.Record{Delivery: queue.Delivery{State: queue.Delivered, History: []attempt.Attempt{{Tries: []attempt.Try{used}}}}}
+	if o, reason, text := wouldBecome(r, backlog.Forced()); o != WouldWait || reason != policy.CertSelfSigned || text == "" {
+		t.Errorf("%s %s %q", o, reason, text)
+	}
+	high := policy.Requirement{Channel: policy.Encrypted, MinTLS: 0x0304}
+	if o, reason, _ := wouldBecome(r, high); o != WouldWait || reason != policy.TLSVersion {
+		t.Errorf("%s %s", o, reason)
+	}
+	if o, _, _ := wouldBecome(r, policy.Requirement{Channel: policy.Encrypted}); o != AsNow {
+		t.Errorf("%s", o)
+	}
+}
+
+func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, store, _ := service(t)
+		s.cfg.Traffic = store
+		add := func(domain, level, outcome string, n int64, daysAgo int) {
+			t.Helper()
+			at := traffic.Bucket(traffic.OfDomain, time.Now().AddDate(0, 0, -daysAgo))
+			if err := store.AddTraffic(t.Context(), []traffic.Sum{{At: at, Kind: traffic.OfDomain, Name: domain, Level: level, Outcome: outcome, Count: n}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		add("always.test", "authenticated", "delivered", 40, 3)
+		add("nearly.test", "authenticated", "delivered", 199, 3)
+		add("nearly.test", "encrypted", "delivered", 1, 20)
+		add("often.test", "authenticated", "delivered", 100, 3)
+		add("often.test", "plaintext", "delivered", 5, 3)
+		add("seldom.test", "authenticated", "delivered", 5, 3)
+		add("once.test", "authenticated", "delivered", 100, 3)
+		add("once.test", "plaintext", "delivered", 100, 40)
+		add("ruled.test", "authenticated", "delivered", 100, 3)
+		d := s.For(everywhere(access.Administrator))
+		if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "root", Text: rule("r", "ruled.test", "")}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := d.Suggestions(t.Context())
+		want := []Suggestion{{"nearly.test", 200, 1}, {"once.test", 100, 0}, {"always.test", 40, 0}}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
+		}
+		_, err = s.For(within(access.Administrator, "always.test")).Suggestions(t.Context())
+		refused(t, "a scope", err, ErrForbidden)
+	})
+}
+
+func TestAScopeSeesTheSumsOfItsOwn(t *testing.T) {
+	s, store, _ := service(t)
+	s.cfg.Traffic = store
+	at := traffic.Bucket(traffic.OfDomain, backlog.Noon)
+	for _, sum := range []traffic.Sum{{Kind: traffic.OfLeg, Name: string(event.OutWorld)}, {Kind: traffic.OfDomain, Name: "clinic.test"}, {Kind: traffic.OfDomain, Name: "other.test"},
+		{Kind: traffic.OfRule, Name: "clinic"}} {
+		sum.At, sum.Level, sum.Outcome, sum.Count = at, "encrypted", "delivered", 1
+		if err := store.AddTraffic(t.Context(), []traffic.Sum{sum}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	narrow, wide := s.For(within(access.Auditor, "clinic.test")), s.For(everywhere(access.Auditor))
+	count := func(d *Desk, kind traffic.Kind) int {
+		t.Helper()
+		list, err := d.Traffic(t.Context(), traffic.Query{Kind: kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	_, err := narrow.Traffic(t.Context(), traffic.Query{Kind: traffic.OfLeg})
+	refused(t, "legs", err, ErrForbidden)
+	if count(narrow, traffic.OfDomain) != 1 || count(narrow, traffic.OfRule) != 0 || count(wide, traffic.OfDomain) != 2 || count(wide, traffic.OfRule) != 1 || count(wide, traffic.OfLeg) != 1 {
+		t.Error("a scope sees more or less than its own")
+	}
+}

@@ -1,0 +1,103 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"postern/internal/access"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/traffic"
+)
+
+// Traffic lists sums of what became of mail. A scope of domains sees the sums of its own domains and rules; those of legs are
+// about everybody.
+func (d *Desk) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, error) {
+	if err := d.need(access.ReadStatus); err != nil {
+		return nil, err
+	}
+	if d.s.cfg.Traffic == nil {
+		return []traffic.Sum{}, nil
+	}
+	if !d.p.Scope.All && q.Kind == traffic.OfLeg {
+		return nil, ErrForbidden
+	}
+	mine := map[string]bool{}
+	if !d.p.Scope.All && q.Kind == traffic.OfRule {
+		list, err := d.RuleList(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range list {
+			mine[r.Name] = true
+		}
+	}
+	list, err := d.s.cfg.Traffic.Traffic(ctx, q)
+	out := []traffic.Sum{}
+	for _, s := range list {
+		if d.p.Scope.All || mine[s.Name] || q.Kind == traffic.OfDomain && d.coversName(s.Name) {
+			out = append(out, s)
+		}
+	}
+	return out, err
+}
+
+func (d *Desk) coversName(name string) bool {
+	domain, err := mail.ParseDomain(name)
+	return err == nil && d.p.Scope.Covers(domain)
+}
+
+// Suggestion is a domain that a rule could protect at little cost.
+type Suggestion struct {
+	Domain string `json:"domain"`
+	Total  int64  `json:"total"` // deliveries that ended in the last 30 days
+	Cost   int64  `json:"cost"`  // of them were not authenticated, so a rule would have made them wait
+}
+
+const (
+	suggestionDays = 30
+	suggestionLeast,
+	suggestionsMost = 20, 100
+)
+
+// Suggestions lists domains that no rule in force protects and that were authenticated in the last 30 days every time, or
+// all but one time in a hundred; those with most mail first.
+func (d *Desk) Suggestions(ctx context.Context) ([]Suggestion, error) {
+	if err := d.wholeRules(); err != nil {
+		return nil, err
+	}
+	sums, err := d.Traffic(ctx, traffic.Query{Kind: traffic.OfDomain, Since: time.Now().AddDate(0, 0, -suggestionDays)})
+	if err != nil {
+		return nil, err
+	}
+	by := map[string]*Suggestion{}
+	for _, s := range sums {
+		one := by[s.Name]
+		if one == nil {
+			one = &Suggestion{Domain: s.Name}
+			by[s.Name] = one
+		}
+		one.Total += s.Count
+		if s.Outcome != traffic.Delivered || s.Level != policy.Authenticated.String() {
+			one.Cost += s.Count
+		}
+	}
+	out := []Suggestion{}
+	for _, one := range by {
+		if one.Total >= suggestionLeast && one.Cost*100 <= one.Total && !d.protected(one.Domain) {
+			out = append(out, *one)
+		}
+	}
+	slices.SortFunc(out, func(a, b Suggestion) int {
+		return cmp.Or(cmp.Compare(b.Total, a.Total), cmp.Compare(a.Domain, b.Domain))
+	})
+	return out[:min(len(out), suggestionsMost)], nil
+}
+
+// protected reports whether mail of anybody to a domain is forced by a rule that names it.
+func (d *Desk) protected(domain string) bool {
+	e, err := d.s.Explain(context.Background(), ExplainRequest{To: []string{"postmaster@" + domain}})
+	return err != nil || e.Recipients[0].Requires == policy.Authenticated && e.Recipients[0].Matched
+}

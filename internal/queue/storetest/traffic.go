@@ -1,0 +1,48 @@
+package storetest
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"postern/internal/traffic"
+)
+
+// RunTraffic runs the tests of a book of sums. again opens the same data anew, as for RunAccounts.
+func RunTraffic(t *testing.T, open func(t *testing.T) (book traffic.Book, again func() traffic.Book)) {
+	b, again := open(t)
+	k := &suite{T: t, now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)}
+	hour := func(n int) time.Time { return k.now.Add(time.Duration(n) * time.Hour) }
+	sum := func(at time.Time, kind traffic.Kind, name, outcome string, n int64) traffic.Sum {
+		return traffic.Sum{At: at, Kind: kind, Name: name, Level: "encrypted", Outcome: outcome, Count: n}
+	}
+	list := func(q traffic.Query) []traffic.Sum {
+		t.Helper()
+		out, err := b.Traffic(t.Context(), q)
+		k.no(err)
+		return out
+	}
+	expect := func(what string, got []traffic.Sum, want ...traffic.Sum) {
+		t.Helper()
+		if len(got) != len(want) || len(got) > 0 && !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", what, got, want)
+		}
+	}
+	expect("nothing", list(traffic.Query{Kind: traffic.OfLeg}))
+	k.no(b.AddTraffic(t.Context(), nil))
+	k.no(b.AddTraffic(t.Context(), []traffic.Sum{sum(hour(1), traffic.OfLeg, "b", "delivered", 3), sum(hour(0), traffic.OfLeg, "b", "delivered", 1),
+		sum(hour(0), traffic.OfLeg, "a", "failed", 2), sum(hour(0), traffic.OfRule, "a", "delivered", 9)}))
+	k.no(b.AddTraffic(t.Context(), []traffic.Sum{sum(hour(1), traffic.OfLeg, "b", "delivered", 4)}))
+	all := []traffic.Sum{sum(hour(0), traffic.OfLeg, "a", "failed", 2), sum(hour(0), traffic.OfLeg, "b", "delivered", 1), sum(hour(1), traffic.OfLeg, "b", "delivered", 7)}
+	expect("added up and in order", list(traffic.Query{Kind: traffic.OfLeg}), all...)
+	expect("one name", list(traffic.Query{Kind: traffic.OfLeg, Name: "b"}), all[1:]...)
+	expect("since", list(traffic.Query{Kind: traffic.OfLeg, Since: hour(0).Add(time.Nanosecond)}), all[2])
+	expect("until", list(traffic.Query{Kind: traffic.OfLeg, Until: hour(1)}), all[:2]...)
+	b = again()
+	expect("kept", list(traffic.Query{Kind: traffic.OfLeg, Since: hour(0), Until: hour(2)}), all...)
+	k.no(b.ForgetTraffic(t.Context(), traffic.OfLeg, hour(1)))
+	expect("forgotten", list(traffic.Query{Kind: traffic.OfLeg}), all[2])
+	if len(list(traffic.Query{Kind: traffic.OfRule})) != 1 {
+		t.Error("another kind was forgotten too")
+	}
+}
