@@ -22,7 +22,7 @@ func (s *Server) bySocket(r *http.Request) (access.Principal, error) {
 	return access.Root(by(r.Context(), r.Header.Get(byHeader))), nil
 }
 
-var errNoToken = errors.New("show a token: Authorization: Bearer postern_...")
+var errNoToken = errors.New("show a token, in the field Authorization after the word Bearer")
 
 // byToken is whom the token of the request speaks for.
 func (s *Server) byToken(r *http.Request) (access.Principal, error) {
