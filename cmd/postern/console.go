@@ -51,7 +51,7 @@ func (g *gateway) serveConsole(ctx context.Context, group *sync.WaitGroup, faile
 
 // console puts the pages and the API beside what is public.
 func (g *gateway) console(public http.Handler) (http.Handler, error) {
-	pages, err := web.New(web.Config{Service: g.admin, Accounts: g.accounts, Secure: g.cfg.Admin.TLS, Log: g.log})
+	pages, err := web.New(web.Config{Service: g.admin, Accounts: g.accounts, Secure: g.cfg.Admin.TLS, Log: g.log, Pulse: &g.pulse})
 	if err != nil {
 		return nil, fmt.Errorf("the console cannot be made: %w", err)
 	}

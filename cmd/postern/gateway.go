@@ -54,6 +54,7 @@ type gateway struct {
 	memory   *memory.Memory
 	notifier *notify.Notifier
 	traffic  *traffic.Recorder
+	pulse    admin.Pulse
 	roots    *roots.Store
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker
@@ -146,7 +147,7 @@ func (g *gateway) remember(ctx context.Context) error {
 	g.traffic = traffic.NewRecorder(g.store, func(err error) {
 		g.warn("traffic", fmt.Errorf("sums of traffic cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
 	})
-	g.sink = event.Tee{told, g.notifier, g.memory, g.traffic}
+	g.sink = event.Tee{told, g.notifier, g.memory, g.traffic, &g.pulse}
 	return err
 }
 

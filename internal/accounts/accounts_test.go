@@ -171,6 +171,15 @@ func TestSignInEndsTheSessionBefore(t *testing.T) {
 func TestSessionsEnd(t *testing.T) {
 	for name, test := range map[string]func(o *office){
 		"idle": func(o *office) { time.Sleep(31 * time.Minute) },
+		"idle, though a page is left open": func(o *office) {
+			for range 30 {
+				if _, err := o.s.Glance(o.Context(), o.key); err != nil {
+					o.Error(err)
+				}
+				time.Sleep(61 * time.Second)
+			}
+			time.Sleep(time.Minute)
+		},
 		"life, though used": func(o *office) {
 			for range 12 * 60 / 20 {
 				o.who(o.key)

@@ -63,6 +63,16 @@ func (s *Service) begin(ctx context.Context, a *Account, c Client, now time.Time
 	return key, s.cfg.Book.DeleteSessions(ctx, SessionFilter{EndedBefore: now})
 }
 
+// Glance is BySession for what a page asks by itself: it does not count as use, so that a page left open does not keep a
+// session alive.
+func (s *Service) Glance(ctx context.Context, key string) (access.Principal, error) {
+	one, a, err := s.session(ctx, key)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	return s.principal(&one, &a), nil
+}
+
 // BySession returns who the holder of a session's secret is; ErrNotFound when it is over.
 func (s *Service) BySession(ctx context.Context, key string) (access.Principal, Session, error) {
 	one, a, err := s.session(ctx, key)
@@ -75,8 +85,11 @@ func (s *Service) BySession(ctx context.Context, key string) (access.Principal, 
 			return access.Principal{}, Session{}, err
 		}
 	}
-	return access.Principal{Name: a.Name, Account: a.ID, Role: a.Role, Scope: a.Scope, Way: access.BySession,
-		FreshUntil: one.ProvenAt.Add(s.cfg.Fresh)}, one, nil
+	return s.principal(&one, &a), one, nil
+}
+
+func (s *Service) principal(one *Session, a *Account) access.Principal {
+	return access.Principal{Name: a.Name, Account: a.ID, Role: a.Role, Scope: a.Scope, Way: access.BySession, FreshUntil: one.ProvenAt.Add(s.cfg.Fresh)}
 }
 
 // session finds a session that holds, and its account.

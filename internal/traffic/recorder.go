@@ -13,7 +13,7 @@ import (
 
 const (
 	// Interval is how often sums go to the book.
-	Interval = 20 * time.Second
+	Interval = 5 * time.Second
 	// DomainsMost bounds the recipient domains of one interval; mail to others is in the sums of the leg alone.
 	DomainsMost = 10_000
 )

@@ -54,14 +54,26 @@ func (d *Door) make(value string, age int) *http.Cookie {
 	return &http.Cookie{Name: d.cookie(), Value: value, Path: "/", MaxAge: age, Secure: d.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 }
 
+// ByItself is the header of requests that a page makes without its reader; they do not keep a session alive.
+const ByItself = "Postern-By-Itself"
+
 // Who returns who asks; accounts.ErrNotFound when nobody proved to be anybody.
 func (d *Door) Who(r *http.Request) (access.Principal, error) {
 	secret := d.Secret(r)
 	if secret == "" {
 		return access.Principal{}, accounts.ErrNotFound
 	}
+	if r.Method == http.MethodGet && r.Header.Get(ByItself) != "" {
+		return d.accounts.Glance(r.Context(), secret)
+	}
 	p, _, err := d.accounts.BySession(r.Context(), secret)
 	return p, err
+}
+
+// Still reports whether the session of a request that takes long still holds.
+func (d *Door) Still(r *http.Request) bool {
+	_, err := d.accounts.Glance(r.Context(), d.Secret(r))
+	return err == nil
 }
 
 // Client is where a request comes from.

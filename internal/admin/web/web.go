@@ -39,6 +39,8 @@ const maxForm = 32 << 20
 type Config struct {
 	Service  *admin.Service
 	Accounts *accounts.Service
+	// Pulse tells pages that something happened; nil leaves them as they are.
+	Pulse *admin.Pulse
 	// Secure says that requests come over TLS.
 	Secure bool
 	// Log hears of faults of the console itself; nil discards.
@@ -47,10 +49,12 @@ type Config struct {
 
 // Console serves the pages. Safe for concurrent use.
 type Console struct {
-	cfg    Config
-	door   *door.Door
-	assets assets
-	pages  map[string]*template.Template
+	cfg  Config
+	door *door.Door
+	// streams holds one for each live page.
+	streams chan struct{}
+	assets  assets
+	pages   map[string]*template.Template
 }
 
 // New returns the console's handler.
@@ -62,7 +66,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Console{cfg: cfg, door: door.New(cfg.Accounts, cfg.Secure), pages: map[string]*template.Template{}}
+	c := &Console{cfg: cfg, door: door.New(cfg.Accounts, cfg.Secure), pages: map[string]*template.Template{}, streams: make(chan struct{}, liveMost)}
 	if c.assets, err = newAssets(files); err != nil {
 		return nil, err
 	}
@@ -111,6 +115,7 @@ func (c *Console) routes() *http.ServeMux {
 	for pattern, h := range map[string]handler{
 		"GET /prove": c.provePage, "POST /prove": c.prove,
 		"GET /{$}":   c.overview,
+		"GET /live":  c.live,
 		"GET /trace": c.traces, "GET /trace/{id}": c.message, "GET /trace/{id}/evidence": c.evidence, "GET /trace/{id}/evidence.json": c.evidenceJSON,
 		"GET /queue": c.queue, "POST /queue": c.act,
 		"GET /rules": c.rules, "GET /rules/edit": c.editRule, "POST /rules/edit": c.saveRule,

@@ -39,6 +39,7 @@ recipient = ["clinic.test"]
 
 // browser is somebody at a console.
 type browser struct {
+	pulse admin.Pulse
 	*testing.T
 	http  *http.Client
 	at    string
@@ -56,7 +57,7 @@ func newConsole(t *testing.T) *browser {
 		Pins: store, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now(),
 		Serves: func(d mail.Domain) bool { return d == mail.MustDomain("example.com") }})
 	b.a = accounts.New(accounts.Config{Book: store, Ledger: store})
-	h, err := New(Config{Service: b.s, Accounts: b.a})
+	h, err := New(Config{Service: b.s, Accounts: b.a, Pulse: &b.pulse})
 	if err != nil {
 		t.Fatal(err)
 	}

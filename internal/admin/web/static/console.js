@@ -2,30 +2,30 @@
 // What makes the pages nicer. Every page can be read, and every form sent, without it.
 
 // Forms that stream: each line of the answer is a step, the last one what is to be shown.
-for (const form of document.querySelectorAll("form[data-stream]")) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const into = document.getElementById(form.dataset.stream);
-    const button = form.querySelector("button");
-    const steps = document.createElement("ol");
-    steps.className = "steps";
-    into.replaceChildren(steps);
-    button.disabled = true;
-    try {
-      const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/x-ndjson" } });
-      if (answer.redirected || !answer.ok) throw new Error("The gateway refused it.");
-      await lines(answer.body, (line) => {
-        if (line.step) steps.append(stepItem(line.step));
-        if (line.problem) into.append(noteOf(line.problem));
-        if (line.done) into.insertAdjacentHTML("beforeend", line.done); // a template's own words, escaped there
-        localTimes(into);
-      });
-    } catch (fault) {
-      into.append(noteOf("That did not work: " + fault.message));
-    }
-    button.disabled = false;
-  });
-}
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.dataset.stream) return;
+  event.preventDefault();
+  const into = document.getElementById(form.dataset.stream);
+  const button = form.querySelector("button");
+  const steps = document.createElement("ol");
+  steps.className = "steps";
+  into.replaceChildren(steps);
+  button.disabled = true;
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/x-ndjson" } });
+    if (answer.redirected || !answer.ok) throw new Error("The gateway refused it.");
+    await lines(answer.body, (line) => {
+      if (line.step) steps.append(stepItem(line.step));
+      if (line.problem) into.append(noteOf(line.problem));
+      if (line.done) into.insertAdjacentHTML("beforeend", line.done); // made by a template, which escaped what strangers wrote
+      localTimes(into);
+    });
+  } catch (fault) {
+    into.append(noteOf("That did not work: " + fault.message));
+  }
+  button.disabled = false;
+});
 
 async function lines(body, each) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
@@ -83,34 +83,75 @@ if (setup && location.hash.length > 1) {
   setup.submit();
 }
 
-for (const button of document.querySelectorAll("button[data-print]")) button.addEventListener("click", () => print());
-
-// Ask before what cannot be taken back.
-for (const button of document.querySelectorAll("button[data-confirm]")) {
-  button.addEventListener("click", (event) => {
-    if (button.dataset.sure) return;
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if ("print" in button.dataset) print();
+  if (button.dataset.confirm && !button.dataset.sure) {
     event.preventDefault();
-    const box = document.createElement("dialog");
-    const text = document.createElement("p");
-    const row = document.createElement("p");
-    const yes = document.createElement("button");
-    const no = document.createElement("button");
-    text.textContent = button.dataset.confirm;
-    row.className = "actions";
-    yes.textContent = button.textContent;
-    yes.className = "danger";
-    no.textContent = "No";
-    row.append(yes, no);
-    box.append(text, row);
-    document.body.append(box);
-    no.addEventListener("click", () => box.close());
-    yes.addEventListener("click", () => {
-      button.dataset.sure = "yes";
-      box.close();
-      button.click();
-    });
-    box.addEventListener("close", () => box.remove());
-    box.showModal();
-    no.focus();
+    confirmed(button);
+  }
+});
+
+// confirmed asks before what cannot be taken back.
+function confirmed(button) {
+  const box = document.createElement("dialog");
+  const text = document.createElement("p");
+  const row = document.createElement("p");
+  const yes = document.createElement("button");
+  const no = document.createElement("button");
+  text.textContent = button.dataset.confirm;
+  row.className = "actions";
+  yes.textContent = button.textContent;
+  yes.className = "danger";
+  no.textContent = "No";
+  row.append(yes, no);
+  box.append(text, row);
+  document.body.append(box);
+  no.addEventListener("click", () => box.close());
+  yes.addEventListener("click", () => {
+    button.dataset.sure = "yes";
+    box.close();
+    button.click();
   });
+  box.addEventListener("close", () => box.remove());
+  box.showModal();
+  no.focus();
+}
+
+// Parts of a page that follow what happens: the gateway says that something did, and the page asks for itself again. A part
+// that somebody is using stays as it is. Pages that nobody looks at do not ask.
+let renewing = false;
+if (document.querySelector("[data-live]")) {
+  let words = null;
+  const listen = () => {
+    if (document.hidden) {
+      if (words) words.close();
+      words = null;
+    } else if (!words) {
+      words = new EventSource("/live");
+      words.onmessage = renew;
+      renew();
+    }
+  };
+  document.addEventListener("visibilitychange", listen);
+  listen();
+}
+
+async function renew() {
+  const part = document.querySelector("[data-live]");
+  if (renewing || document.querySelector("dialog") || part.contains(document.activeElement) || part.querySelector("details[open]")) return;
+  renewing = true;
+  try {
+    const answer = await fetch(location.href, { headers: { "Postern-By-Itself": "1" } });
+    if (!answer.ok || answer.redirected) return;
+    const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
+    if (!next) return;
+    localTimes(next);
+    if (next.innerHTML !== part.innerHTML && !part.contains(document.activeElement)) part.replaceWith(document.adoptNode(next));
+  } catch {
+    // The gateway may be restarting; the next word asks again.
+  } finally {
+    renewing = false;
+  }
 }
