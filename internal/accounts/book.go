@@ -12,7 +12,7 @@ type Book interface {
 	// PutAccount stores a where none (Version 1) or its version before is stored, else ErrVersion; ErrTaken when another
 	// account has the name.
 	PutAccount(ctx context.Context, a Account) error
-	// DeleteAccount deletes it with its sessions, tokens and invitation.
+	// DeleteAccount deletes it with its sessions, tokens, passkeys and invitation.
 	DeleteAccount(ctx context.Context, id string) error
 
 	// Session returns the one of a hash, ErrNotFound if there is none.
@@ -31,6 +31,10 @@ type Book interface {
 	// ReplaceToken stores t in place of the one of its ID, ErrNotFound if that is gone.
 	ReplaceToken(ctx context.Context, t Token) error
 	DeleteToken(ctx context.Context, id string) error
+
+	Passkeys(ctx context.Context, account string) ([]Passkey, error)
+	PutPasskey(ctx context.Context, p Passkey) error // in place of the one of its ID
+	DeletePasskey(ctx context.Context, id string) error
 
 	PutInvitation(ctx context.Context, i Invitation) error // in place of another one for the same account
 	Invitation(ctx context.Context, hash string) (Invitation, error)

@@ -40,6 +40,8 @@ type Service struct {
 	cfg      Config
 	throttle throttle
 	hashing  chan struct{}
+	// ceremonies are questions to passkeys.
+	ceremonies ceremonies
 	// change is held by whoever changes accounts, so that what is checked (the last administrator) holds when it is stored.
 	change sync.Mutex
 }

@@ -128,10 +128,14 @@ func (s *Service) Prove(ctx context.Context, key, password string, c Client) (st
 		return "", ErrWrong
 	}
 	s.throttle.succeeded(c.Addr, a.Name)
-	next := secret()
-	old := one.Hash
+	return s.prove(ctx, &one)
+}
+
+// prove gives a session a new secret and a fresh proof.
+func (s *Service) prove(ctx context.Context, one *Session) (string, error) {
+	next, old, now := secret(), one.Hash, time.Now()
 	one.Hash, one.ProvenAt, one.LastSeen = hashOf(next), now, now
-	return next, s.cfg.Book.ReplaceSession(ctx, old, one)
+	return next, s.cfg.Book.ReplaceSession(ctx, old, *one)
 }
 
 // SignOut ends the session of a secret; one that is over is no error.

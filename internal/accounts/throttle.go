@@ -78,7 +78,11 @@ func (t *throttle) failed(client netip.Addr, name string, now time.Time) {
 	if t.rows == nil {
 		t.rows = map[string]failures{}
 	}
-	for _, key := range []string{clientKey(client), accountKey(name)} {
+	keys := []string{clientKey(client)}
+	if name != "" { // a passkey that proves nothing names nobody
+		keys = append(keys, accountKey(name))
+	}
+	for _, key := range keys {
 		f := t.rows[key]
 		if now.Sub(f.newest) > forgetAfter {
 			f = failures{}

@@ -52,11 +52,12 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// sitDown opens a browser.
-func sitDown(t *testing.T, base string) *person {
+// sitDown opens a browser. flags are further ones of its own.
+func sitDown(t *testing.T, base string, flags ...chromedp.ExecAllocatorOption) *person {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.WindowSize(1280, 900),
 		chromedp.UserDataDir(t.TempDir()))
+	options = append(options, flags...)
 	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, stop := chromedp.NewContext(alloc)
 	p := &person{t: t, ctx: ctx, base: base}

@@ -8,8 +8,10 @@
 package door
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"postern/internal/access"
 	"postern/internal/accounts"
@@ -74,6 +76,19 @@ func (d *Door) Who(r *http.Request) (access.Principal, error) {
 func (d *Door) Still(r *http.Request) bool {
 	_, err := d.accounts.Glance(r.Context(), d.Secret(r))
 	return err == nil
+}
+
+// Site is the console as the browser of a request reaches it.
+func (d *Door) Site(r *http.Request) accounts.Site {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	scheme := "http://"
+	if d.secure {
+		scheme = "https://"
+	}
+	return accounts.Site{Host: strings.ToLower(host), Origin: scheme + strings.ToLower(r.Host)}
 }
 
 // Client is where a request comes from.

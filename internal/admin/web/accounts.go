@@ -112,10 +112,13 @@ type profileView struct {
 	Sessions []accounts.Session
 	Tokens   []accounts.Token
 	Scopes   []access.Capability
-	Here     string // hash of the session of this browser
-	Secret   string // of a token just made; shown once
-	Problem  string
-	Done     string
+	Passkeys []accounts.Passkey
+	// Named says that passkeys can be made at this address.
+	Named   bool
+	Here    string // hash of the session of this browser
+	Secret  string // of a token just made; shown once
+	Problem string
+	Done    string
 }
 
 func (c *Console) profile(r *request) error {
@@ -130,6 +133,10 @@ func (c *Console) profilePage(r *request, v profileView, code int) error {
 	if v.Tokens, err = c.cfg.Accounts.Tokens(r.ctx(), r.who, false); err != nil {
 		return err
 	}
+	if v.Passkeys, err = c.cfg.Accounts.Passkeys(r.ctx(), r.who); err != nil {
+		return err
+	}
+	v.Named = c.door.Site(r.Request).Named()
 	if _, here, err := c.cfg.Accounts.BySession(r.ctx(), c.door.Secret(r.Request)); err == nil {
 		v.Here = here.Hash
 	}

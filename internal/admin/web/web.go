@@ -112,6 +112,8 @@ func (c *Console) routes() *http.ServeMux {
 	mux.HandleFunc("POST /sign-out", c.signOut)
 	mux.HandleFunc("GET /setup", c.setupPage)
 	mux.HandleFunc("POST /setup", c.setup)
+	mux.HandleFunc("POST /passkey/question", c.passkeyQuestion)
+	mux.HandleFunc("POST /passkey/sign-in", c.passkeySignIn)
 	for pattern, h := range map[string]handler{
 		"GET /prove": c.provePage, "POST /prove": c.prove,
 		"GET /{$}":   c.overview,
@@ -129,6 +131,8 @@ func (c *Console) routes() *http.ServeMux {
 		"GET /audit":    c.audit,
 		"GET /accounts": c.accounts, "POST /accounts": c.invite, "POST /accounts/{id}": c.changeAccount,
 		"GET /profile": c.profile, "POST /profile/password": c.password, "POST /profile/sessions": c.endSession, "POST /profile/tokens": c.tokens,
+		"POST /passkey/prove": c.passkeyProve, "POST /passkey/begin": c.passkeyBegin, "POST /passkey/finish": c.passkeyFinish,
+		"POST /profile/passkeys": c.deletePasskey,
 	} {
 		mux.HandleFunc(pattern, c.show(h))
 	}

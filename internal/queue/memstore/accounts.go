@@ -16,11 +16,12 @@ type access struct {
 	sessions    map[string]accounts.Session
 	tokens      map[string]accounts.Token
 	invitations map[string]accounts.Invitation
+	passkeys    map[string]accounts.Passkey
 	traffic     map[traffic.Sum]int64 // keyed by sums without a count
 }
 
 func newAccess() access {
-	return access{map[string]accounts.Account{}, map[string]accounts.Session{}, map[string]accounts.Token{}, map[string]accounts.Invitation{}, map[traffic.Sum]int64{}}
+	return access{map[string]accounts.Account{}, map[string]accounts.Session{}, map[string]accounts.Token{}, map[string]accounts.Invitation{}, map[string]accounts.Passkey{}, map[traffic.Sum]int64{}}
 }
 
 // with runs do under the store's lock.
@@ -93,6 +94,7 @@ func (s *Store) DeleteAccount(ctx context.Context, id string) error {
 		maps.DeleteFunc(a.sessions, func(_ string, v accounts.Session) bool { return v.Account == id })
 		maps.DeleteFunc(a.tokens, func(_ string, v accounts.Token) bool { return v.Account == id })
 		maps.DeleteFunc(a.invitations, func(_ string, v accounts.Invitation) bool { return v.Account == id })
+		maps.DeleteFunc(a.passkeys, func(_ string, v accounts.Passkey) bool { return v.Account == id })
 		return nil
 	})
 }
@@ -178,6 +180,35 @@ func (s *Store) ReplaceToken(ctx context.Context, one accounts.Token) error {
 func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	return s.with(ctx, func(a *access) error {
 		delete(a.tokens, id)
+		return nil
+	})
+}
+
+// Passkeys lists those of an account.
+func (s *Store) Passkeys(ctx context.Context, account string) (out []accounts.Passkey, err error) {
+	err = s.with(ctx, func(a *access) error {
+		for _, one := range a.passkeys {
+			if one.Account == account {
+				out = append(out, one)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// PutPasskey stores a passkey.
+func (s *Store) PutPasskey(ctx context.Context, one accounts.Passkey) error {
+	return s.with(ctx, func(a *access) error {
+		a.passkeys[one.ID] = one
+		return nil
+	})
+}
+
+// DeletePasskey deletes a passkey.
+func (s *Store) DeletePasskey(ctx context.Context, id string) error {
+	return s.with(ctx, func(a *access) error {
+		delete(a.passkeys, id)
 		return nil
 	})
 }

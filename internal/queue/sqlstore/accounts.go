@@ -84,7 +84,7 @@ func (t *txn) putAccount(a *accounts.Account) error {
 // DeleteAccount deletes an account and what speaks for it.
 func (s *Store) DeleteAccount(ctx context.Context, id string) error {
 	return s.change(ctx, func(t *txn) error {
-		for _, text := range []string{"DELETE FROM session WHERE account = ?", "DELETE FROM token WHERE account = ?",
+		for _, text := range []string{"DELETE FROM session WHERE account = ?", "DELETE FROM token WHERE account = ?", "DELETE FROM passkey WHERE account = ?",
 			"DELETE FROM invitation WHERE account = ?", "DELETE FROM account WHERE id = ?"} {
 			if err := t.exec(text, id); err != nil {
 				return err
@@ -182,6 +182,27 @@ func (s *Store) ReplaceToken(ctx context.Context, one accounts.Token) error {
 // DeleteToken deletes a token.
 func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	return s.change(ctx, func(t *txn) error { return t.exec("DELETE FROM token WHERE id = ?", id) })
+}
+
+// Passkeys lists those of an account.
+func (s *Store) Passkeys(ctx context.Context, account string) ([]accounts.Passkey, error) {
+	return collect[accounts.Passkey](ctx, s, "SELECT facts FROM passkey WHERE account = ?", account)
+}
+
+// PutPasskey stores a passkey.
+func (s *Store) PutPasskey(ctx context.Context, one accounts.Passkey) error {
+	text, err := encode(one)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(t *txn) error {
+		return t.exec("INSERT OR REPLACE INTO passkey (id, account, facts) VALUES (?, ?, ?)", one.ID, one.Account, text)
+	})
+}
+
+// DeletePasskey deletes a passkey.
+func (s *Store) DeletePasskey(ctx context.Context, id string) error {
+	return s.change(ctx, func(t *txn) error { return t.exec("DELETE FROM passkey WHERE id = ?", id) })
 }
 
 // PutInvitation stores an invitation.

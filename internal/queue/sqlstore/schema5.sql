@@ -23,6 +23,13 @@ CREATE TABLE token (
 ) WITHOUT ROWID;
 CREATE INDEX token_account ON token(account);
 
+CREATE TABLE passkey (
+	id TEXT PRIMARY KEY,
+	account TEXT NOT NULL,
+	facts TEXT NOT NULL            -- JSON of accounts.Passkey
+) WITHOUT ROWID;
+CREATE INDEX passkey_account ON passkey(account);
+
 CREATE TABLE invitation (
 	hash TEXT PRIMARY KEY,
 	account TEXT NOT NULL UNIQUE,  -- '' is for the first administrator

@@ -15,7 +15,7 @@ import (
 func RunAccounts(t *testing.T, open func(t *testing.T) (book accounts.Book, again func() accounts.Book)) {
 	for name, test := range map[string]func(k *suite, b accounts.Book, again func() accounts.Book){
 		"versions": accountVersions, "names": accountNames, "deletion": accountDeletion, "sessions": sessionsOfAccounts,
-		"tokens": tokensOfAccounts, "invitations": invitationsOnce,
+		"tokens": tokensOfAccounts, "invitations": invitationsOnce, "passkeys": passkeysOfAccounts,
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, again := open(t)
@@ -87,6 +87,32 @@ func accountDeletion(k *suite, b accounts.Book, again func() accounts.Book) {
 	for _, err := range []error{sessionOf(k, b, "s2"), tokenOf(k, b, "h2"), invitationOf(k, b, "i2")} {
 		k.no(err)
 	}
+}
+
+func passkeysOfAccounts(k *suite, b accounts.Book, again func() accounts.Book) {
+	list := func(account string) (ids []string) {
+		k.Helper()
+		all, err := b.Passkeys(k.Context(), account)
+		k.no(err)
+		for _, p := range all {
+			ids = append(ids, p.ID+"="+p.Name)
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	k.no(b.PutAccount(k.Context(), k.account("1", "anna")))
+	for _, p := range []accounts.Passkey{{ID: "a", Account: "1", Name: "phone"}, {ID: "b", Account: "1", Name: "key"}, {ID: "c", Account: "2", Name: "other"},
+		{ID: "a", Account: "1", Name: "new phone", CreatedAt: k.now}} {
+		p.Credential = []byte(`{"id":"x"}`)
+		k.no(b.PutPasskey(k.Context(), p))
+	}
+	b = again()
+	k.same("of one", list("1"), []string{"a=new phone", "b=key"})
+	k.no(b.DeletePasskey(k.Context(), "b"))
+	k.same("without the deleted", list("1"), []string{"a=new phone"})
+	k.no(b.DeleteAccount(k.Context(), "1"))
+	k.same("without the account", list("1"), []string(nil))
+	k.same("the others", list("2"), []string{"c=other"})
 }
 
 func sessionOf(k *suite, b accounts.Book, hash string) error {

@@ -1,4 +1,5 @@
 "use strict";
+document.documentElement.classList.add("has-script");
 // What makes the pages nicer. Every page can be read, and every form sent, without it.
 
 // Forms that stream: each line of the answer is a step, the last one what is to be shown.
@@ -86,12 +87,51 @@ if (setup && location.hash.length > 1) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
+  if (button.dataset.passkey) withPasskey(button, () => provePasskey(button));
+  if (button.dataset.passkeyNew) withPasskey(button, () => makePasskey(button));
   if ("print" in button.dataset) print();
   if (button.dataset.confirm && !button.dataset.sure) {
     event.preventDefault();
     confirmed(button);
   }
 });
+
+// Passkeys: the browser's own dialog does the work, and the gateway judges what it gives.
+async function withPasskey(button, work) {
+  button.disabled = true;
+  for (const old of document.querySelectorAll(".passkey-fault")) old.remove();
+  try {
+    const { next, problem } = await work();
+    if (problem) throw new Error(problem);
+    if (next) location.assign(next);
+  } catch (fault) {
+    const note = noteOf(fault.name === "NotAllowedError" ? "The browser or the device said no." : fault.message);
+    note.classList.add("passkey-fault");
+    button.before(note);
+  }
+  button.disabled = false;
+}
+
+async function ask(path, answer) {
+  const reply = await fetch(path, { method: "POST", body: answer ? JSON.stringify(answer) : undefined, headers: { "Content-Type": "application/json" } });
+  return reply.json();
+}
+
+async function provePasskey(button) {
+  const question = await ask("/passkey/question");
+  if (question.problem) return question;
+  const key = await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(question) });
+  return ask(button.dataset.passkey + "?next=" + encodeURIComponent(button.dataset.next || "/"), key);
+}
+
+async function makePasskey(button) {
+  const name = document.getElementById(button.dataset.passkeyNew).value.trim();
+  if (!name) return { problem: "Name the device first." };
+  const question = await ask("/passkey/begin");
+  if (question.problem || question.next) return question;
+  const key = await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(question) });
+  return ask("/passkey/finish?name=" + encodeURIComponent(name), key);
+}
 
 // confirmed asks before what cannot be taken back.
 function confirmed(button) {
