@@ -11,7 +11,7 @@ FUZZTIME    ?= 30s
 # Where goroutines, locks and connections are shared. Ground rooms have none of these.
 CONCURRENT := ./cmd/... ./internal/accounts/... ./internal/admin/... ./internal/check/... ./internal/dns/... ./internal/event/... ./internal/gateway/... \
 	./internal/lab/... ./internal/policy/certcheck/... ./internal/policy/revoke/... ./internal/policy/rules/... ./internal/queue/... \
-	./internal/smtp/... ./internal/testkit/... ./bench/...
+	./internal/smtp/... ./internal/testkit/... ./internal/traffic ./bench/...
 
 .PHONY: build demo test check lint unit race e2e fuzz crash soak scale bench bench-full microbench deb image clean
 
@@ -42,6 +42,7 @@ race: ## the shared parts again, watched for races
 e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
 	@test/prepare.sh crash
+	@test/prepare.sh browser
 	POSTERN_PEERS=$(CURDIR)/.tools/peers $(GO) test -count=1 -p 1 -timeout 12m ./test/...
 
 fuzz: ## every fuzz target for FUZZTIME

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# prepare.sh race | peers | crash: gets what a target of the Makefile needs on Debian.
+# prepare.sh race | peers | crash | browser: gets what a target of the Makefile needs on Debian.
 #
 # race   a C compiler, which the race detector links with; installed from Debian when missing.
 # peers  Postfix, Exim, OpenSMTPD, unbound, swaks and openssl. They are not installed: as packages some exclude each other
 #        and would start on port 25. They are downloaded and unpacked under .tools/peers and run from there. Exim and
 #        OpenSMTPD insist on the system users their packages would make, so these are made.
 # crash  strace, and what makes and mounts file systems of ext4 and xfs; installed from Debian when missing.
+# browser  Chromium, which drives the console; installed from Debian when missing.
 #
 # On a desk where something cannot be had this says so and succeeds: the tests that need it skip. With CI set it fails.
 set -euo pipefail
@@ -47,6 +48,15 @@ crash() {
 		missing "the packages could not be installed: ${packages[*]}"
 }
 
+browser() {
+	command -v chromium >/dev/null && return
+	command -v apt-get >/dev/null || missing "the console is tested in Chromium, and this is not Debian; install it and try again"
+	as_root true || missing "the console is tested in Chromium: apt-get install chromium"
+	refresh_lists || missing "there are no package lists, and apt-get update does not work"
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null ||
+		missing "chromium could not be installed"
+}
+
 peers() {
 	local dir=$PWD/.tools/peers packages=(postfix exim4-daemon-light opensmtpd unbound swaks libnet-ssleay-perl openssl)
 	command -v apt-get >/dev/null || missing "the tests with real peers need Debian's packages of ${packages[*]}"
@@ -83,5 +93,6 @@ case "${1:-}" in
 race) race ;;
 peers) peers ;;
 crash) crash ;;
-*) echo "usage: prepare.sh race | peers | crash" >&2; exit 2 ;;
+browser) browser ;;
+*) echo "usage: prepare.sh race | peers | crash | browser" >&2; exit 2 ;;
 esac

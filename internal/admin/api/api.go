@@ -65,6 +65,7 @@ func (s *Server) handler(who asker) http.Handler {
 	cfg.Security = []map[string][]string{{"token": {}}}
 	spec := humago.NewWithPrefix(mux, Root, cfg)
 	s.register(spec)
+	allowNull(cfg.Components.Schemas)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, &Problem{Code: http.StatusNotFound, Text: "there is no " + r.Method + " " + r.URL.Path, Hint: "client and gateway may be of different releases"})
 	})
