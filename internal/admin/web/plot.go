@@ -12,10 +12,10 @@ import (
 type plot struct {
 	Width, Height int
 	Bars          []bar
-	Days          []dayMark
-	Most          int64  // deliveries of the highest bar
-	Table         []bar  // the same in figures, newest first, without empty ones
-	Span          string // what a bar stands for
+	Marks         []string // below each bar, most of them empty
+	Most          int64    // deliveries of the highest bar
+	Table         []bar    // the same in figures, newest first, without empty ones
+	Span          string   // what a bar stands for
 }
 
 // bar is one span of time.
@@ -36,12 +36,6 @@ type bar struct {
 type piece struct {
 	Y, High float64
 	Class   string
-}
-
-// dayMark is a label below the bars.
-type dayMark struct {
-	X    float64
-	Text string
 }
 
 // period is what an overview looks back at.
@@ -82,14 +76,14 @@ func draw(sums []traffic.Sum, p period, now time.Time) plot {
 	end := now.UTC().Truncate(p.Step).Add(p.Step)
 	n := int(p.Back / p.Step)
 	start := end.Add(-time.Duration(n) * p.Step)
-	out := plot{Width: plotWidth, Height: plotHeight, Bars: make([]bar, n), Span: span(p.Step)}
+	out := plot{Width: plotWidth, Height: plotHeight, Bars: make([]bar, n), Marks: make([]string, n), Span: span(p.Step)}
 	wide := float64(plotWidth) / float64(n)
 	for i := range out.Bars {
 		at := start.Add(time.Duration(i) * p.Step)
 		out.Bars[i] = bar{At: at, End: at.Add(p.Step), X: float64(i)*wide + wide*.08, Wide: wide * .84,
 			Since: at.Format(time.RFC3339), Until: at.Add(p.Step).Format(time.RFC3339)}
-		if at.Sub(at.Truncate(p.Mark)) < p.Step && at.Equal(at.Truncate(p.Mark)) {
-			out.Days = append(out.Days, dayMark{float64(i) * wide, at.Format(p.Layout)})
+		if at.Equal(at.Truncate(p.Mark)) {
+			out.Marks[i] = at.Format(p.Layout)
 		}
 	}
 	for _, s := range sums {

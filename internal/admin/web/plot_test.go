@@ -19,8 +19,8 @@ func TestABarIsASpanAndItsPiecesFillIt(t *testing.T) {
 	}
 	p := draw([]traffic.Sum{sum(0, "authenticated", "delivered", 6), sum(0, "plaintext", "delivered", 2), sum(0, "authenticated", "deferred", 50), sum(0, "encrypted", "accepted", 70),
 		sum(5*time.Hour, "authenticated", "failed", 4), sum(30*time.Hour, "authenticated", "delivered", 1000), sum(-2*time.Hour, "encrypted", "delivered", 1000)}, periodOf("day"), plotNow)
-	if len(p.Bars) != 24 || p.Most != 8 || len(p.Table) != 2 || len(p.Days) == 0 {
-		t.Fatalf("%d bars, most %d, %d in the table, %d marks", len(p.Bars), p.Most, len(p.Table), len(p.Days))
+	if len(p.Bars) != 24 || p.Most != 8 || len(p.Table) != 2 || len(p.Marks) != 24 {
+		t.Fatalf("%d bars, most %d, %d in the table, %d marks", len(p.Bars), p.Most, len(p.Table), len(p.Marks))
 	}
 	last := p.Bars[23]
 	if last.Total != 8 || last.Authenticated != 6 || last.Plaintext != 2 || last.Since != "2026-11-26T16:00:00Z" || last.Until != "2026-11-26T17:00:00Z" || last.Percent != "75.0 %" {
