@@ -76,9 +76,13 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := description(t)
+	code, _, answer := ask(t, client, "POST", "/previews", `{"name":"x","action":"force-tls","match":{"recipient":["good.test"]}}`)
+	if value, err := jsonschema.UnmarshalJSON(strings.NewReader(answer)); code != http.StatusOK || err != nil || compile(t, "description", text, "#/components/schemas/Preview").Validate(value) != nil {
+		t.Errorf("a preview: %d %s, %v", code, answer, err)
+	}
 	for path, template := range map[string]string{"/status": "", "/deliveries?limit=500": "/deliveries", "/messages/" + string(backlog.Waiting): "/messages/{id}",
 		"/messages/" + string(backlog.Good) + "/evidence": "/messages/{id}/evidence", "/sites": "", "/rules": "", "/rules/clinic": "/rules/{name}", "/revisions": "",
-		"/revisions/1": "/revisions/{number}", "/audit": "", "/reasons": "", "/accounts": "", "/tokens": "", "/pins": ""} {
+		"/revisions/1": "/revisions/{number}", "/audit": "", "/reasons": "", "/accounts": "", "/tokens": "", "/traffic?kind=domain": "/traffic", "/suggestions": "", "/settings": "", "/certificates": "", "/pins": ""} {
 		if template == "" {
 			template = path
 		}

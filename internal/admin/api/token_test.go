@@ -13,6 +13,7 @@ import (
 	"postern/internal/access"
 	"postern/internal/accounts"
 	"postern/internal/admin"
+	"postern/internal/check"
 	"postern/internal/mail"
 	"postern/internal/testkit/backlog"
 )
@@ -27,7 +28,13 @@ func newRemoteWorld(t *testing.T) *remoteWorld {
 	t.Helper()
 	store := backlog.New(t)
 	a := accounts.New(accounts.Config{Book: store, Ledger: store})
-	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop})
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop, Traffic: store,
+		Settings: func() admin.Settings {
+			return admin.Settings{Domains: []admin.DomainSetting{}, Routes: []admin.RouteSetting{}, Listeners: []admin.ListenerSetting{}}
+		},
+		Certificates: func() ([]check.Own, error) {
+			return []check.Own{{Kind: check.OwnServer, File: "gw.pem", EndsAt: backlog.Noon}}, nil
+		}})
 	server := httptest.NewServer(New(service, a, slog.New(slog.DiscardHandler)).ByToken())
 	t.Cleanup(server.Close)
 	return &remoteWorld{a, server.URL}
