@@ -74,8 +74,9 @@ func lattice() map[string]string {
 
 		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access check traffic",
 		"admin/door": "mail access accounts admin",
+		"admin/oidc": "",
 		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check traffic admin",
-		"admin/web":  "mail mail/received policy policy/rules attempt queue ledger mxtrust access accounts check traffic admin admin/door",
+		"admin/web":  "mail mail/received policy policy/rules attempt queue ledger mxtrust access accounts check traffic admin admin/door admin/oidc",
 	}
 }
 
@@ -124,6 +125,7 @@ func negative() []never {
 			"the command line and the service manager end in cmd/postern"},
 		{[]string{"github.com/danielgtaylor/huma/v2", "github.com/danielgtaylor/huma/v2/sse", "github.com/danielgtaylor/huma/v2/adapters/humago"}, except("admin/api"),
 			"the API is one face of admin"},
+		{[]string{"github.com/coreos/go-oidc/v3/oidc", "golang.org/x/oauth2"}, except("admin/oidc"), "names from elsewhere come in at one place"},
 		{[]string{"github.com/go-webauthn/webauthn/webauthn", "github.com/go-webauthn/webauthn/protocol"}, except("accounts"),
 			"who proved what is the business of accounts"},
 		{[]string{"testing", "testing/synctest"}, except(),

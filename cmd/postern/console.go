@@ -8,11 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"postern/internal/accounts"
 	"postern/internal/admin/api"
+	"postern/internal/admin/oidc"
 	"postern/internal/admin/web"
 	"postern/internal/event"
 )
@@ -51,7 +54,11 @@ func (g *gateway) serveConsole(ctx context.Context, group *sync.WaitGroup, faile
 
 // console puts the pages and the API beside what is public.
 func (g *gateway) console(public http.Handler) (http.Handler, error) {
-	pages, err := web.New(web.Config{Service: g.admin, Accounts: g.accounts, Secure: g.cfg.Admin.TLS, Log: g.log, Pulse: &g.pulse})
+	elsewhere, err := g.signInElsewhere()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := web.New(web.Config{OIDC: elsewhere, OIDCButton: g.cfg.OIDC.Button, Service: g.admin, Accounts: g.accounts, Secure: g.cfg.Admin.TLS, Log: g.log, Pulse: &g.pulse})
 	if err != nil {
 		return nil, fmt.Errorf("the console cannot be made: %w", err)
 	}
@@ -62,6 +69,23 @@ func (g *gateway) console(public http.Handler) (http.Handler, error) {
 		mux.Handle(path, public)
 	}
 	return mux, nil
+}
+
+// signInElsewhere is the provider of [oidc], nil without one.
+func (g *gateway) signInElsewhere() (*oidc.Provider, error) {
+	cfg := g.cfg.OIDC
+	if cfg.Issuer == "" {
+		return nil, nil
+	}
+	out := oidc.Config{Issuer: cfg.Issuer, ClientID: cfg.ClientID, Claim: cfg.Claim}
+	if file := string(cfg.ClientSecretFile); file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, withHint(fmt.Errorf("the client secret of [oidc] cannot be read: %w", err), "write it into that file, readable by the gateway's user alone")
+		}
+		out.ClientSecret = strings.TrimSpace(string(text))
+	}
+	return oidc.New(out), nil
 }
 
 // loopback reports whether an address can only be reached from this machine.

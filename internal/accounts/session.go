@@ -43,6 +43,27 @@ func (s *Service) SignIn(ctx context.Context, name, password, old string, c Clie
 	return s.begin(ctx, &a, c, now)
 }
 
+// SignInAs begins a session for somebody whose name another provider proved, "oidc" for instance; old and what is returned
+// are as for SignIn. ErrWrong where no account has the name.
+func (s *Service) SignInAs(ctx context.Context, name, provider, old string, c Client) (string, error) {
+	a, err := s.pick(ctx, func(a *Account) bool { return strings.EqualFold(a.Name, name) && !a.Disabled })
+	if errors.Is(err, ErrNotFound) {
+		return "", errors.Join(ErrWrong, s.record(ctx, loginName(name)+" (no account)", "sign-in refused", c.Addr.String(), "", provider))
+	}
+	if err != nil {
+		return "", err
+	}
+	if old != "" {
+		if err := s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hashOf(old)}); err != nil {
+			return "", err
+		}
+	}
+	if err := s.record(ctx, a.Name, "sign-in by "+provider, c.Addr.String(), "", ""); err != nil {
+		return "", err
+	}
+	return s.begin(ctx, &a, c, time.Now())
+}
+
 // loginName is what a stranger typed as his name, as far as it can be one.
 func loginName(name string) string {
 	if namePattern.MatchString(name) {

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -43,9 +45,36 @@ func (c *Config) check(d *decoder) {
 	if c.Admin.SessionIdle.Duration <= 0 || c.Admin.SessionTime.Duration < c.Admin.SessionIdle.Duration {
 		d.fail("admin.session_idle", "must be more than nothing and at most session_time", `write session_idle = "30m" and session_time = "12h"`)
 	}
+	c.checkOIDC(d)
 	if n := c.Admin.Notify; !n.IsNull() && (n.Domain.IsZero() || !n.IsASCII()) {
 		d.fail("admin.notify", "must be an ASCII address with a domain", `write notify = "postmaster@example.com"`)
 	}
+}
+
+func (c *Config) checkOIDC(d *decoder) {
+	o := &c.OIDC
+	if o.Issuer == "" {
+		if o.ClientID != "" || o.ClientSecretFile != "" {
+			d.fail("oidc.client_id", "says nothing without an issuer", `write issuer = "https://login.example.com"`)
+		}
+		return
+	}
+	u, err := url.Parse(o.Issuer)
+	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
+		d.fail("oidc.issuer", "must be an https address", `write issuer = "https://login.example.com"`)
+	}
+	if o.ClientID == "" {
+		d.fail("oidc.client_id", "must be what the provider knows the gateway by", `write client_id = "postern"`)
+	}
+	if o.Claim == "" {
+		d.fail("oidc.claim", "must name a claim", `write claim = "email"`)
+	}
+}
+
+// isLoopback reports whether a host is this machine, where nobody listens on the way.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (c *Config) checkListen(d *decoder) {

@@ -31,6 +31,7 @@ type Config struct {
 	Limits   Limits   `toml:"limits"`
 	Queue    Queue    `toml:"queue"`
 	Admin    Admin    `toml:"admin"`
+	OIDC     OIDC     `toml:"oidc"`
 	Log      Log      `toml:"log"`
 	Process  Process  `toml:"process"`
 
@@ -247,6 +248,21 @@ type Admin struct {
 	// Who is written to, by mail, when something should not wait until somebody looks: a server lost its TLS, a partner's
 	// certificate runs out, a notice is held. Empty: nobody.
 	Notify mail.Address `toml:"notify" example:"'postmaster@example.com'"`
+}
+
+// OIDC lets people sign in to the console with an account they have elsewhere (OpenID Connect). An administrator makes an
+// account for each of them first; only the name is taken from there.
+type OIDC struct {
+	// The provider. Empty: nobody signs in that way. Its redirect address for the gateway is the console's, with /oidc/callback.
+	Issuer string `toml:"issuer" example:"'https://login.example.com'"`
+	// What the provider knows the gateway by.
+	ClientID string `toml:"client_id" example:"'postern'"`
+	// File with the secret that the provider gave for it. Empty: none.
+	ClientSecretFile Path `toml:"client_secret_file" example:"'oidc-secret'"`
+	// The claim that holds the name of an account: "email" (which must be verified), "preferred_username" or "sub".
+	Claim string `toml:"claim"`
+	// What the button says.
+	Button string `toml:"button"`
 }
 
 // Log is the mail log, written to standard error.

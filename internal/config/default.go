@@ -55,7 +55,8 @@ func Default() *Config {
 		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}, Memory: 32 << 20, NoticesPerAddress: 20, NoticesToStrangers: 2000},
 		Admin: Admin{Listen: "127.0.0.1:8025", Console: true,
 			SessionIdle: Duration{30 * time.Minute}, SessionTime: Duration{12 * time.Hour}},
-		Log: Log{Level: "info", Format: "text"},
+		OIDC: OIDC{Claim: "email", Button: "Sign in with your organisation"},
+		Log:  Log{Level: "info", Format: "text"},
 
 		Process: Process{Sandbox: true},
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"postern/internal/access"
 	"postern/internal/accounts"
@@ -76,6 +77,26 @@ func (d *Door) Who(r *http.Request) (access.Principal, error) {
 func (d *Door) Still(r *http.Request) bool {
 	_, err := d.accounts.Glance(r.Context(), d.Secret(r))
 	return err == nil
+}
+
+// Lend gives the browser a secret under a name of its own for a short while; it comes back on GET requests that another site
+// leads to.
+func (d *Door) Lend(w http.ResponseWriter, name, secret string, most time.Duration) {
+	c := d.make(secret, int(most/time.Second))
+	c.Name += "-" + name
+	if secret == "" {
+		c.MaxAge = -1
+	}
+	http.SetCookie(w, c)
+}
+
+// Lent is the secret that was lent under a name, "" for none.
+func (d *Door) Lent(r *http.Request, name string) string {
+	c, err := r.Cookie(d.cookie() + "-" + name)
+	if err != nil {
+		return ""
+	}
+	return c.Value
 }
 
 // Site is the console as the browser of a request reaches it.

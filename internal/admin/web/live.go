@@ -44,8 +44,9 @@ func (c *Console) live(r *request) error {
 		}
 		return out.Flush()
 	}
+	// The first word comes at once: what happened between the page and this stream is seen by asking again.
 	seen := c.cfg.Pulse.Beats()
-	if say(": here\n\n") != nil {
+	if say(fmt.Sprintf("data: %d\n\n", seen)) != nil {
 		return nil
 	}
 	for {

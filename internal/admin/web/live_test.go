@@ -36,7 +36,7 @@ func TestALivePageHearsThatSomethingHappenedAndNothingElse(t *testing.T) {
 		}
 		return "end"
 	}
-	if got := next(); got != ": here" {
+	if got := next(); got != "data: 0" {
 		t.Errorf("first %q", got)
 	}
 	b.pulse.Emit(event.Accepted{Message: "secret"})

@@ -16,6 +16,7 @@ type signView struct {
 	Key                 string // of an invitation
 	First               bool   // the invitation is the first administrator's
 	Named               bool   // passkeys work at this address
+	Elsewhere           string // what the button for another provider says, "" where there is none
 }
 
 func (c *Console) signInPage(w http.ResponseWriter, r *http.Request) {
@@ -23,11 +24,11 @@ func (c *Console) signInPage(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, local(r.FormValue("next")), http.StatusSeeOther)
 		return
 	}
-	c.render(w, nil, http.StatusOK, "signin", "Sign in", signView{Next: local(r.FormValue("next")), Named: c.door.Site(r).Named()})
+	c.render(w, nil, http.StatusOK, "signin", "Sign in", signView{Next: local(r.FormValue("next")), Named: c.door.Site(r).Named(), Elsewhere: c.elsewhere()})
 }
 
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
-	v := signView{Name: r.FormValue("name"), Next: local(r.FormValue("next")), Named: c.door.Site(r).Named()}
+	v := signView{Name: r.FormValue("name"), Next: local(r.FormValue("next")), Named: c.door.Site(r).Named(), Elsewhere: c.elsewhere()}
 	secret, err := c.cfg.Accounts.SignIn(r.Context(), v.Name, r.FormValue("password"), c.door.Secret(r), door.Client(r))
 	if err != nil {
 		c.again(w, "signin", "Sign in", v, err)
@@ -103,11 +104,11 @@ func (c *Console) setup(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) provePage(r *request) error {
-	return c.page(r, "prove", "Prove again who you are", signView{Name: r.who.Name, Next: local(r.FormValue("next")), Named: c.door.Site(r.Request).Named()})
+	return c.page(r, "prove", "Prove again who you are", signView{Name: r.who.Name, Next: local(r.FormValue("next")), Named: c.door.Site(r.Request).Named(), Elsewhere: c.elsewhere()})
 }
 
 func (c *Console) prove(r *request) error {
-	v := signView{Name: r.who.Name, Next: local(r.FormValue("next")), Named: c.door.Site(r.Request).Named()}
+	v := signView{Name: r.who.Name, Next: local(r.FormValue("next")), Named: c.door.Site(r.Request).Named(), Elsewhere: c.elsewhere()}
 	secret, err := c.cfg.Accounts.Prove(r.ctx(), c.door.Secret(r.Request), r.FormValue("password"), door.Client(r.Request))
 	if err != nil {
 		c.again(r.w, "prove", "Prove again who you are", v, err)

@@ -24,6 +24,7 @@ import (
 	"postern/internal/accounts"
 	"postern/internal/admin"
 	"postern/internal/admin/door"
+	"postern/internal/admin/oidc"
 )
 
 //go:embed templates/*.html
@@ -39,6 +40,9 @@ const maxForm = 32 << 20
 type Config struct {
 	Service  *admin.Service
 	Accounts *accounts.Service
+	// OIDC lets people sign in with an account elsewhere; nil offers it not. OIDCButton is what the button says.
+	OIDC       *oidc.Provider
+	OIDCButton string
 	// Pulse tells pages that something happened; nil leaves them as they are.
 	Pulse *admin.Pulse
 	// Secure says that requests come over TLS.
@@ -112,6 +116,10 @@ func (c *Console) routes() *http.ServeMux {
 	mux.HandleFunc("POST /sign-out", c.signOut)
 	mux.HandleFunc("GET /setup", c.setupPage)
 	mux.HandleFunc("POST /setup", c.setup)
+	if c.cfg.OIDC != nil {
+		mux.HandleFunc("GET /oidc/start", c.oidcStart)
+		mux.HandleFunc("GET /oidc/callback", c.oidcCallback)
+	}
 	mux.HandleFunc("POST /passkey/question", c.passkeyQuestion)
 	mux.HandleFunc("POST /passkey/sign-in", c.passkeySignIn)
 	for pattern, h := range map[string]handler{

@@ -162,6 +162,7 @@ function confirmed(button) {
 // Parts of a page that follow what happens: the gateway says that something did, and the page asks for itself again. A part
 // that somebody is using stays as it is. Pages that nobody looks at do not ask.
 let renewing = false;
+let once = false; // more has happened
 if (document.querySelector("[data-live]")) {
   let words = null;
   const listen = () => {
@@ -171,7 +172,6 @@ if (document.querySelector("[data-live]")) {
     } else if (!words) {
       words = new EventSource("/live");
       words.onmessage = renew;
-      renew();
     }
   };
   document.addEventListener("visibilitychange", listen);
@@ -180,6 +180,7 @@ if (document.querySelector("[data-live]")) {
 
 async function renew() {
   const part = document.querySelector("[data-live]");
+  once = renewing;
   if (renewing || document.querySelector("dialog") || part.contains(document.activeElement) || part.querySelector("details[open]")) return;
   renewing = true;
   try {
@@ -193,5 +194,6 @@ async function renew() {
     // The gateway may be restarting; the next word asks again.
   } finally {
     renewing = false;
+    if (once) renew();
   }
 }

@@ -1,0 +1,196 @@
+// Package oidc lets people sign in with an account they have elsewhere (OpenID Connect Core 1.0, the authorization code flow
+// with PKCE).
+//
+//	Begin   -> where to send the browser, and a secret for its cookie
+//	Finish  <- what the browser brings back, and the cookie: whose name was proven
+//
+// Only names are taken from there: who may what is said here, by an account of that name that an administrator made. A login
+// that was begun in one browser cannot be finished in another, once only, within ten minutes.
+package oidc
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// Config names the provider. Issuer, ClientID and Claim must be set.
+type Config struct {
+	Issuer string // https://login.example.com
+	// ClientID and ClientSecret are what the provider knows the gateway by; the secret may be "" for a public client.
+	ClientID, ClientSecret string
+	// Claim is the claim that holds the name of an account: "email", "preferred_username", "sub". An email must be verified.
+	Claim string
+	// HTTP asks the provider; nil is a client of its own with a time limit.
+	HTTP *http.Client
+}
+
+// Errors of Finish; others are of the network or the provider.
+var (
+	// ErrState: nobody here began this, or somebody else did, or too long ago.
+	ErrState = errors.New("this sign-in was not begun in this browser, or too long ago")
+	// ErrRefused is wrapped by what the provider says when it does not sign somebody in.
+	ErrRefused = errors.New("the provider did not sign you in")
+	// ErrNoName: the provider proved somebody and gave no name that can be used.
+	ErrNoName = errors.New("the provider did not say the name that accounts go by")
+)
+
+const (
+	loginTime  = 10 * time.Minute
+	loginsMost = 5000
+	// keysFor is how long what the provider says of itself is believed.
+	keysFor = time.Hour
+)
+
+// Provider signs people in. Safe for concurrent use.
+type Provider struct {
+	cfg Config
+
+	mu      sync.Mutex
+	found   *oidc.Provider
+	foundAt time.Time
+	open    map[string]login // by state
+	order   []string         // by age
+}
+
+type login struct {
+	cookie          [sha256.Size]byte
+	nonce, verifier string
+	next            string
+	ends            time.Time
+}
+
+// New returns a Provider; it asks nobody before somebody signs in.
+func New(cfg Config) *Provider {
+	if cfg.HTTP == nil {
+		cfg.HTTP = &http.Client{Timeout: 10 * time.Second}
+	}
+	return &Provider{cfg: cfg, open: map[string]login{}}
+}
+
+// Begin returns where to send a browser that wants to sign in and come back to redirect, and the secret of its cookie. next
+// is where it wants to go afterwards. again asks the provider for a fresh proof.
+func (p *Provider) Begin(ctx context.Context, redirect, next string, again bool) (to, cookie string, err error) {
+	found, err := p.provider(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	state, nonce, cookie, verifier := secret(), secret(), secret(), oauth2.GenerateVerifier()
+	options := []oauth2.AuthCodeOption{oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)}
+	if again {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
+	}
+	p.remember(state, login{sha256.Sum256([]byte(cookie)), nonce, verifier, next, time.Now().Add(loginTime)})
+	return p.client(found, redirect).AuthCodeURL(state, options...), cookie, nil
+}
+
+// Finish takes what a browser brings back to redirect and returns whose name was proven, and where he wanted to go.
+func (p *Provider) Finish(ctx context.Context, redirect, cookie string, answer url.Values) (name, next string, err error) {
+	l, ok := p.take(answer.Get("state"))
+	given := sha256.Sum256([]byte(cookie))
+	if !ok || subtle.ConstantTimeCompare(l.cookie[:], given[:]) != 1 || time.Now().After(l.ends) {
+		return "", "", ErrState
+	}
+	if code := answer.Get("error"); code != "" {
+		return "", "", fmt.Errorf("%w: %.100q %.200q", ErrRefused, code, answer.Get("error_description"))
+	}
+	found, err := p.provider(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	ctx = oidc.ClientContext(ctx, p.cfg.HTTP)
+	tokens, err := p.client(found, redirect).Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(l.verifier))
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	raw, _ := tokens.Extra("id_token").(string)
+	proof, err := found.Verifier(&oidc.Config{ClientID: p.cfg.ClientID}).Verify(ctx, raw)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if subtle.ConstantTimeCompare([]byte(proof.Nonce), []byte(l.nonce)) != 1 {
+		return "", "", fmt.Errorf("%w: its answer is to another question", ErrRefused)
+	}
+	name, err = p.name(proof)
+	return name, l.next, err
+}
+
+// name reads the claim that accounts go by.
+func (p *Provider) name(proof *oidc.IDToken) (string, error) {
+	claims := map[string]any{}
+	if err := proof.Claims(&claims); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNoName, err)
+	}
+	name, _ := claims[p.cfg.Claim].(string)
+	if verified, said := claims["email_verified"].(bool); p.cfg.Claim == "email" && (!said || !verified) {
+		return "", fmt.Errorf("%w: the email address is not verified", ErrNoName)
+	}
+	if name == "" {
+		return "", fmt.Errorf("%w: there is no claim %s", ErrNoName, p.cfg.Claim)
+	}
+	return name, nil
+}
+
+func (p *Provider) client(found *oidc.Provider, redirect string) *oauth2.Config {
+	return &oauth2.Config{ClientID: p.cfg.ClientID, ClientSecret: p.cfg.ClientSecret, Endpoint: found.Endpoint(), RedirectURL: redirect,
+		Scopes: []string{oidc.ScopeOpenID, "email", "profile"}}
+}
+
+// provider asks the issuer what it says of itself, now and then.
+func (p *Provider) provider(ctx context.Context) (*oidc.Provider, error) {
+	p.mu.Lock()
+	found, at := p.found, p.foundAt
+	p.mu.Unlock()
+	if found != nil && time.Since(at) < keysFor {
+		return found, nil
+	}
+	next, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), p.cfg.HTTP), p.cfg.Issuer)
+	if err != nil {
+		if found != nil {
+			return found, nil // what it said before still holds
+		}
+		return nil, fmt.Errorf("the provider %s cannot be asked: %w", p.cfg.Issuer, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.found, p.foundAt = next, time.Now()
+	return next, nil
+}
+
+func (p *Provider) remember(state string, l login) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for len(p.order) > 0 && (len(p.order) >= loginsMost || now.After(p.open[p.order[0]].ends)) {
+		delete(p.open, p.order[0])
+		p.order = p.order[1:]
+	}
+	p.open[state] = l
+	p.order = append(p.order, state)
+}
+
+// take returns a login that is finished now; nobody can finish it again.
+func (p *Provider) take(state string) (login, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l, ok := p.open[state]
+	delete(p.open, state)
+	return l, ok
+}
+
+func secret() string {
+	b := make([]byte, 32)
+	rand.Read(b)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
