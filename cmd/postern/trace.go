@@ -21,6 +21,9 @@ type traceCmd struct {
 	State     []string `help:"Only these states: queued, sending, held, delivered, failed, cancelled."`
 	Reason    string   `help:"Only this reason, such as cert-expired."`
 	Rule      string   `help:"Only mail under this rule, in test mode too."`
+	Requires  string   `placeholder:"LEVEL" help:"Only what must reach this level: plaintext, encrypted or authenticated."`
+	Reached   string   `placeholder:"LEVEL" help:"Only what reached this level."`
+	Host      string   `help:"Only what was tried last at this host: a name with * and ?, or an address."`
 	Since     string   `placeholder:"TIME" help:"Accepted at or after: 2026-11-23, an RFC 3339 time, or how long ago (2h, 7d)."`
 	Until     string   `placeholder:"TIME" help:"Accepted before."`
 	Limit     int      `placeholder:"N" help:"At most so many, the newest first."`
@@ -30,7 +33,7 @@ type traceCmd struct {
 // Run prints the deliveries.
 func (c *traceCmd) Run(a *app) error {
 	q := admin.Query{Sender: c.Sender, Recipient: c.Recipient, Messages: c.Message, MessageID: c.MessageID, States: c.State,
-		Reason: c.Reason, Rule: c.Rule, Limit: c.Limit}
+		Reason: c.Reason, Rule: c.Rule, Requires: c.Requires, Reached: c.Reached, Host: c.Host, Limit: c.Limit}
 	var err error
 	now := time.Now()
 	if q.Since, err = moment(c.Since, now); err != nil {

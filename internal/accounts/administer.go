@@ -217,22 +217,27 @@ func or[T any](p *T, otherwise T) T {
 	return *p
 }
 
-// keepsOne refuses what leaves nobody who may administer accounts; next is what becomes of an account, nil that it goes.
+// keepsOne refuses what leaves nobody who may administer accounts where somebody does now; next is what becomes of an
+// account, nil that it goes.
 func (s *Service) keepsOne(ctx context.Context, id string, next *Account) error {
 	list, err := s.cfg.Book.Accounts(ctx)
 	if err != nil {
 		return err
 	}
+	administers := func(a Account) bool {
+		return a.Role == access.Administrator && a.Scope.All && !a.Disabled && a.Password != ""
+	}
+	if !slices.ContainsFunc(list, administers) {
+		return nil
+	}
 	list = slices.DeleteFunc(list, func(a Account) bool { return a.ID == id })
 	if next != nil {
 		list = append(list, *next)
 	}
-	if slices.ContainsFunc(list, func(a Account) bool {
-		return a.Role == access.Administrator && a.Scope.All && !a.Disabled && a.Password != ""
-	}) {
-		return nil
+	if !slices.ContainsFunc(list, administers) {
+		return ErrLast
 	}
-	return ErrLast
+	return nil
 }
 
 // Delete deletes an account with its sessions and tokens.

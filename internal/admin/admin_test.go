@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"postern/internal/access"
 	"slices"
 	"strings"
 	"testing"
@@ -49,14 +50,7 @@ func service(t *testing.T) (*Service, *memstore.Store, *recorder) {
 
 func traces(t *testing.T, s *Service, q Query) []Trace {
 	t.Helper()
-	var out []Trace
-	for tr, err := range s.Traces(t.Context(), q) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, tr)
-	}
-	return out
+	return pages(t, s.For(everywhere(access.Auditor)), q, 500)
 }
 
 func one(t *testing.T, s *Service, id queue.ID, to string) Trace {

@@ -124,12 +124,13 @@ type previewer struct {
 }
 
 func (p *previewer) look(ctx context.Context, patience time.Duration) (Preview, error) {
-	stop, err := p.d.searchFor(ctx, queue.Filter{Since: p.out.Since}, previewMost, patience, func(r *queue.Record) {
+	stop, err := p.d.searchFor(ctx, queue.Filter{Since: p.out.Since}, previewMost, patience, func(r *queue.Record) bool {
 		if len(p.message) > 0 && p.message[0].Message.ID != r.Message.ID {
 			p.judge()
 		}
 		p.message = append(p.message, *r)
 		p.out.Deliveries++
+		return true
 	})
 	p.judge()
 	if p.out.Complete = stop == nil; stop != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -104,6 +105,44 @@ func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	}
 	return d.s.Act(ctx, ActRequest{By: r.By, Kind: r.Kind, Messages: messages, Lower: r.Lower})
 }
+
+// ActOn changes what waits and fits a search; at most 5000 messages at a time, each with all that waits of it.
+func (d *Desk) ActOn(ctx context.Context, q Query, kind queue.ActionKind) (ActResult, error) {
+	if err := d.need(access.ActOnQueue); err != nil {
+		return ActResult{}, err
+	}
+	if len(q.States) == 0 {
+		q.States = Waiting()
+	}
+	q.States = slices.DeleteFunc(slices.Clone(q.States), func(s string) bool { return !slices.Contains(Waiting(), s) })
+	if len(q.States) == 0 {
+		return ActResult{}, badRequest("only what waits can be acted on")
+	}
+	f, err := q.filter()
+	if err != nil {
+		return ActResult{}, err
+	}
+	chosen := map[string]bool{}
+	stop, err := d.searchFor(ctx, f, scopedWaiting, actTime, func(r *queue.Record) bool {
+		t := TraceOf(r)
+		if q.keeps(&t) {
+			chosen[t.Message] = true
+		}
+		return q.keeps(&t)
+	})
+	switch {
+	case err != nil:
+		return ActResult{}, err
+	case stop != nil:
+		return ActResult{}, badRequest("that is more than can be chosen at once; narrow the search, or act on a domain")
+	case len(chosen) == 0:
+		return ActResult{}, ErrNotFound
+	}
+	return d.Act(ctx, ActRequest{Kind: kind, Messages: slices.Sorted(maps.Keys(chosen))})
+}
+
+// actTime is how long what an action is about is looked for.
+const actTime = 5 * time.Second
 
 // within lists the messages r chooses of which everything that waits may be seen.
 func (d *Desk) within(ctx context.Context, r *ActRequest) ([]string, error) {

@@ -44,7 +44,14 @@ func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[Trace],
 		return Page[Trace]{}, err
 	}
 	out := Page[Trace]{Items: []Trace{}, Complete: true}
-	stop, err := d.search(ctx, f, p.limit(), func(r *queue.Record) { out.Items = append(out.Items, TraceOf(r)) })
+	stop, err := d.searchFor(ctx, f, p.limit(), searchTime, func(r *queue.Record) bool {
+		t := TraceOf(r)
+		if !q.keeps(&t) {
+			return false
+		}
+		out.Items = append(out.Items, t)
+		return true
+	})
 	if stop != nil {
 		out.Next, out.Complete = cursor(stop.After), len(out.Items) == p.limit()
 		out.SearchedTo = instant(stop.AcceptedAt)
@@ -54,11 +61,14 @@ func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[Trace],
 
 // search calls found for at most limit records of f within the scope. It returns where to go on: nil at the end.
 func (d *Desk) search(ctx context.Context, f queue.Filter, limit int, found func(r *queue.Record)) (*queue.Unfinished, error) {
-	return d.searchFor(ctx, f, limit, searchTime, found)
+	return d.searchFor(ctx, f, limit, searchTime, func(r *queue.Record) bool {
+		found(r)
+		return true
+	})
 }
 
-// searchFor is search with a patience of its own.
-func (d *Desk) searchFor(ctx context.Context, f queue.Filter, limit int, patience time.Duration, found func(r *queue.Record)) (*queue.Unfinished, error) {
+// searchFor is search with a patience of its own, where found says whether a record counts.
+func (d *Desk) searchFor(ctx context.Context, f queue.Filter, limit int, patience time.Duration, found func(r *queue.Record) bool) (*queue.Unfinished, error) {
 	until := time.Now().Add(patience)
 	f.Look, f.Limit = lookPortion, 0
 	for count := 0; ; {
@@ -70,13 +80,12 @@ func (d *Desk) searchFor(ctx context.Context, f queue.Filter, limit int, patienc
 			if err != nil {
 				return nil, err
 			}
-			if !d.sees(&r) {
+			if !d.sees(&r) || !found(&r) {
 				if time.Now().After(until) {
 					return &queue.Unfinished{After: r.ID, AcceptedAt: r.AcceptedAt}, nil
 				}
 				continue
 			}
-			found(&r)
 			if count++; count == limit {
 				return &queue.Unfinished{After: r.ID, AcceptedAt: r.AcceptedAt}, nil
 			}

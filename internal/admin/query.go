@@ -20,8 +20,11 @@ type Query struct {
 	MessageID         string
 	States            []string
 	Reason, Rule      string
+	Site              string    // key of where it waits
+	Requires, Reached string    // level
+	Host              string    // that was talked to last, name or address; pattern with * and ?
 	Since, Until      time.Time // of acceptance: at or after, before
-	Limit             int       // 0: no limit
+	Limit             int       // of what a client yields, 0 for all; a Desk has pages instead
 }
 
 // Waiting are the states of mail that is not finished.
@@ -52,10 +55,22 @@ func (q *Query) filter() (queue.Filter, error) {
 	for _, id := range q.Messages {
 		f.IDs = append(f.IDs, queue.ID(id))
 	}
+	for _, level := range []string{q.Requires, q.Reached} {
+		if level != "" && level != policy.Plaintext.String() && level != policy.Encrypted.String() && level != policy.Authenticated.String() {
+			return f, badRequest("there is no level %q; the levels are plaintext, encrypted, authenticated", level)
+		}
+	}
+	f.Site = queue.SiteKey(q.Site)
 	if q.Limit < 0 {
 		return f, badRequest("a limit is not negative")
 	}
 	return f, nil
+}
+
+// keeps holds a delivery against what the store does not look at.
+func (q *Query) keeps(t *Trace) bool {
+	is := func(wanted, got string) bool { return wanted == "" || wanted == got }
+	return is(q.Requires, t.Requires) && is(q.Reached, t.Reached) && (q.Host == "" || queue.MatchText(q.Host, t.MX) || q.Host == t.IP)
 }
 
 // LooksLikeID reports whether s has the form of a queue id; what has not is a domain.

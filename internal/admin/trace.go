@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"context"
-	"iter"
 	"strings"
 	"time"
 
@@ -71,55 +69,6 @@ type Trace struct {
 	FinishedAt    *time.Time    `json:"finished_at"`
 	InboundTLS    *mail.TLS     `json:"inbound_tls"`
 	Inbound       queue.Inbound `json:"inbound"`
-}
-
-// Traces yields what q selects, newest acceptance first. It reads the store in pages, so that a slow reader holds
-// nothing up; mail accepted after the first page is not seen.
-func (s *Service) Traces(ctx context.Context, q Query) iter.Seq2[Trace, error] {
-	return func(yield func(Trace, error) bool) {
-		f, err := q.filter()
-		if err != nil {
-			yield(Trace{}, err)
-			return
-		}
-		left := f.Limit
-		for {
-			page, err := s.page(ctx, &f, left)
-			for _, r := range page {
-				if !yield(TraceOf(&r), nil) {
-					return
-				}
-			}
-			if err != nil {
-				yield(Trace{}, err)
-				return
-			}
-			left -= len(page)
-			if len(page) < f.Limit || q.Limit > 0 && left <= 0 {
-				return
-			}
-			f.After = page[len(page)-1].ID
-		}
-	}
-}
-
-// pageSize bounds the records read at once; a record with its attempts has a few kilobytes.
-const pageSize = 200
-
-// page reads up to pageSize records from f's cursor, at most left when left is positive.
-func (s *Service) page(ctx context.Context, f *queue.Filter, left int) ([]queue.Record, error) {
-	f.Limit = pageSize
-	if left > 0 {
-		f.Limit = min(left, pageSize)
-	}
-	var out []queue.Record
-	for r, err := range s.cfg.Store.List(ctx, *f) {
-		if err != nil {
-			return out, err
-		}
-		out = append(out, r)
-	}
-	return out, nil
 }
 
 // withoutTLS is how mail came but for the channel, which stands beside it.

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"postern/internal/access"
 	"slices"
 	"strings"
 	"testing"
@@ -86,7 +87,7 @@ func TestTheTraceOfADeliveredOneSaysWhyNotBetter(t *testing.T) {
 
 func TestTracesAreReadInPagesAndNeverTwice(t *testing.T) {
 	s, store, _ := service(t)
-	const many = 2*pageSize + 17
+	const many = 417
 	for i := range many {
 		body, err := store.NewDraft(t.Context())
 		if err != nil {
@@ -108,20 +109,17 @@ func TestTracesAreReadInPagesAndNeverTwice(t *testing.T) {
 	if len(seen) != many {
 		t.Errorf("%d deliveries, want %d", len(seen), many)
 	}
-	for _, limit := range []int{1, pageSize, pageSize + 1, many + 5} {
-		if n := len(traces(t, s, Query{Recipient: "many.test", Limit: limit})); n != min(limit, many) {
-			t.Errorf("limit %d gave %d", limit, n)
+	for _, size := range []int{7, many - 1, many, many + 5} {
+		if n := len(pages(t, s.For(everywhere(access.Auditor)), Query{Recipient: "many.test"}, size)); n != many {
+			t.Errorf("pages of %d gave %d", size, n)
 		}
 	}
 }
 
 func TestQueriesThatCannotBeMeantAreRefused(t *testing.T) {
 	s, _, _ := service(t)
-	for _, q := range []Query{{States: []string{"lost"}}, {Reason: "bad-weather"}, {Domain: "no domain"}, {Limit: -1}} {
-		var got error
-		for _, err := range s.Traces(t.Context(), q) {
-			got = err
-		}
+	for _, q := range []Query{{States: []string{"lost"}}, {Reason: "bad-weather"}, {Domain: "no domain"}, {Limit: -1}, {Reached: "well"}} {
+		_, got := s.For(everywhere(access.Auditor)).Traces(t.Context(), q, PageRequest{})
 		if !errors.Is(got, ErrBadRequest) {
 			t.Errorf("%+v: %v", q, got)
 		}
@@ -129,6 +127,35 @@ func TestQueriesThatCannotBeMeantAreRefused(t *testing.T) {
 	if n := len(traces(t, s, Query{States: Waiting(), Reason: "cert-expired", Rule: "clinic"})); n != 2 {
 		t.Errorf("%d deliveries wait for the certificate, want 2", n)
 	}
+	for _, c := range []struct {
+		q    Query
+		want int
+	}{{Query{Reached: "authenticated"}, 1}, {Query{Reached: "plaintext"}, 1}, {Query{Requires: "authenticated", States: Waiting()}, 3}, {Query{Host: "MX.*.test", Reached: "authenticated"}, 1},
+		{Query{Host: "192.0.2.20"}, 1}, {Query{Host: "mx.else.test"}, 0}, {Query{Site: string(queue.NewSiteKey("mx:clinic.test", backlog.Forced()))}, 2}} {
+		if n := len(traces(t, s, c.q)); n != c.want {
+			t.Errorf("%+v: %d, want %d", c.q, n, c.want)
+		}
+	}
+}
+
+func TestWhatASearchFindsIsActedOn(t *testing.T) {
+	s, _, _ := service(t)
+	d := s.For(everywhere(access.Operator))
+	out, err := d.ActOn(t.Context(), Query{Reason: "cert-expired"}, queue.Hold)
+	if err != nil || out.Changed != 2 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	if n := len(traces(t, s, Query{States: []string{"held"}, Reason: "cert-expired"})); n != 2 {
+		t.Errorf("%d are held", n)
+	}
+	_, err = d.ActOn(t.Context(), Query{Recipient: "nobody.test"}, queue.Retry)
+	refused(t, "nothing found", err, ErrNotFound)
+	_, err = d.ActOn(t.Context(), Query{States: []string{"delivered"}}, queue.Cancel)
+	refused(t, "what is finished", err, ErrBadRequest)
+	_, err = s.For(everywhere(access.Auditor)).ActOn(t.Context(), Query{}, queue.Cancel)
+	refused(t, "an auditor", err, ErrForbidden)
+	_, err = s.For(within(access.Operator, "else.test")).ActOn(t.Context(), Query{}, queue.Cancel)
+	refused(t, "beyond the scope", err, ErrNotFound)
 }
 
 func TestARefusalOfOurOwnKeepsItsStatus(t *testing.T) {

@@ -163,6 +163,10 @@ func encodeQuery(q admin.Query) url.Values {
 	set("message_id", q.MessageID)
 	set("reason", q.Reason)
 	set("rule", q.Rule)
+	set("site", q.Site)
+	set("requires", q.Requires)
+	set("reached", q.Reached)
+	set("host", q.Host)
 	v["message"], v["state"] = q.Messages, q.States
 	for key, t := range map[string]time.Time{"since": q.Since, "until": q.Until} {
 		if !t.IsZero() {

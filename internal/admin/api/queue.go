@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"postern/internal/admin"
+	"postern/internal/queue"
 )
 
 func (s *Server) registerQueue(spec huma.API) {
@@ -16,5 +17,18 @@ func (s *Server) registerQueue(spec huma.API) {
 	operation(s, spec, "POST", "/queue", "actOnQueue", "Retry, hold, release or cancel what waits",
 		func(ctx context.Context, in *body[admin.ActRequest]) (*body[admin.ActResult], error) {
 			return answer(s.desk(ctx).Act(ctx, in.Body))
+		})
+	operation(s, spec, "POST", "/queue/found", "actOnFound", "The same for all that waits and fits a search, at most 5000 messages",
+		func(ctx context.Context, in *struct {
+			Search
+			Body struct {
+				Kind queue.ActionKind `json:"kind" enum:"retry,hold,release,cancel"`
+			}
+		}) (*body[admin.ActResult], error) {
+			q, err := in.query()
+			if err != nil {
+				return nil, err
+			}
+			return answer(s.desk(ctx).ActOn(ctx, q, in.Body.Kind))
 		})
 }

@@ -284,7 +284,7 @@ without_tls = "reject"
 
 func TestPagesFollowEachOther(t *testing.T) {
 	client, service, _, _ := gateway(t)
-	want := collect(t, service.Traces(t.Context(), admin.Query{}))
+	want := traces(t, service, admin.Query{})
 	var got []int64
 	for after := ""; ; {
 		var page admin.Page[admin.Trace]

@@ -18,8 +18,8 @@ type Paging struct {
 
 func (l *Paging) page() admin.PageRequest { return admin.PageRequest{After: l.After, Limit: l.Limit} }
 
-// search is admin.Query as parameters. All that are given must hold.
-type search struct {
+// Search is admin.Query as parameters. All that are given must hold.
+type Search struct {
 	Paging
 	Sender    string   `query:"sender" doc:"pattern with * and ?, address or domain; <> is the null sender"`
 	Recipient string   `query:"recipient" doc:"pattern with * and ?, address or domain"`
@@ -29,13 +29,17 @@ type search struct {
 	State     []string `query:"state,explode" doc:"queued, sending, held, delivered, failed, cancelled"`
 	Reason    string   `query:"reason" doc:"reason code"`
 	Rule      string   `query:"rule" doc:"name of a rule that demanded something"`
+	Site      string   `query:"site" doc:"key of where it waits, from /sites"`
+	Requires  string   `query:"requires" doc:"level: plaintext, encrypted, authenticated"`
+	Reached   string   `query:"reached" doc:"level"`
+	Host      string   `query:"host" doc:"that was talked to last: name with * and ?, or address"`
 	Since     string   `query:"since" doc:"accepted at or after, RFC 3339"`
 	Until     string   `query:"until" doc:"accepted before, RFC 3339"`
 }
 
-func (q *search) query() (admin.Query, error) {
+func (q *Search) query() (admin.Query, error) {
 	out := admin.Query{Sender: q.Sender, Recipient: q.Recipient, Domain: q.Domain, Messages: q.Message, MessageID: q.MessageID, States: q.State,
-		Reason: q.Reason, Rule: q.Rule}
+		Reason: q.Reason, Rule: q.Rule, Site: q.Site, Requires: q.Requires, Reached: q.Reached, Host: q.Host}
 	var err error
 	if out.Since, err = moment("since", q.Since); err == nil {
 		out.Until, err = moment("until", q.Until)
@@ -56,7 +60,7 @@ func moment(key, text string) (time.Time, error) {
 
 func (s *Server) registerTrace(spec huma.API) {
 	operation(s, spec, "GET", "/deliveries", "listDeliveries", "The trace: deliveries, newest acceptance first",
-		func(ctx context.Context, in *search) (*body[admin.Page[admin.Trace]], error) {
+		func(ctx context.Context, in *Search) (*body[admin.Page[admin.Trace]], error) {
 			q, err := in.query()
 			if err != nil {
 				return nil, err

@@ -15,7 +15,8 @@ func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": func(name string) string { return c.assets.names[name] },
 		"at":    stamp, "when": stampOf, "rfc3339": rfc3339, "ago": ago, "size": size, "may": may, "levels": levels, "dash": dash,
-		"join": strings.Join, "dict": dict, "pairs": pairs, "wait": wait, "hopState": hopState, "previewWord": previewWord, "previewState": previewState, "tlsVersion": tls.VersionName,
+		"join": strings.Join, "dict": dict, "pairs": pairs,
+		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} }, "wait": wait, "hopState": hopState, "previewWord": previewWord, "previewState": previewState, "tlsVersion": tls.VersionName,
 	}
 }
 

@@ -48,5 +48,27 @@ func (c *Console) act(r *request) error {
 	if err != nil {
 		return err
 	}
-	return to(r, with(local(r.FormValue("back")), "done", fmt.Sprintf("%s: %d deliveries at %d sites", q.Kind, out.Changed, out.Sites)))
+	return c.acted(r, q.Kind, out)
+}
+
+// actOn carries out an action on what waits and fits a search.
+func (c *Console) actOn(r *request) error {
+	if err := r.ParseForm(); err != nil {
+		return badRequest("the form cannot be read: %w", err)
+	}
+	q, err := query(r.PostForm)
+	if err != nil {
+		return err
+	}
+	kind := queues.ActionKind(r.PostFormValue("action"))
+	out, err := r.desk.ActOn(r.ctx(), q, kind)
+	if err != nil {
+		return err
+	}
+	return c.acted(r, kind, out)
+}
+
+// acted goes back and says what was done.
+func (c *Console) acted(r *request, kind queues.ActionKind, out admin.ActResult) error {
+	return to(r, with(local(r.FormValue("back")), "done", fmt.Sprintf("%s: %d deliveries at %d sites", kind, out.Changed, out.Sites)))
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/access"
 	"postern/internal/admin"
 	"postern/internal/policy"
 )
@@ -20,17 +21,22 @@ type traceView struct {
 	// Narrowed says that something is searched for, so that an empty page means "none found", not "no mail yet".
 	Narrowed bool
 	Reasons  []policy.Info
-	States   []string
+	// CanAct says that the principal may act on what waits among what is found; Back is this search.
+	CanAct bool
+	Back   string
+	Done   string
+	States []string
 }
 
 // searchKeys are the fields of the search form.
 func searchKeys() []string {
-	return []string{"any", "sender", "recipient", "message_id", "message", "state", "reason", "rule", "since", "until"}
+	return []string{"any", "sender", "recipient", "message_id", "message", "state", "reason", "rule", "requires", "reached", "host", "site", "since", "until"}
 }
 
 // query reads the search form.
 func query(v url.Values) (admin.Query, error) {
-	q := admin.Query{Sender: v.Get("sender"), Recipient: v.Get("recipient"), MessageID: v.Get("message_id"), Reason: v.Get("reason"), Rule: v.Get("rule")}
+	q := admin.Query{Sender: v.Get("sender"), Recipient: v.Get("recipient"), MessageID: v.Get("message_id"), Reason: v.Get("reason"), Rule: v.Get("rule"),
+		Requires: v.Get("requires"), Reached: v.Get("reached"), Host: v.Get("host"), Site: v.Get("site")}
 	if id := v.Get("message"); id != "" {
 		q.Messages = []string{id}
 	}
@@ -80,6 +86,7 @@ func (c *Console) traces(r *request) error {
 			v.Narrowed = true
 		}
 	}
+	v.CanAct, v.Back, v.Done = v.Narrowed && r.who.May(access.ActOnQueue), "/trace?"+v.Search.Encode(), done(r)
 	q, err := query(v.Search)
 	if err != nil {
 		return err

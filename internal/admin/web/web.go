@@ -127,7 +127,7 @@ func (c *Console) routes() *http.ServeMux {
 		"GET /{$}":   c.overview,
 		"GET /live":  c.live,
 		"GET /trace": c.traces, "GET /trace/{id}": c.message, "GET /trace/{id}/evidence": c.evidence, "GET /trace/{id}/evidence.json": c.evidenceJSON,
-		"GET /queue": c.queue, "POST /queue": c.act,
+		"GET /queue": c.queue, "POST /queue": c.act, "POST /queue/found": c.actOn,
 		"GET /rules": c.rules, "GET /rules/edit": c.editRule, "POST /rules/edit": c.saveRule,
 		"GET /rules/file": c.rulesFile, "POST /rules/file": c.saveFile, "GET /rules/export": c.exportRules,
 		"GET /rules/explain":   c.explain,

@@ -416,6 +416,26 @@ func TestWaitingMailIsActedOn(t *testing.T) {
 	b.post("/queue", "all", "yes", "action", "explode", "back", "/queue").has(b, 400, "no action")
 }
 
+func TestWhatASearchFindsIsActedOn(t *testing.T) {
+	b := newConsole(t)
+	b.setUp()
+	p := b.get("/trace?reason=cert-expired&state=waiting&reached=&requires=authenticated&host=mx.clinic.*").has(b, 200, "All that waits and fits this search")
+	fields := []string{"action", "hold"}
+	for n := range p.tree.Descendants() {
+		if n.Type == html.ElementNode && n.Data == "input" && attr(n, "type") == "hidden" {
+			fields = append(fields, attr(n, "name"), attr(n, "value"))
+		}
+	}
+	b.post("/queue/found", fields...).has(b, 200, "hold: 2 deliveries", "held")
+	b.post("/queue/found", "recipient", "nobody.test", "action", "cancel").has(b, 404)
+	b.post("/queue/found", "state", "delivered", "action", "cancel").has(b, 400, "Only what waits")
+	b.become("ada", access.Auditor)
+	b.post("/queue/found", fields...).has(b, 403)
+	if p := b.get("/trace?reason=cert-expired"); strings.Contains(p.text, "All that waits and fits") {
+		t.Error("an auditor is offered to act")
+	}
+}
+
 func TestAnAuditorLooksAndChangesNothing(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+func TestAccountsAtTheCommandLine(t *testing.T) {
+	verb := operate(t)
+	does := func(want int, out string, args ...string) string {
+		t.Helper()
+		code, stdout, stderr := verb(append([]string{"accounts"}, args...)...)
+		if code != want || !strings.Contains(stdout+stderr, out) {
+			t.Errorf("accounts %s: %d\n%s%s", strings.Join(args, " "), code, stdout, stderr)
+		}
+		return stdout
+	}
+	does(0, "there are no accounts", "list")
+	link := strings.TrimSpace(does(0, "sets the password of anna", "invite", "anna"))
+	if !strings.Contains(link, "/setup#") || len(link) < 60 {
+		t.Errorf("the link is %q", link)
+	}
+	does(0, "", "invite", "olga", "--role", "operator", "--domain", "clinic.test", "--domain", "bank.test")
+	does(2, "", "invite", "olga", "--role", "queen")
+	does(2, "", "invite", "ben", "--domain", "not a domain")
+	list := does(0, "", "list")
+	for _, part := range []string{"anna", "administrator", "everything", "olga", "operator", "clinic.test bank.test"} {
+		if !strings.Contains(list, part) {
+			t.Errorf("the list lacks %q:\n%s", part, list)
+		}
+	}
+	does(0, "disabled", "disable", "OLGA")
+	does(0, "disabled", "list")
+	does(0, "olga: enabled", "enable", "olga")
+	does(0, "olga: deleted", "delete", "olga")
+	does(3, "there is no such", "delete", "olga")
+	var one struct{ Name, Role string }
+	if err := json.Unmarshal([]byte(does(0, "", "list", "--json")), &one); err != nil || one.Name != "anna" || one.Role != "administrator" {
+		t.Errorf("%+v, %v", one, err)
+	}
+}
