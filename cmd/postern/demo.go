@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/access"
 	"postern/internal/admin"
 	"postern/internal/admin/api"
 	"postern/internal/config"
@@ -48,7 +49,7 @@ func (d *demoCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	address := make(listening, 1)
+	address := listening{make(chan string, 1), make(chan string, 1)}
 	g, err := newGateway(a.ctx, cfg, newLogger(logFile, cfg.Log), address)
 	if err != nil {
 		return err
@@ -61,13 +62,17 @@ func (d *demoCmd) Run(a *app) error {
 	return errors.Join(err, <-ended, g.close())
 }
 
-// listening is a sink that catches where the gateway listens for mail.
-type listening chan string
+// listening is a sink that catches where the gateway listens for mail, and where its console is.
+type listening struct{ mail, console chan string }
 
-// Emit passes on the address of the listener "world".
+// Emit passes on the addresses of the listeners.
 func (l listening) Emit(e event.Event) {
-	if s, ok := e.(event.Started); ok && s.Listener == "world" {
-		l <- s.Address
+	s, ok := e.(event.Started)
+	switch {
+	case ok && s.Listener == "world":
+		l.mail <- s.Address
+	case ok && s.Listener == "admin":
+		l.console <- s.Mode + "://" + s.Address
 	}
 }
 
@@ -75,7 +80,7 @@ func (l listening) Emit(e event.Event) {
 func (d *demoCmd) tell(ctx context.Context, a *app, w *demoWorld, cfg *config.Config, address listening, ended chan error) error {
 	var at string
 	select {
-	case at = <-address:
+	case at = <-address.mail:
 	case err := <-ended:
 		ended <- nil
 		return err
@@ -97,13 +102,25 @@ func (d *demoCmd) tell(ctx context.Context, a *app, w *demoWorld, cfg *config.Co
 	}
 	failed := board.close(w.leaks(forcedRecipients(board)))
 	if d.Stay {
-		fmt.Fprintf(a.stdout, "\nThe gateway stays up at %s until Ctrl-C. In another terminal:\n  postern trace --config %s\n  log: %s\n",
-			at, filepath.Join(w.dir, "postern.toml"), filepath.Join(w.dir, "postern.log"))
-		<-ctx.Done()
+		if err := d.stay(ctx, a, w, client, at, <-address.console); err != nil {
+			return err
+		}
 	}
 	if failed > 0 {
 		return short(fmt.Sprintf("%s did not end as told", plural(failed, "recipient")))
 	}
+	return nil
+}
+
+// stay says where to look, and waits for Ctrl-C. The console's listener was opened before the one for mail.
+func (d *demoCmd) stay(ctx context.Context, a *app, w *demoWorld, client *api.Client, at, console string) error {
+	link, err := client.Invite(ctx, api.InviteRequest{By: "demo", Name: "demo", Role: access.Administrator})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "\nThe gateway stays up at %s until Ctrl-C. Its console, with a link that lets you choose a password:\n  %s/setup#%s\n"+
+		"In another terminal:\n  postern trace --config %s\n  log: %s\n", at, console, link.Secret, filepath.Join(w.dir, "postern.toml"), filepath.Join(w.dir, "postern.log"))
+	<-ctx.Done()
 	return nil
 }
 

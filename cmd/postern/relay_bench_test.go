@@ -86,7 +86,7 @@ listen = ""
 	if err != nil {
 		b.Fatal(err)
 	}
-	address := make(listening, 1)
+	address := listening{make(chan string, 1), make(chan string, 1)}
 	ctx, stop := context.WithCancel(context.Background())
 	g, err := newGateway(ctx, cfg, slog.New(slog.NewTextHandler(io.Discard, nil)), address)
 	if err != nil {
@@ -94,7 +94,7 @@ listen = ""
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- g.run(ctx, nil) }()
-	at := <-address
+	at := <-address.mail
 	defer func() {
 		stop()
 		<-ended
