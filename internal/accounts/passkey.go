@@ -160,20 +160,11 @@ func (s *Service) BeginPasskeyProof(_ context.Context, site Site) ([]byte, error
 
 // SignInByPasskey begins a session for whoever proved to hold a passkey; old and what is returned are as for SignIn.
 func (s *Service) SignInByPasskey(ctx context.Context, site Site, response []byte, old string, c Client) (string, error) {
-	now := time.Now()
 	a, err := s.proven(ctx, site, response, c)
 	if err != nil {
 		return "", err
 	}
-	if old != "" {
-		if err := s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hashOf(old)}); err != nil {
-			return "", err
-		}
-	}
-	if err := s.record(ctx, a.Name, "sign-in by passkey", c.Addr.String(), "", ""); err != nil {
-		return "", err
-	}
-	return s.begin(ctx, &a, c, now)
+	return s.open(ctx, &a, "sign-in by passkey", old, c)
 }
 
 // ProveByPasskey is Prove by a passkey of the session's own account.

@@ -53,15 +53,7 @@ func (s *Service) SignInAs(ctx context.Context, name, provider, old string, c Cl
 	if err != nil {
 		return "", err
 	}
-	if old != "" {
-		if err := s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hashOf(old)}); err != nil {
-			return "", err
-		}
-	}
-	if err := s.record(ctx, a.Name, "sign-in by "+provider, c.Addr.String(), "", ""); err != nil {
-		return "", err
-	}
-	return s.begin(ctx, &a, c, time.Now())
+	return s.open(ctx, &a, "sign-in by "+provider, old, c)
 }
 
 // loginName is what a stranger typed as his name, as far as it can be one.
