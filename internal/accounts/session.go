@@ -32,15 +32,20 @@ func (s *Service) SignIn(ctx context.Context, name, password, old string, c Clie
 		return "", errors.Join(ErrWrong, s.record(ctx, loginName(name)+" (not proven)", "sign-in refused", c.Addr.String(), "", ""))
 	}
 	s.throttle.succeeded(c.Addr, name)
+	return s.open(ctx, &a, "sign-in", old, c)
+}
+
+// open begins a session for somebody who was proven, in place of the one his browser held, and says so in the audit trail.
+func (s *Service) open(ctx context.Context, a *Account, how, old string, c Client) (string, error) {
 	if old != "" {
 		if err := s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hashOf(old)}); err != nil {
 			return "", err
 		}
 	}
-	if err := s.record(ctx, a.Name, "sign-in", c.Addr.String(), "", ""); err != nil {
+	if err := s.record(ctx, a.Name, how, c.Addr.String(), "", ""); err != nil {
 		return "", err
 	}
-	return s.begin(ctx, &a, c, now)
+	return s.begin(ctx, a, c, time.Now())
 }
 
 // SignInAs begins a session for somebody whose name another provider proved, "oidc" for instance; old and what is returned
