@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"postern/internal/access"
 	"postern/internal/accounts"
@@ -52,6 +53,9 @@ func (s *Server) authenticated(who asker, next http.Handler) http.Handler {
 				return
 			}
 			r = r.WithContext(context.WithValue(r.Context(), whoKey{}, p))
+		}
+		if r.URL.Path == Root+"/check" {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(admin.CheckTime + time.Minute)) // not every writer can; then its own holds
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		next.ServeHTTP(w, r)
