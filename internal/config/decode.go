@@ -128,7 +128,7 @@ func (d *decoder) field(v reflect.Value, path string, key *unstable.Node) (refle
 	full := strings.TrimPrefix(path+"."+name, ".")
 	names := keyNames(v.Type())
 	i := slices.Index(names, name)
-	if i < 0 {
+	if i < 0 || name == "" {
 		hint := "`postern config example` prints every key"
 		if near := nearest(name, names[:]); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
