@@ -13,7 +13,7 @@ import (
 
 // A search looks at lookPortion messages at a time, and goes on until searchTime is over.
 const (
-	lookPortion = 5000
+	lookPortion = 500
 	searchTime  = 200 * time.Millisecond
 )
 

@@ -56,6 +56,8 @@ func TestTheClinicRuleFromEndToEnd(t *testing.T) {
 	anna.sees("What happened", "bob@shop.test", "expired", "To act: them.")
 	anna.opens("/queue")
 	anna.sees("mx:clinic.test", "cert-expired")
+	anna.do(chromedp.Click(`//tr[contains(., "mx:clinic.test")]//button[normalize-space()="Try now"]`))
+	anna.sees("retry: 1 deliveries at 1 sites", "cert-expired")
 
 	// A check says the same, step by step.
 	anna.opens("/destinations/clinic.test")
