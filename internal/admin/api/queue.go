@@ -14,6 +14,10 @@ func (s *Server) registerQueue(spec huma.API) {
 		func(ctx context.Context, _ *none) (*body[[]admin.SiteView], error) {
 			return answer(s.desk(ctx).Sites(ctx))
 		})
+	operation(s, spec, "GET", "/queue", "getWaiting", "What waits by age, and for which rule until when",
+		func(ctx context.Context, _ *none) (*body[admin.WaitingView], error) {
+			return answer(s.desk(ctx).Waiting(ctx))
+		})
 	operation(s, spec, "POST", "/queue", "actOnQueue", "Retry, hold, release or cancel what waits",
 		func(ctx context.Context, in *body[admin.ActRequest]) (*body[admin.ActResult], error) {
 			return answer(s.desk(ctx).Act(ctx, in.Body))

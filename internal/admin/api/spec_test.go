@@ -81,7 +81,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		t.Errorf("a preview: %d %s, %v", code, answer, err)
 	}
 	for path, template := range map[string]string{"/status": "", "/deliveries?limit=500": "/deliveries", "/messages/" + string(backlog.Waiting): "/messages/{id}",
-		"/messages/" + string(backlog.Good) + "/evidence": "/messages/{id}/evidence", "/sites": "", "/rules": "", "/rules/clinic": "/rules/{name}", "/revisions": "",
+		"/messages/" + string(backlog.Good) + "/evidence": "/messages/{id}/evidence", "/sites": "", "/queue": "", "/rules": "", "/rules/clinic": "/rules/{name}", "/revisions": "",
 		"/revisions/1": "/revisions/{number}", "/audit": "", "/reasons": "", "/accounts": "", "/tokens": "", "/traffic?kind=domain": "/traffic", "/suggestions": "", "/settings": "", "/certificates": "", "/pins": ""} {
 		if template == "" {
 			template = path

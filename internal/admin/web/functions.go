@@ -16,7 +16,7 @@ func (c *Console) functions() template.FuncMap {
 		"asset": func(name string) string { return c.assets.names[name] },
 		"at":    stamp, "when": stampOf, "rfc3339": rfc3339, "ago": ago, "size": size, "may": may, "levels": levels, "dash": dash,
 		"join": strings.Join, "dict": dict, "pairs": pairs,
-		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} }, "wait": wait, "hopState": hopState, "previewWord": previewWord, "previewState": previewState, "tlsVersion": tls.VersionName,
+		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} }, "wait": wait, "age": age, "hopState": hopState, "previewWord": previewWord, "previewState": previewState, "tlsVersion": tls.VersionName,
 	}
 }
 
@@ -82,6 +82,14 @@ func wait(d time.Duration) string {
 		}
 	}
 	return d.String()
+}
+
+// age is a bound of how long mail has waited, in words.
+func age(below int64) string {
+	if below == 0 {
+		return "for longer"
+	}
+	return "for less than " + wait(time.Duration(below)*time.Second)
 }
 
 func size(n int64) string {

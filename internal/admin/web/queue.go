@@ -12,7 +12,9 @@ import (
 type queueView struct {
 	Sites []admin.SiteView
 	Total int
-	Done  string // what the last action did
+	// Waiting is what waits by age and rule.
+	Waiting admin.WaitingView
+	Done    string // what the last action did
 }
 
 func (c *Console) queue(r *request) error {
@@ -21,6 +23,9 @@ func (c *Console) queue(r *request) error {
 		return err
 	}
 	v := queueView{Sites: sites, Done: done(r)}
+	if v.Waiting, err = r.desk.Waiting(r.ctx()); err != nil {
+		return err
+	}
 	for _, s := range sites {
 		v.Total += s.Waiting
 	}
