@@ -19,8 +19,9 @@ type WaitingView struct {
 	SearchedTo *time.Time `json:"searched_to,omitempty"`
 }
 
-// AgeCount counts deliveries that have waited for less than Below, and not less than the one before; the last has no bound.
+// AgeCount counts deliveries that have waited for at least From and less than Below, both in seconds.
 type AgeCount struct {
+	FromS  int64 `json:"from_s"`
 	BelowS int64 `json:"below_s"` // 0: no bound
 	Count  int   `json:"count"`
 }
@@ -38,8 +39,11 @@ const waitingMost = 100_000
 
 func newAges() []AgeCount {
 	var out []AgeCount
+	from := int64(0)
 	for _, d := range []time.Duration{10 * time.Minute, time.Hour, 4 * time.Hour, 24 * time.Hour, 0} {
-		out = append(out, AgeCount{BelowS: int64(d / time.Second)})
+		below := int64(d / time.Second)
+		out = append(out, AgeCount{FromS: from, BelowS: below})
+		from = below
 	}
 	return out
 }

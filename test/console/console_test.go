@@ -57,10 +57,11 @@ func TestTheClinicRuleFromEndToEnd(t *testing.T) {
 	anna.opens("/queue")
 	anna.sees("mx:clinic.test", "cert-expired")
 	anna.do(chromedp.Click(`//tr[contains(., "mx:clinic.test")]//button[normalize-space()="Try now"]`))
-	anna.sees("retry: 1 deliveries at 1 sites", "cert-expired")
+	anna.sees("retry: 1 delivery at 1 site", "cert-expired")
 
 	// A check says the same, step by step.
 	anna.opens("/destinations/clinic.test")
+	anna.sees("mx.clinic.test", "Certificate", "With TLS")
 	anna.presses("Check now")
 	anna.sees("STARTTLS is offered", "mx.clinic.test", "deferred", "A letter to their postmaster", "cert-expired")
 

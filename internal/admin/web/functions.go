@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/access"
+	"postern/internal/admin"
 )
 
 // functions are what templates can call.
@@ -16,7 +17,7 @@ func (c *Console) functions() template.FuncMap {
 		"asset": func(name string) string { return c.assets.names[name] },
 		"at":    stamp, "when": stampOf, "rfc3339": rfc3339, "ago": ago, "size": size, "may": may, "levels": levels, "dash": dash,
 		"join": strings.Join, "dict": dict, "pairs": pairs,
-		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} }, "wait": wait, "age": age, "hopState": hopState, "previewWord": previewWord, "previewState": previewState, "tlsVersion": tls.VersionName,
+		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} }, "wait": wait, "age": age, "count": count, "hopState": hopState, "previewWord": previewWord, "previewState": previewState, "tlsVersion": tls.VersionName,
 	}
 }
 
@@ -84,12 +85,24 @@ func wait(d time.Duration) string {
 	return d.String()
 }
 
-// age is a bound of how long mail has waited, in words.
-func age(below int64) string {
-	if below == 0 {
-		return "for longer"
+// age is how long mail has waited, in words.
+func age(a admin.AgeCount) string {
+	from, below := wait(time.Duration(a.FromS)*time.Second), wait(time.Duration(a.BelowS)*time.Second)
+	switch {
+	case a.FromS == 0:
+		return "less than " + below
+	case a.BelowS == 0:
+		return from + " and longer"
 	}
-	return "for less than " + wait(time.Duration(below)*time.Second)
+	return from + " to " + below
+}
+
+// count is a number of things: "1 site", "2 sites".
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func size(n int64) string {

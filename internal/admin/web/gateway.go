@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"postern/internal/access"
@@ -196,6 +197,11 @@ func (c *Console) destination(r *request) error {
 		return err
 	}
 	v.Recent = recent.Items
+	if hosts := hostsOf(v.Recent); len(hosts) > 0 && len(v.Peers) == 0 {
+		if v.Peers, err = r.desk.Peers(r.ctx(), hosts, peersShown); err != nil {
+			return err
+		}
+	}
 	sites, err := r.desk.Sites(r.ctx())
 	if err != nil {
 		return err
@@ -206,6 +212,16 @@ func (c *Console) destination(r *request) error {
 		}
 	}
 	return c.page(r, "destination", v.Name, v)
+}
+
+// hostsOf lists the servers that deliveries were tried at, each once.
+func hostsOf(list []admin.Trace) (out []string) {
+	for i := range list {
+		if host := list[i].MX; host != "" && !slices.Contains(out, host) {
+			out = append(out, host)
+		}
+	}
+	return out
 }
 
 func (c *Console) approve(r *request) error {

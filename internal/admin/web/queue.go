@@ -75,5 +75,5 @@ func (c *Console) actOn(r *request) error {
 
 // acted goes back and says what was done.
 func (c *Console) acted(r *request, kind queues.ActionKind, out admin.ActResult) error {
-	return to(r, with(local(r.FormValue("back")), "done", fmt.Sprintf("%s: %d deliveries at %d sites", kind, out.Changed, out.Sites)))
+	return to(r, with(local(r.FormValue("back")), "done", fmt.Sprintf("%s: %s at %s", kind, count(out.Changed, "delivery", "deliveries"), count(out.Sites, "site", "sites"))))
 }

@@ -410,7 +410,7 @@ func TestWaitingMailIsActedOn(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()
 	b.post("/queue", "message", string(backlog.Ordinary), "action", "hold", "back", "/trace/"+string(backlog.Ordinary)).has(b, 200, "Release")
-	b.post("/queue", "message", string(backlog.Ordinary), "action", "cancel", "back", "/queue").has(b, 200, "cancel: 1 deliveries")
+	b.post("/queue", "message", string(backlog.Ordinary), "action", "cancel", "back", "/queue").has(b, 200, "cancel: 1 delivery")
 	b.post("/queue", "action", "retry", "back", "/queue").has(b, 400)
 	b.post("/queue", "all", "yes", "action", "retry", "back", "//evil.test/").has(b, 200)
 	b.post("/queue", "all", "yes", "action", "explode", "back", "/queue").has(b, 400, "no action")
