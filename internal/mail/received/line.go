@@ -94,6 +94,9 @@ type Line struct {
 
 func (l *Line) note(text string) { l.Notes = append(l.Notes, text) }
 
+// unfolded makes one kind of blank of all that folding can put in the place of another, inside quotes too.
+var unfolded = strings.NewReplacer("\t", " ", "\r", " ", "\n", " ")
+
 // Parse reads the value of one Received field: what follows the colon, folded or not. It never fails; what it cannot
 // find stays empty, and what looks wrong is in Notes. It reads no more than MaxLine bytes.
 func Parse(value string) Line {
@@ -102,7 +105,7 @@ func Parse(value string) Line {
 		value = value[:MaxLine]
 		l.note("the line is absurdly long; only its beginning was read")
 	}
-	tokens := tokenize(value)
+	tokens := tokenize(unfolded.Replace(value))
 	tokens, l.Date = cutDate(tokens)
 	c := splitClauses(tokens)
 	l.Form = recognise(c)
