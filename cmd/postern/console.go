@@ -58,7 +58,7 @@ func (g *gateway) console(public http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := web.New(web.Config{OIDC: elsewhere, OIDCButton: g.cfg.OIDC.Button, Service: g.admin, Accounts: g.accounts, Secure: g.cfg.Admin.TLS, Log: g.log, Pulse: &g.pulse})
+	pages, err := web.New(web.Config{OIDC: elsewhere, OIDCButton: g.cfg.OIDC.Button, Service: g.admin, Accounts: g.accounts, Secure: g.cfg.Admin.TLS, Log: g.log})
 	if err != nil {
 		return nil, fmt.Errorf("the console cannot be made: %w", err)
 	}

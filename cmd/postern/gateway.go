@@ -240,7 +240,7 @@ func (g *gateway) administration() admin.Config {
 	out := admin.Config{
 		Settings: func() admin.Settings { return settingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
-		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Traffic: g.store,
+		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: g.store,
 		NextHop: func(d mail.Domain, r policy.Requirement) string { return g.table.Load().NextHop(d, r) },
 		Ordinary: func(d mail.Domain) policy.Requirement {
 			own, _ := g.table.Load().Own(d)

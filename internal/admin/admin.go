@@ -70,6 +70,8 @@ type Config struct {
 	MailHosts func(context.Context, mail.Domain) (MailHosts, error)
 	// Traffic keeps sums of what became of mail; nil keeps none.
 	Traffic traffic.Book
+	// Pulse tells who watches that something happened; it must hear the events. nil says nothing.
+	Pulse *Pulse
 	// Checker examines servers; nil refuses checks.
 	Checker Checker
 	// Settings shows the configuration in force, Certificates our own chains, Reload reads the files again on somebody's
@@ -89,6 +91,8 @@ type Config struct {
 type Service struct {
 	cfg    Config
 	checks chan struct{} // holds one for each check that runs
+	// watching holds one for each who watches.
+	watching chan struct{}
 }
 
 // New returns a Service.
@@ -105,7 +109,7 @@ func New(cfg Config) *Service {
 	if cfg.Serves == nil {
 		cfg.Serves = func(mail.Domain) bool { return false }
 	}
-	return &Service{cfg, make(chan struct{}, ChecksAtOnce)}
+	return &Service{cfg, make(chan struct{}, ChecksAtOnce), make(chan struct{}, watchMost)}
 }
 
 // who checks and bounds the name of whoever asks.

@@ -3,7 +3,9 @@ package admin
 import (
 	"context"
 	"sync"
+	"time"
 
+	"postern/internal/access"
 	"postern/internal/event"
 )
 
@@ -57,4 +59,44 @@ func (p *Pulse) Beats() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.beats
+}
+
+// watchMost bounds who watches at a time.
+const watchMost = 200
+
+// watchPause is the least time between two words to one who watches.
+const watchPause = time.Second
+
+// Watch calls word at once, whenever something happened since, and with beat false every quiet interval, at most once a
+// second, until ctx ends or word says no. It says that something happened and not what, so it needs nothing but a look at the
+// status.
+func (d *Desk) Watch(ctx context.Context, quiet time.Duration, word func(beats uint64, beat bool) bool) error {
+	if err := d.need(access.ReadStatus); err != nil {
+		return err
+	}
+	if d.s.cfg.Pulse == nil {
+		return ErrNotFound
+	}
+	select {
+	case d.s.watching <- struct{}{}:
+		defer func() { <-d.s.watching }()
+	default:
+		return ErrBusy
+	}
+	seen, beat := d.s.cfg.Pulse.Beats(), true
+	for word(seen, beat) {
+		select {
+		case <-time.After(watchPause):
+		case <-ctx.Done():
+			return nil
+		}
+		breath, cancel := context.WithTimeout(ctx, quiet)
+		next, err := d.s.cfg.Pulse.After(breath, seen)
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		seen, beat = next, err == nil
+	}
+	return nil
 }

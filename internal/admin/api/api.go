@@ -94,6 +94,7 @@ func (s *Server) register(spec huma.API) {
 	s.registerPeers(spec)
 	s.registerGateway(spec)
 	s.registerCheck(spec)
+	s.registerEvents(spec)
 	s.registerFigures(spec)
 	s.registerAccounts(spec)
 }

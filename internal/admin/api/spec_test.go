@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"postern/internal/access"
 	"postern/internal/admin"
+	"postern/internal/event"
 	"postern/internal/testkit/backlog"
 )
 
@@ -157,5 +159,41 @@ func TestAWatchedCheckIsAStream(t *testing.T) {
 	text, err := io.ReadAll(res.Body)
 	if err != nil || res.Header.Get("Content-Type") != "text/event-stream" || !strings.Contains(string(text), "event: problem") || !strings.Contains(string(text), "makes no checks") {
 		t.Errorf("%s %q, %v", res.Header.Get("Content-Type"), text, err)
+	}
+}
+
+func TestWhoWatchesHearsThatSomethingHappened(t *testing.T) {
+	w := newRemoteWorld(t)
+	client := w.token(t, "root", access.Auditor, access.Scope{All: true}, access.ReadStatus)
+	res, err := client.do(t.Context(), request{path: "/events"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	in := bufio.NewScanner(res.Body)
+	next := func() string {
+		t.Helper()
+		for in.Scan() {
+			if text, ok := strings.CutPrefix(in.Text(), "data: "); ok {
+				return text
+			}
+		}
+		return "end"
+	}
+	if got := next(); got != `{"beats":0}` {
+		t.Errorf("first %s", got)
+	}
+	w.pulse.Emit(event.Settled{Message: "secret"})
+	if got := next(); got != `{"beats":1}` {
+		t.Errorf("then %s", got)
+	}
+	none := w.token(t, "nobody", access.Auditor, access.Scope{All: true}, access.ReadRules)
+	refused, err := none.do(t.Context(), request{path: "/events"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer refused.Body.Close()
+	if text, _ := io.ReadAll(refused.Body); !strings.Contains(string(text), "event: problem") {
+		t.Errorf("beyond its scopes: %s", text)
 	}
 }

@@ -22,22 +22,24 @@ import (
 type remoteWorld struct {
 	accounts *accounts.Service
 	url      string
+	pulse    admin.Pulse
 }
 
 func newRemoteWorld(t *testing.T) *remoteWorld {
 	t.Helper()
 	store := backlog.New(t)
-	a := accounts.New(accounts.Config{Book: store, Ledger: store})
-	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop, Traffic: store,
+	w := &remoteWorld{accounts: accounts.New(accounts.Config{Book: store, Ledger: store})}
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop, Traffic: store, Pulse: &w.pulse,
 		Settings: func() admin.Settings {
 			return admin.Settings{Domains: []admin.DomainSetting{}, Routes: []admin.RouteSetting{}, Listeners: []admin.ListenerSetting{}}
 		},
 		Certificates: func() ([]check.Own, error) {
 			return []check.Own{{Kind: check.OwnServer, File: "gw.pem", EndsAt: backlog.Noon}}, nil
 		}})
-	server := httptest.NewServer(New(service, a, slog.New(slog.DiscardHandler)).ByToken())
+	server := httptest.NewServer(New(service, w.accounts, slog.New(slog.DiscardHandler)).ByToken())
 	t.Cleanup(server.Close)
-	return &remoteWorld{a, server.URL}
+	w.url = server.URL
+	return w
 }
 
 // token makes an account and a token of it.

@@ -1,74 +1,34 @@
 package web
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
-
-	"postern/internal/access"
-	"postern/internal/admin"
 )
 
-const (
-	// livePause is the least time between two words to one page.
-	livePause = time.Second
-	// liveBreath is how often a quiet stream says that it is alive, and looks whether the session is.
-	liveBreath = 20 * time.Second
-	// liveMost bounds the streams of everybody.
-	liveMost = 200
-)
+// liveBreath is how often a quiet stream says that it is alive, and looks whether the session is.
+const liveBreath = 20 * time.Second
 
-// live tells a page that something happened, as server-sent events: script then asks for the page again. It says nothing
-// about what happened, so it needs no more than a session.
+// live tells a page that something happened, as server-sent events: script then asks for the page again. The first word comes
+// at once, so that what happened between the page and this stream is seen.
 func (c *Console) live(r *request) error {
-	if !r.who.May(access.ReadStatus) {
-		return admin.ErrForbidden
-	}
-	if c.cfg.Pulse == nil {
-		return admin.ErrNotFound
-	}
-	select {
-	case c.streams <- struct{}{}:
-		defer func() { <-c.streams }()
-	default:
-		return admin.ErrBusy
-	}
-	r.w.Header().Set("Content-Type", "text/event-stream")
-	out := http.NewResponseController(r.w)
-	say := func(text string) error {
+	out, begun := http.NewResponseController(r.w), false
+	return r.desk.Watch(r.ctx(), liveBreath, func(beats uint64, beat bool) bool {
+		if !begun {
+			r.w.Header().Set("Content-Type", "text/event-stream")
+			begun = true
+		}
+		text := ": here\n\n"
+		if beat {
+			text = fmt.Sprintf("data: %d\n\n", beats)
+		}
 		_ = out.SetWriteDeadline(time.Now().Add(10 * time.Second)) // not every writer can; then its own holds
+		if !c.door.Still(r.Request) {
+			return false
+		}
 		if _, err := fmt.Fprint(r.w, text); err != nil {
-			return err
+			return false
 		}
-		return out.Flush()
-	}
-	// The first word comes at once: what happened between the page and this stream is seen by asking again.
-	seen := c.cfg.Pulse.Beats()
-	if say(fmt.Sprintf("data: %d\n\n", seen)) != nil {
-		return nil
-	}
-	for {
-		breath, cancel := context.WithTimeout(r.ctx(), liveBreath)
-		next, err := c.cfg.Pulse.After(breath, seen)
-		cancel()
-		word := ": here\n\n"
-		switch {
-		case r.ctx().Err() != nil:
-			return nil
-		case err == nil:
-			seen, word = next, fmt.Sprintf("data: %d\n\n", next)
-		case !errors.Is(err, context.DeadlineExceeded):
-			return nil
-		}
-		if !c.door.Still(r.Request) || say(word) != nil {
-			return nil
-		}
-		select {
-		case <-time.After(livePause):
-		case <-r.ctx().Done():
-			return nil
-		}
-	}
+		return out.Flush() == nil
+	})
 }

@@ -43,8 +43,6 @@ type Config struct {
 	// OIDC lets people sign in with an account elsewhere; nil offers it not. OIDCButton is what the button says.
 	OIDC       *oidc.Provider
 	OIDCButton string
-	// Pulse tells pages that something happened; nil leaves them as they are.
-	Pulse *admin.Pulse
 	// Secure says that requests come over TLS.
 	Secure bool
 	// Log hears of faults of the console itself; nil discards.
@@ -53,12 +51,10 @@ type Config struct {
 
 // Console serves the pages. Safe for concurrent use.
 type Console struct {
-	cfg  Config
-	door *door.Door
-	// streams holds one for each live page.
-	streams chan struct{}
-	assets  assets
-	pages   map[string]*template.Template
+	cfg    Config
+	door   *door.Door
+	assets assets
+	pages  map[string]*template.Template
 }
 
 // New returns the console's handler.
@@ -70,7 +66,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Console{cfg: cfg, door: door.New(cfg.Accounts, cfg.Secure), pages: map[string]*template.Template{}, streams: make(chan struct{}, liveMost)}
+	c := &Console{cfg: cfg, door: door.New(cfg.Accounts, cfg.Secure), pages: map[string]*template.Template{}}
 	if c.assets, err = newAssets(files); err != nil {
 		return nil, err
 	}

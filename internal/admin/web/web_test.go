@@ -53,11 +53,11 @@ func newConsole(t *testing.T) *browser {
 	store := backlog.New(t)
 	b := &browser{T: t, store: store}
 	b.s = admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop, Peers: backlogPeers{},
-		Settings: someSettings, Traffic: store, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context, string) error { return nil },
+		Settings: someSettings, Traffic: store, Pulse: &b.pulse, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context, string) error { return nil },
 		Pins: store, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now(),
 		Serves: func(d mail.Domain) bool { return d == mail.MustDomain("example.com") }})
 	b.a = accounts.New(accounts.Config{Book: store, Ledger: store})
-	h, err := New(Config{Service: b.s, Accounts: b.a, Pulse: &b.pulse})
+	h, err := New(Config{Service: b.s, Accounts: b.a})
 	if err != nil {
 		t.Fatal(err)
 	}

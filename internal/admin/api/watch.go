@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/sse"
@@ -33,5 +34,25 @@ func (s *Server) registerCheck(spec huma.API) {
 				return
 			}
 			_ = send.Data(*r)
+		})
+}
+
+// Beat says that something happened since the one before: mail moved, or an administrator did something. It does not say what.
+type Beat struct {
+	Beats uint64 `json:"beats"` // since the gateway started
+}
+
+// breath is how often a quiet stream says that it is alive.
+const breath = 20 * time.Second
+
+func (s *Server) registerEvents(spec huma.API) {
+	sse.Register(spec, huma.Operation{Method: "GET", Path: "/events", OperationID: "watch", Tags: []string{"status"},
+		Summary: "Tells that something happened, at most once a second; look then at what you show"},
+		map[string]any{"beat": Beat{}, "problem": Problem{}},
+		func(ctx context.Context, _ *none, send sse.Sender) {
+			err := s.desk(ctx).Watch(ctx, breath, func(beats uint64, _ bool) bool { return send.Data(Beat{beats}) == nil })
+			if err != nil {
+				_ = send.Data(*s.problem(err)) // the reader may have gone
+			}
 		})
 }
