@@ -3,11 +3,13 @@ package web
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"postern/internal/access"
 	"postern/internal/admin"
@@ -195,7 +197,11 @@ func (c *Console) saveFile(r *request) error {
 	if err != nil {
 		return badRequest("the form does not say which rules it was made for; load the page again")
 	}
-	v := fileView{Text: strings.ReplaceAll(r.PostFormValue("text"), "\r\n", "\n"), Revision: revision}
+	text, err := rulesText(r)
+	if err != nil {
+		return err
+	}
+	v := fileView{Text: text, Revision: revision}
 	dry := r.PostFormValue("do") != "save"
 	out, err := r.desk.ApplyRules(r.ctx(), admin.ApplyRequest{Name: "console", Text: v.Text, DryRun: dry, IfRevision: &revision})
 	var broken *policyrules.ParseError
@@ -211,6 +217,23 @@ func (c *Console) saveFile(r *request) error {
 		return c.page(r, "rulesfile", "Rules file", v)
 	}
 	return to(r, "/rules?done="+url.QueryEscape(fmt.Sprintf("revision %d is in force", out.Revision)))
+}
+
+// rulesText is the file that was typed, or uploaded.
+func rulesText(r *request) (string, error) {
+	text := r.PostFormValue("text")
+	if upload, _, err := r.FormFile("upload"); err == nil {
+		defer upload.Close()
+		content, err := io.ReadAll(io.LimitReader(upload, maxForm))
+		if err != nil {
+			return "", badRequest("the file cannot be read: %w", err)
+		}
+		if !utf8.Valid(content) {
+			return "", badRequest("the file is no text in UTF-8")
+		}
+		text = string(content)
+	}
+	return strings.ReplaceAll(text, "\r\n", "\n"), nil
 }
 
 func (c *Console) exportRules(r *request) error {

@@ -1,7 +1,10 @@
 package web
 
 import (
+	"bytes"
 	"context"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -414,6 +417,37 @@ func TestWaitingMailIsActedOn(t *testing.T) {
 	b.post("/queue", "action", "retry", "back", "/queue").has(b, 400)
 	b.post("/queue", "all", "yes", "action", "retry", "back", "//evil.test/").has(b, 200)
 	b.post("/queue", "all", "yes", "action", "explode", "back", "/queue").has(b, 400, "no action")
+}
+
+func TestARulesFileIsUploaded(t *testing.T) {
+	b := newConsole(t)
+	b.setUp()
+	send := func(content string) page {
+		t.Helper()
+		var body bytes.Buffer
+		form := multipart.NewWriter(&body)
+		_ = form.WriteField("revision", "0")
+		_ = form.WriteField("do", "look")
+		part, err := form.CreateFormFile("upload", "rules.toml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(part, content)
+		_ = form.Close()
+		r, err := http.NewRequestWithContext(t.Context(), "POST", b.at+"/rules/file", &body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", form.FormDataContentType())
+		return b.read(b.http.Do(r))
+	}
+	p := send(strings.ReplaceAll(someRule, "\n", "\r\n")).has(b, 200, "clinic added", "What saving would change")
+	b.wellMade(p)
+	send("[[rule]]\nnmae = 1\n").has(b, 422, "Line 2")
+	send("\xff\xfe").has(b, 400, "UTF-8")
+	if view, _ := b.s.Rules(t.Context()); view.Revision != 0 {
+		t.Error("reading a file put it in force")
+	}
 }
 
 func TestWhatASearchFindsIsActedOn(t *testing.T) {
