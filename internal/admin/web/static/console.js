@@ -141,6 +141,7 @@ function confirmed(button) {
   const yes = document.createElement("button");
   const no = document.createElement("button");
   text.textContent = button.dataset.confirm;
+  box.setAttribute("aria-label", button.dataset.confirm);
   row.className = "actions";
   yes.textContent = button.textContent;
   yes.className = "danger";
@@ -162,7 +163,7 @@ function confirmed(button) {
 // Parts of a page that follow what happens: the gateway says that something did, and the page asks for itself again. A part
 // that somebody is using stays as it is. Pages that nobody looks at do not ask.
 let renewing = false;
-let once = false; // more has happened
+let more = false; // something happened meanwhile
 if (document.querySelector("[data-live]")) {
   let words = null;
   const listen = () => {
@@ -178,10 +179,15 @@ if (document.querySelector("[data-live]")) {
   listen();
 }
 
+// inUse says whether somebody is doing something with a part.
+function inUse(part) {
+  return document.querySelector("dialog") || part.contains(document.activeElement) || part.querySelector("details[open]");
+}
+
 async function renew() {
   const part = document.querySelector("[data-live]");
-  once = renewing;
-  if (renewing || document.querySelector("dialog") || part.contains(document.activeElement) || part.querySelector("details[open]")) return;
+  more = renewing;
+  if (renewing || inUse(part)) return;
   renewing = true;
   try {
     const answer = await fetch(location.href, { headers: { "Postern-By-Itself": "1" } });
@@ -189,11 +195,11 @@ async function renew() {
     const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
     if (!next) return;
     localTimes(next);
-    if (next.innerHTML !== part.innerHTML && !part.contains(document.activeElement)) part.replaceWith(document.adoptNode(next));
+    if (next.innerHTML !== part.innerHTML && !inUse(part)) part.replaceWith(document.adoptNode(next));
   } catch {
     // The gateway may be restarting; the next word asks again.
   } finally {
     renewing = false;
-    if (once) renew();
+    if (more) renew();
   }
 }
