@@ -53,6 +53,9 @@ func TestAGeneratedClientSpeaksToTheGateway(t *testing.T) {
 		}
 		return string(out)
 	}
+	if out, err := exec.Command("go", "mod", "download", strings.Replace(generator, "/cmd/oapi-codegen@", "@", 1)).CombinedOutput(); err != nil && os.Getenv("CI") == "" {
+		t.Skipf("the generator cannot be had: %v %s", err, out)
+	}
 	program, err := os.ReadFile("testdata/client/main.go.txt")
 	if err != nil {
 		t.Fatal(err)
