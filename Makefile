@@ -9,7 +9,7 @@ NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.1
 FUZZTIME    ?= 30s
 
 # Where goroutines, locks and connections are shared. Ground rooms have none of these.
-CONCURRENT := ./cmd/... ./internal/accounts/... ./internal/admin/... ./internal/check/... ./internal/dns/... ./internal/event/... ./internal/gateway/... \
+CONCURRENT := ./cmd/... ./internal/accounts/... ./internal/admin/... ./internal/certstore ./internal/check/... ./internal/dns/... ./internal/event/... ./internal/gateway/... \
 	./internal/lab/... ./internal/policy/certcheck/... ./internal/policy/revoke/... ./internal/policy/rules/... ./internal/queue/... \
 	./internal/smtp/... ./internal/testkit/... ./internal/traffic ./bench/...
 

@@ -59,8 +59,9 @@ func lattice() map[string]string {
 		"peers/memory":   "mail policy attempt event peers",
 		"accounts":       "mail access ledger passhash",
 		"traffic":        "mail policy event",
-		"queue/memstore": "mail policy attempt queue ledger peers mxtrust access accounts traffic",
-		"queue/sqlstore": "journal mail policy attempt queue ledger peers mxtrust access accounts traffic",
+		"certstore":      "attempt policy event",
+		"queue/memstore": "mail policy attempt queue ledger peers mxtrust access accounts traffic certstore",
+		"queue/sqlstore": "journal mail policy attempt queue ledger peers mxtrust access accounts traffic certstore",
 
 		"gateway/identity": "",
 		"confine":          "",
@@ -72,7 +73,7 @@ func lattice() map[string]string {
 
 		"check": "mail smtp smtp/smtpclient tlsprobe policy policy/certcheck attempt dns mxtrust peers gateway/route gateway/deliver",
 
-		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access check traffic",
+		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access check traffic certstore",
 		"admin/door": "mail access accounts admin",
 		"admin/oidc": "",
 		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check traffic admin",

@@ -18,6 +18,7 @@ import (
 
 	"postern/internal/accounts"
 	"postern/internal/admin"
+	"postern/internal/certstore"
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
 	"postern/internal/event"
@@ -54,6 +55,7 @@ type gateway struct {
 	memory   *memory.Memory
 	notifier *notify.Notifier
 	traffic  *traffic.Recorder
+	shown    *certstore.Keeper // certificates of servers
 	pulse    admin.Pulse
 	roots    *roots.Store
 	resolver *resolver.Resolver
@@ -147,7 +149,11 @@ func (g *gateway) remember(ctx context.Context) error {
 	g.traffic = traffic.NewRecorder(g.store, func(err error) {
 		g.warn("traffic", fmt.Errorf("sums of traffic cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
 	})
-	g.sink = event.Tee{told, g.notifier, g.memory, g.traffic, &g.pulse}
+	// A record lives for queue.retention after its end, which comes at most days after its connections.
+	g.shown = certstore.NewKeeper(g.store, cfg.Queue.Retention.Duration+14*24*time.Hour, func(err error) {
+		g.warn("certificates", fmt.Errorf("certificates of servers cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
+	})
+	g.sink = event.Tee{told, g.notifier, g.memory, g.traffic, g.shown, &g.pulse}
 	return err
 }
 
@@ -240,7 +246,7 @@ func (g *gateway) administration() admin.Config {
 	out := admin.Config{
 		Settings: func() admin.Settings { return settingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
-		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: g.store,
+		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: g.store, Certs: g.shown,
 		NextHop: func(d mail.Domain, r policy.Requirement) string { return g.table.Load().NextHop(d, r) },
 		Ordinary: func(d mail.Domain) policy.Requirement {
 			own, _ := g.table.Load().Own(d)

@@ -87,6 +87,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	// What is remembered is written down after the last transfer has ended.
 	admins.Go(func() { report(failed, g.memory.Run(faces)) })
 	admins.Go(func() { g.traffic.Run(faces) })
+	admins.Go(func() { g.shown.Run(faces) })
 	g.notify(daemon.SdNotifyReady)
 
 	err := g.wait(ctx, hangup, failed)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/certstore"
 	"postern/internal/check"
 	"postern/internal/event"
 	"postern/internal/ledger"
@@ -47,6 +48,11 @@ type Dispatcher interface {
 	RulesChanged()
 }
 
+// Certificates finds certificates by their digests; certstore.Keeper does.
+type Certificates interface {
+	Certificates(ctx context.Context, digests []string) ([]certstore.Certificate, error)
+}
+
 // Config is what a Service stands on. Store, Ledger and Rules must be set.
 type Config struct {
 	Store  queue.Store
@@ -70,6 +76,8 @@ type Config struct {
 	MailHosts func(context.Context, mail.Domain) (MailHosts, error)
 	// Traffic keeps sums of what became of mail; nil keeps none.
 	Traffic traffic.Book
+	// Certs holds the certificates that servers showed, whole; nil holds none.
+	Certs Certificates
 	// Pulse tells who watches that something happened; it must hear the events. nil says nothing.
 	Pulse *Pulse
 	// Checker examines servers; nil refuses checks.

@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"cmp"
 	"context"
+	"encoding/pem"
 	"errors"
+	"slices"
 	"time"
 
 	"postern/internal/ledger"
@@ -23,6 +26,51 @@ type Evidence struct {
 	// principal may not see it.
 	Rules   *ledger.Revision `json:"rules_applied"`
 	Meaning []Meaning        `json:"reasons"` // of every code that occurs
+	// Certificates are those of every chain that is still kept whole.
+	Certificates []WholeCertificate `json:"certificates"`
+}
+
+// WholeCertificate is a certificate as a server showed it.
+type WholeCertificate struct {
+	SHA256 string `json:"sha256"`
+	PEM    string `json:"pem"`
+}
+
+// certificatesMost bounds the certificates of one evidence.
+const certificatesMost = 500
+
+// whole gathers the certificates that a message's records name by digest.
+func (d *Desk) whole(ctx context.Context, view *MessageView) ([]WholeCertificate, error) {
+	out := []WholeCertificate{}
+	if d.s.cfg.Certs == nil {
+		return out, nil
+	}
+	digests := digestsOf(view)
+	list, err := d.s.cfg.Certs.Certificates(ctx, digests[:min(len(digests), certificatesMost)])
+	for _, c := range list {
+		out = append(out, WholeCertificate{c.SHA256, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.DER}))})
+	}
+	slices.SortFunc(out, func(a, b WholeCertificate) int { return cmp.Compare(a.SHA256, b.SHA256) })
+	return out, err
+}
+
+// digestsOf lists the digests of all certificates in a message's records, each once.
+func digestsOf(view *MessageView) (out []string) {
+	for i := range view.Deliveries {
+		for _, a := range view.Deliveries[i].Attempts {
+			for j := range a.Tries {
+				e := a.Tries[j].Evidence
+				if e == nil {
+					continue
+				}
+				for _, c := range e.Chain {
+					out = append(out, c.SHA256)
+				}
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Meaning is a reason code explained.
@@ -41,6 +89,9 @@ func (d *Desk) Evidence(ctx context.Context, id string) (Evidence, error) {
 	}
 	out := Evidence{Kind: "message", MadeAt: time.Now().UTC(), MadeFor: d.p.Name, Gateway: d.s.cfg.Hostname, Version: d.s.cfg.Version,
 		Complete: d.p.Scope.All, MessageView: view, Meaning: meanings(&view)}
+	if out.Certificates, err = d.whole(ctx, &view); err != nil {
+		return out, err
+	}
 	if view.Revision == 0 || d.wholeRules() != nil {
 		return out, nil
 	}

@@ -57,6 +57,8 @@ type Certificate struct {
 	Key       string    `json:"key"`         // "ECDSA P-256", "RSA 2048"
 	Signature string    `json:"signature"`   // signature algorithm
 	DNSNames  []string  `json:"dns_names,omitempty"`
+	// Raw is the certificate itself, DER; nil where evidence was read back from a record, which does not hold it.
+	Raw []byte `json:"-"`
 }
 
 // Proof is the result of examining one PeerDemand. No shortfall means it is met.

@@ -77,7 +77,7 @@ func TestTheClinicRuleFromEndToEnd(t *testing.T) {
 		}
 	}
 	anna.presses("Evidence, to print")
-	anna.sees("Evidence about message", "Certificates that were shown", "Rules that judged it: revision 1", "clinic")
+	anna.sees("Evidence about message", "Certificates that were shown", "Rules that judged it: revision 1", "clinic", "The certificates themselves, in PEM")
 
 	// The box unticked: one named recipient protects the whole message.
 	anna.opens("/rules/edit?name=clinic")

@@ -145,5 +145,6 @@ func Facts(c *x509.Certificate) policy.Certificate {
 		Key:       keyName(c),
 		Signature: c.SignatureAlgorithm.String(),
 		DNSNames:  presented(c, maxPresented),
+		Raw:       c.Raw,
 	}
 }

@@ -7,21 +7,24 @@ import (
 	"strings"
 
 	"postern/internal/accounts"
+	"postern/internal/certstore"
 	"postern/internal/traffic"
 )
 
-// access is who may use the console and the API, and the sums they look at.
+// access is who may use the console and the API, and the sums and certificates they look at.
 type access struct {
 	accounts    map[string]accounts.Account
 	sessions    map[string]accounts.Session
 	tokens      map[string]accounts.Token
 	invitations map[string]accounts.Invitation
 	passkeys    map[string]accounts.Passkey
-	traffic     map[traffic.Sum]int64 // keyed by sums without a count
+	// certificates are what servers showed, by digest.
+	certificates map[string]certstore.Certificate
+	traffic      map[traffic.Sum]int64 // keyed by sums without a count
 }
 
 func newAccess() access {
-	return access{map[string]accounts.Account{}, map[string]accounts.Session{}, map[string]accounts.Token{}, map[string]accounts.Invitation{}, map[string]accounts.Passkey{}, map[traffic.Sum]int64{}}
+	return access{map[string]accounts.Account{}, map[string]accounts.Session{}, map[string]accounts.Token{}, map[string]accounts.Invitation{}, map[string]accounts.Passkey{}, map[string]certstore.Certificate{}, map[traffic.Sum]int64{}}
 }
 
 // with runs do under the store's lock.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"postern/internal/accounts"
+	"postern/internal/certstore"
 	"postern/internal/queue/memstore"
 	"postern/internal/queue/storetest"
 	"postern/internal/traffic"
@@ -20,5 +21,12 @@ func TestTraffic(t *testing.T) {
 	storetest.RunTraffic(t, func(*testing.T) (traffic.Book, func() traffic.Book) {
 		s := memstore.New()
 		return s, func() traffic.Book { return s }
+	})
+}
+
+func TestCertificates(t *testing.T) {
+	storetest.RunCertificates(t, func(*testing.T) (certstore.Book, func() certstore.Book) {
+		s := memstore.New()
+		return s, func() certstore.Book { return s }
 	})
 }

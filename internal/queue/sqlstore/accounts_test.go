@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"postern/internal/accounts"
+	"postern/internal/certstore"
 	"postern/internal/queue/storetest"
 	"postern/internal/traffic"
 )
@@ -30,6 +31,21 @@ func TestTraffic(t *testing.T) {
 		s := open(t, dir)
 		t.Cleanup(func() { _ = s.Close() })
 		return s, func() traffic.Book {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, dir)
+			return s
+		}
+	})
+}
+
+func TestCertificates(t *testing.T) {
+	storetest.RunCertificates(t, func(t *testing.T) (certstore.Book, func() certstore.Book) {
+		dir := t.TempDir()
+		s := open(t, dir)
+		t.Cleanup(func() { _ = s.Close() })
+		return s, func() certstore.Book {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}

@@ -30,7 +30,7 @@ var formThree string
 //go:embed schema4.sql
 var formFour string
 
-// formFive keeps accounts and sums of traffic.
+// formFive keeps accounts, sums of traffic and certificates.
 //
 //go:embed schema5.sql
 var formFive string

@@ -1,4 +1,4 @@
--- Form 5: who may use the console and the API, and sums of what became of mail.
+-- Form 5: who may use the console and the API, sums of what became of mail, and certificates.
 
 CREATE TABLE account (
 	id TEXT PRIMARY KEY,
@@ -47,3 +47,11 @@ CREATE TABLE traffic (
 	PRIMARY KEY (kind, at, name, level, outcome)
 ) WITHOUT ROWID;
 CREATE INDEX traffic_name ON traffic(kind, name, at);
+
+-- Certificates that servers showed.
+CREATE TABLE certificate (
+	sha256 TEXT PRIMARY KEY,
+	seen INTEGER NOT NULL,         -- the newest day, seconds
+	der BLOB NOT NULL
+);
+CREATE INDEX certificate_seen ON certificate(seen);
