@@ -105,7 +105,7 @@ func plain(local string) string {
 // That they accept more is their business. Where they differ from us on purpose:
 //   - an empty quoted local part, ""@a.test: RFC 5321 §4.1.2 allows it, both refuse it;
 //   - address literals: net/mail does not read all that RFC 5321 §4.1.3 allows;
-//   - go-smtp hands a quoted string on without its quotes, so mailboxes are compared and not texts.
+//   - both hand a quoted string on without its quotes, so mailboxes are compared and not texts.
 func FuzzAddressAgainstOthers(f *testing.F) {
 	for _, s := range []string{
 		"a@b.test", `"a b"@b.test`, `"a\"b"@b.test`, `"a@evil.test"@b.test`, "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]", "ü@ü.test", `""@b.test`,
@@ -142,7 +142,7 @@ func FuzzAddressAgainstOthers(f *testing.F) {
 			t.Fatalf("%q is %q, and net/mail refuses it: %v", s, ours, err)
 		}
 		at = strings.LastIndexByte(list.Address, '@')
-		if got, want := plain(list.Address[:at]), plain(ours.Local); got != want || list.Address[at+1:] != ours.Domain.String() {
+		if got, want := list.Address[:at], plain(ours.Local); got != want || list.Address[at+1:] != ours.Domain.String() {
 			t.Errorf("%q is %q, net/mail reads %q", s, ours, list.Address)
 		}
 	})

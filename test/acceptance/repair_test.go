@@ -32,18 +32,20 @@ func (w *world) waitingFor(domain, reason string) (n int) {
 	return n
 }
 
-// Its limits are of time: nothing runs beside it.
+// Its limits are of time: nothing runs beside it. Two seconds are what is promised on a machine that does nothing else; a busy
+// one gets twice that, which is still far from the interval.
 func TestARepairedCertificateEmptiesItsSite(t *testing.T) {
+	const busy = 2
 	for _, c := range []struct {
 		name, retry string
 		within      time.Duration
 		act         func(w *world)
 	}{
 		{"within one retry interval", `["3s"]`, 3*time.Second + 300*time.Millisecond + time.Second, func(*world) {}},
-		{"within two seconds of queue retry", `["1s", "120s"]`, 2 * time.Second, func(w *world) { w.Postern("queue", "retry") }},
-		{"within two seconds of queue retry of its domain", `["1s", "120s"]`, 2 * time.Second, func(w *world) { w.Postern("queue", "retry", "clinic.test") }},
-		{"as soon as a check of its domain passes", `["1s", "120s"]`, 2 * time.Second, func(w *world) { w.Postern("check", "clinic.test") }},
-		{"as soon as other mail passes there", `["1s", "120s"]`, 2 * time.Second, func(w *world) { w.Send("anna@home.test", "new", "x@clinic.test") }},
+		{"within two seconds of queue retry", `["1s", "120s"]`, 2 * busy * time.Second, func(w *world) { w.Postern("queue", "retry") }},
+		{"within two seconds of queue retry of its domain", `["1s", "120s"]`, 2 * busy * time.Second, func(w *world) { w.Postern("queue", "retry", "clinic.test") }},
+		{"as soon as a check of its domain passes", `["1s", "120s"]`, 2 * busy * time.Second, func(w *world) { w.Postern("check", "clinic.test") }},
+		{"as soon as other mail passes there", `["1s", "120s"]`, 2 * busy * time.Second, func(w *world) { w.Send("anna@home.test", "new", "x@clinic.test") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
