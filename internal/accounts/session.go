@@ -19,7 +19,7 @@ func (s *Service) SignIn(ctx context.Context, name, password, old string, c Clie
 	if err := s.throttle.check(c.Addr, name, now); err != nil {
 		return "", err
 	}
-	a, err := s.pick(ctx, func(a *Account) bool { return strings.EqualFold(a.Name, name) && !a.Disabled })
+	a, err := s.enabled(ctx, name)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return "", err
 	}
@@ -51,7 +51,7 @@ func (s *Service) open(ctx context.Context, a *Account, how, old string, c Clien
 // SignInAs begins a session for somebody whose name another provider proved, "oidc" for instance; old and what is returned
 // are as for SignIn. ErrWrong where no account has the name.
 func (s *Service) SignInAs(ctx context.Context, name, provider, old string, c Client) (string, error) {
-	a, err := s.pick(ctx, func(a *Account) bool { return strings.EqualFold(a.Name, name) && !a.Disabled })
+	a, err := s.enabled(ctx, name)
 	if errors.Is(err, ErrNotFound) {
 		return "", errors.Join(ErrWrong, s.record(ctx, loginName(name)+" (no account)", "sign-in refused", c.Addr.String(), "", provider))
 	}
@@ -59,6 +59,11 @@ func (s *Service) SignInAs(ctx context.Context, name, provider, old string, c Cl
 		return "", err
 	}
 	return s.open(ctx, &a, "sign-in by "+provider, old, c)
+}
+
+// enabled returns the account of a name that may sign in.
+func (s *Service) enabled(ctx context.Context, name string) (Account, error) {
+	return s.pick(ctx, func(a *Account) bool { return strings.EqualFold(a.Name, name) && !a.Disabled })
 }
 
 // loginName is what a stranger typed as his name, as far as it can be one.

@@ -3,10 +3,12 @@ package admin
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"postern/internal/access"
 	"postern/internal/ledger"
 	"postern/internal/mxtrust"
+	"postern/internal/peers"
 )
 
 // Status counts and looks. A scope of domains is told how the gateway is, not how much waits for others.
@@ -62,6 +64,16 @@ func (d *Desk) Peers(_ context.Context, names []string, limit int) ([]Peer, erro
 		return nil, err
 	}
 	return d.s.Peers(names, limit)
+}
+
+// Expiring lists the servers whose certificate ends between two times, at most limit, the one that answered last first.
+func (d *Desk) Expiring(_ context.Context, from, until time.Time, limit int) ([]Peer, error) {
+	if err := d.need(access.ReadPeers); err != nil {
+		return nil, err
+	}
+	return d.s.peers(limit, func(r *peers.Record) bool {
+		return r.Certificate != nil && r.Certificate.NotAfter.After(from) && r.Certificate.NotAfter.Before(until)
+	})
 }
 
 // Pins lists which names of mail hosts are known; "" lists those of every domain.

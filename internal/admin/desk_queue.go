@@ -125,10 +125,11 @@ func (d *Desk) ActOn(ctx context.Context, q Query, kind queue.ActionKind) (ActRe
 	chosen := map[string]bool{}
 	stop, err := d.searchFor(ctx, f, scopedWaiting, actTime, func(r *queue.Record) bool {
 		t := TraceOf(r)
-		if q.keeps(&t) {
-			chosen[t.Message] = true
+		if !q.keeps(&t) {
+			return false
 		}
-		return q.keeps(&t)
+		chosen[t.Message] = true
+		return true
 	})
 	switch {
 	case err != nil:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/access"
@@ -58,13 +59,13 @@ func (d *Desk) Waiting(ctx context.Context) (WaitingView, error) {
 		age := int64(now.Sub(r.AcceptedAt) / time.Second)
 		i := slices.IndexFunc(out.Ages, func(a AgeCount) bool { return a.BelowS == 0 || age < a.BelowS })
 		out.Ages[i].Count++
-		t := TraceOf(r)
-		one := rules[t.Rule]
+		name := strings.Join(r.Rules, ",") // as Trace.Rule
+		one := rules[name]
 		if one == nil {
-			one = &RuleWaiting{Rule: t.Rule}
-			rules[t.Rule] = one
+			one = &RuleWaiting{Rule: name}
+			rules[name] = one
 		}
-		one.add(t.ExpiresAt)
+		one.add(instant(r.ExpiresAt))
 	})
 	for _, one := range rules {
 		out.Rules = append(out.Rules, *one)

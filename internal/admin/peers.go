@@ -92,12 +92,20 @@ func (s *Service) Peers(names []string, limit int) ([]Peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.peers(limit, func(r *peers.Record) bool { return len(names) == 0 || match(r) })
+}
+
+// peers renders the records that match, and no others: there may be thousands.
+func (s *Service) peers(limit int, match func(*peers.Record) bool) ([]Peer, error) {
+	if s.cfg.Peers == nil {
+		return nil, badRequest("this gateway remembers no peers")
+	}
 	out := []Peer{}
 	for _, r := range s.cfg.Peers.List() {
 		if limit > 0 && len(out) == limit {
 			break
 		}
-		if len(names) == 0 || match(&r) {
+		if match(&r) {
 			out = append(out, peerOf(&r))
 		}
 	}

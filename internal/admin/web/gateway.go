@@ -108,17 +108,9 @@ func (v *overviewView) ending(r *request) error {
 			}
 		}
 	}
-	peers, err := r.desk.Peers(r.ctx(), nil, 0)
-	if err != nil {
-		return err
-	}
 	now := time.Now()
-	for _, p := range peers {
-		if p.CertNotAfter != nil && p.CertNotAfter.Before(now.Add(endingSoon)) && p.CertNotAfter.After(now.Add(-endingSoon)) && len(v.PartnersEnding) < endingShown {
-			v.PartnersEnding = append(v.PartnersEnding, p)
-		}
-	}
-	return nil
+	v.PartnersEnding, err = r.desk.Expiring(r.ctx(), now.Add(-endingSoon), now.Add(endingSoon), endingShown)
+	return err
 }
 
 // auditView is a page of the audit trail.
