@@ -57,9 +57,11 @@ func lattice() map[string]string {
 		"peers":          "mail policy attempt",
 		"mxtrust":        "mail policy",
 		"peers/memory":   "mail policy attempt event peers",
-		"accounts":       "mail access ledger passhash",
-		"traffic":        "mail policy event",
-		"certstore":      "attempt policy event",
+		"once":           "",
+		"periodic":       "",
+		"accounts":       "mail access ledger passhash once",
+		"traffic":        "mail policy event periodic",
+		"certstore":      "attempt policy event periodic",
 		"queue/memstore": "mail policy attempt queue ledger peers mxtrust access accounts traffic certstore",
 		"queue/sqlstore": "journal mail policy attempt queue ledger peers mxtrust access accounts traffic certstore",
 
@@ -75,7 +77,7 @@ func lattice() map[string]string {
 
 		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access check traffic certstore",
 		"admin/door": "mail access accounts admin",
-		"admin/oidc": "",
+		"admin/oidc": "once",
 		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check traffic admin",
 		"admin/web":  "mail mail/received policy policy/rules attempt queue ledger mxtrust access accounts check traffic admin admin/door admin/oidc",
 	}

@@ -28,6 +28,19 @@ type Passkey struct {
 	Credential json.RawMessage `json:"credential"` // of the library
 }
 
+const (
+	// ceremonyTime is how long somebody may take to answer his device.
+	ceremonyTime = 5 * time.Minute
+	// ceremoniesMost bounds the questions that were put to browsers and not answered yet.
+	ceremoniesMost = 5000
+)
+
+// ceremony is a question to a device, by its challenge.
+type ceremony struct {
+	state   webauthn.SessionData
+	account string // that makes a passkey; "" for a proof
+}
+
 // passkeysEach bounds those of one account.
 const passkeysEach = 20
 
@@ -102,7 +115,7 @@ func (s *Service) BeginPasskey(ctx context.Context, p access.Principal, site Sit
 	if err != nil {
 		return nil, err
 	}
-	s.ceremonies.begin(state, p.Account)
+	s.ceremonies.Put(state.Challenge, ceremony{*state, p.Account})
 	return json.Marshal(options.Response)
 }
 
@@ -116,8 +129,8 @@ func (s *Service) FinishPasskey(ctx context.Context, p access.Principal, site Si
 	if err != nil {
 		return bad("the browser's answer cannot be read")
 	}
-	state, account, ok := s.ceremonies.end(parsed.Response.CollectedClientData.Challenge)
-	if !ok || account != p.Account || p.Way != access.BySession {
+	asked, ok := s.ceremonies.Take(parsed.Response.CollectedClientData.Challenge)
+	if !ok || asked.account != p.Account || p.Way != access.BySession {
 		return bad("that took too long or belongs to another page; begin again")
 	}
 	party, err := site.party()
@@ -128,7 +141,7 @@ func (s *Service) FinishPasskey(ctx context.Context, p access.Principal, site Si
 	if err != nil {
 		return err
 	}
-	key, err := party.CreateCredential(h, state, parsed)
+	key, err := party.CreateCredential(h, asked.state, parsed)
 	if err != nil {
 		return bad("the browser's answer is not for this console")
 	}
@@ -154,7 +167,7 @@ func (s *Service) BeginPasskeyProof(_ context.Context, site Site) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	s.ceremonies.begin(state, "")
+	s.ceremonies.Put(state.Challenge, ceremony{state: *state})
 	return json.Marshal(options.Response)
 }
 
@@ -210,7 +223,7 @@ func (s *Service) holds(ctx context.Context, site Site, response []byte) (Accoun
 	if err != nil {
 		return Account{}, ErrWrong
 	}
-	state, _, ok := s.ceremonies.end(parsed.Response.CollectedClientData.Challenge)
+	asked, ok := s.ceremonies.Take(parsed.Response.CollectedClientData.Challenge)
 	if !ok {
 		return Account{}, ErrWrong
 	}
@@ -218,7 +231,7 @@ func (s *Service) holds(ctx context.Context, site Site, response []byte) (Accoun
 	_, key, err := party.ValidatePasskeyLogin(func(_, account []byte) (webauthn.User, error) {
 		found, err = s.holder(ctx, string(account), site)
 		return found, err
-	}, state, parsed)
+	}, asked.state, parsed)
 	if err != nil || found.account.Disabled || key.Authenticator.CloneWarning {
 		return Account{}, ErrWrong
 	}

@@ -15,6 +15,7 @@ import (
 
 	"postern/internal/access"
 	"postern/internal/ledger"
+	"postern/internal/once"
 )
 
 // Recorder takes entries of the audit trail; ledger.Ledger is one.
@@ -41,7 +42,7 @@ type Service struct {
 	throttle throttle
 	hashing  chan struct{}
 	// ceremonies are questions to passkeys.
-	ceremonies ceremonies
+	ceremonies *once.Table[ceremony]
 	// change is held by whoever changes accounts, so that what is checked (the last administrator) holds when it is stored.
 	change sync.Mutex
 }
@@ -57,7 +58,7 @@ func New(cfg Config) *Service {
 	if cfg.Fresh == 0 {
 		cfg.Fresh = 10 * time.Minute
 	}
-	return &Service{cfg: cfg, hashing: make(chan struct{}, hashings)}
+	return &Service{cfg: cfg, hashing: make(chan struct{}, hashings), ceremonies: once.New[ceremony](ceremonyTime, ceremoniesMost)}
 }
 
 // Errors of the Service.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/periodic"
 )
 
 // Certificate is one certificate.
@@ -114,26 +115,12 @@ func (k *Keeper) Certificates(ctx context.Context, digests []string) ([]Certific
 }
 
 // Run brings what is new to the book until ctx ends, and once more then. It forgets what is too old, once a day.
-func (k *Keeper) Run(ctx context.Context) {
-	every := time.NewTicker(Interval)
-	defer every.Stop()
-	var swept time.Time
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case now := <-every.C:
-			k.Flush(ctx)
-			if now.Sub(swept) > 24*time.Hour {
-				swept = now
-				if err := k.book.ForgetCertificates(ctx, now.Add(-k.keep)); err != nil {
-					k.warn(err)
-				}
-			}
-		}
+func (k *Keeper) Run(ctx context.Context) { periodic.Run(ctx, Interval, k.Flush, k.sweep) }
+
+func (k *Keeper) sweep(ctx context.Context, now time.Time) {
+	if err := k.book.ForgetCertificates(ctx, now.Add(-k.keep)); err != nil {
+		k.warn(err)
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	k.Flush(last)
 }
 
 // Flush brings what is new to the book. What cannot be written is taken again when it is shown again.

@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/mail"
+	"postern/internal/periodic"
 	"postern/internal/policy"
 )
 
@@ -103,25 +104,7 @@ func (r *Recorder) add(now time.Time, kind Kind, name, level, outcome string) {
 }
 
 // Run brings sums to the book until ctx ends, and once more then. It forgets what is too old, once a day.
-func (r *Recorder) Run(ctx context.Context) {
-	every := time.NewTicker(Interval)
-	defer every.Stop()
-	var swept time.Time
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case now := <-every.C:
-			r.Flush(ctx)
-			if now.Sub(swept) > 24*time.Hour {
-				swept = now
-				r.sweep(ctx, now)
-			}
-		}
-	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	r.Flush(last)
-}
+func (r *Recorder) Run(ctx context.Context) { periodic.Run(ctx, Interval, r.Flush, r.sweep) }
 
 // Flush brings what was counted to the book. What cannot be written is kept for the next time.
 func (r *Recorder) Flush(ctx context.Context) {

@@ -23,6 +23,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"postern/internal/once"
 )
 
 // Config names the provider. Issuer, ClientID and Claim must be set.
@@ -55,20 +57,18 @@ const (
 
 // Provider signs people in. Safe for concurrent use.
 type Provider struct {
-	cfg Config
+	cfg  Config
+	open *once.Table[login] // by state
 
 	mu      sync.Mutex
 	found   *oidc.Provider
 	foundAt time.Time
-	open    map[string]login // by state
-	order   []string         // by age
 }
 
 type login struct {
 	cookie          [sha256.Size]byte
 	nonce, verifier string
 	next            string
-	ends            time.Time
 }
 
 // New returns a Provider; it asks nobody before somebody signs in.
@@ -76,7 +76,7 @@ func New(cfg Config) *Provider {
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{Timeout: 10 * time.Second}
 	}
-	return &Provider{cfg: cfg, open: map[string]login{}}
+	return &Provider{cfg: cfg, open: once.New[login](loginTime, loginsMost)}
 }
 
 // Begin returns where to send a browser that wants to sign in and come back to redirect, and the secret of its cookie. next
@@ -91,15 +91,15 @@ func (p *Provider) Begin(ctx context.Context, redirect, next string, again bool)
 	if again {
 		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
 	}
-	p.remember(state, login{sha256.Sum256([]byte(cookie)), nonce, verifier, next, time.Now().Add(loginTime)})
+	p.open.Put(state, login{sha256.Sum256([]byte(cookie)), nonce, verifier, next})
 	return p.client(found, redirect).AuthCodeURL(state, options...), cookie, nil
 }
 
 // Finish takes what a browser brings back to redirect and returns whose name was proven, and where he wanted to go.
 func (p *Provider) Finish(ctx context.Context, redirect, cookie string, answer url.Values) (name, next string, err error) {
-	l, ok := p.take(answer.Get("state"))
+	l, ok := p.open.Take(answer.Get("state"))
 	given := sha256.Sum256([]byte(cookie))
-	if !ok || subtle.ConstantTimeCompare(l.cookie[:], given[:]) != 1 || time.Now().After(l.ends) {
+	if !ok || subtle.ConstantTimeCompare(l.cookie[:], given[:]) != 1 {
 		return "", "", ErrState
 	}
 	if code := answer.Get("error"); code != "" {
@@ -166,27 +166,6 @@ func (p *Provider) provider(ctx context.Context) (*oidc.Provider, error) {
 	defer p.mu.Unlock()
 	p.found, p.foundAt = next, time.Now()
 	return next, nil
-}
-
-func (p *Provider) remember(state string, l login) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	for len(p.order) > 0 && (len(p.order) >= loginsMost || now.After(p.open[p.order[0]].ends)) {
-		delete(p.open, p.order[0])
-		p.order = p.order[1:]
-	}
-	p.open[state] = l
-	p.order = append(p.order, state)
-}
-
-// take returns a login that is finished now; nobody can finish it again.
-func (p *Provider) take(state string) (login, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l, ok := p.open[state]
-	delete(p.open, state)
-	return l, ok
 }
 
 func secret() string {
