@@ -150,14 +150,6 @@ func (s *Service) kick(ctx context.Context, sites []queue.SiteKey) {
 	}
 }
 
-// Audit returns the newest entries of the audit trail first; limit 0 means 100.
-func (s *Service) Audit(ctx context.Context, limit int) ([]ledger.Entry, error) {
-	if limit <= 0 {
-		limit = 100
-	}
-	return s.cfg.Ledger.Entries(ctx, 0, limit)
-}
-
 // Status is the gateway in a few figures.
 type Status struct {
 	Hostname      string           `json:"hostname"`

@@ -64,7 +64,7 @@ func one(t *testing.T, s *Service, id queue.ID, to string) Trace {
 
 func entries(t *testing.T, s *Service) []ledger.Entry {
 	t.Helper()
-	list, err := s.Audit(t.Context(), 0)
+	list, err := s.cfg.Ledger.Entries(t.Context(), 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,9 +33,6 @@ type Desk struct {
 // For returns the desk of a principal.
 func (s *Service) For(p access.Principal) *Desk { return &Desk{s, p} }
 
-// Principal is who sits here.
-func (d *Desk) Principal() access.Principal { return d.p }
-
 // Hostname is the gateway's name.
 func (d *Desk) Hostname() string { return d.s.cfg.Hostname }
 
