@@ -96,9 +96,8 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if err := g.trust(); err != nil {
 		return nil, err
 	}
-	if g.store, err = sqlstore.Open(ctx, sqlstore.Config{Dir: string(cfg.Data), Young: cfg.Queue.Memory,
-		DraftMemory: cfg.Limits.ContentMemory / 2}); err != nil {
-		return nil, openHint(err, string(cfg.Data))
+	if g.store, err = openStore(ctx, cfg); err != nil {
+		return nil, err
 	}
 	g.rules = admin.NewRuleKeeper(ctx, g.store)
 	if err := g.remember(ctx); err != nil {
@@ -167,16 +166,6 @@ func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops, Memory: g.memoryOfContent,
 		LoginFailures: cfg.Limits.LoginFailures, LoginWindow: cfg.Limits.LoginWindow.Duration,
 	})
-}
-
-func openHint(err error, dir string) error {
-	switch {
-	case errors.Is(err, queue.ErrInUse):
-		return withHint(fmt.Errorf("another gateway uses the data folder %s", dir), "stop it first, or set another `data` in the configuration")
-	case errors.Is(err, queue.ErrNewerForm):
-		return withHint(err, "install the release that wrote it, or a newer one; this one changes nothing")
-	}
-	return fmt.Errorf("cannot open the queue in %s: %w", dir, err)
 }
 
 // trust prepares roots and our own certificates.

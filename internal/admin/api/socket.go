@@ -25,9 +25,8 @@ func Listen(path string) (net.Listener, error) {
 	if len(making) > 107 {
 		return nil, fmt.Errorf("%w: %s", ErrPathTooLong, path)
 	}
-	if nc, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		_ = nc.Close() // only asked whether somebody answers
-		return nil, fmt.Errorf("%w %s", ErrInUse, path)
+	if err := Asked(path); err != nil {
+		return nil, err
 	}
 	_ = os.Remove(making) // of an earlier process with our number; Listen tells if it is still there
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: making, Net: "unix"})
@@ -39,6 +38,16 @@ func Listen(path string) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("cannot open the admin socket: %w", err), l.Close(), os.Remove(making))
 	}
 	return &socket{l, path}, nil
+}
+
+// Asked answers ErrInUse when a process answers at the socket. It changes nothing.
+func Asked(path string) error {
+	nc, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return nil
+	}
+	_ = nc.Close() // only asked whether somebody answers
+	return fmt.Errorf("%w %s", ErrInUse, path)
 }
 
 // socket removes its file when it is closed.

@@ -3,12 +3,15 @@
 //
 // On disk, below Config.Dir (mode 0700):
 //
-//	lock            held with flock while a process has the store open; its content means nothing
+//	lock            held with flock, like the folder itself, while a process has the store open; its content means nothing
 //	journal/        what was accepted and delivered in the last seconds, see package journal; part of the data
 //	queue.db        the database: everything else but large bodies
 //	queue.db-wal    SQLite's write-ahead log; part of the data, never delete it
 //	queue.db-shm    SQLite's index of that log; rebuilt when missing
 //	spool/          one file for each body over SmallBody, named by 26 random characters and ".body"
+//
+// Nothing in the folder is made, opened for writing or removed before the lock of the folder is held (see lock): a second
+// Open changes nothing, whatever was removed and by whatever path it came.
 //
 // A message is accepted by one record of the journal, and is young from then on: in the journal and in memory, not yet in
 // the database. Young deliveries are claimed and read in memory, and when they are delivered a second record says so. A

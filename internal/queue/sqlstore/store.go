@@ -43,7 +43,7 @@ type Config struct {
 // Store implements queue.Store and ledger.Ledger on one data folder. Use Open. Safe for concurrent use.
 type Store struct {
 	cfg      Config
-	lock     *os.File
+	lock     *lock
 	requests chan *request
 	entries  chan *entry
 	move     chan struct{} // capacity 1: the mover has something to do
@@ -121,11 +121,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) error {
-	if err := prepareDir(s.cfg.Dir); err != nil {
-		return err
-	}
-	var err error
-	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
+	if err := s.takeDir(); err != nil {
 		return err
 	}
 	// fdatasync keeps a commit just as durable and spares the journal entry for time stamps. Where there is none,
@@ -177,15 +173,21 @@ func (s *Store) readFloor(c *conn) error {
 func (s *Store) file() string  { return filepath.Join(s.cfg.Dir, "queue.db") }
 func (s *Store) spool() string { return filepath.Join(s.cfg.Dir, "spool") }
 
-// prepareDir makes the folders, for the owner alone.
-func prepareDir(dir string) error {
-	if dir == "" {
+// takeDir makes the data folder if it is missing and locks it. Nothing in it is made or changed before the lock is held.
+func (s *Store) takeDir() (err error) {
+	if s.cfg.Dir == "" {
 		return errors.New("sqlstore: no data folder is named")
 	}
-	for _, d := range []string{dir, filepath.Join(dir, "spool")} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return fmt.Errorf("sqlstore: cannot make the data folder: %w", err)
-		}
+	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("sqlstore: cannot make the data folder: %w", err)
+	}
+	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.spool(), 0o700); err != nil {
+		return fmt.Errorf("sqlstore: cannot make the data folder: %w", err)
+	}
+	for _, d := range []string{s.cfg.Dir, s.spool()} {
 		info, err := os.Stat(d)
 		if err == nil && info.Mode().Perm()&0o077 != 0 {
 			err = os.Chmod(d, info.Mode().Perm()&fs.FileMode(0o700))
@@ -259,10 +261,7 @@ func (s *Store) release() error {
 	if s.writer != nil {
 		errs = append(errs, s.writer.c.close())
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.lock.release())...)
 }
 
 // checkpointEvery is how often the log is copied into the database in the background.

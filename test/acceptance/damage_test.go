@@ -1,0 +1,90 @@
+package acceptance
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"postern/internal/lab/partner"
+	"postern/test/harness"
+)
+
+// data is the data folder.
+func (w *world) data() string { return filepath.Join(w.Dir, "data") }
+
+// waiting sends so many messages to a server that takes none now, and returns what was answered 250.
+func (w *world) waiting(from, n int) (texts []string) {
+	w.T.Helper()
+	for i := range n {
+		text := fmt.Sprintf("waits-%04d.", from+i)
+		w.Send("anna@home.test", text, fmt.Sprintf("to%d@later.test", from+i))
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+// later is the server of waiting: it hangs until it is repaired, so that what waits for it stays in the journal for a while.
+func (w *world) later() *partner.Partner {
+	w.Settings["delivery.attempt_timeout"] = `"60s"`
+	hangs := w.Good("mx.later.test")
+	hangs.Fault = partner.HangsTLS
+	return w.Domain("later.test", hangs)
+}
+
+// arrive wants each text at a server, after everything that waits was tried again.
+func (w *world) arrive(p *partner.Partner, texts []string) {
+	w.T.Helper()
+	missing := 0
+	harness.Eventually(w.T, harness.Patience, "everything that was answered 250 arrives", func() bool {
+		w.Run("", "queue", "retry")
+		missing = 0
+		for _, text := range texts {
+			if len(harness.Bodies(p, text)) == 0 {
+				missing++
+			}
+		}
+		return missing == 0
+	})
+}
+
+// TestASecondStartChangesNothing: another serve on the same data, by a path of its own and with the lock removed, refuses
+// and leaves the living journal alone, which a kill then shows.
+func TestASecondStartChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	later := w.later()
+	w.Start("")
+	texts := w.waiting(0, 20)
+	first := w.Addr
+	link := filepath.Join(w.Dir, "link")
+	if err := os.Symlink(w.data(), link); err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.ReadFile(w.ConfigFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, remove := range []string{"", "lock", "postern.sock", "lock postern.sock"} {
+		for _, name := range strings.Fields(remove) {
+			if err := os.Remove(filepath.Join(w.data(), name)); err != nil && !os.IsNotExist(err) {
+				t.Fatal(err)
+			}
+		}
+		other := strings.ReplaceAll(string(own), w.data(), link)
+		if i%2 == 0 { // this one could not listen anyway, which is found out late
+			other = strings.ReplaceAll(other, first, harness.FreeAddress(t))
+		}
+		path := w.Write("other.toml", []byte(other))
+		a := w.Run("", "serve", "--config", path)
+		if a.Code != 3 || !strings.Contains(a.Stderr, "another gateway uses the data folder") {
+			t.Errorf("with %q removed: exit code %d\n%s", remove, a.Code, a.Stderr)
+		}
+	}
+	texts = append(texts, w.waiting(20, 20)...)
+	w.Kill()
+	later.Set(w.Good("mx.later.test"))
+	w.Serve()
+	w.arrive(later, texts)
+}
