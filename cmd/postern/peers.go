@@ -18,7 +18,7 @@ type peersCmd struct {
 	Forget peersForgetCmd `cmd:"" help:"Forget what is remembered of servers: their missing TLS is no loss any more. Recorded in the audit trail."`
 
 	Pins    peersPinsCmd    `cmd:"" help:"Show which names of mail hosts are known for which domain and rule, and since when."`
-	Approve peersApproveCmd `cmd:"" help:"Make the mail hosts that a domain has now known to its rules, and try what waits. Recorded in the audit trail."`
+	Approve peersApproveCmd `cmd:"" help:"Make named mail hosts of a domain known to its rules, and try what waits; without a name, list them. Recorded in the audit trail."`
 	Unpin   peersUnpinCmd   `cmd:"" help:"Forget which names of mail hosts are known for a domain. Recorded in the audit trail."`
 }
 

@@ -40,11 +40,12 @@ func (c *peersPinsCmd) Run(a *app) error {
 	return nil
 }
 
-// peersApproveCmd accepts the mail hosts a domain has now.
+// peersApproveCmd accepts mail hosts of a domain.
 type peersApproveCmd struct {
 	remote
-	Domain string `arg:"" help:"The recipient domain."`
-	Rule   string `placeholder:"NAME" help:"Only for this rule. Otherwise for every rule that remembers mail hosts of the domain."`
+	Domain string   `arg:"" help:"The recipient domain."`
+	Name   []string `arg:"" optional:"" help:"What is approved: a registrable domain, or a mail host below it. Without it, what could be approved is listed."`
+	Rule   string   `placeholder:"NAME" help:"Only for this rule. Otherwise for every rule that remembers mail hosts of the domain."`
 }
 
 // Run approves. Nothing new to approve is exit code 1: what was wanted was not there.
@@ -54,7 +55,14 @@ func (c *peersApproveCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	out, err := client.Approve(a.ctx, admin.ApproveRequest{By: a.asker(), Domain: c.Domain, Rule: c.Rule})
+	if len(c.Name) == 0 {
+		out, err := client.Candidates(a.ctx, c.Domain)
+		if err != nil {
+			return tell(err)
+		}
+		return c.list(a, &out)
+	}
+	out, err := client.Approve(a.ctx, admin.ApproveRequest{By: a.asker(), Domain: c.Domain, Names: c.Name, Rule: c.Rule})
 	if err != nil {
 		return tell(err)
 	}
@@ -75,6 +83,54 @@ func (c *peersApproveCmd) Run(a *app) error {
 		return &sayError{errors.New("all of these are known already; nothing was approved"), "postern peers pins " + out.Domain, exitShort}
 	}
 	return nil
+}
+
+// list shows what could be approved. It is exit code 1: nothing was approved.
+func (c *peersApproveCmd) list(a *app, out *admin.Candidates) error {
+	if c.JSON {
+		if err := a.object(out); err != nil {
+			return err
+		}
+	} else {
+		for i := range out.Candidates {
+			a.showCandidate(&out.Candidates[i])
+		}
+	}
+	var now []string
+	for _, k := range out.Candidates {
+		if len(k.Hosts) > 0 {
+			now = append(now, k.Name)
+		}
+	}
+	switch {
+	case out.Problem != "":
+		return &sayError{errors.New("nothing was approved: " + out.Problem), "postern peers pins " + out.Domain, exitFail}
+	case len(now) > 0:
+		return &sayError{errors.New("nothing was approved; ask the partner which of these are theirs, and name them"),
+			"postern peers approve " + out.Domain + " " + strings.Join(now, " "), exitShort}
+	}
+	return &sayError{errors.New("DNS names no mail hosts of " + out.Domain + " that are not known already; nothing was approved"),
+		"postern peers pins " + out.Domain, exitShort}
+}
+
+func (a *app) showCandidate(k *admin.Candidate) {
+	fmt.Fprintln(a.stdout, k.Name)
+	now := "none of its hosts"
+	if len(k.Hosts) > 0 {
+		now = strings.Join(k.Hosts, ", ")
+	}
+	a.detail("  ", "DNS now", now)
+	if k.SeenAt != nil {
+		a.detail("  ", "Seen", "beside the host used first, "+clock(k.SeenAt))
+	}
+	if k.Waiting > 0 {
+		a.detail("  ", "Waiting", fmt.Sprintf("%s since %s met it, last %s", plural(k.Waiting, "delivery"), clock(k.WaitingSince), clock(k.MetAt)))
+	}
+	if len(k.Rules) == 0 {
+		a.detail("  ", "New to", "all rules: none remembers anything of the domain; --rule names one")
+		return
+	}
+	a.detail("  ", "New to", "rule "+strings.Join(k.Rules, ", "))
 }
 
 // peersUnpinCmd forgets which names are known.

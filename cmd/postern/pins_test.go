@@ -29,7 +29,8 @@ func TestOperatorsPins(t *testing.T) {
 		{Domain: "clinic.test", Rule: "everyone", Name: "clinic.test", Since: since, By: policy.MXByFirstUse},
 		{Domain: "bank.test", Rule: "everyone", Name: "bank.test", Since: since, By: policy.MXBySignedDNS},
 	} {
-		if _, err := store.Remember(t.Context(), true, []mxtrust.Pin{p}); err != nil {
+		seen := mxtrust.Pin{Domain: "clinic.test", Rule: "clinic", Name: "seen.test", Since: since, By: mxtrust.Seen}
+		if _, err := store.Remember(t.Context(), true, []mxtrust.Pin{p, seen}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -67,13 +68,22 @@ func TestOperatorsPins(t *testing.T) {
 		{"peers pins", exitOK},
 		{"peers pins clinic.test --json", exitOK},
 		{"peers pins nobody.test", exitOK},
-		{"peers approve clinic.test --rule everyone", exitOK},
-		{"peers approve clinic.test", exitOK},
 		{"peers approve clinic.test", exitShort},
-		{"peers approve nobody.test", exitUsage},
-		{"peers approve clinic.test --rule nosuch", exitUsage},
+		{"peers approve clinic.test --json", exitShort},
+		{"peers approve clinic.test provider.test --rule everyone", exitOK},
+		{"peers approve clinic.test", exitShort},
+		{"peers approve clinic.test evil.test", exitUsage},
+		{"peers approve clinic.test provider.test evil.test", exitUsage},
+		{"peers approve clinic.test seen.test", exitUsage},
+		{"peers approve clinic.test mx2.provider.test", exitOK},
+		{"peers approve clinic.test provider.test", exitShort},
+		{"peers approve clinic.test", exitShort},
+		{"peers approve nobody.test nobody.test", exitUsage},
+		{"peers approve clinic.test provider.test --rule nosuch", exitUsage},
 		{"peers approve bank.test", exitFail},
+		{"peers approve bank.test bank.test", exitFail},
 		{"peers approve x..y", exitUsage},
+		{"peers approve clinic.test x..y", exitUsage},
 		{"peers pins clinic.test", exitOK},
 		{"peers unpin clinic.test --rule clinic", exitOK},
 		{"peers unpin clinic.test --json", exitOK},

@@ -87,7 +87,18 @@ func (d *Desk) Pins(ctx context.Context, domain string) ([]mxtrust.Pin, error) {
 	return d.s.Pins(ctx, domain)
 }
 
-// Approve makes the mail hosts that a domain has now known to its rules. ApproveRequest.By is ignored.
+// Candidates lists what could be approved for a domain; see Service.Candidates.
+func (d *Desk) Candidates(ctx context.Context, domain string, ask bool) (Candidates, error) {
+	if err := d.need(access.ReadPeers); err != nil {
+		return Candidates{}, err
+	}
+	if !d.p.Scope.All {
+		return Candidates{}, ErrForbidden
+	}
+	return d.s.Candidates(ctx, domain, ask)
+}
+
+// Approve makes mail hosts of a domain known to its rules. ApproveRequest.By is ignored.
 func (d *Desk) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, error) {
 	if err := d.need(access.ApproveMX); err != nil {
 		return ApproveResult{}, err

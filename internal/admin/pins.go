@@ -50,10 +50,13 @@ func (s *Service) pinned(domain string) (mail.Domain, error) {
 	return d, nil
 }
 
-// ApproveRequest asks to accept the mail hosts that a domain has now.
+// ApproveRequest asks to accept mail hosts of a domain.
 type ApproveRequest struct {
 	By     string `json:"-"`
 	Domain string `json:"domain"`
+	// Names are what is approved: registrable domains, or mail hosts, which stand for the registrable domain they lie below.
+	// Each must be one that DNS names for the domain when it is approved.
+	Names []string `json:"names"`
 	// Rule limits it to what one rule remembers; "" is every rule that remembers something of the domain.
 	Rule string `json:"rule,omitempty"`
 }
@@ -68,8 +71,9 @@ type ApproveResult struct {
 	Retried int `json:"retried"`
 }
 
-// Approve looks up the mail hosts of a domain, makes the names they lie below known to its rules, and has the mail that
-// waits for the domain tried at once. It lets mail go where it did not before, so the entry is on stable storage first.
+// Approve looks up the mail hosts of a domain, makes the names asked for known to its rules if DNS names them now, and has
+// the mail that waits for the domain tried at once. What else DNS names stays unknown. It lets mail go where it did not
+// before, so the entry is on stable storage first.
 func (s *Service) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, error) {
 	by, err := who(r.By)
 	if err != nil {
@@ -89,21 +93,25 @@ func (s *Service) Approve(ctx context.Context, r ApproveRequest) (ApproveResult,
 	}
 	found, err := s.mailHosts(ctx, d)
 	if err != nil {
-		return ApproveResult{}, err
+		return ApproveResult{}, fmt.Errorf("nothing was approved: %w", err)
 	}
 	out := ApproveResult{Domain: d.String(), Approved: []mxtrust.Pin{}}
 	for _, h := range found {
 		out.Hosts = append(out.Hosts, h.String())
 	}
+	named, err := chosen(d, r.Names, found)
+	if err != nil {
+		return ApproveResult{}, err
+	}
 	now := time.Now()
-	wanted := slices.DeleteFunc(mxtrust.New(d.String(), rules, found, now, "administrator "+by), func(p mxtrust.Pin) bool {
-		return slices.ContainsFunc(known, func(k mxtrust.Pin) bool { return mxtrust.Compare(k, p) == 0 })
+	wanted := slices.DeleteFunc(mxtrust.New(d.String(), rules, named, now, "administrator "+by), func(p mxtrust.Pin) bool {
+		return slices.ContainsFunc(known, func(k mxtrust.Pin) bool { return k.Trusted() && mxtrust.Compare(k, p) == 0 })
 	})
 	if len(wanted) == 0 {
 		return out, nil
 	}
 	entry := ledger.Entry{At: now, By: by, Action: "peers approve", Target: d.String(), Count: len(wanted),
-		Before: pinLines(known), After: pinLines(append(slices.Clone(known), wanted...))}
+		Before: pinLines(known), After: pinLines(mxtrust.Joined(known, wanted))}
 	if err := s.record(ctx, entry); err != nil {
 		return out, fmt.Errorf("nothing was approved: %w", err)
 	}
@@ -121,12 +129,7 @@ func (s *Service) Approve(ctx context.Context, r ApproveRequest) (ApproveResult,
 
 // approving lists the rules that an approval is for.
 func (s *Service) approving(d mail.Domain, rule string, known []mxtrust.Pin) ([]string, error) {
-	var all []string
-	for _, p := range known {
-		all = append(all, p.Rule)
-	}
-	slices.Sort(all)
-	all = slices.Compact(all)
+	all := rulesOf(known)
 	if rule == "" {
 		if len(all) == 0 {
 			return nil, badRequest("no rule remembers mail hosts of %s: the first delivery under one does; to do it now, name the rule", d)
@@ -155,7 +158,7 @@ func (s *Service) mailHosts(ctx context.Context, d mail.Domain) ([]mail.Domain, 
 	}
 	found, err := s.cfg.MailHosts(ctx, d)
 	if err != nil {
-		return nil, fmt.Errorf("nothing was approved, because the mail hosts of %s cannot be found: %w", d, err)
+		return nil, fmt.Errorf("the mail hosts of %s cannot be found: %w", d, err)
 	}
 	if found.ByAdmin {
 		return nil, badRequest("the mail hosts of %s are named in the configuration; there is nothing to approve", d)
@@ -215,11 +218,15 @@ func pinLines(pins []mxtrust.Pin) string {
 	var lines []string
 	last := ""
 	for _, p := range pins {
+		name := p.Name
+		if !p.Trusted() {
+			name += " (seen)"
+		}
 		if p.Rule != last || len(lines) == 0 {
-			lines, last = append(lines, p.Rule+": "+p.Name), p.Rule
+			lines, last = append(lines, p.Rule+": "+name), p.Rule
 			continue
 		}
-		lines[len(lines)-1] += ", " + p.Name
+		lines[len(lines)-1] += ", " + name
 	}
 	return strings.Join(lines, "\n")
 }

@@ -144,6 +144,7 @@ type (
 		Hosts  []string // as DNS names them
 		Found  []string // the registrable domains they lie below
 		Known  []string // those that are remembered
+		Seen   []string // those of Found that stood beside the one used first
 		Waits  bool     // no other host would do, so mail waits
 	}
 	// NoticeQueued: a DSN or delay notice was queued, or is held because too many go to strangers.

@@ -52,7 +52,7 @@ func dnsReasons() []Info {
 		{MXUnproven, "The name of the mail host comes from unsigned DNS, and the rule asks for a proven one.", Us,
 			"Name the host in the rule's `names`, or set `mx` to a weaker value; or the domain's owner signs its DNS or publishes MTA-STS.", "7.1", reportNothing},
 		{MXChanged, "The recipient's domain now points to mail hosts that were never seen before.", Us,
-			"Ask the recipient's administrator, by telephone, whether they moved their mail; if so `postern peers approve DOMAIN`, otherwise somebody may be diverting mail.", "7.1", reportNothing},
+			"Ask the recipient's administrator, by telephone, whether they moved their mail; if so `postern peers approve DOMAIN NAME`, otherwise somebody may be diverting mail.", "7.1", reportNothing},
 		{MXLoop, "The recipient's domain points back to this gateway, which would deliver to itself for ever.", Us,
 			"Add the domain as `[[domain]]` with `deliver_to` if it is yours, or give it a `[[route]]`; otherwise its MX records are wrong.", "4.6", reportNothing},
 		{MXPrivate, "The mail host has only addresses of networks this gateway must not deliver to.", Them,

@@ -39,7 +39,14 @@ func TestMailWaitsForAStrangersMailHostUntilAnAdministratorApproves(t *testing.T
 		t.Errorf("a harness.Stranger heard %q", heard)
 	}
 
-	if out := w.Postern("peers", "approve", "clinic.test"); !strings.Contains(out, "+ provider.test  known to rule clinic") {
+	if a := w.Run("", "peers", "approve", "clinic.test"); a.Code != 1 || !strings.Contains(a.Stdout, "provider.test\n") ||
+		!strings.Contains(a.Stdout, "mx.provider.test") || !strings.Contains(a.Stdout, "1 delivery since") {
+		t.Errorf("what could be approved: exit code %d\n%s%s", a.Code, a.Stdout, a.Stderr)
+	}
+	if a := w.Run("", "peers", "approve", "clinic.test", "evil.test"); a.Code != 2 || !strings.Contains(a.Stderr, "provider.test") {
+		t.Errorf("what DNS does not name: exit code %d\n%s%s", a.Code, a.Stdout, a.Stderr)
+	}
+	if out := w.Postern("peers", "approve", "clinic.test", "provider.test"); !strings.Contains(out, "+ provider.test  known to rule clinic") {
 		t.Errorf("approved:\n%s", out)
 	}
 	w.Await("nurse@clinic.test", func(tr harness.Trace) bool { return tr.State == "delivered" })

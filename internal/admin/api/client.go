@@ -126,7 +126,13 @@ func (c *Client) Pins(ctx context.Context, domain string) iter.Seq2[mxtrust.Pin,
 	return each[mxtrust.Pin](ctx, c, "/pins", v)
 }
 
-// Approve makes the mail hosts that a domain has now known to its rules.
+// Candidates lists what could be approved for a domain, with what DNS names now.
+func (c *Client) Candidates(ctx context.Context, domain string) (out admin.Candidates, err error) {
+	v := url.Values{"domain": {domain}, "dns": {"true"}}
+	return out, c.call(ctx, request{path: "/pins/candidates", params: v}, &out)
+}
+
+// Approve makes named mail hosts of a domain known to its rules.
 func (c *Client) Approve(ctx context.Context, r admin.ApproveRequest) (out admin.ApproveResult, err error) {
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/pins/approve", by: r.By, body: r}, &out)
 }

@@ -38,7 +38,14 @@ func (s *Server) registerPeers(spec huma.API) {
 			}
 			return answer(pins, err)
 		})
-	operation(s, spec, "POST", "/pins/approve", "approveMailHosts", "Make the mail hosts that a domain has now known to its rules",
+	operation(s, spec, "GET", "/pins/candidates", "listMailHostCandidates", "What could be approved as mail hosts of a domain, and since when it is seen",
+		func(ctx context.Context, in *struct {
+			Domain string `query:"domain" required:"true" doc:"of recipients"`
+			DNS    bool   `query:"dns" doc:"ask DNS which hosts it names now"`
+		}) (*body[admin.Candidates], error) {
+			return answer(s.desk(ctx).Candidates(ctx, in.Domain, in.DNS))
+		})
+	operation(s, spec, "POST", "/pins/approve", "approveMailHosts", "Make named mail hosts of a domain known to its rules",
 		func(ctx context.Context, in *body[admin.ApproveRequest]) (*body[admin.ApproveResult], error) {
 			return answer(s.desk(ctx).Approve(ctx, in.Body))
 		})

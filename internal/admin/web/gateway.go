@@ -156,12 +156,14 @@ func (c *Console) destinations(r *request) error {
 
 // destinationView is what is known of a domain or a host.
 type destinationView struct {
-	Name   string
-	Peers  []admin.Peer
-	Pins   []mxtrust.Pin
-	Recent []admin.Trace
-	Sites  []admin.SiteView
-	Done   string
+	Name  string
+	Peers []admin.Peer
+	Pins  []mxtrust.Pin
+	// Strangers are names of mail hosts that were met or seen and that a rule does not trust.
+	Strangers []admin.Candidate
+	Recent    []admin.Trace
+	Sites     []admin.SiteView
+	Done      string
 	// Plot is the mail of the last 30 days to a domain.
 	Plot plot
 	// CanCheck says that the principal may have it checked.
@@ -182,6 +184,13 @@ func (c *Console) destination(r *request) error {
 	if r.who.Scope.All {
 		if v.Pins, err = r.desk.Pins(r.ctx(), v.Name); err != nil {
 			return err
+		}
+		if len(v.Pins) > 0 {
+			found, err := r.desk.Candidates(r.ctx(), v.Name, false)
+			if err != nil {
+				return err
+			}
+			v.Strangers = found.Candidates
 		}
 	}
 	recent, err := r.desk.Traces(r.ctx(), admin.Query{Recipient: v.Name}, admin.PageRequest{Limit: 20})
@@ -218,7 +227,10 @@ func hostsOf(list []admin.Trace) (out []string) {
 
 func (c *Console) approve(r *request) error {
 	name := r.PathValue("name")
-	out, err := r.desk.Approve(r.ctx(), admin.ApproveRequest{Domain: name})
+	if err := r.ParseForm(); err != nil {
+		return badRequest("the form cannot be read: %w", err)
+	}
+	out, err := r.desk.Approve(r.ctx(), admin.ApproveRequest{Domain: name, Names: r.PostForm["name"]})
 	if err != nil {
 		return err
 	}

@@ -115,10 +115,13 @@ func mxLine(e event.MXChanged) (slog.Level, string, attrs) {
 	a.text("mx", strings.Join(e.Hosts, ", "))
 	a.text("found", strings.Join(e.Found, ", "))
 	a.text("known", strings.Join(e.Known, ", "))
+	if len(e.Seen) > 0 {
+		a.text("seen", strings.Join(e.Seen, ", "))
+	}
 	if e.Waits {
 		a.text("waits", "yes")
 	}
-	a.text("hint", "ask the partner whether that is right; then: postern peers approve "+e.Domain)
+	a.text("hint", "ask the partner whether that is right; then: postern peers approve "+e.Domain+" "+strings.Join(e.Found, " "))
 	return slog.LevelWarn, "mx-changed", a
 }
 

@@ -59,7 +59,7 @@ func (c *Channel) claim(ctx context.Context) error {
 	if c.deliverer.cfg.Remember == nil {
 		return unwritten
 	}
-	pins := mxtrust.New(k.plan.Domain.String(), k.name.New, k.hosts(), time.Now(), policy.MXByFirstUse)
+	pins := mxtrust.FirstUse(k.plan.Domain.String(), k.name.New, k.hop.Host, k.hosts(), time.Now())
 	if _, err := c.deliverer.cfg.Remember(context.WithoutCancel(ctx), true, pins); err != nil {
 		return unwritten
 	}
@@ -100,6 +100,8 @@ type Changed struct {
 	Name string // the registrable domain
 	// Rules are those that do not know it, Known the names they remember.
 	Rules, Known []string
+	// Seen says that the name stood beside the one that a rule used first.
+	Seen bool
 }
 
 // noteChanged keeps the facts of a host that falls short for its name, each host once.
@@ -110,7 +112,8 @@ func (l *ladder) noteChanged(k *link) {
 	if known || !slices.ContainsFunc(policy.Verdict(l.require, k.evidence), changed) {
 		return
 	}
-	l.changed = append(l.changed, Changed{Host: host, Name: mxtrust.Registrable(k.hop.Host), Rules: k.name.Changed, Known: k.name.Known})
+	l.changed = append(l.changed, Changed{Host: host, Name: mxtrust.Registrable(k.hop.Host), Rules: k.name.Changed, Known: k.name.Known,
+		Seen: !k.name.Seen.IsZero()})
 }
 
 // mxNote is the note about the host's name of a connection that serves forced mail, "" when there is none.

@@ -49,8 +49,11 @@ func (d *Dispatcher) tellChanged(domain mail.Domain, climbed *deliver.Climbed) {
 	for _, c := range climbed.Changed {
 		e.Hosts, e.Found = append(e.Hosts, c.Host), append(e.Found, c.Name)
 		e.Rules, e.Known = append(e.Rules, c.Rules...), append(e.Known, c.Known...)
+		if c.Seen {
+			e.Seen = append(e.Seen, c.Name)
+		}
 	}
-	for _, list := range []*[]string{&e.Hosts, &e.Found, &e.Rules, &e.Known} {
+	for _, list := range []*[]string{&e.Hosts, &e.Found, &e.Rules, &e.Known, &e.Seen} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}

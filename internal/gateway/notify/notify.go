@@ -118,7 +118,7 @@ func (n *Notifier) mxChanged(e *event.MXChanged) {
 		Key:     "mx-changed " + e.Domain + " " + strings.Join(e.Found, " "),
 		Subject: "mail for " + e.Domain + " waits: its mail hosts changed",
 		Text:    "Mail under the rule " + strings.Join(e.Rules, ", ") + " for " + e.Domain + " waits (mx-changed): ",
-		Hint:    "ask the partner, by telephone, whether that is right; then: postern peers approve " + e.Domain,
+		Hint:    "ask the partner, by telephone, whether that is right; then: postern peers approve " + e.Domain + " " + strings.Join(e.Found, " "),
 	}
 	if !e.Waits {
 		m.Subject = "the mail hosts of " + e.Domain + " changed"
@@ -126,6 +126,9 @@ func (n *Notifier) mxChanged(e *event.MXChanged) {
 	}
 	m.Text += "its mail hosts were below " + strings.Join(e.Known, ", ") + ", and now some are below " + strings.Join(e.Found, ", ") +
 		" (" + strings.Join(e.Hosts, ", ") + "). DNS says so without proof, and whoever forges DNS could say the same."
+	if len(e.Seen) > 0 {
+		m.Text += " DNS named " + strings.Join(e.Seen, ", ") + " beside them at the first use already, and no mail ever went there."
+	}
 	n.Tell(m)
 }
 

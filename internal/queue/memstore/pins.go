@@ -30,15 +30,21 @@ func (s *Store) Remember(ctx context.Context, first bool, add []mxtrust.Pin) (ad
 	defer s.mu.Unlock()
 	before := slices.Clone(s.pins)
 	for _, p := range add {
-		same := func(q mxtrust.Pin) bool { return q.Domain == p.Domain && q.Rule == p.Rule }
+		same := func(q mxtrust.Pin) bool { return q.Domain == p.Domain && q.Rule == p.Rule && q.Trusted() }
 		if first && slices.ContainsFunc(before, same) {
 			continue
 		}
-		if slices.ContainsFunc(s.pins, func(q mxtrust.Pin) bool { return mxtrust.Compare(p, q) == 0 }) {
+		p.Since = queue.Kept(p.Since)
+		at := slices.IndexFunc(s.pins, func(q mxtrust.Pin) bool { return mxtrust.Compare(p, q) == 0 })
+		switch {
+		case at < 0:
+			s.pins = append(s.pins, p)
+		case p.Trusted() && !s.pins[at].Trusted():
+			s.pins[at] = p
+		default:
 			continue
 		}
-		p.Since = queue.Kept(p.Since)
-		s.pins, added = append(s.pins, p), append(added, p)
+		added = append(added, p)
 	}
 	slices.SortFunc(s.pins, mxtrust.Compare)
 	return added, nil

@@ -42,7 +42,7 @@ func (s *Store) Remember(ctx context.Context, first bool, add []mxtrust.Pin) (ad
 		for _, p := range add {
 			at := [2]string{p.Domain, p.Rule}
 			if _, asked := known[at]; !asked {
-				n, err := t.c.number(context.Background(), "SELECT count(*) FROM pin WHERE domain = ? AND rule = ?", p.Domain, p.Rule)
+				n, err := t.c.number(context.Background(), "SELECT count(*) FROM pin WHERE domain = ? AND rule = ? AND taught_by <> ?", p.Domain, p.Rule, mxtrust.Seen)
 				if err != nil {
 					return err
 				}
@@ -52,8 +52,10 @@ func (s *Store) Remember(ctx context.Context, first bool, add []mxtrust.Pin) (ad
 				continue
 			}
 			p.Since = queue.Kept(p.Since)
-			n, err := t.changed("INSERT INTO pin (domain, rule, name, since, taught_by) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-				p.Domain, p.Rule, p.Name, stamp(p.Since), p.By)
+			n, err := t.changed(`INSERT INTO pin (domain, rule, name, since, taught_by) VALUES (?, ?, ?, ?, ?)
+				ON CONFLICT DO UPDATE SET since = excluded.since, taught_by = excluded.taught_by
+				WHERE taught_by = ? AND excluded.taught_by <> taught_by`,
+				p.Domain, p.Rule, p.Name, stamp(p.Since), p.By, mxtrust.Seen)
 			if err != nil {
 				return err
 			}

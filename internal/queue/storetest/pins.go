@@ -48,6 +48,18 @@ func Pins(t *testing.T, open func(t *testing.T) mxtrust.Book) {
 		same(t, "added", ok(book.Remember(t.Context(), false, []mxtrust.Pin{later, c})), c)
 		same(t, "kept", ok(book.Pins(t.Context(), "clinic.test")), a, c)
 	})
+	t.Run("WhatWasOnlySeenIsNoTrustAndGivesWayToIt", func(t *testing.T) {
+		book, ok := open(t), must(t)
+		seen := b
+		seen.By = mxtrust.Seen
+		ok(book.Remember(t.Context(), true, []mxtrust.Pin{seen}))
+		same(t, "a first use after it", ok(book.Remember(t.Context(), true, []mxtrust.Pin{a, seen})), a)
+		same(t, "a second first use", ok(book.Remember(t.Context(), true, []mxtrust.Pin{b})))
+		same(t, "beside", ok(book.Pins(t.Context(), "clinic.test")), seen, a)
+		same(t, "approved", ok(book.Remember(t.Context(), false, []mxtrust.Pin{b})), b)
+		same(t, "trust never gives way", ok(book.Remember(t.Context(), false, []mxtrust.Pin{seen})))
+		same(t, "in its place", ok(book.Pins(t.Context(), "clinic.test")), b, a)
+	})
 	t.Run("UnpinForgetsOneRuleOrAll", func(t *testing.T) {
 		book, ok := open(t), must(t)
 		other := pin("clinic.test", "s", "clinic.test")
