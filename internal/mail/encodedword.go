@@ -2,75 +2,81 @@ package mail
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strings"
-
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/htmlindex"
 )
 
 // encodedWord is one =?charset?encoding?text?= of RFC 2047 §2, its transfer encoding undone.
 type encodedWord struct {
-	source   string // as it stands in the field
-	charset  string // lower case, without the language of RFC 2231 §5
-	encoding byte   // 'b' or 'q'
-	data     []byte // in the charset
+	source  string // as it stands in the field
+	charset string // lower case, without the language of RFC 2231 §5
+	data    []byte // in the charset
 }
 
-// decodeWords replaces the encoded words of a header value. Blanks between two of them vanish (RFC 2047 §6.2), and
-// neighbours of one charset are converted together, because many senders split a character between words. It is
-// tolerant where the field is: words stand anywhere and may be too long. Work is linear.
-func decodeWords(v string) string {
-	if !strings.Contains(v, "=?") {
-		return v
+// token is a stretch of a header value: text, or an encoded word.
+type token struct {
+	text string
+	word *encodedWord
+}
+
+// wordReader reads the encoded words of one header value. It is tolerant where the field is: words stand anywhere, may be
+// too long and hold blanks. Work is linear.
+type wordReader struct {
+	adjacent bool   // two words have at most blanks between them
+	unread   string // the first thing that could not be read
+	charsets map[string]knownCharset
+}
+
+// doubt remembers the first thing that could not be read.
+func (r *wordReader) doubt(format string, args ...any) {
+	if r.unread == "" {
+		r.unread = fmt.Sprintf(format, args...)
 	}
-	var out strings.Builder
-	var run []encodedWord // neighbours not yet written
-	blanks := ""          // between run and what comes next
-	for v != "" {
-		start := strings.Index(v, "=?")
-		if start < 0 {
-			start = len(v)
-		}
-		if text := v[:start]; strings.Trim(text, " \t") == "" && len(run) > 0 {
-			blanks += text
-		} else {
-			writeWords(&out, run)
-			out.WriteString(blanks)
-			out.WriteString(text)
-			run, blanks = nil, ""
-		}
-		v = v[start:]
-		if v == "" {
+}
+
+// tokens splits a value. What looks like an encoded word and cannot be undone is text, and a doubt.
+func (r *wordReader) tokens(v string) (out []token) {
+	text := 0 // where the text before v[at:] begins
+	after := false
+	for at := 0; ; {
+		i := strings.Index(v[at:], "=?")
+		if i < 0 {
 			break
 		}
-		if w, rest, ok := cutWord(v); ok {
-			run, blanks, v = append(run, w), "", rest
+		at += i
+		w, rest := r.cutWord(v[at:])
+		if w == nil {
+			at += 2
 			continue
 		}
-		writeWords(&out, run)
-		out.WriteString(blanks)
-		out.WriteString(v[:2])
-		run, blanks, v = nil, "", v[2:]
+		if between := v[text:at]; between != "" {
+			out = append(out, token{text: between})
+			after = after && strings.Trim(between, " \t") == ""
+		}
+		r.adjacent = r.adjacent || after
+		out, after = append(out, token{word: w}), true
+		at = len(v) - len(rest)
+		text = at
 	}
-	writeWords(&out, run)
-	out.WriteString(blanks)
-	return out.String()
+	if text < len(v) {
+		out = append(out, token{text: v[text:]})
+	}
+	return out
 }
 
 // maxCharset bounds the charset part of a word, language included.
 const maxCharset = 64
 
-// cutWord reads the encoded word that v begins with.
-func cutWord(v string) (w encodedWord, rest string, ok bool) {
-	inner := v[2:]
-	q := strings.IndexByte(inner[:min(len(inner), maxCharset+1)], '?')
-	if q <= 0 || len(inner) < q+3 || inner[q+2] != '?' {
-		return w, v, false
+// cutWord reads the encoded word that v begins with, nil when it is none or cannot be undone.
+func (r *wordReader) cutWord(v string) (w *encodedWord, rest string) {
+	charset, encoding, payload, ok := wordHead(v)
+	if !ok {
+		return nil, v
 	}
-	w.charset = strings.ToLower(inner[:q])
-	w.charset, _, _ = strings.Cut(w.charset, "*")
-	w.encoding = inner[q+1] | 0x20
-	payload := inner[q+3:]
+	if len(charset) > maxCharset || charset == "" || strings.Trim(charset, " \t") != charset || len(encoding) != 1 {
+		r.doubt("it has an encoded word with a malformed beginning")
+		return nil, v
+	}
 	// A new word that starts before this one ends means that this one never ends. The search for the end stops there,
 	// which keeps the work linear however many beginnings without an end there are.
 	stop := len(payload)
@@ -79,16 +85,38 @@ func cutWord(v string) (w encodedWord, rest string, ok bool) {
 	}
 	end := strings.Index(payload[:stop], "?=")
 	if end < 0 {
-		return w, v, false
+		r.doubt("it has an encoded word that does not end")
+		return nil, v
 	}
-	w.source, rest = v[:len(v)-len(payload)+end+2], payload[end+2:]
-	switch w.encoding {
-	case 'b':
-		w.data, ok = decodeB(payload[:end])
-	case 'q':
-		w.data, ok = decodeQ(payload[:end]), true
+	w = &encodedWord{source: v[:len(v)-len(payload)+end+2]}
+	w.charset, _, _ = strings.Cut(strings.ToLower(charset), "*")
+	inner := payload[:end]
+	if !isASCII(inner) {
+		r.doubt("it has octets above 127 inside an encoded word")
 	}
-	return w, rest, ok
+	switch encoding {
+	case "b", "B":
+		if w.data, ok = decodeB(inner); !ok {
+			r.doubt("it has an encoded word whose base64 is broken")
+			return nil, v
+		}
+	case "q", "Q":
+		if w.data, ok = decodeQ(inner); !ok {
+			r.doubt("it has an encoded word whose quoted-printable is broken")
+		}
+	default:
+		r.doubt("it has an encoded word in an unknown encoding")
+		return nil, v
+	}
+	return w, payload[end+2:]
+}
+
+// wordHead splits off what makes people and programs take v, which begins with "=?", for an encoded word: a charset, and
+// one letter between question marks.
+func wordHead(v string) (charset, encoding, payload string, ok bool) {
+	charset, rest, ok1 := strings.Cut(v[2:], "?")
+	encoding, payload, ok2 := strings.Cut(rest, "?")
+	return charset, encoding, payload, ok1 && ok2 && len(strings.TrimSpace(encoding)) == 1
 }
 
 // decodeB undoes base64, with or without padding and inner blanks.
@@ -98,9 +126,10 @@ func decodeB(s string) ([]byte, bool) {
 	return data, err == nil
 }
 
-// decodeQ undoes the "Q" encoding (RFC 2047 §4.2); what is no escape stands for itself.
-func decodeQ(s string) []byte {
-	out := make([]byte, 0, len(s))
+// decodeQ undoes the "Q" encoding (RFC 2047 §4.2); what is no escape stands for itself. ok is false where an escape is
+// malformed.
+func decodeQ(s string) (out []byte, ok bool) {
+	out, ok = make([]byte, 0, len(s)), true
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '_':
@@ -109,10 +138,11 @@ func decodeQ(s string) []byte {
 			out = append(out, byte(unhex(s[i+1])<<4|unhex(s[i+2])))
 			i += 2
 		default:
+			ok = ok && c != '='
 			out = append(out, c)
 		}
 	}
-	return out
+	return out, ok
 }
 
 func unhex(c byte) int {
@@ -127,42 +157,97 @@ func unhex(c byte) int {
 	return -1
 }
 
-// writeWords converts neighbouring words and writes them; words of one charset are converted as one text.
-func writeWords(out *strings.Builder, words []encodedWord) {
-	for len(words) > 0 {
-		n, size := 0, 0
-		for n < len(words) && words[n].charset == words[0].charset {
-			size += len(words[n].data)
-			n++
-		}
-		data := make([]byte, 0, size)
-		for _, w := range words[:n] {
-			data = append(data, w.data...)
-		}
-		if text, ok := toUTF8(words[0].charset, data); ok {
-			out.WriteString(text)
-		} else {
-			for i, w := range words[:n] {
-				if i > 0 {
-					out.WriteByte(' ')
-				}
-				out.WriteString(w.source)
+// manner is how a program treats encoded words that are neighbours.
+type manner int
+
+const (
+	joined manner = iota // blanks between vanish (RFC 2047 §6.2), and words of one charset are converted together
+	apart                // blanks vanish, and each word is converted alone
+	spaced               // each word is converted alone, and blanks stay
+)
+
+// render writes the tokens as one text. Doubts are raised for the first manner alone: a character that a sender broke
+// between two words is read, joined, by most.
+func (r *wordReader) render(tokens []token, how manner) string {
+	var out strings.Builder
+	for i := 0; i < len(tokens); {
+		if tokens[i].word == nil {
+			if how == spaced || !between(tokens, i) || strings.Trim(tokens[i].text, " \t") != "" {
+				out.WriteString(tokens[i].text)
 			}
+			i++
+			continue
 		}
-		words = words[n:]
+		n := i + 1
+		if how == joined {
+			n = runEnd(tokens, i)
+		}
+		r.convert(&out, tokens[i:n], how)
+		i = n
+	}
+	if how == joined && nested(out.String()) {
+		r.doubt("it has encoded words within encoded words")
+	}
+	return out.String()
+}
+
+// between reports whether token i has an encoded word on both sides.
+func between(tokens []token, i int) bool {
+	return i > 0 && i+1 < len(tokens) && tokens[i-1].word != nil && tokens[i+1].word != nil
+}
+
+// runEnd returns where the words of one charset end that begin at i and have only blanks between them.
+func runEnd(tokens []token, i int) int {
+	charset, end := tokens[i].word.charset, i+1
+	for n := i + 1; n < len(tokens); n++ {
+		switch t := &tokens[n]; {
+		case t.word == nil && strings.Trim(t.text, " \t") == "":
+			continue
+		case t.word == nil || t.word.charset != charset:
+			return end
+		}
+		end = n + 1
+	}
+	return end
+}
+
+// convert writes words of one charset as one text, or as they stand where that cannot be.
+func (r *wordReader) convert(out *strings.Builder, run []token, how manner) {
+	var data []byte
+	for _, t := range run {
+		if t.word != nil {
+			data = append(data, t.word.data...)
+		}
+	}
+	text, ok, problem := r.toUTF8(run[0].word.charset, data)
+	if problem != "" && how == joined {
+		r.doubt("%s", problem)
+	}
+	if ok {
+		out.WriteString(text)
+		return
+	}
+	blank := ""
+	for _, t := range run {
+		if t.word != nil {
+			out.WriteString(blank)
+			out.WriteString(t.word.source)
+			blank = " "
+		}
 	}
 }
 
-// toUTF8 converts from a charset by the names of the web, which are those of mail. ok is false for a charset that is
-// not known or cannot be converted.
-func toUTF8(charset string, data []byte) (text string, ok bool) {
-	enc, err := htmlindex.Get(charset)
-	if err != nil || enc == encoding.Replacement {
-		return "", false
+// nested reports whether a text that was decoded has an encoded word, or what a program may take for one.
+func nested(s string) bool {
+	for i := strings.Index(s, "=?"); i >= 0; {
+		if _, _, _, ok := wordHead(s[i:]); ok {
+			return true
+		}
+		next := strings.Index(s[i+2:], "=?")
+		if next < 0 {
+			return false
+		}
+		i += 2 + next
 	}
-	if name, err := htmlindex.Name(enc); err == nil && name == "utf-8" {
-		return string(data), true
-	}
-	decoded, err := enc.NewDecoder().Bytes(data)
-	return string(decoded), err == nil
+	return false
 }

@@ -158,14 +158,8 @@ func (f Field) Value() string {
 
 var unfolder = strings.NewReplacer("\r\n", "", "\n", "")
 
-// Len is the length of the value in bytes as it stands in the message, folds included: what Text costs at most.
+// Len is the length of the value in bytes as it stands in the message, folds included.
 func (f Field) Len() int { return len(f.raw) }
-
-// Text returns the value as people read it: unfolded, encoded words decoded (RFC 2047), always valid UTF-8. An encoded
-// word that cannot be decoded stays as it is; octets that are no UTF-8 become U+FFFD.
-func (f Field) Text() string {
-	return strings.ToValidUTF8(decodeWords(f.Value()), "\uFFFD")
-}
 
 // maxMessageID bounds what is kept of a Message-ID: a line of RFC 5322 §2.1.1.
 const maxMessageID = 998

@@ -68,7 +68,7 @@ func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fat
 		w.Message.Size <= maxReturnedFull
 	report.Original = d.original(ctx, &w.Message, report.OriginalFull)
 	if subjects := mail.ParseHeader(report.Original).All("Subject"); len(subjects) > 0 {
-		report.Subject = subjects[0].Text()
+		report.Subject = subjects[0].Text().String()
 	}
 	for _, f := range fates {
 		report.Recipients = append(report.Recipients, *f.notice)

@@ -2,21 +2,24 @@ package rules
 
 import (
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/text/unicode/norm"
 
 	"postern/internal/mail"
 )
 
 // addressForm is an envelope address in the one spelling rules compare: domain as A-label, needless quotes gone, the
-// local part composed and, in folded, without case.
+// local part in the form of form and, in folded, without case.
 type addressForm struct {
-	null   bool
-	domain string
-	local  formed
-	whole  formed // local@domain
-	grams  grams  // of domain
+	null    bool
+	domain  string
+	local   formed
+	whole   formed // local@domain
+	plain   string // whole as it was sent, composed
+	unicode string // whole with the domain as people see it, where that differs; for expressions
+	grams   grams  // of domain
 }
 
 func newAddressForm(a mail.Address) addressForm {
@@ -24,11 +27,16 @@ func newAddressForm(a mail.Address) addressForm {
 		return addressForm{null: true}
 	}
 	domain := a.Domain.String()
-	local := newFormed(strings.TrimSuffix(a.Canonical(), "@"+domain))
-	f := addressForm{domain: domain, local: local, whole: local}
+	sent := strings.TrimSuffix(a.Canonical(), "@"+domain)
+	local := newFormed(sent)
+	f := addressForm{domain: domain, local: local, whole: local, plain: sent}
 	if domain != "" {
 		// A domain is in lower case, but for the capitals of [IPv6:...].
 		f.whole = formed{local.exact + "@" + domain, local.folded + "@" + form(domain, false)}
+		f.plain = norm.NFC.String(sent + "@" + domain)
+		if shown := a.Domain.Unicode(); strings.Contains(domain, "xn--") && shown != domain {
+			f.unicode = local.exact + "@" + form(shown, true)
+		}
 		f.grams.add(domain)
 	}
 	return f
@@ -47,7 +55,7 @@ type addressList struct {
 
 // addressPattern is a value that no hash can find. Exactly one of re and domain is set.
 type addressPattern struct {
-	re     *regexp.Regexp
+	re     *expression
 	local  *glob // nil: any
 	domain *glob
 }
@@ -66,7 +74,7 @@ func (l *addressList) compileAddress(value string, nullAllowed bool) error {
 		return nil
 	}
 	if expr, ok := strings.CutPrefix(value, "re:"); ok {
-		re, _, err := compileExpression(expr, l.caseMatters)
+		re, err := compileExpression(expr, l.caseMatters)
 		l.patterns = append(l.patterns, addressPattern{re: re})
 		return err
 	}
@@ -84,7 +92,7 @@ func (l *addressList) compileAddress(value string, nullAllowed bool) error {
 	if strings.ContainsFunc(local, func(c rune) bool { return c <= ' ' || strings.ContainsRune(`"(),:;<>[]@`, c) }) {
 		return errors.New("a character in the local part that no address has without quotes")
 	}
-	g, err := compileGlob(form(local, l.caseMatters))
+	g, err := compileGlob(local, l.caseMatters)
 	if err != nil {
 		return err
 	}
@@ -137,7 +145,7 @@ func (l *addressList) compileDomain(domain string, local *glob) error {
 	if err != nil {
 		return err
 	}
-	g, err := compileGlob(canonical)
+	g, err := compileGlob(canonical, true)
 	if err != nil {
 		return err
 	}
@@ -216,7 +224,7 @@ func (l *addressList) match(a *addressForm) bool {
 
 func (p *addressPattern) match(a *addressForm, local string) bool {
 	if p.re != nil {
-		return p.re.MatchString(a.whole.exact)
+		return p.re.match(a.whole.exact, a.plain) || a.unicode != "" && p.re.match(a.unicode, a.unicode)
 	}
 	return a.grams.hold(p.domain.needs) && p.domain.match(a.domain) && (p.local == nil || p.local.match(local))
 }

@@ -114,7 +114,7 @@ func (c *compiler) rule(r *Rule, position int32) compiled {
 
 func (c *compiler) header(name, value string, caseMatters bool) headerCondition {
 	p, _ := compileText(value, caseMatters) // Parse compiled it before
-	c.programs += p.size
+	c.programs += p.size()
 	return headerCondition{number(c.fields, strings.ToLower(name)), p}
 }
 

@@ -173,8 +173,8 @@ func (c *compiled) explainHeader(m *message, conditions []headerCondition) strin
 		h := &conditions[i]
 		switch v := m.fittingValue(h, c.Match.Case); {
 		case v == nil:
-		case v.tooLong > 0:
-			return fmt.Sprintf("%s has more than %d bytes, which counts as a match", m.fields[h.field], v.tooLong)
+		case v.doubt != "":
+			return m.fields[h.field] + " " + v.doubt
 		default:
 			return fmt.Sprintf("%s: %s fits %s", m.fields[h.field], quote(clip(v.exact)), quote(h.pattern.source))
 		}

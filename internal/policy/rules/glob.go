@@ -3,20 +3,13 @@ package rules
 import (
 	"errors"
 	"fmt"
-	"regexp"
-	"regexp/syntax"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // maxPattern is how many octets one value of a rule may have.
 const maxPattern = 990
-
-// maxProgram bounds a compiled "re:" expression, in instructions: a short text such as (.{99}){9} can be a long program.
-const maxProgram = 10_000
 
 // glob is a pattern of literal text, "*" (any run) and "?" (any one character), matched against a whole value. It is
 // compiled into the pieces between the stars, and each is searched once from left to right: no backtracking.
@@ -36,27 +29,37 @@ type piece struct {
 
 const anyRune = -1
 
-// compileGlob reads a pattern; a backslash takes the meaning from *, ? and itself.
-func compileGlob(source string) (*glob, error) {
+// compileGlob reads a pattern; a backslash takes the meaning from *, ? and itself. The text between wildcards is brought
+// to the form of the texts that it is held against; wildcards are found first, because a full-width star is no wildcard.
+func compileGlob(source string, caseMatters bool) (*glob, error) {
 	var parts [][]rune
 	var part []rune
+	var text strings.Builder // not yet in part
+	flush := func() {
+		part = append(part, []rune(form(text.String(), caseMatters))...)
+		text.Reset()
+	}
 	for rest := source; rest != ""; {
 		c, n := utf8.DecodeRuneInString(rest)
 		rest = rest[n:]
 		switch c {
 		case '*':
+			flush()
 			parts, part = append(parts, part), nil
 		case '?':
+			flush()
 			part = append(part, anyRune)
 		case '\\':
 			if rest == "" || !strings.ContainsRune(`*?\`, rune(rest[0])) {
 				return nil, errors.New(`a backslash stands only before *, ? and \`)
 			}
-			part, rest = append(part, rune(rest[0])), rest[1:]
+			text.WriteByte(rest[0])
+			rest = rest[1:]
 		default:
-			part = append(part, c)
+			text.WriteRune(c)
 		}
 	}
+	flush()
 	if len(parts) == 0 {
 		return newGlob(&glob{head: part}), nil
 	}
@@ -162,8 +165,7 @@ func (p piece) find(s string) int {
 type textPattern struct {
 	source string
 	glob   *glob
-	re     *regexp.Regexp
-	size   int // of the compiled expression, in instructions
+	re     *expression
 }
 
 // compileText reads the pattern of a header value or subject.
@@ -174,18 +176,26 @@ func compileText(source string, caseMatters bool) (textPattern, error) {
 	}
 	var err error
 	if expr, ok := strings.CutPrefix(source, "re:"); ok {
-		p.re, p.size, err = compileExpression(expr, caseMatters)
+		p.re, err = compileExpression(expr, caseMatters)
 		return p, err
 	}
-	p.glob, err = compileGlob(form(source, caseMatters))
+	p.glob, err = compileGlob(strings.TrimFunc(source, isBlank), caseMatters)
 	return p, err
 }
 
-// match takes a value in both its forms: as normalised, and with case folded.
+// size is that of the expression, in instructions.
+func (p *textPattern) size() int {
+	if p.re == nil {
+		return 0
+	}
+	return p.re.size
+}
+
+// match takes a value in all its forms.
 func (p *textPattern) match(v *value, caseMatters bool) bool {
 	switch {
 	case p.re != nil:
-		return p.re.MatchString(v.exact)
+		return p.re.match(v.exact, v.plain)
 	case caseMatters:
 		return v.grams.hold(p.glob.needs) && p.glob.match(v.exact)
 	}
@@ -203,66 +213,4 @@ func checkPattern(source string) error {
 		return errors.New("a control character in a value")
 	}
 	return nil
-}
-
-// compileExpression compiles RE2 syntax. It is searched anywhere in the value; "." covers line ends too. size is that of
-// the program, in instructions.
-func compileExpression(expr string, caseMatters bool) (re *regexp.Regexp, size int, err error) {
-	expr = norm.NFC.String(expr)
-	if _, err := syntax.Parse(expr, syntax.Perl); err != nil {
-		var fault *syntax.Error
-		if errors.As(err, &fault) {
-			return nil, 0, fmt.Errorf("the expression is not RE2: %s in %q", fault.Code, fault.Expr)
-		}
-		return nil, 0, errors.New("the expression is not RE2")
-	}
-	flags := "(?is:"
-	if caseMatters {
-		flags = "(?s:"
-	}
-	tree, err := syntax.Parse(flags+expr+")", syntax.Perl)
-	if err != nil {
-		return nil, 0, errors.New("the expression is nested too deeply")
-	}
-	program, err := syntax.Compile(tree.Simplify())
-	if err != nil || len(program.Inst) > maxProgram {
-		return nil, 0, errors.New("the expression is too large when compiled")
-	}
-	re, err = regexp.Compile(flags + expr + ")")
-	return re, len(program.Inst), err
-}
-
-// formed is a text in the two forms patterns are matched against.
-type formed struct{ exact, folded string }
-
-func newFormed(s string) formed { return formed{form(s, true), form(s, false)} }
-
-// form brings text to the form in which equal texts are equal: composed (Unicode NFC), and, unless case matters, folded.
-func form(s string, caseMatters bool) string {
-	if !norm.NFC.IsNormalString(s) {
-		s = norm.NFC.String(s)
-	}
-	if caseMatters {
-		return s
-	}
-	return strings.Map(foldRune, s)
-}
-
-// foldRune returns one letter for all that differ only in case, so that patterns and "re:" expressions, which fold by
-// Unicode's simple rule, agree: K and the Kelvin sign are k.
-func foldRune(r rune) rune {
-	if r < utf8.RuneSelf {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		return r
-	}
-	least := r
-	for c := unicode.SimpleFold(r); c != r; c = unicode.SimpleFold(c) {
-		least = min(least, c)
-	}
-	if 'A' <= least && least <= 'Z' {
-		least += 'a' - 'A'
-	}
-	return least
 }

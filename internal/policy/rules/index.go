@@ -81,7 +81,7 @@ func (ix *index) findTexts(m *message, found candidates) {
 			continue
 		}
 		for i, values := 0, m.valuesOf(field); i < len(values); i++ {
-			if values[i].tooLong > 0 {
+			if values[i].doubt != "" {
 				found.add(s.rules)
 			}
 			s.find(values[i].folded, found)

@@ -337,7 +337,7 @@ func TestGlobAgreesWithAPlainMatcher(t *testing.T) {
 		}
 	}
 	for _, p := range patterns {
-		g, err := compileGlob(p)
+		g, err := compileGlob(p, true)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,14 +1,17 @@
 package rules
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
+
+	"golang.org/x/text/unicode/norm"
 
 	"postern/internal/mail"
 )
 
-// maxText is how much of one header value is matched. A longer one counts as a match: what cannot be judged is never
-// read as harmless.
+// maxText is how much of one header value is matched, in octets, as it stands and in its form. A longer one counts as a
+// match: what cannot be judged is never read as harmless.
 const maxText = 64 << 10
 
 // message is a message while it is evaluated: its addresses and values in the forms matchers take, made once.
@@ -19,16 +22,22 @@ type message struct {
 	recipients []addressForm
 	fields     []string  // of the Set
 	values     [][]value // header values by position in fields, nil before the first question
-	lengths    []int     // of all values of a field together
+	lengths    []int     // of all texts of a field that expressions are held against
 	most       int       // Set.expressionText
 	examined   int       // how many rules were looked at
 }
 
-// value is one header value.
+// value is one reading of a header field, or what keeps a field from being judged.
 type value struct {
 	formed
-	grams   grams // of both forms
-	tooLong int   // the octets it may have where it has more, else 0
+	plain string // as it was sent, composed
+	grams grams  // of both forms
+	doubt string // why it cannot be judged, as the end of a sentence about the field; it counts as a match
+}
+
+// tooLong is the value of a field that has more text than is looked at.
+func tooLong(most int) value {
+	return value{doubt: fmt.Sprintf("has more than %d bytes, which counts as a match", most)}
 }
 
 func (s *Set) newMessage(f *Facts) *message {
@@ -57,18 +66,23 @@ func (c *compiled) matchHeader(m *message, conditions []headerCondition) bool {
 	return false
 }
 
-// fittingValue returns a value of the field that fits, nil when there is none.
+// fittingValue returns a value of the field that fits, else one that cannot be judged, nil when there is none.
 func (m *message) fittingValue(h *headerCondition, caseMatters bool) *value {
 	values := m.valuesOf(h.field)
 	if h.pattern.re != nil && m.lengths[h.field] > m.most {
-		return &value{tooLong: m.most}
+		v := tooLong(m.most)
+		return &v
 	}
+	var doubtful *value
 	for i := range values {
-		if v := &values[i]; v.tooLong > 0 || h.pattern.match(v, caseMatters) {
+		switch v := &values[i]; {
+		case v.doubt != "":
+			doubtful = v
+		case h.pattern.match(v, caseMatters):
 			return v
 		}
 	}
-	return nil
+	return doubtful
 }
 
 // valuesOf returns the values of a field by its position.
@@ -88,18 +102,35 @@ func (m *message) readValues() {
 	}
 	for _, f := range m.Header.Fields() {
 		if i, ok := positions[strings.ToLower(f.Name)]; ok {
-			m.values[i] = append(m.values[i], newValue(f))
-			m.lengths[i] += f.Len()
+			for _, v := range newValues(f) {
+				m.values[i] = append(m.values[i], v)
+				if m.lengths[i] += len(v.exact); v.plain != v.exact {
+					m.lengths[i] += len(v.plain)
+				}
+			}
 		}
 	}
 }
 
-func newValue(f mail.Field) value {
+// newValues returns every reading of a field, and what keeps it from being judged.
+func newValues(f mail.Field) (out []value) {
 	if f.Len() > maxText {
-		return value{tooLong: maxText}
+		return []value{tooLong(maxText)}
 	}
-	v := value{formed: newFormed(f.Text())}
-	v.grams.add(v.exact)
-	v.grams.add(v.folded)
-	return v
+	text := f.Text()
+	for _, reading := range text.Readings() {
+		v := value{plain: norm.NFC.String(reading), formed: newFormed(reading)}
+		v.exact, v.folded = strings.Trim(v.exact, " "), strings.Trim(v.folded, " ")
+		if len(v.exact) > maxText {
+			v = tooLong(maxText)
+		} else {
+			v.grams.add(v.exact)
+			v.grams.add(v.folded)
+		}
+		out = append(out, v)
+	}
+	if why := text.Unread(); why != "" {
+		out = append(out, value{doubt: "could not be read as text: " + why + "; counts as a match"})
+	}
+	return out
 }

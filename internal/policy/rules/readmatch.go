@@ -101,7 +101,7 @@ func readSubject(p *problems, r *Rule, e entry) {
 func checkText(p *problems, key, value string, at span) {
 	pattern, err := compileText(value, false)
 	before := p.programs
-	p.programs += pattern.size
+	p.programs += pattern.size()
 	switch {
 	case before <= maxPrograms && p.programs > maxPrograms:
 		p.add(at, "the expressions of all rules together are too large when compiled",
