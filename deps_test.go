@@ -48,7 +48,7 @@ func lattice() map[string]string {
 
 		"policy/certcheck/roots": "policy policy/certcheck",
 		"event":                  "mail policy attempt",
-		"queue":                  "mail policy attempt",
+		"queue":                  "mail policy attempt ledger",
 		"mail/dsn":               "mail smtp policy attempt",
 
 		"event/metrics":  "mail policy attempt event",

@@ -110,6 +110,8 @@ type Delivery struct {
 	FinishedAt                           time.Time
 	Reached                              policy.Level // of the connection that carried it
 	Reason                               policy.Reason
+	// Wish is what an administrator asked while it was under a lease, nil for nothing.
+	Wish *Wish
 	// History is the attempts recorded, oldest first, at most HistoryKept: the first and the newest.
 	History []attempt.Attempt
 }

@@ -40,7 +40,8 @@ type Store interface {
 	// accepted a moment ago may be passed over when c.Limit is reached without it.
 	Claim(ctx context.Context, c Claim) ([]Work, error)
 	// Settle ends leases: records attempts, moves to the next states, queues new messages, and keeps the site's state,
-	// all in one transaction or not at all (G3). It fails whole with ErrStaleLease if one lease is not held (G4).
+	// all in one transaction or not at all (G3). It fails whole with ErrStaleLease if one lease is not held (G4). It fills in
+	// Became and Wished of the settlements.
 	Settle(ctx context.Context, b Batch) error
 	// Extend prolongs leases still held; ErrStaleLease if one is not.
 	Extend(ctx context.Context, leases []Lease, until time.Time) error
@@ -50,8 +51,12 @@ type Store interface {
 	Sites(ctx context.Context) ([]Site, error)
 	// List yields records newest acceptance first. The body of the loop must not call the store.
 	List(ctx context.Context, f Filter) iter.Seq2[Record, error]
-	// Act is an administrator's change of states; it returns the sites touched and how many deliveries changed.
+	// Act is an administrator's change of states; it returns the sites touched, how many deliveries changed, and which will
+	// when their leases end.
 	Act(ctx context.Context, a Action) (Acted, error)
+	// Wished returns those of the deliveries of which a Hold or a Cancel is wished that was not carried out yet, in order.
+	// It is asked before each message is sent, and so costs little.
+	Wished(ctx context.Context, ids []DeliveryID) ([]DeliveryID, error)
 	// Purge deletes up to limit finished messages all of whose deliveries ended before the time, and what no row refers
 	// to any more. It returns how many it deleted; callers repeat until 0, pausing so that mail is never stalled.
 	Purge(ctx context.Context, before time.Time, limit int) (int, error)
@@ -142,6 +147,11 @@ type Settlement struct {
 	Noticed bool // once true it stays
 	// Move puts the delivery at another site, with what follows from that; nil leaves it.
 	Move *Move
+
+	// Became is the state afterwards, which is not State where a wish was carried out; Wished is what stood against the
+	// delivery until then, nil for nothing. Both are filled in by Settle.
+	Became State
+	Wished *Wish
 }
 
 // Move is a change of next hop or requirement.
@@ -207,8 +217,8 @@ const (
 )
 
 // Action is an administrator's change. A delivery is chosen when any selector names it; empty selectors choose
-// everything that waits. Deliveries under a lease that runs at Now are left alone, except that Retry resets their sites
-// too. An action on very many deliveries may be done in steps.
+// everything that waits. Of deliveries under a lease that runs at Now it is wished (see Ask), except that Retry resets
+// their sites. An action on very many deliveries may be done in steps. What is accepted after the call may be left out.
 type Action struct {
 	Kind     ActionKind
 	Domains  []string // recipient domains
@@ -218,10 +228,13 @@ type Action struct {
 	By       string
 }
 
-// Acted is what an Action changed.
+// Acted is what an Action did.
 type Acted struct {
+	// Changed counts the deliveries that are as the action wants them; a wish that was undone is one.
 	Changed int
 	Sites   []SiteKey
+	// Pending are the deliveries that are being sent and change when that ends, if they are not delivered by it; in order.
+	Pending []DeliveryID
 }
 
 // Stats counts.

@@ -97,6 +97,7 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 		return queue.Acted{}, err
 	}
 	defer s.mu.Unlock()
+	s.lapse(a.Now)
 	var out queue.Acted
 	touched := map[queue.SiteKey]bool{}
 	for _, r := range s.rows {
@@ -104,7 +105,14 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 			continue
 		}
 		if r.leased(a.Now) {
-			touched[r.Site] = touched[r.Site] || a.Kind == queue.Retry
+			asked := a.Ask(&r.Delivery)
+			switch asked {
+			case queue.AskedPending:
+				out.Pending = append(out.Pending, r.ID)
+			case queue.AskedUndone:
+				out.Changed++
+			}
+			touched[r.Site] = touched[r.Site] || a.Kind == queue.Retry || asked == queue.AskedUndone
 			continue
 		}
 		if a.Apply(&r.Delivery) {

@@ -248,6 +248,13 @@ func (s *Store) record(e ledger.Entry) {
 	s.entries = append(s.entries, e)
 }
 
+// recordAll appends how wishes ended.
+func (s *Store) recordAll(ends *queue.WishEnds) {
+	for _, e := range ends.Entries() {
+		s.record(e)
+	}
+}
+
 // Revision returns one revision.
 func (s *Store) Revision(ctx context.Context, number int64) (ledger.Revision, error) {
 	if err := s.enter(ctx); err != nil {

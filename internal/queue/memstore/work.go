@@ -20,6 +20,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	s.lapse(c.Now)
 	chosen := slices.DeleteFunc(slices.Clone(s.rows), func(r *row) bool { return !claims(&c, r) })
 	slices.SortStableFunc(chosen, func(a, b *row) int {
 		if c.Overdue {
@@ -91,9 +92,11 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	if err := s.check(&b); err != nil {
 		return err
 	}
+	var ends queue.WishEnds
 	for i := range b.Settlements {
-		s.settle(&b.Settlements[i], b.Now)
+		s.settle(&b.Settlements[i], b.Now, &ends)
 	}
+	s.recordAll(&ends)
 	for _, sub := range b.New {
 		s.insert(sub)
 	}
@@ -139,10 +142,12 @@ func (s *Store) check(b *queue.Batch) error {
 	return nil
 }
 
-func (s *Store) settle(st *queue.Settlement, now time.Time) {
+func (s *Store) settle(st *queue.Settlement, now time.Time, ends *queue.WishEnds) {
 	r := s.byID[st.Lease.Delivery]
 	r.token = 0
-	st.Apply(&r.Delivery, now)
+	if st.Apply(&r.Delivery, now); st.Wished != nil {
+		ends.Add(st.Wished, &r.Delivery, now)
+	}
 	if st.Attempt != nil {
 		r.History = remember(r.History, *st.Attempt)
 	}
@@ -173,4 +178,34 @@ func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Tim
 		s.byID[l.Delivery].until = until
 	}
 	return nil
+}
+
+// lapse carries out what is wished of deliveries whose leases have run out.
+func (s *Store) lapse(now time.Time) {
+	var ends queue.WishEnds
+	for _, r := range s.rows {
+		if wish := r.Wish; wish != nil && r.State.Waiting() && !r.leased(now) {
+			r.token = 0
+			r.CarryOut(now)
+			ends.Add(wish, &r.Delivery, now)
+			ended(r)
+		}
+	}
+	s.recordAll(&ends)
+}
+
+// Wished returns what is not to be sent any more.
+func (s *Store) Wished(ctx context.Context, ids []queue.DeliveryID) ([]queue.DeliveryID, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var out []queue.DeliveryID
+	for _, id := range ids {
+		if r := s.byID[id]; r != nil && r.State.Waiting() && r.Wish.Withdraws() {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
 }

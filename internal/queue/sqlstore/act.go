@@ -25,6 +25,9 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 	if err := s.settleDown(ctx); err != nil {
 		return queue.Acted{}, err
 	}
+	if err := s.lapse(ctx, a.Now); err != nil {
+		return queue.Acted{}, err
+	}
 	ids, err := s.selected(ctx, &a)
 	if err != nil {
 		return queue.Acted{}, err
@@ -41,6 +44,7 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 			return out, err
 		}
 		out.Changed += done.changed
+		out.Pending = append(out.Pending, done.pending...)
 		maps.Copy(touched, done.keys)
 		s.removeAll(done.files)
 	}
@@ -85,6 +89,7 @@ func (s *Store) selected(ctx context.Context, a *queue.Action) ([]queue.Delivery
 // acted is what one transaction of an action did.
 type acted struct {
 	changed int
+	pending []queue.DeliveryID
 	sites   map[int64]bool
 	keys    map[queue.SiteKey]bool
 	endings
@@ -100,8 +105,8 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
 			continue
 		}
 		if t.s.leased(d.ID, a.Now) {
-			if a.Kind == queue.Retry {
-				done.sites[d.site] = true
+			if err := t.ask(a, d, done); err != nil {
+				return err
 			}
 			continue
 		}

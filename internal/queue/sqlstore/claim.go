@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -51,6 +52,9 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 		return nil, err
 	}
 	defer s.calls.Done()
+	if err := s.lapse(ctx, c.Now); err != nil && !errors.Is(err, queue.ErrFull) { // then it waits, and is not claimed
+		return nil, err
+	}
 	if c.Site != "" {
 		return s.claimAt(ctx, &c)
 	}
@@ -227,7 +231,7 @@ func (t *txn) claim(c *queue.Claim) ([]queue.Lease, error) {
 	var leases []queue.Lease
 	pick := func(r row) error {
 		id := queue.DeliveryID(r.int(0))
-		if !t.s.leased(id, c.Now) {
+		if !t.s.leased(id, c.Now) && t.s.wished(id) == nil {
 			leases = append(leases, t.lease(id, loadedState(r.int(1)), c.Until))
 		}
 		if len(leases) == c.Limit {

@@ -65,17 +65,20 @@ type deliveryForm struct {
 	Tested  []string     `json:"tested,omitempty"`
 	// Revision is of the rules under which the delivery was moved.
 	Revision int64 `json:"revision,omitempty"`
+	// Wish is what was asked last while it was being sent.
+	Wish *wishForm `json:"wish,omitempty"`
 }
 
 func formOfDelivery(d *queue.Delivery) deliveryForm {
 	r := &d.Recipient
 	return deliveryForm{Address: r.Address, ORCPT: r.ORCPT, Notify: r.Notify, Rules: d.Rules, Matched: d.Matched,
-		Tested: d.Tested, Revision: d.RulesRevision}
+		Tested: d.Tested, Revision: d.RulesRevision, Wish: formOfWish(d.Wish)}
 }
 
 func (f *deliveryForm) fill(d *queue.Delivery) {
 	d.Recipient = mail.Recipient{Address: f.Address, ORCPT: f.ORCPT, Notify: f.Notify}
 	d.Rules, d.Matched, d.Tested, d.RulesRevision = f.Rules, f.Matched, f.Tested, f.Revision
+	d.Wish = f.Wish.wish()
 }
 
 // encode makes the stored form of a value whose type cannot fail to marshal, or answers why it did.

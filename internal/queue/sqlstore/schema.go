@@ -35,9 +35,14 @@ var formFour string
 //go:embed schema5.sql
 var formFive string
 
+// formSix keeps what was wished of deliveries under a lease.
+//
+//go:embed schema6.sql
+var formSix string
+
 // migrations bring a database from one form to the next: entry n makes form n+1. Released entries never change; a new
 // form is a new entry, and a fixture of the old one goes to testdata.
-var migrations = []string{formOne, formTwo, formThree, formFour, formFive}
+var migrations = []string{formOne, formTwo, formThree, formFour, formFive, formSix}
 
 // errForeign: queue.db is a database of something else.
 var errForeign = errors.New("sqlstore: queue.db is not a Postern database")

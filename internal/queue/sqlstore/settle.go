@@ -81,6 +81,9 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	if err != nil {
 		return err
 	}
+	for i := range b.Settlements { // as nearly all of them come out
+		b.Settlements[i].Became, b.Settlements[i].Wished = b.Settlements[i].State, nil
+	}
 	if ready.simple() && s.isYoung(ready.leases[0].Delivery) {
 		err := s.journalize(ctx, &entry{settle: ready})
 		if err == nil {
@@ -155,10 +158,14 @@ func (t *txn) settle(b *batch) ([]string, error) {
 		}
 	}
 	var e endings
+	var ends queue.WishEnds
 	for i := range b.settlements {
-		if err := t.settleOne(&b.settlements[i], held[i].row, b.now, &e); err != nil {
+		if err := t.settleOne(&b.settlements[i], held[i].row, b.now, &e, &ends); err != nil {
 			return nil, err
 		}
+	}
+	if err := t.appendEnds(&ends); err != nil {
+		return nil, err
 	}
 	for i := range b.states {
 		if err := t.setState(&b.states[i]); err != nil {
@@ -170,8 +177,9 @@ func (t *txn) settle(b *batch) ([]string, error) {
 }
 
 // settleOne carries out one settlement on d, which the lease kept.
-func (t *txn) settleOne(st *settlement, d deliveryRow, now time.Time, e *endings) error {
+func (t *txn) settleOne(st *settlement, d deliveryRow, now time.Time, e *endings, ends *queue.WishEnds) error {
 	was := d.State
+	d.Wish = t.s.wished(d.ID) // the row may have been read before
 	st.Apply(&d.Delivery, now)
 	if st.attempt != nil {
 		slot := int64(d.ID)*slots + int64(queue.HistorySlot(d.Attempts-1))
@@ -181,6 +189,12 @@ func (t *txn) settleOne(st *settlement, d deliveryRow, now time.Time, e *endings
 	}
 	if st.move != nil {
 		if err := t.moveTo(&d, st.move); err != nil {
+			return err
+		}
+	}
+	if st.Wished != nil {
+		ends.Add(st.Wished, &d.Delivery, now)
+		if err := t.setWish(&d, d.Wish, nil); err != nil {
 			return err
 		}
 	}
@@ -202,7 +216,7 @@ func (t *txn) moveTo(d *deliveryRow, to *siteRow) error {
 	if err := decode(d.facts, &f); err != nil {
 		return err
 	}
-	f.Rules, f.Matched, f.Revision = d.Rules, d.Matched, d.RulesRevision
+	f.Rules, f.Matched, f.Revision, f.Wish = d.Rules, d.Matched, d.RulesRevision, formOfWish(d.Wish)
 	if d.facts, err = encode(f); err != nil {
 		return err
 	}

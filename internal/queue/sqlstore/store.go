@@ -67,6 +67,8 @@ type Store struct {
 	unread  int64     // while the journal is read: the first message that is not in the database yet
 	young   young
 	leases  map[queue.DeliveryID]*lease
+	// wishes are what administrators asked of deliveries under a lease, until it is carried out or too late.
+	wishes map[queue.DeliveryID]*queue.Wish
 	// lastToken begins at random, so that a lease of an earlier handle never fits.
 	lastToken int64
 	// drafts are the files being written; unswept says that some other file may be left over.
@@ -104,6 +106,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		readers:   make(chan *conn, cfg.Readers),
 		stop:      make(chan struct{}),
 		leases:    map[queue.DeliveryID]*lease{},
+		wishes:    map[queue.DeliveryID]*queue.Wish{},
 		lastToken: rand.Int64N(1 << 62),
 		drafts:    map[string]bool{},
 	}
@@ -149,6 +152,9 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	s.applied = s.order.lastSeq
+	if err := s.readWishes(w); err != nil {
+		return err
+	}
 	if err := s.readFloor(w); err != nil {
 		return err
 	}

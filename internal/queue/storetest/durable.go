@@ -21,6 +21,7 @@ type DurableStore interface {
 func RunDurable(t *testing.T, open func(t *testing.T, place string) DurableStore) {
 	t.Run("G1 what was accepted is there after opening again", func(t *testing.T) { outlives(t, open) })
 	t.Run("G3 what ended is the same record after opening again", func(t *testing.T) { recordOutlives(t, open) })
+	t.Run("A wish outlives the process and its lease", func(t *testing.T) { wishOutlives(t, open) })
 	t.Run("The ledger is there after opening again", func(t *testing.T) { ledgerOutlives(t, open) })
 }
 

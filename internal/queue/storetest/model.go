@@ -13,6 +13,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"postern/internal/attempt"
+	"postern/internal/ledger"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/queue"
@@ -79,7 +80,7 @@ func (m *model) operation() {
 		run    func()
 	}{
 		{20, "accept", m.accept}, {20, "claim", m.claim}, {20, "settle", m.settle}, {3, "extend", m.extend},
-		{3, "forget leases", m.forget}, {6, "act", m.act}, {3, "purge", m.purge}, {6, "list", m.list},
+		{3, "forget leases", m.forget}, {6, "act", m.act}, {4, "wished", m.wished}, {3, "purge", m.purge}, {6, "list", m.list},
 		{2, "open", m.open}, {1, "jump", func() { m.now = m.now.Add(time.Duration(m.rng.IntN(7200)) * time.Second) }},
 	}
 	total := 0
@@ -300,7 +301,12 @@ func (m *model) settle() {
 		if dsns[i] != nil {
 			b.New = append(b.New, dsns[i])
 		}
-		return nil, s.Settle(m.Context(), b)
+		err := s.Settle(m.Context(), b)
+		var became []any
+		for _, st := range b.Settlements {
+			became = append(became, st.Became, st.Wished)
+		}
+		return became, err
 	}) && dsns[0] != nil {
 		m.stored(dsns)
 	}
@@ -337,7 +343,32 @@ func (m *model) act() {
 			}
 		}
 	}
-	m.both(func(_ int, s queue.Store) (any, error) { return s.Act(m.Context(), a) })
+	m.both(func(i int, s queue.Store) (any, error) {
+		acted, err := s.Act(m.Context(), a)
+		pending := m.named(i, acted.Pending)
+		acted.Pending = nil
+		return []any{acted, pending}, err
+	})
+}
+
+// named gives deliveries of one store their neutral names.
+func (m *model) named(i int, ids []queue.DeliveryID) (names []string) {
+	for _, id := range ids {
+		names = append(names, m.names[i][id])
+	}
+	return names
+}
+
+// wished asks what is not to be sent of what the workers hold.
+func (m *model) wished() {
+	m.both(func(i int, s queue.Store) (any, error) {
+		var ids []queue.DeliveryID
+		for _, pair := range append(slices.Clone(m.holding[0]), m.holding[1]...) {
+			ids = append(ids, pair[i].Delivery)
+		}
+		found, err := s.Wished(m.Context(), ids)
+		return m.named(i, slices.Compact(found)), err
+	})
 }
 
 func (m *model) purge() {
@@ -400,6 +431,7 @@ func (m *model) compareAll() {
 	m.what += ", then comparing everything"
 	m.both(func(i int, s queue.Store) (any, error) { return m.records(i, s, queue.Filter{}) })
 	m.both(func(_ int, s queue.Store) (any, error) { return s.Sites(m.Context()) })
+	m.both(func(_ int, s queue.Store) (any, error) { return s.(ledger.Ledger).Entries(m.Context(), 0, 1000) })
 	m.both(func(_ int, s queue.Store) (any, error) {
 		st, err := s.Stats(m.Context())
 		states := slices.Sorted(maps.Keys(st.States))

@@ -1,0 +1,194 @@
+package sqlstore
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"postern/internal/queue"
+)
+
+// What is wished of a delivery stands in its facts, so that the record keeps it. While it is still to be carried out a row
+// of the table wish names the delivery, and Store.wishes has it in memory: a lease that ended with its process is found by
+// them.
+
+// wishForm is the stored form of a queue.Wish.
+type wishForm struct {
+	Kind queue.ActionKind `json:"kind"`
+	By   string           `json:"by"`
+	At   int64            `json:"at"` // microseconds
+}
+
+func formOfWish(w *queue.Wish) *wishForm {
+	if w == nil {
+		return nil
+	}
+	return &wishForm{w.Kind, w.By, w.At.UnixMicro()}
+}
+
+func (f *wishForm) wish() *queue.Wish {
+	if f == nil {
+		return nil
+	}
+	return &queue.Wish{Kind: f.Kind, By: f.By, At: time.UnixMicro(f.At).UTC()}
+}
+
+// readWishes learns what the last process left to be carried out. Its leases are gone, so the first Claim does it.
+func (s *Store) readWishes(c *conn) error {
+	return c.query(context.Background(), "SELECT w.delivery, d.facts FROM wish w CROSS JOIN delivery d ON d.id = w.delivery",
+		func(r row) error {
+			var f deliveryForm
+			err := decode(r.text(1), &f)
+			if err == nil && f.Wish != nil {
+				s.wishes[queue.DeliveryID(r.int(0))] = f.Wish.wish()
+			}
+			return err
+		})
+}
+
+// ask notes an action on a delivery under a lease.
+func (t *txn) ask(a *queue.Action, d *deliveryRow, done *acted) error {
+	before := d.Wish
+	switch a.Ask(&d.Delivery) {
+	case queue.AskedPending:
+		done.pending = append(done.pending, d.ID)
+	case queue.AskedUndone:
+		done.changed++
+		done.sites[d.site] = true
+	}
+	if a.Kind == queue.Retry {
+		done.sites[d.site] = true
+	}
+	if d.Wish == before {
+		return nil
+	}
+	return t.setWish(d, d.Wish, d.Wish)
+}
+
+// setWish writes what the record keeps as wished, and what of it is still to be carried out.
+func (t *txn) setWish(d *deliveryRow, kept, pending *queue.Wish) error {
+	var f deliveryForm
+	err := decode(d.facts, &f)
+	if err != nil {
+		return err
+	}
+	f.Wish = formOfWish(kept)
+	if d.facts, err = encode(f); err != nil {
+		return err
+	}
+	if err := t.exec("UPDATE delivery SET facts = ? WHERE id = ?", d.facts, int64(d.ID)); err != nil {
+		return err
+	}
+	t.remember(d.ID, pending)
+	if pending == nil {
+		return t.exec("DELETE FROM wish WHERE delivery = ?", int64(d.ID))
+	}
+	return t.exec("INSERT OR REPLACE INTO wish (delivery) VALUES (?)", int64(d.ID))
+}
+
+// remember sets what is wished in memory, as part of the transaction; nil is nothing.
+func (t *txn) remember(id queue.DeliveryID, w *queue.Wish) {
+	set := func(w *queue.Wish) {
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+		if w == nil {
+			delete(t.s.wishes, id)
+		} else {
+			t.s.wishes[id] = w
+		}
+	}
+	before := t.s.wished(id)
+	set(w)
+	t.undo = append(t.undo, func() { set(before) })
+}
+
+// wished is what is still to be carried out on a delivery, nil for nothing.
+func (s *Store) wished(id queue.DeliveryID) *queue.Wish {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wishes[id]
+}
+
+// Wished returns what is not to be sent any more. It looks in memory only.
+func (s *Store) Wished(ctx context.Context, ids []queue.DeliveryID) ([]queue.DeliveryID, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []queue.DeliveryID
+	for _, id := range ids {
+		if s.wishes[id].Withdraws() {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// lapse carries out what is wished of deliveries whose leases have run out.
+func (s *Store) lapse(ctx context.Context, now time.Time) error {
+	for chunk := range slices.Chunk(s.lapsed(now), actChunk) {
+		var e endings
+		err := s.do(ctx, 0, func(t *txn) error {
+			e = endings{}
+			return t.lapse(chunk, now, &e)
+		})
+		if err != nil {
+			return err
+		}
+		s.removeAll(e.files)
+	}
+	return nil
+}
+
+// lapsed lists, in order, the deliveries with a wish and without a lease that runs.
+func (s *Store) lapsed(now time.Time) (ids []queue.DeliveryID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range s.wishes {
+		if !s.leases[id].runs(now) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (t *txn) lapse(ids []queue.DeliveryID, now time.Time, e *endings) error {
+	rows, err := t.rows(ids)
+	if err != nil {
+		return err
+	}
+	var ends queue.WishEnds
+	for _, d := range rows {
+		wish, was := d.Wish, d.State
+		if wish == nil || t.s.leased(d.ID, now) { // carried out, or prolonged, a moment ago
+			continue
+		}
+		d.CarryOut(now)
+		t.release(d.ID)
+		ends.Add(wish, &d.Delivery, now)
+		if err := t.update(d, was, e); err != nil {
+			return err
+		}
+		if err := t.setWish(d, d.Wish, nil); err != nil {
+			return err
+		}
+	}
+	if err := t.closeMessages(e); err != nil {
+		return err
+	}
+	return t.appendEnds(&ends)
+}
+
+// appendEnds writes the entries of wishes that ended in this transaction.
+func (t *txn) appendEnds(ends *queue.WishEnds) error {
+	for _, entry := range ends.Entries() {
+		if err := t.append(entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
