@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"postern/internal/admin"
@@ -195,15 +196,21 @@ func (q *queueRetryCmd) Run(a *app) error {
 	return a.act(&q.remote, &q.names, r)
 }
 
+// waiting is how long an action waits for what is being sent.
+type waiting struct {
+	Wait int `placeholder:"SECONDS" help:"Wait so long for mail that is being sent, and tell how it ended; at most 60."`
+}
+
 type queueHoldCmd struct {
 	remote
 	names
+	waiting
 	All bool `help:"Everything that waits."`
 }
 
 // Run holds.
 func (q *queueHoldCmd) Run(a *app) error {
-	return a.act(&q.remote, &q.names, admin.ActRequest{Kind: queue.Hold, All: q.All})
+	return a.act(&q.remote, &q.names, admin.ActRequest{Kind: queue.Hold, All: q.All, Wait: q.Wait})
 }
 
 type queueReleaseCmd struct {
@@ -221,20 +228,13 @@ func (q *queueReleaseCmd) Run(a *app) error {
 type queueCancelCmd struct {
 	remote
 	names
+	waiting
 	All bool `help:"Everything that waits."`
 }
 
 // Run cancels.
 func (q *queueCancelCmd) Run(a *app) error {
-	return a.act(&q.remote, &q.names, admin.ActRequest{Kind: queue.Cancel, All: q.All})
-}
-
-// done says what an action did, in the past.
-func done(r *admin.ActRequest) string {
-	if r.Lower {
-		return "lowered and released"
-	}
-	return map[queue.ActionKind]string{queue.Retry: "due now", queue.Hold: "held", queue.Release: "released", queue.Cancel: "cancelled"}[r.Kind]
+	return a.act(&q.remote, &q.names, admin.ActRequest{Kind: queue.Cancel, All: q.All, Wait: q.Wait})
 }
 
 // act sends an action and tells what it did. An action on named mail that changed nothing is exit code 1.
@@ -258,16 +258,18 @@ func (a *app) act(remote *remote, names *names, r admin.ActRequest) error {
 	} else {
 		err = a.sayActed(&r, out)
 	}
-	if err == nil && out.Changed == 0 && !r.All {
-		return nothing(&r)
+	if err == nil && out.Changed+out.Pending == 0 && !r.All {
+		return nothing(&r, out)
 	}
 	return err
 }
 
 // nothing is the answer when an action on named mail changed nothing, with the action that would have.
-func nothing(r *admin.ActRequest) error {
+func nothing(r *admin.ActRequest, out admin.ActResult) error {
 	hint := "`postern queue list` shows what waits"
 	switch {
+	case out.TooLate > 0:
+		hint = "`postern trace` shows how it ended"
 	case r.Kind == queue.Retry:
 		hint += "; held mail goes with `postern queue release`"
 	case r.Kind == queue.Release && !r.Lower:
@@ -276,10 +278,15 @@ func nothing(r *admin.ActRequest) error {
 	return &sayError{errors.New(""), hint, exitShort}
 }
 
+// sayActed tells what an action did, and where to look how the rest ends.
 func (a *app) sayActed(r *admin.ActRequest, out admin.ActResult) error {
-	_, err := fmt.Fprintf(a.stdout, "%s %s\n", plural(out.Changed, "delivery"), done(r))
-	if out.Busy > 0 {
-		fmt.Fprintf(a.stderr, "postern: %s being sent right now, left alone\n", plural(out.Busy, "delivery"))
+	said := out.Say(r)
+	_, err := fmt.Fprintln(a.stdout, said[0])
+	for _, line := range said[1:] {
+		fmt.Fprintln(a.stderr, "postern: "+line)
+	}
+	if len(out.PendingMessages) > 0 {
+		fmt.Fprintln(a.stderr, "postern: `postern queue show "+strings.Join(out.PendingMessages, " ")+"` tells how it ended")
 	}
 	return err
 }

@@ -163,6 +163,7 @@ func (a *app) showDelivery(t *admin.Trace) {
 	}
 	a.detail("    ", "State", state)
 	a.detail("    ", "Held", t.Held)
+	a.detail("    ", "Asked", t.Wish.String())
 	rule := ""
 	if t.Rule != "" {
 		rule = " by rule " + t.Rule

@@ -46,6 +46,8 @@ type Dispatcher interface {
 	// RulesChanged says that other rules are in force: waiting mail is judged again under them, and what fell short is
 	// tried again.
 	RulesChanged()
+	// Wished says that something is wanted of mail that is claimed: workers let go of what they have not begun with.
+	Wished()
 }
 
 // Certificates finds certificates by their digests; certstore.Keeper does.

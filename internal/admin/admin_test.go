@@ -31,6 +31,7 @@ recipient = ["clinic.test"]
 type recorder struct {
 	kicked  []queue.SiteKey
 	changed int
+	wished  func()
 	events  []event.Event
 }
 
@@ -38,6 +39,7 @@ func (r *recorder) Kick(_ context.Context, sites ...queue.SiteKey) {
 	r.kicked = append(r.kicked, sites...)
 }
 func (r *recorder) RulesChanged()      { r.changed++ }
+func (r *recorder) Wished()            { r.wished() }
 func (r *recorder) Emit(e event.Event) { r.events = append(r.events, e) }
 
 func service(t *testing.T) (*Service, *memstore.Store, *recorder) {

@@ -118,7 +118,7 @@ func (s *Service) Approve(ctx context.Context, r ApproveRequest) (ApproveResult,
 	if out.Approved, err = s.cfg.Pins.Remember(ctx, false, wanted); err != nil {
 		return out, fmt.Errorf("cannot remember what was approved: %w", err)
 	}
-	acted, err := s.cfg.Store.Act(ctx, queue.Action{Kind: queue.Retry, Domains: []string{d.String()}, Now: now, By: by})
+	acted, err := s.cfg.Store.Act(ctx, queue.Action{Kind: queue.Retry, Domains: []string{d.String()}, Now: now, By: by, KeepHolds: true})
 	if err != nil {
 		return out, fmt.Errorf("it was approved, but the mail that waits could not be made due: %w", err)
 	}

@@ -27,12 +27,24 @@ type ActRequest struct {
 	// Lower, with Release, lowers the deliveries to what the configuration demands without any rule. It is the only way a
 	// requirement is ever lowered.
 	Lower bool `json:"lower,omitempty"`
+	// Wait is how many seconds to wait for what is being sent, so that its end is told; at most MostWait. Whatever it is,
+	// a moment is waited for what no worker has begun with.
+	Wait int `json:"wait,omitempty"`
 }
+
+// MostWait bounds ActRequest.Wait.
+const MostWait = 60
 
 // ActResult says what was changed.
 type ActResult struct {
 	Changed int `json:"changed"`
 	Sites   int `json:"sites"`
+	// Pending is how many are being sent right now: they change when that ends, unless the other server takes them or
+	// refuses them for good. PendingMessages names some of their messages.
+	Pending         int      `json:"pending,omitempty"`
+	PendingMessages []string `json:"pending_messages,omitempty"`
+	// TooLate is how many were pending and ended otherwise while they were waited for: delivered, or failed.
+	TooLate int `json:"too_late,omitempty"`
 	// Busy is how many were left alone because they are being sent right now (only lowering can tell).
 	Busy int `json:"busy,omitempty"`
 }
@@ -50,6 +62,7 @@ func (s *Service) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	if r.Lower {
 		return s.lower(ctx, &r, by)
 	}
+	a.KeepHolds = r.All
 	acted, err := s.cfg.Store.Act(ctx, a)
 	if err != nil {
 		return ActResult{}, fmt.Errorf("cannot %s: %w", r.Kind, err)
@@ -57,14 +70,25 @@ func (s *Service) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	if r.Kind == queue.Retry || r.Kind == queue.Release {
 		s.kick(ctx, acted.Sites)
 	}
+	entry := ledger.Entry{At: a.Now, By: by, Action: "queue " + string(r.Kind), Target: r.target(), Count: acted.Changed}
+	if n := len(acted.Pending); n > 0 {
+		entry.After = fmt.Sprintf("%d more being sent, to be %s when that ends", n, r.done())
+	}
 	out := ActResult{Changed: acted.Changed, Sites: len(acted.Sites)}
-	return out, s.record(ctx, ledger.Entry{At: a.Now, By: by, Action: "queue " + string(r.Kind), Target: r.target(), Count: acted.Changed})
+	if err := s.record(ctx, entry); err != nil {
+		out.pend(acted.Pending)
+		return out, err
+	}
+	return out, s.await(ctx, &out, acted.Pending, r.Wait)
 }
 
 // selectors checks what r names and puts it into a. Naming nothing is everything only when r says All.
 func (r *ActRequest) selectors(a *queue.Action) error {
 	if err := a.Check(); err != nil {
 		return badRequest("there is no action %q; the actions are retry, hold, release, cancel", r.Kind)
+	}
+	if r.Wait < 0 || r.Wait > MostWait {
+		return badRequest("the longest wait is %d seconds", MostWait)
 	}
 	if r.Lower && r.Kind != queue.Release {
 		return badRequest("only a release can lower")

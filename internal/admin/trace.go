@@ -40,6 +40,8 @@ type Trace struct {
 	Reply  string `json:"reply,omitempty"`
 	Held   string `json:"held,omitempty"` // why it is held
 	Alert  string `json:"alert,omitempty"`
+	// Wish is what an administrator asked last while it was being sent.
+	Wish *Wish `json:"wish,omitempty"`
 
 	MX             string     `json:"mx"`
 	IP             string     `json:"ip"`
@@ -71,6 +73,37 @@ type Trace struct {
 	Inbound       queue.Inbound `json:"inbound"`
 }
 
+// Wish is an action on a delivery that was being sent when it was asked for.
+type Wish struct {
+	Action string     `json:"action"` // hold, release, cancel
+	By     string     `json:"by"`
+	At     *time.Time `json:"at"`
+	State  string     `json:"state"` // pending, done, too late
+}
+
+// String is the wish as a person reads it.
+func (w *Wish) String() string {
+	if w == nil {
+		return ""
+	}
+	end := map[string]string{"pending": "when its try ends", "done": "done when its try ended", "too late": "too late"}[w.State]
+	return w.Action + ", asked for by " + w.By + " while it was being sent: " + end
+}
+
+func wishOf(r *queue.Record) *Wish {
+	if r.Wish == nil {
+		return nil
+	}
+	w := &Wish{Action: string(r.Wish.Kind), By: r.Wish.By, At: instant(r.Wish.At), State: "done"}
+	switch {
+	case r.TooLate():
+		w.State = "too late"
+	case r.State.Waiting():
+		w.State = "pending"
+	}
+	return w
+}
+
 // withoutTLS is how mail came but for the channel, which stands beside it.
 func withoutTLS(in queue.Inbound) queue.Inbound {
 	in.TLS = nil
@@ -88,7 +121,7 @@ func TraceOf(r *queue.Record) Trace {
 		Requires: r.Requirement.Channel.String(), Reason: string(r.Why()), NextHop: r.NextHop,
 		AttemptCount: r.Attempts, Attempts: r.History,
 		AcceptedAt: instant(r.AcceptedAt), ExpiresAt: instant(r.ExpiresAt), NextAttemptAt: instant(nextAttempt(r)), FinishedAt: instant(r.FinishedAt),
-		Inbound: withoutTLS(r.Message.Inbound), InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r),
+		Inbound: withoutTLS(r.Message.Inbound), InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r), Wish: wishOf(r),
 	}
 	if int(r.Message.Kind) < len(kindNames) {
 		t.Kind = kindNames[r.Message.Kind]

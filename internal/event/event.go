@@ -125,7 +125,7 @@ type (
 		Leg      Leg
 		Message  string
 		From, To mail.Address
-		State    string // "delivered", "deferred", "failed", "held"
+		State    string // "delivered", "deferred", "failed", "held", "cancelled"
 		Rule     string
 		Requires policy.Level
 		Reached  policy.Level
@@ -135,6 +135,10 @@ type (
 		Delay    time.Duration // since acceptance
 		Next     time.Time     // next try, for deferred
 		Would    string        // rules in test mode that would have changed the outcome
+		// Wished is the action that an administrator, WishedBy, asked for while it was being sent, "" for none; TooLate says
+		// that it ended otherwise.
+		Wished, WishedBy string
+		TooLate          bool
 	}
 	// MXChanged: DNS names mail hosts for a domain that rules do not know, and nobody vouches for them. One event a day for
 	// the same names.

@@ -226,6 +226,8 @@ type Action struct {
 	Sites    []SiteKey
 	Now      time.Time
 	By       string
+	// KeepHolds has Retry leave a Hold alone that is wished, as it leaves what is held.
+	KeepHolds bool
 }
 
 // Acted is what an Action did.
@@ -234,7 +236,13 @@ type Acted struct {
 	Changed int
 	Sites   []SiteKey
 	// Pending are the deliveries that are being sent and change when that ends, if they are not delivered by it; in order.
-	Pending []DeliveryID
+	Pending []Pending
+}
+
+// Pending names a delivery of which something is wished.
+type Pending struct {
+	Delivery DeliveryID
+	Message  ID
 }
 
 // Stats counts.

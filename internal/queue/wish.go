@@ -37,7 +37,7 @@ const (
 )
 
 // Ask is Apply on a delivery under a lease, whose State is the stored one, Queued or Held. A cancellation that is wished
-// is not taken back. Release and Retry undo a Hold that is wished; a held delivery that is being tried is released when
+// is not taken back. Release and Retry undo a Hold that is wished, Retry not with KeepHolds; a held delivery that is being tried is released when
 // its try ends. Retry wishes nothing: the try is under way.
 func (a *Action) Ask(d *Delivery) Asked {
 	wished := ActionKind("")
@@ -52,7 +52,7 @@ func (a *Action) Ask(d *Delivery) Asked {
 	case a.Kind == Cancel, a.Kind == Hold, a.Kind == Release && d.State == Held:
 		d.Wish = &Wish{Kind: a.Kind, By: a.By, At: Kept(a.Now)}
 		return AskedPending
-	case wished == Hold: // by Release or Retry
+	case wished == Hold && !(a.Kind == Retry && a.KeepHolds): // by Release or Retry
 		d.Wish = nil
 		return AskedUndone
 	}

@@ -33,6 +33,7 @@ func TestAsk(t *testing.T) {
 		{Held, Release, Hold, AskedPending, Hold},
 		{Held, Release, Release, AskedPending, Release},
 		{Held, Release, Cancel, AskedPending, Cancel},
+		{Queued, Hold, "gentle", AskedNothing, Hold},
 		{Queued, Cancel, Retry, AskedNothing, Cancel},
 		{Queued, Cancel, Hold, AskedNothing, Cancel},
 		{Held, Cancel, Release, AskedNothing, Cancel},
@@ -43,6 +44,9 @@ func TestAsk(t *testing.T) {
 			d.Wish = &Wish{Kind: c.wished, By: "first"}
 		}
 		a := Action{Kind: c.kind, Now: now, By: "second"}
+		if c.kind == "gentle" {
+			a.Kind, a.KeepHolds = Retry, true
+		}
 		asked, after := a.Ask(&d), ActionKind("")
 		if d.Wish != nil {
 			after = d.Wish.Kind

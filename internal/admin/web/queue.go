@@ -35,7 +35,7 @@ func (c *Console) queue(r *request) error {
 // done is what an action before says, bounded; it came through the browser, so it is only ever shown as text.
 func done(r *request) string {
 	text := r.FormValue("done")
-	return text[:min(len(text), 200)]
+	return text[:min(len(text), 400)]
 }
 
 // act carries out an action on a message, a recipient domain or everything.
@@ -53,7 +53,7 @@ func (c *Console) act(r *request) error {
 	if err != nil {
 		return err
 	}
-	return c.acted(r, q.Kind, out)
+	return c.acted(r, q, out)
 }
 
 // actOn carries out an action on what waits and fits a search.
@@ -70,10 +70,12 @@ func (c *Console) actOn(r *request) error {
 	if err != nil {
 		return err
 	}
-	return c.acted(r, kind, out)
+	return c.acted(r, admin.ActRequest{Kind: kind}, out)
 }
 
 // acted goes back and says what was done.
-func (c *Console) acted(r *request, kind queues.ActionKind, out admin.ActResult) error {
-	return to(r, with(local(r.FormValue("back")), "done", fmt.Sprintf("%s: %s at %s", kind, count(out.Changed, "delivery", "deliveries"), count(out.Sites, "site", "sites"))))
+func (c *Console) acted(r *request, q admin.ActRequest, out admin.ActResult) error {
+	said := out.Say(&q)
+	said[0] = fmt.Sprintf("%s: %s at %s", q.Kind, count(out.Changed, "delivery", "deliveries"), count(out.Sites, "site", "sites"))
+	return to(r, with(local(r.FormValue("back")), "done", strings.Join(said, ". ")))
 }

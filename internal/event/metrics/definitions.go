@@ -38,6 +38,7 @@ const (
 	raised             = "postern_raised_deliveries_total"
 	rulesRevision      = "postern_rules_revision"
 	rulesInForce       = "postern_rules"
+	tooLate            = "postern_admin_actions_too_late_total"
 	adminActions       = "postern_admin_actions_total"
 	warnings           = "postern_warnings_total"
 	queueDeliveries    = "postern_queue_deliveries"
@@ -68,6 +69,7 @@ func Definitions() []Definition {
 		{rulesRevision, Gauge, "Revision of the rules in force.", nil},
 		{rulesInForce, Gauge, "Rules in force.", nil},
 		{adminActions, Counter, "Actions of administrators.", nil},
+		{tooLate, Counter, "Deliveries that ended though an administrator had asked for something else while they were sent, by what.", []string{"action"}},
 		{warnings, Counter, "Warnings an administrator should look at.", nil},
 		{queueDeliveries, Gauge, "Deliveries in the store, by state.", []string{"state"}},
 		{queueBytes, Gauge, "Bytes of the bodies that wait.", nil},

@@ -131,6 +131,9 @@ func (m *Metrics) settled(e event.Settled) {
 	if e.Would != "" {
 		m.add(wouldDiffer, 1)
 	}
+	if e.TooLate {
+		m.add(tooLate, 1, oneOf(e.Wished, "hold", "cancel"))
+	}
 }
 
 // reason keeps the closed list closed.

@@ -39,6 +39,7 @@ func TestEventsAreCountedByClosedLabels(t *testing.T) {
 		event.Settled{Leg: event.OutWorld, State: "delivered", Requires: policy.Plaintext, Reached: policy.Encrypted, Reason: policy.CertSelfSigned, Delay: time.Second},
 		event.Settled{Leg: event.OutWorld, State: "deferred", Requires: policy.Authenticated, Reason: policy.CertExpired, Would: "r"},
 		event.Settled{Leg: "nowhere", State: "lost"},
+		event.Settled{Leg: event.OutOwn, State: "delivered", Wished: "cancel", TooLate: true},
 		event.NoticeQueued{Kind: "dsn"}, event.Raised{Deliveries: 5}, event.RulesApplied{Revision: 7, Rules: 2}, event.Warned{}, event.AdminActed{},
 	} {
 		m.Emit(e)
@@ -58,6 +59,7 @@ func TestEventsAreCountedByClosedLabels(t *testing.T) {
 		`postern_deliveries_total{leg="gateway-world",level="authenticated",reason="cert-expired",state="deferred"} 1`,
 		`postern_deliveries_total{leg="other",level="plaintext",reason="none",state="other"} 1`,
 		`postern_delivery_delay_seconds_count{leg="gateway-world"} 1`,
+		`postern_admin_actions_too_late_total{action="cancel"} 1`,
 		`postern_raised_deliveries_total 5`, `postern_rules_revision 7`, `postern_rules 2`, `postern_warnings_total 1`,
 		`postern_notices_total{kind="dsn"} 1`, `postern_rules_would_differ_total 1`,
 	} {

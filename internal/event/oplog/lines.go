@@ -160,8 +160,13 @@ func settledLine(e event.Settled) (slog.Level, string, attrs) {
 	a.took("delay", e.Delay)
 	a.at("next_attempt_at", e.Next)
 	a.text("would", e.Would)
+	a.text("wished", e.Wished)
+	a.text("wished_by", e.WishedBy)
+	if e.TooLate {
+		a.text("wish", "too late")
+	}
 	level := slog.LevelInfo
-	if e.State == "failed" || e.State == "held" {
+	if e.State == "failed" || e.State == "held" || e.TooLate {
 		level = slog.LevelWarn
 	}
 	return level, e.State, a

@@ -45,6 +45,8 @@ func sample() []event.Event {
 			Attempt: failed, Reason: policy.CertExpired, Text: "valid until 2026-11-01", Delay: time.Hour, Next: time.Date(2026, 11, 23, 13, 0, 0, 0, time.UTC)},
 		event.Settled{Leg: event.OutWorld, Message: "0a1c", To: b, State: "failed", Attempt: refused, Reason: policy.Remote5xx},
 		event.Settled{Leg: event.OutOwn, Message: "0a1d", From: a, To: b, State: "delivered", Reached: policy.Encrypted, Would: "test-rule"},
+		event.Settled{Leg: event.OutOwn, Message: "0a1e", From: a, To: b, State: "cancelled", Wished: "cancel", WishedBy: "root"},
+		event.Settled{Leg: event.OutOwn, Message: "0a1f", From: a, To: b, State: "delivered", Wished: "hold", WishedBy: "root", TooLate: true},
 		event.NoticeQueued{Message: "0a2b", About: "0a1b", Kind: "failed", To: a},
 		event.Raised{Revision: 4, Deliveries: 17},
 		event.RulesApplied{Revision: 4, Rules: 3, By: "root"},

@@ -93,7 +93,8 @@ type Dispatcher struct {
 	mu        sync.Mutex // guards what follows
 	sched     *schedule.Scheduler
 	clock     clock
-	jumped    time.Duration            // of the clock, and not told yet
+	jumped    time.Duration // of the clock, and not told yet
+	running   map[*run]bool
 	lingering map[queue.SiteKey][]*run // workers that wait with an open channel
 	broken    map[string]map[queue.SiteKey]brokenSite
 	changed   map[string]time.Time // changes of mail hosts that were told, and when
@@ -128,6 +129,7 @@ func New(cfg Config) *Dispatcher {
 		rules:     make(chan struct{}, 1),
 		lost:      make(chan error, 1),
 		sched:     schedule.New(cfg.Schedule, cfg.Seed),
+		running:   make(map[*run]bool),
 		lingering: make(map[queue.SiteKey][]*run),
 		broken:    make(map[string]map[queue.SiteKey]brokenSite),
 		changed:   make(map[string]time.Time),
@@ -207,6 +209,7 @@ func (d *Dispatcher) start(ctx, sending context.Context) time.Duration {
 			break
 		}
 		r := newRun(d, queue.SiteKey(site), probe)
+		d.running[r] = true
 		d.workers.Go(func() { r.work(ctx, sending) })
 	}
 	if d.sched.Crowded(d.now()) {

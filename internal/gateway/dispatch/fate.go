@@ -214,6 +214,7 @@ func (d *Dispatcher) settle(ctx context.Context, fates []fate, sites map[queue.S
 		return err
 	}
 	for i := range fates {
+		fates[i].settlement = batch.Settlements[i]
 		d.tell(&fates[i])
 	}
 	d.announce(notices)
@@ -251,15 +252,26 @@ func settleHint(err error) string {
 // tell emits what was settled and lets the schedule know what waits.
 func (d *Dispatcher) tell(f *fate) {
 	s, w := &f.settlement, f.work
-	if !s.Due.IsZero() {
-		d.Wake(siteAfter(f), s.Due)
+	due := s.Due
+	if s.Became != s.State { // as an administrator wished
+		due = time.Time{}
+		if s.Became == queue.Queued {
+			due = time.Now()
+		}
+	}
+	if !due.IsZero() {
+		d.Wake(siteAfter(f), due)
 	}
 	e := event.Settled{
 		Leg: d.cfg.Route().Leg(w.Recipient.Address.Domain), Message: string(w.Message.ID),
-		From: w.Message.Envelope.From, To: w.Recipient.Address, State: stateWord(s.State),
+		From: w.Message.Envelope.From, To: w.Recipient.Address, State: stateWord(s.Became),
 		Rule: strings.Join(w.Rules, ", "), Requires: w.Requirement.Channel, Reached: s.Reached,
-		Attempt: s.Attempt, Reason: s.Reason, Delay: time.Since(d.accepted(w)), Next: s.Due,
+		Attempt: s.Attempt, Reason: s.Reason, Delay: time.Since(d.accepted(w)), Next: due,
 		Would: strings.Join(w.Tested, ", "),
+	}
+	if s.Wished != nil {
+		e.Wished, e.WishedBy = string(s.Wished.Kind), s.Wished.By
+		e.TooLate = s.Wished.Withdraws() && (s.Became == queue.Delivered || s.Became == queue.Failed)
 	}
 	if s.Attempt != nil {
 		e.Text = s.Attempt.Text

@@ -47,13 +47,18 @@ type run struct {
 	testedOf queue.ID
 	tested   map[mail.Address]rules.Outcome
 
-	mu     sync.Mutex // guards leases
+	wished chan struct{} // capacity 1: an administrator wants something of what is claimed
+
+	mu     sync.Mutex // guards what follows
 	leases map[queue.DeliveryID]queue.Lease
+	// waiting is what is claimed and not begun; see offer and take.
+	waiting map[queue.DeliveryID]queue.Work
 }
 
 func newRun(d *Dispatcher, site queue.SiteKey, probe bool) *run {
 	return &run{d: d, site: site, probe: probe, more: make(chan struct{}, 1),
-		enough: make(chan struct{}, 1), leases: make(map[queue.DeliveryID]queue.Lease)}
+		enough: make(chan struct{}, 1), wished: make(chan struct{}, 1),
+		leases: make(map[queue.DeliveryID]queue.Lease), waiting: make(map[queue.DeliveryID]queue.Work)}
 }
 
 // work claims and serves until nothing is left, the site fails, or ctx ends. Transfers go on under sending.
@@ -62,7 +67,7 @@ func (r *run) work(ctx, sending context.Context) {
 	defer r.survive()
 	keep, done := context.WithCancel(sending)
 	defer done()
-	r.d.workers.Go(func() { r.keepLeases(keep) })
+	r.d.workers.Go(func() { r.keep(keep) })
 	for ctx.Err() == nil {
 		works, ok := r.claim(ctx)
 		if !ok {
@@ -110,15 +115,19 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 func (r *run) serve(ctx, sending context.Context, works []queue.Work) bool {
 	r.basis = r.d.inForce()
 	works = r.upToDate(sending, works)
+	r.offer(works)
 	for len(works) > 0 {
 		if now := r.d.inForce(); now != r.basis {
 			r.basis = now
-			works = r.upToDate(sending, works)
+			works = r.upToDate(sending, r.take(works))
+			r.offer(works)
 			continue
 		}
-		group := works[:oneMessage(works)]
-		works = works[len(group):]
-		r.handle(ctx, sending, group)
+		n := oneMessage(works)
+		group := r.take(works[:n:n])
+		if works = works[n:]; len(group) > 0 {
+			r.handle(ctx, sending, group)
+		}
 	}
 	return !r.failed && !r.stuck && ctx.Err() == nil
 }
@@ -133,8 +142,10 @@ func (r *run) handle(ctx, sending context.Context, group []queue.Work) {
 		r.giveBack(sending, group)
 	case r.failed:
 		r.defers(sending, group)
-	case r.ready(sending, group):
-		r.transfer(sending, group)
+	default:
+		if group = r.unwished(sending, group); len(group) > 0 && r.ready(sending, group) {
+			r.transfer(sending, group)
+		}
 	}
 }
 
@@ -214,6 +225,9 @@ func (r *run) report() queue.SiteState {
 }
 
 func (r *run) finish() {
+	r.d.mu.Lock()
+	delete(r.d.running, r)
+	r.d.mu.Unlock()
 	r.closeChannel()
 	if !r.reported {
 		r.report()

@@ -29,10 +29,7 @@ func (r *run) conclude(ctx context.Context, fates []fate) {
 
 // letGo leaves a group to the end of its leases, because nothing can be stored about it now.
 func (r *run) letGo(group []queue.Work) {
-	fates := make([]fate, len(group))
-	for i := range group {
-		fates[i] = r.d.again(&group[i])
-	}
+	fates := r.d.untouched(group)
 	r.d.lookLater(fates)
 	r.drop(fates)
 }
@@ -68,11 +65,7 @@ func (r *run) holds(ctx context.Context, group []queue.Work, why string) {
 
 // giveBack returns a group untried, for the next start.
 func (r *run) giveBack(ctx context.Context, group []queue.Work) {
-	fates := make([]fate, len(group))
-	for i := range group {
-		fates[i] = r.d.again(&group[i])
-	}
-	r.conclude(ctx, fates)
+	r.conclude(ctx, r.d.untouched(group))
 }
 
 // hold notes leases so that they are kept alive.
@@ -92,14 +85,18 @@ func (r *run) drop(fates []fate) {
 	}
 }
 
-// keepLeases prolongs the leases held until ctx ends. A lease that was lost is found out at Settle.
-func (r *run) keepLeases(ctx context.Context) {
+// keep prolongs the leases held, and lets go of what is wished away, until ctx ends. A lease that was lost is found out at
+// Settle.
+func (r *run) keep(ctx context.Context) {
 	tick := time.NewTicker(r.d.cfg.Lease / 3)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-r.wished:
+			r.letGoWished(ctx)
+			continue
 		case <-tick.C:
 		}
 		if err := r.extend(ctx, r.held()); err != nil && ctx.Err() == nil {

@@ -25,6 +25,9 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 			return
 		}
 	}
+	if group = r.unwished(ctx, group); len(group) == 0 {
+		return
+	}
 	m := &group[0].Message
 	body, err := r.d.cfg.Store.Open(ctx, m.ID)
 	if err != nil {

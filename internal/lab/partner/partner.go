@@ -43,6 +43,8 @@ type Behaviour struct {
 	// Replies are sent instead of the usual answer, by verb ("RCPT", "MAIL", "DATA", "." for the content), or by verb and
 	// argument ("RCPT TO:<x@y.test>").
 	Replies map[string]string
+	// Before, when set, is called before a command is answered, with its verb, "." for the content. It may block.
+	Before func(verb string)
 	// Keywords are offered besides STARTTLS; nil offers PIPELINING and 8BITMIME.
 	Keywords []string
 }
@@ -201,6 +203,7 @@ func (s *session) command(line string) bool {
 	s.p.mu.Lock()
 	s.p.commands = append(s.p.commands, Command{Verb: verb, Line: line, TLS: s.tls, Leaf: s.leaf})
 	s.p.mu.Unlock()
+	s.before(verb)
 	for _, key := range []string{line, verb} {
 		if reply, ok := s.b.Replies[key]; ok {
 			return s.say(reply)
@@ -316,6 +319,12 @@ func (s *session) upgrade() bool {
 	return true
 }
 
+func (s *session) before(verb string) {
+	if s.b.Before != nil {
+		s.b.Before(verb)
+	}
+}
+
 // drain reads until the other side gives up.
 func (s *session) drain() { _, _ = io.Copy(io.Discard, s.r) }
 
@@ -339,6 +348,7 @@ func (s *session) data() bool {
 		}
 		content.WriteString(strings.TrimPrefix(line, "."))
 	}
+	s.before(".")
 	if s.b.Fault == ClosesAfterDot {
 		return false
 	}

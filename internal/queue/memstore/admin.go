@@ -108,7 +108,7 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 			asked := a.Ask(&r.Delivery)
 			switch asked {
 			case queue.AskedPending:
-				out.Pending = append(out.Pending, r.ID)
+				out.Pending = append(out.Pending, queue.Pending{Delivery: r.ID, Message: r.message.ID})
 			case queue.AskedUndone:
 				out.Changed++
 			}

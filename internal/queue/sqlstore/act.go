@@ -89,7 +89,7 @@ func (s *Store) selected(ctx context.Context, a *queue.Action) ([]queue.Delivery
 // acted is what one transaction of an action did.
 type acted struct {
 	changed int
-	pending []queue.DeliveryID
+	pending []queue.Pending
 	sites   map[int64]bool
 	keys    map[queue.SiteKey]bool
 	endings

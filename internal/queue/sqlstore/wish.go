@@ -51,7 +51,7 @@ func (t *txn) ask(a *queue.Action, d *deliveryRow, done *acted) error {
 	before := d.Wish
 	switch a.Ask(&d.Delivery) {
 	case queue.AskedPending:
-		done.pending = append(done.pending, d.ID)
+		done.pending = append(done.pending, queue.Pending{Delivery: d.ID, Message: d.Message})
 	case queue.AskedUndone:
 		done.changed++
 		done.sites[d.site] = true

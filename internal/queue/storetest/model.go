@@ -330,7 +330,7 @@ func (m *model) extend() {
 func (m *model) forget() { m.take(5) }
 
 func (m *model) act() {
-	a := queue.Action{Kind: pick(m, []queue.ActionKind{queue.Retry, queue.Hold, queue.Release, queue.Cancel}), Now: m.now}
+	a := queue.Action{Kind: pick(m, []queue.ActionKind{queue.Retry, queue.Hold, queue.Release, queue.Cancel}), Now: m.now, By: "model", KeepHolds: m.chance(30)}
 	if a.Kind == queue.Cancel || m.chance(70) {
 		switch m.rng.IntN(3) {
 		case 0:
@@ -345,8 +345,11 @@ func (m *model) act() {
 	}
 	m.both(func(i int, s queue.Store) (any, error) {
 		acted, err := s.Act(m.Context(), a)
-		pending := m.named(i, acted.Pending)
-		acted.Pending = nil
+		var pending []string
+		for n, p := range acted.Pending {
+			pending = append(pending, m.names[i][p.Delivery])
+			acted.Pending[n].Delivery = 0
+		}
 		return []any{acted, pending}, err
 	})
 }

@@ -32,9 +32,9 @@ func (k *suite) pending(kind queue.ActionKind, a queue.Action, changed int) (out
 	if acted.Changed != changed {
 		k.Errorf("%s changed %d deliveries, want %d", kind, acted.Changed, changed)
 	}
-	for _, id := range acted.Pending {
+	for _, p := range acted.Pending {
 		for _, r := range k.list(queue.Filter{}) {
-			if r.ID == id {
+			if r.ID == p.Delivery && r.Message.ID == p.Message {
 				out = append(out, r.Recipient.Address.Local)
 			}
 		}
