@@ -43,7 +43,7 @@ e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
 	@test/prepare.sh crash
 	@test/prepare.sh browser
-	POSTERN_PEERS=$(CURDIR)/.tools/peers $(GO) test -count=1 -p 1 -timeout 12m ./test/...
+	$(GO) test -count=1 -p 1 -timeout 12m ./test/...
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' internal cmd | xargs -n1 dirname | sort -u); do \
@@ -61,7 +61,7 @@ crash: ## kill it, cut its power and break its disk, many times and at every cal
 soak: ## slow, broken and hostile worlds, hours of them
 	POSTERN_SOAK=1 $(GO) test -count=1 -timeout 6h -v ./test/endurance
 	@test/prepare.sh peers
-	POSTERN_SOAK=1 POSTERN_PEERS=$(CURDIR)/.tools/peers $(GO) test -count=1 -timeout 2h -v -run Boundaries ./test/e2e
+	POSTERN_SOAK=1 $(GO) test -count=1 -timeout 2h -v -run Boundaries ./test/e2e
 
 scale: ## a million deferred deliveries and ten million finished ones; takes long and some gigabytes
 	POSTERN_SCALE=1000000 $(GO) test -count=1 -timeout 120m -v -run TestScale ./internal/queue/sqlstore

@@ -3,7 +3,8 @@
 #
 # race   a C compiler, which the race detector links with; installed from Debian when missing.
 # peers  Postfix, Exim, OpenSMTPD, unbound, swaks and openssl. They are not installed: as packages some exclude each other
-#        and would start on port 25. They are downloaded and unpacked under .tools/peers and run from there. Exim and
+#        and would start on port 25. They are downloaded and unpacked under /var/cache/postern-test (some 40 MB) and run
+#        from there: some run as users of their own, who can enter that folder wherever the clone lies. Exim and
 #        OpenSMTPD insist on the system users their packages would make, so these are made.
 # crash  strace, and what makes and mounts file systems of ext4 and xfs; installed from Debian when missing.
 # browser  Chromium, which drives the console; installed from Debian when missing.
@@ -57,29 +58,54 @@ browser() {
 		missing "chromium could not be installed"
 }
 
+# The programs the tests start, below the folder where the packages were unpacked.
+programs=(usr/sbin/postfix usr/lib/postfix/sbin/{master,smtpd,smtp,cleanup,qmgr,tlsmgr} usr/sbin/{exim4,smtpd,unbound})
+
+# whole reports whether every program of an unpacked root finds the libraries it is linked with, there or on this machine.
+# A list of names says nothing: what is unpacked depends on what was installed here on that day.
+whole() {
+	local root=$1 program libraries
+	libraries=$root/usr/lib/postfix:$(printf '%s:' "$root"/usr/lib/*-linux-gnu* "$root"/lib/*-linux-gnu*)
+	for program in "${programs[@]}"; do
+		[ -x "$root/$program" ] || [ -x "/$program" ] || { echo "prepare: $program is missing" >&2; return 1; }
+		[ -x "$root/$program" ] || continue
+		if LD_LIBRARY_PATH=$libraries ldd "$root/$program" | grep 'not found' >&2; then
+			echo "prepare: $program does not find these" >&2
+			return 1
+		fi
+	done
+}
+
+# unpack fetches the packages with all that installing them would add to this machine, and unpacks them below a folder.
+unpack() {
+	local dir=$1 package deb wanted=()
+	shift
+	for package in "$@"; do
+		mapfile -t -O "${#wanted[@]}" wanted < <(apt-get install -s -y --no-install-recommends "$package" |
+			sed -n 's/^Inst \([^ ]*\) .*/\1/p')
+	done
+	mkdir -p "$dir/debs" "$dir/root"
+	(cd "$dir/debs" && apt-get download -qq -o APT::Sandbox::User=root $(printf '%s\n' "${wanted[@]}" | sort -u)) || return 1
+	for deb in "$dir"/debs/*.deb; do
+		dpkg -x "$deb" "$dir/root" || return 1
+	done
+	rm -rf "$dir/debs"
+	chmod -R go+rX "$dir"
+	find "$dir/root" -perm /6000 -exec chmod ug-s {} +
+}
+
 peers() {
-	local dir=$PWD/.tools/peers packages=(postfix exim4-daemon-light opensmtpd unbound swaks libnet-ssleay-perl openssl)
+	local dir=/var/cache/postern-test/peers packages=(postfix exim4-daemon-light opensmtpd unbound swaks libnet-ssleay-perl openssl)
 	command -v apt-get >/dev/null || missing "the tests with real peers need Debian's packages of ${packages[*]}"
 	[ "$(id -u)" = 0 ] || missing "real mail servers only start as root; run: sudo make e2e"
-	if [ "$(cat "$dir/complete" 2>/dev/null)" != "${packages[*]}" ]; then # of this list, or of an older one
+	mkdir -p -m 755 "${dir%/*}"
+	exec 9>"${dir%/*}/lock" && flock 9 # another clone may be at it
+	if [ "$(cat "$dir/complete" 2>/dev/null)" != "${packages[*]}" ] || ! whole "$dir/root"; then
 		refresh_lists || missing "there are no package lists, and apt-get update does not work"
-		rm -rf "$dir" && mkdir -p "$dir/debs" "$dir/root"
-		local package wanted=()
-		for package in "${packages[@]}"; do
-			# What installing it would add to this machine. A package already here needs nothing.
-			mapfile -t -O "${#wanted[@]}" wanted < <(apt-get install -s -y --no-install-recommends "$package" |
-				sed -n 's/^Inst \([^ ]*\) .*/\1/p')
-		done
 		echo "prepare: fetching ${packages[*]}"
-		(cd "$dir/debs" && apt-get download -qq -o APT::Sandbox::User=root $(printf '%s\n' "${wanted[@]}" | sort -u)) ||
-			missing "the packages could not be downloaded"
-		local deb
-		for deb in "$dir"/debs/*.deb; do
-			dpkg -x "$deb" "$dir/root"
-		done
-		rm -rf "$dir/debs"
-		chmod -R go+rX "$dir"
-		find "$dir/root" -perm /6000 -exec chmod ug-s {} +
+		rm -rf "$dir"
+		unpack "$dir" "${packages[@]}" || missing "the packages could not be downloaded and unpacked"
+		whole "$dir/root" || missing "the packages were unpacked, and do not work here"
 		echo "${packages[*]}" >"$dir/complete"
 	fi
 	local user

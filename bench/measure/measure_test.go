@@ -1,6 +1,9 @@
 package measure
 
 import (
+	"bufio"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -73,8 +76,17 @@ func TestATreeKeepsTheTimeOfThoseWhoEnded(t *testing.T) {
 func TestATreeSeesItsProcessesAndTheirMemory(t *testing.T) {
 	tree := Tree(os.Getpid())
 	live := tree.Processes()
-	sleeper := exec.Command("sleep", "60")
-	if err := sleeper.Start(); err != nil {
+	sleeper := exec.Command("cat") // it says when it runs; right after its start a process has hardly any memory yet
+	in, errIn := sleeper.StdinPipe()
+	out, errOut := sleeper.StdoutPipe()
+	if err := errors.Join(errIn, errOut, sleeper.Start()); err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if _, err := fmt.Fprintln(in, "are you there?"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
 	if got := tree.Processes(); got != live+1 {

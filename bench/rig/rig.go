@@ -13,7 +13,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -40,7 +39,6 @@ type Server struct {
 func Start(ctx context.Context, s Spec) (*Server, error) {
 	keeper := exec.Command(s.Bench, "keep")
 	keeper.Stderr = os.Stderr
-	keeper.Env = append(os.Environ(), "POSTERN_PEERS="+peersFolder())
 	keeper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is ours alone
 	stdin, err := keeper.StdinPipe()
 	if err != nil {
@@ -70,19 +68,6 @@ func Start(ctx context.Context, s Spec) (*Server, error) {
 	}
 	server.Started = time.Since(start)
 	return server, nil
-}
-
-// peersFolder is where test/prepare.sh unpacks the other servers: below the folder of go.mod.
-func peersFolder() string {
-	if dir := os.Getenv("POSTERN_PEERS"); dir != "" {
-		return dir
-	}
-	for dir, err := os.Getwd(); err == nil && dir != "/"; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, ".tools", "peers")
-		}
-	}
-	return filepath.Join(".tools", "peers")
 }
 
 // Address is where it takes mail.

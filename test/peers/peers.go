@@ -2,7 +2,7 @@
 // unbound answering DNS, swaks as a client, OpenSSL doing the TLS of servers that are otherwise the test's. All live on
 // loopback addresses, as processes of the test, with their configuration in the test's temporary folder.
 //
-// The programs are Debian's, unpacked under .tools/peers by test/prepare.sh and not installed; see there why. What a
+// The programs are Debian's, unpacked under Folder by test/prepare.sh and not installed; see there why. What a
 // server accepts it hands on at once to a Sink, a plain SMTP server inside the test, so that a test sees what arrived,
 // byte for byte, without polling mailboxes.
 //
@@ -11,10 +11,15 @@
 package peers
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"testing"
 )
+
+// Folder is where test/prepare.sh unpacks the programs, outside every clone: some of them run as users of their own, who
+// must be able to enter it. POSTERN_PEERS in the environment names another.
+const Folder = "/var/cache/postern-test/peers"
 
 // unavailable ends a test that cannot have its peers.
 func unavailable(t testing.TB, why string) {
@@ -31,14 +36,7 @@ func root(t testing.TB) string {
 	if os.Getuid() != 0 {
 		unavailable(t, "mail servers start as root only")
 	}
-	dir := os.Getenv("POSTERN_PEERS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", ".tools", "peers")
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := cmp.Or(os.Getenv("POSTERN_PEERS"), Folder)
 	if _, err := os.Stat(filepath.Join(dir, "complete")); err != nil {
 		unavailable(t, "nothing in "+dir+"; run test/prepare.sh peers")
 	}

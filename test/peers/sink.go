@@ -47,6 +47,7 @@ func NewSink(t testing.TB) *Sink {
 		close(ended)
 	}()
 	t.Cleanup(func() {
+		listener.Close() // Close below ends only a listener that Serve has registered, and Serve may not have come so far
 		server.Close()
 		<-ended
 	})

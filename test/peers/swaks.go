@@ -14,7 +14,7 @@ func Swaks(t testing.TB, args ...string) (dialogue string, ok bool) {
 	cmd.Env = environment(t)
 	out, err := cmd.CombinedOutput()
 	if strings.Contains(string(out), "TLS not available") {
-		unavailable(t, "swaks has no TLS; remove .tools/peers and run test/prepare.sh peers")
+		unavailable(t, "swaks has no TLS; remove "+Folder+" and run test/prepare.sh peers")
 	}
 	return string(out), err == nil
 }
