@@ -44,6 +44,7 @@ base() {
 	cp -a "$(go env GOROOT)" "$work/base/usr/local/go"
 	enter "$work/base" root / 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq git make' >"$work/log" 2>&1 ||
 		{ tail "$work/log"; exit 1; }
+	cp /etc/ssl/certs/ca-certificates.crt "$work/base/etc/ssl/certs/" # a network may have a root of its own
 	enter "$work/base" root / 'useradd --create-home --shell /bin/bash visitor && chmod 755 /home/visitor'
 }
 
@@ -51,7 +52,7 @@ base() {
 # What a machine needs to reach the Go module proxy is passed on.
 enter() {
 	local root=$1 user=$2 folder=$3 command=$4 passed=() name
-	for name in GOPROXY GOSUMDB GONOSUMDB GONOSUMCHECK http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY CI; do
+	for name in GOPROXY GOSUMDB GONOSUMDB http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY CI; do
 		[ -n "${!name:-}" ] && passed+=("$name=${!name}")
 	done
 	unshare --mount --pid --fork --kill-child -- bash -c '
