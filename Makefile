@@ -1,5 +1,5 @@
 # The targets continuous integration and people use, by name. `make test` needs Go and, for the real peers, Debian: it
-# fetches what is missing (test/prepare.sh).
+# fetches what is missing (test/prepare.sh). `make unit` fetches nothing but Go modules.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -13,7 +13,7 @@ CONCURRENT := ./cmd/... ./internal/accounts/... ./internal/admin/... ./internal/
 	./internal/lab/... ./internal/policy/certcheck/... ./internal/policy/revoke/... ./internal/policy/rules/... ./internal/queue/... \
 	./internal/smtp/... ./internal/testkit/... ./internal/traffic ./bench/...
 
-.PHONY: build demo test check lint unit race e2e fuzz crash soak scale bench bench-full microbench deb image clean
+.PHONY: build demo test check lint unit race e2e bare bare-short fuzz crash soak scale bench bench-full microbench deb image clean
 
 build: ## the binary, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -o postern ./cmd/postern
@@ -36,14 +36,23 @@ unit: ## all tests that need no peers
 
 race: ## the shared parts again, watched for races
 	@test/prepare.sh race
-	$(GO) test -race -short $(CONCURRENT)
+	@if command -v gcc >/dev/null || [ -n "$${CI:-}" ]; then set -x; $(GO) test -race -short $(CONCURRENT); \
+	else echo "race: NOT RUN: there is no C compiler, and the race detector links with one"; fi
 
 # One package after the other: each keeps the machine busy by itself.
 e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
 	@test/prepare.sh crash
 	@test/prepare.sh browser
-	$(GO) test -count=1 -p 1 -timeout 12m ./test/...
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \
+	CGO_ENABLED=0 $(GO) build -buildvcs=false -o "$$dir/postern" ./cmd/postern; \
+	POSTERN_BINARY=$$dir/postern $(GO) test -count=1 -p 1 -timeout 12m ./test/...
+
+bare: ## both commands of the README on a bare Debian, in four forms; as root, an hour
+	test/bare.sh full
+
+bare-short: ## the demo and every real peer on a bare Debian; as root, a few minutes
+	test/bare.sh short
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' internal cmd | xargs -n1 dirname | sort -u); do \

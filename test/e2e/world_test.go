@@ -16,23 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"postern/test/harness"
 	"postern/test/peers"
 )
 
 // patience is how long anything may take that should take a second, on a busy machine.
 const patience = 30 * time.Second
 
-// binary builds postern once for a test.
-func binary(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "postern")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", path, "postern/cmd/postern")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return path
-}
+func TestMain(m *testing.M) { harness.Main(m) }
 
 // gateway is a running postern.
 type gateway struct {
@@ -47,7 +38,7 @@ type gateway struct {
 func startGateway(t *testing.T, addr, config, rules string) *gateway {
 	t.Helper()
 	dir := t.TempDir()
-	g := &gateway{binary: binary(t), config: filepath.Join(dir, "postern.toml"), addr: addr}
+	g := &gateway{binary: harness.Binary(), config: filepath.Join(dir, "postern.toml"), addr: addr}
 	writeFile(t, g.config, config)
 	g.postern(t, "config", "check")
 	g.serve(t)

@@ -20,36 +20,15 @@ import (
 	"time"
 
 	"postern/internal/lab/pki"
+	"postern/test/harness"
 )
 
 // patience is how long anything may take that should take a moment, on a busy machine.
 const patience = 30 * time.Second
 
-// program is the gateway, built once.
-var program string
-
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "postern-endurance-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	program = filepath.Join(dir, "postern")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "postern/cmd/postern")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := build.CombinedOutput()
-	if err == nil {
-		err = os.Chmod(dir, 0o755) // another user runs it too
-	}
-	code := 1
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-	} else {
-		_ = flag.Set("test.parallel", "4") // these tests mostly wait; -parallel on the command line wins
-		code = m.Run()
-	}
-	_ = os.RemoveAll(dir) // in the temporary folder
-	os.Exit(code)
+	_ = flag.Set("test.parallel", "4") // these tests mostly wait; -parallel on the command line wins
+	harness.Main(m)
 }
 
 // long reports whether the long forms are wanted.
@@ -109,7 +88,7 @@ type gateway struct {
 // newGateway makes one that sends all mail to a host, "" to find hosts by DNS. It is not started yet.
 func newGateway(t *testing.T, to string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, binary: program, dir: t.TempDir(), addr: freeAddress(t), ca: pki.New(time.Now(), "Endurance Root")}
+	g := &gateway{t: t, binary: harness.Binary(), dir: t.TempDir(), addr: freeAddress(t), ca: pki.New(time.Now(), "Endurance Root")}
 	g.settings = map[string]string{
 		"hostname": `"gw.home.test"`, "data": `"data"`, "tls.certificates": `[{ cert = "gw.pem", key = "gw.key" }]`,
 		"relay.networks": `["127.0.0.0/8"]`, "dns.servers": `["127.0.0.1:9"]`, "trust.roots": `"ca.pem"`, "admin.listen": `""`,
@@ -250,7 +229,7 @@ func (g *gateway) log() string {
 // postern runs a verb and returns what it printed and its exit code.
 func (g *gateway) postern(args ...string) (string, int) {
 	g.t.Helper()
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(harness.Binary(), args...)
 	cmd.Env = append(os.Environ(), "POSTERN_CONFIG="+g.path("postern.toml"))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -307,7 +286,7 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 // hash makes the hash of a password as an administrator would.
 func (g *gateway) hash(password string) (string, int) {
 	g.t.Helper()
-	cmd := exec.Command(program, "config", "hash-password")
+	cmd := exec.Command(harness.Binary(), "config", "hash-password")
 	cmd.Stdin = strings.NewReader(password + "\n")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

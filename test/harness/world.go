@@ -5,6 +5,7 @@ package harness
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -29,8 +30,15 @@ var binary string
 // Binary is the path of the gateway that Main has built.
 func Binary() string { return binary }
 
-// Main builds the gateway and runs the tests of a package: call it from TestMain.
+// BinaryVariable names a gateway in the environment that is built already, for `make e2e` and for tests that start
+// themselves once more.
+const BinaryVariable = "POSTERN_BINARY"
+
+// Main builds the gateway, unless the environment names one, and runs the tests of a package: call it from TestMain.
 func Main(m *testing.M) {
+	if binary = os.Getenv(BinaryVariable); binary != "" {
+		os.Exit(m.Run())
+	}
 	dir, err := os.MkdirTemp("", "postern-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -40,7 +48,8 @@ func Main(m *testing.M) {
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "postern/cmd/postern")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	code := 1
-	if out, err := build.CombinedOutput(); err != nil {
+	out, err := build.CombinedOutput()
+	if err = errors.Join(err, os.Chmod(dir, 0o755)); err != nil { // other users run it too
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 	} else {
 		code = m.Run()

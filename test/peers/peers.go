@@ -30,12 +30,18 @@ func unavailable(t testing.TB, why string) {
 	t.Skipf("no real peers: %s", why)
 }
 
-// root is the folder the programs were unpacked in.
-func root(t testing.TB) string {
+// NeedRoot ends a test that is not run as root.
+func NeedRoot(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		unavailable(t, "mail servers start as root only")
 	}
+}
+
+// root is the folder the programs were unpacked in.
+func root(t testing.TB) string {
+	t.Helper()
+	NeedRoot(t)
 	dir := cmp.Or(os.Getenv("POSTERN_PEERS"), Folder)
 	if _, err := os.Stat(filepath.Join(dir, "complete")); err != nil {
 		unavailable(t, "nothing in "+dir+"; run test/prepare.sh peers")
@@ -102,6 +108,10 @@ type Server struct {
 	Routes map[string]string
 	// QueueRun is how often Exim looks at its queue, "5m" for example; "" is every second.
 	QueueRun string
+	// Postconf are arguments of postconf commands, run over the finished configuration before the start. For Postfix.
+	Postconf [][]string
+	// ListensAtPort25 is a Postfix as it is installed, listening at port 25 of every address, until Postconf moves it.
+	ListensAtPort25 bool
 	// Extra lines are appended to the main configuration. In Postfix's "parameter =" takes the
 	// place of the line there would be.
 	Extra string

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -81,7 +82,18 @@ func Postfix(t testing.TB, s Server) *Process {
 	}
 	write(t, conf, "main.cf", []byte(main.String()+s.Extra), 0o644)
 	address := net.JoinHostPort(s.IP, strconv.Itoa(s.Port))
-	write(t, conf, "master.cf", []byte(strings.ReplaceAll(postfixMaster, "LISTEN", address)), 0o644)
+	listen := address
+	if s.ListensAtPort25 {
+		listen = "smtp"
+	}
+	write(t, conf, "master.cf", []byte(strings.ReplaceAll(postfixMaster, "LISTEN", listen)), 0o644)
+	for _, args := range s.Postconf {
+		postconf := exec.Command(program(t, "usr/sbin/postconf"), append([]string{"-c", conf}, args...)...)
+		postconf.Env = environment(t)
+		if out, err := postconf.CombinedOutput(); err != nil {
+			t.Fatalf("postconf %v: %v\n%s", args, err, out)
+		}
+	}
 	return start(t, "postfix "+s.Hostname, "", []string{log}, master, "-c", conf, "-d").answers(t, address)
 }
 
