@@ -16,22 +16,40 @@ import (
 // folder. The sockets are opened before, since a port below 1024 is often the reason to start as root. It returns them,
 // nil where nothing had to be left.
 func rootless(cfg *config.Config) ([]net.Listener, error) {
-	id, err := servant(cfg)
-	if err != nil || id.UID == os.Geteuid() {
+	id, other, err := servantOf(cfg)
+	if err != nil || !other {
 		return nil, err
-	}
-	if os.Geteuid() != 0 {
-		return nil, withHint(fmt.Errorf("process.user is %s, and only root can become another user", id.Name),
-			"start the gateway as that user or as root, or leave process.user out")
-	}
-	if err := id.Own(string(cfg.Data)); err != nil {
-		return nil, withHint(err, fmt.Sprintf("chown -R %s %s, or set process.user to its owner", id.Name, cfg.Data))
 	}
 	sockets, err := openSockets(cfg)
 	if err != nil {
 		return nil, err
 	}
 	return sockets, id.Become()
+}
+
+// becomeServant is rootless for a verb that needs no sockets.
+func becomeServant(cfg *config.Config) error {
+	id, other, err := servantOf(cfg)
+	if err != nil || !other {
+		return err
+	}
+	return id.Become()
+}
+
+// servantOf is the user to become, if it is another, who has the data folder then.
+func servantOf(cfg *config.Config) (id confine.Identity, other bool, err error) {
+	id, err = servant(cfg)
+	if err != nil || id.UID == os.Geteuid() {
+		return id, false, err
+	}
+	if os.Geteuid() != 0 {
+		return id, false, withHint(fmt.Errorf("process.user is %s, and only root can become another user", id.Name),
+			"start the gateway as that user or as root, or leave process.user out")
+	}
+	if err := id.Own(string(cfg.Data)); err != nil {
+		return id, false, withHint(err, fmt.Sprintf("chown -R %s %s, or set process.user to its owner", id.Name, cfg.Data))
+	}
+	return id, true, nil
 }
 
 // servant is the user to run as.

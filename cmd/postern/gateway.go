@@ -96,7 +96,9 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if err := g.trust(); err != nil {
 		return nil, err
 	}
-	if g.store, err = openStore(ctx, cfg); err != nil {
+	if g.store, err = openStore(ctx, cfg, func(err error) {
+		g.warn("queue", err, "look at it, then remove it; nothing reads it")
+	}); err != nil {
 		return nil, err
 	}
 	g.rules = admin.NewRuleKeeper(ctx, g.store)

@@ -38,6 +38,7 @@ type commands struct {
 	Headers  headersCmd  `cmd:"" help:"See which hops of a message were encrypted, from its Received lines."`
 	Audit    auditCmd    `cmd:"" help:"See what administrators changed."`
 	Accounts accountsCmd `cmd:"" help:"See and change who may use the console."`
+	Store    storeCmd    `cmd:"" help:"Mend a data folder that is damaged."`
 	Config   configCmd   `cmd:"" help:"Check, show or explain the configuration."`
 	Version  versionCmd  `cmd:"" help:"Print the version of this binary."`
 	Man      manCmd      `cmd:"" hidden:"" help:"Print the manual page (roff)."`

@@ -20,6 +20,8 @@ type Disk interface {
 	// SyncDir makes the names in a folder durable.
 	SyncDir(path string) error
 	Remove(path string) error
+	// Rename gives a file a name that must not exist.
+	Rename(from, to string) error
 }
 
 // File is a segment being written.
@@ -67,6 +69,13 @@ func (osDisk) SyncDir(path string) error {
 }
 
 func (osDisk) Remove(path string) error { return os.Remove(path) }
+
+func (osDisk) Rename(from, to string) error {
+	if _, err := os.Lstat(to); err == nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: os.ErrExist}
+	}
+	return os.Rename(from, to)
+}
 
 // osFile syncs with fdatasync, which keeps data and size as durable as fsync and spares the time stamps.
 type osFile struct{ *os.File }

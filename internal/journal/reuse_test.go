@@ -9,18 +9,18 @@ import (
 )
 
 // reusing appends one record at a time and gives segments up soon, so that their files are used again. It returns what was
-// acknowledged, from the first that is still needed on, and what was refused.
-func reusing(d *simDisk) (needed, refused []string) {
+// acknowledged, from the first that is still needed on, what was refused, and the last place.
+func reusing(d *simDisk) (needed, refused []string, last Place) {
 	j, err := Open(small(d))
 	if err == nil {
-		err = j.Begin()
+		last.Run, err = j.Begin()
 	}
 	if err != nil {
-		return nil, nil
+		return nil, nil, Place{}
 	}
 	var at []uint64
 	for i := range 60 {
-		segment, err := j.Append([]Record{record(text(i))})
+		place, err := j.Append([]Record{record(text(i))}, 0)
 		if err != nil {
 			refused = append(refused, text(i))
 			if errors.Is(err, errCrash) || errors.Is(err, ErrBroken) {
@@ -28,7 +28,8 @@ func reusing(d *simDisk) (needed, refused []string) {
 			}
 			continue
 		}
-		needed, at = append(needed, text(i)), append(at, segment)
+		segment := place.Index
+		needed, at, last = append(needed, text(i)), append(at, segment), place
 		if i%3 == 0 && segment > 2 {
 			j.Drop(segment - 1)
 			for at[0] < segment-1 {
@@ -36,13 +37,13 @@ func reusing(d *simDisk) (needed, refused []string) {
 			}
 		}
 	}
-	return needed, refused
+	return needed, refused, last
 }
 
 // checkNeeded wants the needed records, in order and without a gap, perhaps behind older ones, and perhaps one that was
 // under way behind them.
-func checkNeeded(d *simDisk, needed, refused []string) error {
-	got, err := replayed(d)
+func checkNeeded(d *simDisk, last Place, needed, refused []string) error {
+	got, err := replayed(d, known(last))
 	if err != nil || len(needed) == 0 {
 		return err
 	}
@@ -61,7 +62,7 @@ func checkNeeded(d *simDisk, needed, refused []string) error {
 // TestReuse takes the power away at every call while files are used again, also after one call failed.
 func TestReuse(t *testing.T) {
 	whole := newSimDisk()
-	if needed, _ := reusing(whole); len(needed) == 0 || len(needed) > 20 {
+	if needed, _, _ := reusing(whole); len(needed) == 0 || len(needed) > 20 {
 		t.Fatalf("%d records are needed in the end", len(needed))
 	}
 	for at := 6; at <= whole.calls; at++ {
@@ -69,15 +70,15 @@ func TestReuse(t *testing.T) {
 			keep := []float64{0, 1, 0.5, 0.9}[seed]
 			d := newSimDisk()
 			d.crashAt = at
-			needed, refused := reusing(d)
+			needed, refused, last := reusing(d)
 			r := rand.New(rand.NewPCG(seed, uint64(at)))
-			if err := checkNeeded(d.after(r, keep), needed, refused); err != nil {
+			if err := checkNeeded(d.after(r, keep), last, needed, refused); err != nil {
 				t.Fatalf("power lost at call %d (%s), keeping %v: %v", at, whole.log[at-1], keep, err)
 			}
 			d = newSimDisk()
 			d.faultAt, d.fault, d.crashAt = at, syscall.ENOSPC, at+int(seed)*7+3
-			needed, refused = reusing(d)
-			if err := checkNeeded(d.after(r, keep), needed, refused); err != nil {
+			needed, refused, last = reusing(d)
+			if err := checkNeeded(d.after(r, keep), last, needed, refused); err != nil {
 				t.Fatalf("no space at call %d (%s), power lost at %d, keeping %v: %v", at, whole.log[at-1], d.crashAt, keep, err)
 			}
 		}

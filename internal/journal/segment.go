@@ -1,21 +1,36 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"strings"
 )
 
-// format is the version of the layout in doc.go. A file with a higher one is a newer release's.
-const format = 1
+// Formats of the layout in doc.go. A file with a higher one is a newer release's.
+const (
+	formatChain  = 1 // read only: see chain.go
+	formatFrames = 2
+)
 
 const (
 	headerSize = 48
-	frameSize  = 8          // length and checksum of a record
-	sealLength = 0xffffffff // instead of a length
-	maxRecord  = 1 << 30    // what claims to be longer is no record
+	frameSize  = 12      // magic, length and checksum
+	groupSize  = 40      // payload of a group's frame
+	maxRecord  = 1 << 30 // what claims to be longer is no record
 )
 
-var magic = [8]byte{'P', 's', 'T', 'n', 'J', 'r', 'n', 'l'}
+// The kinds of frames: the last byte of their magic.
+const (
+	kindGroup  = 'g' // begins what one Append wrote
+	kindRecord = 'r'
+	kindSeal   = 's' // ends a segment that has a successor
+)
+
+var (
+	magic      = [8]byte{'P', 's', 'T', 'n', 'J', 'r', 'n', 'l'}
+	frameMagic = [3]byte{'P', 's', 'J'}
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -24,6 +39,7 @@ type header struct {
 	format     uint32
 	run, index uint64
 	seed       uint64
+	first      uint64 // the oldest segment of the run that was needed when this one began; 0 in format 1
 }
 
 func (h *header) encode() []byte {
@@ -33,7 +49,7 @@ func (h *header) encode() []byte {
 	b = binary.LittleEndian.AppendUint64(b, h.run)
 	b = binary.LittleEndian.AppendUint64(b, h.index)
 	b = binary.LittleEndian.AppendUint64(b, h.seed)
-	b = binary.LittleEndian.AppendUint64(b, 0) // reserved
+	b = binary.LittleEndian.AppendUint64(b, h.first)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -47,78 +63,133 @@ func decodeHeader(b []byte) (h header, ok bool) {
 	}
 	h.format = binary.LittleEndian.Uint32(b[8:])
 	h.run, h.index = binary.LittleEndian.Uint64(b[12:]), binary.LittleEndian.Uint64(b[20:])
-	h.seed = binary.LittleEndian.Uint64(b[28:])
+	h.seed, h.first = binary.LittleEndian.Uint64(b[28:]), binary.LittleEndian.Uint64(b[36:])
 	return h, true
 }
 
-// chain is where the checksums of a segment begin.
-func (h *header) chain() uint32 {
-	return crc32.Checksum(binary.LittleEndian.AppendUint64(nil, h.seed), castagnoli)
-}
-
-// link is the checksum of a record whose predecessor's is prev.
-func link(prev uint32, length uint32, payload ...[]byte) uint32 {
-	var head [8]byte
-	binary.LittleEndian.PutUint32(head[:], prev)
-	binary.LittleEndian.PutUint32(head[4:], length)
-	sum := crc32.Checksum(head[:], castagnoli)
+// sum is the checksum of a frame: it holds for one segment, one place in it, one kind and one payload.
+func sum(seed uint64, off int64, kind byte, length uint32, payload ...[]byte) uint32 {
+	var head [21]byte
+	binary.LittleEndian.PutUint64(head[:], seed)
+	binary.LittleEndian.PutUint64(head[8:], uint64(off))
+	binary.LittleEndian.PutUint32(head[16:], length)
+	head[20] = kind
+	c := crc32.Checksum(head[:], castagnoli)
 	for _, p := range payload {
-		sum = crc32.Update(sum, castagnoli, p)
+		c = crc32.Update(c, castagnoli, p)
 	}
-	return sum
+	return c
 }
 
-// appendRecord adds a record made of pieces to b and returns its checksum, which the next one continues.
-func appendRecord(b []byte, prev uint32, pieces ...[]byte) ([]byte, uint32) {
+// appendFrame adds a frame for the place off of a segment, with a payload in pieces.
+func appendFrame(b []byte, seed uint64, off int64, kind byte, pieces ...[]byte) []byte {
 	n := 0
 	for _, p := range pieces {
 		n += len(p)
 	}
-	sum := link(prev, uint32(n), pieces...)
+	b = append(b, frameMagic[0], frameMagic[1], frameMagic[2], kind)
 	b = binary.LittleEndian.AppendUint32(b, uint32(n))
-	b = binary.LittleEndian.AppendUint32(b, sum)
+	b = binary.LittleEndian.AppendUint32(b, sum(seed, off, kind, uint32(n), pieces...))
 	for _, p := range pieces {
 		b = append(b, p...)
 	}
-	return b, sum
+	return b
 }
 
-// seal is the end of a segment that has a successor.
-func seal(prev uint32) []byte {
-	b := binary.LittleEndian.AppendUint32(nil, sealLength)
-	return binary.LittleEndian.AppendUint32(b, link(prev, sealLength))
+// group is what a group's frame tells: besides, where it belongs, for whoever reads a segment that lost its header.
+type group struct {
+	note       uint64
+	size       uint64 // bytes of the records that follow, frames included
+	run, index uint64
+	seed       uint64
 }
 
-// ending says why reading a segment stopped.
-type ending int
-
-const (
-	torn   ending = iota // at something that is no record
-	sealed               // at the seal
-)
-
-// records calls each for every record of a segment's bytes, header included, in order.
-func records(b []byte, h header, each func(payload []byte) error) (ending, error) {
-	sum, b := h.chain(), b[headerSize:]
-	for len(b) >= frameSize {
-		length, want := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
-		if length == sealLength {
-			if link(sum, sealLength) == want {
-				return sealed, nil
-			}
-			return torn, nil
-		}
-		if length > maxRecord || int(length) > len(b)-frameSize {
-			return torn, nil
-		}
-		payload := b[frameSize : frameSize+int(length)]
-		if sum = link(sum, length, payload); sum != want {
-			return torn, nil
-		}
-		if err := each(payload); err != nil {
-			return torn, err
-		}
-		b = b[frameSize+int(length):]
+func (g *group) encode() []byte {
+	b := make([]byte, 0, groupSize)
+	for _, n := range []uint64{g.note, g.size, g.run, g.index, g.seed} {
+		b = binary.LittleEndian.AppendUint64(b, n)
 	}
-	return torn, nil
+	return b
+}
+
+func decodeGroup(b []byte) group {
+	n := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
+	return group{note: n(0), size: n(1), run: n(2), index: n(3), seed: n(4)}
+}
+
+// frameAt reads the frame at a place of a segment's bytes; false means that there is none.
+func frameAt(b []byte, seed uint64, off int64) (kind byte, payload []byte, ok bool) {
+	if off < 0 || off > int64(len(b))-frameSize || [3]byte(b[off:]) != frameMagic {
+		return 0, nil, false
+	}
+	kind = b[off+3]
+	length, want := binary.LittleEndian.Uint32(b[off+4:]), binary.LittleEndian.Uint32(b[off+8:])
+	if length > maxRecord || int64(length) > int64(len(b))-off-frameSize {
+		return 0, nil, false
+	}
+	payload = b[off+frameSize : off+frameSize+int64(length)]
+	if sum(seed, off, kind, length, payload) != want || kind == kindGroup && length != groupSize {
+		return 0, nil, false
+	}
+	return kind, payload, true
+}
+
+// nextFrame is the first place from off on where there is a frame of one of these kinds, -1 if there is none.
+func nextFrame(b []byte, seed uint64, off int64, kinds string) int64 {
+	for off = nextMagic(b, off); off >= 0; off = nextMagic(b, off+1) {
+		if kind, _, ok := frameAt(b, seed, off); ok && strings.IndexByte(kinds, kind) >= 0 {
+			break
+		}
+	}
+	return off
+}
+
+// nextMagic is the first place from off on where the magic of a frame stands, -1 if there is none.
+func nextMagic(b []byte, off int64) int64 {
+	if off >= int64(len(b)) {
+		return -1
+	}
+	i := bytes.Index(b[off:], frameMagic[:])
+	if i < 0 {
+		return -1
+	}
+	return off + int64(i)
+}
+
+// reading is what the bytes of a segment tell.
+type reading struct {
+	end    int64  // where the first thing stands that does not fit
+	sealed bool   // it is the end because of a seal
+	behind int64  // where something stands that was written after what does not fit; 0 if nothing does
+	note   uint64 // the highest
+	count  int    // records
+}
+
+// read calls each for every record of a segment's bytes up to the first thing that does not fit.
+func read(b []byte, h header, each func(payload []byte) error) (r reading, err error) {
+	if h.format == formatChain {
+		return readChain(b, h, each)
+	}
+	r.end = headerSize
+	for left := uint64(0); ; { // bytes of the group that are still to come
+		kind, payload, ok := frameAt(b, h.seed, r.end)
+		switch {
+		case ok && kind == kindSeal && left == 0:
+			r.sealed = true
+			return r, nil
+		case ok && kind == kindGroup && left == 0:
+			g := decodeGroup(payload)
+			r.note, left = max(r.note, g.note), g.size
+		case ok && kind == kindRecord && left >= frameSize+uint64(len(payload)):
+			left -= frameSize + uint64(len(payload))
+			r.count++
+			if err := each(payload); err != nil {
+				return r, err
+			}
+		default:
+			r.behind = max(nextFrame(b, h.seed, r.end, string([]byte{kindGroup, kindSeal})), 0)
+			return r, nil
+		}
+		r.end += frameSize + int64(len(payload))
+	}
 }

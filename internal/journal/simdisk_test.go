@@ -120,6 +120,20 @@ func (d *simDisk) Remove(path string) error {
 	return nil
 }
 
+func (d *simDisk) Rename(from, to string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.call("rename", from); err != nil {
+		return err
+	}
+	if d.cache[to] != nil {
+		return fs.ErrExist
+	}
+	d.cache[to] = d.cache[from]
+	delete(d.cache, from)
+	return nil
+}
+
 type simHandle struct {
 	d    *simDisk
 	f    *simFile
@@ -188,17 +202,19 @@ func (d *simDisk) after(r *rand.Rand, keep float64) *simDisk {
 	}
 	out.folder = true
 	names := maps.Clone(d.names)
-	for path, f := range d.cache {
+	for _, path := range slices.Sorted(maps.Keys(d.cache)) {
+		f := d.cache[path]
 		if names[path] == nil && r.Float64() < keep {
 			names[path] = f
 		}
 	}
-	for path := range d.names {
+	for _, path := range slices.Sorted(maps.Keys(d.names)) {
 		if d.cache[path] == nil && r.Float64() < keep { // the removal survived
 			delete(names, path)
 		}
 	}
-	for path, f := range names {
+	for _, path := range slices.Sorted(maps.Keys(names)) {
+		f := names[path]
 		b := slices.Clone(f.durable)
 		for _, w := range f.writes {
 			switch {

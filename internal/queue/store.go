@@ -23,6 +23,8 @@ var (
 	ErrBroken = errors.New("queue: the store failed to make data durable and must be reopened")
 	// ErrNotFound: no such message, or its body is gone.
 	ErrNotFound = errors.New("queue: not found")
+	// ErrDamaged: something that was stored is missing or is not what was stored.
+	ErrDamaged = errors.New("queue: the stored data is damaged")
 	// ErrInUse: another process has the store open.
 	ErrInUse = errors.New("queue: the store is in use by another process")
 )

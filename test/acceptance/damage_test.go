@@ -88,3 +88,68 @@ func TestASecondStartChangesNothing(t *testing.T) {
 	w.Serve()
 	w.arrive(later, texts)
 }
+
+// TestDamagedMailIsNamedAndSalvaged: a gateway whose journal was damaged after a kill does not start, says what it may have
+// cost and what to do, changes nothing; `store salvage` goes on with what can be read and keeps the rest.
+func TestDamagedMailIsNamedAndSalvaged(t *testing.T) {
+	t.Parallel()
+	segment := func(w *world) string {
+		found, err := filepath.Glob(filepath.Join(w.data(), "journal", "*.seg"))
+		if err != nil || len(found) != 1 {
+			w.T.Fatal(found, err)
+		}
+		return found[0]
+	}
+	for name, c := range map[string]struct {
+		harm func(w *world) error
+		lost int // messages that may be lost
+	}{
+		"a bit changed": {func(w *world) error {
+			b, err := os.ReadFile(segment(w))
+			if err != nil {
+				return err
+			}
+			at := strings.Index(string(b), "waits-0005.")
+			b[at] ^= 4
+			return os.WriteFile(segment(w), b, 0o600)
+		}, 1},
+		"a segment gone":  {func(w *world) error { return os.Remove(segment(w)) }, 20},
+		"the folder gone": {func(w *world) error { return os.RemoveAll(filepath.Join(w.data(), "journal")) }, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			later := w.later()
+			w.Start("")
+			texts := w.waiting(0, 20)
+			w.Kill()
+			later.Set(w.Good("mx.later.test"))
+			if err := c.harm(w); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if w.Serves() {
+					t.Fatal("the gateway starts with a damaged journal")
+				}
+			}
+			for _, words := range []string{"damaged", "lost", "postern store salvage"} {
+				if !strings.Contains(w.Log(), words) {
+					t.Errorf("nothing is said of %q:\n%s", words, w.Log())
+				}
+			}
+			said := w.Postern("store", "salvage")
+			w.Serve()
+			if c.lost == 1 {
+				if !strings.Contains(said, "up to 1 messages") || !strings.Contains(said, ".seg.damaged") {
+					t.Errorf("the salvage says:\n%s", said)
+				}
+				w.arrive(later, append(texts[:5:5], texts[6:]...))
+			}
+			w.Send("anna@home.test", "life goes on", "new@later.test")
+			harness.Eventually(t, harness.Patience, "new mail arrives", func() bool { return len(harness.Bodies(later, "life goes on")) == 1 })
+			if again := w.Run("", "store", "salvage"); again.Code != 3 || !strings.Contains(again.Stderr, "another gateway uses") {
+				t.Errorf("a salvage beside the gateway: %+v", again)
+			}
+		})
+	}
+}

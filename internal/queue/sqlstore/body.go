@@ -266,8 +266,13 @@ func (s *Store) sweep(ctx context.Context) error {
 	}
 }
 
+// isBody reports whether a file has the name of a body.
+func isBody(name string) bool {
+	return len(name) == 26+len(".body") && strings.HasSuffix(name, ".body")
+}
+
 func (s *Store) sweepFile(ctx context.Context, name string) error {
-	if len(name) != 26+len(".body") || !strings.HasSuffix(name, ".body") {
+	if !isBody(name) {
 		return nil
 	}
 	// Asked before the database: a draft is forgotten only after its message is committed.

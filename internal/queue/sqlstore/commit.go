@@ -70,16 +70,19 @@ func (s *Store) commitGroup(group []*entry) error {
 			records = append(records, e.record)
 		}
 	}
+	note := s.known.Note
 	s.mu.Unlock()
 	if len(records) == 0 {
 		return nil
 	}
-	segment, err := s.journal.Append(records)
+	at, err := s.journal.Append(records, note)
 	err = s.journalError(err)
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.young.segment = max(s.young.segment, segment)
+	if err == nil {
+		s.young.place = at
+	}
 	for _, e := range group {
 		switch {
 		case e.err != nil:
@@ -87,7 +90,7 @@ func (s *Store) commitGroup(group []*entry) error {
 			e.err = err
 			s.retract(e)
 		default:
-			s.complete(e, segment, now)
+			s.complete(e, at.Index, now)
 		}
 	}
 	s.cond.Broadcast()

@@ -92,6 +92,9 @@ type journalWitness struct {
 
 func (j *journalWitness) Create(path string) (journal.File, error) {
 	f, err := j.Disk.Create(path)
+	if filepath.Base(path) == "synced" {
+		return f, err // on which nothing depends
+	}
 	return &journalFile{f, j.w}, err
 }
 

@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"testing"
@@ -66,6 +68,45 @@ func TestOldForm(t *testing.T) {
 	}
 	if err := finish(t, s); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOldJournal: what a release of form 5 left in its journal, a chain of records in which nobody is remembered, is brought
+// into the database once.
+func TestOldJournal(t *testing.T) {
+	other := still(t, t.TempDir())
+	defer other.Close()
+	_, record := recorded(t, other, 100)
+	sums := crc32.MakeTable(crc32.Castagnoli)
+	b := append([]byte("PsTnJrnl\x01\x00\x00\x00"), 7, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, sums))
+	head := binary.LittleEndian.AppendUint32(nil, crc32.Checksum([]byte{9, 0, 0, 0, 0, 0, 0, 0}, sums))
+	head = binary.LittleEndian.AppendUint32(head, uint32(len(record)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(record)))
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(append(head, record...), sums))
+	b = append(append(b, record...), "stale bytes"...)
+
+	dir := fixture(t, "UPDATE totals SET last_seq = 40")
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "journal"), 0o700),
+		os.WriteFile(filepath.Join(dir, "journal", "00000001.seg"), b, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s := open(t, dir)
+		n := 0
+		for r, err := range s.List(t.Context(), queue.Filter{IDs: []queue.ID{"m"}}) {
+			if err != nil || !r.State.Waiting() {
+				t.Errorf("%+v, %v", r, err)
+			}
+			n++
+		}
+		if n != 2 {
+			t.Errorf("%d deliveries of the old journal, want 2", n)
+		}
+		wantContent(t, s, "waiting", 20)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/journal"
 	"postern/internal/queue"
 )
 
@@ -26,6 +27,7 @@ const (
 func (s *Store) moveLoop() {
 	tick := time.NewTicker(movePause)
 	defer tick.Stop()
+	var told journal.Place
 	for {
 		all := false
 		select {
@@ -34,6 +36,9 @@ func (s *Store) moveLoop() {
 		case <-s.move:
 		case <-tick.C:
 			all = true
+		}
+		if all {
+			told = s.tellPlaceAfter(told)
 		}
 		for {
 			ms := s.takeDue(all)
@@ -50,6 +55,31 @@ func (s *Store) moveLoop() {
 			}
 		}
 	}
+}
+
+// tellPlaceAfter lets the database know how far the journal has come, where no other transaction did so since told. It
+// returns what is told now.
+func (s *Store) tellPlaceAfter(told journal.Place) journal.Place {
+	s.mu.Lock()
+	at, now := s.young.place, s.young.told
+	s.mu.Unlock()
+	if at != now && now == told {
+		s.tellPlace()
+	}
+	return now
+}
+
+func (s *Store) tellPlace() {
+	// What goes wrong is tried again with the next look.
+	_ = s.do(context.Background(), 0, func(t *txn) error {
+		t.s.mu.Lock()
+		known := t.s.young.place == t.s.young.told
+		t.s.mu.Unlock()
+		if known {
+			return nil
+		}
+		return t.exec("UPDATE totals SET run = run")
+	})
 }
 
 // wakeMover tells the mover when there is a chunk for it.
@@ -82,7 +112,7 @@ func (s *Store) takeDue(all bool) []*youngMessage {
 	}
 	crowded, now := y.crowded(s.cfg.Young), time.Now()
 	return s.take(func(m *youngMessage) bool {
-		return crowded || now.Sub(m.at) > youngAge || y.segment > m.segment+journalSpan
+		return crowded || now.Sub(m.at) > youngAge || y.place.Index > m.segment+journalSpan
 	})
 }
 
@@ -208,7 +238,7 @@ func (y *young) needs() uint64 {
 	if e := y.inAge.Front(); e != nil && !e.Value.(*youngMessage).pending {
 		return e.Value.(*youngMessage).segment
 	}
-	return y.segment
+	return y.place.Index
 }
 
 // settleDown brings everything into the database that was in the journal when it was called, so that what reads the

@@ -4,26 +4,73 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"postern/internal/journal"
 	"postern/internal/queue"
 )
 
-// openJournal brings what the last process left in the journal into the database, and begins a new journal.
-func (s *Store) openJournal() error {
+// lookAtJournal opens the journal, which changes nothing, and refuses to make a database where there was one.
+func (s *Store) lookAtJournal() error {
 	var err error
-	s.journal, err = journal.Open(journal.Config{Dir: filepath.Join(s.cfg.Dir, "journal"), Disk: s.cfg.journalDisk})
+	s.journal, err = journal.Open(journal.Config{Dir: filepath.Join(s.cfg.Dir, "journal"), Disk: s.cfg.journalDisk,
+		SegmentSize: s.cfg.segment})
 	if errors.Is(err, journal.ErrNewerFormat) {
 		return fmt.Errorf("%w: %w", queue.ErrNewerForm, err)
 	}
-	if err != nil {
+	if err != nil || !s.databaseMissing() || s.cfg.salvage {
 		return err
 	}
+	bodies, err := s.bodyFiles()
+	if err == nil && (len(bodies) > 0 || !s.journal.Empty()) {
+		err = fmt.Errorf("%w: %s is missing or empty, and beside it stand a journal or %d bodies of mail", queue.ErrDamaged,
+			s.file(), len(bodies))
+	}
+	return err
+}
+
+// databaseMissing reports whether there is no database, or nothing in it.
+func (s *Store) databaseMissing() bool {
+	info, err := os.Stat(s.file())
+	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
+}
+
+// examined is the size in bytes up to which the whole database is looked at on each start: that takes less than a second.
+const examined = 64 << 20
+
+// examine lets SQLite look for damage where that is cheap. It finds what is damaged in the structure, not in the values.
+func (s *Store) examine(c *conn) error {
+	info, err := os.Stat(s.file())
+	if err != nil || info.Size() > examined {
+		return nil // a damaged page is then told when it is read
+	}
+	found := "ok"
+	err = c.query(context.Background(), "PRAGMA quick_check(1)", func(r row) error {
+		found = r.text(0)
+		return errStop
+	})
+	if err == nil && found != "ok" {
+		err = fmt.Errorf("%w: queue.db does not hold together: %s", queue.ErrDamaged, found)
+	}
+	return translate(err)
+}
+
+// openJournal brings what the last process left in the journal into the database, and begins a new run.
+func (s *Store) openJournal() error {
 	left, err := s.replay()
 	if err != nil {
 		return err
 	}
+	if err := s.bringLeft(left); err != nil {
+		return err
+	}
+	return s.beginRun()
+}
+
+// bringLeft stores messages of the journal, in order of their numbers.
+func (s *Store) bringLeft(left []*newMessage) error {
 	for len(left) > 0 {
 		chunk := left[:min(moveChunk, len(left))]
 		if left = left[len(chunk):]; len(left) > 0 {
@@ -46,64 +93,34 @@ func (s *Store) openJournal() error {
 			return fmt.Errorf("sqlstore: bringing the journal into the database: %w", err)
 		}
 	}
-	return s.journal.Begin()
-}
-
-// replay reads the journal and returns the messages that did not come into the database, as they stood.
-func (s *Store) replay() ([]*newMessage, error) {
-	found, applied := map[int64]*newMessage{}, s.applied
-	var left []*newMessage
-	err := s.journal.Replay(func(payload []byte) error {
-		if len(payload) == 0 {
-			return errRecord
-		}
-		switch payload[0] {
-		case kindAccept:
-			n, err := s.readAccept(payload[1:])
-			if err != nil {
-				return err
-			}
-			if n.seq <= applied {
-				return nil
-			}
-			s.order.lastSeq = max(s.order.lastSeq, n.seq)
-			s.order.note(n.message.AcceptedAt)
-			if there, err := s.has(n.seq); err != nil || there {
-				return err
-			}
-			found[n.seq], left = n, append(left, n)
-			return nil
-		case kindSettle:
-			b, err := readSettle(payload[1:])
-			if err != nil {
-				return err
-			}
-			return b.replay(found)
-		}
-		return kindError(payload[0])
-	})
-	return left, err
-}
-
-// has reports whether the database has the message of a number.
-func (s *Store) has(seq int64) (bool, error) {
-	n, err := s.writer.c.number(context.Background(), "SELECT count(*) FROM message WHERE seq = ?", seq)
-	return n > 0, err
-}
-
-// replay carries out what was delivered, on the messages that are not in the database: there it is known already.
-func (b *batch) replay(found map[int64]*newMessage) error {
-	for i := range b.settlements {
-		st := &b.settlements[i]
-		n := found[seqOf(st.Lease.Delivery)]
-		if n == nil {
-			continue
-		}
-		k := int(int64(st.Lease.Delivery) % queue.MaxDeliveries)
-		if k >= len(n.deliveries) || !n.deliveries[k].State.Waiting() {
-			return errRecord
-		}
-		n.deliveries[k].deliver(st, b.now)
-	}
 	return nil
+}
+
+// replay reads the journal and returns the messages that did not come into the database, as they stood. Damage is named,
+// with what it may have cost.
+func (s *Store) replay() ([]*newMessage, error) {
+	f := s.newFinds()
+	err := s.journal.Replay(s.known, func(payload []byte) error { return f.read(s.known.Last.Run, payload) })
+	if err == nil {
+		err = f.settle()
+	}
+	switch {
+	case errors.Is(err, queue.ErrNewerForm):
+		return nil, err
+	case errors.Is(err, journal.ErrDamaged), errors.Is(err, errRecord):
+		return nil, fmt.Errorf("%w: %w; %s", queue.ErrDamaged, err, s.cost())
+	case err != nil:
+		return nil, err
+	}
+	s.note(f)
+	return f.left, nil
+}
+
+// cost says what damage may have cost, as far as the numbers of messages tell.
+func (s *Store) cost() string {
+	r, _, err := s.survey()
+	if err != nil {
+		return "what it may have cost cannot be told: " + err.Error()
+	}
+	return r.Cost()
 }

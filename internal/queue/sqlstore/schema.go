@@ -40,9 +40,14 @@ var formFive string
 //go:embed schema6.sql
 var formSix string
 
+// formSeven lets database and journal know each other.
+//
+//go:embed schema7.sql
+var formSeven string
+
 // migrations bring a database from one form to the next: entry n makes form n+1. Released entries never change; a new
 // form is a new entry, and a fixture of the old one goes to testdata.
-var migrations = []string{formOne, formTwo, formThree, formFour, formFive, formSix}
+var migrations = []string{formOne, formTwo, formThree, formFour, formFive, formSix, formSeven}
 
 // errForeign: queue.db is a database of something else.
 var errForeign = errors.New("sqlstore: queue.db is not a Postern database")

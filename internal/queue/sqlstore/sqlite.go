@@ -202,7 +202,9 @@ func translate(err error) error {
 	switch primary(err) {
 	case codeFull:
 		return fmt.Errorf("%w (SQLite result %s)", queue.ErrFull, code(err))
-	case codeIO, codeCorrupt, codeCannotOpen, codeNotADB, codeReadOnly:
+	case codeCorrupt, codeNotADB:
+		return fmt.Errorf("%w: %w: queue.db does not hold together (SQLite result %s)", queue.ErrBroken, queue.ErrDamaged, code(err))
+	case codeIO, codeCannotOpen, codeReadOnly:
 		return fmt.Errorf("%w (SQLite result %s)", queue.ErrBroken, code(err))
 	}
 	return err

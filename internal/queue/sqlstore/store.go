@@ -32,10 +32,16 @@ type Config struct {
 	// Young bounds the memory in bytes, about, for mail that is in the journal and not yet in the database; 0 means 32 MiB.
 	// Twice that is held before new mail has to wait.
 	Young int64
+	// Warn is told of damage that costs nothing now; nil is nobody. It is called by Open only.
+	Warn func(err error)
 	// journalDisk replaces the file calls of the journal in tests.
 	journalDisk journal.Disk
+	// segment is the size of the journal's segments in tests.
+	segment int64
 	// disk replaces the file calls for bodies in tests.
 	disk disk
+	// salvage makes a new database where one is missing.
+	salvage bool
 	// still keeps the mover from moving anything by itself in tests.
 	still bool
 }
@@ -62,9 +68,11 @@ type Store struct {
 	closed  bool
 	totals  totals
 	order   order
-	applied int64     // messages up to this seq are in the database
-	roomy   time.Time // when there was last seen to be room for new mail
-	unread  int64     // while the journal is read: the first message that is not in the database yet
+	known   journal.Known // what the database remembers of the journal; Last as it was at start
+	applied int64         // messages up to this seq are in the database
+	begun   bool          // a run of the journal has begun
+	roomy   time.Time     // when there was last seen to be room for new mail
+	unread  int64         // while the journal is read: the first message that is not in the database yet
 	young   young
 	leases  map[queue.DeliveryID]*lease
 	// wishes are what administrators asked of deliveries under a lease, until it is carried out or too late.
@@ -79,9 +87,25 @@ type Store struct {
 // errClosed is what every method answers after Close.
 var errClosed = errors.New("sqlstore: the store is closed")
 
-// Open opens the store, making it if there is none. It answers queue.ErrInUse while another process has it, and
-// queue.ErrNewerForm when a newer release wrote it. Leases that were held when the last process ended are gone.
+// Open opens the store, making it if there is none. It answers queue.ErrInUse while another process has it,
+// queue.ErrNewerForm when a newer release wrote it, and queue.ErrDamaged when something is missing in it that was there; then
+// Salvage helps. Leases that were held when the last process ended are gone.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s := newStore(cfg)
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	s.workers.Go(s.writer.loop)
+	s.workers.Go(s.commitLoop)
+	if !s.cfg.still {
+		s.loops.Go(s.moveLoop)
+	}
+	s.workers.Go(s.checkpoint)
+	return s, nil
+}
+
+// newStore makes a handle with what the configuration leaves out.
+func newStore(cfg Config) *Store {
 	if cfg.SmallBody == 0 {
 		cfg.SmallBody = 128 << 10
 	}
@@ -111,51 +135,27 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		drafts:    map[string]bool{},
 	}
 	s.cond = sync.NewCond(&s.mu)
-	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(err, s.release())
-	}
-	s.workers.Go(s.writer.loop)
-	s.workers.Go(s.commitLoop)
-	if !cfg.still {
-		s.loops.Go(s.moveLoop)
-	}
-	s.workers.Go(s.checkpoint)
-	return s, nil
+	return s
 }
 
 func (s *Store) open(ctx context.Context) error {
 	if err := s.takeDir(); err != nil {
 		return err
 	}
-	// fdatasync keeps a commit just as durable and spares the journal entry for time stamps. Where there is none,
-	// SQLite goes on using fsync.
-	_, _ = sqlite.Fdatasync(true)
-	w, err := dial(s.file(), busyTimeout, pageSize, walMode, syncFull, memoryTemp, writerCache, checkpointHard)
-	if err != nil {
-		return fmt.Errorf("sqlstore: cannot open the database: %w", err)
-	}
-	s.writer = &writer{s: s, c: w, sites: map[queue.SiteKey]*siteRow{}}
-	s.writer.commit = func() error { return w.exec("COMMIT") }
-	if err := assertDurable(w); err != nil {
+	if err := s.lookAtJournal(); err != nil {
 		return err
 	}
-	if err := migrate(w); err != nil {
-		return err
-	}
-	if err := s.cfg.disk.syncDir(s.cfg.Dir); err != nil {
-		return fmt.Errorf("sqlstore: cannot make the data folder durable: %w", err)
-	}
-	if s.order, s.applied, err = s.totals.read(w); err != nil {
+	if err := s.openDatabase(); err != nil {
 		return err
 	}
 	if err := s.openJournal(); err != nil {
 		return err
 	}
 	s.applied = s.order.lastSeq
-	if err := s.readWishes(w); err != nil {
+	if err := s.readWishes(s.writer.c); err != nil {
 		return err
 	}
-	if err := s.readFloor(w); err != nil {
+	if err := s.readFloor(s.writer.c); err != nil {
 		return err
 	}
 	for range s.cfg.Readers {
@@ -166,6 +166,36 @@ func (s *Store) open(ctx context.Context) error {
 		s.readers <- c
 	}
 	return s.sweep(ctx)
+}
+
+// openDatabase opens the writing connection, brings the database to the newest form and reads what it counts.
+func (s *Store) openDatabase() error {
+	// fdatasync keeps a commit just as durable and spares the journal entry for time stamps. Where there is none,
+	// SQLite goes on using fsync.
+	_, _ = sqlite.Fdatasync(true)
+	w, err := dial(s.file(), busyTimeout, pageSize, walMode, syncFull, memoryTemp, writerCache, checkpointHard)
+	if err != nil {
+		return fmt.Errorf("sqlstore: cannot open the database: %w", translate(err))
+	}
+	s.writer = &writer{s: s, c: w, sites: map[queue.SiteKey]*siteRow{}}
+	s.writer.commit = func() error { return w.exec("COMMIT") }
+	if err := assertDurable(w); err != nil {
+		return err
+	}
+	if err := s.examine(w); err != nil {
+		return err
+	}
+	if err := migrate(w); err != nil {
+		return translate(err)
+	}
+	if err := s.cfg.disk.syncDir(s.cfg.Dir); err != nil {
+		return fmt.Errorf("sqlstore: cannot make the data folder durable: %w", err)
+	}
+	if s.order, s.applied, err = s.totals.read(w); err == nil {
+		s.known, err = readKnown(w)
+	}
+	s.young.place = s.known.Last
+	return translate(err)
 }
 
 // readFloor finds the highest ID in the database.
@@ -259,7 +289,7 @@ func (s *Store) release() error {
 		s.mu.Lock()
 		empty := s.young.inAge.Len() == 0 && !s.broken.Load()
 		s.mu.Unlock()
-		errs = append(errs, s.journal.Close(empty))
+		errs = append(errs, s.endRun(empty))
 	}
 	for range len(s.readers) {
 		errs = append(errs, (<-s.readers).close())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"postern/internal/journal"
 	"postern/internal/queue"
 )
 
@@ -81,11 +82,12 @@ func (o *order) note(at time.Time) {
 	}
 }
 
-// write stores the row; what has a seq up to applied is in the database, or will never be.
-func (t *totals) write(c *conn, o order, applied int64) error {
+// write stores the row; what has a seq up to applied is in the database, or will never be. The journal was durable up to at.
+func (t *totals) write(c *conn, o order, applied int64, at journal.Place) error {
 	return c.exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, failed=?,"+
-		" cancelled=?, applied=?", o.lastSeq, o.newest, o.skew, t.bodyBytes, t.states[storedQueued], t.states[storedHeld],
-		t.states[storedDelivered], t.states[storedFailed], t.states[storedCancelled], applied)
+		" cancelled=?, applied=?, segment=?, size=?, commits=commits+1", o.lastSeq, o.newest, o.skew, t.bodyBytes,
+		t.states[storedQueued], t.states[storedHeld], t.states[storedDelivered], t.states[storedFailed],
+		t.states[storedCancelled], applied, int64(at.Index), at.Size)
 }
 
 // read reads the row.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"postern/internal/journal"
 	"postern/internal/queue"
 )
 
@@ -152,16 +153,17 @@ func (t *txn) end() error {
 	if err := t.flushRefs(); err != nil {
 		return err
 	}
-	applied := int64(0)
+	applied, at := int64(0), journal.Place{}
 	if t.writes > 0 {
 		t.s.mu.Lock()
 		order := t.s.order
+		at = t.s.young.place
 		applied = t.s.young.applied(order.lastSeq, t.landed)
 		if t.s.unread > 0 {
 			applied = t.s.unread - 1
 		}
 		t.s.mu.Unlock()
-		if err := t.totals.write(t.c, order, applied); err != nil {
+		if err := t.totals.write(t.c, order, applied, at); err != nil {
 			return err
 		}
 	}
@@ -174,6 +176,10 @@ func (t *txn) end() error {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	t.s.totals = t.totals
+	if t.writes > 0 {
+		t.s.known.Note++
+		t.s.young.told = at
+	}
 	t.s.applied = max(t.s.applied, applied)
 	t.s.land(t.landed)
 	t.leave()

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"time"
 
+	"postern/internal/journal"
 	"postern/internal/queue"
 )
 
@@ -27,8 +28,8 @@ type young struct {
 	// entering are the IDs of messages on their way into the database without the journal; inserts counts those that came.
 	entering map[queue.ID]bool
 	inserts  uint64
-	// segment is the newest of the journal with an entry.
-	segment uint64
+	// place is behind the newest entry of the journal; told is where it was when the database heard of it last.
+	place, told journal.Place
 
 	states    [6]int64 // by stored state, like totals
 	bodyBytes int64    // of waiting messages

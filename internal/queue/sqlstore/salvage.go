@@ -1,0 +1,198 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"postern/internal/journal"
+)
+
+// Salvaged says what was damaged in a data folder and what became of it.
+type Salvaged struct {
+	// Damage is what was found, a sentence without its end each; none means that nothing was damaged and nothing was changed.
+	Damage []string
+	// Recovered counts the messages that came from the journal into the database; of these Waiting still wait. Where the
+	// record of a delivery is among what was lost, one that waits is sent again.
+	Recovered, Waiting int
+	// Missing counts the numbers of messages that nothing tells of. A number may also never have been used.
+	Missing int64
+	// After and Before are when the messages around the missing ones were accepted; zero where there is none.
+	After, Before time.Time
+	// Unreadable counts records that are whole and cannot be understood.
+	Unreadable int
+	// Aside are the files that were kept under other names, relative to the data folder: parts of the journal, and bodies
+	// that no message names.
+	Aside []string
+}
+
+// Cost is one sentence, without its end, about what can be read and what may be lost.
+func (r *Salvaged) Cost() string {
+	return fmt.Sprintf("%d messages can be read in the journal that are not in the database; %s", r.Recovered, r.Loss())
+}
+
+// Loss is one sentence, without its end, about what may be lost.
+func (r *Salvaged) Loss() string {
+	const last = "what was accepted last may be lost, if it stood in what is missing"
+	if r.Missing == 0 {
+		return "no message is known to be lost, but " + last
+	}
+	span := ""
+	if !r.After.IsZero() {
+		span += ", accepted after " + r.After.Format(time.RFC3339)
+	}
+	if !r.Before.IsZero() {
+		span += ", accepted before " + r.Before.Format(time.RFC3339)
+	}
+	return fmt.Sprintf("up to %d messages may be lost%s, by their numbers; %s", r.Missing, span, last)
+}
+
+// Salvage opens a data folder that Open refuses as damaged, brings all that can be read into the database, keeps what is
+// damaged under other names, and leaves the folder so that Open takes it. It answers queue.ErrInUse as Open does. When it is
+// ended in the middle it can be run again.
+func Salvage(ctx context.Context, cfg Config) (*Salvaged, error) {
+	cfg.salvage = true
+	s := newStore(cfg)
+	out, err := s.salvage(ctx)
+	s.closed = true
+	return out, errors.Join(err, s.release())
+}
+
+func (s *Store) salvage(ctx context.Context) (*Salvaged, error) {
+	if _, err := os.Stat(s.cfg.Dir); err != nil {
+		return nil, fmt.Errorf("sqlstore: there is no data folder to salvage: %w", err)
+	}
+	if err := s.takeDir(); err != nil {
+		return nil, err
+	}
+	if err := s.lookAtJournal(); err != nil {
+		return nil, err
+	}
+	missing := s.databaseMissing()
+	bodies, err := s.bodyFiles()
+	if err != nil {
+		return nil, err
+	}
+	if missing && len(bodies) == 0 && s.journal.Empty() {
+		return &Salvaged{}, nil // a folder that was never used
+	}
+	if err := s.openDatabase(); err != nil {
+		return nil, err
+	}
+	damage := s.damage(missing)
+	if len(damage) == 0 {
+		return &Salvaged{}, nil
+	}
+	out, f, err := s.survey()
+	if err != nil {
+		return nil, err
+	}
+	out.Damage = damage
+	if err := s.bringLeft(f.left); err != nil {
+		return nil, err
+	}
+	if err := s.setAside(ctx, bodies, out); err != nil {
+		return nil, err
+	}
+	s.known.Previous = 0
+	return out, s.beginRun()
+}
+
+// damage says what is wrong with the journal, in view of the database.
+func (s *Store) damage(missing bool) (out []string) {
+	if missing {
+		out = append(out, "queue.db was missing or empty: what only it knew is lost, and a new one was made")
+	}
+	f := s.newFinds()
+	err := s.journal.Replay(s.known, func(payload []byte) error { return f.read(s.known.Last.Run, payload) })
+	if err == nil {
+		err = f.settle()
+	}
+	if d, ok := errors.AsType[*journal.Damage](err); ok {
+		return append(out, d.Found...)
+	}
+	if err != nil {
+		out = append(out, err.Error())
+	}
+	return out
+}
+
+// survey reads everything that can be read of the journal, without changing anything on the disk.
+func (s *Store) survey() (*Salvaged, *finds, error) {
+	f := s.newFinds()
+	f.tolerant = true
+	if _, err := s.journal.Salvage(f.read); err != nil {
+		return nil, nil, err
+	}
+	_ = f.settle() // tolerant: it has no errors
+	out := &Salvaged{Recovered: len(f.left), Unreadable: f.bad}
+	for _, n := range f.left {
+		if n.open() > 0 {
+			out.Waiting++
+		}
+	}
+	last := s.order.lastSeq
+	for seq := range f.seen {
+		last = max(last, seq)
+	}
+	if err := f.missing(last, out); err != nil {
+		return nil, nil, translate(err)
+	}
+	if err := f.inOrder(last); err != nil {
+		return nil, nil, translate(err)
+	}
+	s.note(f)
+	return out, f, nil
+}
+
+// note takes what was found into the order of acceptance.
+func (s *Store) note(f *finds) {
+	for _, n := range f.left {
+		s.order.lastSeq = max(s.order.lastSeq, n.seq)
+		s.order.note(n.message.AcceptedAt)
+	}
+}
+
+// setAside keeps the evidence: all that the journal was, and the bodies that no message names.
+func (s *Store) setAside(ctx context.Context, bodies []string, out *Salvaged) error {
+	names, err := s.journal.SetAside()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		out.Aside = append(out.Aside, "journal/"+name)
+	}
+	for _, name := range bodies {
+		n, err := s.writer.c.number(ctx, "SELECT count(*) FROM message WHERE file = ?", name)
+		if err != nil {
+			return translate(err)
+		}
+		if n > 0 {
+			continue
+		}
+		if err := os.Rename(s.path(name), s.path(name)+".damaged"); err != nil {
+			return fmt.Errorf("sqlstore: cannot set a body aside: %w", err)
+		}
+		out.Aside = append(out.Aside, "spool/"+name+".damaged")
+	}
+	return s.cfg.disk.syncDir(s.spool())
+}
+
+// bodyFiles lists the files of bodies, whoever names them.
+func (s *Store) bodyFiles() ([]string, error) {
+	entries, err := os.ReadDir(s.spool())
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: cannot list body files: %w", err)
+	}
+	var out []string
+	for _, e := range entries {
+		if isBody(e.Name()) && e.Type().IsRegular() {
+			out = append(out, e.Name())
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
