@@ -101,6 +101,52 @@ func TestSubmissionNeedsTLSAndAPassword(t *testing.T) {
 	}
 }
 
+// tickets is a client's memory of TLS sessions that counts what it is given.
+type tickets struct{ given int }
+
+func (c *tickets) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
+
+func (c *tickets) Put(_ string, s *tls.ClientSessionState) {
+	if s != nil {
+		c.given++
+	}
+}
+
+func TestNoListenerGivesSessionTickets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	hash := strings.TrimSpace(w.Run("x\n", "config", "hash-password").Stdout)
+	submission, smtps := harness.FreeAddress(t), harness.FreeAddress(t)
+	w.More = append(w.More,
+		"[[listen]]\nname = \"people\"\nmode = \"submission\"\naddress = \""+submission+"\"\n",
+		"[[listen]]\nname = \"implicit\"\nmode = \"smtps\"\naddress = \""+smtps+"\"\n",
+		"[[user]]\nname = \"anna\"\npassword_hash = \""+hash+"\"\n")
+	w.Start("")
+	for _, address := range []string{w.Addr, submission, smtps} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			seen := &tickets{}
+			cfg := &tls.Config{InsecureSkipVerify: true, MaxVersion: version, ClientSessionCache: seen, ServerName: "gw.home.test"}
+			c := harness.Dial(t, address, "")
+			if address == smtps {
+				c.Shake(cfg)
+				c.Wants("220")
+			} else {
+				c.Wants("220")
+				c.Say("EHLO a.test", "250")
+				if reply := c.Say("STARTTLS", "220"); reply != "220 2.0.0 Ready to start TLS\r\n" {
+					t.Errorf("STARTTLS is answered %q", reply)
+				}
+				c.Shake(cfg)
+			}
+			c.Say("EHLO a.test", "250")
+			c.Say("QUIT", "221")
+			if seen.given != 0 {
+				t.Errorf("%s, version %#x: %d tickets", address, version, seen.given)
+			}
+		}
+	}
+}
+
 func TestAClientCertificateMayRelay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -31,9 +31,10 @@ type Config struct {
 	// ImplicitTLS makes a Submission listener begin with the handshake (RFC 8314 §3.3).
 	ImplicitTLS bool
 	// TLS offers STARTTLS, or is used from the first octet. nil offers none; SMTPS then cannot serve. The certificate is
-	// chosen by GetCertificate or Certificates, GetConfigForClient must be nil. In SMTP mode session tickets are off
-	// whatever it says: peers in the field abort over them. Client certificates are asked for if ClientAuth says so;
-	// use tls.RequestClientCert, which accepts any, and VerifyClient.
+	// chosen by GetCertificate or Certificates, GetConfigForClient must be nil. Session tickets are off in every mode
+	// whatever it says: Microsoft's clients, servers and people's programs alike, break off TLS 1.3 over them, and a
+	// resumed handshake would not examine a client's certificate anew. Client certificates are asked for if ClientAuth
+	// says so; use tls.RequestClientCert, which accepts any, and VerifyClient.
 	TLS *tls.Config
 	// VerifyClient says whether a presented chain, leaf first, deserves trust. The engine only records the answer. nil
 	// verifies none. It must not demand the clientAuth usage: public CAs no longer issue it.

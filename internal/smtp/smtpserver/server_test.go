@@ -241,7 +241,7 @@ func TestAClientCertificateIsRecordedWhateverItsUsage(t *testing.T) {
 				nc := w.dial("198.51.100.1")
 				io.WriteString(nc, "STARTTLS\r\n")
 				buf := make([]byte, 1000)
-				for got := ""; !strings.HasSuffix(got, "go ahead\r\n"); {
+				for got := ""; !strings.HasSuffix(got, "220 2.0.0 Ready to start TLS\r\n"); {
 					n, err := nc.Read(buf)
 					if err != nil {
 						t.Fatal(err)
@@ -301,34 +301,49 @@ func TestTheCertificateIsChosenByServerNameAndStated(t *testing.T) {
 	})
 }
 
-func TestNoSessionTicketsInSMTPMode(t *testing.T) {
+// ticketCounter is a client's memory of sessions that counts what it is given.
+type ticketCounter struct{ given int }
+
+func (c *ticketCounter) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
+
+func (c *ticketCounter) Put(_ string, s *tls.ClientSessionState) {
+	if s != nil {
+		c.given++
+	}
+}
+
+func TestNoListenerGivesSessionTickets(t *testing.T) {
 	for _, tc := range []struct {
-		mode smtpserver.Mode
-		want bool
-	}{{smtpserver.SMTP, false}, {smtpserver.SMTPS, true}} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, func(cfg *smtpserver.Config) { cfg.Mode = tc.mode })
-			cache := tls.NewLRUClientSessionCache(4)
-			resumed := false
-			for range 2 {
+		name     string
+		mode     smtpserver.Mode
+		implicit bool
+	}{
+		{"smtp", smtpserver.SMTP, false}, {"smtps", smtpserver.SMTPS, true},
+		{"submission", smtpserver.Submission, false}, {"submission with TLS from the first octet", smtpserver.Submission, true},
+	} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(cfg *smtpserver.Config) { cfg.Mode, cfg.ImplicitTLS = tc.mode, tc.implicit })
 				nc := w.dial("198.51.100.1")
-				if tc.mode == smtpserver.SMTP {
+				if !tc.implicit {
 					io.WriteString(nc, "STARTTLS\r\n")
 					in := bufio.NewReader(nc)
 					in.ReadString('\n')
 					in.ReadString('\n')
 				}
-				c := tls.Client(nc, &tls.Config{RootCAs: w.ca.Pool(), ServerName: "gw.test", ClientSessionCache: cache})
+				tickets := &ticketCounter{}
+				c := tls.Client(nc, &tls.Config{RootCAs: w.ca.Pool(), ServerName: "gw.test", MaxVersion: version, ClientSessionCache: tickets})
 				io.WriteString(c, "EHLO c.test\r\nQUIT\r\n")
-				readAll(c)
-				resumed = resumed || c.ConnectionState().DidResume
+				if got := readAll(c); !strings.Contains(got, "221 ") {
+					t.Errorf("%s: got %q", tc.name, got)
+				}
 				c.Close()
-			}
-			w.close()
-			if resumed != tc.want {
-				t.Errorf("mode %d: resumed is %v", tc.mode, resumed)
-			}
-		})
+				w.close()
+				if tickets.given != 0 {
+					t.Errorf("%s, version %#x: %d tickets", tc.name, version, tickets.given)
+				}
+			})
+		}
 	}
 }
 

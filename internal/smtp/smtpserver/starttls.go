@@ -31,7 +31,7 @@ func (c *Conn) startTLS(arg []byte) {
 
 func (c *Conn) upgrade() {
 	c.endTransaction()
-	c.wire.say(220, "2.0.0", "go ahead")
+	c.wire.say(220, "2.0.0", "Ready to start TLS")
 	if err := c.wire.flush(); err != nil {
 		c.check(err)
 		return
@@ -96,7 +96,7 @@ type keyedConn struct {
 }
 
 // serverTLS makes the configuration of a server from the caller's: every handshake goes through GetCertificate, so
-// that the certificate's key type is known, and SMTP mode has no session tickets.
+// that the certificate's key type is known, and no listener offers session tickets.
 func serverTLS(cfg *Config) (*tls.Config, error) {
 	if cfg.TLS == nil {
 		if cfg.ImplicitTLS {
@@ -120,9 +120,7 @@ func serverTLS(cfg *Config) (*tls.Config, error) {
 		}
 		return cert, err
 	}
-	if cfg.Mode == SMTP {
-		tc.SessionTicketsDisabled = true
-	}
+	tc.SessionTicketsDisabled = true
 	return tc, nil
 }
 
