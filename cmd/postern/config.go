@@ -30,7 +30,7 @@ func (*configCheckCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	problems := c.CheckFiles(time.Now())
+	problems := append(c.CheckFiles(time.Now()), c.CheckSenders()...)
 	fatal := 0
 	for _, p := range problems {
 		kind := "warning"

@@ -64,6 +64,7 @@ type gateway struct {
 	checking checking
 	inForce  atomic.Pointer[config.Config] // what was read last; cfg holds for what needs a restart
 	intake   atomic.Pointer[intake.Intake]
+	clients  *intake.Clients // how our own clients hand mail in
 	dispatch *dispatch.Dispatcher
 	admin    *admin.Service
 	accounts *accounts.Service
@@ -79,7 +80,7 @@ type gateway struct {
 
 // newGateway opens the store and joins the rooms. Nothing runs and no socket is open yet. extra sinks hear every event too.
 func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra ...event.Sink) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log, memoryOfContent: smtpserver.NewMemory(cfg.Limits.ContentMemory / 2)}
+	g := &gateway{cfg: cfg, log: log, clients: intake.NewClients(), memoryOfContent: smtpserver.NewMemory(cfg.Limits.ContentMemory / 2)}
 	g.figures = figures{stats: func(ctx context.Context) (queue.Stats, error) { return g.store.Stats(ctx) }}
 	g.metrics = metrics.New(g.figures.metrics)
 	g.sink = append(event.Tee{oplog.New(log), g.metrics}, extra...)
@@ -163,11 +164,23 @@ func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 	return intake.New(intake.Config{
 		Hostname: cfg.Hostname, Postmaster: postmasterFor(cfg),
 		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: cfg.Authenticate,
+		RelayTLS: cfg.Relay.Require >= policy.Encrypted, Bindings: bindings(cfg), Clients: g.clients,
 		Rules: g.rules.Current, Route: g.table.Load, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
 		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops, Memory: g.memoryOfContent,
 		LoginFailures: cfg.Limits.LoginFailures, LoginWindow: cfg.Limits.LoginWindow.Duration,
 	})
+}
+
+func bindings(cfg *config.Config) (out []intake.Binding) {
+	for _, r := range cfg.RelayClient {
+		b := intake.Binding{Networks: r.Networks, Users: r.Users, Certificates: r.Certificates}
+		for _, s := range r.Senders {
+			b.Senders = append(b.Senders, intake.Sender(s))
+		}
+		out = append(out, b)
+	}
+	return out
 }
 
 // trust prepares roots and our own certificates.
@@ -243,12 +256,23 @@ func (g *gateway) administration() admin.Config {
 			own, _ := g.table.Load().Own(d)
 			return own.Requirement()
 		},
-		Serves:   func(d mail.Domain) bool { return g.table.Load().Serves(d) },
-		Lifetime: g.cfg.Delivery.Lifetime.Duration,
-		Hostname: g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
+		Serves:      func(d mail.Domain) bool { return g.table.Load().Serves(d) },
+		Unprotected: g.unprotected,
+		Lifetime:    g.cfg.Delivery.Lifetime.Duration,
+		Hostname:    g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
 	}
 	if g.cfg.Path() != "" {
 		out.Reload = g.reloadFor
+	}
+	return out
+}
+
+// unprotected lists the own clients that handed in without TLS what rules force onward.
+func (g *gateway) unprotected(since time.Time) (out []admin.Unprotected) {
+	for _, f := range g.clients.Forced(since) {
+		first, last := f.Since.UTC(), f.Last.UTC()
+		out = append(out, admin.Unprotected{Client: f.Client.String(), Since: &first, Last: &last, Messages: f.Messages,
+			Message: f.Message, Rules: f.Rules})
 	}
 	return out
 }

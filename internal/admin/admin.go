@@ -91,6 +91,8 @@ type Config struct {
 	Reload       func(ctx context.Context, by string) error
 	// Sink hears of every change; nil discards.
 	Sink event.Sink
+	// Unprotected lists, since a time, the own clients that handed in without TLS what rules force onward; nil lists none.
+	Unprotected func(since time.Time) []Unprotected
 	// Hostname, Version and StartedAt are shown by Status. Problem says what is wrong now, nil that all is well; it may be nil.
 	Hostname, Version string
 	StartedAt         time.Time
@@ -165,6 +167,21 @@ type Status struct {
 	Rules         int              `json:"rules"`
 	RulesRevision int64            `json:"rules_revision"`
 	RulesProblem  string           `json:"rules_problem,omitempty"`
+	// Unprotected are the own clients that handed in without TLS, in the last week, what rules force onward.
+	Unprotected []Unprotected `json:"handed_in_without_tls,omitempty"`
+}
+
+// unprotectedTime is how far back Status looks for own clients without TLS.
+const unprotectedTime = 7 * 24 * time.Hour
+
+// Unprotected is an own client that handed in mail without TLS which rules force onward.
+type Unprotected struct {
+	Client   string     `json:"client"`
+	Since    *time.Time `json:"since"`
+	Last     *time.Time `json:"last"`
+	Messages int64      `json:"messages"`
+	Message  string     `json:"message"` // the last one
+	Rules    []string   `json:"rules"`
 }
 
 // Status counts and looks.
@@ -184,6 +201,9 @@ func (s *Service) Status(ctx context.Context) (Status, error) {
 		out.RulesProblem, out.Ready = err.Error(), false
 	} else {
 		out.Rules = len(set.Rules())
+	}
+	if s.cfg.Unprotected != nil {
+		out.Unprotected = s.cfg.Unprotected(time.Now().Add(-unprotectedTime))
 	}
 	if s.cfg.Problem != nil {
 		if err := s.cfg.Problem(); err != nil {

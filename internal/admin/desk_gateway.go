@@ -18,7 +18,7 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 	}
 	st, err := d.s.Status(ctx)
 	if !d.p.Scope.All {
-		st.Queue, st.BodyBytes, st.OldestAt = map[string]int64{}, 0, nil
+		st.Queue, st.BodyBytes, st.OldestAt, st.Unprotected = map[string]int64{}, 0, nil, nil
 	}
 	return st, err
 }

@@ -71,6 +71,17 @@ type Trace struct {
 	FinishedAt    *time.Time    `json:"finished_at"`
 	InboundTLS    *mail.TLS     `json:"inbound_tls"`
 	Inbound       queue.Inbound `json:"inbound"`
+	// HandedIn warns of mail that a rule forces onward and that one of our own clients handed in without TLS.
+	HandedIn string `json:"handed_in,omitempty"`
+}
+
+// handedIn says that a rule protects mail only from the gateway on.
+func handedIn(r *queue.Record) string {
+	in := &r.Message.Inbound
+	if !in.Relayed || in.TLS != nil || len(r.Rules) == 0 || r.Requirement.Channel < policy.Encrypted {
+		return ""
+	}
+	return "forced onward, handed in without TLS by " + in.Client.String()
 }
 
 // Wish is an action on a delivery that was being sent when it was asked for.
@@ -122,6 +133,7 @@ func TraceOf(r *queue.Record) Trace {
 		AttemptCount: r.Attempts, Attempts: r.History,
 		AcceptedAt: instant(r.AcceptedAt), ExpiresAt: instant(r.ExpiresAt), NextAttemptAt: instant(nextAttempt(r)), FinishedAt: instant(r.FinishedAt),
 		Inbound: withoutTLS(r.Message.Inbound), InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r), Wish: wishOf(r),
+		HandedIn: handedIn(r),
 	}
 	if int(r.Message.Kind) < len(kindNames) {
 		t.Kind = kindNames[r.Message.Kind]

@@ -28,6 +28,7 @@ func (c *Config) check(d *decoder) {
 	}
 	c.checkListen(d)
 	c.checkTLS(d)
+	c.checkRelay(d)
 	c.checkUsers(d)
 	c.checkDomains(d)
 	c.checkRoutes(d)

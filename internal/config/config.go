@@ -19,21 +19,22 @@ type Config struct {
 	// Author of the notices the gateway writes. Empty: postmaster@ the hostname.
 	Postmaster mail.Address `toml:"postmaster" example:"'postmaster@example.com'"`
 
-	Listen   []Listen `toml:"listen"`
-	TLS      TLS      `toml:"tls"`
-	Relay    Relay    `toml:"relay"`
-	User     []User   `toml:"user"`
-	Domain   []Domain `toml:"domain"`
-	Route    []Route  `toml:"route"`
-	DNS      DNS      `toml:"dns"`
-	Delivery Delivery `toml:"delivery"`
-	Trust    Trust    `toml:"trust"`
-	Limits   Limits   `toml:"limits"`
-	Queue    Queue    `toml:"queue"`
-	Admin    Admin    `toml:"admin"`
-	OIDC     OIDC     `toml:"oidc"`
-	Log      Log      `toml:"log"`
-	Process  Process  `toml:"process"`
+	Listen      []Listen      `toml:"listen"`
+	TLS         TLS           `toml:"tls"`
+	Relay       Relay         `toml:"relay"`
+	RelayClient []RelayClient `toml:"relay_client"`
+	User        []User        `toml:"user"`
+	Domain      []Domain      `toml:"domain"`
+	Route       []Route       `toml:"route"`
+	DNS         DNS           `toml:"dns"`
+	Delivery    Delivery      `toml:"delivery"`
+	Trust       Trust         `toml:"trust"`
+	Limits      Limits        `toml:"limits"`
+	Queue       Queue         `toml:"queue"`
+	Admin       Admin         `toml:"admin"`
+	OIDC        OIDC          `toml:"oidc"`
+	Log         Log           `toml:"log"`
+	Process     Process       `toml:"process"`
 
 	// path is the file this came from, "" for Default.
 	path string
@@ -80,6 +81,26 @@ type Relay struct {
 	// File of CA certificates, PEM. A client whose certificate one of them signed may relay. Asks clients for a
 	// certificate, as tls.ask_clients does.
 	ClientCertificates Path `toml:"client_certificates" example:"'clients-ca.pem'"`
+	// What those who may relay must use: "plaintext" or "encrypted". With "encrypted", mail from networks is refused with
+	// 530 until the client has said STARTTLS, wherever it is to go. Without it, mail that a rule forces onward is taken
+	// without TLS, which log, trace and console tell.
+	Require policy.Level `toml:"require"`
+}
+
+// RelayClient says which envelope senders some of those who may relay may use; others are refused with 553 at MAIL. It
+// lets nobody relay. A client is judged by its user if it logged in, else by its verified certificate, else by the
+// smallest network that holds its address. Who is in no relay_client may use every sender.
+type RelayClient struct {
+	// Networks, within relay.networks.
+	Networks []netip.Prefix `toml:"networks" example:"['127.0.0.0/8']"`
+	// Names of users.
+	Users []string `toml:"users" example:"['mail.example.com']"`
+	// Names in client certificates (DNS names or the common name): "app.example.com", "*.example.com" for every name below
+	// it, "*" for all certificates that no other relay_client names.
+	Certificates []string `toml:"certificates" example:"['app.example.com']"`
+	// Senders they may use: "example.com", "*.example.com" for the domains below it, "<>" for the null sender of reports and
+	// receipts, "*" for all.
+	Senders []Sender `toml:"senders" example:"['example.com', '<>']"`
 }
 
 // User is somebody who may relay after AUTH.

@@ -4,13 +4,16 @@ import (
 	"net/netip"
 	"path/filepath"
 	"time"
+
+	"postern/internal/policy"
 )
 
 // Default returns the configuration of an empty file, before anything that depends on the machine is filled in. It is
 // the one place of every default.
 func Default() *Config {
 	return &Config{
-		Data: "/var/lib/postern",
+		Data:  "/var/lib/postern",
+		Relay: Relay{Require: policy.Plaintext},
 		Delivery: Delivery{
 			Port:               smtpPort,
 			DenyNetworks:       prefixes("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"),

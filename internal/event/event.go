@@ -48,6 +48,15 @@ const (
 	OutWorld Leg = "gateway-world"
 )
 
+// ClientKind is what is wrong with a client that came without TLS. The names are stable: log and metrics print them.
+type ClientKind string
+
+// The kinds.
+const (
+	ClientForced  ClientKind = "forced-onward" // rules force the message onward
+	ClientLostTLS ClientKind = "tls-lost"      // the client always had TLS
+)
+
 type (
 	// Started: a listener is open.
 	Started struct{ Listener, Address, Mode string }
@@ -100,6 +109,17 @@ type (
 		User       string
 		TLS        *mail.TLS
 		Took       time.Duration
+	}
+	// ClientPlain: one of our own clients handed in mail without TLS that should have had it. One event a day for a client
+	// and a kind.
+	ClientPlain struct {
+		Kind     ClientKind
+		Client   netip.Addr
+		Helo     string
+		Listener string
+		Message  string
+		Rules    []string  // that force the message onward; none where they do not
+		LastTLS  time.Time // when the client last had TLS, zero where that is not remembered
 	}
 	// Attempted: a site was tried; one event for one plan, however many deliveries it served.
 	Attempted struct {
@@ -185,6 +205,7 @@ func (HandshakeFailed) event() {}
 func (Refused) event()         {}
 func (LoggedIn) event()        {}
 func (Accepted) event()        {}
+func (ClientPlain) event()     {}
 func (Attempted) event()       {}
 func (PeerChanged) event()     {}
 func (Settled) event()         {}

@@ -44,6 +44,8 @@ type Inbound struct {
 	Protocol string     `json:"protocol,omitempty"` // RFC 3848 keyword
 	User     string     `json:"user,omitempty"`     // authenticated as
 	TLS      *mail.TLS  `json:"tls,omitempty"`
+	// Relayed: it came from our own side, from a client that might relay then.
+	Relayed bool `json:"relayed,omitempty"`
 }
 
 // Message is one accepted content with its envelope. Its recipients are Deliveries.

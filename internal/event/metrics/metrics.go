@@ -107,7 +107,7 @@ func (m *Metrics) rest(e event.Event) {
 		m.gauges[rulesInForce].WithLabelValues().Set(float64(e.Rules))
 	case event.AdminActed:
 		m.add(adminActions, 1)
-	case event.Warned, event.MXChanged:
+	case event.Warned, event.MXChanged, event.ClientPlain:
 		m.add(warnings, 1)
 	}
 }

@@ -38,6 +38,8 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return refusedLine(e)
 	case event.Accepted:
 		return acceptedLine(e)
+	case event.ClientPlain:
+		return clientLine(e)
 	case event.Attempted:
 		return attemptedLine(e)
 	case event.Settled:
@@ -88,6 +90,19 @@ func acceptedLine(e event.Accepted) (slog.Level, string, attrs) {
 	a.tls(e.TLS)
 	a.took("took", e.Took)
 	return slog.LevelInfo, "accepted", a
+}
+
+func clientLine(e event.ClientPlain) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("kind", string(e.Kind))
+	a.ip("client", e.Client)
+	a.text("helo", e.Helo)
+	a.text("listener", e.Listener)
+	a.text("message", e.Message)
+	a.text("rule", strings.Join(e.Rules, ", "))
+	a.at("last_tls", e.LastTLS)
+	a.text("hint", "turn on TLS at that client; relay.require = \"encrypted\" refuses mail without")
+	return slog.LevelWarn, "client-plaintext", a
 }
 
 func attemptedLine(e event.Attempted) (slog.Level, string, attrs) {

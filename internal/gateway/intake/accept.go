@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"postern/internal/event"
@@ -87,13 +88,33 @@ func (m *incoming) announce(sub *queue.Submission) {
 		}
 	}
 	leg := event.InWorld
-	if m.relayed {
+	in := &m.message.Inbound
+	if in.Relayed {
 		leg = event.InOwn
 	}
-	in := &m.message.Inbound
 	cfg.Sink.Emit(event.Accepted{
 		Leg: leg, Message: string(m.message.ID), MessageID: m.message.MessageID, From: m.message.Envelope.From,
 		Recipients: len(sub.Deliveries), Size: m.message.Size, Client: in.Client, Helo: in.Helo, User: in.User, TLS: in.TLS,
 		Took: time.Since(m.s.began),
 	})
+	if in.Relayed {
+		for _, e := range cfg.Clients.heard(m.handIn(sub)) {
+			cfg.Sink.Emit(e)
+		}
+	}
+}
+
+// handIn is the message as the memory of our own clients hears of it.
+func (m *incoming) handIn(sub *queue.Submission) *handIn {
+	in := &m.message.Inbound
+	h := &handIn{at: m.message.AcceptedAt, client: in.Client, tls: in.TLS != nil, helo: in.Helo, listener: in.Listener, message: string(m.message.ID)}
+	for i := range sub.Deliveries {
+		d := &sub.Deliveries[i].Delivery
+		for _, rule := range d.Rules {
+			if d.Requirement.Channel >= policy.Encrypted && !slices.Contains(h.rules, rule) {
+				h.rules = append(h.rules, rule)
+			}
+		}
+	}
+	return h
 }

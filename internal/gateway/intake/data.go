@@ -17,7 +17,6 @@ import (
 type incoming struct {
 	s       *session
 	info    smtpserver.ConnInfo
-	relayed bool // the client may relay: the message comes from our side
 	message queue.Message
 	scan    headerScan
 	header  mail.Header // once it is complete
@@ -42,13 +41,12 @@ func (s *session) Data(ctx context.Context, c *smtpserver.Content) *smtp.Reply {
 // begin opens the draft and writes the stamp.
 func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 	m := &incoming{s: s, info: s.conn.Info()}
-	m.relayed = s.in.mayRelay(&m.info)
 	now := time.Now()
 	m.message = queue.Message{
 		ID: queue.NewID(now, s.in.cfg.Random()), Kind: queue.Ordinary, Envelope: s.envelope, AcceptedAt: now,
 		Inbound: queue.Inbound{
 			Client: m.info.Client.Addr(), Helo: m.info.Helo, Listener: m.info.Listener, Protocol: m.info.Protocol,
-			User: m.info.User, TLS: m.info.TLS,
+			User: m.info.User, TLS: m.info.TLS, Relayed: s.rights.relay,
 		},
 	}
 	var err error

@@ -28,6 +28,13 @@ type Config struct {
 	RelayNetworks []netip.Prefix
 	// RelayCertificates lets clients whose certificate was verified send anywhere (smtpserver.Config.VerifyClient).
 	RelayCertificates bool
+	// RelayTLS refuses mail of clients that may relay with 530 until they have said STARTTLS, wherever it is to go: at
+	// MAIL nobody knows that. Who logs in or shows a certificate has TLS anyway, so it concerns networks.
+	RelayTLS bool
+	// Bindings say which senders those who may relay may use.
+	Bindings []Binding
+	// Clients remembers how our own clients hand mail in; nil makes a memory that ends with this Intake.
+	Clients *Clients
 	// Authenticate checks a password; a user who logged in may send anywhere. It may be slow, but is called for few
 	// clients at a time. nil knows no users.
 	Authenticate func(user, password string) bool
@@ -68,7 +75,10 @@ func New(cfg Config) (*Intake, error) {
 	if cfg.Hostname.IsZero() || cfg.Rules == nil || cfg.Route == nil || cfg.Store == nil {
 		return nil, errors.New("intake: Hostname, Rules, Route and Store are required")
 	}
-	cfg.RelayNetworks = route.Unmapped(cfg.RelayNetworks)
+	cfg.RelayNetworks, cfg.Bindings = route.Unmapped(cfg.RelayNetworks), unmapped(cfg.Bindings)
+	if cfg.Clients == nil {
+		cfg.Clients = NewClients()
+	}
 	if cfg.Sink == nil {
 		cfg.Sink = event.Discard{}
 	}

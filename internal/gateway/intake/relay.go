@@ -19,11 +19,16 @@ func (i *Intake) mayRelay(c *smtpserver.ConnInfo) bool {
 	switch {
 	case c.User != "":
 		return true
-	case i.cfg.RelayCertificates && c.TLS != nil && c.TLS.Client != nil && c.TLS.Client.Verified:
+	case i.certified(c):
 		return true
 	}
 	client := c.Client.Addr()
 	return slices.ContainsFunc(i.cfg.RelayNetworks, func(n netip.Prefix) bool { return n.Contains(client) })
+}
+
+// certified reports whether the client may relay by its certificate.
+func (i *Intake) certified(c *smtpserver.ConnInfo) bool {
+	return i.cfg.RelayCertificates && c.TLS != nil && c.TLS.Client != nil && c.TLS.Client.Verified
 }
 
 // Ours reports whether a message came from our own side, that is, from a client that may relay.
@@ -36,8 +41,7 @@ func (s *session) allow(to mail.Address) (mail.Address, *smtp.Reply) {
 	if s.in.isPostmaster(to) {
 		return s.in.postmaster()
 	}
-	info := s.conn.Info()
-	if s.in.mayRelay(&info) {
+	if s.rights.relay {
 		return to, nil
 	}
 	if !s.in.cfg.Route().Serves(to.Domain) {

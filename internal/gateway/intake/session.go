@@ -16,6 +16,7 @@ type session struct {
 
 	// Of the open transaction.
 	began      time.Time
+	rights     rights
 	envelope   mail.Envelope
 	recipients []mail.Recipient
 	known      map[string]bool // canonical addresses in recipients
@@ -37,9 +38,18 @@ func (s *session) Auth(ctx context.Context, user, password string) *smtp.Reply {
 	return nil
 }
 
-// Mail opens a transaction. Whoever the sender is, it may be refused only at RCPT, when it is known where mail is to go.
+// Mail opens a transaction. What the client may do in it is found out now. A stranger may call itself anybody, and is
+// refused only at RCPT, when it is known where mail is to go.
 func (s *session) Mail(_ context.Context, e mail.Envelope, _ int64) *smtp.Reply {
-	s.began, s.envelope = time.Now(), e
+	info := s.conn.Info()
+	may := s.in.rightsOf(&info)
+	if may.relay && s.in.cfg.RelayTLS && info.TLS == nil {
+		return reply(530, "5.7.0", "Must issue a STARTTLS command first")
+	}
+	if no := may.mayUse(e.From); no != nil {
+		return no
+	}
+	s.began, s.rights, s.envelope = time.Now(), may, e
 	return nil
 }
 
@@ -64,7 +74,7 @@ func (s *session) Rcpt(_ context.Context, r mail.Recipient) *smtp.Reply {
 
 // Reset forgets the transaction.
 func (s *session) Reset() {
-	s.began, s.envelope, s.recipients, s.known = time.Time{}, mail.Envelope{}, nil, nil
+	s.began, s.rights, s.envelope, s.recipients, s.known = time.Time{}, rights{}, mail.Envelope{}, nil, nil
 }
 
 // Close does nothing: a transaction that is open is forgotten with the session.

@@ -55,6 +55,8 @@ func (w *world) Emit(e event.Event) {
 		line = fmt.Sprintf("refused %s <%s> <%s> %d %s", e.Command, e.From, e.To, e.Code, e.Status)
 	case event.LoggedIn:
 		line = fmt.Sprintf("login %s %v", e.User, e.OK)
+	case event.ClientPlain:
+		line = fmt.Sprintf("client %s %s rules=%s", e.Kind, e.Client, strings.Join(e.Rules, ","))
 	case event.Warned:
 		line = "warned " + e.What
 	default:
@@ -203,6 +205,10 @@ func (w *world) set(setting string, cfg *intake.Config, server *smtpserver.Confi
 		cfg.DelayNotice = -1
 	case "lifetime-1h":
 		cfg.Lifetime = time.Hour
+	case "relay-tls":
+		cfg.RelayTLS = true
+	case "bindings":
+		cfg.Bindings = testBindings()
 	case "relay-certificates":
 		cfg.RelayCertificates = true
 		server.TLS.ClientAuth = tls.RequestClientCert

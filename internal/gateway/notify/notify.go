@@ -139,12 +139,33 @@ func (n *Notifier) Emit(e event.Event) {
 		n.mxChanged(&e)
 	case event.PeerChanged:
 		n.peer(&e)
+	case event.ClientPlain:
+		n.client(&e)
 	case event.Warned:
 		switch e.What {
 		case "notice held", "starttls lost everywhere", "backscatter":
 			n.Tell(Matter{Key: e.What, Subject: e.What, Text: e.Text, Hint: e.Hint})
 		}
 	}
+}
+
+// client tells of one of our own clients that came without TLS.
+func (n *Notifier) client(e *event.ClientPlain) {
+	name := e.Client.String()
+	m := Matter{
+		Key:     "client " + string(e.Kind) + " " + name,
+		Subject: "mail that a rule protects came without TLS from " + name,
+		Text: fmt.Sprintf("%s (%s) handed in message %s without TLS at %s. The rule %s forces it onward, but on the way to the gateway anybody could read it.",
+			name, e.Helo, e.Message, e.Listener, strings.Join(e.Rules, ", ")),
+		Hint: "turn on TLS at that client; when all of them have it, relay.require = \"encrypted\" refuses mail without",
+	}
+	if e.Kind == event.ClientLostTLS {
+		m.Subject = name + " handed in mail without TLS, which it always had"
+		m.Text = fmt.Sprintf("%s (%s) handed in message %s without TLS at %s. It always had TLS, last at %s.",
+			name, e.Helo, e.Message, e.Listener, e.LastTLS.UTC().Format(time.RFC3339))
+		m.Hint = "look at that client's settings and at what stands between it and the gateway: something may take STARTTLS out of SMTP"
+	}
+	n.Tell(m)
 }
 
 func (n *Notifier) peer(e *event.PeerChanged) {

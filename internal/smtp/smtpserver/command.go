@@ -16,7 +16,7 @@ func (c *Conn) run(line []byte) {
 	cmd := smtp.ParseCommand(line)
 	c.discard = c.discard && cmd.Verb == smtp.VerbBDAT
 	if c.needsTLS(cmd.Verb) {
-		c.wrong(cmd.Verb.String(), 530, "5.7.0", "say STARTTLS first")
+		c.wrong(cmd.Verb.String(), 530, "5.7.0", "Must issue a STARTTLS command first")
 		return
 	}
 	switch cmd.Verb {
