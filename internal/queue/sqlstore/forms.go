@@ -28,6 +28,7 @@ type messageForm struct {
 	Client     netip.Addr    `json:"client,omitzero"`
 	Helo       string        `json:"helo,omitempty"`
 	Listener   string        `json:"listener,omitempty"`
+	Relayed    bool          `json:"relayed,omitempty"`
 	Protocol   string        `json:"protocol,omitempty"`
 	User       string        `json:"user,omitempty"`
 	TLS        *mail.TLS     `json:"tls,omitempty"`
@@ -42,7 +43,7 @@ func formOfMessage(m *queue.Message) messageForm {
 	e, in := &m.Envelope, &m.Inbound
 	return messageForm{
 		Kind: m.Kind, From: e.From, Body: e.Body, UTF8: e.UTF8, Ret: e.Ret, EnvID: e.EnvID,
-		Client: in.Client, Helo: in.Helo, Listener: in.Listener, Protocol: in.Protocol, User: in.User, TLS: in.TLS,
+		Client: in.Client, Helo: in.Helo, Listener: in.Listener, Protocol: in.Protocol, User: in.User, TLS: in.TLS, Relayed: in.Relayed,
 		MessageID: m.MessageID, HeaderSize: m.HeaderSize, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8, About: m.About,
 	}
 }
@@ -52,7 +53,7 @@ func (f *messageForm) fill(m *queue.Message) {
 	m.EightBit, m.HeaderUTF8 = f.EightBit, f.HeaderUTF8
 	m.Envelope = mail.Envelope{From: f.From, Body: f.Body, UTF8: f.UTF8, Ret: f.Ret, EnvID: f.EnvID}
 	m.Inbound = queue.Inbound{Client: f.Client, Helo: f.Helo, Listener: f.Listener, Protocol: f.Protocol, User: f.User,
-		TLS: f.TLS}
+		TLS: f.TLS, Relayed: f.Relayed}
 }
 
 // deliveryForm is what of a delivery is not a column of its own.
