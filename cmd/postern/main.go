@@ -52,6 +52,7 @@ type app struct {
 	getenv         func(string) string
 	configFile     string // --config, "" when not given
 	model          *kong.Application
+	ending         []func() // what a verb leaves to be done when everything has been said
 }
 
 func main() {
@@ -73,6 +74,11 @@ func run(a *app, args []string) (code int) {
 				panic(e)
 			}
 			code = int(answered)
+		}
+	}()
+	defer func() {
+		for _, end := range a.ending {
+			end()
 		}
 	}()
 	var table commands

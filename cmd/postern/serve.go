@@ -33,12 +33,14 @@ func (*serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	lines := newLineWriter(a.stderr)
-	defer lines.Close()
-	g, err := newGateway(a.ctx, cfg, newLogger(lines, cfg.Log))
+	lines := a.serveLog(cfg.Log)
+	log := newLogger(lines, cfg.Log)
+	slog.SetDefault(log) // what libraries say comes here too
+	g, err := newGateway(a.ctx, cfg, log)
 	if err != nil {
 		return err
 	}
+	g.metrics.LinesLost(lines.Lost)
 	g.sockets, g.opened = sockets, g.confine
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

@@ -283,6 +283,7 @@ func (c *Config) checkLimits(d *decoder) {
 		{"limits.noop_commands", int64(l.NoopCommands), 1, 0},
 		{"limits.data_rate", int64(l.DataRate), 1, 1 << 20},
 		{"limits.content_memory", l.ContentMemory, 1 << 20, 0},
+		{"log.memory", c.Log.Memory, 65536, 1 << 30},
 		{"queue.notices_per_address", int64(c.Queue.NoticesPerAddress), 1, 0},
 		{"queue.notices_to_strangers", int64(c.Queue.NoticesToStrangers), 1, 1_000_000},
 		{"limits.login_failures", int64(l.LoginFailures), 1, 1000},

@@ -292,6 +292,9 @@ type Log struct {
 	Level LogLevel `toml:"level"`
 	// "text" or "json".
 	Format LogFormat `toml:"format"`
+	// Bytes of lines that wait in memory for whoever reads the log. When it is used up, lines are lost, and counted, until
+	// they are taken again; mail never waits for the log.
+	Memory int64 `toml:"memory"`
 }
 
 // Process is about the rights of the process itself.

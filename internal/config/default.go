@@ -59,7 +59,7 @@ func Default() *Config {
 		Admin: Admin{Listen: "127.0.0.1:8025", Console: true,
 			SessionIdle: Duration{30 * time.Minute}, SessionTime: Duration{12 * time.Hour}},
 		OIDC: OIDC{Claim: "email", Button: "Sign in with your organisation"},
-		Log:  Log{Level: "info", Format: "text"},
+		Log:  Log{Level: "info", Format: "text", Memory: 1 << 20},
 
 		Process: Process{Sandbox: true},
 	}

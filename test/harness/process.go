@@ -102,6 +102,9 @@ func (w *World) Launch() *Process {
 	argv := append(slices.Clone(w.Under), binary, "serve", "--config", w.ConfigFile())
 	p := &Process{Cmd: exec.Command(argv[0], argv[1:]...), Ended: make(chan struct{})}
 	p.Cmd.Stdout, p.Cmd.Stderr = log, log
+	if w.LogTo != nil {
+		p.Cmd.Stdout, p.Cmd.Stderr = w.LogTo, w.LogTo
+	}
 	if err := p.Cmd.Start(); err != nil {
 		w.T.Fatal(err)
 	}

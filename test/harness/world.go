@@ -84,6 +84,7 @@ type World struct {
 	More     []string          // further tables of the configuration
 	Under    []string          // a command that runs the gateway, as strace does; nil runs it as it is
 	Process  *Process          // of the last Serve
+	LogTo    *os.File          // where the process writes what it says; nil: LogFile
 }
 
 // NewWorld makes a world without partners; its gateway is not started yet. The domain home.test is the organisation's

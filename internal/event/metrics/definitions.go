@@ -41,6 +41,7 @@ const (
 	tooLate            = "postern_admin_actions_too_late_total"
 	adminActions       = "postern_admin_actions_total"
 	warnings           = "postern_warnings_total"
+	linesLost          = "postern_log_lines_lost_total"
 	queueDeliveries    = "postern_queue_deliveries"
 	queueBytes         = "postern_queue_bytes"
 	queueOldest        = "postern_queue_oldest_timestamp_seconds"
@@ -71,6 +72,7 @@ func Definitions() []Definition {
 		{adminActions, Counter, "Actions of administrators.", nil},
 		{tooLate, Counter, "Deliveries that ended though an administrator had asked for something else while they were sent, by what.", []string{"action"}},
 		{warnings, Counter, "Warnings an administrator should look at.", nil},
+		{linesLost, Counter, "Lines of the log that were lost because nobody took them.", nil},
 		{queueDeliveries, Gauge, "Deliveries in the store, by state.", []string{"state"}},
 		{queueBytes, Gauge, "Bytes of the bodies that wait.", nil},
 		{queueOldest, Gauge, "When the oldest waiting delivery was accepted, 0 when none waits.", nil},

@@ -33,7 +33,7 @@ func New(queue func() (Queue, error)) *Metrics {
 		m.reasons[info.Reason] = true
 	}
 	for _, d := range Definitions() {
-		if !ofQueue(d.Name) {
+		if !ofQueue(d.Name) && d.Name != linesLost {
 			m.define(d)
 		}
 	}
@@ -56,6 +56,16 @@ func (m *Metrics) define(d Definition) {
 		m.histograms[d.Name] = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: d.Name, Help: d.Help,
 			Buckets: []float64{.1, .5, 1, 5, 30, 120, 600, 3600, 6 * 3600, 86400, 5 * 86400}}, d.Labels)
 		m.registry.MustRegister(m.histograms[d.Name])
+	}
+}
+
+// LinesLost has the metrics show how many lines of the log were lost, by asking. It is called once at most.
+func (m *Metrics) LinesLost(read func() int64) {
+	for _, d := range Definitions() {
+		if d.Name == linesLost {
+			m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: d.Name, Help: d.Help},
+				func() float64 { return float64(read()) }))
+		}
 	}
 }
 

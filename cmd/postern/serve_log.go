@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"postern/internal/config"
+)
+
+// serveLog is where a running gateway writes to. From then on nothing in the process writes to its standard error in another
+// way: verbs that fail, the packages log and slog, and warnings of libraries all come through the one lineWriter.
+//
+// Two things about standard error would still stop the process, and are taken away: a reader that has gone (SIGPIPE), and a
+// crash of the runtime, which writes its last words past everything and would wait for ever for a reader that stands still.
+// So pipes and sockets are set not to wait.
+func (a *app) serveLog(cfg config.Log) *lineWriter {
+	signal.Ignore(syscall.SIGPIPE)
+	to, restore := unwaiting(a.stderr)
+	lines := newLineWriter(to, int(cfg.Memory), func(g gap) []byte { return lostLine(cfg, g) })
+	a.stderr = lines
+	a.ending = append(a.ending, func() {
+		_ = lines.Close()
+		restore()
+	})
+	return lines
+}
+
+// lostLine is what stands in the log where lines are missing.
+func lostLine(cfg config.Log, g gap) []byte {
+	var b bytes.Buffer
+	cfg.Level = "warn"
+	newLogger(&b, cfg).Warn("lost", "lines", g.lines, "from", g.from, "until", g.until,
+		"text", fmt.Sprintf("%d lines of this log were lost: nobody took them", g.lines))
+	return b.Bytes()
+}
+
+// unwaiting makes a pipe or a socket one on which a bare write does not wait, and returns a writer for it that does. restore
+// undoes that, for others who may have it too. Anything else, a file or a terminal, stays as it is.
+func unwaiting(w io.Writer) (to io.Writer, restore func()) {
+	f, ok := w.(*os.File)
+	if !ok {
+		return w, func() {}
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
+		return w, func() {}
+	}
+	fd := int(f.Fd())
+	again, err := syscall.Dup(fd)
+	if err != nil {
+		return w, func() {}
+	}
+	syscall.CloseOnExec(again)
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return w, func() { _ = syscall.Close(again) }
+	}
+	return os.NewFile(uintptr(again), f.Name()), func() { _ = syscall.SetNonblock(fd, false) }
+}
