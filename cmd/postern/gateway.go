@@ -224,6 +224,7 @@ func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
 		Schedule:          schedule.Config{Jitter: 0.1, PerSite: cfg.Delivery.ConnectionsPerSite, Total: cfg.Delivery.Connections},
 		Lifetime:          cfg.Delivery.Lifetime.Duration,
+		UnsignedNo:        neverIfZero(cfg.Delivery.UnsignedNo.Duration),
 		Retention:         cfg.Queue.Retention.Duration,
 		NoticesPerAddress: cfg.Queue.NoticesPerAddress, NoticesToStrangers: cfg.Queue.NoticesToStrangers,
 		Ours: func(in *queue.Inbound) bool { return g.intake.Load().Ours(in) },

@@ -188,8 +188,11 @@ const keyWidth = 33
 // sayChanges prints a difference: added, removed and changed rules, and where protection gets weaker.
 func (a *app) sayChanges(list []rules.Change) {
 	for _, c := range list {
-		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~"}[c.Kind]
+		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~", rules.Renamed: "~"}[c.Kind]
 		fmt.Fprintf(a.stdout, "%s %s%s\n", sign, c.Rule, a.weaker(c.Weaker, c.Why))
+		if c.Note != "" {
+			fmt.Fprintf(a.stdout, "    (%s)\n", c.Note)
+		}
 		for _, f := range c.Fields {
 			switch c.Kind {
 			case rules.Added:

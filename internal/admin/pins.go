@@ -10,6 +10,7 @@ import (
 	"postern/internal/ledger"
 	"postern/internal/mail"
 	"postern/internal/mxtrust"
+	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
 
@@ -87,7 +88,7 @@ func (s *Service) Approve(ctx context.Context, r ApproveRequest) (ApproveResult,
 	if err != nil {
 		return ApproveResult{}, fmt.Errorf("cannot read the names of mail hosts: %w", err)
 	}
-	rules, err := s.approving(d, r.Rule, known)
+	asking, err := s.approving(d, r.Rule, known)
 	if err != nil {
 		return ApproveResult{}, err
 	}
@@ -104,7 +105,7 @@ func (s *Service) Approve(ctx context.Context, r ApproveRequest) (ApproveResult,
 		return ApproveResult{}, err
 	}
 	now := time.Now()
-	wanted := slices.DeleteFunc(mxtrust.New(d.String(), rules, named, now, "administrator "+by), func(p mxtrust.Pin) bool {
+	wanted := slices.DeleteFunc(mxtrust.New(d.String(), asking, named, now, "administrator "+by), func(p mxtrust.Pin) bool {
 		return slices.ContainsFunc(known, func(k mxtrust.Pin) bool { return k.Trusted() && mxtrust.Compare(k, p) == 0 })
 	})
 	if len(wanted) == 0 {
@@ -210,6 +211,35 @@ func (s *Service) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error
 		return UnpinResult{}, fmt.Errorf("cannot forget: %w", err)
 	}
 	return UnpinResult{Forgotten: gone}, nil
+}
+
+// carryPins gives renamed rules what they remembered under their old names, before they come into force. What stands under
+// the old names stays, for mail that waits may still ask for them.
+func (s *Service) carryPins(ctx context.Context, old, next *rules.Set) error {
+	if s.cfg.Pins == nil || old == nil {
+		return nil
+	}
+	renames, _ := rules.Renames(old, next)
+	if len(renames) == 0 {
+		return nil
+	}
+	all, err := s.cfg.Pins.Pins(ctx, "")
+	if err != nil {
+		return fmt.Errorf("the rules stay as they are: cannot read the names of mail hosts that renamed rules remember: %w", err)
+	}
+	var carried []mxtrust.Pin
+	for _, r := range renames {
+		for _, p := range all {
+			if p.Rule == r.From {
+				p.Rule = r.To
+				carried = append(carried, p)
+			}
+		}
+	}
+	if _, err := s.cfg.Pins.Remember(ctx, false, carried); err != nil {
+		return fmt.Errorf("the rules stay as they are: cannot write the names of mail hosts that renamed rules remember: %w", err)
+	}
+	return nil
 }
 
 // pinLines lists pins for the audit trail, the names of a rule in one line.

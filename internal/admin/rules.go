@@ -91,6 +91,9 @@ func (s *Service) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, 
 	if r.DryRun || same {
 		return out, nil
 	}
+	if err := s.carryPins(ctx, old.set, set); err != nil {
+		return out, err
+	}
 	revision, err := k.append(ctx, set, r.Text, ledger.Entry{At: time.Now(), By: by, Action: "rules apply", Target: r.Name,
 		Before: fmt.Sprintf("revision %d", old.revision.Number), After: Summary(out.Changes), Count: len(out.Changes)})
 	if err != nil {
@@ -119,11 +122,11 @@ func changes(old, next *rules.Set) []rules.Change {
 func Summary(list []rules.Change) string {
 	var lines []string
 	for _, c := range list {
-		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~"}[c.Kind]
+		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~", rules.Renamed: "~"}[c.Kind]
 		var fields []string
 		for _, f := range c.Fields {
 			switch {
-			case f.Field == "name" && c.Kind != rules.Changed:
+			case f.Field == "name" && c.Kind != rules.Changed && c.Kind != rules.Renamed:
 			case c.Kind == rules.Added:
 				fields = append(fields, f.Field+" "+f.After)
 			case c.Kind == rules.Removed:
@@ -135,6 +138,9 @@ func Summary(list []rules.Change) string {
 		line := strings.TrimSuffix(sign+" "+c.Rule+": "+strings.Join(fields, ", "), ": ")
 		if c.Weaker {
 			line += " (weaker)"
+		}
+		if c.Note != "" {
+			line += " (" + c.Note + ")"
 		}
 		lines = append(lines, line)
 	}

@@ -116,7 +116,7 @@ func (c *Checker) plan(ctx context.Context, t Target) (*route.Plan, *route.Probl
 	cfg.Own, cfg.Routes, cfg.LocalAddrs = nil, []route.Route{{Match: []string{"*"}, To: []route.HostPort{t.Host}}}, nil
 	table, err := route.New(cfg)
 	if err != nil {
-		return nil, &route.Problem{Reason: policy.DNSNoAddress, Text: err.Error(), Permanent: true}
+		return nil, &route.Problem{Reason: policy.DNSNoAddress, Text: err.Error(), Permanent: true, Signed: true}
 	}
 	return table.Plan(ctx, hostDomain(t.Host))
 }

@@ -91,8 +91,10 @@ func (v *Verdict) end(o Outcome) {
 // planless is the verdict on a target to which there is no way.
 func planless(q Question, p *route.Problem) Verdict {
 	v := Verdict{Question: q.Name, Requires: q.Requirement.Channel, Outcome: Deferred, requirement: q.Requirement}
-	if v.blame(p.Reason, p.Text); p.Permanent {
+	if v.blame(p.Reason, p.Text); p.Final(q.Requirement) {
 		v.end(Failed)
+	} else if p.Permanent {
+		v.Text += "; nobody signed that answer, so protected mail waits for delivery.unsigned_no before it returns"
 	}
 	return v
 }

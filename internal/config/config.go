@@ -154,6 +154,10 @@ type Delivery struct {
 	Lifetime Duration `toml:"lifetime"`
 	// When the sender is told, once, that mail is still waiting. 0: never.
 	DelayNotice Duration `toml:"delay_notice"`
+	// How long an unsigned answer of DNS that nobody takes mail for a domain (no such domain, null MX, no address) must have
+	// stood before it returns mail that a rule protects: whoever forges DNS could say so. A signed answer returns it at once,
+	// and ordinary mail returns at once by any. 0: at once in any case.
+	UnsignedNo Duration `toml:"unsigned_no"`
 	// Try TLS 1.0 and 1.1 before plaintext where nothing better can be had. Never used by forced mail.
 	LegacyTLS bool `toml:"legacy_tls"`
 	// Connections to other servers at a time, in all.

@@ -46,6 +46,9 @@ type Config struct {
 	// side, nil of none.
 	NoticesPerAddress, NoticesToStrangers int
 	Ours                                  func(*queue.Inbound) bool
+	// UnsignedNo is how long an unsigned "nobody takes mail for this domain" must have stood before it ends forced mail; 0 is
+	// an hour, below 0 nothing is waited for.
+	UnsignedNo time.Duration
 	// Retention is how long finished records are kept; 0 means 90 days.
 	Retention time.Duration
 	// Lease is how long a claim lasts unless extended (0: 10 min), Linger how long an idle channel waits for more mail
@@ -68,6 +71,7 @@ func (c Config) withDefaults() Config {
 	}
 	def(&c.Lifetime, 120*time.Hour)
 	def(&c.DelayNotice, 2*time.Hour)
+	def(&c.UnsignedNo, time.Hour)
 	def(&c.Retention, 90*24*time.Hour)
 	def(&c.Lease, 10*time.Minute)
 	def(&c.Linger, time.Second)
@@ -98,6 +102,7 @@ type Dispatcher struct {
 	lingering map[queue.SiteKey][]*run // workers that wait with an open channel
 	broken    map[string]map[queue.SiteKey]brokenSite
 	changed   map[string]time.Time // changes of mail hosts that were told, and when
+	refused   refusals
 
 	backscatter backscatter
 
@@ -132,6 +137,7 @@ func New(cfg Config) *Dispatcher {
 		running:   make(map[*run]bool),
 		lingering: make(map[queue.SiteKey][]*run),
 		broken:    make(map[string]map[queue.SiteKey]brokenSite),
+		refused:   refusals{},
 		changed:   make(map[string]time.Time),
 	}
 }

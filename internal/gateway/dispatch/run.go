@@ -164,15 +164,16 @@ func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 		return false
 	}
 	if problem != nil {
-		now := time.Now()
-		r.climbed = deliver.Climbed{Attempt: &attempt.Attempt{At: now, Reason: problem.Reason, Text: problem.Text}}
-		if problem.Permanent {
+		final, text := r.d.final(group[0].Recipient.Address.Domain, problem, r.require)
+		r.climbed = deliver.Climbed{Attempt: &attempt.Attempt{At: time.Now(), Reason: problem.Reason, Text: text}}
+		if final {
 			r.fails(ctx, group)
 			return false
 		}
 		r.siteFailed(ctx, group)
 		return false
 	}
+	r.d.planned(group[0].Recipient.Address.Domain)
 	r.climbed = r.d.cfg.Opener.Open(ctx, string(r.site), plan, r.require)
 	if r.climbed.Channel == nil && ctx.Err() != nil { // cut off because the gateway stops: nobody fell short
 		r.giveBack(ctx, group)

@@ -13,7 +13,8 @@ import (
 	"postern/internal/policy"
 )
 
-// lookup asks DNS for the addresses of host. Signed says that every answer it gave was vouched for.
+// lookup asks DNS for the addresses of host. Signed says that every answer it gave was vouched for, that there is no address
+// too.
 func (t *Table) lookup(ctx context.Context, host mail.Domain) (addrs []netip.Addr, signed bool, problem *Problem) {
 	if t.cfg.Resolver == nil {
 		return nil, false, lookupProblem(errors.New("no resolver"), "the addresses of "+host.String())
@@ -22,15 +23,18 @@ func (t *Table) lookup(ctx context.Context, host mail.Domain) (addrs []netip.Add
 	addrs = answer.All()
 	if err := answer.Err(); err != nil {
 		if dns.IsNXDomain(err) {
-			return nil, false, &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s does not exist", host)}
+			return nil, none(answer), &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s does not exist", host)}
 		}
 		return nil, false, lookupProblem(err, "the addresses of "+host.String())
 	}
 	if len(addrs) == 0 {
-		return nil, false, &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s has no address", host)}
+		return nil, none(answer), &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s has no address", host)}
 	}
 	return addrs, vouched(answer.V4) && vouched(answer.V6), nil
 }
+
+// none reports whether it was vouched for that a host has no address.
+func none(a dns.Addresses) bool { return a.V4.Secure && a.V6.Secure }
 
 // vouched reports whether the addresses of a family, if there are any, were.
 func vouched(f dns.Family) bool { return len(f.Addrs) == 0 || f.Secure }

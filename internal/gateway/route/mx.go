@@ -19,6 +19,7 @@ func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 	if err != nil {
 		p := lookupProblem(err, "the mail exchangers of "+d.String())
 		if p.Permanent = dns.IsNXDomain(err); p.Permanent {
+			p.Signed = answer.Secure
 			p.Text = fmt.Sprintf("the domain %s does not exist", d)
 		}
 		return nil, p
@@ -28,14 +29,15 @@ func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 	}
 	records := slices.DeleteFunc(answer.Records, dns.MX.Null)
 	if len(records) == 0 {
-		return nil, &Problem{Reason: policy.DNSNullMX, Permanent: true, Text: fmt.Sprintf("the domain %s says that it takes no mail (null MX)", d)}
+		return nil, &Problem{Reason: policy.DNSNullMX, Permanent: true, Signed: answer.Secure, Text: fmt.Sprintf("the domain %s says that it takes no mail (null MX)", d)}
 	}
 	hops := t.examine(ctx, order(records, t.cfg.MaxHosts))
 	if answer.Secure {
 		vouchFor(hops)
 	}
+	signed := answer.Secure && hops[0].signed
 	if hops = t.dropLoop(hops); len(hops) == 0 {
-		return nil, &Problem{Reason: policy.MXLoop, Permanent: true,
+		return nil, &Problem{Reason: policy.MXLoop, Permanent: true, Signed: signed,
 			Text: fmt.Sprintf("mail for %s loops back to us: this gateway is its best mail exchanger, and no route says where to deliver", d)}
 	}
 	return hops, nothingUsable(&Plan{Domain: d, Hops: hops})
@@ -57,13 +59,14 @@ func (t *Table) implicitMX(ctx context.Context, d mail.Domain, signed bool) ([]H
 	if signed && hops[0].signed {
 		vouchFor(hops)
 	}
+	signed = signed && hops[0].signed
 	switch p := hops[0].Problem; {
 	case p == nil:
 		return hops, nil
 	case p.Reason == policy.MXLoop:
-		return nil, &Problem{Reason: policy.MXLoop, Permanent: true, Text: fmt.Sprintf("%s has no MX record and is this gateway itself, and no route says where to deliver", d)}
+		return nil, &Problem{Reason: policy.MXLoop, Permanent: true, Signed: signed, Text: fmt.Sprintf("%s has no MX record and is this gateway itself, and no route says where to deliver", d)}
 	case p.Reason == policy.DNSNoAddress:
-		return nil, &Problem{Reason: policy.DNSNoAddress, Permanent: true, Text: fmt.Sprintf("the domain %s has neither an MX record nor an address", d)}
+		return nil, &Problem{Reason: policy.DNSNoAddress, Permanent: true, Signed: signed, Text: fmt.Sprintf("the domain %s has neither an MX record nor an address", d)}
 	default:
 		return nil, p
 	}
@@ -101,6 +104,7 @@ func (t *Table) mxHop(ctx context.Context, mx dns.MX) Hop {
 		hop.Problem = &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the MX record names %q, which is no host name", mx.Text)}
 		return hop
 	case mx.Host == t.cfg.Hostname:
+		hop.signed = true // whose name it is, we know ourselves
 		hop.Problem = &Problem{Reason: policy.MXLoop, Text: fmt.Sprintf("%s is this gateway itself", mx.Host)}
 		return hop
 	case isIP:

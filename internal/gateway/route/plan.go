@@ -56,7 +56,7 @@ func (t *Table) namedHop(ctx context.Context, h HostPort) Hop {
 func (t *Table) literalHop(ip netip.Addr) ([]Hop, *Problem) {
 	addrs, problem := t.judge("["+ip.String()+"]", t.cfg.Port, []netip.Addr{ip}, false)
 	if problem != nil {
-		problem.Permanent = true // the sender wrote the address: no zone will ever change it
+		problem.Permanent, problem.Signed = true, true // the sender wrote the address: no zone will ever change it
 		return nil, problem
 	}
 	return []Hop{{Port: t.cfg.Port, Addrs: addrs}}, nil

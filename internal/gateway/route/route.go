@@ -102,16 +102,22 @@ type Hop struct {
 	// Problem says why there are no Addrs; nil when there are.
 	Problem *Problem
 
-	signed bool // DNS vouched for the addresses
+	signed bool // DNS vouched for the addresses, or for the lack of any
 }
 
 // Problem is why a domain has no plan or a hop has no addresses.
 type Problem struct {
 	Reason policy.Reason
 	Text   string // one plain sentence
-	// Permanent means that waiting will not help: the delivery fails at once.
+	// Permanent means that waiting will not help: the delivery fails at once, unless it is forced and Signed is false.
 	Permanent bool
+	// Signed says that a permanent problem owes nothing to DNS that nobody vouched for.
+	Signed bool
 }
+
+// Final reports whether the problem ends a delivery with requirement r at once. An unsigned "no" may be forged, so forced
+// mail does not go by one alone.
+func (p *Problem) Final(r policy.Requirement) bool { return p.Permanent && (p.Signed || !r.Forced()) }
 
 // Error returns the sentence.
 func (p *Problem) Error() string { return p.Text }

@@ -142,6 +142,7 @@ func (z *Zone) lookup(name string, qtype uint16) outcome {
 	var out outcome
 	name = wire.CanonicalName(name)
 	for range maxChain {
+		out.unsigned = out.unsigned || z.unsigned[name]
 		if f := z.failureOf(name, qtype); f == truncated || f == cut {
 			out.failure = f
 		} else if f == nxdomain {

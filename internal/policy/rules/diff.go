@@ -10,6 +10,7 @@ const (
 	Added   ChangeKind = "added"
 	Removed ChangeKind = "removed"
 	Changed ChangeKind = "changed"
+	Renamed ChangeKind = "renamed" // nothing but the name and perhaps the description
 )
 
 // Change is one rule that differs between two sets.
@@ -21,6 +22,8 @@ type Change struct {
 	// files, counts as weaker. Mail that waits keeps its requirement either way.
 	Weaker bool   `json:"weaker"`
 	Why    string `json:"why,omitempty"` // what makes it weaker
+	// Note is what else is to be known about a renamed rule, or one that may be.
+	Note string `json:"note,omitempty"`
 }
 
 // FieldChange is one key's value before and after, as TOML; "" is unset.
@@ -31,7 +34,8 @@ type FieldChange struct {
 	Weaker bool   `json:"weaker,omitempty"`
 }
 
-// Diff compares two sets by rule name: the rules of the old set that changed or went, in its order, then the new ones.
+// Diff compares two sets by rule name: the rules of the old set that changed or went, in its order, then the new ones. A
+// rule that was renamed (see Renames) is one change.
 // The order of rules decides nothing and is not compared. Rules that neither set applies (disabled, under test) cannot
 // weaken anything.
 func Diff(old, new *Set) []Change {
@@ -40,12 +44,22 @@ func Diff(old, new *Set) []Change {
 		after[strings.ToLower(new.rules[i].Name)] = &new.rules[i]
 	}
 	known := map[string]bool{}
+	sure, doubt := Renames(old, new)
+	to := map[string]string{}
+	for _, r := range sure {
+		to[r.From] = strings.ToLower(r.To)
+	}
 	var out []Change
 	for i := range old.rules {
 		b := &old.rules[i]
 		name := strings.ToLower(b.Name)
 		known[name] = true
 		a, ok := after[name]
+		if !ok && to[b.Name] != "" {
+			known[to[b.Name]] = true
+			out = append(out, renamed(b, after[to[b.Name]]))
+			continue
+		}
 		if !ok {
 			out = append(out, removed(b))
 			continue
@@ -57,6 +71,9 @@ func Diff(old, new *Set) []Change {
 	for i := range new.rules {
 		if a := &new.rules[i]; !known[strings.ToLower(a.Name)] {
 			c := Change{Rule: a.Name, Kind: Added}
+			if from := doubt[a.Name]; from != nil {
+				c.Note = doubtful(from)
+			}
 			for _, set := range a.Settings() {
 				c.Fields = append(c.Fields, FieldChange{Field: set.Key, After: set.Value})
 			}

@@ -93,6 +93,7 @@ func TestDiffTellsWhatChangesAndWhatGetsWeaker(t *testing.T) {
 		`recipient = ["clinic.test", "*.clinic.test"]`, `recipient = ["*.clinic.test"]`,
 		`name = "big"`, `name = "Big"`,
 		`name = "old"`, `name = "brand new"`,
+		`expires = 2026-01-01`, `expires = 2027-01-01`,
 		`match.recipient = ["b.test"]`, `match.recipient = ["c.test"]`,
 	).Replace(partners))
 	text, err := json.MarshalIndent(Diff(old, new), "", " ")
