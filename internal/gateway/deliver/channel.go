@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"postern/internal/policy"
@@ -47,6 +48,7 @@ func (c *Channel) Send(ctx context.Context, r policy.Requirement, t *smtpclient.
 	result, err := c.link.conn.Send(ctx, t)
 	c.link.used = time.Now()
 	c.sent++
+	c.deliverer.manners.note(netip.AddrPortFrom(c.link.addr, c.link.hop.Port), result.Plainer, c.link.used)
 	return result, err
 }
 

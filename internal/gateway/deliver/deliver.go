@@ -60,6 +60,7 @@ type Config struct {
 type Deliverer struct {
 	cfg      Config
 	sessions tls.ClientSessionCache // keyed per site and address by siteCache
+	manners  manners
 }
 
 // New returns a Deliverer.

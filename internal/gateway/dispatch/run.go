@@ -39,6 +39,7 @@ type run struct {
 	basis          inForce // what the batch at hand was held against
 	passed, failed bool
 	stuck          bool      // an outcome could not be stored: nothing more is sent
+	moved          queue.ID  // the message that was said again on a new connection
 	overtaken      bool      // a first use of the mail host's name came second once
 	left           time.Time // earliest due left behind
 	reported       bool

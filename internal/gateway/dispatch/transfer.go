@@ -47,6 +47,11 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 		r.lapsed(ctx, group, lapsed)
 		return
 	}
+	if result.Elsewhere && r.moved != group[0].Message.ID && !canceled(err) {
+		r.moved = group[0].Message.ID
+		r.elsewhere(ctx, group, result)
+		return
+	}
 	switch {
 	case err == nil || !undecided(result):
 	case badContent(err):

@@ -31,6 +31,8 @@ type Config struct {
 	// Hello is the name given with EHLO; "" says "localhost".
 	Hello    string
 	Timeouts Timeouts
+	// Without are features that are not used though the peer offers them.
+	Without Feature
 	// MaxReplyLine bounds a line of a reply in octets, its end included; 0 means 4096.
 	MaxReplyLine int
 	// MaxReplyLines bounds the lines of one reply; 0 means 100.
@@ -82,6 +84,8 @@ type Conn struct {
 
 	dead    bool        // the connection broke or is being closed by the peer: no more commands
 	closing *smtp.Reply // the peer's 421
+	picky   bool        // content went out for nobody on this connection
+	begun   int         // transactions in which MAIL was said
 	open    bool        // MAIL was accepted and the transaction has not ended: RSET before the next
 
 	in   []byte // replies read and not yet used: in[r:w]

@@ -12,23 +12,20 @@ import (
 // chunksInFlight is how many BDAT chunks may be without a reply when the peer pipelines.
 const chunksInFlight = 8
 
-// sendData sends the content after DATA, dots stuffed. With pipelining DATA is the last command of the envelope's group
-// (RFC 2920 §3.1), so it may be accepted although no recipient was.
+// sendData sends the content after DATA, dots stuffed. DATA waits for the replies to the envelope, also where RFC 2920 §3.1
+// would let it go out with them: servers count a DATA for nobody as an error of ours, and some end the session for it, which
+// puts off the mail behind. It costs one round trip of a message, not of a recipient.
 func (s *sending) sendData() error {
 	c := s.c
-	if !c.ext.Pipelining {
-		if ok, err := s.settleEnvelope(); !ok {
-			return err
-		}
+	if ok, err := s.settleEnvelope(); !ok {
+		return err
 	}
 	c.out = append(c.out, "DATA\r\n"...)
 	c.wait = append(c.wait, awaited{PhaseData, 0})
 	if err := s.exchange(); err != nil || !s.goAhead || c.dead {
 		return err
 	}
-	if s.accepted == 0 { // RFC 2920 §3.1: an empty content for nobody; its reply means nothing
-		c.out = append(c.out, ".\r\n"...)
-	} else if err := s.stuff(s.reader()); err != nil {
+	if err := s.stuff(s.reader()); err != nil {
 		return err
 	}
 	s.sent, c.open = true, false
@@ -130,10 +127,11 @@ func (s *sending) final(command string) error {
 }
 
 // sendChunks sends the content by BDAT (RFC 3030 §2), as it is. A small one goes out together with the envelope if the
-// peer pipelines: then the whole transaction is one write and one round trip.
+// peer pipelines: then the whole transaction is one write and one round trip. After every recipient of a message was
+// refused on the connection the content waits for the replies to the envelope: a BDAT for nobody may count as an error of ours.
 func (s *sending) sendChunks() error {
 	c := s.c
-	if !c.ext.Pipelining || s.size > blockSize {
+	if !c.ext.Pipelining || s.size > blockSize || c.picky {
 		if ok, err := s.settleEnvelope(); !ok {
 			return err
 		}
@@ -146,7 +144,9 @@ func (s *sending) sendChunks() error {
 		}
 		if rest == 0 {
 			s.sent = true
-			return s.exchange()
+			err := s.exchange()
+			c.picky = c.picky || s.accepted == 0
+			return err
 		}
 		if err := s.chunkTurn(); err != nil || s.content.Code != 0 {
 			return err

@@ -72,14 +72,15 @@ func message(size int) *smtpclient.Transaction {
 			{Address: mail.MustAddress("c@x.test")}}}
 }
 
-// TestWritesPerMessage: with PIPELINING an envelope is one write, with CHUNKING a small message goes with it.
+// TestWritesPerMessage: with PIPELINING the sender and all recipients are one write, with CHUNKING a small message goes
+// with them.
 func TestWritesPerMessage(t *testing.T) {
 	for _, c := range []struct {
 		ext  string
 		want int
 	}{
 		{"250-PIPELINING\r\n250-CHUNKING\r\n", 1},
-		{"250-PIPELINING\r\n", 2},
+		{"250-PIPELINING\r\n", 3}, // DATA waits for the recipients
 		{"250-CHUNKING\r\n", 5},
 		{"", 6},
 	} {

@@ -46,7 +46,7 @@ func (c *Conn) Hello(ctx context.Context) error {
 		return err
 	}
 	if reply.Code == 250 {
-		c.ext = parseExtensions(reply.Lines)
+		c.ext = parseExtensions(reply.Lines).without(c.cfg.Without)
 		c.ext.Masked = c.ext.Masked || c.masked
 		return nil
 	}

@@ -162,6 +162,12 @@ func describe(out *strings.Builder, t *smtpclient.Transaction, res *smtpclient.R
 	if res.Converted {
 		out.WriteString("converted\n")
 	}
+	if res.Plainer != 0 {
+		fmt.Fprintf(out, "plainer: %v\n", res.Plainer)
+	}
+	if res.Elsewhere {
+		out.WriteString("elsewhere\n")
+	}
 }
 
 func describeError(out *strings.Builder, err error) {

@@ -22,31 +22,41 @@ const (
 // comes with it: an Error means that the connection ended (unless Healthy says otherwise) and that recipients still
 // Undecided were not answered for. Error.Sent tells whether the peer may have the message nevertheless.
 func (c *Conn) Send(ctx context.Context, t *Transaction) (*Result, error) {
-	s := &sending{c: c, ctx: ctx, t: t, res: &Result{Recipients: make([]RecipientResult, len(t.Recipients))}}
+	s := &sending{c: c, ctx: ctx, t: t, used: c.begun > 0, res: &Result{Recipients: make([]RecipientResult, len(t.Recipients))}}
 	defer c.watch(ctx)()
-	if err := c.ready(ctx, PhaseMail); err != nil {
-		return s.res, err
+	err := s.send()
+	s.res.Elsewhere = s.worn(err) || s.muddled(err)
+	return s.res, err
+}
+
+// send says the transaction, and again more plainly where the peer did not understand what it could do without.
+func (s *sending) send() error {
+	c := s.c
+	if err := c.ready(s.ctx, PhaseMail); err != nil {
+		return err
 	}
-	if err := s.measure(); err != nil {
-		return s.res, &Error{Phase: PhaseMail, Kind: BadContent, Err: err}
-	}
-	if err := s.judge(); err != nil {
-		return s.res, &Error{Phase: PhaseMail, Kind: BadContent, Err: err}
-	}
-	if !s.undecided() {
-		return s.res, nil
-	}
-	if c.open {
-		if err := c.reset(ctx); err != nil {
-			return s.res, err
+	for {
+		if err := s.afresh(); err != nil || !s.undecided() {
+			return err
+		}
+		if c.open {
+			if err := c.reset(s.ctx); err != nil {
+				return err
+			}
+		}
+		c.begun++
+		err := s.run()
+		if c.closing != nil {
+			s.decideRest(*c.closing)
+			return nil
+		}
+		if err != nil || !s.plainer() {
+			if err == nil && !s.mailOK {
+				s.res.Plainer = 0 // it was not for what was left out
+			}
+			return err
 		}
 	}
-	err := s.run()
-	if c.closing != nil {
-		s.decideRest(*c.closing)
-		return s.res, nil
-	}
-	return s.res, err
 }
 
 // sending is one transaction under way.
@@ -61,11 +71,14 @@ type sending struct {
 	convert bool // 8-bit parts are re-encoded on the way, by plan
 	plan    []bool
 
-	mailOK   bool
-	accepted int        // recipients answered 2xx
-	goAhead  bool       // DATA was answered 354
-	sent     bool       // the end of the content is, or may be, on its way
-	content  smtp.Reply // the reply that decided the content, zero until then
+	used         bool // the connection had a transaction before
+	mailAnswered bool
+	mailOK       bool
+	answered     int        // recipients answered at all
+	accepted     int        // recipients answered 2xx
+	goAhead      bool       // DATA was answered 354
+	sent         bool       // the end of the content is, or may be, on its way
+	content      smtp.Reply // the reply that decided the content, zero until then
 }
 
 // awaited is a command whose reply has not been read. rcpt is the recipient's index, or for content 1 for the last
@@ -200,6 +213,7 @@ func (s *sending) read(a awaited, limit time.Duration) error {
 var errUnexpected = fmt.Errorf("%w: the code makes no sense as an answer to the command", smtp.ErrReply)
 
 func (s *sending) mailReply(reply smtp.Reply) {
+	s.mailAnswered = true
 	if reply.Positive() {
 		s.mailOK, s.c.open = true, true
 		return
@@ -215,6 +229,7 @@ func (s *sending) mailReply(reply smtp.Reply) {
 // (RFC 5321 §4.5.3.1.10): those go again in another transaction if this one has others to deliver to.
 func (s *sending) rcptReply(i int, reply smtp.Reply) {
 	r := &s.res.Recipients[i]
+	s.answered++
 	switch {
 	case !s.mailOK: // already decided; the peer only says that it has no sender
 		return
