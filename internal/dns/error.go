@@ -43,6 +43,8 @@ type Error struct {
 	Type string      // the record type asked for: "MX"
 	// Server is who was asked last, "" when nobody was.
 	Server string
+	// Oddity says in our own words what about the server made the question fail, where that is known; "" otherwise.
+	Oddity string
 	// Err is the cause underneath, for logs alone; it may be nil.
 	Err error
 }
@@ -53,7 +55,19 @@ func (e *Error) Error() string {
 	if e.Server != "" && e.Kind != NXDomain {
 		text += " (asked " + e.Server + ")"
 	}
+	if e.Oddity != "" {
+		text += ": " + e.Oddity
+	}
 	return text
+}
+
+// OddityOf returns what about a server made a question fail, "" where that is not known.
+func OddityOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Oddity
+	}
+	return ""
 }
 
 // Unwrap returns the cause.

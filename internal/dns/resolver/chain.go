@@ -44,6 +44,8 @@ func (r *Resolver) follow(ctx context.Context, name mail.Domain, qtype uint16) (
 			return info, link.records, nil
 		case reply.nxdomain:
 			return info, nil, r.fault(dns.NXDomain, question{name, qtype}, "", nil)
+		case !reply.nodata && len(link.passed) == 0 && len(reply.records) > 0:
+			return dns.Info{Name: name}, nil, r.fault(dns.Malformed, question{name, qtype}, "", errStray)
 		case reply.nodata || len(link.passed) == 0:
 			return info, nil, nil
 		}

@@ -352,7 +352,7 @@ func TestResolvConfIsReadAgainWhenItChanges(t *testing.T) {
 func TestEachTryHasItsOwnIDAndCapitals(t *testing.T) {
 	ids, names := map[uint16]bool{}, map[string]bool{}
 	for range 200 {
-		q, err := newQuery(question{mail.MustDomain("a-long-name-with-letters.clinic.test"), wire.TypeMX}, true)
+		q, err := newQuery(question{mail.MustDomain("a-long-name-with-letters.clinic.test"), wire.TypeMX}, ednsSize)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -107,8 +108,13 @@ func (r *Resolver) MX(ctx context.Context, name mail.Domain) (dns.MXAnswer, erro
 func (r *Resolver) Addrs(ctx context.Context, name mail.Domain) dns.Addresses {
 	var a dns.Addresses
 	var wg sync.WaitGroup
-	wg.Go(func() { a.V6 = r.family(ctx, name, wire.TypeAAAA) })
+	six, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { a.V6 = r.family(six, name, wire.TypeAAAA) })
 	a.V4 = r.family(ctx, name, wire.TypeA)
+	if len(a.V4.Addrs) > 0 { // there is a way: one try more for the other family, and no round after it
+		defer time.AfterFunc(r.cfg.TryTimeout*3/2, cancel).Stop()
+	}
 	wg.Wait()
 	return a
 }
@@ -180,5 +186,11 @@ func (r *Resolver) TLSA(ctx context.Context, name mail.Domain) (dns.TLSAAnswer, 
 
 // fault makes the error of a question.
 func (r *Resolver) fault(kind dns.Kind, q question, server string, cause error) *dns.Error {
-	return &dns.Error{Kind: kind, Name: q.name, Type: wire.TypeToString[q.qtype], Server: server, Err: cause}
+	e := &dns.Error{Kind: kind, Name: q.name, Type: wire.TypeToString[q.qtype], Server: server, Err: cause}
+	for _, known := range []error{errCapitals, errTruncated, errStray} {
+		if errors.Is(cause, known) {
+			e.Oddity = known.Error()
+		}
+	}
+	return e
 }

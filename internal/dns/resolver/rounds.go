@@ -23,22 +23,25 @@ func (r *Resolver) rounds(ctx context.Context, q question) (*reply, error) {
 			if ctx.Err() != nil {
 				break
 			}
-			reply, f := r.try(ctx, s, q, timeout)
+			began := time.Now()
+			deaf := s.isDeaf(q.qtype, began)
+			patience := timeout
+			if deaf {
+				patience = r.cfg.TryTimeout / 4
+			}
+			reply, f := r.try(ctx, s, q, patience, round%2 == 0)
 			if f == nil {
+				if round == 2 {
+					s.optInTheWay(true, time.Now())
+				}
+				s.hears(q.qtype, time.Now())
 				s.answered()
 				return reply, nil
 			}
 			if worst == nil || weight(f.kind) > weight(worst.kind) {
 				worst, asked = f, s
 			}
-			if f.kind == dns.Timeout {
-				silent = append(silent, s)
-				if ctx.Err() == nil {
-					s.silent(time.Now())
-				}
-			} else {
-				s.answered()
-			}
+			silent = r.failed(ctx, s, q, f, began, deaf, silent)
 		}
 		if left = silent; len(left) == 0 || round == r.cfg.Rounds || ctx.Err() != nil || !pause(ctx, worst, timeout/4) {
 			break
@@ -49,6 +52,27 @@ func (r *Resolver) rounds(ctx context.Context, q question) (*reply, error) {
 		return nil, r.fault(dns.Timeout, q, "", ctx.Err())
 	}
 	return nil, r.fault(worst.kind, q, asked.addr.String(), worst)
+}
+
+// failed notes what a failure says about a server, and adds the server to those that are asked again. One that drops
+// questions of this type and answers others is not silent, and neither waited for again nor passed over for it.
+func (r *Resolver) failed(ctx context.Context, s *server, q question, f *failure, began time.Time, deaf bool, silent []*server) []*server {
+	switch now := time.Now(); {
+	case f.kind == dns.Timeout && deaf:
+		s.deafTo(q.qtype, began, now)
+		return silent
+	case f.kind == dns.Timeout:
+		if ctx.Err() == nil && !s.deafTo(q.qtype, began, now) {
+			s.silent(now)
+		}
+		return append(silent, s)
+	case f.kind == dns.Refused || f.kind == dns.Malformed:
+		s.silent(now)
+	default:
+		s.hears(q.qtype, now)
+		s.answered()
+	}
+	return silent
 }
 
 // pause waits a little before the next round when the servers did not use up their time (a refused connection comes

@@ -16,6 +16,7 @@ type server struct {
 	mu       sync.Mutex // guards what follows
 	silences int        // tries in a row without an answer
 	badUntil time.Time
+	odd      odd
 }
 
 // maxBad is how long a silent server is asked last at most.

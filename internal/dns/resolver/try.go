@@ -23,6 +23,7 @@ type failure struct {
 }
 
 func (f *failure) Error() string { return f.kind.String() + ": " + f.cause.Error() }
+func (f *failure) Unwrap() error { return f.cause }
 
 // query is a packed question with what a reply to it must repeat.
 type query struct {
@@ -32,14 +33,14 @@ type query struct {
 	qtype  uint16
 }
 
-// newQuery packs q. The AD bit in a question asks for the AD bit in the answer without the signatures (RFC 6840 §5.7).
-func newQuery(q question, edns bool) (*query, error) {
+// newQuery packs q, with OPT where room is offered for the reply. The AD bit in a question asks for the AD bit in the answer without the signatures (RFC 6840 §5.7).
+func newQuery(q question, room uint16) (*query, error) {
 	m := new(wire.Msg)
 	name := randomCase(fqdn(q.name))
 	m.SetQuestion(name, q.qtype)
 	m.AuthenticatedData = true
-	if edns {
-		m.SetEdns0(ednsSize, false)
+	if room > 0 {
+		m.SetEdns0(room, false)
 	}
 	packed, err := m.Pack()
 	if err != nil {
@@ -78,6 +79,9 @@ func (q *query) judge(packet []byte) (*wire.Msg, fit) {
 	if len(m.Question) == 0 && m.Rcode != wire.RcodeSuccess && m.Rcode != wire.RcodeNameError {
 		return m, fits // servers that understood nothing repeat nothing
 	}
+	if len(m.Question) == 0 && m.Rcode == wire.RcodeSuccess && len(m.Answer) > 0 {
+		return m, fitsBadly // its records have the name of the question, or are passed over later
+	}
 	if len(m.Question) != 1 {
 		return nil, alien
 	}
@@ -95,32 +99,90 @@ func (q *query) judgeQuestion(m *wire.Msg) fit {
 	return fits
 }
 
-// try asks one server: over UDP, without EDNS if the server knows none, and over TCP if the reply was cut short or does
-// not look right.
-func (r *Resolver) try(ctx context.Context, s *server, q question, timeout time.Duration) (*reply, *failure) {
-	m, how, f := r.send(ctx, "udp", s, q, timeout, true)
+// try asks one server: over UDP, and over TCP if the reply was cut short or does not look right. What a server of some oddity
+// is asked instead stands in oddity.go. Plain asks without OPT.
+func (r *Resolver) try(ctx context.Context, s *server, q question, timeout time.Duration, plain bool) (*reply, *failure) {
+	m, how, f := r.exchange(ctx, "udp", s, q, timeout, plain)
 	if f != nil {
 		return nil, f
 	}
-	if how == fits && m.Rcode == wire.RcodeFormatError {
-		if m, how, f = r.send(ctx, "udp", s, q, timeout, false); f != nil {
+	if how == fits && !m.Truncated {
+		return classify(m, s.trusted)
+	}
+	over, how2, f := r.exchange(ctx, "tcp", s, q, timeout, plain)
+	switch {
+	case f == nil && how2 != unfit && !over.Truncated:
+		return classify(over, s.trusted)
+	case f == nil:
+		return nil, &failure{dns.Malformed, errUnfit}
+	case how == unfit:
+		return nil, f
+	case m.Truncated:
+		return r.wider(ctx, s, q, timeout)
+	}
+	return r.thrice(ctx, s, q, timeout, m)
+}
+
+// exchange sends q over one network, and again without OPT where that is in the way.
+func (r *Resolver) exchange(ctx context.Context, network string, s *server, q question, timeout time.Duration, plain bool) (*wire.Msg, fit, *failure) {
+	if plain || !s.edns(time.Now()) {
+		return r.send(ctx, network, s, q, timeout, 0)
+	}
+	m, how, f := r.send(ctx, network, s, q, timeout, ednsSize)
+	if f != nil || how == unfit || !needsPlain(m) {
+		if f == nil {
+			s.optInTheWay(false, time.Now())
+		}
+		return m, how, f
+	}
+	without, how2, f := r.send(ctx, network, s, q, timeout, 0)
+	if f != nil {
+		return m, how, nil // the answer there is
+	}
+	if how2 != unfit && without.Rcode != m.Rcode {
+		s.optInTheWay(true, time.Now())
+	}
+	return without, how2, nil
+}
+
+// wider asks over UDP with more room, for a server whose answer does not fit and that cannot be asked over TCP.
+func (r *Resolver) wider(ctx context.Context, s *server, q question, timeout time.Duration) (*reply, *failure) {
+	m, how, f := r.send(ctx, "udp", s, q, timeout, wideSize)
+	switch {
+	case f != nil || how == unfit || m.Truncated:
+		return nil, &failure{dns.Timeout, errTruncated}
+	case how == fits:
+		return classify(m, s.trusted)
+	}
+	return r.thrice(ctx, s, q, timeout, m)
+}
+
+// thrice takes the reply of a server that does not keep capitals if two more say the same.
+func (r *Resolver) thrice(ctx context.Context, s *server, q question, timeout time.Duration, first *wire.Msg) (*reply, *failure) {
+	replies := []*wire.Msg{first}
+	for range 2 {
+		m, how, f := r.send(ctx, "udp", s, q, timeout, 0)
+		if f != nil {
 			return nil, f
 		}
-	}
-	if how != fits || m.Truncated {
-		if m, how, f = r.send(ctx, "tcp", s, q, timeout, true); f != nil {
-			return nil, f
+		if how == unfit || m.Truncated || len(m.Question) != 1 {
+			return nil, &failure{dns.Malformed, errCapitals}
 		}
-		if how == unfit || m.Truncated {
-			return nil, &failure{dns.Malformed, errUnfit}
-		}
+		replies = append(replies, m)
 	}
-	return classify(m, s.trusted)
+	if len(first.Question) != 1 || !agreed(replies...) {
+		return nil, &failure{dns.Malformed, errCapitals}
+	}
+	out, f := classify(first, s.trusted)
+	if out != nil {
+		out.secure = false // what was asked so is not vouched for
+	}
+	return out, f
 }
 
 // send sends q once and returns the reply that fits it best.
-func (r *Resolver) send(ctx context.Context, network string, s *server, q question, timeout time.Duration, edns bool) (*wire.Msg, fit, *failure) {
-	query, err := newQuery(q, edns)
+func (r *Resolver) send(ctx context.Context, network string, s *server, q question, timeout time.Duration, room uint16) (*wire.Msg, fit, *failure) {
+	query, err := newQuery(q, room)
 	if err != nil {
 		return nil, alien, &failure{dns.Malformed, err}
 	}

@@ -43,6 +43,9 @@ func vouched(f dns.Family) bool { return len(f.Addrs) == 0 || f.Secure }
 func lookupProblem(err error, what string) *Problem {
 	kind := dns.KindOf(err)
 	p := &Problem{Text: fmt.Sprintf("cannot look up %s: %s", what, kind)}
+	if oddity := dns.OddityOf(err); oddity != "" {
+		p.Text += " (" + oddity + ")"
+	}
 	switch kind {
 	case dns.NXDomain:
 		p.Reason = policy.DNSNXDomain

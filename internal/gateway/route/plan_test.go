@@ -151,7 +151,7 @@ var rows = []struct {
 	{domain: "closed.test", reason: policy.DNSServfail, text: "cannot look up the mail exchangers of closed.test: the DNS servers refused to answer"},
 	{domain: "forged.test", reason: policy.DNSSECBogus, text: "cannot look up the mail exchangers of forged.test: the answer failed DNSSEC validation"},
 	{domain: "silent.test", reason: policy.DNSTimeout, text: "cannot look up the mail exchangers of silent.test: no DNS server answered"},
-	{domain: "cut.test", reason: policy.DNSTimeout, text: "cannot look up the mail exchangers of cut.test: no DNS server answered"},
+	{domain: "cut.test", reason: policy.DNSTimeout, text: "cannot look up the mail exchangers of cut.test: no DNS server answered (the answer is cut short, and the server does not answer over TCP)"},
 	{domain: "ring.test", reason: policy.DNSServfail, text: "cannot look up the mail exchangers of ring.test: the DNS servers gave no usable answer"},
 	{domain: "null.test", reason: policy.DNSNullMX, permanent: true, text: "the domain null.test says that it takes no mail (null MX)"},
 	{domain: "nulls.test", plan: "10 mx1.good.test [192.0.2.1 2001:db8::1]"},

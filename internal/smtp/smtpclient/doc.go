@@ -10,8 +10,11 @@
 //	Quit      QUIT                                                RFC 5321 §3.8
 //
 // StartTLS collects facts only: the caller examines them before it calls Send, so that nothing of a message crosses a
-// connection that has not passed. Send puts as much as the peer allows into one write: with PIPELINING the whole
-// envelope, with CHUNKING a small message too, which then costs one round trip.
+// connection that has not passed. Send puts as much as the peer allows into one write: with PIPELINING the sender and all
+// recipients, with CHUNKING a small message too, which then costs one round trip. DATA waits for the recipients.
+//
+// Two things are no refusal of a message: what is refused of the words we chose (plainer.go) is said again without them, at
+// once; and what a used connection refuses at its end (worn.go) may be said on another, at once.
 //
 // What a peer says is hostile. Replies are bounded in line length, lines, octets and total time; a reply that breaks the
 // grammar ends the connection with an Error; its text is shown only through smtp.Printable.
