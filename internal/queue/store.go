@@ -47,7 +47,8 @@ type Store interface {
 	Settle(ctx context.Context, b Batch) error
 	// Extend prolongs leases still held; ErrStaleLease if one is not.
 	Extend(ctx context.Context, leases []Lease, until time.Time) error
-	// Open opens the body of a message, ErrNotFound when it is gone. Size is Message.Size.
+	// Open opens the body of a message, ErrNotFound when it is gone with the message's end. Size is Message.Size. A body that
+	// is not what was stored is never given out: ErrDamaged.
 	Open(ctx context.Context, id ID) (io.ReadSeekCloser, error)
 	// Sites lists the sites that have waiting deliveries or a row of failures; one pass, for start.
 	Sites(ctx context.Context) ([]Site, error)

@@ -153,3 +153,57 @@ func TestDamagedMailIsNamedAndSalvaged(t *testing.T) {
 		})
 	}
 }
+
+// TestDamagedContentIsNeverSent: a large body that was changed, or that is gone, is not sent and not bounced; it is held with
+// the reason, the administrator is warned, and it goes when a good copy is in place.
+func TestDamagedContentIsNeverSent(t *testing.T) {
+	t.Parallel()
+	for name, harm := range map[string]func(path string, good []byte) error{
+		"a bit changed": func(path string, good []byte) error {
+			bad := append([]byte(nil), good...)
+			bad[150_000] ^= 1
+			return os.WriteFile(path, bad, 0o600)
+		},
+		"gone": func(path string, _ []byte) error { return os.Remove(path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			refuses := w.Domain("large.test", w.Answers("mx.large.test", "MAIL", "451 4.3.2 later"))
+			w.Start("")
+			id := w.Send("anna@home.test", "a large one "+strings.Repeat(strings.Repeat("x", 70)+"\r\n", 3000), "dr@large.test")
+			w.Await("dr@large.test", harness.Waits("remote-4xx"))
+			found, err := filepath.Glob(filepath.Join(w.data(), "spool", "*.body"))
+			if err != nil || len(found) != 1 {
+				t.Fatal(found, err)
+			}
+			good, err := os.ReadFile(found[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := harm(found[0], good); err != nil {
+				t.Fatal(err)
+			}
+			refuses.Set(w.Good("mx.large.test"))
+			w.Postern("queue", "retry")
+			w.Await("dr@large.test", harness.In("held"))
+			if n := len(harness.Bodies(refuses, "a large one")); n != 0 {
+				t.Errorf("%d messages came", n)
+			}
+			if shown := w.Postern("queue", "show", id); !strings.Contains(shown, "damaged") {
+				t.Errorf("nothing is said of the damage:\n%s", shown)
+			}
+			if !strings.Contains(w.Log(), "stored data is damaged") || !strings.Contains(w.Log(), "postern queue release "+id) {
+				t.Errorf("nobody is warned:\n%s", w.Log())
+			}
+			if err := os.WriteFile(found[0], good, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w.Postern("queue", "release", id)
+			w.Await("dr@large.test", harness.In("delivered"))
+			if n := len(harness.Bodies(refuses, "a large one")); n != 1 {
+				t.Errorf("%d messages came, want 1", n)
+			}
+		})
+	}
+}

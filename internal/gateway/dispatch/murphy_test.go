@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -238,6 +240,29 @@ func TestContentThatIsGoneIsHeldAndItsSiteGoesOn(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if rec := w.one(queue.Ordinary); rec.State != queue.Held {
 			t.Fatalf("the delivery is %v", rec.State)
+		}
+	})
+}
+
+func TestContentThatIsDamagedIsHeldWithAReasonAndGoesOnceItIsRepaired(t *testing.T) {
+	story(t, func(w *world) {
+		w.broken.open = func(context.Context) error { return fmt.Errorf("%w: the content does not match", queue.ErrDamaged) }
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(10 * 24 * time.Hour)
+		rec := w.one(queue.Ordinary)
+		if rec.State != queue.Held || !strings.Contains(rec.History[0].Text, "damaged") || len(w.records(queue.DSN)) != 0 {
+			t.Fatalf("the delivery is %v, after %+v", rec.State, rec.History)
+		}
+		w.broken.change(func() { w.broken.open = nil })
+		acted, err := w.store.Act(t.Context(), queue.Action{Kind: queue.Release, Messages: []queue.ID{rec.Message.ID}, Now: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.d.Kick(t.Context(), acted.Sites...)
+		time.Sleep(10 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
+			t.Fatalf("after a release the delivery is %v", rec.State)
 		}
 	})
 }

@@ -108,8 +108,14 @@ func (r *run) unreadable(ctx context.Context, group []queue.Work, err error) {
 		return
 	}
 	const what = "the stored content cannot be read"
+	id := string(group[0].Message.ID)
+	if errors.Is(err, queue.ErrDamaged) {
+		r.d.warn("queue", err, "message "+id+" is held and nothing of it is sent; put a good copy of its content in place and `postern queue release "+id+"`, or cancel it")
+		r.holds(ctx, group, strings.TrimPrefix(err.Error(), "queue: "))
+		return
+	}
 	if errors.Is(err, queue.ErrNotFound) || badContent(err) {
-		r.d.warn("queue", err, "the content of message "+string(group[0].Message.ID)+" cannot be read; it is held")
+		r.d.warn("queue", err, "the content of message "+id+" cannot be read; it is held")
 		r.holds(ctx, group, what)
 		return
 	}

@@ -53,7 +53,9 @@ func (s *Store) ready(sub *queue.Submission) (*newMessage, error) {
 		n.messageID = int64(hash(id) & keyHash)
 	}
 	var err error
-	if n.facts, err = encode(formOfMessage(m)); err != nil {
+	form := formOfMessage(m)
+	form.Sum = &d.sum
+	if n.facts, err = encode(form); err != nil {
 		return nil, err
 	}
 	for i := range sub.Deliveries {

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -57,6 +56,7 @@ type draft struct {
 	size int64
 	file bodyFile
 	name string
+	sum  bodySum
 	held int   // of buf's capacity, what is counted in Store.drafted
 	err  error // of an earlier write; nothing more is taken
 	end  bool
@@ -109,6 +109,7 @@ func (d *draft) Write(p []byte) (int, error) {
 		return 0, d.err
 	}
 	n := len(p)
+	d.sum = d.sum.with(p)
 	for len(p) > 0 && d.err == nil {
 		if k := d.room(len(p)); k > 0 {
 			d.buf, p = append(d.buf, p[:k]...), p[k:]
@@ -290,64 +291,3 @@ func (s *Store) sweepFile(ctx context.Context, name string) error {
 		return err
 	})
 }
-
-// Open opens a body.
-func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.calls.Done()
-	if r, found, err := s.openYoung(id); found {
-		return r, err
-	}
-	var data []byte
-	var name string
-	found := false
-	err := s.read(ctx, func(c *conn) error {
-		return c.query(ctx, "SELECT m.file, b.data FROM message m LEFT JOIN body b ON b.seq = m.seq"+
-			" WHERE m.id = ? AND m.open > 0", func(r row) error {
-			found, name, data = true, r.text(0), r.bytes(1)
-			return errStop
-		}, string(id))
-	})
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, queue.ErrNotFound
-	}
-	return s.openBody(name, data)
-}
-
-// openYoung opens the body of a message in the journal; found says that it is there.
-func (s *Store) openYoung(id queue.ID) (r io.ReadSeekCloser, found bool, err error) {
-	s.mu.Lock()
-	m := s.young.byID[id]
-	if m == nil || m.pending {
-		s.mu.Unlock()
-		return nil, false, nil
-	}
-	left, name, data := m.left, m.draft.name, m.draft.buf
-	s.mu.Unlock()
-	if left == 0 {
-		return nil, true, queue.ErrNotFound
-	}
-	r, err = s.openBody(name, data)
-	return r, true, err
-}
-
-// openBody opens the file of a body, or data where there is none.
-func (s *Store) openBody(name string, data []byte) (io.ReadSeekCloser, error) {
-	if name == "" {
-		return reader{bytes.NewReader(data)}, nil
-	}
-	f, err := os.Open(s.path(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, queue.ErrNotFound // the message ended a moment ago
-	}
-	return f, err
-}
-
-type reader struct{ *bytes.Reader }
-
-func (reader) Close() error { return nil }

@@ -37,6 +37,8 @@ type messageForm struct {
 	EightBit   bool          `json:"eight_bit,omitempty"`
 	HeaderUTF8 bool          `json:"header_utf8,omitempty"`
 	About      queue.ID      `json:"about,omitempty"`
+	// Sum is the checksum of the body; nil in what was stored before there was one.
+	Sum *bodySum `json:"body_sum,omitempty"`
 }
 
 func formOfMessage(m *queue.Message) messageForm {

@@ -1,0 +1,160 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+
+	"postern/internal/queue"
+)
+
+// bodySum is the checksum of a body, which is stored with its message and held against the body before it is sent: what a
+// disk or a person changed must not go out under a sender's name.
+//
+// It is CRC-32C. That finds every change of up to 32 bits in a row and misses one of 4,000 million others, and processors
+// have an instruction for it: it costs a microsecond for a message and some 10 ms for the largest. A cryptographic hash
+// would cost ten times that and guard against nothing more: whoever can write to the folder can write the checksum too.
+type bodySum uint32
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (s bodySum) with(p []byte) bodySum { return bodySum(crc32.Update(uint32(s), castagnoli, p)) }
+
+// content is a stored body and what is known of it.
+type content struct {
+	message queue.ID
+	file    string // "": it is data
+	data    []byte
+	size    int64
+	sum     *bodySum // nil: it was stored before there were checksums
+}
+
+// damaged is the error of a body that is not what was stored.
+func (c *content) damaged(what string, args ...any) error {
+	return fmt.Errorf("%w: the content of message %s %s", queue.ErrDamaged, c.message, fmt.Sprintf(what, args...))
+}
+
+// Open opens a body, which is then as long as it was, and the same by its checksum. It answers queue.ErrDamaged otherwise,
+// and where the body of a message that waits is missing.
+func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	for again := false; ; again = true {
+		c, err := s.content(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		r, err := s.openContent(c)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return r, err
+		}
+		if again { // it was not that the message ended a moment ago
+			return nil, c.damaged("is gone: there is no file spool/%s", c.file)
+		}
+	}
+}
+
+// content finds the body of a message that waits, queue.ErrNotFound when there is none.
+func (s *Store) content(ctx context.Context, id queue.ID) (*content, error) {
+	if c, err := s.youngContent(id); c != nil || err != nil {
+		return c, err
+	}
+	var c *content
+	var facts string
+	err := s.read(ctx, func(conn *conn) error {
+		return conn.query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.seq = m.seq"+
+			" WHERE m.id = ? AND m.open > 0", func(r row) error {
+			c = &content{message: id, file: r.text(0), data: r.bytes(1), size: r.int(2)}
+			facts = r.text(3)
+			return errStop
+		}, string(id))
+	})
+	if err != nil {
+		return nil, translate(err)
+	}
+	if c == nil {
+		return nil, queue.ErrNotFound
+	}
+	var form struct {
+		Sum *bodySum `json:"body_sum"`
+	}
+	err = decode(facts, &form)
+	c.sum = form.Sum
+	return c, err
+}
+
+// youngContent is content for a message in the journal, nil if it is not there.
+func (s *Store) youngContent(id queue.ID) (*content, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.young.byID[id]
+	switch {
+	case m == nil || m.pending:
+		return nil, nil
+	case m.left == 0:
+		return nil, queue.ErrNotFound
+	}
+	return &content{message: id, file: m.draft.name, data: m.draft.buf, size: m.message.Size, sum: &m.draft.sum}, nil
+}
+
+// openContent opens a body and holds it against what is known of it. An error of fs.ErrNotExist says that its file is gone.
+func (s *Store) openContent(c *content) (io.ReadSeekCloser, error) {
+	if c.file == "" {
+		if size := int64(len(c.data)); size != c.size {
+			return nil, c.damaged("has %d bytes, not %d", size, c.size)
+		}
+		if c.sum != nil && bodySum(0).with(c.data) != *c.sum {
+			return nil, c.damaged("does not match its checksum")
+		}
+		return reader{bytes.NewReader(c.data)}, nil
+	}
+	f, err := os.Open(s.path(c.file))
+	if err != nil {
+		return nil, err
+	}
+	if err := c.examine(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// examine reads the file of a body and leaves it at its beginning.
+func (c *content) examine(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || info.Size() != c.size {
+		return c.damaged("has %d bytes in spool/%s, not %d", info.Size(), c.file, c.size)
+	}
+	if c.sum == nil {
+		return nil
+	}
+	sum, buf := bodySum(0), make([]byte, 64<<10)
+	for {
+		n, err := f.Read(buf)
+		sum = sum.with(buf[:n])
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("sqlstore: cannot read a body file: %w", err)
+		}
+	}
+	if sum != *c.sum {
+		return c.damaged("does not match its checksum in spool/%s", c.file)
+	}
+	_, err = f.Seek(0, io.SeekStart)
+	return err
+}
+
+type reader struct{ *bytes.Reader }
+
+func (reader) Close() error { return nil }
