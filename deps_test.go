@@ -24,6 +24,7 @@ func lattice() map[string]string {
 		"tlsprobe":  "",
 		"tomlbound": "",
 		"passhash":  "",
+		"ram":       "",
 
 		"smtp": "mail",
 

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"postern/internal/config"
+	"postern/internal/ram"
 )
 
 // configCmd is the verb about the configuration file.
@@ -30,7 +32,8 @@ func (*configCheckCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	problems := append(c.CheckFiles(time.Now()), c.CheckSenders()...)
+	plan := memoryPlan(c, ram.System())
+	problems := slices.Concat(c.CheckFiles(time.Now()), c.CheckSenders(), exceeding(c, &plan))
 	fatal := 0
 	for _, p := range problems {
 		kind := "warning"
@@ -41,6 +44,11 @@ func (*configCheckCmd) Run(a *app) error {
 	}
 	if fatal > 0 {
 		return short(fmt.Sprintf("%s: %s", c.Path(), plural(fatal, "problem")))
+	}
+	for _, line := range costs(&plan) {
+		if _, err := fmt.Fprintln(a.stdout, line); err != nil {
+			return err
+		}
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s: good\n", c.Path())
 	return err

@@ -39,6 +39,7 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
 	"postern/internal/queue/sqlstore"
+	"postern/internal/ram"
 	"postern/internal/smtp/smtpserver"
 	"postern/internal/traffic"
 )
@@ -69,8 +70,11 @@ type gateway struct {
 	admin    *admin.Service
 	accounts *accounts.Service
 	certs    *identity.Certificates // nil: no STARTTLS
-	// memoryOfContent is the half of limits.content_memory that sessions share; the other is the store's.
-	memoryOfContent *smtpserver.Memory
+	plan     ram.Plan               // who may take how much memory
+	// memoryOfContent is the half of the plan's Content that sessions share; the other is the store's. memoryOfSessions is
+	// what they cost besides.
+	memoryOfContent, memoryOfSessions *smtpserver.Memory
+	hashing                           chan struct{} // a place for each password that may be hashed at a time
 
 	sockets   []net.Listener // opened before, by root; nil: listen opens them
 	opened    func()         // called by run when every socket is open; nil: nothing is
@@ -80,7 +84,9 @@ type gateway struct {
 
 // newGateway opens the store and joins the rooms. Nothing runs and no socket is open yet. extra sinks hear every event too.
 func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra ...event.Sink) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log, clients: intake.NewClients(), memoryOfContent: smtpserver.NewMemory(cfg.Limits.ContentMemory / 2)}
+	g := &gateway{cfg: cfg, log: log, clients: intake.NewClients(), plan: memoryPlan(cfg, ram.System())}
+	g.memoryOfContent, g.memoryOfSessions = smtpserver.NewMemory(g.plan.Content/2), smtpserver.NewMemory(g.plan.SessionRoom)
+	g.hashing = make(chan struct{}, g.plan.Hashes)
 	g.figures = figures{stats: func(ctx context.Context) (queue.Stats, error) { return g.store.Stats(ctx) }}
 	g.metrics = metrics.New(g.figures.metrics)
 	g.sink = append(event.Tee{oplog.New(log), g.metrics}, extra...)
@@ -97,7 +103,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if err := g.trust(); err != nil {
 		return nil, err
 	}
-	if g.store, err = openStore(ctx, cfg, func(err error) {
+	if g.store, err = openStore(ctx, cfg, &g.plan, func(err error) {
 		g.warn("queue", err, "look at it, then remove it; nothing reads it")
 	}); err != nil {
 		return nil, err
@@ -113,7 +119,9 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if err != nil {
 		return nil, errors.Join(err, g.store.Close())
 	}
-	if g.revoke, err = revoke.New(revoking(cfg, g.resolver, filepath.Join(string(cfg.Data), "crl"), g.warnOfRevocation)); err != nil {
+	revocation := revoking(cfg, g.resolver, filepath.Join(string(cfg.Data), "crl"), g.warnOfRevocation)
+	revocation.Memory = g.plan.Lists
+	if g.revoke, err = revoke.New(revocation); err != nil {
 		return nil, errors.Join(err, g.store.Close())
 	}
 	checker, err := g.checks(cfg, client)
@@ -123,7 +131,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	g.checking.now.Store(checker)
 	g.dispatch = dispatch.New(g.dispatching(client))
 	g.admin = admin.New(g.administration())
-	g.accounts = accounts.New(accounts.Config{Book: g.store, Ledger: g.store, Idle: cfg.Admin.SessionIdle.Duration, Life: cfg.Admin.SessionTime.Duration})
+	g.accounts = accounts.New(accounts.Config{Hashing: g.hashing, Book: g.store, Ledger: g.store, Idle: cfg.Admin.SessionIdle.Duration, Life: cfg.Admin.SessionTime.Duration})
 	in, err := g.receiving(cfg)
 	if err != nil {
 		return nil, errors.Join(err, g.store.Close())
@@ -163,7 +171,7 @@ func (g *gateway) remember(ctx context.Context) error {
 func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 	return intake.New(intake.Config{
 		Hostname: cfg.Hostname, Postmaster: postmasterFor(cfg),
-		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: cfg.Authenticate,
+		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: g.authenticate(cfg),
 		RelayTLS: cfg.Relay.Require >= policy.Encrypted, Bindings: bindings(cfg), Clients: g.clients,
 		Rules: g.rules.Current, Route: g.table.Load, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
@@ -181,6 +189,15 @@ func bindings(cfg *config.Config) (out []intake.Binding) {
 		out = append(out, b)
 	}
 	return out
+}
+
+// authenticate asks the users of a configuration, when there is memory for another hash.
+func (g *gateway) authenticate(cfg *config.Config) func(user, password string) bool {
+	return func(user, password string) bool {
+		g.hashing <- struct{}{}
+		defer func() { <-g.hashing }()
+		return cfg.Authenticate(user, password)
+	}
 }
 
 // trust prepares roots and our own certificates.

@@ -30,7 +30,7 @@ func (g *gateway) listen() error {
 			return err
 		}
 	}
-	gate := smtpserver.NewGate(g.affordable(g.cfg.Limits.Connections), g.cfg.Limits.ConnectionsPerClient)
+	gate := smtpserver.NewGate(g.affordable(g.cfg.Limits.Connections), g.cfg.Limits.ConnectionsPerClient, g.memoryOfSessions)
 	for i, lc := range g.cfg.Listen {
 		server, err := g.engine(lc, gate)
 		if err != nil {

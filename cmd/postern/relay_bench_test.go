@@ -45,7 +45,7 @@ func BenchmarkRelay(b *testing.B) {
 	s := &sink{}
 	server, err := smtpserver.New(smtpserver.Config{
 		Hostname: "mx.partner.test", TLS: &tls.Config{Certificates: []tls.Certificate{ca.Issue(pki.Options{Names: []string{"mx.partner.test"}}).TLS}},
-		Gate:       smtpserver.NewGate(-1, -1),
+		Gate:       smtpserver.NewGate(-1, -1, nil),
 		NewSession: func(context.Context, *smtpserver.Conn) (smtpserver.Session, *smtp.Reply) { return s, nil },
 	})
 	if err != nil {

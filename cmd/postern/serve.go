@@ -42,6 +42,10 @@ func (*serveCmd) Run(a *app) error {
 	}
 	g.metrics.LinesLost(lines.Lost)
 	g.sockets, g.opened = sockets, g.confine
+	keepWithin(&g.plan)
+	for _, p := range exceeding(cfg, &g.plan) {
+		g.log.Info("memory", "key", p.Key, "text", p.What)
+	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -86,6 +90,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	workers.Go(func() { report(failed, g.dispatch.Run(ctx)) })
 	workers.Go(func() { report(failed, g.revoke.Run(ctx)) })
 	workers.Go(func() { report(failed, g.notifier.Run(ctx)) })
+	workers.Go(func() { report(failed, g.watchMemory(ctx)) })
 	// What is remembered is written down after the last transfer has ended.
 	admins.Go(func() { report(failed, g.memory.Run(faces)) })
 	admins.Go(func() { g.traffic.Run(faces) })

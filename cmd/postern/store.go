@@ -11,16 +11,17 @@ import (
 	"postern/internal/config"
 	"postern/internal/queue"
 	"postern/internal/queue/sqlstore"
+	"postern/internal/ram"
 )
 
 // openStore opens the data folder. It is asked first whether a gateway answers there: whoever holds the folder without a
 // lock that we can see still answers.
-func openStore(ctx context.Context, cfg *config.Config, warn func(error)) (*sqlstore.Store, error) {
+func openStore(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(error)) (*sqlstore.Store, error) {
 	dir := string(cfg.Data)
 	if err := api.Asked(cfg.Socket()); err != nil {
 		return nil, openHint(fmt.Errorf("%w: %w", queue.ErrInUse, err), dir)
 	}
-	s, err := sqlstore.Open(ctx, sqlstore.Config{Dir: dir, Young: cfg.Queue.Memory, DraftMemory: cfg.Limits.ContentMemory / 2, Warn: warn})
+	s, err := sqlstore.Open(ctx, sqlstore.Config{Dir: dir, Young: plan.Young, DraftMemory: plan.Content / 2, Cache: plan.Cache, Warn: warn})
 	if err != nil {
 		return nil, openHint(err, dir)
 	}

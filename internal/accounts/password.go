@@ -54,7 +54,7 @@ func (s *Service) hash(ctx context.Context, password string) (string, error) {
 	if err := s.turn(ctx); err != nil {
 		return "", err
 	}
-	defer func() { <-s.hashing }()
+	defer func() { <-s.cfg.Hashing }()
 	salt := make([]byte, passhash.SaltLength)
 	rand.Read(salt)
 	return passhash.New(password, salt), nil
@@ -65,7 +65,7 @@ func (s *Service) matches(ctx context.Context, a *Account, password string) (boo
 	if err := s.turn(ctx); err != nil {
 		return false, err
 	}
-	defer func() { <-s.hashing }()
+	defer func() { <-s.cfg.Hashing }()
 	hash, known := passhash.Nobody(), false
 	if h, err := passhash.Parse(a.Password); err == nil {
 		hash, known = h, true
@@ -75,7 +75,7 @@ func (s *Service) matches(ctx context.Context, a *Account, password string) (boo
 
 func (s *Service) turn(ctx context.Context) error {
 	select {
-	case s.hashing <- struct{}{}:
+	case s.cfg.Hashing <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

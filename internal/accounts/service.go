@@ -29,18 +29,20 @@ type Config struct {
 	Ledger Recorder
 	// Idle ends a session that is not used, Life ends every one; 0 means 30 minutes and 12 hours.
 	Idle, Life time.Duration
+	// Hashing has a place for each password that may be hashed at a time, 19 MiB each; who else hashes may share it. nil
+	// is four of our own.
+	Hashing chan struct{}
 	// Fresh is how long a proof counts for dangerous actions; 0 means 10 minutes.
 	Fresh time.Duration
 }
 
-// hashings bounds how many passwords are hashed at a time: each takes 19 MiB.
+// hashings bounds how many passwords are hashed at a time where Config does not say.
 const hashings = 4
 
 // Service carries out what people do with accounts. Safe for concurrent use.
 type Service struct {
 	cfg      Config
 	throttle throttle
-	hashing  chan struct{}
 	// ceremonies are questions to passkeys.
 	ceremonies *once.Table[ceremony]
 	// change is held by whoever changes accounts, so that what is checked (the last administrator) holds when it is stored.
@@ -58,7 +60,10 @@ func New(cfg Config) *Service {
 	if cfg.Fresh == 0 {
 		cfg.Fresh = 10 * time.Minute
 	}
-	return &Service{cfg: cfg, hashing: make(chan struct{}, hashings), ceremonies: once.New[ceremony](ceremonyTime, ceremoniesMost)}
+	if cfg.Hashing == nil {
+		cfg.Hashing = make(chan struct{}, hashings)
+	}
+	return &Service{cfg: cfg, ceremonies: once.New[ceremony](ceremonyTime, ceremoniesMost)}
 }
 
 // Errors of the Service.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -272,7 +273,7 @@ func (c *Config) checkLimits(d *decoder) {
 		{"delivery.ratchet_after", int64(c.Delivery.RatchetAfter), 1, 1_000_000},
 		{"delivery.ratchet_days", int64(c.Delivery.RatchetDays), 0, 30},
 		{"limits.message_size", l.MessageSize, 65536, 0},
-		{"queue.memory", c.Queue.Memory, 1 << 20, 0},
+		{"queue.memory", cmp.Or(c.Queue.Memory, 1<<20), 1 << 20, 0},
 		{"limits.header_size", l.HeaderSize, 16384, 1 << 26},
 		{"limits.connections", int64(l.Connections), 1, 0},
 		{"limits.connections_per_client", int64(l.ConnectionsPerClient), 1, 0},
@@ -282,7 +283,8 @@ func (c *Config) checkLimits(d *decoder) {
 		{"limits.bad_commands", int64(l.BadCommands), 1, 0},
 		{"limits.noop_commands", int64(l.NoopCommands), 1, 0},
 		{"limits.data_rate", int64(l.DataRate), 1, 1 << 20},
-		{"limits.content_memory", l.ContentMemory, 1 << 20, 0},
+		{"limits.memory", cmp.Or(l.Memory, 1<<30), 64 << 20, 0},
+		{"limits.content_memory", cmp.Or(l.ContentMemory, 1<<20), 1 << 20, 0},
 		{"log.memory", c.Log.Memory, 65536, 1 << 30},
 		{"queue.notices_per_address", int64(c.Queue.NoticesPerAddress), 1, 0},
 		{"queue.notices_to_strangers", int64(c.Queue.NoticesToStrangers), 1, 1_000_000},

@@ -232,8 +232,12 @@ type Limits struct {
 	TransactionTime Duration `toml:"transaction_time"`
 	// Bytes a second that a message must bring in the long run, after a first data_timeout that is free.
 	DataRate int `toml:"data_rate"`
+	// Bytes of memory that the gateway may take in all. 0: what the control group allows, half of the machine's, or
+	// GOMEMLIMIT, whichever is least. Clients for whom none is left hear 421; `postern config check` shows what the limits cost.
+	Memory int64 `toml:"memory"`
 	// Bytes that messages which are coming in may hold in memory, together. When it is used up they go on with small
-	// buffers and bodies go to disk earlier; only a header section over 16 KiB is answered 452.
+	// buffers and bodies go to disk earlier; only a header section over 16 KiB is answered 452. 0: a sixteenth of the memory
+	// there is, at most 128 MiB.
 	ContentMemory int64 `toml:"content_memory"`
 	// Wrong passwords that one client address (IPv6: one /64 network) may try within login_window; more AUTH from there
 	// is answered 454. A user who logged in from there within a day is counted by himself.
@@ -249,7 +253,7 @@ type Queue struct {
 	// How long the record of finished mail is kept for `postern trace`.
 	Retention Duration `toml:"retention"`
 	// How many bytes of memory, about, the mail of the last seconds may take: what is safe in the journal and not yet in
-	// the database. At twice as much, new mail waits until there is room.
+	// the database. At twice as much, new mail waits until there is room. 0: a part of the memory there is, at most 32 MiB.
 	Memory int64 `toml:"memory"`
 	// Notices in an hour to one address that is not in our domains, about mail from the world. Its sender may be forged,
 	// so more are held until somebody releases them; the administrator is told.

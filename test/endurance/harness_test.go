@@ -80,6 +80,7 @@ type gateway struct {
 	more     []string          // further tables of the configuration
 	extra    []*os.File        // passed as descriptors 3 and on
 	env      []string
+	first    string // what the shell does before it becomes the gateway
 	launched int
 	cmd      *exec.Cmd
 	ended    chan struct{}
@@ -134,7 +135,7 @@ func (g *gateway) launch() {
 	}
 	defer log.Close()
 	// A shell sets LISTEN_PID, which must be the process's own id.
-	g.cmd = exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" serve --config "$1"`, g.binary, g.path("postern.toml"))
+	g.cmd = exec.Command("/bin/sh", "-c", g.first+`LISTEN_PID=$$ exec "$0" serve --config "$1"`, g.binary, g.path("postern.toml"))
 	g.cmd.Stdout, g.cmd.Stderr, g.cmd.ExtraFiles = log, log, g.extra
 	g.cmd.Env = append(os.Environ(), g.env...)
 	if err := g.cmd.Start(); err != nil {

@@ -83,7 +83,7 @@ const (
 // buffer lends what content is copied through, a small one when too much is lent.
 func (i *Intake) buffer() (buf []byte, giveBack func()) {
 	memory := i.cfg.Memory
-	if memory != nil && !memory.Take(largeBuffer) {
+	if memory != nil && !memory.TakeSpare(largeBuffer) {
 		return make([]byte, smallBuffer), func() {}
 	}
 	large := i.buffers.Get().(*[]byte)
@@ -122,7 +122,7 @@ func (m *incoming) take(p []byte, first bool) *smtp.Reply {
 	}
 	if !m.scan.done {
 		if !m.scan.write(p) {
-			return reply(452, "4.3.1", "no room to judge so large a header section now, try again later")
+			return noRoomForHeader()
 		}
 		if m.scan.size-m.scan.stamped > m.s.in.cfg.HeaderSize {
 			return reply(552, "5.3.4", "the header section is larger than this server takes")
@@ -141,12 +141,19 @@ func (m *incoming) take(p []byte, first bool) *smtp.Reply {
 
 // headerComplete judges the header section as soon as it is there, so that a looping message is not read to its end.
 func (m *incoming) headerComplete() *smtp.Reply {
-	m.header = mail.ParseHeader(m.scan.kept)
+	var room bool
+	if m.header, room = m.scan.parse(); !room {
+		return noRoomForHeader()
+	}
 	hops := m.header.Count("Received") - 1 // ours is the first
 	if hops > m.s.in.cfg.Hops {
 		return reply(554, "5.4.6", "too many Received lines: the message is in a loop")
 	}
 	return nil
+}
+
+func noRoomForHeader() *smtp.Reply {
+	return reply(452, "4.3.1", "no room to judge so large a header section now, try again later")
 }
 
 // headerAtEnd judges a message that is all header.

@@ -18,13 +18,19 @@ type headerScan struct {
 	done     bool   // the empty line was seen
 	eightBit bool
 
-	memory *smtpserver.Memory // what kept takes from when it grows; nil is no bound
+	memory *smtpserver.Memory // what the section takes from when it grows; nil is no bound
 	taken  int
 }
 
-// freeHeader is how much of its header section each message may keep whatever others hold, and the step in which more
-// is asked for.
-const freeHeader = 16 << 10
+// What a header section holds in memory is its octets while it comes in, and then a copy of them with fieldWeight for
+// each line. freeHeader of the first and freeParsed of the second each message has, whatever others hold; more is asked
+// for in steps of headerStep.
+const (
+	freeHeader  = 16 << 10
+	freeParsed  = 32 << 10
+	headerStep  = 4 << 10
+	fieldWeight = 48
+)
 
 const emptyLine = "\r\n\r\n"
 
@@ -51,14 +57,32 @@ func (h *headerScan) write(p []byte) bool {
 }
 
 func (h *headerScan) keep(p []byte) bool {
-	for h.memory != nil && len(h.kept)+len(p) > freeHeader+h.taken {
-		if !h.memory.Take(freeHeader) {
-			return false
-		}
-		h.taken += freeHeader
+	if !h.reach(len(h.kept) + len(p)) {
+		return false
 	}
 	h.kept = append(h.kept, p...)
 	return true
+}
+
+// reach takes memory until so many octets may be held.
+func (h *headerScan) reach(n int) bool {
+	for h.memory != nil && n > freeHeader+h.taken {
+		if !h.memory.Take(headerStep) {
+			return false
+		}
+		h.taken += headerStep
+	}
+	return true
+}
+
+// parse makes the header of what was kept, which is let go. false: there is no memory for it just now.
+func (h *headerScan) parse() (mail.Header, bool) {
+	if !h.reach(len(h.kept) + fieldWeight*bytes.Count(h.kept, []byte("\n")) - freeParsed + freeHeader) {
+		return mail.Header{}, false
+	}
+	out := mail.ParseHeader(h.kept)
+	h.kept = nil
+	return out, true
 }
 
 // release gives back what was taken. What was kept must not be used after it.

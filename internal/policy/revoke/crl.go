@@ -65,6 +65,9 @@ func readCRL(der []byte, issuer *x509.Certificate) (*crl, error) {
 
 var errNoCRL = errors.New("what came is no CRL")
 
+// maxBeside bounds what a list has beside its entries, which is copied.
+const maxBeside = 256 << 10
+
 // takeApart returns the signed part of a list, the list without its entries, and the entries.
 func takeApart(der []byte) (tbs, skeleton []byte, entries cryptobyte.String, err error) {
 	input := cryptobyte.String(der)
@@ -81,6 +84,9 @@ func takeApart(der []byte) (tbs, skeleton []byte, entries cryptobyte.String, err
 	if !fields.ReadASN1(&inside, casn1.SEQUENCE) {
 		return nil, nil, nil, errNoCRL
 	}
+	if len(rest) > maxBeside {
+		return nil, nil, nil, errNoCRL
+	}
 	var b cryptobyte.Builder
 	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) { entries, err = copyFields(b, inside) })
@@ -95,7 +101,7 @@ func takeApart(der []byte) (tbs, skeleton []byte, entries cryptobyte.String, err
 
 // copyFields copies the fields of a TBSCertList but the revoked certificates, which stand after the dates.
 func copyFields(b *cryptobyte.Builder, fields cryptobyte.String) (entries cryptobyte.String, err error) {
-	dates := false
+	dates, copied := false, 0
 	for !fields.Empty() {
 		var element cryptobyte.String
 		var tag casn1.Tag
@@ -109,6 +115,9 @@ func copyFields(b *cryptobyte.Builder, fields cryptobyte.String) (entries crypto
 			continue
 		}
 		dates = dates || tag == casn1.UTCTime || tag == casn1.GeneralizedTime
+		if copied += len(element); copied > maxBeside {
+			return nil, errNoCRL
+		}
 		b.AddBytes(element)
 	}
 	return entries, nil

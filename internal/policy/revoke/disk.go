@@ -3,8 +3,10 @@ package revoke
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -85,17 +87,23 @@ func (d *disk) describe(key string) *entry {
 
 func (d *disk) path(key string) string { return filepath.Join(d.dir, key+suffix) }
 
-// read returns the list in a file.
-func (d *disk) read(key string) ([]byte, error) {
-	content, err := os.ReadFile(d.path(key))
+// read returns the list of an entry from its file, through a buffer.
+func (d *disk) read(ctx context.Context, e *entry, in *buffer) (*crl, error) {
+	f, err := os.Open(d.path(e.key))
 	if err != nil {
 		return nil, err
 	}
-	_, list, ok := bytes.Cut(content, []byte("\n"))
-	if !ok {
-		return nil, errNoCRL
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
-	return list, nil
+	if err := in.readAll(ctx, f, info.Size(), info.Size(), errNoCRL); err != nil {
+		in.drop()
+		return nil, err
+	}
+	_, der, _ := bytes.Cut(in.bytes, []byte("\n"))
+	return in.list(e.issuer, der)
 }
 
 // write puts a list in the place of the one before.
@@ -104,9 +112,16 @@ func (d *disk) write(e *entry, list *crl, der []byte, fetched time.Time) error {
 	if err != nil {
 		return err
 	}
-	content := append(append(line, '\n'), der...)
 	temporary := d.path(e.key) + ".new"
-	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(line, '\n'))
+	if err == nil {
+		_, err = f.Write(der)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(temporary, d.path(e.key))

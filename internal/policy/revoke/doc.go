@@ -20,6 +20,10 @@
 // fetched again at three quarters of their life (Run). OCSP answers are kept in memory until they run out. Who asks waits
 // only as long as its context; a fetch goes on without it, so that a slow list is there the next time.
 //
+// What lists take in memory, those that are held, being fetched, taken out of their armour and read from disk, is never more
+// than Config.Memory (room.go). A list is let go of when others need its place, never while somebody looks at it; who needs
+// a place that is not there waits for it as long as a fetch may take, and then nobody knows: the answer is unknown.
+//
 // Addresses in certificates are chosen by strangers. Only plain HTTP is spoken (these answers are signed, and TLS would
 // need revocation in turn), without proxy, cookies or credentials; loopback, private and link-local addresses are dialled
 // only where the configuration names their network; size, time and number of fetches are bounded.

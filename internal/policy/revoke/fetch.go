@@ -68,6 +68,21 @@ func newFetcher(cfg Config) *fetcher {
 	return f
 }
 
+// list fetches the list at an address, at most max bytes of it, into a buffer.
+func (f *fetcher) list(ctx context.Context, address string, max int64, in *buffer) error {
+	response, err := f.ask(ctx, http.MethodGet, address, "", nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	large := tooLarge(max)
+	err = in.readAll(ctx, response.Body, response.ContentLength, max, large)
+	if err == nil || err == large || err == errRoom {
+		return err
+	}
+	return failure(ctx, err)
+}
+
 // get fetches what stands at an address, at most max bytes of it.
 func (f *fetcher) get(ctx context.Context, address string, max int64) ([]byte, error) {
 	return f.do(ctx, http.MethodGet, address, "", nil, max)
@@ -81,7 +96,31 @@ func (f *fetcher) post(ctx context.Context, address, kind string, body []byte, m
 // errStatus is an answer other than 200.
 var errStatus = errors.New("not 200")
 
+func tooLarge(max int64) error {
+	return &outage{text: fmt.Sprintf("it is larger than %d bytes", max)}
+}
+
 func (f *fetcher) do(ctx context.Context, method, address, kind string, body []byte, max int64) ([]byte, error) {
+	response, err := f.ask(ctx, method, address, kind, body)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.ContentLength > max {
+		return nil, tooLarge(max)
+	}
+	var content bytes.Buffer
+	if _, err := content.ReadFrom(io.LimitReader(response.Body, max+1)); err != nil {
+		return nil, failure(ctx, err)
+	}
+	if int64(content.Len()) > max {
+		return nil, tooLarge(max)
+	}
+	return content.Bytes(), nil
+}
+
+// ask sends a request and returns an answer with status 200, whose body the caller closes.
+func (f *fetcher) ask(ctx context.Context, method, address, kind string, body []byte) (*http.Response, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" || u.Host == "" || u.User != nil {
 		return nil, &outage{text: "the address cannot be used"}
@@ -98,22 +137,11 @@ func (f *fetcher) do(ctx context.Context, method, address, kind string, body []b
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
-	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
+		response.Body.Close()
 		return nil, &outage{fmt.Sprintf("the server answered with HTTP status %d", response.StatusCode), errStatus}
 	}
-	tooLarge := &outage{text: fmt.Sprintf("it is larger than %d bytes", max)}
-	if response.ContentLength > max {
-		return nil, tooLarge
-	}
-	var content bytes.Buffer
-	if _, err := content.ReadFrom(io.LimitReader(response.Body, max+1)); err != nil {
-		return nil, failure(ctx, err)
-	}
-	if int64(content.Len()) > max {
-		return nil, tooLarge
-	}
-	return content.Bytes(), nil
+	return response, nil
 }
 
 // failure says why a request failed in our own words.

@@ -3,9 +3,11 @@ package revoke_test
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -330,7 +332,7 @@ func TestWhatNobodyAsksForIsForgotten(t *testing.T) {
 
 func TestListsBeyondTheMemoryAreReadFromDisk(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.config = func(c *revoke.Config) { c.Memory = 1000 }
+		w.config = func(c *revoke.Config) { c.Memory = 2200 }
 		w.serve(subList, w.ca.CRL(pki.CRL{Strangers: 20}))
 		c := w.checker()
 		defer c.Close()
@@ -342,6 +344,70 @@ func TestListsBeyondTheMemoryAreReadFromDisk(t *testing.T) {
 			t.Errorf("%d requests, want one for each list", n)
 		}
 	})
+}
+
+// However many long lists are asked for at once, over connections that do not say how much comes, in PEM or not, what they
+// take in memory stays below the bound: while they are fetched, while they are looked at, and when they come from disk.
+func TestLongListsAtOnceStayWithinTheMemory(t *testing.T) {
+	const memory = 12 << 20
+	bubble(t, func(t *testing.T, w *world) {
+		w.config = func(c *revoke.Config) { c.Memory = memory }
+		der := w.ca.CRL(pki.CRL{Strangers: 60_000})
+		armoured := pemCRL(der)
+		t.Logf("a list has %d bytes, in PEM %d", len(der), len(armoured))
+		var mu sync.Mutex
+		base, peak, fetches := heap(), uint64(0), 0
+		serve := func(content []byte) http.HandlerFunc {
+			return func(out http.ResponseWriter, _ *http.Request) {
+				mu.Lock()
+				fetches++
+				mu.Unlock()
+				for rest := content; len(rest) > 0; rest = rest[min(len(rest), 256<<10):] {
+					_, _ = out.Write(rest[:min(len(rest), 256<<10)])
+					out.(http.Flusher).Flush() // so that no length is told
+					time.Sleep(time.Millisecond)
+					mu.Lock()
+					peak = max(peak, heap())
+					mu.Unlock()
+				}
+			}
+		}
+		var chains [][]*x509.Certificate
+		for i := range 8 {
+			address := fmt.Sprintf("http://ca.test/long%d.crl", i)
+			w.page(address, serve([][]byte{der, der, der, armoured}[i%4]))
+			chains = append(chains, w.chain(pki.Options{CRLs: []string{address}}))
+		}
+		c := w.checker()
+		defer c.Close()
+		for range 3 {
+			var group sync.WaitGroup
+			for _, chain := range chains {
+				group.Go(func() { ask(c, chain, nil) })
+			}
+			group.Wait()
+			peak = max(peak, heap())
+			time.Sleep(time.Minute)
+		}
+		for i, chain := range chains { // one after the other everybody gets an answer
+			if a := ask(c, chain, nil); a.Status != policy.NotRevoked {
+				t.Errorf("list %d: %s: %s", i, a.Status, a.Detail)
+			}
+			time.Sleep(time.Minute)
+		}
+		if grown := peak - base; peak < base || grown > memory+memory/4 {
+			t.Errorf("memory grew by %d KiB, the bound is %d KiB", grown>>10, memory>>10)
+		}
+		t.Logf("%d fetches, memory grew by %d KiB", fetches, (peak-base)>>10)
+	})
+}
+
+// heap is what is in use after collecting garbage.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func TestOneChainWithoutARevokedCertificateIsEnough(t *testing.T) {

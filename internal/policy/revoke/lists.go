@@ -1,12 +1,10 @@
 package revoke
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"sync"
@@ -22,7 +20,9 @@ type lists struct {
 
 	mu     sync.Mutex // guards what follows and the fields of entries
 	known  map[string]*entry
-	loaded int64 // bytes of lists in memory
+	loaded int64 // bytes that lists take in memory: those that are there, that are being read and that are being fetched
+	// changed is closed, and made anew, when memory may have become free.
+	changed chan struct{}
 }
 
 // entry is one list: what we have, and how the last fetch went.
@@ -38,13 +38,14 @@ type entry struct {
 	used       time.Time // when somebody last asked
 	tried      time.Time // when a fetch last failed; zero after one that did not
 	failed     error
+
+	pins     int     // how many look at the list, or wait for it
+	busy     int     // how many bring it
+	replaced []int64 // sizes of lists that were replaced while somebody looked at them
 }
 
 // keepUnused is how long a list is kept, and kept fresh, that nobody asks for.
 const keepUnused = 14 * 24 * time.Hour
-
-// inUse is how long a list stays in memory for whoever asked for it, however little memory there is.
-const inUse = 10 * time.Second
 
 // maxLists bounds the lists we know.
 const maxLists = 4096
@@ -58,7 +59,7 @@ func listKey(url string, issuer *x509.Certificate) string {
 }
 
 func openLists(cfg Config) (*lists, error) {
-	l := &lists{cfg: cfg, known: map[string]*entry{}}
+	l := &lists{cfg: cfg, known: map[string]*entry{}, changed: make(chan struct{})}
 	if cfg.Dir == "" {
 		return l, nil
 	}
@@ -102,22 +103,29 @@ func (e *entry) ripe(now time.Time) bool {
 func (c *Checker) askLists(ctx context.Context, q *question, points []point, why *reasons) (policy.RevocationAnswer, bool) {
 	for i, p := range points {
 		part, cancel := share(ctx, len(points)-i)
-		list, fresh, err := c.list(part, p.url, q.issuer)
+		v, counts, err := c.askList(part, q, p)
 		cancel()
-		if list == nil {
-			why.add("the CRL at "+said(p.url), err)
-			continue
-		}
-		v, judged := list.judge(q, p)
-		if judged == nil && v.revoked && (fresh || v.reason != hold) || judged == nil && fresh {
+		if counts {
 			return v.answer("crl", "the CRL at "+said(p.url), q), true
 		}
-		if judged == nil {
-			judged = err
-		}
-		why.add("the CRL at "+said(p.url), judged)
+		why.add("the CRL at "+said(p.url), err)
 	}
 	return policy.RevocationAnswer{}, false
+}
+
+// askList asks one list, which stays in memory meanwhile. counts: v is an answer; else err says why not.
+func (c *Checker) askList(ctx context.Context, q *question, p point) (v verdict, counts bool, err error) {
+	e := c.lists.entry(p.url, q.issuer, time.Now())
+	defer c.lists.unpin(e)
+	list, fresh, err := c.list(ctx, e)
+	if list == nil {
+		return verdict{}, false, err
+	}
+	v, judged := list.judge(q, p)
+	if judged != nil {
+		return verdict{}, false, judged
+	}
+	return v, fresh || v.revoked && v.reason != hold, err
 }
 
 // judge says what the list says about the certificate that came by p.
@@ -133,10 +141,10 @@ func (l *crl) judge(q *question, p point) (verdict, error) {
 	return v, err
 }
 
-// list returns the list at url. fresh says that it is in force; where it is not, err says why nothing better is there, and
-// list may still be the last one we had.
-func (c *Checker) list(ctx context.Context, url string, issuer *x509.Certificate) (list *crl, fresh bool, err error) {
-	e, done := c.start(url, issuer)
+// list returns the list of an entry that is pinned. fresh says that it is in force; where it is not, err says why nothing
+// better is there, and list may still be the last one we had.
+func (c *Checker) list(ctx context.Context, e *entry) (list *crl, fresh bool, err error) {
+	done := c.start(e)
 	var waited error
 	if done != nil {
 		waited = c.wait(ctx, done)
@@ -153,19 +161,18 @@ func (c *Checker) list(ctx context.Context, url string, issuer *x509.Certificate
 	return list, false, errGone
 }
 
-// start begins to bring the list at url into memory; done is nil where that is not needed, or where it was tried in vain
-// a moment ago.
-func (c *Checker) start(url string, issuer *x509.Certificate) (e *entry, done <-chan struct{}) {
-	now := time.Now()
-	e = c.lists.entry(url, issuer, now)
-	list, fresh, recent := c.lists.look(e, now)
+// start begins to bring the list of an entry into memory; done is nil where that is not needed, or where it was tried in
+// vain a moment ago.
+func (c *Checker) start(e *entry) (done <-chan struct{}) {
+	list, fresh, recent := c.lists.look(e, time.Now())
 	if list != nil && fresh || recent != nil {
-		return e, nil
+		return nil
 	}
-	return e, c.fly("crl "+e.key, func(ctx context.Context) { c.obtain(ctx, e) })
+	return c.fly("crl "+e.key, func(ctx context.Context) { c.obtain(ctx, e) })
 }
 
-// entry returns the entry of a list, a new one if it was unknown.
+// entry returns the entry of a list, a new one if it was unknown, and pins it: its list stays in memory, once it is there,
+// until unpin.
 func (l *lists) entry(url string, issuer *x509.Certificate, now time.Time) *entry {
 	key := listKey(url, issuer)
 	l.mu.Lock()
@@ -182,6 +189,7 @@ func (l *lists) entry(url string, issuer *x509.Certificate, now time.Time) *entr
 		l.disk.touch(e.key, now)
 	}
 	e.used = now
+	e.pins++
 	return e
 }
 
@@ -200,8 +208,9 @@ func (l *lists) look(e *entry, now time.Time) (list *crl, fresh bool, recent err
 
 // obtain brings the list into memory: from disk, or, where none in force is there, from its address.
 func (c *Checker) obtain(ctx context.Context, e *entry) {
+	defer c.lists.work(e)()
 	now := time.Now()
-	if c.lists.load(e) && c.lists.inForce(e, now) {
+	if c.lists.load(ctx, e) && c.lists.inForce(e, now) {
 		return
 	}
 	c.fetch(ctx, e)
@@ -214,45 +223,58 @@ func (l *lists) inForce(e *entry, now time.Time) bool {
 }
 
 // load reads the list from disk if it is there and not in memory. What cannot be read is fetched anew.
-func (l *lists) load(e *entry) bool {
+func (l *lists) load(ctx context.Context, e *entry) bool {
 	l.mu.Lock()
 	have, kept := e.list != nil, e.kept
 	l.mu.Unlock()
 	if have || !kept {
 		return have
 	}
-	der, err := l.disk.read(e.key)
-	var list *crl
-	if err == nil {
-		list, err = readCRL(der, e.issuer)
-	}
+	list, err := l.disk.read(ctx, e, &buffer{lists: l})
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if errors.Is(err, errRoom) {
+		e.tried, e.failed = time.Now(), err
+		return false
+	}
 	if err != nil {
 		e.kept, e.this, e.next = false, time.Time{}, time.Time{}
 		return false
 	}
-	l.put(e, list, time.Now())
+	l.put(e, list)
 	return true
 }
 
 // fetch asks the address for a new list. The last good one stays where that fails.
 func (c *Checker) fetch(ctx context.Context, e *entry) {
-	content, err := c.http.get(ctx, e.url, c.cfg.MaxList)
-	var list *crl
-	if err == nil {
-		list, err = readCRL(unarmoured(content), e.issuer)
-	}
+	in := &buffer{lists: c.lists}
+	list, der, err := c.download(ctx, e, in)
 	if err != nil && c.ctx.Err() != nil {
+		c.lists.waste(list)
 		return // the gateway stops: nobody failed
 	}
 	now := time.Now()
 	if err == nil {
 		err = inForce(list, now)
 	}
-	if c.lists.note(e, list, err, now) && c.keep(e, list, unarmoured(content), now) {
+	if c.lists.note(e, list, err, now) && c.keep(e, list, der, now) {
 		c.lists.keptOnDisk(e)
 	}
+}
+
+// download brings a list, and the octets it was made of, through a buffer.
+func (c *Checker) download(ctx context.Context, e *entry, in *buffer) (*crl, []byte, error) {
+	err := c.http.list(ctx, e.url, c.cfg.MaxList, in)
+	if err == nil {
+		err = in.unarmour()
+	}
+	if err != nil {
+		in.drop()
+		return nil, nil, err
+	}
+	der := in.bytes
+	list, err := in.list(e.issuer, der)
+	return list, der, err
 }
 
 // keep writes a list to disk and reports whether it is there.
@@ -297,11 +319,15 @@ func (l *lists) note(e *entry, list *crl, err error, now time.Time) bool {
 	if err != nil {
 		e.tried, e.failed = now, err
 	}
-	if list == nil || older || list.this.After(now.Add(skew)) {
+	if list == nil {
+		return false
+	}
+	if older || list.this.After(now.Add(skew)) {
+		l.give(list.size)
 		return false
 	}
 	e.fetched = now
-	l.put(e, list, now)
+	l.put(e, list)
 	return true
 }
 
@@ -312,25 +338,21 @@ func (l *lists) keptOnDisk(e *entry) {
 	e.kept = true
 }
 
-// put holds a list in memory and lets go of others where that is too much. The caller holds the lock.
-func (l *lists) put(e *entry, list *crl, now time.Time) {
-	if e.list != nil {
-		l.loaded -= e.list.size
+// put holds a list in memory, which has reserved its size. The caller holds the lock.
+func (l *lists) put(e *entry, list *crl) {
+	switch {
+	case e.list != nil && e.pins > 0: // somebody may be looking at it
+		e.replaced = append(e.replaced, e.list.size)
+	default:
+		l.unload(e)
 	}
 	e.list, e.this, e.next = list, list.this, list.next
-	l.loaded += list.size
-	for l.loaded > l.cfg.Memory {
-		oldest := l.oldest(func(other *entry) bool {
-			return other != e && other.list != nil && now.Sub(other.used) > inUse
-		})
-		if oldest == nil {
-			return
-		}
-		l.loaded -= oldest.list.size
-		oldest.list = nil
-		if !oldest.kept {
-			delete(l.known, oldest.key)
-		}
+}
+
+// waste gives back the memory of a list that is not used. nil is none.
+func (l *lists) waste(list *crl) {
+	if list != nil {
+		l.release(list.size)
 	}
 }
 
@@ -346,16 +368,14 @@ func (l *lists) oldest(fits func(*entry) bool) *entry {
 }
 
 func (l *lists) forgetOldest() {
-	if e := l.oldest(func(*entry) bool { return true }); e != nil {
+	if e := l.oldest((*entry).idle); e != nil {
 		l.forget(e)
 	}
 }
 
 // forget removes an entry and its file. The caller holds the lock.
 func (l *lists) forget(e *entry) {
-	if e.list != nil {
-		l.loaded -= e.list.size
-	}
+	l.unload(e)
 	if e.kept {
 		l.disk.remove(e.key)
 	}
@@ -369,12 +389,4 @@ func (l *lists) forgive() {
 	for _, e := range l.known {
 		e.tried, e.failed = time.Time{}, nil
 	}
-}
-
-// unarmoured takes a PEM armour off, which some servers send though RFC 5280 §4.2.1.13 asks for plain DER.
-func unarmoured(content []byte) []byte {
-	if block, _ := pem.Decode(content); block != nil && bytes.HasPrefix(content, []byte("-----BEGIN")) {
-		return block.Bytes
-	}
-	return content
 }

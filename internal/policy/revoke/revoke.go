@@ -30,8 +30,8 @@ type Config struct {
 	// FetchTime bounds one fetch and MaxList the bytes of one list; 0 means a minute and 32 MiB.
 	FetchTime time.Duration
 	MaxList   int64
-	// Fetches bounds the fetches at a time; 0 means 8. Memory bounds the bytes of lists held in memory, those asked for a
-	// moment ago apart; 0 means 64 MiB.
+	// Fetches bounds the fetches at a time; 0 means 8. Memory bounds the bytes of lists in memory, always: those that are
+	// held, being fetched and being read; 0 means 64 MiB.
 	Fetches int
 	Memory  int64
 	// Warn, when set, is told of what an administrator should know: a folder that cannot be written. Safe for concurrent use.
@@ -83,6 +83,7 @@ func New(cfg Config) (*Checker, error) {
 	if cfg.Memory == 0 {
 		cfg.Memory = 64 << 20
 	}
+	cfg.MaxList = min(cfg.MaxList, cfg.Memory)
 	if cfg.Warn == nil {
 		cfg.Warn = func(error) {}
 	}
@@ -209,7 +210,9 @@ func (c *Checker) begin(chain []*x509.Certificate, staple []byte) {
 			continue
 		}
 		if points, _ := q.points(); len(points) > 0 {
-			c.start(points[0].url, q.issuer)
+			e := c.lists.entry(points[0].url, q.issuer, time.Now())
+			c.start(e)
+			c.lists.unpin(e)
 		}
 	}
 }

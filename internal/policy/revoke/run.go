@@ -16,7 +16,8 @@ func (c *Checker) Run(ctx context.Context) error {
 	for {
 		for _, e := range c.lists.ripe(time.Now()) {
 			c.fly("crl "+e.key, func(ctx context.Context) {
-				c.lists.load(e) // so that an older one that comes never replaces it
+				defer c.lists.work(e)()
+				c.lists.load(ctx, e) // so that an older one that comes never replaces it
 				c.fetch(ctx, e)
 			})
 		}
@@ -34,7 +35,7 @@ func (l *lists) ripe(now time.Time) (out []*entry) {
 	defer l.mu.Unlock()
 	for _, e := range l.known {
 		switch {
-		case now.Sub(e.used) > keepUnused:
+		case now.Sub(e.used) > keepUnused && e.idle():
 			l.forget(e)
 		case e.ripe(now):
 			out = append(out, e)

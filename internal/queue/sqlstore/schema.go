@@ -101,11 +101,12 @@ const (
 	walMode        = "PRAGMA journal_mode=WAL"
 	syncFull       = "PRAGMA synchronous=FULL"
 	memoryTemp     = "PRAGMA temp_store=MEMORY"
-	writerCache    = "PRAGMA cache_size=-32768"
-	readerCache    = "PRAGMA cache_size=-4096"
 	checkpointHard = "PRAGMA wal_autocheckpoint=8192"
 	queryOnly      = "PRAGMA query_only=ON"
 )
+
+// cachePages lets a connection keep so many bytes of the database.
+func cachePages(bytes int64) string { return fmt.Sprintf("PRAGMA cache_size=-%d", max(bytes>>10, 256)) }
 
 // assertDurable refuses a connection whose commits would not survive a power failure.
 func assertDurable(c *conn) error {

@@ -29,6 +29,9 @@ type Config struct {
 	DraftMemory int64
 	// Readers is how many reads may run at once; 0 means 4.
 	Readers int
+	// Cache bounds the pages of the database that the writer keeps, in bytes; the readers have half as much together. 0
+	// means 32 MiB.
+	Cache int64
 	// Young bounds the memory in bytes, about, for mail that is in the journal and not yet in the database; 0 means 32 MiB.
 	// Twice that is held before new mail has to wait.
 	Young int64
@@ -115,6 +118,9 @@ func newStore(cfg Config) *Store {
 	if cfg.Readers == 0 {
 		cfg.Readers = 4
 	}
+	if cfg.Cache == 0 {
+		cfg.Cache = 32 << 20
+	}
 	if cfg.Young == 0 {
 		cfg.Young = 32 << 20
 	}
@@ -159,7 +165,7 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	for range s.cfg.Readers {
-		c, err := dial(s.file(), busyTimeout, queryOnly, memoryTemp, readerCache)
+		c, err := dial(s.file(), busyTimeout, queryOnly, memoryTemp, cachePages(s.cfg.Cache/2/int64(s.cfg.Readers)))
 		if err != nil {
 			return fmt.Errorf("sqlstore: cannot open the database for reading: %w", err)
 		}
@@ -173,7 +179,7 @@ func (s *Store) openDatabase() error {
 	// fdatasync keeps a commit just as durable and spares the journal entry for time stamps. Where there is none,
 	// SQLite goes on using fsync.
 	_, _ = sqlite.Fdatasync(true)
-	w, err := dial(s.file(), busyTimeout, pageSize, walMode, syncFull, memoryTemp, writerCache, checkpointHard)
+	w, err := dial(s.file(), busyTimeout, pageSize, walMode, syncFull, memoryTemp, cachePages(s.cfg.Cache), checkpointHard)
 	if err != nil {
 		return fmt.Errorf("sqlstore: cannot open the database: %w", translate(err))
 	}

@@ -185,5 +185,6 @@ func (c *Conn) endTransaction() {
 	if c.tx.open && c.session != nil {
 		c.session.Reset()
 	}
+	c.tx.memory.release()
 	c.tx = transaction{}
 }

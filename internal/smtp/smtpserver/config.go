@@ -110,7 +110,7 @@ func (c Config) withDefaults() Config {
 	c.RequireTLS = c.RequireTLS || c.Mode == Submission
 	c.ImplicitTLS = c.Mode == SMTPS || c.Mode == Submission && c.ImplicitTLS
 	if c.Gate == nil {
-		c.Gate = NewGate(0, 0)
+		c.Gate = NewGate(0, 0, nil)
 	}
 	if c.Memory == nil {
 		c.Memory = NewMemory(0)

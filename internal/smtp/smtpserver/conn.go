@@ -25,6 +25,7 @@ type Conn struct {
 	wire    wire
 	info    ConnInfo
 	content Content // reused, so that a message costs no allocation
+	held    int     // memory taken of the Gate's
 
 	extended bool // EHLO was said, not HELO
 	tx       transaction
@@ -50,7 +51,10 @@ type transaction struct {
 	from       mail.Address
 	utf8       bool
 	recipients int
-	full       bool // a recipient too many was told
+	full       bool  // a recipient too many was told
+	size       int64 // declared, 0 if nothing
+	weight     int   // what the recipients hold in memory, about
+	memory     share // taken for them
 }
 
 // Info returns what is known now. It may be called from the Session's methods only.
@@ -81,7 +85,7 @@ func (c *Conn) protocol() string {
 func newConn(s *Server, nc net.Conn) *Conn {
 	c := &Conn{srv: s, raw: nc}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
-	c.wire = wire{nc: nc, pool: &s.buffers, memory: s.cfg.Memory, writeIn: s.cfg.Timeouts.Write, before: c.beforeRead, after: c.afterRead}
+	c.wire = wire{nc: nc, pool: &s.buffers, memory: s.cfg.Memory, grown: share{of: s.cfg.Memory}, writeIn: s.cfg.Timeouts.Write, before: c.beforeRead, after: c.afterRead}
 	c.info = ConnInfo{
 		Listener: s.cfg.Listener, Mode: s.cfg.Mode, At: time.Now(),
 		Client: addrPort(nc.RemoteAddr()), Server: addrPort(nc.LocalAddr()),
@@ -221,6 +225,8 @@ func (c *Conn) lineFailed(err error) {
 		c.wrong("", 500, "5.5.2", "line too long")
 	case errors.Is(err, errLineEnd):
 		c.wrong("", 500, "5.5.2", "a line must end in CRLF")
+	case errors.Is(err, errNoMemory):
+		c.bye("4.3.1", "no memory for so long a line now, try again later", "no memory for a long line")
 	case errors.Is(err, errLineFlood):
 		c.bye("4.5.2", "line too long", "endless line")
 	default:
@@ -264,6 +270,7 @@ func (c *Conn) finish() {
 		c.session.Reset()
 		c.session.Close()
 	}
+	c.tx.memory.release()
 	c.cancel()
 	if c.linger || len(c.wire.buffered()) > 0 {
 		c.lingerClose()

@@ -8,8 +8,13 @@ import (
 
 // Gate counts connections, in all and per client. IPv6 clients are counted by their /64, which is what one customer
 // has. Safe for concurrent use.
+//
+// The fuller the memory for sessions, the fewer one client may have: never more than a quarter of what is still free, and
+// the last quarter is for clients that have none. While what the process really uses is measured to be little, they may have
+// a quarter more than was planned. So a flood leaves room for others.
 type Gate struct {
 	total, perClient int
+	room             *Memory // of all sessions; nil is no bound
 
 	mu       sync.Mutex // guards all below
 	open     int
@@ -18,11 +23,12 @@ type Gate struct {
 	relieved time.Time // last
 }
 
-// NewGate bounds connections. 0 means the defaults, 10,000 in all and 100 per client; a negative number, no limit.
-func NewGate(total, perClient int) *Gate {
+// NewGate bounds connections. 0 means the defaults, 10,000 in all and 100 per client; a negative number, no limit. room is
+// what the sessions may cost together, nil for no bound.
+func NewGate(total, perClient int, room *Memory) *Gate {
 	or(&total, 10_000)
 	or(&perClient, 100)
-	return &Gate{total: total, perClient: perClient, clients: map[netip.Prefix]int{}}
+	return &Gate{total: total, perClient: perClient, room: room, clients: map[netip.Prefix]int{}}
 }
 
 // admission is what a Gate says to a new connection.
@@ -32,30 +38,50 @@ const (
 	admitted admission = iota
 	fullHouse
 	fullClient
+	fullShare  // the client has its part of the memory that is left
+	fullMemory // there is none for another session
 )
 
-func (g *Gate) enter(client netip.Addr) admission {
+// enter counts a connection that may cost so much memory, if it is admitted.
+func (g *Gate) enter(client netip.Addr, cost int) admission {
 	key := ClientNetwork(client)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	has := g.clients[key]
 	switch {
 	case g.total > 0 && g.open >= g.total:
 		return fullHouse
-	case g.perClient > 0 && g.clients[key] >= g.perClient:
+	case g.perClient > 0 && has >= g.perClient:
 		return fullClient
+	case g.room == nil:
+	case has > 0 && (int64(has*cost) >= g.room.left()/4 || g.room.left() < g.room.limit/4):
+		return fullShare
+	case g.room.Tight() || !g.room.Take(cost) && !(has == 0 && g.room.overdraw(cost)):
+		return fullMemory
 	}
 	g.open++
 	g.clients[key]++
 	return admitted
 }
 
-func (g *Gate) leave(client netip.Addr) {
+// leave is for a connection that was admitted and still holds so much memory.
+func (g *Gate) leave(client netip.Addr, held int) {
 	key := ClientNetwork(client)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.give(held)
 	g.open--
 	if g.clients[key]--; g.clients[key] == 0 {
 		delete(g.clients, key)
+	}
+}
+
+// take asks for more memory for a connection that was admitted.
+func (g *Gate) take(n int) bool { return g.room == nil || g.room.Take(n) }
+
+func (g *Gate) give(n int) {
+	if g.room != nil {
+		g.room.Give(n)
 	}
 }
 

@@ -69,7 +69,7 @@ func TestIdleSessionsAreCheap(t *testing.T) {
 	cert := pki.New(time.Now(), "Test").Issue(pki.Options{Names: []string{"gw.test"}}).TLS
 	srv, err := smtpserver.New(smtpserver.Config{
 		Hostname: "gw.test", NewSession: (&recorder{}).open, TLS: &tls.Config{Certificates: []tls.Certificate{cert}},
-		Gate: smtpserver.NewGate(-1, -1),
+		Gate: smtpserver.NewGate(-1, -1, nil),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -80,28 +80,49 @@ func (s *Server) Serve(l net.Listener) error {
 // start serves a new connection in its own goroutine, or turns it away.
 func (s *Server) start(nc net.Conn) {
 	client := addrPort(nc.RemoteAddr())
-	switch s.cfg.Gate.enter(client.Addr()) {
-	case fullHouse:
-		s.cfg.Gate.relieve(time.Now())
-		s.turnAway(nc, "421 4.3.2 "+s.cfg.Hostname+" too many connections, try again later")
-		return
-	case fullClient:
-		s.turnAway(nc, "421 4.7.0 "+s.cfg.Hostname+" too many connections from your address")
+	cost := s.sessionCost()
+	if full := s.cfg.Gate.enter(client.Addr(), cost); full != admitted {
+		if full != fullClient {
+			s.cfg.Gate.relieve(time.Now())
+		}
+		s.turnAway(nc, "421 "+s.sorry(full))
 		return
 	}
 	c := newConn(s, nc)
+	c.held = cost
 	if !s.addConn(c) {
-		s.cfg.Gate.leave(client.Addr())
+		s.cfg.Gate.leave(client.Addr(), c.held)
 		c.cancel()
 		s.turnAway(nc, "421 4.3.2 "+s.cfg.Hostname+" shutting down")
 		return
 	}
 	go func() {
 		defer s.running.Done()
-		defer s.cfg.Gate.leave(client.Addr())
+		defer func() { s.cfg.Gate.leave(client.Addr(), c.held) }()
 		defer s.removeConn(c)
 		c.serve()
 	}()
+}
+
+// sessionCost is what a new session may come to cost.
+func (s *Server) sessionCost() int {
+	if s.tls == nil {
+		return SessionMemory
+	}
+	return SessionMemory + TLSMemory
+}
+
+// sorry is what a client is told that a Gate turns away.
+func (s *Server) sorry(full admission) string {
+	switch full {
+	case fullClient:
+		return "4.7.0 " + s.cfg.Hostname + " too many connections from your address"
+	case fullShare:
+		return "4.7.0 " + s.cfg.Hostname + " too many connections from your address while memory is short"
+	case fullMemory:
+		return "4.3.1 " + s.cfg.Hostname + " no memory for another session, try again later"
+	}
+	return "4.3.2 " + s.cfg.Hostname + " too many connections, try again later"
 }
 
 // turnAway says one line, which the kernel takes without waiting for the client, and closes.

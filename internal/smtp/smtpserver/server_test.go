@@ -43,7 +43,7 @@ func TestConnectionsAreLimitedPerClientAndInAll(t *testing.T) {
 		var mu sync.Mutex
 		var rejected []string
 		w := newWorld(t, func(cfg *smtpserver.Config) {
-			cfg.Gate = smtpserver.NewGate(3, 2)
+			cfg.Gate = smtpserver.NewGate(3, 2, nil)
 			cfg.Trace.Rejected = func(c netip.AddrPort, text string) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -82,7 +82,7 @@ func TestConnectionsAreLimitedPerClientAndInAll(t *testing.T) {
 // works, or is inside a transaction, goes on.
 func TestAFullHouseEndsIdleSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gate := smtpserver.NewGate(20, -1)
+		gate := smtpserver.NewGate(20, -1, nil)
 		w := newWorld(t, func(cfg *smtpserver.Config) { cfg.Gate = gate })
 		busy := w.dial("198.51.100.2")
 		io.WriteString(busy, "EHLO c.test\r\nMAIL FROM:<a@c.test>\r\n")

@@ -31,6 +31,10 @@ func (c *Conn) startTLS(arg []byte) {
 
 func (c *Conn) upgrade() {
 	c.endTransaction()
+	if !c.holdTLS() { // "not available" would make many a client go on in plaintext
+		c.bye("4.3.1", "no memory for TLS now, try again later", "no memory for TLS")
+		return
+	}
 	c.wire.say(220, "2.0.0", "Ready to start TLS")
 	if err := c.wire.flush(); err != nil {
 		c.check(err)
@@ -49,6 +53,26 @@ func (c *Conn) upgrade() {
 	c.session = session
 }
 
+// holdTLS takes the memory for TLS, where it was given back before.
+func (c *Conn) holdTLS() bool {
+	if c.held >= SessionMemory+TLSMemory {
+		return true
+	}
+	if !c.srv.cfg.Gate.take(TLSMemory) {
+		return false
+	}
+	c.held += TLSMemory
+	return true
+}
+
+// spareTLS gives the memory for TLS back when a client begins a message without it.
+func (c *Conn) spareTLS() {
+	if c.info.TLS == nil && c.held > SessionMemory {
+		c.srv.cfg.Gate.give(TLSMemory)
+		c.held -= TLSMemory
+	}
+}
+
 // handshake puts TLS on the connection and forgets everything that was said before. Without success the session ends
 // without another word: nothing may be said in plaintext any more.
 func (c *Conn) handshake() bool {
@@ -57,7 +81,7 @@ func (c *Conn) handshake() bool {
 	keyed := &keyedConn{Conn: c.raw}
 	tc := tls.Server(keyed, c.srv.tls)
 	c.raw.SetDeadline(time.Now().Add(c.srv.cfg.Timeouts.Handshake))
-	if err := tc.HandshakeContext(context.Background()); err != nil { // Close cuts it, the deadline bounds it
+	if err := apart(func() error { return tc.HandshakeContext(context.Background()) }); err != nil { // Close cuts it, the deadline bounds it
 		if f := c.srv.cfg.Trace.HandshakeFailed; f != nil {
 			f(c.Info(), err)
 		}
@@ -68,6 +92,24 @@ func (c *Conn) handshake() bool {
 	c.wire.nc = tc
 	c.recordTLS(tc, keyed.key)
 	return true
+}
+
+// apart runs f on a stack of its own, which is gone afterwards: a handshake needs a deep one, and the session's would keep
+// that size to its end. A panic goes on in the caller.
+func apart(f func() error) error {
+	var err error
+	var panicked any
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { panicked = recover() }()
+		err = f()
+	}()
+	<-done
+	if panicked != nil {
+		panic(panicked)
+	}
+	return err
 }
 
 func (c *Conn) recordTLS(tc *tls.Conn, key string) {

@@ -35,7 +35,9 @@ func (c *Conn) mail(arg []byte) {
 		c.tx = transaction{}
 		return
 	}
-	c.tx.open, c.tx.began = true, time.Now()
+	c.tx.open, c.tx.began, c.tx.size = true, time.Now(), m.Size
+	c.tx.memory.of = c.srv.cfg.Memory
+	c.spareTLS()
 }
 
 func (c *Conn) rcpt(arg []byte) {
@@ -52,10 +54,22 @@ func (c *Conn) rcpt(arg []byte) {
 		c.tooMany(&r.Address)
 		return
 	}
+	c.tx.weight += recipientWeight + 2*len(arg)
+	if !c.tx.memory.reach(c.tx.weight - freeRecipients) {
+		c.deny("RCPT", &smtp.Reply{Code: 452, Status: "4.5.3", Lines: []string{"no memory for more recipients now"}}, &r.Address)
+		return
+	}
 	if c.answer("RCPT", c.session.Rcpt(c.ctx, r), &r.Address) {
 		c.tx.recipients++
 	}
 }
+
+// What the recipients of a transaction hold in memory: each about recipientWeight and what it was written with, twice.
+// freeRecipients is what every transaction has, whatever others hold.
+const (
+	recipientWeight = 384
+	freeRecipients  = 4 << 10
+)
 
 // tooMany refuses a recipient over the limit. There may be any number of them, so the event is the first one's alone.
 func (c *Conn) tooMany(to *mail.Address) {
@@ -74,11 +88,16 @@ func (c *Conn) readyForContent(command string) bool {
 		c.wrong(command, 503, "5.5.1", "say MAIL and RCPT first")
 	case c.tx.recipients == 0:
 		c.wrong(command, 554, "5.5.1", "no valid recipients")
+	case c.tx.size > largeContent && c.srv.cfg.Memory.Tight():
+		c.deny(command, &smtp.Reply{Code: 452, Status: "4.3.1", Lines: []string{"no memory for a large message now, try again later"}}, nil)
 	default:
 		return true
 	}
 	return false
 }
+
+// largeContent is the declared size above which a message is not begun while memory is tight.
+const largeContent = 128 << 10
 
 func (c *Conn) data(arg []byte) {
 	if len(arg) > 0 {

@@ -23,6 +23,7 @@ var (
 	errLineTooLong = errors.New("line too long")
 	errLineEnd     = errors.New("line does not end in CRLF")
 	errLineFlood   = errors.New("line without an end")
+	errNoMemory    = errors.New("no memory for a long line")
 )
 
 // wire is the buffered connection of one session. Replies wait in out until input is wanted and none is there, so that
@@ -35,6 +36,7 @@ type wire struct {
 	memory  *Memory    // what large is taken from
 	large   *[]byte    // what in is while content is read, from the pool
 	small   []byte     // what in was before
+	grown   share      // what in takes beyond a small buffer, while it is not large
 	out     []byte
 	writeIn time.Duration // for one write
 	broken  error         // of a write that failed: nothing is written after it
@@ -50,6 +52,8 @@ func (w *wire) buffered() []byte { return w.in[w.r:w.w] }
 func (w *wire) forget() {
 	w.r, w.w, w.out = 0, 0, nil
 	w.shrink()
+	w.in = nil
+	w.grown.release()
 }
 
 // flush writes the replies held back.
@@ -104,7 +108,9 @@ func (w *wire) line(deadline time.Time, limit func(begin []byte) int) ([]byte, e
 		if max := limit(in); scanned >= max {
 			return nil, w.skipLine(deadline)
 		}
-		w.makeRoom()
+		if !w.makeRoom() {
+			return nil, errNoMemory
+		}
 		if err := w.fill(deadline); err != nil {
 			return nil, err
 		}
@@ -138,23 +144,27 @@ func (w *wire) skipLine(deadline time.Time) error {
 	return errLineFlood
 }
 
-// makeRoom moves the input to the front and, if the buffer is full, doubles it.
-func (w *wire) makeRoom() {
+// makeRoom moves the input to the front and, if the buffer is full, doubles it; false: there is no memory for that.
+func (w *wire) makeRoom() bool {
 	if w.w < len(w.in) || w.in == nil {
-		return
+		return true
 	}
 	if w.r == 0 {
+		if !w.grown.reach(2*len(w.in) - smallBuffer) {
+			return false
+		}
 		w.in = append(w.in, make([]byte, len(w.in))...)
-		return
+		return true
 	}
 	w.w = copy(w.in, w.in[w.r:w.w])
 	w.r = 0
+	return true
 }
 
 // enlarge takes a large buffer for content, if the memory for it is left; without one content is read through what an
 // idle connection holds, in smaller pieces.
 func (w *wire) enlarge() {
-	if w.large != nil || len(w.buffered()) > largeBuffer || !w.memory.Take(largeBuffer) {
+	if w.large != nil || len(w.buffered()) > largeBuffer || !w.memory.TakeSpare(largeBuffer) {
 		return // after a flood of pipelined commands what we have is large enough
 	}
 	w.large = w.pool.Get().(*[]byte)
@@ -164,8 +174,9 @@ func (w *wire) enlarge() {
 
 // shrinkIfIdle gives a large buffer back when nothing is in it and content is not being read.
 func (w *wire) shrinkIfIdle() {
-	if w.large == nil && len(w.in) > 2*smallBuffer {
+	if w.large == nil && len(w.in) > smallBuffer {
 		w.in = nil
+		w.grown.release()
 	}
 }
 
