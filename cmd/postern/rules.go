@@ -319,7 +319,7 @@ func headerSection(content []byte) []byte {
 // sayExplanation prints each recipient's requirement, then each rule's why.
 func (a *app) sayExplanation(e *admin.Explanation) {
 	for _, r := range e.Recipients {
-		fmt.Fprintf(a.stdout, "%s requires %s\n", r.Recipient, r.Requires)
+		fmt.Fprintf(a.stdout, "%s requires %s\n", r.Recipient, r.Requires.Demand())
 		switch {
 		case r.Own:
 			a.detail("  ", "Because", "its domain is our own, which outbound rules are not about")

@@ -168,7 +168,7 @@ func (a *app) showDelivery(t *admin.Trace) {
 	if t.Rule != "" {
 		rule = " by rule " + t.Rule
 	}
-	a.detail("    ", "Requires", t.Requires+rule)
+	a.detail("    ", "Requires", admin.Demanded(t.Requires)+rule)
 	a.detail("    ", "Handed in", t.HandedIn)
 	a.detail("    ", "Under test", strings.Join(t.Would, ", "))
 	a.detail("    ", "Reached", t.Reached)

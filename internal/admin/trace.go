@@ -251,3 +251,13 @@ func (t *Trace) fill(a *attempt.Attempt) {
 		}
 	}
 }
+
+// Demanded is the name of a level that is demanded, as people read it: see policy.Level.Demand. Any other text is returned
+// as it is.
+func Demanded(level string) string {
+	l, err := policy.ParseLevel(level)
+	if err != nil {
+		return level
+	}
+	return l.Demand()
+}

@@ -22,6 +22,14 @@ func (l Level) String() string {
 	return fmt.Sprintf("level(%d)", uint8(l))
 }
 
+// Demand is the level as something that is demanded, for people: to require plaintext is to require nothing.
+func (l Level) Demand() string {
+	if l == Plaintext {
+		return "nothing (best available)"
+	}
+	return l.String()
+}
+
 // ParseLevel reads a level's name.
 func ParseLevel(s string) (Level, error) {
 	for i, name := range levelNames {

@@ -148,7 +148,7 @@ func TestRulesApplyShowsTheDifferenceAndRefusesBrokenFiles(t *testing.T) {
 		t.Errorf("rules show:\n%s", shown)
 	}
 	explained := w.Postern("rules", "explain", "--from", "anna@home.test", "--to", "dr@clinic.test,bob@shop.test")
-	for _, part := range []string{"dr@clinic.test requires authenticated", "bob@shop.test requires plaintext", "rule clinic (enforce) matches", "rule lab (enforce) does not match"} {
+	for _, part := range []string{"dr@clinic.test requires authenticated", "bob@shop.test requires nothing (best available)", "rule clinic (enforce) matches", "rule lab (enforce) does not match"} {
 		if !strings.Contains(explained, part) {
 			t.Errorf("no %q in the explanation:\n%s", part, explained)
 		}
