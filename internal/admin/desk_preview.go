@@ -3,11 +3,9 @@ package admin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"postern/internal/access"
-	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -177,70 +175,4 @@ func (p *previewer) add(r *queue.Record, before policy.Requirement, after *rules
 	if len(p.out.Rows) < previewRows {
 		p.out.Rows = append(p.out.Rows, row)
 	}
-}
-
-// wouldBecome says what would have become of a delivery under a requirement, as far as its record tells.
-func wouldBecome(r *queue.Record, req policy.Requirement) (PreviewOutcome, policy.Reason, string) {
-	if r.State != queue.Delivered || !req.Forced() {
-		return AsNow, "", ""
-	}
-	newest := newestAttempt(r)
-	if newest == nil || newest.Used() == nil {
-		return NotKnown, "", "the record does not say how it was carried"
-	}
-	used := newest.Used()
-	tls := used.TLS()
-	if tls == nil {
-		if req.WithoutTLS == policy.WithoutTLSReject {
-			return WouldReturn, policy.StartTLSNotOffered, "the server had no TLS"
-		}
-		return WouldWait, policy.StartTLSNotOffered, "the server had no TLS"
-	}
-	if floor := req.Floor(); floor > 0 && versionNumber(tls.Version) < floor {
-		return WouldWait, policy.TLSVersion, "the connection used " + tls.Version
-	}
-	if req.Channel < policy.Authenticated {
-		return AsNow, "", ""
-	}
-	if used.Reached < policy.Authenticated {
-		for _, s := range used.Shortfalls {
-			return WouldWait, s.Reason, s.Text
-		}
-		if newest.Reason != "" {
-			return WouldWait, newest.Reason, newest.Text
-		}
-		return NotKnown, "", "the certificate was not examined"
-	}
-	return wouldProve(r.Recipient.Address.Domain, used.Evidence, req)
-}
-
-// wouldProve holds what an authenticated connection showed against demands that may not have been made of it.
-func wouldProve(to mail.Domain, e *policy.Evidence, req policy.Requirement) (PreviewOutcome, policy.Reason, string) {
-	for _, demand := range req.Demands() {
-		if demand.Key() == policy.PublicDemand().Key() {
-			continue
-		}
-		if demand.Trust != policy.PublicTrust {
-			return NotKnown, "", "the chain was not examined against " + demand.Trust
-		}
-		if !demand.Names.MX && !presents(e.Presented, demand.Names, to) {
-			return WouldWait, policy.CertNameMismatch, fmt.Sprintf("the certificate names %.200v", e.Presented)
-		}
-		if len(demand.Pins) > 0 && !pinned(e.Chain, demand.Pins) {
-			return WouldWait, policy.PinMismatch, "none of the pinned keys was in the chain"
-		}
-	}
-	if req.MX == policy.MXProven && !e.MXProven {
-		return WouldWait, policy.MXUnproven, "the name of the mail host was not proven"
-	}
-	switch {
-	case req.Revocation == policy.RevocationOff:
-	case e.Revocation == policy.Revoked:
-		return WouldWait, policy.CertRevoked, e.RevocationDetail
-	case req.Revocation == policy.RevocationRequire && e.Revocation == "":
-		return NotKnown, "", "nobody asked whether the certificate was revoked"
-	case req.Revocation == policy.RevocationRequire && e.Revocation != policy.NotRevoked:
-		return WouldWait, policy.RevocationUnknown, e.RevocationDetail
-	}
-	return AsNow, "", ""
 }

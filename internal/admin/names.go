@@ -44,8 +44,3 @@ func covers(pattern, name string) bool {
 	_, rest, ok := strings.Cut(name, ".")
 	return wild && ok && strings.EqualFold(below, rest)
 }
-
-// pinned reports whether a chain holds one of the keys.
-func pinned(chain []policy.Certificate, pins []string) bool {
-	return slices.ContainsFunc(chain, func(c policy.Certificate) bool { return slices.Contains(pins, "sha256:"+c.SPKI) })
-}

@@ -16,7 +16,7 @@ func Verdict(r Requirement, e Evidence) []Shortfall {
 		return []Shortfall{{StartTLSNotOffered, "the connection has no TLS, and the message may only travel over TLS"}}
 	}
 	var out []Shortfall
-	if floor := r.versionFloor(); e.TLSVersion < floor {
+	if floor := r.VersionFloor(); e.TLSVersion < floor {
 		out = append(out, Shortfall{TLSVersion, fmt.Sprintf("the connection uses %s, and at least %s is required",
 			tls.VersionName(e.TLSVersion), tls.VersionName(floor))})
 	}
@@ -72,8 +72,8 @@ func mxShortfalls(r Requirement, e Evidence) (out []Shortfall) {
 	return out
 }
 
-// versionFloor is the lowest version r allows on its channel.
-func (r Requirement) versionFloor() uint16 {
+// VersionFloor is the lowest version r allows on its channel, as in crypto/tls; 0 is no floor.
+func (r Requirement) VersionFloor() uint16 {
 	if r.Channel == Authenticated {
 		return r.Floor()
 	}
