@@ -275,6 +275,7 @@ func (g *gateway) administration() admin.Config {
 			return own.Requirement()
 		},
 		Serves:      func(d mail.Domain) bool { return g.table.Load().Serves(d) },
+		Own:         func() []mail.Domain { return g.table.Load().OwnDomains() },
 		Unprotected: g.unprotected,
 		Lifetime:    g.cfg.Delivery.Lifetime.Duration,
 		Hostname:    g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,

@@ -10,6 +10,7 @@ import (
 
 	"postern/internal/admin"
 	"postern/internal/admin/api"
+	"postern/internal/mail"
 	"postern/internal/policy/rules"
 )
 
@@ -274,6 +275,7 @@ func (c *rulesExplainCmd) Run(a *app) error {
 		return a.object(out)
 	}
 	a.sayExplanation(&out)
+	a.warn(out.Warnings)
 	return nil
 }
 
@@ -299,7 +301,13 @@ func (c *rulesExplainCmd) ask(a *app, q admin.ExplainRequest) (admin.Explanation
 	if err != nil {
 		return admin.Explanation{}, &sayError{err, "", exitShort}
 	}
-	out, err := admin.ExplainWith(set, q, nil, time.Now())
+	var own []mail.Domain
+	if c, err := a.load(); err == nil { // a file of rules can be tried without a configuration
+		for _, d := range c.Domain {
+			own = append(own, d.Name)
+		}
+	}
+	out, err := admin.ExplainWith(set, q, own, time.Now())
 	if errors.Is(err, admin.ErrBadRequest) {
 		return out, usage(err, "")
 	}

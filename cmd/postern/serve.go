@@ -226,7 +226,27 @@ func (g *gateway) adopt(path string) error {
 	g.intake.Store(in)
 	g.checking.now.Store(checker)
 	g.inForce.Store(next)
+	g.warnOfOwnDomains()
 	return nil
+}
+
+// mostOwnWarnings bounds the lines that one reload writes about rules.
+const mostOwnWarnings = 20
+
+// warnOfOwnDomains logs which rules speak about domains of our own servers, after these may have changed: such a rule does
+// nothing about them.
+func (g *gateway) warnOfOwnDomains() {
+	set, _, err := g.rules.Current()
+	if err != nil {
+		return // whoever asks for rules is told
+	}
+	list := set.OwnWarnings(g.table.Load().OwnDomains())
+	for _, w := range list[:min(len(list), mostOwnWarnings)] {
+		g.log.Warn("rules", "rule", w.Rule, "text", w.Text, "hint", w.Hint)
+	}
+	if more := len(list) - mostOwnWarnings; more > 0 {
+		g.log.Warn("rules", "text", fmt.Sprintf("%d more rules speak about domains of our own; rules list names them", more))
+	}
 }
 
 // configDir is the folder of the configuration file, from which relative names start.

@@ -68,6 +68,8 @@ type Config struct {
 	Ordinary func(mail.Domain) policy.Requirement
 	// Serves reports whether a domain is one of our own, which outbound rules are not about; nil serves none.
 	Serves func(mail.Domain) bool
+	// Own lists the domains of our own servers; nil lists none.
+	Own func() []mail.Domain
 	// Lifetime is how long ordinary mail may wait; 0 means 5 days.
 	Lifetime time.Duration
 	// Peers remembers the servers we send to; nil remembers none.
@@ -117,6 +119,9 @@ func New(cfg Config) *Service {
 	}
 	if cfg.Ordinary == nil {
 		cfg.Ordinary = func(mail.Domain) policy.Requirement { return policy.Requirement{} }
+	}
+	if cfg.Own == nil {
+		cfg.Own = func() []mail.Domain { return nil }
 	}
 	if cfg.Serves == nil {
 		cfg.Serves = func(mail.Domain) bool { return false }

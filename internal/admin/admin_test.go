@@ -46,7 +46,8 @@ func service(t *testing.T) (*Service, *memstore.Store, *recorder) {
 	t.Helper()
 	store, rec := backlog.New(t), &recorder{}
 	s := New(Config{Store: store, Ledger: store, Rules: NewRuleKeeper(t.Context(), store), Dispatcher: rec, Sink: rec, NextHop: backlog.NextHop,
-		Serves: func(d mail.Domain) bool { return d == mail.MustDomain("example.com") }})
+		Serves: func(d mail.Domain) bool { return d == mail.MustDomain("example.com") },
+		Own:    func() []mail.Domain { return []mail.Domain{mail.MustDomain("example.com")} }})
 	return s, store, rec
 }
 

@@ -258,5 +258,5 @@ func (d *Desk) Warnings(context.Context) ([]rules.Warning, error) {
 	if err != nil {
 		return nil, err
 	}
-	return set.Warnings(time.Now()), nil
+	return set.Warnings(time.Now(), d.s.cfg.Own()...), nil
 }

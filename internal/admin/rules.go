@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func (s *Service) Rules(context.Context) (RulesView, error) {
 		return RulesView{}, c.err
 	}
 	out := RulesView{Revision: c.revision.Number, AppliedAt: instant(c.revision.AppliedAt), By: c.revision.By, Text: c.revision.Text,
-		Rules: []json.RawMessage{}, Warnings: c.set.Warnings(time.Now())}
+		Rules: []json.RawMessage{}, Warnings: c.set.Warnings(time.Now(), s.cfg.Own()...)}
 	for _, r := range c.set.Rules() {
 		text, err := json.Marshal(r)
 		if err != nil {
@@ -86,7 +87,7 @@ func (s *Service) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, 
 		return ApplyResult{}, fmt.Errorf("%w: revision %d is in force, not %d", ErrRevision, old.revision.Number, *r.IfRevision)
 	}
 	out := ApplyResult{Before: old.revision.Number, Revision: old.revision.Number, Rules: len(set.Rules()),
-		Changes: changes(old.set, set), Warnings: set.Warnings(time.Now())}
+		Changes: changes(old.set, set), Warnings: set.Warnings(time.Now(), s.cfg.Own()...)}
 	same := old.err == nil && old.revision.Number > 0 && old.revision.Text == r.Text
 	if r.DryRun || same {
 		return out, nil
@@ -168,6 +169,8 @@ type Explanation struct {
 	Revision   int64                   `json:"revision"`
 	Rules      []rules.RuleExplanation `json:"rules"`
 	Recipients []ExplainedRecipient    `json:"recipients"`
+	// Warnings say what is worth knowing of the rules themselves, such as what they do not cover.
+	Warnings []rules.Warning `json:"warnings,omitempty"`
 }
 
 // ExplainedRecipient is what one recipient's delivery would require.
@@ -188,20 +191,20 @@ func (s *Service) Explain(_ context.Context, r ExplainRequest) (Explanation, err
 	if err != nil {
 		return Explanation{}, err
 	}
-	out, err := ExplainWith(set, r, s.cfg.Serves, time.Now())
+	out, err := ExplainWith(set, r, s.cfg.Own(), time.Now())
 	out.Revision = revision
 	return out, err
 }
 
-// ExplainWith answers with any set; serves may be nil.
-func ExplainWith(set *rules.Set, r ExplainRequest, serves func(mail.Domain) bool, now time.Time) (Explanation, error) {
-	facts, err := r.facts(serves)
+// ExplainWith answers with any set; own are the domains of our own servers.
+func ExplainWith(set *rules.Set, r ExplainRequest, own []mail.Domain, now time.Time) (Explanation, error) {
+	facts, err := r.facts(own)
 	if err != nil {
 		return Explanation{}, err
 	}
 	facts.Now = now
 	e := set.Explain(facts)
-	out := Explanation{Rules: e.Rules, Recipients: []ExplainedRecipient{}}
+	out := Explanation{Rules: e.Rules, Recipients: []ExplainedRecipient{}, Warnings: set.Warnings(now, own...)}
 	for i, one := range e.Recipients {
 		o := one.Outcome
 		out.Recipients = append(out.Recipients, ExplainedRecipient{Recipient: one.Recipient, Requires: o.Requirement.Channel, Matched: o.Matched,
@@ -210,7 +213,7 @@ func ExplainWith(set *rules.Set, r ExplainRequest, serves func(mail.Domain) bool
 	return out, nil
 }
 
-func (r *ExplainRequest) facts(serves func(mail.Domain) bool) (*rules.Facts, error) {
+func (r *ExplainRequest) facts(own []mail.Domain) (*rules.Facts, error) {
 	f := &rules.Facts{Size: r.Size, Header: mail.ParseHeader(r.Header)}
 	var err error
 	if r.From != "" && r.From != "<>" {
@@ -227,7 +230,7 @@ func (r *ExplainRequest) facts(serves func(mail.Domain) bool) (*rules.Facts, err
 			return nil, badRequest("the recipient %w", err)
 		}
 		f.Recipients = append(f.Recipients, a)
-		f.Local = append(f.Local, serves != nil && serves(a.Domain))
+		f.Local = append(f.Local, slices.Contains(own, a.Domain))
 	}
 	if r.Client != "" {
 		if f.Client, err = netip.ParseAddr(r.Client); err != nil {

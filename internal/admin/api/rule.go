@@ -29,6 +29,7 @@ type Rule struct {
 type RuleMatch struct {
 	Sender         []string     `json:"sender,omitempty"`
 	Recipient      []string     `json:"recipient,omitempty"`
+	Literals       bool         `json:"literals,omitempty" doc:"recipients at address literals fit recipient too"`
 	SenderIP       []string     `json:"sender_ip,omitempty"`
 	Header         []RuleHeader `json:"header,omitempty"`
 	Subject        []string     `json:"subject,omitempty"`
@@ -107,6 +108,9 @@ func (r *Rule) toml() string {
 	text("action", r.Action)
 	add("match.sender", rules.QuoteList(m.Sender))
 	add("match.recipient", rules.QuoteList(m.Recipient))
+	if m.Literals {
+		add("match.literals", "true")
+	}
 	add("match.sender_ip", rules.QuoteList(m.SenderIP))
 	add("match.header", headers(m.Header))
 	add("match.subject", rules.QuoteList(m.Subject))

@@ -36,12 +36,14 @@ func plainKeys() []string {
 		"force_tls.revocation", "force_tls.min_tls", "force_tls.defer", "force_tls.without_tls", "match.size_over"}
 }
 
-func bareKeys() []string { return []string{"expires", "match.recipients_over", "match.case"} }
+func bareKeys() []string {
+	return []string{"expires", "match.recipients_over", "match.case", "match.literals"}
+}
 
 // order is the order in which keys are written.
 func order() []string {
 	return []string{"name", "description", "scope", "mode", "expires", "action",
-		"match.sender", "match.recipient", "match.sender_ip", "match.header", "match.subject", "match.size_over", "match.recipients_over", "match.case",
+		"match.sender", "match.recipient", "match.literals", "match.sender_ip", "match.header", "match.subject", "match.size_over", "match.recipients_over", "match.case",
 		"force_tls.unspecified_recipients", "force_tls.names", "force_tls.mx", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
 		"force_tls.min_tls", "force_tls.defer", "force_tls.without_tls"}
 }
@@ -118,8 +120,10 @@ func formFrom(v url.Values) form {
 	}
 	f.Fields["action"].Value = "force-tls"
 	f.Fields["force_tls.unspecified_recipients"].Value = map[bool]string{true: "opportunistic", false: "force"}[v.Get("force_tls.unspecified_recipients") != ""]
-	if f.Fields["match.case"].Value != "" {
-		f.Fields["match.case"].Value = "true"
+	for _, box := range []string{"match.case", "match.literals"} {
+		if f.Fields[box].Value != "" {
+			f.Fields[box].Value = "true"
+		}
 	}
 	return f
 }

@@ -60,7 +60,8 @@ func newConsole(t *testing.T) *browser {
 		Pins: store, MailHosts: func(context.Context, mail.Domain) (admin.MailHosts, error) {
 			return admin.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.clinic.test"), mail.MustDomain("mx.backup.test"), mail.MustDomain("mx.evil.test")}}, nil
 		}, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now(),
-		Serves: func(d mail.Domain) bool { return d == mail.MustDomain("example.com") }})
+		Serves: func(d mail.Domain) bool { return d == mail.MustDomain("example.com") },
+		Own:    func() []mail.Domain { return []mail.Domain{mail.MustDomain("example.com")} }})
 	b.a = accounts.New(accounts.Config{Book: store, Ledger: store})
 	h, err := New(Config{Service: b.s, Accounts: b.a})
 	if err != nil {
@@ -357,6 +358,22 @@ func TestARuleIsWrittenLookedAtAndSaved(t *testing.T) {
 		t.Errorf("after deleting\n%s", view.Text)
 	}
 	b.post("/rules/revisions/2", "revision", "3").has(b, 200, "with the rules of revision 2")
+}
+
+// What a rule does not cover is said before it is saved and beside it afterwards, and the box for literals is kept.
+func TestThePaneSaysWhatARuleDoesNotCover(t *testing.T) {
+	b := newConsole(t)
+	b.setUp()
+	b.saveFile(someRule)
+	form := []string{"rule", "", "revision", "1", "name", "half", "scope", "outbound", "mode", "enforce", "match.sender", "bank.test",
+		"match.recipient", "example.com\r\nother.test", "match.literals", "true", "force_tls.names", "mx"}
+	gaps := []string{"is not the whole domain", "*.bank.test", "does nothing about our own example.com"}
+	b.post("/rules/edit", append(form, "do", "look")...).has(b, 200, gaps...)
+	b.post("/rules/edit", append(form, "do", "save")...).has(b, 200, gaps...)
+	fields := formFields(b.get("/rules/edit?name=half").tree)
+	if i := slices.Index(fields, "match.literals"); i < 0 || fields[i+1] != "true" {
+		t.Errorf("the pane of the rule has %q", fields)
+	}
 }
 
 // formFields are the fields of the page's form as a browser would send them.

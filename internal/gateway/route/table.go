@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -169,6 +170,11 @@ func addressOf(d mail.Domain) (netip.Addr, bool) {
 func (t *Table) Own(d mail.Domain) (Own, bool) {
 	o, ok := t.own[d]
 	return o, ok
+}
+
+// OwnDomains lists the domains we receive for, sorted.
+func (t *Table) OwnDomains() []mail.Domain {
+	return slices.SortedFunc(maps.Keys(t.own), func(a, b mail.Domain) int { return strings.Compare(a.String(), b.String()) })
 }
 
 // Serves reports whether we receive for d.

@@ -47,6 +47,7 @@ func newAddressForm(a mail.Address) addressForm {
 type addressList struct {
 	caseMatters bool
 	null        bool
+	literals    bool // every address at an address literal
 	addresses   []string
 	domains     []string
 	below       []string // names below these
@@ -204,7 +205,7 @@ func (l *addressList) match(a *addressForm) bool {
 	if a.null {
 		return l.null
 	}
-	if has(l.addresses, l.pick(a.whole)) || has(l.domains, a.domain) {
+	if has(l.addresses, l.pick(a.whole)) || has(l.domains, a.domain) || l.literals && strings.HasPrefix(a.domain, "[") {
 		return true
 	}
 	if len(l.below) > 0 {

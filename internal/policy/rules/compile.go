@@ -103,6 +103,9 @@ func (c *compiler) rule(r *Rule, position int32) compiled {
 	}
 	out.sender = compileAddresses(r.Match.Sender, r.Match.Case)
 	out.recipient = compileAddresses(r.Match.Recipient, r.Match.Case)
+	if out.recipient != nil {
+		out.recipient.literals = r.Match.Literals
+	}
 	for _, h := range r.Match.Header {
 		out.headers = append(out.headers, c.header(h.Name, h.Value, r.Match.Case))
 	}

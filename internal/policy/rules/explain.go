@@ -97,7 +97,11 @@ func (c *compiled) explain(m *message) []FieldExplanation {
 	match := &c.Match
 	if c.sender != nil {
 		which, ok := firstAddress(match.Sender, match.Case, &m.from)
-		say("sender", true, ok, because(m.From.String(), which, ok))
+		why := because(m.From.String(), which, ok)
+		if !ok {
+			why += c.sender.nearMiss(&m.from)
+		}
+		say("sender", true, ok, why)
 	}
 	named, why := c.explainRecipients(m)
 	say("recipient", c.recipient != nil || !named, named, why)
@@ -131,26 +135,47 @@ func because(what, value string, ok bool) string {
 }
 
 func (c *compiled) explainRecipients(m *message) (ok bool, why string) {
-	var covered []string
+	var covered, own, missed []string
 	local := 0
 	for i := range m.recipients {
-		if m.local(i) {
-			local++
-			continue
+		to := m.Recipients[i].String()
+		value, fits := "", c.recipient == nil
+		if !fits {
+			value, fits = c.coveringValue(&m.recipients[i])
 		}
-		if c.recipient == nil {
-			covered = append(covered, m.Recipients[i].String())
-		} else if value, ok := firstAddress(c.Match.Recipient, c.Match.Case, &m.recipients[i]); ok {
-			covered = append(covered, because(m.Recipients[i].String(), value, true))
+		switch {
+		case m.local(i):
+			if local++; fits && c.recipient != nil {
+				own = append(own, quote(value)+" covers "+to+", but its domain is our own, which outbound rules are not about")
+			}
+		case fits && c.recipient == nil:
+			covered = append(covered, to)
+		case fits:
+			covered = append(covered, because(to, value, true))
+		default:
+			if near := c.recipient.nearMiss(&m.recipients[i]); near != "" {
+				missed = append(missed, because(to, "", false)+near)
+			}
 		}
 	}
+	why = strings.Join(slices.Concat(covered, own, missed), "; ")
 	switch {
 	case len(covered) > 0:
-		return true, strings.Join(covered, "; ")
+		return true, why
 	case len(m.recipients) == local:
-		return false, "no recipient is outside our own domains"
+		return false, strings.Join(append([]string{"no recipient is outside our own domains"}, own...), "; ")
+	case why != "":
+		return false, why
 	}
 	return false, "no value covers any recipient"
+}
+
+// coveringValue returns the first value of recipient that covers the address, or the key literals.
+func (c *compiled) coveringValue(a *addressForm) (value string, ok bool) {
+	if value, ok = firstAddress(c.Match.Recipient, c.Match.Case, a); !ok && c.recipient.match(a) {
+		return "literals = true", true
+	}
+	return value, ok
 }
 
 func (c *compiled) explainClient(m *message) string {

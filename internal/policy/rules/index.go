@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math/bits"
+	"strings"
 )
 
 // index finds the rules that may match a message without looking at each. Every live rule stands in it by one of its
@@ -115,6 +116,7 @@ type addressIndex struct {
 	domains   map[string][]int32
 	below     map[string][]int32 // asked with every parent of the domain
 	null      []int32
+	literals  []int32  // of rules for every address literal
 	patterns  literals // in the address with case folded
 }
 
@@ -147,6 +149,9 @@ func (ix *addressIndexer) add(l *addressList, rule int32) bool {
 	}
 	if l.null {
 		ix.made.null = append(ix.made.null, rule)
+	}
+	if l.literals {
+		ix.made.literals = append(ix.made.literals, rule)
 	}
 	return true
 }
@@ -188,6 +193,9 @@ func (ix *addressIndex) find(addresses []addressForm, rules candidates) {
 // findDomain adds the rules that may cover addresses of a domain.
 func (ix *addressIndex) findDomain(domain string, rules candidates) {
 	rules.add(ix.domains[domain])
+	if strings.HasPrefix(domain, "[") {
+		rules.add(ix.literals)
+	}
 	if len(ix.below) > 0 {
 		for parent := range parents(domain) {
 			rules.add(ix.below[parent])

@@ -182,7 +182,7 @@ func (d dice) wideRule(name string) Rule {
 				m.Sender = append(m.Sender, "<>")
 			}
 		case 1:
-			m.Recipient = d.wideAddresses()
+			m.Recipient, m.Literals = d.wideAddresses(), d.IntN(3) == 0
 		case 2:
 			for range 1 + d.IntN(3) {
 				m.SenderIP = append(m.SenderIP, netip.MustParsePrefix(pick(d, networks...)))

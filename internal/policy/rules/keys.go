@@ -48,6 +48,8 @@ var keys = []key{
 		func(b, a *Rule) bool { return narrower(b.Match.Sender, a.Match.Sender) }},
 	{"match.recipient", readRecipient, func(r *Rule) string { return quoteList(r.Match.Recipient) },
 		func(b, a *Rule) bool { return narrower(b.Match.Recipient, a.Match.Recipient) }},
+	{"match.literals", readLiterals, func(r *Rule) string { return boolText(r.Match.Literals) },
+		func(b, a *Rule) bool { return len(a.Match.Recipient) > 0 && !a.Match.Literals }},
 	{"match.sender_ip", readSenderIP, senderIPText,
 		func(b, a *Rule) bool { return narrower(b.Match.SenderIP, a.Match.SenderIP) }},
 	{"match.header", readHeader, headerText,

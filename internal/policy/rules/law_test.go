@@ -71,7 +71,7 @@ func (d dice) rule(name string) Rule {
 	r.Expires = pick(d, Expiry{}, Expiry{}, Expiry{At: now.Add(time.Hour)}, Expiry{At: now.Add(-time.Hour)},
 		Expiry{At: time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC), Date: true}, Expiry{At: time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC), Date: true})
 	r.Match = Match{
-		Sender: d.patterns(), Recipient: d.patterns(),
+		Sender: d.patterns(), Recipient: d.patterns(), Literals: d.IntN(3) == 0,
 		SenderIP: some(d, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.1/32")),
 		Header:   some(d, HeaderMatch{"X-A", "1*"}, HeaderMatch{"Subject", `*\**`}, HeaderMatch{"x-a", "re:2|3"}),
 		Subject:  some(d, "*secret*", "re:^HELLO", "?ello"),

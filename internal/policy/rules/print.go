@@ -64,6 +64,7 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 	type match struct {
 		Sender         []string      `json:"sender,omitempty"`
 		Recipient      []string      `json:"recipient,omitempty"`
+		Literals       bool          `json:"literals,omitempty"`
 		SenderIP       []string      `json:"sender_ip,omitempty"`
 		Header         []headerMatch `json:"header,omitempty"`
 		Subject        []string      `json:"subject,omitempty"`
@@ -98,7 +99,7 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 		ForceTLS    forceTLS `json:"force_tls"`
 		Line        int      `json:"line,omitempty"`
 	}{r.Name, r.Description, r.Scope, r.Mode, r.Expires.String(), r.Action,
-		match{m.Sender, m.Recipient, networks, headers, m.Subject, m.SizeOver, m.RecipientsOver, m.Case},
+		match{m.Sender, m.Recipient, m.Literals, networks, headers, m.Subject, m.SizeOver, m.RecipientsOver, m.Case},
 		forceTLS{f.Unspecified, names, mxWords[f.MX], f.Trust, f.Pins, revocationWords[f.Revocation],
 			strings.Trim(minTLSText(&r), `"`), durationText(f.Defer), f.WithoutTLS},
 		r.Line})

@@ -86,12 +86,16 @@ func readRecipientsOver(p *problems, r *Rule, e entry) {
 	p.add(e.value.at, "recipients_over is no whole number above zero", "recipients_over = 50 holds for 51 recipients and more")
 }
 
-func readCase(p *problems, r *Rule, e entry) {
+func readCase(p *problems, r *Rule, e entry)     { r.Match.Case = truth(p, e) }
+func readLiterals(p *problems, r *Rule, e entry) { r.Match.Literals = truth(p, e) }
+
+// truth reads true or false.
+func truth(p *problems, e entry) bool {
 	if e.value.kind != unstable.Bool {
-		p.add(e.value.at, "case must be true or false, not "+kindName(e.value.kind), "write case = true")
-		return
+		p.add(e.value.at, e.key+" must be true or false, not "+kindName(e.value.kind), "write "+e.key+" = true")
+		return false
 	}
-	r.Match.Case = e.value.text == "true"
+	return e.value.text == "true"
 }
 
 func readSubject(p *problems, r *Rule, e entry) {

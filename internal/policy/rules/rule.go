@@ -59,6 +59,7 @@ type Expiry struct {
 type Match struct {
 	Sender         []string // envelope sender: address, domain, *.domain, pattern, "re:" expression, "<>"
 	Recipient      []string // envelope recipient, likewise without "<>"
+	Literals       bool     // recipients at address literals, such as dr@[192.0.2.1], fit Recipient too
 	SenderIP       []netip.Prefix
 	Header         []HeaderMatch
 	Subject        []string

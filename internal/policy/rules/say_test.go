@@ -192,21 +192,22 @@ func TestDiffJudgesEveryKey(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	for _, tt := range []struct{ rule, want string }{
-		{"match.recipient = ['a.test']", ""},
+		{"match.recipient = ['a.test']\nmatch.literals = true", ""},
 		{"", "has no condition: it forces TLS for all outbound mail"},
 		{"match.case = true", "has no condition: it forces TLS for all outbound mail"},
 		{"scope = 'disabled'", ""},
-		{"match.sender = ['a.test']\nforce_tls.unspecified_recipients = 'opportunistic'", "unspecified_recipients has no effect: without recipient the rule names every recipient"},
-		{"match.sender = ['a.test']\nforce_tls.min_tls = '1.1'", "min_tls below 1.2 accepts connections that can be broken"},
-		{"match.recipient = ['re:a.test$']", `"re:a.test$" is searched anywhere in the address`},
-		{"match.recipient = ['re:^a@']", ""},
-		{"match.recipient = ['*clinic.test']", `"*clinic.test" also covers other domains that end so`},
+		{"match.sender = ['x@a.test']\nforce_tls.unspecified_recipients = 'opportunistic'", "unspecified_recipients has no effect: without recipient the rule names every recipient"},
+		{"match.sender = ['x@a.test']\nforce_tls.min_tls = '1.1'", "min_tls below 1.2 accepts connections that can be broken"},
+		{"match.literals = true\nmatch.recipient = ['re:a.test$']", `"re:a.test$" is searched anywhere in the address`},
+		{"match.literals = true\nmatch.recipient = ['re:^a@']", ""},
+		{"match.literals = true\nmatch.recipient = ['*clinic.test']", `"*clinic.test" also covers other domains that end so`},
+		{"match.literals = true", "has no condition: it forces TLS for all outbound mail; literals has no effect: without recipient the rule names every recipient"},
 		{"match.sender = ['*.clinic.test', '*@clinic.test', '*']", ""},
-		{"expires = 2026-11-30\nmatch.sender = ['a.test']", "expired (2026-11-30): it protects nothing any more"},
-		{"expires = 2026-12-30\nmatch.sender = ['a.test']", "expires (2026-12-30): its protection ends then"},
-		{"expires = 2026-12-31\nmatch.sender = ['a.test']", ""},
-		{"expires = 2026-12-02T00:00:00Z\nmatch.sender = ['a.test']", "expires (2026-12-02T00:00:00Z): its protection ends then"},
-		{"mode = 'test'\nexpires = 2026-12-02\nmatch.sender = ['a.test']", ""},
+		{"expires = 2026-11-30\nmatch.sender = ['x@a.test']", "expired (2026-11-30): it protects nothing any more"},
+		{"expires = 2026-12-30\nmatch.sender = ['x@a.test']", "expires (2026-12-30): its protection ends then"},
+		{"expires = 2026-12-31\nmatch.sender = ['x@a.test']", ""},
+		{"expires = 2026-12-02T00:00:00Z\nmatch.sender = ['x@a.test']", "expires (2026-12-02T00:00:00Z): its protection ends then"},
+		{"mode = 'test'\nexpires = 2026-12-02\nmatch.sender = ['x@a.test']", ""},
 	} {
 		s := mustParse(t, "\n[[rule]]\nname = 'r'\naction = 'force-tls'\n"+tt.rule)
 		var got []string

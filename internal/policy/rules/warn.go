@@ -3,8 +3,11 @@ package rules
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"postern/internal/mail"
 )
 
 // Warning is something an administrator should know about a rule that is valid.
@@ -19,20 +22,19 @@ type Warning struct {
 const warnBefore = 30 * 24 * time.Hour
 
 // Warnings lists what is worth a second look, in the order of the file: protection that has ended or ends within 30
-// days, conditions that cover more or less than they seem to, and choices that prove little.
-func (s *Set) Warnings(now time.Time) []Warning {
+// days, conditions that cover more or less than they seem to, and choices that prove little. own are the domains of our
+// own servers, which outbound rules are not about.
+func (s *Set) Warnings(now time.Time, own ...mail.Domain) []Warning {
 	var out []Warning
-	for i := range s.rules {
-		r := &s.rules[i]
-		if r.Scope != Outbound {
-			continue
-		}
-		for _, w := range append(r.expiryWarnings(now), r.warnings()...) {
-			w.Rule, w.Line = r.Name, r.Line
+	o := newOwnDomains(own)
+	for i := range s.live {
+		c := &s.live[i]
+		for _, w := range slices.Concat(c.expiryWarnings(now), c.warnings(), c.senderWarnings(), c.ownWarnings(o)) {
+			w.Rule, w.Line = c.Name, c.Line
 			out = append(out, w)
 		}
 	}
-	return out
+	return append(out, s.literalWarnings()...)
 }
 
 func (r *Rule) expiryWarnings(now time.Time) []Warning {
@@ -55,6 +57,9 @@ func (r *Rule) warnings() []Warning {
 	if f.Unspecified == UnspecifiedOpportunistic && len(m.Recipient) == 0 {
 		add("unspecified_recipients has no effect: without recipient the rule names every recipient", "add recipient, or leave the key out")
 	}
+	if m.Literals && len(m.Recipient) == 0 {
+		add("literals has no effect: without recipient the rule names every recipient", "add recipient, or leave the key out")
+	}
 	if f.MinTLS < tls.VersionTLS12 {
 		add("min_tls below 1.2 accepts connections that can be broken", "write min_tls = \"1.2\" as soon as the other side can do it")
 	}
@@ -74,7 +79,7 @@ func (r *Rule) warnings() []Warning {
 func (r *Rule) conditions() []Setting {
 	var out []Setting
 	for _, set := range r.Settings() {
-		if strings.HasPrefix(set.Key, "match.") && set.Key != "match.case" {
+		if strings.HasPrefix(set.Key, "match.") && set.Key != "match.case" && set.Key != "match.literals" {
 			out = append(out, set)
 		}
 	}
