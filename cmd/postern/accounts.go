@@ -13,6 +13,7 @@ import (
 // who can no longer sign in.
 type accountsCmd struct {
 	List    accountsListCmd    `cmd:"" default:"withargs" help:"List who may use the console."`
+	First   accountsFirstCmd   `cmd:"" help:"Make the link by which the first administrator chooses a name and a password."`
 	Invite  accountsInviteCmd  `cmd:"" help:"Make a link by which somebody sets a password: for a new account, or one that lost it."`
 	Disable accountsDisableCmd `cmd:"" help:"Keep somebody out, at once, without deleting the account."`
 	Enable  accountsEnableCmd  `cmd:"" help:"Let somebody in again."`
@@ -50,9 +51,30 @@ func (c *accountsListCmd) Run(a *app) error {
 		rows.row(account.Name, string(account.Role), state, scope)
 	}
 	if !any && !c.JSON {
-		fmt.Fprintln(a.stdout, "there are no accounts; the log of `postern serve` shows the link for the first administrator")
+		fmt.Fprintln(a.stdout, "there are no accounts; `postern accounts first` makes a link for the first administrator")
 	}
 	return nil
+}
+
+type accountsFirstCmd struct{ remote }
+
+// Run prints the link, here and nowhere else.
+func (c *accountsFirstCmd) Run(a *app) error {
+	client, err := c.client(a)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	out, err := client.FirstAccount(a.ctx, a.asker())
+	if err != nil {
+		return tell(err)
+	}
+	if c.JSON {
+		return a.object(out)
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s/setup#%s\n", a.console(), out.Secret)
+	fmt.Fprintln(a.stderr, "This link makes the first administrator, once and within an hour. Whoever opens it first is that; show it to nobody.")
+	return err
 }
 
 type accountsInviteCmd struct {
@@ -84,13 +106,13 @@ func (c *accountsInviteCmd) Run(a *app) error {
 	if c.JSON {
 		return a.object(out)
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s/setup#%s\n", c.console(a), out.Secret)
+	_, err = fmt.Fprintf(a.stdout, "%s/setup#%s\n", a.console(), out.Secret)
 	fmt.Fprintln(a.stderr, "This link sets the password of "+c.Name+", once and within an hour. Its address is the one of [admin] listen.")
 	return err
 }
 
 // console is the address of the console as the configuration says, as far as it is known here.
-func (c *accountsInviteCmd) console(a *app) string {
+func (a *app) console() string {
 	cfg, err := a.load()
 	if err != nil || cfg.Admin.Listen == "" {
 		return "http://127.0.0.1:8025"

@@ -16,11 +16,16 @@ func TestAccountsAtTheCommandLine(t *testing.T) {
 		}
 		return stdout
 	}
-	does(0, "there are no accounts", "list")
+	does(0, "postern accounts first", "list")
+	first := does(0, "makes the first administrator", "first")
+	if again := does(0, "", "first"); again == first || !strings.Contains(first, "/setup#") {
+		t.Errorf("links for the first administrator: %q, %q", first, again)
+	}
 	link := strings.TrimSpace(does(0, "sets the password of anna", "invite", "anna"))
 	if !strings.Contains(link, "/setup#") || len(link) < 60 {
 		t.Errorf("the link is %q", link)
 	}
+	does(3, "postern accounts invite", "first") // there is an account
 	does(0, "", "invite", "olga", "--role", "operator", "--domain", "clinic.test", "--domain", "bank.test")
 	does(2, "", "invite", "olga", "--role", "queen")
 	does(2, "", "invite", "ben", "--domain", "not a domain")

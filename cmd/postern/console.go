@@ -11,9 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
-	"postern/internal/accounts"
 	"postern/internal/admin/api"
 	"postern/internal/admin/oidc"
 	"postern/internal/admin/web"
@@ -46,7 +44,7 @@ func (g *gateway) serveConsole(ctx context.Context, group *sync.WaitGroup, faile
 		if handler, err = g.console(handler); err != nil {
 			return errors.Join(err, l.Close())
 		}
-		group.Go(func() { g.offerSetup(ctx, scheme+"://"+address) })
+		g.offerSetup(ctx)
 	}
 	group.Go(func() { report(failed, api.ServePublic(ctx, l, handler, g.log)) })
 	return nil
@@ -94,25 +92,10 @@ func loopback(address string) bool {
 	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 
-// setupEvery is how often the link for the first administrator is made anew: a little before the one before ends.
-const setupEvery = 55 * time.Minute
-
-// offerSetup writes the link that makes the first administrator to the log, as long as there is none.
-func (g *gateway) offerSetup(ctx context.Context, base string) {
-	for {
-		key, err := g.accounts.First(ctx)
-		switch {
-		case errors.Is(err, accounts.ErrSetUp), ctx.Err() != nil:
-			return
-		case err != nil:
-			g.warn("console", err, "`postern accounts invite NAME` makes a link too")
-		default:
-			g.log.Warn("console", "text", "nobody can sign in yet; this link makes the first administrator, once and within an hour", "link", base+"/setup#"+key)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(setupEvery):
-		}
+// offerSetup says how the first administrator gets in, while there is none. The link itself is a credential, and a log is
+// no place for one.
+func (g *gateway) offerSetup(ctx context.Context) {
+	if empty, err := g.accounts.Empty(ctx); err == nil && empty {
+		g.warn("console", errors.New("nobody can sign in yet"), "`postern accounts first` makes a link for the first administrator")
 	}
 }

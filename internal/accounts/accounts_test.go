@@ -35,7 +35,7 @@ func newOffice(t *testing.T) *office {
 	t.Helper()
 	book := memstore.New()
 	o := &office{T: t, book: book, s: accounts.New(accounts.Config{Book: book, Ledger: book})}
-	link, err := o.s.First(t.Context())
+	link, err := o.s.First(t.Context(), access.Root("root"))
 	o.no(err)
 	o.key, err = o.s.Accept(t.Context(), link, "anna", good, from("192.0.2.1"))
 	o.no(err)
@@ -94,9 +94,9 @@ func TestTheFirstAdministratorComesByALinkThatWorksOnce(t *testing.T) {
 		book := memstore.New()
 		s := accounts.New(accounts.Config{Book: book, Ledger: book})
 		o := &office{T: t, book: book, s: s}
-		old, err := s.First(t.Context())
+		old, err := s.First(t.Context(), access.Root("root"))
 		o.no(err)
-		link, err := s.First(t.Context())
+		link, err := s.First(t.Context(), access.Root("root"))
 		o.no(err)
 		_, err = s.Accept(t.Context(), old, "eve", good, from("192.0.2.9"))
 		o.fails(err, accounts.ErrNotFound)
@@ -111,7 +111,7 @@ func TestTheFirstAdministratorComesByALinkThatWorksOnce(t *testing.T) {
 		}
 		_, err = s.Accept(t.Context(), link, "eve", good, from("192.0.2.9"))
 		o.fails(err, accounts.ErrNotFound)
-		_, err = s.First(t.Context())
+		_, err = s.First(t.Context(), access.Root("root"))
 		o.fails(err, accounts.ErrSetUp)
 	})
 }
@@ -120,7 +120,7 @@ func TestALinkEndsAfterAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := memstore.New()
 		s := accounts.New(accounts.Config{Book: book, Ledger: book})
-		link, err := s.First(t.Context())
+		link, err := s.First(t.Context(), access.Root("root"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,8 +145,8 @@ func TestSignIn(t *testing.T) {
 		o.fails(err, accounts.ErrWrong)
 		_, err = o.s.SignIn(t.Context(), "\x1b[2Jx\n", good, "", from("192.0.2.1"))
 		o.fails(err, accounts.ErrWrong)
-		want := []string{"anna: accounts accept anna", "anna: sign-in 192.0.2.1", "anna: sign-in 192.0.2.1",
-			"anna (not proven): sign-in refused 192.0.2.1", "nobody (not proven): sign-in refused 192.0.2.1",
+		want := []string{"root: accounts first ", "anna: accounts accept anna", "anna: sign-in 192.0.2.1", "anna: sign-in 192.0.2.1",
+			"anna (not proven): sign-in refused 192.0.2.1", "somebody (not proven): sign-in refused 192.0.2.1",
 			"somebody (not proven): sign-in refused 192.0.2.1"}
 		if got := o.actions(); !slices.Equal(got, want) {
 			t.Errorf("audit trail %q\nwant %q", got, want)

@@ -19,16 +19,24 @@ const invitationLife = time.Hour
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 
 // First makes the link for the first administrator and returns its secret. ErrSetUp when there is an account already. A
-// new link ends the one before.
-func (s *Service) First(ctx context.Context) (string, error) {
-	list, err := s.cfg.Book.Accounts(ctx)
-	if err != nil {
+// new link ends the one before. Whoever is at the gateway's socket may ask; nobody else can be anybody yet.
+func (s *Service) First(ctx context.Context, p access.Principal) (string, error) {
+	if err := need(&p, access.WriteAccounts); err != nil {
 		return "", err
 	}
-	if len(list) > 0 {
-		return "", ErrSetUp
+	if empty, err := s.Empty(ctx); err != nil || !empty {
+		return "", cmp.Or(err, ErrSetUp)
 	}
-	return s.invite(ctx, "", "the gateway")
+	if err := s.record(ctx, p.Name, "accounts first", "", "", "a link"); err != nil {
+		return "", err
+	}
+	return s.invite(ctx, "", p.Name)
+}
+
+// Empty reports whether nobody has an account yet.
+func (s *Service) Empty(ctx context.Context) (bool, error) {
+	list, err := s.cfg.Book.Accounts(ctx)
+	return len(list) == 0, err
 }
 
 func (s *Service) invite(ctx context.Context, account, by string) (string, error) {

@@ -29,7 +29,7 @@ func (s *Service) SignIn(ctx context.Context, name, password, old string, c Clie
 	}
 	if !ok {
 		s.throttle.failed(c.Addr, name, now)
-		return "", errors.Join(ErrWrong, s.record(ctx, loginName(name)+" (not proven)", "sign-in refused", c.Addr.String(), "", ""))
+		return "", errors.Join(ErrWrong, s.record(ctx, s.typed(ctx, name)+" (not proven)", "sign-in refused", c.Addr.String(), "", ""))
 	}
 	s.throttle.succeeded(c.Addr, name)
 	return s.open(ctx, &a, "sign-in", old, c)
@@ -66,7 +66,17 @@ func (s *Service) enabled(ctx context.Context, name string) (Account, error) {
 	return s.pick(ctx, func(a *Account) bool { return strings.EqualFold(a.Name, name) && !a.Disabled })
 }
 
-// loginName is what a stranger typed as his name, as far as it can be one.
+// typed is what the audit trail says of a name that somebody typed and did not prove: that of an account. What is none may be
+// a password in the wrong field.
+func (s *Service) typed(ctx context.Context, name string) string {
+	a, err := s.pick(ctx, func(o *Account) bool { return strings.EqualFold(o.Name, name) })
+	if err != nil {
+		return "somebody"
+	}
+	return a.Name
+}
+
+// loginName is the name that another provider proved, as far as it can be one.
 func loginName(name string) string {
 	if namePattern.MatchString(name) {
 		return name

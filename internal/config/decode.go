@@ -298,10 +298,16 @@ const (
 func (d *decoder) show(line, column int, text []byte, what, hint string) {
 	text, _, _ = bytes.Cut(text, []byte("\n"))
 	shown := clip(string(bytes.TrimSuffix(text, []byte("\r"))), shownText)
-	if column > len(shown) || strings.Contains(shown, "password_hash") { // problems are logged
+	if column > len(shown) || secretive(shown) { // problems are logged
 		shown = ""
 	}
 	d.problems = append(d.problems, Problem{File: d.file, Line: line, Column: column, Text: shown, What: clip(what, shownWhat), Hint: clip(hint, shownWhat)})
+}
+
+// secretive reports whether a line may hold a secret, under whatever name somebody tried for its key.
+func secretive(line string) bool {
+	line = strings.ToLower(line)
+	return slices.ContainsFunc([]string{"pass", "pwd", "secret", "token", "argon2"}, func(word string) bool { return strings.Contains(line, word) })
 }
 
 // clip cuts a text to most bytes, and says so.

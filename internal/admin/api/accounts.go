@@ -79,6 +79,15 @@ func (s *Server) registerAccounts(spec huma.API) {
 		func(ctx context.Context, in *body[InviteRequest]) (*body[InviteResult], error) {
 			return answer(s.invite(ctx, &in.Body))
 		})
+	operation(s, spec, "POST", "/accounts/first", "firstAccount", "Make the link by which the first administrator chooses name and password, while nobody has an account",
+		func(ctx context.Context, _ *none) (*body[InviteResult], error) {
+			p, err := named(ctx)
+			if err != nil {
+				return nil, err
+			}
+			key, err := s.accounts.First(ctx, p)
+			return answer(InviteResult{Secret: key, New: true}, err)
+		})
 	operation(s, spec, "PATCH", "/accounts/{name}", "changeAccount", "Change role, domains, or disable and enable; the account's sessions end",
 		func(ctx context.Context, in *struct {
 			AccountName

@@ -152,6 +152,11 @@ func (c *Client) Invite(ctx context.Context, r InviteRequest) (out InviteResult,
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/accounts", by: r.By, body: r}, &out)
 }
 
+// FirstAccount makes the link for the first administrator.
+func (c *Client) FirstAccount(ctx context.Context, by string) (out InviteResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/accounts/first", by: by}, &out)
+}
+
 // DisableAccount keeps somebody out, or lets him in again.
 func (c *Client) DisableAccount(ctx context.Context, by, name string, disabled bool) error {
 	return c.call(ctx, request{method: http.MethodPatch, path: "/accounts/" + url.PathEscape(name), by: by, body: AccountChange{Disabled: &disabled}}, &Account{})

@@ -87,6 +87,8 @@ func problemOf(err error) *Problem {
 		p.Code, p.Hint = http.StatusForbidden, "the token's scopes and its account's role and domains say what it may"
 	case is(admin.ErrStale, accounts.ErrStale):
 		p.Code, p.Text, p.Hint = http.StatusForbidden, "this needs somebody who proves who he is", "do it in the console, or at the gateway with `postern`"
+	case errors.Is(err, accounts.ErrSetUp):
+		p.Code, p.Hint = http.StatusConflict, "`postern accounts invite NAME` makes a link for somebody else, or for who lost a password"
 	case errors.Is(err, admin.ErrBusy):
 		p.Code = http.StatusTooManyRequests
 	case errors.Is(err, errNoMatch):

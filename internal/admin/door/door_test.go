@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"postern/internal/access"
 	"postern/internal/accounts"
 	"postern/internal/queue/memstore"
 )
@@ -15,7 +16,7 @@ func signedIn(t *testing.T) (*accounts.Service, string) {
 	t.Helper()
 	book := memstore.New()
 	s := accounts.New(accounts.Config{Book: book, Ledger: book})
-	link, err := s.First(t.Context())
+	link, err := s.First(t.Context(), access.Root("root"))
 	if err != nil {
 		t.Fatal(err)
 	}

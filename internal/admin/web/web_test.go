@@ -127,7 +127,7 @@ func (b *browser) post(path string, fields ...string) page {
 // setUp makes the first administrator, who is then signed in.
 func (b *browser) setUp() {
 	b.Helper()
-	link, err := b.a.First(b.Context())
+	link, err := b.a.First(b.Context(), access.Root("root"))
 	if err != nil {
 		b.Fatal(err)
 	}
