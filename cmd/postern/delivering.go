@@ -22,14 +22,23 @@ import (
 // routing says where mail goes.
 func routing(cfg *config.Config, r dns.Resolver) route.Config {
 	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port, DenyNetworks: cfg.Delivery.DenyNetworks,
-		LocalAddrs: localAddrs(cfg), Resolver: r}
+		LocalAddrs: localAddrs(cfg), Resolver: r, Manner: manner(cfg.Delivery.Without, cfg.Delivery.Signed8Bit)}
 	for _, d := range cfg.Domain {
 		rc.Own = append(rc.Own, route.Own{Domain: d.Name, To: hops(d.DeliverTo), Trust: string(d.Trust), Pins: d.Pins, Require: d.Require})
 	}
 	for _, r := range cfg.Route {
-		rc.Routes = append(rc.Routes, route.Route{Match: r.Match, To: hops(r.To)})
+		rc.Routes = append(rc.Routes, route.Route{Match: r.Match, To: hops(r.To), Manner: manner(r.Without, r.Signed8Bit)})
 	}
 	return rc
+}
+
+// manner says how servers are spoken to.
+func manner(without []config.Extension, signed config.Signed8Bit) route.Manner {
+	m := route.Manner{Signed: string(signed)}
+	for _, e := range without {
+		m.Without = append(m.Without, string(e))
+	}
+	return m
 }
 
 // delivering says how connections are opened and judged. client is shown to servers that ask; nil shows none.

@@ -42,7 +42,7 @@ func TestEveryFieldOfTheOutputIsDocumented(t *testing.T) {
 	walk(reflect.TypeFor[check.Suspicion]())
 	walk(reflect.TypeFor[check.Change]())
 	for _, code := range []string{check.EarlyBytesAccepted, check.AddressesDiffer, check.ExpirySoon, check.PostQuantumFails,
-		check.LegacyOnly, check.MXUnproven, check.ChainsDiffer, check.SSL3Only, check.DHEOnly, check.AnonymousOnly,
+		check.LegacyOnly, check.MXUnproven, check.ChainsDiffer, check.NoEightBit, check.SSL3Only, check.DHEOnly, check.AnonymousOnly,
 		check.SuiteUnsupported, check.CurveUnsupported, check.KeyUnsupported, check.VersionIntolerant, check.CertificateUnreadable,
 		check.ClientCertificateAsked, check.BreaksLater, check.TLS13Only, check.NothingAccepted} {
 		if !strings.Contains(string(page), "`"+code+"`") {

@@ -29,6 +29,7 @@ func findings(r *Report, now time.Time) []Finding {
 			return
 		}
 		expiring(a, now, add)
+		sevenBit(a, add)
 		rungs(a, add)
 		trialFindings(a, add)
 		insisting(a, add)
@@ -51,6 +52,19 @@ func findings(r *Report, now time.Time) []Finding {
 }
 
 type addFinding func(s Severity, code string, who policy.Who, format string, args ...any)
+
+// sevenBit notes a server to which 8-bit content must be re-encoded.
+func sevenBit(a *Address, add addFinding) {
+	offers := a.Look.Inside
+	if len(offers) == 0 {
+		offers = a.Look.Offered
+	}
+	has := func(line string) bool { return strings.EqualFold(strings.TrimSpace(line), "8BITMIME") }
+	if len(offers) > 0 && !slices.ContainsFunc(offers, has) {
+		add(Note, NoEightBit, policy.Them, "the server does not offer 8BITMIME, so 8-bit content is re-encoded on its way there, which breaks a DKIM signature; "+
+			"`signed_8bit` of [delivery] or of a [[route]] returns signed mail instead")
+	}
+}
 
 func expiring(a *Address, now time.Time, add addFinding) {
 	for i, c := range a.Look.Chain {

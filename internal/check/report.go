@@ -126,6 +126,7 @@ const (
 	LegacyOnly         = "legacy-only"
 	MXUnproven         = "mx-unproven"
 	ChainsDiffer       = "chains-differ"
+	NoEightBit         = "no-8bitmime"
 
 	// What a server would like with which no handshake of ours completed.
 	SSL3Only               = "ssl3-only"

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -187,8 +188,14 @@ func (c *Config) checkRoutes(d *decoder) {
 		if len(r.Match) == 0 {
 			d.fail(path+".match", "must name the domains of this route", `write match = ["partner.test", "*.partner.test"]`)
 		}
-		if len(r.To) == 0 {
+		if len(r.To) == 0 && len(r.Without) == 0 && r.Signed8Bit == "" {
 			d.fail(path+".to", "must name the hosts that take this mail", `write to = ["mx.partner.test:25"]`)
+		}
+		for k := range c.Route[:i] {
+			if other := &c.Route[k]; len(r.To) > 0 && slices.Equal(r.To, other.To) && (!slices.Equal(r.Without, other.Without) || r.Signed8Bit != other.Signed8Bit) {
+				d.fail(path+".to", fmt.Sprintf("route[%d] names the same hosts and speaks to them in another way; mail for both shares connections", k),
+					"write the same `without` and `signed_8bit` in both")
+			}
 		}
 		for j, m := range r.Match {
 			at := fmt.Sprintf("%s.match[%d]", path, j)

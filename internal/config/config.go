@@ -131,7 +131,12 @@ type Route struct {
 	// Domains: "partner.test", "*.partner.test" for everything below it, "*" for everything.
 	Match []string `toml:"match" example:"['partner.test', '*.partner.test']"`
 	// The hosts that take this mail, tried in this order; port 25 unless one is given.
+	// Empty leaves where the mail goes as it is, for a route that only says how it is spoken there.
 	To []HostPort `toml:"to" example:"['mx.partner.test:25']"`
+	// Extensions not used there, besides those of delivery.without.
+	Without []Extension `toml:"without" example:"['pipelining']"`
+	// As delivery.signed_8bit, for this mail. Empty: as there.
+	Signed8Bit Signed8Bit `toml:"signed_8bit" example:"'bounce'"`
 }
 
 // DNS is about finding other servers.
@@ -154,6 +159,12 @@ type Delivery struct {
 	Lifetime Duration `toml:"lifetime"`
 	// When the sender is told, once, that mail is still waiting. 0: never.
 	DelayNotice Duration `toml:"delay_notice"`
+	// Extensions of SMTP that are not used though a server offers them: "pipelining", "chunking", "8bitmime", "smtputf8",
+	// "dsn", "size". One that a server offers and refuses is left out by itself, for a day.
+	Without []Extension `toml:"without" example:"['chunking']"`
+	// Signed content (DKIM, ARC) with 8-bit octets, where the next server does not offer 8BITMIME: "convert" re-encodes it,
+	// which breaks the signature, "bounce" returns it.
+	Signed8Bit Signed8Bit `toml:"signed_8bit"`
 	// How long an unsigned answer of DNS that nobody takes mail for a domain (no such domain, null MX, no address) must have
 	// stood before it returns mail that a rule protects: whoever forges DNS could say so. A signed answer returns it at once,
 	// and ordinary mail returns at once by any. 0: at once in any case.

@@ -20,6 +20,7 @@ func Default() *Config {
 			Retry:              durations(time.Minute, 5*time.Minute, 15*time.Minute, 30*time.Minute, time.Hour),
 			Lifetime:           Duration{5 * 24 * time.Hour},
 			DelayNotice:        Duration{2 * time.Hour},
+			Signed8Bit:         Signed8BitConvert,
 			UnsignedNo:         Duration{time.Hour},
 			LegacyTLS:          true,
 			Connections:        200,

@@ -183,6 +183,38 @@ func (f *LogFormat) UnmarshalText(text []byte) error {
 	return fmt.Errorf("unknown log format %q, want text or json", text)
 }
 
+// Extension is the EHLO keyword of an extension that mail can be sent without.
+type Extension string
+
+// UnmarshalText reads a keyword in any case.
+func (e *Extension) UnmarshalText(text []byte) error {
+	switch v := Extension(strings.ToLower(string(text))); v {
+	case "pipelining", "chunking", "8bitmime", "smtputf8", "dsn", "size":
+		*e = v
+		return nil
+	}
+	return fmt.Errorf("unknown extension %q, want pipelining, chunking, 8bitmime, smtputf8, dsn or size", text)
+}
+
+// Signed8Bit is what becomes of signed content with 8-bit octets where 8BITMIME is missing.
+type Signed8Bit string
+
+// The values; "" in a route is that of the delivery.
+const (
+	Signed8BitConvert Signed8Bit = "convert"
+	Signed8BitBounce  Signed8Bit = "bounce"
+)
+
+// UnmarshalText reads a value.
+func (s *Signed8Bit) UnmarshalText(text []byte) error {
+	switch v := Signed8Bit(text); v {
+	case Signed8BitConvert, Signed8BitBounce:
+		*s = v
+		return nil
+	}
+	return fmt.Errorf("unknown value %q, want convert or bounce", text)
+}
+
 // RatchetMode is what follows when a server that always had TLS has none.
 type RatchetMode string
 

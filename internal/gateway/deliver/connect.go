@@ -71,7 +71,7 @@ func (l *ladder) greet(ctx context.Context, t *target, index int) (*smtpclient.C
 		l.tries[index].Reason, l.tries[index].Text = dialFailure(err, address)
 		return nil, false
 	}
-	conn := smtpclient.New(nc, l.d.smtp(netip.AddrPortFrom(t.addr, t.hop.Port)))
+	conn := smtpclient.New(nc, l.d.smtp(l.plan, netip.AddrPortFrom(t.addr, t.hop.Port)))
 	if _, err = conn.Greet(ctx); err == nil {
 		err = conn.Hello(ctx)
 	}

@@ -65,7 +65,7 @@ func (d *Deliverer) Look(ctx context.Context, plan *route.Plan, hop *route.Hop, 
 	if err != nil {
 		return v.Look
 	}
-	k := &link{conn: smtpclient.New(nc, d.smtp(netip.AddrPortFrom(addr, hop.Port))), hop: hop, addr: addr, plan: plan}
+	k := &link{conn: smtpclient.New(nc, d.smtp(plan, netip.AddrPortFrom(addr, hop.Port))), hop: hop, addr: addr, plan: plan}
 	defer k.quit()
 	profile := d.Profile(hop, r, rung)
 	profile.GetClientCertificate = v.asked(profile.GetClientCertificate)

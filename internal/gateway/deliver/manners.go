@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/gateway/route"
 	"postern/internal/smtp/smtpclient"
 )
 
@@ -60,9 +61,14 @@ func (m *manners) note(server netip.AddrPort, f smtpclient.Feature, now time.Tim
 	m.plain[server] = plain{m.plain[server].features | f, now.Add(plainFor)}
 }
 
-// smtp is how the engine speaks to a server.
-func (d *Deliverer) smtp(server netip.AddrPort) smtpclient.Config {
+// smtp is how the engine speaks to a server of a plan.
+func (d *Deliverer) smtp(plan *route.Plan, server netip.AddrPort) smtpclient.Config {
 	cfg := d.cfg.SMTP
 	cfg.Without |= d.manners.of(server, time.Now())
+	for _, keyword := range plan.Manner.Without {
+		f, _ := smtpclient.ParseFeature(keyword) // checked with the configuration
+		cfg.Without |= f
+	}
+	cfg.KeepSigned = plan.Manner.Signed == route.Bounce
 	return cfg
 }

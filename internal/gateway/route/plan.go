@@ -14,7 +14,7 @@ import (
 func (t *Table) Plan(ctx context.Context, d mail.Domain) (*Plan, *Problem) {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
 	defer cancel()
-	plan := &Plan{Domain: d, Leg: t.Leg(d)}
+	plan := &Plan{Domain: d, Leg: t.Leg(d), Manner: t.manner(d)}
 	var problem *Problem
 	if _, to := t.named(d); to != nil {
 		plan.ByAdmin = true

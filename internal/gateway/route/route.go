@@ -1,7 +1,9 @@
 package route
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,6 +21,8 @@ type Config struct {
 	Own []Own
 	// Routes go before MX for the domains they match.
 	Routes []Route
+	// Manner is how servers are spoken to where no route says more.
+	Manner Manner
 	// Port is dialled at mail exchangers and where a HostPort names none; 0 means 25.
 	Port uint16
 	// DenyNetworks are never dialled through MX; hosts an administrator named are.
@@ -51,8 +55,34 @@ type Route struct {
 	// Match lists domains: "partner.test" exactly, "*.partner.test" everything below it, "*" everything. An exact
 	// entry goes before a wildcard, a longer wildcard before a shorter one, whatever the order of the routes.
 	Match []string
-	// To are the hosts in the order they are tried.
+	// To are the hosts in the order they are tried; none leaves where the mail goes as it is.
 	To []HostPort
+	// Manner is how they are spoken to.
+	Manner Manner
+}
+
+// Manner is how the servers of a destination are spoken to, in what takes no protection away.
+type Manner struct {
+	// Without are EHLO keywords of extensions that are not used though they are offered: "pipelining".
+	Without []string
+	// Signed is what becomes of signed content with 8-bit octets where 8BITMIME is missing: Convert or Bounce, "" as in
+	// Config.Manner, and there Convert.
+	Signed string
+}
+
+// The values of Manner.Signed.
+const (
+	Convert = "convert"
+	Bounce  = "bounce"
+)
+
+func (m Manner) zero() bool { return len(m.Without) == 0 && m.Signed == "" }
+
+// over is m with what general says besides.
+func (m Manner) over(general Manner) Manner {
+	m.Without = append(slices.Clone(general.Without), m.Without...)
+	m.Signed = cmp.Or(m.Signed, general.Signed)
+	return m
 }
 
 // HostPort is a next hop named by an administrator; exactly one of Host and IP is set. Port 0 is Config.Port.
@@ -84,6 +114,8 @@ type Plan struct {
 	Leg    event.Leg
 	// ByAdmin says that the hosts were named by an administrator, not found through MX.
 	ByAdmin bool
+	// Manner is how the hosts are spoken to.
+	Manner Manner
 }
 
 // Hop is one host of a plan.

@@ -17,16 +17,10 @@ import (
 
 // Table answers where mail goes. It is immutable and safe for concurrent use.
 type Table struct {
-	cfg   Config
-	own   map[mail.Domain]Own
-	exact map[mail.Domain][]HostPort
-	wild  []wildcard // longest first
-	any   []HostPort // of "*"; nil without one
-}
-
-type wildcard struct {
-	parent mail.Domain
-	to     []HostPort
+	cfg     Config
+	own     map[mail.Domain]Own
+	hosted  matches[[]HostPort]
+	manners matches[Manner]
 }
 
 // New checks cfg and builds a Table. Its error names everything that is wrong.
@@ -40,7 +34,7 @@ func New(cfg Config) (*Table, error) {
 	cfg.HostsFile = cmp.Or(cfg.HostsFile, "/etc/hosts")
 	cfg.DenyNetworks = Unmapped(cfg.DenyNetworks)
 	cfg.LocalAddrs = slices.Clone(cfg.LocalAddrs)
-	t := &Table{cfg: cfg, own: map[mail.Domain]Own{}, exact: map[mail.Domain][]HostPort{}}
+	t := &Table{cfg: cfg, own: map[mail.Domain]Own{}}
 	var errs []error
 	for _, o := range cfg.Own {
 		errs = append(errs, t.addOwn(o))
@@ -48,9 +42,6 @@ func New(cfg Config) (*Table, error) {
 	for _, r := range cfg.Routes {
 		errs = append(errs, t.addRoute(r))
 	}
-	slices.SortStableFunc(t.wild, func(a, b wildcard) int {
-		return cmp.Compare(len(b.parent.String()), len(a.parent.String()))
-	})
 	t.cfg.Own, t.cfg.Routes = nil, nil // kept in the maps
 	return t, errors.Join(errs...)
 }
@@ -95,7 +86,7 @@ func (t *Table) addRoute(r Route) error {
 	if len(r.Match) == 0 {
 		return errors.New("a route that matches nothing")
 	}
-	if len(r.To) == 0 {
+	if len(r.To) == 0 && r.Manner.zero() {
 		return fmt.Errorf("route for %s: it names no host", name)
 	}
 	to, err := t.hosts(r.To)
@@ -103,37 +94,17 @@ func (t *Table) addRoute(r Route) error {
 		return fmt.Errorf("route for %s: %w", name, err)
 	}
 	for _, m := range r.Match {
-		if err := t.addMatch(m, to); err != nil {
+		var errs [2]error
+		if len(to) > 0 {
+			errs[0] = t.hosted.add(m, to)
+		}
+		if !r.Manner.zero() {
+			errs[1] = t.manners.add(m, r.Manner)
+		}
+		if err := errors.Join(errs[:]...); err != nil {
 			return fmt.Errorf("route for %s: %w", name, err)
 		}
 	}
-	return nil
-}
-
-func (t *Table) addMatch(match string, to []HostPort) error {
-	if match == "*" {
-		if t.any != nil {
-			return errors.New(`"*" is routed twice`)
-		}
-		t.any = to
-		return nil
-	}
-	below, isWild := strings.CutPrefix(match, "*.")
-	d, err := mail.ParseDomain(below)
-	if err != nil {
-		return fmt.Errorf("%q is neither a domain, *.domain nor *", match)
-	}
-	if !isWild {
-		if _, twice := t.exact[d]; twice {
-			return fmt.Errorf("%q is routed twice", match)
-		}
-		t.exact[d] = to
-		return nil
-	}
-	if slices.ContainsFunc(t.wild, func(w wildcard) bool { return w.parent == d }) {
-		return fmt.Errorf("%q is routed twice", match)
-	}
-	t.wild = append(t.wild, wildcard{d, to})
 	return nil
 }
 
@@ -196,18 +167,16 @@ func (t *Table) named(d mail.Domain) (how string, to []HostPort) {
 	if o, ok := t.own[d]; ok && len(o.To) > 0 {
 		return "own:", o.To
 	}
-	if to, ok := t.exact[d]; ok {
+	if to, ok := t.hosted.of(d); ok {
 		return "to:", to
 	}
-	for _, w := range t.wild {
-		if d.Below(w.parent) {
-			return "to:", w.to
-		}
-	}
-	if t.any != nil {
-		return "to:", t.any
-	}
 	return "mx:", nil
+}
+
+// manner is how the servers for d are spoken to.
+func (t *Table) manner(d mail.Domain) Manner {
+	m, _ := t.manners.of(d)
+	return m.over(t.cfg.Manner)
 }
 
 // NextHop names where mail for d goes under r, without any I/O: "mx:clinic.test", "to:mx.partner.test:25,..." or

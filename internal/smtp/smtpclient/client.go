@@ -33,6 +33,8 @@ type Config struct {
 	Timeouts Timeouts
 	// Without are features that are not used though the peer offers them.
 	Without Feature
+	// KeepSigned refuses to re-encode signed content for a peer without 8BITMIME: that breaks the signature.
+	KeepSigned bool
 	// MaxReplyLine bounds a line of a reply in octets, its end included; 0 means 4096.
 	MaxReplyLine int
 	// MaxReplyLines bounds the lines of one reply; 0 means 100.

@@ -1,9 +1,11 @@
 package smtpclient
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"postern/internal/smtp"
 )
@@ -56,6 +58,16 @@ func (s *sending) judge() error {
 
 // judgeConversion finds out whether 8-bit content can be re-encoded for a peer without 8BITMIME (RFC 6152 §3).
 func (s *sending) judgeConversion() error {
+	if s.c.cfg.KeepSigned {
+		signed, err := s.signed()
+		if err != nil {
+			return err
+		}
+		if signed {
+			s.refuseAll(554, "5.6.3", "the content is signed and has 8-bit octets, the next hop does not offer 8BITMIME, and re-encoding would break the signature")
+			return nil
+		}
+	}
 	plan, err := surveySevenBit(io.LimitReader(s.t.Body, s.size))
 	if errors.Is(err, errNotConvertible) {
 		s.refuseAll(554, "5.6.3", "the content has 8-bit octets that cannot be re-encoded, and the next hop does not offer 8BITMIME")
@@ -69,6 +81,36 @@ func (s *sending) judgeConversion() error {
 	}
 	s.convert, s.plan, s.res.Converted = true, plan, true
 	return nil
+}
+
+// maxSigned is how much of the content is looked at for a signature's field; a header section that is longer counts as signed.
+const maxSigned = 1 << 20
+
+// signed reports whether the header section has a DKIM or ARC signature over the content (RFC 6376 §3.5). It leaves the
+// content at its start.
+func (s *sending) signed() (bool, error) {
+	if _, err := s.t.Body.Seek(0, io.SeekStart); err != nil {
+		return false, fmt.Errorf("%w: %w", errSeek, err)
+	}
+	head, err := io.ReadAll(io.LimitReader(s.t.Body, min(s.size, maxSigned)))
+	if err == nil {
+		_, err = s.t.Body.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", errSeek, err)
+	}
+	section, _, ended := bytes.Cut(head, []byte("\r\n\r\n"))
+	if !ended && len(head) == maxSigned {
+		return true, nil
+	}
+	for line := range bytes.Lines(section) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		switch strings.ToLower(string(bytes.TrimRight(name, " \t"))) {
+		case "dkim-signature", "arc-message-signature":
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (s *sending) judgeRecipients() {

@@ -180,7 +180,7 @@ func (s *sending) needsUTF8() bool {
 
 // convertible reports whether 8-bit content could be re-encoded. It leaves the content at its start.
 func (s *sending) convertible() bool {
-	if _, err := s.t.Body.Seek(0, io.SeekStart); err != nil {
+	if signed, err := s.signed(); err != nil || signed && s.c.cfg.KeepSigned {
 		return false
 	}
 	_, err := surveySevenBit(io.LimitReader(s.t.Body, s.size))

@@ -103,7 +103,7 @@ func (s scene) act(ctx context.Context, nc net.Conn) string {
 		ctx, cancel = context.WithCancel(ctx)
 		time.AfterFunc(d, cancel)
 	}
-	c := smtpclient.New(nc, smtpclient.Config{Hello: "gw.test"})
+	c := smtpclient.New(nc, smtpclient.Config{Hello: "gw.test", KeepSigned: s.config["keep"] == "signed"})
 	s.converse(ctx, c, &out)
 	if d := time.Since(start); d > 0 {
 		fmt.Fprintf(&out, "took: %v\n", d)
