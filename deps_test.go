@@ -25,6 +25,7 @@ func lattice() map[string]string {
 		"tomlbound": "",
 		"passhash":  "",
 		"ram":       "",
+		"filemark":  "",
 
 		"smtp": "mail",
 
@@ -41,13 +42,13 @@ func lattice() map[string]string {
 		"policy/rules":     "mail policy tomlbound",
 		"policy/certcheck": "mail policy",
 		"policy/revoke":    "policy",
-		"dns/resolver":     "mail dns",
+		"dns/resolver":     "filemark mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
 		"config":           "mail policy tomlbound passhash",
 		"lab/zone":         "mail dns",
 		"lab/partner":      "mail smtp smtp/smtpserver lab/pki",
 
-		"policy/certcheck/roots": "policy policy/certcheck",
+		"policy/certcheck/roots": "filemark policy policy/certcheck",
 		"event":                  "mail policy attempt",
 		"queue":                  "mail policy attempt ledger",
 		"mail/dsn":               "mail smtp policy attempt",
@@ -66,7 +67,7 @@ func lattice() map[string]string {
 		"queue/memstore": "mail policy attempt queue ledger peers mxtrust access accounts traffic certstore",
 		"queue/sqlstore": "journal mail policy attempt queue ledger peers mxtrust access accounts traffic certstore",
 
-		"gateway/identity": "",
+		"gateway/identity": "filemark",
 		"confine":          "",
 		"gateway/deliver":  "mail smtp policy attempt event peers mxtrust gateway/route smtp/smtpclient policy/certcheck",
 		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/route",

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 
@@ -15,7 +14,7 @@ import (
 // rootless becomes an ordinary user where root started the gateway: the one of process.user, else the owner of the data
 // folder. The sockets are opened before, since a port below 1024 is often the reason to start as root. It returns them,
 // nil where nothing had to be left.
-func rootless(cfg *config.Config) ([]net.Listener, error) {
+func rootless(cfg *config.Config) (*sockets, error) {
 	id, other, err := servantOf(cfg)
 	if err != nil || !other {
 		return nil, err

@@ -65,7 +65,8 @@ type gateway struct {
 	checking checking
 	inForce  atomic.Pointer[config.Config] // what was read last; cfg holds for what needs a restart
 	intake   atomic.Pointer[intake.Intake]
-	clients  *intake.Clients // how our own clients hand mail in
+	client   atomic.Pointer[tls.Certificate] // shown to servers that ask; nil shows none
+	clients  *intake.Clients                 // how our own clients hand mail in
 	dispatch *dispatch.Dispatcher
 	admin    *admin.Service
 	accounts *accounts.Service
@@ -76,8 +77,8 @@ type gateway struct {
 	memoryOfContent, memoryOfSessions *smtpserver.Memory
 	hashing                           chan struct{} // a place for each password that may be hashed at a time
 
-	sockets   []net.Listener // opened before, by root; nil: listen opens them
-	opened    func()         // called by run when every socket is open; nil: nothing is
+	sockets   *sockets // opened before, by root; nil: listen opens them
+	opened    func()   // called by run when every socket is open; nil: nothing is
 	listeners []*listener
 	stopping  atomic.Bool
 }
@@ -235,6 +236,8 @@ func (g *gateway) routes(cfg *config.Config) (*route.Table, error) {
 func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
 	cfg := g.cfg
 	opener := delivering(cfg, g.roots, g.revoke, client)
+	g.client.Store(client)
+	opener.Certificate = g.client.Load
 	opener.Memory, opener.Book, opener.Remember = g.memory, g.store, g.store.Remember
 	dc := dispatch.Config{
 		Store: g.store, Opener: deliver.New(opener), Route: g.table.Load, Rules: g.rules.Current, Sink: g.sink, Book: g.store,

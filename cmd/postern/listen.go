@@ -8,18 +8,16 @@ import (
 	"net"
 	"syscall"
 
-	"github.com/coreos/go-systemd/v22/activation"
-
 	"postern/internal/config"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
 )
 
-// listener is one open socket with the engine that serves it.
+// listener is the engine of one listener with the sockets it serves.
 type listener struct {
-	cfg    config.Listen
-	socket net.Listener
-	server *smtpserver.Server
+	cfg     config.Listen
+	sockets []net.Listener
+	server  *smtpserver.Server
 }
 
 // listen opens every listener, or takes the sockets that are open already.
@@ -30,39 +28,16 @@ func (g *gateway) listen() error {
 			return err
 		}
 	}
+	g.warnOfSpare()
 	gate := smtpserver.NewGate(g.affordable(g.cfg.Limits.Connections), g.cfg.Limits.ConnectionsPerClient, g.memoryOfSessions)
 	for i, lc := range g.cfg.Listen {
 		server, err := g.engine(lc, gate)
 		if err != nil {
 			return err
 		}
-		g.listeners = append(g.listeners, &listener{lc, g.sockets[i], server})
+		g.listeners = append(g.listeners, &listener{lc, g.sockets.of[i], server})
 	}
 	return nil
-}
-
-// openSockets opens a socket for each listener, in their order. Sockets that systemd opened for us are taken first, so
-// that port 25 needs no rights.
-func openSockets(cfg *config.Config) (out []net.Listener, err error) {
-	given, err := activation.Listeners()
-	if err != nil {
-		return nil, fmt.Errorf("the sockets passed by systemd cannot be used: %w", err)
-	}
-	for _, lc := range cfg.Listen {
-		socket, err := openSocket(lc.Address, given)
-		if err != nil {
-			closeSockets(out)
-			return nil, err
-		}
-		out = append(out, socket)
-	}
-	return out, nil
-}
-
-func closeSockets(sockets []net.Listener) {
-	for _, s := range sockets {
-		_ = s.Close() // nothing was served yet
-	}
 }
 
 // spareFiles are file descriptors kept for the store, DNS, logs and the admin interface.
@@ -83,29 +58,6 @@ func (g *gateway) affordable(want int) int {
 	g.warn("limit of open files", fmt.Errorf("%d client connections are served instead of %d", most, want),
 		"raise the limit of open files (LimitNOFILE in the systemd unit), or lower limits.connections")
 	return most
-}
-
-// openSocket takes the given socket of the same port, or opens one.
-func openSocket(address string, given []net.Listener) (net.Listener, error) {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen at %q: %w", address, err)
-	}
-	for i, l := range given {
-		if l == nil {
-			continue
-		}
-		if _, p, err := net.SplitHostPort(l.Addr().String()); err == nil && p == port {
-			given[i] = nil
-			return l, nil
-		}
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, withHint(fmt.Errorf("cannot listen at %s: %w", address, err),
-			"is another mail server running? A port below 1024 needs CAP_NET_BIND_SERVICE or the socket unit of the package")
-	}
-	return l, nil
 }
 
 // engine makes the receiving engine of a listener.

@@ -64,7 +64,7 @@ func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
 // transfers to theirs, then the admin interface.
 func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	if err := g.listen(); err != nil {
-		closeSockets(g.sockets)
+		g.closeSockets()
 		return err
 	}
 	faces, stopFaces := context.WithCancel(context.WithoutCancel(ctx))
@@ -73,9 +73,9 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	defer stop()
 
 	var admins, workers sync.WaitGroup
-	failed := make(chan error, len(g.listeners)+6)
+	failed := make(chan error, g.sockets.count()+6)
 	if err := g.serveAdmin(faces, &admins, failed); err != nil {
-		closeSockets(g.sockets)
+		g.closeSockets()
 		stopFaces()
 		admins.Wait()
 		return err
@@ -84,8 +84,10 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 		g.opened()
 	}
 	for _, l := range g.listeners {
-		g.sink.Emit(event.Started{Listener: l.cfg.Name, Address: l.socket.Addr().String(), Mode: string(l.cfg.Mode)})
-		workers.Go(func() { report(failed, l.server.Serve(l.socket)) })
+		for _, socket := range l.sockets {
+			g.sink.Emit(event.Started{Listener: l.cfg.Name, Address: socket.Addr().String(), Mode: string(l.cfg.Mode)})
+			workers.Go(func() { report(failed, l.server.Serve(socket)) })
+		}
 	}
 	workers.Go(func() { report(failed, g.dispatch.Run(ctx)) })
 	workers.Go(func() { report(failed, g.revoke.Run(ctx)) })
@@ -185,6 +187,7 @@ func (g *gateway) reload(ctx context.Context) {
 
 // reloadFor adopts the configuration file again because somebody asks, and tries what waits.
 func (g *gateway) reloadFor(ctx context.Context, by string) error {
+	g.reread()
 	if err := g.adopt(g.cfg.Path()); err != nil {
 		return err
 	}
@@ -198,6 +201,14 @@ func (g *gateway) reloadFor(ctx context.Context, by string) error {
 		g.dispatch.Kick(ctx, s.Key)
 	}
 	return nil
+}
+
+// reread reads the files again that the configuration names, whatever they look like: somebody asks.
+func (g *gateway) reread() {
+	g.roots.Reread()
+	if g.certs != nil {
+		g.certs.Reread()
+	}
 }
 
 // adopt puts a configuration file in force, all of what needs no restart or nothing.
@@ -225,6 +236,7 @@ func (g *gateway) adopt(path string) error {
 	g.table.Store(table)
 	g.intake.Store(in)
 	g.checking.now.Store(checker)
+	g.client.Store(client)
 	g.inForce.Store(next)
 	g.warnOfOwnDomains()
 	return nil

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"postern/internal/filemark"
 )
 
 // server is one that is asked, with its health.
@@ -49,14 +51,8 @@ type servers struct {
 
 	mu      sync.Mutex // guards what follows
 	list    []*server
-	seen    fileState
+	seen    filemark.Mark
 	checked time.Time
-}
-
-type fileState struct {
-	modified time.Time
-	size     int64
-	missing  bool
 }
 
 func newServers(cfg Config) (*servers, error) {
@@ -108,14 +104,14 @@ func (s *servers) refresh(now time.Time) {
 		return
 	}
 	s.checked = now
-	state := stat(s.file)
-	if len(s.list) > 0 && state == s.seen {
+	text, err := os.ReadFile(s.file)
+	mark := filemark.Of(text)
+	if len(s.list) > 0 && (err != nil || mark == s.seen) {
 		return
 	}
-	text, err := os.ReadFile(s.file)
 	if addrs, trust := parseResolvConf(text); err == nil && len(addrs) > 0 {
 		s.replace(addrs, trust || s.trustAD)
-		s.seen = state
+		s.seen = mark
 	}
 	if len(s.list) == 0 {
 		// As resolv.conf(5) says: without a nameserver line the one on this machine is asked.
@@ -136,12 +132,4 @@ func (s *servers) replace(addrs []netip.AddrPort, trustAD bool) {
 		list = append(list, fresh)
 	}
 	s.list = list
-}
-
-func stat(file string) fileState {
-	info, err := os.Stat(file)
-	if err != nil {
-		return fileState{missing: true}
-	}
-	return fileState{modified: info.ModTime(), size: info.Size()}
 }

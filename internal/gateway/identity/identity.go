@@ -1,5 +1,5 @@
 // Package identity is the gateway's own certificates: read from files, chosen by the name a client asks for, and read
-// again when the files change, so that a renewal needs no restart. A file that has become unreadable or does not fit its
+// again when their content changes (see filemark) or somebody asks, so that a renewal needs no restart. A file that has become unreadable or does not fit its
 // key keeps the last good certificate in force, and a Notice says so.
 package identity
 
@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"postern/internal/filemark"
 )
 
 // File names the files of one certificate: the chain, leaf first, and its private key, both PEM.
@@ -33,14 +35,8 @@ type Certificates struct {
 
 	mu     sync.Mutex // guards what follows
 	looked time.Time
-	seen   []stamp // of what is in force
-	failed []stamp // of what could not be read, and was told; it is tried again
-}
-
-// stamp tells whether a pair of files changed.
-type stamp struct {
-	cert, key         time.Time
-	certSize, keySize int64
+	seen   []filemark.Mark // of what is in force
+	failed []string        // why it could not be read, as it was told; it is tried again
 }
 
 // Load reads all files; every pair must be good. notice may be nil.
@@ -51,15 +47,15 @@ func Load(files []File, notice func(Notice)) (*Certificates, error) {
 	if notice == nil {
 		notice = func(Notice) {}
 	}
-	c := &Certificates{files: files, notice: notice, seen: make([]stamp, len(files)), failed: make([]stamp, len(files)),
+	c := &Certificates{files: files, notice: notice, seen: make([]filemark.Mark, len(files)), failed: make([]string, len(files)),
 		looked: time.Now()}
 	certs := make([]tls.Certificate, len(files))
 	for i, f := range files {
-		cert, err := Read(f)
+		cert, mark, err := read(f)
 		if err != nil {
 			return nil, err
 		}
-		certs[i], c.seen[i] = cert, look(f)
+		certs[i], c.seen[i] = cert, mark
 	}
 	c.now.Store(&certs)
 	return c, nil
@@ -67,25 +63,29 @@ func Load(files []File, notice func(Notice)) (*Certificates, error) {
 
 // Read reads one pair of files. A key that everyone on the machine may read or write is no secret and is refused.
 func Read(f File) (tls.Certificate, error) {
-	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
-	if err != nil {
-		return cert, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
-	}
-	if info, err := os.Stat(f.Key); err == nil && info.Mode().Perm()&0o007 != 0 {
-		return tls.Certificate{}, fmt.Errorf("key %s can be read or written by everyone on this machine (mode %04o); chmod o= %s",
-			f.Key, info.Mode().Perm(), f.Key)
-	}
-	return cert, nil
+	cert, _, err := read(f)
+	return cert, err
 }
 
-func look(f File) (s stamp) {
-	if info, err := os.Stat(f.Cert); err == nil {
-		s.cert, s.certSize = info.ModTime(), info.Size()
+// read is Read, with the mark of what was read, which is there also where it is no good.
+func read(f File) (cert tls.Certificate, mark filemark.Mark, err error) {
+	chain, err := os.ReadFile(f.Cert)
+	var key []byte
+	if err == nil {
+		key, err = os.ReadFile(f.Key)
 	}
-	if info, err := os.Stat(f.Key); err == nil {
-		s.key, s.keySize = info.ModTime(), info.Size()
+	if err == nil {
+		mark = filemark.Of(chain, key)
+		cert, err = tls.X509KeyPair(chain, key)
 	}
-	return s
+	if err != nil {
+		return cert, mark, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
+	}
+	if info, err := os.Stat(f.Key); err == nil && info.Mode().Perm()&0o007 != 0 {
+		return tls.Certificate{}, mark, fmt.Errorf("key %s can be read or written by everyone on this machine (mode %04o); chmod o= %s",
+			f.Key, info.Mode().Perm(), f.Key)
+	}
+	return cert, mark, nil
 }
 
 // Get chooses the certificate for a handshake: the first that the client's name and abilities fit, else the first its
@@ -108,29 +108,42 @@ func (c *Certificates) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	return &certs[0], nil
 }
 
-// refresh reads changed files anew, at most once a second.
+// refresh reads the files, at most once a second.
 func (c *Certificates) refresh() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.looked) < lookPause {
-		return
+	if time.Since(c.looked) >= lookPause {
+		c.look()
 	}
+}
+
+// Reread reads the files because an administrator asks; what is wrong with them is told again.
+func (c *Certificates) Reread() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.failed)
+	c.look()
+}
+
+// look reads the files and puts in force what changed. The caller holds the lock.
+func (c *Certificates) look() {
 	c.looked = time.Now()
 	certs := append([]tls.Certificate(nil), *c.now.Load()...)
 	changed := false
 	for i, f := range c.files {
-		s := look(f)
-		if s == c.seen[i] {
+		cert, mark, err := read(f)
+		switch {
+		case err != nil:
+			if text := err.Error(); text != c.failed[i] {
+				c.failed[i] = text
+				c.notice(Notice{File: f.Cert, Err: err})
+			}
 			continue
+		case mark != c.seen[i]:
+			certs[i], changed, c.seen[i] = cert, true, mark
+			c.notice(Notice{File: f.Cert})
 		}
-		cert, err := Read(f)
-		if err == nil {
-			certs[i], changed, c.seen[i] = cert, true, s
-		}
-		if err == nil || s != c.failed[i] {
-			c.notice(Notice{File: f.Cert, Err: err})
-			c.failed[i] = s
-		}
+		c.failed[i] = ""
 	}
 	if changed {
 		c.now.Store(&certs)

@@ -83,6 +83,39 @@ func TestAChangedFileIsReadAgainAndABrokenOneIsNot(t *testing.T) {
 	})
 }
 
+// A renewal may keep the time, the size, the name and the place of its files. What is asked for is read at once.
+func TestTheContentDecides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, dir := pki.New(time.Now(), "CA"), t.TempDir()
+		put := func(name string) identity.File {
+			c := *ca.Issue(pki.Options{Names: []string{name}})
+			for _, pem := range []*[]byte{&c.CertPEM, &c.KeyPEM} {
+				*pem = append(bytes.Repeat([]byte("\n"), 4096-len(*pem)), *pem...)
+			}
+			f := write(t, dir, "x", &c)
+			for _, file := range []string{f.Cert, f.Key} {
+				if err := os.Chtimes(file, time.Unix(1e9, 0), time.Unix(1e9, 0)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return f
+		}
+		certs, err := identity.Load([]identity.File{put("old.test")}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put("second.test")
+		time.Sleep(2 * time.Second)
+		if got := nameOf(t, certs, ""); got != "second.test" {
+			t.Errorf("after a renewal the client gets %q", got)
+		}
+		put("third.test")
+		if certs.Reread(); nameOf(t, certs, "") != "third.test" {
+			t.Errorf("when it was asked for the client gets %q", nameOf(t, certs, ""))
+		}
+	})
+}
+
 // A file may become readable without changing its size or time: its rights were repaired, file descriptors are free again.
 func TestAFileThatCouldNotBeReadIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

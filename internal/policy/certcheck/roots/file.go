@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"postern/internal/filemark"
 )
 
 // maxFile bounds a file of roots. The whole Mozilla set takes a quarter of a megabyte.
@@ -17,7 +19,7 @@ const maxFile = 16 << 20
 // errNoCertificate means a file without a single usable certificate.
 var errNoCertificate = errors.New("it holds no certificate in PEM form")
 
-// readFile reads a PEM file of certificates, or returns have if that was read from the same unchanged file.
+// readFile reads a PEM file of certificates, or returns have if that was read from the same content.
 func readFile(name string, have *set) (*set, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -28,9 +30,6 @@ func readFile(name string, have *set) (*set, error) {
 	if err != nil {
 		return nil, plain(err)
 	}
-	if have != nil && have.file == name && unchanged(have.info, info) {
-		return have, nil
-	}
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
 		return nil, fmt.Errorf("it is no ordinary file of at most %d bytes", maxFile)
 	}
@@ -38,11 +37,15 @@ func readFile(name string, have *set) (*set, error) {
 	if err != nil {
 		return nil, plain(err)
 	}
+	mark := filemark.Of(text)
+	if have != nil && have.file == name && have.mark == mark {
+		return have, nil
+	}
 	pool, count, err := parse(text)
 	if err != nil {
 		return nil, err
 	}
-	return &set{pool, count, name, info}, nil
+	return &set{pool, count, name, mark}, nil
 }
 
 // plain strips the path, which the caller says itself.
@@ -52,11 +55,6 @@ func plain(err error) error {
 		return pathError.Err
 	}
 	return err
-}
-
-// unchanged compares what every file system tells; a file moved into the place of the old one is another one.
-func unchanged(a, b fs.FileInfo) bool {
-	return a != nil && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && os.SameFile(a, b)
 }
 
 // parse reads the certificates of a PEM file. Certificates that crypto/x509 cannot read are left out, as that can only

@@ -146,6 +146,39 @@ func TestAChangedFileIsReadAnewAndABrokenOneKeepsTheLastGood(t *testing.T) {
 	})
 }
 
+// A file may be written anew and keep its time, its size and its place. What is asked for is read at once.
+func TestTheContentDecides(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "public.pem")
+	a, b, c := pki.New(now, "A"), pki.New(now, "B"), pki.New(now, "C")
+	put := func(ca *pki.CA) {
+		pem := ca.RootPEM()
+		write(t, file, slices.Concat([]byte(strings.Repeat("\n", 4096-len(pem))), pem))
+		if err := os.Chtimes(file, now, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		put(a)
+		s, err := New(Config{Public: file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := func(ca *pki.CA) bool {
+			pools, err := s.Pools(policy.PublicTrust)
+			return err == nil && trusts(pools[policy.PublicTrust], ca)
+		}
+		put(b)
+		if time.Sleep(time.Second); !in(b) || in(a) {
+			t.Error("the new content is not in force")
+		}
+		put(c)
+		if s.Reread(); !in(c) || in(b) {
+			t.Error("what was asked for was not read")
+		}
+	})
+}
+
 func TestAFileThatAppearsIsUsed(t *testing.T) {
 	dir := t.TempDir()
 	a := pki.New(now, "A")

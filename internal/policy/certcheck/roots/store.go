@@ -4,12 +4,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"postern/internal/filemark"
 	"postern/internal/policy"
 )
 
@@ -78,8 +78,8 @@ type entry struct {
 type set struct {
 	pool  *x509.CertPool
 	count int
-	file  string      // "" for the bundled set
-	info  fs.FileInfo // of file when it was read
+	file  string        // "" for the bundled set
+	mark  filemark.Mark // of its content
 }
 
 // New returns a Store whose public roots are loaded, or the *Error that says why they cannot be.
@@ -109,6 +109,16 @@ func (s *Store) Pools(trusts ...string) (map[string]*x509.CertPool, error) {
 		}
 	}
 	return pools, errors.Join(errs...)
+}
+
+// Reread has every file read again by whoever asks for pools next, because an administrator wants it; what is wrong with it
+// is told again.
+func (s *Store) Reread() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.entries {
+		e.checked, e.err = time.Time{}, nil
+	}
 }
 
 // look returns the entry of trust, read anew if that is due and its file changed.
