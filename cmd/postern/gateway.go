@@ -173,12 +173,19 @@ func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 	return intake.New(intake.Config{
 		Hostname: cfg.Hostname, Postmaster: postmasterFor(cfg),
 		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: g.authenticate(cfg),
-		RelayTLS: cfg.Relay.Require >= policy.Encrypted, Bindings: bindings(cfg), Clients: g.clients,
+		RelayTLS: cfg.Relay.Require >= policy.Encrypted, RelayBare: bareEnds(cfg), Bindings: bindings(cfg), Clients: g.clients,
 		Rules: g.rules.Current, Route: g.table.Load, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
 		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops, Memory: g.memoryOfContent,
 		LoginFailures: cfg.Limits.LoginFailures, LoginWindow: cfg.Limits.LoginWindow.Duration,
 	})
+}
+
+func bareEnds(cfg *config.Config) smtpserver.BareEnds {
+	if cfg.Relay.BareNewline == config.BareNormalize {
+		return smtpserver.ConvertBare
+	}
+	return smtpserver.RefuseBare
 }
 
 func bindings(cfg *config.Config) (out []intake.Binding) {

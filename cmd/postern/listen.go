@@ -69,6 +69,8 @@ func (g *gateway) engine(lc config.Listen, gate *smtpserver.Gate) (*smtpserver.S
 		NewSession: func(ctx context.Context, c *smtpserver.Conn) (smtpserver.Session, *smtp.Reply) {
 			return g.intake.Load().NewSession(ctx, c)
 		},
+		Own:  func(i smtpserver.ConnInfo) bool { return g.intake.Load().Own(i) },
+		Bare: func(i smtpserver.ConnInfo) smtpserver.BareEnds { return g.intake.Load().Bare(i) },
 		Limits: smtpserver.Limits{MessageSize: limits.MessageSize, Recipients: limits.Recipients, CommandLine: limits.CommandLine,
 			BadCommands: limits.BadCommands, NoOps: limits.NoopCommands, DataRate: limits.DataRate},
 		Timeouts: smtpserver.Timeouts{Command: limits.CommandTimeout.Duration, Crowded: limits.CrowdedTimeout.Duration,

@@ -85,6 +85,10 @@ type Relay struct {
 	// 530 until the client has said STARTTLS, wherever it is to go. Without it, mail that a rule forces onward is taken
 	// without TLS, which log, trace and console tell.
 	Require policy.Level `toml:"require"`
+	// What becomes of mail of those who may relay with a CR or LF that stands alone, as scripts and scanners write it: "refuse"
+	// or "normalize", which makes each a CRLF (a signature over such lines breaks). Of the world it is always refused, and
+	// so is content in which a dot stands alone between such line ends, whoever sends it.
+	BareNewline BareNewline `toml:"bare_newline"`
 }
 
 // RelayClient says which envelope senders some of those who may relay may use; others are refused with 553 at MAIL. It

@@ -134,6 +134,7 @@ func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
 		{"limit below the RFC", "[limits]\nrecipients = 99", "2:14: limits.recipients: 99 is too small, at least 100"},
 		{"limit beyond what is kept", "[limits]\ncommand_line = 5000", "2:16: limits.command_line: 5000 is too large, at most 4096"},
 		{"relaying by more than TLS", "[relay]\nrequire = \"authenticated\"", `2:11: relay.require: must be "plaintext" or "encrypted"`},
+		{"an unknown treatment of line ends", "[relay]\nbare_newline = \"allow\"", `2:16: relay.bare_newline: unknown treatment "allow", want refuse or normalize`},
 		{"relaying by an unknown level", "[relay]\nrequire = \"tls\"", `2:11: relay.require: unknown level "tls"`},
 		{"TLS demanded and not offered", "[relay]\nrequire = \"encrypted\"", "2:11: relay.require: clients cannot use TLS"},
 		{"a binding of nobody", "[[relay_client]]\nsenders = [\"a.test\"]", "1:3: relay_client[0]: binds nobody|networks = "},

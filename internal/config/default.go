@@ -13,7 +13,7 @@ import (
 func Default() *Config {
 	return &Config{
 		Data:  "/var/lib/postern",
-		Relay: Relay{Require: policy.Plaintext},
+		Relay: Relay{Require: policy.Plaintext, BareNewline: BareNormalize},
 		Delivery: Delivery{
 			Port:               smtpPort,
 			DenyNetworks:       prefixes("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"),

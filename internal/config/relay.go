@@ -58,6 +58,25 @@ func (s Sender) String() string {
 // MarshalText writes the form String returns.
 func (s Sender) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// BareNewline is what becomes of a CR or LF that stands alone.
+type BareNewline string
+
+// The treatments.
+const (
+	BareRefuse    BareNewline = "refuse"
+	BareNormalize BareNewline = "normalize"
+)
+
+// UnmarshalText reads a treatment's name.
+func (b *BareNewline) UnmarshalText(text []byte) error {
+	switch v := BareNewline(text); v {
+	case BareRefuse, BareNormalize:
+		*b = v
+		return nil
+	}
+	return fmt.Errorf("unknown treatment %q, want refuse or normalize", text)
+}
+
 func (c *Config) checkRelay(d *decoder) {
 	switch r := c.Relay.Require; {
 	case r == policy.Authenticated:

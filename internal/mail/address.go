@@ -19,8 +19,9 @@ type Address struct {
 	Domain Domain
 }
 
-// ParseAddress reads local@domain. The local part may be a dot-string or a quoted string, up to 64 octets; non-ASCII
-// letters are allowed (RFC 6531), the caller refuses them where SMTPUTF8 was not asked for (see IsASCII).
+// ParseAddress reads local@domain. The local part is a quoted string, or letters and dots as they come: addresses with
+// dots at an end or in a row exist, and so do local parts over 64 octets (RFC 5321 §4.5.3.1 asks to avoid such limits).
+// Non-ASCII letters are allowed (RFC 6531), the caller refuses them where SMTPUTF8 was not asked for (see IsASCII).
 func ParseAddress(s string) (Address, error) {
 	local, rest, err := cutLocal(s)
 	if err != nil {
@@ -55,13 +56,13 @@ func cutLocal(s string) (local, rest string, err error) {
 	if strings.HasPrefix(s, `"`) {
 		end, err = quotedEnd(s)
 	} else {
-		end, err = dotStringEnd(s)
+		end = dotStringEnd(s)
 	}
 	if err != nil {
 		return "", "", err
 	}
-	if end == 0 || end > 64 {
-		return "", "", fmt.Errorf("%w: local part has %d octets, want 1 to 64", ErrAddress, end)
+	if end == 0 {
+		return "", "", fmt.Errorf("%w: %q has no local part", ErrAddress, clip(s))
 	}
 	return s[:end], s[end:], nil
 }
@@ -83,15 +84,12 @@ func quotedEnd(s string) (int, error) {
 	return 0, fmt.Errorf("%w: quoted local part is not closed", ErrAddress)
 }
 
-func dotStringEnd(s string) (int, error) {
+func dotStringEnd(s string) int {
 	i := 0
 	for i < len(s) && (isAtext(s[i]) || s[i] == '.' || s[i] >= 0x80) {
 		i++
 	}
-	if l := s[:i]; strings.HasPrefix(l, ".") || strings.HasSuffix(l, ".") || strings.Contains(l, "..") {
-		return 0, fmt.Errorf("%w: misplaced dot in the local part %q", ErrAddress, clip(l))
-	}
-	return i, nil
+	return i
 }
 
 // isAtext is atext of RFC 5322 §3.2.3.
@@ -136,7 +134,7 @@ func unquote(quoted string) string {
 }
 
 func requote(plain string) string {
-	if end, err := dotStringEnd(plain); err == nil && end == len(plain) && end > 0 {
+	if end := dotStringEnd(plain); end == len(plain) && end > 0 {
 		return plain
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(plain) + `"`

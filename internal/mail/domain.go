@@ -26,7 +26,7 @@ var fullDots = strings.NewReplacer("\u3002", ".", "\uff0e", ".", "\uff61", ".")
 const maxSpelling = 1024
 
 // ParseDomain reads a domain in any spelling: upper case, U-labels, full-width dots, one trailing dot, or an address
-// literal in brackets. Underscores are accepted because mail hosts in the field have them.
+// literal in brackets. Underscores, and a hyphen at one end of a label, are accepted because mail hosts in the field have them.
 func ParseDomain(s string) (Domain, error) {
 	if len(s) > maxSpelling {
 		return Domain{}, fmt.Errorf("%w: %q has %d octets, want 1 to 253", ErrDomain, clip(s), len(s))
@@ -70,8 +70,8 @@ func checkLabel(label string) error {
 	if len(label) > 63 {
 		return errors.New("label over 63 octets")
 	}
-	if label[0] == '-' || label[len(label)-1] == '-' {
-		return errors.New("label begins or ends with a hyphen")
+	if label[0] == '-' && label[len(label)-1] == '-' || label == "xn--" { // a hyphen at one end is seen in the field
+		return errors.New("label begins and ends with a hyphen")
 	}
 	for i := range len(label) {
 		c := label[i]

@@ -1,6 +1,11 @@
 package smtp
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Verb is the first word of a command line.
 type Verb uint8
@@ -101,11 +106,30 @@ type Refusal struct {
 // Error returns the sentence.
 func (r *Refusal) Error() string { return r.Text }
 
+// OwnHello reads the argument of EHLO or HELO from a client of our own side: devices call themselves "BÜRO-PC", "(none)",
+// "anna's laptop" or nothing. What they say is kept as it is, but that anything which is no printable character becomes
+// "?"; whoever prints it in a header escapes more. Only what is too long is refused.
+func OwnHello(arg []byte) (name string, no *Refusal) {
+	arg = bytes.Trim(arg, " \t")
+	if len(arg) > maxHello {
+		return "", &Refusal{501, "5.5.4", "a host name or address literal of 1 to 255 octets must follow"}
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || r != ' ' && !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, string(arg)), nil
+}
+
+// maxHello is how many octets a name in EHLO may have.
+const maxHello = 255
+
 // ParseHello reads the argument of EHLO or HELO: one word of printable ASCII without characters that have a meaning in
 // a Received line. Anything a server calls itself passes, a name that would have to be escaped does not.
 func ParseHello(arg []byte) (name string, no *Refusal) {
 	arg = bytes.TrimLeft(arg, " ")
-	if len(arg) == 0 || len(arg) > 255 {
+	if len(arg) == 0 || len(arg) > maxHello {
 		return "", &Refusal{501, "5.5.4", "a host name or address literal of 1 to 255 octets must follow"}
 	}
 	for _, c := range arg {

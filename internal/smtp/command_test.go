@@ -60,6 +60,67 @@ func TestANameInEHLOHasNoMeaningElsewhere(t *testing.T) {
 	}
 }
 
+// TestWhatProtectsNobodyRefusesNoMail tells situations of the field: senders that lists, forwarders and old systems make,
+// and parameters about reports that programs get wrong. What a strict reader answers here with 501 or 553 is mail lost.
+func TestWhatProtectsNobodyRefusesNoMail(t *testing.T) {
+	srs := "SRS1=HHHH=forwarder.example.net==HHHH=TT=origin.example.org=newsletter-bounces+verp-12345"
+	for _, tc := range []struct{ what, from, want string }{
+		{"a forwarder of a forwarder", "<" + srs + "@b.test>", srs + "@b.test"},
+		{"VERP with the recipient in it", "<bounce-1234567-ann.marie.of.the.long.name=department.university.example@b.test>", "bounce-1234567-ann.marie.of.the.long.name=department.university.example@b.test"},
+		{"BATV on top", "<prvs=0123456789=" + strings.Repeat("x", 64) + "@b.test>", "prvs=0123456789=" + strings.Repeat("x", 64) + "@b.test"},
+		{"the whole path", "<" + strings.Repeat("x", 247) + "@b.test>", strings.Repeat("x", 247) + "@b.test"},
+		{"a mobile provider's mailbox", "<taro..yamada.@b.test>", "taro..yamada.@b.test"},
+		{"a dot in front", "<.taro@b.test>", ".taro@b.test"},
+		{"X.400", "</G=John/S=Doe/O=org/ADMD=x/C=de/@b.test>", "/G=John/S=Doe/O=org/ADMD=x/C=de/@b.test"},
+		{"a host with an underscore", "<root@web_01.b.test>", "root@web_01.b.test"},
+		{"a host with a hyphen at the end", "<root@shop-.b.test>", "root@shop-.b.test"},
+		{"labels of digits", "<root@10.1.2.3>", "root@10.1.2.3"},
+		{"a name without a dot", "<root@localhost>", "root@localhost"},
+		{"ENVID with small digits", "<a@b.test> ENVID=QQ+3d1", "a@b.test envid=QQ+3D1"},
+		{"ENVID with what should be escaped", "<a@b.test> ENVID=a=b+c", "a@b.test envid=a+3Db+2Bc"},
+		{"ENVID that cannot be read", "<a@b.test> ENVID=" + strings.Repeat("x", 101), "a@b.test"},
+		{"ENVID that is empty", "<a@b.test> ENVID= RET=FULL", "a@b.test ret=FULL"},
+		{"RET with another word", "<a@b.test> RET=HEADERS", "a@b.test"},
+		{"RET twice", "<a@b.test> RET=HDRS RET=FULL", "a@b.test ret=HDRS"},
+	} {
+		got, no := smtp.ParseMail([]byte("FROM:"+tc.from), extended)
+		told := got.Envelope.From.String()
+		if got.Envelope.EnvID != "" {
+			told += " envid=" + got.Envelope.EnvID
+		}
+		if got.Envelope.Ret != "" {
+			told += " ret=" + string(got.Envelope.Ret)
+		}
+		if no != nil || told != tc.want {
+			t.Errorf("%s: %q is %q, %v; want %q", tc.what, tc.from, told, no, tc.want)
+		}
+	}
+	for _, tc := range []struct {
+		what, params, orcpt string
+		notify              mail.Notify
+	}{
+		{"small digits", "ORCPT=rfc822;b+2btag+40c.test", "rfc822;b+2Btag+40c.test", 0},
+		{"a plus as it stands", "ORCPT=rfc822;b+tag@c.test", "rfc822;b+2Btag@c.test", 0},
+		{"a plus before what could be digits", "ORCPT=rfc822;b+beta@c.test", "rfc822;b+2Bbeta@c.test", 0},
+		{"an equals sign", "ORCPT=rfc822;srs=x=y@c.test", "rfc822;srs+3Dx+3Dy@c.test", 0},
+		{"no kind", "ORCPT=b@c.test", "", 0},
+		{"no address", "ORCPT=rfc822;", "", 0},
+		{"too long", "ORCPT=rfc822;" + strings.Repeat("x", 494), "", 0},
+		{"raw Latin-1", "ORCPT=rfc822;b\xfc", "", 0},
+		{"a contradiction", "NOTIFY=NEVER,FAILURE", "", mail.NotifyFailure},
+		{"no word", "NOTIFY=", "", 0},
+		{"an unknown word", "NOTIFY=FAILURE,RELAYED", "", mail.NotifyFailure},
+		{"twice", "NOTIFY=NEVER NOTIFY=FAILURE", "", mail.NotifyNever},
+	} {
+		offered := extended
+		offered.UTF8 = true
+		got, no := smtp.ParseRcpt([]byte("TO:<b@c.test> "+tc.params), offered)
+		if no != nil || got.ORCPT != tc.orcpt || got.Notify != tc.notify {
+			t.Errorf("%s: %q is %+v, %v", tc.what, tc.params, got, no)
+		}
+	}
+}
+
 var extended = smtp.Offered{Extended: true}
 
 func TestMailParametersAreRead(t *testing.T) {
@@ -92,13 +153,11 @@ func TestMailCommandsAreRefusedWithTheirCode(t *testing.T) {
 		{"", 501}, {"FROM", 501}, {"FROM:", 501}, {"TO:<a@b.test>", 501}, {"FROM:<a@b.test", 501}, {"FROM:a@b.test>", 501},
 		{`FROM:<"a@b.test>`, 501}, {`FROM:<"a\`, 501}, {"FROM:<a@b.test>SIZE=1", 501}, {"FROM:<a@b.test>>", 501},
 		{"FROM:< >", 553}, {"FROM:< a@b.test>", 553}, {"FROM:<a @b.test>", 553}, {"FROM:<a@b@c.test>", 553}, {"FROM:<@a.test,@b.test:c@d.test>", 553},
-		{"FROM:<a>", 553}, {"FROM:<postmaster>", 553}, {"FROM:<.a@b.test>", 553}, {"FROM:<a..b@b.test>", 553}, {"FROM:<a@b_.test.->", 553},
-		{"FROM:<" + strings.Repeat("x", 65) + "@b.test>", 553}, {"FROM:<a@" + strings.Repeat("x.", 127) + "test>", 553},
+		{"FROM:<a>", 553}, {"FROM:<postmaster>", 553}, {"FROM:<a@b_.test.->", 553},
+		{"FROM:<" + strings.Repeat("x", 248) + "@b.test>", 553}, {"FROM:<a@" + strings.Repeat("x.", 127) + "test>", 553},
 		{"FROM:<a@b.test> SIZE", 501}, {"FROM:<a@b.test> SIZE=", 501}, {"FROM:<a@b.test> SIZE=-1", 501}, {"FROM:<a@b.test> SIZE=1e9", 501},
 		{"FROM:<a@b.test> SIZE=1 size=2", 501}, {"FROM:<a@b.test> SIZE=999999999999999999999", 501},
 		{"FROM:<a@b.test> BODY", 501}, {"FROM:<a@b.test> BODY=BINARYMIME", 501}, {"FROM:<a@b.test> SMTPUTF8=1", 501},
-		{"FROM:<a@b.test> RET=", 501}, {"FROM:<a@b.test> ENVID=", 501}, {"FROM:<a@b.test> ENVID=+2b", 501},
-		{"FROM:<a@b.test> ENVID=" + strings.Repeat("x", 101), 501},
 		{"FROM:<a@b.test> AUTH=<>", 555}, {"FROM:<a@b.test> REQUIRETLS", 555}, {"FROM:<a@b.test> =", 555}, {"FROM:<a@b.test> X=Y=Z", 555},
 		{"FROM:<\u00fc@b.test>", 553}, {"FROM:<a@\u00fc.test>", 553},
 	} {
@@ -143,10 +202,7 @@ func TestRcptCommandsAreRefusedWithTheirCode(t *testing.T) {
 		code int
 	}{
 		{"TO:<>", 501}, {"TO:b@c.test", 501}, {"FROM:<b@c.test>", 501}, {"TO:<@a.test:b@c.test>", 550}, {"TO:<b>", 553}, {"TO:<b@>", 553},
-		{"TO:<b@[1.2.3.4.5]>", 553}, {"TO:<b@[IPv6:zz]>", 553}, {"TO:<b@c.test> SIZE=1", 555}, {"TO:<b@c.test> NOTIFY=", 501},
-		{"TO:<b@c.test> NOTIFY=NEVER,DELAY", 501}, {"TO:<b@c.test> NOTIFY=DELAY NOTIFY=DELAY", 501}, {"TO:<b@c.test> ORCPT=b@c.test", 501},
-		{"TO:<b@c.test> ORCPT=rfc822;", 501}, {"TO:<b@c.test> ORCPT=;x", 501}, {"TO:<b@c.test> ORCPT=rfc822;a=b", 501},
-		{"TO:<b@c.test> ORCPT=rfc822;" + strings.Repeat("x", 500), 501}, {"TO:<j\u00f6rg@c.test>", 553}, {"TO:<j\xff@c.test>", 553},
+		{"TO:<b@[1.2.3.4.5]>", 553}, {"TO:<b@[IPv6:zz]>", 553}, {"TO:<b@c.test> SIZE=1", 555}, {"TO:<j\u00f6rg@c.test>", 553}, {"TO:<j\xff@c.test>", 553},
 	} {
 		if got, no := smtp.ParseRcpt([]byte(tc.arg), extended); no == nil || no.Code != tc.code {
 			t.Errorf("%q: got %+v, %+v; want %d", tc.arg, got, no, tc.code)

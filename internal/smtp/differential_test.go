@@ -137,6 +137,9 @@ func FuzzAddressAgainstOthers(f *testing.F) {
 		if _, literal := ours.Domain.Literal(); literal {
 			return
 		}
+		if l := ours.Local; strings.HasPrefix(l, ".") || strings.HasSuffix(l, ".") || strings.Contains(l, "..") {
+			return // taken here, refused by net/mail
+		}
 		list, err := netmail.ParseAddress("<" + ours.String() + ">")
 		if err != nil {
 			t.Fatalf("%q is %q, and net/mail refuses it: %v", s, ours, err)

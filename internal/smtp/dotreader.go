@@ -14,6 +14,7 @@ const (
 	BareLF                   // LF not preceded by CR
 	NUL                      // an octet of value zero
 	LongLine
+	LoneDot // a dot alone on a line of which at least one end is no CRLF
 )
 
 // Decoder takes the dots out of the content that follows DATA, and finds its one true end: CRLF "." CRLF, where the
@@ -44,6 +45,8 @@ type Decoder struct {
 
 	state place
 	line  int // octets in the present line
+
+	lone lonePlace
 }
 
 type place uint8
@@ -91,7 +94,68 @@ func (d *Decoder) Decode(dst, src []byte) (nDst, nSrc int, done bool) {
 			nDst, nSrc = nDst+w, nSrc+r
 		}
 	}
+	if d.Convert { // else every bare end is a fault already
+		d.watch(src[:nSrc])
+	}
 	return nDst, nSrc, d.state == decEnd
+}
+
+// lonePlace is where the watch for lone dots stands, in the octets as they come.
+type lonePlace uint8
+
+const (
+	loneStart   lonePlace = iota // of the content, or behind CRLF
+	loneBare                     // behind a bare LF
+	loneCR                       // behind a CR: a bare one unless LF follows
+	loneMid                      // in a line
+	loneDot                      // a dot at loneStart
+	loneDotCR                    // and a CR
+	loneDotBare                  // a dot behind a bare CR or LF
+)
+
+// watch looks for a dot that stands alone on a line by any reading of line ends, of which at least one end is no CRLF.
+func (d *Decoder) watch(src []byte) {
+	for len(src) > 0 {
+		if d.lone == loneMid {
+			i := bytes.IndexByte(src, '\n')
+			if i < 0 {
+				i = len(src)
+			}
+			if j := bytes.IndexByte(src[:i], '\r'); j >= 0 {
+				i = j
+			}
+			if src = src[i:]; len(src) == 0 {
+				return
+			}
+		}
+		d.lone = d.lonely(src[0])
+		src = src[1:]
+	}
+}
+
+// lonely is where the next octet leads.
+func (d *Decoder) lonely(c byte) lonePlace {
+	was := d.lone
+	isEnd := c == '\r' || c == '\n'
+	switch {
+	case was == loneDotBare && isEnd, was == loneDot && c == '\n', was == loneDotCR && c != '\n':
+		d.Faults |= LoneDot
+	case was == loneDot && c == '\r':
+		return loneDotCR
+	}
+	switch {
+	case c == '\r':
+		return loneCR
+	case c == '\n' && (was == loneCR || was == loneDotCR):
+		return loneStart
+	case c == '\n':
+		return loneBare
+	case c == '.' && was == loneStart:
+		return loneDot
+	case c == '.' && (was == loneBare || was == loneCR || was == loneDotCR):
+		return loneDotBare
+	}
+	return loneMid
 }
 
 // afterCR decides about a CR held back, knowing the octet behind it.
@@ -166,6 +230,9 @@ func (d *Decoder) inspect(text []byte) {
 func (d *Decoder) Finish() string {
 	was := d.state
 	d.state = decEnd
+	if d.lone == loneDotBare || d.lone == loneDotCR {
+		d.Faults |= LoneDot
+	}
 	switch was {
 	case decLine:
 		return "\r\n"

@@ -185,3 +185,62 @@ func BenchmarkDecoder(b *testing.B) {
 		d.Decode(dst, in)
 	}
 }
+
+// hasLoneDot is the definition by itself: a dot between line ends of any kind, of which one is no CRLF. The start of the
+// content counts as CRLF.
+func hasLoneDot(raw string) bool {
+	for i := range len(raw) - 1 {
+		if raw[i] != '.' || i > 0 && raw[i-1] != '\r' && raw[i-1] != '\n' || raw[i+1] != '\r' && raw[i+1] != '\n' {
+			continue
+		}
+		begins := i == 0 || strings.HasSuffix(raw[:i], "\r\n")
+		ends := strings.HasPrefix(raw[i+1:], "\r\n")
+		undecided := raw[i+1:] == "\r" && begins
+		if !undecided && !(begins && ends) {
+			return true
+		}
+	}
+	return false
+}
+
+// FuzzLoneDots holds the watch against its definition, in whatever pieces the octets come, and what is let through against
+// what a server that knows other line ends would read.
+func FuzzLoneDots(f *testing.F) {
+	for _, s := range []string{"a\n.\nb", "a\r\n.\nb", "a\n.\r\nb", "a\r.\rb", "a\r\n.\rb", ".\n", ".\r\r\n", "\r\n..\r\n", "a\n..\nb", "a\r\r\n.\r\r\n", "a\n.b\n"} {
+		f.Add(s, 3)
+	}
+	f.Fuzz(func(t *testing.T, raw string, cut int) {
+		for _, isRaw := range []bool{false, true} {
+			d := smtp.Decoder{Convert: true, Raw: isRaw}
+			out, used := decodeInPieces(&d, raw, cut)
+			if got, want := d.Faults&smtp.LoneDot != 0, hasLoneDot(raw[:used]); got != want {
+				t.Errorf("%q: lone dot %v, want %v", raw[:used], got, want)
+			}
+			if d.Faults&smtp.LoneDot == 0 && strings.ContainsAny(strings.ReplaceAll(out, "\r\n", ""), "\r\n") {
+				t.Errorf("%q gives %q with a bare end", raw, out)
+			}
+			if isRaw || d.Faults&smtp.LoneDot != 0 {
+				continue
+			}
+			// A line of a dot can only be one that was doubled between CRLFs, and is doubled again when it is sent on.
+			lines := strings.Count("\r\n"+out, "\r\n.\r\n")
+			if doubled := strings.Count("\r\n"+raw[:used], "\r\n..\r"); lines > doubled {
+				t.Errorf("%q gives %q, with %d lines of a dot", raw, out, lines)
+			}
+		}
+	})
+}
+
+func decodeInPieces(d *smtp.Decoder, raw string, cut int) (out string, used int) {
+	step := max(1, cut%7)
+	for used < len(raw) {
+		src := []byte(raw[used:min(used+step, len(raw))])
+		dst := make([]byte, len(src)+2)
+		n, r, done := d.Decode(dst, src)
+		out, used = out+string(dst[:n]), used+r
+		if done {
+			break
+		}
+	}
+	return out, used
+}

@@ -3,6 +3,7 @@ package smtp
 import (
 	"iter"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -26,7 +27,8 @@ type MailCommand struct {
 	Size int64
 }
 
-// ParseMail reads the argument of MAIL.
+// ParseMail reads the argument of MAIL. A parameter about reports (RET, ENVID, and NOTIFY and ORCPT of RCPT) never refuses
+// mail: it is mended where it can be read and passed over where it cannot.
 func ParseMail(arg []byte, o Offered) (MailCommand, *Refusal) {
 	var m MailCommand
 	text := string(arg)
@@ -38,8 +40,10 @@ func ParseMail(arg []byte, o Offered) (MailCommand, *Refusal) {
 	var seen []string
 	for field := range params(rest) {
 		key, value, set := cutParam(field)
-		if no := once(&seen, key); no != nil {
+		if again, no := twice(&seen, key); no != nil {
 			return m, no
+		} else if again {
+			continue
 		}
 		if no := m.param(key, value, set, o); no != nil {
 			return m, no
@@ -66,8 +70,10 @@ func ParseRcpt(arg []byte, o Offered) (mail.Recipient, *Refusal) {
 	var seen []string
 	for field := range params(rest) {
 		key, value, _ := cutParam(field)
-		if no := once(&seen, key); no != nil {
+		if again, no := twice(&seen, key); no != nil {
 			return r, no
+		} else if again {
+			continue
 		}
 		if no := rcptParam(&r, key, value, o); no != nil {
 			return r, no
@@ -87,14 +93,17 @@ func cutParam(field string) (key, value string, set bool) {
 	return strings.ToUpper(key), value, set
 }
 
-func once(seen *[]string, key string) *Refusal {
-	for _, k := range *seen {
-		if k == key {
-			return &Refusal{501, "5.5.4", "a parameter is given twice"}
-		}
+// twice reports whether a parameter was there before. One about reports is then passed over, the first counts.
+func twice(seen *[]string, key string) (bool, *Refusal) {
+	if !slices.Contains(*seen, key) {
+		*seen = append(*seen, key)
+		return false, nil
 	}
-	*seen = append(*seen, key)
-	return nil
+	switch key {
+	case "RET", "ENVID", "AUTH", "NOTIFY", "ORCPT":
+		return true, nil
+	}
+	return true, &Refusal{501, "5.5.4", "a parameter is given twice"}
 }
 
 func needsUTF8(s string) bool {
@@ -134,21 +143,16 @@ func (m *MailCommand) param(key, value string, set bool, o Offered) *Refusal {
 		}
 		e.UTF8 = true
 	case "RET": // RFC 3461 §4.3
-		e.Ret = mail.Return(strings.ToUpper(value))
-		if e.Ret != mail.ReturnFull && e.Ret != mail.ReturnHeaders {
-			return bad("RET")
+		if r := mail.Return(strings.ToUpper(value)); r == mail.ReturnFull || r == mail.ReturnHeaders {
+			e.Ret = r
 		}
 	case "ENVID": // RFC 3461 §4.4
-		if len(value) == 0 || len(value) > 100 || !isXtext(value) {
-			return bad("ENVID")
+		if id := mendXtext(value); len(id) <= 100 {
+			e.EnvID = id
 		}
-		e.EnvID = value
 	case "AUTH": // RFC 4954 §5: every sender is treated as if it had said AUTH=<>, which the RFC allows
 		if !o.Auth {
 			return unknown()
-		}
-		if value == "" || !isXtext(value) {
-			return bad("AUTH")
 		}
 	default:
 		return unknown()
@@ -182,25 +186,19 @@ func rcptParam(r *mail.Recipient, key, value string, o Offered) *Refusal {
 	}
 	switch key {
 	case "NOTIFY": // RFC 3461 §4.1
-		n, ok := parseNotify(value)
-		if !ok {
-			return bad("NOTIFY")
-		}
-		r.Notify = n
+		r.Notify = parseNotify(value)
 	case "ORCPT": // RFC 3461 §4.2
-		if !isORCPT(value) {
-			return bad("ORCPT")
-		}
-		r.ORCPT = value
+		r.ORCPT = mendORCPT(value)
 	default:
 		return unknown()
 	}
 	return nil
 }
 
-func parseNotify(value string) (mail.Notify, bool) {
+// parseNotify reads the words it knows. NEVER beside others contradicts them, and then counts as not said.
+func parseNotify(value string) mail.Notify {
 	if strings.EqualFold(value, "NEVER") {
-		return mail.NotifyNever, true
+		return mail.NotifyNever
 	}
 	var n mail.Notify
 	for word := range strings.SplitSeq(value, ",") {
@@ -211,28 +209,34 @@ func parseNotify(value string) (mail.Notify, bool) {
 			n |= mail.NotifyFailure
 		case "DELAY":
 			n |= mail.NotifyDelay
-		default:
-			return 0, false
 		}
 	}
-	return n, true
+	return n
 }
 
-// isORCPT checks addr-type ";" xtext, at most 500 octets. The type "utf-8" may carry UTF-8 itself (RFC 6533 §3).
-func isORCPT(s string) bool {
+// mendORCPT returns addr-type ";" xtext in the form the next server takes, "" for what cannot be read or is longer than
+// 500 octets. The type "utf-8" may carry UTF-8 itself (RFC 6533 §3).
+func mendORCPT(s string) string {
 	kind, value, ok := strings.Cut(s, ";")
-	if !ok || kind == "" || value == "" || len(s) > 500 {
-		return false
+	if !ok || kind == "" || value == "" {
+		return ""
 	}
 	for i := range len(kind) {
 		if c := kind[i]; c <= ' ' || c > '~' || strings.IndexByte(`()<>@,;:\".[]=`, c) >= 0 {
-			return false
+			return ""
 		}
 	}
 	if strings.EqualFold(kind, "utf-8") && needsUTF8(value) {
-		return utf8.ValidString(value) && isXtext(strings.Map(asciiOnly, value))
+		if len(s) > 500 || !utf8.ValidString(value) || !isXtext(strings.Map(asciiOnly, value)) {
+			return ""
+		}
+		return s
 	}
-	return isXtext(value)
+	mended := mendXtext(value)
+	if mended == "" || len(kind)+1+len(mended) > 500 {
+		return ""
+	}
+	return kind + ";" + mended
 }
 
 // asciiOnly drops letters beyond ASCII.

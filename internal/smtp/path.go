@@ -67,6 +67,10 @@ func pathEnd(s string) int {
 	return -1
 }
 
+// maxPath is how many octets a path may have with its brackets (RFC 5321 §4.5.3.1.3). It is the only limit of length:
+// local parts over 64 octets are what SRS and VERP make.
+const maxPath = 256
+
 func readMailbox(s string, who side) (mail.Address, *Refusal) {
 	switch {
 	case s == "" && who == reverse:
@@ -77,12 +81,13 @@ func readMailbox(s string, who side) (mail.Address, *Refusal) {
 		return mail.Address{}, who.sourceRoute()
 	case who == forward && strings.EqualFold(s, "postmaster"): // RFC 5321 §4.5.1
 		return mail.Address{Local: "postmaster"}, nil
-	case len(s) > 254+64: // a path is at most 256 octets (RFC 5321 §4.5.3.1.3); U-labels may be longer than A-labels
-		return mail.Address{}, &Refusal{553, who.badAddress(), "the address is too long"}
 	}
 	a, err := mail.ParseAddress(s)
 	if err != nil {
 		return mail.Address{}, &Refusal{553, who.badAddress(), "the address is not a valid mailbox"}
+	}
+	if min(len(s), len(a.String())) > maxPath-2 { // whichever spelling is shorter
+		return mail.Address{}, &Refusal{553, who.badAddress(), "the address is too long"}
 	}
 	return a, nil
 }

@@ -46,4 +46,41 @@ func DecodeXtext(s string) (string, error) {
 	return b.String(), nil
 }
 
+// mendXtext returns s as xtext. What is xtext stays as it is; else hexadecimal digits become upper case, and "+" and "="
+// that stand for themselves are escaped, as "user+tag@host" has it in the field. "" for what has other octets.
+func mendXtext(s string) string {
+	if isXtext(s) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case isXchar(c):
+			b.WriteByte(c)
+		case c == '+' && i+2 < len(s) && isPrintableHex(s[i+1:i+3]):
+			b.WriteString("+" + strings.ToUpper(s[i+1:i+3]))
+			i += 2
+		case c == '+' || c == '=':
+			b.WriteString(EncodeXtext(s[i : i+1]))
+		default:
+			return ""
+		}
+	}
+	return b.String()
+}
+
+// isPrintableHex reports whether two digits in either case stand for printable ASCII: "+be" in "user+beta" does not.
+func isPrintableHex(s string) bool {
+	hi, lo := strings.IndexByte(upperHex, upper(s[0])), strings.IndexByte(upperHex, upper(s[1]))
+	c := hi<<4 | lo
+	return hi >= 0 && lo >= 0 && c > ' ' && c <= '~'
+}
+
+func upper(c byte) byte {
+	if c >= 'a' && c <= 'z' {
+		return c - 'a' + 'A'
+	}
+	return c
+}
+
 func isXchar(c byte) bool { return c >= '!' && c <= '~' && c != '+' && c != '=' }

@@ -31,6 +31,8 @@ type Config struct {
 	// RelayTLS refuses mail of clients that may relay with 530 until they have said STARTTLS, wherever it is to go: at
 	// MAIL nobody knows that. Who logs in or shows a certificate has TLS anyway, so it concerns networks.
 	RelayTLS bool
+	// RelayBare is what becomes of bare line ends in the content of those who may relay.
+	RelayBare smtpserver.BareEnds
 	// Bindings say which senders those who may relay may use.
 	Bindings []Binding
 	// Clients remembers how our own clients hand mail in; nil makes a memory that ends with this Intake.

@@ -26,6 +26,17 @@ func (i *Intake) mayRelay(c *smtpserver.ConnInfo) bool {
 	return slices.ContainsFunc(i.cfg.RelayNetworks, func(n netip.Prefix) bool { return n.Contains(client) })
 }
 
+// Own reports whether a client is of our own side, that is, may relay.
+func (i *Intake) Own(c smtpserver.ConnInfo) bool { return i.mayRelay(&c) }
+
+// Bare says what becomes of bare line ends in the content of a client: those of the world are always refused.
+func (i *Intake) Bare(c smtpserver.ConnInfo) smtpserver.BareEnds {
+	if i.mayRelay(&c) {
+		return i.cfg.RelayBare
+	}
+	return smtpserver.RefuseBare
+}
+
 // certified reports whether the client may relay by its certificate.
 func (i *Intake) certified(c *smtpserver.ConnInfo) bool {
 	return i.cfg.RelayCertificates && c.TLS != nil && c.TLS.Client != nil && c.TLS.Client.Verified

@@ -161,7 +161,7 @@ func newWorld(t *testing.T, settings, ruleText string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.NewSession, server.Trace = in.NewSession, in.Trace("test")
+	server.NewSession, server.Trace, server.Own, server.Bare = in.NewSession, in.Trace("test"), in.Own, in.Bare
 	if w.srv, err = smtpserver.New(server); err != nil {
 		t.Fatal(err)
 	}
@@ -205,6 +205,8 @@ func (w *world) set(setting string, cfg *intake.Config, server *smtpserver.Confi
 		cfg.DelayNotice = -1
 	case "lifetime-1h":
 		cfg.Lifetime = time.Hour
+	case "bare-normalize":
+		cfg.RelayBare = smtpserver.ConvertBare
 	case "relay-tls":
 		cfg.RelayTLS = true
 	case "bindings":

@@ -146,13 +146,17 @@ func (c *Conn) refusedEvent(command string, r smtp.Reply, to *mail.Address) {
 
 // hello does EHLO and HELO, which also end an open transaction (RFC 5321 §4.1.4).
 func (c *Conn) hello(cmd smtp.Command) {
-	name, no := smtp.ParseHello(cmd.Arg)
+	read := smtp.ParseHello
+	if own := c.srv.cfg.Own; own != nil && own(c.Info()) {
+		read = smtp.OwnHello
+	}
+	name, no := read(cmd.Arg)
 	if no != nil {
 		c.wrong(cmd.Verb.String(), no.Code, no.Status, no.Text)
 		return
 	}
 	c.endTransaction()
-	c.info.Helo = name
+	c.info.Helo, c.greeted = name, true
 	c.extended = cmd.Verb == smtp.VerbEHLO
 	if c.extended {
 		c.offer()

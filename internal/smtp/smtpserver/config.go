@@ -43,6 +43,10 @@ type Config struct {
 	RequireTLS bool
 	// Auth offers AUTH PLAIN LOGIN inside TLS. Submission implies it.
 	Auth bool
+	// Own says whether a client is of our own side: it may call itself what it likes in EHLO. nil: none is.
+	Own func(ConnInfo) bool
+	// Bare says what becomes of bare line ends in the content of a client; nil: Limits.Bare for all.
+	Bare func(ConnInfo) BareEnds
 	// NewSession is asked when a client connects and again after STARTTLS, since nothing survives that. A reply refuses
 	// the client instead of greeting it; it should be a 421 or 554. ctx ends with the connection.
 	NewSession func(ctx context.Context, c *Conn) (Session, *smtp.Reply)
@@ -61,7 +65,9 @@ type Config struct {
 type BareEnds uint8
 
 // The treatments. RefuseBare answers 554 5.6.0; ConvertBare makes each a CRLF, so that it cannot mean two things to two
-// servers further on (it breaks signatures over such lines). There is no way to let them through.
+// servers further on (it breaks signatures over such lines). There is no way to let them through, and content in which a
+// dot stands alone on a line by any reading of line ends but the right one is refused by both: it is either an attempt
+// to smuggle a second message or the work of a client that took LF.LF for the end.
 const (
 	RefuseBare BareEnds = iota
 	ConvertBare

@@ -27,6 +27,7 @@ type Conn struct {
 	content Content // reused, so that a message costs no allocation
 	held    int     // memory taken of the Gate's
 
+	greeted  bool // EHLO or HELO was said
 	extended bool // EHLO was said, not HELO
 	tx       transaction
 	again    []byte      // a command to run before reading another: it ended a message sent by BDAT

@@ -46,7 +46,11 @@ type Content struct {
 func (b *Content) begin(c *Conn, chunked bool) {
 	l := &c.srv.cfg.Limits
 	*b = Content{c: c, chunked: chunked, start: time.Now()}
-	b.dec = smtp.Decoder{Raw: chunked, Convert: l.Bare == ConvertBare, MaxLine: l.ContentLine}
+	bare := l.Bare
+	if c.srv.cfg.Bare != nil {
+		bare = c.srv.cfg.Bare(c.Info())
+	}
+	b.dec = smtp.Decoder{Raw: chunked, Convert: bare == ConvertBare, MaxLine: l.ContentLine}
 }
 
 // EightBit reports whether an octet above 127 was read so far.
@@ -155,7 +159,7 @@ func (b *Content) judge(n int) {
 	case b.fault != nil:
 	case b.size > b.c.srv.cfg.Limits.MessageSize:
 		b.fault = ErrTooBig
-	case f&(smtp.NUL|smtp.LongLine) != 0, f&form != 0 && !b.dec.Convert:
+	case f&(smtp.NUL|smtp.LongLine|smtp.LoneDot) != 0, f&form != 0 && !b.dec.Convert:
 		b.fault = ErrForm
 	}
 }
@@ -168,7 +172,7 @@ func (b *Content) refusal() *smtp.Reply {
 		return nil
 	case b.fault == ErrTooBig:
 		return b.c.srv.tooBig()
-	case f&(smtp.BareCR|smtp.BareLF) != 0 && !b.dec.Convert:
+	case f&smtp.LoneDot != 0, f&(smtp.BareCR|smtp.BareLF) != 0 && !b.dec.Convert:
 		text = "the message has a CR or LF that stands alone; lines must end in CRLF"
 	case f&smtp.NUL != 0:
 		text = "the message has a NUL octet"

@@ -37,7 +37,8 @@ type ConnInfo struct {
 	Client   netip.AddrPort // unmapped
 	Server   netip.AddrPort
 	At       time.Time // of connecting
-	// Helo is the name the client gave itself, "" before. It is one word without control characters.
+	// Helo is the name the client gave itself, "" before. It has no control characters; of a client of our own side it may
+	// have blanks and anything else that can be printed, or be "".
 	Helo string
 	// Protocol is the keyword of RFC 3848 or RFC 6531 §4.3 for the present transaction: "ESMTPS", "UTF8SMTPSA".
 	Protocol string

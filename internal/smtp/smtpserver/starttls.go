@@ -77,7 +77,7 @@ func (c *Conn) spareTLS() {
 // without another word: nothing may be said in plaintext any more.
 func (c *Conn) handshake() bool {
 	c.wire.forget()
-	c.extended, c.info.Helo, c.info.User, c.tx, c.again = false, "", "", transaction{}, nil
+	c.greeted, c.extended, c.info.Helo, c.info.User, c.tx, c.again = false, false, "", "", transaction{}, nil
 	keyed := &keyedConn{Conn: c.raw}
 	tc := tls.Server(keyed, c.srv.tls)
 	c.raw.SetDeadline(time.Now().Add(c.srv.cfg.Timeouts.Handshake))

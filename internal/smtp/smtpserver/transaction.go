@@ -9,7 +9,7 @@ import (
 
 func (c *Conn) mail(arg []byte) {
 	switch {
-	case c.info.Helo == "":
+	case !c.greeted:
 		c.wrong("MAIL", 503, "5.5.1", "say EHLO first")
 		return
 	case c.srv.cfg.Mode == Submission && c.info.User == "":
