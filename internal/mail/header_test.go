@@ -207,6 +207,7 @@ func FuzzParseHeader(f *testing.F) {
 	for _, s := range []string{
 		"A: 1\r\nB: 2\r\n\r\nbody", "Subject : =?utf-8?q?=C3?=\r\n =?utf-8?b?vA==?=\r\n", "x\n y\n:z\n\n", "\r\r\n",
 		strings.Repeat("=?a?q?", 50) + "?=", "S: =?iso-2022-jp?B?GyRC?= =?utf-16?q?=00?=\r\n",
+		"S: +AGcAZQBoAGUAaQBt- \x1b$B\xff\u00a0\u200b\r\n", "S: x; f*0*=utf-8''%C3; f*1*=%BC; g*=x''y\r\n", "S: =? utf-8 ? q ?a?= =?us-ascii?q?=FC?=\r\n",
 	} {
 		f.Add([]byte(s))
 	}
