@@ -148,7 +148,7 @@ func (g *gateway) remember(ctx context.Context) error {
 	told := g.sink
 	g.notifier = notify.New(notify.Config{
 		To: cfg.Admin.Notify, From: cfg.Postmaster, Hostname: cfg.Hostname, Store: g.store, Route: g.table.Load, Rules: g.rules.Current,
-		Wake: func(site queue.SiteKey, due time.Time) { g.dispatch.Wake(site, due) },
+		Wake: func(m *queue.Message, site queue.SiteKey, due time.Time) { g.dispatch.Wake(m, site, due) },
 		Sink: told, Random: rand.Uint32, Lifetime: cfg.Delivery.Lifetime.Duration,
 	})
 	var err error
@@ -249,7 +249,7 @@ func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
 	dc := dispatch.Config{
 		Store: g.store, Opener: deliver.New(opener), Route: g.table.Load, Rules: g.rules.Current, Sink: g.sink, Book: g.store,
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
-		Schedule:          schedule.Config{Jitter: 0.1, PerSite: cfg.Delivery.ConnectionsPerSite, Total: cfg.Delivery.Connections},
+		Schedule:          pacing(&cfg.Delivery),
 		Lifetime:          cfg.Delivery.Lifetime.Duration,
 		UnsignedNo:        neverIfZero(cfg.Delivery.UnsignedNo.Duration),
 		Retention:         cfg.Queue.Retention.Duration,
@@ -261,10 +261,20 @@ func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
 		Grace:       cfg.Limits.DrainTime.Duration,
 		Random:      rand.Uint32, Seed: rand.Uint64(), Worker: cfg.Hostname.String() + "/" + strconv.Itoa(os.Getpid()),
 	}
-	for _, step := range cfg.Delivery.Retry {
-		dc.Schedule.Retry = append(dc.Schedule.Retry, step.Duration)
-	}
 	return dc
+}
+
+// pacing is how deliveries are tried and how the connections are divided.
+func pacing(c *config.Delivery) schedule.Config {
+	s := schedule.Config{
+		Jitter: 0.1, PerSite: c.ConnectionsPerSite, Total: c.Connections, Own: c.ConnectionsOwn, Unproven: c.ConnectionsUnproven,
+		Reports: c.ConnectionsReports, Family: c.ConnectionsPerHost, Overtime: c.ConnectionsOvertime,
+		SlowAfter: c.SlowAfter.Duration, Lately: c.ProvenFor.Duration,
+	}
+	for _, step := range c.Retry {
+		s.Retry = append(s.Retry, step.Duration)
+	}
+	return s
 }
 
 func neverIfZero(d time.Duration) time.Duration {

@@ -28,7 +28,7 @@ func (c *Checker) judgeAll(ctx context.Context, questions []Question, plan *rout
 // judge answers one question as a delivery would: by opening a channel under the same plan and the same requirement.
 // The channel is closed before MAIL.
 func (c *Checker) judge(ctx context.Context, q Question, plan *route.Plan) Verdict {
-	climbed := c.deliverer.Open(ctx, c.site(), plan, q.Requirement)
+	climbed := c.deliverer.Open(ctx, c.site(), plan, q.Requirement, nil)
 	v := verdict(q, climbed.Attempt)
 	switch {
 	case climbed.Channel != nil:

@@ -181,7 +181,7 @@ func deliverOnce(w *world, r policy.Requirement) (a *attempt.Attempt, sent bool)
 	if problem != nil {
 		return &attempt.Attempt{Reason: problem.Reason}, false
 	}
-	c := deliver.New(w.delivering()).Open(context.Background(), "site", plan, r)
+	c := deliver.New(w.delivering()).Open(context.Background(), "site", plan, r, nil)
 	if c.Channel == nil {
 		return c.Attempt, false
 	}
@@ -324,7 +324,7 @@ func TestAChannelOpenedForLessIsNotUsedForMore(t *testing.T) {
 		if problem != nil {
 			t.Fatal(problem)
 		}
-		c := deliver.New(w.delivering()).Open(context.Background(), "site", plan, policy.Requirement{})
+		c := deliver.New(w.delivering()).Open(context.Background(), "site", plan, policy.Requirement{}, nil)
 		defer c.Channel.Close()
 		_, err = c.Channel.Send(context.Background(), forced, nil)
 		if lapsed, ok := errors.AsType[*deliver.Lapsed](err); !ok || lapsed.Shortfalls[0].Reason != policy.PolicyUnavailable {

@@ -36,6 +36,7 @@ func (c *Config) check(d *decoder) {
 	c.checkRoutes(d)
 	c.checkDelivery(d)
 	c.checkLimits(d)
+	c.checkShares(d)
 	if c.Trust.Roots == "" {
 		d.fail("trust.roots", "must be \"system\", \"bundled\" or a file", "")
 	}
@@ -251,6 +252,8 @@ func (c *Config) checkDelivery(d *decoder) {
 		{"delivery.connect_timeout", c.Delivery.ConnectTimeout},
 		{"delivery.attempt_timeout", c.Delivery.AttemptTimeout},
 		{"delivery.revocation_timeout", c.Delivery.RevocationTimeout},
+		{"delivery.slow_after", c.Delivery.SlowAfter},
+		{"delivery.proven_for", c.Delivery.ProvenFor},
 		{"limits.command_timeout", c.Limits.CommandTimeout},
 		{"limits.crowded_timeout", c.Limits.CrowdedTimeout},
 		{"limits.handshake_timeout", c.Limits.HandshakeTimeout},
@@ -266,6 +269,29 @@ func (c *Config) checkDelivery(d *decoder) {
 	}
 }
 
+// checkShares refuses a division of the connections that does not add up. A share that is 0 is one of connections.
+func (c *Config) checkShares(d *decoder) {
+	v := &c.Delivery
+	unproven := v.ConnectionsUnproven
+	if unproven == 0 {
+		unproven = v.Connections / 2
+	}
+	if own := v.ConnectionsOwn; own > 0 && own+unproven > v.Connections {
+		d.fail("delivery.connections_own", fmt.Sprintf("%d and the %d of connections_unproven are more than the %d connections there are",
+			own, unproven, v.Connections), "")
+	} else if unproven > v.Connections {
+		d.fail("delivery.connections_unproven", fmt.Sprintf("%d is more than the %d connections there are", unproven, v.Connections), "")
+	}
+	for _, share := range []limit{
+		{"delivery.connections_reports", int64(v.ConnectionsReports), 0, 0},
+		{"delivery.connections_per_host", int64(v.ConnectionsPerHost), 0, 0},
+	} {
+		if share.value > int64(unproven) {
+			d.fail(share.path, fmt.Sprintf("%d is more than the %d of connections_unproven", share.value, unproven), "")
+		}
+	}
+}
+
 // limit is a number of the configuration with the range it may have; most 0 is no upper bound.
 type limit struct {
 	path               string
@@ -277,6 +303,11 @@ func (c *Config) checkLimits(d *decoder) {
 	for _, v := range []limit{
 		{"delivery.connections", int64(c.Delivery.Connections), 1, 0},
 		{"delivery.connections_per_site", int64(c.Delivery.ConnectionsPerSite), 1, 0},
+		{"delivery.connections_own", int64(c.Delivery.ConnectionsOwn), 0, 0},
+		{"delivery.connections_unproven", int64(c.Delivery.ConnectionsUnproven), 0, 0},
+		{"delivery.connections_reports", int64(c.Delivery.ConnectionsReports), 0, 0},
+		{"delivery.connections_per_host", int64(c.Delivery.ConnectionsPerHost), 0, 0},
+		{"delivery.connections_overtime", int64(c.Delivery.ConnectionsOvertime), 0, 0},
 		{"delivery.ratchet_after", int64(c.Delivery.RatchetAfter), 1, 1_000_000},
 		{"delivery.ratchet_days", int64(c.Delivery.RatchetDays), 0, 30},
 		{"limits.message_size", l.MessageSize, 65536, 0},

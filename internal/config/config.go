@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 
 	"postern/internal/mail"
@@ -175,10 +176,31 @@ type Delivery struct {
 	UnsignedNo Duration `toml:"unsigned_no"`
 	// Try TLS 1.0 and 1.1 before plaintext where nothing better can be had. Never used by forced mail.
 	LegacyTLS bool `toml:"legacy_tls"`
-	// Connections to other servers at a time, in all.
+	// Connections to other servers at a time, in all but connections_overtime. A try counts from its first question to
+	// DNS. They are divided by the next keys, so that what is slow holds up nothing but what is slow.
 	Connections int `toml:"connections"`
-	// Connections to one site (a destination under one requirement) at a time.
+	// Connections to one site (a destination under one requirement) at a time. One that has not taken mail for
+	// proven_for gets a single one until it does.
 	ConnectionsPerSite int `toml:"connections_per_site"`
+	// How many of connections are kept for the servers that a [[domain]] names. 0: a tenth.
+	ConnectionsOwn int `toml:"connections_own"`
+	// How many of connections all other sites that have not taken mail for proven_for, that fail, or that are slow, may
+	// have together. 0: a half.
+	ConnectionsUnproven int `toml:"connections_unproven"`
+	// How many of connections_unproven may be at sites at which only reports wait: nobody chose to write there but whoever
+	// named the sender. 0: an eighth of connections.
+	ConnectionsReports int `toml:"connections_reports"`
+	// How many of connections_unproven may be at one host: one address (IPv6: one /64 network), one name, or one next hop,
+	// however many domains are behind it. 0: a tenth of connections.
+	ConnectionsPerHost int `toml:"connections_per_host"`
+	// Connections beyond connections that have been slow and only wait for the answer to a message that was sent whole.
+	// They are never cut off, for the other side may have the message. 0: as many as connections.
+	ConnectionsOvertime int `toml:"connections_overtime"`
+	// How long a try, or a message on an open connection, may take before it is slow. A slow one counts among those that
+	// fail; where those have no room for it and others wait, it is cut off and has all its time when it is tried again.
+	SlowAfter Duration `toml:"slow_after"`
+	// For how long a site counts as one that works after it took mail.
+	ProvenFor Duration `toml:"proven_for"`
 	// How long a connection may wait for another message before it is closed. 0: never reused.
 	IdleTime Duration `toml:"idle_time"`
 	// How long to wait for a connection to open.
@@ -204,6 +226,11 @@ type Delivery struct {
 	ClientCertificate Path `toml:"client_certificate" example:"'client-cert.pem'"`
 	// File of the private key of client_certificate.
 	ClientKey Path `toml:"client_key" example:"'client-key.pem'"`
+}
+
+// Outbound is how many connections to other servers there can be at a time, overtime included.
+func (d *Delivery) Outbound() int {
+	return d.Connections + cmp.Or(d.ConnectionsOvertime, d.Connections)
 }
 
 // Trust is about the roots that public certificates are judged by.

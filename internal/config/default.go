@@ -25,6 +25,8 @@ func Default() *Config {
 			LegacyTLS:          true,
 			Connections:        200,
 			ConnectionsPerSite: 5,
+			SlowAfter:          Duration{10 * time.Second},
+			ProvenFor:          Duration{7 * 24 * time.Hour},
 			IdleTime:           Duration{10 * time.Second},
 			ConnectTimeout:     Duration{30 * time.Second},
 			AttemptTimeout:     Duration{5 * time.Minute},

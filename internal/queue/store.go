@@ -52,6 +52,9 @@ type Store interface {
 	Open(ctx context.Context, id ID) (io.ReadSeekCloser, error)
 	// Sites lists the sites that have waiting deliveries or a row of failures; one pass, for start.
 	Sites(ctx context.Context) ([]Site, error)
+	// TookMail returns the sites that a delivery of ordinary mail, not from the null sender, ended delivered at since a time,
+	// with the newest such time, as far as the newest deliveries up to limit tell; for start.
+	TookMail(ctx context.Context, since time.Time, limit int) (map[SiteKey]time.Time, error)
 	// List yields records newest acceptance first. The body of the loop must not call the store.
 	List(ctx context.Context, f Filter) iter.Seq2[Record, error]
 	// Act is an administrator's change of states; it returns the sites touched, how many deliveries changed, and which will

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/smtp/smtpclient"
 )
@@ -108,6 +109,9 @@ func (c *Channel) Host() string {
 	}
 	return c.link.hop.Host.String()
 }
+
+// Peer is the host and the address that the channel leads to; the host of an address literal has no name.
+func (c *Channel) Peer() (host mail.Domain, addr netip.Addr) { return c.link.hop.Host, c.link.addr }
 
 // Close says QUIT and closes.
 func (c *Channel) Close() { c.link.quit() }

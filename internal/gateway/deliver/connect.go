@@ -22,6 +22,10 @@ func (l *ladder) connect(ctx context.Context, t *target, goal policy.Level) bool
 	if rung == "" {
 		return false
 	}
+	if !l.admitted(t) {
+		t.dead = true
+		return false
+	}
 	start := time.Now()
 	l.note(attempt.Try{At: start, Host: t.hop.Host.String(), IP: t.addr, Port: t.hop.Port, Rung: rung})
 	index := len(l.tries) - 1
@@ -38,6 +42,17 @@ func (l *ladder) connect(ctx context.Context, t *target, goal policy.Level) bool
 		return true
 	}
 	return l.encrypt(ctx, t, k, rung)
+}
+
+// admitted asks whether t may be dialled now.
+func (l *ladder) admitted(t *target) bool {
+	if l.admit == nil {
+		return true
+	}
+	ok := l.admit(t.hop.Host, t.addr)
+	l.dialled = l.dialled || ok
+	l.refused = l.refused || !ok
+	return ok
 }
 
 // rung returns the next rung for t at a goal, "" if there is none.
@@ -68,6 +83,9 @@ func (l *ladder) greet(ctx context.Context, t *target, index int) (*smtpclient.C
 	address := netip.AddrPortFrom(t.addr, t.hop.Port).String()
 	nc, err := l.d.cfg.Dialer.DialContext(dialCtx, "tcp", address)
 	if err != nil {
+		if cause := context.Cause(dialCtx); cause != nil {
+			err = cause // a cancellation may say that the time ran out
+		}
 		l.tries[index].Reason, l.tries[index].Text = dialFailure(err, address)
 		return nil, false
 	}

@@ -10,6 +10,7 @@ import (
 
 	"postern/internal/attempt"
 	"postern/internal/gateway/route"
+	"postern/internal/mail"
 	"postern/internal/mxtrust"
 	"postern/internal/peers"
 	"postern/internal/policy"
@@ -90,15 +91,22 @@ type Climbed struct {
 	Changed []Changed
 	// WithoutTLS says that every usable host answered, none offered STARTTLS and none looks stripped on the way.
 	WithoutTLS bool
+	// Crowded says that nothing was dialled, because Admission refused all that could have been. Nobody fell short.
+	Crowded bool
 }
 
-// Open climbs the ladder of r over plan. Site separates what may share TLS sessions: a site has one requirement.
+// Admission says whether an address of a host may be dialled now: too many may be waiting for it already. nil admits all.
+type Admission func(host mail.Domain, addr netip.Addr) bool
+
+// Open climbs the ladder of r over plan. Site separates what may share TLS sessions: a site has one requirement. Addresses
+// that admit refuses are passed over.
 // It returns within the budget; when ctx ends it returns what was tried.
-func (d *Deliverer) Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement) Climbed {
+func (d *Deliverer) Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement, admit Admission) Climbed {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Budget)
 	defer cancel()
 	l := newLadder(d, site, plan, r)
+	l.admit = admit
 	channel := l.climb(ctx)
 	l.discard()
 	a := &attempt.Attempt{At: start, TookMS: time.Since(start).Milliseconds(), Tries: l.tries}
@@ -107,7 +115,8 @@ func (d *Deliverer) Open(ctx context.Context, site string, plan *route.Plan, r p
 	} else {
 		l.explain(a, channel)
 	}
-	return Climbed{Channel: channel, Attempt: a, Changed: l.changed, WithoutTLS: channel == nil && l.withoutTLS()}
+	return Climbed{Channel: channel, Attempt: a, Changed: l.changed, WithoutTLS: channel == nil && l.withoutTLS(),
+		Crowded: channel == nil && l.refused && !l.dialled}
 }
 
 // goals lists the levels tried, highest first.

@@ -22,6 +22,9 @@ type ladder struct {
 	changed []Changed
 	// ratchet is the try whose loss of TLS keeps mail from going in plaintext; nil if none does.
 	ratchet *attempt.Try
+	// admit is asked before each connection; refused says that it said no, dialled that it said yes.
+	admit            Admission
+	refused, dialled bool
 }
 
 // target is one address of one hop and what is known about it so far.

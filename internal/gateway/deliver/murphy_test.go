@@ -144,7 +144,7 @@ func TestTheRecordOfAConnectionDoesNotChangeWhenItIsJudgedAgain(t *testing.T) {
 		w := newWorld(t)
 		defer w.close()
 		w.mx("mx1.clinic.test", partner.Behaviour{TLS: w.cert(pki.Options{NotAfter: now().Add(time.Hour)})})
-		c := w.deliverer().Open(context.Background(), "site", &w.plan, forced)
+		c := w.deliverer().Open(context.Background(), "site", &w.plan, forced, nil)
 		defer c.Channel.Close()
 		record := c.Attempt.Used().Evidence
 		if record.Reached(forced) != policy.Authenticated {
@@ -195,7 +195,7 @@ func TestATransferThatCreepsComesToAnEnd(t *testing.T) {
 		w := newWorld(t)
 		defer w.close()
 		w.sluggish("mx1.clinic.test")
-		c := w.deliverer().Open(context.Background(), "site", &w.plan, policy.Requirement{})
+		c := w.deliverer().Open(context.Background(), "site", &w.plan, policy.Requirement{}, nil)
 		if c.Channel == nil {
 			t.Fatal(c.Attempt.Text)
 		}

@@ -160,7 +160,7 @@ func TestNobodyIsAskedForNothing(t *testing.T) {
 				w.mx("mx1.clinic.test", partner.Behaviour{TLS: w.cert(c.cert)})
 				o := &oracle{says: policy.RevocationAnswer{Status: policy.Revoked}}
 				d := w.revoking(o)
-				if got := d.Open(context.Background(), "site", &w.plan, c.require); got.Channel != nil {
+				if got := d.Open(context.Background(), "site", &w.plan, c.require, nil); got.Channel != nil {
 					defer got.Channel.Close()
 					time.Sleep(2 * time.Second)
 					_, _ = got.Channel.Send(context.Background(), c.require, &smtpclient.Transaction{
@@ -182,7 +182,7 @@ func TestRevocationIsJudgedAgainBeforeEachMessage(t *testing.T) {
 		w.mx("mx1.clinic.test", partner.Behaviour{TLS: w.cert(pki.Options{})})
 		o := &oracle{says: policy.RevocationAnswer{Status: policy.NotRevoked, Until: now().Add(time.Hour)}}
 		r := asking(require)
-		c := w.revoking(o).Open(context.Background(), "site", &w.plan, r).Channel
+		c := w.revoking(o).Open(context.Background(), "site", &w.plan, r, nil).Channel
 		if c == nil {
 			t.Fatal("no channel")
 		}
@@ -211,7 +211,7 @@ func TestRevocationIsJudgedAgainBeforeEachMessage(t *testing.T) {
 		w.mx("mx1.clinic.test", partner.Behaviour{TLS: w.cert(pki.Options{})})
 		o := &oracle{says: policy.RevocationAnswer{Status: policy.NotRevoked, Until: now().Add(time.Hour)}}
 		r := asking(require)
-		c := w.revoking(o).Open(context.Background(), "site", &w.plan, r).Channel
+		c := w.revoking(o).Open(context.Background(), "site", &w.plan, r, nil).Channel
 		defer c.Close()
 		o.blocks = true
 		time.Sleep(2 * time.Hour) // the answer has run out

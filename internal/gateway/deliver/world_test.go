@@ -76,7 +76,7 @@ func (w *world) deliverer() *deliver.Deliverer {
 
 // send climbs and, if that led anywhere, sends one message.
 func (w *world) send(d *deliver.Deliverer, r policy.Requirement) deliver.Climbed {
-	c := d.Open(context.Background(), "site", &w.plan, r)
+	c := d.Open(context.Background(), "site", &w.plan, r, nil)
 	if c.Channel == nil {
 		return c
 	}
@@ -366,7 +366,7 @@ func TestAnOpenChannelIsJudgedAgainBeforeEachMessage(t *testing.T) {
 		w := newWorld(t)
 		defer w.close()
 		w.mx("mx1.clinic.test", partner.Behaviour{TLS: w.cert(pki.Options{NotAfter: now().Add(time.Hour)})})
-		c := w.deliverer().Open(context.Background(), "site", &w.plan, forced)
+		c := w.deliverer().Open(context.Background(), "site", &w.plan, forced, nil)
 		if c.Channel == nil {
 			t.Fatal(c.Attempt.Reason)
 		}

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"maps"
 	"sync"
 	"time"
@@ -20,7 +21,7 @@ import (
 
 // Opener climbs ladders; *deliver.Deliverer is one.
 type Opener interface {
-	Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement) deliver.Climbed
+	Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement, admit deliver.Admission) deliver.Climbed
 }
 
 // Config is what a Dispatcher needs. Store, Opener, Route, Rules and Sink must be set, Hostname and Postmaster too.
@@ -90,6 +91,8 @@ type Dispatcher struct {
 	cfg  Config
 	poke chan struct{} // capacity 1: look at the schedule again
 	born time.Time     // of the Dispatcher, for the monotonic clock
+	// lanes makes lanes of submitters.
+	lanes maphash.Seed
 	// longest is the longest wait for a try; horizon is how far ahead a deadline is set at most, so that a later one is
 	// known to be of another clock.
 	longest, horizon time.Duration
@@ -99,7 +102,8 @@ type Dispatcher struct {
 	clock     clock
 	jumped    time.Duration // of the clock, and not told yet
 	running   map[*run]bool
-	lingering map[queue.SiteKey][]*run // workers that wait with an open channel
+	runs      map[*schedule.Place]*run // those that hold a place
+	lingering map[queue.SiteKey][]*run // those that wait with an open channel
 	broken    map[string]map[queue.SiteKey]brokenSite
 	changed   map[string]time.Time // changes of mail hosts that were told, and when
 	refused   refusals
@@ -124,6 +128,7 @@ const leastHorizon = 24 * time.Hour
 // New returns a Dispatcher.
 func New(cfg Config) *Dispatcher {
 	cfg = cfg.withDefaults()
+	cfg.Schedule.OwnSite = ownSite
 	longest := cfg.Schedule.Longest()
 	return &Dispatcher{
 		cfg:       cfg,
@@ -135,6 +140,8 @@ func New(cfg Config) *Dispatcher {
 		lost:      make(chan error, 1),
 		sched:     schedule.New(cfg.Schedule, cfg.Seed),
 		running:   make(map[*run]bool),
+		runs:      make(map[*schedule.Place]*run),
+		lanes:     maphash.MakeSeed(),
 		lingering: make(map[queue.SiteKey][]*run),
 		broken:    make(map[string]map[queue.SiteKey]brokenSite),
 		refused:   refusals{},
@@ -167,14 +174,24 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return err
 }
 
-// load tells the scheduler what waited when the process began.
+// recentDeliveries is how many of the newest deliveries are looked at, at start, for the sites that took mail lately.
+const recentDeliveries = 100_000
+
+// load tells the scheduler what waited when the process began, and who took mail lately.
 func (d *Dispatcher) load(ctx context.Context) error {
 	sites, err := d.cfg.Store.Sites(ctx)
 	if err != nil {
 		return err
 	}
+	took, err := d.cfg.Store.TookMail(ctx, time.Now().Add(-d.cfg.Schedule.Known()), recentDeliveries)
+	if err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for key, at := range took {
+		d.sched.TookMail(string(key), at)
+	}
 	for _, s := range sites {
 		var due time.Time
 		if s.Queued > 0 {
@@ -210,35 +227,23 @@ func (d *Dispatcher) start(ctx, sending context.Context) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
-		site, probe, ok := d.sched.Next(d.now())
+		p, ok := d.sched.Next(d.now())
 		if !ok {
 			break
 		}
-		r := newRun(d, queue.SiteKey(site), probe)
+		r := newRun(d, p, sending)
+		d.runs[p] = r
 		d.running[r] = true
 		d.workers.Go(func() { r.work(ctx, sending) })
 	}
-	if d.sched.Crowded(d.now()) {
-		d.dismiss()
+	for _, p := range d.sched.Evict() {
+		d.runs[p].dismiss(p.Lingers())
 	}
 	at, ok := d.sched.Wake()
 	if !ok {
 		return time.Hour
 	}
 	return max(time.Until(at), time.Millisecond)
-}
-
-// dismiss ends one worker that lingers, so that another site's can start. The caller holds mu.
-func (d *Dispatcher) dismiss() {
-	for _, runs := range d.lingering {
-		for _, r := range runs {
-			select {
-			case r.enough <- struct{}{}:
-				return
-			default: // told already
-			}
-		}
-	}
 }
 
 func (d *Dispatcher) look() {
@@ -248,9 +253,10 @@ func (d *Dispatcher) look() {
 	}
 }
 
-// Wake tells that something waits at site from due on. What is due now is taken by a worker lingering there, if there
-// is one; else one is started when the time comes.
-func (d *Dispatcher) Wake(site queue.SiteKey, due time.Time) {
+// Wake tells that something of message m waits at site from due on. What is due now is taken by a worker lingering there,
+// if there is one; else one is started when the time comes.
+func (d *Dispatcher) Wake(m *queue.Message, site queue.SiteKey, due time.Time) {
+	origin := d.origin(m)
 	d.mu.Lock()
 	var waiting []*run
 	if !due.After(time.Now()) {
@@ -264,7 +270,7 @@ func (d *Dispatcher) Wake(site queue.SiteKey, due time.Time) {
 		default: // woken already
 		}
 	}
-	d.sched.Added(string(site), due)
+	d.sched.Added(string(site), due, origin)
 	d.mu.Unlock()
 	d.look()
 }

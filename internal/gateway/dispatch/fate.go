@@ -173,7 +173,7 @@ func (d *Dispatcher) concludeEach(ctx context.Context, fates []fate, sites map[q
 // lookLater has the sites of fates that were not settled worked at when the leases have ended.
 func (d *Dispatcher) lookLater(fates []fate) {
 	for i := range fates {
-		d.Wake(fates[i].work.Site, time.Now().Add(d.cfg.Lease))
+		d.Wake(&fates[i].work.Message, fates[i].work.Site, time.Now().Add(d.cfg.Lease))
 	}
 }
 
@@ -260,7 +260,7 @@ func (d *Dispatcher) tell(f *fate) {
 		}
 	}
 	if !due.IsZero() {
-		d.Wake(siteAfter(f), due)
+		d.Wake(&w.Message, siteAfter(f), due)
 	}
 	e := event.Settled{
 		Leg: d.cfg.Route().Leg(w.Recipient.Address.Domain), Message: string(w.Message.ID),

@@ -206,7 +206,7 @@ func (d *Dispatcher) announce(notices []*queue.Submission) {
 	for _, s := range notices {
 		n := &s.Deliveries[0]
 		if n.State != queue.Held {
-			d.Wake(queue.NewSiteKey(n.NextHop, n.Requirement), n.Due)
+			d.Wake(&s.Message, queue.NewSiteKey(n.NextHop, n.Requirement), n.Due)
 		}
 		kind := "dsn"
 		if s.Message.Kind == queue.Delay {

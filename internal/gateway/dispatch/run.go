@@ -24,9 +24,13 @@ const probeBatch = 5
 // run is one worker at one site. It belongs to its goroutine, except more and what mu guards.
 type run struct {
 	d     *Dispatcher
+	place *schedule.Place
 	site  queue.SiteKey
 	probe bool
 	more  chan struct{} // capacity 1: something came while lingering
+	// effort is the context of what is done over the network; cut ends it, when others need the place.
+	effort context.Context
+	cut    context.CancelCauseFunc
 	// enough, of capacity 1, ends lingering: others need the place.
 	enough chan struct{}
 
@@ -38,6 +42,7 @@ type run struct {
 
 	basis          inForce // what the batch at hand was held against
 	passed, failed bool
+	refused        bool      // too many wait for the same destination already
 	stuck          bool      // an outcome could not be stored: nothing more is sent
 	moved          queue.ID  // the message that was said again on a new connection
 	overtaken      bool      // a first use of the mail host's name came second once
@@ -56,10 +61,12 @@ type run struct {
 	waiting map[queue.DeliveryID]queue.Work
 }
 
-func newRun(d *Dispatcher, site queue.SiteKey, probe bool) *run {
-	return &run{d: d, site: site, probe: probe, more: make(chan struct{}, 1),
+func newRun(d *Dispatcher, p *schedule.Place, sending context.Context) *run {
+	r := &run{d: d, place: p, site: queue.SiteKey(p.Site()), probe: p.Probe(), more: make(chan struct{}, 1),
 		enough: make(chan struct{}, 1), wished: make(chan struct{}, 1),
 		leases: make(map[queue.DeliveryID]queue.Lease), waiting: make(map[queue.DeliveryID]queue.Work)}
+	r.effort, r.cut = context.WithCancelCause(sending)
+	return r
 }
 
 // work claims and serves until nothing is left, the site fails, or ctx ends. Transfers go on under sending.
@@ -104,10 +111,10 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 		return nil, false
 	}
 	r.hold(works)
-	r.d.mu.Lock()
-	r.d.sched.Claimed(string(r.site), len(works) >= limit, r.d.now())
-	r.d.mu.Unlock()
-	r.d.look()
+	if !r.sorted(works, len(works) >= limit) {
+		r.giveBack(ctx, works)
+		return nil, false
+	}
 	return works, true
 }
 
@@ -130,7 +137,7 @@ func (r *run) serve(ctx, sending context.Context, works []queue.Work) bool {
 			r.handle(ctx, sending, group)
 		}
 	}
-	return !r.failed && !r.stuck && ctx.Err() == nil
+	return !r.failed && !r.refused && !r.stuck && ctx.Err() == nil
 }
 
 // handle takes the deliveries of one message as far as they can go now.
@@ -139,7 +146,7 @@ func (r *run) handle(ctx, sending context.Context, group []queue.Work) {
 	switch {
 	case r.stuck:
 		r.letGo(group)
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, r.refused:
 		r.giveBack(sending, group)
 	case r.failed:
 		r.defers(sending, group)
@@ -153,13 +160,17 @@ func (r *run) handle(ctx, sending context.Context, group []queue.Work) {
 // ready brings a channel for the group; if none can be had the group has been settled.
 func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 	r.nextHop, r.require = group[0].NextHop, group[0].Requirement
-	if r.channel != nil && (!r.channel.Healthy() || !r.channel.Alive(ctx)) {
+	if r.channel != nil && (!r.channel.Healthy() || !r.channel.Alive(r.effort)) {
 		r.closeChannel()
 	}
 	if r.channel != nil {
 		return true
 	}
-	plan, problem := r.d.cfg.Route().Plan(ctx, group[0].Recipient.Address.Domain)
+	if !r.enter("to " + baseHop(r.nextHop)) {
+		r.crowded(ctx, group)
+		return false
+	}
+	plan, problem := r.d.cfg.Route().Plan(r.effort, group[0].Recipient.Address.Domain)
 	if problem != nil && ctx.Err() != nil {
 		r.giveBack(ctx, group)
 		return false
@@ -175,9 +186,13 @@ func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 		return false
 	}
 	r.d.planned(group[0].Recipient.Address.Domain)
-	r.climbed = r.d.cfg.Opener.Open(ctx, string(r.site), plan, r.require)
+	r.climbed = r.d.cfg.Opener.Open(r.effort, string(r.site), plan, r.require, r.admit)
 	if r.climbed.Channel == nil && ctx.Err() != nil { // cut off because the gateway stops: nobody fell short
 		r.giveBack(ctx, group)
+		return false
+	}
+	if r.climbed.Crowded {
+		r.crowded(ctx, group)
 		return false
 	}
 	r.d.cfg.Sink.Emit(event.Attempted{Site: string(r.site), Leg: plan.Leg, Requires: r.require.Channel, Attempt: r.climbed.Attempt})
@@ -191,6 +206,7 @@ func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 		return false
 	}
 	r.channel, r.carried = r.climbed.Channel, nil
+	r.joined()
 	for i, t := range r.climbed.Attempt.Tries {
 		r.climbed.Attempt.Tries[i] = t.Sealed()
 	}
@@ -215,7 +231,8 @@ func (r *run) report() queue.SiteState {
 	d := r.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := d.sched.Done(string(r.site), schedule.Result{
+	delete(d.runs, r.place)
+	s := d.sched.Done(r.place, schedule.Result{
 		Now: d.now(), Failed: r.failed, Passed: r.passed && !r.failed, Due: r.left,
 	})
 	state := queue.SiteState{Failures: s.Failures, Since: s.Since, RetryAt: s.RetryAt}
@@ -227,6 +244,7 @@ func (r *run) report() queue.SiteState {
 }
 
 func (r *run) finish() {
+	defer r.cut(nil)
 	r.d.mu.Lock()
 	delete(r.d.running, r)
 	r.d.mu.Unlock()
@@ -275,7 +293,9 @@ func (r *run) linger(ctx context.Context) bool {
 	case <-r.enough: // of an earlier time
 	default:
 	}
+	d.sched.Linger(r.place, true, d.now())
 	d.mu.Unlock()
+	d.look() // others may need the place
 	timer := time.NewTimer(d.cfg.Linger)
 	defer timer.Stop()
 	dismissed := false
@@ -291,6 +311,7 @@ func (r *run) linger(ctx context.Context) bool {
 	if d.lingering[r.site] = rest; len(rest) == 0 {
 		delete(d.lingering, r.site)
 	}
+	d.sched.Linger(r.place, false, d.now())
 	d.mu.Unlock()
 	select {
 	case <-r.more: // came together with the timer

@@ -36,13 +36,13 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 	}
 	defer body.Close()
 	t := &smtpclient.Transaction{
-		Envelope: m.Envelope, Size: m.Size, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8, Body: body,
+		Envelope: m.Envelope, Size: m.Size, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8, Body: r.watched(body), Ending: r.ending,
 	}
 	for i := range group {
 		t.Recipients = append(t.Recipients, group[i].Recipient)
 	}
 	first := r.channel.Sent() == 0
-	result, err := r.channel.Send(ctx, group[0].Requirement, t)
+	result, err := r.channel.Send(r.effort, group[0].Requirement, t)
 	if lapsed := (*deliver.Lapsed)(nil); errors.As(err, &lapsed) {
 		r.lapsed(ctx, group, lapsed)
 		return
@@ -67,6 +67,9 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 		return
 	}
 	r.pass()
+	if err == nil {
+		r.progress(m)
+	}
 	fates := make([]fate, len(group))
 	for i := range group {
 		fates[i] = r.judge(&group[i], result, i, err)

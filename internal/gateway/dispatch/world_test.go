@@ -45,6 +45,7 @@ type world struct {
 	ca    *pki.CA
 	store *memstore.Store
 	d     *dispatch.Dispatcher
+	cfg   dispatch.Config // of d
 	table *route.Table
 	dns   *dnsNow
 	// unread and unwritten: the book of pins cannot be read, no first use be written.
@@ -193,7 +194,7 @@ func newWorld(t *testing.T, change ...func(*dispatch.Config)) *world {
 	for _, f := range change {
 		f(&cfg)
 	}
-	w.d = dispatch.New(cfg)
+	w.cfg, w.d = cfg, dispatch.New(cfg)
 	return w
 }
 
@@ -302,7 +303,7 @@ func (w *world) accept(from string, change func(*queue.Submission), to ...string
 		w.t.Fatal(err)
 	}
 	for _, n := range s.Deliveries {
-		w.d.Wake(queue.NewSiteKey(n.NextHop, n.Requirement), n.Due)
+		w.d.Wake(&s.Message, queue.NewSiteKey(n.NextHop, n.Requirement), n.Due)
 	}
 	return m.ID
 }

@@ -84,7 +84,7 @@ func (m *incoming) announce(sub *queue.Submission) {
 		d := &sub.Deliveries[i]
 		if key := queue.NewSiteKey(d.NextHop, d.Requirement); !woken[key] {
 			woken[key] = true
-			cfg.Wake(key, d.Due)
+			cfg.Wake(&m.message, key, d.Due)
 		}
 	}
 	leg := event.InWorld

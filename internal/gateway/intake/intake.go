@@ -52,7 +52,7 @@ type Config struct {
 	// Sink gets the events; nil discards them.
 	Sink event.Sink
 	// Wake tells the dispatcher of mail for a site; nil tells nobody.
-	Wake func(site queue.SiteKey, due time.Time)
+	Wake func(m *queue.Message, site queue.SiteKey, due time.Time)
 	// Random supplies the random bits of queue ids; nil uses math/rand/v2.
 	Random func() uint32
 
@@ -85,7 +85,7 @@ func New(cfg Config) (*Intake, error) {
 		cfg.Sink = event.Discard{}
 	}
 	if cfg.Wake == nil {
-		cfg.Wake = func(queue.SiteKey, time.Time) {}
+		cfg.Wake = func(*queue.Message, queue.SiteKey, time.Time) {}
 	}
 	if cfg.Random == nil {
 		cfg.Random = rand.Uint32

@@ -149,7 +149,7 @@ func newWorld(t *testing.T, settings, ruleText string) *world {
 		Rules:        func() (*rules.Set, int64, error) { return set, 7, ruleErr },
 		Route:        func() *route.Table { return table },
 		Store:        w.store, Sink: w,
-		Wake:   func(site queue.SiteKey, due time.Time) { w.note("wake " + string(site)) },
+		Wake:   func(_ *queue.Message, site queue.SiteKey, due time.Time) { w.note("wake " + string(site)) },
 		Random: func() uint32 { return 1 },
 	}
 	server := smtpserver.Config{Hostname: "gw.test", Auth: true}

@@ -49,7 +49,7 @@ func (n *Notifier) queue(ctx context.Context, matters []Matter, more int, now ti
 		_ = draft.Discard() // the first error is the one to report
 		return err
 	}
-	n.cfg.Wake(queue.NewSiteKey(delivery.NextHop, delivery.Requirement), now)
+	n.cfg.Wake(&m, queue.NewSiteKey(delivery.NextHop, delivery.Requirement), now)
 	n.cfg.Sink.Emit(event.NoticeQueued{Message: string(id), Kind: "alert", To: n.cfg.To})
 	return nil
 }

@@ -29,7 +29,7 @@ type Config struct {
 	// Route and Rules return what is in force now; Wake lets the dispatcher know of what was queued.
 	Route  func() *route.Table
 	Rules  func() (*rules.Set, int64, error)
-	Wake   func(site queue.SiteKey, due time.Time)
+	Wake   func(m *queue.Message, site queue.SiteKey, due time.Time)
 	Sink   event.Sink
 	Random func() uint32
 	// Lifetime is how long a message may wait (0: 120 h), PerHour how many are written in an hour (0: 10), Gather how long

@@ -82,7 +82,7 @@ func newWorld(t *testing.T, to, ruleText string) *world {
 			defer w.mu.Unlock()
 			return set, 7, w.broken
 		},
-		Wake: func(k queue.SiteKey, _ time.Time) {
+		Wake: func(_ *queue.Message, k queue.SiteKey, _ time.Time) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.woken = append(w.woken, k)

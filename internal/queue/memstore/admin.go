@@ -41,6 +41,22 @@ func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
 	return list, nil
 }
 
+// TookMail looks through the newest deliveries for sites that took mail.
+func (s *Store) TookMail(ctx context.Context, since time.Time, limit int) (map[queue.SiteKey]time.Time, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	out := map[queue.SiteKey]time.Time{}
+	for _, r := range s.rows[max(0, len(s.rows)-limit):] {
+		ordinary := !r.message.Envelope.From.IsNull()
+		if at := r.FinishedAt; ordinary && r.State == queue.Delivered && !at.Before(since) && at.After(out[r.Site]) {
+			out[r.Site] = at
+		}
+	}
+	return out, nil
+}
+
 // List yields records, the newest acceptance first, of the moment it was called.
 func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record, error] {
 	return func(yield func(queue.Record, error) bool) {

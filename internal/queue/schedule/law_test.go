@@ -13,7 +13,7 @@ import (
 type world struct {
 	t       *testing.T
 	cfg     Config
-	s       *Scheduler
+	s       *named
 	random  *rand.Rand
 	now     time.Time
 	waiting map[string][]time.Time // dues of what waits at each site, the truth
@@ -208,12 +208,12 @@ func lawsHold(t *testing.T, jumpy bool) {
 			PerSite: 1 + int(seed%3),
 			Total:   1 + int(seed%7),
 		}
-		w := &world{t: t, cfg: cfg, s: New(cfg, seed), random: rand.New(rand.NewPCG(seed, 1)), now: start, seed: seed,
+		w := &world{t: t, cfg: cfg, s: newNamed(cfg, seed), random: rand.New(rand.NewPCG(seed, 1)), now: start, seed: seed,
 			waiting: map[string][]time.Time{}, state: map[string]State{}, kicked: map[string]bool{},
 			broken: map[string]bool{}, jumpy: jumpy}
 		if jumpy {
 			w.cfg.Retry = append(w.cfg.Retry, time.Hour) // nothing is put off for longer than a step
-			w.s = New(w.cfg, seed)
+			w.s = newNamed(w.cfg, seed)
 		}
 		for range 1500 {
 			w.step()
@@ -226,7 +226,7 @@ func lawsHold(t *testing.T, jumpy bool) {
 // nor in memory.
 func (w *world) drain() {
 	clear(w.broken)
-	limit := w.now.Add(6 * time.Hour)
+	limit := w.now.Add(24 * time.Hour)
 	for {
 		left := 0
 		for _, dues := range w.waiting {
@@ -246,8 +246,8 @@ func (w *world) drain() {
 		w.startAll()
 		w.pass()
 	}
-	for range 100 { // dues that turned out to be empty, and sites that are remembered for a while
-		w.now = w.now.Add(5 * time.Minute)
+	for range 120 { // dues that turned out to be empty, and sites that are remembered for a while
+		w.now = w.now.Add(2 * time.Hour)
 		for i := len(w.workers) - 1; i >= 0; i-- {
 			w.end(i)
 		}
@@ -259,7 +259,7 @@ func (w *world) drain() {
 }
 
 func TestEverySiteGetsItsTurnWhileOthersAreAlwaysBusy(t *testing.T) {
-	s := New(Config{Total: 3, PerSite: 3}, 1)
+	s := known(Config{Total: 3, PerSite: 3}, "busy0", "busy1", "busy2", "busy3", "busy4")
 	now := start
 	for i := range 50 {
 		s.Added(fmt.Sprint("quiet", i), now)
@@ -354,7 +354,7 @@ func TestMemoryIsPerSiteNotPerDelivery(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(1, 1))
 	before := heapNow()
-	s := New(Config{}, 1)
+	s := newNamed(Config{}, 1)
 	began := time.Now()
 	for range deliveries {
 		s.Added(names[random.IntN(sites)], after(time.Duration(random.Int64N(int64(time.Hour)))))
@@ -369,7 +369,7 @@ func TestMemoryIsPerSiteNotPerDelivery(t *testing.T) {
 }
 
 func BenchmarkNextAndDoneAmongTenThousandSites(b *testing.B) {
-	s := New(Config{}, 1)
+	s := newNamed(Config{}, 1)
 	now := start
 	for i := range 10_000 {
 		s.Added(fmt.Sprint("site", i), now)

@@ -9,26 +9,32 @@ import (
 // Scheduler decides which site may start a worker. It is not safe for concurrent use: one goroutine owns it.
 type Scheduler struct {
 	cfg     Config
+	bounds  bounds
 	longest instant
 	random  *rand.Rand
 
-	sites               map[string]*site
-	works, probes, idle queue
-	seq                 uint64
-	running, probing    int
-	now                 instant // the newest time told; 0 before the first
-	turned              bool    // Next has been called
-	listed              instant // what the store did not list is due by then
+	sites        map[string]*site
+	timers, idle heapOf
+	pools        [parts]pool
+	families     map[string]*family
+	held         []*Place
+	nextSlow     instant // no place becomes slow before
+	seq          uint64
+	now          instant // the newest time told; 0 before the first
+	turned       bool    // Next has been called
 }
 
 // New makes a Scheduler without sites. The seed fixes its jitter.
 func New(cfg Config, seed uint64) *Scheduler {
 	cfg = cfg.withDefaults()
 	return &Scheduler{
-		cfg:     cfg,
-		longest: instant(cfg.Longest()),
-		random:  rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)),
-		sites:   make(map[string]*site),
+		cfg:      cfg,
+		bounds:   cfg.bounds(),
+		longest:  instant(cfg.Longest()),
+		random:   rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)),
+		sites:    make(map[string]*site),
+		families: make(map[string]*family),
+		nextSlow: never,
 	}
 }
 
@@ -37,14 +43,14 @@ const askedParts = 16
 
 // Load tells what the store knew about a site at start: when its earliest delivery is due (zero: none waits) and its
 // row of failures. It is called before the first Next. Of the other deliveries there the store did not say when they are
-// due; see listedBy for when it must be, and until then the site is tried now and again.
+// due; until all of it must be the site is tried now and again.
 func (s *Scheduler) Load(site string, due time.Time, failures int, since, retryAt time.Time) {
 	if due.IsZero() && failures <= 0 {
 		return
 	}
 	e := s.site(site)
 	if failures > 0 {
-		e.failures, e.since, e.retryAt = failures, at(since), at(retryAt)
+		e.failures, e.since, e.retryAt = int32(min(failures, 1<<30)), at(since), at(retryAt)
 	}
 	if !due.IsZero() {
 		e.dues.add(at(due), s.now)
@@ -53,9 +59,26 @@ func (s *Scheduler) Load(site string, due time.Time, failures int, since, retryA
 	s.place(e)
 }
 
-// Added tells that something waits at site from due on.
-func (s *Scheduler) Added(site string, due time.Time) {
+// TookMail tells that a site took mail at a time, as Load does before the first Next.
+func (s *Scheduler) TookMail(site string, when time.Time) {
 	e := s.site(site)
+	e.good = max(e.good, at(when))
+	s.place(e)
+}
+
+// Added tells that something of an origin waits at site from due on.
+func (s *Scheduler) Added(site string, due time.Time, o Origin) {
+	e := s.site(site)
+	switch {
+	case len(e.dues) == 0:
+		e.lane, e.reports = o.Lane, o.Report
+	case e.reports && !o.Report:
+		e.lane, e.reports = o.Lane, false
+	case e.reports == o.Report && e.lane != o.Lane:
+		if p := &s.pools[s.partOf(e)]; p.waits(o.Lane) < p.waits(e.lane) {
+			e.lane = o.Lane // the sooner turn
+		}
+	}
 	e.dues.add(at(due), s.now)
 	s.place(e)
 }
@@ -70,89 +93,121 @@ func (s *Scheduler) Kick(site string, now time.Time) {
 	s.place(e)
 }
 
-// Next returns a site that may start one worker now and counts it as running; ok is false when there is none. probe
-// says that the site failed before and that its worker should try with little. The caller answers with Claimed when
-// the worker has its deliveries, and with Done when it ended.
-func (s *Scheduler) Next(now time.Time) (site string, probe, ok bool) {
+// Next returns the place of a worker that may start now; ok is false when there is none. The caller answers with Claimed
+// when the worker has its deliveries, and with Done when it ended.
+func (s *Scheduler) Next(now time.Time) (p *Place, ok bool) {
 	s.turn(at(now))
-	e := s.head()
-	if e == nil || e.key > s.now {
-		return "", false, false
+	e, k := s.head()
+	if e == nil {
+		return nil, false
 	}
-	heap.Remove(e.queue, e.pos)
+	s.took(k, e)
 	e.dues.take(s.now)
 	e.running++
-	s.running++
 	e.kicked = false
-	if e.failures > 0 {
-		e.probing = true
-		s.probing++
-	}
+	e.probing = e.failures > 0
+	p = s.start(e, k)
 	s.place(e)
-	return e.name, e.probing, true
+	return p, true
 }
 
-// Claimed tells that a worker of site has claimed deliveries; a worker may do so several times. full means that it took
-// all it may and more may be waiting: another worker may start if the site works.
-func (s *Scheduler) Claimed(site string, full bool, now time.Time) {
-	e := s.sites[site]
-	if e == nil {
-		return
+// head is the site to start next and its part, nil if there is none: of those that each part would start the one that
+// became ready first.
+func (s *Scheduler) head() (first *site, in part) {
+	for k := range overtime {
+		if e := s.pick(k); e != nil && (first == nil || e.seq < first.seq) {
+			first, in = e, k
+		}
 	}
+	return first, in
+}
+
+// Claimed tells that a worker has claimed deliveries of an origin, the zero Origin for none; a worker may do so several
+// times. full means that it
+// took all it may and more may be waiting: another worker may start if the site works. False means that the place was for
+// another kind of mail, and that there is none for what was claimed: the worker gives it back and ends.
+func (s *Scheduler) Claimed(p *Place, full bool, o Origin, now time.Time) bool {
 	s.saw(at(now))
+	e := p.site
 	if full {
 		e.dues.add(at(now), s.now)
 	} else {
 		s.askAgain(e)
 	}
+	ok := true
+	if o != (Origin{}) {
+		e.reports = o.Report
+		ok = s.sort(p)
+	}
 	s.place(e)
+	return ok
 }
 
-// askAgain sets when a loaded site, where nothing more is due now, is tried for what the store did not list.
+// sort counts a place where what was claimed belongs.
+func (s *Scheduler) sort(p *Place) bool {
+	k := s.partOf(p.site)
+	if k == p.part || p.part != tries && p.part != reports || k != tries && k != reports {
+		return true
+	}
+	if s.admits(p, k) {
+		s.move(p, k)
+		return true
+	}
+	return k == tries // mail in a place for reports does no harm
+}
+
+// askAgain sets when a site is tried next for what the store did not list, when nothing more is due there now. What a
+// claim left is due within the longest wait: by the clock of now nothing is planned for later, and what an earlier clock
+// planned for later than that was claimed with it (queue.Claim.Beyond). So the first claim that leaves nothing due says
+// until when to ask.
 func (s *Scheduler) askAgain(e *site) {
 	if e.asked == 0 || s.now < e.asked {
 		return
 	}
-	if s.now >= s.listed {
-		e.asked = 0
+	if e.askUntil == 0 {
+		e.askUntil = s.now + s.longest
+	}
+	if s.now >= e.askUntil {
+		e.asked, e.askUntil = 0, 0
 		return
 	}
-	e.asked = min(s.listed, s.now+max(s.longest/askedParts, 1))
+	e.asked = min(e.askUntil, s.now+max(s.longest/askedParts, 1))
 	e.dues.add(e.asked, s.now)
 }
 
-// Done tells that a worker of site ended, and returns the state to store. Only a probe lengthens a row of failures:
-// workers that ran side by side when the site broke are one failure, not many.
-func (s *Scheduler) Done(site string, r Result) State {
-	e := s.sites[site]
-	if e == nil || e.running == 0 {
+// Done tells that a worker ended, and returns the state to store. Only a probe lengthens a row of failures: workers that
+// ran side by side when the site broke are one failure, not many.
+func (s *Scheduler) Done(p *Place, r Result) State {
+	if p.index < 0 {
 		return State{}
 	}
+	e := p.site
 	s.saw(at(r.Now))
-	probe := e.probing
 	e.running--
-	s.running--
-	if probe {
+	if p.probe {
 		e.probing = false
-		s.probing--
 	}
 	switch {
 	case r.Passed:
 		e.repaired()
-	case r.Failed && (probe || e.failures == 0):
+	case r.Failed && (p.probe || e.failures == 0):
 		s.failed(e, at(r.Now))
+	case !r.Failed:
+		e.waits = p.refused
 	}
 	if !r.Due.IsZero() {
-		e.dues.add(s.leftAt(r), s.now)
+		e.dues.add(s.leftAt(p, r), s.now)
 	}
+	s.end(p)
 	s.place(e)
 	return e.state()
 }
 
 // leftAt is when what a worker left behind is tried again. A worker that neither passed nor failed has done nothing; if
-// it left something due the same would happen at once and again, so that waits for the first retry step.
-func (s *Scheduler) leftAt(r Result) instant {
-	if !r.Passed && !r.Failed && !r.Due.After(r.Now) {
+// it left something due the same would happen at once and again, so that waits for the first retry step, unless it waits
+// for its family.
+func (s *Scheduler) leftAt(p *Place, r Result) instant {
+	if !r.Passed && !r.Failed && p.refused == nil && !r.Due.After(r.Now) {
 		return at(r.Now.Add(s.cfg.step(1)))
 	}
 	return at(r.Due)
@@ -164,7 +219,7 @@ func (s *Scheduler) failed(e *site, now instant) {
 		e.since = now
 	}
 	e.failures++
-	step := s.cfg.step(e.failures)
+	step := s.cfg.step(int(e.failures))
 	e.retryAt = now + instant(step) + instant(s.random.Float64()*s.cfg.Jitter*float64(step))
 }
 
@@ -178,145 +233,82 @@ func (s *Scheduler) Back(by time.Duration, now time.Time) {
 			e.dues[i] -= d
 		}
 		e.key, e.since, e.retryAt = e.key-d, e.since-d, e.retryAt-d
-		e.asked = at(now)
+		if e.good > 0 {
+			e.good = max(e.good-d, 1)
+		}
+		e.asked, e.askUntil = at(now), 0
 	}
+	for _, p := range s.held {
+		p.since -= d
+	}
+	s.nextSlow = 0
 	s.now = at(now)
-	s.listed = s.listedBy()
 }
 
-// listedBy is when all that the store did not list is due, or was claimed. By the clock of now nothing is planned for
-// later than the longest wait. What an earlier clock planned for later than that from the time of a claim is claimed with
-// it (queue.Claim.Beyond), so that twice the wait bounds what is left.
-func (s *Scheduler) listedBy() instant { return s.now + 2*s.longest }
-
-// Wake returns the earliest time at which Next can answer; ok is false when nothing waits or all workers are busy, so
-// that only another call can change that. The time may be in the past.
+// Wake returns the earliest time at which Next can answer or Evict has something to say; ok is false when nothing waits,
+// or only another call can change that all places are taken. The time may be in the past.
 func (s *Scheduler) Wake() (t time.Time, ok bool) {
-	e := s.head()
-	if e == nil {
+	next, waiting := never, 0
+	if e, _ := s.head(); e != nil {
+		return s.now.time(), true
+	}
+	for k := range overtime {
+		waiting += s.pools[k].waiting
+	}
+	if waiting > 0 {
+		next = s.nextSlow
+	}
+	if e := s.timers.first(); e != nil {
+		next = min(next, e.key)
+	}
+	if next == never {
 		return time.Time{}, false
 	}
-	return e.key.time(), true
-}
-
-// Crowded reports whether a site that works could start a worker now, but for the bound of all workers together.
-func (s *Scheduler) Crowded(now time.Time) bool {
-	e := s.works.first()
-	return s.running >= s.cfg.Total && e != nil && e.key <= at(now)
+	return next.time(), true
 }
 
 // Sites returns how many sites are kept in memory.
 func (s *Scheduler) Sites() int { return len(s.sites) }
 
 // Running returns how many workers have been started and are not done.
-func (s *Scheduler) Running() int { return s.running }
-
-// head returns the site to start next, whether or not its time has come: of the heads of both queues the one ready
-// first; nil when no worker may be started.
-func (s *Scheduler) head() *site {
-	if s.running >= s.cfg.Total {
-		return nil
-	}
-	e := s.works.first()
-	if p := s.probes.first(); p != nil && s.probing < s.cfg.maxProbes() && (e == nil || p.before(e)) {
-		return p
-	}
-	return e
-}
+func (s *Scheduler) Running() int { return len(s.held) }
 
 // saw moves the clock forward; only Next moves it back.
 func (s *Scheduler) saw(now instant) { s.now = max(s.now, now) }
 
 // turn sets the clock, forgets sites that have been idle for long, and, when the clock stood later before, brings
-// everything that waits back into reach.
+// everything that waits back into reach. What is due becomes ready.
 func (s *Scheduler) turn(now instant) {
 	if now < s.now || !s.turned {
-		s.reach(now + s.longest)
+		s.reach(now)
 	}
-	first := !s.turned
 	s.now, s.turned = now, true
-	if first || s.listed > s.listedBy() {
-		s.listed = s.listedBy()
-	}
-	for e := s.idle.first(); e != nil && e.key <= now; e = s.idle.first() {
-		heap.Remove(&s.idle, e.pos)
+	for e := s.idle.first(); e != nil && (e.key <= now || s.idle.Len() > s.cfg.Remembered); e = s.idle.first() {
+		heap.Remove(&s.idle, int(e.pos))
 		delete(s.sites, e.name)
 	}
+	for e := s.timers.first(); e != nil && e.key <= now; e = s.timers.first() {
+		s.place(e)
+	}
+	s.slowDown()
 }
 
-// reach lowers every wait to limit.
-func (s *Scheduler) reach(limit instant) {
+// reach lowers every wait to the longest there can be from now.
+func (s *Scheduler) reach(now instant) {
+	limit := now + s.longest
 	for _, e := range s.sites {
 		e.retryAt = min(e.retryAt, limit)
-		e.key = min(e.key, limit)
+		if e.heap == &s.timers {
+			e.key = min(e.key, limit)
+		}
+		if e.heap == &s.idle {
+			e.key = min(e.key, now+s.keeps(e))
+		}
 	}
-	heap.Init(&s.works)
-	heap.Init(&s.probes)
+	heap.Init(&s.timers)
 	heap.Init(&s.idle)
-}
-
-// site returns the record of name, new if there is none.
-func (s *Scheduler) site(name string) *site {
-	e := s.sites[name]
-	if e == nil {
-		e = &site{name: name}
-		s.sites[name] = e
+	for _, p := range s.held {
+		p.since = min(p.since, now)
 	}
-	return e
-}
-
-// place puts e into the queue it belongs to, or forgets it. Within a queue a site never moves back, so that news about
-// it cannot cost it its turn.
-func (s *Scheduler) place(e *site) {
-	q, key := s.where(e)
-	if q != nil && q == e.queue {
-		if key < e.key {
-			e.key = key
-			heap.Fix(q, e.pos)
-		}
-		return
-	}
-	if e.queue != nil {
-		heap.Remove(e.queue, e.pos)
-	}
-	switch {
-	case q != nil:
-		s.seq++
-		e.key, e.seq = key, s.seq
-		heap.Push(q, e)
-	case len(e.dues) == 0 && e.running == 0:
-		delete(s.sites, e.name)
-	}
-}
-
-// where returns the queue e belongs to and since when, nil while e may start nothing.
-func (s *Scheduler) where(e *site) (*queue, instant) {
-	if len(e.dues) == 0 {
-		if e.failures > 0 && e.running == 0 {
-			return &s.idle, max(e.retryAt, s.now) + s.longest
-		}
-		return nil, 0
-	}
-	key := e.dues[0]
-	if e.failures == 0 {
-		if e.running >= s.cfg.PerSite {
-			return nil, 0
-		}
-		return &s.works, s.reachable(key)
-	}
-	if e.running > 0 {
-		return nil, 0
-	}
-	if !e.kicked {
-		key = max(key, e.retryAt)
-	}
-	return &s.probes, s.reachable(key)
-}
-
-// reachable brings a time between now and the longest wait from now.
-func (s *Scheduler) reachable(key instant) instant {
-	if s.now == 0 {
-		return key
-	}
-	return min(max(key, s.now), s.now+s.longest)
+	s.nextSlow = 0
 }

@@ -1,16 +1,70 @@
 package schedule
 
 import (
+	"fmt"
+	"hash/crc32"
 	"testing"
 	"time"
 )
 
 var start = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// named is a Scheduler whose places are known by site, for tests in which it does not matter which worker ends.
+type named struct {
+	*Scheduler
+	places map[string][]*Place
+}
+
+func newNamed(cfg Config, seed uint64) *named {
+	return &named{Scheduler: New(cfg, seed), places: map[string][]*Place{}}
+}
+
+// Added is of a submitter who writes to no other site.
+func (s *named) Added(site string, due time.Time) {
+	s.Scheduler.Added(site, due, Origin{Lane: crc32.ChecksumIEEE([]byte(site))})
+}
+
+func (s *named) Next(now time.Time) (site string, probe, ok bool) {
+	p, ok := s.Scheduler.Next(now)
+	if !ok {
+		return "", false, false
+	}
+	s.places[p.Site()] = append(s.places[p.Site()], p)
+	return p.Site(), p.Probe(), true
+}
+
+func (s *named) Claimed(site string, full bool, now time.Time) {
+	if ps := s.places[site]; len(ps) > 0 {
+		s.Scheduler.Claimed(ps[len(ps)-1], full, Origin{Lane: ps[0].lane}, now)
+	}
+}
+
+// Done ends the worker that began first.
+func (s *named) Done(site string, r Result) State {
+	ps := s.places[site]
+	if len(ps) == 0 {
+		return State{}
+	}
+	s.places[site] = ps[1:]
+	if r.Passed {
+		s.Progress(ps[0], true, false, r.Now)
+	}
+	return s.Scheduler.Done(ps[0], r)
+}
+
+// known is a Scheduler of sites that took mail lately.
+func known(cfg Config, sites ...string) *named {
+	s := newNamed(cfg, 1)
+	for _, site := range sites {
+		s.TookMail(site, after(-time.Hour))
+	}
+	return s
+}
+
 // after returns the moment d after the start of every test.
 func after(d time.Duration) time.Time { return start.Add(d) }
 
-func expectNext(t *testing.T, s *Scheduler, now time.Time, site string, probe bool) {
+func expectNext(t *testing.T, s *named, now time.Time, site string, probe bool) {
 	t.Helper()
 	got, p, ok := s.Next(now)
 	if !ok || got != site || p != probe {
@@ -18,14 +72,14 @@ func expectNext(t *testing.T, s *Scheduler, now time.Time, site string, probe bo
 	}
 }
 
-func expectNothing(t *testing.T, s *Scheduler, now time.Time) {
+func expectNothing(t *testing.T, s *named, now time.Time) {
 	t.Helper()
 	if got, _, ok := s.Next(now); ok {
 		t.Fatalf("Next at +%v = %q, want nothing", now.Sub(start), got)
 	}
 }
 
-func expectWake(t *testing.T, s *Scheduler, want time.Time) {
+func expectWake(t *testing.T, s *named, want time.Time) {
 	t.Helper()
 	if got, ok := s.Wake(); !ok || !got.Equal(want) {
 		t.Fatalf("Wake = +%v %v, want +%v", got.Sub(start), ok, want.Sub(start))
@@ -33,7 +87,7 @@ func expectWake(t *testing.T, s *Scheduler, want time.Time) {
 }
 
 func TestNothingWaitsAtFirst(t *testing.T) {
-	s := New(Config{}, 1)
+	s := newNamed(Config{}, 1)
 	expectNothing(t, s, start)
 	if at, ok := s.Wake(); ok {
 		t.Fatalf("Wake = %v, want none", at)
@@ -46,7 +100,7 @@ func TestNothingWaitsAtFirst(t *testing.T) {
 }
 
 func TestAddedStartsWhenDueAndASiteWithNothingLeftIsForgotten(t *testing.T) {
-	s := New(Config{}, 1)
+	s := newNamed(Config{}, 1)
 	s.Added("a", after(time.Minute))
 	expectNothing(t, s, start)
 	expectWake(t, s, after(time.Minute))
@@ -56,13 +110,26 @@ func TestAddedStartsWhenDueAndASiteWithNothingLeftIsForgotten(t *testing.T) {
 	if st := s.Done("a", Result{Now: after(2 * time.Minute), Passed: true}); st != (State{}) {
 		t.Fatalf("state = %+v, want zero", st)
 	}
-	if s.Sites() != 0 || s.Running() != 0 {
-		t.Fatalf("%d sites, %d running, want none", s.Sites(), s.Running())
+	if s.Running() != 0 {
+		t.Fatalf("%d running, want none", s.Running())
+	}
+	forgotten(t, s)
+}
+
+// forgotten fails unless every site is forgotten a while after its last mail, and not at once.
+func forgotten(t *testing.T, s *named) {
+	t.Helper()
+	if s.Sites() == 0 {
+		t.Fatal("what took mail is not remembered")
+	}
+	expectNothing(t, s, after(9*24*time.Hour))
+	if s.Sites() != 0 {
+		t.Fatalf("%d sites are still kept", s.Sites())
 	}
 }
 
 func TestSeveralDuesOfOneSiteEachWakeIt(t *testing.T) {
-	s := New(Config{}, 1)
+	s := newNamed(Config{}, 1)
 	dues := []time.Duration{5 * time.Minute, time.Minute, 3 * time.Minute}
 	for _, d := range dues {
 		s.Added("a", after(d))
@@ -73,14 +140,12 @@ func TestSeveralDuesOfOneSiteEachWakeIt(t *testing.T) {
 		s.Claimed("a", false, after(d))
 		s.Done("a", Result{Now: after(d + time.Second), Passed: true})
 	}
-	if s.Sites() != 0 {
-		t.Fatal("the site is still kept")
-	}
+	forgotten(t, s)
 }
 
 func TestRetryStepsFollowTheFailuresAndTheLastRepeats(t *testing.T) {
 	steps := []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}
-	s := New(Config{Retry: steps}, 1)
+	s := newNamed(Config{Retry: steps}, 1)
 	now := start
 	s.Added("a", now)
 	for n := 1; n <= 5; n++ {
@@ -101,7 +166,7 @@ func TestRetryStepsFollowTheFailuresAndTheLastRepeats(t *testing.T) {
 }
 
 func TestWorkersSideBySideAreOneFailure(t *testing.T) {
-	s := New(Config{Retry: []time.Duration{time.Minute, time.Hour}, PerSite: 3}, 1)
+	s := known(Config{Retry: []time.Duration{time.Minute, time.Hour}, PerSite: 3}, "a")
 	s.Added("a", start)
 	for range 3 {
 		expectNext(t, s, start, "a", false)
@@ -117,7 +182,7 @@ func TestWorkersSideBySideAreOneFailure(t *testing.T) {
 }
 
 func TestProbeWaitsUntilOldWorkersAreDone(t *testing.T) {
-	s := New(Config{Retry: []time.Duration{time.Minute}}, 1)
+	s := known(Config{Retry: []time.Duration{time.Minute}}, "a")
 	s.Added("a", start)
 	expectNext(t, s, start, "a", false)
 	s.Claimed("a", true, start)
@@ -133,7 +198,7 @@ func TestProbeWaitsUntilOldWorkersAreDone(t *testing.T) {
 }
 
 func TestRepairReleasesEverythingThatWaits(t *testing.T) {
-	s := New(Config{PerSite: 3}, 1)
+	s := newNamed(Config{PerSite: 3}, 1)
 	s.Load("a", start, 7, after(-time.Hour), after(time.Minute))
 	expectNext(t, s, after(time.Minute), "a", true)
 	s.Claimed("a", true, after(time.Minute))
@@ -149,7 +214,7 @@ func TestRepairReleasesEverythingThatWaits(t *testing.T) {
 }
 
 func TestAPassOfAnOldWorkerEndsTheRowOfFailures(t *testing.T) {
-	s := New(Config{}, 1)
+	s := known(Config{}, "a")
 	s.Added("a", start)
 	expectNext(t, s, start, "a", false)
 	s.Claimed("a", true, start)
@@ -163,7 +228,7 @@ func TestAPassOfAnOldWorkerEndsTheRowOfFailures(t *testing.T) {
 }
 
 func TestKickIsOneProbeNowAndKeepsTheRow(t *testing.T) {
-	s := New(Config{Retry: []time.Duration{time.Hour}}, 1)
+	s := newNamed(Config{Retry: []time.Duration{time.Hour}}, 1)
 	s.Load("a", start, 3, after(-time.Hour), after(50*time.Minute))
 	expectNothing(t, s, start)
 	s.Kick("a", start)
@@ -177,7 +242,7 @@ func TestKickIsOneProbeNowAndKeepsTheRow(t *testing.T) {
 }
 
 func TestKickDuringAProbeIsFollowedByAnother(t *testing.T) {
-	s := New(Config{Retry: []time.Duration{time.Hour}}, 1)
+	s := newNamed(Config{Retry: []time.Duration{time.Hour}}, 1)
 	s.Load("a", start, 3, after(-time.Hour), start)
 	expectNext(t, s, start, "a", true)
 	s.Kick("a", after(time.Second))
@@ -189,7 +254,7 @@ func TestKickDuringAProbeIsFollowedByAnother(t *testing.T) {
 }
 
 func TestKickOfAnUnknownSiteTriesIt(t *testing.T) {
-	s := New(Config{}, 1)
+	s := newNamed(Config{}, 1)
 	s.Kick("a", start)
 	expectNext(t, s, start, "a", false)
 	s.Done("a", Result{Now: start})
@@ -200,7 +265,7 @@ func TestKickOfAnUnknownSiteTriesIt(t *testing.T) {
 
 func TestAWorkerThatDidNothingDoesNotSpin(t *testing.T) {
 	for _, failures := range []int{0, 2} {
-		s := New(Config{Retry: []time.Duration{time.Minute}}, 1)
+		s := newNamed(Config{Retry: []time.Duration{time.Minute}}, 1)
 		s.Load("a", start, failures, start, start)
 		expectNext(t, s, start, "a", failures > 0)
 		s.Done("a", Result{Now: start, Due: start})
@@ -210,37 +275,45 @@ func TestAWorkerThatDidNothingDoesNotSpin(t *testing.T) {
 }
 
 func TestTotalIsNeverExceeded(t *testing.T) {
-	s := New(Config{Total: 2}, 1)
+	s := known(Config{Total: 2}, "a", "b", "c")
 	for _, site := range []string{"a", "b", "c"} {
 		s.Added(site, start)
 	}
 	expectNext(t, s, start, "a", false)
 	expectNext(t, s, start, "b", false)
 	expectNothing(t, s, start)
-	if _, ok := s.Wake(); ok {
-		t.Fatal("Wake promises something while all workers are busy")
-	}
+	expectWake(t, s, after(10*time.Second)) // when they are slow
 	s.Done("a", Result{Now: start, Passed: true})
 	expectNext(t, s, start, "c", false)
 }
 
-func TestProbesLeaveHalfOfTheWorkersToSitesThatWork(t *testing.T) {
-	s := New(Config{Total: 4}, 1)
+func TestProbesLeaveRoomToSitesThatWork(t *testing.T) {
+	s := known(Config{Total: 8}, "w1", "w2", "w3", "w4", "w5", "w6") // probes have 2 of 8
 	for _, site := range []string{"p1", "p2", "p3"} {
 		s.Load(site, start, 1, start, start)
 	}
 	expectNext(t, s, start, "p1", true)
+	expectNothing(t, s, start) // half of the probes' places is for another submitter
+	s.Scheduler.Added("p2", start, Origin{Lane: 8})
 	expectNext(t, s, start, "p2", true)
 	expectNothing(t, s, start)
-	s.Added("w", after(time.Second))
-	expectNext(t, s, after(time.Second), "w", false)
+	for i := range 6 {
+		w := fmt.Sprint("w", i+1)
+		s.Added(w, after(time.Second))
+		if i < 5 { // of what is left one place is for those never tried
+			expectNext(t, s, after(time.Second), w, false)
+		}
+	}
 	expectNothing(t, s, after(time.Second))
 	s.Done("p1", Result{Now: after(time.Second), Failed: true})
 	expectNext(t, s, after(time.Second), "p3", true)
+	expectNothing(t, s, after(time.Second))
+	s.Done("p2", Result{Now: after(time.Second), Failed: true})
+	expectNext(t, s, after(time.Second), "w6", false)
 }
 
 func TestABusySiteGoesBehindThoseThatWereReadyBefore(t *testing.T) {
-	s := New(Config{Total: 1}, 1)
+	s := newNamed(Config{Total: 1}, 1)
 	s.Added("big", start)
 	expectNext(t, s, start, "big", false)
 	s.Added("small", start)
@@ -252,7 +325,7 @@ func TestABusySiteGoesBehindThoseThatWereReadyBefore(t *testing.T) {
 }
 
 func TestAFailingSiteWithNothingWaitingIsRememberedForAWhile(t *testing.T) {
-	s := New(Config{Retry: []time.Duration{time.Hour}}, 1)
+	s := newNamed(Config{Retry: []time.Duration{time.Hour}}, 1)
 	s.Added("a", start)
 	expectNext(t, s, start, "a", false)
 	s.Done("a", Result{Now: start, Failed: true})
@@ -271,7 +344,7 @@ func TestAFailingSiteWithNothingWaitingIsRememberedForAWhile(t *testing.T) {
 }
 
 func TestLoadOfASiteThatWorksWithoutMailKeepsNothing(t *testing.T) {
-	s := New(Config{}, 1)
+	s := newNamed(Config{}, 1)
 	s.Load("a", time.Time{}, 0, time.Time{}, time.Time{})
 	if s.Sites() != 0 {
 		t.Fatal("kept")
@@ -279,7 +352,7 @@ func TestLoadOfASiteThatWorksWithoutMailKeepsNothing(t *testing.T) {
 }
 
 func TestWhatTheStoreDidNotListAtStartIsFoundInTime(t *testing.T) {
-	s := New(Config{Retry: []time.Duration{time.Hour}}, 1)
+	s := newNamed(Config{Retry: []time.Duration{time.Hour}}, 1)
 	var waiting []time.Duration
 	for i := range 60 {
 		waiting = append(waiting, time.Duration(i)*time.Minute)
@@ -315,15 +388,13 @@ func TestWhatTheStoreDidNotListAtStartIsFoundInTime(t *testing.T) {
 			s.Done(site, Result{Now: after(2 * time.Hour)})
 		}
 	}
-	if s.Sites() != 0 {
-		t.Error("the site is kept for ever")
-	}
+	forgotten(t, s)
 }
 
 func TestAClockThatJumpsBackDoesNotStall(t *testing.T) {
 	const longest = 66 * time.Minute // 1h and 10 %
 	cfg := Config{Retry: []time.Duration{time.Hour}, Jitter: 0.1}
-	s := New(cfg, 1)
+	s := newNamed(cfg, 1)
 	s.Added("failing", start)
 	s.Added("waiting", after(30*time.Minute))
 	expectNext(t, s, start, "failing", false)
@@ -344,7 +415,7 @@ func TestAClockThatJumpsBackDoesNotStall(t *testing.T) {
 
 func TestWhatWaitsKeepsItsPaceWhenTheClockWentBack(t *testing.T) {
 	for _, by := range []time.Duration{time.Minute, time.Hour, 365 * 24 * time.Hour} {
-		s := New(Config{Retry: []time.Duration{time.Minute, time.Hour}}, 1)
+		s := newNamed(Config{Retry: []time.Duration{time.Minute, time.Hour}}, 1)
 		s.Added("failing", start)
 		expectNext(t, s, start, "failing", false)
 		s.Done("failing", Result{Now: start, Failed: true, Due: start})
@@ -366,7 +437,7 @@ func TestWhatWaitsKeepsItsPaceWhenTheClockWentBack(t *testing.T) {
 func TestAfterTheClockWentBackASiteIsAskedAgain(t *testing.T) {
 	const longest = time.Hour
 	for late := time.Duration(0); late <= 4*longest; late += 7 * time.Minute {
-		s := New(Config{Retry: []time.Duration{longest}}, 1)
+		s := newNamed(Config{Retry: []time.Duration{longest}}, 1)
 		s.Added("a", start)
 		now := after(-2 * longest)
 		s.Back(2*longest, now)
@@ -386,14 +457,14 @@ func TestAfterTheClockWentBackASiteIsAskedAgain(t *testing.T) {
 }
 
 func TestARetryTimeFromAWrongClockDoesNotStall(t *testing.T) {
-	s := New(Config{Retry: []time.Duration{time.Hour}}, 1)
+	s := newNamed(Config{Retry: []time.Duration{time.Hour}}, 1)
 	s.Load("a", start, 1, start, after(1000*time.Hour))
 	expectNothing(t, s, start)
 	expectNext(t, s, after(time.Hour), "a", true)
 }
 
 func TestAJumpForwardMakesAllDue(t *testing.T) {
-	s := New(Config{}, 1)
+	s := newNamed(Config{}, 1)
 	s.Added("a", after(time.Hour))
 	s.Added("b", after(2*time.Hour))
 	expectNext(t, s, after(1e5*time.Hour), "a", false)

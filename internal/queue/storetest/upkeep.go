@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -135,6 +136,7 @@ func discardAfterAccept(k *suite) {
 func upkeep() []test {
 	return []test{
 		{"Sites lists where mail waits or what fails, once, with what waits there", sitesList},
+		{"TookMail tells which sites took mail of somebody lately, as far as the newest deliveries tell", tookMail},
 		{"Purge deletes what has ended and nothing that waits", purges},
 		{"Purge forgets sites that nothing refers to", purgesSites},
 		{"Stats counts, and knows the oldest that waits", stats},
@@ -210,6 +212,38 @@ func purgesSites(k *suite) {
 	k.one("mx:b.test")
 }
 
+func tookMail(k *suite) {
+	deliver := func(from, site string, state queue.State) {
+		sub := k.submission("x", k.to("a@x.test", site))
+		sub.Message.Envelope.From = mail.Address{}
+		if from != "" {
+			sub.Message.Envelope.From = mail.MustAddress(from)
+		}
+		k.no(k.s.Accept(k.Context(), sub))
+		k.no(k.settle(queue.Settlement{State: state}, k.one(site)))
+		k.later(time.Minute)
+	}
+	first := k.now
+	deliver("u@home.test", "mx:old.test", queue.Delivered)
+	second := k.now
+	deliver("u@home.test", "mx:a.test", queue.Delivered)
+	deliver("u@home.test", "mx:refuses.test", queue.Failed)
+	deliver("", "mx:reported.test", queue.Delivered)
+	deliver("u@home.test", "mx:b.test", queue.Delivered)
+	last := k.now
+	deliver("u@home.test", "mx:a.test", queue.Delivered)
+	k.accept(k.to("a@x.test", "mx:waits.test"))
+	took := func(since time.Time, limit int) map[queue.SiteKey]time.Time {
+		got, err := k.s.TookMail(k.Context(), since, limit)
+		k.no(err)
+		return got
+	}
+	b := last.Add(-time.Minute)
+	k.same("all", took(first, 100), map[queue.SiteKey]time.Time{"mx:old.test": first, "mx:a.test": last, "mx:b.test": b})
+	k.same("since", took(second, 100), map[queue.SiteKey]time.Time{"mx:a.test": last, "mx:b.test": b})
+	k.same("the newest", took(first, 2), map[queue.SiteKey]time.Time{"mx:a.test": last})
+}
+
 func stats(k *suite) {
 	st := k.wantStates(map[queue.State]int64{})
 	k.same("Oldest of nothing", st.Oldest, time.Time{})
@@ -234,6 +268,7 @@ func (k *suite) everyMethod(ctx context.Context, sub *queue.Submission) map[stri
 	out["Extend"] = k.s.Extend(ctx, nil, k.now)
 	_, out["Open"] = k.s.Open(ctx, sub.Message.ID)
 	_, out["Sites"] = k.s.Sites(ctx)
+	_, out["TookMail"] = k.s.TookMail(ctx, k.now, 1)
 	_, out["Act"] = k.s.Act(ctx, queue.Action{Kind: queue.Retry, Now: k.now})
 	_, out["Purge"] = k.s.Purge(ctx, k.now, 1)
 	_, out["Stats"] = k.s.Stats(ctx)

@@ -28,7 +28,8 @@ func (s *sending) sendData() error {
 	if err := s.stuff(s.reader()); err != nil {
 		return err
 	}
-	s.sent, c.open = true, false
+	s.ending()
+	c.open = false
 	if err := s.flushContent(); err != nil {
 		return err
 	}
@@ -110,6 +111,14 @@ func (s *sending) flushContent() error {
 	return s.mark(err)
 }
 
+// ending notes that the end of the content is about to be written.
+func (s *sending) ending() {
+	if s.t.Ending != nil {
+		s.t.Ending()
+	}
+	s.sent = s.ctx.Err() == nil // else nothing more is written
+}
+
 // final reads the reply to the final dot.
 func (s *sending) final(command string) error {
 	reply, err := s.c.readReply(s.ctx, PhaseContent, s.c.cfg.Timeouts.Final, true)
@@ -143,7 +152,7 @@ func (s *sending) sendChunks() error {
 			return err
 		}
 		if rest == 0 {
-			s.sent = true
+			s.ending()
 			err := s.exchange()
 			c.picky = c.picky || s.accepted == 0
 			return err

@@ -122,7 +122,8 @@ func (c *Conn) broke(ctx context.Context, phase Phase, err error) *Error {
 	return e
 }
 
-// contextError is the error when ctx, not the peer, ended the call; else nil.
+// contextError is the error when ctx, not the peer, ended the call; else nil. A context cancelled with the cause
+// context.DeadlineExceeded has run out of time like any other.
 func contextError(ctx context.Context, phase Phase, err error) *Error {
 	cause := ctx.Err()
 	if cause == nil && errors.Is(err, context.Canceled) {
@@ -131,7 +132,7 @@ func contextError(ctx context.Context, phase Phase, err error) *Error {
 	switch {
 	case cause == nil:
 		return nil
-	case errors.Is(cause, context.Canceled):
+	case errors.Is(cause, context.Canceled) && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return &Error{Phase: phase, Kind: Canceled, Err: cause}
 	}
 	return &Error{Phase: phase, Kind: Timeout, Reason: reasonFor(phase, Timeout, 0), Err: cause}

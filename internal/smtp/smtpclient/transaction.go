@@ -17,6 +17,9 @@ type Transaction struct {
 	EightBit, HeaderUTF8 bool
 	// Body is the stored content: CRLF line ends, no dot stuffing. Send begins at its start and does not close it.
 	Body io.ReadSeeker
+	// Ending, when it is not nil, is called just before the end of the content is written. Nothing is written if the
+	// context has ended when it returns; after it the peer may have the message, whatever becomes of the context.
+	Ending func()
 }
 
 // Outcome is what became of one recipient.

@@ -1,0 +1,30 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"postern/internal/queue"
+)
+
+// TookMail looks through the newest deliveries for sites that took mail, in one pass over the end of the table.
+func (s *Store) TookMail(ctx context.Context, since time.Time, limit int) (map[queue.SiteKey]time.Time, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	if err := s.settleDown(ctx); err != nil {
+		return nil, err
+	}
+	out := map[queue.SiteKey]time.Time{}
+	err := s.read(ctx, func(c *conn) error {
+		return c.query(ctx, `SELECT s.key, max(d.finished) FROM
+			(SELECT id, site, state, finished FROM delivery ORDER BY id DESC LIMIT ?) d
+			JOIN message m ON m.seq = d.id / ? JOIN site s ON s.id = d.site
+			WHERE d.state = ? AND d.finished >= ? AND m.sender <> '' GROUP BY d.site`, func(r row) error {
+			out[queue.SiteKey(r.text(0))] = r.time(1)
+			return nil
+		}, int64(limit), int64(queue.MaxDeliveries), storedState(queue.Delivered), since.UnixMicro())
+	})
+	return out, err
+}
