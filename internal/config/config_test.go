@@ -148,6 +148,14 @@ func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
 		{"a sender that is an address", "[relay]\nnetworks = [\"::/0\"]\n[[relay_client]]\nnetworks = [\"::/0\"]\nsenders = [\"a@b.test\"]", `5:12: relay_client[0].senders[0]: "a@b.test" is an address`},
 		{"a sender that is no domain", "[relay]\nnetworks = [\"::/0\"]\n[[relay_client]]\nnetworks = [\"::/0\"]\nsenders = [\"a..test\"]", `5:12: relay_client[0].senders[0]: not a domain name|*.example.com`},
 		{"a sender with a star inside", "[relay]\nnetworks = [\"::/0\"]\n[[relay_client]]\nnetworks = [\"::/0\"]\nsenders = [\"a.*.test\"]", `5:12: relay_client[0].senders[0]: not a domain name`},
+		{"a share below nothing", "[delivery]\nconnections_own = -1", "2:19: delivery.connections_own: -1 is too small, at least 0"},
+		{"shares of more than there is", "[delivery]\nconnections = 100\nconnections_own = 51", "3:19: delivery.connections_own: 51 and the 50"},
+		{"more unproven than there are", "[delivery]\nconnections = 100\nconnections_unproven = 101", "3:24: delivery.connections_unproven: 101 is more"},
+		{"reports beyond their part", "[delivery]\nconnections_reports = 101", "2:23: delivery.connections_reports: 101 is more than the 100"},
+		{"one host beyond its part", "[delivery]\nconnections_per_host = 101", "2:24: delivery.connections_per_host: 101 is more than the 100"},
+		{"overtime below nothing", "[delivery]\nconnections_overtime = -1", "2:24: delivery.connections_overtime: -1 is too small"},
+		{"slow at once", "[delivery]\nslow_after = \"0s\"", "2:14: delivery.slow_after: must be longer than nothing"},
+		{"never proven", "[delivery]\nproven_for = \"0s\"", "2:14: delivery.proven_for: must be longer than nothing"},
 		{"a store of a later release", "store = \"postgres://x\"", "1:9: store: this release has one store"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -239,6 +239,42 @@ func TestCancellationEndsEveryWait(t *testing.T) {
 	}
 }
 
+// TestTheTimeCanBeEndedUntilTheEndOfTheContentAndIsToldAsTime: what is cut off before the end never reached the peer whole.
+func TestTheTimeCanBeEndedUntilTheEndOfTheContentAndIsToldAsTime(t *testing.T) {
+	for _, ext := range []string{"", "250-PIPELINING\r\n", "250-CHUNKING\r\n", "250-PIPELINING\r\n250-CHUNKING\r\n"} {
+		for _, cut := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				server, client := memnet.Pipe()
+				go null(server, ext)
+				conn := smtpclient.New(client, smtpclient.Config{})
+				defer conn.Close()
+				greet(t, conn)
+				ctx, end := context.WithCancelCause(t.Context())
+				defer end(nil)
+				called := 0
+				m := message(100)
+				m.Ending = func() {
+					called++
+					if cut {
+						end(context.DeadlineExceeded)
+					}
+				}
+				result, err := conn.Send(ctx, m)
+				if called != 1 {
+					t.Fatalf("%q: Ending was called %d times", ext, called)
+				}
+				var e *smtpclient.Error
+				switch got := result.Recipients[0].Outcome; {
+				case !cut && (err != nil || got != smtpclient.Delivered):
+					t.Errorf("%q: %v, %v", ext, got, err)
+				case cut && (!errors.As(err, &e) || e.Kind != smtpclient.Timeout || e.Sent || got != smtpclient.Undecided):
+					t.Errorf("%q, cut off: %v, %v", ext, got, err)
+				}
+			})
+		}
+	}
+}
+
 // TestEarlierCancellationDoesNotReachTheNextCall: a context counts for its own call only.
 func TestEarlierCancellationDoesNotReachTheNextCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
