@@ -71,7 +71,7 @@ func (s *Store) tellPlaceAfter(told journal.Place) journal.Place {
 
 func (s *Store) tellPlace() {
 	// What goes wrong is tried again with the next look.
-	_ = s.do(context.Background(), 0, func(t *txn) error {
+	_ = s.doWithin(context.Background(), 0, 0, func(t *txn) error {
 		t.s.mu.Lock()
 		known := t.s.young.place == t.s.young.told
 		t.s.mu.Unlock()
@@ -172,7 +172,11 @@ func (s *Store) bring(ctx context.Context, ms []*youngMessage, then func(t *txn)
 	for _, m := range ms {
 		bytes += len(m.draft.buf)
 	}
-	err := s.do(ctx, bytes, func(t *txn) error {
+	patience := busyPatience
+	if then == nil {
+		patience = 0 // what is frozen cannot be sent
+	}
+	err := s.doWithin(ctx, patience, bytes, func(t *txn) error {
 		for _, m := range ms {
 			if err := t.bring(m); err != nil {
 				return err
@@ -250,7 +254,7 @@ func (s *Store) settleDown(ctx context.Context) error {
 // settleDownOf is settleDown of the messages that pick chooses.
 func (s *Store) settleDownOf(ctx context.Context, pick func(m *youngMessage) bool) error {
 	s.mu.Lock()
-	last := s.order.lastSeq
+	last, since := s.order.lastSeq, time.Now()
 	s.mu.Unlock()
 	wanted := func(m *youngMessage) bool { return m.seq <= last && !m.pending && pick(m) }
 	for {
@@ -266,7 +270,7 @@ func (s *Store) settleDownOf(ctx context.Context, pick func(m *youngMessage) boo
 			continue
 		}
 		s.mu.Unlock()
-		if err := s.bring(ctx, ms, nil); err != nil {
+		if err := s.settleAgain(ctx, ms, since); err != nil {
 			return fmt.Errorf("sqlstore: bringing mail from the journal into the database: %w", err)
 		}
 	}

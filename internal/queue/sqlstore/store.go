@@ -98,6 +98,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
+	if err := s.writer.c.script(noTimeout); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
 	s.workers.Go(s.writer.loop)
 	s.workers.Go(s.commitLoop)
 	if !s.cfg.still {

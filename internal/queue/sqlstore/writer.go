@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"postern/internal/journal"
 	"postern/internal/queue"
@@ -19,9 +20,12 @@ const (
 // request is a change for the writer. run must do all of it or return an error; when it returns an error after it
 // wrote, the writer undoes what it did. run may be called twice, the first time undone.
 type request struct {
-	run   func(t *txn) error
-	bytes int // of bodies, for the bound of the group
-	done  chan error
+	run      func(t *txn) error
+	bytes    int // of bodies, for the bound of the group
+	done     chan error
+	since    time.Time
+	patience time.Duration // how long it waits while another program has the database locked
+	alone    bool          // it needs the lock, as far as is known
 }
 
 func (r *request) weight() int { return r.bytes }
@@ -35,6 +39,9 @@ type writer struct {
 	sites map[queue.SiteKey]*siteRow
 	// commit is the COMMIT; tests put faults and a witness around it.
 	commit func() error
+	// waiting is what needs the lock that another program has, until the next try at retry.
+	waiting []*request
+	retry   time.Time
 }
 
 // txn is one transaction of the writer.
@@ -52,7 +59,12 @@ type txn struct {
 // do hands run to the writer and waits for the commit it is part of. Once handed over it is waited for whatever
 // becomes of ctx, because what it refers to is in use.
 func (s *Store) do(ctx context.Context, bytes int, run func(t *txn) error) error {
-	r := &request{run: run, bytes: bytes, done: make(chan error, 1)}
+	return s.doWithin(ctx, busyPatience, bytes, run)
+}
+
+// doWithin is do with a patience of its own while another program has the database locked.
+func (s *Store) doWithin(ctx context.Context, patience time.Duration, bytes int, run func(t *txn) error) error {
+	r := &request{run: run, bytes: bytes, done: make(chan error, 1), since: time.Now(), patience: patience}
 	select {
 	case s.requests <- r:
 		return <-r.done
@@ -63,8 +75,8 @@ func (s *Store) do(ctx context.Context, bytes int, run func(t *txn) error) error
 
 // loop serves requests until the channel is closed.
 func (w *writer) loop() {
-	for first := range w.s.requests {
-		w.serve(gather(w.s.requests, first))
+	for group := w.next(); group != nil; group = w.next() {
+		w.serve(group)
 	}
 }
 
@@ -72,6 +84,10 @@ func (w *writer) loop() {
 // cannot be done does not take others with it.
 func (w *writer) serve(group []*request) {
 	results, err := w.attempt(group)
+	if primary(err) == codeBusy {
+		w.locked(group, err)
+		return
+	}
 	if err != nil && len(group) > 1 {
 		for i := range group {
 			w.serve(group[i : i+1])
