@@ -109,11 +109,13 @@ const (
 	loneCR                       // behind a CR: a bare one unless LF follows
 	loneMid                      // in a line
 	loneDot                      // a dot at loneStart
-	loneDotCR                    // and a CR
+	loneTwo                      // and another: one of them is taken out, so that one is left
+	loneDotCR                    // one or two, and a CR
 	loneDotBare                  // a dot behind a bare CR or LF
 )
 
-// watch looks for a dot that stands alone on a line by any reading of line ends, of which at least one end is no CRLF.
+// watch looks for a dot that stands alone on a line by any reading of line ends, of which at least one end is no CRLF: in
+// the octets as they come, and in what is left when dots were taken out.
 func (d *Decoder) watch(src []byte) {
 	for len(src) > 0 {
 		if d.lone == loneMid {
@@ -138,10 +140,12 @@ func (d *Decoder) lonely(c byte) lonePlace {
 	was := d.lone
 	isEnd := c == '\r' || c == '\n'
 	switch {
-	case was == loneDotBare && isEnd, was == loneDot && c == '\n', was == loneDotCR && c != '\n':
+	case was == loneDotBare && isEnd, (was == loneDot || was == loneTwo) && c == '\n', was == loneDotCR && c != '\n':
 		d.Faults |= LoneDot
-	case was == loneDot && c == '\r':
+	case (was == loneDot || was == loneTwo) && c == '\r':
 		return loneDotCR
+	case was == loneDot && c == '.' && !d.Raw:
+		return loneTwo
 	}
 	switch {
 	case c == '\r':

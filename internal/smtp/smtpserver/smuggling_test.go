@@ -11,7 +11,7 @@ import (
 // falseEnds are what servers in the field have taken for the end of content, besides CRLF.CRLF.
 var falseEnds = []string{
 	"\n.\n", "\n.\r\n", "\r.\r", "\r.\r\n", "\r\n.\n", "\r\n.\r", "\n.\r", "\r.\n", "\n\n.\n\n", "\r\n.\r\r\n", "\r\r\n.\r\r\n",
-	"\r\n\x00.\r\n", "\r\n.\x00\r\n", "\x00\r\n.\n", "\r\x00\n.\r\x00\n", "\n.\r\n.\n",
+	"\r\n\x00.\r\n", "\r\n.\x00\r\n", "\x00\r\n.\n", "\r\x00\n.\r\x00\n", "\n.\r\n.\n", "\r\n..\n", "\r\n..\rx",
 }
 
 // smuggle sends a message whose content has a false end followed by another transaction, in pieces, and returns what
