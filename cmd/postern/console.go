@@ -46,7 +46,7 @@ func (g *gateway) serveConsole(ctx context.Context, group *sync.WaitGroup, faile
 		}
 		g.offerSetup(ctx)
 	}
-	group.Go(func() { report(failed, api.ServePublic(ctx, l, handler, g.log)) })
+	group.Go(func() { report(failed, api.ServePublic(ctx, l, cfg.Connections, handler, g.log)) })
 	return nil
 }
 

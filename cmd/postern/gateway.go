@@ -298,7 +298,8 @@ func (g *gateway) administration() admin.Config {
 		Own:         func() []mail.Domain { return g.table.Load().OwnDomains() },
 		Unprotected: g.unprotected,
 		Lifetime:    g.cfg.Delivery.Lifetime.Duration,
-		Hostname:    g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
+		Streams:     g.cfg.Admin.Connections / 2, StreamsOfOne: g.cfg.Admin.Streams,
+		Hostname: g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
 	}
 	if g.cfg.Path() != "" {
 		out.Reload = g.reloadFor

@@ -40,7 +40,7 @@ func (g *gateway) listen() error {
 	return nil
 }
 
-// spareFiles are file descriptors kept for the store, DNS, logs and the admin interface.
+// spareFiles are file descriptors kept for the store, DNS and logs; the admin port has its own (admin.connections).
 const spareFiles = 256
 
 // affordable lowers a number of client connections to what the limit of open files leaves beside deliveries and the
@@ -51,7 +51,7 @@ func (g *gateway) affordable(want int) int {
 		return want
 	}
 	most := int(min(files.Cur, math.MaxInt32))
-	most = max(most-g.cfg.Delivery.Outbound()-spareFiles, most/4)
+	most = max(most-g.cfg.Delivery.Outbound()-g.cfg.Admin.Connections-spareFiles, most/4)
 	if most >= want {
 		return want
 	}

@@ -12,8 +12,8 @@ import (
 	"postern/internal/smtp/smtpserver"
 )
 
-// adminMemory is what the admin port may cost: its bounds are in internal/admin/api.
-const adminMemory = 12 << 20
+// adminMemory is what each connection at the admin port may cost: buffers, a body of 64 KiB as it came and as a form, a page.
+const adminMemory = 192 << 10
 
 // memoryPlan says who may take how much of the memory there is.
 func memoryPlan(cfg *config.Config, found ram.Found) ram.Plan {
@@ -25,7 +25,7 @@ func memoryPlan(cfg *config.Config, found ram.Found) ram.Plan {
 		w.Session += smtpserver.TLSMemory
 	}
 	if cfg.Admin.Listen != "" {
-		w.Admin = adminMemory
+		w.Admin = int64(cfg.Admin.Connections) * adminMemory
 	}
 	return ram.Make(w, found)
 }

@@ -71,6 +71,9 @@ func (t *throttle) check(client netip.Addr, name string, now time.Time) error {
 	return nil
 }
 
+// MayTry returns *Throttled while a client has to wait, whomever it will say it is.
+func (s *Service) MayTry(c Client) error { return s.throttle.check(c.Addr, "", time.Now()) }
+
 // failed counts one.
 func (t *throttle) failed(client netip.Addr, name string, now time.Time) {
 	t.mu.Lock()

@@ -95,6 +95,8 @@ type Config struct {
 	Sink event.Sink
 	// Unprotected lists, since a time, the own clients that handed in without TLS what rules force onward; nil lists none.
 	Unprotected func(since time.Time) []Unprotected
+	// Streams is how many may watch at a time, and StreamsOfOne how often one account; 0 means 32 and 8.
+	Streams, StreamsOfOne int
 	// Hostname, Version and StartedAt are shown by Status. Problem says what is wrong now, nil that all is well; it may be nil.
 	Hostname, Version string
 	StartedAt         time.Time
@@ -105,8 +107,7 @@ type Config struct {
 type Service struct {
 	cfg    Config
 	checks chan struct{} // holds one for each check that runs
-	// watching holds one for each who watches.
-	watching chan struct{}
+	seats  *seats        // of those who watch
 }
 
 // New returns a Service.
@@ -126,7 +127,7 @@ func New(cfg Config) *Service {
 	if cfg.Serves == nil {
 		cfg.Serves = func(mail.Domain) bool { return false }
 	}
-	return &Service{cfg, make(chan struct{}, ChecksAtOnce), make(chan struct{}, watchMost)}
+	return &Service{cfg, make(chan struct{}, ChecksAtOnce), newSeats(cfg.Streams, cfg.StreamsOfOne)}
 }
 
 // who checks and bounds the name of whoever asks.

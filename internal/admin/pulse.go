@@ -61,9 +61,6 @@ func (p *Pulse) Beats() uint64 {
 	return p.beats
 }
 
-// watchMost bounds who watches at a time.
-const watchMost = 200
-
 // watchPause is the least time between two words to one who watches.
 const watchPause = time.Second
 
@@ -77,12 +74,11 @@ func (d *Desk) Watch(ctx context.Context, quiet time.Duration, word func(beats u
 	if d.s.cfg.Pulse == nil {
 		return ErrNotFound
 	}
-	select {
-	case d.s.watching <- struct{}{}:
-		defer func() { <-d.s.watching }()
-	default:
-		return ErrBusy
+	leave, err := d.s.seats.take(d.p.Name)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	seen, beat := d.s.cfg.Pulse.Beats(), true
 	for word(seen, beat) {
 		select {

@@ -321,6 +321,8 @@ func (c *Config) checkLimits(d *decoder) {
 		{"limits.bad_commands", int64(l.BadCommands), 1, 0},
 		{"limits.noop_commands", int64(l.NoopCommands), 1, 0},
 		{"limits.data_rate", int64(l.DataRate), 1, 1 << 20},
+		{"admin.connections", int64(c.Admin.Connections), 4, 4096},
+		{"admin.streams", int64(c.Admin.Streams), 1, 1000},
 		{"limits.memory", cmp.Or(l.Memory, 1<<30), 64 << 20, 0},
 		{"limits.content_memory", cmp.Or(l.ContentMemory, 1<<20), 1 << 20, 0},
 		{"log.memory", c.Log.Memory, 65536, 1 << 30},

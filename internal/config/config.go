@@ -312,6 +312,11 @@ type Admin struct {
 	Console bool `toml:"console"`
 	// Whether TLS is spoken there, with the gateway's own certificates.
 	TLS bool `toml:"tls"`
+	// Connections at a time there. When one more comes, one that is idle or half-sent is closed; while all are being
+	// answered it hears 503.
+	Connections int `toml:"connections"`
+	// Live pages and streams of events that one account may have open at a time.
+	Streams int `toml:"streams"`
 	// How long a browser stays signed in to the console without being used.
 	SessionIdle Duration `toml:"session_idle"`
 	// How long a browser stays signed in at most.

@@ -59,7 +59,7 @@ func Default() *Config {
 			DrainTime:            Duration{30 * time.Second},
 		},
 		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}, NoticesPerAddress: 20, NoticesToStrangers: 2000},
-		Admin: Admin{Listen: "127.0.0.1:8025", Console: true,
+		Admin: Admin{Listen: "127.0.0.1:8025", Console: true, Connections: 64, Streams: 8,
 			SessionIdle: Duration{30 * time.Minute}, SessionTime: Duration{12 * time.Hour}},
 		OIDC: OIDC{Claim: "email", Button: "Sign in with your organisation"},
 		Log:  Log{Level: "info", Format: "text", Memory: 1 << 20},

@@ -33,7 +33,7 @@ import (
 // Root is below which path the API answers.
 const Root = "/api/v1"
 
-// maxBody bounds a request: a rules file of 10,000 rules, or the header of a message.
+// maxBody bounds a request that brings rules, and every request at the socket.
 const maxBody = 32 << 20
 
 // Server answers requests by a Service. Safe for concurrent use.
@@ -49,12 +49,22 @@ func New(service *admin.Service, accounts *accounts.Service, log *slog.Logger) *
 }
 
 // AtSocket is the API for a socket that only the administrator can open: whoever asks may do everything.
-func (s *Server) AtSocket() http.Handler { return s.handler(s.bySocket) }
+func (s *Server) AtSocket() http.Handler {
+	return s.handler(s.bySocket, func(*http.Request) int64 { return maxBody })
+}
 
 // ByToken is the API for a listener that others reach: whoever asks shows a token.
-func (s *Server) ByToken() http.Handler { return s.handler(s.byToken) }
+func (s *Server) ByToken() http.Handler { return s.handler(s.byToken, mostByToken) }
 
-func (s *Server) handler(who asker) http.Handler {
+// mostByToken bounds the body of a request of somebody who has shown a token.
+func mostByToken(r *http.Request) int64 {
+	if section, _, _ := cutPath(strings.TrimPrefix(r.URL.Path, Root)); section == "rules" {
+		return maxBody
+	}
+	return SmallBody
+}
+
+func (s *Server) handler(who asker, most func(*http.Request) int64) http.Handler {
 	mux := http.NewServeMux()
 	cfg := huma.DefaultConfig("Postern", "1")
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
@@ -69,7 +79,7 @@ func (s *Server) handler(who asker) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, &Problem{Code: http.StatusNotFound, Text: "there is no " + r.Method + " " + r.URL.Path, Hint: "client and gateway may be of different releases"})
 	})
-	return s.authenticated(who, mux)
+	return s.authenticated(who, most, mux)
 }
 
 // schemaName is a type's name in the description, with its room before it where that is none of these: RulesWarning.
@@ -104,9 +114,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return serve(ctx, l, s.AtSocket(), 0, s.log) // a list may be long and its reader slow
 }
 
-// ServePublic answers at the TCP listener of [admin] until ctx ends.
-func ServePublic(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
-	return serve(ctx, l, h, time.Minute, log)
+// ServePublic answers at the TCP listener of [admin] until ctx ends, at most so many connections at a time; 0 is
+// DefaultConnections.
+func ServePublic(ctx context.Context, l net.Listener, most int, h http.Handler, log *slog.Logger) error {
+	return serve(ctx, newGuests(l, most), h, time.Minute, log)
 }
 
 // serve answers at l until ctx ends. write bounds one answer, 0 is no bound.
@@ -114,6 +125,9 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, write time.Durat
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: write, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return ctx }} // so that streams end with the gateway
+	if g, ok := l.(*guests); ok {
+		srv.Handler, srv.ConnState, srv.ConnContext, srv.IdleTimeout = g.answering(h), g.state, withGuest, 30*time.Second
+	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- srv.Serve(l) }()
 	select {

@@ -269,7 +269,7 @@ func TestThePublicListenerServesNothingButHealthAndMetrics(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- ServePublic(ctx, l, Public(metrics, func() error { return sick }), slog.New(slog.DiscardHandler))
+		done <- ServePublic(ctx, l, 0, Public(metrics, func() error { return sick }), slog.New(slog.DiscardHandler))
 	}()
 	check := func(method, path string, want int, text string) {
 		t.Helper()

@@ -89,7 +89,7 @@ func problemOf(err error) *Problem {
 		p.Code, p.Text, p.Hint = http.StatusForbidden, "this needs somebody who proves who he is", "do it in the console, or at the gateway with `postern`"
 	case errors.Is(err, accounts.ErrSetUp):
 		p.Code, p.Hint = http.StatusConflict, "`postern accounts invite NAME` makes a link for somebody else, or for who lost a password"
-	case errors.Is(err, admin.ErrBusy):
+	case is(admin.ErrBusy, admin.ErrStreams):
 		p.Code = http.StatusTooManyRequests
 	case errors.Is(err, errNoMatch):
 		p.Code = http.StatusPreconditionRequired
@@ -104,6 +104,9 @@ func problemOf(err error) *Problem {
 // writeProblem answers before the library has seen the request.
 func writeProblem(w http.ResponseWriter, p *Problem) {
 	w.Header().Set("Content-Type", problemType)
+	if p.Code == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "5")
+	}
 	w.WriteHeader(p.Code)
 	_ = encoder(w).Encode(titled(p)) // the reader may have gone
 }

@@ -41,7 +41,7 @@ func (s *Server) byToken(r *http.Request) (access.Principal, error) {
 type whoKey struct{}
 
 // authenticated finds out who asks before anything else, but for the description of the API, which tells nothing.
-func (s *Server) authenticated(who asker, next http.Handler) http.Handler {
+func (s *Server) authenticated(who asker, most func(*http.Request) int64, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
@@ -57,7 +57,13 @@ func (s *Server) authenticated(who asker, next http.Handler) http.Handler {
 		if r.URL.Path == Root+"/check" {
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(admin.CheckTime + time.Minute)) // not every writer can; then its own holds
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if r.URL.Path == Root+"/events" {
+			if err := s.desk(r.Context()).MayWatch(); err != nil { // before an answer has begun
+				writeProblem(w, s.problem(err))
+				return
+			}
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, most(r))
 		next.ServeHTTP(w, r)
 	})
 }

@@ -121,9 +121,9 @@ func Client(r *http.Request) accounts.Client {
 	return c
 }
 
-// Guard refuses requests that another site's page made a browser send, bounds their bodies to most bytes, and sets the
-// headers of pages.
-func (d *Door) Guard(next http.Handler, most int64) http.Handler {
+// Guard refuses requests that another site's page made a browser send, bounds their bodies to most bytes, and sets the headers
+// of pages.
+func (d *Door) Guard(next http.Handler, most func(*http.Request) int64) http.Handler {
 	var cross http.CrossOriginProtection
 	return cross.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -138,7 +138,7 @@ func (d *Door) Guard(next http.Handler, most int64) http.Handler {
 		if d.secure {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, most)
+		r.Body = http.MaxBytesReader(w, r.Body, most(r))
 		next.ServeHTTP(w, r)
 	}))
 }

@@ -60,7 +60,7 @@ func TestGuard(t *testing.T) {
 		if _, err := io.ReadAll(r.Body); err != nil {
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
 		}
-	}), 10)
+	}), func(*http.Request) int64 { return 10 })
 	for name, tt := range map[string]struct {
 		method string
 		header map[string]string

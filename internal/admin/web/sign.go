@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"postern/internal/accounts"
@@ -28,6 +29,14 @@ func (c *Console) signInPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
+	if err := c.cfg.Accounts.MayTry(door.Client(r)); err != nil { // before a byte of the form is read
+		c.again(w, "signin", "Sign in", signView{Named: c.door.Site(r).Named(), Elsewhere: c.elsewhere()}, err)
+		return
+	}
+	if err := r.ParseForm(); err != nil {
+		c.again(w, "signin", "Sign in", signView{Named: c.door.Site(r).Named(), Elsewhere: c.elsewhere()}, err)
+		return
+	}
 	v := signView{Name: r.FormValue("name"), Next: local(r.FormValue("next")), Named: c.door.Site(r).Named(), Elsewhere: c.elsewhere()}
 	secret, err := c.cfg.Accounts.SignIn(r.Context(), v.Name, r.FormValue("password"), c.door.Secret(r), door.Client(r))
 	if err != nil {
@@ -42,8 +51,12 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 func (c *Console) again(w http.ResponseWriter, page, title string, v signView, err error) {
 	code := http.StatusUnauthorized
 	var throttled *accounts.Throttled
+	var large *http.MaxBytesError
 	switch {
+	case errors.As(err, &large):
+		code, v.Problem = http.StatusRequestEntityTooLarge, "What was sent is larger than the console takes."
 	case errors.As(err, &throttled):
+		w.Header().Set("Retry-After", strconv.Itoa(1+int(time.Until(throttled.Until).Seconds())))
 		code, v.Problem = http.StatusTooManyRequests, "Too many failed attempts. Try again in "+rough(time.Until(throttled.Until)+time.Second)+"."
 	case errors.Is(err, accounts.ErrWrong):
 		v.Problem = "Name and password do not belong together."

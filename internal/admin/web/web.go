@@ -33,8 +33,21 @@ var templates embed.FS
 //go:embed static
 var static embed.FS
 
-// maxForm bounds a request: a rules file is the largest.
-const maxForm = 32 << 20
+// maxForm bounds a request that brings rules, smallForm every other.
+const (
+	maxForm   = 32 << 20
+	smallForm = 64 << 10
+)
+
+// most bounds the body of a request. Only who is known may bring rules.
+func (c *Console) most(r *http.Request) int64 {
+	if r.Method == http.MethodPost && (r.URL.Path == "/rules/file" || r.URL.Path == "/rules/edit") {
+		if _, err := c.door.Who(r); err == nil {
+			return maxForm
+		}
+	}
+	return smallForm
+}
 
 // Config is what the console stands on; all but Log must be set.
 type Config struct {
@@ -73,7 +86,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err := c.parse(); err != nil {
 		return nil, err
 	}
-	return c.door.Guard(c.routes(), maxForm), nil
+	return c.door.Guard(c.routes(), c.most), nil
 }
 
 // parse makes one template of each page: the layout and what fills it.
@@ -205,6 +218,9 @@ func (c *Console) fail(r *request, err error) {
 	case f.Code == http.StatusInternalServerError:
 		c.cfg.Log.Warn("console", "path", r.URL.Path, "error", err)
 	}
+	if f.Code == http.StatusTooManyRequests {
+		r.w.Header().Set("Retry-After", "5")
+	}
 	c.render(r.w, &r.who, f.Code, "fault", f.Title, f)
 }
 
@@ -220,7 +236,7 @@ func faultOf(err error) fault {
 		return fault{409, "Changed meanwhile", sentence(err), "Go back, load the page again and look at what is there now."}
 	case errors.Is(err, admin.ErrBadRequest), errors.Is(err, accounts.ErrBad), errors.Is(err, accounts.ErrLast), errors.Is(err, accounts.ErrTaken):
 		return fault{400, "This cannot be", sentence(err), "Go back and correct it."}
-	case errors.Is(err, admin.ErrBusy):
+	case errors.Is(err, admin.ErrBusy), errors.Is(err, admin.ErrStreams):
 		return fault{429, "Busy", sentence(err), ""}
 	case errors.As(err, &large):
 		return fault{413, "Too large", "What was sent is larger than the console takes.", ""}
