@@ -70,17 +70,18 @@ func lattice() map[string]string {
 		"gateway/identity": "filemark",
 		"confine":          "",
 		"gateway/deliver":  "mail smtp policy attempt event peers mxtrust gateway/route smtp/smtpclient policy/certcheck",
-		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/route",
+		"gateway/inforce":  "mail policy policy/rules queue ledger gateway/route",
+		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/inforce gateway/route",
 
-		"gateway/notify":   "mail smtp policy policy/rules event queue gateway/route",
-		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule mxtrust gateway/route gateway/deliver mail/dsn",
+		"gateway/notify":   "mail smtp policy policy/rules event queue gateway/inforce",
+		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule mxtrust gateway/inforce gateway/route gateway/deliver mail/dsn",
 
 		"check": "mail smtp smtp/smtpclient tlsprobe policy policy/certcheck attempt dns mxtrust peers gateway/route gateway/deliver",
 
-		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access check traffic certstore",
+		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access check traffic certstore gateway/inforce",
 		"admin/door": "mail access accounts admin",
 		"admin/oidc": "once",
-		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check traffic admin",
+		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check traffic gateway/inforce admin",
 		"admin/web":  "mail mail/received policy policy/rules attempt queue ledger mxtrust access accounts check traffic admin admin/door admin/oidc",
 	}
 }
@@ -115,7 +116,7 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/sqlstore", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/intake", "gateway/dispatch", "gateway/notify", "admin", "policy/revoke",
+				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/dispatch", "gateway/notify", "admin", "policy/revoke",
 				"peers/memory"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
 		{[]string{"postern/internal/config"}, except(),

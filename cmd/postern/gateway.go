@@ -27,6 +27,7 @@ import (
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/dispatch"
 	"postern/internal/gateway/identity"
+	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/intake"
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/route"
@@ -52,7 +53,7 @@ type gateway struct {
 	metrics  *metrics.Metrics
 	figures  figures
 	store    *sqlstore.Store
-	rules    *admin.RuleKeeper
+	rules    *inforce.Keeper // with the tables
 	memory   *memory.Memory
 	notifier *notify.Notifier
 	traffic  *traffic.Recorder
@@ -61,7 +62,6 @@ type gateway struct {
 	roots    *roots.Store
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker
-	table    atomic.Pointer[route.Table]
 	checking checking
 	inForce  atomic.Pointer[config.Config] // what was read last; cfg holds for what needs a restart
 	intake   atomic.Pointer[intake.Intake]
@@ -99,7 +99,6 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if err != nil {
 		return nil, err
 	}
-	g.table.Store(table)
 	g.inForce.Store(cfg)
 	if err := g.trust(); err != nil {
 		return nil, err
@@ -109,11 +108,15 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	}); err != nil {
 		return nil, err
 	}
-	g.rules = admin.NewRuleKeeper(ctx, g.store)
+	before, err := g.store.Judgement(ctx)
+	if err != nil {
+		return nil, errors.Join(err, g.store.Close())
+	}
+	g.rules = inforce.NewKeeper(ctx, inforce.Config{Ledger: g.store, Table: table, Files: g.roots.Digest})
 	if err := g.remember(ctx); err != nil {
 		return nil, errors.Join(err, g.store.Close())
 	}
-	if _, _, err := g.rules.Current(); err != nil {
+	if err := g.rules.Now().Err; err != nil {
 		g.warn("rules", err, "mail is answered 451 until rules are applied: postern rules apply FILE")
 	}
 	client, err := clientCertificate(cfg)
@@ -131,6 +134,9 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	}
 	g.checking.now.Store(checker)
 	g.dispatch = dispatch.New(g.dispatching(client))
+	if g.rules.Now().Number != before.Number { // something else is in force than when the gateway stopped
+		g.dispatch.Changed()
+	}
 	g.admin = admin.New(g.administration())
 	g.accounts = accounts.New(accounts.Config{Hashing: g.hashing, Book: g.store, Ledger: g.store, Idle: cfg.Admin.SessionIdle.Duration, Life: cfg.Admin.SessionTime.Duration})
 	in, err := g.receiving(cfg)
@@ -147,7 +153,7 @@ func (g *gateway) remember(ctx context.Context) error {
 	cfg := g.cfg
 	told := g.sink
 	g.notifier = notify.New(notify.Config{
-		To: cfg.Admin.Notify, From: cfg.Postmaster, Hostname: cfg.Hostname, Store: g.store, Route: g.table.Load, Rules: g.rules.Current,
+		To: cfg.Admin.Notify, From: cfg.Postmaster, Hostname: cfg.Hostname, Store: g.store, InForce: g.rules.Now,
 		Wake: func(m *queue.Message, site queue.SiteKey, due time.Time) { g.dispatch.Wake(m, site, due) },
 		Sink: told, Random: rand.Uint32, Lifetime: cfg.Delivery.Lifetime.Duration,
 	})
@@ -174,7 +180,7 @@ func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 		Hostname: cfg.Hostname, Postmaster: postmasterFor(cfg),
 		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: g.authenticate(cfg),
 		RelayTLS: cfg.Relay.Require >= policy.Encrypted, RelayBare: bareEnds(cfg), Bindings: bindings(cfg), Clients: g.clients,
-		Rules: g.rules.Current, Route: g.table.Load, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
+		InForce: g.rules.Now, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
 		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops, Memory: g.memoryOfContent,
 		LoginFailures: cfg.Limits.LoginFailures, LoginWindow: cfg.Limits.LoginWindow.Duration,
@@ -247,7 +253,7 @@ func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
 	opener.Certificate = g.client.Load
 	opener.Memory, opener.Book, opener.Remember = g.memory, g.store, g.store.Remember
 	dc := dispatch.Config{
-		Store: g.store, Opener: deliver.New(opener), Route: g.table.Load, Rules: g.rules.Current, Sink: g.sink, Book: g.store,
+		Store: g.store, Opener: deliver.New(opener), InForce: g.rules.Now, Sink: g.sink, Book: g.store,
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
 		Schedule:          pacing(&cfg.Delivery),
 		Lifetime:          cfg.Delivery.Lifetime.Duration,
@@ -289,13 +295,6 @@ func (g *gateway) administration() admin.Config {
 		Settings: func() admin.Settings { return settingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
 		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: g.store, Certs: g.shown,
-		NextHop: func(d mail.Domain, r policy.Requirement) string { return g.table.Load().NextHop(d, r) },
-		Ordinary: func(d mail.Domain) policy.Requirement {
-			own, _ := g.table.Load().Own(d)
-			return own.Requirement()
-		},
-		Serves:      func(d mail.Domain) bool { return g.table.Load().Serves(d) },
-		Own:         func() []mail.Domain { return g.table.Load().OwnDomains() },
 		Unprotected: g.unprotected,
 		Lifetime:    g.cfg.Delivery.Lifetime.Duration,
 		Streams:     g.cfg.Admin.Connections / 2, StreamsOfOne: g.cfg.Admin.Streams,
@@ -320,7 +319,7 @@ func (g *gateway) unprotected(since time.Time) (out []admin.Unprotected) {
 // mailHosts finds the mail hosts of a domain, asking DNS afresh.
 func (g *gateway) mailHosts(ctx context.Context, d mail.Domain) (admin.MailHosts, error) {
 	g.resolver.Forget()
-	plan, problem := g.table.Load().Plan(ctx, d)
+	plan, problem := g.rules.Now().Table.Plan(ctx, d)
 	if problem != nil {
 		return admin.MailHosts{}, problem
 	}
@@ -351,7 +350,7 @@ func (g *gateway) problem() error {
 	if g.stopping.Load() {
 		return errors.New("the gateway is stopping")
 	}
-	if _, _, err := g.rules.Current(); err != nil {
+	if err := g.rules.Now().Err; err != nil {
 		return err
 	}
 	_, err := g.figures.get()

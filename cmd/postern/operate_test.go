@@ -46,7 +46,7 @@ recipient = ["bank.test"]
 func operate(t *testing.T) func(args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	store := backlog.New(t)
-	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop,
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store),
 		Peers: rememberedPeers(t, store)})
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := api.Listen(path)
@@ -184,7 +184,7 @@ func TestOperatorsRules(t *testing.T) {
 	if code, _, errs := postern("rules", "apply", first); code != exitOK {
 		t.Fatal(errs)
 	}
-	if _, out, _ := postern("rules", "apply", first); !strings.HasSuffix(out, "already in force as revision 1\n") {
+	if _, out, _ := postern("rules", "apply", first); !strings.HasSuffix(out, "already in force as revision 1; what waits is judged by them anew\n") {
 		t.Errorf("the same file again: %q", out)
 	}
 	if _, out, _ := postern("rules", "export"); out != operateRules {

@@ -34,7 +34,7 @@ func TestOperatorsPins(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop, Pins: store,
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Pins: store,
 		MailHosts: func(_ context.Context, d mail.Domain) (admin.MailHosts, error) {
 			switch d.String() {
 			case "clinic.test":

@@ -216,13 +216,15 @@ func (q *queueHoldCmd) Run(a *app) error {
 type queueReleaseCmd struct {
 	remote
 	names
-	All   bool `help:"Everything that is held."`
-	Lower bool `help:"Lower the mail to what the configuration demands without any rule. It may then go in plaintext. Recorded in the audit trail."`
+	All     bool `help:"Everything that is held."`
+	Rejudge bool `help:"Give waiting mail exactly what is in force now, never less: all of it, or what is named. For mail that keeps what a rule demanded and no longer does. What is held stays held. Recorded in the audit trail."`
+	Lower   bool `help:"Lower the mail to what the configuration demands without any rule. It may then go in plaintext. Recorded in the audit trail."`
 }
 
 // Run releases.
 func (q *queueReleaseCmd) Run(a *app) error {
-	return a.act(&q.remote, &q.names, admin.ActRequest{Kind: queue.Release, All: q.All, Lower: q.Lower})
+	return a.act(&q.remote, &q.names, admin.ActRequest{Kind: queue.Release, All: q.All || q.Rejudge && len(q.Names) == 0,
+		Lower: q.Lower, Rejudge: q.Rejudge})
 }
 
 type queueCancelCmd struct {
@@ -272,6 +274,8 @@ func nothing(r *admin.ActRequest, out admin.ActResult) error {
 		hint = "`postern trace` shows how it ended"
 	case r.Kind == queue.Retry:
 		hint += "; held mail goes with `postern queue release`"
+	case r.Rejudge:
+		hint = "nothing of it holds more than is in force; `postern queue show MESSAGE` says what each demands"
 	case r.Kind == queue.Release && !r.Lower:
 		hint += "; mail that is not held goes with `postern queue retry`"
 	}

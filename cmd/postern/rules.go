@@ -144,9 +144,10 @@ func between(text string, first, end int) string {
 // rulesApplyCmd puts a file in force.
 type rulesApplyCmd struct {
 	remote
-	File       string `arg:"" help:"The rules file; - reads standard input."`
-	DryRun     bool   `help:"Only show what would change."`
-	IfRevision *int64 `placeholder:"N" help:"Only if this revision is still in force."`
+	File         string `arg:"" help:"The rules file; - reads standard input."`
+	DryRun       bool   `help:"Only show what would change."`
+	IfRevision   *int64 `placeholder:"N" help:"Only if this revision is still in force."`
+	LetWaitingGo bool   `help:"Give waiting mail that holds more than these rules demand what they demand. Without it that mail keeps what it has. Recorded in the audit trail."`
 }
 
 // Run applies. A broken file is told with every problem and changes nothing: exit code 1.
@@ -163,7 +164,8 @@ func (c *rulesApplyCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	out, err := client.ApplyRules(a.ctx, admin.ApplyRequest{By: a.asker(), Name: filepath.Base(c.File), Text: string(text), DryRun: c.DryRun, IfRevision: c.IfRevision})
+	out, err := client.ApplyRules(a.ctx, admin.ApplyRequest{By: a.asker(), Name: filepath.Base(c.File), Text: string(text), DryRun: c.DryRun, IfRevision: c.IfRevision,
+		LetWaitingGo: c.LetWaitingGo})
 	if err != nil {
 		return tell(err)
 	}
@@ -178,9 +180,34 @@ func (c *rulesApplyCmd) Run(a *app) error {
 	case c.DryRun:
 		fmt.Fprintf(a.stdout, "nothing was applied; revision %d is in force\n", out.Revision)
 	default:
-		fmt.Fprintf(a.stdout, "these rules are already in force as revision %d\n", out.Revision)
+		fmt.Fprintf(a.stdout, "these rules are already in force as revision %d; what waits is judged by them anew\n", out.Revision)
 	}
+	a.saySurplus(&out, c.LetWaitingGo && !c.DryRun)
 	return nil
+}
+
+// saySurplus tells of waiting mail that holds more than the rules demand, and of what was let go.
+func (a *app) saySurplus(out *admin.ApplyResult, asked bool) {
+	if asked {
+		fmt.Fprintf(a.stdout, "%s let go: they demand what is in force now\n", plural(out.LetGo, "waiting delivery"))
+		if out.Busy > 0 {
+			fmt.Fprintf(a.stderr, "postern: %s being sent right now, left alone; later: postern queue release --rejudge\n", plural(out.Busy, "delivery"))
+		}
+		return
+	}
+	if out.Waiting.Deliveries == 0 {
+		return
+	}
+	some := plural(out.Waiting.Deliveries, "waiting delivery")
+	if out.Waiting.Partial {
+		some = "at least " + some
+	}
+	holds, keeps := " hold", " keep"
+	if out.Waiting.Deliveries == 1 {
+		holds, keeps = " holds", " keeps"
+	}
+	fmt.Fprintln(a.stdout, some+holds+" more than these rules demand, and"+keeps+" it")
+	a.detail("  ", "To change", "postern rules apply --let-waiting-go FILE, or postern queue release --rejudge [DOMAIN | MESSAGE ...]")
 }
 
 // keyWidth has room for the longest key of a rule.

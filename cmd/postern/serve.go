@@ -117,18 +117,18 @@ func report(failed chan<- error, err error) {
 	}
 }
 
-// rulesPause is how often rules that could not be read are tried again.
-const rulesPause = 5 * time.Second
+// tendPause is how often files of trust are looked at, and rules that could not be read are tried again.
+const tendPause = 5 * time.Second
 
 // wait returns when the gateway is to stop, with the error if a part of it failed.
 func (g *gateway) wait(ctx context.Context, hangup <-chan os.Signal, failed <-chan error) error {
-	tick := time.NewTicker(rulesPause)
+	tick := time.NewTicker(tendPause)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			if _, _, err := g.rules.Current(); err != nil {
-				_ = g.rules.Reload(ctx) // Current keeps telling
+			if changed, _ := g.rules.Tend(ctx); changed { // an error is told by the view, and tried again
+				g.dispatch.Changed()
 			}
 		case <-ctx.Done():
 			return nil
@@ -188,9 +188,10 @@ func (g *gateway) reload(ctx context.Context) {
 // reloadFor adopts the configuration file again because somebody asks, and tries what waits.
 func (g *gateway) reloadFor(ctx context.Context, by string) error {
 	g.reread()
-	if err := g.adopt(g.cfg.Path()); err != nil {
+	if err := g.adopt(ctx, g.cfg.Path()); err != nil {
 		return err
 	}
+	g.dispatch.Changed()
 	g.sink.Emit(event.AdminActed{By: by, Action: "reload configuration", Target: g.cfg.Path()})
 	sites, err := g.store.Sites(ctx)
 	if err != nil {
@@ -212,7 +213,7 @@ func (g *gateway) reread() {
 }
 
 // adopt puts a configuration file in force, all of what needs no restart or nothing.
-func (g *gateway) adopt(path string) error {
+func (g *gateway) adopt(ctx context.Context, path string) error {
 	next, err := config.Load(path)
 	if err != nil {
 		return err
@@ -233,7 +234,9 @@ func (g *gateway) adopt(path string) error {
 	if err != nil {
 		return err
 	}
-	g.table.Store(table)
+	if _, err := g.rules.SetTable(ctx, table); err != nil {
+		return err
+	}
 	g.intake.Store(in)
 	g.checking.now.Store(checker)
 	g.client.Store(client)
@@ -248,11 +251,11 @@ const mostOwnWarnings = 20
 // warnOfOwnDomains logs which rules speak about domains of our own servers, after these may have changed: such a rule does
 // nothing about them.
 func (g *gateway) warnOfOwnDomains() {
-	set, _, err := g.rules.Current()
-	if err != nil {
+	view := g.rules.Now()
+	if view.Err != nil {
 		return // whoever asks for rules is told
 	}
-	list := set.OwnWarnings(g.table.Load().OwnDomains())
+	list := view.Rules.OwnWarnings(view.OwnDomains())
 	for _, w := range list[:min(len(list), mostOwnWarnings)] {
 		g.log.Warn("rules", "rule", w.Rule, "text", w.Text, "hint", w.Hint)
 	}

@@ -16,10 +16,10 @@ import (
 	"postern/internal/certstore"
 	"postern/internal/check"
 	"postern/internal/event"
+	"postern/internal/gateway/inforce"
 	"postern/internal/ledger"
 	"postern/internal/mail"
 	"postern/internal/mxtrust"
-	"postern/internal/policy"
 	"postern/internal/queue"
 	"postern/internal/smtp"
 	"postern/internal/traffic"
@@ -43,9 +43,8 @@ var (
 type Dispatcher interface {
 	// Kick makes the sites due now, whatever their backoff.
 	Kick(ctx context.Context, sites ...queue.SiteKey)
-	// RulesChanged says that other rules are in force: waiting mail is judged again under them, and what fell short is
-	// tried again.
-	RulesChanged()
+	// Changed says that something else is in force: waiting mail is judged again, and what fell short is tried again.
+	Changed()
 	// Wished says that something is wanted of mail that is claimed: workers let go of what they have not begun with.
 	Wished()
 }
@@ -59,17 +58,10 @@ type Certificates interface {
 type Config struct {
 	Store  queue.Store
 	Ledger ledger.Ledger
-	Rules  *RuleKeeper
+	// Rules is what is in force. A gateway whose views have no table does not deliver, and refuses lowering.
+	Rules *inforce.Keeper
 	// Dispatcher is told about changes; nil tells nobody, which suits a gateway that does not deliver.
 	Dispatcher Dispatcher
-	// NextHop is where a delivery to a domain waits under a requirement (route.Table.NextHop). nil refuses lowering.
-	NextHop func(mail.Domain, policy.Requirement) string
-	// Ordinary is what the configuration demands for a domain without any rule; nil demands nothing.
-	Ordinary func(mail.Domain) policy.Requirement
-	// Serves reports whether a domain is one of our own, which outbound rules are not about; nil serves none.
-	Serves func(mail.Domain) bool
-	// Own lists the domains of our own servers; nil lists none.
-	Own func() []mail.Domain
 	// Lifetime is how long ordinary mail may wait; 0 means 5 days.
 	Lifetime time.Duration
 	// Peers remembers the servers we send to; nil remembers none.
@@ -117,15 +109,6 @@ func New(cfg Config) *Service {
 	}
 	if cfg.Sink == nil {
 		cfg.Sink = event.Discard{}
-	}
-	if cfg.Ordinary == nil {
-		cfg.Ordinary = func(mail.Domain) policy.Requirement { return policy.Requirement{} }
-	}
-	if cfg.Own == nil {
-		cfg.Own = func() []mail.Domain { return nil }
-	}
-	if cfg.Serves == nil {
-		cfg.Serves = func(mail.Domain) bool { return false }
 	}
 	return &Service{cfg, make(chan struct{}, ChecksAtOnce), newSeats(cfg.Streams, cfg.StreamsOfOne)}
 }

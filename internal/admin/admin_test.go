@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/gateway/inforce"
+	"postern/internal/gateway/route"
 	"postern/internal/ledger"
 	"postern/internal/mail"
 	"postern/internal/policy"
@@ -38,16 +40,14 @@ type recorder struct {
 func (r *recorder) Kick(_ context.Context, sites ...queue.SiteKey) {
 	r.kicked = append(r.kicked, sites...)
 }
-func (r *recorder) RulesChanged()      { r.changed++ }
+func (r *recorder) Changed()           { r.changed++ }
 func (r *recorder) Wished()            { r.wished() }
 func (r *recorder) Emit(e event.Event) { r.events = append(r.events, e) }
 
 func service(t *testing.T) (*Service, *memstore.Store, *recorder) {
 	t.Helper()
 	store, rec := backlog.New(t), &recorder{}
-	s := New(Config{Store: store, Ledger: store, Rules: NewRuleKeeper(t.Context(), store), Dispatcher: rec, Sink: rec, NextHop: backlog.NextHop,
-		Serves: func(d mail.Domain) bool { return d == mail.MustDomain("example.com") },
-		Own:    func() []mail.Domain { return []mail.Domain{mail.MustDomain("example.com")} }})
+	s := New(Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Dispatcher: rec, Sink: rec})
 	return s, store, rec
 }
 
@@ -151,7 +151,7 @@ func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 	if !slices.Contains(rec.kicked, queue.NewSiteKey("mx:clinic.test", policy.Requirement{})) {
 		t.Errorf("kicked %v", rec.kicked)
 	}
-	broken := New(Config{Store: store, Ledger: noLedger{}, Rules: s.cfg.Rules, NextHop: backlog.NextHop})
+	broken := New(Config{Store: store, Ledger: noLedger{}, Rules: s.cfg.Rules})
 	if _, err := broken.Act(t.Context(), ActRequest{By: "ann", Kind: queue.Release, Lower: true, All: true}); err == nil {
 		t.Error("lowered without an audit trail")
 	}
@@ -161,9 +161,8 @@ func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 }
 
 func TestLoweringStopsAtWhatTheConfigurationDemands(t *testing.T) {
-	s, _, _ := service(t)
-	ordinary := policy.Requirement{Channel: policy.Encrypted}
-	s.cfg.Ordinary = func(mail.Domain) policy.Requirement { return ordinary }
+	s, store, _ := service(t)
+	s.cfg.Rules = backlog.Keeper(t, store, route.Own{Domain: mail.MustDomain("clinic.test"), Require: policy.Encrypted})
 	out, err := s.Act(t.Context(), ActRequest{By: "ann", Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
 	if err != nil || out.Changed != 1 {
 		t.Fatalf("%+v, %v", out, err)
@@ -208,16 +207,16 @@ func TestAChangeThatCannotBeRecordedSaysSo(t *testing.T) {
 }
 
 func TestUnreadableRulesAreNeverNoRules(t *testing.T) {
-	k := NewRuleKeeper(t.Context(), noLedger{})
-	if set, _, err := k.Current(); set != nil || !errors.Is(err, ErrNoRules) {
+	k := inforce.NewKeeper(t.Context(), inforce.Config{Ledger: noLedger{}})
+	if set, _, err := k.Current(); set != nil || !errors.Is(err, inforce.ErrNoRules) {
 		t.Errorf("set %v, error %v", set, err)
 	}
 	store := memstore.New()
 	if _, err := store.AppendRules(t.Context(), "[[rule]]\nname = ", ledger.Entry{By: "x"}); err != nil {
 		t.Fatal(err)
 	}
-	k = NewRuleKeeper(t.Context(), store)
-	if set, _, err := k.Current(); set != nil || !errors.Is(err, ErrNoRules) {
+	k = inforce.NewKeeper(t.Context(), inforce.Config{Ledger: store})
+	if set, _, err := k.Current(); set != nil || !errors.Is(err, inforce.ErrNoRules) {
 		t.Errorf("a stored text that does not parse: set %v, error %v", set, err)
 	}
 	s := New(Config{Store: store, Ledger: store, Rules: k})
@@ -240,7 +239,7 @@ func TestAReloadThatFailsKeepsTheOldRules(t *testing.T) {
 	if _, err := store.AppendRules(t.Context(), "broken = ", ledger.Entry{By: "somebody else"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.cfg.Rules.Reload(t.Context()); !errors.Is(err, ErrNoRules) {
+	if err := s.cfg.Rules.Reload(t.Context()); !errors.Is(err, inforce.ErrNoRules) {
 		t.Errorf("reload said %v", err)
 	}
 	if set, n, err := s.cfg.Rules.Current(); err != nil || n != 1 || len(set.Rules()) != 1 {
@@ -265,7 +264,7 @@ func TestApplyStoresSwapsAndTells(t *testing.T) {
 	if e := entries(t, s)[0]; e.Action != "rules apply" || e.By != "ann" || !strings.HasPrefix(e.After, "+ clinic: scope \"outbound\", ") || e.Before != "revision 0" {
 		t.Errorf("entry %+v", e)
 	}
-	if out, err = s.ApplyRules(t.Context(), r); err != nil || out.Applied || out.Revision != 1 || len(entries(t, s)) != 1 {
+	if out, err = s.ApplyRules(t.Context(), r); err != nil || out.Applied || out.Revision != 1 || len(entries(t, s)) != 2 || rec.changed != 2 {
 		t.Errorf("the same file again: %+v, %v", out, err)
 	}
 	seen := int64(0)
@@ -279,8 +278,23 @@ func TestApplyStoresSwapsAndTells(t *testing.T) {
 	}
 }
 
+// goneLedger stores rules until its disk is gone.
+type goneLedger struct {
+	ledger.Ledger
+	gone bool
+}
+
+func (l *goneLedger) AppendRules(ctx context.Context, text string, e ledger.Entry) (ledger.Revision, error) {
+	if l.gone {
+		return ledger.Revision{}, errDisk
+	}
+	return l.Ledger.AppendRules(ctx, text, e)
+}
+
 func TestABrokenFileLeavesTheOldRulesInForce(t *testing.T) {
-	s, _, rec := service(t)
+	s, store, rec := service(t)
+	l := &goneLedger{Ledger: store}
+	s.cfg.Rules = backlog.Keeper(t, l)
 	if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "ann", Text: clinicRules}); err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +306,7 @@ func TestABrokenFileLeavesTheOldRulesInForce(t *testing.T) {
 	if set, n, err := s.cfg.Rules.Current(); err != nil || n != 1 || len(set.Rules()) != 1 || rec.changed != 1 {
 		t.Errorf("revision %d, %v", n, err)
 	}
-	s.cfg.Rules.ledger = noLedger{}
+	l.gone = true
 	if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "ann", Text: "# none\n"}); !errors.Is(err, errDisk) {
 		t.Errorf("a ledger that cannot be written: %v", err)
 	}

@@ -110,6 +110,9 @@ func (r *ActRequest) done() string {
 	if r.Lower {
 		return "lowered and released"
 	}
+	if r.Rejudge {
+		return "judged anew: what is in force now is what it demands"
+	}
 	return map[queue.ActionKind]string{queue.Retry: "due now", queue.Hold: "held", queue.Release: "released", queue.Cancel: "cancelled"}[r.Kind]
 }
 

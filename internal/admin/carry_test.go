@@ -12,6 +12,7 @@ import (
 	"postern/internal/mxtrust"
 	"postern/internal/policy"
 	"postern/internal/queue/memstore"
+	"postern/internal/testkit/backlog"
 )
 
 // unwritable is a book that can be read.
@@ -31,7 +32,7 @@ func TestARenamedRuleKeepsItsMailHosts(t *testing.T) {
 		return out
 	}
 	store := memstore.New()
-	s := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), Pins: store})
+	s := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Pins: store})
 	apply := func(s *admin.Service, text string) error {
 		_, err := s.ApplyRules(t.Context(), admin.ApplyRequest{By: "anna", Name: "rules.toml", Text: text})
 		return err
@@ -59,7 +60,7 @@ func TestARenamedRuleKeepsItsMailHosts(t *testing.T) {
 	}
 	want := []string{"clinic.test backup.test seen 2026-11-01", "clinic.test clinic.test first-use 2026-11-01"}
 
-	broken := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), Pins: unwritable{store}})
+	broken := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Pins: unwritable{store}})
 	if err := apply(broken, named("hospital")); err == nil || !strings.Contains(err.Error(), "the rules stay as they are") {
 		t.Errorf("what could not be carried: %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/access"
+	"postern/internal/gateway/inforce"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -83,15 +84,15 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	if err != nil {
 		return Preview{}, err
 	}
-	now, _, err := d.s.cfg.Rules.Current()
-	if err != nil {
-		return Preview{}, err
+	inForce := d.s.cfg.Rules.Now()
+	if inForce.Err != nil {
+		return Preview{}, inForce.Err
 	}
 	then, err := rules.Parse("rules", text)
 	if err != nil {
 		return Preview{}, err
 	}
-	p := previewer{d: d, now: now, then: then, out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[PreviewOutcome]int{}, Rows: []PreviewRow{},
+	p := previewer{d: d, view: inForce, now: inForce.Rules, then: then, out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[PreviewOutcome]int{}, Rows: []PreviewRow{},
 		Blind: blind(edit.Rule)}}
 	return p.look(ctx, min(patience, 10*time.Second))
 }
@@ -116,6 +117,7 @@ func blind(text string) (out []string) {
 // previewer looks at past deliveries, a message at a time.
 type previewer struct {
 	d         *Desk
+	view      *inforce.View
 	now, then *rules.Set
 	out       Preview
 	message   []queue.Record // the deliveries of the message being gathered
@@ -149,7 +151,7 @@ func (p *previewer) judge() {
 	for i := range list {
 		to := list[i].Recipient.Address
 		f.Recipients = append(f.Recipients, to)
-		f.Local = append(f.Local, p.d.s.cfg.Serves(to.Domain))
+		f.Local = append(f.Local, p.view.Serves(to.Domain))
 	}
 	before, after := p.now.Evaluate(&f), p.then.Evaluate(&f)
 	for i := range list {

@@ -84,7 +84,7 @@ func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	if err := d.need(access.ActOnQueue); err != nil {
 		return ActResult{}, err
 	}
-	if r.Lower {
+	if r.Lower || r.Rejudge {
 		if err := d.need(access.Lower); err != nil {
 			return ActResult{}, err
 		}
@@ -103,7 +103,7 @@ func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	if len(messages) == 0 {
 		return ActResult{}, ErrNotFound
 	}
-	return d.s.Act(ctx, ActRequest{By: r.By, Kind: r.Kind, Messages: messages, Lower: r.Lower, Wait: r.Wait})
+	return d.s.Act(ctx, ActRequest{By: r.By, Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge, Wait: r.Wait})
 }
 
 // ActOn changes what waits and fits a search; at most 5000 messages at a time, each with all that waits of it.

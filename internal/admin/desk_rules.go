@@ -64,8 +64,22 @@ func (d *Desk) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, err
 	if !d.p.Scope.All {
 		return ApplyResult{}, ErrForbidden
 	}
+	if err := d.mayLetGo(r.LetWaitingGo); err != nil {
+		return ApplyResult{}, err
+	}
 	r.By = d.p.Name
 	return d.s.ApplyRules(ctx, r)
+}
+
+// mayLetGo refuses to let waiting mail have less where that is asked for: it is lowering, of everybody's mail.
+func (d *Desk) mayLetGo(asked bool) error {
+	if !asked {
+		return nil
+	}
+	if !d.p.Scope.All {
+		return ErrForbidden
+	}
+	return d.need(access.Lower)
 }
 
 // RuleEdit changes one rule of the file and leaves the rest as it stands, comments included.
@@ -76,6 +90,8 @@ type RuleEdit struct {
 	// IfRevision is the revision the caller looked at; any other in force is ErrRevision.
 	IfRevision int64 `json:"if_revision"`
 	DryRun     bool  `json:"dry_run,omitempty"`
+	// LetWaitingGo is ApplyRequest.LetWaitingGo; a scope of domains cannot ask for it.
+	LetWaitingGo bool `json:"let_waiting_go,omitempty"`
 }
 
 // EditRule changes one rule. A fault of the rule is a *rules.ParseError with lines counted within it.
@@ -85,6 +101,9 @@ func (d *Desk) EditRule(ctx context.Context, r RuleEdit) (ApplyResult, error) {
 	}
 	if r.Name == "" && r.Rule == "" {
 		return ApplyResult{}, badRequest("an edit names a rule or gives one")
+	}
+	if err := d.mayLetGo(r.LetWaitingGo); err != nil {
+		return ApplyResult{}, err
 	}
 	view, err := d.s.Rules(ctx)
 	if err != nil {
@@ -105,7 +124,8 @@ func (d *Desk) EditRule(ctx context.Context, r RuleEdit) (ApplyResult, error) {
 	case err != nil:
 		return ApplyResult{}, err
 	}
-	return d.s.ApplyRules(ctx, ApplyRequest{By: d.p.Name, Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun, IfRevision: &r.IfRevision})
+	return d.s.ApplyRules(ctx, ApplyRequest{By: d.p.Name, Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun,
+		IfRevision: &r.IfRevision, LetWaitingGo: r.LetWaitingGo})
 }
 
 func (r *RuleEdit) target() string {
@@ -232,12 +252,15 @@ func (d *Desk) Revision(ctx context.Context, number int64) (RevisionView, error)
 }
 
 // RollBack puts an older revision in force again, as a new one.
-func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun bool) (ApplyResult, error) {
+func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun, letGo bool) (ApplyResult, error) {
 	if err := d.need(access.WriteRules); err != nil {
 		return ApplyResult{}, err
 	}
 	if !d.p.Scope.All {
 		return ApplyResult{}, ErrForbidden
+	}
+	if err := d.mayLetGo(letGo); err != nil {
+		return ApplyResult{}, err
 	}
 	r, err := d.s.cfg.Ledger.Revision(ctx, number)
 	if errors.Is(err, ledger.ErrNotFound) {
@@ -246,7 +269,8 @@ func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun bo
 	if err != nil {
 		return ApplyResult{}, err
 	}
-	return d.s.ApplyRules(ctx, ApplyRequest{By: d.p.Name, Name: fmt.Sprintf("revision %d", number), Text: r.Text, DryRun: dryRun, IfRevision: &ifRevision})
+	return d.s.ApplyRules(ctx, ApplyRequest{By: d.p.Name, Name: fmt.Sprintf("revision %d", number), Text: r.Text, DryRun: dryRun,
+		IfRevision: &ifRevision, LetWaitingGo: letGo})
 }
 
 // Warnings lists what is worth a second look in the rules in force.
@@ -258,5 +282,5 @@ func (d *Desk) Warnings(context.Context) ([]rules.Warning, error) {
 	if err != nil {
 		return nil, err
 	}
-	return set.Warnings(time.Now(), d.s.cfg.Own()...), nil
+	return set.Warnings(time.Now(), d.s.own()...), nil
 }

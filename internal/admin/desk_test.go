@@ -162,7 +162,7 @@ func TestRolesAndProofs(t *testing.T) {
 		return err
 	}
 	back := func(d *Desk) error {
-		_, err := d.RollBack(t.Context(), 1, 0, false)
+		_, err := d.RollBack(t.Context(), 1, 0, false, false)
 		return err
 	}
 	refused(t, "an auditor holds", do(auditor, hold), ErrForbidden)
@@ -241,7 +241,7 @@ func TestNoUpdateIsLost(t *testing.T) {
 	}
 	_, err := d.EditRule(t.Context(), RuleEdit{Name: "clinic", IfRevision: 0})
 	refused(t, "an edit of what was", err, ErrRevision)
-	_, err = d.RollBack(t.Context(), 1, 0, false)
+	_, err = d.RollBack(t.Context(), 1, 0, false, false)
 	refused(t, "a roll back of what was", err, ErrRevision)
 	_, err = d.EditRule(t.Context(), RuleEdit{Name: "none", IfRevision: 1})
 	refused(t, "a rule that is not there", err, ErrNotFound)
@@ -273,11 +273,11 @@ func TestRevisionsAndRollBack(t *testing.T) {
 	}
 	_, err = d.Revision(t.Context(), 9)
 	refused(t, "a revision that is none", err, ErrNotFound)
-	dry, err := d.RollBack(t.Context(), 2, 3, true)
+	dry, err := d.RollBack(t.Context(), 2, 3, true, false)
 	if err != nil || dry.Applied || len(dry.Changes) != 2 {
 		t.Errorf("looking first: %+v, %v", dry, err)
 	}
-	done, err := d.RollBack(t.Context(), 2, 3, false)
+	done, err := d.RollBack(t.Context(), 2, 3, false, false)
 	if err != nil || !done.Applied || done.Revision != 4 {
 		t.Errorf("%+v, %v", done, err)
 	}

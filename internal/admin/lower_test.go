@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/gateway/inforce"
 	"postern/internal/ledger"
 	"postern/internal/mail"
 	"postern/internal/policy"
@@ -77,8 +78,8 @@ func TestWhatIsLoweredIsNotRaisedByTheRulesOfThatMoment(t *testing.T) {
 		if !rec.State.Waiting() || rec.Requirement.Channel != policy.Plaintext {
 			continue
 		}
-		if lowered++; rec.RulesRevision != 2 {
-			t.Errorf("lowered under revision %d, want 2", rec.RulesRevision)
+		if lowered++; rec.Judged != s.cfg.Rules.Now().Number || rec.Judged == 0 {
+			t.Errorf("lowered under %d, want %d", rec.Judged, s.cfg.Rules.Now().Number)
 		}
 	}
 	if lowered == 0 {
@@ -92,7 +93,8 @@ func TestWhatIsLoweredAfterItsLifetimeIsTried(t *testing.T) {
 	now := time.Now()
 	w := queue.Work{Delivery: queue.Delivery{AcceptedAt: now.Add(-time.Hour), ExpiresAt: now.Add(-time.Minute),
 		Recipient: mail.Recipient{Address: mail.MustAddress("a@b.test")}}}
-	if st := s.lowered(&w, now, 0); st.Deadline.Sub(now) < time.Minute {
+	c := changing{s: s, view: s.cfg.Rules.Now(), releases: true}
+	if st := c.settlement(&w, &inforce.Weighed{}, nil, now); st.Deadline.Sub(now) < time.Minute {
 		t.Errorf("its deadline is %v from now", st.Deadline.Sub(now))
 	}
 }

@@ -3,16 +3,11 @@ package admin
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"postern/internal/event"
 	"postern/internal/ledger"
 	"postern/internal/mail"
-	"postern/internal/policy"
 	"postern/internal/queue"
 )
 
@@ -24,12 +19,14 @@ type ActRequest struct {
 	Domains  []string `json:"domains,omitempty"`
 	Messages []string `json:"messages,omitempty"`
 	All      bool     `json:"all,omitempty"`
-	// Lower, with Release, lowers the deliveries to what the configuration demands without any rule. It is the only way a
-	// requirement is ever lowered.
+	// Lower, with Release, lowers the deliveries to what the configuration demands without any rule.
 	Lower bool `json:"lower,omitempty"`
 	// Wait is how many seconds to wait for what is being sent, so that its end is told; at most MostWait. Whatever it is,
 	// a moment is waited for what no worker has begun with.
 	Wait int `json:"wait,omitempty"`
+	// Rejudge, with Release, gives the deliveries exactly what is in force now, where they hold more since a rule demands
+	// less. What is held stays held. This, Lower and ApplyRequest.LetWaitingGo are the only ways a requirement is lowered.
+	Rejudge bool `json:"rejudge,omitempty"`
 }
 
 // MostWait bounds ActRequest.Wait.
@@ -45,11 +42,11 @@ type ActResult struct {
 	PendingMessages []string `json:"pending_messages,omitempty"`
 	// TooLate is how many were pending and ended otherwise while they were waited for: delivered, or failed.
 	TooLate int `json:"too_late,omitempty"`
-	// Busy is how many were left alone because they are being sent right now (only lowering can tell).
+	// Busy is how many were left alone because they are being sent right now (only lowering and judging anew can tell).
 	Busy int `json:"busy,omitempty"`
 }
 
-// Act carries out r. Retry, hold, release and cancel are one transaction of the store each; lowering goes in portions.
+// Act carries out r. Retry, hold, release and cancel are one transaction of the store each; lowering and judging anew go in portions.
 func (s *Service) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	by, err := who(r.By)
 	if err != nil {
@@ -61,6 +58,9 @@ func (s *Service) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	}
 	if r.Lower {
 		return s.lower(ctx, &r, by)
+	}
+	if r.Rejudge {
+		return s.rejudge(ctx, &r, by, "queue release --rejudge", false)
 	}
 	a.KeepHolds = r.All
 	acted, err := s.cfg.Store.Act(ctx, a)
@@ -93,6 +93,9 @@ func (r *ActRequest) selectors(a *queue.Action) error {
 	if r.Lower && r.Kind != queue.Release {
 		return badRequest("only a release can lower")
 	}
+	if r.Rejudge && (r.Kind != queue.Release || r.Lower) {
+		return badRequest("only a release can judge anew, and it lowers no further")
+	}
 	named := len(r.Domains) + len(r.Messages)
 	switch {
 	case r.All && named > 0:
@@ -119,146 +122,4 @@ func (r *ActRequest) target() string {
 		return "everything that waits"
 	}
 	return strings.Join(append(append([]string{}, r.Domains...), r.Messages...), " ")
-}
-
-// lowerPortion is how many deliveries are lowered in one transaction.
-const lowerPortion = 100
-
-// leaseTime is how long a portion may take before its leases lapse.
-const leaseTime = time.Minute
-
-// lower moves waiting deliveries to what the configuration demands of their domains without any rule.
-func (s *Service) lower(ctx context.Context, r *ActRequest, by string) (ActResult, error) {
-	if s.cfg.NextHop == nil {
-		return ActResult{}, badRequest("this gateway does not deliver, so nothing can be lowered")
-	}
-	ids, err := s.lowerable(ctx, r)
-	if err != nil {
-		return ActResult{}, err
-	}
-	var out ActResult
-	sites := map[queue.SiteKey]bool{}
-	defer func() { s.kick(ctx, slices.Collect(maps.Keys(sites))) }() // also for what was done before an error
-	for len(ids) > 0 {
-		portion := ids[:min(len(ids), lowerPortion)]
-		ids = ids[len(portion):]
-		n, err := s.lowerThese(ctx, portion, by, r.target(), sites)
-		out.Changed, out.Busy = out.Changed+n, out.Busy+len(portion)-n
-		if err != nil {
-			return out, err
-		}
-	}
-	out.Sites = len(sites)
-	return out, nil
-}
-
-// lowerable lists the deliveries that r names and that require more than the configuration does.
-func (s *Service) lowerable(ctx context.Context, r *ActRequest) ([]queue.DeliveryID, error) {
-	action := queue.Action{Kind: r.Kind}
-	if err := r.selectors(&action); err != nil {
-		return nil, err
-	}
-	waiting := queue.Filter{States: []queue.State{queue.Queued, queue.Sending, queue.Held}}
-	var filters []queue.Filter
-	for _, d := range action.Domains {
-		f := waiting
-		f.Domain = d
-		filters = append(filters, f)
-	}
-	if len(action.Messages) > 0 || r.All {
-		waiting.IDs = action.Messages
-		filters = append(filters, waiting)
-	}
-	var ids []queue.DeliveryID
-	for _, f := range filters {
-		for rec, err := range s.cfg.Store.List(ctx, f) {
-			if err != nil {
-				return nil, fmt.Errorf("cannot list what waits: %w", err)
-			}
-			if !s.ordinary(&rec.Delivery).AtLeast(rec.Requirement) {
-				ids = append(ids, rec.ID)
-			}
-		}
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids), nil
-}
-
-func (s *Service) ordinary(d *queue.Delivery) policy.Requirement {
-	return s.cfg.Ordinary(d.Recipient.Address.Domain)
-}
-
-// lowerThese leases a portion, writes the audit trail, and only then lowers. It returns how many were lowered, and adds
-// to sites where something waits now, also what a worker looked for in vain while it was leased here.
-func (s *Service) lowerThese(ctx context.Context, ids []queue.DeliveryID, by, target string, sites map[queue.SiteKey]bool) (int, error) {
-	now := time.Now()
-	works, err := s.cfg.Store.Claim(ctx, queue.Claim{IDs: ids, Worker: "admin", Now: now, Until: now.Add(leaseTime), Limit: len(ids)})
-	if err != nil || len(works) == 0 {
-		return 0, err
-	}
-	_, revision, _ := s.cfg.Rules.Current() // without it the rules are asked again, which is the safe side
-	batch := queue.Batch{Now: now}
-	entry := ledger.Entry{At: now, By: by, Action: "queue release --lower", Target: target, Count: len(works)}
-	var before, after []string
-	for i := range works {
-		st := s.lowered(&works[i], now, revision)
-		batch.Settlements = append(batch.Settlements, st)
-		sites[queue.NewSiteKey(st.Move.NextHop, st.Move.Requirement)] = true
-		before = append(before, lowerLine(&works[i], works[i].Requirement))
-		after = append(after, lowerLine(&works[i], st.Move.Requirement))
-	}
-	entry.Before, entry.After = strings.Join(before, "\n"), strings.Join(after, "\n")
-	if err := s.cfg.Ledger.Append(ctx, entry); err != nil {
-		s.putBack(ctx, works, now, sites)
-		return 0, fmt.Errorf("nothing was lowered, because the audit trail could not be written: %w", err)
-	}
-	if err := s.cfg.Store.Settle(ctx, batch); err != nil {
-		s.putBack(ctx, works, now, sites)
-		return 0, fmt.Errorf("cannot lower: %w", err)
-	}
-	s.cfg.Sink.Emit(event.AdminActed{By: by, Action: entry.Action, Target: target, Count: entry.Count})
-	return len(works), nil
-}
-
-func lowerLine(w *queue.Work, r policy.Requirement) string {
-	line := string(w.Delivery.Message) + " " + strconv.FormatInt(int64(w.ID), 10) + " " + w.Recipient.Address.String() + " " + r.Channel.String()
-	if len(w.Rules) > 0 && r.Key() == w.Requirement.Key() {
-		line += " (" + strings.Join(w.Rules, ",") + ")"
-	}
-	return line
-}
-
-// loweredGrace is the least time that lowered mail still has, so that it is tried before its lifetime ends it.
-const loweredGrace = time.Minute
-
-// lowered is the settlement that moves one delivery to the ordinary requirement, due now, with the ordinary lifetime. The
-// rules of the revision are not to raise it again.
-func (s *Service) lowered(w *queue.Work, now time.Time, revision int64) queue.Settlement {
-	r := s.ordinary(&w.Delivery)
-	expires := w.AcceptedAt.Add(s.cfg.Lifetime)
-	if expires.Before(w.ExpiresAt) {
-		expires = w.ExpiresAt
-	}
-	deadline := expires
-	if !w.Noticed && !w.Deadline.IsZero() && w.Deadline.Before(expires) && w.Deadline.Before(w.ExpiresAt) {
-		deadline = w.Deadline // the delay notice is still to come
-	}
-	if least := now.Add(loweredGrace); deadline.Before(least) {
-		deadline = least
-	}
-	return queue.Settlement{Lease: w.Lease, State: queue.Queued, Due: now, Deadline: deadline, Reason: w.Reason,
-		Move: &queue.Move{NextHop: s.cfg.NextHop(w.Recipient.Address.Domain, r), Requirement: r, ExpiresAt: expires,
-			RulesRevision: revision}}
-}
-
-// putBack ends leases without a change, and adds to sites where something is due.
-func (s *Service) putBack(ctx context.Context, works []queue.Work, now time.Time, sites map[queue.SiteKey]bool) {
-	batch := queue.Batch{Now: now}
-	for _, w := range works {
-		if !w.Due.IsZero() {
-			sites[w.Site] = true
-		}
-		batch.Settlements = append(batch.Settlements, queue.Settlement{Lease: w.Lease, State: w.Was, Due: w.Due, Deadline: w.Deadline, Reason: w.Reason})
-	}
-	_ = s.cfg.Store.Settle(ctx, batch) // if it fails, the leases lapse after leaseTime with the same effect
 }

@@ -14,6 +14,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
+	"postern/internal/queue"
 )
 
 // RulesView is the rules in force.
@@ -30,13 +31,13 @@ type RulesView struct {
 
 // Rules shows the rules in force.
 func (s *Service) Rules(context.Context) (RulesView, error) {
-	c := s.cfg.Rules.now.Load()
-	if c.err != nil {
-		return RulesView{}, c.err
+	revision, set, err := s.cfg.Rules.Applied()
+	if err != nil {
+		return RulesView{}, err
 	}
-	out := RulesView{Revision: c.revision.Number, AppliedAt: instant(c.revision.AppliedAt), By: c.revision.By, Text: c.revision.Text,
-		Rules: []json.RawMessage{}, Warnings: c.set.Warnings(time.Now(), s.cfg.Own()...)}
-	for _, r := range c.set.Rules() {
+	out := RulesView{Revision: revision.Number, AppliedAt: instant(revision.AppliedAt), By: revision.By, Text: revision.Text,
+		Rules: []json.RawMessage{}, Warnings: set.Warnings(time.Now(), s.own()...)}
+	for _, r := range set.Rules() {
 		text, err := json.Marshal(r)
 		if err != nil {
 			return RulesView{}, fmt.Errorf("cannot show rule %s: %w", r.Name, err)
@@ -46,6 +47,9 @@ func (s *Service) Rules(context.Context) (RulesView, error) {
 	return out, nil
 }
 
+// own lists the domains of our own servers.
+func (s *Service) own() []mail.Domain { return s.cfg.Rules.Now().OwnDomains() }
+
 // ApplyRequest asks for a rules file to come into force as a whole.
 type ApplyRequest struct {
 	By   string `json:"-"`
@@ -53,6 +57,9 @@ type ApplyRequest struct {
 	Text string `json:"text"`
 	// DryRun only says what would change.
 	DryRun bool `json:"dry_run,omitempty"`
+	// LetWaitingGo gives waiting mail that holds more than the new rules demand exactly what they demand. Without it that
+	// mail keeps what it has.
+	LetWaitingGo bool `json:"let_waiting_go,omitempty"`
 	// IfRevision, when not nil, is the revision the caller looked at; any other in force is ErrRevision.
 	IfRevision *int64 `json:"if_revision,omitempty"`
 }
@@ -65,11 +72,17 @@ type ApplyResult struct {
 	Rules    int             `json:"rules"`
 	Changes  []rules.Change  `json:"changes"`
 	Warnings []rules.Warning `json:"warnings,omitempty"`
+	// Waiting is how much of what waits holds more than these rules demand.
+	Waiting Surplus `json:"waiting"`
+	// LetGo is how many deliveries were given less, as the request said; Busy how many could not be, because they are being
+	// sent right now.
+	LetGo int `json:"let_go,omitempty"`
+	Busy  int `json:"busy,omitempty"`
 }
 
 // ApplyRules parses, compares, stores and swaps. A file with any problem changes nothing and gives the parser's error.
-// A file equal to the one in force is no new revision. When it returns with Applied, new messages are judged by the new
-// rules and the dispatcher has been told about the waiting ones.
+// A file equal to the one in force is no new revision, but what waits is judged anew. When it returns with Applied, new
+// messages are judged by the new rules and the dispatcher has been told about the waiting ones.
 func (s *Service) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
 	by, err := who(r.By)
 	if err != nil {
@@ -80,32 +93,56 @@ func (s *Service) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, 
 		return ApplyResult{}, err
 	}
 	k := s.cfg.Rules
-	k.change.Lock()
-	defer k.change.Unlock()
-	old := k.now.Load()
-	if r.IfRevision != nil && *r.IfRevision != old.revision.Number {
-		return ApplyResult{}, fmt.Errorf("%w: revision %d is in force, not %d", ErrRevision, old.revision.Number, *r.IfRevision)
+	before, old, _ := k.Applied()
+	out := ApplyResult{Before: before.Number, Revision: before.Number, Rules: len(set.Rules()), Changes: changes(old, set),
+		Warnings: set.Warnings(time.Now(), s.own()...)}
+	if err := r.wants(before); err != nil {
+		return ApplyResult{}, err
 	}
-	out := ApplyResult{Before: old.revision.Number, Revision: old.revision.Number, Rules: len(set.Rules()),
-		Changes: changes(old.set, set), Warnings: set.Warnings(time.Now(), s.cfg.Own()...)}
-	same := old.err == nil && old.revision.Number > 0 && old.revision.Text == r.Text
-	if r.DryRun || same {
-		return out, nil
-	}
-	if err := s.carryPins(ctx, old.set, set); err != nil {
+	if out.Waiting, err = s.surplus(ctx, set); err != nil || r.DryRun {
 		return out, err
 	}
-	revision, err := k.append(ctx, set, r.Text, ledger.Entry{At: time.Now(), By: by, Action: "rules apply", Target: r.Name,
-		Before: fmt.Sprintf("revision %d", old.revision.Number), After: Summary(out.Changes), Count: len(out.Changes)})
+	after, err := k.Apply(ctx, set, r.Text, func(before ledger.Revision, old *rules.Set) (ledger.Entry, error) {
+		out.Before, out.Revision, out.Changes = before.Number, before.Number, changes(old, set)
+		err := r.wants(before)
+		if err == nil {
+			err = s.carryPins(ctx, old, set)
+		}
+		return r.entry(before, by, out.Changes), err
+	})
 	if err != nil {
 		return out, err
 	}
-	out.Revision, out.Applied = revision.Number, true
-	s.cfg.Sink.Emit(event.RulesApplied{Revision: revision.Number, Rules: out.Rules, By: by})
-	if s.cfg.Dispatcher != nil {
-		s.cfg.Dispatcher.RulesChanged()
+	if out.Revision = after.Number; out.Revision != out.Before {
+		out.Applied = true
+		s.cfg.Sink.Emit(event.RulesApplied{Revision: after.Number, Rules: out.Rules, By: by})
 	}
-	return out, nil
+	if r.LetWaitingGo {
+		var acted ActResult
+		acted, err = s.rejudge(ctx, &ActRequest{Kind: queue.Release, All: true}, by, "rules apply --let-waiting-go", true)
+		out.LetGo, out.Busy = acted.Changed, acted.Busy
+	}
+	if s.cfg.Dispatcher != nil {
+		s.cfg.Dispatcher.Changed()
+	}
+	return out, err
+}
+
+// wants refuses a change of rules that the caller did not look at.
+func (r *ApplyRequest) wants(before ledger.Revision) error {
+	if r.IfRevision != nil && *r.IfRevision != before.Number {
+		return fmt.Errorf("%w: revision %d is in force, not %d", ErrRevision, before.Number, *r.IfRevision)
+	}
+	return nil
+}
+
+func (r *ApplyRequest) entry(before ledger.Revision, by string, list []rules.Change) ledger.Entry {
+	e := ledger.Entry{At: time.Now(), By: by, Action: "rules apply", Target: r.Name, Before: fmt.Sprintf("revision %d", before.Number),
+		After: Summary(list), Count: len(list)}
+	if before.Text == r.Text && before.Number > 0 {
+		e.After = "the same rules; what waits is judged anew"
+	}
+	return e
 }
 
 func changes(old, next *rules.Set) []rules.Change {
@@ -187,12 +224,12 @@ type ExplainedRecipient struct {
 
 // Explain answers with the rules in force.
 func (s *Service) Explain(_ context.Context, r ExplainRequest) (Explanation, error) {
-	set, revision, err := s.cfg.Rules.Current()
-	if err != nil {
-		return Explanation{}, err
+	v := s.cfg.Rules.Now()
+	if v.Err != nil {
+		return Explanation{}, v.Err
 	}
-	out, err := ExplainWith(set, r, s.cfg.Own(), time.Now())
-	out.Revision = revision
+	out, err := ExplainWith(v.Rules, r, v.OwnDomains(), time.Now())
+	out.Revision = v.Revision
 	return out, err
 }
 

@@ -19,6 +19,16 @@ type Revision struct {
 	By        string    `json:"by"`
 }
 
+// Judgement is everything that mail is judged by at a moment, under one number: the rules, the tables of own domains and
+// routes, and the content of the files that these name. The number grows whenever any of it differs from what it was given
+// for, and is above every revision of the rules. What was judged under a lower number is judged again before it is sent.
+type Judgement struct {
+	Number int64
+	Rules  int64  // revision
+	Tables string // digest
+	Files  string // digest
+}
+
 // ErrNotFound: there is no such revision.
 var ErrNotFound = errors.New("there is no such revision of the rules")
 
@@ -40,6 +50,11 @@ type Ledger interface {
 	Rules(ctx context.Context) (Revision, error)
 	// AppendRules stores text as the next revision together with its entry, in one transaction.
 	AppendRules(ctx context.Context, text string, e Entry) (Revision, error)
+	// Judgement returns the newest, or the zero Judgement if there was none.
+	Judgement(ctx context.Context) (Judgement, error)
+	// Judge gives j its number and stores it as the newest: the number of the newest where that says the same and anew is
+	// false, else the next. It is durable when it returns.
+	Judge(ctx context.Context, j Judgement, anew bool) (Judgement, error)
 	// Append stores an entry.
 	Append(ctx context.Context, e Entry) error
 	// Revision returns one revision, ErrNotFound if there is none of that number.
@@ -48,4 +63,14 @@ type Ledger interface {
 	Revisions(ctx context.Context, below int64, limit int) ([]Revision, error)
 	// Entries returns those below an ID, 0: from the newest, newest first, at most limit.
 	Entries(ctx context.Context, below int64, limit int) ([]Entry, error)
+}
+
+// Next is the judgement that follows newest where j is in force; revision is the newest of the rules ever applied. Both
+// back ends of Judge number by it.
+func (j Judgement) Next(newest Judgement, revision int64, anew bool) Judgement {
+	j.Number = newest.Number
+	if j != newest || anew || newest.Number == 0 {
+		j.Number = max(newest.Number, revision) + 1
+	}
+	return j
 }

@@ -25,7 +25,7 @@ func (f *Filter) Matches(r *Record) bool {
 		f.Site != "" && f.Site != r.Site,
 		!f.Since.IsZero() && r.AcceptedAt.Before(f.Since),
 		!f.Until.IsZero() && !r.AcceptedAt.Before(f.Until),
-		f.StaleRules > 0 && r.Message.RulesRevision >= f.StaleRules:
+		f.JudgedBelow > 0 && r.JudgedUnder(&r.Message) >= f.JudgedBelow:
 		return false
 	}
 	return true

@@ -63,8 +63,10 @@ type Message struct {
 	// EightBit says the content has octets above 127; HeaderUTF8 that the header section has.
 	EightBit, HeaderUTF8 bool
 	AcceptedAt           time.Time
-	// RulesRevision is the revision of the rules that set the requirements.
+	// RulesRevision is the revision of the rules that set the requirements, for people.
 	RulesRevision int64
+	// Judged is the number of what was in force when the requirements were set; see ledger.Judgement. 0 is older than any.
+	Judged int64
 	// About is the message a DSN or delay notice speaks of, "" for ordinary mail.
 	About ID
 }
@@ -95,14 +97,17 @@ type Delivery struct {
 	Site SiteKey
 	// Requirement of the site, filled by the store when reading.
 	Requirement policy.Requirement
+	// Demands are the requirement by who demands it. Empty where nobody demands anything, and where an older release
+	// stored the delivery; Sourced tells those apart.
+	Demands []policy.Demand
 	// Rules are the names of the rules that raised the requirement; Matched says the recipient itself was named by
 	// one of them, not only tainted by an unticked box. Tested are rules in test mode that would have.
 	Rules   []string
 	Matched bool
 	Tested  []string
-	// RulesRevision is the revision of the rules under which a Move last set the requirement; 0 means its message's. What
-	// was lowered under a revision is not held against that revision again.
-	RulesRevision int64
+	// Judged is the number of what was in force when a Move last set the requirement; 0 means its message's. What was
+	// lowered under a number is not held against that number again.
+	Judged int64
 	// AcceptedAt is the message's; ExpiresAt ends the window; Due is the next try this delivery itself asks for (its
 	// site may wait longer), zero when none is planned; Deadline is when Overdue claims it: the delay notice or the
 	// expiry, zero for never.
@@ -116,6 +121,31 @@ type Delivery struct {
 	Wish *Wish
 	// History is the attempts recorded, oldest first, at most HistoryKept: the first and the newest.
 	History []attempt.Attempt
+}
+
+// JudgedUnder is the number of what was in force when the delivery was last held against it, by rules or by an
+// administrator.
+func (d *Delivery) JudgedUnder(m *Message) int64 { return max(m.Judged, d.Judged) }
+
+// Sourced are the demands of d. For what an older release stored without them it says who they may be of: each gets the
+// whole requirement, which is more than it asked and comes to the same. own says that the configuration demands something
+// for the recipient's domain.
+func (d *Delivery) Sourced(kind Kind, own bool) []policy.Demand {
+	if len(d.Demands) > 0 || d.Requirement.Key() == "" {
+		return d.Demands
+	}
+	var out []policy.Demand
+	for _, name := range d.Rules {
+		source := policy.FromRule(name)
+		if kind == DSN || kind == Delay {
+			source = policy.About(source)
+		}
+		out = append(out, policy.Demand{Source: source, Requirement: d.Requirement})
+	}
+	if own || len(out) == 0 {
+		out = append(out, policy.Demand{Source: policy.FromOwn(d.Recipient.Address.Domain.String()), Requirement: d.Requirement})
+	}
+	return out
 }
 
 // HistoryKept bounds Delivery.History.

@@ -164,11 +164,12 @@ type Settlement struct {
 type Move struct {
 	NextHop     string
 	Requirement policy.Requirement
+	Demands     []policy.Demand // the requirement by who demands it
 	Rules       []string
 	Matched     bool
 	ExpiresAt   time.Time // zero leaves it
-	// RulesRevision is the revision of the rules the requirement was judged by; 0 means that no rules were asked.
-	RulesRevision int64
+	// Judged is the number of what the requirement was judged by; 0 leaves that of the delivery.
+	Judged int64
 }
 
 // Record is one delivery with its message, as trace and queue list show it. For a waiting delivery that was never tried
@@ -182,20 +183,20 @@ type Record struct {
 
 // Filter selects records; the zero Filter selects all. Text fields match as written in DESIGN §7: patterns with * and ?.
 type Filter struct {
-	IDs        []ID
-	States     []State
-	Sender     string // pattern on the sender's canonical address, or a domain
-	Recipient  string // pattern on the recipient's canonical address, or a domain
-	Domain     string // recipient domain, exact
-	MessageID  string // exact Message-ID, with or without angle brackets
-	Reason     policy.Reason
-	Rule       string
-	Site       SiteKey
-	Since      time.Time  // accepted at or after
-	Until      time.Time  // accepted before
-	StaleRules int64      // if > 0: messages whose RulesRevision is below it
-	After      DeliveryID // continue below this delivery (cursor); 0 from the newest
-	Limit      int        // 0 means no limit
+	IDs         []ID
+	States      []State
+	Sender      string // pattern on the sender's canonical address, or a domain
+	Recipient   string // pattern on the recipient's canonical address, or a domain
+	Domain      string // recipient domain, exact
+	MessageID   string // exact Message-ID, with or without angle brackets
+	Reason      policy.Reason
+	Rule        string
+	Site        SiteKey
+	Since       time.Time  // accepted at or after
+	Until       time.Time  // accepted before
+	JudgedBelow int64      // if > 0: deliveries last judged under a lower number
+	After       DeliveryID // continue below this delivery (cursor); 0 from the newest
+	Limit       int        // 0 means no limit
 	// Look bounds how many messages are looked at where no index tells which to take; 0 means no bound. A List that ends
 	// for that reason ends with *Unfinished.
 	Look int

@@ -33,8 +33,8 @@ func (s *Settlement) Apply(d *Delivery, now time.Time) {
 		d.Attempts++
 	}
 	if s.Move != nil {
-		d.Rules, d.Matched = s.Move.Rules, s.Move.Matched
-		d.RulesRevision = max(d.RulesRevision, s.Move.RulesRevision)
+		d.Rules, d.Matched, d.Demands = s.Move.Rules, s.Move.Matched, s.Move.Demands
+		d.Judged = max(d.Judged, s.Move.Judged)
 		if !s.Move.ExpiresAt.IsZero() {
 			d.ExpiresAt = Kept(s.Move.ExpiresAt)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"postern/internal/accounts"
 	"postern/internal/admin"
+	"postern/internal/gateway/inforce"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
@@ -30,7 +31,7 @@ const clinicRules = "[[rule]]\nname = \"clinic\"\nscope = \"outbound\"\naction =
 func gateway(t *testing.T) (*Client, *admin.Service, *memstore.Store, string) {
 	t.Helper()
 	store := backlog.New(t)
-	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop, Hostname: "gw.test"})
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Hostname: "gw.test"})
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := Listen(path)
 	if err != nil {
@@ -305,7 +306,7 @@ func TestThePublicListenerServesNothingButHealthAndMetrics(t *testing.T) {
 
 func TestABadFileInTheStoreIsNotTheCallersFault(t *testing.T) {
 	broken := &rules.ParseError{File: "revision 3", Problems: []rules.Problem{{Line: 1, What: "x"}}}
-	if p := problemOf(errors.Join(admin.ErrNoRules, broken)); p.Code != http.StatusInternalServerError || p.Hint == "" {
+	if p := problemOf(errors.Join(inforce.ErrNoRules, broken)); p.Code != http.StatusInternalServerError || p.Hint == "" {
 		t.Errorf("%+v", p)
 	}
 }

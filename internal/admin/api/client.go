@@ -179,7 +179,7 @@ func (c *Client) Rules(ctx context.Context) (out RulesView, err error) {
 
 // ApplyRules puts a rules file in force, or says what it would change.
 func (c *Client) ApplyRules(ctx context.Context, r admin.ApplyRequest) (out admin.ApplyResult, err error) {
-	q := request{method: http.MethodPut, path: "/rules", by: r.By, body: file{r.Name, r.Text, r.DryRun}}
+	q := request{method: http.MethodPut, path: "/rules", by: r.By, body: file{r.Name, r.Text, r.DryRun, r.LetWaitingGo}}
 	if r.IfRevision != nil {
 		q.match = tag(*r.IfRevision)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"postern/internal/accounts"
 	"postern/internal/admin"
+	"postern/internal/gateway/inforce"
 	"postern/internal/policy/rules"
 )
 
@@ -65,7 +66,7 @@ func problemOf(err error) *Problem {
 		return p
 	}
 	p := &Problem{Code: http.StatusInternalServerError, Text: err.Error()}
-	if broken, ok := errors.AsType[*rules.ParseError](err); ok && !errors.Is(err, admin.ErrNoRules) {
+	if broken, ok := errors.AsType[*rules.ParseError](err); ok && !errors.Is(err, inforce.ErrNoRules) {
 		p.Code, p.Text, p.Hint, p.Problems = http.StatusUnprocessableEntity, broken.File+" is not valid; the rules in force stay in force",
 			"correct the file and apply it again", broken.Problems
 		return p
@@ -95,7 +96,7 @@ func problemOf(err error) *Problem {
 		p.Code = http.StatusPreconditionRequired
 	case is(admin.ErrRevision, accounts.ErrVersion):
 		p.Code, p.Hint = http.StatusPreconditionFailed, "look at the difference again with `postern rules apply --dry-run FILE`"
-	case is(admin.ErrNoRules):
+	case is(inforce.ErrNoRules):
 		p.Hint = "no mail is accepted until the rules can be read; `postern rules apply FILE` puts new ones in force"
 	}
 	return p

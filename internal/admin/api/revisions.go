@@ -37,6 +37,6 @@ func (s *Server) registerRevisions(spec huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			return applied(s.desk(ctx).RollBack(ctx, in.Number, current, in.DryRun))
+			return applied(s.desk(ctx).RollBack(ctx, in.Number, current, in.DryRun, in.LetWaitingGo))
 		})
 }

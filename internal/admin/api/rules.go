@@ -57,11 +57,15 @@ type file struct {
 	Name   string `json:"name,omitempty" doc:"of the file, for error messages and the audit trail"`
 	Text   string `json:"text"`
 	DryRun bool   `json:"dry_run,omitempty" doc:"only say what would change"`
+	// LetWaitingGo is of admin.ApplyRequest.
+	LetWaitingGo bool `json:"let_waiting_go,omitempty" doc:"give waiting mail that holds more than these rules demand what they demand; without it that mail keeps what it has"`
 }
 
 // Dry asks only what would change.
 type Dry struct {
 	DryRun bool `query:"dry_run" doc:"only say what would change"`
+	// LetWaitingGo is of admin.ApplyRequest.
+	LetWaitingGo bool `query:"let_waiting_go" doc:"give waiting mail that holds more than the rules demand what they demand; without it that mail keeps what it has"`
 }
 
 func (s *Server) registerRules(spec huma.API) {
@@ -75,7 +79,7 @@ func (s *Server) registerRules(spec huma.API) {
 			Match
 			Body file
 		}) (*tagged[admin.ApplyResult], error) {
-			r := admin.ApplyRequest{Name: in.Body.Name, Text: in.Body.Text, DryRun: in.Body.DryRun}
+			r := admin.ApplyRequest{Name: in.Body.Name, Text: in.Body.Text, DryRun: in.Body.DryRun, LetWaitingGo: in.Body.LetWaitingGo}
 			if in.IfMatch != "" && in.IfMatch != "*" {
 				n, err := in.revision(0)
 				if err != nil {
@@ -94,7 +98,7 @@ func (s *Server) registerRules(spec huma.API) {
 			if in.IfMatch == "" {
 				in.IfMatch = "*" // an addition changes nothing that somebody else wrote
 			}
-			return s.edit(ctx, &in.Match, admin.RuleEdit{Rule: in.Body.toml(), DryRun: in.DryRun})
+			return s.edit(ctx, &in.Match, admin.RuleEdit{Rule: in.Body.toml(), DryRun: in.DryRun, LetWaitingGo: in.LetWaitingGo})
 		})
 	operation(s, spec, "GET", "/rules/{name}", "getRule", "One rule",
 		func(ctx context.Context, in *RuleName) (*tagged[Rule], error) {
@@ -116,7 +120,7 @@ func (s *Server) registerRules(spec huma.API) {
 			Dry
 			Body Rule
 		}) (*tagged[admin.ApplyResult], error) {
-			return s.edit(ctx, &in.Match, admin.RuleEdit{Name: in.Name, Rule: in.Body.toml(), DryRun: in.DryRun})
+			return s.edit(ctx, &in.Match, admin.RuleEdit{Name: in.Name, Rule: in.Body.toml(), DryRun: in.DryRun, LetWaitingGo: in.LetWaitingGo})
 		})
 	operation(s, spec, "DELETE", "/rules/{name}", "deleteRule", "Delete one rule",
 		func(ctx context.Context, in *struct {
@@ -124,7 +128,7 @@ func (s *Server) registerRules(spec huma.API) {
 			Match
 			Dry
 		}) (*tagged[admin.ApplyResult], error) {
-			return s.edit(ctx, &in.Match, admin.RuleEdit{Name: in.Name, DryRun: in.DryRun})
+			return s.edit(ctx, &in.Match, admin.RuleEdit{Name: in.Name, DryRun: in.DryRun, LetWaitingGo: in.LetWaitingGo})
 		})
 	operation(s, spec, "POST", "/explanations", "explainRules", "Which rules would match a message, and why",
 		func(ctx context.Context, in *body[admin.ExplainRequest]) (*body[admin.Explanation], error) {

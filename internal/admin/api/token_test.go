@@ -29,7 +29,7 @@ func newRemoteWorld(t *testing.T) *remoteWorld {
 	t.Helper()
 	store := backlog.New(t)
 	w := &remoteWorld{accounts: accounts.New(accounts.Config{Book: store, Ledger: store})}
-	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop, Traffic: store, Pulse: &w.pulse,
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Traffic: store, Pulse: &w.pulse,
 		Settings: func() admin.Settings {
 			return admin.Settings{Domains: []admin.DomainSetting{}, Routes: []admin.RouteSetting{}, Listeners: []admin.ListenerSetting{}}
 		},

@@ -125,7 +125,7 @@ func (c *Console) saveRule(r *request) error {
 	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: formFrom(r.PostForm)}
 	var keyOf []string
 	v.Text, keyOf = v.Form.text()
-	edit := admin.RuleEdit{Name: v.Name, Rule: v.Text, IfRevision: revision}
+	edit := admin.RuleEdit{Name: v.Name, Rule: v.Text, IfRevision: revision, LetWaitingGo: r.PostFormValue("let_waiting_go") != ""}
 	switch r.PostFormValue("do") {
 	case "save":
 	case "delete":
@@ -151,7 +151,22 @@ func (c *Console) saveRule(r *request) error {
 		v.Preview = &p
 		return c.page(r, "rule", ruleTitle(v.Name), v)
 	}
-	return to(r, "/rules?done="+url.QueryEscape(fmt.Sprintf("revision %d is in force", out.Revision)))
+	return to(r, "/rules?done="+url.QueryEscape(applied(&out)))
+}
+
+// applied says what came of a change of rules.
+func applied(out *admin.ApplyResult) string {
+	text := fmt.Sprintf("revision %d is in force", out.Revision)
+	switch {
+	case out.LetGo > 0:
+		text += "; " + strconv.Itoa(out.LetGo) + " waiting had more than it demands, and have less now"
+	case out.Waiting.Deliveries > 0:
+		text += "; " + strconv.Itoa(out.Waiting.Deliveries) + " waiting keep more than it demands"
+	}
+	if out.Busy > 0 {
+		text += "; " + strconv.Itoa(out.Busy) + " are being sent and were left alone"
+	}
+	return text
 }
 
 // patience is how long a preview looks at past mail: a moment with the page, longer when that is asked for.
@@ -203,7 +218,8 @@ func (c *Console) saveFile(r *request) error {
 	}
 	v := fileView{Text: text, Revision: revision}
 	dry := r.PostFormValue("do") != "save"
-	out, err := r.desk.ApplyRules(r.ctx(), admin.ApplyRequest{Name: "console", Text: v.Text, DryRun: dry, IfRevision: &revision})
+	out, err := r.desk.ApplyRules(r.ctx(), admin.ApplyRequest{Name: "console", Text: v.Text, DryRun: dry, IfRevision: &revision,
+		LetWaitingGo: r.PostFormValue("let_waiting_go") != ""})
 	var broken *policyrules.ParseError
 	switch {
 	case errors.As(err, &broken):
@@ -216,7 +232,7 @@ func (c *Console) saveFile(r *request) error {
 		v.Result = &out
 		return c.page(r, "rulesfile", "Rules file", v)
 	}
-	return to(r, "/rules?done="+url.QueryEscape(fmt.Sprintf("revision %d is in force", out.Revision)))
+	return to(r, "/rules?done="+url.QueryEscape(applied(&out)))
 }
 
 // rulesText is the file that was typed, or uploaded.
@@ -310,7 +326,7 @@ func (c *Console) revision(r *request) error {
 		return err
 	}
 	if v.Current = view.Revision; number != v.Current && r.who.May(access.WriteRules) {
-		out, err := r.desk.RollBack(r.ctx(), number, v.Current, true)
+		out, err := r.desk.RollBack(r.ctx(), number, v.Current, true, false)
 		if err == nil {
 			v.Back = &out
 		} else if !errors.Is(err, admin.ErrStale) {
@@ -329,9 +345,9 @@ func (c *Console) rollBack(r *request) error {
 	if err != nil {
 		return badRequest("the form does not say which rules it was made for; load the page again")
 	}
-	out, err := r.desk.RollBack(r.ctx(), number, current, false)
+	out, err := r.desk.RollBack(r.ctx(), number, current, false, r.PostFormValue("let_waiting_go") != "")
 	if err != nil {
 		return err
 	}
-	return to(r, "/rules?done="+url.QueryEscape(fmt.Sprintf("revision %d is in force, with the rules of revision %d", out.Revision, number)))
+	return to(r, "/rules?done="+url.QueryEscape(applied(&out)+fmt.Sprintf(", with the rules of revision %d", number)))
 }

@@ -55,13 +55,11 @@ func newConsole(t *testing.T) *browser {
 	t.Helper()
 	store := backlog.New(t)
 	b := &browser{T: t, store: store}
-	b.s = admin.New(admin.Config{Store: store, Ledger: store, Rules: admin.NewRuleKeeper(t.Context(), store), NextHop: backlog.NextHop, Peers: backlogPeers{},
+	b.s = admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Peers: backlogPeers{},
 		Settings: someSettings, Traffic: store, Pulse: &b.pulse, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context, string) error { return nil },
 		Pins: store, MailHosts: func(context.Context, mail.Domain) (admin.MailHosts, error) {
 			return admin.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.clinic.test"), mail.MustDomain("mx.backup.test"), mail.MustDomain("mx.evil.test")}}, nil
-		}, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now(),
-		Serves: func(d mail.Domain) bool { return d == mail.MustDomain("example.com") },
-		Own:    func() []mail.Domain { return []mail.Domain{mail.MustDomain("example.com")} }})
+		}, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now()})
 	b.a = accounts.New(accounts.Config{Book: store, Ledger: store})
 	h, err := New(Config{Service: b.s, Accounts: b.a})
 	if err != nil {

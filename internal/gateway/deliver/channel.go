@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -19,6 +20,9 @@ type Channel struct {
 	deliverer *Deliverer
 	sent      int
 }
+
+// ErrOvertaken: what the message was judged by changed while the connection was judged.
+var ErrOvertaken = errors.New("what is in force changed in the meantime")
 
 // Lapsed is the error of Send when the connection no longer passes: a certificate ran out meanwhile, a root was
 // removed, or the message has another requirement than the channel was opened for. Nothing was sent.
@@ -38,11 +42,20 @@ const (
 // speaks MAIL. Errors are *Lapsed or
 // *smtpclient.Error; the results of recipients stand in Result.
 func (c *Channel) Send(ctx context.Context, r policy.Requirement, t *smtpclient.Transaction) (*smtpclient.Result, error) {
+	return c.SendWhile(ctx, r, t, func() bool { return true })
+}
+
+// SendWhile is Send if still holds when MAIL is about to be said; else the error is ErrOvertaken, and nothing was sent.
+func (c *Channel) SendWhile(ctx context.Context, r policy.Requirement, t *smtpclient.Transaction, still func() bool) (
+	*smtpclient.Result, error) {
 	if err := c.judge(ctx, r); err != nil {
 		return nil, err
 	}
 	if err := c.claim(ctx); err != nil {
 		return nil, err
+	}
+	if !still() {
+		return nil, ErrOvertaken
 	}
 	ctx, cancel := context.WithTimeout(ctx, transferTime+time.Duration(t.Size/slowest)*time.Second)
 	defer cancel()

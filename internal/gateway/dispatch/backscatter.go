@@ -64,7 +64,7 @@ func (b *backscatter) first(limit string) bool {
 func (d *Dispatcher) stem(n *queue.NewDelivery, about *queue.Message, now time.Time) {
 	c := &d.cfg
 	to := n.Recipient.Address
-	if c.NoticesPerAddress <= 0 && c.NoticesToStrangers <= 0 || c.Route().Serves(to.Domain) || c.Ours != nil && c.Ours(&about.Inbound) {
+	if c.NoticesPerAddress <= 0 && c.NoticesToStrangers <= 0 || c.InForce().Serves(to.Domain) || c.Ours != nil && c.Ours(&about.Inbound) {
 		return
 	}
 	limit := d.backscatter.over(to, c.NoticesPerAddress, c.NoticesToStrangers, now)

@@ -10,11 +10,11 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
 	"postern/internal/mxtrust"
 	"postern/internal/policy"
-	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
 )
@@ -24,14 +24,13 @@ type Opener interface {
 	Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement, admit deliver.Admission) deliver.Climbed
 }
 
-// Config is what a Dispatcher needs. Store, Opener, Route, Rules and Sink must be set, Hostname and Postmaster too.
+// Config is what a Dispatcher needs. Store, Opener, InForce and Sink must be set, Hostname and Postmaster too.
 type Config struct {
 	Store  queue.Store
 	Opener Opener
-	// Route and Rules return what is in force now. An error of Rules stops everything that would need them.
-	Route func() *route.Table
-	Rules func() (*rules.Set, int64, error)
-	Sink  event.Sink
+	// InForce returns what is in force now. While its View has an error nothing is sent.
+	InForce func() *inforce.View
+	Sink    event.Sink
 	// Book keeps which names of mail hosts are known; nil remembers none.
 	Book mxtrust.Book
 
@@ -111,7 +110,7 @@ type Dispatcher struct {
 	backscatter backscatter
 
 	workers sync.WaitGroup
-	rules   chan struct{} // capacity 1: the rules changed
+	changes chan struct{} // capacity 1: something else is in force
 	lost    chan error    // capacity 1: the store is broken for good
 	began   time.Time     // of Run; set before anything else runs
 }
@@ -136,7 +135,7 @@ func New(cfg Config) *Dispatcher {
 		longest:   longest,
 		horizon:   max(cfg.Lifetime, longest, leastHorizon),
 		poke:      make(chan struct{}, 1),
-		rules:     make(chan struct{}, 1),
+		changes:   make(chan struct{}, 1),
 		lost:      make(chan error, 1),
 		sched:     schedule.New(cfg.Schedule, cfg.Seed),
 		running:   make(map[*run]bool),
@@ -164,7 +163,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	var chores sync.WaitGroup
 	chores.Go(func() { d.sweepLoop(ctx) })
 	chores.Go(func() { d.tidyLoop(ctx) })
-	chores.Go(func() { d.rulesLoop(ctx) })
+	chores.Go(func() { d.changeLoop(ctx) })
 	err := d.loop(ctx, sending)
 	end()
 	stop := time.AfterFunc(d.cfg.Grace, cut)
@@ -286,10 +285,11 @@ func (d *Dispatcher) Kick(_ context.Context, sites ...queue.SiteKey) {
 	d.look()
 }
 
-// RulesChanged has waiting mail held against the rules in force, soon; what is raised waits at its new site.
-func (d *Dispatcher) RulesChanged() {
+// Changed says that something else is in force. What waits is held against it, soon; what has to go elsewhere or needs
+// more waits at its new site. Sites of mail that is protected are tried at once, for what fell short may pass now.
+func (d *Dispatcher) Changed() {
 	select {
-	case d.rules <- struct{}{}:
+	case d.changes <- struct{}{}:
 	default:
 	}
 }

@@ -12,7 +12,7 @@ import (
 // nothing of the new connection is taken from the old: it climbs the ladder and passes its own verdict. It happens at most
 // once for a message and run; afterwards what a connection does is what the peer says. What our own engine has decided
 // for itself meanwhile stays decided.
-func (r *run) elsewhere(ctx context.Context, group []queue.Work, result *smtpclient.Result) {
+func (r *run) elsewhere(ctx context.Context, group []queue.Work, result *smtpclient.Result) []queue.Work {
 	var decided []fate
 	var rest []queue.Work
 	for i := range group {
@@ -24,7 +24,8 @@ func (r *run) elsewhere(ctx context.Context, group []queue.Work, result *smtpcli
 	}
 	r.conclude(ctx, decided)
 	r.closeChannel()
-	if len(rest) > 0 && !r.stuck && r.ready(ctx, rest) {
-		r.transfer(ctx, rest)
+	if r.stuck {
+		return nil
 	}
+	return rest
 }

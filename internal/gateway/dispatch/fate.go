@@ -263,7 +263,7 @@ func (d *Dispatcher) tell(f *fate) {
 		d.Wake(&w.Message, siteAfter(f), due)
 	}
 	e := event.Settled{
-		Leg: d.cfg.Route().Leg(w.Recipient.Address.Domain), Message: string(w.Message.ID),
+		Leg: d.cfg.InForce().Table.Leg(w.Recipient.Address.Domain), Message: string(w.Message.ID),
 		From: w.Message.Envelope.From, To: w.Recipient.Address, State: stateWord(s.Became),
 		Rule: strings.Join(w.Rules, ", "), Requires: w.Requirement.Channel, Reached: s.Reached,
 		Attempt: s.Attempt, Reason: s.Reason, Delay: time.Since(d.accepted(w)), Next: due,

@@ -392,7 +392,7 @@ func TestWhatAnAdministratorLoweredGoesThoughTheRulesAreNewerThanTheMessage(t *t
 		}
 		err = w.store.Settle(context.Background(), queue.Batch{Now: now, Settlements: []queue.Settlement{{Lease: works[0].Lease,
 			State: queue.Queued, Due: now, Deadline: rec.ExpiresAt, Move: &queue.Move{NextHop: "mx:clinic.test", ExpiresAt: rec.ExpiresAt,
-				RulesRevision: w.rules.Load().revision}}}})
+				Judged: w.keeper.Now().Number}}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -144,61 +144,33 @@ func (d *Dispatcher) submit(ctx context.Context, id queue.ID, action dsn.Action,
 // name of the sender's mail host is held against what the same rules remember of the sender's domain, which the first
 // notice there begins; hosts named for it are proven.
 func (d *Dispatcher) noticeDelivery(m *queue.Message, to mail.Address, header mail.Header, fates []*fate) (queue.NewDelivery, error) {
-	table := d.cfg.Route()
-	own, ours := table.Own(to.Domain)
-	var require policy.Requirement
-	if ours {
-		own.Require = max(own.Require, strongest(fates))
-		require = own.Requirement()
+	view := d.cfg.InForce()
+	if view.Err != nil {
+		return queue.NewDelivery{}, view.Err
 	}
+	m.RulesRevision, m.Judged = view.Revision, view.Number
 	window := d.cfg.Lifetime
+	var about [][]policy.Demand
 	for _, f := range fates {
-		if r := f.work.Requirement; r.Forced() {
-			require = policy.Combine(require.Raised(r.Channel), policy.Requirement{MinTLS: r.MinTLS, MX: r.MX, PinnedBy: r.PinnedBy, Revocation: r.Revocation})
+		if f.work.Requirement.Forced() {
+			about = append(about, view.Sourced(&f.work.Delivery, f.work.Message.Kind))
 			window = min(window, f.work.ExpiresAt.Sub(f.work.AcceptedAt))
 		}
 	}
-	set, revision, err := d.cfg.Rules()
-	if err != nil {
-		return queue.NewDelivery{}, err
-	}
-	m.RulesRevision = revision
-	outcome := set.Evaluate(&rules.Facts{Recipients: []mail.Address{to}, Local: []bool{ours}, Header: header, Size: m.Size,
-		Now: m.AcceptedAt}).Recipients[0]
-	require = policy.Combine(require, outcome.Requirement)
-	if outcome.Window > 0 {
-		window = min(window, outcome.Window)
+	judged := view.Judge(&rules.Facts{Recipients: []mail.Address{to}, Header: header, Size: m.Size, Now: m.AcceptedAt})[0]
+	demands := view.Renew(view.Inherit(to.Domain, about...), to.Domain, &judged, m.AcceptedAt)
+	if judged.Window > 0 {
+		window = min(window, judged.Window)
 	}
 	expires := m.AcceptedAt.Add(window)
 	return queue.NewDelivery{
-		NextHop: table.NextHop(to.Domain, require),
+		NextHop: view.Table.NextHop(to.Domain, demands.Requirement),
 		Delivery: queue.Delivery{
-			Recipient: mail.Recipient{Address: to, Notify: mail.NotifyNever}, Requirement: require,
-			Rules: ruleNames(fates, outcome.Rules), Matched: outcome.Matched, Tested: outcome.Tested,
+			Recipient: mail.Recipient{Address: to, Notify: mail.NotifyNever}, Requirement: demands.Requirement,
+			Demands: demands.Demands, Rules: demands.Rules(), Matched: judged.Matched, Tested: judged.Tested,
 			AcceptedAt: m.AcceptedAt, ExpiresAt: expires, Due: m.AcceptedAt, Deadline: expires, Noticed: true,
 		},
 	}, nil
-}
-
-// ruleNames says which rules force a notice: those of the mail it speaks of, and its own.
-func ruleNames(fates []*fate, own []string) []string {
-	var out []string
-	seen := map[string]bool{}
-	add := func(names []string) {
-		for _, n := range names {
-			if !seen[n] {
-				seen[n] = true
-				out = append(out, n)
-			}
-		}
-	}
-	for _, f := range fates {
-		if f.work.Requirement.Forced() {
-			add(f.work.Rules)
-		}
-	}
-	add(own)
-	return out
 }
 
 // announce lets the schedule know of notices that were stored, and emits them.

@@ -12,7 +12,6 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/gateway/notify"
-	"postern/internal/gateway/route"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/mail"
@@ -39,7 +38,7 @@ func (r remembers) Missing(host string, addr netip.AddrPort) (s peers.Stand) {
 func (w *world) remember(c peers.Ratchet) (end func()) {
 	n := notify.New(notify.Config{
 		To: mail.MustAddress("admin@example.test"), From: mail.MustAddress("postmaster@gw.example.test"), Hostname: mail.MustDomain("gw.example.test"),
-		Store: w.store, Route: func() *route.Table { return w.table }, Rules: w.current, Wake: w.d.Wake, Sink: w, Random: func() uint32 { return atomic.AddUint32(&w.serial, 1) },
+		Store: w.store, InForce: w.inForce, Wake: w.d.Wake, Sink: w, Random: func() uint32 { return atomic.AddUint32(&w.serial, 1) },
 	})
 	m, err := memory.Open(context.Background(), memory.Config{Book: w.store, Sink: event.Tee{w, n}, Ratchet: c})
 	if err != nil {

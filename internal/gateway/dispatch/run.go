@@ -10,9 +10,9 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/event"
 	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
 	"postern/internal/policy"
-	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
 )
@@ -40,7 +40,8 @@ type run struct {
 	nextHop string
 	require policy.Requirement
 
-	basis          inForce // what the batch at hand was held against
+	view           *inforce.View // what the channel was opened under
+	told           *inforce.View // the last that could not judge
 	passed, failed bool
 	refused        bool      // too many wait for the same destination already
 	stuck          bool      // an outcome could not be stored: nothing more is sent
@@ -51,7 +52,7 @@ type run struct {
 
 	// tested is what rules under test make of the message testedOf: looked up once, however many its recipients are.
 	testedOf queue.ID
-	tested   map[mail.Address]rules.Outcome
+	tested   map[mail.Address]*inforce.Judged
 
 	wished chan struct{} // capacity 1: an administrator wants something of what is claimed
 
@@ -118,19 +119,10 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 	return works, true
 }
 
-// serve handles a batch; false means that the site or the store failed or the gateway stops. A batch takes its time, and rules and routes
-// may change meanwhile: then what is left of it is held against them again.
+// serve handles a batch; false means that the site or the store failed or the gateway stops.
 func (r *run) serve(ctx, sending context.Context, works []queue.Work) bool {
-	r.basis = r.d.inForce()
-	works = r.upToDate(sending, works)
 	r.offer(works)
 	for len(works) > 0 {
-		if now := r.d.inForce(); now != r.basis {
-			r.basis = now
-			works = r.upToDate(sending, r.take(works))
-			r.offer(works)
-			continue
-		}
 		n := oneMessage(works)
 		group := r.take(works[:n:n])
 		if works = works[n:]; len(group) > 0 {
@@ -151,9 +143,26 @@ func (r *run) handle(ctx, sending context.Context, group []queue.Work) {
 	case r.failed:
 		r.defers(sending, group)
 	default:
-		if group = r.unwished(sending, group); len(group) > 0 && r.ready(sending, group) {
-			r.transfer(sending, group)
+		r.send(sending, group)
+	}
+}
+
+// send judges the group by what is in force, brings it a channel that was opened under the same, and transfers it. All of
+// that takes time: what is in force is looked at again when MAIL is about to be said, and where it is something else all
+// begins anew.
+func (r *run) send(ctx context.Context, group []queue.Work) {
+	for len(group) > 0 {
+		if view := r.d.cfg.InForce(); view != r.view {
+			r.closeChannel()
+			r.view = view
 		}
+		if group = r.upToDate(ctx, r.view, group); len(group) == 0 {
+			return
+		}
+		if group = r.unwished(ctx, group); len(group) == 0 || !r.ready(ctx, group) {
+			return
+		}
+		group = r.transfer(ctx, group)
 	}
 }
 
@@ -170,7 +179,7 @@ func (r *run) ready(ctx context.Context, group []queue.Work) bool {
 		r.crowded(ctx, group)
 		return false
 	}
-	plan, problem := r.d.cfg.Route().Plan(r.effort, group[0].Recipient.Address.Domain)
+	plan, problem := r.view.Table.Plan(r.effort, group[0].Recipient.Address.Domain)
 	if problem != nil && ctx.Err() != nil {
 		r.giveBack(ctx, group)
 		return false

@@ -17,22 +17,17 @@ import (
 	"postern/internal/smtp/smtpclient"
 )
 
-// transfer sends one message to the recipients of the group over the open channel and settles each of them. Finding the
-// channel may have taken minutes, so the last look at rules and routes is here.
-func (r *run) transfer(ctx context.Context, group []queue.Work) {
-	if r.d.inForce() != r.basis {
-		if group = r.upToDate(ctx, group); len(group) == 0 {
-			return
-		}
-	}
+// transfer sends one message to the recipients of the group over the open channel and settles each of them. It returns
+// those for which nothing was sent and all must begin anew.
+func (r *run) transfer(ctx context.Context, group []queue.Work) (again []queue.Work) {
 	if group = r.unwished(ctx, group); len(group) == 0 {
-		return
+		return nil
 	}
 	m := &group[0].Message
 	body, err := r.d.cfg.Store.Open(ctx, m.ID)
 	if err != nil {
 		r.unreadable(ctx, group, err)
-		return
+		return nil
 	}
 	defer body.Close()
 	t := &smtpclient.Transaction{
@@ -42,29 +37,33 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 		t.Recipients = append(t.Recipients, group[i].Recipient)
 	}
 	first := r.channel.Sent() == 0
-	result, err := r.channel.Send(r.effort, group[0].Requirement, t)
+	result, err := r.channel.SendWhile(r.effort, group[0].Requirement, t, func() bool { return r.d.cfg.InForce() == r.view })
 	if lapsed := (*deliver.Lapsed)(nil); errors.As(err, &lapsed) {
-		r.lapsed(ctx, group, lapsed)
-		return
+		if r.lapsed(ctx, group, lapsed) {
+			return group
+		}
+		return nil
+	}
+	if errors.Is(err, deliver.ErrOvertaken) {
+		return group
 	}
 	if result.Elsewhere && r.moved != group[0].Message.ID && !canceled(err) {
 		r.moved = group[0].Message.ID
-		r.elsewhere(ctx, group, result)
-		return
+		return r.elsewhere(ctx, group, result)
 	}
 	switch {
 	case err == nil || !undecided(result):
 	case badContent(err):
 		r.unreadable(ctx, group, err)
 		r.closeChannel()
-		return
+		return nil
 	case canceled(err): // the gateway stops: nobody fell short
 		r.giveBack(ctx, group)
 		r.closeChannel()
-		return
+		return nil
 	case first:
 		r.brokeAtOnce(ctx, group, err)
-		return
+		return nil
 	}
 	r.pass()
 	if err == nil {
@@ -81,26 +80,25 @@ func (r *run) transfer(ctx context.Context, group []queue.Work) {
 	if err != nil {
 		r.closeChannel()
 	}
+	return nil
 }
 
-// lapsed: the channel no longer passes. Nothing was sent; a new one is opened, and its climb decides.
-func (r *run) lapsed(ctx context.Context, group []queue.Work, why *deliver.Lapsed) {
+// lapsed: the channel no longer passes. Nothing was sent; where it reports true a new one is opened, and its climb decides.
+func (r *run) lapsed(ctx context.Context, group []queue.Work, why *deliver.Lapsed) (again bool) {
 	fresh := r.channel.Sent() == 0
 	r.closeChannel()
 	// Another message's first use came before this one's: another host of the plan may be known by that. One climb more,
 	// in which the administrator is told of what is not.
-	again := fresh && !r.overtaken && why.Shortfalls[0].Reason == policy.MXChanged
+	again = fresh && !r.overtaken && why.Shortfalls[0].Reason == policy.MXChanged
 	r.overtaken = r.overtaken || again
 	if fresh && !again { // it passed a moment ago and does not now: let the retry schedule pace this
 		a := r.attempt(nil)
 		a.Reason, a.Text = why.Shortfalls[0].Reason, why.Shortfalls[0].Text
 		r.climbed.Attempt = a
 		r.siteFailed(ctx, group)
-		return
+		return false
 	}
-	if r.ready(ctx, group) {
-		r.transfer(ctx, group)
-	}
+	return true
 }
 
 // unreadable: our own store cannot give the content. What is gone or damaged is held, for trying again will not mend it;
@@ -280,10 +278,10 @@ func (r *run) would(w *queue.Work) string {
 	}
 	if r.testedOf != w.Message.ID {
 		r.testedOf = w.Message.ID
-		r.tested, _ = r.d.tested(&w.Message) // nothing is known without the rules, and nothing hangs on it
+		r.tested, _ = r.view.Stored(context.Background(), r.d.cfg.Store, &w.Message) // nothing is known without the rules, and nothing hangs on it
 	}
 	outcome := r.tested[w.Recipient.Address]
-	if len(outcome.Tested) == 0 {
+	if outcome == nil || len(outcome.Tested) == 0 {
 		return "" // the rules changed meanwhile: the record keeps their names
 	}
 	names := strings.Join(outcome.Tested, ", ")

@@ -3,16 +3,13 @@ package dispatch
 import (
 	"context"
 	"fmt"
-	"io"
-	"slices"
 	"time"
 
 	"postern/internal/attempt"
 	"postern/internal/event"
-	"postern/internal/gateway/route"
+	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
 	"postern/internal/policy"
-	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
 
@@ -20,47 +17,32 @@ import (
 // acceptance and may be over already.
 const raisedGrace = time.Minute
 
-// inForce names the rules and routes of a moment, for comparison with those of another.
-type inForce struct {
-	table    *route.Table
-	revision int64
-	unknown  bool // the rules cannot be read
-}
-
-func (d *Dispatcher) inForce() inForce {
-	_, revision, err := d.cfg.Rules()
-	return inForce{table: d.cfg.Route(), revision: revision, unknown: err != nil}
-}
-
-// upToDate holds claimed work against the rules and routes of this moment. What must go elsewhere, or needs more than it
-// was claimed for, is moved; only the rest is returned. Nothing is ever lowered here.
-func (r *run) upToDate(ctx context.Context, works []queue.Work) []queue.Work {
-	set, revision, err := r.d.cfg.Rules()
-	var keep []queue.Work
+// upToDate holds claimed deliveries of one message against what is in force. What must go elsewhere, or demands something
+// else than it was claimed for, is moved; only the rest is returned. Nothing is ever lowered here.
+func (r *run) upToDate(ctx context.Context, view *inforce.View, group []queue.Work) (keep []queue.Work) {
+	if view.Err != nil {
+		if r.told != view {
+			r.d.warn("rules", view.Err, "postern rules show; nothing is sent while it is not known what is in force")
+			r.told = view
+		}
+		r.unruled(ctx, group)
+		return nil
+	}
+	moves, err := r.d.moves(ctx, view, group)
 	if err != nil {
-		r.d.warn("rules", err, "postern rules show; nothing is sent while the rules cannot be read")
+		r.d.warn("queue", err, "the message could not be held against what is in force; it waits")
+		r.unruled(ctx, group)
+		return nil
 	}
-	for group := range byMessage(works) {
-		if err != nil {
-			r.unruled(ctx, group)
+	var fates []fate
+	for i := range group {
+		if moves[i] == nil {
+			keep = append(keep, group[i])
 			continue
 		}
-		moves, moveErr := r.d.moves(ctx, set, revision, group)
-		if moveErr != nil {
-			r.d.warn("queue", moveErr, "the message could not be held against the changed rules; it waits")
-			r.unruled(ctx, group)
-			continue
-		}
-		var fates []fate
-		for i := range group {
-			if moves[i] == nil {
-				keep = append(keep, group[i])
-				continue
-			}
-			fates = append(fates, r.d.moved(&group[i], moves[i]))
-		}
-		r.conclude(ctx, fates)
+		fates = append(fates, r.d.moved(&group[i], moves[i]))
 	}
+	r.conclude(ctx, fates)
 	return keep
 }
 
@@ -86,163 +68,123 @@ func (d *Dispatcher) moved(w *queue.Work, m *queue.Move) fate {
 }
 
 // moves returns for each delivery of one message where it belongs now, nil where it is right already.
-func (d *Dispatcher) moves(ctx context.Context, set *rules.Set, revision int64, group []queue.Work) ([]*queue.Move, error) {
-	var outcomes map[mail.Address]rules.Outcome
-	m := &group[0].Message
-	if slices.ContainsFunc(group, func(w queue.Work) bool { return judgedUnder(m, &w.Delivery) < revision }) {
-		var err error
-		if outcomes, err = d.evaluate(ctx, set, m); err != nil {
-			return nil, err
-		}
-	}
+func (d *Dispatcher) moves(ctx context.Context, view *inforce.View, group []queue.Work) ([]*queue.Move, error) {
 	out := make([]*queue.Move, len(group))
+	m := &group[0].Message
+	var judged map[mail.Address]*inforce.Judged
 	for i := range group {
 		w := &group[i]
-		newer := int64(0)
-		if judgedUnder(m, &w.Delivery) < revision {
-			newer = revision
+		if w.JudgedUnder(m) >= view.Number {
+			continue
 		}
-		out[i] = d.move(&w.Delivery, w.NextHop, outcomes[w.Recipient.Address], newer)
+		if judged == nil {
+			var err error
+			if judged, err = view.Stored(ctx, d.cfg.Store, m); err != nil {
+				return nil, err
+			}
+		}
+		out[i], _ = move(view, &w.Delivery, m.Kind, w.NextHop, judged[w.Recipient.Address])
 	}
 	return out, nil
 }
 
-// judgedUnder is the revision of the rules that a delivery was last held against, by them or by an administrator.
-func judgedUnder(m *queue.Message, w *queue.Delivery) int64 {
-	return max(m.RulesRevision, w.RulesRevision)
-}
-
-// move joins what a delivery has with what the configuration asks of it now, and, if newer is not 0, with the outcome of
-// the rules of that revision.
-func (d *Dispatcher) move(w *queue.Delivery, nextHop string, o rules.Outcome, newer int64) *queue.Move {
-	table := d.cfg.Route()
-	want := w.Requirement
-	if own, ok := table.Own(w.Recipient.Address.Domain); ok {
-		want = policy.Combine(want, own.Requirement())
+// move says where a delivery belongs by what is in force, nil where it is right already, and whether it holds more than
+// that because nobody said that it may have less.
+func move(view *inforce.View, w *queue.Delivery, kind queue.Kind, nextHop string, j *inforce.Judged) (_ *queue.Move, more bool) {
+	now := time.Now()
+	want := view.Weigh(w, kind, j, now)
+	m := &queue.Move{
+		NextHop: view.Table.NextHop(w.Recipient.Address.Domain, want.Requirement), Requirement: want.Requirement,
+		Demands: want.Demands, Rules: want.Rules(), Matched: w.Matched || j.Matched, ExpiresAt: w.ExpiresAt, Judged: view.Number,
 	}
-	m := &queue.Move{Rules: w.Rules, Matched: w.Matched, ExpiresAt: w.ExpiresAt, RulesRevision: newer}
-	if newer > 0 && !want.AtLeast(o.Requirement) {
-		want = policy.Combine(want, o.Requirement)
-		m.Rules, m.Matched = union(w.Rules, o.Rules), w.Matched || o.Matched
-		if o.Window > 0 {
-			end := w.AcceptedAt.Add(o.Window)
-			if least := time.Now().Add(raisedGrace); end.Before(least) {
-				end = least
-			}
-			if end.Before(w.ExpiresAt) {
-				m.ExpiresAt = end
-			}
+	if m.NextHop == nextHop && want.Requirement.Key() == w.Requirement.Key() && policy.SameDemands(want.Demands, view.Sourced(w, kind)) {
+		return nil, want.More
+	}
+	if j.Window > 0 && !w.Requirement.AtLeast(want.Requirement) {
+		end := w.AcceptedAt.Add(j.Window)
+		if least := now.Add(raisedGrace); end.Before(least) {
+			end = least
+		}
+		if end.Before(w.ExpiresAt) {
+			m.ExpiresAt = end
 		}
 	}
-	m.Requirement, m.NextHop = want, table.NextHop(w.Recipient.Address.Domain, want)
-	if m.NextHop == nextHop && want.Key() == w.Requirement.Key() {
-		return nil
-	}
-	return m
+	return m, want.More
 }
 
-func union(a, b []string) []string {
-	out := append([]string(nil), a...)
-	for _, name := range b {
-		if !slices.Contains(out, name) {
-			out = append(out, name)
-		}
-	}
-	return out
-}
-
-// evaluate runs the rules over a stored message with all its recipients, finished ones included: they are what the
-// message was sent to.
-func (d *Dispatcher) evaluate(ctx context.Context, set *rules.Set, m *queue.Message) (map[mail.Address]rules.Outcome, error) {
-	f := rules.Facts{From: m.Envelope.From, Client: m.Inbound.Client, Size: m.Size, Now: time.Now()}
-	table := d.cfg.Route()
-	for rec, err := range d.cfg.Store.List(ctx, queue.Filter{IDs: []queue.ID{m.ID}}) {
-		if err != nil {
-			return nil, err
-		}
-		f.Recipients = append(f.Recipients, rec.Recipient.Address)
-		f.Local = append(f.Local, table.Serves(rec.Recipient.Address.Domain))
-	}
-	if set.NeedsHeader() {
-		header, err := d.header(ctx, m)
-		if err != nil {
-			return nil, err
-		}
-		f.Header = header
-	}
-	decision := set.Evaluate(&f)
-	out := make(map[mail.Address]rules.Outcome, len(f.Recipients))
-	for i, to := range f.Recipients {
-		out[to] = decision.Recipients[i]
-	}
-	return out, nil
-}
-
-// tested evaluates a message for what rules under test would do.
-func (d *Dispatcher) tested(m *queue.Message) (map[mail.Address]rules.Outcome, error) {
-	set, _, err := d.cfg.Rules()
-	if err != nil {
-		return nil, err
-	}
-	return d.evaluate(context.Background(), set, m)
-}
-
-func (d *Dispatcher) header(ctx context.Context, m *queue.Message) (mail.Header, error) {
-	body, err := d.cfg.Store.Open(ctx, m.ID)
-	if err != nil {
-		return mail.Header{}, err
-	}
-	defer body.Close()
-	text := make([]byte, m.HeaderSize)
-	if _, err := io.ReadFull(body, text); err != nil {
-		return mail.Header{}, fmt.Errorf("the stored header of %s cannot be read: %w", m.ID, err)
-	}
-	return mail.ParseHeader(text), nil
-}
-
-// rulesLoop re-evaluates what waits whenever the rules changed.
-func (d *Dispatcher) rulesLoop(ctx context.Context) {
+// changeLoop holds what waits against what is in force whenever that changed.
+func (d *Dispatcher) changeLoop(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-d.rules:
-			if err := d.raise(ctx); err != nil && ctx.Err() == nil {
-				d.warn("rules", err, "waiting mail is held against the new rules when it is next tried; until then it is not sent")
-			}
+		case <-d.changes:
+		}
+		if err := d.kickProtected(ctx); err != nil && ctx.Err() == nil {
+			d.warn("queue", err, "waiting mail keeps its old schedule")
+		}
+		if err := d.hold(ctx, d.cfg.InForce()); err != nil && ctx.Err() == nil {
+			d.warn("rules", err, "waiting mail is held against what is in force when it is next tried; until then it is not sent")
 		}
 	}
 }
 
-// raise walks what waits, message by message, and moves what the rules in force demand more of. It is only for people to
-// see at once what upToDate would find out later.
-func (d *Dispatcher) raise(ctx context.Context) error {
-	set, revision, err := d.cfg.Rules()
+// kickProtected has the sites of protected mail tried at once.
+func (d *Dispatcher) kickProtected(ctx context.Context) error {
+	sites, err := d.cfg.Store.Sites(ctx)
 	if err != nil {
 		return err
 	}
-	raised := 0
+	var keys []queue.SiteKey
+	for _, s := range sites {
+		if s.Requirement.Forced() && s.Failures > 0 {
+			keys = append(keys, s.Key)
+		}
+	}
+	d.Kick(ctx, keys...)
+	return nil
+}
+
+// walkStep is how many deliveries are looked at in one go.
+const walkStep = 2000
+
+// hold walks what waits, message by message, and moves what does not belong where it waits. It is only for people to see
+// at once what upToDate would find out later, and to tell how much holds more than is in force.
+func (d *Dispatcher) hold(ctx context.Context, view *inforce.View) error {
+	if view.Err != nil {
+		return view.Err
+	}
+	moved, more := 0, 0
 	after := queue.DeliveryID(0)
-	for {
-		ids, last, err := d.stale(ctx, revision, after)
-		if err != nil || len(ids) == 0 {
-			if raised > 0 {
-				d.cfg.Sink.Emit(event.Raised{Revision: revision, Deliveries: raised})
-			}
+	for d.cfg.InForce() == view { // else the walk begins anew, for it was told of the change
+		recs, last, err := d.stale(ctx, view.Number, after)
+		if err != nil || len(recs) == 0 {
+			d.tellHeld(view, moved, more)
 			return err
 		}
-		n, err := d.raiseSome(ctx, set, revision, ids)
+		n, kept, err := d.holdSome(ctx, view, recs)
 		if err != nil {
 			return err
 		}
-		raised, after = raised+n, last
+		moved, more, after = moved+n, more+kept, last
+	}
+	return nil
+}
+
+func (d *Dispatcher) tellHeld(view *inforce.View, moved, more int) {
+	if moved > 0 {
+		d.cfg.Sink.Emit(event.Raised{Revision: view.Revision, Deliveries: moved})
+	}
+	if more > 0 {
+		d.cfg.Sink.Emit(event.Warned{What: "waiting mail", Text: fmt.Sprintf("%d deliveries wait under more than is in force now", more),
+			Hint: "what was accepted under a rule keeps its protection until you say otherwise: postern queue release --rejudge"})
 	}
 }
 
-// stale lists a step of waiting deliveries whose message was evaluated under older rules.
-func (d *Dispatcher) stale(ctx context.Context, revision int64, after queue.DeliveryID) (recs []queue.Record, last queue.DeliveryID, err error) {
+// stale lists a step of waiting deliveries that were judged by something else than what is in force.
+func (d *Dispatcher) stale(ctx context.Context, number int64, after queue.DeliveryID) (recs []queue.Record, last queue.DeliveryID, err error) {
 	filter := queue.Filter{
-		States: []queue.State{queue.Queued, queue.Held}, StaleRules: revision, After: after, Limit: 500,
+		States: []queue.State{queue.Queued, queue.Held}, JudgedBelow: number, After: after, Limit: walkStep,
 	}
 	for rec, err := range d.cfg.Store.List(ctx, filter) {
 		if err != nil {
@@ -253,30 +195,40 @@ func (d *Dispatcher) stale(ctx context.Context, revision int64, after queue.Deli
 	return recs, last, nil
 }
 
-// raiseSome moves those of the records that need more.
-func (d *Dispatcher) raiseSome(ctx context.Context, set *rules.Set, revision int64, recs []queue.Record) (int, error) {
+// holdSome moves those of the records that do not belong where they wait.
+func (d *Dispatcher) holdSome(ctx context.Context, view *inforce.View, recs []queue.Record) (moved, more int, err error) {
 	var ids []queue.DeliveryID
-	evaluated := map[queue.ID]map[mail.Address]rules.Outcome{}
+	judged := map[queue.ID]map[mail.Address]*inforce.Judged{}
 	for i := range recs {
 		rec := &recs[i]
-		if judgedUnder(&rec.Message, &rec.Delivery) >= revision {
-			continue
-		}
-		outcomes, ok := evaluated[rec.Message.ID]
+		outcomes, ok := judged[rec.Message.ID]
 		if !ok {
-			var err error
-			if outcomes, err = d.evaluate(ctx, set, &rec.Message); err != nil {
-				return 0, err
+			if outcomes, err = view.Stored(ctx, d.cfg.Store, &rec.Message); err != nil {
+				return 0, 0, err
 			}
-			evaluated[rec.Message.ID] = outcomes
+			judged[rec.Message.ID] = outcomes
 		}
-		if d.move(&rec.Delivery, rec.NextHop, outcomes[rec.Recipient.Address], revision) != nil {
+		m, keeps := move(view, &rec.Delivery, rec.Message.Kind, rec.NextHop, outcomes[rec.Recipient.Address])
+		if keeps {
+			more++
+		}
+		if m != nil {
 			ids = append(ids, rec.ID)
 		}
 	}
-	if len(ids) == 0 {
-		return 0, nil
+	for len(ids) > 0 {
+		n := min(len(ids), d.cfg.Batch)
+		done, err := d.moveThese(ctx, view, ids[:n])
+		if err != nil {
+			return moved, more, err
+		}
+		moved, ids = moved+done, ids[n:]
 	}
+	return moved, more, nil
+}
+
+// moveThese moves what it can lease of some deliveries; what is being sent is judged where it is sent.
+func (d *Dispatcher) moveThese(ctx context.Context, view *inforce.View, ids []queue.DeliveryID) (int, error) {
 	now := time.Now()
 	works, err := d.cfg.Store.Claim(ctx, queue.Claim{
 		IDs: ids, Worker: d.cfg.Worker, Now: now, Until: now.Add(d.cfg.Lease), Limit: len(ids),
@@ -285,7 +237,7 @@ func (d *Dispatcher) raiseSome(ctx context.Context, set *rules.Set, revision int
 		return 0, err
 	}
 	for group := range byMessage(works) {
-		moves, err := d.moves(ctx, set, revision, group)
+		moves, err := d.moves(ctx, view, group)
 		var fates []fate
 		for i := range group {
 			if err != nil || moves[i] == nil {

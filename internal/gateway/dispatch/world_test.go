@@ -16,9 +16,11 @@ import (
 	"postern/internal/event"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/dispatch"
+	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/route"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/internal/ledger"
 	"postern/internal/mail"
 	"postern/internal/peers/memory"
 	"postern/internal/policy"
@@ -40,17 +42,17 @@ mx.shop.test.     A 192.0.2.20
 // world is a gateway without its receiving side, between partners, in a synctest bubble. The sender's own server is at
 // 192.0.2.99 and has a certificate of the public CA.
 type world struct {
-	t     *testing.T
-	net   *memnet.Network
-	ca    *pki.CA
-	store *memstore.Store
-	d     *dispatch.Dispatcher
-	cfg   dispatch.Config // of d
-	table *route.Table
-	dns   *dnsNow
+	t      *testing.T
+	net    *memnet.Network
+	ca     *pki.CA
+	store  *memstore.Store
+	d      *dispatch.Dispatcher
+	keeper *inforce.Keeper
+	cfg    dispatch.Config
+	files  atomic.Value // string, see digest
+	dns    *dnsNow
 	// unread and unwritten: the book of pins cannot be read, no first use be written.
 	unread, unwritten bool
-	rules             atomic.Pointer[inForce]
 	stop              context.CancelFunc
 	done              chan struct{}
 	serial            uint32
@@ -148,11 +150,6 @@ type short struct{ *strings.Reader }
 
 func (short) Close() error { return nil }
 
-type inForce struct {
-	set      *rules.Set
-	revision int64
-}
-
 func (w *world) Emit(e event.Event) {
 	w.broken.change(func() {
 		if w.heard != nil {
@@ -171,22 +168,14 @@ func newWorld(t *testing.T, change ...func(*dispatch.Config)) *world {
 	w.own = w.partner("mail.example.test", "192.0.2.99:25")
 	w.dns = &dnsNow{}
 	w.zone(zoneText)
-	var err error
-	w.table, err = route.New(route.Config{
-		Hostname: mail.MustDomain("gw.example.test"), Resolver: w.dns, HostsFile: "none",
-		Own: []route.Own{{Domain: mail.MustDomain("example.test"), To: []route.HostPort{{IP: netip.MustParseAddr("192.0.2.99"), Port: 25}}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.apply("")
-	roots := map[string]*x509.CertPool{policy.PublicTrust: w.ca.Pool()}
+	w.files.Store("")
+	w.keeper = inforce.NewKeeper(context.Background(), inforce.Config{Ledger: w.store, Table: w.newTable(w.owns), Files: w.digest})
+	roots := map[string]*x509.CertPool{policy.PublicTrust: w.ca.Pool(), "right.pem": w.ca.Pool(), "wrong.pem": pki.New(time.Now(), "Other CA").Pool()}
 	cfg := dispatch.Config{
-		Store: faulty{w.store, &w.broken}, Book: w.store, Sink: w, Route: func() *route.Table { return w.table },
+		Store: faulty{w.store, &w.broken}, Book: w.store, Sink: w, InForce: w.inForce,
 		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true, Memory: remembers{w}, Book: book{w.store, w}, Remember: book{w.store, w}.Remember,
 			Roots: func(...string) (map[string]*x509.CertPool, error) { return roots, nil },
 			SMTP:  smtpclient.Config{Hello: "gw.example.test"}}),
-		Rules:    w.current,
 		Hostname: mail.MustDomain("gw.example.test"), Postmaster: mail.MustAddress("postmaster@gw.example.test"),
 		Random: func() uint32 { return atomic.AddUint32(&w.serial, 1) }, Worker: "test",
 		Schedule: schedule.Config{Retry: []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}},
@@ -194,9 +183,16 @@ func newWorld(t *testing.T, change ...func(*dispatch.Config)) *world {
 	for _, f := range change {
 		f(&cfg)
 	}
-	w.cfg, w.d = cfg, dispatch.New(cfg)
+	w.cfg = cfg
+	w.d = w.renewed()
 	return w
 }
+
+// renewed is another dispatcher of the same world.
+func (w *world) renewed() *dispatch.Dispatcher { return dispatch.New(w.cfg) }
+
+// digest stands for the content of the trust files.
+func (w *world) digest(...string) string { return w.files.Load().(string) }
 
 func (w *world) partner(name, address string) *partner.Partner {
 	l, err := w.net.Listen(address)
@@ -214,28 +210,51 @@ func (w *world) expired(name string) partner.Behaviour {
 	return partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{name}, NotAfter: time.Now().Add(-time.Hour)})}
 }
 
-func (w *world) apply(text string) {
-	set, err := rules.Parse("test", []byte(text))
+// owns serves example.test.
+func (w *world) owns(c *route.Config) {
+	c.Own = []route.Own{{Domain: mail.MustDomain("example.test"), To: []route.HostPort{{IP: netip.MustParseAddr("192.0.2.99"), Port: 25}}}}
+}
+
+func (w *world) newTable(change func(*route.Config)) *route.Table {
+	c := route.Config{Hostname: mail.MustDomain("gw.example.test"), Resolver: w.dns, HostsFile: "none"}
+	change(&c)
+	table, err := route.New(c)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	next := &inForce{set: set, revision: 1}
-	if old := w.rules.Load(); old != nil {
-		next.revision = old.revision + 1
+	return table
+}
+
+// reload puts other tables in force.
+func (w *world) reload(change func(*route.Config)) {
+	if _, err := w.keeper.SetTable(context.Background(), w.newTable(change)); err != nil {
+		w.t.Fatal(err)
 	}
-	w.rules.Store(next)
+	w.d.Changed()
+}
+
+func (w *world) apply(text string) {
+	w.t.Helper()
+	set, err := rules.Parse("test", []byte(text))
+	if err == nil {
+		_, err = w.keeper.Apply(context.Background(), set, text, func(ledger.Revision, *rules.Set) (ledger.Entry, error) {
+			return ledger.Entry{At: time.Now(), By: "test", Action: "rules apply"}, nil
+		})
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	if w.d != nil {
-		w.d.RulesChanged()
+		w.d.Changed()
 	}
 }
 
-// current is what the dispatcher takes for the rules in force.
-func (w *world) current() (*rules.Set, int64, error) {
+// inForce is what the dispatcher takes for what is in force.
+func (w *world) inForce() *inforce.View {
 	if err := w.broken.ask(func() error { return w.broken.rules() }, w.broken.rules != nil); err != nil {
-		return nil, 0, err
+		return &inforce.View{Table: w.keeper.Now().Table, Err: err}
 	}
-	f := w.rules.Load()
-	return f.set, f.revision, nil
+	return w.keeper.Now()
 }
 
 func (w *world) start() {
@@ -270,9 +289,9 @@ func (w *world) accept(from string, change func(*queue.Submission), to ...string
 	if _, err := draft.Write([]byte(text)); err != nil {
 		w.t.Fatal(err)
 	}
-	f := w.rules.Load()
+	view := w.keeper.Now()
 	m := queue.Message{ID: queue.NewID(now, atomic.AddUint32(&w.serial, 1)), AcceptedAt: now, Size: int64(len(text)),
-		HeaderSize: strings.Index(text, "\r\n\r\n") + 4, MessageID: "<1@example.test>", RulesRevision: f.revision}
+		HeaderSize: strings.Index(text, "\r\n\r\n") + 4, MessageID: "<1@example.test>", RulesRevision: view.Revision, Judged: view.Number}
 	if from != "" {
 		m.Envelope.From = mail.MustAddress(from)
 	}
@@ -281,7 +300,7 @@ func (w *world) accept(from string, change func(*queue.Submission), to ...string
 		facts.Recipients = append(facts.Recipients, mail.MustAddress(a))
 	}
 	s := &queue.Submission{Message: m, Body: draft}
-	for i, o := range f.set.Evaluate(&facts).Recipients {
+	for i, o := range view.Judge(&facts) {
 		window := 120 * time.Hour
 		if o.Window > 0 {
 			window = o.Window
@@ -292,8 +311,8 @@ func (w *world) accept(from string, change func(*queue.Submission), to ...string
 			deadline = expires
 		}
 		a := facts.Recipients[i]
-		s.Deliveries = append(s.Deliveries, queue.NewDelivery{NextHop: w.table.NextHop(a.Domain, o.Requirement),
-			Delivery: queue.Delivery{Recipient: mail.Recipient{Address: a}, Requirement: o.Requirement, Rules: o.Rules,
+		s.Deliveries = append(s.Deliveries, queue.NewDelivery{NextHop: view.Table.NextHop(a.Domain, o.Requirement),
+			Delivery: queue.Delivery{Recipient: mail.Recipient{Address: a}, Requirement: o.Requirement, Demands: o.Demands, Rules: o.Rules,
 				Matched: o.Matched, AcceptedAt: now, ExpiresAt: expires, Due: now, Deadline: deadline}})
 	}
 	if change != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"postern/internal/event"
-	"postern/internal/gateway/route"
+	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
@@ -21,13 +21,13 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 	m.message.MessageID = m.header.MessageID()
 	m.message.Size = m.draft.Size()
 	m.message.HeaderSize, m.message.HeaderUTF8 = m.scan.size, m.scan.eightBit
-	set, revision, err := in.cfg.Rules()
-	if err != nil {
+	view := in.cfg.InForce()
+	if err := view.Err; err != nil {
 		in.cfg.Sink.Emit(event.Warned{What: "rules", Text: err.Error(), Hint: "mail is answered with 451 until the rules can be read"})
 		return reply(451, "4.3.0", "the message cannot be judged now, try again later")
 	}
-	m.message.RulesRevision = revision
-	sub := &queue.Submission{Message: m.message, Body: m.draft, Deliveries: m.deliveries(set)}
+	m.message.RulesRevision, m.message.Judged = view.Revision, view.Number
+	sub := &queue.Submission{Message: m.message, Body: m.draft, Deliveries: m.deliveries(view)}
 	if err := in.cfg.Store.Accept(ctx, sub); err != nil {
 		return in.storeFailed(err)
 	}
@@ -36,33 +36,27 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 }
 
 // deliveries makes one delivery for each recipient, with what rules and configuration demand of its channel.
-func (m *incoming) deliveries(set *rules.Set) []queue.NewDelivery {
-	table := m.s.in.cfg.Route()
+func (m *incoming) deliveries(view *inforce.View) []queue.NewDelivery {
 	facts := rules.Facts{
 		From: m.message.Envelope.From, Client: m.message.Inbound.Client, Header: m.header, Size: m.message.Size,
 		Now: m.message.AcceptedAt,
 	}
 	for _, r := range m.s.recipients {
 		facts.Recipients = append(facts.Recipients, r.Address)
-		facts.Local = append(facts.Local, table.Serves(r.Address.Domain))
 	}
-	decision := set.Evaluate(&facts)
+	judged := view.Judge(&facts)
 	out := make([]queue.NewDelivery, len(m.s.recipients))
 	for i, r := range m.s.recipients {
-		out[i] = m.delivery(table, r, decision.Recipients[i])
+		out[i] = m.delivery(view, r, &judged[i])
 	}
 	return out
 }
 
-func (m *incoming) delivery(table *route.Table, r mail.Recipient, o rules.Outcome) queue.NewDelivery {
+func (m *incoming) delivery(view *inforce.View, r mail.Recipient, o *inforce.Judged) queue.NewDelivery {
 	cfg := &m.s.in.cfg
-	require := o.Requirement
-	if own, ok := table.Own(r.Address.Domain); ok {
-		require = policy.Combine(require, own.Requirement())
-	}
 	now := m.message.AcceptedAt
 	d := queue.Delivery{
-		Recipient: r, Requirement: require, Rules: o.Rules, Matched: o.Matched, Tested: o.Tested,
+		Recipient: r, Requirement: o.Requirement, Demands: o.Demands, Rules: o.Rules, Matched: o.Matched, Tested: o.Tested,
 		AcceptedAt: now, ExpiresAt: now.Add(cfg.Lifetime), Due: now,
 	}
 	if o.Window > 0 {
@@ -73,7 +67,7 @@ func (m *incoming) delivery(table *route.Table, r mail.Recipient, o rules.Outcom
 	if notice := now.Add(cfg.DelayNotice); !d.Noticed && notice.Before(d.ExpiresAt) {
 		d.Deadline = notice
 	}
-	return queue.NewDelivery{Delivery: d, NextHop: table.NextHop(r.Address.Domain, require)}
+	return queue.NewDelivery{Delivery: d, NextHop: view.Table.NextHop(r.Address.Domain, o.Requirement)}
 }
 
 // announce wakes the sites and emits what was accepted.

@@ -9,15 +9,15 @@ import (
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
-	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
 )
 
-// Config is what intake needs. Hostname, Rules, Route and Store are required. It is not changed after New.
+// Config is what intake needs. Hostname, InForce and Store are required. It is not changed after New.
 type Config struct {
 	Hostname mail.Domain // in the stamp
 	// Postmaster gets mail for <postmaster> and postmaster@Hostname where Hostname is not served (RFC 5321 §4.5.1).
@@ -45,10 +45,9 @@ type Config struct {
 	LoginFailures int
 	LoginWindow   time.Duration
 
-	// Rules and Route return what is in force now. An error of Rules stops the acceptance of mail.
-	Rules func() (*rules.Set, int64, error)
-	Route func() *route.Table
-	Store queue.Store
+	// InForce returns what is in force now. While its View has an error no mail is accepted.
+	InForce func() *inforce.View
+	Store   queue.Store
 	// Sink gets the events; nil discards them.
 	Sink event.Sink
 	// Wake tells the dispatcher of mail for a site; nil tells nobody.
@@ -74,8 +73,8 @@ type Intake struct {
 
 // New checks cfg.
 func New(cfg Config) (*Intake, error) {
-	if cfg.Hostname.IsZero() || cfg.Rules == nil || cfg.Route == nil || cfg.Store == nil {
-		return nil, errors.New("intake: Hostname, Rules, Route and Store are required")
+	if cfg.Hostname.IsZero() || cfg.InForce == nil || cfg.Store == nil {
+		return nil, errors.New("intake: Hostname, InForce and Store are required")
 	}
 	cfg.RelayNetworks, cfg.Bindings = route.Unmapped(cfg.RelayNetworks), unmapped(cfg.Bindings)
 	if cfg.Clients == nil {

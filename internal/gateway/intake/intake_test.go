@@ -10,11 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/intake"
-	"postern/internal/gateway/route"
 	"postern/internal/lab/pki"
 	"postern/internal/mail"
-	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
 )
@@ -63,14 +62,13 @@ func TestAClientCertificateIsVerifiedWithoutLookingAtItsUsage(t *testing.T) {
 
 func TestAnIntakeWithoutItsRoomsIsRefused(t *testing.T) {
 	ok := intake.Config{
-		Hostname: mail.MustDomain("gw.test"), Store: memstore.New(), Route: func() *route.Table { return nil },
-		Rules: func() (*rules.Set, int64, error) { return nil, 0, nil },
+		Hostname: mail.MustDomain("gw.test"), Store: memstore.New(),
+		InForce: func() *inforce.View { return nil },
 	}
 	for name, change := range map[string]func(*intake.Config){
 		"hostname": func(c *intake.Config) { c.Hostname = mail.Domain{} },
 		"store":    func(c *intake.Config) { c.Store = nil },
-		"route":    func(c *intake.Config) { c.Route = nil },
-		"rules":    func(c *intake.Config) { c.Rules = nil },
+		"in force": func(c *intake.Config) { c.InForce = nil },
 	} {
 		cfg := ok
 		change(&cfg)

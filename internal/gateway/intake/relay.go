@@ -55,7 +55,7 @@ func (s *session) allow(to mail.Address) (mail.Address, *smtp.Reply) {
 	if s.rights.relay {
 		return to, nil
 	}
-	if !s.in.cfg.Route().Serves(to.Domain) {
+	if !s.in.cfg.InForce().Serves(to.Domain) {
 		return to, reply(550, "5.7.1", "this server does not relay to that domain for you")
 	}
 	if routed(to.Local) {
@@ -73,12 +73,12 @@ func (i *Intake) isPostmaster(a mail.Address) bool {
 	if !strings.EqualFold(a.Local, "postmaster") {
 		return false
 	}
-	return a.Domain.IsZero() || a.Domain == i.cfg.Hostname && !i.cfg.Route().Serves(a.Domain)
+	return a.Domain.IsZero() || a.Domain == i.cfg.Hostname && !i.cfg.InForce().Serves(a.Domain)
 }
 
 // postmaster is where that mail goes: to the gateway's own domain if it is served, else to the configured mailbox.
 func (i *Intake) postmaster() (mail.Address, *smtp.Reply) {
-	if i.cfg.Route().Serves(i.cfg.Hostname) {
+	if i.cfg.InForce().Serves(i.cfg.Hostname) {
 		return mail.Address{Local: "postmaster", Domain: i.cfg.Hostname}, nil
 	}
 	to := i.cfg.Postmaster

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/intake"
 	"postern/internal/gateway/route"
 	"postern/internal/lab/pki"
@@ -146,9 +147,10 @@ func newWorld(t *testing.T, settings, ruleText string) *world {
 	cfg := intake.Config{
 		Hostname: mail.MustDomain("gw.test"), RelayNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		Authenticate: func(user, password string) bool { return user == "user" && password == "secret" },
-		Rules:        func() (*rules.Set, int64, error) { return set, 7, ruleErr },
-		Route:        func() *route.Table { return table },
-		Store:        w.store, Sink: w,
+		InForce: func() *inforce.View {
+			return &inforce.View{Number: 9, Rules: set, Revision: 7, Table: table, Err: ruleErr}
+		},
+		Store: w.store, Sink: w,
 		Wake:   func(_ *queue.Message, site queue.SiteKey, due time.Time) { w.note("wake " + string(site)) },
 		Random: func() uint32 { return 1 },
 	}

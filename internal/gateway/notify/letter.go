@@ -8,7 +8,6 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/mail"
-	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/smtp"
@@ -57,30 +56,22 @@ func (n *Notifier) queue(ctx context.Context, matters []Matter, more int, now ti
 // delivery gives the message the protection that its way demands: the configuration's for a domain of ours, and the rules
 // in force.
 func (n *Notifier) delivery(m *queue.Message, header mail.Header) (queue.NewDelivery, error) {
-	table := n.cfg.Route()
-	own, ours := table.Own(n.cfg.To.Domain)
-	var require policy.Requirement
-	if ours {
-		require = own.Requirement()
+	view := n.cfg.InForce()
+	if view.Err != nil {
+		return queue.NewDelivery{}, view.Err
 	}
-	set, revision, err := n.cfg.Rules()
-	if err != nil {
-		return queue.NewDelivery{}, err
-	}
-	m.RulesRevision = revision
-	outcome := set.Evaluate(&rules.Facts{Recipients: []mail.Address{n.cfg.To}, Local: []bool{ours}, Header: header, Size: m.Size,
-		Now: m.AcceptedAt}).Recipients[0]
-	require = policy.Combine(require, outcome.Requirement)
+	m.RulesRevision, m.Judged = view.Revision, view.Number
+	judged := view.Judge(&rules.Facts{Recipients: []mail.Address{n.cfg.To}, Header: header, Size: m.Size, Now: m.AcceptedAt})[0]
 	window := n.cfg.Lifetime
-	if outcome.Window > 0 {
-		window = min(window, outcome.Window)
+	if judged.Window > 0 {
+		window = min(window, judged.Window)
 	}
 	expires := m.AcceptedAt.Add(window)
 	return queue.NewDelivery{
-		NextHop: table.NextHop(n.cfg.To.Domain, require),
+		NextHop: view.Table.NextHop(n.cfg.To.Domain, judged.Requirement),
 		Delivery: queue.Delivery{
-			Recipient: mail.Recipient{Address: n.cfg.To, Notify: mail.NotifyNever}, Requirement: require, Rules: outcome.Rules,
-			Matched: outcome.Matched, Tested: outcome.Tested, AcceptedAt: m.AcceptedAt, ExpiresAt: expires, Due: m.AcceptedAt,
+			Recipient: mail.Recipient{Address: n.cfg.To, Notify: mail.NotifyNever}, Requirement: judged.Requirement,
+			Demands: judged.Demands, Rules: judged.Rules, Matched: judged.Matched, Tested: judged.Tested, AcceptedAt: m.AcceptedAt, ExpiresAt: expires, Due: m.AcceptedAt,
 			Deadline: expires, Noticed: true,
 		},
 	}, nil

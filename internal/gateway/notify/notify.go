@@ -15,9 +15,8 @@ import (
 	"time"
 
 	"postern/internal/event"
-	"postern/internal/gateway/route"
+	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
-	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
 
@@ -26,12 +25,11 @@ type Config struct {
 	To, From mail.Address
 	Hostname mail.Domain
 	Store    queue.Store
-	// Route and Rules return what is in force now; Wake lets the dispatcher know of what was queued.
-	Route  func() *route.Table
-	Rules  func() (*rules.Set, int64, error)
-	Wake   func(m *queue.Message, site queue.SiteKey, due time.Time)
-	Sink   event.Sink
-	Random func() uint32
+	// InForce returns what is in force now; Wake lets the dispatcher know of what was queued.
+	InForce func() *inforce.View
+	Wake    func(m *queue.Message, site queue.SiteKey, due time.Time)
+	Sink    event.Sink
+	Random  func() uint32
 	// Lifetime is how long a message may wait (0: 120 h), PerHour how many are written in an hour (0: 10), Gather how long
 	// one waits for more matters to go with it (0: 2 s).
 	Lifetime time.Duration

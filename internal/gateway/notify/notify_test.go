@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
@@ -76,11 +77,11 @@ func newWorld(t *testing.T, to, ruleText string) *world {
 	}
 	serial := uint32(0)
 	cfg := notify.Config{From: mail.MustAddress("postmaster@gw.example.test"), Hostname: mail.MustDomain("gw.example.test"), Store: w.store, Sink: sink{w},
-		Route: func() *route.Table { return table }, Random: func() uint32 { serial++; return serial },
-		Rules: func() (*rules.Set, int64, error) {
+		Random: func() uint32 { serial++; return serial },
+		InForce: func() *inforce.View {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			return set, 7, w.broken
+			return &inforce.View{Number: 9, Rules: set, Revision: 7, Table: table, Err: w.broken}
 		},
 		Wake: func(_ *queue.Message, k queue.SiteKey, _ time.Time) {
 			w.mu.Lock()

@@ -12,7 +12,8 @@ import (
 // no rules.
 type Set struct {
 	rules  []Rule
-	live   []compiled // the rules that can apply: all but disabled ones, in the order of the file
+	live   []compiled       // the rules that can apply: all but disabled ones, in the order of the file
+	byName map[string]int32 // positions in live
 	index  index
 	fields []string // lower-case names of the header fields that rules look at
 	// expressionText is how many octets of one field "re:" expressions are held against.
@@ -70,10 +71,11 @@ const (
 
 // compile makes a Set of rules that passed Parse: their patterns compile.
 func compile(rules []Rule) *Set {
-	s := &Set{rules: rules}
+	s := &Set{rules: rules, byName: map[string]int32{}}
 	c := compiler{fields: map[string]int{}, numbers: map[string]int{}, effects: map[string]*[roles]effect{}}
 	for i := range rules {
 		if rules[i].Scope == Outbound {
+			s.byName[rules[i].Name] = int32(len(s.live))
 			s.live = append(s.live, c.rule(&rules[i], int32(len(s.live))))
 		}
 	}

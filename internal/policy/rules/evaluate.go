@@ -33,6 +33,8 @@ type Outcome struct {
 	Requirement policy.Requirement `json:"requirement"`
 	// Rules are the names of the rules that shaped the requirement, in the order of the file.
 	Rules []string `json:"rules,omitempty"`
+	// Demands is the requirement by the rules that made it, in their order; those that demand nothing are left out.
+	Demands []policy.Demand `json:"-"`
 	// Matched says that one of Rules names this very recipient; false for one that is only tainted or unspecified.
 	Matched bool `json:"matched,omitempty"`
 	// Window is how long the delivery may wait for the requirement; 0 means the ordinary lifetime.
@@ -163,23 +165,26 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 		}
 	}
 	out.Requirement = enforced.combine(sums)
-	out.Rules = shapers(hits, i, out.Requirement.Forced())
+	out.Rules, out.Demands = shapers(hits, i, out.Requirement.Forced())
 	if len(out.Tested) > 0 {
 		out.TestedRequirement = all.combine(sums)
 	}
 	return out
 }
 
-// shapers are the rules in force that made the requirement of recipient i. A rule that leaves the recipient unforced
-// shapes nothing where another forces it.
-func shapers(hits []hit, i int, forced bool) []string {
-	var out []string
+// shapers are the rules in force that made the requirement of recipient i, and what each demands. A rule that leaves the
+// recipient unforced shapes nothing where another forces it.
+func shapers(hits []hit, i int, forced bool) (names []string, demands []policy.Demand) {
 	for _, h := range hits {
-		if as := h.roles[i]; h.rule.Mode == Enforce && as != untouched && (!forced || as != unforced) {
-			out = append(out, h.rule.Name)
+		as := h.roles[i]
+		if h.rule.Mode != Enforce || as == untouched || forced && as == unforced {
+			continue
 		}
+		names = append(names, h.rule.Name)
+		e := h.rule.effect(as)
+		demands = append(demands, policy.Demand{Source: policy.FromRule(h.rule.Name), Requirement: e.requirement})
 	}
-	return out
+	return names, demands
 }
 
 // sum collects different effects; most rules demand the same.

@@ -194,6 +194,9 @@ func TestTheOrderOfRulesDecidesNothing(t *testing.T) {
 			for _, names := range [][]string{a.Rules, b.Rules, a.Tested, b.Tested} {
 				slices.Sort(names)
 			}
+			for _, demands := range [][]policy.Demand{a.Demands, b.Demands} {
+				slices.SortFunc(demands, func(x, y policy.Demand) int { return strings.Compare(x.Source, y.Source) })
+			}
 			if !reflect.DeepEqual(a, b) {
 				t.Fatalf("%+v\nand\n%+v\nfor\n%s", a, b, s.TOML())
 			}

@@ -1,6 +1,32 @@
 package rules
 
-import "postern/internal/policy"
+import (
+	"time"
+
+	"postern/internal/policy"
+)
 
 // Requirement is what the rule demands for a recipient it names, whatever its scope, mode and expiry say.
 func (r *Rule) Requirement() policy.Requirement { return r.requirement(named) }
+
+// Demanded is what the rule of a name demands for a recipient it names; ok is false when no such rule is in force at now.
+func (s *Set) Demanded(name string, now time.Time) (r policy.Requirement, ok bool) {
+	i, ok := s.byName[name]
+	if !ok {
+		return policy.Requirement{}, false
+	}
+	c := &s.live[i]
+	return c.effect(named).requirement, c.Mode == Enforce && (c.expires.IsZero() || now.Before(c.expires))
+}
+
+// Trusts lists the trusts that the rules name, each once, in the order of the file.
+func (s *Set) Trusts() (out []string) {
+	seen := map[string]bool{}
+	for i := range s.live {
+		if t := s.live[i].ForceTLS.Trust; !seen[t] {
+			seen[t] = true
+			out = append(out, t)
+		}
+	}
+	return out
+}

@@ -36,6 +36,7 @@ type Store struct {
 	lastToken int64
 	revisions []ledger.Revision
 	entries   []ledger.Entry
+	judgement ledger.Judgement
 	peers     map[peers.Key]peers.Record
 	pins      []mxtrust.Pin // sorted
 	access    access
@@ -230,6 +231,25 @@ func (s *Store) AppendRules(ctx context.Context, text string, e ledger.Entry) (l
 	s.revisions = append(s.revisions, r)
 	s.record(e)
 	return r, nil
+}
+
+// Judgement returns the newest.
+func (s *Store) Judgement(ctx context.Context) (ledger.Judgement, error) {
+	if err := s.enter(ctx); err != nil {
+		return ledger.Judgement{}, err
+	}
+	defer s.mu.Unlock()
+	return s.judgement, nil
+}
+
+// Judge numbers and stores what is in force.
+func (s *Store) Judge(ctx context.Context, j ledger.Judgement, anew bool) (ledger.Judgement, error) {
+	if err := s.enter(ctx); err != nil {
+		return ledger.Judgement{}, err
+	}
+	defer s.mu.Unlock()
+	s.judgement = j.Next(s.judgement, int64(len(s.revisions)), anew)
+	return s.judgement, nil
 }
 
 // Append stores an entry.

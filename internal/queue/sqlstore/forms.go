@@ -38,7 +38,8 @@ type messageForm struct {
 	HeaderUTF8 bool          `json:"header_utf8,omitempty"`
 	About      queue.ID      `json:"about,omitempty"`
 	// Sum is the checksum of the body; nil in what was stored before there was one.
-	Sum *bodySum `json:"body_sum,omitempty"`
+	Sum    *bodySum `json:"body_sum,omitempty"`
+	Judged int64    `json:"judged,omitempty"`
 }
 
 func formOfMessage(m *queue.Message) messageForm {
@@ -47,12 +48,13 @@ func formOfMessage(m *queue.Message) messageForm {
 		Kind: m.Kind, From: e.From, Body: e.Body, UTF8: e.UTF8, Ret: e.Ret, EnvID: e.EnvID,
 		Client: in.Client, Helo: in.Helo, Listener: in.Listener, Protocol: in.Protocol, User: in.User, TLS: in.TLS, Relayed: in.Relayed,
 		MessageID: m.MessageID, HeaderSize: m.HeaderSize, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8, About: m.About,
+		Judged: m.Judged,
 	}
 }
 
 func (f *messageForm) fill(m *queue.Message) {
 	m.Kind, m.MessageID, m.HeaderSize, m.About = f.Kind, f.MessageID, f.HeaderSize, f.About
-	m.EightBit, m.HeaderUTF8 = f.EightBit, f.HeaderUTF8
+	m.EightBit, m.HeaderUTF8, m.Judged = f.EightBit, f.HeaderUTF8, f.Judged
 	m.Envelope = mail.Envelope{From: f.From, Body: f.Body, UTF8: f.UTF8, Ret: f.Ret, EnvID: f.EnvID}
 	m.Inbound = queue.Inbound{Client: f.Client, Helo: f.Helo, Listener: f.Listener, Protocol: f.Protocol, User: f.User,
 		TLS: f.TLS, Relayed: f.Relayed}
@@ -66,8 +68,10 @@ type deliveryForm struct {
 	Rules   []string     `json:"rules,omitempty"`
 	Matched bool         `json:"matched,omitempty"`
 	Tested  []string     `json:"tested,omitempty"`
-	// Revision is of the rules under which the delivery was moved.
-	Revision int64 `json:"revision,omitempty"`
+	// Revision is the number under which the delivery was last moved. An older release put the revision of the rules there,
+	// which is below every number.
+	Revision int64           `json:"revision,omitempty"`
+	Demands  []policy.Demand `json:"demands,omitempty"`
 	// Wish is what was asked last while it was being sent.
 	Wish *wishForm `json:"wish,omitempty"`
 }
@@ -75,12 +79,12 @@ type deliveryForm struct {
 func formOfDelivery(d *queue.Delivery) deliveryForm {
 	r := &d.Recipient
 	return deliveryForm{Address: r.Address, ORCPT: r.ORCPT, Notify: r.Notify, Rules: d.Rules, Matched: d.Matched,
-		Tested: d.Tested, Revision: d.RulesRevision, Wish: formOfWish(d.Wish)}
+		Tested: d.Tested, Revision: d.Judged, Demands: d.Demands, Wish: formOfWish(d.Wish)}
 }
 
 func (f *deliveryForm) fill(d *queue.Delivery) {
 	d.Recipient = mail.Recipient{Address: f.Address, ORCPT: f.ORCPT, Notify: f.Notify}
-	d.Rules, d.Matched, d.Tested, d.RulesRevision = f.Rules, f.Matched, f.Tested, f.Revision
+	d.Rules, d.Matched, d.Tested, d.Judged, d.Demands = f.Rules, f.Matched, f.Tested, f.Revision, f.Demands
 	d.Wish = f.Wish.wish()
 }
 

@@ -50,6 +50,52 @@ func (s *Store) AppendRules(ctx context.Context, text string, e ledger.Entry) (r
 	return r, nil
 }
 
+const selectJudgement = "SELECT number, rules, tables, files FROM judgement"
+
+func scanJudgement(j *ledger.Judgement) func(r row) error {
+	return func(r row) error {
+		*j = ledger.Judgement{Number: r.int(0), Rules: r.int(1), Tables: r.text(2), Files: r.text(3)}
+		return nil
+	}
+}
+
+// Judgement returns the newest.
+func (s *Store) Judgement(ctx context.Context) (j ledger.Judgement, err error) {
+	if err := s.enter(ctx); err != nil {
+		return j, err
+	}
+	defer s.calls.Done()
+	err = s.read(ctx, func(c *conn) error { return c.query(ctx, selectJudgement, scanJudgement(&j)) })
+	return j, err
+}
+
+// Judge numbers and stores what is in force.
+func (s *Store) Judge(ctx context.Context, j ledger.Judgement, anew bool) (out ledger.Judgement, err error) {
+	if err := s.enter(ctx); err != nil {
+		return out, err
+	}
+	defer s.calls.Done()
+	err = s.do(ctx, 0, func(t *txn) error {
+		var newest ledger.Judgement
+		if err := t.c.query(context.Background(), selectJudgement, scanJudgement(&newest)); err != nil {
+			return err
+		}
+		revision, err := t.c.number(context.Background(), "SELECT coalesce(max(number), 0) FROM revision")
+		if err != nil {
+			return err
+		}
+		if out = j.Next(newest, revision, anew); out == newest {
+			return nil
+		}
+		return t.exec("INSERT OR REPLACE INTO judgement (id, number, rules, tables, files) VALUES (1, ?, ?, ?, ?)",
+			out.Number, out.Rules, out.Tables, out.Files)
+	})
+	if err != nil {
+		return ledger.Judgement{}, err
+	}
+	return out, nil
+}
+
 // Append stores an entry.
 func (s *Store) Append(ctx context.Context, e ledger.Entry) error {
 	if err := s.enter(ctx); err != nil {

@@ -181,9 +181,9 @@ func (l *listing) fetch(ctx context.Context, c *conn) (found []*stored, err erro
 
 // walkFilter is the part of a Filter that the database can apply while it walks; queue.Filter.Matches decides.
 type walkFilter struct {
-	states, revision, site int64 // 0: any; states is a set of bits
-	reason, rule           string
-	sender, recipient      string // GLOB patterns
+	states, site      int64 // 0: any; states is a set of bits
+	reason, rule      string
+	sender, recipient string // GLOB patterns
 }
 
 const walkQuery = "SELECT " + recordColumns + ` FROM delivery d CROSS JOIN message m ON m.seq = d.id >> 20
@@ -193,12 +193,11 @@ const walkQuery = "SELECT " + recordColumns + ` FROM delivery d CROSS JOIN messa
 	AND (?5 = '' OR d.reason = ?5 OR d.state <= 2)
 	AND (?6 = '' OR d.address GLOB ?6)
 	AND (?7 = '' OR instr(d.facts, ?7))
-	AND (?8 = 0 OR m.revision < ?8)
-	AND (?9 = '' OR m.sender GLOB ?9)
+	AND (?8 = '' OR m.sender GLOB ?8)
 	ORDER BY d.id DESC LIMIT 256`
 
 func (w *walkFilter) args(lo, hi queue.DeliveryID) []any {
-	return []any{int64(lo), int64(hi), w.states, w.site, w.reason, w.recipient, w.rule, w.revision, w.sender}
+	return []any{int64(lo), int64(hi), w.states, w.site, w.reason, w.recipient, w.rule, w.sender}
 }
 
 func walkFilterOf(ctx context.Context, c *conn, f *queue.Filter) (w walkFilter, err error) {
@@ -208,7 +207,7 @@ func walkFilterOf(ctx context.Context, c *conn, f *queue.Filter) (w walkFilter, 
 			w.states |= 1<<storedQueued | 1<<storedHeld
 		}
 	}
-	w.revision, w.reason = f.StaleRules, string(f.Reason)
+	w.reason = string(f.Reason)
 	w.sender, w.recipient = globOf(f.Sender), globOf(f.Recipient)
 	if f.Domain != "" && w.recipient == "" {
 		w.recipient = globOf(f.Domain)

@@ -45,9 +45,14 @@ var formSix string
 //go:embed schema7.sql
 var formSeven string
 
+// formEight numbers what mail is judged by.
+//
+//go:embed schema8.sql
+var formEight string
+
 // migrations bring a database from one form to the next: entry n makes form n+1. Released entries never change; a new
 // form is a new entry, and a fixture of the old one goes to testdata.
-var migrations = []string{formOne, formTwo, formThree, formFour, formFive, formSix, formSeven}
+var migrations = []string{formOne, formTwo, formThree, formFour, formFive, formSix, formSeven, formEight}
 
 // errForeign: queue.db is a database of something else.
 var errForeign = errors.New("sqlstore: queue.db is not a Postern database")

@@ -216,7 +216,7 @@ func (t *txn) moveTo(d *deliveryRow, to *siteRow) error {
 	if err := decode(d.facts, &f); err != nil {
 		return err
 	}
-	f.Rules, f.Matched, f.Revision, f.Wish = d.Rules, d.Matched, d.RulesRevision, formOfWish(d.Wish)
+	f.Rules, f.Matched, f.Revision, f.Demands, f.Wish = d.Rules, d.Matched, d.Judged, d.Demands, formOfWish(d.Wish)
 	if d.facts, err = encode(f); err != nil {
 		return err
 	}

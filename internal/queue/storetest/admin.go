@@ -79,7 +79,7 @@ func listFilters(k *suite) {
 	ruled := k.to("\"a[b\"@x.test", "mx:x.test")
 	ruled.Rules, ruled.Tested = []string{"clinic \"1\""}, []string{"probe"}
 	sub := k.submission("x", ruled)
-	sub.Message.Envelope.From, sub.Message.MessageID, sub.Message.RulesRevision = mail.Address{}, "<Odd@Id>", 5
+	sub.Message.Envelope.From, sub.Message.MessageID, sub.Message.Judged = mail.Address{}, "<Odd@Id>", 5
 	k.no(k.s.Accept(k.Context(), sub))
 	k.no(k.settle(queue.Settlement{State: queue.Failed, Reason: policy.Remote5xx}, k.one("mx:x.test")))
 	k.later(time.Hour)
@@ -126,8 +126,8 @@ func listFilters(k *suite) {
 		"between":                      {queue.Filter{Since: start.Add(time.Minute), Until: start.Add(2 * time.Hour)}, []string{`"a[b"`}},
 		"in an empty time":             {queue.Filter{Since: start.Add(3 * time.Hour)}, nil},
 		"before everything":            {queue.Filter{Until: start}, nil},
-		"under older rules":            {queue.Filter{StaleRules: 5}, []string{"Ann", "bob", "dan"}},
-		"waiting under older rules":    {queue.Filter{StaleRules: 5, States: []queue.State{queue.Queued, queue.Held}}, []string{"Ann", "dan"}},
+		"judged before":                {queue.Filter{JudgedBelow: 5}, []string{"Ann", "bob", "dan"}},
+		"waiting and judged before":    {queue.Filter{JudgedBelow: 5, States: []queue.State{queue.Queued, queue.Held}}, []string{"Ann", "dan"}},
 		"recipient and time":           {queue.Filter{Domain: "clinic.test", Since: start.Add(time.Minute)}, nil},
 		"recipient, sender and states": {queue.Filter{Recipient: "dan@bücher.test", Sender: "sender.test", States: []queue.State{queue.Queued}}, []string{"dan"}},
 	} {

@@ -91,6 +91,9 @@ func ledgerOutlives(t *testing.T, open func(t *testing.T, place string) DurableS
 	rules, err := k.s.(ledger.Ledger).Rules(k.Context())
 	k.no(err)
 	k.same("revision", rules, ledger.Revision{Number: 2, Text: "second", AppliedAt: k.now, By: "b"})
+	newest, err := k.s.(ledger.Ledger).Judgement(k.Context())
+	k.no(err)
+	k.same("judgement", newest, ledger.Judgement{Number: 7, Rules: 1, Tables: "t2", Files: "f2"})
 }
 
 // RunLedger runs the tests of a new empty ledger.
@@ -127,6 +130,35 @@ func testLedger(k *suite, l ledger.Ledger) {
 	k.no(err)
 	k.same("the entry below the third", entries, []ledger.Entry{{ID: 2, At: k.now, By: "x", Action: "queue cancel"}})
 	testRevisions(k, l, r)
+	testJudgement(k, l)
+}
+
+// testJudgement: the number grows with every difference and where one asks, and is above every revision.
+func testJudgement(k *suite, l ledger.Ledger) {
+	none, err := l.Judgement(k.Context())
+	k.no(err)
+	k.same("judgement of an empty ledger", none, ledger.Judgement{})
+	j := ledger.Judgement{Rules: 2, Tables: "t", Files: "f"}
+	judge := func(what string, j ledger.Judgement, anew bool, want int64) {
+		k.Helper()
+		got, err := l.Judge(k.Context(), j, anew)
+		k.no(err)
+		j.Number = want
+		k.same(what, got, j)
+		newest, err := l.Judgement(k.Context())
+		k.no(err)
+		k.same("the newest after "+what, newest, j)
+	}
+	judge("the first is above the revisions", j, false, 3)
+	judge("the same again", j, false, 3)
+	judge("the same, judged anew", j, true, 4)
+	j.Tables = "t2"
+	judge("other tables", j, false, 5)
+	j.Files = "f2"
+	judge("other files", j, false, 6)
+	j.Rules = 1
+	judge("other rules", j, false, 7)
+	judge("the last again", j, false, 7)
 }
 
 // testRevisions: older revisions stay as they were applied. second is the newest of two.

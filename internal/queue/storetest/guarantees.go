@@ -289,9 +289,10 @@ func readsWhatWasWritten(k *suite) {
 	d := k.to("\"A b\"@b.test", "to:x:25", requirement)
 	d.Recipient.ORCPT, d.Recipient.Notify = "rfc822;a+20b@b.test", mail.NotifyDelay|mail.NotifyFailure
 	d.Rules, d.Matched, d.Tested = []string{"clinic", "bank"}, true, []string{"probe"}
+	d.Demands = []policy.Demand{{Source: policy.FromRule("clinic"), Requirement: requirement}, {Source: policy.FromRule("bank")}}
 	sub := k.submission("head\r\n\r\nbody", d)
 	m := &sub.Message
-	m.Kind, m.About, m.RulesRevision, m.HeaderSize = queue.Alert, "0000000000000001", 7, 8
+	m.Kind, m.About, m.RulesRevision, m.Judged, m.HeaderSize = queue.Alert, "0000000000000001", 7, 9, 8
 	m.EightBit, m.HeaderUTF8 = true, true
 	m.Envelope = mail.Envelope{From: mail.MustAddress("é@sender.test"), Body: mail.Body8BitMIME, UTF8: true,
 		Ret: mail.ReturnHeaders, EnvID: "QQ+2B"}

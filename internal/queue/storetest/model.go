@@ -160,7 +160,7 @@ func (m *model) submissions(kind queue.Kind) [2]*queue.Submission {
 	}
 	body := bytes.Repeat([]byte{byte(m.step)}, m.rng.IntN(300))
 	message := queue.Message{ID: id, Kind: kind, AcceptedAt: m.now.Add(-time.Duration(m.rng.IntN(3)) * time.Second),
-		RulesRevision: int64(m.step / 100), MessageID: fmt.Sprintf("<%d@x>", m.rng.IntN(20))}
+		Judged: int64(m.step / 100), MessageID: fmt.Sprintf("<%d@x>", m.rng.IntN(20))}
 	message.Envelope.From = pick(m, []mail.Address{{}, mail.MustAddress("A@s.test"), mail.MustAddress("b@t.test")})
 	var to []queue.NewDelivery
 	for i := range 1 + m.rng.IntN(4) {
@@ -403,7 +403,7 @@ func (m *model) list() {
 		func() { f.Site = queue.NewSiteKey(m.hop(), m.requirement()) },
 		func() { f.Since = m.now.Add(-time.Duration(m.rng.IntN(1200)) * time.Second) },
 		func() { f.Until = m.now.Add(-time.Duration(m.rng.IntN(1200)) * time.Second) },
-		func() { f.StaleRules = int64(m.step / 100) },
+		func() { f.JudgedBelow = int64(m.step / 100) },
 	}
 	for range m.rng.IntN(3) {
 		pick(m, set)()

@@ -211,12 +211,14 @@ func settleMoves(k *suite) {
 	w := k.one("mx:b.test")
 	end := k.now.Add(24 * time.Hour)
 	k.no(k.settle(queue.Settlement{State: queue.Queued, Due: k.now, Move: &queue.Move{NextHop: "to:c.test:25",
-		Requirement: stricter, Rules: []string{"clinic"}, Matched: true, ExpiresAt: end, RulesRevision: 7}}, w))
+		Requirement: stricter, Rules: []string{"clinic"}, Matched: true, ExpiresAt: end, Judged: 7,
+		Demands: []policy.Demand{{Source: policy.FromRule("clinic"), Requirement: stricter}}}}, w))
 	key := queue.NewSiteKey("to:c.test:25", stricter)
 	moved := k.one(string(key))
 	k.same("Requirement", moved.Requirement, stricter)
 	k.same("Rules", moved.Rules, []string{"clinic"})
-	k.same("RulesRevision", moved.RulesRevision, int64(7))
+	k.same("Judged", moved.Judged, int64(7))
+	k.same("Demands", moved.Demands, []policy.Demand{{Source: policy.FromRule("clinic"), Requirement: stricter}})
 	if moved.NextHop != "to:c.test:25" || moved.Site != key || !moved.Matched || !moved.ExpiresAt.Equal(end) {
 		k.Errorf("the moved delivery is %+v", moved.Delivery)
 	}

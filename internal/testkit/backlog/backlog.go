@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"postern/internal/attempt"
+	"postern/internal/gateway/inforce"
+	"postern/internal/gateway/route"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/queue"
@@ -36,6 +38,17 @@ func Forced() policy.Requirement {
 
 // NextHop is where mail for a domain waits.
 func NextHop(d mail.Domain, _ policy.Requirement) string { return "mx:" + d.String() }
+
+// Keeper is what is in force over a store: its rules, and the own domains example.com and those of own.
+func Keeper(t testing.TB, store inforce.Ledger, own ...route.Own) *inforce.Keeper {
+	t.Helper()
+	own = append(own, route.Own{Domain: mail.MustDomain("example.com")})
+	table, err := route.New(route.Config{Hostname: mail.MustDomain("gw.test"), Own: own, HostsFile: "none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inforce.NewKeeper(context.Background(), inforce.Config{Ledger: store, Table: table})
+}
 
 // Expired is a failed attempt at a peer whose certificate has expired.
 func Expired(at time.Time) *attempt.Attempt {

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
+	"postern/internal/filemark"
 	"postern/internal/policy"
 )
 
@@ -54,12 +55,14 @@ func readBundled(have *set) (*set, error) {
 		return have, nil
 	}
 	s := &set{pool: x509.NewCertPool()}
+	var all [][]byte
 	for root := range bundle.Roots() {
 		cert, err := x509.ParseCertificate(root.Certificate)
 		if err != nil {
 			return nil, &Error{Trust: policy.PublicTrust, File: Bundled, Hint: "this build is damaged: install it anew",
 				Err: fmt.Errorf("a root of the bundled set cannot be read: %w", err)}
 		}
+		all = append(all, root.Certificate)
 		if root.Constraint == nil {
 			s.pool.AddCert(cert)
 		} else {
@@ -67,6 +70,7 @@ func readBundled(have *set) (*set, error) {
 		}
 		s.count++
 	}
+	s.mark = filemark.Of(all...)
 	return s, nil
 }
 

@@ -1,11 +1,14 @@
 package roots
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -119,6 +122,24 @@ func (s *Store) Reread() {
 	for _, e := range s.entries {
 		e.checked, e.err = time.Time{}, nil
 	}
+}
+
+// Digest names the content that Pools hands out for trusts, the public roots included: equal for equal content, whatever
+// the order. What cannot be had has a digest of its own.
+func (s *Store) Digest(trusts ...string) string {
+	trusts = append(slices.Clone(trusts), policy.PublicTrust)
+	slices.Sort(trusts)
+	trusts = slices.Compact(trusts)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := sha256.New()
+	for _, trust := range trusts {
+		fmt.Fprintf(sum, "%q ", trust)
+		if e := s.look(trust); e.set != nil {
+			fmt.Fprintf(sum, "%v ", e.set.mark)
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // look returns the entry of trust, read anew if that is due and its file changed.

@@ -1,0 +1,196 @@
+package inforce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"postern/internal/gateway/route"
+	"postern/internal/ledger"
+	"postern/internal/policy/rules"
+)
+
+// Errors of a View and of changes.
+var (
+	// ErrNoRules: the rules in force are not known, so no message may be accepted.
+	ErrNoRules = errors.New("the rules in force could not be read")
+	// ErrNoNumber: what is in force could not be written down, so nothing may be judged by it.
+	ErrNoNumber = errors.New("what is in force could not be written down")
+)
+
+// Ledger is what a Keeper asks of ledger.Ledger.
+type Ledger interface {
+	Rules(ctx context.Context) (ledger.Revision, error)
+	AppendRules(ctx context.Context, text string, e ledger.Entry) (ledger.Revision, error)
+	Append(ctx context.Context, e ledger.Entry) error
+	Judge(ctx context.Context, j ledger.Judgement, anew bool) (ledger.Judgement, error)
+}
+
+// Config is what a Keeper stands on.
+type Config struct {
+	// Ledger keeps revisions and numbers.
+	Ledger Ledger
+	// Table is that of the beginning; nil in a gateway that does not deliver.
+	Table *route.Table
+	// Files is the digest of the content of trusts (roots.Store.Digest); nil knows no files.
+	Files func(trusts ...string) string
+}
+
+// Keeper holds what is in force and swaps it as a whole. While it is not known a View has an error, never an empty set:
+// whoever asks must answer 451 (DESIGN §3). Safe for concurrent use.
+type Keeper struct {
+	cfg    Config
+	change sync.Mutex // one change at a time
+	now    atomic.Pointer[state]
+	behind bool // newer rules are stored than are in force; guarded by change
+}
+
+// state is a View with what it was made from; it never changes.
+type state struct {
+	View
+	revision ledger.Revision
+	numbered ledger.Judgement
+}
+
+// NewKeeper reads the newest revision of the rules and numbers what is in force. It always returns a Keeper; where that
+// failed its View says so until Reload or a new revision succeeds.
+func NewKeeper(ctx context.Context, cfg Config) *Keeper {
+	k := &Keeper{cfg: cfg}
+	k.now.Store(&state{View: View{Table: cfg.Table, Err: ErrNoRules}})
+	_ = k.Reload(ctx) // kept: the View tells
+	return k
+}
+
+// Now returns what is in force.
+func (k *Keeper) Now() *View { return &k.now.Load().View }
+
+// Applied returns the revision of the rules in force with its text and the set it parsed to; the error is that of the View.
+func (k *Keeper) Applied() (ledger.Revision, *rules.Set, error) {
+	c := k.now.Load()
+	return c.revision, c.Rules, c.Err
+}
+
+// Current returns the set in force and its revision number, 0 when none was ever applied. The error is that of the View.
+func (k *Keeper) Current() (*rules.Set, int64, error) {
+	v := k.Now()
+	return v.Rules, v.Revision, v.Err
+}
+
+// Reload reads the newest revision again. On error what is in force stays in force.
+func (k *Keeper) Reload(ctx context.Context) error {
+	k.change.Lock()
+	defer k.change.Unlock()
+	return k.reload(ctx)
+}
+
+func (k *Keeper) reload(ctx context.Context) error {
+	old := k.now.Load()
+	next := &state{View: View{Table: old.Table}}
+	var err error
+	if next.revision, err = k.cfg.Ledger.Rules(ctx); err == nil {
+		next.Rules, err = rules.Parse(fmt.Sprintf("revision %d", next.revision.Number), []byte(next.revision.Text))
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrNoRules, err)
+	} else if err = k.number(ctx, next, false); err == nil {
+		k.behind = false
+		k.now.Store(next)
+		return nil
+	}
+	if old.Err != nil {
+		next.Err, next.Rules = err, nil
+		k.now.Store(next)
+	}
+	return err
+}
+
+// Tend tries again what could not be read or written down, and looks at the files of trust. It reports whether anything
+// else is in force now.
+func (k *Keeper) Tend(ctx context.Context) (changed bool, err error) {
+	k.change.Lock()
+	defer k.change.Unlock()
+	old := k.now.Load()
+	if old.Err != nil || k.behind {
+		err = k.reload(ctx)
+	} else if next := *old; k.digest(&next) != old.numbered.Files {
+		if err = k.number(ctx, &next, false); err == nil {
+			k.now.Store(&next)
+		}
+	}
+	return k.Now().Number != old.Number, err
+}
+
+// SetTable puts other tables in force. On error the old ones stay. It reports whether they differ.
+func (k *Keeper) SetTable(ctx context.Context, table *route.Table) (changed bool, err error) {
+	k.change.Lock()
+	defer k.change.Unlock()
+	old := k.now.Load()
+	next := *old
+	next.Table = table
+	if old.Err == nil {
+		if err := k.number(ctx, &next, false); err != nil {
+			return false, err
+		}
+	}
+	k.now.Store(&next)
+	return next.numbered.Tables != old.numbered.Tables, nil
+}
+
+// Apply makes text, which parsed as set, the rules in force: first on stable storage with the entry, then here. An equal
+// text is no new revision, and is judged by anew. entry gets what is in force (the set is nil where that is not known),
+// and may refuse.
+func (k *Keeper) Apply(ctx context.Context, set *rules.Set, text string,
+	entry func(before ledger.Revision, old *rules.Set) (ledger.Entry, error)) (after ledger.Revision, err error) {
+	k.change.Lock()
+	defer k.change.Unlock()
+	old := k.now.Load()
+	next := &state{View: View{Table: old.Table, Rules: set}, revision: old.revision}
+	e, err := entry(old.revision, old.Rules)
+	if err != nil {
+		return old.revision, err
+	}
+	if old.Rules != nil && old.revision.Number > 0 && old.revision.Text == text {
+		err = k.cfg.Ledger.Append(ctx, e)
+	} else {
+		next.revision, err = k.cfg.Ledger.AppendRules(ctx, text, e)
+		k.behind = k.behind || err == nil
+	}
+	if err != nil {
+		return old.revision, fmt.Errorf("cannot store the rules; the old ones stay in force: %w", err)
+	}
+	if err := k.number(ctx, next, true); err != nil {
+		return old.revision, fmt.Errorf("the rules are stored, and come in force as soon as that can be written down: %w", err)
+	}
+	k.behind = false
+	k.now.Store(next)
+	return next.revision, nil
+}
+
+// number gives a state its number, on stable storage.
+func (k *Keeper) number(ctx context.Context, s *state, anew bool) error {
+	s.Revision = s.revision.Number
+	j := ledger.Judgement{Rules: s.Revision, Files: k.digest(s)}
+	if s.Table != nil {
+		j.Tables = s.Table.Digest()
+	}
+	var err error
+	if s.numbered, err = k.cfg.Ledger.Judge(ctx, j, anew); err != nil {
+		return fmt.Errorf("%w: %w", ErrNoNumber, err)
+	}
+	s.Number = s.numbered.Number
+	return nil
+}
+
+// digest is that of the files which a state names.
+func (k *Keeper) digest(s *state) string {
+	if k.cfg.Files == nil {
+		return ""
+	}
+	trusts := s.Rules.Trusts()
+	if s.Table != nil {
+		trusts = append(trusts, s.Table.Trusts()...)
+	}
+	return k.cfg.Files(trusts...)
+}

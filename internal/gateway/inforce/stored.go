@@ -1,0 +1,59 @@
+package inforce
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+)
+
+// Mail is where stored messages are read; queue.Store is one.
+type Mail interface {
+	Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error)
+	List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record, error]
+}
+
+// Stored judges a stored message with all its recipients, finished ones included: they are what it was sent to.
+func (v *View) Stored(ctx context.Context, from Mail, m *queue.Message) (map[mail.Address]*Judged, error) {
+	if v.Err != nil {
+		return nil, v.Err
+	}
+	f := rules.Facts{From: m.Envelope.From, Client: m.Inbound.Client, Size: m.Size, Now: time.Now()}
+	for rec, err := range from.List(ctx, queue.Filter{IDs: []queue.ID{m.ID}}) {
+		if err != nil {
+			return nil, err
+		}
+		f.Recipients = append(f.Recipients, rec.Recipient.Address)
+	}
+	if v.Rules.NeedsHeader() {
+		header, err := readHeader(ctx, from, m)
+		if err != nil {
+			return nil, err
+		}
+		f.Header = header
+	}
+	judged := v.Judge(&f)
+	out := make(map[mail.Address]*Judged, len(judged))
+	for i, to := range f.Recipients {
+		out[to] = &judged[i]
+	}
+	return out, nil
+}
+
+func readHeader(ctx context.Context, from Mail, m *queue.Message) (mail.Header, error) {
+	body, err := from.Open(ctx, m.ID)
+	if err != nil {
+		return mail.Header{}, err
+	}
+	defer body.Close()
+	text := make([]byte, m.HeaderSize)
+	if _, err := io.ReadFull(body, text); err != nil {
+		return mail.Header{}, fmt.Errorf("the stored header of %s cannot be read: %w", m.ID, err)
+	}
+	return mail.ParseHeader(text), nil
+}

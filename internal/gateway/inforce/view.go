@@ -1,0 +1,199 @@
+package inforce
+
+import (
+	"slices"
+	"time"
+
+	"postern/internal/gateway/route"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+)
+
+// View is what is in force at a moment. It never changes; two Views that are the same pointer are the same moment.
+type View struct {
+	// Number grows with every change; see the package comment.
+	Number int64
+	// Rules and Revision are the rules and the number of their revision, 0 when none was ever applied. Rules is nil while
+	// Err is not.
+	Rules    *rules.Set
+	Revision int64
+	// Table says where mail goes. It is there also while Err is not nil; nil in a gateway that does not deliver.
+	Table *route.Table
+	// Err is why nothing can be judged, nil when it can.
+	Err error
+}
+
+// Judged is what is demanded of one recipient's delivery.
+type Judged struct {
+	rules.Outcome // of the rules alone
+	// Demands are those of the rules and of the configuration, Requirement is their join.
+	Demands     []policy.Demand
+	Requirement policy.Requirement
+}
+
+// Judge decides about one message, with f.Local filled in from the table. Results share memory: treat them as read-only.
+func (v *View) Judge(f *rules.Facts) []Judged {
+	f.Local = f.Local[:0]
+	for _, r := range f.Recipients {
+		f.Local = append(f.Local, v.Serves(r.Domain))
+	}
+	decision := v.Rules.Evaluate(f)
+	out := make([]Judged, len(f.Recipients))
+	for i, o := range decision.Recipients {
+		out[i] = Judged{Outcome: o, Demands: o.Demands, Requirement: o.Requirement}
+		if own := v.Ordinary(f.Recipients[i].Domain); len(own) > 0 {
+			out[i].Demands = slices.Concat(o.Demands, own)
+			out[i].Requirement = policy.Join(out[i].Demands)
+		}
+	}
+	return out
+}
+
+// Serves reports whether a domain is one of our own.
+func (v *View) Serves(d mail.Domain) bool { return v.Table != nil && v.Table.Serves(d) }
+
+// OwnDomains lists the domains of our own servers.
+func (v *View) OwnDomains() []mail.Domain {
+	if v.Table == nil {
+		return nil
+	}
+	return v.Table.OwnDomains()
+}
+
+// Ordinary is what the configuration demands for a domain without any rule: on the way to a domain of ours.
+func (v *View) Ordinary(d mail.Domain) []policy.Demand {
+	if v.Table == nil {
+		return nil
+	}
+	o, ok := v.Table.Own(d)
+	if !ok {
+		return nil
+	}
+	if r := o.Requirement(); r.Key() != "" {
+		return []policy.Demand{{Source: policy.FromOwn(d.String()), Requirement: r}}
+	}
+	return nil
+}
+
+// strict says what a source demands at its strictest on the way to a recipient, ok false where it is not in force.
+func (v *View) strict(source string, to mail.Domain, now time.Time) (r policy.Requirement, ok bool) {
+	if name, is := policy.RuleOf(source); is {
+		r, ok = v.Rules.Demanded(name, now)
+	} else if name, is := policy.OwnOf(source); is && v.Table != nil {
+		if d, err := mail.ParseDomain(name); err == nil {
+			own, served := v.Table.Own(d)
+			r, ok = own.Requirement(), served
+		}
+	}
+	if _, inherited := policy.Inherited(source); inherited && ok {
+		r = v.inherit(r, to)
+		ok = r.Forced()
+	}
+	return r, ok
+}
+
+// inherit is what a notice to a domain demands because the mail it speaks of demanded r: the same, but with public trust,
+// or the private trust configured for that domain.
+func (v *View) inherit(r policy.Requirement, to mail.Domain) policy.Requirement {
+	if !r.Forced() {
+		return policy.Requirement{}
+	}
+	out := policy.Requirement{Channel: r.Channel, MinTLS: r.MinTLS, MX: r.MX, PinnedBy: r.PinnedBy, Revocation: r.Revocation}
+	if v.Table != nil {
+		if own, ours := v.Table.Own(to); ours {
+			own.Require = max(own.Require, r.Channel)
+			out.Peer = own.Requirement().Peer
+		}
+	}
+	return policy.Combine(out)
+}
+
+// Inherit is what a notice to a domain demands because of deliveries with these demands, each source once.
+func (v *View) Inherit(to mail.Domain, lists ...[]policy.Demand) []policy.Demand {
+	var out []policy.Demand
+	for _, ds := range lists {
+		for _, d := range ds {
+			r := v.inherit(d.Requirement, to)
+			if !r.Forced() {
+				continue
+			}
+			source := policy.About(d.Source)
+			i := slices.IndexFunc(out, func(o policy.Demand) bool { return o.Source == source })
+			if i < 0 {
+				out = append(out, policy.Demand{Source: source, Requirement: r})
+				continue
+			}
+			out[i].Requirement = policy.Combine(out[i].Requirement, r)
+		}
+	}
+	return out
+}
+
+// standing is what is demanded at this moment of a delivery with these demands: what the judgement says, and what it
+// inherited from sources that are still in force.
+func (v *View) standing(old []policy.Demand, to mail.Domain, j *Judged, now time.Time) []policy.Demand {
+	out := j.Demands
+	for _, d := range old {
+		if _, inherited := policy.Inherited(d.Source); !inherited {
+			continue
+		}
+		if r, ok := v.strict(d.Source, to, now); ok {
+			out = append(slices.Clip(out), policy.Demand{Source: d.Source, Requirement: r})
+		}
+	}
+	return out
+}
+
+// Weighed is what a delivery is to demand.
+type Weighed struct {
+	Demands     []policy.Demand
+	Requirement policy.Requirement
+	// More says that this is more than what is in force, because nobody said that it may get less.
+	More bool
+}
+
+// Rules are the names of the rules that demand, each once.
+func (w *Weighed) Rules() (out []string) {
+	for _, d := range w.Demands {
+		if name, ok := policy.RuleOf(d.Source); ok && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// Sourced are the demands of a stored delivery; see queue.Delivery.Sourced.
+func (v *View) Sourced(d *queue.Delivery, kind queue.Kind) []policy.Demand {
+	return d.Sourced(kind, len(v.Ordinary(d.Recipient.Address.Domain)) > 0)
+}
+
+// Weigh holds a delivery against what is in force: what it demands from now on where nobody said that it may get less.
+func (v *View) Weigh(d *queue.Delivery, kind queue.Kind, j *Judged, now time.Time) Weighed {
+	return v.Renew(v.Sourced(d, kind), d.Recipient.Address.Domain, j, now)
+}
+
+// Renew is Weigh of a delivery to a domain with these demands.
+func (v *View) Renew(old []policy.Demand, to mail.Domain, j *Judged, now time.Time) Weighed {
+	standing := v.standing(old, to, j, now)
+	out := Weighed{Demands: policy.Renew(old, standing, func(source string) (policy.Requirement, bool) {
+		return v.strict(source, to, now)
+	})}
+	out.Requirement = policy.Join(out.Demands)
+	out.More = protection(out.Requirement) != protection(policy.Join(standing))
+	return out
+}
+
+// protection is a text equal for requirements that protect the same. Where the ladder starts protects nothing.
+func protection(r policy.Requirement) string {
+	r.Aim = policy.Plaintext
+	return r.Key()
+}
+
+// Exact is what is in force of a delivery, and nothing else.
+func (v *View) Exact(d *queue.Delivery, kind queue.Kind, j *Judged, now time.Time) Weighed {
+	out := Weighed{Demands: v.standing(v.Sourced(d, kind), d.Recipient.Address.Domain, j, now)}
+	out.Requirement = policy.Join(out.Demands)
+	return out
+}
