@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// cutDate finds the date, which ends a line after a semicolon (RFC 5322 §3.6.7), and returns what stands before it.
-// Where the semicolon was forgotten, the last weekday begins the date.
-func cutDate(tokens []token) (rest []token, date time.Time) {
+// cutDate finds the date, which ends a line after a semicolon (RFC 5322 §3.6.7), and returns what stands before it, and
+// from it on. Where the semicolon was forgotten, the last weekday begins the date.
+func cutDate(tokens []token) (before, behind []token, date time.Time) {
 	for i := len(tokens) - 1; i >= 0; i-- {
 		if tokens[i].kind != semicolon {
 			continue
 		}
 		if date, ok := parseDate(tokens[i+1:]); ok {
-			return tokens[:i], date
+			return tokens[:i], tokens[i:], date
 		}
 	}
 	for i := len(tokens) - 1; i >= max(0, len(tokens)-12); i-- {
 		if tokens[i].kind == word && len(tokens[i].text) >= 3 && isWeekday(tokens[i].text) {
 			if date, ok := parseDate(tokens[i:]); ok {
-				return tokens[:i], date
+				return tokens[:i], tokens[i:], date
 			}
 		}
 	}
-	return tokens, time.Time{}
+	return tokens, nil, time.Time{}
 }
 
 // maxDateWords bounds what is looked at for a date.

@@ -187,7 +187,7 @@ func (x *extractor) add(text string) {
 
 // complete reports whether the open line has its date.
 func (x *extractor) complete() bool {
-	_, date := cutDate(tokenize(x.value.String()))
+	_, _, date := cutDate(tokenize(x.value.String()))
 	return !date.IsZero()
 }
 

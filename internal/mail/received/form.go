@@ -20,6 +20,10 @@ func recognise(c clauses) Form {
 	with := strings.ToLower(strings.Join(c.words("with"), " "))
 	host := strings.ToLower(c.word("by"))
 	switch {
+	case slashForm.MatchString(c.word("with")):
+		return IronPort
+	case strings.HasSuffix(host, ".mimecast.com"):
+		return Mimecast
 	case anyMatch(qmailPass, c.comments("")), anyMatch(qmailHelo, c.comments("from")), anyMatch(qmailHelo, c.comments("")):
 		return Qmail
 	case strings.HasPrefix(with, "microsoft smtp"), with == "mapi", with == "shadowredundancy",
@@ -58,6 +62,10 @@ func byComment(c clauses) Form {
 			return Amavis
 		case strings.HasPrefix(text, "Cyrus"):
 			return Cyrus
+		case strings.HasPrefix(text, "JAMES SMTP Server"):
+			return James
+		case strings.HasPrefix(text, "CommuniGate Pro"):
+			return CommuniGate
 		case sendmailVersion.MatchString(text):
 			return Sendmail
 		}

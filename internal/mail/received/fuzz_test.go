@@ -10,6 +10,9 @@ func FuzzParse(f *testing.F) {
 	for _, c := range formCases() {
 		f.Add(c.line)
 	}
+	for _, s := range samples() {
+		f.Add(s.line)
+	}
 	for _, s := range []string{"", ";", "(", "from (by) by", `from "a by b; Tue, 1 Dec 2026 10:00:00 +0000`, "from a by b with ESMTPS tls", "\x00"} {
 		f.Add(s)
 	}
@@ -24,7 +27,8 @@ func FuzzParse(f *testing.F) {
 		if l.TLS == Silent && l.Cipher+l.Version != "" {
 			t.Errorf("silent with %q %q", l.Version, l.Cipher)
 		}
-		if l.TLS == Encrypted && l.Cipher+l.Version == "" && !strings.ContainsAny(strings.ToUpper(l.With), "S") {
+		if l.TLS == Encrypted && l.Cipher+l.Version == "" && !strings.ContainsAny(strings.ToUpper(l.With), "S") &&
+			!strings.ContainsAny(strings.ToUpper(s), "SE") {
 			t.Errorf("encrypted, and nothing says so: %+v", l)
 		}
 		if l.Form == "" {

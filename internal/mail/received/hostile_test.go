@@ -74,7 +74,7 @@ func TestThePeersWordsStayInTheirPlace(t *testing.T) {
 
 func TestALineThatContradictsItselfProvesNothing(t *testing.T) {
 	for _, line := range []string{
-		`from mail.example.com ([192.0.2.7]) by mx.clinic.test with ESMTP id 7 (version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256); Tue, 1 Dec 2026 10:00:00 +0000`,
+		`from mail.example.com ([192.0.2.7]) by mx.clinic.test (Postfix) with ESMTP id 7 (version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256); Tue, 1 Dec 2026 10:00:00 +0000`,
 		`from mail.example.com ([192.0.2.7]) by mx.clinic.test with ESMTP id 7 tls TLS_AES_256_GCM_SHA384; Tue, 1 Dec 2026 10:00:00 +0000`,
 	} {
 		l := Parse(line)
@@ -116,7 +116,7 @@ func TestMissingPartsAreSaid(t *testing.T) {
 // The work is linear: a quadratic one would take minutes here.
 func TestHugeAndTwistedLinesAreReadInTime(t *testing.T) {
 	begin := time.Now()
-	for _, piece := range []string{"(", ")", "()", `"`, `\"`, `"\`, "<", "<\"", ";", "; 1", ",", "from ", "by (", "a:", "[", "(using ", " ", "\n", "\r", "\x00", "x", "helo=", "Received: (", "Received: \"\\\nx"} {
+	for _, piece := range []string{"(", ")", "()", `"`, `\"`, `"\`, "<", "<\"", ";", "; 1", ",", "from ", "by (", "a:", "[", "]", "[]]", "(using ", " ", "\n", "\r", "\x00", "x", "helo=", "Received: (", "Received: \"\\\nx"} {
 		text := "Received: " + strings.Repeat(piece, MaxText/4/len(piece))
 		report := Trace(Extract([]byte(text)).Received, Trust{})
 		if len(report.Hops) == 0 {

@@ -38,6 +38,10 @@ const (
 	Courier     Form = "courier"
 	Amavis      Form = "amavis"
 	Cyrus       Form = "cyrus"
+	James       Form = "james" // and providers that run it
+	IronPort    Form = "ironport"
+	Mimecast    Form = "mimecast"
+	CommuniGate Form = "communigate"
 	Other       Form = "other"
 )
 
@@ -106,8 +110,10 @@ func Parse(value string) Line {
 		l.note("the line is absurdly long; only its beginning was read")
 	}
 	tokens := tokenize(unfolded.Replace(value))
-	tokens, l.Date = cutDate(tokens)
-	c := splitClauses(tokens)
+	before, behind, date := cutDate(tokens)
+	l.Date = date
+	c := splitClauses(before)
+	c.takeAfterDate(behind)
 	l.Form = recognise(c)
 	l.readBy(c)
 	l.readFrom(c)

@@ -25,7 +25,7 @@ func (l *Line) readBy(c clauses) {
 // readFrom fills in the peer: what it said (HELO), the name of its address, the address.
 func (l *Line) readFrom(c clauses) {
 	first, comments := c.word("from"), c.comments("from")
-	if l.Form == Qmail {
+	if l.Form == Qmail || (l.Form == James || l.Form == IronPort || l.Form == CommuniGate) && anyMatch(qmailHelo, comments) {
 		l.readQmailFrom(first, append(slices.Clone(c.comments("")), comments...))
 		return
 	}

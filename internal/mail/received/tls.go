@@ -10,7 +10,7 @@ import (
 // The ways to write a TLS session down.
 var (
 	// Postfix, Postern, Stalwart, Dovecot: (using TLSv1.3 with cipher NAME (256/256 bits) key-exchange X25519 ...)
-	usingForm   = regexp.MustCompile(`^using (\S+) with cipher (\S+)(?: \((\d+)/(\d+) bits\))?`)
+	usingForm   = regexp.MustCompile(`^(?i:using) (\S+) with cipher (\S+)(?: \((\d+)(?:/(\d+))? bits\))?`)
 	keyExchange = regexp.MustCompile(` key-exchange (\S+)(?: \(([^()]*)\))?`)
 	serverSign  = regexp.MustCompile(` server-signature (\S+)`)
 	clientName  = regexp.MustCompile(`^Client CN "(.*)", Issuer "(.*)" \((verified OK|not verified)\)$`)
@@ -19,8 +19,9 @@ var (
 	cipherForm  = regexp.MustCompile(`^cipher=([^\s,]+) .*verify=`)
 	bitsWord    = regexp.MustCompile(`\bbits=(\d+)(?:/(\d+))?`)
 	verifyWord  = regexp.MustCompile(`\bverify=(\w+)`)
+	// MDaemon of old: (Cipher TLSv1:NAME:128)
 	// Exim, OpenSMTPD: (TLSv1.3:NAME:256) and (TLSv1.3:NAME:256:NO); Exim since 4.94: (TLS1.3) tls NAME
-	colonForm   = regexp.MustCompile(`^((?:TLS|SSL)v?[\d._]*):([^:\s]+)(?::(\d+))?(?::([\w-]+))?$`)
+	colonForm   = regexp.MustCompile(`^(?:Cipher )?((?:TLS|SSL)v?[\d._]*):([^:\s]+)(?::(\d+))?(?::([\w-]+))?$`)
 	versionOnly = regexp.MustCompile(`^(?:TLS|SSL)v?\d[\d._]*$`)
 	// Mox: (TLS1.3 NAME)
 	blankForm = regexp.MustCompile(`^((?:TLS|SSL)v?\d[\d._]*) ([A-Z][\w-]+)$`)
@@ -38,29 +39,60 @@ var (
 // deCrypted begins s/qmail's words about the session, which stand in the open, not in a comment.
 const deCrypted = "de-/crypted"
 
-// readTLS finds what the line says about TLS: in its keyword, and in the comments where programs of its form write it.
-// Nothing else is looked at, because peers get to write in other places.
+// readTLS finds what the line says about TLS: in its keyword, in the places where programs of its form write the
+// session, and in what else its writer says. The law:
+//
+//   - A session that is written out is believed, also where the keyword has no S: many writers never learned RFC 3848.
+//   - A line that speaks of TLS in any place of the writer's is never Plain, also where its words are not understood.
+//   - A line that contradicts itself is Silent.
+//
+// The places where peers get to write (what they call themselves, names of addresses, certificates, the envelope) are
+// not listened to.
 func (l *Line) readTLS(c clauses) {
-	l.readSession(c)
+	stated := l.readSession(c)
 	l.Version = version(l.Version)
-	keyword := l.keyword(c)
-	stated := l.Version != "" || l.Cipher != ""
+	keyword, heard := l.keyword(c), l.listen(c)
+	clause := l.Cipher == "" && l.readTLSClause(c)
 	switch {
 	case stated && strings.Contains(l.Cipher, "NULL"):
 		l.TLS = Plain
 		l.note("TLS with a cipher that does not encrypt")
-	case stated && keyword == Plain && !l.beforeBy(c):
-		l.TLS = Silent
-		l.note("the line contradicts itself: its keyword says that there was no TLS, its text names a cipher")
-		l.Version, l.Cipher, l.Bits, l.BitsTotal, l.Group, l.Signature, l.Client = "", "", 0, 0, "", "", ""
-	case stated:
+	case heard.denied && (stated || clause || heard.mentioned || keyword == Encrypted):
+		l.contradict("one part of it says that there was TLS, another that there was none")
+	case heard.denied:
+		l.TLS = Plain
+	case clause && !stated && keyword == Plain, stated && keyword == Plain && l.exact() && !l.beforeBy(c):
+		l.contradict("its keyword says that there was no TLS, its text names a session")
+	case stated || clause:
 		l.TLS = Encrypted
+	case keyword != Encrypted && heard.mentioned:
+		l.TLS = Silent
+		l.note("the line speaks of TLS in words that do not tell whether there was a session")
 	default:
 		l.TLS = keyword
-		if keyword == Encrypted {
-			l.note("neither version nor cipher is given")
+		if keyword == Silent && l.mute(c) {
+			l.note("programs of this form write the same keyword with and without TLS")
 		}
 	}
+	if l.TLS == Encrypted && l.Version == "" && l.Cipher == "" {
+		l.note("neither version nor cipher is given")
+	}
+}
+
+// contradict makes the line say nothing.
+func (l *Line) contradict(how string) {
+	l.TLS = Silent
+	l.note("the line contradicts itself: " + how)
+	l.Version, l.Cipher, l.Bits, l.BitsTotal, l.Group, l.Signature, l.Client = "", "", 0, 0, "", "", ""
+}
+
+// exact reports whether programs of this form never write a session beside a keyword without S.
+func (l *Line) exact() bool {
+	switch l.Form {
+	case Postern, Postfix, Gmail, OpenSMTPD, Mox, Stalwart, Haraka:
+		return true
+	}
+	return false
 }
 
 // beforeBy reports whether the session stands in Postfix's place, before the writer's name. There it is believed
@@ -79,6 +111,8 @@ func (l *Line) keyword(c clauses) Channel {
 	}
 	m := protocol.FindStringSubmatch(first)
 	switch {
+	case m != nil && m[2] == "" && l.mute(c):
+		return Silent
 	case first == "HTTPS":
 		return Encrypted
 	case m == nil || m[1] == "ASMTP": // which Exim once wrote with and without TLS
@@ -102,6 +136,14 @@ func (l *Line) tellsHelo() bool {
 	return true
 }
 
+// mute reports whether programs of this form write the same keyword with and without TLS: James did until 3.9, which
+// large providers still run, SendGrid and Domino do.
+func (l *Line) mute(c clauses) bool {
+	return l.Form == James || slices.Contains(c.comments("by"), "SG") ||
+		anyPrefix(c.comments("by"), "Lotus Domino", "IBM Domino", "HCL Domino") ||
+		slices.ContainsFunc(c.comments("by"), func(s string) bool { return strings.Contains(s, "Hermes SMTP Server") })
+}
+
 // microsoft reads "Microsoft SMTP Server (TLS)"; without a comment there was none. The older SMTPSVC tells nothing.
 func (l *Line) microsoft(c clauses) Channel {
 	if !strings.EqualFold(c.words("with")[1], "SMTP") {
@@ -115,38 +157,58 @@ func (l *Line) microsoft(c clauses) Channel {
 	return Plain
 }
 
-// readSession looks for the session in the places of the line's form.
-func (l *Line) readSession(c clauses) {
-	if l.Form == Qmail {
-		texts := append(append([]string(nil), c.comments("with")...), c.comments("from")...)
-		if i := slices.Index(c.words("from"), deCrypted); i >= 0 {
-			texts = append(texts, strings.Join(c.words("from")[i:], " "))
-		}
-		for _, text := range texts {
-			if !qmailHelo.MatchString(text) && l.readQmail(text) {
-				return
-			}
-		}
-		return
+// readSession looks for the session in the places of the line's form, and reports whether it is there.
+func (l *Line) readSession(c clauses) bool {
+	if l.Form == Qmail && l.readQmailSession(c) {
+		return true
 	}
 	for _, text := range c.comments("from") {
 		if l.readUsing(text) || l.Form == Courier && l.readCourier(text) {
 			l.readClient(c.comments("from"))
-			return
+			return true
 		}
 	}
-	places := []string{"by", "with", "id", "for"}
+	if l.readWith(c.words("with")) {
+		l.readDetails(c.own("with", "id", "for", afterDate))
+		return true
+	}
+	if l.Form != Exim && l.Form != Qmail && slices.ContainsFunc(l.peerless(c), l.readBare) {
+		return true
+	}
+	places := []string{"by", "with", "id", "for", afterDate}
 	if l.Form == Exim {
 		places = []string{"with"}
 	}
-	for _, text := range c.own(places...) {
-		if l.readUsing(text) || l.readVersion(text) || l.readColon(text) {
-			break
-		}
+	texts := c.own(places...)
+	return l.readDetails(texts) || slices.ContainsFunc(texts, l.readBare)
+}
+
+// readDetails reads the first text that names a session.
+func (l *Line) readDetails(texts []string) bool {
+	return slices.ContainsFunc(texts, func(text string) bool {
+		return l.readUsing(text) || l.readVersion(text) || l.readColon(text)
+	})
+}
+
+// readTLSClause reads the clause of RFC 8314 §4.3. Exim writes it beside the version.
+func (l *Line) readTLSClause(c clauses) bool {
+	name := c.word("tls")
+	if name == "" {
+		return false
 	}
-	if name := c.word("tls"); name != "" && l.Cipher == "" { // RFC 8314 §4.3
-		l.Cipher = strings.TrimRight(name, ",")
+	l.Cipher = strings.TrimRight(name, ",")
+	return true
+}
+
+// readQmailSession reads the words of qmail's TLS patches.
+func (l *Line) readQmailSession(c clauses) bool {
+	texts := append(append([]string(nil), c.comments("with")...), c.comments("from")...)
+	if i := slices.Index(c.words("from"), deCrypted); i >= 0 {
+		texts = append(texts, strings.Join(c.words("from")[i:], " "))
 	}
+	return slices.ContainsFunc(texts, func(text string) bool {
+		return !qmailHelo.MatchString(text) && l.readQmail(text)
+	})
 }
 
 func (l *Line) readUsing(text string) bool {

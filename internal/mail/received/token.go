@@ -138,12 +138,16 @@ type clauses struct {
 	of       map[string]*clause
 	order    []string
 	repeated []string
-	sender   bool // a comment with the sender's address has been passed
+	again    []*clause // what stands in the clauses of repeated names
+	sender   bool      // a comment has been passed that the sender's address may have ended early
 }
 
 // keywords begin a clause (RFC 5321 §4.4, and what programs add to it).
 var keywords = map[string]bool{"from": true, "by": true, "via": true, "with": true, "id": true, "for": true, "tls": true,
 	"envelope-from": true}
+
+// afterDate is the name of what stands behind the semicolon: the date, and what some writers put behind it.
+const afterDate = "; date"
 
 // splitClauses reads tokens as clauses. The first clause of a name counts: peers get to write in the later parts of
 // some lines.
@@ -151,13 +155,17 @@ func splitClauses(tokens []token) clauses {
 	c := clauses{of: map[string]*clause{}}
 	current := c.begin("")
 	name := ""
-	for _, t := range tokens {
+	for i, t := range tokens {
 		lower := strings.ToLower(t.text)
 		valueDue := name != "" && name != "with" && len(current.words) == 0 && len(current.comments) == 0
 		switch {
 		case t.kind == comment:
 			current.comments = append(current.comments, t.text)
-			c.sender = c.sender || isEnvelope(t.text)
+			if breaksOut(t.text) {
+				c.sender, current = true, &clause{}
+			}
+		case t.kind == word && lower == "with" && name == "with" && isStartTLS(tokens, i+1):
+			current.words = append(current.words, t.text)
 		case t.kind == word && keywords[lower] && !valueDue && !current.endsWith(deCrypted):
 			name, current = lower, c.begin(lower)
 		case t.kind == word:
@@ -168,7 +176,8 @@ func splitClauses(tokens []token) clauses {
 }
 
 // begin opens a clause. That of a repeated name is kept apart, where nobody reads it, and so is what begins after the
-// sender's address in a comment: an address with a parenthesis in it ends the comment early and goes on as it likes.
+// sender's address in a comment, if that may have broken out: an address with a parenthesis in it ends the comment early
+// and goes on as it likes.
 func (c *clauses) begin(name string) *clause {
 	fresh := &clause{}
 	if c.sender && name != "id" && name != "for" {
@@ -178,6 +187,7 @@ func (c *clauses) begin(name string) *clause {
 		if len(c.repeated) < 3 {
 			c.repeated = append(c.repeated, name)
 		}
+		c.again = append(c.again, fresh)
 		return fresh
 	}
 	c.of[name] = fresh
@@ -208,8 +218,37 @@ func (c clauses) comments(name string) []string {
 	return c.of[name].comments
 }
 
+// stray are the texts of repeated clauses. Nothing in them is believed; that they speak of TLS is heard.
+func (c clauses) stray() []string {
+	var out []string
+	for _, again := range c.again {
+		out = append(append(out, strings.Join(again.words, " ")), again.comments...)
+	}
+	return out
+}
+
+// takeAfterDate adds what stands behind the semicolon, unless it may be the sender's words.
+func (c *clauses) takeAfterDate(tokens []token) {
+	current := c.begin(afterDate)
+	for _, t := range tokens {
+		switch {
+		case t.kind == comment && breaksOut(t.text):
+			return
+		case t.kind == comment:
+			current.comments = append(current.comments, t.text)
+		case t.kind == word:
+			current.words = append(current.words, t.text)
+		}
+	}
+}
+
+// isStartTLS reports whether the token at i says that TLS was begun: "with ESMTP with STARTTLS" is one clause.
+func isStartTLS(tokens []token, i int) bool {
+	return i < len(tokens) && tokens[i].kind == word && (strings.EqualFold(tokens[i].text, "STARTTLS") || strings.EqualFold(tokens[i].text, "TLS"))
+}
+
 // own are the comments of the clauses that the writer fills itself, up to the first place where the sender's address
-// stands: what comes after that may be the sender's words.
+// stands and may have broken out: what comes after that may be the sender's words.
 func (c clauses) own(names ...string) []string {
 	var out []string
 	for _, name := range names {
@@ -217,10 +256,12 @@ func (c clauses) own(names ...string) []string {
 			continue
 		}
 		for _, text := range c.comments(name) {
-			if isEnvelope(text) {
+			if breaksOut(text) {
 				break
 			}
-			out = append(out, text)
+			if !isEnvelope(text) {
+				out = append(out, text)
+			}
 		}
 	}
 	return out
@@ -230,6 +271,10 @@ func (c clauses) own(names ...string) []string {
 func isEnvelope(text string) bool {
 	return len(text) >= 9 && strings.EqualFold(text[:9], "envelope-")
 }
+
+// breaksOut reports whether a comment holds an address of the envelope that may have ended it: one with quotation marks
+// or backslashes, without which no address has a parenthesis.
+func breaksOut(text string) bool { return isEnvelope(text) && strings.ContainsAny(text, "\"\\") }
 
 func (c clauses) position(name string) int {
 	for i, n := range c.order {
