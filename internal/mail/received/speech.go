@@ -12,19 +12,23 @@ import (
 var (
 	// Mimecast, Postini: (Using TLS), (using TLSv1); others: (TLS), (TLS: yes), (encrypted)
 	bareForm = regexp.MustCompile(`(?i)^(?:(?:using|with|over|via|secured by|encrypted (?:with|by|using)) )?` +
-		`(?:START)?((?:TLS|SSL)(?:v?\d[\d._]*)?)(?: (?:encrypted|enabled|session|connection|on|yes)|[:=] ?(?:yes|on|true|1))?$`)
+		`(?:START)?((?:TLS|SSL)(?:v?\d[\d._]*)?)` +
+		`(?: (?:encrypted|enabled|session|connection|on|yes)|[:=] ?(?:yes|on|true|1))?$`)
 	encryptedOnly = regexp.MustCompile(`(?i)^encrypted(?:[:=] ?(?:yes|on|true|1)| (?:session|connection))?$`)
 	// IronPort: ESMTP/TLS/NAME, ESMTP/TLS
 	slashForm = regexp.MustCompile(`(?i)^(?:UTF8)?E?SMTPA?/((?:TLS|SSL)(?:v?\d[\d._]*)?)(?:/(\S+))?$`)
 	// MessageLabs: NAME encrypted SMTP
 	wordsForm = regexp.MustCompile(`(?i)^(?:((?:TLS|SSL)v?\d\S*) )?(\S+) encrypted (?:UTF8)?E?SMTPA?$`)
 
-	denial = regexp.MustCompile(`(?i)\b(?:no|not|non|without)[ -](?:(?:using|use of|over|with|any|a|an) )*(?:START)?(?:TLS|SSL|encrypt|secure)` +
-		`|\bunencrypted|\bunsecured|\bplain ?text|\bclear ?text|\b(?:TLS|SSL|encryption|encrypted|cipher|version)[:=] ?(?:no|none|off|false|0)\b`)
-	tlsWord = regexp.MustCompile(`(?i)^(?:(?:START)?(?:TLS|SSL)v?[\d._]*(?:[-_][a-z]+)?|(?:UTF8)?(?:E?SMTP|LMTP|ASMTP)SA?|HTTPS|cipher|ciphersuite|` +
-		`(?:de-?|en-?)?crypted|encryption|secured)$`)
+	denial = regexp.MustCompile(`(?i)\b(?:no|not|non|without)[ -](?:(?:using|use of|over|with|any|a|an) )*` +
+		`(?:START)?(?:TLS|SSL|encrypt|secure)` +
+		`|\bunencrypted|\bunsecured|\bplain ?text|\bclear ?text` +
+		`|\b(?:TLS|SSL|encryption|encrypted|cipher|version)[:=] ?(?:no|none|off|false|0)\b`)
+	tlsWord = regexp.MustCompile(`(?i)^(?:(?:START)?(?:TLS|SSL)v?[\d._]*(?:[-_][a-z]+)?` +
+		`|(?:UTF8)?(?:E?SMTP|LMTP|ASMTP)SA?|HTTPS|cipher|ciphersuite|(?:de-?|en-?)?crypted|encryption|secured)$`)
 	cipherWord = regexp.MustCompile(`(?i)^(?:(?:TLS|SSL)\d*_[a-z0-9_]+|[a-z0-9]+(?:[-_]+[a-z0-9]+)*)$`)
-	cipherPart = regexp.MustCompile(`(?i)(?:^|[-_])(?:A?ECDHE?|A?DHE?|EDH|AES_?\d*|CHACHA20|RC4|3?DES|CBC3|CAMELLIA\d*|ARIA\d*)(?:[-_]|$)`)
+	cipherPart = regexp.MustCompile(`(?i)(?:^|[-_])` +
+		`(?:A?ECDHE?|A?DHE?|EDH|AES_?\d*|CHACHA20|RC4|3?DES|CBC3|CAMELLIA\d*|ARIA\d*)(?:[-_]|$)`)
 	cipherEnd  = regexp.MustCompile(`(?i)(?:^|[-_])(?:SHA\d*|MD5|GCM|CCM8?|POLY1305|CBC)(?:[-_]|$)`)
 	aboutCerts = regexp.MustCompile(`(?i)\bclient certificate\b|\btransport security\b`)
 )
@@ -105,12 +109,14 @@ func speaksOfTLS(text string) bool {
 
 // isWordEnd holds for all that no name, address or cipher has in it.
 func isWordEnd(r rune) bool {
-	return r < 0x80 && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("._-@", r)
+	letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+	return r < 0x80 && !letter && (r < '0' || r > '9') && !strings.ContainsRune("._-@", r)
 }
 
 // isCipher reports whether a word is the name of a cipher suite.
 func isCipher(w string) bool {
-	return len(w) < 80 && cipherWord.MatchString(w) && cipherPart.MatchString(w) && (cipherEnd.MatchString(w) || strings.HasPrefix(w, "TLS_"))
+	return len(w) < 80 && cipherWord.MatchString(w) && cipherPart.MatchString(w) &&
+		(cipherEnd.MatchString(w) || strings.HasPrefix(w, "TLS_"))
 }
 
 // readBare reads a comment that states a session and no more than its version.

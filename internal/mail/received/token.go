@@ -244,7 +244,8 @@ func (c *clauses) takeAfterDate(tokens []token) {
 
 // isStartTLS reports whether the token at i says that TLS was begun: "with ESMTP with STARTTLS" is one clause.
 func isStartTLS(tokens []token, i int) bool {
-	return i < len(tokens) && tokens[i].kind == word && (strings.EqualFold(tokens[i].text, "STARTTLS") || strings.EqualFold(tokens[i].text, "TLS"))
+	return i < len(tokens) && tokens[i].kind == word &&
+		(strings.EqualFold(tokens[i].text, "STARTTLS") || strings.EqualFold(tokens[i].text, "TLS"))
 }
 
 // own are the comments of the clauses that the writer fills itself, up to the first place where the sender's address
