@@ -67,6 +67,7 @@ type gateway struct {
 	intake   atomic.Pointer[intake.Intake]
 	client   atomic.Pointer[tls.Certificate] // shown to servers that ask; nil shows none
 	clients  *intake.Clients                 // how our own clients hand mail in
+	logins   *intake.Logins                  // wrong passwords
 	dispatch *dispatch.Dispatcher
 	admin    *admin.Service
 	accounts *accounts.Service
@@ -85,7 +86,7 @@ type gateway struct {
 
 // newGateway opens the store and joins the rooms. Nothing runs and no socket is open yet. extra sinks hear every event too.
 func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra ...event.Sink) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log, clients: intake.NewClients(), plan: memoryPlan(cfg, ram.System())}
+	g := &gateway{cfg: cfg, log: log, clients: intake.NewClients(), logins: intake.NewLogins(), plan: memoryPlan(cfg, ram.System())}
 	g.memoryOfContent, g.memoryOfSessions = smtpserver.NewMemory(g.plan.Content/2), smtpserver.NewMemory(g.plan.SessionRoom)
 	g.hashing = make(chan struct{}, g.plan.Hashes)
 	g.figures = figures{stats: func(ctx context.Context) (queue.Stats, error) { return g.store.Stats(ctx) }}
@@ -179,6 +180,7 @@ func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 	return intake.New(intake.Config{
 		Hostname: cfg.Hostname, Postmaster: postmasterFor(cfg),
 		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: g.authenticate(cfg),
+		Proof: cfg.Proof, Current: g.intake.Load, Logins: g.logins,
 		RelayTLS: cfg.Relay.Require >= policy.Encrypted, RelayBare: bareEnds(cfg), Bindings: bindings(cfg), Clients: g.clients,
 		InForce: g.rules.Now, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
@@ -371,20 +373,17 @@ func (g *gateway) close() error {
 	return g.store.Close()
 }
 
-// verifyClient returns the check of client certificates against the CA that relay.client_certificates names, nil if it
-// names none.
-func (g *gateway) verifyClient() func([]*x509.Certificate) bool {
-	file := string(g.cfg.Relay.ClientCertificates)
-	if file == "" {
-		return nil
-	}
-	return intake.VerifyClient(func() *x509.CertPool {
+// verifyClient checks a client's certificate against the CA that relay.client_certificates names now; where it names none,
+// nobody is verified.
+func (g *gateway) verifyClient(chain []*x509.Certificate) bool {
+	file := string(g.inForce.Load().Relay.ClientCertificates)
+	return file != "" && intake.VerifyClient(func() *x509.CertPool {
 		pools, err := g.roots.Pools(file)
 		if err != nil {
 			return nil // said by the Notice of roots; a CA that cannot be read verifies nobody
 		}
 		return pools[file]
-	})
+	})(chain)
 }
 
 // postmasterFor is who gets the mail for this gateway's own postmaster: the configured mailbox, or where that would be

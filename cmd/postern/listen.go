@@ -64,7 +64,7 @@ func (g *gateway) affordable(want int) int {
 func (g *gateway) engine(lc config.Listen, gate *smtpserver.Gate) (*smtpserver.Server, error) {
 	limits := g.cfg.Limits
 	cfg := smtpserver.Config{
-		Hostname: g.cfg.Hostname.String(), Listener: lc.Name, TLS: g.serverTLS(lc.Mode), VerifyClient: g.verifyClient(),
+		Hostname: g.cfg.Hostname.String(), Listener: lc.Name, TLS: g.serverTLS(lc.Mode), VerifyClient: g.verifyClient, AskClients: g.asksClients,
 		RequireTLS: lc.RequireTLS, Auth: lc.Auth, Gate: gate, Trace: g.intake.Load().Trace(lc.Name),
 		NewSession: func(ctx context.Context, c *smtpserver.Conn) (smtpserver.Session, *smtp.Reply) {
 			return g.intake.Load().NewSession(ctx, c)
@@ -97,8 +97,11 @@ func (g *gateway) serverTLS(mode config.Mode) *tls.Config {
 	if mode == config.ModeSMTP {
 		c.MinVersion = tls.VersionTLS10
 	}
-	if g.cfg.TLS.AskClients || g.cfg.Relay.ClientCertificates != "" {
-		c.ClientAuth = tls.RequestClientCert
-	}
 	return c
+}
+
+// asksClients reports whether clients are asked for a certificate, by the configuration in force.
+func (g *gateway) asksClients() bool {
+	cfg := g.inForce.Load()
+	return cfg.TLS.AskClients || cfg.Relay.ClientCertificates != ""
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -193,6 +195,10 @@ func (g *gateway) reloadFor(ctx context.Context, by string) error {
 	}
 	g.dispatch.Changed()
 	g.sink.Emit(event.AdminActed{By: by, Action: "reload configuration", Target: g.cfg.Path()})
+	if later := needRestart(g.cfg, g.inForce.Load()); len(later) > 0 {
+		g.warn("configuration", fmt.Errorf("%s: what the file says now holds after a restart", strings.Join(later, ", ")),
+			"restart the gateway; everything else of the file is in force")
+	}
 	sites, err := g.store.Sites(ctx)
 	if err != nil {
 		g.warn("queue", err, "waiting mail keeps its old schedule")
@@ -262,6 +268,21 @@ func (g *gateway) warnOfOwnDomains() {
 	if more := len(list) - mostOwnWarnings; more > 0 {
 		g.log.Warn("rules", "text", fmt.Sprintf("%d more rules speak about domains of our own; rules list names them", more))
 	}
+}
+
+// adopted are the keys and sections that a reload puts in force, for sessions that are open too.
+func adopted() []string {
+	return []string{"domain", "route", "user", "relay", "relay_client", "tls.ask_clients", "delivery.deny_networks", "delivery.port",
+		"delivery.client_certificate", "delivery.client_key",
+		"limits.header_size", "limits.hops", "limits.login_failures", "limits.login_window"}
+}
+
+// needRestart lists the keys that differ from those the process began with and that a reload does not put in force.
+func needRestart(began, now *config.Config) []string {
+	return slices.DeleteFunc(config.Differences(began, now), func(key string) bool {
+		section, _, _ := strings.Cut(key, ".")
+		return slices.Contains(adopted(), key) || slices.Contains(adopted(), section)
+	})
 }
 
 // configDir is the folder of the configuration file, from which relative names start.

@@ -3,7 +3,9 @@ package config
 import (
 	"encoding"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,6 +42,34 @@ func (c *Config) Map() map[string]any {
 	if err := toml.Unmarshal([]byte(c.TOML()), &out); err != nil {
 		panic("config: what TOML writes is not TOML: " + err.Error())
 	}
+	return out
+}
+
+// Differences lists, in order, the keys in which two configurations differ, with everything that Load filled in: "hostname",
+// "limits.hops", and of a section that may be repeated its name: "listen".
+func Differences(a, b *Config) (keys []string) {
+	before, after := a.Map(), b.Map()
+	for _, name := range slices.Sorted(maps.Keys(joined(before, after))) {
+		x, okX := before[name].(map[string]any)
+		y, okY := after[name].(map[string]any)
+		if !okX || !okY {
+			if !reflect.DeepEqual(before[name], after[name]) {
+				keys = append(keys, name)
+			}
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(joined(x, y))) {
+			if !reflect.DeepEqual(x[key], y[key]) {
+				keys = append(keys, name+"."+key)
+			}
+		}
+	}
+	return keys
+}
+
+func joined(a, b map[string]any) map[string]any {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
 	return out
 }
 

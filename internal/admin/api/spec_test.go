@@ -187,6 +187,20 @@ func TestWhoWatchesHearsThatSomethingHappened(t *testing.T) {
 	if got := next(); got != `{"beats":1}` {
 		t.Errorf("then %s", got)
 	}
+	// A stream ends with what let it in: here its account.
+	list, err := w.accounts.List(t.Context(), access.Root("root"))
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	other := w.token(t, "other", access.Administrator, access.Scope{All: true}, access.ReadStatus) // somebody must stay
+	defer other.Close()
+	if err := w.accounts.Delete(t.Context(), access.Root("root"), list[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	w.pulse.Emit(event.Settled{})
+	if got := next(); got != "end" {
+		t.Errorf("after its account was deleted it hears %s", got)
+	}
 	none := w.token(t, "nobody", access.Auditor, access.Scope{All: true}, access.ReadRules)
 	refused, err := none.do(t.Context(), request{path: "/events"})
 	if err != nil {

@@ -40,6 +40,15 @@ func (s *Server) byToken(r *http.Request) (access.Principal, error) {
 
 type whoKey struct{}
 
+// stillKey is under which a request's context has whether whoever asks is still let in.
+type stillKey struct{}
+
+// still asks again who asks, for answers that take long: a token may have been deleted, or its account.
+func still(ctx context.Context) bool {
+	ask, ok := ctx.Value(stillKey{}).(func() bool)
+	return ok && ask()
+}
+
 // authenticated finds out who asks before anything else, but for the description of the API, which tells nothing.
 func (s *Server) authenticated(who asker, most func(*http.Request) int64, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,7 +61,9 @@ func (s *Server) authenticated(who asker, most func(*http.Request) int64, next h
 				writeProblem(w, &Problem{Code: http.StatusUnauthorized, Text: err.Error(), Hint: "the console makes tokens, below Your account"})
 				return
 			}
-			r = r.WithContext(context.WithValue(r.Context(), whoKey{}, p))
+			asked := r
+			again := func() bool { _, err := who(asked); return err == nil }
+			r = r.WithContext(context.WithValue(context.WithValue(r.Context(), whoKey{}, p), stillKey{}, again))
 		}
 		if r.URL.Path == Root+"/check" {
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(admin.CheckTime + time.Minute)) // not every writer can; then its own holds

@@ -1,8 +1,9 @@
 // Package intake decides what an SMTP client may do and turns what it sends into durable deliveries. It is the Session
 // of smtpserver: the engine speaks, intake answers.
 //
-//	MAIL   any sender, the null sender too
-//	RCPT   a served domain, or anywhere for a client that may relay: from a relay network, with a verified
+//	MAIL   what the client may do is found out, by the configuration in force at this moment: networks, users and their
+//	       passwords, client certificates and the CAs that issue them, bindings; any sender, the null sender too
+//	RCPT   a served domain, or anywhere for a client that may relay, still: from a relay network, with a verified
 //	       certificate, or logged in; everybody else hears 550 5.7.1
 //	DATA   stamp (Received line), then the content, streamed to a draft; its header section is kept to judge it:
 //	       size, hops, rules

@@ -40,6 +40,14 @@ type Config struct {
 	// Authenticate checks a password; a user who logged in may send anywhere. It may be slow, but is called for few
 	// clients at a time. nil knows no users.
 	Authenticate func(user, password string) bool
+	// Proof returns what changes when a user's password does, "" for somebody who is no user. Who logged in stays so as long
+	// as it is the same. nil knows no changes.
+	Proof func(user string) string
+	// Current returns the Intake in force, which decides at the next MAIL of a session that is open, and at each RCPT
+	// whether it may still relay. nil: this one.
+	Current func() *Intake
+	// Logins remembers wrong passwords; nil makes a memory that ends with this Intake.
+	Logins *Logins
 	// LoginFailures is how many wrong passwords a client network may try within LoginWindow before it has to wait
 	// (0: 10), the window's default is 15 minutes.
 	LoginFailures int
@@ -68,7 +76,6 @@ type Config struct {
 type Intake struct {
 	cfg     Config
 	buffers sync.Pool // *[]byte of largeBuffer
-	logins  *logins
 }
 
 // New checks cfg.
@@ -95,7 +102,10 @@ func New(cfg Config) (*Intake, error) {
 	or(&cfg.Hops, 100)
 	or(&cfg.LoginFailures, 10)
 	or(&cfg.LoginWindow, 15*time.Minute)
-	i := &Intake{cfg: cfg, logins: newLogins(cfg.LoginFailures, cfg.LoginWindow)}
+	if cfg.Logins == nil {
+		cfg.Logins = NewLogins()
+	}
+	i := &Intake{cfg: cfg}
 	i.buffers.New = func() any { b := make([]byte, largeBuffer); return &b }
 	return i, nil
 }
@@ -109,6 +119,14 @@ func or[T int | time.Duration](v *T, def T) {
 // NewSession is the NewSession of smtpserver.Config.
 func (i *Intake) NewSession(_ context.Context, c *smtpserver.Conn) (smtpserver.Session, *smtp.Reply) {
 	return &session{in: i, conn: c}, nil
+}
+
+// now is the Intake in force.
+func (i *Intake) now() *Intake {
+	if i.cfg.Current == nil {
+		return i
+	}
+	return i.cfg.Current()
 }
 
 func reply(code int, status, text string) *smtp.Reply {

@@ -15,18 +15,18 @@ type claim struct {
 	user    string
 }
 
-// logins bounds what guessing passwords can reach and cost. A network, counted like a client of the Gate, may try so
+// Logins bounds what guessing passwords can reach and cost. A network, counted like a client of the Gate, may try so
 // many wrong ones within a window. A user who has logged in from a network lately is counted by himself there, and his
 // passwords are checked in a lane of their own: guesses of others, from his network or from everywhere, do not keep him
 // out. Safe for concurrent use.
-type logins struct {
-	limit    int
-	window   time.Duration
+type Logins struct {
 	lane     chan struct{} // one for each password being checked
 	trusted  chan struct{} // the same, of users who were right before
 	patience time.Duration // for a place in the lane
 
 	mu       sync.Mutex // guards all below
+	limit    int
+	window   time.Duration
 	failures map[claim]*failures
 	right    map[claim]time.Time // last
 }
@@ -45,8 +45,19 @@ const (
 	maxClaims      = 10_000 // remembered of each kind; when there are more, those whose time is over go, then any
 )
 
-func newLogins(limit int, window time.Duration) *logins {
-	return &logins{
+// NewLogins returns a memory of logins without failures, best one for the life of the process: a configuration that is read
+// again must not give whoever guesses another try. Its bounds are those of the Intake that asks.
+func NewLogins() *Logins { return newLogins(0, 0) }
+
+// adjust sets the bounds.
+func (l *Logins) adjust(limit int, window time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit, l.window = limit, window
+}
+
+func newLogins(limit int, window time.Duration) *Logins {
+	return &Logins{
 		limit: limit, window: window, patience: 30 * time.Second,
 		lane: make(chan struct{}, parallelLogins/2), trusted: make(chan struct{}, parallelLogins/2),
 		failures: map[claim]*failures{}, right: map[claim]time.Time{},
@@ -54,7 +65,7 @@ func newLogins(limit int, window time.Duration) *logins {
 }
 
 // begin asks whether a password may be checked now, and waits for a place. end tells how it went.
-func (l *logins) begin(ctx context.Context, who claim) (end func(right bool), no *smtp.Reply) {
+func (l *Logins) begin(ctx context.Context, who claim) (end func(right bool), no *smtp.Reply) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	later := func() *smtp.Reply { return reply(454, "4.7.0", "try again later") }
@@ -84,14 +95,14 @@ func (l *logins) begin(ctx context.Context, who claim) (end func(right bool), no
 	}, nil
 }
 
-func (l *logins) known(who claim) bool {
+func (l *Logins) known(who claim) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at, ok := l.right[who]
 	return ok && time.Since(at) < rememberRight
 }
 
-func (l *logins) remember(who claim) {
+func (l *Logins) remember(who claim) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	bound(l.right, func(at time.Time) bool { return time.Since(at) >= rememberRight })
@@ -100,7 +111,7 @@ func (l *logins) remember(who claim) {
 
 // reserve counts a check in that may become a failure. refused: too many have failed. While so many are running that
 // they may be too many, it waits for one to end; nil means that ctx ended first.
-func (l *logins) reserve(ctx context.Context, key claim) (f *failures, refused bool) {
+func (l *Logins) reserve(ctx context.Context, key claim) (f *failures, refused bool) {
 	for {
 		f, refused, wait := l.tryReserve(key)
 		if wait == nil {
@@ -115,7 +126,7 @@ func (l *logins) reserve(ctx context.Context, key claim) (f *failures, refused b
 }
 
 // tryReserve returns what to wait for when there is no answer yet.
-func (l *logins) tryReserve(key claim) (f *failures, refused bool, wait <-chan struct{}) {
+func (l *Logins) tryReserve(key claim) (f *failures, refused bool, wait <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f = l.failures[key]
@@ -137,7 +148,7 @@ func (l *logins) tryReserve(key claim) (f *failures, refused bool, wait <-chan s
 	return f, false, nil
 }
 
-func (l *logins) ended(f *failures, key claim, failed bool) {
+func (l *Logins) ended(f *failures, key claim, failed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f.running--

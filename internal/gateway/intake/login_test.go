@@ -16,7 +16,7 @@ func network(i int) netip.Prefix {
 }
 
 // try checks one password and returns the code of the answer, 235 when it was right.
-func try(t *testing.T, l *logins, who claim, right bool) int {
+func try(t *testing.T, l *Logins, who claim, right bool) int {
 	t.Helper()
 	end, no := l.begin(t.Context(), who)
 	if no != nil {

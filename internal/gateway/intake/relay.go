@@ -52,7 +52,7 @@ func (s *session) allow(to mail.Address) (mail.Address, *smtp.Reply) {
 	if s.in.isPostmaster(to) {
 		return s.in.postmaster()
 	}
-	if s.rights.relay {
+	if s.stillRelays() {
 		return to, nil
 	}
 	if !s.in.cfg.InForce().Serves(to.Domain) {

@@ -11,8 +11,10 @@ import (
 
 // session is one client. The engine calls it from one goroutine.
 type session struct {
-	in   *Intake
+	in   *Intake // in force at the last MAIL or AUTH
 	conn *smtpserver.Conn
+	// proof is what the user who logged in was known by then.
+	proof string
 
 	// Of the open transaction.
 	began      time.Time
@@ -24,13 +26,16 @@ type session struct {
 
 // Auth checks a password, few at a time, and few wrong ones from one network.
 func (s *session) Auth(ctx context.Context, user, password string) *smtp.Reply {
+	s.in = s.in.now()
 	in := s.in
 	who := claim{smtpserver.ClientNetwork(s.conn.Info().Client.Addr()), user}
-	end, no := in.logins.begin(ctx, who)
+	in.cfg.Logins.adjust(in.cfg.LoginFailures, in.cfg.LoginWindow)
+	end, no := in.cfg.Logins.begin(ctx, who)
 	if no != nil {
 		return no
 	}
 	right := in.cfg.Authenticate != nil && in.cfg.Authenticate(user, password)
+	s.proof = in.proof(user)
 	end(right)
 	if !right {
 		return reply(535, "5.7.8", "the name or the password is wrong")
@@ -38,10 +43,16 @@ func (s *session) Auth(ctx context.Context, user, password string) *smtp.Reply {
 	return nil
 }
 
-// Mail opens a transaction. What the client may do in it is found out now. A stranger may call itself anybody, and is
-// refused only at RCPT, when it is known where mail is to go.
+// Mail opens a transaction. What the client may do in it is found out now, by what is in force now: who logged in as
+// somebody who is no user any more, or with a password that was changed, has to log in again. A stranger may call itself
+// anybody, and is refused only at RCPT, when it is known where mail is to go.
 func (s *session) Mail(_ context.Context, e mail.Envelope, _ int64) *smtp.Reply {
+	s.in = s.in.now()
 	info := s.conn.Info()
+	if !s.stillUser(s.in, &info) {
+		s.conn.LogOut()
+		return reply(530, "5.7.0", "your login is not valid any more, log in again")
+	}
 	may := s.in.rightsOf(&info)
 	if may.relay && s.in.cfg.RelayTLS && info.TLS == nil {
 		return reply(530, "5.7.0", "Must issue a STARTTLS command first")
@@ -51,6 +62,28 @@ func (s *session) Mail(_ context.Context, e mail.Envelope, _ int64) *smtp.Reply 
 	}
 	s.began, s.rights, s.envelope = time.Now(), may, e
 	return nil
+}
+
+// stillUser reports whether whoever logged in could do so now with the same password; who did not log in is not asked.
+func (s *session) stillUser(in *Intake, info *smtpserver.ConnInfo) bool {
+	return info.User == "" || s.proof == in.proof(info.User) && (in.cfg.Proof == nil || s.proof != "")
+}
+
+// proof is what a user is known by.
+func (i *Intake) proof(user string) string {
+	if i.cfg.Proof == nil {
+		return ""
+	}
+	return i.cfg.Proof(user)
+}
+
+// stillRelays asks whether a client that might relay at MAIL may do so now.
+func (s *session) stillRelays() bool {
+	if !s.rights.relay {
+		return false
+	}
+	in, info := s.in.now(), s.conn.Info()
+	return s.stillUser(in, &info) && in.mayRelay(&info)
 }
 
 // Rcpt adds a recipient. One that was named before in another spelling gets the message once.

@@ -32,6 +32,9 @@ func (i *Intake) Trace(listener string) smtpserver.Trace {
 				Code: r.Code, Status: r.Status, Text: r.Text()})
 		},
 		LoggedIn: func(c smtpserver.ConnInfo, user string, ok bool) {
+			if in := i.now(); !ok && in.cfg.Proof != nil && in.cfg.Proof(user) == "" {
+				user = "" // nobody's name: it may be a password in the wrong place
+			}
 			emit(event.LoggedIn{Listener: listener, Client: c.Client.Addr(), User: smtp.Printable(user, 200), OK: ok})
 		},
 		Panicked: func(_ smtpserver.ConnInfo, v any, stack []byte) {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ import (
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
+	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
 	"postern/internal/testkit/dialog"
 	"postern/internal/testkit/memnet"
@@ -36,12 +38,15 @@ import (
 // world is a gateway's receiving half over a network in memory: example.test and strict.test are served, 10.0.0.0/8 may
 // relay. Make it inside the bubble.
 type world struct {
-	t     *testing.T
-	net   *memnet.Network
-	ca    *pki.CA
-	store *faultyStore
-	srv   *smtpserver.Server
-	done  chan struct{}
+	cfg    intake.Config // of the Intake in force
+	in     atomic.Pointer[intake.Intake]
+	trusts atomic.Bool // the CA of clients is trusted
+	t      *testing.T
+	net    *memnet.Network
+	ca     *pki.CA
+	store  *faultyStore
+	srv    *smtpserver.Server
+	done   chan struct{}
 
 	mu     sync.Mutex // guards events
 	events []string
@@ -159,11 +164,15 @@ func newWorld(t *testing.T, settings, ruleText string) *world {
 	for _, s := range strings.Fields(settings) {
 		w.set(s, &cfg, &server, &ruleErr)
 	}
-	in, err := intake.New(cfg)
-	if err != nil {
-		t.Fatal(err)
+	cfg.Current, cfg.Logins = w.in.Load, intake.NewLogins()
+	w.cfg = cfg
+	w.reload(func(*intake.Config) {})
+	server.NewSession = func(ctx context.Context, c *smtpserver.Conn) (smtpserver.Session, *smtp.Reply) {
+		return w.in.Load().NewSession(ctx, c)
 	}
-	server.NewSession, server.Trace, server.Own, server.Bare = in.NewSession, in.Trace("test"), in.Own, in.Bare
+	server.Trace = w.in.Load().Trace("test")
+	server.Own = func(c smtpserver.ConnInfo) bool { return w.in.Load().Own(c) }
+	server.Bare = func(c smtpserver.ConnInfo) smtpserver.BareEnds { return w.in.Load().Bare(c) }
 	if w.srv, err = smtpserver.New(server); err != nil {
 		t.Fatal(err)
 	}
@@ -178,6 +187,17 @@ func newWorld(t *testing.T, settings, ruleText string) *world {
 		}
 	}()
 	return w
+}
+
+// reload puts a configuration in force, as SIGHUP does.
+func (w *world) reload(change func(*intake.Config)) {
+	w.t.Helper()
+	change(&w.cfg)
+	in, err := intake.New(w.cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.in.Store(in)
 }
 
 func (w *world) set(setting string, cfg *intake.Config, server *smtpserver.Config, ruleErr *error) {
@@ -216,7 +236,10 @@ func (w *world) set(setting string, cfg *intake.Config, server *smtpserver.Confi
 	case "relay-certificates":
 		cfg.RelayCertificates = true
 		server.TLS.ClientAuth = tls.RequestClientCert
-		server.VerifyClient = intake.VerifyClient(func() *x509.CertPool { return w.ca.Pool() })
+		w.trusts.Store(true)
+		server.VerifyClient = func(chain []*x509.Certificate) bool {
+			return w.trusts.Load() && intake.VerifyClient(func() *x509.CertPool { return w.ca.Pool() })(chain)
+		}
 	default:
 		w.t.Fatalf("unknown setting %q", setting)
 	}

@@ -36,7 +36,11 @@ type Config struct {
 	// resumed handshake would not examine a client's certificate anew. Client certificates are asked for if ClientAuth
 	// says so; use tls.RequestClientCert, which accepts any, and VerifyClient.
 	TLS *tls.Config
-	// VerifyClient says whether a presented chain, leaf first, deserves trust. The engine only records the answer. nil
+	// AskClients, asked at each handshake, has clients asked for certificates though TLS.ClientAuth does not say so. nil is
+	// never.
+	AskClients func() bool
+	// VerifyClient says whether a presented chain, leaf first, deserves trust. The engine only records the answer. It is
+	// asked at the handshake and again before each MAIL and RCPT, since what is trusted may change while a client stays. nil
 	// verifies none. It must not demand the clientAuth usage: public CAs no longer issue it.
 	VerifyClient func(chain []*x509.Certificate) bool
 	// RequireTLS answers 530 5.7.0 to mail commands before TLS (RFC 3207 §4).

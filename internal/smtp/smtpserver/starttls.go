@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"time"
@@ -79,7 +80,12 @@ func (c *Conn) handshake() bool {
 	c.wire.forget()
 	c.greeted, c.extended, c.info.Helo, c.info.User, c.tx, c.again = false, false, "", "", transaction{}, nil
 	keyed := &keyedConn{Conn: c.raw}
-	tc := tls.Server(keyed, c.srv.tls)
+	cfg := c.srv.tls
+	if ask := c.srv.cfg.AskClients; cfg.ClientAuth == tls.NoClientCert && ask != nil && ask() {
+		cfg = cfg.Clone()
+		cfg.ClientAuth = tls.RequestClientCert
+	}
+	tc := tls.Server(keyed, cfg)
 	c.raw.SetDeadline(time.Now().Add(c.srv.cfg.Timeouts.Handshake))
 	if err := apart(func() error { return tc.HandshakeContext(context.Background()) }); err != nil { // Close cuts it, the deadline bounds it
 		if f := c.srv.cfg.Trace.HandshakeFailed; f != nil {
@@ -90,7 +96,7 @@ func (c *Conn) handshake() bool {
 	}
 	c.raw.SetDeadline(time.Time{})
 	c.wire.nc = tc
-	c.recordTLS(tc, keyed.key)
+	c.recordTLS(tc, keyed.key, cfg.ClientAuth != tls.NoClientCert)
 	return true
 }
 
@@ -112,16 +118,16 @@ func apart(f func() error) error {
 	return err
 }
 
-func (c *Conn) recordTLS(tc *tls.Conn, key string) {
+func (c *Conn) recordTLS(tc *tls.Conn, key string, asked bool) {
 	cs := tc.ConnectionState()
 	facts := smtp.Facts(&cs, key)
-	if c.srv.tls.ClientAuth != tls.NoClientCert {
+	if asked {
 		facts.Client = &mail.ClientCertificate{}
 		if chain := cs.PeerCertificates; len(chain) > 0 {
 			leaf := chain[0]
 			facts.Client = &mail.ClientCertificate{
 				Presented: true,
-				Verified:  c.srv.cfg.VerifyClient != nil && c.srv.cfg.VerifyClient(chain),
+				Verified:  c.srv.verifies(chain),
 				Subject:   leaf.Subject.String(),
 				Issuer:    leaf.Issuer.String(),
 				SHA256:    fingerprint(leaf),
@@ -130,6 +136,27 @@ func (c *Conn) recordTLS(tc *tls.Conn, key string) {
 	}
 	c.info.TLS, c.info.ClientChain = facts, cs.PeerCertificates
 }
+
+func (s *Server) verifies(chain []*x509.Certificate) bool {
+	return s.cfg.VerifyClient != nil && s.cfg.VerifyClient(chain)
+}
+
+// reverify asks again whether the client's certificate deserves trust, now. Facts that were handed out stay as they were.
+func (c *Conn) reverify() {
+	if len(c.info.ClientChain) == 0 {
+		return
+	}
+	verified := c.srv.verifies(c.info.ClientChain)
+	if verified == c.info.TLS.Client.Verified {
+		return
+	}
+	facts, client := *c.info.TLS, *c.info.TLS.Client
+	client.Verified = verified
+	facts.Client, c.info.TLS = &client, &facts
+}
+
+// LogOut forgets who logged in. It may be called from the Session's methods only; the method should answer 530 5.7.0.
+func (c *Conn) LogOut() { c.info.User = "" }
 
 // keyedConn carries what the choice of the certificate found out from the handshake's callback to its caller.
 type keyedConn struct {

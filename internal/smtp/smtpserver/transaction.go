@@ -24,6 +24,7 @@ func (c *Conn) mail(arg []byte) {
 		c.wrong("MAIL", no.Code, no.Status, no.Text)
 		return
 	}
+	c.reverify()
 	c.tx.from, c.tx.utf8 = m.Envelope.From, m.Envelope.UTF8
 	if m.Size > c.srv.cfg.Limits.MessageSize {
 		c.deny("MAIL", c.srv.tooBig(), nil)
@@ -59,6 +60,7 @@ func (c *Conn) rcpt(arg []byte) {
 		c.deny("RCPT", &smtp.Reply{Code: 452, Status: "4.5.3", Lines: []string{"no memory for more recipients now"}}, &r.Address)
 		return
 	}
+	c.reverify()
 	if c.answer("RCPT", c.session.Rcpt(c.ctx, r), &r.Address) {
 		c.tx.recipients++
 	}
