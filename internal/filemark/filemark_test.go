@@ -14,7 +14,7 @@ func TestMarksAreEqualForEqualContentsAlone(t *testing.T) {
 		}
 		return filemark.Of(contents...)
 	}
-	if mark("a", "b") != mark("a", "b") {
+	if again := mark("a", "b"); mark("a", "b") != again {
 		t.Error("equal contents have different marks")
 	}
 	for _, other := range [][]string{{}, {""}, {"ab"}, {"a"}, {"b", "a"}, {"", "ab"}, {"a", "b", ""}, {"a", "c"}} {

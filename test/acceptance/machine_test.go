@@ -246,7 +246,7 @@ func TestFourLargestMessagesAtOnceNeedLittleMemory(t *testing.T) {
 		return p.messages.Load() == 4
 	})
 	t.Logf("memory grew by %d MiB", (peak-before)>>20)
-	if grown := peak - before; grown > 64<<20 {
+	if grown := peak - before; grown > 16<<20 { // at most a MiB each, and what the collector has not come to
 		t.Errorf("memory grew by %d MiB", grown>>20)
 	}
 }

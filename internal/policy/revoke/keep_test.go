@@ -386,7 +386,9 @@ func TestLongListsAtOnceStayWithinTheMemory(t *testing.T) {
 				group.Go(func() { ask(c, chain, nil) })
 			}
 			group.Wait()
+			mu.Lock()
 			peak = max(peak, heap())
+			mu.Unlock()
 			time.Sleep(time.Minute)
 		}
 		for i, chain := range chains { // one after the other everybody gets an answer
@@ -395,6 +397,8 @@ func TestLongListsAtOnceStayWithinTheMemory(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if grown := peak - base; peak < base || grown > memory+memory/4 {
 			t.Errorf("memory grew by %d KiB, the bound is %d KiB", grown>>10, memory>>10)
 		}
