@@ -26,6 +26,7 @@ func lattice() map[string]string {
 		"passhash":  "",
 		"ram":       "",
 		"filemark":  "",
+		"certpem":   "",
 
 		"smtp": "mail",
 
@@ -44,11 +45,11 @@ func lattice() map[string]string {
 		"policy/revoke":    "policy",
 		"dns/resolver":     "filemark mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
-		"config":           "mail policy tomlbound passhash",
+		"config":           "mail policy tomlbound passhash certpem",
 		"lab/zone":         "mail dns",
 		"lab/partner":      "mail smtp smtp/smtpserver lab/pki",
 
-		"policy/certcheck/roots": "filemark policy policy/certcheck",
+		"policy/certcheck/roots": "certpem filemark policy policy/certcheck",
 		"event":                  "mail policy attempt",
 		"queue":                  "mail policy attempt ledger",
 		"mail/dsn":               "mail smtp policy attempt",
@@ -67,7 +68,7 @@ func lattice() map[string]string {
 		"queue/memstore": "mail policy attempt queue ledger peers mxtrust access accounts traffic certstore",
 		"queue/sqlstore": "journal mail policy attempt queue ledger peers mxtrust access accounts traffic certstore",
 
-		"gateway/identity": "filemark",
+		"gateway/identity": "certpem filemark",
 		"confine":          "",
 		"gateway/deliver":  "mail smtp policy attempt event peers mxtrust gateway/route smtp/smtpclient policy/certcheck",
 		"gateway/inforce":  "mail policy policy/rules queue ledger gateway/route",
@@ -94,7 +95,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
-		"mail/received", "mail/dsn", "attempt", "event", "peers", "tomlbound", "tlsprobe", "access", "passhash"}, room)
+		"mail/received", "mail/dsn", "attempt", "event", "peers", "tomlbound", "tlsprobe", "access", "passhash", "certpem"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.

@@ -183,6 +183,9 @@ func (a *app) trusted(cfg *config.Config) (*roots.Store, error) {
 		if n.Err != nil {
 			fmt.Fprintf(a.stderr, "warning: trust %s: %v\n", n.Trust, n.Err)
 		}
+		for _, l := range n.Left {
+			fmt.Fprintf(a.stderr, "warning: trust %s: %s: %s; it is not trusted\n", n.Trust, n.File, l)
+		}
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("the public roots cannot be read: %w", err)

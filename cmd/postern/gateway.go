@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -222,6 +223,9 @@ func (g *gateway) trust() error {
 	g.roots, err = roots.New(roots.Config{Public: string(g.cfg.Trust.Roots), Dir: configDir(g.cfg), Notice: func(n roots.Notice) {
 		if n.Err != nil {
 			g.warn("trust "+n.Trust, n.Err, "repair the file; the roots read before stay in force")
+		}
+		if len(n.Left) > 0 {
+			g.warn("trust "+n.Trust, fmt.Errorf("%s: %s", n.File, strings.Join(n.Left, "; ")), "these certificates are not trusted")
 		}
 	}})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"postern/internal/admin/api"
+	"postern/internal/certpem"
 	"postern/internal/policy/rules"
 )
 
@@ -63,9 +64,13 @@ func (r *remote) server(a *app) (*api.Client, error) {
 		if err != nil {
 			return nil, err
 		}
+		certs, err := certpem.Trusted(text)
+		if err != nil {
+			return nil, usage(fmt.Errorf("%s: %w", r.CA, err), "give the CA's certificate in PEM")
+		}
 		trust = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
-		if !trust.RootCAs.AppendCertsFromPEM(text) {
-			return nil, usage(errors.New(r.CA+" holds no certificate"), "give the CA's certificate in PEM")
+		for _, c := range certs {
+			trust.RootCAs.AddCert(c)
 		}
 	}
 	client, err := api.Remote(r.Server, token, trust)

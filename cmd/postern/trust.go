@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/certpem"
 	"postern/internal/check"
 	"postern/internal/config"
 	"postern/internal/mail"
@@ -93,18 +94,8 @@ func readChain(file string) (chain []*x509.Certificate, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the certificate: %w", err)
 	}
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("%s: certificate %d cannot be read: %w", file, len(chain)+1, err)
-		}
-		chain = append(chain, c)
-	}
-	if len(chain) == 0 {
-		return nil, fmt.Errorf("%s holds no certificate", file)
+	if chain, err = certpem.Chain(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return chain, nil
 }

@@ -3,11 +3,12 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"time"
+
+	"postern/internal/certpem"
 )
 
 // FileProblem is something wrong with a file that the configuration names.
@@ -57,7 +58,7 @@ func (c *Config) CheckFiles(now time.Time) []FileProblem {
 
 // checkPair examines a certificate and its key. The leaf is nil when it could not be read.
 func checkPair(key string, certFile, keyFile Path, now time.Time) (*x509.Certificate, []FileProblem) {
-	pair, err := tls.LoadX509KeyPair(string(certFile), string(keyFile))
+	leaf, err := readPair(string(certFile), string(keyFile))
 	if err != nil {
 		return nil, []FileProblem{{key, fmt.Sprintf("%s with %s: %v", certFile, keyFile, err), true}}
 	}
@@ -66,7 +67,6 @@ func checkPair(key string, certFile, keyFile Path, now time.Time) (*x509.Certifi
 		out = append(out, FileProblem{key, fmt.Sprintf("%s can be read or written by everyone on this machine (mode %04o); `chmod o= %s`",
 			keyFile, info.Mode().Perm(), keyFile), true})
 	}
-	leaf := pair.Leaf
 	switch date := time.DateOnly; {
 	case now.After(leaf.NotAfter):
 		out = append(out, FileProblem{key, fmt.Sprintf("%s expired on %s", certFile, leaf.NotAfter.Format(date)), false})
@@ -90,27 +90,31 @@ func checkRoots(key string, file Path) []FileProblem {
 }
 
 func readRoots(file string) error {
-	rest, err := os.ReadFile(file)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		if pe, ok := errors.AsType[*os.PathError](err); ok {
 			return pe.Err
 		}
 		return err
 	}
-	count := 0
-	for block := (*pem.Block)(nil); ; count++ {
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("has a %s where only certificates belong", block.Type)
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Errorf("certificate %d cannot be read: %w", count+1, err)
-		}
+	_, err = certpem.Trusted(text)
+	return err
+}
+
+// readPair reads a chain and its key, as the gateway does, and returns the leaf.
+func readPair(certFile, keyFile string) (*x509.Certificate, error) {
+	chain, err := os.ReadFile(certFile)
+	if err != nil {
+		return nil, err
 	}
-	if count == 0 {
-		return errors.New("has no certificate in PEM form")
+	key, err := os.ReadFile(keyFile)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	certs, err := certpem.Chain(chain)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tls.X509KeyPair(certpem.Encode(certs), key)
+	return certs[0], err
 }

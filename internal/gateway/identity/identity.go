@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"postern/internal/certpem"
 	"postern/internal/filemark"
 )
 
@@ -76,7 +77,7 @@ func read(f File) (cert tls.Certificate, mark filemark.Mark, err error) {
 	}
 	if err == nil {
 		mark = filemark.Of(chain, key)
-		cert, err = tls.X509KeyPair(chain, key)
+		cert, err = pair(chain, key)
 	}
 	if err != nil {
 		return cert, mark, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
@@ -86,6 +87,15 @@ func read(f File) (cert tls.Certificate, mark filemark.Mark, err error) {
 			f.Key, info.Mode().Perm(), f.Key)
 	}
 	return cert, mark, nil
+}
+
+// pair joins a chain, every certificate of it, with its key.
+func pair(chain, key []byte) (tls.Certificate, error) {
+	certs, err := certpem.Chain(chain)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certpem.Encode(certs), key)
 }
 
 // Get chooses the certificate for a handshake: the first that the client's name and abilities fit, else the first its

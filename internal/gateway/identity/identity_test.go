@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,4 +185,29 @@ func TestAKeyThatEveryoneCanReadIsRefused(t *testing.T) {
 			t.Errorf("once it is the group's only, the client gets %q", got)
 		}
 	})
+}
+
+// A chain that is read in part would be sent in part, and fail at partners who cannot find the rest.
+func TestAChainIsReadWholeOrNotAtAll(t *testing.T) {
+	dir := t.TempDir()
+	leaf := pki.New(time.Now(), "CA").Issue(pki.Options{Names: []string{"mx.test"}})
+	f := write(t, dir, "x", leaf)
+	whole, err := identity.Read(f)
+	if err != nil || len(whole.Certificate) != strings.Count(string(leaf.CertPEM), "-----BEGIN") {
+		t.Fatalf("%d certificates, %v", len(whole.Certificate), err)
+	}
+	lines := strings.Count(string(leaf.CertPEM), "\n")
+	damaged := string(leaf.CertPEM) + "-----BEGIN CERTIFICATE-----\nMI?B\n-----END CERTIFICATE-----\n"
+	if err := os.WriteFile(f.Cert, []byte(damaged), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := identity.Read(f); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("line %d", lines+2)) {
+		t.Errorf("%v, want line %d", err, lines+2)
+	}
+	if err := os.WriteFile(f.Cert, append(leaf.KeyPEM, leaf.CertPEM...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := identity.Read(f); err != nil {
+		t.Errorf("with its key in one file: %v", err)
+	}
 }

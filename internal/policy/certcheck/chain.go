@@ -31,8 +31,8 @@ func (in *Input) examineTrust(name string) trust {
 		s, _ := reference{}.check(leaf)
 		return trust{[]policy.Shortfall{s}, lone}
 	case roots == nil:
-		return trust{[]policy.Shortfall{{Reason: policy.CertUntrusted,
-			Text: "no trusted roots are loaded for the trust " + printable(name, 200)}}, lone}
+		return trust{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
+			Text: "the trusted roots of " + printable(name, 200) + " could not be read here"}}, lone}
 	}
 	s := &search{roots: roots, leaf: leaf, sent: in.Chain[1:], now: in.Now}
 	chains, err := s.verify()

@@ -29,7 +29,8 @@ type Input struct {
 	Domain mail.Domain
 	// Demands are what policy.Requirement.Demands returned. Each is examined, whatever the others say.
 	Demands []policy.PeerDemand
-	// Roots has the trusted roots for each PeerDemand.Trust. A missing pool trusts nothing.
+	// Roots has the trusted roots for each PeerDemand.Trust. A missing pool trusts nothing, and is
+	// our own fault: policy.PolicyUnavailable, whatever else the chain lacks.
 	Roots map[string]*x509.CertPool
 	// Now is the time of the examination. The zero time is read as 1970, at which nothing is valid yet.
 	Now time.Time

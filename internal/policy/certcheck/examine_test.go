@@ -216,7 +216,7 @@ func TestWhatIsUnknownIsNeverGood(t *testing.T) {
 		want string
 	}{
 		"no certificate":   {certcheck.Input{Host: host, Roots: public(ca)}, "cert-untrusted"},
-		"no pool":          {certcheck.Input{Chain: cert.Chain, Host: host}, "cert-untrusted"},
+		"no pool":          {certcheck.Input{Chain: cert.Chain, Host: host}, "policy-unavailable"},
 		"an empty pool":    {certcheck.Input{Chain: cert.Chain, Host: host, Roots: map[string]*x509.CertPool{"public": x509.NewCertPool()}}, "cert-untrusted"},
 		"dialled by IP":    {certcheck.Input{Chain: cert.Chain, Roots: public(ca)}, "cert-name-mismatch"},
 		"no name demanded": {certcheck.Input{Chain: cert.Chain, Host: host, Roots: public(ca), Demands: []policy.PeerDemand{{Trust: "public"}}}, "cert-name-mismatch"},

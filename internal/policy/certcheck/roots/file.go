@@ -1,26 +1,31 @@
 package roots
 
 import (
-	"bytes"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 
+	"postern/internal/certpem"
 	"postern/internal/filemark"
 )
 
 // maxFile bounds a file of roots. The whole Mozilla set takes a quarter of a megabyte.
 const maxFile = 16 << 20
 
-// errNoCertificate means a file without a single usable certificate.
-var errNoCertificate = errors.New("it holds no certificate in PEM form")
+// reader makes certificates of a file's text. Those it leaves out are listed.
+type reader func(text []byte) (certs []*x509.Certificate, left []*certpem.Error, err error)
+
+// named reads a file that an administrator names: all of it, or it is an error.
+func named(text []byte) ([]*x509.Certificate, []*certpem.Error, error) {
+	certs, err := certpem.Trusted(text)
+	return certs, nil, err
+}
 
 // readFile reads a PEM file of certificates, or returns have if that was read from the same content.
-func readFile(name string, have *set) (*set, error) {
+func readFile(name string, have *set, read reader) (*set, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, plain(err)
@@ -41,11 +46,15 @@ func readFile(name string, have *set) (*set, error) {
 	if have != nil && have.file == name && have.mark == mark {
 		return have, nil
 	}
-	pool, count, err := parse(text)
+	certs, left, err := read(text)
 	if err != nil {
 		return nil, err
 	}
-	return &set{pool, count, name, mark}, nil
+	fresh := &set{pool: x509.NewCertPool(), count: len(certs), file: name, mark: mark, left: left}
+	for _, c := range certs {
+		fresh.pool.AddCert(c)
+	}
+	return fresh, nil
 }
 
 // plain strips the path, which the caller says itself.
@@ -55,31 +64,4 @@ func plain(err error) error {
 		return pathError.Err
 	}
 	return err
-}
-
-// parse reads the certificates of a PEM file. Certificates that crypto/x509 cannot read are left out, as that can only
-// trust less; a block that is cut off means that somebody is still writing.
-func parse(text []byte) (*x509.CertPool, int, error) {
-	pool, count := x509.NewCertPool(), 0
-	for {
-		block, rest := pem.Decode(text)
-		if block == nil {
-			break
-		}
-		text = rest
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
-			pool.AddCert(cert)
-			count++
-		}
-	}
-	if bytes.Contains(text, []byte("-----BEGIN ")) {
-		return nil, 0, errors.New("its last certificate is cut off or damaged")
-	}
-	if count == 0 {
-		return nil, 0, errNoCertificate
-	}
-	return pool, count, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
+	"postern/internal/certpem"
 	"postern/internal/filemark"
 	"postern/internal/policy"
 )
@@ -33,7 +34,7 @@ func readSystem(have *set) (*set, error) {
 		if _, err := os.Stat(name); os.IsNotExist(err) {
 			continue
 		}
-		s, err := readFile(name, have)
+		s, err := readFile(name, have, certpem.Understood)
 		if err != nil {
 			return nil, &Error{Trust: policy.PublicTrust, File: name, Err: err,
 				Hint: `repair the system's certificates (on Debian: update-ca-certificates --fresh), or set roots = "bundled"`}

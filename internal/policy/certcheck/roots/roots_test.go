@@ -3,6 +3,7 @@ package roots
 import (
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,6 +55,9 @@ func TestAFileOfRootsIsTrusted(t *testing.T) {
 	}
 }
 
+// odd is an intact block that holds no certificate we understand.
+var odd = []byte("-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n")
+
 func TestWhatCannotBeReadAtFirstIsAnErrorAndNeverAnEmptyPool(t *testing.T) {
 	dir := t.TempDir()
 	good := pki.New(now, "A").RootPEM()
@@ -62,7 +66,9 @@ func TestWhatCannotBeReadAtFirstIsAnErrorAndNeverAnEmptyPool(t *testing.T) {
 	write(t, filepath.Join(dir, "cut.pem"), slices.Concat(good, good[:len(good)/2]))
 	write(t, filepath.Join(dir, "key.pem"), pki.New(now, "A").Issue(pki.Options{Names: []string{"a.test"}}).KeyPEM)
 	write(t, filepath.Join(dir, "good.pem"), good)
-	for _, name := range []string{"missing.pem", "empty.pem", "text.pem", "cut.pem", "key.pem", "."} {
+	write(t, filepath.Join(dir, "odd.pem"), slices.Concat(good, odd))
+	write(t, filepath.Join(dir, "both.pem"), slices.Concat(good, pki.New(now, "A").Issue(pki.Options{Names: []string{"a.test"}}).KeyPEM))
+	for _, name := range []string{"missing.pem", "empty.pem", "text.pem", "cut.pem", "key.pem", "odd.pem", "both.pem", "."} {
 		t.Run(name, func(t *testing.T) {
 			_, err := New(Config{Public: name, Dir: dir})
 			var e *Error
@@ -210,6 +216,43 @@ func TestTheBundledSetIsTheMozillaProgramme(t *testing.T) {
 	pools, _ := s.Pools(policy.PublicTrust)
 	if trusts(pools[policy.PublicTrust], pki.New(now, "A")) {
 		t.Error("it trusts anybody")
+	}
+}
+
+func TestCheckSaysWhatAFileIsNowWhateverIsInForce(t *testing.T) {
+	dir := t.TempDir()
+	good := pki.New(now, "A").RootPEM()
+	file := filepath.Join(dir, "own.pem")
+	write(t, file, good)
+	s, err := New(Config{Public: file, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check("own.pem"); err != nil {
+		t.Errorf("a good file: %v", err)
+	}
+	write(t, file, slices.Concat(good, good[:50]))
+	line := fmt.Sprintf("line %d", strings.Count(string(good), "\n")+1)
+	if err := s.Check("own.pem"); err == nil || !strings.Contains(err.Error(), line) || !strings.Contains(err.Error(), file) {
+		t.Errorf("%v, want %s of %s", err, line, file)
+	}
+	if pools, err := s.Pools(policy.PublicTrust); err != nil || pools[policy.PublicTrust] == nil {
+		t.Errorf("what was in force is gone: %v", err)
+	}
+}
+
+func TestWhatTheSystemTrustsAndWeCannotReadIsTold(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "system.pem")
+	a := pki.New(now, "A")
+	write(t, file, slices.Concat(odd, a.RootPEM()))
+	t.Setenv("SSL_CERT_FILE", file)
+	var told []Notice
+	s, err := New(Config{Notice: func(n Notice) { told = append(told, n) }})
+	if err != nil || len(told) != 1 || told[0].Err != nil || len(told[0].Left) != 1 || !strings.HasPrefix(told[0].Left[0], "line 1: ") {
+		t.Fatalf("told %+v, %v", told, err)
+	}
+	if pools, err := s.Pools(policy.PublicTrust); err != nil || !trusts(pools[policy.PublicTrust], a) {
+		t.Errorf("the others are not trusted: %v", err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/certpem"
 	"postern/internal/filemark"
 	"postern/internal/policy"
 )
@@ -45,6 +46,9 @@ type Notice struct {
 	Certificates int
 	// Err is why the new content was not taken; nil when it was. What was in force stays in force.
 	Err error
+	// Left is what of the new content could not be understood and is not trusted, each with its line; only the system's
+	// own file may have such.
+	Left []string
 }
 
 // Error says that the roots of a trust cannot be had.
@@ -83,6 +87,7 @@ type set struct {
 	count int
 	file  string        // "" for the bundled set
 	mark  filemark.Mark // of its content
+	left  []*certpem.Error
 }
 
 // New returns a Store whose public roots are loaded, or the *Error that says why they cannot be.
@@ -112,6 +117,15 @@ func (s *Store) Pools(trusts ...string) (map[string]*x509.CertPool, error) {
 		}
 	}
 	return pools, errors.Join(errs...)
+}
+
+// Check reads the file of a trust as it is now and says why it cannot be trusted, whatever is in force: an *Error, nil when
+// all is well.
+func (s *Store) Check(trust string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.read(trust, nil)
+	return err
 }
 
 // Reread has every file read again by whoever asks for pools next, because an administrator wants it; what is wrong with it
@@ -158,11 +172,15 @@ func (s *Store) look(trust string) *entry {
 	switch {
 	case err != nil:
 		if e.set != nil && (e.err == nil || e.err.Error() != err.Error()) {
-			s.tell(Notice{trust, s.file(trust), e.set.count, err})
+			s.tell(Notice{Trust: trust, File: s.file(trust), Certificates: e.set.count, Err: err})
 		}
 	case fresh != e.set:
-		if e.set != nil || s.substituted(trust, fresh) {
-			s.tell(Notice{trust, fresh.file, fresh.count, nil})
+		if e.set != nil || s.substituted(trust, fresh) || len(fresh.left) > 0 {
+			n := Notice{Trust: trust, File: fresh.file, Certificates: fresh.count}
+			for _, l := range fresh.left {
+				n.Left = append(n.Left, l.Error())
+			}
+			s.tell(n)
 		}
 		e.set = fresh
 	}
@@ -192,7 +210,7 @@ func (s *Store) read(trust string, have *set) (*set, error) {
 		}
 	}
 	file := s.file(trust)
-	fresh, err := readFile(file, have)
+	fresh, err := readFile(file, have, named)
 	if err == nil {
 		return fresh, nil
 	}
