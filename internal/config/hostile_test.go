@@ -70,3 +70,13 @@ func TestNoHashIsShownWithAProblem(t *testing.T) {
 		}
 	}
 }
+
+func TestAByteOrderMarkIsSkipped(t *testing.T) {
+	c, err := parse("\ufeffhostname = \"mx.test\"\r\n")
+	if err != nil || c.Hostname.String() != "mx.test" {
+		t.Fatalf("%v", err)
+	}
+	if _, err := parse("\ufeffhostnam = 1\n"); err == nil || !strings.Contains(err.Error(), "t.toml:1:1: unknown key hostnam\n    1 | hostnam = 1\n        ^") {
+		t.Errorf("a fault of the first line: %v", err)
+	}
+}

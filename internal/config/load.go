@@ -64,7 +64,7 @@ func Load(path string) (*Config, error) {
 // machine is the machine's name, used where the text has no hostname.
 func Parse(file, dir, machine string, text []byte) (*Config, error) {
 	c := Default()
-	d, err := decode(file, text, c)
+	d, err := decode(file, tomlbound.Unmarked(text), c)
 	if err != nil {
 		return nil, err
 	}

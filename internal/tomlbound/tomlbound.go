@@ -4,6 +4,7 @@
 package tomlbound
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -24,6 +25,9 @@ type Excess struct {
 	Offset int
 	What   string
 }
+
+// Unmarked returns a document without the byte order mark that some editors write at the beginning of UTF-8.
+func Unmarked(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
 
 // Check returns the first excess of a document, nil if there is none. Beyond the first fault of syntax it does not look:
 // that is the library's to tell.

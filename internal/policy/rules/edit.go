@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"postern/internal/tomlbound"
 )
 
 // Errors of Edit.
@@ -23,6 +25,8 @@ func Edit(text []byte, name, rule string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	text = tomlbound.Unmarked(text)
+	rule = string(tomlbound.Unmarked([]byte(rule)))
 	if rule != "" && !strings.HasSuffix(rule, "\n") {
 		rule += "\n"
 	}

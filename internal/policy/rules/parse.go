@@ -25,7 +25,7 @@ func Parse(name string, text []byte) (*Set, error) {
 			What: fmt.Sprintf("the file has %d bytes, at most %d are allowed", len(text), MaxFile),
 			Hint: "write rules with longer lists instead of many rules"}}}
 	}
-	p := &problems{source: text}
+	p := &problems{source: tomlbound.Unmarked(text)}
 	root := parseTree(p)
 	if root == nil {
 		return nil, p.err(name)
