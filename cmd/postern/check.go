@@ -201,7 +201,7 @@ func (c *checkCmd) rule(a *app) (*rules.Rule, error) {
 			return &r, nil
 		}
 	}
-	return nil, withHint(fmt.Errorf("there is no rule %s", c.AsRule), "`postern rules list` shows the rules in force")
+	return nil, &sayError{fmt.Errorf("there is no rule %s", c.AsRule), "`postern rules list` shows the rules in force", exitShort}
 }
 
 // watch checks all targets again and again until it is stopped, and tells what changed.

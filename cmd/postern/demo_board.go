@@ -177,7 +177,7 @@ func tint(line string) string {
 }
 
 func (b *board) width() int {
-	if f, ok := b.out.(*os.File); ok {
+	if f, ok := beneath(b.out).(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w >= 60 {
 			return w
 		}

@@ -6,9 +6,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -65,8 +68,31 @@ func main() {
 // exit is how the command line parser says that it has already answered (--help).
 type exit int
 
-// run parses the command line, runs the verb and returns the exit code.
-func run(a *app, args []string) (code int) {
+// run does what the command line asks for and returns the exit code. Whatever the verb found, it has not been done if
+// its output could not be written.
+func run(a *app, args []string) int {
+	out := &output{to: a.stdout}
+	a.stdout = out
+	code := perform(a, args)
+	if err := out.err(); err != nil && code != exitFail {
+		return a.fail(fmt.Errorf("cannot write the output: %w", err))
+	}
+	return code
+}
+
+// spelled gives what people type for help and version the form the parser knows: "help VERB" and "--version".
+func spelled(args []string) []string {
+	switch {
+	case len(args) > 0 && args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case len(args) == 1 && args[0] == "--version":
+		return []string{"version"}
+	}
+	return args
+}
+
+// perform parses the command line and runs the verb.
+func perform(a *app, args []string) (code int) {
 	defer func() {
 		if e := recover(); e != nil {
 			answered, ok := e.(exit)
@@ -86,7 +112,10 @@ func run(a *app, args []string) (code int) {
 	if err != nil {
 		return a.fail(err)
 	}
-	chosen, err := parser.Parse(args)
+	if len(args) == 0 {
+		return bare(a, parser)
+	}
+	chosen, err := parser.Parse(spelled(args))
 	if err != nil {
 		return a.fail(usage(err, "`postern --help` lists the verbs, `postern VERB --help` its flags"))
 	}
@@ -95,6 +124,19 @@ func run(a *app, args []string) (code int) {
 		return a.fail(err)
 	}
 	return exitOK
+}
+
+// bare answers a command line without a verb: with the help, where it disturbs no pipe, and as a failure.
+func bare(a *app, parser *kong.Kong) int {
+	trace, err := kong.Trace(parser, nil)
+	if err != nil {
+		return a.fail(err)
+	}
+	parser.Stdout = a.stderr
+	if err := trace.PrintUsage(false); err != nil {
+		return a.fail(err)
+	}
+	return a.fail(usage(errors.New("no verb is given"), "`postern --help` lists the verbs, `postern VERB --help` its flags"))
 }
 
 func newParser(table *commands, a *app) (*kong.Kong, error) {

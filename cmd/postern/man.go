@@ -61,7 +61,7 @@ func exitMeanings() []struct {
 		{exitOK, "Done."},
 		{exitShort, "What was checked fell short."},
 		{exitUsage, "The command line cannot be meant."},
-		{exitFail, "It could not be reached or done."},
+		{exitFail, "It could not be reached or done, or what it found could not be written out."},
 	}
 }
 

@@ -59,7 +59,10 @@ func (c *peersListCmd) Run(a *app) error {
 		}
 		rows.row(peerName(&p), p.IP, peerTLS(&p), shortClock(p.LastSeenAt), dayText(p.CertNotAfter), strconv.FormatInt(p.TLSCount, 10))
 	}
-	if shown == 0 && !c.JSON {
+	switch {
+	case shown == 0 && len(c.Name) > 0:
+		return short("no such server is remembered")
+	case shown == 0 && !c.JSON:
 		fmt.Fprintln(a.stdout, "no such server is remembered")
 	}
 	return nil

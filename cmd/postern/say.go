@@ -73,7 +73,7 @@ func (a *app) load() (*config.Config, error) {
 
 // onTerminal reports whether f is a terminal. Colour, live tables and prompts are for terminals only.
 func onTerminal(f any) bool {
-	file, ok := f.(*os.File)
+	file, ok := beneath(f).(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 

@@ -29,7 +29,7 @@ type table struct {
 // newTable fits columns into the terminal's width, at least 80; output that is no terminal has 80.
 func (a *app) newTable(columns ...column) *table {
 	width := 80
-	if f, ok := a.stdout.(*os.File); ok {
+	if f, ok := beneath(a.stdout).(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > width {
 			width = w
 		}
