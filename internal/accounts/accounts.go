@@ -7,7 +7,9 @@
 //	Token       a program that speaks for an account with some of its capabilities, until a day
 //
 // Secrets (of links, sessions, tokens) are 256 random bits, given out once and kept as SHA-256; whoever reads the store
-// can use none of them. Every change is an entry of the ledger, on stable storage before it counts.
+// can use none of them; they are not guessed, so that only passwords and answers of passkeys are throttled (throttle). No
+// more of those are examined than may fail, however many come at once, and strangers make nobody wait who is signed in, or
+// who signs in from where the account did lately. Every change is an entry of the ledger, on stable storage before it counts.
 package accounts
 
 import (

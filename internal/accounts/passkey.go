@@ -173,7 +173,12 @@ func (s *Service) BeginPasskeyProof(_ context.Context, site Site) ([]byte, error
 
 // SignInByPasskey begins a session for whoever proved to hold a passkey; old and what is returned are as for SignIn.
 func (s *Service) SignInByPasskey(ctx context.Context, site Site, response []byte, old string, c Client) (string, error) {
-	a, err := s.proven(ctx, site, response, c)
+	parsed, claimed := parseResponse(response)
+	try, err := s.throttle.signIn(c.Addr, claimed, time.Now())
+	if err != nil {
+		return "", err
+	}
+	a, err := s.proven(ctx, site, parsed, try, c, func(*Account) bool { return true })
 	if err != nil {
 		return "", err
 	}
@@ -186,41 +191,53 @@ func (s *Service) ProveByPasskey(ctx context.Context, key string, site Site, res
 	if err != nil {
 		return "", err
 	}
-	who, err := s.proven(ctx, site, response, c)
+	try, err := s.throttle.again(one.Hash, time.Now())
 	if err != nil {
 		return "", err
 	}
-	if who.ID != a.ID {
-		return "", ErrWrong
+	parsed, _ := parseResponse(response)
+	if _, err = s.proven(ctx, site, parsed, try, c, func(who *Account) bool { return who.ID == a.ID }); err != nil {
+		return "", err
 	}
 	return s.prove(ctx, &one)
 }
 
-// proven returns whose passkey made a response.
-func (s *Service) proven(ctx context.Context, site Site, response []byte, c Client) (Account, error) {
-	now := time.Now()
-	if err := s.throttle.check(c.Addr, "", now); err != nil {
-		return Account{}, err
+// parseResponse reads what a passkey answered and whose it claims to be, by account ID; nil and "" where it cannot be read.
+func parseResponse(response []byte) (*protocol.ParsedCredentialAssertionData, string) {
+	parsed, err := protocol.ParseCredentialRequestResponseBytes(response)
+	if err != nil {
+		return nil, ""
 	}
-	a, err := s.holds(ctx, site, response)
-	if errors.Is(err, ErrWrong) {
-		s.throttle.failed(c.Addr, "", now)
-		return a, errors.Join(err, s.record(ctx, "somebody (not proven)", "sign-in refused", c.Addr.String(), "", "passkey"))
+	return parsed, string(parsed.Response.UserHandle)
+}
+
+// proven returns whose passkey made a response, where it is somebody who will do, and tells the throttle how it went.
+func (s *Service) proven(ctx context.Context, site Site, parsed *protocol.ParsedCredentialAssertionData, try *attempt, c Client,
+	will func(*Account) bool) (Account, error) {
+	a, err := s.holds(ctx, site, parsed)
+	if err == nil && !will(&a) {
+		err = ErrWrong
 	}
-	if err == nil {
-		s.throttle.succeeded(c.Addr, "")
+	switch {
+	case err == nil:
+		try.succeeded()
+	case errors.Is(err, ErrWrong):
+		try.failed()
+		err = errors.Join(err, s.record(ctx, "somebody (not proven)", "sign-in refused", c.Addr.String(), "", "passkey"))
+	default:
+		try.unexamined()
 	}
 	return a, err
 }
 
-// holds verifies a response against the passkey it names and takes note of its use. All that is wrong is ErrWrong.
-func (s *Service) holds(ctx context.Context, site Site, response []byte) (Account, error) {
+// holds verifies a response, nil for one that cannot be read, against the passkey it names and takes note of its use. All
+// that is wrong is ErrWrong.
+func (s *Service) holds(ctx context.Context, site Site, parsed *protocol.ParsedCredentialAssertionData) (Account, error) {
 	party, err := site.party()
 	if err != nil {
 		return Account{}, err
 	}
-	parsed, err := protocol.ParseCredentialRequestResponseBytes(response)
-	if err != nil {
+	if parsed == nil {
 		return Account{}, ErrWrong
 	}
 	asked, ok := s.ceremonies.Take(parsed.Response.CollectedClientData.Challenge)

@@ -51,7 +51,7 @@ func checkPassword(name, password string) error {
 
 // hash returns the text that keeps a password, when its turn has come.
 func (s *Service) hash(ctx context.Context, password string) (string, error) {
-	if err := s.turn(ctx); err != nil {
+	if err := turn(ctx, s.cfg.Hashing); err != nil {
 		return "", err
 	}
 	defer func() { <-s.cfg.Hashing }()
@@ -60,9 +60,17 @@ func (s *Service) hash(ctx context.Context, password string) (string, error) {
 	return passhash.New(password, salt), nil
 }
 
-// matches holds a password against an account's, in the time of any other.
-func (s *Service) matches(ctx context.Context, a *Account, password string) (bool, error) {
-	if err := s.turn(ctx); err != nil {
+// examine holds a password against an account's, in the time of any other, and tells the throttle how it went.
+func (s *Service) examine(ctx context.Context, try *attempt, a *Account, password string) (ok bool, err error) {
+	if !try.trusted {
+		if err := turn(ctx, s.strangers); err != nil {
+			try.unexamined()
+			return false, err
+		}
+		defer func() { <-s.strangers }()
+	}
+	if err := turn(ctx, s.cfg.Hashing); err != nil {
+		try.unexamined()
 		return false, err
 	}
 	defer func() { <-s.cfg.Hashing }()
@@ -70,12 +78,18 @@ func (s *Service) matches(ctx context.Context, a *Account, password string) (boo
 	if h, err := passhash.Parse(a.Password); err == nil {
 		hash, known = h, true
 	}
-	return hash.Matches(password) && known, nil
+	if ok = hash.Matches(password) && known; ok {
+		try.succeeded()
+	} else {
+		try.failed()
+	}
+	return ok, nil
 }
 
-func (s *Service) turn(ctx context.Context) error {
+// turn waits for a place in a lane.
+func turn(ctx context.Context, lane chan struct{}) error {
 	select {
-	case s.cfg.Hashing <- struct{}{}:
+	case lane <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -43,6 +43,9 @@ const hashings = 4
 type Service struct {
 	cfg      Config
 	throttle throttle
+	// strangers has a place for each password of theirs that waits for a place in Config.Hashing or has it: half as many,
+	// so that who is known waits for a few at most.
+	strangers chan struct{}
 	// ceremonies are questions to passkeys.
 	ceremonies *once.Table[ceremony]
 	// change is held by whoever changes accounts, so that what is checked (the last administrator) holds when it is stored.
@@ -63,7 +66,7 @@ func New(cfg Config) *Service {
 	if cfg.Hashing == nil {
 		cfg.Hashing = make(chan struct{}, hashings)
 	}
-	return &Service{cfg: cfg, ceremonies: once.New[ceremony](ceremonyTime, ceremoniesMost)}
+	return &Service{cfg: cfg, strangers: make(chan struct{}, max(1, cap(cfg.Hashing)/2)), ceremonies: once.New[ceremony](ceremonyTime, ceremoniesMost)}
 }
 
 // Errors of the Service.

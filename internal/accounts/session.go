@@ -15,23 +15,22 @@ const touchEvery = time.Minute
 // SignIn proves a name by its password and returns the secret of a new session. old is the secret the browser held
 // before, "" for none; that session ends. A password that does not fit is ErrWrong, too many of them *Throttled.
 func (s *Service) SignIn(ctx context.Context, name, password, old string, c Client) (string, error) {
-	now := time.Now()
-	if err := s.throttle.check(c.Addr, name, now); err != nil {
+	try, err := s.throttle.signIn(c.Addr, name, time.Now())
+	if err != nil {
 		return "", err
 	}
 	a, err := s.enabled(ctx, name)
 	if err != nil && !errors.Is(err, ErrNotFound) {
+		try.unexamined()
 		return "", err
 	}
-	ok, err := s.matches(ctx, &a, password)
+	ok, err := s.examine(ctx, try, &a, password)
 	if err != nil {
 		return "", err
 	}
 	if !ok {
-		s.throttle.failed(c.Addr, name, now)
 		return "", errors.Join(ErrWrong, s.record(ctx, s.typed(ctx, name)+" (not proven)", "sign-in refused", c.Addr.String(), "", ""))
 	}
-	s.throttle.succeeded(c.Addr, name)
 	return s.open(ctx, &a, "sign-in", old, c)
 }
 
@@ -86,6 +85,7 @@ func loginName(name string) string {
 
 // begin makes a session.
 func (s *Service) begin(ctx context.Context, a *Account, c Client, now time.Time) (string, error) {
+	s.throttle.remember(c.Addr, now, a.Name, a.ID)
 	key := secret()
 	err := s.cfg.Book.AddSession(ctx, Session{Hash: hashOf(key), Account: a.ID, Version: a.Version, CreatedAt: now, LastSeen: now, EndsAt: now.Add(s.cfg.Life),
 		ProvenAt: now, Client: c.Addr.String(), Agent: c.agent()})
@@ -148,20 +148,23 @@ func (s *Service) Prove(ctx context.Context, key, password string, c Client) (st
 	if err != nil {
 		return "", err
 	}
-	now := time.Now()
-	if err := s.throttle.check(c.Addr, a.Name, now); err != nil {
+	if err := s.knows(ctx, &one, &a, password); err != nil {
 		return "", err
 	}
-	ok, err := s.matches(ctx, &a, password)
-	if err != nil {
-		return "", err
-	}
-	if !ok {
-		s.throttle.failed(c.Addr, a.Name, now)
-		return "", ErrWrong
-	}
-	s.throttle.succeeded(c.Addr, a.Name)
 	return s.prove(ctx, &one)
+}
+
+// knows examines the password of whoever holds a session: nil when it fits, ErrWrong, *Throttled.
+func (s *Service) knows(ctx context.Context, one *Session, a *Account, password string) error {
+	try, err := s.throttle.again(one.Hash, time.Now())
+	if err != nil {
+		return err
+	}
+	ok, err := s.examine(ctx, try, a, password)
+	if err == nil && !ok {
+		err = ErrWrong
+	}
+	return err
 }
 
 // prove gives a session a new secret and a fresh proof.
@@ -212,17 +215,8 @@ func (s *Service) SetPassword(ctx context.Context, key, old, next string, c Clie
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	if err := s.throttle.check(c.Addr, a.Name, now); err != nil {
+	if err := s.knows(ctx, &mine, &a, old); err != nil {
 		return err
-	}
-	ok, err := s.matches(ctx, &a, old)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		s.throttle.failed(c.Addr, a.Name, now)
-		return ErrWrong
 	}
 	if err := checkPassword(a.Name, next); err != nil {
 		return err
