@@ -182,7 +182,7 @@ func (s *Service) SignInByPasskey(ctx context.Context, site Site, response []byt
 	if err != nil {
 		return "", err
 	}
-	return s.open(ctx, &a, "sign-in by passkey", old, c)
+	return s.open(ctx, &a, "sign-in by passkey", old, time.Now(), c)
 }
 
 // ProveByPasskey is Prove by a passkey of the session's own account.

@@ -31,11 +31,11 @@ func (s *Service) SignIn(ctx context.Context, name, password, old string, c Clie
 	if !ok {
 		return "", errors.Join(ErrWrong, s.record(ctx, s.typed(ctx, name)+" (not proven)", "sign-in refused", c.Addr.String(), "", ""))
 	}
-	return s.open(ctx, &a, "sign-in", old, c)
+	return s.open(ctx, &a, "sign-in", old, time.Now(), c)
 }
 
 // open begins a session for somebody who was proven, in place of the one his browser held, and says so in the audit trail.
-func (s *Service) open(ctx context.Context, a *Account, how, old string, c Client) (string, error) {
+func (s *Service) open(ctx context.Context, a *Account, how, old string, proven time.Time, c Client) (string, error) {
 	if old != "" {
 		if err := s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hashOf(old)}); err != nil {
 			return "", err
@@ -44,12 +44,13 @@ func (s *Service) open(ctx context.Context, a *Account, how, old string, c Clien
 	if err := s.record(ctx, a.Name, how, c.Addr.String(), "", ""); err != nil {
 		return "", err
 	}
-	return s.begin(ctx, a, c, time.Now())
+	return s.begin(ctx, a, c, proven)
 }
 
 // SignInAs begins a session for somebody whose name another provider proved, "oidc" for instance; old and what is returned
-// are as for SignIn. ErrWrong where no account has the name.
-func (s *Service) SignInAs(ctx context.Context, name, provider, old string, c Client) (string, error) {
+// are as for SignIn. proven is when it was proven there: zero, not known, is never fresh. ErrWrong where no account has the
+// name.
+func (s *Service) SignInAs(ctx context.Context, name, provider string, proven time.Time, old string, c Client) (string, error) {
 	a, err := s.enabled(ctx, name)
 	if errors.Is(err, ErrNotFound) {
 		return "", errors.Join(ErrWrong, s.record(ctx, loginName(name)+" (no account)", "sign-in refused", c.Addr.String(), "", provider))
@@ -57,7 +58,7 @@ func (s *Service) SignInAs(ctx context.Context, name, provider, old string, c Cl
 	if err != nil {
 		return "", err
 	}
-	return s.open(ctx, &a, "sign-in by "+provider, old, c)
+	return s.open(ctx, &a, "sign-in by "+provider, old, proven, c)
 }
 
 // enabled returns the account of a name that may sign in.
@@ -83,12 +84,13 @@ func loginName(name string) string {
 	return "somebody"
 }
 
-// begin makes a session.
-func (s *Service) begin(ctx context.Context, a *Account, c Client, now time.Time) (string, error) {
+// begin makes a session of somebody who was proven at a time.
+func (s *Service) begin(ctx context.Context, a *Account, c Client, proven time.Time) (string, error) {
+	now := time.Now()
 	s.throttle.remember(c.Addr, now, a.Name, a.ID)
 	key := secret()
 	err := s.cfg.Book.AddSession(ctx, Session{Hash: hashOf(key), Account: a.ID, Version: a.Version, CreatedAt: now, LastSeen: now, EndsAt: now.Add(s.cfg.Life),
-		ProvenAt: now, Client: c.Addr.String(), Agent: c.agent()})
+		ProvenAt: proven, Client: c.Addr.String(), Agent: c.agent()})
 	if err != nil {
 		return "", err
 	}

@@ -39,19 +39,19 @@ func (c *Console) oidcStart(w http.ResponseWriter, r *http.Request) {
 
 // oidcCallback takes what the provider sends the browser back with.
 func (c *Console) oidcCallback(w http.ResponseWriter, r *http.Request) {
-	name, next, err := c.cfg.OIDC.Finish(r.Context(), c.redirect(r), c.door.Lent(r, loginCookie), r.URL.Query())
+	proof, err := c.cfg.OIDC.Finish(r.Context(), c.redirect(r), c.door.Lent(r, loginCookie), r.URL.Query())
 	c.door.Lend(w, loginCookie, "", 0)
 	if err != nil {
 		c.oidcFailed(w, r, err)
 		return
 	}
-	secret, err := c.cfg.Accounts.SignInAs(r.Context(), name, "oidc", c.door.Secret(r), door.Client(r))
+	secret, err := c.cfg.Accounts.SignInAs(r.Context(), proof.Name, "oidc", proof.At, c.door.Secret(r), door.Client(r))
 	if err != nil {
 		c.oidcFailed(w, r, err)
 		return
 	}
 	c.door.Open(w, secret)
-	http.Redirect(w, r, local(next), http.StatusSeeOther)
+	http.Redirect(w, r, local(proof.Next), http.StatusSeeOther)
 }
 
 // oidcFailed shows the sign-in page with why it did not work.
@@ -60,7 +60,7 @@ func (c *Console) oidcFailed(w http.ResponseWriter, r *http.Request, err error) 
 	switch {
 	case errors.Is(err, accounts.ErrWrong):
 		v.Problem = "You are known there, but no account of this gateway has your name. An administrator can make one."
-	case errors.Is(err, oidc.ErrState), errors.Is(err, oidc.ErrRefused), errors.Is(err, oidc.ErrNoName):
+	case errors.Is(err, oidc.ErrState), errors.Is(err, oidc.ErrRefused), errors.Is(err, oidc.ErrNoName), errors.Is(err, oidc.ErrNotFresh):
 		v.Problem = sentence(err)
 	default:
 		c.cfg.Log.Warn("console", "page", "oidc", "error", err)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func TestAnAccountElsewhereSignsIn(t *testing.T) {
 		t.Errorf("it was asked %v", p.Asked)
 	}
 	b.get("/oidc/start?again=1&next=/rules").has(b, 200, "Rules")
-	if p.Asked.Get("prompt") != "login" {
+	if p.Asked.Get("prompt") != "login" || p.Asked.Get("max_age") != "0" {
 		t.Errorf("to prove again it was asked %v", p.Asked)
 	}
 	b.get("/oidc/start?next=https://evil.test/").has(b, 200, "gw.example.com") // nobody is led away
@@ -90,6 +91,47 @@ func TestAnswersThatAreNotForUsAreRefused(t *testing.T) {
 	p.Twist, p.Refuse = nil, "access_denied"
 	b.get("/oidc/start").has(b, 401, "access_denied")
 	p.Refuse = ""
+}
+
+// A provider that has a session of its own sends the browser back without asking anybody: that opens the console, and is no
+// fresh proof, neither at sign-in nor when one is asked for.
+func TestAnOldProofElsewhereIsNoFreshOne(t *testing.T) {
+	b, p := withProvider(t, "sub")
+	b.setUp()
+	now := time.Now()
+	for what, c := range map[string]struct {
+		authTime any // nil for none
+		fresh    bool
+	}{
+		"just now":              {now.Unix(), true},
+		"a clock a little fast": {now.Add(30 * time.Second).Unix(), true},
+		"an hour ago":           {now.Add(-time.Hour).Unix(), false},
+		"eleven minutes ago":    {now.Add(-11 * time.Minute).Unix(), false},
+		"nothing said":          {nil, false},
+		"in an hour":            {now.Add(time.Hour).Unix(), false},
+		"a text":                {strconv.FormatInt(now.Unix(), 10), false},
+		"zero":                  {0, false},
+	} {
+		p.Twist = func(token map[string]any) {
+			token["sub"], token["auth_time"] = "anna", c.authTime
+			if c.authTime == nil {
+				delete(token, "auth_time")
+			}
+		}
+		b.anew()
+		b.get("/oidc/start").has(b, 200, "administrator")
+		got := b.post("/profile/tokens", "name", "x", "scope", "trace:read", "days", "1")
+		if asked := strings.HasPrefix(got.path, "/prove"); asked == c.fresh {
+			t.Errorf("%s: a token was asked for and led to %s", what, got.path)
+		}
+		if got := b.get("/oidc/start?again=1&next=/rules"); (got.code == 200) != c.fresh || !c.fresh && !strings.Contains(got.text, "just now") {
+			t.Errorf("%s: to prove again was answered %d at %s", what, got.code, got.path)
+		}
+	}
+	p.Twist = func(token map[string]any) { token["sub"], token["auth_time"] = "anna", now.Add(-5*time.Minute).Unix() }
+	b.anew()
+	b.get("/oidc/start").has(b, 200, "administrator")
+	b.get("/oidc/start?again=1&next=/rules").has(b, 401, "just now") // recent, but of before the question
 }
 
 // A sign-in that a thief began in his own browser is worth nothing in another, and none is finished twice.

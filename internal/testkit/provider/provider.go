@@ -104,7 +104,8 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now()
-	token := map[string]any{"iss": p.URL, "aud": p.Client, "sub": "1", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "nonce": c.nonce}
+	token := map[string]any{"iss": p.URL, "aud": p.Client, "sub": "1", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "nonce": c.nonce,
+		"auth_time": now.Unix()}
 	for key, v := range p.Claims {
 		token[key] = v
 	}
