@@ -321,7 +321,10 @@ func (tr *traced) point(tid int, e entry) (name, on string) {
 		return "", ""
 	}
 	if c.path >= 0 {
-		return c.name, tr.text(tid, uintptr(e.args[c.path]))
+		if on = tr.text(tid, uintptr(e.args[c.path])); strings.HasPrefix(on, "/proc/") {
+			return "", "" // what it reads about itself, many times a second, changes nothing
+		}
+		return c.name, on
 	}
 	on, _ = os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", tr.pid, int32(e.args[0]))) // of a bad descriptor: nothing
 	if strings.HasPrefix(on, "anon_inode:") || strings.HasSuffix(on, "postern.log") {
