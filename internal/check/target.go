@@ -32,7 +32,7 @@ func Parse(text string) (Target, error) {
 	}
 	host, portText, isHost := strings.Cut(text, ":")
 	d, err := mail.ParseDomain(host)
-	if err != nil {
+	if err != nil || strings.HasPrefix(host, "-") { // an option at the wrong place, more likely than such a domain
 		return Target{}, fmt.Errorf("%q is neither a domain nor a host with a port", clip(text))
 	}
 	if !isHost {
