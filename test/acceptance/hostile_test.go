@@ -114,7 +114,7 @@ func TestBadCommandsGetTheirReplies(t *testing.T) {
 	for _, c := range []struct{ command, reply string }{
 		{strings.Repeat("A", 600), "500"},
 		{"NOOP " + strings.Repeat("A", 1<<20), "500"},
-		{"MAIL FROM:<" + strings.Repeat("a", 65) + "@home.test>", "553"},
+		{"MAIL FROM:<" + strings.Repeat("a", 256) + "@home.test>", "553"},
 		{"MAIL FROM:<a@" + strings.Repeat("b.", 130) + "test>", "55"},
 		{"MAIL FROM:<a@b@c>", "5"}, {"MAIL FROM:a@home.test>", "501"}, {"MAIL FROM:", "501"},
 		{"MAIL FROM:<a@home.test> SIZE=-1", "501"},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -99,9 +100,36 @@ func (g *guests) answering(next http.Handler) http.Handler {
 		c, _ := r.Context().Value(guestKey{}).(net.Conn)
 		g.mark(c, true)
 		defer g.mark(c, false)
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime(r))) // not every writer can; then the server's holds
+		boundBody(w, r)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// boundBody bounds the time for the body of a request, and for nothing else: a deadline that stays behind it ends the
+// context of an answer that takes longer, a check or a stream.
+func boundBody(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	if r.Body == nil || r.Body == http.NoBody {
+		_ = control.SetReadDeadline(time.Time{}) // not every writer can; then the server's holds
+		return
+	}
+	_ = control.SetReadDeadline(time.Now().Add(bodyTime(r))) // likewise
+	r.Body = &timedBody{ReadCloser: r.Body, whole: func() { _ = control.SetReadDeadline(time.Time{}) }}
+}
+
+// timedBody calls whole when the body was read to its end.
+type timedBody struct {
+	io.ReadCloser
+	whole func()
+}
+
+// Read reads.
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.whole()
+	}
+	return n, err
 }
 
 func (g *guests) mark(c net.Conn, answered bool) {

@@ -81,3 +81,37 @@ func TestOnlyRulesMayBeLarge(t *testing.T) {
 		}
 	}
 }
+
+// deadlines remembers the read deadlines that were set.
+type deadlines struct {
+	http.ResponseWriter
+	last time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.last = t
+	return nil
+}
+
+// A deadline that is left behind a body would end the context of a long answer.
+func TestTheTimeOfABodyEndsWithIt(t *testing.T) {
+	for name, body := range map[string]io.Reader{"none": nil, "empty": http.NoBody, "some": strings.NewReader("a=b")} {
+		d := &deadlines{last: time.Now().Add(time.Minute)} // the server's own, of the header
+		r, err := http.NewRequest("POST", "/check", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		boundBody(d, r)
+		if name == "some" {
+			if until := time.Until(d.last); until <= 0 || until > 10*time.Second {
+				t.Errorf("%s: the body may take %v", name, until)
+			}
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !d.last.IsZero() {
+			t.Errorf("%s: a deadline of %v is left", name, d.last)
+		}
+	}
+}
