@@ -39,6 +39,10 @@ func examined(t *testing.T, n int, attempt func(i int) error) int {
 
 func TestGuessesAtOnceAreExaminedNoMoreThanMayFail(t *testing.T) {
 	site := accounts.Site{Host: "gw.test", Origin: "https://gw.test"}
+	guesses := 200
+	if testing.Short() {
+		guesses = 20
+	}
 	for what, c := range map[string]struct {
 		want    int
 		attempt func(o *office, i int) error
@@ -83,8 +87,8 @@ func TestGuessesAtOnceAreExaminedNoMoreThanMayFail(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o := newOffice(t)
 				o.T = t
-				if got := examined(t, 200, func(i int) error { return c.attempt(o, i) }); got != c.want {
-					t.Errorf("%d of 200 guesses at once were examined, want %d", got, c.want)
+				if got := examined(t, guesses, func(i int) error { return c.attempt(o, i) }); got != c.want {
+					t.Errorf("%d of %d guesses at once were examined, want %d", got, guesses, c.want)
 				}
 			})
 		})

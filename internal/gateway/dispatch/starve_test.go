@@ -264,6 +264,9 @@ func TestWhoeverHangsStarvesNobody(t *testing.T) {
 		{"mail of many users", (*tarpits).many, slowAfter + within},
 	} {
 		for _, at := range hangs {
+			if testing.Short() && at != "greeting" && at != "." { // the race detector has nothing to find in the others
+				continue
+			}
 			t.Run(c.name+"/"+string(at), func(t *testing.T) { starve(t, at, false, c.flood, c.patience) })
 			if at == "connect" || at == "RCPT" || at == "." {
 				t.Run(c.name+"/one host/"+string(at), func(t *testing.T) { starve(t, at, true, c.flood, c.patience) })
