@@ -66,6 +66,7 @@ crash: ## kill it, cut its power and break its disk, many times and at every cal
 	@test/prepare.sh crash
 	$(GO) test -count=10 -timeout 60m -run 'Killed|WriteError' ./internal/queue/sqlstore
 	POSTERN_CRASH=long $(GO) test -count=1 -timeout 120m -v ./test/crash
+	$(GO) test -count=1 -timeout 30m -run JudgedByWhatIsInForce ./internal/gateway/dispatch -story.count 50
 
 soak: ## slow, broken and hostile worlds, hours of them
 	POSTERN_SOAK=1 $(GO) test -count=1 -timeout 6h -v ./test/endurance

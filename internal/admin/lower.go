@@ -116,10 +116,10 @@ func (s *Service) chunks(ctx context.Context, f queue.Filter, each func([]queue.
 		if len(recs) == 0 {
 			return nil
 		}
+		f.After = recs[len(recs)-1].ID // before each may change the slice
 		if more, err := each(recs); err != nil || !more {
 			return err
 		}
-		f.After = recs[len(recs)-1].ID
 	}
 }
 
@@ -155,7 +155,8 @@ type changing struct {
 	judges             bool // fate looks at the judgement
 	releases           bool // what is held is released
 	view               *inforce.View
-	sites              map[queue.SiteKey]bool // where something waits now
+	busy               map[queue.DeliveryID]queue.ID // being sent when their turn came
+	sites              map[queue.SiteKey]bool        // where something waits now
 	out                ActResult
 }
 
@@ -171,15 +172,49 @@ func (c *changing) do(ctx context.Context, r *ActRequest) (ActResult, error) {
 	if err != nil {
 		return ActResult{}, err
 	}
-	c.sites = map[queue.SiteKey]bool{}
+	c.sites, c.busy = map[queue.SiteKey]bool{}, map[queue.DeliveryID]queue.ID{}
 	defer func() { c.s.kick(ctx, slices.Collect(maps.Keys(c.sites))) }() // also for what was done before an error
 	for _, f := range filters {
 		if err := c.s.chunks(ctx, f, func(recs []queue.Record) (bool, error) { return true, c.some(ctx, recs) }); err != nil {
 			return c.out, err
 		}
 	}
-	c.out.Sites = len(c.sites)
-	return c.out, nil
+	err = c.insist(ctx)
+	c.out.Busy, c.out.Sites = len(c.busy), len(c.sites)
+	return c.out, err
+}
+
+// Who asks waits a moment for what is being sent: most attempts that fall short end soon.
+const (
+	insistTime  = 3 * time.Second
+	insistPause = 100 * time.Millisecond
+)
+
+// insist changes what was being sent, as soon as that ends and it still waits.
+func (c *changing) insist(ctx context.Context) error {
+	for end := time.Now().Add(insistTime); len(c.busy) > 0 && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(insistPause):
+		}
+		f := waitingFilter()
+		for _, id := range c.busy {
+			f.IDs = append(f.IDs, id)
+		}
+		slices.Sort(f.IDs)
+		f.IDs = slices.Compact(f.IDs)
+		were := c.busy
+		c.busy = map[queue.DeliveryID]queue.ID{}
+		err := c.s.chunks(ctx, f, func(recs []queue.Record) (bool, error) {
+			recs = slices.DeleteFunc(recs, func(r queue.Record) bool { return were[r.ID] == "" })
+			return true, c.some(ctx, recs)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // named selects what r names of all that waits under any demand.
@@ -208,6 +243,7 @@ func (s *Service) named(ctx context.Context, r *ActRequest) ([]queue.Filter, err
 // some changes those of the records that want it, in portions.
 func (c *changing) some(ctx context.Context, recs []queue.Record) error {
 	var ids []queue.DeliveryID
+	messages := map[queue.DeliveryID]queue.ID{}
 	judged := map[queue.ID]map[mail.Address]*inforce.Judged{}
 	for i := range recs {
 		rec := &recs[i]
@@ -220,14 +256,19 @@ func (c *changing) some(ctx context.Context, recs []queue.Record) error {
 		}
 		if _, ok := c.fate(c.view, &queue.Work{Delivery: rec.Delivery, Message: rec.Message}, j[rec.Recipient.Address]); ok {
 			ids = append(ids, rec.ID)
+			messages[rec.ID] = rec.Message.ID
 		}
 	}
 	slices.Sort(ids)
 	for len(ids) > 0 {
 		portion := ids[:min(len(ids), lowerPortion)]
 		ids = ids[len(portion):]
-		n, err := c.these(ctx, portion)
-		c.out.Changed, c.out.Busy = c.out.Changed+n, c.out.Busy+len(portion)-n
+		leased, err := c.these(ctx, portion)
+		for _, id := range portion {
+			if !slices.Contains(leased, id) {
+				c.busy[id] = messages[id]
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -248,29 +289,33 @@ func (c *changing) judge(ctx context.Context, m *queue.Message, judged map[queue
 	return out, nil
 }
 
-// these leases a portion, writes the audit trail, and only then changes it. It returns how many were changed, and adds to
-// sites where something waits now, also what a worker looked for in vain while it was leased here.
-func (c *changing) these(ctx context.Context, ids []queue.DeliveryID) (int, error) {
+// these leases a portion, writes the audit trail, and only then changes it. It returns what it leased, counts what it
+// changed, and adds to sites where something waits now, also what a worker looked for in vain while it was leased here.
+func (c *changing) these(ctx context.Context, ids []queue.DeliveryID) (leased []queue.DeliveryID, err error) {
 	s, now := c.s, time.Now()
 	works, err := s.cfg.Store.Claim(ctx, queue.Claim{IDs: ids, Worker: "admin", Now: now, Until: now.Add(leaseTime), Limit: len(ids)})
 	if err != nil || len(works) == 0 {
-		return 0, err
+		return nil, err
+	}
+	for i := range works {
+		leased = append(leased, works[i].ID)
 	}
 	batch, entry, changed, err := c.batch(ctx, works, now)
 	if err != nil || changed == 0 {
 		s.putBack(ctx, works, now, c.sites)
-		return 0, err
+		return leased, err
 	}
 	if err := s.cfg.Ledger.Append(ctx, entry); err != nil {
 		s.putBack(ctx, works, now, c.sites)
-		return 0, fmt.Errorf("nothing was lowered, because the audit trail could not be written: %w", err)
+		return leased, fmt.Errorf("nothing was lowered, because the audit trail could not be written: %w", err)
 	}
 	if err := s.cfg.Store.Settle(ctx, batch); err != nil {
 		s.putBack(ctx, works, now, c.sites)
-		return 0, fmt.Errorf("cannot lower: %w", err)
+		return leased, fmt.Errorf("cannot lower: %w", err)
 	}
 	s.cfg.Sink.Emit(event.AdminActed{By: c.by, Action: entry.Action, Target: c.target, Count: entry.Count})
-	return changed, nil
+	c.out.Changed += changed
+	return leased, nil
 }
 
 // batch makes the settlements of a portion, and what the audit trail says of them.

@@ -147,10 +147,7 @@ func (r Requirement) renewed(n, named Requirement) Requirement {
 	if len(out.Peer) == 0 || out.TrustsMXName() {
 		out.MX = max(r.MX, n.MX)
 	}
-	switch {
-	case out.MX != MXPinned:
-		out.PinnedBy = nil
-	case n.MX != MXPinned:
+	if out.MX == MXPinned && n.MX != MXPinned {
 		out.PinnedBy = r.PinnedBy
 	}
 	return Combine(out)

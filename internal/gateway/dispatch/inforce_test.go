@@ -61,8 +61,16 @@ func TestADomainThatLeavesOursIsUnderTheRules(t *testing.T) {
 
 // restart stops the dispatcher and starts another with other tables over the same store.
 func (w *world) restart(change func(*route.Config)) {
+	w.halt()
+	w.again(change)
+}
+
+func (w *world) halt() {
 	w.stop()
 	<-w.done
+}
+
+func (w *world) again(change func(*route.Config)) {
 	w.done = make(chan struct{})
 	before := w.keeper.Now().Number
 	w.keeper = inforce.NewKeeper(context.Background(), inforce.Config{Ledger: w.store, Table: w.newTable(change), Files: w.digest})

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"maps"
 	"net/netip"
 	"strings"
 	"sync"
@@ -50,6 +51,8 @@ type world struct {
 	keeper *inforce.Keeper
 	cfg    dispatch.Config
 	files  atomic.Value // string, see digest
+	pools  atomic.Pointer[map[string]*x509.CertPool]
+	other  *pki.CA
 	dns    *dnsNow
 	// unread and unwritten: the book of pins cannot be read, no first use be written.
 	unread, unwritten bool
@@ -170,11 +173,12 @@ func newWorld(t *testing.T, change ...func(*dispatch.Config)) *world {
 	w.zone(zoneText)
 	w.files.Store("")
 	w.keeper = inforce.NewKeeper(context.Background(), inforce.Config{Ledger: w.store, Table: w.newTable(w.owns), Files: w.digest})
-	roots := map[string]*x509.CertPool{policy.PublicTrust: w.ca.Pool(), "right.pem": w.ca.Pool(), "wrong.pem": pki.New(time.Now(), "Other CA").Pool()}
+	w.other = pki.New(time.Now(), "Other CA")
+	w.trust(nil)
 	cfg := dispatch.Config{
 		Store: faulty{w.store, &w.broken}, Book: w.store, Sink: w, InForce: w.inForce,
 		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true, Memory: remembers{w}, Book: book{w.store, w}, Remember: book{w.store, w}.Remember,
-			Roots: func(...string) (map[string]*x509.CertPool, error) { return roots, nil },
+			Roots: func(...string) (map[string]*x509.CertPool, error) { return *w.pools.Load(), nil },
 			SMTP:  smtpclient.Config{Hello: "gw.example.test"}}),
 		Hostname: mail.MustDomain("gw.example.test"), Postmaster: mail.MustAddress("postmaster@gw.example.test"),
 		Random: func() uint32 { return atomic.AddUint32(&w.serial, 1) }, Worker: "test",
@@ -190,6 +194,13 @@ func newWorld(t *testing.T, change ...func(*dispatch.Config)) *world {
 
 // renewed is another dispatcher of the same world.
 func (w *world) renewed() *dispatch.Dispatcher { return dispatch.New(w.cfg) }
+
+// trust puts files of trust in place besides the public roots, right.pem and wrong.pem.
+func (w *world) trust(more map[string]*x509.CertPool) {
+	pools := map[string]*x509.CertPool{policy.PublicTrust: w.ca.Pool(), "right.pem": w.ca.Pool(), "wrong.pem": w.other.Pool()}
+	maps.Copy(pools, more)
+	w.pools.Store(&pools)
+}
 
 // digest stands for the content of the trust files.
 func (w *world) digest(...string) string { return w.files.Load().(string) }
