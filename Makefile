@@ -32,11 +32,11 @@ check: ## formatting, vet, staticcheck
 lint: check
 
 unit: ## all tests that need no peers
-	$(GO) test $$($(GO) list ./... | grep -v '/test/')
+	$(GO) test -timeout 20m $$($(GO) list ./... | grep -v '/test/')
 
 race: ## the shared parts again, watched for races
 	@test/prepare.sh race
-	@if command -v gcc >/dev/null || [ -n "$${CI:-}" ]; then set -x; $(GO) test -race -short $(CONCURRENT); \
+	@if command -v gcc >/dev/null || [ -n "$${CI:-}" ]; then set -x; $(GO) test -race -short -timeout 20m $(CONCURRENT); \
 	else echo "race: NOT RUN: there is no C compiler, and the race detector links with one"; fi
 
 # One package after the other: each keeps the machine busy by itself.
@@ -46,7 +46,7 @@ e2e: ## the gateway between real mail servers
 	@test/prepare.sh browser
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -o "$$dir/postern" ./cmd/postern; \
-	POSTERN_BINARY=$$dir/postern $(GO) test -count=1 -p 1 -timeout 12m ./test/...
+	POSTERN_BINARY=$$dir/postern $(GO) test -count=1 -p 1 -timeout 20m ./test/...
 
 bare: ## both commands of the README on a bare Debian, in four forms; as root, an hour
 	test/bare.sh full

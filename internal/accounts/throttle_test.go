@@ -41,7 +41,7 @@ func TestGuessesAtOnceAreExaminedNoMoreThanMayFail(t *testing.T) {
 	site := accounts.Site{Host: "gw.test", Origin: "https://gw.test"}
 	guesses := 200
 	if testing.Short() {
-		guesses = 20
+		guesses = 60
 	}
 	for what, c := range map[string]struct {
 		want    int
