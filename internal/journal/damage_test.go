@@ -275,6 +275,28 @@ func TestAside(t *testing.T) {
 	}
 }
 
+// TestRunsCount: each run's number is above all before it, whatever its random bits are.
+func TestRunsCount(t *testing.T) {
+	d, _, _, last := full(t)
+	for range 64 {
+		j, err := Open(small(d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := j.Begin()
+		if err != nil || run>>32 != last.Run>>32+1 {
+			t.Fatalf("run %x after %x, %v", run, last.Run, err)
+		}
+		if _, err := j.Forget(); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Close(false, 0); err != nil {
+			t.Fatal(err)
+		}
+		last = Place{Run: run}
+	}
+}
+
 // TestSetAside: the evidence stays, and a new run begins beside it.
 func TestSetAside(t *testing.T) {
 	d, _, _, last := full(t)

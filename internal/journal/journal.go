@@ -162,7 +162,7 @@ func (j *Journal) Begin() (uint64, error) {
 		}
 		j.run = max(j.run, s.run)
 	}
-	j.run = max(j.run, j.told.Run)>>32 + 1<<32 | uint64(rand.Uint32())
+	j.run = (max(j.run, j.told.Run)>>32+1)<<32 | uint64(rand.Uint32())
 	if err := d.Remove(j.syncedPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("journal: cannot begin: %w", err)
 	}
