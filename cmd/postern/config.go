@@ -33,7 +33,7 @@ func (*configCheckCmd) Run(a *app) error {
 		return err
 	}
 	plan := memoryPlan(c, ram.System())
-	problems := slices.Concat(c.CheckFiles(time.Now()), c.CheckSenders(), exceeding(c, &plan))
+	problems := slices.Concat(c.CheckFiles(time.Now()), c.CheckSenders(), exceeding(c, &plan), a.ruleFiles(c))
 	fatal := 0
 	for _, p := range problems {
 		kind := "warning"

@@ -85,6 +85,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	if g.opened != nil {
 		g.opened()
 	}
+	g.warnOfTrusts()
 	for _, l := range g.listeners {
 		for _, socket := range l.sockets {
 			g.sink.Emit(event.Started{Listener: l.cfg.Name, Address: socket.Addr().String(), Mode: string(l.cfg.Mode)})
@@ -248,6 +249,7 @@ func (g *gateway) adopt(ctx context.Context, path string) error {
 	g.client.Store(client)
 	g.inForce.Store(next)
 	g.warnOfOwnDomains()
+	g.warnOfTrusts()
 	return nil
 }
 

@@ -83,6 +83,9 @@ type Config struct {
 	Settings     func() Settings
 	Certificates func() ([]check.Own, error)
 	Reload       func(ctx context.Context, by string) error
+	// Trust reads a file of CA certificates that a rule names, as it is now, and says what is wrong with it and what to do,
+	// "" when it can be used; nil reads none.
+	Trust func(file string) (wrong, hint string)
 	// Sink hears of every change; nil discards.
 	Sink event.Sink
 	// Unprotected lists, since a time, the own clients that handed in without TLS what rules force onward; nil lists none.

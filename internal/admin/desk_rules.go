@@ -124,7 +124,7 @@ func (d *Desk) EditRule(ctx context.Context, r RuleEdit) (ApplyResult, error) {
 	case err != nil:
 		return ApplyResult{}, err
 	}
-	return d.s.ApplyRules(ctx, ApplyRequest{By: d.p.Name, Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun,
+	return d.s.apply(ctx, ApplyRequest{By: d.p.Name, Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun,
 		IfRevision: &r.IfRevision, LetWaitingGo: r.LetWaitingGo})
 }
 
@@ -135,7 +135,8 @@ func (r *RuleEdit) target() string {
 	return "(new)"
 }
 
-// mayEdit checks the new rule by itself and refuses what reaches beyond the scope, before or after.
+// mayEdit checks the new rule by itself, with the file that it names, and refuses what reaches beyond the scope, before or
+// after. What other rules name is not looked at: a broken file of theirs stops no edit of this one.
 func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 	if r.Rule != "" {
 		set, err := rules.Parse("rule", []byte(r.Rule))
@@ -148,6 +149,9 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 		}
 		if !d.owns(&list[0]) {
 			return ErrForbidden
+		}
+		if err := rules.CheckFiles("rule", []byte(r.Rule), d.trust); err != nil {
+			return err
 		}
 	}
 	if d.p.Scope.All || r.Name == "" {
@@ -163,6 +167,16 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 		}
 	}
 	return ErrNotFound
+}
+
+// trust says what is wrong with a file that a rule names; to a scope of domains only that something is, since what lies on
+// the gateway's disk is not for all of its users.
+func (d *Desk) trust(file string) (wrong, hint string) {
+	wrong, hint = d.s.trust(file)
+	if wrong != "" && !d.p.Scope.All {
+		return "the gateway cannot read CA certificates from it", "ask an administrator of the gateway to put the file there"
+	}
+	return wrong, hint
 }
 
 // Explain says which rules would match a message.

@@ -80,10 +80,26 @@ type ApplyResult struct {
 	Busy  int `json:"busy,omitempty"`
 }
 
-// ApplyRules parses, compares, stores and swaps. A file with any problem changes nothing and gives the parser's error.
-// A file equal to the one in force is no new revision, but what waits is judged anew. When it returns with Applied, new
+// ApplyRules parses, reads the files that the rules name, compares, stores and swaps. A file with any problem, or one that
+// names a file which cannot be used, changes nothing and gives a *rules.ParseError. A file equal to the one in force is no new revision, but what waits is judged anew. When it returns with Applied, new
 // messages are judged by the new rules and the dispatcher has been told about the waiting ones.
 func (s *Service) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
+	if err := rules.CheckFiles(r.Name, []byte(r.Text), s.trust); err != nil {
+		return ApplyResult{}, err
+	}
+	return s.apply(ctx, r)
+}
+
+// trust says what is wrong with a file that a rule names.
+func (s *Service) trust(file string) (wrong, hint string) {
+	if s.cfg.Trust == nil {
+		return "", ""
+	}
+	return s.cfg.Trust(file)
+}
+
+// apply is ApplyRules without a look at the files that the rules name.
+func (s *Service) apply(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
 	by, err := who(r.By)
 	if err != nil {
 		return ApplyResult{}, err

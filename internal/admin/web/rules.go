@@ -310,6 +310,8 @@ type revisionView struct {
 	admin.RevisionView
 	Current int64
 	Back    *admin.ApplyResult // what going back to it would change; nil where it is in force or may not be asked
+	// Problems are why it cannot be put in force again.
+	Problems []policyrules.Problem
 }
 
 func (c *Console) revision(r *request) error {
@@ -327,9 +329,13 @@ func (c *Console) revision(r *request) error {
 	}
 	if v.Current = view.Revision; number != v.Current && r.who.May(access.WriteRules) {
 		out, err := r.desk.RollBack(r.ctx(), number, v.Current, true, false)
-		if err == nil {
+		var broken *policyrules.ParseError
+		switch {
+		case err == nil:
 			v.Back = &out
-		} else if !errors.Is(err, admin.ErrStale) {
+		case errors.As(err, &broken):
+			v.Problems = broken.Problems
+		case !errors.Is(err, admin.ErrStale):
 			return err
 		}
 	}
