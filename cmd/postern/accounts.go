@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -14,10 +15,12 @@ import (
 type accountsCmd struct {
 	List    accountsListCmd    `cmd:"" default:"withargs" help:"List who may use the console."`
 	First   accountsFirstCmd   `cmd:"" help:"Make the link by which the first administrator chooses a name and a password."`
-	Invite  accountsInviteCmd  `cmd:"" help:"Make a link by which somebody sets a password: for a new account, or one that lost it."`
+	Invite  accountsInviteCmd  `cmd:"" help:"Make a link by which somebody sets a password: for one who lost it, or with --new for a new account. Its use ends the account's sessions, tokens and passkeys."`
 	Disable accountsDisableCmd `cmd:"" help:"Keep somebody out, at once, without deleting the account."`
 	Enable  accountsEnableCmd  `cmd:"" help:"Let somebody in again."`
 	Delete  accountsDeleteCmd  `cmd:"" help:"Delete an account with its tokens."`
+	Tokens  accountsTokensCmd  `cmd:"" help:"List the tokens of every account: whose they are, what they may, when they were used last. A token with accounts:write can become anybody: it sets everybody's password by a link, makes administrators and ends tokens."`
+	Revoke  accountsRevokeCmd  `cmd:"" help:"End a token, at once."`
 }
 
 type accountsListCmd struct{ remote }
@@ -80,13 +83,14 @@ func (c *accountsFirstCmd) Run(a *app) error {
 type accountsInviteCmd struct {
 	remote
 	Name   string   `arg:"" help:"What is typed to sign in."`
-	Role   string   `default:"administrator" enum:"auditor,operator,administrator" help:"Of a new account: auditor, operator or administrator."`
+	New    bool     `help:"Make the account. Without it, a name that has none is an error."`
+	Role   string   `default:"" enum:",auditor,operator,administrator" help:"Of a new account: auditor (looks; the default), operator (and acts on waiting mail) or administrator (and changes rules and accounts, and so can become anybody)."`
 	Domain []string `placeholder:"DOMAIN" help:"Limits a new account to mail of a domain; may be repeated."`
 }
 
 // Run prints the link.
 func (c *accountsInviteCmd) Run(a *app) error {
-	r := api.InviteRequest{By: a.asker(), Name: c.Name, Role: access.Role(c.Role)}
+	r := api.InviteRequest{By: a.asker(), Name: c.Name, New: c.New, Role: access.Role(c.Role)}
 	for _, name := range c.Domain {
 		d, err := mail.ParseDomain(name)
 		if err != nil {
@@ -107,7 +111,13 @@ func (c *accountsInviteCmd) Run(a *app) error {
 		return a.object(out)
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s/setup#%s\n", a.console(), out.Secret)
-	fmt.Fprintln(a.stderr, "This link sets the password of "+c.Name+", once and within an hour. Its address is the one of [admin] listen.")
+	says := "This link sets the password of " + c.Name + ", once and within an hour."
+	if out.New {
+		says += " The account is new; its role is " + cmp.Or(c.Role, string(access.Roles()[0])) + "."
+	} else {
+		says += " When it is used, the sessions, tokens and passkeys of " + c.Name + " end."
+	}
+	fmt.Fprintln(a.stderr, says)
 	return err
 }
 

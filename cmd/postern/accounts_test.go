@@ -21,14 +21,22 @@ func TestAccountsAtTheCommandLine(t *testing.T) {
 	if again := does(0, "", "first"); again == first || !strings.Contains(first, "/setup#") {
 		t.Errorf("links for the first administrator: %q, %q", first, again)
 	}
-	link := strings.TrimSpace(does(0, "sets the password of anna", "invite", "anna"))
+	does(3, "--new", "invite", "anna")
+	does(2, "", "invite", "anna", "--new", "--role", "queen")
+	link := strings.TrimSpace(does(0, "sets the password of anna", "invite", "anna", "--new", "--role", "administrator"))
 	if !strings.Contains(link, "/setup#") || len(link) < 60 {
 		t.Errorf("the link is %q", link)
 	}
 	does(3, "postern accounts invite", "first") // there is an account
-	does(0, "", "invite", "olga", "--role", "operator", "--domain", "clinic.test", "--domain", "bank.test")
-	does(2, "", "invite", "olga", "--role", "queen")
-	does(2, "", "invite", "ben", "--domain", "not a domain")
+	does(0, "", "invite", "olga", "--new", "--role", "operator", "--domain", "clinic.test", "--domain", "bank.test")
+	does(2, "taken", "invite", "Olga", "--new")
+	does(2, "changes neither its role", "invite", "olga", "--role", "administrator")
+	does(2, "", "invite", "ben", "--new", "--domain", "not a domain")
+	does(0, "tokens and passkeys of olga end", "invite", "olga")
+	does(0, "its role is auditor", "invite", "carl", "--new")
+	does(0, "carl: deleted", "delete", "carl")
+	does(0, "there are no tokens", "tokens")
+	does(3, "there is no such", "revoke", "nothing")
 	list := does(0, "", "list")
 	for _, part := range []string{"anna", "administrator", "everything", "olga", "operator", "clinic.test bank.test"} {
 		if !strings.Contains(list, part) {

@@ -1,7 +1,9 @@
 package access
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,5 +94,18 @@ func TestOnlySessionsGrowStale(t *testing.T) {
 	}
 	if root := Root("root"); !root.Fresh(now) {
 		t.Error("who asks at the socket is not fresh")
+	}
+}
+
+// Whoever gives a capability away is told what it means, in the program and on the page of the console alike.
+func TestEveryCapabilityIsExplained(t *testing.T) {
+	page, err := os.ReadFile("../../docs/console.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range All() {
+		if row := "| `" + string(c) + "` | " + c.Means() + " |"; c.Means() == "" || !strings.Contains(string(page), row) {
+			t.Errorf("docs/console.md lacks the row\n%s", row)
+		}
 	}
 }

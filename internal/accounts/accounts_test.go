@@ -14,6 +14,7 @@ import (
 	"postern/internal/access"
 	"postern/internal/accounts"
 	"postern/internal/mail"
+	"postern/internal/passhash"
 	"postern/internal/queue/memstore"
 )
 
@@ -27,6 +28,9 @@ type office struct {
 	key  string // of the administrator's session
 }
 
+// cheap is a cost of passwords that lets a test have hundreds of them; what they are kept as is the same.
+func cheap() passhash.Cost { return passhash.Cost{KiB: 64, Passes: 1} }
+
 func from(addr string) accounts.Client {
 	return accounts.Client{Addr: netip.MustParseAddr(addr), Agent: "browser"}
 }
@@ -34,7 +38,7 @@ func from(addr string) accounts.Client {
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	book := memstore.New()
-	o := &office{T: t, book: book, s: accounts.New(accounts.Config{Book: book, Ledger: book})}
+	o := &office{T: t, book: book, s: accounts.New(accounts.Config{Book: book, Ledger: book, Cost: cheap()})}
 	link, err := o.s.First(t.Context(), access.Root("root"))
 	o.no(err)
 	o.key, err = o.s.Accept(t.Context(), link, "anna", good, from("192.0.2.1"))
@@ -92,7 +96,7 @@ func everything() access.Scope { return access.Scope{All: true} }
 func TestTheFirstAdministratorComesByALinkThatWorksOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := memstore.New()
-		s := accounts.New(accounts.Config{Book: book, Ledger: book})
+		s := accounts.New(accounts.Config{Book: book, Ledger: book, Cost: cheap()})
 		o := &office{T: t, book: book, s: s}
 		old, err := s.First(t.Context(), access.Root("root"))
 		o.no(err)
@@ -119,7 +123,7 @@ func TestTheFirstAdministratorComesByALinkThatWorksOnce(t *testing.T) {
 func TestALinkEndsAfterAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := memstore.New()
-		s := accounts.New(accounts.Config{Book: book, Ledger: book})
+		s := accounts.New(accounts.Config{Book: book, Ledger: book, Cost: cheap()})
 		link, err := s.First(t.Context(), access.Root("root"))
 		if err != nil {
 			t.Fatal(err)
@@ -395,7 +399,9 @@ func TestPasswords(t *testing.T) {
 		o := newOffice(t)
 		other, err := o.s.SignIn(t.Context(), "anna", good, "", from("192.0.2.7"))
 		o.no(err)
-		set := func(old, next string) error { return o.s.SetPassword(t.Context(), o.key, old, next, from("192.0.2.1")) }
+		set := func(old, next string) error {
+			return o.s.SetPassword(t.Context(), o.key, old, next, false, from("192.0.2.1"))
+		}
 		o.fails(set("wrong wrong wrong", good+"2"), accounts.ErrWrong)
 		for _, poor := range []string{"", "elevenchars", "password1234", "aaaaaaaaaaaaaaaa", "anna12345678", "Changeme2026!", strings.Repeat("long ", 60)} {
 			o.fails(set(good, poor), accounts.ErrBad)

@@ -63,8 +63,9 @@ func (s *Service) Invited(ctx context.Context, key string) (Account, error) {
 	return s.find(ctx, i.Account)
 }
 
-// Accept sets the password an invitation is for and returns the secret of a session. name is the first administrator's
-// choice and ignored for others.
+// Accept sets the password an invitation is for and returns the secret of a session. What spoke for the account before,
+// sessions, tokens and passkeys, ends: who lost a password may have lost it to somebody. name is the first
+// administrator's choice and ignored for others.
 func (s *Service) Accept(ctx context.Context, key, name, password string, c Client) (string, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -85,16 +86,37 @@ func (s *Service) Accept(ctx context.Context, key, name, password string, c Clie
 		return "", err
 	}
 	a.Version++
-	if err := s.record(ctx, a.Name, "accounts accept", a.Name, "", describe(&a)); err != nil {
+	ended, err := s.speaks(ctx, a.ID)
+	if err != nil {
+		return "", err
+	}
+	if err := s.record(ctx, a.Name, "accounts accept", a.Name, ended, describe(&a)); err != nil {
 		return "", err
 	}
 	if err := s.cfg.Book.UseInvitation(ctx, hashOf(key), a); err != nil {
 		return "", err
 	}
-	if err := s.cfg.Book.DeleteSessions(ctx, SessionFilter{Account: a.ID}); err != nil {
+	return s.begin(ctx, &a, c, time.Now())
+}
+
+// speaks says for the audit trail what a new password by a link ends, "" for nothing.
+func (s *Service) speaks(ctx context.Context, account string) (string, error) {
+	tokens, err := s.cfg.Book.Tokens(ctx, account)
+	if err != nil {
 		return "", err
 	}
-	return s.begin(ctx, &a, c, time.Now())
+	passkeys, err := s.cfg.Book.Passkeys(ctx, account)
+	if err != nil || len(tokens)+len(passkeys) == 0 {
+		return "", err
+	}
+	return strings.Join(append(tokenNames(tokens), passkeyNames(passkeys)...), ", "), nil
+}
+
+func passkeyNames(list []Passkey) (out []string) {
+	for _, p := range list {
+		out = append(out, "passkey "+p.Name)
+	}
+	return out
 }
 
 func checkName(name string) error {

@@ -31,6 +31,8 @@ type Book interface {
 	// ReplaceToken stores t in place of the one of its ID, ErrNotFound if that is gone.
 	ReplaceToken(ctx context.Context, t Token) error
 	DeleteToken(ctx context.Context, id string) error
+	// DeleteTokens deletes all of an account.
+	DeleteTokens(ctx context.Context, account string) error
 
 	Passkeys(ctx context.Context, account string) ([]Passkey, error)
 	PutPasskey(ctx context.Context, p Passkey) error // in place of the one of its ID
@@ -38,7 +40,8 @@ type Book interface {
 
 	PutInvitation(ctx context.Context, i Invitation) error // in place of another one for the same account
 	Invitation(ctx context.Context, hash string) (Invitation, error)
-	// UseInvitation stores a as PutAccount does and deletes the invitation, both or neither; ErrNotFound if it is gone.
+	// UseInvitation stores a as PutAccount does and deletes the invitation with the account's sessions, tokens and passkeys,
+	// all or nothing; ErrNotFound if it is gone.
 	UseInvitation(ctx context.Context, hash string, a Account) error
 }
 

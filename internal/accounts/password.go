@@ -57,7 +57,7 @@ func (s *Service) hash(ctx context.Context, password string) (string, error) {
 	defer func() { <-s.cfg.Hashing }()
 	salt := make([]byte, passhash.SaltLength)
 	rand.Read(salt)
-	return passhash.New(password, salt), nil
+	return s.cfg.Cost.New(password, salt), nil
 }
 
 // examine holds a password against an account's, in the time of any other, and tells the throttle how it went.
@@ -74,7 +74,7 @@ func (s *Service) examine(ctx context.Context, try *attempt, a *Account, passwor
 		return false, err
 	}
 	defer func() { <-s.cfg.Hashing }()
-	hash, known := passhash.Nobody(), false
+	hash, known := s.cfg.Cost.Nobody(), false
 	if h, err := passhash.Parse(a.Password); err == nil {
 		hash, known = h, true
 	}

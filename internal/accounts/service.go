@@ -16,6 +16,7 @@ import (
 	"postern/internal/access"
 	"postern/internal/ledger"
 	"postern/internal/once"
+	"postern/internal/passhash"
 )
 
 // Recorder takes entries of the audit trail; ledger.Ledger is one.
@@ -32,6 +33,8 @@ type Config struct {
 	// Hashing has a place for each password that may be hashed at a time, 19 MiB each; who else hashes may share it. nil
 	// is four of our own.
 	Hashing chan struct{}
+	// Cost is what a new hash of a password costs; zero is the gateway's.
+	Cost passhash.Cost
 	// Fresh is how long a proof counts for dangerous actions; 0 means 10 minutes.
 	Fresh time.Duration
 }

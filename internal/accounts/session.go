@@ -209,8 +209,9 @@ func (s *Service) EndSession(ctx context.Context, p access.Principal, hash strin
 	return s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hash})
 }
 
-// SetPassword changes the password of the account of a session, given its secret, and ends its other sessions.
-func (s *Service) SetPassword(ctx context.Context, key, old, next string, c Client) error {
+// SetPassword changes the password of the account of a session, given its secret, and ends its other sessions; with tokens
+// its tokens too.
+func (s *Service) SetPassword(ctx context.Context, key, old, next string, tokens bool, c Client) error {
 	s.change.Lock()
 	defer s.change.Unlock()
 	mine, a, err := s.session(ctx, key)
@@ -226,11 +227,7 @@ func (s *Service) SetPassword(ctx context.Context, key, old, next string, c Clie
 	if a.Password, err = s.hash(ctx, next); err != nil {
 		return err
 	}
-	a.Version++
-	if err := s.record(ctx, a.Name, "accounts password", a.Name, "", ""); err != nil {
-		return err
-	}
-	if err := s.cfg.Book.PutAccount(ctx, a); err != nil {
+	if err := s.replacePassword(ctx, &a, tokens); err != nil {
 		return err
 	}
 	mine.Version = a.Version
@@ -238,4 +235,25 @@ func (s *Service) SetPassword(ctx context.Context, key, old, next string, c Clie
 		return err
 	}
 	return s.cfg.Book.DeleteSessions(ctx, SessionFilter{Account: a.ID, Except: mine.Hash})
+}
+
+// replacePassword stores an account with its new password, after its tokens have ended where that is asked for.
+func (s *Service) replacePassword(ctx context.Context, a *Account, tokens bool) error {
+	var ended []Token
+	if tokens {
+		var err error
+		if ended, err = s.cfg.Book.Tokens(ctx, a.ID); err != nil {
+			return err
+		}
+	}
+	if err := s.record(ctx, a.Name, "accounts password", a.Name, strings.Join(tokenNames(ended), ", "), ""); err != nil {
+		return err
+	}
+	if len(ended) > 0 {
+		if err := s.cfg.Book.DeleteTokens(ctx, a.ID); err != nil {
+			return err
+		}
+	}
+	a.Version++
+	return s.cfg.Book.PutAccount(ctx, *a)
 }

@@ -72,7 +72,7 @@ func TestGuessesAtOnceAreExaminedNoMoreThanMayFail(t *testing.T) {
 			return err
 		}},
 		"for a new password": {5, func(o *office, i int) error {
-			return o.s.SetPassword(o.Context(), o.key, wrong, good+"!", from(fmt.Sprintf("2001:db8:%x::1", i)))
+			return o.s.SetPassword(o.Context(), o.key, wrong, good+"!", false, from(fmt.Sprintf("2001:db8:%x::1", i)))
 		}},
 		"with answers of passkeys": {5, func(o *office, _ int) error {
 			_, err := o.s.SignInByPasskey(o.Context(), site, []byte("{}"), "", from("203.0.113.1"))
@@ -114,7 +114,7 @@ func TestStrangersMakeNobodyWaitWhoIsKnown(t *testing.T) {
 		}
 		key, err := o.s.Prove(t.Context(), o.key, good, from("192.0.2.1"))
 		o.no(err)
-		o.no(o.s.SetPassword(t.Context(), key, good, good+"!", from("192.0.2.1")))
+		o.no(o.s.SetPassword(t.Context(), key, good, good+"!", false, from("192.0.2.1")))
 		_, err = o.s.SignIn(t.Context(), "Anna", good+"!", "", from("192.0.2.1"))
 		o.no(err)
 		_, err = o.s.Prove(t.Context(), olga, good, from("192.0.2.2"))

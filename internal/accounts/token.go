@@ -56,6 +56,13 @@ func (s *Service) CreateToken(ctx context.Context, p access.Principal, name stri
 	return t, key, s.cfg.Book.AddToken(ctx, t)
 }
 
+func tokenNames(list []Token) (out []string) {
+	for _, t := range list {
+		out = append(out, "token "+t.Name)
+	}
+	return out
+}
+
 func scopesText(scopes []access.Capability) string {
 	var out []string
 	for _, c := range scopes {
@@ -96,7 +103,11 @@ func (s *Service) DeleteToken(ctx context.Context, p access.Principal, id string
 			return ErrNotFound
 		}
 	}
-	if err := s.record(ctx, p.Name, "tokens delete", t.Name, "scopes "+scopesText(t.Scopes), ""); err != nil {
+	owner, err := s.find(ctx, t.Account)
+	if err != nil {
+		return err
+	}
+	if err := s.record(ctx, p.Name, "tokens delete", t.Name, "of "+owner.Name+", scopes "+scopesText(t.Scopes), ""); err != nil {
 		return err
 	}
 	return s.cfg.Book.DeleteToken(ctx, id)

@@ -14,13 +14,26 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// Cost of new hashes: 19 MiB and two passes, a few tens of milliseconds.
+// Cost is what a new hash costs whoever makes or guesses it. The zero value is that of the gateway: 19 MiB and two passes,
+// a few tens of milliseconds. Tests of what stands on passwords may take another one.
+type Cost struct {
+	KiB, Passes uint32
+}
+
+// The cost of the gateway, and what no cost changes.
 const (
 	memory  = 19 * 1024 // KiB
 	passes  = 2
 	threads = 1
 	length  = 32
 )
+
+func (c Cost) orUsual() Cost {
+	if c == (Cost{}) {
+		return Cost{memory, passes}
+	}
+	return c
+}
 
 // SaltLength is how many random bytes New wants.
 const SaltLength = 16
@@ -32,18 +45,26 @@ type Hash struct {
 	salt, sum      []byte
 }
 
+// New returns the text that keeps a password at the gateway's cost. salt is SaltLength random bytes.
+func New(password string, salt []byte) string { return Cost{}.New(password, salt) }
+
+// Nobody is Cost.Nobody at the gateway's cost.
+func Nobody() Hash { return Cost{}.Nobody() }
+
 // New returns the text that keeps a password. salt is SaltLength random bytes.
-func New(password string, salt []byte) string {
-	sum := argon2.IDKey([]byte(password), salt, passes, memory, threads, length)
+func (c Cost) New(password string, salt []byte) string {
+	c = c.orUsual()
+	sum := argon2.IDKey([]byte(password), salt, c.Passes, c.KiB, threads, length)
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, memory, passes, threads,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.KiB, c.Passes, threads,
 		b64.EncodeToString(salt), b64.EncodeToString(sum))
 }
 
 // Nobody is a hash that costs what a new one does and that no password is known for: to take as long for a name that does
 // not exist as for a wrong password.
-func Nobody() Hash {
-	return Hash{memory, passes, threads, make([]byte, SaltLength), make([]byte, length)}
+func (c Cost) Nobody() Hash {
+	c = c.orUsual()
+	return Hash{c.KiB, c.Passes, threads, make([]byte, SaltLength), make([]byte, length)}
 }
 
 var errHash = errors.New("not an argon2id hash")

@@ -42,14 +42,21 @@ func (v *visitor) posts(path string, fields ...string) string {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	text := readAll(v.t, res)
 	at, _ := url.Parse(v.base)
 	for _, c := range v.http.Jar.Cookies(at) {
 		v.seen = append(v.seen, c.Value)
+	}
+	return text
+}
+
+// readAll reads an answer to its end.
+func readAll(t *testing.T, res *http.Response) string {
+	t.Helper()
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return string(text)
 }
@@ -81,7 +88,7 @@ func TestNoCredentialIsEverToldAgain(t *testing.T) {
 	if again := w.Run("", "accounts", "first"); again.Code != 3 || !strings.Contains(again.Stderr, "accounts invite") {
 		t.Errorf("a second first administrator: %+v", again)
 	}
-	invited := link.FindStringSubmatch(w.Postern("accounts", "invite", "ben"))
+	invited := link.FindStringSubmatch(w.Postern("accounts", "invite", "ben", "--new"))
 	for _, typed := range []string{"anna", "ben", "my-pass-as-name"} {
 		visit(t, w).posts("/sign-in", "name", typed, "password", "wrong-password")
 	}

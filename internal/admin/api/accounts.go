@@ -1,8 +1,11 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +24,8 @@ type Account struct {
 	Disabled bool         `json:"disabled,omitempty"`
 }
 
-// Token is what programs show. Nobody can show its secret again.
+// Token is what programs show. Nobody can show its secret again. What it may do is its scopes as far as its account may
+// the same.
 type Token struct {
 	ID        string              `json:"id"`
 	Account   string              `json:"account"`
@@ -32,13 +36,15 @@ type Token struct {
 	LastUsed  time.Time           `json:"last_used,omitzero"`
 }
 
-// InviteRequest asks for a link by which somebody sets a password: for a new account, or, where the name has one, for that.
-// Role and Domains are of a new account.
+// InviteRequest asks for a link by which somebody sets a password: with New for an account that is made now, else for the one
+// that has the name. Role and Domains are of a new account.
 type InviteRequest struct {
-	By      string        `json:"-"`
-	Name    string        `json:"name"`
-	Role    access.Role   `json:"role,omitempty"`
-	Domains []mail.Domain `json:"domains,omitempty"` // none is everything
+	By   string `json:"-"`
+	Name string `json:"name"`
+	New  bool   `json:"new,omitempty" doc:"make the account; without it a name that has none is an error"`
+	// Role is auditor, which may least, where nobody says.
+	Role    access.Role   `json:"role,omitempty" doc:"of a new account; auditor where nobody says"`
+	Domains []mail.Domain `json:"domains,omitempty" doc:"of a new account; none is everything"`
 }
 
 // InviteResult is the secret of the link, which stands behind /setup# at the console's address.
@@ -75,7 +81,7 @@ func (s *Server) registerAccounts(spec huma.API) {
 			}
 			return answer(out, err)
 		})
-	operation(s, spec, "POST", "/accounts", "inviteAccount", "Make a link by which somebody sets a password",
+	operation(s, spec, "POST", "/accounts", "inviteAccount", "Make a link by which somebody sets a password; whoever may ask for it can become anybody",
 		func(ctx context.Context, in *body[InviteRequest]) (*body[InviteResult], error) {
 			return answer(s.invite(ctx, &in.Body))
 		})
@@ -146,15 +152,22 @@ func (s *Server) tokens(ctx context.Context) ([]Token, error) {
 
 func (s *Server) invite(ctx context.Context, q *InviteRequest) (InviteResult, error) {
 	p, a, err := s.account(ctx, q.Name)
-	switch {
-	case err == nil:
-		key, err := s.accounts.InviteAgain(ctx, p, a.ID)
-		return InviteResult{Secret: key}, err
-	case !errors.Is(err, accounts.ErrNotFound):
+	if err != nil && !errors.Is(err, accounts.ErrNotFound) {
 		return InviteResult{}, err
 	}
-	_, key, err := s.accounts.Invite(ctx, p, q.Name, q.Role, scopeOf(q.Domains))
-	return InviteResult{Secret: key, New: true}, err
+	switch {
+	case q.New:
+		_, key, err := s.accounts.Invite(ctx, p, q.Name, cmp.Or(q.Role, access.Roles()[0]), scopeOf(q.Domains))
+		return InviteResult{Secret: key, New: true}, err
+	case err != nil:
+		return InviteResult{}, &Problem{Code: http.StatusNotFound, Text: "there is no account of the name " + strconv.Quote(q.Name),
+			Hint: "to make it, say so: --new with a role (auditor, operator, administrator)"}
+	case q.Role != "" || len(q.Domains) > 0:
+		return InviteResult{}, &Problem{Code: http.StatusBadRequest, Text: "the account " + a.Name + " is there already; a link changes neither its role nor its domains",
+			Hint: "make the link without them; an administrator changes them in the console, below Accounts"}
+	}
+	key, err := s.accounts.InviteAgain(ctx, p, a.ID)
+	return InviteResult{Secret: key}, err
 }
 
 // account finds an account by its name, for somebody with a name of his own.

@@ -167,6 +167,16 @@ func (c *Client) DeleteAccount(ctx context.Context, by, name string) error {
 	return c.call(ctx, request{method: http.MethodDelete, path: "/accounts/" + url.PathEscape(name), by: by}, nil)
 }
 
+// Tokens yields the tokens of every account.
+func (c *Client) Tokens(ctx context.Context) iter.Seq2[Token, error] {
+	return each[Token](ctx, c, "/tokens", url.Values{})
+}
+
+// DeleteToken ends a token.
+func (c *Client) DeleteToken(ctx context.Context, by, id string) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "/tokens/" + url.PathEscape(id), by: by}, nil)
+}
+
 // Act changes waiting mail.
 func (c *Client) Act(ctx context.Context, r admin.ActRequest) (out admin.ActResult, err error) {
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/queue", by: r.By, body: r}, &out)

@@ -15,6 +15,7 @@ import (
 	"postern/internal/admin"
 	"postern/internal/check"
 	"postern/internal/mail"
+	"postern/internal/passhash"
 	"postern/internal/testkit/backlog"
 )
 
@@ -28,7 +29,7 @@ type remoteWorld struct {
 func newRemoteWorld(t *testing.T) *remoteWorld {
 	t.Helper()
 	store := backlog.New(t)
-	w := &remoteWorld{accounts: accounts.New(accounts.Config{Book: store, Ledger: store})}
+	w := &remoteWorld{accounts: accounts.New(accounts.Config{Book: store, Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
 	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Traffic: store, Pulse: &w.pulse,
 		Settings: func() admin.Settings {
 			return admin.Settings{Domains: []admin.DomainSetting{}, Routes: []admin.RouteSetting{}, Listeners: []admin.ListenerSetting{}}

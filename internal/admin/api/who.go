@@ -27,8 +27,9 @@ var errNoToken = errors.New("show a token, in the field Authorization after the 
 
 // byToken is whom the token of the request speaks for.
 func (s *Server) byToken(r *http.Request) (access.Principal, error) {
-	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
+	// The scheme is compared without regard to case (RFC 9110 §11.1).
+	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
 		return access.Principal{}, errNoToken
 	}
 	p, err := s.accounts.ByToken(r.Context(), strings.TrimSpace(key))

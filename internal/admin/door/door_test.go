@@ -9,13 +9,14 @@ import (
 
 	"postern/internal/access"
 	"postern/internal/accounts"
+	"postern/internal/passhash"
 	"postern/internal/queue/memstore"
 )
 
 func signedIn(t *testing.T) (*accounts.Service, string) {
 	t.Helper()
 	book := memstore.New()
-	s := accounts.New(accounts.Config{Book: book, Ledger: book})
+	s := accounts.New(accounts.Config{Book: book, Ledger: book, Cost: passhash.Cost{KiB: 64, Passes: 1}})
 	link, err := s.First(t.Context(), access.Root("root"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +18,7 @@ import (
 // accountsView is who may use the console.
 type accountsView struct {
 	Accounts []accounts.Account
+	Tokens   []ownedToken // of all accounts
 	Roles    []access.Role
 	// Link is the path of an invitation just made, for For; shown once.
 	Link, For string
@@ -24,12 +27,37 @@ type accountsView struct {
 	Domains   string
 }
 
+// ownedToken is a token with the name of its account.
+type ownedToken struct {
+	accounts.Token
+	Owner string
+}
+
+// everyToken lists the tokens of all accounts, each with its owner.
+func (c *Console) everyToken(r *request, list []accounts.Account) (out []ownedToken, err error) {
+	tokens, err := c.cfg.Accounts.Tokens(r.ctx(), r.who, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tokens {
+		one := ownedToken{Token: t}
+		if i := slices.IndexFunc(list, func(a accounts.Account) bool { return a.ID == t.Account }); i >= 0 {
+			one.Owner = list[i].Name
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
 func (c *Console) accounts(r *request) error { return c.accountsPage(r, accountsView{}, http.StatusOK) }
 
 func (c *Console) accountsPage(r *request, v accountsView, code int) error {
 	v.Roles = access.Roles()
 	var err error
 	if v.Accounts, err = c.cfg.Accounts.List(r.ctx(), r.who); err != nil {
+		return err
+	}
+	if v.Tokens, err = c.everyToken(r, v.Accounts); err != nil {
 		return err
 	}
 	c.render(r.w, &r.who, code, "accounts", "Accounts", v)
@@ -111,7 +139,7 @@ func (c *Console) changeAccount(r *request) error {
 type profileView struct {
 	Sessions []accounts.Session
 	Tokens   []accounts.Token
-	Scopes   []access.Capability
+	Scopes   []access.Capability // that the reader may give
 	Passkeys []accounts.Passkey
 	// Named says that passkeys can be made at this address.
 	Named   bool
@@ -154,7 +182,7 @@ func (c *Console) password(r *request) error {
 	if next != r.PostFormValue("again") {
 		return c.profilePage(r, profileView{Problem: "The two new passwords differ."}, http.StatusBadRequest)
 	}
-	err := c.cfg.Accounts.SetPassword(r.ctx(), c.door.Secret(r.Request), r.PostFormValue("old"), next, door.Client(r.Request))
+	err := c.cfg.Accounts.SetPassword(r.ctx(), c.door.Secret(r.Request), r.PostFormValue("old"), next, r.PostFormValue("tokens") != "", door.Client(r.Request))
 	var throttled *accounts.Throttled
 	switch {
 	case errors.Is(err, accounts.ErrWrong):
@@ -182,7 +210,7 @@ func (c *Console) tokens(r *request) error {
 		if err := c.cfg.Accounts.DeleteToken(r.ctx(), r.who, id); err != nil {
 			return err
 		}
-		return to(r, "/profile")
+		return to(r, local(cmp.Or(r.PostFormValue("next"), "/profile")))
 	}
 	if err := r.ParseForm(); err != nil {
 		return badRequest("the form cannot be read: %w", err)

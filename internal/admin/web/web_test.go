@@ -22,6 +22,7 @@ import (
 	"postern/internal/accounts"
 	"postern/internal/admin"
 	"postern/internal/mail"
+	"postern/internal/passhash"
 	"postern/internal/policy"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
@@ -60,7 +61,7 @@ func newConsole(t *testing.T) *browser {
 		Pins: store, MailHosts: func(context.Context, mail.Domain) (admin.MailHosts, error) {
 			return admin.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.clinic.test"), mail.MustDomain("mx.backup.test"), mail.MustDomain("mx.evil.test")}}, nil
 		}, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now()})
-	b.a = accounts.New(accounts.Config{Book: store, Ledger: store})
+	b.a = accounts.New(accounts.Config{Book: store, Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})
 	h, err := New(Config{Service: b.s, Accounts: b.a})
 	if err != nil {
 		t.Fatal(err)

@@ -94,12 +94,17 @@ func (a *access) put(one accounts.Account) error {
 func (s *Store) DeleteAccount(ctx context.Context, id string) error {
 	return s.with(ctx, func(a *access) error {
 		delete(a.accounts, id)
-		maps.DeleteFunc(a.sessions, func(_ string, v accounts.Session) bool { return v.Account == id })
-		maps.DeleteFunc(a.tokens, func(_ string, v accounts.Token) bool { return v.Account == id })
+		a.silence(id)
 		maps.DeleteFunc(a.invitations, func(_ string, v accounts.Invitation) bool { return v.Account == id })
-		maps.DeleteFunc(a.passkeys, func(_ string, v accounts.Passkey) bool { return v.Account == id })
 		return nil
 	})
+}
+
+// silence deletes what speaks for an account.
+func (a *access) silence(id string) {
+	maps.DeleteFunc(a.sessions, func(_ string, v accounts.Session) bool { return v.Account == id })
+	maps.DeleteFunc(a.tokens, func(_ string, v accounts.Token) bool { return v.Account == id })
+	maps.DeleteFunc(a.passkeys, func(_ string, v accounts.Passkey) bool { return v.Account == id })
 }
 
 // Session returns a session.
@@ -187,6 +192,14 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	})
 }
 
+// DeleteTokens deletes all of an account.
+func (s *Store) DeleteTokens(ctx context.Context, account string) error {
+	return s.with(ctx, func(a *access) error {
+		maps.DeleteFunc(a.tokens, func(_ string, v accounts.Token) bool { return v.Account == account })
+		return nil
+	})
+}
+
 // Passkeys lists those of an account.
 func (s *Store) Passkeys(ctx context.Context, account string) (out []accounts.Passkey, err error) {
 	err = s.with(ctx, func(a *access) error {
@@ -230,7 +243,7 @@ func (s *Store) Invitation(ctx context.Context, hash string) (accounts.Invitatio
 	return single(ctx, s, invitationsOf, func(v accounts.Invitation) bool { return v.Hash == hash })
 }
 
-// UseInvitation stores what an invitation was for and deletes it.
+// UseInvitation stores what an invitation was for, and deletes it with what spoke for the account.
 func (s *Store) UseInvitation(ctx context.Context, hash string, one accounts.Account) error {
 	return s.with(ctx, func(a *access) error {
 		if _, ok := a.invitations[hash]; !ok {
@@ -240,6 +253,7 @@ func (s *Store) UseInvitation(ctx context.Context, hash string, one accounts.Acc
 			return err
 		}
 		delete(a.invitations, hash)
+		a.silence(one.ID)
 		return nil
 	})
 }

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -84,14 +85,21 @@ func (t *txn) putAccount(a *accounts.Account) error {
 // DeleteAccount deletes an account and what speaks for it.
 func (s *Store) DeleteAccount(ctx context.Context, id string) error {
 	return s.change(ctx, func(t *txn) error {
-		for _, text := range []string{"DELETE FROM session WHERE account = ?", "DELETE FROM token WHERE account = ?", "DELETE FROM passkey WHERE account = ?",
-			"DELETE FROM invitation WHERE account = ?", "DELETE FROM account WHERE id = ?"} {
-			if err := t.exec(text, id); err != nil {
-				return err
-			}
+		if err := t.silence(id); err != nil {
+			return err
 		}
-		return nil
+		return cmp.Or(t.exec("DELETE FROM invitation WHERE account = ?", id), t.exec("DELETE FROM account WHERE id = ?", id))
 	})
+}
+
+// silence deletes what speaks for an account.
+func (t *txn) silence(id string) error {
+	for _, text := range []string{"DELETE FROM session WHERE account = ?", "DELETE FROM token WHERE account = ?", "DELETE FROM passkey WHERE account = ?"} {
+		if err := t.exec(text, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Session returns a session.
@@ -184,6 +192,11 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	return s.change(ctx, func(t *txn) error { return t.exec("DELETE FROM token WHERE id = ?", id) })
 }
 
+// DeleteTokens deletes all of an account.
+func (s *Store) DeleteTokens(ctx context.Context, account string) error {
+	return s.change(ctx, func(t *txn) error { return t.exec("DELETE FROM token WHERE account = ?", account) })
+}
+
 // Passkeys lists those of an account.
 func (s *Store) Passkeys(ctx context.Context, account string) ([]accounts.Passkey, error) {
 	return collect[accounts.Passkey](ctx, s, "SELECT facts FROM passkey WHERE account = ?", account)
@@ -221,10 +234,13 @@ func (s *Store) Invitation(ctx context.Context, hash string) (accounts.Invitatio
 	return single[accounts.Invitation](ctx, s, "SELECT facts FROM invitation WHERE hash = ?", hash)
 }
 
-// UseInvitation stores what an invitation was for and deletes it.
+// UseInvitation stores what an invitation was for, and deletes it with what spoke for the account.
 func (s *Store) UseInvitation(ctx context.Context, hash string, a accounts.Account) error {
 	return s.change(ctx, func(t *txn) error {
 		if err := t.must("DELETE FROM invitation WHERE hash = ?", hash); err != nil {
+			return err
+		}
+		if err := t.silence(a.ID); err != nil {
 			return err
 		}
 		return t.putAccount(&a)

@@ -194,7 +194,29 @@ func invitationsOnce(k *suite, b accounts.Book, again func() accounts.Book) {
 	k.no(b.PutAccount(k.Context(), k.account("9", "Ben")))
 	// What cannot be stored leaves the invitation as it is.
 	k.fails(b.UseInvitation(k.Context(), "new", k.account("1", "ben")), accounts.ErrTaken)
+	speaks := func(account string) {
+		k.no(b.AddSession(k.Context(), accounts.Session{Hash: "s" + account, Account: account, EndsAt: k.now}))
+		k.no(b.AddToken(k.Context(), accounts.Token{ID: "t" + account, Hash: "h" + account, Account: account}))
+		k.no(b.PutPasskey(k.Context(), accounts.Passkey{ID: "p" + account, Account: account}))
+	}
+	spoken := func(account string) int {
+		sessions, err := b.Sessions(k.Context(), account)
+		k.no(err)
+		tokens, err := b.Tokens(k.Context(), account)
+		k.no(err)
+		passkeys, err := b.Passkeys(k.Context(), account)
+		k.no(err)
+		return len(sessions) + len(tokens) + len(passkeys)
+	}
+	speaks("1")
+	speaks("9")
+	k.fails(b.UseInvitation(k.Context(), "new", k.account("1", "ben")), accounts.ErrTaken)
+	k.same("what speaks for it where nothing was stored", spoken("1"), 3)
 	k.no(b.UseInvitation(k.Context(), "new", k.account("1", "Anna")))
+	k.same("what speaks for it now", spoken("1"), 0)
+	k.same("what speaks for the other", spoken("9"), 3)
+	k.no(b.DeleteTokens(k.Context(), "9"))
+	k.same("what speaks for the other without its tokens", spoken("9"), 2)
 	k.fails(b.UseInvitation(k.Context(), "new", k.account("2", "Carl")), accounts.ErrNotFound)
 	b = again()
 	k.same("accounts", len(k.accounts(b)), 2)

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"postern/internal/admin/api"
+	"postern/internal/smtp"
+)
+
+type accountsTokensCmd struct{ remote }
+
+// Run lists.
+func (c *accountsTokensCmd) Run(a *app) error {
+	client, err := c.client(a)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	any := false
+	for token, err := range client.Tokens(a.ctx) {
+		if err != nil {
+			return tell(err)
+		}
+		if c.JSON {
+			if err := a.object(token); err != nil {
+				return err
+			}
+			continue
+		}
+		any = true
+		// Not a table: what a token may must not be cut.
+		fmt.Fprintf(a.stdout, "%s  of %s: %s\n  may %s\n  made %s, good until %s, used last %s\n", token.ID, token.Account, smtp.Printable(token.Name, 100),
+			strings.Trim(fmt.Sprint(token.Scopes), "[]"), token.CreatedAt.UTC().Format(time.RFC3339), token.EndsAt.UTC().Format(time.RFC3339), tokenUsed(&token))
+	}
+	if !any && !c.JSON {
+		fmt.Fprintln(a.stdout, "there are no tokens; people make theirs in the console, below Your account")
+	}
+	return nil
+}
+
+func tokenUsed(t *api.Token) string {
+	if t.LastUsed.IsZero() {
+		return "never"
+	}
+	return t.LastUsed.UTC().Format(time.RFC3339)
+}
+
+type accountsRevokeCmd struct {
+	remote
+	ID string `arg:"" help:"The token, as postern accounts tokens names it."`
+}
+
+// Run revokes.
+func (c *accountsRevokeCmd) Run(a *app) error {
+	client, err := c.client(a)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.DeleteToken(a.ctx, a.asker(), c.ID); err != nil {
+		return tell(err)
+	}
+	if !c.JSON {
+		fmt.Fprintln(a.stdout, c.ID+": ended")
+	}
+	return nil
+}
