@@ -79,7 +79,7 @@ func lattice() map[string]string {
 
 		"check": "mail smtp smtp/smtpclient tlsprobe policy policy/certcheck attempt dns mxtrust peers gateway/route gateway/deliver",
 
-		"admin":      "mail smtp policy policy/rules attempt event queue ledger peers mxtrust access check traffic certstore gateway/inforce",
+		"admin":      "mail smtp policy policy/certcheck policy/rules attempt event queue ledger peers mxtrust access check traffic certstore gateway/inforce",
 		"admin/door": "mail access accounts admin",
 		"admin/oidc": "once",
 		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check traffic gateway/inforce admin",

@@ -172,6 +172,10 @@ func TestAPreviewNeverKnowsBetterThanTheGateway(t *testing.T) {
 		}), demand("mx = \"any\"\n"), WouldWait, policy.RevocationUnknown},
 		{"revoked", past(func(y *attempt.Try, _ *policy.Requirement) { y.Evidence.Revocation = policy.Revoked }), demand(""), WouldWait, policy.CertRevoked},
 		{"the domain's own name, and mx that does not matter", past(nil), demand("mx = \"proven\"\nnames = \"domain\"\n"), AsNow, ""},
+		{"the domain's own name among more names than are kept", past(func(y *attempt.Try, _ *policy.Requirement) {
+			y.Evidence.Presented = strings.Fields(strings.Repeat("other.test ", 20))
+		}), demand("mx = \"proven\"\nnames = \"domain\"\n"), NotKnown, ""},
+		{"another name than the certificate has", past(nil), demand("mx = \"any\"\nnames = [\"mx.else.test\"]\n"), WouldWait, policy.CertNameMismatch},
 		{"a pin on a root that the peer does not send", past(nil), demand("mx = \"any\"\n" + pin("b")), NotKnown, ""},
 		{"a pin among what the peer sent", past(nil), demand("mx = \"any\"\n" + pin("a")), NotKnown, ""},
 		{"a pin that was demanded then", past(func(_ *attempt.Try, r *policy.Requirement) { *r = demand("mx = \"any\"\n" + pin("b")) }), demand("mx = \"any\"\n" + pin("b")), AsNow, ""},

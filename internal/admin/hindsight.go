@@ -1,11 +1,14 @@
 package admin
 
 import (
+	"crypto/tls"
 	"fmt"
 	"slices"
 
 	"postern/internal/attempt"
+	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/certcheck"
 	"postern/internal/queue"
 )
 
@@ -22,17 +25,17 @@ func wouldBecome(r *queue.Record, req policy.Requirement) (PreviewOutcome, polic
 		return NotKnown, "", "the record does not say how it was carried"
 	}
 	used := newest.Used()
-	tls := used.TLS()
-	if tls == nil {
+	session := used.TLS()
+	if session == nil {
 		if req.WithoutTLS == policy.WithoutTLSReject {
 			return WouldReturn, policy.StartTLSNotOffered, "the server had no TLS"
 		}
 		return WouldWait, policy.StartTLSNotOffered, "the server had no TLS"
 	}
 	h := hindsight{record: r, used: used, evidence: *used.Evidence, asked: req}
-	h.evidence.TLSVersion, h.evidence.Peers = versionNumber(tls.Version), map[string]policy.Proof{}
+	h.evidence.TLSVersion, h.evidence.Peers = versionNumber(session.Version), map[string]policy.Proof{}
 	if h.evidence.TLSVersion == 0 && req.VersionFloor() > 0 {
-		return NotKnown, "", "the connection used " + tls.Version
+		return NotKnown, "", "the connection used " + session.Version
 	}
 	if req.Channel >= policy.Authenticated {
 		h.lookAtHost() // before demands are left out
@@ -91,9 +94,16 @@ func (h *hindsight) proof(d policy.PeerDemand) (policy.Proof, bool) {
 		}
 		return policy.Proof{Shortfalls: faults}, true
 	}
-	if !d.Names.MX && len(h.evidence.Presented) > 0 && !presents(h.evidence.Presented, d.Names, h.record.Recipient.Address.Domain) {
-		return policy.Proof{Shortfalls: []policy.Shortfall{{Reason: policy.CertNameMismatch,
-			Text: fmt.Sprintf("the certificate names %.200v", h.evidence.Presented)}}}, true
+	if !d.Names.MX {
+		switch accepted, known := certcheck.Kept(h.evidence.Presented, d.Names, mail.Domain{}, h.record.Recipient.Address.Domain); {
+		case accepted:
+		case known:
+			return policy.Proof{Shortfalls: []policy.Shortfall{{Reason: policy.CertNameMismatch,
+				Text: fmt.Sprintf("the certificate names %.200v", h.evidence.Presented)}}}, true
+		default:
+			h.leave("the record does not hold all names of the certificate")
+			return policy.Proof{}, false
+		}
 	}
 	publicly := h.used.Reached >= policy.Authenticated && h.examined(made, policy.PublicDemand())
 	switch {
@@ -136,4 +146,19 @@ func (h *hindsight) lookAtRevocation() {
 		h.leave("nobody asked whether the certificate was revoked, or promises a stapled answer")
 		h.asked.Revocation = policy.RevocationOff
 	}
+}
+
+// versionNumber is a version as records name it, as in crypto/tls; 0 for one that is not known.
+func versionNumber(name string) uint16 {
+	switch name {
+	case "TLSv1.3":
+		return tls.VersionTLS13
+	case "TLSv1.2":
+		return tls.VersionTLS12
+	case "TLSv1.1":
+		return tls.VersionTLS11
+	case "TLSv1":
+		return tls.VersionTLS10
+	}
+	return 0
 }
