@@ -45,7 +45,7 @@ func (c *changing) step(i int) {
 	synctest.Wait()
 	c.w.mu.Lock()
 	c.audit()
-	c.waiting(func(l *letter, _ string) { c.judge(l) })
+	c.wait()
 	c.w.mu.Unlock()
 	c.rest([]time.Duration{0, time.Second, 10 * time.Second, 2 * time.Minute, 20 * time.Minute}[c.r.IntN(5)])
 }
@@ -61,14 +61,14 @@ func (c *changing) say(i int, format string, args ...any) {
 
 func (c *changing) accept(i int) {
 	local := fmt.Sprintf("m%d", i)
-	l := &letter{to: [][]string{{"clinic.test"}, {"clinic.test"}, {"shop.test"}, {"clinic.test", "shop.test"}}[c.r.IntN(4)], judged: c.now,
-		kept: map[string]map[string]wanted{}}
+	l := &letter{to: [][]string{{"clinic.test"}, {"clinic.test"}, {"shop.test"}, {"clinic.test", "shop.test"}}[c.r.IntN(4)], kept: map[string]*held{}}
 	var to []string
 	for _, d := range l.to {
-		l.kept[d] = c.present(l, d)
+		demands := c.present(l, d)
+		l.kept[d] = exactly(c.now, demands)
 		to = append(to, "x@"+d)
+		c.say(i, "message %s to %s demands %v", local, d, demands)
 	}
-	c.say(i, "message %s to %v demands %v", local, l.to, l.kept)
 	c.w.accept(local+"@example.test", func(s *queue.Submission) { // before anybody sends it
 		c.w.mu.Lock()
 		defer c.w.mu.Unlock()
@@ -83,6 +83,18 @@ func (c *changing) change(f func(m *moment)) {
 	f(&next)
 	c.w.mu.Lock()
 	c.now = &next
+	c.w.mu.Unlock()
+}
+
+// retable changes the tables. Where they say what they said, nothing else is in force: what was lowered stays so.
+func (c *changing) retable(f func(m *moment)) {
+	next := *c.now
+	if f(&next); next.tables() != c.now.tables() {
+		c.change(f)
+		return
+	}
+	c.w.mu.Lock()
+	*c.now = next
 	c.w.mu.Unlock()
 }
 
@@ -150,12 +162,13 @@ func (c *changing) again(i int) {
 }
 
 func (c *changing) tables(i int) {
-	c.change(func(m *moment) {
-		switch c.r.IntN(3) {
+	what, trust := c.r.IntN(3), []string{"", "right.pem", "flip.pem"}[c.r.IntN(3)]
+	c.retable(func(m *moment) {
+		switch what {
 		case 0:
 			m.own = !m.own
 		case 1:
-			m.ownTrust = []string{"", "right.pem", "flip.pem"}[c.r.IntN(3)]
+			m.ownTrust = trust
 		default:
 			m.routed = !m.routed
 		}
@@ -203,7 +216,8 @@ func (c *changing) files(i int) {
 func (c *changing) restart(i int) {
 	c.w.halt()
 	if c.r.IntN(2) == 0 {
-		c.change(func(m *moment) { m.own, m.routed = c.r.IntN(2) == 0, c.r.IntN(2) == 0 })
+		own, routed := c.r.IntN(2) == 0, c.r.IntN(2) == 0
+		c.retable(func(m *moment) { m.own, m.routed = own, routed })
 	}
 	c.say(i, "restart: own %v %q, routed %v", c.now.own, c.now.ownTrust, c.now.routed)
 	c.w.again(c.config)
@@ -221,12 +235,27 @@ func (c *changing) release(i int, lower bool) {
 	}
 }
 
+// sent waits until what is being sent has ended, for nothing of it is changed before.
+func (c *changing) sent() {
+	for range 60 {
+		c.rest(2 * time.Minute)
+		n := 0
+		for range c.w.store.List(context.Background(), queue.Filter{States: []queue.State{queue.Sending}}) {
+			n++
+		}
+		if n == 0 {
+			return
+		}
+	}
+	c.fault("something is being sent without an end")
+}
+
 // end puts everything right. What waits goes, once an administrator has said that it may have what is in force and no more.
 func (c *changing) end() {
 	for at := range c.servers {
 		c.behave(at, true)
 	}
-	c.rest(2 * time.Minute) // what was being sent has ended
+	c.sent()
 	c.change(func(m *moment) { m.flip, m.own, m.routed = "main", false, false })
 	c.flip()
 	c.w.reload(c.config)
@@ -235,7 +264,7 @@ func (c *changing) end() {
 		m.rules = []ruled{{wanted: wanted{trust: "public", names: "mx", floor: tls.VersionTLS12}, name: "one"}}
 	})
 	c.apply(-1, true)
-	c.rest(2 * time.Minute)
+	c.sent()
 	if _, err := c.service.Act(context.Background(), admin.ActRequest{By: "story", Kind: queue.Release, All: true, Rejudge: true}); err != nil {
 		c.t.Fatal(err)
 	}

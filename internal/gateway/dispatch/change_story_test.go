@@ -120,11 +120,30 @@ type moment struct {
 	flip     string // who signs in flip.pem
 }
 
+// tables is what the tables say of the mail of the story.
+func (m *moment) tables() any {
+	if !m.own {
+		return [2]any{false, m.routed}
+	}
+	return [3]any{true, m.ownTrust, m.routed}
+}
+
 // letter is one message as the oracle knows it.
 type letter struct {
-	to     []string // domains
+	to   []string // domains
+	kept map[string]*held
+}
+
+// held is what a delivery demands, by source. It was judged at the moment judged. While it is being sent nobody knows from
+// outside whether it was judged at the moments that went by: may holds what it demands either way.
+type held struct {
 	judged *moment
-	kept   map[string]map[string]wanted // by domain, by source
+	may    []map[string]wanted
+}
+
+// exactly is a delivery that demands this.
+func exactly(m *moment, demands map[string]wanted) *held {
+	return &held{m, []map[string]wanted{demands}}
 }
 
 // leaf is what a certificate proves.
@@ -236,7 +255,6 @@ func (c *changing) hear(at string, p *partner.Partner, version uint16) {
 		local, _, _ := strings.Cut(strings.TrimPrefix(command.Line, "MAIL FROM:<"), "@")
 		if l := c.letters[local]; l != nil {
 			c.checked++
-			c.judge(l)
 			c.check(at, local, l, &command, version)
 		}
 	}
@@ -250,17 +268,23 @@ func (c *changing) check(at, local string, l *letter, command *partner.Command, 
 	if at != wants {
 		c.fault("%s went to %s, and %s is where it goes", local, at, wants)
 	}
+	c.judge(l, to, false)
+	if h := l.kept[to]; !slices.ContainsFunc(h.may, func(demands map[string]wanted) bool { return c.met(command, version, demands) }) {
+		c.fault("%s went to %s over TLS %v, %+v with version %x, and demands %+v", local, at, command.TLS, c.leaves[command.Leaf], version, h.may)
+	}
+}
+
+// met reports whether a connection proves what is demanded.
+func (c *changing) met(command *partner.Command, version uint16, demands map[string]wanted) bool {
 	shown := c.leaves[command.Leaf]
-	for source, d := range l.kept[to] {
+	for _, d := range demands {
 		signer := map[string]string{"public": "main", "right.pem": "main", "wrong.pem": "other", "flip.pem": c.now.flip}[d.trust]
-		switch {
-		case !command.TLS:
-			c.fault("%s went to %s in the clear, and %s demands %+v", local, at, source, d)
-		case shown.ca != signer, d.names == "alt" && shown.name != "alt.test", d.names != "alt" && shown.name == "alt.test",
-			d.pin == "bad", d.pin == "main" && (shown.ca != "main" || shown.name == "alt.test"), version < d.floor:
-			c.fault("%s went to %s over %+v with version %x, and %s demands %+v", local, at, shown, version, source, d)
+		if !command.TLS || shown.ca != signer || (d.names == "alt") != (shown.name == "alt.test") || d.pin == "bad" ||
+			d.pin == "main" && (shown.ca != "main" || shown.name == "alt.test") || version < d.floor {
+			return false
 		}
 	}
+	return true
 }
 
 func (c *changing) fault(format string, args ...any) {
@@ -285,32 +309,44 @@ func (c *changing) present(l *letter, to string) map[string]wanted {
 	return out
 }
 
-// judge holds a letter against this moment, if it was not yet.
-func (c *changing) judge(l *letter) {
-	if l.judged == c.now {
+// judge holds a delivery against this moment, if it was not yet. Where nobody knows whether it was, both may be.
+func (c *changing) judge(l *letter, to string, unknown bool) {
+	h := l.kept[to]
+	if h.judged == c.now {
 		return
 	}
-	l.judged = c.now
-	for _, to := range l.to {
-		out := c.present(l, to)
-		now := maps.Clone(out)
-		for source, k := range l.kept[to] {
-			n, still := now[source]
-			if still {
-				n.floor = max(n.floor, k.floor)
-				if n.pin == "" {
-					n.pin = k.pin
-				}
-				if n.names == "mx" {
-					n.names = k.names
-				}
-				out[source] = n
-			} else if !implied(k, now) {
-				out[source] = k
-			}
-		}
-		l.kept[to] = out
+	may := h.may
+	if h.may = nil; unknown {
+		h.may = may
+	} else {
+		h.judged = c.now
 	}
+	for _, demands := range may {
+		if next := renewed(demands, c.present(l, to)); !slices.ContainsFunc(h.may, func(m map[string]wanted) bool { return maps.Equal(m, next) }) {
+			h.may = append(h.may, next)
+		}
+	}
+}
+
+// renewed is what a delivery that kept its demands comes to, where these are demanded now.
+func renewed(kept, now map[string]wanted) map[string]wanted {
+	out := maps.Clone(now)
+	for source, k := range kept {
+		n, still := now[source]
+		if still {
+			n.floor = max(n.floor, k.floor)
+			if n.pin == "" {
+				n.pin = k.pin
+			}
+			if n.names == "mx" {
+				n.names = k.names
+			}
+			out[source] = n
+		} else if !implied(k, now) {
+			out[source] = k
+		}
+	}
+	return out
 }
 
 func implied(k wanted, now map[string]wanted) bool {
@@ -345,20 +381,24 @@ func (c *changing) audit() {
 			if e.Action == "queue release --lower" {
 				maps.DeleteFunc(out, func(source string, _ wanted) bool { return source != "own" })
 			}
-			c.judge(l)
-			l.kept[to] = out
+			l.kept[to] = exactly(c.now, out)
 		}
 	}
 }
 
-// waiting calls f for what waits and is not being sent, which nobody touches at this moment.
-func (c *changing) waiting(f func(l *letter, to string)) {
-	for rec, err := range c.w.store.List(context.Background(), queue.Filter{States: []queue.State{queue.Queued, queue.Held}}) {
+// wait judges what waits, which nobody touches at this moment. What is being sent was judged, or was not.
+func (c *changing) wait() {
+	now, err := c.w.store.Judgement(context.Background())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for rec, err := range c.w.store.List(context.Background(), queue.Filter{States: []queue.State{queue.Queued, queue.Held, queue.Sending}}) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
 		if l := c.letters[rec.Message.Envelope.From.Local]; l != nil {
-			f(l, rec.Recipient.Address.Domain.String())
+			judged := rec.State != queue.Sending && rec.JudgedUnder(&rec.Message) == now.Number
+			c.judge(l, rec.Recipient.Address.Domain.String(), !judged)
 		}
 	}
 }
