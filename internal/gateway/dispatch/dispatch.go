@@ -54,6 +54,8 @@ type Config struct {
 	// Lease is how long a claim lasts unless extended (0: 10 min), Linger how long an idle channel waits for more mail
 	// of its site (0: 1 s), Grace how long running transfers may take after the end of Run's context (0: 25 s).
 	Lease, Linger, Grace time.Duration
+	// Sweep is how often deadlines are looked at, and so how late a notice or an expiry may be; 0 is a second.
+	Sweep time.Duration
 	// Batch bounds the deliveries of one claim; 0 means 50.
 	Batch int
 	// Random supplies the random bits of queue ids.
@@ -76,6 +78,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Lease, 10*time.Minute)
 	def(&c.Linger, time.Second)
 	def(&c.Grace, 25*time.Second)
+	def(&c.Sweep, time.Second)
 	if c.Batch == 0 {
 		c.Batch = 50
 	}

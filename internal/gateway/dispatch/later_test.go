@@ -70,7 +70,7 @@ func TestMailOfAClockThatStoodLaterIsTriedAndGivenUpInTime(t *testing.T) {
 			if lines := leaked(w.clinic); len(lines) > 0 {
 				t.Errorf("in the clear: %q", lines)
 			}
-		})
+		}, long)
 	}
 }
 

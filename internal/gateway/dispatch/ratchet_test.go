@@ -136,7 +136,7 @@ func TestTheRatchetHoldsThenStepsDown(t *testing.T) {
 				t.Errorf("the letter lacks %q:\n%s", want, letters[0])
 			}
 		}
-	})
+	}, long)
 }
 
 func TestTheRatchetLetsGoWhenTLSIsBack(t *testing.T) {
@@ -162,7 +162,7 @@ func TestTheRatchetLetsGoWhenTLSIsBack(t *testing.T) {
 		if n := len(leaked(w.clinic)); n != 0 {
 			t.Errorf("%d mail commands went in plaintext", n)
 		}
-	})
+	}, long)
 }
 
 func TestWithoutTheRatchetALossIsOnlyTold(t *testing.T) {
@@ -182,7 +182,7 @@ func TestWithoutTheRatchetALossIsOnlyTold(t *testing.T) {
 			if n, want := len(w.letters()), map[peers.Mode]int{peers.Warn: 1}[mode]; n != want {
 				t.Errorf("%s: the administrator got %d letters, want %d", mode, n, want)
 			}
-		})
+		}, long)
 	}
 }
 
@@ -220,7 +220,7 @@ func TestAKnownHostThatLostItsTLSIsNotRejectedAtOnce(t *testing.T) {
 		if letters := w.letters(); len(letters) != 1 || !strings.Contains(letters[0], "waits until TLS is back") {
 			t.Errorf("the administrator got %q", letters)
 		}
-	})
+	}, long)
 }
 
 func TestAPartnersCertificateThatRunsOutIsWrittenAbout(t *testing.T) {
@@ -243,7 +243,7 @@ func TestAPartnersCertificateThatRunsOutIsWrittenAbout(t *testing.T) {
 		if len(subjects) != 4 || !strings.Contains(subjects[0], "runs out in 30 days") || !strings.Contains(subjects[3], "hours") {
 			t.Errorf("letters: %q", subjects)
 		}
-	})
+	}, long)
 }
 
 func TestAnAlertThatMayNotTravelAlertsNobody(t *testing.T) {
@@ -259,5 +259,5 @@ func TestAnAlertThatMayNotTravelAlertsNobody(t *testing.T) {
 		if alerts := w.records(queue.Alert); len(alerts) != 1 {
 			t.Errorf("%d alerts were written", len(alerts))
 		}
-	})
+	}, long)
 }

@@ -68,7 +68,7 @@ func TestForcedMailWaitsOutItsWindowThenOneProtectedNotice(t *testing.T) {
 		if strings.Contains(text, "secret body") {
 			t.Error("the notice carries the body")
 		}
-	})
+	}, long)
 }
 
 func TestANoticeThatMayNotTravelIsHeldAndLaterGoes(t *testing.T) {
@@ -257,7 +257,7 @@ func TestRemoteRefusalsAreNotFailuresOfTLS(t *testing.T) {
 		if n := len(w.clinic.Messages()); n != 2 {
 			t.Errorf("%d transactions delivered in the end, want 2", n)
 		}
-	})
+	}, long)
 }
 
 func TestNobodyIsToldWhoDoesNotWantToKnow(t *testing.T) {
@@ -307,7 +307,7 @@ func TestOrdinaryMailExpiresAfterItsLifetime(t *testing.T) {
 		if got := w.own.Messages(); len(got) != 2 || !strings.Contains(got[1].Data, "5.4.7") {
 			t.Errorf("%d notices in all", len(got))
 		}
-	})
+	}, long)
 }
 
 func TestAPeerThatClosesAfterTheDotKeepsTheMessageQueued(t *testing.T) {

@@ -14,15 +14,12 @@ import (
 	"postern/internal/queue"
 )
 
-// sweepPause is how often deadlines are looked at, and so how late a notice or an expiry may be.
-const sweepPause = time.Second
-
 // graceForFirstTry is how long a delivery whose window ended before anybody could try it still gets, from the end of its
 // window or from our start, if we were down when it ended.
 const graceForFirstTry = time.Minute
 
 func (d *Dispatcher) sweepLoop(ctx context.Context) {
-	tick := time.NewTicker(sweepPause)
+	tick := time.NewTicker(d.cfg.Sweep)
 	defer tick.Stop()
 	for {
 		select {

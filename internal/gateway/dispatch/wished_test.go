@@ -108,7 +108,7 @@ func TestWhatIsWishedOfMailThatIsBeingSentHappensWhenItsTryEnds(t *testing.T) {
 				if again := w.commands("MAIL"); again != sent {
 					t.Errorf("it was sent again %d times", again-sent)
 				}
-			})
+			}, long)
 		})
 	}
 }
@@ -141,7 +141,7 @@ func TestWhatIsClaimedBehindABusyPartnerIsLetGoAtOnce(t *testing.T) {
 		if told := w.settled(); !slices.Equal(told, want) {
 			t.Errorf("told %q", told)
 		}
-	})
+	}, long)
 }
 
 func TestWhatIsWishedAwayBeforeMAILIsNotSent(t *testing.T) {
@@ -166,7 +166,7 @@ func TestWhatIsWishedAwayBeforeMAILIsNotSent(t *testing.T) {
 						t.Errorf("it is %v", rec.State)
 					}
 				}
-			})
+			}, long)
 		})
 	}
 }

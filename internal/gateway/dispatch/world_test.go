@@ -378,6 +378,9 @@ func story(t *testing.T, f func(w *world), change ...func(*dispatch.Config)) {
 	})
 }
 
+// long is for stories of days, in which a deadline may be seen a minute late.
+func long(c *dispatch.Config) { c.Sweep = time.Minute }
+
 const clinicRule = `
 [[rule]]
 name = "clinic"
