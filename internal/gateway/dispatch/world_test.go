@@ -340,6 +340,7 @@ func (w *world) accept(from string, change func(*queue.Submission), to ...string
 
 // records returns what the store knows, ordinary mail or notices.
 func (w *world) records(kind queue.Kind) (out []queue.Record) {
+	synctest.Wait() // what happens at this very moment has happened
 	for rec, err := range w.store.List(context.Background(), queue.Filter{}) {
 		if err != nil {
 			w.t.Fatal(err)

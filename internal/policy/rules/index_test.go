@@ -44,11 +44,11 @@ func ask(g *glob) {
 func TestTheIndexChangesNoDecision(t *testing.T) {
 	d := roll(t)
 	hits := 0
-	for range rounds {
+	for range rounds() {
 		s, f := d.set(), d.facts()
 		hits += d.same(t, s, f)
 	}
-	if hits < rounds/10 {
+	if hits < rounds()/10 {
 		t.Errorf("only %d recipients were touched by a rule: the law was hardly tried", hits)
 	}
 }
@@ -244,7 +244,7 @@ func (d dice) wideFacts() *Facts {
 func TestTheIndexChangesNoDecisionInAWideWorld(t *testing.T) {
 	d := roll(t)
 	hits, found, judged := 0, 0, 0
-	for range rounds / 4 {
+	for range rounds() / 4 {
 		s := d.wideSet()
 		for range 4 {
 			f := d.wideFacts()
@@ -254,7 +254,7 @@ func TestTheIndexChangesNoDecisionInAWideWorld(t *testing.T) {
 			found, judged = found+m.examined, judged+len(s.live)
 		}
 	}
-	if hits < rounds || found > judged*2/3 {
+	if hits < rounds() || found > judged*2/3 {
 		t.Errorf("%d recipients touched, %d of %d rules looked at: the law was hardly tried", hits, found, judged)
 	}
 }
@@ -269,7 +269,7 @@ func TestLiteralsFindWhatStandsInAText(t *testing.T) {
 		}
 		return b.String()
 	}
-	for range rounds {
+	for range rounds() {
 		var all []literal
 		for i := range d.IntN(40) {
 			all = append(all, literal{word(1 + d.IntN(6)), int32(i)})

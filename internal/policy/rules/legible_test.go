@@ -144,7 +144,7 @@ func TestARuleByAddressSeesWhatPeopleRead(t *testing.T) {
 // Nothing that an expression found in a text as it was sent is lost by the form of texts.
 func TestAnExpressionLosesNoMatch(t *testing.T) {
 	d := roll(t)
-	for range rounds {
+	for range rounds() {
 		expr := d.textPattern()
 		if !strings.HasPrefix(expr, "re:") {
 			expr = "re:" + strings.NewReplacer("*", ".", "?", ".", "[", ".", "]", ".", `\`, ".").Replace(expr)
@@ -164,7 +164,7 @@ func TestAnExpressionLosesNoMatch(t *testing.T) {
 // A form is the form of itself, so that a text that was brought to it compares with one that was not.
 func TestAFormIsStable(t *testing.T) {
 	d := roll(t)
-	for range rounds * 10 {
+	for range rounds() * 10 {
 		text := d.text()
 		if once := form(text, true); form(once, true) != once {
 			t.Fatalf("%q becomes %q and then %q", text, once, form(once, true))
