@@ -28,17 +28,17 @@ import (
 var (
 	storySeed  = flag.Uint64("story.seed", 0, "run one story of changes with this seed")
 	storySteps = flag.Int("story.steps", 200, "steps of each story of changes")
-	storyCount = flag.Int("story.count", 0, "how many stories of changes are told; `make crash` tells fifty")
+	storyCount = flag.Int("story.count", 8, "how many stories of changes are told; `make crash` tells fifty, 10,000 steps")
 )
 
 func TestEveryByteIsJudgedByWhatIsInForceWhenItIsSaid(t *testing.T) {
 	seeds := []uint64{*storySeed}
 	if *storySeed == 0 {
-		seeds = nil
-		if *storyCount == 0 {
-			t.Skip("told by make crash, or with -story.count")
+		count := *storyCount
+		if testing.Short() {
+			count = 1
 		}
-		for range *storyCount {
+		for seeds = nil; len(seeds) < count; {
 			seeds = append(seeds, rand.Uint64())
 		}
 	}
@@ -62,7 +62,7 @@ func TestEveryByteIsJudgedByWhatIsInForceWhenItIsSaid(t *testing.T) {
 			t.Fatalf("again with: go test ./internal/gateway/dispatch -run JudgedByWhatIsInForce -story.seed %d", seed)
 		}
 	}
-	if transactions < len(seeds)**storySteps/20 {
+	if len(seeds) > 1 && transactions < len(seeds)**storySteps/20 {
 		t.Errorf("only %d transactions in %d steps: the story tells nothing", transactions, len(seeds)**storySteps)
 	}
 	t.Logf("%d transactions in %d steps", transactions, len(seeds)**storySteps)
