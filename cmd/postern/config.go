@@ -20,30 +20,43 @@ type configCmd struct {
 	HashPassword hashPasswordCmd  `cmd:"" help:"Make the password_hash of a [[user]]; reads the password from standard input."`
 }
 
-// configCheckCmd answers whether serve could start with this file.
-type configCheckCmd struct{}
+// configCheckCmd answers whether serve could start with this file, and what it should not be told.
+type configCheckCmd struct {
+	JSON bool `help:"Print newline-delimited JSON objects: file, line, key, severity, message, hint."`
+}
 
-// Run prints every problem; none is exit code 0.
-func (*configCheckCmd) Run(a *app) error {
+// Run prints everything that is found; nothing fatal is exit code 0. As root it becomes the user that the gateway would be.
+func (cmd *configCheckCmd) Run(a *app) error {
 	c, err := a.load()
 	if problems, ok := errors.AsType[*config.Problems](err); ok {
-		return short(problems.Error() + "\n" + plural(len(problems.List), "problem"))
+		return cmd.broken(a, problems)
 	}
 	if err != nil {
 		return err
 	}
+	found, judged := standIn(c)
 	plan := memoryPlan(c, ram.System())
-	problems := slices.Concat(c.CheckFiles(time.Now()), c.CheckSenders(), exceeding(c, &plan), a.ruleFiles(c))
+	found = slices.Concat(found, refusals(c), doubts(a.ctx, c, time.Now()), a.outlook(c, &plan, judged))
 	fatal := 0
-	for _, p := range problems {
-		kind := "warning"
-		if p.Fatal {
-			kind, fatal = "problem", fatal+1
+	for _, f := range found {
+		if f.Fatal {
+			fatal++
 		}
-		fmt.Fprintf(a.stderr, "%s: %s: %s\n", kind, p.Key, p.What)
+		if cmd.JSON {
+			if err := a.object(findingForm(c, f)); err != nil {
+				return err
+			}
+			continue
+		}
+		fmt.Fprintln(a.stderr, sayFinding(c, f))
 	}
-	if fatal > 0 {
+	switch {
+	case fatal > 0 && cmd.JSON:
+		return short("")
+	case fatal > 0:
 		return short(fmt.Sprintf("%s: %s", c.Path(), plural(fatal, "problem")))
+	case cmd.JSON:
+		return nil
 	}
 	for _, line := range costs(&plan) {
 		if _, err := fmt.Fprintln(a.stdout, line); err != nil {
@@ -52,6 +65,56 @@ func (*configCheckCmd) Run(a *app) error {
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s: good\n", c.Path())
 	return err
+}
+
+// broken tells what keeps a file from being read.
+func (cmd *configCheckCmd) broken(a *app, problems *config.Problems) error {
+	if !cmd.JSON {
+		return short(problems.Error() + "\n" + plural(len(problems.List), "problem"))
+	}
+	for _, p := range problems.List {
+		if err := a.object(findingJSON{p.File, p.Line, p.Key, severity(true), p.What, p.Hint}); err != nil {
+			return err
+		}
+	}
+	return short("")
+}
+
+// findingJSON is a finding as it is printed with --json. The names stay for ever.
+type findingJSON struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`     // 0: nothing of it is written in the file
+	Key      string `json:"key"`      // "": the file as a whole
+	Severity string `json:"severity"` // "error" or "warning"
+	Message  string `json:"message"`
+	Hint     string `json:"hint"`
+}
+
+func findingForm(c *config.Config, f config.Finding) findingJSON {
+	return findingJSON{c.Path(), c.Line(f.Key), f.Key, severity(f.Fatal), f.What, f.Hint}
+}
+
+func severity(fatal bool) string {
+	if fatal {
+		return "error"
+	}
+	return "warning"
+}
+
+// sayFinding is a finding for people: where it stands, what it is, and what to do.
+func sayFinding(c *config.Config, f config.Finding) string {
+	text := "warning: "
+	if f.Fatal {
+		text = "problem: "
+	}
+	text += f.Key + ": " + f.What
+	if line := c.Line(f.Key); line > 0 {
+		text = fmt.Sprintf("%s:%d: %s", c.Path(), line, text)
+	}
+	if f.Hint != "" {
+		text += "\n      hint: " + f.Hint
+	}
+	return text
 }
 
 // configShowCmd prints what is in force.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"postern/internal/config"
 	"postern/internal/confine"
@@ -46,9 +47,53 @@ func servantOf(cfg *config.Config) (id confine.Identity, other bool, err error) 
 			"start the gateway as that user or as root, or leave process.user out")
 	}
 	if err := id.Own(string(cfg.Data)); err != nil {
-		return id, false, withHint(err, fmt.Sprintf("chown -R %s %s, or set process.user to its owner", id.Name, cfg.Data))
+		return id, false, notOwned(cfg, id, err)
 	}
 	return id, true, nil
+}
+
+func notOwned(cfg *config.Config, id confine.Identity, err error) error {
+	return withHint(err, fmt.Sprintf("chown -R %s %s, or set process.user to its owner", id.Name, cfg.Data))
+}
+
+// standIn becomes the user that the gateway would be, for a check, and says what keeps it from that. judged is whether this
+// process may do now what the gateway may.
+func standIn(cfg *config.Config) (found []config.Finding, judged bool) {
+	tell := func(err error, fatal bool) ([]config.Finding, bool) {
+		f := config.Finding{Key: "process.user", What: err.Error(), Fatal: fatal}
+		if e, ok := errors.AsType[*sayError](err); ok {
+			f.Hint = e.hint
+		}
+		return []config.Finding{f}, false
+	}
+	id, err := servant(cfg)
+	if err != nil {
+		return tell(err, true)
+	}
+	if id.UID == os.Geteuid() {
+		if id.UID == 0 && cfg.Process.User == "" {
+			return tell(withHint(errors.New("started by root the gateway would stay root; this check was made as root, and reads what an ordinary user may not"),
+				"set process.user, or make the data folder and give it to the user that the gateway is to be"), false)
+		}
+		return nil, true
+	}
+	if os.Geteuid() != 0 {
+		me, _ := processUser()
+		return tell(withHint(fmt.Errorf("checked as user %s, and the gateway is to be %s: what they may read differs", me, id.Name), "`sudo postern config check`"), false)
+	}
+	owner, err := confine.Owner(string(cfg.Data))
+	if err == nil && owner.UID != id.UID {
+		return tell(notOwned(cfg, id, fmt.Errorf("%s belongs to user %s, not to %s", cfg.Data, owner.Name, id.Name)), true)
+	}
+	if err := id.Become(); err != nil {
+		return tell(err, true)
+	}
+	if f, err := os.Open(cfg.Path()); err != nil {
+		return tell(unreadable(fmt.Errorf("a reload could not read the configuration: %w", err), cfg.Path(), ""), true)
+	} else {
+		_ = f.Close() // only tried
+	}
+	return nil, true
 }
 
 // servant is the user to run as.
@@ -65,7 +110,7 @@ func servant(cfg *config.Config) (confine.Identity, error) {
 		return me, nil
 	}
 	owner, err := confine.Owner(string(cfg.Data))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // of the latter dataFolder tells
 		return me, nil
 	}
 	return owner, err

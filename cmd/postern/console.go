@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"strings"
 	"sync"
 
 	"postern/internal/admin/api"
@@ -75,15 +73,11 @@ func (g *gateway) signInElsewhere() (*oidc.Provider, error) {
 	if cfg.Issuer == "" {
 		return nil, nil
 	}
-	out := oidc.Config{Issuer: cfg.Issuer, ClientID: cfg.ClientID, Claim: cfg.Claim}
-	if file := string(cfg.ClientSecretFile); file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, withHint(fmt.Errorf("the client secret of [oidc] cannot be read: %w", err), "write it into that file, readable by the gateway's user alone")
-		}
-		out.ClientSecret = strings.TrimSpace(string(text))
+	secret, err := clientSecret(g.cfg)
+	if err != nil {
+		return nil, err
 	}
-	return oidc.New(out), nil
+	return oidc.New(oidc.Config{Issuer: cfg.Issuer, ClientID: cfg.ClientID, ClientSecret: secret, Claim: cfg.Claim}), nil
 }
 
 // loopback reports whether an address can only be reached from this machine.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,6 +84,8 @@ type gateway struct {
 	opened    func()   // called by run when every socket is open; nil: nothing is
 	listeners []*listener
 	stopping  atomic.Bool
+	reloading sync.Mutex // one reload at a time
+	reloaded  reloaded
 }
 
 // newGateway opens the store and joins the rooms. Nothing runs and no socket is open yet. extra sinks hear every event too.
@@ -427,27 +430,30 @@ func hops(in []config.HostPort) (out []route.HostPort) {
 // localAddrs lists where we listen, so that mail never loops back to us: a listener on every address is all addresses
 // of the machine's interfaces.
 func localAddrs(cfg *config.Config) (out []netip.AddrPort) {
-	var interfaces []netip.Addr
-	if list, err := net.InterfaceAddrs(); err == nil {
-		for _, a := range list {
-			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
-				interfaces = append(interfaces, prefix.Addr())
-			}
-		}
-	}
 	for _, l := range cfg.Listen {
-		host, portText, err := net.SplitHostPort(l.Address)
-		port, portErr := strconv.ParseUint(portText, 10, 16)
-		if err != nil || portErr != nil || port == 0 {
-			continue // checked by the configuration; port 0 is chosen by the system
-		}
-		if ip, err := netip.ParseAddr(host); err == nil && !ip.IsUnspecified() {
-			out = append(out, netip.AddrPortFrom(ip, uint16(port)))
-			continue
-		}
-		out = append(out, netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(port)))
-		for _, ip := range interfaces {
-			out = append(out, netip.AddrPortFrom(ip, uint16(port)))
+		out = append(out, addressesOf(l.Address)...)
+	}
+	return out
+}
+
+// addressesOf lists the addresses at which a listener of an address is reached.
+func addressesOf(address string) (out []netip.AddrPort) {
+	host, portText, err := net.SplitHostPort(address)
+	port, portErr := strconv.ParseUint(portText, 10, 16)
+	if err != nil || portErr != nil || port == 0 {
+		return nil // checked by the configuration; port 0 is chosen by the system
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && !ip.IsUnspecified() {
+		return []netip.AddrPort{netip.AddrPortFrom(ip, uint16(port))}
+	}
+	out = append(out, netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(port)))
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return out
+	}
+	for _, a := range list {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			out = append(out, netip.AddrPortFrom(prefix.Addr(), uint16(port)))
 		}
 	}
 	return out

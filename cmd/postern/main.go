@@ -23,6 +23,10 @@ const (
 	exitShort = 1 // what was checked fell short
 	exitUsage = 2 // the command line cannot be meant
 	exitFail  = 3 // it could not be reached or done
+
+	// exitConfig ends serve where only somebody who changes the configuration, or a file that it names, can help: EX_CONFIG of
+	// sysexits(3), which the systemd unit does not answer with another start.
+	exitConfig = 78
 )
 
 // commands is the table of verbs. Usage text and man page are made from it.
@@ -30,6 +34,7 @@ type commands struct {
 	ConfigFile string `name:"config" placeholder:"FILE" help:"The configuration file. Otherwise $$POSTERN_CONFIG, ./postern.toml or /etc/postern/postern.toml."`
 
 	Serve    serveCmd    `cmd:"" help:"Run the gateway."`
+	Reload   reloadCmd   `cmd:"" help:"Have the running gateway read its configuration and files again, and wait for the answer."`
 	Demo     demoCmd     `cmd:"" help:"See the gateway at work in a world of its own on the loopback, in under a minute."`
 	Queue    queueCmd    `cmd:"" help:"Look at and change the mail that waits."`
 	Trace    traceCmd    `cmd:"" help:"Find out what happened to mail."`

@@ -90,13 +90,13 @@ func costs(p *ram.Plan) []string {
 }
 
 // exceeding are the wishes of the configuration that do not fit in the memory there is.
-func exceeding(cfg *config.Config, p *ram.Plan) (out []config.FileProblem) {
+func exceeding(cfg *config.Config, p *ram.Plan) (out []config.Finding) {
 	if p.SessionRoom < p.Wanted {
-		out = append(out, config.FileProblem{Key: "limits.connections", What: fmt.Sprintf("%d clients can cost %d MiB; there is room for %d, and more hear 421",
+		out = append(out, config.Finding{Key: "limits.connections", What: fmt.Sprintf("%d clients can cost %d MiB; there is room for %d, and more hear 421",
 			cfg.Limits.Connections, p.Wanted>>20, p.Sessions)})
 	}
 	if p.Over > 0 {
-		out = append(out, config.FileProblem{Key: "limits.memory", What: fmt.Sprintf("the limits can cost %d MiB, %d MiB more than there is (%s); "+
+		out = append(out, config.Finding{Key: "limits.memory", What: fmt.Sprintf("the limits can cost %d MiB, %d MiB more than there is (%s); "+
 			"lower delivery.connections, limits.content_memory or queue.memory, or give the gateway more", p.Total>>20, p.Over>>20, p.Whole.Source)})
 	}
 	return out

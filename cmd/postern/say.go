@@ -36,6 +36,15 @@ func usage(err error, hint string) error { return &sayError{err, hint, exitUsage
 // short marks the answer "no": what was checked fell short. Its text may be empty when standard output has said it all.
 func short(text string) error { return &sayError{errors.New(text), "", exitShort} }
 
+// misconfigured marks an error that only another configuration, or another file that it names, can mend.
+func misconfigured(err error) error {
+	hint := ""
+	if e, ok := errors.AsType[*sayError](err); ok {
+		hint = e.hint
+	}
+	return &sayError{err, hint, exitConfig}
+}
+
 // fail prints an error and returns the exit code it stands for.
 func (a *app) fail(err error) int {
 	code, hint := exitFail, ""

@@ -17,6 +17,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"postern/internal/admin"
 	"postern/internal/admin/api"
 	"postern/internal/config"
 	"postern/internal/event"
@@ -29,11 +30,18 @@ type serveCmd struct{}
 func (*serveCmd) Run(a *app) error {
 	cfg, err := a.load()
 	if err != nil {
-		return err
+		return misconfigured(err)
+	}
+	if _, err := servant(cfg); err != nil {
+		return misconfigured(err)
 	}
 	sockets, err := rootless(cfg)
 	if err != nil {
 		return err
+	}
+	if err := refused(cfg); err != nil {
+		sockets.close()
+		return misconfigured(err)
 	}
 	lines := a.serveLog(cfg.Log)
 	log := newLogger(lines, cfg.Log)
@@ -44,6 +52,7 @@ func (*serveCmd) Run(a *app) error {
 	}
 	g.metrics.LinesLost(lines.Lost)
 	g.sockets, g.opened = sockets, g.confine
+	g.warnOfDangers(cfg)
 	keepWithin(&g.plan)
 	for _, p := range exceeding(cfg, &g.plan) {
 		g.log.Info("memory", "key", p.Key, "text", p.What)
@@ -183,32 +192,42 @@ func (g *gateway) reload(ctx context.Context) {
 	if g.cfg.Path() == "" {
 		return
 	}
-	if err := g.reloadFor(ctx, "SIGHUP"); err != nil {
+	if _, err := g.reloadFor(ctx, "SIGHUP"); err != nil {
 		g.warn("configuration", err, "`postern config check` shows what is wrong; the configuration read before stays in force")
 	}
 }
 
-// reloadFor adopts the configuration file again because somebody asks, and tries what waits.
-func (g *gateway) reloadFor(ctx context.Context, by string) error {
+// reloadFor adopts the configuration file again because somebody asks, and tries what waits. Reloads come one after the other.
+func (g *gateway) reloadFor(ctx context.Context, by string) (out admin.ReloadResult, err error) {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	defer func() { g.reloaded.note(err == nil, time.Now()) }()
 	g.reread()
 	if err := g.adopt(ctx, g.cfg.Path()); err != nil {
-		return err
+		return out, fmt.Errorf("%w: %w", admin.ErrNotTaken, err)
+	}
+	now := g.inForce.Load()
+	out = admin.ReloadResult{NeedRestart: append([]string{}, needRestart(g.cfg, now)...), Faults: []admin.ReloadFault{}}
+	for _, f := range doubts(ctx, now, time.Now()) {
+		if f.Fatal {
+			out.Faults = append(out.Faults, admin.ReloadFault{Key: f.Key, Text: f.What, Hint: f.Hint})
+		}
 	}
 	g.dispatch.Changed()
 	g.sink.Emit(event.AdminActed{By: by, Action: "reload configuration", Target: g.cfg.Path()})
-	if later := needRestart(g.cfg, g.inForce.Load()); len(later) > 0 {
+	if later := out.NeedRestart; len(later) > 0 {
 		g.warn("configuration", fmt.Errorf("%s: what the file says now holds after a restart", strings.Join(later, ", ")),
 			"restart the gateway; everything else of the file is in force")
 	}
 	sites, err := g.store.Sites(ctx)
 	if err != nil {
 		g.warn("queue", err, "waiting mail keeps its old schedule")
-		return nil
+		return out, nil
 	}
 	for _, s := range sites {
 		g.dispatch.Kick(ctx, s.Key)
 	}
-	return nil
+	return out, nil
 }
 
 // reread reads the files again that the configuration names, whatever they look like: somebody asks.
@@ -223,6 +242,9 @@ func (g *gateway) reread() {
 func (g *gateway) adopt(ctx context.Context, path string) error {
 	next, err := config.Load(path)
 	if err != nil {
+		return err
+	}
+	if err := refused(next); err != nil {
 		return err
 	}
 	table, err := g.routes(next)
@@ -250,6 +272,7 @@ func (g *gateway) adopt(ctx context.Context, path string) error {
 	g.inForce.Store(next)
 	g.warnOfOwnDomains()
 	g.warnOfTrusts()
+	g.warnOfDangers(next)
 	return nil
 }
 

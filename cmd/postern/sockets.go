@@ -30,7 +30,11 @@ func (s *sockets) count() (n int) {
 	return n
 }
 
+// close closes all of them; of nil there are none.
 func (s *sockets) close() {
+	if s == nil {
+		return
+	}
 	for _, one := range s.of {
 		for _, l := range one {
 			_ = l.Close() // nothing was served yet
@@ -50,8 +54,16 @@ func openSockets(cfg *config.Config) (*sockets, error) {
 		out.spare = append(out.spare, fmt.Sprintf("%s (%s)", open[i].Addr(), offered[i].name))
 		_ = open[i].Close() // nobody was served at it
 	}
+	handed := map[int]bool{}
+	for i := range out.of {
+		handed[i] = len(out.of[i]) > 0
+	}
+	if list := overlaps(cfg, handed); len(list) > 0 {
+		out.close()
+		return nil, misconfigured(withHint(errors.New(sayFinding(cfg, list[0])), "`postern config check` shows this and what else is to be mended"))
+	}
 	for i, lc := range cfg.Listen {
-		if len(out.of[i]) > 0 {
+		if handed[i] {
 			continue
 		}
 		l, err := net.Listen("tcp", lc.Address)
@@ -120,21 +132,24 @@ func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr()
 
 // place is an address that the configuration names. every is the one without a host: all addresses of both families.
 type place struct {
-	name  string // of the listener
-	at    netip.AddrPort
-	every bool
-	taker bool // a listener of mail, which may be handed a socket
+	name    string // of the listener
+	address string // as it is written
+	at      netip.AddrPort
+	every   bool
+	taker   bool // a listener of mail, which may be handed a socket
 }
 
 // places are all addresses that the configuration names, the listeners first and in their order.
 func places(cfg *config.Config) (out []place) {
 	for _, lc := range cfg.Listen {
 		p := placeOf(lc.Address)
-		p.name, p.taker = lc.Name, true
+		p.name, p.address, p.taker = lc.Name, lc.Address, true
 		out = append(out, p)
 	}
 	if cfg.Admin.Listen != "" {
-		out = append(out, placeOf(cfg.Admin.Listen))
+		p := placeOf(cfg.Admin.Listen)
+		p.address = cfg.Admin.Listen
+		out = append(out, p)
 	}
 	return out
 }
@@ -201,4 +216,33 @@ func foreign(places []place, name string, mine int) bool {
 		}
 	}
 	return false
+}
+
+// overlaps lists the listeners of which only one can be opened. handed are those that systemd opens, which is asked there.
+func overlaps(cfg *config.Config, handed map[int]bool) (out []config.Finding) {
+	all := places(cfg)
+	key := func(i int) string {
+		if !all[i].taker {
+			return "admin.listen"
+		}
+		return fmt.Sprintf("listen[%d].address", i)
+	}
+	for i := range all {
+		for j := range all[:i] {
+			if all[i].meets(all[j]) && !(handed[i] && handed[j]) {
+				out = append(out, config.Finding{Key: key(i), Fatal: true, What: fmt.Sprintf("%s overlaps with %s of %s: only one of them can be opened", all[i].address, all[j].address, key(j)),
+					Hint: "name each address and port once; an address without a host is all addresses of the machine"})
+				break
+			}
+		}
+	}
+	return out
+}
+
+// meets reports whether two places cannot both be listened at. Port 0 is another one each time, and a wildcard of either
+// family is all addresses to net.Listen.
+func (p place) meets(o place) bool {
+	every := func(p place) bool { return p.every || p.at.Addr().IsUnspecified() }
+	return p.at.IsValid() && o.at.IsValid() && p.at.Port() != 0 && p.at.Port() == o.at.Port() &&
+		(every(p) || every(o) || p.at.Addr() == o.at.Addr())
 }

@@ -77,7 +77,7 @@ const askedWithin = 5 * time.Second
 
 // ruleFiles says which files of trust cannot be used that rules in force name, where a gateway runs that can be asked for its
 // rules.
-func (a *app) ruleFiles(cfg *config.Config) (out []config.FileProblem) {
+func (a *app) ruleFiles(cfg *config.Config) (out []config.Finding) {
 	ctx, cancel := context.WithTimeout(a.ctx, askedWithin)
 	defer cancel()
 	client := api.Dial(cfg.Socket())
@@ -95,7 +95,7 @@ func (a *app) ruleFiles(cfg *config.Config) (out []config.FileProblem) {
 		return nil
 	}
 	for _, p := range broken.Problems {
-		out = append(out, config.FileProblem{Key: fmt.Sprintf("rules, line %d of revision %d", p.Line, view.Revision), Fatal: true,
+		out = append(out, config.Finding{Key: fmt.Sprintf("rules, line %d of revision %d", p.Line, view.Revision), Fatal: true,
 			What: p.What + "; mail that needs it waits with policy-unavailable"})
 	}
 	return out

@@ -35,6 +35,8 @@ var (
 	ErrBadRequest = errors.New("the request cannot be meant")
 	// ErrNotRecorded: the change was made, but the audit trail could not be written.
 	ErrNotRecorded = errors.New("the change was made but could not be recorded in the audit trail")
+	// ErrNotTaken: a configuration cannot be used; what was in force stays.
+	ErrNotTaken = errors.New("the configuration was not taken; what was read before stays in force")
 	// ErrRevision: the rules changed since the caller looked at them.
 	ErrRevision = errors.New("the rules were changed by somebody else in the meantime")
 )
@@ -82,7 +84,7 @@ type Config struct {
 	// behalf. Each may be nil.
 	Settings     func() Settings
 	Certificates func() ([]check.Own, error)
-	Reload       func(ctx context.Context, by string) error
+	Reload       func(ctx context.Context, by string) (ReloadResult, error)
 	// Trust reads a file of CA certificates that a rule names, as it is now, and says what is wrong with it and what to do,
 	// "" when it can be used; nil reads none.
 	Trust func(file string) (wrong, hint string)

@@ -61,13 +61,29 @@ func (d *Desk) Certificates(context.Context) ([]check.Own, error) {
 	return d.s.cfg.Certificates()
 }
 
-// Reload reads the configuration again, with certificates and private CAs, as SIGHUP does.
-func (d *Desk) Reload(ctx context.Context) error {
+// ReloadResult says what came of reading the files again.
+type ReloadResult struct {
+	// NeedRestart are the keys that the file changes and that hold only after a restart.
+	NeedRestart []string `json:"need_restart"`
+	// Faults are what is wrong or dangerous in what is in force now.
+	Faults []ReloadFault `json:"faults"`
+}
+
+// ReloadFault is one fault of a configuration that was taken.
+type ReloadFault struct {
+	Key  string `json:"key"`
+	Text string `json:"message"`
+	Hint string `json:"hint,omitempty"`
+}
+
+// Reload reads the configuration again, with certificates and private CAs, as SIGHUP does, and returns when it is in force.
+// One that cannot be used is ErrNotTaken and changes nothing.
+func (d *Desk) Reload(ctx context.Context) (ReloadResult, error) {
 	if err := d.need(access.ReloadFiles); err != nil {
-		return err
+		return ReloadResult{}, err
 	}
 	if d.s.cfg.Reload == nil {
-		return badRequest("this gateway was started without a configuration file")
+		return ReloadResult{}, badRequest("this gateway was started without a configuration file")
 	}
 	return d.s.cfg.Reload(ctx, d.p.Name)
 }

@@ -22,8 +22,11 @@ func (c *Config) check(d *decoder) {
 	if c.Data == "" {
 		d.fail("data", "must name a folder", `write data = "/var/lib/postern"`)
 	}
-	if _, literal := c.Hostname.Literal(); literal {
-		d.fail("hostname", "must be a name, not an address", `write hostname = "mail.example.com"`)
+	const name = `write the full name other servers know this one by, as in "mail.example.com"`
+	if isAddress(c.Hostname) {
+		d.fail("hostname", "must be a name, not an address", name)
+	} else if isAddress(c.Delivery.Helo) {
+		d.fail("delivery.helo", "must be a name, not an address", name)
 	}
 	if c.Postmaster.Domain.IsZero() || !c.Postmaster.IsASCII() {
 		d.fail("postmaster", "must be an ASCII address with a domain", fmt.Sprintf("write postmaster = \"postmaster@%s\"", c.Hostname))
@@ -70,9 +73,23 @@ func (c *Config) checkOIDC(d *decoder) {
 	if o.ClientID == "" {
 		d.fail("oidc.client_id", "must be what the provider knows the gateway by", `write client_id = "postern"`)
 	}
-	if o.Claim == "" {
-		d.fail("oidc.claim", "must name a claim", `write claim = "email"`)
+	if !slices.Contains(claims(), o.Claim) {
+		hint := `write claim = "email"`
+		if near := nearest(o.Claim, claims()); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		d.fail("oidc.claim", fmt.Sprintf("%q is no claim that names an account; there are email, preferred_username and sub", o.Claim), hint)
 	}
+}
+
+// claims are those that providers keep to one person. Others, such as a name, are whatever somebody writes into a profile.
+func claims() []string { return []string{"email", "preferred_username", "sub"} }
+
+// isAddress reports whether a name is an IP address, or would be taken for one: its last label is a number.
+func isAddress(d mail.Domain) bool {
+	_, literal := d.Literal()
+	last := d.String()[strings.LastIndexByte(d.String(), '.')+1:]
+	return literal || last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 // isLoopback reports whether a host is this machine, where nobody listens on the way.

@@ -38,7 +38,8 @@ type Config struct {
 	Process     Process       `toml:"process"`
 
 	// path is the file this came from, "" for Default.
-	path string
+	path  string
+	lines lines
 }
 
 // Listen is a listener. Without any there is one, mode smtp on port 25.

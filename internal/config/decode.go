@@ -70,7 +70,8 @@ func (d *decoder) syntax(err error) error {
 	for n := 1; n < line; n++ {
 		_, rest, _ = bytes.Cut(rest, []byte("\n"))
 	}
-	d.show(line, column, rest, "not TOML: "+strings.TrimPrefix(de.Error(), "toml: "), "")
+	what := strings.TrimPrefix(de.Error(), "toml: ")
+	d.show(line, column, rest, "not TOML: "+what, syntaxHint(what))
 	return d.err()
 }
 
@@ -134,6 +135,7 @@ func (d *decoder) field(v reflect.Value, path string, key *unstable.Node) (refle
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		d.failAt(key.Raw, fmt.Sprintf("unknown key %s", full), hint)
+		d.problems[len(d.problems)-1].Key = full
 		return reflect.Value{}, full
 	}
 	d.marks[full] = key.Raw
@@ -155,6 +157,11 @@ func (d *decoder) assign(v reflect.Value, path string, n *unstable.Node) {
 	d.assignKind(v, path, n)
 	if len(d.problems) > before {
 		d.broken[path] = true
+	}
+	for i := before; i < len(d.problems); i++ {
+		if d.problems[i].Key == "" {
+			d.problems[i].Key = path
+		}
 	}
 }
 
@@ -263,13 +270,17 @@ func (d *decoder) fail(path, what, hint string) {
 	if d.broken[path] {
 		return
 	}
-	for at := path; at != ""; {
+	before := len(d.problems)
+	defer func() {
+		for i := range d.problems[before:] {
+			d.problems[before+i].Key = path
+		}
+	}()
+	for at := path; at != ""; at = enclosing(at) {
 		if r, ok := d.marks[at]; ok {
 			d.failAt(r, path+": "+what, hint)
 			return
 		}
-		cut := max(strings.LastIndexByte(at, '.'), strings.LastIndexByte(at, '['), 0)
-		at = at[:cut]
 	}
 	if len(d.problems) < maxProblems {
 		d.problems = append(d.problems, Problem{File: d.file, What: clip(path+": "+what, shownWhat), Hint: clip(hint, shownWhat)})
@@ -298,7 +309,7 @@ const (
 func (d *decoder) show(line, column int, text []byte, what, hint string) {
 	text, _, _ = bytes.Cut(text, []byte("\n"))
 	shown := clip(string(bytes.TrimSuffix(text, []byte("\r"))), shownText)
-	if column > len(shown) || secretive(shown) { // problems are logged
+	if column > len(shown)+1 || secretive(shown) { // problems are logged
 		shown = ""
 	}
 	d.problems = append(d.problems, Problem{File: d.file, Line: line, Column: column, Text: shown, What: clip(what, shownWhat), Hint: clip(hint, shownWhat)})

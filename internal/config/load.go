@@ -33,7 +33,7 @@ func Find(named, env string) (string, error) {
 }
 
 // Load reads and examines the file. A problem in the file is a *Problems; any other error is about reading it. The
-// files it names (certificates, roots) are not opened; see CheckFiles.
+// files it names (certificates, roots) are not opened; they are for whoever uses them.
 func Load(path string) (*Config, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -73,6 +73,7 @@ func Parse(file, dir, machine string, text []byte) (*Config, error) {
 	if err := d.err(); err != nil {
 		return nil, err
 	}
+	c.lines = d.lines()
 	return c, nil
 }
 

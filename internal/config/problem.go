@@ -10,6 +10,8 @@ type Problem struct {
 	File string
 	// Line and Column count from 1; Line 0 is the file as a whole.
 	Line, Column int
+	// Key is what it is about, as far as that is known: "listen[0].address"; "" otherwise.
+	Key string
 	// Text is the line of the file, without its end and not more of it than can be read; "" when there is nothing to show.
 	Text string
 	// What is wrong, and what to write instead; Hint may be "".

@@ -175,10 +175,11 @@ func halves(p netip.Prefix) (low, high netip.Prefix) {
 }
 
 // CheckSenders says who may send as any domain, and which bindings return no reports. None of it is fatal.
-func (c *Config) CheckSenders() []FileProblem {
-	var out []FileProblem
+func (c *Config) CheckSenders() []Finding {
+	var out []Finding
 	loose := func(key, who string) {
-		out = append(out, FileProblem{Key: key, What: who + " may send as any domain; bind it by a [[relay_client]]"})
+		out = append(out, Finding{Key: key, What: who + " may send as any domain; bind it by a [[relay_client]]",
+			Hint: "write [[relay_client]] with its domains as senders, \"<>\" among them"})
 	}
 	var networks []netip.Prefix
 	users, certificates := map[string]bool{}, false
@@ -191,8 +192,8 @@ func (c *Config) CheckSenders() []FileProblem {
 		}
 		certificates = certificates || slices.Contains(r.Certificates, "*")
 		if !slices.ContainsFunc(r.Senders, func(s Sender) bool { return s.Null || s.Any }) {
-			out = append(out, FileProblem{Key: fmt.Sprintf("relay_client[%d].senders", i),
-				What: `lacks "<>": reports and receipts of these clients, which have the null sender, are refused`})
+			out = append(out, Finding{Key: fmt.Sprintf("relay_client[%d].senders", i),
+				What: `lacks "<>": reports and receipts of these clients, which have the null sender, are refused`, Hint: `add "<>" to senders`})
 		}
 	}
 	for i, n := range c.Relay.Networks {

@@ -182,6 +182,11 @@ func (c *Client) Act(ctx context.Context, r admin.ActRequest) (out admin.ActResu
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/queue", by: r.By, body: r}, &out)
 }
 
+// Reload has the files read again and waits until they are in force.
+func (c *Client) Reload(ctx context.Context, by string) (out admin.ReloadResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/reload", by: by}, &out)
+}
+
 // Rules shows the rules in force.
 func (c *Client) Rules(ctx context.Context) (out RulesView, err error) {
 	return out, c.call(ctx, request{path: "/rules"}, &out)

@@ -52,10 +52,10 @@ func (s *Server) registerFigures(spec huma.API) {
 			return answer(s.desk(ctx).Certificates(ctx))
 		})
 	operation(s, spec, "POST", "/reload", "reload", "Read the configuration, certificates and private CAs again, as SIGHUP does",
-		func(ctx context.Context, _ *none) (*struct{}, error) {
+		func(ctx context.Context, _ *none) (*body[admin.ReloadResult], error) {
 			if _, err := named(ctx); err != nil {
 				return nil, err
 			}
-			return nil, s.desk(ctx).Reload(ctx)
+			return answer(s.desk(ctx).Reload(ctx))
 		})
 }

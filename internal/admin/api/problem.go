@@ -90,6 +90,8 @@ func problemOf(err error) *Problem {
 		p.Code, p.Text, p.Hint = http.StatusForbidden, "this needs somebody who proves who he is", "do it in the console, or at the gateway with `postern`"
 	case errors.Is(err, accounts.ErrSetUp):
 		p.Code, p.Hint = http.StatusConflict, "`postern accounts invite NAME` makes a link for somebody else, or for who lost a password"
+	case errors.Is(err, admin.ErrNotTaken):
+		p.Code, p.Hint = http.StatusConflict, "`postern config check` shows what is wrong"
 	case is(admin.ErrBusy, admin.ErrStreams):
 		p.Code = http.StatusTooManyRequests
 	case errors.Is(err, errNoMatch):

@@ -18,11 +18,17 @@ var (
 	ErrPathTooLong = errors.New("the path of the admin socket is too long")
 )
 
+// Fits reports whether a socket can have this path.
+func Fits(path string) bool { return len(making(path)) <= 107 }
+
+// making is the path under which a socket is made.
+func making(path string) string { return path + "." + strconv.Itoa(os.Getpid()) }
+
 // Listen opens the socket with mode 0600. It is made under another name and renamed, so that it is never there with a
 // wider mode. A socket left behind by a process that is gone is replaced.
 func Listen(path string) (net.Listener, error) {
-	making := path + "." + strconv.Itoa(os.Getpid())
-	if len(making) > 107 {
+	making := making(path)
+	if !Fits(path) {
 		return nil, fmt.Errorf("%w: %s", ErrPathTooLong, path)
 	}
 	if err := Asked(path); err != nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/url"
 	"strings"
 
 	"postern/internal/access"
@@ -26,10 +27,18 @@ func (c *Console) settings(r *request) error {
 }
 
 func (c *Console) reload(r *request) error {
-	if err := r.desk.Reload(r.ctx()); err != nil {
+	out, err := r.desk.Reload(r.ctx())
+	if err != nil {
 		return err
 	}
-	return to(r, "/gateway?done=the+files+were+read+again")
+	done := "the files were read again"
+	if n := len(out.NeedRestart); n > 0 {
+		done += "; after a restart holds what they say of " + strings.Join(out.NeedRestart[:min(n, 10)], ", ")
+		if n > 10 {
+			done += " and more"
+		}
+	}
+	return to(r, "/gateway?done="+url.QueryEscape(done))
 }
 
 // certificatesView is our own chains.

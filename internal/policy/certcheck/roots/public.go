@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
@@ -73,6 +74,26 @@ func readBundled(have *set) (*set, error) {
 	}
 	s.mark = filemark.Of(all...)
 	return s, nil
+}
+
+// PublicCAs lists those of certs that are public CAs: of the Mozilla programme, as this build carries it, or certified by one
+// of its roots. Anybody can have a certificate of theirs.
+func PublicCAs(certs []*x509.Certificate) (out []*x509.Certificate) {
+	pool, keys := x509.NewCertPool(), map[string]bool{}
+	for root := range bundle.Roots() {
+		if cert, err := x509.ParseCertificate(root.Certificate); err == nil {
+			pool.AddCert(cert)
+			keys[string(cert.RawSubjectPublicKeyInfo)] = true
+		}
+	}
+	for _, c := range certs {
+		// When it was made, since one that has ended was public as well.
+		_, err := c.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, CurrentTime: c.NotBefore.Add(time.Second)})
+		if err == nil || keys[string(c.RawSubjectPublicKeyInfo)] {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 func (s *set) bundled() bool { return s.file == "" }

@@ -1,0 +1,206 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"postern/internal/policy"
+)
+
+// Dangers names what a gateway would do as it is told and what is hardly meant: letting strangers relay, showing the console
+// to everybody, a name nobody can find. It reads no file that the configuration names.
+func (c *Config) Dangers() []Finding {
+	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(), c.deliveryDangers(), c.fileDangers())
+}
+
+// Public networks with at most so many bits hold whole countries: who lets one relay lets strangers relay. Those of fewer than
+// wideBits are worth a look.
+const (
+	openBits4, openBits6 = 8, 19
+	wideBits4, wideBits6 = 16, 32
+)
+
+// relayDangers finds networks of strangers among those that may relay.
+func (c *Config) relayDangers() (out []Finding) {
+	const hint = `name the networks of your own servers alone, as in networks = ["10.0.0.0/8", "192.0.2.25/32"]`
+	for _, every := range []string{"0.0.0.0/0", "::/0"} {
+		if covered(netip.MustParsePrefix(every), unmapped(c.Relay.Networks)) {
+			out = append(out, Finding{Key: "relay.networks", Fatal: true, Hint: hint,
+				What: fmt.Sprintf("an open relay: every address of %s may relay, so the whole Internet can send mail through this gateway", every)})
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for i, n := range unmapped(c.Relay.Networks) {
+		key := fmt.Sprintf("relay.networks[%d]", i)
+		open, wide := openBits4, wideBits4
+		if n.Addr().Is6() {
+			open, wide = openBits6, wideBits6
+		}
+		switch {
+		case !public(n):
+		case n.Bits() <= open:
+			out = append(out, Finding{Key: key, Fatal: true, Hint: hint,
+				What: fmt.Sprintf("an open relay for strangers: %s is a part of the public Internet, and everybody there may relay", n)})
+		case n.Bits() < wide:
+			out = append(out, Finding{Key: key, Hint: hint, What: fmt.Sprintf("%s are many public addresses, and everybody there may relay", n)})
+		case c.Relay.Require < policy.Encrypted:
+			out = append(out, Finding{Key: key, Hint: `write require = "encrypted" below [relay], or name private networks`,
+				What: fmt.Sprintf("%s is public, and mail may be handed in from there without TLS", n)})
+		}
+	}
+	return out
+}
+
+// unmapped are networks in the form in which clients are held against them: IPv4 in its own form, host bits cleared.
+func unmapped(networks []netip.Prefix) (out []netip.Prefix) {
+	for _, n := range networks {
+		if n.Addr().Is4In6() && n.Bits() >= 96 {
+			n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-96)
+		}
+		out = append(out, n.Masked())
+	}
+	return out
+}
+
+// insiders are networks of which nothing reaches the public Internet (RFC 6890 §2.2.2 and others).
+func insiders() []netip.Prefix {
+	return prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10",
+		"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15",
+		"::1/128", "fc00::/7", "fe80::/10", "2001:db8::/32", "3fff::/20")
+}
+
+// public reports whether a network has addresses of the public Internet.
+func public(n netip.Prefix) bool {
+	return !slices.ContainsFunc(insiders(), func(in netip.Prefix) bool { return in.Bits() <= n.Bits() && in.Contains(n.Addr()) })
+}
+
+// hostBits finds networks that say one thing and mean another: 10.1.2.3/8 is all of 10.0.0.0/8.
+func (c *Config) hostBits() (out []Finding) {
+	look := func(key string, list []netip.Prefix) {
+		for i, n := range list {
+			if n != n.Masked() {
+				out = append(out, Finding{Key: fmt.Sprintf("%s[%d]", key, i), Fatal: true,
+					What: fmt.Sprintf("%s names one address and means all of %s", n, n.Masked()),
+					Hint: fmt.Sprintf("write %q, or %q for the one address", n.Masked(), netip.PrefixFrom(n.Addr(), n.Addr().BitLen()))})
+			}
+		}
+	}
+	look("relay.networks", c.Relay.Networks)
+	for i, r := range c.RelayClient {
+		look(fmt.Sprintf("relay_client[%d].networks", i), r.Networks)
+	}
+	look("delivery.deny_networks", c.Delivery.DenyNetworks)
+	look("delivery.revocation_networks", c.Delivery.RevocationNetworks)
+	return out
+}
+
+// nowhere are domains of which no other server finds a name: those kept for examples and tests, and those of one machine or one
+// house (RFC 2606 §2, RFC 6761 §6, RFC 6762 §3, RFC 8375 §3).
+func nowhere() []string {
+	return []string{"localhost", "localdomain", "local", "internal", "lan", "home", "home.arpa", "invalid", "example", "example.com", "example.net", "example.org"}
+}
+
+// nameDangers finds names by which other servers cannot find this one. Much of the world refuses mail of such a HELO.
+func (c *Config) nameDangers() (out []Finding) {
+	look := func(key, name string) {
+		what := ""
+		switch {
+		case !strings.Contains(name, "."):
+			what = fmt.Sprintf("%s is a single label: other servers cannot find it, and many refuse mail from it", name)
+		case slices.ContainsFunc(nowhere(), func(d string) bool { return name == d || strings.HasSuffix(name, "."+d) }):
+			what = fmt.Sprintf("%s is a name that no other server can find, and many refuse mail from it", name)
+		}
+		if what != "" {
+			out = append(out, Finding{Key: key, What: what, Hint: "write the full name of this gateway in DNS, the one its address leads back to"})
+		}
+	}
+	look("hostname", c.Hostname.String())
+	if c.Delivery.Helo != c.Hostname {
+		look("delivery.helo", c.Delivery.Helo.String())
+	}
+	return out
+}
+
+// adminDangers finds an admin listener that others than this machine can reach in the clear.
+func (c *Config) adminDangers() []Finding {
+	host, _, err := net.SplitHostPort(c.Admin.Listen)
+	if err != nil || c.Admin.TLS || isLoopback(host) {
+		return nil
+	}
+	const hint = `write tls = true below [admin], or listen = "127.0.0.1:8025"`
+	if c.Admin.Console {
+		return []Finding{{Key: "admin.listen", Fatal: true, Hint: hint, What: fmt.Sprintf(
+			"%s is no loopback address and TLS is off: the console is not served there, and metrics and health are shown to everybody in the clear", c.Admin.Listen)}}
+	}
+	return []Finding{{Key: "admin.listen", Hint: hint, What: fmt.Sprintf("metrics and health are shown to everybody who reaches %s, in the clear", c.Admin.Listen)}}
+}
+
+// listenDangers finds listeners that speak in another way than whoever connects to their port expects.
+func (c *Config) listenDangers() (out []Finding) {
+	for i, l := range c.Listen {
+		key := fmt.Sprintf("listen[%d]", i)
+		_, port, _ := net.SplitHostPort(l.Address)
+		say := func(field, what, hint string) {
+			out = append(out, Finding{Key: key + "." + field, What: what, Hint: hint})
+		}
+		switch {
+		case port == "25" && l.Mode != ModeSMTP:
+			say("mode", fmt.Sprintf("other mail servers send to port 25 and cannot use mode %q: no mail of the world arrives there", l.Mode), `write mode = "smtp"`)
+		case port == "25" && l.RequireTLS:
+			say("require_tls", "other mail servers without TLS cannot send to port 25 then (RFC 3207 §4)", "leave require_tls out; [relay] require is for your own clients")
+		case port == "465" && l.Mode != ModeSMTPS:
+			say("mode", "clients of port 465 begin with TLS at once (RFC 8314 §3.3)", `write mode = "smtps"`)
+		case (port == "587" || port == "25") && l.Mode == ModeSMTPS:
+			say("mode", "clients of port "+port+" do not begin with TLS", `write mode = "submission"`)
+		case port == "587" && l.Mode == ModeSMTP && !l.RequireTLS:
+			say("mode", "port 587 is for people's programs, which should have to use TLS and a password", `write mode = "submission"`)
+		}
+	}
+	return out
+}
+
+// deliveryDangers finds ways for mail to come where it should not.
+func (c *Config) deliveryDangers() (out []Finding) {
+	if !covered(netip.MustParsePrefix("127.0.0.0/8"), unmapped(c.Delivery.DenyNetworks)) {
+		out = append(out, Finding{Key: "delivery.deny_networks", Hint: "leave the key out, or keep its default in the list",
+			What: "anybody can name this machine itself, 127.0.0.1, as the mail host of a domain, and mail goes there"})
+	}
+	for i := range c.Route {
+		for j, m := range c.Route[i].Match {
+			if slices.ContainsFunc(c.Domain, func(d Domain) bool { return d.Name.String() == m }) {
+				out = append(out, Finding{Key: fmt.Sprintf("route[%d].match[%d]", i, j), Hint: "take it out of the route",
+					What: m + " is a [[domain]], and its deliver_to says where its mail goes"})
+			}
+		}
+	}
+	if d := c.Delivery.DelayNotice.Duration; d > 0 && d >= c.Delivery.Lifetime.Duration {
+		out = append(out, Finding{Key: "delivery.delay_notice", What: "no sender is told of a delay: mail is returned before", Hint: `write delay_notice = "2h", or 0`})
+	}
+	return out
+}
+
+// fileDangers looks at the rights of the configuration file, and at the user the process stays.
+func (c *Config) fileDangers() (out []Finding) {
+	if c.Process.User == "root" {
+		out = append(out, Finding{Key: "process.user", What: "the gateway stays root all the time", Hint: "write an ordinary user, as the package's postern"})
+	}
+	info, err := os.Stat(c.path)
+	if err != nil || c.path == "" {
+		return out
+	}
+	switch mode := info.Mode().Perm(); {
+	case mode&0o002 != 0:
+		out = append(out, Finding{Key: "process", Fatal: true, What: fmt.Sprintf("%s can be written by everyone on this machine (mode %04o)", c.path, mode),
+			Hint: "`chmod o= " + c.path + "`"})
+	case len(c.User) > 0 && mode&0o007 != 0:
+		out = append(out, Finding{Key: "user", What: fmt.Sprintf("%s has password hashes and can be read or written by everyone on this machine "+
+			"(mode %04o)", c.path, mode), Hint: "`chmod o= " + c.path + "`"})
+	}
+	return out
+}

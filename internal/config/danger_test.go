@@ -1,0 +1,106 @@
+package config
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestDangersAreNamed(t *testing.T) {
+	relay := func(networks string) string {
+		return "[relay]\nrequire = \"plaintext\"\nnetworks = [" + networks + "]\n"
+	}
+	for _, tc := range []struct {
+		name, text string
+		want       string // keys, with "!" before those that are fatal
+	}{
+		{"nothing", "", ""},
+		{"private networks", relay(`"10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8", "fe80::/10", "::1/128", "::ffff:10.0.0.0/104"`), ""},
+		{"everybody", relay(`"0.0.0.0/0"`), "!relay.networks"},
+		{"everybody by IPv6", relay(`"10.0.0.0/8", "::/0"`), "!relay.networks"},
+		{"everybody in two halves", relay(`"0.0.0.0/1", "128.0.0.0/1"`), "!relay.networks"},
+		{"everybody as mapped addresses", relay(`"::ffff:0.0.0.0/96"`), "!relay.networks"},
+		{"half of everybody", relay(`"10.0.0.0/8", "128.0.0.0/1"`), "!relay.networks[1]"},
+		{"a country", relay(`"81.0.0.0/8"`), "!relay.networks[0]"},
+		{"all of today's IPv6", relay(`"2000::/3"`), "!relay.networks[0]"},
+		{"more than is private", relay(`"172.0.0.0/8", "192.0.0.0/7"`), "!relay.networks[0] !relay.networks[1]"},
+		{"a provider", relay(`"81.2.0.0/15", "2a02:8000::/24"`), "relay.networks[0] relay.networks[1]"},
+		{"a public host without TLS", relay(`"81.2.3.4/32", "2a02:8000::5/128"`), "relay.networks[0] relay.networks[1]"},
+		{"a public host with TLS", strings.Replace(relay(`"81.2.3.4/32"`), "plaintext", "encrypted", 1) + certificate, ""},
+		{"host bits", relay(`"10.1.2.3/8", "10.1.2.3/32"`) + "[[relay_client]]\nnetworks = [\"10.9.9.9/16\"]\nsenders = [\"*\"]\n" +
+			"[delivery]\ndeny_networks = [\"127.0.0.1/8\", \"fe80::1/10\"]\nrevocation_networks = [\"10.1.1.1/24\"]\n",
+			"!relay.networks[0] !relay_client[0].networks[0] !delivery.deny_networks[0] !delivery.deny_networks[1] !delivery.revocation_networks[0]"},
+		{"a single label", "hostname = \"mail\"", "hostname"},
+		{"localhost", "hostname = \"localhost\"", "hostname"},
+		{"a name of this machine", "hostname = \"gw.localdomain\"", "hostname"},
+		{"the name of an example", "hostname = \"gw.example.com\"", "hostname"},
+		{"another name to say", "[delivery]\nhelo = \"out.local\"", "delivery.helo"},
+		{"a console for everybody", "[admin]\nlisten = \":8025\"", "!admin.listen"},
+		{"a console in the house", "[admin]\nlisten = \"10.0.0.1:8025\"", "!admin.listen"},
+		{"a console at a name", "[admin]\nlisten = \"gw.test:8025\"", "!admin.listen"},
+		{"figures for everybody", "[admin]\nlisten = \"0.0.0.0:8025\"\nconsole = false", "admin.listen"},
+		{"a console over TLS", "[admin]\nlisten = \":8025\"\ntls = true" + certificate, ""},
+		{"a console at home", "[admin]\nlisten = \"[::1]:8025\"", ""},
+		{"TLS demanded of the world", "[[listen]]\nrequire_tls = true" + certificate, "listen[0].require_tls"},
+		{"the world at a port for people", "[[listen]]\naddress = \":587\"", "listen[0].mode"},
+		{"TLS at once at 25", "[[listen]]\naddress = \":25\"\nmode = \"smtps\"" + certificate, "listen[0].mode"},
+		{"no TLS at once at 465", "[[listen]]\naddress = \":465\"" + certificate, "listen[0].mode"},
+		{"mail for ourselves by strangers' words", "[delivery]\ndeny_networks = [\"::1/128\"]", "delivery.deny_networks"},
+		{"a route of our own domain", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m.test\"]\n[[route]]\nmatch = [\"b.test\", \"a.test\"]\nto = [\"c.test\"]", "route[0].match[1]"},
+		{"a delay nobody hears of", "[delivery]\nlifetime = \"1h\"\ndelay_notice = \"1h\"", "delivery.delay_notice"},
+		{"root for good", "[process]\nuser = \"root\"", "process.user"},
+	} {
+		c, err := parse(tc.text)
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		var got []string
+		for _, f := range c.Dangers() {
+			key := f.Key
+			if f.Fatal {
+				key = "!" + key
+			}
+			if f.What == "" || f.Hint == "" {
+				t.Errorf("%s: %+v says not all", tc.name, f)
+			}
+			got = append(got, key)
+		}
+		if !slices.Equal(got, strings.Fields(tc.want)) {
+			t.Errorf("%s: %q, want %s", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestAFindingHasTheLineOfItsKeyOrOfWhatThatIsPartOf(t *testing.T) {
+	c, err := parse("hostname = \"gw.test\"\n[relay]\nnetworks = [\n  \"10.0.0.0/8\",\n  \"81.0.0.0/8\",\n]\n\n[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m.test\"]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]int{"hostname": 1, "relay.networks[1]": 5, "relay.networks": 3, "relay.require": 2, "domain[0].trust": 8, "domain[0].deliver_to[0]": 10,
+		"tls.certificates[0]": 0, "": 0, "admin.listen": 0} {
+		if got := c.Line(key); got != want {
+			t.Errorf("%s stands in line %d, want %d", key, got, want)
+		}
+	}
+}
+
+// What is no TOML is shown with its line and what to write instead.
+func TestASyntaxErrorShowsItsLineAndAHint(t *testing.T) {
+	for text, line := range map[string]int{
+		"hostname = \"gw.test\"\ndata = \"/var\n": 2, "hostname = \"a\"\nhostname = \"b\"\n": 2, "\nhostname = gw.test\n": 2, "[tls]\n[tls]\n": 2, "# x\n[tls\n": 2,
+		"hostname \"x\"\n": 1, "= 5\n": 1, "hostname: gw.test\n": 1, "[[listen]]\n[listen]\n": 2, "[listen]\n[[listen]]\n": 2, "hostname = \"a\\qb\"\n": 1, "hostname = 'a\nb'\n": 1,
+		"hostname = \"a\" data = \"b\"\n": 1, "hostname = “gw”\n": 1, "relay.networks = [\"10.0.0.0/8\",,]\n": 1, "x = {a = 1\n": 1, "hostname = \"\xff\"\n": 1, "limits.hops = 012\n": 1, "hostname =\n": 1, "[relay]\nnetworks = [\"10.0.0.0/8\"\nrequire = 1\n": 3,
+	} {
+		_, err := parse(text)
+		problems, ok := errors.AsType[*Problems](err)
+		if !ok || len(problems.List) != 1 {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if p := problems.List[0]; p.Line != line || p.Hint == "" || p.Text != strings.Split(text, "\n")[line-1] || !strings.Contains(err.Error(), "^") {
+			t.Errorf("%q: line %d, want %d: %+v", text, p.Line, line, p)
+		}
+	}
+}
