@@ -4,6 +4,27 @@
 //
 // Every request that changes something names who asks (By). One without is refused, and none is carried out without an
 // entry in the ledger. The entry of a change that weakens protection is on stable storage before the change is made.
+//
+// # The law of scopes
+//
+// A principal whose scope is some domains is told, in any answer of a Desk, of
+//
+//   - deliveries whose sender or recipient is in the scope (sees), as told shows them: who handed mail of others in is left
+//     out, what rules demanded of mail that others sent too, what happened between us and our own servers of other domains,
+//     what a server said in a try that was made for the site as a whole, and who else asked for something;
+//   - rules of which every sender is in the scope (owns), their warnings and their sums;
+//   - servers that deliveries it sees, as they are told, were tried at, without what adds up the mail of all;
+//   - checks of the domains of the scope, of domains its mail goes to, and of such servers;
+//   - sums of the domains of the scope, and entries of the audit trail that the principal made;
+//   - whether the gateway is ready, its name and its version, and the number of the rules in force.
+//
+// Nothing else: no name, address, path, text or count that is there because of others. Whether something exists that it may
+// not see is not told: what is out of reach is answered as what is not there. An error that is not about the request is told
+// without its words (Desk.Tell). Two things are common to all and cannot be hidden: names of rules are taken or free, and ids
+// of deliveries count upwards.
+//
+// A search that ended before it had seen everything never says that there is nothing: it says how far it looked (Page,
+// SiteList, PeerList), or is refused with ErrUnfinished where an answer must be whole.
 package admin
 
 import (

@@ -22,9 +22,9 @@ var (
 	ErrNotFound = errors.New("there is no such thing")
 )
 
-// Desk is the Service as one principal sees it: every request is authorised here and nowhere else, every list holds only
-// what is within the principal's scope. The console asks a Desk, never the Service, so that no page can forget to. Make
-// one for each request.
+// Desk is the Service as one principal sees it: every request is authorised here and nowhere else, and every answer obeys the
+// law of scopes in the package comment. The console asks a Desk, never the Service, so that no page can forget to. Make one
+// for each request.
 type Desk struct {
 	s *Service
 	p access.Principal
@@ -74,6 +74,9 @@ type Page[T any] struct {
 	Next       string     `json:"next,omitempty"`
 	Complete   bool       `json:"complete"`
 	SearchedTo *time.Time `json:"searched_to,omitempty"`
+	// Total is how many there are, with the first page of a search; TotalExact is false where there are at least as many.
+	Total      int  `json:"total,omitempty"`
+	TotalExact bool `json:"total_exact,omitempty"`
 }
 
 // PageRequest asks for a part of a list: at most Limit (0: 50, at most 500) after the cursor.

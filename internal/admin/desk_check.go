@@ -28,8 +28,9 @@ const (
 
 // CheckRequest asks what would become of mail to a target.
 type CheckRequest struct {
-	// Target is a domain, an address, or a host with or without a port. Who is limited to domains may only name domains: a
-	// named host is reached even where mail would not be sent.
+	// Target is a domain, an address, or a host with or without a port. Who is limited to domains may name these, the domains
+	// that their mail goes to and the servers it was tried at, and no port or address: a named host is reached even where mail
+	// would not be sent.
 	Target string
 	// Rule is a rule in force whose demands are asked for besides; "" for none.
 	Rule string
@@ -47,8 +48,8 @@ func (d *Desk) Check(ctx context.Context, r CheckRequest, tell func(check.Progre
 	if err != nil {
 		return nil, badRequest("%w", err)
 	}
-	if !d.p.Scope.All && target.Domain.IsZero() {
-		return nil, ErrForbidden
+	if err := d.mayCheck(ctx, target); err != nil {
+		return nil, err
 	}
 	more, err := d.asked(ctx, r.Rule)
 	if err != nil {

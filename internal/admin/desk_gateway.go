@@ -3,24 +3,31 @@ package admin
 import (
 	"context"
 	"strconv"
-	"time"
 
 	"postern/internal/access"
 	"postern/internal/ledger"
 	"postern/internal/mxtrust"
-	"postern/internal/peers"
 )
 
-// Status counts and looks. A scope of domains is told how the gateway is, not how much waits for others.
+// Status counts and looks. A scope of domains is told whether the gateway is ready, and how many rules it sees; not what waits
+// for others, and not in which words something is wrong.
 func (d *Desk) Status(ctx context.Context) (Status, error) {
 	if err := d.need(access.ReadStatus); err != nil {
 		return Status{}, err
 	}
 	st, err := d.s.Status(ctx)
-	if !d.p.Scope.All {
-		st.Queue, st.BodyBytes, st.OldestAt, st.Unprotected = map[string]int64{}, 0, nil, nil
+	if err != nil || d.p.Scope.All {
+		return st, err
 	}
-	return st, err
+	st.Queue, st.BodyBytes, st.OldestAt, st.Unprotected = map[string]int64{}, 0, nil, nil
+	st.Rules, st.RulesRevision, st.RulesProblem, st.Problem = 0, 0, "", ""
+	if own, err := d.ruleNames(); err == nil {
+		st.Rules = len(own)
+	}
+	if !st.Ready {
+		st.Problem = "something is wrong; an administrator of the whole gateway sees what"
+	}
+	return st, nil
 }
 
 // Audit lists the audit trail, newest first. A scope of domains sees what the principal did himself.
@@ -58,24 +65,6 @@ func (d *Desk) Audit(ctx context.Context, p PageRequest) (Page[ledger.Entry], er
 	return out, nil
 }
 
-// Peers lists what is remembered of servers; names choose as for Service.Peers.
-func (d *Desk) Peers(_ context.Context, names []string, limit int) ([]Peer, error) {
-	if err := d.need(access.ReadPeers); err != nil {
-		return nil, err
-	}
-	return d.s.Peers(names, limit)
-}
-
-// Expiring lists the servers whose certificate ends between two times, at most limit, the one that answered last first.
-func (d *Desk) Expiring(_ context.Context, from, until time.Time, limit int) ([]Peer, error) {
-	if err := d.need(access.ReadPeers); err != nil {
-		return nil, err
-	}
-	return d.s.peers(limit, func(r *peers.Record) bool {
-		return r.Certificate != nil && r.Certificate.NotAfter.After(from) && r.Certificate.NotAfter.Before(until)
-	})
-}
-
 // Pins lists which names of mail hosts are known; "" lists those of every domain.
 func (d *Desk) Pins(ctx context.Context, domain string) ([]mxtrust.Pin, error) {
 	if err := d.need(access.ReadPeers); err != nil {
@@ -108,14 +97,6 @@ func (d *Desk) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, er
 	}
 	r.By = d.p.Name
 	return d.s.Approve(ctx, r)
-}
-
-// Missing tells what is remembered of an address of a host that has no TLS now.
-func (d *Desk) Missing(_ context.Context, host, addr string) (Missing, error) {
-	if err := d.need(access.ReadPeers); err != nil {
-		return Missing{}, err
-	}
-	return d.s.Missing(host, addr)
 }
 
 // ForgetPeers forgets what is remembered of servers. ForgetRequest.By is ignored.

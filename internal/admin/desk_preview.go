@@ -169,7 +169,10 @@ func demanded(o *rules.Outcome) string {
 }
 
 func (p *previewer) add(r *queue.Record, before policy.Requirement, after *rules.Outcome) {
-	t := TraceOf(r)
+	if !p.d.p.Scope.All && !p.d.ordered(r) {
+		return // no rule of the scope has a say in what others send
+	}
+	t := p.d.trace(r)
 	row := PreviewRow{Message: t.Message, AcceptedAt: t.AcceptedAt, From: t.From, To: t.To, State: t.State, Reached: t.Reached,
 		Before: before.Channel.String(), After: after.Requirement.Channel.String(), Rules: after.Rules}
 	row.Outcome, row.Reason, row.Text = wouldBecome(r, after.Requirement)

@@ -42,36 +42,70 @@ func siteView(s *queue.Site) SiteView {
 // scopedWaiting bounds the waiting deliveries that are gathered for a principal whose scope is not everything.
 const scopedWaiting = 5000
 
-// Sites lists where mail waits, what fails first, then by how much waits. For a scope of domains a site counts only what is
-// within it, up to 5000 deliveries in all.
-func (d *Desk) Sites(ctx context.Context) ([]SiteView, error) {
+// SiteList is where mail waits. Complete is false where more waits than could be looked at; then what was accepted before
+// SearchedTo is not counted, and a site may be missing.
+type SiteList struct {
+	Items      []SiteView
+	Complete   bool
+	SearchedTo *time.Time
+}
+
+// Sites lists where mail waits, what fails first, then by how much waits. A scope of domains is told of the sites of its own
+// mail, with counts of that, as far as it is looked at within patience.
+func (d *Desk) Sites(ctx context.Context, patience time.Duration) (SiteList, error) {
+	out := SiteList{Items: []SiteView{}, Complete: true}
 	if err := d.need(access.ReadTrace); err != nil {
-		return nil, err
+		return out, err
+	}
+	if !d.p.Scope.All {
+		return d.ownSites(ctx, patience)
 	}
 	all, err := d.s.cfg.Store.Sites(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("cannot list the sites: %w", err)
+		return out, fmt.Errorf("cannot list the sites: %w", err)
 	}
-	mine := map[queue.SiteKey]int{}
-	if !d.p.Scope.All {
-		if _, err := d.search(ctx, waitingFilter(), scopedWaiting, func(r *queue.Record) { mine[r.Site]++ }); err != nil {
-			return nil, err
-		}
-	}
-	out := []SiteView{}
 	for i := range all {
-		v := siteView(&all[i])
-		if !d.p.Scope.All {
-			if v.Waiting = mine[all[i].Key]; v.Waiting == 0 {
-				continue
-			}
-		}
-		out = append(out, v)
+		out.Items = append(out.Items, siteView(&all[i]))
 	}
-	slices.SortStableFunc(out, func(a, b SiteView) int {
+	sortSites(out.Items)
+	return out, nil
+}
+
+func sortSites(list []SiteView) {
+	slices.SortStableFunc(list, func(a, b SiteView) int {
 		return cmp.Or(cmp.Compare(min(b.Failures, 1), min(a.Failures, 1)), cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.NextHop, b.NextHop))
 	})
-	return out, nil
+}
+
+// ownSites gathers the sites of waiting mail within the scope, as the deliveries there are told of them.
+func (d *Desk) ownSites(ctx context.Context, patience time.Duration) (SiteList, error) {
+	out, at := SiteList{Items: []SiteView{}}, map[string]*queue.Site{}
+	stop, err := d.searchFor(ctx, waitingFilter(), scopedWaiting, patience, func(r *queue.Record) bool {
+		told := d.told(r)
+		key, hop := string(told.Site), told.NextHop
+		if hop == "" { // servers of others are called by the domain they receive for, and so is what waits there
+			hop = "domain " + r.Recipient.Address.Domain.String()
+			key = hop + " " + r.Requirement.Channel.String()
+		}
+		site := at[key]
+		if site == nil {
+			site = &queue.Site{Key: queue.SiteKey(key), NextHop: hop, Requirement: r.Requirement, SiteState: told.SiteState}
+			at[key] = site
+		}
+		site.Queued++
+		if !r.Due.IsZero() && (site.Earliest.IsZero() || r.Due.Before(site.Earliest)) {
+			site.Earliest = r.Due
+		}
+		return true
+	})
+	for _, key := range slices.Sorted(maps.Keys(at)) {
+		out.Items = append(out.Items, siteView(at[key]))
+	}
+	sortSites(out.Items)
+	if out.Complete = stop == nil; stop != nil {
+		out.SearchedTo = instant(stop.AcceptedAt)
+	}
+	return out, err
 }
 
 func waitingFilter() queue.Filter {
@@ -124,8 +158,8 @@ func (d *Desk) ActOn(ctx context.Context, q Query, kind queue.ActionKind) (ActRe
 	}
 	chosen := map[string]bool{}
 	stop, err := d.searchFor(ctx, f, scopedWaiting, actTime, func(r *queue.Record) bool {
-		t := TraceOf(r)
-		if !q.keeps(&t) {
+		t := d.trace(r)
+		if !d.keeps(&q, &t) {
 			return false
 		}
 		chosen[t.Message] = true

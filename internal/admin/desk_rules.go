@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ import (
 	"postern/internal/policy/rules"
 )
 
-// Rules shows the rules in force; of a scope of domains, those that are about nothing else, without the file.
+// Rules shows the rules in force; to a scope of domains, those that are about nothing else, without the file and who wrote it.
 func (d *Desk) Rules(ctx context.Context) (RulesView, error) {
 	if err := d.need(access.ReadRules); err != nil {
 		return RulesView{}, err
@@ -27,7 +28,10 @@ func (d *Desk) Rules(ctx context.Context) (RulesView, error) {
 	if err != nil {
 		return v, err
 	}
-	v.Text, v.Rules, v.Warnings = "", []json.RawMessage{}, nil
+	if v.Warnings, err = d.mine(v.Warnings); err != nil {
+		return v, err
+	}
+	v.Text, v.By, v.AppliedAt, v.Rules = "", "", nil, []json.RawMessage{}
 	for _, r := range list {
 		text, err := json.Marshal(r)
 		if err != nil {
@@ -95,7 +99,8 @@ type RuleEdit struct {
 }
 
 // EditRule changes one rule. A fault of the rule is a *rules.ParseError with lines counted within it.
-func (d *Desk) EditRule(ctx context.Context, r RuleEdit) (ApplyResult, error) {
+func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error) {
+	r := &edit
 	if err := d.need(access.WriteRules); err != nil {
 		return ApplyResult{}, err
 	}
@@ -112,7 +117,7 @@ func (d *Desk) EditRule(ctx context.Context, r RuleEdit) (ApplyResult, error) {
 	if r.IfRevision != view.Revision {
 		return ApplyResult{}, fmt.Errorf("%w: revision %d is in force, not %d", ErrRevision, view.Revision, r.IfRevision)
 	}
-	if err := d.mayEdit(view.Text, &r); err != nil {
+	if err := d.mayEdit(view.Text, r); err != nil {
 		return ApplyResult{}, err
 	}
 	text, err := rules.Edit([]byte(view.Text), r.Name, r.Rule)
@@ -124,9 +129,53 @@ func (d *Desk) EditRule(ctx context.Context, r RuleEdit) (ApplyResult, error) {
 	case err != nil:
 		return ApplyResult{}, err
 	}
-	return d.s.apply(ctx, ApplyRequest{By: d.p.Name, Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun,
-		IfRevision: &r.IfRevision, LetWaitingGo: r.LetWaitingGo})
+	apply := ApplyRequest{By: d.p.Name, Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun,
+		IfRevision: &r.IfRevision, LetWaitingGo: r.LetWaitingGo}
+	if d.p.Scope.All {
+		return d.s.apply(ctx, apply)
+	}
+	apply.only = d.sees
+	out, err := d.s.apply(ctx, apply)
+	if err != nil {
+		return ApplyResult{}, besideOthers(err)
+	}
+	return d.ownResult(out, r)
 }
+
+// besideOthers is why a rule of a scope does not go into the file: where it stands there beside rules of others, no word of
+// the fault is told.
+func besideOthers(err error) error {
+	if _, ok := errors.AsType[*rules.ParseError](err); ok {
+		return badRequest("the rule cannot stand beside the rules there are: give it another name")
+	}
+	return err
+}
+
+// ownResult leaves of what a change did what is about the rules of the scope.
+func (d *Desk) ownResult(out ApplyResult, r *RuleEdit) (ApplyResult, error) {
+	own, err := d.ruleNames()
+	if err != nil {
+		return out, err
+	}
+	if set, err := rules.Parse(ownRule, []byte(r.Rule)); err == nil { // it may not be in force
+		for _, one := range set.Rules() {
+			own[one.Name] = true
+		}
+	}
+	if r.Name != "" {
+		own[r.Name] = true
+	}
+	out.Rules = len(own)
+	out.Changes = slices.DeleteFunc(out.Changes, func(c rules.Change) bool { return !own[c.Rule] })
+	out.Warnings = slices.DeleteFunc(out.Warnings, func(w rules.Warning) bool { return !own[w.Rule] })
+	for i := range out.Warnings {
+		out.Warnings[i].Line = 0
+	}
+	return out, nil
+}
+
+// ownRule is what the file of one rule is called in faults of it.
+const ownRule = "rule"
 
 func (r *RuleEdit) target() string {
 	if r.Name != "" {
@@ -139,7 +188,7 @@ func (r *RuleEdit) target() string {
 // after. What other rules name is not looked at: a broken file of theirs stops no edit of this one.
 func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 	if r.Rule != "" {
-		set, err := rules.Parse("rule", []byte(r.Rule))
+		set, err := rules.Parse(ownRule, []byte(r.Rule))
 		if err != nil {
 			return err
 		}
@@ -150,7 +199,7 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 		if !d.owns(&list[0]) {
 			return ErrForbidden
 		}
-		if err := rules.CheckFiles("rule", []byte(r.Rule), d.trust); err != nil {
+		if err := rules.CheckFiles(ownRule, []byte(r.Rule), d.trust); err != nil {
 			return err
 		}
 	}

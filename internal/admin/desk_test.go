@@ -81,8 +81,8 @@ func TestAScopeShowsNothingOfOthers(t *testing.T) {
 	if len(list) != 2 {
 		t.Errorf("%d deliveries, want the two to clinic.test", len(list))
 	}
-	sites, err := d.Sites(t.Context())
-	if err != nil || len(sites) != 1 || sites[0].NextHop != "mx:clinic.test" || sites[0].Waiting != 2 {
+	sites, err := d.Sites(t.Context(), time.Second)
+	if err != nil || len(sites.Items) != 1 || sites.Items[0].NextHop != "mx:clinic.test" || sites.Items[0].Waiting != 2 || !sites.Complete {
 		t.Errorf("sites %+v, %v", sites, err)
 	}
 	status, err := d.Status(t.Context())

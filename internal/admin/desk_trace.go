@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -45,8 +46,8 @@ func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[Trace],
 	}
 	out := Page[Trace]{Items: []Trace{}, Complete: true}
 	stop, err := d.searchFor(ctx, f, p.limit(), searchTime, func(r *queue.Record) bool {
-		t := TraceOf(r)
-		if !q.keeps(&t) {
+		t := d.trace(r)
+		if !d.keeps(&q, &t) {
 			return false
 		}
 		out.Items = append(out.Items, t)
@@ -56,7 +57,46 @@ func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[Trace],
 		out.Next, out.Complete = cursor(stop.After), len(out.Items) == p.limit()
 		out.SearchedTo = instant(stop.AcceptedAt)
 	}
+	if err == nil && p.After == "" {
+		out.Total, out.TotalExact, err = d.total(ctx, &q, f, len(out.Items), stop)
+	}
 	return out, err
+}
+
+// Beside a page stands how many there are: counted on for at most countTime and countMost more.
+const (
+	countMost = 1000
+	countTime = 30 * time.Millisecond
+)
+
+// total is how many deliveries fit q, so many of which are on the first page, which ended at stop.
+func (d *Desk) total(ctx context.Context, q *Query, f queue.Filter, shown int, stop *queue.Unfinished) (n int, exact bool, err error) {
+	if stop == nil {
+		return shown, true, nil
+	}
+	if states := f.States; d.p.Scope.All && q.onlyStates() {
+		stats, err := d.s.cfg.Store.Stats(ctx)
+		if err != nil {
+			return 0, false, err
+		}
+		for st, count := range stats.States {
+			if len(states) == 0 || slices.Contains(states, st) {
+				n += int(count)
+			}
+		}
+		return n, true, nil
+	}
+	f.After = stop.After
+	n = shown
+	stop, err = d.searchFor(ctx, f, countMost, countTime, func(r *queue.Record) bool {
+		t := d.trace(r)
+		if !d.keeps(q, &t) {
+			return false
+		}
+		n++
+		return true
+	})
+	return n, stop == nil, err
 }
 
 // search calls found for at most limit records of f within the scope. It returns where to go on: nil at the end.
@@ -122,7 +162,7 @@ func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
 	var accepted time.Time
 	_, err := d.search(ctx, queue.Filter{IDs: []queue.ID{queue.ID(id)}}, messageMost, func(r *queue.Record) {
 		from, accepted, out.Revision = r.Message.Envelope.From, r.AcceptedAt, r.Message.RulesRevision
-		out.Deliveries = append(out.Deliveries, TraceOf(r))
+		out.Deliveries = append(out.Deliveries, d.trace(r))
 	})
 	if err != nil {
 		return out, err
@@ -136,7 +176,7 @@ func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
 	}
 	_, err = d.search(ctx, queue.Filter{Sender: "<>", Recipient: from.String(), Since: accepted}, messageMost, func(r *queue.Record) {
 		if r.Message.About == queue.ID(id) {
-			out.Notices = append(out.Notices, TraceOf(r))
+			out.Notices = append(out.Notices, d.trace(r))
 		}
 	})
 	return out, err

@@ -59,7 +59,7 @@ func (d *Desk) Waiting(ctx context.Context) (WaitingView, error) {
 		age := int64(now.Sub(r.AcceptedAt) / time.Second)
 		i := slices.IndexFunc(out.Ages, func(a AgeCount) bool { return a.BelowS == 0 || age < a.BelowS })
 		out.Ages[i].Count++
-		name := strings.Join(r.Rules, ",") // as Trace.Rule
+		name := strings.Join(d.told(r).Rules, ",") // as Trace.Rule
 		one := rules[name]
 		if one == nil {
 			one = &RuleWaiting{Rule: name}

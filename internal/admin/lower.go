@@ -40,8 +40,8 @@ const (
 // fate says what one claimed delivery is to demand from now on; ok is false where it stays as it is.
 type fate func(view *inforce.View, w *queue.Work, j *inforce.Judged) (to inforce.Weighed, ok bool)
 
-// surplus counts what waits under more than set demands, with the tables in force.
-func (s *Service) surplus(ctx context.Context, set *rules.Set) (out Surplus, err error) {
+// surplus counts what waits under more than set demands, with the tables in force; only what only chooses, where it is not nil.
+func (s *Service) surplus(ctx context.Context, set *rules.Set, only func(*queue.Record) bool) (out Surplus, err error) {
 	view := *s.cfg.Rules.Now()
 	if view.Rules, view.Err = set, nil; view.Table == nil {
 		return out, nil
@@ -56,6 +56,9 @@ func (s *Service) surplus(ctx context.Context, set *rules.Set) (out Surplus, err
 			if looked += len(recs); looked > surplusMost || time.Now().After(ends) {
 				out.Partial = true
 				return false, nil
+			}
+			if only != nil {
+				recs = slices.DeleteFunc(recs, func(r queue.Record) bool { return !only(&r) })
 			}
 			n, err := s.count(ctx, &view, recs)
 			out.Deliveries += n

@@ -85,16 +85,6 @@ func peerOf(r *peers.Record) Peer {
 	return p
 }
 
-// Peers lists what is remembered of servers, the one that answered last first; names choose hosts, everything below a
-// "*.domain", or addresses, and none of them chooses all. limit 0 is no limit.
-func (s *Service) Peers(names []string, limit int) ([]Peer, error) {
-	match, err := s.peerMatch(names)
-	if err != nil {
-		return nil, err
-	}
-	return s.peers(limit, func(r *peers.Record) bool { return len(names) == 0 || match(r) })
-}
-
 // peers renders the records that match, and no others: there may be thousands.
 func (s *Service) peers(limit int, match func(*peers.Record) bool) ([]Peer, error) {
 	if s.cfg.Peers == nil {
@@ -187,7 +177,7 @@ func howOften(r *peers.Record) string {
 // maxListed bounds the records named in one entry of the audit trail.
 const maxListed = 100
 
-// peerMatch reads names of peers.
+// peerMatch reads names of peers: hosts, everything below a "*.domain", or addresses.
 func (s *Service) peerMatch(names []string) (func(*peers.Record) bool, error) {
 	if s.cfg.Peers == nil {
 		return nil, badRequest("this gateway remembers no peers")

@@ -66,7 +66,8 @@ const watchPause = time.Second
 
 // Watch calls word at once, whenever something happened since, and with beat false every quiet interval, at most once a
 // second, until ctx ends or word says no. It says that something happened and not what, so it needs nothing but a look at the
-// status.
+// status. beats counts what happened since the gateway started; for a scope of domains, which is not told how much happens to
+// others, it counts the words.
 func (d *Desk) Watch(ctx context.Context, quiet time.Duration, word func(beats uint64, beat bool) bool) error {
 	if err := d.need(access.ReadStatus); err != nil {
 		return err
@@ -80,7 +81,14 @@ func (d *Desk) Watch(ctx context.Context, quiet time.Duration, word func(beats u
 	}
 	defer leave()
 	seen, beat := d.s.cfg.Pulse.Beats(), true
-	for word(seen, beat) {
+	for words := uint64(0); ; words++ {
+		told := seen
+		if !d.p.Scope.All {
+			told = words
+		}
+		if !word(told, beat) {
+			return nil
+		}
 		select {
 		case <-time.After(watchPause):
 		case <-ctx.Done():
@@ -94,5 +102,4 @@ func (d *Desk) Watch(ctx context.Context, quiet time.Duration, word func(beats u
 		}
 		seen, beat = next, err == nil
 	}
-	return nil
 }

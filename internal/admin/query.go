@@ -67,6 +67,12 @@ func (q *Query) filter() (queue.Filter, error) {
 	return f, nil
 }
 
+// onlyStates reports whether q selects by nothing but states.
+func (q *Query) onlyStates() bool {
+	return q.Sender+q.Recipient+q.Domain+q.MessageID+q.Reason+q.Rule+q.Site+q.Requires+q.Reached+q.Host == "" && len(q.Messages) == 0 &&
+		q.Since.IsZero() && q.Until.IsZero()
+}
+
 // keeps holds a delivery against what the store does not look at.
 func (q *Query) keeps(t *Trace) bool {
 	is := func(wanted, got string) bool { return wanted == "" || wanted == got }

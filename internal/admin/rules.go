@@ -62,6 +62,8 @@ type ApplyRequest struct {
 	LetWaitingGo bool `json:"let_waiting_go,omitempty"`
 	// IfRevision, when not nil, is the revision the caller looked at; any other in force is ErrRevision.
 	IfRevision *int64 `json:"if_revision,omitempty"`
+	// only, when not nil, chooses the waiting mail that ApplyResult.Waiting counts.
+	only func(*queue.Record) bool
 }
 
 // ApplyResult says what changed, or would.
@@ -115,7 +117,7 @@ func (s *Service) apply(ctx context.Context, r ApplyRequest) (ApplyResult, error
 	if err := r.wants(before); err != nil {
 		return ApplyResult{}, err
 	}
-	if out.Waiting, err = s.surplus(ctx, set); err != nil || r.DryRun {
+	if out.Waiting, err = s.surplus(ctx, set, r.only); err != nil || r.DryRun {
 		return out, err
 	}
 	after, err := k.Apply(ctx, set, r.Text, func(before ledger.Revision, old *rules.Set) (ledger.Entry, error) {

@@ -155,7 +155,7 @@ func operation[In, Out any](s *Server, spec huma.API, method, at, id, summary st
 	huma.Register(spec, op, func(ctx context.Context, in *In) (*Out, error) {
 		out, err := do(ctx, in)
 		if err != nil {
-			return nil, s.problem(err)
+			return nil, s.problem(ctx, err)
 		}
 		return out, nil
 	})

@@ -198,11 +198,20 @@ func TestUnknownWishesAreRefused(t *testing.T) {
 // ask sends a request that the client's own methods would not make.
 func ask(t *testing.T, client *Client, method, path, content string) (code int, kind, text string) {
 	t.Helper()
+	return askIf(t, client, method, path, content, "")
+}
+
+// askIf is ask with If-Match.
+func askIf(t *testing.T, client *Client, method, path, content, match string) (code int, kind, text string) {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, client.base+path, strings.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set(byHeader, "ann")
+	if match != "" {
+		r.Header.Set("If-Match", match)
+	}
 	if client.token != "" {
 		r.Header.Set("Authorization", "Bearer "+client.token)
 	}

@@ -15,7 +15,11 @@ func (s *Server) registerPeers(spec huma.API) {
 			Name  []string `query:"name,explode" doc:"host, address, or domain whose hosts are meant"`
 			Limit int      `query:"limit" minimum:"0" doc:"at most as many; 0 is all"`
 		}) (*body[[]admin.Peer], error) {
-			return answer(s.desk(ctx).Peers(ctx, in.Name, in.Limit))
+			list, err := s.desk(ctx).Peers(ctx, admin.PeerRequest{Names: in.Name, Limit: in.Limit, Patience: patience})
+			if err == nil && !list.Complete {
+				err = admin.ErrUnfinished
+			}
+			return answer(list.Items, err)
 		})
 	operation(s, spec, "GET", "/peers/missing", "getMissingTLS", "What is remembered of an address of a host that has no TLS now",
 		func(ctx context.Context, in *struct {

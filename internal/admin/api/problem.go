@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -50,9 +51,13 @@ func titled(p *Problem) *Problem {
 	return p
 }
 
-// problem says how an error is told, and logs what is our own fault.
-func (s *Server) problem(err error) *Problem {
-	p := problemOf(err)
+// problem says how an error is told to whoever asks, and logs what is our own fault.
+func (s *Server) problem(ctx context.Context, err error) *Problem {
+	if own, ok := errors.AsType[*Problem](err); ok { // about the request alone
+		return titled(own)
+	}
+	p := problemOf(s.desk(ctx).Tell(err, accounts.ErrBad, accounts.ErrForbidden, accounts.ErrLast, accounts.ErrNotFound, accounts.ErrSetUp,
+		accounts.ErrStale, accounts.ErrTaken, accounts.ErrVersion, errNoMatch))
 	if p.Code >= 500 {
 		s.log.Warn("admin request failed", "error", err)
 	}
@@ -94,6 +99,8 @@ func problemOf(err error) *Problem {
 		p.Code, p.Hint = http.StatusConflict, "`postern config check` shows what is wrong"
 	case is(admin.ErrBusy, admin.ErrStreams):
 		p.Code = http.StatusTooManyRequests
+	case errors.Is(err, admin.ErrUnfinished):
+		p.Code = http.StatusServiceUnavailable
 	case errors.Is(err, errNoMatch):
 		p.Code = http.StatusPreconditionRequired
 	case is(admin.ErrRevision, accounts.ErrVersion):

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -9,10 +10,17 @@ import (
 	"postern/internal/queue"
 )
 
+// patience is how long a list that must be whole is gathered for an account that is limited to domains.
+const patience = 5 * time.Second
+
 func (s *Server) registerQueue(spec huma.API) {
 	operation(s, spec, "GET", "/sites", "listSites", "Where mail waits and why, what fails first",
 		func(ctx context.Context, _ *none) (*body[[]admin.SiteView], error) {
-			return answer(s.desk(ctx).Sites(ctx))
+			list, err := s.desk(ctx).Sites(ctx, patience)
+			if err == nil && !list.Complete {
+				err = admin.ErrUnfinished
+			}
+			return answer(list.Items, err)
 		})
 	operation(s, spec, "GET", "/queue", "getWaiting", "What waits by age, and for which rule until when",
 		func(ctx context.Context, _ *none) (*body[admin.WaitingView], error) {

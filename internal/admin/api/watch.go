@@ -30,7 +30,7 @@ func (s *Server) registerCheck(spec huma.API) {
 		func(ctx context.Context, in *CheckRequest, send sse.Sender) {
 			r, err := s.desk(ctx).Check(ctx, in.request(), func(p check.Progress) { _ = send.Data(p) }) // the reader may have gone
 			if err != nil {
-				_ = send.Data(*s.problem(err))
+				_ = send.Data(*s.problem(ctx, err))
 				return
 			}
 			_ = send.Data(*r)
@@ -52,7 +52,7 @@ func (s *Server) registerEvents(spec huma.API) {
 		func(ctx context.Context, _ *none, send sse.Sender) {
 			err := s.desk(ctx).Watch(ctx, breath, func(beats uint64, _ bool) bool { return still(ctx) && send.Data(Beat{beats}) == nil })
 			if err != nil {
-				_ = send.Data(*s.problem(err)) // the reader may have gone
+				_ = send.Data(*s.problem(ctx, err)) // the reader may have gone
 			}
 		})
 }

@@ -71,7 +71,7 @@ func (s *Server) authenticated(who asker, most func(*http.Request) int64, next h
 		}
 		if r.URL.Path == Root+"/events" {
 			if err := s.desk(r.Context()).MayWatch(); err != nil { // before an answer has begun
-				writeProblem(w, s.problem(err))
+				writeProblem(w, s.problem(r.Context(), err))
 				return
 			}
 		}

@@ -49,7 +49,7 @@ func (c *Console) check(r *request) error {
 	v.Report, err = r.desk.Check(r.ctx(), admin.CheckRequest{Target: v.Target, Rule: v.Rule}, func(p check.Progress) { v.Steps = append(v.Steps, p) })
 	code := http.StatusOK
 	if err != nil {
-		f := faultOf(err)
+		f := faultOf(told(r, err))
 		code, v.Problem = f.Code, f.Text
 	} else {
 		v.Letter = check.Letter(v.Report, r.desk.Hostname())
@@ -78,7 +78,7 @@ func (c *Console) checkStream(r *request, v checkView) error {
 	var err error
 	v.Report, err = r.desk.Check(r.ctx(), admin.CheckRequest{Target: v.Target, Rule: v.Rule}, func(p check.Progress) { send(line{Step: &p}) })
 	if err != nil {
-		send(line{Problem: faultOf(err).Text})
+		send(line{Problem: faultOf(told(r, err)).Text})
 		return nil
 	}
 	v.Letter = check.Letter(v.Report, r.desk.Hostname())

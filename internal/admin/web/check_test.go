@@ -48,13 +48,19 @@ func TestACheckIsAPageOrAStream(t *testing.T) {
 	}
 }
 
-// Whoever may not act may not make the gateway call somebody, and whoever is limited to domains may not name a host.
+// Whoever may not act may not make the gateway call somebody, and whoever is limited to domains may name these and where
+// their mail goes, and no host.
 func TestWhoMayCheckWhat(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()
 	b.become("otto", access.Operator)
 	b.post("/check", "target", "mx.clinic.test:25").has(b, 200)
 	b.become("olga", access.Operator, "clinic.test")
+	b.post("/check", "target", "clinic.test").has(b, 200)
+	b.post("/check", "target", "mx.clinic.test").has(b, 200)          // its mail was tried there
+	b.post("/check", "target", "other.test").has(b, 403, "may not")   // others' mail goes there
+	b.post("/check", "target", "nowhere.test").has(b, 403, "may not") // nobody's does
+	b.become("oli", access.Operator, "example.com")
 	b.post("/check", "target", "other.test").has(b, 200)
 	for _, host := range []string{"mx.clinic.test:25", "127.0.0.1", "[::1]:25", "192.0.2.1:22"} {
 		b.post("/check", "target", host).has(b, 403, "may not")

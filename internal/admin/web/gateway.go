@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/access"
@@ -19,9 +20,11 @@ type overviewView struct {
 	Status   admin.Status
 	States   []string
 	Troubles []admin.SiteView
-	More     int // sites in trouble beyond those shown
+	More     int         // sites in trouble beyond those shown
+	Whole    bool        // the principal sees everything
+	Unseen   *unfinished // of what waits: there may be more in trouble
 	Changes  []ledger.Entry
-	Recent   []admin.Trace
+	Recent   admin.Page[admin.Trace]
 
 	// Legs and Plot are empty for who does not see everything.
 	Periods []period
@@ -40,7 +43,7 @@ const (
 )
 
 func (c *Console) overview(r *request) error {
-	v := overviewView{States: []string{"queued", "sending", "held", "delivered", "failed", "cancelled"}}
+	v := overviewView{Whole: r.who.Scope.All, States: []string{"queued", "sending", "held", "delivered", "failed", "cancelled"}}
 	var err error
 	if v.Status, err = r.desk.Status(r.ctx()); err != nil {
 		return err
@@ -51,11 +54,12 @@ func (c *Console) overview(r *request) error {
 	if err := v.ending(r); err != nil {
 		return err
 	}
-	sites, err := r.desk.Sites(r.ctx())
+	sites, err := r.desk.Sites(r.ctx(), glance)
 	if err != nil {
 		return err
 	}
-	for _, s := range sites {
+	v.Unseen = unseen(sites.Complete, sites.SearchedTo)
+	for _, s := range sites.Items {
 		if s.Failures > 0 {
 			v.Troubles = append(v.Troubles, s)
 		}
@@ -74,8 +78,25 @@ func (c *Console) overview(r *request) error {
 	if err != nil {
 		return err
 	}
-	v.Recent = recent.Items
+	v.Recent = recent
 	return c.page(r, "overview", "Overview", v)
+}
+
+// glance is how long a page looks for what it needs besides.
+const glance = 200 * time.Millisecond
+
+// unseen says that a search has not seen everything, nil that it has.
+func unseen(complete bool, searchedTo *time.Time) *unfinished {
+	if complete {
+		return nil
+	}
+	return &unfinished{SearchedTo: searchedTo}
+}
+
+// unfinished is a search that ended before it had seen everything.
+type unfinished struct {
+	SearchedTo *time.Time // nil where that is not known
+	More       string     // where it goes on, "" for nowhere
 }
 
 // figures fills in the sums.
@@ -100,7 +121,7 @@ const (
 
 // ending fills in the certificates that end soon. Our own that cannot be read are a matter of their page.
 func (v *overviewView) ending(r *request) error {
-	own, err := r.desk.Certificates(r.ctx())
+	own, err := r.desk.Certificates(r.ctx()) // who is limited to domains is not told
 	if err == nil {
 		for _, o := range own {
 			if o.Step > 0 {
@@ -126,27 +147,32 @@ func (c *Console) audit(r *request) error {
 
 // destinationsView is the servers that are remembered.
 type destinationsView struct {
-	Name  string
-	Peers []admin.Peer
-	Most  int // as many are shown
+	Name   string
+	Peers  []admin.Peer
+	More   string      // the next page, "" at the end
+	Unseen *unfinished // of the mail whose servers these are
 	// Suggested are domains that a rule could protect at little cost; only without a search.
 	Suggested []admin.Suggestion
 }
 
 // peersShown bounds the servers of a page.
-const peersShown = 200
+const peersShown = 100
 
 func (c *Console) destinations(r *request) error {
-	v := destinationsView{Name: r.FormValue("name"), Most: peersShown}
-	var names []string
+	v := destinationsView{Name: strings.TrimSpace(r.FormValue("name"))}
+	q := admin.PeerRequest{After: r.FormValue("after"), Limit: peersShown, Patience: glance}
 	if v.Name != "" {
-		names = []string{v.Name}
+		q.Names = []string{v.Name}
 	}
-	var err error
-	if v.Peers, err = r.desk.Peers(r.ctx(), names, peersShown); err != nil {
+	list, err := r.desk.Peers(r.ctx(), q)
+	if err != nil {
 		return err
 	}
-	if v.Name == "" && r.who.Scope.All {
+	v.Peers, v.Unseen = list.Items, unseen(list.Complete, list.SearchedTo)
+	if list.Next != "" {
+		v.More = "/destinations?" + url.Values{"name": {v.Name}, "after": {list.Next}}.Encode()
+	}
+	if v.Name == "" && r.who.Scope.All && q.After == "" {
 		if v.Suggested, err = r.desk.Suggestions(r.ctx()); err != nil {
 			return err
 		}
@@ -162,57 +188,75 @@ type destinationView struct {
 	// Strangers are names of mail hosts that were met or seen and that a rule does not trust.
 	Strangers []admin.Candidate
 	Recent    []admin.Trace
+	Searched  *unfinished // not nil: there may be more mail
 	Sites     []admin.SiteView
+	Unseen    *unfinished // not nil: more may wait
 	Done      string
-	// Plot is the mail of the last 30 days to a domain.
-	Plot plot
+	// Plot is the mail of the last 30 days to a domain; nil where its sums are not the principal's to see.
+	Plot *plot
 	// CanCheck says that the principal may have it checked.
 	CanCheck bool
 }
 
 func (c *Console) destination(r *request) error {
 	v := destinationView{Name: r.PathValue("name"), Done: done(r), CanCheck: r.who.May(access.RunChecks)}
-	var err error
-	if v.Peers, err = r.desk.Peers(r.ctx(), []string{v.Name}, peersShown); err != nil {
-		return err
-	}
-	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfDomain, Name: v.Name, Since: time.Now().AddDate(0, 0, -31)})
+	peers, err := r.desk.Peers(r.ctx(), admin.PeerRequest{Names: []string{v.Name}, Limit: peersShown, Patience: glance})
 	if err != nil {
 		return err
 	}
-	v.Plot = draw(sums, periodOf("month"), time.Now())
-	if r.who.Scope.All {
-		if v.Pins, err = r.desk.Pins(r.ctx(), v.Name); err != nil {
-			return err
-		}
-		if len(v.Pins) > 0 {
-			found, err := r.desk.Candidates(r.ctx(), v.Name, false)
-			if err != nil {
-				return err
-			}
-			v.Strangers = found.Candidates
-		}
+	v.Peers = peers.Items
+	if err := v.figures(r); err != nil {
+		return err
 	}
 	recent, err := r.desk.Traces(r.ctx(), admin.Query{Recipient: v.Name}, admin.PageRequest{Limit: 20})
 	if err != nil {
 		return err
 	}
 	v.Recent = recent.Items
+	if v.Searched = unseen(recent.Complete, recent.SearchedTo); v.Searched != nil {
+		v.Searched.More = "/trace?" + url.Values{"recipient": {v.Name}, "after": {recent.Next}}.Encode()
+	}
 	if hosts := hostsOf(v.Recent); len(hosts) > 0 && len(v.Peers) == 0 {
-		if v.Peers, err = r.desk.Peers(r.ctx(), hosts, peersShown); err != nil {
+		if peers, err = r.desk.Peers(r.ctx(), admin.PeerRequest{Names: hosts, Limit: peersShown, Patience: glance}); err != nil {
 			return err
 		}
+		v.Peers = peers.Items
 	}
-	sites, err := r.desk.Sites(r.ctx())
+	sites, err := r.desk.Sites(r.ctx(), glance)
 	if err != nil {
 		return err
 	}
-	for _, s := range sites {
+	v.Unseen = unseen(sites.Complete, sites.SearchedTo)
+	for _, s := range sites.Items {
 		if s.NextHop == "mx:"+v.Name {
 			v.Sites = append(v.Sites, s)
 		}
 	}
 	return c.page(r, "destination", v.Name, v)
+}
+
+// figures fills in the sums and the names of mail hosts.
+func (v *destinationView) figures(r *request) error {
+	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfDomain, Name: v.Name, Since: time.Now().AddDate(0, 0, -31)})
+	if err != nil {
+		return err
+	}
+	if len(sums) > 0 || r.who.Scope.All {
+		p := draw(sums, periodOf("month"), time.Now())
+		v.Plot = &p
+	}
+	if !r.who.Scope.All {
+		return nil
+	}
+	if v.Pins, err = r.desk.Pins(r.ctx(), v.Name); err != nil {
+		return err
+	}
+	if len(v.Pins) == 0 {
+		return nil
+	}
+	found, err := r.desk.Candidates(r.ctx(), v.Name, false)
+	v.Strangers = found.Candidates
+	return err
 }
 
 // hostsOf lists the servers that deliveries were tried at, each once.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"postern/internal/admin"
@@ -10,26 +11,51 @@ import (
 
 // queueView is where mail waits.
 type queueView struct {
-	Sites []admin.SiteView
-	Total int
+	Sites  []admin.SiteView
+	More   string // the next page of them
+	Count  int    // of all of them
+	Total  int    // deliveries
+	Unseen *unfinished
 	// Waiting is what waits by age and rule.
 	Waiting admin.WaitingView
 	Done    string // what the last action did
 }
 
 func (c *Console) queue(r *request) error {
-	sites, err := r.desk.Sites(r.ctx())
+	sites, err := r.desk.Sites(r.ctx(), glance)
 	if err != nil {
 		return err
 	}
-	v := queueView{Sites: sites, Done: done(r)}
+	v := queueView{Count: len(sites.Items), Done: done(r), Unseen: unseen(sites.Complete, sites.SearchedTo)}
+	for _, s := range sites.Items {
+		v.Total += s.Waiting
+	}
+	if v.Sites, v.More, err = portion(sites.Items, r.FormValue("after"), "/queue"); err != nil {
+		return err
+	}
 	if v.Waiting, err = r.desk.Waiting(r.ctx()); err != nil {
 		return err
 	}
-	for _, s := range sites {
-		v.Total += s.Waiting
-	}
 	return c.page(r, "queue", "Queue", v)
+}
+
+// rowsShown bounds the rows of a list on a page.
+const rowsShown = 100
+
+// portion is a page of a list that is whole: what stands after so many, and where the next page is.
+func portion[T any](list []T, after, path string) ([]T, string, error) {
+	skip := 0
+	if after != "" {
+		var err error
+		if skip, err = strconv.Atoi(after); err != nil || skip < 0 {
+			return nil, "", badRequest("%q is no place in this list", after)
+		}
+	}
+	list = list[min(skip, len(list)):]
+	if len(list) <= rowsShown {
+		return list, "", nil
+	}
+	return list[:rowsShown], with(path, "after", strconv.Itoa(skip+rowsShown)), nil
 }
 
 // done is what an action before says, bounded; it came through the browser, so it is only ever shown as text.

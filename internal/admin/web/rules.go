@@ -24,7 +24,9 @@ func badRequest(format string, args ...any) error {
 
 // rulesView is the list of rules in force.
 type rulesView struct {
-	Rules    []policyrules.Rule
+	Rules    []policyrules.Rule // of this page
+	More     string             // the next page
+	Count    int                // of all of them
 	Warnings map[string][]policyrules.Warning
 	View     admin.RulesView
 	Whole    bool // the principal sees all of them
@@ -42,7 +44,12 @@ func (c *Console) rules(r *request) error {
 	if v.View, err = r.desk.Rules(r.ctx()); err != nil {
 		return err
 	}
-	if v.Rules, err = r.desk.RuleList(r.ctx()); err != nil {
+	list, err := r.desk.RuleList(r.ctx())
+	if err != nil {
+		return err
+	}
+	v.Count = len(list)
+	if v.Rules, v.More, err = portion(list, r.FormValue("after"), "/rules"); err != nil {
 		return err
 	}
 	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfRule, Since: v.Now.AddDate(0, 0, -7)})

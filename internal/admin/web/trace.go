@@ -20,6 +20,7 @@ type traceView struct {
 	More   string // the same search, further back
 	// Narrowed says that something is searched for, so that an empty page means "none found", not "no mail yet".
 	Narrowed bool
+	Before   bool // this is a page further back
 	Reasons  []policy.Info
 	// CanAct says that the principal may act on what waits among what is found; Back is this search.
 	CanAct bool
@@ -91,6 +92,7 @@ func (c *Console) traces(r *request) error {
 	if err != nil {
 		return err
 	}
+	v.Before = r.FormValue("after") != ""
 	if v.Page, err = r.desk.Traces(r.ctx(), q, admin.PageRequest{After: r.FormValue("after")}); err != nil {
 		return err
 	}
@@ -109,6 +111,9 @@ type messageView struct {
 	admin.MessageView
 	First    admin.Trace // for what all its deliveries share
 	Timeline []moved
+	// More is where all deliveries are, where the page shows only the first.
+	More  string
+	Whole bool // the principal sees everything
 }
 
 // moved is one thing that happened.
@@ -126,7 +131,12 @@ func (c *Console) message(r *request) error {
 	if err != nil {
 		return err
 	}
-	v := messageView{MessageView: view, First: view.Deliveries[0], Timeline: timeline(&view)}
+	v := messageView{First: view.Deliveries[0], Whole: r.who.Scope.All}
+	if len(view.Deliveries) > rowsShown || len(view.Notices) > rowsShown {
+		v.More = "/trace?message=" + url.QueryEscape(view.Message)
+		view.Deliveries, view.Notices = view.Deliveries[:min(rowsShown, len(view.Deliveries))], view.Notices[:min(rowsShown, len(view.Notices))]
+	}
+	v.MessageView, v.Timeline = view, timeline(&view)
 	return c.page(r, "message", "Message "+view.Message, v)
 }
 

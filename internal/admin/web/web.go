@@ -116,22 +116,36 @@ func (c *Console) parse() error {
 	return nil
 }
 
-// routes is every page and form. need is asked again by the Desk; here it only decides what the navigation shows.
+// routes is every page and form.
 func (c *Console) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/", c.assets)
-	mux.HandleFunc("GET /sign-in", c.signInPage)
-	mux.HandleFunc("POST /sign-in", c.signIn)
-	mux.HandleFunc("POST /sign-out", c.signOut)
-	mux.HandleFunc("GET /setup", c.setupPage)
-	mux.HandleFunc("POST /setup", c.setup)
-	if c.cfg.OIDC != nil {
-		mux.HandleFunc("GET /oidc/start", c.oidcStart)
-		mux.HandleFunc("GET /oidc/callback", c.oidcCallback)
+	for pattern, h := range c.open() {
+		mux.HandleFunc(pattern, h)
 	}
-	mux.HandleFunc("POST /passkey/question", c.passkeyQuestion)
-	mux.HandleFunc("POST /passkey/sign-in", c.passkeySignIn)
-	for pattern, h := range map[string]handler{
+	for pattern, h := range c.known() {
+		mux.HandleFunc(pattern, c.show(h))
+	}
+	mux.HandleFunc("/", c.show(func(*request) error { return admin.ErrNotFound }))
+	return mux
+}
+
+// open are the pages and forms for who is not known yet.
+func (c *Console) open() map[string]http.HandlerFunc {
+	out := map[string]http.HandlerFunc{
+		"GET /sign-in": c.signInPage, "POST /sign-in": c.signIn, "POST /sign-out": c.signOut,
+		"GET /setup": c.setupPage, "POST /setup": c.setup,
+		"POST /passkey/question": c.passkeyQuestion, "POST /passkey/sign-in": c.passkeySignIn,
+	}
+	if c.cfg.OIDC != nil {
+		out["GET /oidc/start"], out["GET /oidc/callback"] = c.oidcStart, c.oidcCallback
+	}
+	return out
+}
+
+// known are the pages and forms for who is. What somebody may do is asked by the Desk.
+func (c *Console) known() map[string]handler {
+	return map[string]handler{
 		"GET /prove": c.provePage, "POST /prove": c.prove,
 		"GET /{$}":   c.overview,
 		"GET /live":  c.live,
@@ -150,11 +164,7 @@ func (c *Console) routes() *http.ServeMux {
 		"GET /profile": c.profile, "POST /profile/password": c.password, "POST /profile/sessions": c.endSession, "POST /profile/tokens": c.tokens,
 		"POST /passkey/prove": c.passkeyProve, "POST /passkey/begin": c.passkeyBegin, "POST /passkey/finish": c.passkeyFinish,
 		"POST /profile/passkeys": c.deletePasskey,
-	} {
-		mux.HandleFunc(pattern, c.show(h))
 	}
-	mux.HandleFunc("/", c.show(func(*request) error { return admin.ErrNotFound }))
-	return mux
 }
 
 // request is one request of somebody who is known.
@@ -206,7 +216,7 @@ type fault struct {
 }
 
 func (c *Console) fail(r *request, err error) {
-	f := faultOf(err)
+	f := faultOf(told(r, err))
 	switch {
 	case errors.Is(err, admin.ErrStale), errors.Is(err, accounts.ErrStale):
 		back := r.URL.RequestURI()
@@ -224,6 +234,15 @@ func (c *Console) fail(r *request, err error) {
 	c.render(r.w, &r.who, f.Code, "fault", f.Title, f)
 }
 
+// told is an error as whoever asks may hear it.
+func told(r *request, err error) error {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return err
+	}
+	return r.desk.Tell(err, accounts.ErrBad, accounts.ErrForbidden, accounts.ErrLast, accounts.ErrNotFound, accounts.ErrStale, accounts.ErrTaken, accounts.ErrVersion)
+}
+
 // faultOf says how an error is told.
 func faultOf(err error) fault {
 	var large *http.MaxBytesError
@@ -238,6 +257,8 @@ func faultOf(err error) fault {
 		return fault{400, "This cannot be", sentence(err), "Go back and correct it."}
 	case errors.Is(err, admin.ErrBusy), errors.Is(err, admin.ErrStreams):
 		return fault{429, "Busy", sentence(err), ""}
+	case errors.Is(err, admin.ErrUnfinished):
+		return fault{503, "Not looked at to the end", sentence(err), ""}
 	case errors.As(err, &large):
 		return fault{413, "Too large", "What was sent is larger than the console takes.", ""}
 	}
