@@ -2,9 +2,12 @@ package acceptance
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,12 +19,22 @@ import (
 // parts it was ten minutes.
 const within = 15 * time.Second
 
-// tarpits makes n destinations, tN.evil.test, each with an address of its own, that stop answering at a step.
+// tarpits makes n destinations, tN.evil.test, each with an address of its own, that stop answering at a step: their name
+// server ("DNS"), their address ("connect"), or their mail server.
 func (w *world) tarpits(n int, at string) {
 	w.T.Helper()
 	var records []string
 	for i := range n {
+		if at == "DNS" {
+			records = append(records, fmt.Sprintf("t%d.evil.test timeout", i))
+			continue
+		}
 		ip := harness.NewIP()
+		if at == "connect" {
+			w.blackhole(ip)
+			records = append(records, fmt.Sprintf("!t%d.evil.test MX 10 mx%d.evil.test", i, i), fmt.Sprintf("mx%d.evil.test A %s", i, ip))
+			continue
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", ip, w.Port))
 		if err != nil {
 			w.T.Fatal(err)
@@ -39,6 +52,25 @@ func (w *world) tarpits(n int, at string) {
 		records = append(records, fmt.Sprintf("!t%d.evil.test MX 10 mx%d.evil.test", i, i), fmt.Sprintf("mx%d.evil.test A %s", i, ip))
 	}
 	w.Record(records...)
+}
+
+// blackhole makes an address that drops what wants to connect: its listener accepts nobody, and its queue is full.
+func (w *world) blackhole(ip string) {
+	w.T.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	w.T.Cleanup(func() { _ = syscall.Close(fd) }) // nobody waits for it
+	addr := &syscall.SockaddrInet4{Port: w.Port, Addr: netip.MustParseAddr(ip).As4()}
+	if err := errors.Join(syscall.Bind(fd, addr), syscall.Listen(fd, 0)); err != nil {
+		w.T.Fatal(err)
+	}
+	c, err := net.Dial("tcp", netip.AddrPortFrom(netip.MustParseAddr(ip), uint16(w.Port)).String()) // the one there is room for
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	w.T.Cleanup(func() { c.Close() })
 }
 
 // tarpit speaks SMTP until it hangs.
@@ -101,7 +133,7 @@ func TestWhoeverHangsStarvesNobody(t *testing.T) {
 		},
 	}
 	for name, flood := range floods {
-		for _, at := range []string{"greeting", "RCPT", "."} {
+		for _, at := range []string{"DNS", "connect", "greeting", "RCPT", "."} {
 			t.Run(name+" "+at, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
