@@ -18,7 +18,7 @@ func (c *Console) live(r *request) error {
 			r.w.Header().Set("Content-Type", "text/event-stream")
 			begun = true
 		}
-		text := ": here\n\n"
+		text := "event: here\ndata:\n\n" // so that a page knows that it is up to date
 		if beat {
 			text = fmt.Sprintf("data: %d\n\n", beats)
 		}

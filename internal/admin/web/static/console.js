@@ -161,22 +161,84 @@ function confirmed(button) {
 }
 
 // Parts of a page that follow what happens: the gateway says that something did, and the page asks for itself again. A part
-// that somebody is using stays as it is. Pages that nobody looks at do not ask.
+// that somebody is using stays as it is. Pages that nobody looks at do not ask. A page that is not up to date says since when,
+// and why: the gateway does not answer, the session has ended, or somebody is using what should change.
+const quiet = 45; // seconds without a word: the gateway says every 20 that it is there
+const pause = 3000; // before the gateway is asked again
+let words = null; // the stream, null while there is none
+let alive = new Date(); // when it said something last
+let heard = new Date(); // when what is shown was last known to be so
+let asking = 0; // timer of the next try while there is no stream
 let renewing = false;
-let more = false; // something happened meanwhile
-if (document.querySelector("[data-live]")) {
-  let words = null;
-  const listen = () => {
-    if (document.hidden) {
-      if (words) words.close();
-      words = null;
-    } else if (!words) {
-      words = new EventSource("/live");
-      words.onmessage = renew;
-    }
-  };
-  document.addEventListener("visibilitychange", listen);
+let more = false; // something happened that is not shown
+const live = () => document.querySelector("[data-live]");
+const stale = () => document.getElementById("stale");
+
+if (live()) {
+  document.addEventListener("visibilitychange", () => (document.hidden ? hangUp() : listen()));
+  document.addEventListener("focusout", () => setTimeout(() => more && follow()));
+  setInterval(() => words && new Date() - alive > quiet * 1000 && lose(), 5000);
   listen();
+}
+
+function listen() {
+  if (words || document.hidden) return;
+  alive = new Date();
+  words = new EventSource("/live");
+  words.onerror = lose;
+  words.onmessage = () => {
+    alive = new Date();
+    follow();
+  };
+  words.addEventListener("here", () => {
+    alive = new Date();
+    if (!more) heard = alive;
+  });
+}
+
+function hangUp() {
+  if (words) words.close();
+  words = null;
+  clearTimeout(asking);
+}
+
+function lose() {
+  hangUp();
+  follow();
+}
+
+// follow renews the page, and sees to it that somebody asks again.
+async function follow() {
+  if (document.hidden) return;
+  const outcome = await renew();
+  if (outcome === "ended" || outcome === "failed") hangUp();
+  if (outcome === "ended" || outcome === "busy" || words || document.hidden) return;
+  clearTimeout(asking);
+  asking = setTimeout(outcome === "failed" ? follow : listen, pause);
+}
+
+// outdated says since when the page is not up to date. What is shown meanwhile looks like what it is: old.
+function outdated(why, link) {
+  const note = document.createElement("p");
+  note.id = "stale";
+  note.className = "note bad";
+  note.setAttribute("role", "status");
+  note.textContent = "Not up to date since " + heard.toLocaleTimeString() + ": " + why + " ";
+  if (link) {
+    const a = document.createElement("a");
+    a.href = link;
+    a.textContent = "Sign in again";
+    note.append(a);
+  }
+  if (stale()) stale().replaceWith(note);
+  else live().before(note);
+  live().classList.add("stale");
+}
+
+function current() {
+  heard = new Date();
+  if (stale()) stale().remove();
+  live().classList.remove("stale");
 }
 
 // inUse says whether somebody is doing something with a part.
@@ -184,22 +246,76 @@ function inUse(part) {
   return document.querySelector("dialog") || part.contains(document.activeElement) || part.querySelector("details[open]");
 }
 
+// renew asks for the page and shows it. It tells what came of that: "shown", "failed", "ended" with the session, or "busy".
 async function renew() {
-  const part = document.querySelector("[data-live]");
-  more = renewing;
-  if (renewing || inUse(part)) return;
+  more = true;
+  if (renewing) return "busy";
   renewing = true;
+  more = false;
   try {
     const answer = await fetch(location.href, { headers: { "Postern-By-Itself": "1" } });
-    if (!answer.ok || answer.redirected) return;
-    const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
-    if (!next) return;
-    localTimes(next);
-    if (next.innerHTML !== part.innerHTML && !inUse(part)) part.replaceWith(document.adoptNode(next));
+    if (answer.redirected) {
+      outdated("your session has ended.", "/sign-in?next=" + encodeURIComponent(location.pathname + location.search));
+      return "ended";
+    }
+    const next = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(live().id);
+    if (!next) {
+      outdated("the gateway answers with an error (" + answer.status + ").");
+      return "failed";
+    }
+    show(next);
+    return "shown";
   } catch {
-    // The gateway may be restarting; the next word asks again.
+    outdated("the gateway does not answer.");
+    return "failed";
   } finally {
     renewing = false;
-    if (more) renew();
+    if (more && !inUse(live())) setTimeout(follow);
+  }
+}
+
+// show puts what the gateway answered in place of what is shown, unless somebody is using that.
+function show(next) {
+  const part = live();
+  localTimes(next);
+  part.classList.remove("stale"); // so that only content counts as a difference
+  if (next.innerHTML === part.innerHTML) return current();
+  if (inUse(part)) {
+    more = true;
+    return outdated("it stays as it is while you use it.");
+  }
+  part.replaceWith(document.adoptNode(next));
+  current();
+}
+
+// A search that is not at its end goes on while its reader waits: the rest of the list comes when the gateway has looked
+// further back.
+searchOn();
+
+async function searchOn() {
+  const found = document.getElementById("found");
+  const rest = found && found.querySelector("[data-search-on] a");
+  if (!rest || document.hidden) return rest && document.addEventListener("visibilitychange", searchOn, { once: true });
+  try {
+    const answer = await fetch(rest.href, { headers: { "Postern-By-Itself": "1" } });
+    if (!answer.ok || answer.redirected) return;
+    const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("found");
+    if (!next) return;
+    localTimes(next);
+    const into = found.querySelector("tbody");
+    const rows = next.querySelector("tbody");
+    if (into && rows) {
+      into.append(...rows.children);
+      rest.closest("[data-search-on]").remove();
+      const further = next.querySelector(".more");
+      if (further) found.append(further);
+    } else if (into) {
+      rest.closest("[data-search-on]").replaceWith(...next.querySelectorAll(".more"));
+    } else {
+      found.replaceWith(document.adoptNode(next));
+    }
+    if (document.querySelectorAll("#found tbody tr").length < 50) searchOn();
+  } catch {
+    // The link is still there.
   }
 }
