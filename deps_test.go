@@ -62,7 +62,7 @@ func lattice() map[string]string {
 		"peers/memory":   "mail policy attempt event peers",
 		"once":           "",
 		"periodic":       "",
-		"accounts":       "mail access ledger passhash once",
+		"accounts":       "mail access ledger passhash once periodic",
 		"traffic":        "mail policy event periodic",
 		"certstore":      "attempt policy event periodic",
 		"queue/memstore": "mail policy attempt queue ledger peers mxtrust access accounts traffic certstore",
@@ -82,7 +82,7 @@ func lattice() map[string]string {
 		"admin":      "mail smtp policy policy/certcheck policy/rules attempt event queue ledger peers mxtrust access check traffic certstore gateway/inforce",
 		"admin/door": "mail access accounts admin",
 		"admin/oidc": "once",
-		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check traffic gateway/inforce admin",
+		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check traffic gateway/inforce admin admin/door",
 		"admin/web":  "mail mail/received policy policy/rules attempt queue ledger mxtrust access accounts check traffic admin admin/door admin/oidc",
 	}
 }

@@ -184,7 +184,7 @@ func (c *checkCmd) rule(a *app) (*rules.Rule, error) {
 	var set *rules.Set
 	if c.Rules == "" {
 		var err error
-		if _, set, err = a.rulesInForce(&remote{Socket: c.Socket}); err != nil {
+		if _, set, err = a.rulesInForce(&remote{Socket: c.Socket}, false); err != nil {
 			return nil, err
 		}
 	} else {

@@ -33,6 +33,7 @@ import (
 	"postern/internal/gateway/intake"
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/route"
+	"postern/internal/ledger"
 	"postern/internal/mail"
 	"postern/internal/peers"
 	"postern/internal/peers/memory"
@@ -304,13 +305,14 @@ func (g *gateway) administration() admin.Config {
 		Settings: func() admin.Settings { return settingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
 		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: g.store, Certs: g.shown,
+		Refusals:    func() []ledger.Entry { return g.accounts.Refusals() }, // made after this
 		Unprotected: g.unprotected, Trust: trustIn(g.roots),
 		Lifetime: g.cfg.Delivery.Lifetime.Duration,
 		Streams:  g.cfg.Admin.Connections / 2, StreamsOfOne: g.cfg.Admin.Streams,
 		Hostname: g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
 	}
 	if g.cfg.Path() != "" {
-		out.Reload = g.reloadFor
+		out.Reload, out.ConfigFile = g.readAgain, g.cfg.Path()
 	}
 	return out
 }

@@ -42,7 +42,9 @@ func (r *remote) client(a *app) (*api.Client, error) {
 		}
 		path = c.Socket()
 	}
-	return api.Dial(path), nil
+	client := api.Dial(path)
+	client.By = a.asker()
+	return client, nil
 }
 
 // server is the client of a gateway elsewhere.

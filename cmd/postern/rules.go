@@ -28,7 +28,7 @@ type rulesListCmd struct{ remote }
 
 // Run lists.
 func (c *rulesListCmd) Run(a *app) error {
-	view, set, err := a.rulesInForce(&c.remote)
+	view, set, err := a.rulesInForce(&c.remote, false)
 	if err != nil {
 		return err
 	}
@@ -59,13 +59,17 @@ func anyOf(list []string) string {
 }
 
 // rulesInForce asks for the rules, as the gateway shows them and as this binary reads them.
-func (a *app) rulesInForce(r *remote) (api.RulesView, *rules.Set, error) {
+func (a *app) rulesInForce(r *remote, export bool) (api.RulesView, *rules.Set, error) {
 	client, err := r.client(a)
 	if err != nil {
 		return api.RulesView{}, nil, err
 	}
 	defer client.Close()
-	view, err := client.Rules(a.ctx)
+	ask := client.Rules
+	if export {
+		ask = client.ExportRules
+	}
+	view, err := ask(a.ctx)
 	if err != nil {
 		return view, nil, tell(err)
 	}
@@ -94,7 +98,7 @@ type rulesShowCmd struct {
 
 // Run shows.
 func (c *rulesShowCmd) Run(a *app) error {
-	view, set, err := a.rulesInForce(&c.remote)
+	view, set, err := a.rulesInForce(&c.remote, false)
 	if err != nil {
 		return err
 	}
@@ -262,7 +266,7 @@ type rulesExportCmd struct {
 
 // Run prints.
 func (c *rulesExportCmd) Run(a *app) error {
-	view, set, err := a.rulesInForce(&remote{Socket: c.Socket})
+	view, set, err := a.rulesInForce(&remote{Socket: c.Socket}, true)
 	if err != nil {
 		return err
 	}

@@ -108,6 +108,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	// What is remembered is written down after the last transfer has ended.
 	admins.Go(func() { report(failed, g.memory.Run(faces)) })
 	admins.Go(func() { g.traffic.Run(faces) })
+	admins.Go(func() { g.accounts.Run(faces) })
 	admins.Go(func() { g.shown.Run(faces) })
 	g.notify(daemon.SdNotifyReady)
 
@@ -192,13 +193,13 @@ func (g *gateway) reload(ctx context.Context) {
 	if g.cfg.Path() == "" {
 		return
 	}
-	if _, err := g.reloadFor(ctx, "SIGHUP"); err != nil {
+	if _, err := g.admin.Reload(ctx, "SIGHUP"); err != nil {
 		g.warn("configuration", err, "`postern config check` shows what is wrong; the configuration read before stays in force")
 	}
 }
 
-// reloadFor adopts the configuration file again because somebody asks, and tries what waits. Reloads come one after the other.
-func (g *gateway) reloadFor(ctx context.Context, by string) (out admin.ReloadResult, err error) {
+// readAgain adopts the configuration file again because somebody asks, and tries what waits. Reloads come one after the other.
+func (g *gateway) readAgain(ctx context.Context) (out admin.ReloadResult, err error) {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	defer func() { g.reloaded.note(err == nil, time.Now()) }()
@@ -214,7 +215,6 @@ func (g *gateway) reloadFor(ctx context.Context, by string) (out admin.ReloadRes
 		}
 	}
 	g.dispatch.Changed()
-	g.sink.Emit(event.AdminActed{By: by, Action: "reload configuration", Target: g.cfg.Path()})
 	if later := out.NeedRestart; len(later) > 0 {
 		g.warn("configuration", fmt.Errorf("%s: what the file says now holds after a restart", strings.Join(later, ", ")),
 			"restart the gateway; everything else of the file is in force")

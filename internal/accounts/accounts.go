@@ -10,6 +10,7 @@
 // can use none of them; they are not guessed, so that only passwords and answers of passkeys are throttled (throttle). No
 // more of those are examined than may fail, however many come at once, and strangers make nobody wait who is signed in, or
 // who signs in from where the account did lately. Every change is an entry of the ledger, on stable storage before it counts.
+// Proofs that were refused are gathered, so that a burst is one entry (refusals); Service.Run writes them.
 package accounts
 
 import (

@@ -81,6 +81,7 @@ func (o *office) actions() (out []string) {
 	o.Helper()
 	list, err := o.book.Entries(o.Context(), 0, 100)
 	o.no(err)
+	list = append(o.s.Refusals(), list...)
 	for _, e := range list {
 		if strings.Contains(fmt.Sprint(e), "argon2") || strings.Contains(fmt.Sprint(e), good) {
 			o.Errorf("a secret stands in the audit trail: %v", e)
@@ -150,10 +151,12 @@ func TestSignIn(t *testing.T) {
 		_, err = o.s.SignIn(t.Context(), "\x1b[2Jx\n", good, "", from("192.0.2.1"))
 		o.fails(err, accounts.ErrWrong)
 		want := []string{"root: accounts first ", "anna: accounts accept anna", "anna: sign-in 192.0.2.1", "anna: sign-in 192.0.2.1",
-			"anna (not proven): sign-in refused 192.0.2.1", "somebody (not proven): sign-in refused 192.0.2.1",
 			"somebody (not proven): sign-in refused 192.0.2.1"}
 		if got := o.actions(); !slices.Equal(got, want) {
 			t.Errorf("audit trail %q\nwant %q", got, want)
+		}
+		if e := o.s.Refusals()[0]; e.Count != 3 || !strings.Contains(e.After, "anna 1; somebody 2") {
+			t.Errorf("refused: %+v", e)
 		}
 	})
 }
@@ -190,7 +193,7 @@ func TestSessionsEnd(t *testing.T) {
 				time.Sleep(20 * time.Minute)
 			}
 		},
-		"sign-out": func(o *office) { o.no(o.s.SignOut(o.Context(), o.key)) },
+		"sign-out": func(o *office) { o.no(o.s.SignOut(o.Context(), o.key, from("192.0.2.1"))) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -223,7 +226,7 @@ func TestAChangedAccountHoldsOnlyWhatItHasNow(t *testing.T) {
 				o.no(err)
 				_, _, err = o.s.BySession(t.Context(), key)
 				o.fails(err, accounts.ErrNotFound)
-				p, err := o.s.ByToken(t.Context(), token)
+				p, err := o.s.ByToken(t.Context(), token, from("192.0.2.1"))
 				switch name {
 				case "disabled":
 					o.fails(err, accounts.ErrNotFound)
@@ -370,7 +373,7 @@ func TestTokens(t *testing.T) {
 		o.fails(create(t.Context(), time.Now().Add(401*24*time.Hour), access.ReadTrace), accounts.ErrBad)
 		token, key, err := o.s.CreateToken(t.Context(), p, "ci", []access.Capability{access.ReadTrace}, in)
 		o.no(err)
-		who, err := o.s.ByToken(t.Context(), key)
+		who, err := o.s.ByToken(t.Context(), key, from("192.0.2.1"))
 		o.no(err)
 		if who.Name != "ben (token ci)" || !who.May(access.ReadTrace) || who.May(access.ReadRules) || who.May(access.ActOnQueue) {
 			t.Errorf("the token is %+v", who)
@@ -379,14 +382,14 @@ func TestTokens(t *testing.T) {
 			t.Errorf("a token makes tokens: %v", err)
 		}
 		for _, wrong := range []string{"", key[1:], key + "x", accounts.TokenPrefix, token.Hash} {
-			_, err := o.s.ByToken(t.Context(), wrong)
+			_, err := o.s.ByToken(t.Context(), wrong, from("192.0.2.1"))
 			o.fails(err, accounts.ErrNotFound)
 		}
 		_, carl := o.hire("carl", access.Auditor, everything())
 		o.fails(o.s.DeleteToken(t.Context(), o.who(carl), token.ID), accounts.ErrNotFound)
 		o.fails(o.s.DeleteToken(t.Context(), who, token.ID), accounts.ErrNotFound)
 		time.Sleep(time.Hour)
-		_, err = o.s.ByToken(t.Context(), key)
+		_, err = o.s.ByToken(t.Context(), key, from("192.0.2.1"))
 		o.fails(err, accounts.ErrNotFound)
 		again, err := o.s.SignIn(t.Context(), "ben", good, "", from("192.0.2.2"))
 		o.no(err)

@@ -45,13 +45,16 @@ func (s *Service) invite(ctx context.Context, account, by string) (string, error
 }
 
 // Invited returns the account an invitation is for; its Name is "" for the first administrator, who chooses one.
-func (s *Service) Invited(ctx context.Context, key string) (Account, error) {
+func (s *Service) Invited(ctx context.Context, key string, c Client) (Account, error) {
 	i, err := s.cfg.Book.Invitation(ctx, hashOf(key))
+	if err == nil && !time.Now().Before(i.EndsAt) {
+		err = ErrNotFound
+	}
+	if errors.Is(err, ErrNotFound) {
+		s.refuse(linkRefused, nobody, "", c)
+	}
 	if err != nil {
 		return Account{}, err
-	}
-	if !time.Now().Before(i.EndsAt) {
-		return Account{}, ErrNotFound
 	}
 	if i.Account == "" {
 		list, err := s.cfg.Book.Accounts(ctx)
@@ -69,7 +72,7 @@ func (s *Service) Invited(ctx context.Context, key string) (Account, error) {
 func (s *Service) Accept(ctx context.Context, key, name, password string, c Client) (string, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
-	a, err := s.Invited(ctx, key)
+	a, err := s.Invited(ctx, key, c)
 	if err != nil {
 		return "", err
 	}

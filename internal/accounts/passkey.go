@@ -176,10 +176,12 @@ func (s *Service) SignInByPasskey(ctx context.Context, site Site, response []byt
 	parsed, claimed := parseResponse(response)
 	try, err := s.throttle.signIn(c.Addr, claimed, time.Now())
 	if err != nil {
+		s.putOff(signInRefused, byPasskey, c)
 		return "", err
 	}
-	a, err := s.proven(ctx, site, parsed, try, c, func(*Account) bool { return true })
+	a, err := s.proven(ctx, site, parsed, try, func(*Account) bool { return true })
 	if err != nil {
+		s.refusedPasskey(err, signInRefused, nobody, c)
 		return "", err
 	}
 	return s.open(ctx, &a, "sign-in by passkey", old, time.Now(), c)
@@ -193,13 +195,25 @@ func (s *Service) ProveByPasskey(ctx context.Context, key string, site Site, res
 	}
 	try, err := s.throttle.again(one.Hash, time.Now())
 	if err != nil {
+		s.putOff(proofRefused, byPasskey, c)
 		return "", err
 	}
 	parsed, _ := parseResponse(response)
-	if _, err = s.proven(ctx, site, parsed, try, c, func(who *Account) bool { return who.ID == a.ID }); err != nil {
+	if _, err = s.proven(ctx, site, parsed, try, func(who *Account) bool { return who.ID == a.ID }); err != nil {
+		s.refusedPasskey(err, proofRefused, a.Name, c)
 		return "", err
 	}
-	return s.prove(ctx, &one)
+	return s.prove(ctx, &one, &a, byPasskey, c)
+}
+
+// byPasskey is how a proof was made, for the audit trail.
+const byPasskey = "passkey"
+
+// refusedPasskey notes an answer that did not prove what it was to prove.
+func (s *Service) refusedPasskey(err error, action, who string, c Client) {
+	if errors.Is(err, ErrWrong) {
+		s.refuse(action, who, byPasskey, c)
+	}
 }
 
 // parseResponse reads what a passkey answered and whose it claims to be, by account ID; nil and "" where it cannot be read.
@@ -212,7 +226,7 @@ func parseResponse(response []byte) (*protocol.ParsedCredentialAssertionData, st
 }
 
 // proven returns whose passkey made a response, where it is somebody who will do, and tells the throttle how it went.
-func (s *Service) proven(ctx context.Context, site Site, parsed *protocol.ParsedCredentialAssertionData, try *attempt, c Client,
+func (s *Service) proven(ctx context.Context, site Site, parsed *protocol.ParsedCredentialAssertionData, try *attempt,
 	will func(*Account) bool) (Account, error) {
 	a, err := s.holds(ctx, site, parsed)
 	if err == nil && !will(&a) {
@@ -223,7 +237,6 @@ func (s *Service) proven(ctx context.Context, site Site, parsed *protocol.Parsed
 		try.succeeded()
 	case errors.Is(err, ErrWrong):
 		try.failed()
-		err = errors.Join(err, s.record(ctx, "somebody (not proven)", "sign-in refused", c.Addr.String(), "", "passkey"))
 	default:
 		try.unexamined()
 	}

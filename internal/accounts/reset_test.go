@@ -44,7 +44,7 @@ func (o *office) token(session, name string) func() bool {
 	o.no(err)
 	return func() bool {
 		o.Helper()
-		_, err := o.s.ByToken(o.Context(), key)
+		_, err := o.s.ByToken(o.Context(), key, from("192.0.2.1"))
 		if err != nil && !errors.Is(err, accounts.ErrNotFound) {
 			o.Fatal(err)
 		}

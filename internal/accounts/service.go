@@ -46,6 +46,7 @@ const hashings = 4
 type Service struct {
 	cfg      Config
 	throttle throttle
+	refusals refusals
 	// strangers has a place for each password of theirs that waits for a place in Config.Hashing or has it: half as many,
 	// so that who is known waits for a few at most.
 	strangers chan struct{}
@@ -96,6 +97,15 @@ func bad(format string, args ...any) error {
 type Client struct {
 	Addr  netip.Addr
 	Agent string // what the browser calls itself
+}
+
+// ClientAt is the client at an address with its port, as HTTP servers tell it.
+func ClientAt(addr, agent string) Client {
+	c := Client{Agent: agent}
+	if at, err := netip.ParseAddrPort(addr); err == nil {
+		c.Addr = at.Addr().Unmap()
+	}
+	return c
 }
 
 // agent is what is kept of the browser's word for itself.

@@ -9,6 +9,15 @@ import (
 	"postern/internal/access"
 )
 
+// What the audit trail calls proofs that were refused.
+const (
+	signInRefused   = "sign-in refused"
+	proofRefused    = "proof refused"
+	passwordRefused = "accounts password refused"
+	linkRefused     = "link refused"
+	tokenRefused    = "token refused"
+)
+
 // touchEvery is how often the use of a session or token is written down.
 const touchEvery = time.Minute
 
@@ -17,6 +26,7 @@ const touchEvery = time.Minute
 func (s *Service) SignIn(ctx context.Context, name, password, old string, c Client) (string, error) {
 	try, err := s.throttle.signIn(c.Addr, name, time.Now())
 	if err != nil {
+		s.putOff(signInRefused, "", c)
 		return "", err
 	}
 	a, err := s.enabled(ctx, name)
@@ -29,7 +39,8 @@ func (s *Service) SignIn(ctx context.Context, name, password, old string, c Clie
 		return "", err
 	}
 	if !ok {
-		return "", errors.Join(ErrWrong, s.record(ctx, s.typed(ctx, name)+" (not proven)", "sign-in refused", c.Addr.String(), "", ""))
+		s.refuse(signInRefused, s.typed(ctx, name), "", c)
+		return "", ErrWrong
 	}
 	return s.open(ctx, &a, "sign-in", old, time.Now(), c)
 }
@@ -53,7 +64,8 @@ func (s *Service) open(ctx context.Context, a *Account, how, old string, proven 
 func (s *Service) SignInAs(ctx context.Context, name, provider string, proven time.Time, old string, c Client) (string, error) {
 	a, err := s.enabled(ctx, name)
 	if errors.Is(err, ErrNotFound) {
-		return "", errors.Join(ErrWrong, s.record(ctx, loginName(name)+" (no account)", "sign-in refused", c.Addr.String(), "", provider))
+		s.refuse(signInRefused, loginName(name)+" (no account)", provider, c)
+		return "", ErrWrong
 	}
 	if err != nil {
 		return "", err
@@ -71,7 +83,7 @@ func (s *Service) enabled(ctx context.Context, name string) (Account, error) {
 func (s *Service) typed(ctx context.Context, name string) string {
 	a, err := s.pick(ctx, func(o *Account) bool { return strings.EqualFold(o.Name, name) })
 	if err != nil {
-		return "somebody"
+		return nobody
 	}
 	return a.Name
 }
@@ -81,7 +93,7 @@ func loginName(name string) string {
 	if namePattern.MatchString(name) {
 		return name
 	}
-	return "somebody"
+	return nobody
 }
 
 // begin makes a session of somebody who was proven at a time.
@@ -150,34 +162,50 @@ func (s *Service) Prove(ctx context.Context, key, password string, c Client) (st
 	if err != nil {
 		return "", err
 	}
-	if err := s.knows(ctx, &one, &a, password); err != nil {
+	if err := s.knows(ctx, &one, &a, password, proofRefused, c); err != nil {
 		return "", err
 	}
-	return s.prove(ctx, &one)
+	return s.prove(ctx, &one, &a, "", c)
 }
 
-// knows examines the password of whoever holds a session: nil when it fits, ErrWrong, *Throttled.
-func (s *Service) knows(ctx context.Context, one *Session, a *Account, password string) error {
+// knows examines the password of whoever holds a session: nil when it fits, ErrWrong, *Throttled. refused is what the audit
+// trail calls it when it does not.
+func (s *Service) knows(ctx context.Context, one *Session, a *Account, password, refused string, c Client) error {
 	try, err := s.throttle.again(one.Hash, time.Now())
 	if err != nil {
+		s.putOff(refused, "", c)
 		return err
 	}
 	ok, err := s.examine(ctx, try, a, password)
 	if err == nil && !ok {
+		s.refuse(refused, a.Name, "", c)
 		err = ErrWrong
 	}
 	return err
 }
 
 // prove gives a session a new secret and a fresh proof.
-func (s *Service) prove(ctx context.Context, one *Session) (string, error) {
+func (s *Service) prove(ctx context.Context, one *Session, a *Account, how string, c Client) (string, error) {
+	if err := s.record(ctx, a.Name, "proof", c.Addr.String(), "", how); err != nil {
+		return "", err
+	}
 	next, old, now := secret(), one.Hash, time.Now()
 	one.Hash, one.ProvenAt, one.LastSeen = hashOf(next), now, now
 	return next, s.cfg.Book.ReplaceSession(ctx, old, *one)
 }
 
 // SignOut ends the session of a secret; one that is over is no error.
-func (s *Service) SignOut(ctx context.Context, key string) error {
+func (s *Service) SignOut(ctx context.Context, key string, c Client) error {
+	_, a, err := s.session(ctx, key)
+	switch {
+	case errors.Is(err, ErrNotFound): // nothing that counts ends
+	case err != nil:
+		return err
+	default:
+		if err := s.record(ctx, a.Name, "sign-out", c.Addr.String(), "", ""); err != nil {
+			return err
+		}
+	}
 	return s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hashOf(key)})
 }
 
@@ -206,6 +234,9 @@ func (s *Service) EndSession(ctx context.Context, p access.Principal, hash strin
 	if one.Account != p.Account || p.Account == "" {
 		return ErrNotFound
 	}
+	if err := s.record(ctx, p.Name, "sessions end", one.Client, "since "+one.CreatedAt.UTC().Format(time.RFC3339), ""); err != nil {
+		return err
+	}
 	return s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hash})
 }
 
@@ -218,7 +249,7 @@ func (s *Service) SetPassword(ctx context.Context, key, old, next string, tokens
 	if err != nil {
 		return err
 	}
-	if err := s.knows(ctx, &mine, &a, old); err != nil {
+	if err := s.knows(ctx, &mine, &a, old, passwordRefused, c); err != nil {
 		return err
 	}
 	if err := checkPassword(a.Name, next); err != nil {

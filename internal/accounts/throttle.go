@@ -124,6 +124,7 @@ func (s *Service) MayTry(c Client) error {
 		return nil
 	}
 	if until := f.until(clientRow(c.Addr), now); now.Before(until) {
+		s.putOff(signInRefused, "", c)
 		return fmt.Errorf("%w", &Throttled{until})
 	}
 	return nil

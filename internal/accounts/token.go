@@ -1,7 +1,9 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -114,7 +116,17 @@ func (s *Service) DeleteToken(ctx context.Context, p access.Principal, id string
 }
 
 // ByToken returns who the holder of a token speaks for; ErrNotFound when it is over.
-func (s *Service) ByToken(ctx context.Context, key string) (access.Principal, error) {
+func (s *Service) ByToken(ctx context.Context, key string, c Client) (access.Principal, error) {
+	p, err := s.byToken(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		s.refuse(tokenRefused, cmp.Or(p.Name, nobody), "", c)
+		return access.Principal{}, err
+	}
+	return p, err
+}
+
+// byToken names whose the token was in any case, as far as that is known.
+func (s *Service) byToken(ctx context.Context, key string) (access.Principal, error) {
 	if !strings.HasPrefix(key, TokenPrefix) {
 		return access.Principal{}, ErrNotFound
 	}
@@ -122,16 +134,13 @@ func (s *Service) ByToken(ctx context.Context, key string) (access.Principal, er
 	if err != nil {
 		return access.Principal{}, err
 	}
-	now := time.Now()
-	if !now.Before(t.EndsAt) {
-		return access.Principal{}, ErrNotFound
-	}
 	a, err := s.find(ctx, t.Account)
 	if err != nil {
 		return access.Principal{}, err
 	}
-	if a.Disabled {
-		return access.Principal{}, ErrNotFound
+	now := time.Now()
+	if name := a.Name + " (token " + t.Name + ")"; a.Disabled || !now.Before(t.EndsAt) {
+		return access.Principal{Name: name}, ErrNotFound
 	}
 	if now.Sub(t.LastUsed) > touchEvery {
 		t.LastUsed = now

@@ -101,11 +101,15 @@ type Config struct {
 	Pulse *Pulse
 	// Checker examines servers; nil refuses checks.
 	Checker Checker
-	// Settings shows the configuration in force, Certificates our own chains, Reload reads the files again on somebody's
-	// behalf. Each may be nil.
+	// Settings shows the configuration in force, Certificates our own chains, Reload reads the files again.
+	// Each may be nil.
 	Settings     func() Settings
 	Certificates func() ([]check.Own, error)
-	Reload       func(ctx context.Context, by string) (ReloadResult, error)
+	Reload       func(ctx context.Context) (ReloadResult, error)
+	// ConfigFile is what Reload reads, for the audit trail.
+	ConfigFile string
+	// Refusals are entries that the audit trail does not have yet, newest first; nil has none.
+	Refusals func() []ledger.Entry
 	// Trust reads a file of CA certificates that a rule names, as it is now, and says what is wrong with it and what to do,
 	// "" when it can be used; nil reads none.
 	Trust func(file string) (wrong, hint string)
@@ -126,6 +130,7 @@ type Service struct {
 	cfg    Config
 	checks chan struct{} // holds one for each check that runs
 	seats  *seats        // of those who watch
+	looks  looks
 }
 
 // New returns a Service.
@@ -136,7 +141,7 @@ func New(cfg Config) *Service {
 	if cfg.Sink == nil {
 		cfg.Sink = event.Discard{}
 	}
-	return &Service{cfg, make(chan struct{}, ChecksAtOnce), newSeats(cfg.Streams, cfg.StreamsOfOne)}
+	return &Service{cfg: cfg, checks: make(chan struct{}, ChecksAtOnce), seats: newSeats(cfg.Streams, cfg.StreamsOfOne)}
 }
 
 // who checks and bounds the name of whoever asks.

@@ -81,7 +81,7 @@ type Meaning struct {
 	Hint   string `json:"hint"`
 }
 
-// Evidence gathers what is recorded about a message.
+// Evidence gathers what is recorded about a message, and tells the audit trail who takes it away.
 func (d *Desk) Evidence(ctx context.Context, id string) (Evidence, error) {
 	view, err := d.Message(ctx, id)
 	if err != nil {
@@ -91,6 +91,9 @@ func (d *Desk) Evidence(ctx context.Context, id string) (Evidence, error) {
 		Complete: d.p.Scope.All, MessageView: view, Meaning: meanings(&view)}
 	if out.Certificates, err = d.whole(ctx, &view); err != nil {
 		return out, err
+	}
+	if err := d.gives(ctx, "evidence", id, d.part()); err != nil {
+		return Evidence{}, err
 	}
 	if view.Revision == 0 || d.wholeRules() != nil {
 		return out, nil
@@ -104,6 +107,14 @@ func (d *Desk) Evidence(ctx context.Context, id string) (Evidence, error) {
 		out.Rules = &r
 	}
 	return out, err
+}
+
+// part says which part of a message the principal is given, "" for all of it.
+func (d *Desk) part() string {
+	if d.p.Scope.All {
+		return ""
+	}
+	return "what is within the domains of the account"
 }
 
 // meanings explains every reason that occurs in a message's records, in the order of the table.

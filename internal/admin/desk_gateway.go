@@ -40,7 +40,11 @@ func (d *Desk) Audit(ctx context.Context, p PageRequest) (Page[ledger.Entry], er
 		return Page[ledger.Entry]{}, err
 	}
 	out := Page[ledger.Entry]{Items: []ledger.Entry{}, Complete: true}
-	for len(out.Items) < p.limit() {
+	if d.s.cfg.Refusals != nil && p.After == "" && d.p.Scope.All {
+		out.Items = append(out.Items, d.s.cfg.Refusals()...) // beyond the limit, which they do not move
+	}
+	unwritten := len(out.Items)
+	for len(out.Items)-unwritten < p.limit() {
 		list, err := d.s.cfg.Ledger.Entries(ctx, below, p.limit())
 		if err != nil {
 			return out, err
@@ -51,7 +55,7 @@ func (d *Desk) Audit(ctx context.Context, p PageRequest) (Page[ledger.Entry], er
 				continue
 			}
 			e.At = e.At.UTC()
-			if out.Items = append(out.Items, e); len(out.Items) == p.limit() {
+			if out.Items = append(out.Items, e); len(out.Items)-unwritten == p.limit() {
 				break
 			}
 		}
@@ -59,7 +63,7 @@ func (d *Desk) Audit(ctx context.Context, p PageRequest) (Page[ledger.Entry], er
 			break
 		}
 	}
-	if len(out.Items) == p.limit() && below > 1 {
+	if len(out.Items)-unwritten == p.limit() && below > 1 {
 		out.Next = strconv.FormatInt(below, 10)
 	}
 	return out, nil

@@ -177,11 +177,19 @@ func (d *Desk) ownResult(out ApplyResult, r *RuleEdit) (ApplyResult, error) {
 // ownRule is what the file of one rule is called in faults of it.
 const ownRule = "rule"
 
+// target names the rule for the audit trail: the one that is there, a new one as it is called, or both names.
 func (r *RuleEdit) target() string {
-	if r.Name != "" {
-		return r.Name
+	set, err := rules.Parse("rule", []byte(r.Rule))
+	if err != nil || len(set.Rules()) != 1 {
+		return r.Name // it is deleted
 	}
-	return "(new)"
+	switch next := set.Rules()[0].Name; {
+	case r.Name == "":
+		return next
+	case !strings.EqualFold(next, r.Name):
+		return r.Name + " -> " + next
+	}
+	return r.Name
 }
 
 // mayEdit checks the new rule by itself, with the file that it names, and refuses what reaches beyond the scope, before or
@@ -260,6 +268,9 @@ func (d *Desk) Revisions(ctx context.Context, p PageRequest) (Page[ledger.Revisi
 		return Page[ledger.Revision]{}, err
 	}
 	list, err := d.s.cfg.Ledger.Revisions(ctx, below, p.limit())
+	if len(list) > 0 {
+		d.shows(ctx, list[0].Number) // and those before, a line for the page
+	}
 	out := Page[ledger.Revision]{Items: list, Complete: true}
 	if len(list) == p.limit() && list[len(list)-1].Number > 1 {
 		out.Next = strconv.FormatInt(list[len(list)-1].Number, 10)
@@ -307,6 +318,7 @@ func (d *Desk) Revision(ctx context.Context, number int64) (RevisionView, error)
 			before = set
 		}
 	}
+	d.shows(ctx, number)
 	out := RevisionView{Revision: r, Changes: []rules.Change{}}
 	if set, err := rules.Parse("rules", []byte(r.Text)); err == nil {
 		out.Changes = changes(before, set)

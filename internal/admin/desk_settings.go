@@ -2,9 +2,13 @@ package admin
 
 import (
 	"context"
+	"strings"
+	"time"
 
 	"postern/internal/access"
 	"postern/internal/check"
+	"postern/internal/ledger"
+	"postern/internal/smtp"
 )
 
 // Settings is the configuration in force, to be looked at.
@@ -85,5 +89,29 @@ func (d *Desk) Reload(ctx context.Context) (ReloadResult, error) {
 	if d.s.cfg.Reload == nil {
 		return ReloadResult{}, badRequest("this gateway was started without a configuration file")
 	}
-	return d.s.cfg.Reload(ctx, d.p.Name)
+	return d.s.Reload(ctx, d.p.Name)
+}
+
+// reloadMost bounds what the audit trail says of a reload that failed.
+const reloadMost = 2000
+
+// Reload reads the files again on somebody's behalf, and tells the audit trail what came of it.
+func (s *Service) Reload(ctx context.Context, by string) (ReloadResult, error) {
+	by, err := who(by)
+	if err != nil {
+		return ReloadResult{}, err
+	}
+	out, failed := s.cfg.Reload(ctx)
+	e := ledger.Entry{At: time.Now(), By: by, Action: "reload configuration", Target: s.cfg.ConfigFile, After: "in force"}
+	if len(out.NeedRestart) > 0 {
+		e.After += ", but after a restart only: " + smtp.Printable(strings.Join(out.NeedRestart, ", "), reloadMost)
+	}
+	if failed != nil {
+		e.Action, e.After = "reload configuration failed", smtp.Printable(failed.Error(), reloadMost)
+	}
+	err = s.record(context.WithoutCancel(ctx), e)
+	if failed != nil {
+		err = failed // the log tells the other
+	}
+	return out, err
 }

@@ -28,6 +28,7 @@ import (
 
 	"postern/internal/accounts"
 	"postern/internal/admin"
+	"postern/internal/admin/door"
 )
 
 // Root is below which path the API answers.
@@ -76,9 +77,12 @@ func (s *Server) handler(who asker, most func(*http.Request) int64) http.Handler
 	spec := humago.NewWithPrefix(mux, Root, cfg)
 	s.register(spec)
 	allowNull(cfg.Components.Schemas)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	refuse := func(w http.ResponseWriter, allowed string) {
+		writeProblem(w, &Problem{Code: http.StatusMethodNotAllowed, Text: "this address takes " + allowed})
+	}
+	mux.Handle("/", door.OtherMethods(mux, refuse, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, &Problem{Code: http.StatusNotFound, Text: "there is no " + r.Method + " " + r.URL.Path, Hint: "client and gateway may be of different releases"})
-	})
+	})))
 	return s.authenticated(who, most, mux)
 }
 

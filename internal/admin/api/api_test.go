@@ -184,7 +184,7 @@ func TestUnknownWishesAreRefused(t *testing.T) {
 		{"GET", "/deliveries?colour=red", "", 422}, {"GET", "/deliveries?limit=many", "", 422}, {"GET", "/deliveries?since=soon", "", 400},
 		{"GET", "/deliveries?after=!", "", 400}, {"GET", "/deliveries?limit=501", "", 422},
 		{"GET", "/deliveries?state=lost", "", 400}, {"POST", "/queue", `{"kind":"retry","all":true,"gently":true}`, 422},
-		{"POST", "/queue", `{"kind":"retry","all":true}{}`, 400}, {"POST", "/queue", `nonsense`, 400}, {"POST", "/queue", ``, 400}, {"DELETE", "/queue", "", 404},
+		{"POST", "/queue", `{"kind":"retry","all":true}{}`, 400}, {"POST", "/queue", `nonsense`, 400}, {"POST", "/queue", ``, 400}, {"DELETE", "/queue", "", 405},
 		{"GET", "/anything", "", 404}, {"GET", "/../../v2", "", 404}, {"GET", "/messages/x", "", 404}, {"PUT", "/rules/none", `{"name":"x","action":"force-tls"}`, 428},
 		{"POST", "/queue", `{"kind":"retry","all":true,"messages":["` + strings.Repeat("x", maxBody) + `"]}`, 413},
 	} {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,7 +95,7 @@ func (c *Client) send(ctx context.Context, q request) (*http.Response, error) {
 	}
 	set("If-Match", q.match)
 	if c.token == "" {
-		set(byHeader, q.by)
+		set(byHeader, cmp.Or(q.by, c.By))
 	} else {
 		set("Authorization", "Bearer "+c.token)
 	}

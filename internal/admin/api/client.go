@@ -48,6 +48,8 @@ type Client struct {
 	token  string // "": at the socket
 	remote bool
 	http   *http.Client
+	// By names the person at the keyboard, for the audit trail, where a request does not.
+	By string
 }
 
 // Dial returns a Client of the socket at path; it connects when it is first asked.
@@ -185,6 +187,11 @@ func (c *Client) Act(ctx context.Context, r admin.ActRequest) (out admin.ActResu
 // Reload has the files read again and waits until they are in force.
 func (c *Client) Reload(ctx context.Context, by string) (out admin.ReloadResult, err error) {
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/reload", by: by}, &out)
+}
+
+// ExportRules is Rules for whoever takes the file away.
+func (c *Client) ExportRules(ctx context.Context) (out RulesView, err error) {
+	return out, c.call(ctx, request{path: "/rules", params: url.Values{"export": {"true"}}}, &out)
 }
 
 // Rules shows the rules in force.

@@ -70,8 +70,10 @@ type Dry struct {
 
 func (s *Server) registerRules(spec huma.API) {
 	operation(s, spec, "GET", "/rules", "getRules", "The rules in force",
-		func(ctx context.Context, _ *none) (*tagged[RulesView], error) {
-			v, err := s.rulesView(ctx)
+		func(ctx context.Context, in *struct {
+			Export bool `query:"export" doc:"the file is taken away: the audit trail tells it each time, and not once an hour for each revision"`
+		}) (*tagged[RulesView], error) {
+			v, err := s.rulesView(ctx, in.Export)
 			return &tagged[RulesView]{tag(v.Revision), v}, err
 		})
 	operation(s, spec, "PUT", "/rules", "applyRules", "Put a rules file in force as a whole; without If-Match, whatever is in force now",
@@ -102,7 +104,7 @@ func (s *Server) registerRules(spec huma.API) {
 		})
 	operation(s, spec, "GET", "/rules/{name}", "getRule", "One rule",
 		func(ctx context.Context, in *RuleName) (*tagged[Rule], error) {
-			v, err := s.rulesView(ctx)
+			v, err := rulesView(s.desk(ctx).Rules(ctx))
 			if err != nil {
 				return nil, err
 			}
@@ -156,8 +158,15 @@ func (s *Server) edit(ctx context.Context, m *Match, r admin.RuleEdit) (*tagged[
 	return applied(s.desk(ctx).EditRule(ctx, r))
 }
 
-func (s *Server) rulesView(ctx context.Context) (RulesView, error) {
-	v, err := s.desk(ctx).Rules(ctx)
+// rulesView is the rules in force with their text.
+func (s *Server) rulesView(ctx context.Context, export bool) (RulesView, error) {
+	if export {
+		return rulesView(s.desk(ctx).ExportRules(ctx))
+	}
+	return rulesView(s.desk(ctx).ReadRules(ctx))
+}
+
+func rulesView(v admin.RulesView, err error) (RulesView, error) {
 	out := RulesView{Revision: v.Revision, AppliedAt: v.AppliedAt, By: v.By, Warnings: v.Warnings, Rules: []Rule{}, Text: v.Text}
 	if err != nil {
 		return out, err

@@ -16,12 +16,14 @@ import (
 	"postern/internal/check"
 	"postern/internal/mail"
 	"postern/internal/passhash"
+	"postern/internal/queue/memstore"
 	"postern/internal/testkit/backlog"
 )
 
 // remoteWorld is a backlog behind the TCP face of the API.
 type remoteWorld struct {
 	accounts *accounts.Service
+	store    *memstore.Store
 	url      string
 	pulse    admin.Pulse
 }
@@ -29,8 +31,9 @@ type remoteWorld struct {
 func newRemoteWorld(t *testing.T) *remoteWorld {
 	t.Helper()
 	store := backlog.New(t)
-	w := &remoteWorld{accounts: accounts.New(accounts.Config{Book: store, Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
+	w := &remoteWorld{store: store, accounts: accounts.New(accounts.Config{Book: store, Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
 	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Traffic: store, Pulse: &w.pulse,
+		Pins: store, MailHosts: mailHosts, Reload: func(context.Context) (admin.ReloadResult, error) { return admin.ReloadResult{}, nil },
 		Settings: func() admin.Settings {
 			return admin.Settings{Domains: []admin.DomainSetting{}, Routes: []admin.RouteSetting{}, Listeners: []admin.ListenerSetting{}}
 		},

@@ -32,7 +32,7 @@ func (s *Server) byToken(r *http.Request) (access.Principal, error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return access.Principal{}, errNoToken
 	}
-	p, err := s.accounts.ByToken(r.Context(), strings.TrimSpace(key))
+	p, err := s.accounts.ByToken(r.Context(), strings.TrimSpace(key), accounts.ClientAt(r.RemoteAddr, r.UserAgent()))
 	if errors.Is(err, accounts.ErrNotFound) {
 		return p, errors.New("this token is not known, has ended, or its account is disabled")
 	}

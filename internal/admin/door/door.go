@@ -10,7 +10,6 @@ package door
 import (
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -114,11 +113,7 @@ func (d *Door) Site(r *http.Request) accounts.Site {
 
 // Client is where a request comes from.
 func Client(r *http.Request) accounts.Client {
-	c := accounts.Client{Agent: r.UserAgent()}
-	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		c.Addr = at.Addr().Unmap()
-	}
-	return c
+	return accounts.ClientAt(r.RemoteAddr, r.UserAgent())
 }
 
 // Guard refuses requests that another site's page made a browser send, bounds their bodies to most bytes, and sets the headers

@@ -42,6 +42,7 @@ func (c *Console) oidcCallback(w http.ResponseWriter, r *http.Request) {
 	proof, err := c.cfg.OIDC.Finish(r.Context(), c.redirect(r), c.door.Lent(r, loginCookie), r.URL.Query())
 	c.door.Lend(w, loginCookie, "", 0)
 	if err != nil {
+		c.cfg.Accounts.Refused("oidc", door.Client(r))
 		c.oidcFailed(w, r, err)
 		return
 	}

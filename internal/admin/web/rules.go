@@ -204,7 +204,7 @@ type fileView struct {
 }
 
 func (c *Console) rulesFile(r *request) error {
-	view, err := r.desk.Rules(r.ctx())
+	view, err := r.desk.ReadRules(r.ctx())
 	if err != nil {
 		return err
 	}
@@ -260,12 +260,9 @@ func rulesText(r *request) (string, error) {
 }
 
 func (c *Console) exportRules(r *request) error {
-	view, err := r.desk.Rules(r.ctx())
+	view, err := r.desk.ExportRules(r.ctx())
 	if err != nil {
 		return err
-	}
-	if !r.who.Scope.All {
-		return admin.ErrForbidden
 	}
 	return file(r, "application/toml", fmt.Sprintf("rules-%d.toml", view.Revision), []byte(view.Text))
 }

@@ -73,7 +73,7 @@ func (c *Console) again(w http.ResponseWriter, page, title string, v signView, e
 
 func (c *Console) signOut(w http.ResponseWriter, r *http.Request) {
 	if secret := c.door.Secret(r); secret != "" {
-		if err := c.cfg.Accounts.SignOut(r.Context(), secret); err != nil {
+		if err := c.cfg.Accounts.SignOut(r.Context(), secret, door.Client(r)); err != nil {
 			c.cfg.Log.Warn("console", "page", "sign-out", "error", err) // the cookie goes all the same
 		}
 	}
@@ -88,7 +88,7 @@ func (c *Console) setupPage(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) setup(w http.ResponseWriter, r *http.Request) {
 	v := signView{Name: r.FormValue("name"), Key: r.FormValue("key")}
-	a, err := c.cfg.Accounts.Invited(r.Context(), v.Key)
+	a, err := c.cfg.Accounts.Invited(r.Context(), v.Key, door.Client(r))
 	if err != nil {
 		v.Key = ""
 		c.again(w, "setup", "Set up your account", v, err)

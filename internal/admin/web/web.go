@@ -116,23 +116,10 @@ func (c *Console) parse() error {
 	return nil
 }
 
-// routes is every page and form.
-func (c *Console) routes() *http.ServeMux {
-	mux := http.NewServeMux()
-	mux.Handle("GET /static/", c.assets)
-	for pattern, h := range c.open() {
-		mux.HandleFunc(pattern, h)
-	}
-	for pattern, h := range c.known() {
-		mux.HandleFunc(pattern, c.show(h))
-	}
-	mux.HandleFunc("/", c.show(func(*request) error { return admin.ErrNotFound }))
-	return mux
-}
-
 // open are the pages and forms for who is not known yet.
 func (c *Console) open() map[string]http.HandlerFunc {
 	out := map[string]http.HandlerFunc{
+		"GET /static/": c.assets.ServeHTTP,
 		"GET /sign-in": c.signInPage, "POST /sign-in": c.signIn, "POST /sign-out": c.signOut,
 		"GET /setup": c.setupPage, "POST /setup": c.setup,
 		"POST /passkey/question": c.passkeyQuestion, "POST /passkey/sign-in": c.passkeySignIn,
@@ -165,6 +152,22 @@ func (c *Console) known() map[string]handler {
 		"POST /passkey/prove": c.passkeyProve, "POST /passkey/begin": c.passkeyBegin, "POST /passkey/finish": c.passkeyFinish,
 		"POST /profile/passkeys": c.deletePasskey,
 	}
+}
+
+// routes is everything there is.
+func (c *Console) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for pattern, h := range c.open() {
+		mux.HandleFunc(pattern, h)
+	}
+	for pattern, h := range c.known() {
+		mux.HandleFunc(pattern, c.show(h))
+	}
+	refuse := func(w http.ResponseWriter, allowed string) {
+		http.Error(w, "This address takes "+allowed+".", http.StatusMethodNotAllowed)
+	}
+	mux.Handle("/", door.OtherMethods(mux, refuse, c.show(func(*request) error { return admin.ErrNotFound })))
+	return mux
 }
 
 // request is one request of somebody who is known.

@@ -57,7 +57,7 @@ func newConsole(t *testing.T) *browser {
 	store := backlog.New(t)
 	b := &browser{T: t, store: store}
 	b.s = admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Peers: backlogPeers{},
-		Settings: someSettings, Traffic: store, Pulse: &b.pulse, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context, string) (admin.ReloadResult, error) { return admin.ReloadResult{}, nil },
+		Settings: someSettings, Traffic: store, Pulse: &b.pulse, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context) (admin.ReloadResult, error) { return admin.ReloadResult{}, nil },
 		Pins: store, MailHosts: func(context.Context, mail.Domain) (admin.MailHosts, error) {
 			return admin.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.clinic.test"), mail.MustDomain("mx.backup.test"), mail.MustDomain("mx.evil.test")}}, nil
 		}, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now()})

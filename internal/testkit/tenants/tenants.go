@@ -78,7 +78,7 @@ func Config(t testing.TB) (admin.Config, *memstore.Store, *admin.Pulse) {
 	pulse := &admin.Pulse{}
 	cfg := admin.Config{Store: w.s, Ledger: w.s, Rules: keeper, Peers: known{}, Pins: w.s, Traffic: w.s, Certs: w.s, Pulse: pulse, Checker: checker{},
 		Settings: settings, Certificates: certificates, Hostname: "gw.test", Version: "test", StartedAt: backlog.Noon,
-		Reload: func(context.Context, string) (admin.ReloadResult, error) {
+		Reload: func(context.Context) (admin.ReloadResult, error) {
 			return admin.ReloadResult{}, errors.New("zebra.pem cannot be read")
 		},
 		Problem: func() error { return errors.New("the disk of zebra is full") },
