@@ -85,7 +85,8 @@ type gateway struct {
 	opened    func()   // called by run when every socket is open; nil: nothing is
 	listeners []*listener
 	stopping  atomic.Bool
-	reloading sync.Mutex // one reload at a time
+	gate      atomic.Pointer[smtpserver.Gate] // of all listeners; nil before they are open
+	reloading sync.Mutex                      // one reload at a time
 	reloaded  reloaded
 }
 
@@ -96,6 +97,9 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	g.hashing = make(chan struct{}, g.plan.Hashes)
 	g.figures = figures{stats: func(ctx context.Context) (queue.Stats, error) { return g.store.Stats(ctx) }}
 	g.metrics = metrics.New(g.figures.metrics)
+	g.reloaded.note(true, time.Now())
+	g.metrics.Listeners(listenerNames(cfg)...)
+	g.metrics.Watch(g.state)
 	g.sink = append(event.Tee{oplog.New(log), g.metrics}, extra...)
 	var err error
 	if g.resolver, err = resolver.New(resolver.Config{Servers: serverNames(cfg)}); err != nil {
@@ -356,12 +360,22 @@ func (a afresh) Kick(ctx context.Context, sites ...queue.SiteKey) {
 	a.Dispatcher.Kick(ctx, sites...)
 }
 
-// problem says what keeps the gateway from being ready, nil if nothing does.
+// problem says what the next message would hear, nil if it would be taken: what intake, the gate and the store are asked when
+// one comes.
 func (g *gateway) problem() error {
 	if g.stopping.Load() {
 		return errors.New("the gateway is stopping")
 	}
 	if err := g.rules.Now().Err; err != nil {
+		return err
+	}
+	if g.memoryOfSessions.Tight() {
+		return errors.New("memory is used up: new clients hear 421 until there is room")
+	}
+	if gate := g.gate.Load(); gate != nil && gate.Full() {
+		return errors.New("limits.connections are in use: new clients hear 421")
+	}
+	if err := g.store.Takes(); err != nil {
 		return err
 	}
 	_, err := g.figures.get()

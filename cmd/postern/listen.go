@@ -30,6 +30,7 @@ func (g *gateway) listen() error {
 	}
 	g.warnOfSpare()
 	gate := smtpserver.NewGate(g.affordable(g.cfg.Limits.Connections), g.cfg.Limits.ConnectionsPerClient, g.memoryOfSessions)
+	g.gate.Store(gate)
 	for i, lc := range g.cfg.Listen {
 		server, err := g.engine(lc, gate)
 		if err != nil {

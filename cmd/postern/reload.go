@@ -54,11 +54,11 @@ func (c *reloadCmd) Run(a *app) error {
 	return nil
 }
 
-// reloaded remembers how the last reload ended. Safe for concurrent use.
+// reloaded remembers how the last reload, or the start, ended. Safe for concurrent use.
 type reloaded struct {
 	mu   sync.Mutex
 	good bool
-	at   time.Time // zero: none was asked for
+	at   time.Time
 }
 
 func (r *reloaded) note(good bool, at time.Time) {
@@ -67,9 +67,9 @@ func (r *reloaded) note(good bool, at time.Time) {
 	r.good, r.at = good, at
 }
 
-// last is how the last reload ended and when; where none was asked for, the start was good.
+// last is how the last reload ended, and when.
 func (r *reloaded) last() (good bool, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.good || r.at.IsZero(), r.at
+	return r.good, r.at
 }

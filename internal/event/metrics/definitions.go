@@ -46,6 +46,13 @@ const (
 	queueBytes         = "postern_queue_bytes"
 	queueOldest        = "postern_queue_oldest_timestamp_seconds"
 	queueReadable      = "postern_queue_readable"
+	ready              = "postern_ready"
+	diskFree           = "postern_disk_free_bytes"
+	diskKept           = "postern_disk_kept_bytes"
+	certificateEnd     = "postern_certificate_end_timestamp_seconds"
+	reloadGood         = "postern_reload_success"
+	reloadAt           = "postern_reload_timestamp_seconds"
+	buildInfo          = "postern_build_info"
 )
 
 // Definitions lists every metric, in the order of a message's way.
@@ -77,5 +84,12 @@ func Definitions() []Definition {
 		{queueBytes, Gauge, "Bytes of the bodies that wait.", nil},
 		{queueOldest, Gauge, "When the oldest waiting delivery was accepted, 0 when none waits.", nil},
 		{queueReadable, Gauge, "1 when the store could be counted for this scrape.", nil},
+		{ready, Gauge, "1 while the next message would be taken, as /readyz says.", nil},
+		{diskFree, Gauge, "Bytes of the disk of the data folder that are free.", nil},
+		{diskKept, Gauge, "Free bytes below which new mail is refused; they are kept for the mail in the queue.", nil},
+		{certificateEnd, Gauge, "When our own certificates end, by what they are for (server, client) and their first name.", []string{"kind", "name"}},
+		{reloadGood, Gauge, "1 when the configuration that was read last was taken; 0 when a reload was refused.", nil},
+		{reloadAt, Gauge, "When a reload was asked for last, or the start.", nil},
+		{buildInfo, Gauge, "1, labelled with what this binary is.", []string{"version", "revision", "go"}},
 	}
 }

@@ -33,10 +33,11 @@ func New(queue func() (Queue, error)) *Metrics {
 		m.reasons[info.Reason] = true
 	}
 	for _, d := range Definitions() {
-		if !ofQueue(d.Name) && d.Name != linesLost {
+		if !ofQueue(d.Name) && !ofState(d.Name) && d.Name != linesLost {
 			m.define(d)
 		}
 	}
+	m.begin()
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if queue != nil {
 		m.registry.MustRegister(newQueueCollector(queue))
@@ -107,7 +108,7 @@ func (m *Metrics) Emit(e event.Event) {
 func (m *Metrics) rest(e event.Event) {
 	switch e := e.(type) {
 	case event.NoticeQueued:
-		m.add(notices, 1, oneOf(e.Kind, "dsn", "delay-notice", "alert"))
+		m.add(notices, 1, oneOf(e.Kind, noticeKinds...))
 	case event.PeerChanged:
 		m.add(peerChanges, 1, oneOf(e.Change, changes...))
 	case event.Raised:
@@ -136,13 +137,13 @@ func (m *Metrics) settled(e event.Settled) {
 		level = e.Reached
 		m.histograms[deliveryDelay].WithLabelValues(leg(e.Leg)).Observe(e.Delay.Seconds())
 	}
-	state := oneOf(e.State, "delivered", "deferred", "failed", "held", "cancelled")
+	state := oneOf(e.State, states...)
 	m.add(deliveries, 1, leg(e.Leg), state, level.String(), m.reason(e.Reason))
 	if e.Would != "" {
 		m.add(wouldDiffer, 1)
 	}
 	if e.TooLate {
-		m.add(tooLate, 1, oneOf(e.Wished, "hold", "cancel"))
+		m.add(tooLate, 1, oneOf(e.Wished, wishes...))
 	}
 }
 
@@ -160,9 +161,7 @@ func (m *Metrics) reason(r policy.Reason) string {
 // changes are the kinds of peers.ChangeKinds.
 var changes = []string{"tls-lost", "tls-returned", "key", "certificate", "tls-version", "group", "keywords", "certificate-expiring"}
 
-func leg(l event.Leg) string {
-	return oneOf(string(l), string(event.InWorld), string(event.InOwn), string(event.OutOwn), string(event.OutWorld))
-}
+func leg(l event.Leg) string { return oneOf(string(l), append(inbound[:], outbound[:]...)...) }
 
 // inboundLevel is the level of a client's connection: authenticated when its certificate was verified.
 func inboundLevel(t *mail.TLS) policy.Level {

@@ -100,3 +100,55 @@ func TestDefinitionsFollowTheNamingRules(t *testing.T) {
 		seen[d.Name] = true
 	}
 }
+
+// Whoever watches a counter sees its first rise.
+func TestCountersOfClosedListsBeginAtZero(t *testing.T) {
+	m := New(nil)
+	m.Listeners("world")
+	begun := scrape(t, m)
+	for _, d := range Definitions() {
+		if d.Kind == Counter && d.Name != linesLost && !strings.Contains(begun, "\n"+d.Name) {
+			t.Errorf("%s is not there", d.Name)
+		}
+	}
+	for _, want := range []string{
+		`postern_deliveries_total{leg="gateway-world",level="authenticated",reason="cert-expired",state="held"} 0`,
+		`postern_deliveries_total{leg="gateway-own",level="plaintext",reason="none",state="delivered"} 0`,
+		`postern_attempts_total{leg="gateway-world",reason="policy-unavailable"} 0`, `postern_messages_accepted_total{leg="own-gateway",level="authenticated"} 0`,
+		`postern_refused_total{code="452"} 0`, `postern_logins_total{result="failed"} 0`, `postern_warnings_total 0`, `postern_peer_changes_total{change="tls-lost"} 0`,
+		`postern_notices_total{kind="alert"} 0`, `postern_inbound_handshake_failures_total{listener="world"} 0`, `postern_sessions{listener="world"} 0`,
+		`postern_delivery_delay_seconds_count{leg="gateway-world"} 0`, `postern_admin_actions_too_late_total{action="hold"} 0`,
+	} {
+		if !strings.Contains(begun, want+"\n") {
+			t.Errorf("the scrape lacks %s", want)
+		}
+	}
+	series := strings.Count(begun, "\npostern_")
+	for _, info := range policy.Reasons() {
+		m.Emit(event.Settled{Leg: event.OutWorld, State: "failed", Requires: policy.Authenticated, Reason: info.Reason})
+		m.Emit(event.Attempted{Leg: event.OutOwn, Attempt: &attempt.Attempt{Reason: info.Reason}})
+	}
+	if got := strings.Count(scrape(t, m), "\npostern_"); got != series || series > 2000 {
+		t.Errorf("%d series, %d at first", got, series)
+	}
+}
+
+func TestStateIsReadAtTheScrape(t *testing.T) {
+	m := New(nil)
+	s := State{Ready: true, Free: 5, Kept: 3, ReloadGood: true, ReloadAt: time.Unix(1700000000, 0), Version: "1.2.3", Revision: "abc", Go: "go1",
+		Certificates: []Certificate{{"server", "gw.test", time.Unix(20, 0)}, {"server", "gw.test", time.Unix(10, 0)}, {"client", "gw.test", time.Unix(30, 0)}}}
+	m.Watch(func() State { return s })
+	got := scrape(t, m)
+	for _, want := range []string{`postern_ready 1`, `postern_disk_free_bytes 5`, `postern_disk_kept_bytes 3`, `postern_reload_success 1`, `postern_reload_timestamp_seconds 1.7e+09`,
+		`postern_build_info{go="go1",revision="abc",version="1.2.3"} 1`,
+		`postern_certificate_end_timestamp_seconds{kind="server",name="gw.test"} 10`, `postern_certificate_end_timestamp_seconds{kind="client",name="gw.test"} 30`} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("the scrape lacks %s", want)
+		}
+	}
+	s = State{DiskUnknown: true}
+	got = scrape(t, m)
+	if !strings.Contains(got, "postern_ready 0\n") || !strings.Contains(got, "postern_reload_success 0\n") || strings.Contains(got, "disk_free") {
+		t.Error("what changed is not shown, or what is not known is")
+	}
+}

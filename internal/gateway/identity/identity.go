@@ -5,6 +5,7 @@ package identity
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -158,4 +159,15 @@ func (c *Certificates) look() {
 	if changed {
 		c.now.Store(&certs)
 	}
+}
+
+// Leaves returns the servers' own certificates that are in force, read anew where their files changed.
+func (c *Certificates) Leaves() (out []*x509.Certificate) {
+	c.refresh()
+	for _, one := range *c.now.Load() {
+		if one.Leaf != nil {
+			out = append(out, one.Leaf)
+		}
+	}
+	return out
 }

@@ -127,7 +127,8 @@ func deliveryID(seq int64, i int) queue.DeliveryID {
 func seqOf(id queue.DeliveryID) int64 { return int64(id) / queue.MaxDeliveries }
 
 // Accept stores one message (G1): it is in the journal when Accept returns, and comes into the database later.
-func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
+func (s *Store) Accept(ctx context.Context, sub *queue.Submission) (err error) {
+	defer func() { s.noteRoom(err) }()
 	if err := s.enter(ctx); err != nil {
 		return err
 	}

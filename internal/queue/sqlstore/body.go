@@ -118,6 +118,7 @@ func (d *draft) Write(p []byte) (int, error) {
 		d.err = d.spill()
 	}
 	if d.err != nil {
+		d.s.noteRoom(d.err)
 		return 0, d.err
 	}
 	d.size += int64(n)

@@ -1,7 +1,11 @@
 package sqlstore
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"postern/internal/queue"
@@ -34,4 +38,61 @@ func (s *Store) room() error {
 		return nil // where nobody can tell, writing will
 	}
 	return fmt.Errorf("%w: the last %d MiB are kept for the mail in the queue", queue.ErrFull, free>>20)
+}
+
+// Takes says what a message would hear that is handed to Accept now: nil where it would be stored. Where there is room by
+// what the disk says, and the last message could not be written all the same (a quota, a file system that became read-only),
+// it is tried with a file of its own.
+func (s *Store) Takes() error {
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	switch {
+	case closed:
+		return errClosed
+	case s.broken.Load():
+		return queue.ErrBroken
+	}
+	if err := s.room(); err != nil {
+		return err
+	}
+	if !s.refusing.Load() {
+		return nil
+	}
+	err := s.tryToWrite()
+	s.refusing.Store(err != nil)
+	return err
+}
+
+// noteRoom remembers whether the disk took what was written last.
+func (s *Store) noteRoom(err error) {
+	if pe, ok := errors.AsType[*fs.PathError](err); errors.Is(err, queue.ErrFull) || ok && pe.Err != nil {
+		s.refusing.Store(true)
+	} else if err == nil {
+		s.refusing.Store(false)
+	}
+}
+
+// tried is as much as is written to see whether a message would be.
+const tried = 64 << 10
+
+// tryToWrite makes a file as a draft does and removes it.
+func (s *Store) tryToWrite() error {
+	name := "try-" + strconv.FormatUint(rand.Uint64(), 36) + ".body"
+	s.mu.Lock()
+	s.drafts[name] = true
+	s.mu.Unlock()
+	defer s.forget(name)
+	f, err := s.cfg.disk.create(s.path(name))
+	if err != nil {
+		return fileError("create", err)
+	}
+	_, err = f.Write(make([]byte, tried))
+	return fileError("write", errors.Join(err, f.Close(), s.cfg.disk.remove(s.path(name))))
+}
+
+// Free is how many bytes of the disk are left for mail, and how many of them are kept for the mail that is in the queue.
+func (s *Store) Free() (free, kept uint64, err error) {
+	free, total, err := s.cfg.disk.space(s.cfg.Dir)
+	return free, min(reserve, total/reserveShare), err
 }

@@ -58,6 +58,7 @@ type Store struct {
 	move     chan struct{} // capacity 1: the mover has something to do
 	readers  chan *conn
 	broken   atomic.Bool
+	refusing atomic.Bool    // the last message could not be written, though there seemed to be room
 	drafted  atomic.Int64   // bytes that drafts hold
 	calls    sync.WaitGroup // running methods
 	loops    sync.WaitGroup // the mover, which calls the writer

@@ -64,6 +64,13 @@ func (g *Gate) enter(client netip.Addr, cost int) admission {
 	return admitted
 }
 
+// Full reports whether the next connection would be turned away, whoever makes it.
+func (g *Gate) Full() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.total > 0 && g.open >= g.total
+}
+
 // leave is for a connection that was admitted and still holds so much memory.
 func (g *Gate) leave(client netip.Addr, held int) {
 	key := ClientNetwork(client)
