@@ -140,9 +140,10 @@ func (d *Dispatcher) submit(ctx context.Context, id queue.ID, action dsn.Action,
 }
 
 // noticeDelivery gives the notice the protection of what it speaks of: a forced message's notice is forced, with public
-// trust or the private trust configured for the sender's domain, and the rules in force are joined as for any mail. The
-// name of the sender's mail host is held against what the same rules remember of the sender's domain, which the first
-// notice there begins; hosts named for it are proven.
+// trust or the private trust configured for the sender's domain, and the rules in force are joined as for any mail. What
+// only the way to our own servers demands is no demand on a stranger's (inforce.View.Inherit). The name of the sender's mail host
+// is held against what the same rules remember of the sender's domain, which the first notice there begins; hosts named for
+// it are proven.
 func (d *Dispatcher) noticeDelivery(m *queue.Message, to mail.Address, header mail.Header, fates []*fate) (queue.NewDelivery, error) {
 	view := d.cfg.InForce()
 	if view.Err != nil {

@@ -87,11 +87,19 @@ func (v *View) strict(source string, to mail.Domain, now time.Time) (r policy.Re
 			r, ok = own.Requirement(), served
 		}
 	}
-	if _, inherited := policy.Inherited(source); inherited && ok {
+	if from, inherited := policy.Inherited(source); inherited && ok {
 		r = v.inherit(r, to)
-		ok = r.Forced()
+		ok = r.Forced() && v.inherits(from, to)
 	}
 	return r, ok
+}
+
+// inherits reports whether a notice to a domain inherits anything from a source. What the configuration demands on the way to
+// our own servers concerns that way alone: it is passed on to a notice that goes to servers of our own, and never to one that
+// goes to a stranger, whose server may have no TLS at all. What rules force is inherited wherever the notice goes.
+func (v *View) inherits(source string, to mail.Domain) bool {
+	_, own := policy.OwnOf(source)
+	return !own || v.Serves(to)
 }
 
 // inherit is what a notice to a domain demands because the mail it speaks of demanded r: the same, but with public trust,
@@ -110,13 +118,13 @@ func (v *View) inherit(r policy.Requirement, to mail.Domain) policy.Requirement 
 	return policy.Combine(out)
 }
 
-// Inherit is what a notice to a domain demands because of deliveries with these demands, each source once.
+// Inherit is what a notice to a domain demands because of deliveries with these demands, each source once; see inherits.
 func (v *View) Inherit(to mail.Domain, lists ...[]policy.Demand) []policy.Demand {
 	var out []policy.Demand
 	for _, ds := range lists {
 		for _, d := range ds {
 			r := v.inherit(d.Requirement, to)
-			if !r.Forced() {
+			if !r.Forced() || !v.inherits(d.Source, to) {
 				continue
 			}
 			source := policy.About(d.Source)
