@@ -32,12 +32,13 @@ func lattice() map[string]string {
 
 		"access": "mail",
 
-		"policy":          "mail",
-		"dns":             "mail",
-		"queue/schedule":  "mail",
-		"mail/received":   "mail",
-		"smtp/smtpserver": "mail smtp",
-		"lab/pki":         "mail",
+		"policy":           "mail",
+		"dns":              "mail",
+		"queue/schedule":   "mail",
+		"mail/received":    "mail",
+		"mail/addresslist": "mail",
+		"smtp/smtpserver":  "mail smtp",
+		"lab/pki":          "mail",
 
 		"attempt":          "mail policy",
 		"policy/rules":     "mail policy tomlbound",
@@ -74,6 +75,8 @@ func lattice() map[string]string {
 		"gateway/inforce":  "mail policy policy/rules queue ledger gateway/route",
 		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/inforce gateway/route",
 
+		"gateway/recipients": "filemark mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
+
 		"gateway/notify":   "mail smtp policy policy/rules event queue gateway/inforce",
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule mxtrust gateway/inforce gateway/route gateway/deliver mail/dsn",
 
@@ -95,7 +98,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
-		"mail/received", "mail/dsn", "attempt", "event", "peers", "tomlbound", "tlsprobe", "access", "passhash", "certpem"}, room)
+		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "peers", "tomlbound", "tlsprobe", "access", "passhash", "certpem"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.
@@ -117,7 +120,7 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/sqlstore", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/dispatch", "gateway/notify", "admin", "policy/revoke",
+				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/recipients", "gateway/dispatch", "gateway/notify", "admin", "policy/revoke",
 				"peers/memory"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
 		{[]string{"postern/internal/config"}, except(),

@@ -47,6 +47,9 @@ func refusals(cfg *config.Config) (out []config.Finding) {
 		err = unreadable(e, e.File, e.Hint)
 	}
 	refuse("trust.roots", err)
+	for i, source := range recipientSources(cfg) {
+		refuse(fmt.Sprintf("domain[%d].recipients", i), mailboxes(source))
+	}
 	for i, c := range cfg.TLS.Certificates {
 		refuse(fmt.Sprintf("tls.certificates[%d]", i), readable(string(c.Cert), string(c.Key)))
 	}

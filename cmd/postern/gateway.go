@@ -32,6 +32,7 @@ import (
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/intake"
 	"postern/internal/gateway/notify"
+	"postern/internal/gateway/recipients"
 	"postern/internal/gateway/route"
 	"postern/internal/ledger"
 	"postern/internal/mail"
@@ -66,16 +67,19 @@ type gateway struct {
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker
 	checking checking
-	inForce  atomic.Pointer[config.Config] // what was read last; cfg holds for what needs a restart
-	intake   atomic.Pointer[intake.Intake]
-	client   atomic.Pointer[tls.Certificate] // shown to servers that ask; nil shows none
-	clients  *intake.Clients                 // how our own clients hand mail in
-	logins   *intake.Logins                  // wrong passwords
-	dispatch *dispatch.Dispatcher
-	admin    *admin.Service
-	accounts *accounts.Service
-	certs    *identity.Certificates // nil: no STARTTLS
-	plan     ram.Plan               // who may take how much memory
+	// deliverer opens every connection that carries mail or asks about recipients.
+	deliverer  *deliver.Deliverer
+	recipients *recipients.Keeper
+	inForce    atomic.Pointer[config.Config] // what was read last; cfg holds for what needs a restart
+	intake     atomic.Pointer[intake.Intake]
+	client     atomic.Pointer[tls.Certificate] // shown to servers that ask; nil shows none
+	clients    *intake.Clients                 // how our own clients hand mail in
+	logins     *intake.Logins                  // wrong passwords
+	dispatch   *dispatch.Dispatcher
+	admin      *admin.Service
+	accounts   *accounts.Service
+	certs      *identity.Certificates // nil: no STARTTLS
+	plan       ram.Plan               // who may take how much memory
 	// memoryOfContent is the half of the plan's Content that sessions share; the other is the store's. memoryOfSessions is
 	// what they cost besides.
 	memoryOfContent, memoryOfSessions *smtpserver.Memory
@@ -143,7 +147,11 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 		return nil, errors.Join(err, g.store.Close())
 	}
 	g.checking.now.Store(checker)
-	g.dispatch = dispatch.New(g.dispatching(client))
+	g.deliverer = g.delivers(client)
+	if err := g.knowRecipients(cfg); err != nil {
+		return nil, errors.Join(err, g.store.Close())
+	}
+	g.dispatch = dispatch.New(g.dispatching())
 	if g.rules.Now().Number != before.Number { // something else is in force than when the gateway stopped
 		g.dispatch.Changed()
 	}
@@ -191,7 +199,8 @@ func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: g.authenticate(cfg),
 		Proof: cfg.Proof, Current: g.intake.Load, Logins: g.logins,
 		RelayTLS: cfg.Relay.Require >= policy.Encrypted, RelayBare: bareEnds(cfg), Bindings: bindings(cfg), Clients: g.clients,
-		InForce: g.rules.Now, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
+		Recipients: g.recipients.Refuse,
+		InForce:    g.rules.Now, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
 		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops, Memory: g.memoryOfContent,
 		LoginFailures: cfg.Limits.LoginFailures, LoginWindow: cfg.Limits.LoginWindow.Duration,
@@ -260,14 +269,19 @@ func (g *gateway) routes(cfg *config.Config) (*route.Table, error) {
 	return route.New(routing(cfg, g.resolver))
 }
 
-func (g *gateway) dispatching(client *tls.Certificate) dispatch.Config {
-	cfg := g.cfg
-	opener := delivering(cfg, g.roots, g.revoke, client)
+// delivers makes what opens connections to other servers.
+func (g *gateway) delivers(client *tls.Certificate) *deliver.Deliverer {
+	opener := delivering(g.cfg, g.roots, g.revoke, client)
 	g.client.Store(client)
 	opener.Certificate = g.client.Load
 	opener.Memory, opener.Book, opener.Remember = g.memory, g.store, g.store.Remember
+	return deliver.New(opener)
+}
+
+func (g *gateway) dispatching() dispatch.Config {
+	cfg := g.cfg
 	dc := dispatch.Config{
-		Store: g.store, Opener: deliver.New(opener), InForce: g.rules.Now, Sink: g.sink, Book: g.store,
+		Store: g.store, Opener: g.deliverer, InForce: g.rules.Now, Sink: g.sink, Book: g.store,
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
 		Schedule:          pacing(&cfg.Delivery),
 		Lifetime:          cfg.Delivery.Lifetime.Duration,

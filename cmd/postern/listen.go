@@ -52,7 +52,7 @@ func (g *gateway) affordable(want int) int {
 		return want
 	}
 	most := int(min(files.Cur, math.MaxInt32))
-	most = max(most-g.cfg.Delivery.Outbound()-g.cfg.Admin.Connections-spareFiles, most/4)
+	most = max(most-g.cfg.Delivery.Outbound()-g.cfg.Asking.Outbound()-g.cfg.Admin.Connections-spareFiles, most/4)
 	if most >= want {
 		return want
 	}

@@ -19,7 +19,7 @@ const adminMemory = 192 << 10
 func memoryPlan(cfg *config.Config, found ram.Found) ram.Plan {
 	w := ram.Wishes{
 		Memory: cfg.Limits.Memory, Content: cfg.Limits.ContentMemory, Young: cfg.Queue.Memory,
-		Sessions: cfg.Limits.Connections, Outbound: cfg.Delivery.Outbound(), Session: smtpserver.SessionMemory,
+		Sessions: cfg.Limits.Connections, Outbound: cfg.Delivery.Outbound() + cfg.Asking.Outbound(), Session: smtpserver.SessionMemory,
 	}
 	if len(cfg.TLS.Certificates) > 0 {
 		w.Session += smtpserver.TLSMemory

@@ -21,6 +21,7 @@ import (
 	"postern/internal/admin/api"
 	"postern/internal/config"
 	"postern/internal/event"
+	"postern/internal/gateway/recipients"
 )
 
 // serveCmd runs the gateway.
@@ -84,7 +85,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	defer stop()
 
 	var admins, workers sync.WaitGroup
-	failed := make(chan error, g.sockets.count()+6)
+	failed := make(chan error, g.sockets.count()+7)
 	if err := g.serveAdmin(faces, &admins, failed); err != nil {
 		g.closeSockets()
 		stopFaces()
@@ -103,6 +104,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	}
 	workers.Go(func() { report(failed, g.dispatch.Run(ctx)) })
 	workers.Go(func() { report(failed, g.revoke.Run(ctx)) })
+	workers.Go(func() { report(failed, g.recipients.Run(ctx)) })
 	workers.Go(func() { report(failed, g.notifier.Run(ctx)) })
 	workers.Go(func() { report(failed, g.watchMemory(ctx)) })
 	// What is remembered is written down after the last transfer has ended.
@@ -255,6 +257,10 @@ func (g *gateway) adopt(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	mailboxes, err := recipients.Read(recipientSources(next))
+	if err != nil {
+		return err
+	}
 	client, err := clientCertificate(next)
 	if err != nil {
 		return err
@@ -267,6 +273,7 @@ func (g *gateway) adopt(ctx context.Context, path string) error {
 		return err
 	}
 	g.intake.Store(in)
+	g.recipients.Use(mailboxes)
 	g.checking.now.Store(checker)
 	g.client.Store(client)
 	g.inForce.Store(next)

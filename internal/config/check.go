@@ -266,6 +266,10 @@ func (c *Config) checkDelivery(d *decoder) {
 		value Duration
 	}{
 		{"delivery.lifetime", c.Delivery.Lifetime},
+		{"asking.wait", c.Asking.Wait},
+		{"asking.pause", c.Asking.Pause},
+		{"asking.known", c.Asking.Known},
+		{"asking.unknown", c.Asking.Unknown},
 		{"delivery.connect_timeout", c.Delivery.ConnectTimeout},
 		{"delivery.attempt_timeout", c.Delivery.AttemptTimeout},
 		{"delivery.revocation_timeout", c.Delivery.RevocationTimeout},
@@ -327,6 +331,9 @@ func (c *Config) checkLimits(d *decoder) {
 		{"delivery.connections_overtime", int64(c.Delivery.ConnectionsOvertime), 0, 0},
 		{"delivery.ratchet_after", int64(c.Delivery.RatchetAfter), 1, 1_000_000},
 		{"delivery.ratchet_days", int64(c.Delivery.RatchetDays), 0, 30},
+		{"asking.remembered", int64(c.Asking.Remembered), 2, 10_000_000},
+		{"asking.connections_per_server", int64(c.Asking.ConnectionsPerServer), 1, 1000},
+		{"asking.connections", int64(c.Asking.Connections), 1, 10_000},
 		{"limits.message_size", l.MessageSize, 65536, 0},
 		{"queue.memory", cmp.Or(c.Queue.Memory, 1<<20), 1 << 20, 0},
 		{"limits.header_size", l.HeaderSize, 16384, 1 << 26},

@@ -26,6 +26,7 @@ type Config struct {
 	RelayClient []RelayClient `toml:"relay_client"`
 	User        []User        `toml:"user"`
 	Domain      []Domain      `toml:"domain"`
+	Asking      Asking        `toml:"asking"`
 	Route       []Route       `toml:"route"`
 	DNS         DNS           `toml:"dns"`
 	Delivery    Delivery      `toml:"delivery"`
@@ -129,7 +130,35 @@ type Domain struct {
 	Pins []string `toml:"pins" example:"['sha256:...']"`
 	// The least this leg must reach: "plaintext", "encrypted" or "authenticated".
 	Require policy.Level `toml:"require"`
+	// Who knows which mailboxes exist: "ask", these servers, at RCPT and before we answer, over a connection that reached what
+	// this leg must; "any", nobody, every name is taken; or a file of addresses, one a line, "@example.com" for all of the
+	// domain, which is read again when it changes. Mail for others is refused. A server that does not answer refuses nobody.
+	// Empty: "ask".
+	Recipients Recipients `toml:"recipients" example:"'ask'"`
 }
+
+// Asking is about the questions to our own servers whether a recipient exists (recipients in [[domain]]).
+type Asking struct {
+	// How long a client waits for an answer at most; then its recipient is taken. A no needs two questions, and some servers
+	// take five seconds for each.
+	Wait Duration `toml:"wait"`
+	// How long a server that did not answer is not asked; every recipient is taken meanwhile.
+	Pause Duration `toml:"pause"`
+	// How long it is remembered that a mailbox exists.
+	Known Duration `toml:"known"`
+	// How long it is remembered that a mailbox does not exist. A new mailbox is refused so long if mail for it came before;
+	// a reload forgets.
+	Unknown Duration `toml:"unknown"`
+	// Mailboxes remembered, half of them for those that do not exist.
+	Remembered int `toml:"remembered"`
+	// Connections for questions to one server at a time.
+	ConnectionsPerServer int `toml:"connections_per_server"`
+	// The same to all servers together; as many more may be idle.
+	Connections int `toml:"connections"`
+}
+
+// Outbound is how many connections for questions there can be at a time, idle ones included.
+func (a *Asking) Outbound() int { return 2 * a.Connections }
 
 // Route sends mail for some domains to named hosts instead of their MX. An exact name wins over a pattern, the longer
 // pattern over the shorter.

@@ -14,6 +14,8 @@ func Default() *Config {
 	return &Config{
 		Data:  "/var/lib/postern",
 		Relay: Relay{Require: policy.Plaintext, BareNewline: BareNormalize},
+		Asking: Asking{Wait: Duration{20 * time.Second}, Pause: Duration{30 * time.Second}, Known: Duration{24 * time.Hour},
+			Unknown: Duration{15 * time.Minute}, Remembered: 100_000, ConnectionsPerServer: 4, Connections: 64},
 		Delivery: Delivery{
 			Port:               smtpPort,
 			DenyNetworks:       prefixes("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"),

@@ -79,6 +79,11 @@ func Parse(file, dir, machine string, text []byte) (*Config, error) {
 
 // complete fills in what was left out and depends on something else.
 func (c *Config) complete(d *decoder, dir, machine string) {
+	for i := range c.Domain {
+		if c.Domain[i].Recipients == "" {
+			c.Domain[i].Recipients = RecipientsAsk
+		}
+	}
 	absolute(reflect.ValueOf(c).Elem(), dir)
 	if c.Hostname.IsZero() {
 		name, err := mail.ParseDomain(machine)
@@ -119,7 +124,7 @@ func (l *Listen) complete() {
 	}
 }
 
-// absolute makes every Path, and the Roots that are a file, relative to dir.
+// absolute makes every Path, and the Roots and Recipients that are a file, relative to dir.
 func absolute(v reflect.Value, dir string) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -135,7 +140,8 @@ func absolute(v reflect.Value, dir string) {
 	case reflect.String:
 		s := v.String()
 		isFile := v.Type() == reflect.TypeFor[Path]() && s != "" ||
-			v.Type() == reflect.TypeFor[Roots]() && s != string(RootsSystem) && s != string(RootsBundled)
+			v.Type() == reflect.TypeFor[Roots]() && s != string(RootsSystem) && s != string(RootsBundled) ||
+			v.Type() == reflect.TypeFor[Recipients]() && Recipients(s).File() != ""
 		if isFile && !filepath.IsAbs(s) {
 			v.SetString(filepath.Join(dir, s))
 		}

@@ -46,6 +46,24 @@ func (d Duration) String() string {
 // Path is a file name. Load makes a relative one absolute: relative to the folder of the configuration file.
 type Path string
 
+// Recipients says who knows the mailboxes of a domain: RecipientsAsk, RecipientsAny, or the file of a list. Load makes its path
+// absolute, and RecipientsAsk of an empty one.
+type Recipients string
+
+// The words that are no file.
+const (
+	RecipientsAsk Recipients = "ask"
+	RecipientsAny Recipients = "any"
+)
+
+// File is the file of a list, "" where there is none.
+func (r Recipients) File() string {
+	if r == RecipientsAsk || r == RecipientsAny {
+		return ""
+	}
+	return string(r)
+}
+
 // HostPort is a host and a port. Exactly one of Host and IP is set.
 type HostPort struct {
 	Host mail.Domain

@@ -57,6 +57,17 @@ const (
 	ClientLostTLS ClientKind = "tls-lost"      // the client always had TLS
 )
 
+// RecipientResult is what came of asking the servers of a domain of ours about a recipient. The names are stable: log and
+// metrics print them.
+type RecipientResult string
+
+// The results.
+const (
+	RecipientKnown      RecipientResult = "known"
+	RecipientUnknown    RecipientResult = "unknown"    // the recipient is refused
+	RecipientUnanswered RecipientResult = "unanswered" // nobody could tell, and the recipient is taken
+)
+
 type (
 	// Started: a listener is open.
 	Started struct{ Listener, Address, Mode string }
@@ -88,6 +99,15 @@ type (
 		Code     int
 		Status   string
 		Text     string
+	}
+	// RecipientAsked: servers of ours were asked about a recipient; what is remembered is not asked again. Text is what Host
+	// answered last, or why nobody could tell; escaped.
+	RecipientAsked struct {
+		To     mail.Address
+		Result RecipientResult
+		Host   string
+		Text   string
+		Took   time.Duration
 	}
 	// LoggedIn: an AUTH attempt ended.
 	LoggedIn struct {
@@ -203,6 +223,7 @@ func (Connected) event()       {}
 func (Disconnected) event()    {}
 func (HandshakeFailed) event() {}
 func (Refused) event()         {}
+func (RecipientAsked) event()  {}
 func (LoggedIn) event()        {}
 func (Accepted) event()        {}
 func (ClientPlain) event()     {}

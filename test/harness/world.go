@@ -155,6 +155,18 @@ func (w *World) Own(domain, server, trust string) {
 	w.More = append(w.More, fmt.Sprintf("[[domain]]\nname = %q\ndeliver_to = [\"%s:%d\"]\ntrust = %q\n", domain, server, w.Port, trust))
 }
 
+// TakesAll has the gateway take every recipient in a domain of Own without asking its server.
+func (w *World) TakesAll(domain string) {
+	w.T.Helper()
+	for i, table := range w.More {
+		if strings.Contains(table, fmt.Sprintf("[[domain]]\nname = %q\n", domain)) {
+			w.More[i] += "recipients = \"any\"\n"
+			return
+		}
+	}
+	w.T.Fatalf("%s is no domain of ours", domain)
+}
+
 // Offers is TLS with a certificate.
 func (w *World) Offers(o pki.Options) partner.Behaviour {
 	return partner.Behaviour{TLS: &tls.Config{Certificates: []tls.Certificate{w.CA.Issue(o).TLS}}}

@@ -32,6 +32,7 @@ const (
 	handshakeFailures  = "postern_inbound_handshake_failures_total"
 	sessions           = "postern_sessions"
 	refused            = "postern_refused_total"
+	recipientsAsked    = "postern_recipients_asked_total"
 	logins             = "postern_logins_total"
 	peerChanges        = "postern_peer_changes_total"
 	notices            = "postern_notices_total"
@@ -62,6 +63,7 @@ func Definitions() []Definition {
 		{handshakeFailures, Counter, "TLS handshakes of clients that failed.", []string{"listener"}},
 		{logins, Counter, "AUTH attempts by result (ok, failed).", []string{"result"}},
 		{refused, Counter, "SMTP commands refused, by reply code.", []string{"code"}},
+		{recipientsAsked, Counter, "Questions to our own servers whether a recipient exists, by result (known, unknown, unanswered).", []string{"result"}},
 		{messagesAccepted, Counter, "Messages accepted, by leg and by the level of the connection they came over.", []string{"leg", "level"}},
 		{recipientsAccepted, Counter, "Recipients of accepted messages.", []string{"leg"}},
 		{bytesAccepted, Counter, "Bytes of accepted messages.", []string{"leg"}},

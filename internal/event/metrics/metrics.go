@@ -92,6 +92,8 @@ func (m *Metrics) Emit(e event.Event) {
 		m.add(logins, 1, result(e.OK))
 	case event.Refused:
 		m.add(refused, 1, code(e.Code))
+	case event.RecipientAsked:
+		m.add(recipientsAsked, 1, oneOf(string(e.Result), string(event.RecipientKnown), string(event.RecipientUnknown), string(event.RecipientUnanswered)))
 	case event.Accepted:
 		m.add(messagesAccepted, 1, leg(e.Leg), inboundLevel(e.TLS).String())
 		m.add(recipientsAccepted, float64(e.Recipients), leg(e.Leg))

@@ -36,6 +36,8 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return loginLine(e)
 	case event.Refused:
 		return refusedLine(e)
+	case event.RecipientAsked:
+		return askedLine(e)
 	case event.Accepted:
 		return acceptedLine(e)
 	case event.ClientPlain:
@@ -74,6 +76,20 @@ func refusedLine(e event.Refused) (slog.Level, string, attrs) {
 	a.text("status", e.Status)
 	a.text("text", e.Text)
 	return slog.LevelInfo, "refused", a
+}
+
+// askedLine is for whoever looks why a recipient was refused; what was taken is told by other lines.
+func askedLine(e event.RecipientAsked) (slog.Level, string, attrs) {
+	var a attrs
+	a.address("to", e.To)
+	a.text("result", string(e.Result))
+	a.text("mx", e.Host)
+	a.text("text", e.Text)
+	a.took("took", e.Took)
+	if e.Result == event.RecipientUnknown {
+		return slog.LevelInfo, "recipient-asked", a
+	}
+	return slog.LevelDebug, "recipient-asked", a
 }
 
 func acceptedLine(e event.Accepted) (slog.Level, string, attrs) {

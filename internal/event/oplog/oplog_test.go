@@ -39,6 +39,8 @@ func sample() []event.Event {
 		event.Refused{Listener: "smtp", Client: client, Command: "RCPT", From: "x@y.test", To: "z@w.test", Code: 550, Status: "5.7.1", Text: "no relaying"},
 		event.LoggedIn{Listener: "sub", Client: client, User: "ann", OK: true},
 		event.LoggedIn{Listener: "sub", Client: client, User: "bob"},
+		event.RecipientAsked{To: b, Result: event.RecipientUnknown, Host: "mail.internal", Text: "550 5.1.1 nobody", Took: 5 * time.Millisecond},
+		event.RecipientAsked{To: b, Result: event.RecipientUnanswered, Text: "it is not asked now"},
 		event.Accepted{Leg: event.InOwn, Message: "0a1b", MessageID: "<m@x>", From: a, Recipients: 2, Size: 1234, Client: client, Helo: "app", TLS: tls, Took: 12 * time.Millisecond},
 		event.ClientPlain{Kind: event.ClientForced, Client: client, Helo: "printer", Listener: "smtp", Message: "0a1b", Rules: []string{"clinic", "bank"}},
 		event.ClientPlain{Kind: event.ClientLostTLS, Client: client, Helo: "mail", Listener: "smtp", Message: "0a1c",

@@ -48,14 +48,8 @@ func (c *Channel) Send(ctx context.Context, r policy.Requirement, t *smtpclient.
 // SendWhile is Send if still holds when MAIL is about to be said; else the error is ErrOvertaken, and nothing was sent.
 func (c *Channel) SendWhile(ctx context.Context, r policy.Requirement, t *smtpclient.Transaction, still func() bool) (
 	*smtpclient.Result, error) {
-	if err := c.judge(ctx, r); err != nil {
+	if err := c.clear(ctx, r, still); err != nil {
 		return nil, err
-	}
-	if err := c.claim(ctx); err != nil {
-		return nil, err
-	}
-	if !still() {
-		return nil, ErrOvertaken
 	}
 	ctx, cancel := context.WithTimeout(ctx, transferTime+time.Duration(t.Size/slowest)*time.Second)
 	defer cancel()

@@ -53,6 +53,10 @@ type Config struct {
 	LoginFailures int
 	LoginWindow   time.Duration
 
+	// Recipients says why a recipient in a domain of ours is refused, nil that it is taken. It calls slow before it takes its
+	// time. nil takes every recipient.
+	Recipients func(ctx context.Context, to mail.Address, slow func()) *smtp.Reply
+
 	// InForce returns what is in force now. While its View has an error no mail is accepted.
 	InForce func() *inforce.View
 	Store   queue.Store

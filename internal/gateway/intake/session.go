@@ -87,7 +87,7 @@ func (s *session) stillRelays() bool {
 }
 
 // Rcpt adds a recipient. One that was named before in another spelling gets the message once.
-func (s *session) Rcpt(_ context.Context, r mail.Recipient) *smtp.Reply {
+func (s *session) Rcpt(ctx context.Context, r mail.Recipient) *smtp.Reply {
 	to, no := s.allow(r.Address)
 	if no != nil {
 		return no
@@ -97,12 +97,25 @@ func (s *session) Rcpt(_ context.Context, r mail.Recipient) *smtp.Reply {
 	if s.known[key] {
 		return nil
 	}
+	if no := s.exists(ctx, to); no != nil {
+		return no
+	}
 	if s.known == nil {
 		s.known = map[string]bool{}
 	}
 	s.known[key] = true
 	s.recipients = append(s.recipients, r)
 	return nil
+}
+
+// exists refuses a recipient in a domain of ours that does not exist, whoever sends: a stranger's report would go to a sender
+// who may be forged, and one of our own side hears it at once.
+func (s *session) exists(ctx context.Context, to mail.Address) *smtp.Reply {
+	in := s.in.now()
+	if in.cfg.Recipients == nil || !in.cfg.InForce().Serves(to.Domain) {
+		return nil
+	}
+	return in.cfg.Recipients(ctx, to, s.conn.Flush)
 }
 
 // Reset forgets the transaction.

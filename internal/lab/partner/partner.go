@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,6 +44,8 @@ type Behaviour struct {
 	// Replies are sent instead of the usual answer, by verb ("RCPT", "MAIL", "DATA", "." for the content), or by verb and
 	// argument ("RCPT TO:<x@y.test>").
 	Replies map[string]string
+	// Mailboxes are those that exist; others are refused with 550 5.1.1. nil: every name exists.
+	Mailboxes []string
 	// Before, when set, is called before a command is answered, with its verb, "." for the content. It may block.
 	Before func(verb string)
 	// Keywords are offered besides STARTTLS; nil offers PIPELINING and 8BITMIME.
@@ -218,6 +221,9 @@ func (s *session) command(line string) bool {
 		s.from, s.to = path(argument), nil
 		return s.say("250 2.1.0 sender ok")
 	case "RCPT":
+		if to := path(argument); s.b.Mailboxes != nil && !slices.ContainsFunc(s.b.Mailboxes, func(m string) bool { return strings.EqualFold(m, to) }) {
+			return s.say("550 5.1.1 no such user")
+		}
 		s.to = append(s.to, path(argument))
 		return s.say("250 2.1.5 recipient ok")
 	case "DATA":

@@ -130,7 +130,19 @@ func (s scene) converse(ctx context.Context, c *smtpclient.Conn, out *strings.Bu
 			err = c.Hello(ctx)
 		}
 	}
-	for i := 0; err == nil && i < max(1, len(s.config["repeat"])); i++ {
+	for _, pair := range strings.Fields(s.config["ask"]) {
+		from, to, _ := strings.Cut(pair, ">")
+		var a smtpclient.Asked
+		if err == nil {
+			sender := mail.Address{}
+			if from != "" {
+				sender = mail.MustAddress(from)
+			}
+			a, err = c.Ask(ctx, sender, mail.MustAddress(to))
+			fmt.Fprintf(out, "%s: %s %v\n", to, a.Command, a.Reply)
+		}
+	}
+	for i := 0; err == nil && s.config["ask"] == "" && i < max(1, len(s.config["repeat"])); i++ {
 		var res *smtpclient.Result
 		t := s.transaction()
 		res, err = c.Send(ctx, t)
