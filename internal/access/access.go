@@ -104,7 +104,7 @@ func (c Capability) Means() string {
 
 // Dangerous reports whether a capability needs somebody who proved a moment ago who he is.
 func (c Capability) Dangerous() bool {
-	return slices.Contains([]Capability{WriteRules, ForgetPeers, Lower, WriteAccounts}, c)
+	return slices.Contains([]Capability{ApproveMX, WriteRules, ForgetPeers, Lower, WriteAccounts}, c)
 }
 
 // wide reports whether a capability is about the whole installation, so that a scope of domains excludes it.

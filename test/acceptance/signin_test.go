@@ -1,9 +1,12 @@
 package acceptance
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/bits"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -77,6 +80,30 @@ func (v *visitor) tries(name, password string) int {
 		return res.StatusCode
 	}
 	return http.StatusOK
+}
+
+// brings sends a form with a file.
+func (v *visitor) brings(path, file string, fields ...string) string {
+	v.t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for i := 0; i < len(fields); i += 2 {
+		if err := form.WriteField(fields[i], fields[i+1]); err != nil {
+			v.t.Fatal(err)
+		}
+	}
+	part, err := form.CreateFormFile("upload", "rules.toml")
+	if err == nil {
+		_, err = part.Write([]byte(file))
+	}
+	if err = errors.Join(err, form.Close()); err != nil {
+		v.t.Fatal(err)
+	}
+	res, err := v.http.Post(v.base+path, form.FormDataContentType(), &body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return readAll(v.t, res)
 }
 
 // gets reads a page.
@@ -176,8 +203,10 @@ func TestAFreshProofElsewhere(t *testing.T) {
 		t.Fatalf("signing in: %d at %s", code, at)
 	}
 	dangerous := func() string { return visitor.posts("/accounts", "name", "ben", "role", "auditor") }
-	if page := dangerous(); !strings.Contains(page, "Prove again who you are") {
-		t.Errorf("an old proof is enough:\n%s", page)
+	page := dangerous()
+	kept := regexp.MustCompile(`name="next" value="(/again/[A-Z0-9]+)"`).FindStringSubmatch(page)
+	if !strings.Contains(page, "Prove again who you are") || kept == nil {
+		t.Fatalf("an old proof is enough, or what was filled in is lost:\n%s", page)
 	}
 	if code, at, _ := visitor.gets("/oidc/start?again=1&next=/accounts"); code != 401 {
 		t.Errorf("an old proof is taken for a fresh one: %d at %s", code, at)
@@ -186,14 +215,26 @@ func TestAFreshProofElsewhere(t *testing.T) {
 		t.Errorf("the provider was asked %v", p.Asked)
 	}
 	provenAt(time.Now())
-	if code, at, _ := visitor.gets("/oidc/start?again=1&next=/accounts"); code != 200 || at != "/accounts" {
-		t.Errorf("a fresh proof: %d at %s", code, at)
+	if code, at, page := visitor.gets("/oidc/start?again=1&next=" + kept[1]); code != 200 || at != kept[1] || !strings.Contains(page, "<td data-name=\"Value\" class=\"wrap\">ben</td>") {
+		t.Errorf("a fresh proof: %d at %s\n%s", code, at, page)
 	}
-	if page := dangerous(); !strings.Contains(page, "Link for ben") {
+	if page := visitor.posts(kept[1]); !strings.Contains(page, "Link for ben") {
 		t.Errorf("a fresh proof is not enough:\n%s", page)
 	}
-	if !strings.Contains(w.Postern("accounts", "list"), "ben") {
-		t.Error("ben is not there")
+	// The same by a password: a file that is brought is put in force with the proof.
+	provenAt(time.Now().Add(-time.Hour))
+	if code, at, _ := visitor.gets("/oidc/start?next=/rules"); code != 200 || at != "/rules" {
+		t.Fatalf("signing in: %d at %s", code, at)
+	}
+	kept = regexp.MustCompile(`name="next" value="(/again/[A-Z0-9]+)"`).FindStringSubmatch(visitor.brings("/rules/file", harness.Force("clinic", `"clinic.test"`), "revision", "0", "do", "save"))
+	if kept == nil {
+		t.Fatal("the file is lost")
+	}
+	if page := visitor.posts("/prove", "password", consolePassword, "next", kept[1]); !strings.Contains(page, "revision 1 is in force") {
+		t.Errorf("after the proof:\n%s", page)
+	}
+	if !strings.Contains(w.Postern("accounts", "list"), "ben") || !strings.Contains(w.Postern("rules", "list"), "clinic") {
+		t.Error("ben or the rule is not there")
 	}
 }
 

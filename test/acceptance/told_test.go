@@ -75,7 +75,7 @@ func TestTheAuditTrailTells(t *testing.T) {
 	if by := trail(w, "rules export")[0].By; !strings.Contains(by, "uid ") {
 		t.Errorf("the export at the socket is by %q", by)
 	}
-	anna.posts("/rules/edit", "rule", "", "revision", "1", "do", "save", "name", "harbour", "action", "force-tls", "scope", "outbound", "mode", "enforce", "recipient", "harbour.test")
+	anna.posts("/rules/edit", "rule", "", "revision", "1", "do", "save", "name", "harbour", "action", "force-tls", "scope", "outbound", "mode", "enforce", "match.recipient", "harbour.test")
 	one("rules apply", "anna", "rule harbour", "+ harbour: ")
 
 	w.Signal(syscall.SIGHUP)

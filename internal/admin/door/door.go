@@ -46,6 +46,12 @@ func (d *Door) Secret(r *http.Request) string {
 	return c.Value
 }
 
+// Carry makes a request hold the secret of a session, and no other.
+func (d *Door) Carry(r *http.Request, secret string) {
+	r.Header.Del("Cookie")
+	r.AddCookie(d.make(secret, 0))
+}
+
 // Open gives the browser the secret of a session.
 func (d *Door) Open(w http.ResponseWriter, secret string) { http.SetCookie(w, d.make(secret, 0)) }
 

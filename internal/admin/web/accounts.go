@@ -147,10 +147,11 @@ type profileView struct {
 	Secret  string // of a token just made; shown once
 	Problem string
 	Done    string
+	Device  string // the name of a passkey that is to be made
 }
 
 func (c *Console) profile(r *request) error {
-	return c.profilePage(r, profileView{Done: done(r)}, http.StatusOK)
+	return c.profilePage(r, profileView{Done: done(r), Device: bounded(r.FormValue("device"), 100)}, http.StatusOK)
 }
 
 func (c *Console) profilePage(r *request, v profileView, code int) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"postern/internal/accounts"
@@ -43,13 +44,22 @@ func (c *Console) passkeyProve(r *request) error {
 		c.say(r.w, nil, err)
 		return nil
 	}
+	session, account := c.owner(r.ctx(), c.door.Secret(r.Request))
 	secret, err := c.cfg.Accounts.ProveByPasskey(r.ctx(), c.door.Secret(r.Request), c.door.Site(r.Request), answer, door.Client(r.Request))
+	if err == nil {
+		c.proven(r.ctx(), session, account, secret)
+	}
 	c.opened(r.w, secret, next, err)
 	return nil
 }
 
 func (c *Console) passkeyBegin(r *request) error {
 	options, err := c.cfg.Accounts.BeginPasskey(r.ctx(), r.who, c.door.Site(r.Request))
+	if errors.Is(err, accounts.ErrStale) {
+		back := "/profile?device=" + url.QueryEscape(r.URL.Query().Get("name")) // what was filled in
+		c.sayOutcome(r.w, http.StatusForbidden, outcome{Next: "/prove?next=" + url.QueryEscape(back)})
+		return nil
+	}
 	c.say(r.w, options, err)
 	return nil
 }
@@ -101,8 +111,6 @@ func (c *Console) say(w http.ResponseWriter, options []byte, err error) {
 	o := outcome{Problem: f.Text}
 	var throttled *accounts.Throttled
 	switch {
-	case errors.Is(err, accounts.ErrStale):
-		f.Code, o = http.StatusForbidden, outcome{Next: "/prove?next=/profile"}
 	case errors.Is(err, accounts.ErrWrong):
 		f.Code, o.Problem = http.StatusUnauthorized, "This passkey is not known here."
 	case errors.As(err, &throttled):

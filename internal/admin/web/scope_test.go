@@ -68,6 +68,8 @@ func probes() map[string][]asked {
 		"POST /accounts/{id}": {{path: "/accounts/zebra-admin", form: []string{"do", "delete"}, code: 403}},
 		"GET /profile":        {{path: "/profile"}},
 		"GET /prove":          {{path: "/prove?next=/rules"}},
+		// What is kept belongs to a session; TestAKeptFormBelongsToItsSession tries those of others.
+		"GET /again/{id}": {{path: "/again/zebra", code: 404}}, "POST /again/{id}": {{path: "/again/zebra", form: []string{"x", "y"}, code: 404}},
 		// What these change is the account that asks, and nothing that a tenant has.
 		"POST /prove": {{path: "/prove", form: []string{"password", "wrong wrong wrong"}, code: -1}}, "POST /profile/password": {{path: "/profile/password", form: []string{"old", "wrong", "next", "a", "again", "b"}, code: -1}},
 		"POST /profile/sessions": {{path: "/profile/sessions", form: []string{"session", "zebra"}, code: 404}}, "POST /profile/tokens": {{path: "/profile/tokens", form: []string{"delete", "zebra"}, code: 404}},

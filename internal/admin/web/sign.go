@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"postern/internal/accounts"
@@ -17,6 +18,7 @@ type signView struct {
 	Key                 string // of an invitation
 	First               bool   // the invitation is the first administrator's
 	Named               bool   // passkeys work at this address
+	Kept                bool   // a form waits for the proof
 	Elsewhere           string // what the button for another provider says, "" where there is none
 }
 
@@ -117,17 +119,28 @@ func (c *Console) setup(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) provePage(r *request) error {
-	return c.page(r, "prove", "Prove again who you are", signView{Name: r.who.Name, Next: local(r.FormValue("next")), Named: c.door.Site(r.Request).Named(), Elsewhere: c.elsewhere()})
+	return c.page(r, "prove", "Prove again who you are", signView{Name: r.who.Name, Next: local(r.FormValue("next")), Named: c.door.Site(r.Request).Named(), Elsewhere: c.elsewhere(),
+		Kept: strings.HasPrefix(r.FormValue("next"), againPath)})
 }
 
 func (c *Console) prove(r *request) error {
-	v := signView{Name: r.who.Name, Next: local(r.FormValue("next")), Named: c.door.Site(r.Request).Named(), Elsewhere: c.elsewhere()}
+	v := signView{Name: r.who.Name, Next: local(r.FormValue("next")), Named: c.door.Site(r.Request).Named(), Elsewhere: c.elsewhere(),
+		Kept: strings.HasPrefix(r.FormValue("next"), againPath)}
+	session, account := c.owner(r.ctx(), c.door.Secret(r.Request))
 	secret, err := c.cfg.Accounts.Prove(r.ctx(), c.door.Secret(r.Request), r.FormValue("password"), door.Client(r.Request))
 	if err != nil {
 		c.again(r.w, "prove", "Prove again who you are", v, err)
 		return nil
 	}
 	c.door.Open(r.w, secret)
+	c.proven(r.ctx(), session, account, secret)
+	if id, ok := strings.CutPrefix(v.Next, againPath); ok {
+		now, _ := c.owner(r.ctx(), secret)
+		if f := c.parked.take(now, id); f != nil {
+			c.carryOut(r, f, secret)
+			return nil
+		}
+	}
 	return to(r, v.Next)
 }
 

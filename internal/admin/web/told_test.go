@@ -63,7 +63,7 @@ func (b *browser) account(name string) string {
 // whatIsDone is every form and every page that hands something out. A route that is in no list fails the test.
 func whatIsDone() map[string]doing {
 	const change = "it shows; what is changed there is told"
-	rule := []string{"rule", "", "revision", "1", "do", "save", "name", "bank", "action", "force-tls", "scope", "outbound", "mode", "enforce", "recipient", "bank.test"}
+	rule := []string{"rule", "", "revision", "1", "do", "save", "name", "bank", "action", "force-tls", "scope", "outbound", "mode", "enforce", "match.recipient", "bank.test"}
 	return map[string]doing{
 		"POST /sign-in":  {do: posts("/sign-in", "name", "anna", "password", password), told: "sign-in"},
 		"POST /sign-out": {do: posts("/sign-out"), told: "sign-out"},
@@ -114,6 +114,7 @@ func whatIsDone() map[string]doing {
 		"GET /rules/revisions/{n}":      {do: gets("/rules/revisions/1"), told: "rules read"},
 		"GET /rules/revisions":          {do: gets("/rules/revisions"), told: "rules read"},
 
+		"GET /again/{id}": {why: change}, "POST /again/{id}": {why: "what it carries out is told"},
 		"POST /passkey/question": {why: "a question to a device; its answer is told"},
 		"POST /passkey/begin":    {why: "a question to a device; its answer is told"},
 		"POST /passkey/finish":   {why: "accounts tells it (passkeys add); a test has no device"},
@@ -193,7 +194,7 @@ func TestAChangeOfRulesNamesThem(t *testing.T) {
 	b.setUp()
 	edit := func(revision, rule, name string) {
 		b.post("/rules/edit", "rule", rule, "revision", revision, "do", "save", "name", name, "action", "force-tls", "scope", "outbound", "mode", "enforce",
-			"recipient", "bank.test").has(b, 200)
+			"match.recipient", "bank.test").has(b, 200)
 	}
 	newest := func() string { e := b.told()[0]; return cmp.Or(e.Action, "?") + " " + e.Target + ": " + e.After }
 	edit("0", "", "bank")

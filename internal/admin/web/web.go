@@ -68,6 +68,8 @@ type Console struct {
 	door   *door.Door
 	assets assets
 	pages  map[string]*template.Template
+	mux    *http.ServeMux
+	parked parked
 }
 
 // New returns the console's handler.
@@ -86,7 +88,8 @@ func New(cfg Config) (http.Handler, error) {
 	if err := c.parse(); err != nil {
 		return nil, err
 	}
-	return c.door.Guard(c.routes(), c.most), nil
+	c.mux = c.routes()
+	return c.door.Guard(c.mux, c.most), nil
 }
 
 // parse makes one template of each page: the layout and what fills it.
@@ -133,7 +136,7 @@ func (c *Console) open() map[string]http.HandlerFunc {
 // known are the pages and forms for who is. What somebody may do is asked by the Desk.
 func (c *Console) known() map[string]handler {
 	return map[string]handler{
-		"GET /prove": c.provePage, "POST /prove": c.prove,
+		"GET /prove": c.provePage, "POST /prove": c.prove, "GET /again/{id}": c.waitingForm, "POST /again/{id}": c.sendAgain,
 		"GET /{$}":   c.overview,
 		"GET /live":  c.live,
 		"GET /trace": c.traces, "GET /trace/{id}": c.message, "GET /trace/{id}/evidence": c.evidence, "GET /trace/{id}/evidence.json": c.evidenceJSON,
@@ -176,6 +179,7 @@ type request struct {
 	w    http.ResponseWriter
 	desk *admin.Desk
 	who  access.Principal
+	sent []byte // the body, where the sender may have to prove again first
 }
 
 // handler answers a request, or returns why it does not.
@@ -193,6 +197,9 @@ func (c *Console) show(h handler) http.HandlerFunc {
 			return
 		}
 		q := &request{Request: r, w: w, desk: c.cfg.Service.For(who), who: who}
+		if err == nil {
+			err = q.hold()
+		}
 		if err == nil {
 			err = h(q)
 		}
@@ -222,11 +229,7 @@ func (c *Console) fail(r *request, err error) {
 	f := faultOf(told(r, err))
 	switch {
 	case errors.Is(err, admin.ErrStale), errors.Is(err, accounts.ErrStale):
-		back := r.URL.RequestURI()
-		if r.Method != http.MethodGet {
-			back = refererPath(r.Request)
-		}
-		http.Redirect(r.w, r.Request, "/prove?next="+url.QueryEscape(back), http.StatusSeeOther)
+		http.Redirect(r.w, r.Request, "/prove?next="+url.QueryEscape(c.afterProof(r)), http.StatusSeeOther)
 		return
 	case f.Code == http.StatusInternalServerError:
 		c.cfg.Log.Warn("console", "path", r.URL.Path, "error", err)

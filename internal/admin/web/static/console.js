@@ -127,7 +127,7 @@ async function provePasskey(button) {
 async function makePasskey(button) {
   const name = document.getElementById(button.dataset.passkeyNew).value.trim();
   if (!name) return { problem: "Name the device first." };
-  const question = await ask("/passkey/begin");
+  const question = await ask("/passkey/begin?name=" + encodeURIComponent(name));
   if (question.problem || question.next) return question;
   const key = await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(question) });
   return ask("/passkey/finish?name=" + encodeURIComponent(name), key);
