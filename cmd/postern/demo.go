@@ -50,7 +50,7 @@ func (d *demoCmd) Run(a *app) error {
 		return err
 	}
 	address := listening{make(chan string, 1), make(chan string, 1)}
-	g, err := newGateway(a.ctx, cfg, newLogger(logFile, cfg.Log), address)
+	g, err := newGateway(a.ctx, cfg, newLogger(logFile, cfg.Log, false), address)
 	if err != nil {
 		return err
 	}

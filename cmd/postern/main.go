@@ -60,6 +60,7 @@ type app struct {
 	getenv         func(string) string
 	configFile     string // --config, "" when not given
 	model          *kong.Application
+	journal        bool     // standard error is a stream to the journal
 	ending         []func() // what a verb leaves to be done when everything has been said
 }
 

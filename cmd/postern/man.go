@@ -62,6 +62,7 @@ func exitMeanings() []struct {
 		{exitShort, "What was checked fell short."},
 		{exitUsage, "The command line cannot be meant."},
 		{exitFail, "It could not be reached or done, or what it found could not be written out."},
+		{exitConfig, "Of serve alone: the configuration, or a file that it names, cannot be used."},
 	}
 }
 

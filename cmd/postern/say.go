@@ -51,11 +51,15 @@ func (a *app) fail(err error) int {
 	if e, ok := errors.AsType[*sayError](err); ok {
 		code, hint = e.code, e.hint
 	}
+	to := a.stderr
+	if a.journal {
+		to = failing{to}
+	}
 	if text := err.Error(); text != "" {
-		fmt.Fprintf(a.stderr, "postern: %s\n", text)
+		fmt.Fprintf(to, "postern: %s\n", text)
 	}
 	if hint != "" {
-		fmt.Fprintf(a.stderr, "   hint: %s\n", hint)
+		fmt.Fprintf(to, "   hint: %s\n", hint)
 	}
 	return code
 }

@@ -29,6 +29,7 @@ type serveCmd struct{}
 
 // Run serves until SIGINT or SIGTERM; SIGHUP reads the configuration again.
 func (*serveCmd) Run(a *app) error {
+	a.journal = toJournal(a.stderr, a.getenv("JOURNAL_STREAM"))
 	cfg, err := a.load()
 	if err != nil {
 		return misconfigured(err)
@@ -45,7 +46,7 @@ func (*serveCmd) Run(a *app) error {
 		return misconfigured(err)
 	}
 	lines := a.serveLog(cfg.Log)
-	log := newLogger(lines, cfg.Log)
+	log := newLogger(lines, cfg.Log, a.journal)
 	slog.SetDefault(log) // what libraries say comes here too
 	g, err := newGateway(a.ctx, cfg, log)
 	if err != nil {
@@ -64,12 +65,19 @@ func (*serveCmd) Run(a *app) error {
 	return errors.Join(g.run(a.ctx, hangup), g.close())
 }
 
-func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
+// newLogger writes records as the configuration says. journal says that w leads to the journal, which takes priorities.
+func newLogger(w io.Writer, cfg config.Log, journal bool) *slog.Logger {
 	options := &slog.HandlerOptions{Level: cfg.Level.Slog()}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+	handler := func(w io.Writer) slog.Handler {
+		if cfg.Format == "json" {
+			return slog.NewJSONHandler(w, options)
+		}
+		return slog.NewTextHandler(w, options)
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	if journal {
+		return slog.New(newPrioritised(w, handler))
+	}
+	return slog.New(handler(w))
 }
 
 // run opens every socket, works until ctx ends, and stops in order: no new connections, transactions to their end,

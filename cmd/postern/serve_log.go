@@ -20,7 +20,7 @@ import (
 func (a *app) serveLog(cfg config.Log) *lineWriter {
 	signal.Ignore(syscall.SIGPIPE)
 	to, restore := unwaiting(a.stderr)
-	lines := newLineWriter(to, int(cfg.Memory), func(g gap) []byte { return lostLine(cfg, g) })
+	lines := newLineWriter(to, int(cfg.Memory), func(g gap) []byte { return lostLine(cfg, g, a.journal) })
 	a.stderr = lines
 	a.ending = append(a.ending, func() {
 		_ = lines.Close()
@@ -30,10 +30,10 @@ func (a *app) serveLog(cfg config.Log) *lineWriter {
 }
 
 // lostLine is what stands in the log where lines are missing.
-func lostLine(cfg config.Log, g gap) []byte {
+func lostLine(cfg config.Log, g gap, journal bool) []byte {
 	var b bytes.Buffer
 	cfg.Level = "warn"
-	newLogger(&b, cfg).Warn("lost", "lines", g.lines, "from", g.from, "until", g.until,
+	newLogger(&b, cfg, journal).Warn("lost", "lines", g.lines, "from", g.from, "until", g.until,
 		"text", fmt.Sprintf("%d lines of this log were lost: nobody took them", g.lines))
 	return b.Bytes()
 }

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"postern/internal/admin/api"
@@ -44,7 +47,47 @@ func openHint(err error, dir string) error {
 
 // storeCmd is the verbs that work on the data folder itself, without a gateway.
 type storeCmd struct {
+	Waiting waitingCmd `cmd:"" help:"Say how much mail waits in the data folder; exit code 1 when some does."`
 	Salvage salvageCmd `cmd:"" help:"Bring what can be read of a damaged data folder into a state that the gateway starts with."`
+}
+
+// waitingCmd counts what would be lost with the data folder. The package asks it before it deletes anything.
+type waitingCmd struct{}
+
+// Run counts, as the user that the gateway would run as. Where no store is there nothing waits, and none is made.
+func (*waitingCmd) Run(a *app) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	dir := string(cfg.Data)
+	if _, err := os.Stat(filepath.Join(dir, "queue.db")); errors.Is(err, fs.ErrNotExist) {
+		_, err = fmt.Fprintf(a.stdout, "no mail waits: %s has no queue\n", dir)
+		return err
+	}
+	if err := becomeServant(cfg); err != nil {
+		return err
+	}
+	plan := memoryPlan(cfg, ram.System())
+	s, err := openStore(a.ctx, cfg, &plan, func(err error) { fmt.Fprintf(a.stderr, "warning: %v\n", err) })
+	if err != nil {
+		return err
+	}
+	stats, err := s.Stats(a.ctx)
+	if err = errors.Join(err, s.Close()); err != nil {
+		return fmt.Errorf("cannot count the mail in %s: %w", dir, err)
+	}
+	n := 0
+	for state, count := range stats.States {
+		if state.Waiting() {
+			n += int(count)
+		}
+	}
+	if n > 0 {
+		return short(fmt.Sprintf("%s waiting in %s", plural(n, "delivery"), dir))
+	}
+	_, err = fmt.Fprintf(a.stdout, "no mail waits in %s\n", dir)
+	return err
 }
 
 // salvageCmd mends a damaged data folder as far as it can be read.

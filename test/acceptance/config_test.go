@@ -2,9 +2,11 @@ package acceptance
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -162,10 +164,10 @@ func TestConfigLaw(t *testing.T) {
 			if fatal := code == 1; fatal != c.fatal || code > 1 {
 				t.Errorf("exit code %d: %+v", code, list)
 			}
-			found, errors := false, 0
+			found, fatal := false, 0
 			for _, f := range list {
 				if f.Severity == "error" {
-					errors++
+					fatal++
 				}
 				if f.Key != c.key || !strings.Contains(f.Message, c.words) || c.words == "" {
 					continue
@@ -175,7 +177,7 @@ func TestConfigLaw(t *testing.T) {
 					t.Errorf("it says too little: %+v", f)
 				}
 			}
-			if !found && c.words != "" || c.words == "" && errors > 0 || c.fatal && errors == 0 {
+			if !found && c.words != "" || c.words == "" && fatal > 0 || c.fatal && fatal == 0 {
 				t.Errorf("found %+v", list)
 			}
 			text := w.Run("", "config", "check")
@@ -201,5 +203,81 @@ func TestConfigLaw(t *testing.T) {
 				t.Errorf("serve gives no hint:\n%s", w.Log())
 			}
 		})
+	}
+}
+
+// TestConfigCheckIsMadeAsTheGatewaysUser: what root may read says nothing of what the gateway may.
+func TestConfigCheckIsMadeAsTheGatewaysUser(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("becoming another user needs root")
+	}
+	w := newWorld(t)
+	w.Settings["process.user"] = `"nobody"`
+	w.Settings["admin.listen"] = `""`
+	w.Configure()
+	for dir := w.Dir; dir != os.TempDir() && len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mode := func(mode os.FileMode, files ...string) {
+		t.Helper()
+		for _, f := range files {
+			if err := os.Chmod(filepath.Join(w.Dir, f), mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	mode(0o644, "ca.pem", "gw.pem", "postern.toml")
+	data := filepath.Join(w.Dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if a := w.Run("", "config", "check"); a.Code != 1 || !strings.Contains(a.Stderr, "process.user: "+data+" belongs to user root, not to nobody") {
+		t.Errorf("a data folder of root: code %d\n%s", a.Code, a.Stderr)
+	}
+	if out, err := exec.Command("chown", "nobody", data).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	a := w.Run("", "config", "check")
+	if a.Code != 1 || !strings.Contains(a.Stderr, "gw.key: permission denied (as user nobody)") || !strings.Contains(a.Stderr, "chgrp ") ||
+		!strings.Contains(a.Stderr, "chmod 640 "+filepath.Join(w.Dir, "gw.key")) {
+		t.Errorf("a key of root: code %d\n%s", a.Code, a.Stderr)
+	}
+	if w.Serves() || w.Process.Cmd.ProcessState.ExitCode() != 78 || !strings.Contains(w.Log(), "chmod 640") {
+		t.Errorf("serve: %s", w.Log())
+	}
+	group, err := exec.Command("id", "-gn", "nobody").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("chgrp", strings.TrimSpace(string(group)), filepath.Join(w.Dir, "gw.key")).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	mode(0o640, "gw.key")
+	if a := w.Run("", "config", "check"); a.Code != 0 {
+		t.Errorf("what the hint says does not help: code %d\n%s", a.Code, a.Stderr)
+	}
+	mode(0o600, "postern.toml")
+	if a := w.Run("", "config", "check"); a.Code != 1 || !strings.Contains(a.Stderr, "a reload could not read the configuration") {
+		t.Errorf("a configuration of root: code %d\n%s", a.Code, a.Stderr)
+	}
+}
+
+// TestConfigCheckKnowsTheSocketUnit: systemd opens what the unit names, not what the configuration does.
+func TestConfigCheckKnowsTheSocketUnit(t *testing.T) {
+	w := newWorld(t)
+	w.More = append(w.More, "[[listen]]\nname = \"people\"\naddress = \"127.0.0.1:587\"\nrequire_tls = true\n")
+	w.Configure()
+	units := t.TempDir()
+	if err := errors.Join(os.MkdirAll(filepath.Join(units, "sockets.target.wants"), 0o755), os.Symlink("../postern.socket", filepath.Join(units, "sockets.target.wants", "postern.socket")),
+		os.WriteFile(filepath.Join(units, "postern.socket"), []byte("[Socket]\nListenStream="+w.Addr+"\nListenStream=2626\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SYSTEMD_UNIT_PATH", units)
+	a := w.Run("", "config", "check")
+	if a.Code != 0 || !strings.Contains(a.Stderr, "postern.socket opens [::]:2626, which no listener names") || !strings.Contains(a.Stderr, "postern.socket does not open 127.0.0.1:587") {
+		t.Errorf("code %d\n%s", a.Code, a.Stderr)
 	}
 }
