@@ -169,6 +169,7 @@ func (a *app) showDelivery(t *admin.Trace) {
 		rule = " by rule " + t.Rule
 	}
 	a.detail("    ", "Requires", admin.Demanded(t.Requires)+rule)
+	a.detail("    ", "Because", t.Why())
 	a.detail("    ", "Handed in", t.HandedIn)
 	a.detail("    ", "Under test", strings.Join(t.Would, ", "))
 	a.detail("    ", "Reached", t.Reached)

@@ -53,6 +53,9 @@ func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[Trace],
 		out.Items = append(out.Items, t)
 		return true
 	})
+	if err == nil {
+		err = d.because(ctx, out.Items)
+	}
 	if stop != nil {
 		out.Next, out.Complete = cursor(stop.After), len(out.Items) == p.limit()
 		out.SearchedTo = instant(stop.AcceptedAt)
@@ -169,6 +172,9 @@ func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
 	}
 	if len(out.Deliveries) == 0 {
 		return out, ErrNotFound
+	}
+	if err := d.because(ctx, out.Deliveries); err != nil {
+		return out, err
 	}
 	out.AcceptedAt = instant(accepted)
 	if from.IsNull() {

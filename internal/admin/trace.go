@@ -27,6 +27,9 @@ type Trace struct {
 	Rule    string   `json:"rule"`
 	Rules   []string `json:"rules,omitempty"`
 	Matched bool     `json:"matched,omitempty"`
+	// Because are recipients of the message whom these rules name, where this one is protected only because of them, as far
+	// as that can be told; at most rules.MaxBecause.
+	Because []string `json:"because,omitempty"`
 	Would   []string `json:"would,omitempty"` // rules in test mode that would have set more
 
 	Requires string `json:"requires"`

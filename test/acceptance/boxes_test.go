@@ -40,6 +40,22 @@ func TestAnUntickedBoxForcesEveryRecipient(t *testing.T) {
 	if lines := append(harness.Forbidden(w.Hosts["mx.shop.test"], false), harness.Forbidden(w.Hosts["mx.club.test"], false)...); len(lines) > 0 {
 		t.Errorf("heard on unproven connections: %q", lines)
 	}
+	// Everybody who asks is told because of whom, and what would leave the others out.
+	why := `the message also goes to dr@clinic.test, named by clinic; a rule whose box "Enable Opportunistic TLS for unspecified recipients" is ticked protects nobody else`
+	if words := strings.Join(strings.Fields(report.Data), " "); !strings.Contains(words, why) {
+		t.Errorf("the report does not say %q:\n%s", why, report.Data)
+	}
+	for to, want := range map[string]bool{"bob@shop.test": true, "board@club.test": true, "dr@clinic.test": false, "team@home.test": false} {
+		long := strings.Join(strings.Fields(w.Postern("trace", "--long", "--recipient", to)), " ")
+		raw := w.Traces("trace", "--recipient", to)[0].Raw
+		if strings.Contains(long, why) != want || strings.Contains(raw, `"because":["dr@clinic.test"]`) != want {
+			t.Errorf("trace tells of %s, want because %v:\n%s\n%s", to, want, long, raw)
+		}
+	}
+	explained := strings.Join(strings.Fields(w.Postern("rules", "explain", "--from", "anna@home.test", "--to", "dr@clinic.test,bob@shop.test")), " ")
+	if !strings.Contains(explained, `because dr@clinic.test is named; with the box "Enable Opportunistic TLS for unspecified recipients" ticked`) {
+		t.Errorf("explain says\n%s", explained)
+	}
 	harness.Eventually(t, harness.Patience, "our own recipient gets it", func() bool { return len(harness.Bodies(w.Home(), "\none for all")) == 1 })
 }
 

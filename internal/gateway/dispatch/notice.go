@@ -70,6 +70,7 @@ func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fat
 	if subjects := mail.ParseHeader(report.Original).All("Subject"); len(subjects) > 0 {
 		report.Subject = subjects[0].Text().String()
 	}
+	d.because(ctx, fates)
 	for _, f := range fates {
 		report.Recipients = append(report.Recipients, *f.notice)
 	}

@@ -190,8 +190,12 @@ func TestAnUntickedBoxForcesAllAndRejectsWhoHasNoTLS(t *testing.T) {
 			t.Error("the notice was not delivered")
 		}
 		text := w.own.Messages()[0].Data
-		if !strings.Contains(text, "b@shop.test") || strings.Contains(text, "dr@clinic.test") {
-			t.Errorf("the notice must name the rejected recipient alone:\n%s", text)
+		if !strings.Contains(text, "Final-Recipient: rfc822; b@shop.test") || strings.Contains(text, "Final-Recipient: rfc822; dr@clinic.test") {
+			t.Errorf("the notice must be about the rejected recipient alone:\n%s", text)
+		}
+		if words := strings.Join(strings.Fields(text), " "); !strings.Contains(words, `because the message also goes to dr@clinic.test, named by clinic; a rule whose box `+
+			`"Enable Opportunistic TLS for unspecified recipients" is ticked protects nobody else.`) {
+			t.Errorf("the notice does not say because of whom:\n%s", text)
 		}
 	})
 }

@@ -156,6 +156,11 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 		p.blank()
 		p.para("  ", "The gateway tries until "+date(rcpt.WillRetryUntil)+". If it cannot deliver by then, you get another notice.")
 	}
+	if rcpt.Because != "" {
+		p.blank()
+		p.para("  ", "No rule of your organisation names this recipient. TLS is required because "+safe(rcpt.Because)+". You can send the "+
+			"message again to this recipient alone; your administrator can leave such recipients out by that box.")
+	}
 	p.blank()
 	p.line("  Technical details")
 	rcpt.technical(p)

@@ -97,8 +97,10 @@ type Recipient struct {
 	Text string
 	// Attempt is the newest try, nil when none was made.
 	Attempt *attempt.Attempt
-	// Rules are the rules that raised the requirement; Requires and Reached the levels in question.
+	// Rules are the rules that raised the requirement; Requires and Reached the levels in question. Because says why, where
+	// none of the rules names this recipient.
 	Rules             []string
+	Because           string
 	Requires, Reached policy.Level
 	// LastAttempt is when it was last tried, WillRetryUntil when the gateway gives up (delayed only).
 	LastAttempt, WillRetryUntil time.Time

@@ -51,6 +51,16 @@ type hit struct {
 	roles []role
 }
 
+// firstNamed is the first recipient that the rule names.
+func (h *hit) firstNamed(to []mail.Address) string {
+	for i, r := range h.roles {
+		if r == named {
+			return to[i].String()
+		}
+	}
+	return "another recipient"
+}
+
 // Evaluate decides for one message. It is safe for concurrent use.
 func (s *Set) Evaluate(f *Facts) Decision { return s.evaluate(s.newMessage(f)) }
 

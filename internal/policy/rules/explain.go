@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/mail"
 	"postern/internal/policy"
 )
 
@@ -77,7 +78,7 @@ func (s *Set) Explain(f *Facts) Explanation {
 		out.Rules = append(out.Rules, e)
 	}
 	for i, o := range s.evaluate(m).Recipients {
-		r := RecipientExplanation{Recipient: f.Recipients[i].String(), Outcome: o, Parts: parts(hits, i)}
+		r := RecipientExplanation{Recipient: f.Recipients[i].String(), Outcome: o, Parts: parts(hits, f.Recipients, i)}
 		if o.Window > 0 {
 			r.Window = durationText(o.Window)
 		}
@@ -209,12 +210,12 @@ func (c *compiled) explainHeader(m *message, conditions []headerCondition) strin
 
 // parts takes the joined requirement of recipient i apart again: every demand with the rules that make it. A demand
 // another rule outbids, such as a longer window, is not listed.
-func parts(hits []hit, i int) []Part {
-	enforced := demands(hits, i, Enforce)
-	return append(enforced, demands(hits, i, Test)...)
+func parts(hits []hit, to []mail.Address, i int) []Part {
+	enforced := demands(hits, to, i, Enforce)
+	return append(enforced, demands(hits, to, i, Test)...)
 }
 
-func demands(hits []hit, i int, mode Mode) []Part {
+func demands(hits []hit, to []mail.Address, i int, mode Mode) []Part {
 	var out []Part
 	var own []hit
 	var all []policy.Requirement
@@ -245,7 +246,7 @@ func demands(hits []hit, i int, mode Mode) []Part {
 			add("window "+durationText(window), h.rule.Name)
 		}
 		if h.roles[i] == tainted {
-			add("because another recipient is named", h.rule.Name)
+			add("because "+h.firstNamed(to)+" is named; with the box \""+Box+"\" ticked, this rule would not force it", h.rule.Name)
 		}
 	}
 	return out

@@ -1,0 +1,43 @@
+package dispatch
+
+import (
+	"context"
+
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+)
+
+// becauseLook is how many of a message's recipients are looked at to find those because of whom others are protected.
+const becauseLook = 1000
+
+// because tells the sender of recipients whom no rule names why they are protected all the same. What cannot be read is
+// left out: the notice is not for that alone.
+func (d *Dispatcher) because(ctx context.Context, fates []*fate) {
+	var tainted []*fate
+	for _, f := range fates {
+		if f.work.Message.Kind == queue.Ordinary && f.work.Tainted() {
+			tainted = append(tainted, f)
+		}
+	}
+	if len(tainted) == 0 {
+		return
+	}
+	var siblings []queue.Record
+	for r, err := range d.cfg.Store.List(ctx, queue.Filter{IDs: []queue.ID{fates[0].work.Message.ID}, Limit: becauseLook}) {
+		if err != nil {
+			break
+		}
+		if r.Matched {
+			siblings = append(siblings, r)
+		}
+	}
+	for _, f := range tainted {
+		var named []string
+		for i := range siblings {
+			if len(named) < rules.MaxBecause && siblings[i].Taints(f.work.Rules) {
+				named = append(named, siblings[i].Recipient.Address.String())
+			}
+		}
+		f.notice.Because = rules.Because(f.work.Rules, named)
+	}
+}
