@@ -73,8 +73,9 @@ func lattice() map[string]string {
 		"confine":          "",
 		"gateway/deliver":  "mail smtp policy attempt event peers mxtrust gateway/route smtp/smtpclient policy/certcheck",
 		"gateway/inforce":  "mail policy policy/rules queue ledger gateway/route",
-		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/inforce gateway/route",
+		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/clientname gateway/inforce gateway/route",
 
+		"gateway/clientname": "mail dns",
 		"gateway/recipients": "filemark mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
 		"gateway/notify":   "mail smtp policy policy/rules event queue gateway/inforce",
@@ -120,7 +121,7 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/sqlstore", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/recipients", "gateway/dispatch", "gateway/notify", "admin", "policy/revoke",
+				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/dispatch", "gateway/notify", "admin", "policy/revoke",
 				"peers/memory"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
 		{[]string{"postern/internal/config"}, except(),

@@ -26,6 +26,7 @@ import (
 	"postern/internal/event"
 	"postern/internal/event/metrics"
 	"postern/internal/event/oplog"
+	"postern/internal/gateway/clientname"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/dispatch"
 	"postern/internal/gateway/identity"
@@ -70,6 +71,7 @@ type gateway struct {
 	// deliverer opens every connection that carries mail or asks about recipients.
 	deliverer  *deliver.Deliverer
 	recipients *recipients.Keeper
+	names      *clientname.Names
 	inForce    atomic.Pointer[config.Config] // what was read last; cfg holds for what needs a restart
 	intake     atomic.Pointer[intake.Intake]
 	client     atomic.Pointer[tls.Certificate] // shown to servers that ask; nil shows none
@@ -113,6 +115,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra
 	if err != nil {
 		return nil, err
 	}
+	g.names = namesOfClients(cfg, g.resolver)
 	g.inForce.Store(cfg)
 	if err := g.trust(); err != nil {
 		return nil, err
@@ -199,8 +202,8 @@ func (g *gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "", Authenticate: g.authenticate(cfg),
 		Proof: cfg.Proof, Current: g.intake.Load, Logins: g.logins,
 		RelayTLS: cfg.Relay.Require >= policy.Encrypted, RelayBare: bareEnds(cfg), Bindings: bindings(cfg), Clients: g.clients,
-		Recipients: g.recipients.Refuse,
-		InForce:    g.rules.Now, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
+		Recipients: g.recipients.Refuse, Names: g.clientNames(cfg),
+		InForce: g.rules.Now, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: neverIfZero(cfg.Delivery.DelayNotice.Duration),
 		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops, Memory: g.memoryOfContent,
 		LoginFailures: cfg.Limits.LoginFailures, LoginWindow: cfg.Limits.LoginWindow.Duration,

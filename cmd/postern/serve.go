@@ -93,7 +93,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	defer stop()
 
 	var admins, workers sync.WaitGroup
-	failed := make(chan error, g.sockets.count()+7)
+	failed := make(chan error, g.sockets.count()+8)
 	if err := g.serveAdmin(faces, &admins, failed); err != nil {
 		g.closeSockets()
 		stopFaces()
@@ -113,6 +113,7 @@ func (g *gateway) run(ctx context.Context, hangup <-chan os.Signal) error {
 	workers.Go(func() { report(failed, g.dispatch.Run(ctx)) })
 	workers.Go(func() { report(failed, g.revoke.Run(ctx)) })
 	workers.Go(func() { report(failed, g.recipients.Run(ctx)) })
+	workers.Go(func() { report(failed, g.names.Run(ctx)) })
 	workers.Go(func() { report(failed, g.notifier.Run(ctx)) })
 	workers.Go(func() { report(failed, g.watchMemory(ctx)) })
 	// What is remembered is written down after the last transfer has ended.
@@ -312,7 +313,7 @@ func (g *gateway) warnOfOwnDomains() {
 
 // adopted are the keys and sections that a reload puts in force, for sessions that are open too.
 func adopted() []string {
-	return []string{"domain", "route", "user", "relay", "relay_client", "tls.ask_clients", "delivery.deny_networks", "delivery.port",
+	return []string{"domain", "route", "user", "relay", "relay_client", "tls.ask_clients", "dns.client_names", "delivery.deny_networks", "delivery.port",
 		"delivery.client_certificate", "delivery.client_key",
 		"limits.header_size", "limits.hops", "limits.login_failures", "limits.login_window"}
 }

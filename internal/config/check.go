@@ -266,6 +266,9 @@ func (c *Config) checkDelivery(d *decoder) {
 		value Duration
 	}{
 		{"delivery.lifetime", c.Delivery.Lifetime},
+		{"dns.client_names_wait", c.DNS.ClientNamesWait},
+		{"dns.client_names_timeout", c.DNS.ClientNamesTimeout},
+		{"dns.client_names_for", c.DNS.ClientNamesFor},
 		{"asking.wait", c.Asking.Wait},
 		{"asking.pause", c.Asking.Pause},
 		{"asking.known", c.Asking.Known},
@@ -331,6 +334,8 @@ func (c *Config) checkLimits(d *decoder) {
 		{"delivery.connections_overtime", int64(c.Delivery.ConnectionsOvertime), 0, 0},
 		{"delivery.ratchet_after", int64(c.Delivery.RatchetAfter), 1, 1_000_000},
 		{"delivery.ratchet_days", int64(c.Delivery.RatchetDays), 0, 30},
+		{"dns.client_names_lookups", int64(c.DNS.ClientNamesLookups), 1, 10_000},
+		{"dns.client_names_remembered", int64(c.DNS.ClientNamesRemembered), 1, 10_000_000},
 		{"asking.remembered", int64(c.Asking.Remembered), 2, 10_000_000},
 		{"asking.connections_per_server", int64(c.Asking.ConnectionsPerServer), 1, 1000},
 		{"asking.connections", int64(c.Asking.Connections), 1, 10_000},

@@ -178,6 +178,19 @@ type Route struct {
 type DNS struct {
 	// Resolvers to ask, "address" or "address:port". Empty: those of /etc/resolv.conf.
 	Servers []Server `toml:"servers" example:"['127.0.0.1']"`
+	// Find the names of clients for the Received line: the one that DNS has for the address and that leads back to it. Not of
+	// clients in relay.networks, and of public addresses only. "unknown" is written only where DNS says that there is none.
+	ClientNames bool `toml:"client_names"`
+	// How long a message may wait for that, at its DATA; it is looked up since the client connected.
+	ClientNamesWait Duration `toml:"client_names_wait"`
+	// How long such a look-up may take.
+	ClientNamesTimeout Duration `toml:"client_names_timeout"`
+	// Such look-ups at a time; more clients get no name.
+	ClientNamesLookups int `toml:"client_names_lookups"`
+	// How many addresses are remembered with their names.
+	ClientNamesRemembered int `toml:"client_names_remembered"`
+	// How long a name is remembered.
+	ClientNamesFor Duration `toml:"client_names_for"`
 }
 
 // Delivery is about sending mail on.

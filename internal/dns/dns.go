@@ -81,6 +81,14 @@ type TLSAAnswer struct {
 	Records []TLSA
 }
 
+// PTRAnswer is the answer to a question for the names of an address. Whoever runs the address's network chose them: they
+// prove nothing until their own addresses say the same.
+type PTRAnswer struct {
+	Info
+	// Names are those that a host can have; others are left out.
+	Names []mail.Domain
+}
+
 // Addresses is the answer to Addrs.
 type Addresses struct {
 	V4, V6 Family

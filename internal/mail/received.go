@@ -18,11 +18,15 @@ import (
 //		by gw.example.com (Postern) with ESMTPS id 06bq4x2k9y8m3f7a
 //		for <dr@clinic.test>; Tue, 1 Dec 2026 10:00:00 +0000
 //
-// Helo, ReverseName and the certificate's names are the peer's words: every character that could end the line, a
+// Filters further on count "unknown" against a client. So it stands only where DNS answered that there is no name; where that is
+// not known the address stands alone, which is a form of RFC 5321 §4.4 too: "from mail.example.com ([192.0.2.7])".
+//
+// Helo and the certificate's names are the peer's words: every character that could end the line, a
 // comment or a quotation is printed as "?".
 type Received struct {
 	Helo        string     // as the client said it
-	ReverseName string     // of the client's address; "" prints unknown
+	ReverseName Domain     // of the client's address, which it leads back to; zero prints none
+	NoReverse   bool       // there is no such name, DNS says so: prints unknown
 	Client      netip.Addr // invalid prints no address
 	TLS         *TLS       // nil: no TLS
 	Hostname    Domain     // ours
@@ -59,13 +63,21 @@ func (r Received) AppendTo(b []byte) []byte {
 
 // from names the client: what it said, and the TCP-info of RFC 5321 §4.4.
 func (r Received) from() string {
-	info := peerText(orElse(r.ReverseName, "unknown"), isWordRune)
-	if ip := r.Client.Unmap().WithZone(""); ip.Is4() {
-		info += " [" + ip.String() + "]"
-	} else if ip.Is6() {
-		info += " [IPv6:" + ip.String() + "]"
+	var info []string
+	if !r.ReverseName.IsZero() {
+		info = append(info, peerText(r.ReverseName.String(), isWordRune))
 	}
-	return heloText(r.Helo) + " (" + info + ")"
+	ip := r.Client.Unmap().WithZone("")
+	if r.ReverseName.IsZero() && (r.NoReverse || !ip.IsValid()) {
+		info = append(info, "unknown")
+	}
+	switch {
+	case ip.Is4():
+		info = append(info, "["+ip.String()+"]")
+	case ip.Is6():
+		info = append(info, "[IPv6:"+ip.String()+"]")
+	}
+	return heloText(r.Helo) + " (" + strings.Join(info, " ") + ")"
 }
 
 // heloText prints the name of EHLO as an A-label where it is a domain, else its harmless characters.

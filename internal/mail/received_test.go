@@ -14,7 +14,7 @@ var stampTime = time.Date(2026, 12, 1, 11, 0, 0, 0, time.FixedZone("CET", 3600))
 
 func fullStamp() Received {
 	return Received{
-		Helo: "mail.example.com", ReverseName: "mail.example.com", Client: netip.MustParseAddr("192.0.2.7"),
+		Helo: "mail.example.com", ReverseName: MustDomain("mail.example.com"), Client: netip.MustParseAddr("192.0.2.7"),
 		TLS: &TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128, Group: "X25519MLKEM768",
 			Signature: "ECDSA"},
 		Hostname: MustDomain("gw.example.com"), Protocol: "ESMTPS", ID: "06bq4x2k9y8m3f7a",
@@ -70,7 +70,9 @@ func TestReceivedInItsVariants(t *testing.T) {
 		{"IPv6 zone is ours, not the world's", func(r *Received) { r.Client = netip.MustParseAddr("fe80::1%eth0") }, "[IPv6:fe80::1])", "eth0"},
 		{"IPv4 in IPv6", func(r *Received) { r.Client = netip.MustParseAddr("::ffff:192.0.2.9") }, "[192.0.2.9])", ""},
 		{"no address", func(r *Received) { r.Client = netip.Addr{} }, "(mail.example.com) (using", "["},
-		{"no reverse name", func(r *Received) { r.ReverseName = "" }, "(unknown [192.0.2.7])", ""},
+		{"no reverse name", func(r *Received) { r.ReverseName, r.NoReverse = Domain{}, true }, "(unknown [192.0.2.7])", ""},
+		{"a reverse name that is not known", func(r *Received) { r.ReverseName = Domain{} }, "from mail.example.com ([192.0.2.7]) (using", "unknown"},
+		{"nothing about the client", func(r *Received) { r.ReverseName, r.Client = Domain{}, netip.Addr{} }, "(unknown) (using", ""},
 		{"no HELO", func(r *Received) { r.Helo = "" }, "from unknown (", ""},
 		{"HELO literal", func(r *Received) { r.Helo = "[IPv6:2001:db8::2]" }, "from [IPv6:2001:db8::2] (", ""},
 		{"HELO of U-labels", func(r *Received) { r.Helo = "bücher.test" }, "from xn--bcher-kva.test (", ""},
@@ -79,7 +81,7 @@ func TestReceivedInItsVariants(t *testing.T) {
 		{"a UTF-8 recipient does not stand in an ASCII message", func(r *Received) { r.For = MustAddress("müller@clinic.test") }, "06bq4x2k9y8m3f7a; Tue", "ller"},
 		{"quoted recipient keeps its blanks", func(r *Received) { r.For = MustAddress(`"a  b"@clinic.test`) }, `for <"a  b"@clinic.test>;`, ""},
 		{"HELO injection", func(r *Received) { r.Helo = "x)\r\nBcc: evil@evil.test\r\n\r\n(" }, "from x???Bcc:?evil?evil.test?????", "Bcc: "},
-		{"reverse name breaks no comment", func(r *Received) { r.ReverseName = `a) by evil.test (\` }, "(a??by?evil.test??? [192.0.2.7])", ""},
+		{"reverse name as an A-label", func(r *Received) { r.ReverseName = MustDomain("bücher.test") }, "(xn--bcher-kva.test [192.0.2.7])", ""},
 		{"subject breaks no quotation", func(r *Received) {
 			r.TLS.Client = &ClientCertificate{Presented: true, Subject: "CN=a\" (verified OK)) by evil.test (\x1b[31m\r\nX: y"}
 		}, `Client CN "a? ?verified OK?? by evil.test ??[31m??X: y", Issuer ""`, "\x1b"},
@@ -131,7 +133,8 @@ func FuzzReceivedIsOneField(f *testing.F) {
 	f.Add("bücher.test", "\xff\u2028", "CN=\\", "x", "ü@b.test")
 	f.Fuzz(func(t *testing.T, helo, reverse, subject, protocol, to string) {
 		r := fullStamp()
-		r.Helo, r.ReverseName, r.Protocol = helo, reverse, protocol
+		r.Helo, r.Protocol = helo, protocol
+		r.ReverseName, _ = ParseDomain(reverse)
 		r.TLS.Client = &ClientCertificate{Presented: true, Subject: subject, Issuer: subject}
 		r.For, _ = ParseAddress(to)
 		b := r.AppendTo(nil)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/gateway/clientname"
 	"postern/internal/mail"
 	"postern/internal/queue"
 	"postern/internal/smtp"
@@ -41,6 +43,7 @@ func (s *session) Data(ctx context.Context, c *smtpserver.Content) *smtp.Reply {
 // begin opens the draft and writes the stamp.
 func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 	m := &incoming{s: s, info: s.conn.Info()}
+	name := s.name.Result(ctx) // it was looked up since the client connected
 	now := time.Now()
 	m.message = queue.Message{
 		ID: queue.NewID(now, s.in.cfg.Random()), Kind: queue.Ordinary, Envelope: s.envelope, AcceptedAt: now,
@@ -53,7 +56,7 @@ func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 	if m.draft, err = s.in.cfg.Store.NewDraft(ctx); err != nil {
 		return nil, s.in.storeFailed(err)
 	}
-	line := m.stamp()
+	line := m.stamp(name)
 	m.scan.memory = s.in.cfg.Memory
 	m.scan.stamp(line)
 	if _, err := m.draft.Write(line); err != nil {
@@ -63,9 +66,19 @@ func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 	return m, nil
 }
 
-// stamp is the Received line of DESIGN §4.
-func (m *incoming) stamp() []byte {
+// beginName begins to look up the name of a client. Those of relay networks are our own side: nobody is asked about them.
+func (i *Intake) beginName(client netip.Addr) *clientname.LookUp {
+	if i.cfg.Names == nil || i.inRelayNetwork(client) {
+		return nil
+	}
+	return i.cfg.Names.Begin(client)
+}
+
+// stamp is the Received line of DESIGN §4. Of our own side, that logged in or showed a certificate, it never says that there is
+// no name: it may be anywhere, and that is nobody's concern.
+func (m *incoming) stamp(name clientname.Result) []byte {
 	r := mail.Received{
+		ReverseName: name.Name, NoReverse: name.None && !m.s.rights.relay,
 		Helo: m.info.Helo, Client: m.info.Client.Addr(), TLS: m.info.TLS, Hostname: m.s.in.cfg.Hostname,
 		Protocol: m.info.Protocol, ID: string(m.message.ID), Date: m.message.AcceptedAt,
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/gateway/clientname"
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
@@ -56,6 +57,9 @@ type Config struct {
 	// Recipients says why a recipient in a domain of ours is refused, nil that it is taken. It calls slow before it takes its
 	// time. nil takes every recipient.
 	Recipients func(ctx context.Context, to mail.Address, slow func()) *smtp.Reply
+
+	// Names finds the names of clients for the stamp; nil finds none.
+	Names *clientname.Names
 
 	// InForce returns what is in force now. While its View has an error no mail is accepted.
 	InForce func() *inforce.View
@@ -122,7 +126,7 @@ func or[T int | time.Duration](v *T, def T) {
 
 // NewSession is the NewSession of smtpserver.Config.
 func (i *Intake) NewSession(_ context.Context, c *smtpserver.Conn) (smtpserver.Session, *smtp.Reply) {
-	return &session{in: i, conn: c}, nil
+	return &session{in: i, conn: c, name: i.beginName(c.Info().Client.Addr())}, nil
 }
 
 // now is the Intake in force.

@@ -22,7 +22,10 @@ func (i *Intake) mayRelay(c *smtpserver.ConnInfo) bool {
 	case i.certified(c):
 		return true
 	}
-	client := c.Client.Addr()
+	return i.inRelayNetwork(c.Client.Addr())
+}
+
+func (i *Intake) inRelayNetwork(client netip.Addr) bool {
 	return slices.ContainsFunc(i.cfg.RelayNetworks, func(n netip.Prefix) bool { return n.Contains(client) })
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"postern/internal/gateway/clientname"
 	"postern/internal/mail"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
@@ -13,6 +14,7 @@ import (
 type session struct {
 	in   *Intake // in force at the last MAIL or AUTH
 	conn *smtpserver.Conn
+	name *clientname.LookUp // of the client; nil where there is none
 	// proof is what the user who logged in was known by then.
 	proof string
 

@@ -41,7 +41,7 @@ func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
 // stamp makes a Received line of ours: facts of our own at random, the peer's words nasty.
 func stamp(r *rand.Rand) mail.Received {
 	s := mail.Received{
-		Helo: nasty(r), ReverseName: nasty(r),
+		Helo: nasty(r), ReverseName: pick(r, mail.Domain{}, mail.MustDomain("mail.world.test"), mail.MustDomain("unknown")), NoReverse: r.IntN(2) == 0,
 		Client:   pick(r, netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7"), netip.MustParseAddr("::ffff:198.51.100.9")),
 		Hostname: pick(r, mail.MustDomain("gw.example.com"), mail.MustDomain("mx-1.clinic.test")),
 		ID:       pick(r, "06bq4x2k9y8m3f7a", "1"),
@@ -75,6 +75,9 @@ func TestOurOwnStampIsReadBackWhateverThePeerSays(t *testing.T) {
 		want := fmt.Sprintf("%v %v %v %v %v %v", Postern, s.Client.Unmap(), s.Hostname, orSMTP(s.Protocol), s.ID, s.Date.Unix())
 		if got := fmt.Sprintf("%v %v %v %v %v %v", l.Form, l.IP, l.By, l.With, l.ID, l.Date.Unix()); got != want {
 			t.Fatalf("got  %s\nwant %s\nfrom\n%s", got, want, text)
+		}
+		if want := strings.TrimSuffix(s.ReverseName.String(), "unknown"); l.Name != want {
+			t.Fatalf("the name %q, want %q, from\n%s", l.Name, want, text)
 		}
 		if l.For != s.For.String() {
 			t.Fatalf("for %q, want %q, from\n%s", l.For, s.For, text)
