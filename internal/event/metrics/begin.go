@@ -15,6 +15,7 @@ var (
 	states      = []string{"delivered", "deferred", "failed", "held", "cancelled"}
 	noticeKinds = []string{"dsn", "delay-notice", "alert"}
 	wishes      = []string{"hold", "cancel"}
+	answers     = []string{string(event.RecipientKnown), string(event.RecipientUnknown), string(event.RecipientUnanswered)}
 	// replies are the codes that the gateway refuses commands with (RFC 5321 §4.2.3, RFC 4954 §6, RFC 7504 §4).
 	replies = [...]int{421, 450, 451, 452, 454, 455, 500, 501, 502, 503, 504, 521, 523, 530, 534, 535, 538, 550, 551, 552, 553, 554, 555, 556}
 )
@@ -37,6 +38,7 @@ func (m *Metrics) begin() {
 	m.each(peerChanges, changes...)
 	m.each(notices, noticeKinds...)
 	m.each(tooLate, wishes...)
+	m.each(recipientsAsked, answers...)
 	m.each(refused, "other")
 	for _, code := range replies {
 		m.add(refused, 0, strconv.Itoa(code))

@@ -93,7 +93,7 @@ func (m *Metrics) Emit(e event.Event) {
 	case event.Refused:
 		m.add(refused, 1, code(e.Code))
 	case event.RecipientAsked:
-		m.add(recipientsAsked, 1, oneOf(string(e.Result), string(event.RecipientKnown), string(event.RecipientUnknown), string(event.RecipientUnanswered)))
+		m.add(recipientsAsked, 1, oneOf(string(e.Result), answers...))
 	case event.Accepted:
 		m.add(messagesAccepted, 1, leg(e.Leg), inboundLevel(e.TLS).String())
 		m.add(recipientsAccepted, float64(e.Recipients), leg(e.Leg))
