@@ -75,7 +75,7 @@ func (c *accountsFirstCmd) Run(a *app) error {
 	if c.JSON {
 		return a.object(out)
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s/setup#%s\n", a.console(), out.Secret)
+	_, err = fmt.Fprintf(a.stdout, "%s/setup#%s\n", a.console(&c.remote), out.Secret)
 	fmt.Fprintln(a.stderr, "This link makes the first administrator, once and within an hour. Whoever opens it first is that; show it to nobody.")
 	return err
 }
@@ -110,7 +110,7 @@ func (c *accountsInviteCmd) Run(a *app) error {
 	if c.JSON {
 		return a.object(out)
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s/setup#%s\n", a.console(), out.Secret)
+	_, err = fmt.Fprintf(a.stdout, "%s/setup#%s\n", a.console(&c.remote), out.Secret)
 	says := "This link sets the password of " + c.Name + ", once and within an hour."
 	if out.New {
 		says += " The account is new; its role is " + cmp.Or(c.Role, string(access.Roles()[0])) + "."
@@ -121,16 +121,16 @@ func (c *accountsInviteCmd) Run(a *app) error {
 	return err
 }
 
-// console is the address of the console as the configuration says, as far as it is known here.
-func (a *app) console() string {
+// console is the address of the console: of the server that is asked, or as the configuration says, as far as it is known here.
+func (a *app) console(r *remote) string {
+	if r.Server != "" {
+		return strings.TrimSuffix(r.Server, "/")
+	}
 	cfg, err := a.load()
-	if err != nil || cfg.Admin.Listen == "" {
+	if err != nil {
 		return "http://127.0.0.1:8025"
 	}
-	if cfg.Admin.TLS {
-		return "https://" + cfg.Admin.Listen
-	}
-	return "http://" + cfg.Admin.Listen
+	return consoleURL(cfg)
 }
 
 // accountsChange is what the verbs that change one account share.

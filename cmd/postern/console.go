@@ -44,6 +44,9 @@ func (g *gateway) serveConsole(ctx context.Context, group *sync.WaitGroup, faile
 		}
 		g.offerSetup(ctx)
 	}
+	if loopback(address) {
+		handler = hostGuard(g.cfg, handler)
+	}
 	group.Go(func() { report(failed, api.ServePublic(ctx, l, cfg.Connections, handler, g.log)) })
 	return nil
 }

@@ -46,6 +46,10 @@ func (c *Config) check(d *decoder) {
 	if c.Admin.Listen != "" {
 		checkAddress(d, "admin.listen", c.Admin.Listen)
 	}
+	if u, err := url.Parse(c.Admin.URL); c.Admin.URL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" ||
+		u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		d.fail("admin.url", "must be an address without a path", `write url = "https://gw.example.com:8025"`)
+	}
 	if c.Admin.TLS && len(c.TLS.Certificates) == 0 {
 		d.fail("admin.tls", "needs a certificate", `write [tls] certificates = [{cert = "cert.pem", key = "key.pem"}]`)
 	}

@@ -355,6 +355,9 @@ type Admin struct {
 	Console bool `toml:"console"`
 	// Whether TLS is spoken there, with the gateway's own certificates.
 	TLS bool `toml:"tls"`
+	// The console's address as browsers reach it, where that is not the one of listen: for links, and as a name that a
+	// listener at a loopback address answers to. Empty: listen, with hostname where that is 0.0.0.0 or [::].
+	URL string `toml:"url" example:"'https://gw.example.com:8025'"`
 	// Connections at a time there. When one more comes, one that is idle or half-sent is closed; while all are being
 	// answered it hears 503.
 	Connections int `toml:"connections"`

@@ -282,3 +282,47 @@ func TestAResetEndsTokens(t *testing.T) {
 		t.Errorf("a token that was to end with the password hears %d", code)
 	}
 }
+
+// TestTheConsoleIsCalledByItsName: a request for another host than the listener's is answered nothing, at no path; a link names
+// what can be opened.
+func TestTheConsoleIsCalledByItsName(t *testing.T) {
+	t.Parallel()
+	w, anna := consoleWorld(t, "admin.url", `"https://console.home.test:8025"`)
+	if link := w.Postern("accounts", "invite", "ben", "--new"); !strings.HasPrefix(link, "https://console.home.test:8025/setup#") {
+		t.Errorf("the link is %q", link)
+	}
+	for host, want := range map[string]int{"": 200, "localhost": 200, "console.home.test:8025": 200, "evil.test": 421, "evil.test:8025": 421} {
+		for _, path := range []string{"/sign-in", "/metrics", "/api/v1/openapi.json"} {
+			r, err := http.NewRequest("GET", anna.base+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = host
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Body.Close(); res.StatusCode != want {
+				t.Errorf("%s at %q: %d, want %d", path, host, res.StatusCode, want)
+			}
+		}
+	}
+	stranger := anna.at("127.0.0.4")
+	for range 20 {
+		res, err := stranger.http.PostForm(stranger.base+"/sign-in", url.Values{"name": {"anna"}, "password": {"wrong wrong wrong"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode == 429 && res.Header.Get("Retry-After") == "" {
+			t.Error("429 without Retry-After")
+		}
+	}
+	res, err := http.Head(anna.base + "/sign-out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Body.Close(); res.StatusCode != 405 || res.Header.Get("Allow") != "POST" {
+		t.Errorf("a wrong method: %d, Allow %q", res.StatusCode, res.Header.Get("Allow"))
+	}
+}

@@ -126,6 +126,7 @@ func ServePublic(ctx context.Context, l net.Listener, most int, h http.Handler, 
 
 // serve answers at l until ctx ends. write bounds one answer, 0 is no bound.
 func serve(ctx context.Context, l net.Listener, h http.Handler, write time.Duration, log *slog.Logger) error {
+	h = later(h)
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: write, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return ctx }} // so that streams end with the gateway
