@@ -48,6 +48,42 @@ func order() []string {
 		"force_tls.min_tls", "force_tls.defer", "force_tls.without_tls"}
 }
 
+// label is the word of the pane for a key of the rules file.
+func label(key string) string {
+	return map[string]string{
+		"name": "Name", "description": "What it is for", "scope": "Applies to", "mode": "Effect", "expires": "Ends after", "action": "What is done",
+		"match.sender": "Senders", "match.sender_ip": "Handed in from networks",
+		"match.recipient": "Recipients", "match.literals": "Recipients at address literals (dr@[192.0.2.1]) too",
+		"match.subject": "Subject", "match.header": "Header fields", "match.size_over": "Larger than", "match.recipients_over": "More recipients than",
+		"match.case":                       "Upper and lower case differ",
+		"force_tls.unspecified_recipients": rules.Box,
+		"force_tls.defer":                  "Waits for up to", "force_tls.without_tls": "A server without any TLS", "force_tls.mx": "The name of the mail server",
+		"force_tls.names": "The certificate must name", "force_tls.trust": "Trusted CA", "force_tls.pins": "Pinned keys",
+		"force_tls.revocation": "Revocation", "force_tls.min_tls": "TLS at least",
+	}[key]
+}
+
+// Problems are all problems, those of fields in the order of the pane.
+func (f form) Problems() (out []field) {
+	for _, key := range order() {
+		if one := f.Fields[key]; one.Problem != "" {
+			out = append(out, *one)
+		}
+	}
+	return append(out, f.Other...)
+}
+
+// Expert reports whether a setting that is folded away differs from its default, or is wrong.
+func (f form) Expert() bool {
+	def := newForm()
+	for _, key := range []string{"force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation", "force_tls.min_tls"} {
+		if one := f.Fields[key]; one.Problem != "" || one.Value != def.Fields[key].Value && one.Value != "" {
+			return true
+		}
+	}
+	return false
+}
+
 func emptyForm() form {
 	f := form{Fields: map[string]*field{}}
 	for _, key := range order() {
@@ -179,17 +215,36 @@ func headers(text string) string {
 	return rules.QuoteHeaders(fields)
 }
 
-// blame puts the problems of a rule to the fields they belong to.
+// blame puts the problems of a rule to the fields they belong to, in the words of the pane. What is said of the rule as a
+// whole is that it has no name.
 func (f *form) blame(problems []rules.Problem, keyOf []string) {
 	for _, p := range problems {
-		key := ""
-		if p.Line < len(keyOf) {
+		key := "name"
+		if p.Line < len(keyOf) && keyOf[p.Line] != "" {
 			key = keyOf[p.Line]
 		}
-		if one := f.Fields[key]; one != nil && one.Problem == "" {
-			one.Problem, one.Hint = p.What, p.Hint
-			continue
+		one := f.Fields[key]
+		switch {
+		case p.Line >= len(keyOf) || one == nil:
+			f.Other = append(f.Other, field{Problem: p.What, Hint: p.Hint})
+		case one.Problem != "":
+			one.Problem += "; " + inWords(key, p.What)
+		case key == "name" && keyOf[p.Line] == "":
+			one.Problem = p.What
+		default:
+			one.Problem, one.Hint = inWords(key, p.What), inWords(key, p.Hint)
 		}
-		f.Other = append(f.Other, field{Problem: p.What, Hint: p.Hint})
 	}
+}
+
+// inWords says by the field's label what the parser says by the key and the quotes of the rules file.
+func inWords(key, text string) string {
+	short := key[strings.LastIndexByte(key, '.')+1:]
+	words := strings.Split(strings.TrimSuffix(text, ", without quotes"), " ")
+	for i, w := range words {
+		if bare := strings.TrimRight(w, ":,;"); bare == short {
+			words[i] = "\"" + label(key) + "\"" + w[len(bare):]
+		}
+	}
+	return strings.Join(words, " ")
 }

@@ -145,20 +145,52 @@ func (c *Console) saveRule(r *request) error {
 	switch {
 	case errors.As(err, &broken):
 		v.Form.blame(broken.Problems, keyOf)
-		c.render(r.w, &r.who, http.StatusUnprocessableEntity, "rule", ruleTitle(v.Name), v)
-		return nil
-	case err != nil:
+		return c.keep(r, http.StatusUnprocessableEntity, v)
+	case errors.Is(err, admin.ErrRevision):
+		return c.overtaken(r, v)
+	case errors.Is(err, admin.ErrStale), errors.Is(err, admin.ErrForbidden), errors.Is(err, admin.ErrNotFound):
 		return err
+	case err != nil:
+		return c.failed(r, v, err)
 	case edit.DryRun:
 		v.Result = &out
 		p, err := r.desk.Preview(r.ctx(), edit, patience(r.PostFormValue("do")))
 		if err != nil {
-			return err
+			return c.failed(r, v, err)
 		}
 		v.Preview = &p
 		return c.page(r, "rule", ruleTitle(v.Name), v)
 	}
 	return to(r, "/rules?done="+url.QueryEscape(applied(&out)))
+}
+
+// keep shows the pane again, with everything that was filled in.
+func (c *Console) keep(r *request, code int, v ruleView) error {
+	c.render(r.w, &r.who, code, "rule", ruleTitle(v.Name), v)
+	return nil
+}
+
+// overtaken shows the pane again where somebody changed the rules in the meantime: what was filled in is looked at anew
+// beside the rules that are in force now.
+func (c *Console) overtaken(r *request, v ruleView) error {
+	view, err := r.desk.Rules(r.ctx())
+	if err != nil {
+		return c.failed(r, v, err)
+	}
+	v.Form.Other = append(v.Form.Other, field{Problem: fmt.Sprintf("somebody changed the rules in the meantime: revision %d is in force", view.Revision),
+		Hint: "what you filled in is still here; look at what it changes now, then save"})
+	v.Revision = view.Revision
+	return c.keep(r, http.StatusConflict, v)
+}
+
+// failed shows the pane again where it could not be looked at or saved.
+func (c *Console) failed(r *request, v ruleView, err error) error {
+	f := faultOf(told(r, err))
+	if f.Code == http.StatusInternalServerError {
+		c.cfg.Log.Warn("console", "path", r.URL.Path, "error", err)
+	}
+	v.Form.Other = append(v.Form.Other, field{Problem: f.Text, Hint: "what you filled in is still here"})
+	return c.keep(r, f.Code, v)
 }
 
 // applied says what came of a change of rules.

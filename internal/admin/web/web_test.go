@@ -351,7 +351,11 @@ func TestARuleIsWrittenLookedAtAndSaved(t *testing.T) {
 	fields := formFields(p.tree)
 	fields = append(fields, "do", "look")
 	b.post("/rules/edit", fields...).has(b, 200, "Nothing would be protected otherwise")
-	b.post("/rules/edit", append(form, "do", "save")...).has(b, 409, "somebody else")
+	late := b.post("/rules/edit", append(form, "do", "save")...)
+	late.has(b, 409, "somebody changed the rules", "what you filled in is still here")
+	if kept := strings.Join(formFields(late.tree), "\n"); !strings.Contains(kept, "mail.bank.test") || !strings.Contains(kept, "revision\n2") {
+		t.Errorf("what was filled in came back as\n%s", kept)
+	}
 	b.post("/rules/edit", "rule", "bank", "revision", "2", "do", "delete").has(b, 200, "revision 3 is in force")
 	if view, _ := b.s.Rules(t.Context()); strings.TrimSpace(view.Text) != strings.TrimSpace(someRule) {
 		t.Errorf("after deleting\n%s", view.Text)
