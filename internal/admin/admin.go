@@ -131,6 +131,8 @@ type Service struct {
 	checks chan struct{} // holds one for each check that runs
 	seats  *seats        // of those who watch
 	looks  looks
+	// previews holds one for each preview that looks at past mail.
+	previews chan struct{}
 }
 
 // New returns a Service.
@@ -141,7 +143,7 @@ func New(cfg Config) *Service {
 	if cfg.Sink == nil {
 		cfg.Sink = event.Discard{}
 	}
-	return &Service{cfg: cfg, checks: make(chan struct{}, ChecksAtOnce), seats: newSeats(cfg.Streams, cfg.StreamsOfOne)}
+	return &Service{cfg: cfg, checks: make(chan struct{}, ChecksAtOnce), seats: newSeats(cfg.Streams, cfg.StreamsOfOne), previews: make(chan struct{}, PreviewsAtOnce)}
 }
 
 // who checks and bounds the name of whoever asks.

@@ -92,6 +92,12 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	if err != nil {
 		return Preview{}, err
 	}
+	select {
+	case d.s.previews <- struct{}{}:
+		defer func() { <-d.s.previews }()
+	default:
+		return Preview{}, ErrPreviews
+	}
 	p := previewer{d: d, view: inForce, now: inForce.Rules, then: then, out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[PreviewOutcome]int{}, Rows: []PreviewRow{},
 		Blind: blind(edit.Rule)}}
 	return p.look(ctx, min(patience, 10*time.Second))

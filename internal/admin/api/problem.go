@@ -97,7 +97,7 @@ func problemOf(err error) *Problem {
 		p.Code, p.Hint = http.StatusConflict, "`postern accounts invite NAME` makes a link for somebody else, or for who lost a password"
 	case errors.Is(err, admin.ErrNotTaken):
 		p.Code, p.Hint = http.StatusConflict, "`postern config check` shows what is wrong"
-	case is(admin.ErrBusy, admin.ErrStreams):
+	case is(admin.ErrBusy, admin.ErrPreviews, admin.ErrStreams):
 		p.Code = http.StatusTooManyRequests
 	case errors.Is(err, admin.ErrUnfinished):
 		p.Code = http.StatusServiceUnavailable

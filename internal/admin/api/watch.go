@@ -42,8 +42,8 @@ type Beat struct {
 	Beats uint64 `json:"beats"` // since the gateway started
 }
 
-// breath is how often a quiet stream says that it is alive.
-const breath = 20 * time.Second
+// breath is how often a quiet stream says that it is alive, and looks whether its token still holds.
+const breath = 5 * time.Second
 
 func (s *Server) registerEvents(spec huma.API) {
 	sse.Register(spec, huma.Operation{Method: "GET", Path: "/events", OperationID: "watch", Tags: []string{"status"},

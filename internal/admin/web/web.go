@@ -261,7 +261,7 @@ func faultOf(err error) fault {
 		return fault{409, "Changed meanwhile", sentence(err), "Go back, load the page again and look at what is there now."}
 	case errors.Is(err, admin.ErrBadRequest), errors.Is(err, accounts.ErrBad), errors.Is(err, accounts.ErrLast), errors.Is(err, accounts.ErrTaken):
 		return fault{400, "This cannot be", sentence(err), "Go back and correct it."}
-	case errors.Is(err, admin.ErrBusy), errors.Is(err, admin.ErrStreams):
+	case errors.Is(err, admin.ErrBusy), errors.Is(err, admin.ErrPreviews), errors.Is(err, admin.ErrStreams):
 		return fault{429, "Busy", sentence(err), ""}
 	case errors.Is(err, admin.ErrUnfinished):
 		return fault{503, "Not looked at to the end", sentence(err), ""}

@@ -155,7 +155,13 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.lookAtJournal(); err != nil {
 		return err
 	}
+	if err := s.hide(); err != nil { // what SQLite makes beside the database takes its mode
+		return err
+	}
 	if err := s.openDatabase(); err != nil {
+		return err
+	}
+	if err := s.hide(); err != nil { // it was made just now
 		return err
 	}
 	if err := s.openJournal(); err != nil {
