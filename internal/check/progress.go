@@ -111,6 +111,29 @@ func (t *teller) looked(hop *route.Hop, a *Address) {
 	say("tls", true, fmt.Sprintf("%s with %s, %d bits %s", l.TLS.Version, l.TLS.Cipher, l.TLS.Bits, l.TLS.Group))
 	if len(l.Chain) > 0 {
 		c := &l.Chain[0]
-		say("certificate", l.Reason == "", fmt.Sprintf("%s, issued by %s, until %s", c.Subject, c.Issuer, c.NotAfter.UTC().Format(time.DateOnly)))
+		fault := a.certificateFault()
+		t.say(Progress{Step: "certificate", Host: hop.Host.String(), IP: a.IP, Good: fault == "", Reason: fault, Text: fmt.Sprintf("%s, issued by %s, until %s", c.Subject, c.Issuer, c.NotAfter.UTC().Format(time.DateOnly))})
 	}
+}
+
+// certificateFault is what is wrong with the certificates that an address showed, by whatever was asked of them: what
+// encrypts all the same has no proven certificate.
+func (a *Address) certificateFault() policy.Reason {
+	for i := range a.Verdicts {
+		for _, r := range append([]policy.Reason{a.Verdicts[i].Reason}, reasonsOf(a.Verdicts[i].Shortfalls)...) {
+			for _, kind := range []string{"cert-", "pin-", "revocation-"} {
+				if strings.HasPrefix(string(r), kind) {
+					return r
+				}
+			}
+		}
+	}
+	return a.Look.Reason
+}
+
+func reasonsOf(short []policy.Shortfall) (out []policy.Reason) {
+	for _, s := range short {
+		out = append(out, s.Reason)
+	}
+	return out
 }
