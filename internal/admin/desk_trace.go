@@ -114,6 +114,9 @@ func (d *Desk) search(ctx context.Context, f queue.Filter, limit int, found func
 func (d *Desk) searchFor(ctx context.Context, f queue.Filter, limit int, patience time.Duration, found func(r *queue.Record) bool) (*queue.Unfinished, error) {
 	until := time.Now().Add(patience)
 	f.Look, f.Limit = lookPortion, 0
+	if !d.p.Scope.All {
+		f.Scope = append([]mail.Domain{}, d.p.Scope.Domains...) // none is nothing
+	}
 	for count := 0; ; {
 		var stop *queue.Unfinished
 		for r, err := range d.s.cfg.Store.List(ctx, f) {

@@ -9,6 +9,7 @@ import (
 	"postern/internal/access"
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/rules"
 	"postern/internal/traffic"
 )
 
@@ -86,18 +87,29 @@ func (d *Desk) Suggestions(ctx context.Context) ([]Suggestion, error) {
 	}
 	out := []Suggestion{}
 	for _, one := range by {
-		if one.Total >= suggestionLeast && one.Cost*100 <= one.Total && !d.protected(one.Domain) {
+		if one.Total >= suggestionLeast && one.Cost*100 <= one.Total {
 			out = append(out, *one)
 		}
 	}
 	slices.SortFunc(out, func(a, b Suggestion) int {
 		return cmp.Or(cmp.Compare(b.Total, a.Total), cmp.Compare(a.Domain, b.Domain))
 	})
-	return out[:min(len(out), suggestionsMost)], nil
+	most := []Suggestion{} // rules are asked about no more domains than are shown, or protected already
+	for i := 0; i < len(out) && len(most) < suggestionsMost; i++ {
+		if !d.protected(out[i].Domain) {
+			most = append(most, out[i])
+		}
+	}
+	return most, nil
 }
 
 // protected reports whether mail of anybody to a domain is forced by a rule that names it.
 func (d *Desk) protected(domain string) bool {
-	e, err := d.s.Explain(context.Background(), ExplainRequest{To: []string{"postmaster@" + domain}})
-	return err != nil || e.Recipients[0].Requires == policy.Authenticated && e.Recipients[0].Matched
+	to, err := mail.ParseAddress("postmaster@" + domain)
+	v := d.s.cfg.Rules.Now()
+	if err != nil || v.Err != nil {
+		return true // nothing to suggest
+	}
+	outcome := v.Rules.Evaluate(&rules.Facts{Recipients: []mail.Address{to}, Local: []bool{v.Serves(to.Domain)}, Now: time.Now()}).Recipients[0]
+	return outcome.Requirement.Channel == policy.Authenticated && outcome.Matched
 }

@@ -23,6 +23,7 @@ func (f *Filter) Matches(r *Record) bool {
 		f.Reason != "" && f.Reason != r.Why(),
 		f.Rule != "" && !slices.Contains(r.Rules, f.Rule) && !slices.Contains(r.Tested, f.Rule),
 		f.Site != "" && f.Site != r.Site,
+		f.Scope != nil && !slices.Contains(f.Scope, r.Message.Envelope.From.Domain) && !slices.Contains(f.Scope, r.Recipient.Address.Domain),
 		!f.Since.IsZero() && r.AcceptedAt.Before(f.Since),
 		!f.Until.IsZero() && !r.AcceptedAt.Before(f.Until),
 		f.JudgedBelow > 0 && r.JudgedUnder(&r.Message) >= f.JudgedBelow:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/attempt"
+	"postern/internal/mail"
 	"postern/internal/policy"
 )
 
@@ -183,15 +184,17 @@ type Record struct {
 
 // Filter selects records; the zero Filter selects all. Text fields match as written in DESIGN §7: patterns with * and ?.
 type Filter struct {
-	IDs         []ID
-	States      []State
-	Sender      string // pattern on the sender's canonical address, or a domain
-	Recipient   string // pattern on the recipient's canonical address, or a domain
-	Domain      string // recipient domain, exact
-	MessageID   string // exact Message-ID, with or without angle brackets
-	Reason      policy.Reason
-	Rule        string
-	Site        SiteKey
+	IDs       []ID
+	States    []State
+	Sender    string // pattern on the sender's canonical address, or a domain
+	Recipient string // pattern on the recipient's canonical address, or a domain
+	Domain    string // recipient domain, exact
+	MessageID string // exact Message-ID, with or without angle brackets
+	Reason    policy.Reason
+	Rule      string
+	Site      SiteKey
+	// Scope, when not nil, are domains of which one must be the sender's or the recipient's; an empty one selects nothing.
+	Scope       []mail.Domain
 	Since       time.Time  // accepted at or after
 	Until       time.Time  // accepted before
 	JudgedBelow int64      // if > 0: deliveries last judged under a lower number

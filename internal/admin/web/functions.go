@@ -15,7 +15,7 @@ import (
 func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": func(name string) string { return c.assets.names[name] },
-		"at":    stamp, "when": stampOf, "rfc3339": rfc3339, "ago": ago, "size": size, "may": may, "levels": levels, "dash": dash,
+		"at":    stamp, "when": stampOf, "rfc3339": rfc3339, "ago": ago, "size": size, "may": may, "levels": levels, "dash": dash, "clip": clip,
 		"join": strings.Join, "dict": dict, "pairs": pairs, "label": label,
 		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} }, "demand": admin.Demanded, "wait": wait, "age": age, "count": count, "hopState": hopState, "previewWord": previewWord, "previewState": previewState, "tlsVersion": tls.VersionName,
 	}
@@ -129,6 +129,17 @@ func dash(s string) string {
 		return "–"
 	}
 	return s
+}
+
+// clipped bounds what a table shows of one text: the summary of a file of rules may be megabytes.
+const clipped = 2000
+
+// clip is the beginning of a text that is too long for a table.
+func clip(s string) string {
+	if len(s) <= clipped {
+		return s
+	}
+	return strings.ToValidUTF8(s[:clipped], "") + fmt.Sprintf("… (%s in all; `postern audit` prints it)", size(int64(len(s))))
 }
 
 // dict gives a part of a page several values, by name.

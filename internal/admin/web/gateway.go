@@ -194,12 +194,12 @@ type destinationView struct {
 	Done      string
 	// Plot is the mail of the last 30 days to a domain; nil where its sums are not the principal's to see.
 	Plot *plot
-	// CanCheck says that the principal may have it checked.
-	CanCheck bool
+	// CanCheck says that the principal may have servers checked, CanRule that they may write rules.
+	CanCheck, CanRule bool
 }
 
 func (c *Console) destination(r *request) error {
-	v := destinationView{Name: r.PathValue("name"), Done: done(r), CanCheck: r.who.May(access.RunChecks)}
+	v := destinationView{Name: r.PathValue("name"), Done: done(r), CanCheck: r.who.May(access.RunChecks), CanRule: r.who.May(access.WriteRules)}
 	peers, err := r.desk.Peers(r.ctx(), admin.PeerRequest{Names: []string{v.Name}, Limit: peersShown, Patience: glance})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"postern/internal/mail"
 	"postern/internal/queue"
 )
 
@@ -13,8 +14,8 @@ import (
 // not keep the log from being reset.
 const page = 256
 
-// List yields records, the newest acceptance first. It looks for an index that leaves few deliveries to read (see
-// candidates), and reads all from the newest down where there is none.
+// List yields records, the newest acceptance first. It looks for an index that leaves few deliveries to read (candidates), or
+// one that yields them newest first (stream), and reads all from the newest down where there is none.
 func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record, error] {
 	return func(yield func(queue.Record, error) bool) {
 		if err := s.enter(ctx); err != nil {
@@ -63,6 +64,7 @@ type listing struct {
 	done    bool
 	ids     []queue.DeliveryID // candidates left, newest first; used when byID
 	byID    bool
+	stream  *stream          // nil: walk
 	lo, hi  queue.DeliveryID // deliveries left to walk over: lo <= id < hi
 	where   walkFilter
 	looked  int64 // messages walked over
@@ -135,6 +137,9 @@ func (l *listing) plan(ctx context.Context, c *conn) error {
 	if l.ids, l.byID, err = l.s.candidates(ctx, c, l.f, gathered); err != nil {
 		return err
 	}
+	if l.where, err = walkFilterOf(ctx, c, l.f); err != nil {
+		return err
+	}
 	if l.byID {
 		l.ids = slices.DeleteFunc(l.ids, func(id queue.DeliveryID) bool { return id < l.lo || id >= l.hi })
 		slices.Sort(l.ids)
@@ -142,7 +147,7 @@ func (l *listing) plan(ctx context.Context, c *conn) error {
 		slices.Reverse(l.ids)
 		return nil
 	}
-	l.where, err = walkFilterOf(ctx, c, l.f)
+	l.stream, err = l.s.streamOf(ctx, c, l.f)
 	return err
 }
 
@@ -160,15 +165,25 @@ func (l *listing) fetch(ctx context.Context, c *conn) (found []*stored, err erro
 		ids := l.ids[:n]
 		l.ids = l.ids[n:]
 		l.done = len(l.ids) == 0
-		return found, c.query(ctx, "SELECT "+recordColumns+" FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
-			" CROSS JOIN message m ON m.seq = d.id >> 20", collect, idList(ids))
+		return found, c.query(ctx, byIDQuery, collect, l.where.args(idList(ids), int64(0))...)
+	}
+	if l.stream != nil {
+		var ids []queue.DeliveryID
+		if ids, l.hi, err = l.stream.next(ctx, c, l.lo, l.hi); err != nil {
+			return nil, err
+		}
+		if l.looked = l.stream.seqs; len(l.stream.ids) == 0 && l.hi <= l.stream.from {
+			l.stream = nil // what is older is in no index yet
+		}
+		l.done = l.hi <= l.lo && l.stream.empty()
+		return found, c.query(ctx, byIDQuery, collect, l.where.args(idList(ids), int64(0))...)
 	}
 	span := queue.DeliveryID(window)
 	if l.f.Look > 0 {
 		span = min(span, queue.DeliveryID(max(1, int64(l.f.Look)-l.looked)))
 	}
 	lo, before := max(l.lo, l.hi-span*queue.MaxDeliveries), l.hi
-	err = c.query(ctx, walkQuery, collect, l.where.args(lo, l.hi)...)
+	err = c.query(ctx, walkQuery, collect, l.where.args(int64(lo), int64(l.hi))...)
 	if len(found) == page {
 		l.hi = found[page-1].ID
 	} else {
@@ -184,20 +199,27 @@ type walkFilter struct {
 	states, site      int64 // 0: any; states is a set of bits
 	reason, rule      string
 	sender, recipient string // GLOB patterns
+	scope             string // JSON of domains
 }
 
-const walkQuery = "SELECT " + recordColumns + ` FROM delivery d CROSS JOIN message m ON m.seq = d.id >> 20
-	WHERE d.id >= ?1 AND d.id < ?2
+var walkQuery = "SELECT " + recordColumns + ` FROM delivery d CROSS JOIN message m ON m.seq = d.id >> 20
+	WHERE d.id >= ?1 AND d.id < ?2` + walkConditions + ` ORDER BY d.id DESC LIMIT 256`
+
+var byIDQuery = "SELECT " + recordColumns + ` FROM json_each(?1) j CROSS JOIN delivery d ON d.id = j.value
+	CROSS JOIN message m ON m.seq = d.id >> 20 WHERE ?2 = 0` + walkConditions + ` ORDER BY d.id DESC`
+
+var walkConditions = `
 	AND (?3 = 0 OR ?3 >> d.state & 1)
 	AND (?4 = 0 OR d.site = ?4)
 	AND (?5 = '' OR d.reason = ?5 OR d.state <= 2)
 	AND (?6 = '' OR d.address GLOB ?6)
 	AND (?7 = '' OR instr(d.facts, ?7))
 	AND (?8 = '' OR m.sender GLOB ?8)
-	ORDER BY d.id DESC LIMIT 256`
+	AND (?9 = '' OR ` + inScope("?9") + ")"
 
-func (w *walkFilter) args(lo, hi queue.DeliveryID) []any {
-	return []any{int64(lo), int64(hi), w.states, w.site, w.reason, w.recipient, w.rule, w.sender}
+// args are the arguments of walkQuery between two deliveries, or of byIDQuery with a list of them and 0.
+func (w *walkFilter) args(first, second any) []any {
+	return []any{first, second, w.states, w.site, w.reason, w.recipient, w.rule, w.sender, w.scope}
 }
 
 func walkFilterOf(ctx context.Context, c *conn, f *queue.Filter) (w walkFilter, err error) {
@@ -207,7 +229,7 @@ func walkFilterOf(ctx context.Context, c *conn, f *queue.Filter) (w walkFilter, 
 			w.states |= 1<<storedQueued | 1<<storedHeld
 		}
 	}
-	w.reason = string(f.Reason)
+	w.reason, w.scope = string(f.Reason), scopeText(f)
 	w.sender, w.recipient = globOf(f.Sender), globOf(f.Recipient)
 	if f.Domain != "" && w.recipient == "" {
 		w.recipient = globOf(f.Domain)
@@ -232,6 +254,9 @@ func globOf(text string) string {
 	case text == "" || text == "<>":
 		return ""
 	case strings.ContainsAny(text, "@*?"):
+		if a, err := mail.ParseAddress(text); err == nil && !strings.ContainsAny(text, "*?") {
+			text = a.Canonical() // as the column has it
+		}
 		return strings.ReplaceAll(strings.ToLower(text), "[", "[[]")
 	}
 	if d := domainOf(text); d != "" {

@@ -50,9 +50,14 @@ var formSeven string
 //go:embed schema8.sql
 var formEight string
 
+// formNine has the tables that searches of a scope, and of what was not delivered, look into.
+//
+//go:embed schema9.sql
+var formNine string
+
 // migrations bring a database from one form to the next: entry n makes form n+1. Released entries never change; a new
 // form is a new entry, and a fixture of the old one goes to testdata.
-var migrations = []string{formOne, formTwo, formThree, formFour, formFive, formSix, formSeven, formEight}
+var migrations = []string{formOne, formTwo, formThree, formFour, formFive, formSix, formSeven, formEight, formNine}
 
 // errForeign: queue.db is a database of something else.
 var errForeign = errors.New("sqlstore: queue.db is not a Postern database")

@@ -15,6 +15,9 @@ import (
 // is soon found that way.
 const gathered = 100000
 
+// gatheredOfScope bounds them where a scope is asked for: most of what an index knows is others'.
+const gatheredOfScope = 2000
+
 // errMany stops a collection that has grown over its bound.
 var errMany = errors.New("too many")
 
@@ -32,8 +35,11 @@ func (s *Store) candidates(ctx context.Context, c *conn, f *queue.Filter, limit 
 		ids = append(ids, queue.DeliveryID(r.int(0)))
 		return nil
 	}
-	if f.Look > 0 {
-		all = bounded // a walk in parts answers sooner
+	if f.Look > 0 || f.Scope != nil {
+		all = bounded // a stream in parts answers sooner
+	}
+	if f.Scope != nil {
+		limit = min(limit, gatheredOfScope)
 	}
 	switch first, last, keyed := recipientKeys(f); {
 	case len(f.IDs) > 0:
@@ -47,7 +53,7 @@ func (s *Store) candidates(ctx context.Context, c *conn, f *queue.Filter, limit 
 	case waitingOnly(f.States) && f.Site != "":
 		err = c.query(ctx, "SELECT id FROM delivery INDEXED BY delivery_open WHERE state <= 2"+
 			" AND site = (SELECT id FROM site WHERE key = ?)", all, string(f.Site))
-	case waitingOnly(f.States):
+	case waitingOnly(f.States) && f.Look == 0 && f.Scope == nil:
 		err = c.query(ctx, "SELECT id FROM delivery INDEXED BY delivery_open WHERE state <= 2", all)
 	default:
 		return nil, false, nil

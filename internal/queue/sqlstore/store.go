@@ -61,7 +61,7 @@ type Store struct {
 	refusing atomic.Bool    // the last message could not be written, though there seemed to be room
 	drafted  atomic.Int64   // bytes that drafts hold
 	calls    sync.WaitGroup // running methods
-	loops    sync.WaitGroup // the mover, which calls the writer
+	loops    sync.WaitGroup // the mover and the filler, which call the writer
 	workers  sync.WaitGroup // the writer, the committer and the checkpointer
 	stop     chan struct{}  // closed to end the mover and the checkpointer
 	writer   *writer
@@ -106,6 +106,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s.workers.Go(s.commitLoop)
 	if !s.cfg.still {
 		s.loops.Go(s.moveLoop)
+		s.loops.Go(s.fillLoop)
 	}
 	s.workers.Go(s.checkpoint)
 	return s, nil

@@ -129,6 +129,12 @@ func listFilters(k *suite) {
 		"judged before":                {queue.Filter{JudgedBelow: 5}, []string{"Ann", "bob", "dan"}},
 		"waiting and judged before":    {queue.Filter{JudgedBelow: 5, States: []queue.State{queue.Queued, queue.Held}}, []string{"Ann", "dan"}},
 		"recipient and time":           {queue.Filter{Domain: "clinic.test", Since: start.Add(time.Minute)}, nil},
+		"by scope of the sender":       {queue.Filter{Scope: []mail.Domain{mail.MustDomain("sender.test")}}, []string{"Ann", "bob", "dan"}},
+		"by scope of a recipient":      {queue.Filter{Scope: []mail.Domain{mail.MustDomain("none.test"), mail.MustDomain("x.test")}}, []string{`"a[b"`}},
+		"by scope and state":           {queue.Filter{Scope: []mail.Domain{mail.MustDomain("sender.test")}, States: []queue.State{queue.Queued, queue.Failed}}, []string{"Ann", "dan"}},
+		"by scope and recipient":       {queue.Filter{Scope: []mail.Domain{mail.MustDomain("sender.test")}, Recipient: "clinic.test"}, []string{"Ann"}},
+		"by a scope of nothing":        {queue.Filter{Scope: []mail.Domain{}}, nil},
+		"by scope of what was judged":  {queue.Filter{Scope: []mail.Domain{mail.MustDomain("clinic.test")}, JudgedBelow: 5}, []string{"Ann"}},
 		"recipient, sender and states": {queue.Filter{Recipient: "dan@bücher.test", Sender: "sender.test", States: []queue.State{queue.Queued}}, []string{"dan"}},
 	} {
 		k.same(name, sorted(k.list(tt.f)), tt.want)

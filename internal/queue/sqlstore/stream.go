@@ -1,0 +1,184 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"postern/internal/queue"
+)
+
+// A stream is an index that yields deliveries newest first, however many it has: a search takes of it what it needs. Both
+// begin at totals.indexed; what is older is walked over.
+type stream struct {
+	states []int64 // stored states, of table undelivered
+	scope  string  // JSON of domains, of table party
+	from   queue.DeliveryID
+	ids    []queue.DeliveryID // read and not yet taken, newest first
+	below  queue.DeliveryID   // where reading goes on
+	blocks int64              // how many blocks of party to look at next
+	seqs   int64              // messages that were looked at
+}
+
+// fewUndelivered is up to how many deliveries in some states are looked at, rather than all mail of a scope.
+const fewUndelivered = 20_000
+
+// streamOf chooses the stream that answers f soonest; nil where none does.
+func (s *Store) streamOf(ctx context.Context, c *conn, f *queue.Filter) (*stream, error) {
+	states, count := s.undelivered(f.States)
+	if f.Scope == nil && len(states) == 0 {
+		return nil, nil
+	}
+	out := &stream{blocks: 1}
+	if f.Scope == nil || len(states) > 0 && count <= fewUndelivered {
+		out.states = states
+	} else {
+		out.scope = scopeText(f)
+	}
+	from, err := c.number(ctx, "SELECT indexed FROM totals")
+	out.from = deliveryID(from, 0)
+	return out, err
+}
+
+// undelivered are the stored states of a filter that asks for none of what was delivered, and how many deliveries have them;
+// none for any other.
+func (s *Store) undelivered(states []queue.State) (out []int64, count int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range states {
+		stored := []int64{storedState(st)}
+		switch st {
+		case queue.Delivered:
+			return nil, 0
+		case queue.Sending:
+			stored = []int64{storedQueued, storedHeld}
+		}
+		for _, n := range stored {
+			if !slices.Contains(out, n) {
+				out, count = append(out, n), count+s.totals.states[n]
+			}
+		}
+	}
+	return out, count
+}
+
+// scopeText is the scope of a filter as JSON, "" where it has none.
+func scopeText(f *queue.Filter) string {
+	if f.Scope == nil {
+		return ""
+	}
+	names := []string{}
+	for _, d := range f.Scope {
+		names = append(names, d.String())
+	}
+	text, _ := encode(names) // strings can be encoded
+	return text
+}
+
+// next returns up to page deliveries below hi and from lo on, newest first, and below which it goes on; that is lo, or where
+// the index begins, when it has no more.
+func (st *stream) next(ctx context.Context, c *conn, lo, hi queue.DeliveryID) (ids []queue.DeliveryID, below queue.DeliveryID, err error) {
+	end := max(lo, st.from)
+	for st.below = min(hi, cmp.Or(st.below, hi)); len(st.ids) == 0 && st.below > end && err == nil; {
+		if st.scope != "" {
+			st.below, err = st.readScope(ctx, c, end, st.below)
+		} else {
+			st.below, err = st.readStates(ctx, c, end, st.below)
+		}
+	}
+	n := min(page, len(st.ids))
+	ids, st.ids = st.ids[:n], st.ids[n:]
+	if len(st.ids) > 0 {
+		return ids, ids[n-1], err
+	}
+	return ids, max(st.below, end), err
+}
+
+// readStates reads the newest deliveries below hi in any of the states.
+func (st *stream) readStates(ctx context.Context, c *conn, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
+	for _, state := range st.states {
+		err := c.query(ctx, undeliveredQuery, func(r row) error {
+			st.ids = append(st.ids, queue.DeliveryID(r.int(0)))
+			return nil
+		}, state, int64(end), int64(hi))
+		if err != nil {
+			return hi, err
+		}
+	}
+	newestFirst(&st.ids)
+	below := end
+	if len(st.ids) >= page { // of one state there may be more between
+		st.ids = st.ids[:page]
+		below = st.ids[page-1]
+	}
+	st.seqs += int64(len(st.ids))
+	return below, nil
+}
+
+const undeliveredQuery = "SELECT id FROM undelivered WHERE state = ? AND id >= ? AND id < ? ORDER BY id DESC LIMIT 256"
+
+// blockSize is how many messages a block of party has.
+const blockSize = 1 << 12
+
+// blocksMost bounds the blocks that one query looks at.
+const blocksMost = 256
+
+// readScope reads the newest deliveries below hi of messages that are from or to the scope; where there are few it looks at
+// more blocks with each query.
+func (st *stream) readScope(ctx context.Context, c *conn, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
+	last, first := seqOf(hi-1), seqOf(end)
+	lowest := max(first/blockSize, last/blockSize-st.blocks+1)
+	var blocks []queue.DeliveryID
+	for b := last / blockSize; b >= lowest; b-- {
+		blocks = append(blocks, queue.DeliveryID(b))
+	}
+	seqs, err := st.parties(ctx, c, blocks, max(first, lowest*blockSize), last)
+	if err != nil {
+		return hi, err
+	}
+	below := max(end, deliveryID(lowest*blockSize, 0))
+	if len(seqs) == page {
+		below = max(end, deliveryID(int64(seqs[page-1]), 0))
+	}
+	if st.seqs += int64(len(seqs)); len(seqs) < page {
+		st.blocks = min(st.blocks*4, blocksMost)
+	}
+	err = c.query(ctx, partiesDeliveries, func(r row) error {
+		if id := queue.DeliveryID(r.int(0)); id >= end && id < hi {
+			st.ids = append(st.ids, id)
+		}
+		return nil
+	}, idList(seqs), st.scope)
+	newestFirst(&st.ids)
+	return below, err
+}
+
+// parties lists the newest messages in some blocks that are from or to the scope.
+func (st *stream) parties(ctx context.Context, c *conn, blocks []queue.DeliveryID, first, last int64) (seqs []queue.DeliveryID, err error) {
+	err = c.query(ctx, partiesQuery, func(r row) error {
+		seqs = append(seqs, queue.DeliveryID(r.int(0)))
+		return nil
+	}, idList(blocks), st.scope, first, last)
+	return seqs, err
+}
+
+const partiesQuery = "SELECT DISTINCT p.seq FROM json_each(?1) b CROSS JOIN json_each(?2) d CROSS JOIN party p" +
+	" WHERE p.block = b.value AND p.domain = d.value AND p.seq BETWEEN ?3 AND ?4 ORDER BY p.seq DESC LIMIT 256"
+
+// partiesDeliveries are the deliveries of messages that are to the scope, or all where it sent the message.
+var partiesDeliveries = "SELECT d.id FROM json_each(?1) s CROSS JOIN message m ON m.seq = s.value CROSS JOIN delivery d" +
+	" WHERE d.id >= s.value << 20 AND d.id < (s.value + 1) << 20 AND " + inScope("?2")
+
+// inScope is whether the sender of m or the recipient of d is in a JSON list of domains.
+func inScope(list string) string {
+	return "(" + domainIn("d.address") + " IN (SELECT value FROM json_each(" + list + ")) OR " + domainIn("m.sender") + " IN (SELECT value FROM json_each(" + list + ")))"
+}
+
+func newestFirst(ids *[]queue.DeliveryID) {
+	slices.Sort(*ids)
+	*ids = slices.Compact(*ids)
+	slices.Reverse(*ids)
+}
+
+// empty reports whether nothing that was read is left.
+func (st *stream) empty() bool { return st == nil || len(st.ids) == 0 }
