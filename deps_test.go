@@ -37,7 +37,7 @@ func lattice() map[string]string {
 		"queue/schedule":   "mail",
 		"mail/received":    "mail",
 		"mail/addresslist": "mail",
-		"smtp/smtpserver":  "mail smtp",
+		"smtp/smtpserver":  "mail smtp tlsprobe",
 		"lab/pki":          "mail",
 
 		"attempt":          "mail policy",

@@ -23,6 +23,7 @@ import (
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
 	"postern/internal/testkit/memnet"
+	"postern/internal/tlsprobe"
 )
 
 // readAll reads to the end of the connection, which must come within an hour.
@@ -383,6 +384,26 @@ handshake true
 TLS handshake failed after 1 in 1s`
 		if s := strings.Join(got, "\n"); s != want {
 			t.Errorf("got\n%s\nwant\n%s", s, want)
+		}
+	})
+}
+
+// A host name with a final dot breaks the handshake, and the TLS library says only that it cannot read it.
+func TestAServerNameWithAFinalDotIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told atomic.Pointer[string]
+		w := newWorld(t, func(cfg *smtpserver.Config) {
+			cfg.Trace.HandshakeFailed = func(_ smtpserver.ConnInfo, err error) { s := err.Error(); told.Store(&s) }
+		})
+		nc := w.dial("198.51.100.1")
+		io.WriteString(nc, "EHLO c.test\r\nSTARTTLS\r\n")
+		synctest.Wait()
+		nc.Write((&tlsprobe.Hello{Version: tlsprobe.TLS12, Name: "mx.gw.test.", Suites: []tlsprobe.Suite{0xc02f}}).Record())
+		readAll(nc)
+		nc.Close()
+		w.close()
+		if s := told.Load(); s == nil || !strings.Contains(*s, `host name "mx.gw.test."`) || !strings.Contains(*s, "final dot") {
+			t.Errorf("the log says %v", s)
 		}
 	})
 }

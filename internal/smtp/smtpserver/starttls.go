@@ -5,11 +5,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"postern/internal/mail"
 	"postern/internal/smtp"
+	"postern/internal/tlsprobe"
 )
 
 // startTLS does STARTTLS (RFC 3207). Whatever came behind the command in plaintext may be an attacker's: the session
@@ -89,11 +92,12 @@ func (c *Conn) handshake() bool {
 	c.raw.SetDeadline(time.Now().Add(c.srv.cfg.Timeouts.Handshake))
 	if err := apart(func() error { return tc.HandshakeContext(context.Background()) }); err != nil { // Close cuts it, the deadline bounds it
 		if f := c.srv.cfg.Trace.HandshakeFailed; f != nil {
-			f(c.Info(), err)
+			f(c.Info(), keyed.explain(err))
 		}
 		c.why = "TLS handshake failed"
 		return false
 	}
+	keyed.began, keyed.hello = true, nil
 	c.raw.SetDeadline(time.Time{})
 	c.wire.nc = tc
 	c.recordTLS(tc, keyed.key, cfg.ClientAuth != tls.NoClientCert)
@@ -158,10 +162,34 @@ func (c *Conn) reverify() {
 // LogOut forgets who logged in. It may be called from the Session's methods only; the method should answer 530 5.7.0.
 func (c *Conn) LogOut() { c.info.User = "" }
 
-// keyedConn carries what the choice of the certificate found out from the handshake's callback to its caller.
+// keyedConn carries what the choice of the certificate found out from the handshake's callback to its caller, and what the
+// client offered, until the handshake is over.
 type keyedConn struct {
 	net.Conn
-	key string // key type of the certificate chosen
+	key   string // key type of the certificate chosen
+	hello []byte // what the client sent first
+	began bool   // the handshake is over
+}
+
+// maxHello is how much of what a client offers is remembered: most ClientHellos, with a key of a post-quantum group.
+const maxHello = 2048
+
+// Read remembers what comes first.
+func (k *keyedConn) Read(b []byte) (int, error) {
+	n, err := k.Conn.Read(b)
+	if !k.began && len(k.hello) < maxHello {
+		k.hello = append(k.hello, b[:min(n, maxHello-len(k.hello))]...)
+	}
+	return n, err
+}
+
+// explain adds to the TLS library's words what it does not say: it takes a host name with a final dot for bytes that cannot
+// be read.
+func (k *keyedConn) explain(err error) error {
+	if name := tlsprobe.ServerName(k.hello); strings.HasSuffix(name, ".") {
+		return fmt.Errorf("the client asks for the host name %.255q, and the final dot may not be there (RFC 6066 §3): %w", name, err)
+	}
+	return err
 }
 
 // serverTLS makes the configuration of a server from the caller's: every handshake goes through GetCertificate, so
