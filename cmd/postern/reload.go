@@ -41,6 +41,7 @@ func (c *reloadCmd) Run(a *app) error {
 		if len(out.NeedRestart) > 0 {
 			fmt.Fprintf(a.stdout, "changed, and in force after a restart: %s\n", strings.Join(out.NeedRestart, ", "))
 		}
+		a.sayWaiting(out.Waiting, "is demanded now", "postern queue release --rejudge [DOMAIN | MESSAGE ...]")
 	}
 	for _, f := range out.Faults {
 		fmt.Fprintf(a.stderr, "problem: %s: %s\n", f.Key, f.Text)

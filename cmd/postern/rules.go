@@ -199,19 +199,24 @@ func (a *app) saySurplus(out *admin.ApplyResult, asked bool) {
 		}
 		return
 	}
-	if out.Waiting.Deliveries == 0 {
+	a.sayWaiting(out.Waiting, "these rules demand", "postern rules apply --let-waiting-go FILE, or postern queue release --rejudge [DOMAIN | MESSAGE ...]")
+}
+
+// sayWaiting tells of waiting mail that holds more than what demands now, and how that is changed.
+func (a *app) sayWaiting(w admin.Surplus, what, change string) {
+	if w.Deliveries == 0 {
 		return
 	}
-	some := plural(out.Waiting.Deliveries, "waiting delivery")
-	if out.Waiting.Partial {
+	some := plural(w.Deliveries, "waiting delivery")
+	if w.Partial {
 		some = "at least " + some
 	}
 	holds, keeps := " hold", " keep"
-	if out.Waiting.Deliveries == 1 {
+	if w.Deliveries == 1 {
 		holds, keeps = " holds", " keeps"
 	}
-	fmt.Fprintln(a.stdout, some+holds+" more than these rules demand, and"+keeps+" it")
-	a.detail("  ", "To change", "postern rules apply --let-waiting-go FILE, or postern queue release --rejudge [DOMAIN | MESSAGE ...]")
+	fmt.Fprintln(a.stdout, some+holds+" more than "+what+", and"+keeps+" it")
+	a.detail("  ", "To change", change)
 }
 
 // keyWidth has room for the longest key of a rule.

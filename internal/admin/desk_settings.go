@@ -71,6 +71,8 @@ type ReloadResult struct {
 	NeedRestart []string `json:"need_restart"`
 	// Faults are what is wrong or dangerous in what is in force now.
 	Faults []ReloadFault `json:"faults"`
+	// Waiting is how much of what waits holds more than is demanded now, and keeps it.
+	Waiting Surplus `json:"waiting"`
 }
 
 // ReloadFault is one fault of a configuration that was taken.
@@ -111,7 +113,10 @@ func (s *Service) Reload(ctx context.Context, by string) (ReloadResult, error) {
 	}
 	err = s.record(context.WithoutCancel(ctx), e)
 	if failed != nil {
-		err = failed // the log tells the other
+		return out, failed // the log tells the other
+	}
+	if view := s.cfg.Rules.Now(); err == nil && view.Err == nil {
+		out.Waiting, err = s.surplus(ctx, view.Rules, nil)
 	}
 	return out, err
 }

@@ -2,9 +2,11 @@ package acceptance
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
+	"postern/internal/lab/partner"
 	"postern/test/harness"
 )
 
@@ -71,5 +73,30 @@ func TestReloadWaitsAndFailsLoudly(t *testing.T) {
 	w.Stop()
 	if a := w.Run("", "reload"); a.Code != 3 || !strings.Contains(a.Stderr, "no gateway answers") {
 		t.Errorf("without a gateway: code %d\n%s", a.Code, a.Stderr)
+	}
+}
+
+// TestAReloadSaysWhatHoldsMore: mail that waits for a server of our own keeps what was demanded of the way there when the
+// reload demands less, and the verb says how much does.
+func TestAReloadSaysWhatHoldsMore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Domain("branch.test", partner.Behaviour{}) // its server has no TLS
+	own := func(require string) {
+		w.More = append(w.More[:1:1], fmt.Sprintf("[[domain]]\nname = \"branch.test\"\ndeliver_to = [\"mx.branch.test:%d\"]\nrecipients = \"any\"\nrequire = %q\n", w.Port, require))
+	}
+	own("authenticated")
+	w.Start("")
+	w.Send("anna@home.test", "to the branch", "team@branch.test")
+	w.Await("team@branch.test", harness.Waits("starttls-not-offered"))
+	own("plaintext")
+	w.Configure()
+	if said := w.Postern("reload"); !strings.Contains(said, "1 waiting delivery holds more than is demanded now, and keeps it") || !strings.Contains(said, "release --rejudge") {
+		t.Errorf("the verb says\n%s", said)
+	}
+	w.Postern("queue", "release", "--rejudge", "branch.test")
+	w.Await("team@branch.test", harness.In("delivered"))
+	if said := w.Postern("reload"); strings.Contains(said, "holds more") {
+		t.Errorf("afterwards the verb says\n%s", said)
 	}
 }
