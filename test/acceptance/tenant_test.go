@@ -49,7 +49,7 @@ func TestATenantIsToldNothingOfAnother(t *testing.T) {
 
 	enter := func(name string, more ...string) *visitor {
 		t.Helper()
-		link := strings.TrimSpace(w.Postern(append([]string{"accounts", "invite", name}, more...)...))
+		link := strings.TrimSpace(w.Postern(append([]string{"accounts", "invite", name, "--new"}, more...)...))
 		_, key, _ := strings.Cut(link, "#")
 		v := visit(t, w)
 		if page := v.posts("/setup", "key", key, "password", "a long sentence of mine", "again", "a long sentence of mine"); !strings.Contains(page, "Sign out") {
