@@ -10,8 +10,8 @@ import (
 	"postern/internal/queue"
 )
 
-// waker tells the running gateway of a domain that passes, so that what waits for it goes at once (DESIGN §3, "repair
-// wins"). Where no gateway answers, or it may not be asked, nothing is told and nothing said.
+// waker tells the running gateway of a domain that passes, so that what waits for it goes at once (design.md §3,
+// "repair wins"). Where no gateway answers, or it may not be asked, nothing is told and nothing said.
 type waker struct {
 	client *api.Client
 	by     string

@@ -10,7 +10,7 @@ import (
 	"postern/internal/queue"
 )
 
-// Trace is one delivery as people and programs see it (DESIGN §7). The names are stable; fields are only ever added.
+// Trace is one delivery as people and programs see it (design.md §7). The names are stable; fields are only ever added.
 // Times are UTC, null when there is none. Texts a stranger chose are bounded and escaped when they are stored.
 type Trace struct {
 	Delivery  int64  `json:"delivery"`

@@ -73,7 +73,7 @@ func demanding(change func(*policy.Requirement)) *policy.Requirement {
 	return &r
 }
 
-// wall lists every reason of DESIGN §5 that finding, reaching and proving a server can end in, each at least once.
+// wall lists every reason of design.md §5 that finding, reaching and proving a server can end in, each at least once.
 func wall() []fault {
 	day := 24 * time.Hour
 	now := time.Now()

@@ -37,7 +37,7 @@ type Discard struct{}
 // Emit does nothing.
 func (Discard) Emit(Event) {}
 
-// Leg is one of the four legs of DESIGN §2.
+// Leg is one of the four legs of design.md §2.
 type Leg string
 
 // The legs.

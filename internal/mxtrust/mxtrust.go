@@ -1,5 +1,5 @@
 // Package mxtrust knows which names of mail hosts deserve trust for a recipient domain, where DNS, which nobody signed,
-// chooses them (DESIGN §3): the registrable domains of a destination's mail hosts are remembered at the first use
+// chooses them (design.md §3): the registrable domains of a destination's mail hosts are remembered at the first use
 // under a rule that asks for it, and a name below another is a change that somebody must vouch for.
 //
 // What is remembered belongs to one rule and one recipient domain. The first use writes it, before a word of mail is said;

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// theList is DESIGN §5, letter for letter.
+// theList is design.md §5, letter for letter.
 const theList = `dns-nxdomain dns-servfail dns-timeout dns-null-mx dns-no-address dnssec-bogus mx-unproven mx-changed mx-loop mx-private-address
 connect-refused connect-timeout connect-unreachable greeting-timeout greeting-refused ehlo-refused
 starttls-not-offered starttls-stripped starttls-refused

@@ -5,7 +5,7 @@ import "fmt"
 // Level is the short name of a channel's strength, ordered weakest first. The zero value is Plaintext.
 type Level uint8
 
-// The levels of DESIGN §1.
+// The levels of design.md §1.
 const (
 	Plaintext Level = iota
 	Encrypted

@@ -1,7 +1,7 @@
 package policy
 
 // Reason is a stable code for why something fell short, used unchanged in log, trace, DSN, metrics, TLSRPT, console
-// and check. "" means nothing fell short. The list is closed (DESIGN §5); Info explains each.
+// and check. "" means nothing fell short. The list is closed (design.md §5); Info explains each.
 type Reason string
 
 // The reasons, in the order of a delivery's life.
@@ -66,7 +66,7 @@ const (
 // Who says who has to act on a reason.
 type Who string
 
-// The parties of DESIGN §5.
+// The parties of design.md §5.
 const (
 	Us      Who = "us"
 	Them    Who = "them"

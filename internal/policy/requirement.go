@@ -15,7 +15,7 @@ type Requirement struct {
 	Channel Level `json:"channel"`
 	// Aim is the rung the ladder starts at when it lies above Channel. Plaintext and Encrypted mean any TLS first;
 	// Authenticated means authenticated TLS at every host before unauthenticated TLS at any (the recipients a ticked
-	// box leaves unforced, DESIGN §2).
+	// box leaves unforced, design.md §2).
 	Aim Level `json:"aim,omitempty"`
 	// Peer lists proofs the peer must give; each demand must be met. Sorted and without duplicates after Combine.
 	Peer []PeerDemand `json:"peer,omitempty"`
@@ -45,7 +45,7 @@ type PeerDemand struct {
 // PublicTrust is the Trust of the configured public root programme.
 const PublicTrust = "public"
 
-// Names says which certificate names are accepted; any of the kinds that are set suffices (DESIGN §3).
+// Names says which certificate names are accepted; any of the kinds that are set suffices (design.md §3).
 type Names struct {
 	MX     bool     `json:"mx,omitempty"`     // the host name of the hop that was dialled
 	Domain bool     `json:"domain,omitempty"` // the recipient domain or a name directly below it

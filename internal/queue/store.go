@@ -182,7 +182,8 @@ type Record struct {
 	SiteState SiteState
 }
 
-// Filter selects records; the zero Filter selects all. Text fields match as written in DESIGN §7: patterns with * and ?.
+// Filter selects records; the zero Filter selects all. Text fields match as written in design.md §7: patterns with *
+// and ?.
 type Filter struct {
 	IDs       []ID
 	States    []State

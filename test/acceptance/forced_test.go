@@ -104,7 +104,7 @@ func oneReport(t *testing.T, at *partner.Partner, recipient string) partner.Mess
 
 var statusLine = regexp.MustCompile(`(?m)^Status: 5\.7\.\d+\r$`)
 
-// checkReport holds a report about a forced delivery to DESIGN §9.
+// checkReport holds a report about a forced delivery to design.md §9.
 func checkReport(t *testing.T, m partner.Message, f fault) {
 	t.Helper()
 	if m.From != "" || !slices.Equal(m.To, []string{"anna@home.test"}) || !m.TLS {

@@ -130,7 +130,7 @@ func (g *gateway) apply(t *testing.T, rules string) {
 	g.postern(t, "rules", "apply", path)
 }
 
-// delivery is the part of a trace object that these tests look at (DESIGN: one object per delivery).
+// delivery is the part of a trace object that these tests look at (design.md §7: one object per delivery).
 type delivery struct {
 	Message    string `json:"message"`
 	From       string `json:"from"`

@@ -1,5 +1,6 @@
 // Package oplog is the mail log: one structured line for each event, through log/slog. The first word says what
-// happened, the keys are those of the trace object (DESIGN §7), so that a line and a record can be laid side by side.
+// happened, the keys are those of the trace object (design.md §7), so that a line and a record can be laid side by
+// side.
 //
 //	level  what
 //	DEBUG  connections and sessions, attempts at sites that work

@@ -2,7 +2,7 @@
 // mail, and sends messages over it.
 //
 // The ladder of a requirement is a list of goals, highest first. Each goal is tried at every host of the plan before
-// the next lower one is tried at any (DESIGN §2):
+// the next lower one is tried at any (design.md §2):
 //
 //	requirement                        goals
 //	authenticated (forced)             authenticated
@@ -17,6 +17,7 @@
 // A connection that works but falls short of the goal is parked and serves a lower goal later. Network failures and
 // refused greetings make a host unusable now; they are not failures of TLS and never step down the ladder.
 //
-// The invariant of DESIGN §3 rests on one place: a Channel is made only by ladder.accept, which holds the verdict of the
-// very requirement at hand against the evidence of the very connection; Channel.Send judges again before each message.
+// The invariant of design.md §3 rests on one place: a Channel is made only by ladder.accept, which holds the verdict
+// of the very requirement at hand against the evidence of the very connection; Channel.Send judges again before each
+// message.
 package deliver

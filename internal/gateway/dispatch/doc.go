@@ -10,9 +10,9 @@
 //	sweep (each second): deadlines: delay notice, expiry, a notice that may not travel is held
 //	tidy  (each hour):   finished records past retention are purged in small steps
 //
-// Three rules keep the invariant of DESIGN §3 here. A site has one requirement and a channel is opened for exactly it.
-// Before anything claimed is sent, requirement and next hop are held against the rules and routes of this moment, and a
-// delivery that needs more is moved to another site, never sent. And what is lowered is lowered only by an
+// Three rules keep the invariant of design.md §3 here. A site has one requirement and a channel is opened for exactly
+// it. Before anything claimed is sent, requirement and next hop are held against the rules and routes of this moment,
+// and a delivery that needs more is moved to another site, never sent. And what is lowered is lowered only by an
 // administrator's own action, never here.
 //
 // The wall clock may jump while mail waits: see clock. Whoever asks now, under Dispatcher.mu, has the schedule told first.

@@ -61,7 +61,7 @@ func lastAttempt(w *queue.Work) *attempt.Attempt {
 }
 
 // deferred puts w off until due. A notice of ours that may not travel is held instead: visible, tried on at the pace of
-// its site, and never sent in the clear (DESIGN §3). One whose window is over has no deadline any more.
+// its site, and never sent in the clear (design.md §3). One whose window is over has no deadline any more.
 func (d *Dispatcher) deferred(w *queue.Work, a *attempt.Attempt, due time.Time) fate {
 	state := queue.Queued
 	if w.Message.Kind != queue.Ordinary && w.Requirement.Forced() && shortfall(a) {

@@ -2,7 +2,7 @@
 // and the content of the files that these name. Who judges mail takes one View and uses it to the end, so that no message
 // is ever judged by the rules of one moment and the domains of another.
 //
-// The law (DESIGN §3): what waits is judged by what is in force when it is sent.
+// The law (design.md §3): what waits is judged by what is in force when it is sent.
 //
 // A View has a number. It grows whenever any part differs from what it was given for, also when equal rules are applied
 // again, and is on stable storage before anything is judged under it. What was judged under a lower number is judged

@@ -39,7 +39,7 @@ type Config struct {
 }
 
 // Keeper holds what is in force and swaps it as a whole. While it is not known a View has an error, never an empty set:
-// whoever asks must answer 451 (DESIGN §3). Safe for concurrent use.
+// whoever asks must answer 451 (design.md §3). Safe for concurrent use.
 type Keeper struct {
 	cfg    Config
 	change sync.Mutex // one change at a time

@@ -74,8 +74,8 @@ func (i *Intake) beginName(client netip.Addr) *clientname.LookUp {
 	return i.cfg.Names.Begin(client)
 }
 
-// stamp is the Received line of DESIGN §4. Of our own side, that logged in or showed a certificate, it never says that there is
-// no name: it may be anywhere, and that is nobody's concern.
+// stamp is the Received line of design.md §4. Of our own side, that logged in or showed a certificate, it never says
+// that there is no name: it may be anywhere, and that is nobody's concern.
 func (m *incoming) stamp(name clientname.Result) []byte {
 	r := mail.Received{
 		ReverseName: name.Name, NoReverse: name.None && !m.s.rights.relay,

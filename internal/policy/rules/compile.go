@@ -174,7 +174,7 @@ func (c *compiled) effect(as role) effect {
 	return e
 }
 
-// requirement is what the rule demands for a recipient in that role (DESIGN §3).
+// requirement is what the rule demands for a recipient in that role (design.md §3).
 func (r *Rule) requirement(as role) policy.Requirement {
 	f := r.ForceTLS
 	if as == unforced {

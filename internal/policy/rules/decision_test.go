@@ -49,9 +49,9 @@ func requirementText(r policy.Requirement) string {
 	return text
 }
 
-// TestDecisions is the table of DESIGN §3: one rule, two rules, ticked and unticked, in force and under test, against
-// messages to a recipient that is named, one that another rule names, and one that nobody names. A changed cell is a
-// changed line in testdata/decisions.golden.
+// TestDecisions is the table of design.md §3: one rule, two rules, ticked and unticked, in force and under test,
+// against messages to a recipient that is named, one that another rule names, and one that nobody names. A changed
+// cell is a changed line in testdata/decisions.golden.
 func TestDecisions(t *testing.T) {
 	rule := func(name, extra string) string {
 		return fmt.Sprintf("[[rule]]\nname = %q\naction = 'force-tls'\nmatch.recipient = ['%s.test']\n%s\n", name, name, extra)

@@ -59,8 +59,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzNoSpellingSlipsPastARule holds the promise of DESIGN §3: however an address is spelled, the rule for its canonical
-// form and the rule for its domain match it.
+// FuzzNoSpellingSlipsPastARule holds the promise of design.md §3: however an address is spelled, the rule for its
+// canonical form and the rule for its domain match it.
 func FuzzNoSpellingSlipsPastARule(f *testing.F) {
 	for _, s := range []string{"a@b.test", `"a b"@B.test.`, "A@bücher。test", `"\a"@xn--bcher-kva.test`, "a@[192.0.2.1]", "u\u0308@x.test",
 		`"*"@x.test`, "a?b@x.test", "re:x@y.test", `"\\*"@x.test`} {

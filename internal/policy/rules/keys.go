@@ -120,7 +120,7 @@ func namesWeaker(before, after *Rule) bool {
 	return a.MX && !b.MX || a.Domain && !b.Domain || !subset(a.List, b.List)
 }
 
-// withoutTLS is what becomes of a recipient whose server offers no TLS, by whether the rule names it (DESIGN §3).
+// withoutTLS is what becomes of a recipient whose server offers no TLS, by whether the rule names it (design.md §3).
 func (r *Rule) withoutTLS(named bool) policy.WithoutTLS {
 	switch {
 	case r.ForceTLS.WithoutTLS == WithoutTLSReject, r.ForceTLS.WithoutTLS == WithoutTLSUnsaid && !named:

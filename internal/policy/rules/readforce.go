@@ -67,7 +67,7 @@ func certificateName(value string) (name, fault string) {
 	return "*." + d.String(), ""
 }
 
-// mxWords and revocationWords are the values of DESIGN §7, weakest first as in policy.
+// mxWords and revocationWords are the values of design.md §7, weakest first as in policy.
 var (
 	mxWords         = []string{"any", "pinned", "proven"}
 	revocationWords = []string{"off", "check", "require"}

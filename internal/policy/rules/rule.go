@@ -29,7 +29,7 @@ const (
 // Action is what a rule does to the mail it matches. The list is closed.
 type Action string
 
-// ForceTLSAction demands an authenticated channel (DESIGN §3).
+// ForceTLSAction demands an authenticated channel (design.md §3).
 const ForceTLSAction Action = "force-tls"
 
 // Rule is one rule as the administrator wrote it, with the defaults filled in. Rules are values; nobody changes one

@@ -12,7 +12,7 @@ import (
 // Mode is the kind of a listener.
 type Mode uint8
 
-// The modes of DESIGN §7. In Submission mode MAIL needs TLS and AUTH; whether TLS starts at the first octet is
+// The modes of design.md §7. In Submission mode MAIL needs TLS and AUTH; whether TLS starts at the first octet is
 // Config.ImplicitTLS there, and always so for SMTPS.
 const (
 	SMTP Mode = iota

@@ -1,0 +1,367 @@
+package house
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Documents say nothing that the tree can contradict: what stands in them twice, once in words and once in code, is
+// compared here. The command lines and configurations in them are tried by cmd/postern.
+
+// documents are the pages of the repository by path.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md", "bench/*.md"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			out[filepath.ToSlash(path)] = read(t, path)
+		}
+	}
+	if len(out) < 30 {
+		t.Fatalf("only %d documents found", len(out))
+	}
+	return out
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// section is what stands below a heading of the second level, up to the next.
+func section(t *testing.T, page, heading string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(page, "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("no section %q", heading)
+	}
+	body, _, _ := strings.Cut(rest, "\n## ")
+	return body
+}
+
+// product is the rooms that are not for tests alone.
+func product(t *testing.T) (names []string) {
+	for room := range rooms(t) {
+		if !isTestRoom(room) {
+			names = append(names, room)
+		}
+	}
+	return names
+}
+
+// height returns how many rooms stand below a room in the longest chain of its imports.
+func height(imports map[string][]string, room string) int {
+	h := 0
+	for _, path := range imports[room] {
+		if other, ours := strings.CutPrefix(path, "postern/internal/"); ours {
+			h = max(h, 1+height(imports, other))
+		}
+	}
+	return h
+}
+
+func TestTheRoomsStandInOrderOfTheirHeight(t *testing.T) {
+	list := section(t, read(t, "ARCHITECTURE.md"), "The rooms, bottom to top")
+	entry := regexp.MustCompile(`\*\*([a-z/0-9]+)\*\* \((\d+)(, ground)?\)`)
+	imports, told, last := rooms(t), map[string]bool{}, 0
+	for _, m := range entry.FindAllStringSubmatch(list, -1) {
+		room, ground := m[1], m[3] != ""
+		h, err := strconv.Atoi(m[2])
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case imports[room] == nil:
+			t.Errorf("ARCHITECTURE.md: there is no room %s", room)
+		case told[room]:
+			t.Errorf("ARCHITECTURE.md: %s is told of twice", room)
+		case h != height(imports, room):
+			t.Errorf("ARCHITECTURE.md: %s has height %d, its imports say %d", room, h, height(imports, room))
+		case h < last:
+			t.Errorf("ARCHITECTURE.md: %s (%d) stands behind a room of height %d", room, h, last)
+		case ground != isGround(room):
+			t.Errorf("ARCHITECTURE.md: %s is a ground room: %v, deps_test.go says %v", room, ground, isGround(room))
+		}
+		told[room], last = true, h
+	}
+	for _, room := range product(t) {
+		if !told[room] {
+			t.Errorf("ARCHITECTURE.md: %s (%d) is not among the rooms", room, height(imports, room))
+		}
+	}
+}
+
+// The tree draws every room below internal, with a dot where it is a ground room. lab and testkit stand for theirs.
+func TestTheTreeDrawsEveryRoom(t *testing.T) {
+	tree := section(t, read(t, "ARCHITECTURE.md"), "The tree")
+	line := regexp.MustCompile(`^((?:│   |    )*)[├└]── ([a-z]+)/(•?)`)
+	var above []string
+	drawn := map[string]bool{}
+	for text := range strings.Lines(tree) {
+		m := line.FindStringSubmatch(text)
+		if m == nil {
+			continue
+		}
+		depth := len([]rune(m[1])) / 4
+		if depth > len(above) {
+			t.Fatalf("the tree jumps at %q", text)
+		}
+		above = append(above[:depth], m[2])
+		if above[0] != "internal" || depth == 0 {
+			continue
+		}
+		room := strings.Join(above[1:], "/")
+		drawn[room] = true
+		if _, err := os.Stat("internal/" + room); err != nil {
+			t.Errorf("the tree draws %s: %v", room, err)
+		}
+		if (m[3] != "") != isGround(room) {
+			t.Errorf("the tree: the dot of %s is wrong: isGround says %v", room, isGround(room))
+		}
+	}
+	for room := range rooms(t) {
+		district, _, _ := strings.Cut(room, "/")
+		if !drawn[room] && district != "lab" && district != "testkit" {
+			t.Errorf("the tree does not draw %s", room)
+		}
+	}
+}
+
+// TestDependenciesAreWhereTheTableSays holds the table of decision 6 against go.mod and against who imports what.
+func TestDependenciesAreWhereTheTableSays(t *testing.T) {
+	page := read(t, "docs/decisions/0006-dependencies.md")
+	module, place := regexp.MustCompile("`([a-z.]+\\.[a-z]+/[^`]+)`"), regexp.MustCompile("`([^`]+)`")
+	where := map[string][]string{} // nil: tests only
+	for row := range strings.Lines(page) {
+		cells := strings.Split(strings.Trim(row, "|\n "), " | ")
+		if len(cells) != 3 || !strings.HasPrefix(row, "| `") {
+			continue
+		}
+		var places []string
+		for _, m := range place.FindAllStringSubmatch(cells[2], -1) {
+			places = append(places, m[1])
+		}
+		if (len(places) == 0) != strings.HasPrefix(cells[2], "tests only") && cells[2] != "tests" {
+			t.Errorf("decision 6: %s is neither somewhere nor for tests only: %q", cells[0], cells[2])
+		}
+		for _, m := range module.FindAllStringSubmatch(cells[0], -1) {
+			where[m[1]] = places
+		}
+	}
+	_, direct, _ := strings.Cut(read(t, "go.mod"), "require (")
+	direct, _, _ = strings.Cut(direct, ")")
+	for row := range strings.Lines(direct) {
+		name, _, _ := strings.Cut(strings.TrimSpace(row), " ")
+		if name != "" && !strings.Contains(row, "// indirect") && where[name] == nil {
+			if _, named := where[name]; !named {
+				t.Errorf("decision 6 has no row for %s", name)
+			}
+		}
+	}
+	users := importers(t, slices.Collect(maps.Keys(where)))
+	for name, places := range where {
+		if !strings.Contains(read(t, "go.mod"), "\t"+name+" ") {
+			t.Errorf("decision 6: go.mod does not require %s", name)
+		}
+		if got := slices.Sorted(maps.Keys(users[name])); !slices.Equal(got, slices.Sorted(slices.Values(places))) {
+			t.Errorf("decision 6: %s is imported by %v, the table says %v", name, got, places)
+		}
+	}
+}
+
+// importers maps each module to the folders under internal, cmd and bench whose code, tests not included, imports a
+// package of it.
+func importers(t *testing.T, modules []string) map[string]map[string]bool {
+	t.Helper()
+	slices.SortFunc(modules, func(a, b string) int { return len(b) - len(a) }) // the longest first
+	out := map[string]map[string]bool{}
+	for _, s := range sources(t) {
+		if isTestRoom(s.room) {
+			continue
+		}
+		for _, imp := range s.file.Imports {
+			path, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range modules {
+				if path == m || strings.HasPrefix(path, m+"/") {
+					if out[m] == nil {
+						out[m] = map[string]bool{}
+					}
+					out[m][s.room] = true
+					break
+				}
+			}
+		}
+	}
+	return out
+}
+
+// TestDecisionsAreNumberedAndSayWhatChangedThem: a number for each, none left out; and of two of which the later one says
+// "Changes [decision N]", the earlier one says "Since [decision M]".
+func TestDecisionsAreNumberedAndSayWhatChangedThem(t *testing.T) {
+	paths, err := filepath.Glob("docs/decisions/*.md")
+	if err != nil || len(paths) == 0 {
+		t.Fatal(paths, err)
+	}
+	changes, since := map[string]bool{}, map[string]bool{}
+	link := regexp.MustCompile(`(Changes|Since) ((?:\[decision \d+\]\([^)]*\)(?:, | and )?)+)`)
+	number := regexp.MustCompile(`\[decision (\d+)\]\((\d+)-`)
+	for i, path := range paths {
+		n, text := i+1, read(t, path)
+		if !strings.HasPrefix(filepath.Base(path), fmt.Sprintf("%04d-", n)) || !strings.HasPrefix(text, fmt.Sprintf("# %d. ", n)) {
+			t.Errorf("%s: its name and its title do not begin with %d", path, n)
+		}
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			for _, other := range number.FindAllStringSubmatch(m[2], -1) {
+				if m[1] == "Changes" {
+					changes[fmt.Sprintf("%s by %d", other[1], n)] = true
+				} else {
+					since[fmt.Sprintf("%d by %s", n, other[1])] = true
+				}
+			}
+		}
+	}
+	if !maps.Equal(changes, since) || len(since) == 0 {
+		t.Errorf("decisions changed: the later ones say %v, the earlier ones %v",
+			slices.Sorted(maps.Keys(changes)), slices.Sorted(maps.Keys(since)))
+	}
+}
+
+func TestTheListOfRFCsNamesEachOnceInOrder(t *testing.T) {
+	row, seen, last := regexp.MustCompile(`^\| (\d+) \|`), map[int]bool{}, 0
+	for line := range strings.Lines(read(t, "docs/rfcs.md")) {
+		m := row.FindStringSubmatch(line)
+		if m == nil {
+			last = 0
+			continue
+		}
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[n] {
+			t.Errorf("docs/rfcs.md: RFC %d is listed twice", n)
+		}
+		if n < last {
+			t.Errorf("docs/rfcs.md: RFC %d stands behind %d", n, last)
+		}
+		seen[n], last = true, n
+	}
+}
+
+// TestLinksOfDocumentsLeadSomewhere follows the links between documents, with their anchors, and the bare names of pages
+// and tests that documents and comments cite.
+func TestLinksOfDocumentsLeadSomewhere(t *testing.T) {
+	pages := documents(t)
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for path, text := range pages {
+		for _, m := range link.FindAllStringSubmatch(withoutBlocks(text), -1) {
+			target, anchor, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			file := path
+			if target != "" {
+				file = filepath.ToSlash(filepath.Join(filepath.Dir(path), target))
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s links to %s: %v", path, m[1], err)
+			} else if anchor != "" && !slices.Contains(anchors(pages[file]), anchor) {
+				t.Errorf("%s links to %s, and %s has no such heading", path, m[1], file)
+			}
+		}
+	}
+}
+
+// withoutBlocks is a page without its code blocks.
+func withoutBlocks(page string) string {
+	return regexp.MustCompile("(?ms)^ *```.*?^ *```$").ReplaceAllString(page, "")
+}
+
+// anchors are the names under which a page's headings can be linked to.
+func anchors(page string) (names []string) {
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(withoutBlocks(page), -1) {
+		name := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
+}
+
+// TestPagesThatCodeCitesExist looks for the pages that code names, and for the sections of docs/design.md that it cites as
+// "design.md §3".
+func TestPagesThatCodeCitesExist(t *testing.T) {
+	design, cited := read(t, "docs/design.md"), 0
+	page, part := regexp.MustCompile(`\bdocs/[a-z/0-9-]+\.(?:md|json)\b`), regexp.MustCompile(`\b(?i:design)(\.md)? §(\d+)`)
+	for _, path := range goFiles(t, ".") {
+		text := read(t, path)
+		for _, file := range page.FindAllString(text, -1) {
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s cites %s: %v", path, file, err)
+			}
+		}
+		for _, m := range part.FindAllStringSubmatch(text, -1) {
+			cited++
+			if path != "docs_test.go" && (m[1] == "" || !strings.Contains(design, "\n## "+m[2]+". ")) {
+				t.Errorf("%s cites %q: write design.md and a section that is there", path, m[0])
+			}
+		}
+	}
+	if cited < 20 {
+		t.Errorf("only %d citations of docs/design.md were found", cited)
+	}
+}
+
+// TestMetricsOfDocumentsExist holds the names of metrics in documents against those in the code.
+func TestMetricsOfDocumentsExist(t *testing.T) {
+	name := regexp.MustCompile(`\bpostern_[a-z_]+[a-z]\b`)
+	known := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.room == "event/metrics" {
+			for _, found := range name.FindAllString(read(t, s.path), -1) {
+				known[found] = true
+			}
+		}
+	}
+	for path, text := range documents(t) {
+		for _, found := range name.FindAllString(text, -1) {
+			if !known[found] {
+				t.Errorf("%s names the metric %s, which does not exist", path, found)
+			}
+		}
+	}
+}
+
+// TestTestsThatDocumentsNameExist: a page that says which test proves something must not go on naming one that is gone.
+func TestTestsThatDocumentsNameExist(t *testing.T) {
+	declared := map[string]bool{}
+	for _, path := range goFiles(t, ".") {
+		if strings.HasSuffix(path, "_test.go") || strings.Contains(path, "storetest") {
+			for _, m := range regexp.MustCompile(`(?m)^func (?:\([^)]*\) )?((?:Test|Fuzz|Benchmark)\w+)\(`).FindAllStringSubmatch(read(t, path), -1) {
+				declared[m[1]] = true
+			}
+		}
+	}
+	for path, text := range documents(t) {
+		for _, m := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`").FindAllStringSubmatch(text, -1) {
+			if !declared[m[1]] {
+				t.Errorf("%s names %s, and there is no such test", path, m[1])
+			}
+		}
+	}
+}
