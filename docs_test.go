@@ -2,6 +2,10 @@ package house
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -364,4 +368,72 @@ func TestTestsThatDocumentsNameExist(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNamesOfCodeThatDocumentsCiteExist looks at the files (`ladder.go`) and names (`run.keep`, `SendWhile`) that the pages
+// for developers cite. Decisions are left out: they tell what was.
+func TestNamesOfCodeThatDocumentsCiteExist(t *testing.T) {
+	files, names := codeNames(t)
+	span, file := regexp.MustCompile("`([^`]+)`"), regexp.MustCompile(`^[\w/-]+\.(go|mod|js|txtar)$`)
+	name := regexp.MustCompile(`^(?:[A-Za-z]\w*\.)+([A-Za-z]\w*)(?:\(\))?$|^([a-z]*[A-Z]+[a-z]\w*)(?:\(\))?$`)
+	cited := 0
+	for _, page := range []string{"ARCHITECTURE.md", "docs/flow.md", "docs/queue-internals.md", "docs/console.md", "docs/crash.md"} {
+		for _, m := range span.FindAllStringSubmatch(withoutBlocks(read(t, page)), -1) {
+			word := strings.Join(strings.Fields(m[1]), " ")
+			if file.MatchString(word) {
+				cited++
+				if !slices.ContainsFunc(files, func(f string) bool { return strings.HasSuffix(f, "/"+word) }) {
+					t.Errorf("%s names the file %s, which does not exist", page, word)
+				}
+				continue
+			}
+			if parts := name.FindStringSubmatch(word); parts != nil && parts[1] != "toml" {
+				cited++
+				if !names[parts[1]+parts[2]] {
+					t.Errorf("%s names %s, which does not exist", page, word)
+				}
+			}
+		}
+	}
+	if cited < 200 {
+		t.Errorf("only %d files and names were found", cited)
+	}
+}
+
+// codeNames returns the files of the repository, and every name that its code declares or uses, keys of files and columns
+// of tables included.
+func codeNames(t *testing.T) (files []string, names map[string]bool) {
+	t.Helper()
+	names = map[string]bool{}
+	tag, column := regexp.MustCompile(`(?:toml|json):"(\w+)`), regexp.MustCompile(`\b[a-z]+(?:_[a-z]+)*\b`)
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		files = append(files, "/"+filepath.ToSlash(path))
+		if err == nil && strings.HasSuffix(path, ".sql") {
+			for _, word := range column.FindAllString(read(t, path), -1) {
+				names[word] = true
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range goFiles(t, ".") {
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.Ident:
+				names[n.Name] = true
+			case *ast.BasicLit:
+				for _, m := range tag.FindAllStringSubmatch(n.Value, -1) {
+					names[m[1]] = true
+				}
+			}
+			return true
+		})
+	}
+	return files, names
 }

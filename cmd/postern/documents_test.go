@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"postern/internal/config"
+	"postern/internal/policy"
 	"postern/internal/policy/rules"
 )
 
@@ -365,3 +366,29 @@ func sectionsOfTheConfiguration() map[string][]string {
 	}
 	return out
 }
+
+// TestReasonsThatDocumentsNameExist looks at every `cert-expired` and its like.
+func TestReasonsThatDocumentsNameExist(t *testing.T) {
+	known, groups, found := map[string]bool{}, map[string]bool{}, 0
+	for _, r := range policy.Reasons() {
+		known[string(r.Reason)] = true
+		group, _, _ := strings.Cut(string(r.Reason), "-")
+		groups[group] = true
+	}
+	for path, page := range documents(t) {
+		for _, m := range regexp.MustCompile("`([a-z]+)((?:-[a-z0-9]+)+)`").FindAllStringSubmatch(page, -1) {
+			if groups[m[1]] && !slices.Contains(notReasons, m[1]+m[2]) {
+				found++
+				if !known[m[1]+m[2]] {
+					t.Errorf("%s names the reason %s%s, which does not exist", path, m[1], m[2])
+				}
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d reasons were found", found)
+	}
+}
+
+// notReasons are other codes that begin with the word of a reason: rungs, a note of an attempt, a finding of check.
+var notReasons = []string{"tls-classical", "tls-legacy", "mx-pinned-first-use", "tls-stripped-here"}
