@@ -114,7 +114,7 @@ func (d *demoCmd) tell(ctx context.Context, a *app, w *demoWorld, cfg *config.Co
 
 // stay says where to look, and waits for Ctrl-C. The console's listener was opened before the one for mail.
 func (d *demoCmd) stay(ctx context.Context, a *app, w *demoWorld, client *api.Client, at, console string) error {
-	link, err := client.Invite(ctx, api.InviteRequest{By: "demo", Name: "demo", Role: access.Administrator})
+	link, err := client.Invite(ctx, api.InviteRequest{By: "demo", Name: "demo", New: true, Role: access.Administrator})
 	if err != nil {
 		return err
 	}

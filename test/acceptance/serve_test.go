@@ -55,11 +55,11 @@ func TestTheConfigurationIsCheckedShownAndExplained(t *testing.T) {
 				t.Errorf("%q: exit code %d, no %q in:\n%s", text, a.Code, part, a.Stderr)
 			}
 		}
-		if a := w.Run("", "serve", "--config", path); a.Code != 3 || a.Stderr == "" {
+		if a := w.Run("", "serve", "--config", path); a.Code != 78 || a.Stderr == "" {
 			t.Errorf("serve with %q: exit code %d\n%s", text, a.Code, a.Stderr)
 		}
 	}
-	if a := w.Run("", "serve", "--config", "/nonexistent.toml"); a.Code != 3 || !strings.Contains(a.Stderr, "hint:") {
+	if a := w.Run("", "serve", "--config", "/nonexistent.toml"); a.Code != 78 || !strings.Contains(a.Stderr, "hint:") {
 		t.Errorf("serve without a file: %+v", a)
 	}
 	if a := w.Run("", "queue", "list"); a.Code != 3 || !strings.Contains(a.Stderr, "postern serve") {

@@ -134,10 +134,14 @@ func (w *World) Serves() (yes bool) {
 		default:
 		}
 		conn, err := net.Dial("tcp", w.Addr)
-		if err == nil {
-			yes = true
-			conn.Close()
+		if err != nil {
+			return false
 		}
+		defer conn.Close()
+		// The port is open before anybody serves it: wait for the first word.
+		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+		n, _ := conn.Read(make([]byte, 1))
+		yes = n > 0
 		return yes
 	})
 	return yes
