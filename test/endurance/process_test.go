@@ -107,7 +107,7 @@ func TestTheUserOfTheConfigurationIsTaken(t *testing.T) {
 	other.settings["process.user"] = `"no-such-user"`
 	other.configure()
 	other.launch()
-	if code := other.exit(); code != 3 || !strings.Contains(other.log(), "no-such-user") {
+	if code := other.exit(); code != 78 || !strings.Contains(other.log(), "no-such-user") {
 		t.Errorf("exit code %d:\n%s", code, other.log())
 	}
 }
@@ -245,7 +245,7 @@ func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
 				t.Errorf("config check with %s %o: exit code %d: %s", name, mode, code, out)
 			}
 			g.launch()
-			if code := g.exit(); code != 3 || !strings.Contains(g.log(), "chmod o= "+g.path(name)) {
+			if code := g.exit(); code != 78 || !strings.Contains(g.log(), "chmod o= "+g.path(name)) {
 				t.Errorf("serve with %s %o: exit code %d:\n%s", name, mode, code, g.log())
 			}
 		}
