@@ -18,7 +18,8 @@ type SiteView struct {
 	Key      string     `json:"key"`
 	NextHop  string     `json:"next_hop"`
 	Requires string     `json:"requires"`
-	Waiting  int        `json:"waiting"`
+	Waiting  int        `json:"waiting"`         // deliveries, those that are held too
+	Held     int        `json:"held"`            // of them: no try is planned until they are released
 	Earliest *time.Time `json:"earliest_due_at"` // of what waits
 	Failures int        `json:"failures"`
 	Since    *time.Time `json:"failing_since"`
@@ -29,8 +30,12 @@ type SiteView struct {
 	Who      string     `json:"who,omitempty"`
 }
 
+// InTrouble reports whether mail waits at a site that fails. Where nothing waits nobody misses anything, however the last try
+// there ended: what is left is a date before which the next message is not tried.
+func (v *SiteView) InTrouble() bool { return v.Failures > 0 && v.Waiting > 0 }
+
 func siteView(s *queue.Site) SiteView {
-	v := SiteView{Key: string(s.Key), NextHop: s.NextHop, Requires: s.Requirement.Channel.String(), Waiting: s.Queued, Earliest: instant(s.Earliest),
+	v := SiteView{Key: string(s.Key), NextHop: s.NextHop, Requires: s.Requirement.Channel.String(), Waiting: s.Queued + s.Held, Held: s.Held, Earliest: instant(s.Earliest),
 		Failures: s.Failures, Since: instant(s.Since), RetryAt: instant(s.RetryAt)}
 	if s.Last != nil && s.Last.Reason != "" {
 		info := s.Last.Reason.Info()
@@ -50,7 +55,16 @@ type SiteList struct {
 	SearchedTo *time.Time
 }
 
-// Sites lists where mail waits, what fails first, then by how much waits. A scope of domains is told of the sites of its own
+// Waits counts the deliveries that wait, and how many of them are held.
+func (l *SiteList) Waits() (all, held int) {
+	for i := range l.Items {
+		all, held = all+l.Items[i].Waiting, held+l.Items[i].Held
+	}
+	return all, held
+}
+
+// Sites lists where mail waits, what is in trouble first, then by how much waits; sites that failed and where nothing waits
+// come last. A scope of domains is told of the sites of its own
 // mail, with counts of that, as far as it is looked at within patience.
 func (d *Desk) Sites(ctx context.Context, patience time.Duration) (SiteList, error) {
 	out := SiteList{Items: []SiteView{}, Complete: true}
@@ -73,8 +87,18 @@ func (d *Desk) Sites(ctx context.Context, patience time.Duration) (SiteList, err
 
 func sortSites(list []SiteView) {
 	slices.SortStableFunc(list, func(a, b SiteView) int {
-		return cmp.Or(cmp.Compare(min(b.Failures, 1), min(a.Failures, 1)), cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.NextHop, b.NextHop))
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.NextHop, b.NextHop))
 	})
+}
+
+func rank(v *SiteView) int {
+	switch {
+	case v.InTrouble():
+		return 0
+	case v.Waiting > 0:
+		return 1
+	}
+	return 2
 }
 
 // ownSites gathers the sites of waiting mail within the scope, as the deliveries there are told of them.
@@ -92,8 +116,12 @@ func (d *Desk) ownSites(ctx context.Context, patience time.Duration) (SiteList, 
 			site = &queue.Site{Key: queue.SiteKey(key), NextHop: hop, Requirement: r.Requirement, SiteState: told.SiteState}
 			at[key] = site
 		}
+		if r.Due.IsZero() {
+			site.Held++
+			return true
+		}
 		site.Queued++
-		if !r.Due.IsZero() && (site.Earliest.IsZero() || r.Due.Before(site.Earliest)) {
+		if site.Earliest.IsZero() || r.Due.Before(site.Earliest) {
 			site.Earliest = r.Due
 		}
 		return true

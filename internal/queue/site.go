@@ -32,6 +32,8 @@ type Site struct {
 	// Read-only.
 	Queued   int
 	Earliest time.Time
+	// Held counts what waits here without a planned try: it goes when it is released. Read-only.
+	Held int
 }
 
 // SiteState is what must survive a restart so that a broken partner is not hammered after it.

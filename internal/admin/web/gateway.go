@@ -22,6 +22,8 @@ type overviewView struct {
 	Troubles []admin.SiteView
 	More     int         // sites in trouble beyond those shown
 	Whole    bool        // the principal sees everything
+	Waiting  int         // deliveries that the principal sees, those that are held too
+	Held     int         // of them
 	Unseen   *unfinished // of what waits: there may be more in trouble
 	Changes  []ledger.Entry
 	Recent   admin.Page[admin.Trace]
@@ -59,8 +61,9 @@ func (c *Console) overview(r *request) error {
 		return err
 	}
 	v.Unseen = unseen(sites.Complete, sites.SearchedTo)
+	v.Waiting, v.Held = sites.Waits()
 	for _, s := range sites.Items {
-		if s.Failures > 0 {
+		if s.InTrouble() {
 			v.Troubles = append(v.Troubles, s)
 		}
 	}

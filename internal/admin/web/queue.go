@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +15,8 @@ type queueView struct {
 	Sites  []admin.SiteView
 	More   string // the next page of them
 	Count  int    // of all of them
-	Total  int    // deliveries
+	Total  int    // deliveries, those that are held too
+	Held   int    // of them
 	Unseen *unfinished
 	// Waiting is what waits by age and rule.
 	Waiting admin.WaitingView
@@ -26,10 +28,9 @@ func (c *Console) queue(r *request) error {
 	if err != nil {
 		return err
 	}
+	sites.Items = slices.DeleteFunc(sites.Items, func(s admin.SiteView) bool { return s.Waiting == 0 }) // nothing to see or to do there
 	v := queueView{Count: len(sites.Items), Done: done(r), Unseen: unseen(sites.Complete, sites.SearchedTo)}
-	for _, s := range sites.Items {
-		v.Total += s.Waiting
-	}
+	v.Total, v.Held = sites.Waits()
 	if v.Sites, v.More, err = portion(sites.Items, r.FormValue("after"), "/queue"); err != nil {
 		return err
 	}

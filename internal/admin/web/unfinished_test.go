@@ -47,7 +47,7 @@ func TestAnUnfinishedSearchIsNeverNone(t *testing.T) {
 	b.become("nina", access.Auditor, tenants.Domain)
 	for path, more := range map[string]string{"/": "/trace?after=", "/trace": "/trace?after=", "/trace?any=partner.test": "after=", "/queue": "", "/destinations": "", "/destinations/partner.test": "/trace?after="} {
 		p := b.get(path).has(b, 200, "ot everything was looked at", more)
-		for _, none := range []string{"No mail yet", "Nothing waits", "None: every", "No server was talked to", "Nothing found.", "No mail went", "never written to"} {
+		for _, none := range []string{"No mail yet", "Nothing waits", "None: no mail", "No server was talked to", "Nothing found.", "No mail went", "never written to"} {
 			if strings.Contains(plain(p.tree), none) {
 				t.Errorf("%s says %q of what it did not look at", path, none)
 			}

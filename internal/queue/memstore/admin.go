@@ -25,7 +25,10 @@ func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
 			continue
 		}
 		waiting[r.Site] = true
-		if at := out[r.Site]; !r.Due.IsZero() {
+		at := out[r.Site]
+		if r.Due.IsZero() {
+			at.Held++
+		} else {
 			at.Queued++
 			if at.Earliest.IsZero() || r.Due.Before(at.Earliest) {
 				at.Earliest = r.Due

@@ -196,15 +196,15 @@ func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
 	}
 	var out []queue.Site
 	err := s.read(ctx, func(c *conn) error {
-		return c.query(ctx, "SELECT "+siteColumns+`, w.queued, w.earliest FROM site s LEFT JOIN
-			(SELECT site, count(due) AS queued, min(due) AS earliest FROM delivery INDEXED BY delivery_open
+		return c.query(ctx, "SELECT "+siteColumns+`, w.queued, w.earliest, w.held FROM site s LEFT JOIN
+			(SELECT site, count(due) AS queued, min(due) AS earliest, count(*) - count(due) AS held FROM delivery INDEXED BY delivery_open
 			WHERE state <= 2 GROUP BY site) w ON w.site = s.id
 			WHERE s.failures > 0 OR w.site IS NOT NULL ORDER BY s.key`, func(r row) error {
 			site, err := scanSite(r)
 			if err != nil {
 				return err
 			}
-			site.Queued, site.Earliest = int(r.int(7)), r.time(8)
+			site.Queued, site.Earliest, site.Held = int(r.int(7)), r.time(8), int(r.int(9))
 			out = append(out, *site)
 			return nil
 		})

@@ -162,7 +162,7 @@ func sitesList(k *suite) {
 		{Key: "mx:b.test", NextHop: "mx:b.test", Queued: 2, Earliest: k.now},
 		{Key: queue.NewSiteKey("mx:b.test", forced), NextHop: "mx:b.test", Requirement: forced, Queued: 1, Earliest: k.now},
 		{Key: "mx:broken.test", NextHop: "mx:broken.test", SiteState: broken},
-		{Key: "mx:h.test", NextHop: "mx:h.test"},
+		{Key: "mx:h.test", NextHop: "mx:h.test", Held: 1},
 	})
 }
 
