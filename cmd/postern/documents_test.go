@@ -202,7 +202,8 @@ func TestACommandLineThatIsWrongIsFound(t *testing.T) {
 	}
 }
 
-// TestEveryCommandLineThatTheBinaryRecommendsIsUnderstood looks at every `postern ...` in texts and comments of the code.
+// TestEveryCommandLineThatTheBinaryRecommendsIsUnderstood looks at every `postern ...` in texts and comments of the code, and
+// in the pages of the console.
 func TestEveryCommandLineThatTheBinaryRecommendsIsUnderstood(t *testing.T) {
 	quoted, filled, n := regexp.MustCompile("`(postern [^`]+)`"), regexp.MustCompile(`%\[?\d?\]?[a-z+]`), 0
 	look := func(place token.Position, text string) {
@@ -233,6 +234,20 @@ func TestEveryCommandLineThatTheBinaryRecommendsIsUnderstood(t *testing.T) {
 			}
 			return true
 		})
+	}
+	pages, err := filepath.Glob("../../internal/admin/web/templates/*.html")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(pages, err)
+	}
+	for _, path := range pages {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code := regexp.MustCompile(`\{\{[^}]*\}\}`).ReplaceAllString(string(text), "x")
+		for _, m := range regexp.MustCompile(`<code>(postern [^<]*)</code>`).FindAllStringSubmatch(code, -1) {
+			look(token.Position{Filename: path}, "`"+m[1]+"`")
+		}
 	}
 	if n < 50 {
 		t.Errorf("only %d command lines were found", n)
