@@ -151,7 +151,7 @@ type profileView struct {
 }
 
 func (c *Console) profile(r *request) error {
-	return c.profilePage(r, profileView{Done: done(r), Device: bounded(r.FormValue("device"), 100)}, http.StatusOK)
+	return c.profilePage(r, profileView{Done: c.done(r), Device: bounded(r.FormValue("device"), 100)}, http.StatusOK)
 }
 
 func (c *Console) profilePage(r *request, v profileView, code int) error {
@@ -195,7 +195,7 @@ func (c *Console) password(r *request) error {
 	case err != nil:
 		return err
 	}
-	return to(r, "/profile?done=the+password+is+changed,+and+your+other+sessions+have+ended")
+	return c.toSay(r, "/profile", "the password is changed, and your other sessions have ended")
 }
 
 func (c *Console) endSession(r *request) error {

@@ -202,7 +202,7 @@ type destinationView struct {
 }
 
 func (c *Console) destination(r *request) error {
-	v := destinationView{Name: r.PathValue("name"), Done: done(r), CanCheck: r.who.May(access.RunChecks), CanRule: r.who.May(access.WriteRules)}
+	v := destinationView{Name: r.PathValue("name"), Done: c.done(r), CanCheck: r.who.May(access.RunChecks), CanRule: r.who.May(access.WriteRules)}
 	peers, err := r.desk.Peers(r.ctx(), admin.PeerRequest{Names: []string{v.Name}, Limit: peersShown, Patience: glance})
 	if err != nil {
 		return err
@@ -281,5 +281,5 @@ func (c *Console) approve(r *request) error {
 	if err != nil {
 		return err
 	}
-	return to(r, "/destinations/"+url.PathEscape(name)+"?done="+url.QueryEscape(fmt.Sprintf("%d names of mail hosts approved, %d deliveries tried again", len(out.Approved), out.Retried)))
+	return c.toSay(r, "/destinations/"+url.PathEscape(name), fmt.Sprintf("%d names of mail hosts approved, %d deliveries tried again", len(out.Approved), out.Retried))
 }

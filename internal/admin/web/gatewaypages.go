@@ -1,7 +1,6 @@
 package web
 
 import (
-	"net/url"
 	"strings"
 
 	"postern/internal/access"
@@ -18,7 +17,7 @@ type settingsView struct {
 }
 
 func (c *Console) settings(r *request) error {
-	v := settingsView{CanReload: r.who.May(access.ReloadFiles), Done: done(r)}
+	v := settingsView{CanReload: r.who.May(access.ReloadFiles), Done: c.done(r)}
 	var err error
 	if v.Settings, err = r.desk.Settings(r.ctx()); err != nil {
 		return err
@@ -38,7 +37,7 @@ func (c *Console) reload(r *request) error {
 			done += " and more"
 		}
 	}
-	return to(r, "/gateway?done="+url.QueryEscape(done))
+	return c.toSay(r, "/gateway", done)
 }
 
 // certificatesView is our own chains.

@@ -73,7 +73,7 @@ func (c *Console) passkeyFinish(r *request) error {
 		c.say(r.w, nil, err)
 		return nil
 	}
-	c.sayOutcome(r.w, http.StatusOK, outcome{Next: "/profile?done=the+passkey+was+added"})
+	c.sayOutcome(r.w, http.StatusOK, outcome{Next: c.said(r, "/profile", "the passkey was added")})
 	return nil
 }
 
@@ -81,7 +81,7 @@ func (c *Console) deletePasskey(r *request) error {
 	if err := c.cfg.Accounts.DeletePasskey(r.ctx(), r.who, r.PostFormValue("delete")); err != nil {
 		return err
 	}
-	return to(r, "/profile?done=the+passkey+was+deleted")
+	return c.toSay(r, "/profile", "the passkey was deleted")
 }
 
 // readAnswer reads what the browser's dialog gave, and where to go afterwards.

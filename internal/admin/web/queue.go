@@ -29,7 +29,7 @@ func (c *Console) queue(r *request) error {
 		return err
 	}
 	sites.Items = slices.DeleteFunc(sites.Items, func(s admin.SiteView) bool { return s.Waiting == 0 }) // nothing to see or to do there
-	v := queueView{Count: len(sites.Items), Done: done(r), Unseen: unseen(sites.Complete, sites.SearchedTo)}
+	v := queueView{Count: len(sites.Items), Done: c.done(r), Unseen: unseen(sites.Complete, sites.SearchedTo)}
 	v.Total, v.Held = sites.Waits()
 	if v.Sites, v.More, err = portion(sites.Items, r.FormValue("after"), "/queue"); err != nil {
 		return err
@@ -57,12 +57,6 @@ func portion[T any](list []T, after, path string) ([]T, string, error) {
 		return list, "", nil
 	}
 	return list[:rowsShown], with(path, "after", strconv.Itoa(skip+rowsShown)), nil
-}
-
-// done is what an action before says, bounded; it came through the browser, so it is only ever shown as text.
-func done(r *request) string {
-	text := r.FormValue("done")
-	return text[:min(len(text), 400)]
 }
 
 // act carries out an action on a message, a recipient domain or everything.
@@ -104,5 +98,5 @@ func (c *Console) actOn(r *request) error {
 func (c *Console) acted(r *request, q admin.ActRequest, out admin.ActResult) error {
 	said := out.Say(&q)
 	said[0] = fmt.Sprintf("%s: %s at %s", q.Kind, count(out.Changed, "delivery", "deliveries"), count(out.Sites, "site", "sites"))
-	return to(r, with(local(r.FormValue("back")), "done", strings.Join(said, ". ")))
+	return c.toSay(r, local(r.FormValue("back")), strings.Join(said, ". "))
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -39,7 +38,7 @@ type rulesView struct {
 func (v rulesView) Ended(r policyrules.Rule) bool { return r.Expires.Over(v.Now) }
 
 func (c *Console) rules(r *request) error {
-	v := rulesView{Whole: r.who.Scope.All, Done: done(r), Now: time.Now(), Warnings: map[string][]policyrules.Warning{}}
+	v := rulesView{Whole: r.who.Scope.All, Done: c.done(r), Now: time.Now(), Warnings: map[string][]policyrules.Warning{}}
 	var err error
 	if v.View, err = r.desk.Rules(r.ctx()); err != nil {
 		return err
@@ -161,7 +160,7 @@ func (c *Console) saveRule(r *request) error {
 		v.Preview = &p
 		return c.page(r, "rule", ruleTitle(v.Name), v)
 	}
-	return to(r, "/rules?done="+url.QueryEscape(applied(&out)))
+	return c.toSay(r, "/rules", applied(&out))
 }
 
 // keep shows the pane again, with everything that was filled in.
@@ -271,7 +270,7 @@ func (c *Console) saveFile(r *request) error {
 		v.Result = &out
 		return c.page(r, "rulesfile", "Rules file", v)
 	}
-	return to(r, "/rules?done="+url.QueryEscape(applied(&out)))
+	return c.toSay(r, "/rules", applied(&out))
 }
 
 // rulesText is the file that was typed, or uploaded.
@@ -391,5 +390,5 @@ func (c *Console) rollBack(r *request) error {
 	if err != nil {
 		return err
 	}
-	return to(r, "/rules?done="+url.QueryEscape(applied(&out)+fmt.Sprintf(", with the rules of revision %d", number)))
+	return c.toSay(r, "/rules", applied(&out)+fmt.Sprintf(", with the rules of revision %d", number))
 }

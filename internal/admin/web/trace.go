@@ -87,7 +87,7 @@ func (c *Console) traces(r *request) error {
 			v.Narrowed = true
 		}
 	}
-	v.CanAct, v.Back, v.Done = v.Narrowed && r.who.May(access.ActOnQueue), "/trace?"+v.Search.Encode(), done(r)
+	v.CanAct, v.Back, v.Done = v.Narrowed && r.who.May(access.ActOnQueue), "/trace?"+v.Search.Encode(), c.done(r)
 	q, err := query(v.Search)
 	if err != nil {
 		return err

@@ -70,6 +70,7 @@ type Console struct {
 	pages  map[string]*template.Template
 	mux    *http.ServeMux
 	parked parked
+	notes  notes
 }
 
 // New returns the console's handler.
