@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"sync/atomic"
@@ -64,7 +65,7 @@ func (c *checkCmd) setUp(a *app) (*checkSetup, error) {
 	if s.revoke, err = revoke.New(revoking(cfg, s.resolver, "", nil)); err != nil {
 		return nil, err
 	}
-	cc := check.Config{Route: routing(cfg, s.resolver), Deliver: delivering(cfg, trusted, s.revoke, client),
+	cc := check.Config{Route: routing(cfg, s.resolver), Deliver: delivering(cfg, &net.Dialer{}, trusted, s.revoke, client),
 		Forced: forced, Extra: extra, Trials: c.Versions, Jobs: c.Jobs}
 	cc.Route.Timeout = c.Timeout
 	cc.Deliver.Memory = &askedMemory{ctx: a.ctx, client: api.Dial(c.socket(cfg))}

@@ -23,7 +23,7 @@ import (
 func checkWorld(t *testing.T) (*demoWorld, func(stdin string, args ...string) (int, string, string)) {
 	t.Helper()
 	dir := t.TempDir()
-	w, err := newDemoWorld(dir)
+	w, err := newDemoWorld(dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func (g *gateway) checks(cfg *config.Config, client *tls.Certificate) (*check.Ch
 	if err != nil {
 		return nil, err
 	}
-	cc := check.Config{Route: routing(cfg, g.resolver), Deliver: delivering(cfg, g.roots, g.revoke, client), Forced: forced}
+	cc := check.Config{Route: routing(cfg, g.resolver), Deliver: delivering(cfg, g.dialer, g.roots, g.revoke, client), Forced: forced}
 	cc.Route.Timeout = checkPatience
 	cc.Deliver.Memory, cc.Deliver.Book = g.memory, g.store
 	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = checkPatience, min(cc.Deliver.ConnectTimeout, checkPatience)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"net"
 	"net/netip"
 
 	"postern/internal/config"
@@ -42,9 +41,9 @@ func manner(without []config.Extension, signed config.Signed8Bit) route.Manner {
 }
 
 // delivering says how connections are opened and judged. client is shown to servers that ask; nil shows none.
-func delivering(cfg *config.Config, trusted *roots.Store, revocation deliver.Revocation, client *tls.Certificate) deliver.Config {
+func delivering(cfg *config.Config, dialer deliver.Dialer, trusted *roots.Store, revocation deliver.Revocation, client *tls.Certificate) deliver.Config {
 	dc := deliver.Config{
-		Dialer: &net.Dialer{}, Legacy: cfg.Delivery.LegacyTLS, Roots: trusted.Pools,
+		Dialer: dialer, Legacy: cfg.Delivery.LegacyTLS, Roots: trusted.Pools,
 		Revocation: revocation, RevocationTimeout: cfg.Delivery.RevocationTimeout.Duration,
 		SMTP:           smtpclient.Config{Hello: cfg.Delivery.Helo.String()},
 		ConnectTimeout: cfg.Delivery.ConnectTimeout.Duration, Budget: cfg.Delivery.AttemptTimeout.Duration,

@@ -23,6 +23,8 @@ import (
 // demoCmd shows the gateway at work in a world of its own.
 type demoCmd struct {
 	Stay bool `help:"Leave the gateway and its world running at the end, until Ctrl-C."`
+
+	oneAddress bool // for tests: see demoWorld
 }
 
 // demoLimit bounds the story.
@@ -35,7 +37,7 @@ func (d *demoCmd) Run(a *app) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	w, err := newDemoWorld(dir)
+	w, err := newDemoWorld(dir, d.oneAddress)
 	if err != nil {
 		return err
 	}
@@ -50,7 +52,7 @@ func (d *demoCmd) Run(a *app) error {
 		return err
 	}
 	address := listening{make(chan string, 1), make(chan string, 1)}
-	g, err := newGateway(a.ctx, cfg, newLogger(logFile, cfg.Log, false), address)
+	g, err := newGatewayOver(a.ctx, w, cfg, newLogger(logFile, cfg.Log, false), address)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -94,11 +96,14 @@ type demoWorld struct {
 	zone     *zone.Server
 	port     int
 	partners map[string]*partner.Partner // by host name
+	at       map[string]string           // where a partner is, by its address and port in DNS
+	// oneAddress does as if the system had no loopback address but 127.0.0.1.
+	oneAddress bool
 }
 
-func newDemoWorld(dir string) (*demoWorld, error) {
+func newDemoWorld(dir string, oneAddress bool) (*demoWorld, error) {
 	now := time.Now()
-	w := &demoWorld{dir: dir, now: now, ca: pki.New(now, "Demonstration Root CA"), partners: map[string]*partner.Partner{}}
+	w := &demoWorld{dir: dir, now: now, ca: pki.New(now, "Demonstration Root CA"), partners: map[string]*partner.Partner{}, at: map[string]string{}, oneAddress: oneAddress}
 	var names strings.Builder
 	next := 11
 	for _, d := range demoDomains {
@@ -107,8 +112,7 @@ func newDemoWorld(dir string) (*demoWorld, error) {
 			next++
 			if err := w.start(h, ip); err != nil {
 				w.close()
-				return nil, withHint(fmt.Errorf("cannot open a partner's server at %s: %w", ip, err),
-					"the demo needs the loopback network 127.0.0.0/8, which Linux has; nothing else may hold the port there")
+				return nil, fmt.Errorf("cannot open a partner's server: %w", err)
 			}
 			fmt.Fprintf(&names, "%s MX %d %s\n%s A %s\n", d.name, 10*(i+1), h.name, h.name, ip)
 		}
@@ -122,15 +126,35 @@ func newDemoWorld(dir string) (*demoWorld, error) {
 	return w, w.files()
 }
 
-// start opens one partner; the first chooses the port of all.
+// start opens one partner; the first chooses the port of all. Linux and Windows have the whole network 127.0.0.0/8. Where a system
+// has the one address alone, or the port is taken, the partner is at a port of its own, and the gateway's connections are
+// brought there: see DialContext.
 func (w *demoWorld) start(h demoHost, ip string) error {
-	p, err := partner.Listen(h.name, fmt.Sprintf("%s:%d", ip, w.port), w.behaviour(h))
+	p, err := partner.Listen(h.name, net.JoinHostPort(ip, strconv.Itoa(w.port)), w.behaviour(h))
+	if err != nil || w.oneAddress {
+		if err == nil {
+			p.Close()
+		}
+		p, err = partner.Listen(h.name, "127.0.0.1:0", w.behaviour(h))
+	}
 	if err != nil {
 		return err
 	}
-	w.port = p.Addr().(*net.TCPAddr).Port
+	if w.port == 0 {
+		w.port = p.Addr().(*net.TCPAddr).Port
+	}
+	w.at[net.JoinHostPort(ip, strconv.Itoa(w.port))] = p.Addr().String()
 	w.partners[h.name] = p
 	return nil
+}
+
+// DialContext opens a connection to a partner, by the address that DNS has for it.
+func (w *demoWorld) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if at, ok := w.at[address]; ok {
+		address = at
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, address)
 }
 
 func (w *demoWorld) behaviour(h demoHost) partner.Behaviour {

@@ -14,6 +14,7 @@ import (
 
 	"postern/internal/certpem"
 	"postern/internal/config"
+	"postern/internal/confine"
 	"postern/internal/gateway/identity"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
@@ -184,7 +185,7 @@ func listensAt(cfg *config.Config, port uint16) bool {
 // secretFile looks at the rights of the file with the client secret.
 func secretFile(cfg *config.Config) []config.Finding {
 	info, err := os.Stat(string(cfg.OIDC.ClientSecretFile))
-	if cfg.OIDC.Issuer == "" || err != nil || info.Mode().Perm()&0o007 == 0 {
+	if cfg.OIDC.Issuer == "" || err != nil || confine.OthersMay(info) == 0 {
 		return nil
 	}
 	return []config.Finding{{Key: "oidc.client_secret_file", Fatal: true, Hint: fmt.Sprintf("`chmod o= %s`", cfg.OIDC.ClientSecretFile),

@@ -70,6 +70,7 @@ type gateway struct {
 	checking checking
 	// deliverer opens every connection that carries mail or asks about recipients.
 	deliverer  *deliver.Deliverer
+	dialer     deliver.Dialer // opens its sockets
 	recipients *recipients.Keeper
 	names      *clientname.Names
 	inForce    atomic.Pointer[config.Config] // what was read last; cfg holds for what needs a restart
@@ -98,7 +99,12 @@ type gateway struct {
 
 // newGateway opens the store and joins the rooms. Nothing runs and no socket is open yet. extra sinks hear every event too.
 func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, extra ...event.Sink) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log, clients: intake.NewClients(), logins: intake.NewLogins(), plan: memoryPlan(cfg, ram.System())}
+	return newGatewayOver(ctx, &net.Dialer{}, cfg, log, extra...)
+}
+
+// newGatewayOver is newGateway with what opens connections to other servers.
+func newGatewayOver(ctx context.Context, dialer deliver.Dialer, cfg *config.Config, log *slog.Logger, extra ...event.Sink) (*gateway, error) {
+	g := &gateway{cfg: cfg, log: log, dialer: dialer, clients: intake.NewClients(), logins: intake.NewLogins(), plan: memoryPlan(cfg, ram.System())}
 	g.memoryOfContent, g.memoryOfSessions = smtpserver.NewMemory(g.plan.Content/2), smtpserver.NewMemory(g.plan.SessionRoom)
 	g.hashing = make(chan struct{}, g.plan.Hashes)
 	g.figures = figures{stats: func(ctx context.Context) (queue.Stats, error) { return g.store.Stats(ctx) }}
@@ -274,7 +280,7 @@ func (g *gateway) routes(cfg *config.Config) (*route.Table, error) {
 
 // delivers makes what opens connections to other servers.
 func (g *gateway) delivers(client *tls.Certificate) *deliver.Deliverer {
-	opener := delivering(g.cfg, g.roots, g.revoke, client)
+	opener := delivering(g.cfg, g.dialer, g.roots, g.revoke, client)
 	g.client.Store(client)
 	opener.Certificate = g.client.Load
 	opener.Memory, opener.Book, opener.Remember = g.memory, g.store, g.store.Remember

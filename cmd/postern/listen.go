@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"math"
 	"net"
-	"syscall"
 
 	"postern/internal/config"
 	"postern/internal/smtp"
@@ -47,11 +45,10 @@ const spareFiles = 256
 // affordable lowers a number of client connections to what the limit of open files leaves beside deliveries and the
 // store, so that a flood of clients hears 421 and never stops the rest of the gateway.
 func (g *gateway) affordable(want int) int {
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+	most, known := openFiles()
+	if !known {
 		return want
 	}
-	most := int(min(files.Cur, math.MaxInt32))
 	most = max(most-g.cfg.Delivery.Outbound()-g.cfg.Asking.Outbound()-g.cfg.Admin.Connections-spareFiles, most/4)
 	if most >= want {
 		return want

@@ -47,6 +47,9 @@ func (*serveCmd) Run(a *app) error {
 	}
 	lines := a.serveLog(cfg.Log)
 	log := newLogger(lines, cfg.Log, a.journal)
+	if noService != "" {
+		log.Warn("system", "text", noService, "hint", "run the gateway on Linux; demo, check, headers and the verbs that ask a gateway are for every system")
+	}
 	slog.SetDefault(log) // what libraries say comes here too
 	g, err := newGateway(a.ctx, cfg, log)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 // crash of the runtime, which writes its last words past everything and would wait for ever for a reader that stands still.
 // So pipes and sockets are set not to wait.
 func (a *app) serveLog(cfg config.Log) *lineWriter {
-	signal.Ignore(syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGPIPE) // known everywhere, sent on Unix
 	to, restore := unwaiting(a.stderr)
 	lines := newLineWriter(to, int(cfg.Memory), func(g gap) []byte { return lostLine(cfg, g, a.journal) })
 	a.stderr = lines
@@ -49,14 +49,5 @@ func unwaiting(w io.Writer) (to io.Writer, restore func()) {
 	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
 		return w, func() {}
 	}
-	fd := int(f.Fd())
-	again, err := syscall.Dup(fd)
-	if err != nil {
-		return w, func() {}
-	}
-	syscall.CloseOnExec(again)
-	if err := syscall.SetNonblock(fd, true); err != nil {
-		return w, func() { _ = syscall.Close(again) }
-	}
-	return os.NewFile(uintptr(again), f.Name()), func() { _ = syscall.SetNonblock(fd, false) }
+	return nonblocking(f)
 }

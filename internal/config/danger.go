@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"postern/internal/policy"
+
+	"postern/internal/confine"
 )
 
 // Dangers names what a gateway would do as it is told and what is hardly meant: letting strangers relay, showing the console
@@ -194,11 +196,11 @@ func (c *Config) fileDangers() (out []Finding) {
 	if err != nil || c.path == "" {
 		return out
 	}
-	switch mode := info.Mode().Perm(); {
-	case mode&0o002 != 0:
+	switch mode, others := info.Mode().Perm(), confine.OthersMay(info); {
+	case others&0o002 != 0:
 		out = append(out, Finding{Key: "process", Fatal: true, What: fmt.Sprintf("%s can be written by everyone on this machine (mode %04o)", c.path, mode),
 			Hint: "`chmod o= " + c.path + "`"})
-	case len(c.User) > 0 && mode&0o007 != 0:
+	case len(c.User) > 0 && others != 0:
 		out = append(out, Finding{Key: "user", What: fmt.Sprintf("%s has password hashes and can be read or written by everyone on this machine "+
 			"(mode %04o)", c.path, mode), Hint: "`chmod o= " + c.path + "`"})
 	}

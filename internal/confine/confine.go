@@ -14,7 +14,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"syscall"
 )
 
 // ErrUnsupported says that this kernel, or this build, has no such confinement.
@@ -42,15 +41,15 @@ func Owner(folder string) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
+	uid, gid, ok := ownerOf(info)
 	if !ok {
 		return Identity{}, ErrUnsupported
 	}
-	number := strconv.FormatUint(uint64(st.Uid), 10)
+	number := strconv.Itoa(uid)
 	if u, err := user.LookupId(number); err == nil {
 		return identity(u)
 	}
-	return Identity{Name: number, UID: int(st.Uid), GID: int(st.Gid)}, nil
+	return Identity{Name: number, UID: uid, GID: gid}, nil
 }
 
 func identity(u *user.User) (Identity, error) {
@@ -72,23 +71,6 @@ func identity(u *user.User) (Identity, error) {
 		}
 	}
 	return id, nil
-}
-
-// Become changes the whole process from root to the user, for good.
-func (id Identity) Become() error {
-	if err := syscall.Setgroups(id.Groups); err != nil {
-		return fmt.Errorf("cannot take the groups of user %s: %w", id.Name, err)
-	}
-	if err := syscall.Setgid(id.GID); err != nil {
-		return fmt.Errorf("cannot take the group of user %s: %w", id.Name, err)
-	}
-	if err := syscall.Setuid(id.UID); err != nil {
-		return fmt.Errorf("cannot become user %s: %w", id.Name, err)
-	}
-	if id.UID != 0 && syscall.Setuid(0) == nil {
-		return errors.New("root could be had again")
-	}
-	return nil
 }
 
 // Own makes a folder for the user if it is missing; one that is there must be the user's.

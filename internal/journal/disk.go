@@ -1,10 +1,8 @@
 package journal
 
 import (
-	"errors"
 	"io"
 	"os"
-	"syscall"
 )
 
 // Disk is the file calls that the laws of the package stand on. Tests put a simulated one in its place.
@@ -60,13 +58,8 @@ func (osDisk) ReadDir(path string) ([]string, error) {
 
 func (osDisk) MakeDir(path string) error { return os.MkdirAll(path, 0o700) }
 
-func (osDisk) SyncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+// SyncDir is what the system needs for it: see syncNames.
+func (osDisk) SyncDir(path string) error { return syncNames(path) }
 
 func (osDisk) Remove(path string) error { return os.Remove(path) }
 
@@ -77,13 +70,7 @@ func (osDisk) Rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// osFile syncs with fdatasync, which keeps data and size as durable as fsync and spares the time stamps.
+// osFile syncs as cheaply as the system lets it: see syncData.
 type osFile struct{ *os.File }
 
-func (f osFile) Sync() error {
-	for {
-		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR {
-			return os.NewSyscallError("fdatasync", err)
-		}
-	}
-}
+func (f osFile) Sync() error { return syncData(f.File) }

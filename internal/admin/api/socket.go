@@ -14,15 +14,12 @@ import (
 var (
 	// ErrInUse: another process answers at the socket.
 	ErrInUse = errors.New("another gateway answers at the admin socket")
-	// ErrPathTooLong: the system bounds the paths of sockets, at 107 bytes on Linux.
+	// ErrPathTooLong: the system bounds the paths of sockets; see longestPath.
 	ErrPathTooLong = errors.New("the path of the admin socket is too long")
 )
 
 // Fits reports whether a socket can have this path.
-func Fits(path string) bool { return len(making(path)) <= 107 }
-
-// making is the path under which a socket is made.
-func making(path string) string { return path + "." + strconv.Itoa(os.Getpid()) }
+func Fits(path string) bool { return len(making(path)) <= longestPath }
 
 // Listen opens the socket with mode 0600. It is made under another name and renamed, so that it is never there with a
 // wider mode. A socket left behind by a process that is gone is replaced.
@@ -40,7 +37,7 @@ func Listen(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot open the admin socket: %w", err)
 	}
 	l.SetUnlinkOnClose(false) // it would remove the first name
-	if err := errors.Join(os.Chmod(making, 0o600), os.Rename(making, path)); err != nil {
+	if err := errors.Join(private(making), os.Rename(making, path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot open the admin socket: %w", err), l.Close(), os.Remove(making))
 	}
 	return &socket{l, path}, nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"postern/internal/certpem"
+	"postern/internal/confine"
 	"postern/internal/filemark"
 )
 
@@ -83,7 +84,7 @@ func read(f File) (cert tls.Certificate, mark filemark.Mark, err error) {
 	if err != nil {
 		return cert, mark, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
 	}
-	if info, err := os.Stat(f.Key); err == nil && info.Mode().Perm()&0o007 != 0 {
+	if info, err := os.Stat(f.Key); err == nil && confine.OthersMay(info) != 0 {
 		return tls.Certificate{}, mark, fmt.Errorf("key %s can be read or written by everyone on this machine (mode %04o); chmod o= %s",
 			f.Key, info.Mode().Perm(), f.Key)
 	}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"postern/internal/journal"
 	"postern/internal/queue"
@@ -42,11 +41,7 @@ func (osDisk) syncDir(path string) error { return journal.OS().SyncDir(path) }
 
 func (osDisk) remove(path string) error { return os.Remove(path) }
 
-func (osDisk) space(path string) (free, total uint64, err error) {
-	var st syscall.Statfs_t
-	err = syscall.Statfs(path, &st)
-	return uint64(st.Bavail) * uint64(st.Bsize), uint64(st.Blocks) * uint64(st.Bsize), err
-}
+func (osDisk) space(path string) (free, total uint64, err error) { return space(path) }
 
 // draft is a body being written: in buf while it is small, in file when it is not; then buf is what was not yet written
 // to the file.
@@ -189,7 +184,7 @@ func fileError(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case isFull(err):
 		return fmt.Errorf("%w: cannot %s a body file: %w", queue.ErrFull, what, err)
 	}
 	return fmt.Errorf("sqlstore: cannot %s a body file: %w", what, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"postern/internal/journal"
@@ -105,7 +104,7 @@ func (s *Store) journalError(err error) error {
 	case errors.Is(err, journal.ErrBroken):
 		s.broken.Store(true)
 		return fmt.Errorf("%w: %w", queue.ErrBroken, err)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case isFull(err):
 		return fmt.Errorf("%w: %w", queue.ErrFull, err)
 	}
 	return fmt.Errorf("sqlstore: %w", err)

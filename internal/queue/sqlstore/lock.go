@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"postern/internal/queue"
 )
@@ -37,7 +36,7 @@ func (l *lock) take(dir string) error {
 	}
 	var err error
 	path := filepath.Join(dir, "lock")
-	if l.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600); err != nil {
+	if l.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|noFollow, 0o600); err != nil {
 		return fmt.Errorf("sqlstore: cannot open the lock: %w", err)
 	}
 	if err := flock(l.file, dir); err != nil {
@@ -56,14 +55,14 @@ func (l *lock) take(dir string) error {
 
 // flock locks a file or folder for this handle alone.
 func flock(f *os.File, dir string) error {
-	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
-	case err == nil:
-		return nil
-	case errors.Is(err, syscall.EWOULDBLOCK):
+	held, err := tryLock(f)
+	switch {
+	case held:
 		return fmt.Errorf("%w: %s", queue.ErrInUse, dir)
-	default:
+	case err != nil:
 		return fmt.Errorf("sqlstore: cannot lock the data folder: %w", err)
 	}
+	return nil
 }
 
 // stands wants what was locked to be still what the path names: else another process may hold the lock of the new one.

@@ -1,0 +1,4 @@
+package main
+
+// noService says why this system is none for service, "" where it is one.
+const noService = ""
