@@ -14,7 +14,8 @@ import (
 )
 
 // Traffic lists sums of what became of mail. A scope of domains sees the sums of its own domains and rules; those of legs are
-// about everybody.
+// about everybody. Where q.Limit sums are not enough to look at all of it, it is ErrBadRequest and none are returned: a part of
+// sums would be taken for the whole.
 func (d *Desk) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, error) {
 	if err := d.need(access.ReadStatus); err != nil {
 		return nil, err
@@ -35,7 +36,14 @@ func (d *Desk) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, err
 			mine[r.Name] = true
 		}
 	}
+	most := q.Limit
+	if most > 0 {
+		q.Limit++
+	}
 	list, err := d.s.cfg.Traffic.Traffic(ctx, q)
+	if err == nil && most > 0 && len(list) > most {
+		return nil, badRequest("these are more than %d sums; name one, or ask for less time by since and until", most)
+	}
 	out := []traffic.Sum{}
 	for _, s := range list {
 		if d.p.Scope.All || mine[s.Name] || q.Kind == traffic.OfDomain && d.coversName(s.Name) {

@@ -42,11 +42,12 @@ type Sum struct {
 }
 
 // Query asks for sums of a kind whose bucket begins at Since or later and before Until. Name "" is every name; a zero time
-// bounds nothing.
+// bounds nothing. Limit is how many sums are listed at most, the first of them; 0 is all.
 type Query struct {
 	Kind         Kind
 	Name         string
 	Since, Until time.Time
+	Limit        int
 }
 
 // Book keeps sums. Safe for concurrent use.

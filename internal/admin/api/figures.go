@@ -14,15 +14,18 @@ import (
 // previewTime is how long a preview looks at past mail.
 const previewTime = 5 * time.Second
 
+// sumsMost bounds the sums of an answer.
+const sumsMost = 20_000
+
 func (s *Server) registerFigures(spec huma.API) {
-	operation(s, spec, "GET", "/traffic", "listTraffic", "Sums of what became of mail: of legs and rules by the hour, of recipient domains by the day",
+	operation(s, spec, "GET", "/traffic", "listTraffic", "Sums of what became of mail: of legs and rules by the hour, of recipient domains by the day; at most 20000",
 		func(ctx context.Context, in *struct {
 			Kind  string `query:"kind" required:"true" enum:"leg,rule,domain"`
 			Name  string `query:"name" doc:"one leg, rule or domain; empty is all"`
 			Since string `query:"since" doc:"RFC 3339"`
 			Until string `query:"until" doc:"RFC 3339"`
 		}) (*body[[]traffic.Sum], error) {
-			q := traffic.Query{Kind: traffic.Kind(in.Kind), Name: in.Name}
+			q := traffic.Query{Kind: traffic.Kind(in.Kind), Name: in.Name, Limit: sumsMost}
 			var err error
 			if q.Since, err = moment("since", in.Since); err != nil {
 				return nil, err

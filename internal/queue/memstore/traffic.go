@@ -36,6 +36,9 @@ func (s *Store) Traffic(ctx context.Context, q traffic.Query) (out []traffic.Sum
 	slices.SortFunc(out, func(a, b traffic.Sum) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Level, b.Level), cmp.Compare(a.Outcome, b.Outcome))
 	})
+	if q.Limit > 0 && len(out) > q.Limit {
+		out = out[:q.Limit]
+	}
 	return out, err
 }
 

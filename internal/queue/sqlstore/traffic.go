@@ -38,9 +38,13 @@ func (s *Store) Traffic(ctx context.Context, q traffic.Query) (out []traffic.Sum
 	if !q.Until.IsZero() {
 		text, args = text+" AND at < ?", append(args, ceilSecond(q.Until))
 	}
+	text += " ORDER BY at, name, level, outcome"
+	if q.Limit > 0 {
+		text, args = text+" LIMIT ?", append(args, int64(q.Limit))
+	}
 	err = s.read(ctx, func(c *conn) error {
 		out = nil
-		return c.query(ctx, text+" ORDER BY at, name, level, outcome", func(r row) error {
+		return c.query(ctx, text, func(r row) error {
 			out = append(out, traffic.Sum{At: time.Unix(r.int(0), 0).UTC(), Kind: q.Kind, Name: r.text(1), Level: r.text(2), Outcome: r.text(3), Count: r.int(4)})
 			return nil
 		}, args...)

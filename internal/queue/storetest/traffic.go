@@ -38,6 +38,7 @@ func RunTraffic(t *testing.T, open func(t *testing.T) (book traffic.Book, again 
 	expect("one name", list(traffic.Query{Kind: traffic.OfLeg, Name: "b"}), all[1:]...)
 	expect("since", list(traffic.Query{Kind: traffic.OfLeg, Since: hour(0).Add(time.Nanosecond)}), all[2])
 	expect("until", list(traffic.Query{Kind: traffic.OfLeg, Until: hour(1)}), all[:2]...)
+	expect("the first two", list(traffic.Query{Kind: traffic.OfLeg, Limit: 2}), all[:2]...)
 	b = again()
 	expect("kept", list(traffic.Query{Kind: traffic.OfLeg, Since: hour(0), Until: hour(2)}), all...)
 	k.no(b.ForgetTraffic(t.Context(), traffic.OfLeg, hour(1)))
