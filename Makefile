@@ -37,7 +37,7 @@ SYSTEMS := darwin/arm64 freebsd/amd64 windows/amd64
 
 systems: ## the binary builds for other systems
 	@for s in $(SYSTEMS); do \
-		echo "build for $$s"; GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/postern; \
+		echo "build for $$s"; GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 $(GO) build -buildvcs=false -o /dev/null ./cmd/postern; \
 	done
 
 unit: ## all tests that need no peers
