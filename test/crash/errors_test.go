@@ -113,7 +113,11 @@ func TestASyncThatFailsAndIsPassedOverIsNoticed(t *testing.T) {
 	b.startBroken(t)
 	s := spans()[1]
 	_, sync := b.fileCalls(s)
-	if f := b.faulty(t, s, sync, 0); !f.sync() || len(f.unlawful()) == 0 {
+	f := b.faulty(t, s, sync, 0)
+	for more := 4; !f.sync() && more > 0; more-- { // another call of the gateway came in between
+		f = b.faulty(t, s, sync, 0)
+	}
+	if !f.sync() || len(f.unlawful()) == 0 {
 		t.Errorf("%q is left out, and nothing is wrong with %q, %q, %q", f.call, f.reply, f.next, f.after)
 	}
 }
