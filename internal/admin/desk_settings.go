@@ -91,13 +91,18 @@ func (d *Desk) Reload(ctx context.Context) (ReloadResult, error) {
 	if d.s.cfg.Reload == nil {
 		return ReloadResult{}, badRequest("this gateway was started without a configuration file")
 	}
-	return d.s.Reload(ctx, d.p.Name)
+	out, err := d.s.Reload(ctx, d.p.Name)
+	if view := d.s.cfg.Rules.Now(); err == nil && view.Err == nil {
+		out.Waiting, err = d.s.surplus(ctx, view.Rules, nil)
+	}
+	return out, err
 }
 
 // reloadMost bounds what the audit trail says of a reload that failed.
 const reloadMost = 2000
 
-// Reload reads the files again on somebody's behalf, and tells the audit trail what came of it.
+// Reload reads the files again on somebody's behalf, and tells the audit trail what came of it. What waits is not counted:
+// nobody reads that after a SIGHUP, which others wait behind.
 func (s *Service) Reload(ctx context.Context, by string) (ReloadResult, error) {
 	by, err := who(by)
 	if err != nil {
@@ -114,9 +119,6 @@ func (s *Service) Reload(ctx context.Context, by string) (ReloadResult, error) {
 	err = s.record(context.WithoutCancel(ctx), e)
 	if failed != nil {
 		return out, failed // the log tells the other
-	}
-	if view := s.cfg.Rules.Now(); err == nil && view.Err == nil {
-		out.Waiting, err = s.surplus(ctx, view.Rules, nil)
 	}
 	return out, err
 }
