@@ -60,11 +60,7 @@ func notOwned(cfg *config.Config, id confine.Identity, err error) error {
 // process may do now what the gateway may.
 func standIn(cfg *config.Config) (found []config.Finding, judged bool) {
 	tell := func(err error, fatal bool) ([]config.Finding, bool) {
-		f := config.Finding{Key: "process.user", What: err.Error(), Fatal: fatal}
-		if e, ok := errors.AsType[*sayError](err); ok {
-			f.Hint = e.hint
-		}
-		return []config.Finding{f}, false
+		return []config.Finding{{Key: "process.user", What: err.Error(), Hint: hintOf(err), Fatal: fatal}}, false
 	}
 	id, err := servant(cfg)
 	if err != nil {

@@ -86,9 +86,7 @@ func trustFiles(cfg *config.Config) (out []config.Finding) {
 		}
 		if _, err := readTrusted(string(file)); err != nil {
 			err = unreadable(err, string(file), "put the CA's certificates in PEM form there")
-			var told *sayError
-			errors.As(err, &told)
-			out = append(out, config.Finding{Key: key, What: fmt.Sprintf("%s: %v", file, err), Hint: told.hint, Fatal: true})
+			out = append(out, config.Finding{Key: key, What: fmt.Sprintf("%s: %v", file, err), Hint: hintOf(err), Fatal: true})
 		}
 	}
 	look("relay.client_certificates", cfg.Relay.ClientCertificates)

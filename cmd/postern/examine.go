@@ -31,11 +31,7 @@ import (
 func refusals(cfg *config.Config) (out []config.Finding) {
 	refuse := func(key string, err error) {
 		if err != nil {
-			f := config.Finding{Key: key, What: err.Error(), Fatal: true}
-			if told, ok := errors.AsType[*sayError](err); ok {
-				f.Hint = told.hint
-			}
-			out = append(out, f)
+			out = append(out, config.Finding{Key: key, What: err.Error(), Hint: hintOf(err), Fatal: true})
 		}
 	}
 	_, err := resolver.New(resolver.Config{Servers: serverNames(cfg)})

@@ -15,8 +15,7 @@ import (
 	"postern/internal/ram"
 )
 
-// outlook is what a configuration would meet on this machine at this moment. me is who asks and judged whether he is the
-// gateway's user.
+// outlook is what a configuration would meet on this machine at this moment; judged says that it is the gateway's user who asks.
 func (a *app) outlook(cfg *config.Config, plan *ram.Plan, judged bool) (out []config.Finding) {
 	if f := dataFinding(string(cfg.Data), judged); f != nil {
 		out = append(out, *f)

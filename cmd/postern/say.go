@@ -38,11 +38,15 @@ func short(text string) error { return &sayError{errors.New(text), "", exitShort
 
 // misconfigured marks an error that only another configuration, or another file that it names, can mend.
 func misconfigured(err error) error {
-	hint := ""
+	return &sayError{err, hintOf(err), exitConfig}
+}
+
+// hintOf is the hint of an error, "" where it has none.
+func hintOf(err error) string {
 	if e, ok := errors.AsType[*sayError](err); ok {
-		hint = e.hint
+		return e.hint
 	}
-	return &sayError{err, hint, exitConfig}
+	return ""
 }
 
 // fail prints an error and returns the exit code it stands for.

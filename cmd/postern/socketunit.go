@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -52,12 +53,7 @@ func readSocketUnit(folders []string) (u socketUnit) {
 			}
 		}
 	}
-	names := make([]string, 0, len(dropIns))
-	for name := range dropIns {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(dropIns)) {
 		if text, err := os.ReadFile(dropIns[name]); err == nil {
 			texts = append(texts, string(text))
 		}
