@@ -95,7 +95,9 @@ func (g *gathering) at(name string) *Candidate {
 // waiting looks for names that deliveries met and may not use.
 func (g *gathering) waiting(ctx context.Context, store queue.Store, domain string) error {
 	looked := 0
-	for rec, err := range store.List(ctx, queue.Filter{Domain: domain, States: []queue.State{queue.Queued, queue.Held, queue.Sending}, Limit: candidatesLook}) {
+	f := waitingFilter()
+	f.Domain, f.Limit = domain, candidatesLook
+	for rec, err := range store.List(ctx, f) {
 		if unfinished := (*queue.Unfinished)(nil); errors.As(err, &unfinished) {
 			return nil
 		}

@@ -73,21 +73,33 @@ func (s *Service) surplus(ctx context.Context, set *rules.Set, only func(*queue.
 
 // count says how many of the records hold more than is in force in view.
 func (s *Service) count(ctx context.Context, view *inforce.View, recs []queue.Record) (n int, err error) {
-	judged := map[queue.ID]map[mail.Address]*inforce.Judged{}
+	judged := judgements{}
 	for i := range recs {
 		rec := &recs[i]
-		outcomes, known := judged[rec.Message.ID]
-		if !known {
-			if outcomes, err = view.Stored(ctx, s.cfg.Store, &rec.Message); err != nil {
-				return n, fmt.Errorf("cannot judge what waits: %w", err)
-			}
-			judged[rec.Message.ID] = outcomes
+		outcomes, err := judged.of(ctx, view, s.cfg.Store, &rec.Message)
+		if err != nil {
+			return n, err
 		}
 		if w := view.Weigh(&rec.Delivery, rec.Message.Kind, outcomes[rec.Recipient.Address], time.Now()); w.More {
 			n++
 		}
 	}
 	return n, nil
+}
+
+// judgements are those of messages that were asked for once. It is of one View.
+type judgements map[queue.ID]map[mail.Address]*inforce.Judged
+
+func (k judgements) of(ctx context.Context, view *inforce.View, from inforce.Mail, m *queue.Message) (map[mail.Address]*inforce.Judged, error) {
+	if out, known := k[m.ID]; known {
+		return out, nil
+	}
+	out, err := view.Stored(ctx, from, m)
+	if err != nil {
+		return nil, fmt.Errorf("cannot judge what waits: %w", err)
+	}
+	k[m.ID] = out
+	return out, nil
 }
 
 // protected selects all that waits under any demand, site by site.
@@ -196,10 +208,8 @@ const (
 // insist changes what was being sent, as soon as that ends and it still waits.
 func (c *changing) insist(ctx context.Context) error {
 	for end := time.Now().Add(insistTime); len(c.busy) > 0 && time.Now().Before(end); {
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, insistPause) {
 			return ctx.Err()
-		case <-time.After(insistPause):
 		}
 		f := waitingFilter()
 		for _, id := range c.busy {
@@ -247,7 +257,7 @@ func (s *Service) named(ctx context.Context, r *ActRequest) ([]queue.Filter, err
 func (c *changing) some(ctx context.Context, recs []queue.Record) error {
 	var ids []queue.DeliveryID
 	messages := map[queue.DeliveryID]queue.ID{}
-	judged := map[queue.ID]map[mail.Address]*inforce.Judged{}
+	judged := judgements{}
 	for i := range recs {
 		rec := &recs[i]
 		if rec.Requirement.Key() == "" {
@@ -279,17 +289,11 @@ func (c *changing) some(ctx context.Context, recs []queue.Record) error {
 	return nil
 }
 
-func (c *changing) judge(ctx context.Context, m *queue.Message, judged map[queue.ID]map[mail.Address]*inforce.Judged) (
-	map[mail.Address]*inforce.Judged, error) {
-	if out, known := judged[m.ID]; known || !c.judges {
-		return out, nil
+func (c *changing) judge(ctx context.Context, m *queue.Message, judged judgements) (map[mail.Address]*inforce.Judged, error) {
+	if !c.judges {
+		return nil, nil
 	}
-	out, err := c.view.Stored(ctx, c.s.cfg.Store, m)
-	if err != nil {
-		return nil, fmt.Errorf("cannot judge what waits: %w", err)
-	}
-	judged[m.ID] = out
-	return out, nil
+	return judged.of(ctx, c.view, c.s.cfg.Store, m)
 }
 
 // these leases a portion, writes the audit trail, and only then changes it. It returns what it leased, counts what it
@@ -323,7 +327,7 @@ func (c *changing) these(ctx context.Context, ids []queue.DeliveryID) (leased []
 
 // batch makes the settlements of a portion, and what the audit trail says of them.
 func (c *changing) batch(ctx context.Context, works []queue.Work, now time.Time) (queue.Batch, ledger.Entry, int, error) {
-	batch, judged := queue.Batch{Now: now}, map[queue.ID]map[mail.Address]*inforce.Judged{}
+	batch, judged := queue.Batch{Now: now}, judgements{}
 	entry := ledger.Entry{At: now, By: c.by, Action: c.action, Target: c.target}
 	var before, after []string
 	for i := range works {
