@@ -36,6 +36,7 @@ type refusals struct {
 
 // burst is what one client was refused of one kind.
 type burst struct {
+	key              string // in refusals.bursts
 	action, client   string
 	begun, newest    time.Time
 	examined, putOff int
@@ -58,7 +59,7 @@ func (r *refusals) add(action, who, how string, c Client) {
 		b = r.bursts[key]
 	}
 	if b == nil {
-		b = &burst{action: action, client: from, begun: now, how: how, names: map[string]int{}}
+		b = &burst{key: key, action: action, client: from, begun: now, how: how, names: map[string]int{}}
 		r.bursts[key] = b
 	}
 	b.newest = now
@@ -102,10 +103,10 @@ func (b *burst) entry() ledger.Entry {
 func (r *refusals) over(now time.Time, all bool) (out []*burst) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for key, b := range r.bursts {
+	for _, b := range r.bursts {
 		if all || now.Sub(b.newest) >= burstQuiet || now.Sub(b.begun) >= burstTime {
 			out = append(out, b)
-			delete(r.bursts, key)
+			delete(r.bursts, b.key)
 		}
 	}
 	slices.SortFunc(out, func(a, b *burst) int { return a.begun.Compare(b.begun) })
@@ -152,14 +153,13 @@ func (s *Service) writeRefusals(ctx context.Context, all bool) {
 func (r *refusals) keep(b *burst) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := b.action + " " + b.how + " " + b.client
-	if now := r.bursts[key]; now != nil {
+	if now := r.bursts[b.key]; now != nil {
 		now.begun = b.begun
 		now.examined += b.examined
 		now.putOff += b.putOff
 		return
 	}
 	if len(r.bursts) <= burstsMost {
-		r.bursts[key] = b
+		r.bursts[b.key] = b
 	}
 }
