@@ -22,22 +22,18 @@ func (d *Dispatcher) because(ctx context.Context, fates []*fate) {
 	if len(tainted) == 0 {
 		return
 	}
-	var siblings []queue.Record
+	named := map[*fate][]string{}
 	for r, err := range d.cfg.Store.List(ctx, queue.Filter{IDs: []queue.ID{fates[0].work.Message.ID}, Limit: becauseLook}) {
 		if err != nil {
 			break
 		}
-		if r.Matched {
-			siblings = append(siblings, r)
+		for _, f := range tainted {
+			if len(named[f]) < rules.MaxBecause && r.Taints(f.work.Rules) {
+				named[f] = append(named[f], r.Recipient.Address.String())
+			}
 		}
 	}
 	for _, f := range tainted {
-		var named []string
-		for i := range siblings {
-			if len(named) < rules.MaxBecause && siblings[i].Taints(f.work.Rules) {
-				named = append(named, siblings[i].Recipient.Address.String())
-			}
-		}
-		f.notice.Because = rules.Because(f.work.Rules, named)
+		f.notice.Because = rules.Because(f.work.Rules, named[f])
 	}
 }
