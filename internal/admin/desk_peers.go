@@ -30,9 +30,8 @@ const (
 	namedLook = 200
 )
 
-// PeerRequest asks for what is remembered of servers: names choose hosts, everything below a "*.domain", or addresses,
-// and none of them chooses all; at most Limit (0 is no limit) after
-// the cursor.
+// PeerRequest asks for what is remembered of servers: names choose hosts, everything below a "*.domain", or addresses, and
+// none of them chooses all; at most Limit (0 is no limit) after the cursor.
 type PeerRequest struct {
 	Names []string
 	After string
@@ -196,7 +195,7 @@ func (d *Desk) servers(ctx context.Context, names []string, most int, patience t
 }
 
 // mayCheck refuses targets that are none of a scope's: neither its domains, nor domains its mail goes to, nor servers that
-// was tried at. What is not there and what is others' are refused alike.
+// its mail was tried at. What is not there and what is others' are refused alike.
 func (d *Desk) mayCheck(ctx context.Context, target check.Target) error {
 	if d.p.Scope.All || !target.Domain.IsZero() && d.p.Scope.Covers(target.Domain) {
 		return nil

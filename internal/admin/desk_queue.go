@@ -64,8 +64,8 @@ func (l *SiteList) Waits() (all, held int) {
 }
 
 // Sites lists where mail waits, what is in trouble first, then by how much waits; sites that failed and where nothing waits
-// come last. A scope of domains is told of the sites of its own
-// mail, with counts of that, as far as it is looked at within patience.
+// come last. A scope of domains is told of the sites of its own mail, with counts of that, as far as it is looked at within
+// patience.
 func (d *Desk) Sites(ctx context.Context, patience time.Duration) (SiteList, error) {
 	out := SiteList{Items: []SiteView{}, Complete: true}
 	if err := d.need(access.ReadTrace); err != nil {

@@ -83,8 +83,9 @@ type ApplyResult struct {
 }
 
 // ApplyRules parses, reads the files that the rules name, compares, stores and swaps. A file with any problem, or one that
-// names a file which cannot be used, changes nothing and gives a *rules.ParseError. A file equal to the one in force is no new revision, but what waits is judged anew. When it returns with Applied, new
-// messages are judged by the new rules and the dispatcher has been told about the waiting ones.
+// names a file which cannot be used, changes nothing and gives a *rules.ParseError. A file equal to the one in force is no
+// new revision, but what waits is judged anew. When it returns with Applied, new messages are judged by the new rules and
+// the dispatcher has been told about the waiting ones.
 func (s *Service) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
 	if err := rules.CheckFiles(r.Name, []byte(r.Text), s.trust); err != nil {
 		return ApplyResult{}, err

@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"postern/internal/policy"
-
 	"postern/internal/confine"
+	"postern/internal/policy"
 )
 
 // Dangers names what a gateway would do as it is told and what is hardly meant: letting strangers relay, showing the console
