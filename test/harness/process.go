@@ -91,7 +91,7 @@ func (w *World) Configure() {
 	w.Write("postern.toml", []byte(w.Config()))
 }
 
-// Launch starts the process without waiting for it to work.
+// Launch starts the process without waiting for it to work. What still runs when the test is over is killed.
 func (w *World) Launch() *Process {
 	w.T.Helper()
 	log, err := os.OpenFile(w.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -112,6 +112,10 @@ func (w *World) Launch() *Process {
 		_ = p.Cmd.Wait() // the exit code is in ProcessState
 		close(p.Ended)
 	}()
+	w.T.Cleanup(func() {
+		_ = p.Cmd.Process.Kill() // it may have ended
+		<-p.Ended
+	})
 	return p
 }
 
