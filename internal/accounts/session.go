@@ -106,8 +106,8 @@ func (s *Service) begin(ctx context.Context, a *Account, c Client, proven time.T
 	if err != nil {
 		return "", err
 	}
-	// Sessions that are over are swept with each new one; they are refused anyhow.
-	return key, s.cfg.Book.DeleteSessions(ctx, SessionFilter{EndedBefore: now})
+	// Sessions that are over are refused, and swept with each new one when nothing is kept for them any more.
+	return key, s.cfg.Book.DeleteSessions(ctx, SessionFilter{EndedBefore: now.Add(-endedKept)})
 }
 
 // Glance is BySession for what a page asks by itself: it does not count as use, so that a page left open does not keep a
@@ -139,15 +139,39 @@ func (s *Service) principal(one *Session, a *Account) access.Principal {
 	return access.Principal{Name: a.Name, Account: a.ID, Role: a.Role, Scope: a.Scope, Way: access.BySession, FreshUntil: one.ProvenAt.Add(s.cfg.Fresh)}
 }
 
+// endedKept is how long it is known whose a session was after its end.
+const endedKept = 7 * 24 * time.Hour
+
+// Ended returns a session that its time alone has ended: its holder proved to be the account, which is as it was then, but
+// may nothing before a new proof. ErrNotFound for every other secret.
+func (s *Service) Ended(ctx context.Context, key string) (Session, error) {
+	one, _, err := s.remembered(ctx, key)
+	if err == nil && s.lasts(&one) {
+		err = ErrNotFound
+	}
+	return one, err
+}
+
+// lasts says whether the time of a session is not over.
+func (s *Service) lasts(one *Session) bool {
+	now := time.Now()
+	return now.Before(one.EndsAt) && now.Sub(one.LastSeen) <= s.cfg.Idle
+}
+
 // session finds a session that holds, and its account.
 func (s *Service) session(ctx context.Context, key string) (Session, Account, error) {
+	one, a, err := s.remembered(ctx, key)
+	if err == nil && !s.lasts(&one) {
+		return Session{}, Account{}, ErrNotFound
+	}
+	return one, a, err
+}
+
+// remembered finds a session, ended by its time or not, and its account, which has not changed since it began.
+func (s *Service) remembered(ctx context.Context, key string) (Session, Account, error) {
 	one, err := s.cfg.Book.Session(ctx, hashOf(key))
 	if err != nil {
 		return Session{}, Account{}, err
-	}
-	now := time.Now()
-	if !now.Before(one.EndsAt) || now.Sub(one.LastSeen) > s.cfg.Idle {
-		return Session{}, Account{}, ErrNotFound
 	}
 	a, err := s.find(ctx, one.Account)
 	if err == nil && (a.Disabled || a.Version != one.Version) {
@@ -216,9 +240,8 @@ func (s *Service) Sessions(ctx context.Context, p access.Principal) ([]Session, 
 		return nil, err
 	}
 	var out []Session
-	now := time.Now()
 	for _, one := range all {
-		if now.Before(one.EndsAt) && now.Sub(one.LastSeen) <= s.cfg.Idle {
+		if s.lasts(&one) {
 			out = append(out, one)
 		}
 	}

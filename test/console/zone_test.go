@@ -41,6 +41,8 @@ func TestTimesNameTheirZone(t *testing.T) {
 	}
 	ask[bool](anna, `dispatchEvent(new Event("beforeprint"))`)
 	inUTC("printed")
+	ask[bool](anna, `(show(document.querySelector("[data-live]").cloneNode(true)), true)`) // the page renews itself meanwhile
+	inUTC("printed, renewed")
 	ask[bool](anna, `dispatchEvent(new Event("afterprint"))`)
 	if shown := ask[string](anna, times); strings.Contains(shown, "UTC") {
 		t.Errorf("after printing times are %q", shown)

@@ -59,7 +59,7 @@ func (c *Console) oidcCallback(w http.ResponseWriter, r *http.Request) {
 
 // oidcFailed shows the sign-in page with why it did not work.
 func (c *Console) oidcFailed(w http.ResponseWriter, r *http.Request, err error) {
-	v := signView{Next: "/", Named: c.door.Site(r).Named(), Elsewhere: c.elsewhere()}
+	v := c.signView(r, "", "")
 	switch {
 	case errors.Is(err, accounts.ErrWrong):
 		v.Problem = "You are known there, but no account of this gateway has your name. An administrator can make one."

@@ -19,9 +19,10 @@ import (
 	"postern/internal/admin"
 )
 
-// A form that was sent when the proof of who sends it was too old waits for the proof and is carried out then: what somebody
-// filled in is never lost. It is kept in memory, bound to the session, for parkedTime; so many for one session, and so many
-// bytes for all. The oldest goes first.
+// A form that was sent when the proof of who sends it was too old waits for the proof and is carried out then; one that was
+// sent when the time of the session was over waits until its sender has signed in and says so: what somebody filled in is
+// never lost. It is kept in memory, bound to the session, for parkedTime; so many for one session, and so many bytes for
+// all. The oldest goes first. Of a browser that had no session nothing is kept.
 const (
 	parkedTime  = 15 * time.Minute
 	parkedEach  = 4
@@ -118,13 +119,16 @@ func (p *parked) follow(from, to string) {
 	}
 }
 
-// owner names the session of a secret and its account, "" where it is over.
+// owner names the session of a secret and its account, also where its time is over; "" for none.
 func (c *Console) owner(ctx context.Context, secret string) (session, account string) {
-	p, one, err := c.cfg.Accounts.BySession(ctx, secret)
+	_, one, err := c.cfg.Accounts.BySession(ctx, secret)
+	if err != nil {
+		one, err = c.cfg.Accounts.Ended(ctx, secret)
+	}
 	if err != nil {
 		return "", ""
 	}
-	return one.Hash, p.Account
+	return one.Hash, one.Account
 }
 
 // proven hands on what was kept for a session to the one that follows it, where both are the same account's.
@@ -147,14 +151,41 @@ func (r *request) hold() error {
 	return nil
 }
 
+// park keeps a form for the session of its sender and returns where it waits; false where there was no session, or no room.
+func (c *Console) park(r *http.Request, body []byte) (path string, ok bool) {
+	session, _ := c.owner(r.Context(), c.door.Secret(r))
+	if session == "" {
+		return "", false
+	}
+	id, ok := c.parked.put(session, r.URL.RequestURI(), r.Header.Get("Content-Type"), body)
+	return againPath + id, ok
+}
+
+// afterSignIn is where to go when somebody whose session has ended has signed in: to the form that was sent, or to the page
+// that was asked for. "" leads to the overview.
+func (c *Console) afterSignIn(r *http.Request) string {
+	if r.Method != http.MethodPost {
+		return r.URL.RequestURI()
+	}
+	if session, _ := c.owner(r.Context(), c.door.Secret(r)); session == "" {
+		return ""
+	}
+	body, err := io.ReadAll(r.Body) // bounded by the door
+	if err != nil {
+		return ""
+	}
+	path, _ := c.park(r, body)
+	return path
+}
+
 // afterProof is where to go when the sender has proven again: to the form that was sent, or back to where it was filled in.
 func (c *Console) afterProof(r *request) string {
 	if r.Method != http.MethodPost {
 		return r.URL.RequestURI()
 	}
-	if session, _ := c.owner(r.ctx(), c.door.Secret(r.Request)); session != "" && r.sent != nil {
-		if id, ok := c.parked.put(session, r.URL.RequestURI(), r.Header.Get("Content-Type"), r.sent); ok {
-			return againPath + id
+	if r.sent != nil {
+		if path, ok := c.park(r.Request, r.sent); ok {
+			return path
 		}
 	}
 	return refererPath(r.Request)

@@ -109,6 +109,64 @@ func TestAKeptFormBelongsToItsSession(t *testing.T) {
 	b.post(kept).has(b, 404)
 }
 
+// ended makes every session of anna one whose time is over.
+func (b *browser) ended() {
+	b.Helper()
+	list, err := b.store.Sessions(b.Context(), b.account("anna"))
+	if err != nil || len(list) == 0 {
+		b.Fatal(list, err)
+	}
+	for _, one := range list {
+		one.EndsAt = time.Now().Add(-time.Hour)
+		if err := b.store.ReplaceSession(b.Context(), one.Hash, one); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// A form that is sent when the session has ended waits until its sender has signed in: it is shown then, and carried out at a
+// click. Whoever else signs in at that browser does not see it; a browser that never had a session leaves nothing.
+func TestAFormOutlivesItsSession(t *testing.T) {
+	b := newConsole(t)
+	b.setUp()
+	b.become("eve", access.Administrator)
+	b.post("/sign-out")
+	b.post("/sign-in", "name", "anna", "password", password).has(b, 200, "Overview")
+	send := func() string {
+		b.ended()
+		b.get("/audit").has(b, 200, "Sign in")
+		p := b.post("/accounts", "name", "ben", "role", "operator").has(b, 200, "Sign in", "is kept")
+		u, err := url.Parse(p.path)
+		if err != nil || !strings.HasPrefix(u.Query().Get("next"), againPath) {
+			t.Fatalf("sent to %s", p.path)
+		}
+		return u.Query().Get("next")
+	}
+	kept := send()
+	b.post("/sign-in", "name", "anna", "password", "wrong wrong wrong", "next", kept).has(b, 401, "is kept")
+	b.wellMade(b.post("/sign-in", "name", "anna", "password", password, "next", kept).has(b, 200, "ben", "operator", "Carry it out"))
+	if p := b.get("/accounts"); strings.Contains(p.text, ">ben<") {
+		t.Error("it was carried out before its sender said so")
+	}
+	b.post(kept).has(b, 200, "Link for ben")
+
+	// A file of rules is larger than what strangers may send.
+	b.ended()
+	big := someRule + "# " + strings.Repeat("x", 1<<20) + "\n"
+	p := b.upload("/rules/file", []byte(big), "revision", "0", "do", "save").has(b, 200, "is kept")
+	u, _ := url.Parse(p.path)
+	kept = u.Query().Get("next")
+	b.post("/sign-in", "name", "anna", "password", password, "next", kept)
+	b.post(kept).has(b, 200, "revision 1 is in force")
+
+	kept = send()
+	b.post("/sign-in", "name", "eve", "password", password, "next", kept).has(b, 404)
+	b.post("/sign-out")
+	if p := b.post("/accounts", "name", "ben", "role", "operator"); p.path != "/sign-in" || strings.Contains(p.text, "is kept") {
+		t.Errorf("who never was known is sent to %s", p.path)
+	}
+}
+
 // What is kept is bounded: a few for each session, so many bytes in all, and for a while.
 func TestKeptFormsAreBounded(t *testing.T) {
 	var p parked

@@ -34,7 +34,11 @@ func (c *Console) passkeySignIn(w http.ResponseWriter, r *http.Request) {
 		c.say(w, nil, err)
 		return
 	}
+	session, account := c.owner(r.Context(), c.door.Secret(r))
 	secret, err := c.cfg.Accounts.SignInByPasskey(r.Context(), c.door.Site(r), answer, c.door.Secret(r), door.Client(r))
+	if err == nil {
+		c.proven(r.Context(), session, account, secret)
+	}
 	c.opened(w, secret, next, err)
 }
 

@@ -22,30 +22,37 @@ type signView struct {
 	Elsewhere           string // what the button for another provider says, "" where there is none
 }
 
+// signView is the page for a request of somebody who proves to have a name and wants to go on to next.
+func (c *Console) signView(r *http.Request, name, next string) signView {
+	return signView{Name: name, Next: local(next), Named: c.door.Site(r).Named(), Kept: strings.HasPrefix(next, againPath), Elsewhere: c.elsewhere()}
+}
+
 func (c *Console) signInPage(w http.ResponseWriter, r *http.Request) {
 	if _, err := c.door.Who(r); err == nil {
 		http.Redirect(w, r, local(r.FormValue("next")), http.StatusSeeOther)
 		return
 	}
-	c.render(w, nil, http.StatusOK, "signin", "Sign in", signView{Next: local(r.FormValue("next")), Named: c.door.Site(r).Named(), Elsewhere: c.elsewhere()})
+	c.render(w, nil, http.StatusOK, "signin", "Sign in", c.signView(r, "", r.FormValue("next")))
 }
 
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	if err := c.cfg.Accounts.MayTry(door.Client(r)); err != nil { // before a byte of the form is read
-		c.again(w, "signin", "Sign in", signView{Named: c.door.Site(r).Named(), Elsewhere: c.elsewhere()}, err)
+		c.again(w, "signin", "Sign in", c.signView(r, "", ""), err)
 		return
 	}
 	if err := r.ParseForm(); err != nil {
-		c.again(w, "signin", "Sign in", signView{Named: c.door.Site(r).Named(), Elsewhere: c.elsewhere()}, err)
+		c.again(w, "signin", "Sign in", c.signView(r, "", ""), err)
 		return
 	}
-	v := signView{Name: r.FormValue("name"), Next: local(r.FormValue("next")), Named: c.door.Site(r).Named(), Elsewhere: c.elsewhere()}
+	v := c.signView(r, r.FormValue("name"), r.FormValue("next"))
+	session, account := c.owner(r.Context(), c.door.Secret(r))
 	secret, err := c.cfg.Accounts.SignIn(r.Context(), v.Name, r.FormValue("password"), c.door.Secret(r), door.Client(r))
 	if err != nil {
 		c.again(w, "signin", "Sign in", v, err)
 		return
 	}
 	c.door.Open(w, secret)
+	c.proven(r.Context(), session, account, secret)
 	http.Redirect(w, r, v.Next, http.StatusSeeOther)
 }
 
@@ -119,13 +126,11 @@ func (c *Console) setup(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) provePage(r *request) error {
-	return c.page(r, "prove", "Prove again who you are", signView{Name: r.who.Name, Next: local(r.FormValue("next")), Named: c.door.Site(r.Request).Named(), Elsewhere: c.elsewhere(),
-		Kept: strings.HasPrefix(r.FormValue("next"), againPath)})
+	return c.page(r, "prove", "Prove again who you are", c.signView(r.Request, r.who.Name, r.FormValue("next")))
 }
 
 func (c *Console) prove(r *request) error {
-	v := signView{Name: r.who.Name, Next: local(r.FormValue("next")), Named: c.door.Site(r.Request).Named(), Elsewhere: c.elsewhere(),
-		Kept: strings.HasPrefix(r.FormValue("next"), againPath)}
+	v := c.signView(r.Request, r.who.Name, r.FormValue("next"))
 	session, account := c.owner(r.ctx(), c.door.Secret(r.Request))
 	secret, err := c.cfg.Accounts.Prove(r.ctx(), c.door.Secret(r.Request), r.FormValue("password"), door.Client(r.Request))
 	if err != nil {

@@ -39,10 +39,10 @@ const (
 	smallForm = 64 << 10
 )
 
-// most bounds the body of a request. Only who is known may bring rules.
+// most bounds the body of a request. Only who is known, or was until the session's time was over, may bring rules.
 func (c *Console) most(r *http.Request) int64 {
 	if r.Method == http.MethodPost && (r.URL.Path == "/rules/file" || r.URL.Path == "/rules/edit") {
-		if _, err := c.door.Who(r); err == nil {
+		if session, _ := c.owner(r.Context(), c.door.Secret(r)); session != "" {
 			return maxForm
 		}
 	}
@@ -210,11 +210,11 @@ func (c *Console) show(h handler) http.HandlerFunc {
 	}
 }
 
-// unknown sends somebody who is not known to sign in, and back afterwards where he only looked.
+// unknown sends somebody who is not known to sign in, and afterwards to the page or the form that brought them here.
 func (c *Console) unknown(w http.ResponseWriter, r *http.Request) {
 	to := "/sign-in"
-	if r.Method == http.MethodGet && r.URL.Path != "/" {
-		to += "?next=" + url.QueryEscape(r.URL.RequestURI())
+	if next := c.afterSignIn(r); next != "" && next != "/" {
+		to += "?next=" + url.QueryEscape(next)
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }

@@ -67,9 +67,10 @@ function noteOf(text) {
   return note;
 }
 
-// Times are written in UTC; show the viewer's own, and UTC on hover. Evidence stays in UTC, and so does what is printed.
+// Times are written in UTC; show the viewer's own, and UTC on hover. Evidence stays in UTC, and so does what is printed, also
+// where the page renews itself meanwhile.
 function localTimes(root) {
-  if (document.querySelector("[data-utc]")) return;
+  if (printing || document.querySelector("[data-utc]")) return;
   for (const t of root.querySelectorAll("time[datetime]")) {
     const at = new Date(t.dateTime);
     if (!isNaN(at)) t.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -77,13 +78,18 @@ function localTimes(root) {
   const zone = document.querySelector("[data-zone]");
   if (zone) zone.textContent = "Times are in your time zone, " + Intl.DateTimeFormat().resolvedOptions().timeZone + ".";
 }
+let printing = false;
 localTimes(document);
 addEventListener("beforeprint", () => {
+  printing = true;
   for (const t of document.querySelectorAll("time[title]")) t.textContent = t.title;
   const zone = document.querySelector("[data-zone]");
   if (zone) zone.textContent = zone.title;
 });
-addEventListener("afterprint", () => localTimes(document));
+addEventListener("afterprint", () => {
+  printing = false;
+  localTimes(document);
+});
 
 // An invitation's secret stands behind the # of its link, so that no server and no log sees it before this form is sent.
 const setup = document.querySelector("form[data-key-from-link]");
