@@ -42,11 +42,12 @@ type Server struct {
 	service  *admin.Service
 	accounts *accounts.Service
 	log      *slog.Logger
+	breath   time.Duration
 }
 
 // New returns a Server. Faults of the server itself go to log.
 func New(service *admin.Service, accounts *accounts.Service, log *slog.Logger) *Server {
-	return &Server{service, accounts, log}
+	return &Server{service, accounts, log, breath}
 }
 
 // AtSocket is the API for a socket that only the administrator can open: whoever asks may do everything.

@@ -86,7 +86,8 @@ func tenant(t *testing.T, role access.Role) (*remoteWorld, *Client, *admin.Pulse
 	t.Helper()
 	cfg, store, pulse := tenants.Config(t)
 	w := &remoteWorld{accounts: accounts.New(accounts.Config{Book: store, Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
-	server := httptest.NewServer(New(admin.New(cfg), w.accounts, slog.New(slog.DiscardHandler)).ByToken())
+	w.server = New(admin.New(cfg), w.accounts, slog.New(slog.DiscardHandler))
+	server := httptest.NewServer(w.server.ByToken())
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	w.token(t, "zebra-admin", access.Administrator, access.Scope{All: true}, access.All()...)

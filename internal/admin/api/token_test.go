@@ -26,6 +26,7 @@ type remoteWorld struct {
 	store    *memstore.Store
 	url      string
 	pulse    admin.Pulse
+	server   *Server
 }
 
 func newRemoteWorld(t *testing.T) *remoteWorld {
@@ -40,7 +41,8 @@ func newRemoteWorld(t *testing.T) *remoteWorld {
 		Certificates: func() ([]check.Own, error) {
 			return []check.Own{{Kind: check.OwnServer, File: "gw.pem", EndsAt: backlog.Noon}}, nil
 		}})
-	server := httptest.NewServer(New(service, w.accounts, slog.New(slog.DiscardHandler)).ByToken())
+	w.server = New(service, w.accounts, slog.New(slog.DiscardHandler))
+	server := httptest.NewServer(w.server.ByToken())
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	return w

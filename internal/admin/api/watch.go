@@ -50,7 +50,7 @@ func (s *Server) registerEvents(spec huma.API) {
 		Summary: "Tells that something happened, at most once a second; look then at what you show"},
 		map[string]any{"beat": Beat{}, "problem": Problem{}},
 		func(ctx context.Context, _ *none, send sse.Sender) {
-			err := s.desk(ctx).Watch(ctx, breath, func(beats uint64, _ bool) bool { return still(ctx) && send.Data(Beat{beats}) == nil })
+			err := s.desk(ctx).Watch(ctx, s.breath, func(beats uint64, _ bool) bool { return still(ctx) && send.Data(Beat{beats}) == nil })
 			if err != nil {
 				_ = send.Data(*s.problem(ctx, err)) // the reader may have gone
 			}
