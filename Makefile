@@ -9,9 +9,9 @@ NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.1
 FUZZTIME    ?= 30s
 
 # Where goroutines, locks and connections are shared. Ground rooms have none of these.
-CONCURRENT := ./cmd/... ./internal/accounts/... ./internal/admin/... ./internal/certstore ./internal/check/... ./internal/dns/... ./internal/event/... ./internal/gateway/... \
-	./internal/lab/... ./internal/policy/certcheck/... ./internal/policy/revoke/... ./internal/policy/rules/... ./internal/queue/... \
-	./internal/smtp/... ./internal/testkit/... ./internal/traffic ./bench/...
+CONCURRENT := ./cmd/... ./internal/check/... ./internal/dns/... ./internal/event/... ./internal/gateway/... \
+	./internal/history/... ./internal/lab/... ./internal/operator/... ./internal/policy/certcheck/... \
+	./internal/policy/revoke/... ./internal/policy/rules/... ./internal/queue/... ./internal/smtp/... ./bench/...
 
 .PHONY: build demo test check systems lint unit race e2e bare bare-short fuzz crash soak scale bench bench-full microbench deb image clean
 

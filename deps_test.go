@@ -18,88 +18,88 @@ import (
 // line is a decision; ARCHITECTURE.md says why each stands where it stands. A room that is not named here fails.
 func lattice() map[string]string {
 	return map[string]string{
-		"mail":      "",
-		"ledger":    "",
-		"journal":   "",
-		"tlsprobe":  "",
-		"tomlbound": "",
-		"passhash":  "",
-		"ram":       "",
-		"filemark":  "",
-		"certpem":   "",
+		"mail":               "",
+		"operator/audit":     "",
+		"queue/wal":          "",
+		"smtp/tlsprobe":      "",
+		"platform/tomlbound": "",
+		"platform/passhash":  "",
+		"platform/ram":       "",
+		"platform/filewatch": "",
+		"platform/certpem":   "",
 
 		"smtp": "mail",
 
-		"access": "mail",
+		"operator/access": "mail",
 
 		"policy":           "mail",
 		"dns":              "mail",
 		"queue/schedule":   "mail",
 		"mail/received":    "mail",
 		"mail/addresslist": "mail",
-		"smtp/smtpserver":  "mail smtp tlsprobe",
+		"smtp/smtpserver":  "mail smtp smtp/tlsprobe",
 		"lab/pki":          "mail",
 
 		"attempt":          "mail policy",
-		"policy/rules":     "mail policy tomlbound",
+		"policy/rules":     "mail policy platform/tomlbound",
 		"policy/certcheck": "mail policy",
 		"policy/revoke":    "policy",
-		"dns/resolver":     "filemark mail dns",
+		"dns/resolver":     "platform/filewatch mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
-		"config":           "mail policy tomlbound passhash certpem confine",
+		"config":           "mail policy platform/tomlbound platform/passhash platform/certpem platform/sandbox",
 		"lab/zone":         "mail dns",
 		"lab/partner":      "mail smtp smtp/smtpserver lab/pki",
 
-		"policy/certcheck/roots": "certpem filemark policy policy/certcheck",
+		"policy/certcheck/roots": "platform/certpem platform/filewatch policy policy/certcheck",
 		"event":                  "mail policy attempt",
-		"queue":                  "mail policy attempt ledger",
+		"queue":                  "mail policy attempt operator/audit",
 		"mail/dsn":               "mail smtp policy attempt",
 
-		"event/metrics":  "mail policy attempt event",
-		"event/oplog":    "mail smtp policy attempt event",
-		"gateway/route":  "mail policy dns event",
-		"peers":          "mail policy attempt",
-		"mxtrust":        "mail policy",
-		"peers/memory":   "mail policy attempt event peers",
-		"once":           "",
-		"periodic":       "",
-		"accounts":       "mail access ledger passhash once periodic",
-		"traffic":        "mail policy event periodic",
-		"certstore":      "attempt policy event periodic",
-		"queue/memstore": "mail policy attempt queue ledger peers mxtrust access accounts traffic certstore",
-		"queue/sqlstore": "journal mail policy attempt queue ledger peers mxtrust access accounts traffic certstore",
+		"event/metrics":        "mail policy attempt event",
+		"event/maillog":        "mail smtp policy attempt event",
+		"gateway/route":        "mail policy dns event",
+		"history/peers":        "mail policy attempt",
+		"policy/mxpins":        "mail policy",
+		"history/peers/memory": "mail policy attempt event history/peers",
+		"operator/pending":     "",
+		"platform/flush":       "",
+		"operator/accounts":    "mail operator/access operator/audit platform/passhash operator/pending platform/flush",
+		"history/traffic":      "mail policy event platform/flush",
+		"history/certstore":    "attempt policy event platform/flush",
+		"queue/memstore":       "mail policy attempt queue operator/audit history/peers policy/mxpins operator/access operator/accounts history/traffic history/certstore",
+		"queue/sqlstore":       "queue/wal mail policy attempt queue operator/audit history/peers policy/mxpins operator/access operator/accounts history/traffic history/certstore",
 
-		"gateway/identity": "certpem filemark confine",
-		"confine":          "",
-		"gateway/deliver":  "mail smtp policy attempt event peers mxtrust gateway/route smtp/smtpclient policy/certcheck",
-		"gateway/inforce":  "mail policy policy/rules queue ledger gateway/route",
+		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",
+		"platform/sandbox": "",
+		"gateway/deliver":  "mail smtp policy attempt event history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck",
+		"gateway/inforce":  "mail policy policy/rules queue operator/audit gateway/route",
 		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/clientname gateway/inforce gateway/route",
 
 		"gateway/clientname": "mail dns",
-		"gateway/recipients": "filemark mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
+		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
 		"gateway/notify":   "mail smtp policy policy/rules event queue gateway/inforce",
-		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule mxtrust gateway/inforce gateway/route gateway/deliver mail/dsn",
+		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn",
 
-		"check": "mail smtp smtp/smtpclient tlsprobe policy policy/certcheck attempt dns mxtrust peers gateway/route gateway/deliver",
+		"check": "mail smtp smtp/smtpclient smtp/tlsprobe policy policy/certcheck attempt dns policy/mxpins history/peers gateway/route gateway/deliver",
 
-		"admin":      "mail smtp policy policy/certcheck policy/rules attempt event queue ledger peers mxtrust access check traffic certstore gateway/inforce",
-		"admin/door": "mail access accounts admin",
-		"admin/oidc": "once",
-		"admin/api":  "mail policy policy/rules queue ledger mxtrust access accounts check traffic gateway/inforce admin admin/door",
-		"admin/web":  "mail mail/received policy policy/rules attempt queue ledger mxtrust access accounts check traffic admin admin/door admin/oidc",
+		"operator/admin":      "mail smtp policy policy/certcheck policy/rules attempt event queue operator/audit history/peers policy/mxpins operator/access check history/traffic history/certstore gateway/inforce",
+		"operator/websession": "mail operator/access operator/accounts operator/admin",
+		"operator/oidc":       "operator/pending",
+		"operator/api":        "mail policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession",
+		"operator/web":        "mail mail/received policy policy/rules attempt queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/websession operator/oidc",
 	}
 }
 
 // testRooms are code for tests only. They may import any room; only tests and each other may import them.
 func isTestRoom(room string) bool {
-	return strings.HasPrefix(room, "testkit") || room == "queue/storetest"
+	return strings.HasPrefix(room, "lab/testkit") || room == "queue/storetest"
 }
 
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
-		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "peers", "tomlbound", "tlsprobe", "access", "passhash", "certpem"}, room)
+		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlbound", "smtp/tlsprobe", "operator/access", "platform/passhash", "platform/certpem"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.
@@ -121,8 +121,8 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/sqlstore", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/dispatch", "gateway/notify", "admin", "policy/revoke",
-				"peers/memory"),
+				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/dispatch", "gateway/notify", "operator/admin", "policy/revoke",
+				"history/peers/memory"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
 		{[]string{"postern/internal/config"}, except(),
 			"rooms have small Config structs of their own; only cmd/postern knows the file"},
@@ -134,14 +134,14 @@ func negative() []never {
 			"counting is reading events"},
 		{[]string{"github.com/alecthomas/kong", "github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon"}, except(),
 			"the command line and the service manager end in cmd/postern"},
-		{[]string{"github.com/danielgtaylor/huma/v2", "github.com/danielgtaylor/huma/v2/sse", "github.com/danielgtaylor/huma/v2/adapters/humago"}, except("admin/api"),
+		{[]string{"github.com/danielgtaylor/huma/v2", "github.com/danielgtaylor/huma/v2/sse", "github.com/danielgtaylor/huma/v2/adapters/humago"}, except("operator/api"),
 			"the API is one face of admin"},
-		{[]string{"github.com/coreos/go-oidc/v3/oidc", "golang.org/x/oauth2"}, except("admin/oidc"), "names from elsewhere come in at one place"},
-		{[]string{"github.com/go-webauthn/webauthn/webauthn", "github.com/go-webauthn/webauthn/protocol"}, except("accounts"),
+		{[]string{"github.com/coreos/go-oidc/v3/oidc", "golang.org/x/oauth2"}, except("operator/oidc"), "names from elsewhere come in at one place"},
+		{[]string{"github.com/go-webauthn/webauthn/webauthn", "github.com/go-webauthn/webauthn/protocol"}, except("operator/accounts"),
 			"who proved what is the business of accounts"},
 		{[]string{"testing", "testing/synctest"}, except(),
 			"code that behaves differently under test is not tested"},
-		{[]string{"golang.org/x/sys/unix", "unsafe"}, except("confine"), "what the kernel offers to one process is confine's"},
+		{[]string{"golang.org/x/sys/unix", "unsafe"}, except("platform/sandbox"), "what the kernel offers to one process is the sandbox's"},
 		{[]string{"golang.org/x/sys/windows"}, except("queue/sqlstore"), "only the store needs more of Windows than the standard library has"},
 		{[]string{"net/smtp", "net/textproto", "github.com/emersion/go-smtp"}, except("lab/partner"),
 			"SMTP is spoken by our own engines; the others are oracles for tests"},

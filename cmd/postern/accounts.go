@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strings"
 
-	"postern/internal/access"
-	"postern/internal/admin/api"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
+	"postern/internal/operator/api"
 )
 
 // accountsCmd is about who may use the console. It works at the socket, so it is also the way back in for administrators

@@ -10,14 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"postern/internal/admin/api"
 	"postern/internal/check"
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
-	"postern/internal/mxtrust"
-	"postern/internal/peers"
+	"postern/internal/history/peers"
+	"postern/internal/operator/api"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
+	"postern/internal/policy/mxpins"
 	"postern/internal/policy/revoke"
 	"postern/internal/policy/rules"
 )
@@ -146,7 +146,7 @@ type remembered struct {
 }
 
 // Pins asks the gateway.
-func (r remembered) Pins(ctx context.Context, domain string) (out []mxtrust.Pin, err error) {
+func (r remembered) Pins(ctx context.Context, domain string) (out []mxpins.Pin, err error) {
 	client, err := r.client(r.a)
 	if err != nil {
 		return nil, err

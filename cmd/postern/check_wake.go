@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 
-	"postern/internal/admin"
-	"postern/internal/admin/api"
 	"postern/internal/check"
 	"postern/internal/mail"
+	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
 	"postern/internal/queue"
 )
 

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"postern/internal/config"
-	"postern/internal/ram"
+	"postern/internal/platform/ram"
 )
 
 // configCmd is the verb about the configuration file.

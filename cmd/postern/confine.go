@@ -9,7 +9,7 @@ import (
 	"syscall"
 
 	"postern/internal/config"
-	"postern/internal/confine"
+	"postern/internal/platform/sandbox"
 )
 
 // rootless becomes an ordinary user where root started the gateway: the one of process.user, else the owner of the data
@@ -37,7 +37,7 @@ func becomeServant(cfg *config.Config) error {
 }
 
 // servantOf is the user to become, if it is another, who has the data folder then.
-func servantOf(cfg *config.Config) (id confine.Identity, other bool, err error) {
+func servantOf(cfg *config.Config) (id sandbox.Identity, other bool, err error) {
 	id, err = servant(cfg)
 	if err != nil || id.UID == os.Geteuid() {
 		return id, false, err
@@ -52,7 +52,7 @@ func servantOf(cfg *config.Config) (id confine.Identity, other bool, err error) 
 	return id, true, nil
 }
 
-func notOwned(cfg *config.Config, id confine.Identity, err error) error {
+func notOwned(cfg *config.Config, id sandbox.Identity, err error) error {
 	return withHint(err, fmt.Sprintf("chown -R %s %s, or set process.user to its owner", id.Name, cfg.Data))
 }
 
@@ -77,7 +77,7 @@ func standIn(cfg *config.Config) (found []config.Finding, judged bool) {
 		me, _ := processUser()
 		return tell(withHint(fmt.Errorf("checked as user %s, and the gateway is to be %s: what they may read differs", me, id.Name), "`sudo postern config check`"), false)
 	}
-	owner, err := confine.Owner(string(cfg.Data))
+	owner, err := sandbox.Owner(string(cfg.Data))
 	if err == nil && owner.UID != id.UID {
 		return tell(notOwned(cfg, id, fmt.Errorf("%s belongs to user %s, not to %s", cfg.Data, owner.Name, id.Name)), true)
 	}
@@ -93,10 +93,10 @@ func standIn(cfg *config.Config) (found []config.Finding, judged bool) {
 }
 
 // servant is the user to run as.
-func servant(cfg *config.Config) (confine.Identity, error) {
-	me := confine.Identity{UID: os.Geteuid(), Name: "root"}
+func servant(cfg *config.Config) (sandbox.Identity, error) {
+	me := sandbox.Identity{UID: os.Geteuid(), Name: "root"}
 	if name := cfg.Process.User; name != "" {
-		id, err := confine.Lookup(name)
+		id, err := sandbox.Lookup(name)
 		if err != nil {
 			err = withHint(fmt.Errorf("process.user: %w", err), "useradd --system "+name)
 		}
@@ -105,7 +105,7 @@ func servant(cfg *config.Config) (confine.Identity, error) {
 	if me.UID != 0 {
 		return me, nil
 	}
-	owner, err := confine.Owner(string(cfg.Data))
+	owner, err := sandbox.Owner(string(cfg.Data))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // of the latter dataFolder tells
 		return me, nil
 	}
@@ -120,20 +120,20 @@ func (g *gateway) confine() {
 			g.log.Warn("the process keeps a right it does not need", "right", what, "err", err)
 		}
 	}
-	tell("dumps of memory", confine.NoDumps())
+	tell("dumps of memory", sandbox.NoDumps())
 	if os.Geteuid() == 0 {
 		if g.cfg.Process.User == "" {
 			g.warn("process", errors.New("the gateway runs as root"),
 				"set process.user to an ordinary user and chown -R the data folder to it")
 		}
 	} else {
-		tell("capabilities", confine.NoCapabilities())
+		tell("capabilities", sandbox.NoCapabilities())
 	}
 	if !g.cfg.Process.Sandbox {
 		return
 	}
 	folders := writtenFolders(string(g.cfg.Data))
-	version, err := confine.WriteOnly(folders...)
+	version, err := sandbox.WriteOnly(folders...)
 	if err != nil {
 		tell("writing outside the data folder", err)
 		return

@@ -10,10 +10,10 @@ import (
 	"net/netip"
 	"sync"
 
-	"postern/internal/admin/api"
-	"postern/internal/admin/oidc"
-	"postern/internal/admin/web"
 	"postern/internal/event"
+	"postern/internal/operator/api"
+	"postern/internal/operator/oidc"
+	"postern/internal/operator/web"
 )
 
 // serveConsole opens the listener of [admin], if there is one, for metrics, health and the console.

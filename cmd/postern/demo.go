@@ -11,12 +11,12 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/access"
-	"postern/internal/admin"
-	"postern/internal/admin/api"
 	"postern/internal/config"
 	"postern/internal/event"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
+	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
 	"postern/internal/smtp/smtpclient"
 )
 

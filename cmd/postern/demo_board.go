@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/term"
 
-	"postern/internal/admin"
+	"postern/internal/operator/admin"
 )
 
 // board shows the story: a table that fills on a terminal, plain lines elsewhere.

@@ -3,7 +3,7 @@ package main
 import (
 	"time"
 
-	"postern/internal/admin"
+	"postern/internal/operator/admin"
 )
 
 // demoWindow is the 24 hours of a forced delivery, compressed.

@@ -235,7 +235,7 @@ func TestEveryCommandLineThatTheBinaryRecommendsIsUnderstood(t *testing.T) {
 			return true
 		})
 	}
-	pages, err := filepath.Glob("../../internal/admin/web/templates/*.html")
+	pages, err := filepath.Glob("../../internal/operator/web/templates/*.html")
 	if err != nil || len(pages) == 0 {
 		t.Fatal(pages, err)
 	}

@@ -12,12 +12,12 @@ import (
 	"strconv"
 	"time"
 
-	"postern/internal/certpem"
 	"postern/internal/config"
-	"postern/internal/confine"
 	"postern/internal/gateway/identity"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
+	"postern/internal/platform/certpem"
+	"postern/internal/platform/sandbox"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
 )
@@ -183,7 +183,7 @@ func listensAt(cfg *config.Config, port uint16) bool {
 // secretFile looks at the rights of the file with the client secret.
 func secretFile(cfg *config.Config) []config.Finding {
 	info, err := os.Stat(string(cfg.OIDC.ClientSecretFile))
-	if cfg.OIDC.Issuer == "" || err != nil || confine.OthersMay(info) == 0 {
+	if cfg.OIDC.Issuer == "" || err != nil || sandbox.OthersMay(info) == 0 {
 		return nil
 	}
 	return []config.Finding{{Key: "oidc.client_secret_file", Fatal: true, Hint: fmt.Sprintf("`chmod o= %s`", cfg.OIDC.ClientSecretFile),

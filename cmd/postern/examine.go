@@ -10,11 +10,11 @@ import (
 	"strings"
 	"syscall"
 
-	"postern/internal/admin/api"
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
 	"postern/internal/gateway/identity"
 	"postern/internal/gateway/route"
+	"postern/internal/operator/api"
 	"postern/internal/policy/certcheck/roots"
 )
 

@@ -18,14 +18,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"postern/internal/accounts"
-	"postern/internal/admin"
-	"postern/internal/certstore"
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
 	"postern/internal/event"
+	"postern/internal/event/maillog"
 	"postern/internal/event/metrics"
-	"postern/internal/event/oplog"
 	"postern/internal/gateway/clientname"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/dispatch"
@@ -35,19 +32,22 @@ import (
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/recipients"
 	"postern/internal/gateway/route"
-	"postern/internal/ledger"
+	"postern/internal/history/certstore"
+	"postern/internal/history/peers"
+	"postern/internal/history/peers/memory"
+	"postern/internal/history/traffic"
 	"postern/internal/mail"
-	"postern/internal/peers"
-	"postern/internal/peers/memory"
+	"postern/internal/operator/accounts"
+	"postern/internal/operator/admin"
+	"postern/internal/operator/audit"
+	"postern/internal/platform/ram"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
 	"postern/internal/policy/revoke"
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
 	"postern/internal/queue/sqlstore"
-	"postern/internal/ram"
 	"postern/internal/smtp/smtpserver"
-	"postern/internal/traffic"
 )
 
 // gateway is every room, built and joined. newGateway makes one; run runs it; close releases its data.
@@ -112,7 +112,7 @@ func newGatewayOver(ctx context.Context, dialer deliver.Dialer, cfg *config.Conf
 	g.reloaded.note(true, time.Now())
 	g.metrics.Listeners(listenerNames(cfg)...)
 	g.metrics.Watch(g.state)
-	g.sink = append(event.Tee{oplog.New(log), g.metrics}, extra...)
+	g.sink = append(event.Tee{maillog.New(log), g.metrics}, extra...)
 	var err error
 	if g.resolver, err = resolver.New(resolver.Config{Servers: serverNames(cfg)}); err != nil {
 		return nil, err
@@ -332,7 +332,7 @@ func (g *gateway) administration() admin.Config {
 		Settings: func() admin.Settings { return settingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
 		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: g.store, Certs: g.shown,
-		Refusals:    func() []ledger.Entry { return g.accounts.Refusals() }, // made after this
+		Refusals:    func() []audit.Entry { return g.accounts.Refusals() }, // made after this
 		Unprotected: g.unprotected, Trust: trustIn(g.roots),
 		Lifetime: g.cfg.Delivery.Lifetime.Duration,
 		Streams:  g.cfg.Admin.Connections / 2, StreamsOfOne: g.cfg.Admin.Streams,

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/term"
 
-	"postern/internal/passhash"
+	"postern/internal/platform/passhash"
 )
 
 // hashPasswordCmd makes the password_hash of a [[user]]. The password is never an argument, where others could see it.

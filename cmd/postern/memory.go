@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"postern/internal/config"
-	"postern/internal/ram"
+	"postern/internal/platform/ram"
 	"postern/internal/smtp/smtpserver"
 )
 

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/accounts"
-	"postern/internal/admin"
-	"postern/internal/admin/api"
-	"postern/internal/testkit/backlog"
+	"postern/internal/lab/testkit/backlog"
+	"postern/internal/operator/accounts"
+	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
 )
 
 var update = flag.Bool("update", false, "write the golden files of the operator's verbs anew")

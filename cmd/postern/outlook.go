@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"postern/internal/admin/api"
 	"postern/internal/config"
-	"postern/internal/confine"
-	"postern/internal/ram"
+	"postern/internal/operator/api"
+	"postern/internal/platform/ram"
+	"postern/internal/platform/sandbox"
 )
 
 // outlook is what a configuration would meet on this machine at this moment; judged says that it is the gateway's user who asks.
@@ -51,7 +51,7 @@ func dataFinding(dir string, judged bool) *config.Finding {
 	if missing {
 		f.What = fmt.Sprintf("%s is not there, and user %s cannot make it in %s: %v", dir, name, at, err)
 	}
-	owner, ownerErr := confine.Owner(at)
+	owner, ownerErr := sandbox.Owner(at)
 	if !missing && ownerErr == nil && owner.UID != os.Geteuid() {
 		f.What += "; it belongs to user " + owner.Name
 		f.Hint = fmt.Sprintf("check as the gateway's user, who would be %s: `sudo postern config check`", owner.Name)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/admin"
+	"postern/internal/operator/admin"
 	"postern/internal/smtp"
 )
 

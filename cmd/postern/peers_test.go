@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"postern/internal/event"
-	"postern/internal/peers"
-	"postern/internal/peers/memory"
+	"postern/internal/history/peers"
+	"postern/internal/history/peers/memory"
 	"postern/internal/policy"
 	"postern/internal/queue/memstore"
 )

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"postern/internal/admin"
+	"postern/internal/operator/admin"
 )
 
 // peersPinsCmd shows which names of mail hosts are known.

@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/accounts"
-	"postern/internal/admin"
-	"postern/internal/admin/api"
+	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
-	"postern/internal/mxtrust"
+	"postern/internal/operator/accounts"
+	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
 	"postern/internal/policy"
-	"postern/internal/testkit/backlog"
+	"postern/internal/policy/mxpins"
 )
 
 // TestOperatorsPins plays a change of mail hosts as an administrator sees it: what was known, what is approved, what is
@@ -24,13 +24,13 @@ import (
 func TestOperatorsPins(t *testing.T) {
 	store := backlog.New(t)
 	since := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
-	for _, p := range []mxtrust.Pin{
+	for _, p := range []mxpins.Pin{
 		{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test", Since: since, By: policy.MXByFirstUse},
 		{Domain: "clinic.test", Rule: "everyone", Name: "clinic.test", Since: since, By: policy.MXByFirstUse},
 		{Domain: "bank.test", Rule: "everyone", Name: "bank.test", Since: since, By: policy.MXBySignedDNS},
 	} {
-		seen := mxtrust.Pin{Domain: "clinic.test", Rule: "clinic", Name: "seen.test", Since: since, By: mxtrust.Seen}
-		if _, err := store.Remember(t.Context(), true, []mxtrust.Pin{p, seen}); err != nil {
+		seen := mxpins.Pin{Domain: "clinic.test", Rule: "clinic", Name: "seen.test", Since: since, By: mxpins.Seen}
+		if _, err := store.Remember(t.Context(), true, []mxpins.Pin{p, seen}); err != nil {
 			t.Fatal(err)
 		}
 	}

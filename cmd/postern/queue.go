@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/admin"
+	"postern/internal/operator/admin"
 	"postern/internal/queue"
 )
 

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"postern/internal/admin/api"
+	"postern/internal/operator/api"
 )
 
 // reloadCmd is the verb that has the files read again.

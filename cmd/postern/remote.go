@@ -15,8 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/admin/api"
-	"postern/internal/certpem"
+	"postern/internal/operator/api"
+	"postern/internal/platform/certpem"
 	"postern/internal/policy/rules"
 )
 

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/admin"
-	"postern/internal/admin/api"
 	"postern/internal/mail"
+	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
 	"postern/internal/policy/rules"
 )
 

@@ -17,11 +17,11 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	"postern/internal/admin"
-	"postern/internal/admin/api"
 	"postern/internal/config"
 	"postern/internal/event"
 	"postern/internal/gateway/recipients"
+	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
 )
 
 // serveCmd runs the gateway.

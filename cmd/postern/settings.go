@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"postern/internal/admin"
 	"postern/internal/check"
 	"postern/internal/config"
+	"postern/internal/operator/admin"
 	"postern/internal/policy"
 )
 

@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"postern/internal/admin/api"
 	"postern/internal/config"
+	"postern/internal/operator/api"
+	"postern/internal/platform/ram"
 	"postern/internal/queue"
 	"postern/internal/queue/sqlstore"
-	"postern/internal/ram"
 )
 
 // openStore opens the data folder. It is asked first whether a gateway answers there: whoever holds the folder without a

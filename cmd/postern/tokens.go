@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/admin/api"
+	"postern/internal/operator/api"
 	"postern/internal/smtp"
 )
 

@@ -10,7 +10,7 @@ import (
 )
 
 // TestEveryVerbIsToldOrSaysWhyNot: each verb that changes a running gateway, or takes evidence or rules from it, asks an operation
-// that leaves a line (admin/api tests those); each other is named here with the reason.
+// that leaves a line (operator/api tests those); each other is named here with the reason.
 func TestEveryVerbIsToldOrSaysWhyNot(t *testing.T) {
 	const looks, here = "it looks", "it works on files and servers by itself, without the gateway"
 	told := map[string]string{ // by action

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/admin"
 	"postern/internal/attempt"
 	"postern/internal/mail"
+	"postern/internal/operator/admin"
 )
 
 // traceCmd answers what happened to mail.

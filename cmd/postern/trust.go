@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/certpem"
 	"postern/internal/check"
 	"postern/internal/config"
 	"postern/internal/mail"
+	"postern/internal/platform/certpem"
 	"postern/internal/policy"
 )
 

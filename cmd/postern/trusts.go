@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"postern/internal/admin/api"
 	"postern/internal/config"
 	"postern/internal/gateway/inforce"
+	"postern/internal/operator/api"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
 	"postern/internal/policy/rules"

@@ -13,8 +13,8 @@ import (
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
-	"postern/internal/mxtrust"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 )
 
 // Config is what a Checker needs: the very configuration of the gateway's own rooms.
@@ -78,7 +78,7 @@ func New(cfg Config) (*Checker, error) {
 type nothingKnown struct{}
 
 // Pins returns none.
-func (nothingKnown) Pins(context.Context, string) ([]mxtrust.Pin, error) { return nil, nil }
+func (nothingKnown) Pins(context.Context, string) ([]mxpins.Pin, error) { return nil, nil }
 
 // Check examines one target. When ctx ends early the report says what was found until then, and is not to be trusted.
 func (c *Checker) Check(ctx context.Context, t Target) *Report { return c.Watch(ctx, t, nil, nil) }

@@ -14,7 +14,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/smtp/smtpclient"
-	"postern/internal/tlsprobe"
+	"postern/internal/smtp/tlsprobe"
 )
 
 // This file asks a server in the clear for what crypto/tls cannot speak (decision 19). No verdict comes from it.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"postern/internal/history/peers"
 	"postern/internal/mail"
-	"postern/internal/peers"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck"
 	"postern/internal/smtp"

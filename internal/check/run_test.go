@@ -19,9 +19,9 @@ import (
 	"postern/internal/gateway/route"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/internal/lab/testkit/zone"
 	"postern/internal/mail"
 	"postern/internal/policy"
-	"postern/internal/testkit/zone"
 )
 
 func targets(texts ...string) iter.Seq[check.Target] {

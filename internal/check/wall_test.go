@@ -21,8 +21,8 @@ import (
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/mail"
-	"postern/internal/mxtrust"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 	"postern/internal/smtp/smtpclient"
 )
 
@@ -56,9 +56,9 @@ func unsigned(w *world) {
 }
 
 // pins is a book that never changes.
-type pins []mxtrust.Pin
+type pins []mxpins.Pin
 
-func (p pins) Pins(context.Context, string) ([]mxtrust.Pin, error) { return p, nil }
+func (p pins) Pins(context.Context, string) ([]mxpins.Pin, error) { return p, nil }
 
 func ill(f partner.Fault) func(*world) {
 	return func(w *world) { w.mx("mx1.clinic.test", partner.Behaviour{TLS: w.tls(pki.Options{}), Fault: f}) }

@@ -11,7 +11,7 @@ import (
 	"postern/internal/policy"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpclient"
-	"postern/internal/tlsprobe"
+	"postern/internal/smtp/tlsprobe"
 )
 
 // wants says what a server would like with which no handshake of ours completed, from what it showed in the clear. alert is

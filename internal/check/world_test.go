@@ -17,11 +17,11 @@ import (
 	"postern/internal/gateway/route"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/internal/lab/testkit/memnet"
+	"postern/internal/lab/testkit/zone"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/smtp/smtpclient"
-	"postern/internal/testkit/memnet"
-	"postern/internal/testkit/zone"
 	"time"
 )
 

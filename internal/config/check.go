@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"postern/internal/mail"
-	"postern/internal/passhash"
+	"postern/internal/platform/passhash"
 )
 
 // check examines what the values mean. Every problem is reported through d.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"postern/internal/passhash"
+	"postern/internal/platform/passhash"
 )
 
 func parse(text string) (*Config, error) {

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"postern/internal/confine"
+	"postern/internal/platform/sandbox"
 	"postern/internal/policy"
 )
 
@@ -195,7 +195,7 @@ func (c *Config) fileDangers() (out []Finding) {
 	if err != nil || c.path == "" {
 		return out
 	}
-	switch mode, others := info.Mode().Perm(), confine.OthersMay(info); {
+	switch mode, others := info.Mode().Perm(), sandbox.OthersMay(info); {
 	case others&0o002 != 0:
 		out = append(out, Finding{Key: "process", Fatal: true, What: fmt.Sprintf("%s can be written by everyone on this machine (mode %04o)", c.path, mode),
 			Hint: "`chmod o= " + c.path + "`"})

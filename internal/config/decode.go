@@ -14,7 +14,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"postern/internal/tomlbound"
+	"postern/internal/platform/tomlbound"
 )
 
 // decoder puts a TOML document into a Config and remembers where everything stood, so that a problem found later, in

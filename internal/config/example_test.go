@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"postern/internal/passhash"
+	"postern/internal/platform/passhash"
 )
 
 var update = flag.Bool("update", false, "write example.toml anew")

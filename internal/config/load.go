@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"postern/internal/mail"
-	"postern/internal/tomlbound"
+	"postern/internal/platform/tomlbound"
 )
 
 // Places are where the configuration is looked for when nobody names it, in this order.

@@ -1,6 +1,6 @@
 package config
 
-import "postern/internal/passhash"
+import "postern/internal/platform/passhash"
 
 // Proof returns what changes when the password of a user does, "" where there is no such user. It is as secret as the hash.
 func (c *Config) Proof(name string) string {

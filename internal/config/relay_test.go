@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"postern/internal/passhash"
+	"postern/internal/platform/passhash"
 )
 
 func TestWhoMaySendAsAnyDomainIsTold(t *testing.T) {

@@ -1,5 +1,5 @@
 // Package event has one struct for each thing that happens in the gateway, and the Sink they go to. Engines and
-// workflows emit; the mail log (oplog), the metrics and tests listen. An event is a fact with its data, never a format
+// workflows emit; the mail log (maillog), the metrics and tests listen. An event is a fact with its data, never a format
 // string; whoever renders it escapes what peers wrote.
 //
 // Ground room.

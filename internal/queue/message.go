@@ -65,7 +65,7 @@ type Message struct {
 	AcceptedAt           time.Time
 	// RulesRevision is the revision of the rules that set the requirements, for people.
 	RulesRevision int64
-	// Judged is the number of what was in force when the requirements were set; see ledger.Judgement. 0 is older than any.
+	// Judged is the number of what was in force when the requirements were set; see audit.Judgement. 0 is older than any.
 	Judged int64
 	// About is the message a DSN or delay notice speaks of, "" for ordinary mail.
 	About ID

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/ledger"
+	"postern/internal/operator/audit"
 )
 
 // Wish is an administrator's action on a delivery that was under a lease when it came. It stays with the delivery until
@@ -75,7 +75,7 @@ func (d *Delivery) CarryOut(now time.Time) {
 
 // WishEnds gathers how wishes ended in one transaction, for its entries in the audit trail: one for each message, wish
 // and end. The zero WishEnds is empty.
-type WishEnds struct{ entries []ledger.Entry }
+type WishEnds struct{ entries []audit.Entry }
 
 // Add notes that the lease on d ended and what was wished of it then; d is as it stands afterwards. A release of what
 // ended needs no entry.
@@ -87,8 +87,8 @@ func (e *WishEnds) Add(w *Wish, d *Delivery, now time.Time) {
 	if d.TooLate() {
 		end = "too late: " + d.State.String()
 	}
-	entry := ledger.Entry{At: now, By: w.By, Action: "queue " + string(w.Kind), Target: string(d.Message), After: end, Count: 1}
-	same := func(o ledger.Entry) bool {
+	entry := audit.Entry{At: now, By: w.By, Action: "queue " + string(w.Kind), Target: string(d.Message), After: end, Count: 1}
+	same := func(o audit.Entry) bool {
 		return o.By == entry.By && o.Action == entry.Action && o.Target == entry.Target && o.After == entry.After
 	}
 	if i := slices.IndexFunc(e.entries, same); i >= 0 {
@@ -99,8 +99,8 @@ func (e *WishEnds) Add(w *Wish, d *Delivery, now time.Time) {
 }
 
 // Entries returns what was gathered, in one order whatever that of Add.
-func (e *WishEnds) Entries() []ledger.Entry {
-	slices.SortFunc(e.entries, func(a, b ledger.Entry) int {
+func (e *WishEnds) Entries() []audit.Entry {
+	slices.SortFunc(e.entries, func(a, b audit.Entry) int {
 		return strings.Compare(a.Target+" "+a.Action+a.By+a.After, b.Target+" "+b.Action+b.By+b.After)
 	})
 	return e.entries

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/testkit/provider"
+	"postern/internal/lab/testkit/provider"
 	"postern/test/harness"
 )
 

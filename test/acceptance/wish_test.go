@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/admin"
 	"postern/internal/lab/partner"
+	"postern/internal/operator/admin"
 	"postern/test/harness"
 )
 

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"postern/internal/filemark"
+	"postern/internal/platform/filewatch"
 )
 
 // server is one that is asked, with its health.
@@ -51,7 +51,7 @@ type servers struct {
 
 	mu      sync.Mutex // guards what follows
 	list    []*server
-	seen    filemark.Mark
+	seen    filewatch.Mark
 	checked time.Time
 }
 
@@ -105,7 +105,7 @@ func (s *servers) refresh(now time.Time) {
 	}
 	s.checked = now
 	text, err := os.ReadFile(s.file)
-	mark := filemark.Of(text)
+	mark := filewatch.Of(text)
 	if len(s.list) > 0 && (err != nil || mark == s.seen) {
 		return
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"postern/internal/event"
-	"postern/internal/peers"
+	"postern/internal/history/peers"
 )
 
 func TestChangesOfPeersAreCountedByTheirKinds(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"postern/internal/gateway/clientname"
-	"postern/internal/testkit/zone"
+	"postern/internal/lab/testkit/zone"
 )
 
 const records = `

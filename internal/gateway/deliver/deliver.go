@@ -10,10 +10,10 @@ import (
 
 	"postern/internal/attempt"
 	"postern/internal/gateway/route"
+	"postern/internal/history/peers"
 	"postern/internal/mail"
-	"postern/internal/mxtrust"
-	"postern/internal/peers"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 	"postern/internal/smtp/smtpclient"
 )
 
@@ -42,9 +42,9 @@ type Config struct {
 	Memory Memory
 	// Book tells which names of mail hosts are remembered; without one those that nobody proved are unknown to every rule.
 	Book Book
-	// Remember writes a first use into the book before MAIL is said; see mxtrust.Book. Without it no message goes to a
+	// Remember writes a first use into the book before MAIL is said; see mxpins.Book. Without it no message goes to a
 	// name of first use, so whoever only asks needs none.
-	Remember func(ctx context.Context, first bool, pins []mxtrust.Pin) ([]mxtrust.Pin, error)
+	Remember func(ctx context.Context, first bool, pins []mxpins.Pin) ([]mxpins.Pin, error)
 	// SMTP configures the engine of each connection; Hello in it is our EHLO name.
 	SMTP smtpclient.Config
 	// Legacy allows the legacy rung to deliveries that plaintext would serve as well.

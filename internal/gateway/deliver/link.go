@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"postern/internal/gateway/route"
-	"postern/internal/mxtrust"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck"
+	"postern/internal/policy/mxpins"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpclient"
 )
@@ -29,7 +29,7 @@ type link struct {
 	plan     *route.Plan
 	state    *tls.ConnectionState // nil: no TLS
 	evidence policy.Evidence
-	name     mxtrust.Opinion // what the rules of the requirement make of the host's name
+	name     mxpins.Opinion // what the rules of the requirement make of the host's name
 	examined time.Time
 	// revocation is what was said last about the peer's certificates; zero when nobody asked.
 	revocation policy.RevocationAnswer
@@ -46,7 +46,7 @@ func (k *link) quit() { k.conn.Quit(context.Background()) }
 func (d *Deliverer) examine(ctx context.Context, k *link, r policy.Requirement) {
 	k.examined = time.Now()
 	if k.state == nil {
-		k.evidence, k.name = policy.Evidence{}, mxtrust.Opinion{}
+		k.evidence, k.name = policy.Evidence{}, mxpins.Opinion{}
 		return
 	}
 	k.evidence = certcheck.Examine(d.input(k, r))

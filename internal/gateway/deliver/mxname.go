@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"postern/internal/mail"
-	"postern/internal/mxtrust"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 )
 
-// Book tells which names of mail hosts are remembered; mxtrust.Book is one.
+// Book tells which names of mail hosts are remembered; mxpins.Book is one.
 type Book interface {
-	Pins(ctx context.Context, domain string) ([]mxtrust.Pin, error)
+	Pins(ctx context.Context, domain string) ([]mxpins.Pin, error)
 }
 
 // NotePinnedFirst is the note of a delivery before which the names of a domain's mail hosts were first remembered.
@@ -21,7 +21,7 @@ const NotePinnedFirst = "mx-pinned-first-use"
 // judgeName asks each rule that r is pinned by what it makes of the host's name. Hosts that an administrator named are no
 // mail exchangers of the domain: of them nothing is remembered. A book that cannot be read leaves every rule unasked.
 func (d *Deliverer) judgeName(ctx context.Context, k *link, r policy.Requirement) {
-	k.name = mxtrust.Opinion{}
+	k.name = mxpins.Opinion{}
 	k.evidence.MXProven, k.evidence.MXBy, k.evidence.MXPins = k.hop.Proven, k.hop.By, nil
 	if len(r.PinnedBy) == 0 || d.cfg.Book == nil || k.plan.ByAdmin || !r.TrustsMXName() {
 		return
@@ -31,7 +31,7 @@ func (d *Deliverer) judgeName(ctx context.Context, k *link, r policy.Requirement
 	if err != nil {
 		return
 	}
-	k.name = mxtrust.Judge(pins, domain, r.PinnedBy, k.hop.Host)
+	k.name = mxpins.Judge(pins, domain, r.PinnedBy, k.hop.Host)
 	k.evidence.MXPins = k.name.Proofs
 	if !k.hop.Proven {
 		k.evidence.MXBy = k.name.By
@@ -59,7 +59,7 @@ func (c *Channel) claim(ctx context.Context) error {
 	if c.deliverer.cfg.Remember == nil {
 		return unwritten
 	}
-	pins := mxtrust.FirstUse(k.plan.Domain.String(), k.name.New, k.hop.Host, k.hosts(), time.Now())
+	pins := mxpins.FirstUse(k.plan.Domain.String(), k.name.New, k.hop.Host, k.hosts(), time.Now())
 	if _, err := c.deliverer.cfg.Remember(context.WithoutCancel(ctx), true, pins); err != nil {
 		return unwritten
 	}
@@ -76,13 +76,13 @@ func (c *Channel) claim(ctx context.Context) error {
 // Lesson is what a success over the channel teaches of a name that is proven: first counts where its rule remembers nothing
 // yet of the domain, more counts in any case. Both are empty where nothing is new. A name that is not proven was written
 // down before the message was sent.
-func (c *Channel) Lesson() (first, more []mxtrust.Pin) {
+func (c *Channel) Lesson() (first, more []mxpins.Pin) {
 	k := c.link
 	if !c.pinning() || !k.hop.Proven {
 		return nil, nil
 	}
 	now, domain := time.Now(), k.plan.Domain.String()
-	return mxtrust.New(domain, k.name.New, k.hosts(), now, k.hop.By), mxtrust.New(domain, k.name.Changed, k.hosts(), now, k.hop.By)
+	return mxpins.New(domain, k.name.New, k.hosts(), now, k.hop.By), mxpins.New(domain, k.name.Changed, k.hosts(), now, k.hop.By)
 }
 
 // hosts are the names of all mail hosts of the plan.
@@ -112,7 +112,7 @@ func (l *ladder) noteChanged(k *link) {
 	if known || !slices.ContainsFunc(policy.Verdict(l.require, k.evidence), changed) {
 		return
 	}
-	l.changed = append(l.changed, Changed{Host: host, Name: mxtrust.Registrable(k.hop.Host), Rules: k.name.Changed, Known: k.name.Known,
+	l.changed = append(l.changed, Changed{Host: host, Name: mxpins.Registrable(k.hop.Host), Rules: k.name.Changed, Known: k.name.Known,
 		Seen: !k.name.Seen.IsZero()})
 }
 

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"postern/internal/attempt"
-	"postern/internal/peers"
+	"postern/internal/history/peers"
 	"postern/internal/policy"
 )
 

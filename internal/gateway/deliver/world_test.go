@@ -14,10 +14,10 @@ import (
 	"postern/internal/gateway/route"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/smtp/smtpclient"
-	"postern/internal/testkit/memnet"
 )
 
 // world is a network in memory with partners, inside a synctest bubble.

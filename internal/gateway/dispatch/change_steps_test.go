@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"postern/internal/admin"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
+	"postern/internal/operator/admin"
 	"postern/internal/queue"
 )
 

@@ -13,10 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"postern/internal/admin"
 	"postern/internal/gateway/dispatch"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/internal/operator/admin"
 	"postern/internal/policy/certcheck"
 	"postern/internal/queue"
 )

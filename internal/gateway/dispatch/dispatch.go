@@ -13,8 +13,8 @@ import (
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
-	"postern/internal/mxtrust"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
 )
@@ -32,7 +32,7 @@ type Config struct {
 	InForce func() *inforce.View
 	Sink    event.Sink
 	// Book keeps which names of mail hosts are known; nil remembers none.
-	Book mxtrust.Book
+	Book mxpins.Book
 
 	Hostname   mail.Domain  // names the gateway in notices
 	Postmaster mail.Address // writes them

@@ -13,12 +13,12 @@ import (
 	"postern/internal/gateway/deliver"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/internal/lab/testkit/zone"
 	"postern/internal/mail"
-	"postern/internal/mxtrust"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
-	"postern/internal/testkit/zone"
 )
 
 // dnsNow answers with the zone of this moment.
@@ -54,7 +54,7 @@ type book struct {
 	w *world
 }
 
-func (b book) Pins(ctx context.Context, domain string) ([]mxtrust.Pin, error) {
+func (b book) Pins(ctx context.Context, domain string) ([]mxpins.Pin, error) {
 	if b.w.unread {
 		return nil, errors.New("the disk is gone")
 	}
@@ -62,7 +62,7 @@ func (b book) Pins(ctx context.Context, domain string) ([]mxtrust.Pin, error) {
 }
 
 // Remember writes first uses.
-func (b book) Remember(ctx context.Context, first bool, pins []mxtrust.Pin) ([]mxtrust.Pin, error) {
+func (b book) Remember(ctx context.Context, first bool, pins []mxpins.Pin) ([]mxpins.Pin, error) {
 	if b.w.unwritten {
 		return nil, errors.New("the disk is full")
 	}
@@ -174,8 +174,8 @@ func TestMailWaitsForANewMailHostUntilItIsApproved(t *testing.T) {
 			!slices.Equal(told[0].Found, []string{"evil.test"}) || !slices.Equal(told[0].Known, []string{"clinic.test"}) {
 			t.Errorf("told %+v", told)
 		}
-		pin := mxtrust.Pin{Domain: "clinic.test", Rule: "clinic", Name: "evil.test", Since: time.Now(), By: "administrator"}
-		if _, err := w.store.Remember(t.Context(), false, []mxtrust.Pin{pin}); err != nil {
+		pin := mxpins.Pin{Domain: "clinic.test", Rule: "clinic", Name: "evil.test", Since: time.Now(), By: "administrator"}
+		if _, err := w.store.Remember(t.Context(), false, []mxpins.Pin{pin}); err != nil {
 			t.Fatal(err)
 		}
 		w.d.Kick(t.Context(), rec.Site)
@@ -382,8 +382,8 @@ func TestAFirstUseThatComesSecondLooksForAKnownHost(t *testing.T) {
 		w.zone(abroad + "!clinic.test MX 20 mx.clinic.test\nmx.clinic.test A 192.0.2.10\n")
 		evil := w.host("mx.evil.test", "192.0.2.66")
 		w.broken.open = func(context.Context) error { // the channel is open by now
-			pin := mxtrust.Pin{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test", Since: time.Now(), By: policy.MXByFirstUse}
-			_, err := w.store.Remember(context.Background(), true, []mxtrust.Pin{pin})
+			pin := mxpins.Pin{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test", Since: time.Now(), By: policy.MXByFirstUse}
+			_, err := w.store.Remember(context.Background(), true, []mxpins.Pin{pin})
 			return err
 		}
 		w.apply(clinicRule)

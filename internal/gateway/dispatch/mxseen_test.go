@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/mxtrust"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 )
 
@@ -46,7 +46,7 @@ func TestAFirstUseTrustsOnlyTheHostThatWasUsed(t *testing.T) {
 		if len(told) != 1 || !slices.Equal(told[0].Seen, []string{"backup.test"}) || !told[0].Waits {
 			t.Errorf("told %+v", told)
 		}
-		approved := []mxtrust.Pin{{Domain: "clinic.test", Rule: "clinic", Name: "backup.test", Since: time.Now(), By: "administrator"}}
+		approved := []mxpins.Pin{{Domain: "clinic.test", Rule: "clinic", Name: "backup.test", Since: time.Now(), By: "administrator"}}
 		if _, err := w.store.Remember(t.Context(), false, approved); err != nil {
 			t.Fatal(err)
 		}

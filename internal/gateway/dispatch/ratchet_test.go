@@ -12,11 +12,11 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/gateway/notify"
+	"postern/internal/history/peers"
+	"postern/internal/history/peers/memory"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/mail"
-	"postern/internal/peers"
-	"postern/internal/peers/memory"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )

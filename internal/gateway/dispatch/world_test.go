@@ -19,18 +19,18 @@ import (
 	"postern/internal/gateway/dispatch"
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/route"
+	"postern/internal/history/peers/memory"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
-	"postern/internal/ledger"
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/mail"
-	"postern/internal/peers/memory"
+	"postern/internal/operator/audit"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
 	"postern/internal/queue/schedule"
 	"postern/internal/smtp/smtpclient"
-	"postern/internal/testkit/memnet"
 )
 
 const zoneText = `
@@ -248,8 +248,8 @@ func (w *world) apply(text string) {
 	w.t.Helper()
 	set, err := rules.Parse("test", []byte(text))
 	if err == nil {
-		_, err = w.keeper.Apply(context.Background(), set, text, func(ledger.Revision, *rules.Set) (ledger.Entry, error) {
-			return ledger.Entry{At: time.Now(), By: "test", Action: "rules apply"}, nil
+		_, err = w.keeper.Apply(context.Background(), set, text, func(audit.Revision, *rules.Set) (audit.Entry, error) {
+			return audit.Entry{At: time.Now(), By: "test", Action: "rules apply"}, nil
 		})
 	}
 	if err != nil {

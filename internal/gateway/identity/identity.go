@@ -1,5 +1,5 @@
 // Package identity is the gateway's own certificates: read from files, chosen by the name a client asks for, and read
-// again when their content changes (see filemark) or somebody asks, so that a renewal needs no restart. A file that has become unreadable or does not fit its
+// again when their content changes (see filewatch) or somebody asks, so that a renewal needs no restart. A file that has become unreadable or does not fit its
 // key keeps the last good certificate in force, and a Notice says so.
 package identity
 
@@ -13,9 +13,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"postern/internal/certpem"
-	"postern/internal/confine"
-	"postern/internal/filemark"
+	"postern/internal/platform/certpem"
+	"postern/internal/platform/filewatch"
+	"postern/internal/platform/sandbox"
 )
 
 // File names the files of one certificate: the chain, leaf first, and its private key, both PEM.
@@ -38,8 +38,8 @@ type Certificates struct {
 
 	mu     sync.Mutex // guards what follows
 	looked time.Time
-	seen   []filemark.Mark // of what is in force
-	failed []string        // why it could not be read, as it was told; it is tried again
+	seen   []filewatch.Mark // of what is in force
+	failed []string         // why it could not be read, as it was told; it is tried again
 }
 
 // Load reads all files; every pair must be good. notice may be nil.
@@ -50,7 +50,7 @@ func Load(files []File, notice func(Notice)) (*Certificates, error) {
 	if notice == nil {
 		notice = func(Notice) {}
 	}
-	c := &Certificates{files: files, notice: notice, seen: make([]filemark.Mark, len(files)), failed: make([]string, len(files)),
+	c := &Certificates{files: files, notice: notice, seen: make([]filewatch.Mark, len(files)), failed: make([]string, len(files)),
 		looked: time.Now()}
 	certs := make([]tls.Certificate, len(files))
 	for i, f := range files {
@@ -71,20 +71,20 @@ func Read(f File) (tls.Certificate, error) {
 }
 
 // read is Read, with the mark of what was read, which is there also where it is no good.
-func read(f File) (cert tls.Certificate, mark filemark.Mark, err error) {
+func read(f File) (cert tls.Certificate, mark filewatch.Mark, err error) {
 	chain, err := os.ReadFile(f.Cert)
 	var key []byte
 	if err == nil {
 		key, err = os.ReadFile(f.Key)
 	}
 	if err == nil {
-		mark = filemark.Of(chain, key)
+		mark = filewatch.Of(chain, key)
 		cert, err = pair(chain, key)
 	}
 	if err != nil {
 		return cert, mark, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
 	}
-	if info, err := os.Stat(f.Key); err == nil && confine.OthersMay(info) != 0 {
+	if info, err := os.Stat(f.Key); err == nil && sandbox.OthersMay(info) != 0 {
 		return tls.Certificate{}, mark, fmt.Errorf("key %s can be read or written by everyone on this machine (mode %04o); chmod o= %s",
 			f.Key, info.Mode().Perm(), f.Key)
 	}

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 
 	"postern/internal/gateway/route"
-	"postern/internal/ledger"
+	"postern/internal/operator/audit"
 	"postern/internal/policy/rules"
 )
 
@@ -20,12 +20,12 @@ var (
 	ErrNoNumber = errors.New("what is in force could not be written down")
 )
 
-// Ledger is what a Keeper asks of ledger.Ledger.
+// Ledger is what a Keeper asks of audit.Ledger.
 type Ledger interface {
-	Rules(ctx context.Context) (ledger.Revision, error)
-	AppendRules(ctx context.Context, text string, e ledger.Entry) (ledger.Revision, error)
-	Append(ctx context.Context, e ledger.Entry) error
-	Judge(ctx context.Context, j ledger.Judgement, anew bool) (ledger.Judgement, error)
+	Rules(ctx context.Context) (audit.Revision, error)
+	AppendRules(ctx context.Context, text string, e audit.Entry) (audit.Revision, error)
+	Append(ctx context.Context, e audit.Entry) error
+	Judge(ctx context.Context, j audit.Judgement, anew bool) (audit.Judgement, error)
 }
 
 // Config is what a Keeper stands on.
@@ -50,8 +50,8 @@ type Keeper struct {
 // state is a View with what it was made from; it never changes.
 type state struct {
 	View
-	revision ledger.Revision
-	numbered ledger.Judgement
+	revision audit.Revision
+	numbered audit.Judgement
 }
 
 // NewKeeper reads the newest revision of the rules and numbers what is in force. It always returns a Keeper; where that
@@ -67,7 +67,7 @@ func NewKeeper(ctx context.Context, cfg Config) *Keeper {
 func (k *Keeper) Now() *View { return &k.now.Load().View }
 
 // Applied returns the revision of the rules in force with its text and the set it parsed to; the error is that of the View.
-func (k *Keeper) Applied() (ledger.Revision, *rules.Set, error) {
+func (k *Keeper) Applied() (audit.Revision, *rules.Set, error) {
 	c := k.now.Load()
 	return c.revision, c.Rules, c.Err
 }
@@ -142,7 +142,7 @@ func (k *Keeper) SetTable(ctx context.Context, table *route.Table) (changed bool
 // text is no new revision, and is judged by anew. entry gets what is in force (the set is nil where that is not known),
 // and may refuse.
 func (k *Keeper) Apply(ctx context.Context, set *rules.Set, text string,
-	entry func(before ledger.Revision, old *rules.Set) (ledger.Entry, error)) (after ledger.Revision, err error) {
+	entry func(before audit.Revision, old *rules.Set) (audit.Entry, error)) (after audit.Revision, err error) {
 	k.change.Lock()
 	defer k.change.Unlock()
 	old := k.now.Load()
@@ -171,7 +171,7 @@ func (k *Keeper) Apply(ctx context.Context, set *rules.Set, text string,
 // number gives a state its number, on stable storage.
 func (k *Keeper) number(ctx context.Context, s *state, anew bool) error {
 	s.Revision = s.revision.Number
-	j := ledger.Judgement{Rules: s.Revision, Files: k.digest(s)}
+	j := audit.Judgement{Rules: s.Revision, Files: k.digest(s)}
 	if s.Table != nil {
 		j.Tables = s.Table.Digest()
 	}

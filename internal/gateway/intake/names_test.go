@@ -11,7 +11,7 @@ import (
 
 	"postern/internal/gateway/clientname"
 	"postern/internal/gateway/intake"
-	"postern/internal/testkit/zone"
+	"postern/internal/lab/testkit/zone"
 )
 
 // stamped sends a message from an address and returns the first line of its stamp, and how long the session took. login is an

@@ -24,6 +24,8 @@ import (
 	"postern/internal/gateway/intake"
 	"postern/internal/gateway/route"
 	"postern/internal/lab/pki"
+	"postern/internal/lab/testkit/dialog"
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
@@ -31,8 +33,6 @@ import (
 	"postern/internal/queue/memstore"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
-	"postern/internal/testkit/dialog"
-	"postern/internal/testkit/memnet"
 )
 
 // world is a gateway's receiving half over a network in memory: example.test and strict.test are served, 10.0.0.0/8 may

@@ -17,12 +17,12 @@ import (
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/route"
+	"postern/internal/lab/testkit/zone"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
-	"postern/internal/testkit/zone"
 )
 
 // world is a notifier over a store in memory; nothing delivers.

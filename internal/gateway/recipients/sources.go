@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 
 	"postern/internal/event"
-	"postern/internal/filemark"
 	"postern/internal/mail"
 	"postern/internal/mail/addresslist"
+	"postern/internal/platform/filewatch"
 )
 
 // Source says who knows the recipients of a domain: its servers, unless Any or File says otherwise.
@@ -37,7 +37,7 @@ type file struct {
 	name    string
 	domains []mail.Domain // that use it
 	list    atomic.Pointer[addresslist.List]
-	mark    filemark.Mark
+	mark    filewatch.Mark
 	told    string // of what is wrong with it now
 }
 
@@ -100,7 +100,7 @@ func (f *file) read() error {
 	if err != nil {
 		return fmt.Errorf("the list of recipients %s: %w", f.name, plain(err))
 	}
-	mark := filemark.Of(text)
+	mark := filewatch.Of(text)
 	if f.list.Load() != nil && mark == f.mark {
 		return nil
 	}

@@ -20,10 +20,10 @@ import (
 	"postern/internal/gateway/route"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/smtp/smtpclient"
-	"postern/internal/testkit/memnet"
 )
 
 // world is a Keeper in front of the server of home.test, in a bubble. Nobody but anna is known there.

@@ -15,10 +15,10 @@ import (
 	"postern/internal/dns"
 	"postern/internal/dns/resolver"
 	"postern/internal/event"
+	"postern/internal/lab/testkit/zone"
 	labzone "postern/internal/lab/zone"
 	"postern/internal/mail"
 	"postern/internal/policy"
-	"postern/internal/testkit/zone"
 )
 
 // world has one domain for every row of the tables below.

@@ -3,8 +3,8 @@ package route
 import (
 	"testing"
 
+	"postern/internal/lab/testkit/zone"
 	"postern/internal/policy"
-	"postern/internal/testkit/zone"
 )
 
 func TestANameIsProvenByAnAdministratorOrBySignedDNS(t *testing.T) {

@@ -19,9 +19,9 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"postern/internal/lab/pki"
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/policy"
 	"postern/internal/policy/revoke"
-	"postern/internal/testkit/memnet"
 )
 
 const (

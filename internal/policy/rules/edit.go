@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"postern/internal/tomlbound"
+	"postern/internal/platform/tomlbound"
 )
 
 // Errors of Edit.

@@ -5,8 +5,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"postern/internal/platform/tomlbound"
 	"postern/internal/policy"
-	"postern/internal/tomlbound"
 )
 
 // CheckFiles asks about each file that the rules of a text name as their trust, once, and returns a *ParseError with every

@@ -7,7 +7,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"postern/internal/tomlbound"
+	"postern/internal/platform/tomlbound"
 )
 
 // What one rules file may hold.

@@ -6,7 +6,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"postern/internal/tomlbound"
+	"postern/internal/platform/tomlbound"
 )
 
 // node is a TOML value that knows where it stands, so that a fault found long after parsing can be shown in place.

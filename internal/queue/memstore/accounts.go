@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"postern/internal/accounts"
-	"postern/internal/certstore"
-	"postern/internal/traffic"
+	"postern/internal/history/certstore"
+	"postern/internal/history/traffic"
+	"postern/internal/operator/accounts"
 )
 
 // access is who may use the console and the API, and the sums and certificates they look at.

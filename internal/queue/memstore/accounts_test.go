@@ -3,11 +3,11 @@ package memstore_test
 import (
 	"testing"
 
-	"postern/internal/accounts"
-	"postern/internal/certstore"
+	"postern/internal/history/certstore"
+	"postern/internal/history/traffic"
+	"postern/internal/operator/accounts"
 	"postern/internal/queue/memstore"
 	"postern/internal/queue/storetest"
-	"postern/internal/traffic"
 )
 
 func TestAccounts(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"time"
 
-	"postern/internal/certstore"
+	"postern/internal/history/certstore"
 )
 
 // PutCertificates stores certificates, or renews when they were seen.

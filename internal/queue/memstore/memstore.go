@@ -12,17 +12,17 @@ import (
 	"sync"
 	"time"
 
-	"postern/internal/ledger"
-	"postern/internal/mxtrust"
-	"postern/internal/peers"
+	"postern/internal/history/peers"
+	"postern/internal/operator/audit"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 )
 
 // errClosed is what every method answers after Close.
 var errClosed = errors.New("memstore: the store is closed")
 
-// Store implements queue.Store and ledger.Ledger. Use New. Safe for concurrent use.
+// Store implements queue.Store and audit.Ledger. Use New. Safe for concurrent use.
 type Store struct {
 	mu       sync.Mutex // guards everything below
 	closed   bool
@@ -34,11 +34,11 @@ type Store struct {
 	// lastID and lastToken were given out last.
 	lastID    queue.DeliveryID
 	lastToken int64
-	revisions []ledger.Revision
-	entries   []ledger.Entry
-	judgement ledger.Judgement
+	revisions []audit.Revision
+	entries   []audit.Entry
+	judgement audit.Judgement
 	peers     map[peers.Key]peers.Record
-	pins      []mxtrust.Pin // sorted
+	pins      []mxpins.Pin // sorted
 	access    access
 }
 
@@ -209,43 +209,43 @@ func (s *Store) Close() error {
 }
 
 // Rules returns the newest revision.
-func (s *Store) Rules(ctx context.Context) (ledger.Revision, error) {
+func (s *Store) Rules(ctx context.Context) (audit.Revision, error) {
 	if err := s.enter(ctx); err != nil {
-		return ledger.Revision{}, err
+		return audit.Revision{}, err
 	}
 	defer s.mu.Unlock()
 	if len(s.revisions) == 0 {
-		return ledger.Revision{}, nil
+		return audit.Revision{}, nil
 	}
 	return s.revisions[len(s.revisions)-1], nil
 }
 
 // AppendRules stores the next revision and its entry.
-func (s *Store) AppendRules(ctx context.Context, text string, e ledger.Entry) (ledger.Revision, error) {
+func (s *Store) AppendRules(ctx context.Context, text string, e audit.Entry) (audit.Revision, error) {
 	if err := s.enter(ctx); err != nil {
-		return ledger.Revision{}, err
+		return audit.Revision{}, err
 	}
 	defer s.mu.Unlock()
 	e.At = queue.Kept(e.At)
-	r := ledger.Revision{Number: int64(len(s.revisions)) + 1, Text: text, AppliedAt: e.At, By: e.By}
+	r := audit.Revision{Number: int64(len(s.revisions)) + 1, Text: text, AppliedAt: e.At, By: e.By}
 	s.revisions = append(s.revisions, r)
 	s.record(e)
 	return r, nil
 }
 
 // Judgement returns the newest.
-func (s *Store) Judgement(ctx context.Context) (ledger.Judgement, error) {
+func (s *Store) Judgement(ctx context.Context) (audit.Judgement, error) {
 	if err := s.enter(ctx); err != nil {
-		return ledger.Judgement{}, err
+		return audit.Judgement{}, err
 	}
 	defer s.mu.Unlock()
 	return s.judgement, nil
 }
 
 // Judge numbers and stores what is in force.
-func (s *Store) Judge(ctx context.Context, j ledger.Judgement, anew bool) (ledger.Judgement, error) {
+func (s *Store) Judge(ctx context.Context, j audit.Judgement, anew bool) (audit.Judgement, error) {
 	if err := s.enter(ctx); err != nil {
-		return ledger.Judgement{}, err
+		return audit.Judgement{}, err
 	}
 	defer s.mu.Unlock()
 	s.judgement = j.Next(s.judgement, int64(len(s.revisions)), anew)
@@ -253,7 +253,7 @@ func (s *Store) Judge(ctx context.Context, j ledger.Judgement, anew bool) (ledge
 }
 
 // Append stores an entry.
-func (s *Store) Append(ctx context.Context, e ledger.Entry) error {
+func (s *Store) Append(ctx context.Context, e audit.Entry) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (s *Store) Append(ctx context.Context, e ledger.Entry) error {
 }
 
 // record appends an entry, whose ID is its place counted from 1.
-func (s *Store) record(e ledger.Entry) {
+func (s *Store) record(e audit.Entry) {
 	e.ID, e.At = int64(len(s.entries))+1, queue.Kept(e.At)
 	s.entries = append(s.entries, e)
 }
@@ -276,19 +276,19 @@ func (s *Store) recordAll(ends *queue.WishEnds) {
 }
 
 // Revision returns one revision.
-func (s *Store) Revision(ctx context.Context, number int64) (ledger.Revision, error) {
+func (s *Store) Revision(ctx context.Context, number int64) (audit.Revision, error) {
 	if err := s.enter(ctx); err != nil {
-		return ledger.Revision{}, err
+		return audit.Revision{}, err
 	}
 	defer s.mu.Unlock()
 	if number < 1 || number > int64(len(s.revisions)) {
-		return ledger.Revision{}, ledger.ErrNotFound
+		return audit.Revision{}, audit.ErrNotFound
 	}
 	return s.revisions[number-1], nil
 }
 
 // Revisions returns the newest revisions below a number first.
-func (s *Store) Revisions(ctx context.Context, below int64, limit int) ([]ledger.Revision, error) {
+func (s *Store) Revisions(ctx context.Context, below int64, limit int) ([]audit.Revision, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -297,7 +297,7 @@ func (s *Store) Revisions(ctx context.Context, below int64, limit int) ([]ledger
 }
 
 // Entries returns the newest entries below an ID first.
-func (s *Store) Entries(ctx context.Context, below int64, limit int) ([]ledger.Entry, error) {
+func (s *Store) Entries(ctx context.Context, below int64, limit int) ([]audit.Entry, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,7 @@ package memstore_test
 import (
 	"testing"
 
-	"postern/internal/mxtrust"
+	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
 	"postern/internal/queue/storetest"
@@ -16,5 +16,5 @@ func TestStore(t *testing.T) {
 func TestLedger(t *testing.T) { storetest.RunLedger(t, memstore.New()) }
 
 func TestPins(t *testing.T) {
-	storetest.Pins(t, func(*testing.T) mxtrust.Book { return memstore.New() })
+	storetest.Pins(t, func(*testing.T) mxpins.Book { return memstore.New() })
 }

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"postern/internal/peers"
+	"postern/internal/history/peers"
 )
 
 // Peers returns every record of a peer, the one that answered last first.

@@ -4,12 +4,12 @@ import (
 	"context"
 	"slices"
 
-	"postern/internal/mxtrust"
+	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 )
 
 // Pins returns what is remembered of the mail hosts of a domain, of all domains when it is "".
-func (s *Store) Pins(ctx context.Context, domain string) (out []mxtrust.Pin, err error) {
+func (s *Store) Pins(ctx context.Context, domain string) (out []mxpins.Pin, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -23,19 +23,19 @@ func (s *Store) Pins(ctx context.Context, domain string) (out []mxtrust.Pin, err
 }
 
 // Remember adds pins.
-func (s *Store) Remember(ctx context.Context, first bool, add []mxtrust.Pin) (added []mxtrust.Pin, err error) {
+func (s *Store) Remember(ctx context.Context, first bool, add []mxpins.Pin) (added []mxpins.Pin, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 	before := slices.Clone(s.pins)
 	for _, p := range add {
-		same := func(q mxtrust.Pin) bool { return q.Domain == p.Domain && q.Rule == p.Rule && q.Trusted() }
+		same := func(q mxpins.Pin) bool { return q.Domain == p.Domain && q.Rule == p.Rule && q.Trusted() }
 		if first && slices.ContainsFunc(before, same) {
 			continue
 		}
 		p.Since = queue.Kept(p.Since)
-		at := slices.IndexFunc(s.pins, func(q mxtrust.Pin) bool { return mxtrust.Compare(p, q) == 0 })
+		at := slices.IndexFunc(s.pins, func(q mxpins.Pin) bool { return mxpins.Compare(p, q) == 0 })
 		switch {
 		case at < 0:
 			s.pins = append(s.pins, p)
@@ -46,17 +46,17 @@ func (s *Store) Remember(ctx context.Context, first bool, add []mxtrust.Pin) (ad
 		}
 		added = append(added, p)
 	}
-	slices.SortFunc(s.pins, mxtrust.Compare)
+	slices.SortFunc(s.pins, mxpins.Compare)
 	return added, nil
 }
 
 // Unpin forgets what is remembered of a domain.
-func (s *Store) Unpin(ctx context.Context, domain, rule string) (was []mxtrust.Pin, err error) {
+func (s *Store) Unpin(ctx context.Context, domain, rule string) (was []mxpins.Pin, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	s.pins = slices.DeleteFunc(s.pins, func(p mxtrust.Pin) bool {
+	s.pins = slices.DeleteFunc(s.pins, func(p mxpins.Pin) bool {
 		gone := p.Domain == domain && (rule == "" || p.Rule == rule)
 		if gone {
 			was = append(was, p)

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"postern/internal/traffic"
+	"postern/internal/history/traffic"
 )
 
 // AddTraffic adds sums to those that are there.

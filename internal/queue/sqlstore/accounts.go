@@ -5,7 +5,7 @@ import (
 	"context"
 	"strings"
 
-	"postern/internal/accounts"
+	"postern/internal/operator/accounts"
 )
 
 // collect decodes the first column of every row.

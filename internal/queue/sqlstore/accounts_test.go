@@ -3,10 +3,10 @@ package sqlstore
 import (
 	"testing"
 
-	"postern/internal/accounts"
-	"postern/internal/certstore"
+	"postern/internal/history/certstore"
+	"postern/internal/history/traffic"
+	"postern/internal/operator/accounts"
 	"postern/internal/queue/storetest"
-	"postern/internal/traffic"
 )
 
 func TestAccounts(t *testing.T) {

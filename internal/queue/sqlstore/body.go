@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"postern/internal/journal"
 	"postern/internal/queue"
+	"postern/internal/queue/wal"
 )
 
 // disk is the file calls that the durability of large bodies stands on. Tests put a witness or faults in their place.
@@ -37,7 +37,7 @@ func (osDisk) create(path string) (bodyFile, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 }
 
-func (osDisk) syncDir(path string) error { return journal.OS().SyncDir(path) }
+func (osDisk) syncDir(path string) error { return wal.OS().SyncDir(path) }
 
 func (osDisk) remove(path string) error { return os.Remove(path) }
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/certstore"
+	"postern/internal/history/certstore"
 )
 
 // PutCertificates stores certificates, or renews when they were seen.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"postern/internal/journal"
 	"postern/internal/queue"
+	"postern/internal/queue/wal"
 )
 
 // entry is a change for the journal: a message accepted, or deliveries of young messages delivered.
@@ -15,7 +15,7 @@ type entry struct {
 	accept *newMessage
 	settle *batch
 
-	record journal.Record
+	record wal.Record
 	done   chan error
 	err    error
 	m      *youngMessage    // accepted, while it is pending
@@ -62,7 +62,7 @@ func (s *Store) commitLoop() {
 
 // commitGroup makes entries durable and then visible. The error is that of the journal; each entry has its own in err.
 func (s *Store) commitGroup(group []*entry) error {
-	records := make([]journal.Record, 0, len(group))
+	records := make([]wal.Record, 0, len(group))
 	s.mu.Lock()
 	for _, e := range group {
 		if e.err = s.prepare(e); e.err == nil {
@@ -101,7 +101,7 @@ func (s *Store) journalError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, journal.ErrBroken):
+	case errors.Is(err, wal.ErrBroken):
 		s.broken.Store(true)
 		return fmt.Errorf("%w: %w", queue.ErrBroken, err)
 	case isFull(err):

@@ -16,10 +16,10 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/journal"
-	"postern/internal/ledger"
 	"postern/internal/mail"
+	"postern/internal/operator/audit"
 	"postern/internal/queue"
+	"postern/internal/queue/wal"
 )
 
 // witness is the disk, with every call written down, and faults where they are asked for.
@@ -86,11 +86,11 @@ func (f *witnessFile) Sync() error { return errors.Join(f.w.note("sync body"), f
 
 // journalWitness is the disk of the journal, with its writes and syncs written down.
 type journalWitness struct {
-	journal.Disk
+	wal.Disk
 	w *witness
 }
 
-func (j *journalWitness) Create(path string) (journal.File, error) {
+func (j *journalWitness) Create(path string) (wal.File, error) {
 	f, err := j.Disk.Create(path)
 	if filepath.Base(path) == "synced" {
 		return f, err // on which nothing depends
@@ -99,7 +99,7 @@ func (j *journalWitness) Create(path string) (journal.File, error) {
 }
 
 type journalFile struct {
-	journal.File
+	wal.File
 	w *witness
 }
 
@@ -116,7 +116,7 @@ func (f *journalFile) Sync() error { return errors.Join(f.w.note("sync journal")
 func watched(t *testing.T, dir string) (*Store, *witness) {
 	t.Helper()
 	w := &witness{fault: map[string]error{}}
-	s, err := Open(t.Context(), Config{Dir: dir, SmallBody: 1000, disk: w, journalDisk: &journalWitness{Disk: journal.OS(), w: w}})
+	s, err := Open(t.Context(), Config{Dir: dir, SmallBody: 1000, disk: w, journalDisk: &journalWitness{Disk: wal.OS(), w: w}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -425,7 +425,7 @@ func TestGroupIsolation(t *testing.T) {
 				})
 				return
 			}
-			errs[i] = s.Append(t.Context(), ledger.Entry{Action: fmt.Sprint(i)})
+			errs[i] = s.Append(t.Context(), audit.Entry{Action: fmt.Sprint(i)})
 		})
 	}
 	for len(s.requests) < len(errs) {

@@ -3,7 +3,7 @@ package sqlstore
 import (
 	"context"
 
-	"postern/internal/ledger"
+	"postern/internal/operator/audit"
 	"postern/internal/queue"
 )
 
@@ -18,21 +18,21 @@ type entryForm struct {
 }
 
 // Rules returns the newest revision of the rules.
-func (s *Store) Rules(ctx context.Context) (ledger.Revision, error) {
+func (s *Store) Rules(ctx context.Context) (audit.Revision, error) {
 	newest, err := s.Revisions(ctx, 0, 1)
 	if err != nil || len(newest) == 0 {
-		return ledger.Revision{}, err
+		return audit.Revision{}, err
 	}
 	return newest[0], nil
 }
 
 // AppendRules stores the next revision and its entry together.
-func (s *Store) AppendRules(ctx context.Context, text string, e ledger.Entry) (r ledger.Revision, err error) {
+func (s *Store) AppendRules(ctx context.Context, text string, e audit.Entry) (r audit.Revision, err error) {
 	if err := s.enter(ctx); err != nil {
 		return r, err
 	}
 	defer s.calls.Done()
-	r = ledger.Revision{Text: text, AppliedAt: queue.Kept(e.At), By: e.By}
+	r = audit.Revision{Text: text, AppliedAt: queue.Kept(e.At), By: e.By}
 	err = s.do(ctx, len(text), func(t *txn) (err error) {
 		r.Number, err = t.c.number(context.Background(), "SELECT coalesce(max(number), 0) + 1 FROM revision")
 		if err != nil {
@@ -45,22 +45,22 @@ func (s *Store) AppendRules(ctx context.Context, text string, e ledger.Entry) (r
 		return t.append(e)
 	})
 	if err != nil {
-		return ledger.Revision{}, err
+		return audit.Revision{}, err
 	}
 	return r, nil
 }
 
 const selectJudgement = "SELECT number, rules, tables, files FROM judgement"
 
-func scanJudgement(j *ledger.Judgement) func(r row) error {
+func scanJudgement(j *audit.Judgement) func(r row) error {
 	return func(r row) error {
-		*j = ledger.Judgement{Number: r.int(0), Rules: r.int(1), Tables: r.text(2), Files: r.text(3)}
+		*j = audit.Judgement{Number: r.int(0), Rules: r.int(1), Tables: r.text(2), Files: r.text(3)}
 		return nil
 	}
 }
 
 // Judgement returns the newest.
-func (s *Store) Judgement(ctx context.Context) (j ledger.Judgement, err error) {
+func (s *Store) Judgement(ctx context.Context) (j audit.Judgement, err error) {
 	if err := s.enter(ctx); err != nil {
 		return j, err
 	}
@@ -70,13 +70,13 @@ func (s *Store) Judgement(ctx context.Context) (j ledger.Judgement, err error) {
 }
 
 // Judge numbers and stores what is in force.
-func (s *Store) Judge(ctx context.Context, j ledger.Judgement, anew bool) (out ledger.Judgement, err error) {
+func (s *Store) Judge(ctx context.Context, j audit.Judgement, anew bool) (out audit.Judgement, err error) {
 	if err := s.enter(ctx); err != nil {
 		return out, err
 	}
 	defer s.calls.Done()
 	err = s.do(ctx, 0, func(t *txn) error {
-		var newest ledger.Judgement
+		var newest audit.Judgement
 		if err := t.c.query(context.Background(), selectJudgement, scanJudgement(&newest)); err != nil {
 			return err
 		}
@@ -91,13 +91,13 @@ func (s *Store) Judge(ctx context.Context, j ledger.Judgement, anew bool) (out l
 			out.Number, out.Rules, out.Tables, out.Files)
 	})
 	if err != nil {
-		return ledger.Judgement{}, err
+		return audit.Judgement{}, err
 	}
 	return out, nil
 }
 
 // Append stores an entry.
-func (s *Store) Append(ctx context.Context, e ledger.Entry) error {
+func (s *Store) Append(ctx context.Context, e audit.Entry) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (s *Store) Append(ctx context.Context, e ledger.Entry) error {
 	return s.do(ctx, 0, func(t *txn) error { return t.append(e) })
 }
 
-func (t *txn) append(e ledger.Entry) error {
+func (t *txn) append(e audit.Entry) error {
 	text, err := encode(entryForm{By: e.By, Action: e.Action, Target: e.Target, Before: e.Before, After: e.After,
 		Count: e.Count})
 	if err != nil {
@@ -115,24 +115,24 @@ func (t *txn) append(e ledger.Entry) error {
 }
 
 // Revision returns one revision.
-func (s *Store) Revision(ctx context.Context, number int64) (ledger.Revision, error) {
+func (s *Store) Revision(ctx context.Context, number int64) (audit.Revision, error) {
 	list, err := s.revisions(ctx, "SELECT number, text, applied_at, applied_by FROM revision WHERE number = ?", number)
 	if err == nil && len(list) == 0 {
-		err = ledger.ErrNotFound
+		err = audit.ErrNotFound
 	}
 	if err != nil {
-		return ledger.Revision{}, err
+		return audit.Revision{}, err
 	}
 	return list[0], nil
 }
 
 // Revisions returns the newest revisions below a number first.
-func (s *Store) Revisions(ctx context.Context, below int64, limit int) ([]ledger.Revision, error) {
+func (s *Store) Revisions(ctx context.Context, below int64, limit int) ([]audit.Revision, error) {
 	return s.revisions(ctx, "SELECT number, text, applied_at, applied_by FROM revision WHERE ?1 = 0 OR number < ?1"+
 		" ORDER BY number DESC LIMIT ?2", below, int64(limit))
 }
 
-func (s *Store) revisions(ctx context.Context, text string, args ...any) (out []ledger.Revision, err error) {
+func (s *Store) revisions(ctx context.Context, text string, args ...any) (out []audit.Revision, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (s *Store) revisions(ctx context.Context, text string, args ...any) (out []
 	err = s.read(ctx, func(c *conn) error {
 		out = nil
 		return c.query(ctx, text, func(r row) error {
-			out = append(out, ledger.Revision{Number: r.int(0), Text: r.text(1), AppliedAt: r.time(2), By: r.text(3)})
+			out = append(out, audit.Revision{Number: r.int(0), Text: r.text(1), AppliedAt: r.time(2), By: r.text(3)})
 			return nil
 		}, args...)
 	})
@@ -148,7 +148,7 @@ func (s *Store) revisions(ctx context.Context, text string, args ...any) (out []
 }
 
 // Entries returns the newest entries below an ID first.
-func (s *Store) Entries(ctx context.Context, below int64, limit int) (out []ledger.Entry, err error) {
+func (s *Store) Entries(ctx context.Context, below int64, limit int) (out []audit.Entry, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (s *Store) Entries(ctx context.Context, below int64, limit int) (out []ledg
 			if err := decode(r.text(1), &f); err != nil {
 				return err
 			}
-			out = append(out, ledger.Entry{ID: r.int(2), At: r.time(0), By: f.By, Action: f.Action, Target: f.Target, Before: f.Before,
+			out = append(out, audit.Entry{ID: r.int(2), At: r.time(0), By: f.By, Action: f.Action, Target: f.Target, Before: f.Before,
 				After: f.After, Count: f.Count})
 			return nil
 		}, below, int64(limit))

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"postern/internal/journal"
 	"postern/internal/queue"
+	"postern/internal/queue/wal"
 )
 
 // Bounds of what may be in the journal alone. What is over them comes into the database, the oldest first.
@@ -27,7 +27,7 @@ const (
 func (s *Store) moveLoop() {
 	tick := time.NewTicker(movePause)
 	defer tick.Stop()
-	var told journal.Place
+	var told wal.Place
 	for {
 		all := false
 		select {
@@ -59,7 +59,7 @@ func (s *Store) moveLoop() {
 
 // tellPlaceAfter lets the database know how far the journal has come, where no other transaction did so since told. It
 // returns what is told now.
-func (s *Store) tellPlaceAfter(told journal.Place) journal.Place {
+func (s *Store) tellPlaceAfter(told wal.Place) wal.Place {
 	s.mu.Lock()
 	at, now := s.young.place, s.young.told
 	s.mu.Unlock()

@@ -3,7 +3,7 @@ package sqlstore
 import (
 	"context"
 
-	"postern/internal/peers"
+	"postern/internal/history/peers"
 )
 
 // Peers returns every record of a peer, the one that answered last first.

@@ -3,7 +3,7 @@ package sqlstore
 import (
 	"testing"
 
-	"postern/internal/peers"
+	"postern/internal/history/peers"
 	"postern/internal/queue/storetest"
 )
 

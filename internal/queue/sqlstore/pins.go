@@ -3,12 +3,12 @@ package sqlstore
 import (
 	"context"
 
-	"postern/internal/mxtrust"
+	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 )
 
 // Pins returns what is remembered of the mail hosts of a domain, of all domains when it is "".
-func (s *Store) Pins(ctx context.Context, domain string) (out []mxtrust.Pin, err error) {
+func (s *Store) Pins(ctx context.Context, domain string) (out []mxpins.Pin, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -21,17 +21,17 @@ func (s *Store) Pins(ctx context.Context, domain string) (out []mxtrust.Pin, err
 }
 
 // pins reads; "" is every domain, and every rule.
-func pins(ctx context.Context, c *conn, domain, rule string) (out []mxtrust.Pin, err error) {
+func pins(ctx context.Context, c *conn, domain, rule string) (out []mxpins.Pin, err error) {
 	const text = "SELECT domain, rule, name, since, taught_by FROM pin WHERE (? = '' OR domain = ?) AND (? = '' OR rule = ?) ORDER BY domain, rule, name"
 	err = c.query(ctx, text, func(r row) error {
-		out = append(out, mxtrust.Pin{Domain: r.text(0), Rule: r.text(1), Name: r.text(2), Since: r.time(3), By: r.text(4)})
+		out = append(out, mxpins.Pin{Domain: r.text(0), Rule: r.text(1), Name: r.text(2), Since: r.time(3), By: r.text(4)})
 		return nil
 	}, domain, domain, rule, rule)
 	return out, err
 }
 
 // Remember adds pins in one transaction.
-func (s *Store) Remember(ctx context.Context, first bool, add []mxtrust.Pin) (added []mxtrust.Pin, err error) {
+func (s *Store) Remember(ctx context.Context, first bool, add []mxpins.Pin) (added []mxpins.Pin, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (s *Store) Remember(ctx context.Context, first bool, add []mxtrust.Pin) (ad
 		for _, p := range add {
 			at := [2]string{p.Domain, p.Rule}
 			if _, asked := known[at]; !asked {
-				n, err := t.c.number(context.Background(), "SELECT count(*) FROM pin WHERE domain = ? AND rule = ? AND taught_by <> ?", p.Domain, p.Rule, mxtrust.Seen)
+				n, err := t.c.number(context.Background(), "SELECT count(*) FROM pin WHERE domain = ? AND rule = ? AND taught_by <> ?", p.Domain, p.Rule, mxpins.Seen)
 				if err != nil {
 					return err
 				}
@@ -55,7 +55,7 @@ func (s *Store) Remember(ctx context.Context, first bool, add []mxtrust.Pin) (ad
 			n, err := t.changed(`INSERT INTO pin (domain, rule, name, since, taught_by) VALUES (?, ?, ?, ?, ?)
 				ON CONFLICT DO UPDATE SET since = excluded.since, taught_by = excluded.taught_by
 				WHERE taught_by = ? AND excluded.taught_by <> taught_by`,
-				p.Domain, p.Rule, p.Name, stamp(p.Since), p.By, mxtrust.Seen)
+				p.Domain, p.Rule, p.Name, stamp(p.Since), p.By, mxpins.Seen)
 			if err != nil {
 				return err
 			}
@@ -72,7 +72,7 @@ func (s *Store) Remember(ctx context.Context, first bool, add []mxtrust.Pin) (ad
 }
 
 // Unpin forgets what is remembered of a domain.
-func (s *Store) Unpin(ctx context.Context, domain, rule string) (was []mxtrust.Pin, err error) {
+func (s *Store) Unpin(ctx context.Context, domain, rule string) (was []mxpins.Pin, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}

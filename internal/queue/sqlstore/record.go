@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"postern/internal/journal"
 	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/wal"
 )
 
 // Kinds of records in the journal: the first byte. A released kind never changes; what changes meaning is a new kind, and
@@ -19,7 +19,7 @@ const (
 )
 
 // acceptRecord is the record of a message; numberRecord completes it.
-func acceptRecord(n *newMessage) journal.Record {
+func acceptRecord(n *newMessage) wal.Record {
 	m := &n.message
 	b := make(fields, 0, 512+len(n.facts)+len(n.deliveries)*512)
 	b = append(b, kindAccept, 0, 0, 0, 0, 0, 0, 0, 0) // its seq comes here
@@ -49,14 +49,14 @@ func acceptRecord(n *newMessage) journal.Record {
 		b.text(d.address)
 		b.text(d.facts)
 	}
-	return journal.Record{Head: b, Body: n.draft.buf}
+	return wal.Record{Head: b, Body: n.draft.buf}
 }
 
 // numberRecord puts the seq into the record of a message.
 func numberRecord(head []byte, seq int64) { binary.LittleEndian.PutUint64(head[1:], uint64(seq)) }
 
 // settleRecord is the record of deliveries that were delivered.
-func settleRecord(b *batch) journal.Record {
+func settleRecord(b *batch) wal.Record {
 	w := make(fields, 0, 64+len(b.settlements)*1024)
 	w = append(w, kindSettle)
 	w.time(b.now)
@@ -71,7 +71,7 @@ func settleRecord(b *batch) journal.Record {
 		w.int(flag(has))
 		w.text(attempt)
 	}
-	return journal.Record{Head: w}
+	return wal.Record{Head: w}
 }
 
 // fields is a record being written: numbers as varints, texts with their length in front.

@@ -8,16 +8,16 @@ import (
 	"os"
 	"path/filepath"
 
-	"postern/internal/journal"
 	"postern/internal/queue"
+	"postern/internal/queue/wal"
 )
 
 // lookAtJournal opens the journal, which changes nothing, and refuses to make a database where there was one.
 func (s *Store) lookAtJournal() error {
 	var err error
-	s.journal, err = journal.Open(journal.Config{Dir: filepath.Join(s.cfg.Dir, "journal"), Disk: s.cfg.journalDisk,
+	s.journal, err = wal.Open(wal.Config{Dir: filepath.Join(s.cfg.Dir, "journal"), Disk: s.cfg.journalDisk,
 		SegmentSize: s.cfg.segment})
-	if errors.Is(err, journal.ErrNewerFormat) {
+	if errors.Is(err, wal.ErrNewerFormat) {
 		return fmt.Errorf("%w: %w", queue.ErrNewerForm, err)
 	}
 	if err != nil || !s.databaseMissing() || s.cfg.salvage {
@@ -107,7 +107,7 @@ func (s *Store) replay() ([]*newMessage, error) {
 	switch {
 	case errors.Is(err, queue.ErrNewerForm):
 		return nil, err
-	case errors.Is(err, journal.ErrDamaged), errors.Is(err, errRecord):
+	case errors.Is(err, wal.ErrDamaged), errors.Is(err, errRecord):
 		return nil, fmt.Errorf("%w: %w; %s", queue.ErrDamaged, err, s.cost())
 	case err != nil:
 		return nil, err

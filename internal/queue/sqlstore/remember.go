@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"postern/internal/journal"
+	"postern/internal/queue/wal"
 )
 
 // What the database remembers of the journal stands in the row of totals and is written with every transaction: the run,
@@ -12,9 +12,9 @@ import (
 // can be missing, or be an older copy, unnoticed.
 
 // readKnown reads what the database remembers.
-func readKnown(c *conn) (k journal.Known, err error) {
+func readKnown(c *conn) (k wal.Known, err error) {
 	err = c.query(context.Background(), "SELECT run, previous, closed, segment, size, commits FROM totals", func(r row) error {
-		k = journal.Known{Last: journal.Place{Run: uint64(r.int(0)), Index: uint64(r.int(3)), Size: r.int(4)},
+		k = wal.Known{Last: wal.Place{Run: uint64(r.int(0)), Index: uint64(r.int(3)), Size: r.int(4)},
 			Previous: uint64(r.int(1)), Closed: r.int(2) != 0, Note: uint64(r.int(5))}
 		return errStop
 	})

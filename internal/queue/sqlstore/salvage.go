@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"postern/internal/journal"
+	"postern/internal/queue/wal"
 )
 
 // Salvaged says what was damaged in a data folder and what became of it.
@@ -111,7 +111,7 @@ func (s *Store) damage(missing bool) (out []string) {
 	if err == nil {
 		err = f.settle()
 	}
-	if d, ok := errors.AsType[*journal.Damage](err); ok {
+	if d, ok := errors.AsType[*wal.Damage](err); ok {
 		return append(out, d.Found...)
 	}
 	if err != nil {

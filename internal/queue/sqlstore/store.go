@@ -14,9 +14,9 @@ import (
 
 	"modernc.org/sqlite"
 
-	"postern/internal/journal"
-	"postern/internal/ledger"
+	"postern/internal/operator/audit"
 	"postern/internal/queue"
+	"postern/internal/queue/wal"
 )
 
 // Config says where the store is. Only Dir is needed.
@@ -38,7 +38,7 @@ type Config struct {
 	// Warn is told of damage that costs nothing now; nil is nobody. It is called by Open only.
 	Warn func(err error)
 	// journalDisk replaces the file calls of the journal in tests.
-	journalDisk journal.Disk
+	journalDisk wal.Disk
 	// segment is the size of the journal's segments in tests.
 	segment int64
 	// disk replaces the file calls for bodies in tests.
@@ -49,7 +49,7 @@ type Config struct {
 	still bool
 }
 
-// Store implements queue.Store and ledger.Ledger on one data folder. Use Open. Safe for concurrent use.
+// Store implements queue.Store and audit.Ledger on one data folder. Use Open. Safe for concurrent use.
 type Store struct {
 	cfg      Config
 	lock     *lock
@@ -65,18 +65,18 @@ type Store struct {
 	workers  sync.WaitGroup // the writer, the committer and the checkpointer
 	stop     chan struct{}  // closed to end the mover and the checkpointer
 	writer   *writer
-	journal  *journal.Journal // the committer's, but for Drop
+	journal  *wal.Journal // the committer's, but for Drop
 
 	mu      sync.Mutex // guards what follows
 	cond    *sync.Cond // something young has changed
 	closed  bool
 	totals  totals
 	order   order
-	known   journal.Known // what the database remembers of the journal; Last as it was at start
-	applied int64         // messages up to this seq are in the database
-	begun   bool          // a run of the journal has begun
-	roomy   time.Time     // when there was last seen to be room for new mail
-	unread  int64         // while the journal is read: the first message that is not in the database yet
+	known   wal.Known // what the database remembers of the journal; Last as it was at start
+	applied int64     // messages up to this seq are in the database
+	begun   bool      // a run of the journal has begun
+	roomy   time.Time // when there was last seen to be room for new mail
+	unread  int64     // while the journal is read: the first message that is not in the database yet
 	young   young
 	leases  map[queue.DeliveryID]*lease
 	// wishes are what administrators asked of deliveries under a lease, until it is carried out or too late.
@@ -354,6 +354,6 @@ func (s *Store) checkpoint() {
 }
 
 var (
-	_ queue.Store   = (*Store)(nil)
-	_ ledger.Ledger = (*Store)(nil)
+	_ queue.Store  = (*Store)(nil)
+	_ audit.Ledger = (*Store)(nil)
 )

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"postern/internal/journal"
 	"postern/internal/queue"
+	"postern/internal/queue/wal"
 )
 
 // totals is counts of what is in the database, kept instead of being counted.
@@ -83,7 +83,7 @@ func (o *order) note(at time.Time) {
 }
 
 // write stores the row; what has a seq up to applied is in the database, or will never be. The journal was durable up to at.
-func (t *totals) write(c *conn, o order, applied int64, at journal.Place) error {
+func (t *totals) write(c *conn, o order, applied int64, at wal.Place) error {
 	return c.exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, failed=?,"+
 		" cancelled=?, applied=?, segment=?, size=?, commits=commits+1", o.lastSeq, o.newest, o.skew, t.bodyBytes,
 		t.states[storedQueued], t.states[storedHeld], t.states[storedDelivered], t.states[storedFailed],

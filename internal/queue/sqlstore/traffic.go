@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"postern/internal/traffic"
+	"postern/internal/history/traffic"
 )
 
 // AddTraffic adds sums to those that are there, in one transaction.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"postern/internal/journal"
 	"postern/internal/queue"
+	"postern/internal/queue/wal"
 )
 
 // Bounds of one group: so many requests, so many bytes of bodies, are committed together.
@@ -169,7 +169,7 @@ func (t *txn) end() error {
 	if err := t.flushRefs(); err != nil {
 		return err
 	}
-	applied, at := int64(0), journal.Place{}
+	applied, at := int64(0), wal.Place{}
 	if t.writes > 0 {
 		t.s.mu.Lock()
 		order := t.s.order

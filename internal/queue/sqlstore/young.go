@@ -4,8 +4,8 @@ import (
 	"container/list"
 	"time"
 
-	"postern/internal/journal"
 	"postern/internal/queue"
+	"postern/internal/queue/wal"
 )
 
 // young are the messages that are in the journal and not yet in the database: those of the last seconds. Most of them
@@ -29,7 +29,7 @@ type young struct {
 	entering map[queue.ID]bool
 	inserts  uint64
 	// place is behind the newest entry of the journal; told is where it was when the database heard of it last.
-	place, told journal.Place
+	place, told wal.Place
 
 	states    [6]int64 // by stored state, like totals
 	bodyBytes int64    // of waiting messages

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/access"
-	"postern/internal/accounts"
+	"postern/internal/operator/access"
+	"postern/internal/operator/accounts"
 )
 
 // RunAccounts runs the tests of a book of accounts. again opens the same data anew; where nothing outlasts the book, it

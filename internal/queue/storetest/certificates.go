@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/certstore"
+	"postern/internal/history/certstore"
 )
 
 // RunCertificates runs the tests of a book of certificates. again opens the same data anew, as for RunAccounts.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/ledger"
+	"postern/internal/operator/audit"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -13,7 +13,7 @@ import (
 // DurableStore is a store that outlives its handle, with the ledger it keeps.
 type DurableStore interface {
 	queue.Store
-	ledger.Ledger
+	audit.Ledger
 }
 
 // RunDurable runs the tests of what must be there after closing and opening again. open opens the store at a place: a
@@ -83,63 +83,63 @@ func recordOutlives(t *testing.T, open func(t *testing.T, place string) DurableS
 func ledgerOutlives(t *testing.T, open func(t *testing.T, place string) DurableStore) {
 	place := t.TempDir()
 	k := newSuite(t, open(t, place))
-	testLedger(k, k.s.(ledger.Ledger))
+	testLedger(k, k.s.(audit.Ledger))
 	k.reopen(place, open)
-	kept, err := k.s.(ledger.Ledger).Entries(k.Context(), 0, 10)
+	kept, err := k.s.(audit.Ledger).Entries(k.Context(), 0, 10)
 	k.no(err)
 	k.same("entries", len(kept), 3)
-	rules, err := k.s.(ledger.Ledger).Rules(k.Context())
+	rules, err := k.s.(audit.Ledger).Rules(k.Context())
 	k.no(err)
-	k.same("revision", rules, ledger.Revision{Number: 2, Text: "second", AppliedAt: k.now, By: "b"})
-	newest, err := k.s.(ledger.Ledger).Judgement(k.Context())
+	k.same("revision", rules, audit.Revision{Number: 2, Text: "second", AppliedAt: k.now, By: "b"})
+	newest, err := k.s.(audit.Ledger).Judgement(k.Context())
 	k.no(err)
-	k.same("judgement", newest, ledger.Judgement{Number: 7, Rules: 1, Tables: "t2", Files: "f2"})
+	k.same("judgement", newest, audit.Judgement{Number: 7, Rules: 1, Tables: "t2", Files: "f2"})
 }
 
 // RunLedger runs the tests of a new empty ledger.
-func RunLedger(t *testing.T, l ledger.Ledger) {
+func RunLedger(t *testing.T, l audit.Ledger) {
 	testLedger(&suite{T: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, l)
 }
 
-func testLedger(k *suite, l ledger.Ledger) {
+func testLedger(k *suite, l audit.Ledger) {
 	none, err := l.Rules(k.Context())
 	k.no(err)
-	k.same("rules of an empty ledger", none, ledger.Revision{})
+	k.same("rules of an empty ledger", none, audit.Revision{})
 	entries, err := l.Entries(k.Context(), 0, 10)
 	k.no(err)
 	k.same("entries of an empty ledger", len(entries), 0)
-	first := ledger.Entry{At: k.now, By: "a", Action: "rules apply", Target: "t", Before: "", After: "first", Count: 1}
+	first := audit.Entry{At: k.now, By: "a", Action: "rules apply", Target: "t", Before: "", After: "first", Count: 1}
 	r, err := l.AppendRules(k.Context(), "first", first)
 	k.no(err)
-	k.same("first revision", r, ledger.Revision{Number: 1, Text: "first", AppliedAt: k.now, By: "a"})
-	k.no(l.Append(k.Context(), ledger.Entry{At: k.now, By: "x", Action: "queue cancel"}))
-	r, err = l.AppendRules(k.Context(), "second", ledger.Entry{At: k.now, By: "b", Action: "rules apply"})
+	k.same("first revision", r, audit.Revision{Number: 1, Text: "first", AppliedAt: k.now, By: "a"})
+	k.no(l.Append(k.Context(), audit.Entry{At: k.now, By: "x", Action: "queue cancel"}))
+	r, err = l.AppendRules(k.Context(), "second", audit.Entry{At: k.now, By: "b", Action: "rules apply"})
 	k.no(err)
-	k.same("second revision", r, ledger.Revision{Number: 2, Text: "second", AppliedAt: k.now, By: "b"})
+	k.same("second revision", r, audit.Revision{Number: 2, Text: "second", AppliedAt: k.now, By: "b"})
 	newest, err := l.Rules(k.Context())
 	k.no(err)
 	k.same("newest revision", newest, r)
 	entries, err = l.Entries(k.Context(), 0, 2)
 	k.no(err)
-	k.same("newest entries", entries, []ledger.Entry{{ID: 3, At: k.now, By: "b", Action: "rules apply"}, {ID: 2, At: k.now, By: "x", Action: "queue cancel"}})
+	k.same("newest entries", entries, []audit.Entry{{ID: 3, At: k.now, By: "b", Action: "rules apply"}, {ID: 2, At: k.now, By: "x", Action: "queue cancel"}})
 	entries, err = l.Entries(k.Context(), 0, 10)
 	k.no(err)
 	first.ID = 1
 	k.same("oldest entry", entries[len(entries)-1], first)
 	entries, err = l.Entries(k.Context(), 3, 1)
 	k.no(err)
-	k.same("the entry below the third", entries, []ledger.Entry{{ID: 2, At: k.now, By: "x", Action: "queue cancel"}})
+	k.same("the entry below the third", entries, []audit.Entry{{ID: 2, At: k.now, By: "x", Action: "queue cancel"}})
 	testRevisions(k, l, r)
 	testJudgement(k, l)
 }
 
 // testJudgement: the number grows with every difference and where one asks, and is above every revision.
-func testJudgement(k *suite, l ledger.Ledger) {
+func testJudgement(k *suite, l audit.Ledger) {
 	none, err := l.Judgement(k.Context())
 	k.no(err)
-	k.same("judgement of an empty ledger", none, ledger.Judgement{})
-	j := ledger.Judgement{Rules: 2, Tables: "t", Files: "f"}
-	judge := func(what string, j ledger.Judgement, anew bool, want int64) {
+	k.same("judgement of an empty ledger", none, audit.Judgement{})
+	j := audit.Judgement{Rules: 2, Tables: "t", Files: "f"}
+	judge := func(what string, j audit.Judgement, anew bool, want int64) {
 		k.Helper()
 		got, err := l.Judge(k.Context(), j, anew)
 		k.no(err)
@@ -162,7 +162,7 @@ func testJudgement(k *suite, l ledger.Ledger) {
 }
 
 // testRevisions: older revisions stay as they were applied. second is the newest of two.
-func testRevisions(k *suite, l ledger.Ledger, second ledger.Revision) {
+func testRevisions(k *suite, l audit.Ledger, second audit.Revision) {
 	all, err := l.Revisions(k.Context(), 0, 10)
 	k.no(err)
 	k.same("revisions", len(all), 2)
@@ -174,7 +174,7 @@ func testRevisions(k *suite, l ledger.Ledger, second ledger.Revision) {
 	k.no(err)
 	k.same("the first", one, all[1])
 	for _, number := range []int64{0, 3, -1} {
-		if _, err := l.Revision(k.Context(), number); !errors.Is(err, ledger.ErrNotFound) {
+		if _, err := l.Revision(k.Context(), number); !errors.Is(err, audit.ErrNotFound) {
 			k.Errorf("revision %d: %v", number, err)
 		}
 	}

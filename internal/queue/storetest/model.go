@@ -13,8 +13,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"postern/internal/attempt"
-	"postern/internal/ledger"
 	"postern/internal/mail"
+	"postern/internal/operator/audit"
 	"postern/internal/policy"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
@@ -434,7 +434,7 @@ func (m *model) compareAll() {
 	m.what += ", then comparing everything"
 	m.both(func(i int, s queue.Store) (any, error) { return m.records(i, s, queue.Filter{}) })
 	m.both(func(_ int, s queue.Store) (any, error) { return s.Sites(m.Context()) })
-	m.both(func(_ int, s queue.Store) (any, error) { return s.(ledger.Ledger).Entries(m.Context(), 0, 1000) })
+	m.both(func(_ int, s queue.Store) (any, error) { return s.(audit.Ledger).Entries(m.Context(), 0, 1000) })
 	m.both(func(_ int, s queue.Store) (any, error) {
 		st, err := s.Stats(m.Context())
 		states := slices.Sorted(maps.Keys(st.States))

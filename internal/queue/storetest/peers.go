@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/peers"
+	"postern/internal/history/peers"
 	"postern/internal/policy"
 )
 

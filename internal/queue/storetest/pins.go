@@ -6,17 +6,17 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/mxtrust"
+	"postern/internal/policy/mxpins"
 )
 
-// Pins is the conformance suite of mxtrust.Book; open returns a new empty book each time, which it closes itself.
-func Pins(t *testing.T, open func(t *testing.T) mxtrust.Book) {
+// Pins is the conformance suite of mxpins.Book; open returns a new empty book each time, which it closes itself.
+func Pins(t *testing.T, open func(t *testing.T) mxpins.Book) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 1500, time.UTC)
-	pin := func(domain, rule, name string) mxtrust.Pin {
-		return mxtrust.Pin{Domain: domain, Rule: rule, Name: name, Since: at.Truncate(time.Microsecond), By: "first-use"}
+	pin := func(domain, rule, name string) mxpins.Pin {
+		return mxpins.Pin{Domain: domain, Rule: rule, Name: name, Since: at.Truncate(time.Microsecond), By: "first-use"}
 	}
-	must := func(t *testing.T) func([]mxtrust.Pin, error) []mxtrust.Pin {
-		return func(pins []mxtrust.Pin, err error) []mxtrust.Pin {
+	must := func(t *testing.T) func([]mxpins.Pin, error) []mxpins.Pin {
+		return func(pins []mxpins.Pin, err error) []mxpins.Pin {
 			t.Helper()
 			if err != nil {
 				t.Fatal(err)
@@ -24,7 +24,7 @@ func Pins(t *testing.T, open func(t *testing.T) mxtrust.Book) {
 			return pins
 		}
 	}
-	same := func(t *testing.T, what string, got []mxtrust.Pin, want ...mxtrust.Pin) {
+	same := func(t *testing.T, what string, got []mxpins.Pin, want ...mxpins.Pin) {
 		t.Helper()
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", what, got, want)
@@ -33,49 +33,49 @@ func Pins(t *testing.T, open func(t *testing.T) mxtrust.Book) {
 	a, b, c := pin("clinic.test", "r", "clinic.test"), pin("clinic.test", "r", "backup.test"), pin("clinic.test", "r", "evil.test")
 	t.Run("FirstCountsOnlyWhereNothingIsRemembered", func(t *testing.T) {
 		book, ok := open(t), must(t)
-		same(t, "first", ok(book.Remember(t.Context(), true, []mxtrust.Pin{a, b})), a, b)
-		same(t, "second", ok(book.Remember(t.Context(), true, []mxtrust.Pin{c, a})))
+		same(t, "first", ok(book.Remember(t.Context(), true, []mxpins.Pin{a, b})), a, b)
+		same(t, "second", ok(book.Remember(t.Context(), true, []mxpins.Pin{c, a})))
 		other, elsewhere := pin("clinic.test", "s", "evil.test"), pin("bank.test", "r", "evil.test")
-		same(t, "another rule and another domain", ok(book.Remember(t.Context(), true, []mxtrust.Pin{c, other, elsewhere})), other, elsewhere)
+		same(t, "another rule and another domain", ok(book.Remember(t.Context(), true, []mxpins.Pin{c, other, elsewhere})), other, elsewhere)
 		same(t, "in order", ok(book.Pins(t.Context(), "clinic.test")), b, a, other)
 		same(t, "all", ok(book.Pins(t.Context(), "")), elsewhere, b, a, other)
 	})
 	t.Run("WhatIsAddedKeepsWhatWasThere", func(t *testing.T) {
 		book, ok := open(t), must(t)
-		ok(book.Remember(t.Context(), true, []mxtrust.Pin{a}))
+		ok(book.Remember(t.Context(), true, []mxpins.Pin{a}))
 		later := a
 		later.Since, later.By = at.Add(time.Hour), "administrator"
-		same(t, "added", ok(book.Remember(t.Context(), false, []mxtrust.Pin{later, c})), c)
+		same(t, "added", ok(book.Remember(t.Context(), false, []mxpins.Pin{later, c})), c)
 		same(t, "kept", ok(book.Pins(t.Context(), "clinic.test")), a, c)
 	})
 	t.Run("WhatWasOnlySeenIsNoTrustAndGivesWayToIt", func(t *testing.T) {
 		book, ok := open(t), must(t)
 		seen := b
-		seen.By = mxtrust.Seen
-		ok(book.Remember(t.Context(), true, []mxtrust.Pin{seen}))
-		same(t, "a first use after it", ok(book.Remember(t.Context(), true, []mxtrust.Pin{a, seen})), a)
-		same(t, "a second first use", ok(book.Remember(t.Context(), true, []mxtrust.Pin{b})))
+		seen.By = mxpins.Seen
+		ok(book.Remember(t.Context(), true, []mxpins.Pin{seen}))
+		same(t, "a first use after it", ok(book.Remember(t.Context(), true, []mxpins.Pin{a, seen})), a)
+		same(t, "a second first use", ok(book.Remember(t.Context(), true, []mxpins.Pin{b})))
 		same(t, "beside", ok(book.Pins(t.Context(), "clinic.test")), seen, a)
-		same(t, "approved", ok(book.Remember(t.Context(), false, []mxtrust.Pin{b})), b)
-		same(t, "trust never gives way", ok(book.Remember(t.Context(), false, []mxtrust.Pin{seen})))
+		same(t, "approved", ok(book.Remember(t.Context(), false, []mxpins.Pin{b})), b)
+		same(t, "trust never gives way", ok(book.Remember(t.Context(), false, []mxpins.Pin{seen})))
 		same(t, "in its place", ok(book.Pins(t.Context(), "clinic.test")), b, a)
 	})
 	t.Run("UnpinForgetsOneRuleOrAll", func(t *testing.T) {
 		book, ok := open(t), must(t)
 		other := pin("clinic.test", "s", "clinic.test")
-		ok(book.Remember(t.Context(), true, []mxtrust.Pin{a, b, other}))
+		ok(book.Remember(t.Context(), true, []mxpins.Pin{a, b, other}))
 		same(t, "of a domain nobody knows", ok(book.Unpin(t.Context(), "bank.test", "")))
 		same(t, "of one rule", ok(book.Unpin(t.Context(), "clinic.test", "s")), other)
 		same(t, "left", ok(book.Pins(t.Context(), "clinic.test")), b, a)
 		same(t, "of all", ok(book.Unpin(t.Context(), "clinic.test", "")), b, a)
-		same(t, "first again", ok(book.Remember(t.Context(), true, []mxtrust.Pin{c})), c)
+		same(t, "first again", ok(book.Remember(t.Context(), true, []mxpins.Pin{c})), c)
 	})
 	t.Run("OfTwoFirstSuccessesAtOnceOneCounts", func(t *testing.T) {
 		book := open(t)
 		var group sync.WaitGroup
-		for _, p := range []mxtrust.Pin{a, b, c} {
+		for _, p := range []mxpins.Pin{a, b, c} {
 			group.Go(func() {
-				if _, err := book.Remember(t.Context(), true, []mxtrust.Pin{p}); err != nil {
+				if _, err := book.Remember(t.Context(), true, []mxpins.Pin{p}); err != nil {
 					t.Error(err)
 				}
 			})

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/traffic"
+	"postern/internal/history/traffic"
 )
 
 // RunTraffic runs the tests of a book of sums. again opens the same data anew, as for RunAccounts.

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/ledger"
+	"postern/internal/operator/audit"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -64,7 +64,7 @@ func (k *suite) wished(work ...queue.Work) (out []string) {
 // ends lists the ends of wishes in the audit trail, the newest first.
 func (k *suite) ends() (out []string) {
 	k.Helper()
-	entries, err := k.s.(ledger.Ledger).Entries(k.Context(), 0, 100)
+	entries, err := k.s.(audit.Ledger).Entries(k.Context(), 0, 100)
 	k.no(err)
 	for _, e := range entries {
 		if e.By != "test" || e.Count != 1 || e.Target == "" || !e.At.Equal(k.now) {
@@ -128,7 +128,7 @@ func wishTooLate(k *suite) {
 			if r.State != end || !r.TooLate() || r.Wish.Kind != kind || r.Wish.By != "test" || !r.Wish.At.Equal(k.now) {
 				k.Errorf("%d, %s: %+v", i, kind, r.Delivery)
 			}
-			entries, err := k.s.(ledger.Ledger).Entries(k.Context(), 0, 1)
+			entries, err := k.s.(audit.Ledger).Entries(k.Context(), 0, 1)
 			k.no(err)
 			k.same("entry", entries[0].Action+" "+entries[0].After, "queue "+string(kind)+" too late: "+end.String())
 		}

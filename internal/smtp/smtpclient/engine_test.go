@@ -13,9 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/mail"
 	"postern/internal/smtp/smtpclient"
-	"postern/internal/testkit/memnet"
 )
 
 // counting counts the writes that reach the network.

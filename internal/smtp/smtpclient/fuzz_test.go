@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"unicode"
 
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/smtp/smtpclient"
-	"postern/internal/testkit/memnet"
 )
 
 // FuzzReplies lets a peer say anything at all, a piece (up to "|") for each write of ours, and checks that the engine comes to an end with an answer

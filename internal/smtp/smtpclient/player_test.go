@@ -22,9 +22,9 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/mail"
 	"postern/internal/smtp/smtpclient"
-	"postern/internal/testkit/memnet"
 )
 
 // A scene is one txtar file: what is to be sent, what the peer (S) says and expects of us (C), and what comes out.

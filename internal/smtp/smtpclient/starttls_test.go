@@ -11,10 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/policy"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpclient"
-	"postern/internal/testkit/memnet"
 )
 
 // TestARejectedClientCertificateIsToldOverRealTCP: on a real network the peer's alert races with our EHLO. However it

@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"postern/internal/lab/testkit/dialog"
 	"postern/internal/smtp/smtpserver"
-	"postern/internal/testkit/dialog"
 )
 
 // TestDialogs plays testdata/*.txtar. Section "config" has "key value" lines, section "got" is what the Session must

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"postern/internal/lab/pki"
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/smtp/smtpserver"
-	"postern/internal/testkit/memnet"
 )
 
 // FuzzSession throws a whole conversation at the engine, at once and in pieces. It must end without a panic or a

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"postern/internal/lab/pki"
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/mail"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
-	"postern/internal/testkit/memnet"
 )
 
 // recorder is a Session factory that writes down what it was told. The local part of an address scripts the answers:

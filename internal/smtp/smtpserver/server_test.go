@@ -19,11 +19,11 @@ import (
 	"time"
 
 	"postern/internal/lab/pki"
+	"postern/internal/lab/testkit/memnet"
 	"postern/internal/mail"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
-	"postern/internal/testkit/memnet"
-	"postern/internal/tlsprobe"
+	"postern/internal/smtp/tlsprobe"
 )
 
 // readAll reads to the end of the connection, which must come within an hour.

@@ -12,7 +12,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/smtp"
-	"postern/internal/tlsprobe"
+	"postern/internal/smtp/tlsprobe"
 )
 
 // startTLS does STARTTLS (RFC 3207). Whatever came behind the command in plaintext may be an attacker's: the session

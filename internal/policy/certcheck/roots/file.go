@@ -8,8 +8,8 @@ import (
 	"io/fs"
 	"os"
 
-	"postern/internal/certpem"
-	"postern/internal/filemark"
+	"postern/internal/platform/certpem"
+	"postern/internal/platform/filewatch"
 )
 
 // maxFile bounds a file of roots. The whole Mozilla set takes a quarter of a megabyte.
@@ -42,7 +42,7 @@ func readFile(name string, have *set, read reader) (*set, error) {
 	if err != nil {
 		return nil, plain(err)
 	}
-	mark := filemark.Of(text)
+	mark := filewatch.Of(text)
 	if have != nil && have.file == name && have.mark == mark {
 		return have, nil
 	}

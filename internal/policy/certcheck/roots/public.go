@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
-	"postern/internal/certpem"
-	"postern/internal/filemark"
+	"postern/internal/platform/certpem"
+	"postern/internal/platform/filewatch"
 	"postern/internal/policy"
 )
 
@@ -72,7 +72,7 @@ func readBundled(have *set) (*set, error) {
 		}
 		s.count++
 	}
-	s.mark = filemark.Of(all...)
+	s.mark = filewatch.Of(all...)
 	return s, nil
 }
 

@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"postern/internal/certpem"
-	"postern/internal/filemark"
+	"postern/internal/platform/certpem"
+	"postern/internal/platform/filewatch"
 	"postern/internal/policy"
 )
 
@@ -85,8 +85,8 @@ type entry struct {
 type set struct {
 	pool  *x509.CertPool
 	count int
-	file  string        // "" for the bundled set
-	mark  filemark.Mark // of its content
+	file  string         // "" for the bundled set
+	mark  filewatch.Mark // of its content
 	left  []*certpem.Error
 }
 

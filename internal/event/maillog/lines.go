@@ -1,0 +1,240 @@
+package maillog
+
+import (
+	"log/slog"
+	"strings"
+
+	"postern/internal/event"
+)
+
+// line says how an event is written: its level, its first word, its pairs. An event this release does not know gives "".
+func line(e event.Event) (slog.Level, string, attrs) {
+	var a attrs
+	switch e := e.(type) {
+	case event.Started:
+		a.text("listener", e.Listener)
+		a.text("address", e.Address)
+		a.text("mode", e.Mode)
+		return slog.LevelInfo, "listening", a
+	case event.Connected:
+		a.text("listener", e.Listener)
+		a.ip("client", e.Client)
+		return slog.LevelDebug, "connected", a
+	case event.Disconnected:
+		a.text("listener", e.Listener)
+		a.ip("client", e.Client)
+		a.number("messages", int64(e.Messages))
+		a.took("took", e.Took)
+		a.text("why", e.Why)
+		return slog.LevelDebug, "disconnected", a
+	case event.HandshakeFailed:
+		a.text("listener", e.Listener)
+		a.ip("client", e.Client)
+		a.text("text", e.Text)
+		return slog.LevelWarn, "tls-failed", a
+	case event.LoggedIn:
+		return loginLine(e)
+	case event.Refused:
+		return refusedLine(e)
+	case event.RecipientAsked:
+		return askedLine(e)
+	case event.Accepted:
+		return acceptedLine(e)
+	case event.ClientPlain:
+		return clientLine(e)
+	case event.Attempted:
+		return attemptedLine(e)
+	case event.Settled:
+		return settledLine(e)
+	case event.PeerChanged:
+		return peerLine(e)
+	case event.MXChanged:
+		return mxLine(e)
+	}
+	return adminLine(e)
+}
+
+func loginLine(e event.LoggedIn) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("listener", e.Listener)
+	a.ip("client", e.Client)
+	a.text("user", e.User)
+	if e.OK {
+		return slog.LevelInfo, "login", a
+	}
+	return slog.LevelWarn, "login-failed", a
+}
+
+func refusedLine(e event.Refused) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("listener", e.Listener)
+	a.ip("client", e.Client)
+	a.text("command", e.Command)
+	a.text("from", e.From)
+	a.text("to", e.To)
+	a.number("code", int64(e.Code))
+	a.text("status", e.Status)
+	a.text("text", e.Text)
+	return slog.LevelInfo, "refused", a
+}
+
+// askedLine is for whoever looks why a recipient was refused; what was taken is told by other lines.
+func askedLine(e event.RecipientAsked) (slog.Level, string, attrs) {
+	var a attrs
+	a.address("to", e.To)
+	a.text("result", string(e.Result))
+	a.text("mx", e.Host)
+	a.text("text", e.Text)
+	a.took("took", e.Took)
+	if e.Result == event.RecipientUnknown {
+		return slog.LevelInfo, "recipient-asked", a
+	}
+	return slog.LevelDebug, "recipient-asked", a
+}
+
+func acceptedLine(e event.Accepted) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("message", e.Message)
+	a.text("message_id", e.MessageID)
+	a.text("leg", string(e.Leg))
+	a.address("from", e.From)
+	a.number("recipients", int64(e.Recipients))
+	a.number("size", e.Size)
+	a.ip("client", e.Client)
+	a.text("helo", e.Helo)
+	a.text("user", e.User)
+	a.tls(e.TLS)
+	a.took("took", e.Took)
+	return slog.LevelInfo, "accepted", a
+}
+
+func clientLine(e event.ClientPlain) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("kind", string(e.Kind))
+	a.ip("client", e.Client)
+	a.text("helo", e.Helo)
+	a.text("listener", e.Listener)
+	a.text("message", e.Message)
+	a.text("rule", strings.Join(e.Rules, ", "))
+	a.at("last_tls", e.LastTLS)
+	a.text("hint", "turn on TLS at that client; relay.require = \"encrypted\" refuses mail without")
+	return slog.LevelWarn, "client-plaintext", a
+}
+
+func attemptedLine(e event.Attempted) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("site", e.Site)
+	a.text("leg", string(e.Leg))
+	level := slog.LevelDebug
+	if e.Attempt != nil {
+		a.why(e.Attempt.Reason, e.Attempt.Text)
+		a.try(e.Attempt)
+		a.number("connections", int64(len(e.Attempt.Tries)))
+		a.number("took_ms", e.Attempt.TookMS)
+		if e.Attempt.Used() == nil {
+			level = slog.LevelInfo
+		}
+	}
+	return level, "attempted", a
+}
+
+// peerLine warns of what somebody should look at; the rest is for whoever looks back.
+func mxLine(e event.MXChanged) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("domain", e.Domain)
+	a.text("rule", strings.Join(e.Rules, ", "))
+	a.text("mx", strings.Join(e.Hosts, ", "))
+	a.text("found", strings.Join(e.Found, ", "))
+	a.text("known", strings.Join(e.Known, ", "))
+	if len(e.Seen) > 0 {
+		a.text("seen", strings.Join(e.Seen, ", "))
+	}
+	if e.Waits {
+		a.text("waits", "yes")
+	}
+	a.text("hint", "ask the partner whether that is right; then: postern peers approve "+e.Domain+" "+strings.Join(e.Found, " "))
+	return slog.LevelWarn, "mx-changed", a
+}
+
+func peerLine(e event.PeerChanged) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("change", e.Change)
+	a.text("mx", e.Host)
+	a.ip("ip", e.IP)
+	a.number("port", int64(e.Port))
+	a.text("before", e.Before)
+	a.text("after", e.After)
+	a.text("mail", e.Mail)
+	if e.UnderRule {
+		a.text("under_rule", "yes")
+	}
+	if e.Change == "tls-lost" || e.Change == "certificate-expiring" {
+		return slog.LevelWarn, "peer-changed", a
+	}
+	return slog.LevelInfo, "peer-changed", a
+}
+
+// settledLine is the line people grep for: one delivery, its state as the first word.
+func settledLine(e event.Settled) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("message", e.Message)
+	a.text("leg", string(e.Leg))
+	a.address("from", e.From)
+	a.address("to", e.To)
+	a.text("rule", e.Rule)
+	a.text("requires", e.Requires.String())
+	if e.State == "delivered" {
+		a.text("reached", e.Reached.String())
+	}
+	a.why(e.Reason, e.Text)
+	a.try(e.Attempt)
+	a.took("delay", e.Delay)
+	a.at("next_attempt_at", e.Next)
+	a.text("would", e.Would)
+	a.text("wished", e.Wished)
+	a.text("wished_by", e.WishedBy)
+	if e.TooLate {
+		a.text("wish", "too late")
+	}
+	level := slog.LevelInfo
+	if e.State == "failed" || e.State == "held" || e.TooLate {
+		level = slog.LevelWarn
+	}
+	return level, e.State, a
+}
+
+func adminLine(e event.Event) (slog.Level, string, attrs) {
+	var a attrs
+	switch e := e.(type) {
+	case event.NoticeQueued:
+		a.text("message", e.Message)
+		a.text("about", e.About)
+		a.text("kind", e.Kind)
+		a.address("to", e.To)
+		if e.Held {
+			a.text("state", "held")
+		}
+		return slog.LevelInfo, "notice", a
+	case event.Raised:
+		a.number("revision", e.Revision)
+		a.number("deliveries", int64(e.Deliveries))
+		return slog.LevelInfo, "raised", a
+	case event.RulesApplied:
+		a.number("revision", e.Revision)
+		a.number("rules", int64(e.Rules))
+		a.text("by", e.By)
+		return slog.LevelInfo, "rules-applied", a
+	case event.AdminActed:
+		a.text("by", e.By)
+		a.text("action", e.Action)
+		a.text("target", e.Target)
+		a.number("count", int64(e.Count))
+		return slog.LevelInfo, "admin", a
+	case event.Warned:
+		a.text("what", e.What)
+		a.text("text", e.Text)
+		a.text("hint", e.Hint)
+		return slog.LevelWarn, "warning", a
+	}
+	return 0, "", nil
+}

@@ -1,0 +1,119 @@
+package certstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/event"
+	"postern/internal/history/certstore"
+	"postern/internal/policy"
+	"postern/internal/queue/memstore"
+)
+
+// shown is an attempt at which a server showed certificates.
+func shown(names ...string) event.Attempted {
+	e := &policy.Evidence{}
+	for _, n := range names {
+		e.Chain = append(e.Chain, policy.Certificate{SHA256: n, Raw: []byte("der of " + n)})
+	}
+	return event.Attempted{Attempt: &attempt.Attempt{Tries: []attempt.Try{{}, {Evidence: e}}}}
+}
+
+// counting is a book that counts what it is given, and fails when told to.
+type counting struct {
+	certstore.Book
+	given  atomic.Int64
+	broken atomic.Bool
+}
+
+func (c *counting) PutCertificates(ctx context.Context, list []certstore.Certificate) error {
+	if c.broken.Load() {
+		return errors.New("no disk")
+	}
+	c.given.Add(int64(len(list)))
+	return c.Book.PutCertificates(ctx, list)
+}
+
+func has(t *testing.T, b certstore.Book, digest string) bool {
+	t.Helper()
+	list, err := b.Certificates(context.WithoutCancel(t.Context()), []string{digest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list) == 1 && string(list[0].DER) == "der of "+digest
+}
+
+func TestACertificateIsWrittenOnceADayAndForgottenInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		book := &counting{Book: memstore.New()}
+		k := certstore.NewKeeper(book, 30*24*time.Hour, func(err error) { t.Error(err) })
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { k.Run(ctx); close(done) }()
+		for range 100 {
+			k.Emit(shown("leaf", "ca"))
+			k.Emit(event.Accepted{})
+			k.Emit(event.Attempted{})
+		}
+		time.Sleep(2 * certstore.Interval)
+		synctest.Wait()
+		if book.given.Load() != 2 || !has(t, book, "leaf") || !has(t, book, "ca") {
+			t.Errorf("%d were given to the book", book.given.Load())
+		}
+		for range 40 { // the CA is shown for longer than the leaf
+			k.Emit(shown("ca"))
+			time.Sleep(25 * time.Hour)
+		}
+		synctest.Wait()
+		if has(t, book, "leaf") || !has(t, book, "ca") {
+			t.Error("what nobody showed for 30 days is there, or what was shown is not")
+		}
+		stop()
+		<-done
+	})
+}
+
+func TestWhatCannotBeWrittenIsTakenWhenItIsShownAgain(t *testing.T) {
+	book := &counting{Book: memstore.New()}
+	warned := 0
+	k := certstore.NewKeeper(book, time.Hour, func(error) { warned++ })
+	book.broken.Store(true)
+	k.Emit(shown("leaf"))
+	if list, err := k.Certificates(t.Context(), []string{"leaf", "none"}); err != nil || len(list) != 1 {
+		t.Errorf("before it is written: %v, %v", list, err)
+	}
+	k.Flush(t.Context())
+	book.broken.Store(false)
+	k.Flush(t.Context())
+	if warned != 1 || has(t, book, "leaf") {
+		t.Errorf("warned %d times", warned)
+	}
+	k.Emit(shown("leaf"))
+	k.Flush(t.Context())
+	if !has(t, book, "leaf") {
+		t.Error("shown again, it is not kept")
+	}
+}
+
+func TestStrangersFillNoMemory(t *testing.T) {
+	book := &counting{Book: memstore.New()}
+	k := certstore.NewKeeper(book, time.Hour, func(err error) { t.Error(err) })
+	for i := range certstore.PendingMost + 100 {
+		k.Emit(shown(fmt.Sprint(i)))
+	}
+	huge := shown("huge")
+	huge.Attempt.Tries[1].Evidence.Chain[0].Raw = make([]byte, certstore.LargestDER+1)
+	k.Flush(t.Context())
+	k.Emit(huge)
+	k.Emit(shown(fmt.Sprint(certstore.PendingMost + 50))) // it waited for this
+	k.Flush(t.Context())
+	if n := book.given.Load(); n != certstore.PendingMost+1 || has(t, book, "huge") || !has(t, book, fmt.Sprint(certstore.PendingMost+50)) {
+		t.Errorf("%d were kept", n)
+	}
+}

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package journal
-
-import "os"
-
-// syncData is fsync; on macOS it also empties the disk's own cache (F_FULLFSYNC).
-func syncData(f *os.File) error { return f.Sync() }

@@ -1,0 +1,189 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"postern/internal/gateway/inforce"
+	"postern/internal/operator/access"
+	"postern/internal/policy"
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+)
+
+// Preview says what other rules would have meant for mail of the last days: which deliveries they would have demanded
+// something else of, and what would have become of each. It is as good as the records: what was not examined then is said
+// to be unknown, never to pass.
+type Preview struct {
+	Since      time.Time  `json:"since"`
+	Deliveries int        `json:"deliveries"` // looked at
+	Complete   bool       `json:"complete"`   // everything since Since was looked at
+	SearchedTo *time.Time `json:"searched_to,omitempty"`
+	// Changed counts deliveries of which something else would have been demanded, by what would have become of them.
+	Changed map[PreviewOutcome]int `json:"changed"`
+	// Rows are the first of them, newest first.
+	Rows []PreviewRow `json:"rows"`
+	// Blind names the conditions that records cannot answer: header fields are not kept when a message is gone.
+	Blind []string `json:"blind,omitempty"`
+}
+
+// PreviewOutcome is what would have become of a delivery.
+type PreviewOutcome string
+
+// The outcomes.
+const (
+	AsNow       PreviewOutcome = "as-now"   // what it reached would have done
+	WouldWait   PreviewOutcome = "waits"    // it would have waited until the other side mends it, or its time is over
+	WouldReturn PreviewOutcome = "returned" // its sender would have been told at once
+	NotKnown    PreviewOutcome = "unknown"  // what would have been examined was not
+)
+
+// PreviewRow is one delivery.
+type PreviewRow struct {
+	Message    string         `json:"message"`
+	AcceptedAt *time.Time     `json:"accepted_at"`
+	From       string         `json:"from"`
+	To         string         `json:"to"`
+	State      string         `json:"state"`
+	Reached    string         `json:"reached"`
+	Before     string         `json:"demanded"`       // level
+	After      string         `json:"would_demand"`   // level
+	Rules      []string       `json:"rules"`          // that would have had a say
+	Outcome    PreviewOutcome `json:"outcome"`        // would have become of it
+	Reason     policy.Reason  `json:"reason"`         // why it would have waited or been returned
+	Text       string         `json:"text,omitempty"` // the same in words
+}
+
+const (
+	// PreviewDays is how far back a preview looks.
+	PreviewDays = 7
+	previewRows = 100
+	previewMost = 200_000 // deliveries
+)
+
+// Preview compares the rules in force with those after an edit; patience bounds how long it looks, at most ten seconds.
+func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duration) (Preview, error) {
+	if err := d.need(access.ReadRules); err != nil {
+		return Preview{}, err
+	}
+	if err := d.need(access.ReadTrace); err != nil {
+		return Preview{}, err
+	}
+	view, err := d.s.Rules(ctx)
+	if err != nil {
+		return Preview{}, err
+	}
+	if err := d.mayEdit(view.Text, &edit); err != nil {
+		return Preview{}, err
+	}
+	text, err := rules.Edit([]byte(view.Text), edit.Name, edit.Rule)
+	if errors.Is(err, rules.ErrNoRule) {
+		return Preview{}, ErrNotFound
+	}
+	if err != nil {
+		return Preview{}, err
+	}
+	inForce := d.s.cfg.Rules.Now()
+	if inForce.Err != nil {
+		return Preview{}, inForce.Err
+	}
+	then, err := rules.Parse("rules", text)
+	if err != nil {
+		return Preview{}, err
+	}
+	select {
+	case d.s.previews <- struct{}{}:
+		defer func() { <-d.s.previews }()
+	default:
+		return Preview{}, ErrPreviews
+	}
+	p := previewer{d: d, view: inForce, now: inForce.Rules, then: then, out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[PreviewOutcome]int{}, Rows: []PreviewRow{},
+		Blind: blind(edit.Rule)}}
+	return p.look(ctx, min(patience, 10*time.Second))
+}
+
+// blind lists the conditions of a rule that records cannot answer.
+func blind(text string) (out []string) {
+	set, err := rules.Parse("rule", []byte(text))
+	if err != nil {
+		return nil
+	}
+	for _, r := range set.Rules() {
+		if len(r.Match.Header) > 0 {
+			out = append(out, "match.header")
+		}
+		if len(r.Match.Subject) > 0 {
+			out = append(out, "match.subject")
+		}
+	}
+	return out
+}
+
+// previewer looks at past deliveries, a message at a time.
+type previewer struct {
+	d         *Desk
+	view      *inforce.View
+	now, then *rules.Set
+	out       Preview
+	message   []queue.Record // the deliveries of the message being gathered
+}
+
+func (p *previewer) look(ctx context.Context, patience time.Duration) (Preview, error) {
+	stop, err := p.d.searchFor(ctx, queue.Filter{Since: p.out.Since}, previewMost, patience, func(r *queue.Record) bool {
+		if len(p.message) > 0 && p.message[0].Message.ID != r.Message.ID {
+			p.judge()
+		}
+		p.message = append(p.message, *r)
+		p.out.Deliveries++
+		return true
+	})
+	p.judge()
+	if p.out.Complete = stop == nil; stop != nil {
+		p.out.SearchedTo = instant(stop.AcceptedAt)
+	}
+	return p.out, err
+}
+
+// judge compares what both sets demand for the gathered message.
+func (p *previewer) judge() {
+	list := p.message
+	p.message = p.message[:0]
+	if len(list) == 0 || list[0].Message.Kind != queue.Ordinary {
+		return
+	}
+	m := &list[0].Message
+	f := rules.Facts{From: m.Envelope.From, Client: m.Inbound.Client, Size: m.Size, Now: m.AcceptedAt}
+	for i := range list {
+		to := list[i].Recipient.Address
+		f.Recipients = append(f.Recipients, to)
+		f.Local = append(f.Local, p.view.Serves(to.Domain))
+	}
+	before, after := p.now.Evaluate(&f), p.then.Evaluate(&f)
+	for i := range list {
+		if b, a := &before.Recipients[i], &after.Recipients[i]; demanded(b) != demanded(a) {
+			p.add(&list[i], b.Requirement, a)
+		}
+	}
+}
+
+// demanded is what a delivery must reach, without what is only tried first.
+func demanded(o *rules.Outcome) string {
+	r := o.Requirement
+	r.Aim = policy.Plaintext
+	return r.Key()
+}
+
+func (p *previewer) add(r *queue.Record, before policy.Requirement, after *rules.Outcome) {
+	if !p.d.p.Scope.All && !p.d.ordered(r) {
+		return // no rule of the scope has a say in what others send
+	}
+	t := p.d.trace(r)
+	row := PreviewRow{Message: t.Message, AcceptedAt: t.AcceptedAt, From: t.From, To: t.To, State: t.State, Reached: t.Reached,
+		Before: before.Channel.String(), After: after.Requirement.Channel.String(), Rules: after.Rules}
+	row.Outcome, row.Reason, row.Text = wouldBecome(r, after.Requirement)
+	p.out.Changed[row.Outcome]++
+	if len(p.out.Rows) < previewRows {
+		p.out.Rows = append(p.out.Rows, row)
+	}
+}

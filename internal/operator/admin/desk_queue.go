@@ -1,0 +1,259 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"postern/internal/operator/access"
+	"postern/internal/policy"
+	"postern/internal/queue"
+)
+
+// SiteView is a site with what waits there and why.
+type SiteView struct {
+	Key      string     `json:"key"`
+	NextHop  string     `json:"next_hop"`
+	Requires string     `json:"requires"`
+	Waiting  int        `json:"waiting"`         // deliveries, those that are held too
+	Held     int        `json:"held"`            // of them: no try is planned until they are released
+	Earliest *time.Time `json:"earliest_due_at"` // of what waits
+	Failures int        `json:"failures"`
+	Since    *time.Time `json:"failing_since"`
+	RetryAt  *time.Time `json:"next_attempt_at"`
+	Reason   string     `json:"reason"`
+	Text     string     `json:"text"`
+	Hint     string     `json:"hint,omitempty"`
+	Who      string     `json:"who,omitempty"`
+}
+
+// InTrouble reports whether mail waits at a site that fails. Where nothing waits nobody misses anything, however the last try
+// there ended: what is left is a date before which the next message is not tried.
+func (v *SiteView) InTrouble() bool { return v.Failures > 0 && v.Waiting > 0 }
+
+func siteView(s *queue.Site) SiteView {
+	v := SiteView{Key: string(s.Key), NextHop: s.NextHop, Requires: s.Requirement.Channel.String(), Waiting: s.Queued + s.Held, Held: s.Held, Earliest: instant(s.Earliest),
+		Failures: s.Failures, Since: instant(s.Since), RetryAt: instant(s.RetryAt)}
+	if s.Last != nil && s.Last.Reason != "" {
+		info := s.Last.Reason.Info()
+		v.Reason, v.Text, v.Hint, v.Who = string(s.Last.Reason), cmp.Or(s.Last.Text, info.Text), info.Hint, string(info.Who)
+	}
+	return v
+}
+
+// scopedWaiting bounds the waiting deliveries that are gathered for a principal whose scope is not everything.
+const scopedWaiting = 5000
+
+// SiteList is where mail waits. Complete is false where more waits than could be looked at; then what was accepted before
+// SearchedTo is not counted, and a site may be missing.
+type SiteList struct {
+	Items      []SiteView
+	Complete   bool
+	SearchedTo *time.Time
+}
+
+// Waits counts the deliveries that wait, and how many of them are held.
+func (l *SiteList) Waits() (all, held int) {
+	for i := range l.Items {
+		all, held = all+l.Items[i].Waiting, held+l.Items[i].Held
+	}
+	return all, held
+}
+
+// Sites lists where mail waits, what is in trouble first, then by how much waits; sites that failed and where nothing waits
+// come last. A scope of domains is told of the sites of its own mail, with counts of that, as far as it is looked at within
+// patience.
+func (d *Desk) Sites(ctx context.Context, patience time.Duration) (SiteList, error) {
+	out := SiteList{Items: []SiteView{}, Complete: true}
+	if err := d.need(access.ReadTrace); err != nil {
+		return out, err
+	}
+	if !d.p.Scope.All {
+		return d.ownSites(ctx, patience)
+	}
+	all, err := d.s.cfg.Store.Sites(ctx)
+	if err != nil {
+		return out, fmt.Errorf("cannot list the sites: %w", err)
+	}
+	for i := range all {
+		out.Items = append(out.Items, siteView(&all[i]))
+	}
+	sortSites(out.Items)
+	return out, nil
+}
+
+func sortSites(list []SiteView) {
+	slices.SortStableFunc(list, func(a, b SiteView) int {
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.NextHop, b.NextHop))
+	})
+}
+
+func rank(v *SiteView) int {
+	switch {
+	case v.InTrouble():
+		return 0
+	case v.Waiting > 0:
+		return 1
+	}
+	return 2
+}
+
+// ownSites gathers the sites of waiting mail within the scope, as the deliveries there are told of them.
+func (d *Desk) ownSites(ctx context.Context, patience time.Duration) (SiteList, error) {
+	out, at := SiteList{Items: []SiteView{}}, map[string]*queue.Site{}
+	stop, err := d.searchFor(ctx, waitingFilter(), scopedWaiting, patience, func(r *queue.Record) bool {
+		told := d.told(r)
+		key, hop := string(told.Site), told.NextHop
+		if hop == "" { // servers of others are called by the domain they receive for, and so is what waits there
+			hop = "domain " + r.Recipient.Address.Domain.String()
+			key = hop + " " + r.Requirement.Channel.String()
+		}
+		site := at[key]
+		if site == nil {
+			site = &queue.Site{Key: queue.SiteKey(key), NextHop: hop, Requirement: r.Requirement, SiteState: told.SiteState}
+			at[key] = site
+		}
+		if r.Due.IsZero() {
+			site.Held++
+			return true
+		}
+		site.Queued++
+		if site.Earliest.IsZero() || r.Due.Before(site.Earliest) {
+			site.Earliest = r.Due
+		}
+		return true
+	})
+	for _, key := range slices.Sorted(maps.Keys(at)) {
+		out.Items = append(out.Items, siteView(at[key]))
+	}
+	sortSites(out.Items)
+	if out.Complete = stop == nil; stop != nil {
+		out.SearchedTo = instant(stop.AcceptedAt)
+	}
+	return out, err
+}
+
+func waitingFilter() queue.Filter {
+	return queue.Filter{States: []queue.State{queue.Queued, queue.Sending, queue.Held}}
+}
+
+// Act changes waiting mail. ActRequest.By is ignored: the principal acts. Where the scope is not everything, only messages
+// are touched of which all that waits is within it.
+func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
+	if err := d.need(access.ActOnQueue); err != nil {
+		return ActResult{}, err
+	}
+	if r.Lower || r.Rejudge {
+		if err := d.need(access.Lower); err != nil {
+			return ActResult{}, err
+		}
+	}
+	r.By = d.p.Name
+	if d.p.Scope.All {
+		return d.s.Act(ctx, r)
+	}
+	if err := r.selectors(&queue.Action{Kind: r.Kind}); err != nil {
+		return ActResult{}, err
+	}
+	messages, err := d.within(ctx, &r)
+	if err != nil {
+		return ActResult{}, err
+	}
+	if len(messages) == 0 {
+		return ActResult{}, ErrNotFound
+	}
+	return d.s.Act(ctx, ActRequest{By: r.By, Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge, Wait: r.Wait})
+}
+
+// ActOn changes what waits and fits a search; at most 5000 messages at a time, each with all that waits of it.
+func (d *Desk) ActOn(ctx context.Context, q Query, kind queue.ActionKind) (ActResult, error) {
+	if err := d.need(access.ActOnQueue); err != nil {
+		return ActResult{}, err
+	}
+	if len(q.States) == 0 {
+		q.States = Waiting()
+	}
+	q.States = slices.DeleteFunc(slices.Clone(q.States), func(s string) bool { return !slices.Contains(Waiting(), s) })
+	if len(q.States) == 0 {
+		return ActResult{}, badRequest("only what waits can be acted on")
+	}
+	f, err := q.filter()
+	if err != nil {
+		return ActResult{}, err
+	}
+	chosen := map[string]bool{}
+	stop, err := d.searchFor(ctx, f, scopedWaiting, actTime, func(r *queue.Record) bool {
+		t := d.trace(r)
+		if !d.keeps(&q, &t) {
+			return false
+		}
+		chosen[t.Message] = true
+		return true
+	})
+	switch {
+	case err != nil:
+		return ActResult{}, err
+	case stop != nil:
+		return ActResult{}, badRequest("that is more than can be chosen at once; narrow the search, or act on a domain")
+	case len(chosen) == 0:
+		return ActResult{}, ErrNotFound
+	}
+	return d.Act(ctx, ActRequest{Kind: kind, Messages: slices.Sorted(maps.Keys(chosen))})
+}
+
+// actTime is how long what an action is about is looked for.
+const actTime = 5 * time.Second
+
+// within lists the messages r chooses of which everything that waits may be seen.
+func (d *Desk) within(ctx context.Context, r *ActRequest) ([]string, error) {
+	var filters []queue.Filter
+	for _, domain := range r.Domains {
+		f := waitingFilter()
+		f.Domain = domain
+		filters = append(filters, f)
+	}
+	if r.All || len(r.Messages) > 0 {
+		f := waitingFilter()
+		for _, id := range r.Messages {
+			f.IDs = append(f.IDs, queue.ID(id))
+		}
+		filters = append(filters, f)
+	}
+	chosen := map[queue.ID]bool{}
+	for _, f := range filters {
+		stop, err := d.search(ctx, f, scopedWaiting, func(rec *queue.Record) { chosen[rec.Message.ID] = true })
+		if err == nil && stop != nil {
+			err = badRequest("that is more than can be chosen at once; name the messages")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	whole := waitingFilter()
+	for id := range chosen {
+		whole.IDs = append(whole.IDs, id)
+	}
+	if len(whole.IDs) == 0 {
+		return nil, nil
+	}
+	for rec, err := range d.s.cfg.Store.List(ctx, whole) {
+		if err != nil {
+			return nil, err
+		}
+		if !d.sees(&rec) {
+			delete(chosen, rec.Message.ID)
+		}
+	}
+	var out []string
+	for id := range chosen {
+		out = append(out, string(id))
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Reasons lists every reason with what it means, for choosing one.
+func (d *Desk) Reasons() []policy.Info { return policy.Reasons() }

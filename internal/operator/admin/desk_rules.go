@@ -1,0 +1,361 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/internal/operator/access"
+	"postern/internal/operator/audit"
+	"postern/internal/policy/rules"
+)
+
+// Rules shows the rules in force; to a scope of domains, those that are about nothing else, without the file and who wrote it.
+func (d *Desk) Rules(ctx context.Context) (RulesView, error) {
+	if err := d.need(access.ReadRules); err != nil {
+		return RulesView{}, err
+	}
+	v, err := d.s.Rules(ctx)
+	if err != nil || d.p.Scope.All {
+		return v, err
+	}
+	list, err := d.RuleList(ctx)
+	if err != nil {
+		return v, err
+	}
+	if v.Warnings, err = d.mine(v.Warnings); err != nil {
+		return v, err
+	}
+	v.Text, v.By, v.AppliedAt, v.Rules = "", "", nil, []json.RawMessage{}
+	for _, r := range list {
+		text, err := json.Marshal(r)
+		if err != nil {
+			return v, err
+		}
+		v.Rules = append(v.Rules, text)
+	}
+	return v, nil
+}
+
+// RuleList lists the rules of the scope that are in force, in the order of the file.
+func (d *Desk) RuleList(context.Context) ([]rules.Rule, error) {
+	if err := d.need(access.ReadRules); err != nil {
+		return nil, err
+	}
+	set, _, err := d.s.cfg.Rules.Current()
+	if err != nil {
+		return nil, err
+	}
+	var out []rules.Rule
+	for _, r := range set.Rules() {
+		if d.owns(&r) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// ApplyRules puts a whole file in force; for who has everything in his scope. ApplyRequest.By is ignored.
+func (d *Desk) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
+	if err := d.need(access.WriteRules); err != nil {
+		return ApplyResult{}, err
+	}
+	if !d.p.Scope.All {
+		return ApplyResult{}, ErrForbidden
+	}
+	if err := d.mayLetGo(r.LetWaitingGo); err != nil {
+		return ApplyResult{}, err
+	}
+	r.By = d.p.Name
+	return d.s.ApplyRules(ctx, r)
+}
+
+// mayLetGo refuses to let waiting mail have less where that is asked for: it is lowering, of everybody's mail.
+func (d *Desk) mayLetGo(asked bool) error {
+	if !asked {
+		return nil
+	}
+	if !d.p.Scope.All {
+		return ErrForbidden
+	}
+	return d.need(access.Lower)
+}
+
+// RuleEdit changes one rule of the file and leaves the rest as it stands, comments included.
+type RuleEdit struct {
+	Name string `json:"name"` // the rule to change; "" adds one
+	// Rule is the rule's TOML with its line [[rule]]; "" deletes it.
+	Rule string `json:"rule"`
+	// IfRevision is the revision the caller looked at; any other in force is ErrRevision.
+	IfRevision int64 `json:"if_revision"`
+	DryRun     bool  `json:"dry_run,omitempty"`
+	// LetWaitingGo is ApplyRequest.LetWaitingGo; a scope of domains cannot ask for it.
+	LetWaitingGo bool `json:"let_waiting_go,omitempty"`
+}
+
+// EditRule changes one rule. A fault of the rule is a *rules.ParseError with lines counted within it.
+func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error) {
+	r := &edit
+	if err := d.need(access.WriteRules); err != nil {
+		return ApplyResult{}, err
+	}
+	if r.Name == "" && r.Rule == "" {
+		return ApplyResult{}, badRequest("an edit names a rule or gives one")
+	}
+	if err := d.mayLetGo(r.LetWaitingGo); err != nil {
+		return ApplyResult{}, err
+	}
+	view, err := d.s.Rules(ctx)
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	if r.IfRevision != view.Revision {
+		return ApplyResult{}, fmt.Errorf("%w: revision %d is in force, not %d", ErrRevision, view.Revision, r.IfRevision)
+	}
+	if err := d.mayEdit(view.Text, r); err != nil {
+		return ApplyResult{}, err
+	}
+	text, err := rules.Edit([]byte(view.Text), r.Name, r.Rule)
+	switch {
+	case errors.Is(err, rules.ErrNoRule):
+		return ApplyResult{}, ErrNotFound
+	case errors.Is(err, rules.ErrInline):
+		return ApplyResult{}, badRequest("%w", err)
+	case err != nil:
+		return ApplyResult{}, err
+	}
+	apply := ApplyRequest{By: d.p.Name, Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun,
+		IfRevision: &r.IfRevision, LetWaitingGo: r.LetWaitingGo}
+	if d.p.Scope.All {
+		return d.s.apply(ctx, apply)
+	}
+	apply.only = d.sees
+	out, err := d.s.apply(ctx, apply)
+	if err != nil {
+		return ApplyResult{}, besideOthers(err)
+	}
+	return d.ownResult(out, r)
+}
+
+// besideOthers is why a rule of a scope does not go into the file: where it stands there beside rules of others, no word of
+// the fault is told.
+func besideOthers(err error) error {
+	if _, ok := errors.AsType[*rules.ParseError](err); ok {
+		return badRequest("the rule cannot stand beside the rules there are: give it another name")
+	}
+	return err
+}
+
+// ownResult leaves of what a change did what is about the rules of the scope.
+func (d *Desk) ownResult(out ApplyResult, r *RuleEdit) (ApplyResult, error) {
+	own, err := d.ruleNames()
+	if err != nil {
+		return out, err
+	}
+	if set, err := rules.Parse(ownRule, []byte(r.Rule)); err == nil { // it may not be in force
+		for _, one := range set.Rules() {
+			own[one.Name] = true
+		}
+	}
+	if r.Name != "" {
+		own[r.Name] = true
+	}
+	out.Rules = len(own)
+	out.Changes = slices.DeleteFunc(out.Changes, func(c rules.Change) bool { return !own[c.Rule] })
+	out.Warnings = slices.DeleteFunc(out.Warnings, func(w rules.Warning) bool { return !own[w.Rule] })
+	for i := range out.Warnings {
+		out.Warnings[i].Line = 0
+	}
+	return out, nil
+}
+
+// ownRule is what the file of one rule is called in faults of it.
+const ownRule = "rule"
+
+// target names the rule for the audit trail: the one that is there, a new one as it is called, or both names.
+func (r *RuleEdit) target() string {
+	set, err := rules.Parse("rule", []byte(r.Rule))
+	if err != nil || len(set.Rules()) != 1 {
+		return r.Name // it is deleted
+	}
+	switch next := set.Rules()[0].Name; {
+	case r.Name == "":
+		return next
+	case !strings.EqualFold(next, r.Name):
+		return r.Name + " -> " + next
+	}
+	return r.Name
+}
+
+// mayEdit checks the new rule by itself, with the file that it names, and refuses what reaches beyond the scope, before or
+// after. What other rules name is not looked at: a broken file of theirs stops no edit of this one.
+func (d *Desk) mayEdit(text string, r *RuleEdit) error {
+	if r.Rule != "" {
+		set, err := rules.Parse(ownRule, []byte(r.Rule))
+		if err != nil {
+			return err
+		}
+		list := set.Rules()
+		if len(list) != 1 {
+			return badRequest("give one rule, not %d", len(list))
+		}
+		if !d.owns(&list[0]) {
+			return ErrForbidden
+		}
+		if err := rules.CheckFiles(ownRule, []byte(r.Rule), d.trust); err != nil {
+			return err
+		}
+	}
+	if d.p.Scope.All || r.Name == "" {
+		return nil
+	}
+	set, err := rules.Parse("rules", []byte(text))
+	if err != nil {
+		return err
+	}
+	for _, old := range set.Rules() {
+		if strings.EqualFold(old.Name, r.Name) && d.owns(&old) {
+			return nil
+		}
+	}
+	return ErrNotFound
+}
+
+// trust says what is wrong with a file that a rule names; to a scope of domains only that something is, since what lies on
+// the gateway's disk is not for all of its users.
+func (d *Desk) trust(file string) (wrong, hint string) {
+	wrong, hint = d.s.trust(file)
+	if wrong != "" && !d.p.Scope.All {
+		return "the gateway cannot read CA certificates from it", "ask an administrator of the gateway to put the file there"
+	}
+	return wrong, hint
+}
+
+// Explain says which rules would match a message.
+func (d *Desk) Explain(ctx context.Context, r ExplainRequest) (Explanation, error) {
+	if err := d.need(access.ReadRules); err != nil {
+		return Explanation{}, err
+	}
+	if !d.p.Scope.All {
+		return Explanation{}, ErrForbidden // it would tell of the rules of others
+	}
+	return d.s.Explain(ctx, r)
+}
+
+// wholeRules refuses a scope of domains: the history is about everybody's rules.
+func (d *Desk) wholeRules() error {
+	if err := d.need(access.ReadRules); err != nil {
+		return err
+	}
+	if !d.p.Scope.All {
+		return ErrForbidden
+	}
+	return nil
+}
+
+// Revisions lists the revisions of the rules, newest first.
+func (d *Desk) Revisions(ctx context.Context, p PageRequest) (Page[audit.Revision], error) {
+	if err := d.wholeRules(); err != nil {
+		return Page[audit.Revision]{}, err
+	}
+	below, err := parseNumber(p.After)
+	if err != nil {
+		return Page[audit.Revision]{}, err
+	}
+	list, err := d.s.cfg.Ledger.Revisions(ctx, below, p.limit())
+	if len(list) > 0 {
+		d.shows(ctx, list[0].Number) // and those before, a line for the page
+	}
+	out := Page[audit.Revision]{Items: list, Complete: true}
+	if len(list) == p.limit() && list[len(list)-1].Number > 1 {
+		out.Next = strconv.FormatInt(list[len(list)-1].Number, 10)
+	}
+	return out, err
+}
+
+func parseNumber(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 {
+		return 0, badRequest("%q is no cursor of a list", text)
+	}
+	return n, nil
+}
+
+// RevisionView is one revision of the rules with what it changed against the one before.
+type RevisionView struct {
+	audit.Revision
+	Changes []rules.Change `json:"changes"`
+}
+
+// Revision shows one revision.
+func (d *Desk) Revision(ctx context.Context, number int64) (RevisionView, error) {
+	if err := d.wholeRules(); err != nil {
+		return RevisionView{}, err
+	}
+	r, err := d.s.cfg.Ledger.Revision(ctx, number)
+	if errors.Is(err, audit.ErrNotFound) {
+		return RevisionView{}, ErrNotFound
+	}
+	if err != nil {
+		return RevisionView{}, err
+	}
+	before := &rules.Set{}
+	if number > 1 {
+		old, err := d.s.cfg.Ledger.Revision(ctx, number-1)
+		if err != nil {
+			return RevisionView{}, fmt.Errorf("the revision before cannot be read: %w", err)
+		}
+		// What an older release wrote may not be readable by this one; then everything counts as new.
+		if set, err := rules.Parse("rules", []byte(old.Text)); err == nil {
+			before = set
+		}
+	}
+	d.shows(ctx, number)
+	out := RevisionView{Revision: r, Changes: []rules.Change{}}
+	if set, err := rules.Parse("rules", []byte(r.Text)); err == nil {
+		out.Changes = changes(before, set)
+	}
+	return out, nil
+}
+
+// RollBack puts an older revision in force again, as a new one.
+func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun, letGo bool) (ApplyResult, error) {
+	if err := d.need(access.WriteRules); err != nil {
+		return ApplyResult{}, err
+	}
+	if !d.p.Scope.All {
+		return ApplyResult{}, ErrForbidden
+	}
+	if err := d.mayLetGo(letGo); err != nil {
+		return ApplyResult{}, err
+	}
+	r, err := d.s.cfg.Ledger.Revision(ctx, number)
+	if errors.Is(err, audit.ErrNotFound) {
+		return ApplyResult{}, ErrNotFound
+	}
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	return d.s.ApplyRules(ctx, ApplyRequest{By: d.p.Name, Name: fmt.Sprintf("revision %d", number), Text: r.Text, DryRun: dryRun,
+		IfRevision: &ifRevision, LetWaitingGo: letGo})
+}
+
+// Warnings lists what is worth a second look in the rules in force.
+func (d *Desk) Warnings(context.Context) ([]rules.Warning, error) {
+	if err := d.wholeRules(); err != nil {
+		return nil, err
+	}
+	set, _, err := d.s.cfg.Rules.Current()
+	if err != nil {
+		return nil, err
+	}
+	return set.Warnings(time.Now(), d.s.own()...), nil
+}

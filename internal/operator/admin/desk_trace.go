@@ -1,0 +1,192 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/operator/access"
+	"postern/internal/queue"
+)
+
+// A search looks at lookPortion messages at a time, and goes on until searchTime is over.
+const (
+	lookPortion = 500
+	searchTime  = 200 * time.Millisecond
+)
+
+// cursor is the delivery a page begins below, as text.
+func cursor(id queue.DeliveryID) string { return strconv.FormatInt(int64(id), 36) }
+
+func parseCursor(text string) (queue.DeliveryID, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 36, 64)
+	if err != nil || n <= 0 {
+		return 0, badRequest("%q is no cursor of a list", text)
+	}
+	return queue.DeliveryID(n), nil
+}
+
+// Traces returns a page of deliveries, newest acceptance first.
+func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[Trace], error) {
+	if err := d.need(access.ReadTrace); err != nil {
+		return Page[Trace]{}, err
+	}
+	f, err := q.filter()
+	if err != nil {
+		return Page[Trace]{}, err
+	}
+	if f.After, err = parseCursor(p.After); err != nil {
+		return Page[Trace]{}, err
+	}
+	out := Page[Trace]{Items: []Trace{}, Complete: true}
+	stop, err := d.searchFor(ctx, f, p.limit(), searchTime, func(r *queue.Record) bool {
+		t := d.trace(r)
+		if !d.keeps(&q, &t) {
+			return false
+		}
+		out.Items = append(out.Items, t)
+		return true
+	})
+	if err == nil {
+		err = d.because(ctx, out.Items)
+	}
+	if stop != nil {
+		out.Next, out.Complete = cursor(stop.After), len(out.Items) == p.limit()
+		out.SearchedTo = instant(stop.AcceptedAt)
+	}
+	if err == nil && p.After == "" {
+		out.Total, out.TotalExact, err = d.total(ctx, &q, f, len(out.Items), stop)
+	}
+	return out, err
+}
+
+// Beside a page stands how many there are: counted on for at most countTime and countMost more.
+const (
+	countMost = 1000
+	countTime = 30 * time.Millisecond
+)
+
+// total is how many deliveries fit q, so many of which are on the first page, which ended at stop.
+func (d *Desk) total(ctx context.Context, q *Query, f queue.Filter, shown int, stop *queue.Unfinished) (n int, exact bool, err error) {
+	if stop == nil {
+		return shown, true, nil
+	}
+	if states := f.States; d.p.Scope.All && q.onlyStates() {
+		stats, err := d.s.cfg.Store.Stats(ctx)
+		if err != nil {
+			return 0, false, err
+		}
+		for st, count := range stats.States {
+			if len(states) == 0 || slices.Contains(states, st) {
+				n += int(count)
+			}
+		}
+		return n, true, nil
+	}
+	f.After = stop.After
+	n = shown
+	stop, err = d.searchFor(ctx, f, countMost, countTime, func(r *queue.Record) bool {
+		t := d.trace(r)
+		if !d.keeps(q, &t) {
+			return false
+		}
+		n++
+		return true
+	})
+	return n, stop == nil, err
+}
+
+// search calls found for at most limit records of f within the scope. It returns where to go on: nil at the end.
+func (d *Desk) search(ctx context.Context, f queue.Filter, limit int, found func(r *queue.Record)) (*queue.Unfinished, error) {
+	return d.searchFor(ctx, f, limit, searchTime, func(r *queue.Record) bool {
+		found(r)
+		return true
+	})
+}
+
+// searchFor is search with a patience of its own, where found says whether a record counts.
+func (d *Desk) searchFor(ctx context.Context, f queue.Filter, limit int, patience time.Duration, found func(r *queue.Record) bool) (*queue.Unfinished, error) {
+	until := time.Now().Add(patience)
+	f.Look, f.Limit = lookPortion, 0
+	if !d.p.Scope.All {
+		f.Scope = append([]mail.Domain{}, d.p.Scope.Domains...) // none is nothing
+	}
+	for count := 0; ; {
+		var stop *queue.Unfinished
+		for r, err := range d.s.cfg.Store.List(ctx, f) {
+			if errors.As(err, &stop) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			if !d.sees(&r) || !found(&r) {
+				if time.Now().After(until) {
+					return &queue.Unfinished{After: r.ID, AcceptedAt: r.AcceptedAt}, nil
+				}
+				continue
+			}
+			if count++; count == limit {
+				return &queue.Unfinished{After: r.ID, AcceptedAt: r.AcceptedAt}, nil
+			}
+		}
+		if stop == nil || time.Now().After(until) {
+			return stop, nil
+		}
+		f.After = stop.After
+	}
+}
+
+// MessageView is one message with its deliveries and what the gateway wrote about it.
+type MessageView struct {
+	Message    string     `json:"message"`
+	AcceptedAt *time.Time `json:"accepted_at"`
+	Revision   int64      `json:"rules_revision"` // that judged it at acceptance
+	Deliveries []Trace    `json:"deliveries"`
+	Notices    []Trace    `json:"notices"` // DSNs and delay notices about it
+}
+
+// messageMost bounds the deliveries shown of one message.
+const messageMost = 1000
+
+// Message returns one message, as far as the principal may see its deliveries.
+func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
+	if err := d.need(access.ReadTrace); err != nil {
+		return MessageView{}, err
+	}
+	if !LooksLikeID(id) {
+		return MessageView{}, ErrNotFound
+	}
+	out := MessageView{Message: id, Deliveries: []Trace{}, Notices: []Trace{}}
+	var from mail.Address
+	var accepted time.Time
+	_, err := d.search(ctx, queue.Filter{IDs: []queue.ID{queue.ID(id)}}, messageMost, func(r *queue.Record) {
+		from, accepted, out.Revision = r.Message.Envelope.From, r.AcceptedAt, r.Message.RulesRevision
+		out.Deliveries = append(out.Deliveries, d.trace(r))
+	})
+	if err != nil {
+		return out, err
+	}
+	if len(out.Deliveries) == 0 {
+		return out, ErrNotFound
+	}
+	if err := d.because(ctx, out.Deliveries); err != nil {
+		return out, err
+	}
+	out.AcceptedAt = instant(accepted)
+	if from.IsNull() {
+		return out, nil
+	}
+	_, err = d.search(ctx, queue.Filter{Sender: "<>", Recipient: from.String(), Since: accepted}, messageMost, func(r *queue.Record) {
+		if r.Message.About == queue.ID(id) {
+			out.Notices = append(out.Notices, d.trace(r))
+		}
+	})
+	return out, err
+}

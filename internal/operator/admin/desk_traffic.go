@@ -1,0 +1,123 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"postern/internal/history/traffic"
+	"postern/internal/mail"
+	"postern/internal/operator/access"
+	"postern/internal/policy"
+	"postern/internal/policy/rules"
+)
+
+// Traffic lists sums of what became of mail. A scope of domains sees the sums of its own domains and rules; those of legs are
+// about everybody. Where q.Limit sums are not enough to look at all of it, it is ErrBadRequest and none are returned: a part of
+// sums would be taken for the whole.
+func (d *Desk) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, error) {
+	if err := d.need(access.ReadStatus); err != nil {
+		return nil, err
+	}
+	if d.s.cfg.Traffic == nil {
+		return []traffic.Sum{}, nil
+	}
+	if !d.p.Scope.All && q.Kind == traffic.OfLeg {
+		return nil, ErrForbidden
+	}
+	mine := map[string]bool{}
+	if !d.p.Scope.All && q.Kind == traffic.OfRule {
+		list, err := d.RuleList(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range list {
+			mine[r.Name] = true
+		}
+	}
+	most := q.Limit
+	if most > 0 {
+		q.Limit++
+	}
+	list, err := d.s.cfg.Traffic.Traffic(ctx, q)
+	if err == nil && most > 0 && len(list) > most {
+		return nil, badRequest("these are more than %d sums; name one, or ask for less time by since and until", most)
+	}
+	out := []traffic.Sum{}
+	for _, s := range list {
+		if d.p.Scope.All || mine[s.Name] || q.Kind == traffic.OfDomain && d.coversName(s.Name) {
+			out = append(out, s)
+		}
+	}
+	return out, err
+}
+
+func (d *Desk) coversName(name string) bool {
+	domain, err := mail.ParseDomain(name)
+	return err == nil && d.p.Scope.Covers(domain)
+}
+
+// Suggestion is a domain that a rule could protect at little cost.
+type Suggestion struct {
+	Domain string `json:"domain"`
+	Total  int64  `json:"total"` // deliveries that ended in the last 30 days
+	Cost   int64  `json:"cost"`  // of them were not authenticated, so a rule would have made them wait
+}
+
+const (
+	suggestionDays = 30
+	suggestionLeast,
+	suggestionsMost = 20, 100
+)
+
+// Suggestions lists domains that no rule in force protects and that were authenticated in the last 30 days every time, or
+// all but one time in a hundred; those with most mail first.
+func (d *Desk) Suggestions(ctx context.Context) ([]Suggestion, error) {
+	if err := d.wholeRules(); err != nil {
+		return nil, err
+	}
+	sums, err := d.Traffic(ctx, traffic.Query{Kind: traffic.OfDomain, Since: time.Now().AddDate(0, 0, -suggestionDays)})
+	if err != nil {
+		return nil, err
+	}
+	by := map[string]*Suggestion{}
+	for _, s := range sums {
+		one := by[s.Name]
+		if one == nil {
+			one = &Suggestion{Domain: s.Name}
+			by[s.Name] = one
+		}
+		one.Total += s.Count
+		if s.Outcome != traffic.Delivered || s.Level != policy.Authenticated.String() {
+			one.Cost += s.Count
+		}
+	}
+	out := []Suggestion{}
+	for _, one := range by {
+		if one.Total >= suggestionLeast && one.Cost*100 <= one.Total {
+			out = append(out, *one)
+		}
+	}
+	slices.SortFunc(out, func(a, b Suggestion) int {
+		return cmp.Or(cmp.Compare(b.Total, a.Total), cmp.Compare(a.Domain, b.Domain))
+	})
+	most := []Suggestion{} // rules are asked about no more domains than are shown, or protected already
+	for i := 0; i < len(out) && len(most) < suggestionsMost; i++ {
+		if !d.protected(out[i].Domain) {
+			most = append(most, out[i])
+		}
+	}
+	return most, nil
+}
+
+// protected reports whether mail of anybody to a domain is forced by a rule that names it.
+func (d *Desk) protected(domain string) bool {
+	to, err := mail.ParseAddress("postmaster@" + domain)
+	v := d.s.cfg.Rules.Now()
+	if err != nil || v.Err != nil {
+		return true // nothing to suggest
+	}
+	outcome := v.Rules.Evaluate(&rules.Facts{Recipients: []mail.Address{to}, Local: []bool{v.Serves(to.Domain)}, Now: time.Now()}).Recipients[0]
+	return outcome.Requirement.Channel == policy.Authenticated && outcome.Matched
+}

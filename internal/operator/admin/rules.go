@@ -1,0 +1,297 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/mail"
+	"postern/internal/operator/audit"
+	"postern/internal/policy"
+	"postern/internal/policy/rules"
+	"postern/internal/queue"
+)
+
+// RulesView is the rules in force.
+type RulesView struct {
+	Revision  int64           `json:"revision"` // 0: none was ever applied
+	AppliedAt *time.Time      `json:"applied_at"`
+	By        string          `json:"by,omitempty"`
+	Warnings  []rules.Warning `json:"warnings,omitempty"`
+	// Rules are objects with the keys and words of the rules file, defaults included.
+	Rules []json.RawMessage `json:"rules"`
+	// Text is the file as it was applied.
+	Text string `json:"text"`
+}
+
+// Rules shows the rules in force.
+func (s *Service) Rules(context.Context) (RulesView, error) {
+	revision, set, err := s.cfg.Rules.Applied()
+	if err != nil {
+		return RulesView{}, err
+	}
+	out := RulesView{Revision: revision.Number, AppliedAt: instant(revision.AppliedAt), By: revision.By, Text: revision.Text,
+		Rules: []json.RawMessage{}, Warnings: set.Warnings(time.Now(), s.own()...)}
+	for _, r := range set.Rules() {
+		text, err := json.Marshal(r)
+		if err != nil {
+			return RulesView{}, fmt.Errorf("cannot show rule %s: %w", r.Name, err)
+		}
+		out.Rules = append(out.Rules, text)
+	}
+	return out, nil
+}
+
+// own lists the domains of our own servers.
+func (s *Service) own() []mail.Domain { return s.cfg.Rules.Now().OwnDomains() }
+
+// ApplyRequest asks for a rules file to come into force as a whole.
+type ApplyRequest struct {
+	By   string `json:"-"`
+	Name string `json:"name,omitempty"` // of the file, for error messages and the audit trail
+	Text string `json:"text"`
+	// DryRun only says what would change.
+	DryRun bool `json:"dry_run,omitempty"`
+	// LetWaitingGo gives waiting mail that holds more than the new rules demand exactly what they demand. Without it that
+	// mail keeps what it has.
+	LetWaitingGo bool `json:"let_waiting_go,omitempty"`
+	// IfRevision, when not nil, is the revision the caller looked at; any other in force is ErrRevision.
+	IfRevision *int64 `json:"if_revision,omitempty"`
+	// only, when not nil, chooses the waiting mail that ApplyResult.Waiting counts.
+	only func(*queue.Record) bool
+}
+
+// ApplyResult says what changed, or would.
+type ApplyResult struct {
+	Before   int64           `json:"revision_before"`
+	Revision int64           `json:"revision"` // in force now
+	Applied  bool            `json:"applied"`
+	Rules    int             `json:"rules"`
+	Changes  []rules.Change  `json:"changes"`
+	Warnings []rules.Warning `json:"warnings,omitempty"`
+	// Waiting is how much of what waits holds more than these rules demand.
+	Waiting Surplus `json:"waiting"`
+	// LetGo is how many deliveries were given less, as the request said; Busy how many could not be, because they are being
+	// sent right now.
+	LetGo int `json:"let_go,omitempty"`
+	Busy  int `json:"busy,omitempty"`
+}
+
+// ApplyRules parses, reads the files that the rules name, compares, stores and swaps. A file with any problem, or one that
+// names a file which cannot be used, changes nothing and gives a *rules.ParseError. A file equal to the one in force is no
+// new revision, but what waits is judged anew. When it returns with Applied, new messages are judged by the new rules and
+// the dispatcher has been told about the waiting ones.
+func (s *Service) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
+	if err := rules.CheckFiles(r.Name, []byte(r.Text), s.trust); err != nil {
+		return ApplyResult{}, err
+	}
+	return s.apply(ctx, r)
+}
+
+// trust says what is wrong with a file that a rule names.
+func (s *Service) trust(file string) (wrong, hint string) {
+	if s.cfg.Trust == nil {
+		return "", ""
+	}
+	return s.cfg.Trust(file)
+}
+
+// apply is ApplyRules without a look at the files that the rules name.
+func (s *Service) apply(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
+	by, err := who(r.By)
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	set, err := rules.Parse(r.Name, []byte(r.Text))
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	k := s.cfg.Rules
+	before, old, _ := k.Applied()
+	out := ApplyResult{Before: before.Number, Revision: before.Number, Rules: len(set.Rules()), Changes: changes(old, set),
+		Warnings: set.Warnings(time.Now(), s.own()...)}
+	if err := r.wants(before); err != nil {
+		return ApplyResult{}, err
+	}
+	if out.Waiting, err = s.surplus(ctx, set, r.only); err != nil || r.DryRun {
+		return out, err
+	}
+	after, err := k.Apply(ctx, set, r.Text, func(before audit.Revision, old *rules.Set) (audit.Entry, error) {
+		out.Before, out.Revision, out.Changes = before.Number, before.Number, changes(old, set)
+		err := r.wants(before)
+		if err == nil {
+			err = s.carryPins(ctx, old, set)
+		}
+		return r.entry(before, by, out.Changes), err
+	})
+	if err != nil {
+		return out, err
+	}
+	if out.Revision = after.Number; out.Revision != out.Before {
+		out.Applied = true
+		s.cfg.Sink.Emit(event.RulesApplied{Revision: after.Number, Rules: out.Rules, By: by})
+	}
+	if r.LetWaitingGo {
+		var acted ActResult
+		acted, err = s.rejudge(ctx, &ActRequest{Kind: queue.Release, All: true}, by, "rules apply --let-waiting-go", true)
+		out.LetGo, out.Busy = acted.Changed, acted.Busy
+	}
+	if s.cfg.Dispatcher != nil {
+		s.cfg.Dispatcher.Changed()
+	}
+	return out, err
+}
+
+// wants refuses a change of rules that the caller did not look at.
+func (r *ApplyRequest) wants(before audit.Revision) error {
+	if r.IfRevision != nil && *r.IfRevision != before.Number {
+		return fmt.Errorf("%w: revision %d is in force, not %d", ErrRevision, before.Number, *r.IfRevision)
+	}
+	return nil
+}
+
+func (r *ApplyRequest) entry(before audit.Revision, by string, list []rules.Change) audit.Entry {
+	e := audit.Entry{At: time.Now(), By: by, Action: "rules apply", Target: r.Name, Before: fmt.Sprintf("revision %d", before.Number),
+		After: Summary(list), Count: len(list)}
+	if before.Text == r.Text && before.Number > 0 {
+		e.After = "the same rules; what waits is judged anew"
+	}
+	return e
+}
+
+func changes(old, next *rules.Set) []rules.Change {
+	if old == nil {
+		old = &rules.Set{}
+	}
+	if c := rules.Diff(old, next); c != nil {
+		return c
+	}
+	return []rules.Change{}
+}
+
+// Summary is a list of changes as the lines of the audit trail: "+ new: key value", "- gone: key value",
+// "~ changed: key before -> after".
+func Summary(list []rules.Change) string {
+	var lines []string
+	for _, c := range list {
+		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~", rules.Renamed: "~"}[c.Kind]
+		var fields []string
+		for _, f := range c.Fields {
+			switch {
+			case f.Field == "name" && c.Kind != rules.Changed && c.Kind != rules.Renamed:
+			case c.Kind == rules.Added:
+				fields = append(fields, f.Field+" "+f.After)
+			case c.Kind == rules.Removed:
+				fields = append(fields, f.Field+" "+f.Before)
+			default:
+				fields = append(fields, f.Field+" "+orUnset(f.Before)+" -> "+orUnset(f.After))
+			}
+		}
+		line := strings.TrimSuffix(sign+" "+c.Rule+": "+strings.Join(fields, ", "), ": ")
+		if c.Weaker {
+			line += " (weaker)"
+		}
+		if c.Note != "" {
+			line += " (" + c.Note + ")"
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func orUnset(s string) string {
+	if s == "" {
+		return "unset"
+	}
+	return s
+}
+
+// ExplainRequest asks which rules would match a message, without sending it.
+type ExplainRequest struct {
+	From   string   `json:"from"`
+	To     []string `json:"to"`
+	Header []byte   `json:"header,omitempty"` // header section of the message
+	Size   int64    `json:"size,omitempty"`   // of the message in bytes
+	Client string   `json:"client,omitempty"` // address of the sending host
+}
+
+// Explanation is the answer: each rule's and each recipient's why.
+type Explanation struct {
+	Revision   int64                   `json:"revision"`
+	Rules      []rules.RuleExplanation `json:"rules"`
+	Recipients []ExplainedRecipient    `json:"recipients"`
+	// Warnings say what is worth knowing of the rules themselves, such as what they do not cover.
+	Warnings []rules.Warning `json:"warnings,omitempty"`
+}
+
+// ExplainedRecipient is what one recipient's delivery would require.
+type ExplainedRecipient struct {
+	Recipient string       `json:"recipient"`
+	Requires  policy.Level `json:"requires"`
+	Matched   bool         `json:"matched"` // named by a rule itself, not only tainted
+	Rules     []string     `json:"rules,omitempty"`
+	Window    string       `json:"window,omitempty"` // how long it may wait, as in a rules file; "": the ordinary lifetime
+	Tested    []string     `json:"tested,omitempty"` // rules in test mode that would have had a say
+	Parts     []rules.Part `json:"parts,omitempty"`
+	Own       bool         `json:"own,omitempty"` // a domain of our own servers, which outbound rules are not about
+}
+
+// Explain answers with the rules in force.
+func (s *Service) Explain(_ context.Context, r ExplainRequest) (Explanation, error) {
+	v := s.cfg.Rules.Now()
+	if v.Err != nil {
+		return Explanation{}, v.Err
+	}
+	out, err := ExplainWith(v.Rules, r, v.OwnDomains(), time.Now())
+	out.Revision = v.Revision
+	return out, err
+}
+
+// ExplainWith answers with any set; own are the domains of our own servers.
+func ExplainWith(set *rules.Set, r ExplainRequest, own []mail.Domain, now time.Time) (Explanation, error) {
+	facts, err := r.facts(own)
+	if err != nil {
+		return Explanation{}, err
+	}
+	facts.Now = now
+	e := set.Explain(facts)
+	out := Explanation{Rules: e.Rules, Recipients: []ExplainedRecipient{}, Warnings: set.Warnings(now, own...)}
+	for i, one := range e.Recipients {
+		o := one.Outcome
+		out.Recipients = append(out.Recipients, ExplainedRecipient{Recipient: one.Recipient, Requires: o.Requirement.Channel, Matched: o.Matched,
+			Rules: o.Rules, Window: one.Window, Tested: o.Tested, Parts: one.Parts, Own: i < len(facts.Local) && facts.Local[i]})
+	}
+	return out, nil
+}
+
+func (r *ExplainRequest) facts(own []mail.Domain) (*rules.Facts, error) {
+	f := &rules.Facts{Size: r.Size, Header: mail.ParseHeader(r.Header)}
+	var err error
+	if r.From != "" && r.From != "<>" {
+		if f.From, err = mail.ParseAddress(r.From); err != nil {
+			return nil, badRequest("the sender %w", err)
+		}
+	}
+	if len(r.To) == 0 {
+		return nil, badRequest("name at least one recipient")
+	}
+	for _, to := range r.To {
+		a, err := mail.ParseAddress(to)
+		if err != nil {
+			return nil, badRequest("the recipient %w", err)
+		}
+		f.Recipients = append(f.Recipients, a)
+		f.Local = append(f.Local, slices.Contains(own, a.Domain))
+	}
+	if r.Client != "" {
+		if f.Client, err = netip.ParseAddr(r.Client); err != nil {
+			return nil, badRequest("%q is no IP address", r.Client)
+		}
+	}
+	return f, nil
+}

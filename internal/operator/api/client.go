@@ -1,0 +1,219 @@
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/internal/operator/admin"
+	"postern/internal/operator/audit"
+	"postern/internal/policy/mxpins"
+)
+
+// Unreachable means that no gateway answers there.
+type Unreachable struct {
+	// Where is the path of the socket or the address.
+	Where string
+	// Remote says that it is an address.
+	Remote bool
+	Err    error
+}
+
+// Error says where nobody answered.
+func (u *Unreachable) Error() string {
+	var sys *net.OpError
+	cause := u.Err
+	if errors.As(u.Err, &sys) {
+		cause = sys.Err
+	}
+	return "no gateway answers at " + u.Where + ": " + cause.Error()
+}
+
+// Unwrap returns the cause.
+func (u *Unreachable) Unwrap() error { return u.Err }
+
+// Client asks a running gateway. Safe for concurrent use. Errors are *Unreachable, *Problem, or of the context.
+type Client struct {
+	base   string // before the path of an operation
+	where  string
+	token  string // "": at the socket
+	remote bool
+	http   *http.Client
+	// By names the person at the keyboard, for the audit trail, where a request does not.
+	By string
+}
+
+// Dial returns a Client of the socket at path; it connects when it is first asked.
+func Dial(path string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		if err != nil {
+			return nil, &Unreachable{Where: path, Err: err}
+		}
+		return nc, nil
+	}
+	return &Client{base: "http://postern" + Root, where: path, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// Remote returns a Client of the gateway whose console is at base, as token allows. Plain HTTP is for loopback addresses
+// only: the token would be read on the way. roots may be nil for those of the system.
+func Remote(base, token string, roots *tls.Config) (*Client, error) {
+	u, err := url.Parse(strings.TrimSuffix(base, "/"))
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Path != "":
+		return nil, fmt.Errorf("%q is no address of a gateway; write https://gateway.example:8025", base)
+	case u.Scheme == "http" && !loopbackHost(u.Hostname()):
+		return nil, fmt.Errorf("a token is not sent in the clear: write https://%s", u.Host)
+	case token == "":
+		return nil, errors.New("a remote gateway wants a token")
+	}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // a token goes nowhere else
+	return &Client{base: u.String() + Root, where: u.String(), token: token, remote: true,
+		http: &http.Client{Transport: &http.Transport{TLSClientConfig: roots, TLSHandshakeTimeout: 10 * time.Second}, CheckRedirect: stay}}, nil
+}
+
+func loopbackHost(name string) bool {
+	ip, err := netip.ParseAddr(name)
+	return name == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// Close drops idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Traces yields what q selects, newest acceptance first, page after page.
+func (c *Client) Traces(ctx context.Context, q admin.Query) iter.Seq2[admin.Trace, error] {
+	return pages[admin.Trace](ctx, c, "/deliveries", encodeQuery(q), q.Limit)
+}
+
+// Audit yields the newest entries of the audit trail; limit 0 is all.
+func (c *Client) Audit(ctx context.Context, limit int) iter.Seq2[audit.Entry, error] {
+	return pages[audit.Entry](ctx, c, "/audit", url.Values{}, limit)
+}
+
+// Peers yields what is remembered of servers; see admin.Service.Peers.
+func (c *Client) Peers(ctx context.Context, names []string, limit int) iter.Seq2[admin.Peer, error] {
+	v := url.Values{"name": names}
+	if limit > 0 {
+		v.Set("limit", strconv.Itoa(limit))
+	}
+	return each[admin.Peer](ctx, c, "/peers", v)
+}
+
+// Missing asks what is remembered of an address of a host that has no TLS now.
+func (c *Client) Missing(ctx context.Context, host string, addr netip.AddrPort) (out admin.Missing, err error) {
+	v := url.Values{"host": {host}, "addr": {addr.String()}}
+	return out, c.call(ctx, request{path: "/peers/missing", params: v}, &out)
+}
+
+// ForgetPeers forgets what is remembered of servers.
+func (c *Client) ForgetPeers(ctx context.Context, r admin.ForgetRequest) (out admin.ForgetResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/peers/forget", by: r.By, body: r}, &out)
+}
+
+// Pins yields the names of mail hosts that are known; "" asks for every domain.
+func (c *Client) Pins(ctx context.Context, domain string) iter.Seq2[mxpins.Pin, error] {
+	v := url.Values{}
+	if domain != "" {
+		v.Set("domain", domain)
+	}
+	return each[mxpins.Pin](ctx, c, "/pins", v)
+}
+
+// Candidates lists what could be approved for a domain, with what DNS names now.
+func (c *Client) Candidates(ctx context.Context, domain string) (out admin.Candidates, err error) {
+	v := url.Values{"domain": {domain}, "dns": {"true"}}
+	return out, c.call(ctx, request{path: "/pins/candidates", params: v}, &out)
+}
+
+// Approve makes named mail hosts of a domain known to its rules.
+func (c *Client) Approve(ctx context.Context, r admin.ApproveRequest) (out admin.ApproveResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/pins/approve", by: r.By, body: r}, &out)
+}
+
+// Unpin forgets which names of mail hosts are known for a domain.
+func (c *Client) Unpin(ctx context.Context, r admin.UnpinRequest) (out admin.UnpinResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/pins/forget", by: r.By, body: r}, &out)
+}
+
+// Accounts yields who may sign in.
+func (c *Client) Accounts(ctx context.Context) iter.Seq2[Account, error] {
+	return each[Account](ctx, c, "/accounts", url.Values{})
+}
+
+// Invite makes a link by which somebody sets a password.
+func (c *Client) Invite(ctx context.Context, r InviteRequest) (out InviteResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/accounts", by: r.By, body: r}, &out)
+}
+
+// FirstAccount makes the link for the first administrator.
+func (c *Client) FirstAccount(ctx context.Context, by string) (out InviteResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/accounts/first", by: by}, &out)
+}
+
+// DisableAccount keeps somebody out, or lets him in again.
+func (c *Client) DisableAccount(ctx context.Context, by, name string, disabled bool) error {
+	return c.call(ctx, request{method: http.MethodPatch, path: "/accounts/" + url.PathEscape(name), by: by, body: AccountChange{Disabled: &disabled}}, &Account{})
+}
+
+// DeleteAccount deletes an account.
+func (c *Client) DeleteAccount(ctx context.Context, by, name string) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "/accounts/" + url.PathEscape(name), by: by}, nil)
+}
+
+// Tokens yields the tokens of every account.
+func (c *Client) Tokens(ctx context.Context) iter.Seq2[Token, error] {
+	return each[Token](ctx, c, "/tokens", url.Values{})
+}
+
+// DeleteToken ends a token.
+func (c *Client) DeleteToken(ctx context.Context, by, id string) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "/tokens/" + url.PathEscape(id), by: by}, nil)
+}
+
+// Act changes waiting mail.
+func (c *Client) Act(ctx context.Context, r admin.ActRequest) (out admin.ActResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/queue", by: r.By, body: r}, &out)
+}
+
+// Reload has the files read again and waits until they are in force.
+func (c *Client) Reload(ctx context.Context, by string) (out admin.ReloadResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/reload", by: by}, &out)
+}
+
+// ExportRules is Rules for whoever takes the file away.
+func (c *Client) ExportRules(ctx context.Context) (out RulesView, err error) {
+	return out, c.call(ctx, request{path: "/rules", params: url.Values{"export": {"true"}}}, &out)
+}
+
+// Rules shows the rules in force.
+func (c *Client) Rules(ctx context.Context) (out RulesView, err error) {
+	return out, c.call(ctx, request{path: "/rules"}, &out)
+}
+
+// ApplyRules puts a rules file in force, or says what it would change.
+func (c *Client) ApplyRules(ctx context.Context, r admin.ApplyRequest) (out admin.ApplyResult, err error) {
+	q := request{method: http.MethodPut, path: "/rules", by: r.By, body: file{r.Name, r.Text, r.DryRun, r.LetWaitingGo}}
+	if r.IfRevision != nil {
+		q.match = tag(*r.IfRevision)
+	}
+	return out, c.call(ctx, q, &out)
+}
+
+// Explain asks which rules would match.
+func (c *Client) Explain(ctx context.Context, r admin.ExplainRequest) (out admin.Explanation, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/explanations", body: r}, &out)
+}
+
+// Status asks how the gateway is.
+func (c *Client) Status(ctx context.Context) (out admin.Status, err error) {
+	return out, c.call(ctx, request{path: "/status"}, &out)
+}

@@ -1,0 +1,46 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"postern/internal/operator/admin"
+	"postern/internal/queue"
+)
+
+// patience is how long a list that must be whole is gathered for an account that is limited to domains.
+const patience = 5 * time.Second
+
+func (s *Server) registerQueue(spec huma.API) {
+	operation(s, spec, "GET", "/sites", "listSites", "Where mail waits and why, what fails first",
+		func(ctx context.Context, _ *none) (*body[[]admin.SiteView], error) {
+			list, err := s.desk(ctx).Sites(ctx, patience)
+			if err == nil && !list.Complete {
+				err = admin.ErrUnfinished
+			}
+			return answer(list.Items, err)
+		})
+	operation(s, spec, "GET", "/queue", "getWaiting", "What waits by age, and for which rule until when",
+		func(ctx context.Context, _ *none) (*body[admin.WaitingView], error) {
+			return answer(s.desk(ctx).Waiting(ctx))
+		})
+	operation(s, spec, "POST", "/queue", "actOnQueue", "Retry, hold, release or cancel what waits",
+		func(ctx context.Context, in *body[admin.ActRequest]) (*body[admin.ActResult], error) {
+			return answer(s.desk(ctx).Act(ctx, in.Body))
+		})
+	operation(s, spec, "POST", "/queue/found", "actOnFound", "The same for all that waits and fits a search, at most 5000 messages",
+		func(ctx context.Context, in *struct {
+			Search
+			Body struct {
+				Kind queue.ActionKind `json:"kind" enum:"retry,hold,release,cancel"`
+			}
+		}) (*body[admin.ActResult], error) {
+			q, err := in.query()
+			if err != nil {
+				return nil, err
+			}
+			return answer(s.desk(ctx).ActOn(ctx, q, in.Body.Kind))
+		})
+}

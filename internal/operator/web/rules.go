@@ -1,0 +1,394 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"postern/internal/history/traffic"
+	"postern/internal/operator/access"
+	"postern/internal/operator/admin"
+	"postern/internal/operator/audit"
+	policyrules "postern/internal/policy/rules"
+)
+
+func badRequest(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{admin.ErrBadRequest}, args...)...)
+}
+
+// rulesView is the list of rules in force.
+type rulesView struct {
+	Rules    []policyrules.Rule // of this page
+	More     string             // the next page
+	Count    int                // of all of them
+	Warnings map[string][]policyrules.Warning
+	View     admin.RulesView
+	Whole    bool // the principal sees all of them
+	Figures  map[string]ruleFigures
+	Done     string
+	Now      time.Time
+}
+
+// Ended reports whether a rule has expired.
+func (v rulesView) Ended(r policyrules.Rule) bool { return r.Expires.Over(v.Now) }
+
+func (c *Console) rules(r *request) error {
+	v := rulesView{Whole: r.who.Scope.All, Done: c.done(r), Now: time.Now(), Warnings: map[string][]policyrules.Warning{}}
+	var err error
+	if v.View, err = r.desk.Rules(r.ctx()); err != nil {
+		return err
+	}
+	list, err := r.desk.RuleList(r.ctx())
+	if err != nil {
+		return err
+	}
+	v.Count = len(list)
+	if v.Rules, v.More, err = portion(list, r.FormValue("after"), "/rules"); err != nil {
+		return err
+	}
+	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfRule, Since: v.Now.AddDate(0, 0, -7)})
+	if err != nil {
+		return err
+	}
+	v.Figures = figuresOf(sums)
+	for _, w := range v.View.Warnings {
+		v.Warnings[w.Rule] = append(v.Warnings[w.Rule], w)
+	}
+	return c.page(r, "rules", "Rules", v)
+}
+
+// ruleView is the settings pane.
+type ruleView struct {
+	Name     string // the rule in force, "" for a new one
+	Revision int64
+	Form     form
+	// Result is what saving would change, once that was asked; nil before.
+	Result *admin.ApplyResult
+	Text   string // the rule as it would stand in the file
+	// Preview is what it would have meant for past mail; nil before that was asked.
+	Preview *admin.Preview
+}
+
+func (c *Console) editRule(r *request) error {
+	view, err := r.desk.Rules(r.ctx())
+	if err != nil {
+		return err
+	}
+	if !r.who.May(access.WriteRules) {
+		return admin.ErrForbidden
+	}
+	v := ruleView{Name: r.FormValue("name"), Revision: view.Revision, Form: newForm()}
+	if domain := r.FormValue("recipient"); v.Name == "" && domain != "" {
+		v.Form.Fields["match.recipient"].Value = domain
+		v.Form.Fields["name"].Value = domain
+	}
+	if v.Name != "" {
+		list, err := r.desk.RuleList(r.ctx())
+		if err != nil {
+			return err
+		}
+		rule := find(list, v.Name)
+		if rule == nil {
+			return admin.ErrNotFound
+		}
+		if v.Form, err = formOf(rule); err != nil {
+			return err
+		}
+	}
+	return c.page(r, "rule", ruleTitle(v.Name), v)
+}
+
+func ruleTitle(name string) string {
+	if name == "" {
+		return "New rule"
+	}
+	return "Rule " + name
+}
+
+func find(list []policyrules.Rule, name string) *policyrules.Rule {
+	for i := range list {
+		if strings.EqualFold(list[i].Name, name) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// saveRule shows what a change would do, and does it when that was seen.
+func (c *Console) saveRule(r *request) error {
+	if err := r.ParseForm(); err != nil {
+		return badRequest("the form cannot be read: %w", err)
+	}
+	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	if err != nil {
+		return badRequest("the form does not say which rules it was made for; load the page again")
+	}
+	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: formFrom(r.PostForm)}
+	var keyOf []string
+	v.Text, keyOf = v.Form.text()
+	edit := admin.RuleEdit{Name: v.Name, Rule: v.Text, IfRevision: revision, LetWaitingGo: r.PostFormValue("let_waiting_go") != ""}
+	switch r.PostFormValue("do") {
+	case "save":
+	case "delete":
+		edit.Rule = ""
+	default:
+		edit.DryRun = true
+	}
+	out, err := r.desk.EditRule(r.ctx(), edit)
+	var broken *policyrules.ParseError
+	switch {
+	case errors.As(err, &broken):
+		v.Form.blame(broken.Problems, keyOf)
+		return c.keep(r, http.StatusUnprocessableEntity, v)
+	case errors.Is(err, admin.ErrRevision):
+		return c.overtaken(r, v)
+	case errors.Is(err, admin.ErrStale), errors.Is(err, admin.ErrForbidden), errors.Is(err, admin.ErrNotFound):
+		return err
+	case err != nil:
+		return c.failed(r, v, err)
+	case edit.DryRun:
+		v.Result = &out
+		p, err := r.desk.Preview(r.ctx(), edit, patience(r.PostFormValue("do")))
+		if err != nil {
+			return c.failed(r, v, err)
+		}
+		v.Preview = &p
+		return c.page(r, "rule", ruleTitle(v.Name), v)
+	}
+	return c.toSay(r, "/rules", applied(&out))
+}
+
+// keep shows the pane again, with everything that was filled in.
+func (c *Console) keep(r *request, code int, v ruleView) error {
+	c.render(r.w, &r.who, code, "rule", ruleTitle(v.Name), v)
+	return nil
+}
+
+// overtaken shows the pane again where somebody changed the rules in the meantime: what was filled in is looked at anew
+// beside the rules that are in force now.
+func (c *Console) overtaken(r *request, v ruleView) error {
+	view, err := r.desk.Rules(r.ctx())
+	if err != nil {
+		return c.failed(r, v, err)
+	}
+	v.Form.Other = append(v.Form.Other, field{Problem: fmt.Sprintf("somebody changed the rules in the meantime: revision %d is in force", view.Revision),
+		Hint: "what you filled in is still here; look at what it changes now, then save"})
+	v.Revision = view.Revision
+	return c.keep(r, http.StatusConflict, v)
+}
+
+// failed shows the pane again where it could not be looked at or saved.
+func (c *Console) failed(r *request, v ruleView, err error) error {
+	f := faultOf(told(r, err))
+	if f.Code == http.StatusInternalServerError {
+		c.cfg.Log.Warn("console", "path", r.URL.Path, "error", err)
+	}
+	v.Form.Other = append(v.Form.Other, field{Problem: f.Text, Hint: "what you filled in is still here"})
+	return c.keep(r, f.Code, v)
+}
+
+// applied says what came of a change of rules.
+func applied(out *admin.ApplyResult) string {
+	text := fmt.Sprintf("revision %d is in force", out.Revision)
+	switch {
+	case out.LetGo > 0:
+		text += "; " + strconv.Itoa(out.LetGo) + " waiting had more than it demands, and have less now"
+	case out.Waiting.Deliveries > 0:
+		text += "; " + strconv.Itoa(out.Waiting.Deliveries) + " waiting keep more than it demands"
+	}
+	if out.Busy > 0 {
+		text += "; " + strconv.Itoa(out.Busy) + " are being sent and were left alone"
+	}
+	return text
+}
+
+// patience is how long a preview looks at past mail: a moment with the page, longer when that is asked for.
+func patience(button string) time.Duration {
+	if button == "further" {
+		return 5 * time.Second
+	}
+	return 150 * time.Millisecond
+}
+
+// previewWord is what would have become of a delivery.
+func previewWord(o admin.PreviewOutcome) string {
+	return map[admin.PreviewOutcome]string{admin.AsNow: "delivered as now", admin.WouldWait: "would have waited", admin.WouldReturn: "would have been returned",
+		admin.NotKnown: "cannot be told"}[o]
+}
+
+// previewState is its colour.
+func previewState(o admin.PreviewOutcome) string {
+	return map[admin.PreviewOutcome]string{admin.AsNow: "delivered", admin.WouldWait: "held", admin.WouldReturn: "failed"}[o]
+}
+
+// fileView is the rules file as a whole.
+type fileView struct {
+	Text     string
+	Revision int64
+	Problems []policyrules.Problem
+	Result   *admin.ApplyResult
+}
+
+func (c *Console) rulesFile(r *request) error {
+	view, err := r.desk.ReadRules(r.ctx())
+	if err != nil {
+		return err
+	}
+	if !r.who.Scope.All {
+		return admin.ErrForbidden
+	}
+	return c.page(r, "rulesfile", "Rules file", fileView{Text: view.Text, Revision: view.Revision})
+}
+
+func (c *Console) saveFile(r *request) error {
+	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	if err != nil {
+		return badRequest("the form does not say which rules it was made for; load the page again")
+	}
+	text, err := rulesText(r)
+	if err != nil {
+		return err
+	}
+	v := fileView{Text: text, Revision: revision}
+	dry := r.PostFormValue("do") != "save"
+	out, err := r.desk.ApplyRules(r.ctx(), admin.ApplyRequest{Name: "console", Text: v.Text, DryRun: dry, IfRevision: &revision,
+		LetWaitingGo: r.PostFormValue("let_waiting_go") != ""})
+	var broken *policyrules.ParseError
+	switch {
+	case errors.As(err, &broken):
+		v.Problems = broken.Problems
+		c.render(r.w, &r.who, http.StatusUnprocessableEntity, "rulesfile", "Rules file", v)
+		return nil
+	case err != nil:
+		return err
+	case dry:
+		v.Result = &out
+		return c.page(r, "rulesfile", "Rules file", v)
+	}
+	return c.toSay(r, "/rules", applied(&out))
+}
+
+// rulesText is the file that was typed, or uploaded.
+func rulesText(r *request) (string, error) {
+	text := r.PostFormValue("text")
+	if upload, _, err := r.FormFile("upload"); err == nil {
+		defer upload.Close()
+		content, err := io.ReadAll(io.LimitReader(upload, maxForm))
+		if err != nil {
+			return "", badRequest("the file cannot be read: %w", err)
+		}
+		if !utf8.Valid(content) {
+			return "", badRequest("the file is no text in UTF-8")
+		}
+		text = string(content)
+	}
+	return strings.ReplaceAll(text, "\r\n", "\n"), nil
+}
+
+func (c *Console) exportRules(r *request) error {
+	view, err := r.desk.ExportRules(r.ctx())
+	if err != nil {
+		return err
+	}
+	return file(r, "application/toml", fmt.Sprintf("rules-%d.toml", view.Revision), []byte(view.Text))
+}
+
+// explainView is the explain box.
+type explainView struct {
+	From, To, Header, Problem string
+	Answer                    *admin.Explanation
+}
+
+func (c *Console) explain(r *request) error {
+	v := explainView{From: r.FormValue("from"), To: r.FormValue("to"), Header: r.FormValue("header")}
+	if v.To == "" {
+		return c.page(r, "explain", "What would happen", v)
+	}
+	out, err := r.desk.Explain(r.ctx(), admin.ExplainRequest{From: v.From, To: strings.FieldsFunc(v.To, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' }),
+		Header: []byte(strings.TrimRight(strings.ReplaceAll(v.Header, "\r\n", "\n"), "\n") + "\n\n")})
+	switch {
+	case errors.Is(err, admin.ErrBadRequest):
+		v.Problem = sentence(err)
+	case err != nil:
+		return err
+	default:
+		v.Answer = &out
+	}
+	return c.page(r, "explain", "What would happen", v)
+}
+
+// revisionsView is a page of the history of the rules.
+type revisionsView struct {
+	Page    admin.Page[audit.Revision]
+	Current int64
+}
+
+func (c *Console) revisions(r *request) error {
+	view, err := r.desk.Rules(r.ctx())
+	if err != nil {
+		return err
+	}
+	page, err := r.desk.Revisions(r.ctx(), admin.PageRequest{After: r.FormValue("after")})
+	if err != nil {
+		return err
+	}
+	return c.page(r, "revisions", "Revisions of the rules", revisionsView{page, view.Revision})
+}
+
+// revisionView is one revision beside the one in force.
+type revisionView struct {
+	admin.RevisionView
+	Current int64
+	Back    *admin.ApplyResult // what going back to it would change; nil where it is in force or may not be asked
+	// Problems are why it cannot be put in force again.
+	Problems []policyrules.Problem
+}
+
+func (c *Console) revision(r *request) error {
+	number, err := strconv.ParseInt(r.PathValue("n"), 10, 64)
+	if err != nil {
+		return admin.ErrNotFound
+	}
+	v := revisionView{}
+	if v.RevisionView, err = r.desk.Revision(r.ctx(), number); err != nil {
+		return err
+	}
+	view, err := r.desk.Rules(r.ctx())
+	if err != nil {
+		return err
+	}
+	if v.Current = view.Revision; number != v.Current && r.who.May(access.WriteRules) {
+		out, err := r.desk.RollBack(r.ctx(), number, v.Current, true, false)
+		var broken *policyrules.ParseError
+		switch {
+		case err == nil:
+			v.Back = &out
+		case errors.As(err, &broken):
+			v.Problems = broken.Problems
+		case !errors.Is(err, admin.ErrStale):
+			return err
+		}
+	}
+	return c.page(r, "revision", fmt.Sprintf("Revision %d", number), v)
+}
+
+func (c *Console) rollBack(r *request) error {
+	number, err := strconv.ParseInt(r.PathValue("n"), 10, 64)
+	if err != nil {
+		return admin.ErrNotFound
+	}
+	current, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	if err != nil {
+		return badRequest("the form does not say which rules it was made for; load the page again")
+	}
+	out, err := r.desk.RollBack(r.ctx(), number, current, false, r.PostFormValue("let_waiting_go") != "")
+	if err != nil {
+		return err
+	}
+	return c.toSay(r, "/rules", applied(&out)+fmt.Sprintf(", with the rules of revision %d", number))
+}

@@ -1,0 +1,334 @@
+// Package web is the console: pages that show what a Desk shows, and forms that ask what a Desk allows.
+//
+//	request -> websession.Guard -> route -> principal (websession.Who) -> Desk -> page struct -> template
+//
+// A handler gets the Desk of whoever asks and returns an error; show turns errors into pages (sign in, prove again, 403,
+// 404, 400, 500) in one place. Everything a page says comes from its struct through html/template, which escapes it; there
+// is no script or style in a page. Pages can be read and forms sent without script; console.js only makes it nicer.
+package web
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"postern/internal/operator/access"
+	"postern/internal/operator/accounts"
+	"postern/internal/operator/admin"
+	"postern/internal/operator/oidc"
+	"postern/internal/operator/websession"
+)
+
+//go:embed templates/*.html
+var templates embed.FS
+
+//go:embed static
+var static embed.FS
+
+// maxForm bounds a request that brings rules, smallForm every other.
+const (
+	maxForm   = 32 << 20
+	smallForm = 64 << 10
+)
+
+// most bounds the body of a request. Only who is known, or was until the session's time was over, may bring rules.
+func (c *Console) most(r *http.Request) int64 {
+	if r.Method == http.MethodPost && (r.URL.Path == "/rules/file" || r.URL.Path == "/rules/edit") {
+		if session, _ := c.owner(r.Context(), c.door.Secret(r)); session != "" {
+			return maxForm
+		}
+	}
+	return smallForm
+}
+
+// Config is what the console stands on; all but Log must be set.
+type Config struct {
+	Service  *admin.Service
+	Accounts *accounts.Service
+	// OIDC lets people sign in with an account elsewhere; nil offers it not. OIDCButton is what the button says.
+	OIDC       *oidc.Provider
+	OIDCButton string
+	// Secure says that requests come over TLS.
+	Secure bool
+	// Log hears of faults of the console itself; nil discards.
+	Log *slog.Logger
+}
+
+// Console serves the pages. Safe for concurrent use.
+type Console struct {
+	cfg    Config
+	door   *websession.Door
+	assets assets
+	pages  map[string]*template.Template
+	mux    *http.ServeMux
+	parked parked
+	notes  notes
+}
+
+// New returns the console's handler.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	files, err := fs.Sub(static, "static")
+	if err != nil {
+		return nil, err
+	}
+	c := &Console{cfg: cfg, door: websession.New(cfg.Accounts, cfg.Secure), pages: map[string]*template.Template{}}
+	if c.assets, err = newAssets(files); err != nil {
+		return nil, err
+	}
+	if err := c.parse(); err != nil {
+		return nil, err
+	}
+	c.mux = c.routes()
+	return c.door.Guard(c.mux, c.most), nil
+}
+
+// parse makes one template of each page: the layout and what fills it.
+func (c *Console) parse() error {
+	names, err := fs.Glob(templates, "templates/*.html")
+	if err != nil {
+		return err
+	}
+	base, err := template.New("").Funcs(c.functions()).ParseFS(templates, "templates/layout.html", "templates/parts.html")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		page := strings.TrimSuffix(strings.TrimPrefix(name, "templates/"), ".html")
+		if page == "layout" || page == "parts" {
+			continue
+		}
+		own, err := base.Clone()
+		if err == nil {
+			own, err = own.ParseFS(templates, name)
+		}
+		if err != nil {
+			return fmt.Errorf("page %s: %w", page, err)
+		}
+		c.pages[page] = own
+	}
+	return nil
+}
+
+// open are the pages and forms for who is not known yet.
+func (c *Console) open() map[string]http.HandlerFunc {
+	out := map[string]http.HandlerFunc{
+		"GET /static/": c.assets.ServeHTTP,
+		"GET /sign-in": c.signInPage, "POST /sign-in": c.signIn, "POST /sign-out": c.signOut,
+		"GET /setup": c.setupPage, "POST /setup": c.setup,
+		"POST /passkey/question": c.passkeyQuestion, "POST /passkey/sign-in": c.passkeySignIn,
+	}
+	if c.cfg.OIDC != nil {
+		out["GET /oidc/start"], out["GET /oidc/callback"] = c.oidcStart, c.oidcCallback
+	}
+	return out
+}
+
+// known are the pages and forms for who is. What somebody may do is asked by the Desk.
+func (c *Console) known() map[string]handler {
+	return map[string]handler{
+		"GET /prove": c.provePage, "POST /prove": c.prove, "GET /again/{id}": c.waitingForm, "POST /again/{id}": c.sendAgain,
+		"GET /{$}":   c.overview,
+		"GET /live":  c.live,
+		"GET /trace": c.traces, "GET /trace/{id}": c.message, "GET /trace/{id}/evidence": c.evidence, "GET /trace/{id}/evidence.json": c.evidenceJSON,
+		"GET /queue": c.queue, "POST /queue": c.act, "POST /queue/found": c.actOn,
+		"GET /rules": c.rules, "GET /rules/edit": c.editRule, "POST /rules/edit": c.saveRule,
+		"GET /rules/file": c.rulesFile, "POST /rules/file": c.saveFile, "GET /rules/export": c.exportRules,
+		"GET /rules/explain":   c.explain,
+		"GET /rules/revisions": c.revisions, "GET /rules/revisions/{n}": c.revision, "POST /rules/revisions/{n}": c.rollBack,
+		"GET /destinations": c.destinations, "GET /destinations/{name}": c.destination, "POST /destinations/{name}/approve": c.approve,
+		"GET /check": c.checkPage, "POST /check": c.check,
+		"GET /gateway": c.settings, "GET /gateway/certificates": c.certificates, "POST /gateway/reload": c.reload,
+		"GET /headers": c.headers, "POST /headers": c.headers,
+		"GET /audit":    c.audit,
+		"GET /accounts": c.accounts, "POST /accounts": c.invite, "POST /accounts/{id}": c.changeAccount,
+		"GET /profile": c.profile, "POST /profile/password": c.password, "POST /profile/sessions": c.endSession, "POST /profile/tokens": c.tokens,
+		"POST /passkey/prove": c.passkeyProve, "POST /passkey/begin": c.passkeyBegin, "POST /passkey/finish": c.passkeyFinish,
+		"POST /profile/passkeys": c.deletePasskey,
+	}
+}
+
+// routes is everything there is.
+func (c *Console) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for pattern, h := range c.open() {
+		mux.HandleFunc(pattern, h)
+	}
+	for pattern, h := range c.known() {
+		mux.HandleFunc(pattern, c.show(h))
+	}
+	refuse := func(w http.ResponseWriter, allowed string) {
+		http.Error(w, "This address takes "+allowed+".", http.StatusMethodNotAllowed)
+	}
+	mux.Handle("/", websession.OtherMethods(mux, refuse, c.show(func(*request) error { return admin.ErrNotFound })))
+	return mux
+}
+
+// request is one request of somebody who is known.
+type request struct {
+	*http.Request
+	w    http.ResponseWriter
+	desk *admin.Desk
+	who  access.Principal
+	sent []byte // the body, where the sender may have to prove again first
+}
+
+// handler answers a request, or returns why it does not.
+type handler func(r *request) error
+
+// ctx is the request's context.
+func (r *request) ctx() context.Context { return r.Context() }
+
+// show finds out who asks, and makes pages of errors.
+func (c *Console) show(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		who, err := c.door.Who(r)
+		if errors.Is(err, accounts.ErrNotFound) {
+			c.unknown(w, r)
+			return
+		}
+		q := &request{Request: r, w: w, desk: c.cfg.Service.For(who), who: who}
+		if err == nil {
+			err = q.hold()
+		}
+		if err == nil {
+			err = h(q)
+		}
+		if err != nil {
+			c.fail(q, err)
+		}
+	}
+}
+
+// unknown sends somebody who is not known to sign in, and afterwards to the page or the form that brought them here.
+func (c *Console) unknown(w http.ResponseWriter, r *http.Request) {
+	to := "/sign-in"
+	if next := c.afterSignIn(r); next != "" && next != "/" {
+		to += "?next=" + url.QueryEscape(next)
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// fault is a page that says why a request was not answered.
+type fault struct {
+	Code        int
+	Title, Text string
+	Hint        string
+}
+
+func (c *Console) fail(r *request, err error) {
+	f := faultOf(told(r, err))
+	switch {
+	case errors.Is(err, admin.ErrStale), errors.Is(err, accounts.ErrStale):
+		http.Redirect(r.w, r.Request, "/prove?next="+url.QueryEscape(c.afterProof(r)), http.StatusSeeOther)
+		return
+	case f.Code == http.StatusInternalServerError:
+		c.cfg.Log.Warn("console", "path", r.URL.Path, "error", err)
+	}
+	if f.Code == http.StatusTooManyRequests {
+		r.w.Header().Set("Retry-After", "5")
+	}
+	c.render(r.w, &r.who, f.Code, "fault", f.Title, f)
+}
+
+// told is an error as whoever asks may hear it.
+func told(r *request, err error) error {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return err
+	}
+	return r.desk.Tell(err, accounts.ErrBad, accounts.ErrForbidden, accounts.ErrLast, accounts.ErrNotFound, accounts.ErrStale, accounts.ErrTaken, accounts.ErrVersion)
+}
+
+// faultOf says how an error is told.
+func faultOf(err error) fault {
+	var large *http.MaxBytesError
+	switch {
+	case errors.Is(err, admin.ErrNotFound), errors.Is(err, accounts.ErrNotFound):
+		return fault{404, "Not here", "There is no such page or thing, or none that you may see.", "The menu leads to everything you may see."}
+	case errors.Is(err, admin.ErrForbidden), errors.Is(err, accounts.ErrForbidden):
+		return fault{403, "Not allowed", "Your account may not do this.", "Ask an administrator of this gateway for another role or scope."}
+	case errors.Is(err, admin.ErrRevision), errors.Is(err, accounts.ErrVersion):
+		return fault{409, "Changed meanwhile", sentence(err), "Go back, load the page again and look at what is there now."}
+	case errors.Is(err, admin.ErrBadRequest), errors.Is(err, accounts.ErrBad), errors.Is(err, accounts.ErrLast), errors.Is(err, accounts.ErrTaken):
+		return fault{400, "This cannot be", sentence(err), "Go back and correct it."}
+	case errors.Is(err, admin.ErrBusy), errors.Is(err, admin.ErrPreviews), errors.Is(err, admin.ErrStreams):
+		return fault{429, "Busy", sentence(err), ""}
+	case errors.Is(err, admin.ErrUnfinished):
+		return fault{503, "Not looked at to the end", sentence(err), ""}
+	case errors.As(err, &large):
+		return fault{413, "Too large", "What was sent is larger than the console takes.", ""}
+	}
+	return fault{500, "Something failed", sentence(err), "The gateway's log says more. What was to be changed may not have been: look before you try again."}
+}
+
+// sentence is an error as the beginning of a page reads: with a capital letter and a full stop.
+func sentence(err error) string {
+	text := err.Error()
+	for _, known := range []error{admin.ErrBadRequest, accounts.ErrBad} {
+		text = strings.TrimPrefix(text, known.Error()+": ")
+	}
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+// frame is what every page has around its own struct.
+type frame struct {
+	Title string
+	Page  string
+	Who   *access.Principal // nil: nobody is known
+	Body  any
+}
+
+// render writes a page. A fault of the template leaves nothing half written.
+func (c *Console) render(w http.ResponseWriter, who *access.Principal, code int, page, title string, body any) {
+	var out bytes.Buffer
+	if err := c.pages[page].ExecuteTemplate(&out, "layout", frame{title, page, who, body}); err != nil {
+		c.cfg.Log.Error("console", "page", page, "error", err)
+		http.Error(w, "The page could not be made; the gateway's log says why.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write(out.Bytes()) // the reader may have gone
+}
+
+func (c *Console) page(r *request, page, title string, body any) error {
+	c.render(r.w, &r.who, http.StatusOK, page, title, body)
+	return nil
+}
+
+// to sends the browser on after a change.
+func to(r *request, path string) error {
+	http.Redirect(r.w, r.Request, path, http.StatusSeeOther)
+	return nil
+}
+
+// local is a path of this console to go back to; anything else becomes "/".
+func local(path string) string {
+	u, err := url.Parse(path)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n") {
+		return "/"
+	}
+	return path
+}
+
+func refererPath(r *http.Request) string {
+	u, err := url.Parse(r.Referer())
+	if err != nil || u.Host != r.Host {
+		return "/"
+	}
+	return local(u.RequestURI())
+}
