@@ -13,13 +13,16 @@ CONCURRENT := ./cmd/... ./internal/check/... ./internal/dns/... ./internal/event
 	./internal/history/... ./internal/lab/... ./internal/operator/... ./internal/policy/certcheck/... \
 	./internal/policy/revoke/... ./internal/policy/rules/... ./internal/queue/... ./internal/smtp/... ./bench/...
 
-.PHONY: build demo test check systems lint unit race e2e bare bare-short fuzz crash soak scale bench bench-full microbench deb image clean
+.PHONY: build demo docs test check systems lint unit race e2e bare bare-short fuzz crash soak scale bench bench-full microbench deb image clean
 
 build: ## the binary, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -o postern ./cmd/postern
 
 demo: ## a whole world on loopback; no root, no network
 	$(GO) run ./cmd/postern demo
+
+docs: ## the parts of the documents that are made from the code; a test tells where they are not current
+	$(GO) run ./tools/docs
 
 test: check unit race e2e ## everything except long soaks
 

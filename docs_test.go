@@ -23,7 +23,7 @@ import (
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md", "bench/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/guide/*.md", "docs/decisions/*.md", "bench/*.md"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -45,104 +45,6 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-// section is what stands below a heading of the second level, up to the next.
-func section(t *testing.T, page, heading string) string {
-	t.Helper()
-	_, rest, found := strings.Cut(page, "\n## "+heading+"\n")
-	if !found {
-		t.Fatalf("no section %q", heading)
-	}
-	body, _, _ := strings.Cut(rest, "\n## ")
-	return body
-}
-
-// product is the rooms that are not for tests alone.
-func product(t *testing.T) (names []string) {
-	for room := range rooms(t) {
-		if !isTestRoom(room) {
-			names = append(names, room)
-		}
-	}
-	return names
-}
-
-// height returns how many rooms stand below a room in the longest chain of its imports.
-func height(imports map[string][]string, room string) int {
-	h := 0
-	for _, path := range imports[room] {
-		if other, ours := strings.CutPrefix(path, "postern/internal/"); ours {
-			h = max(h, 1+height(imports, other))
-		}
-	}
-	return h
-}
-
-func TestTheRoomsStandInOrderOfTheirHeight(t *testing.T) {
-	list := section(t, read(t, "ARCHITECTURE.md"), "The rooms, bottom to top")
-	entry := regexp.MustCompile(`\*\*([a-z/0-9]+)\*\* \((\d+)(, ground)?\)`)
-	imports, told, last := rooms(t), map[string]bool{}, 0
-	for _, m := range entry.FindAllStringSubmatch(list, -1) {
-		room, ground := m[1], m[3] != ""
-		h, err := strconv.Atoi(m[2])
-		switch {
-		case err != nil:
-			t.Fatal(err)
-		case imports[room] == nil:
-			t.Errorf("ARCHITECTURE.md: there is no room %s", room)
-		case told[room]:
-			t.Errorf("ARCHITECTURE.md: %s is told of twice", room)
-		case h != height(imports, room):
-			t.Errorf("ARCHITECTURE.md: %s has height %d, its imports say %d", room, h, height(imports, room))
-		case h < last:
-			t.Errorf("ARCHITECTURE.md: %s (%d) stands behind a room of height %d", room, h, last)
-		case ground != isGround(room):
-			t.Errorf("ARCHITECTURE.md: %s is a ground room: %v, deps_test.go says %v", room, ground, isGround(room))
-		}
-		told[room], last = true, h
-	}
-	for _, room := range product(t) {
-		if !told[room] {
-			t.Errorf("ARCHITECTURE.md: %s (%d) is not among the rooms", room, height(imports, room))
-		}
-	}
-}
-
-// The tree draws every room below internal, with a dot where it is a ground room. lab and testkit stand for theirs.
-func TestTheTreeDrawsEveryRoom(t *testing.T) {
-	tree := section(t, read(t, "ARCHITECTURE.md"), "The tree")
-	line := regexp.MustCompile(`^((?:│   |    )*)[├└]── ([a-z]+)/(•?)`)
-	var above []string
-	drawn := map[string]bool{}
-	for text := range strings.Lines(tree) {
-		m := line.FindStringSubmatch(text)
-		if m == nil {
-			continue
-		}
-		depth := len([]rune(m[1])) / 4
-		if depth > len(above) {
-			t.Fatalf("the tree jumps at %q", text)
-		}
-		above = append(above[:depth], m[2])
-		if above[0] != "internal" || depth == 0 {
-			continue
-		}
-		room := strings.Join(above[1:], "/")
-		drawn[room] = true
-		if _, err := os.Stat("internal/" + room); err != nil {
-			t.Errorf("the tree draws %s: %v", room, err)
-		}
-		if (m[3] != "") != isGround(room) {
-			t.Errorf("the tree: the dot of %s is wrong: isGround says %v", room, isGround(room))
-		}
-	}
-	for room := range rooms(t) {
-		district, _, _ := strings.Cut(room, "/")
-		if !drawn[room] && district != "lab" && district != "lab/testkit" {
-			t.Errorf("the tree does not draw %s", room)
-		}
-	}
 }
 
 // TestDependenciesAreWhereTheTableSays holds the table of decision 6 against go.mod and against who imports what.
@@ -436,4 +338,55 @@ func codeNames(t *testing.T) (files []string, names map[string]bool) {
 		})
 	}
 	return files, names
+}
+
+// TestTheGlossaryHoldsWordsThatAreUsed: each of our words occurs in the code or on another page, and has the field's term.
+func TestTheGlossaryHoldsWordsThatAreUsed(t *testing.T) {
+	var all strings.Builder
+	for path, page := range documents(t) {
+		if path != "docs/glossary.md" {
+			all.WriteString(strings.ToLower(page))
+		}
+	}
+	for _, path := range goFiles(t, "internal", "cmd") {
+		all.WriteString(strings.ToLower(read(t, path)))
+	}
+	found, used := 0, all.String()
+	for row := range strings.Lines(read(t, "docs/glossary.md")) {
+		cells := strings.Split(strings.Trim(row, "|\n "), " | ")
+		if !strings.HasPrefix(row, "| **") {
+			continue
+		}
+		if len(cells) != 3 || cells[1] == "" {
+			t.Errorf("the glossary: %q has not three columns", row)
+			continue
+		}
+		for word := range strings.SplitSeq(cells[0], ", ") {
+			found++
+			if !regexp.MustCompile(`\b` + strings.ToLower(strings.Trim(word, "*"))).MatchString(used) {
+				t.Errorf("the glossary explains %s, which nothing uses", word)
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d words are in the glossary", found)
+	}
+}
+
+// TestTheDocumentsAreShort: a README that is read on one sitting, and not more pages than people read.
+func TestTheDocumentsAreShort(t *testing.T) {
+	const readme, whole = 1500, 60000
+	all := 0
+	for path, page := range documents(t) {
+		words := len(strings.Fields(page))
+		if path == "README.md" && words > readme {
+			t.Errorf("the README has %d words, more than %d", words, readme)
+		}
+		if !strings.HasPrefix(path, "bench/") {
+			all += words
+		}
+	}
+	if all > whole {
+		t.Errorf("the documents have %d words, more than %d: say each fact once", all, whole)
+	}
 }

@@ -13,24 +13,30 @@ import (
 	"postern/test/peers"
 )
 
-// The README's recipes, word for word, with a real Postfix: what stands between a comment `<!-- recipe NAME: FILE -->` and the
-// end of the code block below it is that file, or those commands, of that recipe. Only places and addresses are
-// exchanged for the test's own.
+// The recipes of the README and the guide, word for word, with a real Postfix: what stands between a comment
+// `<!-- recipe NAME: FILE -->` and the end of the code block below it is that file, or those commands, of that recipe, in
+// whichever pages it stands. Only places and addresses are exchanged for the test's own.
 
-// recipe returns the blocks of a recipe of the README by file.
+// recipe returns the blocks of a recipe by file.
 func recipe(t *testing.T, name string) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	pages, err := filepath.Glob("../../docs/guide/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks := map[string]string{}
 	marked := regexp.MustCompile("(?s)<!-- recipe " + regexp.QuoteMeta(name) + ": ([^ ]+) -->\n+```[a-z]*\n(.*?)```")
-	for _, m := range marked.FindAllStringSubmatch(string(text), -1) {
-		blocks[m[1]] += m[2]
+	for _, page := range append([]string{"../../README.md"}, pages...) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range marked.FindAllStringSubmatch(string(text), -1) {
+			blocks[m[1]] += m[2]
+		}
 	}
 	if len(blocks) == 0 {
-		t.Fatalf("the README has no recipe %q", name)
+		t.Fatalf("no page has a recipe %q", name)
 	}
 	return blocks
 }
