@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"postern/tools/tree"
 )
 
 // Documents say nothing that the tree can contradict: what stands in them twice, once in words and once in code, is
@@ -378,7 +380,7 @@ func TestTheDocumentsAreShort(t *testing.T) {
 	const readme, whole = 1500, 60000
 	all := 0
 	for path, page := range documents(t) {
-		words := len(strings.Fields(page))
+		words := tree.Words(page)
 		if path == "README.md" && words > readme {
 			t.Errorf("the README has %d words, more than %d", words, readme)
 		}

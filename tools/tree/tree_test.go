@@ -17,7 +17,7 @@ var small = map[string]string{
 	"internal/lab/testkit/kit.go": "package testkit\n\nfunc Kit() {}\n",
 	"deps_test.go": "package house\n\nfunc lattice() map[string]string {\n\treturn map[string]string{\"alpha\": \"\", \"beta\": \"alpha gamma\"}\n}\n\n" +
 		"func isGround(r string) bool { return r == \"alpha\" }\n",
-	"README.md": "four words in it\n",
+	"README.md": "four words | in -- it\n",
 	"docs/A.md": "two more\n",
 }
 
