@@ -271,26 +271,22 @@ func goSources(t *testing.T) (paths []string) {
 	return paths
 }
 
-// TestTheDesignNamesEveryVerb holds the list of verbs in docs/design.md against the table.
-func TestTheDesignNamesEveryVerb(t *testing.T) {
+// TestTheGuideNamesEveryVerb holds the list of verbs in docs/guide/commands.md against the table.
+func TestTheGuideNamesEveryVerb(t *testing.T) {
 	var table commands
 	parser, err := newParser(&table, &app{stdout: os.Stdout, stderr: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, list, _ := strings.Cut(documents(t)["docs/design.md"], "\n## 7. ")
-	list = fence.FindString(list)
 	named := map[string]bool{}
-	for line := range strings.Lines(list) {
-		for _, command := range typed(line) {
-			first, rest, _ := strings.Cut(command, " ")
-			second, _, _ := strings.Cut(rest, " ")
-			named[first], named[first+" "+second] = true, true
-		}
+	for _, line := range commandLines(documents(t)["docs/guide/commands.md"]) {
+		first, rest, _ := strings.Cut(line.line, " ")
+		second, _, _ := strings.Cut(rest, " ")
+		named[first], named[first+" "+second] = true, true
 	}
 	for _, leaf := range parser.Model.Leaves(true) {
 		if verb := strings.TrimPrefix(leaf.FullPath(), "postern "); !named[verb] {
-			t.Errorf("docs/design.md §7 does not name %q", verb)
+			t.Errorf("docs/guide/commands.md does not name %q", verb)
 		}
 	}
 }

@@ -40,11 +40,14 @@ func roomsTable(t *tree.Tree, _ string) (string, error) {
 	return table([]string{"height", "room", "it"}, rows), nil
 }
 
-// brief is a sentence up to its first colon, where that says enough, without its full stop.
+// brief is a sentence up to the first place behind which it only goes into detail, without its full stop.
 func brief(sentence string) string {
-	before, _, found := strings.Cut(sentence, ": ")
-	if found && len(strings.Fields(before)) >= 5 {
-		return before
+	for i := range sentence {
+		for _, detail := range []string{": ", ", so that ", ", where ", ", and ", ", which "} {
+			if strings.HasPrefix(sentence[i:], detail) && len(strings.Fields(sentence[:i])) >= 5 {
+				return sentence[:i]
+			}
+		}
 	}
 	return strings.TrimSuffix(sentence, ".")
 }

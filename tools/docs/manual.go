@@ -78,7 +78,8 @@ func commands(t *tree.Tree, _ string) (string, error) {
 				names = append(names, "`"+name+"`")
 			}
 		}
-		what := strings.ReplaceAll(v.help, "|", "\\|")
+		what, _, _ := strings.Cut(strings.ReplaceAll(v.help, "|", "\\|"), ". ")
+		what = strings.TrimSuffix(what, ".")
 		if asks {
 			what += " •"
 		}
