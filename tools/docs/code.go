@@ -22,7 +22,7 @@ func roomsTable(t *tree.Tree, _ string) (string, error) {
 	}
 	rooms := t.Rooms()
 	names := slices.Collect(maps.Keys(rooms))
-	names = slices.DeleteFunc(names, func(n string) bool { return strings.Contains(n, "testkit") || n == "queue/storetest" })
+	names = slices.DeleteFunc(names, func(n string) bool { return tree.OnlyForTests("internal/" + n) })
 	slices.SortFunc(names, func(a, b string) int {
 		if d := tree.Height(rooms, a) - tree.Height(rooms, b); d != 0 {
 			return d
@@ -63,12 +63,11 @@ func reasons(*tree.Tree, string) (string, error) {
 
 // metricsTable lists every metric with its labels.
 func metricsTable(*tree.Tree, string) (string, error) {
-	kinds := map[metrics.Kind]string{metrics.Counter: "counter", metrics.Gauge: "gauge", metrics.Histogram: "histogram"}
 	var rows [][]string
 	for _, d := range metrics.Definitions() {
-		rows = append(rows, []string{"`" + d.Name + "`", kinds[d.Kind], strings.Join(d.Labels, ", "), d.Help})
+		rows = append(rows, []string{"`" + d.Name + "`", strings.Join(d.Labels, ", "), d.Help})
 	}
-	return table([]string{"metric", "kind", "labels", "what it tells"}, rows), nil
+	return table([]string{"metric", "labels", "what it tells"}, rows), nil
 }
 
 // keys lists the keys of the configuration by section with their defaults, from the example that `postern config example`

@@ -57,8 +57,8 @@ func verbs(page string) (out []verb) {
 	return out
 }
 
-// remote are the flags of every verb that asks a running gateway; the page explains them once.
-var remote = []string{"--socket", "--server", "--token-file", "--ca"}
+// remote are flags that many verbs have; the page explains them once.
+var remote = []string{"--socket", "--server", "--token-file", "--ca", "--json"}
 
 // commands lists every verb with its arguments and flags.
 func commands(t *tree.Tree, _ string) (string, error) {
