@@ -83,11 +83,12 @@ func lattice() map[string]string {
 
 		"check": "mail smtp smtp/smtpclient smtp/tlsprobe policy policy/certcheck attempt dns policy/mxpins history/peers gateway/route gateway/deliver",
 
-		"operator/admin":      "mail smtp policy policy/certcheck policy/rules attempt event queue operator/audit history/peers policy/mxpins operator/access check history/traffic history/certstore gateway/inforce",
+		"operator/admin":      "mail smtp policy policy/rules attempt event queue operator/audit history/peers policy/mxpins operator/access check history/traffic history/certstore gateway/inforce operator/hindsight",
+		"operator/hindsight":  "mail smtp policy policy/certcheck policy/mxpins attempt queue history/certstore",
 		"operator/websession": "mail operator/access operator/accounts operator/admin",
 		"operator/oidc":       "operator/pending",
 		"operator/api":        "mail policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession",
-		"operator/web":        "mail mail/received policy policy/rules attempt queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/websession operator/oidc",
+		"operator/web":        "mail mail/received policy policy/rules attempt queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/hindsight operator/websession operator/oidc",
 	}
 }
 

@@ -41,6 +41,7 @@ import (
 	"postern/internal/history/traffic"
 	"postern/internal/mail"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/hindsight"
 	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 	"postern/internal/smtp"
@@ -97,6 +98,8 @@ type Config struct {
 	Traffic traffic.Book
 	// Certs holds the certificates that servers showed, whole; nil holds none.
 	Certs Certificates
+	// Hindsight is where previews of rules learn what is known now.
+	Hindsight hindsight.Sources
 	// Pulse tells who watches that something happened; it must hear the events. nil says nothing.
 	Pulse *Pulse
 	// Checker examines servers; nil refuses checks.

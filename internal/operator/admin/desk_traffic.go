@@ -118,6 +118,6 @@ func (d *Desk) protected(domain string) bool {
 	if err != nil || v.Err != nil {
 		return true // nothing to suggest
 	}
-	outcome := v.Rules.Evaluate(&rules.Facts{Recipients: []mail.Address{to}, Local: []bool{v.Serves(to.Domain)}, Now: time.Now()}).Recipients[0]
-	return outcome.Requirement.Channel == policy.Authenticated && outcome.Matched
+	judged := v.Judge(&rules.Facts{Recipients: []mail.Address{to}, Now: time.Now()})[0]
+	return judged.Outcome.Requirement.Channel == policy.Authenticated && judged.Matched
 }
