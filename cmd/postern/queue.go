@@ -250,7 +250,6 @@ func (a *app) act(remote *remote, names *names, r admin.ActRequest) error {
 		return err
 	}
 	defer client.Close()
-	r.By = a.asker()
 	out, err := client.Act(a.ctx, r)
 	if err != nil {
 		return tell(err)

@@ -60,7 +60,7 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	if err := d.need(access.ReadTrace); err != nil {
 		return Preview{}, err
 	}
-	view, err := d.s.Rules(ctx)
+	view, err := d.s.rules()
 	if err != nil {
 		return Preview{}, err
 	}

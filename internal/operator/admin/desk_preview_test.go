@@ -132,7 +132,7 @@ func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 		add("once.test", "plaintext", "delivered", 100, 40)
 		add("ruled.test", "authenticated", "delivered", 100, 3)
 		d := s.For(everywhere(access.Administrator))
-		if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "root", Text: rule("r", "ruled.test", "")}); err != nil {
+		if _, err := s.For(access.Root("root")).ApplyRules(t.Context(), ApplyRequest{Text: rule("r", "ruled.test", "")}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := d.Suggestions(t.Context())

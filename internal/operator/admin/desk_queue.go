@@ -151,9 +151,12 @@ func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 			return ActResult{}, err
 		}
 	}
-	r.By = d.p.Name
+	by, err := d.author()
+	if err != nil {
+		return ActResult{}, err
+	}
 	if d.p.Scope.All {
-		return d.s.Act(ctx, r)
+		return d.s.act(ctx, r, by)
 	}
 	if err := r.selectors(&queue.Action{Kind: r.Kind}); err != nil {
 		return ActResult{}, err
@@ -165,7 +168,7 @@ func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	if len(messages) == 0 {
 		return ActResult{}, ErrNotFound
 	}
-	return d.s.Act(ctx, ActRequest{By: r.By, Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge, Wait: r.Wait})
+	return d.s.act(ctx, ActRequest{Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge, Wait: r.Wait}, by)
 }
 
 // ActOn changes what waits and fits a search; at most 5000 messages at a time, each with all that waits of it.

@@ -123,7 +123,7 @@ func TestATokenEndsWithItsAccount(t *testing.T) {
 	if _, err := client.Status(t.Context()); code(err) != http.StatusForbidden {
 		t.Errorf("beyond its scopes: %v", err)
 	}
-	if err := boss.DisableAccount(t.Context(), "", "anna", true); err != nil {
+	if err := boss.DisableAccount(t.Context(), "anna", true); err != nil {
 		t.Fatal(err)
 	}
 	for _, err := range client.Traces(t.Context(), admin.Query{}) {
@@ -131,7 +131,7 @@ func TestATokenEndsWithItsAccount(t *testing.T) {
 			t.Errorf("of a disabled account: %v", err)
 		}
 	}
-	if err := boss.DeleteAccount(t.Context(), "", "anna"); err != nil {
+	if err := boss.DeleteAccount(t.Context(), "anna"); err != nil {
 		t.Error(err)
 	}
 }
@@ -193,12 +193,12 @@ func TestARemoteClientKeepsItsTokenToItself(t *testing.T) {
 func TestAnEditThatLookedAtOlderRulesIsRefused(t *testing.T) {
 	client, _, _, _ := gateway(t)
 	text := "# our rules\n" + clinicRules + "# the end\n"
-	if _, err := client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Text: text}); err != nil {
+	if _, err := client.ApplyRules(t.Context(), admin.ApplyRequest{Text: text}); err != nil {
 		t.Fatal(err)
 	}
 	edit := func(method, path, match, content string) (int, string) {
 		t.Helper()
-		res, err := client.do(context.Background(), request{method: method, path: path, by: "ann", match: match, body: rawBody(content)})
+		res, err := client.do(context.Background(), request{method: method, path: path, match: match, body: rawBody(content)})
 		if p, ok := errors.AsType[*Problem](err); ok {
 			return p.Code, p.Text
 		}
@@ -277,14 +277,14 @@ min_tls = "1.3"
 defer = "2h"
 without_tls = "reject"
 `
-	if _, err := client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Text: text}); err != nil {
+	if _, err := client.ApplyRules(t.Context(), admin.ApplyRequest{Text: text}); err != nil {
 		t.Fatal(err)
 	}
 	before, err := client.Rules(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Text: before.Rules[0].toml(), DryRun: true})
+	out, err := client.ApplyRules(t.Context(), admin.ApplyRequest{Text: before.Rules[0].toml(), DryRun: true})
 	if err != nil || len(out.Changes) != 0 {
 		t.Errorf("written again it differs: %+v, %v\n%s", out.Changes, err, before.Rules[0].toml())
 	}
