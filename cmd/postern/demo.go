@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"postern/internal/operator/trace"
 	"strings"
 	"time"
 
@@ -147,7 +148,7 @@ func (d *demoCmd) watch(ctx context.Context, w *demoWorld, client *api.Client, b
 			w.repair("mx.law.test")
 			board.say("law.test has renewed its certificate")
 		}
-		var traces []admin.Trace
+		var traces []trace.Delivery
 		for t, err := range client.Traces(ctx, admin.Query{}) {
 			if err != nil {
 				return err

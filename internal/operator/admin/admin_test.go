@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"slices"
 	"strings"
 	"testing"
@@ -51,12 +52,12 @@ func service(t *testing.T) (*Service, *memstore.Store, *recorder) {
 	return s, store, rec
 }
 
-func traces(t *testing.T, s *Service, q Query) []Trace {
+func traces(t *testing.T, s *Service, q Query) []trace.Delivery {
 	t.Helper()
 	return pages(t, s.For(everywhere(access.Auditor)), q, 500)
 }
 
-func one(t *testing.T, s *Service, id queue.ID, to string) Trace {
+func one(t *testing.T, s *Service, id queue.ID, to string) trace.Delivery {
 	t.Helper()
 	got := traces(t, s, Query{Messages: []string{string(id)}, Recipient: to})
 	if len(got) != 1 {

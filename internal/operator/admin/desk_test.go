@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"errors"
+	"postern/internal/operator/trace"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ func refused(t *testing.T, what string, err, want error) {
 }
 
 // pages reads a list page by page.
-func pages(t *testing.T, d *Desk, q Query, limit int) (out []Trace) {
+func pages(t *testing.T, d *Desk, q Query, limit int) (out []trace.Delivery) {
 	t.Helper()
 	for p := (PageRequest{Limit: limit}); ; {
 		page, err := d.Traces(t.Context(), q, p)
@@ -60,7 +61,7 @@ func TestPagesTogetherAreTheWholeList(t *testing.T) {
 	want := traces(t, s, Query{})
 	for limit := 1; limit <= len(want)+1; limit++ {
 		got := pages(t, s.For(everywhere(access.Auditor)), Query{}, limit)
-		if !slices.EqualFunc(got, want, func(a, b Trace) bool { return a.Delivery == b.Delivery }) {
+		if !slices.EqualFunc(got, want, func(a, b trace.Delivery) bool { return a.Delivery == b.Delivery }) {
 			t.Errorf("pages of %d give %d deliveries, want %d", limit, len(got), len(want))
 		}
 	}

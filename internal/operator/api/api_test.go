@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"reflect"
 	"strings"
 	"testing"
@@ -73,7 +74,7 @@ func TestTheClientSeesWhatTheServiceSays(t *testing.T) {
 }
 
 // traces is what a desk that sees everything shows of a search.
-func traces(t *testing.T, service *admin.Service, q admin.Query) []admin.Trace {
+func traces(t *testing.T, service *admin.Service, q admin.Query) []trace.Delivery {
 	t.Helper()
 	page, err := service.For(access.Root("root")).Traces(t.Context(), q, admin.PageRequest{Limit: 500})
 	if err != nil || page.Next != "" {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"postern/internal/operator/trace"
 	"strconv"
 	"strings"
 	"time"
@@ -90,8 +91,8 @@ func loopbackHost(name string) bool {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Traces yields what q selects, newest acceptance first, page after page.
-func (c *Client) Traces(ctx context.Context, q admin.Query) iter.Seq2[admin.Trace, error] {
-	return pages[admin.Trace](ctx, c, "/deliveries", encodeQuery(q), q.Limit)
+func (c *Client) Traces(ctx context.Context, q admin.Query) iter.Seq2[trace.Delivery, error] {
+	return pages[trace.Delivery](ctx, c, "/deliveries", encodeQuery(q), q.Limit)
 }
 
 // Audit yields the newest entries of the audit trail; limit 0 is all.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"postern/internal/operator/trace"
 	"strings"
 	"testing"
 	"time"
@@ -295,7 +296,7 @@ func TestPagesFollowEachOther(t *testing.T) {
 	want := traces(t, service, admin.Query{})
 	var got []int64
 	for after := ""; ; {
-		var page admin.Page[admin.Trace]
+		var page admin.Page[trace.Delivery]
 		if err := client.call(t.Context(), request{path: "/deliveries?limit=2&after=" + after}, &page); err != nil {
 			t.Fatal(err)
 		}
