@@ -132,6 +132,7 @@ type Service struct {
 	checks chan struct{} // holds one for each check that runs
 	seats  *seats        // of those who watch
 	looks  looks
+	past   pastDomains
 	// previews holds one for each preview that looks at past mail.
 	previews chan struct{}
 }

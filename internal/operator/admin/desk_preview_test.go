@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -142,6 +143,59 @@ func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 		}
 		_, err = s.For(within(access.Administrator, "always.test")).Suggestions(t.Context())
 		refused(t, "a scope", err, ErrForbidden)
+	})
+}
+
+// asked is a Book that notes which sums were asked for.
+type asked struct {
+	traffic.Book
+	queries []traffic.Query
+}
+
+func (a *asked) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, error) {
+	a.queries = append(a.queries, q)
+	return a.Book.Traffic(ctx, q)
+}
+
+// The days that are over are read once and not for each page: of thousands of domains they are hundreds of thousands of sums.
+func TestSuggestionsReadTheDaysThatAreOverOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, store, _ := service(t)
+		book := &asked{Book: store}
+		s.cfg.Traffic = book
+		d := s.For(everywhere(access.Administrator))
+		add := func(daysAgo int) {
+			t.Helper()
+			at := traffic.Bucket(traffic.OfDomain, time.Now().AddDate(0, 0, -daysAgo))
+			if err := store.AddTraffic(t.Context(), []traffic.Sum{{At: at, Kind: traffic.OfDomain, Name: "always.test", Level: "authenticated", Outcome: "delivered", Count: 40}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look := func(what string, total int64, queries int) {
+			t.Helper()
+			book.queries = nil
+			got, err := d.Suggestions(t.Context())
+			if want := []Suggestion{{"always.test", total, 0}}; err != nil || !slices.Equal(got, want) || len(book.queries) != queries {
+				t.Errorf("%s: %+v, %v of %d queries; want %+v of %d", what, got, err, len(book.queries), want, queries)
+			}
+			if last := book.queries[len(book.queries)-1]; !last.Since.Equal(traffic.Bucket(traffic.OfDomain, time.Now())) {
+				t.Errorf("%s: today is read from %v on", what, last.Since)
+			}
+		}
+		add(3)
+		add(29)
+		add(30) // too long ago
+		add(0)
+		look("at midnight, when a count of yesterday may still come", 120, 2)
+		look("still", 120, 2)
+		time.Sleep(settled)
+		look("later", 120, 2)
+		add(0)
+		look("with the days before remembered", 160, 1)
+		time.Sleep(24 * time.Hour)
+		add(0)
+		look("the next day", 160, 2)
+		look("again", 160, 1)
 	})
 }
 
