@@ -25,7 +25,7 @@ func (d *Desk) because(ctx context.Context, traces []trace.Delivery) error {
 	if len(tainted) == 0 {
 		return nil
 	}
-	for r, err := range d.s.cfg.Store.List(ctx, queue.Filter{IDs: slices.Collect(maps.Keys(tainted)), Limit: becauseLook}) {
+	for r, err := range d.s.cfg.Store.List(ctx, queue.Filter{IDs: slices.Collect(maps.Keys(tainted)), Limit: becauseLook, Brief: true}) {
 		if err != nil {
 			return err
 		}

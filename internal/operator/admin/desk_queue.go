@@ -104,7 +104,9 @@ func rank(v *SiteView) int {
 // ownSites gathers the sites of waiting mail within the scope, as the deliveries there are told of them.
 func (d *Desk) ownSites(ctx context.Context, patience time.Duration) (SiteList, error) {
 	out, at := SiteList{Items: []SiteView{}}, map[string]*queue.Site{}
-	stop, err := d.searchFor(ctx, waitingFilter(), scopedWaiting, patience, func(r *queue.Record) bool {
+	f := waitingFilter()
+	f.Brief = true
+	stop, err := d.searchFor(ctx, f, scopedWaiting, patience, func(r *queue.Record) bool {
 		told := d.told(r)
 		key, hop := string(told.Site), told.NextHop
 		if hop == "" { // servers of others are called by the domain they receive for, and so is what waits there
@@ -227,6 +229,7 @@ func (d *Desk) within(ctx context.Context, r *ActRequest) ([]string, error) {
 	}
 	chosen := map[queue.ID]bool{}
 	for _, f := range filters {
+		f.Brief = true
 		stop, err := d.search(ctx, f, scopedWaiting, func(rec *queue.Record) { chosen[rec.Message.ID] = true })
 		if err == nil && stop != nil {
 			err = badRequest("that is more than can be chosen at once; name the messages")
@@ -236,6 +239,7 @@ func (d *Desk) within(ctx context.Context, r *ActRequest) ([]string, error) {
 		}
 	}
 	whole := waitingFilter()
+	whole.Brief = true
 	for id := range chosen {
 		whole.IDs = append(whole.IDs, id)
 	}

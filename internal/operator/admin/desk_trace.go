@@ -90,7 +90,7 @@ func (d *Desk) total(ctx context.Context, q *Query, f queue.Filter, shown int, s
 		}
 		return n, true, nil
 	}
-	f.After = stop.After
+	f.After, f.Brief = stop.After, q.Host == "" // the host stands in the attempts
 	n = shown
 	stop, err = d.searchFor(ctx, f, countMost, countTime, func(r *queue.Record) bool {
 		t := d.trace(r)
