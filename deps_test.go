@@ -83,11 +83,13 @@ func lattice() map[string]string {
 
 		"check": "mail smtp smtp/smtpclient smtp/tlsprobe policy policy/certcheck attempt dns policy/mxpins history/peers gateway/route gateway/deliver",
 
-		"operator/admin":      "mail smtp policy policy/certcheck policy/rules attempt event queue operator/audit history/peers policy/mxpins operator/access check history/traffic history/certstore gateway/inforce",
+		"operator/admin":      "mail smtp policy policy/rules attempt event queue operator/audit history/peers policy/mxpins operator/access check history/traffic history/certstore gateway/inforce operator/hindsight operator/trace",
+		"operator/trace":      "mail policy policy/rules attempt queue",
+		"operator/hindsight":  "mail smtp policy policy/certcheck policy/mxpins attempt queue history/certstore",
 		"operator/websession": "operator/access operator/accounts",
 		"operator/oidc":       "operator/pending",
-		"operator/api":        "mail policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession",
-		"operator/web":        "mail mail/received policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/websession operator/oidc",
+		"operator/api":        "mail policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession operator/trace",
+		"operator/web":        "mail mail/received policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/hindsight operator/websession operator/oidc operator/trace",
 	}
 }
 
@@ -114,7 +116,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
-		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlbound", "smtp/tlsprobe", "operator/access", "platform/passhash", "platform/certpem"}, room)
+		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlbound", "smtp/tlsprobe", "operator/access", "operator/trace", "platform/passhash", "platform/certpem"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.

@@ -68,7 +68,7 @@ func (c *accountsFirstCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	out, err := client.FirstAccount(a.ctx, a.asker())
+	out, err := client.FirstAccount(a.ctx)
 	if err != nil {
 		return tell(err)
 	}
@@ -90,7 +90,7 @@ type accountsInviteCmd struct {
 
 // Run prints the link.
 func (c *accountsInviteCmd) Run(a *app) error {
-	r := api.InviteRequest{By: a.asker(), Name: c.Name, New: c.New, Role: access.Role(c.Role)}
+	r := api.InviteRequest{Name: c.Name, New: c.New, Role: access.Role(c.Role)}
 	for _, name := range c.Domain {
 		d, err := mail.ParseDomain(name)
 		if err != nil {
@@ -158,19 +158,19 @@ type accountsDisableCmd struct{ accountsChange }
 
 // Run disables.
 func (c *accountsDisableCmd) Run(a *app) error {
-	return c.do(a, "disable", func(client *api.Client) error { return client.DisableAccount(a.ctx, a.asker(), c.Name, true) })
+	return c.do(a, "disable", func(client *api.Client) error { return client.DisableAccount(a.ctx, c.Name, true) })
 }
 
 type accountsEnableCmd struct{ accountsChange }
 
 // Run enables.
 func (c *accountsEnableCmd) Run(a *app) error {
-	return c.do(a, "enable", func(client *api.Client) error { return client.DisableAccount(a.ctx, a.asker(), c.Name, false) })
+	return c.do(a, "enable", func(client *api.Client) error { return client.DisableAccount(a.ctx, c.Name, false) })
 }
 
 type accountsDeleteCmd struct{ accountsChange }
 
 // Run deletes.
 func (c *accountsDeleteCmd) Run(a *app) error {
-	return c.do(a, "delete", func(client *api.Client) error { return client.DeleteAccount(a.ctx, a.asker(), c.Name) })
+	return c.do(a, "delete", func(client *api.Client) error { return client.DeleteAccount(a.ctx, c.Name) })
 }

@@ -14,13 +14,14 @@ import (
 // "repair wins"). Where no gateway answers, or it may not be asked, nothing is told and nothing said.
 type waker struct {
 	client *api.Client
-	by     string
 	off    bool
 }
 
 // newWaker finds the gateway of the configuration.
 func (c *checkCmd) newWaker(a *app, s *checkSetup) *waker {
-	return &waker{client: api.Dial(c.socket(s.cfg)), by: a.asker() + " (postern check)"}
+	client := api.Dial(c.socket(s.cfg))
+	client.By = a.asker() + " (postern check)"
+	return &waker{client: client}
 }
 
 // tell has the gateway try what waits for a domain to which mail would be sent now. The gateway judges it by its own
@@ -30,7 +31,7 @@ func (w *waker) tell(ctx context.Context, r *check.Report) {
 	if w.off || err != nil || !passes(r) || !w.waits(ctx, domain) {
 		return
 	}
-	if _, err := w.client.Act(ctx, admin.ActRequest{By: w.by, Kind: queue.Retry, Domains: []string{domain.String()}}); err != nil {
+	if _, err := w.client.Act(ctx, admin.ActRequest{Kind: queue.Retry, Domains: []string{domain.String()}}); err != nil {
 		w.off = true
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"postern/internal/operator/trace"
 	"strings"
 	"time"
 
@@ -88,6 +89,7 @@ func (d *demoCmd) tell(ctx context.Context, a *app, w *demoWorld, cfg *config.Co
 		return err
 	}
 	client := api.Dial(cfg.Socket())
+	client.By = "demo"
 	defer client.Close()
 	if err := applyDemoRules(ctx, client, filepath.Join(w.dir, "rules.toml")); err != nil {
 		return err
@@ -116,7 +118,7 @@ func (d *demoCmd) tell(ctx context.Context, a *app, w *demoWorld, cfg *config.Co
 
 // stay says where to look, and waits for Ctrl-C. The console's listener was opened before the one for mail.
 func (d *demoCmd) stay(ctx context.Context, a *app, w *demoWorld, client *api.Client, at, console string) error {
-	link, err := client.Invite(ctx, api.InviteRequest{By: "demo", Name: "demo", New: true, Role: access.Administrator})
+	link, err := client.Invite(ctx, api.InviteRequest{Name: "demo", New: true, Role: access.Administrator})
 	if err != nil {
 		return err
 	}
@@ -131,7 +133,7 @@ func applyDemoRules(ctx context.Context, client *api.Client, file string) error 
 	if err != nil {
 		return err
 	}
-	_, err = client.ApplyRules(ctx, admin.ApplyRequest{By: "demo", Name: "rules.toml", Text: string(text)})
+	_, err = client.ApplyRules(ctx, admin.ApplyRequest{Name: "rules.toml", Text: string(text)})
 	return err
 }
 
@@ -146,7 +148,7 @@ func (d *demoCmd) watch(ctx context.Context, w *demoWorld, client *api.Client, b
 			w.repair("mx.law.test")
 			board.say("law.test has renewed its certificate")
 		}
-		var traces []admin.Trace
+		var traces []trace.Delivery
 		for t, err := range client.Traces(ctx, admin.Query{}) {
 			if err != nil {
 				return err

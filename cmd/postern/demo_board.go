@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"postern/internal/operator/trace"
 	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/term"
 
-	"postern/internal/operator/admin"
 )
 
 // board shows the story: a table that fills on a terminal, plain lines elsewhere.
@@ -19,7 +19,7 @@ type board struct {
 	live    bool
 	start   time.Time
 	rows    []*boardRow
-	notices []admin.Trace
+	notices []trace.Delivery
 	drawn   int    // lines on the screen that the next drawing replaces
 	said    string // what happened in the world last, with its time
 }
@@ -30,7 +30,7 @@ type boardRow struct {
 	to      string
 	title   string
 	want    demoEnd
-	trace   *admin.Trace
+	trace   *trace.Delivery
 	told    string // what was printed last, in plain mode
 }
 
@@ -58,7 +58,7 @@ func (b *board) say(text string) {
 }
 
 // show takes in the traces of this moment.
-func (b *board) show(traces []admin.Trace) {
+func (b *board) show(traces []trace.Delivery) {
 	b.notices = b.notices[:0]
 	for i := range traces {
 		t := &traces[i]
@@ -195,7 +195,7 @@ func (b *board) table(width int) []string {
 		}
 		out = append(out, cut(fmt.Sprintf("%s %-18s %-9s %-48s %s", r.mark(), r.to, asks, r.happened(), r.title), width))
 	}
-	slices.SortStableFunc(b.notices, func(x, y admin.Trace) int { return strings.Compare(x.To, y.To) })
+	slices.SortStableFunc(b.notices, func(x, y trace.Delivery) int { return strings.Compare(x.To, y.To) })
 	for _, n := range b.notices {
 		out = append(out, cut(fmt.Sprintf("%s bounce to %-18s %s", noticeMark(n.State), n.To, noticeWords(&n)), width))
 	}
@@ -213,7 +213,7 @@ func noticeMark(state string) string {
 	return "…"
 }
 
-func noticeWords(t *admin.Trace) string {
+func noticeWords(t *trace.Delivery) string {
 	switch t.State {
 	case "delivered":
 		return "delivered, " + t.Reached

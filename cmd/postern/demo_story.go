@@ -1,9 +1,9 @@
 package main
 
 import (
+	"postern/internal/operator/trace"
 	"time"
 
-	"postern/internal/operator/admin"
 )
 
 // demoWindow is the 24 hours of a forced delivery, compressed.
@@ -43,7 +43,7 @@ var demoMessages = []demoMessage{
 }
 
 // fits reports whether a delivery ended as the story says.
-func (e demoEnd) fits(t *admin.Trace) bool {
+func (e demoEnd) fits(t *trace.Delivery) bool {
 	return t.State == e.state && (e.state != "delivered" || t.Reached == e.reached) && t.Reason == e.reason
 }
 

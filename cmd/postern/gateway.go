@@ -40,6 +40,7 @@ import (
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/hindsight"
 	"postern/internal/platform/ram"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
@@ -332,10 +333,10 @@ func (g *gateway) administration() admin.Config {
 		Settings: func() admin.Settings { return settingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
 		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: g.store, Certs: g.shown,
+		Hindsight:   hindsight.Sources{Certificates: g.shown.Certificates, Roots: g.roots.Pools, Pins: g.store.Pins},
 		Refusals:    func() []audit.Entry { return g.accounts.Refusals() }, // made after this
-		Unprotected: g.unprotected, Trust: trustIn(g.roots),
-		Lifetime: g.cfg.Delivery.Lifetime.Duration,
-		Streams:  g.cfg.Admin.Connections / 2, StreamsOfOne: g.cfg.Admin.Streams,
+		Unprotected: g.unprotected, Trust: trustIn(g.roots), Lifetime: g.cfg.Delivery.Lifetime.Duration,
+		Streams: g.cfg.Admin.Connections / 2, StreamsOfOne: g.cfg.Admin.Streams,
 		Hostname: g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
 	}
 	if g.cfg.Path() != "" {

@@ -180,7 +180,7 @@ func (c *peersForgetCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	out, err := client.ForgetPeers(a.ctx, admin.ForgetRequest{By: a.asker(), Names: c.Name})
+	out, err := client.ForgetPeers(a.ctx, admin.ForgetRequest{Names: c.Name})
 	if err != nil {
 		return tell(err)
 	}

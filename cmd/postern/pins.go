@@ -62,7 +62,7 @@ func (c *peersApproveCmd) Run(a *app) error {
 		}
 		return c.list(a, &out)
 	}
-	out, err := client.Approve(a.ctx, admin.ApproveRequest{By: a.asker(), Domain: c.Domain, Names: c.Name, Rule: c.Rule})
+	out, err := client.Approve(a.ctx, admin.ApproveRequest{Domain: c.Domain, Names: c.Name, Rule: c.Rule})
 	if err != nil {
 		return tell(err)
 	}
@@ -147,7 +147,7 @@ func (c *peersUnpinCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	out, err := client.Unpin(a.ctx, admin.UnpinRequest{By: a.asker(), Domain: c.Domain, Rule: c.Rule})
+	out, err := client.Unpin(a.ctx, admin.UnpinRequest{Domain: c.Domain, Rule: c.Rule})
 	if err != nil {
 		return tell(err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"postern/internal/operator/trace"
 	"sort"
 	"strconv"
 	"strings"
@@ -30,7 +31,7 @@ type names struct {
 // split tells ids from domains by their form.
 func (n *names) split() (domains, messages []string) {
 	for _, name := range n.Names {
-		if admin.LooksLikeID(name) {
+		if trace.LooksLikeID(name) {
 			messages = append(messages, name)
 		} else {
 			domains = append(domains, name)
@@ -92,12 +93,12 @@ func (q *queueListCmd) Run(a *app) error {
 }
 
 // waitingRows prints one row for each delivery.
-func (a *app) waitingRows(asJSON bool) (print func(*admin.Trace) error, finish func() error) {
+func (a *app) waitingRows(asJSON bool) (print func(*trace.Delivery) error, finish func() error) {
 	if asJSON {
-		return func(t *admin.Trace) error { return a.object(t) }, func() error { return nil }
+		return func(t *trace.Delivery) error { return a.object(t) }, func() error { return nil }
 	}
 	rows := a.newTable(column{"MESSAGE", 16}, column{"STATE", 7}, column{"TO", 0}, column{"WHY", 22}, column{"NEXT TRY", 11})
-	return func(t *admin.Trace) error {
+	return func(t *trace.Delivery) error {
 			rows.row(t.Message, t.State, t.To, why(t), shortClock(t.NextAttemptAt))
 			return nil
 		}, func() error {
@@ -119,9 +120,9 @@ type waitingGroup struct {
 }
 
 // summaryRows counts by domain, reason and requirement, the largest groups first.
-func (a *app) summaryRows(asJSON bool) (print func(*admin.Trace) error, finish func() error) {
+func (a *app) summaryRows(asJSON bool) (print func(*trace.Delivery) error, finish func() error) {
 	groups := map[waitingGroup]*waitingGroup{}
-	print = func(t *admin.Trace) error {
+	print = func(t *trace.Delivery) error {
 		key := waitingGroup{Domain: domainOf(t.To), Reason: t.Reason, Requires: t.Requires}
 		g := groups[key]
 		if g == nil {
@@ -250,7 +251,6 @@ func (a *app) act(remote *remote, names *names, r admin.ActRequest) error {
 		return err
 	}
 	defer client.Close()
-	r.By = a.asker()
 	out, err := client.Act(a.ctx, r)
 	if err != nil {
 		return tell(err)

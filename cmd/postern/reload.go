@@ -25,7 +25,7 @@ func (c *reloadCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	out, err := client.Reload(a.ctx, a.asker())
+	out, err := client.Reload(a.ctx)
 	if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == http.StatusConflict {
 		return withHint(p, p.Hint)
 	}

@@ -168,7 +168,7 @@ func (c *rulesApplyCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	out, err := client.ApplyRules(a.ctx, admin.ApplyRequest{By: a.asker(), Name: filepath.Base(c.File), Text: string(text), DryRun: c.DryRun, IfRevision: c.IfRevision,
+	out, err := client.ApplyRules(a.ctx, admin.ApplyRequest{Name: filepath.Base(c.File), Text: string(text), DryRun: c.DryRun, IfRevision: c.IfRevision,
 		LetWaitingGo: c.LetWaitingGo})
 	if err != nil {
 		return tell(err)

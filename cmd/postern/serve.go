@@ -20,6 +20,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/event"
 	"postern/internal/gateway/recipients"
+	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
 )
@@ -207,7 +208,7 @@ func (g *gateway) reload(ctx context.Context) {
 	if g.cfg.Path() == "" {
 		return
 	}
-	if _, err := g.admin.Reload(ctx, "SIGHUP"); err != nil {
+	if _, err := g.admin.For(access.Root("SIGHUP")).Reread(ctx); err != nil {
 		g.warn("configuration", err, "`postern config check` shows what is wrong; the configuration read before stays in force")
 	}
 }

@@ -59,7 +59,7 @@ func (c *accountsRevokeCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	if err := client.DeleteToken(a.ctx, a.asker(), c.ID); err != nil {
+	if err := client.DeleteToken(a.ctx, c.ID); err != nil {
 		return tell(err)
 	}
 	if !c.JSON {

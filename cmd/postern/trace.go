@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"postern/internal/operator/trace"
 	"strconv"
 	"strings"
 	"time"
@@ -106,7 +107,7 @@ func (a *app) showTraces(r *remote, q admin.Query, none string) error {
 }
 
 // why is the last column of a list: the protection of what was delivered, the reason of anything else.
-func why(t *admin.Trace) string {
+func why(t *trace.Delivery) string {
 	switch {
 	case t.State == "delivered" && t.TLSVersion != "":
 		return t.Reached + " " + t.TLSVersion
@@ -127,7 +128,7 @@ func why(t *admin.Trace) string {
 func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
 // showMessage prints what all deliveries of a message share.
-func (a *app) showMessage(t *admin.Trace) {
+func (a *app) showMessage(t *trace.Delivery) {
 	fmt.Fprintf(a.stdout, "Message %s\n", t.Message)
 	from := t.From
 	if from == "" {
@@ -154,7 +155,7 @@ func channel(t *mail.TLS) string {
 }
 
 // showDelivery prints one recipient's fate.
-func (a *app) showDelivery(t *admin.Trace) {
+func (a *app) showDelivery(t *trace.Delivery) {
 	fmt.Fprintln(a.stdout)
 	a.detail("  ", "To", t.To)
 	state := t.State
@@ -168,7 +169,7 @@ func (a *app) showDelivery(t *admin.Trace) {
 	if t.Rule != "" {
 		rule = " by rule " + t.Rule
 	}
-	a.detail("    ", "Requires", admin.Demanded(t.Requires)+rule)
+	a.detail("    ", "Requires", trace.Demanded(t.Requires)+rule)
 	a.detail("    ", "Because", t.Why())
 	a.detail("    ", "Handed in", t.HandedIn)
 	a.detail("    ", "Under test", strings.Join(t.Would, ", "))
@@ -200,7 +201,7 @@ func (a *app) showDelivery(t *admin.Trace) {
 	}
 }
 
-func (a *app) showChannel(t *admin.Trace) {
+func (a *app) showChannel(t *trace.Delivery) {
 	host := t.MX
 	if t.IP != "" {
 		host += " [" + t.IP + "]"

@@ -16,14 +16,21 @@ const (
 // Info returns what people and protocols are told about r. A reason that is not on the list answers with itself as
 // text, and nothing else filled but a general status.
 func (r Reason) Info() Info {
-	for _, i := range Reasons() {
-		if i.Reason == r {
-			return i
-		}
+	if i, known := explained[r]; known {
+		return i
 	}
 	return Info{Reason: r, Text: "The delivery fell short for a reason without an explanation: " + string(r) + ".", Who: Us,
 		Hint: "Report this to the makers of Postern, with the delivery's trace.", Status: "0.0"}
 }
+
+// explained is Reasons by reason, made once: lists of thousands of sites explain each.
+var explained = func() map[Reason]Info {
+	out := map[Reason]Info{}
+	for _, i := range Reasons() {
+		out[i.Reason] = i
+	}
+	return out
+}()
 
 // Reasons returns every reason with its explanation, in the order of a delivery's life. The slice is the caller's.
 func Reasons() []Info {

@@ -87,3 +87,10 @@ func TestAnUnknownReasonIsNotHidden(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 }
+
+// A list of thousands of sites explains each: an explanation is looked up, not made.
+func TestAnExplanationIsLookedUp(t *testing.T) {
+	if n := testing.AllocsPerRun(100, func() { _ = ExpiredInQueue.Info() }); n != 0 {
+		t.Errorf("%v allocations for one explanation", n)
+	}
+}

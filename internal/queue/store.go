@@ -204,6 +204,8 @@ type Filter struct {
 	// Look bounds how many messages are looked at where no index tells which to take; 0 means no bound. A List that ends
 	// for that reason ends with *Unfinished.
 	Look int
+	// Brief leaves the records' History out, which costs most of reading them.
+	Brief bool
 }
 
 // Unfinished ends a List that looked at as many messages as it was to. A List with After goes on where it stopped;

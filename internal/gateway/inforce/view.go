@@ -25,6 +25,11 @@ type View struct {
 	Err error
 }
 
+// With is v with other rules: a question, never in force.
+func (v *View) With(other *rules.Set) *View {
+	return &View{Number: v.Number, Rules: other, Table: v.Table}
+}
+
 // Judged is what is demanded of one recipient's delivery.
 type Judged struct {
 	rules.Outcome // of the rules alone

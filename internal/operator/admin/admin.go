@@ -2,8 +2,8 @@
 // retry, hold, release, cancel, lower, apply rules, read the audit trail. The socket, the console and tests are faces of
 // it; none of them reaches around it to the store.
 //
-// Every request that changes something names who asks (By). One without is refused, and none is carried out without an
-// entry in the ledger. The entry of a change that weakens protection is on stable storage before the change is made.
+// Every request is one of a Desk, which knows who asks: a change of nobody is refused, and none is carried out without an
+// entry in the audit trail. The entry of a change that weakens protection is on stable storage before the change is made.
 //
 // # The law of scopes
 //
@@ -31,7 +31,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"postern/internal/check"
@@ -41,9 +40,9 @@ import (
 	"postern/internal/history/traffic"
 	"postern/internal/mail"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/hindsight"
 	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
-	"postern/internal/smtp"
 )
 
 // Errors callers branch on.
@@ -97,6 +96,8 @@ type Config struct {
 	Traffic traffic.Book
 	// Certs holds the certificates that servers showed, whole; nil holds none.
 	Certs Certificates
+	// Hindsight is where previews of rules learn what is known now.
+	Hindsight hindsight.Sources
 	// Pulse tells who watches that something happened; it must hear the events. nil says nothing.
 	Pulse *Pulse
 	// Checker examines servers; nil refuses checks.
@@ -125,12 +126,13 @@ type Config struct {
 	Problem           func() error
 }
 
-// Service carries out requests. Safe for concurrent use.
+// Service is what the desks of all principals share. Safe for concurrent use.
 type Service struct {
 	cfg    Config
 	checks chan struct{} // holds one for each check that runs
 	seats  *seats        // of those who watch
 	looks  looks
+	past   pastDomains
 	// previews holds one for each preview that looks at past mail.
 	previews chan struct{}
 }
@@ -144,15 +146,6 @@ func New(cfg Config) *Service {
 		cfg.Sink = event.Discard{}
 	}
 	return &Service{cfg: cfg, checks: make(chan struct{}, ChecksAtOnce), seats: newSeats(cfg.Streams, cfg.StreamsOfOne), previews: make(chan struct{}, PreviewsAtOnce)}
-}
-
-// who checks and bounds the name of whoever asks.
-func who(by string) (string, error) {
-	by = smtp.Printable(strings.TrimSpace(by), 200)
-	if by == "" {
-		return "", ErrWho
-	}
-	return by, nil
 }
 
 func badRequest(format string, args ...any) error {
@@ -206,8 +199,8 @@ type Unprotected struct {
 	Rules    []string   `json:"rules"`
 }
 
-// Status counts and looks.
-func (s *Service) Status(ctx context.Context) (Status, error) {
+// status counts and looks.
+func (s *Service) status(ctx context.Context) (Status, error) {
 	out := Status{Hostname: s.cfg.Hostname, Version: s.cfg.Version, StartedAt: instant(s.cfg.StartedAt), Ready: true, Queue: map[string]int64{}}
 	stats, err := s.cfg.Store.Stats(ctx)
 	if err != nil {

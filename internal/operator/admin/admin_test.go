@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"slices"
 	"strings"
 	"testing"
@@ -51,12 +52,12 @@ func service(t *testing.T) (*Service, *memstore.Store, *recorder) {
 	return s, store, rec
 }
 
-func traces(t *testing.T, s *Service, q Query) []Trace {
+func traces(t *testing.T, s *Service, q Query) []trace.Delivery {
 	t.Helper()
 	return pages(t, s.For(everywhere(access.Auditor)), q, 500)
 }
 
-func one(t *testing.T, s *Service, id queue.ID, to string) Trace {
+func one(t *testing.T, s *Service, id queue.ID, to string) trace.Delivery {
 	t.Helper()
 	got := traces(t, s, Query{Messages: []string{string(id)}, Recipient: to})
 	if len(got) != 1 {
@@ -78,11 +79,10 @@ func TestEveryChangeNeedsANameAndLeavesAnEntry(t *testing.T) {
 	s, _, rec := service(t)
 	for _, kind := range []queue.ActionKind{queue.Hold, queue.Release, queue.Retry, queue.Cancel} {
 		r := ActRequest{Kind: kind, Domains: []string{"Other.TEST."}}
-		if _, err := s.Act(t.Context(), r); !errors.Is(err, ErrWho) {
+		if _, err := s.For(access.Root(" ")).Act(t.Context(), r); !errors.Is(err, ErrWho) {
 			t.Errorf("%s without a name: %v", kind, err)
 		}
-		r.By = "ann\x1b[31m"
-		out, err := s.Act(t.Context(), r)
+		out, err := s.For(access.Root("ann\x1b[31m")).Act(t.Context(), r)
 		if err != nil || out.Changed != 1 {
 			t.Errorf("%s: %+v, %v", kind, out, err)
 		}
@@ -105,19 +105,18 @@ func TestAnActionIsForEverythingOnlyWhenItSaysSo(t *testing.T) {
 		{Kind: queue.Cancel}, {Kind: queue.Cancel, All: true, Domains: []string{"a.test"}}, {Kind: "burn", All: true},
 		{Kind: queue.Hold, Lower: true, All: true}, {Kind: queue.Hold, Domains: []string{"no domain"}},
 	} {
-		r.By = "ann"
-		if _, err := s.Act(t.Context(), r); !errors.Is(err, ErrBadRequest) {
+		if _, err := s.For(access.Root("ann")).Act(t.Context(), r); !errors.Is(err, ErrBadRequest) {
 			t.Errorf("%+v: %v, want a bad request", r, err)
 		}
 	}
-	if _, err := s.Act(t.Context(), ActRequest{Kind: queue.Cancel, By: "ann"}); !errors.Is(err, ErrNothingNamed) {
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Cancel}); !errors.Is(err, ErrNothingNamed) {
 		t.Errorf("naming nothing: %v", err)
 	}
 }
 
 func TestRetryMakesSitesDueAndTellsTheDispatcher(t *testing.T) {
 	s, _, rec := service(t)
-	out, err := s.Act(t.Context(), ActRequest{By: "ann", Kind: queue.Retry, All: true})
+	out, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Retry, All: true})
 	if err != nil || out.Changed != 3 {
 		t.Fatalf("%+v, %v: want the three deliveries that are not held", out, err)
 	}
@@ -128,7 +127,7 @@ func TestRetryMakesSitesDueAndTellsTheDispatcher(t *testing.T) {
 
 func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 	s, store, rec := service(t)
-	if _, err := s.Act(t.Context(), ActRequest{By: "ann", Kind: queue.Release, Lower: true, Domains: []string{"clinic.test"}}); err != nil {
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"clinic.test"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []queue.ID{backlog.Waiting, backlog.Untried} {
@@ -152,7 +151,7 @@ func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 		t.Errorf("kicked %v", rec.kicked)
 	}
 	broken := New(Config{Store: store, Ledger: noLedger{}, Rules: s.cfg.Rules})
-	if _, err := broken.Act(t.Context(), ActRequest{By: "ann", Kind: queue.Release, Lower: true, All: true}); err == nil {
+	if _, err := broken.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, All: true}); err == nil {
 		t.Error("lowered without an audit trail")
 	}
 	if got := one(t, s, backlog.Notice, ""); got.Requires != "authenticated" || got.State != "held" || got.NextAttemptAt != nil {
@@ -163,14 +162,14 @@ func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 func TestLoweringStopsAtWhatTheConfigurationDemands(t *testing.T) {
 	s, store, _ := service(t)
 	s.cfg.Rules = backlog.Keeper(t, store, route.Own{Domain: mail.MustDomain("clinic.test"), Require: policy.Encrypted})
-	out, err := s.Act(t.Context(), ActRequest{By: "ann", Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
+	out, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
 	if err != nil || out.Changed != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	if got := one(t, s, backlog.Untried, ""); got.Requires != "encrypted" {
 		t.Errorf("requires %s", got.Requires)
 	}
-	out, err = s.Act(t.Context(), ActRequest{By: "ann", Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
+	out, err = s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
 	if err != nil || out.Changed != 0 {
 		t.Errorf("lowered again: %+v, %v", out, err)
 	}
@@ -197,7 +196,7 @@ func (noLedger) AppendRules(context.Context, string, audit.Entry) (audit.Revisio
 func TestAChangeThatCannotBeRecordedSaysSo(t *testing.T) {
 	s, store, rec := service(t)
 	s.cfg.Ledger = noLedger{}
-	if _, err := s.Act(t.Context(), ActRequest{By: "ann", Kind: queue.Retry, All: true}); !errors.Is(err, ErrNotRecorded) {
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Retry, All: true}); !errors.Is(err, ErrNotRecorded) {
 		t.Errorf("got %v", err)
 	}
 	if !slices.ContainsFunc(rec.events, func(e event.Event) bool { w, ok := e.(event.Warned); return ok && w.What == "audit" }) {
@@ -220,10 +219,10 @@ func TestUnreadableRulesAreNeverNoRules(t *testing.T) {
 		t.Errorf("a stored text that does not parse: set %v, error %v", set, err)
 	}
 	s := New(Config{Store: store, Ledger: store, Rules: k})
-	if st, err := s.Status(t.Context()); err != nil || st.Ready || st.RulesProblem == "" {
+	if st, err := s.For(access.Root("ann")).Status(t.Context()); err != nil || st.Ready || st.RulesProblem == "" {
 		t.Errorf("status %+v, %v", st, err)
 	}
-	if out, err := s.ApplyRules(t.Context(), ApplyRequest{By: "ann", Name: "new", Text: clinicRules}); err != nil || !out.Applied {
+	if out, err := s.For(access.Root("ann")).ApplyRules(t.Context(), ApplyRequest{Name: "new", Text: clinicRules}); err != nil || !out.Applied {
 		t.Fatalf("a good file does not cure it: %+v, %v", out, err)
 	}
 	if set, n, err := k.Current(); err != nil || n != 2 || len(set.Rules()) != 1 {
@@ -233,7 +232,7 @@ func TestUnreadableRulesAreNeverNoRules(t *testing.T) {
 
 func TestAReloadThatFailsKeepsTheOldRules(t *testing.T) {
 	s, store, _ := service(t)
-	if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "ann", Text: clinicRules}); err != nil {
+	if _, err := s.For(access.Root("ann")).ApplyRules(t.Context(), ApplyRequest{Text: clinicRules}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.AppendRules(t.Context(), "broken = ", audit.Entry{By: "somebody else"}); err != nil {
@@ -249,8 +248,8 @@ func TestAReloadThatFailsKeepsTheOldRules(t *testing.T) {
 
 func TestApplyStoresSwapsAndTells(t *testing.T) {
 	s, _, rec := service(t)
-	r := ApplyRequest{By: "ann", Name: "rules.toml", Text: clinicRules, DryRun: true}
-	out, err := s.ApplyRules(t.Context(), r)
+	r := ApplyRequest{Name: "rules.toml", Text: clinicRules, DryRun: true}
+	out, err := s.For(access.Root("ann")).ApplyRules(t.Context(), r)
 	if err != nil || out.Applied || len(out.Changes) != 1 || out.Changes[0].Kind != rules.Added || rec.changed != 0 {
 		t.Fatalf("dry run: %+v, %v", out, err)
 	}
@@ -258,22 +257,22 @@ func TestApplyStoresSwapsAndTells(t *testing.T) {
 		t.Fatal("a dry run changed something")
 	}
 	r.DryRun = false
-	if out, err = s.ApplyRules(t.Context(), r); err != nil || !out.Applied || out.Revision != 1 || rec.changed != 1 {
+	if out, err = s.For(access.Root("ann")).ApplyRules(t.Context(), r); err != nil || !out.Applied || out.Revision != 1 || rec.changed != 1 {
 		t.Fatalf("%+v, %v, dispatcher told %d times", out, err, rec.changed)
 	}
 	if e := entries(t, s)[0]; e.Action != "rules apply" || e.By != "ann" || !strings.HasPrefix(e.After, "+ clinic: scope \"outbound\", ") || e.Before != "revision 0" {
 		t.Errorf("entry %+v", e)
 	}
-	if out, err = s.ApplyRules(t.Context(), r); err != nil || out.Applied || out.Revision != 1 || len(entries(t, s)) != 2 || rec.changed != 2 {
+	if out, err = s.For(access.Root("ann")).ApplyRules(t.Context(), r); err != nil || out.Applied || out.Revision != 1 || len(entries(t, s)) != 2 || rec.changed != 2 {
 		t.Errorf("the same file again: %+v, %v", out, err)
 	}
 	seen := int64(0)
 	r.IfRevision, r.Text = &seen, "# none\n"
-	if _, err := s.ApplyRules(t.Context(), r); !errors.Is(err, ErrRevision) {
+	if _, err := s.For(access.Root("ann")).ApplyRules(t.Context(), r); !errors.Is(err, ErrRevision) {
 		t.Errorf("an outdated look: %v", err)
 	}
 	r.IfRevision = nil
-	if out, err = s.ApplyRules(t.Context(), r); err != nil || !out.Applied || len(out.Changes) != 1 || !out.Changes[0].Weaker {
+	if out, err = s.For(access.Root("ann")).ApplyRules(t.Context(), r); err != nil || !out.Applied || len(out.Changes) != 1 || !out.Changes[0].Weaker {
 		t.Errorf("removing the rule: %+v, %v", out, err)
 	}
 }
@@ -295,10 +294,10 @@ func TestABrokenFileLeavesTheOldRulesInForce(t *testing.T) {
 	s, store, rec := service(t)
 	l := &goneLedger{Ledger: store}
 	s.cfg.Rules = backlog.Keeper(t, l)
-	if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "ann", Text: clinicRules}); err != nil {
+	if _, err := s.For(access.Root("ann")).ApplyRules(t.Context(), ApplyRequest{Text: clinicRules}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.ApplyRules(t.Context(), ApplyRequest{By: "ann", Name: "bad.toml", Text: "[[rule]]\nnmae = \"x\"\nscop = \"y\"\n"})
+	_, err := s.For(access.Root("ann")).ApplyRules(t.Context(), ApplyRequest{Name: "bad.toml", Text: "[[rule]]\nnmae = \"x\"\nscop = \"y\"\n"})
 	broken, ok := errors.AsType[*rules.ParseError](err)
 	if !ok || len(broken.Problems) < 2 {
 		t.Fatalf("got %v, want every problem", err)
@@ -307,7 +306,7 @@ func TestABrokenFileLeavesTheOldRulesInForce(t *testing.T) {
 		t.Errorf("revision %d, %v", n, err)
 	}
 	l.gone = true
-	if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "ann", Text: "# none\n"}); !errors.Is(err, errDisk) {
+	if _, err := s.For(access.Root("ann")).ApplyRules(t.Context(), ApplyRequest{Text: "# none\n"}); !errors.Is(err, errDisk) {
 		t.Errorf("a ledger that cannot be written: %v", err)
 	}
 	if _, n, err := s.cfg.Rules.Current(); err != nil || n != 1 {
@@ -317,10 +316,10 @@ func TestABrokenFileLeavesTheOldRulesInForce(t *testing.T) {
 
 func TestExplainSaysWhyWithoutSending(t *testing.T) {
 	s, _, _ := service(t)
-	if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "ann", Text: clinicRules}); err != nil {
+	if _, err := s.For(access.Root("ann")).ApplyRules(t.Context(), ApplyRequest{Text: clinicRules}); err != nil {
 		t.Fatal(err)
 	}
-	e, err := s.Explain(t.Context(), ExplainRequest{From: "a@example.com", To: []string{"dr@Clinic.test", "x@plain.test", "b@example.com"}})
+	e, err := s.For(access.Root("ann")).Explain(t.Context(), ExplainRequest{From: "a@example.com", To: []string{"dr@Clinic.test", "x@plain.test", "b@example.com"}})
 	if err != nil || len(e.Recipients) != 3 || e.Revision != 1 {
 		t.Fatalf("%+v, %v", e, err)
 	}
@@ -337,7 +336,7 @@ func TestExplainSaysWhyWithoutSending(t *testing.T) {
 		t.Errorf("rules: %+v", e.Rules)
 	}
 	for _, r := range []ExplainRequest{{To: nil}, {To: []string{"x"}}, {From: "x", To: []string{"a@b.test"}}, {To: []string{"a@b.test"}, Client: "here"}} {
-		if _, err := s.Explain(t.Context(), r); !errors.Is(err, ErrBadRequest) {
+		if _, err := s.For(access.Root("ann")).Explain(t.Context(), r); !errors.Is(err, ErrBadRequest) {
 			t.Errorf("%+v: %v", r, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"postern/internal/operator/access"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -49,8 +50,8 @@ func TestActTellsWhatCameOfMailThatIsBeingSent(t *testing.T) {
 					time.Sleep(10 * time.Second)
 					settle(work[0], c.ends)
 				}()
-				r := ActRequest{By: "anna", Kind: queue.Cancel, Domains: []string{"clinic.test"}, Wait: c.wait}
-				got, err := s.Act(t.Context(), r)
+				r := ActRequest{Kind: queue.Cancel, Domains: []string{"clinic.test"}, Wait: c.wait}
+				got, err := s.For(access.Root("anna")).Act(t.Context(), r)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -76,7 +77,7 @@ func TestActTellsWhatCameOfMailThatIsBeingSent(t *testing.T) {
 		})
 	}
 	s, _, _ := service(t)
-	if _, err := s.Act(t.Context(), ActRequest{By: "anna", Kind: queue.Cancel, All: true, Wait: MostWait + 1}); err == nil {
+	if _, err := s.For(access.Root("anna")).Act(t.Context(), ActRequest{Kind: queue.Cancel, All: true, Wait: MostWait + 1}); err == nil {
 		t.Error("a wait without end was taken")
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"postern/internal/policy"
+	"postern/internal/operator/trace"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
@@ -13,24 +13,19 @@ import (
 // becauseLook is how many of the other recipients of messages are looked at for a page.
 const becauseLook = 2000
 
-// tainted reports whether a rule protects mail to a recipient whom it does not name; see queue.Delivery.Tainted.
-func (t *Trace) tainted() bool {
-	return t.Kind == kindNames[queue.Ordinary] && !t.Matched && len(t.Rules) > 0 && t.Requires != policy.Plaintext.String()
-}
-
 // because fills in, for deliveries that no rule names and that are protected all the same, because of whom. Whoever is told
 // of rules sent the message, and so knows its recipients.
-func (d *Desk) because(ctx context.Context, traces []Trace) error {
-	tainted := map[queue.ID][]*Trace{}
+func (d *Desk) because(ctx context.Context, traces []trace.Delivery) error {
+	tainted := map[queue.ID][]*trace.Delivery{}
 	for i := range traces {
-		if t := &traces[i]; t.tainted() {
+		if t := &traces[i]; t.Tainted() {
 			tainted[queue.ID(t.Message)] = append(tainted[queue.ID(t.Message)], t)
 		}
 	}
 	if len(tainted) == 0 {
 		return nil
 	}
-	for r, err := range d.s.cfg.Store.List(ctx, queue.Filter{IDs: slices.Collect(maps.Keys(tainted)), Limit: becauseLook}) {
+	for r, err := range d.s.cfg.Store.List(ctx, queue.Filter{IDs: slices.Collect(maps.Keys(tainted)), Limit: becauseLook, Brief: true}) {
 		if err != nil {
 			return err
 		}
@@ -41,12 +36,4 @@ func (d *Desk) because(ctx context.Context, traces []Trace) error {
 		}
 	}
 	return nil
-}
-
-// Why says why a recipient whom no rule names is protected, and what would leave it out; "" for others.
-func (t *Trace) Why() string {
-	if !t.tainted() {
-		return ""
-	}
-	return rules.Because(t.Rules, t.Because)
 }

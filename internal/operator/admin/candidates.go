@@ -10,6 +10,7 @@ import (
 
 	"postern/internal/attempt"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/policy"
 	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
@@ -46,7 +47,14 @@ const candidatesLook = 1000
 
 // Candidates lists what could be approved for a domain: what DNS names now if ask is true, what was seen at a first use,
 // what waiting deliveries met. It changes nothing.
-func (s *Service) Candidates(ctx context.Context, domain string, ask bool) (Candidates, error) {
+func (d *Desk) Candidates(ctx context.Context, domain string, ask bool) (Candidates, error) {
+	if err := d.wide(access.ReadPeers); err != nil {
+		return Candidates{}, err
+	}
+	return d.s.candidates(ctx, domain, ask)
+}
+
+func (s *Service) candidates(ctx context.Context, domain string, ask bool) (Candidates, error) {
 	d, err := s.pinned(domain)
 	if err != nil {
 		return Candidates{}, err

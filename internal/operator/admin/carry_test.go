@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"errors"
+	"postern/internal/operator/access"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +35,7 @@ func TestARenamedRuleKeepsItsMailHosts(t *testing.T) {
 	store := memstore.New()
 	s := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Pins: store})
 	apply := func(s *admin.Service, text string) error {
-		_, err := s.ApplyRules(t.Context(), admin.ApplyRequest{By: "anna", Name: "rules.toml", Text: text})
+		_, err := s.For(access.Root("anna")).ApplyRules(t.Context(), admin.ApplyRequest{Name: "rules.toml", Text: text})
 		return err
 	}
 	known := func(rule string) (out []string) {

@@ -10,6 +10,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
+	"postern/internal/smtp"
 )
 
 // Errors of a Desk.
@@ -22,9 +23,8 @@ var (
 	ErrNotFound = errors.New("there is no such thing")
 )
 
-// Desk is the Service as one principal sees it: every request is authorised here and nowhere else, and every answer obeys the
-// law of scopes in the package comment. The console asks a Desk, never the Service, so that no page can forget to. Make one
-// for each request.
+// Desk is the gateway as one principal sees it: every request is authorised here and nowhere else, and every answer obeys the
+// law of scopes in the package comment. There is no other way to ask, so that no page can forget to. Make one for each request.
 type Desk struct {
 	s *Service
 	p access.Principal
@@ -35,6 +35,15 @@ func (s *Service) For(p access.Principal) *Desk { return &Desk{s, p} }
 
 // Hostname is the gateway's name.
 func (d *Desk) Hostname() string { return d.s.cfg.Hostname }
+
+// author is the name under which the audit trail tells of a change; ErrWho where there is none.
+func (d *Desk) author() (string, error) {
+	by := smtp.Printable(strings.TrimSpace(d.p.Name), 200)
+	if by == "" {
+		return "", ErrWho
+	}
+	return by, nil
+}
 
 // need refuses who may not do c, and who did not prove a moment ago who he is where c is dangerous.
 func (d *Desk) need(c access.Capability) error {

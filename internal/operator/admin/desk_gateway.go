@@ -6,7 +6,6 @@ import (
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
-	"postern/internal/policy/mxpins"
 )
 
 // Status counts and looks. A scope of domains is told whether the gateway is ready, and how many rules it sees; not what waits
@@ -15,7 +14,7 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 	if err := d.need(access.ReadStatus); err != nil {
 		return Status{}, err
 	}
-	st, err := d.s.Status(ctx)
+	st, err := d.s.status(ctx)
 	if err != nil || d.p.Scope.All {
 		return st, err
 	}
@@ -67,56 +66,4 @@ func (d *Desk) Audit(ctx context.Context, p PageRequest) (Page[audit.Entry], err
 		out.Next = strconv.FormatInt(below, 10)
 	}
 	return out, nil
-}
-
-// Pins lists which names of mail hosts are known; "" lists those of every domain.
-func (d *Desk) Pins(ctx context.Context, domain string) ([]mxpins.Pin, error) {
-	if err := d.need(access.ReadPeers); err != nil {
-		return nil, err
-	}
-	if !d.p.Scope.All {
-		return nil, ErrForbidden // they tell of the rules of others
-	}
-	return d.s.Pins(ctx, domain)
-}
-
-// Candidates lists what could be approved for a domain; see Service.Candidates.
-func (d *Desk) Candidates(ctx context.Context, domain string, ask bool) (Candidates, error) {
-	if err := d.need(access.ReadPeers); err != nil {
-		return Candidates{}, err
-	}
-	if !d.p.Scope.All {
-		return Candidates{}, ErrForbidden
-	}
-	return d.s.Candidates(ctx, domain, ask)
-}
-
-// Approve makes mail hosts of a domain known to its rules. ApproveRequest.By is ignored.
-func (d *Desk) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, error) {
-	if err := d.need(access.ApproveMX); err != nil {
-		return ApproveResult{}, err
-	}
-	if !d.p.Scope.All {
-		return ApproveResult{}, ErrForbidden
-	}
-	r.By = d.p.Name
-	return d.s.Approve(ctx, r)
-}
-
-// ForgetPeers forgets what is remembered of servers. ForgetRequest.By is ignored.
-func (d *Desk) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResult, error) {
-	if err := d.need(access.ForgetPeers); err != nil {
-		return ForgetResult{}, err
-	}
-	r.By = d.p.Name
-	return d.s.ForgetPeers(ctx, r)
-}
-
-// Unpin forgets which mail hosts of a domain are known to its rules. UnpinRequest.By is ignored.
-func (d *Desk) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error) {
-	if err := d.need(access.ForgetPeers); err != nil {
-		return UnpinResult{}, err
-	}
-	r.By = d.p.Name
-	return d.s.Unpin(ctx, r)
 }

@@ -110,7 +110,7 @@ func (d *Desk) Missing(ctx context.Context, host, addr string) (Missing, error) 
 	if err := d.need(access.ReadPeers); err != nil {
 		return Missing{}, err
 	}
-	out, err := d.s.Missing(host, addr)
+	out, err := d.s.missing(host, addr)
 	if err != nil || d.p.Scope.All {
 		return out, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"postern/internal/gateway/inforce"
 	"postern/internal/operator/access"
+	"postern/internal/operator/hindsight"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -21,38 +22,27 @@ type Preview struct {
 	Complete   bool       `json:"complete"`   // everything since Since was looked at
 	SearchedTo *time.Time `json:"searched_to,omitempty"`
 	// Changed counts deliveries of which something else would have been demanded, by what would have become of them.
-	Changed map[PreviewOutcome]int `json:"changed"`
+	Changed map[hindsight.Outcome]int `json:"changed"`
 	// Rows are the first of them, newest first.
 	Rows []PreviewRow `json:"rows"`
 	// Blind names the conditions that records cannot answer: header fields are not kept when a message is gone.
 	Blind []string `json:"blind,omitempty"`
 }
 
-// PreviewOutcome is what would have become of a delivery.
-type PreviewOutcome string
-
-// The outcomes.
-const (
-	AsNow       PreviewOutcome = "as-now"   // what it reached would have done
-	WouldWait   PreviewOutcome = "waits"    // it would have waited until the other side mends it, or its time is over
-	WouldReturn PreviewOutcome = "returned" // its sender would have been told at once
-	NotKnown    PreviewOutcome = "unknown"  // what would have been examined was not
-)
-
 // PreviewRow is one delivery.
 type PreviewRow struct {
-	Message    string         `json:"message"`
-	AcceptedAt *time.Time     `json:"accepted_at"`
-	From       string         `json:"from"`
-	To         string         `json:"to"`
-	State      string         `json:"state"`
-	Reached    string         `json:"reached"`
-	Before     string         `json:"demanded"`       // level
-	After      string         `json:"would_demand"`   // level
-	Rules      []string       `json:"rules"`          // that would have had a say
-	Outcome    PreviewOutcome `json:"outcome"`        // would have become of it
-	Reason     policy.Reason  `json:"reason"`         // why it would have waited or been returned
-	Text       string         `json:"text,omitempty"` // the same in words
+	Message    string            `json:"message"`
+	AcceptedAt *time.Time        `json:"accepted_at"`
+	From       string            `json:"from"`
+	To         string            `json:"to"`
+	State      string            `json:"state"`
+	Reached    string            `json:"reached"`
+	Before     string            `json:"demanded"`       // level
+	After      string            `json:"would_demand"`   // level
+	Rules      []string          `json:"rules"`          // that would have had a say
+	Outcome    hindsight.Outcome `json:"outcome"`        // would have become of it
+	Reason     policy.Reason     `json:"reason"`         // why it would have waited or been returned
+	Text       string            `json:"text,omitempty"` // the same in words
 }
 
 const (
@@ -70,7 +60,7 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	if err := d.need(access.ReadTrace); err != nil {
 		return Preview{}, err
 	}
-	view, err := d.s.Rules(ctx)
+	view, err := d.s.rules()
 	if err != nil {
 		return Preview{}, err
 	}
@@ -98,8 +88,8 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	default:
 		return Preview{}, ErrPreviews
 	}
-	p := previewer{d: d, view: inForce, now: inForce.Rules, then: then, out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[PreviewOutcome]int{}, Rows: []PreviewRow{},
-		Blind: blind(edit.Rule)}}
+	p := previewer{d: d, now: inForce, then: inForce.With(then), past: hindsight.New(d.s.cfg.Hindsight),
+		out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[hindsight.Outcome]int{}, Rows: []PreviewRow{}, Blind: blind(edit.Rule)}}
 	return p.look(ctx, min(patience, 10*time.Second))
 }
 
@@ -123,8 +113,8 @@ func blind(text string) (out []string) {
 // previewer looks at past deliveries, a message at a time.
 type previewer struct {
 	d         *Desk
-	view      *inforce.View
-	now, then *rules.Set
+	now, then *inforce.View
+	past      *hindsight.Judge
 	out       Preview
 	message   []queue.Record // the deliveries of the message being gathered
 }
@@ -132,21 +122,21 @@ type previewer struct {
 func (p *previewer) look(ctx context.Context, patience time.Duration) (Preview, error) {
 	stop, err := p.d.searchFor(ctx, queue.Filter{Since: p.out.Since}, previewMost, patience, func(r *queue.Record) bool {
 		if len(p.message) > 0 && p.message[0].Message.ID != r.Message.ID {
-			p.judge()
+			p.judge(ctx)
 		}
 		p.message = append(p.message, *r)
 		p.out.Deliveries++
 		return true
 	})
-	p.judge()
+	p.judge(ctx)
 	if p.out.Complete = stop == nil; stop != nil {
 		p.out.SearchedTo = instant(stop.AcceptedAt)
 	}
 	return p.out, err
 }
 
-// judge compares what both sets demand for the gathered message.
-func (p *previewer) judge() {
+// judge compares what is demanded of the gathered message with what would be.
+func (p *previewer) judge(ctx context.Context) {
 	list := p.message
 	p.message = p.message[:0]
 	if len(list) == 0 || list[0].Message.Kind != queue.Ordinary {
@@ -155,35 +145,32 @@ func (p *previewer) judge() {
 	m := &list[0].Message
 	f := rules.Facts{From: m.Envelope.From, Client: m.Inbound.Client, Size: m.Size, Now: m.AcceptedAt}
 	for i := range list {
-		to := list[i].Recipient.Address
-		f.Recipients = append(f.Recipients, to)
-		f.Local = append(f.Local, p.view.Serves(to.Domain))
+		f.Recipients = append(f.Recipients, list[i].Recipient.Address)
 	}
-	before, after := p.now.Evaluate(&f), p.then.Evaluate(&f)
+	before, after := p.now.Judge(&f), p.then.Judge(&f)
 	for i := range list {
-		if b, a := &before.Recipients[i], &after.Recipients[i]; demanded(b) != demanded(a) {
-			p.add(&list[i], b.Requirement, a)
+		if demanded(before[i].Requirement) != demanded(after[i].Requirement) {
+			p.add(ctx, &list[i], before[i].Requirement, &after[i])
 		}
 	}
 }
 
 // demanded is what a delivery must reach, without what is only tried first.
-func demanded(o *rules.Outcome) string {
-	r := o.Requirement
+func demanded(r policy.Requirement) string {
 	r.Aim = policy.Plaintext
 	return r.Key()
 }
 
-func (p *previewer) add(r *queue.Record, before policy.Requirement, after *rules.Outcome) {
+func (p *previewer) add(ctx context.Context, r *queue.Record, before policy.Requirement, after *inforce.Judged) {
 	if !p.d.p.Scope.All && !p.d.ordered(r) {
 		return // no rule of the scope has a say in what others send
 	}
 	t := p.d.trace(r)
-	row := PreviewRow{Message: t.Message, AcceptedAt: t.AcceptedAt, From: t.From, To: t.To, State: t.State, Reached: t.Reached,
-		Before: before.Channel.String(), After: after.Requirement.Channel.String(), Rules: after.Rules}
-	row.Outcome, row.Reason, row.Text = wouldBecome(r, after.Requirement)
-	p.out.Changed[row.Outcome]++
+	become := p.past.Ask(ctx, r, after.Requirement)
+	p.out.Changed[become.Outcome]++
 	if len(p.out.Rows) < previewRows {
-		p.out.Rows = append(p.out.Rows, row)
+		p.out.Rows = append(p.out.Rows, PreviewRow{Message: t.Message, AcceptedAt: t.AcceptedAt, From: t.From, To: t.To,
+			State: t.State, Reached: t.Reached, Before: before.Channel.String(), After: after.Requirement.Channel.String(),
+			Rules: after.Rules, Outcome: become.Outcome, Reason: become.Reason, Text: become.Text})
 	}
 }

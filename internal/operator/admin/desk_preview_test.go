@@ -1,21 +1,19 @@
 package admin
 
 import (
+	"context"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"postern/internal/attempt"
 	"postern/internal/event"
 	"postern/internal/history/traffic"
 	"postern/internal/lab/testkit/backlog"
-	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/hindsight"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
-	"postern/internal/queue"
 )
 
 func rule(name, to, more string) string {
@@ -37,21 +35,21 @@ func TestAPreviewSaysWhatWouldHaveBecomeOfPastMail(t *testing.T) {
 		for _, c := range []struct {
 			what, rule string
 			to         string // of the only row
-			outcome    PreviewOutcome
+			outcome    hindsight.Outcome
 			reason     policy.Reason
 		}{
 			{"no mail of that kind", rule("x", "nobody.test", ""), "", "", ""},
-			{"what was authenticated", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\nrevocation = \"off\"\n"), "p@good.test", AsNow, ""},
-			{"with revocation, which nobody asked", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\n"), "p@good.test", NotKnown, ""},
-			{"with names that are remembered", rule("x", "good.test", "[rule.force_tls]\nrevocation = \"off\"\n"), "p@good.test", NotKnown, ""},
+			{"what was authenticated", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\nrevocation = \"off\"\n"), "p@good.test", hindsight.AsNow, ""},
+			{"with revocation, which nobody asked", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\n"), "p@good.test", hindsight.NotKnown, ""},
+			{"with names that are remembered", rule("x", "good.test", "[rule.force_tls]\nrevocation = \"off\"\n"), "p@good.test", hindsight.NotKnown, ""},
 			{"with a pin", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\npins = [\"sha256:"+
-				"0000000000000000000000000000000000000000000000000000000000000000\"]\n"), "p@good.test", NotKnown, ""},
-			{"of another name", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\nnames = [\"mail.else.test\"]\n"), "p@good.test", WouldWait, policy.CertNameMismatch},
-			{"by a private CA", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\ntrust = \"/ca.pem\"\n"), "p@good.test", NotKnown, ""},
-			{"that must be proven", rule("x", "good.test", "[rule.force_tls]\nmx = \"proven\"\n"), "p@good.test", NotKnown, ""},
-			{"a plain server", rule("x", "x@plain.test", "[rule.force_tls]\nunspecified_recipients = \"opportunistic\"\n"), "x@plain.test", WouldWait, policy.StartTLSNotOffered},
-			{"a plain server, to be refused", rule("x", "x@plain.test", "[rule.force_tls]\nunspecified_recipients = \"opportunistic\"\nwithout_tls = \"reject\"\n"), "x@plain.test", WouldReturn, policy.StartTLSNotOffered},
-			{"what failed all the same", rule("x", "gone@plain.test", ""), "gone@plain.test", AsNow, ""},
+				"0000000000000000000000000000000000000000000000000000000000000000\"]\n"), "p@good.test", hindsight.NotKnown, ""},
+			{"of another name, by a certificate that is not kept", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\nnames = [\"mail.else.test\"]\n"), "p@good.test", hindsight.NotKnown, ""},
+			{"by a private CA", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\ntrust = \"/ca.pem\"\n"), "p@good.test", hindsight.NotKnown, ""},
+			{"that must be proven", rule("x", "good.test", "[rule.force_tls]\nmx = \"proven\"\n"), "p@good.test", hindsight.WouldWait, policy.MXUnproven},
+			{"a plain server", rule("x", "x@plain.test", "[rule.force_tls]\nunspecified_recipients = \"opportunistic\"\n"), "x@plain.test", hindsight.WouldWait, policy.StartTLSNotOffered},
+			{"a plain server, to be refused", rule("x", "x@plain.test", "[rule.force_tls]\nunspecified_recipients = \"opportunistic\"\nwithout_tls = \"reject\"\n"), "x@plain.test", hindsight.WouldReturn, policy.StartTLSNotOffered},
+			{"what failed all the same", rule("x", "gone@plain.test", ""), "gone@plain.test", hindsight.AsNow, ""},
 		} {
 			p := look(RuleEdit{Rule: c.rule})
 			if !p.Complete || p.Deliveries < 6 {
@@ -114,92 +112,6 @@ func TestWhoMayPreview(t *testing.T) {
 	}
 }
 
-// What an encrypted connection fell short of is why it would have waited.
-func TestARecordedShortfallIsTheReason(t *testing.T) {
-	used := attempt.Try{Host: "mx.shop.test", Used: true, Reached: policy.Encrypted, Evidence: &policy.Evidence{TLS: &mail.TLS{Version: "TLSv1.2"}},
-		Shortfalls: []policy.Shortfall{{Reason: policy.CertSelfSigned, Text: "it signed itself"}}}
-	r := &queue.Record{Delivery: queue.Delivery{State: queue.Delivered, History: []attempt.Attempt{{Tries: []attempt.Try{used}}}}}
-	if o, reason, text := wouldBecome(r, backlog.Forced()); o != WouldWait || reason != policy.CertSelfSigned || text == "" {
-		t.Errorf("%s %s %q", o, reason, text)
-	}
-	r.History[0].Tries[0].Shortfalls = nil
-	if o, _, _ := wouldBecome(r, backlog.Forced()); o != NotKnown {
-		t.Errorf("without a shortfall: %s", o)
-	}
-	high := policy.Requirement{Channel: policy.Encrypted, MinTLS: 0x0304}
-	if o, reason, _ := wouldBecome(r, high); o != WouldWait || reason != policy.TLSVersion {
-		t.Errorf("%s %s", o, reason)
-	}
-	if o, _, _ := wouldBecome(r, policy.Requirement{Channel: policy.Encrypted}); o != AsNow {
-		t.Errorf("%s", o)
-	}
-}
-
-// The cases in which a judgement by other means than policy.Verdict went wrong.
-func TestAPreviewNeverKnowsBetterThanTheGateway(t *testing.T) {
-	clinic := mail.Recipient{Address: mail.MustAddress("dr@clinic.test")}
-	past := func(change func(*attempt.Try, *policy.Requirement)) *queue.Record {
-		try := attempt.Try{Host: "mx.clinic.test", Used: true, Reached: policy.Authenticated,
-			Evidence: &policy.Evidence{TLS: &mail.TLS{Version: "TLSv1.3"}, Revocation: policy.NotRevoked, Presented: []string{"clinic.test", "mx.clinic.test"},
-				Chain: []policy.Certificate{{SPKI: strings.Repeat("aa", 32)}}}}
-		demanded := policy.Requirement{}
-		if change != nil {
-			change(&try, &demanded)
-		}
-		return &queue.Record{Delivery: queue.Delivery{Recipient: clinic, Requirement: demanded, State: queue.Delivered, History: []attempt.Attempt{{Tries: []attempt.Try{try}}}}}
-	}
-	demand := func(text string) policy.Requirement {
-		s, err := rules.Parse("r", []byte(rule("x", "clinic.test", "[rule.force_tls]\n"+text)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s.Evaluate(&rules.Facts{Recipients: []mail.Address{clinic.Address}}).Recipients[0].Requirement
-	}
-	pin := func(digit string) string { return "pins = [\"sha256:" + strings.Repeat(digit, 64) + "\"]\n" }
-	for _, c := range []struct {
-		what   string
-		past   *queue.Record
-		asked  policy.Requirement
-		want   PreviewOutcome
-		reason policy.Reason
-	}{
-		{"names that are remembered, another host", past(nil), demand(""), NotKnown, ""},
-		{"names that must be proven", past(nil), demand("mx = \"proven\"\n"), NotKnown, ""},
-		{"a proven name", past(func(y *attempt.Try, _ *policy.Requirement) { y.Evidence.MXProven = true }), demand("mx = \"proven\"\n"), AsNow, ""},
-		{"a staple that was promised, nobody asked", past(func(y *attempt.Try, _ *policy.Requirement) { y.Evidence.Revocation = "" }), demand("mx = \"any\"\n"), NotKnown, ""},
-		{"a staple that was promised and did not come", past(func(y *attempt.Try, _ *policy.Requirement) {
-			y.Evidence.Revocation, y.Evidence.Unstapled = "unknown", true
-		}), demand("mx = \"any\"\n"), WouldWait, policy.RevocationUnknown},
-		{"revoked", past(func(y *attempt.Try, _ *policy.Requirement) { y.Evidence.Revocation = policy.Revoked }), demand(""), WouldWait, policy.CertRevoked},
-		{"the domain's own name, and mx that does not matter", past(nil), demand("mx = \"proven\"\nnames = \"domain\"\n"), AsNow, ""},
-		{"the domain's own name among more names than are kept", past(func(y *attempt.Try, _ *policy.Requirement) {
-			y.Evidence.Presented = strings.Fields(strings.Repeat("other.test ", 20))
-		}), demand("mx = \"proven\"\nnames = \"domain\"\n"), NotKnown, ""},
-		{"another name than the certificate has", past(nil), demand("mx = \"any\"\nnames = [\"mx.else.test\"]\n"), WouldWait, policy.CertNameMismatch},
-		{"a pin on a root that the peer does not send", past(nil), demand("mx = \"any\"\n" + pin("b")), NotKnown, ""},
-		{"a pin among what the peer sent", past(nil), demand("mx = \"any\"\n" + pin("a")), NotKnown, ""},
-		{"a pin that was demanded then", past(func(_ *attempt.Try, r *policy.Requirement) { *r = demand("mx = \"any\"\n" + pin("b")) }), demand("mx = \"any\"\n" + pin("b")), AsNow, ""},
-		{"encrypted without a floor over TLS 1.1", past(func(y *attempt.Try, _ *policy.Requirement) { y.Evidence.TLS.Version = "TLSv1.1" }),
-			policy.Requirement{Channel: policy.Encrypted}, AsNow, ""},
-		{"authenticated over TLS 1.1", past(func(y *attempt.Try, _ *policy.Requirement) { y.Evidence.TLS.Version = "TLSv1.1" }), demand(""), WouldWait, policy.TLSVersion},
-		{"a version nobody knows", past(func(y *attempt.Try, _ *policy.Requirement) { y.Evidence.TLS.Version = "TLSv9" }), demand(""), NotKnown, ""},
-		{"self-signed, and another CA wanted", past(func(y *attempt.Try, _ *policy.Requirement) {
-			y.Reached, y.Shortfalls = policy.Encrypted, []policy.Shortfall{{Reason: policy.CertSelfSigned, Text: "it signed itself"}}
-		}), demand("mx = \"any\"\ntrust = \"/ca.pem\"\n"), NotKnown, ""},
-		{"fell short of a private CA, public trust wanted", past(func(y *attempt.Try, r *policy.Requirement) {
-			*r = demand("mx = \"any\"\ntrust = \"/ca.pem\"\n")
-			y.Reached, y.Shortfalls = policy.Encrypted, []policy.Shortfall{{Reason: policy.CertUntrusted, Text: "no such root"}}
-		}), demand("mx = \"any\"\n"), NotKnown, ""},
-		{"fell short of a proven name alone", past(func(y *attempt.Try, _ *policy.Requirement) {
-			y.Reached, y.Shortfalls = policy.Encrypted, []policy.Shortfall{{Reason: policy.MXUnproven, Text: "unsigned"}}
-		}), demand("mx = \"any\"\n"), NotKnown, ""},
-	} {
-		if o, reason, text := wouldBecome(c.past, c.asked); o != c.want || reason != c.reason || (o == AsNow) != (text == "") {
-			t.Errorf("%s: %s %s %q, want %s %s", c.what, o, reason, text, c.want, c.reason)
-		}
-	}
-}
-
 func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store, _ := service(t)
@@ -221,7 +133,7 @@ func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 		add("once.test", "plaintext", "delivered", 100, 40)
 		add("ruled.test", "authenticated", "delivered", 100, 3)
 		d := s.For(everywhere(access.Administrator))
-		if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "root", Text: rule("r", "ruled.test", "")}); err != nil {
+		if _, err := s.For(access.Root("root")).ApplyRules(t.Context(), ApplyRequest{Text: rule("r", "ruled.test", "")}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := d.Suggestions(t.Context())
@@ -231,6 +143,59 @@ func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 		}
 		_, err = s.For(within(access.Administrator, "always.test")).Suggestions(t.Context())
 		refused(t, "a scope", err, ErrForbidden)
+	})
+}
+
+// asked is a Book that notes which sums were asked for.
+type asked struct {
+	traffic.Book
+	queries []traffic.Query
+}
+
+func (a *asked) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, error) {
+	a.queries = append(a.queries, q)
+	return a.Book.Traffic(ctx, q)
+}
+
+// The days that are over are read once and not for each page: of thousands of domains they are hundreds of thousands of sums.
+func TestSuggestionsReadTheDaysThatAreOverOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, store, _ := service(t)
+		book := &asked{Book: store}
+		s.cfg.Traffic = book
+		d := s.For(everywhere(access.Administrator))
+		add := func(daysAgo int) {
+			t.Helper()
+			at := traffic.Bucket(traffic.OfDomain, time.Now().AddDate(0, 0, -daysAgo))
+			if err := store.AddTraffic(t.Context(), []traffic.Sum{{At: at, Kind: traffic.OfDomain, Name: "always.test", Level: "authenticated", Outcome: "delivered", Count: 40}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look := func(what string, total int64, queries int) {
+			t.Helper()
+			book.queries = nil
+			got, err := d.Suggestions(t.Context())
+			if want := []Suggestion{{"always.test", total, 0}}; err != nil || !slices.Equal(got, want) || len(book.queries) != queries {
+				t.Errorf("%s: %+v, %v of %d queries; want %+v of %d", what, got, err, len(book.queries), want, queries)
+			}
+			if last := book.queries[len(book.queries)-1]; !last.Since.Equal(traffic.Bucket(traffic.OfDomain, time.Now())) {
+				t.Errorf("%s: today is read from %v on", what, last.Since)
+			}
+		}
+		add(3)
+		add(29)
+		add(30) // too long ago
+		add(0)
+		look("at midnight, when a count of yesterday may still come", 120, 2)
+		look("still", 120, 2)
+		time.Sleep(settled)
+		look("later", 120, 2)
+		add(0)
+		look("with the days before remembered", 160, 1)
+		time.Sleep(24 * time.Hour)
+		add(0)
+		look("the next day", 160, 2)
+		look("again", 160, 1)
 	})
 }
 

@@ -104,7 +104,9 @@ func rank(v *SiteView) int {
 // ownSites gathers the sites of waiting mail within the scope, as the deliveries there are told of them.
 func (d *Desk) ownSites(ctx context.Context, patience time.Duration) (SiteList, error) {
 	out, at := SiteList{Items: []SiteView{}}, map[string]*queue.Site{}
-	stop, err := d.searchFor(ctx, waitingFilter(), scopedWaiting, patience, func(r *queue.Record) bool {
+	f := waitingFilter()
+	f.Brief = true
+	stop, err := d.searchFor(ctx, f, scopedWaiting, patience, func(r *queue.Record) bool {
 		told := d.told(r)
 		key, hop := string(told.Site), told.NextHop
 		if hop == "" { // servers of others are called by the domain they receive for, and so is what waits there
@@ -151,9 +153,12 @@ func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 			return ActResult{}, err
 		}
 	}
-	r.By = d.p.Name
+	by, err := d.author()
+	if err != nil {
+		return ActResult{}, err
+	}
 	if d.p.Scope.All {
-		return d.s.Act(ctx, r)
+		return d.s.act(ctx, r, by)
 	}
 	if err := r.selectors(&queue.Action{Kind: r.Kind}); err != nil {
 		return ActResult{}, err
@@ -165,7 +170,7 @@ func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	if len(messages) == 0 {
 		return ActResult{}, ErrNotFound
 	}
-	return d.s.Act(ctx, ActRequest{By: r.By, Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge, Wait: r.Wait})
+	return d.s.act(ctx, ActRequest{Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge, Wait: r.Wait}, by)
 }
 
 // ActOn changes what waits and fits a search; at most 5000 messages at a time, each with all that waits of it.
@@ -224,6 +229,7 @@ func (d *Desk) within(ctx context.Context, r *ActRequest) ([]string, error) {
 	}
 	chosen := map[queue.ID]bool{}
 	for _, f := range filters {
+		f.Brief = true
 		stop, err := d.search(ctx, f, scopedWaiting, func(rec *queue.Record) { chosen[rec.Message.ID] = true })
 		if err == nil && stop != nil {
 			err = badRequest("that is more than can be chosen at once; name the messages")
@@ -233,6 +239,7 @@ func (d *Desk) within(ctx context.Context, r *ActRequest) ([]string, error) {
 		}
 	}
 	whole := waitingFilter()
+	whole.Brief = true
 	for id := range chosen {
 		whole.IDs = append(whole.IDs, id)
 	}

@@ -20,7 +20,7 @@ func (d *Desk) Rules(ctx context.Context) (RulesView, error) {
 	if err := d.need(access.ReadRules); err != nil {
 		return RulesView{}, err
 	}
-	v, err := d.s.Rules(ctx)
+	v, err := d.s.rules()
 	if err != nil || d.p.Scope.All {
 		return v, err
 	}
@@ -60,7 +60,10 @@ func (d *Desk) RuleList(context.Context) ([]rules.Rule, error) {
 	return out, nil
 }
 
-// ApplyRules puts a whole file in force; for who has everything in his scope. ApplyRequest.By is ignored.
+// ApplyRules puts a whole file in force, for who has everything in scope: it parses, reads the files that the rules name,
+// compares, stores and swaps. A file with any problem, or one that names a file which cannot be used, changes nothing and gives
+// a *rules.ParseError. A file equal to the one in force is no new revision, but what waits is judged anew. When it returns with
+// Applied, new messages are judged by the new rules and the dispatcher has been told about the waiting ones.
 func (d *Desk) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
 	if err := d.need(access.WriteRules); err != nil {
 		return ApplyResult{}, err
@@ -71,8 +74,19 @@ func (d *Desk) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, err
 	if err := d.mayLetGo(r.LetWaitingGo); err != nil {
 		return ApplyResult{}, err
 	}
-	r.By = d.p.Name
-	return d.s.ApplyRules(ctx, r)
+	return d.applyFile(ctx, r)
+}
+
+// applyFile is ApplyRules for who may.
+func (d *Desk) applyFile(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
+	by, err := d.author()
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	if err := rules.CheckFiles(r.Name, []byte(r.Text), d.s.trust); err != nil {
+		return ApplyResult{}, err
+	}
+	return d.s.apply(ctx, r, by)
 }
 
 // mayLetGo refuses to let waiting mail have less where that is asked for: it is lowering, of everybody's mail.
@@ -110,7 +124,7 @@ func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error)
 	if err := d.mayLetGo(r.LetWaitingGo); err != nil {
 		return ApplyResult{}, err
 	}
-	view, err := d.s.Rules(ctx)
+	view, err := d.s.rules()
 	if err != nil {
 		return ApplyResult{}, err
 	}
@@ -129,13 +143,17 @@ func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error)
 	case err != nil:
 		return ApplyResult{}, err
 	}
-	apply := ApplyRequest{By: d.p.Name, Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun,
+	by, err := d.author()
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	apply := ApplyRequest{Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun,
 		IfRevision: &r.IfRevision, LetWaitingGo: r.LetWaitingGo}
 	if d.p.Scope.All {
-		return d.s.apply(ctx, apply)
+		return d.s.apply(ctx, apply, by)
 	}
 	apply.only = d.sees
-	out, err := d.s.apply(ctx, apply)
+	out, err := d.s.apply(ctx, apply, by)
 	if err != nil {
 		return ApplyResult{}, besideOthers(err)
 	}
@@ -237,14 +255,14 @@ func (d *Desk) trust(file string) (wrong, hint string) {
 }
 
 // Explain says which rules would match a message.
-func (d *Desk) Explain(ctx context.Context, r ExplainRequest) (Explanation, error) {
+func (d *Desk) Explain(_ context.Context, r ExplainRequest) (Explanation, error) {
 	if err := d.need(access.ReadRules); err != nil {
 		return Explanation{}, err
 	}
 	if !d.p.Scope.All {
 		return Explanation{}, ErrForbidden // it would tell of the rules of others
 	}
-	return d.s.Explain(ctx, r)
+	return d.s.explain(r)
 }
 
 // wholeRules refuses a scope of domains: the history is about everybody's rules.
@@ -344,7 +362,7 @@ func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun, l
 	if err != nil {
 		return ApplyResult{}, err
 	}
-	return d.s.ApplyRules(ctx, ApplyRequest{By: d.p.Name, Name: fmt.Sprintf("revision %d", number), Text: r.Text, DryRun: dryRun,
+	return d.applyFile(ctx, ApplyRequest{Name: fmt.Sprintf("revision %d", number), Text: r.Text, DryRun: dryRun,
 		IfRevision: &ifRevision, LetWaitingGo: letGo})
 }
 

@@ -91,7 +91,7 @@ func (d *Desk) Reload(ctx context.Context) (ReloadResult, error) {
 	if d.s.cfg.Reload == nil {
 		return ReloadResult{}, badRequest("this gateway was started without a configuration file")
 	}
-	out, err := d.s.Reload(ctx, d.p.Name)
+	out, err := d.reread(ctx)
 	if view := d.s.cfg.Rules.Now(); err == nil && view.Err == nil {
 		out.Waiting, err = d.s.surplus(ctx, view.Rules, nil)
 	}
@@ -101,22 +101,29 @@ func (d *Desk) Reload(ctx context.Context) (ReloadResult, error) {
 // reloadMost bounds what the audit trail says of a reload that failed.
 const reloadMost = 2000
 
-// Reload reads the files again on somebody's behalf, and tells the audit trail what came of it. What waits is not counted:
-// nobody reads that after a SIGHUP, which others wait behind.
-func (s *Service) Reload(ctx context.Context, by string) (ReloadResult, error) {
-	by, err := who(by)
+// Reread is Reload without the count of what waits: nobody reads that after a SIGHUP, which others wait behind.
+func (d *Desk) Reread(ctx context.Context) (ReloadResult, error) {
+	if err := d.need(access.ReloadFiles); err != nil {
+		return ReloadResult{}, err
+	}
+	return d.reread(ctx)
+}
+
+// reread reads the files again, and tells the audit trail what came of it.
+func (d *Desk) reread(ctx context.Context) (ReloadResult, error) {
+	by, err := d.author()
 	if err != nil {
 		return ReloadResult{}, err
 	}
-	out, failed := s.cfg.Reload(ctx)
-	e := audit.Entry{At: time.Now(), By: by, Action: "reload configuration", Target: s.cfg.ConfigFile, After: "in force"}
+	out, failed := d.s.cfg.Reload(ctx)
+	e := audit.Entry{At: time.Now(), By: by, Action: "reload configuration", Target: d.s.cfg.ConfigFile, After: "in force"}
 	if len(out.NeedRestart) > 0 {
 		e.After += ", but after a restart only: " + smtp.Printable(strings.Join(out.NeedRestart, ", "), reloadMost)
 	}
 	if failed != nil {
 		e.Action, e.After = "reload configuration failed", smtp.Printable(failed.Error(), reloadMost)
 	}
-	err = s.record(context.WithoutCancel(ctx), e)
+	err = d.s.record(context.WithoutCancel(ctx), e)
 	if failed != nil {
 		return out, failed // the log tells the other
 	}

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"errors"
+	"postern/internal/operator/trace"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ func refused(t *testing.T, what string, err, want error) {
 }
 
 // pages reads a list page by page.
-func pages(t *testing.T, d *Desk, q Query, limit int) (out []Trace) {
+func pages(t *testing.T, d *Desk, q Query, limit int) (out []trace.Delivery) {
 	t.Helper()
 	for p := (PageRequest{Limit: limit}); ; {
 		page, err := d.Traces(t.Context(), q, p)
@@ -60,7 +61,7 @@ func TestPagesTogetherAreTheWholeList(t *testing.T) {
 	want := traces(t, s, Query{})
 	for limit := 1; limit <= len(want)+1; limit++ {
 		got := pages(t, s.For(everywhere(access.Auditor)), Query{}, limit)
-		if !slices.EqualFunc(got, want, func(a, b Trace) bool { return a.Delivery == b.Delivery }) {
+		if !slices.EqualFunc(got, want, func(a, b trace.Delivery) bool { return a.Delivery == b.Delivery }) {
 			t.Errorf("pages of %d give %d deliveries, want %d", limit, len(got), len(want))
 		}
 	}
@@ -72,7 +73,7 @@ func TestPagesTogetherAreTheWholeList(t *testing.T) {
 // No answer holds an address of which neither the mail's sender nor its recipient is in the scope.
 func TestAScopeShowsNothingOfOthers(t *testing.T) {
 	s, _, _ := service(t)
-	if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "root", Name: "f", Text: clinicRules}); err != nil {
+	if _, err := s.For(access.Root("root")).ApplyRules(t.Context(), ApplyRequest{Name: "f", Text: clinicRules}); err != nil {
 		t.Fatal(err)
 	}
 	addresses := regexp.MustCompile(`[a-z]+@[a-z.]+`)
@@ -204,7 +205,7 @@ recipient = ["partner.test"]
 
 func TestALocalAdministratorEditsHisOwnRules(t *testing.T) {
 	s, _, _ := service(t)
-	if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "root", Name: "f", Text: twoRules}); err != nil {
+	if _, err := s.For(access.Root("root")).ApplyRules(t.Context(), ApplyRequest{Name: "f", Text: twoRules}); err != nil {
 		t.Fatal(err)
 	}
 	d := s.For(within(access.Administrator, "office.test"))
@@ -227,7 +228,7 @@ func TestALocalAdministratorEditsHisOwnRules(t *testing.T) {
 	if err := edit("Office", mine); err != nil {
 		t.Fatal(err)
 	}
-	view, err := s.Rules(t.Context())
+	view, err := s.For(access.Root("ann")).Rules(t.Context())
 	if want := twoRules[:strings.Index(twoRules, "[[rule]]\nname = \"office\"")] + mine; err != nil || view.Text != want {
 		t.Errorf("the file is\n%s\nwant\n%s", view.Text, want)
 	}
@@ -255,7 +256,7 @@ func TestRevisionsAndRollBack(t *testing.T) {
 	s, _, _ := service(t)
 	d := s.For(everywhere(access.Administrator))
 	for _, text := range []string{clinicRules, twoRules, ""} {
-		if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "root", Name: "f", Text: text}); err != nil {
+		if _, err := s.For(access.Root("root")).ApplyRules(t.Context(), ApplyRequest{Name: "f", Text: text}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -281,7 +282,7 @@ func TestRevisionsAndRollBack(t *testing.T) {
 	if err != nil || !done.Applied || done.Revision != 4 {
 		t.Errorf("%+v, %v", done, err)
 	}
-	if now, err := s.Rules(t.Context()); err != nil || now.Text != twoRules {
+	if now, err := s.For(access.Root("ann")).Rules(t.Context()); err != nil || now.Text != twoRules {
 		t.Errorf("in force is %q, %v", now.Text, err)
 	}
 	if e := entries(t, s)[0]; e.Target != "revision 2" || e.By != "ann" {
@@ -292,7 +293,7 @@ func TestRevisionsAndRollBack(t *testing.T) {
 func TestTheAuditTrailInPages(t *testing.T) {
 	s, _, _ := service(t)
 	for _, by := range []string{"root", "ann", "root", "ann", "ann"} {
-		if _, err := s.Act(t.Context(), ActRequest{By: by, Kind: queue.Retry, All: true}); err != nil {
+		if _, err := s.For(access.Root(by)).Act(t.Context(), ActRequest{Kind: queue.Retry, All: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"postern/internal/operator/trace"
 	"slices"
 	"strconv"
 	"time"
@@ -33,18 +34,18 @@ func parseCursor(text string) (queue.DeliveryID, error) {
 }
 
 // Traces returns a page of deliveries, newest acceptance first.
-func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[Trace], error) {
+func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[trace.Delivery], error) {
 	if err := d.need(access.ReadTrace); err != nil {
-		return Page[Trace]{}, err
+		return Page[trace.Delivery]{}, err
 	}
 	f, err := q.filter()
 	if err != nil {
-		return Page[Trace]{}, err
+		return Page[trace.Delivery]{}, err
 	}
 	if f.After, err = parseCursor(p.After); err != nil {
-		return Page[Trace]{}, err
+		return Page[trace.Delivery]{}, err
 	}
-	out := Page[Trace]{Items: []Trace{}, Complete: true}
+	out := Page[trace.Delivery]{Items: []trace.Delivery{}, Complete: true}
 	stop, err := d.searchFor(ctx, f, p.limit(), searchTime, func(r *queue.Record) bool {
 		t := d.trace(r)
 		if !d.keeps(&q, &t) {
@@ -89,7 +90,7 @@ func (d *Desk) total(ctx context.Context, q *Query, f queue.Filter, shown int, s
 		}
 		return n, true, nil
 	}
-	f.After = stop.After
+	f.After, f.Brief = stop.After, q.Host == "" // the host stands in the attempts
 	n = shown
 	stop, err = d.searchFor(ctx, f, countMost, countTime, func(r *queue.Record) bool {
 		t := d.trace(r)
@@ -145,11 +146,11 @@ func (d *Desk) searchFor(ctx context.Context, f queue.Filter, limit int, patienc
 
 // MessageView is one message with its deliveries and what the gateway wrote about it.
 type MessageView struct {
-	Message    string     `json:"message"`
-	AcceptedAt *time.Time `json:"accepted_at"`
-	Revision   int64      `json:"rules_revision"` // that judged it at acceptance
-	Deliveries []Trace    `json:"deliveries"`
-	Notices    []Trace    `json:"notices"` // DSNs and delay notices about it
+	Message    string           `json:"message"`
+	AcceptedAt *time.Time       `json:"accepted_at"`
+	Revision   int64            `json:"rules_revision"` // that judged it at acceptance
+	Deliveries []trace.Delivery `json:"deliveries"`
+	Notices    []trace.Delivery `json:"notices"` // DSNs and delay notices about it
 }
 
 // messageMost bounds the deliveries shown of one message.
@@ -160,10 +161,10 @@ func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
 	if err := d.need(access.ReadTrace); err != nil {
 		return MessageView{}, err
 	}
-	if !LooksLikeID(id) {
+	if !trace.LooksLikeID(id) {
 		return MessageView{}, ErrNotFound
 	}
-	out := MessageView{Message: id, Deliveries: []Trace{}, Notices: []Trace{}}
+	out := MessageView{Message: id, Deliveries: []trace.Delivery{}, Notices: []trace.Delivery{}}
 	var from mail.Address
 	var accepted time.Time
 	_, err := d.search(ctx, queue.Filter{IDs: []queue.ID{queue.ID(id)}}, messageMost, func(r *queue.Record) {

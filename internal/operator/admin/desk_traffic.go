@@ -3,7 +3,9 @@ package admin
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"postern/internal/history/traffic"
@@ -71,32 +73,84 @@ const (
 	suggestionsMost = 20, 100
 )
 
+// pastDomains keeps what the days before today add up to: it does not change any more, and with thousands of domains it is
+// hundreds of thousands of sums.
+type pastDomains struct {
+	mu    sync.Mutex
+	today time.Time
+	by    map[string]Suggestion // nobody changes it
+}
+
+// settled is how long after midnight the last counts of a day may come to the book.
+const settled = time.Minute
+
+// before adds up the domains of the days that a suggestion looks at, without today.
+func (p *pastDomains) before(ctx context.Context, book traffic.Book, today, now time.Time) (map[string]Suggestion, error) {
+	p.mu.Lock()
+	by, known := p.by, p.today.Equal(today)
+	p.mu.Unlock()
+	if known {
+		return by, nil
+	}
+	sums, err := book.Traffic(ctx, traffic.Query{Kind: traffic.OfDomain, Since: today.AddDate(0, 0, 1-suggestionDays), Until: today})
+	if err != nil {
+		return nil, err
+	}
+	by = map[string]Suggestion{}
+	addUp(by, sums)
+	if now.Sub(today) >= settled {
+		p.mu.Lock()
+		p.today, p.by = today, by
+		p.mu.Unlock()
+	}
+	return by, nil
+}
+
+func addUp(by map[string]Suggestion, sums []traffic.Sum) {
+	for i := range sums {
+		s := &sums[i]
+		one := by[s.Name]
+		one.Domain, one.Total = s.Name, one.Total+s.Count
+		if s.Outcome != traffic.Delivered || s.Level != policy.Authenticated.String() {
+			one.Cost += s.Count
+		}
+		by[s.Name] = one
+	}
+}
+
+// domains adds up the recipient domains of the last days.
+func (s *Service) domains(ctx context.Context, now time.Time) (map[string]Suggestion, error) {
+	if s.cfg.Traffic == nil {
+		return nil, nil
+	}
+	today := traffic.Bucket(traffic.OfDomain, now)
+	before, err := s.past.before(ctx, s.cfg.Traffic, today, now)
+	if err != nil {
+		return nil, err
+	}
+	sums, err := s.cfg.Traffic.Traffic(ctx, traffic.Query{Kind: traffic.OfDomain, Since: today})
+	by := maps.Clone(before)
+	addUp(by, sums)
+	return by, err
+}
+
 // Suggestions lists domains that no rule in force protects and that were authenticated in the last 30 days every time, or
 // all but one time in a hundred; those with most mail first.
 func (d *Desk) Suggestions(ctx context.Context) ([]Suggestion, error) {
 	if err := d.wholeRules(); err != nil {
 		return nil, err
 	}
-	sums, err := d.Traffic(ctx, traffic.Query{Kind: traffic.OfDomain, Since: time.Now().AddDate(0, 0, -suggestionDays)})
-	if err != nil {
+	if err := d.need(access.ReadStatus); err != nil {
 		return nil, err
 	}
-	by := map[string]*Suggestion{}
-	for _, s := range sums {
-		one := by[s.Name]
-		if one == nil {
-			one = &Suggestion{Domain: s.Name}
-			by[s.Name] = one
-		}
-		one.Total += s.Count
-		if s.Outcome != traffic.Delivered || s.Level != policy.Authenticated.String() {
-			one.Cost += s.Count
-		}
+	by, err := d.s.domains(ctx, time.Now())
+	if err != nil {
+		return nil, err
 	}
 	out := []Suggestion{}
 	for _, one := range by {
 		if one.Total >= suggestionLeast && one.Cost*100 <= one.Total {
-			out = append(out, *one)
+			out = append(out, one)
 		}
 	}
 	slices.SortFunc(out, func(a, b Suggestion) int {
@@ -118,6 +172,6 @@ func (d *Desk) protected(domain string) bool {
 	if err != nil || v.Err != nil {
 		return true // nothing to suggest
 	}
-	outcome := v.Rules.Evaluate(&rules.Facts{Recipients: []mail.Address{to}, Local: []bool{v.Serves(to.Domain)}, Now: time.Now()}).Recipients[0]
-	return outcome.Requirement.Channel == policy.Authenticated && outcome.Matched
+	judged := v.Judge(&rules.Facts{Recipients: []mail.Address{to}, Now: time.Now()})[0]
+	return judged.Outcome.Requirement.Channel == policy.Authenticated && judged.Matched
 }

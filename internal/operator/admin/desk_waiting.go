@@ -55,7 +55,9 @@ func (d *Desk) Waiting(ctx context.Context) (WaitingView, error) {
 		return WaitingView{}, err
 	}
 	out, now, rules := WaitingView{Ages: newAges(), Rules: []RuleWaiting{}}, time.Now(), map[string]*RuleWaiting{}
-	stop, err := d.search(ctx, waitingFilter(), waitingMost, func(r *queue.Record) {
+	f := waitingFilter()
+	f.Brief = true
+	stop, err := d.search(ctx, f, waitingMost, func(r *queue.Record) {
 		age := int64(now.Sub(r.AcceptedAt) / time.Second)
 		i := slices.IndexFunc(out.Ages, func(a AgeCount) bool { return a.BelowS == 0 || age < a.BelowS })
 		out.Ages[i].Count++

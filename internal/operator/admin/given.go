@@ -68,7 +68,7 @@ func (d *Desk) ExportRules(ctx context.Context) (RulesView, error) {
 	if err := d.wholeRules(); err != nil {
 		return RulesView{}, err
 	}
-	v, err := d.s.Rules(ctx)
+	v, err := d.s.rules()
 	if err == nil {
 		err = d.gives(ctx, "rules export", "revision "+strconv.FormatInt(v.Revision, 10), "")
 	}

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"postern/internal/operator/access"
 	"slices"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func TestWhatWasLoweredIsSentAlsoWhenTheRestFails(t *testing.T) {
 	if err := store.Accept(t.Context(), sub); err != nil {
 		t.Fatal(err)
 	}
-	out, err := s.Act(t.Context(), ActRequest{By: "ann", Kind: queue.Release, Lower: true, Domains: []string{"many.test"}})
+	out, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"many.test"}})
 	if err == nil || out.Changed != lowerPortion {
 		t.Fatalf("%+v, %v: want one portion lowered and an error", out, err)
 	}
@@ -67,7 +68,7 @@ func TestWhatIsLoweredIsNotRaisedByTheRulesOfThatMoment(t *testing.T) {
 	if err := s.cfg.Rules.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Act(t.Context(), ActRequest{By: "ann", Kind: queue.Release, Lower: true, Domains: []string{"clinic.test"}}); err != nil {
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"clinic.test"}}); err != nil {
 		t.Fatal(err)
 	}
 	lowered := 0

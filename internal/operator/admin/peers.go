@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/history/peers"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 )
 
@@ -108,9 +109,9 @@ type Missing struct {
 	HoldUntil *time.Time `json:"hold_until"` // null: ordinary mail may go without TLS
 }
 
-// Missing says what a delivery to an address of a host would hear when it found no TLS there. Host is "" where an address
+// missing says what a delivery to an address of a host would hear when it found no TLS there. Host is "" where an address
 // was named instead of a host.
-func (s *Service) Missing(host, addr string) (Missing, error) {
+func (s *Service) missing(host, addr string) (Missing, error) {
 	if s.cfg.Peers == nil {
 		return Missing{}, badRequest("this gateway remembers no peers")
 	}
@@ -124,7 +125,6 @@ func (s *Service) Missing(host, addr string) (Missing, error) {
 
 // ForgetRequest asks to forget what is remembered of servers.
 type ForgetRequest struct {
-	By    string   `json:"-"`
 	Names []string `json:"names"`
 }
 
@@ -135,21 +135,24 @@ type ForgetResult struct {
 
 // ForgetPeers carries out r. It weakens protection, for what is forgotten is no longer missed, so the entry is on stable
 // storage before.
-func (s *Service) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResult, error) {
-	by, err := who(r.By)
+func (d *Desk) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResult, error) {
+	if err := d.need(access.ForgetPeers); err != nil {
+		return ForgetResult{}, err
+	}
+	by, err := d.author()
 	if err != nil {
 		return ForgetResult{}, err
 	}
 	if len(r.Names) == 0 {
 		return ForgetResult{}, badRequest("name the hosts or addresses to forget")
 	}
-	match, err := s.peerMatch(r.Names)
+	match, err := d.s.peerMatch(r.Names)
 	if err != nil {
 		return ForgetResult{}, err
 	}
 	var before []string
 	n := 0
-	for _, p := range s.cfg.Peers.List() {
+	for _, p := range d.s.cfg.Peers.List() {
 		if match(&p) {
 			if n++; n <= maxListed {
 				before = append(before, p.Name()+" "+p.Key().Addr.String()+" TLS "+howOften(&p))
@@ -160,10 +163,10 @@ func (s *Service) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResul
 		return ForgetResult{}, nil
 	}
 	entry := audit.Entry{At: time.Now(), By: by, Action: "peers forget", Target: strings.Join(r.Names, " "), Before: strings.Join(before, "\n"), Count: n}
-	if err := s.record(ctx, entry); err != nil {
+	if err := d.s.record(ctx, entry); err != nil {
 		return ForgetResult{}, fmt.Errorf("nothing was forgotten: %w", err)
 	}
-	gone, err := s.cfg.Peers.Forget(ctx, match)
+	gone, err := d.s.cfg.Peers.Forget(ctx, match)
 	return ForgetResult{Forgotten: len(gone)}, err
 }
 

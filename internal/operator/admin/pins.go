@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/policy/mxpins"
 	"postern/internal/policy/rules"
@@ -21,18 +22,22 @@ type MailHosts struct {
 	ByAdmin bool
 }
 
-// Pins lists which names of mail hosts are known for which domain and rule; "" lists those of every domain.
-func (s *Service) Pins(ctx context.Context, domain string) ([]mxpins.Pin, error) {
+// Pins lists which names of mail hosts are known for which domain and rule; "" lists those of every domain. They tell of the
+// rules of all.
+func (d *Desk) Pins(ctx context.Context, domain string) ([]mxpins.Pin, error) {
+	if err := d.wide(access.ReadPeers); err != nil {
+		return nil, err
+	}
 	if domain != "" {
-		d, err := s.pinned(domain)
+		name, err := d.s.pinned(domain)
 		if err != nil {
 			return nil, err
 		}
-		domain = d.String()
-	} else if s.cfg.Pins == nil {
+		domain = name.String()
+	} else if d.s.cfg.Pins == nil {
 		return nil, nil
 	}
-	pins, err := s.cfg.Pins.Pins(ctx, domain)
+	pins, err := d.s.cfg.Pins.Pins(ctx, domain)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the names of mail hosts: %w", err)
 	}
@@ -53,7 +58,6 @@ func (s *Service) pinned(domain string) (mail.Domain, error) {
 
 // ApproveRequest asks to accept mail hosts of a domain.
 type ApproveRequest struct {
-	By     string `json:"-"`
 	Domain string `json:"domain"`
 	// Names are what is approved: registrable domains, or mail hosts, which stand for the registrable domain they lie below.
 	// Each must be one that DNS names for the domain when it is approved.
@@ -75,11 +79,18 @@ type ApproveResult struct {
 // Approve looks up the mail hosts of a domain, makes the names asked for known to its rules if DNS names them now, and has
 // the mail that waits for the domain tried at once. What else DNS names stays unknown. It lets mail go where it did not
 // before, so the entry is on stable storage first.
-func (s *Service) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, error) {
-	by, err := who(r.By)
+func (d *Desk) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, error) {
+	if err := d.wide(access.ApproveMX); err != nil {
+		return ApproveResult{}, err
+	}
+	by, err := d.author()
 	if err != nil {
 		return ApproveResult{}, err
 	}
+	return d.s.approve(ctx, &r, by)
+}
+
+func (s *Service) approve(ctx context.Context, r *ApproveRequest, by string) (ApproveResult, error) {
 	d, err := s.pinned(r.Domain)
 	if err != nil {
 		return ApproveResult{}, err
@@ -173,7 +184,6 @@ func (s *Service) mailHosts(ctx context.Context, d mail.Domain) ([]mail.Domain, 
 
 // UnpinRequest asks to forget which names of mail hosts are known for a domain.
 type UnpinRequest struct {
-	By     string `json:"-"`
 	Domain string `json:"domain"`
 	Rule   string `json:"rule,omitempty"` // "" is every rule
 }
@@ -185,16 +195,19 @@ type UnpinResult struct {
 
 // Unpin carries out r. The next success under a rule remembers anew whatever it finds, so the entry is on stable storage
 // before.
-func (s *Service) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error) {
-	by, err := who(r.By)
+func (d *Desk) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error) {
+	if err := d.need(access.ForgetPeers); err != nil {
+		return UnpinResult{}, err
+	}
+	by, err := d.author()
 	if err != nil {
 		return UnpinResult{}, err
 	}
-	d, err := s.pinned(r.Domain)
+	domain, err := d.s.pinned(r.Domain)
 	if err != nil {
 		return UnpinResult{}, err
 	}
-	known, err := s.cfg.Pins.Pins(ctx, d.String())
+	known, err := d.s.cfg.Pins.Pins(ctx, domain.String())
 	if err != nil {
 		return UnpinResult{}, fmt.Errorf("cannot read the names of mail hosts: %w", err)
 	}
@@ -202,11 +215,11 @@ func (s *Service) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error
 	if len(doomed) == 0 {
 		return UnpinResult{Forgotten: []mxpins.Pin{}}, nil
 	}
-	entry := audit.Entry{At: time.Now(), By: by, Action: "peers unpin", Target: d.String(), Before: pinLines(doomed), Count: len(doomed)}
-	if err := s.record(ctx, entry); err != nil {
+	entry := audit.Entry{At: time.Now(), By: by, Action: "peers unpin", Target: domain.String(), Before: pinLines(doomed), Count: len(doomed)}
+	if err := d.s.record(ctx, entry); err != nil {
 		return UnpinResult{}, fmt.Errorf("nothing was forgotten: %w", err)
 	}
-	gone, err := s.cfg.Pins.Unpin(ctx, d.String(), r.Rule)
+	gone, err := d.s.cfg.Pins.Unpin(ctx, domain.String(), r.Rule)
 	if err != nil {
 		return UnpinResult{}, fmt.Errorf("cannot forget: %w", err)
 	}

@@ -2,12 +2,10 @@ package admin
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"postern/internal/attempt"
 	"postern/internal/mail"
+	"postern/internal/operator/trace"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -74,17 +72,7 @@ func (q *Query) onlyStates() bool {
 }
 
 // keeps holds a delivery against what the store does not look at.
-func (q *Query) keeps(t *Trace) bool {
+func (q *Query) keeps(t *trace.Delivery) bool {
 	is := func(wanted, got string) bool { return wanted == "" || wanted == got }
 	return is(q.Requires, t.Requires) && is(q.Reached, t.Reached) && (q.Host == "" || queue.MatchText(q.Host, t.MX) || q.Host == t.IP)
-}
-
-// LooksLikeID reports whether s has the form of a queue id; what has not is a domain.
-func LooksLikeID(s string) bool {
-	return len(s) == 16 && strings.Trim(s, "0123456789abcdefghjkmnpqrstvwxyz") == ""
-}
-
-// ReplyLine is a peer's reply on one line: code, status, its words.
-func ReplyLine(r *attempt.Reply) string {
-	return strings.Join(strings.Fields(strconv.Itoa(r.Code)+" "+r.Status+" "+r.Text), " ")
 }

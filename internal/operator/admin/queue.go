@@ -13,7 +13,6 @@ import (
 
 // ActRequest asks for a change of waiting mail.
 type ActRequest struct {
-	By   string           `json:"-"`
 	Kind queue.ActionKind `json:"kind"`
 	// Domains are recipient domains, Messages queue ids; either may name. All selects everything that waits.
 	Domains  []string `json:"domains,omitempty"`
@@ -46,12 +45,8 @@ type ActResult struct {
 	Busy int `json:"busy,omitempty"`
 }
 
-// Act carries out r. Retry, hold, release and cancel are one transaction of the store each; lowering and judging anew go in portions.
-func (s *Service) Act(ctx context.Context, r ActRequest) (ActResult, error) {
-	by, err := who(r.By)
-	if err != nil {
-		return ActResult{}, err
-	}
+// act carries out r. Retry, hold, release and cancel are one transaction of the store each; lowering and judging anew go in portions.
+func (s *Service) act(ctx context.Context, r ActRequest, by string) (ActResult, error) {
 	a := queue.Action{Kind: r.Kind, Now: time.Now(), By: by}
 	if err := r.selectors(&a); err != nil {
 		return ActResult{}, err

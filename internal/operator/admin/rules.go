@@ -29,8 +29,8 @@ type RulesView struct {
 	Text string `json:"text"`
 }
 
-// Rules shows the rules in force.
-func (s *Service) Rules(context.Context) (RulesView, error) {
+// rules shows the rules in force.
+func (s *Service) rules() (RulesView, error) {
 	revision, set, err := s.cfg.Rules.Applied()
 	if err != nil {
 		return RulesView{}, err
@@ -52,7 +52,6 @@ func (s *Service) own() []mail.Domain { return s.cfg.Rules.Now().OwnDomains() }
 
 // ApplyRequest asks for a rules file to come into force as a whole.
 type ApplyRequest struct {
-	By   string `json:"-"`
 	Name string `json:"name,omitempty"` // of the file, for error messages and the audit trail
 	Text string `json:"text"`
 	// DryRun only says what would change.
@@ -82,17 +81,6 @@ type ApplyResult struct {
 	Busy  int `json:"busy,omitempty"`
 }
 
-// ApplyRules parses, reads the files that the rules name, compares, stores and swaps. A file with any problem, or one that
-// names a file which cannot be used, changes nothing and gives a *rules.ParseError. A file equal to the one in force is no
-// new revision, but what waits is judged anew. When it returns with Applied, new messages are judged by the new rules and
-// the dispatcher has been told about the waiting ones.
-func (s *Service) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
-	if err := rules.CheckFiles(r.Name, []byte(r.Text), s.trust); err != nil {
-		return ApplyResult{}, err
-	}
-	return s.apply(ctx, r)
-}
-
 // trust says what is wrong with a file that a rule names.
 func (s *Service) trust(file string) (wrong, hint string) {
 	if s.cfg.Trust == nil {
@@ -101,12 +89,8 @@ func (s *Service) trust(file string) (wrong, hint string) {
 	return s.cfg.Trust(file)
 }
 
-// apply is ApplyRules without a look at the files that the rules name.
-func (s *Service) apply(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
-	by, err := who(r.By)
-	if err != nil {
-		return ApplyResult{}, err
-	}
+// apply is Desk.ApplyRules without a look at the files that the rules name.
+func (s *Service) apply(ctx context.Context, r ApplyRequest, by string) (ApplyResult, error) {
 	set, err := rules.Parse(r.Name, []byte(r.Text))
 	if err != nil {
 		return ApplyResult{}, err
@@ -241,8 +225,8 @@ type ExplainedRecipient struct {
 	Own       bool         `json:"own,omitempty"` // a domain of our own servers, which outbound rules are not about
 }
 
-// Explain answers with the rules in force.
-func (s *Service) Explain(_ context.Context, r ExplainRequest) (Explanation, error) {
+// explain answers with the rules in force.
+func (s *Service) explain(r ExplainRequest) (Explanation, error) {
 	v := s.cfg.Rules.Now()
 	if v.Err != nil {
 		return Explanation{}, v.Err

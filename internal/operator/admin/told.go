@@ -2,6 +2,7 @@ package admin
 
 import (
 	"errors"
+	"postern/internal/operator/trace"
 	"slices"
 
 	"postern/internal/attempt"
@@ -83,10 +84,10 @@ func (d *Desk) told(r *queue.Record) *queue.Record {
 }
 
 // trace is the trace of a record as the principal may see it.
-func (d *Desk) trace(r *queue.Record) Trace { return TraceOf(d.told(r)) }
+func (d *Desk) trace(r *queue.Record) trace.Delivery { return trace.Of(d.told(r)) }
 
 // keeps holds a delivery, as it is told, against what the store does not look at, and against what it saw and is not told.
-func (d *Desk) keeps(q *Query, t *Trace) bool {
+func (d *Desk) keeps(q *Query, t *trace.Delivery) bool {
 	if !d.p.Scope.All {
 		if q.Rule != "" && !slices.Contains(t.Rules, q.Rule) && !slices.Contains(t.Would, q.Rule) || q.Site != "" && t.NextHop == "" {
 			return false

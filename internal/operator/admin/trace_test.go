@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"slices"
 	"strings"
 	"testing"
@@ -161,7 +162,7 @@ func TestWhatASearchFindsIsActedOn(t *testing.T) {
 func TestARefusalOfOurOwnKeepsItsStatus(t *testing.T) {
 	r := queue.Record{Delivery: queue.Delivery{State: queue.Failed, Reason: policy.Remote5xx, History: []attempt.Attempt{
 		{At: backlog.Noon, Reason: policy.Remote5xx, Text: "554 5.6.3 no conversion", Status: "6.3"}}}}
-	if got := TraceOf(&r); got.Status != "5.6.3" || got.Reply != "" {
+	if got := trace.Of(&r); got.Status != "5.6.3" || got.Reply != "" {
 		t.Errorf("status %q, reply %q", got.Status, got.Reply)
 	}
 }

@@ -33,7 +33,7 @@ func TestRulesThatNameAnUnreadableFileAreRefused(t *testing.T) {
 		}
 	}
 	for _, dry := range []bool{true, false} {
-		_, err := s.ApplyRules(t.Context(), ApplyRequest{By: "ann", Name: "f", Text: privately("gone.pem"), DryRun: dry})
+		_, err := s.For(access.Root("ann")).ApplyRules(t.Context(), ApplyRequest{Name: "f", Text: privately("gone.pem"), DryRun: dry})
 		blamed("apply", err, "no such file")
 		_, err = wide.ApplyRules(t.Context(), ApplyRequest{Name: "f", Text: privately("gone.pem"), DryRun: dry})
 		blamed("apply at the desk", err, "no such file")
@@ -42,11 +42,11 @@ func TestRulesThatNameAnUnreadableFileAreRefused(t *testing.T) {
 	}
 	_, err := wide.Preview(t.Context(), RuleEdit{Rule: privately("gone.pem")}, 0)
 	blamed("preview", err, "no such file")
-	if v, err := s.Rules(t.Context()); err != nil || v.Revision != 0 {
+	if v, err := s.For(access.Root("ann")).Rules(t.Context()); err != nil || v.Revision != 0 {
 		t.Errorf("revision %d, %v", v.Revision, err)
 	}
 
-	if _, err := s.ApplyRules(t.Context(), ApplyRequest{By: "ann", Name: "f", Text: privately("good.pem")}); err != nil {
+	if _, err := s.For(access.Root("ann")).ApplyRules(t.Context(), ApplyRequest{Name: "f", Text: privately("good.pem")}); err != nil {
 		t.Fatal(err)
 	}
 	gone["good.pem"] = true

@@ -39,7 +39,6 @@ type Token struct {
 // InviteRequest asks for a link by which somebody sets a password: with New for an account that is made now, else for the one
 // that has the name. Role and Domains are of a new account.
 type InviteRequest struct {
-	By   string `json:"-"`
 	Name string `json:"name"`
 	New  bool   `json:"new,omitempty" doc:"make the account; without it a name that has none is an error"`
 	// Role is auditor, which may least, where nobody says.

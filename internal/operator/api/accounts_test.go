@@ -11,6 +11,7 @@ import (
 
 func TestAccountsAtTheSocket(t *testing.T) {
 	client, _, _, _ := gateway(t)
+	client.By = "root"
 	invite := func(r InviteRequest) InviteResult {
 		t.Helper()
 		out, err := client.Invite(t.Context(), r)
@@ -19,8 +20,8 @@ func TestAccountsAtTheSocket(t *testing.T) {
 		}
 		return out
 	}
-	made := invite(InviteRequest{By: "root", Name: "anna", New: true, Role: access.Operator, Domains: []mail.Domain{mail.MustDomain("clinic.test")}})
-	again := invite(InviteRequest{By: "root", Name: "ANNA"})
+	made := invite(InviteRequest{Name: "anna", New: true, Role: access.Operator, Domains: []mail.Domain{mail.MustDomain("clinic.test")}})
+	again := invite(InviteRequest{Name: "ANNA"})
 	if !made.New || again.New || len(made.Secret) < 40 || again.Secret == made.Secret {
 		t.Errorf("invited %+v, then %+v", made, again)
 	}
@@ -30,30 +31,34 @@ func TestAccountsAtTheSocket(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	client.By = ""
 	_, err := client.Invite(t.Context(), InviteRequest{Name: "ben", New: true, Role: access.Auditor})
 	refused("nobody invites", err)
-	_, err = client.Invite(t.Context(), InviteRequest{By: "root", Name: "ben", New: true, Role: "owner"})
+	client.By = "root"
+	_, err = client.Invite(t.Context(), InviteRequest{Name: "ben", New: true, Role: "owner"})
 	refused("a role that is none", err)
-	_, err = client.Invite(t.Context(), InviteRequest{By: "root", Name: "anna", New: true})
+	_, err = client.Invite(t.Context(), InviteRequest{Name: "anna", New: true})
 	refused("a new account of a name that is taken", err)
-	_, err = client.Invite(t.Context(), InviteRequest{By: "root", Name: "anna", Role: access.Administrator})
+	_, err = client.Invite(t.Context(), InviteRequest{Name: "anna", Role: access.Administrator})
 	refused("another role by a link", err)
-	_, err = client.Invite(t.Context(), InviteRequest{By: "root", Name: "anna", Domains: []mail.Domain{mail.MustDomain("bank.test")}})
+	_, err = client.Invite(t.Context(), InviteRequest{Name: "anna", Domains: []mail.Domain{mail.MustDomain("bank.test")}})
 	refused("other domains by a link", err)
-	if _, err := client.Invite(t.Context(), InviteRequest{By: "root", Name: "ben", Role: access.Operator}); code(err) != http.StatusNotFound {
+	if _, err := client.Invite(t.Context(), InviteRequest{Name: "ben", Role: access.Operator}); code(err) != http.StatusNotFound {
 		t.Errorf("a name that has no account, and nobody says that it is new: %v", err)
 	}
-	if err := client.DisableAccount(t.Context(), "root", "ben", true); code(err) != http.StatusNotFound {
+	if err := client.DisableAccount(t.Context(), "ben", true); code(err) != http.StatusNotFound {
 		t.Errorf("nobody of that name: %v", err)
 	}
-	refused("nobody disables", client.DisableAccount(t.Context(), "", "anna", true))
+	client.By = ""
+	refused("nobody disables", client.DisableAccount(t.Context(), "anna", true))
+	client.By = "root"
 	for a, err := range client.Accounts(t.Context()) {
 		if err != nil || a.Name != "anna" || a.Role != access.Operator || a.Scope.All {
 			t.Errorf("%+v, %v", a, err)
 		}
 	}
 	// Whoever says no role gets the one that may least.
-	invite(InviteRequest{By: "root", Name: "carl", New: true})
+	invite(InviteRequest{Name: "carl", New: true})
 	for a, err := range client.Accounts(t.Context()) {
 		if err != nil || a.Name == "carl" && a.Role != access.Auditor {
 			t.Errorf("%+v, %v", a, err)

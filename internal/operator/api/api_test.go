@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"reflect"
 	"strings"
 	"testing"
@@ -43,6 +44,7 @@ func gateway(t *testing.T) (*Client, *admin.Service, *memstore.Store, string) {
 		ended <- New(service, accounts.New(accounts.Config{Book: store, Ledger: store}), slog.New(slog.DiscardHandler)).Serve(ctx, l)
 	}()
 	client := Dial(path)
+	client.By = "ann"
 	t.Cleanup(func() {
 		client.Close()
 		stop()
@@ -72,7 +74,7 @@ func TestTheClientSeesWhatTheServiceSays(t *testing.T) {
 }
 
 // traces is what a desk that sees everything shows of a search.
-func traces(t *testing.T, service *admin.Service, q admin.Query) []admin.Trace {
+func traces(t *testing.T, service *admin.Service, q admin.Query) []trace.Delivery {
 	t.Helper()
 	page, err := service.For(access.Root("root")).Traces(t.Context(), q, admin.PageRequest{Limit: 500})
 	if err != nil || page.Next != "" {
@@ -107,7 +109,7 @@ func plainJSON(t *testing.T, v any) string {
 
 func TestActionsAreRecordedWithTheUserTheKernelKnows(t *testing.T) {
 	client, _, _, _ := gateway(t)
-	out, err := client.Act(t.Context(), admin.ActRequest{By: "ann", Kind: queue.Hold, Domains: []string{"other.test"}})
+	out, err := client.Act(t.Context(), admin.ActRequest{Kind: queue.Hold, Domains: []string{"other.test"}})
 	if err != nil || out.Changed != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
@@ -118,6 +120,7 @@ func TestActionsAreRecordedWithTheUserTheKernelKnows(t *testing.T) {
 	if _, known := os.LookupEnv("HOME"); known && !strings.Contains(list[0].By, "(uid ") {
 		t.Errorf("by %q, want the uid", list[0].By)
 	}
+	client.By = ""
 	if _, err := client.Act(t.Context(), admin.ActRequest{Kind: queue.Hold, All: true}); code(err) != http.StatusBadRequest {
 		t.Errorf("an action of nobody: %v", err)
 	}
@@ -132,7 +135,7 @@ func code(err error) int {
 
 func TestRulesAreAppliedExplainedAndRefused(t *testing.T) {
 	client, _, _, _ := gateway(t)
-	out, err := client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Name: "r.toml", Text: clinicRules})
+	out, err := client.ApplyRules(t.Context(), admin.ApplyRequest{Name: "r.toml", Text: clinicRules})
 	if err != nil || !out.Applied || out.Revision != 1 || len(out.Changes) != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
@@ -144,13 +147,13 @@ func TestRulesAreAppliedExplainedAndRefused(t *testing.T) {
 	if err != nil || len(e.Recipients) != 1 || e.Recipients[0].Requires.String() != "authenticated" {
 		t.Errorf("%+v, %v", e, err)
 	}
-	_, err = client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Name: "bad.toml", Text: "[[rule]]\nnmae = 1\n"})
+	_, err = client.ApplyRules(t.Context(), admin.ApplyRequest{Name: "bad.toml", Text: "[[rule]]\nnmae = 1\n"})
 	p, ok := errors.AsType[*Problem](err)
 	if !ok || p.Code != http.StatusUnprocessableEntity || len(p.Problems) == 0 || p.Problems[0].Line == 0 || p.Hint == "" {
 		t.Errorf("a broken file: %+v", err)
 	}
 	seven := int64(7)
-	if _, err := client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Text: "# none\n", IfRevision: &seven}); code(err) != http.StatusPreconditionFailed {
+	if _, err := client.ApplyRules(t.Context(), admin.ApplyRequest{Text: "# none\n", IfRevision: &seven}); code(err) != http.StatusPreconditionFailed {
 		t.Errorf("an outdated look: %v", err)
 	}
 	if st, err := client.Status(t.Context()); err != nil || !st.Ready || st.Rules != 1 || st.Queue["queued"] != 3 || st.Hostname != "gw.test" {

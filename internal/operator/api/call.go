@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,7 +22,6 @@ type request struct {
 	method string // "": GET
 	path   string // below Root
 	params url.Values
-	by     string // the person at the keyboard, for the audit trail
 	match  string // If-Match
 	body   any    // nil: none
 }
@@ -95,7 +93,7 @@ func (c *Client) send(ctx context.Context, q request) (*http.Response, error) {
 	}
 	set("If-Match", q.match)
 	if c.token == "" {
-		set(byHeader, cmp.Or(q.by, c.By))
+		set(byHeader, c.By)
 	} else {
 		set("Authorization", "Bearer "+c.token)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"postern/internal/operator/trace"
 	"strconv"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ type Client struct {
 	token  string // "": at the socket
 	remote bool
 	http   *http.Client
-	// By names the person at the keyboard, for the audit trail, where a request does not.
+	// By names the person at the keyboard, for the audit trail; it must not change while requests run.
 	By string
 }
 
@@ -90,8 +91,8 @@ func loopbackHost(name string) bool {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Traces yields what q selects, newest acceptance first, page after page.
-func (c *Client) Traces(ctx context.Context, q admin.Query) iter.Seq2[admin.Trace, error] {
-	return pages[admin.Trace](ctx, c, "/deliveries", encodeQuery(q), q.Limit)
+func (c *Client) Traces(ctx context.Context, q admin.Query) iter.Seq2[trace.Delivery, error] {
+	return pages[trace.Delivery](ctx, c, "/deliveries", encodeQuery(q), q.Limit)
 }
 
 // Audit yields the newest entries of the audit trail; limit 0 is all.
@@ -116,7 +117,7 @@ func (c *Client) Missing(ctx context.Context, host string, addr netip.AddrPort) 
 
 // ForgetPeers forgets what is remembered of servers.
 func (c *Client) ForgetPeers(ctx context.Context, r admin.ForgetRequest) (out admin.ForgetResult, err error) {
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/peers/forget", by: r.By, body: r}, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/peers/forget", body: r}, &out)
 }
 
 // Pins yields the names of mail hosts that are known; "" asks for every domain.
@@ -136,12 +137,12 @@ func (c *Client) Candidates(ctx context.Context, domain string) (out admin.Candi
 
 // Approve makes named mail hosts of a domain known to its rules.
 func (c *Client) Approve(ctx context.Context, r admin.ApproveRequest) (out admin.ApproveResult, err error) {
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/pins/approve", by: r.By, body: r}, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/pins/approve", body: r}, &out)
 }
 
 // Unpin forgets which names of mail hosts are known for a domain.
 func (c *Client) Unpin(ctx context.Context, r admin.UnpinRequest) (out admin.UnpinResult, err error) {
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/pins/forget", by: r.By, body: r}, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/pins/forget", body: r}, &out)
 }
 
 // Accounts yields who may sign in.
@@ -151,22 +152,22 @@ func (c *Client) Accounts(ctx context.Context) iter.Seq2[Account, error] {
 
 // Invite makes a link by which somebody sets a password.
 func (c *Client) Invite(ctx context.Context, r InviteRequest) (out InviteResult, err error) {
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/accounts", by: r.By, body: r}, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/accounts", body: r}, &out)
 }
 
 // FirstAccount makes the link for the first administrator.
-func (c *Client) FirstAccount(ctx context.Context, by string) (out InviteResult, err error) {
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/accounts/first", by: by}, &out)
+func (c *Client) FirstAccount(ctx context.Context) (out InviteResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/accounts/first"}, &out)
 }
 
 // DisableAccount keeps somebody out, or lets him in again.
-func (c *Client) DisableAccount(ctx context.Context, by, name string, disabled bool) error {
-	return c.call(ctx, request{method: http.MethodPatch, path: "/accounts/" + url.PathEscape(name), by: by, body: AccountChange{Disabled: &disabled}}, &Account{})
+func (c *Client) DisableAccount(ctx context.Context, name string, disabled bool) error {
+	return c.call(ctx, request{method: http.MethodPatch, path: "/accounts/" + url.PathEscape(name), body: AccountChange{Disabled: &disabled}}, &Account{})
 }
 
 // DeleteAccount deletes an account.
-func (c *Client) DeleteAccount(ctx context.Context, by, name string) error {
-	return c.call(ctx, request{method: http.MethodDelete, path: "/accounts/" + url.PathEscape(name), by: by}, nil)
+func (c *Client) DeleteAccount(ctx context.Context, name string) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "/accounts/" + url.PathEscape(name)}, nil)
 }
 
 // Tokens yields the tokens of every account.
@@ -175,18 +176,18 @@ func (c *Client) Tokens(ctx context.Context) iter.Seq2[Token, error] {
 }
 
 // DeleteToken ends a token.
-func (c *Client) DeleteToken(ctx context.Context, by, id string) error {
-	return c.call(ctx, request{method: http.MethodDelete, path: "/tokens/" + url.PathEscape(id), by: by}, nil)
+func (c *Client) DeleteToken(ctx context.Context, id string) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "/tokens/" + url.PathEscape(id)}, nil)
 }
 
 // Act changes waiting mail.
 func (c *Client) Act(ctx context.Context, r admin.ActRequest) (out admin.ActResult, err error) {
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/queue", by: r.By, body: r}, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/queue", body: r}, &out)
 }
 
 // Reload has the files read again and waits until they are in force.
-func (c *Client) Reload(ctx context.Context, by string) (out admin.ReloadResult, err error) {
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/reload", by: by}, &out)
+func (c *Client) Reload(ctx context.Context) (out admin.ReloadResult, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/reload"}, &out)
 }
 
 // ExportRules is Rules for whoever takes the file away.
@@ -201,7 +202,7 @@ func (c *Client) Rules(ctx context.Context) (out RulesView, err error) {
 
 // ApplyRules puts a rules file in force, or says what it would change.
 func (c *Client) ApplyRules(ctx context.Context, r admin.ApplyRequest) (out admin.ApplyResult, err error) {
-	q := request{method: http.MethodPut, path: "/rules", by: r.By, body: file{r.Name, r.Text, r.DryRun, r.LetWaitingGo}}
+	q := request{method: http.MethodPut, path: "/rules", body: file{r.Name, r.Text, r.DryRun, r.LetWaitingGo}}
 	if r.IfRevision != nil {
 		q.match = tag(*r.IfRevision)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"postern/internal/operator/trace"
 	"strings"
 	"testing"
 	"time"
@@ -123,7 +124,7 @@ func TestATokenEndsWithItsAccount(t *testing.T) {
 	if _, err := client.Status(t.Context()); code(err) != http.StatusForbidden {
 		t.Errorf("beyond its scopes: %v", err)
 	}
-	if err := boss.DisableAccount(t.Context(), "", "anna", true); err != nil {
+	if err := boss.DisableAccount(t.Context(), "anna", true); err != nil {
 		t.Fatal(err)
 	}
 	for _, err := range client.Traces(t.Context(), admin.Query{}) {
@@ -131,7 +132,7 @@ func TestATokenEndsWithItsAccount(t *testing.T) {
 			t.Errorf("of a disabled account: %v", err)
 		}
 	}
-	if err := boss.DeleteAccount(t.Context(), "", "anna"); err != nil {
+	if err := boss.DeleteAccount(t.Context(), "anna"); err != nil {
 		t.Error(err)
 	}
 }
@@ -193,12 +194,12 @@ func TestARemoteClientKeepsItsTokenToItself(t *testing.T) {
 func TestAnEditThatLookedAtOlderRulesIsRefused(t *testing.T) {
 	client, _, _, _ := gateway(t)
 	text := "# our rules\n" + clinicRules + "# the end\n"
-	if _, err := client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Text: text}); err != nil {
+	if _, err := client.ApplyRules(t.Context(), admin.ApplyRequest{Text: text}); err != nil {
 		t.Fatal(err)
 	}
 	edit := func(method, path, match, content string) (int, string) {
 		t.Helper()
-		res, err := client.do(context.Background(), request{method: method, path: path, by: "ann", match: match, body: rawBody(content)})
+		res, err := client.do(context.Background(), request{method: method, path: path, match: match, body: rawBody(content)})
 		if p, ok := errors.AsType[*Problem](err); ok {
 			return p.Code, p.Text
 		}
@@ -277,14 +278,14 @@ min_tls = "1.3"
 defer = "2h"
 without_tls = "reject"
 `
-	if _, err := client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Text: text}); err != nil {
+	if _, err := client.ApplyRules(t.Context(), admin.ApplyRequest{Text: text}); err != nil {
 		t.Fatal(err)
 	}
 	before, err := client.Rules(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := client.ApplyRules(t.Context(), admin.ApplyRequest{By: "ann", Text: before.Rules[0].toml(), DryRun: true})
+	out, err := client.ApplyRules(t.Context(), admin.ApplyRequest{Text: before.Rules[0].toml(), DryRun: true})
 	if err != nil || len(out.Changes) != 0 {
 		t.Errorf("written again it differs: %+v, %v\n%s", out.Changes, err, before.Rules[0].toml())
 	}
@@ -295,7 +296,7 @@ func TestPagesFollowEachOther(t *testing.T) {
 	want := traces(t, service, admin.Query{})
 	var got []int64
 	for after := ""; ; {
-		var page admin.Page[admin.Trace]
+		var page admin.Page[trace.Delivery]
 		if err := client.call(t.Context(), request{path: "/deliveries?limit=2&after=" + after}, &page); err != nil {
 			t.Fatal(err)
 		}

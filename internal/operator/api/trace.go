@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"postern/internal/operator/trace"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -60,7 +61,7 @@ func moment(key, text string) (time.Time, error) {
 
 func (s *Server) registerTrace(spec huma.API) {
 	operation(s, spec, "GET", "/deliveries", "listDeliveries", "The trace: deliveries, newest acceptance first",
-		func(ctx context.Context, in *Search) (*body[admin.Page[admin.Trace]], error) {
+		func(ctx context.Context, in *Search) (*body[admin.Page[trace.Delivery]], error) {
 			q, err := in.query()
 			if err != nil {
 				return nil, err

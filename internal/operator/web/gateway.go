@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/url"
+	"postern/internal/operator/trace"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ type overviewView struct {
 	Held     int         // of them
 	Unseen   *unfinished // of what waits: there may be more in trouble
 	Changes  []audit.Entry
-	Recent   admin.Page[admin.Trace]
+	Recent   admin.Page[trace.Delivery]
 
 	// Legs and Plot are empty for who does not see everything.
 	Periods []period
@@ -190,7 +191,7 @@ type destinationView struct {
 	Pins  []mxpins.Pin
 	// Strangers are names of mail hosts that were met or seen and that a rule does not trust.
 	Strangers []admin.Candidate
-	Recent    []admin.Trace
+	Recent    []trace.Delivery
 	Searched  *unfinished // not nil: there may be more mail
 	Sites     []admin.SiteView
 	Unseen    *unfinished // not nil: more may wait
@@ -263,7 +264,7 @@ func (v *destinationView) figures(r *request) error {
 }
 
 // hostsOf lists the servers that deliveries were tried at, each once.
-func hostsOf(list []admin.Trace) (out []string) {
+func hostsOf(list []trace.Delivery) (out []string) {
 	for i := range list {
 		if host := list[i].MX; host != "" && !slices.Contains(out, host) {
 			out = append(out, host)

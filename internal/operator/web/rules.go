@@ -14,6 +14,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/hindsight"
 	policyrules "postern/internal/policy/rules"
 )
 
@@ -216,14 +217,14 @@ func patience(button string) time.Duration {
 }
 
 // previewWord is what would have become of a delivery.
-func previewWord(o admin.PreviewOutcome) string {
-	return map[admin.PreviewOutcome]string{admin.AsNow: "delivered as now", admin.WouldWait: "would have waited", admin.WouldReturn: "would have been returned",
-		admin.NotKnown: "cannot be told"}[o]
+func previewWord(o hindsight.Outcome) string {
+	return map[hindsight.Outcome]string{hindsight.AsNow: "delivered as now", hindsight.WouldWait: "would have waited", hindsight.WouldReturn: "would have been returned",
+		hindsight.NotKnown: "cannot be told"}[o]
 }
 
 // previewState is its colour.
-func previewState(o admin.PreviewOutcome) string {
-	return map[admin.PreviewOutcome]string{admin.AsNow: "delivered", admin.WouldWait: "held", admin.WouldReturn: "failed"}[o]
+func previewState(o hindsight.Outcome) string {
+	return map[hindsight.Outcome]string{hindsight.AsNow: "delivered", hindsight.WouldWait: "held", hindsight.WouldReturn: "failed"}[o]
 }
 
 // fileView is the rules file as a whole.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"postern/internal/operator/trace"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ import (
 // traceView is a search and a page of what it found.
 type traceView struct {
 	Search url.Values
-	Page   admin.Page[admin.Trace]
+	Page   admin.Page[trace.Delivery]
 	More   string // the same search, further back
 	// Narrowed says that something is searched for, so that an empty page means "none found", not "no mail yet".
 	Narrowed bool
@@ -51,7 +52,7 @@ func query(v url.Values) (admin.Query, error) {
 	// The one box takes what is at hand: an id of ours, a Message-ID, an address or a domain.
 	switch any := strings.TrimSpace(v.Get("any")); {
 	case any == "":
-	case admin.LooksLikeID(any):
+	case trace.LooksLikeID(any):
 		q.Messages = []string{any}
 	case strings.HasPrefix(any, "<") && any != "<>":
 		q.MessageID = any
@@ -109,7 +110,7 @@ func (c *Console) traces(r *request) error {
 // messageView is one message and what happened to it, in order.
 type messageView struct {
 	admin.MessageView
-	First    admin.Trace // for what all its deliveries share
+	First    trace.Delivery // for what all its deliveries share
 	Timeline []moved
 	// More is where all deliveries are, where the page shows only the first.
 	More  string
@@ -122,8 +123,8 @@ type moved struct {
 	Kind  string // accepted, attempt, finished, notice
 	To    string
 	Text  string
-	Trace *admin.Trace
-	Try   *admin.Try // of an attempt
+	Trace *trace.Delivery
+	Try   *trace.Try // of an attempt
 }
 
 func (c *Console) message(r *request) error {
@@ -144,11 +145,11 @@ func (c *Console) message(r *request) error {
 func timeline(view *admin.MessageView) []moved {
 	var out []moved
 	if view.AcceptedAt != nil {
-		out = append(out, moved{At: *view.AcceptedAt, Kind: "accepted", Text: "accepted, under revision " + admin.RevisionName(view.Revision) + " of the rules"})
+		out = append(out, moved{At: *view.AcceptedAt, Kind: "accepted", Text: "accepted, under revision " + trace.RevisionName(view.Revision) + " of the rules"})
 	}
 	for i := range view.Deliveries {
 		t := &view.Deliveries[i]
-		for _, try := range admin.Tries(t) {
+		for _, try := range trace.Tries(t) {
 			out = append(out, moved{At: try.At, Kind: "attempt", To: t.To, Text: try.Text, Trace: t, Try: &try})
 		}
 		if t.FinishedAt != nil {
@@ -181,7 +182,7 @@ func (c *Console) evidenceJSON(r *request) error {
 // evidenceView is the evidence as a page for paper.
 type evidenceView struct {
 	admin.Evidence
-	First    admin.Trace
+	First    trace.Delivery
 	Timeline []moved
 	Chains   []chainView
 }

@@ -225,7 +225,7 @@ func pages() []string {
 
 func (b *browser) saveFile(text string) {
 	b.Helper()
-	if _, err := b.s.ApplyRules(b.Context(), admin.ApplyRequest{By: "root", Name: "f", Text: text}); err != nil {
+	if _, err := b.s.For(access.Root("root")).ApplyRules(b.Context(), admin.ApplyRequest{Name: "f", Text: text}); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -332,11 +332,11 @@ func TestARuleIsWrittenLookedAtAndSaved(t *testing.T) {
 		"force_tls.unspecified_recipients", "opportunistic", "force_tls.names", "mail.bank.test\n*.bank.test", "force_tls.mx", "pinned", "force_tls.trust", "public",
 		"force_tls.revocation", "check", "force_tls.min_tls", "1.3", "force_tls.defer", "2h"}
 	b.post("/rules/edit", append(form, "do", "look")...).has(b, 200, "What saving would change", "bank added", "Save")
-	if view, _ := b.s.Rules(t.Context()); view.Revision != 1 {
+	if view, _ := b.s.For(access.Root("root")).Rules(t.Context()); view.Revision != 1 {
 		t.Fatal("looking saved it")
 	}
 	b.post("/rules/edit", append(form, "do", "save")...).has(b, 200, "revision 2 is in force")
-	view, err := b.s.Rules(t.Context())
+	view, err := b.s.For(access.Root("root")).Rules(t.Context())
 	if err != nil || !strings.HasPrefix(view.Text, someRule) {
 		t.Fatalf("%v\n%s", err, view.Text)
 	}
@@ -357,7 +357,7 @@ func TestARuleIsWrittenLookedAtAndSaved(t *testing.T) {
 		t.Errorf("what was filled in came back as\n%s", kept)
 	}
 	b.post("/rules/edit", "rule", "bank", "revision", "2", "do", "delete").has(b, 200, "revision 3 is in force")
-	if view, _ := b.s.Rules(t.Context()); strings.TrimSpace(view.Text) != strings.TrimSpace(someRule) {
+	if view, _ := b.s.For(access.Root("root")).Rules(t.Context()); strings.TrimSpace(view.Text) != strings.TrimSpace(someRule) {
 		t.Errorf("after deleting\n%s", view.Text)
 	}
 	b.post("/rules/revisions/2", "revision", "3").has(b, 200, "with the rules of revision 2")
@@ -426,7 +426,7 @@ func TestProblemsStandAtTheirFields(t *testing.T) {
 			t.Errorf("%s is not marked:\n%s", name, plain(p.tree))
 		}
 	}
-	if view, _ := b.s.Rules(t.Context()); view.Revision != 0 {
+	if view, _ := b.s.For(access.Root("root")).Rules(t.Context()); view.Revision != 0 {
 		t.Error("a broken rule was saved")
 	}
 }
@@ -467,7 +467,7 @@ func TestARulesFileIsUploaded(t *testing.T) {
 	b.wellMade(p)
 	send("[[rule]]\nnmae = 1\n").has(b, 422, "Line 2")
 	send("\xff\xfe").has(b, 400, "UTF-8")
-	if view, _ := b.s.Rules(t.Context()); view.Revision != 0 {
+	if view, _ := b.s.For(access.Root("root")).Rules(t.Context()); view.Revision != 0 {
 		t.Error("reading a file put it in force")
 	}
 }
@@ -513,7 +513,7 @@ func TestAnAuditorLooksAndChangesNothing(t *testing.T) {
 	} {
 		b.post(path, fields...).has(b, 403, "Not allowed")
 	}
-	if view, _ := b.s.Rules(t.Context()); view.Text != someRule {
+	if view, _ := b.s.For(access.Root("root")).Rules(t.Context()); view.Text != someRule {
 		t.Error("the rules changed")
 	}
 }
@@ -673,7 +673,7 @@ func (b *browser) poison(text string) {
 		b.Fatal(err)
 	}
 	b.saveFile(someRule + "[[rule]]\nname = \"odd\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [" + `"odd.test"` + "]\n")
-	if _, err := b.s.Act(b.Context(), admin.ActRequest{By: text, Kind: queue.Retry, Messages: []string{"0fk3n00000000009"}}); err != nil {
+	if _, err := b.s.For(access.Root(text)).Act(b.Context(), admin.ActRequest{Kind: queue.Retry, Messages: []string{"0fk3n00000000009"}}); err != nil {
 		b.Fatal(err)
 	}
 	b.get("/trace/0fk3n00000000009").has(b, 200)

@@ -111,18 +111,6 @@ func (r reference) check(c *x509.Certificate) (policy.Shortfall, bool) {
 	return mismatch("expected %s, but the certificate is for %s", wanted, list(presented(c, len(c.DNSNames)), ""))
 }
 
-// Kept judges a certificate of the past by the names that its evidence kept (policy.Evidence.Presented). known is false
-// where they tell nothing: evidence keeps a bounded number of names, and the one that counts may have been cut off.
-func Kept(presented []string, n policy.Names, host, domain mail.Domain) (accepted, known bool) {
-	r := newReference(n, host, domain)
-	for _, raw := range presented {
-		if p, ok := parsePresented(raw); ok && r.accepts(p) {
-			return true, true
-		}
-	}
-	return false, len(presented) > 0 && len(presented) < maxPresented
-}
-
 func mismatch(format string, args ...any) (policy.Shortfall, bool) {
 	return policy.Shortfall{Reason: policy.CertNameMismatch, Text: fmt.Sprintf(format, args...)}, false
 }

@@ -26,30 +26,7 @@ func nameReason(t *testing.T, ca *pki.CA, presented, host, domain string, names 
 	if domain != "" {
 		in.Domain = mail.MustDomain(domain)
 	}
-	found := reasons(t, in)
-	// What the evidence keeps tells the same later.
-	kept := certcheck.Examine(in).Presented
-	if accepted, _ := certcheck.Kept(kept, names, in.Host, in.Domain); accepted != (found == "") {
-		t.Errorf("%q for %+v of %s: examined %q, and by the names that were kept accepted %v", presented, names, domain, found, accepted)
-	}
-	return found
-}
-
-func TestNamesThatWereCutOffTellNothing(t *testing.T) {
-	var many []string
-	for i := range 40 {
-		many = append(many, fmt.Sprintf("mx%d.partner.test", i))
-	}
-	in := certcheck.Input{Chain: pki.New(now, "Test CA").Issue(pki.Options{Names: many}).Chain}
-	for wanted, want := range map[string][2]bool{"mx3.partner.test": {true, true}, "mx39.partner.test": {false, false}} {
-		accepted, known := certcheck.Kept(certcheck.Examine(in).Presented, policy.Names{List: []string{wanted}}, mail.Domain{}, mail.Domain{})
-		if accepted != want[0] || known != want[1] {
-			t.Errorf("%s: accepted %v, known %v", wanted, accepted, known)
-		}
-	}
-	if _, known := certcheck.Kept(nil, policy.Names{List: []string{"a.test"}}, mail.Domain{}, mail.Domain{}); known {
-		t.Error("no names tell something")
-	}
+	return reasons(t, in)
 }
 
 func TestTheHostNameIsMatchedByRFC9525(t *testing.T) {

@@ -92,6 +92,9 @@ func (s *Store) find(ctx context.Context, f *queue.Filter) ([]queue.Record, erro
 		rec := queue.Record{Delivery: s.delivery(r), Message: r.message.Message}
 		rec.NextHop, rec.SiteState = s.sites[r.Site].nextHop, s.sites[r.Site].state
 		if f.Matches(&rec) {
+			if f.Brief {
+				rec.History = nil
+			}
 			out = append(out, rec)
 		}
 		if f.Limit > 0 && len(out) == f.Limit {

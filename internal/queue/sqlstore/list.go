@@ -28,6 +28,7 @@ func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record
 			return
 		}
 		l := &listing{s: s, f: &f, rs: s.records()}
+		l.rs.brief = f.Brief
 		left := f.Limit
 		for {
 			found, err := l.next(ctx)

@@ -25,6 +25,7 @@ const recordColumns = `d.id, d.site, d.state, d.due, d.deadline, d.expires, d.fi
 type records struct {
 	s     *Store
 	sites map[int64]*queue.Site
+	brief bool // leaves histories out
 }
 
 func (s *Store) records() *records { return &records{s: s, sites: map[int64]*queue.Site{}} }
@@ -69,7 +70,7 @@ func (rs *records) complete(ctx context.Context, c *conn, r *stored) error {
 		return err
 	}
 	r.Site, r.NextHop, r.Requirement, r.SiteState = site.Key, site.NextHop, site.Requirement, site.SiteState
-	if r.Attempts > 0 {
+	if r.Attempts > 0 && !rs.brief {
 		r.History, err = history(ctx, c, r.ID)
 		r.History = inOrder(r.History, r.Attempts)
 	}

@@ -159,13 +159,13 @@ func TestAScopeIsSearchedByItsIndex(t *testing.T) {
 	}
 }
 
-// The queries of the streams read keys of their tables and scan nothing.
+// The queries of the streams, and the one for the oldest that waits, read keys of their tables and scan nothing.
 func TestStreamsReadKeys(t *testing.T) {
 	s := still(t, t.TempDir())
 	defer s.Close()
 	many(t, s, 100)
 	for text, args := range map[string][]any{partiesQuery: {"[0]", `["rare.test"]`, int64(0), int64(100)}, undeliveredQuery: {int64(4), int64(0), int64(1 << 40)},
-		partiesDeliveries: {"[1]", `["rare.test"]`}} {
+		partiesDeliveries: {"[1]", `["rare.test"]`}, oldestQuery: nil} {
 		var plan []string
 		err := s.read(t.Context(), func(c *conn) error {
 			return c.query(t.Context(), "EXPLAIN QUERY PLAN "+text, func(r row) error {
@@ -177,7 +177,7 @@ func TestStreamsReadKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, step := range plan {
-			for _, table := range []string{"p", "undelivered", "m", "d"} {
+			for _, table := range []string{"p", "undelivered", "m", "d", "message", "delivery"} {
 				if strings.HasPrefix(step, "SCAN "+table+" ") && !strings.Contains(step, "VIRTUAL TABLE") || step == "SCAN "+table {
 					t.Errorf("%s\nscans: %q", text, plan)
 				}
@@ -215,6 +215,9 @@ func TestOldRecordsComeIntoTheTablesOfScopes(t *testing.T) {
 		}
 		if got, _ := found(t, s, queue.Filter{States: []queue.State{queue.Failed}}); !slices.Equal(got, rare(n, 3, 6)) {
 			t.Errorf("%s: failed %v", when, got)
+		}
+		if st, err := s.Stats(t.Context()); err != nil || !st.Oldest.Equal(testTime.Add(5*time.Millisecond)) {
+			t.Errorf("%s: the oldest that waits is of %v, %v", when, st.Oldest, err)
 		}
 	}
 	check("before", false)

@@ -104,8 +104,15 @@ func (t *totals) read(c *conn) (o order, applied int64, err error) {
 	return o, applied, err
 }
 
-// Stats counts deliveries and the bytes of bodies; it costs the same however much is stored, except for looking up the
-// oldest waiting delivery, which takes one pass over what waits.
+// oldestQuery looks up the oldest waiting delivery in the table of what was not delivered; oldestWalk takes one pass over what
+// waits, and knows also what an older form wrote and that is not in the table yet.
+const (
+	oldestQuery = "SELECT accepted FROM message WHERE seq = (SELECT min(id) >> 20 FROM (" +
+		"SELECT min(id) AS id FROM undelivered WHERE state = 1 UNION ALL SELECT min(id) FROM undelivered WHERE state = 2))"
+	oldestWalk = "SELECT accepted FROM message WHERE seq = (SELECT min(id) >> 20 FROM delivery INDEXED BY delivery_open WHERE state <= 2)"
+)
+
+// Stats counts deliveries and the bytes of bodies; it costs the same however much is stored.
 func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 	out := queue.Stats{States: map[queue.State]int64{}}
 	if err := s.enter(ctx); err != nil {
@@ -125,8 +132,15 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 	oldest := s.young.oldest()
 	s.mu.Unlock()
 	err := s.read(ctx, func(c *conn) error {
-		return c.query(ctx, `SELECT accepted FROM message WHERE seq =
-			(SELECT min(id) >> 20 FROM delivery INDEXED BY delivery_open WHERE state <= 2)`, func(r row) error {
+		whole, err := filled(ctx, c)
+		if err != nil {
+			return err
+		}
+		text := oldestQuery
+		if !whole {
+			text = oldestWalk
+		}
+		return c.query(ctx, text, func(r row) error {
 			out.Oldest = r.time(0)
 			return errStop
 		})

@@ -81,7 +81,8 @@ func listFilters(k *suite) {
 	sub := k.submission("x", ruled)
 	sub.Message.Envelope.From, sub.Message.MessageID, sub.Message.Judged = mail.Address{}, "<Odd@Id>", 5
 	k.no(k.s.Accept(k.Context(), sub))
-	k.no(k.settle(queue.Settlement{State: queue.Failed, Reason: policy.Remote5xx}, k.one("mx:x.test")))
+	k.no(k.settle(queue.Settlement{State: queue.Failed, Reason: policy.Remote5xx, Attempt: &attempt.Attempt{At: k.now, Reason: policy.Remote5xx}},
+		k.one("mx:x.test")))
 	k.later(time.Hour)
 	k.accept(k.to("dan@bücher.test", "mx:xn--bcher-kva.test"))
 	site := queue.SiteState{Failures: 1, Last: &attempt.Attempt{Reason: policy.CertExpired}}
@@ -138,6 +139,15 @@ func listFilters(k *suite) {
 		"recipient, sender and states": {queue.Filter{Recipient: "dan@bücher.test", Sender: "sender.test", States: []queue.State{queue.Queued}}, []string{"dan"}},
 	} {
 		k.same(name, sorted(k.list(tt.f)), tt.want)
+		tt.f.Brief = true
+		k.same(name+", in brief", sorted(k.list(tt.f)), tt.want)
+	}
+	for brief, kept := range map[bool]int{false: 1, true: 0} {
+		for r, err := range k.s.List(k.Context(), queue.Filter{States: []queue.State{queue.Failed}, Brief: brief}) {
+			if k.no(err); len(r.History) != kept {
+				k.Errorf("brief is %v, and %d attempts are told", brief, len(r.History))
+			}
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"postern/internal/history/traffic"
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/policy"
 	"postern/internal/policy/mxpins"
@@ -88,7 +89,7 @@ func Config(t testing.TB) (admin.Config, *memstore.Store, *admin.Pulse) {
 		Unprotected: func(time.Time) []admin.Unprotected {
 			return []admin.Unprotected{{Client: "zebra-app.test", Rules: []string{"zebra-rule"}, Message: string(Theirs)}}
 		}}
-	if _, err := admin.New(cfg).ApplyRules(context.Background(), admin.ApplyRequest{By: "zebra-admin", Name: "zebra.toml", Text: Rules}); err != nil {
+	if _, err := admin.New(cfg).For(access.Root("zebra-admin")).ApplyRules(context.Background(), admin.ApplyRequest{Name: "zebra.toml", Text: Rules}); err != nil {
 		t.Fatal(err)
 	}
 	return cfg, w.s, pulse

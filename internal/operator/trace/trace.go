@@ -1,18 +1,24 @@
-package admin
+// Package trace shows what became of deliveries, as people and programs read it: the objects of the trace, made of stored
+// records. It says what a record says, and asks nobody; who may see what is the business of admin.
+//
+// Ground room.
+package trace
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
 	"postern/internal/attempt"
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
 
-// Trace is one delivery as people and programs see it (design.md §7). The names are stable; fields are only ever added.
+// Delivery is one delivery as people and programs see it (design.md §7). The names are stable; fields are only ever added.
 // Times are UTC, null when there is none. Texts a stranger chose are bounded and escaped when they are stored.
-type Trace struct {
+type Delivery struct {
 	Delivery  int64  `json:"delivery"`
 	Message   string `json:"message"`
 	MessageID string `json:"message_id"`
@@ -126,9 +132,9 @@ func withoutTLS(in queue.Inbound) queue.Inbound {
 
 var kindNames = [...]string{queue.Ordinary: "mail", queue.DSN: "dsn", queue.Delay: "delay", queue.Alert: "alert"}
 
-// TraceOf makes the trace object of a record.
-func TraceOf(r *queue.Record) Trace {
-	t := Trace{
+// Of makes the trace object of a record, with all that it holds.
+func Of(r *queue.Record) Delivery {
+	t := Delivery{
 		Delivery: int64(r.ID), Message: string(r.Delivery.Message), MessageID: r.Message.MessageID, About: string(r.Message.About),
 		From: r.Message.Envelope.From.String(), To: r.Recipient.Address.String(), State: r.State.String(), Size: r.Message.Size,
 		Rule: strings.Join(r.Rules, ","), Rules: r.Rules, Matched: r.Matched, Would: r.Tested,
@@ -196,7 +202,7 @@ func heldWhy(r *queue.Record) string {
 }
 
 // explain fills what the reason means. The class of the status follows the state.
-func (t *Trace) explain(state queue.State, newest *attempt.Attempt) {
+func (t *Delivery) explain(state queue.State, newest *attempt.Attempt) {
 	class := map[queue.State]string{queue.Delivered: "2", queue.Failed: "5", queue.Queued: "4", queue.Sending: "4", queue.Held: "4"}[state]
 	var info policy.Info
 	if t.Reason != "" {
@@ -226,7 +232,7 @@ func (t *Trace) explain(state queue.State, newest *attempt.Attempt) {
 }
 
 // fill takes host, channel and certificate from the try that tells most.
-func (t *Trace) fill(a *attempt.Attempt) {
+func (t *Delivery) fill(a *attempt.Attempt) {
 	if a == nil {
 		return
 	}
@@ -263,4 +269,36 @@ func Demanded(level string) string {
 		return level
 	}
 	return l.Demand()
+}
+
+// Tainted reports whether a rule protects mail to a recipient whom it does not name; see queue.Delivery.Tainted.
+func (t *Delivery) Tainted() bool {
+	return t.Kind == kindNames[queue.Ordinary] && !t.Matched && len(t.Rules) > 0 && t.Requires != policy.Plaintext.String()
+}
+
+// Why says why a recipient whom no rule names is protected, and what would leave it out; "" for others.
+func (t *Delivery) Why() string {
+	if !t.Tainted() {
+		return ""
+	}
+	return rules.Because(t.Rules, t.Because)
+}
+
+// LooksLikeID reports whether s has the form of a queue id; what has not is a domain.
+func LooksLikeID(s string) bool {
+	return len(s) == 16 && strings.Trim(s, "0123456789abcdefghjkmnpqrstvwxyz") == ""
+}
+
+// ReplyLine is a peer's reply on one line: code, status, its words.
+func ReplyLine(r *attempt.Reply) string {
+	return strings.Join(strings.Fields(strconv.Itoa(r.Code)+" "+r.Status+" "+r.Text), " ")
+}
+
+// instant is a time as JSON shows it: UTC, null when there is none.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	u := t.UTC()
+	return &u
 }

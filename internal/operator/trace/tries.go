@@ -1,4 +1,4 @@
-package admin
+package trace
 
 import (
 	"cmp"
@@ -30,7 +30,7 @@ type Try struct {
 }
 
 // Tries lists the connections of a delivery's recorded attempts in order. An attempt without any is one try that says why.
-func Tries(t *Trace) []Try {
+func Tries(t *Delivery) []Try {
 	var out []Try
 	for i := range t.Attempts {
 		a := &t.Attempts[i]
