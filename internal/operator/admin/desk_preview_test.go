@@ -203,11 +203,11 @@ func TestAPreviewNeverKnowsBetterThanTheGateway(t *testing.T) {
 func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store, _ := service(t)
-		s.cfg.Traffic = store
+		s.cfg.Traffic = traffic.NewBook(store)
 		add := func(domain, level, outcome string, n int64, daysAgo int) {
 			t.Helper()
 			at := traffic.Bucket(traffic.OfDomain, time.Now().AddDate(0, 0, -daysAgo))
-			if err := store.AddTraffic(t.Context(), []traffic.Sum{{At: at, Kind: traffic.OfDomain, Name: domain, Level: level, Outcome: outcome, Count: n}}); err != nil {
+			if err := traffic.NewBook(store).AddTraffic(t.Context(), []traffic.Sum{{At: at, Kind: traffic.OfDomain, Name: domain, Level: level, Outcome: outcome, Count: n}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -236,12 +236,12 @@ func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 
 func TestAScopeSeesTheSumsOfItsOwn(t *testing.T) {
 	s, store, _ := service(t)
-	s.cfg.Traffic = store
+	s.cfg.Traffic = traffic.NewBook(store)
 	at := traffic.Bucket(traffic.OfDomain, backlog.Noon)
 	for _, sum := range []traffic.Sum{{Kind: traffic.OfLeg, Name: string(event.OutWorld)}, {Kind: traffic.OfDomain, Name: "clinic.test"}, {Kind: traffic.OfDomain, Name: "other.test"},
 		{Kind: traffic.OfRule, Name: "clinic"}} {
 		sum.At, sum.Level, sum.Outcome, sum.Count = at, "encrypted", "delivered", 1
-		if err := store.AddTraffic(t.Context(), []traffic.Sum{sum}); err != nil {
+		if err := traffic.NewBook(store).AddTraffic(t.Context(), []traffic.Sum{sum}); err != nil {
 			t.Fatal(err)
 		}
 	}
