@@ -39,18 +39,17 @@ func (b *Book) PutCertificates(ctx context.Context, list []Certificate) error {
 }
 
 // Certificates returns those of the digests that are there, in no order.
-func (b *Book) Certificates(ctx context.Context, digests []string) (out []Certificate, err error) {
-	err = b.store.ReadRecords(ctx, func(r records.Reader) error {
+func (b *Book) Certificates(ctx context.Context, digests []string) ([]Certificate, error) {
+	return records.Read(ctx, b.store, func(r records.Reader) (out []Certificate, err error) {
 		for _, d := range digests {
 			if one, err := r.Get(kind, d); err == nil {
 				out = append(out, Certificate{SHA256: d, DER: one.Value, Seen: one.At})
 			} else if !errors.Is(err, records.ErrNotFound) {
-				return err
+				return nil, err
 			}
 		}
-		return nil
+		return out, nil
 	})
-	return out, err
 }
 
 // ForgetCertificates drops those last seen before a time.

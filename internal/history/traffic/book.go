@@ -57,7 +57,7 @@ func (b *Book) AddTraffic(ctx context.Context, sums []Sum) error {
 }
 
 // Traffic lists sums by time, then name, level and outcome.
-func (b *Book) Traffic(ctx context.Context, q Query) (out []Sum, err error) {
+func (b *Book) Traffic(ctx context.Context, q Query) ([]Sum, error) {
 	from := records.Query{Kind: of(q.Kind), Index: q.Name, Limit: q.Limit}
 	if !q.Since.IsZero() {
 		from.From = begin(q.Since)
@@ -65,21 +65,15 @@ func (b *Book) Traffic(ctx context.Context, q Query) (out []Sum, err error) {
 	if !q.Until.IsZero() {
 		from.To = begin(q.Until)
 	}
-	var list []records.Counter
-	err = b.store.ReadRecords(ctx, func(r records.Reader) (err error) {
-		list, err = r.Counters(from)
-		return err
-	})
-	if err != nil || len(list) == 0 {
-		return nil, err
-	}
-	out = make([]Sum, len(list))
-	for i := range list {
-		if out[i], err = read(q.Kind, &list[i]); err != nil {
-			return nil, err
+	return records.Read(ctx, b.store, func(r records.Reader) (out []Sum, err error) {
+		list, err := r.Counters(from)
+		for i := 0; i < len(list) && err == nil; i++ {
+			var one Sum
+			one, err = read(q.Kind, &list[i])
+			out = append(out, one)
 		}
-	}
-	return out, nil
+		return out, err
+	})
 }
 
 // ForgetTraffic drops the sums of a kind whose bucket begins before a time.

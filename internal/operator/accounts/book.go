@@ -31,12 +31,9 @@ var (
 		Index: func(i *Invitation) string { return i.Hash }}
 )
 
-// read reads in one moment.
-func read[T any](ctx context.Context, b *Book, do func(r records.Reader) (T, error)) (out T, err error) {
-	err = b.store.ReadRecords(ctx, func(r records.Reader) (err error) {
-		out, err = do(r)
-		return err
-	})
+// read returns what do reads.
+func read[T any](ctx context.Context, b *Book, do func(r records.Reader) (T, error)) (T, error) {
+	out, err := records.Read(ctx, b.store, do)
 	return out, meaning(err)
 }
 

@@ -108,3 +108,24 @@ type Store interface {
 	// nothing else of the store.
 	ChangeRecords(ctx context.Context, do func(t Tx) error) error
 }
+
+// Read returns what do reads in a store.
+func Read[T any](ctx context.Context, s Store, do func(r Reader) (T, error)) (out T, err error) {
+	err = s.ReadRecords(ctx, func(r Reader) (err error) {
+		out, err = do(r)
+		return err
+	})
+	return out, err
+}
+
+// Change returns what do, as one transaction, makes of a store; nothing where it failed.
+func Change[T any](ctx context.Context, s Store, do func(t Tx) (T, error)) (out T, err error) {
+	err = s.ChangeRecords(ctx, func(t Tx) (err error) {
+		out, err = do(t)
+		return err
+	})
+	if err != nil {
+		return *new(T), err
+	}
+	return out, nil
+}

@@ -21,10 +21,9 @@ func (p *Pin) key() string { return p.Domain + " " + p.Name + " " + p.Rule }
 
 // Pins returns what is remembered of a recipient domain, of every domain when it is "", in the order of domain, rule
 // and name.
-func (b *Book) Pins(ctx context.Context, domain string) (out []Pin, err error) {
-	err = b.store.ReadRecords(ctx, func(r records.Reader) (err error) {
-		out, err = shelf.List(r, records.Query{Index: domain})
-		return err
+func (b *Book) Pins(ctx context.Context, domain string) ([]Pin, error) {
+	out, err := records.Read(ctx, b.store, func(r records.Reader) ([]Pin, error) {
+		return shelf.List(r, records.Query{Index: domain})
 	})
 	slices.SortFunc(out, Compare)
 	return out, err
@@ -33,55 +32,46 @@ func (b *Book) Pins(ctx context.Context, domain string) (out []Pin, err error) {
 // Remember adds pins; one that is there already keeps its date and its By, but for one that was only seen, in whose
 // place a trusted one comes. With first, a pin is only added where its rule trusted nothing of its domain before this
 // call, so that of two first uses at once one counts. It returns the pins it added.
-func (b *Book) Remember(ctx context.Context, first bool, pins []Pin) (added []Pin, err error) {
-	err = b.store.ChangeRecords(ctx, func(t records.Tx) error {
-		added = nil
+func (b *Book) Remember(ctx context.Context, first bool, pins []Pin) ([]Pin, error) {
+	return records.Change(ctx, b.store, func(t records.Tx) (added []Pin, err error) {
 		before := map[string][]Pin{}
 		for _, p := range pins {
-			if _, read := before[p.Domain]; !read {
-				if before[p.Domain], err = shelf.List(t, records.Query{Index: p.Domain}); err != nil {
-					return err
+			known, read := before[p.Domain]
+			if !read {
+				if known, err = shelf.List(t, records.Query{Index: p.Domain}); err != nil {
+					return nil, err
 				}
+				before[p.Domain] = known
 			}
-			if first && len(namesOf(before[p.Domain], p.Domain, p.Rule)) > 0 {
+			if first && len(namesOf(known, p.Domain, p.Rule)) > 0 {
 				continue
+			}
+			there, err := shelf.Get(t, p.key())
+			switch {
+			case err == nil && (there.Trusted() || !p.Trusted()):
+				continue
+			case err != nil && !errors.Is(err, records.ErrNotFound):
+				return nil, err
 			}
 			p.Since = records.Moment(p.Since)
-			if there, err := shelf.Get(t, p.key()); err == nil && (there.Trusted() || !p.Trusted()) {
-				continue
-			} else if err != nil && !errors.Is(err, records.ErrNotFound) {
-				return err
-			}
 			if err := shelf.Put(t, &p, records.Any); err != nil {
-				return err
+				return nil, err
 			}
 			added = append(added, p)
 		}
-		return nil
+		return added, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return added, nil
 }
 
 // Unpin forgets what a rule remembers of a domain, what every rule does when it is "", and returns what it forgot.
-func (b *Book) Unpin(ctx context.Context, domain, rule string) (was []Pin, err error) {
-	err = b.store.ChangeRecords(ctx, func(t records.Tx) error {
-		if was, err = shelf.List(t, records.Query{Index: domain}); err != nil {
-			return err
-		}
+func (b *Book) Unpin(ctx context.Context, domain, rule string) ([]Pin, error) {
+	return records.Change(ctx, b.store, func(t records.Tx) ([]Pin, error) {
+		was, err := shelf.List(t, records.Query{Index: domain})
 		was = slices.DeleteFunc(was, func(p Pin) bool { return p.Domain != domain || rule != "" && p.Rule != rule })
-		for i := range was {
-			if _, err := t.Delete(shelf.Kind, was[i].key()); err != nil {
-				return err
-			}
+		for i := 0; i < len(was) && err == nil; i++ {
+			_, err = t.Delete(shelf.Kind, was[i].key())
 		}
-		return nil
+		slices.SortFunc(was, Compare)
+		return was, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(was, Compare)
-	return was, nil
 }

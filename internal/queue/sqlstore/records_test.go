@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -261,4 +263,43 @@ func (f ninth) trail(ctx context.Context, s *Store) {
 	f.same("the audit trail", told, err, entries)
 	judged, err := s.Judgement(ctx)
 	f.same("judgement", judged, err, audit.Judgement{Number: 3, Rules: 2, Tables: "t", Files: "f"})
+}
+
+// TestAChangeIsOnDiskWhenItReturns: whoever is killed right afterwards has lost nothing.
+func TestAChangeIsOnDiskWhenItReturns(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	for n := range 3 {
+		err := s.ChangeRecords(t.Context(), func(t records.Tx) error {
+			if err := t.Add(records.Counter{Kind: "n", Key: "1", N: 1}); err != nil {
+				return err
+			}
+			return t.Put(records.Record{Kind: "a", Key: fmt.Sprint(n)})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		for _, name := range []string{"queue.db", "queue.db-wal"} {
+			text, err := os.ReadFile(filepath.Join(s.cfg.Dir, name))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := dial(filepath.Join(dir, "queue.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := recordReader{t.Context(), c}.Count("a")
+		sums, e := recordReader{t.Context(), c}.Counters(records.Query{Kind: "n"})
+		if err != nil || e != nil || kept != n+1 || len(sums) != 1 || sums[0].N != int64(n+1) {
+			t.Errorf("after change %d: %d records and %v, %v, %v", n, kept, sums, err, e)
+		}
+		if err := c.close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

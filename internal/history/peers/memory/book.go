@@ -22,10 +22,9 @@ var shelf = records.Shelf[peers.Record]{Kind: "peer", Key: func(r *peers.Record)
 func name(k peers.Key) string { return k.Host + " " + k.Addr.String() }
 
 // Peers returns every record, the one that answered last first.
-func (b *Book) Peers(ctx context.Context) (out []peers.Record, err error) {
-	err = b.store.ReadRecords(ctx, func(r records.Reader) (err error) {
-		out, err = shelf.List(r, records.Query{})
-		return err
+func (b *Book) Peers(ctx context.Context) ([]peers.Record, error) {
+	out, err := records.Read(ctx, b.store, func(r records.Reader) ([]peers.Record, error) {
+		return shelf.List(r, records.Query{})
 	})
 	slices.SortFunc(out, func(x, y peers.Record) int {
 		return cmp.Or(y.LastSeen.Compare(x.LastSeen), cmp.Compare(name(x.Key()), name(y.Key())))
