@@ -27,6 +27,7 @@ func lattice() map[string]string {
 		"platform/ram":       "",
 		"platform/filewatch": "",
 		"platform/certpem":   "",
+		"platform/records":   "",
 
 		"smtp": "mail",
 
@@ -59,15 +60,15 @@ func lattice() map[string]string {
 		"event/maillog":        "mail smtp policy attempt event",
 		"gateway/route":        "mail policy dns event",
 		"history/peers":        "mail policy attempt",
-		"policy/mxpins":        "mail policy",
-		"history/peers/memory": "event history/peers",
+		"policy/mxpins":        "mail policy platform/records",
+		"history/peers/memory": "event history/peers platform/records",
 		"operator/pending":     "",
 		"platform/flush":       "",
-		"operator/accounts":    "operator/access operator/audit platform/passhash operator/pending platform/flush",
-		"history/traffic":      "mail policy event platform/flush",
-		"history/certstore":    "event platform/flush",
-		"queue/memstore":       "policy attempt queue operator/audit history/peers policy/mxpins operator/accounts history/traffic history/certstore",
-		"queue/sqlstore":       "queue/wal mail policy attempt queue operator/audit history/peers policy/mxpins operator/accounts history/traffic history/certstore",
+		"operator/accounts":    "operator/access operator/audit platform/passhash operator/pending platform/flush platform/records",
+		"history/traffic":      "mail policy event platform/flush platform/records",
+		"history/certstore":    "event platform/flush platform/records",
+		"queue/memstore":       "policy attempt queue operator/audit platform/records",
+		"queue/sqlstore":       "queue/wal mail policy attempt queue operator/audit platform/records",
 
 		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",
 		"platform/sandbox": "",
@@ -104,7 +105,6 @@ func wide() map[string]string {
 		"operator/admin":     "authorises every question about every room",
 		"operator/api":       "renders the answers of every room",
 		"operator/web":       "renders the answers of every room",
-		"queue/sqlstore":     "keeps the records of the rooms that have a port of their own",
 	}
 }
 

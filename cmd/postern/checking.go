@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/check"
 	"postern/internal/config"
+	"postern/internal/policy/mxpins"
 )
 
 // checkPatience is how long a check of the console or the API waits for one server.
@@ -29,7 +30,7 @@ func (g *gateway) checks(cfg *config.Config, client *tls.Certificate) (*check.Ch
 	}
 	cc := check.Config{Route: routing(cfg, g.resolver), Deliver: delivering(cfg, g.dialer, g.roots, g.revoke, client), Forced: forced}
 	cc.Route.Timeout = checkPatience
-	cc.Deliver.Memory, cc.Deliver.Book = g.memory, g.store
+	cc.Deliver.Memory, cc.Deliver.Book = g.memory, mxpins.NewBook(g.store)
 	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = checkPatience, min(cc.Deliver.ConnectTimeout, checkPatience)
 	return check.New(cc)
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/term"
-
 )
 
 // board shows the story: a table that fills on a terminal, plain lines elsewhere.

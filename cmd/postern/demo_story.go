@@ -3,7 +3,6 @@ package main
 import (
 	"postern/internal/operator/trace"
 	"time"
-
 )
 
 // demoWindow is the 24 hours of a forced delivery, compressed.

@@ -44,6 +44,7 @@ import (
 	"postern/internal/platform/ram"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
+	"postern/internal/policy/mxpins"
 	"postern/internal/policy/revoke"
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
@@ -166,7 +167,8 @@ func newGatewayOver(ctx context.Context, dialer deliver.Dialer, cfg *config.Conf
 		g.dispatch.Changed()
 	}
 	g.admin = admin.New(g.administration())
-	g.accounts = accounts.New(accounts.Config{Hashing: g.hashing, Book: g.store, Ledger: g.store, Idle: cfg.Admin.SessionIdle.Duration, Life: cfg.Admin.SessionTime.Duration})
+	g.accounts = accounts.New(accounts.Config{Hashing: g.hashing, Book: accounts.NewBook(g.store), Ledger: g.store,
+		Idle: cfg.Admin.SessionIdle.Duration, Life: cfg.Admin.SessionTime.Duration})
 	in, err := g.receiving(cfg)
 	if err != nil {
 		return nil, errors.Join(err, g.store.Close())
@@ -187,15 +189,15 @@ func (g *gateway) remember(ctx context.Context) error {
 	})
 	var err error
 	g.memory, err = memory.Open(ctx, memory.Config{
-		Book: g.store, Sink: event.Tee{told, g.notifier},
+		Book: memory.NewBook(g.store), Sink: event.Tee{told, g.notifier},
 		Ratchet: peers.Ratchet{Mode: peers.Mode(cfg.Delivery.Ratchet), After: cfg.Delivery.RatchetAfter, Days: cfg.Delivery.RatchetDays,
 			Hold: cfg.Delivery.RatchetHold.Duration},
 	})
-	g.traffic = traffic.NewRecorder(g.store, func(err error) {
+	g.traffic = traffic.NewRecorder(traffic.NewBook(g.store), func(err error) {
 		g.warn("traffic", fmt.Errorf("sums of traffic cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
 	})
 	// A record lives for queue.retention after its end, which comes at most days after its connections.
-	g.shown = certstore.NewKeeper(g.store, cfg.Queue.Retention.Duration+14*24*time.Hour, func(err error) {
+	g.shown = certstore.NewKeeper(certstore.NewBook(g.store), cfg.Queue.Retention.Duration+14*24*time.Hour, func(err error) {
 		g.warn("certificates", fmt.Errorf("certificates of servers cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
 	})
 	g.sink = event.Tee{told, g.notifier, g.memory, g.traffic, g.shown, &g.pulse}
@@ -284,14 +286,14 @@ func (g *gateway) delivers(client *tls.Certificate) *deliver.Deliverer {
 	opener := delivering(g.cfg, g.dialer, g.roots, g.revoke, client)
 	g.client.Store(client)
 	opener.Certificate = g.client.Load
-	opener.Memory, opener.Book, opener.Remember = g.memory, g.store, g.store.Remember
+	opener.Memory, opener.Book, opener.Remember = g.memory, mxpins.NewBook(g.store), mxpins.NewBook(g.store).Remember
 	return deliver.New(opener)
 }
 
 func (g *gateway) dispatching() dispatch.Config {
 	cfg := g.cfg
-	dc := dispatch.Config{
-		Store: g.store, Opener: g.deliverer, InForce: g.rules.Now, Sink: g.sink, Book: g.store,
+	return dispatch.Config{
+		Store: g.store, Opener: g.deliverer, InForce: g.rules.Now, Sink: g.sink, Book: mxpins.NewBook(g.store),
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
 		Schedule:          pacing(&cfg.Delivery),
 		Lifetime:          cfg.Delivery.Lifetime.Duration,
@@ -305,7 +307,6 @@ func (g *gateway) dispatching() dispatch.Config {
 		Grace:       cfg.Limits.DrainTime.Duration,
 		Random:      rand.Uint32, Seed: rand.Uint64(), Worker: cfg.Hostname.String() + "/" + strconv.Itoa(os.Getpid()),
 	}
-	return dc
 }
 
 // pacing is how deliveries are tried and how the connections are divided.
@@ -332,10 +333,10 @@ func (g *gateway) administration() admin.Config {
 	out := admin.Config{
 		Settings: func() admin.Settings { return settingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
-		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: g.store, Certs: g.shown,
-		Hindsight:   hindsight.Sources{Certificates: g.shown.Certificates, Roots: g.roots.Pools, Pins: g.store.Pins},
+		Pins: mxpins.NewBook(g.store), MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Certs: g.shown,
+		Hindsight:   hindsight.Sources{Certificates: g.shown.Certificates, Roots: g.roots.Pools, Pins: mxpins.NewBook(g.store).Pins},
 		Refusals:    func() []audit.Entry { return g.accounts.Refusals() }, // made after this
-		Unprotected: g.unprotected, Trust: trustIn(g.roots), Lifetime: g.cfg.Delivery.Lifetime.Duration,
+		Unprotected: g.unprotected, Trust: trustIn(g.roots), Traffic: traffic.NewBook(g.store), Lifetime: g.cfg.Delivery.Lifetime.Duration,
 		Streams: g.cfg.Admin.Connections / 2, StreamsOfOne: g.cfg.Admin.Streams,
 		Hostname: g.cfg.Hostname.String(), Version: thisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
 	}

@@ -56,7 +56,7 @@ func operate(t *testing.T) func(args ...string) (code int, stdout, stderr string
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- api.New(service, accounts.New(accounts.Config{Book: store, Ledger: store}), slog.New(slog.DiscardHandler)).Serve(ctx, l)
+		ended <- api.New(service, accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store}), slog.New(slog.DiscardHandler)).Serve(ctx, l)
 	}()
 	t.Cleanup(func() {
 		stop()

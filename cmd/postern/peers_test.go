@@ -33,10 +33,10 @@ func rememberedPeers(t *testing.T, store *memstore.Store) *memory.Memory {
 	lost.Changes = []peers.Change{{At: lost.LostAt, Kind: peers.TLSLost, Before: "TLSv1.3 until 2026-11-23T10:00:00Z", After: "starttls-stripped"}}
 	plain := peers.Record{Host: "mx.plain.test", IP: netip.MustParseAddr("2001:db8::7"), Port: 2525, FirstSeen: noon.Add(-time.Hour), LastSeen: noon.Add(-2 * time.Minute),
 		Changes: []peers.Change{{At: noon, Kind: peers.NewKeywords, Before: "", After: "\x1b[2JX"}}}
-	if err := store.KeepPeers(t.Context(), []peers.Record{good, lost, plain}, nil, 10); err != nil {
+	if err := memory.NewBook(store).KeepPeers(t.Context(), []peers.Record{good, lost, plain}, nil, 10); err != nil {
 		t.Fatal(err)
 	}
-	m, err := memory.Open(t.Context(), memory.Config{Book: store, Sink: event.Discard{}})
+	m, err := memory.Open(t.Context(), memory.Config{Book: memory.NewBook(store), Sink: event.Discard{}})
 	if err != nil {
 		t.Fatal(err)
 	}

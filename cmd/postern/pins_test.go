@@ -30,11 +30,11 @@ func TestOperatorsPins(t *testing.T) {
 		{Domain: "bank.test", Rule: "everyone", Name: "bank.test", Since: since, By: policy.MXBySignedDNS},
 	} {
 		seen := mxpins.Pin{Domain: "clinic.test", Rule: "clinic", Name: "seen.test", Since: since, By: mxpins.Seen}
-		if _, err := store.Remember(t.Context(), true, []mxpins.Pin{p, seen}); err != nil {
+		if _, err := mxpins.NewBook(store).Remember(t.Context(), true, []mxpins.Pin{p, seen}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Pins: store,
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Pins: mxpins.NewBook(store),
 		MailHosts: func(_ context.Context, d mail.Domain) (admin.MailHosts, error) {
 			switch d.String() {
 			case "clinic.test":
@@ -52,7 +52,7 @@ func TestOperatorsPins(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- api.New(service, accounts.New(accounts.Config{Book: store, Ledger: store}), slog.New(slog.DiscardHandler)).Serve(ctx, l)
+		ended <- api.New(service, accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store}), slog.New(slog.DiscardHandler)).Serve(ctx, l)
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -22,7 +22,7 @@ func TestAStricterRuleRaisesWaitingMailAndItsRemovalLowersNothing(t *testing.T) 
 	w.Apply(harness.Force("clinic", `"clinic.test"`, `defer = "50s"`))
 	w.Await("dr@clinic.test", func(tr harness.Trace) bool { return tr.Requires == "authenticated" }).Want(t, map[string]string{"rule": "clinic"})
 	t.Logf("the rule reached waiting mail after %v", time.Since(applied)) // how long it may take is tested without a clock
-	clinic.Set(partner.Behaviour{}) // no TLS: it must not go now
+	clinic.Set(partner.Behaviour{})                                       // no TLS: it must not go now
 	w.Await("dr@clinic.test", harness.Waits("starttls-not-offered"))
 
 	w.Apply("")

@@ -13,6 +13,7 @@ import (
 
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/queue"
 )
@@ -150,7 +151,7 @@ func (c *changing) text() string {
 
 func (c *changing) apply(i int, letGo bool) {
 	c.say(i, "rules, let go %v: %+v", letGo, c.now.rules)
-	if _, err := c.service.ApplyRules(context.Background(), admin.ApplyRequest{By: "story", Text: c.text(), LetWaitingGo: letGo}); err != nil {
+	if _, err := c.service.For(access.Root("story")).ApplyRules(context.Background(), admin.ApplyRequest{Text: c.text(), LetWaitingGo: letGo}); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -229,7 +230,7 @@ func (c *changing) restart(i int) {
 func (c *changing) release(i int, lower bool) {
 	domain := []string{"clinic.test", "shop.test"}[c.r.IntN(2)]
 	c.say(i, "release %s, lower %v", domain, lower)
-	_, err := c.service.Act(context.Background(), admin.ActRequest{By: "story", Kind: queue.Release, Domains: []string{domain}, Lower: lower, Rejudge: !lower})
+	_, err := c.service.For(access.Root("story")).Act(context.Background(), admin.ActRequest{Kind: queue.Release, Domains: []string{domain}, Lower: lower, Rejudge: !lower})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -265,7 +266,7 @@ func (c *changing) end() {
 	})
 	c.apply(-1, true)
 	c.sent()
-	if _, err := c.service.Act(context.Background(), admin.ActRequest{By: "story", Kind: queue.Release, All: true, Rejudge: true}); err != nil {
+	if _, err := c.service.For(access.Root("story")).Act(context.Background(), admin.ActRequest{Kind: queue.Release, All: true, Rejudge: true}); err != nil {
 		c.t.Fatal(err)
 	}
 	c.rest(20 * time.Minute)

@@ -32,7 +32,7 @@ type Config struct {
 	InForce func() *inforce.View
 	Sink    event.Sink
 	// Book keeps which names of mail hosts are known; nil remembers none.
-	Book mxpins.Book
+	Book *mxpins.Book
 
 	Hostname   mail.Domain  // names the gateway in notices
 	Postmaster mail.Address // writes them

@@ -18,7 +18,6 @@ import (
 	"postern/internal/policy"
 	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
-	"postern/internal/queue/memstore"
 )
 
 // dnsNow answers with the zone of this moment.
@@ -50,7 +49,7 @@ func (w *world) zone(text string) {
 
 // book fails where the test says so.
 type book struct {
-	*memstore.Store
+	*mxpins.Book
 	w *world
 }
 
@@ -58,7 +57,7 @@ func (b book) Pins(ctx context.Context, domain string) ([]mxpins.Pin, error) {
 	if b.w.unread {
 		return nil, errors.New("the disk is gone")
 	}
-	return b.Store.Pins(ctx, domain)
+	return b.Book.Pins(ctx, domain)
 }
 
 // Remember writes first uses.
@@ -66,7 +65,7 @@ func (b book) Remember(ctx context.Context, first bool, pins []mxpins.Pin) ([]mx
 	if b.w.unwritten {
 		return nil, errors.New("the disk is full")
 	}
-	return b.Store.Remember(ctx, first, pins)
+	return b.Book.Remember(ctx, first, pins)
 }
 
 // The mail hosts of clinic.test, unsigned: its own, another of its own, a stranger's.
@@ -94,7 +93,7 @@ func (w *world) host(name, ip string) *partner.Partner {
 
 // pinned lists what is remembered of clinic.test, "rule name by".
 func (w *world) pinned() (out []string) {
-	pins, err := w.store.Pins(context.Background(), "clinic.test")
+	pins, err := mxpins.NewBook(w.store).Pins(context.Background(), "clinic.test")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -175,7 +174,7 @@ func TestMailWaitsForANewMailHostUntilItIsApproved(t *testing.T) {
 			t.Errorf("told %+v", told)
 		}
 		pin := mxpins.Pin{Domain: "clinic.test", Rule: "clinic", Name: "evil.test", Since: time.Now(), By: "administrator"}
-		if _, err := w.store.Remember(t.Context(), false, []mxpins.Pin{pin}); err != nil {
+		if _, err := mxpins.NewBook(w.store).Remember(t.Context(), false, []mxpins.Pin{pin}); err != nil {
 			t.Fatal(err)
 		}
 		w.d.Kick(t.Context(), rec.Site)
@@ -383,7 +382,7 @@ func TestAFirstUseThatComesSecondLooksForAKnownHost(t *testing.T) {
 		evil := w.host("mx.evil.test", "192.0.2.66")
 		w.broken.open = func(context.Context) error { // the channel is open by now
 			pin := mxpins.Pin{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test", Since: time.Now(), By: policy.MXByFirstUse}
-			_, err := w.store.Remember(context.Background(), true, []mxpins.Pin{pin})
+			_, err := mxpins.NewBook(w.store).Remember(context.Background(), true, []mxpins.Pin{pin})
 			return err
 		}
 		w.apply(clinicRule)
@@ -437,7 +436,7 @@ func TestANoticeToAStrangersDomainPinsItsHostsAndWaitsOnlyForAChange(t *testing.
 		if bounce.State != queue.Delivered || bounce.Reached != policy.Authenticated || len(far.Messages()) != 1 {
 			t.Fatalf("%v %v, %d messages: %+v", bounce.State, bounce.Reached, len(far.Messages()), bounce.SiteState.Last)
 		}
-		pins, err := w.store.Pins(t.Context(), "far.test")
+		pins, err := mxpins.NewBook(w.store).Pins(t.Context(), "far.test")
 		if err != nil || len(pins) != 1 || pins[0].Rule != "clinic" || pins[0].Name != "far.test" {
 			t.Errorf("%v, %v", pins, err)
 		}

@@ -47,7 +47,7 @@ func TestAFirstUseTrustsOnlyTheHostThatWasUsed(t *testing.T) {
 			t.Errorf("told %+v", told)
 		}
 		approved := []mxpins.Pin{{Domain: "clinic.test", Rule: "clinic", Name: "backup.test", Since: time.Now(), By: "administrator"}}
-		if _, err := w.store.Remember(t.Context(), false, approved); err != nil {
+		if _, err := mxpins.NewBook(w.store).Remember(t.Context(), false, approved); err != nil {
 			t.Fatal(err)
 		}
 		w.d.Kick(t.Context(), rec.Site)

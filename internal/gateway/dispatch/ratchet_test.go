@@ -40,7 +40,7 @@ func (w *world) remember(c peers.Ratchet) (end func()) {
 		To: mail.MustAddress("admin@example.test"), From: mail.MustAddress("postmaster@gw.example.test"), Hostname: mail.MustDomain("gw.example.test"),
 		Store: w.store, InForce: w.inForce, Wake: w.d.Wake, Sink: w, Random: func() uint32 { return atomic.AddUint32(&w.serial, 1) },
 	})
-	m, err := memory.Open(context.Background(), memory.Config{Book: w.store, Sink: event.Tee{w, n}, Ratchet: c})
+	m, err := memory.Open(context.Background(), memory.Config{Book: memory.NewBook(w.store), Sink: event.Tee{w, n}, Ratchet: c})
 	if err != nil {
 		w.t.Fatal(err)
 	}

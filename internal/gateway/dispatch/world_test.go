@@ -26,6 +26,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/audit"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
@@ -175,9 +176,10 @@ func newWorld(t *testing.T, change ...func(*dispatch.Config)) *world {
 	w.keeper = inforce.NewKeeper(context.Background(), inforce.Config{Ledger: w.store, Table: w.newTable(w.owns), Files: w.digest})
 	w.other = pki.New(time.Now(), "Other CA")
 	w.trust(nil)
+	pins := book{mxpins.NewBook(w.store), w}
 	cfg := dispatch.Config{
-		Store: faulty{w.store, &w.broken}, Book: w.store, Sink: w, InForce: w.inForce,
-		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true, Memory: remembers{w}, Book: book{w.store, w}, Remember: book{w.store, w}.Remember,
+		Store: faulty{w.store, &w.broken}, Book: mxpins.NewBook(w.store), Sink: w, InForce: w.inForce,
+		Opener: deliver.New(deliver.Config{Dialer: w.net.Dialer("192.0.2.1"), Legacy: true, Memory: remembers{w}, Book: pins, Remember: pins.Remember,
 			Roots: func(...string) (map[string]*x509.CertPool, error) { return *w.pools.Load(), nil },
 			SMTP:  smtpclient.Config{Hello: "gw.example.test"}}),
 		Hostname: mail.MustDomain("gw.example.test"), Postmaster: mail.MustAddress("postmaster@gw.example.test"),

@@ -24,16 +24,6 @@ type Certificate struct {
 	Seen   time.Time // the newest day it was shown
 }
 
-// Book keeps certificates. Safe for concurrent use.
-type Book interface {
-	// PutCertificates stores certificates, or renews Seen of those that are there.
-	PutCertificates(ctx context.Context, list []Certificate) error
-	// Certificates returns those of the digests that are there, in no order.
-	Certificates(ctx context.Context, digests []string) ([]Certificate, error)
-	// ForgetCertificates drops those last seen before a time.
-	ForgetCertificates(ctx context.Context, before time.Time) error
-}
-
 const (
 	// Interval is how often what is new goes to the book.
 	Interval = 5 * time.Second
@@ -48,7 +38,7 @@ const (
 
 // Keeper is an event.Sink that keeps what is new. Emit never waits for the book. Safe for concurrent use.
 type Keeper struct {
-	book Book
+	book *Book
 	keep time.Duration
 	warn func(error)
 
@@ -59,7 +49,7 @@ type Keeper struct {
 
 // NewKeeper returns a Keeper. keep is how long a certificate is kept after it was last shown; warn hears of failures and must
 // not wait.
-func NewKeeper(book Book, keep time.Duration, warn func(error)) *Keeper {
+func NewKeeper(book *Book, keep time.Duration, warn func(error)) *Keeper {
 	return &Keeper{book: book, keep: keep, warn: warn, known: map[string]time.Time{}, pending: map[string]Certificate{}}
 }
 

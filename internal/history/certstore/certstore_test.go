@@ -12,6 +12,7 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/event"
 	"postern/internal/history/certstore"
+	"postern/internal/platform/records"
 	"postern/internal/policy"
 	"postern/internal/queue/memstore"
 )
@@ -25,22 +26,39 @@ func shown(names ...string) event.Attempted {
 	return event.Attempted{Attempt: &attempt.Attempt{Tries: []attempt.Try{{}, {Evidence: e}}}}
 }
 
-// counting is a book that counts what it is given, and fails when told to.
+// counting is a book on a store that counts what it is given, and fails when told to.
 type counting struct {
-	certstore.Book
+	*certstore.Book
+	records.Store
 	given  atomic.Int64
 	broken atomic.Bool
 }
 
-func (c *counting) PutCertificates(ctx context.Context, list []certstore.Certificate) error {
+func newCounting() *counting {
+	c := &counting{Store: memstore.New()}
+	c.Book = certstore.NewBook(c)
+	return c
+}
+
+func (c *counting) ChangeRecords(ctx context.Context, do func(t records.Tx) error) error {
 	if c.broken.Load() {
 		return errors.New("no disk")
 	}
-	c.given.Add(int64(len(list)))
-	return c.Book.PutCertificates(ctx, list)
+	return c.Store.ChangeRecords(ctx, func(t records.Tx) error { return do(counted{t, c}) })
 }
 
-func has(t *testing.T, b certstore.Book, digest string) bool {
+// counted counts what is put.
+type counted struct {
+	records.Tx
+	c *counting
+}
+
+func (t counted) Put(r records.Record) error {
+	t.c.given.Add(1)
+	return t.Tx.Put(r)
+}
+
+func has(t *testing.T, b *counting, digest string) bool {
 	t.Helper()
 	list, err := b.Certificates(context.WithoutCancel(t.Context()), []string{digest})
 	if err != nil {
@@ -51,8 +69,8 @@ func has(t *testing.T, b certstore.Book, digest string) bool {
 
 func TestACertificateIsWrittenOnceADayAndForgottenInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		book := &counting{Book: memstore.New()}
-		k := certstore.NewKeeper(book, 30*24*time.Hour, func(err error) { t.Error(err) })
+		book := newCounting()
+		k := certstore.NewKeeper(book.Book, 30*24*time.Hour, func(err error) { t.Error(err) })
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { k.Run(ctx); close(done) }()
@@ -80,9 +98,9 @@ func TestACertificateIsWrittenOnceADayAndForgottenInTheEnd(t *testing.T) {
 }
 
 func TestWhatCannotBeWrittenIsTakenWhenItIsShownAgain(t *testing.T) {
-	book := &counting{Book: memstore.New()}
+	book := newCounting()
 	warned := 0
-	k := certstore.NewKeeper(book, time.Hour, func(error) { warned++ })
+	k := certstore.NewKeeper(book.Book, time.Hour, func(error) { warned++ })
 	book.broken.Store(true)
 	k.Emit(shown("leaf"))
 	if list, err := k.Certificates(t.Context(), []string{"leaf", "none"}); err != nil || len(list) != 1 {
@@ -102,8 +120,8 @@ func TestWhatCannotBeWrittenIsTakenWhenItIsShownAgain(t *testing.T) {
 }
 
 func TestStrangersFillNoMemory(t *testing.T) {
-	book := &counting{Book: memstore.New()}
-	k := certstore.NewKeeper(book, time.Hour, func(err error) { t.Error(err) })
+	book := newCounting()
+	k := certstore.NewKeeper(book.Book, time.Hour, func(err error) { t.Error(err) })
 	for i := range certstore.PendingMost + 100 {
 		k.Emit(shown(fmt.Sprint(i)))
 	}

@@ -21,7 +21,7 @@ const (
 
 // Recorder is an event.Sink that adds up. Emit never waits for the book. Safe for concurrent use.
 type Recorder struct {
-	book Book
+	book *Book
 	warn func(error)
 
 	mu      sync.Mutex
@@ -30,7 +30,7 @@ type Recorder struct {
 }
 
 // NewRecorder returns a Recorder that adds to book. warn hears of failures to; it must not wait.
-func NewRecorder(book Book, warn func(error)) *Recorder {
+func NewRecorder(book *Book, warn func(error)) *Recorder {
 	return &Recorder{book: book, warn: warn, counts: map[Sum]int64{}}
 }
 

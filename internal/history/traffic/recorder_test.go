@@ -12,12 +12,13 @@ import (
 	"postern/internal/event"
 	"postern/internal/history/traffic"
 	"postern/internal/mail"
+	"postern/internal/platform/records"
 	"postern/internal/policy"
 	"postern/internal/queue/memstore"
 )
 
 // counts reads what a book holds, as "kind name level outcome" -> count.
-func counts(t *testing.T, b traffic.Book) map[string]int64 {
+func counts(t *testing.T, b *traffic.Book) map[string]int64 {
 	t.Helper()
 	out := map[string]int64{}
 	for _, kind := range []traffic.Kind{traffic.OfLeg, traffic.OfRule, traffic.OfDomain} {
@@ -52,7 +53,7 @@ func to(domain string) mail.Address {
 
 func TestEachEventIsCountedWhereItBelongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memstore.New()
+		store := traffic.NewBook(memstore.New())
 		r := traffic.NewRecorder(store, func(err error) { t.Error(err) })
 		for _, e := range []event.Event{
 			event.Accepted{Leg: event.InOwn, TLS: &mail.TLS{}}, event.Accepted{Leg: event.InOwn}, event.Accepted{Leg: event.InOwn},
@@ -80,26 +81,27 @@ func TestEachEventIsCountedWhereItBelongs(t *testing.T) {
 	})
 }
 
-// unsteady is a book that fails until it is told to work.
+// unsteady is a store that fails until it is told to work.
 type unsteady struct {
-	traffic.Book
+	records.Store
 	mu     sync.Mutex
 	broken bool
 }
 
-func (u *unsteady) AddTraffic(ctx context.Context, sums []traffic.Sum) error {
+func (u *unsteady) ChangeRecords(ctx context.Context, do func(t records.Tx) error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.broken {
 		return errors.New("no disk")
 	}
-	return u.Book.AddTraffic(ctx, sums)
+	return u.Store.ChangeRecords(ctx, do)
 }
 
 // Law: whatever happens to the book, what was counted is in it once in the end.
 func TestWhatCannotBeWrittenIsWrittenLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		book := &unsteady{Book: memstore.New(), broken: true}
+		disk := &unsteady{Store: memstore.New(), broken: true}
+		book := traffic.NewBook(disk)
 		warned := 0
 		r := traffic.NewRecorder(book, func(error) { warned++ })
 		ctx, stop := context.WithCancel(t.Context())
@@ -113,9 +115,9 @@ func TestWhatCannotBeWrittenIsWrittenLater(t *testing.T) {
 		if warned == 0 {
 			t.Error("nobody was told")
 		}
-		book.mu.Lock()
-		book.broken = false
-		book.mu.Unlock()
+		disk.mu.Lock()
+		disk.broken = false
+		disk.mu.Unlock()
 		r.Emit(event.Accepted{Leg: event.InOwn})
 		stop()
 		<-done
@@ -124,7 +126,7 @@ func TestWhatCannotBeWrittenIsWrittenLater(t *testing.T) {
 }
 
 func TestManyDomainsCostNoMemory(t *testing.T) {
-	store := memstore.New()
+	store := traffic.NewBook(memstore.New())
 	r := traffic.NewRecorder(store, func(err error) { t.Error(err) })
 	for i := range traffic.DomainsMost + 500 {
 		r.Emit(event.Settled{Leg: event.OutWorld, State: "delivered", Reached: policy.Encrypted, To: to(fmt.Sprintf("d%d.test", i))})
@@ -142,7 +144,7 @@ func TestManyDomainsCostNoMemory(t *testing.T) {
 // What is too old is forgotten once a day.
 func TestOldSumsGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memstore.New()
+		store := traffic.NewBook(memstore.New())
 		r := traffic.NewRecorder(store, func(err error) { t.Error(err) })
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})

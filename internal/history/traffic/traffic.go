@@ -7,10 +7,7 @@
 // nothing else is.
 package traffic
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // Kind says what a sum is about.
 type Kind string
@@ -48,16 +45,6 @@ type Query struct {
 	Name         string
 	Since, Until time.Time
 	Limit        int
-}
-
-// Book keeps sums. Safe for concurrent use.
-type Book interface {
-	// AddTraffic adds each Count to what is there for the same bucket, kind, name, level and outcome, all or none.
-	AddTraffic(ctx context.Context, sums []Sum) error
-	// Traffic lists sums by time, then name, level and outcome.
-	Traffic(ctx context.Context, q Query) ([]Sum, error)
-	// ForgetTraffic drops the sums of a kind whose bucket begins before a time.
-	ForgetTraffic(ctx context.Context, kind Kind, before time.Time) error
 }
 
 // Keep is how long sums of a kind are kept.

@@ -38,7 +38,7 @@ func from(addr string) accounts.Client {
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	book := memstore.New()
-	o := &office{T: t, book: book, s: accounts.New(accounts.Config{Book: book, Ledger: book, Cost: cheap()})}
+	o := &office{T: t, book: book, s: accounts.New(accounts.Config{Book: accounts.NewBook(book), Ledger: book, Cost: cheap()})}
 	link, err := o.s.First(t.Context(), access.Root("root"))
 	o.no(err)
 	o.key, err = o.s.Accept(t.Context(), link, "anna", good, from("192.0.2.1"))
@@ -97,7 +97,7 @@ func everything() access.Scope { return access.Scope{All: true} }
 func TestTheFirstAdministratorComesByALinkThatWorksOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := memstore.New()
-		s := accounts.New(accounts.Config{Book: book, Ledger: book, Cost: cheap()})
+		s := accounts.New(accounts.Config{Book: accounts.NewBook(book), Ledger: book, Cost: cheap()})
 		o := &office{T: t, book: book, s: s}
 		old, err := s.First(t.Context(), access.Root("root"))
 		o.no(err)
@@ -124,7 +124,7 @@ func TestTheFirstAdministratorComesByALinkThatWorksOnce(t *testing.T) {
 func TestALinkEndsAfterAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := memstore.New()
-		s := accounts.New(accounts.Config{Book: book, Ledger: book, Cost: cheap()})
+		s := accounts.New(accounts.Config{Book: accounts.NewBook(book), Ledger: book, Cost: cheap()})
 		link, err := s.First(t.Context(), access.Root("root"))
 		if err != nil {
 			t.Fatal(err)

@@ -171,7 +171,7 @@ func TestRefusalsWaitForTheAuditTrail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t)
 		full := &fullLedger{book: o.book, full: true}
-		o.s = accounts.New(accounts.Config{Book: o.book, Ledger: full, Cost: cheap()})
+		o.s = accounts.New(accounts.Config{Book: accounts.NewBook(o.book), Ledger: full, Cost: cheap()})
 		stop := o.running()
 		for range 3 {
 			_, err := o.s.SignIn(t.Context(), "anna", wrong, "", from("203.0.113.1"))

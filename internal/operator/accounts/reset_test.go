@@ -15,12 +15,12 @@ import (
 // Where nobody says what a password costs, it is the gateway's cost; the other tests here say another one.
 func TestPasswordsCostWhatTheGatewayAsks(t *testing.T) {
 	book := memstore.New()
-	o := &office{T: t, book: book, s: accounts.New(accounts.Config{Book: book, Ledger: book})}
+	o := &office{T: t, book: book, s: accounts.New(accounts.Config{Book: accounts.NewBook(book), Ledger: book})}
 	link, err := o.s.First(t.Context(), access.Root("root"))
 	o.no(err)
 	_, err = o.s.Accept(t.Context(), link, "anna", good, from("192.0.2.1"))
 	o.no(err)
-	list, err := book.Accounts(t.Context())
+	list, err := accounts.NewBook(book).Accounts(t.Context())
 	o.no(err)
 	if len(list) != 1 || !strings.HasPrefix(list[0].Password, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Errorf("kept as %+v", list)
@@ -68,7 +68,7 @@ func TestALinkEndsWhatSpokeForTheAccount(t *testing.T) {
 		o := newOffice(t)
 		olga, session := o.hire("olga", access.Operator, everything())
 		hers, annas := o.token(session, "ci"), o.token(o.key, "backup")
-		o.no(o.book.PutPasskey(t.Context(), accounts.Passkey{ID: "k", Account: olga.ID, Name: "phone", CreatedAt: time.Now()}))
+		o.no(accounts.NewBook(o.book).PutPasskey(t.Context(), accounts.Passkey{ID: "k", Account: olga.ID, Name: "phone", CreatedAt: time.Now()}))
 		link, err := o.s.InviteAgain(t.Context(), o.who(o.key), olga.ID)
 		o.no(err)
 		_, err = o.s.Accept(t.Context(), link, "", "short", from("192.0.2.9"))

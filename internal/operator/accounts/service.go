@@ -26,7 +26,7 @@ type Recorder interface {
 
 // Config is what a Service stands on. Book and Ledger must be set.
 type Config struct {
-	Book   Book
+	Book   *Book
 	Ledger Recorder
 	// Idle ends a session that is not used, Life ends every one; 0 means 30 minutes and 12 hours.
 	Idle, Life time.Duration

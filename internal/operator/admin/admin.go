@@ -90,10 +90,10 @@ type Config struct {
 	Peers Peers
 	// Pins keeps which names of mail hosts are known; nil keeps none. MailHosts finds those of a domain, asking DNS afresh;
 	// nil refuses approvals.
-	Pins      mxpins.Book
+	Pins      *mxpins.Book
 	MailHosts func(context.Context, mail.Domain) (MailHosts, error)
 	// Traffic keeps sums of what became of mail; nil keeps none.
-	Traffic traffic.Book
+	Traffic *traffic.Book
 	// Certs holds the certificates that servers showed, whole; nil holds none.
 	Certs Certificates
 	// Hindsight is where previews of rules learn what is known now.

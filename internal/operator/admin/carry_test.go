@@ -11,16 +11,17 @@ import (
 
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/operator/admin"
+	"postern/internal/platform/records"
 	"postern/internal/policy"
 	"postern/internal/policy/mxpins"
 	"postern/internal/queue/memstore"
 )
 
-// unwritable is a book that can be read.
+// unwritable is a store whose records can be read.
 type unwritable struct{ *memstore.Store }
 
-func (unwritable) Remember(context.Context, bool, []mxpins.Pin) ([]mxpins.Pin, error) {
-	return nil, errors.New("the disk is full")
+func (unwritable) ChangeRecords(context.Context, func(records.Tx) error) error {
+	return errors.New("the disk is full")
 }
 
 // TestARenamedRuleKeepsItsMailHosts: it is no first use again. Where nobody can tell which rule it was, it begins anew.
@@ -33,13 +34,13 @@ func TestARenamedRuleKeepsItsMailHosts(t *testing.T) {
 		return out
 	}
 	store := memstore.New()
-	s := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Pins: store})
+	s := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Pins: mxpins.NewBook(store)})
 	apply := func(s *admin.Service, text string) error {
 		_, err := s.For(access.Root("anna")).ApplyRules(t.Context(), admin.ApplyRequest{Name: "rules.toml", Text: text})
 		return err
 	}
 	known := func(rule string) (out []string) {
-		pins, err := store.Pins(t.Context(), "")
+		pins, err := mxpins.NewBook(store).Pins(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,12 +57,12 @@ func TestARenamedRuleKeepsItsMailHosts(t *testing.T) {
 	since := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
 	pin := mxpins.Pin{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test", Since: since, By: policy.MXByFirstUse}
 	seen := mxpins.Pin{Domain: "clinic.test", Rule: "clinic", Name: "backup.test", Since: since, By: mxpins.Seen}
-	if _, err := store.Remember(t.Context(), true, []mxpins.Pin{pin, seen}); err != nil {
+	if _, err := mxpins.NewBook(store).Remember(t.Context(), true, []mxpins.Pin{pin, seen}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"clinic.test backup.test seen 2026-11-01", "clinic.test clinic.test first-use 2026-11-01"}
 
-	broken := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Pins: unwritable{store}})
+	broken := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Pins: mxpins.NewBook(unwritable{store})})
 	if err := apply(broken, named("hospital")); err == nil || !strings.Contains(err.Error(), "the rules stay as they are") {
 		t.Errorf("what could not be carried: %v", err)
 	}

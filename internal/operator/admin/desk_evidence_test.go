@@ -14,7 +14,7 @@ import (
 
 func TestEvidenceHoldsChainsRulesAndMeanings(t *testing.T) {
 	s, store, _ := service(t)
-	s.cfg.Certs = store
+	s.cfg.Certs = certstore.NewBook(store)
 	wide := s.For(everywhere(access.Auditor))
 	before, err := wide.Evidence(t.Context(), string(backlog.Waiting))
 	if err != nil || len(before.Certificates) != 0 || before.Rules != nil || !before.Complete || before.MadeFor != "ann" {
@@ -30,7 +30,7 @@ func TestEvidenceHoldsChainsRulesAndMeanings(t *testing.T) {
 			}
 		}
 	}
-	if err := store.PutCertificates(t.Context(), []certstore.Certificate{{SHA256: digest, DER: []byte("der"), Seen: time.Now()}, {SHA256: "other", DER: []byte("x")}}); err != nil {
+	if err := certstore.NewBook(store).PutCertificates(t.Context(), []certstore.Certificate{{SHA256: digest, DER: []byte("der"), Seen: time.Now()}, {SHA256: "other", DER: []byte("x")}}); err != nil {
 		t.Fatal(err)
 	}
 	e, err := wide.Evidence(t.Context(), string(backlog.Waiting))

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/operator/access"
 	"postern/internal/operator/hindsight"
+	"postern/internal/platform/records"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 )
@@ -115,11 +117,11 @@ func TestWhoMayPreview(t *testing.T) {
 func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store, _ := service(t)
-		s.cfg.Traffic = store
+		s.cfg.Traffic = traffic.NewBook(store)
 		add := func(domain, level, outcome string, n int64, daysAgo int) {
 			t.Helper()
 			at := traffic.Bucket(traffic.OfDomain, time.Now().AddDate(0, 0, -daysAgo))
-			if err := store.AddTraffic(t.Context(), []traffic.Sum{{At: at, Kind: traffic.OfDomain, Name: domain, Level: level, Outcome: outcome, Count: n}}); err != nil {
+			if err := traffic.NewBook(store).AddTraffic(t.Context(), []traffic.Sum{{At: at, Kind: traffic.OfDomain, Name: domain, Level: level, Outcome: outcome, Count: n}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -146,28 +148,37 @@ func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 	})
 }
 
-// asked is a Book that notes which sums were asked for.
+// asked notes which counters were asked for.
 type asked struct {
-	traffic.Book
-	queries []traffic.Query
+	records.Store
+	queries []records.Query
 }
 
-func (a *asked) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, error) {
-	a.queries = append(a.queries, q)
-	return a.Book.Traffic(ctx, q)
+func (a *asked) ReadRecords(ctx context.Context, do func(records.Reader) error) error {
+	return a.Store.ReadRecords(ctx, func(r records.Reader) error { return do(noting{r, a}) })
+}
+
+type noting struct {
+	records.Reader
+	a *asked
+}
+
+func (n noting) Counters(q records.Query) ([]records.Counter, error) {
+	n.a.queries = append(n.a.queries, q)
+	return n.Reader.Counters(q)
 }
 
 // The days that are over are read once and not for each page: of thousands of domains they are hundreds of thousands of sums.
 func TestSuggestionsReadTheDaysThatAreOverOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store, _ := service(t)
-		book := &asked{Book: store}
-		s.cfg.Traffic = book
+		book := &asked{Store: store}
+		s.cfg.Traffic = traffic.NewBook(book)
 		d := s.For(everywhere(access.Administrator))
 		add := func(daysAgo int) {
 			t.Helper()
 			at := traffic.Bucket(traffic.OfDomain, time.Now().AddDate(0, 0, -daysAgo))
-			if err := store.AddTraffic(t.Context(), []traffic.Sum{{At: at, Kind: traffic.OfDomain, Name: "always.test", Level: "authenticated", Outcome: "delivered", Count: 40}}); err != nil {
+			if err := traffic.NewBook(store).AddTraffic(t.Context(), []traffic.Sum{{At: at, Kind: traffic.OfDomain, Name: "always.test", Level: "authenticated", Outcome: "delivered", Count: 40}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -178,8 +189,9 @@ func TestSuggestionsReadTheDaysThatAreOverOnce(t *testing.T) {
 			if want := []Suggestion{{"always.test", total, 0}}; err != nil || !slices.Equal(got, want) || len(book.queries) != queries {
 				t.Errorf("%s: %+v, %v of %d queries; want %+v of %d", what, got, err, len(book.queries), want, queries)
 			}
-			if last := book.queries[len(book.queries)-1]; !last.Since.Equal(traffic.Bucket(traffic.OfDomain, time.Now())) {
-				t.Errorf("%s: today is read from %v on", what, last.Since)
+			today := fmt.Sprintf("%010d", traffic.Bucket(traffic.OfDomain, time.Now()).Unix())
+			if last := book.queries[len(book.queries)-1]; last.From != today || last.To != "" {
+				t.Errorf("%s: today is read from %v to %q", what, last.From, last.To)
 			}
 		}
 		add(3)
@@ -201,12 +213,12 @@ func TestSuggestionsReadTheDaysThatAreOverOnce(t *testing.T) {
 
 func TestAScopeSeesTheSumsOfItsOwn(t *testing.T) {
 	s, store, _ := service(t)
-	s.cfg.Traffic = store
+	s.cfg.Traffic = traffic.NewBook(store)
 	at := traffic.Bucket(traffic.OfDomain, backlog.Noon)
 	for _, sum := range []traffic.Sum{{Kind: traffic.OfLeg, Name: string(event.OutWorld)}, {Kind: traffic.OfDomain, Name: "clinic.test"}, {Kind: traffic.OfDomain, Name: "other.test"},
 		{Kind: traffic.OfRule, Name: "clinic"}} {
 		sum.At, sum.Level, sum.Outcome, sum.Count = at, "encrypted", "delivered", 1
-		if err := store.AddTraffic(t.Context(), []traffic.Sum{sum}); err != nil {
+		if err := traffic.NewBook(store).AddTraffic(t.Context(), []traffic.Sum{sum}); err != nil {
 			t.Fatal(err)
 		}
 	}

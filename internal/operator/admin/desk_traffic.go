@@ -85,7 +85,7 @@ type pastDomains struct {
 const settled = time.Minute
 
 // before adds up the domains of the days that a suggestion looks at, without today.
-func (p *pastDomains) before(ctx context.Context, book traffic.Book, today, now time.Time) (map[string]Suggestion, error) {
+func (p *pastDomains) before(ctx context.Context, book *traffic.Book, today, now time.Time) (map[string]Suggestion, error) {
 	p.mu.Lock()
 	by, known := p.by, p.today.Equal(today)
 	p.mu.Unlock()

@@ -41,7 +41,7 @@ func gateway(t *testing.T) (*Client, *admin.Service, *memstore.Store, string) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- New(service, accounts.New(accounts.Config{Book: store, Ledger: store}), slog.New(slog.DiscardHandler)).Serve(ctx, l)
+		ended <- New(service, accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store}), slog.New(slog.DiscardHandler)).Serve(ctx, l)
 	}()
 	client := Dial(path)
 	client.By = "ann"

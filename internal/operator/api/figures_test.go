@@ -24,7 +24,7 @@ func TestSumsAreBounded(t *testing.T) {
 			sums = append(sums, traffic.Sum{At: traffic.Bucket(traffic.OfDomain, backlog.Noon.AddDate(0, 0, i%2)), Kind: traffic.OfDomain, Name: fmt.Sprintf("d%d.test", i),
 				Level: "encrypted", Outcome: traffic.Delivered, Count: 1})
 		}
-		if err := w.store.AddTraffic(t.Context(), sums); err != nil {
+		if err := traffic.NewBook(w.store).AddTraffic(t.Context(), sums); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -85,7 +85,7 @@ func probes() map[string][]asked {
 func tenant(t *testing.T, role access.Role) (*remoteWorld, *Client, *admin.Pulse) {
 	t.Helper()
 	cfg, store, pulse := tenants.Config(t)
-	w := &remoteWorld{accounts: accounts.New(accounts.Config{Book: store, Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
+	w := &remoteWorld{accounts: accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
 	w.server = New(admin.New(cfg), w.accounts, slog.New(slog.DiscardHandler))
 	server := httptest.NewServer(w.server.ByToken())
 	t.Cleanup(server.Close)

@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"postern/internal/check"
+	"postern/internal/history/traffic"
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
 	"postern/internal/platform/passhash"
+	"postern/internal/policy/mxpins"
 	"postern/internal/queue/memstore"
 )
 
@@ -33,9 +35,9 @@ type remoteWorld struct {
 func newRemoteWorld(t *testing.T) *remoteWorld {
 	t.Helper()
 	store := backlog.New(t)
-	w := &remoteWorld{store: store, accounts: accounts.New(accounts.Config{Book: store, Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
-	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Traffic: store, Pulse: &w.pulse,
-		Pins: store, MailHosts: mailHosts, Reload: func(context.Context) (admin.ReloadResult, error) { return admin.ReloadResult{}, nil },
+	w := &remoteWorld{store: store, accounts: accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
+	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Traffic: traffic.NewBook(store), Pulse: &w.pulse,
+		Pins: mxpins.NewBook(store), MailHosts: mailHosts, Reload: func(context.Context) (admin.ReloadResult, error) { return admin.ReloadResult{}, nil },
 		Settings: func() admin.Settings {
 			return admin.Settings{Domains: []admin.DomainSetting{}, Routes: []admin.RouteSetting{}, Listeners: []admin.ListenerSetting{}}
 		},

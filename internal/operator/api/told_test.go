@@ -104,7 +104,7 @@ func leavesALine(t *testing.T, c told) {
 		}
 	}
 	pin := mxpins.Pin{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test", Since: time.Now(), By: policy.MXByFirstUse}
-	if _, err := w.store.Remember(t.Context(), true, []mxpins.Pin{pin}); err != nil {
+	if _, err := mxpins.NewBook(w.store).Remember(t.Context(), true, []mxpins.Pin{pin}); err != nil {
 		t.Fatal(err)
 	}
 	if strings.HasSuffix(c.q.path, "/TOKEN") {

@@ -29,7 +29,7 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 		},
 		"expired": func(t *testing.T, w *remoteWorld, token accounts.Token, _ accounts.Account) {
 			token.EndsAt = time.Now().Add(-time.Second)
-			if err := w.store.ReplaceToken(t.Context(), token); err != nil {
+			if err := accounts.NewBook(w.store).ReplaceToken(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -18,13 +18,13 @@ func TestThePageApprovesExactlyTheNameItShows(t *testing.T) {
 	pin := func(name, by string) mxpins.Pin {
 		return mxpins.Pin{Domain: "clinic.test", Rule: "clinic", Name: name, Since: at, By: by}
 	}
-	if _, err := b.store.Remember(t.Context(), true, []mxpins.Pin{pin("clinic.test", policy.MXByFirstUse), pin("backup.test", mxpins.Seen)}); err != nil {
+	if _, err := mxpins.NewBook(b.store).Remember(t.Context(), true, []mxpins.Pin{pin("clinic.test", policy.MXByFirstUse), pin("backup.test", mxpins.Seen)}); err != nil {
 		t.Fatal(err)
 	}
 	shown := b.get("/destinations/clinic.test").has(b, 200, "Not trusted", `name="name" value="backup.test"`, "Approve backup.test")
 	b.wellMade(shown)
 	trusted := func() (out []string) {
-		pins, err := b.store.Pins(t.Context(), "clinic.test")
+		pins, err := mxpins.NewBook(b.store).Pins(t.Context(), "clinic.test")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ func TestManyRulesMakeNoLargePage(t *testing.T) {
 		sums = append(sums, traffic.Sum{At: time.Now().UTC().Truncate(24 * time.Hour), Kind: traffic.OfDomain, Name: fmt.Sprintf("e%d.test", i), Level: "authenticated", Outcome: traffic.Delivered, Count: 100})
 	}
 	b.saveFile(text.String())
-	if err := b.store.AddTraffic(t.Context(), sums); err != nil {
+	if err := traffic.NewBook(b.store).AddTraffic(t.Context(), sums); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/", "/rules", "/destinations", "/queue", "/trace"} {

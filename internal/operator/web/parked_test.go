@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/operator/access"
+	"postern/internal/operator/accounts"
 )
 
 // tired is a console where a proof counts for no time at all but by withFresh, so that every dangerous form comes too late.
@@ -21,13 +22,13 @@ func tired(t *testing.T) *browser {
 // stale makes the proof of every session old.
 func (b *browser) stale() {
 	b.Helper()
-	list, err := b.store.Sessions(b.Context(), b.account("anna"))
+	list, err := accounts.NewBook(b.store).Sessions(b.Context(), b.account("anna"))
 	if err != nil || len(list) == 0 {
 		b.Fatal(list, err)
 	}
 	for _, one := range list {
 		one.ProvenAt = one.ProvenAt.Add(-time.Hour)
-		if err := b.store.ReplaceSession(b.Context(), one.Hash, one); err != nil {
+		if err := accounts.NewBook(b.store).ReplaceSession(b.Context(), one.Hash, one); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -112,13 +113,13 @@ func TestAKeptFormBelongsToItsSession(t *testing.T) {
 // ended makes every session of anna one whose time is over.
 func (b *browser) ended() {
 	b.Helper()
-	list, err := b.store.Sessions(b.Context(), b.account("anna"))
+	list, err := accounts.NewBook(b.store).Sessions(b.Context(), b.account("anna"))
 	if err != nil || len(list) == 0 {
 		b.Fatal(list, err)
 	}
 	for _, one := range list {
 		one.EndsAt = time.Now().Add(-time.Hour)
-		if err := b.store.ReplaceSession(b.Context(), one.Hash, one); err != nil {
+		if err := accounts.NewBook(b.store).ReplaceSession(b.Context(), one.Hash, one); err != nil {
 			b.Fatal(err)
 		}
 	}

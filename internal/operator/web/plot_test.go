@@ -55,7 +55,7 @@ func TestTheOverviewShowsSharesAndEveryBarLeadsToItsMail(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()
 	at := traffic.Bucket(traffic.OfLeg, time.Now())
-	if err := b.store.AddTraffic(t.Context(), []traffic.Sum{{At: at, Kind: traffic.OfLeg, Name: "gateway-world", Level: "authenticated", Outcome: "delivered", Count: 3},
+	if err := traffic.NewBook(b.store).AddTraffic(t.Context(), []traffic.Sum{{At: at, Kind: traffic.OfLeg, Name: "gateway-world", Level: "authenticated", Outcome: "delivered", Count: 3},
 		{At: at, Kind: traffic.OfLeg, Name: "gateway-world", Level: "plaintext", Outcome: "delivered", Count: 1}, {At: at, Kind: traffic.OfRule, Name: "clinic", Level: "authenticated", Outcome: "delivered", Count: 7},
 		{At: at, Kind: traffic.OfDomain, Name: "always.test", Level: "authenticated", Outcome: "delivered", Count: 30}}); err != nil {
 		t.Fatal(err)

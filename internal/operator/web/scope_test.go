@@ -86,7 +86,7 @@ func ruleForm(name string) []string {
 func newTenants(t *testing.T, role access.Role) (*browser, *Console, *admin.Pulse) {
 	t.Helper()
 	cfg, store, pulse := tenants.Config(t)
-	b := &browser{T: t, store: store, s: admin.New(cfg), a: accounts.New(accounts.Config{Book: store, Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
+	b := &browser{T: t, store: store, s: admin.New(cfg), a: accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
 	h, err := New(Config{Service: b.s, Accounts: b.a})
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/lab/testkit/provider"
 	"postern/internal/operator/access"
+	"postern/internal/operator/accounts"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/oidc"
 	"postern/internal/policy"
@@ -47,7 +48,7 @@ func gets(path string) func(b *browser) page { return func(b *browser) page { re
 // account is the ID of an account.
 func (b *browser) account(name string) string {
 	b.Helper()
-	list, err := b.store.Accounts(b.Context())
+	list, err := accounts.NewBook(b.store).Accounts(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func whatIsDone() map[string]doing {
 			return b.post("/rules/revisions/1", "revision", "2")
 		}, told: "rules apply"},
 		"POST /destinations/{name}/approve": {do: func(b *browser) page {
-			if _, err := b.store.Remember(b.Context(), true, []mxpins.Pin{{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test", By: policy.MXByFirstUse}}); err != nil {
+			if _, err := mxpins.NewBook(b.store).Remember(b.Context(), true, []mxpins.Pin{{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test", By: policy.MXByFirstUse}}); err != nil {
 				b.Fatal(err)
 			}
 			return b.post("/destinations/clinic.test/approve", "name", "backup.test")
@@ -99,7 +100,7 @@ func whatIsDone() map[string]doing {
 		}, told: "accounts delete"},
 		"POST /profile/password": {do: posts("/profile/password", "old", password, "next", password+"!", "again", password+"!"), told: "accounts password"},
 		"POST /profile/sessions": {do: func(b *browser) page {
-			list, err := b.store.Sessions(b.Context(), b.account("anna"))
+			list, err := accounts.NewBook(b.store).Sessions(b.Context(), b.account("anna"))
 			if err != nil || len(list) == 0 {
 				b.Fatal(list, err)
 			}

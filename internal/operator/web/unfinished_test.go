@@ -36,7 +36,7 @@ func (endless) List(_ context.Context, f queue.Filter) iter.Seq2[queue.Record, e
 func TestAnUnfinishedSearchIsNeverNone(t *testing.T) {
 	cfg, store, _ := tenants.Config(t)
 	cfg.Store = endless{store}
-	b := &browser{T: t, store: store, s: admin.New(cfg), a: accounts.New(accounts.Config{Book: store, Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
+	b := &browser{T: t, store: store, s: admin.New(cfg), a: accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}
 	h, err := New(Config{Service: b.s, Accounts: b.a})
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"postern/internal/history/traffic"
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
@@ -25,6 +26,7 @@ import (
 	"postern/internal/operator/admin"
 	"postern/internal/platform/passhash"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
 )
@@ -57,11 +59,11 @@ func newConsole(t *testing.T) *browser {
 	store := backlog.New(t)
 	b := &browser{T: t, store: store}
 	b.s = admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Peers: backlogPeers{},
-		Settings: someSettings, Traffic: store, Pulse: &b.pulse, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context) (admin.ReloadResult, error) { return admin.ReloadResult{}, nil },
-		Pins: store, MailHosts: func(context.Context, mail.Domain) (admin.MailHosts, error) {
+		Settings: someSettings, Traffic: traffic.NewBook(store), Pulse: &b.pulse, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context) (admin.ReloadResult, error) { return admin.ReloadResult{}, nil },
+		Pins: mxpins.NewBook(store), MailHosts: func(context.Context, mail.Domain) (admin.MailHosts, error) {
 			return admin.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.clinic.test"), mail.MustDomain("mx.backup.test"), mail.MustDomain("mx.evil.test")}}, nil
 		}, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now()})
-	b.a = accounts.New(accounts.Config{Book: store, Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})
+	b.a = accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})
 	h, err := New(Config{Service: b.s, Accounts: b.a})
 	if err != nil {
 		t.Fatal(err)

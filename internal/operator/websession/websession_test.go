@@ -16,7 +16,7 @@ import (
 func signedIn(t *testing.T) (*accounts.Service, string) {
 	t.Helper()
 	book := memstore.New()
-	s := accounts.New(accounts.Config{Book: book, Ledger: book, Cost: passhash.Cost{KiB: 64, Passes: 1}})
+	s := accounts.New(accounts.Config{Book: accounts.NewBook(book), Ledger: book, Cost: passhash.Cost{KiB: 64, Passes: 1}})
 	link, err := s.First(t.Context(), access.Root("root"))
 	if err != nil {
 		t.Fatal(err)

@@ -10,11 +10,10 @@
 // Whoever forges one answer could add a host of his own to it and wait until the good one is down; so a seen name is one
 // question to the administrator like any other that is not known.
 //
-// Book is the port to where it is kept; the stores implement it.
+// Book keeps it.
 package mxpins
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"time"
@@ -40,19 +39,6 @@ const Seen = "seen"
 
 // Trusted reports whether mail may go to hosts below the name.
 func (p Pin) Trusted() bool { return p.By != Seen }
-
-// Book keeps pins. It is safe for concurrent use; what it writes is durable when the call returns.
-type Book interface {
-	// Pins returns what is remembered of a recipient domain, of every domain when it is "", in the order of domain, rule
-	// and name.
-	Pins(ctx context.Context, domain string) ([]Pin, error)
-	// Remember adds pins; one that is there already keeps its date and its By, but for one that was only seen, in whose
-	// place a trusted one comes. With first, a pin is only added where its rule trusted nothing of its domain before this
-	// call, so that of two first uses at once one counts. It returns the pins it added.
-	Remember(ctx context.Context, first bool, pins []Pin) ([]Pin, error)
-	// Unpin forgets what a rule remembers of a domain, what every rule does when it is "", and returns what it forgot.
-	Unpin(ctx context.Context, domain, rule string) ([]Pin, error)
-}
 
 // Registrable returns the name below a public suffix (com, co.uk, github.io) to which host belongs: what one party
 // registers as a whole. A host that is itself a public suffix is its own.

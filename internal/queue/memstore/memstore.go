@@ -12,17 +12,15 @@ import (
 	"sync"
 	"time"
 
-	"postern/internal/history/peers"
 	"postern/internal/operator/audit"
 	"postern/internal/policy"
-	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 )
 
 // errClosed is what every method answers after Close.
 var errClosed = errors.New("memstore: the store is closed")
 
-// Store implements queue.Store and audit.Ledger. Use New. Safe for concurrent use.
+// Store implements queue.Store, audit.Ledger and records.Store. Use New. Safe for concurrent use.
 type Store struct {
 	mu       sync.Mutex // guards everything below
 	closed   bool
@@ -37,9 +35,7 @@ type Store struct {
 	revisions []audit.Revision
 	entries   []audit.Entry
 	judgement audit.Judgement
-	peers     map[peers.Key]peers.Record
-	pins      []mxpins.Pin // sorted
-	access    access
+	kept      kept
 }
 
 // message is a stored message; body is nil when the last open delivery has ended.
@@ -70,8 +66,7 @@ func New() *Store {
 		messages: map[queue.ID]*message{},
 		byID:     map[queue.DeliveryID]*row{},
 		sites:    map[queue.SiteKey]*site{},
-		peers:    map[peers.Key]peers.Record{},
-		access:   newAccess(),
+		kept:     newKept(),
 	}
 }
 

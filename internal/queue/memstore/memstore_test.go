@@ -3,7 +3,6 @@ package memstore_test
 import (
 	"testing"
 
-	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
 	"postern/internal/queue/storetest"
@@ -14,7 +13,3 @@ func TestStore(t *testing.T) {
 }
 
 func TestLedger(t *testing.T) { storetest.RunLedger(t, memstore.New()) }
-
-func TestPins(t *testing.T) {
-	storetest.Pins(t, func(*testing.T) mxpins.Book { return memstore.New() })
-}

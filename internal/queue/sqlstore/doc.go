@@ -1,5 +1,5 @@
 // Package sqlstore keeps mail in a journal, one SQLite database and a folder of large bodies: the store of a gateway that
-// stands alone. It implements queue.Store and audit.Ledger.
+// stands alone. It implements queue.Store, audit.Ledger and records.Store.
 //
 // On disk, below Config.Dir (mode 0700):
 //

@@ -18,8 +18,19 @@ import (
 // fixture makes a data folder as a release that wrote form 1 left it.
 func fixture(t *testing.T, more ...string) string {
 	t.Helper()
+	dir := folderOf(t, "form1.sql", more...)
+	err := os.WriteFile(filepath.Join(dir, "spool", "fz7p66zuw3j2rasl32ofda4uxs.body"), bytes.Repeat([]byte("l"), 70000), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// folderOf makes a data folder with the database of a script in testdata, and of more.
+func folderOf(t *testing.T, name string, more ...string) string {
+	t.Helper()
 	dir := t.TempDir()
-	script, err := os.ReadFile("testdata/form1.sql")
+	script, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,9 +40,6 @@ func fixture(t *testing.T, more ...string) string {
 	}
 	if err == nil {
 		err = os.Mkdir(filepath.Join(dir, "spool"), 0o700)
-	}
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "spool", "fz7p66zuw3j2rasl32ofda4uxs.body"), bytes.Repeat([]byte("l"), 70000), 0o600)
 	}
 	if err != nil {
 		t.Fatal(err)

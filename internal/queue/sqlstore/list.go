@@ -60,7 +60,7 @@ func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record
 type listing struct {
 	s       *Store
 	f       *queue.Filter
-	rs      *records
+	rs      *deliveryReader
 	planned bool
 	done    bool
 	ids     []queue.DeliveryID // candidates left, newest first; used when byID

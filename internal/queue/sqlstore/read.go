@@ -21,14 +21,16 @@ func idList[T ~int64](ids []T) string {
 const recordColumns = `d.id, d.site, d.state, d.due, d.deadline, d.expires, d.finished, d.attempts, d.noticed, d.reached,
 	d.reason, d.facts, m.id, m.accepted, m.size, m.revision, m.facts, m.open, m.file`
 
-// records reads full records of deliveries through one connection, remembering sites on the way. Use one for one call.
-type records struct {
+// deliveryReader reads full records of deliveries through one connection, remembering sites on the way. Use one for one call.
+type deliveryReader struct {
 	s     *Store
 	sites map[int64]*queue.Site
 	brief bool // leaves histories out
 }
 
-func (s *Store) records() *records { return &records{s: s, sites: map[int64]*queue.Site{}} }
+func (s *Store) records() *deliveryReader {
+	return &deliveryReader{s: s, sites: map[int64]*queue.Site{}}
+}
 
 // stored is a record with the columns that are not part of it.
 type stored struct {
@@ -64,7 +66,7 @@ func scan(r row) (*stored, error) {
 }
 
 // complete fills in what stands in other tables.
-func (rs *records) complete(ctx context.Context, c *conn, r *stored) error {
+func (rs *deliveryReader) complete(ctx context.Context, c *conn, r *stored) error {
 	site, err := rs.site(ctx, c, r.site)
 	if err != nil {
 		return err
@@ -80,7 +82,7 @@ func (rs *records) complete(ctx context.Context, c *conn, r *stored) error {
 // sitesHeld bounds what one call remembers of sites.
 const sitesHeld = 1024
 
-func (rs *records) site(ctx context.Context, c *conn, id int64) (*queue.Site, error) {
+func (rs *deliveryReader) site(ctx context.Context, c *conn, id int64) (*queue.Site, error) {
 	if s := rs.sites[id]; s != nil {
 		return s, nil
 	}

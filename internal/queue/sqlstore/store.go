@@ -15,6 +15,7 @@ import (
 	"modernc.org/sqlite"
 
 	"postern/internal/operator/audit"
+	"postern/internal/platform/records"
 	"postern/internal/queue"
 	"postern/internal/queue/wal"
 )
@@ -49,7 +50,7 @@ type Config struct {
 	still bool
 }
 
-// Store implements queue.Store and audit.Ledger on one data folder. Use Open. Safe for concurrent use.
+// Store implements queue.Store, audit.Ledger and records.Store on one data folder. Use Open. Safe for concurrent use.
 type Store struct {
 	cfg      Config
 	lock     *lock
@@ -354,6 +355,7 @@ func (s *Store) checkpoint() {
 }
 
 var (
-	_ queue.Store  = (*Store)(nil)
-	_ audit.Ledger = (*Store)(nil)
+	_ queue.Store   = (*Store)(nil)
+	_ audit.Ledger  = (*Store)(nil)
+	_ records.Store = (*Store)(nil)
 )

@@ -19,17 +19,9 @@ import (
 	"postern/internal/history/peers"
 )
 
-// Book keeps records over a restart. Safe for concurrent use.
-type Book interface {
-	// Peers returns every record, the one that answered last first.
-	Peers(ctx context.Context) ([]peers.Record, error)
-	// KeepPeers stores records, forgets others, and keeps at most so many: those that answered last.
-	KeepPeers(ctx context.Context, put []peers.Record, forget []peers.Key, most int) error
-}
-
 // Config is what a Memory needs. Book and Sink must be set.
 type Config struct {
-	Book Book
+	Book *Book
 	// Sink hears of changes and warnings, from the goroutine of Run.
 	Sink    event.Sink
 	Ratchet peers.Ratchet

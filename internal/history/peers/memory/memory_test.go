@@ -17,11 +17,12 @@ import (
 	"postern/internal/history/peers"
 	"postern/internal/history/peers/memory"
 	"postern/internal/mail"
+	"postern/internal/platform/records"
 	"postern/internal/policy"
 	"postern/internal/queue/memstore"
 )
 
-// recorder is a Sink that keeps everything, and a Book that can be made to fail or wait.
+// recorder is a Sink that keeps everything, and a store that can be made to fail or wait.
 type recorder struct {
 	*memstore.Store
 	mu     sync.Mutex
@@ -37,7 +38,7 @@ func (r *recorder) Emit(e event.Event) {
 	r.events = append(r.events, e)
 }
 
-func (r *recorder) KeepPeers(ctx context.Context, put []peers.Record, forget []peers.Key, most int) error {
+func (r *recorder) ChangeRecords(ctx context.Context, do func(t records.Tx) error) error {
 	r.mu.Lock()
 	fail, stuck := r.fail, r.stuck
 	r.writes++
@@ -48,7 +49,7 @@ func (r *recorder) KeepPeers(ctx context.Context, put []peers.Record, forget []p
 	if fail != nil {
 		return fail
 	}
-	return r.Store.KeepPeers(ctx, put, forget, most)
+	return r.Store.ChangeRecords(ctx, do)
 }
 
 func (r *recorder) set(fail error) {
@@ -74,7 +75,7 @@ func (r *recorder) changes() (changes, warnings []string) {
 
 func open(t *testing.T, r *recorder, most int) *memory.Memory {
 	t.Helper()
-	m, err := memory.Open(t.Context(), memory.Config{Book: r, Sink: r, Most: most,
+	m, err := memory.Open(t.Context(), memory.Config{Book: memory.NewBook(r), Sink: r, Most: most,
 		Ratchet: peers.Ratchet{Mode: peers.Hold, After: 5, Days: 3, Hold: 4 * time.Hour}})
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +172,7 @@ func TestAFloodStaysBounded(t *testing.T) {
 	t.Logf("%v for each attempt", took/1_000_000)
 	close(r.stuck)
 	stop()
-	kept, err := r.Peers(t.Context())
+	kept, err := memory.NewBook(r).Peers(t.Context())
 	if err != nil || len(kept) > 1000 || len(kept) == 0 {
 		t.Errorf("the book keeps %d records, %v", len(kept), err)
 	}
@@ -192,7 +193,7 @@ func TestABookThatFailsCostsOneWarningAndNothingElse(t *testing.T) {
 		}
 		r.set(nil)
 		time.Sleep(11 * time.Second)
-		if kept, _ := r.Peers(t.Context()); len(kept) != 1 {
+		if kept, _ := memory.NewBook(r).Peers(t.Context()); len(kept) != 1 {
 			t.Errorf("after the repair the book has %d records", len(kept))
 		}
 		stop()
@@ -267,7 +268,7 @@ func TestForgottenIsForgottenInTheBookToo(t *testing.T) {
 			t.Fatalf("forgot %d, %v", len(gone), err)
 		}
 		time.Sleep(time.Minute)
-		if kept, _ := r.Peers(t.Context()); len(kept) != 2 || len(m.List()) != 2 {
+		if kept, _ := memory.NewBook(r).Peers(t.Context()); len(kept) != 2 || len(m.List()) != 2 {
 			t.Errorf("kept: %+v", kept)
 		}
 	})

@@ -77,7 +77,8 @@ func Config(t testing.TB) (admin.Config, *memstore.Store, *admin.Pulse) {
 	w.mail()
 	w.besides()
 	pulse := &admin.Pulse{}
-	cfg := admin.Config{Store: w.s, Ledger: w.s, Rules: keeper, Peers: known{}, Pins: w.s, Traffic: w.s, Certs: w.s, Pulse: pulse, Checker: checker{},
+	cfg := admin.Config{Store: w.s, Ledger: w.s, Rules: keeper, Peers: known{}, Pins: mxpins.NewBook(w.s), Traffic: traffic.NewBook(w.s),
+		Certs: certstore.NewBook(w.s), Pulse: pulse, Checker: checker{},
 		Settings: settings, Certificates: certificates, Hostname: "gw.test", Version: "test", StartedAt: backlog.Noon,
 		Reload: func(context.Context) (admin.ReloadResult, error) {
 			return admin.ReloadResult{}, errors.New("zebra.pem cannot be read")
@@ -242,12 +243,12 @@ func (w *world) wish() {
 func (w *world) besides() {
 	w.t.Helper()
 	ctx, now := context.Background(), time.Now()
-	_, err := w.s.Remember(ctx, false, mxpins.New("zebrapartner.test", []string{"zebra-rule"}, []mail.Domain{mail.MustDomain("mx.zebrapartner.test")}, now, "zebra-admin"))
+	_, err := mxpins.NewBook(w.s).Remember(ctx, false, mxpins.New("zebrapartner.test", []string{"zebra-rule"}, []mail.Domain{mail.MustDomain("mx.zebrapartner.test")}, now, "zebra-admin"))
 	sum := func(kind traffic.Kind, name string) traffic.Sum {
 		return traffic.Sum{At: now.Truncate(24 * time.Hour).UTC(), Kind: kind, Name: name, Level: "authenticated", Outcome: traffic.Delivered, Count: 4711}
 	}
-	errs := []error{err, w.s.AddTraffic(ctx, []traffic.Sum{sum(traffic.OfRule, "zebra-rule"), sum(traffic.OfRule, "apple-rule"), sum(traffic.OfDomain, "zebrapartner.test"), sum(traffic.OfDomain, Domain)}),
-		w.s.PutCertificates(ctx, []certstore.Certificate{{SHA256: digest(Mark), Seen: now, DER: []byte(Mark)}, {SHA256: digest("apple"), Seen: now, DER: []byte("apple")}})}
+	errs := []error{err, traffic.NewBook(w.s).AddTraffic(ctx, []traffic.Sum{sum(traffic.OfRule, "zebra-rule"), sum(traffic.OfRule, "apple-rule"), sum(traffic.OfDomain, "zebrapartner.test"), sum(traffic.OfDomain, Domain)}),
+		certstore.NewBook(w.s).PutCertificates(ctx, []certstore.Certificate{{SHA256: digest(Mark), Seen: now, DER: []byte(Mark)}, {SHA256: digest("apple"), Seen: now, DER: []byte("apple")}})}
 	if err := errors.Join(errs...); err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package storetest
+package accounts_test
 
 import (
 	"errors"
@@ -6,43 +6,72 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"postern/internal/lab/testkit/stores"
+	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
+	"postern/internal/platform/records"
 )
 
-// RunAccounts runs the tests of a book of accounts. again opens the same data anew; where nothing outlasts the book, it
-// returns the book itself.
-func RunAccounts(t *testing.T, open func(t *testing.T) (book accounts.Book, again func() accounts.Book)) {
-	for name, test := range map[string]func(k *suite, b accounts.Book, again func() accounts.Book){
+// The laws of the book, on each store. again opens the same data anew.
+func TestBook(t *testing.T) {
+	for name, test := range map[string]func(k *bookTest, b *accounts.Book, again func() *accounts.Book){
 		"versions": accountVersions, "names": accountNames, "deletion": accountDeletion, "sessions": sessionsOfAccounts,
 		"tokens": tokensOfAccounts, "invitations": invitationsOnce, "passkeys": passkeysOfAccounts,
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, again := open(t)
-			test(&suite{T: t, now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)}, b, again)
+			stores.Each(t, func(t *testing.T, s records.Store, again func() records.Store) {
+				k := &bookTest{T: t, now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)}
+				test(k, accounts.NewBook(s), func() *accounts.Book { return accounts.NewBook(again()) })
+			})
 		})
 	}
 }
 
-func (k *suite) account(id, name string) accounts.Account {
-	return accounts.Account{ID: id, Name: name, Role: access.Operator, Scope: access.Scope{All: true}, Password: "hash", CreatedAt: k.now, Version: 1}
+// bookTest is a test of a book, at a time.
+type bookTest struct {
+	*testing.T
+	now time.Time
 }
 
-func (k *suite) fails(err, want error) {
+func (k *bookTest) no(err error) {
+	k.Helper()
+	if err != nil {
+		k.Fatal(err)
+	}
+}
+
+// same fails the test when got is not want.
+func (k *bookTest) same(what string, got, want any) {
+	k.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(mail.Domain{})); diff != "" {
+		k.Errorf("%s differs (-want +got):\n%s", what, diff)
+	}
+}
+
+func (k *bookTest) account(id, name string) accounts.Account {
+	return accounts.Account{ID: id, Name: name, Role: access.Operator, Scope: access.Scope{All: true}, Password: "hash",
+		CreatedAt: k.now, Version: 1}
+}
+
+func (k *bookTest) fails(err, want error) {
 	k.Helper()
 	if !errors.Is(err, want) {
 		k.Errorf("error %v, want %v", err, want)
 	}
 }
 
-func (k *suite) accounts(b accounts.Book) []accounts.Account {
+func (k *bookTest) accounts(b *accounts.Book) []accounts.Account {
 	k.Helper()
 	list, err := b.Accounts(k.Context())
 	k.no(err)
 	return list
 }
 
-func accountVersions(k *suite, b accounts.Book, again func() accounts.Book) {
+func accountVersions(k *bookTest, b *accounts.Book, again func() *accounts.Book) {
 	a := k.account("1", "Anna")
 	k.no(b.PutAccount(k.Context(), a))
 	k.fails(b.PutAccount(k.Context(), a), accounts.ErrVersion)
@@ -56,7 +85,7 @@ func accountVersions(k *suite, b accounts.Book, again func() accounts.Book) {
 	k.same("accounts", k.accounts(again()), []accounts.Account{next})
 }
 
-func accountNames(k *suite, b accounts.Book, _ func() accounts.Book) {
+func accountNames(k *bookTest, b *accounts.Book, _ func() *accounts.Book) {
 	k.no(b.PutAccount(k.Context(), k.account("1", "Anna")))
 	k.fails(b.PutAccount(k.Context(), k.account("2", "anna")), accounts.ErrTaken)
 	k.no(b.PutAccount(k.Context(), k.account("2", "Ben")))
@@ -68,7 +97,7 @@ func accountNames(k *suite, b accounts.Book, _ func() accounts.Book) {
 	k.no(b.PutAccount(k.Context(), self))
 }
 
-func accountDeletion(k *suite, b accounts.Book, again func() accounts.Book) {
+func accountDeletion(k *bookTest, b *accounts.Book, again func() *accounts.Book) {
 	for _, id := range []string{"1", "2"} {
 		k.no(b.PutAccount(k.Context(), k.account(id, "name"+id)))
 		k.no(b.AddSession(k.Context(), accounts.Session{Hash: "s" + id, Account: id, EndsAt: k.now}))
@@ -89,7 +118,7 @@ func accountDeletion(k *suite, b accounts.Book, again func() accounts.Book) {
 	}
 }
 
-func passkeysOfAccounts(k *suite, b accounts.Book, again func() accounts.Book) {
+func passkeysOfAccounts(k *bookTest, b *accounts.Book, again func() *accounts.Book) {
 	list := func(account string) (ids []string) {
 		k.Helper()
 		all, err := b.Passkeys(k.Context(), account)
@@ -101,7 +130,8 @@ func passkeysOfAccounts(k *suite, b accounts.Book, again func() accounts.Book) {
 		return ids
 	}
 	k.no(b.PutAccount(k.Context(), k.account("1", "anna")))
-	for _, p := range []accounts.Passkey{{ID: "a", Account: "1", Name: "phone"}, {ID: "b", Account: "1", Name: "key"}, {ID: "c", Account: "2", Name: "other"},
+	for _, p := range []accounts.Passkey{{ID: "a", Account: "1", Name: "phone"}, {ID: "b", Account: "1", Name: "key"},
+		{ID: "c", Account: "2", Name: "other"},
 		{ID: "a", Account: "1", Name: "new phone", CreatedAt: k.now}} {
 		p.Credential = []byte(`{"id":"x"}`)
 		k.no(b.PutPasskey(k.Context(), p))
@@ -115,28 +145,30 @@ func passkeysOfAccounts(k *suite, b accounts.Book, again func() accounts.Book) {
 	k.same("the others", list("2"), []string{"c=other"})
 }
 
-func sessionOf(k *suite, b accounts.Book, hash string) error {
+func sessionOf(k *bookTest, b *accounts.Book, hash string) error {
 	_, err := b.Session(k.Context(), hash)
 	return err
 }
 
-func tokenOf(k *suite, b accounts.Book, hash string) error {
+func tokenOf(k *bookTest, b *accounts.Book, hash string) error {
 	_, err := b.TokenByHash(k.Context(), hash)
 	return err
 }
 
-func invitationOf(k *suite, b accounts.Book, hash string) error {
+func invitationOf(k *bookTest, b *accounts.Book, hash string) error {
 	_, err := b.Invitation(k.Context(), hash)
 	return err
 }
 
-func sessionsOfAccounts(k *suite, b accounts.Book, again func() accounts.Book) {
-	one := accounts.Session{Hash: "a", Account: "1", CreatedAt: k.now, LastSeen: k.now, EndsAt: k.now.Add(time.Hour), ProvenAt: k.now,
-		Client: "192.0.2.1", Agent: "browser"}
+func sessionsOfAccounts(k *bookTest, b *accounts.Book, again func() *accounts.Book) {
+	one := accounts.Session{Hash: "a", Account: "1", CreatedAt: k.now, LastSeen: k.now, EndsAt: k.now.Add(time.Hour),
+		ProvenAt: k.now,
+		Client:   "192.0.2.1", Agent: "browser"}
 	k.no(b.AddSession(k.Context(), one))
 	one.LastSeen = k.now.Add(time.Minute)
 	k.no(b.ReplaceSession(k.Context(), "a", one))
-	k.fails(b.ReplaceSession(k.Context(), "gone", accounts.Session{Hash: "z", Account: "1", EndsAt: k.now}), accounts.ErrNotFound)
+	k.fails(b.ReplaceSession(k.Context(), "gone", accounts.Session{Hash: "z", Account: "1", EndsAt: k.now}),
+		accounts.ErrNotFound)
 	got, err := again().Session(k.Context(), "a")
 	k.no(err)
 	k.same("session", got, one)
@@ -165,9 +197,10 @@ func sessionsOfAccounts(k *suite, b accounts.Book, again func() accounts.Book) {
 	left()
 }
 
-func tokensOfAccounts(k *suite, b accounts.Book, again func() accounts.Book) {
-	one := accounts.Token{ID: "1", Hash: "h", Account: "a", Name: "ci", Scopes: []access.Capability{access.ReadTrace}, CreatedAt: k.now,
-		EndsAt: k.now.Add(time.Hour)}
+func tokensOfAccounts(k *bookTest, b *accounts.Book, again func() *accounts.Book) {
+	one := accounts.Token{ID: "1", Hash: "h", Account: "a", Name: "ci", Scopes: []access.Capability{access.ReadTrace},
+		CreatedAt: k.now,
+		EndsAt:    k.now.Add(time.Hour)}
 	k.no(b.AddToken(k.Context(), one))
 	one.LastUsed = k.now
 	k.no(b.ReplaceToken(k.Context(), one))
@@ -186,7 +219,7 @@ func tokensOfAccounts(k *suite, b accounts.Book, again func() accounts.Book) {
 	k.fails(tokenOf(k, b, "h"), accounts.ErrNotFound)
 }
 
-func invitationsOnce(k *suite, b accounts.Book, again func() accounts.Book) {
+func invitationsOnce(k *bookTest, b *accounts.Book, again func() *accounts.Book) {
 	k.no(b.PutInvitation(k.Context(), accounts.Invitation{Hash: "old", EndsAt: k.now}))
 	k.no(b.PutInvitation(k.Context(), accounts.Invitation{Hash: "new", EndsAt: k.now}))
 	b = again()
