@@ -32,7 +32,7 @@ func (c *accountsListCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	rows, any := a.newTable(column{"NAME", 24}, column{"ROLE", 14}, column{"STATE", 9}, column{"SCOPE", 0}), false
+	rows, any := a.newTable(col("NAME", 24), col("ROLE", 14), col("STATE", 9), col("SCOPE", 0)), false
 	for account, err := range client.Accounts(a.ctx) {
 		if err != nil {
 			return tell(err)

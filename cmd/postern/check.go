@@ -193,7 +193,7 @@ func (c *checkCmd) rule(a *app) (*rules.Rule, error) {
 			return nil, err
 		}
 		if set, err = rules.Parse(c.Rules, text); err != nil {
-			return nil, &sayError{err, "", exitFail}
+			return nil, failure(err, "", exitFail)
 		}
 	}
 	for _, r := range set.Rules() {
@@ -201,7 +201,7 @@ func (c *checkCmd) rule(a *app) (*rules.Rule, error) {
 			return &r, nil
 		}
 	}
-	return nil, &sayError{fmt.Errorf("there is no rule %s", c.AsRule), "`postern rules list` shows the rules in force", exitShort}
+	return nil, failure(fmt.Errorf("there is no rule %s", c.AsRule), "`postern rules list` shows the rules in force", exitShort)
 }
 
 // watch checks all targets again and again until it is stopped, and tells what changed.

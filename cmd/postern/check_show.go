@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -31,7 +32,7 @@ type checkView struct {
 func (c *checkCmd) view(a *app, s *checkSetup) *checkView {
 	v := &checkView{a: a, cmd: c, setup: s, waker: c.newWaker(a, s), reached: map[string]int{}, reasons: map[string]int{}, bar: newProgress(a), told: map[string]bool{}}
 	if c.Brief {
-		v.rows = a.newTable(column{"TARGET", 32}, column{"ORDINARY MAIL", 16}, column{"FORCE TLS", 0})
+		v.rows = a.newTable(col("TARGET", 32), col("ORDINARY MAIL", 16), col("FORCE TLS", 0))
 	}
 	v.bar.draw(0)
 	return v
@@ -42,7 +43,7 @@ func (v *checkView) count(r *check.Report) {
 	v.shown++
 	v.tally.Add(r)
 	ordinary, forced := r.Find(check.Opportunistic), r.Find(check.ForceTLS)
-	v.reached[or(ordinary.Reached, "not delivered")]++
+	v.reached[cmp.Or(ordinary.Reached, "not delivered")]++
 	if !forced.Passes() {
 		v.reasons[string(forced.Reason)]++
 	}
@@ -163,7 +164,7 @@ func (v *checkView) line(d *check.Verdict) string {
 	if v.a.colour() {
 		sign = map[string]string{"✓": "\x1b[32m", "✗": "\x1b[31m"}[sign] + sign + "\x1b[0m"
 	}
-	return "  " + sign + " " + fmt.Sprintf("%-15s ", fit(or(label, d.Question), 24)) + said
+	return "  " + sign + " " + fmt.Sprintf("%-15s ", fit(cmp.Or(label, d.Question), 24)) + said
 }
 
 func who(w policy.Who) string {
@@ -203,7 +204,7 @@ func (v *checkView) host(h *check.Host) {
 	name := h.Name
 	if h.Reason != "" {
 		fmt.Fprintln(v.a.stdout)
-		v.a.detail("  ", or(name, "host"), string(h.Reason)+": "+h.Text)
+		v.a.detail("  ", cmp.Or(name, "host"), string(h.Reason)+": "+h.Text)
 		return
 	}
 	for i := range h.Addresses {
@@ -217,7 +218,7 @@ func (v *checkView) address(h *check.Host, ad *check.Address) {
 	for i := range ad.Verdicts {
 		d := &ad.Verdicts[i]
 		if said := briefly(d); i == 0 || !d.Passes() {
-			a.detail("    ", map[bool]string{true: "Ordinary mail", false: or(map[string]string{check.ForceTLS: "Force TLS"}[d.Question], d.Question)}[i == 0], said)
+			a.detail("    ", map[bool]string{true: "Ordinary mail", false: cmp.Or(map[string]string{check.ForceTLS: "Force TLS"}[d.Question], d.Question)}[i == 0], said)
 		}
 	}
 	v.words(ad)
@@ -300,7 +301,7 @@ func (v *checkView) trials(list []check.Trial) {
 		said := "works"
 		switch {
 		case !t.Works:
-			said = "no: " + or(string(t.Reason), t.Text)
+			said = "no: " + cmp.Or(string(t.Reason), t.Text)
 			if t.Alert != "" {
 				said += ", alert " + t.Alert
 			}
@@ -329,7 +330,7 @@ func (v *checkView) changes(r *check.Report, list []check.Change) error {
 			}
 			continue
 		}
-		v.a.detailAt("", r.At.Local().Format("01-02 15:04:05")+" "+r.Target, 32, c.What+": "+or(c.Before, "not there")+" -> "+or(c.After, "gone"))
+		v.a.detailAt("", r.At.Local().Format("01-02 15:04:05")+" "+r.Target, 32, c.What+": "+cmp.Or(c.Before, "not there")+" -> "+cmp.Or(c.After, "gone"))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"postern/internal/policy"
@@ -46,7 +47,7 @@ func (c *explainCmd) Run(a *app) error {
 		a.explain(&e)
 	}
 	if !found {
-		return &sayError{fmt.Errorf("there is no reason %s", c.Reason), "`postern explain all` lists them", exitShort}
+		return failure(fmt.Errorf("there is no reason %s", c.Reason), "`postern explain all` lists them", exitShort)
 	}
 	return nil
 }
@@ -57,7 +58,7 @@ func (a *app) explain(e *explanation) {
 	a.detail("  ", "Who must act", actor(e.Who))
 	a.detail("  ", "What to do", e.Hint)
 	a.detail("  ", "Status", e.Waiting+" while mail waits, "+e.Failed+" when it is returned")
-	a.detail("  ", "TLS report", or(e.TLSRPT, "none: no TLS policy failed"))
+	a.detail("  ", "TLS report", cmp.Or(e.TLSRPT, "none: no TLS policy failed"))
 }
 
 // actor is who must act, for people.

@@ -111,7 +111,7 @@ func proofLine(r *received.Report) string {
 // hopTable prints one row for each hop.
 func (a *app) hopTable(r *received.Report) {
 	const names = 42
-	rows := a.newTable(column{"HOP", 3}, column{"TOOK", 7}, column{"TLS", 9}, column{"VERSION", 8}, column{"PROVEN", 6}, column{"FROM -> BY", 0})
+	rows := a.newTable(col("HOP", 3), col("TOOK", 7), col("TLS", 9), col("VERSION", 8), col("PROVEN", 6), col("FROM -> BY", 0))
 	for i := range r.Hops {
 		h := &r.Hops[i]
 		proven := "no"

@@ -58,9 +58,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	configFile     string // --config, "" when not given
-	model          *kong.Application
-	journal        bool     // standard error is a stream to the journal
+	configFile     string   // --config, "" when not given
 	ending         []func() // what a verb leaves to be done when everything has been said
 }
 
@@ -125,8 +123,8 @@ func perform(a *app, args []string) (code int) {
 	if err != nil {
 		return a.fail(usage(err, "`postern --help` lists the verbs, `postern VERB --help` its flags"))
 	}
-	a.configFile, a.model = table.ConfigFile, parser.Model
-	if err := chosen.Run(a); err != nil {
+	a.configFile = table.ConfigFile
+	if err := chosen.Run(a, parser.Model); err != nil {
 		return a.fail(err)
 	}
 	return exitOK

@@ -54,7 +54,11 @@ func TestTheManPageNamesEveryVerbAndFlag(t *testing.T) {
 		t.Fatalf("postern man: exit code %d", code)
 	}
 	page := out.String()
-	for _, leaf := range a.model.Leaves(true) {
+	parser, err := newParser(new(commands), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range parser.Model.Leaves(true) {
 		if !strings.Contains(page, "postern "+roff(leaf.Path())) {
 			t.Errorf("no verb %q", leaf.Path())
 		}

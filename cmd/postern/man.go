@@ -13,7 +13,7 @@ import (
 type manCmd struct{}
 
 // Run prints the page.
-func (*manCmd) Run(a *app) error { return writeMan(a.stdout, a.model) }
+func (*manCmd) Run(a *app, model *kong.Application) error { return writeMan(a.stdout, model) }
 
 // writeMan writes man(7) source.
 func writeMan(w io.Writer, model *kong.Application) error {

@@ -37,7 +37,7 @@ func (c *peersListCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	rows := a.newTable(column{"HOST", 0}, column{"ADDRESS", 15}, column{"TLS", 8}, column{"SEEN", 11}, column{"CERT UNTIL", 10}, column{"COUNT", 6})
+	rows := a.newTable(col("HOST", 0), col("ADDRESS", 15), col("TLS", 8), col("SEEN", 11), col("CERT UNTIL", 10), col("COUNT", 6))
 	shown := 0
 	limit := c.Limit
 	if c.Lost {
@@ -127,7 +127,7 @@ func (c *peersShowCmd) Run(a *app) error {
 		found = true
 	}
 	if !found {
-		return &sayError{errors.New("nothing is remembered of " + c.Name[0]), "`postern peers list` shows what is remembered", exitShort}
+		return failure(errors.New("nothing is remembered of "+c.Name[0]), "`postern peers list` shows what is remembered", exitShort)
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func (c *peersForgetCmd) Run(a *app) error {
 		_, err = fmt.Fprintf(a.stdout, "%s forgotten\n", plural(out.Forgotten, "record"))
 	}
 	if err == nil && out.Forgotten == 0 {
-		return &sayError{errors.New(""), "`postern peers list` shows what is remembered", exitShort}
+		return failure(errors.New(""), "`postern peers list` shows what is remembered", exitShort)
 	}
 	return err
 }

@@ -21,7 +21,7 @@ func (c *peersPinsCmd) Run(a *app) error {
 		return err
 	}
 	defer client.Close()
-	rows := a.newTable(column{"DOMAIN", 20}, column{"RULE", 14}, column{"MAIL HOSTS BELOW", 18}, column{"SINCE", 10}, column{"BY", 0})
+	rows := a.newTable(col("DOMAIN", 20), col("RULE", 14), col("MAIL HOSTS BELOW", 18), col("SINCE", 10), col("BY", 0))
 	for p, err := range client.Pins(a.ctx, c.Domain) {
 		if err != nil {
 			return tell(err)
@@ -34,7 +34,7 @@ func (c *peersPinsCmd) Run(a *app) error {
 		}
 		rows.row(p.Domain, p.Rule, p.Name, dayText(&p.Since), p.By)
 	}
-	if !rows.begun && !c.JSON {
+	if rows.empty() && !c.JSON {
 		fmt.Fprintln(a.stdout, "no names of mail hosts are remembered; the first delivery under a rule does it")
 	}
 	return nil
@@ -80,7 +80,7 @@ func (c *peersApproveCmd) Run(a *app) error {
 		}
 	}
 	if len(out.Approved) == 0 {
-		return &sayError{errors.New("all of these are known already; nothing was approved"), "postern peers pins " + out.Domain, exitShort}
+		return failure(errors.New("all of these are known already; nothing was approved"), "postern peers pins "+out.Domain, exitShort)
 	}
 	return nil
 }
@@ -104,13 +104,13 @@ func (c *peersApproveCmd) list(a *app, out *admin.Candidates) error {
 	}
 	switch {
 	case out.Problem != "":
-		return &sayError{errors.New("nothing was approved: " + out.Problem), "postern peers pins " + out.Domain, exitFail}
+		return failure(errors.New("nothing was approved: "+out.Problem), "postern peers pins "+out.Domain, exitFail)
 	case len(now) > 0:
-		return &sayError{errors.New("nothing was approved; ask the partner which of these are theirs, and name them"),
-			"postern peers approve " + out.Domain + " " + strings.Join(now, " "), exitShort}
+		return failure(errors.New("nothing was approved; ask the partner which of these are theirs, and name them"),
+			"postern peers approve "+out.Domain+" "+strings.Join(now, " "), exitShort)
 	}
-	return &sayError{errors.New("DNS names no mail hosts of " + out.Domain + " that are not known already; nothing was approved"),
-		"postern peers pins " + out.Domain, exitShort}
+	return failure(errors.New("DNS names no mail hosts of "+out.Domain+" that are not known already; nothing was approved"),
+		"postern peers pins "+out.Domain, exitShort)
 }
 
 func (a *app) showCandidate(k *admin.Candidate) {
@@ -157,7 +157,7 @@ func (c *peersUnpinCmd) Run(a *app) error {
 		}
 	}
 	if len(out.Forgotten) == 0 {
-		return &sayError{errors.New("nothing is remembered of the mail hosts of " + c.Domain), "postern peers pins", exitShort}
+		return failure(errors.New("nothing is remembered of the mail hosts of "+c.Domain), "postern peers pins", exitShort)
 	}
 	if c.JSON {
 		return nil

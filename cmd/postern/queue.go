@@ -96,12 +96,12 @@ func (a *app) waitingRows(asJSON bool) (print func(*admin.Trace) error, finish f
 	if asJSON {
 		return func(t *admin.Trace) error { return a.object(t) }, func() error { return nil }
 	}
-	rows := a.newTable(column{"MESSAGE", 16}, column{"STATE", 7}, column{"TO", 0}, column{"WHY", 22}, column{"NEXT TRY", 11})
+	rows := a.newTable(col("MESSAGE", 16), col("STATE", 7), col("TO", 0), col("WHY", 22), col("NEXT TRY", 11))
 	return func(t *admin.Trace) error {
 			rows.row(t.Message, t.State, t.To, why(t), shortClock(t.NextAttemptAt))
 			return nil
 		}, func() error {
-			if !rows.begun {
+			if rows.empty() {
 				fmt.Fprintln(a.stdout, "nothing waits")
 			}
 			return nil
@@ -154,7 +154,7 @@ func (a *app) summaryRows(asJSON bool) (print func(*admin.Trace) error, finish f
 }
 
 func (a *app) printGroups(groups []*waitingGroup, asJSON bool) error {
-	rows := a.newTable(column{"COUNT", 7}, column{"DOMAIN", 0}, column{"WHY", 22}, column{"OLDEST", 11}, column{"NEXT TRY", 11})
+	rows := a.newTable(col("COUNT", 7), col("DOMAIN", 0), col("WHY", 22), col("OLDEST", 11), col("NEXT TRY", 11))
 	for _, g := range groups {
 		if asJSON {
 			if err := a.object(g); err != nil {
@@ -279,7 +279,7 @@ func nothing(r *admin.ActRequest, out admin.ActResult) error {
 	case r.Kind == queue.Release && !r.Lower:
 		hint += "; mail that is not held goes with `postern queue retry`"
 	}
-	return &sayError{errors.New(""), hint, exitShort}
+	return failure(errors.New(""), hint, exitShort)
 }
 
 // sayActed tells what an action did, and where to look how the rest ends.

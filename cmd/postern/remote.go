@@ -102,7 +102,7 @@ func tell(err error) error {
 		return usage(p, p.Hint)
 	case p.Code == http.StatusUnprocessableEntity:
 		told := &rules.ParseError{File: "line", Problems: p.Problems}
-		return &sayError{fmt.Errorf("%w\n%w", p, told), p.Hint, exitShort}
+		return failure(fmt.Errorf("%w\n%w", p, told), p.Hint, exitShort)
 	}
 	return withHint(p, p.Hint)
 }

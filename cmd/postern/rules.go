@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -40,11 +41,11 @@ func (c *rulesListCmd) Run(a *app) error {
 		}
 		return nil
 	}
-	rows := a.newTable(column{"RULE", 20}, column{"MODE", 8}, column{"SCOPE", 8}, column{"SENDER -> RECIPIENT", 0})
+	rows := a.newTable(col("RULE", 20), col("MODE", 8), col("SCOPE", 8), col("SENDER -> RECIPIENT", 0))
 	for _, r := range set.Rules() {
 		rows.row(r.Name, string(r.Mode), string(r.Scope), anyOf(r.Match.Sender)+" -> "+anyOf(r.Match.Recipient))
 	}
-	if !rows.begun {
+	if rows.empty() {
 		fmt.Fprintln(a.stdout, "no rules are in force")
 	}
 	a.warn(view.Warnings)
@@ -161,7 +162,7 @@ func (c *rulesApplyCmd) Run(a *app) error {
 		return err
 	}
 	if _, err := rules.Parse(c.File, text); err != nil {
-		return &sayError{err, "the rules in force stay in force; correct the file and apply it again", exitShort}
+		return failure(err, "the rules in force stay in force; correct the file and apply it again", exitShort)
 	}
 	client, err := c.client(a)
 	if err != nil {
@@ -237,7 +238,7 @@ func (a *app) sayChanges(list []rules.Change) {
 			case rules.Removed:
 				a.detailAt("    ", f.Field, keyWidth, f.Before)
 			default:
-				a.detailAt("    ", f.Field, keyWidth, or(f.Before, "unset")+" -> "+or(f.After, "unset")+a.weaker(f.Weaker, ""))
+				a.detailAt("    ", f.Field, keyWidth, cmp.Or(f.Before, "unset")+" -> "+cmp.Or(f.After, "unset")+a.weaker(f.Weaker, ""))
 			}
 		}
 	}
@@ -254,13 +255,6 @@ func (a *app) weaker(yes bool, because string) string {
 		return "  (weaker: " + because + ")"
 	}
 	return "  (weaker)"
-}
-
-func or(s, instead string) string {
-	if s == "" {
-		return instead
-	}
-	return s
 }
 
 // rulesExportCmd prints the rules in force.
@@ -335,7 +329,7 @@ func (c *rulesExplainCmd) ask(a *app, q admin.ExplainRequest) (admin.Explanation
 	}
 	set, err := rules.Parse(c.Rules, text)
 	if err != nil {
-		return admin.Explanation{}, &sayError{err, "", exitShort}
+		return admin.Explanation{}, failure(err, "", exitShort)
 	}
 	var own []mail.Domain
 	if c, err := a.load(); err == nil { // a file of rules can be tried without a configuration

@@ -27,19 +27,20 @@ func (e *sayError) Error() string { return e.err.Error() }
 // Unwrap returns the error that was dressed.
 func (e *sayError) Unwrap() error { return e.err }
 
+// failure dresses an error in a hint, "" for none, and the exit code that it stands for.
+func failure(err error, hint string, code int) error { return &sayError{err, hint, code} }
+
 // withHint adds a hint to an error: something that can be done about it, best a command between backquotes.
-func withHint(err error, hint string) error { return &sayError{err, hint, exitFail} }
+func withHint(err error, hint string) error { return failure(err, hint, exitFail) }
 
 // usage marks an error of the command line itself.
-func usage(err error, hint string) error { return &sayError{err, hint, exitUsage} }
+func usage(err error, hint string) error { return failure(err, hint, exitUsage) }
 
 // short marks the answer "no": what was checked fell short. Its text may be empty when standard output has said it all.
-func short(text string) error { return &sayError{errors.New(text), "", exitShort} }
+func short(text string) error { return failure(errors.New(text), "", exitShort) }
 
 // misconfigured marks an error that only another configuration, or another file that it names, can mend.
-func misconfigured(err error) error {
-	return &sayError{err, hintOf(err), exitConfig}
-}
+func misconfigured(err error) error { return failure(err, hintOf(err), exitConfig) }
 
 // hintOf is the hint of an error, "" where it has none.
 func hintOf(err error) string {
@@ -55,15 +56,11 @@ func (a *app) fail(err error) int {
 	if e, ok := errors.AsType[*sayError](err); ok {
 		code, hint = e.code, e.hint
 	}
-	to := a.stderr
-	if a.journal {
-		to = failing{to}
-	}
 	if text := err.Error(); text != "" {
-		fmt.Fprintf(to, "postern: %s\n", text)
+		fmt.Fprintf(a.stderr, "postern: %s\n", text)
 	}
 	if hint != "" {
-		fmt.Fprintf(to, "   hint: %s\n", hint)
+		fmt.Fprintf(a.stderr, "   hint: %s\n", hint)
 	}
 	return code
 }

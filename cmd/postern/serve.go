@@ -29,7 +29,10 @@ type serveCmd struct{}
 
 // Run serves until SIGINT or SIGTERM; SIGHUP reads the configuration again.
 func (*serveCmd) Run(a *app) error {
-	a.journal = toJournal(a.stderr, a.getenv("JOURNAL_STREAM"))
+	to, journal := a.stderr, toJournal(a.stderr, a.getenv("JOURNAL_STREAM"))
+	if journal {
+		a.stderr = failing{to}
+	}
 	cfg, err := a.load()
 	if err != nil {
 		return misconfigured(err)
@@ -45,8 +48,12 @@ func (*serveCmd) Run(a *app) error {
 		sockets.close()
 		return misconfigured(err)
 	}
-	lines := a.serveLog(cfg.Log)
-	log := newLogger(lines, cfg.Log, a.journal)
+	lines, log, end := serveLog(to, cfg.Log, journal)
+	a.ending = append(a.ending, end)
+	a.stderr = lines
+	if journal {
+		a.stderr = failing{lines}
+	}
 	if noService != "" {
 		log.Warn("system", "text", noService, "hint", "run the gateway on Linux; demo, check, headers and the verbs that ask a gateway are for every system")
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,16 +18,14 @@ import (
 // Two things about standard error would still stop the process, and are taken away: a reader that has gone (SIGPIPE), and a
 // crash of the runtime, which writes its last words past everything and would wait for ever for a reader that stands still.
 // So pipes and sockets are set not to wait.
-func (a *app) serveLog(cfg config.Log) *lineWriter {
+func serveLog(w io.Writer, cfg config.Log, journal bool) (lines *lineWriter, log *slog.Logger, end func()) {
 	signal.Ignore(syscall.SIGPIPE) // known everywhere, sent on Unix
-	to, restore := unwaiting(a.stderr)
-	lines := newLineWriter(to, int(cfg.Memory), func(g gap) []byte { return lostLine(cfg, g, a.journal) })
-	a.stderr = lines
-	a.ending = append(a.ending, func() {
+	to, restore := unwaiting(w)
+	lines = newLineWriter(to, int(cfg.Memory), func(g gap) []byte { return lostLine(cfg, g, journal) })
+	return lines, newLogger(lines, cfg, journal), func() {
 		_ = lines.Close()
 		restore()
-	})
-	return lines
+	}
 }
 
 // lostLine is what stands in the log where lines are missing.

@@ -18,6 +18,9 @@ type column struct {
 	width int
 }
 
+// col is a column.
+func col(head string, width int) column { return column{head, width} }
+
 // table prints rows as they come, in columns of fixed widths, so that a long list needs no memory.
 type table struct {
 	a       *app
@@ -70,6 +73,9 @@ func (t *table) row(cells ...string) {
 	}
 	fmt.Fprintln(t.a.stdout, strings.TrimRight(b.String(), " "))
 }
+
+// empty reports whether there was no row.
+func (t *table) empty() bool { return !t.begun }
 
 // fit cuts text to width; of an address the end says more, so the beginning goes.
 func fit(s string, width int) string {

@@ -55,7 +55,7 @@ func (a *app) listTraces(r *remote, q admin.Query) error {
 		return err
 	}
 	defer client.Close()
-	rows := a.newTable(column{"MESSAGE", 16}, column{"ACCEPTED", 11}, column{"STATE", 9}, column{"TO", 0}, column{"PROTECTION OR REASON", 22})
+	rows := a.newTable(col("MESSAGE", 16), col("ACCEPTED", 11), col("STATE", 9), col("TO", 0), col("PROTECTION OR REASON", 22))
 	for t, err := range client.Traces(a.ctx, q) {
 		switch {
 		case err != nil:
@@ -68,7 +68,7 @@ func (a *app) listTraces(r *remote, q admin.Query) error {
 			rows.row(t.Message, shortClock(t.AcceptedAt), t.State, t.To, why(&t))
 		}
 	}
-	if !r.JSON && !rows.begun {
+	if !r.JSON && rows.empty() {
 		fmt.Fprintln(a.stdout, "no such mail is known")
 	}
 	return nil

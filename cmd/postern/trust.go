@@ -48,7 +48,7 @@ func (c *trustShowCmd) Run(a *app) error {
 	}
 	list := ownFiles(cfg)
 	if len(list) == 0 {
-		return &sayError{errors.New("no certificate is configured, so STARTTLS is not offered"), "set tls.certificates in " + cfg.Path(), exitShort}
+		return failure(errors.New("no certificate is configured, so STARTTLS is not offered"), "set tls.certificates in "+cfg.Path(), exitShort)
 	}
 	warned := false
 	for i, f := range list {
