@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -49,7 +50,7 @@ func (c *checkCmd) setUp(a *app) (*checkSetup, error) {
 	if s.resolver, err = resolver.New(resolver.Config{Servers: serverNames(cfg)}); err != nil {
 		return nil, err
 	}
-	trusted, err := a.trusted(cfg)
+	trusted, err := openRoots(cfg, warnOfRoots(a.stderr))
 	if err != nil {
 		return nil, err
 	}
@@ -178,20 +179,25 @@ func (a *app) loadOrDefault() (*config.Config, error) {
 	return c, err
 }
 
-// trusted opens the roots of a configuration.
-func (a *app) trusted(cfg *config.Config) (*roots.Store, error) {
-	s, err := roots.New(roots.Config{Public: string(cfg.Trust.Roots), Dir: configDir(cfg), Notice: func(n roots.Notice) {
-		if n.Err != nil {
-			fmt.Fprintf(a.stderr, "warning: trust %s: %v\n", n.Trust, n.Err)
-		}
-		for _, l := range n.Left {
-			fmt.Fprintf(a.stderr, "warning: trust %s: %s: %s; it is not trusted\n", n.Trust, n.File, l)
-		}
-	}})
+// openRoots opens the roots of a configuration; notice is told of files that cannot be read, and of certificates left out.
+func openRoots(cfg *config.Config, notice func(roots.Notice)) (*roots.Store, error) {
+	s, err := roots.New(roots.Config{Public: string(cfg.Trust.Roots), Dir: configDir(cfg), Notice: notice})
 	if err != nil {
 		return nil, fmt.Errorf("the public roots cannot be read: %w", err)
 	}
 	return s, nil
+}
+
+// warnOfRoots writes what is noticed of roots as warnings for people.
+func warnOfRoots(w io.Writer) func(roots.Notice) {
+	return func(n roots.Notice) {
+		if n.Err != nil {
+			fmt.Fprintf(w, "warning: trust %s: %v\n", n.Trust, n.Err)
+		}
+		for _, l := range n.Left {
+			fmt.Fprintf(w, "warning: trust %s: %s: %s; it is not trusted\n", n.Trust, n.File, l)
+		}
+	}
 }
 
 // defaultForced is what a rule demands that says nothing but "force-tls".

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"postern/internal/check"
+	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/policy"
 )
@@ -182,7 +183,7 @@ func TestCheckReadsStandardInputAndGoesOnAfterABadLine(t *testing.T) {
 func TestCheckSaysWhenTheFaultIsOurs(t *testing.T) {
 	w, run := checkWorld(t)
 	for _, p := range w.partners {
-		p.Set(w.behaviour(demoHost{}))
+		p.Set(partner.Behaviour{})
 	}
 	_, out, _ := run("", "check", "clinic.test", "bank.test", "law.test", "--brief")
 	golden(t, "check-ours.txt", w.still(out))

@@ -246,16 +246,16 @@ func (g *gateway) authenticate(cfg *config.Config) func(user, password string) b
 // trust prepares roots and our own certificates.
 func (g *gateway) trust() error {
 	var err error
-	g.roots, err = roots.New(roots.Config{Public: string(g.cfg.Trust.Roots), Dir: configDir(g.cfg), Notice: func(n roots.Notice) {
+	g.roots, err = openRoots(g.cfg, func(n roots.Notice) {
 		if n.Err != nil {
 			g.warn("trust "+n.Trust, n.Err, "repair the file; the roots read before stay in force")
 		}
 		if len(n.Left) > 0 {
 			g.warn("trust "+n.Trust, fmt.Errorf("%s: %s", n.File, strings.Join(n.Left, "; ")), "these certificates are not trusted")
 		}
-	}})
+	})
 	if err != nil {
-		return fmt.Errorf("the public roots cannot be read: %w", err)
+		return err
 	}
 	if len(g.cfg.TLS.Certificates) == 0 {
 		g.warn("certificate", errors.New("no certificate is configured"), "STARTTLS is not offered; set tls.certificates")

@@ -9,7 +9,7 @@ import (
 
 // toJournal reports whether w is the stream to the journal that the environment names.
 func toJournal(w io.Writer, stream string) bool {
-	f, ok := beneath(w).(*os.File)
+	f, ok := w.(*os.File)
 	if !ok || stream == "" {
 		return false
 	}

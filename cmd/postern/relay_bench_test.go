@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"postern/internal/config"
+	"postern/internal/event"
 	"postern/internal/lab/pki"
 	"postern/internal/mail"
 	"postern/internal/smtp"
@@ -86,7 +87,7 @@ listen = ""
 	if err != nil {
 		b.Fatal(err)
 	}
-	address := listening{make(chan string, 1), make(chan string, 1)}
+	address := opened(make(chan string, 1))
 	ctx, stop := context.WithCancel(context.Background())
 	g, err := newGateway(ctx, cfg, slog.New(slog.NewTextHandler(io.Discard, nil)), address)
 	if err != nil {
@@ -94,7 +95,7 @@ listen = ""
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- g.run(ctx, nil) }()
-	at := <-address.mail
+	at := <-address
 	defer func() {
 		stop()
 		<-ended
@@ -119,6 +120,16 @@ listen = ""
 	sources.Wait()
 	for s.got.Load() < int64(b.N) {
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// opened is a sink that catches where the gateway listens.
+type opened chan string
+
+// Emit passes on the address.
+func (o opened) Emit(e event.Event) {
+	if s, ok := e.(event.Started); ok {
+		o <- s.Address
 	}
 }
 

@@ -38,7 +38,7 @@ func (c *trustShowCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	trusted, err := a.trusted(cfg)
+	trusted, err := openRoots(cfg, warnOfRoots(a.stderr))
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func (a *app) ruleFiles(cfg *config.Config) (out []config.Finding) {
 	if err != nil {
 		return nil // none runs, or it is for others to ask
 	}
-	trusted, err := a.trusted(cfg)
+	trusted, err := openRoots(cfg, warnOfRoots(a.stderr))
 	if err != nil {
 		return nil // told as a problem of trust.roots
 	}
