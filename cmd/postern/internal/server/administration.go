@@ -1,0 +1,119 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"postern/cmd/postern/internal/cli"
+	"postern/cmd/postern/internal/rooms"
+	"postern/internal/check"
+	"postern/internal/dns/resolver"
+	"postern/internal/gateway/dispatch"
+	"postern/internal/mail"
+	"postern/internal/operator/admin"
+	"postern/internal/operator/audit"
+	"postern/internal/policy"
+	"postern/internal/policy/revoke"
+	"postern/internal/queue"
+)
+
+func (g *Gateway) administration() admin.Config {
+	out := admin.Config{
+		Settings: func() admin.Settings { return rooms.SettingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
+		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
+		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: g.store, Certs: g.shown,
+		Refusals:    func() []audit.Entry { return g.accounts.Refusals() }, // made after this
+		Unprotected: g.unprotected, Trust: rooms.TrustIn(g.roots),
+		Lifetime: g.cfg.Delivery.Lifetime.Duration,
+		Streams:  g.cfg.Admin.Connections / 2, StreamsOfOne: g.cfg.Admin.Streams,
+		Hostname: g.cfg.Hostname.String(), Version: cli.ThisBuild().Version, StartedAt: time.Now(), Problem: g.problem,
+	}
+	if g.cfg.Path() != "" {
+		out.Reload, out.ConfigFile = g.readAgain, g.cfg.Path()
+	}
+	return out
+}
+
+// unprotected lists the own clients that handed in without TLS what rules force onward.
+func (g *Gateway) unprotected(since time.Time) (out []admin.Unprotected) {
+	for _, f := range g.clients.Forced(since) {
+		first, last := f.Since.UTC(), f.Last.UTC()
+		out = append(out, admin.Unprotected{Client: f.Client.String(), Since: &first, Last: &last, Messages: f.Messages,
+			Message: f.Message, Rules: f.Rules})
+	}
+	return out
+}
+
+// mailHosts finds the mail hosts of a domain, asking DNS afresh.
+func (g *Gateway) mailHosts(ctx context.Context, d mail.Domain) (admin.MailHosts, error) {
+	g.resolver.Forget()
+	plan, problem := g.rules.Now().Table.Plan(ctx, d)
+	if problem != nil {
+		return admin.MailHosts{}, problem
+	}
+	out := admin.MailHosts{ByAdmin: plan.ByAdmin}
+	for i := range plan.Hops {
+		out.Hosts = append(out.Hosts, plan.Hops[i].Host)
+	}
+	return out, nil
+}
+
+// afresh is the dispatcher as an administrator's actions see it: what he repaired may be in DNS, or the way to a CA, so
+// they are asked again.
+type afresh struct {
+	*dispatch.Dispatcher
+	resolver *resolver.Resolver
+	revoke   *revoke.Checker
+}
+
+// Kick forgets cached answers and makes the sites due now.
+func (a afresh) Kick(ctx context.Context, sites ...queue.SiteKey) {
+	a.resolver.Forget()
+	a.revoke.Forget()
+	a.Dispatcher.Kick(ctx, sites...)
+}
+
+// problem says what the next message would hear, nil if it would be taken: what intake, the gate and the store are asked when
+// one comes.
+func (g *Gateway) problem() error {
+	if g.stopping.Load() {
+		return errors.New("the gateway is stopping")
+	}
+	if err := g.rules.Now().Err; err != nil {
+		return err
+	}
+	if g.memoryOfSessions.Tight() {
+		return errors.New("memory is used up: new clients hear 421 until there is room")
+	}
+	if gate := g.gate.Load(); gate != nil && gate.Full() {
+		return errors.New("limits.connections are in use: new clients hear 421")
+	}
+	if err := g.store.Takes(); err != nil {
+		return err
+	}
+	_, err := g.figures.get()
+	return err
+}
+
+// expiryNotice is how long before its end the console warns of a certificate.
+const expiryNotice = 30 * 24 * time.Hour
+
+// ownChains looks at our own certificates as partners see them.
+func (g *Gateway) ownChains() ([]check.Own, error) {
+	pools, err := g.roots.Pools(policy.PublicTrust)
+	if err != nil {
+		return nil, err
+	}
+	out := []check.Own{}
+	for _, f := range rooms.OwnFiles(g.inForce.Load()) {
+		chain, err := rooms.ReadChain(f.File)
+		if err != nil {
+			return nil, err
+		}
+		own := check.LookAtOwn(f.Kind, chain, f.Host, pools[policy.PublicTrust], time.Now(), expiryNotice)
+		own.File = f.File
+		out = append(out, own)
+	}
+	return out, nil
+}
