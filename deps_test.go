@@ -268,7 +268,7 @@ func parts() map[string]string {
 		"tlscheck":   "cli remote rooms",
 		"confcheck":  "cli process rooms sockets",
 		"server":     "cli confcheck datafolder logging process rooms sockets",
-		"demo":       "cli logging server",
+		"demo":       "cli confcheck logging server",
 	}
 }
 

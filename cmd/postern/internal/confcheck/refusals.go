@@ -11,6 +11,7 @@
 package confcheck
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,8 +31,16 @@ import (
 	"postern/internal/policy/certcheck/roots"
 )
 
+// Files is what the files of a configuration hold that was examined: they are read once, and the gateway works with what was
+// found good.
+type Files struct {
+	Mailboxes *recipients.Sources
+	Client    *tls.Certificate // shown to servers that ask; nil shows none
+	Secret    string           // of [oidc]; "" where there is none
+}
+
 // refusals lists why the gateway would not start with a configuration, or not take it at a reload.
-func refusals(cfg *config.Config) (out []config.Finding) {
+func refusals(cfg *config.Config) (files Files, out []config.Finding) {
 	refuse := func(key string, err error) {
 		if err != nil {
 			out = append(out, config.Finding{Key: key, What: err.Error(), Hint: cli.HintOf(err), Fatal: true})
@@ -46,49 +55,54 @@ func refusals(cfg *config.Config) (out []config.Finding) {
 		err = process.Unreadable(e, e.File, e.Hint)
 	}
 	refuse("trust.roots", err)
-	for i, source := range rooms.RecipientSources(cfg) {
-		refuse(fmt.Sprintf("domain[%d].recipients", i), mailboxes(source))
+	sources := rooms.RecipientSources(cfg)
+	if files.Mailboxes, err = recipients.Read(sources); err != nil {
+		for i, s := range sources {
+			refuse(fmt.Sprintf("domain[%d].recipients", i), mailboxes(s))
+		}
 	}
 	for i, c := range cfg.TLS.Certificates {
-		refuse(fmt.Sprintf("tls.certificates[%d]", i), readable(string(c.Cert), string(c.Key)))
+		_, err = readable(c.Cert, c.Key)
+		refuse(fmt.Sprintf("tls.certificates[%d]", i), err)
 	}
 	if cfg.Delivery.ClientCertificate != "" {
-		refuse("delivery.client_certificate", readable(string(cfg.Delivery.ClientCertificate), string(cfg.Delivery.ClientKey)))
+		files.Client, err = readable(cfg.Delivery.ClientCertificate, cfg.Delivery.ClientKey)
+		refuse("delivery.client_certificate", err)
 	}
-	_, err = ClientSecret(cfg)
+	files.Secret, err = clientSecret(cfg)
 	refuse("oidc.client_secret_file", err)
 	refuse("data", dataFolder(cfg))
-	return out
+	return files, out
 }
 
-// Refused is refusals as an error, nil where there is none.
-func Refused(cfg *config.Config) error {
-	list := refusals(cfg)
+// Examine reads the files of a configuration, and says with an error why the gateway refuses it.
+func Examine(cfg *config.Config) (Files, error) {
+	files, list := refusals(cfg)
 	if len(list) == 0 {
-		return nil
+		return files, nil
 	}
 	var texts []string
 	for _, f := range list {
 		texts = append(texts, cli.FindingText(cfg, f))
 	}
-	return cli.WithHint(fmt.Errorf("%s cannot be used:\n%s", cfg.Path(), strings.Join(texts, "\n")), "`postern config check` shows this and what else is to be mended")
+	return files, cli.WithHint(fmt.Errorf("%s cannot be used:\n%s", cfg.Path(), strings.Join(texts, "\n")), "`postern config check` shows this and what else is to be mended")
 }
 
-// readable says why a certificate with its key cannot be used.
-func readable(cert, key string) error {
-	_, err := identity.Read(identity.File{Cert: cert, Key: key})
+// readable reads a certificate with its key, or says why it cannot be used.
+func readable(cert, key config.Path) (*tls.Certificate, error) {
+	read, err := identity.Read(identity.File{Cert: string(cert), Key: string(key)})
 	if err == nil {
-		return nil
+		return &read, nil
 	}
-	file := key
+	file := string(key)
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		file = e.Path
 	}
-	return process.Unreadable(err, file, "put the certificate with its intermediates there, PEM, the server's own first, and the key that belongs to it, which nobody else may read")
+	return nil, process.Unreadable(err, file, "put the certificate with its intermediates there, PEM, the server's own first, and the key that belongs to it, which nobody else may read")
 }
 
-// ClientSecret reads the secret of [oidc]; "" where there is none.
-func ClientSecret(cfg *config.Config) (string, error) {
+// clientSecret reads the secret of [oidc]; "" where there is none.
+func clientSecret(cfg *config.Config) (string, error) {
 	file := string(cfg.OIDC.ClientSecretFile)
 	if cfg.OIDC.Issuer == "" || file == "" {
 		return "", nil

@@ -39,7 +39,8 @@ func (cmd *configCheckCmd) Run(a *cli.App) error {
 	}
 	found, judged := process.StandIn(c)
 	plan := rooms.MemoryPlan(c, ram.System())
-	found = slices.Concat(found, refusals(c), Doubts(a.Ctx, c, time.Now()), outlook(a, c, &plan, judged))
+	_, refused := refusals(c)
+	found = slices.Concat(found, refused, Doubts(a.Ctx, c, time.Now()), outlook(a, c, &plan, judged))
 	fatal := 0
 	for _, f := range found {
 		if f.Fatal {

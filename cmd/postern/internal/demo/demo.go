@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"postern/cmd/postern/internal/cli"
+	"postern/cmd/postern/internal/confcheck"
 	"postern/cmd/postern/internal/logging"
 	"postern/cmd/postern/internal/server"
 	"postern/internal/config"
@@ -59,8 +60,12 @@ func (d *Cmd) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
+	files, err := confcheck.Examine(cfg)
+	if err != nil {
+		return err
+	}
 	address := listening{make(chan string, 1), make(chan string, 1)}
-	g, err := server.NewOver(a.Ctx, w, cfg, logging.NewLogger(logFile, cfg.Log, false), address)
+	g, err := server.New(a.Ctx, cfg, files, w, logging.NewLogger(logFile, cfg.Log, false), address)
 	if err != nil {
 		return err
 	}

@@ -2,17 +2,19 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"time"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/rooms"
 	"postern/internal/check"
+	"postern/internal/config"
 	"postern/internal/dns/resolver"
+	"postern/internal/event/metrics"
 	"postern/internal/gateway/dispatch"
 	"postern/internal/mail"
 	"postern/internal/operator/admin"
-	"postern/internal/operator/audit"
 	"postern/internal/policy"
 	"postern/internal/policy/revoke"
 	"postern/internal/queue"
@@ -23,7 +25,7 @@ func (g *Gateway) administration() admin.Config {
 		Settings: func() admin.Settings { return rooms.SettingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
 		Pins: g.store, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: g.store, Certs: g.shown,
-		Refusals:    func() []audit.Entry { return g.accounts.Refusals() }, // made after this
+		Refusals:    g.accounts.Refusals,
 		Unprotected: g.unprotected, Trust: rooms.TrustIn(g.roots),
 		Lifetime: g.cfg.Delivery.Lifetime.Duration,
 		Streams:  g.cfg.Admin.Connections / 2, StreamsOfOne: g.cfg.Admin.Streams,
@@ -116,4 +118,38 @@ func (g *Gateway) ownChains() ([]check.Own, error) {
 		out = append(out, own)
 	}
 	return out, nil
+}
+
+// state is how the gateway is, in the form monitoring takes.
+func (g *Gateway) state() metrics.State {
+	b := cli.ThisBuild()
+	s := metrics.State{Ready: g.problem() == nil, Version: b.Version, Revision: b.Revision, Go: b.Go}
+	var err error
+	s.Free, s.Kept, err = g.store.Free()
+	s.DiskUnknown = err != nil
+	s.ReloadGood, s.ReloadAt = g.reloaded.last()
+	add := func(kind string, leaf *x509.Certificate) {
+		c := metrics.Certificate{Kind: kind, Name: leaf.Subject.CommonName, End: leaf.NotAfter}
+		if len(leaf.DNSNames) > 0 {
+			c.Name = leaf.DNSNames[0]
+		}
+		s.Certificates = append(s.Certificates, c)
+	}
+	if g.certs != nil {
+		for _, leaf := range g.certs.Leaves() {
+			add("server", leaf)
+		}
+	}
+	if c := g.client.Load(); c != nil && c.Leaf != nil {
+		add("client", c.Leaf)
+	}
+	return s
+}
+
+// listenerNames are the names of the listeners.
+func listenerNames(cfg *config.Config) (out []string) {
+	for _, l := range cfg.Listen {
+		out = append(out, l.Name)
+	}
+	return out
 }

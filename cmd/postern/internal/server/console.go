@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"postern/cmd/postern/internal/cli"
-	"postern/cmd/postern/internal/confcheck"
 	"postern/cmd/postern/internal/rooms"
 	"postern/internal/event"
 	"postern/internal/operator/api"
@@ -79,11 +78,7 @@ func (g *Gateway) signInElsewhere() (*oidc.Provider, error) {
 	if cfg.Issuer == "" {
 		return nil, nil
 	}
-	secret, err := confcheck.ClientSecret(g.cfg)
-	if err != nil {
-		return nil, err
-	}
-	return oidc.New(oidc.Config{Issuer: cfg.Issuer, ClientID: cfg.ClientID, ClientSecret: secret, Claim: cfg.Claim}), nil
+	return oidc.New(oidc.Config{Issuer: cfg.Issuer, ClientID: cfg.ClientID, ClientSecret: g.secret, Claim: cfg.Claim}), nil
 }
 
 // loopback reports whether an address can only be reached from this machine.

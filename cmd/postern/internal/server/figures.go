@@ -2,12 +2,9 @@ package server
 
 import (
 	"context"
-	"crypto/x509"
 	"sync"
 	"time"
 
-	"postern/cmd/postern/internal/cli"
-	"postern/internal/config"
 	"postern/internal/event/metrics"
 	"postern/internal/queue"
 )
@@ -46,37 +43,4 @@ func (f *figures) metrics() (metrics.Queue, error) {
 		q.States[state.String()] = n
 	}
 	return q, err
-}
-
-// state is how the gateway is, in the form monitoring takes.
-func (g *Gateway) state() metrics.State {
-	b := cli.ThisBuild()
-	s := metrics.State{Ready: g.problem() == nil, Version: b.Version, Revision: b.Revision, Go: b.Go}
-	var err error
-	s.Free, s.Kept, err = g.store.Free()
-	s.DiskUnknown = err != nil
-	s.ReloadGood, s.ReloadAt = g.reloaded.last()
-	add := func(kind string, leaf *x509.Certificate) {
-		c := metrics.Certificate{Kind: kind, Name: leaf.Subject.CommonName, End: leaf.NotAfter}
-		if len(leaf.DNSNames) > 0 {
-			c.Name = leaf.DNSNames[0]
-		}
-		s.Certificates = append(s.Certificates, c)
-	}
-	if g.certs != nil {
-		for _, leaf := range g.certs.Leaves() {
-			add("server", leaf)
-		}
-	}
-	if c := g.client.Load(); c != nil && c.Leaf != nil {
-		add("client", c.Leaf)
-	}
-	return s
-}
-
-func listenerNames(cfg *config.Config) (out []string) {
-	for _, l := range cfg.Listen {
-		out = append(out, l.Name)
-	}
-	return out
 }

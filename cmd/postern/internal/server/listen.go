@@ -3,22 +3,16 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 
 	"postern/cmd/postern/internal/sockets"
 	"postern/internal/config"
+	"postern/internal/gateway/intake"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
 )
-
-// listener is the engine of one listener with the sockets it serves.
-type listener struct {
-	cfg     config.Listen
-	sockets []net.Listener
-	server  *smtpserver.Server
-}
 
 // listen opens every listener, or takes the sockets that are open already.
 func (g *Gateway) listen() error {
@@ -119,4 +113,17 @@ func (g *Gateway) warnOfSpare() {
 		g.warn("socket", errors.New("systemd handed over a socket at "+s+" that no listener names; it is closed"),
 			"name its address in a [[listen]], or take it out of the socket unit")
 	}
+}
+
+// verifyClient checks a client's certificate against the CA that relay.client_certificates names now; where it names none,
+// nobody is verified.
+func (g *Gateway) verifyClient(chain []*x509.Certificate) bool {
+	file := string(g.inForce.Load().Relay.ClientCertificates)
+	return file != "" && intake.VerifyClient(func() *x509.CertPool {
+		pools, err := g.roots.Pools(file)
+		if err != nil {
+			return nil // said by the Notice of roots; a CA that cannot be read verifies nobody
+		}
+		return pools[file]
+	})(chain)
 }

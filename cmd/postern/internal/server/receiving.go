@@ -1,8 +1,6 @@
 package server
 
 import (
-	"crypto/x509"
-
 	"postern/cmd/postern/internal/rooms"
 	"postern/internal/config"
 	"postern/internal/gateway/clientname"
@@ -43,35 +41,12 @@ func (g *Gateway) authenticate(cfg *config.Config) func(user, password string) b
 	}
 }
 
-// verifyClient checks a client's certificate against the CA that relay.client_certificates names now; where it names none,
-// nobody is verified.
-func (g *Gateway) verifyClient(chain []*x509.Certificate) bool {
-	file := string(g.inForce.Load().Relay.ClientCertificates)
-	return file != "" && intake.VerifyClient(func() *x509.CertPool {
-		pools, err := g.roots.Pools(file)
-		if err != nil {
-			return nil // said by the Notice of roots; a CA that cannot be read verifies nobody
-		}
-		return pools[file]
-	})(chain)
-}
-
-// knowRecipients makes what knows the mailboxes of our own domains, or asks.
-func (g *Gateway) knowRecipients(cfg *config.Config) error {
-	a := &cfg.Asking
-	var err error
-	g.recipients, err = recipients.New(recipients.Config{
-		Opener: g.deliverer, InForce: g.rules.Now, Sink: g.sink, Sender: cfg.Postmaster,
+// knowing makes what knows the mailboxes of our own domains, or asks.
+func (g *Gateway) knowing() (*recipients.Keeper, error) {
+	a := &g.cfg.Asking
+	return recipients.New(recipients.Config{
+		Opener: g.deliverer, InForce: g.rules.Now, Sink: g.sink, Sender: g.cfg.Postmaster,
 		Wait: a.Wait.Duration, Pause: a.Pause.Duration, Known: a.Known.Duration, Unknown: a.Unknown.Duration,
 		Remembered: a.Remembered, PerServer: a.ConnectionsPerServer, Total: a.Connections,
 	})
-	if err != nil {
-		return err
-	}
-	sources, err := recipients.Read(rooms.RecipientSources(cfg))
-	if err != nil {
-		return err
-	}
-	g.recipients.Use(sources)
-	return nil
 }

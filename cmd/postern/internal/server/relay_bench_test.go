@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/cmd/postern/internal/confcheck"
 	"postern/internal/config"
 	"postern/internal/event"
 	"postern/internal/lab/pki"
@@ -93,8 +94,12 @@ listen = ""
 		b.Fatal(err)
 	}
 	address := opened(make(chan string, 1))
+	files, err := confcheck.Examine(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	g, err := New(ctx, cfg, slog.New(slog.NewTextHandler(io.Discard, nil)), address)
+	g, err := New(ctx, cfg, files, &net.Dialer{}, slog.New(slog.NewTextHandler(io.Discard, nil)), address)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -5,35 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"postern/cmd/postern/internal/confcheck"
-	"postern/cmd/postern/internal/rooms"
 	"postern/internal/config"
-	"postern/internal/gateway/recipients"
 	"postern/internal/operator/admin"
 )
-
-// reloaded remembers how the last reload, or the start, ended. Safe for concurrent use.
-type reloaded struct {
-	mu   sync.Mutex
-	good bool
-	at   time.Time
-}
-
-func (r *reloaded) note(good bool, at time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.good, r.at = good, at
-}
-
-// last is how the last reload ended, and when.
-func (r *reloaded) last() (good bool, at time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.good, r.at
-}
 
 // reload reads the configuration again and puts in force what needs no restart: domains, routes, relay rights and
 // users. A broken file changes nothing and says so.
@@ -92,7 +69,8 @@ func (g *Gateway) adopt(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := confcheck.Refused(next); err != nil {
+	files, err := confcheck.Examine(next)
+	if err != nil {
 		return err
 	}
 	table, err := g.routes(next)
@@ -103,15 +81,7 @@ func (g *Gateway) adopt(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	mailboxes, err := recipients.Read(rooms.RecipientSources(next))
-	if err != nil {
-		return err
-	}
-	client, err := rooms.ClientCertificate(next)
-	if err != nil {
-		return err
-	}
-	checker, err := g.checks(next, client)
+	checker, err := g.checks(next, files.Client)
 	if err != nil {
 		return err
 	}
@@ -119,9 +89,9 @@ func (g *Gateway) adopt(ctx context.Context, path string) error {
 		return err
 	}
 	g.intake.Store(in)
-	g.recipients.Use(mailboxes)
+	g.recipients.Use(files.Mailboxes)
 	g.checking.now.Store(checker)
-	g.client.Store(client)
+	g.client.Store(files.Client)
 	g.inForce.Store(next)
 	g.warnOfOwnDomains()
 	g.warnOfTrusts()

@@ -8,7 +8,6 @@ import (
 	"postern/cmd/postern/internal/confcheck"
 	"postern/cmd/postern/internal/rooms"
 	"postern/internal/config"
-	"postern/internal/event"
 	"postern/internal/gateway/inforce"
 	"postern/internal/policy"
 )
@@ -20,10 +19,6 @@ func (g *Gateway) warnOfDangers(cfg *config.Config) {
 			g.warn("configuration", fmt.Errorf("%s: %s", f.Key, f.What), f.Hint)
 		}
 	}
-}
-
-func (g *Gateway) warn(what string, err error, hint string) {
-	g.sink.Emit(event.Warned{What: what, Text: err.Error(), Hint: hint})
 }
 
 func (g *Gateway) warnOfRevocation(err error) {
