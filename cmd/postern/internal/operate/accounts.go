@@ -3,6 +3,7 @@ package operate
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"strings"
 
 	"postern/cmd/postern/internal/cli"
@@ -30,22 +31,9 @@ type accountsListCmd struct{ remote.Gateway }
 
 // Run lists.
 func (c *accountsListCmd) Run(a *cli.App) error {
-	client, err := c.Dial(a)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	rows, any := a.NewTable(cli.Col("NAME", 24), cli.Col("ROLE", 14), cli.Col("STATE", 9), cli.Col("SCOPE", 0)), false
-	for account, err := range client.Accounts(a.Ctx) {
-		if err != nil {
-			return remote.Tell(err)
-		}
-		if c.JSON {
-			if err := a.Object(account); err != nil {
-				return err
-			}
-			continue
-		}
+	rows := a.NewTable(cli.Col("NAME", 24), cli.Col("ROLE", 14), cli.Col("STATE", 9), cli.Col("SCOPE", 0))
+	list := func(client *api.Client) iter.Seq2[api.Account, error] { return client.Accounts(a.Ctx) }
+	n, err := remote.List(a, &c.Gateway, list, func(account *api.Account) {
 		scope, state := "everything", "enabled"
 		if !account.Scope.All {
 			scope = strings.Trim(fmt.Sprint(account.Scope.Domains), "[]")
@@ -53,27 +41,21 @@ func (c *accountsListCmd) Run(a *cli.App) error {
 		if account.Disabled {
 			state = "disabled"
 		}
-		any = true
 		rows.Row(account.Name, string(account.Role), state, scope)
-	}
-	if !any && !c.JSON {
+	})
+	if err == nil && n == 0 && !c.JSON {
 		fmt.Fprintln(a.Stdout, "there are no accounts; `postern accounts first` makes a link for the first administrator")
 	}
-	return nil
+	return err
 }
 
 type accountsFirstCmd struct{ remote.Gateway }
 
 // Run prints the link, here and nowhere else.
 func (c *accountsFirstCmd) Run(a *cli.App) error {
-	client, err := c.Dial(a)
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (api.InviteResult, error) { return client.FirstAccount(a.Ctx, a.Asker()) })
 	if err != nil {
 		return err
-	}
-	defer client.Close()
-	out, err := client.FirstAccount(a.Ctx, a.Asker())
-	if err != nil {
-		return remote.Tell(err)
 	}
 	if c.JSON {
 		return a.Object(out)
@@ -101,14 +83,9 @@ func (c *accountsInviteCmd) Run(a *cli.App) error {
 		}
 		r.Domains = append(r.Domains, d)
 	}
-	client, err := c.Dial(a)
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (api.InviteResult, error) { return client.Invite(a.Ctx, r) })
 	if err != nil {
 		return err
-	}
-	defer client.Close()
-	out, err := client.Invite(a.Ctx, r)
-	if err != nil {
-		return remote.Tell(err)
 	}
 	if c.JSON {
 		return a.Object(out)
@@ -143,18 +120,11 @@ type accountsChange struct {
 }
 
 func (c *accountsChange) do(a *cli.App, what string, do func(*api.Client) error) error {
-	client, err := c.Dial(a)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	if err := do(client); err != nil {
-		return remote.Tell(err)
-	}
-	if !c.JSON {
+	err := remote.Do(a, &c.Gateway, do)
+	if err == nil && !c.JSON {
 		fmt.Fprintf(a.Stdout, "%s: %sd\n", c.Name, what)
 	}
-	return nil
+	return err
 }
 
 type accountsDisableCmd struct{ accountsChange }

@@ -2,10 +2,13 @@ package operate
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
+	"postern/internal/operator/api"
+	"postern/internal/operator/audit"
 )
 
 // AuditCmd shows what administrators did.
@@ -16,23 +19,8 @@ type AuditCmd struct {
 
 // Run lists.
 func (c *AuditCmd) Run(a *cli.App) error {
-	client, err := c.Dial(a)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	any := false
-	for e, err := range client.Audit(a.Ctx, c.Limit) {
-		switch {
-		case err != nil:
-			return remote.Tell(err)
-		case c.JSON:
-			if err := a.Object(e); err != nil {
-				return err
-			}
-			continue
-		}
-		any = true
+	list := func(client *api.Client) iter.Seq2[audit.Entry, error] { return client.Audit(a.Ctx, c.Limit) }
+	n, err := remote.List(a, &c.Gateway, list, func(e *audit.Entry) {
 		fmt.Fprintf(a.Stdout, "%s  %s\n", cli.Clock(&e.At), e.Action)
 		a.Detail("  ", "By", e.By)
 		a.Detail("  ", "Target", e.Target)
@@ -41,11 +29,11 @@ func (c *AuditCmd) Run(a *cli.App) error {
 		}
 		lines(a, "Before", e.Before)
 		lines(a, "After", e.After)
-	}
-	if !any && !c.JSON {
+	})
+	if err == nil && n == 0 && !c.JSON {
 		fmt.Fprintln(a.Stdout, "no administrator has changed anything yet")
 	}
-	return nil
+	return err
 }
 
 // lines prints a text of several lines under one label.

@@ -3,6 +3,7 @@ package operate
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
 	"postern/internal/smtp"
 )
 
@@ -105,33 +107,17 @@ type peersShowCmd struct {
 
 // Run shows.
 func (c *peersShowCmd) Run(a *cli.App) error {
-	client, err := c.Dial(a)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	found := false
-	for p, err := range client.Peers(a.Ctx, c.Name, 0) {
-		if err != nil {
-			return remote.Tell(err)
-		}
-		if c.JSON {
-			err = a.Object(p)
-		} else {
-			if found {
-				fmt.Fprintln(a.Stdout)
-			}
-			showPeer(a, &p)
-		}
-		if err != nil {
-			return err
-		}
-		found = true
-	}
-	if !found {
+	list := func(client *api.Client) iter.Seq2[admin.Peer, error] { return client.Peers(a.Ctx, c.Name, 0) }
+	gap := ""
+	n, err := remote.List(a, &c.Gateway, list, func(p *admin.Peer) {
+		fmt.Fprint(a.Stdout, gap)
+		showPeer(a, p)
+		gap = "\n"
+	})
+	if err == nil && n == 0 {
 		return cli.Failure(errors.New("nothing is remembered of "+c.Name[0]), "`postern peers list` shows what is remembered", cli.ExitShort)
 	}
-	return nil
+	return err
 }
 
 func showPeer(a *cli.App, p *admin.Peer) {
@@ -177,14 +163,11 @@ type peersForgetCmd struct {
 
 // Run forgets.
 func (c *peersForgetCmd) Run(a *cli.App) error {
-	client, err := c.Dial(a)
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ForgetResult, error) {
+		return client.ForgetPeers(a.Ctx, admin.ForgetRequest{By: a.Asker(), Names: c.Name})
+	})
 	if err != nil {
 		return err
-	}
-	defer client.Close()
-	out, err := client.ForgetPeers(a.Ctx, admin.ForgetRequest{By: a.Asker(), Names: c.Name})
-	if err != nil {
-		return remote.Tell(err)
 	}
 	if c.JSON {
 		err = a.Object(out)

@@ -3,11 +3,14 @@ package operate
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
+	"postern/internal/policy/mxpins"
 )
 
 // peersPinsCmd shows which names of mail hosts are known.
@@ -18,28 +21,15 @@ type peersPinsCmd struct {
 
 // Run lists.
 func (c *peersPinsCmd) Run(a *cli.App) error {
-	client, err := c.Dial(a)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
+	list := func(client *api.Client) iter.Seq2[mxpins.Pin, error] { return client.Pins(a.Ctx, c.Domain) }
 	rows := a.NewTable(cli.Col("DOMAIN", 20), cli.Col("RULE", 14), cli.Col("MAIL HOSTS BELOW", 18), cli.Col("SINCE", 10), cli.Col("BY", 0))
-	for p, err := range client.Pins(a.Ctx, c.Domain) {
-		if err != nil {
-			return remote.Tell(err)
-		}
-		if c.JSON {
-			if err := a.Object(p); err != nil {
-				return err
-			}
-			continue
-		}
+	n, err := remote.List(a, &c.Gateway, list, func(p *mxpins.Pin) {
 		rows.Row(p.Domain, p.Rule, p.Name, dayText(&p.Since), p.By)
-	}
-	if rows.Empty() && !c.JSON {
+	})
+	if err == nil && n == 0 && !c.JSON {
 		fmt.Fprintln(a.Stdout, "no names of mail hosts are remembered; the first delivery under a rule does it")
 	}
-	return nil
+	return err
 }
 
 // peersApproveCmd accepts mail hosts of a domain.
@@ -52,21 +42,18 @@ type peersApproveCmd struct {
 
 // Run approves. Nothing new to approve is exit code 1: what was wanted was not there.
 func (c *peersApproveCmd) Run(a *cli.App) error {
-	client, err := c.Dial(a)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	if len(c.Name) == 0 {
-		out, err := client.Candidates(a.Ctx, c.Domain)
+		out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.Candidates, error) { return client.Candidates(a.Ctx, c.Domain) })
 		if err != nil {
-			return remote.Tell(err)
+			return err
 		}
 		return c.list(a, &out)
 	}
-	out, err := client.Approve(a.Ctx, admin.ApproveRequest{By: a.Asker(), Domain: c.Domain, Names: c.Name, Rule: c.Rule})
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ApproveResult, error) {
+		return client.Approve(a.Ctx, admin.ApproveRequest{By: a.Asker(), Domain: c.Domain, Names: c.Name, Rule: c.Rule})
+	})
 	if err != nil {
-		return remote.Tell(err)
+		return err
 	}
 	if c.JSON {
 		if err := a.Object(out); err != nil {
@@ -144,14 +131,11 @@ type peersUnpinCmd struct {
 
 // Run forgets.
 func (c *peersUnpinCmd) Run(a *cli.App) error {
-	client, err := c.Dial(a)
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.UnpinResult, error) {
+		return client.Unpin(a.Ctx, admin.UnpinRequest{By: a.Asker(), Domain: c.Domain, Rule: c.Rule})
+	})
 	if err != nil {
 		return err
-	}
-	defer client.Close()
-	out, err := client.Unpin(a.Ctx, admin.UnpinRequest{By: a.Asker(), Domain: c.Domain, Rule: c.Rule})
-	if err != nil {
-		return remote.Tell(err)
 	}
 	if c.JSON {
 		if err := a.Object(out); err != nil {

@@ -16,6 +16,7 @@ import (
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
 	"postern/internal/queue"
 )
 
@@ -252,15 +253,10 @@ func act(a *cli.App, to *remote.Gateway, names *names, r admin.ActRequest) error
 	if !r.All && len(names.Names) == 0 {
 		return cli.Usage(errors.New("name the domains or messages to "+string(r.Kind)), "`postern queue list` shows them; --all means everything")
 	}
-	client, err := to.Dial(a)
+	r.By = a.Asker()
+	out, err := remote.Ask(a, to, func(client *api.Client) (admin.ActResult, error) { return client.Act(a.Ctx, r) })
 	if err != nil {
 		return err
-	}
-	defer client.Close()
-	r.By = a.Asker()
-	out, err := client.Act(a.Ctx, r)
-	if err != nil {
-		return remote.Tell(err)
 	}
 	if to.JSON {
 		err = a.Object(out)

@@ -13,6 +13,7 @@ import (
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/mail"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
 	"postern/internal/policy/rules"
 )
 
@@ -143,15 +144,12 @@ func (c *rulesApplyCmd) Run(a *cli.App) error {
 	if _, err := rules.Parse(c.File, text); err != nil {
 		return cli.Failure(err, "the rules in force stay in force; correct the file and apply it again", cli.ExitShort)
 	}
-	client, err := c.Dial(a)
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ApplyResult, error) {
+		return client.ApplyRules(a.Ctx, admin.ApplyRequest{By: a.Asker(), Name: filepath.Base(c.File), Text: string(text), DryRun: c.DryRun,
+			IfRevision: c.IfRevision, LetWaitingGo: c.LetWaitingGo})
+	})
 	if err != nil {
 		return err
-	}
-	defer client.Close()
-	out, err := client.ApplyRules(a.Ctx, admin.ApplyRequest{By: a.Asker(), Name: filepath.Base(c.File), Text: string(text), DryRun: c.DryRun, IfRevision: c.IfRevision,
-		LetWaitingGo: c.LetWaitingGo})
-	if err != nil {
-		return remote.Tell(err)
 	}
 	if c.JSON {
 		return a.Object(out)
@@ -291,16 +289,7 @@ func (c *rulesExplainCmd) Run(a *cli.App) error {
 // ask answers with the file of --rules, or through the running gateway.
 func (c *rulesExplainCmd) ask(a *cli.App, q admin.ExplainRequest) (admin.Explanation, error) {
 	if c.Rules == "" {
-		client, err := c.Dial(a)
-		if err != nil {
-			return admin.Explanation{}, err
-		}
-		defer client.Close()
-		out, err := client.Explain(a.Ctx, q)
-		if err != nil {
-			return out, remote.Tell(err)
-		}
-		return out, nil
+		return remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.Explanation, error) { return client.Explain(a.Ctx, q) })
 	}
 	text, err := os.ReadFile(c.Rules)
 	if err != nil {

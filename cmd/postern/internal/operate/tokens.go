@@ -2,6 +2,7 @@ package operate
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -15,31 +16,16 @@ type accountsTokensCmd struct{ remote.Gateway }
 
 // Run lists.
 func (c *accountsTokensCmd) Run(a *cli.App) error {
-	client, err := c.Dial(a)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	any := false
-	for token, err := range client.Tokens(a.Ctx) {
-		if err != nil {
-			return remote.Tell(err)
-		}
-		if c.JSON {
-			if err := a.Object(token); err != nil {
-				return err
-			}
-			continue
-		}
-		any = true
+	list := func(client *api.Client) iter.Seq2[api.Token, error] { return client.Tokens(a.Ctx) }
+	n, err := remote.List(a, &c.Gateway, list, func(token *api.Token) {
 		// Not a table: what a token may must not be cut.
 		fmt.Fprintf(a.Stdout, "%s  of %s: %s\n  may %s\n  made %s, good until %s, used last %s\n", token.ID, token.Account, smtp.Printable(token.Name, 100),
-			strings.Trim(fmt.Sprint(token.Scopes), "[]"), token.CreatedAt.UTC().Format(time.RFC3339), token.EndsAt.UTC().Format(time.RFC3339), tokenUsed(&token))
-	}
-	if !any && !c.JSON {
+			strings.Trim(fmt.Sprint(token.Scopes), "[]"), token.CreatedAt.UTC().Format(time.RFC3339), token.EndsAt.UTC().Format(time.RFC3339), tokenUsed(token))
+	})
+	if err == nil && n == 0 && !c.JSON {
 		fmt.Fprintln(a.Stdout, "there are no tokens; people make theirs in the console, below Your account")
 	}
-	return nil
+	return err
 }
 
 func tokenUsed(t *api.Token) string {
@@ -56,16 +42,9 @@ type accountsRevokeCmd struct {
 
 // Run revokes.
 func (c *accountsRevokeCmd) Run(a *cli.App) error {
-	client, err := c.Dial(a)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	if err := client.DeleteToken(a.Ctx, a.Asker(), c.ID); err != nil {
-		return remote.Tell(err)
-	}
-	if !c.JSON {
+	err := remote.Do(a, &c.Gateway, func(client *api.Client) error { return client.DeleteToken(a.Ctx, a.Asker(), c.ID) })
+	if err == nil && !c.JSON {
 		fmt.Fprintln(a.Stdout, c.ID+": ended")
 	}
-	return nil
+	return err
 }

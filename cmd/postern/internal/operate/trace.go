@@ -2,6 +2,7 @@ package operate
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/mail"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
 )
 
 // TraceCmd answers what happened to mail.
@@ -52,59 +54,35 @@ func (c *TraceCmd) Run(a *cli.App) error {
 
 // listTraces prints one row for each delivery.
 func listTraces(a *cli.App, r *remote.Gateway, q admin.Query) error {
-	client, err := r.Dial(a)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	rows := a.NewTable(cli.Col("MESSAGE", 16), cli.Col("ACCEPTED", 11), cli.Col("STATE", 9), cli.Col("TO", 0), cli.Col("PROTECTION OR REASON", 22))
-	for t, err := range client.Traces(a.Ctx, q) {
-		switch {
-		case err != nil:
-			return remote.Tell(err)
-		case r.JSON:
-			if err := a.Object(t); err != nil {
-				return err
-			}
-		default:
-			rows.Row(t.Message, cli.ShortClock(t.AcceptedAt), t.State, t.To, why(&t))
-		}
-	}
-	if !r.JSON && rows.Empty() {
+	n, err := remote.List(a, r, tracesOf(a, q), func(t *admin.Trace) {
+		rows.Row(t.Message, cli.ShortClock(t.AcceptedAt), t.State, t.To, why(t))
+	})
+	if err == nil && n == 0 && !r.JSON {
 		fmt.Fprintln(a.Stdout, "no such mail is known")
 	}
-	return nil
+	return err
 }
 
 // showTraces prints deliveries in full. None at all is exit code 1.
 func showTraces(a *cli.App, r *remote.Gateway, q admin.Query, none string) error {
-	client, err := r.Dial(a)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	count, message := 0, ""
-	for t, err := range client.Traces(a.Ctx, q) {
-		if err != nil {
-			return remote.Tell(err)
-		}
-		count++
-		if r.JSON {
-			if err := a.Object(t); err != nil {
-				return err
-			}
-			continue
-		}
+	message := ""
+	n, err := remote.List(a, r, tracesOf(a, q), func(t *admin.Trace) {
 		if t.Message != message {
-			showMessage(a, &t)
+			showMessage(a, t)
 			message = t.Message
 		}
-		showDelivery(a, &t)
-	}
-	if count == 0 {
+		showDelivery(a, t)
+	})
+	if err == nil && n == 0 {
 		return cli.Short(none)
 	}
-	return nil
+	return err
+}
+
+// tracesOf asks for deliveries.
+func tracesOf(a *cli.App, q admin.Query) func(*api.Client) iter.Seq2[admin.Trace, error] {
+	return func(client *api.Client) iter.Seq2[admin.Trace, error] { return client.Traces(a.Ctx, q) }
 }
 
 // why is the last column of a list: the protection of what was delivered, the reason of anything else.

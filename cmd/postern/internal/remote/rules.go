@@ -10,18 +10,14 @@ import (
 
 // RulesInForce asks for the rules, as the gateway shows them and as this binary reads them.
 func RulesInForce(a *cli.App, r *Gateway, export bool) (api.RulesView, *rules.Set, error) {
-	client, err := r.Dial(a)
+	view, err := Ask(a, r, func(client *api.Client) (api.RulesView, error) {
+		if export {
+			return client.ExportRules(a.Ctx)
+		}
+		return client.Rules(a.Ctx)
+	})
 	if err != nil {
-		return api.RulesView{}, nil, err
-	}
-	defer client.Close()
-	ask := client.Rules
-	if export {
-		ask = client.ExportRules
-	}
-	view, err := ask(a.Ctx)
-	if err != nil {
-		return view, nil, Tell(err)
+		return view, nil, err
 	}
 	set, err := rules.Parse(fmt.Sprintf("revision %d", view.Revision), []byte(view.Text))
 	if err != nil {
