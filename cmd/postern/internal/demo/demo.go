@@ -178,9 +178,6 @@ func (d *Cmd) watch(ctx context.Context, w *World, client *api.Client, board *bo
 	}
 }
 
-// messageID is the Message-ID of a message of the story, by which its deliveries are found in the trace.
-func messageID(i int) string { return fmt.Sprintf("<demo-%d@practice.test>", i+1) }
-
 // send hands one message to the gateway as an organisation's own server would: over STARTTLS.
 func send(ctx context.Context, at string, w *World, i int) error {
 	m := story[i]

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"fmt"
 	"time"
 
 	"postern/internal/operator/admin"
@@ -52,3 +53,6 @@ var noticesWanted = map[string]map[string]int{
 	"anna@practice.test": {"delivered": 3},
 	"ben@branch.test":    {"held": 1},
 }
+
+// messageID is the Message-ID of a message of the story, by which its deliveries are found in the trace.
+func messageID(i int) string { return fmt.Sprintf("<demo-%d@practice.test>", i+1) }

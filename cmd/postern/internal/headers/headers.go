@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"postern/cmd/postern/internal/cli"
@@ -156,33 +155,4 @@ func said(n int) *int {
 		return nil
 	}
 	return &n
-}
-
-// numbers is "hop 3", "hops 1, 2 and 5", or "hops 1-4 and 6".
-func numbers(hops []int) string {
-	var parts []string
-	for i := 0; i < len(hops); {
-		j := i
-		for j+1 < len(hops) && hops[j+1] == hops[j]+1 {
-			j++
-		}
-		switch {
-		case j > i+1:
-			parts = append(parts, fmt.Sprintf("%d-%d", hops[i], hops[j]))
-		case j > i:
-			parts = append(parts, fmt.Sprint(hops[i]), fmt.Sprint(hops[j]))
-		default:
-			parts = append(parts, fmt.Sprint(hops[i]))
-		}
-		i = j + 1
-	}
-	last := len(parts) - 1
-	text := strings.Join(parts[:max(last, 0)], ", ")
-	if last > 0 {
-		text += " and "
-	}
-	if len(hops) == 1 {
-		return "hop " + parts[0]
-	}
-	return "hops " + text + parts[last]
 }

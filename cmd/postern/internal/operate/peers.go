@@ -6,7 +6,6 @@ import (
 	"iter"
 	"strconv"
 	"strings"
-	"time"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
@@ -90,13 +89,6 @@ func peerTLS(p *admin.Peer) string {
 		return "failing"
 	}
 	return "none"
-}
-
-func dayText(t *time.Time) string {
-	if t == nil {
-		return "-"
-	}
-	return t.UTC().Format(time.DateOnly)
 }
 
 // peersShowCmd shows records in full.

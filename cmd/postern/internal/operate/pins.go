@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"time"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
@@ -153,4 +154,12 @@ func (c *peersUnpinCmd) Run(a *cli.App) error {
 	}
 	fmt.Fprintln(a.Stdout, "the next delivery under the rule remembers the mail hosts it finds then")
 	return nil
+}
+
+// dayText is a day in a table.
+func dayText(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.UTC().Format(time.DateOnly)
 }

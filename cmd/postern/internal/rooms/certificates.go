@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"time"
 
 	"postern/internal/check"
 	"postern/internal/config"
@@ -25,35 +26,38 @@ func ClientCertificate(cfg *config.Config) (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// ownFile is a certificate of ours and who sees it.
-type ownFile struct {
-	Kind, File string
-	Host       mail.Domain // the name partners expect; zero where they expect none
+// OwnFile is a certificate of ours and who sees it.
+type OwnFile struct {
+	kind, file string
+	host       mail.Domain // the name partners expect; zero where they expect none
 }
 
 // OwnFiles lists our own certificates.
-func OwnFiles(cfg *config.Config) (out []ownFile) {
+func OwnFiles(cfg *config.Config) (out []OwnFile) {
 	for i, c := range cfg.TLS.Certificates {
-		f := ownFile{Kind: check.OwnServer, File: string(c.Cert)}
+		f := OwnFile{kind: check.OwnServer, file: string(c.Cert)}
 		if i == 0 { // the others are for clients that ask for other names
-			f.Host = cfg.Hostname
+			f.host = cfg.Hostname
 		}
 		out = append(out, f)
 	}
 	if file := string(cfg.Delivery.ClientCertificate); file != "" {
-		out = append(out, ownFile{Kind: check.OwnClient, File: file})
+		out = append(out, OwnFile{kind: check.OwnClient, file: file})
 	}
 	return out
 }
 
-// ReadChain reads a certificate as it is sent: ours, then its intermediates.
-func ReadChain(file string) (chain []*x509.Certificate, err error) {
-	text, err := os.ReadFile(file)
+// Look reads the certificate as it is sent, with its intermediates, and looks at it as partners do who trust roots. It warns
+// within notice of its end.
+func (f OwnFile) Look(roots *x509.CertPool, now time.Time, notice time.Duration) (own check.Own, chain []*x509.Certificate, err error) {
+	text, err := os.ReadFile(f.file)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the certificate: %w", err)
+		return own, nil, fmt.Errorf("cannot read the certificate: %w", err)
 	}
 	if chain, err = certpem.Chain(text); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return own, nil, fmt.Errorf("%s: %w", f.file, err)
 	}
-	return chain, nil
+	own = check.LookAtOwn(f.kind, chain, f.host, roots, now, notice)
+	own.File = f.file
+	return own, chain, nil
 }

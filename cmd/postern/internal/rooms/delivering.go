@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net/netip"
+	"time"
 
 	"postern/internal/config"
 	"postern/internal/dns"
@@ -18,6 +19,7 @@ import (
 	"postern/internal/policy/certcheck/roots"
 	"postern/internal/policy/revoke"
 	"postern/internal/policy/rules"
+	"postern/internal/queue/schedule"
 	"postern/internal/smtp/smtpclient"
 )
 
@@ -91,4 +93,25 @@ func ServerNames(cfg *config.Config) (out []string) {
 		out = append(out, s.String())
 	}
 	return out
+}
+
+// Pacing is how deliveries are tried and how the connections are divided.
+func Pacing(c *config.Delivery) schedule.Config {
+	s := schedule.Config{
+		Jitter: 0.1, PerSite: c.ConnectionsPerSite, Total: c.Connections, Own: c.ConnectionsOwn, Unproven: c.ConnectionsUnproven,
+		Reports: c.ConnectionsReports, Family: c.ConnectionsPerHost, Overtime: c.ConnectionsOvertime,
+		SlowAfter: c.SlowAfter.Duration, Lately: c.ProvenFor.Duration,
+	}
+	for _, step := range c.Retry {
+		s.Retry = append(s.Retry, step.Duration)
+	}
+	return s
+}
+
+// NeverIfZero is a duration of which 0 means "never" in the configuration and "the default" in a room.
+func NeverIfZero(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }

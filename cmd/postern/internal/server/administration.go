@@ -109,12 +109,10 @@ func (g *Gateway) ownChains() ([]check.Own, error) {
 	}
 	out := []check.Own{}
 	for _, f := range rooms.OwnFiles(g.inForce.Load()) {
-		chain, err := rooms.ReadChain(f.File)
+		own, _, err := f.Look(pools[policy.PublicTrust], time.Now(), expiryNotice)
 		if err != nil {
 			return nil, err
 		}
-		own := check.LookAtOwn(f.Kind, chain, f.Host, pools[policy.PublicTrust], time.Now(), expiryNotice)
-		own.File = f.File
 		out = append(out, own)
 	}
 	return out, nil

@@ -84,12 +84,10 @@ func ownFaults(cfg *config.Config, trusted *roots.Store) (out []check.Suspicion)
 		return nil
 	}
 	for _, f := range rooms.OwnFiles(cfg) {
-		chain, err := rooms.ReadChain(f.File)
+		own, _, err := f.Look(pools[policy.PublicTrust], time.Now(), 0)
 		if err != nil {
 			continue
 		}
-		own := check.LookAtOwn(f.Kind, chain, f.Host, pools[policy.PublicTrust], time.Now(), 0)
-		own.File = f.File
 		if s, incomplete := check.IncompleteOwn(&own); incomplete {
 			out = append(out, s)
 		}

@@ -50,12 +50,10 @@ func (c *trustShowCmd) Run(a *cli.App) error {
 	}
 	warned := false
 	for i, f := range list {
-		chain, err := rooms.ReadChain(f.File)
+		own, chain, err := f.Look(pools[policy.PublicTrust], time.Now(), time.Duration(c.Days)*24*time.Hour)
 		if err != nil {
 			return cli.WithHint(err, "put the certificate and its intermediates there, PEM, the server's own first")
 		}
-		own := check.LookAtOwn(f.Kind, chain, f.Host, pools[policy.PublicTrust], time.Now(), time.Duration(c.Days)*24*time.Hour)
-		own.File = f.File
 		warned = warned || len(own.Warnings) > 0
 		if err := c.print(a, i, &own, chain); err != nil {
 			return err
