@@ -1,8 +1,8 @@
 // Postern is a mail gateway that makes TLS between mail servers something an organisation can require, see and prove.
 //
 // This package is the one binary: the table of verbs, the exit code and the manual page. What the verbs do stands below
-// internal: server builds the rooms and joins them, demo is a world around it, operate asks a running gateway, and tlscheck,
-// confcheck, datafolder and headers work by themselves. See ARCHITECTURE.md for the rooms.
+// internal: server builds the rooms and joins them, demo is a world around it, operate asks a running gateway, and
+// tlscheck, confcheck, datafolder and headers work by themselves. See ARCHITECTURE.md for the rooms.
 package main
 
 import (

@@ -1,9 +1,9 @@
 // Package cli is what a verb of the command line runs in, and how it talks to people.
 //
-// A verb is a struct with a method Run(*App). It reads from and writes to the App alone: results go to standard output and
-// nothing else does. What cannot be done is returned as an error, best with a hint that can be pasted (WithHint) and with the
-// exit code that it stands for (Usage, Short, Failure). Lists are printed by a Table, single things by App.Detail; both make
-// harmless what strangers wrote, and fit 80 columns.
+// A verb is a struct with a method Run(*App). It reads from and writes to the App alone: results go to standard output
+// and nothing else does. What cannot be done is returned as an error, best with a hint that can be pasted (WithHint)
+// and with the exit code that it stands for (Usage, Short, Failure). Lists are printed by a Table, single things by
+// App.Detail; both make harmless what strangers wrote, and fit 80 columns.
 package cli
 
 import (
@@ -23,8 +23,8 @@ const (
 	ExitUsage = 2 // the command line cannot be meant
 	ExitFail  = 3 // it could not be reached or done
 
-	// ExitConfig ends serve where only somebody who changes the configuration, or a file that it names, can help: EX_CONFIG of
-	// sysexits(3), which the systemd unit does not answer with another start.
+	// ExitConfig ends serve where only somebody who changes the configuration, or a file that it names, can help:
+	// EX_CONFIG of sysexits(3), which the systemd unit does not answer with another start.
 	ExitConfig = 78
 )
 

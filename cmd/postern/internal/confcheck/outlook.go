@@ -22,7 +22,8 @@ import (
 	"postern/internal/policy/rules"
 )
 
-// outlook is what a configuration would meet on this machine at this moment; judged says that it is the gateway's user who asks.
+// outlook is what a configuration would meet on this machine at this moment; judged says that it is the gateway's user
+// who asks.
 func outlook(a *cli.App, cfg *config.Config, plan *ram.Plan, judged bool) (out []config.Finding) {
 	if f := dataFinding(string(cfg.Data), judged); f != nil {
 		out = append(out, *f)
@@ -37,8 +38,8 @@ func outlook(a *cli.App, cfg *config.Config, plan *ram.Plan, judged bool) (out [
 	return append(out, ruleFiles(a, cfg)...)
 }
 
-// dataFinding says why mail could not be written into the data folder. It is fatal where whoever asks is the gateway's user,
-// or would be.
+// dataFinding says why mail could not be written into the data folder. It is fatal where whoever asks is the gateway's
+// user, or would be.
 func dataFinding(dir string, judged bool) *config.Finding {
 	name, _ := process.ProcessUser()
 	at, missing := dir, false
@@ -107,8 +108,8 @@ func bareCause(err error) error {
 // askedWithin is how long a check of the configuration waits for the running gateway.
 const askedWithin = 5 * time.Second
 
-// ruleFiles says which files of trust cannot be used that rules in force name, where a gateway runs that can be asked for its
-// rules.
+// ruleFiles says which files of trust cannot be used that rules in force name, where a gateway runs that can be asked
+// for its rules.
 func ruleFiles(a *cli.App, cfg *config.Config) (out []config.Finding) {
 	ctx, cancel := context.WithTimeout(a.Ctx, askedWithin)
 	defer cancel()

@@ -31,8 +31,8 @@ import (
 	"postern/internal/policy/certcheck/roots"
 )
 
-// Files is what the files of a configuration hold that was examined: they are read once, and the gateway works with what was
-// found good.
+// Files is what the files of a configuration hold that was examined: they are read once, and the gateway works with
+// what was found good.
 type Files struct {
 	Mailboxes *recipients.Sources
 	Client    *tls.Certificate // shown to servers that ask; nil shows none

@@ -28,7 +28,8 @@ type configCheckCmd struct {
 	JSON bool `help:"Print newline-delimited JSON objects: file, line, key, severity, message, hint."`
 }
 
-// Run prints everything that is found; nothing fatal is exit code 0. As root it becomes the user that the gateway would be.
+// Run prints everything that is found; nothing fatal is exit code 0. As root it becomes the user that the gateway would
+// be.
 func (cmd *configCheckCmd) Run(a *cli.App) error {
 	c, err := a.Load()
 	if problems, ok := errors.AsType[*config.Problems](err); ok {

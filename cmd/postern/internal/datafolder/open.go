@@ -1,7 +1,7 @@
 // Package datafolder opens the folder that holds a gateway's mail, and has the verbs that work on it without a gateway.
 //
-// One process has the folder at a time. Before it is opened a gateway is asked for at its socket, since one that holds the
-// folder without a lock that can be seen still answers there.
+// One process has the folder at a time. Before it is opened a gateway is asked for at its socket, since one that holds
+// the folder without a lock that can be seen still answers there.
 package datafolder
 
 import (

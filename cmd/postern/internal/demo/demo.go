@@ -1,8 +1,8 @@
 // Package demo shows the gateway at work in a world of its own on the loopback.
 //
-// world.go is the world: a CA, a name server, and partners with faults, each at an address of 127.0.0.0/8. story.go is what
-// happens in it: messages, and how each must end. board.go shows it. The gateway is the real one, and at the end the partners
-// are asked what they heard.
+// world.go is the world: a CA, a name server, and partners with faults, each at an address of 127.0.0.0/8. story.go is
+// what happens in it: messages, and how each must end. board.go shows it. The gateway is the real one, and at the end
+// the partners are asked what they heard.
 package demo
 
 import (

@@ -101,8 +101,8 @@ type World struct {
 	oneAddress bool
 }
 
-// NewWorld starts the name server and the partners, and writes what the gateway needs into a folder. oneAddress does as if the
-// system had no loopback address but 127.0.0.1.
+// NewWorld starts the name server and the partners, and writes what the gateway needs into a folder. oneAddress does as
+// if the system had no loopback address but 127.0.0.1.
 func NewWorld(dir string, oneAddress bool) (*World, error) {
 	now := time.Now()
 	w := &World{Dir: dir, Now: now, Ca: pki.New(now, "Demonstration Root CA"), Partners: map[string]*partner.Partner{}, at: map[string]string{}, oneAddress: oneAddress}
@@ -128,9 +128,9 @@ func NewWorld(dir string, oneAddress bool) (*World, error) {
 	return w, w.files()
 }
 
-// start opens one partner; the first chooses the port of all. Linux and Windows have the whole network 127.0.0.0/8. Where a system
-// has the one address alone, or the port is taken, the partner is at a port of its own, and the gateway's connections are
-// brought there: see DialContext.
+// start opens one partner; the first chooses the port of all. Linux and Windows have the whole network 127.0.0.0/8.
+// Where a system has the one address alone, or the port is taken, the partner is at a port of its own, and the
+// gateway's connections are brought there: see DialContext.
 func (w *World) start(h mailHost, ip string) error {
 	p, err := partner.Listen(h.name, net.JoinHostPort(ip, strconv.Itoa(w.Port)), w.behaviour(h))
 	if err != nil || w.oneAddress {

@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// journald takes what a service writes to standard error line by line, each with the priority of the unit, but for lines that
-// begin with "<4>": that number is theirs (sd-daemon(3)). So warnings are found by `journalctl -p warning`. Whether standard
-// error is a stream of the journal is in JOURNAL_STREAM, its device and inode (systemd.exec(5)).
+// journald takes what a service writes to standard error line by line, each with the priority of the unit, but for
+// lines that begin with "<4>": that number is theirs (sd-daemon(3)). So warnings are found by `journalctl -p warning`.
+// Whether standard error is a stream of the journal is in JOURNAL_STREAM, its device and inode (systemd.exec(5)).
 
 // priority is the prefix of a line of a level.
 func priority(level slog.Level) string {

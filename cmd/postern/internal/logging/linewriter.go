@@ -11,9 +11,9 @@ import (
 // next. A single line is written at once. Safe for concurrent use.
 //
 // Whoever logs never waits for whoever reads: mail goes on when the log's reader stands still or is gone. Then so many
-// bytes of lines wait in memory, and those that come later are lost and counted. What waits is the oldest, so that a log
-// has one gap and not many; where the gap is, a line says how many were lost and when, as soon as lines can be written
-// again. What could not be written because the writing failed is lost and counted in the same way.
+// bytes of lines wait in memory, and those that come later are lost and counted. What waits is the oldest, so that a
+// log has one gap and not many; where the gap is, a line says how many were lost and when, as soon as lines can be
+// written again. What could not be written because the writing failed is lost and counted in the same way.
 type LineWriter struct {
 	to   io.Writer
 	most int // bytes that wait; one line more may

@@ -1,7 +1,7 @@
 // Package logging is where a running gateway writes its log, without ever waiting for whoever reads it.
 //
-// LineWriter takes lines and writes them behind the caller's back; what nobody takes is counted and told. journald.go gives
-// each line the priority that the journal understands.
+// LineWriter takes lines and writes them behind the caller's back; what nobody takes is counted and told. journald.go
+// gives each line the priority that the journal understands.
 package logging
 
 import (
@@ -31,12 +31,13 @@ func NewLogger(w io.Writer, cfg config.Log, journal bool) *slog.Logger {
 	return slog.New(handler(w))
 }
 
-// Open is where a running gateway writes to. From then on nothing in the process writes to its standard error in another
-// way: verbs that fail, the packages log and slog, and warnings of libraries all come through the one lineWriter.
+// Open is where a running gateway writes to. From then on nothing in the process writes to its standard error in
+// another way: verbs that fail, the packages log and slog, and warnings of libraries all come through the one
+// lineWriter.
 //
-// Two things about standard error would still stop the process, and are taken away: a reader that has gone (SIGPIPE), and a
-// crash of the runtime, which writes its last words past everything and would wait for ever for a reader that stands still.
-// So pipes and sockets are set not to wait.
+// Two things about standard error would still stop the process, and are taken away: a reader that has gone (SIGPIPE),
+// and a crash of the runtime, which writes its last words past everything and would wait for ever for a reader that
+// stands still. So pipes and sockets are set not to wait.
 func Open(w io.Writer, cfg config.Log, journal bool) (lines *LineWriter, log *slog.Logger, end func()) {
 	signal.Ignore(syscall.SIGPIPE) // known everywhere, sent on Unix
 	to, restore := unwaiting(w)
@@ -56,8 +57,8 @@ func lostLine(cfg config.Log, g gap, journal bool) []byte {
 	return b.Bytes()
 }
 
-// unwaiting makes a pipe or a socket one on which a bare write does not wait, and returns a writer for it that does. restore
-// undoes that, for others who may have it too. Anything else, a file or a terminal, stays as it is.
+// unwaiting makes a pipe or a socket one on which a bare write does not wait, and returns a writer for it that does.
+// restore undoes that, for others who may have it too. Anything else, a file or a terminal, stays as it is.
 func unwaiting(w io.Writer) (to io.Writer, restore func()) {
 	f, ok := w.(*os.File)
 	if !ok {

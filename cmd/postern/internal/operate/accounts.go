@@ -14,8 +14,8 @@ import (
 	"postern/internal/operator/api"
 )
 
-// AccountsCmd is about who may use the console. It works at the socket, so it is also the way back in for administrators
-// who can no longer sign in.
+// AccountsCmd is about who may use the console. It works at the socket, so it is also the way back in for
+// administrators who can no longer sign in.
 type AccountsCmd struct {
 	List    accountsListCmd    `cmd:"" default:"withargs" help:"List who may use the console."`
 	First   accountsFirstCmd   `cmd:"" help:"Make the link by which the first administrator chooses a name and a password."`
@@ -53,7 +53,9 @@ type accountsFirstCmd struct{ remote.Gateway }
 
 // Run prints the link, here and nowhere else.
 func (c *accountsFirstCmd) Run(a *cli.App) error {
-	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (api.InviteResult, error) { return client.FirstAccount(a.Ctx, a.Asker()) })
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (api.InviteResult, error) {
+		return client.FirstAccount(a.Ctx, a.Asker())
+	})
 	if err != nil {
 		return err
 	}
@@ -83,7 +85,9 @@ func (c *accountsInviteCmd) Run(a *cli.App) error {
 		}
 		r.Domains = append(r.Domains, d)
 	}
-	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (api.InviteResult, error) { return client.Invite(a.Ctx, r) })
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (api.InviteResult, error) {
+		return client.Invite(a.Ctx, r)
+	})
 	if err != nil {
 		return err
 	}
@@ -101,7 +105,8 @@ func (c *accountsInviteCmd) Run(a *cli.App) error {
 	return err
 }
 
-// console is the address of the console: of the server that is asked, or as the configuration says, as far as it is known here.
+// console is the address of the console: of the server that is asked, or as the configuration says, as far as it is
+// known here.
 func console(a *cli.App, r *remote.Gateway) string {
 	if r.Server != "" {
 		return strings.TrimSuffix(r.Server, "/")

@@ -44,7 +44,9 @@ type peersApproveCmd struct {
 // Run approves. Nothing new to approve is exit code 1: what was wanted was not there.
 func (c *peersApproveCmd) Run(a *cli.App) error {
 	if len(c.Name) == 0 {
-		out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.Candidates, error) { return client.Candidates(a.Ctx, c.Domain) })
+		out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.Candidates, error) {
+			return client.Candidates(a.Ctx, c.Domain)
+		})
 		if err != nil {
 			return err
 		}

@@ -1,8 +1,8 @@
-// Package operate has the verbs by which operators look at a running gateway and change it: queue, trace, rules, peers, audit,
-// accounts, reload.
+// Package operate has the verbs by which operators look at a running gateway and change it: queue, trace, rules, peers,
+// audit, accounts, reload.
 //
-// Each asks the gateway through its API and prints the answer, for people or as JSON. None opens the gateway's data, and none
-// decides anything: who may what, and what is written in the audit trail, is the gateway's business.
+// Each asks the gateway through its API and prints the answer, for people or as JSON. None opens the gateway's data,
+// and none decides anything: who may what, and what is written in the audit trail, is the gateway's business.
 package operate
 
 import (
@@ -254,7 +254,9 @@ func act(a *cli.App, to *remote.Gateway, names *names, r admin.ActRequest) error
 		return cli.Usage(errors.New("name the domains or messages to "+string(r.Kind)), "`postern queue list` shows them; --all means everything")
 	}
 	r.By = a.Asker()
-	out, err := remote.Ask(a, to, func(client *api.Client) (admin.ActResult, error) { return client.Act(a.Ctx, r) })
+	out, err := remote.Ask(a, to, func(client *api.Client) (admin.ActResult, error) {
+		return client.Act(a.Ctx, r)
+	})
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,8 @@ import (
 // ReloadCmd is the verb that has the files read again.
 type ReloadCmd struct{ remote.Gateway }
 
-// Run asks the gateway and waits for its answer. What was not taken is a failure, and says why; what was taken and is wrong
-// is told, and exit code 1.
+// Run asks the gateway and waits for its answer. What was not taken is a failure, and says why; what was taken and is
+// wrong is told, and exit code 1.
 func (c *ReloadCmd) Run(a *cli.App) error {
 	client, err := c.Dial(a)
 	if told, ok := errors.AsType[*cli.Error](err); ok { // who cannot read it need not ask

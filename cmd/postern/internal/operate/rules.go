@@ -289,7 +289,9 @@ func (c *rulesExplainCmd) Run(a *cli.App) error {
 // ask answers with the file of --rules, or through the running gateway.
 func (c *rulesExplainCmd) ask(a *cli.App, q admin.ExplainRequest) (admin.Explanation, error) {
 	if c.Rules == "" {
-		return remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.Explanation, error) { return client.Explain(a.Ctx, q) })
+		return remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.Explanation, error) {
+			return client.Explain(a.Ctx, q)
+		})
 	}
 	text, err := os.ReadFile(c.Rules)
 	if err != nil {

@@ -42,7 +42,9 @@ type accountsRevokeCmd struct {
 
 // Run revokes.
 func (c *accountsRevokeCmd) Run(a *cli.App) error {
-	err := remote.Do(a, &c.Gateway, func(client *api.Client) error { return client.DeleteToken(a.Ctx, a.Asker(), c.ID) })
+	err := remote.Do(a, &c.Gateway, func(client *api.Client) error {
+		return client.DeleteToken(a.Ctx, a.Asker(), c.ID)
+	})
 	if err == nil && !c.JSON {
 		fmt.Fprintln(a.Stdout, c.ID+": ended")
 	}

@@ -1,7 +1,8 @@
 // Package process says which user the gateway runs as, becomes that user, and explains what a user may not read.
 //
-// The gateway is to be an ordinary user: the one of process.user, else the owner of the data folder. A verb that works on the
-// data folder becomes the same user, so that what it makes is that user's, and a check of the configuration stands in for it.
+// The gateway is to be an ordinary user: the one of process.user, else the owner of the data folder. A verb that works
+// on the data folder becomes the same user, so that what it makes is that user's, and a check of the configuration
+// stands in for it.
 package process
 
 import (
@@ -47,8 +48,8 @@ func notOwned(cfg *config.Config, id sandbox.Identity, err error) error {
 	return cli.WithHint(err, fmt.Sprintf("chown -R %s %s, or set process.user to its owner", id.Name, cfg.Data))
 }
 
-// StandIn becomes the user that the gateway would be, for a check, and says what keeps it from that. judged is whether this
-// process may do now what the gateway may.
+// StandIn becomes the user that the gateway would be, for a check, and says what keeps it from that. judged is whether
+// this process may do now what the gateway may.
 func StandIn(cfg *config.Config) (found []config.Finding, judged bool) {
 	tell := func(err error, fatal bool) ([]config.Finding, bool) {
 		return []config.Finding{{Key: "process.user", What: err.Error(), Hint: cli.HintOf(err), Fatal: fatal}}, false
@@ -103,7 +104,8 @@ func Servant(cfg *config.Config) (sandbox.Identity, error) {
 	return owner, err
 }
 
-// Unreadable adds what can be done about a file that the gateway's user may not read; otherwise is the hint for other faults.
+// Unreadable adds what can be done about a file that the gateway's user may not read; otherwise is the hint for other
+// faults.
 func Unreadable(err error, file, otherwise string) error {
 	if !errors.Is(err, fs.ErrPermission) {
 		return cli.WithHint(err, otherwise)

@@ -28,8 +28,8 @@ func Do(a *cli.App, g *Gateway, do func(*api.Client) error) error {
 	return err
 }
 
-// List asks for a list and shows each of it as it comes: as an object on a line with --json, else by show. It returns how many
-// there were.
+// List asks for a list and shows each of it as it comes: as an object on a line with --json, else by show. It returns
+// how many there were.
 func List[T any](a *cli.App, g *Gateway, list func(*api.Client) iter.Seq2[T, error], show func(*T)) (n int, err error) {
 	return Ask(a, g, func(client *api.Client) (n int, err error) {
 		for one, err := range list(client) {

@@ -47,9 +47,11 @@ func OwnFiles(cfg *config.Config) (out []OwnFile) {
 	return out
 }
 
-// Look reads the certificate as it is sent, with its intermediates, and looks at it as partners do who trust roots. It warns
-// within notice of its end.
-func (f OwnFile) Look(roots *x509.CertPool, now time.Time, notice time.Duration) (own check.Own, chain []*x509.Certificate, err error) {
+// Look reads the certificate as it is sent, with its intermediates, and looks at it as partners do who trust roots. It
+// warns within notice of its end.
+func (f OwnFile) Look(roots *x509.CertPool, now time.Time, notice time.Duration) (
+	own check.Own, chain []*x509.Certificate, err error,
+) {
 	text, err := os.ReadFile(f.file)
 	if err != nil {
 		return own, nil, fmt.Errorf("cannot read the certificate: %w", err)

@@ -9,8 +9,8 @@ import (
 	"postern/internal/config"
 )
 
-// ConsoleURL is the console's address as a browser can open it: what the configuration says, or the address of [admin] listen,
-// with the gateway's own name where that is no address of one machine (0.0.0.0, [::]).
+// ConsoleURL is the console's address as a browser can open it: what the configuration says, or the address of [admin]
+// listen, with the gateway's own name where that is no address of one machine (0.0.0.0, [::]).
 func ConsoleURL(cfg *config.Config) string {
 	if cfg.Admin.URL != "" {
 		return strings.TrimSuffix(cfg.Admin.URL, "/")
@@ -32,8 +32,8 @@ func ConsoleURL(cfg *config.Config) string {
 	return scheme + net.JoinHostPort(host, port)
 }
 
-// HostGuard refuses requests at a loopback listener that name another host: a page elsewhere whose name leads here all of a
-// sudden (DNS rebinding) is of its own origin for the browser, and would read what it is answered.
+// HostGuard refuses requests at a loopback listener that name another host: a page elsewhere whose name leads here all
+// of a sudden (DNS rebinding) is of its own origin for the browser, and would read what it is answered.
 func HostGuard(cfg *config.Config, next http.Handler) http.Handler {
 	named := map[string]bool{"localhost": true, cfg.Hostname.String(): true}
 	for _, address := range []string{cfg.Admin.Listen, strings.TrimPrefix(strings.TrimPrefix(ConsoleURL(cfg), "https://"), "http://")} {

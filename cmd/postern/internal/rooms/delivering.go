@@ -1,7 +1,7 @@
 // Package rooms turns a configuration into what the rooms under postern/internal are made from.
 //
-// These are values: nothing here runs, listens or remembers. The gateway, `postern check` and `postern config check` are all
-// built from them, so that all see the same. Where a file is read, it is read by the room that owns the fact.
+// These are values: nothing here runs, listens or remembers. The gateway, `postern check` and `postern config check`
+// are all built from them, so that all see the same. Where a file is read, it is read by the room that owns the fact.
 package rooms
 
 import (

@@ -6,7 +6,8 @@ import (
 	"postern/internal/smtp/smtpserver"
 )
 
-// adminMemory is what each connection at the admin port may cost: buffers, a body of 64 KiB as it came and as a form, a page.
+// adminMemory is what each connection at the admin port may cost: buffers, a body of 64 KiB as it came and as a form, a
+// page.
 const adminMemory = 192 << 10
 
 // MemoryPlan says who may take how much of the memory there is.

@@ -10,7 +10,8 @@ import (
 	"postern/internal/policy/certcheck/roots"
 )
 
-// OpenRoots opens the roots of a configuration; notice is told of files that cannot be read, and of certificates left out.
+// OpenRoots opens the roots of a configuration; notice is told of files that cannot be read, and of certificates left
+// out.
 func OpenRoots(cfg *config.Config, notice func(roots.Notice)) (*roots.Store, error) {
 	s, err := roots.New(roots.Config{Public: string(cfg.Trust.Roots), Dir: ConfigDir(cfg), Notice: notice})
 	if err != nil {
@@ -40,9 +41,9 @@ func ConfigDir(cfg *config.Config) string {
 }
 
 // The law of files that are named as trust. One that cannot be read is our fault: mail that needs it waits with
-// policy-unavailable, and nobody else is told to act. So it is said where it can still be mended: rules that name one are
-// refused when they are applied, edited or previewed, `postern config check` counts it as a problem, and at the start, at a
-// reload and when it changes the log warns of each that what is in force names.
+// policy-unavailable, and nobody else is told to act. So it is said where it can still be mended: rules that name one
+// are refused when they are applied, edited or previewed, `postern config check` counts it as a problem, and at the
+// start, at a reload and when it changes the log warns of each that what is in force names.
 
 // TrustIn says what is wrong with a file of CA certificates as it is now, and what to do.
 func TrustIn(s *roots.Store) func(file string) (wrong, hint string) {

@@ -76,8 +76,8 @@ func (a afresh) Kick(ctx context.Context, sites ...queue.SiteKey) {
 	a.Dispatcher.Kick(ctx, sites...)
 }
 
-// problem says what the next message would hear, nil if it would be taken: what intake, the gate and the store are asked when
-// one comes.
+// problem says what the next message would hear, nil if it would be taken: what intake, the gate and the store are
+// asked when one comes.
 func (g *Gateway) problem() error {
 	if g.stopping.Load() {
 		return errors.New("the gateway is stopping")

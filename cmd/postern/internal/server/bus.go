@@ -7,8 +7,8 @@ import (
 	"postern/internal/event"
 )
 
-// bus is where everything that happens is told, and who hears it. It is there before any room is: whatever is told while the
-// others are made is heard by those who listen already. Safe for concurrent use but for subscribe and seal.
+// bus is where everything that happens is told, and who hears it. It is there before any room is: whatever is told
+// while the others are made is heard by those who listen already. Safe for concurrent use but for subscribe and seal.
 type bus struct {
 	hears  atomic.Pointer[event.Tee]
 	sealed bool

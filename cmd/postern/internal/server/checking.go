@@ -11,7 +11,8 @@ import (
 // checkPatience is how long a check of the console or the API waits for one server.
 const checkPatience = 30 * time.Second
 
-// checking makes the checks of the console and the API with the gateway's own rooms, so that they meet what deliveries meet.
+// checking makes the checks of the console and the API with the gateway's own rooms, so that they meet what deliveries
+// meet.
 type checking struct{ now atomic.Pointer[check.Checker] }
 
 // Watch examines a target under the configuration in force.

@@ -87,8 +87,8 @@ func loopback(address string) bool {
 	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 
-// offerSetup says how the first administrator gets in, while there is none. The link itself is a credential, and a log is
-// no place for one.
+// offerSetup says how the first administrator gets in, while there is none. The link itself is a credential, and a log
+// is no place for one.
 func (g *Gateway) offerSetup(ctx context.Context) {
 	if empty, err := g.accounts.Empty(ctx); err == nil && empty {
 		g.warn("console", errors.New("nobody can sign in yet"), "`postern accounts first` makes a link for the first administrator")

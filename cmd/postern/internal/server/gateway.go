@@ -1,7 +1,8 @@
-// Package server is the composition of the gateway: every room is built and joined here, and runs until it is told to stop.
+// Package server is the composition of the gateway: every room is built and joined here, and runs until it is told to
+// stop.
 //
-// New makes the rooms in an order in which each is given what it needs. Gateway.Run opens the sockets, works, and stops in
-// order; readAgain puts another configuration in force, all of what needs no restart or nothing.
+// New makes the rooms in an order in which each is given what it needs. Gateway.Run opens the sockets, works, and stops
+// in order; readAgain puts another configuration in force, all of what needs no restart or nothing.
 package server
 
 import (
@@ -70,8 +71,8 @@ type Gateway struct {
 	accounts   *accounts.Service
 	certs      *identity.Certificates // nil: no STARTTLS
 	plan       ram.Plan               // who may take how much memory
-	// memoryOfContent is the half of the plan's Content that sessions share; the other is the store's. memoryOfSessions is
-	// what they cost besides.
+	// memoryOfContent is the half of the plan's Content that sessions share; the other is the store's. memoryOfSessions
+	// is what they cost besides.
 	memoryOfContent, memoryOfSessions *smtpserver.Memory
 	hashing                           chan struct{} // a place for each password that may be hashed at a time
 

@@ -115,8 +115,8 @@ func (g *Gateway) warnOfSpare() {
 	}
 }
 
-// verifyClient checks a client's certificate against the CA that relay.client_certificates names now; where it names none,
-// nobody is verified.
+// verifyClient checks a client's certificate against the CA that relay.client_certificates names now; where it names
+// none, nobody is verified.
 func (g *Gateway) verifyClient(chain []*x509.Certificate) bool {
 	file := string(g.inForce.Load().Relay.ClientCertificates)
 	return file != "" && intake.VerifyClient(func() *x509.CertPool {

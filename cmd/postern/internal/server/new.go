@@ -38,9 +38,11 @@ import (
 	"postern/internal/smtp/smtpserver"
 )
 
-// New opens the store and joins the rooms. Nothing runs and no socket is open yet. files is what confcheck.Examine read; dialer
-// opens connections to other servers; extra sinks hear every event too.
-func New(ctx context.Context, cfg *config.Config, files confcheck.Files, dialer deliver.Dialer, log *slog.Logger, extra ...event.Sink) (*Gateway, error) {
+// New opens the store and joins the rooms. Nothing runs and no socket is open yet. files is what confcheck.Examine
+// read; dialer opens connections to other servers; extra sinks hear every event too.
+func New(
+	ctx context.Context, cfg *config.Config, files confcheck.Files, dialer deliver.Dialer, log *slog.Logger, extra ...event.Sink,
+) (*Gateway, error) {
 	g := &Gateway{cfg: cfg, log: log, dialer: dialer, secret: files.Secret, plan: rooms.MemoryPlan(cfg, ram.System()),
 		clients: intake.NewClients(), logins: intake.NewLogins()}
 	g.memoryOfContent, g.memoryOfSessions = smtpserver.NewMemory(g.plan.Content/2), smtpserver.NewMemory(g.plan.SessionRoom)
@@ -119,8 +121,8 @@ func (g *Gateway) join(ctx context.Context, table *route.Table, files confcheck.
 	return nil
 }
 
-// remember makes what remembers, and has it hear what happens. The notifier does not hear what it tells, and of what memory
-// finds out all but the memories are told. Nobody else listens after this.
+// remember makes what remembers, and has it hear what happens. The notifier does not hear what it tells, and of what
+// memory finds out all but the memories are told. Nobody else listens after this.
 func (g *Gateway) remember(ctx context.Context) error {
 	cfg, others := g.cfg, g.sink.listeners()
 	g.notifier = notify.New(notify.Config{

@@ -23,7 +23,8 @@ func (g *Gateway) reload(ctx context.Context) {
 	}
 }
 
-// readAgain adopts the configuration file again because somebody asks, and tries what waits. Reloads come one after the other.
+// readAgain adopts the configuration file again because somebody asks, and tries what waits. Reloads come one after the
+// other.
 func (g *Gateway) readAgain(ctx context.Context) (out admin.ReloadResult, err error) {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()

@@ -28,8 +28,8 @@ func (g *Gateway) warnOfRevocation(err error) {
 // mostOwnWarnings bounds the lines that one reload writes about rules.
 const mostOwnWarnings = 20
 
-// warnOfOwnDomains logs which rules speak about domains of our own servers, after these may have changed: such a rule does
-// nothing about them.
+// warnOfOwnDomains logs which rules speak about domains of our own servers, after these may have changed: such a rule
+// does nothing about them.
 func (g *Gateway) warnOfOwnDomains() {
 	view := g.rules.Now()
 	if view.Err != nil {

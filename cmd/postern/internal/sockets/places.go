@@ -61,7 +61,8 @@ func PlaceOf(address string) place {
 	return place{At: plain(a.AddrPort())}
 }
 
-// Overlaps lists the listeners of which only one can be opened. handed are those that systemd opens, which is asked there.
+// Overlaps lists the listeners of which only one can be opened. handed are those that systemd opens, which is asked
+// there.
 func Overlaps(cfg *config.Config, handed map[int]bool) (out []config.Finding) {
 	all := places(cfg)
 	key := func(i int) string {
@@ -82,8 +83,8 @@ func Overlaps(cfg *config.Config, handed map[int]bool) (out []config.Finding) {
 	return out
 }
 
-// meets reports whether two places cannot both be listened at. Port 0 is another one each time, and a wildcard of either
-// family is all addresses to net.Listen.
+// meets reports whether two places cannot both be listened at. Port 0 is another one each time, and a wildcard of
+// either family is all addresses to net.Listen.
 func (p place) meets(o place) bool {
 	every := func(p place) bool { return p.every || p.At.Addr().IsUnspecified() }
 	return p.At.IsValid() && o.At.IsValid() && p.At.Port() != 0 && p.At.Port() == o.At.Port() &&

@@ -1,9 +1,9 @@
 // Package sockets opens a socket for each listener, or takes those that systemd has opened.
 //
-// The law of sockets that systemd hands over (LISTEN_FDS): a listener takes those of its own address and port, one a family
-// where systemd opened one a family. A listener of every address takes, besides the wildcards of its port, single addresses
-// of it that nobody else names. A socket that carries the name of a listener (FileDescriptorName) goes to no other. What
-// nobody takes is closed, and named in the log: a client must not be left hanging at it.
+// The law of sockets that systemd hands over (LISTEN_FDS): a listener takes those of its own address and port, one a
+// family where systemd opened one a family. A listener of every address takes, besides the wildcards of its port,
+// single addresses of it that nobody else names. A socket that carries the name of a listener (FileDescriptorName) goes
+// to no other. What nobody takes is closed, and named in the log: a client must not be left hanging at it.
 package sockets
 
 import (

@@ -1,7 +1,8 @@
-// Package tlscheck has the verbs that judge TLS: of other servers (check) and of our own certificates (trust), and what the
-// reasons of a judgement mean (explain).
+// Package tlscheck has the verbs that judge TLS: of other servers (check) and of our own certificates (trust), and what
+// the reasons of a judgement mean (explain).
 //
-// `postern check` has no judgement of its own: setup.go builds the rooms that deliver, and show.go prints what they say.
+// `postern check` has no judgement of its own: setup.go builds the rooms that deliver, and show.go prints what they
+// say.
 package tlscheck
 
 import (

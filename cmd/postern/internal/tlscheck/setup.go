@@ -104,8 +104,8 @@ func (c *CheckCmd) socket(cfg *config.Config) string {
 }
 
 // askedMemory is what the running gateway remembers of the servers it sends to, so that a check beside it says what its
-// deliveries say of one that lost its TLS. Where no gateway answers, or it may not be asked, nothing is remembered; it is
-// asked once then.
+// deliveries say of one that lost its TLS. Where no gateway answers, or it may not be asked, nothing is remembered; it
+// is asked once then.
 type askedMemory struct {
 	ctx    context.Context // of the whole check: Missing is given none
 	client *api.Client
