@@ -301,11 +301,105 @@ func TestThePermittedArrowsAreUsed(t *testing.T) {
 	}
 }
 
+// parts are the packages of cmd/postern, each with those of them that it may import. Any may import rooms.
+func parts() map[string]string {
+	return map[string]string{
+		"cli":        "",
+		"logging":    "",
+		"rooms":      "",
+		"headers":    "cli",
+		"process":    "cli",
+		"remote":     "cli",
+		"sockets":    "cli",
+		"datafolder": "cli process rooms",
+		"operate":    "cli remote rooms",
+		"tlscheck":   "cli remote rooms",
+		"confcheck":  "cli process rooms sockets",
+		"server":     "cli confcheck datafolder logging process rooms sockets",
+		"demo":       "cli confcheck logging server",
+	}
+}
+
+// wideParts are the parts that may import more rooms than a room may, and why.
+func wideParts() map[string]string {
+	return map[string]string{
+		"demo":      "it tells what every room did",
+		"operate":   "it shows what every room answers",
+		"server":    "it joins all of them",
+		"rooms":     "it has a value for each",
+		"confcheck": "what it says is found by the rooms themselves",
+		"tlscheck":  "it builds the rooms that deliver",
+	}
+}
+
+// ends says what of cmd/postern alone may import something: no room does, and no other part.
+func ends() map[string][]string {
+	return map[string][]string{
+		"github.com/alecthomas/kong":                  {"cmd/postern"},
+		"github.com/coreos/go-systemd/v22/activation": {"sockets"},
+		"github.com/coreos/go-systemd/v22/daemon":     {"server"},
+		"postern/internal/queue/sqlstore":             {"datafolder", "server"},
+		"postern/internal/smtp/smtpserver":            {"rooms", "server"},
+		"postern/internal/gateway/dispatch":           {"server"},
+		"postern/internal/operator/web":               {"server"},
+		"postern/internal/lab/partner":                {"demo"},
+		"postern/internal/lab/pki":                    {"demo"},
+		"postern/internal/lab/zone":                   {"demo"},
+		"log":                                         nil,
+		"testing":                                     nil,
+	}
+}
+
+func TestThePartsOfTheCommandImportOnlyWhatTheyMay(t *testing.T) {
+	const prefix = "postern/cmd/postern/internal/"
+	allowed := parts()
+	found := importsBelow(t, "cmd/postern")
+	for folder, imports := range found {
+		name, rooms := strings.TrimPrefix(folder, "internal/"), 0
+		line, named := allowed[name]
+		if folder == "." {
+			name, named = "cmd/postern", true // joins the parts
+			line = strings.Join(slices.Collect(maps.Keys(allowed)), " ")
+		}
+		if !named {
+			t.Errorf("cmd/postern/%s is not among the parts: add it to parts() and to ARCHITECTURE.md", folder)
+		}
+		for _, path := range imports {
+			part, isPart := strings.CutPrefix(path, prefix)
+			room, isRoom := strings.CutPrefix(path, "postern/internal/")
+			switch {
+			case isPart && !slices.Contains(strings.Fields(line), part):
+				t.Errorf("%s imports %s, and parts() does not allow it", name, part)
+			case isRoom && isTestRoom(room):
+				t.Errorf("%s imports internal/%s, which is for tests", name, room)
+			case isRoom:
+				rooms++
+			}
+			if who, ends := ends()[path]; ends && !slices.Contains(who, name) {
+				t.Errorf("%s imports %s, which is for %v alone", name, path, who)
+			}
+		}
+		if why := wideParts()[name]; (rooms > narrow) != (why != "") {
+			t.Errorf("%s imports %d rooms, of %d at most; wideParts() says %q of it", name, rooms, narrow, why)
+		}
+	}
+	for name, line := range allowed {
+		for _, part := range strings.Fields(line) {
+			if !slices.Contains(found["internal/"+name], prefix+part) {
+				t.Errorf("%s may import %s, and does not", name, part)
+			}
+		}
+	}
+}
+
 // rooms returns the direct imports of every package under internal, tests not included.
-func rooms(t *testing.T) map[string][]string {
+func rooms(t *testing.T) map[string][]string { return importsBelow(t, "internal") }
+
+// importsBelow returns the direct imports of every package below a folder, tests not included, by its path from there.
+func importsBelow(t *testing.T, folder string) map[string][]string {
 	t.Helper()
 	found := map[string]map[string]bool{}
-	for _, path := range goFiles(t, "internal") {
+	for _, path := range goFiles(t, folder) {
 		if strings.HasSuffix(path, "_test.go") {
 			continue
 		}
@@ -313,7 +407,11 @@ func rooms(t *testing.T) map[string][]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		room := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "internal/")
+		room, err := filepath.Rel(folder, filepath.Dir(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		room = filepath.ToSlash(room)
 		if found[room] == nil {
 			found[room] = map[string]bool{}
 		}

@@ -16,7 +16,7 @@ import (
 // source is a parsed file that is not a test.
 type source struct {
 	path string
-	room string // the folder under internal, or "cmd/postern", or in bench
+	room string // the folder under internal, or one in cmd or in bench
 	file *ast.File
 	fset *token.FileSet
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func TestAccountsAtTheCommandLine(t *testing.T) {
-	verb := operate(t)
+	verb := serveBacklog(t)
 	does := func(want int, out string, args ...string) string {
 		t.Helper()
 		code, stdout, stderr := verb(append([]string{"accounts"}, args...)...)

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"postern/cmd/postern/internal/cli"
 )
 
 // cappedMain is the gateway on a disk that takes no file over 2 MiB.
@@ -64,8 +66,8 @@ func TestAStoreThatBrokeEndsTheGateway(t *testing.T) {
 	}
 	err = gateway.Wait()
 	var exit *exec.ExitError
-	if !kill.Stop() || !errors.As(err, &exit) || exit.ExitCode() != exitFail {
-		t.Errorf("the gateway ended with %v, want exit code %d by itself\n%s", err, exitFail, log.String())
+	if !kill.Stop() || !errors.As(err, &exit) || exit.ExitCode() != cli.ExitFail {
+		t.Errorf("the gateway ended with %v, want exit code %d by itself\n%s", err, cli.ExitFail, log.String())
 	}
 	if !bytes.Contains(log.Bytes(), []byte("must be reopened")) {
 		t.Errorf("nothing tells why\n%s", log.String())

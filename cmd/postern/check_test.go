@@ -14,20 +14,23 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"postern/cmd/postern/internal/cli"
+	"postern/cmd/postern/internal/demo"
 	"postern/internal/check"
+	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/policy"
 )
 
 // checkWorld is the demo's world, and a function that runs a verb with its configuration.
-func checkWorld(t *testing.T) (*demoWorld, func(stdin string, args ...string) (int, string, string)) {
+func checkWorld(t *testing.T) (*demo.World, func(stdin string, args ...string) (int, string, string)) {
 	t.Helper()
 	dir := t.TempDir()
-	w, err := newDemoWorld(dir, false)
+	w, err := demo.NewWorld(dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.close)
+	t.Cleanup(w.Close)
 	return w, func(stdin string, args ...string) (int, string, string) {
 		t.Helper()
 		return shell(t, stdin, append(args, "--config="+filepath.Join(dir, "postern.toml"))...)
@@ -35,7 +38,7 @@ func checkWorld(t *testing.T) (*demoWorld, func(stdin string, args ...string) (i
 }
 
 // still makes output comparable: times, digests and ports are different each time.
-func (w *demoWorld) still(text string) string {
+func still(w *demo.World, text string) string {
 	for _, r := range [][2]string{
 		{`(?s)\n    Times .*?\n\n`, "\n    Times           ...\n\n"},
 		{`\b[0-9]+(\.[0-9]+)? m?s\b`, "N ms"},
@@ -43,21 +46,21 @@ func (w *demoWorld) still(text string) string {
 		{`\b[0-9a-f]{64}\b`, strings.Repeat("0", 64)},
 		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, "2026-11-23T12:00:00Z"},
 		{`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`, "2026-11-23 12:00:00 UTC"},
-		{`\b` + strconv.Itoa(w.port) + `\b`, "PORT"},
+		{`\b` + strconv.Itoa(w.Port) + `\b`, "PORT"},
 	} {
 		text = regexp.MustCompile(r[0]).ReplaceAllString(text, r[1])
 	}
-	return strings.ReplaceAll(text, w.dir, "DIR")
+	return strings.ReplaceAll(text, w.Dir, "DIR")
 }
 
 func TestCheckTellsTheVerdictFirst(t *testing.T) {
 	w, run := checkWorld(t)
 	for _, domain := range []string{"clinic", "bank", "museum", "harbour", "practice", "nowhere"} {
 		code, out, errs := run("", "check", domain+".test")
-		if code != exitOK || errs != "" {
+		if code != cli.ExitOK || errs != "" {
 			t.Errorf("%s: exit code %d, %s", domain, code, errs)
 		}
-		golden(t, "check-"+domain+".txt", w.still(out))
+		golden(t, "check-"+domain+".txt", still(w, out))
 		lines := strings.Split(out, "\n")
 		if !strings.Contains(lines[1], "ordinary mail") || !strings.Contains(lines[2], "Force TLS") {
 			t.Errorf("%s: the verdicts are not in the first three lines:\n%s", domain, out)
@@ -76,17 +79,17 @@ func TestCheckTellsTheVerdictFirst(t *testing.T) {
 func TestCheckTriesVersionsByThemselves(t *testing.T) {
 	w, run := checkWorld(t)
 	_, out, _ := run("", "check", "archive.test", "--versions")
-	golden(t, "check-versions.txt", w.still(out))
+	golden(t, "check-versions.txt", still(w, out))
 }
 
 func TestCheckWritesALetterWithoutBlame(t *testing.T) {
 	w, run := checkWorld(t)
 	for _, domain := range []string{"bank", "shop", "museum"} {
 		code, out, errs := run("", "check", domain+".test", "--letter")
-		if code != exitOK || errs != "" {
+		if code != cli.ExitOK || errs != "" {
 			t.Errorf("%s: exit code %d, %s", domain, code, errs)
 		}
-		golden(t, "check-letter-"+domain+".txt", w.still(out))
+		golden(t, "check-letter-"+domain+".txt", still(w, out))
 		for _, line := range strings.Split(out, "\n") {
 			if utf8.RuneCountInString(line) > 72 {
 				t.Errorf("%s: more than 72 columns: %s", domain, line)
@@ -118,7 +121,7 @@ func TestCheckHasOneJSONObjectALine(t *testing.T) {
 	w, run := checkWorld(t)
 	code, out, _ := run("", "check", "bank.test", "shop.test", "--json", "--versions")
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if code != exitOK || len(lines) != 2 {
+	if code != cli.ExitOK || len(lines) != 2 {
 		t.Fatalf("exit code %d, %d lines", code, len(lines))
 	}
 	var all bytes.Buffer
@@ -128,13 +131,13 @@ func TestCheckHasOneJSONObjectALine(t *testing.T) {
 		}
 		all.WriteByte('\n')
 	}
-	golden(t, "check.json", w.still(all.String()))
+	golden(t, "check.json", still(w, all.String()))
 }
 
 func TestCheckExitCodesSayWhatFellShort(t *testing.T) {
 	w, run := checkWorld(t)
-	list := filepath.Join(w.dir, "list")
-	rules := filepath.Join(w.dir, "rules.toml")
+	list := filepath.Join(w.Dir, "list")
+	rules := filepath.Join(w.Dir, "rules.toml")
 	if err := os.WriteFile(list, []byte("# partners\nclinic.test  # the clinic\n\nbank.test\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -142,27 +145,27 @@ func TestCheckExitCodesSayWhatFellShort(t *testing.T) {
 		args string
 		code int
 	}{
-		{"clinic.test", exitOK},
-		{"bank.test", exitOK},
-		{"clinic.test --require authenticated", exitOK},
-		{"bank.test --require authenticated", exitShort},
-		{"bank.test --require encrypted", exitOK},
-		{"shop.test --require encrypted", exitShort},
-		{"shop.test --require plaintext", exitOK},
-		{"nowhere.test --require plaintext", exitShort},
-		{"clinic.test --as-rule confidential --rules " + rules, exitOK},
-		{"bank.test --as-rule confidential --rules " + rules, exitShort},
-		{"bank.test --as-rule no-such --rules " + rules, exitShort},
-		{"bank.test --as-rule confidential", exitFail}, // no gateway runs
-		{"--file " + list, exitOK},
-		{"--file " + list + " --require authenticated --brief", exitShort},
-		{"--file " + list + ".not", exitFail},
-		{"", exitUsage},
-		{"http://clinic.test/", exitUsage},
-		{"clinic.test --require gold", exitUsage},
-		{"clinic.test --json --letter", exitUsage},
-		{"clinic.test --rules " + rules, exitUsage},
-		{"clinic.test --jobs 0", exitUsage},
+		{"clinic.test", cli.ExitOK},
+		{"bank.test", cli.ExitOK},
+		{"clinic.test --require authenticated", cli.ExitOK},
+		{"bank.test --require authenticated", cli.ExitShort},
+		{"bank.test --require encrypted", cli.ExitOK},
+		{"shop.test --require encrypted", cli.ExitShort},
+		{"shop.test --require plaintext", cli.ExitOK},
+		{"nowhere.test --require plaintext", cli.ExitShort},
+		{"clinic.test --as-rule confidential --rules " + rules, cli.ExitOK},
+		{"bank.test --as-rule confidential --rules " + rules, cli.ExitShort},
+		{"bank.test --as-rule no-such --rules " + rules, cli.ExitShort},
+		{"bank.test --as-rule confidential", cli.ExitFail}, // no gateway runs
+		{"--file " + list, cli.ExitOK},
+		{"--file " + list + " --require authenticated --brief", cli.ExitShort},
+		{"--file " + list + ".not", cli.ExitFail},
+		{"", cli.ExitUsage},
+		{"http://clinic.test/", cli.ExitUsage},
+		{"clinic.test --require gold", cli.ExitUsage},
+		{"clinic.test --json --letter", cli.ExitUsage},
+		{"clinic.test --rules " + rules, cli.ExitUsage},
+		{"clinic.test --jobs 0", cli.ExitUsage},
 	} {
 		if code, out, errs := run("", append([]string{"check"}, strings.Fields(c.args)...)...); code != c.code {
 			t.Errorf("check %s: exit code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
@@ -173,19 +176,19 @@ func TestCheckExitCodesSayWhatFellShort(t *testing.T) {
 func TestCheckReadsStandardInputAndGoesOnAfterABadLine(t *testing.T) {
 	w, run := checkWorld(t)
 	code, out, errs := run("clinic.test\nhttp://x/\nshop.test\n", "check", "--file", "-", "--brief")
-	if code != exitFail || !strings.Contains(errs, "-:2: ") {
+	if code != cli.ExitFail || !strings.Contains(errs, "-:2: ") {
 		t.Errorf("exit code %d, %q", code, errs)
 	}
-	golden(t, "check-brief.txt", w.still(out))
+	golden(t, "check-brief.txt", still(w, out))
 }
 
 func TestCheckSaysWhenTheFaultIsOurs(t *testing.T) {
 	w, run := checkWorld(t)
-	for _, p := range w.partners {
-		p.Set(w.behaviour(demoHost{}))
+	for _, p := range w.Partners {
+		p.Set(partner.Behaviour{})
 	}
 	_, out, _ := run("", "check", "clinic.test", "bank.test", "law.test", "--brief")
-	golden(t, "check-ours.txt", w.still(out))
+	golden(t, "check-ours.txt", still(w, out))
 	if _, out, _ = run("", "check", "clinic.test", "bank.test", "law.test", "--json"); !strings.Contains(out, `{"kind":"suspicion","code":"tls-stripped-here","sure":true`) {
 		t.Errorf("no suspicion in JSON:\n%s", out)
 	}
@@ -196,13 +199,13 @@ func TestCheckSaysWhenOurOwnChainIsIncomplete(t *testing.T) {
 	if _, out, _ := run("", "check", "clinic.test"); strings.Contains(out, "OUR OWN FAULT") {
 		t.Errorf("a good chain:\n%s", out)
 	}
-	cert := w.ca.Issue(pki.Options{Names: []string{"gw.practice.test"}, OmitIntermediates: true})
-	if err := os.WriteFile(filepath.Join(w.dir, "gateway.pem"), cert.CertPEM, 0o600); err != nil {
+	cert := w.Ca.Issue(pki.Options{Names: []string{"gw.practice.test"}, OmitIntermediates: true})
+	if err := os.WriteFile(filepath.Join(w.Dir, "gateway.pem"), cert.CertPEM, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	code, out, _ := run("", "check", "clinic.test")
 	flat := strings.Join(strings.Fields(out), " ")
-	if code != exitOK || !strings.Contains(flat, "PROBABLY OUR OWN FAULT: our own server certificate") || !strings.Contains(flat, "its issuer, CN=Demonstration Root CA intermediate") {
+	if code != cli.ExitOK || !strings.Contains(flat, "PROBABLY OUR OWN FAULT: our own server certificate") || !strings.Contains(flat, "its issuer, CN=Demonstration Root CA intermediate") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	if _, out, _ := run("", "check", "clinic.test", "--json"); !strings.Contains(out, `"code":"own-chain-incomplete","sure":true`) {
@@ -214,18 +217,18 @@ func TestCheckWatchesAndTellsWhatChanges(t *testing.T) {
 	w, _ := checkWorld(t)
 	var out syncBuffer
 	ctx, stop := context.WithCancel(t.Context())
-	a := &app{ctx: ctx, stdin: strings.NewReader(""), stdout: &out, stderr: &out, getenv: func(string) string { return "" }}
+	a := &cli.App{Ctx: ctx, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }}
 	ended := make(chan int)
 	go func() {
-		ended <- run(a, []string{"check", "bank.test", "--brief", "--watch=100ms", "--require=authenticated", "--config=" + filepath.Join(w.dir, "postern.toml")})
+		ended <- run(a, []string{"check", "bank.test", "--brief", "--watch=100ms", "--require=authenticated", "--config=" + filepath.Join(w.Dir, "postern.toml")})
 	}()
 	waitFor(t, func() bool { return strings.Contains(out.String(), "no: cert-expired") })
-	w.repair("mx.bank.test")
+	w.Repair("mx.bank.test")
 	waitFor(t, func() bool {
 		return strings.Contains(strings.Join(strings.Fields(out.String()), " "), "force-tls: deferred cert-expired -> delivered authenticated")
 	})
 	stop()
-	if code := <-ended; code != exitOK {
+	if code := <-ended; code != cli.ExitOK {
 		t.Errorf("exit code %d after the repair\n%s", code, out.String())
 	}
 	if got := strings.Count(out.String(), "bank.test certificate"); got > 1 || strings.Count(out.String(), "TARGET") != 1 {
@@ -263,17 +266,17 @@ func waitFor(t *testing.T, what func() bool) {
 func TestCheckNeedsNoConfiguration(t *testing.T) {
 	t.Chdir(t.TempDir())
 	code, out, errs := shell(t, "", "check", "127.0.0.1:9", "--timeout=5s")
-	if code != exitOK || !strings.Contains(out, "connect-refused") {
+	if code != cli.ExitOK || !strings.Contains(out, "connect-refused") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
-	if code, _, _ := shell(t, "", "check", "127.0.0.1:9", "--config=not-there.toml"); code != exitFail {
+	if code, _, _ := shell(t, "", "check", "127.0.0.1:9", "--config=not-there.toml"); code != cli.ExitFail {
 		t.Errorf("a configuration that was named and is missing: exit code %d", code)
 	}
 }
 
 func TestExplainTellsEveryReason(t *testing.T) {
 	code, out, _ := shell(t, "", "explain", "cert-expired")
-	if code != exitOK {
+	if code != cli.ExitOK {
 		t.Errorf("exit code %d", code)
 	}
 	golden(t, "explain.txt", out)
@@ -288,7 +291,7 @@ func TestExplainTellsEveryReason(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"explain", "no-such"}, {"explain", "no-such", "--json"}} {
-		if code, _, errs := shell(t, "", args...); code != exitShort || !strings.Contains(errs, "postern explain all") {
+		if code, _, errs := shell(t, "", args...); code != cli.ExitShort || !strings.Contains(errs, "postern explain all") {
 			t.Errorf("%v: exit code %d, %q", args, code, errs)
 		}
 	}
@@ -297,10 +300,10 @@ func TestExplainTellsEveryReason(t *testing.T) {
 func TestTrustShowIsWhatPartnersSee(t *testing.T) {
 	w, run := checkWorld(t)
 	code, out, _ := run("", "trust", "show", "--strict")
-	if code != exitOK {
+	if code != cli.ExitOK {
 		t.Errorf("a good chain: exit code %d", code)
 	}
-	golden(t, "trust-show.txt", w.still(out))
+	golden(t, "trust-show.txt", still(w, out))
 	_, out, _ = run("", "trust", "show", "--pem")
 	if n := strings.Count(out, "-----BEGIN CERTIFICATE-----"); n != 3 {
 		t.Errorf("%d certificates in PEM, want leaf, intermediate and root:\n%s", n, out)
@@ -310,27 +313,27 @@ func TestTrustShowIsWhatPartnersSee(t *testing.T) {
 		warning string
 	}{
 		"the intermediate is missing": {pki.Options{OmitIntermediates: true}, "the certificate of the issuer, CN=Demonstration Root CA intermediate"},
-		"it ends in weeks":            {pki.Options{NotAfter: w.now.Add(20 * 24 * time.Hour)}, "plan its renewal"},
-		"it ends in two weeks":        {pki.Options{NotAfter: w.now.Add(13 * 24 * time.Hour)}, "renew it this week"},
-		"it ends soon":                {pki.Options{NotAfter: w.now.Add(6*24*time.Hour + time.Hour)}, "ends in 6 days"},
-		"it ends within a week":       {pki.Options{NotAfter: w.now.Add(6 * 24 * time.Hour)}, "renew it now"},
-		"it ends today":               {pki.Options{NotAfter: w.now.Add(20 * time.Hour)}, "renew it at once, today"},
-		"it has ended":                {pki.Options{NotAfter: w.now.Add(-time.Hour)}, "cert-expired"},
+		"it ends in weeks":            {pki.Options{NotAfter: w.Now.Add(20 * 24 * time.Hour)}, "plan its renewal"},
+		"it ends in two weeks":        {pki.Options{NotAfter: w.Now.Add(13 * 24 * time.Hour)}, "renew it this week"},
+		"it ends soon":                {pki.Options{NotAfter: w.Now.Add(6*24*time.Hour + time.Hour)}, "ends in 6 days"},
+		"it ends within a week":       {pki.Options{NotAfter: w.Now.Add(6 * 24 * time.Hour)}, "renew it now"},
+		"it ends today":               {pki.Options{NotAfter: w.Now.Add(20 * time.Hour)}, "renew it at once, today"},
+		"it has ended":                {pki.Options{NotAfter: w.Now.Add(-time.Hour)}, "cert-expired"},
 		"another name":                {pki.Options{Names: []string{"old.practice.test"}}, "cert-name-mismatch"},
 		"out of order":                {pki.Options{Intermediates: []pki.Intermediate{{Name: "one"}, {Name: "two"}}, Reverse: true}, "not in order"},
 	} {
 		if c.options.Names == nil {
 			c.options.Names = []string{"gw.practice.test"}
 		}
-		cert := w.ca.Issue(c.options)
-		if err := os.WriteFile(filepath.Join(w.dir, "gateway.pem"), cert.CertPEM, 0o600); err != nil {
+		cert := w.Ca.Issue(c.options)
+		if err := os.WriteFile(filepath.Join(w.Dir, "gateway.pem"), cert.CertPEM, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		code, out, _ := run("", "trust", "show", "--strict")
-		if flat := strings.Join(strings.Fields(out), " "); code != exitShort || !strings.Contains(flat, c.warning) {
+		if flat := strings.Join(strings.Fields(out), " "); code != cli.ExitShort || !strings.Contains(flat, c.warning) {
 			t.Errorf("%s: exit code %d\n%s", name, code, out)
 		}
-		if code, _, _ := run("", "trust", "show"); code != exitOK {
+		if code, _, _ := run("", "trust", "show"); code != cli.ExitOK {
 			t.Errorf("%s, without --strict: exit code %d", name, code)
 		}
 		_, out, _ = run("", "trust", "show", "--json")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"postern/cmd/postern/internal/cli"
 	"postern/internal/config"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
@@ -131,7 +132,7 @@ func words(line string) (out []string) {
 // sentence) is held to its verbs and flags.
 func understood(typed typing) error {
 	var table commands
-	parser, err := newParser(&table, &app{stdout: os.Stdout, stderr: os.Stderr})
+	parser, err := newParser(&table, &cli.App{Stdout: os.Stdout, Stderr: os.Stderr})
 	if err != nil {
 		return err
 	}
@@ -217,7 +218,7 @@ func TestEveryCommandLineThatTheBinaryRecommendsIsUnderstood(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range goSources(t) {
+	for _, path := range goSources(t, ".", "../../internal") {
 		fset := token.NewFileSet()
 		file, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
 		if err != nil {
@@ -254,10 +255,10 @@ func TestEveryCommandLineThatTheBinaryRecommendsIsUnderstood(t *testing.T) {
 	}
 }
 
-// goSources are the Go files of the product, tests not included.
-func goSources(t *testing.T) (paths []string) {
+// goSources are the Go files below folders, tests not included.
+func goSources(t *testing.T, roots ...string) (paths []string) {
 	t.Helper()
-	for _, root := range []string{".", "../../internal"} {
+	for _, root := range roots {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
 				paths = append(paths, path)
@@ -274,7 +275,7 @@ func goSources(t *testing.T) (paths []string) {
 // TestTheGuideNamesEveryVerb holds the list of verbs in docs/guide/commands.md against the table.
 func TestTheGuideNamesEveryVerb(t *testing.T) {
 	var table commands
-	parser, err := newParser(&table, &app{stdout: os.Stdout, stderr: os.Stderr})
+	parser, err := newParser(&table, &cli.App{Stdout: os.Stdout, Stderr: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
 	}

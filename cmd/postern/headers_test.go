@@ -6,13 +6,15 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"postern/cmd/postern/internal/cli"
 )
 
 // headersOf runs the verb on text and returns its output and exit code.
 func headersOf(t *testing.T, text string, args ...string) (string, int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	a := &app{ctx: context.Background(), stdin: strings.NewReader(text), stdout: &out, stderr: &errs, getenv: func(string) string { return "" }}
+	a := &cli.App{Ctx: context.Background(), Stdin: strings.NewReader(text), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
 	code := run(a, append([]string{"headers"}, args...))
 	return out.String(), code
 }
@@ -28,7 +30,7 @@ func TestTheVerdictFitsThreeLinesOfEightyColumnsForAnyNumberOfHops(t *testing.T)
 		}
 		for _, args := range [][]string{nil, {"--trust", "*"}} {
 			page, code := headersOf(t, b.String(), args...)
-			if code != exitOK {
+			if code != cli.ExitOK {
 				t.Fatalf("exit code %d", code)
 			}
 			lines := strings.Split(page, "\n")
@@ -41,20 +43,6 @@ func TestTheVerdictFitsThreeLinesOfEightyColumnsForAnyNumberOfHops(t *testing.T)
 					t.Errorf("%d hops: %d columns: %s", n, width, line)
 				}
 			}
-		}
-	}
-}
-
-func TestNumbersOfHopsRead(t *testing.T) {
-	for _, tt := range []struct {
-		hops []int
-		want string
-	}{
-		{[]int{3}, "hop 3"}, {[]int{1, 2}, "hops 1 and 2"}, {[]int{1, 2, 3}, "hops 1-3"}, {[]int{1, 3, 5}, "hops 1, 3 and 5"},
-		{[]int{1, 2, 3, 7}, "hops 1-3 and 7"}, {[]int{1, 4, 5, 6, 9, 10}, "hops 1, 4-6, 9 and 10"},
-	} {
-		if got := numbers(tt.hops); got != tt.want {
-			t.Errorf("%v: %q, want %q", tt.hops, got, tt.want)
 		}
 	}
 }

@@ -1,72 +1,57 @@
 // Postern is a mail gateway that makes TLS between mail servers something an organisation can require, see and prove.
 //
-// This package is the one binary: a table of verbs, one file each, and the composition root (serve.go) that builds the
-// rooms under internal and joins them. See ARCHITECTURE.md for the rooms.
+// This package is the one binary: the table of verbs, the exit code and the manual page. What the verbs do stands below
+// internal: server builds the rooms and joins them, demo is a world around it, operate asks a running gateway, and
+// tlscheck, confcheck, datafolder and headers work by themselves. See ARCHITECTURE.md for the rooms.
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
-)
 
-// The exit codes, the same for every verb. They are part of the outside surface and of the man page.
-const (
-	exitOK    = 0 // done
-	exitShort = 1 // what was checked fell short
-	exitUsage = 2 // the command line cannot be meant
-	exitFail  = 3 // it could not be reached or done
-
-	// exitConfig ends serve where only somebody who changes the configuration, or a file that it names, can help: EX_CONFIG of
-	// sysexits(3), which the systemd unit does not answer with another start.
-	exitConfig = 78
+	"postern/cmd/postern/internal/cli"
+	"postern/cmd/postern/internal/confcheck"
+	"postern/cmd/postern/internal/datafolder"
+	"postern/cmd/postern/internal/demo"
+	"postern/cmd/postern/internal/headers"
+	"postern/cmd/postern/internal/operate"
+	"postern/cmd/postern/internal/server"
+	"postern/cmd/postern/internal/tlscheck"
 )
 
 // commands is the table of verbs. Usage text and man page are made from it.
 type commands struct {
 	ConfigFile string `name:"config" placeholder:"FILE" help:"The configuration file. Otherwise $$POSTERN_CONFIG, ./postern.toml or /etc/postern/postern.toml."`
 
-	Serve    serveCmd    `cmd:"" help:"Run the gateway."`
-	Reload   reloadCmd   `cmd:"" help:"Have the running gateway read its configuration and files again, and wait for the answer."`
-	Demo     demoCmd     `cmd:"" help:"See the gateway at work in a world of its own on the loopback, in under a minute."`
-	Queue    queueCmd    `cmd:"" help:"Look at and change the mail that waits."`
-	Trace    traceCmd    `cmd:"" help:"Find out what happened to mail."`
-	Rules    rulesCmd    `cmd:"" help:"Look at, apply and explain the rules."`
-	Peers    peersCmd    `cmd:"" help:"Look at what is remembered of the servers mail is sent to."`
-	Check    checkCmd    `cmd:"" help:"Test mail servers' TLS, and see whether mail would be delivered and how well protected."`
-	Explain  explainCmd  `cmd:"" help:"Say what a reason code means, who must act and what to do."`
-	Trust    trustCmd    `cmd:"" help:"Look at what the gateway itself shows to partners."`
-	Headers  headersCmd  `cmd:"" help:"See which hops of a message were encrypted, from its Received lines."`
-	Audit    auditCmd    `cmd:"" help:"See what administrators changed."`
-	Accounts accountsCmd `cmd:"" help:"See and change who may use the console."`
-	Store    storeCmd    `cmd:"" help:"Mend a data folder that is damaged."`
-	Config   configCmd   `cmd:"" help:"Check, show or explain the configuration."`
-	Version  versionCmd  `cmd:"" help:"Print the version of this binary."`
-	Man      manCmd      `cmd:"" hidden:"" help:"Print the manual page (roff)."`
-}
-
-// app is what a verb runs in: the world around the process, so that a verb touches nothing else.
-type app struct {
-	ctx            context.Context // ends with the first SIGINT or SIGTERM
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	getenv         func(string) string
-	configFile     string // --config, "" when not given
-	model          *kong.Application
-	journal        bool     // standard error is a stream to the journal
-	ending         []func() // what a verb leaves to be done when everything has been said
+	Serve    server.Cmd          `cmd:"" help:"Run the gateway."`
+	Reload   operate.ReloadCmd   `cmd:"" help:"Have the running gateway read its configuration and files again, and wait for the answer."`
+	Demo     demo.Cmd            `cmd:"" help:"See the gateway at work in a world of its own on the loopback, in under a minute."`
+	Queue    operate.QueueCmd    `cmd:"" help:"Look at and change the mail that waits."`
+	Trace    operate.TraceCmd    `cmd:"" help:"Find out what happened to mail."`
+	Rules    operate.RulesCmd    `cmd:"" help:"Look at, apply and explain the rules."`
+	Peers    operate.PeersCmd    `cmd:"" help:"Look at what is remembered of the servers mail is sent to."`
+	Check    tlscheck.CheckCmd   `cmd:"" help:"Test mail servers' TLS, and see whether mail would be delivered and how well protected."`
+	Explain  tlscheck.ExplainCmd `cmd:"" help:"Say what a reason code means, who must act and what to do."`
+	Trust    tlscheck.TrustCmd   `cmd:"" help:"Look at what the gateway itself shows to partners."`
+	Headers  headers.Cmd         `cmd:"" help:"See which hops of a message were encrypted, from its Received lines."`
+	Audit    operate.AuditCmd    `cmd:"" help:"See what administrators changed."`
+	Accounts operate.AccountsCmd `cmd:"" help:"See and change who may use the console."`
+	Store    datafolder.Cmd      `cmd:"" help:"Mend a data folder that is damaged."`
+	Config   confcheck.Cmd       `cmd:"" help:"Check, show or explain the configuration."`
+	Version  versionCmd          `cmd:"" help:"Print the version of this binary."`
+	Man      manCmd              `cmd:"" hidden:"" help:"Print the manual page (roff)."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(&app{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}, os.Args[1:])
+	code := run(&cli.App{Ctx: ctx, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
@@ -76,12 +61,12 @@ type exit int
 
 // run does what the command line asks for and returns the exit code. Whatever the verb found, it has not been done if
 // its output could not be written.
-func run(a *app, args []string) int {
-	out := &output{to: a.stdout}
-	a.stdout = out
+func run(a *cli.App, args []string) int {
+	out := &cli.Output{To: a.Stdout}
+	a.Stdout = out
 	code := perform(a, args)
-	if err := out.err(); err != nil && code != exitFail {
-		return a.fail(fmt.Errorf("cannot write the output: %w", err))
+	if err := out.Err(); err != nil && code != cli.ExitFail {
+		return a.Report(fmt.Errorf("cannot write the output: %w", err))
 	}
 	return code
 }
@@ -98,7 +83,7 @@ func spelled(args []string) []string {
 }
 
 // perform parses the command line and runs the verb.
-func perform(a *app, args []string) (code int) {
+func perform(a *cli.App, args []string) (code int) {
 	defer func() {
 		if e := recover(); e != nil {
 			answered, ok := e.(exit)
@@ -109,47 +94,47 @@ func perform(a *app, args []string) (code int) {
 		}
 	}()
 	defer func() {
-		for _, end := range a.ending {
+		for _, end := range a.Ending {
 			end()
 		}
 	}()
 	var table commands
 	parser, err := newParser(&table, a)
 	if err != nil {
-		return a.fail(err)
+		return a.Report(err)
 	}
 	if len(args) == 0 {
 		return bare(a, parser)
 	}
 	chosen, err := parser.Parse(spelled(args))
 	if err != nil {
-		return a.fail(usage(err, "`postern --help` lists the verbs, `postern VERB --help` its flags"))
+		return a.Report(cli.Usage(err, "`postern --help` lists the verbs, `postern VERB --help` its flags"))
 	}
-	a.configFile, a.model = table.ConfigFile, parser.Model
-	if err := chosen.Run(a); err != nil {
-		return a.fail(err)
+	a.ConfigFile = table.ConfigFile
+	if err := chosen.Run(a, parser.Model); err != nil {
+		return a.Report(err)
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 // bare answers a command line without a verb: with the help, where it disturbs no pipe, and as a failure.
-func bare(a *app, parser *kong.Kong) int {
+func bare(a *cli.App, parser *kong.Kong) int {
 	trace, err := kong.Trace(parser, nil)
 	if err != nil {
-		return a.fail(err)
+		return a.Report(err)
 	}
-	parser.Stdout = a.stderr
+	parser.Stdout = a.Stderr
 	if err := trace.PrintUsage(false); err != nil {
-		return a.fail(err)
+		return a.Report(err)
 	}
-	return a.fail(usage(errors.New("no verb is given"), "`postern --help` lists the verbs, `postern VERB --help` its flags"))
+	return a.Report(cli.Usage(errors.New("no verb is given"), "`postern --help` lists the verbs, `postern VERB --help` its flags"))
 }
 
-func newParser(table *commands, a *app) (*kong.Kong, error) {
+func newParser(table *commands, a *cli.App) (*kong.Kong, error) {
 	return kong.New(table,
 		kong.Name("postern"),
 		kong.Description("A mail gateway that makes TLS between mail servers something you can require, see and prove."),
-		kong.Writers(a.stdout, a.stderr),
+		kong.Writers(a.Stdout, a.Stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 	)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"postern/cmd/postern/internal/cli"
 )
 
 // Times on a terminal are local; what tests expect is in UTC. It is set before anything runs that could read it.
@@ -49,12 +51,16 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 func TestTheManPageNamesEveryVerbAndFlag(t *testing.T) {
 	var out bytes.Buffer
-	a := &app{ctx: context.Background(), stdout: &out, stderr: os.Stderr, getenv: os.Getenv}
-	if code := run(a, []string{"man"}); code != exitOK {
+	a := &cli.App{Ctx: context.Background(), Stdout: &out, Stderr: os.Stderr, Getenv: os.Getenv}
+	if code := run(a, []string{"man"}); code != cli.ExitOK {
 		t.Fatalf("postern man: exit code %d", code)
 	}
 	page := out.String()
-	for _, leaf := range a.model.Leaves(true) {
+	parser, err := newParser(new(commands), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range parser.Model.Leaves(true) {
 		if !strings.Contains(page, "postern "+roff(leaf.Path())) {
 			t.Errorf("no verb %q", leaf.Path())
 		}
@@ -70,7 +76,7 @@ func TestTheManPageNamesEveryVerbAndFlag(t *testing.T) {
 
 func TestEveryVerbAndFlagHasAHelpText(t *testing.T) {
 	var table commands
-	parser, err := newParser(&table, &app{stdout: os.Stdout, stderr: os.Stderr})
+	parser, err := newParser(&table, &cli.App{Stdout: os.Stdout, Stderr: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
 	}

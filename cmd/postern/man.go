@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"postern/cmd/postern/internal/cli"
 )
 
 // manCmd prints the manual page, made from the same table as the usage text. packaging/postern.1 is its output, and a
@@ -13,7 +15,7 @@ import (
 type manCmd struct{}
 
 // Run prints the page.
-func (*manCmd) Run(a *app) error { return writeMan(a.stdout, a.model) }
+func (*manCmd) Run(a *cli.App, model *kong.Application) error { return writeMan(a.Stdout, model) }
 
 // writeMan writes man(7) source.
 func writeMan(w io.Writer, model *kong.Application) error {
@@ -58,11 +60,11 @@ func exitMeanings() []struct {
 		code    int
 		meaning string
 	}{
-		{exitOK, "Done."},
-		{exitShort, "What was checked fell short."},
-		{exitUsage, "The command line cannot be meant."},
-		{exitFail, "It could not be reached or done, or what it found could not be written out."},
-		{exitConfig, "Of serve alone: the configuration, or a file that it names, cannot be used."},
+		{cli.ExitOK, "Done."},
+		{cli.ExitShort, "What was checked fell short."},
+		{cli.ExitUsage, "The command line cannot be meant."},
+		{cli.ExitFail, "It could not be reached or done, or what it found could not be written out."},
+		{cli.ExitConfig, "Of serve alone: the configuration, or a file that it names, cannot be used."},
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"postern/cmd/postern/internal/cli"
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
@@ -42,8 +42,8 @@ action = "force-tls"
 recipient = ["bank.test"]
 `
 
-// operate serves a backlog and returns a function that runs a verb against it.
-func operate(t *testing.T) func(args ...string) (code int, stdout, stderr string) {
+// serveBacklog serves a backlog and returns a function that runs a verb against it.
+func serveBacklog(t *testing.T) func(args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	store := backlog.New(t)
 	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store),
@@ -75,7 +75,7 @@ func operate(t *testing.T) func(args ...string) (code int, stdout, stderr string
 func shell(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	a := &app{ctx: t.Context(), stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs, getenv: func(string) string { return "" }}
+	a := &cli.App{Ctx: t.Context(), Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
 	code = run(a, args)
 	return code, out.String(), errs.String()
 }
@@ -108,8 +108,8 @@ func writeRules(t *testing.T, text string) string {
 }
 
 func TestOperatorsOutput(t *testing.T) {
-	postern := operate(t)
-	if code, _, errs := postern("rules", "apply", writeRules(t, operateRules)); code != exitOK {
+	postern := serveBacklog(t)
+	if code, _, errs := postern("rules", "apply", writeRules(t, operateRules)); code != cli.ExitOK {
 		t.Fatal(errs)
 	}
 	for _, c := range []struct{ file, args string }{
@@ -133,7 +133,7 @@ func TestOperatorsOutput(t *testing.T) {
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			code, out, errs := postern(strings.Fields(c.args)...)
-			if code != exitOK {
+			if code != cli.ExitOK {
 				t.Fatalf("exit code %d: %s", code, errs)
 			}
 			golden(t, c.file, out)
@@ -152,22 +152,22 @@ func TestOperatorsOutput(t *testing.T) {
 }
 
 func TestOperatorsActions(t *testing.T) {
-	postern := operate(t)
+	postern := serveBacklog(t)
 	for _, c := range []struct {
 		args string
 		code int
 		out  string
 	}{
-		{"queue retry", exitOK, "3 deliveries due now\n"},
-		{"queue retry clinic.test", exitOK, "2 deliveries due now\n"},
-		{"queue hold other.test", exitOK, "1 delivery held\n"},
-		{"queue hold other.test", exitShort, "0 deliveries held\n"},
-		{"queue release " + string(backlog.Ordinary), exitOK, "1 delivery released\n"},
-		{"queue release --lower " + string(backlog.Notice) + " clinic.test", exitOK, "3 deliveries lowered and released\n"},
-		{"queue cancel clinic.test --json", exitOK, `{"changed":2,"sites":1}` + "\n"},
-		{"queue cancel --all", exitOK, "2 deliveries cancelled\n"},
-		{"queue list", exitOK, "nothing waits\n"},
-		{"trace --sender nobody.test", exitOK, "no such mail is known\n"},
+		{"queue retry", cli.ExitOK, "3 deliveries due now\n"},
+		{"queue retry clinic.test", cli.ExitOK, "2 deliveries due now\n"},
+		{"queue hold other.test", cli.ExitOK, "1 delivery held\n"},
+		{"queue hold other.test", cli.ExitShort, "0 deliveries held\n"},
+		{"queue release " + string(backlog.Ordinary), cli.ExitOK, "1 delivery released\n"},
+		{"queue release --lower " + string(backlog.Notice) + " clinic.test", cli.ExitOK, "3 deliveries lowered and released\n"},
+		{"queue cancel clinic.test --json", cli.ExitOK, `{"changed":2,"sites":1}` + "\n"},
+		{"queue cancel --all", cli.ExitOK, "2 deliveries cancelled\n"},
+		{"queue list", cli.ExitOK, "nothing waits\n"},
+		{"trace --sender nobody.test", cli.ExitOK, "no such mail is known\n"},
 	} {
 		code, out, errs := postern(strings.Fields(c.args)...)
 		if code != c.code || out != c.out {
@@ -177,11 +177,11 @@ func TestOperatorsActions(t *testing.T) {
 }
 
 func TestOperatorsRules(t *testing.T) {
-	postern := operate(t)
+	postern := serveBacklog(t)
 	first := writeRules(t, operateRules)
 	_, out, _ := postern("rules", "apply", "--dry-run", first)
 	golden(t, "apply-dry-run.txt", out)
-	if code, _, errs := postern("rules", "apply", first); code != exitOK {
+	if code, _, errs := postern("rules", "apply", first); code != cli.ExitOK {
 		t.Fatal(errs)
 	}
 	if _, out, _ := postern("rules", "apply", first); !strings.HasSuffix(out, "already in force as revision 1; what waits is judged by them anew\n") {
@@ -193,26 +193,26 @@ func TestOperatorsRules(t *testing.T) {
 	weaker := writeRules(t, strings.Replace(operateRules, `"clinic.test"`, `"clinic.test", "lab.test"`, 1)+"\n[[rule]]\nname = \"law\"\nscope = \"outbound\"\naction = \"force-tls\"\n")
 	_, out, errs := postern("rules", "apply", weaker)
 	golden(t, "apply-second.txt", out+errs)
-	if code, _, errs := postern("rules", "apply", "--if-revision=1", first); code != exitFail || !strings.Contains(errs, "hint: ") {
+	if code, _, errs := postern("rules", "apply", "--if-revision=1", first); code != cli.ExitFail || !strings.Contains(errs, "hint: ") {
 		t.Errorf("an outdated look: exit code %d, %q", code, errs)
 	}
 	broken := writeRules(t, "[[rule]]\nnmae = \"x\"\n")
 	code, out, errs := postern("rules", "apply", broken)
-	if code != exitShort || out != "" || !strings.Contains(errs, ":2:1: ") || !strings.Contains(errs, "stay in force") {
+	if code != cli.ExitShort || out != "" || !strings.Contains(errs, ":2:1: ") || !strings.Contains(errs, "stay in force") {
 		t.Errorf("a broken file: exit code %d, %q, %q", code, out, errs)
 	}
-	if code, _, errs := postern("rules", "show", "nothing"); code != exitShort || !strings.Contains(errs, "no rule nothing") {
+	if code, _, errs := postern("rules", "show", "nothing"); code != cli.ExitShort || !strings.Contains(errs, "no rule nothing") {
 		t.Errorf("exit code %d, %q", code, errs)
 	}
 }
 
 func TestTheAuditTrailTellsWhoLoweredWhat(t *testing.T) {
-	postern := operate(t)
+	postern := serveBacklog(t)
 	if _, out, _ := postern("audit"); out != "no administrator has changed anything yet\n" {
 		t.Errorf("an empty trail: %q", out)
 	}
 	for _, args := range []string{"queue release --lower clinic.test", "queue hold other.test"} {
-		if code, _, errs := postern(strings.Fields(args)...); code != exitOK {
+		if code, _, errs := postern(strings.Fields(args)...); code != cli.ExitOK {
 			t.Fatal(errs)
 		}
 	}
@@ -230,19 +230,19 @@ func TestTheAuditTrailTellsWhoLoweredWhat(t *testing.T) {
 func TestExplainWorksWithoutAGateway(t *testing.T) {
 	file := writeRules(t, operateRules)
 	code, out, errs := shell(t, "Subject: x\n\nbody\n", "rules", "explain", "--rules="+file, "--from=<>", "--to=dr@clinic.test", "--message=-")
-	if code != exitOK || !strings.HasPrefix(out, "dr@clinic.test requires authenticated\n") {
+	if code != cli.ExitOK || !strings.HasPrefix(out, "dr@clinic.test requires authenticated\n") {
 		t.Errorf("exit code %d, %q, %q", code, out, errs)
 	}
-	if code, _, errs = shell(t, "", "rules", "explain", "--rules="+file, "--from=x", "--to=dr@clinic.test"); code != exitUsage {
+	if code, _, errs = shell(t, "", "rules", "explain", "--rules="+file, "--from=x", "--to=dr@clinic.test"); code != cli.ExitUsage {
 		t.Errorf("a bad address: exit code %d, %q", code, errs)
 	}
 }
 
 func TestWhatCannotBeMeantIsAUsageError(t *testing.T) {
-	postern := operate(t)
+	postern := serveBacklog(t)
 	for _, args := range []string{"queue hold", "queue cancel", "queue release --lower", "queue cancel --all clinic.test", "trace --since soon",
 		"trace --state lost", "trace --reason bad-weather", "rules explain --from a@b.test --to nobody", "queue"} {
-		if code, out, errs := postern(strings.Fields(args)...); code != exitUsage || out != "" || errs == "" {
+		if code, out, errs := postern(strings.Fields(args)...); code != cli.ExitUsage || out != "" || errs == "" {
 			t.Errorf("%s: exit code %d, %q, %q", args, code, out, errs)
 		}
 	}
@@ -252,29 +252,8 @@ func TestAMissingGatewayIsToldWithItsSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none")
 	for _, args := range []string{"queue list", "queue retry", "trace", "rules list", "rules explain --from a@b.test --to c@d.test"} {
 		code, out, errs := shell(t, "", append(strings.Fields(args), "--socket="+path)...)
-		if code != exitFail || out != "" || !strings.Contains(errs, "no gateway answers at "+path) || !strings.Contains(errs, "hint: start it with `postern serve`") {
+		if code != cli.ExitFail || out != "" || !strings.Contains(errs, "no gateway answers at "+path) || !strings.Contains(errs, "hint: start it with `postern serve`") {
 			t.Errorf("%s: exit code %d, %q, %q", args, code, out, errs)
-		}
-	}
-}
-
-func TestTimesAreReadAsPeopleWriteThem(t *testing.T) {
-	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	for text, want := range map[string]time.Time{
-		"":                     {},
-		"2h":                   now.Add(-2 * time.Hour),
-		"90m":                  now.Add(-90 * time.Minute),
-		"7d":                   now.AddDate(0, 0, -7),
-		"2026-11-20":           time.Date(2026, 11, 20, 0, 0, 0, 0, time.Local),
-		"2026-11-20T10:00:00Z": time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC),
-	} {
-		if got, err := moment(text, now); err != nil || !got.Equal(want) {
-			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"soon", "-2h", "-3d", "2026-13-01"} {
-		if _, err := moment(text, now); err == nil {
-			t.Errorf("%q was taken for a time", text)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/cmd/postern/internal/cli"
 	"postern/internal/event"
 	"postern/internal/history/peers"
 	"postern/internal/history/peers/memory"
@@ -44,7 +45,7 @@ func rememberedPeers(t *testing.T, store *memstore.Store) *memory.Memory {
 }
 
 func TestPeersAreShownAsTheyStand(t *testing.T) {
-	postern := operate(t)
+	postern := serveBacklog(t)
 	for _, c := range []struct{ file, args string }{
 		{"peers-list.txt", "peers list"},
 		{"peers-list.json", "peers list --json"},
@@ -52,7 +53,7 @@ func TestPeersAreShownAsTheyStand(t *testing.T) {
 		{"peers-show.txt", "peers show *.test"},
 	} {
 		code, out, errs := postern(strings.Fields(c.args)...)
-		if code != exitOK {
+		if code != cli.ExitOK {
 			t.Fatalf("%s: exit code %d: %s", c.args, code, errs)
 		}
 		golden(t, c.file, out)
@@ -70,23 +71,23 @@ func TestPeersAreShownAsTheyStand(t *testing.T) {
 }
 
 func TestForgettingPeersIsRecorded(t *testing.T) {
-	postern := operate(t)
+	postern := serveBacklog(t)
 	for _, c := range []struct {
 		args string
 		code int
 		out  string
 	}{
-		{"peers forget mx.lost.test", exitOK, "1 record forgotten\n"},
-		{"peers forget mx.lost.test", exitShort, "0 records forgotten\n"},
-		{"peers show mx.lost.test", exitShort, ""},
-		{"peers list --lost", exitOK, "no such server is remembered\n"},
-		{"peers forget --json *.good.test 2001:DB8::7", exitOK, `{"forgotten":2}` + "\n"},
-		{"peers list", exitOK, "no such server is remembered\n"},
-		{"peers forget", exitUsage, ""},
-		{"peers forget no..domain", exitUsage, ""},
+		{"peers forget mx.lost.test", cli.ExitOK, "1 record forgotten\n"},
+		{"peers forget mx.lost.test", cli.ExitShort, "0 records forgotten\n"},
+		{"peers show mx.lost.test", cli.ExitShort, ""},
+		{"peers list --lost", cli.ExitOK, "no such server is remembered\n"},
+		{"peers forget --json *.good.test 2001:DB8::7", cli.ExitOK, `{"forgotten":2}` + "\n"},
+		{"peers list", cli.ExitOK, "no such server is remembered\n"},
+		{"peers forget", cli.ExitUsage, ""},
+		{"peers forget no..domain", cli.ExitUsage, ""},
 	} {
 		code, out, errs := postern(strings.Fields(c.args)...)
-		if code != c.code || out != c.out || code != exitOK && errs == "" {
+		if code != c.code || out != c.out || code != cli.ExitOK && errs == "" {
 			t.Errorf("%s: exit code %d, %q, %q; want %d, %q", c.args, code, out, errs, c.code, c.out)
 		}
 	}

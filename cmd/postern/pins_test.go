@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/cmd/postern/internal/cli"
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
 	"postern/internal/operator/accounts"
@@ -65,30 +66,30 @@ func TestOperatorsPins(t *testing.T) {
 		args string
 		code int
 	}{
-		{"peers pins", exitOK},
-		{"peers pins clinic.test --json", exitOK},
-		{"peers pins nobody.test", exitOK},
-		{"peers approve clinic.test", exitShort},
-		{"peers approve clinic.test --json", exitShort},
-		{"peers approve clinic.test provider.test --rule everyone", exitOK},
-		{"peers approve clinic.test", exitShort},
-		{"peers approve clinic.test evil.test", exitUsage},
-		{"peers approve clinic.test provider.test evil.test", exitUsage},
-		{"peers approve clinic.test seen.test", exitUsage},
-		{"peers approve clinic.test mx2.provider.test", exitOK},
-		{"peers approve clinic.test provider.test", exitShort},
-		{"peers approve clinic.test", exitShort},
-		{"peers approve nobody.test nobody.test", exitUsage},
-		{"peers approve clinic.test provider.test --rule nosuch", exitUsage},
-		{"peers approve bank.test", exitFail},
-		{"peers approve bank.test bank.test", exitFail},
-		{"peers approve x..y", exitUsage},
-		{"peers approve clinic.test x..y", exitUsage},
-		{"peers pins clinic.test", exitOK},
-		{"peers unpin clinic.test --rule clinic", exitOK},
-		{"peers unpin clinic.test --json", exitOK},
-		{"peers unpin clinic.test", exitShort},
-		{"audit", exitOK},
+		{"peers pins", cli.ExitOK},
+		{"peers pins clinic.test --json", cli.ExitOK},
+		{"peers pins nobody.test", cli.ExitOK},
+		{"peers approve clinic.test", cli.ExitShort},
+		{"peers approve clinic.test --json", cli.ExitShort},
+		{"peers approve clinic.test provider.test --rule everyone", cli.ExitOK},
+		{"peers approve clinic.test", cli.ExitShort},
+		{"peers approve clinic.test evil.test", cli.ExitUsage},
+		{"peers approve clinic.test provider.test evil.test", cli.ExitUsage},
+		{"peers approve clinic.test seen.test", cli.ExitUsage},
+		{"peers approve clinic.test mx2.provider.test", cli.ExitOK},
+		{"peers approve clinic.test provider.test", cli.ExitShort},
+		{"peers approve clinic.test", cli.ExitShort},
+		{"peers approve nobody.test nobody.test", cli.ExitUsage},
+		{"peers approve clinic.test provider.test --rule nosuch", cli.ExitUsage},
+		{"peers approve bank.test", cli.ExitFail},
+		{"peers approve bank.test bank.test", cli.ExitFail},
+		{"peers approve x..y", cli.ExitUsage},
+		{"peers approve clinic.test x..y", cli.ExitUsage},
+		{"peers pins clinic.test", cli.ExitOK},
+		{"peers unpin clinic.test --rule clinic", cli.ExitOK},
+		{"peers unpin clinic.test --json", cli.ExitOK},
+		{"peers unpin clinic.test", cli.ExitShort},
+		{"audit", cli.ExitOK},
 	} {
 		code, out, errs := shell(t, "", append(strings.Fields(c.args), "--socket="+path)...)
 		if code != c.code {

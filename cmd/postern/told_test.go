@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"postern/cmd/postern/internal/cli"
 )
 
 // TestEveryVerbIsToldOrSaysWhyNot: each verb that changes a running gateway, or takes evidence or rules from it, asks an operation
@@ -28,7 +30,7 @@ func TestEveryVerbIsToldOrSaysWhyNot(t *testing.T) {
 		"trust show": here, "store salvage": "the gateway does not run then; it says what it does", "store waiting": here, "version": here, "man": here,
 	}
 	var out bytes.Buffer
-	parser, err := newParser(new(commands), &app{stdout: &out, stderr: &out})
+	parser, err := newParser(new(commands), &cli.App{Stdout: &out, Stderr: &out})
 	if err != nil {
 		t.Fatal(err)
 	}

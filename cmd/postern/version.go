@@ -3,8 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"runtime"
-	"runtime/debug"
+
+	"postern/cmd/postern/internal/cli"
 )
 
 // versionCmd prints what this binary is.
@@ -12,47 +12,20 @@ type versionCmd struct {
 	JSON bool `help:"Print a JSON object."`
 }
 
-// build is the identity of a binary, stamped by the Go toolchain from the repository it was built in.
-type build struct {
-	Version  string `json:"version"`
-	Revision string `json:"revision,omitempty"`
-	Modified bool   `json:"modified,omitempty"`
-	Go       string `json:"go"`
-	Platform string `json:"platform"`
-}
-
 // Run prints the version.
-func (v *versionCmd) Run(a *app) error {
-	b := thisBuild()
+func (v *versionCmd) Run(a *cli.App) error {
+	b := cli.ThisBuild()
 	if v.JSON {
-		return json.NewEncoder(a.stdout).Encode(b)
+		return json.NewEncoder(a.Stdout).Encode(b)
 	}
-	fmt.Fprintf(a.stdout, "postern %s", b.Version)
+	fmt.Fprintf(a.Stdout, "postern %s", b.Version)
 	if b.Revision != "" {
-		fmt.Fprintf(a.stdout, " (%.12s", b.Revision)
+		fmt.Fprintf(a.Stdout, " (%.12s", b.Revision)
 		if b.Modified {
-			fmt.Fprint(a.stdout, ", modified")
+			fmt.Fprint(a.Stdout, ", modified")
 		}
-		fmt.Fprint(a.stdout, ")")
+		fmt.Fprint(a.Stdout, ")")
 	}
-	_, err := fmt.Fprintf(a.stdout, " %s %s\n", b.Go, b.Platform)
+	_, err := fmt.Fprintf(a.Stdout, " %s %s\n", b.Go, b.Platform)
 	return err
-}
-
-func thisBuild() build {
-	b := build{Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
-	}
-	b.Version = info.Main.Version
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			b.Revision = s.Value
-		case "vcs.modified":
-			b.Modified = s.Value == "true"
-		}
-	}
-	return b
 }

@@ -1,0 +1,301 @@
+// Package operate has the verbs by which operators look at a running gateway and change it: queue, trace, rules, peers,
+// audit, accounts, reload.
+//
+// Each asks the gateway through its API and prints the answer, for people or as JSON. None opens the gateway's data,
+// and none decides anything: who may what, and what is written in the audit trail, is the gateway's business.
+package operate
+
+import (
+	"errors"
+	"fmt"
+	"postern/internal/operator/trace"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/cmd/postern/internal/cli"
+	"postern/cmd/postern/internal/remote"
+	"postern/internal/operator/admin"
+	"postern/internal/operator/api"
+	"postern/internal/queue"
+)
+
+// QueueCmd is the verb about waiting mail.
+type QueueCmd struct {
+	List    queueListCmd    `cmd:"" help:"List the mail that waits and why."`
+	Show    queueShowCmd    `cmd:"" help:"Show everything known about messages."`
+	Retry   queueRetryCmd   `cmd:"" help:"Try waiting mail now; without a name, everything that waits."`
+	Hold    queueHoldCmd    `cmd:"" help:"Keep waiting mail until it is released."`
+	Release queueReleaseCmd `cmd:"" help:"Let held mail go; with --lower, also with less protection than its rule demands."`
+	Cancel  queueCancelCmd  `cmd:"" help:"End waiting mail without telling the sender."`
+}
+
+// names are the mail a verb is about: recipient domains and queue ids.
+type names struct {
+	Names []string `arg:"" optional:"" name:"name" help:"A recipient domain or the id of a message."`
+}
+
+// split tells ids from domains by their form.
+func (n *names) split() (domains, messages []string) {
+	for _, name := range n.Names {
+		if trace.LooksLikeID(name) {
+			messages = append(messages, name)
+		} else {
+			domains = append(domains, name)
+		}
+	}
+	return domains, messages
+}
+
+// queueListCmd lists what waits.
+type queueListCmd struct {
+	remote.Gateway
+	names
+	State   []string `help:"Only these states: queued, sending, held."`
+	Reason  string   `help:"Only mail that waits for this reason."`
+	Rule    string   `help:"Only mail under this rule."`
+	Summary bool     `help:"Count by domain and reason instead of listing."`
+	Limit   int      `placeholder:"N" help:"At most so many, the newest first."`
+}
+
+// Run lists.
+func (q *queueListCmd) Run(a *cli.App) error {
+	client, err := q.Dial(a)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	states := q.State
+	if len(states) == 0 {
+		states = admin.Waiting()
+	}
+	print, finish := waitingRows(a, q.JSON)
+	if q.Summary {
+		print, finish = summaryRows(a, q.JSON)
+	}
+	domains, messages := q.split()
+	base := admin.Query{States: states, Reason: q.Reason, Rule: q.Rule, Limit: q.Limit}
+	var queries []admin.Query
+	if len(messages) > 0 || len(domains) == 0 {
+		one := base
+		one.Messages = messages
+		queries = append(queries, one)
+	}
+	for _, d := range domains {
+		one := base
+		one.Domain = d
+		queries = append(queries, one)
+	}
+	for _, one := range queries {
+		for t, err := range client.Traces(a.Ctx, one) {
+			if err != nil {
+				return remote.Tell(err)
+			}
+			if err := print(&t); err != nil {
+				return err
+			}
+		}
+	}
+	return finish()
+}
+
+// waitingRows prints one row for each delivery.
+func waitingRows(a *cli.App, asJSON bool) (print func(*trace.Delivery) error, finish func() error) {
+	if asJSON {
+		return func(t *trace.Delivery) error { return a.Object(t) }, func() error { return nil }
+	}
+	rows := a.NewTable(cli.Col("MESSAGE", 16), cli.Col("STATE", 7), cli.Col("TO", 0), cli.Col("WHY", 22), cli.Col("NEXT TRY", 11))
+	return func(t *trace.Delivery) error {
+			rows.Row(t.Message, t.State, t.To, why(t), cli.ShortClock(t.NextAttemptAt))
+			return nil
+		}, func() error {
+			if rows.Empty() {
+				fmt.Fprintln(a.Stdout, "nothing waits")
+			}
+			return nil
+		}
+}
+
+// waitingGroup is a line of the summary.
+type waitingGroup struct {
+	Domain   string     `json:"domain"`
+	Reason   string     `json:"reason"`
+	Requires string     `json:"requires"`
+	Count    int        `json:"count"`
+	OldestAt *time.Time `json:"oldest_accepted_at"`
+	NextAt   *time.Time `json:"next_attempt_at"`
+}
+
+// summaryRows counts by domain, reason and requirement, the largest groups first.
+func summaryRows(a *cli.App, asJSON bool) (print func(*trace.Delivery) error, finish func() error) {
+	groups := map[waitingGroup]*waitingGroup{}
+	print = func(t *trace.Delivery) error {
+		key := waitingGroup{Domain: domainOf(t.To), Reason: t.Reason, Requires: t.Requires}
+		g := groups[key]
+		if g == nil {
+			g = &key
+			groups[waitingGroup{Domain: key.Domain, Reason: key.Reason, Requires: key.Requires}] = g
+		}
+		g.Count++
+		if t.AcceptedAt != nil && (g.OldestAt == nil || t.AcceptedAt.Before(*g.OldestAt)) {
+			g.OldestAt = t.AcceptedAt
+		}
+		if t.NextAttemptAt != nil && (g.NextAt == nil || t.NextAttemptAt.Before(*g.NextAt)) {
+			g.NextAt = t.NextAttemptAt
+		}
+		return nil
+	}
+	return print, func() error {
+		sorted := make([]*waitingGroup, 0, len(groups))
+		for _, g := range groups {
+			sorted = append(sorted, g)
+		}
+		sort.Slice(sorted, func(i, j int) bool {
+			x, y := sorted[i], sorted[j]
+			if x.Count != y.Count {
+				return x.Count > y.Count
+			}
+			return x.Domain+" "+x.Reason+" "+x.Requires < y.Domain+" "+y.Reason+" "+y.Requires
+		})
+		return printGroups(a, sorted, asJSON)
+	}
+}
+
+func printGroups(a *cli.App, groups []*waitingGroup, asJSON bool) error {
+	rows := a.NewTable(cli.Col("COUNT", 7), cli.Col("DOMAIN", 0), cli.Col("WHY", 22), cli.Col("OLDEST", 11), cli.Col("NEXT TRY", 11))
+	for _, g := range groups {
+		if asJSON {
+			if err := a.Object(g); err != nil {
+				return err
+			}
+			continue
+		}
+		reason := g.Reason
+		if reason == "" {
+			reason = "-"
+		}
+		rows.Row(strconv.Itoa(g.Count), g.Domain, reason, cli.ShortClock(g.OldestAt), cli.ShortClock(g.NextAt))
+	}
+	if len(groups) == 0 && !asJSON {
+		fmt.Fprintln(a.Stdout, "nothing waits")
+	}
+	return nil
+}
+
+// queueShowCmd shows messages in full.
+type queueShowCmd struct {
+	remote.Gateway
+	Message []string `arg:"" help:"The id of a message."`
+}
+
+// Run shows.
+func (q *queueShowCmd) Run(a *cli.App) error {
+	return showTraces(a, &q.Gateway, admin.Query{Messages: q.Message}, "there is no message "+q.Message[0])
+}
+
+type queueRetryCmd struct {
+	remote.Gateway
+	names
+}
+
+// Run retries.
+func (q *queueRetryCmd) Run(a *cli.App) error {
+	r := admin.ActRequest{Kind: queue.Retry, All: len(q.Names) == 0}
+	return act(a, &q.Gateway, &q.names, r)
+}
+
+// waiting is how long an action waits for what is being sent.
+type waiting struct {
+	Wait int `placeholder:"SECONDS" help:"Wait so long for mail that is being sent, and tell how it ended; at most 60."`
+}
+
+type queueHoldCmd struct {
+	remote.Gateway
+	names
+	waiting
+	All bool `help:"Everything that waits."`
+}
+
+// Run holds.
+func (q *queueHoldCmd) Run(a *cli.App) error {
+	return act(a, &q.Gateway, &q.names, admin.ActRequest{Kind: queue.Hold, All: q.All, Wait: q.Wait})
+}
+
+type queueReleaseCmd struct {
+	remote.Gateway
+	names
+	All     bool `help:"Everything that is held."`
+	Rejudge bool `help:"Give waiting mail exactly what is in force now, never less: all of it, or what is named. For mail that keeps what a rule demanded and no longer does. What is held stays held. Recorded in the audit trail."`
+	Lower   bool `help:"Lower the mail to what the configuration demands without any rule. It may then go in plaintext. Recorded in the audit trail."`
+}
+
+// Run releases.
+func (q *queueReleaseCmd) Run(a *cli.App) error {
+	return act(a, &q.Gateway, &q.names, admin.ActRequest{Kind: queue.Release, All: q.All || q.Rejudge && len(q.Names) == 0,
+		Lower: q.Lower, Rejudge: q.Rejudge})
+}
+
+type queueCancelCmd struct {
+	remote.Gateway
+	names
+	waiting
+	All bool `help:"Everything that waits."`
+}
+
+// Run cancels.
+func (q *queueCancelCmd) Run(a *cli.App) error {
+	return act(a, &q.Gateway, &q.names, admin.ActRequest{Kind: queue.Cancel, All: q.All, Wait: q.Wait})
+}
+
+// act sends an action and tells what it did. An action on named mail that changed nothing is exit code 1.
+func act(a *cli.App, to *remote.Gateway, names *names, r admin.ActRequest) error {
+	r.Domains, r.Messages = names.split()
+	if !r.All && len(names.Names) == 0 {
+		return cli.Usage(errors.New("name the domains or messages to "+string(r.Kind)), "`postern queue list` shows them; --all means everything")
+	}
+	out, err := remote.Ask(a, to, func(client *api.Client) (admin.ActResult, error) {
+		return client.Act(a.Ctx, r)
+	})
+	if err != nil {
+		return err
+	}
+	if to.JSON {
+		err = a.Object(out)
+	} else {
+		err = sayActed(a, &r, out)
+	}
+	if err == nil && out.Changed+out.Pending == 0 && !r.All {
+		return nothing(&r, out)
+	}
+	return err
+}
+
+// nothing is the answer when an action on named mail changed nothing, with the action that would have.
+func nothing(r *admin.ActRequest, out admin.ActResult) error {
+	hint := "`postern queue list` shows what waits"
+	switch {
+	case out.TooLate > 0:
+		hint = "`postern trace` shows how it ended"
+	case r.Kind == queue.Retry:
+		hint += "; held mail goes with `postern queue release`"
+	case r.Rejudge:
+		hint = "nothing of it holds more than is in force; `postern queue show MESSAGE` says what each demands"
+	case r.Kind == queue.Release && !r.Lower:
+		hint += "; mail that is not held goes with `postern queue retry`"
+	}
+	return cli.Failure(errors.New(""), hint, cli.ExitShort)
+}
+
+// sayActed tells what an action did, and where to look how the rest ends.
+func sayActed(a *cli.App, r *admin.ActRequest, out admin.ActResult) error {
+	said := out.Say(r)
+	_, err := fmt.Fprintln(a.Stdout, said[0])
+	for _, line := range said[1:] {
+		fmt.Fprintln(a.Stderr, "postern: "+line)
+	}
+	if len(out.PendingMessages) > 0 {
+		fmt.Fprintln(a.Stderr, "postern: `postern queue show "+strings.Join(out.PendingMessages, " ")+"` tells how it ended")
+	}
+	return err
+}

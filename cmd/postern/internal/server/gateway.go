@@ -1,0 +1,113 @@
+// Package server is the composition of the gateway: every room is built and joined here, and runs until it is told to
+// stop.
+//
+// New makes the rooms in an order in which each is given what it needs. Gateway.Run opens the sockets, works, and stops
+// in order; readAgain puts another configuration in force, all of what needs no restart or nothing.
+package server
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"postern/cmd/postern/internal/sockets"
+	"postern/internal/config"
+	"postern/internal/dns/resolver"
+	"postern/internal/event"
+	"postern/internal/event/metrics"
+	"postern/internal/gateway/clientname"
+	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/dispatch"
+	"postern/internal/gateway/identity"
+	"postern/internal/gateway/inforce"
+	"postern/internal/gateway/intake"
+	"postern/internal/gateway/notify"
+	"postern/internal/gateway/recipients"
+	"postern/internal/history/certstore"
+	"postern/internal/history/peers/memory"
+	"postern/internal/history/traffic"
+	"postern/internal/operator/accounts"
+	"postern/internal/operator/admin"
+	"postern/internal/platform/ram"
+	"postern/internal/policy/certcheck/roots"
+	"postern/internal/policy/mxpins"
+	"postern/internal/policy/revoke"
+	"postern/internal/queue/sqlstore"
+	"postern/internal/smtp/smtpserver"
+)
+
+// Gateway is every room, built and joined. newGateway makes one; run runs it; close releases its data.
+type Gateway struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	sink     *bus
+	metrics  *metrics.Metrics
+	figures  figures
+	store    *sqlstore.Store
+	pins     *mxpins.Book
+	rules    *inforce.Keeper // with the tables
+	memory   *memory.Memory
+	notifier *notify.Notifier
+	traffic  *traffic.Recorder
+	shown    *certstore.Keeper // certificates of servers
+	pulse    admin.Pulse
+	roots    *roots.Store
+	resolver *resolver.Resolver
+	revoke   *revoke.Checker
+	checking checking
+	// deliverer opens every connection that carries mail or asks about recipients.
+	deliverer  *deliver.Deliverer
+	dialer     deliver.Dialer // opens its sockets
+	recipients *recipients.Keeper
+	names      *clientname.Names
+	secret     string                        // of [oidc]
+	inForce    atomic.Pointer[config.Config] // what was read last; cfg holds for what needs a restart
+	intake     atomic.Pointer[intake.Intake]
+	client     atomic.Pointer[tls.Certificate] // shown to servers that ask; nil shows none
+	clients    *intake.Clients                 // how our own clients hand mail in
+	logins     *intake.Logins                  // wrong passwords
+	dispatch   *dispatch.Dispatcher
+	admin      *admin.Service
+	accounts   *accounts.Service
+	certs      *identity.Certificates // nil: no STARTTLS
+	plan       ram.Plan               // who may take how much memory
+	// memoryOfContent is the half of the plan's Content that sessions share; the other is the store's. memoryOfSessions
+	// is what they cost besides.
+	memoryOfContent, memoryOfSessions *smtpserver.Memory
+	hashing                           chan struct{} // a place for each password that may be hashed at a time
+
+	sockets   *sockets.Set // opened before, by root; nil: listen opens them
+	opened    func()       // called by run when every socket is open; nil: nothing is
+	listeners []*listener
+	stopping  atomic.Bool
+	gate      atomic.Pointer[smtpserver.Gate] // of all listeners; nil before they are open
+	reloading sync.Mutex                      // one reload at a time
+	reloaded  reloaded
+}
+
+// Close releases the data. The gateway must not be running.
+func (g *Gateway) Close() error {
+	g.revoke.Close()
+	return g.store.Close()
+}
+
+// warn tells of something that an administrator should look at.
+func (g *Gateway) warn(what string, err error, hint string) {
+	g.sink.Emit(event.Warned{What: what, Text: err.Error(), Hint: hint})
+}
+
+// report passes on why a part of the gateway ended by itself.
+func report(failed chan<- error, err error) {
+	if err != nil {
+		failed <- err
+	}
+}
+
+// listener is the engine of one listener with the sockets it serves.
+type listener struct {
+	cfg     config.Listen
+	sockets []net.Listener
+	server  *smtpserver.Server
+}

@@ -1,0 +1,184 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"postern/internal/policy/mxpins"
+	"strings"
+	"time"
+
+	"postern/cmd/postern/internal/confcheck"
+	"postern/cmd/postern/internal/datafolder"
+	"postern/cmd/postern/internal/rooms"
+	"postern/internal/config"
+	"postern/internal/dns/resolver"
+	"postern/internal/event"
+	"postern/internal/event/maillog"
+	"postern/internal/event/metrics"
+	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/dispatch"
+	"postern/internal/gateway/identity"
+	"postern/internal/gateway/inforce"
+	"postern/internal/gateway/intake"
+	"postern/internal/gateway/notify"
+	"postern/internal/gateway/route"
+	"postern/internal/history/certstore"
+	"postern/internal/history/peers"
+	"postern/internal/history/peers/memory"
+	"postern/internal/history/traffic"
+	"postern/internal/operator/accounts"
+	"postern/internal/operator/admin"
+	"postern/internal/platform/ram"
+	"postern/internal/policy/certcheck/roots"
+	"postern/internal/policy/revoke"
+	"postern/internal/queue"
+	"postern/internal/smtp/smtpserver"
+)
+
+// New opens the store and joins the rooms. Nothing runs and no socket is open yet. files is what confcheck.Examine
+// read; dialer opens connections to other servers; extra sinks hear every event too.
+func New(
+	ctx context.Context, cfg *config.Config, files confcheck.Files, dialer deliver.Dialer, log *slog.Logger, extra ...event.Sink,
+) (*Gateway, error) {
+	g := &Gateway{cfg: cfg, log: log, dialer: dialer, secret: files.Secret, plan: rooms.MemoryPlan(cfg, ram.System()),
+		clients: intake.NewClients(), logins: intake.NewLogins()}
+	g.memoryOfContent, g.memoryOfSessions = smtpserver.NewMemory(g.plan.Content/2), smtpserver.NewMemory(g.plan.SessionRoom)
+	g.hashing = make(chan struct{}, g.plan.Hashes)
+	g.inForce.Store(cfg)
+	g.client.Store(files.Client)
+	g.reloaded.note(true, time.Now())
+	g.figures = figures{stats: func(ctx context.Context) (queue.Stats, error) { return g.store.Stats(ctx) }}
+	g.metrics = metrics.New(g.figures.metrics)
+	g.metrics.Listeners(listenerNames(cfg)...)
+	g.metrics.Watch(g.state)
+	g.sink = newBus(append([]event.Sink{maillog.New(log), g.metrics}, extra...)...)
+	var err error
+	if g.resolver, err = resolver.New(resolver.Config{Servers: rooms.ServerNames(cfg)}); err != nil {
+		return nil, err
+	}
+	g.names = rooms.NamesOfClients(cfg, g.resolver)
+	table, err := g.routes(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.trust(); err != nil {
+		return nil, err
+	}
+	if g.store, err = datafolder.Open(ctx, cfg, &g.plan, func(err error) {
+		g.warn("queue", err, "look at it, then remove it; nothing reads it")
+	}); err != nil {
+		return nil, err
+	}
+	if err := g.join(ctx, table, files); err != nil {
+		return nil, errors.Join(err, g.store.Close())
+	}
+	return g, nil
+}
+
+// join makes the rooms that stand on the store, each after those that it is given.
+func (g *Gateway) join(ctx context.Context, table *route.Table, files confcheck.Files) error {
+	before, err := g.store.Judgement(ctx)
+	if err != nil {
+		return err
+	}
+	g.pins = mxpins.NewBook(g.store)
+	g.rules = inforce.NewKeeper(ctx, inforce.Config{Ledger: g.store, Table: table, Files: g.roots.Digest})
+	if err := g.remember(ctx); err != nil {
+		return err
+	}
+	if err := g.rules.Now().Err; err != nil {
+		g.warn("rules", err, "mail is answered 451 until rules are applied: postern rules apply FILE")
+	}
+	revocation := rooms.Revoking(g.cfg, g.resolver, filepath.Join(string(g.cfg.Data), "crl"), g.warnOfRevocation)
+	revocation.Memory = g.plan.Lists
+	if g.revoke, err = revoke.New(revocation); err != nil {
+		return err
+	}
+	checker, err := g.checks(g.cfg, files.Client)
+	if err != nil {
+		return err
+	}
+	g.checking.now.Store(checker)
+	g.deliverer = g.delivers()
+	if g.recipients, err = g.knowing(); err != nil {
+		return err
+	}
+	g.recipients.Use(files.Mailboxes)
+	g.dispatch = dispatch.New(g.dispatching())
+	if g.rules.Now().Number != before.Number { // something else is in force than when the gateway stopped
+		g.dispatch.Changed()
+	}
+	g.accounts = accounts.New(accounts.Config{Hashing: g.hashing, Book: accounts.NewBook(g.store), Ledger: g.store,
+		Idle: g.cfg.Admin.SessionIdle.Duration, Life: g.cfg.Admin.SessionTime.Duration})
+	g.admin = admin.New(g.administration())
+	in, err := g.receiving(g.cfg)
+	if err != nil {
+		return err
+	}
+	g.intake.Store(in)
+	return nil
+}
+
+// remember makes what remembers, and has it hear what happens. The notifier does not hear what it tells, and of what
+// memory finds out all but the memories are told. Nobody else listens after this.
+func (g *Gateway) remember(ctx context.Context) error {
+	cfg, others := g.cfg, g.sink.listeners()
+	g.notifier = notify.New(notify.Config{
+		To: cfg.Admin.Notify, From: cfg.Postmaster, Hostname: cfg.Hostname, Store: g.store, InForce: g.rules.Now,
+		Wake: func(m *queue.Message, site queue.SiteKey, due time.Time) { g.dispatch.Wake(m, site, due) },
+		Sink: others, Random: rand.Uint32, Lifetime: cfg.Delivery.Lifetime.Duration,
+	})
+	var err error
+	g.memory, err = memory.Open(ctx, memory.Config{
+		Book: memory.NewBook(g.store), Sink: append(others, g.notifier),
+		Ratchet: peers.Ratchet{Mode: peers.Mode(cfg.Delivery.Ratchet), After: cfg.Delivery.RatchetAfter, Days: cfg.Delivery.RatchetDays,
+			Hold: cfg.Delivery.RatchetHold.Duration},
+	})
+	if err != nil {
+		return err
+	}
+	g.traffic = traffic.NewRecorder(traffic.NewBook(g.store), func(err error) {
+		g.warn("traffic", fmt.Errorf("sums of traffic cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
+	})
+	// A record lives for queue.retention after its end, which comes at most days after its connections.
+	g.shown = certstore.NewKeeper(certstore.NewBook(g.store), cfg.Queue.Retention.Duration+14*24*time.Hour, func(err error) {
+		g.warn("certificates", fmt.Errorf("certificates of servers cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
+	})
+	g.sink.subscribe(g.notifier, g.memory, g.traffic, g.shown, &g.pulse)
+	g.sink.seal()
+	return nil
+}
+
+// trust prepares roots and our own certificates.
+func (g *Gateway) trust() error {
+	var err error
+	g.roots, err = rooms.OpenRoots(g.cfg, func(n roots.Notice) {
+		if n.Err != nil {
+			g.warn("trust "+n.Trust, n.Err, "repair the file; the roots read before stay in force")
+		}
+		if len(n.Left) > 0 {
+			g.warn("trust "+n.Trust, fmt.Errorf("%s: %s", n.File, strings.Join(n.Left, "; ")), "these certificates are not trusted")
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if len(g.cfg.TLS.Certificates) == 0 {
+		g.warn("certificate", errors.New("no certificate is configured"), "STARTTLS is not offered; set tls.certificates")
+		return nil
+	}
+	var files []identity.File
+	for _, c := range g.cfg.TLS.Certificates {
+		files = append(files, identity.File{Cert: string(c.Cert), Key: string(c.Key)})
+	}
+	g.certs, err = identity.Load(files, func(n identity.Notice) {
+		if n.Err != nil {
+			g.warn("certificate", n.Err, "repair the file; the certificate read before stays in force")
+		}
+	})
+	return err
+}

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"crypto/tls"
+	"math/rand/v2"
+	"os"
+	"strconv"
+
+	"postern/cmd/postern/internal/rooms"
+	"postern/internal/check"
+	"postern/internal/config"
+	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/dispatch"
+	"postern/internal/gateway/route"
+	"postern/internal/queue"
+)
+
+// routes makes the routing table of a configuration.
+func (g *Gateway) routes(cfg *config.Config) (*route.Table, error) {
+	return route.New(rooms.Routing(cfg, g.resolver))
+}
+
+// delivers makes what opens connections to other servers.
+func (g *Gateway) delivers() *deliver.Deliverer {
+	opener := rooms.Delivering(g.cfg, g.dialer, g.roots, g.revoke, nil)
+	opener.Certificate = g.client.Load
+	opener.Memory, opener.Book, opener.Remember = g.memory, g.pins, g.pins.Remember
+	return deliver.New(opener)
+}
+
+// dispatching says how the queue is emptied.
+func (g *Gateway) dispatching() dispatch.Config {
+	cfg := g.cfg
+	return dispatch.Config{
+		Store: g.store, Opener: g.deliverer, InForce: g.rules.Now, Sink: g.sink, Book: g.pins,
+		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
+		Schedule:          rooms.Pacing(&cfg.Delivery),
+		Lifetime:          cfg.Delivery.Lifetime.Duration,
+		UnsignedNo:        rooms.NeverIfZero(cfg.Delivery.UnsignedNo.Duration),
+		Retention:         cfg.Queue.Retention.Duration,
+		NoticesPerAddress: cfg.Queue.NoticesPerAddress, NoticesToStrangers: cfg.Queue.NoticesToStrangers,
+		Ours:        func(in *queue.Inbound) bool { return g.intake.Load().Ours(in) },
+		DelayNotice: rooms.NeverIfZero(cfg.Delivery.DelayNotice.Duration),
+		Linger:      rooms.NeverIfZero(cfg.Delivery.IdleTime.Duration),
+		Grace:       cfg.Limits.DrainTime.Duration,
+		Random:      rand.Uint32, Seed: rand.Uint64(), Worker: cfg.Hostname.String() + "/" + strconv.Itoa(os.Getpid()),
+	}
+}
+
+// checks makes the checker of a configuration.
+func (g *Gateway) checks(cfg *config.Config, client *tls.Certificate) (*check.Checker, error) {
+	forced, err := rooms.DefaultForced()
+	if err != nil {
+		return nil, err
+	}
+	cc := check.Config{Route: rooms.Routing(cfg, g.resolver), Deliver: rooms.Delivering(cfg, g.dialer, g.roots, g.revoke, client), Forced: forced}
+	cc.Route.Timeout = checkPatience
+	cc.Deliver.Memory, cc.Deliver.Book = g.memory, g.pins
+	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = checkPatience, min(cc.Deliver.ConnectTimeout, checkPatience)
+	return check.New(cc)
+}

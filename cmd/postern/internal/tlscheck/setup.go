@@ -1,0 +1,159 @@
+package tlscheck
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"postern/cmd/postern/internal/cli"
+	"postern/cmd/postern/internal/remote"
+	"postern/cmd/postern/internal/rooms"
+	"postern/internal/check"
+	"postern/internal/config"
+	"postern/internal/dns/resolver"
+	"postern/internal/history/peers"
+	"postern/internal/operator/api"
+	"postern/internal/policy"
+	"postern/internal/policy/certcheck/roots"
+	"postern/internal/policy/mxpins"
+	"postern/internal/policy/revoke"
+)
+
+// checkSetup is the rooms a check needs, built as the gateway's own.
+type checkSetup struct {
+	cfg      *config.Config
+	resolver *resolver.Resolver
+	revoke   *revoke.Checker
+	checker  *check.Checker
+	deciding []string // questions that decide the exit code
+	// ownFaults are what is wrong with certificates of our own that this user can read.
+	ownFaults []check.Suspicion
+}
+
+func (s *checkSetup) close() { s.revoke.Close() }
+
+func (c *CheckCmd) setUp(a *cli.App) (*checkSetup, error) {
+	cfg, err := a.LoadOrDefault()
+	if err != nil {
+		return nil, err
+	}
+	s := &checkSetup{cfg: cfg}
+	extra, deciding, err := c.questions(a)
+	if err != nil {
+		return nil, err
+	}
+	s.deciding = deciding
+	if s.resolver, err = resolver.New(resolver.Config{Servers: rooms.ServerNames(cfg)}); err != nil {
+		return nil, err
+	}
+	trusted, err := rooms.OpenRoots(cfg, rooms.WarnOfRoots(a.Stderr))
+	if err != nil {
+		return nil, err
+	}
+	client, err := rooms.ClientCertificate(cfg)
+	if err != nil {
+		return nil, err
+	}
+	forced, err := rooms.DefaultForced()
+	if err != nil {
+		return nil, err
+	}
+	// Lists stay in memory: the gateway's own folder belongs to the gateway's user.
+	if s.revoke, err = revoke.New(rooms.Revoking(cfg, s.resolver, "", nil)); err != nil {
+		return nil, err
+	}
+	cc := check.Config{Route: rooms.Routing(cfg, s.resolver), Deliver: rooms.Delivering(cfg, &net.Dialer{}, trusted, s.revoke, client),
+		Forced: forced, Extra: extra, Trials: c.Versions, Jobs: c.Jobs}
+	cc.Route.Timeout = c.Timeout
+	cc.Deliver.Memory = &askedMemory{ctx: a.Ctx, client: api.Dial(c.socket(cfg))}
+	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = c.Timeout, min(cc.Deliver.ConnectTimeout, c.Timeout)
+	if c.AsRule != "" && c.Rules == "" { // what the gateway's rule would say, it says by what the gateway remembers
+		cc.Deliver.Book = remembered{a, &remote.Gateway{Socket: c.Socket}}
+	}
+	s.ownFaults = ownFaults(cfg, trusted)
+	s.checker, err = check.New(cc)
+	return s, err
+}
+
+// ownFaults looks at our own chains as partners would. What cannot be read is for `postern trust show` to complain of.
+func ownFaults(cfg *config.Config, trusted *roots.Store) (out []check.Suspicion) {
+	pools, err := trusted.Pools(policy.PublicTrust)
+	if err != nil {
+		return nil
+	}
+	for _, f := range rooms.OwnFiles(cfg) {
+		own, _, err := f.Look(pools[policy.PublicTrust], time.Now(), 0)
+		if err != nil {
+			continue
+		}
+		if s, incomplete := check.IncompleteOwn(&own); incomplete {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// socket is where the gateway of the configuration is asked.
+func (c *CheckCmd) socket(cfg *config.Config) string {
+	if c.Socket != "" {
+		return c.Socket
+	}
+	return cfg.Socket()
+}
+
+// askedMemory is what the running gateway remembers of the servers it sends to, so that a check beside it says what its
+// deliveries say of one that lost its TLS. Where no gateway answers, or it may not be asked, nothing is remembered; it
+// is asked once then.
+type askedMemory struct {
+	ctx    context.Context // of the whole check: Missing is given none
+	client *api.Client
+	off    atomic.Bool
+}
+
+// askTime bounds one question about a peer.
+const askTime = 2 * time.Second
+
+// Missing asks the gateway.
+func (m *askedMemory) Missing(host string, addr netip.AddrPort) (out peers.Stand) {
+	if m.off.Load() {
+		return out
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, askTime)
+	defer cancel()
+	said, err := m.client.Missing(ctx, host, addr)
+	if err != nil {
+		m.off.Store(true)
+		return out
+	}
+	if said.OfferedAt != nil {
+		out.Offered = *said.OfferedAt
+	}
+	if said.HoldUntil != nil {
+		out.HoldUntil = *said.HoldUntil
+	}
+	return out
+}
+
+// remembered is the running gateway's book of names of mail hosts.
+type remembered struct {
+	a *cli.App
+	*remote.Gateway
+}
+
+// Pins asks the gateway.
+func (r remembered) Pins(ctx context.Context, domain string) (out []mxpins.Pin, err error) {
+	client, err := r.Dial(r.a)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	for p, err := range client.Pins(ctx, domain) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}

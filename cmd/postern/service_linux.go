@@ -1,4 +1,0 @@
-package main
-
-// noService says why this system is none for service, "" where it is one.
-const noService = ""
