@@ -142,7 +142,7 @@ func (d *Dispatcher) tellJump() {
 	if by == 0 {
 		return
 	}
-	d.look() // the schedule may have moved
+	d.reschedule() // the schedule may have moved
 	way := "forward"
 	if by < 0 {
 		way = "back"

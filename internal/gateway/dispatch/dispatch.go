@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
-	"maps"
 	"sync"
 	"time"
 
@@ -116,12 +115,6 @@ type Dispatcher struct {
 	changes chan struct{} // capacity 1: something else is in force
 	lost    chan error    // capacity 1: the store is broken for good
 	began   time.Time     // of Run; set before anything else runs
-}
-
-// brokenSite is a failing site, by next hop, so that a pass next door can wake it.
-type brokenSite struct {
-	require        policy.Requirement
-	failed, kicked time.Time // last
 }
 
 // leastHorizon keeps deadlines of a moment within the horizon.
@@ -248,7 +241,8 @@ func (d *Dispatcher) start(ctx, sending context.Context) time.Duration {
 	return max(time.Until(at), time.Millisecond)
 }
 
-func (d *Dispatcher) look() {
+// reschedule has the loop look at the schedule again.
+func (d *Dispatcher) reschedule() {
 	select {
 	case d.poke <- struct{}{}:
 	default:
@@ -274,7 +268,7 @@ func (d *Dispatcher) Wake(m *queue.Message, site queue.SiteKey, due time.Time) {
 	}
 	d.sched.Added(string(site), due, origin)
 	d.mu.Unlock()
-	d.look()
+	d.reschedule()
 }
 
 // Kick makes sites due now, whatever their backoff.
@@ -285,7 +279,7 @@ func (d *Dispatcher) Kick(_ context.Context, sites ...queue.SiteKey) {
 		d.sched.Kick(string(s), now)
 	}
 	d.mu.Unlock()
-	d.look()
+	d.reschedule()
 }
 
 // Changed says that something else is in force. What waits is held against it, soon; what has to go elsewhere or needs
@@ -294,32 +288,6 @@ func (d *Dispatcher) Changed() {
 	select {
 	case d.changes <- struct{}{}:
 	default:
-	}
-}
-
-// markBroken remembers a failing site under its next hop. The caller holds mu.
-func (d *Dispatcher) markBroken(nextHop string, site queue.SiteKey, r policy.Requirement) {
-	hop := baseHop(nextHop)
-	if d.broken[hop] == nil {
-		d.broken[hop] = make(map[queue.SiteKey]brokenSite)
-	}
-	old := d.broken[hop][site]
-	d.broken[hop][site] = brokenSite{require: r, failed: time.Now(), kicked: old.kicked}
-}
-
-// brokenFor is how long a failing site is remembered after its last failure. Where mail waits it is probed, and so
-// remembered anew, long before.
-const brokenFor = 24 * time.Hour
-
-// forgetBroken drops failing sites at which nothing has been tried for long: their mail was given up.
-func (d *Dispatcher) forgetBroken(now time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for hop, sites := range d.broken {
-		maps.DeleteFunc(sites, func(_ queue.SiteKey, b brokenSite) bool { return now.Sub(b.failed) > brokenFor })
-		if len(sites) == 0 {
-			delete(d.broken, hop)
-		}
 	}
 }
 

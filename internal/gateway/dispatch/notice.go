@@ -70,7 +70,7 @@ func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fat
 	if subjects := mail.ParseHeader(report.Original).All("Subject"); len(subjects) > 0 {
 		report.Subject = subjects[0].Text().String()
 	}
-	d.because(ctx, fates)
+	d.explainTaint(ctx, fates)
 	for _, f := range fates {
 		report.Recipients = append(report.Recipients, *f.notice)
 	}
@@ -136,7 +136,7 @@ func (d *Dispatcher) submit(ctx context.Context, id queue.ID, action dsn.Action,
 		_ = draft.Discard() // the rules' error is the one to report
 		return nil, err
 	}
-	d.stem(&delivery, &fates[0].work.Message, now)
+	d.limitBackscatter(&delivery, &fates[0].work.Message, now)
 	return &queue.Submission{Message: m, Deliveries: []queue.NewDelivery{delivery}, Body: draft}, nil
 }
 
@@ -175,8 +175,8 @@ func (d *Dispatcher) noticeDelivery(m *queue.Message, to mail.Address, header ma
 	}, nil
 }
 
-// announce lets the schedule know of notices that were stored, and emits them.
-func (d *Dispatcher) announce(notices []*queue.Submission) {
+// emitNotices lets the schedule know of notices that were stored, and emits them.
+func (d *Dispatcher) emitNotices(notices []*queue.Submission) {
 	for _, s := range notices {
 		n := &s.Deliveries[0]
 		if n.State != queue.Held {
