@@ -2,36 +2,34 @@ package dispatch
 
 import (
 	"maps"
-	"strings"
 	"time"
 
+	"postern/internal/gateway/route"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
 
-// brokenSite is a failing site, by next hop, so that a pass next door can wake it.
+// brokenSite is a failing site, by its servers, so that a pass next door can wake it.
 type brokenSite struct {
 	require        policy.Requirement
 	failed, kicked time.Time // last
 }
 
-// markBroken remembers a failing site under its next hop. The caller holds mu.
-func (d *Dispatcher) markBroken(nextHop string, site queue.SiteKey, r policy.Requirement) {
-	hop := baseHop(nextHop)
-	if d.broken[hop] == nil {
-		d.broken[hop] = make(map[queue.SiteKey]brokenSite)
+// markBroken remembers a failing site under its servers. The caller holds mu.
+func (d *Dispatcher) markBroken(at route.NextHop, site queue.SiteKey, r policy.Requirement) {
+	if d.broken[at] == nil {
+		d.broken[at] = make(map[queue.SiteKey]brokenSite)
 	}
-	old := d.broken[hop][site]
-	d.broken[hop][site] = brokenSite{require: r, failed: time.Now(), kicked: old.kicked}
+	old := d.broken[at][site]
+	d.broken[at][site] = brokenSite{require: r, failed: time.Now(), kicked: old.kicked}
 }
 
 // wakeBroken wakes failing sites beside one that reached a level, if that is what they want: each at most once in a first
 // retry step, for they may want more than this connection had, and then their own backoff counts.
-func (d *Dispatcher) wakeBroken(nextHop string, passed queue.SiteKey, reached policy.Level) {
-	hop := baseHop(nextHop)
+func (d *Dispatcher) wakeBroken(at route.NextHop, passed queue.SiteKey, reached policy.Level) {
 	d.mu.Lock()
 	now := d.now()
-	siblings := d.broken[hop]
+	siblings := d.broken[at]
 	delete(siblings, passed)
 	for site, b := range siblings {
 		if b.require.Channel <= reached && now.Sub(b.kicked) > d.pause(1) {
@@ -41,7 +39,7 @@ func (d *Dispatcher) wakeBroken(nextHop string, passed queue.SiteKey, reached po
 		}
 	}
 	if len(siblings) == 0 {
-		delete(d.broken, hop)
+		delete(d.broken, at)
 	}
 	d.mu.Unlock()
 	d.reschedule()
@@ -63,8 +61,15 @@ func (d *Dispatcher) forgetBroken(now time.Time) {
 	}
 }
 
-// baseHop strips the domain that a requirement added to a next hop, so that sites at the same hosts meet.
-func baseHop(nextHop string) string {
-	hop, _, _ := strings.Cut(nextHop, "@")
-	return hop
+// serversOf reads a stored next hop as the servers it leads to, so that sites at the same ones meet. What cannot be read
+// meets nothing else.
+func serversOf(nextHop string) route.NextHop {
+	h, err := route.ParseNextHop(nextHop)
+	if err != nil {
+		return route.NextHop{Hosts: nextHop}
+	}
+	return h.Servers()
 }
+
+// ownSite reports whether a site is a server that a domain of ours names, by its key.
+func ownSite(site string) bool { return serversOf(queue.SiteKey(site).NextHop()).By == route.ByOwn }

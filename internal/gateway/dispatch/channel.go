@@ -13,7 +13,7 @@ import (
 
 // connect sees that there is a channel for the group; nil when there is one.
 func (r *run) connect(ctx context.Context, group []queue.Work) *step {
-	r.nextHop, r.require = group[0].NextHop, group[0].Requirement
+	r.servers, r.require = serversOf(group[0].NextHop), group[0].Requirement
 	if r.channel != nil && (!r.channel.Healthy() || !r.channel.Alive(r.effort)) {
 		r.closeChannel()
 	}
@@ -21,7 +21,7 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 		return nil
 	}
 	domain := group[0].Recipient.Address.Domain
-	if !r.enter("to " + baseHop(r.nextHop)) {
+	if !r.enter("to " + r.servers.String()) {
 		return r.crowded(group)
 	}
 	plan, problem := r.view.Table.Plan(r.effort, domain)
@@ -109,5 +109,5 @@ func (r *run) passed() {
 		return
 	}
 	r.result.Passed = true
-	r.d.wakeBroken(r.nextHop, r.site, r.channel.Reached())
+	r.d.wakeBroken(r.servers, r.site, r.channel.Reached())
 }

@@ -37,7 +37,7 @@ type Config struct {
 	Postmaster mail.Address // writes them
 
 	Schedule schedule.Config
-	// Lifetime is how long ordinary mail may wait (0: 120 h), DelayNotice when the one notice is due (0: 2 h, below 0:
+	// Lifetime is how long ordinary mail may wait (0: mail.Lifetime), DelayNotice when the one notice is due (0: 2 h, below 0:
 	// never).
 	Lifetime, DelayNotice time.Duration
 	// NoticesPerAddress and NoticesToStrangers bound the notices of an hour about mail from the world, to one address and
@@ -70,7 +70,7 @@ func (c Config) withDefaults() Config {
 			*d = v
 		}
 	}
-	def(&c.Lifetime, 120*time.Hour)
+	def(&c.Lifetime, mail.Lifetime)
 	def(&c.DelayNotice, 2*time.Hour)
 	def(&c.UnsignedNo, time.Hour)
 	def(&c.Retention, 90*24*time.Hour)
@@ -105,7 +105,7 @@ type Dispatcher struct {
 	running   map[*run]bool
 	runs      map[*schedule.Place]*run // those that hold a place
 	lingering map[queue.SiteKey][]*run // those that wait with an open channel
-	broken    map[string]map[queue.SiteKey]brokenSite
+	broken    map[route.NextHop]map[queue.SiteKey]brokenSite
 	changed   map[string]time.Time // changes of mail hosts that were told, and when
 	refused   refusals
 
@@ -138,7 +138,7 @@ func New(cfg Config) *Dispatcher {
 		runs:      make(map[*schedule.Place]*run),
 		lanes:     maphash.MakeSeed(),
 		lingering: make(map[queue.SiteKey][]*run),
-		broken:    make(map[string]map[queue.SiteKey]brokenSite),
+		broken:    make(map[route.NextHop]map[queue.SiteKey]brokenSite),
 		refused:   refusals{},
 		changed:   make(map[string]time.Time),
 	}
@@ -194,7 +194,7 @@ func (d *Dispatcher) load(ctx context.Context) error {
 		}
 		d.sched.Load(string(s.Key), due, s.Failures, s.Since, s.RetryAt)
 		if s.Failures > 0 {
-			d.markBroken(s.NextHop, s.Key, s.Requirement)
+			d.markBroken(serversOf(s.NextHop), s.Key, s.Requirement)
 		}
 	}
 	return nil

@@ -13,9 +13,6 @@ import (
 	"postern/internal/queue/schedule"
 )
 
-// ownSite reports whether a site is a server that a domain of ours names, by its key.
-func ownSite(site string) bool { return strings.HasPrefix(site, "own:") }
-
 // origin says who a message is from, for the schedule: whose turn it is, and whether it is a report. A report is what
 // nobody wants an answer to: our own notices, and mail from the null sender, which others' servers write. Where it goes
 // was chosen by whoever named the sender.

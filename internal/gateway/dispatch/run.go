@@ -8,6 +8,7 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/inforce"
+	"postern/internal/gateway/route"
 	"postern/internal/policy"
 	"postern/internal/queue"
 	"postern/internal/queue/schedule"
@@ -37,7 +38,7 @@ type run struct {
 	view    *inforce.View       // what the channel was opened under
 	judged  *inforce.Judgements // by it, of the message in hand
 	warned  *inforce.View       // the last that could not judge
-	nextHop string              // of the site
+	servers route.NextHop       // of the site; see serversOf
 	require policy.Requirement
 	result  schedule.Result // what the scheduler is told at the end
 }
@@ -122,7 +123,7 @@ func (r *run) report(siteFailed bool) (state queue.SiteState, ok bool) {
 	state = queue.SiteState{Failures: s.Failures, Since: s.Since, RetryAt: s.RetryAt}
 	if siteFailed {
 		state.Last = r.climb
-		d.markBroken(r.nextHop, r.site, r.require)
+		d.markBroken(r.servers, r.site, r.require)
 	}
 	return state, true
 }

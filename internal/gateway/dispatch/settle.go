@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/gateway/submit"
 	"postern/internal/queue"
 )
 
@@ -97,7 +98,9 @@ func (d *Dispatcher) settleOnce(ctx context.Context, fates []fate, sites map[que
 		fates[i].settlement = batch.Settlements[i]
 		d.emitSettled(&fates[i])
 	}
-	d.emitNotices(notices)
+	for _, s := range notices {
+		submit.Announce(s, d.Wake, d.cfg.Sink)
+	}
 	return nil
 }
 

@@ -70,6 +70,6 @@ func (k *Judgements) Move(ctx context.Context, m *queue.Message, d *queue.Delive
 
 // MoveTo puts a delivery to a domain where it belongs with the demands it is to have, judged by v.
 func (v *View) MoveTo(domain mail.Domain, w *Weighed) *queue.Move {
-	return &queue.Move{NextHop: v.Table.NextHop(domain, w.Requirement), Requirement: w.Requirement, Demands: w.Demands,
+	return &queue.Move{NextHop: v.Table.NextHop(domain, w.Requirement).String(), Requirement: w.Requirement, Demands: w.Demands,
 		Rules: w.Rules(), Judged: v.Number}
 }
