@@ -96,8 +96,8 @@ func (r Reason) Class() Class {
 	return r.Info().Class
 }
 
-// AboutProtection reports whether reasons of this class say that the channel or the peer's proof fell short, rather than the way
-// there or the peer's answer.
+// AboutProtection reports whether reasons of this class say that the channel or the peer's proof fell short, rather
+// than the way there or the peer's answer.
 func (c Class) AboutProtection() bool {
 	return c == OfMailHost || c == OfTLS || c == OfCertificate || c == OfRevocation || c == OfPublished
 }

@@ -59,8 +59,8 @@ func (b *backscatter) first(limit string) bool {
 	return !told
 }
 
-// limitBackscatter holds a notice that is over a limit. Those to our own domains, and about mail that our own side sent, are not
-// counted: their senders are no claims of strangers.
+// limitBackscatter holds a notice that is over a limit. Those to our own domains, and about mail that our own side
+// sent, are not counted: their senders are no claims of strangers.
 func (d *Dispatcher) limitBackscatter(n *queue.NewDelivery, about *queue.Message, now time.Time) {
 	c := &d.cfg
 	to := n.Recipient.Address

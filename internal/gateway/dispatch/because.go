@@ -10,8 +10,8 @@ import (
 // becauseLook is how many of a message's recipients are looked at to find those because of whom others are protected.
 const becauseLook = 1000
 
-// explainTaint tells the sender of recipients whom no rule names why they are protected all the same. What cannot be read is
-// left out: the notice is not for that alone.
+// explainTaint tells the sender of recipients whom no rule names why they are protected all the same. What cannot be
+// read is left out: the notice is not for that alone.
 func (d *Dispatcher) explainTaint(ctx context.Context, fates []*fate) {
 	var tainted []*fate
 	for _, f := range fates {

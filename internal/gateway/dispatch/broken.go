@@ -24,8 +24,8 @@ func (d *Dispatcher) markBroken(at route.NextHop, site queue.SiteKey, r policy.R
 	d.broken[at][site] = brokenSite{require: r, failed: time.Now(), kicked: old.kicked}
 }
 
-// wakeBroken wakes failing sites beside one that reached a level, if that is what they want: each at most once in a first
-// retry step, for they may want more than this connection had, and then their own backoff counts.
+// wakeBroken wakes failing sites beside one that reached a level, if that is what they want: each at most once in a
+// first retry step, for they may want more than this connection had, and then their own backoff counts.
 func (d *Dispatcher) wakeBroken(at route.NextHop, passed queue.SiteKey, reached policy.Level) {
 	d.mu.Lock()
 	now := d.now()
@@ -61,8 +61,8 @@ func (d *Dispatcher) forgetBroken(now time.Time) {
 	}
 }
 
-// serversOf reads a stored next hop as the servers it leads to, so that sites at the same ones meet. What cannot be read
-// meets nothing else.
+// serversOf reads a stored next hop as the servers it leads to, so that sites at the same ones meet. What cannot be
+// read meets nothing else.
 func serversOf(nextHop string) route.NextHop {
 	h, err := route.ParseNextHop(nextHop)
 	if err != nil {

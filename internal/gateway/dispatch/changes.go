@@ -47,8 +47,8 @@ func (d *Dispatcher) kickProtected(ctx context.Context) error {
 // walkStep is how many deliveries are looked at in one go.
 const walkStep = 2000
 
-// moveStale walks what waits, message by message, and moves what does not belong where it waits. It is only for people to see
-// at once what misplaced would find out later, and to tell how much holds more than is in force.
+// moveStale walks what waits, message by message, and moves what does not belong where it waits. It is only for people
+// to see at once what misplaced would find out later, and to tell how much holds more than is in force.
 func (d *Dispatcher) moveStale(ctx context.Context, view *inforce.View) error {
 	if view.Err != nil {
 		return view.Err
@@ -81,7 +81,8 @@ func (d *Dispatcher) tellHeld(view *inforce.View, moved, more int) {
 }
 
 // stale lists a step of waiting deliveries that were judged by something else than what is in force.
-func (d *Dispatcher) stale(ctx context.Context, number int64, after queue.DeliveryID) (recs []queue.Record, last queue.DeliveryID, err error) {
+func (d *Dispatcher) stale(ctx context.Context, number int64, after queue.DeliveryID) (
+	recs []queue.Record, last queue.DeliveryID, err error) {
 	filter := queue.Filter{
 		States: []queue.State{queue.Queued, queue.Held}, JudgedBelow: number, After: after, Limit: walkStep,
 	}
@@ -94,8 +95,10 @@ func (d *Dispatcher) stale(ctx context.Context, number int64, after queue.Delive
 	return recs, last, nil
 }
 
-// moveSome moves those of the records that do not belong where they wait, and counts those that hold more than is in force.
-func (d *Dispatcher) moveSome(ctx context.Context, view *inforce.View, recs []queue.Record) (moved, more int, err error) {
+// moveSome moves those of the records that do not belong where they wait, and counts those that hold more than is in
+// force.
+func (d *Dispatcher) moveSome(ctx context.Context, view *inforce.View, recs []queue.Record) (
+	moved, more int, err error) {
 	var ids []queue.DeliveryID
 	judged := view.Judgements(d.cfg.Store)
 	for i := range recs {

@@ -42,7 +42,9 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	if climbed.Crowded {
 		return r.crowded(group)
 	}
-	r.d.cfg.Sink.Emit(event.Attempted{Site: string(r.site), Leg: plan.Leg, Requires: r.require.Channel, Attempt: r.climb})
+	r.d.cfg.Sink.Emit(event.Attempted{
+		Site: string(r.site), Leg: plan.Leg, Requires: r.require.Channel, Attempt: r.climb,
+	})
 	r.d.tellChangedHosts(plan.Domain, &climbed)
 	if climbed.Channel == nil {
 		return r.withoutChannel(group, climbed.WithoutTLS && r.rejects(group))
@@ -67,7 +69,8 @@ func (r *run) crowded(group []queue.Work) *step {
 
 // rejects reports whether a message fails at once for a peer without TLS. A notice of ours never does: it is held.
 func (r *run) rejects(group []queue.Work) bool {
-	return r.require.Forced() && r.require.WithoutTLS == policy.WithoutTLSReject && group[0].Message.Kind == queue.Ordinary
+	rejects := r.require.Forced() && r.require.WithoutTLS == policy.WithoutTLSReject
+	return rejects && group[0].Message.Kind == queue.Ordinary
 }
 
 // opened takes a channel that passed.

@@ -37,8 +37,8 @@ type Config struct {
 	Postmaster mail.Address // writes them
 
 	Schedule schedule.Config
-	// Lifetime is how long ordinary mail may wait (0: mail.Lifetime), DelayNotice when the one notice is due (0: 2 h, below 0:
-	// never).
+	// Lifetime is how long ordinary mail may wait (0: mail.Lifetime), DelayNotice when the one notice is due (0: 2 h,
+	// below 0: never).
 	Lifetime, DelayNotice time.Duration
 	// NoticesPerAddress and NoticesToStrangers bound the notices of an hour about mail from the world, to one address and
 	// to all that are not served here; more are held. 0 is no bound. Ours reports whether a message came from our own

@@ -81,6 +81,11 @@ func (d *Dispatcher) deferredBy(a *attempt.Attempt, due time.Time) func(*queue.W
 	return func(w *queue.Work) fate { return d.deferred(w, a, due) }
 }
 
+// deferredAlone puts off what an attempt says of the message and not of its site.
+func (d *Dispatcher) deferredAlone(a *attempt.Attempt) func(*queue.Work) fate {
+	return func(w *queue.Work) fate { return d.deferred(w, a, d.later(w)) }
+}
+
 // untouched gives w back as it was, due now; what an administrator holds stays held.
 func (d *Dispatcher) untouched(w *queue.Work) fate {
 	f := newFate(w, w.Was, nil)

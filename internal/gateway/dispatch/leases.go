@@ -60,8 +60,8 @@ func (l *leases) offer(works []queue.Work) {
 	}
 }
 
-// begin is the worker's turn with work that was offered: nobody else touches it any more. What was let go of meanwhile is
-// left out.
+// begin is the worker's turn with work that was offered: nobody else touches it any more. What was let go of meanwhile
+// is left out.
 func (l *leases) begin(works []queue.Work) []queue.Work {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,8 +96,8 @@ func (l *leases) withdraw(ids []queue.DeliveryID) (works []queue.Work) {
 	return works
 }
 
-// keepLeases prolongs the leases held, and lets go of what is wished away, until ctx ends. A lease that was lost is found
-// out at Settle.
+// keepLeases prolongs the leases held, and lets go of what is wished away, until ctx ends. A lease that was lost is
+// found out at Settle.
 func (r *run) keepLeases(ctx context.Context) {
 	tick := time.NewTicker(r.d.cfg.Lease / 3)
 	defer tick.Stop()
@@ -136,8 +136,8 @@ func (d *Dispatcher) extend(ctx context.Context, held []queue.Lease) error {
 	return nil
 }
 
-// Wished tells that an administrator wants something of mail that is claimed. Workers let go at once of what they have not
-// begun with; the store then does what is wished. It returns at once.
+// Wished tells that an administrator wants something of mail that is claimed. Workers let go at once of what they have
+// not begun with; the store then does what is wished. It returns at once.
 func (d *Dispatcher) Wished() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

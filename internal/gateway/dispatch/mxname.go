@@ -14,9 +14,9 @@ import (
 	"postern/internal/queue"
 )
 
-// learnNames remembers names of mail hosts that are proven, after a success; those of a first use the channel has written down
-// before it said MAIL. It comes before the settlement: who sees the delivery done
-// sees what it taught. What cannot be stored is learnt by the next success.
+// learnNames remembers names of mail hosts that are proven, after a success; those of a first use the channel has
+// written down before it said MAIL. It comes before the settlement: who sees the delivery done sees what it taught.
+// What cannot be stored is learnt by the next success.
 func (r *run) learnNames(ctx context.Context) {
 	if r.d.cfg.Book == nil {
 		return

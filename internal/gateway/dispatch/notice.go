@@ -51,8 +51,8 @@ func discard(drafts []*queue.Submission) {
 	}
 }
 
-// notice builds one notice and stores its body as a draft, under the protection of what it speaks of (submit); nil when it
-// cannot be addressed.
+// notice builds one notice and stores its body as a draft, under the protection of what it speaks of (submit); nil when
+// it cannot be addressed.
 func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fate, now time.Time) (*queue.Submission, error) {
 	w := fates[0].work
 	id := queue.NewID(now, d.cfg.Random())

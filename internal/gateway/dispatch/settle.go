@@ -104,9 +104,9 @@ func (d *Dispatcher) settleOnce(ctx context.Context, fates []fate, sites map[que
 	return nil
 }
 
-// untold is what becomes of f when the notice it owes cannot be stored. What was delivered stays so, without the notice:
-// to send it again would be worse. Nothing else leaves the queue without its sender being told, and a notice that is only
-// about a delay is tried again without touching the delivery.
+// untold is what becomes of f when the notice it owes cannot be stored. What was delivered stays so, without the
+// notice: to send it again would be worse. Nothing else leaves the queue without its sender being told, and a notice
+// that is only about a delay is tried again without touching the delivery.
 func (d *Dispatcher) untold(f fate, again time.Time) fate {
 	switch state := f.settlement.State; {
 	case state == queue.Delivered:

@@ -19,7 +19,7 @@ const (
 	goOn    next = iota
 	failed       // the site failed: what else was claimed is put off with it
 	crowded      // too many wait for the destination: what else was claimed goes back untouched
-	stuck        // an outcome could not be stored: nothing is sent, what else was claimed is left to the end of its leases
+	stuck        // an outcome could not be stored: nothing is sent, what else was claimed stays leased
 )
 
 // step is what a run came to with the deliveries of one message. What was decided is settled before anything else
@@ -34,7 +34,8 @@ type step struct {
 // message is the deliveries of one message that a run has in hand.
 type message struct {
 	works []queue.Work
-	// elsewhere: it was said again on a new connection. overtaken: another's first use of the mail host's name came first.
+	// elsewhere: it was said again on a new connection. overtaken: another's first use of the mail host's name came
+	// first.
 	elsewhere, overtaken bool
 }
 
@@ -72,9 +73,9 @@ func (r *run) step(ctx, sending context.Context, m *message, after next) step {
 	return r.send(sending, m)
 }
 
-// send judges a message by what is in force, brings it a channel that was opened under the same, and transfers it. Whatever
-// puts a part of it aside ends the step. All of that takes time: what is in force is looked at again when MAIL is about to
-// be said, and where it is something else all begins anew.
+// send judges a message by what is in force, brings it a channel that was opened under the same, and transfers it.
+// Whatever puts a part of it aside ends the step. All of that takes time: what is in force is looked at again when MAIL
+// is about to be said, and where it is something else all begins anew.
 func (r *run) send(ctx context.Context, m *message) step {
 	if view := r.d.cfg.InForce(); view != r.view {
 		r.closeChannel()
@@ -89,8 +90,8 @@ func (r *run) send(ctx context.Context, m *message) step {
 	return r.transfer(ctx, m)
 }
 
-// settle stores what a step decided, with the site's new state where the step changed it, and lets the leases go. It says
-// how the run goes on.
+// settle stores what a step decided, with the site's new state where the step changed it, and lets the leases go. It
+// says how the run goes on.
 func (r *run) settle(ctx context.Context, s step) next {
 	defer r.leases.drop(s.fates)
 	if s.next == stuck {
@@ -120,8 +121,8 @@ func (r *run) siteFailed(group []queue.Work) step {
 	return step{fates: all(group, r.d.deferredBy(r.climb, time.Now())), next: failed}
 }
 
-// passOver puts off a message whose handling met a bug. Otherwise the bug would end the gateway, which would meet it again
-// at each start, and no mail would go out any more. It is deferred.
+// passOver puts off a message whose handling met a bug. Otherwise the bug would end the gateway, which would meet it
+// again at each start, and no mail would go out any more. It is deferred.
 func (r *run) passOver(ctx context.Context, m *message, after *next) {
 	v := recover()
 	if v == nil {
@@ -133,11 +134,11 @@ func (r *run) passOver(ctx context.Context, m *message, after *next) {
 		r.channel = nil
 	}
 	a := &attempt.Attempt{At: time.Now(), Reason: policy.PolicyUnavailable, Text: "the gateway met a bug of its own"}
-	*after = r.settle(ctx, step{fates: all(m.works, func(w *queue.Work) fate { return r.d.deferred(w, a, r.d.later(w)) }), next: *after})
+	*after = r.settle(ctx, step{fates: all(m.works, r.d.deferredAlone(a)), next: *after})
 }
 
-// survive ends one run where a bug would end them all. What it had leased is looked at again when the leases have ended.
-// It is deferred.
+// survive ends one run where a bug would end them all. What it had leased is looked at again when the leases have
+// ended. It is deferred.
 func (r *run) survive() {
 	if v := recover(); v != nil {
 		r.tellBug(v, "site "+string(r.site)+" waits")

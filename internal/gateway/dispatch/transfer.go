@@ -64,11 +64,11 @@ func (r *run) transfer(ctx context.Context, m *message) step {
 	return s
 }
 
-// elsewhere says a message again at once over a new connection, because the one at hand was at its end before anything of it
-// was judged (smtpclient.Result.Elsewhere, the one place where that is decided; RFC 5321 §3.8). No attempt is counted, and
-// nothing of the new connection is taken from the old: it climbs the ladder and passes its own verdict. It happens at most
-// once to a message in hand; afterwards what a connection does is what the peer says. What our own engine has decided
-// for itself meanwhile stays decided.
+// elsewhere says a message again at once over a new connection, because the one at hand was at its end before anything
+// of it was judged (smtpclient.Result.Elsewhere, the one place where that is decided; RFC 5321 §3.8). No attempt is
+// counted, and nothing of the new connection is taken from the old: it climbs the ladder and passes its own verdict. It
+// happens at most once to a message in hand; afterwards what a connection does is what the peer says. What our own
+// engine has decided for itself meanwhile stays decided.
 func (r *run) elsewhere(m *message, result *smtpclient.Result) step {
 	m.elsewhere = true
 	s := step{hangUp: true}
@@ -102,7 +102,7 @@ func (r *run) unreadable(ctx context.Context, group []queue.Work, err error) ste
 	default:
 		a.Text += " now"
 		r.d.storeFailed(err, "the content of message "+id+" cannot be read now; it is tried again")
-		s.fates = all(group, func(w *queue.Work) fate { return r.d.deferred(w, a, r.d.later(w)) })
+		s.fates = all(group, r.d.deferredAlone(a))
 		return s
 	}
 	s.fates = all(group, func(w *queue.Work) fate { return newFate(w, queue.Held, a) })
@@ -136,7 +136,7 @@ func (r *run) brokeAtOnce(group []queue.Work, err error) step {
 	r.climb = r.attempt(nil)
 	r.climb.Reason, r.climb.Text = brokenBy(err)
 	r.closeChannel()
-	return step{fates: all(group, func(w *queue.Work) fate { return r.d.deferred(w, r.climb, r.d.later(w)) }), next: failed}
+	return step{fates: all(group, r.d.deferredAlone(r.climb)), next: failed}
 }
 
 // brokenBy is the reason of a connection that broke during a transaction.
@@ -230,13 +230,14 @@ func (r *run) delivered(w *queue.Work, a *attempt.Attempt, result *smtpclient.Re
 	return f
 }
 
-// wouldNote says what the rules under test would have made of a delivery, judged by the connection that carried it; "" when
-// no such rule spoke of it.
+// wouldNote says what the rules under test would have made of a delivery, judged by the connection that carried it; ""
+// when no such rule spoke of it.
 func (r *run) wouldNote(w *queue.Work) string {
 	if len(w.Tested) == 0 {
 		return ""
 	}
-	outcomes, _ := r.judged.Of(context.Background(), &w.Message) // nothing is known without the rules, and nothing hangs on it
+	// Nothing is known without the rules, and nothing hangs on it.
+	outcomes, _ := r.judged.Of(context.Background(), &w.Message)
 	outcome := outcomes[w.Recipient.Address]
 	if outcome == nil || len(outcome.Tested) == 0 {
 		return "" // the rules changed meanwhile: the record keeps their names

@@ -34,8 +34,8 @@ func (r refusals) since(d mail.Domain, now time.Time) time.Time {
 	return now
 }
 
-// finalProblem reports whether a problem of the way to a domain ends mail under r now, and says the problem with what is waited
-// for.
+// finalProblem reports whether a problem of the way to a domain ends mail under r now, and says the problem with what
+// is waited for.
 func (d *Dispatcher) finalProblem(domain mail.Domain, p *route.Problem, r policy.Requirement) (bool, string) {
 	if !p.Permanent || p.Final(r) || d.cfg.UnsignedNo <= 0 {
 		return p.Permanent, p.Text

@@ -10,8 +10,8 @@ import (
 	"postern/internal/queue"
 )
 
-// misplaced holds claimed deliveries of one message against what is in force, and moves what must go elsewhere or demands
-// something else than it was claimed for; nil when all belong here. Nothing is ever lowered here.
+// misplaced holds claimed deliveries of one message against what is in force, and moves what must go elsewhere or
+// demands something else than it was claimed for; nil when all belong here. Nothing is ever lowered here.
 func (r *run) misplaced(ctx context.Context, group []queue.Work) *step {
 	if r.view.Err != nil {
 		if r.warned != r.view {
@@ -38,7 +38,8 @@ func (r *run) unjudged(group []queue.Work) *step {
 	return &step{fates: all(group, r.d.deferredBy(a, now.Add(r.d.pause(1))))}
 }
 
-// sortOut parts the deliveries of one message in those that belong elsewhere now, and those that are right where they are.
+// sortOut parts the deliveries of one message in those that belong elsewhere now, and those that are right where they
+// are.
 func (d *Dispatcher) sortOut(ctx context.Context, judged *inforce.Judgements, group []queue.Work) (
 	move []fate, keep []queue.Work, err error) {
 	for i := range group {

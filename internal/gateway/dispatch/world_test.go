@@ -317,7 +317,8 @@ func (w *world) accept(from string, change func(*queue.Submission), to ...string
 	}
 	s := &queue.Submission{Message: m, Body: draft}
 	for i := range judged {
-		d := view.Delivery(mail.Recipient{Address: addresses[i]}, &judged[i], now, now.Add(cmp.Or(judged[i].Window, 120*time.Hour)))
+		expires := now.Add(cmp.Or(judged[i].Window, 120*time.Hour))
+		d := view.Delivery(mail.Recipient{Address: addresses[i]}, &judged[i], now, expires)
 		if notice := now.Add(2 * time.Hour); notice.Before(d.Deadline) {
 			d.Deadline = notice
 		}

@@ -13,8 +13,8 @@ import (
 // acceptance and may be over already.
 const raisedGrace = time.Minute
 
-// Judgements are what one View makes of stored messages, each judged once. They are for a short piece of work: rules begin
-// and end with time. Not safe for concurrent use.
+// Judgements are what one View makes of stored messages, each judged once. They are for a short piece of work: rules
+// begin and end with time. Not safe for concurrent use.
 type Judgements struct {
 	view  *View
 	from  Mail
@@ -38,9 +38,11 @@ func (k *Judgements) Of(ctx context.Context, m *queue.Message) (map[mail.Address
 	return out, err
 }
 
-// Move says where a delivery that waits at nextHop belongs by what is in force, nil where it is right already, and whether
-// it holds more than that because nobody said that it may have less. What was judged by this View before is right.
-func (k *Judgements) Move(ctx context.Context, m *queue.Message, d *queue.Delivery, nextHop string) (_ *queue.Move, more bool, _ error) {
+// Move says where a delivery that waits at nextHop belongs by what is in force, nil where it is right already, and
+// whether it holds more than that because nobody said that it may have less. What was judged by this View before is
+// right.
+func (k *Judgements) Move(ctx context.Context, m *queue.Message, d *queue.Delivery, nextHop string) (
+	_ *queue.Move, more bool, _ error) {
 	v := k.view
 	if d.JudgedUnder(m) >= v.Number {
 		return nil, false, nil
@@ -52,7 +54,8 @@ func (k *Judgements) Move(ctx context.Context, m *queue.Message, d *queue.Delive
 	j, now := judged[d.Recipient.Address], time.Now()
 	want := v.Weigh(d, m.Kind, j, now)
 	to := v.MoveTo(d.Recipient.Address.Domain, &want)
-	if to.NextHop == nextHop && want.Requirement.Key() == d.Requirement.Key() && policy.SameDemands(want.Demands, v.Sourced(d, m.Kind)) {
+	if to.NextHop == nextHop && want.Requirement.Key() == d.Requirement.Key() &&
+		policy.SameDemands(want.Demands, v.Sourced(d, m.Kind)) {
 		return nil, want.More, nil
 	}
 	to.Matched, to.ExpiresAt = d.Matched || j.Matched, d.ExpiresAt
@@ -70,6 +73,8 @@ func (k *Judgements) Move(ctx context.Context, m *queue.Message, d *queue.Delive
 
 // MoveTo puts a delivery to a domain where it belongs with the demands it is to have, judged by v.
 func (v *View) MoveTo(domain mail.Domain, w *Weighed) *queue.Move {
-	return &queue.Move{NextHop: v.Table.NextHop(domain, w.Requirement).String(), Requirement: w.Requirement, Demands: w.Demands,
-		Rules: w.Rules(), Judged: v.Number}
+	return &queue.Move{
+		NextHop: v.Table.NextHop(domain, w.Requirement).String(), Requirement: w.Requirement, Demands: w.Demands,
+		Rules: w.Rules(), Judged: v.Number,
+	}
 }

@@ -33,8 +33,8 @@ type Judged struct {
 	Requirement policy.Requirement
 }
 
-// Judge decides about a message that is to be accepted, recipient by recipient, and notes in it by what. The error is that
-// of the View. Results share memory: treat them as read-only.
+// Judge decides about a message that is to be accepted, recipient by recipient, and notes in it by what. The error is
+// that of the View. Results share memory: treat them as read-only.
 func (v *View) Judge(m *queue.Message, header mail.Header, to []mail.Address) ([]Judged, error) {
 	if v.Err != nil {
 		return nil, v.Err
@@ -44,7 +44,9 @@ func (v *View) Judge(m *queue.Message, header mail.Header, to []mail.Address) ([
 }
 
 func (v *View) judge(m *queue.Message, header mail.Header, to []mail.Address, now time.Time) []Judged {
-	f := rules.Facts{From: m.Envelope.From, Client: m.Inbound.Client, Recipients: to, Header: header, Size: m.Size, Now: now}
+	f := rules.Facts{
+		From: m.Envelope.From, Client: m.Inbound.Client, Recipients: to, Header: header, Size: m.Size, Now: now,
+	}
 	for _, r := range to {
 		f.Local = append(f.Local, v.Serves(r.Domain))
 	}
@@ -65,7 +67,8 @@ func (v *View) Delivery(to mail.Recipient, j *Judged, at, expires time.Time) que
 	return queue.NewDelivery{
 		NextHop: v.Table.NextHop(to.Address.Domain, j.Requirement).String(),
 		Delivery: queue.Delivery{
-			Recipient: to, Requirement: j.Requirement, Demands: j.Demands, Rules: j.Rules, Matched: j.Matched, Tested: j.Tested,
+			Recipient: to, Requirement: j.Requirement, Demands: j.Demands,
+			Rules: j.Rules, Matched: j.Matched, Tested: j.Tested,
 			AcceptedAt: at, Due: at, ExpiresAt: expires, Deadline: expires,
 		},
 	}

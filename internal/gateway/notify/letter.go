@@ -27,7 +27,8 @@ func (n *Notifier) write(ctx context.Context, now time.Time) error {
 func (n *Notifier) queue(ctx context.Context, matters []Matter, more int, now time.Time) error {
 	id := queue.NewID(now, n.cfg.Random())
 	s, err := submit.Compose(ctx, n.cfg.InForce(), n.cfg.Store, &submit.Letter{
-		ID: id, Kind: queue.Alert, To: n.cfg.To, Text: n.text(string(id), matters, more, now), At: now, Lifetime: n.cfg.Lifetime,
+		ID: id, Kind: queue.Alert, To: n.cfg.To, Text: n.text(string(id), matters, more, now),
+		At: now, Lifetime: n.cfg.Lifetime,
 	})
 	if err != nil {
 		return err

@@ -24,8 +24,8 @@ type NextHop struct {
 	By By
 	// Hosts are those an administrator named, "mx.partner.test:25,[2001:db8::1]:25"; "" where DNS names them.
 	Hosts string
-	// Domain is the recipient domain whose mail exchangers are the hosts, or whose own name named hosts must prove; zero
-	// where named hosts need not.
+	// Domain is the recipient domain whose mail exchangers are the hosts, or whose own name named hosts must prove;
+	// zero where named hosts need not.
 	Domain mail.Domain
 }
 

@@ -1,9 +1,10 @@
-// Package submit makes messages of the gateway itself ready for the queue: reports to senders about their mail, and letters
-// to the administrator. They are mail like any other. What is in force judges them (inforce), and one that speaks of
-// protected mail has the protection that mail had, so that a report never tells in the clear what was not to travel so.
+// Package submit makes messages of the gateway itself ready for the queue: reports to senders about their mail, and
+// letters to the administrator. They are mail like any other. What is in force judges them (inforce), and one that
+// speaks of protected mail has the protection that mail had, so that a report never tells in the clear what was not to
+// travel so.
 //
-// Compose writes the body and makes the one delivery; who asked stores it, alone (queue.Store.Accept) or in the transaction
-// that it tells of (queue.Batch.New), and then calls Announce.
+// Compose writes the body and makes the one delivery; who asked stores it, alone (queue.Store.Accept) or in the
+// transaction that it tells of (queue.Batch.New), and then calls Announce.
 package submit
 
 import (
@@ -39,7 +40,8 @@ type Letter struct {
 	About []*queue.Work
 }
 
-// Compose judges a letter by what is in force and writes its body as a draft, which is the caller's to store or discard.
+// Compose judges a letter by what is in force and writes its body as a draft, which is the caller's to store or
+// discard.
 func Compose(ctx context.Context, view *inforce.View, drafts Drafts, l *Letter) (*queue.Submission, error) {
 	size := headerSize(l.Text)
 	header := mail.ParseHeader(l.Text[:size])
@@ -68,11 +70,11 @@ func Compose(ctx context.Context, view *inforce.View, drafts Drafts, l *Letter) 
 	return &queue.Submission{Message: m, Deliveries: []queue.NewDelivery{delivery}, Body: draft}, nil
 }
 
-// delivery gives a letter the protection that its way demands, and that of what it speaks of: a forced message's report is
-// forced, with public trust or the private trust configured for the recipient's domain, and the rules in force are joined as
-// for any mail. What only the way to our own servers demands is no demand on a stranger's (inforce.View.Inherit). The name
-// of the recipient's mail host is held against what the same rules remember of the recipient's domain, which the first report
-// there begins; hosts named for it are proven.
+// delivery gives a letter the protection that its way demands, and that of what it speaks of: a forced message's report
+// is forced, with public trust or the private trust configured for the recipient's domain, and the rules in force are
+// joined as for any mail. What only the way to our own servers demands is no demand on a stranger's
+// (inforce.View.Inherit). The name of the recipient's mail host is held against what the same rules remember of the
+// recipient's domain, which the first report there begins; hosts named for it are proven.
 func (l *Letter) delivery(view *inforce.View, m *queue.Message, header mail.Header) (queue.NewDelivery, error) {
 	list, err := view.Judge(m, header, []mail.Address{l.To})
 	if err != nil {
