@@ -74,13 +74,14 @@ func lattice() map[string]string {
 		"platform/sandbox": "",
 		"gateway/deliver":  "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck",
 		"gateway/inforce":  "mail policy policy/rules queue operator/audit gateway/route",
-		"gateway/intake":   "mail smtp policy policy/rules event queue smtp/smtpserver gateway/clientname gateway/inforce gateway/route",
+		"gateway/intake":   "mail smtp policy event queue smtp/smtpserver gateway/clientname gateway/inforce gateway/route",
 
 		"gateway/clientname": "mail dns",
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
-		"gateway/notify":   "mail smtp policy/rules event queue gateway/inforce",
-		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn",
+		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit",
+		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit",
+		"gateway/submit":   "mail policy event queue gateway/inforce",
 
 		"check": "mail smtp smtp/smtpclient smtp/tlsprobe policy policy/certcheck attempt dns policy/mxpins history/peers gateway/route gateway/deliver",
 
@@ -138,7 +139,7 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/sqlstore", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/dispatch", "gateway/notify", "operator/admin", "policy/revoke",
+				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/dispatch", "gateway/submit", "gateway/notify", "operator/admin", "policy/revoke",
 				"history/peers/memory"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
 		{[]string{"postern/internal/config"}, except(),

@@ -121,10 +121,8 @@ func (t *teller) looked(hop *route.Hop, a *Address) {
 func (a *Address) certificateFault() policy.Reason {
 	for i := range a.Verdicts {
 		for _, r := range append([]policy.Reason{a.Verdicts[i].Reason}, reasonsOf(a.Verdicts[i].Shortfalls)...) {
-			for _, kind := range []string{"cert-", "pin-", "revocation-"} {
-				if strings.HasPrefix(string(r), kind) {
-					return r
-				}
+			if c := r.Class(); c == policy.OfCertificate || c == policy.OfRevocation {
+				return r
 			}
 		}
 	}

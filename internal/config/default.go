@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"postern/internal/mail"
 	"postern/internal/policy"
 )
 
@@ -22,7 +23,7 @@ func Default() *Config {
 			Port:               smtpPort,
 			DenyNetworks:       prefixes("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"),
 			Retry:              durations(time.Minute, 5*time.Minute, 15*time.Minute, 30*time.Minute, time.Hour),
-			Lifetime:           Duration{5 * 24 * time.Hour},
+			Lifetime:           Duration{mail.Lifetime},
 			DelayNotice:        Duration{2 * time.Hour},
 			Signed8Bit:         Signed8BitConvert,
 			UnsignedNo:         Duration{time.Hour},

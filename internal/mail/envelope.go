@@ -1,5 +1,10 @@
 package mail
 
+import "time"
+
+// Lifetime is how long mail waits at most before it is given up, where nothing says otherwise (RFC 5321 §4.5.4.1).
+const Lifetime = 5 * 24 * time.Hour
+
 // BodyType is the BODY parameter of MAIL (RFC 6152). The zero value is 7BIT.
 type BodyType string
 

@@ -94,3 +94,25 @@ func TestAnExplanationIsLookedUp(t *testing.T) {
 		t.Errorf("%v allocations for one explanation", n)
 	}
 }
+
+func TestAReasonIsOfTheClassThatItsCodeNames(t *testing.T) {
+	families := map[string]Class{
+		"dns": OfTheWay, "dnssec": OfTheWay, "mx": OfTheWay, "connect": OfTheWay, "greeting": OfTheWay, "ehlo": OfTheWay,
+		"starttls": OfTLS, "tls": OfTLS, "cert": OfCertificate, "pin": OfCertificate, "revocation": OfRevocation,
+		"dane": OfPublished, "sts": OfPublished, "requiretls": OfPublished, "remote": OfAnswer, "policy": OfOurs, "expired": OfOurs,
+	}
+	others := map[Reason]Class{MXUnproven: OfMailHost, MXChanged: OfMailHost, CertRevoked: OfRevocation}
+	for _, i := range Reasons() {
+		family, _, _ := strings.Cut(string(i.Reason), "-")
+		want, ok := others[i.Reason]
+		if !ok {
+			want = families[family]
+		}
+		if got := i.Reason.Class(); got != want || got == "" {
+			t.Errorf("%s is of class %q, want %q", i.Reason, got, want)
+		}
+	}
+	if got := Reason("").Class(); got != "" {
+		t.Errorf("no reason is of class %q", got)
+	}
+}

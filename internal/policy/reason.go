@@ -73,9 +73,40 @@ const (
 	Network Who = "network"
 )
 
+// Class says what a Reason is about, for whoever treats like reasons alike.
+type Class string
+
+// The classes, in the order of a delivery's life.
+const (
+	OfTheWay      Class = "way"         // the way to the host: DNS, connection, greeting
+	OfMailHost    Class = "mail host"   // whether the name of the mail host can be believed
+	OfTLS         Class = "tls"         // a TLS channel at all
+	OfCertificate Class = "certificate" // what the certificate and its chain prove
+	OfRevocation  Class = "revocation"  // whether the certificate was revoked
+	OfPublished   Class = "published"   // a policy that the domain or the sender declares
+	OfAnswer      Class = "answer"      // the peer's answer, or the lack of one
+	OfOurs        Class = "ours"        // our own side, and the end of patience
+)
+
+// Class returns what r is about, "" for no reason.
+func (r Reason) Class() Class {
+	if r == "" {
+		return ""
+	}
+	return r.Info().Class
+}
+
+// AboutProtection reports whether reasons of this class say that the channel or the peer's proof fell short, rather
+// than the way there or the peer's answer.
+func (c Class) AboutProtection() bool {
+	return c == OfMailHost || c == OfTLS || c == OfCertificate || c == OfRevocation || c == OfPublished
+}
+
 // Info is what people and protocols are told about a Reason.
 type Info struct {
 	Reason Reason
+	// Class is what it is about.
+	Class Class
 	// Text is one sentence: what happened.
 	Text string
 	// Who must act.

@@ -3,6 +3,7 @@ package queue
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"postern/internal/attempt"
@@ -20,6 +21,12 @@ func NewSiteKey(nextHop string, r policy.Requirement) SiteKey {
 	}
 	sum := sha256.Sum256([]byte(key))
 	return SiteKey(nextHop + "#" + r.Channel.String() + "-" + hex.EncodeToString(sum[:6]))
+}
+
+// NextHop is the next hop that is part of the key.
+func (k SiteKey) NextHop() string {
+	hop, _, _ := strings.Cut(string(k), "#")
+	return hop
 }
 
 // Site is the stored state of a site and what waits there.

@@ -59,9 +59,9 @@ func (b *backscatter) first(limit string) bool {
 	return !told
 }
 
-// stem holds a notice that is over a limit. Those to our own domains, and about mail that our own side sent, are not
-// counted: their senders are no claims of strangers.
-func (d *Dispatcher) stem(n *queue.NewDelivery, about *queue.Message, now time.Time) {
+// limitBackscatter holds a notice that is over a limit. Those to our own domains, and about mail that our own side
+// sent, are not counted: their senders are no claims of strangers.
+func (d *Dispatcher) limitBackscatter(n *queue.NewDelivery, about *queue.Message, now time.Time) {
 	c := &d.cfg
 	to := n.Recipient.Address
 	if c.NoticesPerAddress <= 0 && c.NoticesToStrangers <= 0 || c.InForce().Serves(to.Domain) || c.Ours != nil && c.Ours(&about.Inbound) {

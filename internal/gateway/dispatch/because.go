@@ -10,9 +10,9 @@ import (
 // becauseLook is how many of a message's recipients are looked at to find those because of whom others are protected.
 const becauseLook = 1000
 
-// because tells the sender of recipients whom no rule names why they are protected all the same. What cannot be read is
-// left out: the notice is not for that alone.
-func (d *Dispatcher) because(ctx context.Context, fates []*fate) {
+// explainTaint tells the sender of recipients whom no rule names why they are protected all the same. What cannot be
+// read is left out: the notice is not for that alone.
+func (d *Dispatcher) explainTaint(ctx context.Context, fates []*fate) {
 	var tainted []*fate
 	for _, f := range fates {
 		if f.work.Message.Kind == queue.Ordinary && f.work.Tainted() {

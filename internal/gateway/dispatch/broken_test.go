@@ -9,7 +9,7 @@ import (
 
 func TestSitesThatBrokeLongAgoAreForgotten(t *testing.T) {
 	d := New(Config{})
-	d.markBroken("mx:dead.test", "mx:dead.test", policy.Requirement{})
+	d.markBroken(serversOf("mx:dead.test"), "mx:dead.test", policy.Requirement{})
 	d.forgetBroken(time.Now().Add(time.Hour))
 	if len(d.broken) != 1 {
 		t.Fatal("forgotten while it may still be waiting for its next probe")

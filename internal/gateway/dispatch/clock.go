@@ -33,9 +33,9 @@ type epoch struct {
 	jump     time.Duration // at its end
 }
 
-// look takes in that the wall clock shows now when so much time has passed since the first look, and returns by how much
-// it has jumped, 0 if it has not.
-func (c *clock) look(now time.Time, passed time.Duration) time.Duration {
+// observe takes in that the wall clock shows now when so much time has passed since the first look, and returns by how
+// much it has jumped, 0 if it has not.
+func (c *clock) observe(now time.Time, passed time.Duration) time.Duration {
 	now = now.Round(0)
 	if c.first.IsZero() {
 		c.first, c.start, c.ahead = now, now, -passed
@@ -109,7 +109,7 @@ func (c *clock) beyond(now time.Time, longest time.Duration) time.Time {
 // now returns the time, and lets clock and schedule know of a jump before anything is judged by it. The caller holds mu.
 func (d *Dispatcher) now() time.Time {
 	now := time.Now()
-	by := d.clock.look(now, now.Sub(d.born))
+	by := d.clock.observe(now, now.Sub(d.born))
 	if by < 0 {
 		d.sched.Back(-by, now)
 	}
@@ -142,7 +142,7 @@ func (d *Dispatcher) tellJump() {
 	if by == 0 {
 		return
 	}
-	d.look() // the schedule may have moved
+	d.reschedule() // the schedule may have moved
 	way := "forward"
 	if by < 0 {
 		way = "back"

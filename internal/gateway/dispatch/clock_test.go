@@ -17,13 +17,13 @@ type played struct {
 
 func play(t *testing.T) *played {
 	p := &played{t: t, wall: time.Date(2027, 3, 3, 9, 0, 0, 0, time.UTC)}
-	p.look(p.wall, 0)
+	p.observe(p.wall, 0)
 	return p
 }
 
 func (p *played) step(pass, jump time.Duration) {
 	p.wall, p.passed = p.wall.Add(pass+jump), p.passed+pass
-	p.look(p.wall, p.passed)
+	p.observe(p.wall, p.passed)
 }
 
 // waited is how long mail with a time of acceptance has waited, as the clock tells.
@@ -95,7 +95,7 @@ func TestSmallStepsThatAddUpAreAJump(t *testing.T) {
 	at := p.wall.Add(3 * time.Second)
 	p.want("mail from before a small step", at, -3*time.Second)
 	p.wall, p.passed = p.wall.Add(time.Minute-3*time.Second), p.passed+time.Minute
-	if by := p.look(p.wall, p.passed); by != -6*time.Second {
+	if by := p.observe(p.wall, p.passed); by != -6*time.Second {
 		t.Errorf("two steps of 3 s back were seen as %v", by)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
-	"maps"
 	"sync"
 	"time"
 
@@ -38,8 +37,8 @@ type Config struct {
 	Postmaster mail.Address // writes them
 
 	Schedule schedule.Config
-	// Lifetime is how long ordinary mail may wait (0: 120 h), DelayNotice when the one notice is due (0: 2 h, below 0:
-	// never).
+	// Lifetime is how long ordinary mail may wait (0: mail.Lifetime), DelayNotice when the one notice is due (0: 2 h,
+	// below 0: never).
 	Lifetime, DelayNotice time.Duration
 	// NoticesPerAddress and NoticesToStrangers bound the notices of an hour about mail from the world, to one address and
 	// to all that are not served here; more are held. 0 is no bound. Ours reports whether a message came from our own
@@ -71,7 +70,7 @@ func (c Config) withDefaults() Config {
 			*d = v
 		}
 	}
-	def(&c.Lifetime, 120*time.Hour)
+	def(&c.Lifetime, mail.Lifetime)
 	def(&c.DelayNotice, 2*time.Hour)
 	def(&c.UnsignedNo, time.Hour)
 	def(&c.Retention, 90*24*time.Hour)
@@ -106,7 +105,7 @@ type Dispatcher struct {
 	running   map[*run]bool
 	runs      map[*schedule.Place]*run // those that hold a place
 	lingering map[queue.SiteKey][]*run // those that wait with an open channel
-	broken    map[string]map[queue.SiteKey]brokenSite
+	broken    map[route.NextHop]map[queue.SiteKey]brokenSite
 	changed   map[string]time.Time // changes of mail hosts that were told, and when
 	refused   refusals
 
@@ -116,12 +115,6 @@ type Dispatcher struct {
 	changes chan struct{} // capacity 1: something else is in force
 	lost    chan error    // capacity 1: the store is broken for good
 	began   time.Time     // of Run; set before anything else runs
-}
-
-// brokenSite is a failing site, by next hop, so that a pass next door can wake it.
-type brokenSite struct {
-	require        policy.Requirement
-	failed, kicked time.Time // last
 }
 
 // leastHorizon keeps deadlines of a moment within the horizon.
@@ -145,7 +138,7 @@ func New(cfg Config) *Dispatcher {
 		runs:      make(map[*schedule.Place]*run),
 		lanes:     maphash.MakeSeed(),
 		lingering: make(map[queue.SiteKey][]*run),
-		broken:    make(map[string]map[queue.SiteKey]brokenSite),
+		broken:    make(map[route.NextHop]map[queue.SiteKey]brokenSite),
 		refused:   refusals{},
 		changed:   make(map[string]time.Time),
 	}
@@ -201,7 +194,7 @@ func (d *Dispatcher) load(ctx context.Context) error {
 		}
 		d.sched.Load(string(s.Key), due, s.Failures, s.Since, s.RetryAt)
 		if s.Failures > 0 {
-			d.markBroken(s.NextHop, s.Key, s.Requirement)
+			d.markBroken(serversOf(s.NextHop), s.Key, s.Requirement)
 		}
 	}
 	return nil
@@ -248,7 +241,8 @@ func (d *Dispatcher) start(ctx, sending context.Context) time.Duration {
 	return max(time.Until(at), time.Millisecond)
 }
 
-func (d *Dispatcher) look() {
+// reschedule has the loop look at the schedule again.
+func (d *Dispatcher) reschedule() {
 	select {
 	case d.poke <- struct{}{}:
 	default:
@@ -274,7 +268,7 @@ func (d *Dispatcher) Wake(m *queue.Message, site queue.SiteKey, due time.Time) {
 	}
 	d.sched.Added(string(site), due, origin)
 	d.mu.Unlock()
-	d.look()
+	d.reschedule()
 }
 
 // Kick makes sites due now, whatever their backoff.
@@ -285,7 +279,7 @@ func (d *Dispatcher) Kick(_ context.Context, sites ...queue.SiteKey) {
 		d.sched.Kick(string(s), now)
 	}
 	d.mu.Unlock()
-	d.look()
+	d.reschedule()
 }
 
 // Changed says that something else is in force. What waits is held against it, soon; what has to go elsewhere or needs
@@ -294,32 +288,6 @@ func (d *Dispatcher) Changed() {
 	select {
 	case d.changes <- struct{}{}:
 	default:
-	}
-}
-
-// markBroken remembers a failing site under its next hop. The caller holds mu.
-func (d *Dispatcher) markBroken(nextHop string, site queue.SiteKey, r policy.Requirement) {
-	hop := baseHop(nextHop)
-	if d.broken[hop] == nil {
-		d.broken[hop] = make(map[queue.SiteKey]brokenSite)
-	}
-	old := d.broken[hop][site]
-	d.broken[hop][site] = brokenSite{require: r, failed: time.Now(), kicked: old.kicked}
-}
-
-// brokenFor is how long a failing site is remembered after its last failure. Where mail waits it is probed, and so
-// remembered anew, long before.
-const brokenFor = 24 * time.Hour
-
-// forgetBroken drops failing sites at which nothing has been tried for long: their mail was given up.
-func (d *Dispatcher) forgetBroken(now time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for hop, sites := range d.broken {
-		maps.DeleteFunc(sites, func(_ queue.SiteKey, b brokenSite) bool { return now.Sub(b.failed) > brokenFor })
-		if len(sites) == 0 {
-			delete(d.broken, hop)
-		}
 	}
 }
 

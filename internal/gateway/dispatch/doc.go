@@ -2,10 +2,18 @@
 // waits there, has deliver climb the ladder, transfers message by message, and settles each outcome with its record and
 // its notice in one transaction.
 //
-//	Run ── start workers ──> work(site): claim ─> up to date? ─> open channel ─> transfer ─> settle ─┐
-//	 ^                          ^                                     │                               │
-//	 │                          └───────────── linger for more ───────┼───────────────────────────────┘
-//	 └── Wake, Kick, timers                                           └─ fails: settle, site waits for its next probe
+//	Run ── starts workers ──> work(site): claim ──> serve, message by message, step by step ──> linger for more
+//	 ^                          ^                     step: fates, what is left, how to go on         │
+//	 └── Wake, Kick, timers     └─────────────────────────────────────────────────────────────────────┘
+//
+// A step holds the deliveries of one message against what is in force (misplaced), asks whether an administrator wants
+// them back (unwanted), sees that there is a channel (connect), and sends the message (transfer). Whatever decides
+// about some of them ends it. What it decided is settled in one place before the next step begins.
+//
+//	run.go, step.go         the worker and its steps
+//	uptodate.go, leases.go, channel.go, transfer.go   what a step may come to
+//	fate.go                 what becomes of one delivery
+//	settle.go, notice.go    fates, with the notices they call for, as one transaction
 //
 //	sweep (each second): deadlines: delay notice, expiry, a notice that may not travel is held
 //	tidy  (each hour):   finished records past retention are purged in small steps

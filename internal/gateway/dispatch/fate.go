@@ -1,13 +1,9 @@
 package dispatch
 
 import (
-	"context"
-	"errors"
-	"strings"
 	"time"
 
 	"postern/internal/attempt"
-	"postern/internal/event"
 	"postern/internal/mail"
 	"postern/internal/mail/dsn"
 	"postern/internal/policy"
@@ -80,8 +76,18 @@ func shortfall(a *attempt.Attempt) bool {
 	return a != nil && a.Reason != policy.Remote4xx && a.Reason != policy.Remote5xx
 }
 
-// again gives w back untouched, due now; what an administrator holds stays held.
-func (d *Dispatcher) again(w *queue.Work) fate {
+// deferredBy puts off what one attempt and one time stand for.
+func (d *Dispatcher) deferredBy(a *attempt.Attempt, due time.Time) func(*queue.Work) fate {
+	return func(w *queue.Work) fate { return d.deferred(w, a, due) }
+}
+
+// deferredAlone puts off what an attempt says of the message and not of its site.
+func (d *Dispatcher) deferredAlone(a *attempt.Attempt) func(*queue.Work) fate {
+	return func(w *queue.Work) fate { return d.deferred(w, a, d.later(w)) }
+}
+
+// untouched gives w back as it was, due now; what an administrator holds stays held.
+func (d *Dispatcher) untouched(w *queue.Work) fate {
 	f := newFate(w, w.Was, nil)
 	f.settlement.Reason = w.Reason
 	f.settlement.Due, f.settlement.Deadline = time.Now(), w.Deadline
@@ -130,171 +136,11 @@ func (d *Dispatcher) deadline(w *queue.Work, last *attempt.Attempt, noticed bool
 // noticeDue is when w's sender is told of the delay, if at all.
 func (d *Dispatcher) noticeDue(w *queue.Work) time.Time { return d.accepted(w).Add(d.cfg.DelayNotice) }
 
-// Settling that failed is tried again after settlePause, then twice as long each time, up to maxSettlePause.
-const (
-	settlePause    = time.Second
-	maxSettlePause = time.Minute
-)
-
-// conclude settles the fates of one message in one transaction with the notice they call for. While the store has no
-// room it waits, with the leases kept, for what happened must not be forgotten: it would happen again. On an error the
-// deliveries are looked at again when their leases have ended.
-func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
-	if len(fates) == 0 {
-		return nil
-	}
-	began := time.Now()
-	for pause := settlePause; ; pause = min(2*pause, maxSettlePause) {
-		err := d.settle(context.WithoutCancel(ctx), fates, sites) // recorded even while the gateway stops
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, queue.ErrStaleLease) && len(fates) > 1: // the others' outcomes still count
-			return d.concludeEach(ctx, fates, sites)
-		case errors.Is(err, queue.ErrStaleLease), errors.Is(err, queue.ErrBroken),
-			!errors.Is(err, queue.ErrFull) && time.Since(began) > d.cfg.Lease, !sleep(ctx, pause):
-			d.lookLater(fates)
-			return err
-		}
-	}
-}
-
-// concludeEach settles fates one by one and returns the first error.
-func (d *Dispatcher) concludeEach(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
-	var first error
-	for i := range fates {
-		if err := d.conclude(ctx, fates[i:i+1], sites); err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
-// lookLater has the sites of fates that were not settled worked at when the leases have ended.
-func (d *Dispatcher) lookLater(fates []fate) {
-	for i := range fates {
-		d.Wake(&fates[i].work.Message, fates[i].work.Site, time.Now().Add(d.cfg.Lease))
-	}
-}
-
-// sleep waits; false means that ctx ended first.
-func sleep(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// settle tries once.
-func (d *Dispatcher) settle(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
-	now := time.Now()
-	notices, err := d.notices(ctx, fates, now)
-	if err != nil {
-		d.warn("notice", err, "free space in the data folder; what failed waits until its notice can be stored")
-		for i := range fates {
-			if fates[i].notice != nil {
-				fates[i] = d.untold(fates[i], now.Add(d.step(1)))
-			}
-		}
-	}
-	batch := queue.Batch{New: notices, Sites: sites, Now: now}
-	d.mu.Lock()
-	for i := range fates {
-		batch.Settlements = append(batch.Settlements, fates[i].settlement)
-		d.clock.plan(fates[i].settlement.Due, now.Add(d.longest))
-	}
-	d.mu.Unlock()
-	if err := d.cfg.Store.Settle(ctx, batch); err != nil {
-		discard(notices)
-		d.storeFailed(err, settleHint(err))
-		return err
-	}
-	for i := range fates {
-		fates[i].settlement = batch.Settlements[i]
-		d.tell(&fates[i])
-	}
-	d.announce(notices)
-	return nil
-}
-
-// untold is what becomes of f when the notice it owes cannot be stored. What was delivered stays so, without the notice:
-// to send it again would be worse. Nothing else leaves the queue without its sender being told, and a notice that is only
-// about a delay is tried again without touching the delivery.
-func (d *Dispatcher) untold(f fate, again time.Time) fate {
-	switch state := f.settlement.State; {
-	case state == queue.Delivered:
-		f.notice = nil
-	case state.Waiting():
-		f.notice = nil
-		f.settlement.Noticed, f.settlement.Deadline = f.work.Noticed, again
-	default:
-		reason := f.settlement.Reason
-		f = d.deferred(f.work, f.settlement.Attempt, again)
-		f.settlement.Reason = reason
-		if f.settlement.Deadline.Before(again) {
-			f.settlement.Deadline = again
-		}
-	}
-	return f
-}
-
-func settleHint(err error) string {
-	if errors.Is(err, queue.ErrStaleLease) {
-		return "another worker took the delivery over after the lease had ended; its own result counts"
-	}
-	return "look at the data folder; the outcome is kept and stored as soon as that works, and nothing more is sent there until then"
-}
-
-// tell emits what was settled and lets the schedule know what waits.
-func (d *Dispatcher) tell(f *fate) {
-	s, w := &f.settlement, f.work
-	due := s.Due
-	if s.Became != s.State { // as an administrator wished
-		due = time.Time{}
-		if s.Became == queue.Queued {
-			due = time.Now()
-		}
-	}
-	if !due.IsZero() {
-		d.Wake(&w.Message, siteAfter(f), due)
-	}
-	e := event.Settled{
-		Leg: d.cfg.InForce().Table.Leg(w.Recipient.Address.Domain), Message: string(w.Message.ID),
-		From: w.Message.Envelope.From, To: w.Recipient.Address, State: stateWord(s.Became),
-		Rule: strings.Join(w.Rules, ", "), Requires: w.Requirement.Channel, Reached: s.Reached,
-		Attempt: s.Attempt, Reason: s.Reason, Delay: time.Since(d.accepted(w)), Next: due,
-		Would: strings.Join(w.Tested, ", "),
-	}
-	if s.Wished != nil {
-		e.Wished, e.WishedBy = string(s.Wished.Kind), s.Wished.By
-		e.TooLate = s.Wished.Withdraws() && (s.Became == queue.Delivered || s.Became == queue.Failed)
-	}
-	if s.Attempt != nil {
-		e.Text = s.Attempt.Text
-	}
-	d.cfg.Sink.Emit(e)
-}
-
-func siteAfter(f *fate) queue.SiteKey {
-	if m := f.settlement.Move; m != nil {
-		return queue.NewSiteKey(m.NextHop, m.Requirement)
-	}
-	return f.work.Site
-}
-
-func stateWord(s queue.State) string {
-	if s == queue.Queued {
-		return "deferred"
-	}
-	return s.String()
-}
-
-// step is the unjittered wait after the n-th failure of one delivery.
-func (d *Dispatcher) step(n int) time.Duration {
+// pause is the unjittered wait after the n-th failure of one delivery.
+func (d *Dispatcher) pause(n int) time.Duration {
 	steps := d.cfg.Schedule.Retry
 	return steps[min(max(n, 1), len(steps))-1]
 }
+
+// later is when w is tried again that is put off for itself.
+func (d *Dispatcher) later(w *queue.Work) time.Time { return time.Now().Add(d.pause(w.Attempts + 1)) }

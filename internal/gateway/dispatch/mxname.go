@@ -14,10 +14,10 @@ import (
 	"postern/internal/queue"
 )
 
-// learn remembers names of mail hosts that are proven, after a success; those of a first use the channel has written down
-// before it said MAIL. It comes before the settlement: who sees the delivery done
-// sees what it taught. What cannot be stored is learnt by the next success.
-func (r *run) learn(ctx context.Context) {
+// learnNames remembers names of mail hosts that are proven, after a success; those of a first use the channel has
+// written down before it said MAIL. It comes before the settlement: who sees the delivery done sees what it taught.
+// What cannot be stored is learnt by the next success.
+func (r *run) learnNames(ctx context.Context) {
 	if r.d.cfg.Book == nil {
 		return
 	}
@@ -40,8 +40,8 @@ func (r *run) learn(ctx context.Context) {
 // tellAgain is how long a change of mail hosts that was told is not told again.
 const tellAgain = 24 * time.Hour
 
-// tellChanged tells the administrator at once of mail hosts that no rule knows.
-func (d *Dispatcher) tellChanged(domain mail.Domain, climbed *deliver.Climbed) {
+// tellChangedHosts tells the administrator at once of mail hosts that no rule knows.
+func (d *Dispatcher) tellChangedHosts(domain mail.Domain, climbed *deliver.Climbed) {
 	if len(climbed.Changed) == 0 {
 		return
 	}

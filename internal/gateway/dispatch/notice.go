@@ -1,16 +1,14 @@
 package dispatch
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"time"
 
-	"postern/internal/event"
+	"postern/internal/gateway/submit"
 	"postern/internal/mail"
 	"postern/internal/mail/dsn"
 	"postern/internal/policy"
-	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
 
@@ -53,7 +51,8 @@ func discard(drafts []*queue.Submission) {
 	}
 }
 
-// notice builds one notice and stores its body as a draft; nil when it cannot be addressed.
+// notice builds one notice and stores its body as a draft, under the protection of what it speaks of (submit); nil when
+// it cannot be addressed.
 func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fate, now time.Time) (*queue.Submission, error) {
 	w := fates[0].work
 	id := queue.NewID(now, d.cfg.Random())
@@ -70,7 +69,7 @@ func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fat
 	if subjects := mail.ParseHeader(report.Original).All("Subject"); len(subjects) > 0 {
 		report.Subject = subjects[0].Text().String()
 	}
-	d.because(ctx, fates)
+	d.explainTaint(ctx, fates)
 	for _, f := range fates {
 		report.Recipients = append(report.Recipients, *f.notice)
 	}
@@ -79,7 +78,20 @@ func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fat
 		d.warn("notice", err, "no notice can be written to the sender of message "+string(w.Message.ID))
 		return nil, nil
 	}
-	return d.submit(ctx, id, action, &report, text, fates, now)
+	letter := submit.Letter{
+		ID: id, Kind: queue.DSN, To: report.To, Text: text, UTF8: report.UTF8, At: now, Lifetime: d.cfg.Lifetime,
+	}
+	if action == dsn.Delayed {
+		letter.Kind = queue.Delay
+	}
+	for _, f := range fates {
+		letter.About = append(letter.About, f.work)
+	}
+	s, err := submit.Compose(ctx, d.cfg.InForce(), d.cfg.Store, &letter)
+	if err == nil {
+		d.limitBackscatter(&s.Deliveries[0], &w.Message, now)
+	}
+	return s, err
 }
 
 // strongest is the highest level any of the fates' deliveries demanded.
@@ -106,106 +118,4 @@ func (d *Dispatcher) original(ctx context.Context, m *queue.Message, full bool) 
 		return nil
 	}
 	return text
-}
-
-// submit makes the notice a message of our own.
-func (d *Dispatcher) submit(ctx context.Context, id queue.ID, action dsn.Action, report *dsn.Report, text []byte,
-	fates []*fate, now time.Time) (*queue.Submission, error) {
-	draft, err := d.cfg.Store.NewDraft(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := draft.Write(text); err != nil {
-		_ = draft.Discard() // the write's error is the one to report
-		return nil, err
-	}
-	header := mail.ParseHeader(text)
-	m := queue.Message{
-		ID: id, Kind: queue.DSN, AcceptedAt: now, About: fates[0].work.Message.ID, Size: int64(len(text)),
-		HeaderSize: headerSize(text), MessageID: header.MessageID(), Envelope: mail.Envelope{UTF8: report.UTF8},
-		EightBit: hasEightBit(text), HeaderUTF8: hasEightBit(text[:headerSize(text)]),
-	}
-	if action == dsn.Delayed {
-		m.Kind = queue.Delay
-	}
-	if m.EightBit {
-		m.Envelope.Body = mail.Body8BitMIME
-	}
-	delivery, err := d.noticeDelivery(&m, report.To, header, fates)
-	if err != nil {
-		_ = draft.Discard() // the rules' error is the one to report
-		return nil, err
-	}
-	d.stem(&delivery, &fates[0].work.Message, now)
-	return &queue.Submission{Message: m, Deliveries: []queue.NewDelivery{delivery}, Body: draft}, nil
-}
-
-// noticeDelivery gives the notice the protection of what it speaks of: a forced message's notice is forced, with public
-// trust or the private trust configured for the sender's domain, and the rules in force are joined as for any mail. What
-// only the way to our own servers demands is no demand on a stranger's (inforce.View.Inherit). The name of the sender's mail host
-// is held against what the same rules remember of the sender's domain, which the first notice there begins; hosts named for
-// it are proven.
-func (d *Dispatcher) noticeDelivery(m *queue.Message, to mail.Address, header mail.Header, fates []*fate) (queue.NewDelivery, error) {
-	view := d.cfg.InForce()
-	if view.Err != nil {
-		return queue.NewDelivery{}, view.Err
-	}
-	m.RulesRevision, m.Judged = view.Revision, view.Number
-	window := d.cfg.Lifetime
-	var about [][]policy.Demand
-	for _, f := range fates {
-		if f.work.Requirement.Forced() {
-			about = append(about, view.Sourced(&f.work.Delivery, f.work.Message.Kind))
-			window = min(window, f.work.ExpiresAt.Sub(f.work.AcceptedAt))
-		}
-	}
-	judged := view.Judge(&rules.Facts{Recipients: []mail.Address{to}, Header: header, Size: m.Size, Now: m.AcceptedAt})[0]
-	demands := view.Renew(view.Inherit(to.Domain, about...), to.Domain, &judged, m.AcceptedAt)
-	if judged.Window > 0 {
-		window = min(window, judged.Window)
-	}
-	expires := m.AcceptedAt.Add(window)
-	return queue.NewDelivery{
-		NextHop: view.Table.NextHop(to.Domain, demands.Requirement),
-		Delivery: queue.Delivery{
-			Recipient: mail.Recipient{Address: to, Notify: mail.NotifyNever}, Requirement: demands.Requirement,
-			Demands: demands.Demands, Rules: demands.Rules(), Matched: judged.Matched, Tested: judged.Tested,
-			AcceptedAt: m.AcceptedAt, ExpiresAt: expires, Due: m.AcceptedAt, Deadline: expires, Noticed: true,
-		},
-	}, nil
-}
-
-// announce lets the schedule know of notices that were stored, and emits them.
-func (d *Dispatcher) announce(notices []*queue.Submission) {
-	for _, s := range notices {
-		n := &s.Deliveries[0]
-		if n.State != queue.Held {
-			d.Wake(&s.Message, queue.NewSiteKey(n.NextHop, n.Requirement), n.Due)
-		}
-		kind := "dsn"
-		if s.Message.Kind == queue.Delay {
-			kind = "delay-notice"
-		}
-		d.cfg.Sink.Emit(event.NoticeQueued{
-			Message: string(s.Message.ID), About: string(s.Message.About), Kind: kind, To: n.Recipient.Address,
-			Held: n.State == queue.Held,
-		})
-	}
-}
-
-// headerSize is the length of the header section, its ending empty line included.
-func headerSize(text []byte) int {
-	if i := bytes.Index(text, []byte("\r\n\r\n")); i >= 0 {
-		return i + 4
-	}
-	return len(text)
-}
-
-func hasEightBit(text []byte) bool {
-	for _, c := range text {
-		if c >= 0x80 {
-			return true
-		}
-	}
-	return false
 }

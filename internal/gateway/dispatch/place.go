@@ -13,9 +13,6 @@ import (
 	"postern/internal/queue/schedule"
 )
 
-// ownSite reports whether a site is a server that a domain of ours names, by its key.
-func ownSite(site string) bool { return strings.HasPrefix(site, "own:") }
-
 // origin says who a message is from, for the schedule: whose turn it is, and whether it is a report. A report is what
 // nobody wants an answer to: our own notices, and mail from the null sender, which others' servers write. Where it goes
 // was chosen by whoever named the sender.
@@ -61,11 +58,11 @@ func (r *run) schedule(tell func(s *schedule.Scheduler, now time.Time)) {
 	d.mu.Lock()
 	tell(d.sched, d.now())
 	d.mu.Unlock()
-	d.look()
+	d.reschedule()
 }
 
-// sorted tells what was claimed. False means that there is no place for it now.
-func (r *run) sorted(works []queue.Work, full bool) (ok bool) {
+// placed tells the scheduler what was claimed. False means that there is no place for it now.
+func (r *run) placed(works []queue.Work, full bool) (ok bool) {
 	var o schedule.Origin
 	for i := range works {
 		if each := r.d.origin(&works[i].Message); i == 0 || o.Report && !each.Report {
@@ -108,12 +105,6 @@ func destination(host mail.Domain, addr netip.Addr) []string {
 		return []string{at}
 	}
 	return []string{at, host.String()}
-}
-
-// crowded gives back a group because too many wait for its destination already; the site waits for its turn there.
-func (r *run) crowded(ctx context.Context, group []queue.Work) {
-	r.refused = true
-	r.giveBack(ctx, group)
 }
 
 // progress tells that the peer has answered for a message.

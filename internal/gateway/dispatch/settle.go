@@ -3,135 +3,175 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
-	"postern/internal/attempt"
-	"postern/internal/policy"
+	"postern/internal/event"
+	"postern/internal/gateway/submit"
 	"postern/internal/queue"
 )
 
-// conclude settles fates of this run, with the site's new state when the run changed it, and lets the leases go.
-func (r *run) conclude(ctx context.Context, fates []fate) {
-	var sites map[queue.SiteKey]queue.SiteState
-	for i := range fates {
-		r.leave(fates[i].settlement.Due)
-	}
-	if r.failed && !r.reported {
-		sites = map[queue.SiteKey]queue.SiteState{r.site: r.report()}
-	} else if r.passed && len(fates) > 0 && fates[0].work.SiteState.Failures > 0 {
-		sites = map[queue.SiteKey]queue.SiteState{r.site: {}}
-	}
-	if err := r.d.conclude(ctx, fates, sites); err != nil && !errors.Is(err, queue.ErrStaleLease) {
-		r.stuck = true // told to the administrator there; the leases end by themselves
-	}
-	r.drop(fates)
-}
+// Settling that failed is tried again after settlePause, then twice as long each time, up to maxSettlePause.
+const (
+	settlePause    = time.Second
+	maxSettlePause = time.Minute
+)
 
-// letGo leaves a group to the end of its leases, because nothing can be stored about it now.
-func (r *run) letGo(group []queue.Work) {
-	fates := r.d.untouched(group)
-	r.d.lookLater(fates)
-	r.drop(fates)
-}
-
-// defers puts a group off because its site failed: due as soon as the site is probed.
-func (r *run) defers(ctx context.Context, group []queue.Work) {
-	now := time.Now()
-	fates := make([]fate, len(group))
-	for i := range group {
-		fates[i] = r.d.deferred(&group[i], r.climbed.Attempt, now)
-	}
-	r.conclude(ctx, fates)
-}
-
-// fails ends a group at once: waiting will not help, or the rule says not to wait for a peer without TLS.
-func (r *run) fails(ctx context.Context, group []queue.Work) {
-	fates := make([]fate, len(group))
-	for i := range group {
-		fates[i] = r.d.failed(&group[i], r.climbed.Attempt, "")
-	}
-	r.conclude(ctx, fates)
-}
-
-// holds keeps a group until an administrator acts.
-func (r *run) holds(ctx context.Context, group []queue.Work, why string) {
-	a := &attempt.Attempt{At: time.Now(), Reason: policy.PolicyUnavailable, Text: why}
-	fates := make([]fate, len(group))
-	for i := range group {
-		fates[i] = newFate(&group[i], queue.Held, a)
-	}
-	r.conclude(ctx, fates)
-}
-
-// giveBack returns a group untried, for the next start.
-func (r *run) giveBack(ctx context.Context, group []queue.Work) {
-	r.conclude(ctx, r.d.untouched(group))
-}
-
-// hold notes leases so that they are kept alive.
-func (r *run) hold(works []queue.Work) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i := range works {
-		r.leases[works[i].ID] = works[i].Lease
-	}
-}
-
-func (r *run) drop(fates []fate) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i := range fates {
-		delete(r.leases, fates[i].work.ID)
-	}
-}
-
-// keep prolongs the leases held, and lets go of what is wished away, until ctx ends. A lease that was lost is found out at
-// Settle.
-func (r *run) keep(ctx context.Context) {
-	tick := time.NewTicker(r.d.cfg.Lease / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.wished:
-			r.letGoWished(ctx)
-			continue
-		case <-tick.C:
-		}
-		if err := r.extend(ctx, r.held()); err != nil && ctx.Err() == nil {
-			r.d.warn("queue", err, "a lease could not be prolonged; the delivery may be tried by another worker")
-		}
-	}
-}
-
-// held lists the leases of this moment.
-func (r *run) held() []queue.Lease {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	held := make([]queue.Lease, 0, len(r.leases))
-	for _, l := range r.leases {
-		held = append(held, l)
-	}
-	return held
-}
-
-// extend prolongs leases. One that was settled or lost a moment ago must not cost the others their time.
-func (r *run) extend(ctx context.Context, held []queue.Lease) error {
-	if len(held) == 0 {
+// conclude settles the fates of one message in one transaction with the notice they call for. While the store has no
+// room it waits, with the leases kept, for what happened must not be forgotten: it would happen again. On an error the
+// deliveries are looked at again when their leases have ended.
+func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
+	if len(fates) == 0 {
 		return nil
 	}
-	err := r.d.cfg.Store.Extend(ctx, held, time.Now().Add(r.d.cfg.Lease))
-	if !errors.Is(err, queue.ErrStaleLease) {
-		return err
-	}
-	if len(held) == 1 {
-		return nil // if it was lost and not settled, Settle finds out
-	}
-	for i := range held {
-		if err := r.extend(ctx, held[i:i+1]); err != nil {
+	began := time.Now()
+	for pause := settlePause; ; pause = min(2*pause, maxSettlePause) {
+		err := d.settleOnce(context.WithoutCancel(ctx), fates, sites) // recorded even while the gateway stops
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, queue.ErrStaleLease) && len(fates) > 1: // the others' outcomes still count
+			return d.concludeEach(ctx, fates, sites)
+		case errors.Is(err, queue.ErrStaleLease), errors.Is(err, queue.ErrBroken),
+			!errors.Is(err, queue.ErrFull) && time.Since(began) > d.cfg.Lease, !sleep(ctx, pause):
+			d.lookLater(fates)
 			return err
 		}
 	}
+}
+
+// concludeEach settles fates one by one and returns the first error.
+func (d *Dispatcher) concludeEach(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
+	var first error
+	for i := range fates {
+		if err := d.conclude(ctx, fates[i:i+1], sites); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// lookLater has the sites of fates that were not settled worked at when the leases have ended.
+func (d *Dispatcher) lookLater(fates []fate) {
+	for i := range fates {
+		d.Wake(&fates[i].work.Message, fates[i].work.Site, time.Now().Add(d.cfg.Lease))
+	}
+}
+
+// sleep waits; false means that ctx ended first.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// settleOnce tries once.
+func (d *Dispatcher) settleOnce(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
+	now := time.Now()
+	notices, err := d.notices(ctx, fates, now)
+	if err != nil {
+		d.warn("notice", err, "free space in the data folder; what failed waits until its notice can be stored")
+		for i := range fates {
+			if fates[i].notice != nil {
+				fates[i] = d.untold(fates[i], now.Add(d.pause(1)))
+			}
+		}
+	}
+	batch := queue.Batch{New: notices, Sites: sites, Now: now}
+	d.mu.Lock()
+	for i := range fates {
+		batch.Settlements = append(batch.Settlements, fates[i].settlement)
+		d.clock.plan(fates[i].settlement.Due, now.Add(d.longest))
+	}
+	d.mu.Unlock()
+	if err := d.cfg.Store.Settle(ctx, batch); err != nil {
+		discard(notices)
+		d.storeFailed(err, settleHint(err))
+		return err
+	}
+	for i := range fates {
+		fates[i].settlement = batch.Settlements[i]
+		d.emitSettled(&fates[i])
+	}
+	for _, s := range notices {
+		submit.Announce(s, d.Wake, d.cfg.Sink)
+	}
 	return nil
+}
+
+// untold is what becomes of f when the notice it owes cannot be stored. What was delivered stays so, without the
+// notice: to send it again would be worse. Nothing else leaves the queue without its sender being told, and a notice
+// that is only about a delay is tried again without touching the delivery.
+func (d *Dispatcher) untold(f fate, again time.Time) fate {
+	switch state := f.settlement.State; {
+	case state == queue.Delivered:
+		f.notice = nil
+	case state.Waiting():
+		f.notice = nil
+		f.settlement.Noticed, f.settlement.Deadline = f.work.Noticed, again
+	default:
+		reason := f.settlement.Reason
+		f = d.deferred(f.work, f.settlement.Attempt, again)
+		f.settlement.Reason = reason
+		if f.settlement.Deadline.Before(again) {
+			f.settlement.Deadline = again
+		}
+	}
+	return f
+}
+
+func settleHint(err error) string {
+	if errors.Is(err, queue.ErrStaleLease) {
+		return "another worker took the delivery over after the lease had ended; its own result counts"
+	}
+	return "look at the data folder; the outcome is kept and stored as soon as that works, and nothing more is sent there until then"
+}
+
+// emitSettled emits what was settled and lets the schedule know what waits.
+func (d *Dispatcher) emitSettled(f *fate) {
+	s, w := &f.settlement, f.work
+	due := s.Due
+	if s.Became != s.State { // as an administrator wished
+		due = time.Time{}
+		if s.Became == queue.Queued {
+			due = time.Now()
+		}
+	}
+	if !due.IsZero() {
+		d.Wake(&w.Message, siteAfter(f), due)
+	}
+	e := event.Settled{
+		Leg: d.cfg.InForce().Table.Leg(w.Recipient.Address.Domain), Message: string(w.Message.ID),
+		From: w.Message.Envelope.From, To: w.Recipient.Address, State: stateWord(s.Became),
+		Rule: strings.Join(w.Rules, ", "), Requires: w.Requirement.Channel, Reached: s.Reached,
+		Attempt: s.Attempt, Reason: s.Reason, Delay: time.Since(d.accepted(w)), Next: due,
+		Would: strings.Join(w.Tested, ", "),
+	}
+	if s.Wished != nil {
+		e.Wished, e.WishedBy = string(s.Wished.Kind), s.Wished.By
+		e.TooLate = s.Wished.Withdraws() && (s.Became == queue.Delivered || s.Became == queue.Failed)
+	}
+	if s.Attempt != nil {
+		e.Text = s.Attempt.Text
+	}
+	d.cfg.Sink.Emit(e)
+}
+
+func siteAfter(f *fate) queue.SiteKey {
+	if m := f.settlement.Move; m != nil {
+		return queue.NewSiteKey(m.NextHop, m.Requirement)
+	}
+	return f.work.Site
+}
+
+func stateWord(s queue.State) string {
+	if s == queue.Queued {
+		return "deferred"
+	}
+	return s.String()
 }

@@ -47,10 +47,7 @@ func (d *Dispatcher) sweep(ctx context.Context) {
 			return
 		}
 		for group := range byMessage(works) {
-			fates := make([]fate, len(group))
-			for i := range group {
-				fates[i] = d.overdue(&group[i], now)
-			}
+			fates := all(group, func(w *queue.Work) fate { return d.overdue(w, now) })
 			if err := d.conclude(ctx, fates, nil); err != nil && !errors.Is(err, queue.ErrStaleLease) {
 				return // warned there; the leases end by themselves
 			}
@@ -71,7 +68,7 @@ func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
 	case now.Before(end):
 		return d.delayed(w, last)
 	case last == nil && now.Before(end.Add(graceForFirstTry)), last == nil && now.Before(d.began.Add(graceForFirstTry)):
-		f := d.again(w)
+		f := d.untouched(w)
 		f.settlement.Deadline = now.Add(graceForFirstTry)
 		return f
 	case w.Was == queue.Held && w.Due.IsZero(): // nobody released it
@@ -84,7 +81,7 @@ func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
 
 // patient leaves w as it is and sets its next deadline.
 func (d *Dispatcher) patient(w *queue.Work, last *attempt.Attempt, noticed bool) fate {
-	f := d.again(w)
+	f := d.untouched(w)
 	f.settlement.Due, f.settlement.Noticed, f.settlement.Deadline = w.Due, noticed, d.deadline(w, last, noticed)
 	return f
 }

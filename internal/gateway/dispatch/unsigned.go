@@ -34,9 +34,9 @@ func (r refusals) since(d mail.Domain, now time.Time) time.Time {
 	return now
 }
 
-// final reports whether a problem of the way to a domain ends mail under r now, and says the problem with what is waited
-// for.
-func (d *Dispatcher) final(domain mail.Domain, p *route.Problem, r policy.Requirement) (bool, string) {
+// finalProblem reports whether a problem of the way to a domain ends mail under r now, and says the problem with what
+// is waited for.
+func (d *Dispatcher) finalProblem(domain mail.Domain, p *route.Problem, r policy.Requirement) (bool, string) {
 	if !p.Permanent || p.Final(r) || d.cfg.UnsignedNo <= 0 {
 		return p.Permanent, p.Text
 	}
@@ -50,8 +50,8 @@ func (d *Dispatcher) final(domain mail.Domain, p *route.Problem, r policy.Requir
 	return false, fmt.Sprintf("%s; nobody signed that answer, so protected mail waits until it has stood for %v", p.Text, d.cfg.UnsignedNo)
 }
 
-// planned ends a "no": DNS names hosts again.
-func (d *Dispatcher) planned(domain mail.Domain) {
+// forgetRefusal ends a "no": DNS names hosts again.
+func (d *Dispatcher) forgetRefusal(domain mail.Domain) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.refused, domain)

@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -304,29 +305,26 @@ func (w *world) accept(from string, change func(*queue.Submission), to ...string
 	}
 	view := w.keeper.Now()
 	m := queue.Message{ID: queue.NewID(now, atomic.AddUint32(&w.serial, 1)), AcceptedAt: now, Size: int64(len(text)),
-		HeaderSize: strings.Index(text, "\r\n\r\n") + 4, MessageID: "<1@example.test>", RulesRevision: view.Revision, Judged: view.Number}
+		HeaderSize: strings.Index(text, "\r\n\r\n") + 4, MessageID: "<1@example.test>"}
 	if from != "" {
 		m.Envelope.From = mail.MustAddress(from)
 	}
-	facts := rules.Facts{From: m.Envelope.From, Now: now, Size: m.Size}
-	for _, a := range to {
-		facts.Recipients = append(facts.Recipients, mail.MustAddress(a))
+	addresses := make([]mail.Address, len(to))
+	for i, a := range to {
+		addresses[i] = mail.MustAddress(a)
+	}
+	judged, err := view.Judge(&m, mail.Header{}, addresses)
+	if err != nil {
+		w.t.Fatal(err)
 	}
 	s := &queue.Submission{Message: m, Body: draft}
-	for i, o := range view.Judge(&facts) {
-		window := 120 * time.Hour
-		if o.Window > 0 {
-			window = o.Window
+	for i := range judged {
+		expires := now.Add(cmp.Or(judged[i].Window, 120*time.Hour))
+		d := view.Delivery(mail.Recipient{Address: addresses[i]}, &judged[i], now, expires)
+		if notice := now.Add(2 * time.Hour); notice.Before(d.Deadline) {
+			d.Deadline = notice
 		}
-		expires := now.Add(window)
-		deadline := now.Add(2 * time.Hour)
-		if expires.Before(deadline) {
-			deadline = expires
-		}
-		a := facts.Recipients[i]
-		s.Deliveries = append(s.Deliveries, queue.NewDelivery{NextHop: view.Table.NextHop(a.Domain, o.Requirement),
-			Delivery: queue.Delivery{Recipient: mail.Recipient{Address: a}, Requirement: o.Requirement, Demands: o.Demands, Rules: o.Rules,
-				Matched: o.Matched, AcceptedAt: now, ExpiresAt: expires, Due: now, Deadline: deadline}})
+		s.Deliveries = append(s.Deliveries, d)
 	}
 	if change != nil {
 		change(s)

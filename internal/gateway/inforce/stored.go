@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"postern/internal/mail"
-	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
 
@@ -23,24 +22,24 @@ func (v *View) Stored(ctx context.Context, from Mail, m *queue.Message) (map[mai
 	if v.Err != nil {
 		return nil, v.Err
 	}
-	f := rules.Facts{From: m.Envelope.From, Client: m.Inbound.Client, Size: m.Size, Now: time.Now()}
+	var to []mail.Address
 	for rec, err := range from.List(ctx, queue.Filter{IDs: []queue.ID{m.ID}}) {
 		if err != nil {
 			return nil, err
 		}
-		f.Recipients = append(f.Recipients, rec.Recipient.Address)
+		to = append(to, rec.Recipient.Address)
 	}
+	var header mail.Header
 	if v.Rules.NeedsHeader() {
-		header, err := readHeader(ctx, from, m)
-		if err != nil {
+		var err error
+		if header, err = readHeader(ctx, from, m); err != nil {
 			return nil, err
 		}
-		f.Header = header
 	}
-	judged := v.Judge(&f)
+	judged := v.judge(m, header, to, time.Now())
 	out := make(map[mail.Address]*Judged, len(judged))
-	for i, to := range f.Recipients {
-		out[to] = &judged[i]
+	for i, a := range to {
+		out[a] = &judged[i]
 	}
 	return out, nil
 }

@@ -38,22 +38,45 @@ type Judged struct {
 	Requirement policy.Requirement
 }
 
-// Judge decides about one message, with f.Local filled in from the table. Results share memory: treat them as read-only.
-func (v *View) Judge(f *rules.Facts) []Judged {
-	f.Local = f.Local[:0]
-	for _, r := range f.Recipients {
+// Judge decides about a message that is to be accepted, recipient by recipient, and notes in it by what. The error is
+// that of the View. Results share memory: treat them as read-only.
+func (v *View) Judge(m *queue.Message, header mail.Header, to []mail.Address) ([]Judged, error) {
+	if v.Err != nil {
+		return nil, v.Err
+	}
+	m.RulesRevision, m.Judged = v.Revision, v.Number
+	return v.judge(m, header, to, m.AcceptedAt), nil
+}
+
+func (v *View) judge(m *queue.Message, header mail.Header, to []mail.Address, now time.Time) []Judged {
+	f := rules.Facts{
+		From: m.Envelope.From, Client: m.Inbound.Client, Recipients: to, Header: header, Size: m.Size, Now: now,
+	}
+	for _, r := range to {
 		f.Local = append(f.Local, v.Serves(r.Domain))
 	}
-	decision := v.Rules.Evaluate(f)
-	out := make([]Judged, len(f.Recipients))
+	decision := v.Rules.Evaluate(&f)
+	out := make([]Judged, len(to))
 	for i, o := range decision.Recipients {
 		out[i] = Judged{Outcome: o, Demands: o.Demands, Requirement: o.Requirement}
-		if own := v.Ordinary(f.Recipients[i].Domain); len(own) > 0 {
+		if own := v.Ordinary(to[i].Domain); len(own) > 0 {
 			out[i].Demands = slices.Concat(o.Demands, own)
 			out[i].Requirement = policy.Join(out[i].Demands)
 		}
 	}
 	return out
+}
+
+// Delivery is a new delivery to a recipient with what it demands, due at once at its next hop, until expires.
+func (v *View) Delivery(to mail.Recipient, j *Judged, at, expires time.Time) queue.NewDelivery {
+	return queue.NewDelivery{
+		NextHop: v.Table.NextHop(to.Address.Domain, j.Requirement).String(),
+		Delivery: queue.Delivery{
+			Recipient: to, Requirement: j.Requirement, Demands: j.Demands,
+			Rules: j.Rules, Matched: j.Matched, Tested: j.Tested,
+			AcceptedAt: at, Due: at, ExpiresAt: expires, Deadline: expires,
+		},
+	}
 }
 
 // Serves reports whether a domain is one of our own.

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -9,7 +10,6 @@ import (
 	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
 	"postern/internal/policy"
-	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/smtp"
 )
@@ -22,12 +22,12 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 	m.message.Size = m.draft.Size()
 	m.message.HeaderSize, m.message.HeaderUTF8 = m.scan.size, m.scan.eightBit
 	view := in.cfg.InForce()
-	if err := view.Err; err != nil {
+	deliveries, err := m.deliveries(view)
+	if err != nil {
 		in.cfg.Sink.Emit(event.Warned{What: "rules", Text: err.Error(), Hint: "mail is answered with 451 until the rules can be read"})
 		return reply(451, "4.3.0", "the message cannot be judged now, try again later")
 	}
-	m.message.RulesRevision, m.message.Judged = view.Revision, view.Number
-	sub := &queue.Submission{Message: m.message, Body: m.draft, Deliveries: m.deliveries(view)}
+	sub := &queue.Submission{Message: m.message, Body: m.draft, Deliveries: deliveries}
 	if err := in.cfg.Store.Accept(ctx, sub); err != nil {
 		return in.storeFailed(err)
 	}
@@ -36,38 +36,30 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 }
 
 // deliveries makes one delivery for each recipient, with what rules and configuration demand of its channel.
-func (m *incoming) deliveries(view *inforce.View) []queue.NewDelivery {
-	facts := rules.Facts{
-		From: m.message.Envelope.From, Client: m.message.Inbound.Client, Header: m.header, Size: m.message.Size,
-		Now: m.message.AcceptedAt,
+func (m *incoming) deliveries(view *inforce.View) ([]queue.NewDelivery, error) {
+	to := make([]mail.Address, len(m.s.recipients))
+	for i, r := range m.s.recipients {
+		to[i] = r.Address
 	}
-	for _, r := range m.s.recipients {
-		facts.Recipients = append(facts.Recipients, r.Address)
+	judged, err := view.Judge(&m.message, m.header, to)
+	if err != nil {
+		return nil, err
 	}
-	judged := view.Judge(&facts)
-	out := make([]queue.NewDelivery, len(m.s.recipients))
+	out := make([]queue.NewDelivery, len(judged))
 	for i, r := range m.s.recipients {
 		out[i] = m.delivery(view, r, &judged[i])
 	}
-	return out
+	return out, nil
 }
 
-func (m *incoming) delivery(view *inforce.View, r mail.Recipient, o *inforce.Judged) queue.NewDelivery {
-	cfg := &m.s.in.cfg
-	now := m.message.AcceptedAt
-	d := queue.Delivery{
-		Recipient: r, Requirement: o.Requirement, Demands: o.Demands, Rules: o.Rules, Matched: o.Matched, Tested: o.Tested,
-		AcceptedAt: now, ExpiresAt: now.Add(cfg.Lifetime), Due: now,
-	}
-	if o.Window > 0 {
-		d.ExpiresAt = now.Add(o.Window)
-	}
+func (m *incoming) delivery(view *inforce.View, r mail.Recipient, j *inforce.Judged) queue.NewDelivery {
+	cfg, now := &m.s.in.cfg, m.message.AcceptedAt
+	d := view.Delivery(r, j, now, now.Add(cmp.Or(j.Window, cfg.Lifetime)))
 	d.Noticed = cfg.DelayNotice < 0 || m.message.Envelope.From.IsNull() || !r.Notify.Wants(mail.NotifyDelay)
-	d.Deadline = d.ExpiresAt
 	if notice := now.Add(cfg.DelayNotice); !d.Noticed && notice.Before(d.ExpiresAt) {
 		d.Deadline = notice
 	}
-	return queue.NewDelivery{Delivery: d, NextHop: view.Table.NextHop(r.Address.Domain, o.Requirement)}
+	return d
 }
 
 // announce wakes the sites and emits what was accepted.

@@ -71,8 +71,8 @@ type Config struct {
 	// Random supplies the random bits of queue ids; nil uses math/rand/v2.
 	Random func() uint32
 
-	// Lifetime is how long ordinary mail may wait (0: 120 h), DelayNotice when its sender is told that it does (0: 2 h,
-	// below 0: never).
+	// Lifetime is how long ordinary mail may wait (0: mail.Lifetime), DelayNotice when its sender is told that it does
+	// (0: 2 h, below 0: never).
 	Lifetime, DelayNotice time.Duration
 	HeaderSize            int // octets of a header section; 0 means 256 KiB
 	// Memory bounds what messages that are coming in hold together, and is best the engine's. nil is no bound.
@@ -104,7 +104,7 @@ func New(cfg Config) (*Intake, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Uint32
 	}
-	or(&cfg.Lifetime, 120*time.Hour)
+	or(&cfg.Lifetime, mail.Lifetime)
 	or(&cfg.DelayNotice, 2*time.Hour)
 	or(&cfg.HeaderSize, mail.MaxHeaderSize)
 	or(&cfg.Hops, 100)

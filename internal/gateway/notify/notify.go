@@ -30,8 +30,8 @@ type Config struct {
 	Wake    func(m *queue.Message, site queue.SiteKey, due time.Time)
 	Sink    event.Sink
 	Random  func() uint32
-	// Lifetime is how long a message may wait (0: 120 h), PerHour how many are written in an hour (0: 10), Gather how long
-	// one waits for more matters to go with it (0: 2 s).
+	// Lifetime is how long a message may wait (0: mail.Lifetime), PerHour how many are written in an hour (0: 10),
+	// Gather how long one waits for more matters to go with it (0: 2 s).
 	Lifetime time.Duration
 	PerHour  int
 	Gather   time.Duration
@@ -67,7 +67,7 @@ const (
 // New returns a Notifier.
 func New(cfg Config) *Notifier {
 	if cfg.Lifetime == 0 {
-		cfg.Lifetime = 120 * time.Hour
+		cfg.Lifetime = mail.Lifetime
 	}
 	if cfg.PerHour == 0 {
 		cfg.PerHour = 10

@@ -87,7 +87,7 @@ func (k *Keeper) ask(client context.Context, to mail.Address) answer {
 		return unanswered(errors.New("the domain is not served any more"))
 	}
 	q := question{k: k, view: view, require: own.Requirement(), to: to}
-	q.site = queue.NewSiteKey(view.Table.NextHop(to.Domain, q.require), q.require)
+	q.site = queue.NewSiteKey(view.Table.NextHop(to.Domain, q.require).String(), q.require)
 	var done func()
 	q.s, done = k.at(q.site)
 	defer done()

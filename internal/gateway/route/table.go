@@ -12,7 +12,6 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/mail"
-	"postern/internal/policy"
 )
 
 // Table answers where mail goes. It is immutable and safe for concurrent use.
@@ -162,38 +161,19 @@ func (t *Table) Leg(d mail.Domain) event.Leg {
 	return event.OutWorld
 }
 
-// named returns the hosts an administrator named for d and how the choice is called in NextHop; nil where MX decides.
-func (t *Table) named(d mail.Domain) (how string, to []HostPort) {
+// named returns the hosts an administrator named for d and by what; nil where MX decides.
+func (t *Table) named(d mail.Domain) (by By, to []HostPort) {
 	if o, ok := t.own[d]; ok && len(o.To) > 0 {
-		return "own:", o.To
+		return ByOwn, o.To
 	}
 	if to, ok := t.hosted.of(d); ok {
-		return "to:", to
+		return ByRoute, to
 	}
-	return "mx:", nil
+	return ByMX, nil
 }
 
 // manner is how the servers for d are spoken to.
 func (t *Table) manner(d mail.Domain) Manner {
 	m, _ := t.manners.of(d)
 	return m.over(t.cfg.Manner)
-}
-
-// NextHop names where mail for d goes under r, without any I/O: "mx:clinic.test", "to:mx.partner.test:25,..." or
-// "own:mail.internal:25,..."; deliveries with the same NextHop may share connections. Where r demands proof of the
-// recipient domain's own name, the domain is part of it ("to:relay.test:25@clinic.test").
-func (t *Table) NextHop(d mail.Domain, r policy.Requirement) string {
-	how, to := t.named(d)
-	if to == nil {
-		return how + d.String()
-	}
-	var hosts []string
-	for _, h := range to {
-		hosts = append(hosts, h.String())
-	}
-	key := how + strings.Join(hosts, ",")
-	if slices.ContainsFunc(r.Demands(), func(p policy.PeerDemand) bool { return p.Names.Domain }) {
-		key += "@" + d.String()
-	}
-	return key
 }

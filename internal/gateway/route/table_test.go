@@ -77,7 +77,7 @@ func TestTheClosestMatchNamesTheNextHop(t *testing.T) {
 		"xn--bcher-kva.example":        "mx:xn--bcher-kva.example",
 		"deep.a.xn--bcher-kva.example": "to:b.example:25",
 	} {
-		if got := table.NextHop(name(domain), policy.Requirement{}); got != want {
+		if got := table.NextHop(name(domain), policy.Requirement{}).String(); got != want {
 			t.Errorf("%s: %q, want %q", domain, got, want)
 		}
 	}
@@ -91,7 +91,7 @@ func TestARouteForEverythingTakesLiteralsToo(t *testing.T) {
 	for domain, want := range map[string]string{
 		"clinic.test": "to:smart.example:25", "[192.0.2.1]": "to:smart.example:25", "example.com": "own:mail.internal:25",
 	} {
-		if got := table.NextHop(name(domain), policy.Requirement{}); got != want {
+		if got := table.NextHop(name(domain), policy.Requirement{}).String(); got != want {
 			t.Errorf("%s: %q, want %q", domain, got, want)
 		}
 	}
@@ -105,7 +105,7 @@ func TestDomainsShareANextHopOnlyWhereTheirNamesNeedNoProof(t *testing.T) {
 	if a, b := table.NextHop(name("a.test"), byMX), table.NextHop(name("b.test"), byMX); a != b {
 		t.Errorf("%q and %q differ", a, b)
 	}
-	if got, want := table.NextHop(name("a.test"), byDomain), "to:smart.example:25@a.test"; got != want {
+	if got, want := table.NextHop(name("a.test"), byDomain).String(), "to:smart.example:25@a.test"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

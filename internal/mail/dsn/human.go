@@ -147,7 +147,7 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 	p.field("  ", "What happened", whatHappened(rcpt))
 	p.field("  ", "Who must act", actor(info.Who, gateway))
 	p.field("  ", "What to do", info.Hint)
-	if rcpt.Action == Delayed && rcpt.Requires > policy.Plaintext && aboutTLS(rcpt.Reason) {
+	if rcpt.Action == Delayed && rcpt.Requires > policy.Plaintext && rcpt.Reason.Class().AboutProtection() {
 		p.blank()
 		p.para("  ", "It is waiting because TLS is required: a rule of your organisation says that it may travel only over "+
 			"a connection whose protection is "+rcpt.Requires.String()+". It will not be sent with less.")
@@ -172,16 +172,6 @@ func (rcpt *Recipient) info() policy.Info {
 		return policy.Info{}
 	}
 	return rcpt.Reason.Info()
-}
-
-// aboutTLS reports whether a reason says that the channel or the peer's proof fell short, rather than the way there.
-func aboutTLS(r policy.Reason) bool {
-	for _, family := range []string{"starttls-", "tls-", "cert-", "revocation-", "pin-", "dane-", "sts-", "requiretls-", "mx-unproven", "mx-changed"} {
-		if strings.HasPrefix(string(r), family) {
-			return true
-		}
-	}
-	return false
 }
 
 func whatHappened(rcpt *Recipient) string {

@@ -84,7 +84,7 @@ type Config struct {
 	Rules *inforce.Keeper
 	// Dispatcher is told about changes; nil tells nobody, which suits a gateway that does not deliver.
 	Dispatcher Dispatcher
-	// Lifetime is how long ordinary mail may wait; 0 means 5 days.
+	// Lifetime is how long ordinary mail may wait; 0 means mail.Lifetime.
 	Lifetime time.Duration
 	// Peers remembers the servers we send to; nil remembers none.
 	Peers Peers
@@ -140,7 +140,7 @@ type Service struct {
 // New returns a Service.
 func New(cfg Config) *Service {
 	if cfg.Lifetime == 0 {
-		cfg.Lifetime = 5 * 24 * time.Hour
+		cfg.Lifetime = mail.Lifetime
 	}
 	if cfg.Sink == nil {
 		cfg.Sink = event.Discard{}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/gateway/inforce"
+	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/hindsight"
 	"postern/internal/policy"
@@ -142,12 +143,18 @@ func (p *previewer) judge(ctx context.Context) {
 	if len(list) == 0 || list[0].Message.Kind != queue.Ordinary {
 		return
 	}
-	m := &list[0].Message
-	f := rules.Facts{From: m.Envelope.From, Client: m.Inbound.Client, Size: m.Size, Now: m.AcceptedAt}
+	m, to := list[0].Message, []mail.Address{} // a copy: it is judged as if it came now
 	for i := range list {
-		f.Recipients = append(f.Recipients, list[i].Recipient.Address)
+		to = append(to, list[i].Recipient.Address)
 	}
-	before, after := p.now.Judge(&f), p.then.Judge(&f)
+	before, err := p.now.Judge(&m, mail.Header{}, to)
+	if err != nil {
+		return // asked before the preview began
+	}
+	after, err := p.then.Judge(&m, mail.Header{}, to)
+	if err != nil {
+		return
+	}
 	for i := range list {
 		if demanded(before[i].Requirement) != demanded(after[i].Requirement) {
 			p.add(ctx, &list[i], before[i].Requirement, &after[i])

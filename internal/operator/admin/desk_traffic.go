@@ -12,7 +12,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/policy"
-	"postern/internal/policy/rules"
+	"postern/internal/queue"
 )
 
 // Traffic lists sums of what became of mail. A scope of domains sees the sums of its own domains and rules; those of legs are
@@ -172,6 +172,10 @@ func (d *Desk) protected(domain string) bool {
 	if err != nil || v.Err != nil {
 		return true // nothing to suggest
 	}
-	judged := v.Judge(&rules.Facts{Recipients: []mail.Address{to}, Now: time.Now()})[0]
+	list, err := v.Judge(&queue.Message{AcceptedAt: time.Now()}, mail.Header{}, []mail.Address{to})
+	if err != nil {
+		return true
+	}
+	judged := &list[0]
 	return judged.Outcome.Requirement.Channel == policy.Authenticated && judged.Matched
 }

@@ -73,33 +73,18 @@ func (s *Service) surplus(ctx context.Context, set *rules.Set, only func(*queue.
 
 // count says how many of the records hold more than is in force in view.
 func (s *Service) count(ctx context.Context, view *inforce.View, recs []queue.Record) (n int, err error) {
-	judged := judgements{}
+	judged := view.Judgements(s.cfg.Store)
 	for i := range recs {
 		rec := &recs[i]
-		outcomes, err := judged.of(ctx, view, s.cfg.Store, &rec.Message)
+		outcomes, err := judged.Of(ctx, &rec.Message)
 		if err != nil {
-			return n, err
+			return n, cannotJudge(err)
 		}
 		if w := view.Weigh(&rec.Delivery, rec.Message.Kind, outcomes[rec.Recipient.Address], time.Now()); w.More {
 			n++
 		}
 	}
 	return n, nil
-}
-
-// judgements are those of messages that were asked for once. It is of one View.
-type judgements map[queue.ID]map[mail.Address]*inforce.Judged
-
-func (k judgements) of(ctx context.Context, view *inforce.View, from inforce.Mail, m *queue.Message) (map[mail.Address]*inforce.Judged, error) {
-	if out, known := k[m.ID]; known {
-		return out, nil
-	}
-	out, err := view.Stored(ctx, from, m)
-	if err != nil {
-		return nil, fmt.Errorf("cannot judge what waits: %w", err)
-	}
-	k[m.ID] = out
-	return out, nil
 }
 
 // protected selects all that waits under any demand, site by site.
@@ -257,7 +242,7 @@ func (s *Service) named(ctx context.Context, r *ActRequest) ([]queue.Filter, err
 func (c *changing) some(ctx context.Context, recs []queue.Record) error {
 	var ids []queue.DeliveryID
 	messages := map[queue.DeliveryID]queue.ID{}
-	judged := judgements{}
+	judged := c.view.Judgements(c.s.cfg.Store)
 	for i := range recs {
 		rec := &recs[i]
 		if rec.Requirement.Key() == "" {
@@ -289,11 +274,20 @@ func (c *changing) some(ctx context.Context, recs []queue.Record) error {
 	return nil
 }
 
-func (c *changing) judge(ctx context.Context, m *queue.Message, judged judgements) (map[mail.Address]*inforce.Judged, error) {
+func (c *changing) judge(ctx context.Context, m *queue.Message, judged *inforce.Judgements) (map[mail.Address]*inforce.Judged, error) {
 	if !c.judges {
 		return nil, nil
 	}
-	return judged.of(ctx, c.view, c.s.cfg.Store, m)
+	out, err := judged.Of(ctx, m)
+	return out, cannotJudge(err)
+}
+
+// cannotJudge says what an error of a judgement keeps from being done.
+func cannotJudge(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("cannot judge what waits: %w", err)
 }
 
 // these leases a portion, writes the audit trail, and only then changes it. It returns what it leased, counts what it
@@ -327,7 +321,7 @@ func (c *changing) these(ctx context.Context, ids []queue.DeliveryID) (leased []
 
 // batch makes the settlements of a portion, and what the audit trail says of them.
 func (c *changing) batch(ctx context.Context, works []queue.Work, now time.Time) (queue.Batch, audit.Entry, int, error) {
-	batch, judged := queue.Batch{Now: now}, judgements{}
+	batch, judged := queue.Batch{Now: now}, c.view.Judgements(c.s.cfg.Store)
 	entry := audit.Entry{At: now, By: c.by, Action: c.action, Target: c.target}
 	var before, after []string
 	for i := range works {
@@ -376,8 +370,8 @@ func (c *changing) settlement(w *queue.Work, to *inforce.Weighed, j *inforce.Jud
 		deadline = least
 	}
 	st := queue.Settlement{Lease: w.Lease, State: queue.Queued, Due: now, Deadline: deadline, Reason: w.Reason,
-		Move: &queue.Move{NextHop: c.view.Table.NextHop(w.Recipient.Address.Domain, to.Requirement), Requirement: to.Requirement,
-			Demands: to.Demands, Rules: to.Rules(), ExpiresAt: expires, Judged: c.view.Number}}
+		Move: c.view.MoveTo(w.Recipient.Address.Domain, to)}
+	st.Move.ExpiresAt = expires
 	if j != nil {
 		st.Move.Matched = j.Matched
 	}

@@ -1,0 +1,116 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/event"
+	"postern/internal/gateway/deliver"
+	"postern/internal/policy"
+	"postern/internal/queue"
+)
+
+// connect sees that there is a channel for the group; nil when there is one.
+func (r *run) connect(ctx context.Context, group []queue.Work) *step {
+	r.servers, r.require = serversOf(group[0].NextHop), group[0].Requirement
+	if r.channel != nil && (!r.channel.Healthy() || !r.channel.Alive(r.effort)) {
+		r.closeChannel()
+	}
+	if r.channel != nil {
+		return nil
+	}
+	domain := group[0].Recipient.Address.Domain
+	if !r.enter("to " + r.servers.String()) {
+		return r.crowded(group)
+	}
+	plan, problem := r.view.Table.Plan(r.effort, domain)
+	if problem != nil && ctx.Err() != nil {
+		return &step{fates: all(group, r.d.untouched)}
+	}
+	if problem != nil {
+		final, text := r.d.finalProblem(domain, problem, r.require)
+		r.climb = &attempt.Attempt{At: time.Now(), Reason: problem.Reason, Text: text}
+		return r.withoutChannel(group, final)
+	}
+	r.d.forgetRefusal(domain)
+	climbed := r.d.cfg.Opener.Open(r.effort, string(r.site), plan, r.require, r.admit)
+	r.climb = climbed.Attempt
+	if climbed.Channel == nil && ctx.Err() != nil { // cut off because the gateway stops: nobody fell short
+		return &step{fates: all(group, r.d.untouched)}
+	}
+	if climbed.Crowded {
+		return r.crowded(group)
+	}
+	r.d.cfg.Sink.Emit(event.Attempted{
+		Site: string(r.site), Leg: plan.Leg, Requires: r.require.Channel, Attempt: r.climb,
+	})
+	r.d.tellChangedHosts(plan.Domain, &climbed)
+	if climbed.Channel == nil {
+		return r.withoutChannel(group, climbed.WithoutTLS && r.rejects(group))
+	}
+	r.opened(climbed.Channel)
+	return nil
+}
+
+// withoutChannel ends a group at once, or puts it off with its site.
+func (r *run) withoutChannel(group []queue.Work, ends bool) *step {
+	if ends {
+		return &step{fates: all(group, func(w *queue.Work) fate { return r.d.failed(w, r.climb, "") })}
+	}
+	s := r.siteFailed(group)
+	return &s
+}
+
+// crowded gives a group back because too many wait for its destination already; the site waits for its turn there.
+func (r *run) crowded(group []queue.Work) *step {
+	return &step{fates: all(group, r.d.untouched), next: crowded}
+}
+
+// rejects reports whether a message fails at once for a peer without TLS. A notice of ours never does: it is held.
+func (r *run) rejects(group []queue.Work) bool {
+	rejects := r.require.Forced() && r.require.WithoutTLS == policy.WithoutTLSReject
+	return rejects && group[0].Message.Kind == queue.Ordinary
+}
+
+// opened takes a channel that passed.
+func (r *run) opened(c *deliver.Channel) {
+	r.channel, r.carried = c, nil
+	r.joined()
+	for i, t := range r.climb.Tries {
+		r.climb.Tries[i] = t.Sealed()
+	}
+}
+
+func (r *run) closeChannel() {
+	if r.channel != nil {
+		r.channel.Close()
+		r.channel = nil
+	}
+}
+
+// lapsed: the channel no longer passes, and nothing was sent. A new one is opened, and its climb decides.
+func (r *run) lapsed(m *message, why policy.Shortfall) step {
+	fresh := r.channel.Sent() == 0
+	r.closeChannel()
+	switch {
+	case fresh && !m.overtaken && why.Reason == policy.MXChanged:
+		// Another message's first use came before this one's: another host of the plan may be known by that. One climb
+		// more, in which the administrator is told of what is not.
+		m.overtaken = true
+	case fresh: // it passed a moment ago and does not now: let the retry schedule pace this
+		r.climb = r.attempt(nil)
+		r.climb.Reason, r.climb.Text = why.Reason, why.Text
+		return r.siteFailed(m.works)
+	}
+	return step{left: m.works}
+}
+
+// passed notes that a connection passed, and wakes failing sites at the same next hop that may pass too.
+func (r *run) passed() {
+	if r.result.Passed {
+		return
+	}
+	r.result.Passed = true
+	r.d.wakeBroken(r.servers, r.site, r.channel.Reached())
+}

@@ -1,0 +1,176 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/policy"
+	"postern/internal/queue"
+)
+
+// next is how a run goes on after a step.
+type next int
+
+const (
+	goOn    next = iota
+	failed       // the site failed: what else was claimed is put off with it
+	crowded      // too many wait for the destination: what else was claimed goes back untouched
+	stuck        // an outcome could not be stored: nothing is sent, what else was claimed stays leased
+)
+
+// step is what a run came to with the deliveries of one message. What was decided is settled before anything else
+// happens; what is left begins anew: nothing of it was sent.
+type step struct {
+	fates  []fate
+	left   []queue.Work
+	next   next
+	hangUp bool // the channel is closed as soon as that is settled
+}
+
+// message is the deliveries of one message that a run has in hand.
+type message struct {
+	works []queue.Work
+	// elsewhere: it was said again on a new connection. overtaken: another's first use of the mail host's name came
+	// first.
+	elsewhere, overtaken bool
+}
+
+// serve handles a batch, one message after the other, and says how the run goes on.
+func (r *run) serve(ctx, sending context.Context, works []queue.Work) next {
+	r.leases.offer(works)
+	after := goOn
+	for group := range byMessage(works) {
+		r.handle(ctx, sending, &message{works: r.leases.begin(group)}, &after)
+	}
+	return after
+}
+
+// handle takes a message as far as it can go now: step by step, each settled before the next.
+func (r *run) handle(ctx, sending context.Context, m *message, after *next) {
+	defer r.passOver(sending, m, after)
+	for len(m.works) > 0 {
+		s := r.step(ctx, sending, m, *after)
+		*after = r.settle(sending, s)
+		if s.hangUp {
+			r.closeChannel()
+		}
+		m.works = s.left
+	}
+}
+
+// step takes a message one step further, or puts it aside when the run cannot go on.
+func (r *run) step(ctx, sending context.Context, m *message, after next) step {
+	switch {
+	case after == failed:
+		return r.siteFailed(m.works)
+	case after != goOn, ctx.Err() != nil:
+		return step{fates: all(m.works, r.d.untouched), next: after}
+	}
+	return r.send(sending, m)
+}
+
+// send judges a message by what is in force, brings it a channel that was opened under the same, and transfers it.
+// Whatever puts a part of it aside ends the step. All of that takes time: what is in force is looked at again when MAIL
+// is about to be said, and where it is something else all begins anew.
+func (r *run) send(ctx context.Context, m *message) step {
+	if view := r.d.cfg.InForce(); view != r.view {
+		r.closeChannel()
+		r.view = view
+	}
+	r.judged = r.view.Judgements(r.d.cfg.Store)
+	for _, aside := range []func(context.Context, []queue.Work) *step{r.misplaced, r.unwanted, r.connect, r.unwanted} {
+		if s := aside(ctx, m.works); s != nil {
+			return *s
+		}
+	}
+	return r.transfer(ctx, m)
+}
+
+// settle stores what a step decided, with the site's new state where the step changed it, and lets the leases go. It
+// says how the run goes on.
+func (r *run) settle(ctx context.Context, s step) next {
+	defer r.leases.drop(s.fates)
+	if s.next == stuck {
+		r.d.lookLater(s.fates)
+		return stuck
+	}
+	var sites map[queue.SiteKey]queue.SiteState
+	for i := range s.fates {
+		r.leave(s.fates[i].settlement.Due)
+	}
+	if s.next == failed {
+		if state, first := r.report(true); first {
+			sites = map[queue.SiteKey]queue.SiteState{r.site: state}
+		}
+	} else if r.result.Passed && len(s.fates) > 0 && s.fates[0].work.SiteState.Failures > 0 {
+		sites = map[queue.SiteKey]queue.SiteState{r.site: {}}
+	}
+	if err := r.d.conclude(ctx, s.fates, sites); err != nil && !errors.Is(err, queue.ErrStaleLease) {
+		return stuck // told to the administrator there; the leases end by themselves
+	}
+	return s.next
+}
+
+// siteFailed ends the run: the site waits for its next probe, and the group with it, due as soon as it is probed.
+func (r *run) siteFailed(group []queue.Work) step {
+	r.closeChannel()
+	return step{fates: all(group, r.d.deferredBy(r.climb, time.Now())), next: failed}
+}
+
+// passOver puts off a message whose handling met a bug. Otherwise the bug would end the gateway, which would meet it
+// again at each start, and no mail would go out any more. It is deferred.
+func (r *run) passOver(ctx context.Context, m *message, after *next) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	r.tellBug(v, "message "+string(m.works[0].Message.ID)+" is put off")
+	if r.channel != nil { // in a state that nobody knows
+		r.channel.Abort()
+		r.channel = nil
+	}
+	a := &attempt.Attempt{At: time.Now(), Reason: policy.PolicyUnavailable, Text: "the gateway met a bug of its own"}
+	*after = r.settle(ctx, step{fates: all(m.works, r.d.deferredAlone(a)), next: *after})
+}
+
+// survive ends one run where a bug would end them all. What it had leased is looked at again when the leases have
+// ended. It is deferred.
+func (r *run) survive() {
+	if v := recover(); v != nil {
+		r.tellBug(v, "site "+string(r.site)+" waits")
+		r.leave(time.Now().Add(r.d.cfg.Lease))
+	}
+}
+
+func (r *run) tellBug(v any, what string) {
+	r.d.warn("bug", fmt.Errorf("%v\n%s", v, debug.Stack()), what+"; please report this to the makers of Postern")
+}
+
+// all gives each delivery of a group its fate.
+func all(group []queue.Work, of func(w *queue.Work) fate) []fate {
+	fates := make([]fate, len(group))
+	for i := range group {
+		fates[i] = of(&group[i])
+	}
+	return fates
+}
+
+// byMessage yields the deliveries of one message together.
+func byMessage(works []queue.Work) func(func([]queue.Work) bool) {
+	return func(yield func([]queue.Work) bool) {
+		for len(works) > 0 {
+			n := 1
+			for n < len(works) && works[n].Message.ID == works[0].Message.ID {
+				n++
+			}
+			group := works[:n:n]
+			if works = works[n:]; !yield(group) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package inforce
+
+import (
+	"context"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/queue"
+)
+
+// raisedGrace is the least time a delivery still has after its requirement was raised: its window counts from
+// acceptance and may be over already.
+const raisedGrace = time.Minute
+
+// Judgements are what one View makes of stored messages, each judged once. They are for a short piece of work: rules
+// begin and end with time. Not safe for concurrent use.
+type Judgements struct {
+	view  *View
+	from  Mail
+	known map[queue.ID]map[mail.Address]*Judged
+}
+
+// Judgements returns an empty memory of judgements by v.
+func (v *View) Judgements(from Mail) *Judgements {
+	return &Judgements{view: v, from: from, known: map[queue.ID]map[mail.Address]*Judged{}}
+}
+
+// Of judges a stored message by all its recipients; see View.Stored.
+func (k *Judgements) Of(ctx context.Context, m *queue.Message) (map[mail.Address]*Judged, error) {
+	if out, known := k.known[m.ID]; known {
+		return out, nil
+	}
+	out, err := k.view.Stored(ctx, k.from, m)
+	if err == nil {
+		k.known[m.ID] = out
+	}
+	return out, err
+}
+
+// Move says where a delivery that waits at nextHop belongs by what is in force, nil where it is right already, and
+// whether it holds more than that because nobody said that it may have less. What was judged by this View before is
+// right.
+func (k *Judgements) Move(ctx context.Context, m *queue.Message, d *queue.Delivery, nextHop string) (
+	_ *queue.Move, more bool, _ error) {
+	v := k.view
+	if d.JudgedUnder(m) >= v.Number {
+		return nil, false, nil
+	}
+	judged, err := k.Of(ctx, m)
+	if err != nil {
+		return nil, false, err
+	}
+	j, now := judged[d.Recipient.Address], time.Now()
+	want := v.Weigh(d, m.Kind, j, now)
+	to := v.MoveTo(d.Recipient.Address.Domain, &want)
+	if to.NextHop == nextHop && want.Requirement.Key() == d.Requirement.Key() &&
+		policy.SameDemands(want.Demands, v.Sourced(d, m.Kind)) {
+		return nil, want.More, nil
+	}
+	to.Matched, to.ExpiresAt = d.Matched || j.Matched, d.ExpiresAt
+	if j.Window > 0 && !d.Requirement.AtLeast(want.Requirement) {
+		end := d.AcceptedAt.Add(j.Window)
+		if least := now.Add(raisedGrace); end.Before(least) {
+			end = least
+		}
+		if end.Before(d.ExpiresAt) {
+			to.ExpiresAt = end
+		}
+	}
+	return to, want.More, nil
+}
+
+// MoveTo puts a delivery to a domain where it belongs with the demands it is to have, judged by v.
+func (v *View) MoveTo(domain mail.Domain, w *Weighed) *queue.Move {
+	return &queue.Move{
+		NextHop: v.Table.NextHop(domain, w.Requirement).String(), Requirement: w.Requirement, Demands: w.Demands,
+		Rules: w.Rules(), Judged: v.Number,
+	}
+}

@@ -1,0 +1,89 @@
+package route
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"postern/internal/mail"
+	"postern/internal/policy"
+)
+
+// By says who names the hosts of a next hop.
+type By string
+
+// Who names hosts. The words are those of the stored text.
+const (
+	ByMX    By = "mx"  // DNS, for the recipient domain
+	ByRoute By = "to"  // a route
+	ByOwn   By = "own" // the configuration of a domain of ours
+)
+
+// NextHop is where mail waits. Deliveries with an equal one may share connections.
+type NextHop struct {
+	By By
+	// Hosts are those an administrator named, "mx.partner.test:25,[2001:db8::1]:25"; "" where DNS names them.
+	Hosts string
+	// Domain is the recipient domain whose mail exchangers are the hosts, or whose own name named hosts must prove;
+	// zero where named hosts need not.
+	Domain mail.Domain
+}
+
+// NextHop says where mail for d goes under r, without any I/O.
+func (t *Table) NextHop(d mail.Domain, r policy.Requirement) NextHop {
+	by, to := t.named(d)
+	if to == nil {
+		return NextHop{By: by, Domain: d}
+	}
+	hosts := make([]string, len(to))
+	for i, h := range to {
+		hosts[i] = h.String()
+	}
+	out := NextHop{By: by, Hosts: strings.Join(hosts, ",")}
+	if slices.ContainsFunc(r.Demands(), func(p policy.PeerDemand) bool { return p.Names.Domain }) {
+		out.Domain = d
+	}
+	return out
+}
+
+// String is the text under which a next hop is stored and shown: "mx:clinic.test", "to:mx.partner.test:25,...",
+// "own:mail.internal:25,...", and with a name to prove "to:relay.test:25@clinic.test".
+func (h NextHop) String() string {
+	text := string(h.By) + ":" + h.Hosts
+	switch {
+	case h.By == ByMX:
+		return text + h.Domain.String()
+	case !h.Domain.IsZero():
+		return text + "@" + h.Domain.String()
+	}
+	return text
+}
+
+// ParseNextHop reads what String wrote.
+func ParseNextHop(text string) (h NextHop, err error) {
+	by, rest, _ := strings.Cut(text, ":")
+	switch h.By = By(by); h.By {
+	case ByMX:
+		h.Domain, err = mail.ParseDomain(rest)
+	case ByRoute, ByOwn:
+		hosts, domain, proves := strings.Cut(rest, "@")
+		h.Hosts = hosts
+		if proves {
+			h.Domain, err = mail.ParseDomain(domain)
+		}
+	default:
+		err = fmt.Errorf("%q is no next hop", text)
+	}
+	if err != nil {
+		return NextHop{}, err
+	}
+	return h, nil
+}
+
+// Servers is h without what differs between recipient domains at the same named hosts.
+func (h NextHop) Servers() NextHop {
+	if h.By != ByMX {
+		h.Domain = mail.Domain{}
+	}
+	return h
+}
