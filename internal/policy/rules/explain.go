@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"crypto/tls"
 	"fmt"
 	"slices"
 	"strings"
@@ -269,7 +270,7 @@ func demandTexts(r, total policy.Requirement) []string {
 		out = append(out, text)
 	}
 	if r.MinTLS == total.MinTLS {
-		out = append(out, "TLS "+strings.Trim(minTLSText(&Rule{ForceTLS: ForceTLS{MinTLS: r.MinTLS}}), `"`)+" or later")
+		out = append(out, "TLS "+strings.TrimPrefix(tls.VersionName(r.MinTLS), "TLS ")+" or later")
 	}
 	if r.WithoutTLS == total.WithoutTLS {
 		out = append(out, "without TLS "+map[policy.WithoutTLS]string{policy.WithoutTLSDefer: "defer", policy.WithoutTLSReject: "reject"}[r.WithoutTLS])

@@ -129,9 +129,9 @@ func readTable(p *problems, r *Rule, table *node, section string) {
 	}
 }
 
-func findKey(section, name string) *key {
+func findKey(section, name string) *Key {
 	for i := range keys {
-		if keys[i].section() == section && keys[i].short() == name {
+		if keys[i].Section() == section && keys[i].Short() == name {
 			return &keys[i]
 		}
 	}
@@ -145,13 +145,13 @@ func keyHint(section, name string) string {
 		here = append(here, sections...)
 	}
 	for _, k := range keys {
-		if k.section() == section {
-			here = append(here, k.short())
-		} else if k.short() == name {
-			if k.section() == "" {
+		if k.Section() == section {
+			here = append(here, k.Short())
+		} else if k.Short() == name {
+			if k.Section() == "" {
 				return name + " belongs directly below [[rule]], above the sections"
 			}
-			return name + " belongs in [rule." + k.section() + "]"
+			return name + " belongs in [rule." + k.Section() + "]"
 		}
 	}
 	if near := nearest(name, here); near != "" {

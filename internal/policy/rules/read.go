@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"crypto/tls"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,26 +8,7 @@ import (
 	"unicode"
 
 	"github.com/pelletier/go-toml/v2/unstable"
-
-	"postern/internal/policy"
 )
-
-// defaultRule is a rule before its keys are read.
-func defaultRule() Rule {
-	return Rule{
-		Scope: Outbound,
-		Mode:  Enforce,
-		ForceTLS: ForceTLS{
-			Unspecified: UnspecifiedForce,
-			Names:       policy.Names{MX: true},
-			MX:          policy.MXPinned,
-			Trust:       policy.PublicTrust,
-			Revocation:  policy.RevocationCheck,
-			MinTLS:      tls.VersionTLS12,
-			Defer:       24 * time.Hour,
-		},
-	}
-}
 
 // word reads a string that is one of a few words.
 func word(p *problems, e entry, words ...string) (string, bool) {
@@ -87,8 +67,8 @@ func kindName(k unstable.Kind) string {
 	return "a date or time"
 }
 
-// list reads a list of strings that is not empty, and hands each to check with its place.
-func list(p *problems, e entry, check func(value string, at span)) []string {
+// strs reads a list of strings that is not empty, and hands each to check with its place.
+func strs(p *problems, e entry, check func(value string, at span)) []string {
 	if e.value.kind != unstable.Array {
 		hint := "write " + e.key + " = [\"...\"]"
 		if e.value.kind == unstable.String {
@@ -118,17 +98,13 @@ const (
 	maxDescription = 1000
 )
 
-func readName(p *problems, r *Rule, e entry) {
-	s, ok := str(p, e)
-	if !ok {
-		return
-	}
+func checkName(p *problems, e entry, s string) bool {
 	if !validName(s) {
 		p.add(e.value.at, fmt.Sprintf("%s is no name for a rule", quote(clip(s))),
 			fmt.Sprintf("a name has 1 to %d ASCII letters, digits, blanks and any of ._-/@:+(), and begins with a letter or digit", maxName))
-		return
+		return false
 	}
-	r.Name = s
+	return true
 }
 
 func validName(s string) bool {
@@ -142,38 +118,19 @@ func validName(s string) bool {
 	return s != "" && len(s) <= maxName && !strings.HasSuffix(s, " ")
 }
 
-func readDescription(p *problems, r *Rule, e entry) {
-	s, ok := str(p, e)
-	if !ok {
-		return
-	}
+func checkDescription(p *problems, e entry, s string) bool {
 	if len(s) > maxDescription || strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }) {
 		p.add(e.value.at, "description is too long or has a line end or control character",
 			fmt.Sprintf("write one line of at most %d octets", maxDescription))
-		return
+		return false
 	}
-	r.Description = s
+	return true
 }
 
-func readScope(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, string(Outbound), string(Inbound), string(Disabled)); ok {
-		r.Scope = Scope(s)
-		if r.Scope == Inbound {
-			p.add(e.value.at, "no action of this release works on inbound mail",
-				"force-tls is about the way from the gateway to the recipient's server: write scope = \"outbound\"")
-		}
-	}
-}
-
-func readMode(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, string(Enforce), string(Test)); ok {
-		r.Mode = Mode(s)
-	}
-}
-
-func readAction(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, string(ForceTLSAction)); ok {
-		r.Action = Action(s)
+func checkScope(p *problems, r *Rule, e entry) {
+	if r.Scope == Inbound {
+		p.add(e.value.at, "no action of this release works on inbound mail",
+			"force-tls is about the way from the gateway to the recipient's server: write scope = \"outbound\"")
 	}
 }
 

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,12 +14,6 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy"
 )
-
-func readUnspecified(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, string(UnspecifiedForce), string(UnspecifiedOpportunistic)); ok {
-		r.ForceTLS.Unspecified = Unspecified(s)
-	}
-}
 
 func readNames(p *problems, r *Rule, e entry) {
 	if e.value.kind == unstable.String {
@@ -36,7 +29,7 @@ func readNames(p *problems, r *Rule, e entry) {
 		return
 	}
 	var names []string
-	list(p, e, func(value string, at span) {
+	strs(p, e, func(value string, at span) {
 		name, err := certificateName(value)
 		if err != "" {
 			p.add(at, fmt.Sprintf("%s in names: %s", quote(clip(value)), err),
@@ -46,6 +39,18 @@ func readNames(p *problems, r *Rule, e entry) {
 	})
 	slices.Sort(names)
 	r.ForceTLS.Names = policy.Names{List: slices.Compact(names)}
+}
+
+// certificateNames are a word or a list.
+func certificateNames(r *Rule) any {
+	switch n := r.ForceTLS.Names; {
+	case n.MX:
+		return "mx"
+	case n.Domain:
+		return "domain"
+	default:
+		return n.List
+	}
 }
 
 // certificateName reads a DNS name as certificates carry it (RFC 9525 §6.3): a wildcard is the whole left-most label.
@@ -67,43 +72,21 @@ func certificateName(value string) (name, fault string) {
 	return "*." + d.String(), ""
 }
 
-// mxWords and revocationWords are the values of design.md §7, weakest first as in policy.
-var (
-	mxWords         = []string{"any", "pinned", "proven"}
-	revocationWords = []string{"off", "check", "require"}
-)
-
-func readMX(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, mxWords...); ok {
-		r.ForceTLS.MX = policy.MXTrust(slices.Index(mxWords, s))
-	}
-}
-
-func readRevocation(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, revocationWords...); ok {
-		r.ForceTLS.Revocation = policy.Revocation(slices.Index(revocationWords, s))
-	}
-}
-
-func readTrust(p *problems, r *Rule, e entry) {
-	s, ok := str(p, e)
-	if !ok {
-		return
-	}
+func checkTrust(p *problems, e entry, s string) bool {
 	file := strings.ContainsAny(s, "/.") && s != "." && s != ".." && !strings.HasSuffix(s, "/")
 	if s != policy.PublicTrust && (!file || len(s) > 4096 || strings.ContainsFunc(s, unicode.IsControl)) {
 		p.add(e.value.at, fmt.Sprintf("trust cannot be %s", quote(clip(s))),
 			`write "public", or the path of a file of CA certificates: "/etc/postern/partner-ca.pem"`)
-		return
+		return false
 	}
-	r.ForceTLS.Trust = s
+	return true
 }
 
 func readPins(p *problems, r *Rule, e entry) {
 	if e.value.kind == unstable.Array && len(e.value.items) == 0 {
 		return // the default, spelled out
 	}
-	pins := list(p, e, func(value string, at span) {
+	pins := strs(p, e, func(value string, at span) {
 		digest, ok := strings.CutPrefix(strings.ToLower(value), "sha256:")
 		if !ok || len(digest) != 64 || strings.Trim(digest, "0123456789abcdef") != "" {
 			p.add(at, fmt.Sprintf("%s is no pin", quote(clip(value))),
@@ -117,13 +100,6 @@ func readPins(p *problems, r *Rule, e entry) {
 	r.ForceTLS.Pins = slices.Compact(pins)
 }
 
-func readMinTLS(p *problems, r *Rule, e entry) {
-	versions := []string{"1.0", "1.1", "1.2", "1.3"}
-	if s, ok := word(p, e, versions...); ok {
-		r.ForceTLS.MinTLS = tls.VersionTLS10 + uint16(slices.Index(versions, s))
-	}
-}
-
 func readDefer(p *problems, r *Rule, e entry) {
 	s, ok := str(p, e)
 	if !ok {
@@ -135,10 +111,4 @@ func readDefer(p *problems, r *Rule, e entry) {
 		return
 	}
 	r.ForceTLS.Defer = d
-}
-
-func readWithoutTLS(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, string(WithoutTLSDefer), string(WithoutTLSReject)); ok {
-		r.ForceTLS.WithoutTLS = WithoutTLS(s)
-	}
 }

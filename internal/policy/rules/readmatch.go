@@ -9,21 +9,19 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-func readSender(p *problems, r *Rule, e entry)    { r.Match.Sender = addresses(p, e, true) }
-func readRecipient(p *problems, r *Rule, e entry) { r.Match.Recipient = addresses(p, e, false) }
-
-func addresses(p *problems, e entry, nullAllowed bool) []string {
-	return list(p, e, func(value string, at span) {
+// addresses is a list of patterns of addresses.
+func addresses(at func(*Rule) *[]string, nullAllowed bool) kind {
+	return list(at, func(p *problems, key, value string, at span) {
 		var scratch addressList
 		if err := scratch.compileAddress(value, nullAllowed); err != nil {
-			p.add(at, fmt.Sprintf("%s in %s: %v", quote(clip(value)), e.key, err),
+			p.add(at, fmt.Sprintf("%s in %s: %v", quote(clip(value)), key, err),
 				"write an address, a domain, *.domain, a pattern with * and ?, or re: and an RE2 expression")
 		}
 	})
 }
 
 func readSenderIP(p *problems, r *Rule, e entry) {
-	list(p, e, func(value string, at span) {
+	strs(p, e, func(value string, at span) {
 		if ip, err := netip.ParseAddr(value); err == nil && ip.Zone() == "" {
 			ip = ip.Unmap()
 			r.Match.SenderIP = append(r.Match.SenderIP, netip.PrefixFrom(ip, ip.BitLen()))
@@ -39,6 +37,26 @@ func readSenderIP(p *problems, r *Rule, e entry) {
 			r.Match.SenderIP = append(r.Match.SenderIP, network)
 		}
 	})
+}
+
+func networkTexts(r *Rule) any {
+	var out []string
+	for _, n := range r.Match.SenderIP {
+		out = append(out, n.String())
+	}
+	return out
+}
+
+// networksTOML prints networks of one address as that address.
+func networksTOML(r *Rule) string {
+	values := make([]string, len(r.Match.SenderIP))
+	for i, p := range r.Match.SenderIP {
+		values[i] = p.String()
+		if p.IsSingleIP() {
+			values[i] = p.Addr().String()
+		}
+	}
+	return quoteList(values)
 }
 
 // parseSize reads "10MB", "512 KiB" or a plain number of bytes.
@@ -86,9 +104,6 @@ func readRecipientsOver(p *problems, r *Rule, e entry) {
 	p.add(e.value.at, "recipients_over is no whole number above zero", "recipients_over = 50 holds for 51 recipients and more")
 }
 
-func readCase(p *problems, r *Rule, e entry)     { r.Match.Case = truth(p, e) }
-func readLiterals(p *problems, r *Rule, e entry) { r.Match.Literals = truth(p, e) }
-
 // truth reads true or false.
 func truth(p *problems, e entry) bool {
 	if e.value.kind != unstable.Bool {
@@ -96,10 +111,6 @@ func truth(p *problems, e entry) bool {
 		return false
 	}
 	return e.value.text == "true"
-}
-
-func readSubject(p *problems, r *Rule, e entry) {
-	r.Match.Subject = list(p, e, func(value string, at span) { checkText(p, e.key, value, at) })
 }
 
 func checkText(p *problems, key, value string, at span) {

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"crypto/tls"
 	"fmt"
 	"strconv"
 	"strings"
@@ -50,43 +49,6 @@ func quoteList(values []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-func senderIPText(r *Rule) string {
-	values := make([]string, len(r.Match.SenderIP))
-	for i, p := range r.Match.SenderIP {
-		values[i] = p.String()
-		if p.IsSingleIP() {
-			values[i] = p.Addr().String()
-		}
-	}
-	return quoteList(values)
-}
-
-func headerText(r *Rule) string {
-	if len(r.Match.Header) == 0 {
-		return ""
-	}
-	values := make([]string, len(r.Match.Header))
-	for i, h := range r.Match.Header {
-		values[i] = "{ name = " + quote(h.Name) + ", value = " + quote(h.Value) + " }"
-	}
-	return "[" + strings.Join(values, ", ") + "]"
-}
-
-func namesText(r *Rule) string {
-	switch n := r.ForceTLS.Names; {
-	case n.MX:
-		return quote("mx")
-	case n.Domain:
-		return quote("domain")
-	default:
-		return quoteList(n.List)
-	}
-}
-
-func minTLSText(r *Rule) string {
-	return quote(strings.TrimPrefix(tls.VersionName(r.ForceTLS.MinTLS), "TLS "))
-}
-
 // units are the sizes of size_over, largest first; the first that divides a size without rest prints it.
 var units = []struct {
 	name string
@@ -95,27 +57,14 @@ var units = []struct {
 	{"GB", 1e9}, {"GiB", 1 << 30}, {"MB", 1e6}, {"MiB", 1 << 20}, {"KB", 1e3}, {"KiB", 1 << 10}, {"B", 1},
 }
 
-func sizeText(n int64) string {
+func sizeTOML(r *Rule) string {
+	n := r.Match.SizeOver
 	for _, u := range units {
 		if n > 0 && n%u.size == 0 {
 			return quote(strconv.FormatInt(n/u.size, 10) + u.name)
 		}
 	}
 	return ""
-}
-
-func intText(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.Itoa(n)
-}
-
-func boolText(b bool) string {
-	if !b {
-		return ""
-	}
-	return "true"
 }
 
 // durationText prints a duration without the zero units time.Duration prints: "24h", "1h30m".

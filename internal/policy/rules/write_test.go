@@ -7,8 +7,8 @@ import (
 )
 
 func TestAssembleSaysWhatStandsInALine(t *testing.T) {
-	text, keyOf := Assemble([]Setting{{"name", Quote("a \"b\"\n")}, {"action", Quote("force-tls")}, {"match.recipient", QuoteList([]string{"clinic.test"})},
-		{"match.size_over", Quote("10 bananas")}, {"force_tls.min_tls", Quote("2.0")}})
+	text, keyOf := Assemble([]Setting{{"name", quote("a \"b\"\n")}, {"action", quote("force-tls")}, {"match.recipient", quoteList([]string{"clinic.test"})},
+		{"match.size_over", quote("10 bananas")}, {"force_tls.min_tls", quote("2.0")}})
 	lines := strings.Split(text, "\n")
 	if len(keyOf) != len(lines) {
 		t.Fatalf("%d lines, %d keys", len(lines), len(keyOf))
