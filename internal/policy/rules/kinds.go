@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"postern/internal/platform/tomlfile"
 )
 
 // Shape is how a value is written: in TOML, in JSON and in the field of a form.
@@ -28,7 +30,7 @@ type kind struct {
 	shape Shape
 	// Words are the values of a closed list; of a WordOrList those that stand alone.
 	Words []string
-	read  func(p *problems, r *Rule, e entry)
+	read  func(p *problems, r *Rule, e tomlfile.Entry)
 	// get is the value as JSON has it: a string, an int64, a bool, strings or fields.
 	get  func(r *Rule) any
 	toml func(r *Rule) string // where TOML has more than its shape tells
@@ -90,13 +92,13 @@ func (k *Key) write(v any) string {
 		}
 	case []string:
 		if k.shape == WordOrList && len(v) == 1 && slices.Contains(k.Words, v[0]) {
-			return quote(v[0])
+			return tomlfile.Quote(v[0])
 		}
-		return quoteList(v)
+		return tomlfile.QuoteList(v)
 	case []HeaderMatch:
 		values := make([]string, len(v))
 		for i, h := range v {
-			values[i] = "{ name = " + quote(h.Name) + ", value = " + quote(h.Value) + " }"
+			values[i] = "{ name = " + tomlfile.Quote(h.Name) + ", value = " + tomlfile.Quote(h.Value) + " }"
 		}
 		if len(values) > 0 {
 			return "[" + strings.Join(values, ", ") + "]"
@@ -186,16 +188,16 @@ func as[T any](k *Key, text []byte) (string, error) {
 func bare(v string) string {
 	for _, r := range v {
 		if !strings.ContainsRune("0123456789-:.TZtruefals+", r) {
-			return quote(v)
+			return tomlfile.Quote(v)
 		}
 	}
 	return v
 }
 
 // line is a text that a check accepts.
-func line(at func(*Rule) *string, check func(p *problems, e entry, value string) bool) kind {
-	return kind{get: func(r *Rule) any { return *at(r) }, read: func(p *problems, r *Rule, e entry) {
-		if s, ok := str(p, e); ok && check(p, e, s) {
+func line(at func(*Rule) *string, check func(p *problems, e tomlfile.Entry, value string) bool) kind {
+	return kind{get: func(r *Rule) any { return *at(r) }, read: func(p *problems, r *Rule, e tomlfile.Entry) {
+		if s, ok := p.Text(e); ok && check(p, e, s) {
 			*at(r) = s
 		}
 	}}
@@ -207,8 +209,8 @@ func oneOf[T ~string](at func(*Rule) *T, words ...T) kind {
 	for _, w := range words {
 		k.Words = append(k.Words, string(w))
 	}
-	k.read = func(p *problems, r *Rule, e entry) {
-		if s, ok := word(p, e, k.Words...); ok {
+	k.read = func(p *problems, r *Rule, e tomlfile.Entry) {
+		if s, ok := p.Word(e, k.Words...); ok {
 			*at(r) = T(s)
 		}
 	}
@@ -216,9 +218,9 @@ func oneOf[T ~string](at func(*Rule) *T, words ...T) kind {
 }
 
 // but adds a check of what was read.
-func (k kind) but(check func(p *problems, r *Rule, e entry)) kind {
+func (k kind) but(check func(p *problems, r *Rule, e tomlfile.Entry)) kind {
 	read := k.read
-	k.read = func(p *problems, r *Rule, e entry) {
+	k.read = func(p *problems, r *Rule, e tomlfile.Entry) {
 		read(p, r, e)
 		check(p, r, e)
 	}
@@ -235,8 +237,8 @@ func ranked[T ~int | ~uint8 | ~uint16](at func(*Rule) *T, first T, words ...stri
 			}
 			return ""
 		},
-		read: func(p *problems, r *Rule, e entry) {
-			if s, ok := word(p, e, words...); ok {
+		read: func(p *problems, r *Rule, e tomlfile.Entry) {
+			if s, ok := p.Word(e, words...); ok {
 				*at(r) = first + T(slices.Index(words, s))
 			}
 		},
@@ -244,15 +246,15 @@ func ranked[T ~int | ~uint8 | ~uint16](at func(*Rule) *T, first T, words ...stri
 }
 
 // list is a list of strings that are checked one by one.
-func list(at func(*Rule) *[]string, check func(p *problems, key, value string, at span)) kind {
-	return kind{shape: List, get: func(r *Rule) any { return *at(r) }, read: func(p *problems, r *Rule, e entry) {
-		*at(r) = strs(p, e, func(value string, at span) { check(p, e.key, value, at) })
+func list(at func(*Rule) *[]string, check func(p *problems, key, value string, at tomlfile.Span)) kind {
+	return kind{shape: List, get: func(r *Rule) any { return *at(r) }, read: func(p *problems, r *Rule, e tomlfile.Entry) {
+		*at(r) = p.Strings(e, func(value string, at tomlfile.Span) { check(p, e.Key, value, at) })
 	}}
 }
 
 // truthOf is true or false.
 func truthOf(at func(*Rule) *bool) kind {
-	return kind{shape: Flag, get: func(r *Rule) any { return *at(r) }, read: func(p *problems, r *Rule, e entry) {
-		*at(r) = truth(p, e)
+	return kind{shape: Flag, get: func(r *Rule) any { return *at(r) }, read: func(p *problems, r *Rule, e tomlfile.Entry) {
+		*at(r) = p.Truth(e)
 	}}
 }

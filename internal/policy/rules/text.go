@@ -1,11 +1,11 @@
 package rules
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"postern/internal/platform/tomlfile"
 )
 
 // What follows prints values as TOML; "" is an unset value.
@@ -14,39 +14,7 @@ func quoteSet(s string) string {
 	if s == "" {
 		return ""
 	}
-	return quote(s)
-}
-
-// quote prints a basic string of TOML. What a terminal would act on is escaped too.
-func quote(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, c := range s {
-		switch {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(c)
-		case unicode.IsPrint(c):
-			b.WriteRune(c)
-		case c <= 0xffff:
-			fmt.Fprintf(&b, `\u%04X`, c)
-		default:
-			fmt.Fprintf(&b, `\U%08X`, c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
-}
-
-func quoteList(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	quoted := make([]string, len(values))
-	for i, v := range values {
-		quoted[i] = quote(v)
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
+	return tomlfile.Quote(s)
 }
 
 // units are the sizes of size_over, largest first; the first that divides a size without rest prints it.
@@ -61,7 +29,7 @@ func sizeTOML(r *Rule) string {
 	n := r.Match.SizeOver
 	for _, u := range units {
 		if n > 0 && n%u.size == 0 {
-			return quote(strconv.FormatInt(n/u.size, 10) + u.name)
+			return tomlfile.Quote(strconv.FormatInt(n/u.size, 10) + u.name)
 		}
 	}
 	return ""
