@@ -56,7 +56,8 @@ func (e *Error) Error() string {
 // Excerpt is a line of a file with its number and with carets below, from where lead ends; bar goes on in front of them.
 func Excerpt(line int, source, bar, lead string, carets int) string {
 	margin := fmt.Sprintf("%5d | ", line)
-	return margin + source + "\n" + strings.Repeat(" ", len(margin)-len(bar)) + bar + lead + strings.Repeat("^", max(1, carets))
+	below := strings.Repeat(" ", len(margin)-len(bar)) + bar + lead
+	return margin + source + "\n" + below + strings.Repeat("^", max(1, carets))
 }
 
 // Span is a piece of the source, in bytes.

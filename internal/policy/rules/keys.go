@@ -83,8 +83,9 @@ const Proof = "How the server proves who it is"
 // keys is the table, in the order of printing.
 var keys = []Key{
 	{Name: "name", Default: "required", Example: `"clinic"`,
-		Doc: "1 to 80 ASCII letters, digits, blanks and any of `._-/@:+()`, beginning with a letter or digit. No two rules " +
-			"may have names that differ only in case. The name stands in the trace, in logs and in bounces.",
+		Doc: "1 to 80 ASCII letters, digits, blanks and any of `._-/@:+()`, beginning with a letter or digit. No " +
+			"two rules may have names that differ only in case. The name stands in the trace, in logs and in " +
+			"bounces.",
 		Label: "Name", Place: "clinic",
 		kind: line(func(r *Rule) *string { return &r.Name }, checkName)},
 	{Name: "description", Example: `"patient data to the clinic"`,
@@ -92,8 +93,8 @@ var keys = []Key{
 		Label: "What it is for", Place: "patient data to the clinic",
 		kind: line(func(r *Rule) *string { return &r.Description }, checkDescription)},
 	{Name: "scope", Example: `"outbound"`,
-		Doc: "`\"outbound\"`: mail to domains that are not your own. `\"disabled\"`: the rule is checked and listed and does " +
-			"nothing. `\"inbound\"` is refused: no action of this release works on inbound mail.",
+		Doc: "`\"outbound\"`: mail to domains that are not your own. `\"disabled\"`: the rule is checked and " +
+			"listed and does nothing. `\"inbound\"` is refused: no action of this release works on inbound mail.",
 		Label:   "Applies to",
 		Choices: []Choice{{"outbound", "outbound: mail going out"}, {"disabled", "disabled: nothing"}},
 		kind:    oneOf(func(r *Rule) *Scope { return &r.Scope }, Outbound, Inbound, Disabled).but(checkScope),
@@ -118,8 +119,8 @@ var keys = []Key{
 		kind:    oneOf(func(r *Rule) *Action { return &r.Action }, ForceTLSAction)},
 
 	{Name: "match.sender", Example: `["example.com", "*.example.com", "<>"]`,
-		Doc: "the envelope sender (MAIL FROM) fits a value. `\"<>\"` is the null sender of bounces, and nothing else covers it, " +
-			"not even `\"*\"`.",
+		Doc: "the envelope sender (MAIL FROM) fits a value. `\"<>\"` is the null sender of bounces, and nothing " +
+			"else covers it, not even `\"*\"`.",
 		Label: "Senders", Place: "example.com",
 		kind:   addresses(func(r *Rule) *[]string { return &r.Match.Sender }, true),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Sender, a.Match.Sender) }},
@@ -129,8 +130,9 @@ var keys = []Key{
 		kind:   addresses(func(r *Rule) *[]string { return &r.Match.Recipient }, false),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Recipient, a.Match.Recipient) }},
 	{Name: "match.literals", Example: "true",
-		Doc: "no condition: with `true`, recipients at address literals (`dr@[192.0.2.1]`, `dr@[IPv6:2001:db8::1]`) fit " +
-			"`recipient` too. Such mail goes to that address whatever domain the people there have.",
+		Doc: "no condition: with `true`, recipients at address literals (`dr@[192.0.2.1]`, " +
+			"`dr@[IPv6:2001:db8::1]`) fit `recipient` too. Such mail goes to that address whatever domain the " +
+			"people there have.",
 		Label: "Recipients at address literals (dr@[192.0.2.1]) too", Ticked: "true",
 		kind:   truthOf(func(r *Rule) *bool { return &r.Match.Literals }),
 		weaker: func(b, a *Rule) bool { return len(a.Match.Recipient) > 0 && !a.Match.Literals }},
@@ -140,8 +142,8 @@ var keys = []Key{
 		kind:   kind{shape: List, read: readSenderIP, get: networkTexts, toml: networksTOML},
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.SenderIP, a.Match.SenderIP) }},
 	{Name: "match.header", Example: `[{ name = "X-Classification", value = "secret*" }]`,
-		Doc: "a header field of that name has a value that fits: " +
-			"`[{ name = \"X-Classification\", value = \"secret*\" }]`",
+		Doc: "a header field of that name has a value that fits: `[{ name = \"X-Classification\", value = " +
+			"\"secret*\" }]`",
 		Label: "Header fields", Place: "X-Classification: secret*",
 		kind:   kind{shape: Fields, read: readHeader, get: func(r *Rule) any { return r.Match.Header }},
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Header, a.Match.Header) }},
@@ -151,19 +153,21 @@ var keys = []Key{
 		kind:   list(func(r *Rule) *[]string { return &r.Match.Subject }, checkText),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Subject, a.Match.Subject) }},
 	{Name: "match.size_over", Example: `"10MB"`,
-		Doc: "the content is larger. A number of bytes, or a number and a unit: `B`, `KB`, `MB`, `GB` count in thousands, " +
-			"`KiB`, `MiB`, `GiB` in 1024s.",
+		Doc: "the content is larger. A number of bytes, or a number and a unit: `B`, `KB`, `MB`, `GB` count in " +
+			"thousands, `KiB`, `MiB`, `GiB` in 1024s.",
 		Label: "Larger than", Place: "10MB",
 		kind:   kind{shape: Size, read: readSizeOver, get: func(r *Rule) any { return r.Match.SizeOver }, toml: sizeTOML},
 		weaker: func(b, a *Rule) bool { return a.Match.SizeOver > b.Match.SizeOver }},
 	{Name: "match.recipients_over", Example: "50",
-		Doc:   "the message has more recipients than this; `50` holds from 51 on. All recipients count, your own too.",
+		Doc: "the message has more recipients than this; `50` holds from 51 on. All recipients count, your own " +
+			"too.",
 		Label: "More recipients than", Place: "50",
-		kind:   kind{shape: Number, read: readRecipientsOver, get: func(r *Rule) any { return int64(r.Match.RecipientsOver) }},
+		kind: kind{shape: Number, read: readRecipientsOver,
+			get: func(r *Rule) any { return int64(r.Match.RecipientsOver) }},
 		weaker: func(b, a *Rule) bool { return a.Match.RecipientsOver > b.Match.RecipientsOver }},
 	{Name: "match.case", Example: "true",
-		Doc: "no condition: with `true`, upper and lower case differ in the values of this rule. Domains and header names " +
-			"never have a case.",
+		Doc: "no condition: with `true`, upper and lower case differ in the values of this rule. Domains and " +
+			"header names never have a case.",
 		Label: "Upper and lower case differ", Ticked: "true",
 		kind:   truthOf(func(r *Rule) *bool { return &r.Match.Case }),
 		weaker: func(b, a *Rule) bool { return a.Match.Case || hasExpression(b) }},
@@ -171,48 +175,53 @@ var keys = []Key{
 	{Name: "force_tls.unspecified_recipients", Example: `"force"`,
 		Doc:   "what becomes of the recipients of the message that this rule does not name. See below.",
 		Label: Box, Ticked: "opportunistic",
-		Help: "Ticked, a message is split: the recipients named above are protected, the others get the best encryption their " +
-			"server can do. Not ticked, one named recipient protects the whole message, and a recipient whose server has no " +
-			"TLS is refused.",
-		kind:   oneOf(func(r *Rule) *Unspecified { return &r.ForceTLS.Unspecified }, UnspecifiedForce, UnspecifiedOpportunistic),
+		Help: "Ticked, a message is split: the recipients named above are protected, the others get the best " +
+			"encryption their server can do. Not ticked, one named recipient protects the whole message, and a " +
+			"recipient whose server has no TLS is refused.",
+		kind: oneOf(func(r *Rule) *Unspecified { return &r.ForceTLS.Unspecified },
+			UnspecifiedForce, UnspecifiedOpportunistic),
 		weaker: func(_, a *Rule) bool { return a.ForceTLS.Unspecified == UnspecifiedOpportunistic }},
 	{Name: "force_tls.names", Example: `["mail.clinic.test"]`,
-		Doc: "the names a certificate may carry: `\"mx\"`, the name of the mail host that is dialled; `\"domain\"`, the " +
-			"recipient's domain or a name directly below it; or a list of names, `[\"mail.clinic.test\", \"*.clinic.test\"]`, " +
-			"where the wildcard covers one label",
+		Doc: "the names a certificate may carry: `\"mx\"`, the name of the mail host that is dialled; " +
+			"`\"domain\"`, the recipient's domain or a name directly below it; or a list of names, " +
+			"`[\"mail.clinic.test\", \"*.clinic.test\"]`, where the wildcard covers one label",
 		Label: "The certificate must name", Place: "mx",
-		Help:   "mx: the server. domain: the recipient's domain. Or names, one a line: mail.clinic.test, *.clinic.test",
+		Help: "mx: the server. domain: the recipient's domain. Or names, one a line: mail.clinic.test, " +
+			"*.clinic.test",
 		kind:   kind{shape: WordOrList, Words: []string{"mx", "domain"}, read: readNames, get: certificateNames},
 		weaker: namesWeaker},
 	{Name: "force_tls.mx", Example: `"pinned"`,
-		Doc: "where the mail host's name must come from, with `names = \"mx\"`: `\"pinned\"`, below a name that was remembered at " +
-			"the first use, or proven; `\"proven\"`, from signed DNS or from you; `\"any\"`, DNS is believed, and that is " +
-			"recorded. See below.",
+		Doc: "where the mail host's name must come from, with `names = \"mx\"`: `\"pinned\"`, below a name that " +
+			"was remembered at the first use, or proven; `\"proven\"`, from signed DNS or from you; `\"any\"`, " +
+			"DNS is believed, and that is recorded. See below.",
 		Label: "The name of the mail server",
 		Choices: []Choice{{"pinned", "is remembered: a new one waits for approval"},
 			{"proven", "must be proven by signed DNS or named below"}, {"any", "is believed as DNS says"}},
 		kind:   ranked(func(r *Rule) *policy.MXTrust { return &r.ForceTLS.MX }, 0, "any", "pinned", "proven"),
 		weaker: func(b, a *Rule) bool { return a.ForceTLS.MX < b.ForceTLS.MX }},
 	{Name: "force_tls.trust", Example: `"/etc/postern/partner-ca.pem"`,
-		Doc: "`\"public\"`: the roots of `[trust] roots` in the configuration. Or the path of a PEM file with the CA " +
-			"certificates of a partner, which then count alone. A relative path starts at the folder of the configuration " +
-			"file. The gateway reads the file when the rule is applied, edited or previewed, and refuses one that it cannot " +
-			"use. One that breaks later is told by the log at a reload and a start, and by `postern config check`; mail that " +
-			"needs it waits with `policy-unavailable`, which is for you to mend.",
+		Doc: "`\"public\"`: the roots of `[trust] roots` in the configuration. Or the path of a PEM file with the " +
+			"CA certificates of a partner, which then count alone. A relative path starts at the folder of the " +
+			"configuration file. The gateway reads the file when the rule is applied, edited or previewed, and " +
+			"refuses one that it cannot use. One that breaks later is told by the log at a reload and a start, " +
+			"and by `postern config check`; mail that needs it waits with `policy-unavailable`, which is for you " +
+			"to mend.",
 		Label: "Trusted CA", Place: "public", Help: "public, or the file of a private CA on the gateway.",
 		kind:   line(func(r *Rule) *string { return &r.ForceTLS.Trust }, checkTrust),
 		weaker: func(_, _ *Rule) bool { return true }}, // what another file trusts is not known here
 	{Name: "force_tls.pins", Default: "none",
 		Example: `["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]`,
-		Doc: "`\"sha256:\"` and the hexadecimal digest of a public key (SubjectPublicKeyInfo). One of them must be among the " +
-			"keys of the certificate chain. The chain must be right as well: a pin narrows trust, it never replaces it.",
+		Doc: "`\"sha256:\"` and the hexadecimal digest of a public key (SubjectPublicKeyInfo). One of them must " +
+			"be among the keys of the certificate chain. The chain must be right as well: a pin narrows trust, it " +
+			"never replaces it.",
 		Label: "Pinned keys", Place: "sha256:…",
 		Help:   "One of them suffices. Add the next key before the partner changes to it.",
 		kind:   kind{shape: List, read: readPins, get: func(r *Rule) any { return r.ForceTLS.Pins }},
 		weaker: func(b, a *Rule) bool { return wider(b.ForceTLS.Pins, a.ForceTLS.Pins) }},
 	{Name: "force_tls.revocation", Example: `"check"`,
-		Doc: "whether a certificate of the chain was revoked: `\"check\"`, revoked fails, and unknown passes and is recorded; " +
-			"`\"require\"`, unknown fails too; `\"off\"`, nobody is asked, and that is recorded. See below.",
+		Doc: "whether a certificate of the chain was revoked: `\"check\"`, revoked fails, and unknown passes and " +
+			"is recorded; `\"require\"`, unknown fails too; `\"off\"`, nobody is asked, and that is recorded. See " +
+			"below.",
 		Label: "Revocation",
 		Choices: []Choice{{"check", "check: a revoked certificate is refused, an unknown state is noted"},
 			{"require", "require: an unknown state waits"}, {"off", "off"}},
@@ -222,16 +231,18 @@ var keys = []Key{
 		Doc:     "`\"1.0\"`, `\"1.1\"`, `\"1.2\"` or `\"1.3\"`",
 		Label:   "TLS at least",
 		Choices: []Choice{{"1.2", "1.2"}, {"1.3", "1.3"}, {"1.1", "1.1 (weak)"}, {"1.0", "1.0 (weak)"}},
-		kind:    ranked(func(r *Rule) *uint16 { return &r.ForceTLS.MinTLS }, tls.VersionTLS10, "1.0", "1.1", "1.2", "1.3"),
-		weaker:  func(b, a *Rule) bool { return a.ForceTLS.MinTLS < b.ForceTLS.MinTLS }},
+		kind: ranked(func(r *Rule) *uint16 { return &r.ForceTLS.MinTLS }, tls.VersionTLS10,
+			"1.0", "1.1", "1.2", "1.3"),
+		weaker: func(b, a *Rule) bool { return a.ForceTLS.MinTLS < b.ForceTLS.MinTLS }},
 	{Name: "force_tls.defer", Example: `"24h"`,
-		Doc:   "how long a delivery waits for what is demanded, counted from acceptance: `\"24h\"`, `\"90m\"`, `\"30s\"`",
+		Doc: "how long a delivery waits for what is demanded, counted from acceptance: `\"24h\"`, `\"90m\"`, " +
+			"`\"30s\"`",
 		Label: "Waits for up to", Place: "24h",
 		Help: "Then the sender is told that it could not be delivered.",
 		kind: kind{shape: Text, read: readDefer, get: func(r *Rule) any { return durationText(r.ForceTLS.Defer) }}},
 	{Name: "force_tls.without_tls", Default: "see below", Example: `"defer"`,
-		Doc: "when the other side offers no TLS at all: `\"defer\"` waits as for any other fault, `\"reject\"` returns the " +
-			"message at once",
+		Doc: "when the other side offers no TLS at all: `\"defer\"` waits as for any other fault, `\"reject\"` " +
+			"returns the message at once",
 		Label: "A server without any TLS",
 		Choices: []Choice{{"", "default: named recipients wait, the others are refused"}, {"defer", "wait"},
 			{"reject", "refuse at once"}},

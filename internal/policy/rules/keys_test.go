@@ -15,7 +15,8 @@ func TestEveryKeyIsWhole(t *testing.T) {
 	var names []string
 	for _, k := range keys {
 		names = append(names, k.Name)
-		if k.Doc == "" || k.Label == "" || k.Section() != "" && !slices.Contains(sections, k.Section()) || Title(k.Section()) == "" && k.Section() != "" {
+		inNone := k.Section() != "" && (Title(k.Section()) == "" || !slices.Contains(sections, k.Section()))
+		if k.Doc == "" || k.Label == "" || inNone {
 			t.Errorf("%s is not whole", k.Name)
 		}
 		if k.FromField("") != "" {
@@ -71,7 +72,8 @@ func TestEveryKeyComesBack(t *testing.T) {
 }
 
 func TestTheJSONOfARuleIsReadAsItIs(t *testing.T) {
-	for _, wrong := range []string{`{"match":[]}`, `{"name":1}`, `{"match":{"size_over":"1"}}`, `{"force_tls":{"names":[1]}}`, "[]"} {
+	for _, wrong := range []string{`{"match":[]}`, `{"name":1}`, `{"match":{"size_over":"1"}}`,
+		`{"force_tls":{"names":[1]}}`, "[]"} {
 		if set, err := SettingsOf([]byte(wrong)); err == nil {
 			t.Errorf("%s is taken as %v", wrong, set)
 		}
