@@ -22,7 +22,7 @@ func lattice() map[string]string {
 		"operator/audit":     "",
 		"queue/wal":          "",
 		"smtp/tlsprobe":      "",
-		"platform/tomlbound": "",
+		"platform/tomlfile":  "",
 		"platform/passhash":  "",
 		"platform/ram":       "",
 		"platform/filewatch": "",
@@ -42,12 +42,12 @@ func lattice() map[string]string {
 		"lab/pki":          "",
 
 		"attempt":          "mail policy",
-		"policy/rules":     "mail policy platform/tomlbound",
+		"policy/rules":     "mail policy platform/tomlfile",
 		"policy/certcheck": "mail policy",
 		"policy/revoke":    "policy",
 		"dns/resolver":     "platform/filewatch mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
-		"config":           "mail policy platform/tomlbound platform/passhash platform/sandbox",
+		"config":           "mail policy platform/passhash platform/sandbox platform/tomlfile",
 		"lab/zone":         "",
 		"lab/partner":      "",
 
@@ -117,7 +117,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
-		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlbound", "smtp/tlsprobe", "operator/access", "operator/trace", "platform/passhash", "platform/certpem"}, room)
+		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/tlsprobe", "operator/access", "operator/trace", "platform/passhash", "platform/certpem"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.

@@ -1,10 +1,8 @@
 package config
 
 import (
-	"bytes"
 	"cmp"
 	"encoding"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -14,7 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"postern/internal/platform/tomlbound"
+	"postern/internal/platform/tomlfile"
 )
 
 // decoder puts a TOML document into a Config and remembers where everything stood, so that a problem found later, in
@@ -35,7 +33,7 @@ type decoder struct {
 // not TOML at all.
 func decode(file string, text []byte, c *Config) (*decoder, error) {
 	d := &decoder{file: file, text: text, marks: map[string]unstable.Range{}, broken: map[string]bool{}}
-	if over := tomlbound.Check(text); over != nil {
+	if over := tomlfile.Check(text); over != nil {
 		d.failAt(unstable.Range{Offset: uint32(min(over.Offset, len(text)))}, over.What, "`postern config example` prints every key")
 		return d, d.err()
 	}
@@ -61,17 +59,12 @@ func decode(file string, text []byte, c *Config) (*decoder, error) {
 
 // syntax turns the library's error into a Problem.
 func (d *decoder) syntax(err error) error {
-	de, ok := errors.AsType[*toml.DecodeError](err)
-	if !ok {
+	what, line, column := tomlfile.Complaint(err)
+	if line == 0 {
 		return &Problems{List: []Problem{{File: d.file, What: "not TOML: " + err.Error()}}}
 	}
-	line, column := de.Position()
-	rest := d.text
-	for n := 1; n < line; n++ {
-		_, rest, _ = bytes.Cut(rest, []byte("\n"))
-	}
-	what := strings.TrimPrefix(de.Error(), "toml: ")
-	d.show(line, column, rest, "not TOML: "+what, syntaxHint(what))
+	_, _, text := tomlfile.LineAt(d.text, tomlfile.LineStart(d.text, line))
+	d.show(line, column, text, "not TOML: "+what, syntaxHint(what))
 	return d.err()
 }
 
@@ -131,7 +124,7 @@ func (d *decoder) field(v reflect.Value, path string, key *unstable.Node) (refle
 	i := slices.Index(names, name)
 	if i < 0 || name == "" {
 		hint := "`postern config example` prints every key"
-		if near := nearest(name, names[:]); near != "" {
+		if near := nearest(name, names); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		d.failAt(key.Raw, fmt.Sprintf("unknown key %s", full), hint)
@@ -291,9 +284,8 @@ func (d *decoder) failAt(r unstable.Range, what, hint string) {
 	if len(d.problems) == maxProblems {
 		return
 	}
-	before := d.text[:r.Offset]
-	start := bytes.LastIndexByte(before, '\n') + 1
-	d.show(bytes.Count(before, []byte("\n"))+1, int(r.Offset)-start+1, d.text[start:], what, hint)
+	line, start, text := tomlfile.LineAt(d.text, int(r.Offset))
+	d.show(line, int(r.Offset)-start+1, text, what, hint)
 }
 
 // maxProblems is how many are told; the first is often the cause of the others. shownText and shownWhat bound each, in
@@ -304,11 +296,10 @@ const (
 	shownWhat   = 400
 )
 
-// show adds a problem with the line that text begins with. Of a long line only the beginning is shown, and where the
+// show adds a problem with the line in which it stands. Of a long line only the beginning is shown, and where the
 // problem stands further on or a secret stands there, nothing.
 func (d *decoder) show(line, column int, text []byte, what, hint string) {
-	text, _, _ = bytes.Cut(text, []byte("\n"))
-	shown := clip(string(bytes.TrimSuffix(text, []byte("\r"))), shownText)
+	shown := clip(string(text), shownText)
 	if column > len(shown)+1 || secretive(shown) { // problems are logged
 		shown = ""
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"postern/internal/mail"
-	"postern/internal/platform/tomlbound"
+	"postern/internal/platform/tomlfile"
 )
 
 // Places are where the configuration is looked for when nobody names it, in this order.
@@ -44,7 +44,7 @@ func Load(path string) (*Config, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, tomlbound.MaxSize+1)) // Parse refuses one byte too many
+	text, err := io.ReadAll(io.LimitReader(f, tomlfile.MaxSize+1)) // Parse refuses one byte too many
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func Load(path string) (*Config, error) {
 // machine is the machine's name, used where the text has no hostname.
 func Parse(file, dir, machine string, text []byte) (*Config, error) {
 	c := Default()
-	d, err := decode(file, tomlbound.Unmarked(text), c)
+	d, err := decode(file, tomlfile.Unmarked(text), c)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"postern/internal/platform/tomlfile"
 )
 
 // Problem is one thing wrong with a configuration file.
@@ -26,7 +28,6 @@ func (p Problem) Error() string {
 	if p.Text == "" {
 		return fmt.Sprintf("%s:%d:%d: %s%s", p.File, p.Line, p.Column, p.What, p.hint())
 	}
-	margin := fmt.Sprintf("%5d | ", p.Line)
 	// Tabs before the mark are kept, so that it stands under what it points at wherever tabs stop.
 	lead := strings.Map(func(r rune) rune {
 		if r == '\t' {
@@ -34,8 +35,7 @@ func (p Problem) Error() string {
 		}
 		return ' '
 	}, p.Text[:min(p.Column-1, len(p.Text))])
-	return fmt.Sprintf("%s:%d:%d: %s\n%s%s\n%s%s^%s", p.File, p.Line, p.Column, p.What,
-		margin, p.Text, strings.Repeat(" ", len(margin)), lead, p.hint())
+	return fmt.Sprintf("%s:%d:%d: %s\n%s%s", p.File, p.Line, p.Column, p.What, tomlfile.Excerpt(p.Line, p.Text, "", lead, 1), p.hint())
 }
 
 func (p Problem) hint() string {
@@ -59,36 +59,5 @@ func (p *Problems) Error() string {
 
 // nearest returns the candidate that differs from word by the fewest edits, "" when none is near.
 func nearest(word string, candidates []string) string {
-	if len(word) > 64 {
-		return "" // no slip for a key, and costly to compare
-	}
-	best, bestCost := "", len(word)/3+1
-	for _, c := range candidates {
-		if cost := editDistance(word, c); cost <= bestCost {
-			if cost < bestCost || best == "" {
-				best, bestCost = c, cost
-			}
-		}
-	}
-	return best
-}
-
-// editDistance counts the insertions, deletions and replacements of bytes that turn a into b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return tomlfile.Nearest(word, candidates, func(string) int { return len(word)/3 + 1 })
 }

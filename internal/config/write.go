@@ -6,12 +6,13 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	_ "embed" // for example.toml
 
 	"github.com/pelletier/go-toml/v2"
+
+	"postern/internal/platform/tomlfile"
 )
 
 //go:embed example.toml
@@ -116,13 +117,13 @@ func literal(v reflect.Value) string {
 	if text, ok := v.Interface().(encoding.TextMarshaler); ok {
 		raw, err := text.MarshalText()
 		if err != nil {
-			return quote("")
+			return tomlfile.Quote("")
 		}
-		return quote(string(raw))
+		return tomlfile.Quote(string(raw))
 	}
 	switch v.Kind() {
 	case reflect.String:
-		return quote(v.String())
+		return tomlfile.Quote(v.String())
 	case reflect.Slice:
 		parts := make([]string, v.Len())
 		for i := range parts {
@@ -137,22 +138,4 @@ func literal(v reflect.Value) string {
 		return "{" + strings.Join(parts, ", ") + "}"
 	}
 	return fmt.Sprint(v.Interface())
-}
-
-// quote writes a TOML basic string. strconv's escapes \a, \v and \x are not TOML's.
-func quote(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case strconv.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			fmt.Fprintf(&b, `\U%08X`, r)
-		}
-	}
-	return b.String() + `"`
 }

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -49,7 +50,7 @@ func (r Received) AppendTo(b []byte) []byte {
 		b = appendFolded(b, "\r\n\t", strings.Fields(clause))
 	}
 	by := fmt.Sprintf("by %s (Postern) with %s id %s",
-		r.Hostname, peerText(orElse(r.Protocol, "SMTP"), isWordRune), peerText(r.ID, isWordRune))
+		r.Hostname, peerText(cmp.Or(r.Protocol, "SMTP"), isWordRune), peerText(r.ID, isWordRune))
 	date := r.Date.UTC().Format("Mon, 2 Jan 2006 15:04:05 -0700")
 	if to, ok := r.forWord(); ok {
 		b = appendFolded(b, "\r\n\t", strings.Fields(by))
@@ -85,7 +86,7 @@ func heloText(helo string) string {
 	if d, err := ParseDomain(helo); err == nil && !isASCII(helo) {
 		return d.String()
 	}
-	return peerText(orElse(helo, "unknown"), isWordRune)
+	return peerText(cmp.Or(helo, "unknown"), isWordRune)
 }
 
 // tlsClauses returns the comments about the channel, none without TLS.
@@ -167,13 +168,6 @@ func isWordRune(c rune) bool {
 
 // isTextRune allows printable ASCII that means nothing inside a comment or between quotes (RFC 5322 §3.2.2).
 func isTextRune(c rune) bool { return c >= ' ' && c <= '~' && !strings.ContainsRune(`()"\`, c) }
-
-func orElse(s, instead string) string {
-	if s == "" {
-		return instead
-	}
-	return s
-}
 
 // appendFolded appends lead and the words with one blank between them, a new line beginning with a blank wherever the
 // next word would pass lineWidth.

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -65,10 +66,10 @@ func New(cfg Config) (*Resolver, error) {
 	if cfg.ResolvConf == "" {
 		cfg.ResolvConf = "/etc/resolv.conf"
 	}
-	cfg.TryTimeout = orDefault(cfg.TryTimeout, 2*time.Second)
-	cfg.Rounds = orDefault(cfg.Rounds, 3)
-	cfg.Total = orDefault(cfg.Total, 20*time.Second)
-	cfg.CacheBytes = orDefault(cfg.CacheBytes, 16<<20)
+	cfg.TryTimeout = cmp.Or(max(cfg.TryTimeout, 0), 2*time.Second)
+	cfg.Rounds = cmp.Or(max(cfg.Rounds, 0), 3)
+	cfg.Total = cmp.Or(max(cfg.Total, 0), 20*time.Second)
+	cfg.CacheBytes = cmp.Or(max(cfg.CacheBytes, 0), 16<<20)
 	if cfg.Transport == nil {
 		cfg.Transport = sockets
 	}
@@ -79,13 +80,6 @@ func New(cfg Config) (*Resolver, error) {
 	r := &Resolver{cfg: cfg, servers: s, flights: make(map[question]*flight)}
 	r.cache.limit = cfg.CacheBytes
 	return r, nil
-}
-
-func orDefault[T int | time.Duration](v, def T) T {
-	if v <= 0 {
-		return def
-	}
-	return v
 }
 
 // Forget empties the cache, so that a change in DNS is seen at once.

@@ -1,7 +1,11 @@
 package admin
 
 import (
+	"maps"
+	"net/url"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/mail"
@@ -10,19 +14,76 @@ import (
 	"postern/internal/queue"
 )
 
-// Query selects deliveries; the zero Query selects all. Fields are ANDed.
+// Query selects deliveries; the zero Query selects all. Fields are ANDed. The tags are the names of its fields wherever a
+// search is written as parameters: in the API, whose description they fill, and in the console's form.
 type Query struct {
-	Sender, Recipient string   // pattern with * and ?, address or domain
-	Domain            string   // recipient domain, exact
-	Messages          []string // queue ids
-	MessageID         string
-	States            []string
-	Reason, Rule      string
-	Site              string    // key of where it waits
-	Requires, Reached string    // level
-	Host              string    // that was talked to last, name or address; pattern with * and ?
-	Since, Until      time.Time // of acceptance: at or after, before
-	Limit             int       // of what a client yields, 0 for all; a Desk has pages instead
+	Sender    string   `query:"sender" doc:"pattern with * and ?, address or domain; <> is the null sender"`
+	Recipient string   `query:"recipient" doc:"pattern with * and ?, address or domain"`
+	Domain    string   `query:"domain" doc:"of the recipient, exact"`
+	Messages  []string `query:"message,explode" doc:"id of a message in this gateway"`
+	MessageID string   `query:"message_id" doc:"field of the header"`
+	States    []string `query:"state,explode" doc:"queued, sending, held, delivered, failed, cancelled"`
+	Reason    string   `query:"reason" doc:"reason code"`
+	Rule      string   `query:"rule" doc:"name of a rule that demanded something"`
+	Site      string   `query:"site" doc:"key of where it waits, from /sites"`
+	Requires  string   `query:"requires" doc:"level: plaintext, encrypted, authenticated"`
+	Reached   string   `query:"reached" doc:"level"`
+	Host      string   `query:"host" doc:"that was talked to last: name with * and ?, or address"`
+	// Since and Until are of acceptance: at or after, before. Each face reads times in its own way.
+	Since, Until time.Time
+	Limit        int // of what a client yields, 0 for all; a Desk has pages instead
+}
+
+// fields yields the parameters by their names: a *string or a *[]string each.
+func (q *Query) fields(yield func(name string, field any) bool) {
+	v := reflect.ValueOf(q).Elem()
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("query"), ",")
+		if name != "" && !yield(name, v.Field(i).Addr().Interface()) {
+			return
+		}
+	}
+}
+
+// Parameters are the names of the fields as parameters, the times at the end.
+func Parameters() (names []string) {
+	for name := range new(Query).fields {
+		names = append(names, name)
+	}
+	return append(names, "since", "until")
+}
+
+// QueryOf reads parameters, but not the times.
+func QueryOf(v url.Values) (q Query) {
+	for name, field := range q.fields {
+		switch field := field.(type) {
+		case *string:
+			*field = v.Get(name)
+		case *[]string:
+			*field = slices.DeleteFunc(slices.Clone(v[name]), func(s string) bool { return s == "" })
+		}
+	}
+	return q
+}
+
+// Values writes q as parameters, leaving out what is not set.
+func (q Query) Values() url.Values {
+	v := url.Values{}
+	for name, field := range q.fields {
+		switch field := field.(type) {
+		case *string:
+			v[name] = []string{*field}
+		case *[]string:
+			v[name] = *field
+		}
+	}
+	for name, t := range map[string]time.Time{"since": q.Since, "until": q.Until} {
+		if !t.IsZero() {
+			v.Set(name, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	maps.DeleteFunc(v, func(_ string, values []string) bool { return strings.Join(values, "") == "" })
+	return v
 }
 
 // Waiting are the states of mail that is not finished.
@@ -67,8 +128,9 @@ func (q *Query) filter() (queue.Filter, error) {
 
 // onlyStates reports whether q selects by nothing but states.
 func (q *Query) onlyStates() bool {
-	return q.Sender+q.Recipient+q.Domain+q.MessageID+q.Reason+q.Rule+q.Site+q.Requires+q.Reached+q.Host == "" && len(q.Messages) == 0 &&
-		q.Since.IsZero() && q.Until.IsZero()
+	v := q.Values()
+	delete(v, "state")
+	return len(v) == 0
 }
 
 // keeps holds a delivery against what the store does not look at.

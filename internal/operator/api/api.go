@@ -29,6 +29,7 @@ import (
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/websession"
+	"postern/internal/policy/rules"
 )
 
 // Root is below which path the API answers.
@@ -94,6 +95,9 @@ func schemaName(t reflect.Type, hint string) string {
 		t = t.Elem()
 	}
 	room := path.Base(t.PkgPath())
+	if t == reflect.TypeFor[rules.Problem]() {
+		room = "rules" // where others know it from
+	}
 	if t.Name() == "" || room == "api" || room == "admin" || room == "." || strings.HasPrefix(name, "Page") {
 		return name
 	}

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"postern/internal/operator/admin"
 )
@@ -146,31 +145,4 @@ func pages[T any](ctx context.Context, c *Client, path string, params url.Values
 			params.Set("after", page.Next)
 		}
 	}
-}
-
-// encodeQuery writes a query as URL parameters, leaving out what is not set.
-func encodeQuery(q admin.Query) url.Values {
-	v := url.Values{}
-	set := func(key, value string) {
-		if value != "" {
-			v.Set(key, value)
-		}
-	}
-	set("sender", q.Sender)
-	set("recipient", q.Recipient)
-	set("domain", q.Domain)
-	set("message_id", q.MessageID)
-	set("reason", q.Reason)
-	set("rule", q.Rule)
-	set("site", q.Site)
-	set("requires", q.Requires)
-	set("reached", q.Reached)
-	set("host", q.Host)
-	v["message"], v["state"] = q.Messages, q.States
-	for key, t := range map[string]time.Time{"since": q.Since, "until": q.Until} {
-		if !t.IsZero() {
-			v.Set(key, t.UTC().Format(time.RFC3339Nano))
-		}
-	}
-	return v
 }

@@ -92,7 +92,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Traces yields what q selects, newest acceptance first, page after page.
 func (c *Client) Traces(ctx context.Context, q admin.Query) iter.Seq2[trace.Delivery, error] {
-	return pages[trace.Delivery](ctx, c, "/deliveries", encodeQuery(q), q.Limit)
+	return pages[trace.Delivery](ctx, c, "/deliveries", q.Values(), q.Limit)
 }
 
 // Audit yields the newest entries of the audit trail; limit 0 is all.

@@ -29,7 +29,7 @@ type told struct {
 // whatIsTold is every operation. One that is not here fails the test.
 func whatIsTold() map[string]told {
 	const looks = "it shows, and hands out neither evidence nor a rules file"
-	rule := Rule{Name: "bank", Action: "force-tls", Scope: "outbound", Match: RuleMatch{Recipient: []string{"bank.test"}}}
+	rule := map[string]any{"name": "bank", "action": "force-tls", "scope": "outbound", "match": map[string]any{"recipient": []string{"bank.test"}}}
 	post := func(path string, body any) request { return request{method: http.MethodPost, path: path, body: body} }
 	return map[string]told{
 		"actOnFound":       {q: request{method: http.MethodPost, path: "/queue/found", params: url.Values{"recipient": {"dr@clinic.test"}}, body: map[string]any{"kind": "retry"}}, told: "queue retry"},

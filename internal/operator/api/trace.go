@@ -22,26 +22,13 @@ func (l *Paging) page() admin.PageRequest { return admin.PageRequest{After: l.Af
 // Search is admin.Query as parameters. All that are given must hold.
 type Search struct {
 	Paging
-	Sender    string   `query:"sender" doc:"pattern with * and ?, address or domain; <> is the null sender"`
-	Recipient string   `query:"recipient" doc:"pattern with * and ?, address or domain"`
-	Domain    string   `query:"domain" doc:"of the recipient, exact"`
-	Message   []string `query:"message,explode" doc:"id of a message in this gateway"`
-	MessageID string   `query:"message_id" doc:"field of the header"`
-	State     []string `query:"state,explode" doc:"queued, sending, held, delivered, failed, cancelled"`
-	Reason    string   `query:"reason" doc:"reason code"`
-	Rule      string   `query:"rule" doc:"name of a rule that demanded something"`
-	Site      string   `query:"site" doc:"key of where it waits, from /sites"`
-	Requires  string   `query:"requires" doc:"level: plaintext, encrypted, authenticated"`
-	Reached   string   `query:"reached" doc:"level"`
-	Host      string   `query:"host" doc:"that was talked to last: name with * and ?, or address"`
-	Since     string   `query:"since" doc:"accepted at or after, RFC 3339"`
-	Until     string   `query:"until" doc:"accepted before, RFC 3339"`
+	admin.Query
+	Since string `query:"since" doc:"accepted at or after, RFC 3339"`
+	Until string `query:"until" doc:"accepted before, RFC 3339"`
 }
 
-func (q *Search) query() (admin.Query, error) {
-	out := admin.Query{Sender: q.Sender, Recipient: q.Recipient, Domain: q.Domain, Messages: q.Message, MessageID: q.MessageID, States: q.State,
-		Reason: q.Reason, Rule: q.Rule, Site: q.Site, Requires: q.Requires, Reached: q.Reached, Host: q.Host}
-	var err error
+func (q *Search) query() (out admin.Query, err error) {
+	out = q.Query
 	if out.Since, err = moment("since", q.Since); err == nil {
 		out.Until, err = moment("until", q.Until)
 	}

@@ -17,7 +17,7 @@ func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": func(name string) string { return c.assets.names[name] },
 		"at":    stamp, "when": stampOf, "rfc3339": rfc3339, "ago": ago, "size": size, "may": may, "levels": levels, "dash": dash, "clip": clip,
-		"join": strings.Join, "dict": dict, "pairs": pairs, "label": label,
+		"join":       strings.Join,
 		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} }, "demand": trace.Demanded, "wait": wait, "age": age, "count": count, "hopState": hopState, "previewWord": previewWord, "previewState": previewState, "tlsVersion": tls.VersionName,
 	}
 }
@@ -141,21 +141,4 @@ func clip(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:clipped], "") + fmt.Sprintf("… (%s in all; `postern audit` prints it)", size(int64(len(s))))
-}
-
-// dict gives a part of a page several values, by name.
-func dict(values ...any) map[string]any {
-	out := map[string]any{}
-	for i := 0; i+1 < len(values); i += 2 {
-		out[values[i].(string)] = values[i+1]
-	}
-	return out
-}
-
-// pairs are the choices of a list: what is sent and what is shown.
-func pairs(values ...string) (out [][2]string) {
-	for i := 0; i+1 < len(values); i += 2 {
-		out = append(out, [2]string{values[i], values[i+1]})
-	}
-	return out
 }

@@ -18,6 +18,7 @@ func TestThePaneStandsInItsOrder(t *testing.T) {
 	b.saveFile(someRule)
 	var areas []string
 	inArea, boxIn := "", ""
+	labels := map[string]bool{}
 	var walk func(n *html.Node)
 	walk = func(n *html.Node) {
 		was := inArea
@@ -29,6 +30,7 @@ func TestThePaneStandsInItsOrder(t *testing.T) {
 				}
 			}
 		}
+		labels[attr(n, "for")] = true
 		if attr(n, "for") == "force_tls.unspecified_recipients" {
 			if boxIn = inArea; n.FirstChild.Data != rules.Box {
 				t.Errorf("the box is called %q", n.FirstChild.Data)
@@ -43,9 +45,12 @@ func TestThePaneStandsInItsOrder(t *testing.T) {
 	if want := []string{"Scope", "Match", "Sender", "Recipient", "Message", "Action", "Expires"}; !slices.Equal(areas, want) || boxIn != "Recipient" {
 		t.Errorf("the areas are %q, and the box stands in %q", areas, boxIn)
 	}
-	for _, key := range order() {
-		if label(key) == "" {
-			t.Errorf("the pane has no word for %s", key)
+	for _, key := range rules.Keys() {
+		if key.Label == "" {
+			t.Errorf("the pane has no word for %s", key.Name)
+		}
+		if !labels[key.Name] {
+			t.Errorf("the pane has no field for %s", key.Name)
 		}
 	}
 }
@@ -67,7 +72,7 @@ func TestWhatIsWrongStandsAtItsField(t *testing.T) {
 			}
 		}
 		p := b.post("/rules/edit", append(form, key, wrong)...)
-		p.has(b, 422, "This is not in force yet", label(key))
+		p.has(b, 422, "This is not in force yet", newForm().Fields[key].Label)
 		for _, word := range []string{"recipients_over", "size_over", "min_tls", "sender_ip", "force_tls", "match.", "write name ="} {
 			for n := range p.tree.Descendants() {
 				if n.Type == html.TextNode && strings.Contains(n.Data, word) {

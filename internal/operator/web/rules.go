@@ -97,9 +97,7 @@ func (c *Console) editRule(r *request) error {
 		if rule == nil {
 			return admin.ErrNotFound
 		}
-		if v.Form, err = formOf(rule); err != nil {
-			return err
-		}
+		v.Form = formOf(rule)
 	}
 	return c.page(r, "rule", ruleTitle(v.Name), v)
 }

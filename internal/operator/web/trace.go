@@ -30,24 +30,11 @@ type traceView struct {
 	States []string
 }
 
-// searchKeys are the fields of the search form.
-func searchKeys() []string {
-	return []string{"any", "sender", "recipient", "message_id", "message", "state", "reason", "rule", "requires", "reached", "host", "site", "since", "until"}
-}
-
 // query reads the search form.
 func query(v url.Values) (admin.Query, error) {
-	q := admin.Query{Sender: v.Get("sender"), Recipient: v.Get("recipient"), MessageID: v.Get("message_id"), Reason: v.Get("reason"), Rule: v.Get("rule"),
-		Requires: v.Get("requires"), Reached: v.Get("reached"), Host: v.Get("host"), Site: v.Get("site")}
-	if id := v.Get("message"); id != "" {
-		q.Messages = []string{id}
-	}
-	switch state := v.Get("state"); state {
-	case "":
-	case "waiting":
+	q := admin.QueryOf(v)
+	if v.Get("state") == "waiting" {
 		q.States = admin.Waiting()
-	default:
-		q.States = []string{state}
 	}
 	// The one box takes what is at hand: an id of ours, a Message-ID, an address or a domain.
 	switch any := strings.TrimSpace(v.Get("any")); {
@@ -82,7 +69,7 @@ func moment(text string) (time.Time, error) {
 
 func (c *Console) traces(r *request) error {
 	v := traceView{Search: url.Values{}, Reasons: r.desk.Reasons(), States: []string{"waiting", "queued", "sending", "held", "delivered", "failed", "cancelled"}}
-	for _, key := range searchKeys() {
+	for _, key := range append(admin.Parameters(), "any") {
 		if text := strings.TrimSpace(r.FormValue(key)); text != "" {
 			v.Search.Set(key, text)
 			v.Narrowed = true

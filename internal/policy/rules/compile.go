@@ -136,7 +136,7 @@ func number(m map[string]int, key string) int {
 func (c *compiler) effectsOf(r *Rule) *[roles]effect {
 	section := ""
 	for _, k := range keys {
-		if k.section() == "force_tls" {
+		if k.Section() == "force_tls" {
 			section += k.text(r) + "\n"
 		}
 	}

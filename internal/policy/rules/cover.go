@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"postern/internal/mail"
+	"postern/internal/platform/tomlfile"
 )
 
 // What follows says what a rule does not cover and its author may think it does.
@@ -21,9 +22,9 @@ func (c *compiled) senderWarnings() []Warning {
 		if strings.HasPrefix(d, "[") {
 			continue
 		}
-		all = append(all, quote(d))
+		all = append(all, tomlfile.Quote(d))
 		if !c.sender.match(probe("below." + d)) {
-			below = append(below, quote("*."+d))
+			below = append(below, tomlfile.Quote("*."+d))
 		}
 	}
 	var misses, write []string
@@ -200,7 +201,7 @@ func (l *addressList) nearMiss(a *addressForm) string {
 	}
 	for parent := range parents(a.domain) {
 		if has(l.domains, parent) {
-			return fmt.Sprintf("; %s is that domain alone, %s would cover it", quote(parent), quote("*."+parent))
+			return fmt.Sprintf("; %s is that domain alone, %s would cover it", tomlfile.Quote(parent), tomlfile.Quote("*."+parent))
 		}
 	}
 	return ""

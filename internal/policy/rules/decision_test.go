@@ -35,13 +35,13 @@ func requirementText(r policy.Requirement) string {
 		text += ", " + demandText(d)
 	}
 	if r.MX > policy.MXAny {
-		text += fmt.Sprintf(", mx %s %q", mxWords[r.MX], r.PinnedBy)
+		text += fmt.Sprintf(", mx %s %q", []string{"any", "pinned", "proven"}[r.MX], r.PinnedBy)
 	}
 	if r.MinTLS > 0 {
 		text += fmt.Sprintf(", TLS %#x", r.MinTLS)
 	}
 	if r.Channel > policy.Plaintext && r.Revocation != policy.RevocationCheck || r.Channel == policy.Plaintext && r.Revocation > 0 {
-		text += ", revocation " + revocationWords[r.Revocation]
+		text += ", revocation " + []string{"off", "check", "require"}[r.Revocation]
 	}
 	if r.Channel > policy.Plaintext {
 		text += ", without TLS " + []string{"defer", "reject"}[r.WithoutTLS]

@@ -105,10 +105,10 @@ func compare(before, after *Rule) Change {
 		if b == a {
 			continue
 		}
-		f := FieldChange{Field: k.name, Before: b, After: a}
+		f := FieldChange{Field: k.Name, Before: b, After: a}
 		if k.weaker != nil && before.effective() && k.weaker(before, after) {
 			f.Weaker = true
-			weaker = append(weaker, k.name)
+			weaker = append(weaker, k.Name)
 		}
 		c.Fields = append(c.Fields, f)
 	}

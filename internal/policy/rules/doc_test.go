@@ -1,19 +1,89 @@
 package rules
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 )
 
-// TestTheManualIsRight parses every example of docs/rules.md and looks for every key in it.
-func TestTheManualIsRight(t *testing.T) {
-	manual, err := os.ReadFile("../../../docs/rules.md")
+const manual = "../../../docs/rules.md"
+
+// made is what the grammar makes of a part of the manual: the table of a section, or a rule with every key.
+func made(part string) string {
+	var b strings.Builder
+	switch part {
+	case "example":
+		b.WriteString("```toml\n[[rule]]\n")
+	case "match":
+		b.WriteString("| key | holds when |\n|---|---|\n")
+	default:
+		b.WriteString("| key | default | meaning |\n|---|---|---|\n")
+	}
+	section := ""
+	for _, k := range keys {
+		switch {
+		case part == "example":
+			if k.Section() != section {
+				section = k.Section()
+				fmt.Fprintf(&b, "\n[rule.%s]\n", section)
+			}
+			fmt.Fprintf(&b, "%s = %s  # %s\n", k.Short(), k.Example, k.Label)
+		case part == "match" && k.Section() == part:
+			fmt.Fprintf(&b, "| `%s` | %s |\n", k.Short(), k.Doc)
+		case k.Section() == strings.TrimPrefix(part, "rule"):
+			fmt.Fprintf(&b, "| `%s` |%s | %s |\n", k.Short(), initial(&k), k.Doc)
+		}
+	}
+	if part == "example" {
+		b.WriteString("```\n")
+	}
+	return b.String()
+}
+
+// initial is what stands for the default of a key.
+func initial(k *Key) string {
+	r := defaultRule()
+	switch text := k.text(&r); {
+	case k.Default != "":
+		return " " + k.Default
+	case text != "":
+		return " `" + text + "`"
+	}
+	return ""
+}
+
+// TestTheManualIsMadeOfTheGrammar: go test ./internal/policy/rules -run Manual -update writes it anew.
+func TestTheManualIsMadeOfTheGrammar(t *testing.T) {
+	text, err := os.ReadFile(manual)
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllSubmatch(manual, -1)
+	parts := regexp.MustCompile(`(?s)(<!-- made of keys.go: (\w+) -->\n).*?(<!-- end -->)`)
+	want := parts.ReplaceAllStringFunc(string(text), func(old string) string {
+		m := parts.FindStringSubmatch(old)
+		return m[1] + made(m[2]) + m[3]
+	})
+	if n := strings.Count(want, "<!-- end -->"); n != len(sections)+2 {
+		t.Errorf("%d parts are made of the grammar", n)
+	}
+	if *update {
+		if err := os.WriteFile(manual, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if string(text) != want {
+		t.Error("docs/rules.md is not what keys.go says; run: go test ./internal/policy/rules -run Manual -update")
+	}
+}
+
+// TestTheManualIsRight parses every example of docs/rules.md and looks for every key in it.
+func TestTheManualIsRight(t *testing.T) {
+	text, err := os.ReadFile(manual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllSubmatch(text, -1)
 	if len(examples) < 4 {
 		t.Errorf("only %d examples found", len(examples))
 	}
@@ -24,8 +94,8 @@ func TestTheManualIsRight(t *testing.T) {
 		}
 	}
 	for _, k := range keys {
-		if !strings.Contains(string(manual), "`"+k.short()+"`") {
-			t.Errorf("the manual has no `%s`", k.short())
+		if !strings.Contains(string(text), "`"+k.Short()+"`") {
+			t.Errorf("the manual has no `%s`", k.Short())
 		}
 	}
 }

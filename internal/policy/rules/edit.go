@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"postern/internal/platform/tomlbound"
+	"postern/internal/platform/tomlfile"
 )
 
 // Errors of Edit.
@@ -25,8 +25,8 @@ func Edit(text []byte, name, rule string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text = tomlbound.Unmarked(text)
-	rule = string(tomlbound.Unmarked([]byte(rule)))
+	text = tomlfile.Unmarked(text)
+	rule = string(tomlfile.Unmarked([]byte(rule)))
 	if rule != "" && !strings.HasSuffix(rule, "\n") {
 		rule += "\n"
 	}
@@ -57,7 +57,7 @@ func Edit(text []byte, name, rule string) ([]byte, error) {
 		out = append(out, rule...)
 		return append(out, bytes.Join(lines[end:], nil)...), nil
 	}
-	return nil, fmt.Errorf("%w: %s", ErrNoRule, quote(clip(name)))
+	return nil, fmt.Errorf("%w: %s", ErrNoRule, tomlfile.Quote(tomlfile.Clip(name)))
 }
 
 // added is a file with a rule at its end, apart by an empty line.

@@ -1,12 +1,14 @@
 package rules
 
 import (
+	"crypto/tls"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/platform/tomlfile"
 	"postern/internal/policy"
 )
 
@@ -132,7 +134,7 @@ func because(what, value string, ok bool) string {
 	if !ok {
 		return fmt.Sprintf("no value covers %s", what)
 	}
-	return fmt.Sprintf("%s covers %s", quote(value), what)
+	return fmt.Sprintf("%s covers %s", tomlfile.Quote(value), what)
 }
 
 func (c *compiled) explainRecipients(m *message) (ok bool, why string) {
@@ -147,7 +149,7 @@ func (c *compiled) explainRecipients(m *message) (ok bool, why string) {
 		switch {
 		case m.local(i):
 			if local++; fits && c.recipient != nil {
-				own = append(own, quote(value)+" covers "+to+", but its domain is our own, which outbound rules are not about")
+				own = append(own, tomlfile.Quote(value)+" covers "+to+", but its domain is our own, which outbound rules are not about")
 			}
 		case fits && c.recipient == nil:
 			covered = append(covered, to)
@@ -202,7 +204,7 @@ func (c *compiled) explainHeader(m *message, conditions []headerCondition) strin
 		case v.doubt != "":
 			return m.fields[h.field] + " " + v.doubt
 		default:
-			return fmt.Sprintf("%s: %s fits %s", m.fields[h.field], quote(clip(v.exact)), quote(h.pattern.source))
+			return fmt.Sprintf("%s: %s fits %s", m.fields[h.field], tomlfile.Quote(tomlfile.Clip(v.exact)), tomlfile.Quote(h.pattern.source))
 		}
 	}
 	return "no value fits"
@@ -269,7 +271,7 @@ func demandTexts(r, total policy.Requirement) []string {
 		out = append(out, text)
 	}
 	if r.MinTLS == total.MinTLS {
-		out = append(out, "TLS "+strings.Trim(minTLSText(&Rule{ForceTLS: ForceTLS{MinTLS: r.MinTLS}}), `"`)+" or later")
+		out = append(out, "TLS "+strings.TrimPrefix(tls.VersionName(r.MinTLS), "TLS ")+" or later")
 	}
 	if r.WithoutTLS == total.WithoutTLS {
 		out = append(out, "without TLS "+map[policy.WithoutTLS]string{policy.WithoutTLSDefer: "defer", policy.WithoutTLSReject: "reject"}[r.WithoutTLS])

@@ -5,7 +5,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"postern/internal/platform/tomlbound"
+	"postern/internal/platform/tomlfile"
 	"postern/internal/policy"
 )
 
@@ -14,50 +14,46 @@ import (
 // that all is well. A rule of scope "disabled" demands nothing and is not asked about. name is as in Parse, which finds what
 // else is wrong: a text that does not parse has no error here.
 func CheckFiles(name string, text []byte, ask func(trust string) (wrong, hint string)) error {
-	p := &problems{source: tomlbound.Unmarked(text)}
-	root := parseTree(p)
+	p := newProblems(text)
+	root := p.tree()
 	if root == nil {
 		return nil
 	}
-	list := root.get("rule")
+	list := root.Get("rule")
 	if list == nil {
 		return nil
 	}
 	type answer struct{ wrong, hint string }
 	known := map[string]answer{}
-	for _, rule := range list.items {
+	for _, rule := range list.Items {
 		e, ok := trustOf(rule)
 		if !ok {
 			continue
 		}
-		a, asked := known[e.value.text]
+		a, asked := known[e.Value.Text]
 		if !asked {
-			a.wrong, a.hint = ask(e.value.text)
-			known[e.value.text] = a
+			a.wrong, a.hint = ask(e.Value.Text)
+			known[e.Value.Text] = a
 		}
 		if a.wrong != "" {
-			p.add(e.value.at, fmt.Sprintf("trust %s cannot be used: %s", quote(clip(e.value.text)), a.wrong), a.hint)
+			p.Add(e.Value.At, fmt.Sprintf("trust %s cannot be used: %s", tomlfile.Quote(tomlfile.Clip(e.Value.Text)), a.wrong), a.hint)
 		}
 	}
-	return p.err(name)
+	return p.Err(name)
 }
 
 // trustOf finds the file that a rule names as its trust, ok false where it names none or demands nothing.
-func trustOf(rule *node) (e entry, ok bool) {
-	if rule.kind != unstable.Table {
+func trustOf(rule *tomlfile.Node) (e tomlfile.Entry, ok bool) {
+	if rule.Kind != unstable.Table {
 		return e, false
 	}
-	if scope := rule.get("scope"); scope != nil && scope.text == string(Disabled) {
+	if scope := rule.Get("scope"); scope != nil && scope.Text == string(Disabled) {
 		return e, false
 	}
-	force := rule.get("force_tls")
-	if force == nil || force.kind != unstable.Table {
+	force := rule.Get("force_tls")
+	if force == nil || force.Kind != unstable.Table {
 		return e, false
 	}
-	i, there := force.index["trust"]
-	if !there {
-		return e, false
-	}
-	e = force.keys[i]
-	return e, e.value.kind == unstable.String && e.value.text != policy.PublicTrust
+	e = force.Entry("trust")
+	return e, e.Value != nil && e.Value.Kind == unstable.String && e.Value.Text != policy.PublicTrust
 }

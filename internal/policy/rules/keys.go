@@ -1,139 +1,250 @@
 package rules
 
 import (
-	"slices"
-	"strings"
+	"crypto/tls"
+	"time"
 
 	"postern/internal/policy"
 )
 
-// key is one key of a rule: how it is read, how it is printed, and when a change of it may take protection away. The
-// table below is the grammar of the rules file; reading, printing and Diff follow it. Times (defer, without_tls) take no
-// protection away: mail waits longer or shorter, but never travels weaker.
-type key struct {
-	name string // "match.sender" stands in [rule.match]
-	read func(p *problems, r *Rule, e entry)
-	// text is the value as TOML, "" when it is unset.
-	text func(r *Rule) string
+// Key is one key of a rule. The table below is the grammar of rules: reading and printing TOML, Diff, the JSON of a rule,
+// its schema in the API, the form of the console and the tables of docs/rules.md follow it.
+type Key struct {
+	Name string // "match.sender" stands in [rule.match]
+	// Doc is the meaning in the manual, in Markdown. Default stands there where the value of a new rule tells less.
+	Doc, Default string
+	Example      string // a value as TOML
+	// Label and Help are the words of the form, and Place is what stands in an empty field.
+	Label, Help, Place string
+	// Choices are the values that the form offers; none are any. Ticked is the value of a box that is ticked; what is
+	// not ticked has the default.
+	Choices []Choice
+	Ticked  string
+
+	kind
 	// weaker reports whether the change from before to after may leave some message with less protection. It is asked
-	// only when the texts differ; nil means never.
+	// only when the texts differ; nil means never. Times (defer, without_tls) take no protection away: mail waits longer
+	// or shorter, but never travels weaker.
 	weaker func(before, after *Rule) bool
 }
 
-func (k key) section() string {
-	section, _, ok := strings.Cut(k.name, ".")
-	if !ok {
-		return ""
-	}
-	return section
-}
-
-func (k key) short() string { return k.name[strings.IndexByte(k.name, '.')+1:] }
+// Choice is a value with what the form says of it.
+type Choice struct{ Value, Words string }
 
 // sections are the tables inside a rule.
 var sections = []string{"match", "force_tls"}
 
+// Title is the name of a section as a type.
+func Title(section string) string {
+	return map[string]string{"match": "Match", "force_tls": "ForceTLS"}[section]
+}
+
+// defaultRule is a rule before its keys are read.
+func defaultRule() Rule {
+	return Rule{
+		Scope: Outbound,
+		Mode:  Enforce,
+		ForceTLS: ForceTLS{
+			Unspecified: UnspecifiedForce,
+			Names:       policy.Names{MX: true},
+			MX:          policy.MXPinned,
+			Trust:       policy.PublicTrust,
+			Revocation:  policy.RevocationCheck,
+			MinTLS:      tls.VersionTLS12,
+			Defer:       24 * time.Hour,
+		},
+	}
+}
+
+// Area is a part of the form: its keys in their order.
+type Area struct {
+	Name string
+	Keys []string
+}
+
+// Areas are the parts of the form. Every key stands in one. What is in the area Proof is for experts.
+func Areas() []Area {
+	return []Area{
+		{"", []string{"name", "description"}},
+		{"Scope", []string{"scope", "mode"}},
+		{"Sender", []string{"match.sender", "match.sender_ip"}},
+		{"Recipient", []string{"match.recipient", "match.literals", "force_tls.unspecified_recipients"}},
+		{"Message", []string{"match.subject", "match.header", "match.size_over", "match.recipients_over", "match.case"}},
+		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls"}},
+		{Proof, []string{"force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
+			"force_tls.min_tls"}},
+		{"Expires", []string{"expires"}},
+	}
+}
+
+// Proof is the area of how a server proves who it is.
+const Proof = "How the server proves who it is"
+
 // keys is the table, in the order of printing.
-var keys = []key{
-	{"name", readName, func(r *Rule) string { return quote(r.Name) }, nil},
-	{"description", readDescription, func(r *Rule) string { return quoteSet(r.Description) }, nil},
-	{"scope", readScope, func(r *Rule) string { return quote(string(r.Scope)) },
-		func(_, after *Rule) bool { return after.Scope == Disabled }},
-	{"mode", readMode, func(r *Rule) string { return quote(string(r.Mode)) },
-		func(_, after *Rule) bool { return after.Mode == Test }},
-	{"expires", readExpires, func(r *Rule) string { return r.Expires.String() }, expiresWeaker},
-	{"action", readAction, func(r *Rule) string { return quote(string(r.Action)) }, nil},
+var keys = []Key{
+	{Name: "name", Default: "required", Example: `"clinic"`,
+		Doc: "1 to 80 ASCII letters, digits, blanks and any of `._-/@:+()`, beginning with a letter or digit. No " +
+			"two rules may have names that differ only in case. The name stands in the trace, in logs and in " +
+			"bounces.",
+		Label: "Name", Place: "clinic",
+		kind: line(func(r *Rule) *string { return &r.Name }, checkName)},
+	{Name: "description", Example: `"patient data to the clinic"`,
+		Doc:   "one line for people, at most 1000 octets",
+		Label: "What it is for", Place: "patient data to the clinic",
+		kind: line(func(r *Rule) *string { return &r.Description }, checkDescription)},
+	{Name: "scope", Example: `"outbound"`,
+		Doc: "`\"outbound\"`: mail to domains that are not your own. `\"disabled\"`: the rule is checked and " +
+			"listed and does nothing. `\"inbound\"` is refused: no action of this release works on inbound mail.",
+		Label:   "Applies to",
+		Choices: []Choice{{"outbound", "outbound: mail going out"}, {"disabled", "disabled: nothing"}},
+		kind:    oneOf(func(r *Rule) *Scope { return &r.Scope }, Outbound, Inbound, Disabled).but(checkScope),
+		weaker:  func(_, after *Rule) bool { return after.Scope == Disabled }},
+	{Name: "mode", Example: `"enforce"`,
+		Doc:   "`\"test\"` delivers as if the rule were not there, and records that it would have had a say",
+		Label: "Effect",
+		Choices: []Choice{{"enforce", "enforced"},
+			{"test", "on trial: deliver as before, record what would have happened"}},
+		kind:   oneOf(func(r *Rule) *Mode { return &r.Mode }, Enforce, Test),
+		weaker: func(_, after *Rule) bool { return after.Mode == Test }},
+	{Name: "expires", Default: "never", Example: "2027-12-31",
+		Doc: "a date (`2027-12-31`: the rule applies through that day, UTC) or an instant with its zone " +
+			"(`2027-12-31T18:00:00+01:00`: it applies until then). Not in quotes.",
+		Label: "Ends after", Place: "2027-12-31", Help: "Empty: never.",
+		kind:   kind{shape: Bare, read: readExpires, get: func(r *Rule) any { return r.Expires.String() }},
+		weaker: expiresWeaker},
+	{Name: "action", Default: "required", Example: `"force-tls"`,
+		Doc:     "`\"force-tls\"` is the only one",
+		Label:   "What is done",
+		Choices: []Choice{{"force-tls", "Force TLS: over authenticated TLS, or not at all"}},
+		kind:    oneOf(func(r *Rule) *Action { return &r.Action }, ForceTLSAction)},
 
-	{"match.sender", readSender, func(r *Rule) string { return quoteList(r.Match.Sender) },
-		func(b, a *Rule) bool { return narrower(b.Match.Sender, a.Match.Sender) }},
-	{"match.recipient", readRecipient, func(r *Rule) string { return quoteList(r.Match.Recipient) },
-		func(b, a *Rule) bool { return narrower(b.Match.Recipient, a.Match.Recipient) }},
-	{"match.literals", readLiterals, func(r *Rule) string { return boolText(r.Match.Literals) },
-		func(b, a *Rule) bool { return len(a.Match.Recipient) > 0 && !a.Match.Literals }},
-	{"match.sender_ip", readSenderIP, senderIPText,
-		func(b, a *Rule) bool { return narrower(b.Match.SenderIP, a.Match.SenderIP) }},
-	{"match.header", readHeader, headerText,
-		func(b, a *Rule) bool { return narrower(b.Match.Header, a.Match.Header) }},
-	{"match.subject", readSubject, func(r *Rule) string { return quoteList(r.Match.Subject) },
-		func(b, a *Rule) bool { return narrower(b.Match.Subject, a.Match.Subject) }},
-	{"match.size_over", readSizeOver, func(r *Rule) string { return sizeText(r.Match.SizeOver) },
-		func(b, a *Rule) bool { return a.Match.SizeOver > b.Match.SizeOver }},
-	{"match.recipients_over", readRecipientsOver, func(r *Rule) string { return intText(r.Match.RecipientsOver) },
-		func(b, a *Rule) bool { return a.Match.RecipientsOver > b.Match.RecipientsOver }},
-	{"match.case", readCase, func(r *Rule) string { return boolText(r.Match.Case) },
-		func(b, a *Rule) bool { return a.Match.Case || hasExpression(b) }},
+	{Name: "match.sender", Example: `["example.com", "*.example.com", "<>"]`,
+		Doc: "the envelope sender (MAIL FROM) fits a value. `\"<>\"` is the null sender of bounces, and nothing " +
+			"else covers it, not even `\"*\"`.",
+		Label: "Senders", Place: "example.com",
+		kind:   addresses(func(r *Rule) *[]string { return &r.Match.Sender }, true),
+		weaker: func(b, a *Rule) bool { return narrower(b.Match.Sender, a.Match.Sender) }},
+	{Name: "match.recipient", Example: `["clinic.test", "*.clinic.test"]`,
+		Doc:   "at least one envelope recipient (RCPT TO) outside your own domains fits a value",
+		Label: "Recipients", Place: "clinic.test\n*.clinic.test\ndr@other.test",
+		kind:   addresses(func(r *Rule) *[]string { return &r.Match.Recipient }, false),
+		weaker: func(b, a *Rule) bool { return narrower(b.Match.Recipient, a.Match.Recipient) }},
+	{Name: "match.literals", Example: "true",
+		Doc: "no condition: with `true`, recipients at address literals (`dr@[192.0.2.1]`, " +
+			"`dr@[IPv6:2001:db8::1]`) fit `recipient` too. Such mail goes to that address whatever domain the " +
+			"people there have.",
+		Label: "Recipients at address literals (dr@[192.0.2.1]) too", Ticked: "true",
+		kind:   truthOf(func(r *Rule) *bool { return &r.Match.Literals }),
+		weaker: func(b, a *Rule) bool { return len(a.Match.Recipient) > 0 && !a.Match.Literals }},
+	{Name: "match.sender_ip", Example: `["10.0.0.0/8"]`,
+		Doc:   "the client's address lies in a network: `\"10.0.0.0/8\"`, `\"192.0.2.7\"`, `\"2001:db8::/32\"`",
+		Label: "Handed in from networks", Place: "10.0.0.0/8",
+		kind:   kind{shape: List, read: readSenderIP, get: networkTexts, toml: networksTOML},
+		weaker: func(b, a *Rule) bool { return narrower(b.Match.SenderIP, a.Match.SenderIP) }},
+	{Name: "match.header", Example: `[{ name = "X-Classification", value = "secret*" }]`,
+		Doc: "a header field of that name has a value that fits: `[{ name = \"X-Classification\", value = " +
+			"\"secret*\" }]`",
+		Label: "Header fields", Place: "X-Classification: secret*",
+		kind:   kind{shape: Fields, read: readHeader, get: func(r *Rule) any { return r.Match.Header }},
+		weaker: func(b, a *Rule) bool { return narrower(b.Match.Header, a.Match.Header) }},
+	{Name: "match.subject", Example: `["*[secure]*"]`,
+		Doc:   "a Subject field fits a value",
+		Label: "Subject", Place: "*[secure]*",
+		kind:   list(func(r *Rule) *[]string { return &r.Match.Subject }, checkText),
+		weaker: func(b, a *Rule) bool { return narrower(b.Match.Subject, a.Match.Subject) }},
+	{Name: "match.size_over", Example: `"10MB"`,
+		Doc: "the content is larger. A number of bytes, or a number and a unit: `B`, `KB`, `MB`, `GB` count in " +
+			"thousands, `KiB`, `MiB`, `GiB` in 1024s.",
+		Label: "Larger than", Place: "10MB",
+		kind:   kind{shape: Size, read: readSizeOver, get: func(r *Rule) any { return r.Match.SizeOver }, toml: sizeTOML},
+		weaker: func(b, a *Rule) bool { return a.Match.SizeOver > b.Match.SizeOver }},
+	{Name: "match.recipients_over", Example: "50",
+		Doc: "the message has more recipients than this; `50` holds from 51 on. All recipients count, your own " +
+			"too.",
+		Label: "More recipients than", Place: "50",
+		kind: kind{shape: Number, read: readRecipientsOver,
+			get: func(r *Rule) any { return int64(r.Match.RecipientsOver) }},
+		weaker: func(b, a *Rule) bool { return a.Match.RecipientsOver > b.Match.RecipientsOver }},
+	{Name: "match.case", Example: "true",
+		Doc: "no condition: with `true`, upper and lower case differ in the values of this rule. Domains and " +
+			"header names never have a case.",
+		Label: "Upper and lower case differ", Ticked: "true",
+		kind:   truthOf(func(r *Rule) *bool { return &r.Match.Case }),
+		weaker: func(b, a *Rule) bool { return a.Match.Case || hasExpression(b) }},
 
-	{"force_tls.unspecified_recipients", readUnspecified,
-		func(r *Rule) string { return quote(string(r.ForceTLS.Unspecified)) },
-		func(_, a *Rule) bool { return a.ForceTLS.Unspecified == UnspecifiedOpportunistic }},
-	{"force_tls.names", readNames, namesText, namesWeaker},
-	{"force_tls.mx", readMX, func(r *Rule) string { return quote(mxWords[r.ForceTLS.MX]) },
-		func(b, a *Rule) bool { return a.ForceTLS.MX < b.ForceTLS.MX }},
-	{"force_tls.trust", readTrust, func(r *Rule) string { return quote(r.ForceTLS.Trust) },
-		func(_, _ *Rule) bool { return true }}, // what another file trusts is not known here
-	{"force_tls.pins", readPins, func(r *Rule) string { return quoteList(r.ForceTLS.Pins) },
-		func(b, a *Rule) bool { return wider(b.ForceTLS.Pins, a.ForceTLS.Pins) }},
-	{"force_tls.revocation", readRevocation, func(r *Rule) string { return quote(revocationWords[r.ForceTLS.Revocation]) },
-		func(b, a *Rule) bool { return a.ForceTLS.Revocation < b.ForceTLS.Revocation }},
-	{"force_tls.min_tls", readMinTLS, minTLSText,
-		func(b, a *Rule) bool { return a.ForceTLS.MinTLS < b.ForceTLS.MinTLS }},
-	{"force_tls.defer", readDefer, func(r *Rule) string { return quote(durationText(r.ForceTLS.Defer)) }, nil},
-	{"force_tls.without_tls", readWithoutTLS, func(r *Rule) string { return quoteSet(string(r.ForceTLS.WithoutTLS)) }, nil},
-}
-
-// narrower reports whether the condition after may hold for less than before: an empty list holds for everything, and
-// in a list any value will do.
-func narrower[T comparable](before, after []T) bool {
-	if len(after) == 0 {
-		return false
-	}
-	return len(before) == 0 || !subset(before, after)
-}
-
-// wider reports whether after accepts a pin that before did not: no pins accept every key.
-func wider(before, after []string) bool {
-	if len(before) == 0 {
-		return false
-	}
-	return len(after) == 0 || !subset(after, before)
-}
-
-func subset[T comparable](small, large []T) bool {
-	for _, v := range small {
-		if !slices.Contains(large, v) {
-			return false
-		}
-	}
-	return true
-}
-
-func expiresWeaker(before, after *Rule) bool {
-	if after.Expires.IsZero() {
-		return false
-	}
-	return before.Expires.IsZero() || after.Expires.At.Before(before.Expires.At)
-}
-
-// namesWeaker reports whether after accepts a certificate name that before did not.
-func namesWeaker(before, after *Rule) bool {
-	b, a := before.ForceTLS.Names, after.ForceTLS.Names
-	return a.MX && !b.MX || a.Domain && !b.Domain || !subset(a.List, b.List)
-}
-
-// withoutTLS is what becomes of a recipient whose server offers no TLS, by whether the rule names it (design.md §3).
-func (r *Rule) withoutTLS(named bool) policy.WithoutTLS {
-	switch {
-	case r.ForceTLS.WithoutTLS == WithoutTLSReject, r.ForceTLS.WithoutTLS == WithoutTLSUnsaid && !named:
-		return policy.WithoutTLSReject
-	}
-	return policy.WithoutTLSDefer
-}
-
-// hasExpression reports whether a condition is an "re:" expression: a negated class of letters can match less when case
-// no longer matters.
-func hasExpression(r *Rule) bool {
-	isExpression := func(value string) bool { return strings.HasPrefix(value, "re:") }
-	return slices.ContainsFunc(r.Match.Sender, isExpression) || slices.ContainsFunc(r.Match.Recipient, isExpression) ||
-		slices.ContainsFunc(r.Match.Subject, isExpression) ||
-		slices.ContainsFunc(r.Match.Header, func(h HeaderMatch) bool { return isExpression(h.Value) })
+	{Name: "force_tls.unspecified_recipients", Example: `"force"`,
+		Doc:   "what becomes of the recipients of the message that this rule does not name. See below.",
+		Label: Box, Ticked: "opportunistic",
+		Help: "Ticked, a message is split: the recipients named above are protected, the others get the best " +
+			"encryption their server can do. Not ticked, one named recipient protects the whole message, and a " +
+			"recipient whose server has no TLS is refused.",
+		kind: oneOf(func(r *Rule) *Unspecified { return &r.ForceTLS.Unspecified },
+			UnspecifiedForce, UnspecifiedOpportunistic),
+		weaker: func(_, a *Rule) bool { return a.ForceTLS.Unspecified == UnspecifiedOpportunistic }},
+	{Name: "force_tls.names", Example: `["mail.clinic.test"]`,
+		Doc: "the names a certificate may carry: `\"mx\"`, the name of the mail host that is dialled; " +
+			"`\"domain\"`, the recipient's domain or a name directly below it; or a list of names, " +
+			"`[\"mail.clinic.test\", \"*.clinic.test\"]`, where the wildcard covers one label",
+		Label: "The certificate must name", Place: "mx",
+		Help: "mx: the server. domain: the recipient's domain. Or names, one a line: mail.clinic.test, " +
+			"*.clinic.test",
+		kind:   kind{shape: WordOrList, Words: []string{"mx", "domain"}, read: readNames, get: certificateNames},
+		weaker: namesWeaker},
+	{Name: "force_tls.mx", Example: `"pinned"`,
+		Doc: "where the mail host's name must come from, with `names = \"mx\"`: `\"pinned\"`, below a name that " +
+			"was remembered at the first use, or proven; `\"proven\"`, from signed DNS or from you; `\"any\"`, " +
+			"DNS is believed, and that is recorded. See below.",
+		Label: "The name of the mail server",
+		Choices: []Choice{{"pinned", "is remembered: a new one waits for approval"},
+			{"proven", "must be proven by signed DNS or named below"}, {"any", "is believed as DNS says"}},
+		kind:   ranked(func(r *Rule) *policy.MXTrust { return &r.ForceTLS.MX }, 0, "any", "pinned", "proven"),
+		weaker: func(b, a *Rule) bool { return a.ForceTLS.MX < b.ForceTLS.MX }},
+	{Name: "force_tls.trust", Example: `"/etc/postern/partner-ca.pem"`,
+		Doc: "`\"public\"`: the roots of `[trust] roots` in the configuration. Or the path of a PEM file with the " +
+			"CA certificates of a partner, which then count alone. A relative path starts at the folder of the " +
+			"configuration file. The gateway reads the file when the rule is applied, edited or previewed, and " +
+			"refuses one that it cannot use. One that breaks later is told by the log at a reload and a start, " +
+			"and by `postern config check`; mail that needs it waits with `policy-unavailable`, which is for you " +
+			"to mend.",
+		Label: "Trusted CA", Place: "public", Help: "public, or the file of a private CA on the gateway.",
+		kind:   line(func(r *Rule) *string { return &r.ForceTLS.Trust }, checkTrust),
+		weaker: func(_, _ *Rule) bool { return true }}, // what another file trusts is not known here
+	{Name: "force_tls.pins", Default: "none",
+		Example: `["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]`,
+		Doc: "`\"sha256:\"` and the hexadecimal digest of a public key (SubjectPublicKeyInfo). One of them must " +
+			"be among the keys of the certificate chain. The chain must be right as well: a pin narrows trust, it " +
+			"never replaces it.",
+		Label: "Pinned keys", Place: "sha256:…",
+		Help:   "One of them suffices. Add the next key before the partner changes to it.",
+		kind:   kind{shape: List, read: readPins, get: func(r *Rule) any { return r.ForceTLS.Pins }},
+		weaker: func(b, a *Rule) bool { return wider(b.ForceTLS.Pins, a.ForceTLS.Pins) }},
+	{Name: "force_tls.revocation", Example: `"check"`,
+		Doc: "whether a certificate of the chain was revoked: `\"check\"`, revoked fails, and unknown passes and " +
+			"is recorded; `\"require\"`, unknown fails too; `\"off\"`, nobody is asked, and that is recorded. See " +
+			"below.",
+		Label: "Revocation",
+		Choices: []Choice{{"check", "check: a revoked certificate is refused, an unknown state is noted"},
+			{"require", "require: an unknown state waits"}, {"off", "off"}},
+		kind:   ranked(func(r *Rule) *policy.Revocation { return &r.ForceTLS.Revocation }, 0, "off", "check", "require"),
+		weaker: func(b, a *Rule) bool { return a.ForceTLS.Revocation < b.ForceTLS.Revocation }},
+	{Name: "force_tls.min_tls", Example: `"1.2"`,
+		Doc:     "`\"1.0\"`, `\"1.1\"`, `\"1.2\"` or `\"1.3\"`",
+		Label:   "TLS at least",
+		Choices: []Choice{{"1.2", "1.2"}, {"1.3", "1.3"}, {"1.1", "1.1 (weak)"}, {"1.0", "1.0 (weak)"}},
+		kind: ranked(func(r *Rule) *uint16 { return &r.ForceTLS.MinTLS }, tls.VersionTLS10,
+			"1.0", "1.1", "1.2", "1.3"),
+		weaker: func(b, a *Rule) bool { return a.ForceTLS.MinTLS < b.ForceTLS.MinTLS }},
+	{Name: "force_tls.defer", Example: `"24h"`,
+		Doc: "how long a delivery waits for what is demanded, counted from acceptance: `\"24h\"`, `\"90m\"`, " +
+			"`\"30s\"`",
+		Label: "Waits for up to", Place: "24h",
+		Help: "Then the sender is told that it could not be delivered.",
+		kind: kind{shape: Text, read: readDefer, get: func(r *Rule) any { return durationText(r.ForceTLS.Defer) }}},
+	{Name: "force_tls.without_tls", Default: "see below", Example: `"defer"`,
+		Doc: "when the other side offers no TLS at all: `\"defer\"` waits as for any other fault, `\"reject\"` " +
+			"returns the message at once",
+		Label: "A server without any TLS",
+		Choices: []Choice{{"", "default: named recipients wait, the others are refused"}, {"defer", "wait"},
+			{"reject", "refuse at once"}},
+		kind: oneOf(func(r *Rule) *WithoutTLS { return &r.ForceTLS.WithoutTLS }, WithoutTLSDefer, WithoutTLSReject)},
 }

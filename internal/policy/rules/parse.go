@@ -7,12 +7,12 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"postern/internal/platform/tomlbound"
+	"postern/internal/platform/tomlfile"
 )
 
 // What one rules file may hold.
 const (
-	MaxFile  = tomlbound.MaxSize // bytes
+	MaxFile  = tomlfile.MaxSize // bytes
 	MaxRules = 100_000
 )
 
@@ -25,33 +25,33 @@ func Parse(name string, text []byte) (*Set, error) {
 			What: fmt.Sprintf("the file has %d bytes, at most %d are allowed", len(text), MaxFile),
 			Hint: "write rules with longer lists instead of many rules"}}}
 	}
-	p := &problems{source: tomlbound.Unmarked(text)}
-	root := parseTree(p)
+	p := newProblems(text)
+	root := p.tree()
 	if root == nil {
-		return nil, p.err(name)
+		return nil, p.Err(name)
 	}
 	rules := readFile(p, root)
-	if err := p.err(name); err != nil {
+	if err := p.Err(name); err != nil {
 		return nil, err
 	}
 	return compile(rules), nil
 }
 
 // readFile reads the top level: nothing but [[rule]].
-func readFile(p *problems, root *node) []Rule {
+func readFile(p *problems, root *tomlfile.Node) []Rule {
 	var rules []Rule
-	for _, e := range root.keys {
+	for _, e := range root.Keys {
 		switch {
-		case e.key != "rule":
+		case e.Key != "rule":
 			hint := "a rules file holds only [[rule]] and what belongs to it"
-			if nearest(e.key, []string{"rule"}) != "" {
+			if tomlfile.Slip(e.Key, []string{"rule"}) != "" {
 				hint = "write [[rule]]"
 			}
-			p.add(e.at, fmt.Sprintf("unknown key %s", quote(clip(e.key))), hint)
-		case e.value.kind != unstable.Array:
-			p.add(e.at, "rule must be a list of rules", "write [[rule]], with two brackets")
-		case len(e.value.items) > MaxRules:
-			p.add(e.at, fmt.Sprintf("%d rules, at most %d are allowed", len(e.value.items), MaxRules),
+			p.Add(e.At, fmt.Sprintf("unknown key %s", tomlfile.Quote(tomlfile.Clip(e.Key))), hint)
+		case e.Value.Kind != unstable.Array:
+			p.Add(e.At, "rule must be a list of rules", "write [[rule]], with two brackets")
+		case len(e.Value.Items) > MaxRules:
+			p.Add(e.At, fmt.Sprintf("%d rules, at most %d are allowed", len(e.Value.Items), MaxRules),
 				"write rules with longer lists instead")
 		default:
 			rules = readRules(p, e)
@@ -60,27 +60,27 @@ func readFile(p *problems, root *node) []Rule {
 	return rules
 }
 
-func readRules(p *problems, e entry) []Rule {
-	out := make([]Rule, 0, len(e.value.items))
-	lines := lineCounter{source: p.source}
+func readRules(p *problems, e tomlfile.Entry) []Rule {
+	out := make([]Rule, 0, len(e.Value.Items))
+	lines := lineCounter{source: p.Source}
 	names := map[string]int{} // lower-case name -> line
-	for _, item := range e.value.items {
-		if item.kind != unstable.Table {
-			p.add(item.at, "a rule must be a table, not "+kindName(item.kind), "write [[rule]] above its keys")
+	for _, item := range e.Value.Items {
+		if item.Kind != unstable.Table {
+			p.Add(item.At, "a rule must be a table, not "+tomlfile.KindName(item.Kind), "write [[rule]] above its keys")
 			continue
 		}
 		r := defaultRule()
-		r.Line = lines.at(item.at.offset)
+		r.Line = lines.at(item.At.Offset)
 		readTable(p, &r, item, "")
 		for _, need := range []string{"name", "action"} {
-			if item.get(need) == nil {
-				p.add(item.at, "the rule has no "+need, "write "+need+" = "+map[string]string{"name": `"..."`, "action": `"force-tls"`}[need])
+			if item.Get(need) == nil {
+				p.Add(item.At, "the rule has no "+need, "write "+need+" = "+map[string]string{"name": `"..."`, "action": `"force-tls"`}[need])
 			}
 		}
 		if r.Name != "" {
 			folded := strings.ToLower(r.Name)
 			if line, twice := names[folded]; twice {
-				p.add(item.get("name").at, fmt.Sprintf("the name %s is taken by the rule in line %d", quote(r.Name), line),
+				p.Add(item.Get("name").At, fmt.Sprintf("the name %s is taken by the rule in line %d", tomlfile.Quote(r.Name), line),
 					"give every rule a name of its own; case does not make a difference")
 			}
 			names[folded] = r.Line
@@ -107,17 +107,17 @@ func (c *lineCounter) at(offset int) int {
 }
 
 // readTable reads the keys of a rule or of one of its sections.
-func readTable(p *problems, r *Rule, table *node, section string) {
-	for _, e := range table.keys {
-		if section == "" && slices.Contains(sections, e.key) {
-			if e.value.kind != unstable.Table {
-				p.add(e.at, e.key+" must be a table", "write [rule."+e.key+"] above its keys")
+func readTable(p *problems, r *Rule, table *tomlfile.Node, section string) {
+	for _, e := range table.Keys {
+		if section == "" && slices.Contains(sections, e.Key) {
+			if e.Value.Kind != unstable.Table {
+				p.Add(e.At, e.Key+" must be a table", "write [rule."+e.Key+"] above its keys")
 				continue
 			}
-			readTable(p, r, e.value, e.key)
+			readTable(p, r, e.Value, e.Key)
 			continue
 		}
-		if k := findKey(section, e.key); k != nil {
+		if k := findKey(section, e.Key); k != nil {
 			k.read(p, r, e)
 			continue
 		}
@@ -125,13 +125,13 @@ func readTable(p *problems, r *Rule, table *node, section string) {
 		if section != "" {
 			where = "[rule." + section + "]"
 		}
-		p.add(e.at, fmt.Sprintf("unknown key %s in %s", quote(clip(e.key)), where), keyHint(section, e.key))
+		p.Add(e.At, fmt.Sprintf("unknown key %s in %s", tomlfile.Quote(tomlfile.Clip(e.Key)), where), keyHint(section, e.Key))
 	}
 }
 
-func findKey(section, name string) *key {
+func findKey(section, name string) *Key {
 	for i := range keys {
-		if keys[i].section() == section && keys[i].short() == name {
+		if keys[i].Section() == section && keys[i].Short() == name {
 			return &keys[i]
 		}
 	}
@@ -145,16 +145,16 @@ func keyHint(section, name string) string {
 		here = append(here, sections...)
 	}
 	for _, k := range keys {
-		if k.section() == section {
-			here = append(here, k.short())
-		} else if k.short() == name {
-			if k.section() == "" {
+		if k.Section() == section {
+			here = append(here, k.Short())
+		} else if k.Short() == name {
+			if k.Section() == "" {
 				return name + " belongs directly below [[rule]], above the sections"
 			}
-			return name + " belongs in [rule." + k.section() + "]"
+			return name + " belongs in [rule." + k.Section() + "]"
 		}
 	}
-	if near := nearest(name, here); near != "" {
+	if near := tomlfile.Slip(name, here); near != "" {
 		return "did you mean " + near + "?"
 	}
 	return "the keys here are " + strings.Join(here, ", ")

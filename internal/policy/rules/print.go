@@ -1,9 +1,6 @@
 package rules
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "strings"
 
 // Setting is one key of a rule with its value as TOML.
 type Setting struct {
@@ -16,7 +13,7 @@ func (r Rule) Settings() []Setting {
 	var out []Setting
 	for _, k := range keys {
 		if text := k.text(&r); text != "" {
-			out = append(out, Setting{k.name, text})
+			out = append(out, Setting{k.Name, text})
 		}
 	}
 	return out
@@ -47,60 +44,27 @@ func (r Rule) print(b *strings.Builder) {
 	b.WriteString(text)
 }
 
-// MarshalJSON writes the rule with the keys and words of the rules file.
-func (r Rule) MarshalJSON() ([]byte, error) {
-	type headerMatch struct {
-		Name  string `json:"name"`
-		Value string `json:"value"`
+// Assemble writes a rule out of settings: keys as in the table of the rules file, sections together. keyOf says of each
+// line, counted from 1, which key stands there, for showing a Problem where it belongs; "" for lines without.
+func Assemble(settings []Setting) (text string, keyOf []string) {
+	var b strings.Builder
+	line := func(text, key string) {
+		b.WriteString(text + "\n")
+		keyOf = append(keyOf, key)
 	}
-	var headers []headerMatch
-	for _, h := range r.Match.Header {
-		headers = append(headers, headerMatch(h))
+	keyOf = []string{""}
+	line("[[rule]]", "")
+	section := ""
+	for _, s := range settings {
+		name := s.Key
+		if in, short, ok := strings.Cut(name, "."); ok {
+			if in != section {
+				section = in
+				line("[rule."+section+"]", "")
+			}
+			name = short
+		}
+		line(name+" = "+s.Value, s.Key)
 	}
-	var names any = r.ForceTLS.Names.List
-	if text := namesText(&r); strings.HasPrefix(text, `"`) {
-		names = strings.Trim(text, `"`)
-	}
-	type match struct {
-		Sender         []string      `json:"sender,omitempty"`
-		Recipient      []string      `json:"recipient,omitempty"`
-		Literals       bool          `json:"literals,omitempty"`
-		SenderIP       []string      `json:"sender_ip,omitempty"`
-		Header         []headerMatch `json:"header,omitempty"`
-		Subject        []string      `json:"subject,omitempty"`
-		SizeOver       int64         `json:"size_over,omitempty"`
-		RecipientsOver int           `json:"recipients_over,omitempty"`
-		Case           bool          `json:"case,omitempty"`
-	}
-	type forceTLS struct {
-		Unspecified Unspecified `json:"unspecified_recipients"`
-		Names       any         `json:"names"`
-		MX          string      `json:"mx"`
-		Trust       string      `json:"trust"`
-		Pins        []string    `json:"pins,omitempty"`
-		Revocation  string      `json:"revocation"`
-		MinTLS      string      `json:"min_tls"`
-		Defer       string      `json:"defer"`
-		WithoutTLS  WithoutTLS  `json:"without_tls,omitempty"`
-	}
-	var networks []string
-	for _, n := range r.Match.SenderIP {
-		networks = append(networks, n.String())
-	}
-	m, f := r.Match, r.ForceTLS
-	return json.Marshal(struct {
-		Name        string   `json:"name"`
-		Description string   `json:"description,omitempty"`
-		Scope       Scope    `json:"scope"`
-		Mode        Mode     `json:"mode"`
-		Expires     string   `json:"expires,omitempty"`
-		Action      Action   `json:"action"`
-		Match       match    `json:"match"`
-		ForceTLS    forceTLS `json:"force_tls"`
-		Line        int      `json:"line,omitempty"`
-	}{r.Name, r.Description, r.Scope, r.Mode, r.Expires.String(), r.Action,
-		match{m.Sender, m.Recipient, m.Literals, networks, headers, m.Subject, m.SizeOver, m.RecipientsOver, m.Case},
-		forceTLS{f.Unspecified, names, mxWords[f.MX], f.Trust, f.Pins, revocationWords[f.Revocation],
-			strings.Trim(minTLSText(&r), `"`), durationText(f.Defer), f.WithoutTLS},
-		r.Line})
+	return b.String(), keyOf
 }

@@ -1,116 +1,15 @@
 package rules
 
 import (
-	"crypto/tls"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"postern/internal/policy"
+	"postern/internal/platform/tomlfile"
 )
-
-// defaultRule is a rule before its keys are read.
-func defaultRule() Rule {
-	return Rule{
-		Scope: Outbound,
-		Mode:  Enforce,
-		ForceTLS: ForceTLS{
-			Unspecified: UnspecifiedForce,
-			Names:       policy.Names{MX: true},
-			MX:          policy.MXPinned,
-			Trust:       policy.PublicTrust,
-			Revocation:  policy.RevocationCheck,
-			MinTLS:      tls.VersionTLS12,
-			Defer:       24 * time.Hour,
-		},
-	}
-}
-
-// word reads a string that is one of a few words.
-func word(p *problems, e entry, words ...string) (string, bool) {
-	s, ok := str(p, e)
-	if !ok {
-		return "", false
-	}
-	if slices.Contains(words, s) {
-		return s, true
-	}
-	hint := "write one of " + quotedWords(words)
-	if near := nearest(s, words); near != "" {
-		hint = "did you mean " + quote(near) + "?"
-	}
-	p.add(e.value.at, fmt.Sprintf("%s cannot be %s", e.key, quote(clip(s))), hint)
-	return "", false
-}
-
-func quotedWords(words []string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		quoted[i] = quote(w)
-	}
-	return strings.Join(quoted, ", ")
-}
-
-func clip(s string) string {
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:57]) + "..."
-	}
-	return s
-}
-
-// str reads a string.
-func str(p *problems, e entry) (string, bool) {
-	if e.value.kind != unstable.String {
-		p.add(e.value.at, e.key+" must be a string, not "+kindName(e.value.kind), "write "+e.key+" = \"...\"")
-		return "", false
-	}
-	return e.value.text, true
-}
-
-func kindName(k unstable.Kind) string {
-	switch k {
-	case unstable.String:
-		return "a string"
-	case unstable.Bool:
-		return "true or false"
-	case unstable.Integer, unstable.Float:
-		return "a number"
-	case unstable.Array:
-		return "a list"
-	case unstable.Table:
-		return "a table"
-	}
-	return "a date or time"
-}
-
-// list reads a list of strings that is not empty, and hands each to check with its place.
-func list(p *problems, e entry, check func(value string, at span)) []string {
-	if e.value.kind != unstable.Array {
-		hint := "write " + e.key + " = [\"...\"]"
-		if e.value.kind == unstable.String {
-			hint = "write " + e.key + " = [" + quote(clip(e.value.text)) + "]"
-		}
-		p.add(e.value.at, e.key+" must be a list, not "+kindName(e.value.kind), hint)
-		return nil
-	}
-	if len(e.value.items) == 0 {
-		p.add(e.at, e.key+" is an empty list", "leave the key out when it should not matter")
-	}
-	var out []string
-	for _, item := range e.value.items {
-		if item.kind != unstable.String {
-			p.add(item.at, "a value of "+e.key+" must be a string, not "+kindName(item.kind), "put it in double quotes")
-			continue
-		}
-		check(item.text, item.at)
-		out = append(out, item.text)
-	}
-	return out
-}
 
 // maxName and maxDescription bound the text of a rule for people, in octets.
 const (
@@ -118,17 +17,13 @@ const (
 	maxDescription = 1000
 )
 
-func readName(p *problems, r *Rule, e entry) {
-	s, ok := str(p, e)
-	if !ok {
-		return
-	}
+func checkName(p *problems, e tomlfile.Entry, s string) bool {
 	if !validName(s) {
-		p.add(e.value.at, fmt.Sprintf("%s is no name for a rule", quote(clip(s))),
+		p.Add(e.Value.At, fmt.Sprintf("%s is no name for a rule", tomlfile.Quote(tomlfile.Clip(s))),
 			fmt.Sprintf("a name has 1 to %d ASCII letters, digits, blanks and any of ._-/@:+(), and begins with a letter or digit", maxName))
-		return
+		return false
 	}
-	r.Name = s
+	return true
 }
 
 func validName(s string) bool {
@@ -142,45 +37,26 @@ func validName(s string) bool {
 	return s != "" && len(s) <= maxName && !strings.HasSuffix(s, " ")
 }
 
-func readDescription(p *problems, r *Rule, e entry) {
-	s, ok := str(p, e)
-	if !ok {
-		return
-	}
+func checkDescription(p *problems, e tomlfile.Entry, s string) bool {
 	if len(s) > maxDescription || strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }) {
-		p.add(e.value.at, "description is too long or has a line end or control character",
+		p.Add(e.Value.At, "description is too long or has a line end or control character",
 			fmt.Sprintf("write one line of at most %d octets", maxDescription))
-		return
+		return false
 	}
-	r.Description = s
+	return true
 }
 
-func readScope(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, string(Outbound), string(Inbound), string(Disabled)); ok {
-		r.Scope = Scope(s)
-		if r.Scope == Inbound {
-			p.add(e.value.at, "no action of this release works on inbound mail",
-				"force-tls is about the way from the gateway to the recipient's server: write scope = \"outbound\"")
-		}
+func checkScope(p *problems, r *Rule, e tomlfile.Entry) {
+	if r.Scope == Inbound {
+		p.Add(e.Value.At, "no action of this release works on inbound mail",
+			"force-tls is about the way from the gateway to the recipient's server: write scope = \"outbound\"")
 	}
 }
 
-func readMode(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, string(Enforce), string(Test)); ok {
-		r.Mode = Mode(s)
-	}
-}
-
-func readAction(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, string(ForceTLSAction)); ok {
-		r.Action = Action(s)
-	}
-}
-
-func readExpires(p *problems, r *Rule, e entry) {
+func readExpires(p *problems, r *Rule, e tomlfile.Entry) {
 	const hint = "write a date, 2027-12-31, or an instant with its zone, 2027-12-31T18:00:00Z, without quotes"
-	text := e.value.text
-	switch e.value.kind {
+	text := e.Value.Text
+	switch e.Value.Kind {
 	case unstable.LocalDate:
 		if day, err := time.Parse(time.DateOnly, text); err == nil {
 			r.Expires = Expiry{At: day.AddDate(0, 0, 1), Date: true}
@@ -195,8 +71,8 @@ func readExpires(p *problems, r *Rule, e entry) {
 			return
 		}
 	case unstable.LocalDateTime:
-		p.add(e.value.at, "expires has a time of day without a zone", hint)
+		p.Add(e.Value.At, "expires has a time of day without a zone", hint)
 		return
 	}
-	p.add(e.value.at, "expires is no date", hint)
+	p.Add(e.Value.At, "expires is no date", hint)
 }

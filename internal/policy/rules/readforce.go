@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -13,39 +12,46 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"postern/internal/mail"
+	"postern/internal/platform/tomlfile"
 	"postern/internal/policy"
 )
 
-func readUnspecified(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, string(UnspecifiedForce), string(UnspecifiedOpportunistic)); ok {
-		r.ForceTLS.Unspecified = Unspecified(s)
-	}
-}
-
-func readNames(p *problems, r *Rule, e entry) {
-	if e.value.kind == unstable.String {
-		switch s := e.value.text; s {
+func readNames(p *problems, r *Rule, e tomlfile.Entry) {
+	if e.Value.Kind == unstable.String {
+		switch s := e.Value.Text; s {
 		case "mx":
 			r.ForceTLS.Names = policy.Names{MX: true}
 		case "domain":
 			r.ForceTLS.Names = policy.Names{Domain: true}
 		default:
-			p.add(e.value.at, fmt.Sprintf("names cannot be %s", quote(clip(s))),
+			p.Add(e.Value.At, fmt.Sprintf("names cannot be %s", tomlfile.Quote(tomlfile.Clip(s))),
 				`write "mx", "domain", or a list of certificate names: ["mail.clinic.test"]`)
 		}
 		return
 	}
 	var names []string
-	list(p, e, func(value string, at span) {
+	p.Strings(e, func(value string, at tomlfile.Span) {
 		name, err := certificateName(value)
 		if err != "" {
-			p.add(at, fmt.Sprintf("%s in names: %s", quote(clip(value)), err),
+			p.Add(at, fmt.Sprintf("%s in names: %s", tomlfile.Quote(tomlfile.Clip(value)), err),
 				`write host names of certificates, "mail.clinic.test" or "*.clinic.test"; "mx" and "domain" stand alone, without a list`)
 		}
 		names = append(names, name)
 	})
 	slices.Sort(names)
 	r.ForceTLS.Names = policy.Names{List: slices.Compact(names)}
+}
+
+// certificateNames are a word or a list.
+func certificateNames(r *Rule) any {
+	switch n := r.ForceTLS.Names; {
+	case n.MX:
+		return "mx"
+	case n.Domain:
+		return "domain"
+	default:
+		return n.List
+	}
 }
 
 // certificateName reads a DNS name as certificates carry it (RFC 9525 §6.3): a wildcard is the whole left-most label.
@@ -67,46 +73,24 @@ func certificateName(value string) (name, fault string) {
 	return "*." + d.String(), ""
 }
 
-// mxWords and revocationWords are the values of design.md §7, weakest first as in policy.
-var (
-	mxWords         = []string{"any", "pinned", "proven"}
-	revocationWords = []string{"off", "check", "require"}
-)
-
-func readMX(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, mxWords...); ok {
-		r.ForceTLS.MX = policy.MXTrust(slices.Index(mxWords, s))
-	}
-}
-
-func readRevocation(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, revocationWords...); ok {
-		r.ForceTLS.Revocation = policy.Revocation(slices.Index(revocationWords, s))
-	}
-}
-
-func readTrust(p *problems, r *Rule, e entry) {
-	s, ok := str(p, e)
-	if !ok {
-		return
-	}
+func checkTrust(p *problems, e tomlfile.Entry, s string) bool {
 	file := strings.ContainsAny(s, "/.") && s != "." && s != ".." && !strings.HasSuffix(s, "/")
 	if s != policy.PublicTrust && (!file || len(s) > 4096 || strings.ContainsFunc(s, unicode.IsControl)) {
-		p.add(e.value.at, fmt.Sprintf("trust cannot be %s", quote(clip(s))),
+		p.Add(e.Value.At, fmt.Sprintf("trust cannot be %s", tomlfile.Quote(tomlfile.Clip(s))),
 			`write "public", or the path of a file of CA certificates: "/etc/postern/partner-ca.pem"`)
-		return
+		return false
 	}
-	r.ForceTLS.Trust = s
+	return true
 }
 
-func readPins(p *problems, r *Rule, e entry) {
-	if e.value.kind == unstable.Array && len(e.value.items) == 0 {
+func readPins(p *problems, r *Rule, e tomlfile.Entry) {
+	if e.Value.Kind == unstable.Array && len(e.Value.Items) == 0 {
 		return // the default, spelled out
 	}
-	pins := list(p, e, func(value string, at span) {
+	pins := p.Strings(e, func(value string, at tomlfile.Span) {
 		digest, ok := strings.CutPrefix(strings.ToLower(value), "sha256:")
 		if !ok || len(digest) != 64 || strings.Trim(digest, "0123456789abcdef") != "" {
-			p.add(at, fmt.Sprintf("%s is no pin", quote(clip(value))),
+			p.Add(at, fmt.Sprintf("%s is no pin", tomlfile.Quote(tomlfile.Clip(value))),
 				`write "sha256:" and the 64 hexadecimal digits of the digest of the certificate's public key info`)
 		}
 	})
@@ -117,28 +101,15 @@ func readPins(p *problems, r *Rule, e entry) {
 	r.ForceTLS.Pins = slices.Compact(pins)
 }
 
-func readMinTLS(p *problems, r *Rule, e entry) {
-	versions := []string{"1.0", "1.1", "1.2", "1.3"}
-	if s, ok := word(p, e, versions...); ok {
-		r.ForceTLS.MinTLS = tls.VersionTLS10 + uint16(slices.Index(versions, s))
-	}
-}
-
-func readDefer(p *problems, r *Rule, e entry) {
-	s, ok := str(p, e)
+func readDefer(p *problems, r *Rule, e tomlfile.Entry) {
+	s, ok := p.Text(e)
 	if !ok {
 		return
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d < time.Second {
-		p.add(e.value.at, fmt.Sprintf("defer cannot be %s", quote(clip(s))), `write a time of one second or more: "24h", "90m", "30s"`)
+		p.Add(e.Value.At, fmt.Sprintf("defer cannot be %s", tomlfile.Quote(tomlfile.Clip(s))), `write a time of one second or more: "24h", "90m", "30s"`)
 		return
 	}
 	r.ForceTLS.Defer = d
-}
-
-func readWithoutTLS(p *problems, r *Rule, e entry) {
-	if s, ok := word(p, e, string(WithoutTLSDefer), string(WithoutTLSReject)); ok {
-		r.ForceTLS.WithoutTLS = WithoutTLS(s)
-	}
 }

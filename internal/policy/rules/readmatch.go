@@ -7,23 +7,23 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"postern/internal/platform/tomlfile"
 )
 
-func readSender(p *problems, r *Rule, e entry)    { r.Match.Sender = addresses(p, e, true) }
-func readRecipient(p *problems, r *Rule, e entry) { r.Match.Recipient = addresses(p, e, false) }
-
-func addresses(p *problems, e entry, nullAllowed bool) []string {
-	return list(p, e, func(value string, at span) {
+// addresses is a list of patterns of addresses.
+func addresses(at func(*Rule) *[]string, nullAllowed bool) kind {
+	return list(at, func(p *problems, key, value string, at tomlfile.Span) {
 		var scratch addressList
 		if err := scratch.compileAddress(value, nullAllowed); err != nil {
-			p.add(at, fmt.Sprintf("%s in %s: %v", quote(clip(value)), e.key, err),
+			p.Add(at, fmt.Sprintf("%s in %s: %v", tomlfile.Quote(tomlfile.Clip(value)), key, err),
 				"write an address, a domain, *.domain, a pattern with * and ?, or re: and an RE2 expression")
 		}
 	})
 }
 
-func readSenderIP(p *problems, r *Rule, e entry) {
-	list(p, e, func(value string, at span) {
+func readSenderIP(p *problems, r *Rule, e tomlfile.Entry) {
+	p.Strings(e, func(value string, at tomlfile.Span) {
 		if ip, err := netip.ParseAddr(value); err == nil && ip.Zone() == "" {
 			ip = ip.Unmap()
 			r.Match.SenderIP = append(r.Match.SenderIP, netip.PrefixFrom(ip, ip.BitLen()))
@@ -32,13 +32,33 @@ func readSenderIP(p *problems, r *Rule, e entry) {
 		network, err := netip.ParsePrefix(value)
 		switch {
 		case err != nil || network.Addr().Is4In6():
-			p.add(at, fmt.Sprintf("%s is no IP address or network", quote(clip(value))), "write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32")
+			p.Add(at, fmt.Sprintf("%s is no IP address or network", tomlfile.Quote(tomlfile.Clip(value))), "write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32")
 		case network != network.Masked():
-			p.add(at, fmt.Sprintf("the network %s has bits beyond its length", quote(clip(value))), "write "+network.Masked().String())
+			p.Add(at, fmt.Sprintf("the network %s has bits beyond its length", tomlfile.Quote(tomlfile.Clip(value))), "write "+network.Masked().String())
 		default:
 			r.Match.SenderIP = append(r.Match.SenderIP, network)
 		}
 	})
+}
+
+func networkTexts(r *Rule) any {
+	var out []string
+	for _, n := range r.Match.SenderIP {
+		out = append(out, n.String())
+	}
+	return out
+}
+
+// networksTOML prints networks of one address as that address.
+func networksTOML(r *Rule) string {
+	values := make([]string, len(r.Match.SenderIP))
+	for i, p := range r.Match.SenderIP {
+		values[i] = p.String()
+		if p.IsSingleIP() {
+			values[i] = p.Addr().String()
+		}
+	}
+	return tomlfile.QuoteList(values)
 }
 
 // parseSize reads "10MB", "512 KiB" or a plain number of bytes.
@@ -60,9 +80,9 @@ func parseSize(s string) (int64, bool) {
 	return 0, false
 }
 
-func readSizeOver(p *problems, r *Rule, e entry) {
-	if k := e.value.kind; k == unstable.String || k == unstable.Integer {
-		text := e.value.text
+func readSizeOver(p *problems, r *Rule, e tomlfile.Entry) {
+	if k := e.Value.Kind; k == unstable.String || k == unstable.Integer {
+		text := e.Value.Text
 		if k == unstable.Integer {
 			text = strings.ReplaceAll(text, "_", "")
 		}
@@ -71,60 +91,44 @@ func readSizeOver(p *problems, r *Rule, e entry) {
 			return
 		}
 	}
-	p.add(e.value.at, "size_over is no size above zero",
+	p.Add(e.Value.At, "size_over is no size above zero",
 		`write a number of bytes, or one with a unit: "10MB" is 10,000,000 bytes, "10MiB" is 10,485,760`)
 }
 
-func readRecipientsOver(p *problems, r *Rule, e entry) {
-	if e.value.kind == unstable.Integer {
-		n, err := strconv.ParseInt(strings.ReplaceAll(e.value.text, "_", ""), 0, 32)
+func readRecipientsOver(p *problems, r *Rule, e tomlfile.Entry) {
+	if e.Value.Kind == unstable.Integer {
+		n, err := strconv.ParseInt(strings.ReplaceAll(e.Value.Text, "_", ""), 0, 32)
 		if err == nil && n > 0 {
 			r.Match.RecipientsOver = int(n)
 			return
 		}
 	}
-	p.add(e.value.at, "recipients_over is no whole number above zero", "recipients_over = 50 holds for 51 recipients and more")
+	p.Add(e.Value.At, "recipients_over is no whole number above zero", "recipients_over = 50 holds for 51 recipients and more")
 }
 
-func readCase(p *problems, r *Rule, e entry)     { r.Match.Case = truth(p, e) }
-func readLiterals(p *problems, r *Rule, e entry) { r.Match.Literals = truth(p, e) }
-
-// truth reads true or false.
-func truth(p *problems, e entry) bool {
-	if e.value.kind != unstable.Bool {
-		p.add(e.value.at, e.key+" must be true or false, not "+kindName(e.value.kind), "write "+e.key+" = true")
-		return false
-	}
-	return e.value.text == "true"
-}
-
-func readSubject(p *problems, r *Rule, e entry) {
-	r.Match.Subject = list(p, e, func(value string, at span) { checkText(p, e.key, value, at) })
-}
-
-func checkText(p *problems, key, value string, at span) {
+func checkText(p *problems, key, value string, at tomlfile.Span) {
 	pattern, err := compileText(value, false)
 	before := p.programs
 	p.programs += pattern.size()
 	switch {
 	case before <= maxPrograms && p.programs > maxPrograms:
-		p.add(at, "the expressions of all rules together are too large when compiled",
+		p.Add(at, "the expressions of all rules together are too large when compiled",
 			"write text with * and ? where an re: expression is not needed, or fewer counted repetitions such as {1,50}")
 	case err != nil:
-		p.add(at, fmt.Sprintf("%s in %s: %v", quote(clip(value)), key, err),
+		p.Add(at, fmt.Sprintf("%s in %s: %v", tomlfile.Quote(tomlfile.Clip(value)), key, err),
 			"write text with * and ?, which must fit the whole value, or re: and an RE2 expression")
 	}
 }
 
-func readHeader(p *problems, r *Rule, e entry) {
+func readHeader(p *problems, r *Rule, e tomlfile.Entry) {
 	const form = `write header = [{ name = "X-Classification", value = "secret*" }]`
-	if e.value.kind != unstable.Array || len(e.value.items) == 0 {
-		p.add(e.value.at, "header must be a list of names and values", form)
+	if e.Value.Kind != unstable.Array || len(e.Value.Items) == 0 {
+		p.Add(e.Value.At, "header must be a list of names and values", form)
 		return
 	}
-	for _, item := range e.value.items {
-		if item.kind != unstable.Table {
-			p.add(item.at, "a value of header must be a table, not "+kindName(item.kind), form)
+	for _, item := range e.Value.Items {
+		if item.Kind != unstable.Table {
+			p.Add(item.At, "a value of header must be a table, not "+tomlfile.KindName(item.Kind), form)
 			continue
 		}
 		if h, ok := headerMatch(p, item, form); ok {
@@ -133,26 +137,26 @@ func readHeader(p *problems, r *Rule, e entry) {
 	}
 }
 
-func headerMatch(p *problems, item *node, form string) (h HeaderMatch, ok bool) {
-	before := len(p.list)
-	for _, k := range item.keys {
-		switch k.key {
+func headerMatch(p *problems, item *tomlfile.Node, form string) (h HeaderMatch, ok bool) {
+	before := p.Len()
+	for _, k := range item.Keys {
+		switch k.Key {
 		case "name":
-			if h.Name, ok = str(p, k); ok && !validFieldName(h.Name) {
-				p.add(k.value.at, fmt.Sprintf("%s is no name of a header field", quote(clip(h.Name))), "write it without the colon")
+			if h.Name, ok = p.Text(k); ok && !validFieldName(h.Name) {
+				p.Add(k.Value.At, fmt.Sprintf("%s is no name of a header field", tomlfile.Quote(tomlfile.Clip(h.Name))), "write it without the colon")
 			}
 		case "value":
-			if h.Value, ok = str(p, k); ok {
-				checkText(p, "header", h.Value, k.value.at)
+			if h.Value, ok = p.Text(k); ok {
+				checkText(p, "header", h.Value, k.Value.At)
 			}
 		default:
-			p.add(k.at, fmt.Sprintf("unknown key %s in header", quote(clip(k.key))), form)
+			p.Add(k.At, fmt.Sprintf("unknown key %s in header", tomlfile.Quote(tomlfile.Clip(k.Key))), form)
 		}
 	}
-	if item.get("name") == nil || item.get("value") == nil {
-		p.add(item.at, "a value of header needs a name and a value", form)
+	if item.Get("name") == nil || item.Get("value") == nil {
+		p.Add(item.At, "a value of header needs a name and a value", form)
 	}
-	return h, len(p.list) == before
+	return h, p.Len() == before
 }
 
 // validFieldName asks for what a scanner of headers can find (RFC 5322 §3.6.8).

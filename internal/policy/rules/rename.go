@@ -64,8 +64,8 @@ func namesOf(s *Set) map[string]string {
 func (r *Rule) substance() string {
 	var b strings.Builder
 	for _, k := range keys {
-		if k.name != "name" && k.name != "description" {
-			fmt.Fprintf(&b, "%s = %s\n", k.name, k.text(r))
+		if k.Name != "name" && k.Name != "description" {
+			fmt.Fprintf(&b, "%s = %s\n", k.Name, k.text(r))
 		}
 	}
 	return b.String()

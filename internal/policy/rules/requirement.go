@@ -30,3 +30,12 @@ func (s *Set) Trusts() (out []string) {
 	}
 	return out
 }
+
+// withoutTLS is what becomes of a recipient whose server offers no TLS, by whether the rule names it (design.md §3).
+func (r *Rule) withoutTLS(named bool) policy.WithoutTLS {
+	switch {
+	case r.ForceTLS.WithoutTLS == WithoutTLSReject, r.ForceTLS.WithoutTLS == WithoutTLSUnsaid && !named:
+		return policy.WithoutTLSReject
+	}
+	return policy.WithoutTLSDefer
+}

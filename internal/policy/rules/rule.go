@@ -70,8 +70,8 @@ type Match struct {
 
 // HeaderMatch holds when a field of that name has a value that fits the pattern.
 type HeaderMatch struct {
-	Name  string
-	Value string
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Unspecified says what becomes of the recipients of a message that the rule does not name.

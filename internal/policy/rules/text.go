@@ -1,12 +1,11 @@
 package rules
 
 import (
-	"crypto/tls"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"postern/internal/platform/tomlfile"
 )
 
 // What follows prints values as TOML; "" is an unset value.
@@ -15,76 +14,7 @@ func quoteSet(s string) string {
 	if s == "" {
 		return ""
 	}
-	return quote(s)
-}
-
-// quote prints a basic string of TOML. What a terminal would act on is escaped too.
-func quote(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, c := range s {
-		switch {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(c)
-		case unicode.IsPrint(c):
-			b.WriteRune(c)
-		case c <= 0xffff:
-			fmt.Fprintf(&b, `\u%04X`, c)
-		default:
-			fmt.Fprintf(&b, `\U%08X`, c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
-}
-
-func quoteList(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	quoted := make([]string, len(values))
-	for i, v := range values {
-		quoted[i] = quote(v)
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
-}
-
-func senderIPText(r *Rule) string {
-	values := make([]string, len(r.Match.SenderIP))
-	for i, p := range r.Match.SenderIP {
-		values[i] = p.String()
-		if p.IsSingleIP() {
-			values[i] = p.Addr().String()
-		}
-	}
-	return quoteList(values)
-}
-
-func headerText(r *Rule) string {
-	if len(r.Match.Header) == 0 {
-		return ""
-	}
-	values := make([]string, len(r.Match.Header))
-	for i, h := range r.Match.Header {
-		values[i] = "{ name = " + quote(h.Name) + ", value = " + quote(h.Value) + " }"
-	}
-	return "[" + strings.Join(values, ", ") + "]"
-}
-
-func namesText(r *Rule) string {
-	switch n := r.ForceTLS.Names; {
-	case n.MX:
-		return quote("mx")
-	case n.Domain:
-		return quote("domain")
-	default:
-		return quoteList(n.List)
-	}
-}
-
-func minTLSText(r *Rule) string {
-	return quote(strings.TrimPrefix(tls.VersionName(r.ForceTLS.MinTLS), "TLS "))
+	return tomlfile.Quote(s)
 }
 
 // units are the sizes of size_over, largest first; the first that divides a size without rest prints it.
@@ -95,27 +25,14 @@ var units = []struct {
 	{"GB", 1e9}, {"GiB", 1 << 30}, {"MB", 1e6}, {"MiB", 1 << 20}, {"KB", 1e3}, {"KiB", 1 << 10}, {"B", 1},
 }
 
-func sizeText(n int64) string {
+func sizeTOML(r *Rule) string {
+	n := r.Match.SizeOver
 	for _, u := range units {
 		if n > 0 && n%u.size == 0 {
-			return quote(strconv.FormatInt(n/u.size, 10) + u.name)
+			return tomlfile.Quote(strconv.FormatInt(n/u.size, 10) + u.name)
 		}
 	}
 	return ""
-}
-
-func intText(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.Itoa(n)
-}
-
-func boolText(b bool) string {
-	if !b {
-		return ""
-	}
-	return "true"
 }
 
 // durationText prints a duration without the zero units time.Duration prints: "24h", "1h30m".

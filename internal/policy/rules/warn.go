@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/platform/tomlfile"
 )
 
 // Warning is something an administrator should know about a rule that is valid.
@@ -65,11 +66,11 @@ func (r *Rule) warnings() []Warning {
 	}
 	for _, value := range append(append([]string{}, m.Sender...), m.Recipient...) {
 		if expr, ok := strings.CutPrefix(value, "re:"); ok && !strings.HasPrefix(expr, "^") {
-			add(fmt.Sprintf("%s is searched anywhere in the address", quote(value)), "begin with ^ and end with $ to mean the whole address")
+			add(fmt.Sprintf("%s is searched anywhere in the address", tomlfile.Quote(value)), "begin with ^ and end with $ to mean the whole address")
 		}
 		if strings.HasPrefix(value, "*") && strings.Contains(value, ".") && !strings.HasPrefix(value, "*.") && !strings.Contains(value, "@") {
-			add(fmt.Sprintf("%s also covers other domains that end so", quote(value)), fmt.Sprintf("write %s and %s",
-				quote(strings.TrimLeft(value, "*")), quote("*."+strings.TrimLeft(value, "*"))))
+			add(fmt.Sprintf("%s also covers other domains that end so", tomlfile.Quote(value)), fmt.Sprintf("write %s and %s",
+				tomlfile.Quote(strings.TrimLeft(value, "*")), tomlfile.Quote("*."+strings.TrimLeft(value, "*"))))
 		}
 	}
 	return out

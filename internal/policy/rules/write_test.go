@@ -4,11 +4,13 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"postern/internal/platform/tomlfile"
 )
 
 func TestAssembleSaysWhatStandsInALine(t *testing.T) {
-	text, keyOf := Assemble([]Setting{{"name", Quote("a \"b\"\n")}, {"action", Quote("force-tls")}, {"match.recipient", QuoteList([]string{"clinic.test"})},
-		{"match.size_over", Quote("10 bananas")}, {"force_tls.min_tls", Quote("2.0")}})
+	text, keyOf := Assemble([]Setting{{"name", tomlfile.Quote("a \"b\"\n")}, {"action", tomlfile.Quote("force-tls")}, {"match.recipient", tomlfile.QuoteList([]string{"clinic.test"})},
+		{"match.size_over", tomlfile.Quote("10 bananas")}, {"force_tls.min_tls", tomlfile.Quote("2.0")}})
 	lines := strings.Split(text, "\n")
 	if len(keyOf) != len(lines) {
 		t.Fatalf("%d lines, %d keys", len(lines), len(keyOf))

@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -129,29 +130,23 @@ func (c Config) withDefaults() Config {
 }
 
 func (l Limits) withDefaults() Limits {
-	or(&l.MessageSize, 150_000_000)
-	or(&l.Recipients, 1000)
-	or(&l.CommandLine, 512)
+	l.MessageSize = cmp.Or(l.MessageSize, 150_000_000)
+	l.Recipients = cmp.Or(l.Recipients, 1000)
+	l.CommandLine = cmp.Or(l.CommandLine, 512)
 	l.CommandLine = min(l.CommandLine, 4096)
-	or(&l.BadCommands, 20)
-	or(&l.Refusals, 100)
-	or(&l.NoOps, 100)
-	or(&l.Logins, 3)
-	or(&l.DataRate, 500)
+	l.BadCommands = cmp.Or(l.BadCommands, 20)
+	l.Refusals = cmp.Or(l.Refusals, 100)
+	l.NoOps = cmp.Or(l.NoOps, 100)
+	l.Logins = cmp.Or(l.Logins, 3)
+	l.DataRate = cmp.Or(l.DataRate, 500)
 	return l
 }
 
 func (t Timeouts) withDefaults() Timeouts {
-	or(&t.Command, 5*time.Minute)
-	or(&t.DataBlock, 3*time.Minute)
-	or(&t.Handshake, time.Minute)
-	or(&t.Write, 2*time.Minute)
-	or(&t.Crowded, 10*time.Second)
+	t.Command = cmp.Or(t.Command, 5*time.Minute)
+	t.DataBlock = cmp.Or(t.DataBlock, 3*time.Minute)
+	t.Handshake = cmp.Or(t.Handshake, time.Minute)
+	t.Write = cmp.Or(t.Write, 2*time.Minute)
+	t.Crowded = cmp.Or(t.Crowded, 10*time.Second)
 	return t
-}
-
-func or[T int | int64 | time.Duration](v *T, def T) {
-	if *v == 0 {
-		*v = def
-	}
 }

@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"cmp"
 	"net/netip"
 	"sync"
 	"time"
@@ -26,8 +27,8 @@ type Gate struct {
 // NewGate bounds connections. 0 means the defaults, 10,000 in all and 100 per client; a negative number, no limit. room is
 // what the sessions may cost together, nil for no bound.
 func NewGate(total, perClient int, room *Memory) *Gate {
-	or(&total, 10_000)
-	or(&perClient, 100)
+	total = cmp.Or(total, 10_000)
+	perClient = cmp.Or(perClient, 100)
 	return &Gate{total: total, perClient: perClient, room: room, clients: map[netip.Prefix]int{}}
 }
 

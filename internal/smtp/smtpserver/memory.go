@@ -1,6 +1,9 @@
 package smtpserver
 
-import "sync/atomic"
+import (
+	"cmp"
+	"sync/atomic"
+)
 
 // What a session costs in memory at most, until it asks a Memory for more: its buffers, its goroutine, the kernel's
 // socket, the Session's part of an ordinary message, and what the garbage collector needs beside them. Measured from
@@ -23,7 +26,7 @@ type Memory struct {
 
 // NewMemory bounds it to limit octets; 0 means 64 MiB, a negative number lets nobody have any.
 func NewMemory(limit int64) *Memory {
-	or(&limit, 64<<20)
+	limit = cmp.Or(limit, 64<<20)
 	return &Memory{limit: limit}
 }
 

@@ -102,6 +102,7 @@ func (d *Cmd) tell(ctx context.Context, a *cli.App, w *World, cfg *config.Config
 		return err
 	}
 	client := api.Dial(cfg.Socket())
+	client.By = "demo"
 	defer client.Close()
 	if err := applyRules(ctx, client, filepath.Join(w.Dir, "rules.toml")); err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"postern/internal/operator/trace"
 	"time"
-
 )
 
 // window is the 24 hours of a forced delivery, compressed.

@@ -15,13 +15,14 @@ import (
 // "repair wins"). Where no gateway answers, or it may not be asked, nothing is told and nothing said.
 type waker struct {
 	client *api.Client
-	by     string
 	off    bool
 }
 
 // newWaker finds the gateway of the configuration.
 func (c *CheckCmd) newWaker(a *cli.App, s *checkSetup) *waker {
-	return &waker{client: api.Dial(c.socket(s.cfg)), by: a.Asker() + " (postern check)"}
+	client := api.Dial(c.socket(s.cfg))
+	client.By = a.Asker() + " (postern check)"
+	return &waker{client: client}
 }
 
 // tell has the gateway try what waits for a domain to which mail would be sent now. The gateway judges it by its own

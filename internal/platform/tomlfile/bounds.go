@@ -1,7 +1,4 @@
-// Package tomlbound refuses TOML documents that are made to be slow, before a library reads them whole: the time the
-// library takes to find keys given twice grows with the square of the keys beside each other, and with the square of
-// the parts of a dotted key. No file that people write comes near the bounds.
-package tomlbound
+package tomlfile
 
 import (
 	"bytes"

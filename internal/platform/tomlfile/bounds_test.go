@@ -1,11 +1,11 @@
-package tomlbound_test
+package tomlfile_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 
-	"postern/internal/platform/tomlbound"
+	"postern/internal/platform/tomlfile"
 )
 
 func many(n int, format string) string {
@@ -17,7 +17,7 @@ func many(n int, format string) string {
 }
 
 func TestCheck(t *testing.T) {
-	const most = tomlbound.MaxKeys
+	const most = tomlfile.MaxKeys
 	for name, tc := range map[string]struct {
 		text   string
 		what   string // "" for good
@@ -37,9 +37,9 @@ func TestCheck(t *testing.T) {
 		"a long key in a value":       {"a = {b = {" + strings.Repeat("a.", 16) + "a = 1}}", "a key of more than 16 parts", 0},
 		"a long list of values":       {"a = [" + strings.Repeat("1, ", 5000) + "]", "", 0},
 		"what is no TOML is not ours": {"a = \n" + many(most+1, "k%d = 1\n"), "", 0},
-		"a large file":                {strings.Repeat("#", tomlbound.MaxSize+1), "the file has 16777217 bytes, at most 16777216 are allowed", 0},
+		"a large file":                {strings.Repeat("#", tomlfile.MaxSize+1), "the file has 16777217 bytes, at most 16777216 are allowed", 0},
 	} {
-		over := tomlbound.Check([]byte(tc.text))
+		over := tomlfile.Check([]byte(tc.text))
 		switch {
 		case over == nil && tc.what != "":
 			t.Errorf("%s: nothing found, want %s", name, tc.what)

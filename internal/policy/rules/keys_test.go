@@ -1,0 +1,85 @@
+package rules
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+)
+
+// TestEveryKeyIsWhole: each key has its words, a section that is there and a place in one area of the form.
+func TestEveryKeyIsWhole(t *testing.T) {
+	var placed []string
+	for _, a := range Areas() {
+		placed = append(placed, a.Keys...)
+	}
+	var names []string
+	for _, k := range keys {
+		names = append(names, k.Name)
+		inNone := k.Section() != "" && (Title(k.Section()) == "" || !slices.Contains(sections, k.Section()))
+		if k.Doc == "" || k.Label == "" || inNone {
+			t.Errorf("%s is not whole", k.Name)
+		}
+		if k.FromField("") != "" {
+			t.Errorf("%s: an empty field is %s", k.Name, k.FromField(""))
+		}
+	}
+	slices.Sort(placed)
+	if slices.Sort(names); !slices.Equal(placed, names) {
+		t.Errorf("the areas of the form have %q, the grammar %q", placed, names)
+	}
+}
+
+// TestEveryKeyComesBack: the example of each key comes back from TOML, from JSON and from a field of the form, and so does
+// every choice that the form offers.
+func TestEveryKeyComesBack(t *testing.T) {
+	parsed := func(set []Setting) Rule {
+		text, _ := Assemble(set)
+		return mustParse(t, text).Rules()[0]
+	}
+	var examples, byField []Setting
+	for _, k := range keys {
+		examples = append(examples, Setting{k.Name, k.Example})
+	}
+	r := parsed(examples)
+	told, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byJSON, err := SettingsOf(told)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range keys {
+		byField = append(byField, Setting{k.Name, k.FromField(k.Field(&r))})
+		for _, c := range append(k.Choices, Choice{Value: k.Ticked}) {
+			set := slices.Clone(examples)
+			if set[i].Value = k.FromField(c.Value); c.Value == "" {
+				set = slices.Delete(set, i, i+1)
+			}
+			if k.Required() && c.Value == "" {
+				continue
+			}
+			if got := parsed(set); k.Field(&got) != c.Value && c.Value != "" {
+				t.Errorf("%s: the choice %q comes back as %q", k.Name, c.Value, k.Field(&got))
+			}
+		}
+	}
+	for way, set := range map[string][]Setting{"JSON": byJSON, "the form": byField} {
+		if got := parsed(set); len(set) != len(keys) || got.TOML() != r.TOML() {
+			t.Errorf("by %s it comes back as\n%s\nwant\n%s", way, got.TOML(), r.TOML())
+		}
+	}
+}
+
+func TestTheJSONOfARuleIsReadAsItIs(t *testing.T) {
+	for _, wrong := range []string{`{"match":[]}`, `{"name":1}`, `{"match":{"size_over":"1"}}`,
+		`{"force_tls":{"names":[1]}}`, "[]"} {
+		if set, err := SettingsOf([]byte(wrong)); err == nil {
+			t.Errorf("%s is taken as %v", wrong, set)
+		}
+	}
+	const nothing = `{"name":null,"match":{"sender":null,"case":false,"size_over":0},"line":3}`
+	if set, err := SettingsOf([]byte(nothing)); err != nil || set != nil {
+		t.Errorf("what says nothing is %v, %v", set, err)
+	}
+}
