@@ -177,6 +177,7 @@ func TestCheckAndDeliveryAgreeAboutEveryServerOfOpenSSL(t *testing.T) {
 // TestPosttlsFingerAgrees: the tool of Postfix, which shares no line with ours, judges the same servers. Where it differs
 // the wall says why.
 func TestPosttlsFingerAgrees(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, s := range opensslWall(w.Now) {
 		w.raise(s)
