@@ -51,14 +51,14 @@ race: ## the shared parts again, watched for races
 	@if command -v gcc >/dev/null || [ -n "$${CI:-}" ]; then set -x; $(GO) test -race -short -timeout 20m $(CONCURRENT); \
 	else echo "race: NOT RUN: there is no C compiler, and the race detector links with one"; fi
 
-# Two packages at a time, and four tests of each: they wait more than they work.
+# One package after the other, four tests at a time: they wait more than they work.
 e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
 	@test/prepare.sh crash
 	@test/prepare.sh browser
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -o "$$dir/postern" ./cmd/postern; \
-	POSTERN_BINARY=$$dir/postern $(GO) test -count=1 -p 2 -parallel 4 -timeout 20m ./test/...
+	POSTERN_BINARY=$$dir/postern $(GO) test -count=1 -p 1 -parallel 4 -timeout 20m ./test/...
 
 bare: ## both commands of the README on a bare Debian, in four forms; as root, an hour
 	test/bare.sh full

@@ -18,8 +18,8 @@ const awaitPause = 50 * time.Millisecond
 // namedMost bounds the messages that a result names.
 const namedMost = 20
 
-// await waits up to so many seconds until what is pending has ended, and adds how it did to out.
-func (s *Service) await(ctx context.Context, out *ActResult, pending []queue.Pending, seconds int) error {
+// await waits until what is pending has ended, as long as r says, and adds how it did to out.
+func (s *Service) await(ctx context.Context, r *ActRequest, out *ActResult, pending []queue.Pending) error {
 	if len(pending) == 0 {
 		return nil
 	}
@@ -30,7 +30,7 @@ func (s *Service) await(ctx context.Context, out *ActResult, pending []queue.Pen
 	for i, p := range pending {
 		ids[i] = p.Delivery
 	}
-	deadline := time.Now().Add(max(letGoTime, time.Duration(seconds)*time.Second))
+	deadline := time.Now().Add(max(letGoTime, time.Duration(r.Wait)*time.Second))
 	left := ids
 	for {
 		var err error
@@ -49,9 +49,18 @@ func (s *Service) await(ctx context.Context, out *ActResult, pending []queue.Pen
 			ended = append(ended, p)
 		}
 	}
-	released, err := s.endings(ctx, out, ended)
-	out.pend(append(still, released...))
-	return err
+	// The store's memory knows a moment before its records that a wish has ended.
+	for until := time.Now().Add(letGoTime); ; {
+		told := *out
+		released, err := s.endings(ctx, &told, ended)
+		withdrawn := r.Kind == queue.Hold || r.Kind == queue.Cancel
+		if withdrawn && len(released) > 0 && err == nil && time.Now().Before(until) && pause(ctx, awaitPause) {
+			continue
+		}
+		*out = told
+		out.pend(append(still, released...))
+		return err
+	}
 }
 
 // pause waits; false means that ctx ended first.

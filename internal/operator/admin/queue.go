@@ -74,7 +74,7 @@ func (s *Service) act(ctx context.Context, r ActRequest, by string) (ActResult, 
 		out.pend(acted.Pending)
 		return out, err
 	}
-	return out, s.await(ctx, &out, acted.Pending, r.Wait)
+	return out, s.await(ctx, &r, &out, acted.Pending)
 }
 
 // selectors checks what r names and puts it into a. Naming nothing is everything only when r says All.
