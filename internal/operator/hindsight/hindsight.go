@@ -237,6 +237,9 @@ func (p *past) chain(ctx context.Context) []*x509.Certificate {
 	if len(facts) == 0 || len(facts) >= certcheck.MaxCertificates {
 		return nil
 	}
+	if len(p.known) >= keptMost {
+		clear(p.known) // before, and not between the certificates of this chain
+	}
 	var missing []string
 	for i := range facts {
 		if _, asked := p.known[facts[i].SHA256]; !asked {
@@ -249,7 +252,7 @@ func (p *past) chain(ctx context.Context) []*x509.Certificate {
 			return nil // and asked again for the next one
 		}
 		for _, digest := range missing {
-			remember(p.known, digest, nil)
+			p.known[digest] = nil
 		}
 		for _, c := range kept {
 			if parsed, err := x509.ParseCertificate(c.DER); err == nil {
