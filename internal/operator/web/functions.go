@@ -4,12 +4,12 @@ import (
 	"crypto/tls"
 	"fmt"
 	"html/template"
-	"postern/internal/operator/trace"
 	"strings"
 	"time"
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/trace"
 )
 
 // functions are what templates can call.

@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"net/url"
-	"postern/internal/operator/trace"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/trace"
 	"postern/internal/policy/mxpins"
 )
 

@@ -46,14 +46,14 @@ func (c *Console) oidcCallback(w http.ResponseWriter, r *http.Request) {
 		c.oidcFailed(w, r, err)
 		return
 	}
-	session, account := c.owner(r.Context(), c.door.Secret(r))
+	handOn := c.handingOn(r)
 	secret, err := c.cfg.Accounts.SignInAs(r.Context(), proof.Name, "oidc", proof.At, c.door.Secret(r), websession.Client(r))
 	if err != nil {
 		c.oidcFailed(w, r, err)
 		return
 	}
 	c.door.Open(w, secret)
-	c.proven(r.Context(), session, account, secret)
+	handOn(secret)
 	http.Redirect(w, r, local(proof.Next), http.StatusSeeOther)
 }
 

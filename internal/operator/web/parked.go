@@ -131,10 +131,14 @@ func (c *Console) owner(ctx context.Context, secret string) (session, account st
 	return one.Hash, one.Account
 }
 
-// proven hands on what was kept for a session to the one that follows it, where both are the same account's.
-func (c *Console) proven(ctx context.Context, session, account, secret string) {
-	if next, who := c.owner(ctx, secret); session != "" && who == account {
-		c.parked.follow(session, next)
+// handingOn looks whose session a request holds, before a proof ends it. What it returns gives the forms that are kept for
+// that session to the one that follows, where both are the same account's.
+func (c *Console) handingOn(r *http.Request) func(secret string) {
+	session, account := c.owner(r.Context(), c.door.Secret(r))
+	return func(secret string) {
+		if next, who := c.owner(r.Context(), secret); session != "" && who == account {
+			c.parked.follow(session, next)
+		}
 	}
 }
 
@@ -151,12 +155,8 @@ func (r *request) hold() error {
 	return nil
 }
 
-// park keeps a form for the session of its sender and returns where it waits; false where there was no session, or no room.
-func (c *Console) park(r *http.Request, body []byte) (path string, ok bool) {
-	session, _ := c.owner(r.Context(), c.door.Secret(r))
-	if session == "" {
-		return "", false
-	}
+// park keeps a form for a session and returns where it waits; false where there is no room.
+func (c *Console) park(session string, r *http.Request, body []byte) (path string, ok bool) {
 	id, ok := c.parked.put(session, r.URL.RequestURI(), r.Header.Get("Content-Type"), body)
 	return againPath + id, ok
 }
@@ -167,14 +167,18 @@ func (c *Console) afterSignIn(r *http.Request) string {
 	if r.Method != http.MethodPost {
 		return r.URL.RequestURI()
 	}
-	if session, _ := c.owner(r.Context(), c.door.Secret(r)); session == "" {
+	session, _ := c.owner(r.Context(), c.door.Secret(r))
+	if session == "" {
 		return ""
 	}
 	body, err := io.ReadAll(r.Body) // bounded by the door
 	if err != nil {
 		return ""
 	}
-	path, _ := c.park(r, body)
+	path, ok := c.park(session, r, body)
+	if !ok {
+		return ""
+	}
 	return path
 }
 
@@ -183,8 +187,8 @@ func (c *Console) afterProof(r *request) string {
 	if r.Method != http.MethodPost {
 		return r.URL.RequestURI()
 	}
-	if r.sent != nil {
-		if path, ok := c.park(r.Request, r.sent); ok {
+	if session, _ := c.owner(r.ctx(), c.door.Secret(r.Request)); session != "" && r.sent != nil {
+		if path, ok := c.park(session, r.Request, r.sent); ok {
 			return path
 		}
 	}

@@ -34,10 +34,10 @@ func (c *Console) passkeySignIn(w http.ResponseWriter, r *http.Request) {
 		c.say(w, nil, err)
 		return
 	}
-	session, account := c.owner(r.Context(), c.door.Secret(r))
+	handOn := c.handingOn(r)
 	secret, err := c.cfg.Accounts.SignInByPasskey(r.Context(), c.door.Site(r), answer, c.door.Secret(r), websession.Client(r))
 	if err == nil {
-		c.proven(r.Context(), session, account, secret)
+		handOn(secret)
 	}
 	c.opened(w, secret, next, err)
 }
@@ -48,10 +48,10 @@ func (c *Console) passkeyProve(r *request) error {
 		c.say(r.w, nil, err)
 		return nil
 	}
-	session, account := c.owner(r.ctx(), c.door.Secret(r.Request))
+	handOn := c.handingOn(r.Request)
 	secret, err := c.cfg.Accounts.ProveByPasskey(r.ctx(), c.door.Secret(r.Request), c.door.Site(r.Request), answer, websession.Client(r.Request))
 	if err == nil {
-		c.proven(r.ctx(), session, account, secret)
+		handOn(secret)
 	}
 	c.opened(r.w, secret, next, err)
 	return nil

@@ -45,14 +45,14 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := c.signView(r, r.FormValue("name"), r.FormValue("next"))
-	session, account := c.owner(r.Context(), c.door.Secret(r))
+	handOn := c.handingOn(r)
 	secret, err := c.cfg.Accounts.SignIn(r.Context(), v.Name, r.FormValue("password"), c.door.Secret(r), websession.Client(r))
 	if err != nil {
 		c.again(w, "signin", "Sign in", v, err)
 		return
 	}
 	c.door.Open(w, secret)
-	c.proven(r.Context(), session, account, secret)
+	handOn(secret)
 	http.Redirect(w, r, v.Next, http.StatusSeeOther)
 }
 
@@ -131,14 +131,14 @@ func (c *Console) provePage(r *request) error {
 
 func (c *Console) prove(r *request) error {
 	v := c.signView(r.Request, r.who.Name, r.FormValue("next"))
-	session, account := c.owner(r.ctx(), c.door.Secret(r.Request))
+	handOn := c.handingOn(r.Request)
 	secret, err := c.cfg.Accounts.Prove(r.ctx(), c.door.Secret(r.Request), r.FormValue("password"), websession.Client(r.Request))
 	if err != nil {
 		c.again(r.w, "prove", "Prove again who you are", v, err)
 		return nil
 	}
 	c.door.Open(r.w, secret)
-	c.proven(r.ctx(), session, account, secret)
+	handOn(secret)
 	if id, ok := strings.CutPrefix(v.Next, againPath); ok {
 		now, _ := c.owner(r.ctx(), secret)
 		if f := c.parked.take(now, id); f != nil {

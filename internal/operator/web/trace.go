@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"postern/internal/operator/trace"
 	"slices"
 	"strings"
 	"time"
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/trace"
 	"postern/internal/policy"
 )
 
