@@ -41,6 +41,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/hindsight"
+	"postern/internal/operator/trace"
 	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 )
@@ -201,7 +202,7 @@ type Unprotected struct {
 
 // status counts and looks.
 func (s *Service) status(ctx context.Context) (Status, error) {
-	out := Status{Hostname: s.cfg.Hostname, Version: s.cfg.Version, StartedAt: instant(s.cfg.StartedAt), Ready: true, Queue: map[string]int64{}}
+	out := Status{Hostname: s.cfg.Hostname, Version: s.cfg.Version, StartedAt: trace.Instant(s.cfg.StartedAt), Ready: true, Queue: map[string]int64{}}
 	stats, err := s.cfg.Store.Stats(ctx)
 	if err != nil {
 		return out, fmt.Errorf("cannot count the queue: %w", err)
@@ -209,7 +210,7 @@ func (s *Service) status(ctx context.Context) (Status, error) {
 	for st := queue.Queued; st <= queue.Cancelled; st++ {
 		out.Queue[st.String()] = stats.States[st]
 	}
-	out.BodyBytes, out.OldestAt = stats.BodyBytes, instant(stats.Oldest)
+	out.BodyBytes, out.OldestAt = stats.BodyBytes, trace.Instant(stats.Oldest)
 	set, revision, err := s.cfg.Rules.Current()
 	out.RulesRevision = revision
 	if err != nil {
@@ -226,13 +227,4 @@ func (s *Service) status(ctx context.Context) (Status, error) {
 		}
 	}
 	return out, nil
-}
-
-// instant is a time as JSON shows it: UTC, null when there is none.
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	u := t.UTC()
-	return &u
 }

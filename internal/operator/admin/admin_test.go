@@ -3,8 +3,6 @@ package admin
 import (
 	"context"
 	"errors"
-	"postern/internal/operator/access"
-	"postern/internal/operator/trace"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +13,9 @@ import (
 	"postern/internal/gateway/route"
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/trace"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"

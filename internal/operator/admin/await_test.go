@@ -1,12 +1,12 @@
 package admin
 
 import (
-	"postern/internal/operator/access"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"postern/internal/operator/access"
 	"postern/internal/queue"
 )
 

@@ -11,6 +11,7 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"postern/internal/policy"
 	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
@@ -66,7 +67,7 @@ func (s *Service) candidates(ctx context.Context, domain string, ask bool) (Cand
 	c := gathering{pins: pins, found: map[string]*Candidate{}}
 	for _, p := range pins {
 		if at := c.at(p.Name); !p.Trusted() && (at.SeenAt == nil || p.Since.Before(*at.SeenAt)) {
-			at.SeenAt = instant(p.Since)
+			at.SeenAt = trace.Instant(p.Since)
 		}
 	}
 	if err := c.waiting(ctx, s.cfg.Store, d.String()); err != nil {
@@ -140,10 +141,10 @@ func (g *gathering) record(rec *queue.Record) {
 		c := g.at(name)
 		c.Waiting++
 		if c.WaitingSince == nil || rec.AcceptedAt.Before(*c.WaitingSince) {
-			c.WaitingSince = instant(rec.AcceptedAt)
+			c.WaitingSince = trace.Instant(rec.AcceptedAt)
 		}
 		if c.MetAt == nil || at.After(*c.MetAt) {
-			c.MetAt = instant(at)
+			c.MetAt = trace.Instant(at)
 		}
 	}
 }

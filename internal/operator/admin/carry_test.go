@@ -3,13 +3,13 @@ package admin_test
 import (
 	"context"
 	"errors"
-	"postern/internal/operator/access"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"postern/internal/lab/testkit/backlog"
+	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/platform/records"
 	"postern/internal/policy"

@@ -11,6 +11,7 @@ import (
 	"postern/internal/history/peers"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"postern/internal/queue"
 )
 
@@ -189,7 +190,7 @@ func (d *Desk) servers(ctx context.Context, names []string, most int, patience t
 	}
 	stop, err := gather(queue.Filter{}, most)
 	if out.complete = stop == nil; stop != nil {
-		out.searchedTo = instant(stop.AcceptedAt)
+		out.searchedTo = trace.Instant(stop.AcceptedAt)
 	}
 	return out, err
 }

@@ -9,6 +9,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/hindsight"
+	"postern/internal/operator/trace"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -131,7 +132,7 @@ func (p *previewer) look(ctx context.Context, patience time.Duration) (Preview, 
 	})
 	p.judge(ctx)
 	if p.out.Complete = stop == nil; stop != nil {
-		p.out.SearchedTo = instant(stop.AcceptedAt)
+		p.out.SearchedTo = trace.Instant(stop.AcceptedAt)
 	}
 	return p.out, err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -35,8 +36,8 @@ type SiteView struct {
 func (v *SiteView) InTrouble() bool { return v.Failures > 0 && v.Waiting > 0 }
 
 func siteView(s *queue.Site) SiteView {
-	v := SiteView{Key: string(s.Key), NextHop: s.NextHop, Requires: s.Requirement.Channel.String(), Waiting: s.Queued + s.Held, Held: s.Held, Earliest: instant(s.Earliest),
-		Failures: s.Failures, Since: instant(s.Since), RetryAt: instant(s.RetryAt)}
+	v := SiteView{Key: string(s.Key), NextHop: s.NextHop, Requires: s.Requirement.Channel.String(), Waiting: s.Queued + s.Held, Held: s.Held, Earliest: trace.Instant(s.Earliest),
+		Failures: s.Failures, Since: trace.Instant(s.Since), RetryAt: trace.Instant(s.RetryAt)}
 	if s.Last != nil && s.Last.Reason != "" {
 		info := s.Last.Reason.Info()
 		v.Reason, v.Text, v.Hint, v.Who = string(s.Last.Reason), cmp.Or(s.Last.Text, info.Text), info.Hint, string(info.Who)
@@ -133,7 +134,7 @@ func (d *Desk) ownSites(ctx context.Context, patience time.Duration) (SiteList, 
 	}
 	sortSites(out.Items)
 	if out.Complete = stop == nil; stop != nil {
-		out.SearchedTo = instant(stop.AcceptedAt)
+		out.SearchedTo = trace.Instant(stop.AcceptedAt)
 	}
 	return out, err
 }

@@ -3,7 +3,6 @@ package admin
 import (
 	"encoding/json"
 	"errors"
-	"postern/internal/operator/trace"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )

@@ -3,13 +3,13 @@ package admin
 import (
 	"context"
 	"errors"
-	"postern/internal/operator/trace"
 	"slices"
 	"strconv"
 	"time"
 
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"postern/internal/queue"
 )
 
@@ -59,7 +59,7 @@ func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[trace.D
 	}
 	if stop != nil {
 		out.Next, out.Complete = cursor(stop.After), len(out.Items) == p.limit()
-		out.SearchedTo = instant(stop.AcceptedAt)
+		out.SearchedTo = trace.Instant(stop.AcceptedAt)
 	}
 	if err == nil && p.After == "" {
 		out.Total, out.TotalExact, err = d.total(ctx, &q, f, len(out.Items), stop)
@@ -180,7 +180,7 @@ func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
 	if err := d.because(ctx, out.Deliveries); err != nil {
 		return out, err
 	}
-	out.AcceptedAt = instant(accepted)
+	out.AcceptedAt = trace.Instant(accepted)
 	if from.IsNull() {
 		return out, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"postern/internal/queue"
 )
 
@@ -67,14 +68,14 @@ func (d *Desk) Waiting(ctx context.Context) (WaitingView, error) {
 			one = &RuleWaiting{Rule: name}
 			rules[name] = one
 		}
-		one.add(instant(r.ExpiresAt))
+		one.add(trace.Instant(r.ExpiresAt))
 	})
 	for _, one := range rules {
 		out.Rules = append(out.Rules, *one)
 	}
 	slices.SortFunc(out.Rules, func(a, b RuleWaiting) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Rule, b.Rule)) })
 	if out.Complete = stop == nil; stop != nil {
-		out.SearchedTo = instant(stop.AcceptedAt)
+		out.SearchedTo = trace.Instant(stop.AcceptedAt)
 	}
 	return out, err
 }

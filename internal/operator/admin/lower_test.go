@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"fmt"
-	"postern/internal/operator/access"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"postern/internal/gateway/inforce"
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/policy"
 	"postern/internal/queue"

@@ -11,6 +11,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/trace"
 )
 
 // Peers is what admin asks of whoever remembers the servers we send to.
@@ -71,17 +72,17 @@ type PeerChange struct {
 func peerOf(r *peers.Record) Peer {
 	p := Peer{
 		Host: r.Host, IP: r.IP.String(), Port: r.Port, StartTLS: r.StartTLS, TLSNow: r.TLS > 0 && r.LostAt.IsZero() && !r.LastTLS.Before(r.LastSeen),
-		LostAt: instant(r.LostAt), LostReason: string(r.LostReason), FirstSeenAt: instant(r.FirstSeen), LastSeenAt: instant(r.LastSeen),
-		OfferedAt: instant(r.LastOffered), FirstTLSAt: instant(r.FirstTLS), LastTLSAt: instant(r.LastTLS), TLSCount: r.TLS, TLSDays: r.TLSDays,
-		Streak: r.Streak, StreakSince: instant(r.StreakSince), Reached: r.Level.String(), TLSVersion: r.Version, Cipher: r.Cipher, Group: r.Group,
-		Keywords: append([]string{}, r.Keywords...), UnderRuleAt: instant(r.UnderRule), Changes: []PeerChange{},
+		LostAt: trace.Instant(r.LostAt), LostReason: string(r.LostReason), FirstSeenAt: trace.Instant(r.FirstSeen), LastSeenAt: trace.Instant(r.LastSeen),
+		OfferedAt: trace.Instant(r.LastOffered), FirstTLSAt: trace.Instant(r.FirstTLS), LastTLSAt: trace.Instant(r.LastTLS), TLSCount: r.TLS, TLSDays: r.TLSDays,
+		Streak: r.Streak, StreakSince: trace.Instant(r.StreakSince), Reached: r.Level.String(), TLSVersion: r.Version, Cipher: r.Cipher, Group: r.Group,
+		Keywords: append([]string{}, r.Keywords...), UnderRuleAt: trace.Instant(r.UnderRule), Changes: []PeerChange{},
 	}
 	for _, c := range r.Changes {
 		p.Changes = append(p.Changes, PeerChange{c.At.UTC(), string(c.Kind), c.Before, c.After})
 	}
 	if c := r.Certificate; c != nil {
 		p.CertSubject, p.CertIssuer, p.CertSHA256, p.CertSPKI = c.Subject, c.Issuer, c.SHA256, c.SPKI
-		p.CertNotBefore, p.CertNotAfter, p.CertSince = instant(c.NotBefore), instant(c.NotAfter), instant(c.Since)
+		p.CertNotBefore, p.CertNotAfter, p.CertSince = trace.Instant(c.NotBefore), trace.Instant(c.NotAfter), trace.Instant(c.Since)
 	}
 	return p
 }
@@ -120,7 +121,7 @@ func (s *Service) missing(host, addr string) (Missing, error) {
 		return Missing{}, badRequest("%q is no address with a port", addr)
 	}
 	stand := s.cfg.Peers.Missing(host, at)
-	return Missing{OfferedAt: instant(stand.Offered), HoldUntil: instant(stand.HoldUntil)}, nil
+	return Missing{OfferedAt: trace.Instant(stand.Offered), HoldUntil: trace.Instant(stand.HoldUntil)}, nil
 }
 
 // ForgetRequest asks to forget what is remembered of servers.

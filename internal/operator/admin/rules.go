@@ -12,6 +12,7 @@ import (
 	"postern/internal/event"
 	"postern/internal/mail"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/trace"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -35,7 +36,7 @@ func (s *Service) rules() (RulesView, error) {
 	if err != nil {
 		return RulesView{}, err
 	}
-	out := RulesView{Revision: revision.Number, AppliedAt: instant(revision.AppliedAt), By: revision.By, Text: revision.Text,
+	out := RulesView{Revision: revision.Number, AppliedAt: trace.Instant(revision.AppliedAt), By: revision.By, Text: revision.Text,
 		Rules: []json.RawMessage{}, Warnings: set.Warnings(time.Now(), s.own()...)}
 	for _, r := range set.Rules() {
 		text, err := json.Marshal(r)

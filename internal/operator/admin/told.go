@@ -2,12 +2,12 @@ package admin
 
 import (
 	"errors"
-	"postern/internal/operator/trace"
 	"slices"
 
 	"postern/internal/attempt"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"

@@ -6,8 +6,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"postern/internal/operator/access"
-	"postern/internal/operator/trace"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +14,8 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )

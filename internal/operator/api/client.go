@@ -10,13 +10,13 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"postern/internal/operator/trace"
 	"strconv"
 	"strings"
 	"time"
 
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/trace"
 	"postern/internal/policy/mxpins"
 )
 

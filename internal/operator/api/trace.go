@@ -3,12 +3,12 @@ package api
 import (
 	"context"
 	"net/http"
-	"postern/internal/operator/trace"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"postern/internal/operator/admin"
+	"postern/internal/operator/trace"
 )
 
 // Paging asks for a page of a list.

@@ -114,7 +114,7 @@ func wishOf(r *queue.Record) *Wish {
 	if r.Wish == nil {
 		return nil
 	}
-	w := &Wish{Action: string(r.Wish.Kind), By: r.Wish.By, At: instant(r.Wish.At), State: "done"}
+	w := &Wish{Action: string(r.Wish.Kind), By: r.Wish.By, At: Instant(r.Wish.At), State: "done"}
 	switch {
 	case r.TooLate():
 		w.State = "too late"
@@ -140,7 +140,7 @@ func Of(r *queue.Record) Delivery {
 		Rule: strings.Join(r.Rules, ","), Rules: r.Rules, Matched: r.Matched, Would: r.Tested,
 		Requires: r.Requirement.Channel.String(), Reason: string(r.Why()), NextHop: r.NextHop,
 		AttemptCount: r.Attempts, Attempts: r.History,
-		AcceptedAt: instant(r.AcceptedAt), ExpiresAt: instant(r.ExpiresAt), NextAttemptAt: instant(nextAttempt(r)), FinishedAt: instant(r.FinishedAt),
+		AcceptedAt: Instant(r.AcceptedAt), ExpiresAt: Instant(r.ExpiresAt), NextAttemptAt: Instant(nextAttempt(r)), FinishedAt: Instant(r.FinishedAt),
 		Inbound: withoutTLS(r.Message.Inbound), InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r), Wish: wishOf(r),
 		HandedIn: handedIn(r),
 	}
@@ -256,7 +256,7 @@ func (t *Delivery) fill(a *attempt.Attempt) {
 		if len(e.Chain) > 0 {
 			leaf := e.Chain[0]
 			t.CertSubject, t.CertIssuer, t.CertSHA256 = leaf.Subject, leaf.Issuer, leaf.SHA256
-			t.CertNotBefore, t.CertNotAfter = instant(leaf.NotBefore), instant(leaf.NotAfter)
+			t.CertNotBefore, t.CertNotAfter = Instant(leaf.NotBefore), Instant(leaf.NotAfter)
 		}
 	}
 }
@@ -294,8 +294,8 @@ func ReplyLine(r *attempt.Reply) string {
 	return strings.Join(strings.Fields(strconv.Itoa(r.Code)+" "+r.Status+" "+r.Text), " ")
 }
 
-// instant is a time as JSON shows it: UTC, null when there is none.
-func instant(t time.Time) *time.Time {
+// Instant is a time as JSON shows it: UTC, null when there is none.
+func Instant(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}

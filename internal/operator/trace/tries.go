@@ -60,7 +60,7 @@ func tryOf(t *attempt.Try) Try {
 		out.Presented = e.Presented
 		if len(e.Chain) > 0 {
 			leaf := &e.Chain[0]
-			out.Subject, out.Issuer, out.NotAfter, out.SHA256 = leaf.Subject, leaf.Issuer, instant(leaf.NotAfter), leaf.SHA256
+			out.Subject, out.Issuer, out.NotAfter, out.SHA256 = leaf.Subject, leaf.Issuer, Instant(leaf.NotAfter), leaf.SHA256
 		}
 	}
 	for _, s := range t.Shortfalls {

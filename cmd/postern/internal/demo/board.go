@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"postern/internal/operator/trace"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"postern/cmd/postern/internal/cli"
+	"postern/internal/operator/trace"
 )
 
 // board shows the story: a table that fills on a terminal, plain lines elsewhere.

@@ -13,7 +13,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"postern/internal/operator/trace"
 	"strings"
 	"time"
 
@@ -27,6 +26,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/trace"
 	"postern/internal/smtp/smtpclient"
 )
 

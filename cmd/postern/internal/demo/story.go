@@ -2,8 +2,9 @@ package demo
 
 import (
 	"fmt"
-	"postern/internal/operator/trace"
 	"time"
+
+	"postern/internal/operator/trace"
 )
 
 // window is the 24 hours of a forced delivery, compressed.

@@ -8,7 +8,6 @@ package operate
 import (
 	"errors"
 	"fmt"
-	"postern/internal/operator/trace"
 	"sort"
 	"strconv"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/trace"
 	"postern/internal/queue"
 )
 

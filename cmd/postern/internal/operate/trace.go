@@ -3,7 +3,6 @@ package operate
 import (
 	"fmt"
 	"iter"
-	"postern/internal/operator/trace"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/trace"
 )
 
 // TraceCmd answers what happened to mail.

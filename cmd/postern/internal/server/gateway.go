@@ -38,7 +38,7 @@ import (
 	"postern/internal/smtp/smtpserver"
 )
 
-// Gateway is every room, built and joined. newGateway makes one; run runs it; close releases its data.
+// Gateway is every room, built and joined. New makes one; Run runs it; Close releases its data.
 type Gateway struct {
 	cfg      *config.Config
 	log      *slog.Logger
@@ -79,7 +79,7 @@ type Gateway struct {
 	hashing                           chan struct{} // a place for each password that may be hashed at a time
 
 	sockets   *sockets.Set // opened before, by root; nil: listen opens them
-	opened    func()       // called by run when every socket is open; nil: nothing is
+	opened    func()       // called by Run when every socket is open; nil: nothing is
 	listeners []*listener
 	stopping  atomic.Bool
 	gate      atomic.Pointer[smtpserver.Gate] // of all listeners; nil before they are open

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
-	"postern/internal/policy/mxpins"
 	"strings"
 	"time"
 
@@ -34,6 +33,7 @@ import (
 	"postern/internal/operator/admin"
 	"postern/internal/platform/ram"
 	"postern/internal/policy/certcheck/roots"
+	"postern/internal/policy/mxpins"
 	"postern/internal/policy/revoke"
 	"postern/internal/queue"
 	"postern/internal/smtp/smtpserver"

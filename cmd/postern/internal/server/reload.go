@@ -3,13 +3,13 @@ package server
 import (
 	"context"
 	"fmt"
-	"postern/internal/operator/access"
 	"slices"
 	"strings"
 	"time"
 
 	"postern/cmd/postern/internal/confcheck"
 	"postern/internal/config"
+	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 )
 
