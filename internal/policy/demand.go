@@ -176,13 +176,22 @@ func renewedPeers(old, now []PeerDemand) []PeerDemand {
 	return out
 }
 
-// lacks reports whether n asks for fewer proofs than o: no pin, or a name that DNS chooses.
+// lacks reports whether n asks for fewer proofs than o: no pin, a name that DNS chooses, or either of two proofs.
 func lacks(n, o PeerDemand) bool {
-	return len(o.Pins) > 0 && len(n.Pins) == 0 || n.Names.MX && !o.Names.MX
+	if n.By == ByEither && o.By != ByEither {
+		return true
+	}
+	return n.OnChain() && o.OnChain() && (len(o.Pins) > 0 && len(n.Pins) == 0 || n.Names.MX && !o.Names.MX)
 }
 
 // kept is n with the proofs of o that it lacks.
 func kept(n, o PeerDemand) PeerDemand {
+	if n.By == ByEither {
+		n.By = o.By
+	}
+	if !o.OnChain() || !n.OnChain() {
+		return n
+	}
 	if len(n.Pins) == 0 {
 		n.Pins = o.Pins
 	}

@@ -11,7 +11,7 @@ func (d dice) demands() (out []Demand) {
 			r := d.requirement()
 			r.Peer = nil
 			if d.IntN(3) > 0 {
-				r.Peer = demands()[d.IntN(5):][:1]
+				r.Peer = []PeerDemand{d.demand()}
 			}
 			out = append(out, Demand{source, r})
 		}

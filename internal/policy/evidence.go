@@ -17,6 +17,8 @@ type Evidence struct {
 	// Peers has one proof per demand examined, by PeerDemand.Key. A demand not in the map was not examined, which is
 	// never a pass.
 	Peers map[string]Proof `json:"-"`
+	// DANE is what the TLSA records of the host make of the chain; nil where it has none that can be used, or nobody asked.
+	DANE *DANE `json:"dane,omitempty"`
 	// Expected and Presented are the names we wanted and the certificate's DNS names.
 	Expected  []string `json:"expected_names,omitempty"`
 	Presented []string `json:"presented_names,omitempty"`
@@ -42,6 +44,7 @@ type Evidence struct {
 const (
 	MXByAdministrator = "administrator" // named in a route or for a domain of our own
 	MXBySignedDNS     = "signed-dns"
+	MXByPolicy        = "mta-sts"   // an enforced policy of the recipient domain names it
 	MXByPin           = "pinned"    // below a name that was remembered
 	MXByFirstUse      = "first-use" // nothing is remembered yet: this is what will be
 )
@@ -83,4 +86,22 @@ func (e Evidence) Reached(r Requirement) Level {
 		return Authenticated
 	}
 	return Encrypted
+}
+
+// ProvedBy says what proved the peer of a channel that is authenticated under r: ByDANEEE or ByDANETA where r demands it of
+// the host or nothing else would have done, else ByPin or ByCertificate; "" where it is not authenticated.
+func (e Evidence) ProvedBy(r Requirement) string {
+	if e.Reached(r) < Authenticated {
+		return ""
+	}
+	by := ByCertificate
+	for _, d := range r.Demands() {
+		switch {
+		case !d.OnChain(), d.By == ByEither && len(e.chain(d)) > 0:
+			return e.DANE.By
+		case len(d.Pins) > 0:
+			by = ByPin
+		}
+	}
+	return by
 }

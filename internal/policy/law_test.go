@@ -31,7 +31,22 @@ func demands() []PeerDemand {
 		{Trust: "own.pem", Names: Names{MX: true}},
 		{Trust: "own.pem", Names: Names{List: []string{"a.test", "*.b.test"}}},
 		{Trust: PublicTrust, Names: Names{MX: true}, Pins: []string{"sha256:01", "sha256:02"}},
+		{Trust: PublicTrust, Names: Names{MX: true}, By: ByEither},
+		{By: ByTLSA},
+		{By: ByHost},
 	}
+}
+
+// demand is any of them.
+func (d dice) demand() PeerDemand { return demands()[d.IntN(len(demands()))] }
+
+// published is what may be found for one hop.
+func (d dice) published() (out []Published) {
+	for d.IntN(3) > 0 {
+		out = append(out, Published{Mode: []string{Enforced, Enforced, Testing, Observed}[d.IntN(4)],
+			Demand: []Requirement{HostDemand(), EncryptedDemand(), DomainDemand()}[d.IntN(3)]})
+	}
+	return out
 }
 
 func (d dice) requirement() Requirement {
@@ -44,7 +59,7 @@ func (d dice) requirement() Requirement {
 		MinTLS:     []uint16{0, tls.VersionTLS10, tls.VersionTLS12, tls.VersionTLS13}[d.IntN(4)],
 	}
 	for d.IntN(2) == 0 {
-		r.Peer = append(r.Peer, demands()[d.IntN(5)])
+		r.Peer = append(r.Peer, d.demand())
 	}
 	for r.MX > MXAny && d.IntN(2) == 0 {
 		r.PinnedBy = append(r.PinnedBy, []string{"a", "b", "c"}[d.IntN(3)])
@@ -74,6 +89,13 @@ func (d dice) evidence() Evidence {
 		}
 	}
 	e.Unstapled = e.Revocation == RevocationNotSaid && d.IntN(2) == 0
+	switch d.IntN(4) {
+	case 0: // no records
+	case 1:
+		e.DANE = &DANE{Shortfalls: []Shortfall{{DANEMismatch, "w"}}}
+	default:
+		e.DANE = &DANE{By: ByDANEEE}
+	}
 	for _, demand := range demands() {
 		switch d.IntN(8) {
 		case 0: // not examined
@@ -93,7 +115,9 @@ func (d dice) raise(e Evidence) Evidence {
 		peers[k] = v
 	}
 	e.Peers = peers
-	switch d.IntN(6) {
+	switch d.IntN(7) {
+	case 6:
+		e.DANE = &DANE{By: ByDANETA}
 	case 5:
 		e.MXPins = maps.Clone(e.MXPins)
 		if e.MXPins == nil {
@@ -111,7 +135,7 @@ func (d dice) raise(e Evidence) Evidence {
 	case 3:
 		e.Revocation = "good"
 	case 4:
-		key := demands()[d.IntN(5)].Key()
+		key := d.demand().Key()
 		if p := e.Peers[key]; len(p.Shortfalls) > 1 {
 			e.Peers[key] = Proof{p.Shortfalls[1:]}
 		} else {

@@ -9,7 +9,8 @@ import (
 
 // Requirement is what a delivery demands of its channel. The zero value demands nothing: the ordinary opportunistic
 // ladder, any TLS before plaintext. A Requirement is a value; nobody changes one that somebody else holds. It is
-// stored with each delivery as JSON, so fields are only ever added, with a good zero value.
+// stored with each delivery as JSON, so fields are only ever added, with a good zero value. What a hop publishes is never
+// part of one that is stored; see With.
 type Requirement struct {
 	// Channel is the lowest rung that may carry the message.
 	Channel Level `json:"channel"`
@@ -40,6 +41,8 @@ type PeerDemand struct {
 	Names Names  `json:"names"`
 	// Pins are "sha256:<hex of SPKI>", sorted; any one suffices. With Pins the chain must still pass.
 	Pins []string `json:"pins,omitempty"`
+	// By says what counts as the proof. Trust, names and pins say nothing about TLSA records.
+	By ProofBy `json:"by,omitempty"`
 }
 
 // PublicTrust is the Trust of the configured public root programme.
@@ -138,8 +141,11 @@ func (r Requirement) Raised(l Level) Requirement {
 	return r
 }
 
-// normal returns d with its lists copied, sorted and without duplicates.
+// normal returns d with its lists copied, sorted and without duplicates, and without what says nothing.
 func (d PeerDemand) normal() PeerDemand {
+	if !d.OnChain() {
+		return PeerDemand{By: d.By}
+	}
 	d.Pins = normalList(d.Pins)
 	d.Names.List = normalList(d.Names.List)
 	return d
@@ -153,6 +159,9 @@ func normalList(in []string) []string {
 	slices.Sort(out)
 	return slices.Compact(out)
 }
+
+// OnChain reports whether a chain can be the proof of d.
+func (d PeerDemand) OnChain() bool { return d.By == ByChain || d.By == ByEither }
 
 // Key is a text equal for equal demands, and the name under which evidence about the demand is kept.
 func (d PeerDemand) Key() string {
@@ -193,6 +202,9 @@ func (r Requirement) Demands() []PeerDemand {
 func (r Requirement) TrustsMXName() bool {
 	return slices.ContainsFunc(r.Demands(), func(d PeerDemand) bool { return d.Names.MX })
 }
+
+// anyTLS is a floor that any version passes, where none at all would mean the default.
+const anyTLS = tls.VersionTLS10
 
 // Floor returns the lowest TLS version an authenticated channel may have: MinTLS, or TLS 1.2 where none is named.
 func (r Requirement) Floor() uint16 {

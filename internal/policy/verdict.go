@@ -29,12 +29,7 @@ func Verdict(r Requirement, e Evidence) []Shortfall {
 		out = append(out, mx...)
 	}
 	for _, d := range r.Demands() {
-		proof, examined := e.Peers[d.Key()]
-		if !examined {
-			out = append(out, Shortfall{CertUntrusted, "the certificate was not examined against " + d.Trust + " trust"})
-			continue
-		}
-		for _, s := range proof.Shortfalls {
+		for _, s := range e.proof(d) {
 			if !slices.Contains(out, s) { // demands that share their roots share their faults
 				out = append(out, s)
 			}
@@ -43,7 +38,66 @@ func Verdict(r Requirement, e Evidence) []Shortfall {
 	if !changed {
 		out = append(out, mx...)
 	}
+	if !e.restsOnChain(r) {
+		return out
+	}
 	return append(out, revocationShortfall(r.Revocation, e)...)
+}
+
+// proof is what falls short of one peer demand.
+func (e Evidence) proof(d PeerDemand) []Shortfall {
+	switch d.By {
+	case ByHost:
+		return e.records()
+	case ByTLSA:
+		return e.provenRecords()
+	case ByEither:
+		chain := e.chain(d)
+		if len(chain) == 0 || len(e.provenRecords()) == 0 {
+			return nil
+		}
+		if e.DANE != nil {
+			return append(slices.Clone(chain), e.provenRecords()...)
+		}
+		return chain
+	}
+	return e.chain(d)
+}
+
+// chain is what falls short of a demand that a chain is to prove.
+func (e Evidence) chain(d PeerDemand) []Shortfall {
+	proof, examined := e.Peers[d.Key()]
+	if !examined {
+		return []Shortfall{{CertUntrusted, "the certificate was not examined against " + d.Trust + " trust"}}
+	}
+	return proof.Shortfalls
+}
+
+// records is what falls short where a TLSA record of the host is to prove the peer.
+func (e Evidence) records() []Shortfall {
+	switch {
+	case e.DANE == nil:
+		return []Shortfall{{DANEUnusable, "DANE is demanded, and the host has no TLSA records that can be used"}}
+	case !e.DANE.Proven() && len(e.DANE.Shortfalls) == 0:
+		return []Shortfall{{DANEMismatch, "the certificate was not examined against the host's TLSA records"}}
+	}
+	return e.DANE.Shortfalls
+}
+
+// provenRecords is records, where the host must be one that DNS did not choose unsigned.
+func (e Evidence) provenRecords() []Shortfall {
+	short := e.records()
+	if !e.MXProven && len(short) == 0 {
+		return []Shortfall{{MXUnproven, "the name of the mail host, whose TLSA records match, comes from unsigned DNS"}}
+	}
+	return short
+}
+
+// restsOnChain reports whether a demand of r is met by a chain, so that it matters whether the chain was revoked.
+func (e Evidence) restsOnChain(r Requirement) bool {
+	return slices.ContainsFunc(r.Demands(), func(d PeerDemand) bool {
+		return d.By == ByChain || d.By == ByEither && len(e.provenRecords()) > 0
+	})
 }
 
 // mxShortfalls judges the name of the mail host.
