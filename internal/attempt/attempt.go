@@ -42,6 +42,10 @@ type Try struct {
 	// Reached is the level of the connection under the delivery's requirement.
 	Reached  policy.Level     `json:"reached"`
 	Evidence *policy.Evidence `json:"evidence,omitempty"` // nil where no handshake completed
+	// ProvedBy is what proved the peer of an authenticated connection: policy.ByCertificate and its like.
+	ProvedBy string `json:"proved_by,omitempty"`
+	// Published is what the host and the recipient's domain publish for senders.
+	Published []policy.Published `json:"published,omitempty"`
 	// Shortfalls lists everything that fell short of the rung aimed at, the first decides Reason.
 	Shortfalls []policy.Shortfall `json:"shortfalls,omitempty"`
 	Reason     policy.Reason      `json:"reason,omitempty"`

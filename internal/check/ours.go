@@ -186,7 +186,7 @@ func (t *Tally) Suspicions() []Suspicion {
 	}
 	if t.unproven.total > 0 && t.signed.total == 0 && (t.Unvalidated || t.unproven.wide()) {
 		add("resolver-not-validating", t.Unvalidated, "no DNS answer was validated (DNSSEC), so that no mail host's name is ever proven",
-			"Ask a validating resolver on this machine (`dns.servers = [\"127.0.0.1\"]`), or write `options trust-ad` into resolv.conf for one that is reached over a safe way.")
+			"Ask a validating resolver on this machine (`dns.servers = [\"127.0.0.1\"]`), or write `trust_ad = \"yes\"` below [dns] for one that is reached over a safe way.")
 	}
 	if t.silent.total > 0 && t.answered.total == 0 {
 		add("port-25-blocked", t.silent.wide(), "no host answered at port 25",

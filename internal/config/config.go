@@ -29,6 +29,7 @@ type Config struct {
 	Asking      Asking        `toml:"asking"`
 	Route       []Route       `toml:"route"`
 	DNS         DNS           `toml:"dns"`
+	Policies    Policies      `toml:"policies"`
 	Delivery    Delivery      `toml:"delivery"`
 	Trust       Trust         `toml:"trust"`
 	Limits      Limits        `toml:"limits"`
@@ -178,6 +179,9 @@ type Route struct {
 type DNS struct {
 	// Resolvers to ask, "address" or "address:port". Empty: those of /etc/resolv.conf.
 	Servers []Server `toml:"servers" example:"['127.0.0.1']"`
+	// Whose word is believed that an answer is signed (DNSSEC, the AD bit): "loopback", that of resolvers on this machine;
+	// "yes", of every resolver, where the way to them is safe; "no", nobody's. Without it DANE cannot be used.
+	TrustAD TrustAD `toml:"trust_ad"`
 	// Find the names of clients for the Received line: the one that DNS has for the address and that leads back to it. Not of
 	// clients in relay.networks, and of public addresses only. "unknown" is written only where DNS says that there is none.
 	ClientNames bool `toml:"client_names"`
@@ -191,6 +195,13 @@ type DNS struct {
 	ClientNamesRemembered int `toml:"client_names_remembered"`
 	// How long a name is remembered.
 	ClientNamesFor Duration `toml:"client_names_for"`
+}
+
+// Policies is about what recipients' domains publish for senders.
+type Policies struct {
+	// DANE, the TLSA records of mail hosts: "enforce", mail goes only to a host that one of its records proves; "observe",
+	// what would have fallen short is recorded, and mail goes as without; or "off".
+	DANE Keeping `toml:"dane"`
 }
 
 // Delivery is about sending mail on.

@@ -13,9 +13,10 @@ import (
 // the one place of every default.
 func Default() *Config {
 	return &Config{
-		Data:  "/var/lib/postern",
-		Relay: Relay{Require: policy.Plaintext, BareNewline: BareNormalize},
-		DNS: DNS{ClientNames: true, ClientNamesWait: Duration{2 * time.Second}, ClientNamesTimeout: Duration{5 * time.Second},
+		Data:     "/var/lib/postern",
+		Relay:    Relay{Require: policy.Plaintext, BareNewline: BareNormalize},
+		Policies: Policies{DANE: KeepingEnforce},
+		DNS: DNS{TrustAD: TrustADLoopback, ClientNames: true, ClientNamesWait: Duration{2 * time.Second}, ClientNamesTimeout: Duration{5 * time.Second},
 			ClientNamesLookups: 64, ClientNamesRemembered: 20_000, ClientNamesFor: Duration{10 * time.Minute}},
 		Asking: Asking{Wait: Duration{20 * time.Second}, Pause: Duration{30 * time.Second}, Known: Duration{24 * time.Hour},
 			Unknown: Duration{15 * time.Minute}, Remembered: 100_000, ConnectionsPerServer: 4, Connections: 64},

@@ -214,6 +214,54 @@ func (e *Extension) UnmarshalText(text []byte) error {
 	return fmt.Errorf("unknown extension %q, want pipelining, chunking, 8bitmime, smtputf8, dsn or size", text)
 }
 
+// TrustAD says whose word is believed that an answer of DNS is signed.
+type TrustAD string
+
+// The values.
+const (
+	TrustADLoopback TrustAD = "loopback"
+	TrustADYes      TrustAD = "yes"
+	TrustADNo       TrustAD = "no"
+)
+
+// UnmarshalText reads a value.
+func (t *TrustAD) UnmarshalText(text []byte) error {
+	switch v := TrustAD(text); v {
+	case TrustADLoopback, TrustADYes, TrustADNo:
+		*t = v
+		return nil
+	}
+	return fmt.Errorf("unknown value %q, want loopback, yes or no", text)
+}
+
+// Keeping says whether what others publish is kept to.
+type Keeping string
+
+// The values.
+const (
+	KeepingEnforce Keeping = "enforce"
+	KeepingObserve Keeping = "observe"
+	KeepingOff     Keeping = "off"
+)
+
+// UnmarshalText reads a value.
+func (k *Keeping) UnmarshalText(text []byte) error {
+	switch v := Keeping(text); v {
+	case KeepingEnforce, KeepingObserve, KeepingOff:
+		*k = v
+		return nil
+	}
+	return fmt.Errorf("unknown value %q, want enforce, observe or off", text)
+}
+
+// Mode is the value as policy.Published.Mode has it, "" for off.
+func (k Keeping) Mode() string {
+	if k == KeepingOff {
+		return ""
+	}
+	return string(k)
+}
+
 // Signed8Bit is what becomes of signed content with 8-bit octets where 8BITMIME is missing.
 type Signed8Bit string
 

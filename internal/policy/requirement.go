@@ -197,6 +197,11 @@ func (r Requirement) Demands() []PeerDemand {
 	return []PeerDemand{PublicDemand()}
 }
 
+// ChainDemands are those of Demands that a chain can prove: what certcheck examines.
+func (r Requirement) ChainDemands() []PeerDemand {
+	return slices.DeleteFunc(slices.Clone(r.Demands()), func(d PeerDemand) bool { return !d.OnChain() })
+}
+
 // TrustsMXName reports whether a demand of r is met by a match to the MX host name, which unsigned DNS chooses. Where
 // none is, r.MX does not matter: the administrator named the host, or the recipient's own domain was proven.
 func (r Requirement) TrustsMXName() bool {

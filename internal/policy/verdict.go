@@ -38,7 +38,7 @@ func Verdict(r Requirement, e Evidence) []Shortfall {
 	if !changed {
 		out = append(out, mx...)
 	}
-	if !e.restsOnChain(r) {
+	if !e.RestsOnChain(r) {
 		return out
 	}
 	return append(out, revocationShortfall(r.Revocation, e)...)
@@ -93,8 +93,8 @@ func (e Evidence) provenRecords() []Shortfall {
 	return short
 }
 
-// restsOnChain reports whether a demand of r is met by a chain, so that it matters whether the chain was revoked.
-func (e Evidence) restsOnChain(r Requirement) bool {
+// RestsOnChain reports whether a demand of r is met by a chain, so that it matters whether the chain was revoked.
+func (e Evidence) RestsOnChain(r Requirement) bool {
 	return slices.ContainsFunc(r.Demands(), func(d PeerDemand) bool {
 		return d.By == ByChain || d.By == ByEither && len(e.provenRecords()) > 0
 	})

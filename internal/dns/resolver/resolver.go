@@ -24,9 +24,8 @@ type Config struct {
 	Servers []string
 	// ResolvConf is the file used when Servers is empty; "" means /etc/resolv.conf.
 	ResolvConf string
-	// TrustAD believes the AD bit of every server, not only of those on the loopback. "options trust-ad" in ResolvConf
-	// does the same for its servers.
-	TrustAD bool
+	// TrustAD says whose AD bit is believed.
+	TrustAD Trust
 	// TryTimeout bounds the first try at a server; it doubles with each round. 0 means 2 s.
 	TryTimeout time.Duration
 	// Rounds is how often a server that does not answer is asked; 0 means 3.
@@ -38,6 +37,16 @@ type Config struct {
 	// Transport carries the packets; nil means UDP and TCP sockets. Tests put a zone in memory here.
 	Transport Transport
 }
+
+// Trust says whose AD bit is believed (RFC 4035 §4.9.3).
+type Trust uint8
+
+// Whose AD bit is believed. "options trust-ad" in ResolvConf makes TrustLoopback of its servers TrustAll.
+const (
+	TrustLoopback Trust = iota // that of servers on the loopback
+	TrustAll                   // everybody's: the way to the servers is safe
+	TrustNone                  // nobody's: no answer is ever secure
+)
 
 // Transport sends query to server over network "udp" or "tcp" (without the length prefix of TCP) and hands replies to
 // accept until that returns true, the stream ends or ctx ends. It returns nil only if accept returned true, and it does

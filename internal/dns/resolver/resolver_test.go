@@ -384,16 +384,17 @@ func TestOnlyATrustedServerMakesAnAnswerSecure(t *testing.T) {
 	}
 	for _, c := range []struct {
 		server string
-		trust  bool
+		trust  resolver.Trust
 		secure bool
 	}{
-		{"127.0.0.1", false, true},
-		{"[::1]:5353", false, true},
-		{"127.9.9.9:53", false, true},
-		{"192.0.2.53", false, false},
-		{"2001:db8::53", false, false},
-		{"192.0.2.53", true, true},
-		{"::ffff:127.0.0.1", false, true},
+		{"127.0.0.1", resolver.TrustLoopback, true},
+		{"[::1]:5353", resolver.TrustLoopback, true},
+		{"127.9.9.9:53", resolver.TrustLoopback, true},
+		{"192.0.2.53", resolver.TrustLoopback, false},
+		{"2001:db8::53", resolver.TrustLoopback, false},
+		{"192.0.2.53", resolver.TrustAll, true},
+		{"::ffff:127.0.0.1", resolver.TrustLoopback, true},
+		{"127.0.0.1", resolver.TrustNone, false},
 	} {
 		r, err := resolver.New(resolver.Config{Servers: []string{c.server}, TrustAD: c.trust, Transport: transport})
 		if err != nil {

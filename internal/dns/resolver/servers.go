@@ -47,7 +47,7 @@ func (s *server) bad(now time.Time) bool {
 // servers is the list in force.
 type servers struct {
 	file    string // "" when the list is fixed
-	trustAD bool
+	trustAD Trust
 
 	mu      sync.Mutex // guards what follows
 	list    []*server
@@ -71,8 +71,9 @@ func newServers(cfg Config) (*servers, error) {
 	return s, nil
 }
 
-func (s *servers) newServer(addr netip.AddrPort, trustAD bool) *server {
-	return &server{addr: addr, trusted: trustAD || addr.Addr().Unmap().IsLoopback()}
+func (s *servers) newServer(addr netip.AddrPort, t Trust) *server {
+	trusted := t == TrustAll || t == TrustLoopback && addr.Addr().Unmap().IsLoopback()
+	return &server{addr: addr, trusted: trusted}
 }
 
 // inOrder returns the servers in the order they are asked.
@@ -110,7 +111,11 @@ func (s *servers) refresh(now time.Time) {
 		return
 	}
 	if addrs, trust := parseResolvConf(text); err == nil && len(addrs) > 0 {
-		s.replace(addrs, trust || s.trustAD)
+		if trust && s.trustAD == TrustLoopback {
+			s.replace(addrs, TrustAll)
+		} else {
+			s.replace(addrs, s.trustAD)
+		}
 		s.seen = mark
 	}
 	if len(s.list) == 0 {
@@ -120,7 +125,7 @@ func (s *servers) refresh(now time.Time) {
 }
 
 // replace puts a new list in force; servers that stay keep their health.
-func (s *servers) replace(addrs []netip.AddrPort, trustAD bool) {
+func (s *servers) replace(addrs []netip.AddrPort, trustAD Trust) {
 	var list []*server
 	for _, addr := range addrs {
 		fresh := s.newServer(addr, trustAD)

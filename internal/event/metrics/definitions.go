@@ -54,6 +54,7 @@ const (
 	reloadGood         = "postern_reload_success"
 	reloadAt           = "postern_reload_timestamp_seconds"
 	buildInfo          = "postern_build_info"
+	dnsValidated       = "postern_dns_validated"
 )
 
 // Definitions lists every metric, in the order of a message's way.
@@ -90,6 +91,7 @@ func Definitions() []Definition {
 		{diskFree, Gauge, "Bytes of the disk of the data folder that are free.", nil},
 		{diskKept, Gauge, "Free bytes below which new mail is refused; they are kept for the mail in the queue.", nil},
 		{certificateEnd, Gauge, "When our own certificates end, by what they are for (server, client) and their first name.", []string{"kind", "name"}},
+		{dnsValidated, Gauge, "1 when the word of a DNS resolver is believed that an answer is signed; 0 when DANE cannot be used.", nil},
 		{reloadGood, Gauge, "1 when the configuration that was read last was taken; 0 when a reload was refused.", nil},
 		{reloadAt, Gauge, "When a reload was asked for last, or the start.", nil},
 		{buildInfo, Gauge, "1, labelled with what this binary is.", []string{"version", "revision", "go"}},

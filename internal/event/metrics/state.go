@@ -15,6 +15,8 @@ type State struct {
 	DiskUnknown bool
 	// Certificates are our own.
 	Certificates []Certificate
+	// DNSValidated says that somebody's word is believed that an answer of DNS is signed.
+	DNSValidated bool
 	// ReloadGood says that the configuration read last was taken, ReloadAt when that was asked for.
 	ReloadGood bool
 	ReloadAt   time.Time
@@ -29,7 +31,7 @@ type Certificate struct {
 }
 
 func ofState(name string) bool {
-	return slices.Contains([]string{ready, diskFree, diskKept, certificateEnd, reloadGood, reloadAt, buildInfo}, name)
+	return slices.Contains([]string{ready, diskFree, diskKept, certificateEnd, dnsValidated, reloadGood, reloadAt, buildInfo}, name)
 }
 
 // Watch has the metrics show how the gateway is, by asking at each scrape. It is called once at most.
@@ -83,6 +85,7 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	for key, end := range ends {
 		gauge(certificateEnd, float64(end.Unix()), key[0], key[1])
 	}
+	flag(dnsValidated, s.DNSValidated)
 	flag(reloadGood, s.ReloadGood)
 	gauge(reloadAt, float64(s.ReloadAt.UnixMilli())/1000)
 	gauge(buildInfo, 1, s.Version, s.Revision, s.Go)

@@ -14,8 +14,8 @@ import (
 // Channel is a connection that passed the verdict of one requirement. It belongs to one goroutine.
 type Channel struct {
 	link      *link
-	require   policy.Requirement // of the site
-	key       string             // of require
+	require   policy.Requirement // of the site, with what the hop demands
+	key       string             // of the site's requirement alone
 	wanted    policy.Requirement // require at the goal that was reached
 	deliverer *Deliverer
 	sent      int
@@ -65,6 +65,10 @@ func (c *Channel) judge(ctx context.Context, r policy.Requirement) error {
 	if r.Key() != c.key {
 		return &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
 			Text: "the connection was opened for another requirement"}}}
+	}
+	if until := c.link.hop.Until; c.sent > 0 && !until.IsZero() && !time.Now().Before(until) {
+		return &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
+			Text: "what the host publishes must be asked for again before another message is sent"}}}
 	}
 	if time.Since(c.link.examined) > freshness {
 		c.deliverer.examine(ctx, c.link, c.require)

@@ -27,9 +27,12 @@ func (l *ladder) connect(ctx context.Context, t *target, goal policy.Level) bool
 		return false
 	}
 	start := time.Now()
-	l.note(attempt.Try{At: start, Host: t.hop.Host.String(), IP: t.addr, Port: t.hop.Port, Rung: rung})
+	l.note(attempt.Try{At: start, Host: t.hop.Host.String(), IP: t.addr, Port: t.hop.Port, Rung: rung, Published: t.hop.Published})
 	index := len(l.tries) - 1
-	defer func() { l.tries[index].TookMS = time.Since(start).Milliseconds() }()
+	defer func() {
+		l.tries[index].TookMS = time.Since(start).Milliseconds()
+		l.observe(index)
+	}()
 
 	conn, ok := l.greet(ctx, t, index)
 	if !ok {
@@ -58,10 +61,10 @@ func (l *ladder) admitted(t *target) bool {
 // rung returns the next rung for t at a goal, "" if there is none.
 func (l *ladder) rung(t *target, goal policy.Level) attempt.Rung {
 	tlsRung := t.next
-	if tlsRung == attempt.Legacy && !l.legacyAllowed(goal) {
+	if tlsRung == attempt.Legacy && !l.legacyAllowed(t, goal) {
 		tlsRung = ""
 	}
-	if tlsRung == "" && goal == policy.Plaintext {
+	if tlsRung == "" && goal == policy.Plaintext && !t.require.Forced() {
 		return attempt.Plain
 	}
 	return tlsRung
@@ -69,11 +72,11 @@ func (l *ladder) rung(t *target, goal policy.Level) attempt.Rung {
 
 // legacyAllowed: TLS below 1.2 serves authenticated mail only where the rule says so, and other mail where plaintext
 // would be next and the configuration has not turned the rung off.
-func (l *ladder) legacyAllowed(goal policy.Level) bool {
+func (l *ladder) legacyAllowed(t *target, goal policy.Level) bool {
 	if goal == policy.Authenticated {
-		return l.require.Floor() < tls.VersionTLS12
+		return t.require.Floor() < tls.VersionTLS12
 	}
-	return l.d.cfg.Legacy && l.require.MinTLS < tls.VersionTLS12
+	return l.d.cfg.Legacy && t.require.MinTLS < tls.VersionTLS12
 }
 
 // greet dials and comes as far as the answer to EHLO. On failure the try says why.
@@ -148,7 +151,7 @@ func (l *ladder) encrypt(ctx context.Context, t *target, k *link, rung attempt.R
 		return true
 	}
 	t.offered = true
-	state, err := l.handshake(ctx, k, l.d.profile(l, t, rung))
+	state, err := l.handshake(ctx, k, l.d.profile(l.site, t, rung))
 	if refused(err) {
 		l.fail(k.try, err)
 		l.tries[k.try].Reason = policy.StartTLSRefused
@@ -157,7 +160,7 @@ func (l *ladder) encrypt(ctx context.Context, t *target, k *link, rung attempt.R
 	}
 	if err == nil {
 		k.state = state
-		l.d.examine(ctx, k, l.require)
+		l.d.examine(ctx, k, t.require)
 		err = k.conn.Hello(ctx)
 	}
 	if err != nil {
@@ -165,7 +168,7 @@ func (l *ladder) encrypt(ctx context.Context, t *target, k *link, rung attempt.R
 		return true
 	}
 	k.used = time.Now()
-	l.d.lookUp(ctx, k, l.require, l.d.cfg.RevocationTimeout)
+	l.d.lookUp(ctx, k, t.require, l.d.cfg.RevocationTimeout)
 	return l.proven(t, k)
 }
 
@@ -182,7 +185,7 @@ func (l *ladder) handshake(ctx context.Context, k *link, profile *tls.Config) (*
 // proven records the evidence of a finished handshake and parks the link. A resumed session that proves less than the
 // ladder aims at says nothing about the certificate of today: it is forgotten and a full handshake made.
 func (l *ladder) proven(t *target, k *link) bool {
-	top := l.demanded(goals(l.require)[0])
+	top := t.require.Raised(goals(l.require)[0])
 	if k.state.DidResume && len(policy.Verdict(top, k.evidence)) > 0 {
 		t.fresh = true
 		k.quit()
@@ -193,8 +196,8 @@ func (l *ladder) proven(t *target, k *link) bool {
 	try := &l.tries[k.try]
 	evidence := k.evidence // the link's own is made anew when it is judged again
 	try.Evidence = &evidence
-	try.Reached = k.evidence.Reached(l.require)
-	try.Shortfalls = policy.Verdict(l.demanded(policy.Authenticated), k.evidence)
+	try.Reached, try.ProvedBy = k.evidence.Reached(t.require), k.evidence.ProvedBy(t.require)
+	try.Shortfalls = policy.Verdict(t.require.Raised(policy.Authenticated), k.evidence)
 	t.parked = k
 	return true
 }

@@ -31,6 +31,8 @@ type ladder struct {
 type target struct {
 	hop  *route.Hop
 	addr netip.Addr
+	// require is what a connection here must pass: the delivery's requirement with what the hop demands itself.
+	require policy.Requirement
 	// parked is a connection that works and fell short of the goals so far; nil if none is open.
 	parked *link
 	// next is the TLS rung to try when none is parked; "" when TLS can do no more here.
@@ -48,10 +50,12 @@ func newLadder(d *Deliverer, site string, plan *route.Plan, r policy.Requirement
 	for i := range plan.Hops {
 		hop := &plan.Hops[i]
 		if hop.Problem != nil {
-			l.note(attempt.Try{At: time.Now(), Host: hop.Host.String(), Reason: hop.Problem.Reason, Text: hop.Problem.Text})
+			l.note(attempt.Try{At: time.Now(), Host: hop.Host.String(), Reason: hop.Problem.Reason, Text: hop.Problem.Text,
+				Published: hop.Published})
 		}
+		require := r.With(hop.Demand())
 		for _, addr := range hop.Addrs {
-			l.targets = append(l.targets, &target{hop: hop, addr: addr, next: attempt.Modern})
+			l.targets = append(l.targets, &target{hop: hop, addr: addr, require: require, next: attempt.Modern})
 		}
 	}
 	return l
@@ -120,9 +124,11 @@ func (l *ladder) reach(ctx context.Context, t *target, goal policy.Level) *Chann
 	return nil
 }
 
-// accept turns the parked connection into a Channel if it passes. This is the only place where Channels are made.
+// accept turns the parked connection into a Channel if it passes what the target demands, raised to the goal. At goal
+// plaintext that is nothing where neither the delivery nor the hop demands anything. This is the only place where Channels
+// are made.
 func (l *ladder) accept(ctx context.Context, t *target, goal policy.Level) *Channel {
-	wanted := l.demanded(goal)
+	wanted := t.require.Raised(goal)
 	k := t.parked
 	shortfalls := policy.Verdict(wanted, k.evidence)
 	if len(shortfalls) > 0 {
@@ -135,13 +141,7 @@ func (l *ladder) accept(ctx context.Context, t *target, goal policy.Level) *Chan
 	}
 	t.parked = nil
 	l.tries[k.try].Used = true
-	return &Channel{link: k, require: l.require, key: l.require.Key(), wanted: wanted, deliverer: l.d}
-}
-
-// demanded is the requirement a connection must pass at a goal: the delivery's own, raised to the goal. At goal
-// plaintext it demands nothing, and only an unforced delivery ever gets there.
-func (l *ladder) demanded(goal policy.Level) policy.Requirement {
-	return l.require.Raised(goal)
+	return &Channel{link: k, require: t.require, key: l.require.Key(), wanted: wanted, deliverer: l.d}
 }
 
 // fallShort records why k does not serve the goal and keeps it for a lower one, if there is one.
@@ -150,7 +150,7 @@ func (l *ladder) fallShort(t *target, k *link, shortfalls []policy.Shortfall, go
 	if try.Reason == "" {
 		try.Shortfalls, try.Reason, try.Text = shortfalls, shortfalls[0].Reason, shortfalls[0].Text
 	}
-	if goal == l.require.Channel {
+	if goal <= t.require.Channel { // no lower goal asks less of it
 		l.drop(t)
 		t.dead = true
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"net/netip"
+	"slices"
 	"time"
 
 	"postern/internal/gateway/route"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck"
+	"postern/internal/policy/dane"
 	"postern/internal/policy/mxpins"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpclient"
@@ -52,13 +54,28 @@ func (d *Deliverer) examine(ctx context.Context, k *link, r policy.Requirement) 
 	k.evidence = certcheck.Examine(d.input(k, r))
 	k.evidence.TLS = smtp.Facts(k.state, "")
 	k.evidence.TLSVersion = k.state.Version
+	k.evidence.DANE = k.records()
 	d.judgeName(ctx, k, r)
 	k.evidence.SetRevocation(k.revocation, k.examined)
 }
 
+// records is what the host's TLSA records make of the peer's certificates, nil where it has none that can be used.
+func (k *link) records() *policy.DANE {
+	if len(k.hop.TLSA) == 0 {
+		return nil
+	}
+	proof := dane.Examine(dane.Input{Chain: k.state.PeerCertificates, Records: k.hop.TLSA, Names: k.hop.Bases, Now: k.examined})
+	return &proof
+}
+
 // input is what the examination of k under r depends on.
 func (d *Deliverer) input(k *link, r policy.Requirement) certcheck.Input {
-	demands := r.Demands()
+	demands := r.ChainDemands()
+	for i := range k.hop.Published { // what is only observed is examined too
+		if published := k.hop.Published[i].Demand; published.Channel == policy.Authenticated {
+			demands = append(demands, published.ChainDemands()...)
+		}
+	}
 	var trusts []string
 	for _, demand := range demands {
 		trusts = append(trusts, demand.Trust)
@@ -69,12 +86,20 @@ func (d *Deliverer) input(k *link, r policy.Requirement) certcheck.Input {
 	}
 }
 
-// notes are facts worth recording about a connection that serves forced mail.
+// unusable reports whether TLSA records were found of which none can be used.
+func unusable(p policy.Published) bool {
+	return p.Kind == policy.PublishedDANE && p.Unusable > 0 && p.Unusable == len(p.Records)
+}
+
+// notes are facts worth recording about a connection that serves mail with requirement r.
 func (k *link) notes(r policy.Requirement) []string {
-	if r.Channel < policy.Authenticated {
-		return nil
-	}
 	var out []string
+	if slices.ContainsFunc(k.hop.Published, unusable) {
+		out = append(out, string(policy.DANEUnusable))
+	}
+	if r.Channel < policy.Authenticated {
+		return out
+	}
 	if note := k.mxNote(r); note != "" {
 		out = append(out, note)
 	}

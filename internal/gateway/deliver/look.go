@@ -85,7 +85,7 @@ func (d *Deliverer) Look(ctx context.Context, plan *route.Plan, hop *route.Hop, 
 // Profile is the TLS configuration with which a rung of r is tried at a hop, without a session to resume. Certificates
 // are not verified in the handshake.
 func (d *Deliverer) Profile(hop *route.Hop, r policy.Requirement, rung attempt.Rung) *tls.Config {
-	return d.profile(&ladder{d: d, require: r}, &target{hop: hop, fresh: true}, rung)
+	return d.profile("", &target{hop: hop, require: r.With(hop.Demand()), fresh: true}, rung)
 }
 
 // viewing fills a Look.

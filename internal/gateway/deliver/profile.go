@@ -14,9 +14,9 @@ var classicalGroups = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tl
 
 // profile is the TLS configuration of a rung. Certificates are not verified in the handshake but examined right after
 // it, before any mail command (decision 1), so verification here is off on purpose.
-func (d *Deliverer) profile(l *ladder, t *target, rung attempt.Rung) *tls.Config {
+func (d *Deliverer) profile(site string, t *target, rung attempt.Rung) *tls.Config {
 	c := &tls.Config{
-		MinVersion:         max(tls.VersionTLS12, l.require.MinTLS),
+		MinVersion:         max(tls.VersionTLS12, t.require.MinTLS),
 		InsecureSkipVerify: true,
 		ServerName:         serverName(t),
 	}
@@ -24,11 +24,11 @@ func (d *Deliverer) profile(l *ladder, t *target, rung attempt.Rung) *tls.Config
 		c.CurvePreferences = classicalGroups
 	}
 	if rung == attempt.Legacy {
-		c.MinVersion = max(tls.VersionTLS10, l.require.MinTLS)
-		c.CipherSuites = everySuite(l.require.Forced())
+		c.MinVersion = max(tls.VersionTLS10, t.require.MinTLS)
+		c.CipherSuites = everySuite(t.require.Forced())
 	}
 	if !t.fresh {
-		c.ClientSessionCache = siteCache{d.sessions, l.site + "|" + netip.AddrPortFrom(t.addr, t.hop.Port).String()}
+		c.ClientSessionCache = siteCache{d.sessions, site + "|" + netip.AddrPortFrom(t.addr, t.hop.Port).String() + "|" + t.require.Key()}
 	}
 	if d.cfg.Certificate != nil {
 		c.GetClientCertificate = d.presentation(t.anonymous)
@@ -65,8 +65,8 @@ func everySuite(forced bool) []uint16 {
 	return out
 }
 
-// siteCache keeps one site's sessions with one address apart from all others, so that a ticket never serves another
-// requirement than the one it was examined for.
+// siteCache keeps one site's sessions with one address, and what was demanded of it, apart from all others, so that a
+// ticket never serves another requirement than the one it was examined for.
 type siteCache struct {
 	tls.ClientSessionCache
 	prefix string

@@ -28,7 +28,7 @@ func (d *Deliverer) lookUp(ctx context.Context, k *link, r policy.Requirement, l
 	}
 	rest := r
 	rest.Revocation = policy.RevocationOff
-	if len(policy.Verdict(rest, k.evidence)) > 0 {
+	if len(policy.Verdict(rest, k.evidence)) > 0 || !k.evidence.RestsOnChain(r) {
 		return
 	}
 	if end, ok := ctx.Deadline(); ok {
@@ -38,7 +38,7 @@ func (d *Deliverer) lookUp(ctx context.Context, k *link, r policy.Requirement, l
 	defer cancel()
 	in := d.input(k, r)
 	var said policy.RevocationAnswer
-	for _, demand := range r.Demands() {
+	for _, demand := range r.ChainDemands() {
 		said = said.And(d.cfg.Revocation.Check(ctx, certcheck.Chains(in, demand), k.state.OCSPResponse))
 	}
 	if said.Status != policy.RevocationNotSaid || said.Unstapled || !k.revocation.Until.After(k.examined) {

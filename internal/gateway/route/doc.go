@@ -33,4 +33,15 @@
 //
 // Hosts that an administrator named are looked up in the hosts file first, as everything else on the machine does, and
 // then in DNS as they stand (no search list). They owe nothing to MX, so denied networks do not apply to them.
+//
+// What a host or a domain publishes for senders belongs to the hop (design.md §10). TLSA records are asked for where DNS
+// vouches for a host's addresses, of hosts that an administrator named too:
+//
+//	host                                             what a channel to it must pass besides
+//	addresses not signed, or signed and no records   nothing
+//	usable records                                   one of them proves the peer
+//	records, and none that is usable                 TLS
+//	records could not be looked up                   the host is passed over: it may demand what nobody knows
+//
+// What was found is asked for again after its time to live, and a plan is never older than five minutes.
 package route

@@ -15,22 +15,21 @@ import (
 
 // lookup asks DNS for the addresses of host. Signed says that every answer it gave was vouched for, that there is no address
 // too.
-func (t *Table) lookup(ctx context.Context, host mail.Domain) (addrs []netip.Addr, signed bool, problem *Problem) {
+func (t *Table) lookup(ctx context.Context, host mail.Domain) (found dns.Addresses, signed bool, problem *Problem) {
 	if t.cfg.Resolver == nil {
-		return nil, false, lookupProblem(errors.New("no resolver"), "the addresses of "+host.String())
+		return found, false, lookupProblem(errors.New("no resolver"), "the addresses of "+host.String())
 	}
-	answer := t.cfg.Resolver.Addrs(ctx, host)
-	addrs = answer.All()
-	if err := answer.Err(); err != nil {
+	found = t.cfg.Resolver.Addrs(ctx, host)
+	if err := found.Err(); err != nil {
 		if dns.IsNXDomain(err) {
-			return nil, none(answer), &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s does not exist", host)}
+			return found, none(found), &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s does not exist", host)}
 		}
-		return nil, false, lookupProblem(err, "the addresses of "+host.String())
+		return found, false, lookupProblem(err, "the addresses of "+host.String())
 	}
-	if len(addrs) == 0 {
-		return nil, none(answer), &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s has no address", host)}
+	if len(found.V4.Addrs)+len(found.V6.Addrs) == 0 {
+		return found, none(found), &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s has no address", host)}
 	}
-	return addrs, vouched(answer.V4) && vouched(answer.V6), nil
+	return found, vouched(found.V4) && vouched(found.V6), nil
 }
 
 // none reports whether it was vouched for that a host has no address.

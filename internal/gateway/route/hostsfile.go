@@ -6,23 +6,30 @@ import (
 	"os"
 	"strings"
 
+	"postern/internal/dns"
 	"postern/internal/mail"
 )
 
 // lookupNamed finds the addresses of a host an administrator named: in the hosts file, as the loopback, in DNS. The
 // file is small and read each time, so that a change needs no restart.
-func (t *Table) lookupNamed(ctx context.Context, host mail.Domain) ([]netip.Addr, *Problem) {
+func (t *Table) lookupNamed(ctx context.Context, host mail.Domain) (dns.Addresses, *Problem) {
 	if t.cfg.HostsFile != "none" {
 		text, err := os.ReadFile(t.cfg.HostsFile)
 		if addrs := searchHosts(string(text), host); err == nil && len(addrs) > 0 {
-			return addrs, nil
+			return given(addrs), nil
 		}
 	}
 	if isLocalhost(host) {
-		return loopback(), nil
+		return given(loopback()), nil
 	}
-	addrs, _, problem := t.lookup(ctx, host)
-	return addrs, problem
+	found, _, problem := t.lookup(ctx, host)
+	return found, problem
+}
+
+// given are addresses that DNS was not asked for.
+func given(addrs []netip.Addr) (out dns.Addresses) {
+	out.V4.Addrs = addrs
+	return out
 }
 
 // searchHosts returns the addresses that text, in the form of hosts(5), gives for host.

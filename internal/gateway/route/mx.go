@@ -31,7 +31,7 @@ func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 	if len(records) == 0 {
 		return nil, &Problem{Reason: policy.DNSNullMX, Permanent: true, Signed: answer.Secure, Text: fmt.Sprintf("the domain %s says that it takes no mail (null MX)", d)}
 	}
-	hops := t.examine(ctx, order(records, t.cfg.MaxHosts))
+	hops := t.examine(ctx, d, order(records, t.cfg.MaxHosts), answer.Secure)
 	if answer.Secure {
 		vouchFor(hops)
 	}
@@ -55,7 +55,7 @@ func vouchFor(hops []Hop) {
 // implicitMX is the domain itself where it has no MX record. Signed says that DNS vouched for the lack of one; to prove
 // the name takes addresses that are vouched for too.
 func (t *Table) implicitMX(ctx context.Context, d mail.Domain, signed bool) ([]Hop, *Problem) {
-	hops := t.examine(ctx, []dns.MX{{Host: d, Text: d.String()}})
+	hops := t.examine(ctx, d, []dns.MX{{Host: d, Text: d.String()}}, signed)
 	if signed && hops[0].signed {
 		vouchFor(hops)
 	}
@@ -87,37 +87,38 @@ func order(records []dns.MX, limit int) []dns.MX {
 	return records[:min(len(records), limit)]
 }
 
-// examine turns mail exchangers into hops, looking them up side by side.
-func (t *Table) examine(ctx context.Context, records []dns.MX) []Hop {
+// examine turns mail exchangers of d into hops, looking them up side by side. Signed says that DNS vouched for which they are.
+func (t *Table) examine(ctx context.Context, d mail.Domain, records []dns.MX, signed bool) []Hop {
 	hops := make([]Hop, len(records))
 	each(len(records), func(i int) {
-		hops[i] = t.mxHop(ctx, records[i])
+		found := t.mxHop(ctx, records[i], &hops[i])
+		t.askTLSA(ctx, &hops[i], d, found, signed)
 	})
 	return hops
 }
 
-func (t *Table) mxHop(ctx context.Context, mx dns.MX) Hop {
-	hop := Hop{Host: mx.Host, Port: t.cfg.Port, Pref: mx.Pref}
-	var addrs []netip.Addr
+// mxHop makes the hop of one mail exchanger, and returns what DNS said of its addresses.
+func (t *Table) mxHop(ctx context.Context, mx dns.MX, hop *Hop) (found dns.Addresses) {
+	*hop = Hop{Host: mx.Host, Port: t.cfg.Port, Pref: mx.Pref}
 	switch ip, isIP := addressOf(mx.Host); {
 	case mx.Host.IsZero():
 		hop.Problem = &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the MX record names %q, which is no host name", mx.Text)}
-		return hop
+		return found
 	case mx.Host == t.cfg.Hostname:
 		hop.signed = true // whose name it is, we know ourselves
 		hop.Problem = &Problem{Reason: policy.MXLoop, Text: fmt.Sprintf("%s is this gateway itself", mx.Host)}
-		return hop
+		return found
 	case isIP:
-		hop.Host, addrs = mail.Domain{}, []netip.Addr{ip}
+		hop.Host, found = mail.Domain{}, given([]netip.Addr{ip})
 	case isLocalhost(mx.Host):
-		hop.Host, addrs = mail.Domain{}, loopback()
+		hop.Host, found = mail.Domain{}, given(loopback())
 	default:
-		if addrs, hop.signed, hop.Problem = t.lookup(ctx, mx.Host); hop.Problem != nil {
-			return hop
+		if found, hop.signed, hop.Problem = t.lookup(ctx, mx.Host); hop.Problem != nil {
+			return found
 		}
 	}
-	hop.Addrs, hop.Problem = t.judge(mx.Text, hop.Port, addrs, false)
-	return hop
+	hop.Addrs, hop.Problem = t.judge(mx.Text, hop.Port, found.All(), false)
+	return found
 }
 
 // dropLoop removes what RFC 5321 §5.1 forbids to try: the hops that are this gateway, and all that are not preferred to

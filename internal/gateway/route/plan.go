@@ -42,13 +42,14 @@ func (t *Table) namedHops(ctx context.Context, to []HostPort) []Hop {
 
 func (t *Table) namedHop(ctx context.Context, h HostPort) Hop {
 	hop := Hop{Host: h.Host, Port: h.Port, Proven: true, By: policy.MXByAdministrator}
-	addrs := []netip.Addr{h.IP}
+	found := given([]netip.Addr{h.IP})
 	if !h.IP.IsValid() {
-		if addrs, hop.Problem = t.lookupNamed(ctx, h.Host); hop.Problem != nil {
+		if found, hop.Problem = t.lookupNamed(ctx, h.Host); hop.Problem != nil {
 			return hop
 		}
 	}
-	hop.Addrs, hop.Problem = t.judge(h.String(), h.Port, addrs, true)
+	hop.Addrs, hop.Problem = t.judge(h.String(), h.Port, found.All(), true)
+	t.askTLSA(ctx, &hop, h.Host, found, true)
 	return hop
 }
 

@@ -36,6 +36,8 @@ type Config struct {
 	Timeout time.Duration
 	// Resolver answers; it may be nil only if nothing is ever planned.
 	Resolver dns.Resolver
+	// DANE says whether TLSA records are asked for and kept to: policy.Enforced, policy.Observed, or "" for neither.
+	DANE string
 	// HostsFile names a file of the form of /etc/hosts that is asked before DNS for hosts an administrator named;
 	// "" means /etc/hosts, "none" asks no file.
 	HostsFile string
@@ -133,9 +135,19 @@ type Hop struct {
 	By     string
 	// Problem says why there are no Addrs; nil when there are.
 	Problem *Problem
+	// Published is what the host and the recipient's domain publish for senders, Demand what of it is enforced; TLSA the
+	// records that can be used, and Bases the names that a certificate below one of usage 2 must bear.
+	Published []policy.Published
+	TLSA      []dns.TLSA
+	Bases     []mail.Domain
+	// Until is when all of that must be asked for again; zero is never.
+	Until time.Time
 
 	signed bool // DNS vouched for the addresses, or for the lack of any
 }
+
+// Demand is what a channel to the hop must pass, whatever mail it carries.
+func (h *Hop) Demand() policy.Requirement { return policy.Demands(h.Published) }
 
 // Problem is why a domain has no plan or a hop has no addresses.
 type Problem struct {

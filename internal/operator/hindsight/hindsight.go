@@ -15,6 +15,7 @@ package hindsight
 import (
 	"context"
 	"crypto/x509"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -211,24 +212,47 @@ func (p *past) pinsOf(ctx context.Context) ([]mxpins.Pin, bool) {
 // examine gives a proof for each demand: of the kept chain, or, where it is not kept, of a demand that was made and met then.
 // The others are open.
 func (p *past) examine(ctx context.Context) {
+	kept := false
 	if chain := p.chain(ctx); chain != nil && p.sources.Roots != nil {
-		p.evidence.Peers = p.proofs(chain)
-		return
+		p.evidence.Peers, kept = maps.Clone(p.proofs(chain)), true
 	}
 	var answered []policy.PeerDemand
 	for _, d := range p.asked.Demands() {
-		met := p.used.Reached >= policy.Authenticated && slices.ContainsFunc(p.made.Demands(),
-			func(m policy.PeerDemand) bool { return m.Key() == d.Key() })
-		if !met {
+		switch {
+		case p.isExamined(d, kept):
+		case p.metThen(d):
+			p.evidence.Peers[d.Key()] = policy.Proof{}
+		case d.By == policy.ByChain:
 			p.leave("the certificates that the server showed are not kept")
 			continue
+		default:
+			p.leave("what TLSA records the mail host had was not looked at")
+			continue
 		}
-		p.evidence.Peers[d.Key()] = policy.Proof{}
 		answered = append(answered, d)
 	}
 	if p.asked.Peer = answered; len(answered) == 0 { // no demand means the public one, which is open too then
 		p.evidence.Peers[policy.PublicDemand().Key()] = policy.Proof{}
 	}
+}
+
+// isExamined reports whether the verdict knows all about a demand: the chain where it was kept, the TLSA records where they
+// were examined then.
+func (p *past) isExamined(d policy.PeerDemand, kept bool) bool {
+	switch d.By {
+	case policy.ByChain:
+		return kept
+	case policy.ByEither:
+		return kept && (p.evidence.DANE != nil || len(p.evidence.Peers[d.Key()].Shortfalls) == 0) || p.evidence.DANE.Proven()
+	}
+	return p.evidence.DANE != nil
+}
+
+// metThen reports whether a demand on the chain was made then, and met. What a TLSA record proved says nothing of the chain.
+func (p *past) metThen(d policy.PeerDemand) bool {
+	byChain := p.made.Channel == policy.Authenticated || p.used.ProvedBy != policy.ByDANEEE && p.used.ProvedBy != policy.ByDANETA
+	return byChain && p.used.Reached >= policy.Authenticated && slices.ContainsFunc(p.made.Demands(),
+		func(m policy.PeerDemand) bool { return m.Key() == d.Key() })
 }
 
 // chain is the certificates that the server showed, nil where one is not kept or some may have been left out of the record.
@@ -278,7 +302,7 @@ func (p *past) proofs(chain []*x509.Certificate) map[string]policy.Proof {
 			hour = at
 		}
 	}
-	demands := p.asked.Demands()
+	demands := p.asked.ChainDemands()
 	key := strings.Join([]string{p.used.Host, p.domain.String(), hour.UTC().Format(time.RFC3339Nano)}, " ")
 	var trusts []string
 	for i := range chain {
@@ -310,7 +334,7 @@ func (p *past) leaveRevocation() {
 	switch {
 	case p.evidence.Revocation == "":
 		p.leave("nobody asked whether the certificate was revoked, or promises a stapled answer")
-	case slices.ContainsFunc(p.asked.Demands(), func(d policy.PeerDemand) bool { return !same(d) }):
+	case slices.ContainsFunc(p.asked.ChainDemands(), func(d policy.PeerDemand) bool { return !same(d) }):
 		p.leave("whether the certificate was revoked was asked of another chain")
 	default:
 		return

@@ -65,7 +65,13 @@ type Delivery struct {
 	CertSHA256     string     `json:"cert_sha256"`
 	ExpectedNames  []string   `json:"expected_names,omitempty"`
 	PresentedNames []string   `json:"presented_names,omitempty"`
-	Notes          []string   `json:"notes,omitempty"`
+	// ProvedBy is what proved the peer of an authenticated connection: certificate, pin, dane-ee or dane-ta; "" else.
+	ProvedBy string `json:"proved_by"`
+	// Policy is what the recipient's domain or its mail host publishes for senders: "dane" or "sts", "" where nothing was
+	// found. Whether it is kept to says the mode in its detail.
+	Policy       string   `json:"policy"`
+	PolicyDetail *Policy  `json:"policy_detail"`
+	Notes        []string `json:"notes,omitempty"`
 
 	NextHop      string            `json:"next_hop"`
 	AttemptCount int               `json:"attempt_count"`
@@ -244,7 +250,10 @@ func (t *Delivery) fill(a *attempt.Attempt) {
 	if try == nil {
 		return
 	}
-	t.MX, t.Alert = try.Host, try.Alert
+	t.MX, t.Alert, t.ProvedBy = try.Host, try.Alert, try.ProvedBy
+	if t.PolicyDetail = policyOf(try); t.PolicyDetail != nil {
+		t.Policy = t.PolicyDetail.Kind
+	}
 	if try.IP.IsValid() {
 		t.IP = try.IP.String()
 	}

@@ -27,7 +27,7 @@ type Input struct {
 	Host mail.Domain
 	// Domain is the recipients' domain, for demands with Names.Domain.
 	Domain mail.Domain
-	// Demands are what policy.Requirement.Demands returned. Each is examined, whatever the others say.
+	// Demands are what policy.Requirement.ChainDemands returned. Each is examined, whatever the others say.
 	Demands []policy.PeerDemand
 	// Roots has the trusted roots for each PeerDemand.Trust. A missing pool trusts nothing, and is
 	// our own fault: policy.PolicyUnavailable, whatever else the chain lacks.

@@ -182,10 +182,14 @@ func (r *Rule) requirement(as role) policy.Requirement {
 	}
 	out := policy.Requirement{
 		Channel:    policy.Authenticated,
-		Peer:       []policy.PeerDemand{{Trust: f.Trust, Names: f.Names, Pins: f.Pins}},
+		Peer:       []policy.PeerDemand{{Trust: f.Trust, Names: f.Names, Pins: f.Pins, By: f.Proof}},
 		Revocation: f.Revocation,
 		MinTLS:     f.MinTLS,
 		WithoutTLS: r.withoutTLS(as == named),
+	}
+	if f.Proof == policy.ByTLSA { // revocation and remembered names are matters of certificates
+		out.Revocation = policy.RevocationOff
+		return policy.Combine(out)
 	}
 	if f.Names.MX { // else the administrator named the host, or the certificate proves the domain, whatever DNS says
 		out.MX = f.MX
@@ -197,7 +201,9 @@ func (r *Rule) requirement(as role) policy.Requirement {
 }
 
 // pins reports whether the rule remembers the names of mail hosts.
-func (r *Rule) pins() bool { return r.ForceTLS.Names.MX && r.ForceTLS.MX == policy.MXPinned }
+func (r *Rule) pins() bool {
+	return r.ForceTLS.Proof != policy.ByTLSA && r.ForceTLS.Names.MX && r.ForceTLS.MX == policy.MXPinned
+}
 
 // Rules returns the rules in the order of the file. The slice belongs to the Set.
 func (s *Set) Rules() []Rule { return s.rules }

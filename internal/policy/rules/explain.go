@@ -292,6 +292,9 @@ func mxText(r policy.Requirement) string {
 }
 
 func demandText(d policy.PeerDemand) string {
+	if !d.OnChain() {
+		return "a TLSA record of the mail host (DANE)"
+	}
 	text := "trust " + d.Trust
 	switch {
 	case d.Names.MX:
@@ -303,6 +306,9 @@ func demandText(d policy.PeerDemand) string {
 	}
 	if len(d.Pins) > 0 {
 		text += ", pin " + strings.Join(d.Pins, " or ")
+	}
+	if d.By == policy.ByEither {
+		text += "; or by a TLSA record of the mail host (DANE)"
 	}
 	return text
 }

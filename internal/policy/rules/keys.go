@@ -71,7 +71,7 @@ func Areas() []Area {
 		{"Recipient", []string{"match.recipient", "match.literals", "force_tls.unspecified_recipients"}},
 		{"Message", []string{"match.subject", "match.header", "match.size_over", "match.recipients_over", "match.case"}},
 		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls"}},
-		{Proof, []string{"force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
+		{Proof, []string{"force_tls.proof", "force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
 			"force_tls.min_tls"}},
 		{"Expires", []string{"expires"}},
 	}
@@ -181,6 +181,16 @@ var keys = []Key{
 		kind: oneOf(func(r *Rule) *Unspecified { return &r.ForceTLS.Unspecified },
 			UnspecifiedForce, UnspecifiedOpportunistic),
 		weaker: func(_, a *Rule) bool { return a.ForceTLS.Unspecified == UnspecifiedOpportunistic }},
+	{Name: "force_tls.proof", Example: `"certificate"`,
+		Doc: "what proves the server: `\"certificate\"`, a valid one of a trusted CA; `\"dane\"`, a TLSA record that its " +
+			"domain publishes in signed DNS, and nothing less: `names`, `mx`, `trust`, `pins` and `revocation` say nothing " +
+			"then; `\"either\"`, one of the two. What a domain publishes itself must hold besides.",
+		Label: "What proves the server",
+		Choices: []Choice{{"certificate", "a valid certificate"}, {"either", "a valid certificate, or DANE"},
+			{"dane", "DANE, and nothing less"}},
+		kind: ranked(func(r *Rule) *policy.ProofBy { return &r.ForceTLS.Proof }, policy.ByChain,
+			"certificate", "either", "dane"),
+		weaker: func(_, _ *Rule) bool { return true }}, // another proof, not a stronger one
 	{Name: "force_tls.names", Example: `["mail.clinic.test"]`,
 		Doc: "the names a certificate may carry: `\"mx\"`, the name of the mail host that is dialled; " +
 			"`\"domain\"`, the recipient's domain or a name directly below it; or a list of names, " +

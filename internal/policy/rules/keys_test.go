@@ -59,6 +59,12 @@ func TestEveryKeyComesBack(t *testing.T) {
 			if k.Required() && c.Value == "" {
 				continue
 			}
+			if k.Name == "force_tls.proof" && c.Value != "certificate" { // the proof of a certificate is none of its business
+				set = slices.DeleteFunc(set, func(s Setting) bool {
+					return slices.Contains([]string{"force_tls.names", "force_tls.mx", "force_tls.trust", "force_tls.pins",
+						"force_tls.revocation"}, s.Key)
+				})
+			}
 			if got := parsed(set); k.Field(&got) != c.Value && c.Value != "" {
 				t.Errorf("%s: the choice %q comes back as %q", k.Name, c.Value, k.Field(&got))
 			}

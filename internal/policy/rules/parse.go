@@ -72,6 +72,7 @@ func readRules(p *problems, e tomlfile.Entry) []Rule {
 		r := defaultRule()
 		r.Line = lines.at(item.At.Offset)
 		readTable(p, &r, item, "")
+		checkProof(p, &r, item)
 		for _, need := range []string{"name", "action"} {
 			if item.Get(need) == nil {
 				p.Add(item.At, "the rule has no "+need, "write "+need+" = "+map[string]string{"name": `"..."`, "action": `"force-tls"`}[need])

@@ -73,6 +73,29 @@ func certificateName(value string) (name, fault string) {
 	return "*." + d.String(), ""
 }
 
+// checkProof refuses keys that say nothing beside the proof that a rule names.
+func checkProof(p *problems, r *Rule, rule *tomlfile.Node) {
+	section, said := rule.Get("force_tls"), map[string]bool{}
+	f, usual := &r.ForceTLS, defaultRule().ForceTLS
+	switch f.Proof {
+	case policy.ByTLSA:
+		said = map[string]bool{"names": !f.Names.MX, "mx": f.MX != usual.MX, "trust": f.Trust != usual.Trust,
+			"pins": len(f.Pins) > 0, "revocation": f.Revocation != usual.Revocation}
+	case policy.ByEither:
+		said["pins"] = len(f.Pins) > 0
+	}
+	for _, key := range []string{"names", "mx", "trust", "pins", "revocation"} {
+		if !said[key] {
+			continue
+		}
+		what, hint := key+` says nothing with proof = "dane"`, "take "+key+" out, or write proof = \"certificate\""
+		if f.Proof == policy.ByEither {
+			what = `pins with proof = "either" would be passed by: a TLSA record alone is enough there`
+		}
+		p.Add(section.Get(key).At, what, hint)
+	}
+}
+
 func checkTrust(p *problems, e tomlfile.Entry, s string) bool {
 	file := strings.ContainsAny(s, "/.") && s != "." && s != ".." && !strings.HasSuffix(s, "/")
 	if s != policy.PublicTrust && (!file || len(s) > 4096 || strings.ContainsFunc(s, unicode.IsControl)) {

@@ -96,6 +96,7 @@ const (
 // ForceTLS is the section [rule.force_tls].
 type ForceTLS struct {
 	Unspecified Unspecified
+	Proof       policy.ProofBy // ByChain, ByEither or ByTLSA
 	Names       policy.Names
 	MX          policy.MXTrust    // matters where Names.MX is set
 	Trust       string            // policy.PublicTrust or a path as written

@@ -16,6 +16,7 @@ import (
 	"postern/cmd/postern/internal/process"
 	"postern/cmd/postern/internal/rooms"
 	"postern/internal/config"
+	"postern/internal/dns/resolver"
 	"postern/internal/gateway/identity"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
@@ -32,7 +33,21 @@ func Doubts(ctx context.Context, cfg *config.Config, now time.Time) []config.Fin
 
 // Dangers lists what the gateway does as it is told and what is hardly meant.
 func Dangers(ctx context.Context, cfg *config.Config) []config.Finding {
-	return slices.Concat(cfg.Dangers(), publicClients(cfg), loops(ctx, cfg), secretFile(cfg))
+	return slices.Concat(cfg.Dangers(), publicClients(cfg), loops(ctx, cfg), secretFile(cfg), Unvalidated(cfg))
+}
+
+// Unvalidated says that DANE is to be kept to and cannot be: nobody's word is believed that an answer of DNS is signed.
+func Unvalidated(cfg *config.Config) []config.Finding {
+	if cfg.Policies.DANE == config.KeepingOff {
+		return nil
+	}
+	r, err := resolver.New(rooms.Resolving(cfg))
+	if err != nil || r.Validates() {
+		return nil // a refusal says it
+	}
+	return []config.Finding{{Key: "policies.dane", What: "DANE cannot be used: no DNS resolver is one whose word about signatures is believed",
+		Hint: `ask a validating resolver on this machine (dns.servers = ["127.0.0.1"]), or write trust_ad = "yes" below [dns] where ` +
+			`the way to the resolver is safe, or dane = "off" below [policies]`}}
 }
 
 // ownCertificates looks at the dates and names of our own certificates.

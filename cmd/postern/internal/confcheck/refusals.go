@@ -46,7 +46,7 @@ func refusals(cfg *config.Config) (files Files, out []config.Finding) {
 			out = append(out, config.Finding{Key: key, What: err.Error(), Hint: cli.HintOf(err), Fatal: true})
 		}
 	}
-	_, err := resolver.New(resolver.Config{Servers: rooms.ServerNames(cfg)})
+	_, err := resolver.New(rooms.Resolving(cfg))
 	refuse("dns.servers", err)
 	_, err = route.New(rooms.Routing(cfg, nil))
 	refuse("domain", err)

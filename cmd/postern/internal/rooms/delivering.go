@@ -12,6 +12,7 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/dns"
+	"postern/internal/dns/resolver"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
@@ -38,7 +39,8 @@ func DefaultForced() (policy.Requirement, error) {
 // Routing says where mail goes.
 func Routing(cfg *config.Config, r dns.Resolver) route.Config {
 	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port, DenyNetworks: cfg.Delivery.DenyNetworks,
-		LocalAddrs: LocalAddrs(cfg), Resolver: r, Manner: manner(cfg.Delivery.Without, cfg.Delivery.Signed8Bit)}
+		LocalAddrs: LocalAddrs(cfg), Resolver: r, Manner: manner(cfg.Delivery.Without, cfg.Delivery.Signed8Bit),
+		DANE: cfg.Policies.DANE.Mode()}
 	for _, d := range cfg.Domain {
 		rc.Own = append(rc.Own, route.Own{Domain: d.Name, To: hops(d.DeliverTo), Trust: string(d.Trust), Pins: d.Pins, Require: d.Require})
 	}
@@ -87,12 +89,15 @@ func Revoking(cfg *config.Config, r dns.Resolver, dir string, warn func(error)) 
 	}
 }
 
-// ServerNames are the servers that DNS is asked at.
-func ServerNames(cfg *config.Config) (out []string) {
+// Resolving says whom DNS is asked at, and whose word about signatures is believed.
+func Resolving(cfg *config.Config) resolver.Config {
+	rc := resolver.Config{TrustAD: map[config.TrustAD]resolver.Trust{
+		config.TrustADYes: resolver.TrustAll, config.TrustADNo: resolver.TrustNone,
+	}[cfg.DNS.TrustAD]}
 	for _, s := range cfg.DNS.Servers {
-		out = append(out, s.String())
+		rc.Servers = append(rc.Servers, s.String())
 	}
-	return out
+	return rc
 }
 
 // Pacing is how deliveries are tried and how the connections are divided.

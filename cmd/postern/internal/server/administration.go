@@ -124,7 +124,7 @@ func (g *Gateway) ownChains() ([]check.Own, error) {
 // state is how the gateway is, in the form monitoring takes.
 func (g *Gateway) state() metrics.State {
 	b := cli.ThisBuild()
-	s := metrics.State{Ready: g.problem() == nil, Version: b.Version, Revision: b.Revision, Go: b.Go}
+	s := metrics.State{Ready: g.problem() == nil, DNSValidated: g.resolver.Validates(), Version: b.Version, Revision: b.Revision, Go: b.Go}
 	var err error
 	s.Free, s.Kept, err = g.store.Free()
 	s.DiskUnknown = err != nil

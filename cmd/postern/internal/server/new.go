@@ -57,7 +57,7 @@ func New(
 	g.metrics.Watch(g.state)
 	g.sink = newBus(append([]event.Sink{maillog.New(log), g.metrics}, extra...)...)
 	var err error
-	if g.resolver, err = resolver.New(resolver.Config{Servers: rooms.ServerNames(cfg)}); err != nil {
+	if g.resolver, err = resolver.New(rooms.Resolving(cfg)); err != nil {
 		return nil, err
 	}
 	g.names = rooms.NamesOfClients(cfg, g.resolver)

@@ -12,8 +12,11 @@ import (
 	"postern/internal/policy"
 )
 
-// warnOfDangers logs the worst of a configuration that was taken.
+// warnOfDangers logs the worst of a configuration that was taken, and that DANE cannot be used.
 func (g *Gateway) warnOfDangers(cfg *config.Config) {
+	for _, f := range confcheck.Unvalidated(cfg) {
+		g.warn("dane", errors.New(f.What), f.Hint)
+	}
 	for _, f := range confcheck.Dangers(context.Background(), cfg) {
 		if f.Fatal {
 			g.warn("configuration", fmt.Errorf("%s: %s", f.Key, f.What), f.Hint)

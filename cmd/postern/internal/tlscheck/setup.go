@@ -45,7 +45,7 @@ func (c *CheckCmd) setUp(a *cli.App) (*checkSetup, error) {
 		return nil, err
 	}
 	s.deciding = deciding
-	if s.resolver, err = resolver.New(resolver.Config{Servers: rooms.ServerNames(cfg)}); err != nil {
+	if s.resolver, err = resolver.New(rooms.Resolving(cfg)); err != nil {
 		return nil, err
 	}
 	trusted, err := rooms.OpenRoots(cfg, rooms.WarnOfRoots(a.Stderr))
