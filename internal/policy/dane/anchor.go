@@ -67,8 +67,8 @@ func (e *examination) bareAnchors(r dns.TLSA) (out []anchor) {
 	return out
 }
 
-// bareRoot is a root that holds nothing but a key and the name of below's issuer. It is never written as DER: its octets
-// only tell it from others.
+// bareRoot is a root that holds nothing but a key and the name of below's issuer. It is never written as DER: its
+// octets only tell it from others.
 func bareRoot(below *x509.Certificate, spki []byte, key any) *x509.Certificate {
 	return &x509.Certificate{
 		Raw:                     slices.Concat([]byte("key "), below.RawIssuer, spki),

@@ -114,8 +114,8 @@ func (e *examination) ta() policy.DANE {
 	return out
 }
 
-// below is the examination of the chain for certcheck. What stands above the leaf is put in an order of its own, so that
-// how it was sent decides nothing.
+// below is the examination of the chain for certcheck. What stands above the leaf is put in an order of its own, so
+// that how it was sent decides nothing.
 func (e *examination) below(anchors []anchor) certcheck.Anchored {
 	a := certcheck.Anchored{Chain: slices.Clone(e.Chain), Names: e.Names, Now: e.Now}
 	slices.SortStableFunc(a.Chain[1:], func(a, b *x509.Certificate) int { return bytes.Compare(a.Raw, b.Raw) })

@@ -34,7 +34,7 @@ func TestAnotherRecordNeverSpoilsAProof(t *testing.T) {
 	pool := everyRecord(all)
 	random := rand.New(rand.NewPCG(7672, 7671))
 	proofs, spoils := 0, 0
-	for range 4000 {
+	for range 2000 {
 		s := all[random.IntN(len(all))]
 		in := s.input()
 		before := dane.Examine(in)
@@ -64,7 +64,7 @@ func TestAnotherRecordNeverSpoilsAProof(t *testing.T) {
 			t.Fatalf("%s: %s was proven by %s, and not beside %s: %v", s.name, before.By, before.Record, dane.Format(added), after.Shortfalls)
 		}
 	}
-	if proofs < 1000 || spoils == 0 {
+	if proofs < 500 || spoils == 0 {
 		t.Errorf("%d proofs, of which agility took %d: the test tests nothing", proofs, spoils)
 	}
 }

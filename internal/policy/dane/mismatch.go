@@ -53,11 +53,7 @@ func (e *examination) unreachedText(anchors []anchor, shortfalls []policy.Shortf
 // it as usage 2. What would be whole certificates and keys is told by its SHA-256.
 func (e *examination) presented() (out []string) {
 	for _, r := range e.counted {
-		sent := e.sent[:1]
-		if r.Usage == daneTA {
-			sent = e.above()
-		}
-		for _, s := range sent {
+		for _, s := range e.named(r.Usage) {
 			have := dns.TLSA{Usage: r.Usage, Selector: r.Selector, Matching: max(r.Matching, sha2x256)}
 			have.Data = s.form[have.Selector][have.Matching]
 			if text := Format(have); !slices.Contains(out, text) {
@@ -71,10 +67,18 @@ func (e *examination) presented() (out []string) {
 	return out
 }
 
+// named returns the certificates that a record of the usage may name: the leaf, or those above it.
+func (e *examination) named(usage uint8) []sent {
+	if usage == daneTA {
+		return e.above()
+	}
+	return e.sent[:1]
+}
+
 // mistake names the mistake that the records look like, among those seen in the field.
 func (e *examination) mistake() string {
 	for _, r := range e.aside {
-		if e.sent[0].matches(r) && r.Usage == daneEE || r.Usage == daneTA && slices.ContainsFunc(e.above(), matching(r)) {
+		if slices.ContainsFunc(e.named(r.Usage), func(s sent) bool { return s.matches(r) }) {
 			return fmt.Sprintf("; %s does match, but does not count beside a SHA-512 digest (RFC 7671 §9)", brief(r))
 		}
 	}
@@ -89,8 +93,6 @@ func (e *examination) mistake() string {
 	}
 	return ""
 }
-
-func matching(r dns.TLSA) func(sent) bool { return func(s sent) bool { return s.matches(r) } }
 
 // meant finds the numbers with which the octets of r would match.
 func (e *examination) meant(r dns.TLSA) (dns.TLSA, bool) {

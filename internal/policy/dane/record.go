@@ -17,8 +17,8 @@ import (
 	"postern/internal/dns"
 )
 
-// The bounds on the records of one host. What is past them cannot be used: it proves nothing, and the rest still demands
-// a match. In the field a host has two to twelve records, of which at most one or two are not digests.
+// The bounds on the records of one host. What is past them cannot be used: it proves nothing, and the rest still
+// demands a match. In the field a host has two to twelve records, of which at most one or two are not digests.
 const (
 	MaxRecords = 100   // records that are used
 	MaxAnchors = 8     // among them, anchors that are no digests (2 0 0, 2 1 0)
