@@ -44,6 +44,7 @@ func lattice() map[string]string {
 		"attempt":          "mail policy",
 		"policy/rules":     "mail policy platform/tomlfile",
 		"policy/certcheck": "mail policy",
+		"policy/dane":      "mail policy policy/certcheck dns",
 		"policy/revoke":    "policy",
 		"dns/resolver":     "platform/filewatch mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
@@ -116,7 +117,7 @@ func isTestRoom(room string) bool {
 
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
-	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
+	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/tlsprobe", "operator/access", "operator/trace", "platform/passhash", "platform/certpem"}, room)
 }
 

@@ -35,6 +35,11 @@ func (in *Input) examineTrust(name string) trust {
 			Text: "the trusted roots of " + printable(name, 200) + " could not be read here"}}, lone}
 	}
 	s := &search{roots: roots, leaf: leaf, sent: in.Chain[1:], now: in.Now}
+	return s.examine()
+}
+
+// examine looks for a chain without a fault, or says what is wrong with the best there is.
+func (s *search) examine() trust {
 	chains, err := s.verify()
 	if err != nil {
 		chain, faults := s.explain(err)
@@ -55,6 +60,16 @@ type search struct {
 	leaf  *x509.Certificate
 	sent  []*x509.Certificate // what came with the leaf, in any order
 	now   time.Time
+	// anchors are the roots where a stranger named them (Anchored); nil where they are trusted roots of ours.
+	anchors []*x509.Certificate
+}
+
+// root is what people are told a root of the search is.
+func (s *search) root() string {
+	if s.anchors != nil {
+		return "DANE-TA anchor"
+	}
+	return "trusted root"
 }
 
 // verify asks crypto/x509 for chains (RFC 5280 §6). Certificates of excessive size are not shown to it.
@@ -93,7 +108,7 @@ func (s *search) explain(cause error) ([]*x509.Certificate, []policy.Shortfall) 
 	}
 	faults = append(faults, extra...)
 	if len(faults) == 0 {
-		faults = append(faults, fallback(cause))
+		faults = append(faults, s.fallback(cause))
 	}
 	slices.SortStableFunc(faults, func(a, b policy.Shortfall) int { return rank(a.Reason) - rank(b.Reason) })
 	return chain, faults
@@ -172,6 +187,9 @@ func (s *search) walk() ([]*x509.Certificate, []policy.Shortfall) {
 				return chain, s.faults(chain, true)
 			}
 		}
+		if slices.ContainsFunc(s.anchors, top.Equal) {
+			return path, s.faults(path, true)
+		}
 		next := s.issuerOf(top, path)
 		if next == nil {
 			break
@@ -186,12 +204,12 @@ func (s *search) walk() ([]*x509.Certificate, []policy.Shortfall) {
 	return path, faults
 }
 
-// issuerOf returns the certificate sent that signed c, nil if there is none besides those in path.
+// issuerOf returns the anchor or the certificate sent that signed c, nil if there is none besides those in path.
 func (s *search) issuerOf(c *x509.Certificate, path []*x509.Certificate) *x509.Certificate {
 	if selfSigned(c) {
 		return nil
 	}
-	for _, candidate := range s.sent {
+	for _, candidate := range slices.Concat(s.anchors, s.sent) {
 		if !slices.ContainsFunc(path, candidate.Equal) && signedBy(c, candidate) {
 			return candidate
 		}
@@ -209,17 +227,17 @@ func (s *search) endOf(path []*x509.Certificate) (policy.Shortfall, bool) {
 			"the certificate for %s is signed by itself, so nobody vouches for it", subject(top))}, true
 	case selfSigned(top):
 		return policy.Shortfall{Reason: policy.CertUntrusted, Text: fmt.Sprintf(
-			"the chain ends at the root %s, which is not among the trusted roots", subject(top))}, true
+			"the chain ends at the root %s, which is not among the %ss", subject(top), s.root())}, true
 	case weakSignature(top):
 		return policy.Shortfall{}, false
 	case len(path) == 1:
 		return policy.Shortfall{Reason: policy.CertIncompleteChain, Text: fmt.Sprintf(
-			"the server did not send the certificate of the issuer, %s, which is not a trusted root either%s",
-			issuer(top), strangers(len(s.sent)))}, true
+			"the server did not send the certificate of the issuer, %s, which is no %s either%s",
+			issuer(top), s.root(), strangers(len(s.sent)))}, true
 	}
 	return policy.Shortfall{Reason: policy.CertUntrusted, Text: fmt.Sprintf(
-		"the chain ends at %s, whose issuer, %s, is neither a trusted root nor among the certificates sent",
-		subject(top), issuer(top))}, true
+		"the chain ends at %s, whose issuer, %s, is neither a %s nor among the certificates sent",
+		subject(top), issuer(top), s.root())}, true
 }
 
 func strangers(n int) string {
@@ -255,10 +273,10 @@ func refusedName(err error) bool {
 }
 
 // fallback names what crypto/x509 refused when our own look found no fault. Its sentence is not passed on.
-func fallback(err error) policy.Shortfall {
+func (s *search) fallback(err error) policy.Shortfall {
 	var invalid x509.CertificateInvalidError
 	if errors.As(err, &invalid) {
 		return policy.Shortfall{Reason: policy.CertUsage, Text: "the certificates do not fit together as a chain for a server"}
 	}
-	return policy.Shortfall{Reason: policy.CertUntrusted, Text: "no trusted root vouches for the certificate"}
+	return policy.Shortfall{Reason: policy.CertUntrusted, Text: "no " + s.root() + " vouches for the certificate"}
 }

@@ -9,6 +9,8 @@
 //	name    does the certificate speak for a name we had reason to expect (RFC 9525)?              name.go
 //	pin     is one of the pinned keys among those the chain rests on?                              examine.go
 //
+// Anchored is the same examination of chain and name where a stranger names the roots (DANE).             anchored.go
+//
 // crypto/x509 decides whether a chain holds (RFC 5280 §6); a chain it refuses never passes here. What it lets pass and
 // we do not (weak keys, odd key usages) is added, and why it refused is found out by a second, relaxed look: the library
 // stops at the first fault and names it in a sentence, and we want all of them as reasons. The relaxed look only

@@ -45,7 +45,7 @@ func (s *search) faults(chain []*x509.Certificate, anchored bool) []policy.Short
 	var out []policy.Shortfall
 	for i, c := range chain {
 		add := func(reason policy.Reason, format string, args ...any) {
-			text := place(chain, i, anchored) + " " + fmt.Sprintf(format, args...)
+			text := s.place(chain, i, anchored) + " " + fmt.Sprintf(format, args...)
 			out = append(out, policy.Shortfall{Reason: reason, Text: text})
 		}
 		top := i == len(chain)-1
@@ -60,10 +60,12 @@ func (s *search) faults(chain []*x509.Certificate, anchored bool) []policy.Short
 type adder func(reason policy.Reason, format string, args ...any)
 
 // place names the i-th certificate of a chain in a sentence.
-func place(chain []*x509.Certificate, i int, anchored bool) string {
+func (s *search) place(chain []*x509.Certificate, i int, anchored bool) string {
 	switch {
 	case i == 0:
 		return "the certificate"
+	case anchored && i == len(chain)-1 && s.anchors != nil:
+		return "the anchor " + subject(chain[i])
 	case anchored && i == len(chain)-1:
 		return "the root certificate " + subject(chain[i])
 	}
