@@ -59,7 +59,7 @@ func lattice() map[string]string {
 
 		"event/metrics":        "mail policy event",
 		"event/maillog":        "mail smtp policy attempt event",
-		"gateway/route":        "mail policy dns event",
+		"gateway/route":        "mail policy policy/dane dns event",
 		"history/peers":        "mail policy attempt",
 		"policy/mxpins":        "mail policy platform/records",
 		"history/peers/memory": "event history/peers platform/records",
@@ -73,7 +73,7 @@ func lattice() map[string]string {
 
 		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",
 		"platform/sandbox": "",
-		"gateway/deliver":  "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck",
+		"gateway/deliver":  "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck policy/dane",
 		"gateway/inforce":  "mail policy policy/rules queue operator/audit gateway/route",
 		"gateway/intake":   "mail smtp policy event queue smtp/smtpserver gateway/clientname gateway/inforce gateway/route",
 
