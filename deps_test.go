@@ -45,6 +45,7 @@ func lattice() map[string]string {
 		"policy/rules":     "mail policy platform/tomlfile",
 		"policy/certcheck": "mail policy",
 		"policy/revoke":    "policy",
+		"policy/sts":       "mail smtp platform/tomlfile",
 		"dns/resolver":     "platform/filewatch mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
 		"config":           "mail policy platform/passhash platform/sandbox platform/tomlfile",
@@ -116,7 +117,7 @@ func isTestRoom(room string) bool {
 
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
-	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "queue/schedule",
+	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/sts", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/tlsprobe", "operator/access", "operator/trace", "platform/passhash", "platform/certpem"}, room)
 }
 
