@@ -29,6 +29,8 @@ func lattice() map[string]string {
 		"platform/certpem":   "",
 		"platform/records":   "",
 
+		"platform/publicaddr": "",
+
 		"smtp": "mail",
 
 		"operator/access": "mail",
@@ -44,7 +46,7 @@ func lattice() map[string]string {
 		"attempt":          "mail policy",
 		"policy/rules":     "mail policy platform/tomlfile",
 		"policy/certcheck": "mail policy",
-		"policy/revoke":    "policy",
+		"policy/revoke":    "policy platform/publicaddr",
 		"policy/sts":       "mail smtp platform/tomlfile",
 		"dns/resolver":     "platform/filewatch mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
@@ -78,6 +80,7 @@ func lattice() map[string]string {
 		"gateway/intake":   "mail smtp policy event queue smtp/smtpserver gateway/clientname gateway/inforce gateway/route",
 
 		"gateway/clientname": "mail dns",
+		"gateway/stscache":   "mail smtp policy policy/sts dns platform/publicaddr platform/records",
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
 		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit",
@@ -118,7 +121,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/sts", "queue/schedule",
-		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/tlsprobe", "operator/access", "operator/trace", "platform/passhash", "platform/certpem"}, room)
+		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/tlsprobe", "operator/access", "operator/trace", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.
@@ -140,7 +143,7 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/sqlstore", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/dispatch", "gateway/submit", "gateway/notify", "operator/admin", "policy/revoke",
+				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/stscache", "gateway/dispatch", "gateway/submit", "gateway/notify", "operator/admin", "policy/revoke",
 				"history/peers/memory"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
 		{[]string{"postern/internal/config"}, except(),

@@ -1,5 +1,6 @@
-// Package sts reads and writes what a domain publishes about MTA-STS (RFC 8461): the record in DNS that says that there is
-// a policy and which, and the policy itself, a small file served over HTTPS. It fetches nothing; gateway/stscache does.
+// Package sts reads and writes what a domain publishes about MTA-STS. RFC 8461 has two things: the record in DNS that says
+// that there is a policy and which, and the policy itself, a small file served over HTTPS. Nothing is fetched here;
+// gateway/stscache does.
 //
 //	Record   _mta-sts.DOMAIN TXT "v=STSv1; id=20261128;"
 //	Policy   https://mta-sts.DOMAIN/.well-known/mta-sts.txt: a mode, the mail hosts that are meant, how long it counts

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,15 +38,17 @@ type Policy struct {
 	Oddities []string
 }
 
-// New makes a policy of our own; unlike one that was read it must be right in everything.
+// New makes a policy of our own; unlike one that was read it must be right in everything. The error is a *Fault.
 func New(mode Mode, mx []string, maxAge time.Duration) (Policy, error) {
 	p := Policy{Mode: mode, MaxAge: maxAge}
+	named := map[string]bool{}
 	for _, text := range mx {
 		pattern, problem := parsePattern(text)
 		if problem != "" {
 			return Policy{}, &Fault{Text: problem}
 		}
-		if !slices.Contains(p.MX, pattern) {
+		if !named[pattern] {
+			named[pattern] = true
 			p.MX = append(p.MX, pattern)
 		}
 	}
@@ -58,6 +59,8 @@ func New(mode Mode, mx []string, maxAge time.Duration) (Policy, error) {
 		return Policy{}, &Fault{Text: noHosts(mode)}
 	case maxAge < 0 || maxAge > MaxAge || maxAge%time.Second != 0:
 		return Policy{}, &Fault{Text: fmt.Sprintf("max_age is %v, want 0 to %d whole seconds", maxAge, MaxAge/time.Second)}
+	case len(p.Text()) > MaxBody:
+		return Policy{}, &Fault{Text: fmt.Sprintf("the policy would be larger than %d bytes", MaxBody)}
 	}
 	return p, nil
 }
@@ -87,7 +90,8 @@ func (p Policy) Lines() []string {
 	return append(out, fmt.Sprintf("max_age: %d", p.MaxAge/time.Second))
 }
 
-// Text is the policy as it is published. ParsePolicy reads the same out of it, but for Oddities.
+// Text is the policy as it is published. ParsePolicy reads the same out of it, but for Oddities, unless a policy that
+// somebody else wrote in fewer characters is larger than MaxBody in ours.
 func (p Policy) Text() string { return strings.Join(p.Lines(), "\r\n") + "\r\n" }
 
 // Record is a record for the policy that changes whenever the policy does and needs no memory.

@@ -263,6 +263,13 @@ func TestOurOwnPoliciesMustBeRight(t *testing.T) {
 	if _, err := sts.New(sts.None, nil, 0); err != nil {
 		t.Error(err)
 	}
+	var many []string
+	for i := range 5000 {
+		many = append(many, fmt.Sprintf("mx%d.clinic.test", i))
+	}
+	if _, err := sts.New(sts.Enforce, many, day); err == nil || err.Error() != "the policy would be larger than 65536 bytes" {
+		t.Error(err)
+	}
 }
 
 // plain holds that a sentence may be shown anywhere.
@@ -295,6 +302,9 @@ func FuzzParsePolicy(f *testing.F) {
 			return
 		}
 		p.Oddities = nil
+		if len(p.Text()) > sts.MaxBody {
+			return
+		}
 		if again, err := sts.ParsePolicy([]byte(p.Text())); err != nil || !reflect.DeepEqual(again, p) {
 			t.Fatalf("%q: %+v, %v", p.Text(), again, err)
 		}
