@@ -320,8 +320,8 @@ func TestSlowHostsDelayNoOtherDomain(t *testing.T) {
 		time.Sleep(time.Minute)
 		time.Sleep(5 * time.Minute)
 		slow(13)
-		if w.hosts.most != 10 {
-			t.Errorf("%d fetches at a time", w.hosts.most)
+		if n := w.hosts.peak(); n != 10 {
+			t.Errorf("%d fetches at a time", n)
 		}
 		began = time.Now()
 		w.want("no-record", "another.test") // most domains announce nothing and need no slot
@@ -350,14 +350,14 @@ func TestRenewalsLeaveSlotsForMail(t *testing.T) {
 			w.want("enforce 1 fetched", name)
 			w.hosts.set(name, after(time.Hour, publishes(sts.Enforce, 3*day, "a.test")))
 		}
-		w.hosts.most = 0
+		w.hosts.peak()
 		time.Sleep(2*day + 12*time.Hour) // all are due at once
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
 		group.Go(func() { _ = w.cache.Run(ctx) })
 		time.Sleep(time.Minute)
-		if w.hosts.most != 4 {
-			t.Errorf("%d renewals at a time", w.hosts.most)
+		if n := w.hosts.peak(); n != 4 {
+			t.Errorf("%d renewals at a time", n)
 		}
 		w.hosts.set("clinic.test", publishes(sts.Enforce, week, "mx.clinic.test"))
 		began := time.Now()

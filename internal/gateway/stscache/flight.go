@@ -15,7 +15,7 @@ import (
 )
 
 // maxFlights is how many domains are asked at a time. Most announce nothing and take no more than a question to DNS.
-const maxFlights = 1000
+const maxFlights = 10_000
 
 // flight is one asking of one domain.
 type flight struct {

@@ -124,7 +124,6 @@ func (h *HTTPS) get(ctx context.Context, host mail.Domain) (body []byte, kind st
 		return nil, "", failed(HostUnknown, host.String()+" cannot be asked", err)
 	}
 	r.Header.Set("User-Agent", "Postern")
-	r.Header.Set("Accept", "text/plain")
 	response, err := transport.RoundTrip(r) // no Client: nothing follows redirects or keeps cookies
 	if err != nil {
 		return nil, "", broken(ctx, host, err)

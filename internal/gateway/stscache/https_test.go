@@ -67,6 +67,9 @@ func fetch(t *testing.T, s site) (v visit) {
 		network, ca := memnet.New(), pki.New(time.Now(), "Root")
 		cfg := s.config(ca, &v)
 		var open []net.Listener
+		if s.zone == "" {
+			s.zone = hostZone
+		}
 		if s.listen == nil {
 			s.listen = []string{"203.0.113.1:443"}
 		}
@@ -77,9 +80,6 @@ func fetch(t *testing.T, s site) (v visit) {
 			}
 			open = append(open, l)
 			group.Go(func() { s.accept(l, cfg, &v, &group) })
-		}
-		if s.zone == "" {
-			s.zone = hostZone
 		}
 		dialer := &seen{Dialer: network.Dialer("192.0.2.9"), visit: &v}
 		network.Blackhole("203.0.113.99")
@@ -170,7 +170,7 @@ func TestAGoodHostIsAskedAsTheRFCSays(t *testing.T) {
 	if want := []string{"203.0.113.1:443"}; !slices.Equal(v.dialled, want) || v.sni != "mta-sts.clinic.test" {
 		t.Errorf("dialled %v, server name %q", v.dialled, v.sni)
 	}
-	want := http.Header{"User-Agent": {"Postern"}, "Accept": {"text/plain"}, "Connection": {"close"}}
+	want := http.Header{"User-Agent": {"Postern"}, "Connection": {"close"}}
 	if r := v.request; r.Method != "GET" || r.Host != "mta-sts.clinic.test" || r.RequestURI != "/.well-known/mta-sts.txt" || !reflect.DeepEqual(r.Header, want) {
 		t.Errorf("%s %s %s %v", r.Method, r.Host, r.RequestURI, r.Header)
 	}

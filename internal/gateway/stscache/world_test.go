@@ -148,6 +148,15 @@ func (h *hosts) count(domain string) int {
 	return n
 }
 
+// peak returns the most that were asked at a time since it was called last.
+func (h *hosts) peak() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := h.most
+	h.most = h.now
+	return n
+}
+
 func publishes(mode sts.Mode, age time.Duration, mx ...string) serve {
 	return func(context.Context) (sts.Policy, error) { return sts.New(mode, mx, age) }
 }
