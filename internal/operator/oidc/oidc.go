@@ -1,5 +1,5 @@
-// Package oidc lets people sign in with an account they have elsewhere (OpenID Connect Core 1.0, the authorization code flow
-// with PKCE).
+// Package oidc lets people sign in with an account they have elsewhere. It speaks OpenID Connect Core 1.0, the
+// authorization code flow with PKCE.
 //
 //	Begin   -> where to send the browser, and a secret for its cookie
 //	Finish  <- what the browser brings back, and the cookie: whose name was proven

@@ -1,5 +1,5 @@
-// Package certcheck examines the certificates a mail server presented and says, for each thing a requirement demands of
-// the peer, whether it is proven and, if not, everything that falls short.
+// Package certcheck examines the certificates a mail server presented. For each thing a requirement demands of the peer
+// it says whether it is proven and, if not, everything that falls short.
 //
 // The handshake itself accepts any certificate; nothing is sent before Examine and policy.Verdict have spoken. One
 // examination has three independent parts, and all of them are always made, so that an administrator sees every fault

@@ -10,9 +10,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"syscall"
 	"time"
+
+	"postern/internal/platform/publicaddr"
 )
 
 // fetcher speaks HTTP to addresses that strangers chose. Every error it returns is ours: an *outage, or one of the
@@ -195,7 +196,7 @@ func (f *fetcher) dial(ctx context.Context, network, address string) (net.Conn, 
 	}
 	var last error = &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
 	for _, a := range addrs {
-		if !f.allowed(a) {
+		if !publicaddr.May(a, f.cfg.Allow) {
 			last = &notAllowed{a}
 			continue
 		}
@@ -232,30 +233,4 @@ func (f *fetcher) resolve(ctx context.Context, host string) ([]netip.Addr, error
 	}
 	// The addresses every CA has come first; a few of each family are enough.
 	return append(v4[:min(len(v4), maxDials)], v6[:min(len(v6), maxDials)]...), nil
-}
-
-// special are networks beyond those netip knows where no public server is (RFC 6890).
-var special = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"),
-	netip.MustParsePrefix("fec0::/10"),
-}
-
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")
-
-// allowed reports whether an address that a stranger chose may be dialled.
-func (f *fetcher) allowed(a netip.Addr) bool {
-	if a.Zone() != "" {
-		return false
-	}
-	within := func(p netip.Prefix) bool { return p.Contains(a) }
-	if slices.ContainsFunc(f.cfg.Allow, within) {
-		return true
-	}
-	if nat64.Contains(a) { // an IPv4 address as a gateway of the network spells it (RFC 6052 §2.1)
-		b := a.As16()
-		return f.allowed(netip.AddrFrom4([4]byte(b[12:])))
-	}
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !slices.ContainsFunc(special, within)
 }
