@@ -62,7 +62,7 @@ func lattice() map[string]string {
 
 		"event/metrics":        "mail policy event",
 		"event/maillog":        "mail smtp policy attempt event",
-		"gateway/route":        "mail policy policy/dane dns event",
+		"gateway/route":        "mail policy policy/dane policy/sts dns event gateway/stscache",
 		"history/peers":        "mail policy attempt",
 		"policy/mxpins":        "mail policy platform/records",
 		"history/peers/memory": "event history/peers platform/records",

@@ -42,6 +42,8 @@ type Published struct {
 	ID string `json:"id,omitempty"`
 	// Source says where it was found: the name of the TLSA records; "fetched" or "cache".
 	Source string `json:"source,omitempty"`
+	// Hosts are the mail hosts that an MTA-STS policy names, as patterns.
+	Hosts []string `json:"hosts,omitempty"`
 	// AsOf is when it was found, Until when it must be asked for again.
 	AsOf  time.Time `json:"as_of,omitzero"`
 	Until time.Time `json:"until,omitzero"`

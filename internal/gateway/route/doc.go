@@ -43,5 +43,15 @@
 //	records, and none that is usable                 TLS
 //	records could not be looked up                   the host is passed over: it may demand what nobody knows
 //
+// An MTA-STS policy of the recipient domain speaks of the hosts that MX records name (RFC 8461):
+//
+//	no policy, or of mode none                   nothing
+//	enforced, and it names the host              a certificate of the public trust for the host's name
+//	enforced, and it does not                    the host is passed over: sts-mx-mismatch
+//	enforced, and DNS vouches for usable TLSA records of the host and for the MX record     these alone
+//	testing                                      nothing; what would fall short is recorded
+//	announced, and could not be fetched          nothing; that is recorded
+//	the store does not answer                    the delivery waits: policy-unavailable
+//
 // What was found is asked for again after its time to live, and a plan is never older than five minutes.
 package route

@@ -23,7 +23,13 @@ func (t *Table) Plan(ctx context.Context, d mail.Domain) (*Plan, *Problem) {
 	} else if ip, ok := d.Literal(); ok {
 		plan.Hops, problem = t.literalHop(ip)
 	} else {
-		plan.Hops, problem = t.mxHops(ctx, d)
+		published := t.startSTS(ctx, d)
+		if plan.Hops, problem = t.mxHops(ctx, d); problem == nil {
+			problem = t.applySTS(ctx, d, plan.Hops, published())
+		}
+		if problem == nil {
+			problem = nothingUsable(plan)
+		}
 	}
 	if problem != nil {
 		return nil, problem

@@ -38,6 +38,10 @@ type Config struct {
 	Resolver dns.Resolver
 	// DANE says whether TLSA records are asked for and kept to: policy.Enforced, policy.Observed, or "" for neither.
 	DANE string
+	// STS says the same of the MTA-STS policies of recipient domains, which Policies tells; nil knows none. They speak of mail
+	// exchangers: hosts that an administrator named are not held against them.
+	STS      string
+	Policies Policies
 	// HostsFile names a file of the form of /etc/hosts that is asked before DNS for hosts an administrator named;
 	// "" means /etc/hosts, "none" asks no file.
 	HostsFile string

@@ -1,0 +1,122 @@
+package route
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/gateway/stscache"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/policy/sts"
+)
+
+// Policies tells which MTA-STS policy of a recipient domain is in force; *stscache.Cache is one.
+type Policies interface {
+	Policy(ctx context.Context, domain mail.Domain) (*stscache.Found, stscache.Note, error)
+	Again(ctx context.Context, domain mail.Domain) (*stscache.Found, stscache.Note, error)
+}
+
+// domainPolicy is what Policies said.
+type domainPolicy struct {
+	found *stscache.Found
+	note  stscache.Note
+	err   error
+}
+
+// startSTS asks for the policy of d while its mail hosts are looked up. What comes back yields the answer, once.
+func (t *Table) startSTS(ctx context.Context, d mail.Domain) (answer func() domainPolicy) {
+	if t.cfg.STS == "" || t.cfg.Policies == nil {
+		return func() domainPolicy { return domainPolicy{} }
+	}
+	said := make(chan domainPolicy, 1)
+	go func() {
+		var p domainPolicy
+		p.found, p.note, p.err = t.cfg.Policies.Policy(ctx, d)
+		said <- p
+	}()
+	return func() domainPolicy { return <-said }
+}
+
+// applySTS holds the hops of d against its policy (RFC 8461 §4.1). Before a host that the policy does not name counts, the
+// policy is asked for again: the field changes policies and forgets the record. Where the store does not answer it is not
+// known whether there is one, and mail waits.
+func (t *Table) applySTS(ctx context.Context, d mail.Domain, hops []Hop, p domainPolicy) *Problem {
+	foreign := func(h Hop) bool { return h.Problem == nil && !p.found.Policy.Matches(h.Host) }
+	if p.found != nil && p.found.Policy.Mode != sts.None && slices.ContainsFunc(hops, foreign) {
+		p.found, p.note, p.err = t.cfg.Policies.Again(ctx, d)
+	}
+	now := time.Now()
+	switch {
+	case p.err != nil && t.cfg.STS == policy.Enforced:
+		return &Problem{Reason: policy.PolicyUnavailable, Text: fmt.Sprintf("it is not known whether %s has an MTA-STS policy: %v", d, p.err)}
+	case p.found != nil && p.found.Policy.Mode != sts.None:
+		for i := range hops {
+			t.holdAgainst(&hops[i], d, p.found, now)
+		}
+	case p.note.Fault():
+		for i := range hops {
+			hops[i].Published = append(hops[i].Published, policy.Published{Kind: policy.PublishedSTS, Mode: t.cfg.STS, AsOf: now.UTC(),
+				Note: p.note.Text, Shortfalls: []policy.Shortfall{{Reason: policy.STSPolicyUnavailable, Text: p.note.Text}}})
+		}
+	}
+	return nil
+}
+
+// holdAgainst puts a policy on one hop. DANE goes before it for a host that has both, and whose name is signed (RFC 8461
+// §2): where it is not, whoever forges DNS could bring a host with records of its own.
+func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, now time.Time) {
+	p := policy.Published{Kind: policy.PublishedSTS, Mode: policy.Testing, ID: found.ID, Source: string(found.Source), Hosts: found.Policy.MX,
+		AsOf: found.Fetched.UTC(), Until: found.Until.UTC(), Note: found.Fault.Text}
+	if found.Policy.Mode == sts.Enforce {
+		p.Mode = t.cfg.STS
+	}
+	names := found.Policy.Matches(hop.Host)
+	if names && p.Mode == policy.Enforced && !hop.Proven {
+		hop.Proven, hop.By = true, policy.MXByPolicy
+	}
+	switch {
+	case hop.Problem != nil:
+	case hop.daneGoesBefore():
+		p.Note = "the host's TLSA records go before it"
+	case names:
+		p.Demand = policy.DomainDemand()
+	default:
+		what := fmt.Sprintf("%s is not among the hosts that the MTA-STS policy of %s names: %s", name(hop), d, strings.Join(listed(found.Policy.MX), ", "))
+		p.Shortfalls = []policy.Shortfall{{Reason: policy.STSMXMismatch, Text: what}}
+		if p.Mode == policy.Enforced {
+			hop.Problem, hop.Addrs = &Problem{Reason: policy.STSMXMismatch, Text: what}, nil
+		}
+	}
+	hop.Published = append(hop.Published, p)
+	hop.Until = earliest(hop.Until, now.Add(mostPublished))
+}
+
+// daneGoesBefore reports whether a host's own records decide, and not the policy of the domain.
+func (h *Hop) daneGoesBefore() bool {
+	return slices.ContainsFunc(h.Published, func(p policy.Published) bool {
+		return p.Kind == policy.PublishedDANE && p.Mode == policy.Enforced && p.Demand.Channel == policy.Authenticated && !p.Half
+	})
+}
+
+// name is what a hop is called.
+func name(h *Hop) string {
+	switch {
+	case !h.Host.IsZero():
+		return h.Host.String()
+	case len(h.Addrs) > 0:
+		return h.Addrs[0].String()
+	}
+	return "a mail host without a name"
+}
+
+// listed is a list of patterns that is short enough to be read.
+func listed(patterns []string) []string {
+	const most = 10
+	if len(patterns) <= most {
+		return patterns
+	}
+	return append(slices.Clone(patterns[:most]), fmt.Sprintf("and %d more", len(patterns)-most))
+}
