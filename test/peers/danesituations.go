@@ -1,12 +1,17 @@
 package peers
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
+	"testing"
 	"time"
 
+	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 )
 
@@ -46,6 +51,21 @@ func DANESituations(ca *pki.CA, now time.Time, port int, newIP func() string) []
 	d.insecure()
 	d.aliases()
 	return d.all
+}
+
+// Serve runs the mail host at the port the situation was made for, until the test ends.
+func (s DANESituation) Serve(t testing.TB, port int) *partner.Partner {
+	t.Helper()
+	var b partner.Behaviour
+	if s.Cert != nil {
+		b.TLS = &tls.Config{Certificates: []tls.Certificate{s.Cert.TLS}}
+	}
+	p, err := partner.Listen(s.Host, net.JoinHostPort(s.IP, strconv.Itoa(port)), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
 }
 
 // DANEZones are the zones of situations.

@@ -1,16 +1,13 @@
 package peers
 
 import (
-	"crypto/tls"
 	"fmt"
-	"net"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 )
 
@@ -26,15 +23,7 @@ func TestSignedDNSSituationsAreAsPostfixSeesThem(t *testing.T) {
 	})
 	s := NewSignedDNS(t, DANEZones(all)...)
 	for _, d := range all {
-		b := partner.Behaviour{}
-		if d.Cert != nil {
-			b.TLS = &tls.Config{Certificates: []tls.Certificate{d.Cert.TLS}}
-		}
-		p, err := partner.Listen(d.Host, net.JoinHostPort(d.IP, strconv.Itoa(port)), b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(p.Close)
+		d.Serve(t, port)
 		t.Run(d.Name, func(t *testing.T) {
 			t.Parallel()
 			destination := fmt.Sprintf("%s:%d", d.Domain, port)
@@ -47,6 +36,23 @@ func TestSignedDNSSituationsAreAsPostfixSeesThem(t *testing.T) {
 				t.Errorf("to Postfix this is %s, not %s:\n%s%s", means, d.Means, said, more)
 			}
 		})
+	}
+}
+
+// A host that the administrator named counts as securely named: what is half in a mail domain is whole in a plan.
+func TestSignedDNSHostsAreProvenWithoutTheirDomain(t *testing.T) {
+	NeedRoot(t)
+	t.Parallel()
+	port, count := FreePort(t, "127.0.0.1"), 0
+	all := DANESituations(pki.New(time.Now(), "Peers CA"), time.Now(), port, func() string {
+		count++
+		return fmt.Sprintf("127.55.%d.%d", os.Getpid()&0xff, count)
+	})
+	half := all[slices.IndexFunc(all, func(d DANESituation) bool { return d.Name == "half-signed" })]
+	half.Serve(t, port)
+	s := NewSignedDNS(t, half.Zones...)
+	if verdict, said := PosttlsFingerDANE(t, s, "dane", fmt.Sprintf("[%s]:%d", half.Host, port), nil); verdict != "Verified" {
+		t.Errorf("%s:\n%s", verdict, said)
 	}
 }
 

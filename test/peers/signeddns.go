@@ -45,8 +45,8 @@ type SignedZone struct {
 
 // SignedDNS is a name server with zones and a resolver before it that validates them.
 type SignedDNS struct {
-	// Resolver is the address to ask: "127.0.0.1:40000". Its answers carry AD where they were validated. A zone with a
-	// trust anchor whose answers do not validate gives SERVFAIL with an extended error (RFC 8914).
+	// Resolver is the address to ask: "127.0.0.1:40000". Its answers carry AD where they were validated; those that do
+	// not validate are SERVFAIL with an extended error (RFC 8914).
 	Resolver string
 	// Nameserver is the address of the same resolver for programs that know port 53 alone, "127.53.7.9"; "" where that
 	// port cannot be had.
