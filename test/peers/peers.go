@@ -1,6 +1,10 @@
 // Package peers runs real mail servers for the end-to-end tests: Postfix, Exim and OpenSMTPD receiving and sending,
-// unbound answering DNS, swaks as a client, OpenSSL doing the TLS of servers that are otherwise the test's. All live on
-// loopback addresses, as processes of the test, with their configuration in the test's temporary folder.
+// unbound answering DNS, with nsd behind it where zones are signed (SignedDNS), swaks as a client, OpenSSL doing the
+// TLS of servers that are otherwise the test's. All live on loopback addresses, as processes of the test, with their
+// configuration in the test's temporary folder.
+//
+// What DANE is to mean is asked of Postfix: DANESituations are what domains publish, PosttlsFingerDANE says what
+// becomes of it.
 //
 // The programs are Debian's, unpacked under Folder by test/prepare.sh and not installed; see there why. What a
 // server accepts it hands on at once to a Sink, a plain SMTP server inside the test, so that a test sees what arrived,
@@ -17,8 +21,8 @@ import (
 	"testing"
 )
 
-// Folder is where test/prepare.sh unpacks the programs, outside every clone: some of them run as users of their own, who
-// must be able to enter it. POSTERN_PEERS in the environment names another.
+// Folder is where test/prepare.sh unpacks the programs, outside every clone: some of them run as users of their own,
+// who must be able to enter it. POSTERN_PEERS in the environment names another.
 const Folder = "/var/cache/postern-test/peers"
 
 // unavailable ends a test that cannot have its peers.

@@ -16,12 +16,9 @@ const fingerTime = 30 * time.Second
 // take it for proven to be name by the roots in ca (PEM), and everything the tool said.
 func PosttlsFinger(t testing.TB, address, name string, ca []byte) (verified bool, said string) {
 	t.Helper()
-	finger := program(t, "usr/sbin/posttls-finger")
+	finger := program(t, fingerProgram)
 	dir := folder(t, "finger")
-	conf := "compatibility_level = 3.6\ninet_protocols = ipv4\nqueue_directory = " + dir + "\ndata_directory = " + dir + "\nmyhostname = finger.test\n" +
-		"mail_owner = " + postfixUser + "\nsetgid_group = " + postfixGroup + "\n" +
-		"shlib_directory = " + filepath.Join(root(t), "usr/lib/postfix") + "\nsmtp_tls_security_level = may\n"
-	write(t, dir, "main.cf", []byte(conf), 0o644)
+	write(t, dir, "main.cf", []byte(fingerConf(t, dir)), 0o644)
 	host, port, _ := strings.Cut(address, ":")
 	ctx, cancel := context.WithTimeout(context.Background(), fingerTime)
 	defer cancel()
@@ -33,4 +30,12 @@ func PosttlsFinger(t testing.TB, address, name string, ca []byte) (verified bool
 		said += err.Error() + "\n"
 	}
 	return strings.Contains(said, "Verified TLS connection established"), said
+}
+
+// fingerConf is the main.cf of posttls-finger, which writes nothing to dir.
+func fingerConf(t testing.TB, dir string) string {
+	t.Helper()
+	return "compatibility_level = 3.6\ninet_protocols = ipv4\nqueue_directory = " + dir + "\ndata_directory = " + dir + "\nmyhostname = finger.test\n" +
+		"mail_owner = " + postfixUser + "\nsetgid_group = " + postfixGroup + "\n" +
+		"shlib_directory = " + filepath.Join(root(t), "usr/lib/postfix") + "\nsmtp_tls_security_level = may\n"
 }
