@@ -88,7 +88,8 @@ func lattice() map[string]string {
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit",
 		"gateway/submit":   "mail policy event queue gateway/inforce",
 
-		"check": "mail smtp smtp/smtpclient smtp/tlsprobe policy policy/certcheck attempt dns policy/mxpins history/peers gateway/route gateway/deliver",
+		"check":          "mail smtp policy policy/certcheck attempt history/peers",
+		"check/examiner": "check mail smtp smtp/smtpclient smtp/tlsprobe policy attempt dns policy/mxpins gateway/route gateway/deliver",
 
 		"operator/admin":      "mail smtp policy policy/rules attempt event queue operator/audit history/peers policy/mxpins operator/access check history/traffic history/certstore gateway/inforce operator/hindsight operator/trace",
 		"operator/trace":      "mail policy policy/rules attempt queue",
@@ -105,7 +106,7 @@ const narrow = 10
 
 func wide() map[string]string {
 	return map[string]string{
-		"check":              "asks what a delivery asks, of each room that a delivery asks",
+		"check/examiner":     "asks what a delivery asks, of each room that a delivery asks",
 		"gateway/dispatch":   "joins queue, schedule, rules, route, ladder and reports into one loop",
 		"gateway/recipients": "asks servers of ours as a delivery would, and keeps what they answer",
 		"operator/admin":     "authorises every question about every room",
@@ -122,7 +123,8 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/sts", "queue/schedule",
-		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/tlsprobe", "operator/access", "operator/trace", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
+		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/tlsprobe",
+		"operator/access", "operator/trace", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.
@@ -153,6 +155,8 @@ func negative() []never {
 			"what is stored how is the business of the store"},
 		{[]string{"postern/internal/queue/sqlstore"}, except(),
 			"everything above speaks to queue.Store, so that another engine can take its place"},
+		{[]string{"postern/internal/check/examiner"}, except(),
+			"a check is begun by who is given the means to; all others read its report"},
 		{[]string{"github.com/prometheus/client_golang/prometheus"}, except("event/metrics"),
 			"counting is reading events"},
 		{[]string{"github.com/alecthomas/kong", "github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon"}, except(),
@@ -347,6 +351,7 @@ func ends() map[string][]string {
 		"postern/internal/queue/sqlstore":             {"datafolder", "server"},
 		"postern/internal/smtp/smtpserver":            {"rooms", "server"},
 		"postern/internal/gateway/dispatch":           {"server"},
+		"postern/internal/check/examiner":             {"server", "tlscheck"},
 		"postern/internal/operator/web":               {"server"},
 		"postern/internal/lab/partner":                {"demo"},
 		"postern/internal/lab/pki":                    {"demo"},

@@ -32,10 +32,10 @@ func (r *Report) Features() Features {
 			f["finding "+finding.Code+" "+finding.IP.String()] = finding.Text
 		}
 	}
-	r.each(func(h *Host, a *Address) {
+	r.Each(func(h *Host, a *Address) {
 		name := place(h.Name, a.IP)
 		f[name] = "there"
-		if v := a.Verdicts[0]; !v.answered {
+		if v := a.Verdicts[0]; !v.Answered {
 			f[name] = string(v.Reason)
 		}
 		if a.Look == nil {

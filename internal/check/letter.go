@@ -15,7 +15,7 @@ import (
 func Letter(r *Report, us string) string {
 	last := &r.Verdicts[len(r.Verdicts)-1]
 	var found []*Verdict
-	r.each(func(_ *Host, a *Address) {
+	r.Each(func(_ *Host, a *Address) {
 		if v := &a.Verdicts[len(a.Verdicts)-1]; !v.Passes() && v.Reason != "" && v.Who != policy.Us {
 			found = append(found, v)
 		}
@@ -119,7 +119,7 @@ func (l *letter) finding(v *Verdict) {
 }
 
 func (l *letter) address(ip netip.Addr) (found *Address) {
-	l.report.each(func(_ *Host, a *Address) {
+	l.report.Each(func(_ *Host, a *Address) {
 		if a.IP == ip && found == nil {
 			found = a
 		}

@@ -70,7 +70,7 @@ func (t *Tally) Add(r *Report) {
 	family := relatives(r)
 	t.addDNS(r, family)
 	t.addProofs(r, family)
-	r.each(func(h *Host, a *Address) {
+	r.Each(func(h *Host, a *Address) {
 		for _, v := range a.Verdicts {
 			if v.Question == Opportunistic && v.Reason == policy.ConnectTimeout && h.Port == 25 {
 				t.silent.add(family)

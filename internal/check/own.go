@@ -63,12 +63,21 @@ func LookAtOwn(kind string, chain []*x509.Certificate, host mail.Domain, roots *
 				o.Step = step
 			}
 			o.Warnings = append(o.Warnings, policy.Shortfall{Reason: policy.CertExpired,
-				Text: fmt.Sprintf("%s ends %s, at %s%s", ownPlace(o.Chain, i), daysFrom(left), c.NotAfter.UTC().Format(time.RFC3339), urgency(step))})
+				Text: fmt.Sprintf("%s %s%s", ownPlace(o.Chain, i), Ends(left, c.NotAfter), urgency(step))})
 		}
 	}
 	o.order(chain)
 	o.findRoot(chain, roots, now)
 	return o
+}
+
+// Ends says when a certificate runs out of which so much time is left: "ends in 12 days, at 2026-12-10T12:00:00Z".
+func Ends(left time.Duration, at time.Time) string {
+	in := "within two days"
+	if days := int(left / (24 * time.Hour)); days > 1 {
+		in = fmt.Sprintf("in %d days", days)
+	}
+	return "ends " + in + ", at " + at.UTC().Format(time.RFC3339)
 }
 
 // urgency is what to do about a certificate that runs out, at each step more plainly.

@@ -68,8 +68,8 @@ type Verdict struct {
 	// Tries are the connections made for this verdict, in order.
 	Tries []Try `json:"tries,omitempty"`
 
-	requirement policy.Requirement
-	answered    bool // somebody answered EHLO
+	// Answered says that somebody answered EHLO. It is no part of the surface: whoever reads a report sees more there.
+	Answered bool `json:"-"`
 }
 
 // Revocation is an answer about certificates, with its source and age.
@@ -178,8 +178,6 @@ type Address struct {
 	Look     *Look      `json:"look,omitempty"` // nil where nobody answered
 	Early    Early      `json:"early_bytes,omitempty"`
 	Trials   []Trial    `json:"trials,omitempty"`
-
-	probes []probed // made because no handshake completed
 }
 
 // Look is what one connection showed.
@@ -240,11 +238,30 @@ func (r *Report) Find(question string) *Verdict {
 	return nil
 }
 
-// each calls f for every address that was examined.
-func (r *Report) each(f func(*Host, *Address)) {
+// Each calls f for every address that was examined.
+func (r *Report) Each(f func(*Host, *Address)) {
 	for i := range r.Hosts {
 		for j := range r.Hosts[i].Addresses {
 			f(&r.Hosts[i], &r.Hosts[i].Addresses[j])
 		}
 	}
+}
+
+// Question is a requirement that a target is held against.
+type Question struct {
+	Name        string
+	Requirement policy.Requirement
+}
+
+// Progress is one thing that was found out, for somebody who watches. The report says all of it again, and more.
+type Progress struct {
+	AfterMS int64      `json:"after_ms"` // since the check began
+	Host    string     `json:"host,omitempty"`
+	IP      netip.Addr `json:"ip,omitzero"`
+	// Step is what was done: dns, connect, judge, greeting, ehlo, starttls, tls, certificate.
+	Step string `json:"step"`
+	// Good says whether it went as wished; Reason why not.
+	Good   bool          `json:"good"`
+	Reason policy.Reason `json:"reason,omitempty"`
+	Text   string        `json:"text"`
 }

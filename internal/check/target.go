@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"postern/internal/gateway/route"
 	"postern/internal/mail"
 )
 
@@ -14,9 +13,11 @@ import (
 type Target struct {
 	// Text is what was asked for, in canonical form.
 	Text string
-	// Domain is set for a domain; Host for a host. Port 0 in Host is the configured one.
+	// Domain is set for a domain; Host or IP for a host, of which Port 0 is the configured one.
 	Domain mail.Domain
-	Host   route.HostPort
+	Host   mail.Domain
+	IP     netip.Addr
+	Port   uint16
 }
 
 // Parse reads "example.com" or "anna@example.com" (the domain's mail hosts), "mx.example.com:25", "192.0.2.1",
@@ -27,8 +28,7 @@ func Parse(text string) (Target, error) {
 		text = text[i+1:]
 	}
 	if ip, port, ok := parseIP(text); ok {
-		h := route.HostPort{IP: ip, Port: port}
-		return Target{Text: h.String(), Host: h}, nil
+		return Target{Text: addressText(ip, port), IP: ip, Port: port}, nil
 	}
 	host, portText, isHost := strings.Cut(text, ":")
 	d, err := mail.ParseDomain(host)
@@ -42,8 +42,7 @@ func Parse(text string) (Target, error) {
 	if err != nil || port == 0 {
 		return Target{}, fmt.Errorf("%q has no port between 1 and 65535 after the colon", clip(text))
 	}
-	h := route.HostPort{Host: d, Port: uint16(port)}
-	return Target{Text: h.String(), Host: h}, nil
+	return Target{Text: d.String() + ":" + strconv.FormatUint(port, 10), Host: d, Port: uint16(port)}, nil
 }
 
 // parseIP reads an address in any spelling, with or without a port.
@@ -57,6 +56,15 @@ func parseIP(text string) (netip.Addr, uint16, bool) {
 	}
 	ip, err := netip.ParseAddr(inner)
 	return ip.Unmap(), 0, err == nil
+}
+
+// addressText is an address in canonical form, IPv6 always in brackets.
+func addressText(ip netip.Addr, port uint16) string {
+	text := netip.AddrPortFrom(ip, port).String()
+	if port == 0 {
+		text = strings.TrimSuffix(text, ":0")
+	}
+	return text
 }
 
 func clip(s string) string {

@@ -1,8 +1,12 @@
 package policy
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -24,6 +28,32 @@ func TestTheListOfReasonsIsClosed(t *testing.T) {
 	}
 	if want := strings.Fields(theList); !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// A constant without a row would have no sentence, no hint and no status, and no test would miss it.
+func TestEveryConstantOfAReasonHasARow(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	ast.Inspect(file, func(node ast.Node) bool {
+		spec, ok := node.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if typ, ok := spec.Type.(*ast.Ident); !ok || typ.Name != "Reason" {
+			return true
+		}
+		code, _ := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if n++; !slices.Contains(strings.Fields(theList), code) {
+			t.Errorf("%s: %q is not in the list", spec.Names[0], code)
+		}
+		return true
+	})
+	if want := len(strings.Fields(theList)); n != want {
+		t.Errorf("%d constants for %d codes", n, want)
 	}
 }
 

@@ -106,7 +106,7 @@ func (k *link) notes(r policy.Requirement) []string {
 	switch {
 	case r.Revocation == policy.RevocationOff:
 		out = append(out, "revocation-not-checked")
-	case k.evidence.Revocation != policy.NotRevoked:
+	case k.evidence.Revocation != policy.NotRevoked && k.evidence.RestsOnChain(r):
 		out = append(out, string(policy.RevocationUnknown))
 	}
 	return out

@@ -10,7 +10,7 @@ import (
 	"postern/internal/operator/access"
 )
 
-// Checker examines servers as deliveries meet them; check.Checker is one.
+// Checker examines servers as deliveries meet them; examiner.Checker is one.
 type Checker interface {
 	// Watch examines a target and tells what it finds as it finds it.
 	Watch(ctx context.Context, t check.Target, more []check.Question, tell func(check.Progress)) *check.Report

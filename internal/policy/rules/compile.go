@@ -187,11 +187,7 @@ func (r *Rule) requirement(as role) policy.Requirement {
 		MinTLS:     f.MinTLS,
 		WithoutTLS: r.withoutTLS(as == named),
 	}
-	if f.Proof == policy.ByTLSA { // revocation and remembered names are matters of certificates
-		out.Revocation = policy.RevocationOff
-		return policy.Combine(out)
-	}
-	if f.Names.MX { // else the administrator named the host, or the certificate proves the domain, whatever DNS says
+	if f.Names.MX && f.Proof != policy.ByTLSA { // else the administrator named the host, or the certificate proves the domain, whatever DNS says
 		out.MX = f.MX
 	}
 	if r.pins() {

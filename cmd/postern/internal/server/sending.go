@@ -7,7 +7,7 @@ import (
 	"strconv"
 
 	"postern/cmd/postern/internal/rooms"
-	"postern/internal/check"
+	"postern/internal/check/examiner"
 	"postern/internal/config"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/dispatch"
@@ -48,14 +48,14 @@ func (g *Gateway) dispatching() dispatch.Config {
 }
 
 // checks makes the checker of a configuration.
-func (g *Gateway) checks(cfg *config.Config, client *tls.Certificate) (*check.Checker, error) {
+func (g *Gateway) checks(cfg *config.Config, client *tls.Certificate) (*examiner.Checker, error) {
 	forced, err := rooms.DefaultForced()
 	if err != nil {
 		return nil, err
 	}
-	cc := check.Config{Route: rooms.Routing(cfg, g.resolver), Deliver: rooms.Delivering(cfg, g.dialer, g.roots, g.revoke, client), Forced: forced}
+	cc := examiner.Config{Route: rooms.Routing(cfg, g.resolver), Deliver: rooms.Delivering(cfg, g.dialer, g.roots, g.revoke, client), Forced: forced}
 	cc.Route.Timeout = checkPatience
 	cc.Deliver.Memory, cc.Deliver.Book = g.memory, g.pins
 	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = checkPatience, min(cc.Deliver.ConnectTimeout, checkPatience)
-	return check.New(cc)
+	return examiner.New(cc)
 }

@@ -11,6 +11,7 @@ import (
 	"postern/cmd/postern/internal/remote"
 	"postern/cmd/postern/internal/rooms"
 	"postern/internal/check"
+	"postern/internal/check/examiner"
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
 	"postern/internal/history/peers"
@@ -26,7 +27,7 @@ type checkSetup struct {
 	cfg      *config.Config
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker
-	checker  *check.Checker
+	checker  *examiner.Checker
 	deciding []string // questions that decide the exit code
 	// ownFaults are what is wrong with certificates of our own that this user can read.
 	ownFaults []check.Suspicion
@@ -64,7 +65,7 @@ func (c *CheckCmd) setUp(a *cli.App) (*checkSetup, error) {
 	if s.revoke, err = revoke.New(rooms.Revoking(cfg, s.resolver, "", nil)); err != nil {
 		return nil, err
 	}
-	cc := check.Config{Route: rooms.Routing(cfg, s.resolver), Deliver: rooms.Delivering(cfg, &net.Dialer{}, trusted, s.revoke, client),
+	cc := examiner.Config{Route: rooms.Routing(cfg, s.resolver), Deliver: rooms.Delivering(cfg, &net.Dialer{}, trusted, s.revoke, client),
 		Forced: forced, Extra: extra, Trials: c.Versions, Jobs: c.Jobs}
 	cc.Route.Timeout = c.Timeout
 	cc.Deliver.Memory = &askedMemory{ctx: a.Ctx, client: api.Dial(c.socket(cfg))}
@@ -73,7 +74,7 @@ func (c *CheckCmd) setUp(a *cli.App) (*checkSetup, error) {
 		cc.Deliver.Book = remembered{a, &remote.Gateway{Socket: c.Socket}}
 	}
 	s.ownFaults = ownFaults(cfg, trusted)
-	s.checker, err = check.New(cc)
+	s.checker, err = examiner.New(cc)
 	return s, err
 }
 

@@ -1,4 +1,4 @@
-package check
+package examiner
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/check"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/smtp/smtpclient"
@@ -103,8 +104,8 @@ func (v *viewer) probe(ctx context.Context, name string, version uint16, offered
 }
 
 // trial is a probe as a row of the report.
-func (p *probed) trial() Trial {
-	t := Trial{Name: p.name, Probe: true}
+func (p *probed) trial() check.Trial {
+	t := check.Trial{Name: p.name, Probe: true}
 	a := p.answer
 	if a == nil {
 		t.Text = "the server could not be asked"

@@ -1,4 +1,4 @@
-package check
+package examiner
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/attempt"
+	"postern/internal/check"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
@@ -29,12 +30,12 @@ func (v *viewer) open(ctx context.Context, rung attempt.Rung, alter func(*tls.Co
 }
 
 // look tells what one connection shows.
-func (v *viewer) look(ctx context.Context, rung attempt.Rung) *Look {
+func (v *viewer) look(ctx context.Context, rung attempt.Rung) *check.Look {
 	seen := v.open(ctx, rung, nil)
-	l := &Look{Rung: rung, Greeting: seen.Greeting, Offered: seen.Offered, StartTLS: seen.StartTLS, Masked: seen.Masked,
+	l := &check.Look{Rung: rung, Greeting: seen.Greeting, Offered: seen.Offered, StartTLS: seen.StartTLS, Masked: seen.Masked,
 		Inside: seen.Inside, Asked: seen.Asked, Reason: seen.Reason, Text: seen.Text, Remote: seen.Remote, Alert: seen.Alert}
 	for _, s := range seen.Steps {
-		l.Steps = append(l.Steps, Step{s.Name, milliseconds(s.Took)})
+		l.Steps = append(l.Steps, check.Step{Name: s.Name, TookMS: milliseconds(s.Took)})
 	}
 	if e := seen.Evidence; e != nil {
 		l.TLS, l.Chain, l.Expected = e.TLS, e.Chain, e.Expected

@@ -1,4 +1,4 @@
-package check
+package examiner
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"postern/internal/attempt"
+	"postern/internal/check"
 	"postern/internal/policy"
 )
 
@@ -55,13 +56,13 @@ func signedWith(kind string) (out []uint16) {
 }
 
 // trials makes one connection for each trial, with a pause between them.
-func (v *viewer) trials(ctx context.Context) (out []Trial) {
+func (v *viewer) trials(ctx context.Context) (out []check.Trial) {
 	for i, t := range trialList() {
 		if i > 0 {
 			v.c.manners.breathe(ctx, v.ip)
 		}
 		seen := v.open(ctx, t.rung, t.alter)
-		r := Trial{Name: t.name, Works: seen.Evidence != nil, TLS: facts(seen), Reason: seen.Reason, Text: seen.Text, Alert: seen.Alert}
+		r := check.Trial{Name: t.name, Works: seen.Evidence != nil, TLS: facts(seen), Reason: seen.Reason, Text: seen.Text, Alert: seen.Alert}
 		if e := seen.Evidence; e != nil {
 			if len(e.Chain) > 0 {
 				r.SHA256 = e.Chain[0].SHA256

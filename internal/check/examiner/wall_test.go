@@ -1,4 +1,4 @@
-package check_test
+package examiner_test
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 
 	"postern/internal/attempt"
 	"postern/internal/check"
+	"postern/internal/check/examiner"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/route"
 	"postern/internal/lab/partner"
@@ -210,7 +211,7 @@ func TestCheckNeverDisagreesWithDelivery(t *testing.T) {
 				if f.demand != nil {
 					demand = *f.demand
 				}
-				r := w.check("clinic.test", func(c *check.Config) { c.Forced = demand })
+				r := w.check("clinic.test", func(c *examiner.Config) { c.Forced = demand })
 				if heard := w.spoken(); len(heard) > 0 {
 					t.Fatalf("check spoke of mail: %q", heard)
 				}
@@ -272,10 +273,10 @@ var notProduced = map[policy.Reason]string{
 
 // afterMail are the reasons that need MAIL to be said, which check never does, with the test that produces each.
 var afterMail = map[policy.Reason]struct{ file, words string }{
-	policy.Remote4xx:         {"../../test/acceptance/", "remote-4xx"},
-	policy.Remote5xx:         {"../../test/acceptance/", "remote-5xx"},
+	policy.Remote4xx:         {"../../../test/acceptance/", "remote-4xx"},
+	policy.Remote5xx:         {"../../../test/acceptance/", "remote-5xx"},
 	policy.PolicyUnavailable: {"", "TestAChannelOpenedForLessIsNotUsedForMore"},
-	policy.ExpiredInQueue:    {"../gateway/dispatch/", "policy.ExpiredInQueue"},
+	policy.ExpiredInQueue:    {"../../gateway/dispatch/", "policy.ExpiredInQueue"},
 }
 
 func TestEveryReasonIsProducedByAScenarioOrKnownNotToBe(t *testing.T) {
@@ -352,7 +353,7 @@ func usersOf(t *testing.T, reason policy.Reason) (out []string) {
 	t.Helper()
 	names := map[policy.Reason]string{policy.DANEMismatch: "DANEMismatch", policy.DANEUnusable: "DANEUnusable",
 		policy.STSMXMismatch: "STSMXMismatch", policy.STSPolicyUnavailable: "STSPolicyUnavailable", policy.RequireTLSNotOffered: "RequireTLSNotOffered"}
-	for _, dir := range []string{"../gateway/deliver/", "../gateway/dispatch/", "../gateway/route/", "../policy/certcheck/", "../policy/"} {
+	for _, dir := range []string{"../../gateway/deliver/", "../../gateway/dispatch/", "../../gateway/route/", "../../policy/certcheck/", "../../policy/"} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package check_test
+package examiner_test
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"postern/internal/check"
+	"postern/internal/check/examiner"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/route"
 	"postern/internal/lab/partner"
@@ -152,13 +153,13 @@ func (w *world) delivering() deliver.Config {
 }
 
 // checker is a Checker of this world; change may be nil.
-func (w *world) checker(change func(*check.Config)) *check.Checker {
+func (w *world) checker(change func(*examiner.Config)) *examiner.Checker {
 	w.t.Helper()
-	cfg := check.Config{Route: w.routes(), Deliver: w.delivering()}
+	cfg := examiner.Config{Route: w.routes(), Deliver: w.delivering()}
 	if change != nil {
 		change(&cfg)
 	}
-	c, err := check.New(cfg)
+	c, err := examiner.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func (w *world) checker(change func(*check.Config)) *check.Checker {
 }
 
 // check checks a target.
-func (w *world) check(target string, change func(*check.Config)) *check.Report {
+func (w *world) check(target string, change func(*examiner.Config)) *check.Report {
 	w.t.Helper()
 	t, err := check.Parse(target)
 	if err != nil {

@@ -1,4 +1,4 @@
-package check
+package examiner
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"postern/internal/check"
 	"postern/internal/dns"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/route"
@@ -27,19 +28,13 @@ type Config struct {
 	// Forced is what the question ForceTLS demands; the zero value is an authenticated channel with public trust.
 	Forced policy.Requirement
 	// Extra questions are asked besides the two that always are.
-	Extra []Question
+	Extra []check.Question
 	// Trials asks for a handshake with each version, group and kind of certificate.
 	Trials bool
 	// Jobs is how many targets are checked at a time; 0 means 8.
 	Jobs int
 	// Pause is the least time between two examinations of one address; 0 means a second. The loopback needs none.
 	Pause time.Duration
-}
-
-// Question is a requirement that a target is held against.
-type Question struct {
-	Name        string
-	Requirement policy.Requirement
 }
 
 // Checker checks targets. It is safe for concurrent use.
@@ -81,14 +76,16 @@ type nothingKnown struct{}
 func (nothingKnown) Pins(context.Context, string) ([]mxpins.Pin, error) { return nil, nil }
 
 // Check examines one target. When ctx ends early the report says what was found until then, and is not to be trusted.
-func (c *Checker) Check(ctx context.Context, t Target) *Report { return c.Watch(ctx, t, nil, nil) }
+func (c *Checker) Check(ctx context.Context, t check.Target) *check.Report {
+	return c.Watch(ctx, t, nil, nil)
+}
 
 // Watch is Check with more questions, which tells what it finds as it finds it. tell is called from several goroutines, one
 // at a time; nil tells nobody.
-func (c *Checker) Watch(ctx context.Context, t Target, more []Question, tell func(Progress)) *Report {
+func (c *Checker) Watch(ctx context.Context, t check.Target, more []check.Question, tell func(check.Progress)) *check.Report {
 	start := time.Now()
 	told := teller{tell: tell, start: start}
-	r := &Report{Kind: "target", Target: t.Text, Domain: t.Domain.String(), At: start.UTC()}
+	r := &check.Report{Kind: "target", Target: t.Text, Domain: t.Domain.String(), At: start.UTC()}
 	heard := &answers{}
 	plan, problem := c.plan(heard.listen(ctx), t)
 	r.DNS = heard.report()
@@ -99,8 +96,8 @@ func (c *Checker) Watch(ctx context.Context, t Target, more []Question, tell fun
 			r.Verdicts = append(r.Verdicts, planless(q, problem))
 		}
 	} else {
-		c.examine(ctx, r, plan, questions, heard, &told)
-		r.Findings = findings(r, start)
+		probes := c.examine(ctx, r, plan, questions, heard, &told)
+		r.Findings = findings(r, probes, start)
 	}
 	r.TookMS = time.Since(start).Milliseconds()
 	return r
@@ -108,27 +105,28 @@ func (c *Checker) Watch(ctx context.Context, t Target, more []Question, tell fun
 
 // plan finds the way to a target as a delivery does. A host that was named needs no MX, and denied networks do not
 // concern it.
-func (c *Checker) plan(ctx context.Context, t Target) (*route.Plan, *route.Problem) {
+func (c *Checker) plan(ctx context.Context, t check.Target) (*route.Plan, *route.Problem) {
 	if !t.Domain.IsZero() {
 		return c.table.Plan(ctx, t.Domain)
 	}
 	cfg := c.cfg.Route
-	cfg.Own, cfg.Routes, cfg.LocalAddrs = nil, []route.Route{{Match: []string{"*"}, To: []route.HostPort{t.Host}}}, nil
+	host := route.HostPort{Host: t.Host, IP: t.IP, Port: t.Port}
+	cfg.Own, cfg.Routes, cfg.LocalAddrs = nil, []route.Route{{Match: []string{"*"}, To: []route.HostPort{host}}}, nil
 	table, err := route.New(cfg)
 	if err != nil {
 		return nil, &route.Problem{Reason: policy.DNSNoAddress, Text: err.Error(), Permanent: true, Signed: true}
 	}
-	return table.Plan(ctx, hostDomain(t.Host))
+	return table.Plan(ctx, hostDomain(t))
 }
 
 // hostDomain is the domain that stands for a named host.
-func hostDomain(h route.HostPort) mail.Domain {
-	if !h.IP.IsValid() {
-		return h.Host
+func hostDomain(t check.Target) mail.Domain {
+	if !t.IP.IsValid() {
+		return t.Host
 	}
-	text := "[" + h.IP.String() + "]"
-	if h.IP.Is6() {
-		text = "[IPv6:" + h.IP.String() + "]"
+	text := "[" + t.IP.String() + "]"
+	if t.IP.Is6() {
+		text = "[IPv6:" + t.IP.String() + "]"
 	}
 	d, err := mail.ParseDomain(text)
 	if err != nil { // an address with a zone
@@ -139,41 +137,53 @@ func hostDomain(h route.HostPort) mail.Domain {
 
 // questions lists what is asked about a target. A domain we serve has demands of its own, which ordinary mail to it
 // meets.
-func (c *Checker) questions(t Target) []Question {
+func (c *Checker) questions(t check.Target) []check.Question {
 	own, _ := c.table.Own(t.Domain)
 	ordinary := own.Requirement()
 	forced := c.cfg.Forced
 	if len(ordinary.Peer) > 0 {
 		forced = policy.Combine(ordinary.Raised(policy.Authenticated))
 	}
-	return append([]Question{{Opportunistic, ordinary}, {ForceTLS, forced}}, c.cfg.Extra...)
+	always := []check.Question{{Name: check.Opportunistic, Requirement: ordinary}, {Name: check.ForceTLS, Requirement: forced}}
+	return append(always, c.cfg.Extra...)
 }
 
 // side is how many addresses of one target are examined at a time.
 const side = 4
 
-// examine fills in hosts and verdicts.
-func (c *Checker) examine(ctx context.Context, r *Report, plan *route.Plan, questions []Question, heard *answers, told *teller) {
+// examine fills in hosts and verdicts. It returns the probes of each address, in the order of Report.Each.
+func (c *Checker) examine(
+	ctx context.Context, r *check.Report, plan *route.Plan, questions []check.Question, heard *answers, told *teller,
+) [][]probed {
+	n := 0
+	for i := range plan.Hops {
+		n += len(plan.Hops[i].Addrs)
+	}
+	probes := make([][]probed, n)
+	rest := probes
 	slots := make(chan struct{}, side)
 	var wg sync.WaitGroup
-	r.Hosts = make([]Host, len(plan.Hops))
+	r.Hosts = make([]check.Host, len(plan.Hops))
 	for i := range plan.Hops {
 		hop, host := &plan.Hops[i], &r.Hosts[i]
-		*host = Host{Name: hop.Host.String(), Port: hop.Port, Pref: hop.Pref, Proven: hop.Proven, Signed: heard.signed(hop.Host)}
+		*host = check.Host{Name: hop.Host.String(), Port: hop.Port, Pref: hop.Pref, Proven: hop.Proven, Signed: heard.signed(hop.Host)}
 		if hop.Problem != nil {
 			host.Reason, host.Text = hop.Problem.Reason, hop.Problem.Text
 		}
-		host.Addresses = make([]Address, len(hop.Addrs))
+		host.Addresses = make([]check.Address, len(hop.Addrs))
 		for j, ip := range hop.Addrs {
 			slots <- struct{}{}
+			its := &rest[0]
+			rest = rest[1:]
 			wg.Go(func() {
-				host.Addresses[j] = c.address(ctx, only(plan, hop, ip), questions, told)
+				host.Addresses[j], *its = c.address(ctx, only(plan, hop, ip), questions, told)
 				<-slots
 			})
 		}
 	}
 	wg.Wait()
 	r.Verdicts = c.whole(ctx, r, plan, questions)
+	return probes
 }
 
 // only is plan with nothing but one address in it.
@@ -186,7 +196,7 @@ func only(plan *route.Plan, hop *route.Hop, ip netip.Addr) *route.Plan {
 }
 
 // whole answers the questions about the whole plan, which with a single address is that address.
-func (c *Checker) whole(ctx context.Context, r *Report, plan *route.Plan, questions []Question) []Verdict {
+func (c *Checker) whole(ctx context.Context, r *check.Report, plan *route.Plan, questions []check.Question) []check.Verdict {
 	if len(plan.Hops) == 1 && len(plan.Hops[0].Addrs) == 1 {
 		return slices.Clone(r.Hosts[0].Addresses[0].Verdicts)
 	}
@@ -198,16 +208,19 @@ func (c *Checker) whole(ctx context.Context, r *Report, plan *route.Plan, questi
 	return c.judgeAll(ctx, questions, plan)
 }
 
-// address examines one address, named by a plan with nothing else in it.
-func (c *Checker) address(ctx context.Context, plan *route.Plan, questions []Question, told *teller) Address {
+// address examines one address, named by a plan with nothing else in it. It returns the probes that were made because no
+// handshake completed, too.
+func (c *Checker) address(
+	ctx context.Context, plan *route.Plan, questions []check.Question, told *teller,
+) (a check.Address, probes []probed) {
 	hop := &plan.Hops[0]
-	a := Address{IP: hop.Addrs[0]}
+	a.IP = hop.Addrs[0]
 	defer c.manners.enter(ctx, a.IP)()
 	told.begins(hop, a.IP)
 	a.Verdicts = c.judgeAll(ctx, questions, plan)
 	told.judged(hop, &a)
-	if !a.Verdicts[0].answered {
-		return a
+	if !a.Verdicts[0].Answered {
+		return a, nil
 	}
 	demands := questions[len(questions)-1].Requirement.Demands()
 	v := viewer{c, plan, hop, a.IP, policy.Requirement{Peer: demands}}
@@ -218,17 +231,17 @@ func (c *Checker) address(ctx context.Context, plan *route.Plan, questions []Que
 	}
 	if c.cfg.Trials && a.Look.StartTLS {
 		a.Trials = v.trials(ctx)
-		a.note(v.rows(ctx))
+		note(&a, v.rows(ctx))
 	}
-	if a.broke() {
-		a.probes = v.diagnose(ctx)
-		a.note(a.probes)
+	if broke(&a) {
+		probes = v.diagnose(ctx)
+		note(&a, probes)
 	}
-	return a
+	return a, probes
 }
 
 // broke reports whether every handshake failed in a way that an offer of other things may explain.
-func (a *Address) broke() bool {
+func broke(a *check.Address) bool {
 	if !a.Look.StartTLS || a.Look.TLS != nil || a.Look.Remote != "" { // words instead of TLS say enough
 		return false
 	}
@@ -240,9 +253,9 @@ func (a *Address) broke() bool {
 }
 
 // note adds probes to the trials, one of each name.
-func (a *Address) note(probes []probed) {
+func note(a *check.Address, probes []probed) {
 	for i := range probes {
-		known := func(t Trial) bool { return t.Name == probes[i].name }
+		known := func(t check.Trial) bool { return t.Name == probes[i].name }
 		if !slices.ContainsFunc(a.Trials, known) {
 			a.Trials = append(a.Trials, probes[i].trial())
 		}

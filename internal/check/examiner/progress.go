@@ -1,4 +1,4 @@
-package check
+package examiner
 
 import (
 	"fmt"
@@ -7,31 +7,19 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/check"
 	"postern/internal/gateway/route"
 	"postern/internal/policy"
 )
 
-// Progress is one thing that was found out, for somebody who watches. The report says all of it again, and more.
-type Progress struct {
-	AfterMS int64      `json:"after_ms"` // since the check began
-	Host    string     `json:"host,omitempty"`
-	IP      netip.Addr `json:"ip,omitzero"`
-	// Step is what was done: dns, connect, judge, greeting, ehlo, starttls, tls, certificate.
-	Step string `json:"step"`
-	// Good says whether it went as wished; Reason why not.
-	Good   bool          `json:"good"`
-	Reason policy.Reason `json:"reason,omitempty"`
-	Text   string        `json:"text"`
-}
-
 // teller tells one check's progress.
 type teller struct {
 	mu    sync.Mutex
-	tell  func(Progress)
+	tell  func(check.Progress)
 	start time.Time
 }
 
-func (t *teller) say(p Progress) {
+func (t *teller) say(p check.Progress) {
 	if t.tell == nil {
 		return
 	}
@@ -42,9 +30,9 @@ func (t *teller) say(p Progress) {
 }
 
 // plan tells which hosts DNS or a route names.
-func (t *teller) plan(plan *route.Plan, problem *route.Problem, d *DNS) {
+func (t *teller) plan(plan *route.Plan, problem *route.Problem, d *check.DNS) {
 	if problem != nil {
-		t.say(Progress{Step: "dns", Reason: problem.Reason, Text: problem.Text})
+		t.say(check.Progress{Step: "dns", Reason: problem.Reason, Text: problem.Text})
 		return
 	}
 	var names []string
@@ -52,26 +40,26 @@ func (t *teller) plan(plan *route.Plan, problem *route.Problem, d *DNS) {
 		hop := &plan.Hops[i]
 		names = append(names, hop.Host.String())
 		if hop.Problem != nil {
-			t.say(Progress{Step: "dns", Host: hop.Host.String(), Reason: hop.Problem.Reason, Text: hop.Problem.Text})
+			t.say(check.Progress{Step: "dns", Host: hop.Host.String(), Reason: hop.Problem.Reason, Text: hop.Problem.Text})
 		}
 	}
 	text := "mail goes to " + strings.Join(names, ", ")
 	if d != nil && d.Signed {
 		text += "; DNS is signed"
 	}
-	t.say(Progress{Step: "dns", Good: true, Text: text})
+	t.say(check.Progress{Step: "dns", Good: true, Text: text})
 }
 
 // begins tells that an address is examined.
 func (t *teller) begins(hop *route.Hop, ip netip.Addr) {
-	t.say(Progress{Step: "connect", Host: hop.Host.String(), IP: ip, Good: true, Text: "asking " + ip.String()})
+	t.say(check.Progress{Step: "connect", Host: hop.Host.String(), IP: ip, Good: true, Text: "asking " + ip.String()})
 }
 
 // judged tells what would become of mail at an address.
-func (t *teller) judged(hop *route.Hop, a *Address) {
+func (t *teller) judged(hop *route.Hop, a *check.Address) {
 	for i := range a.Verdicts {
 		v := &a.Verdicts[i]
-		p := Progress{Step: "judge", Host: hop.Host.String(), IP: a.IP, Good: v.Passes(), Reason: v.Reason, Text: v.Question + ": " + string(v.Outcome)}
+		p := check.Progress{Step: "judge", Host: hop.Host.String(), IP: a.IP, Good: v.Passes(), Reason: v.Reason, Text: v.Question + ": " + string(v.Outcome)}
 		switch {
 		case v.Reached != "":
 			p.Text += ", " + v.Reached
@@ -83,10 +71,10 @@ func (t *teller) judged(hop *route.Hop, a *Address) {
 }
 
 // looked tells what an address showed.
-func (t *teller) looked(hop *route.Hop, a *Address) {
+func (t *teller) looked(hop *route.Hop, a *check.Address) {
 	l := a.Look
 	say := func(step string, good bool, text string) {
-		t.say(Progress{Step: step, Host: hop.Host.String(), IP: a.IP, Good: good, Text: text})
+		t.say(check.Progress{Step: step, Host: hop.Host.String(), IP: a.IP, Good: good, Text: text})
 	}
 	if l.Greeting != "" {
 		say("greeting", true, l.Greeting)
@@ -104,21 +92,21 @@ func (t *teller) looked(hop *route.Hop, a *Address) {
 	}
 	if l.TLS == nil {
 		if l.Reason != "" {
-			t.say(Progress{Step: "tls", Host: hop.Host.String(), IP: a.IP, Reason: l.Reason, Text: l.Text})
+			t.say(check.Progress{Step: "tls", Host: hop.Host.String(), IP: a.IP, Reason: l.Reason, Text: l.Text})
 		}
 		return
 	}
 	say("tls", true, fmt.Sprintf("%s with %s, %d bits %s", l.TLS.Version, l.TLS.Cipher, l.TLS.Bits, l.TLS.Group))
 	if len(l.Chain) > 0 {
 		c := &l.Chain[0]
-		fault := a.certificateFault()
-		t.say(Progress{Step: "certificate", Host: hop.Host.String(), IP: a.IP, Good: fault == "", Reason: fault, Text: fmt.Sprintf("%s, issued by %s, until %s", c.Subject, c.Issuer, c.NotAfter.UTC().Format(time.DateOnly))})
+		fault := certificateFault(a)
+		t.say(check.Progress{Step: "certificate", Host: hop.Host.String(), IP: a.IP, Good: fault == "", Reason: fault, Text: fmt.Sprintf("%s, issued by %s, until %s", c.Subject, c.Issuer, c.NotAfter.UTC().Format(time.DateOnly))})
 	}
 }
 
 // certificateFault is what is wrong with the certificates that an address showed, by whatever was asked of them: what
 // encrypts all the same has no proven certificate.
-func (a *Address) certificateFault() policy.Reason {
+func certificateFault(a *check.Address) policy.Reason {
 	for i := range a.Verdicts {
 		for _, r := range append([]policy.Reason{a.Verdicts[i].Reason}, reasonsOf(a.Verdicts[i].Shortfalls)...) {
 			if c := r.Class(); c == policy.OfCertificate || c == policy.OfRevocation {

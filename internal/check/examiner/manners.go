@@ -1,4 +1,4 @@
-package check
+package examiner
 
 import (
 	"context"

@@ -1,9 +1,10 @@
-package check
+package examiner
 
 import (
 	"context"
 
 	"postern/internal/attempt"
+	"postern/internal/check"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/route"
 	"postern/internal/policy"
@@ -11,12 +12,12 @@ import (
 
 // judgeAll answers questions about plan. Where the only address could not be talked to, one answer does for all:
 // nothing before STARTTLS depends on what is demanded.
-func (c *Checker) judgeAll(ctx context.Context, questions []Question, plan *route.Plan) []Verdict {
-	var out []Verdict
+func (c *Checker) judgeAll(ctx context.Context, questions []check.Question, plan *route.Plan) []check.Verdict {
+	var out []check.Verdict
 	for i, q := range questions {
-		if i > 0 && len(plan.Hops) == 1 && len(plan.Hops[0].Addrs) == 1 && !out[0].answered && q.Requirement.Channel >= questions[0].Requirement.Channel {
+		if i > 0 && len(plan.Hops) == 1 && len(plan.Hops[0].Addrs) == 1 && !out[0].Answered && q.Requirement.Channel >= questions[0].Requirement.Channel {
 			same := out[0]
-			same.Question, same.Requires, same.requirement = q.Name, q.Requirement.Channel, q.Requirement
+			same.Question, same.Requires = q.Name, q.Requirement.Channel
 			out = append(out, same)
 			continue
 		}
@@ -27,16 +28,16 @@ func (c *Checker) judgeAll(ctx context.Context, questions []Question, plan *rout
 
 // judge answers one question as a delivery would: by opening a channel under the same plan and the same requirement.
 // The channel is closed before MAIL.
-func (c *Checker) judge(ctx context.Context, q Question, plan *route.Plan) Verdict {
+func (c *Checker) judge(ctx context.Context, q check.Question, plan *route.Plan) check.Verdict {
 	climbed := c.deliverer.Open(ctx, c.site(), plan, q.Requirement, nil)
 	v := verdict(q, climbed.Attempt)
 	switch {
 	case climbed.Channel != nil:
-		v.end(Delivered)
+		end(&v, check.Delivered)
 		v.Reached = climbed.Channel.Reached().String()
 		climbed.Channel.Close()
 	case rejected(q.Requirement, climbed):
-		v.end(Failed)
+		end(&v, check.Failed)
 	}
 	return v
 }
@@ -47,52 +48,53 @@ func rejected(r policy.Requirement, climbed deliver.Climbed) bool {
 }
 
 // verdict tells an attempt. The outcome is Deferred; the caller knows better where a channel was opened.
-func verdict(q Question, a *attempt.Attempt) Verdict {
-	v := Verdict{Question: q.Name, Requires: q.Requirement.Channel, Outcome: Deferred, Notes: a.Notes, requirement: q.Requirement}
-	v.blame(a.Reason, a.Text)
+func verdict(q check.Question, a *attempt.Attempt) check.Verdict {
+	v := check.Verdict{Question: q.Name, Requires: q.Requirement.Channel, Outcome: check.Deferred, Notes: a.Notes}
+	blame(&v, a.Reason, a.Text)
 	if t := a.Telling(); t != nil {
 		v.Host, v.IP, v.Shortfalls, v.TLS, v.Revocation = t.Host, t.IP, t.Shortfalls, t.TLS(), revocation(t.Evidence)
 	}
 	for i := range a.Tries {
 		t := &a.Tries[i]
-		v.Tries = append(v.Tries, Try{Host: t.Host, IP: t.IP, Rung: t.Rung, Used: t.Used, TookMS: t.TookMS,
+		v.Tries = append(v.Tries, check.Try{Host: t.Host, IP: t.IP, Rung: t.Rung, Used: t.Used, TookMS: t.TookMS,
 			Reason: t.Reason, Text: t.Text, Remote: t.Remote, Alert: t.Alert})
-		v.answered = v.answered || t.Rung != "" && (t.Evidence != nil || !beforeTLS(t.Reason))
+		v.Answered = v.Answered || t.Rung != "" && (t.Evidence != nil || !beforeTLS(t.Reason))
 	}
 	return v
 }
 
 // revocation is what evidence says about revocation.
-func revocation(e *policy.Evidence) *Revocation {
+func revocation(e *policy.Evidence) *check.Revocation {
 	if e == nil || e.Revocation == "" {
 		return nil
 	}
-	return &Revocation{e.Revocation, e.RevocationSource, e.RevocationAsOf, e.RevocationAgeS, e.RevocationDetail}
+	return &check.Revocation{Status: e.Revocation, Source: e.RevocationSource, AsOf: e.RevocationAsOf, AgeS: e.RevocationAgeS,
+		Detail: e.RevocationDetail}
 }
 
 // blame sets the reason and what is known about it.
-func (v *Verdict) blame(r policy.Reason, text string) {
+func blame(v *check.Verdict, r policy.Reason, text string) {
 	if v.Reason, v.Text = r, text; r == "" {
 		return
 	}
 	info := r.Info()
 	v.Who, v.Hint, v.TLSRPT = info.Who, info.Hint, info.TLSRPT
-	v.end(Deferred)
+	end(v, check.Deferred)
 }
 
 // end sets the outcome, and the status code whose class follows from it.
-func (v *Verdict) end(o Outcome) {
+func end(v *check.Verdict, o check.Outcome) {
 	v.Outcome, v.Status = o, ""
-	if class := map[Outcome]string{Deferred: "4.", Failed: "5."}[o]; class != "" && v.Reason != "" {
+	if class := map[check.Outcome]string{check.Deferred: "4.", check.Failed: "5."}[o]; class != "" && v.Reason != "" {
 		v.Status = class + v.Reason.Info().Status
 	}
 }
 
 // planless is the verdict on a target to which there is no way.
-func planless(q Question, p *route.Problem) Verdict {
-	v := Verdict{Question: q.Name, Requires: q.Requirement.Channel, Outcome: Deferred, requirement: q.Requirement}
-	if v.blame(p.Reason, p.Text); p.Final(q.Requirement) {
-		v.end(Failed)
+func planless(q check.Question, p *route.Problem) check.Verdict {
+	v := check.Verdict{Question: q.Name, Requires: q.Requirement.Channel, Outcome: check.Deferred}
+	if blame(&v, p.Reason, p.Text); p.Final(q.Requirement) {
+		end(&v, check.Failed)
 	} else if p.Permanent {
 		v.Text += "; nobody signed that answer, so protected mail waits for delivery.unsigned_no before it returns"
 	}
@@ -110,7 +112,7 @@ func beforeTLS(r policy.Reason) bool {
 }
 
 // rungOf is the rung at which an address shows most: the one ordinary mail used, or the first.
-func rungOf(v *Verdict) attempt.Rung {
+func rungOf(v *check.Verdict) attempt.Rung {
 	for _, t := range v.Tries {
 		if t.Used && t.Rung != attempt.Plain {
 			return t.Rung

@@ -1,4 +1,4 @@
-package check
+package examiner
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/internal/attempt"
+	"postern/internal/check"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpclient"
 )
@@ -25,12 +26,12 @@ const earlyTime = 20 * time.Second
 // is then not 221.
 //
 // This speaks SMTP by hand because our engine cannot be made to misbehave.
-func (v *viewer) early(ctx context.Context, rung attempt.Rung) Early {
+func (v *viewer) early(ctx context.Context, rung attempt.Rung) check.Early {
 	ctx, cancel := context.WithTimeout(ctx, earlyTime)
 	defer cancel()
 	nc, hangUp, err := v.reach(ctx, earlyTime)
 	if err != nil {
-		return EarlyUnknown
+		return check.EarlyUnknown
 	}
 	defer hangUp()
 	return v.inject(ctx, nc, v.c.deliverer.Profile(v.hop, v.require, rung))
@@ -66,31 +67,31 @@ func (v *viewer) reach(ctx context.Context, limit time.Duration) (net.Conn, func
 	return nc, hangUp, nil
 }
 
-func (v *viewer) inject(ctx context.Context, nc net.Conn, profile *tls.Config) Early {
+func (v *viewer) inject(ctx context.Context, nc net.Conn, profile *tls.Config) check.Early {
 	clear := newSpeaker(nc)
 	code, err := clear.say("STARTTLS\r\nNOOP\r\n")
 	switch {
 	case err != nil:
-		return EarlyRefused // it hung up on us
+		return check.EarlyRefused // it hung up on us
 	case code != 220:
 		_, _ = clear.say("QUIT\r\n") // politeness
-		return EarlyRefused
+		return check.EarlyRefused
 	}
 	conn := tls.Client(nc, profile)
 	if conn.HandshakeContext(ctx) != nil {
-		return EarlyRefused
+		return check.EarlyRefused
 	}
 	inside := &speaker{conn, bufio.NewReader(conn)}
 	if _, err = inside.say("EHLO " + v.hello() + "\r\n"); err != nil {
-		return EarlyUnknown
+		return check.EarlyUnknown
 	}
 	switch code, err = inside.say("QUIT\r\n"); {
 	case err != nil:
-		return EarlyUnknown
+		return check.EarlyUnknown
 	case code == 221:
-		return EarlyDiscarded
+		return check.EarlyDiscarded
 	}
-	return EarlyAccepted
+	return check.EarlyAccepted
 }
 
 func (v *viewer) hello() string {

@@ -1,9 +1,8 @@
-package check_test
+package examiner_test
 
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"net/netip"
 	"strings"
@@ -12,28 +11,11 @@ import (
 	"time"
 
 	"postern/internal/check"
+	"postern/internal/check/examiner"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
-	"postern/internal/mail"
 	"postern/internal/policy"
 )
-
-func TestTargetsAreReadInEverySpelling(t *testing.T) {
-	for in, want := range map[string]string{
-		"Clinic.TEST.": "clinic.test", "anna@clinic.test": "clinic.test", "mx1.clinic.test:25": "mx1.clinic.test:25",
-		"192.0.2.1": "192.0.2.1", "192.0.2.1:2525": "192.0.2.1:2525", "2001:db8::1": "[2001:db8::1]", "[2001:db8::1]:25": "[2001:db8::1]:25",
-		"[192.0.2.1]": "192.0.2.1", "[IPv6:2001:db8::1]": "[2001:db8::1]", " büro.test ": "xn--bro-hoa.test",
-	} {
-		if got, err := check.Parse(in); err != nil || got.Text != want {
-			t.Errorf("%q: %q %v, want %q", in, got.Text, err, want)
-		}
-	}
-	for _, in := range []string{"", "a b", "mx.test:", "mx.test:0", "mx.test:99999", "mx.test:smtp", "https://mx.test/", "-x.test", "192.0.2.1:0"} {
-		if got, err := check.Parse(in); err == nil {
-			t.Errorf("%q is read as %+v", in, got)
-		}
-	}
-}
 
 func TestEveryAddressHasItsOwnVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -101,7 +83,7 @@ func TestEveryConversationEndsWithQuit(t *testing.T) {
 			b := w.good()
 			b.Fault = f
 			ip := w.mx("mx1.clinic.test", b)
-			w.check("clinic.test", func(c *check.Config) { c.Trials = f == partner.Sound })
+			w.check("clinic.test", func(c *examiner.Config) { c.Trials = f == partner.Sound })
 			conversations, quits := 0, 0
 			for _, c := range w.partners[ip.String()].Commands() {
 				switch {
@@ -170,7 +152,7 @@ func TestTrialsTellVersionsGroupsAndKindsOfCertificatesApart(t *testing.T) {
 		c.Certificates = append(c.Certificates, old.TLS)
 		c.CurvePreferences = []tls.CurveID{tls.X25519}
 		w.mx("mx1.clinic.test", partner.Behaviour{TLS: c})
-		r := w.check("clinic.test", func(c *check.Config) { c.Trials = true })
+		r := w.check("clinic.test", func(c *examiner.Config) { c.Trials = true })
 		want := map[string]string{"TLSv1.3": "yes", "TLSv1.2": "yes cert-expired", "TLSv1.1": "tls-version", "TLSv1": "tls-version",
 			"post-quantum groups": "tls-no-shared-cipher", "classical groups": "yes", "ECDSA certificate": "yes", "RSA certificate": "yes cert-expired",
 			"SSLv3": "tls-version", "DHE key exchange": "tls-no-shared-cipher"}
@@ -236,7 +218,7 @@ func TestARejectingRequirementIsToldAsReturnedAtOnce(t *testing.T) {
 		w.mx("mx1.clinic.test", partner.Behaviour{})
 		r := forced
 		r.WithoutTLS = policy.WithoutTLSReject
-		report := w.check("clinic.test", func(c *check.Config) { c.Extra = []check.Question{{Name: "rule x", Requirement: r}} })
+		report := w.check("clinic.test", func(c *examiner.Config) { c.Extra = []check.Question{{Name: "rule x", Requirement: r}} })
 		if v := report.Find("rule x"); v.Outcome != check.Failed || v.Reason != policy.StartTLSNotOffered {
 			t.Errorf("%+v", v)
 		}
@@ -267,16 +249,4 @@ func TestNothingAPeerSaysReachesATerminal(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestACertificateForClientsIsNotJudgedAsAServers(t *testing.T) {
-	now := time.Now()
-	ca := pki.New(now, "CA")
-	c := ca.Issue(pki.Options{Names: []string{"gw.test"}, EKU: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	if own := check.LookAtOwn(check.OwnClient, c.Chain, mail.Domain{}, ca.Pool(), now, 0); len(own.Warnings) > 0 || own.Root == nil {
-		t.Errorf("%+v", own)
-	}
-	if own := check.LookAtOwn(check.OwnServer, c.Chain, mail.Domain{}, ca.Pool(), now, 0); len(own.Warnings) != 1 {
-		t.Errorf("%+v", own)
-	}
 }

@@ -1,10 +1,11 @@
-package check
+package examiner
 
 import (
 	"context"
 	"sync"
 	"time"
 
+	"postern/internal/check"
 	"postern/internal/dns"
 	"postern/internal/mail"
 )
@@ -77,19 +78,19 @@ func (a *answers) signed(host mail.Domain) bool {
 }
 
 // report is nil when nothing was asked.
-func (a *answers) report() *DNS {
+func (a *answers) report() *check.DNS {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.hosts == nil {
 		return nil
 	}
-	d := &DNS{TookMS: milliseconds(a.until.Sub(a.from))}
+	d := &check.DNS{TookMS: milliseconds(a.until.Sub(a.from))}
 	if a.mx == nil {
 		return d
 	}
 	d.Signed = a.mx.Secure
 	for _, r := range a.mx.Records {
-		d.MX = append(d.MX, MX{r.Text, r.Pref})
+		d.MX = append(d.MX, check.MX{Host: r.Text, Pref: r.Pref})
 	}
 	for _, alias := range a.mx.Aliases {
 		d.Alias = append(d.Alias, alias.String())

@@ -1,4 +1,4 @@
-package check_test
+package examiner_test
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package check
+package examiner
 
 import (
 	"crypto/ecdsa"
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"postern/internal/check"
 	"postern/internal/policy"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpclient"
@@ -30,12 +31,12 @@ func wants(probes []probed, alert string, add addFinding) {
 	if group := groupName(a); group != "" {
 		what += ", " + group
 	}
-	say := func(code, format string, args ...any) { add(Fault, code, policy.Them, format, args...) }
+	say := func(code, format string, args ...any) { add(check.Fault, code, policy.Them, format, args...) }
 	switch {
 	case a.Version == tlsprobe.SSL30:
-		say(SSL3Only, "of all that was offered the server speaks SSL 3.0 (%s), which is broken and forbidden (RFC 7568); its software needs an update", what)
+		say(check.SSL3Only, "of all that was offered the server speaks SSL 3.0 (%s), which is broken and forbidden (RFC 7568); its software needs an update", what)
 	case last.name != probeAll:
-		say(VersionIntolerant, "the server breaks off when TLS 1.2 is offered, and answers only one that offers nothing newer than %s (%s); "+
+		say(check.VersionIntolerant, "the server breaks off when TLS 1.2 is offered, and answers only one that offers nothing newer than %s (%s); "+
 			"its software, or a firewall before it, needs an update", strings.TrimPrefix(last.name, "everything to "), what)
 	default:
 		unspoken(a, what, say)
@@ -51,24 +52,24 @@ func unspoken(a *tlsprobe.Answer, what string, say func(code, format string, arg
 	_, _, broken := tlsprobe.Unreadable(a.Chain)
 	switch {
 	case exchange == tlsprobe.DHE:
-		say(DHEOnly, "of all that was offered the server chooses Diffie-Hellman in a finite field (%s), which our TLS does not speak. %s", what, prefer)
+		say(check.DHEOnly, "of all that was offered the server chooses Diffie-Hellman in a finite field (%s), which our TLS does not speak. %s", what, prefer)
 	case exchange == tlsprobe.Anonymous:
-		say(AnonymousOnly, "of all that was offered the server chooses a handshake in which it proves nothing (%s): it probably has no certificate "+
+		say(check.AnonymousOnly, "of all that was offered the server chooses a handshake in which it proves nothing (%s): it probably has no certificate "+
 			"that it can use. Please install one", what)
 	case !spoken(a.Suite):
-		say(SuiteUnsupported, "of all that was offered the server chooses a cipher suite that our TLS does not speak (%s). %s", what, prefer)
+		say(check.SuiteUnsupported, "of all that was offered the server chooses a cipher suite that our TLS does not speak (%s). %s", what, prefer)
 	case a.Curve > 0 && !spokenCurve(a.Curve):
-		say(CurveUnsupported, "of all that was offered the server chooses a curve that our TLS does not speak (%s). Please enable X25519 or P-256", what)
+		say(check.CurveUnsupported, "of all that was offered the server chooses a curve that our TLS does not speak (%s). Please enable X25519 or P-256", what)
 	case a.Version < tlsprobe.TLS12:
-		say(LegacyOnly, "TLS works only with what is outdated (%s)", what)
+		say(check.LegacyOnly, "TLS works only with what is outdated (%s)", what)
 	case len(a.Chain) > 0 && !broken && badKey(a.Chain[0]) != "":
-		say(KeyUnsupported, "the certificate's key is one that our TLS refuses: %s (%s). Please use RSA of 2048 to 4096 bits or ECDSA on P-256", badKey(a.Chain[0]), what)
+		say(check.KeyUnsupported, "the certificate's key is one that our TLS refuses: %s (%s). Please use RSA of 2048 to 4096 bits or ECDSA on P-256", badKey(a.Chain[0]), what)
 	case broken:
 	case a.ClientCertificate:
-		say(ClientCertificateAsked, "the server answers as it should (%s) and asks for a certificate of ours; the handshake breaks after that. "+
+		say(check.ClientCertificateAsked, "the server answers as it should (%s) and asks for a certificate of ours; the handshake breaks after that. "+
 			"A mail server must not insist on one", what)
 	default:
-		say(BreaksLater, "the server answers as it should (%s), and the handshake breaks after that: its key may not fit its certificate", what)
+		say(check.BreaksLater, "the server answers as it should (%s), and the handshake breaks after that: its key may not fit its certificate", what)
 	}
 }
 
@@ -115,7 +116,7 @@ func unreadable(a *tlsprobe.Answer, say func(code, format string, args ...any)) 
 	if len(known) > 0 {
 		what += " (" + strings.Join(known, ", ") + ")"
 	}
-	say(CertificateUnreadable, "the server's %s breaks the rules so that it cannot be read: %s. Please have it issued anew", what, smtp.Printable(g.Fault, 200))
+	say(check.CertificateUnreadable, "the server's %s breaks the rules so that it cannot be read: %s. Please have it issued anew", what, smtp.Printable(g.Fault, 200))
 }
 
 // refusesAll speaks of a server that no offer pleases.
@@ -126,7 +127,7 @@ func refusesAll(probes []probed, alert string, add addFinding) {
 		if strings.HasSuffix(alert, "(sent by us)") {
 			text += "; our side broke off, as it does when a certificate cannot be read"
 		}
-		add(Note, TLS13Only, "", "%s", text)
+		add(check.Note, check.TLS13Only, "", "%s", text)
 		return
 	}
 	var ends []string
@@ -138,6 +139,6 @@ func refusesAll(probes []probed, alert string, add addFinding) {
 		}
 		ends = append(ends, versionName(p.offer)+": "+end)
 	}
-	add(Fault, NothingAccepted, policy.Them, "the server breaks off whatever is offered, from SSL 3.0 to TLS 1.2 with every cipher suite (%s): it "+
+	add(check.Fault, check.NothingAccepted, policy.Them, "the server breaks off whatever is offered, from SSL 3.0 to TLS 1.2 with every cipher suite (%s): it "+
 		"probably cannot use its certificate or key, or something before it does not let TLS through", strings.Join(ends, "; "))
 }
