@@ -344,7 +344,7 @@ func TestARuleIsWrittenLookedAtAndSaved(t *testing.T) {
 	}
 	want := `{"name":"bank","scope":"outbound","mode":"enforce","expires":"2027-12-31","action":"force-tls","match":{"recipient":["bank.test","*.bank.test"],` +
 		`"header":[{"name":"X-Class","value":"secret*"},{"name":"X-Other","value":"\"a\" ]"}],"subject":["*[secure]*"],"size_over":10000000,"recipients_over":50},` +
-		`"force_tls":{"unspecified_recipients":"opportunistic","names":["*.bank.test","mail.bank.test"],"mx":"pinned","trust":"public","revocation":"check","min_tls":"1.3","defer":"2h"},"line":9}`
+		`"force_tls":{"unspecified_recipients":"opportunistic","proof":"certificate","names":["*.bank.test","mail.bank.test"],"mx":"pinned","trust":"public","revocation":"check","min_tls":"1.3","defer":"2h"},"line":9}`
 	if got := string(view.Rules[1]); got != want {
 		t.Errorf("the rule is\n%s\nwant\n%s", got[200:], want[200:])
 	}
