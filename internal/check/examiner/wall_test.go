@@ -24,6 +24,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/policy/mxpins"
+	"postern/internal/policy/sts"
 	"postern/internal/smtp/smtpclient"
 )
 
@@ -108,6 +109,25 @@ func wall() []fault {
 			unsigned(w)
 			w.pins = pins{{Domain: "clinic.test", Rule: "clinic", Name: "clinic.test"}}
 		}, demand: demanding(func(r *policy.Requirement) { r.MX, r.PinnedBy = policy.MXPinned, []string{"clinic"} })},
+
+		{name: "a TLSA record of another key", reason: policy.DANEMismatch, build: func(w *world) {
+			w.mx("mx1.clinic.test", w.good())
+			w.tlsa("3 1 1 " + strings.Repeat("ab", 32))
+		}},
+		{name: "TLSA records of which none can be used, beside a good certificate", reason: "", build: func(w *world) {
+			w.mx("mx1.clinic.test", w.good())
+			w.tlsa("1 1 1 " + strings.Repeat("ab", 32))
+		}},
+		{name: "a rule asks for DANE, and there is none", reason: policy.DANEUnusable, build: cert(pki.Options{}),
+			demand: demanding(func(r *policy.Requirement) { r.Peer = []policy.PeerDemand{{By: policy.ByTLSA}} })},
+		{name: "TLSA records that cannot be looked up", reason: policy.DNSServfail, build: func(w *world) {
+			w.mx("mx1.clinic.test", w.good())
+			w.zone.WriteString("_25._tcp.mx1.clinic.test servfail\n")
+		}},
+		{name: "an enforced policy that names other hosts", reason: policy.STSMXMismatch, build: func(w *world) {
+			w.mx("mx1.clinic.test", w.good())
+			w.policy = sts.Policy{Mode: sts.Enforce, MX: []string{"mx.other.test"}, MaxAge: time.Hour}
+		}},
 
 		{name: "nobody listens", reason: policy.ConnectRefused, build: func(w *world) { w.name("mx1.clinic.test") }},
 		{name: "nobody answers", reason: policy.ConnectTimeout, build: func(w *world) { w.net.Blackhole(w.name("mx1.clinic.test").String()) }},
@@ -264,10 +284,6 @@ func told(t *testing.T, r *check.Report) {
 
 // notProduced are the reasons that nothing in this release can end in.
 var notProduced = map[policy.Reason]string{
-	policy.DANEMismatch:         "DANE is not looked up",
-	policy.DANEUnusable:         "DANE is not looked up",
-	policy.STSMXMismatch:        "MTA-STS is not looked up",
-	policy.STSPolicyUnavailable: "MTA-STS is not looked up",
 	policy.RequireTLSNotOffered: "REQUIRETLS is not offered to clients",
 }
 
@@ -276,7 +292,9 @@ var afterMail = map[policy.Reason]struct{ file, words string }{
 	policy.Remote4xx:         {"../../../test/acceptance/", "remote-4xx"},
 	policy.Remote5xx:         {"../../../test/acceptance/", "remote-5xx"},
 	policy.PolicyUnavailable: {"", "TestAChannelOpenedForLessIsNotUsedForMore"},
-	policy.ExpiredInQueue:    {"../../gateway/dispatch/", "policy.ExpiredInQueue"},
+	// That a policy cannot be had is noted, and mail goes.
+	policy.STSPolicyUnavailable: {"../../gateway/route/", "policy.STSPolicyUnavailable"},
+	policy.ExpiredInQueue:       {"../../gateway/dispatch/", "policy.ExpiredInQueue"},
 }
 
 func TestEveryReasonIsProducedByAScenarioOrKnownNotToBe(t *testing.T) {
@@ -351,8 +369,7 @@ func mentioned(t *testing.T, dir, words string) bool {
 // verdict's or a problem's.
 func usersOf(t *testing.T, reason policy.Reason) (out []string) {
 	t.Helper()
-	names := map[policy.Reason]string{policy.DANEMismatch: "DANEMismatch", policy.DANEUnusable: "DANEUnusable",
-		policy.STSMXMismatch: "STSMXMismatch", policy.STSPolicyUnavailable: "STSPolicyUnavailable", policy.RequireTLSNotOffered: "RequireTLSNotOffered"}
+	names := map[policy.Reason]string{policy.RequireTLSNotOffered: "RequireTLSNotOffered"}
 	for _, dir := range []string{"../../gateway/deliver/", "../../gateway/dispatch/", "../../gateway/route/", "../../policy/certcheck/", "../../policy/"} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {

@@ -16,12 +16,14 @@ import (
 	"postern/internal/check/examiner"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/route"
+	"postern/internal/gateway/stscache"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/lab/testkit/memnet"
 	"postern/internal/lab/testkit/zone"
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/sts"
 	"postern/internal/smtp/smtpclient"
 	"time"
 )
@@ -37,6 +39,7 @@ type world struct {
 	noWay      map[string]bool // addresses without a route to them
 	revocation deliver.Revocation
 	pins       pins
+	policy     sts.Policy // of clinic.test; the zero value is none
 	next       byte
 }
 
@@ -140,7 +143,29 @@ func (d dialer) DialContext(ctx context.Context, network, address string) (net.C
 }
 
 func (w *world) routes() route.Config {
-	return route.Config{Hostname: mail.MustDomain("gw.example.test"), DenyNetworks: w.deny, Resolver: zone.New(w.t, w.zone.String()), HostsFile: "none"}
+	return route.Config{Hostname: mail.MustDomain("gw.example.test"), DenyNetworks: w.deny, Resolver: zone.New(w.t, w.zone.String()), HostsFile: "none",
+		DANE: policy.Enforced, STS: policy.Enforced, Policies: published{w.policy}}
+}
+
+// published is one policy of every domain.
+type published struct{ policy sts.Policy }
+
+// Policy returns it.
+func (p published) Policy(context.Context, mail.Domain) (*stscache.Found, stscache.Note, error) {
+	if p.policy.Mode == "" {
+		return nil, stscache.Note{}, nil
+	}
+	return &stscache.Found{Policy: p.policy, ID: "1", Fetched: time.Now(), Until: time.Now().Add(time.Hour), Source: stscache.FromCache}, stscache.Note{}, nil
+}
+
+// Again returns it too.
+func (p published) Again(ctx context.Context, d mail.Domain) (*stscache.Found, stscache.Note, error) {
+	return p.Policy(ctx, d)
+}
+
+// tlsa publishes a record for mx1.clinic.test.
+func (w *world) tlsa(record string) {
+	w.zone.WriteString("_25._tcp.mx1.clinic.test TLSA " + record + "\n")
 }
 
 func (w *world) delivering() deliver.Config {
