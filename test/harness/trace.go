@@ -35,6 +35,20 @@ type Trace struct {
 	NotBefore  *time.Time `json:"cert_not_before"`
 	NotAfter   *time.Time `json:"cert_not_after"`
 	Notes      []string   `json:"notes"`
+	ProvedBy   string     `json:"proved_by"`
+	Policy     string     `json:"policy"`
+	Detail     *struct {
+		Kind       string   `json:"kind"`
+		Mode       string   `json:"mode"`
+		ID         string   `json:"id"`
+		Source     string   `json:"source"`
+		Records    []string `json:"records"`
+		Matched    string   `json:"matched"`
+		Half       bool     `json:"mx_unsigned"`
+		Shortfalls []struct {
+			Reason string `json:"reason"`
+		} `json:"shortfalls"`
+	} `json:"policy_detail"`
 	Attempts   []struct {
 		Tries []struct {
 			Rung   string `json:"rung"`
