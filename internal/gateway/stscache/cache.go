@@ -204,7 +204,7 @@ func (c *Cache) ask(ctx context.Context, was *known, force bool, limit time.Dura
 		return was.meanwhile(f.notYet(limit))
 	case f.err != nil:
 		return nil, Note{}, f.err
-	case force && !f.force && !f.fetched: // somebody else's asking saw no reason to fetch
+	case force && !f.forced && !f.fetched: // somebody else's asking had seen no reason to fetch
 		return c.ask(ctx, was, true, limit)
 	case f.fetched && f.result.policy.inForce(time.Now()):
 		return f.result.policy.found(FromFetched), Note{}, nil

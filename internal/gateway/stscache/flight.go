@@ -20,13 +20,14 @@ const maxFlights = 10_000
 // flight is one asking of one domain.
 type flight struct {
 	domain    mail.Domain
-	force     bool
 	began     time.Time
+	force     atomic.Bool // it fetches whatever the record's id is
 	announced atomic.Bool // there is a record
 	done      chan struct{}
 
 	// What follows is set before done is closed.
 	result  *known
+	forced  bool // force was set in time
 	fetched bool
 	err     error // of the store
 }
@@ -57,14 +58,18 @@ func (f *flight) notYet(limit time.Duration) Note {
 	return Note{NotYet, fmt.Sprintf("whether the domain has a policy could not be found out within %v; it goes on being asked", limit)}
 }
 
-// fly asks a domain, unless somebody does already, and returns the asking; nil when there are too many.
+// fly asks a domain, or joins whoever does already, and returns the asking; nil when there are too many.
 func (c *Cache) fly(domain mail.Domain, force bool) *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := c.flights[domain]; f != nil {
+		if force {
+			f.force.Store(true)
+		}
 		return f
 	}
-	f := &flight{domain: domain, force: force, began: time.Now(), done: make(chan struct{})}
+	f := &flight{domain: domain, began: time.Now(), done: make(chan struct{})}
+	f.force.Store(force)
 	switch {
 	case c.closed:
 		f.err = errClosed
@@ -101,7 +106,8 @@ func (c *Cache) renew(ctx context.Context, f *flight) error {
 		note = Note{RecordGone, note.Text + " any more"}
 	}
 	var policy *sts.Policy
-	if worthFetching(was, id, note.Kind, f.force, time.Now()) {
+	f.forced = f.force.Load()
+	if worthFetching(was, id, note.Kind, f.forced, time.Now()) {
 		policy, note = c.fetch(ctx, f.domain)
 	}
 	if c.ctx.Err() != nil {

@@ -137,7 +137,7 @@ func (h *HTTPS) get(ctx context.Context, host mail.Domain) (body []byte, kind st
 	case err != nil:
 		return nil, "", broken(ctx, host, err)
 	case len(body) > sts.MaxBody:
-		return nil, "", tooLarge(host)
+		return nil, "", failed(BadAnswer, fmt.Sprintf("%s answers with more than %d bytes", host, sts.MaxBody), nil)
 	case response.ContentLength < 0 && len(response.TransferEncoding) == 0 && cut.Load():
 		return nil, "", broken(ctx, host, io.ErrUnexpectedEOF)
 	}
@@ -151,17 +151,11 @@ func acceptable(host mail.Domain, r *http.Response) *Failure {
 		return failed(BadStatus, fmt.Sprintf("%s answers with a redirect (HTTP status %d), which must not be followed", host, r.StatusCode), nil)
 	case r.StatusCode != http.StatusOK:
 		return failed(BadStatus, fmt.Sprintf("%s answers with HTTP status %d, want 200", host, r.StatusCode), nil)
-	case r.ContentLength > sts.MaxBody:
-		return tooLarge(host)
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return failed(BadAnswer, host.String()+" answers in the encoding "+said(encoding)+", which was not asked for", nil)
 	}
 	return nil
-}
-
-func tooLarge(host mail.Domain) *Failure {
-	return failed(BadAnswer, fmt.Sprintf("%s answers with more than %d bytes", host, sts.MaxBody), nil)
 }
 
 // oddType says what is odd about the type of an answer. Servers that name none or a wrong one for .txt are many, and the

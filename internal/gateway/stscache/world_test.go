@@ -183,6 +183,7 @@ func after(d time.Duration, s serve) serve {
 type faulty struct {
 	records.Store
 	down, readonly atomic.Bool
+	slow           atomic.Int64 // nanoseconds that the next read takes after it read
 }
 
 var errDown = errors.New("the store is down")
@@ -191,7 +192,9 @@ func (f *faulty) ReadRecords(ctx context.Context, do func(records.Reader) error)
 	if f.down.Load() {
 		return errDown
 	}
-	return f.Store.ReadRecords(ctx, do)
+	err := f.Store.ReadRecords(ctx, do)
+	time.Sleep(time.Duration(f.slow.Swap(0)))
+	return err
 }
 
 func (f *faulty) ChangeRecords(ctx context.Context, do func(records.Tx) error) error {
