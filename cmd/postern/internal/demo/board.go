@@ -88,7 +88,7 @@ func (b *board) show(traces []trace.Delivery) {
 // done reports whether every recipient and every notice has come to its end.
 func (b *board) done() bool {
 	for _, r := range b.rows {
-		if r.trace == nil || r.trace.State == "queued" || r.trace.State == "sending" {
+		if r.trace == nil || r.trace.State == "sending" || r.trace.State == "queued" && !r.want.fits(r.trace) {
 			return false
 		}
 	}
@@ -122,7 +122,10 @@ func (r *boardRow) happened() string {
 	switch t.State {
 	case "delivered":
 		words := "delivered, " + t.Reached
-		if t.TLSVersion != "" {
+		switch {
+		case strings.HasPrefix(t.ProvedBy, "dane"):
+			words += " (" + t.TLSVersion + ", " + t.ProvedBy + ")"
+		case t.TLSVersion != "":
 			words += " (" + t.TLSVersion + ")"
 		}
 		if t.Reason != "" {

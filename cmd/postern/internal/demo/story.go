@@ -36,6 +36,8 @@ var story = []message{
 	{"anna@practice.test", []string{"tours@museum.test"}, "no rule, broken handshake", []ending{{"delivered", "plaintext", "tls-handshake"}}},
 	{"anna@practice.test", []string{"old@archive.test"}, "no rule, TLS 1.0 only", []ending{{"delivered", "encrypted", "tls-version"}}},
 	{"anna@practice.test", []string{"pier@harbour.test"}, "no rule, the second MX has the better TLS", []ending{{"delivered", "encrypted", "cert-self-signed"}}},
+	{"anna@practice.test", []string{"hr@office.test"}, "no rule, DANE proves a self-signed certificate", []ending{{"delivered", "authenticated", ""}}},
+	{"anna@practice.test", []string{"goods@depot.test"}, "no rule, DANE: another key than is published", []ending{{"queued", "", "dane-mismatch"}}},
 	{"anna@practice.test", []string{"orders@lab.test", "friend@shop.test"}, "box ticked: only the laboratory is forced",
 		[]ending{{"delivered", "authenticated", ""}, {"delivered", "plaintext", "starttls-not-offered"}}},
 	{"anna@practice.test", []string{"ward@clinic.test", "cousin@shop.test"}, "box not ticked: one match forces all",

@@ -14,6 +14,7 @@ import (
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/lab/zone"
+	"postern/internal/policy/dane"
 )
 
 // mailHost is one partner's mail server in the demo.
@@ -22,6 +23,8 @@ type mailHost struct {
 	fault partner.Fault
 	cert  func(ca *pki.CA, now time.Time, name string) *pki.Certificate // nil: no TLS
 	old   bool                                                          // only TLS 1.0
+	// publishes is the certificate whose TLSA record (3 1 1) stands in signed DNS; nil publishes none.
+	publishes func(ca *pki.CA, now time.Time, name string) *pki.Certificate
 }
 
 // mailDomain is one domain and its mail servers, the preferred first.
@@ -61,6 +64,9 @@ var domains = []mailDomain{
 	{"club.test", "self-signed certificate", []mailHost{{name: "mx.club.test", cert: selfSigned}}},
 	{"museum.test", "the TLS handshake breaks", []mailHost{{name: "mx.museum.test", cert: goodCert, fault: partner.BreaksTLS}}},
 	{"archive.test", "TLS 1.0 only", []mailHost{{name: "mx.archive.test", cert: goodCert, old: true}}},
+	{"office.test", "self-signed, and its TLSA record says so", []mailHost{{name: "mx.office.test", cert: selfSigned, publishes: presented}}},
+	{"depot.test", "good certificate, and the TLSA record of another", []mailHost{
+		{name: "mx.depot.test", cert: goodCert, publishes: otherName}}},
 	{"harbour.test", "first MX no TLS, second self-signed", []mailHost{
 		{name: "mx1.harbour.test"}, {name: "mx2.harbour.test", cert: selfSigned}}},
 }
@@ -96,6 +102,7 @@ type World struct {
 	zone     *zone.Server
 	Port     int
 	Partners map[string]*partner.Partner // by host name
+	shown    map[string]*pki.Certificate // what each presents, by host name
 	at       map[string]string           // where a partner is, by its address and port in DNS
 	// oneAddress does as if the system had no loopback address but 127.0.0.1.
 	oneAddress bool
@@ -105,7 +112,7 @@ type World struct {
 // if the system had no loopback address but 127.0.0.1.
 func NewWorld(dir string, oneAddress bool) (*World, error) {
 	now := time.Now()
-	w := &World{Dir: dir, Now: now, Ca: pki.New(now, "Demonstration Root CA"), Partners: map[string]*partner.Partner{}, at: map[string]string{}, oneAddress: oneAddress}
+	w := &World{Dir: dir, Now: now, Ca: pki.New(now, "Demonstration Root CA"), Partners: map[string]*partner.Partner{}, shown: map[string]*pki.Certificate{}, at: map[string]string{}, oneAddress: oneAddress}
 	var names strings.Builder
 	next := 11
 	for _, d := range domains {
@@ -117,6 +124,14 @@ func NewWorld(dir string, oneAddress bool) (*World, error) {
 				return nil, fmt.Errorf("cannot open a partner's server: %w", err)
 			}
 			fmt.Fprintf(&names, "%s MX %d %s\n%s A %s\n", d.name, 10*(i+1), h.name, h.name, ip)
+			if h.publishes != nil {
+				record, err := w.tlsa(h)
+				if err != nil {
+					w.Close()
+					return nil, err
+				}
+				names.WriteString(record)
+			}
 		}
 	}
 	server, err := zone.Serve(names.String())
@@ -163,11 +178,29 @@ func (w *World) behaviour(h mailHost) partner.Behaviour {
 	if h.cert == nil {
 		return partner.Behaviour{}
 	}
-	c := &tls.Config{Certificates: []tls.Certificate{h.cert(w.Ca, w.Now, h.name).TLS}}
+	shown := h.cert(w.Ca, w.Now, h.name)
+	w.shown[h.name] = shown
+	c := &tls.Config{Certificates: []tls.Certificate{shown.TLS}}
 	if h.old {
 		c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
 	}
 	return partner.Behaviour{TLS: c, Fault: h.fault}
+}
+
+// presented stands for the certificate that a host presents; see tlsa.
+func presented(*pki.CA, time.Time, string) *pki.Certificate { return nil }
+
+// tlsa is the TLSA record that a host publishes, as a line of the zone.
+func (w *World) tlsa(h mailHost) (string, error) {
+	c := h.publishes(w.Ca, w.Now, h.name)
+	if c == nil {
+		c = w.shown[h.name]
+	}
+	record, err := dane.Of(c.Leaf, 3, 1, 1)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("_%d._tcp.%s TLSA %s\n", w.Port, h.name, dane.Format(record)), nil
 }
 
 // Repair gives a partner a good certificate.
