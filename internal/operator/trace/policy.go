@@ -1,6 +1,8 @@
 package trace
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"postern/internal/attempt"
@@ -14,6 +16,47 @@ type Policy struct {
 	AgeS int64 `json:"age_s"`
 	// Matched is the TLSA record that matched, "" where none did.
 	Matched string `json:"matched,omitempty"`
+}
+
+// String is what was published as a person reads it; "" of nil.
+func (p *Policy) String() string {
+	if p == nil {
+		return ""
+	}
+	var parts []string
+	add := func(format string, v ...any) { parts = append(parts, fmt.Sprintf(format, v...)) }
+	switch p.Kind {
+	case policy.PublishedDANE:
+		if len(p.Records) > 0 {
+			add("DANE: %s at %s", count(len(p.Records)), p.Source)
+		} else {
+			add("DANE: its TLSA records are not known")
+		}
+	case policy.PublishedSTS:
+		add("MTA-STS policy %s of %s, for %s", p.ID, p.AsOf.Format(time.DateTime), strings.Join(p.Hosts, ", "))
+	default:
+		add("%s", p.Kind)
+	}
+	if p.Matched != "" {
+		add("%s matches", p.Matched)
+	}
+	if p.Unusable > 0 {
+		add("%d of them cannot be used", p.Unusable)
+	}
+	if p.Half {
+		add("the host was found by unsigned DNS")
+	}
+	if p.Note != "" {
+		add("%s", p.Note)
+	}
+	if p.Mode != policy.Enforced {
+		text := "not kept to (" + p.Mode + ")"
+		for _, s := range p.Shortfalls {
+			text += "; it would have waited: " + string(s.Reason) + ", " + s.Text
+		}
+		add("%s", text)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // policyOf is what decided of what was published for the hop of a try: what is enforced before what is not. It is nil where
@@ -36,4 +79,11 @@ func policyOf(try *attempt.Try) *Policy {
 		out.Matched = e.DANE.Record
 	}
 	return out
+}
+
+func count(n int) string {
+	if n == 1 {
+		return "one TLSA record"
+	}
+	return fmt.Sprintf("%d TLSA records", n)
 }

@@ -1,0 +1,40 @@
+package trace
+
+import (
+	"testing"
+	"time"
+
+	"postern/internal/attempt"
+	"postern/internal/policy"
+)
+
+func TestWhatWasPublishedIsToldAsItDecided(t *testing.T) {
+	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	dane := policy.Published{Kind: policy.PublishedDANE, Mode: policy.Enforced, Source: "_25._tcp.mx.clinic.test", AsOf: at, Records: []string{"3 1 1 ab"}}
+	testing := policy.Published{Kind: policy.PublishedSTS, Mode: policy.Testing, ID: "7", AsOf: at, Hosts: []string{"*.clinic.test"},
+		Shortfalls: []policy.Shortfall{{Reason: policy.STSMXMismatch, Text: "another host"}}}
+	unknown := policy.Published{Kind: policy.PublishedDANE, Mode: policy.Enforced, AsOf: at, Note: "cannot look up the TLSA records"}
+	for _, c := range []struct {
+		name string
+		try  attempt.Try
+		want string
+		age  int64
+	}{
+		{"nothing", attempt.Try{At: at}, "", 0},
+		{"what is enforced before what is not", attempt.Try{At: at.Add(time.Minute), Published: []policy.Published{testing, dane},
+			Evidence: &policy.Evidence{DANE: &policy.DANE{By: policy.ByDANEEE, Record: "3 1 1 ab"}}},
+			"DANE: one TLSA record at _25._tcp.mx.clinic.test; 3 1 1 ab matches", 60},
+		{"what is only under test", attempt.Try{At: at, Published: []policy.Published{testing}},
+			"MTA-STS policy 7 of 2026-11-28 12:00:00, for *.clinic.test; not kept to (testing); it would have waited: sts-mx-mismatch, another host", 0},
+		{"what nobody could find out", attempt.Try{At: at, Published: []policy.Published{unknown}},
+			"DANE: its TLSA records are not known; cannot look up the TLSA records", 0},
+	} {
+		p := policyOf(&c.try)
+		if got := p.String(); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+		if p != nil && p.AgeS != c.age {
+			t.Errorf("%s: %d s old, want %d", c.name, p.AgeS, c.age)
+		}
+	}
+}
