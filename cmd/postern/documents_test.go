@@ -403,4 +403,4 @@ func TestReasonsThatDocumentsNameExist(t *testing.T) {
 }
 
 // notReasons are other codes that begin with the word of a reason: rungs, a note of an attempt, a finding of check.
-var notReasons = []string{"tls-classical", "tls-legacy", "mx-pinned-first-use", "tls-stripped-here"}
+var notReasons = []string{"dane-ee", "dane-ta", "tls-classical", "tls-legacy", "mx-pinned-first-use", "tls-stripped-here"}
