@@ -43,12 +43,13 @@ systems: ## the binary builds for other systems
 		echo "build for $$s"; GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 $(GO) build -buildvcs=false -o /dev/null ./cmd/postern; \
 	done
 
+# check vets everything once; the tests need not do it again for each of their builds.
 unit: ## all tests that need no peers
-	$(GO) test -timeout 20m $$($(GO) list ./... | grep -v '/test/')
+	$(GO) test -vet=off -timeout 20m $$($(GO) list ./... | grep -v '/test/')
 
 race: ## the shared parts again, watched for races
 	@test/prepare.sh race
-	@if command -v gcc >/dev/null || [ -n "$${CI:-}" ]; then set -x; $(GO) test -race -short -timeout 20m $(CONCURRENT); \
+	@if command -v gcc >/dev/null || [ -n "$${CI:-}" ]; then set -x; $(GO) test -vet=off -race -short -timeout 20m $(CONCURRENT); \
 	else echo "race: NOT RUN: there is no C compiler, and the race detector links with one"; fi
 
 # One package after the other, four tests at a time: they wait more than they work.
@@ -58,7 +59,7 @@ e2e: ## the gateway between real mail servers
 	@test/prepare.sh browser
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -o "$$dir/postern" ./cmd/postern; \
-	POSTERN_BINARY=$$dir/postern $(GO) test -count=1 -p 1 -parallel 4 -timeout 20m ./test/...
+	POSTERN_BINARY=$$dir/postern $(GO) test -vet=off -count=1 -p 1 -parallel 4 -timeout 20m ./test/...
 
 bare: ## both commands of the README on a bare Debian, in four forms; as root, an hour
 	test/bare.sh full
