@@ -11,11 +11,13 @@ import (
 // Set is the rules in force, compiled. It never changes after Parse and is safe for concurrent use. The zero Set has
 // no rules.
 type Set struct {
-	rules  []Rule
-	live   []compiled       // the rules that can apply: all but disabled ones, in the order of the file
-	byName map[string]int32 // positions in live
-	index  index
-	fields []string // lower-case names of the header fields that rules look at
+	rules []Rule
+	// exceptions are those of the file, ended ones included.
+	exceptions []Exception
+	live       []compiled       // the rules that can apply: all but disabled ones, in the order of the file
+	byName     map[string]int32 // positions in live
+	index      index
+	fields     []string // lower-case names of the header fields that rules look at
 	// expressionText is how many octets of one field "re:" expressions are held against.
 	expressionText int
 }

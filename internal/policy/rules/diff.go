@@ -35,7 +35,7 @@ type FieldChange struct {
 }
 
 // Diff compares two sets by rule name: the rules of the old set that changed or went, in its order, then the new ones. A
-// rule that was renamed (see Renames) is one change.
+// rule that was renamed (see Renames) is one change. Exceptions follow, by their domain.
 // The order of rules decides nothing and is not compared. Rules that neither set applies (disabled, under test) cannot
 // weaken anything.
 func Diff(old, new *Set) []Change {
@@ -80,7 +80,7 @@ func Diff(old, new *Set) []Change {
 			out = append(out, c)
 		}
 	}
-	return out
+	return append(out, diffExceptions(old.exceptions, new.exceptions)...)
 }
 
 // effective reports whether the rule protects anything, as long as it has not expired.

@@ -40,10 +40,11 @@ func Edit(text []byte, name, rule string) ([]byte, error) {
 			continue
 		}
 		first, end := list[i].Line-1, len(lines)
-		if i+1 < len(list) {
-			end = above(lines, list[i+1].Line-1)
+		next := set.next(list[i].Line)
+		if next > 0 {
+			end = above(lines, next-1)
 		}
-		if !headed(lines[first]) || i+1 < len(list) && !headed(lines[list[i+1].Line-1]) {
+		if !headed(lines[first]) || next > 0 && !headed(lines[next-1]) {
 			return nil, ErrInline
 		}
 		end = withoutBlanks(lines, first, end)
@@ -69,10 +70,27 @@ func added(text []byte, rule string) []byte {
 	return append(out, rule...)
 }
 
-// headed reports whether a line begins a rule.
+// next is the line at which the first rule or exception after a line begins, 0 where there is none.
+func (s *Set) next(line int) (next int) {
+	at := func(l int) {
+		if l > line && (next == 0 || l < next) {
+			next = l
+		}
+	}
+	for i := range s.rules {
+		at(s.rules[i].Line)
+	}
+	for i := range s.exceptions {
+		at(s.exceptions[i].Line)
+	}
+	return next
+}
+
+// headed reports whether a line begins a rule or an exception.
 func headed(line []byte) bool {
 	rest, ok := bytes.CutPrefix(bytes.TrimLeft(line, " \t"), []byte("[["))
-	return ok && bytes.HasPrefix(bytes.TrimLeft(rest, " \t"), []byte("rule"))
+	rest = bytes.TrimLeft(rest, " \t")
+	return ok && (bytes.HasPrefix(rest, []byte("rule")) || bytes.HasPrefix(rest, []byte("exception")))
 }
 
 // above is the first of the comment lines that stand right above a line: they speak of what is below.

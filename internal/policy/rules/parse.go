@@ -30,20 +30,23 @@ func Parse(name string, text []byte) (*Set, error) {
 	if root == nil {
 		return nil, p.Err(name)
 	}
-	rules := readFile(p, root)
+	rules, exceptions := readFile(p, root)
 	if err := p.Err(name); err != nil {
 		return nil, err
 	}
-	return compile(rules), nil
+	set := compile(rules)
+	set.exceptions = exceptions
+	return set, nil
 }
 
-// readFile reads the top level: nothing but [[rule]].
-func readFile(p *problems, root *tomlfile.Node) []Rule {
-	var rules []Rule
+// readFile reads the top level: nothing but [[rule]] and [[exception]].
+func readFile(p *problems, root *tomlfile.Node) (rules []Rule, exceptions []Exception) {
 	for _, e := range root.Keys {
 		switch {
+		case e.Key == "exception":
+			exceptions = readExceptions(p, e)
 		case e.Key != "rule":
-			hint := "a rules file holds only [[rule]] and what belongs to it"
+			hint := "a rules file holds only [[rule]] and [[exception]], and what belongs to them"
 			if tomlfile.Slip(e.Key, []string{"rule"}) != "" {
 				hint = "write [[rule]]"
 			}
@@ -57,7 +60,7 @@ func readFile(p *problems, root *tomlfile.Node) []Rule {
 			rules = readRules(p, e)
 		}
 	}
-	return rules
+	return rules, exceptions
 }
 
 func readRules(p *problems, e tomlfile.Entry) []Rule {

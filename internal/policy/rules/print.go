@@ -29,6 +29,12 @@ func (s *Set) TOML() []byte {
 		}
 		r.print(&b)
 	}
+	for i := range s.exceptions {
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		s.exceptions[i].print(&b)
+	}
 	return []byte(b.String())
 }
 

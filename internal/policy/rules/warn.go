@@ -35,7 +35,7 @@ func (s *Set) Warnings(now time.Time, own ...mail.Domain) []Warning {
 			out = append(out, w)
 		}
 	}
-	return append(out, s.literalWarnings()...)
+	return append(append(out, s.literalWarnings()...), s.exceptionWarnings(now)...)
 }
 
 func (r *Rule) expiryWarnings(now time.Time) []Warning {
