@@ -16,7 +16,7 @@ func (c *Channel) Ask(ctx context.Context, r policy.Requirement, from, to mail.A
 		return smtpclient.Asked{}, err
 	}
 	asked, err := c.link.conn.Ask(ctx, from, to)
-	c.link.used = time.Now()
+	c.link.used, c.asked = time.Now(), true
 	return asked, err
 }
 

@@ -19,6 +19,7 @@ type Channel struct {
 	wanted    policy.Requirement // require at the goal that was reached
 	deliverer *Deliverer
 	sent      int
+	asked     bool // a question was asked over it
 }
 
 // ErrOvertaken: what the message was judged by changed while the connection was judged.
@@ -66,7 +67,7 @@ func (c *Channel) judge(ctx context.Context, r policy.Requirement) error {
 		return &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
 			Text: "the connection was opened for another requirement"}}}
 	}
-	if until := c.link.hop.Until; c.sent > 0 && !until.IsZero() && !time.Now().Before(until) {
+	if until := c.link.hop.Until; (c.sent > 0 || c.asked) && !until.IsZero() && !time.Now().Before(until) {
 		return &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
 			Text: "what the host publishes must be asked for again before another message is sent"}}}
 	}
