@@ -163,6 +163,25 @@ func TestDelayNoticeSaysThatTLSIsRequiredAndUntilWhen(t *testing.T) {
 	}
 }
 
+// Ordinary mail that waits for what its recipient's domain publishes says so, and nothing of a rule.
+func TestANoticeSaysThatThePublishedPolicyKeptItWaiting(t *testing.T) {
+	for kind, want := range map[string]string{policy.PublishedDANE: "(DANE, TLSA records in signed DNS)", policy.PublishedSTS: "(an MTA-STS policy)"} {
+		for mode, said := range map[string]bool{policy.Enforced: true, policy.Testing: false, policy.Observed: false} {
+			r := expired()
+			rcpt := &r.Recipients[0]
+			rcpt.Action = Delayed
+			rcpt.Requires, rcpt.Rules, rcpt.Reason = policy.Plaintext, nil, policy.DANEMismatch
+			rcpt.Attempt = &attempt.Attempt{Reason: rcpt.Reason, Tries: []attempt.Try{{Host: "mx.clinic.test", Reason: rcpt.Reason,
+				Published: []policy.Published{{Kind: kind, Mode: mode}}}}}
+			_, parsed := build(t, r)
+			text := strings.Join(strings.Fields(parsed.Human), " ")
+			if strings.Contains(text, want) != said || strings.Contains(text, "a rule of your organisation") {
+				t.Errorf("%s, %s:\n%s", kind, mode, text)
+			}
+		}
+	}
+}
+
 func TestSuccessSaysTheLevelReached(t *testing.T) {
 	r := expired()
 	a := expiredAttempt()

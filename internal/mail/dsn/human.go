@@ -152,6 +152,11 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 		p.para("  ", "It is waiting because TLS is required: a rule of your organisation says that it may travel only over "+
 			"a connection whose protection is "+rcpt.Requires.String()+". It will not be sent with less.")
 	}
+	if by := rcpt.publishedBy(); by != "" && rcpt.Action != Delivered && rcpt.Action != Relayed {
+		p.blank()
+		p.para("  ", "The recipient's domain asks in public ("+by+") that mail to it be sent only over a connection that proves its "+
+			"server, so the gateway does not send it with less.")
+	}
 	if rcpt.Action == Delayed && !rcpt.WillRetryUntil.IsZero() {
 		p.blank()
 		p.para("  ", "The gateway tries until "+date(rcpt.WillRetryUntil)+". If it cannot deliver by then, you get another notice.")
@@ -164,6 +169,23 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 	p.blank()
 	p.line("  Technical details")
 	rcpt.technical(p)
+}
+
+// publishedBy names what the recipient's domain or its host publishes that kept the mail from going; "" where nothing did.
+func (rcpt *Recipient) publishedBy() string {
+	if rcpt.Attempt == nil || rcpt.Attempt.Used() != nil {
+		return ""
+	}
+	t := rcpt.Attempt.Telling()
+	if t == nil {
+		return ""
+	}
+	for i := range t.Published {
+		if p := &t.Published[i]; p.Mode == policy.Enforced {
+			return map[string]string{policy.PublishedDANE: "DANE, TLSA records in signed DNS", policy.PublishedSTS: "an MTA-STS policy"}[p.Kind]
+		}
+	}
+	return ""
 }
 
 // info is what people are told about the reason, nothing where there is none.
