@@ -131,6 +131,23 @@ func (a *Attempt) Telling() *Try {
 	return best
 }
 
+// KeptBy returns what is published and enforced that kept mail from going; nil where it went, or nothing did.
+func (a *Attempt) KeptBy() *policy.Published {
+	if a == nil || a.Used() != nil {
+		return nil
+	}
+	t := a.Telling()
+	if t == nil {
+		return nil
+	}
+	for i := range t.Published {
+		if p := &t.Published[i]; p.Mode == policy.Enforced {
+			return p
+		}
+	}
+	return nil
+}
+
 // TLS returns the TLS facts of the try, nil for plaintext.
 func (t *Try) TLS() *mail.TLS {
 	if t == nil || t.Evidence == nil {

@@ -29,15 +29,16 @@ const (
 // is recorded.
 const (
 	Enforced = "enforce"
-	Testing  = "testing" // by the domain's own word (RFC 8461 §5)
-	Observed = "observe" // by the administrator's
+	Testing  = "testing"   // by the domain's own word (RFC 8461 §5)
+	Observed = "observe"   // by the administrator's
+	Excepted = "exception" // by the administrator's for this domain, until a day
 )
 
 // Published is one policy that a recipient's domain or its mail host publishes, as it was found for one hop. Values from
 // DNS and from the web are hostile text: bounded and escaped.
 type Published struct {
 	Kind string `json:"kind"` // PublishedDANE or PublishedSTS
-	Mode string `json:"mode"` // Enforced, Testing or Observed
+	Mode string `json:"mode"` // one of the modes
 	// ID is that of an MTA-STS policy.
 	ID string `json:"id,omitempty"`
 	// Source says where it was found: the name of the TLSA records; "fetched" or "cache".

@@ -49,7 +49,7 @@ type Trace struct {
 			Reason string `json:"reason"`
 		} `json:"shortfalls"`
 	} `json:"policy_detail"`
-	Attempts   []struct {
+	Attempts []struct {
 		Tries []struct {
 			Rung   string `json:"rung"`
 			Host   string `json:"host"`

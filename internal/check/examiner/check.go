@@ -25,6 +25,8 @@ type Config struct {
 	// Deliver opens connections. Its Budget bounds each question about each address, and about each target. Without a Book
 	// the names of mail hosts are judged as at a first delivery.
 	Deliver deliver.Config
+	// Excepted says what an administrator set aside of what a domain publishes, as rules.Set.Excepted does; nil is nothing.
+	Excepted func(d mail.Domain) map[string]string
 	// Forced is what the question ForceTLS demands; the zero value is an authenticated channel with public trust.
 	Forced policy.Requirement
 	// Extra questions are asked besides the two that always are.
@@ -107,7 +109,11 @@ func (c *Checker) Watch(ctx context.Context, t check.Target, more []check.Questi
 // concern it.
 func (c *Checker) plan(ctx context.Context, t check.Target) (*route.Plan, *route.Problem) {
 	if !t.Domain.IsZero() {
-		return c.table.Plan(ctx, t.Domain)
+		table := c.table
+		if c.cfg.Excepted != nil {
+			table = table.Except(c.cfg.Excepted(t.Domain))
+		}
+		return table.Plan(ctx, t.Domain)
 	}
 	cfg := c.cfg.Route
 	host := route.HostPort{Host: t.Host, IP: t.IP, Port: t.Port}

@@ -28,7 +28,7 @@ func (d *Dispatcher) changeLoop(ctx context.Context) {
 	}
 }
 
-// kickProtected has the sites of protected mail tried at once.
+// kickProtected has the sites tried at once at which mail waits for protection: that of a rule, or what its domain publishes.
 func (d *Dispatcher) kickProtected(ctx context.Context) error {
 	sites, err := d.cfg.Store.Sites(ctx)
 	if err != nil {
@@ -36,7 +36,7 @@ func (d *Dispatcher) kickProtected(ctx context.Context) error {
 	}
 	var keys []queue.SiteKey
 	for _, s := range sites {
-		if s.Requirement.Forced() && s.Failures > 0 {
+		if s.Failures > 0 && (s.Requirement.Forced() || s.Last.KeptBy() != nil) {
 			keys = append(keys, s.Key)
 		}
 	}

@@ -24,13 +24,16 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	if !r.enter("to " + r.servers.String()) {
 		return r.crowded(group)
 	}
-	plan, problem := r.view.Table.Plan(r.effort, domain)
+	plan, problem := r.view.TableFor(domain).Plan(r.effort, domain)
 	if problem != nil && ctx.Err() != nil {
 		return &step{fates: all(group, r.d.untouched)}
 	}
 	if problem != nil {
 		final, text := r.d.finalProblem(domain, problem, r.require)
 		r.climb = &attempt.Attempt{At: time.Now(), Reason: problem.Reason, Text: text}
+		if len(problem.Published) > 0 {
+			r.climb.Tries = []attempt.Try{{At: r.climb.At, Host: problem.Host.String(), Reason: problem.Reason, Text: text, Published: problem.Published}}
+		}
 		return r.withoutChannel(group, final)
 	}
 	r.d.forgetRefusal(domain)

@@ -161,7 +161,7 @@ func (q *question) answer(ctx context.Context) (answer, error) {
 
 // open climbs the ladder of the leg.
 func (q *question) open(ctx context.Context) (*line, error) {
-	plan, problem := q.view.Table.Plan(ctx, q.to.Domain)
+	plan, problem := q.view.TableFor(q.to.Domain).Plan(ctx, q.to.Domain)
 	if problem != nil {
 		return nil, fmt.Errorf("%s: %s", problem.Reason, problem.Text)
 	}

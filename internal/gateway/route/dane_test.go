@@ -164,3 +164,29 @@ func TestTLSAOfAHostThatAnAdministratorNamed(t *testing.T) {
 		}
 	}
 }
+
+// An exception shows what it sets aside, and why, and stops nothing.
+func TestAnExceptionSetsRecordsAside(t *testing.T) {
+	for _, s := range daneSituations {
+		synctest.Test(t, func(t *testing.T) {
+			table := daneTable(t, s.zone, policy.Enforced).Except(map[string]string{policy.PublishedDANE: "ticket 4711"})
+			plan, problem := table.Plan(t.Context(), mail.MustDomain("x.test"))
+			if problem != nil || plan.Hops[0].Demand().Key() != "" {
+				t.Fatalf("%s: %v, %+v", s.name, problem, plan)
+			}
+			found := plan.Hops[0].Published
+			if (s.source != "" || s.problem != "") != (len(found) == 1) {
+				t.Errorf("%s: found %+v", s.name, found)
+			}
+			for _, p := range found {
+				if p.Mode != policy.Excepted || !strings.HasPrefix(p.Note, "ticket 4711") {
+					t.Errorf("%s: %+v", s.name, p)
+				}
+			}
+		})
+	}
+	same := daneTable(t, "x.test A 192.0.2.1", policy.Enforced)
+	if same.Except(nil) != same {
+		t.Error("nothing is set aside, and it is another table")
+	}
+}

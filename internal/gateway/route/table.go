@@ -20,6 +20,8 @@ type Table struct {
 	own     map[mail.Domain]Own
 	hosted  matches[[]HostPort]
 	manners matches[Manner]
+	// excepted says why what is published is set aside, by kind; see Except.
+	excepted map[string]string
 }
 
 // New checks cfg and builds a Table. Its error names everything that is wrong.

@@ -173,19 +173,11 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 
 // publishedBy names what the recipient's domain or its host publishes that kept the mail from going; "" where nothing did.
 func (rcpt *Recipient) publishedBy() string {
-	if rcpt.Attempt == nil || rcpt.Attempt.Used() != nil {
+	p := rcpt.Attempt.KeptBy()
+	if p == nil {
 		return ""
 	}
-	t := rcpt.Attempt.Telling()
-	if t == nil {
-		return ""
-	}
-	for i := range t.Published {
-		if p := &t.Published[i]; p.Mode == policy.Enforced {
-			return map[string]string{policy.PublishedDANE: "DANE, TLSA records in signed DNS", policy.PublishedSTS: "an MTA-STS policy"}[p.Kind]
-		}
-	}
-	return ""
+	return map[string]string{policy.PublishedDANE: "DANE, TLSA records in signed DNS", policy.PublishedSTS: "an MTA-STS policy"}[p.Kind]
 }
 
 // info is what people are told about the reason, nothing where there is none.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"time"
 
 	"postern/cmd/postern/internal/rooms"
 	"postern/internal/check/examiner"
@@ -12,6 +13,7 @@ import (
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/dispatch"
 	"postern/internal/gateway/route"
+	"postern/internal/mail"
 	"postern/internal/queue"
 )
 
@@ -54,6 +56,7 @@ func (g *Gateway) checks(cfg *config.Config, client *tls.Certificate) (*examiner
 		return nil, err
 	}
 	cc := examiner.Config{Route: rooms.Routing(cfg, g.resolver), Deliver: rooms.Delivering(cfg, g.dialer, g.roots, g.revoke, client), Forced: forced}
+	cc.Excepted = func(d mail.Domain) map[string]string { return g.rules.Now().Rules.Excepted(d, time.Now()) }
 	cc.Route.Timeout = checkPatience
 	cc.Deliver.Memory, cc.Deliver.Book = g.memory, g.pins
 	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = checkPatience, min(cc.Deliver.ConnectTimeout, checkPatience)
