@@ -97,7 +97,7 @@ func nothingUsable(plan *Plan) *Problem {
 	if n := len(plan.Hops); n > 1 {
 		best = &Problem{Reason: best.Reason, Text: fmt.Sprintf("none of the %d hosts for %s can be used: %s", n, plan.Domain, best.Text)}
 	}
-	return &Problem{Reason: best.Reason, Text: best.Text}
+	return &Problem{Reason: best.Reason, Text: best.Text, Hops: plan.Hops}
 }
 
 func hope(r policy.Reason) int {
