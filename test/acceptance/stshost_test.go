@@ -3,13 +3,13 @@ package acceptance
 import (
 	"crypto/tls"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 
 	"postern/internal/lab/pki"
 	"postern/test/harness"
@@ -89,7 +89,7 @@ func (w *world) policyHost(domain, id string, serve http.HandlerFunc) *policyHos
 		defer p.mu.Unlock()
 		return &p.cert.TLS, nil
 	}}
-	p.server = &http.Server{Handler: p, ErrorLog: nil}
+	p.server = &http.Server{Handler: p, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = p.server.Serve(tls.NewListener(l, config)) }() // until it is closed
 	w.T.Cleanup(p.vanishes)
 	w.Settings["policies.networks"] = `["127.0.0.0/8"]`
@@ -101,7 +101,7 @@ func announcement(domain, id string) string {
 	return fmt.Sprintf("!_mta-sts.%s TXT \"v=STSv1; id=%s;\"", domain, id)
 }
 
-// Erase removes the lines of DNS that begin with a text.
+// erase removes the lines of DNS that begin with a text.
 func (w *world) erase(prefix string) {
 	w.T.Helper()
 	w.Zone = slices.DeleteFunc(w.Zone, func(line string) bool { return strings.HasPrefix(line, prefix) })
@@ -114,13 +114,5 @@ func (w *world) announces(domain, id string) {
 	w.erase("!_mta-sts." + domain + " ")
 	if id != "" {
 		w.Record(announcement(domain, id))
-	}
-}
-
-// asRoot skips a test that needs port 443.
-func asRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("a policy host listens at port 443, which takes root")
 	}
 }
