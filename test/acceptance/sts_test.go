@@ -293,3 +293,70 @@ func TestTheVerbsAboutPolicies(t *testing.T) {
 		t.Errorf("an address: exit code %d\n%s", a.Code, a.Stderr)
 	}
 }
+
+// What is published is told before mail is sent.
+func TestCheckTellsWhatIsPublished(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Domain("clinic.test", w.Expired("mx.clinic.test"))
+	w.policyHost("clinic.test", "5", policy("enforce", "mx.clinic.test"))
+	w.Domain("shop.test", w.Expired("mx.shop.test"))
+	w.policyHost("shop.test", "6", policy("testing", "mx.shop.test"))
+	w.Domain("else.test", w.Good("mx.else.test"))
+	w.policyHost("else.test", "7", policy("enforce", "mail.else.test"))
+	w.Domain("none.test", w.Good("mx.none.test"))
+	w.Configure() // no gateway runs
+	verdicts, objects := w.checksAll(0, "clinic.test", "shop.test", "else.test", "none.test")
+	for target, want := range map[string]struct{ outcome, reason, says string }{
+		"clinic.test": {"deferred", "cert-expired", `"published":[{"kind":"sts","mode":"enforce","id":"5","source":"fetched","hosts":["mx.clinic.test"]`},
+		"shop.test":   {"delivered", "cert-expired", `"shortfalls":[{"reason":"cert-expired"`},
+		"else.test":   {"deferred", "sts-mx-mismatch", `"published":[{"kind":"sts","mode":"enforce","id":"7"`},
+		"none.test":   {"delivered", "", ""},
+	} {
+		v := verdicts[target]["opportunistic"]
+		if v.Outcome != want.outcome || want.outcome == "deferred" && v.Reason != want.reason || !strings.Contains(objects[target], want.says) ||
+			want.says == "" && strings.Contains(objects[target], "published") {
+			t.Errorf("%s: %+v\n%s", target, v, objects[target])
+		}
+	}
+	for target, says := range map[string][]string{
+		"clinic.test": {"MTA-STS", "enforced, id 5, fetched 0s ago, names mx.clinic.test", "waits: cert-expired"},
+		"shop.test":   {"testing, so that nothing is asked, id 6", "would fall short: cert-expired"},
+		"else.test":   {"enforced, id 7", "names mail.else.test", "waits: sts-mx-mismatch"},
+	} {
+		out := strings.Join(strings.Fields(w.Postern("check", target)), " ")
+		for _, one := range says {
+			if !strings.Contains(out, one) {
+				t.Errorf("%s: nothing says %q\n%s", target, one, out)
+			}
+		}
+	}
+}
+
+func TestAnObservedPolicyIsOnlyWrittenDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Settings["policies.sts"] = `"observe"`
+	w.Domain("clinic.test", w.Expired("mx.clinic.test"))
+	host := w.policyHost("clinic.test", "1", policy("enforce", "mx.clinic.test"))
+	w.Start("")
+	w.Send("anna@home.test", "observed", "a@clinic.test")
+	got := w.Await("a@clinic.test", harness.In("delivered"))
+	got.Want(t, map[string]string{"reached": "encrypted", "policy": "sts"})
+	if p := got.Published; p == nil || p.Mode != "observe" || len(p.Shortfalls) != 1 || p.Shortfalls[0].Reason != "cert-expired" {
+		t.Errorf("the trace says %s", got.Raw)
+	}
+
+	w.Settings["policies.sts"] = `"enforce"` // a reload puts that in force, and keeps what was fetched
+	w.Configure()
+	w.Postern("reload")
+	w.Send("anna@home.test", "enforced", "b@clinic.test")
+	w.Await("b@clinic.test", harness.Waits("cert-expired"))
+	if n := host.count(); n != 1 {
+		t.Errorf("fetched %d times", n)
+	}
+	w.Settings["policies.sts"] = `"off"`
+	w.Configure()
+	w.Postern("reload")
+	w.Await("b@clinic.test", harness.In("delivered")).Want(t, map[string]string{"policy": ""})
+}
