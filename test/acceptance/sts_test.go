@@ -1,7 +1,9 @@
 package acceptance
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -305,13 +307,20 @@ func TestCheckTellsWhatIsPublished(t *testing.T) {
 	w.Domain("else.test", w.Good("mx.else.test"))
 	w.policyHost("else.test", "7", policy("enforce", "mail.else.test"))
 	w.Domain("none.test", w.Good("mx.none.test"))
+	cert := w.CA.Issue(pki.Options{Names: []string{"mx.dane.test"}})
+	w.Partner("mx.dane.test", serving(cert))
+	digest := sha256.Sum256(cert.Leaf.RawSubjectPublicKeyInfo)
+	tlsa := fmt.Sprintf("3 1 1 %x", digest)
+	w.Record("dane.test MX 10 mx.dane.test", fmt.Sprintf("_%d._tcp.mx.dane.test TLSA 3 1 1 %x", w.Port, sha256.Sum256(nil)),
+		fmt.Sprintf("_%d._tcp.mx.dane.test TLSA %s", w.Port, tlsa))
 	w.Configure() // no gateway runs
-	verdicts, objects := w.checksAll(0, "clinic.test", "shop.test", "else.test", "none.test")
+	verdicts, objects := w.checksAll(0, "clinic.test", "shop.test", "else.test", "none.test", "dane.test")
 	for target, want := range map[string]struct{ outcome, reason, says string }{
 		"clinic.test": {"deferred", "cert-expired", `"published":[{"kind":"sts","mode":"enforce","id":"5","source":"fetched","hosts":["mx.clinic.test"]`},
 		"shop.test":   {"delivered", "cert-expired", `"shortfalls":[{"reason":"cert-expired"`},
 		"else.test":   {"deferred", "sts-mx-mismatch", `"published":[{"kind":"sts","mode":"enforce","id":"7"`},
 		"none.test":   {"delivered", "", ""},
+		"dane.test":   {"delivered", "", `"matched":"` + tlsa + `"`},
 	} {
 		v := verdicts[target]["opportunistic"]
 		if v.Outcome != want.outcome || want.outcome == "deferred" && v.Reason != want.reason || !strings.Contains(objects[target], want.says) ||
@@ -322,6 +331,7 @@ func TestCheckTellsWhatIsPublished(t *testing.T) {
 	for target, says := range map[string][]string{
 		"clinic.test": {"MTA-STS", "enforced, id 5, fetched 0s ago, names mx.clinic.test", "waits: cert-expired"},
 		"shop.test":   {"testing, so that nothing is asked, id 6", "would fall short: cert-expired"},
+		"dane.test":   {"DANE", "enforced, at _", "matched by " + tlsa},
 		"else.test":   {"enforced, id 7", "names mail.else.test", "waits: sts-mx-mismatch"},
 	} {
 		out := strings.Join(strings.Fields(w.Postern("check", target)), " ")
