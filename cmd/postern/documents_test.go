@@ -83,7 +83,7 @@ func commandLines(page string) (lines []typing) {
 }
 
 // groups are the verbs that have verbs of their own; documents name those without the name of the binary.
-var groups = []string{"queue", "rules", "peers", "trust", "accounts", "store", "config"}
+var groups = []string{"queue", "rules", "peers", "policies", "trust", "accounts", "store", "config"}
 
 // typed returns the command lines for the binary in a line of a shell: after a prompt, before a comment or, in a list, an
 // explanation two blanks away, up to a pipe; "hold|release" is two of them.

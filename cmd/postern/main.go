@@ -37,6 +37,7 @@ type commands struct {
 	Trace    operate.TraceCmd    `cmd:"" help:"Find out what happened to mail."`
 	Rules    operate.RulesCmd    `cmd:"" help:"Look at, apply and explain the rules."`
 	Peers    operate.PeersCmd    `cmd:"" help:"Look at what is remembered of the servers mail is sent to."`
+	Policies operate.PoliciesCmd `cmd:"" help:"Look at what recipients' domains publish about TLS (MTA-STS)."`
 	Check    tlscheck.CheckCmd   `cmd:"" help:"Test mail servers' TLS, and see whether mail would be delivered and how well protected."`
 	Explain  tlscheck.ExplainCmd `cmd:"" help:"Say what a reason code means, who must act and what to do."`
 	Trust    tlscheck.TrustCmd   `cmd:"" help:"Look at what the gateway itself shows to partners."`

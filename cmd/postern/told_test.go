@@ -19,12 +19,13 @@ func TestEveryVerbIsToldOrSaysWhyNot(t *testing.T) {
 		"rules apply": "rules apply", "rules export": "rules export", "rules list": "rules read", "rules show": "rules read",
 		"queue retry": "queue retry", "queue hold": "queue hold", "queue release": "queue release", "queue cancel": "queue cancel",
 		"peers forget": "peers forget", "peers approve": "peers approve", "peers unpin": "peers unpin",
+		"policies refresh": "policies refresh", "policies forget": "policies forget",
 		"accounts first": "accounts first", "accounts invite": "accounts invite", "accounts disable": "accounts change", "accounts enable": "accounts change",
 		"accounts delete": "accounts delete", "accounts revoke": "tokens delete", "reload": "reload configuration",
 	}
 	untold := map[string]string{
 		"rules explain": looks, "queue list": looks, "queue show": looks, "trace": looks, "audit": looks, "peers list": looks, "peers show": looks,
-		"peers pins": looks, "accounts list": looks, "accounts tokens": looks, "explain": looks,
+		"peers pins": looks, "policies list": looks, "policies show": looks, "accounts list": looks, "accounts tokens": looks, "explain": looks,
 		"serve": "it is the gateway", "demo": "it is a world of its own", "check": "it makes what waits due by queue retry, which is told; else " + here,
 		"headers": here, "config check": here, "config show": here, "config example": here, "config hash-password": here,
 		"trust show": here, "store salvage": "the gateway does not run then; it says what it does", "store waiting": here, "version": here, "man": here,

@@ -68,6 +68,9 @@ type Verdict struct {
 	// Tries are the connections made for this verdict, in order.
 	Tries []Try `json:"tries,omitempty"`
 
+	// Published is what was published, as held against that host, and Matched the TLSA record that it matched; hosts tell it.
+	Published []policy.Published `json:"-"`
+	Matched   string             `json:"-"`
 	// Answered says that somebody answered EHLO. It is no part of the surface: whoever reads a report sees more there.
 	Answered bool `json:"-"`
 }
@@ -166,9 +169,20 @@ type Host struct {
 	Signed bool   `json:"signed"`
 	Proven bool   `json:"proven"` // an administrator named it
 	// Reason and Text say why the host has no address that could be tried; "" where it has.
-	Reason    policy.Reason `json:"reason,omitempty"`
-	Text      string        `json:"text,omitempty"`
-	Addresses []Address     `json:"addresses,omitempty"`
+	Reason policy.Reason `json:"reason,omitempty"`
+	Text   string        `json:"text,omitempty"`
+	// Published is what the host and the target's domain publish for senders.
+	Published []Published `json:"published,omitempty"`
+	Addresses []Address   `json:"addresses,omitempty"`
+}
+
+// Published is one policy that is published, in the words of a trace.
+type Published struct {
+	policy.Published
+	// AgeS is how old it was, in seconds.
+	AgeS int64 `json:"age_s"`
+	// Matched is the TLSA record that one of the addresses matched, "" where none did.
+	Matched string `json:"matched,omitempty"`
 }
 
 // Address is one address of a host, examined as if it were the only one.

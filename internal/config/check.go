@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"postern/internal/mail"
 	"postern/internal/platform/passhash"
@@ -264,6 +265,9 @@ func (c *Config) checkDelivery(d *decoder) {
 		if r.Duration <= 0 {
 			d.fail(fmt.Sprintf("delivery.retry[%d]", i), "must be longer than nothing", "")
 		}
+	}
+	if t := c.Policies.STSTimeout.Duration; t < time.Second || t > 20*time.Second { // a plan has 30 s for all its questions
+		d.fail("policies.sts_timeout", "must be between 1s and 20s", `write sts_timeout = "10s"`)
 	}
 	for _, v := range []struct {
 		path  string

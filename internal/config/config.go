@@ -202,6 +202,13 @@ type Policies struct {
 	// DANE, the TLSA records of mail hosts: "enforce", mail goes only to a host that one of its records proves; "observe",
 	// what would have fallen short is recorded, and mail goes as without; or "off".
 	DANE Keeping `toml:"dane"`
+	// MTA-STS, the policies of recipient domains: the same. Under "enforce" mail of a domain whose policy says so goes only to
+	// hosts that it names and that have a certificate which proves them.
+	STS Keeping `toml:"sts"`
+	// How long the first mail for a domain waits for its policy; then it goes as if there were none.
+	STSTimeout Duration `toml:"sts_timeout"`
+	// Private networks in which the web servers of policies may be.
+	Networks []netip.Prefix `toml:"networks" example:"['10.0.0.0/8']"`
 }
 
 // Delivery is about sending mail on.

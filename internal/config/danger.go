@@ -98,6 +98,7 @@ func (c *Config) hostBits() (out []Finding) {
 	}
 	look("delivery.deny_networks", c.Delivery.DenyNetworks)
 	look("delivery.revocation_networks", c.Delivery.RevocationNetworks)
+	look("policies.networks", c.Policies.Networks)
 	return out
 }
 

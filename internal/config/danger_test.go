@@ -29,8 +29,8 @@ func TestDangersAreNamed(t *testing.T) {
 		{"a public host without TLS", relay(`"81.2.3.4/32", "2a02:8000::5/128"`), "relay.networks[0] relay.networks[1]"},
 		{"a public host with TLS", strings.Replace(relay(`"81.2.3.4/32"`), "plaintext", "encrypted", 1) + certificate, ""},
 		{"host bits", relay(`"10.1.2.3/8", "10.1.2.3/32"`) + "[[relay_client]]\nnetworks = [\"10.9.9.9/16\"]\nsenders = [\"*\"]\n" +
-			"[delivery]\ndeny_networks = [\"127.0.0.1/8\", \"fe80::1/10\"]\nrevocation_networks = [\"10.1.1.1/24\"]\n",
-			"!relay.networks[0] !relay_client[0].networks[0] !delivery.deny_networks[0] !delivery.deny_networks[1] !delivery.revocation_networks[0]"},
+			"[delivery]\ndeny_networks = [\"127.0.0.1/8\", \"fe80::1/10\"]\nrevocation_networks = [\"10.1.1.1/24\"]\n[policies]\nnetworks = [\"10.2.1.1/24\"]\n",
+			"!relay.networks[0] !relay_client[0].networks[0] !delivery.deny_networks[0] !delivery.deny_networks[1] !delivery.revocation_networks[0] !policies.networks[0]"},
 		{"a single label", "hostname = \"mail\"", "hostname"},
 		{"localhost", "hostname = \"localhost\"", "hostname"},
 		{"a name of this machine", "hostname = \"gw.localdomain\"", "hostname"},

@@ -191,6 +191,16 @@ type (
 		Seen   []string // those of Found that stood beside the one used first
 		Waits  bool     // no other host would do, so mail waits
 	}
+	// PolicyUnavailable: the MTA-STS policy of a domain that announces one, or has one that is kept, could not be had.
+	PolicyUnavailable struct {
+		Domain string
+		Fault  string // of stscache.Kind
+		Text   string // one sentence; escaped and bounded
+		// Kept says that a policy fetched earlier counts all the same; without one mail goes as if there were none.
+		Kept bool
+		// Repeated says that this was told within the last day.
+		Repeated bool
+	}
 	// NoticeQueued: a DSN or delay notice was queued, or is held because too many go to strangers.
 	NoticeQueued struct {
 		Message, About string
@@ -218,21 +228,22 @@ type (
 	Warned struct{ What, Text, Hint string }
 )
 
-func (Started) event()         {}
-func (Connected) event()       {}
-func (Disconnected) event()    {}
-func (HandshakeFailed) event() {}
-func (Refused) event()         {}
-func (RecipientAsked) event()  {}
-func (LoggedIn) event()        {}
-func (Accepted) event()        {}
-func (ClientPlain) event()     {}
-func (Attempted) event()       {}
-func (PeerChanged) event()     {}
-func (Settled) event()         {}
-func (MXChanged) event()       {}
-func (NoticeQueued) event()    {}
-func (Raised) event()          {}
-func (RulesApplied) event()    {}
-func (AdminActed) event()      {}
-func (Warned) event()          {}
+func (Started) event()           {}
+func (Connected) event()         {}
+func (Disconnected) event()      {}
+func (HandshakeFailed) event()   {}
+func (Refused) event()           {}
+func (RecipientAsked) event()    {}
+func (LoggedIn) event()          {}
+func (Accepted) event()          {}
+func (ClientPlain) event()       {}
+func (Attempted) event()         {}
+func (PeerChanged) event()       {}
+func (Settled) event()           {}
+func (MXChanged) event()         {}
+func (PolicyUnavailable) event() {}
+func (NoticeQueued) event()      {}
+func (Raised) event()            {}
+func (RulesApplied) event()      {}
+func (AdminActed) event()        {}
+func (Warned) event()            {}

@@ -62,7 +62,7 @@ func TestOrdinaryMailUnderDANEComesOutAsPostfixSeesIt(t *testing.T) {
 		switch s.Means {
 		case peers.DANEProven:
 			got.Want(t, map[string]string{"state": "delivered", "reached": "authenticated"})
-			if !strings.HasPrefix(got.ProvedBy, "dane-") || got.Policy != "dane" || got.Detail.Matched == "" {
+			if !strings.HasPrefix(got.ProvedBy, "dane-") || got.Policy != "dane" || got.Published.Matched == "" {
 				t.Errorf("%s: proved by %q under %q: %s", s.Name, got.ProvedBy, got.Policy, got.Raw)
 			}
 		case peers.DANEEncrypted:
@@ -105,7 +105,7 @@ func (w *daneWorld) except(name string) {
 	w.Apply(fmt.Sprintf("[[exception]]\ndomain = \"%s.test\"\nignore = [\"dane\"]\nreason = \"ticket 4711\"\nexpires = %s\n", name,
 		w.Now.AddDate(0, 1, 0).Format(time.DateOnly)))
 	got := w.Await("x@"+name+".test", harness.In("delivered"))
-	if got.Policy != "dane" || got.Detail.Mode != "exception" || len(got.Detail.Shortfalls) == 0 || !strings.Contains(got.Raw, "ticket 4711") {
+	if got.Policy != "dane" || got.Published.Mode != "exception" || len(got.Published.Shortfalls) == 0 || !strings.Contains(got.Raw, "ticket 4711") {
 		w.T.Errorf("excepted: %s", got.Raw)
 	}
 }

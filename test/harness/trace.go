@@ -27,6 +27,9 @@ type Trace struct {
 	Held       string     `json:"held"`
 	MX         string     `json:"mx"`
 	IP         string     `json:"ip"`
+	ProvedBy   string     `json:"proved_by"`
+	Policy     string     `json:"policy"`
+	Published  *Published `json:"policy_detail"`
 	TLSVersion string     `json:"tls_version"`
 	Cipher     string     `json:"cipher"`
 	Bits       int        `json:"bits"`
@@ -35,21 +38,7 @@ type Trace struct {
 	NotBefore  *time.Time `json:"cert_not_before"`
 	NotAfter   *time.Time `json:"cert_not_after"`
 	Notes      []string   `json:"notes"`
-	ProvedBy   string     `json:"proved_by"`
-	Policy     string     `json:"policy"`
-	Detail     *struct {
-		Kind       string   `json:"kind"`
-		Mode       string   `json:"mode"`
-		ID         string   `json:"id"`
-		Source     string   `json:"source"`
-		Records    []string `json:"records"`
-		Matched    string   `json:"matched"`
-		Half       bool     `json:"mx_unsigned"`
-		Shortfalls []struct {
-			Reason string `json:"reason"`
-		} `json:"shortfalls"`
-	} `json:"policy_detail"`
-	Attempts []struct {
+	Attempts   []struct {
 		Tries []struct {
 			Rung   string `json:"rung"`
 			Host   string `json:"host"`
@@ -64,6 +53,23 @@ type Trace struct {
 	InboundTLS   json.RawMessage `json:"inbound_tls"`
 
 	Raw string // the line
+}
+
+// Published is what a recipient's domain or its mail host publishes, as a trace tells it.
+type Published struct {
+	Kind       string   `json:"kind"`
+	Mode       string   `json:"mode"`
+	ID         string   `json:"id"`
+	Source     string   `json:"source"`
+	AgeS       *int64   `json:"age_s"`
+	Hosts      []string `json:"hosts"`
+	Records    []string `json:"records"`
+	Matched    string   `json:"matched"`
+	Note       string   `json:"note"`
+	Shortfalls []struct {
+		Reason string `json:"reason"`
+		Text   string `json:"text"`
+	} `json:"shortfalls"`
 }
 
 // Traces reads the objects that a verb prints.
@@ -111,7 +117,7 @@ func Waits(reason string) func(Trace) bool {
 func (t Trace) Want(tt *testing.T, fields map[string]string) {
 	tt.Helper()
 	have := map[string]string{"state": t.State, "reached": t.Reached, "reason": t.Reason, "requires": t.Requires, "mx": t.MX,
-		"rule": t.Rule, "tls_version": t.TLSVersion, "status": t.Status, "held": t.Held}
+		"rule": t.Rule, "proved_by": t.ProvedBy, "policy": t.Policy, "tls_version": t.TLSVersion, "status": t.Status, "held": t.Held}
 	for name, value := range fields {
 		if have[name] != value {
 			tt.Errorf("%s is %q, want %q, in %s", name, have[name], value, t.Raw)

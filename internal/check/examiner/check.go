@@ -97,6 +97,11 @@ func (c *Checker) Watch(ctx context.Context, t check.Target, more []check.Questi
 		for _, q := range questions {
 			r.Verdicts = append(r.Verdicts, planless(q, problem))
 		}
+		for i := range problem.Hops {
+			host := hostOf(&problem.Hops[i], heard)
+			host.Published = published(&problem.Hops[i], nil, r.At)
+			r.Hosts = append(r.Hosts, host)
+		}
 	} else {
 		probes := c.examine(ctx, r, plan, questions, heard, &told)
 		r.Findings = findings(r, probes, start)
@@ -172,10 +177,7 @@ func (c *Checker) examine(
 	r.Hosts = make([]check.Host, len(plan.Hops))
 	for i := range plan.Hops {
 		hop, host := &plan.Hops[i], &r.Hosts[i]
-		*host = check.Host{Name: hop.Host.String(), Port: hop.Port, Pref: hop.Pref, Proven: hop.Proven, Signed: heard.signed(hop.Host)}
-		if hop.Problem != nil {
-			host.Reason, host.Text = hop.Problem.Reason, hop.Problem.Text
-		}
+		*host = hostOf(hop, heard)
 		host.Addresses = make([]check.Address, len(hop.Addrs))
 		for j, ip := range hop.Addrs {
 			slots <- struct{}{}
@@ -188,6 +190,9 @@ func (c *Checker) examine(
 		}
 	}
 	wg.Wait()
+	for i := range plan.Hops {
+		r.Hosts[i].Published = published(&plan.Hops[i], r.Hosts[i].Addresses, r.At)
+	}
 	r.Verdicts = c.whole(ctx, r, plan, questions)
 	return probes
 }

@@ -53,6 +53,9 @@ func verdict(q check.Question, a *attempt.Attempt) check.Verdict {
 	blame(&v, a.Reason, a.Text)
 	if t := a.Telling(); t != nil {
 		v.Host, v.IP, v.Shortfalls, v.TLS, v.Revocation = t.Host, t.IP, t.Shortfalls, t.TLS(), revocation(t.Evidence)
+		if v.Published = t.Published; t.Evidence != nil && t.Evidence.DANE != nil {
+			v.Matched = t.Evidence.DANE.Record
+		}
 	}
 	for i := range a.Tries {
 		t := &a.Tries[i]

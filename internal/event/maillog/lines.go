@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"postern/internal/event"
+	"postern/internal/policy"
 )
 
 // line says how an event is written: its level, its first word, its pairs. An event this release does not know gives "".
@@ -50,6 +51,8 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return peerLine(e)
 	case event.MXChanged:
 		return mxLine(e)
+	case event.PolicyUnavailable:
+		return policyLine(e)
 	}
 	return adminLine(e)
 }
@@ -154,6 +157,25 @@ func mxLine(e event.MXChanged) (slog.Level, string, attrs) {
 	}
 	a.text("hint", "ask the partner whether that is right; then: postern peers approve "+e.Domain+" "+strings.Join(e.Found, " "))
 	return slog.LevelWarn, "mx-changed", a
+}
+
+// policyLine warns once a day; what is repeated is for whoever looks closely.
+func policyLine(e event.PolicyUnavailable) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("domain", e.Domain)
+	a.text("policy", policy.PublishedSTS)
+	a.text("fault", e.Fault)
+	a.text("text", e.Text)
+	kept := "no"
+	if e.Kept {
+		kept = "yes"
+	}
+	a.text("kept", kept)
+	if e.Repeated {
+		return slog.LevelDebug, "policy-unavailable", a
+	}
+	a.text("hint", "the domain's administrators must act; `postern policies show "+e.Domain+"` tells more")
+	return slog.LevelWarn, "policy-unavailable", a
 }
 
 func peerLine(e event.PeerChanged) (slog.Level, string, attrs) {

@@ -61,6 +61,8 @@ func sample() []event.Event {
 		event.PeerChanged{Host: "mx.shop.test", IP: netip.MustParseAddr("192.0.2.10"), Port: 25, Change: "group", Before: "X25519", After: "X25519MLKEM768"},
 		event.MXChanged{Domain: "clinic.test", Rules: []string{"clinic"}, Hosts: []string{"mx1.evil.test", "mx2.evil.test"}, Found: []string{"evil.test"},
 			Known: []string{"backup.test", "clinic.test"}, Waits: true},
+		event.PolicyUnavailable{Domain: "clinic.test", Fault: "certificate", Text: "the certificate of mta-sts.clinic.test expired at 2026-11-01T00:00:00Z"},
+		event.PolicyUnavailable{Domain: "clinic.test", Fault: "host-silent", Text: "mta-sts.clinic.test did not answer in time", Kept: true, Repeated: true},
 		event.Warned{What: "rules", Text: "the rules file is broken", Hint: "run postern rules apply"},
 	}
 }

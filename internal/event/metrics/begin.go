@@ -37,6 +37,10 @@ func (m *Metrics) begin() {
 	m.each(logins, "ok", "failed")
 	m.each(peerChanges, changes...)
 	m.each(notices, noticeKinds...)
+	for _, fault := range faults {
+		m.add(policyFaults, 0, fault, yesOrNo(true))
+		m.add(policyFaults, 0, fault, yesOrNo(false))
+	}
 	m.each(tooLate, wishes...)
 	m.each(recipientsAsked, answers...)
 	m.each(refused, "other")

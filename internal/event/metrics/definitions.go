@@ -35,6 +35,7 @@ const (
 	recipientsAsked    = "postern_recipients_asked_total"
 	logins             = "postern_logins_total"
 	peerChanges        = "postern_peer_changes_total"
+	policyFaults       = "postern_policies_unavailable_total"
 	notices            = "postern_notices_total"
 	raised             = "postern_raised_deliveries_total"
 	rulesRevision      = "postern_rules_revision"
@@ -75,6 +76,8 @@ func Definitions() []Definition {
 		{deliveryDelay, Histogram, "Time from acceptance to delivery, in seconds.", []string{"leg"}},
 		{wouldDiffer, Counter, "Deliveries whose outcome rules in test mode would have changed.", nil},
 		{peerChanges, Counter, "Changes of the servers we send to, by what changed.", []string{"change"}},
+		{policyFaults, Counter, "Failures to get an MTA-STS policy that a domain announces, by what failed, and by whether one fetched earlier counts all the same (kept).",
+			[]string{"fault", "kept"}},
 		{notices, Counter, "Notices queued, by kind.", []string{"kind"}},
 		{raised, Counter, "Waiting deliveries that got a stricter requirement.", nil},
 		{rulesRevision, Gauge, "Revision of the rules in force.", nil},

@@ -113,6 +113,11 @@ func (m *Metrics) rest(e event.Event) {
 		m.add(notices, 1, oneOf(e.Kind, noticeKinds...))
 	case event.PeerChanged:
 		m.add(peerChanges, 1, oneOf(e.Change, changes...))
+	case event.PolicyUnavailable:
+		m.add(policyFaults, 1, oneOf(e.Fault, faults...), yesOrNo(e.Kept))
+		if !e.Repeated {
+			m.add(warnings, 1)
+		}
 	case event.Raised:
 		m.add(raised, float64(e.Deliveries))
 	case event.RulesApplied:
@@ -163,6 +168,10 @@ func (m *Metrics) reason(r policy.Reason) string {
 // changes are the kinds of peers.ChangeKinds.
 var changes = []string{"tls-lost", "tls-returned", "key", "certificate", "tls-version", "group", "keywords", "certificate-expiring"}
 
+// faults are those of stscache.Faults.
+var faults = []string{"record-gone", "record-unknown", "record-invalid", "host-unknown", "host-private", "host-silent", "host-refused",
+	"tls-failed", "certificate", "bad-status", "bad-answer", "policy-invalid", "not-yet", "busy"}
+
 func leg(l event.Leg) string { return oneOf(string(l), append(inbound[:], outbound[:]...)...) }
 
 // inboundLevel is the level of a client's connection: authenticated when its certificate was verified.
@@ -181,6 +190,13 @@ func code(c int) string {
 		return "other"
 	}
 	return strconv.Itoa(c)
+}
+
+func yesOrNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
 }
 
 func result(ok bool) string {

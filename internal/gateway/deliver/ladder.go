@@ -50,8 +50,7 @@ func newLadder(d *Deliverer, site string, plan *route.Plan, r policy.Requirement
 	for i := range plan.Hops {
 		hop := &plan.Hops[i]
 		if hop.Problem != nil {
-			l.note(attempt.Try{At: time.Now(), Host: hop.Host.String(), Reason: hop.Problem.Reason, Text: hop.Problem.Text,
-				Published: hop.Published})
+			l.note(PassedOver(hop))
 		}
 		require := r.With(hop.Demand())
 		for _, addr := range hop.Addrs {
@@ -59,6 +58,11 @@ func newLadder(d *Deliverer, site string, plan *route.Plan, r policy.Requirement
 		}
 	}
 	return l
+}
+
+// PassedOver is what an attempt tells of a hop with a problem.
+func PassedOver(hop *route.Hop) attempt.Try {
+	return attempt.Try{At: time.Now(), Host: hop.Host.String(), Reason: hop.Problem.Reason, Text: hop.Problem.Text, Published: hop.Published}
 }
 
 func (l *ladder) note(t attempt.Try) *attempt.Try {

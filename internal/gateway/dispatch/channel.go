@@ -31,8 +31,10 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	if problem != nil {
 		final, text := r.d.finalProblem(domain, problem, r.require)
 		r.climb = &attempt.Attempt{At: time.Now(), Reason: problem.Reason, Text: text}
-		if len(problem.Published) > 0 {
-			r.climb.Tries = []attempt.Try{{At: r.climb.At, Host: problem.Host.String(), Reason: problem.Reason, Text: text, Published: problem.Published}}
+		for i := range problem.Hops {
+			if hop := &problem.Hops[i]; len(hop.Published) > 0 { // what it asks for is told
+				r.climb.Tries = append(r.climb.Tries, deliver.PassedOver(hop))
+			}
 		}
 		return r.withoutChannel(group, final)
 	}

@@ -82,24 +82,23 @@ func each(n int, f func(i int)) {
 // nothingUsable returns why no hop of plan has addresses, nil if one has. Of several problems the one tells that gives
 // most hope: a look-up that failed, then an address that may not be dialled, then a host without one.
 func nothingUsable(plan *Plan) *Problem {
-	var best *Hop
+	var best *Problem
 	for i := range plan.Hops {
 		h := &plan.Hops[i]
 		if h.Problem == nil {
 			return nil
 		}
-		if best == nil || hope(h.Problem.Reason) > hope(best.Problem.Reason) {
-			best = h
+		if best == nil || hope(h.Problem.Reason) > hope(best.Reason) {
+			best = h.Problem
 		}
 	}
 	if best == nil {
 		return &Problem{Reason: policy.DNSNoAddress, Text: "there is no host to deliver to for " + plan.Domain.String()}
 	}
-	p := &Problem{Reason: best.Problem.Reason, Text: best.Problem.Text, Host: best.Host, Published: best.Published}
 	if n := len(plan.Hops); n > 1 {
-		p.Text = fmt.Sprintf("none of the %d hosts for %s can be used: %s", n, plan.Domain, p.Text)
+		best = &Problem{Reason: best.Reason, Text: fmt.Sprintf("none of the %d hosts for %s can be used: %s", n, plan.Domain, best.Text)}
 	}
-	return p
+	return &Problem{Reason: best.Reason, Text: best.Text, Hops: plan.Hops}
 }
 
 func hope(r policy.Reason) int {

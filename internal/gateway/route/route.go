@@ -161,10 +161,8 @@ type Problem struct {
 	Permanent bool
 	// Signed says that a permanent problem owes nothing to DNS that nobody vouched for.
 	Signed bool
-	// Host is the one hop that tells most of a plan that has none to offer, and Published what is published for it; both
-	// are empty where there is no such hop.
-	Host      mail.Domain
-	Published []policy.Published
+	// Hops are the hosts that were found, where each has a problem of its own.
+	Hops []Hop
 }
 
 // Final reports whether the problem ends a delivery with requirement r at once. An unsigned "no" may be forged, so forced

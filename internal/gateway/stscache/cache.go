@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"postern/internal/dns"
@@ -30,6 +31,8 @@ type Config struct {
 	Memory     int64
 	// Most is how many policies the store keeps; further ones count as long as memory has them. 0 means 500,000.
 	Most int
+	// Idle, when set, says that Run is to ask nobody now, as long as policies are not kept to.
+	Idle func() bool
 	// Tell, when set, is told of every failure to get a policy that is announced or kept. Safe for concurrent use; it must
 	// not call the Cache.
 	Tell func(Unavailable)
@@ -86,6 +89,8 @@ type Cache struct {
 	mu      sync.Mutex // guards flights and closed
 	flights map[mail.Domain]*flight
 	closed  bool
+
+	anew atomic.Int64 // what ended before that moment, in ns, is no reason to ask nobody: see Anew
 }
 
 // New returns a Cache of what the store keeps. Nothing is asked before somebody asks, or Run. The caller calls Close.
@@ -107,6 +112,9 @@ func New(cfg Config) *Cache {
 	}
 	if cfg.Most == 0 {
 		cfg.Most = 500_000
+	}
+	if cfg.Idle == nil {
+		cfg.Idle = func() bool { return false }
 	}
 	if cfg.Tell == nil {
 		cfg.Tell = func(Unavailable) {}
@@ -140,22 +148,31 @@ func (c *Cache) Policy(ctx context.Context, domain mail.Domain) (*Found, Note, e
 	case k.policy.inForce(now):
 		c.memory.touch(k.policy, domain, now)
 		return k.policy.found(FromCache), Note{}, nil
-	case now.Before(k.rest):
+	case now.Before(k.rest) && (k.order == 0 || c.counts(k.tried)):
 		return nil, k.note, nil
 	}
 	return c.ask(ctx, k, false, c.cfg.Timeout)
 }
 
+// Anew has the next question about each domain ask it, as far as that could bring a better answer, however lately it was
+// asked: an administrator says that something is mended.
+func (c *Cache) Anew() { c.anew.Store(time.Now().UnixNano()) }
+
+// counts reports whether an asking that ended at a moment is a reason not to ask again.
+func (c *Cache) counts(ended time.Time) bool { return ended.UnixNano() > c.anew.Load() }
+
 // Again asks anew for the policy of a domain whose mail hosts fall short of the one that is kept, and returns what is in
 // force then, as Policy does. It fetches whatever the record's id is, since the field changes policies and forgets the
-// record; a domain is asked at most once in five minutes, and whoever comes in between gets what is known.
+// record; a domain is asked at most once in five minutes, unless Anew says otherwise, and whoever comes in between gets what
+// is known.
 func (c *Cache) Again(ctx context.Context, domain mail.Domain) (*Found, Note, error) {
 	k, err := c.look(ctx, domain)
 	if err != nil {
 		return nil, Note{}, err
 	}
 	now := time.Now()
-	if !k.policy.inForce(now) || now.Sub(k.tried) < pause || now.Sub(k.policy.Tried) < pause {
+	lately := func(ended time.Time) bool { return now.Sub(ended) < pause && c.counts(ended) }
+	if !k.policy.inForce(now) || lately(k.tried) || lately(k.policy.Tried) {
 		return c.Policy(ctx, domain)
 	}
 	return c.ask(ctx, k, true, c.cfg.Timeout)

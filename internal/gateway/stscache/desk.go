@@ -74,6 +74,15 @@ func (c *Cache) Show(ctx context.Context, domain mail.Domain) (*Kept, Note, erro
 	return nil, Note{}, nil
 }
 
+// Record asks DNS which policy a domain announces now, and returns its id. The Note says why there is none. Nothing is kept
+// of it.
+func (c *Cache) Record(ctx context.Context, domain mail.Domain) (id string, note Note) {
+	if below("_mta-sts", domain).IsZero() {
+		return "", Note{NoRecord, domain.String() + " can announce no policy"}
+	}
+	return c.record(ctx, domain)
+}
+
 // Refresh asks a domain now and fetches its policy, whatever is known, and returns what is in force then. It waits as long
 // as asking takes. Beside a policy that could not be renewed the Fault of Found says why.
 func (c *Cache) Refresh(ctx context.Context, domain mail.Domain) (*Found, Note, error) {

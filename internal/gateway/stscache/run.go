@@ -30,6 +30,9 @@ func (c *Cache) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		_ = c.flush(ctx)
+		if c.cfg.Idle() {
+			continue
+		}
 		if due, err := c.claim(ctx, time.Now(), portion); err == nil {
 			c.renewAll(ctx, due)
 		}

@@ -93,6 +93,8 @@ type Config struct {
 	// nil refuses approvals.
 	Pins      *mxpins.Book
 	MailHosts func(context.Context, mail.Domain) (MailHosts, error)
+	// Policies keeps the MTA-STS policies of recipient domains; nil keeps none.
+	Policies Policies
 	// Traffic keeps sums of what became of mail; nil keeps none.
 	Traffic *traffic.Book
 	// Certs holds the certificates that servers showed, whole; nil holds none.

@@ -111,6 +111,7 @@ func (s *Server) register(spec huma.API) {
 	s.registerRules(spec)
 	s.registerRevisions(spec)
 	s.registerPeers(spec)
+	s.registerPolicies(spec)
 	s.registerGateway(spec)
 	s.registerCheck(spec)
 	s.registerEvents(spec)

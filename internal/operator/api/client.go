@@ -120,6 +120,26 @@ func (c *Client) ForgetPeers(ctx context.Context, r admin.ForgetRequest) (out ad
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/peers/forget", body: r}, &out)
 }
 
+// Policies yields the MTA-STS policies that are kept; limit 0 is all.
+func (c *Client) Policies(ctx context.Context, limit int) iter.Seq2[admin.PolicyKept, error] {
+	return pages[admin.PolicyKept](ctx, c, "/policies", url.Values{}, limit)
+}
+
+// Policy shows what is kept of a domain's policy, and what it announces now.
+func (c *Client) Policy(ctx context.Context, domain string) (out admin.PolicyKept, err error) {
+	return out, c.call(ctx, request{path: "/policies/" + url.PathEscape(domain)}, &out)
+}
+
+// RefreshPolicy asks a domain for its policy now.
+func (c *Client) RefreshPolicy(ctx context.Context, domain string) (out admin.PolicyKept, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/policies/" + url.PathEscape(domain) + "/refresh"}, &out)
+}
+
+// ForgetPolicy forgets what is kept of a domain's policy.
+func (c *Client) ForgetPolicy(ctx context.Context, domain string) (out admin.PolicyForgotten, err error) {
+	return out, c.call(ctx, request{method: http.MethodDelete, path: "/policies/" + url.PathEscape(domain)}, &out)
+}
+
 // Pins yields the names of mail hosts that are known; "" asks for every domain.
 func (c *Client) Pins(ctx context.Context, domain string) iter.Seq2[mxpins.Pin, error] {
 	v := url.Values{}

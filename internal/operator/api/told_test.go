@@ -45,6 +45,8 @@ func whatIsTold() map[string]told {
 		"firstAccount":     {why: "TestAccountsAtTheSocket: only while there is no account; accounts tells it"},
 		"forgetMailHosts":  {q: post("/pins/forget", admin.UnpinRequest{Domain: "clinic.test"}), told: "peers unpin"},
 		"forgetPeers":      {why: "admin tells it (peers forget); a test of the API remembers no servers"},
+		"forgetPolicy":     {why: "admin tells it (policies forget); a test of the API keeps no policies"},
+		"refreshPolicy":    {why: "admin tells it (policies refresh); a test of the API keeps no policies"},
 		"getEvidence":      {q: request{path: "/messages/" + string(backlog.Waiting) + "/evidence"}, told: "evidence"},
 		"getRules":         {q: request{path: "/rules"}, told: "rules read"},
 		"getRevision":      {q: request{path: "/revisions/1"}, told: "rules read"},
@@ -57,7 +59,7 @@ func whatIsTold() map[string]told {
 		"explainRules": {why: looks}, "previewRule": {why: looks},
 		"getMessage": {why: looks}, "getMissingTLS": {why: looks}, "getRule": {why: looks}, "getSettings": {why: looks}, "getStatus": {why: looks},
 		"getWaiting": {why: looks}, "listAccounts": {why: looks}, "listAudit": {why: looks}, "listCertificates": {why: looks}, "listDeliveries": {why: looks},
-		"listMailHostCandidates": {why: looks}, "listPeers": {why: looks}, "listPins": {why: looks}, "listReasons": {why: looks}, "listSites": {why: looks},
+		"listMailHostCandidates": {why: looks}, "listPeers": {why: looks}, "listPins": {why: looks}, "listPolicies": {why: looks}, "getPolicy": {why: looks}, "listReasons": {why: looks}, "listSites": {why: looks},
 		"listSuggestions": {why: looks}, "listTokens": {why: looks}, "listTraffic": {why: looks}, "watch": {why: looks},
 	}
 }

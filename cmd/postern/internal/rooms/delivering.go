@@ -36,11 +36,11 @@ func DefaultForced() (policy.Requirement, error) {
 // What follows turns a configuration into that of the rooms that find and reach other servers. The gateway and
 // `postern check` are built from the same, so that both see the same.
 
-// Routing says where mail goes.
+// Routing says where mail goes. Who asks for MTA-STS policies adds Policies.
 func Routing(cfg *config.Config, r dns.Resolver) route.Config {
 	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port, DenyNetworks: cfg.Delivery.DenyNetworks,
 		LocalAddrs: LocalAddrs(cfg), Resolver: r, Manner: manner(cfg.Delivery.Without, cfg.Delivery.Signed8Bit),
-		DANE: cfg.Policies.DANE.Mode()}
+		DANE: cfg.Policies.DANE.Mode(), STS: cfg.Policies.STS.Mode()}
 	for _, d := range cfg.Domain {
 		rc.Own = append(rc.Own, route.Own{Domain: d.Name, To: hops(d.DeliverTo), Trust: string(d.Trust), Pins: d.Pins, Require: d.Require})
 	}

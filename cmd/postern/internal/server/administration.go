@@ -13,6 +13,7 @@ import (
 	"postern/internal/dns/resolver"
 	"postern/internal/event/metrics"
 	"postern/internal/gateway/dispatch"
+	"postern/internal/gateway/stscache"
 	"postern/internal/history/traffic"
 	"postern/internal/mail"
 	"postern/internal/operator/admin"
@@ -25,8 +26,8 @@ import (
 func (g *Gateway) administration() admin.Config {
 	out := admin.Config{
 		Settings: func() admin.Settings { return rooms.SettingsOf(g.inForce.Load()) }, Certificates: g.ownChains,
-		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke}, Sink: g.sink,
-		Pins: g.pins, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: traffic.NewBook(g.store), Certs: g.shown,
+		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke, g.policies}, Sink: g.sink,
+		Policies: asked{g.policies, g.resolver}, Pins: g.pins, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: traffic.NewBook(g.store), Certs: g.shown,
 		Hindsight:   hindsight.Sources{Certificates: g.shown.Certificates, Roots: g.roots.Pools, Pins: g.pins.Pins},
 		Refusals:    g.accounts.Refusals,
 		Unprotected: g.unprotected, Trust: rooms.TrustIn(g.roots),
@@ -65,17 +66,19 @@ func (g *Gateway) mailHosts(ctx context.Context, d mail.Domain) (admin.MailHosts
 }
 
 // afresh is the dispatcher as an administrator's actions see it: what he repaired may be in DNS, or the way to a CA, so
-// they are asked again.
+// they are asked again, and domains for their policies.
 type afresh struct {
 	*dispatch.Dispatcher
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker
+	policies *stscache.Cache
 }
 
 // Kick forgets cached answers and makes the sites due now.
 func (a afresh) Kick(ctx context.Context, sites ...queue.SiteKey) {
 	a.resolver.Forget()
 	a.revoke.Forget()
+	a.policies.Anew()
 	a.Dispatcher.Kick(ctx, sites...)
 }
 

@@ -25,6 +25,7 @@ import (
 	"postern/internal/gateway/intake"
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/recipients"
+	"postern/internal/gateway/stscache"
 	"postern/internal/history/certstore"
 	"postern/internal/history/peers/memory"
 	"postern/internal/history/traffic"
@@ -56,6 +57,7 @@ type Gateway struct {
 	roots    *roots.Store
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker
+	policies *stscache.Cache // of recipient domains
 	checking checking
 	// deliverer opens every connection that carries mail or asks about recipients.
 	deliverer  *deliver.Deliverer
@@ -89,6 +91,7 @@ type Gateway struct {
 
 // Close releases the data. The gateway must not be running.
 func (g *Gateway) Close() error {
+	g.policies.Close()
 	g.revoke.Close()
 	return g.store.Close()
 }

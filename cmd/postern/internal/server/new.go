@@ -24,7 +24,6 @@ import (
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/intake"
 	"postern/internal/gateway/notify"
-	"postern/internal/gateway/route"
 	"postern/internal/history/certstore"
 	"postern/internal/history/peers"
 	"postern/internal/history/peers/memory"
@@ -61,10 +60,6 @@ func New(
 		return nil, err
 	}
 	g.names = rooms.NamesOfClients(cfg, g.resolver)
-	table, err := g.routes(cfg)
-	if err != nil {
-		return nil, err
-	}
 	if err := g.trust(); err != nil {
 		return nil, err
 	}
@@ -73,14 +68,20 @@ func New(
 	}); err != nil {
 		return nil, err
 	}
-	if err := g.join(ctx, table, files); err != nil {
+	g.policies = g.publishes()
+	if err := g.join(ctx, files); err != nil {
+		g.policies.Close()
 		return nil, errors.Join(err, g.store.Close())
 	}
 	return g, nil
 }
 
 // join makes the rooms that stand on the store, each after those that it is given.
-func (g *Gateway) join(ctx context.Context, table *route.Table, files confcheck.Files) error {
+func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
+	table, err := g.routes(g.cfg)
+	if err != nil {
+		return err
+	}
 	before, err := g.store.Judgement(ctx)
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	defer stop()
 
 	var admins, workers sync.WaitGroup
-	failed := make(chan error, g.sockets.Count()+8)
+	failed := make(chan error, g.sockets.Count()+9)
 	if err := g.serveAdmin(faces, &admins, failed); err != nil {
 		g.closeSockets()
 		stopFaces()
@@ -45,6 +45,7 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	}
 	workers.Go(func() { report(failed, g.dispatch.Run(ctx)) })
 	workers.Go(func() { report(failed, g.revoke.Run(ctx)) })
+	workers.Go(func() { report(failed, g.policies.Run(ctx)) })
 	workers.Go(func() { report(failed, g.recipients.Run(ctx)) })
 	workers.Go(func() { report(failed, g.names.Run(ctx)) })
 	workers.Go(func() { report(failed, g.notifier.Run(ctx)) })

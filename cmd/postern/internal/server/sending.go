@@ -18,8 +18,12 @@ import (
 )
 
 // routes makes the routing table of a configuration.
-func (g *Gateway) routes(cfg *config.Config) (*route.Table, error) {
-	return route.New(rooms.Routing(cfg, g.resolver))
+func (g *Gateway) routes(cfg *config.Config) (*route.Table, error) { return route.New(g.routing(cfg)) }
+
+func (g *Gateway) routing(cfg *config.Config) route.Config {
+	rc := rooms.Routing(cfg, g.resolver)
+	rc.Policies = g.policies
+	return rc
 }
 
 // delivers makes what opens connections to other servers.
@@ -55,7 +59,7 @@ func (g *Gateway) checks(cfg *config.Config, client *tls.Certificate) (*examiner
 	if err != nil {
 		return nil, err
 	}
-	cc := examiner.Config{Route: rooms.Routing(cfg, g.resolver), Deliver: rooms.Delivering(cfg, g.dialer, g.roots, g.revoke, client), Forced: forced}
+	cc := examiner.Config{Route: g.routing(cfg), Deliver: rooms.Delivering(cfg, g.dialer, g.roots, g.revoke, client), Forced: forced}
 	cc.Excepted = func(d mail.Domain) map[string]string { return g.rules.Now().Rules.Excepted(d, time.Now()) }
 	cc.Route.Timeout = checkPatience
 	cc.Deliver.Memory, cc.Deliver.Book = g.memory, g.pins

@@ -14,12 +14,14 @@ import (
 	"postern/internal/check/examiner"
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
+	"postern/internal/gateway/stscache"
 	"postern/internal/history/peers"
 	"postern/internal/operator/api"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
 	"postern/internal/policy/mxpins"
 	"postern/internal/policy/revoke"
+	"postern/internal/queue/memstore"
 )
 
 // checkSetup is the rooms a check needs, built as the gateway's own.
@@ -27,13 +29,25 @@ type checkSetup struct {
 	cfg      *config.Config
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker
+	policies *stscache.Cache
 	checker  *examiner.Checker
 	deciding []string // questions that decide the exit code
 	// ownFaults are what is wrong with certificates of our own that this user can read.
 	ownFaults []check.Suspicion
 }
 
-func (s *checkSetup) close() { s.revoke.Close() }
+func (s *checkSetup) close() {
+	s.policies.Close()
+	s.revoke.Close()
+}
+
+// policies are asked of the domains themselves, as for their first mail, and kept in memory: what the gateway keeps of them it
+// shows by `postern policies`.
+func (c *CheckCmd) policies(cfg *config.Config, r *resolver.Resolver, trusted *roots.Store) *stscache.Cache {
+	pc := rooms.Policies(cfg, r, &net.Dialer{}, trusted, memstore.New())
+	pc.Timeout = min(pc.Timeout, c.Timeout/2)
+	return stscache.New(pc)
+}
 
 func (c *CheckCmd) setUp(a *cli.App) (*checkSetup, error) {
 	cfg, err := a.LoadOrDefault()
@@ -65,9 +79,10 @@ func (c *CheckCmd) setUp(a *cli.App) (*checkSetup, error) {
 	if s.revoke, err = revoke.New(rooms.Revoking(cfg, s.resolver, "", nil)); err != nil {
 		return nil, err
 	}
+	s.policies = c.policies(cfg, s.resolver, trusted)
 	cc := examiner.Config{Route: rooms.Routing(cfg, s.resolver), Deliver: rooms.Delivering(cfg, &net.Dialer{}, trusted, s.revoke, client),
 		Forced: forced, Extra: extra, Trials: c.Versions, Jobs: c.Jobs}
-	cc.Route.Timeout = c.Timeout
+	cc.Route.Timeout, cc.Route.Policies = c.Timeout, s.policies
 	cc.Deliver.Memory = &askedMemory{ctx: a.Ctx, client: api.Dial(c.socket(cfg))}
 	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = c.Timeout, min(cc.Deliver.ConnectTimeout, c.Timeout)
 	if c.AsRule != "" && c.Rules == "" { // what the gateway's rule would say, it says by what the gateway remembers

@@ -206,8 +206,8 @@ func (v *checkView) host(h *check.Host) {
 	if h.Reason != "" {
 		fmt.Fprintln(v.a.Stdout)
 		v.a.Detail("  ", cmp.Or(name, "host"), string(h.Reason)+": "+h.Text)
-		return
 	}
+	v.published(h)
 	for i := range h.Addresses {
 		v.address(h, &h.Addresses[i])
 	}

@@ -1,0 +1,36 @@
+package api
+
+import (
+	"context"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"postern/internal/operator/admin"
+)
+
+// policyPath names the domain of a policy.
+type policyPath struct {
+	Domain string `path:"domain" doc:"of recipients"`
+}
+
+func (s *Server) registerPolicies(spec huma.API) {
+	operation(s, spec, "GET", "/policies", "listPolicies", "MTA-STS policies of recipient domains that are kept, in the order of domains",
+		func(ctx context.Context, in *struct {
+			After string `query:"after" doc:"next of the page before"`
+			Limit int    `query:"limit" minimum:"0" maximum:"500" doc:"at most as many; 0 is 50"`
+		}) (*body[admin.Page[admin.PolicyKept]], error) {
+			return answer(s.desk(ctx).Policies(ctx, admin.PageRequest{After: in.After, Limit: in.Limit}))
+		})
+	operation(s, spec, "GET", "/policies/{domain}", "getPolicy", "What is kept of a domain's MTA-STS policy, and what DNS announces now",
+		func(ctx context.Context, in *policyPath) (*body[admin.PolicyKept], error) {
+			return answer(s.desk(ctx).Policy(ctx, in.Domain))
+		})
+	operation(s, spec, "POST", "/policies/{domain}/refresh", "refreshPolicy", "Ask a domain for its MTA-STS policy now",
+		func(ctx context.Context, in *policyPath) (*body[admin.PolicyKept], error) {
+			return answer(s.desk(ctx).RefreshPolicy(ctx, in.Domain))
+		})
+	operation(s, spec, "DELETE", "/policies/{domain}", "forgetPolicy", "Forget what is kept of a domain's MTA-STS policy",
+		func(ctx context.Context, in *policyPath) (*body[admin.PolicyForgotten], error) {
+			return answer(s.desk(ctx).ForgetPolicy(ctx, in.Domain))
+		})
+}
