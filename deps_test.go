@@ -51,7 +51,7 @@ func lattice() map[string]string {
 		"policy/sts":       "mail smtp platform/tomlfile",
 		"dns/resolver":     "platform/filewatch mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
-		"config":           "mail policy platform/passhash platform/sandbox platform/tomlfile",
+		"config":           "mail policy policy/sts platform/passhash platform/sandbox platform/tomlfile",
 		"lab/zone":         "",
 		"lab/partner":      "",
 
