@@ -47,6 +47,7 @@ func lattice() map[string]string {
 		"policy/rules":     "mail policy platform/tomlfile",
 		"policy/certcheck": "mail policy",
 		"policy/dane":      "mail policy policy/certcheck dns",
+		"policy/ownzone":   "mail smtp policy policy/certcheck policy/dane policy/sts dns",
 		"policy/revoke":    "policy platform/publicaddr",
 		"policy/sts":       "mail smtp platform/tomlfile",
 		"dns/resolver":     "platform/filewatch mail dns",
@@ -122,7 +123,7 @@ func isTestRoom(room string) bool {
 
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
-	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/sts", "queue/schedule",
+	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/tlsprobe",
 		"operator/access", "operator/trace", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }
