@@ -113,6 +113,12 @@ func (m *Metrics) rest(e event.Event) {
 		m.add(notices, 1, oneOf(e.Kind, noticeKinds...))
 	case event.PeerChanged:
 		m.add(peerChanges, 1, oneOf(e.Change, changes...))
+	case event.WebRequested:
+		m.add(webRequests, 1, oneOf(string(e.Page), pages...))
+	case event.RecordsChecked:
+		for code, n := range e.Findings {
+			m.gauges[recordFindings].WithLabelValues(code).Set(float64(n))
+		}
 	case event.Raised:
 		m.add(raised, float64(e.Deliveries))
 	case event.RulesApplied:
