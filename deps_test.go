@@ -323,6 +323,7 @@ func parts() map[string]string {
 		"headers":    "cli",
 		"process":    "cli",
 		"remote":     "cli",
+		"records":    "cli rooms",
 		"sockets":    "cli",
 		"datafolder": "cli process rooms",
 		"operate":    "cli remote rooms",

@@ -17,11 +17,11 @@ import (
 // The bounds of the package comment.
 const (
 	// Connections is how many there are at a time.
-	Connections = 256
+	Connections = 128
 	// ConnectionMemory is what each may cost in bytes: TLS, the buffers of HTTP/2 and what it may bring.
 	ConnectionMemory = 192 << 10
 
-	perClient    = 16
+	perClient    = 8
 	lifetime     = time.Minute
 	readMost     = 64 << 10
 	headerMost   = 8 << 10

@@ -108,6 +108,7 @@ func (g *Gateway) join(ctx context.Context, table *route.Table, files confcheck.
 		return err
 	}
 	g.recipients.Use(files.Mailboxes)
+	g.zones = g.watchesZones()
 	g.dispatch = dispatch.New(g.dispatching())
 	if g.rules.Now().Number != before.Number { // something else is in force than when the gateway stopped
 		g.dispatch.Changed()
