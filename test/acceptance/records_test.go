@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"slices"
@@ -102,7 +103,7 @@ func (p *published) elsewhere(names []string, serve http.HandlerFunc) string {
 	if err != nil {
 		p.T.Fatal(err)
 	}
-	s := &http.Server{Handler: serve}
+	s := &http.Server{Handler: serve, ErrorLog: log.New(io.Discard, "", 0)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
