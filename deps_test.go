@@ -47,11 +47,12 @@ func lattice() map[string]string {
 		"policy/rules":     "mail policy platform/tomlfile",
 		"policy/certcheck": "mail policy",
 		"policy/dane":      "mail policy policy/certcheck dns",
+		"policy/ownzone":   "mail smtp policy policy/certcheck policy/dane policy/sts dns",
 		"policy/revoke":    "policy platform/publicaddr",
 		"policy/sts":       "mail smtp platform/tomlfile",
 		"dns/resolver":     "platform/filewatch mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
-		"config":           "mail policy platform/passhash platform/sandbox platform/tomlfile",
+		"config":           "mail policy policy/sts platform/passhash platform/sandbox platform/tomlfile",
 		"lab/zone":         "",
 		"lab/partner":      "",
 
@@ -82,6 +83,8 @@ func lattice() map[string]string {
 
 		"gateway/clientname": "mail dns",
 		"gateway/stscache":   "mail smtp policy policy/sts dns platform/publicaddr platform/records",
+		"gateway/publicweb":  "mail event",
+		"gateway/zonewatch":  "mail dns policy/ownzone policy/sts event gateway/stscache",
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
 		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit",
@@ -122,7 +125,7 @@ func isTestRoom(room string) bool {
 
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
-	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/sts", "queue/schedule",
+	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/tlsprobe",
 		"operator/access", "operator/trace", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }
@@ -320,6 +323,7 @@ func parts() map[string]string {
 		"headers":    "cli",
 		"process":    "cli",
 		"remote":     "cli",
+		"records":    "cli rooms",
 		"sockets":    "cli",
 		"datafolder": "cli process rooms",
 		"operate":    "cli remote rooms",

@@ -2,7 +2,7 @@
 //
 // This package is the one binary: the table of verbs, the exit code and the manual page. What the verbs do stands below
 // internal: server builds the rooms and joins them, demo is a world around it, operate asks a running gateway, and
-// tlscheck, confcheck, datafolder and headers work by themselves. See ARCHITECTURE.md for the rooms.
+// tlscheck, records, confcheck, datafolder and headers work by themselves. See ARCHITECTURE.md for the rooms.
 package main
 
 import (
@@ -22,6 +22,7 @@ import (
 	"postern/cmd/postern/internal/demo"
 	"postern/cmd/postern/internal/headers"
 	"postern/cmd/postern/internal/operate"
+	"postern/cmd/postern/internal/records"
 	"postern/cmd/postern/internal/server"
 	"postern/cmd/postern/internal/tlscheck"
 )
@@ -40,6 +41,7 @@ type commands struct {
 	Policies operate.PoliciesCmd `cmd:"" help:"Look at what recipients' domains publish about TLS (MTA-STS)."`
 	Check    tlscheck.CheckCmd   `cmd:"" help:"Test mail servers' TLS, and see whether mail would be delivered and how well protected."`
 	Explain  tlscheck.ExplainCmd `cmd:"" help:"Say what a reason code means, who must act and what to do."`
+	Records  records.Cmd         `cmd:"" help:"Print what belongs in DNS for our own domains, or say what is wrong with what is there."`
 	Trust    tlscheck.TrustCmd   `cmd:"" help:"Look at what the gateway itself shows to partners."`
 	Headers  headers.Cmd         `cmd:"" help:"See which hops of a message were encrypted, from its Received lines."`
 	Audit    operate.AuditCmd    `cmd:"" help:"See what administrators changed."`

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/platform/passhash"
+	"postern/internal/policy/sts"
 )
 
 // check examines what the values mean. Every problem is reported through d.
@@ -120,7 +122,9 @@ func (c *Config) checkListen(d *decoder) {
 			d.fail(path, "needs a certificate: it can do nothing without TLS",
 				`write [tls] certificates = [{cert = "cert.pem", key = "key.pem"}]`)
 		}
-		if l.Auth && len(c.User) == 0 {
+		if l.Mode == ModeWeb && (l.RequireTLS || l.Auth) {
+			d.fail(path, "speaks HTTPS, to which require_tls and auth say nothing", "leave them out")
+		} else if l.Auth && len(c.User) == 0 {
 			d.fail(path, "offers AUTH, and there is no [[user]] who could use it",
 				"add a [[user]] with name and password_hash; `postern config hash-password` makes the hash")
 		}
@@ -193,6 +197,28 @@ func (c *Config) checkDomains(d *decoder) {
 		for j, pin := range own.Pins {
 			checkPin(d, fmt.Sprintf("%s.pins[%d]", path, j), pin)
 		}
+		c.checkSTS(d, path+".sts", &own.STS)
+	}
+}
+
+// checkSTS examines the policy of a domain.
+func (c *Config) checkSTS(d *decoder, path string, s *STS) {
+	if !s.Published() {
+		if len(s.MX) > 0 || s.MaxAge.Duration > 0 {
+			d.fail(path+".mode", "must say what the policy asks for", `write mode = "testing"`)
+		}
+		return
+	}
+	_, err := s.Policy()
+	fault, ok := errors.AsType[*sts.Fault](err)
+	switch {
+	case !ok:
+	case s.Mode != sts.Enforce && s.Mode != sts.Testing && s.Mode != sts.None:
+		d.fail(path+".mode", fault.Text, `write mode = "testing", and "enforce" once nothing falls short`)
+	case s.MaxAge.Duration > sts.MaxAge || s.MaxAge.Duration%time.Second != 0:
+		d.fail(path+".max_age", fault.Text, `write max_age = "168h"`)
+	default:
+		d.fail(path+".mx", fault.Text, fmt.Sprintf("write mx = [%q]", c.Hostname))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/sts"
 )
 
 // Config is a whole configuration file. The zero value is not useful: start from Default or Load. A Config is never
@@ -47,10 +48,10 @@ type Config struct {
 // Listen is a listener. Without any there is one, mode smtp on port 25.
 type Listen struct {
 	// Where to listen: "host:port", or ":port" for every address of the machine. Empty: every address, at the usual port
-	// of the mode (25, 465, 587).
+	// of the mode (25, 465, 587, 443).
 	Address string `toml:"address" example:"':25'"`
-	// "smtp" (STARTTLS offered), "smtps" (TLS from the first byte) or "submission" (STARTTLS and AUTH needed before
-	// mail). Empty: "smtp".
+	// "smtp" (STARTTLS offered), "smtps" (TLS from the first byte), "submission" (STARTTLS and AUTH needed before mail) or
+	// "web" (HTTPS for strangers: the policies of sts in [[domain]], and nothing else). Empty: "smtp".
 	Mode Mode `toml:"mode" example:"'smtp'"`
 	// What the log calls the listener. Empty: its mode and address.
 	Name string `toml:"name" example:"'world'"`
@@ -68,6 +69,10 @@ type TLS struct {
 	// Ask every client for a certificate and record what it shows in log, trace and stamp. A client without one is
 	// served all the same.
 	AskClients bool `toml:"ask_clients"`
+	// Files of keys that certificates will be made for next, PEM: public keys (`openssl pkey -pubout`), certificates, or
+	// private keys, of which the public part is read alone. `postern records` prints their TLSA records beside those of
+	// the present keys, so that they are in DNS before the key changes.
+	NextKeys []Path `toml:"next_keys" example:"['next.pem']"`
 }
 
 // Certificate names the files of one certificate.
@@ -136,7 +141,27 @@ type Domain struct {
 	// domain, which is read again when it changes. Mail for others is refused. A server that does not answer refuses nobody.
 	// Empty: "ask".
 	Recipients Recipients `toml:"recipients" example:"'ask'"`
+	// The MTA-STS policy of the domain, which a listener of mode "web" serves at https://mta-sts.DOMAIN. mode is "testing",
+	// "enforce" or "none" (which takes a policy back); mx names the mail hosts, the hostname unless given; max_age is how
+	// long others keep the policy, 168h unless given. `postern records` prints what belongs in DNS. Empty: no policy.
+	STS STS `toml:"sts" example:"{mode = 'testing', mx = ['gw.example.com'], max_age = '168h'}"`
 }
+
+// STS is an MTA-STS policy of a domain of ours (RFC 8461).
+type STS struct {
+	// "testing", "enforce" or "none". Empty: there is no policy, and nothing else may be given.
+	Mode sts.Mode `toml:"mode"`
+	// The mail hosts: names, or "*.example.com" for one label below. Empty: the hostname.
+	MX []string `toml:"mx"`
+	// How long others keep it. 0: 168h.
+	MaxAge Duration `toml:"max_age"`
+}
+
+// Published reports whether there is a policy.
+func (s *STS) Published() bool { return s.Mode != "" }
+
+// Policy is the policy; the error, a *sts.Fault, is that it cannot be one, which Load has refused.
+func (s *STS) Policy() (sts.Policy, error) { return sts.New(s.Mode, s.MX, s.MaxAge.Duration) }
 
 // Asking is about the questions to our own servers whether a recipient exists (recipients in [[domain]]).
 type Asking struct {

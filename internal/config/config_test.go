@@ -161,6 +161,14 @@ func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
 		{"overtime below nothing", "[delivery]\nconnections_overtime = -1", "2:24: delivery.connections_overtime: -1 is too small"},
 		{"slow at once", "[delivery]\nslow_after = \"0s\"", "2:14: delivery.slow_after: must be longer than nothing"},
 		{"never proven", "[delivery]\nproven_for = \"0s\"", "2:14: delivery.proven_for: must be longer than nothing"},
+		{"a policy without a mode", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m\"]\nsts = { mx = [\"gw.test\"] }", "4:1: domain[0].sts.mode: must say|testing"},
+		{"a policy of an unknown mode", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m\"]\nsts = { mode = \"enforced\" }", "4:16: domain[0].sts.mode: the mode is \"enforced\"|testing"},
+		{"a policy that names an address", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m\"]\nsts = { mode = \"enforce\", mx = [\"192.0.2.1\"] }", "4:27: domain[0].sts.mx:|hint: write mx = [\"gw.test\"]"},
+		{"a policy with a star inside", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m\"]\nsts = { mode = \"enforce\", mx = [\"mx*.a.test\"] }", "4:27: domain[0].sts.mx:"},
+		{"a policy for two years", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m\"]\nsts = { mode = \"enforce\", max_age = \"17520h\" }", "4:37: domain[0].sts.max_age: max_age is|168h"},
+		{"a policy that is a text", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m\"]\nsts = \"enforce\"", "4:7: domain[0].sts must be a table|{mode = ...}"},
+		{"a web listener without certificate", "[[listen]]\nmode = \"web\"", "1:3: listen[0]: needs a certificate"},
+		{"a web listener with passwords", "[[listen]]\nmode = \"web\"\nauth = true" + certificate, "1:3: listen[0]: speaks HTTPS"},
 		{"a store of a later release", "store = \"postgres://x\"", "1:9: store: this release has one store"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -7,15 +7,17 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"postern/internal/platform/sandbox"
 	"postern/internal/policy"
+	"postern/internal/policy/sts"
 )
 
 // Dangers names what a gateway would do as it is told and what is hardly meant: letting strangers relay, showing the console
 // to everybody, a name nobody can find. It reads no file that the configuration names.
 func (c *Config) Dangers() []Finding {
-	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(), c.deliveryDangers(), c.fileDangers())
+	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(), c.deliveryDangers(), c.stsDangers(), c.fileDangers())
 }
 
 // Public networks with at most so many bits hold whole countries: who lets one relay lets strangers relay. Those of fewer than
@@ -152,6 +154,10 @@ func (c *Config) listenDangers() (out []Finding) {
 			out = append(out, Finding{Key: key + "." + field, What: what, Hint: hint})
 		}
 		switch {
+		case l.Mode == ModeWeb && port != "443":
+			say("address", "others ask for a policy at port 443 alone (RFC 8461 §3.3): it has to be forwarded to port "+port, `write address = ":443"`)
+		case port == "443" && l.Mode != ModeWeb:
+			say("mode", fmt.Sprintf("port 443 is for HTTPS, and nobody expects mode %q there", l.Mode), `write mode = "web"`)
 		case port == "25" && l.Mode != ModeSMTP:
 			say("mode", fmt.Sprintf("other mail servers send to port 25 and cannot use mode %q: no mail of the world arrives there", l.Mode), `write mode = "smtp"`)
 		case port == "25" && l.RequireTLS:
@@ -162,6 +168,44 @@ func (c *Config) listenDangers() (out []Finding) {
 			say("mode", "clients of port "+port+" do not begin with TLS", `write mode = "submission"`)
 		case port == "587" && l.Mode == ModeSMTP && !l.RequireTLS:
 			say("mode", "port 587 is for people's programs, which should have to use TLS and a password", `write mode = "submission"`)
+		}
+	}
+	return out
+}
+
+// shortMaxAge is what a policy that is enforced should be kept for at least: who hides it for so long has undone it.
+const shortMaxAge = 24 * time.Hour
+
+// stsDangers finds policies that protect nobody, and those that keep our own mail away.
+func (c *Config) stsDangers() (out []Finding) {
+	served := slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Mode == ModeWeb })
+	published := 0
+	for i := range c.Domain {
+		own := &c.Domain[i]
+		say := func(field, what, hint string) {
+			out = append(out, Finding{Key: fmt.Sprintf("domain[%d].sts%s", i, field), What: what, Hint: hint})
+		}
+		p, err := own.STS.Policy()
+		if err != nil || !own.STS.Published() {
+			continue
+		}
+		published++
+		if !served {
+			say("", fmt.Sprintf("this gateway does not serve the policy of %s: no listener has mode \"web\"", own.Name),
+				`write [[listen]] mode = "web", unless another server has it at https://mta-sts.`+own.Name.String())
+		}
+		if p.Mode != sts.None && !p.Matches(c.Hostname) {
+			say(".mx", fmt.Sprintf("the policy does not name %s, the hostname: senders that keep to it do not deliver here", c.Hostname),
+				fmt.Sprintf("add %q to mx, unless MX records call this gateway something else", c.Hostname))
+		}
+		if p.Mode == sts.Enforce && p.MaxAge < shortMaxAge {
+			say(".max_age", "others forget the policy within a day: who keeps it from them for so long undoes it (RFC 8461 §10.2)", `write max_age = "168h" or more`)
+		}
+	}
+	for i, l := range c.Listen {
+		if l.Mode == ModeWeb && published == 0 {
+			out = append(out, Finding{Key: fmt.Sprintf("listen[%d].mode", i), What: "nothing is served there: no [[domain]] has a policy (sts)",
+				Hint: `write sts = { mode = "testing" } in a [[domain]], or take the listener out`})
 		}
 	}
 	return out

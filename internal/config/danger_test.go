@@ -11,6 +11,10 @@ func TestDangersAreNamed(t *testing.T) {
 	relay := func(networks string) string {
 		return "[relay]\nrequire = \"plaintext\"\nnetworks = [" + networks + "]\n"
 	}
+	domain := func(more string) string {
+		return "[[domain]]\nname = \"home.test\"\ndeliver_to = [\"m.home.test\"]\n" + more + "\n"
+	}
+	web := "[[listen]]\nmode = \"web\"\n" + certificate
 	for _, tc := range []struct {
 		name, text string
 		want       string // keys, with "!" before those that are fatal
@@ -48,6 +52,16 @@ func TestDangersAreNamed(t *testing.T) {
 		{"no TLS at once at 465", "[[listen]]\naddress = \":465\"" + certificate, "listen[0].mode"},
 		{"mail for ourselves by strangers' words", "[delivery]\ndeny_networks = [\"::1/128\"]", "delivery.deny_networks"},
 		{"a route of our own domain", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m.test\"]\n[[route]]\nmatch = [\"b.test\", \"a.test\"]\nto = [\"c.test\"]", "route[0].match[1]"},
+		{"a policy that is served", "hostname = \"gw.home.test\"\n" + web + domain("sts = { mode = \"testing\" }"), ""},
+		{"a policy nobody serves", "hostname = \"gw.home.test\"\n" + domain("sts = { mode = \"enforce\" }"), "domain[0].sts"},
+		{"a policy that names others", "hostname = \"gw.home.test\"\n" + web + domain("sts = { mode = \"enforce\", mx = [\"mx.home.test\"] }"), "domain[0].sts.mx"},
+		{"a policy that names others and is taken back", "hostname = \"gw.home.test\"\n" + web + domain("sts = { mode = \"none\" }"), ""},
+		{"a policy with a wildcard", "hostname = \"gw.home.test\"\n" + web + domain("sts = { mode = \"enforce\", mx = [\"*.home.test\"] }"), ""},
+		{"a policy for an hour", "hostname = \"gw.home.test\"\n" + web + domain("sts = { mode = \"enforce\", max_age = \"1h\" }"), "domain[0].sts.max_age"},
+		{"a policy for an hour, to try", "hostname = \"gw.home.test\"\n" + web + domain("sts = { mode = \"testing\", max_age = \"1h\" }"), ""},
+		{"a web listener for nothing", "hostname = \"gw.home.test\"\n" + web + domain(""), "listen[0].mode"},
+		{"a web listener elsewhere", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"web\"\naddress = \":8443\"\n" + certificate + domain("sts = { mode = \"testing\" }"), "listen[0].address"},
+		{"mail at the port for policies", "[[listen]]\nmode = \"smtps\"\naddress = \":443\"\n" + certificate, "listen[0].mode"},
 		{"a delay nobody hears of", "[delivery]\nlifetime = \"1h\"\ndelay_notice = \"1h\"", "delivery.delay_notice"},
 		{"root for good", "[process]\nuser = \"root\"", "process.user"},
 	} {

@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"time"
 
 	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/sts"
 )
 
 // Places are where the configuration is looked for when nobody names it, in this order.
@@ -100,6 +102,9 @@ func (c *Config) complete(d *decoder, dir, machine string) {
 	if c.Delivery.Helo.IsZero() {
 		c.Delivery.Helo = c.Hostname
 	}
+	for i := range c.Domain {
+		c.Domain[i].STS.complete(c.Hostname)
+	}
 	if len(c.Listen) == 0 {
 		c.Listen = []Listen{{}}
 	}
@@ -114,13 +119,30 @@ func (l *Listen) complete() {
 		l.Mode = ModeSMTP
 	}
 	if l.Address == "" {
-		l.Address = map[Mode]string{ModeSMTP: ":25", ModeSMTPS: ":465", ModeSubmission: ":587"}[l.Mode]
+		l.Address = map[Mode]string{ModeSMTP: ":25", ModeSMTPS: ":465", ModeSubmission: ":587", ModeWeb: ":443"}[l.Mode]
 	}
 	if l.Name == "" {
 		l.Name = string(l.Mode) + l.Address
 	}
 	if l.Mode == ModeSubmission {
 		l.RequireTLS, l.Auth = true, true
+	}
+}
+
+// defaultMaxAge is how long others keep a policy of ours unless it says so itself: long enough to count (RFC 8461 §3.2
+// speaks of weeks), short enough to repent.
+const defaultMaxAge = 7 * 24 * time.Hour
+
+// complete fills in what a policy of a domain leaves out.
+func (s *STS) complete(hostname mail.Domain) {
+	if !s.Published() {
+		return
+	}
+	if len(s.MX) == 0 && s.Mode != sts.None {
+		s.MX = []string{hostname.String()}
+	}
+	if s.MaxAge.Duration == 0 {
+		s.MaxAge.Duration = defaultMaxAge
 	}
 }
 

@@ -145,16 +145,17 @@ const (
 	ModeSMTP       Mode = "smtp"
 	ModeSMTPS      Mode = "smtps"
 	ModeSubmission Mode = "submission"
+	ModeWeb        Mode = "web"
 )
 
 // UnmarshalText reads a mode's name.
 func (m *Mode) UnmarshalText(text []byte) error {
 	switch v := Mode(text); v {
-	case ModeSMTP, ModeSMTPS, ModeSubmission:
+	case ModeSMTP, ModeSMTPS, ModeSubmission, ModeWeb:
 		*m = v
 		return nil
 	}
-	return fmt.Errorf("unknown mode %q, want smtp, smtps or submission", text)
+	return fmt.Errorf("unknown mode %q, want smtp, smtps, submission or web", text)
 }
 
 // Roots names the public roots: "system", "bundled" or a file.

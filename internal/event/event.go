@@ -68,6 +68,15 @@ const (
 	RecipientUnanswered RecipientResult = "unanswered" // nobody could tell, and the recipient is taken
 )
 
+// WebPage is what a request to a web listener asked for. The names are stable: log and metrics print them.
+type WebPage string
+
+// The pages.
+const (
+	WebPolicy WebPage = "policy" // the MTA-STS policy of a domain of ours
+	WebNone   WebPage = "none"   // nothing that is there
+)
+
 type (
 	// Started: a listener is open.
 	Started struct{ Listener, Address, Mode string }
@@ -224,6 +233,17 @@ type (
 		By, Action, Target string
 		Count              int
 	}
+	// WebRequested: a stranger asked a web listener for a page.
+	WebRequested struct {
+		Listener string
+		Client   netip.Addr
+		Page     WebPage
+		Code     int // of HTTP
+		Took     time.Duration
+	}
+	// RecordsChecked: what DNS and policy hosts have for our own domains was held against what we serve. Findings counts each
+	// code there is, those without a finding too.
+	RecordsChecked struct{ Findings map[string]int }
 	// Warned: something an administrator should look at; the gateway goes on.
 	Warned struct{ What, Text, Hint string }
 )
@@ -246,4 +266,6 @@ func (NoticeQueued) event()      {}
 func (Raised) event()            {}
 func (RulesApplied) event()      {}
 func (AdminActed) event()        {}
+func (WebRequested) event()      {}
+func (RecordsChecked) event()    {}
 func (Warned) event()            {}

@@ -145,6 +145,25 @@ func configCases() []configCase {
 		}},
 		{name: "a console that overlaps", key: "admin.listen", words: "overlaps", fatal: true, refused: true, change: func(w *world) { w.Settings["admin.listen"] = fmt.Sprintf("%q", w.Addr) }},
 		{name: "a listener at an address of nobody", change: more("[[listen]]\nname = \"far\"\naddress = \"192.0.2.77:2525\"\n"), key: "listen[1].address", words: "cannot listen", fatal: true, refused: true},
+		{name: "a web listener without a certificate", change: both(set("tls.certificates", "[]"), more("[[listen]]\nname = \"web\"\nmode = \"web\"\naddress = \"127.0.0.1:0\"\n")),
+			key: "listen[1]", words: "needs a certificate", fatal: true, refused: true},
+		{name: "a web listener for nothing", change: more("[[listen]]\nname = \"web\"\nmode = \"web\"\naddress = \"127.0.0.1:0\"\n"), key: "listen[1].mode", words: "nothing is served"},
+		{name: "a policy nobody serves", change: func(w *world) { w.policy(`{ mode = "enforce" }`) }, key: "domain[0].sts", words: "no listener has mode"},
+		{name: "a policy under a name without a certificate", key: "domain[0].sts", words: "no certificate is for mta-sts.home.test", change: func(w *world) {
+			w.policy(`{ mode = "enforce" }`)
+			w.More = append(w.More, "[[listen]]\nname = \"web\"\nmode = \"web\"\naddress = \"127.0.0.1:0\"\n")
+		}},
+		{name: "a policy that names others", change: func(w *world) { w.policy(`{ mode = "enforce", mx = ["mx.home.test"] }`) }, key: "domain[0].sts.mx", words: "does not name gw.home.test"},
+		{name: "a policy that is none", change: func(w *world) { w.policy(`{ mode = "on" }`) }, key: "domain[0].sts.mode", words: "want enforce", fatal: true, refused: true},
+		{name: "a next key that is not there", change: set("tls.next_keys", `["gone.pem"]`), key: "tls.next_keys[0]", words: "no such file", fatal: true},
+		{name: "a next key that is none", change: both(set("tls.next_keys", `["next.pem"]`), file("next.pem", "x", 0o600)), key: "tls.next_keys[0]", words: "neither a public key", fatal: true},
+		{name: "a next key for everybody", change: func(w *world) {
+			w.Certificate("next", "gw.home.test")
+			w.Settings["tls.next_keys"] = `["next.key"]`
+			if err := os.Chmod(filepath.Join(w.Dir, "next.key"), 0o644); err != nil {
+				w.T.Fatal(err)
+			}
+		}, key: "tls.next_keys[0]", words: "by everyone", fatal: true},
 		{name: "a user nobody knows", change: set("process.user", `"nobody-of-this-name"`), key: "process.user", words: "nobody-of-this-name", fatal: true, refused: true},
 	}
 }

@@ -53,8 +53,28 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return mxLine(e)
 	case event.PolicyUnavailable:
 		return policyLine(e)
+	case event.WebRequested:
+		return webLine(e)
+	case event.RecordsChecked:
+		n := 0
+		for _, some := range e.Findings {
+			n += some
+		}
+		a.number("findings", int64(n))
+		return slog.LevelDebug, "records-checked", a
 	}
 	return adminLine(e)
+}
+
+// webLine is for whoever looks why others have no policy.
+func webLine(e event.WebRequested) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("listener", e.Listener)
+	a.ip("client", e.Client)
+	a.text("page", string(e.Page))
+	a.number("code", int64(e.Code))
+	a.took("took", e.Took)
+	return slog.LevelDebug, "web-request", a
 }
 
 func loginLine(e event.LoggedIn) (slog.Level, string, attrs) {

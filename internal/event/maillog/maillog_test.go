@@ -40,6 +40,8 @@ func sample() []event.Event {
 		event.LoggedIn{Listener: "sub", Client: client, User: "ann", OK: true},
 		event.LoggedIn{Listener: "sub", Client: client, User: "bob"},
 		event.RecipientAsked{To: b, Result: event.RecipientUnknown, Host: "mail.internal", Text: "550 5.1.1 nobody", Took: 5 * time.Millisecond},
+		event.WebRequested{Listener: "web:443", Client: client, Page: event.WebPolicy, Code: 200, Took: time.Millisecond},
+		event.RecordsChecked{Findings: map[string]int{"mx-missing": 1}},
 		event.RecipientAsked{To: b, Result: event.RecipientUnanswered, Text: "it is not asked now"},
 		event.Accepted{Leg: event.InOwn, Message: "0a1b", MessageID: "<m@x>", From: a, Recipients: 2, Size: 1234, Client: client, Helo: "app", TLS: tls, Took: 12 * time.Millisecond},
 		event.ClientPlain{Kind: event.ClientForced, Client: client, Helo: "printer", Listener: "smtp", Message: "0a1b", Rules: []string{"clinic", "bank"}},

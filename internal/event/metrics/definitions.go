@@ -32,6 +32,8 @@ const (
 	handshakeFailures  = "postern_inbound_handshake_failures_total"
 	sessions           = "postern_sessions"
 	refused            = "postern_refused_total"
+	webRequests        = "postern_web_requests_total"
+	recordFindings     = "postern_records_findings"
 	recipientsAsked    = "postern_recipients_asked_total"
 	logins             = "postern_logins_total"
 	peerChanges        = "postern_peer_changes_total"
@@ -66,6 +68,8 @@ func Definitions() []Definition {
 		{logins, Counter, "AUTH attempts by result (ok, failed).", []string{"result"}},
 		{refused, Counter, "SMTP commands refused, by reply code.", []string{"code"}},
 		{recipientsAsked, Counter, "Questions to our own servers whether a recipient exists, by result (known, unknown, unanswered).", []string{"result"}},
+		{webRequests, Counter, "Requests to listeners of mode web, by page (policy, none).", []string{"page"}},
+		{recordFindings, Gauge, "Findings about the records of our own domains at the last look, by code; `postern records --check` shows them.", []string{"code"}},
 		{messagesAccepted, Counter, "Messages accepted, by leg and by the level of the connection they came over.", []string{"leg", "level"}},
 		{recipientsAccepted, Counter, "Recipients of accepted messages.", []string{"leg"}},
 		{bytesAccepted, Counter, "Bytes of accepted messages.", []string{"leg"}},

@@ -118,6 +118,12 @@ func (m *Metrics) rest(e event.Event) {
 		if !e.Repeated {
 			m.add(warnings, 1)
 		}
+	case event.WebRequested:
+		m.add(webRequests, 1, oneOf(string(e.Page), pages...))
+	case event.RecordsChecked:
+		for code, n := range e.Findings {
+			m.gauges[recordFindings].WithLabelValues(code).Set(float64(n))
+		}
 	case event.Raised:
 		m.add(raised, float64(e.Deliveries))
 	case event.RulesApplied:

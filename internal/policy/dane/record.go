@@ -183,6 +183,13 @@ func Of(c *x509.Certificate, usage, selector, matching uint8) (dns.TLSA, error) 
 	return r, nil
 }
 
+// OfKey returns the record 3 1 1 of a public key, the DER of its SubjectPublicKeyInfo, for publishing before there is a
+// certificate for it.
+func OfKey(key []byte) dns.TLSA {
+	sum := sha256.Sum256(key)
+	return dns.TLSA{Usage: daneEE, Selector: spki, Matching: sha2x256, Data: sum[:]}
+}
+
 // octets is what a record of c with these numbers carries.
 func octets(c *x509.Certificate, selector, matching uint8) []byte {
 	data := c.Raw

@@ -24,16 +24,17 @@ import (
 	"postern/internal/platform/sandbox"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck/roots"
+	"postern/internal/policy/ownzone"
 )
 
 // Doubts lists what is wrong or dangerous though the gateway starts.
 func Doubts(ctx context.Context, cfg *config.Config, now time.Time) []config.Finding {
-	return slices.Concat(Dangers(ctx, cfg), ownCertificates(cfg, now), trustFiles(cfg), cfg.CheckSenders())
+	return slices.Concat(Dangers(ctx, cfg), ownCertificates(cfg, now), policyHosts(cfg), trustFiles(cfg), cfg.CheckSenders())
 }
 
 // Dangers lists what the gateway does as it is told and what is hardly meant.
 func Dangers(ctx context.Context, cfg *config.Config) []config.Finding {
-	return slices.Concat(cfg.Dangers(), publicClients(cfg), loops(ctx, cfg), secretFile(cfg), Unvalidated(cfg))
+	return slices.Concat(cfg.Dangers(), publicClients(cfg), loops(ctx, cfg), secretFile(cfg), nextKeys(cfg), Unvalidated(cfg))
 }
 
 // Unvalidated says that DANE is to be kept to and cannot be: nobody's word is believed that an answer of DNS is signed.
@@ -83,6 +84,33 @@ func ownCertificates(cfg *config.Config, now time.Time) (out []config.Finding) {
 	if cfg.Delivery.ClientCertificate != "" {
 		covered = true
 		look("delivery.client_certificate", cfg.Delivery.ClientCertificate, cfg.Delivery.ClientKey)
+	}
+	return out
+}
+
+// nextKeys reads the keys that are to come.
+func nextKeys(cfg *config.Config) (out []config.Finding) {
+	for i, file := range cfg.TLS.NextKeys {
+		if _, err := rooms.NextKey(file); err != nil {
+			err = process.Unreadable(err, string(file), "`openssl pkey -in KEY -pubout -out FILE` writes the public key, which is enough")
+			out = append(out, config.Finding{Key: fmt.Sprintf("tls.next_keys[%d]", i), What: err.Error(), Hint: cli.HintOf(err), Fatal: true})
+		}
+	}
+	return out
+}
+
+// policyHosts finds policies that we serve under a name for which no certificate of ours is: others do not take them.
+func policyHosts(cfg *config.Config) (out []config.Finding) {
+	own, err := rooms.OwnZone(cfg)
+	if err != nil || !own.Web {
+		return nil // told otherwise
+	}
+	for i, d := range own.Domains {
+		host := ownzone.HostName(d.Name)
+		if d.Policy.Mode != "" && !slices.ContainsFunc(own.Certificates, func(c ownzone.Certificate) bool { return c.Chain[0].VerifyHostname(host) == nil }) {
+			out = append(out, config.Finding{Key: fmt.Sprintf("domain[%d].sts", i), What: fmt.Sprintf("no certificate is for %s: nobody takes the policy from this gateway", host),
+				Hint: "add one to tls.certificates, or the name to one that is there"})
+		}
 	}
 	return out
 }

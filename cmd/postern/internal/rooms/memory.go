@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"postern/internal/config"
+	"postern/internal/gateway/publicweb"
 	"postern/internal/platform/ram"
 	"postern/internal/smtp/smtpserver"
 )
@@ -22,5 +23,16 @@ func MemoryPlan(cfg *config.Config, found ram.Found) ram.Plan {
 	if cfg.Admin.Listen != "" {
 		w.Admin = int64(cfg.Admin.Connections) * adminMemory
 	}
+	w.Admin += int64(WebConnections(cfg)) * publicweb.ConnectionMemory
 	return ram.Make(w, found)
+}
+
+// WebConnections is how many connections of strangers there can be at the listeners of mode web.
+func WebConnections(cfg *config.Config) (n int) {
+	for _, l := range cfg.Listen {
+		if l.Mode == config.ModeWeb {
+			n += publicweb.Connections
+		}
+	}
+	return n
 }

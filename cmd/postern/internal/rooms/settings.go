@@ -25,6 +25,8 @@ func SettingsOf(c *config.Config) admin.Settings {
 // demands is what a listener asks of its clients.
 func demands(l *config.Listen) string {
 	switch {
+	case l.Mode == config.ModeWeb:
+		return "TLS; it serves the MTA-STS policies of our domains"
 	case l.Mode == config.ModeSubmission:
 		return "TLS and a password"
 	case l.RequireTLS && l.Auth:

@@ -150,10 +150,12 @@ func (g *Gateway) state() metrics.State {
 	return s
 }
 
-// listenerNames are the names of the listeners.
+// listenerNames are the names of the listeners that take mail.
 func listenerNames(cfg *config.Config) (out []string) {
 	for _, l := range cfg.Listen {
-		out = append(out, l.Name)
+		if l.Mode != config.ModeWeb { // which has no sessions
+			out = append(out, l.Name)
+		}
 	}
 	return out
 }

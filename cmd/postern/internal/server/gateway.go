@@ -6,6 +6,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/recipients"
 	"postern/internal/gateway/stscache"
+	"postern/internal/gateway/zonewatch"
 	"postern/internal/history/certstore"
 	"postern/internal/history/peers/memory"
 	"postern/internal/history/traffic"
@@ -64,6 +66,7 @@ type Gateway struct {
 	dialer     deliver.Dialer // opens its sockets
 	recipients *recipients.Keeper
 	names      *clientname.Names
+	zones      *zonewatch.Watcher            // of the records of our own domains
 	secret     string                        // of [oidc]
 	inForce    atomic.Pointer[config.Config] // what was read last; cfg holds for what needs a restart
 	intake     atomic.Pointer[intake.Intake]
@@ -108,9 +111,15 @@ func report(failed chan<- error, err error) {
 	}
 }
 
+// engine serves sockets: that of mail, or that of the web.
+type engine interface {
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+}
+
 // listener is the engine of one listener with the sockets it serves.
 type listener struct {
 	cfg     config.Listen
 	sockets []net.Listener
-	server  *smtpserver.Server
+	server  engine
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"postern/cmd/postern/internal/rooms"
 	"postern/cmd/postern/internal/sockets"
 	"postern/internal/config"
 	"postern/internal/gateway/intake"
@@ -26,6 +27,10 @@ func (g *Gateway) listen() error {
 	gate := smtpserver.NewGate(g.affordable(g.cfg.Limits.Connections), g.cfg.Limits.ConnectionsPerClient, g.memoryOfSessions)
 	g.gate.Store(gate)
 	for i, lc := range g.cfg.Listen {
+		if lc.Mode == config.ModeWeb {
+			g.listeners = append(g.listeners, &listener{lc, g.sockets.Of[i], g.web(lc)})
+			continue
+		}
 		server, err := g.engine(lc, gate)
 		if err != nil {
 			return err
@@ -45,7 +50,7 @@ func (g *Gateway) affordable(want int) int {
 	if !known {
 		return want
 	}
-	most = max(most-g.cfg.Delivery.Outbound()-g.cfg.Asking.Outbound()-g.cfg.Admin.Connections-spareFiles, most/4)
+	most = max(most-g.cfg.Delivery.Outbound()-g.cfg.Asking.Outbound()-g.cfg.Admin.Connections-rooms.WebConnections(g.cfg)-spareFiles, most/4)
 	if most >= want {
 		return want
 	}

@@ -109,6 +109,7 @@ func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
 		return err
 	}
 	g.recipients.Use(files.Mailboxes)
+	g.zones = g.watchesZones()
 	g.dispatch = dispatch.New(g.dispatching())
 	if g.rules.Now().Number != before.Number { // something else is in force than when the gateway stopped
 		g.dispatch.Changed()

@@ -48,6 +48,7 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	workers.Go(func() { report(failed, g.policies.Run(ctx)) })
 	workers.Go(func() { report(failed, g.recipients.Run(ctx)) })
 	workers.Go(func() { report(failed, g.names.Run(ctx)) })
+	workers.Go(func() { report(failed, g.zones.Run(ctx)) })
 	workers.Go(func() { report(failed, g.notifier.Run(ctx)) })
 	workers.Go(func() { report(failed, g.watchMemory(ctx)) })
 	// What is remembered is written down after the last transfer has ended.

@@ -1,0 +1,60 @@
+package server
+
+import (
+	"crypto/x509"
+
+	"postern/cmd/postern/internal/rooms"
+	"postern/internal/config"
+	"postern/internal/gateway/publicweb"
+	"postern/internal/gateway/zonewatch"
+	"postern/internal/mail"
+	"postern/internal/policy"
+	"postern/internal/policy/ownzone"
+)
+
+// web makes the engine of a listener for strangers, who get the policies of the configuration in force.
+func (g *Gateway) web(lc config.Listen) *publicweb.Server {
+	return publicweb.New(publicweb.Config{Listener: lc.Name, Certificate: g.certs.Get, Policy: g.ownPolicy, Sink: g.sink})
+}
+
+// ownPolicy is the policy of a domain of ours as others get it, "" where it has none.
+func (g *Gateway) ownPolicy(name mail.Domain) string {
+	cfg := g.inForce.Load()
+	for i := range cfg.Domain {
+		if d := &cfg.Domain[i]; d.Name == name && d.STS.Published() {
+			if p, err := d.STS.Policy(); err == nil {
+				return p.Text()
+			}
+		}
+	}
+	return ""
+}
+
+// watchesZones makes what looks now and then at the records of our own domains.
+func (g *Gateway) watchesZones() *zonewatch.Watcher {
+	return zonewatch.NewWatcher(zonewatch.WatcherConfig{
+		Asker: rooms.AskingOthers(g.resolver, g.dialer, func() *x509.CertPool {
+			roots, err := g.publicRoots()
+			if err != nil {
+				return x509.NewCertPool() // nobody is trusted; the look that asked has said why
+			}
+			return roots
+		}, 0),
+		Own: func() (*ownzone.Own, *x509.CertPool, error) {
+			now := *g.inForce.Load()
+			now.Hostname, now.Listen, now.TLS.Certificates = g.cfg.Hostname, g.cfg.Listen, g.cfg.TLS.Certificates // these need a restart
+			roots, err := g.publicRoots()
+			if err != nil {
+				return nil, nil, err
+			}
+			own, err := rooms.OwnZone(&now)
+			return own, roots, err
+		},
+		Sink: g.sink,
+	})
+}
+
+func (g *Gateway) publicRoots() (*x509.CertPool, error) {
+	pools, err := g.roots.Pools(policy.PublicTrust)
+	return pools[policy.PublicTrust], err
+}

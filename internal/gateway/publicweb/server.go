@@ -1,0 +1,90 @@
+package publicweb
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"postern/internal/event"
+	"postern/internal/mail"
+)
+
+// The bounds of the package comment.
+const (
+	// Connections is how many there are at a time.
+	Connections = 128
+	// ConnectionMemory is what each may cost in bytes: TLS, the buffers of HTTP/2 and what it may bring.
+	ConnectionMemory = 192 << 10
+
+	perClient    = 8
+	lifetime     = time.Minute
+	readMost     = 64 << 10
+	headerMost   = 8 << 10
+	streams      = 16
+	requestTime  = 10 * time.Second
+	answerTime   = 10 * time.Second
+	idleTime     = 15 * time.Second
+	shutdownTime = 2 * time.Second
+)
+
+// Config is what a Server needs. All of it must be set, but Listener.
+type Config struct {
+	// Listener is what events call it.
+	Listener string
+	// Certificate chooses the certificate for a handshake.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Policy returns the MTA-STS policy of a domain as it is published, "" where it has none. Safe for concurrent use.
+	Policy func(domain mail.Domain) string
+	// Sink is told of every request.
+	Sink event.Sink
+}
+
+// Server answers strangers. It is safe for concurrent use.
+type Server struct {
+	cfg   Config
+	http  *http.Server
+	crowd *crowd
+}
+
+// New returns a Server that does nothing yet.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, crowd: newCrowd(Connections, perClient)}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	s.http = &http.Server{
+		Handler: http.HandlerFunc(s.answer), Protocols: &protocols,
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cfg.Certificate},
+		ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
+		MaxHeaderBytes: headerMost, DisableGeneralOptionsHandler: true, ConnState: s.crowd.state,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: streams, WriteByteTimeout: answerTime, MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 16 << 10},
+		ErrorLog: log.New(io.Discard, "", 0), // of strangers' mistakes, which are theirs to see
+	}
+	return s
+}
+
+// Serve answers at a socket until Shutdown, after which it returns nil. It closes the socket.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.http.ServeTLS(&listener{l, s.crowd}, "", "")
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown ends every connection: those that are being answered within two seconds or until ctx ends. It returns when all
+// are done; the error is nil.
+func (s *Server) Shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, shutdownTime)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		_ = s.http.Close() // what did not end in time is cut
+	}
+	s.crowd.end()
+	return nil
+}
