@@ -31,13 +31,14 @@ const (
 	Enforced = "enforce"
 	Testing  = "testing" // by the domain's own word (RFC 8461 §5)
 	Observed = "observe" // by the administrator's
+	Waived   = "waived"  // by the message's, which says TLS-Required: No (RFC 8689 §3)
 )
 
 // Published is one policy that a recipient's domain or its mail host publishes, as it was found for one hop. Values from
 // DNS and from the web are hostile text: bounded and escaped.
 type Published struct {
 	Kind string `json:"kind"` // PublishedDANE or PublishedSTS
-	Mode string `json:"mode"` // Enforced, Testing or Observed
+	Mode string `json:"mode"` // Enforced, Testing, Observed or Waived
 	// ID is that of an MTA-STS policy.
 	ID string `json:"id,omitempty"`
 	// Source says where it was found: the name of the TLSA records; "fetched" or "cache".

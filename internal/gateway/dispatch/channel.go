@@ -14,7 +14,8 @@ import (
 // connect sees that there is a channel for the group; nil when there is one.
 func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	r.servers, r.require = serversOf(group[0].NextHop), group[0].Requirement
-	if r.channel != nil && (!r.channel.Healthy() || !r.channel.Alive(r.effort)) {
+	waives := r.waives(&group[0].Message)
+	if r.channel != nil && (r.channel.Waived() && !waives || !r.channel.Healthy() || !r.channel.Alive(r.effort)) {
 		r.closeChannel()
 	}
 	if r.channel != nil {
@@ -24,7 +25,11 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	if !r.enter("to " + r.servers.String()) {
 		return r.crowded(group)
 	}
-	plan, problem := r.view.Table.Plan(r.effort, domain)
+	table := r.view.Table
+	if waives {
+		table = table.Waived()
+	}
+	plan, problem := table.Plan(r.effort, domain)
 	if problem != nil && ctx.Err() != nil {
 		return &step{fates: all(group, r.d.untouched)}
 	}
@@ -47,11 +52,14 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	})
 	r.d.tellChangedHosts(plan.Domain, &climbed)
 	if climbed.Channel == nil {
-		return r.withoutChannel(group, climbed.WithoutTLS && r.rejects(group))
+		return r.withoutChannel(group, climbed.WithoutTLS && r.rejects(group) || climbed.Unpromised && group[0].Message.Kind == queue.Ordinary)
 	}
 	r.opened(climbed.Channel)
 	return nil
 }
+
+// waives reports whether a message sets aside what is published.
+func (r *run) waives(m *queue.Message) bool { return m.Waives && r.view.Table.Waives() }
 
 // withoutChannel ends a group at once, or puts it off with its site.
 func (r *run) withoutChannel(group []queue.Work, ends bool) *step {
