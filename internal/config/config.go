@@ -202,6 +202,9 @@ type Policies struct {
 	// DANE, the TLSA records of mail hosts: "enforce", mail goes only to a host that one of its records proves; "observe",
 	// what would have fallen short is recorded, and mail goes as without; or "off".
 	DANE Keeping `toml:"dane"`
+	// Whether a message whose header says TLS-Required: No (RFC 8689 §3) sets all of that aside for itself. It never lowers what
+	// a rule demands.
+	TLSRequiredNo bool `toml:"tls_required_no"`
 }
 
 // Delivery is about sending mail on.

@@ -187,7 +187,7 @@ func deliverOnce(w *world, r policy.Requirement) (a *attempt.Attempt, sent bool)
 		return c.Attempt, false
 	}
 	defer c.Channel.Close()
-	result, err := c.Channel.Send(context.Background(), r, &smtpclient.Transaction{
+	result, err := c.Channel.Send(context.Background(), deliver.Terms{Requirement: r}, &smtpclient.Transaction{
 		Envelope:   mail.Envelope{From: mail.MustAddress("a@example.test")},
 		Recipients: []mail.Recipient{{Address: mail.MustAddress("b@clinic.test")}},
 		Body:       bytes.NewReader([]byte("Subject: x\r\n\r\nhello\r\n")),
@@ -327,7 +327,7 @@ func TestAChannelOpenedForLessIsNotUsedForMore(t *testing.T) {
 		}
 		c := deliver.New(w.delivering()).Open(context.Background(), "site", plan, policy.Requirement{}, nil)
 		defer c.Channel.Close()
-		_, err = c.Channel.Send(context.Background(), forced, nil)
+		_, err = c.Channel.Send(context.Background(), deliver.Terms{Requirement: forced}, nil)
 		if lapsed, ok := errors.AsType[*deliver.Lapsed](err); !ok || lapsed.Shortfalls[0].Reason != policy.PolicyUnavailable {
 			t.Errorf("Send: %v", err)
 		}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"postern/internal/mail"
-	"postern/internal/policy"
 	"postern/internal/smtp/smtpclient"
 )
 

@@ -17,7 +17,7 @@ type Channel struct {
 	require   policy.Requirement // of the site, with what the hop demands
 	key       string             // of the site's requirement alone
 	wanted    policy.Requirement // require at the goal that was reached
-	waived    bool // what is published was set aside
+	waived    bool               // what is published was set aside
 	deliverer *Deliverer
 	sent      int
 }

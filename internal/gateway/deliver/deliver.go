@@ -124,7 +124,7 @@ func (d *Deliverer) Open(ctx context.Context, site string, plan *route.Plan, r p
 	}
 	return Climbed{Channel: channel, Attempt: a, Changed: l.changed, WithoutTLS: channel == nil && l.withoutTLS(),
 		Unpromised: channel == nil && l.unpromised(),
-		Crowded: channel == nil && l.refused && !l.dialled}
+		Crowded:    channel == nil && l.refused && !l.dialled}
 }
 
 // NoteWaived is the note of an attempt for a message that sets aside what is published.

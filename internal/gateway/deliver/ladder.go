@@ -153,7 +153,7 @@ func (l *ladder) fallShort(t *target, k *link, shortfalls []policy.Shortfall, go
 		try.Shortfalls, try.Reason, try.Text = shortfalls, shortfalls[0].Reason, shortfalls[0].Text
 	}
 	t.unpromised = shortfalls[0].Reason == policy.RequireTLSNotOffered // it comes last, so nothing else fell short
-	if goal <= t.require.Channel { // no lower goal asks less of it
+	if goal <= t.require.Channel {                                     // no lower goal asks less of it
 		l.drop(t)
 		t.dead = true
 	}

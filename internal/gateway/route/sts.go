@@ -86,7 +86,7 @@ func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, now 
 	case names:
 		p.Demand = policy.DomainDemand()
 	default:
-		what := fmt.Sprintf("%s is not among the hosts that the MTA-STS policy of %s names: %s", name(hop), d, strings.Join(listed(found.Policy.MX), ", "))
+		what := fmt.Sprintf("%s is not among the hosts that the MTA-STS policy of %s names: %s", called(hop), d, strings.Join(listed(found.Policy.MX), ", "))
 		p.Shortfalls = []policy.Shortfall{{Reason: policy.STSMXMismatch, Text: what}}
 		if p.Mode == policy.Enforced {
 			hop.Problem, hop.Addrs = &Problem{Reason: policy.STSMXMismatch, Text: what}, nil
@@ -103,8 +103,8 @@ func (h *Hop) daneGoesBefore() bool {
 	})
 }
 
-// name is what a hop is called.
-func name(h *Hop) string {
+// called is what a hop is called.
+func called(h *Hop) string {
 	switch {
 	case !h.Host.IsZero():
 		return h.Host.String()

@@ -35,7 +35,7 @@ type Letter struct {
 	UTF8 bool // it needs SMTPUTF8
 	// RequireTLS has it travel as mail with REQUIRETLS does, as what it speaks of did (RFC 8689 §5).
 	RequireTLS bool
-	At   time.Time
+	At         time.Time
 	// Lifetime is how long it may wait; the window of a rule, or of what it speaks of, may be shorter.
 	Lifetime time.Duration
 	// About are the deliveries of one message that it speaks of; nil for none.
