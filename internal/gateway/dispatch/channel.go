@@ -52,7 +52,7 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	})
 	r.d.tellChangedHosts(plan.Domain, &climbed)
 	if climbed.Channel == nil {
-		return r.withoutChannel(group, climbed.WithoutTLS && r.rejects(group) || climbed.Unpromised && group[0].Message.Kind == queue.Ordinary)
+		return r.withoutChannel(group, climbed.WithoutTLS && r.rejects(group) || climbed.Unpromised && tellable(&group[0].Message))
 	}
 	r.opened(climbed.Channel)
 	return nil
@@ -80,6 +80,10 @@ func (r *run) rejects(group []queue.Work) bool {
 	rejects := r.require.Forced() && r.require.WithoutTLS == policy.WithoutTLSReject
 	return rejects && group[0].Message.Kind == queue.Ordinary
 }
+
+// tellable reports whether somebody hears of it when a message fails. One without the promise of REQUIRETLS fails at once
+// then; a report is not discarded for the lack of it (RFC 8689 §5): another's waits, one of ours is held.
+func tellable(m *queue.Message) bool { return m.Kind == queue.Ordinary && !m.Envelope.From.IsNull() }
 
 // opened takes a channel that passed.
 func (r *run) opened(c *deliver.Channel) {

@@ -104,6 +104,24 @@ func TestAReportOfRequireTLSIsHeldUntilItMayTravel(t *testing.T) {
 	})
 }
 
+// A report that a stranger's server wrote under REQUIRETLS would be lost if it failed at once: nobody hears of it.
+func TestAReportOfAnotherServerIsNotDiscarded(t *testing.T) {
+	story(t, func(w *world) {
+		w.start()
+		w.shape = requireTLS
+		w.accept("", nil, "dr@clinic.test")
+		time.Sleep(40 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Queued || rec.SiteState.Last.Reason != policy.RequireTLSNotOffered {
+			t.Fatalf("it is %v, %+v", rec.State, rec.SiteState.Last)
+		}
+		w.clinic.Set(w.promises("mx.clinic.test"))
+		time.Sleep(17 * time.Minute)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
+			t.Errorf("afterwards it is %v", rec.State)
+		}
+	})
+}
+
 // What may pass later waits in its ordinary lifetime, and goes when it is mended.
 func TestRequireTLSWaitsForWhatMayBeMended(t *testing.T) {
 	story(t, func(w *world) {

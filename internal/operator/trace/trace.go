@@ -212,6 +212,8 @@ func heldWhy(r *queue.Record) string {
 	switch {
 	case r.State != queue.Held:
 		return ""
+	case r.Message.Kind != queue.Ordinary && r.Message.Envelope.RequireTLS:
+		return "a notice about mail whose sender asked for REQUIRETLS: it is not sent with less protection"
 	case r.Message.Kind == queue.DSN || r.Message.Kind == queue.Delay:
 		return "a notice about mail that a rule protects: it is not sent with less protection"
 	}
