@@ -59,11 +59,7 @@ func (v *View) judge(m *queue.Message, header mail.Header, to []mail.Address, no
 	out := make([]Judged, len(to))
 	for i, o := range decision.Recipients {
 		out[i] = Judged{Outcome: o, Demands: o.Demands, Requirement: o.Requirement}
-		more := v.Ordinary(to[i].Domain)
-		if m.Envelope.RequireTLS {
-			more = append(more, policy.Demand{Source: policy.FromRequireTLS, Requirement: v.requireTLS(to[i].Domain)})
-		}
-		if len(more) > 0 {
+		if more := v.Unruled(m, to[i].Domain); len(more) > 0 {
 			out[i].Demands = slices.Concat(o.Demands, more)
 			out[i].Requirement = policy.Join(out[i].Demands)
 		}
@@ -107,6 +103,15 @@ func (v *View) Ordinary(d mail.Domain) []policy.Demand {
 		return []policy.Demand{{Source: policy.FromOwn(d.String()), Requirement: r}}
 	}
 	return nil
+}
+
+// Unruled is what is demanded of a message on the way to a domain without any rule: what the configuration does, and its sender.
+func (v *View) Unruled(m *queue.Message, to mail.Domain) []policy.Demand {
+	out := v.Ordinary(to)
+	if m.Envelope.RequireTLS {
+		out = append(out, policy.Demand{Source: policy.FromRequireTLS, Requirement: v.requireTLS(to)})
+	}
+	return out
 }
 
 // requireTLS is what REQUIRETLS demands on the way to a domain: the public trust or DANE, or the trust configured for the
