@@ -234,6 +234,9 @@ type Policies struct {
 	STSTimeout Duration `toml:"sts_timeout"`
 	// Private networks in which the web servers of policies may be.
 	Networks []netip.Prefix `toml:"networks" example:"['10.0.0.0/8']"`
+	// Whether a message whose header says TLS-Required: No (RFC 8689 §3) sets all of that aside for itself. It never lowers what
+	// a rule demands.
+	TLSRequiredNo bool `toml:"tls_required_no"`
 }
 
 // Delivery is about sending mail on.

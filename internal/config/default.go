@@ -15,7 +15,7 @@ func Default() *Config {
 	return &Config{
 		Data:     "/var/lib/postern",
 		Relay:    Relay{Require: policy.Plaintext, BareNewline: BareNormalize},
-		Policies: Policies{DANE: KeepingEnforce, STS: KeepingEnforce, STSTimeout: Duration{10 * time.Second}},
+		Policies: Policies{DANE: KeepingEnforce, STS: KeepingEnforce, STSTimeout: Duration{10 * time.Second}, TLSRequiredNo: true},
 		DNS: DNS{TrustAD: TrustADLoopback, ClientNames: true, ClientNamesWait: Duration{2 * time.Second}, ClientNamesTimeout: Duration{5 * time.Second},
 			ClientNamesLookups: 64, ClientNamesRemembered: 20_000, ClientNamesFor: Duration{10 * time.Minute}},
 		Asking: Asking{Wait: Duration{20 * time.Second}, Pause: Duration{30 * time.Second}, Known: Duration{24 * time.Hour},

@@ -9,7 +9,7 @@ import (
 // for something else later replaces its own and touches nobody's. A delivery's Requirement is the join of its demands.
 // Stored as JSON with the delivery: fields are only ever added.
 type Demand struct {
-	// Source says who asks: FromRule, FromOwn, or About one of these.
+	// Source says who asks: FromRule, FromOwn, FromRequireTLS, or About one of these.
 	Source      string      `json:"source"`
 	Requirement Requirement `json:"requirement"`
 }
@@ -19,6 +19,9 @@ const (
 	ownSource   = "own:"
 	aboutSource = "about:"
 )
+
+// FromRequireTLS is the source of what the sender of a message demands, who said REQUIRETLS (RFC 8689).
+const FromRequireTLS = "requiretls"
 
 // FromRule is the source of what a rule demands.
 func FromRule(name string) string { return ruleSource + name }
@@ -82,7 +85,8 @@ func find(ds []Demand, source string) int {
 // is no longer in force.
 //
 // A source that still asks replaces who the peer must be (trust, names, pins, and whose memory of mail hosts counts), and
-// keeps the higher of each of its floors (channel, TLS version, revocation, MX trust, what becomes of peers without TLS).
+// keeps the higher of each of its floors (channel, TLS version, revocation, MX trust, REQUIRETLS, what becomes of peers
+// without TLS).
 // Pins that are gone, and names that were proof against DNS and are not any more, are less and not other: they stay. A
 // source that no longer asks stays as it was, unless what is in force asks all of it anyway, or asks the same under
 // another name. New sources join. The order is that of old, then of now.
@@ -139,6 +143,7 @@ func (r Requirement) renewed(n, named Requirement) Requirement {
 	out.Revocation = max(r.Revocation, n.Revocation)
 	out.MinTLS = max(r.MinTLS, n.MinTLS)
 	out.WithoutTLS = max(r.WithoutTLS, n.WithoutTLS)
+	out.RequireTLS = r.RequireTLS || n.RequireTLS
 	peers := n.Peer
 	if len(peers) == 0 { // it protects this delivery less than before, but who the peer is it still says
 		peers = named.Peer

@@ -6,7 +6,7 @@ import (
 )
 
 func (d dice) demands() (out []Demand) {
-	for _, source := range []string{FromRule("a"), FromRule("b"), FromOwn("x.test"), About(FromRule("a"))} {
+	for _, source := range []string{FromRule("a"), FromRule("b"), FromOwn("x.test"), FromRequireTLS, About(FromRule("a"))} {
 		if d.IntN(2) == 0 {
 			r := d.requirement()
 			r.Peer = nil
@@ -31,7 +31,8 @@ func TestRenewingLowersNoFloor(t *testing.T) {
 		out := Renew(old, now, strict)
 		got := Join(out)
 		for _, r := range []Requirement{Join(old), Join(now)} {
-			if got.Channel < r.Channel || got.MinTLS < r.MinTLS || got.Revocation < r.Revocation || got.WithoutTLS < r.WithoutTLS {
+			if got.Channel < r.Channel || got.MinTLS < r.MinTLS || got.Revocation < r.Revocation || got.WithoutTLS < r.WithoutTLS ||
+				r.RequireTLS && !got.RequireTLS {
 				t.Fatalf("%+v\nthen %+v\nbecomes %+v", old, now, out)
 			}
 		}

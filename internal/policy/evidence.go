@@ -19,6 +19,8 @@ type Evidence struct {
 	Peers map[string]Proof `json:"-"`
 	// DANE is what the TLSA records of the host make of the chain; nil where it has none that can be used, or nobody asked.
 	DANE *DANE `json:"dane,omitempty"`
+	// RequireTLS says that the peer offered REQUIRETLS inside TLS; what it offered before does not count (RFC 8689 §4.2.1).
+	RequireTLS bool `json:"requiretls_offered,omitempty"`
 	// Expected and Presented are the names we wanted and the certificate's DNS names.
 	Expected  []string `json:"expected_names,omitempty"`
 	Presented []string `json:"presented_names,omitempty"`
@@ -77,11 +79,12 @@ type Shortfall struct {
 }
 
 // Reached returns the level this evidence deserves for a delivery under r: authenticated needs every peer demand of r
-// (or the public default) met at TLS 1.2 or r's floor.
+// (or the public default) met at TLS 1.2 or r's floor. Whether the peer offers REQUIRETLS is no matter of the level.
 func (e Evidence) Reached(r Requirement) Level {
 	if e.TLS == nil {
 		return Plaintext
 	}
+	r.RequireTLS = false
 	if len(Verdict(r.Raised(Authenticated), e)) == 0 {
 		return Authenticated
 	}

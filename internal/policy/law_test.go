@@ -57,6 +57,7 @@ func (d dice) requirement() Requirement {
 		Revocation: Revocation(d.IntN(3)),
 		WithoutTLS: WithoutTLS(d.IntN(2)),
 		MinTLS:     []uint16{0, tls.VersionTLS10, tls.VersionTLS12, tls.VersionTLS13}[d.IntN(4)],
+		RequireTLS: d.IntN(4) == 0,
 	}
 	for d.IntN(2) == 0 {
 		r.Peer = append(r.Peer, d.demand())
@@ -75,6 +76,7 @@ func (d dice) evidence() Evidence {
 		TLS:        &mail.TLS{},
 		TLSVersion: []uint16{0, tls.VersionTLS10, tls.VersionTLS12, tls.VersionTLS13, tls.VersionTLS13}[d.IntN(5)],
 		MXProven:   d.IntN(3) > 0,
+		RequireTLS: d.IntN(3) > 0,
 		Revocation: []string{"good", "good", "", "unknown", "revoked"}[d.IntN(5)],
 		Peers:      make(map[string]Proof),
 		MXPins:     make(map[string]Proof),
@@ -115,7 +117,9 @@ func (d dice) raise(e Evidence) Evidence {
 		peers[k] = v
 	}
 	e.Peers = peers
-	switch d.IntN(7) {
+	switch d.IntN(8) {
+	case 7:
+		e.RequireTLS = true
 	case 6:
 		e.DANE = &DANE{By: ByDANETA}
 	case 5:
@@ -176,7 +180,8 @@ func TestCombineIsNeverWeakerThanAnOperand(t *testing.T) {
 		if !both.AtLeast(a) || !both.AtLeast(b) {
 			t.Fatalf("%s is not at least\n%s and\n%s", both.Key(), a.Key(), b.Key())
 		}
-		if both.Channel < a.Channel || max(both.Channel, both.Aim) < max(a.Channel, a.Aim) || both.WithoutTLS < a.WithoutTLS {
+		if both.Channel < a.Channel || max(both.Channel, both.Aim) < max(a.Channel, a.Aim) || both.WithoutTLS < a.WithoutTLS ||
+			a.RequireTLS && !both.RequireTLS {
 			t.Fatalf("%s lost something of\n%s", both.Key(), a.Key())
 		}
 		if !passes(both, e) {
@@ -268,6 +273,7 @@ func TestReachedNeverClaimsMoreThanVerdictAllows(t *testing.T) {
 		if passes(r, e) && reached < r.Channel {
 			t.Fatalf("%s passes and reaches only %s", r.Key(), reached)
 		}
+		r.RequireTLS = false // no matter of the level
 		if reached == Authenticated && !passes(r.Raised(Authenticated), e) {
 			t.Fatalf("authenticated without a verdict: %s", r.Key())
 		}

@@ -32,6 +32,7 @@ const (
 	Testing  = "testing"   // by the domain's own word (RFC 8461 §5)
 	Observed = "observe"   // by the administrator's
 	Excepted = "exception" // by the administrator's for this domain, until a day
+	Waived   = "waived"    // by the message's, which says TLS-Required: No (RFC 8689 §3)
 )
 
 // Published is one policy that a recipient's domain or its mail host publishes, as it was found for one hop. Values from

@@ -31,6 +31,9 @@ type Requirement struct {
 	MinTLS uint16 `json:"min_tls,omitempty"`
 	// WithoutTLS says what becomes of a delivery whose peer offers no TLS at all.
 	WithoutTLS WithoutTLS `json:"without_tls,omitempty"`
+	// RequireTLS says that the next hop must offer REQUIRETLS inside TLS, and so take the promise over (RFC 8689 §2). It
+	// implies TLS.
+	RequireTLS bool `json:"require_tls,omitempty"`
 }
 
 // PeerDemand is one thing the peer must prove about itself: a chain to Trust, a certificate that matches one of Names,
@@ -93,7 +96,15 @@ func PublicDemand() PeerDemand {
 }
 
 // Forced reports whether plaintext is out of the question.
-func (r Requirement) Forced() bool { return r.Channel > Plaintext }
+func (r Requirement) Forced() bool { return r.Channel > Plaintext || r.RequireTLS }
+
+// RequireTLSDemand is what REQUIRETLS demands of a hop (RFC 8689 §2): a mail host whose name is proven, which proves itself
+// by a certificate of the public trust or by DANE, and offers REQUIRETLS too.
+func RequireTLSDemand() Requirement {
+	demand := PublicDemand()
+	demand.By = ByEither
+	return Combine(Requirement{Channel: Authenticated, Peer: []PeerDemand{demand}, MX: MXProven, RequireTLS: true})
+}
 
 // Combine joins requirements: the maximum on every ordered axis, the union of the peer demands. What an authenticated
 // channel implies is spelled out first, so that joining it with another's wishes cannot lose it.
@@ -108,6 +119,7 @@ func Combine(rs ...Requirement) Requirement {
 		out.Revocation = max(out.Revocation, r.Revocation)
 		out.MinTLS = max(out.MinTLS, r.MinTLS)
 		out.WithoutTLS = max(out.WithoutTLS, r.WithoutTLS)
+		out.RequireTLS = out.RequireTLS || r.RequireTLS
 		for _, d := range r.Peer {
 			out.Peer = append(out.Peer, d.normal())
 		}
@@ -123,8 +135,11 @@ func Combine(rs ...Requirement) Requirement {
 
 // spelledOut names what r demands by default: an authenticated channel without peer demands demands public trust, and
 // one without a TLS floor TLS 1.2. Left unsaid, another operand's private CA or lower floor would take their place, and
-// another operand's remembered names those of one that names none.
+// another operand's remembered names those of one that names none. REQUIRETLS is offered inside TLS.
 func (r Requirement) spelledOut() Requirement {
+	if r.RequireTLS {
+		r.Channel = max(r.Channel, Encrypted)
+	}
 	if r.MX == MXPinned && len(r.PinnedBy) == 0 {
 		r.PinnedBy = []string{Nobody}
 	}
@@ -172,7 +187,7 @@ func (d PeerDemand) Key() string {
 // nothing reports whether r demands nothing at all, as most mail does.
 func (r Requirement) nothing() bool {
 	return r.Channel == 0 && r.Aim == 0 && len(r.Peer) == 0 && r.MX == 0 && len(r.PinnedBy) == 0 && r.Revocation == 0 &&
-		r.MinTLS == 0 && r.WithoutTLS == 0
+		r.MinTLS == 0 && r.WithoutTLS == 0 && !r.RequireTLS
 }
 
 // Key is a text equal for equal requirements; sites and stores group by it. That of the zero Requirement is "".

@@ -7,15 +7,24 @@ import (
 )
 
 // Verdict compares a requirement with evidence and returns every shortfall, the one to act on first; none means pass.
-// What is unknown is never good: a demand without a proof falls short.
+// What is unknown is never good: a demand without a proof falls short. That REQUIRETLS is not offered comes last, so that
+// it comes first only where nothing else falls short.
 func Verdict(r Requirement, e Evidence) []Shortfall {
-	if r.Channel == Plaintext {
+	if !r.Forced() {
 		return nil
 	}
 	if e.TLS == nil {
 		return []Shortfall{{StartTLSNotOffered, "the connection has no TLS, and the message may only travel over TLS"}}
 	}
-	var out []Shortfall
+	out := channelShortfalls(r, e)
+	if r.RequireTLS && !e.RequireTLS {
+		out = append(out, Shortfall{RequireTLSNotOffered, "the sender asked for REQUIRETLS, and the server does not offer it inside TLS"})
+	}
+	return out
+}
+
+// channelShortfalls judges a channel with TLS.
+func channelShortfalls(r Requirement, e Evidence) (out []Shortfall) {
 	if floor := r.VersionFloor(); e.TLSVersion < floor {
 		out = append(out, Shortfall{TLSVersion, fmt.Sprintf("the connection uses %s, and at least %s is required",
 			tls.VersionName(e.TLSVersion), tls.VersionName(floor))})

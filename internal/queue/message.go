@@ -62,7 +62,10 @@ type Message struct {
 	HeaderSize int
 	// EightBit says the content has octets above 127; HeaderUTF8 that the header section has.
 	EightBit, HeaderUTF8 bool
-	AcceptedAt           time.Time
+	// Waives says that the message sets aside what recipients' domains publish (RFC 8689 §3): its header has TLS-Required: No,
+	// and its envelope no REQUIRETLS, which goes before. It lowers nothing that a rule demands.
+	Waives     bool
+	AcceptedAt time.Time
 	// RulesRevision is the revision of the rules that set the requirements, for people.
 	RulesRevision int64
 	// Judged is the number of what was in force when the requirements were set; see audit.Judgement. 0 is older than any.

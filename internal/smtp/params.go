@@ -16,6 +16,8 @@ type Offered struct {
 	Extended bool
 	// Auth: AUTH is offered, so that MAIL may carry the AUTH parameter (RFC 4954 §5).
 	Auth bool
+	// RequireTLS: REQUIRETLS is offered, which it is inside TLS only (RFC 8689 §2).
+	RequireTLS bool
 	// UTF8: the transaction was opened with SMTPUTF8. Only ParseRcpt looks at it.
 	UTF8 bool
 }
@@ -142,6 +144,11 @@ func (m *MailCommand) param(key, value string, set bool, o Offered) *Refusal {
 			return bad("SMTPUTF8")
 		}
 		e.UTF8 = true
+	case "REQUIRETLS": // RFC 8689 §2: it has no value
+		if set || !o.RequireTLS {
+			return unknown()
+		}
+		e.RequireTLS = true
 	case "RET": // RFC 3461 §4.3
 		if r := mail.Return(strings.ToUpper(value)); r == mail.ReturnFull || r == mail.ReturnHeaders {
 			e.Ret = r

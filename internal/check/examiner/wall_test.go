@@ -207,7 +207,7 @@ func deliverOnce(w *world, r policy.Requirement) (a *attempt.Attempt, sent bool)
 		return c.Attempt, false
 	}
 	defer c.Channel.Close()
-	result, err := c.Channel.Send(context.Background(), r, &smtpclient.Transaction{
+	result, err := c.Channel.Send(context.Background(), deliver.Terms{Requirement: r}, &smtpclient.Transaction{
 		Envelope:   mail.Envelope{From: mail.MustAddress("a@example.test")},
 		Recipients: []mail.Recipient{{Address: mail.MustAddress("b@clinic.test")}},
 		Body:       bytes.NewReader([]byte("Subject: x\r\n\r\nhello\r\n")),
@@ -283,9 +283,7 @@ func told(t *testing.T, r *check.Report) {
 }
 
 // notProduced are the reasons that nothing in this release can end in.
-var notProduced = map[policy.Reason]string{
-	policy.RequireTLSNotOffered: "REQUIRETLS is not offered to clients",
-}
+var notProduced = map[policy.Reason]string{}
 
 // afterMail are the reasons that need MAIL to be said, which check never does, with the test that produces each.
 var afterMail = map[policy.Reason]struct{ file, words string }{
@@ -295,6 +293,7 @@ var afterMail = map[policy.Reason]struct{ file, words string }{
 	// That a policy cannot be had is noted, and mail goes.
 	policy.STSPolicyUnavailable: {"../../gateway/route/", "policy.STSPolicyUnavailable"},
 	policy.ExpiredInQueue:       {"../../gateway/dispatch/", "policy.ExpiredInQueue"},
+	policy.RequireTLSNotOffered: {"../../gateway/dispatch/", "policy.RequireTLSNotOffered"}, // MAIL demands it, which check never says
 }
 
 func TestEveryReasonIsProducedByAScenarioOrKnownNotToBe(t *testing.T) {
@@ -345,7 +344,7 @@ func TestAChannelOpenedForLessIsNotUsedForMore(t *testing.T) {
 		}
 		c := deliver.New(w.delivering()).Open(context.Background(), "site", plan, policy.Requirement{}, nil)
 		defer c.Channel.Close()
-		_, err = c.Channel.Send(context.Background(), forced, nil)
+		_, err = c.Channel.Send(context.Background(), deliver.Terms{Requirement: forced}, nil)
 		if lapsed, ok := errors.AsType[*deliver.Lapsed](err); !ok || lapsed.Shortfalls[0].Reason != policy.PolicyUnavailable {
 			t.Errorf("Send: %v", err)
 		}

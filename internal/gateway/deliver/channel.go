@@ -17,16 +17,25 @@ type Channel struct {
 	require   policy.Requirement // of the site, with what the hop demands
 	key       string             // of the site's requirement alone
 	wanted    policy.Requirement // require at the goal that was reached
+	waived    bool               // what is published was set aside
 	deliverer *Deliverer
 	sent      int
 	asked     bool // a question was asked over it
+}
+
+// Terms are what a message travels under.
+type Terms struct {
+	policy.Requirement
+	// Waives says that the message sets aside what its recipients' domains publish. It never concerns the Requirement.
+	Waives bool
 }
 
 // ErrOvertaken: what the message was judged by changed while the connection was judged.
 var ErrOvertaken = errors.New("what is in force changed in the meantime")
 
 // Lapsed is the error of Send when the connection no longer passes: a certificate ran out meanwhile, a root was
-// removed, or the message has another requirement than the channel was opened for. Nothing was sent.
+// removed, or the message has another requirement than the channel was opened for, or waives nothing of what the channel
+// was opened without. Nothing was sent.
 type Lapsed struct{ Shortfalls []policy.Shortfall }
 
 // Error names the first shortfall.
@@ -39,17 +48,17 @@ const (
 	slowest      = 16 << 10
 )
 
-// Send judges the connection again, for a message with requirement r, writes the name of a first use down, and only then
+// Send judges the connection again, for a message with these terms, writes the name of a first use down, and only then
 // speaks MAIL. Errors are *Lapsed or
 // *smtpclient.Error; the results of recipients stand in Result.
-func (c *Channel) Send(ctx context.Context, r policy.Requirement, t *smtpclient.Transaction) (*smtpclient.Result, error) {
-	return c.SendWhile(ctx, r, t, func() bool { return true })
+func (c *Channel) Send(ctx context.Context, on Terms, t *smtpclient.Transaction) (*smtpclient.Result, error) {
+	return c.SendWhile(ctx, on, t, func() bool { return true })
 }
 
 // SendWhile is Send if still holds when MAIL is about to be said; else the error is ErrOvertaken, and nothing was sent.
-func (c *Channel) SendWhile(ctx context.Context, r policy.Requirement, t *smtpclient.Transaction, still func() bool) (
+func (c *Channel) SendWhile(ctx context.Context, on Terms, t *smtpclient.Transaction, still func() bool) (
 	*smtpclient.Result, error) {
-	if err := c.clear(ctx, r, still); err != nil {
+	if err := c.clear(ctx, on, still); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, transferTime+time.Duration(t.Size/slowest)*time.Second)
@@ -61,9 +70,13 @@ func (c *Channel) SendWhile(ctx context.Context, r policy.Requirement, t *smtpcl
 	return result, err
 }
 
-// judge holds r against evidence that is fresh.
-func (c *Channel) judge(ctx context.Context, r policy.Requirement) error {
-	if r.Key() != c.key {
+// judge holds what the channel must pass against evidence that is fresh.
+func (c *Channel) judge(ctx context.Context, on Terms) error {
+	if c.waived && !on.Waives {
+		return &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
+			Text: "the connection was opened for a message that sets aside what is published"}}}
+	}
+	if on.Key() != c.key {
 		return &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
 			Text: "the connection was opened for another requirement"}}}
 	}
@@ -110,6 +123,9 @@ func (c *Channel) Encrypted() bool { return c.link.state != nil }
 
 // Reached is the level the channel deserves now.
 func (c *Channel) Reached() policy.Level { return c.link.evidence.Reached(c.require) }
+
+// Waived reports whether the channel was opened without what is published, so that only mail which waives that may use it.
+func (c *Channel) Waived() bool { return c.waived }
 
 // Sent counts the transactions tried.
 func (c *Channel) Sent() int { return c.sent }

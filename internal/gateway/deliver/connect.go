@@ -167,6 +167,7 @@ func (l *ladder) encrypt(ctx context.Context, t *target, k *link, rung attempt.R
 		l.broken(t, k, rung, err)
 		return true
 	}
+	k.heard()
 	k.used = time.Now()
 	l.d.lookUp(ctx, k, t.require, l.d.cfg.RevocationTimeout)
 	return l.proven(t, k)

@@ -210,7 +210,7 @@ func TestAChannelLapsesWithWhatTheHostPublishes(t *testing.T) {
 		}
 		defer c.Channel.Close()
 		send := func() error {
-			_, err := c.Channel.Send(context.Background(), policy.Requirement{}, &smtpclient.Transaction{
+			_, err := c.Channel.Send(context.Background(), deliver.Terms{}, &smtpclient.Transaction{
 				Envelope:   mail.Envelope{From: mail.MustAddress("a@example.test")},
 				Recipients: []mail.Recipient{{Address: mail.MustAddress("b@clinic.test")}}, Body: strings.NewReader("x\r\n"),
 			})

@@ -91,6 +91,9 @@ type Climbed struct {
 	Changed []Changed
 	// WithoutTLS says that every usable host answered, none offered STARTTLS and none looks stripped on the way.
 	WithoutTLS bool
+	// Unpromised says that a connection to every usable host passed all but REQUIRETLS, which none offers: it was not
+	// anybody who answered, so trying again makes no difference (RFC 8689 §4.2.1).
+	Unpromised bool
 	// Crowded says that nothing was dialled, because Admission refused all that could have been. Nobody fell short.
 	Crowded bool
 }
@@ -98,7 +101,8 @@ type Climbed struct {
 // Admission says whether an address of a host may be dialled now: too many may be waiting for it already. nil admits all.
 type Admission func(host mail.Domain, addr netip.Addr) bool
 
-// Open climbs the ladder of r over plan. Site separates what may share TLS sessions: a site has one requirement. Addresses
+// Open climbs the ladder of r over plan. Over one that sets aside what is published (route.Table.Waived) it opens a channel
+// for messages that ask for that. Site separates what may share TLS sessions: a site has one requirement. Addresses
 // that admit refuses are passed over.
 // It returns within the budget; when ctx ends it returns what was tried.
 func (d *Deliverer) Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement, admit Admission) Climbed {
@@ -110,14 +114,21 @@ func (d *Deliverer) Open(ctx context.Context, site string, plan *route.Plan, r p
 	channel := l.climb(ctx)
 	l.discard()
 	a := &attempt.Attempt{At: start, TookMS: time.Since(start).Milliseconds(), Tries: l.tries}
+	if plan.Waived {
+		a.Notes = append(a.Notes, NoteWaived)
+	}
 	if channel == nil {
 		l.blame(a)
 	} else {
 		l.explain(a, channel)
 	}
 	return Climbed{Channel: channel, Attempt: a, Changed: l.changed, WithoutTLS: channel == nil && l.withoutTLS(),
-		Crowded: channel == nil && l.refused && !l.dialled}
+		Unpromised: channel == nil && l.unpromised(),
+		Crowded:    channel == nil && l.refused && !l.dialled}
 }
+
+// NoteWaived is the note of an attempt for a message that sets aside what is published.
+const NoteWaived = "published policies set aside: the message says TLS-Required: No"
 
 // goals lists the levels tried, highest first.
 func goals(r policy.Requirement) []policy.Level {

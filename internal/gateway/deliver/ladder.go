@@ -41,6 +41,8 @@ type target struct {
 	dead bool
 	// answered says EHLO was answered once; offered that STARTTLS was seen, stripped that it was masked.
 	answered, offered, stripped bool
+	// unpromised: a connection here passed all but REQUIRETLS, which is not offered.
+	unpromised bool
 	// anonymous: our client certificate was refused here. fresh: no session may be resumed.
 	anonymous, fresh bool
 }
@@ -145,7 +147,7 @@ func (l *ladder) accept(ctx context.Context, t *target, goal policy.Level) *Chan
 	}
 	t.parked = nil
 	l.tries[k.try].Used = true
-	return &Channel{link: k, require: t.require, key: l.require.Key(), wanted: wanted, deliverer: l.d}
+	return &Channel{link: k, require: t.require, key: l.require.Key(), wanted: wanted, waived: l.plan.Waived, deliverer: l.d}
 }
 
 // fallShort records why k does not serve the goal and keeps it for a lower one, if there is one.
@@ -154,7 +156,8 @@ func (l *ladder) fallShort(t *target, k *link, shortfalls []policy.Shortfall, go
 	if try.Reason == "" {
 		try.Shortfalls, try.Reason, try.Text = shortfalls, shortfalls[0].Reason, shortfalls[0].Text
 	}
-	if goal <= t.require.Channel { // no lower goal asks less of it
+	t.unpromised = shortfalls[0].Reason == policy.RequireTLSNotOffered // it comes last, so nothing else fell short
+	if goal <= t.require.Channel {                                     // no lower goal asks less of it
 		l.drop(t)
 		t.dead = true
 	}
@@ -219,7 +222,7 @@ func (l *ladder) blame(a *attempt.Attempt) {
 
 // explain sets the reason why the connection in use is not higher on the ladder; nothing when it is authenticated.
 func (l *ladder) explain(a *attempt.Attempt, c *Channel) {
-	a.Notes = c.link.notes(l.require)
+	a.Notes = append(a.Notes, c.link.notes(l.require)...)
 	used := &a.Tries[c.link.try]
 	if used.Reached == policy.Authenticated {
 		return

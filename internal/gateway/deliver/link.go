@@ -55,9 +55,13 @@ func (d *Deliverer) examine(ctx context.Context, k *link, r policy.Requirement) 
 	k.evidence.TLS = smtp.Facts(k.state, "")
 	k.evidence.TLSVersion = k.state.Version
 	k.evidence.DANE = k.records()
+	k.heard()
 	d.judgeName(ctx, k, r)
 	k.evidence.SetRevocation(k.revocation, k.examined)
 }
+
+// heard takes the promise of the newest EHLO inside TLS into the evidence, each time that is made anew.
+func (k *link) heard() { k.evidence.RequireTLS = k.conn.Extensions().RequireTLS }
 
 // records is what the host's TLSA records make of the peer's certificates, nil where it has none that can be used.
 func (k *link) records() *policy.DANE {

@@ -142,6 +142,7 @@ func (v *viewing) encrypt(ctx context.Context, d *Deliverer, k *link, r policy.R
 	v.Chain, v.Evidence = k.state.PeerCertificates, &k.evidence
 	err = v.step(StepInside, func() error { return k.conn.Hello(ctx) })
 	v.Inside = k.conn.Extensions().Raw
+	k.heard()
 	return err
 }
 

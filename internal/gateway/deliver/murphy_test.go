@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/route"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
@@ -151,7 +152,7 @@ func TestTheRecordOfAConnectionDoesNotChangeWhenItIsJudgedAgain(t *testing.T) {
 			t.Fatal(c.Attempt.Reason)
 		}
 		time.Sleep(2 * time.Hour)
-		_, _ = c.Channel.Send(context.Background(), forced, nil) // lapsed: refused before anything is looked at
+		_, _ = c.Channel.Send(context.Background(), deliver.Terms{Requirement: forced}, nil) // lapsed: refused before anything is looked at
 		if record.Reached(forced) != policy.Authenticated {
 			t.Error("the record of the attempt changed afterwards")
 		}
@@ -202,7 +203,7 @@ func TestATransferThatCreepsComesToAnEnd(t *testing.T) {
 		defer time.Sleep(time.Hour) // the server reads to its end
 		defer c.Channel.Close()
 		began := time.Now()
-		_, err := c.Channel.Send(context.Background(), policy.Requirement{}, &smtpclient.Transaction{
+		_, err := c.Channel.Send(context.Background(), deliver.Terms{}, &smtpclient.Transaction{
 			Recipients: []mail.Recipient{{Address: mail.MustAddress("b@clinic.test")}},
 			Body:       strings.NewReader("Subject: x\r\n\r\n" + strings.Repeat("0123456789\r\n", 1<<20)),
 		})

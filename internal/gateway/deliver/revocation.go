@@ -27,7 +27,7 @@ func (d *Deliverer) lookUp(ctx context.Context, k *link, r policy.Requirement, l
 		return
 	}
 	rest := r
-	rest.Revocation = policy.RevocationOff
+	rest.Revocation, rest.RequireTLS = policy.RevocationOff, false // that it is not offered is final only where the rest passes
 	if len(policy.Verdict(rest, k.evidence)) > 0 || !k.evidence.RestsOnChain(r) {
 		return
 	}

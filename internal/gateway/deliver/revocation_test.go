@@ -163,7 +163,7 @@ func TestNobodyIsAskedForNothing(t *testing.T) {
 				if got := d.Open(context.Background(), "site", &w.plan, c.require, nil); got.Channel != nil {
 					defer got.Channel.Close()
 					time.Sleep(2 * time.Second)
-					_, _ = got.Channel.Send(context.Background(), c.require, &smtpclient.Transaction{
+					_, _ = got.Channel.Send(context.Background(), deliver.Terms{Requirement: c.require}, &smtpclient.Transaction{
 						Recipients: []mail.Recipient{{Address: mail.MustAddress("b@clinic.test")}}, Body: strings.NewReader("x\r\n")})
 					got.Channel.Would(asking(require)) // a rule under test asks nobody either
 				}
@@ -188,7 +188,7 @@ func TestRevocationIsJudgedAgainBeforeEachMessage(t *testing.T) {
 		}
 		defer c.Close()
 		send := func() error {
-			_, err := c.Send(context.Background(), r, &smtpclient.Transaction{
+			_, err := c.Send(context.Background(), deliver.Terms{Requirement: r}, &smtpclient.Transaction{
 				Recipients: []mail.Recipient{{Address: mail.MustAddress("b@clinic.test")}}, Body: strings.NewReader("Subject: x\r\n\r\n")})
 			return err
 		}
@@ -216,7 +216,7 @@ func TestRevocationIsJudgedAgainBeforeEachMessage(t *testing.T) {
 		o.blocks = true
 		time.Sleep(2 * time.Hour) // the answer has run out
 		var lapsed *deliver.Lapsed
-		_, err := c.Send(context.Background(), r, &smtpclient.Transaction{Body: strings.NewReader("")})
+		_, err := c.Send(context.Background(), deliver.Terms{Requirement: r}, &smtpclient.Transaction{Body: strings.NewReader("")})
 		if !errors.As(err, &lapsed) || lapsed.Shortfalls[0].Reason != policy.RevocationUnknown {
 			t.Fatalf("after the answer ran out: %v", err)
 		}

@@ -81,7 +81,7 @@ func (w *world) send(d *deliver.Deliverer, r policy.Requirement) deliver.Climbed
 		return c
 	}
 	defer c.Channel.Close()
-	_, err := c.Channel.Send(context.Background(), r, &smtpclient.Transaction{
+	_, err := c.Channel.Send(context.Background(), deliver.Terms{Requirement: r}, &smtpclient.Transaction{
 		Envelope:   mail.Envelope{From: mail.MustAddress("a@example.test")},
 		Recipients: []mail.Recipient{{Address: mail.MustAddress("b@clinic.test")}},
 		Body:       strings.NewReader("Subject: x\r\n\r\nhello\r\n"),
@@ -373,11 +373,11 @@ func TestAnOpenChannelIsJudgedAgainBeforeEachMessage(t *testing.T) {
 		defer c.Channel.Close()
 		tx := &smtpclient.Transaction{Recipients: []mail.Recipient{{Address: mail.MustAddress("b@clinic.test")}},
 			Body: strings.NewReader("Subject: x\r\n\r\n")}
-		if _, err := c.Channel.Send(context.Background(), policy.Requirement{}, tx); err == nil {
+		if _, err := c.Channel.Send(context.Background(), deliver.Terms{}, tx); err == nil {
 			t.Error("a message of another requirement was sent")
 		}
 		time.Sleep(2 * time.Hour)
-		if _, err := c.Channel.Send(context.Background(), forced, tx); err == nil {
+		if _, err := c.Channel.Send(context.Background(), deliver.Terms{Requirement: forced}, tx); err == nil {
 			t.Error("a message was sent after the certificate had run out")
 		}
 		for _, cmd := range w.partners["192.0.2.10"].Commands() {

@@ -14,7 +14,8 @@ import (
 // connect sees that there is a channel for the group; nil when there is one.
 func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	r.servers, r.require = serversOf(group[0].NextHop), group[0].Requirement
-	if r.channel != nil && (!r.channel.Healthy() || !r.channel.Alive(r.effort)) {
+	waives := r.waives(&group[0].Message)
+	if r.channel != nil && (r.channel.Waived() && !waives || !r.channel.Healthy() || !r.channel.Alive(r.effort)) {
 		r.closeChannel()
 	}
 	if r.channel != nil {
@@ -24,7 +25,11 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	if !r.enter("to " + r.servers.String()) {
 		return r.crowded(group)
 	}
-	plan, problem := r.view.TableFor(domain).Plan(r.effort, domain)
+	table := r.view.TableFor(domain)
+	if waives {
+		table = table.Waived()
+	}
+	plan, problem := table.Plan(r.effort, domain)
 	if problem != nil && ctx.Err() != nil {
 		return &step{fates: all(group, r.d.untouched)}
 	}
@@ -52,11 +57,14 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	})
 	r.d.tellChangedHosts(plan.Domain, &climbed)
 	if climbed.Channel == nil {
-		return r.withoutChannel(group, climbed.WithoutTLS && r.rejects(group))
+		return r.withoutChannel(group, climbed.WithoutTLS && r.rejects(group) || climbed.Unpromised && tellable(&group[0].Message))
 	}
 	r.opened(climbed.Channel)
 	return nil
 }
+
+// waives reports whether a message sets aside what is published.
+func (r *run) waives(m *queue.Message) bool { return m.Waives && r.view.Table.Waives() }
 
 // withoutChannel ends a group at once, or puts it off with its site.
 func (r *run) withoutChannel(group []queue.Work, ends bool) *step {
@@ -77,6 +85,10 @@ func (r *run) rejects(group []queue.Work) bool {
 	rejects := r.require.Forced() && r.require.WithoutTLS == policy.WithoutTLSReject
 	return rejects && group[0].Message.Kind == queue.Ordinary
 }
+
+// tellable reports whether somebody hears of it when a message fails. One without the promise of REQUIRETLS fails at once
+// then; a report is not discarded for the lack of it (RFC 8689 §5): another's waits, one of ours is held.
+func tellable(m *queue.Message) bool { return m.Kind == queue.Ordinary && !m.Envelope.From.IsNull() }
 
 // opened takes a channel that passed.
 func (r *run) opened(c *deliver.Channel) {

@@ -23,6 +23,10 @@
 // and a delivery that needs more is moved to another site, never sent. And what is lowered is lowered only by an
 // administrator's own action, never here.
 //
+// A channel that was opened without what is published serves messages that set that aside, and is closed before any other
+// (connect); deliver refuses what slips through. Of a batch such messages are served first (waivingFirst), because the
+// first that fails puts off the rest.
+//
 // The wall clock may jump while mail waits: see clock. Whoever asks now, under Dispatcher.mu, has the schedule told first.
 //
 // The scheduler is guarded by Dispatcher.mu; workers, the sweep and the tidying are joined before Run returns.

@@ -56,7 +56,7 @@ func discard(drafts []*queue.Submission) {
 func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fate, now time.Time) (*queue.Submission, error) {
 	w := fates[0].work
 	id := queue.NewID(now, d.cfg.Random())
-	forced := strongest(fates) > policy.Plaintext
+	forced := strongest(fates) > policy.Plaintext || w.Message.Envelope.RequireTLS // headers only (RFC 8689 §5)
 	report := dsn.Report{
 		ID: string(id), From: d.cfg.Postmaster, To: w.Message.Envelope.From, ReportingMTA: d.cfg.Hostname,
 		Now: now, ArrivedAt: w.AcceptedAt, EnvID: w.Message.Envelope.EnvID, About: string(w.Message.ID),
@@ -80,6 +80,7 @@ func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fat
 	}
 	letter := submit.Letter{
 		ID: id, Kind: queue.DSN, To: report.To, Text: text, UTF8: report.UTF8, At: now, Lifetime: d.cfg.Lifetime,
+		RequireTLS: w.Message.Envelope.RequireTLS,
 	}
 	if action == dsn.Delayed {
 		letter.Kind = queue.Delay

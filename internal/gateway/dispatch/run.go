@@ -122,10 +122,20 @@ func (r *run) report(siteFailed bool) (state queue.SiteState, ok bool) {
 	s := d.sched.Done(r.place, r.result)
 	state = queue.SiteState{Failures: s.Failures, Since: s.Since, RetryAt: s.RetryAt}
 	if siteFailed {
-		state.Last = r.climb
+		state.Last = ofSite(r.climb)
 		d.markBroken(r.servers, r.site, r.require)
 	}
 	return state, true
+}
+
+// ofSite is a climb as the record of its site, which is no message's: without what a message alone set aside.
+func ofSite(climb *attempt.Attempt) *attempt.Attempt {
+	if climb == nil || !slices.Contains(climb.Notes, deliver.NoteWaived) {
+		return climb
+	}
+	out := *climb
+	out.Notes = slices.DeleteFunc(slices.Clone(climb.Notes), func(note string) bool { return note == deliver.NoteWaived })
+	return &out
 }
 
 // leave notes that something at the site is due at t.

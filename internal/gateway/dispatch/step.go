@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"postern/internal/attempt"
@@ -42,11 +43,24 @@ type message struct {
 // serve handles a batch, one message after the other, and says how the run goes on.
 func (r *run) serve(ctx, sending context.Context, works []queue.Work) next {
 	r.leases.offer(works)
+	slices.SortStableFunc(works, waivingFirst)
 	after := goOn
 	for group := range byMessage(works) {
 		r.handle(ctx, sending, &message{works: r.leases.begin(group)}, &after)
 	}
 	return after
+}
+
+// waivingFirst puts messages that set aside what is published before others: what keeps those may be no matter of theirs, and
+// a site that failed is left alone.
+func waivingFirst(a, b queue.Work) int {
+	switch {
+	case a.Message.Waives == b.Message.Waives:
+		return 0
+	case a.Message.Waives:
+		return -1
+	}
+	return 1
 }
 
 // handle takes a message as far as it can go now: step by step, each settled before the next.

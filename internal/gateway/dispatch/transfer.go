@@ -33,7 +33,8 @@ func (r *run) transfer(ctx context.Context, m *message) step {
 		t.Recipients = append(t.Recipients, group[i].Recipient)
 	}
 	first := r.channel.Sent() == 0
-	result, err := r.channel.SendWhile(r.effort, group[0].Requirement, t, func() bool { return r.d.cfg.InForce() == r.view })
+	terms := deliver.Terms{Requirement: group[0].Requirement, Waives: r.waives(about)}
+	result, err := r.channel.SendWhile(r.effort, terms, t, func() bool { return r.d.cfg.InForce() == r.view })
 	lapsed := (*deliver.Lapsed)(nil)
 	switch {
 	case errors.As(err, &lapsed):
@@ -181,6 +182,9 @@ func (r *run) recipientFate(w *queue.Work, result *smtpclient.Result, i int, err
 			return r.d.deferred(w, a, r.d.later(w))
 		}
 		a.Reason, a.Text = policy.Remote5xx, refusal(rr)
+		if rr.Local && rr.Reply.Status == "5.7.30" {
+			a.Reason = policy.RequireTLSNotOffered
+		}
 		if rr.Local {
 			_, a.Status, _ = strings.Cut(rr.Reply.Status, ".")
 		}

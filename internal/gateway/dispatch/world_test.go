@@ -58,9 +58,11 @@ type world struct {
 	dns    *dnsNow
 	// unread and unwritten: the book of pins cannot be read, no first use be written.
 	unread, unwritten bool
-	stop              context.CancelFunc
-	done              chan struct{}
-	serial            uint32
+	// shape changes what is accepted before it is judged.
+	shape  func(*queue.Message)
+	stop   context.CancelFunc
+	done   chan struct{}
+	serial uint32
 
 	clinic, shop, own *partner.Partner
 
@@ -312,6 +314,9 @@ func (w *world) accept(from string, change func(*queue.Submission), to ...string
 	addresses := make([]mail.Address, len(to))
 	for i, a := range to {
 		addresses[i] = mail.MustAddress(a)
+	}
+	if w.shape != nil {
+		w.shape(&m)
 	}
 	judged, err := view.Judge(&m, mail.Header{}, addresses)
 	if err != nil {

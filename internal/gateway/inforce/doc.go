@@ -21,6 +21,7 @@
 //   - A recipient whom a ticked box now leaves unforced keeps its level, and follows the rule in who the peer must be.
 //   - A domain that leaves the own domains is judged by the rules from then on, and one that becomes ours is not; what
 //     the way it left behind demanded stays.
+//   - What the sender of a message demands (REQUIRETLS) is never out of force.
 //   - A notice inherits by source too, and what it inherited is reckoned anew from the source now in force.
 //   - What has begun is not broken off: a transaction whose MAIL was said goes to its end.
 package inforce

@@ -33,7 +33,7 @@ func (v *View) With(other *rules.Set) *View {
 // Judged is what is demanded of one recipient's delivery.
 type Judged struct {
 	rules.Outcome // of the rules alone
-	// Demands are those of the rules and of the configuration, Requirement is their join.
+	// Demands are those of the rules, of the configuration and of the sender, Requirement is their join.
 	Demands     []policy.Demand
 	Requirement policy.Requirement
 }
@@ -59,8 +59,8 @@ func (v *View) judge(m *queue.Message, header mail.Header, to []mail.Address, no
 	out := make([]Judged, len(to))
 	for i, o := range decision.Recipients {
 		out[i] = Judged{Outcome: o, Demands: o.Demands, Requirement: o.Requirement}
-		if own := v.Ordinary(to[i].Domain); len(own) > 0 {
-			out[i].Demands = slices.Concat(o.Demands, own)
+		if more := v.Unruled(m, to[i].Domain); len(more) > 0 {
+			out[i].Demands = slices.Concat(o.Demands, more)
 			out[i].Requirement = policy.Join(out[i].Demands)
 		}
 	}
@@ -111,6 +111,38 @@ func (v *View) Ordinary(d mail.Domain) []policy.Demand {
 	return nil
 }
 
+// Unruled is what is demanded of a message on the way to a domain without any rule: what the configuration does, and its sender.
+func (v *View) Unruled(m *queue.Message, to mail.Domain) []policy.Demand {
+	out := v.Ordinary(to)
+	if m.Envelope.RequireTLS {
+		out = append(out, policy.Demand{Source: policy.FromRequireTLS, Requirement: v.requireTLS(to)})
+	}
+	return out
+}
+
+// requireTLS is what REQUIRETLS demands on the way to a domain: the public trust or DANE, or the trust configured for the
+// servers of a domain of ours.
+func (v *View) requireTLS(to mail.Domain) policy.Requirement {
+	out := policy.RequireTLSDemand()
+	if peer := v.ownPeer(to, policy.Authenticated); peer != nil {
+		out.Peer = peer
+	}
+	return policy.Combine(out)
+}
+
+// ownPeer is what the configuration says of who the servers of a domain of ours must be; nil for any other.
+func (v *View) ownPeer(to mail.Domain, channel policy.Level) []policy.PeerDemand {
+	if v.Table == nil {
+		return nil
+	}
+	own, ours := v.Table.Own(to)
+	if !ours {
+		return nil
+	}
+	own.Require = max(own.Require, channel)
+	return own.Requirement().Peer
+}
+
 // strict says what a source demands at its strictest on the way to a recipient, ok false where it is not in force.
 func (v *View) strict(source string, to mail.Domain, now time.Time) (r policy.Requirement, ok bool) {
 	if name, is := policy.RuleOf(source); is {
@@ -120,6 +152,8 @@ func (v *View) strict(source string, to mail.Domain, now time.Time) (r policy.Re
 			own, served := v.Table.Own(d)
 			r, ok = own.Requirement(), served
 		}
+	} else if source == policy.FromRequireTLS {
+		r, ok = v.requireTLS(to), true
 	}
 	if from, inherited := policy.Inherited(source); inherited && ok {
 		r = v.inherit(r, to)
@@ -130,10 +164,11 @@ func (v *View) strict(source string, to mail.Domain, now time.Time) (r policy.Re
 
 // inherits reports whether a notice to a domain inherits anything from a source. What the configuration demands on the way to
 // our own servers concerns that way alone: it is passed on to a notice that goes to servers of our own, and never to one that
-// goes to a stranger, whose server may have no TLS at all. What rules force is inherited wherever the notice goes.
+// goes to a stranger, whose server may have no TLS at all. What rules force is inherited wherever the notice goes. REQUIRETLS
+// is not inherited: the notice says it itself.
 func (v *View) inherits(source string, to mail.Domain) bool {
 	_, own := policy.OwnOf(source)
-	return !own || v.Serves(to)
+	return source != policy.FromRequireTLS && (!own || v.Serves(to))
 }
 
 // inherit is what a notice to a domain demands because the mail it speaks of demanded r: the same, but with public trust,
@@ -143,12 +178,7 @@ func (v *View) inherit(r policy.Requirement, to mail.Domain) policy.Requirement 
 		return policy.Requirement{}
 	}
 	out := policy.Requirement{Channel: r.Channel, MinTLS: r.MinTLS, MX: r.MX, PinnedBy: r.PinnedBy, Revocation: r.Revocation}
-	if v.Table != nil {
-		if own, ours := v.Table.Own(to); ours {
-			own.Require = max(own.Require, r.Channel)
-			out.Peer = own.Requirement().Peer
-		}
-	}
+	out.Peer = v.ownPeer(to, r.Channel)
 	return policy.Combine(out)
 }
 

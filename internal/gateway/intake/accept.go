@@ -20,6 +20,7 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 	in := m.s.in
 	m.message.MessageID = m.header.MessageID()
 	m.message.Size = m.draft.Size()
+	m.message.Waives = m.header.TLSRequiredNo() && !m.message.Envelope.RequireTLS // RFC 8689 §4.1
 	m.message.HeaderSize, m.message.HeaderUTF8 = m.scan.size, m.scan.eightBit
 	view := in.cfg.InForce()
 	deliveries, err := m.deliveries(view)

@@ -276,6 +276,9 @@ func (w *world) queued() string {
 		if r.Requirement.Aim != 0 {
 			line += fmt.Sprintf(" aim=%v", r.Requirement.Aim)
 		}
+		if r.Requirement.RequireTLS {
+			line += " requiretls"
+		}
 		line += fmt.Sprintf(" expires=+%v deadline=+%v", r.ExpiresAt.Sub(r.AcceptedAt), r.Deadline.Sub(r.AcceptedAt))
 		if len(r.Rules) > 0 {
 			line += fmt.Sprintf(" rules=%s matched=%v", strings.Join(r.Rules, ","), r.Matched)
@@ -309,6 +312,9 @@ func (w *world) message() (facts, text string) {
 		}
 		facts = fmt.Sprintf("message-id=%s 8bit=%v utf8-header=%v revision=%d body=%d protocol=%s user=%s", m.MessageID,
 			m.EightBit, m.HeaderUTF8, m.RulesRevision, int(m.Size)-m.HeaderSize, m.Inbound.Protocol, m.Inbound.User)
+		if m.Envelope.RequireTLS || m.Waives {
+			facts += fmt.Sprintf(" requiretls=%v waives=%v", m.Envelope.RequireTLS, m.Waives)
+		}
 		return facts, strings.ReplaceAll(string(content), "\r\n", "\n")
 	}
 	return "", ""

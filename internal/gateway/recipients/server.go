@@ -180,7 +180,7 @@ func (q *question) over(ctx context.Context, l *line) (a answer, err error) {
 	var words [2]word
 	var status string
 	for i, from := range [...]mail.Address{{}, q.k.cfg.Sender} {
-		said, err := l.channel.Ask(ctx, q.require, from, q.to, func() bool { return q.k.cfg.InForce() == q.view })
+		said, err := l.channel.Ask(ctx, deliver.Terms{Requirement: q.require}, from, q.to, func() bool { return q.k.cfg.InForce() == q.view })
 		if unsupported(err) {
 			return answer{result: event.RecipientUnanswered, host: a.host, text: "it does not offer SMTPUTF8, which asking for this address needs"}, nil
 		}

@@ -53,5 +53,8 @@
 //	announced, and could not be fetched          nothing; that is recorded
 //	the store does not answer                    the delivery waits: policy-unavailable
 //
+// For a message that sets all that aside (Table.Waived, RFC 8689 §3) the same is asked for, nothing of it is demanded, and no
+// host is passed over for it. What it proves still counts for rules.
+//
 // What was found is asked for again after its time to live, and a plan is never older than five minutes.
 package route

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"postern/internal/mail"
@@ -25,7 +26,7 @@ func (t *Table) Plan(ctx context.Context, d mail.Domain) (*Plan, *Problem) {
 	} else {
 		published := t.startSTS(ctx, d)
 		if plan.Hops, problem = t.mxHops(ctx, d); problem == nil {
-			problem = t.applySTS(ctx, d, plan.Hops, published())
+			problem = t.applySTS(ctx, plan, published())
 		}
 		if problem == nil {
 			problem = nothingUsable(plan)
@@ -35,6 +36,9 @@ func (t *Table) Plan(ctx context.Context, d mail.Domain) (*Plan, *Problem) {
 		return nil, problem
 	}
 	t.explainExceptions(plan)
+	plan.Waived = plan.Waived || slices.ContainsFunc(plan.Hops, func(h Hop) bool {
+		return slices.ContainsFunc(h.Published, func(p policy.Published) bool { return p.Mode == policy.Waived })
+	})
 	return plan, nil
 }
 

@@ -42,6 +42,8 @@ type Config struct {
 	// exchangers: hosts that an administrator named are not held against them.
 	STS      string
 	Policies Policies
+	// Waivable says that a message may set all of that aside for itself; see Table.Waived.
+	Waivable bool
 	// HostsFile names a file of the form of /etc/hosts that is asked before DNS for hosts an administrator named;
 	// "" means /etc/hosts, "none" asks no file.
 	HostsFile string
@@ -120,6 +122,9 @@ type Plan struct {
 	Leg    event.Leg
 	// ByAdmin says that the hosts were named by an administrator, not found through MX.
 	ByAdmin bool
+	// Waived says that something that is published, or may be, was set aside: a connection over the plan carries only mail
+	// that asked for that.
+	Waived bool
 	// Manner is how the hosts are spoken to.
 	Manner Manner
 }

@@ -43,12 +43,14 @@ func (t *Table) startSTS(ctx context.Context, d mail.Domain) (answer func() doma
 // applySTS holds the hops of d against its policy (RFC 8461 §4.1). Before a host that the policy does not name counts, the
 // policy is asked for again: the field changes policies and forgets the record. Where the store does not answer it is not
 // known whether there is one, and mail waits.
-func (t *Table) applySTS(ctx context.Context, d mail.Domain, hops []Hop, p domainPolicy) *Problem {
+func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Problem {
+	d, hops := plan.Domain, plan.Hops
 	foreign := func(h Hop) bool { return h.Problem == nil && !p.found.Policy.Matches(h.Host) }
 	if p.found != nil && p.found.Policy.Mode != sts.None && slices.ContainsFunc(hops, foreign) {
 		p.found, p.note, p.err = t.cfg.Policies.Again(ctx, d)
 	}
 	now := time.Now()
+	plan.Waived = p.err != nil && t.cfg.STS == policy.Waived // there may be one
 	switch {
 	case p.err != nil && t.cfg.STS == policy.Enforced:
 		return &Problem{Reason: policy.PolicyUnavailable, Text: fmt.Sprintf("it is not known whether %s has an MTA-STS policy: %v", d, p.err)}
@@ -74,7 +76,7 @@ func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, now 
 		p.Mode = t.cfg.STS
 	}
 	names := found.Policy.Matches(hop.Host)
-	if names && p.Mode == policy.Enforced && !hop.Proven {
+	if names && binding(p.Mode) && !hop.Proven {
 		hop.Proven, hop.By = true, policy.MXByPolicy
 	}
 	switch {
@@ -97,7 +99,7 @@ func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, now 
 // daneGoesBefore reports whether a host's own records decide, and not the policy of the domain.
 func (h *Hop) daneGoesBefore() bool {
 	return slices.ContainsFunc(h.Published, func(p policy.Published) bool {
-		return p.Kind == policy.PublishedDANE && p.Mode == policy.Enforced && p.Demand.Channel == policy.Authenticated && !p.Half
+		return p.Kind == policy.PublishedDANE && binding(p.Mode) && p.Demand.Channel == policy.Authenticated && !p.Half
 	})
 }
 

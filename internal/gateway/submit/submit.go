@@ -33,7 +33,9 @@ type Letter struct {
 	// Text is the whole message: header section, empty line and body, with CRLF.
 	Text []byte
 	UTF8 bool // it needs SMTPUTF8
-	At   time.Time
+	// RequireTLS has it travel as mail with REQUIRETLS does, as what it speaks of did (RFC 8689 §5).
+	RequireTLS bool
+	At         time.Time
 	// Lifetime is how long it may wait; the window of a rule, or of what it speaks of, may be shorter.
 	Lifetime time.Duration
 	// About are the deliveries of one message that it speaks of; nil for none.
@@ -47,7 +49,7 @@ func Compose(ctx context.Context, view *inforce.View, drafts Drafts, l *Letter) 
 	header := mail.ParseHeader(l.Text[:size])
 	m := queue.Message{
 		ID: l.ID, Kind: l.Kind, AcceptedAt: l.At, Size: int64(len(l.Text)), HeaderSize: size, MessageID: header.MessageID(),
-		Envelope: mail.Envelope{UTF8: l.UTF8}, EightBit: hasEightBit(l.Text), HeaderUTF8: hasEightBit(l.Text[:size]),
+		Envelope: mail.Envelope{UTF8: l.UTF8, RequireTLS: l.RequireTLS}, EightBit: hasEightBit(l.Text), HeaderUTF8: hasEightBit(l.Text[:size]),
 	}
 	if m.EightBit {
 		m.Envelope.Body = mail.Body8BitMIME

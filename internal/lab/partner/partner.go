@@ -48,8 +48,9 @@ type Behaviour struct {
 	Mailboxes []string
 	// Before, when set, is called before a command is answered, with its verb, "." for the content. It may block.
 	Before func(verb string)
-	// Keywords are offered besides STARTTLS; nil offers PIPELINING and 8BITMIME.
-	Keywords []string
+	// Keywords are offered besides STARTTLS; nil offers PIPELINING and 8BITMIME. Inside are those offered inside TLS, nil the
+	// same.
+	Keywords, Inside []string
 }
 
 // Command is one line that came.
@@ -250,6 +251,9 @@ func path(argument string) string {
 
 func (s *session) hello() bool {
 	keywords := s.b.Keywords
+	if s.tls && s.b.Inside != nil {
+		keywords = s.b.Inside
+	}
 	if keywords == nil {
 		keywords = []string{"PIPELINING", "8BITMIME"}
 	}

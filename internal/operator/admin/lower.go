@@ -123,11 +123,11 @@ func (s *Service) chunks(ctx context.Context, f queue.Filter, each func([]queue.
 	}
 }
 
-// lower moves waiting deliveries to what the configuration demands of their domains without any rule.
+// lower moves waiting deliveries to what is demanded of them without any rule. What their senders demand is not ours to lower.
 func (s *Service) lower(ctx context.Context, r *ActRequest, by string) (ActResult, error) {
 	c := changing{s: s, by: by, action: "queue release --lower", target: r.target(), releases: true,
 		fate: func(view *inforce.View, w *queue.Work, _ *inforce.Judged) (to inforce.Weighed, ok bool) {
-			to.Demands = view.Ordinary(w.Recipient.Address.Domain)
+			to.Demands = view.Unruled(&w.Message, w.Recipient.Address.Domain)
 			to.Requirement = policy.Join(to.Demands)
 			return to, !to.Requirement.AtLeast(w.Requirement)
 		}}

@@ -99,3 +99,34 @@ func TestWhatIsLoweredAfterItsLifetimeIsTried(t *testing.T) {
 		t.Errorf("its deadline is %v from now", st.Deadline.Sub(now))
 	}
 }
+
+// What a sender asked for is not the administrator's to drop: REQUIRETLS stays where what rules demand goes.
+func TestWhatASenderDemandsIsNotLowered(t *testing.T) {
+	s, store, _ := service(t)
+	draft, err := store.NewDraft(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	m := queue.Message{ID: queue.NewID(now, 1), AcceptedAt: now, Envelope: mail.Envelope{RequireTLS: true}}
+	own := policy.RequireTLSDemand()
+	both := policy.Combine(own, policy.Requirement{MinTLS: 0x0304})
+	sub := &queue.Submission{Body: draft, Message: m}
+	for to, r := range map[string]policy.Requirement{"asked@vow.test": own, "forced@vow.test": both} {
+		sub.Deliveries = append(sub.Deliveries, queue.NewDelivery{NextHop: "mx:vow.test", Delivery: queue.Delivery{
+			Recipient: mail.Recipient{Address: mail.MustAddress(to)}, Requirement: r, Demands: []policy.Demand{{Source: policy.FromRequireTLS, Requirement: own},
+				{Source: policy.FromRule("gone"), Requirement: r}}, AcceptedAt: now, ExpiresAt: now.Add(time.Hour), Due: now, Deadline: now.Add(time.Hour)}})
+	}
+	if err := store.Accept(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"vow.test"}})
+	if err != nil || out.Changed != 1 {
+		t.Fatalf("%+v, %v: want the one that a rule forces besides", out, err)
+	}
+	for rec, err := range store.List(t.Context(), queue.Filter{Domain: "vow.test"}) {
+		if err != nil || rec.Requirement.Key() != own.Key() {
+			t.Errorf("%s demands %s, %v", rec.Recipient.Address, rec.Requirement.Key(), err)
+		}
+	}
+}

@@ -59,6 +59,16 @@ func (p *Policy) String() string {
 	return strings.Join(parts, "; ")
 }
 
+// requireTLS is what the sender of a message asked for who said REQUIRETLS.
+func requireTLS(reason string) *Policy {
+	p := &Policy{Published: policy.Published{Kind: policy.FromRequireTLS, Mode: policy.Enforced,
+		Note: "the sender asked for REQUIRETLS: a proven mail host with TLS that makes the same promise"}}
+	if reason == string(policy.RequireTLSNotOffered) {
+		p.Note += ", which this one does not"
+	}
+	return p
+}
+
 // policyOf is what decided of what was published for the hop of a try: what is enforced before what is not. It is nil where
 // nothing is.
 func policyOf(try *attempt.Try) *Policy {

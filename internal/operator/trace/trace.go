@@ -67,8 +67,8 @@ type Delivery struct {
 	PresentedNames []string   `json:"presented_names,omitempty"`
 	// ProvedBy is what proved the peer of an authenticated connection: certificate, pin, dane-ee or dane-ta; "" else.
 	ProvedBy string `json:"proved_by"`
-	// Policy is what the recipient's domain or its mail host publishes for senders: "dane" or "sts", "" where nothing was
-	// found. Whether it is kept to says the mode in its detail.
+	// Policy is "requiretls" where the sender asked for that; else what the recipient's domain or its mail host publishes for
+	// senders: "dane" or "sts", "" where nothing was found. Whether it is kept to says the mode in its detail.
 	Policy       string   `json:"policy"`
 	PolicyDetail *Policy  `json:"policy_detail"`
 	Notes        []string `json:"notes,omitempty"`
@@ -80,12 +80,12 @@ type Delivery struct {
 	SiteAttempt *attempt.Attempt `json:"site_attempt,omitempty"`
 	SiteFailing int              `json:"site_failures,omitempty"`
 
-	AcceptedAt    *time.Time    `json:"accepted_at"`
-	ExpiresAt     *time.Time    `json:"expires_at"`
-	NextAttemptAt *time.Time    `json:"next_attempt_at"`
-	FinishedAt    *time.Time    `json:"finished_at"`
-	InboundTLS    *mail.TLS     `json:"inbound_tls"`
-	Inbound       queue.Inbound `json:"inbound"`
+	AcceptedAt    *time.Time `json:"accepted_at"`
+	ExpiresAt     *time.Time `json:"expires_at"`
+	NextAttemptAt *time.Time `json:"next_attempt_at"`
+	FinishedAt    *time.Time `json:"finished_at"`
+	InboundTLS    *mail.TLS  `json:"inbound_tls"`
+	Inbound       Inbound    `json:"inbound"`
 	// HandedIn warns of mail that a rule forces onward and that one of our own clients handed in without TLS.
 	HandedIn string `json:"handed_in,omitempty"`
 }
@@ -130,8 +130,16 @@ func wishOf(r *queue.Record) *Wish {
 	return w
 }
 
-// withoutTLS is how mail came but for the channel, which stands beside it.
-func withoutTLS(in queue.Inbound) queue.Inbound {
+// Inbound is how mail came.
+type Inbound struct {
+	queue.Inbound
+	// RequireTLS says that it came with REQUIRETLS (RFC 8689).
+	RequireTLS bool `json:"requiretls,omitempty"`
+}
+
+// inboundOf is how mail came but for the channel, which stands beside it.
+func inboundOf(m *queue.Message) Inbound {
+	in := Inbound{Inbound: m.Inbound, RequireTLS: m.Kind == queue.Ordinary && m.Envelope.RequireTLS}
 	in.TLS = nil
 	return in
 }
@@ -147,7 +155,7 @@ func Of(r *queue.Record) Delivery {
 		Requires: r.Requirement.Channel.String(), Reason: string(r.Why()), NextHop: r.NextHop,
 		AttemptCount: r.Attempts, Attempts: r.History,
 		AcceptedAt: Instant(r.AcceptedAt), ExpiresAt: Instant(r.ExpiresAt), NextAttemptAt: Instant(nextAttempt(r)), FinishedAt: Instant(r.FinishedAt),
-		Inbound: withoutTLS(r.Message.Inbound), InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r), Wish: wishOf(r),
+		Inbound: inboundOf(&r.Message), InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r), Wish: wishOf(r),
 		HandedIn: handedIn(r),
 	}
 	if int(r.Message.Kind) < len(kindNames) {
@@ -168,6 +176,9 @@ func Of(r *queue.Record) Delivery {
 	}
 	t.explain(r.State, newest)
 	t.fill(newest)
+	if r.Message.Envelope.RequireTLS {
+		t.Policy, t.PolicyDetail = policy.FromRequireTLS, requireTLS(t.Reason)
+	}
 	return t
 }
 
@@ -201,6 +212,8 @@ func heldWhy(r *queue.Record) string {
 	switch {
 	case r.State != queue.Held:
 		return ""
+	case r.Message.Kind != queue.Ordinary && r.Message.Envelope.RequireTLS:
+		return "a notice about mail whose sender asked for REQUIRETLS: it is not sent with less protection"
 	case r.Message.Kind == queue.DSN || r.Message.Kind == queue.Delay:
 		return "a notice about mail that a rule protects: it is not sent with less protection"
 	}

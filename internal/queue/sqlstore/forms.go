@@ -25,6 +25,8 @@ type messageForm struct {
 	UTF8       bool          `json:"utf8,omitempty"`
 	Ret        mail.Return   `json:"ret,omitempty"`
 	EnvID      string        `json:"envid,omitempty"`
+	RequireTLS bool          `json:"requiretls,omitempty"`
+	Waives     bool          `json:"waives,omitempty"`
 	Client     netip.Addr    `json:"client,omitzero"`
 	Helo       string        `json:"helo,omitempty"`
 	Listener   string        `json:"listener,omitempty"`
@@ -45,7 +47,7 @@ type messageForm struct {
 func formOfMessage(m *queue.Message) messageForm {
 	e, in := &m.Envelope, &m.Inbound
 	return messageForm{
-		Kind: m.Kind, From: e.From, Body: e.Body, UTF8: e.UTF8, Ret: e.Ret, EnvID: e.EnvID,
+		Kind: m.Kind, From: e.From, Body: e.Body, UTF8: e.UTF8, Ret: e.Ret, EnvID: e.EnvID, RequireTLS: e.RequireTLS, Waives: m.Waives,
 		Client: in.Client, Helo: in.Helo, Listener: in.Listener, Protocol: in.Protocol, User: in.User, TLS: in.TLS, Relayed: in.Relayed,
 		MessageID: m.MessageID, HeaderSize: m.HeaderSize, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8, About: m.About,
 		Judged: m.Judged,
@@ -54,8 +56,8 @@ func formOfMessage(m *queue.Message) messageForm {
 
 func (f *messageForm) fill(m *queue.Message) {
 	m.Kind, m.MessageID, m.HeaderSize, m.About = f.Kind, f.MessageID, f.HeaderSize, f.About
-	m.EightBit, m.HeaderUTF8, m.Judged = f.EightBit, f.HeaderUTF8, f.Judged
-	m.Envelope = mail.Envelope{From: f.From, Body: f.Body, UTF8: f.UTF8, Ret: f.Ret, EnvID: f.EnvID}
+	m.EightBit, m.HeaderUTF8, m.Judged, m.Waives = f.EightBit, f.HeaderUTF8, f.Judged, f.Waives
+	m.Envelope = mail.Envelope{From: f.From, Body: f.Body, UTF8: f.UTF8, Ret: f.Ret, EnvID: f.EnvID, RequireTLS: f.RequireTLS}
 	m.Inbound = queue.Inbound{Client: f.Client, Helo: f.Helo, Listener: f.Listener, Protocol: f.Protocol, User: f.User,
 		TLS: f.TLS, Relayed: f.Relayed}
 }

@@ -276,7 +276,7 @@ func oneDSN(k *suite) {
 // readsWhatWasWritten gives every field a value.
 func readsWhatWasWritten(k *suite) {
 	requirement := policy.Combine(policy.Requirement{Channel: policy.Authenticated, Aim: policy.Authenticated, MX: policy.MXPinned,
-		Revocation: policy.RevocationCheck, MinTLS: 0x0304, WithoutTLS: policy.WithoutTLSReject,
+		Revocation: policy.RevocationCheck, MinTLS: 0x0304, WithoutTLS: policy.WithoutTLSReject, RequireTLS: true,
 		Peer: []policy.PeerDemand{{Trust: "ca.pem", Pins: []string{"sha256:00"}, Names: policy.Names{MX: true, Domain: true, List: []string{"*.b.test"}}}}})
 	tls := &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128, Group: "X25519", Signature: "RSA",
 		ServerName: "gw.test", Resumed: true, Client: &mail.ClientCertificate{Presented: true, Subject: "CN=é\u2028"}}
@@ -293,9 +293,9 @@ func readsWhatWasWritten(k *suite) {
 	sub := k.submission("head\r\n\r\nbody", d)
 	m := &sub.Message
 	m.Kind, m.About, m.RulesRevision, m.Judged, m.HeaderSize = queue.Alert, "0000000000000001", 7, 9, 8
-	m.EightBit, m.HeaderUTF8 = true, true
+	m.EightBit, m.HeaderUTF8, m.Waives = true, true, true
 	m.Envelope = mail.Envelope{From: mail.MustAddress("é@sender.test"), Body: mail.Body8BitMIME, UTF8: true,
-		Ret: mail.ReturnHeaders, EnvID: "QQ+2B"}
+		Ret: mail.ReturnHeaders, EnvID: "QQ+2B", RequireTLS: true}
 	m.Inbound = queue.Inbound{Client: netip.MustParseAddr("192.0.2.1"), Helo: "client.test", Listener: ":25", Relayed: true,
 		Protocol: "UTF8SMTPS", User: "u", TLS: tls}
 	k.no(k.s.Accept(k.Context(), sub))

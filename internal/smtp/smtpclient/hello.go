@@ -11,6 +11,8 @@ import (
 // Extensions is what the newest EHLO offered; the zero value offers nothing, as after HELO.
 type Extensions struct {
 	StartTLS, Pipelining, Chunking, EightBit, UTF8, DSN, Enhanced bool
+	// RequireTLS says that REQUIRETLS is offered inside TLS; in the clear the offer says nothing (RFC 8689 §4.2.1).
+	RequireTLS bool
 	// Size says that SIZE is offered, MaxSize the largest message in octets, 0 for no fixed limit (RFC 1870 §4).
 	Size    bool
 	MaxSize int64
@@ -48,6 +50,7 @@ func (c *Conn) Hello(ctx context.Context) error {
 	if reply.Code == 250 {
 		c.ext = parseExtensions(reply.Lines).without(c.cfg.Without)
 		c.ext.Masked = c.ext.Masked || c.masked
+		c.ext.RequireTLS = c.ext.RequireTLS && c.tls != nil
 		return nil
 	}
 	if reply.Permanent() && c.tls == nil {
@@ -94,6 +97,8 @@ func (ext *Extensions) add(keyword string, params []string) {
 		ext.UTF8 = true
 	case "DSN":
 		ext.DSN = true
+	case "REQUIRETLS":
+		ext.RequireTLS = true
 	case "ENHANCEDSTATUSCODES":
 		ext.Enhanced = true
 	case "SIZE":

@@ -38,6 +38,8 @@ func (s *sending) judge() error {
 	s.res.DSN = ext.DSN
 	s.utf8 = ext.UTF8 && env.UTF8
 	switch {
+	case env.RequireTLS && !ext.RequireTLS: // never said without it (RFC 8689 §4.2.1)
+		s.refuseAll(550, "5.7.30", "the sender asked for REQUIRETLS, and the next hop does not offer it inside TLS")
 	case ext.MaxSize > 0 && s.size > ext.MaxSize:
 		s.refuseAll(552, "5.3.4", fmt.Sprintf("the message has %d octets, and the next hop takes at most %d",
 			s.size, ext.MaxSize))

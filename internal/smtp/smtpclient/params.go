@@ -24,6 +24,9 @@ func (s *sending) appendMail(b []byte) []byte {
 	if s.utf8 {
 		b = append(b, " SMTPUTF8"...) // RFC 6531 §3.4
 	}
+	if env.RequireTLS { // RFC 8689 §4.2.1: judge has seen to it that it is offered
+		b = append(b, " REQUIRETLS"...)
+	}
 	if !ext.DSN {
 		return append(b, '\r', '\n')
 	}

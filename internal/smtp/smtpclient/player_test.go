@@ -75,6 +75,7 @@ func (s scene) transaction() *smtpclient.Transaction {
 	opts := " " + s.config["options"] + " "
 	t.EightBit = strings.Contains(opts, " 8bit ")
 	t.HeaderUTF8 = strings.Contains(opts, " headerutf8 ")
+	t.Envelope.RequireTLS = strings.Contains(opts, " requiretls ")
 	t.Envelope.UTF8 = strings.Contains(opts, " utf8 ")
 	t.Envelope.Ret = mail.Return(s.config["ret"])
 	t.Envelope.EnvID = s.config["envid"]

@@ -178,6 +178,9 @@ func (c *Conn) offer() {
 	if c.authOffered() {
 		b = append(b, "\r\n250-AUTH PLAIN LOGIN"...)
 	}
+	if c.info.TLS != nil { // RFC 8689 §2: never in the clear
+		b = append(b, "\r\n250-REQUIRETLS"...)
+	}
 	b = append(b, "\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n"...)
 	c.wire.out = b
 }

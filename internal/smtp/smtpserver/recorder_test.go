@@ -120,8 +120,11 @@ func (s *recording) Data(_ context.Context, c *smtpserver.Content) *smtp.Reply {
 		text = fmt.Sprintf("%d octets", len(content))
 	}
 	extra := ""
-	if s.env != (mail.Envelope{From: s.env.From}) {
+	if s.env != (mail.Envelope{From: s.env.From, RequireTLS: s.env.RequireTLS}) {
 		extra = fmt.Sprintf(" body=%s utf8=%v ret=%s envid=%s", s.env.Body, s.env.UTF8, s.env.Ret, s.env.EnvID)
+	}
+	if s.env.RequireTLS {
+		extra += " requiretls"
 	}
 	if s.size > 0 {
 		extra += fmt.Sprintf(" size=%d", s.size)

@@ -19,7 +19,7 @@ func (c *Conn) mail(arg []byte) {
 		c.wrong("MAIL", 503, "5.5.1", "a transaction is open, say RSET first")
 		return
 	}
-	m, no := smtp.ParseMail(arg, smtp.Offered{Extended: c.extended, Auth: c.authOffered()})
+	m, no := smtp.ParseMail(arg, smtp.Offered{Extended: c.extended, Auth: c.authOffered(), RequireTLS: c.info.TLS != nil})
 	if no != nil {
 		c.wrong("MAIL", no.Code, no.Status, no.Text)
 		return

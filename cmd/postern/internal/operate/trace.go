@@ -124,6 +124,9 @@ func showMessage(a *cli.App, t *trace.Delivery) {
 	if t.Inbound.Client.IsValid() {
 		a.Detail("  ", "Came from", t.Inbound.Client.String()+" "+t.Inbound.Helo+" with "+t.Inbound.Protocol+channel(t.InboundTLS))
 	}
+	if t.Inbound.RequireTLS {
+		a.Detail("  ", "Asks for", "REQUIRETLS: every server on the way must protect it and promise the same")
+	}
 	a.Detail("  ", "Logged in as", t.Inbound.User)
 }
 

@@ -40,7 +40,7 @@ func DefaultForced() (policy.Requirement, error) {
 func Routing(cfg *config.Config, r dns.Resolver) route.Config {
 	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port, DenyNetworks: cfg.Delivery.DenyNetworks,
 		LocalAddrs: LocalAddrs(cfg), Resolver: r, Manner: manner(cfg.Delivery.Without, cfg.Delivery.Signed8Bit),
-		DANE: cfg.Policies.DANE.Mode(), STS: cfg.Policies.STS.Mode()}
+		DANE: cfg.Policies.DANE.Mode(), STS: cfg.Policies.STS.Mode(), Waivable: cfg.Policies.TLSRequiredNo}
 	for _, d := range cfg.Domain {
 		rc.Own = append(rc.Own, route.Own{Domain: d.Name, To: hops(d.DeliverTo), Trust: string(d.Trust), Pins: d.Pins, Require: d.Require})
 	}
