@@ -39,8 +39,9 @@ type target struct {
 	next attempt.Rung
 	// dead says the address is unusable now: no connection, no greeting, no EHLO.
 	dead bool
-	// answered says EHLO was answered once; offered that STARTTLS was seen, stripped that it was masked.
-	answered, offered, stripped bool
+	// answered says EHLO was answered once; offered that STARTTLS was seen, stripped that it was masked; bare that it is dead
+	// because it demands TLS itself and had none.
+	answered, offered, stripped, bare bool
 	// anonymous: our client certificate was refused here. fresh: no session may be resumed.
 	anonymous, fresh bool
 }
@@ -151,8 +152,8 @@ func (l *ladder) fallShort(t *target, k *link, shortfalls []policy.Shortfall, go
 		try.Shortfalls, try.Reason, try.Text = shortfalls, shortfalls[0].Reason, shortfalls[0].Text
 	}
 	if goal <= t.require.Channel { // no lower goal asks less of it
+		t.dead, t.bare = true, k.state == nil
 		l.drop(t)
-		t.dead = true
 	}
 }
 
