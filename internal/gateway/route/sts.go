@@ -58,7 +58,7 @@ func (t *Table) applySTS(ctx context.Context, d mail.Domain, hops []Hop, p domai
 		}
 	case p.note.Fault():
 		for i := range hops {
-			hops[i].Published = append(hops[i].Published, policy.Published{Kind: policy.PublishedSTS, Mode: t.cfg.STS, AsOf: now.UTC(),
+			hops[i].Published = append(hops[i].Published, policy.Published{Kind: policy.PublishedSTS, AsOf: now.UTC(), // nobody knows its mode
 				Note: p.note.Text, Shortfalls: []policy.Shortfall{{Reason: policy.STSPolicyUnavailable, Text: p.note.Text}}})
 		}
 	}
@@ -84,7 +84,7 @@ func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, now 
 	case names:
 		p.Demand = policy.DomainDemand()
 	default:
-		what := fmt.Sprintf("%s is not among the hosts that the MTA-STS policy of %s names: %s", name(hop), d, strings.Join(listed(found.Policy.MX), ", "))
+		what := fmt.Sprintf("%s is not among the hosts that the MTA-STS policy of %s names: %s", called(hop), d, strings.Join(listed(found.Policy.MX), ", "))
 		p.Shortfalls = []policy.Shortfall{{Reason: policy.STSMXMismatch, Text: what}}
 		if p.Mode == policy.Enforced {
 			hop.Problem, hop.Addrs = &Problem{Reason: policy.STSMXMismatch, Text: what}, nil
@@ -101,8 +101,8 @@ func (h *Hop) daneGoesBefore() bool {
 	})
 }
 
-// name is what a hop is called.
-func name(h *Hop) string {
+// called is what a hop is called.
+func called(h *Hop) string {
 	switch {
 	case !h.Host.IsZero():
 		return h.Host.String()
