@@ -55,7 +55,7 @@ func (t *Table) namedHop(ctx context.Context, h HostPort) Hop {
 		}
 	}
 	hop.Addrs, hop.Problem = t.judge(h.String(), h.Port, found.All(), true)
-	t.askTLSA(ctx, &hop, h.Host, found, true)
+	t.askTLSA(ctx, &hop, nil, found, true)
 	return hop
 }
 
