@@ -173,7 +173,7 @@ func (l *ladder) discard() {
 }
 
 // withoutTLS reports whether every host that has addresses answered EHLO at one of them and nobody offered TLS. A host
-// whose addresses could not be looked up now may offer it.
+// whose addresses could not be looked up now may offer it, and one that publishes that it has TLS is stripped of it.
 func (l *ladder) withoutTLS() bool {
 	for i := range l.plan.Hops {
 		if p := l.plan.Hops[i].Problem; p != nil && unknown(p.Reason) {
@@ -182,7 +182,7 @@ func (l *ladder) withoutTLS() bool {
 	}
 	answered := map[*route.Hop]bool{}
 	for _, t := range l.targets {
-		if t.offered || t.stripped {
+		if t.offered || t.stripped || slices.ContainsFunc(t.hop.Published, promises) {
 			return false
 		}
 		answered[t.hop] = answered[t.hop] || t.answered
@@ -194,6 +194,9 @@ func (l *ladder) withoutTLS() bool {
 	}
 	return len(answered) > 0
 }
+
+// promises reports whether what is published says that a host has TLS, whether it is kept to or not.
+func promises(p policy.Published) bool { return p.Demand.Forced() }
 
 // unknown reports whether a look-up ended without an answer.
 func unknown(r policy.Reason) bool {
