@@ -26,6 +26,8 @@ func (t *Table) Plan(ctx context.Context, d mail.Domain) (*Plan, *Problem) {
 		published := t.startSTS(ctx, d)
 		if plan.Hops, problem = t.mxHops(ctx, d); problem == nil {
 			problem = t.applySTS(ctx, d, plan.Hops, published())
+		} else if problem.Permanent && !problem.Signed {
+			problem.Contradicted = t.enforces(published())
 		}
 		if problem == nil {
 			problem = nothingUsable(plan)

@@ -65,6 +65,11 @@ func (t *Table) applySTS(ctx context.Context, d mail.Domain, hops []Hop, p domai
 	return nil
 }
 
+// enforces reports whether a policy is kept to, or whether that is not known.
+func (t *Table) enforces(p domainPolicy) bool {
+	return t.cfg.STS == policy.Enforced && (p.err != nil || p.found != nil && p.found.Policy.Mode == sts.Enforce)
+}
+
 // holdAgainst puts a policy on one hop. DANE goes before it for a host that has both, and whose name is signed (RFC 8461
 // §2): where it is not, whoever forges DNS could bring a host with records of its own.
 func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, now time.Time) {

@@ -109,3 +109,32 @@ func TestWhatAPolicyDemandsOfAHop(t *testing.T) {
 		})
 	}
 }
+
+// Whoever forges "nobody takes mail there" has no ordinary mail returned at once while a policy says that the domain takes it.
+func TestAForgedNoDoesNotOutweighAPolicy(t *testing.T) {
+	for _, c := range []struct {
+		zone  string
+		found *stscache.Found
+		err   error
+		final bool
+	}{
+		{"!x.test nxdomain\n", policyOf(sts.Enforce, "mx.x.test"), nil, false},
+		{"!x.test MX 0 .\n", policyOf(sts.Enforce, "mx.x.test"), nil, false},
+		{"!x.test MX 10 gw.test\n", policyOf(sts.Enforce, "mx.x.test"), nil, false},
+		{"!x.test TXT x\n", policyOf(sts.Enforce, "mx.x.test"), nil, false},
+		{"!x.test MX 0 .\n", nil, errors.New("no store"), false},
+		{"!x.test MX 0 .\n", policyOf(sts.Testing, "mx.x.test"), nil, true},
+		{"!x.test MX 0 .\n", nil, nil, true},
+		{"x.test MX 0 .\n", policyOf(sts.Enforce, "mx.x.test"), nil, true}, // signed
+	} {
+		table, err := New(Config{Hostname: mail.MustDomain("gw.test"), Resolver: zone.New(t, c.zone), HostsFile: "none",
+			DANE: policy.Enforced, STS: policy.Enforced, Policies: told{first: c.found, again: c.found, err: c.err}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, problem := table.Plan(t.Context(), mail.MustDomain("x.test"))
+		if problem == nil || !problem.Permanent || problem.Final(policy.Requirement{}) != c.final {
+			t.Errorf("%q with %+v: %+v, want final %v", c.zone, c.found, problem, c.final)
+		}
+	}
+}
