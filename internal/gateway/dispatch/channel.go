@@ -7,6 +7,7 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/event"
 	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/route"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -30,7 +31,7 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	}
 	if problem != nil {
 		final, text := r.d.finalProblem(domain, problem, r.require)
-		r.climb = &attempt.Attempt{At: time.Now(), Reason: problem.Reason, Text: text}
+		r.climb = &attempt.Attempt{At: time.Now(), Reason: problem.Reason, Text: text, Tries: passedOver(problem.Hops)}
 		return r.withoutChannel(group, final)
 	}
 	r.d.forgetRefusal(domain)
@@ -51,6 +52,17 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	}
 	r.opened(climbed.Channel)
 	return nil
+}
+
+// passedOver records hosts to which nothing was dialled, with what they publish.
+func passedOver(hops []route.Hop) (out []attempt.Try) {
+	for i := range hops {
+		if h := &hops[i]; h.Problem != nil {
+			out = append(out, attempt.Try{At: time.Now(), Host: h.Host.String(), Reason: h.Problem.Reason, Text: h.Problem.Text,
+				Published: h.Published})
+		}
+	}
+	return out
 }
 
 // withoutChannel ends a group at once, or puts it off with its site.

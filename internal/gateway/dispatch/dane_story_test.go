@@ -10,6 +10,7 @@ import (
 	"postern/internal/gateway/route"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
+	"postern/internal/operator/trace"
 	"postern/internal/policy"
 	"postern/internal/policy/dane"
 	"postern/internal/queue"
@@ -136,4 +137,19 @@ func TestAMismatchIsReturnedAfterTheOrdinaryLifetime(t *testing.T) {
 			t.Errorf("in the clear: %q", l)
 		}
 	}, long)
+}
+
+// Where no host is left to dial the record says what was published, as where one was dialled.
+func TestWhatIsPublishedIsRecordedWhereNothingIsDialled(t *testing.T) {
+	story(t, func(w *world) {
+		w.zone(tlsa("servfail"))
+		w.mode(policy.Enforced)
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(time.Minute)
+		r := w.one(queue.Ordinary)
+		if got := trace.Of(&r); got.Reason != string(policy.DNSServfail) || got.Policy != policy.PublishedDANE || got.MX != "mx.clinic.test" {
+			t.Errorf("reason %q, policy %q, host %q", got.Reason, got.Policy, got.MX)
+		}
+	})
 }

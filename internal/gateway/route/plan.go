@@ -96,10 +96,11 @@ func nothingUsable(plan *Plan) *Problem {
 	if best == nil {
 		return &Problem{Reason: policy.DNSNoAddress, Text: "there is no host to deliver to for " + plan.Domain.String()}
 	}
+	text := best.Text
 	if n := len(plan.Hops); n > 1 {
-		best = &Problem{Reason: best.Reason, Text: fmt.Sprintf("none of the %d hosts for %s can be used: %s", n, plan.Domain, best.Text)}
+		text = fmt.Sprintf("none of the %d hosts for %s can be used: %s", n, plan.Domain, text)
 	}
-	return &Problem{Reason: best.Reason, Text: best.Text}
+	return &Problem{Reason: best.Reason, Text: text, Hops: plan.Hops}
 }
 
 func hope(r policy.Reason) int {

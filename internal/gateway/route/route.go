@@ -161,6 +161,8 @@ type Problem struct {
 	Permanent bool
 	// Signed says that a permanent problem owes nothing to DNS that nobody vouched for.
 	Signed bool
+	// Hops are those that were passed over, each with a Problem of its own; none where no host was looked at.
+	Hops []Hop
 	// Contradicted says that an enforced MTA-STS policy of the domain is in force, so that it takes mail.
 	Contradicted bool
 }
