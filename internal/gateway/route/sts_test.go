@@ -100,6 +100,9 @@ func TestWhatAPolicyDemandsOfAHop(t *testing.T) {
 				hop := &plan.Hops[0]
 				var modes []string
 				for _, p := range hop.Published {
+					if c.note.Fault() && (len(p.Shortfalls) != 1 || p.Shortfalls[0].Reason != policy.STSPolicyUnavailable) { // sts-policy-unavailable
+						t.Errorf("that it could not be had is not recorded: %+v", p)
+					}
 					modes = append(modes, p.Kind+" "+p.Mode)
 				}
 				if got := hop.Demand(); got.Key() != c.demand.Key() || hop.By != c.by || strings.Join(modes, ", ") != c.modes {
