@@ -39,7 +39,8 @@ const (
 // DNS and from the web are hostile text: bounded and escaped.
 type Published struct {
 	Kind string `json:"kind"` // PublishedDANE or PublishedSTS
-	Mode string `json:"mode"` // one of the modes
+	// Mode is one of the modes; "" where an MTA-STS policy may be published and is not known: nothing is kept to.
+	Mode string `json:"mode"`
 	// ID is that of an MTA-STS policy.
 	ID string `json:"id,omitempty"`
 	// Source says where it was found: the name of the TLSA records; "fetched" or "cache".

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"net/netip"
 	"os"
 	"slices"
@@ -76,21 +77,24 @@ func (s *servers) newServer(addr netip.AddrPort, t Trust) *server {
 	return &server{addr: addr, trusted: trusted}
 }
 
-// inOrder returns the servers in the order they are asked.
+// inOrder returns the servers in the order they are asked: those that are trusted before the others, whose answers are never
+// secure, and among either the healthy ones first.
 func (s *servers) inOrder(now time.Time) []*server {
 	s.mu.Lock()
 	s.refresh(now)
 	list := slices.Clone(s.list)
 	s.mu.Unlock()
-	var good, bad []*server
+	place := make(map[*server]int, len(list))
 	for _, x := range list {
 		if x.bad(now) {
-			bad = append(bad, x)
-		} else {
-			good = append(good, x)
+			place[x]++
+		}
+		if !x.trusted {
+			place[x] += 2
 		}
 	}
-	return append(good, bad...)
+	slices.SortStableFunc(list, func(a, b *server) int { return cmp.Compare(place[a], place[b]) })
+	return list
 }
 
 // validates reports whether the AD bit of any server is believed.

@@ -230,3 +230,42 @@ func TestAChannelLapsesWithWhatTheHostPublishes(t *testing.T) {
 		}
 	})
 }
+
+// A record that stands twice in an answer is one record.
+func TestUnusableRecordsAreNotedThoughOneStandsTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		w.mx("mx1.clinic.test", partner.Behaviour{TLS: w.cert(pki.Options{SelfSigned: true})})
+		w.publish(policy.Enforced, stranger(1), stranger(1))
+		w.plan.Hops[0].Published[0].Unusable = 1 // as dane.Sort counts them
+		climbed := w.send(w.deliverer(), policy.Requirement{})
+		if n := climbed.Attempt.Notes; len(n) != 1 || n[0] != string(policy.DANEUnusable) {
+			t.Errorf("notes %q", n)
+		}
+	})
+}
+
+// A connection that was given up for a fresh handshake is not said to have been without TLS.
+func TestAGivenUpSessionIsNotObservedAsPlaintext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		b := partner.Behaviour{TLS: w.cert(pki.Options{NotAfter: now().Add(time.Hour)})}
+		w.mx("mx1.clinic.test", b)
+		w.publish(policy.Observed, of(t, b, 3))
+		d := w.deliverer()
+		w.send(d, forced)
+		time.Sleep(2 * time.Hour)
+		climbed := w.send(d, forced)
+		for _, try := range climbed.Attempt.Tries {
+			for _, p := range try.Published {
+				for _, s := range p.Shortfalls {
+					if s.Reason == policy.StartTLSNotOffered {
+						t.Errorf("a try over TLS (%s) is said to have had none: %s", try.Text, s.Text)
+					}
+				}
+			}
+		}
+	})
+}

@@ -39,8 +39,9 @@ type target struct {
 	next attempt.Rung
 	// dead says the address is unusable now: no connection, no greeting, no EHLO.
 	dead bool
-	// answered says EHLO was answered once; offered that STARTTLS was seen, stripped that it was masked.
-	answered, offered, stripped bool
+	// answered says EHLO was answered once; offered that STARTTLS was seen, stripped that it was masked; bare that it is dead
+	// because it demands TLS itself and had none.
+	answered, offered, stripped, bare bool
 	// unpromised: a connection here passed all but REQUIRETLS, which is not offered.
 	unpromised bool
 	// anonymous: our client certificate was refused here. fresh: no session may be resumed.
@@ -158,8 +159,8 @@ func (l *ladder) fallShort(t *target, k *link, shortfalls []policy.Shortfall, go
 	}
 	t.unpromised = shortfalls[0].Reason == policy.RequireTLSNotOffered // it comes last, so nothing else fell short
 	if goal <= t.require.Channel {                                     // no lower goal asks less of it
+		t.dead, t.bare = true, k.state == nil
 		l.drop(t)
-		t.dead = true
 	}
 }
 
@@ -179,7 +180,7 @@ func (l *ladder) discard() {
 }
 
 // withoutTLS reports whether every host that has addresses answered EHLO at one of them and nobody offered TLS. A host
-// whose addresses could not be looked up now may offer it.
+// whose addresses could not be looked up now may offer it, and one that publishes that it has TLS is stripped of it.
 func (l *ladder) withoutTLS() bool {
 	for i := range l.plan.Hops {
 		if p := l.plan.Hops[i].Problem; p != nil && unknown(p.Reason) {
@@ -188,7 +189,7 @@ func (l *ladder) withoutTLS() bool {
 	}
 	answered := map[*route.Hop]bool{}
 	for _, t := range l.targets {
-		if t.offered || t.stripped {
+		if t.offered || t.stripped || slices.ContainsFunc(t.hop.Published, promises) {
 			return false
 		}
 		answered[t.hop] = answered[t.hop] || t.answered
@@ -200,6 +201,9 @@ func (l *ladder) withoutTLS() bool {
 	}
 	return len(answered) > 0
 }
+
+// promises reports whether what is published says that a host has TLS, whether it is kept to or not.
+func promises(p policy.Published) bool { return p.Demand.Forced() }
 
 // unknown reports whether a look-up ended without an answer.
 func unknown(r policy.Reason) bool {

@@ -92,7 +92,7 @@ func (d *Deliverer) input(k *link, r policy.Requirement) certcheck.Input {
 
 // unusable reports whether TLSA records were found of which none can be used.
 func unusable(p policy.Published) bool {
-	return p.Kind == policy.PublishedDANE && p.Unusable > 0 && p.Unusable == len(p.Records)
+	return p.Kind == policy.PublishedDANE && p.Unusable > 0 && p.Demand.Channel == policy.Encrypted
 }
 
 // notes are facts worth recording about a connection that serves mail with requirement r.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"postern/internal/attempt"
+	"postern/internal/policy"
 )
 
 // classicalGroups fit a ClientHello into one segment.
@@ -46,8 +47,13 @@ func (d *Deliverer) presentation(anonymous bool) func(*tls.CertificateRequestInf
 	}
 }
 
-// serverName is the name for SNI: the host dialled, nothing for an address (RFC 6066 §3).
+// serverName is the name for SNI: the host dialled, nothing for an address (RFC 6066 §3). Where TLSA records are to prove the
+// peer it is the name that they are of (RFC 7672 §8.1), and for mail that demands nothing too where they are only observed.
 func serverName(t *target) string {
+	byTLSA := slices.ContainsFunc(t.require.Peer, func(d policy.PeerDemand) bool { return !d.OnChain() })
+	if len(t.hop.Bases) > 0 && (byTLSA || !t.require.Forced()) {
+		return t.hop.Bases[0].String()
+	}
 	if _, literal := t.hop.Host.Literal(); literal {
 		return ""
 	}

@@ -19,10 +19,10 @@ func (d *Deliverer) missing(t *target) peers.Stand {
 
 // held reports whether the ratchet keeps this mail from going in plaintext, and names the try because of which. One host
 // that lost its TLS holds the whole destination: whoever can take STARTTLS out of one conversation can make another host
-// the only one that answers. A host that could not be reached lost nothing.
+// the only one that answers. A host that could not be reached lost nothing; one that demands TLS itself and has none did.
 func (l *ladder) held() bool {
 	for _, t := range l.targets {
-		if !t.answered || t.dead {
+		if !t.answered || t.dead && !t.bare {
 			continue
 		}
 		until := l.d.missing(t).HoldUntil

@@ -289,6 +289,13 @@ func TestWithoutTLSNeedsEveryHostToSaySo(t *testing.T) {
 			w.mx("mx1.clinic.test", none)
 			w.mx("mx2.clinic.test", partner.Behaviour{TLS: w.cert(pki.Options{SelfSigned: true})})
 		}, false},
+		{"it publishes that it has TLS", func(w *world) { w.mx("mx1.clinic.test", none); w.publish(policy.Enforced, stranger(3)) }, false},
+		{"the same, and that is only observed", func(w *world) { w.mx("mx1.clinic.test", none); w.publish(policy.Observed, stranger(3)) }, false},
+		{"it publishes nothing that can be used, and so TLS", func(w *world) { w.mx("mx1.clinic.test", none); w.publish(policy.Enforced, stranger(1)) }, false},
+		{"the other host could not be asked what it demands", func(w *world) {
+			w.mx("mx1.clinic.test", none)
+			w.plan.Hops = append(w.plan.Hops, route.Hop{Host: mail.MustDomain("mx2.clinic.test"), Problem: &route.Problem{Reason: policy.DNSServfail}})
+		}, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/attempt"
 	"postern/internal/event"
 	"postern/internal/gateway/inforce"
+	"postern/internal/policy"
 	"postern/internal/queue"
 )
 
@@ -28,7 +30,7 @@ func (d *Dispatcher) changeLoop(ctx context.Context) {
 	}
 }
 
-// kickProtected has the sites tried at once at which mail waits for protection: that of a rule, or what its domain publishes.
+// kickProtected has the sites of protected mail tried at once, whether a rule protects it or what is published.
 func (d *Dispatcher) kickProtected(ctx context.Context) error {
 	sites, err := d.cfg.Store.Sites(ctx)
 	if err != nil {
@@ -36,12 +38,25 @@ func (d *Dispatcher) kickProtected(ctx context.Context) error {
 	}
 	var keys []queue.SiteKey
 	for _, s := range sites {
-		if s.Failures > 0 && (s.Requirement.Forced() || s.Last.KeptBy() != nil) {
+		if s.Failures > 0 && (s.Requirement.Forced() || published(s.Last)) {
 			keys = append(keys, s.Key)
 		}
 	}
 	d.Kick(ctx, keys...)
 	return nil
+}
+
+// published reports whether an attempt may have failed for what is published, or for what could not be found out of it.
+func published(a *attempt.Attempt) bool {
+	if a == nil {
+		return false
+	}
+	switch a.Reason {
+	case policy.DNSServfail, policy.DNSTimeout, policy.DNSSECBogus, policy.PolicyUnavailable, policy.STSMXMismatch:
+		return true
+	}
+	enforced := func(p policy.Published) bool { return p.Mode == policy.Enforced }
+	return slices.ContainsFunc(a.Tries, func(t attempt.Try) bool { return slices.ContainsFunc(t.Published, enforced) })
 }
 
 // walkStep is how many deliveries are looked at in one go.

@@ -21,7 +21,8 @@ const (
 // askTLSA finds the TLSA records of a hop whose addresses were found, and what they demand (RFC 7672 §2.2). Records that
 // could not be looked up are not the same as none: the hop is passed over then. signed says that the host's name owes
 // nothing to unsigned DNS; if it does, its own records count all the same, and speak for nobody else (RFC 7672 §2.2.1).
-func (t *Table) askTLSA(ctx context.Context, hop *Hop, domain mail.Domain, found dns.Addresses, signed bool) {
+// domains are the recipients' domain and the name behind it, where it is an alias.
+func (t *Table) askTLSA(ctx context.Context, hop *Hop, domains []mail.Domain, found dns.Addresses, signed bool) {
 	now := time.Now()
 	hop.Until = now.Add(mostPublished)
 	if t.cfg.DANE == "" || hop.Problem != nil || hop.Host.IsZero() {
@@ -35,7 +36,7 @@ func (t *Table) askTLSA(ctx context.Context, hop *Hop, domain mail.Domain, found
 		}
 		hop.Until = earliest(hop.Until, now.Add(max(answer.TTL, leastPublished)))
 		if len(answer.Records) > 0 && answer.Secure {
-			hop.publishes(base, domain, answer, t.cfg.DANE, now)
+			hop.publishes(base, domains, answer, t.cfg.DANE, now)
 			break
 		}
 	}
@@ -85,7 +86,7 @@ func (t *Table) tlsaOf(ctx context.Context, base mail.Domain, port uint16) (dns.
 }
 
 // publishes writes down the records that were found.
-func (h *Hop) publishes(base, domain mail.Domain, answer dns.TLSAAnswer, mode string, now time.Time) {
+func (h *Hop) publishes(base mail.Domain, domains []mail.Domain, answer dns.TLSAAnswer, mode string, now time.Time) {
 	set := dane.Sort(answer.Records)
 	p := policy.Published{Kind: policy.PublishedDANE, Mode: mode, Source: "_" + strconv.Itoa(int(h.Port)) + "._tcp." + base.String(),
 		AsOf: now.UTC(), Until: h.Until.UTC(), Unusable: len(set.Unusable), Demand: policy.EncryptedDemand()}
@@ -95,7 +96,7 @@ func (h *Hop) publishes(base, domain mail.Domain, answer dns.TLSAAnswer, mode st
 	switch {
 	case len(set.Usable) > 0:
 		p.Demand = policy.HostDemand()
-		h.TLSA, h.Bases = set.Usable, []mail.Domain{base, h.Host, domain}
+		h.TLSA, h.Bases = set.Usable, append([]mail.Domain{base, h.Host}, domains...)
 	default:
 		p.Note = "none of the TLSA records can be used, so that TLS is demanded and nothing more: " + set.Unusable[0].Why
 	}

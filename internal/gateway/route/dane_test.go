@@ -190,3 +190,26 @@ func TestAnExceptionSetsRecordsAside(t *testing.T) {
 		t.Error("nothing is set aside, and it is another table")
 	}
 }
+
+// Below a trust anchor the certificate may bear the recipients' domain, and the name behind it where that is a signed alias
+// (RFC 7672 §3.2.2).
+func TestTheNamesBelowATrustAnchor(t *testing.T) {
+	for _, c := range []struct{ name, zone, names string }{
+		{"no alias", "x.test MX 10 mx.y.test\n", "mx.y.test mx.y.test x.test"},
+		{"a signed alias", "x.test CNAME y.test\ny.test MX 10 mx.y.test\n", "mx.y.test mx.y.test x.test y.test"},
+		{"an alias that nobody signed", "!x.test CNAME y.test\ny.test MX 10 mx.y.test\n", "mx.y.test mx.y.test x.test"},
+	} {
+		table := daneTable(t, c.zone+"mx.y.test A 192.0.2.1\n_25._tcp.mx.y.test "+strings.Replace(record, "3 1 1", "2 1 1", 1), policy.Enforced)
+		plan, problem := table.Plan(t.Context(), mail.MustDomain("x.test"))
+		if problem != nil {
+			t.Fatal(problem)
+		}
+		var names []string
+		for _, n := range plan.Hops[0].Bases {
+			names = append(names, n.String())
+		}
+		if got := strings.Join(names, " "); got != c.names {
+			t.Errorf("%s: %s, want %s", c.name, got, c.names)
+		}
+	}
+}

@@ -22,7 +22,8 @@
 //	SERVFAIL, REFUSED, no answer, bogus         dns-servfail, dns-timeout, dnssec-bogus   waits
 //
 // Whoever forges an answer could have mail returned at once. So what fails at once by an answer that nobody signed is final
-// for ordinary mail only (Problem.Final); forced mail waits until the answer has stood for a while, which dispatch times. A
+// for ordinary mail only (Problem.Final); forced mail waits until the answer has stood for a while, which dispatch times, and
+// so does all mail of a domain whose enforced MTA-STS policy is kept. A
 // chain of aliases that loops or has no usable end is no answer, and waits as SERVFAIL does.
 //
 // One bad host never decides for the others: it stays in the plan as a hop with a Problem, and the others are tried.

@@ -31,7 +31,11 @@ func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 	if len(records) == 0 {
 		return nil, &Problem{Reason: policy.DNSNullMX, Permanent: true, Signed: answer.Secure, Text: fmt.Sprintf("the domain %s says that it takes no mail (null MX)", d)}
 	}
-	hops := t.examine(ctx, d, order(records, t.cfg.MaxHosts), answer.Secure)
+	domains := []mail.Domain{d}
+	if answer.Secure && answer.Name != d {
+		domains = append(domains, answer.Name)
+	}
+	hops := t.examine(ctx, domains, order(records, t.cfg.MaxHosts), answer.Secure)
 	if answer.Secure {
 		vouchFor(hops)
 	}
@@ -55,7 +59,7 @@ func vouchFor(hops []Hop) {
 // implicitMX is the domain itself where it has no MX record. Signed says that DNS vouched for the lack of one; to prove
 // the name takes addresses that are vouched for too.
 func (t *Table) implicitMX(ctx context.Context, d mail.Domain, signed bool) ([]Hop, *Problem) {
-	hops := t.examine(ctx, d, []dns.MX{{Host: d, Text: d.String()}}, signed)
+	hops := t.examine(ctx, []mail.Domain{d}, []dns.MX{{Host: d, Text: d.String()}}, signed)
 	if signed && hops[0].signed {
 		vouchFor(hops)
 	}
@@ -87,12 +91,13 @@ func order(records []dns.MX, limit int) []dns.MX {
 	return records[:min(len(records), limit)]
 }
 
-// examine turns mail exchangers of d into hops, looking them up side by side. Signed says that DNS vouched for which they are.
-func (t *Table) examine(ctx context.Context, d mail.Domain, records []dns.MX, signed bool) []Hop {
+// examine turns mail exchangers of a domain, and of the name behind it, into hops, looking them up side by side. Signed says
+// that DNS vouched for which they are.
+func (t *Table) examine(ctx context.Context, domains []mail.Domain, records []dns.MX, signed bool) []Hop {
 	hops := make([]Hop, len(records))
 	each(len(records), func(i int) {
 		found := t.mxHop(ctx, records[i], &hops[i])
-		t.askTLSA(ctx, &hops[i], d, found, signed)
+		t.askTLSA(ctx, &hops[i], domains, found, signed)
 	})
 	return hops
 }

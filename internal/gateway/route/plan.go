@@ -27,6 +27,8 @@ func (t *Table) Plan(ctx context.Context, d mail.Domain) (*Plan, *Problem) {
 		published := t.startSTS(ctx, d)
 		if plan.Hops, problem = t.mxHops(ctx, d); problem == nil {
 			problem = t.applySTS(ctx, plan, published())
+		} else if problem.Permanent && !problem.Signed {
+			problem.Contradicted = t.enforces(published())
 		}
 		if problem == nil {
 			problem = nothingUsable(plan)
@@ -60,7 +62,7 @@ func (t *Table) namedHop(ctx context.Context, h HostPort) Hop {
 		}
 	}
 	hop.Addrs, hop.Problem = t.judge(h.String(), h.Port, found.All(), true)
-	t.askTLSA(ctx, &hop, h.Host, found, true)
+	t.askTLSA(ctx, &hop, nil, found, true)
 	return hop
 }
 
@@ -99,10 +101,11 @@ func nothingUsable(plan *Plan) *Problem {
 	if best == nil {
 		return &Problem{Reason: policy.DNSNoAddress, Text: "there is no host to deliver to for " + plan.Domain.String()}
 	}
+	text := best.Text
 	if n := len(plan.Hops); n > 1 {
-		best = &Problem{Reason: best.Reason, Text: fmt.Sprintf("none of the %d hosts for %s can be used: %s", n, plan.Domain, best.Text)}
+		text = fmt.Sprintf("none of the %d hosts for %s can be used: %s", n, plan.Domain, text)
 	}
-	return &Problem{Reason: best.Reason, Text: best.Text, Hops: plan.Hops}
+	return &Problem{Reason: best.Reason, Text: text, Hops: plan.Hops}
 }
 
 func hope(r policy.Reason) int {

@@ -162,17 +162,21 @@ func (h *Hop) Demand() policy.Requirement { return policy.Demands(h.Published) }
 type Problem struct {
 	Reason policy.Reason
 	Text   string // one plain sentence
-	// Permanent means that waiting will not help: the delivery fails at once, unless it is forced and Signed is false.
+	// Permanent means that waiting will not help: the delivery fails at once, where it is Final.
 	Permanent bool
 	// Signed says that a permanent problem owes nothing to DNS that nobody vouched for.
 	Signed bool
-	// Hops are the hosts that were found, where each has a problem of its own.
+	// Hops are those that were passed over, each with a Problem of its own; none where no host was looked at.
 	Hops []Hop
+	// Contradicted says that an enforced MTA-STS policy of the domain is in force, so that it takes mail.
+	Contradicted bool
 }
 
 // Final reports whether the problem ends a delivery with requirement r at once. An unsigned "no" may be forged, so forced
-// mail does not go by one alone.
-func (p *Problem) Final(r policy.Requirement) bool { return p.Permanent && (p.Signed || !r.Forced()) }
+// mail does not go by one alone, nor does any where a policy says otherwise.
+func (p *Problem) Final(r policy.Requirement) bool {
+	return p.Permanent && (p.Signed || !r.Forced() && !p.Contradicted)
+}
 
 // Error returns the sentence.
 func (p *Problem) Error() string { return p.Text }

@@ -60,11 +60,16 @@ func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Probl
 		}
 	case p.note.Fault():
 		for i := range hops {
-			hops[i].Published = append(hops[i].Published, policy.Published{Kind: policy.PublishedSTS, Mode: t.cfg.STS, AsOf: now.UTC(),
+			hops[i].Published = append(hops[i].Published, policy.Published{Kind: policy.PublishedSTS, AsOf: now.UTC(), // nobody knows its mode
 				Note: p.note.Text, Shortfalls: []policy.Shortfall{{Reason: policy.STSPolicyUnavailable, Text: p.note.Text}}})
 		}
 	}
 	return nil
+}
+
+// enforces reports whether a policy is kept to, or whether that is not known.
+func (t *Table) enforces(p domainPolicy) bool {
+	return t.cfg.STS == policy.Enforced && (p.err != nil || p.found != nil && p.found.Policy.Mode == sts.Enforce)
 }
 
 // holdAgainst puts a policy on one hop. DANE goes before it for a host that has both, and whose name is signed (RFC 8461

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,10 @@ func (p *Policy) String() string {
 			add("DANE: its TLSA records are not known")
 		}
 	case policy.PublishedSTS:
+		if len(p.Hosts) == 0 {
+			add("MTA-STS: no policy is known")
+			break
+		}
 		add("MTA-STS policy %s of %s, for %s", p.ID, p.AsOf.Format(time.DateTime), strings.Join(p.Hosts, ", "))
 	default:
 		add("%s", p.Kind)
@@ -49,7 +54,7 @@ func (p *Policy) String() string {
 	if p.Note != "" {
 		add("%s", p.Note)
 	}
-	if p.Mode != policy.Enforced {
+	if p.Mode != policy.Enforced && p.Mode != "" {
 		text := "not kept to (" + p.Mode + ")"
 		for _, s := range p.Shortfalls {
 			text += "; it would have waited: " + string(s.Reason) + ", " + s.Text
@@ -69,13 +74,13 @@ func requireTLS(reason string) *Policy {
 	return p
 }
 
-// policyOf is what decided of what was published for the hop of a try: what is enforced before what is not. It is nil where
-// nothing is.
+// policyOf is what decided of what was published for the hop of a try: what the try fell short of, what is enforced, what is
+// not, what is not known, in that order. It is nil where nothing is.
 func policyOf(try *attempt.Try) *Policy {
 	var out *Policy
 	for i := range try.Published {
 		p := &try.Published[i]
-		if out == nil || out.Mode != policy.Enforced && p.Mode == policy.Enforced {
+		if out == nil || weight(p, try) > weight(&out.Published, try) {
 			out = &Policy{Published: *p}
 		}
 	}
@@ -89,6 +94,19 @@ func policyOf(try *attempt.Try) *Policy {
 		out.Matched = e.DANE.Record
 	}
 	return out
+}
+
+func weight(p *policy.Published, try *attempt.Try) int {
+	decides := func(s policy.Shortfall) bool { return s.Reason == try.Reason }
+	switch {
+	case p.Mode == policy.Enforced && slices.ContainsFunc(p.Shortfalls, decides):
+		return 3
+	case p.Mode == policy.Enforced:
+		return 2
+	case p.Mode != "":
+		return 1
+	}
+	return 0
 }
 
 func count(n int) string {

@@ -14,6 +14,11 @@ func TestWhatWasPublishedIsToldAsItDecided(t *testing.T) {
 	testing := policy.Published{Kind: policy.PublishedSTS, Mode: policy.Testing, ID: "7", AsOf: at, Hosts: []string{"*.clinic.test"},
 		Shortfalls: []policy.Shortfall{{Reason: policy.STSMXMismatch, Text: "another host"}}}
 	unknown := policy.Published{Kind: policy.PublishedDANE, Mode: policy.Enforced, AsOf: at, Note: "cannot look up the TLSA records"}
+	half := policy.Published{Kind: policy.PublishedDANE, Mode: policy.Enforced, Source: "_25._tcp.mx.other.test", AsOf: at, Records: []string{"3 1 1 ab"}, Half: true}
+	foreign := policy.Published{Kind: policy.PublishedSTS, Mode: policy.Enforced, ID: "7", AsOf: at, Hosts: []string{"*.clinic.test"},
+		Shortfalls: []policy.Shortfall{{Reason: policy.STSMXMismatch, Text: "another host"}}}
+	silent := policy.Published{Kind: policy.PublishedSTS, AsOf: at, Note: "nothing answers at mta-sts.clinic.test",
+		Shortfalls: []policy.Shortfall{{Reason: policy.STSPolicyUnavailable, Text: "nothing answers at mta-sts.clinic.test"}}}
 	for _, c := range []struct {
 		name string
 		try  attempt.Try
@@ -28,6 +33,10 @@ func TestWhatWasPublishedIsToldAsItDecided(t *testing.T) {
 			"MTA-STS policy 7 of 2026-11-28 12:00:00, for *.clinic.test; not kept to (testing); it would have waited: sts-mx-mismatch, another host", 0},
 		{"what nobody could find out", attempt.Try{At: at, Published: []policy.Published{unknown}},
 			"DANE: its TLSA records are not known; cannot look up the TLSA records", 0},
+		{"what a host fell short of before what it met", attempt.Try{At: at, Reason: policy.STSMXMismatch, Published: []policy.Published{half, foreign}},
+			"MTA-STS policy 7 of 2026-11-28 12:00:00, for *.clinic.test", 0},
+		{"a policy that could not be fetched", attempt.Try{At: at, Published: []policy.Published{silent}},
+			"MTA-STS: no policy is known; nothing answers at mta-sts.clinic.test", 0},
 	} {
 		p := policyOf(&c.try)
 		if got := p.String(); got != c.want {
