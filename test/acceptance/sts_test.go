@@ -149,6 +149,9 @@ func TestAPolicyThatIsHiddenCountsUntilItsEnd(t *testing.T) {
 	if lines := harness.Forbidden(clinic, true); len(lines) > 0 {
 		t.Errorf("heard in the clear: %q", lines)
 	}
+	if v := w.checks(0, "clinic.test")["clinic.test"]["opportunistic"]; v.Outcome != "deferred" || v.Reason != "starttls-not-offered" {
+		t.Errorf("check beside the gateway says %+v", v)
+	}
 	w.Run("", "queue", "retry", "clinic.test") // an administrator does not make it go either
 	w.Await("b@clinic.test", harness.Waits("starttls-not-offered"))
 
