@@ -221,6 +221,9 @@ func TestAPolicyThatCannotBeHadIsTold(t *testing.T) {
 		if a := w.Run("", "policies", "show", name+".test", "--json"); a.Code != 1 || !strings.Contains(a.Stdout, `"fault":"`+fault+`"`) {
 			t.Errorf("%s: exit code %d\n%s%s", name, a.Code, a.Stdout, a.Stderr)
 		}
+		if out := w.Postern("check", name+".test"); !strings.Contains(out, "announced, and not to be had: ") {
+			t.Errorf("%s: check does not tell\n%s", name, out)
+		}
 		if n := strings.Count(w.Log(), "msg=policy-unavailable domain="+name+".test"); n != 1 {
 			t.Errorf("%s: warned %d times", name, n)
 		}
@@ -372,4 +375,28 @@ func TestAnObservedPolicyIsOnlyWrittenDown(t *testing.T) {
 	w.Configure()
 	w.Postern("reload")
 	w.Await("b@clinic.test", harness.In("delivered")).Want(t, map[string]string{"policy": ""})
+}
+
+// Providers run record and policy host for their customers, who point there by aliases (RFC 8461 §8.2); the certificate is for
+// the customer's name all the same.
+func TestAPolicyThatAProviderServes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Record("!hosted.test MX 10 MX1.Provider.TEST")
+	provider := w.Partner("mx1.provider.test", w.Good("mx1.provider.test"))
+	host := w.policyHost("hosted.test", "20261128T000000", func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Type", "text/html")
+		_, _ = out.Write([]byte("version: STSv1\nmode: enforce\nmx: *.PROVIDER.test\nmax_age: 86401 \n\n"))
+	})
+	w.erase("mta-sts.hosted.test ")
+	w.erase("!_mta-sts.hosted.test ")
+	w.Record("mta-sts.hosted.test CNAME web.provider.test", "web.provider.test A "+host.ip,
+		"!_mta-sts.hosted.test CNAME hosted.records.provider.test", `!hosted.records.provider.test TXT "v=STSv1; id=20261128T000000;"`)
+	w.Start(harness.Force("hosted", `"hosted.test"`, `mx = "proven"`))
+	w.Send("anna@home.test", "hosted", "a@hosted.test")
+	got := w.Await("a@hosted.test", harness.In("delivered"))
+	got.Want(t, map[string]string{"reached": "authenticated", "policy": "sts", "mx": "mx1.provider.test", "rule": "hosted"})
+	if len(harness.Bodies(provider, "hosted")) != 1 {
+		t.Error("it did not arrive")
+	}
 }

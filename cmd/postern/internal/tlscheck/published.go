@@ -3,6 +3,7 @@ package tlscheck
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,11 +23,20 @@ func (v *checkView) published(h *check.Host) {
 	for i := range h.Published {
 		p := &h.Published[i]
 		label := map[string]string{policy.PublishedDANE: "DANE", policy.PublishedSTS: "MTA-STS"}[p.Kind]
+		if unavailable(p) {
+			v.a.Detail("    ", cmp.Or(label, p.Kind), "announced, and not to be had: "+p.Note)
+			continue
+		}
 		v.a.Detail("    ", cmp.Or(label, p.Kind), publishedText(p))
 		for _, s := range p.Shortfalls {
 			v.a.Detail("    ", "", "would fall short: "+string(s.Reason)+": "+s.Text)
 		}
 	}
+}
+
+// unavailable reports whether nothing is known of a policy but that there should be one.
+func unavailable(p *check.Published) bool {
+	return slices.ContainsFunc(p.Shortfalls, func(s policy.Shortfall) bool { return s.Reason == policy.STSPolicyUnavailable })
 }
 
 // publishedText is a policy in one line.
