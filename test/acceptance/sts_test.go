@@ -98,6 +98,10 @@ func TestAHostThatThePolicyDoesNotNameIsPassedOver(t *testing.T) {
 	host.set(policy("enforce", "mx.clinic.test")) // and the record stays as it is
 	w.Run("", "queue", "retry", "clinic.test")
 	w.Await("a@clinic.test", harness.In("delivered")).Want(t, map[string]string{"mx": "mx.clinic.test", "reached": "authenticated"})
+	if out := strings.Join(strings.Fields(w.Postern("queue", "show", waits.Message)), " "); !strings.Contains(out, "Proved by certificate") ||
+		!strings.Contains(out, "Published MTA-STS, enforced, id 1, fetched ") {
+		t.Errorf("the trace for people says\n%s", out)
+	}
 }
 
 func TestATestedPolicyAsksForNothingAndTells(t *testing.T) {
@@ -335,9 +339,9 @@ func TestCheckTellsWhatIsPublished(t *testing.T) {
 		}
 	}
 	for target, says := range map[string][]string{
-		"clinic.test": {"MTA-STS", "enforced, id 5, fetched 0s ago, names mx.clinic.test", "waits: cert-expired"},
-		"shop.test":   {"testing, so that nothing is asked, id 6", "would fall short: cert-expired"},
-		"dane.test":   {"DANE", "enforced, at _", "matched by " + tlsa},
+		"clinic.test": {"MTA-STS, enforced, id 5, fetched 0s before, names mx.clinic.test", "waits: cert-expired"},
+		"shop.test":   {"testing, so that nothing is asked, id 6", "Falls short cert-expired"},
+		"dane.test":   {"DANE", "enforced, _", "matched by " + tlsa},
 		"else.test":   {"enforced, id 7", "names mail.else.test", "waits: sts-mx-mismatch"},
 	} {
 		out := strings.Join(strings.Fields(w.Postern("check", target)), " ")
