@@ -98,6 +98,10 @@ func TestAHostThatThePolicyDoesNotNameIsPassedOver(t *testing.T) {
 	host.set(policy("enforce", "mx.clinic.test")) // and the record stays as it is
 	w.Run("", "queue", "retry", "clinic.test")
 	w.Await("a@clinic.test", harness.In("delivered")).Want(t, map[string]string{"mx": "mx.clinic.test", "reached": "authenticated"})
+	if out := strings.Join(strings.Fields(w.Postern("queue", "show", waits.Message)), " "); !strings.Contains(out, "Proved by certificate") ||
+		!strings.Contains(out, "Published MTA-STS, enforced, id 1, fetched ") {
+		t.Errorf("the trace for people says\n%s", out)
+	}
 }
 
 func TestATestedPolicyAsksForNothingAndTells(t *testing.T) {
@@ -148,6 +152,9 @@ func TestAPolicyThatIsHiddenCountsUntilItsEnd(t *testing.T) {
 	}
 	if lines := harness.Forbidden(clinic, true); len(lines) > 0 {
 		t.Errorf("heard in the clear: %q", lines)
+	}
+	if v := w.checks(0, "clinic.test")["clinic.test"]["opportunistic"]; v.Outcome != "deferred" || v.Reason != "starttls-not-offered" {
+		t.Errorf("check beside the gateway says %+v", v)
 	}
 	w.Run("", "queue", "retry", "clinic.test") // an administrator does not make it go either
 	w.Await("b@clinic.test", harness.Waits("starttls-not-offered"))
@@ -217,6 +224,9 @@ func TestAPolicyThatCannotBeHadIsTold(t *testing.T) {
 		}
 		if a := w.Run("", "policies", "show", name+".test", "--json"); a.Code != 1 || !strings.Contains(a.Stdout, `"fault":"`+fault+`"`) {
 			t.Errorf("%s: exit code %d\n%s%s", name, a.Code, a.Stdout, a.Stderr)
+		}
+		if out := w.Postern("check", name+".test"); !strings.Contains(out, "announced, and not to be had: ") {
+			t.Errorf("%s: check does not tell\n%s", name, out)
 		}
 		if n := strings.Count(w.Log(), "msg=policy-unavailable domain="+name+".test"); n != 1 {
 			t.Errorf("%s: warned %d times", name, n)
@@ -329,9 +339,9 @@ func TestCheckTellsWhatIsPublished(t *testing.T) {
 		}
 	}
 	for target, says := range map[string][]string{
-		"clinic.test": {"MTA-STS", "enforced, id 5, fetched 0s ago, names mx.clinic.test", "waits: cert-expired"},
-		"shop.test":   {"testing, so that nothing is asked, id 6", "would fall short: cert-expired"},
-		"dane.test":   {"DANE", "enforced, at _", "matched by " + tlsa},
+		"clinic.test": {"MTA-STS, enforced, id 5, fetched 0s before, names mx.clinic.test", "waits: cert-expired"},
+		"shop.test":   {"testing, so that nothing is asked, id 6", "Falls short cert-expired"},
+		"dane.test":   {"DANE", "enforced, _", "matched by " + tlsa},
 		"else.test":   {"enforced, id 7", "names mail.else.test", "waits: sts-mx-mismatch"},
 	} {
 		out := strings.Join(strings.Fields(w.Postern("check", target)), " ")
@@ -369,4 +379,28 @@ func TestAnObservedPolicyIsOnlyWrittenDown(t *testing.T) {
 	w.Configure()
 	w.Postern("reload")
 	w.Await("b@clinic.test", harness.In("delivered")).Want(t, map[string]string{"policy": ""})
+}
+
+// Providers run record and policy host for their customers, who point there by aliases (RFC 8461 §8.2); the certificate is for
+// the customer's name all the same.
+func TestAPolicyThatAProviderServes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Record("!hosted.test MX 10 MX1.Provider.TEST")
+	provider := w.Partner("mx1.provider.test", w.Good("mx1.provider.test"))
+	host := w.policyHost("hosted.test", "20261128T000000", func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Type", "text/html")
+		_, _ = out.Write([]byte("version: STSv1\nmode: enforce\nmx: *.PROVIDER.test\nmax_age: 86401 \n\n"))
+	})
+	w.erase("mta-sts.hosted.test ")
+	w.erase("!_mta-sts.hosted.test ")
+	w.Record("mta-sts.hosted.test CNAME web.provider.test", "web.provider.test A "+host.ip,
+		"!_mta-sts.hosted.test CNAME hosted.records.provider.test", `!hosted.records.provider.test TXT "v=STSv1; id=20261128T000000;"`)
+	w.Start(harness.Force("hosted", `"hosted.test"`, `mx = "proven"`))
+	w.Send("anna@home.test", "hosted", "a@hosted.test")
+	got := w.Await("a@hosted.test", harness.In("delivered"))
+	got.Want(t, map[string]string{"reached": "authenticated", "policy": "sts", "mx": "mx1.provider.test", "rule": "hosted"})
+	if len(harness.Bodies(provider, "hosted")) != 1 {
+		t.Error("it did not arrive")
+	}
 }

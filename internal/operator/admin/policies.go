@@ -122,8 +122,8 @@ func (d *Desk) Policies(ctx context.Context, q PageRequest) (Page[PolicyKept], e
 	return out, nil
 }
 
-// Policy shows what is kept of a domain, and asks DNS what it announces now.
-func (d *Desk) Policy(ctx context.Context, name string) (PolicyKept, error) {
+// Policy shows what is kept of a domain, and where that is wanted what DNS says that it announces now.
+func (d *Desk) Policy(ctx context.Context, name string, dns bool) (PolicyKept, error) {
 	p, err := d.policies(access.ReadPeers)
 	if err != nil {
 		return PolicyKept{}, err
@@ -133,8 +133,8 @@ func (d *Desk) Policy(ctx context.Context, name string) (PolicyKept, error) {
 		return PolicyKept{}, err
 	}
 	out, err := shownPolicy(ctx, p, domain)
-	if err != nil {
-		return PolicyKept{}, err
+	if err != nil || !dns {
+		return out, err
 	}
 	id, note := p.Record(ctx, domain)
 	out.Record = &PolicyRecord{ID: id, Fault: string(note.Kind), FaultText: note.Text}

@@ -59,14 +59,14 @@ func TestPoliciesAreShownAsTheyCount(t *testing.T) {
 		t.Errorf("a page that is full: %+v, %v", first, err)
 	}
 	names.Set(`_mta-sts.clinic.test TXT "v=STSv1; id=2"`)
-	if p, err = d.Policy(t.Context(), "Clinic.test"); err != nil || p.Mode != "enforce" || p.ID != "1" || p.Record == nil || p.Record.ID != "2" {
+	if p, err = d.Policy(t.Context(), "Clinic.test", true); err != nil || p.Mode != "enforce" || p.ID != "1" || p.Record == nil || p.Record.ID != "2" {
 		t.Errorf("shown: %+v, %v", p, err)
 	}
-	if p, err = d.Policy(t.Context(), "bank.test"); err != nil || p.Mode != "" || p.Record == nil || p.Record.Fault != "no-record" {
+	if p, err = d.Policy(t.Context(), "bank.test", true); err != nil || p.Mode != "" || p.Record == nil || p.Record.Fault != "no-record" {
 		t.Errorf("a domain without a policy: %+v, %v", p, err)
 	}
 	for _, name := range []string{"", "[192.0.2.1]", "a b", strings.Repeat("x.", 130)} {
-		if _, err := d.Policy(t.Context(), name); err == nil {
+		if _, err := d.Policy(t.Context(), name, true); err == nil {
 			t.Errorf("%q is taken for a domain", name)
 		}
 	}
@@ -78,7 +78,7 @@ func TestWhoMayChangeWhichPolicyCounts(t *testing.T) {
 		d := s.For(p)
 		_, err := d.Policies(t.Context(), PageRequest{})
 		refused(t, "a scope lists", err, ErrForbidden)
-		_, err = d.Policy(t.Context(), "clinic.test")
+		_, err = d.Policy(t.Context(), "clinic.test", true)
 		refused(t, "a scope looks", err, ErrForbidden)
 		_, err = d.ForgetPolicy(t.Context(), "clinic.test")
 		refused(t, "a scope forgets", err, ErrForbidden)
@@ -120,7 +120,7 @@ func TestAPolicyIsNotForgottenWithoutAnEntry(t *testing.T) {
 	if _, err := s.For(everywhere(access.Administrator)).ForgetPolicy(t.Context(), "clinic.test"); err == nil {
 		t.Error("it was forgotten")
 	}
-	if p, err := s.For(everywhere(access.Administrator)).Policy(t.Context(), "clinic.test"); err != nil || p.Mode != "enforce" {
+	if p, err := s.For(everywhere(access.Administrator)).Policy(t.Context(), "clinic.test", true); err != nil || p.Mode != "enforce" {
 		t.Errorf("what counts now: %+v, %v", p, err)
 	}
 }

@@ -125,9 +125,10 @@ func (c *Client) Policies(ctx context.Context, limit int) iter.Seq2[admin.Policy
 	return pages[admin.PolicyKept](ctx, c, "/policies", url.Values{}, limit)
 }
 
-// Policy shows what is kept of a domain's policy, and what it announces now.
-func (c *Client) Policy(ctx context.Context, domain string) (out admin.PolicyKept, err error) {
-	return out, c.call(ctx, request{path: "/policies/" + url.PathEscape(domain)}, &out)
+// Policy shows what is kept of a domain's policy, and with dns what it announces now.
+func (c *Client) Policy(ctx context.Context, domain string, dns bool) (out admin.PolicyKept, err error) {
+	v := url.Values{"dns": {strconv.FormatBool(dns)}}
+	return out, c.call(ctx, request{path: "/policies/" + url.PathEscape(domain), params: v}, &out)
 }
 
 // RefreshPolicy asks a domain for its policy now.

@@ -21,9 +21,12 @@ func (s *Server) registerPolicies(spec huma.API) {
 		}) (*body[admin.Page[admin.PolicyKept]], error) {
 			return answer(s.desk(ctx).Policies(ctx, admin.PageRequest{After: in.After, Limit: in.Limit}))
 		})
-	operation(s, spec, "GET", "/policies/{domain}", "getPolicy", "What is kept of a domain's MTA-STS policy, and what DNS announces now",
-		func(ctx context.Context, in *policyPath) (*body[admin.PolicyKept], error) {
-			return answer(s.desk(ctx).Policy(ctx, in.Domain))
+	operation(s, spec, "GET", "/policies/{domain}", "getPolicy", "What is kept of a domain's MTA-STS policy",
+		func(ctx context.Context, in *struct {
+			Domain string `path:"domain" doc:"of recipients"`
+			DNS    bool   `query:"dns" doc:"ask DNS what the domain announces now"`
+		}) (*body[admin.PolicyKept], error) {
+			return answer(s.desk(ctx).Policy(ctx, in.Domain, in.DNS))
 		})
 	operation(s, spec, "POST", "/policies/{domain}/refresh", "refreshPolicy", "Ask a domain for its MTA-STS policy now",
 		func(ctx context.Context, in *policyPath) (*body[admin.PolicyKept], error) {

@@ -32,6 +32,7 @@ type Plan struct {
 	Young   int64 // mail of the last seconds, as such; at most twice of it is held
 	Cache   int64 // of the store's writer, as such; its readers have half as much together
 	Lists   int64 // revocation lists, as such
+	Domains int64 // what is known of policies of recipient domains, as such
 	Hashes  int   // passwords at a time
 	Admin   int64
 
@@ -58,6 +59,7 @@ func Make(w Wishes, found Found) Plan {
 	p.Young = follow(w.Young, whole/32, 2*mib, 32*mib)
 	p.Cache = follow(0, whole/24, 2*mib, 32*mib)
 	p.Lists = follow(0, whole/16, 8*mib, 64*mib)
+	p.Domains = follow(0, whole/64, mib, 32*mib)
 	p.Hashes = int(follow(0, whole/12/hash, 1, 4))
 	others := p.others()
 	p.Wanted = int64(w.Sessions) * w.Session
@@ -72,7 +74,7 @@ func Make(w Wishes, found Found) Plan {
 
 // others is what everything but sessions may cost.
 func (p *Plan) others() int64 {
-	return program + p.Content/4*5 + 2*p.Young + p.Cache/2*3 + p.Lists/4*5 + int64(p.Hashes)*hash + p.Admin + p.OutboundCost()
+	return program + p.Content/4*5 + 2*p.Young + p.Cache/2*3 + p.Lists/4*5 + p.Domains/4*5 + int64(p.Hashes)*hash + p.Admin + p.OutboundCost()
 }
 
 // OutboundCost is what connections to other servers may cost together.

@@ -16,8 +16,8 @@ func costs(p *ram.Plan) []string {
 	}
 	return []string{
 		fmt.Sprintf("memory: at most %s %s", mib(p.Total), there),
-		fmt.Sprintf("memory: %d client sessions %s, content %s, mail of the last seconds %s, store %s, revocation lists %s, %d outbound connections %s",
-			p.Sessions, mib(p.SessionRoom), mib(p.Content), mib(2*p.Young), mib(p.Cache/2*3), mib(p.Lists), p.Outbound, mib(p.OutboundCost())),
+		fmt.Sprintf("memory: %d client sessions %s, content %s, mail of the last seconds %s, store %s, revocation lists %s, policies of domains %s, %d outbound connections %s",
+			p.Sessions, mib(p.SessionRoom), mib(p.Content), mib(2*p.Young), mib(p.Cache/2*3), mib(p.Lists), mib(p.Domains), p.Outbound, mib(p.OutboundCost())),
 	}
 }
 

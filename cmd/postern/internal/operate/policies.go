@@ -62,7 +62,7 @@ type policiesShowCmd struct {
 
 // Run shows. The exit code is 1 where no policy is kept.
 func (c *policiesShowCmd) Run(a *cli.App) error {
-	p, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.PolicyKept, error) { return client.Policy(a.Ctx, c.Domain) })
+	p, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.PolicyKept, error) { return client.Policy(a.Ctx, c.Domain, true) })
 	if err != nil {
 		return err
 	}

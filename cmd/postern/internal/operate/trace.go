@@ -193,6 +193,13 @@ func showChannel(a *cli.App, t *trace.Delivery) {
 	if t.TLSVersion != "" {
 		a.Detail("    ", "TLS", fmt.Sprintf("%s %s (%d bits) %s", t.TLSVersion, t.Cipher, t.Bits, t.Group))
 	}
+	a.Detail("    ", "Proved by", t.ProvedBy)
+	if p := t.PolicyDetail; p != nil {
+		a.Detail("    ", "Published", p.Line(p.AgeS, p.Matched))
+		for _, s := range p.Shortfalls {
+			a.Detail("    ", "Falls short", string(s.Reason)+": "+s.Text)
+		}
+	}
 	a.Detail("    ", "Alert", t.Alert)
 	a.Detail("    ", "Expected", strings.Join(t.ExpectedNames, ", "))
 	a.Detail("    ", "Presented", strings.Join(t.PresentedNames, ", "))

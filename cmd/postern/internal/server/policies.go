@@ -17,6 +17,7 @@ import (
 func (g *Gateway) publishes() *stscache.Cache {
 	cfg := rooms.Policies(g.cfg, g.resolver, g.dialer, g.roots, g.store)
 	cfg.Idle = func() bool { return g.inForce.Load().Policies.STS == config.KeepingOff }
+	cfg.Memory = g.plan.Domains
 	told := &lately{}
 	cfg.Tell = func(u stscache.Unavailable) {
 		g.sink.Emit(event.PolicyUnavailable{Domain: u.Domain.String(), Fault: string(u.Note.Kind), Text: u.Note.Text, Kept: u.Kept != nil,

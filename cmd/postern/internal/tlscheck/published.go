@@ -3,9 +3,6 @@ package tlscheck
 import (
 	"cmp"
 	"fmt"
-	"strconv"
-	"strings"
-	"time"
 
 	"postern/internal/check"
 	"postern/internal/policy"
@@ -21,47 +18,11 @@ func (v *checkView) published(h *check.Host) {
 	}
 	for i := range h.Published {
 		p := &h.Published[i]
-		label := map[string]string{policy.PublishedDANE: "DANE", policy.PublishedSTS: "MTA-STS"}[p.Kind]
-		v.a.Detail("    ", cmp.Or(label, p.Kind), publishedText(p))
+		v.a.Detail("    ", "Published", p.Line(p.AgeS, p.Matched))
 		for _, s := range p.Shortfalls {
-			v.a.Detail("    ", "", "would fall short: "+string(s.Reason)+": "+s.Text)
+			if s.Reason != policy.STSPolicyUnavailable {
+				v.a.Detail("    ", "Falls short", string(s.Reason)+": "+s.Text)
+			}
 		}
 	}
-}
-
-// publishedText is a policy in one line.
-func publishedText(p *check.Published) string {
-	said := []string{map[string]string{policy.Enforced: "enforced", policy.Testing: "testing, so that nothing is asked",
-		policy.Observed: "only observed, as the configuration says"}[p.Mode]}
-	if p.ID != "" {
-		said = append(said, "id "+p.ID, "fetched "+(time.Duration(p.AgeS)*time.Second).String()+" ago")
-	}
-	if len(p.Hosts) > 0 {
-		said = append(said, "names "+some(p.Hosts, " "))
-	}
-	if len(p.Records) > 0 {
-		said = append(said, fmt.Sprintf("at %s: %s", p.Source, some(p.Records, "; ")))
-	}
-	if p.Matched != "" {
-		said = append(said, "matched by "+p.Matched)
-	}
-	if p.Unusable > 0 {
-		said = append(said, strconv.Itoa(p.Unusable)+" unusable")
-	}
-	if p.Half {
-		said = append(said, "the MX record is not signed")
-	}
-	if p.Note != "" {
-		said = append(said, p.Note)
-	}
-	return strings.Join(said, ", ")
-}
-
-// some joins the first of a list that may be long.
-func some(list []string, by string) string {
-	const most = 10
-	if len(list) <= most {
-		return strings.Join(list, by)
-	}
-	return strings.Join(list[:most], by) + fmt.Sprintf("%sand %d more", by, len(list)-most)
 }

@@ -41,8 +41,7 @@ func (s *checkSetup) close() {
 	s.revoke.Close()
 }
 
-// policies are asked of the domains themselves, as for their first mail, and kept in memory: what the gateway keeps of them it
-// shows by `postern policies`.
+// policies are asked of the domains themselves, as for their first mail, and kept in memory.
 func (c *CheckCmd) policies(cfg *config.Config, r *resolver.Resolver, trusted *roots.Store) *stscache.Cache {
 	pc := rooms.Policies(cfg, r, &net.Dialer{}, trusted, memstore.New())
 	pc.Timeout = min(pc.Timeout, c.Timeout/2)
@@ -82,8 +81,9 @@ func (c *CheckCmd) setUp(a *cli.App) (*checkSetup, error) {
 	s.policies = c.policies(cfg, s.resolver, trusted)
 	cc := examiner.Config{Route: rooms.Routing(cfg, s.resolver), Deliver: rooms.Delivering(cfg, &net.Dialer{}, trusted, s.revoke, client),
 		Forced: forced, Extra: extra, Trials: c.Versions, Jobs: c.Jobs}
-	cc.Route.Timeout, cc.Route.Policies = c.Timeout, s.policies
-	cc.Deliver.Memory = &askedMemory{ctx: a.Ctx, client: api.Dial(c.socket(cfg))}
+	gateway := api.Dial(c.socket(cfg))
+	cc.Route.Timeout, cc.Route.Policies = c.Timeout, &askedPolicies{Policies: s.policies, client: gateway}
+	cc.Deliver.Memory = &askedMemory{ctx: a.Ctx, client: gateway}
 	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = c.Timeout, min(cc.Deliver.ConnectTimeout, c.Timeout)
 	if c.AsRule != "" && c.Rules == "" { // what the gateway's rule would say, it says by what the gateway remembers
 		cc.Deliver.Book = remembered{a, &remote.Gateway{Socket: c.Socket}}

@@ -1,0 +1,39 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Line says in one line for people what is published, how old it is, and which TLSA record matched, "" where none did.
+func (p *Published) Line(ageS int64, matched string) string {
+	said := []string{map[string]string{PublishedDANE: "DANE", PublishedSTS: "MTA-STS"}[p.Kind]}
+	add := func(when bool, text string) {
+		if when && text != "" {
+			said = append(said, text)
+		}
+	}
+	if slices.ContainsFunc(p.Shortfalls, func(s Shortfall) bool { return s.Reason == STSPolicyUnavailable }) {
+		return said[0] + ": announced, and not to be had: " + p.Note
+	}
+	add(true, map[string]string{Enforced: "enforced", Testing: "testing, so that nothing is asked", Observed: "only observed, as the configuration says"}[p.Mode])
+	add(p.ID != "", "id "+p.ID+", fetched "+(time.Duration(ageS)*time.Second).String()+" before")
+	add(len(p.Hosts) > 0, "names "+some(p.Hosts, " "))
+	add(len(p.Records) > 0, p.Source+": "+some(p.Records, "; "))
+	add(matched != "", "matched by "+matched)
+	add(p.Unusable > 0, fmt.Sprintf("%d unusable", p.Unusable))
+	add(p.Half, "the MX record is not signed")
+	add(true, p.Note)
+	return strings.Join(said, ", ")
+}
+
+// some joins the first of a list that may be long.
+func some(list []string, by string) string {
+	const most = 10
+	if len(list) <= most {
+		return strings.Join(list, by)
+	}
+	return strings.Join(list[:most], by) + fmt.Sprintf("%sand %d more", by, len(list)-most)
+}
