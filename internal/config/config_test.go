@@ -248,3 +248,27 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Whoever adds a listener for the web has not meant to take that for mail away.
+func TestThereIsAlwaysAListenerForMail(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                  "smtp:25",
+		"[[listen]]\nmode = \"web\"\n":      "web:443 smtp:25",
+		"[[listen]]\nmode = \"smtps\"\n":    "smtps:465",
+		"[[listen]]\naddress = \":2525\"\n": "smtp:2525",
+		"[[listen]]\nmode = \"web\"\n[[listen]]\nmode = \"smtps\"\n": "web:443 smtps:465",
+	} {
+		c, err := parse(text + certificate)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		var got []string
+		for _, l := range c.Listen {
+			got = append(got, l.Name)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %q, want %s", text, got, want)
+		}
+	}
+}

@@ -21,7 +21,7 @@ const (
 	// ConnectionMemory is what each may cost in bytes: TLS, the buffers of HTTP/2 and what it may bring.
 	ConnectionMemory = 192 << 10
 
-	perClient    = 8
+	perClient    = 16
 	lifetime     = time.Minute
 	readMost     = 64 << 10
 	headerMost   = 8 << 10

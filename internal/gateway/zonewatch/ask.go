@@ -17,7 +17,7 @@ import (
 // The bounds of a look.
 const (
 	askTime   = 30 * time.Second // for one question, whatever it takes
-	atATime   = 8                // questions
+	atATime   = 6                // questions, fewer than our own web listener lets one client ask
 	mostHosts = 20               // mail hosts of one domain
 )
 

@@ -24,7 +24,7 @@ func (j *judgement) hosts(d *SeenDomain, configured sts.Policy) {
 		case mx.Host.IsZero():
 			j.add(Finding{Code: MXNoAddress, Level: Wrong, Domain: d.Name, Name: d.Name.String(), There: mx.Text,
 				Text: "an MX record names something that can be no host", Want: j.own.Hostname.String(), Hint: "an MX record has a name, and no address"})
-		case j.own.ours(mx.Host):
+		case j.ours(mx.Host):
 			ours = append(ours, mx.Host)
 		default:
 			foreign = append(foreign, mx.Host)

@@ -118,19 +118,24 @@ type Fault struct {
 
 // judgement is one under way.
 type judgement struct {
-	own  *Own
-	seen *Seen
-	out  []Finding
-	told map[string]bool // what was told of a host, whichever domain leads to it
+	own      *Own
+	seen     *Seen
+	ourNames map[string]bool            // of our hosts
+	policies map[mail.Domain]sts.Policy // of our domains
+	out      []Finding
+	told     map[string]bool // what was told of a host, whichever domain leads to it
 }
 
 // Judge holds what was found against what should be. The order is that of the domains, then of our hosts. It is safe for
 // concurrent use.
 func Judge(own *Own, seen *Seen) []Finding {
-	j := &judgement{own: own, seen: seen, told: map[string]bool{}}
+	j := &judgement{own: own, seen: seen, ourNames: own.names(), policies: map[mail.Domain]sts.Policy{}, told: map[string]bool{}}
+	for _, d := range own.Domains {
+		j.policies[d.Name] = d.Policy
+	}
 	for i := range seen.Domains {
 		d := &seen.Domains[i]
-		configured := own.policyOf(d.Name)
+		configured := j.policies[d.Name]
 		j.hosts(d, configured)
 		j.sts(d, configured)
 	}
@@ -142,15 +147,8 @@ func Judge(own *Own, seen *Seen) []Finding {
 	return j.out
 }
 
-// policyOf is the policy that is configured for a domain; the zero Policy for none.
-func (o *Own) policyOf(domain mail.Domain) sts.Policy {
-	for _, d := range o.Domains {
-		if d.Name == domain {
-			return d.Policy
-		}
-	}
-	return sts.Policy{}
-}
+// ours reports whether a mail host is one of ours.
+func (j *judgement) ours(host mail.Domain) bool { return j.ourNames[host.String()] }
 
 // add adds a finding.
 func (j *judgement) add(f Finding) {

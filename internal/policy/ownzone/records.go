@@ -125,11 +125,20 @@ func (o *Own) Hosts() []mail.Domain {
 	return out
 }
 
-// ours reports whether a mail host is one of ours.
-func (o *Own) ours(host mail.Domain) bool {
-	return slices.Contains(o.Hosts(), host) || slices.ContainsFunc(o.Certificates, func(c Certificate) bool {
-		return len(c.Chain) > 0 && slices.ContainsFunc(c.Chain[0].DNSNames, func(n string) bool { return strings.EqualFold(n, host.String()) })
-	})
+// names are those under which mail hosts are ours: of the hosts, and what certificates carry in so many letters.
+func (o *Own) names() map[string]bool {
+	out := map[string]bool{}
+	for _, host := range o.Hosts() {
+		out[host.String()] = true
+	}
+	for _, c := range o.Certificates {
+		if len(c.Chain) > 0 {
+			for _, name := range c.Chain[0].DNSNames {
+				out[strings.ToLower(name)] = true
+			}
+		}
+	}
+	return out
 }
 
 // shown are the certificates that clients of a host may get: those that carry its name, else the first.

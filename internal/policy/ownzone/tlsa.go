@@ -19,7 +19,7 @@ func (j *judgement) ownHosts() []mail.Domain {
 	out := j.own.Hosts()
 	for i := range j.seen.Domains {
 		for _, mx := range sorted(j.seen.Domains[i].MX.Records) {
-			if !mx.Host.IsZero() && j.own.ours(mx.Host) && !slices.Contains(out, mx.Host) {
+			if !mx.Host.IsZero() && j.ours(mx.Host) && !slices.Contains(out, mx.Host) {
 				out = append(out, mx.Host)
 			}
 		}
