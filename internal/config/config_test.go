@@ -229,6 +229,7 @@ func TestDurationsPrintAsTheyAreWritten(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(Example()))
 	f.Add([]byte("[[domain]]\nname='a'\n[domain.x]\n[[domain]]\nx.y=1"))
+	f.Add([]byte("[[domain]]\nname='a.test'\ndeliver_to=['m']\nsts={mode='none',mx=['*.a.test'],max_age='1h'}\n[tls]\nnext_keys=['n']"))
 	f.Add([]byte("tls.certificates=[{cert='a',key='b'}]\nlisten=[{address=':1'}]\ndns={servers=['::1']}"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c, err := Parse("t.toml", "/etc", "gw.test", text)

@@ -73,8 +73,8 @@ type Finding struct {
 	Domain mail.Domain
 	// Name is the name in DNS it is about.
 	Name string
-	// Text says it in one sentence without a full stop. There is what is there and Want what should be, "" where nothing is or
-	// should be; Hint is what to do.
+	// Text says it in one sentence without a full stop. There is what is there and Want what should be, "" where
+	// nothing is or should be; Hint is what to do.
 	Text, There, Want, Hint string
 }
 
@@ -126,8 +126,8 @@ type judgement struct {
 	told     map[string]bool // what was told of a host, whichever domain leads to it
 }
 
-// Judge holds what was found against what should be. The order is that of the domains, then of our hosts. It is safe for
-// concurrent use.
+// Judge holds what was found against what should be. The order is that of the domains, then of our hosts. It is safe
+// for concurrent use.
 func Judge(own *Own, seen *Seen) []Finding {
 	j := &judgement{own: own, seen: seen, ourNames: own.names(), policies: map[mail.Domain]sts.Policy{}, told: map[string]bool{}}
 	for _, d := range own.Domains {
@@ -165,7 +165,8 @@ func (j *judgement) once(f Finding) {
 	}
 }
 
-// unanswered tells that a question had no answer, and reports whether that is so. That a name does not exist is an answer.
+// unanswered tells that a question had no answer, and reports whether that is so. That a name does not exist is an
+// answer.
 func (j *judgement) unanswered(domain mail.Domain, name, kind string, err error) bool {
 	if err == nil || dns.IsNXDomain(err) {
 		return false

@@ -12,8 +12,8 @@ import (
 	"postern/internal/policy/sts"
 )
 
-// Own is what we serve, as configured. The zero value serves nothing. Nothing in it is changed by this room, so that it may
-// be shared.
+// Own is what we serve, as configured. The zero value serves nothing. Nothing in it is changed by this room, so that
+// it may be shared.
 type Own struct {
 	// Hostname is the gateway's own name, at which it takes mail.
 	Hostname mail.Domain
@@ -70,16 +70,19 @@ func (o *Own) Records(names ...mail.Domain) (out []Record) {
 		if len(names) > 0 && !slices.Contains(names, d.Name) {
 			continue
 		}
-		out = append(out, Record{Domain: d.Name, Name: d.Name.String(), Type: "MX", Value: mxPreference + " " + o.Hostname.String() + ".",
-			Why: "mail for the domain comes to this gateway"})
+		out = append(out, Record{Domain: d.Name, Name: d.Name.String(), Type: "MX",
+			Value: mxPreference + " " + o.Hostname.String() + ".",
+			Why:   "mail for the domain comes to this gateway"})
 		if d.Policy.Mode == "" {
 			continue
 		}
-		out = append(out, Record{Domain: d.Name, Name: recordName(d.Name), Type: "TXT", Value: quoted(d.Policy.Record().Text()),
-			Why: "there is an MTA-STS policy; the id changes whenever the policy does"})
+		out = append(out, Record{Domain: d.Name, Name: recordName(d.Name), Type: "TXT",
+			Value: quoted(d.Policy.Record().Text()),
+			Why:   "there is an MTA-STS policy; the id changes whenever the policy does"})
 		if o.Web {
-			out = append(out, Record{Domain: d.Name, Name: HostName(d.Name), Type: "CNAME", Value: o.Hostname.String() + ".", Hint: true,
-				Why: "the policy host is this gateway; its A and AAAA records will do as well"})
+			out = append(out, Record{Domain: d.Name, Name: HostName(d.Name), Type: "CNAME", Value: o.Hostname.String() + ".",
+				Hint: true,
+				Why:  "the policy host is this gateway; its A and AAAA records will do as well"})
 		}
 	}
 	for _, host := range o.Hosts() {
@@ -110,8 +113,8 @@ func (o *Own) tlsaRecords(host mail.Domain) (out []Record) {
 	return out
 }
 
-// Hosts are the hosts of ours that mail is sent to: the hostname, and what a policy of ours names and a certificate of ours
-// covers.
+// Hosts are the hosts of ours that mail is sent to: the hostname, and what a policy of ours names and a certificate
+// of ours covers.
 func (o *Own) Hosts() []mail.Domain {
 	out := []mail.Domain{o.Hostname}
 	for _, d := range o.Domains {
