@@ -26,8 +26,9 @@ func TestEveryConfigurationKeyIsReadBySomeVerb(t *testing.T) {
 			return true
 		})
 	}
-	// What the configuration itself answers for: Data through Socket too, users through Authenticate, Store by refusing.
-	for _, key := range []string{"User", "Name", "PasswordHash", "Store"} {
+	// What the configuration itself answers for: Data through Socket too, users through Authenticate, policies through Policy, Store
+	// by refusing.
+	for _, key := range []string{"User", "Name", "PasswordHash", "Store", "MaxAge"} {
 		read[key] = true
 	}
 	var walk func(typ reflect.Type, path string)

@@ -45,7 +45,7 @@ type Config struct {
 	lines lines
 }
 
-// Listen is a listener. Without any there is one, mode smtp on port 25.
+// Listen is a listener. Without one for mail there is one, mode smtp on port 25.
 type Listen struct {
 	// Where to listen: "host:port", or ":port" for every address of the machine. Empty: every address, at the usual port
 	// of the mode (25, 465, 587, 443).

@@ -229,6 +229,7 @@ func TestDurationsPrintAsTheyAreWritten(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(Example()))
 	f.Add([]byte("[[domain]]\nname='a'\n[domain.x]\n[[domain]]\nx.y=1"))
+	f.Add([]byte("[[domain]]\nname='a.test'\ndeliver_to=['m']\nsts={mode='none',mx=['*.a.test'],max_age='1h'}\n[tls]\nnext_keys=['n']"))
 	f.Add([]byte("tls.certificates=[{cert='a',key='b'}]\nlisten=[{address=':1'}]\ndns={servers=['::1']}"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c, err := Parse("t.toml", "/etc", "gw.test", text)
@@ -247,4 +248,28 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(diff)
 		}
 	})
+}
+
+// Whoever adds a listener for the web has not meant to take that for mail away.
+func TestThereIsAlwaysAListenerForMail(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                  "smtp:25",
+		"[[listen]]\nmode = \"web\"\n":      "web:443 smtp:25",
+		"[[listen]]\nmode = \"smtps\"\n":    "smtps:465",
+		"[[listen]]\naddress = \":2525\"\n": "smtp:2525",
+		"[[listen]]\nmode = \"web\"\n[[listen]]\nmode = \"smtps\"\n": "web:443 smtps:465",
+	} {
+		c, err := parse(text + certificate)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		var got []string
+		for _, l := range c.Listen {
+			got = append(got, l.Name)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %q, want %s", text, got, want)
+		}
+	}
 }

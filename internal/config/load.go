@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,8 +106,8 @@ func (c *Config) complete(d *decoder, dir, machine string) {
 	for i := range c.Domain {
 		c.Domain[i].STS.complete(c.Hostname)
 	}
-	if len(c.Listen) == 0 {
-		c.Listen = []Listen{{}}
+	if !slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Mode != ModeWeb }) {
+		c.Listen = append(c.Listen, Listen{})
 	}
 	for i := range c.Listen {
 		c.Listen[i].complete()

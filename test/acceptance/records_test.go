@@ -158,7 +158,7 @@ func TestRecordsAreChecked(t *testing.T) {
 			return []string{"mta-sts.home.test. IN A " + p.elsewhere(own, saying("<html>It works!</html>"))}
 		}, "sts-policy-malformed", 1},
 		{"a redirect", func() []string {
-			return []string{"mta-sts.home.test. IN A " + p.elsewhere(own, http.RedirectHandler("https://www.home.test/", 301).ServeHTTP)}
+			return []string{"mta-sts.home.test. IN A " + p.elsewhere(own, http.RedirectHandler("https://www.home.test/", http.StatusMovedPermanently).ServeHTTP)}
 		}, "sts-host-answer", 1},
 		{"an old copy of the policy", func() []string {
 			return []string{"mta-sts.home.test. IN A " + p.elsewhere(own, saying("version: STSv1\nmode: testing\nmx: gw.home.test\nmax_age: 86400\n"))}

@@ -29,8 +29,8 @@ func newCrowd(most, ofOne int) *crowd {
 	return c
 }
 
-// enter lets a connection in, nil where its client has too many; then it is closed. The oldest makes room where all places
-// are taken.
+// enter lets a connection in, nil where its client has too many; then it is closed. The oldest makes room where all
+// places are taken.
 func (c *crowd) enter(nc net.Conn) *conn {
 	from := network(nc.RemoteAddr())
 	c.mu.Lock()

@@ -6,14 +6,14 @@
 // (the policy's own max_age is what counts) and nothing that says what the server is. The name in the request decides,
 // and not the one in the TLS handshake, since HTTP/2 uses one connection for several names.
 //
-// Who asks is a mail server, for one small text, and is done within a second. So the bounds are tight, and no client can
-// cost more than they say:
+// Who asks is a mail server, for one small text, and is done within a second. So the bounds are tight, and no client
+// can cost more than they say:
 //
 //	connections    128 in all: when one more comes, the oldest is closed, so that newcomers always get in
-//	one client     8 (IPv6: one /64 network); more are closed at once
+//	one client     16 (IPv6: one /64 network); more are closed at once
 //	a minute       is the whole life of a connection, whatever it does
 //	64 KiB         is all that a connection may bring, which bounds every flood of small frames
-//	10 seconds     for a handshake with the request's header, for the whole request and for the answer; 15 of doing nothing
+//	10 seconds     for a handshake with the request's header, for the whole request and the answer; 15 of doing nothing
 //	8 KiB          of header; 16 streams of HTTP/2
 //
 // TLS is version 1.2 or later, with the gateway's own certificates, chosen by SNI and read again when their files

@@ -21,7 +21,7 @@ const (
 	// ConnectionMemory is what each may cost in bytes: TLS, the buffers of HTTP/2 and what it may bring.
 	ConnectionMemory = 192 << 10
 
-	perClient    = 8
+	perClient    = 16
 	lifetime     = time.Minute
 	readMost     = 64 << 10
 	headerMost   = 8 << 10
@@ -62,7 +62,8 @@ func New(cfg Config) *Server {
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cfg.Certificate},
 		ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: headerMost, DisableGeneralOptionsHandler: true, ConnState: s.crowd.state,
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: streams, WriteByteTimeout: answerTime, MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 16 << 10},
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streams, WriteByteTimeout: answerTime,
+			MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 16 << 10},
 		ErrorLog: log.New(io.Discard, "", 0), // of strangers' mistakes, which are theirs to see
 	}
 	return s
@@ -77,8 +78,8 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// Shutdown ends every connection: those that are being answered within two seconds or until ctx ends. It returns when all
-// are done; the error is nil.
+// Shutdown ends every connection: those that are being answered within two seconds or until ctx ends. It returns when
+// all are done; the error is nil.
 func (s *Server) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, shutdownTime)
 	defer cancel()

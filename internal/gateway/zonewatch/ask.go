@@ -17,7 +17,7 @@ import (
 // The bounds of a look.
 const (
 	askTime   = 30 * time.Second // for one question, whatever it takes
-	atATime   = 8                // questions
+	atATime   = 6                // questions, fewer than our own web listener lets one client ask
 	mostHosts = 20               // mail hosts of one domain
 )
 
@@ -29,10 +29,11 @@ type Asker struct {
 	Fetcher   stscache.Fetcher
 }
 
-// Look asks about some of our domains and about all of our hosts, and returns what senders who trust roots would find now.
-// It does not fail: what could not be asked says so. It returns early when ctx ends.
+// Look asks about some of our domains and about all of our hosts, and returns what senders who trust roots would find
+// now. It does not fail: what could not be asked says so. It returns early when ctx ends.
 func (a *Asker) Look(ctx context.Context, own *ownzone.Own, domains []ownzone.Domain, roots *x509.CertPool) *ownzone.Seen {
-	seen := &ownzone.Seen{Now: time.Now(), Roots: roots, Validates: a.Validates, Domains: make([]ownzone.SeenDomain, len(domains)), Hosts: map[mail.Domain]ownzone.SeenHost{}}
+	seen := &ownzone.Seen{Now: time.Now(), Roots: roots, Validates: a.Validates,
+		Domains: make([]ownzone.SeenDomain, len(domains)), Hosts: map[mail.Domain]ownzone.SeenHost{}}
 	places := make(chan struct{}, atATime)
 	each(places, len(domains), func(i int) { seen.Domains[i] = a.domain(ctx, domains[i]) })
 	hosts := own.Hosts()
@@ -68,7 +69,8 @@ func each(places chan struct{}, n int, do func(int)) {
 	group.Wait()
 }
 
-// domain asks about a domain. The policy host is asked where there should be a policy, or a record says that there is one.
+// domain asks about a domain. The policy host is asked where there should be a policy, or a record says that there is
+// one.
 func (a *Asker) domain(ctx context.Context, d ownzone.Domain) ownzone.SeenDomain {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()

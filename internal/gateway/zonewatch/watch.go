@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"postern/internal/event"
@@ -34,7 +35,17 @@ type Watcher struct {
 	cfg  WatcherConfig
 	poke chan struct{}
 	told map[string]time.Time // of Run alone: when what was warned of
+	last atomic.Pointer[Result]
 }
+
+// Result is what one look found.
+type Result struct {
+	At       time.Time
+	Findings []ownzone.Finding // shared: they are read and never changed
+}
+
+// Last is what the last look found, nil before the first.
+func (w *Watcher) Last() *Result { return w.last.Load() }
 
 // NewWatcher returns a Watcher that does nothing before Run.
 func NewWatcher(cfg WatcherConfig) *Watcher {
@@ -92,16 +103,18 @@ func (w *Watcher) look(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // what was found is that we stop
 	}
-	lines := 0
+	lines, kept := 0, &Result{At: time.Now()}
 	for _, f := range found {
 		if f.Level == ownzone.Unknown && len(published)+len(own.NextKeys) == 0 {
 			continue // nothing is published, as far as is known, and that nobody answers is told elsewhere
 		}
 		counts[string(f.Code)]++
+		kept.Findings = append(kept.Findings, f)
 		if lines < mostWarnings && w.warn("records "+f.Name, string(f.Code)+": "+f.Text, f.Hint) {
 			lines++
 		}
 	}
+	w.last.Store(kept)
 	w.cfg.Sink.Emit(event.RecordsChecked{Findings: counts})
 }
 

@@ -165,7 +165,7 @@ func TestAFindingIsWarnedOfOnceADay(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- w.Run(ctx) }()
 		time.Sleep(time.Minute)
-		if _, looks := h.take(); len(looks) > 0 {
+		if _, looks := h.take(); len(looks) > 0 || w.Last() != nil {
 			t.Error("it looks at once")
 		}
 		time.Sleep(2 * time.Minute)
@@ -179,6 +179,9 @@ func TestAFindingIsWarnedOfOnceADay(t *testing.T) {
 		if len(looks) != 1 || looks[0].Findings["sts-record-missing"] != 1 || len(warned) != 1 || warned[0].What != "records _mta-sts.home.test" ||
 			!strings.HasPrefix(warned[0].Text, "sts-record-missing: ") || warned[0].Hint == "" {
 			t.Errorf("after a change: %+v %v", warned, looks)
+		}
+		if last := w.Last(); len(last.Findings) != 1 || last.Findings[0].Code != ownzone.STSRecordMissing || time.Since(last.At) > 3*time.Minute {
+			t.Errorf("kept: %+v", last)
 		}
 		time.Sleep(20 * time.Hour)
 		if warned, looks := h.take(); len(warned) > 0 || len(looks) < 4 || len(looks) > 5 {

@@ -19,6 +19,26 @@ type Settings struct {
 	Domains   []DomainSetting   `json:"domains"`
 	Routes    []RouteSetting    `json:"routes"`
 	Listeners []ListenerSetting `json:"listeners"`
+	// Records is what was found at the last look at the records of our own domains; nil before the first.
+	Records *RecordsLook `json:"records,omitempty"`
+}
+
+// RecordsLook is a look at the records of our own domains in DNS, and at their policy hosts.
+type RecordsLook struct {
+	At       time.Time       `json:"at"`
+	Findings []RecordFinding `json:"findings"` // none: all is well
+}
+
+// RecordFinding is something wrong with them, or that could not be found out, as `postern records --check` tells it.
+type RecordFinding struct {
+	Domain   string `json:"domain"` // "" where it is about a host of ours
+	Name     string `json:"name"`
+	Code     string `json:"code"`
+	Severity string `json:"severity"` // "error", "warning" or "unknown"
+	Message  string `json:"message"`
+	There    string `json:"there"`
+	Want     string `json:"want"`
+	Hint     string `json:"hint"`
 }
 
 // DomainSetting is a domain we receive for.

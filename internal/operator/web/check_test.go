@@ -69,7 +69,7 @@ func TestWhoMayCheckWhat(t *testing.T) {
 	b.post("/gateway/reload").has(b, 403)
 	b.become("ada", access.Auditor)
 	b.post("/check", "target", "other.test").has(b, 403)
-	b.get("/gateway").has(b, 200, "gw.example.com", "mail.internal:25")
+	b.get("/gateway").has(b, 200, "gw.example.com", "mail.internal:25", "sts-record-malformed", "&lt;b&gt;v=STSv1", "publish it")
 	b.post("/gateway/reload").has(b, 403)
 	b.post("/headers", "header", "Received: from a.test ([192.0.2.1]) by b.test with ESMTPS; Mon, 23 Nov 2026 12:00:00 +0000\n").has(b, 200, "a.test", "yes")
 }

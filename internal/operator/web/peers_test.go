@@ -27,7 +27,9 @@ func someSettings() admin.Settings {
 	return admin.Settings{Path: "/etc/postern/postern.toml", TOML: "hostname = \"gw.example.com\"\n",
 		Domains:   []admin.DomainSetting{{Name: "example.com", DeliverTo: []string{"mail.internal:25"}, Requires: "encrypted"}},
 		Routes:    []admin.RouteSetting{{Match: []string{"*.partner.test"}, To: []string{"mx.partner.test"}}},
-		Listeners: []admin.ListenerSetting{{Name: "world", Address: ":25", Mode: "smtp"}}}
+		Listeners: []admin.ListenerSetting{{Name: "world", Address: ":25", Mode: "smtp"}},
+		Records: &admin.RecordsLook{At: backlog.Noon, Findings: []admin.RecordFinding{{Domain: "example.com", Name: "_mta-sts.example.com", Code: "sts-record-malformed",
+			Severity: "error", Message: "the record counts as none", There: "<b>v=STSv1</b>", Want: "v=STSv1; id=1;", Hint: "publish it"}}}}
 }
 
 // someCertificates is a chain of our own, soon at its end.

@@ -12,8 +12,8 @@ import (
 var ErrNoKey = errors.New("it holds neither a public key, a certificate nor a private key in PEM form")
 
 // PublicKey reads the public key of a text, as DER (RFC 5280 §4.1: SubjectPublicKeyInfo): of the first block that is a
-// public key, a certificate or a private key, of which nothing else is kept. Secret says that it was a private key. Parameters
-// may stand before it.
+// public key, a certificate or a private key, of which nothing else is kept. Secret says that it was a private key.
+// Parameters may stand before it.
 func PublicKey(text []byte) (spki []byte, secret bool, err error) {
 	for rest := bytes.TrimPrefix(text, []byte("\ufeff")); ; {
 		var b *pem.Block

@@ -23,8 +23,9 @@ func (j *judgement) hosts(d *SeenDomain, configured sts.Policy) {
 		case mx.Null():
 		case mx.Host.IsZero():
 			j.add(Finding{Code: MXNoAddress, Level: Wrong, Domain: d.Name, Name: d.Name.String(), There: mx.Text,
-				Text: "an MX record names something that can be no host", Want: j.own.Hostname.String(), Hint: "an MX record has a name, and no address"})
-		case j.own.ours(mx.Host):
+				Text: "an MX record names something that can be no host", Want: j.own.Hostname.String(),
+				Hint: "an MX record has a name, and no address"})
+		case j.ours(mx.Host):
 			ours = append(ours, mx.Host)
 		default:
 			foreign = append(foreign, mx.Host)
@@ -61,8 +62,10 @@ func sorted(records []dns.MX) []dns.MX {
 
 // noMX tells that no mail for the domain comes here.
 func (j *judgement) noMX(d *SeenDomain, foreign []mail.Domain) {
-	f := Finding{Code: MXMissing, Level: Wrong, Domain: d.Name, Name: d.Name.String(), There: names(foreign), Want: mxPreference + " " + j.own.Hostname.String() + ".",
-		Text: d.Name.String() + " has no MX record: its mail does not come here", Hint: "publish the MX record that `postern records` prints"}
+	f := Finding{Code: MXMissing, Level: Wrong, Domain: d.Name, Name: d.Name.String(),
+		There: names(foreign), Want: mxPreference + " " + j.own.Hostname.String() + ".",
+		Text: d.Name.String() + " has no MX record: its mail does not come here",
+		Hint: "publish the MX record that `postern records` prints"}
 	switch {
 	case len(foreign) > 0:
 		f.Text = fmt.Sprintf("no MX record of %s names this gateway: its mail goes elsewhere", d.Name)
@@ -82,7 +85,8 @@ func (j *judgement) address(domain, host mail.Domain) {
 		return
 	}
 	if len(h.Addrs.All()) == 0 {
-		j.once(Finding{Code: MXNoAddress, Level: Wrong, Domain: domain, Name: host.String(), Text: fmt.Sprintf("the mail host %s has no address", host),
+		j.once(Finding{Code: MXNoAddress, Level: Wrong, Domain: domain, Name: host.String(),
+			Text: fmt.Sprintf("the mail host %s has no address", host),
 			Hint: "publish its A and AAAA records"})
 	}
 	if aliases := slices.Concat(h.Addrs.V4.Aliases, h.Addrs.V6.Aliases); len(aliases) > 0 {
@@ -102,7 +106,8 @@ func (j *judgement) named(d *SeenDomain, configured sts.Policy, host mail.Domain
 		if p.Mode == sts.Testing {
 			text = fmt.Sprintf("the policy of %s does not name its mail host %s: once it is enforced, senders do not deliver there", d.Name, host)
 		}
-		j.add(Finding{Code: MXNotInPolicy, Level: Wrong, Domain: d.Name, Name: host.String(), Text: text, There: fmt.Sprintf("%v", p.MX), Want: host.String(),
+		j.add(Finding{Code: MXNotInPolicy, Level: Wrong, Domain: d.Name, Name: host.String(),
+			Text: text, There: fmt.Sprintf("%v", p.MX), Want: host.String(),
 			Hint: fmt.Sprintf("add %q to mx of sts, or take the MX record out", host)})
 		return
 	}
@@ -120,7 +125,8 @@ func (j *judgement) certificates(d *SeenDomain, configured sts.Policy, ours []ma
 	for _, host := range ours {
 		shown := j.own.shown(host)
 		if len(shown) == 0 {
-			j.once(Finding{Code: CertificateFails, Level: Wrong, Name: host.String(), Text: "no certificate is configured: STARTTLS is not offered, which every policy asks for",
+			j.once(Finding{Code: CertificateFails, Level: Wrong, Name: host.String(),
+				Text: "no certificate is configured: STARTTLS is not offered, which every policy asks for",
 				Hint: `write [tls] certificates = [{cert = "cert.pem", key = "key.pem"}]`})
 		}
 		for _, c := range shown {

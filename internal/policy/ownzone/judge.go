@@ -73,8 +73,8 @@ type Finding struct {
 	Domain mail.Domain
 	// Name is the name in DNS it is about.
 	Name string
-	// Text says it in one sentence without a full stop. There is what is there and Want what should be, "" where nothing is or
-	// should be; Hint is what to do.
+	// Text says it in one sentence without a full stop. There is what is there and Want what should be, "" where
+	// nothing is or should be; Hint is what to do.
 	Text, There, Want, Hint string
 }
 
@@ -118,19 +118,24 @@ type Fault struct {
 
 // judgement is one under way.
 type judgement struct {
-	own  *Own
-	seen *Seen
-	out  []Finding
-	told map[string]bool // what was told of a host, whichever domain leads to it
+	own      *Own
+	seen     *Seen
+	ourNames map[string]bool            // of our hosts
+	policies map[mail.Domain]sts.Policy // of our domains
+	out      []Finding
+	told     map[string]bool // what was told of a host, whichever domain leads to it
 }
 
-// Judge holds what was found against what should be. The order is that of the domains, then of our hosts. It is safe for
-// concurrent use.
+// Judge holds what was found against what should be. The order is that of the domains, then of our hosts. It is safe
+// for concurrent use.
 func Judge(own *Own, seen *Seen) []Finding {
-	j := &judgement{own: own, seen: seen, told: map[string]bool{}}
+	j := &judgement{own: own, seen: seen, ourNames: own.names(), policies: map[mail.Domain]sts.Policy{}, told: map[string]bool{}}
+	for _, d := range own.Domains {
+		j.policies[d.Name] = d.Policy
+	}
 	for i := range seen.Domains {
 		d := &seen.Domains[i]
-		configured := own.policyOf(d.Name)
+		configured := j.policies[d.Name]
 		j.hosts(d, configured)
 		j.sts(d, configured)
 	}
@@ -142,15 +147,8 @@ func Judge(own *Own, seen *Seen) []Finding {
 	return j.out
 }
 
-// policyOf is the policy that is configured for a domain; the zero Policy for none.
-func (o *Own) policyOf(domain mail.Domain) sts.Policy {
-	for _, d := range o.Domains {
-		if d.Name == domain {
-			return d.Policy
-		}
-	}
-	return sts.Policy{}
-}
+// ours reports whether a mail host is one of ours.
+func (j *judgement) ours(host mail.Domain) bool { return j.ourNames[host.String()] }
 
 // add adds a finding.
 func (j *judgement) add(f Finding) {
@@ -167,7 +165,8 @@ func (j *judgement) once(f Finding) {
 	}
 }
 
-// unanswered tells that a question had no answer, and reports whether that is so. That a name does not exist is an answer.
+// unanswered tells that a question had no answer, and reports whether that is so. That a name does not exist is an
+// answer.
 func (j *judgement) unanswered(domain mail.Domain, name, kind string, err error) bool {
 	if err == nil || dns.IsNXDomain(err) {
 		return false

@@ -31,15 +31,17 @@ func (j *judgement) notConfigured(d *SeenDomain) {
 	if _, err := sts.ParseRecord(d.TXT.Texts); errors.Is(err, sts.ErrNoRecord) {
 		return
 	}
-	j.add(Finding{Code: STSNotConfigured, Level: Warning, Domain: d.Name, Name: recordName(d.Name), There: strings.Join(d.TXT.Texts, " / "),
-		Text: fmt.Sprintf("%s announces an MTA-STS policy, and none is configured here: this gateway cannot tell whether the two fit", d.Name),
-		Hint: "write it as sts of the [[domain]], or take it back: a policy of mode none first, the record when max_age has passed (RFC 8461 §8.3)"})
+	j.add(Finding{Code: STSNotConfigured, Level: Warning, Domain: d.Name, Name: recordName(d.Name),
+		There: strings.Join(d.TXT.Texts, " / "),
+		Text:  fmt.Sprintf("%s announces an MTA-STS policy, and none is configured here: this gateway cannot tell whether the two fit", d.Name),
+		Hint:  "write it as sts of the [[domain]], or take it back: a policy of mode none first, the record when max_age has passed (RFC 8461 §8.3)"})
 }
 
 // record judges the record (RFC 8461 §3.1).
 func (j *judgement) record(d *SeenDomain, configured sts.Policy) {
 	want := configured.Record()
-	f := Finding{Level: Wrong, Domain: d.Name, Name: recordName(d.Name), There: strings.Join(d.TXT.Texts, " / "), Want: want.Text(),
+	f := Finding{Level: Wrong, Domain: d.Name, Name: recordName(d.Name),
+		There: strings.Join(d.TXT.Texts, " / "), Want: want.Text(),
 		Hint: "publish the TXT record that `postern records` prints, and no other that begins with v=STSv1"}
 	there, err := sts.ParseRecord(d.TXT.Texts)
 	several := len(slices.DeleteFunc(slices.Clone(d.TXT.Texts), func(t string) bool { return !strings.HasPrefix(t, "v="+sts.Version) }))
@@ -60,7 +62,8 @@ func (j *judgement) record(d *SeenDomain, configured sts.Policy) {
 
 // fault tells why no policy could be had.
 func (j *judgement) fault(d *SeenDomain, configured sts.Policy) {
-	f := Finding{Code: d.Fault.Code, Level: Wrong, Domain: d.Name, Name: HostName(d.Name), Want: summary(configured), Text: d.Fault.Text}
+	f := Finding{Code: d.Fault.Code, Level: Wrong, Domain: d.Name, Name: HostName(d.Name), Want: summary(configured),
+		Text: d.Fault.Text}
 	switch d.Fault.Code {
 	case STSHostUnknown:
 		f.Level, f.Hint = Unknown, "ask again"
@@ -91,7 +94,8 @@ func (j *judgement) served(d *SeenDomain, configured sts.Policy) {
 	if len(differs) == 0 {
 		return
 	}
-	j.add(Finding{Code: STSPolicyDiffers, Level: Wrong, Domain: d.Name, Name: HostName(d.Name), There: summary(d.Served), Want: summary(configured),
+	j.add(Finding{Code: STSPolicyDiffers, Level: Wrong, Domain: d.Name, Name: HostName(d.Name),
+		There: summary(d.Served), Want: summary(configured),
 		Text: fmt.Sprintf("the policy host serves another policy than is configured: %s", strings.Join(differs, ", ")),
 		Hint: "have what answers at " + HostName(d.Name) + " be this gateway, and reload it; or configure what is meant"})
 }

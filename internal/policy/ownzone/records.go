@@ -12,8 +12,8 @@ import (
 	"postern/internal/policy/sts"
 )
 
-// Own is what we serve, as configured. The zero value serves nothing. Nothing in it is changed by this room, so that it may
-// be shared.
+// Own is what we serve, as configured. The zero value serves nothing. Nothing in it is changed by this room, so that
+// it may be shared.
 type Own struct {
 	// Hostname is the gateway's own name, at which it takes mail.
 	Hostname mail.Domain
@@ -70,16 +70,19 @@ func (o *Own) Records(names ...mail.Domain) (out []Record) {
 		if len(names) > 0 && !slices.Contains(names, d.Name) {
 			continue
 		}
-		out = append(out, Record{Domain: d.Name, Name: d.Name.String(), Type: "MX", Value: mxPreference + " " + o.Hostname.String() + ".",
-			Why: "mail for the domain comes to this gateway"})
+		out = append(out, Record{Domain: d.Name, Name: d.Name.String(), Type: "MX",
+			Value: mxPreference + " " + o.Hostname.String() + ".",
+			Why:   "mail for the domain comes to this gateway"})
 		if d.Policy.Mode == "" {
 			continue
 		}
-		out = append(out, Record{Domain: d.Name, Name: recordName(d.Name), Type: "TXT", Value: quoted(d.Policy.Record().Text()),
-			Why: "there is an MTA-STS policy; the id changes whenever the policy does"})
+		out = append(out, Record{Domain: d.Name, Name: recordName(d.Name), Type: "TXT",
+			Value: quoted(d.Policy.Record().Text()),
+			Why:   "there is an MTA-STS policy; the id changes whenever the policy does"})
 		if o.Web {
-			out = append(out, Record{Domain: d.Name, Name: HostName(d.Name), Type: "CNAME", Value: o.Hostname.String() + ".", Hint: true,
-				Why: "the policy host is this gateway; its A and AAAA records will do as well"})
+			out = append(out, Record{Domain: d.Name, Name: HostName(d.Name), Type: "CNAME", Value: o.Hostname.String() + ".",
+				Hint: true,
+				Why:  "the policy host is this gateway; its A and AAAA records will do as well"})
 		}
 	}
 	for _, host := range o.Hosts() {
@@ -110,8 +113,8 @@ func (o *Own) tlsaRecords(host mail.Domain) (out []Record) {
 	return out
 }
 
-// Hosts are the hosts of ours that mail is sent to: the hostname, and what a policy of ours names and a certificate of ours
-// covers.
+// Hosts are the hosts of ours that mail is sent to: the hostname, and what a policy of ours names and a certificate
+// of ours covers.
 func (o *Own) Hosts() []mail.Domain {
 	out := []mail.Domain{o.Hostname}
 	for _, d := range o.Domains {
@@ -125,11 +128,20 @@ func (o *Own) Hosts() []mail.Domain {
 	return out
 }
 
-// ours reports whether a mail host is one of ours.
-func (o *Own) ours(host mail.Domain) bool {
-	return slices.Contains(o.Hosts(), host) || slices.ContainsFunc(o.Certificates, func(c Certificate) bool {
-		return len(c.Chain) > 0 && slices.ContainsFunc(c.Chain[0].DNSNames, func(n string) bool { return strings.EqualFold(n, host.String()) })
-	})
+// names are those under which mail hosts are ours: of the hosts, and what certificates carry in so many letters.
+func (o *Own) names() map[string]bool {
+	out := map[string]bool{}
+	for _, host := range o.Hosts() {
+		out[host.String()] = true
+	}
+	for _, c := range o.Certificates {
+		if len(c.Chain) > 0 {
+			for _, name := range c.Chain[0].DNSNames {
+				out[strings.ToLower(name)] = true
+			}
+		}
+	}
+	return out
 }
 
 // shown are the certificates that clients of a host may get: those that carry its name, else the first.

@@ -19,7 +19,7 @@ func (j *judgement) ownHosts() []mail.Domain {
 	out := j.own.Hosts()
 	for i := range j.seen.Domains {
 		for _, mx := range sorted(j.seen.Domains[i].MX.Records) {
-			if !mx.Host.IsZero() && j.own.ours(mx.Host) && !slices.Contains(out, mx.Host) {
+			if !mx.Host.IsZero() && j.ours(mx.Host) && !slices.Contains(out, mx.Host) {
 				out = append(out, mx.Host)
 			}
 		}
@@ -37,8 +37,8 @@ type tlsaLook struct {
 	anchor bool // all of shown are proven by an issuer
 }
 
-// tlsa judges the TLSA records of a host of ours. Without records, and without a next key that should have one, the host
-// does without DANE, which is nothing to tell.
+// tlsa judges the TLSA records of a host of ours. Without records, and without a next key that should have one, the
+// host does without DANE, which is nothing to tell.
 func (j *judgement) tlsa(host mail.Domain, h SeenHost) {
 	if j.unanswered(mail.Domain{}, tlsaName(host), "TLSA", h.TLSAErr) {
 		return
@@ -50,7 +50,8 @@ func (j *judgement) tlsa(host mail.Domain, h SeenHost) {
 		return
 	}
 	for _, u := range l.set.Unusable {
-		l.tell(TLSAUnusable, Wrong, "a TLSA record cannot be used: "+u.Why, short(u.Record), "", "take it out; `postern records` prints those that work")
+		l.tell(TLSAUnusable, Wrong,
+			"a TLSA record cannot be used: "+u.Why, short(u.Record), "", "take it out; `postern records` prints those that work")
 	}
 	l.present()
 	l.next()
@@ -66,10 +67,14 @@ func (l *tlsaLook) tell(code Code, level Level, text, there, want, hint string) 
 func (l *tlsaLook) signed(h SeenHost) {
 	switch {
 	case !l.seen.Validates:
-		l.tell(DNSSECUnknown, Unknown, "nobody's word is believed that the TLSA records are signed", "", "", "ask a validating resolver, as dns.trust_ad says")
+		l.tell(DNSSECUnknown, Unknown,
+			"nobody's word is believed that the TLSA records are signed", "", "",
+			"ask a validating resolver, as dns.trust_ad says")
 		return
 	case !h.TLSA.Secure:
-		l.tell(TLSAUnsigned, Wrong, "the TLSA records are not signed (DNSSEC), so that nobody looks at them", "", "", "sign the zone and publish its DS record, or take the records out")
+		l.tell(TLSAUnsigned, Wrong,
+			"the TLSA records are not signed (DNSSEC), so that nobody looks at them", "", "",
+			"sign the zone and publish its DS record, or take the records out")
 		return
 	}
 	for i := range l.seen.Domains {
@@ -136,7 +141,8 @@ func (l *tlsaLook) next() {
 		if l.anchor {
 			level = Warning // a certificate of the same issuer will be proven all the same
 		}
-		l.tell(TLSANextMissing, level, fmt.Sprintf("the next key, %s, has no TLSA record: once it is in use, senders with DANE refuse it", k.File),
+		l.tell(TLSANextMissing, level,
+			fmt.Sprintf("the next key, %s, has no TLSA record: once it is in use, senders with DANE refuse it", k.File),
 			l.published(), dane.Format(dane.OfKey(k.SPKI)), "publish its record now; "+roll)
 	}
 }
@@ -149,10 +155,14 @@ func (l *tlsaLook) records() {
 			if l.proven < len(l.shown) || len(l.shown) == 0 {
 				level = Wrong
 			}
-			l.tell(TLSALeftover, level, "a TLSA record is of no key that this gateway has or will have"+ofNothing(r), short(r), "", "take it out once the present key has its record")
+			l.tell(TLSALeftover, level,
+				"a TLSA record is of no key that this gateway has or will have"+ofNothing(r), short(r), "",
+				"take it out once the present key has its record")
 		}
 		if r.Usage == 3 && r.Selector == 0 {
-			l.tell(TLSACertificate, Warning, "a TLSA record is of the whole certificate and ends with the next renewal, whether the key stays or not", short(r), "", "publish that of the key, 3 1 1, instead")
+			l.tell(TLSACertificate, Warning,
+				"a TLSA record is of the whole certificate and ends with the next renewal, whether the key stays or not", short(r), "",
+				"publish that of the key, 3 1 1, instead")
 		}
 	}
 }

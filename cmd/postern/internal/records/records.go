@@ -1,8 +1,8 @@
 // Package records has the verb about what belongs in DNS for our own domains. It works from the configuration alone,
 // without a running gateway.
 //
-// Without --check the lines of a zone are printed, to be pasted; with it DNS and the policy hosts are asked, and what is
-// found is held against the configuration by the judge that the gateway itself asks now and then (policy/ownzone).
+// Without --check the lines of a zone are printed, to be pasted; with it DNS and the policy hosts are asked, and what
+// is found is held against the configuration by the judge that the gateway itself asks now and then (policy/ownzone).
 package records
 
 import (

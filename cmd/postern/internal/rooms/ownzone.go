@@ -51,7 +51,8 @@ func OwnZone(cfg *config.Config) (*ownzone.Own, error) {
 	return out, nil
 }
 
-// NextKey reads a file of tls.next_keys. A private key that everyone on the machine may read is no secret and is refused.
+// NextKey reads a file of tls.next_keys. A private key that everyone on the machine may read is no secret and is
+// refused.
 func NextKey(file config.Path) (ownzone.Key, error) {
 	text, err := os.ReadFile(string(file))
 	if err != nil {
@@ -73,9 +74,11 @@ func ServesWeb(cfg *config.Config) bool {
 	return slices.ContainsFunc(cfg.Listen, func(l config.Listen) bool { return l.Mode == config.ModeWeb })
 }
 
-// AskingOthers makes what asks DNS and policy hosts about our own domains. The policy host of a domain of ours may have any
-// address: inside one's own network its name often leads another way. A nil dialer is a net.Dialer, and port is where it listens, 0 for 443.
+// AskingOthers makes what asks DNS and policy hosts about our own domains. The policy host of a domain of ours may
+// have any address: inside one's own network its name often leads another way. A nil dialer is a net.Dialer, and port
+// is where it listens, 0 for 443.
 func AskingOthers(r *resolver.Resolver, dialer stscache.Dialer, roots func() *x509.CertPool, port uint16) *zonewatch.Asker {
 	return &zonewatch.Asker{Resolver: r, Validates: r.Validates(), Fetcher: stscache.NewHTTPS(stscache.HTTPSConfig{
-		Resolver: r, Dialer: dialer, Roots: roots, Port: port, Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}})}
+		Resolver: r, Dialer: dialer, Roots: roots, Port: port,
+		Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}})}
 }

@@ -8,6 +8,7 @@ import (
 	"postern/internal/gateway/publicweb"
 	"postern/internal/gateway/zonewatch"
 	"postern/internal/mail"
+	"postern/internal/operator/admin"
 	"postern/internal/policy"
 	"postern/internal/policy/ownzone"
 )
@@ -52,6 +53,19 @@ func (g *Gateway) watchesZones() *zonewatch.Watcher {
 		},
 		Sink: g.sink,
 	})
+}
+
+// settings are the configuration in force, with what was last found of the records of our own domains.
+func (g *Gateway) settings() admin.Settings {
+	out := rooms.SettingsOf(g.inForce.Load())
+	if last := g.zones.Last(); last != nil {
+		out.Records = &admin.RecordsLook{At: last.At.UTC(), Findings: []admin.RecordFinding{}}
+		for _, f := range last.Findings {
+			out.Records.Findings = append(out.Records.Findings, admin.RecordFinding{Domain: f.Domain.String(), Name: f.Name, Code: string(f.Code),
+				Severity: string(f.Level), Message: f.Text, There: f.There, Want: f.Want, Hint: f.Hint})
+		}
+	}
+	return out
 }
 
 func (g *Gateway) publicRoots() (*x509.CertPool, error) {
