@@ -82,7 +82,7 @@ func (v *View) Delivery(to mail.Recipient, j *Judged, at, expires time.Time) que
 // TableFor is the table by which mail to a domain finds its way: with the exceptions of the rules that are in force for it.
 // It is there also while Err is not nil.
 func (v *View) TableFor(d mail.Domain) *route.Table {
-	return v.Table.Except(v.Rules.Excepted(d, time.Now()))
+	return v.Table.Except(d, v.Rules.Excepted(d, time.Now()))
 }
 
 // Serves reports whether a domain is one of our own.
