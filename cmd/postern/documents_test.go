@@ -302,7 +302,7 @@ func TestTheExamplesOfTheDocumentsAreRead(t *testing.T) {
 				continue
 			}
 			read++
-			if strings.Contains(m[2], "[[rule]]") {
+			if strings.Contains(m[2], "[[rule]]") || strings.Contains(m[2], "[[exception]]") {
 				if _, err := rules.Parse(path, []byte(m[2])); err != nil {
 					t.Errorf("%v", err)
 				}
