@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -24,7 +25,7 @@ func aloneOnItsNetwork(t *testing.T) bool {
 	if os.Getenv(inside) != "" {
 		// Low ports are for all there: Exim binds after it has become another user.
 		err := os.WriteFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", []byte("0"), 0o600)
-		if err := errors.Join(err, loopbackUp()); err != nil {
+		if err := errors.Join(err, loopbackUp(), keepMounts()); err != nil {
 			t.Fatal(err)
 		}
 		return true
@@ -32,7 +33,7 @@ func aloneOnItsNetwork(t *testing.T) bool {
 	peers.NeedRoot(t)
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), inside+"=1", harness.BinaryVariable+"="+harness.Binary())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Unshareflags: syscall.CLONE_NEWNS}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("inside: %v\n%s", err, out)
@@ -53,6 +54,20 @@ func loopbackUp() error {
 	}
 	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
 	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, lo)
+}
+
+// keepMounts sees that what is mounted from now on is seen by nobody else. The root of a chroot is no mount, so there it must
+// be so already.
+func keepMounts() error {
+	err := unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	if !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err == nil && bytes.Contains(mounts, []byte(" shared:")) {
+		err = errors.New("others would see what is mounted here")
+	}
+	return err
 }
 
 // bind puts a file with a content in the place of one of the machine's, for the calling process's namespace only.
