@@ -30,6 +30,12 @@ mirror() {
 		awk '$1 == "Debian" && $2 == "main" && $3 !~ /-/ { print $3, $4; exit }'
 }
 
+# sweep removes all of it. A debootstrap that was cut off leaves /proc mounted there, into which nothing may walk.
+sweep() {
+	umount -q "$work/base/proc" "$work/base/sys" 2>/dev/null || true
+	rm -rf --one-file-system "$work"
+}
+
 # base makes the root that the forms start from.
 base() {
 	local release uri
@@ -38,7 +44,7 @@ base() {
 		missing "debootstrap cannot be installed"
 	[ -n "$(mirror)" ] || apt-get update -qq || missing "there are no package lists, and apt-get update does not work"
 	read -r release uri < <(mirror) || missing "this machine has no source of Debian's packages"
-	rm -rf "$work" && mkdir -p -m 755 "$work"
+	sweep && mkdir -p -m 755 "$work"
 	debootstrap --variant=minbase "$release" "$work/base" "$uri" >"$work/log" 2>&1 || { tail "$work/log"; exit 1; }
 	cp /etc/hosts "$work/base/etc/hosts"
 	cp -a "$(go env GOROOT)" "$work/base/usr/local/go"
@@ -108,7 +114,7 @@ full) selected=("${@:-}"); [ -n "${selected[0]}" ] || selected=("${forms[@]}") ;
 *) echo "usage: bare.sh short | full [FORM ...], of ${forms[*]}" >&2; exit 2 ;;
 esac
 exec 9>/var/lock/postern-bare && flock 9
-[ -n "${POSTERN_BARE_KEEP:-}" ] || trap 'rm -rf "$work"' EXIT
+[ -n "${POSTERN_BARE_KEEP:-}" ] || trap sweep EXIT
 began=$SECONDS
 base
 echo "== a fresh root in $((SECONDS - began)) s"
@@ -120,6 +126,6 @@ for form in "${selected[@]}"; do
 	else
 		timed test 'make test'
 	fi
-	[ -n "${POSTERN_BARE_KEEP:-}" ] || rm -rf "$root"
+	[ -n "${POSTERN_BARE_KEEP:-}" ] || rm -rf --one-file-system "$root"
 done
 echo "== bare: all done in $((SECONDS - began)) s"
