@@ -9,7 +9,7 @@ import (
 
 // Line says in one line for people what is published, how old it is, and which TLSA record matched, "" where none did.
 func (p *Published) Line(ageS int64, matched string) string {
-	said := []string{map[string]string{PublishedDANE: "DANE", PublishedSTS: "MTA-STS"}[p.Kind]}
+	said := []string{map[string]string{PublishedDANE: "DANE", PublishedSTS: "MTA-STS", FromRequireTLS: "REQUIRETLS"}[p.Kind]}
 	add := func(when bool, text string) {
 		if when && text != "" {
 			said = append(said, text)

@@ -203,8 +203,6 @@ func showChannel(a *cli.App, t *trace.Delivery) {
 	a.Detail("    ", "Alert", t.Alert)
 	a.Detail("    ", "Expected", strings.Join(t.ExpectedNames, ", "))
 	a.Detail("    ", "Presented", strings.Join(t.PresentedNames, ", "))
-	a.Detail("    ", "Proved by", t.ProvedBy)
-	a.Detail("    ", "Published", t.PolicyDetail.String())
 	a.Detail("    ", "Certificate", t.CertSubject)
 	a.Detail("    ", "Issued by", t.CertIssuer)
 	if t.CertNotAfter != nil {
