@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/mail"
 	"postern/internal/policy"
 )
 
@@ -14,8 +15,9 @@ type Set struct {
 	rules []Rule
 	// exceptions are those of the file, ended ones included.
 	exceptions []Exception
-	live       []compiled       // the rules that can apply: all but disabled ones, in the order of the file
-	byName     map[string]int32 // positions in live
+	excepted   map[mail.Domain]*Exception // the same by domain, for each plan asks
+	live       []compiled                 // the rules that can apply: all but disabled ones, in the order of the file
+	byName     map[string]int32           // positions in live
 	index      index
 	fields     []string // lower-case names of the header fields that rules look at
 	// expressionText is how many octets of one field "re:" expressions are held against.

@@ -47,18 +47,18 @@ func (s *Set) Exceptions() []Exception {
 
 // Excepted says what mail to a domain sets aside at a time: by kind, and why. It is nil for nothing.
 func (s *Set) Excepted(d mail.Domain, now time.Time) map[string]string {
-	for i := range s.Exceptions() {
-		e := &s.exceptions[i]
-		if e.Domain != d || e.Expires.Over(now) {
-			continue
-		}
-		out := map[string]string{}
-		for _, kind := range e.Ignore {
-			out[kind] = e.String()
-		}
-		return out
+	if s == nil {
+		return nil
 	}
-	return nil
+	e := s.excepted[d]
+	if e == nil || e.Expires.Over(now) {
+		return nil
+	}
+	out := map[string]string{}
+	for _, kind := range e.Ignore {
+		out[kind] = e.String()
+	}
+	return out
 }
 
 func readExceptions(p *problems, e tomlfile.Entry) []Exception {

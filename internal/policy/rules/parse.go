@@ -7,6 +7,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
 )
 
@@ -35,7 +36,10 @@ func Parse(name string, text []byte) (*Set, error) {
 		return nil, err
 	}
 	set := compile(rules)
-	set.exceptions = exceptions
+	set.exceptions, set.excepted = exceptions, map[mail.Domain]*Exception{}
+	for i := range exceptions {
+		set.excepted[exceptions[i].Domain] = &exceptions[i]
+	}
 	return set, nil
 }
 
