@@ -29,12 +29,12 @@ import (
 
 // Doubts lists what is wrong or dangerous though the gateway starts.
 func Doubts(ctx context.Context, cfg *config.Config, now time.Time) []config.Finding {
-	return slices.Concat(Dangers(ctx, cfg), ownCertificates(cfg, now), policyHosts(cfg), trustFiles(cfg), cfg.CheckSenders())
+	return slices.Concat(Dangers(ctx, cfg), ownCertificates(cfg, now), policyHosts(cfg), trustFiles(cfg), cfg.CheckSenders(), Unvalidated(cfg))
 }
 
 // Dangers lists what the gateway does as it is told and what is hardly meant.
 func Dangers(ctx context.Context, cfg *config.Config) []config.Finding {
-	return slices.Concat(cfg.Dangers(), publicClients(cfg), loops(ctx, cfg), secretFile(cfg), nextKeys(cfg), Unvalidated(cfg))
+	return slices.Concat(cfg.Dangers(), publicClients(cfg), loops(ctx, cfg), secretFile(cfg), nextKeys(cfg))
 }
 
 // Unvalidated says that DANE is to be kept to and cannot be: nobody's word is believed that an answer of DNS is signed.
