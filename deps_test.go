@@ -84,7 +84,7 @@ func lattice() map[string]string {
 		"gateway/clientname": "mail dns",
 		"gateway/stscache":   "mail smtp policy policy/sts dns platform/publicaddr platform/records",
 		"gateway/publicweb":  "mail event",
-		"gateway/zonewatch":  "mail dns policy/ownzone policy/sts event gateway/stscache",
+		"gateway/zonewatch":  "mail dns policy/dane policy/ownzone policy/sts event gateway/stscache",
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
 		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit",

@@ -2,7 +2,6 @@ package route
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"postern/internal/dns"
@@ -74,7 +73,7 @@ func (t *Table) bases(ctx context.Context, host mail.Domain, found dns.Addresses
 
 // tlsaOf asks for the records of a port below a base name. A name that does not exist has none.
 func (t *Table) tlsaOf(ctx context.Context, base mail.Domain, port uint16) (dns.TLSAAnswer, error) {
-	name, err := mail.ParseDomain("_" + strconv.Itoa(int(port)) + "._tcp." + base.String())
+	name, err := mail.ParseDomain(dane.Name(base, port))
 	if err != nil { // too long to exist
 		return dns.TLSAAnswer{}, nil
 	}
@@ -88,7 +87,7 @@ func (t *Table) tlsaOf(ctx context.Context, base mail.Domain, port uint16) (dns.
 // publishes writes down the records that were found.
 func (h *Hop) publishes(base mail.Domain, domains []mail.Domain, answer dns.TLSAAnswer, mode string, now time.Time) {
 	set := dane.Sort(answer.Records)
-	p := policy.Published{Kind: policy.PublishedDANE, Mode: mode, Source: "_" + strconv.Itoa(int(h.Port)) + "._tcp." + base.String(),
+	p := policy.Published{Kind: policy.PublishedDANE, Mode: mode, Source: dane.Name(base, h.Port),
 		AsOf: now.UTC(), Until: h.Until.UTC(), Unusable: len(set.Unusable), Demand: policy.EncryptedDemand()}
 	for _, r := range answer.Records {
 		p.Records = append(p.Records, dane.Format(r))

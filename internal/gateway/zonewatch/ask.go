@@ -10,6 +10,7 @@ import (
 	"postern/internal/dns"
 	"postern/internal/gateway/stscache"
 	"postern/internal/mail"
+	"postern/internal/policy/dane"
 	"postern/internal/policy/ownzone"
 	"postern/internal/policy/sts"
 )
@@ -96,7 +97,7 @@ func (a *Asker) host(ctx context.Context, name mail.Domain) (out ownzone.SeenHos
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	out.Addrs = a.Resolver.Addrs(ctx, name)
-	tlsa, err := mail.ParseDomain("_25._tcp." + name.String())
+	tlsa, err := mail.ParseDomain(dane.Name(name, 25))
 	if err != nil {
 		return out // there can be none
 	}

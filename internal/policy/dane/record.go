@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"postern/internal/dns"
+	"postern/internal/mail"
 )
 
 // The bounds on the records of one host. What is past them cannot be used: it proves nothing, and the rest still
@@ -74,6 +75,9 @@ func Sort(records []dns.TLSA) Set {
 	}
 	return set
 }
+
+// Name is the name under which the records of a host's port stand, without the final dot (RFC 6698 §3).
+func Name(host mail.Domain, port uint16) string { return fmt.Sprintf("_%d._tcp.%s", port, host) }
 
 // compare orders records. What is most exact comes first, and of several that match the first is told.
 func compare(a, b dns.TLSA) int {

@@ -171,7 +171,7 @@ func HostName(domain mail.Domain) string { return "mta-sts." + domain.String() }
 func recordName(domain mail.Domain) string { return "_mta-sts." + domain.String() }
 
 // tlsaName is where the TLSA records of a mail host stand (RFC 7672 §2.2.3).
-func tlsaName(host mail.Domain) string { return "_25._tcp." + host.String() }
+func tlsaName(host mail.Domain) string { return dane.Name(host, 25) }
 
 // quoted is a text as a zone has it. Those written here have neither quotation marks nor backslashes.
 func quoted(text string) string { return `"` + text + `"` }

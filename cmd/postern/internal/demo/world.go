@@ -14,6 +14,7 @@ import (
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/lab/zone"
+	"postern/internal/mail"
 	"postern/internal/policy/dane"
 )
 
@@ -200,7 +201,7 @@ func (w *World) tlsa(h mailHost) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("_%d._tcp.%s TLSA %s\n", w.Port, h.name, dane.Format(record)), nil
+	return fmt.Sprintf("%s TLSA %s\n", dane.Name(mail.MustDomain(h.name), uint16(w.Port)), dane.Format(record)), nil
 }
 
 // Repair gives a partner a good certificate.
