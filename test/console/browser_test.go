@@ -119,11 +119,25 @@ func (p *person) do(actions ...chromedp.Action[chromedp.Void]) {
 	for _, a := range actions {
 		ctx, cancel := context.WithTimeout(p.ctx, harness.Patience)
 		err := chromedp.Do(ctx, a)
+		for err != nil && ctx.Err() == nil && renewed(err) {
+			err = chromedp.Do(ctx, a)
+		}
 		cancel()
 		if err != nil {
 			p.t.Fatalf("%v; the page is %s and says:\n%s", err, p.where(), p.page())
 		}
 	}
+}
+
+// renewed says that the page put another element in the place of the one that was found, before anything was done to it:
+// pages that follow what happens do that. A person would look again.
+func renewed(err error) bool {
+	for _, words := range []string{"Could not find node with given id", "No node with given id", "Node is detached from document", "Node does not have a layout object", "Could not compute content quads"} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return false
 }
 
 // ask runs script and returns what it gives; the zero value where the page is just changing.
