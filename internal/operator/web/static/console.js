@@ -258,7 +258,7 @@ function current() {
 
 // inUse says whether somebody is doing something with a part.
 function inUse(part) {
-  return document.querySelector("dialog") || part.contains(document.activeElement) || part.querySelector("details[open]");
+  return document.querySelector("dialog") || part.contains(document.activeElement) || part.querySelector("details[open], :active");
 }
 
 // renew asks for the page and shows it. It tells what came of that: "shown", "failed", "ended" with the session, or "busy".
