@@ -33,14 +33,14 @@ func Parse(text string) (Target, error) {
 	host, portText, isHost := strings.Cut(text, ":")
 	d, err := mail.ParseDomain(host)
 	if err != nil || strings.HasPrefix(host, "-") { // an option at the wrong place, more likely than such a domain
-		return Target{}, fmt.Errorf("%q is neither a domain nor a host with a port", clip(text))
+		return Target{}, fmt.Errorf("%q is neither a domain nor a host with a port", mail.Clip(text, 77))
 	}
 	if !isHost {
 		return Target{Text: d.String(), Domain: d}, nil
 	}
 	port, err := strconv.ParseUint(portText, 10, 16)
 	if err != nil || port == 0 {
-		return Target{}, fmt.Errorf("%q has no port between 1 and 65535 after the colon", clip(text))
+		return Target{}, fmt.Errorf("%q has no port between 1 and 65535 after the colon", mail.Clip(text, 77))
 	}
 	return Target{Text: d.String() + ":" + strconv.FormatUint(port, 10), Host: d, Port: uint16(port)}, nil
 }
@@ -65,11 +65,4 @@ func addressText(ip netip.Addr, port uint16) string {
 		text = strings.TrimSuffix(text, ":0")
 	}
 	return text
-}
-
-func clip(s string) string {
-	if len(s) > 80 {
-		return strings.ToValidUTF8(s[:77], "") + "..."
-	}
-	return s
 }

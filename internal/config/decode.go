@@ -12,6 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
 )
 
@@ -276,7 +277,7 @@ func (d *decoder) fail(path, what, hint string) {
 		}
 	}
 	if len(d.problems) < maxProblems {
-		d.problems = append(d.problems, Problem{File: d.file, What: clip(path+": "+what, shownWhat), Hint: clip(hint, shownWhat)})
+		d.problems = append(d.problems, Problem{File: d.file, What: mail.Clip(path+": "+what, shownWhat), Hint: mail.Clip(hint, shownWhat)})
 	}
 }
 
@@ -299,25 +300,17 @@ const (
 // show adds a problem with the line in which it stands. Of a long line only the beginning is shown, and where the
 // problem stands further on or a secret stands there, nothing.
 func (d *decoder) show(line, column int, text []byte, what, hint string) {
-	shown := clip(string(text), shownText)
+	shown := mail.Clip(string(text), shownText)
 	if column > len(shown)+1 || secretive(shown) { // problems are logged
 		shown = ""
 	}
-	d.problems = append(d.problems, Problem{File: d.file, Line: line, Column: column, Text: shown, What: clip(what, shownWhat), Hint: clip(hint, shownWhat)})
+	d.problems = append(d.problems, Problem{File: d.file, Line: line, Column: column, Text: shown, What: mail.Clip(what, shownWhat), Hint: mail.Clip(hint, shownWhat)})
 }
 
 // secretive reports whether a line may hold a secret, under whatever name somebody tried for its key.
 func secretive(line string) bool {
 	line = strings.ToLower(line)
 	return slices.ContainsFunc([]string{"pass", "pwd", "secret", "token", "argon2"}, func(word string) bool { return strings.Contains(line, word) })
-}
-
-// clip cuts a text to most bytes, and says so.
-func clip(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
 // err returns everything found so far, in the order of the file.

@@ -29,7 +29,7 @@ func ParseAddress(s string) (Address, error) {
 	}
 	domain, ok := strings.CutPrefix(rest, "@")
 	if !ok {
-		return Address{}, fmt.Errorf("%w: %q has no @domain", ErrAddress, clip(s))
+		return Address{}, fmt.Errorf("%w: %q has no @domain", ErrAddress, Clip(s, maxShown))
 	}
 	d, err := ParseDomain(domain)
 	if err != nil {
@@ -62,7 +62,7 @@ func cutLocal(s string) (local, rest string, err error) {
 		return "", "", err
 	}
 	if end == 0 {
-		return "", "", fmt.Errorf("%w: %q has no local part", ErrAddress, clip(s))
+		return "", "", fmt.Errorf("%w: %q has no local part", ErrAddress, Clip(s, maxShown))
 	}
 	return s[:end], s[end:], nil
 }

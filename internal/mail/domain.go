@@ -25,11 +25,14 @@ var fullDots = strings.NewReplacer("\u3002", ".", "\uff0e", ".", "\uff61", ".")
 // costs more than linear time, and the text may come from anybody.
 const maxSpelling = 1024
 
+// maxShown bounds hostile text before it is quoted in an error.
+const maxShown = 77
+
 // ParseDomain reads a domain in any spelling: upper case, U-labels, full-width dots, one trailing dot, or an address
 // literal in brackets. Underscores, and a hyphen at one end of a label, are accepted because mail hosts in the field have them.
 func ParseDomain(s string) (Domain, error) {
 	if len(s) > maxSpelling {
-		return Domain{}, fmt.Errorf("%w: %q has %d octets, want 1 to 253", ErrDomain, clip(s), len(s))
+		return Domain{}, fmt.Errorf("%w: %q has %d octets, want 1 to 253", ErrDomain, Clip(s, maxShown), len(s))
 	}
 	if strings.HasPrefix(s, "[") {
 		return parseLiteral(s)
@@ -38,17 +41,17 @@ func ParseDomain(s string) (Domain, error) {
 	if !isASCII(name) {
 		ascii, err := idna.Lookup.ToASCII(name)
 		if err != nil || !utf8.ValidString(name) {
-			return Domain{}, fmt.Errorf("%w: %q has a label that IDNA refuses", ErrDomain, clip(s))
+			return Domain{}, fmt.Errorf("%w: %q has a label that IDNA refuses", ErrDomain, Clip(s, maxShown))
 		}
 		name = ascii
 	}
 	name = strings.ToLower(name)
 	if len(name) == 0 || len(name) > 253 {
-		return Domain{}, fmt.Errorf("%w: %q has %d octets, want 1 to 253", ErrDomain, clip(s), len(name))
+		return Domain{}, fmt.Errorf("%w: %q has %d octets, want 1 to 253", ErrDomain, Clip(s, maxShown), len(name))
 	}
 	for label := range strings.SplitSeq(name, ".") {
 		if err := checkLabel(label); err != nil {
-			return Domain{}, fmt.Errorf("%w: %q: %w", ErrDomain, clip(s), err)
+			return Domain{}, fmt.Errorf("%w: %q: %w", ErrDomain, Clip(s, maxShown), err)
 		}
 	}
 	return Domain{name}, nil
@@ -88,7 +91,7 @@ func checkLabel(label string) error {
 func parseLiteral(s string) (Domain, error) {
 	inner, ok := strings.CutSuffix(s[1:], "]")
 	if !ok {
-		return Domain{}, fmt.Errorf("%w: address literal %q lacks the closing bracket", ErrDomain, clip(s))
+		return Domain{}, fmt.Errorf("%w: address literal %q lacks the closing bracket", ErrDomain, Clip(s, maxShown))
 	}
 	v6 := len(inner) > 5 && strings.EqualFold(inner[:5], "IPv6:")
 	if v6 {
@@ -96,7 +99,7 @@ func parseLiteral(s string) (Domain, error) {
 	}
 	ip, err := netip.ParseAddr(inner)
 	if err != nil || ip.Zone() != "" || ip.Is4() == v6 {
-		return Domain{}, fmt.Errorf("%w: address literal %q is no IPv4 or IPv6 address", ErrDomain, clip(s))
+		return Domain{}, fmt.Errorf("%w: address literal %q is no IPv4 or IPv6 address", ErrDomain, Clip(s, maxShown))
 	}
 	if ip = ip.Unmap(); ip.Is6() {
 		return Domain{"[IPv6:" + ip.String() + "]"}, nil
@@ -157,12 +160,4 @@ func isASCII(s string) bool {
 		}
 	}
 	return true
-}
-
-// clip bounds hostile text before it is quoted in an error.
-func clip(s string) string {
-	if len(s) > 80 {
-		return strings.ToValidUTF8(s[:77], "") + "..."
-	}
-	return s
 }

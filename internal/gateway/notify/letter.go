@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/gateway/submit"
+	"postern/internal/mail"
 	"postern/internal/queue"
 	"postern/internal/smtp"
 )
@@ -59,10 +60,11 @@ func (n *Notifier) text(id string, matters []Matter, more int, now time.Time) []
 	fmt.Fprintf(&b, "The mail gateway %s reports:\r\n", n.cfg.Hostname)
 	for _, m := range matters {
 		b.WriteString("\r\n")
-		wrap(&b, "* ", "  ", m.Text)
+		lines := mail.Wrap("* ", "  ", ascii(m.Text, 2000), 72)
 		if m.Hint != "" {
-			wrap(&b, "  What to do: ", "    ", m.Hint)
+			lines = append(lines, mail.Wrap("  What to do: ", "    ", ascii(m.Hint, 2000), 72)...)
 		}
+		b.WriteString(strings.Join(lines, "\r\n") + "\r\n")
 	}
 	if more > 0 {
 		fmt.Fprintf(&b, "\r\n* %d more matters came too fast to be told one by one; the log has them.\r\n", more)
@@ -79,21 +81,4 @@ func ascii(s string, most int) string {
 		}
 		return r
 	}, smtp.Printable(s, most))
-}
-
-// wrap writes a text in lines of 72 columns where its words allow it.
-func wrap(b *strings.Builder, first, next, text string) {
-	line, empty := first, true
-	for _, word := range strings.Fields(ascii(text, 2000)) {
-		word = word[:min(len(word), 500)] // a line of mail has an end (RFC 5321 §4.5.3.1.6)
-		if !empty && len(line)+1+len(word) > 72 {
-			b.WriteString(line + "\r\n")
-			line, empty = next, true
-		}
-		if !empty {
-			line += " "
-		}
-		line, empty = line+word, false
-	}
-	b.WriteString(line + "\r\n")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"postern/internal/mail"
 	"postern/internal/policy"
 )
 
@@ -120,22 +121,11 @@ func (r *Report) subject() string {
 	case r.count(Relayed) > 0:
 		said = "Relayed: "
 	}
-	about := clip(safe(r.Subject), 120)
+	about := mail.Clip(safe(r.Subject), 120)
 	if about == "" {
 		about = "(your message)"
 	}
 	return said + about
-}
-
-// clip cuts s to max bytes at a character.
-func clip(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit] + "..."
 }
 
 // encodeWords makes s fit a header field: as it is when ASCII, else as encoded words (RFC 2047 §2). Text that already

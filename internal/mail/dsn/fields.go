@@ -26,7 +26,7 @@ func (f *fields) add(name, value string) {
 		value = asciiOnly(value)
 	}
 	line := name + ":"
-	for _, w := range words(value) {
+	for _, w := range mail.Words(value) {
 		if len(line)+1+len(w) > foldAt && len(line) > len(name)+1 && strings.TrimSpace(line) != "" {
 			f.b.WriteString(line + "\r\n")
 			line = " " + w

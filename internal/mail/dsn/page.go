@@ -2,8 +2,8 @@ package dsn
 
 import (
 	"strings"
-	"unicode/utf8"
 
+	"postern/internal/mail"
 	"postern/internal/smtp"
 )
 
@@ -15,10 +15,7 @@ const (
 	maxTries = 16  // connections of one attempt
 )
 
-const (
-	pageWidth = 76
-	maxWord   = 900 // longer words are broken, so that no line can reach 998 octets
-)
+const pageWidth = 76
 
 // page is a text for people, wrapped at pageWidth columns, lines ended with CRLF.
 type page struct{ b strings.Builder }
@@ -49,39 +46,9 @@ func (p *page) field(indent, label, text string) {
 func (p *page) theirs(indent, text string) { p.wrap(indent+"> ", indent+"> ", text) }
 
 func (p *page) wrap(first, rest, text string) {
-	line, empty := first, true
-	width := utf8.RuneCountInString(first)
-	for _, word := range words(text) {
-		n := utf8.RuneCountInString(word)
-		if !empty && width+1+n > pageWidth {
-			p.line(strings.TrimRight(line, " "))
-			line, width, empty = rest, utf8.RuneCountInString(rest), true
-		}
-		if !empty {
-			line, width = line+" ", width+1
-		}
-		line, width, empty = line+word, width+n, false
+	for _, line := range mail.Wrap(first, rest, text, pageWidth) {
+		p.line(line)
 	}
-	p.line(strings.TrimRight(line, " "))
-}
-
-// words splits text at spaces and breaks what is too long for any line.
-func words(text string) []string {
-	var out []string
-	for _, w := range strings.Fields(text) {
-		for len(w) > maxWord {
-			cut := maxWord
-			for cut > 0 && !utf8.RuneStart(w[cut]) {
-				cut--
-			}
-			if cut == 0 {
-				cut = maxWord
-			}
-			out, w = append(out, w[:cut]), w[cut:]
-		}
-		out = append(out, w)
-	}
-	return out
 }
 
 // safe makes one line of hostile text: bounded, nothing in it that a terminal or a mail reader acts on.

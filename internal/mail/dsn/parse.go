@@ -9,6 +9,8 @@ import (
 	"mime/quotedprintable"
 	"strings"
 	"time"
+
+	"postern/internal/mail"
 )
 
 // ErrParse is wrapped by every error of Parse.
@@ -46,7 +48,7 @@ func Parse(b []byte) (*Parsed, error) {
 	head, body := splitHeader(b)
 	kind, params, err := mime.ParseMediaType(head["content-type"])
 	if err != nil || kind != "multipart/report" || params["boundary"] == "" {
-		return nil, fmt.Errorf("%w: the content type is %q", ErrParse, clip(head["content-type"], 80))
+		return nil, fmt.Errorf("%w: the content type is %q", ErrParse, mail.Clip(head["content-type"], 80))
 	}
 	words := &mime.WordDecoder{}
 	subject, err := words.DecodeHeader(head["subject"])
@@ -85,7 +87,7 @@ func (p *Parsed) takePart(i int, raw []byte) error {
 		p.Human = string(content)
 	case i == 1:
 		if kind != "message/delivery-status" && kind != "message/global-delivery-status" {
-			return fmt.Errorf("%w: the second part is %q", ErrParse, clip(kind, 80))
+			return fmt.Errorf("%w: the second part is %q", ErrParse, mail.Clip(kind, 80))
 		}
 		p.UTF8 = kind == "message/global-delivery-status"
 		return p.takeStatus(content)

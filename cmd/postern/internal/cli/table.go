@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/term"
 
+	"postern/internal/mail"
 	"postern/internal/smtp"
 )
 
@@ -110,19 +111,8 @@ func (a *App) DetailAt(indent, label string, wide int, text string) {
 	if text == "" {
 		return
 	}
-	line, first := indent+label+strings.Repeat(" ", max(1, wide-len(label))), true
-	width := utf8.RuneCountInString(line)
-	for _, word := range strings.Fields(text) {
-		n := utf8.RuneCountInString(word)
-		if !first && width+1+n > 80 {
-			fmt.Fprintln(a.Stdout, line)
-			line, first = indent+strings.Repeat(" ", wide), true
-			width = len(line)
-		}
-		if !first {
-			line, width = line+" ", width+1
-		}
-		line, width, first = line+word, width+n, false
+	first := indent + label + strings.Repeat(" ", max(1, wide-len(label)))
+	for _, line := range mail.Wrap(first, indent+strings.Repeat(" ", wide), text, 80) {
+		fmt.Fprintln(a.Stdout, line)
 	}
-	fmt.Fprintln(a.Stdout, line)
 }
