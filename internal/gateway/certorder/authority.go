@@ -93,6 +93,9 @@ func (a *directory) Order(ctx context.Context, names []string, key crypto.Signer
 		return nil, err
 	}
 	order, err := a.client.AuthorizeOrder(ctx, acme.DomainIDs(names...))
+	if e, ok := errors.AsType[*acme.Error](err); ok && kindOf(e) == "accountDoesNotExist" {
+		err = errors.Join(err, a.forget(ctx)) // another is made for the next order
+	}
 	if err != nil {
 		return nil, failed("the CA does not take the order", err)
 	}
@@ -154,6 +157,17 @@ func (a *directory) register(ctx context.Context) error {
 		return failed("the account cannot be stored", err)
 	}
 	return nil
+}
+
+// forget drops an account that the CA does not know any more.
+func (a *directory) forget(ctx context.Context) error {
+	gone := account{Directory: a.cfg.Directory, Binding: a.cfg.BindingID}
+	var err error
+	if gone.Key, err = newKey(); err != nil {
+		return err
+	}
+	a.client = newDirectory(a.cfg, a.book).client
+	return a.book.putAccount(ctx, &gone)
 }
 
 // authorize answers the challenges for every name. All are tried, so that all are known that fail.

@@ -30,7 +30,8 @@ type state struct {
 	// Missing are names that the CA did not find here.
 	Missing []string `json:"missing,omitempty"`
 	// Failures are orders in a row without a certificate, Fault is why the last one failed, and NotBefore is when the next
-	// may be placed.
+	// may be placed; Asked says that the CA itself wants that.
+	Asked     bool      `json:"asked,omitempty"`
 	Failures  int       `json:"failures,omitempty"`
 	Fault     string    `json:"fault,omitempty"`
 	NotBefore time.Time `json:"not_before,omitzero"`

@@ -58,6 +58,7 @@ type Keeper struct {
 	cfg    Config
 	book   book
 	ca     authority
+	wake   chan struct{} // capacity 1: somebody asks for an order
 	now    atomic.Pointer[tls.Certificate]
 	status atomic.Pointer[Status]
 	warned bool      // of Run alone: that the store does not answer
@@ -80,9 +81,22 @@ type Status struct {
 // CA gives one.
 func Open(ctx context.Context, cfg Config) (*Keeper, error) {
 	b := book{cfg.Store}
-	k := &Keeper{cfg: cfg, book: b}
+	k := newKeeper(cfg, b)
 	k.ca = newDirectory(&k.cfg, b)
 	return k, k.begin(ctx)
+}
+
+func newKeeper(cfg Config, b book) *Keeper {
+	return &Keeper{cfg: cfg, book: b, wake: make(chan struct{}, 1)}
+}
+
+// Again has an order that failed tried again at once: somebody mended what was wrong. What the CA asked for counts all the
+// same.
+func (k *Keeper) Again() {
+	select {
+	case k.wake <- struct{}{}:
+	default: // it will be
+	}
 }
 
 // begin puts in force what is kept.

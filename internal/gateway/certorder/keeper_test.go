@@ -127,7 +127,8 @@ func start(t *testing.T, store records.Store, ca *fakeCA, change func(*Config)) 
 	if change != nil {
 		change(&cfg)
 	}
-	k := &Keeper{cfg: cfg, book: book{store}, ca: ca}
+	k := newKeeper(cfg, book{store})
+	k.ca = ca
 	if err := k.begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -244,6 +245,36 @@ func TestWhatTheCAAsksForIsKeptTo(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		if ca.count() != 2 {
 			t.Errorf("%d orders after it", ca.count())
+		}
+		b.end()
+	})
+}
+
+func TestSomebodyWhoAsksIsHeardButNotAgainstTheCA(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := newCA()
+		ca.fail = errors.New("port 80 is closed")
+		b := start(t, memstore.New(), ca, nil)
+		time.Sleep(12 * time.Hour)
+		n := ca.count()
+		ca.set(func(f *fakeCA) { f.fail = &fault{text: "too many", wait: 3 * time.Hour} })
+		b.Again()
+		time.Sleep(time.Second)
+		if ca.count() != n+1 {
+			t.Errorf("%d orders when somebody asks", ca.count()-n)
+		}
+		b.Again()
+		time.Sleep(time.Minute)
+		if ca.count() != n+1 {
+			t.Errorf("%d orders against the CA's word", ca.count()-n-1)
+		}
+		ca.set(func(f *fakeCA) { f.fail = nil })
+		time.Sleep(8 * time.Hour)
+		n = ca.count()
+		b.Again()
+		time.Sleep(time.Minute)
+		if ca.count() != n || b.Status().Temporary {
+			t.Errorf("%d orders where nothing is due, temporary %v", ca.count()-n, b.Status().Temporary)
 		}
 		b.end()
 	})

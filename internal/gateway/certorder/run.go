@@ -26,20 +26,25 @@ func orderTime(names int) time.Duration { return 2*time.Minute + time.Duration(n
 // Run orders and renews until ctx ends. It starts no goroutine. The error is always nil: what fails is told and tried
 // again.
 func (k *Keeper) Run(ctx context.Context) error {
+	now := false
 	for {
-		pause := k.tend(ctx)
+		pause := k.tend(ctx, now)
+		now = false
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
 		case <-timer.C:
+		case <-k.wake:
+			timer.Stop()
+			now = true
 		}
 	}
 }
 
-// tend does what is due, and says how long nothing will be.
-func (k *Keeper) tend(ctx context.Context) time.Duration {
+// tend does what is due, and says how long nothing will be. now says that somebody asks for it.
+func (k *Keeper) tend(ctx context.Context, now bool) time.Duration {
 	s, err := k.look(ctx)
 	if err != nil {
 		k.storeFails(err)
@@ -47,12 +52,15 @@ func (k *Keeper) tend(ctx context.Context) time.Duration {
 	}
 	k.warned = false
 	k.askWindow(ctx, &s)
-	now := time.Now()
-	if due := k.due(&s, k.Certificate().Leaf); due.After(now) {
-		return min(due.Sub(now), lookPause)
+	if wait := time.Until(k.dueWhen(&s, now)); wait > 0 {
+		return min(wait, lookPause)
 	}
-	if err := k.renew(ctx); err != nil && ctx.Err() == nil {
+	mine, err := k.renew(ctx, now)
+	switch {
+	case err != nil && ctx.Err() == nil:
 		k.storeFails(err)
+	case mine && err == nil:
+		return time.Second // to see when the next is due
 	}
 	return leasePause
 }
@@ -102,6 +110,16 @@ func (k *Keeper) due(s *state, leaf *x509.Certificate) time.Time {
 	return at
 }
 
+// dueWhen is due, or as if nothing had failed where somebody asks.
+func (k *Keeper) dueWhen(s *state, now bool) time.Time {
+	if now && !s.Asked {
+		cleared := *s
+		cleared.NotBefore = time.Time{}
+		s = &cleared
+	}
+	return k.due(s, k.Certificate().Leaf)
+}
+
 // incomplete reports whether what is served is not what is configured, whatever its dates.
 func (k *Keeper) incomplete(s *state, leaf *x509.Certificate) bool {
 	if len(s.Chain) == 0 || s.Directory != k.cfg.Directory || !covers(leaf, k.cfg.Names) {
@@ -111,31 +129,30 @@ func (k *Keeper) incomplete(s *state, leaf *x509.Certificate) bool {
 	return k.cfg.Key != nil && ok && !public.Equal(k.cfg.Key.Public())
 }
 
-// renew places an order, unless another gateway does or has. The error is the store's.
-func (k *Keeper) renew(ctx context.Context) error {
+// renew places an order, unless another gateway does (mine is false) or has. The error is the store's.
+func (k *Keeper) renew(ctx context.Context, asked bool) (mine bool, err error) {
 	name, now := k.cfg.Names[0], time.Now()
 	most := 2 * orderTime(len(k.cfg.Names))
-	mine, err := k.book.take(ctx, lease{Name: name, Holder: k.cfg.Holder, Ends: now.Add(most)}, now)
-	if err != nil || !mine {
-		return err
+	if mine, err = k.book.take(ctx, lease{Name: name, Holder: k.cfg.Holder, Ends: now.Add(most)}, now); err != nil || !mine {
+		return mine, err
 	}
 	defer func() { _ = k.book.giveBack(context.WithoutCancel(ctx), name, k.cfg.Holder) }() // it ends by itself
 	s, err := k.look(ctx)
-	if err != nil || k.due(&s, k.Certificate().Leaf).After(time.Now()) {
-		return err
+	if err != nil || k.dueWhen(&s, asked).After(time.Now()) {
+		return mine, err
 	}
 	within, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	next := k.order(within, &s)
 	if ctx.Err() != nil {
-		return nil // what failed is that we stop
+		return mine, nil // what failed is that we stop
 	}
 	err = k.save(ctx, &next)
 	if adopted := k.adopt(&next); err == nil {
 		err = adopted
 	}
 	k.tell(&s, &next)
-	return err
+	return mine, err
 }
 
 // save stores a state. A certificate that was ordered is worth three tries.
@@ -155,14 +172,14 @@ func (k *Keeper) order(ctx context.Context, s *state) state {
 	now := time.Now()
 	if err == nil && cert == nil { // a name is missing still, and the rest is good
 		next := *s
-		next.Missing, next.NotBefore, next.Fault = missing.names, now.Add(max(missingWait, missing.wait)), missing.text
+		next.lacks(missing, now)
 		return next
 	}
 	if err == nil {
 		next := state{Name: s.Name, Directory: k.cfg.Directory, Chain: cert.Certificate}
 		next.Key, err = x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
 		if missing != nil {
-			next.Missing, next.NotBefore, next.Fault = missing.names, now.Add(max(missingWait, missing.wait)), missing.text
+			next.lacks(missing, now)
 		}
 		if err == nil {
 			return next
@@ -178,8 +195,13 @@ func (k *Keeper) order(ctx context.Context, s *state) state {
 	if len(s.Chain) > 0 {
 		left = max(k.Certificate().Leaf.NotAfter.Sub(now), 1)
 	}
-	next.NotBefore = now.Add(pauseAfter(next.Failures, left, asked))
+	next.NotBefore, next.Asked = now.Add(pauseAfter(next.Failures, left, asked)), asked > 0
 	return next
+}
+
+// lacks notes the names that the CA did not find.
+func (s *state) lacks(f *fault, now time.Time) {
+	s.Missing, s.Fault, s.NotBefore, s.Asked = f.names, f.text, now.Add(max(missingWait, min(f.wait, longestWait))), f.wait > 0
 }
 
 // get gets a certificate for all names, or for those that the CA finds here. There is none, without an error, where the

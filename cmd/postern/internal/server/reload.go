@@ -63,6 +63,9 @@ func (g *Gateway) reread() {
 	if g.certs != nil {
 		g.certs.Reread()
 	}
+	if g.acme != nil {
+		g.acme.Again()
+	}
 }
 
 // adopt puts a configuration file in force, all of what needs no restart or nothing.
