@@ -110,7 +110,7 @@ func (w *acmeWorld) fetch(url string, roots *x509.CertPool) (*http.Response, str
 func TestACertificateIsGotAndRenewedWithTheSameKey(t *testing.T) {
 	t.Parallel()
 	w := newACMEWorld(t, "acme", "web")
-	const life = 100 * time.Second
+	const life = 40 * time.Second
 	ca := w.pebble(peers.PebbleOptions{Life: life}, "")
 	_, roots := ca.Root(t)
 	w.Start("")

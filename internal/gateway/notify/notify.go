@@ -174,12 +174,20 @@ func (n *Notifier) client(e *event.ClientPlain) {
 	n.Tell(m)
 }
 
+// days are so many, in words.
+func days(n int) string {
+	if n == 1 {
+		return "a day"
+	}
+	return fmt.Sprintf("%d days", n)
+}
+
 // ending tells of a certificate of ours that runs out.
 func (n *Notifier) ending(e *event.CertificateEnding) {
 	end := e.End.UTC().Format(time.RFC3339)
 	m := Matter{
 		Key:     fmt.Sprintf("own certificate %s %s %s %d", e.Kind, e.Name, end, e.Step),
-		Subject: fmt.Sprintf("the gateway's own certificate %s ends within %d days", e.Name, e.Step),
+		Subject: "the gateway's own certificate " + e.Name + " ends within " + days(e.Step),
 		Text:    fmt.Sprintf("The certificate that this gateway shows as a %s ends at %s. Partners who insist on a valid one exchange no mail after that.", e.Kind, end),
 		Hint:    "renew it; the files are read again when they change",
 	}
