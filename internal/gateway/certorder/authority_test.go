@@ -35,7 +35,7 @@ func TestACertificateIsNamedForRenewal(t *testing.T) {
 func at(t *testing.T, answer http.HandlerFunc) *directory {
 	server := httptest.NewTLSServer(answer)
 	t.Cleanup(server.Close)
-	return newDirectory(&Config{Directory: server.URL + "/dir", HTTP: server.Client(), Challenges: []string{HTTP01}, Email: "admin@home.test"}, book{memstore.New()})
+	return newDirectory(&Config{Directory: server.URL + "/dir", HTTP: server.Client(), Challenges: []string{HTTP01}, Email: "admin@home.test"}, newBook(memstore.New()))
 }
 
 func TestTheWindowIsReadAndNonsenseIsNot(t *testing.T) {

@@ -80,7 +80,7 @@ type Status struct {
 // Open reads what is kept, or begins: the key is made and stored, and a certificate of our own making is served until the
 // CA gives one.
 func Open(ctx context.Context, cfg Config) (*Keeper, error) {
-	b := book{cfg.Store}
+	b := newBook(cfg.Store)
 	k := newKeeper(cfg, b)
 	k.ca = newDirectory(&k.cfg, b)
 	return k, k.begin(ctx)

@@ -3,6 +3,7 @@ package expiry_test
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,31 +47,46 @@ func TestWhatIsDue(t *testing.T) {
 }
 
 // steps keeps the steps that were told.
-type steps struct{ list []int }
+type steps struct {
+	mu   sync.Mutex
+	list []int
+}
 
-func (s *steps) Emit(e event.Event) { s.list = append(s.list, e.(event.CertificateEnding).Step) }
+func (s *steps) all() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.list)
+}
+
+func (s *steps) Emit(e event.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = append(s.list, e.(event.CertificateEnding).Step)
+}
 
 func TestEachStepIsToldOnceAndAnotherCertificateBeginsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
+		var mu sync.Mutex
+		set := func(change func()) { mu.Lock(); defer mu.Unlock(); change() }
 		own, heard := expiry.Own{Kind: "server", Begin: time.Now(), End: time.Now().Add(100 * day), Renews: true}, &steps{}
-		w := expiry.New(func() []expiry.Own { return []expiry.Own{own} }, heard)
+		w := expiry.New(func() []expiry.Own { mu.Lock(); defer mu.Unlock(); return []expiry.Own{own} }, heard)
 		done := make(chan struct{})
 		go func() { defer close(done); _ = w.Run(ctx) }()
 		time.Sleep(75 * day)
-		own.Fault = "one reason"
+		set(func() { own.Fault = "one reason" })
 		time.Sleep(day)
-		own.Fault = "another reason"
+		set(func() { own.Fault = "another reason" })
 		time.Sleep(26 * day)
-		if want := []int{30, 14, 7, 1, 0}; !slices.Equal(heard.list, want) {
-			t.Errorf("told %v, want %v", heard.list, want)
+		if want := []int{30, 14, 7, 1, 0}; !slices.Equal(heard.all(), want) {
+			t.Errorf("told %v, want %v", heard.all(), want)
 		}
-		own.End, own.Fault = own.End.Add(90*day), ""
+		set(func() { own.End, own.Fault = own.End.Add(90*day), "" })
 		time.Sleep(65 * day)
-		own.Fault = "again"
+		set(func() { own.Fault = "again" })
 		time.Sleep(5 * day)
-		if want := []int{30, 14, 7, 1, 0, 30}; !slices.Equal(heard.list, want) {
-			t.Errorf("after a renewal told %v, want %v", heard.list, want)
+		if want := []int{30, 14, 7, 1, 0, 30}; !slices.Equal(heard.all(), want) {
+			t.Errorf("after a renewal told %v, want %v", heard.all(), want)
 		}
 		stop()
 		<-done
