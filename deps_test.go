@@ -84,7 +84,9 @@ func lattice() map[string]string {
 
 		"gateway/clientname": "mail dns",
 		"gateway/stscache":   "mail smtp policy policy/sts policy/tlsrpt dns platform/publicaddr platform/records",
-		"gateway/publicweb":  "mail event",
+		"gateway/publicweb":  "mail policy event",
+		"gateway/certorder":  "smtp event platform/certpem platform/records",
+		"gateway/expiry":     "event",
 		"gateway/zonewatch":  "mail dns policy/dane policy/ownzone policy/sts event gateway/stscache",
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
@@ -150,7 +152,7 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/sqlstore", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/stscache", "gateway/dispatch", "gateway/submit", "gateway/notify", "operator/admin", "policy/revoke",
+				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/stscache", "gateway/certorder", "gateway/expiry", "gateway/dispatch", "gateway/submit", "gateway/notify", "operator/admin", "policy/revoke",
 				"history/peers/memory"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
 		{[]string{"postern/internal/config"}, except(),
@@ -170,6 +172,7 @@ func negative() []never {
 		{[]string{"github.com/coreos/go-oidc/v3/oidc", "golang.org/x/oauth2"}, except("operator/oidc"), "names from elsewhere come in at one place"},
 		{[]string{"github.com/go-webauthn/webauthn/webauthn", "github.com/go-webauthn/webauthn/protocol"}, except("operator/accounts"),
 			"who proved what is the business of accounts"},
+		{[]string{"golang.org/x/crypto/acme"}, except("gateway/certorder"), "one room asks the CA"},
 		{[]string{"testing", "testing/synctest"}, except(),
 			"code that behaves differently under test is not tested"},
 		{[]string{"golang.org/x/sys/unix", "unsafe"}, except("platform/sandbox"), "what the kernel offers to one process is the sandbox's"},

@@ -27,8 +27,8 @@ func TestEveryConfigurationKeyIsReadBySomeVerb(t *testing.T) {
 		})
 	}
 	// What the configuration itself answers for: Data through Socket too, users through Authenticate, policies through Policy, Store
-	// by refusing.
-	for _, key := range []string{"User", "Name", "PasswordHash", "Store", "MaxAge"} {
+	// and Agree by refusing.
+	for _, key := range []string{"User", "Name", "PasswordHash", "Store", "MaxAge", "Agree"} {
 		read[key] = true
 	}
 	var walk func(typ reflect.Type, path string)

@@ -53,7 +53,7 @@ func (c *Config) check(d *decoder) {
 		u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		d.fail("admin.url", "must be an address without a path", `write url = "https://gw.example.com:8025"`)
 	}
-	if c.Admin.TLS && len(c.TLS.Certificates) == 0 {
+	if c.Admin.TLS && !c.TLS.Offered() {
 		d.fail("admin.tls", "needs a certificate", `write [tls] certificates = [{cert = "cert.pem", key = "key.pem"}]`)
 	}
 	if c.Admin.SessionIdle.Duration <= 0 || c.Admin.SessionTime.Duration < c.Admin.SessionIdle.Duration {
@@ -117,13 +117,15 @@ func (c *Config) checkListen(d *decoder) {
 			d.fail(path+".name", fmt.Sprintf("%s is already the name of listen[%d]", l.Name, j), "")
 		}
 		byAddress[l.Address], byName[l.Name] = i, i
-		needsTLS := l.Mode != ModeSMTP || l.RequireTLS || l.Auth
-		if needsTLS && len(c.TLS.Certificates) == 0 {
+		needsTLS := l.Mode != ModeSMTP && l.Mode != ModeACME || l.RequireTLS || l.Auth
+		if needsTLS && !c.TLS.Offered() {
 			d.fail(path, "needs a certificate: it can do nothing without TLS",
 				`write [tls] certificates = [{cert = "cert.pem", key = "key.pem"}]`)
 		}
 		if l.Mode == ModeWeb && (l.RequireTLS || l.Auth) {
 			d.fail(path, "speaks HTTPS, to which require_tls and auth say nothing", "leave them out")
+		} else if l.Mode == ModeACME && (l.RequireTLS || l.Auth) {
+			d.fail(path, "speaks HTTP, to which require_tls and auth say nothing", "leave them out")
 		} else if l.Auth && len(c.User) == 0 {
 			d.fail(path, "offers AUTH, and there is no [[user]] who could use it",
 				"add a [[user]] with name and password_hash; `postern config hash-password` makes the hash")
@@ -152,8 +154,9 @@ func (c *Config) checkTLS(d *decoder) {
 	if (c.Delivery.ClientCertificate == "") != (c.Delivery.ClientKey == "") {
 		d.fail("delivery.client_certificate", "client_certificate and client_key go together", "")
 	}
+	c.checkACME(d)
 	asks := c.TLS.AskClients || c.Relay.ClientCertificates != ""
-	if asks && len(c.TLS.Certificates) == 0 {
+	if asks && !c.TLS.Offered() {
 		path := "tls.ask_clients"
 		if !c.TLS.AskClients {
 			path = "relay.client_certificates"

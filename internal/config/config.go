@@ -48,10 +48,11 @@ type Config struct {
 // Listen is a listener. Without one for mail there is one, mode smtp on port 25.
 type Listen struct {
 	// Where to listen: "host:port", or ":port" for every address of the machine. Empty: every address, at the usual port
-	// of the mode (25, 465, 587, 443).
+	// of the mode (25, 465, 587, 443, 80).
 	Address string `toml:"address" example:"':25'"`
-	// "smtp" (STARTTLS offered), "smtps" (TLS from the first byte), "submission" (STARTTLS and AUTH needed before mail) or
-	// "web" (HTTPS for strangers: the policies of sts in [[domain]], and nothing else). Empty: "smtp".
+	// "smtp" (STARTTLS offered), "smtps" (TLS from the first byte), "submission" (STARTTLS and AUTH needed before mail), "web"
+	// (HTTPS for strangers: the policies of sts in [[domain]], tls.partner_page, and nothing else) or "acme" (HTTP for the
+	// challenges of tls.acme, and nothing else). Empty: "smtp".
 	Mode Mode `toml:"mode" example:"'smtp'"`
 	// What the log calls the listener. Empty: its mode and address.
 	Name string `toml:"name" example:"'world'"`
@@ -64,7 +65,7 @@ type Listen struct {
 // TLS is about the gateway's own certificates, for clients that connect to it.
 type TLS struct {
 	// Certificates offered to clients, chosen by the name a client asks for; the first serves everyone else. Without
-	// any, STARTTLS is not offered. The files are read again when they change.
+	// any, and without acme, STARTTLS is not offered. The files are read again when they change.
 	Certificates []Certificate `toml:"certificates" example:"[{cert = 'cert.pem', key = 'key.pem'}]"`
 	// Ask every client for a certificate and record what it shows in log, trace and stamp. A client without one is
 	// served all the same.
@@ -73,6 +74,15 @@ type TLS struct {
 	// private keys, of which the public part is read alone. `postern records` prints their TLSA records beside those of
 	// the present keys, so that they are in DNS before the key changes.
 	NextKeys []Path `toml:"next_keys" example:"['next.pem']"`
+	// Get a certificate from a CA and renew it (ACME), with the same key each time; it is kept in the data folder. directory is
+	// the CA's; agree = true says that you agree to its terms. names are the hostname and the policy hosts of sts unless given.
+	// challenges are "http-01" (a listener of mode "acme", which the CA must reach at port 80) and "tls-alpn-01" (mode "web", at
+	// port 443): those that there are listeners for. eab = {key_id = "...", key = FILE} is an account that the CA knows already.
+	// trust is a file of CA certificates that vouch for the directory; empty: trust.roots. key is a file of a private key to be
+	// certified instead of one that the gateway makes. client = true shows the certificate to other servers too.
+	ACME ACME `toml:"acme" example:"{directory = 'https://acme-v02.api.letsencrypt.org/directory', email = 'postmaster@example.com', agree = true}"`
+	// Whether a listener of mode "web" shows partners our certificates, their roots and what will change, at https://HOSTNAME/.
+	PartnerPage bool `toml:"partner_page"`
 }
 
 // Certificate names the files of one certificate.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -166,6 +167,17 @@ func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
 		{"a policy that names an address", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m\"]\nsts = { mode = \"enforce\", mx = [\"192.0.2.1\"] }", "4:27: domain[0].sts.mx:|hint: write mx = [\"gw.test\"]"},
 		{"a policy with a star inside", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m\"]\nsts = { mode = \"enforce\", mx = [\"mx*.a.test\"] }", "4:27: domain[0].sts.mx:"},
 		{"a policy for two years", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m\"]\nsts = { mode = \"enforce\", max_age = \"17520h\" }", "4:37: domain[0].sts.max_age: max_age is|168h"},
+		{"a CA whose terms nobody agrees to", "tls.acme = { directory = \"https://ca.test/dir\" }", "1:5: tls.acme.agree: the CA gives|write agree = true"},
+		{"a CA without TLS", "tls.acme = { directory = \"http://ca.test/dir\", agree = true }", "1:26: tls.acme.directory: must be an https address|letsencrypt"},
+		{"a CA without a directory", "tls.acme = { agree = true }", "tls.acme.directory: must name the CA|letsencrypt"},
+		{"half an account", "tls.acme = { directory = \"https://ca.test/\", agree = true, eab = { key_id = \"k\" } }", "tls.acme.eab: key_id and key go together|eab.key"},
+		{"a challenge nobody knows", "tls.acme = { directory = \"https://ca.test/\", agree = true, challenges = [\"dns-01\"] }", "unknown challenge \"dns-01\", want http-01 or tls-alpn-01"},
+		{"a challenge that is no list", "tls.acme = { directory = \"https://ca.test/\", agree = true, challenges = \"http-01\" }", "tls.acme.challenges must be a list|challenges = [\"http-01\"]"},
+		{"a challenge twice", "tls.acme = { directory = \"https://ca.test/\", agree = true, challenges = [\"http-01\", \"http-01\"] }", "tls.acme.challenges[1]: http-01 is there already"},
+		{"a certificate for an address", "tls.acme = { directory = \"https://ca.test/\", agree = true, names = [\"192.0.2.1\"] }", "tls.acme.names[0]: must be a name|gw.test"},
+		{"a certificate for every name", "tls.acme = { directory = \"https://ca.test/\", agree = true, names = [\"*.a.test\"] }", "tls.acme.names[0]"},
+		{"a name twice", "tls.acme = { directory = \"https://ca.test/\", agree = true, names = [\"a.test\", \"A.test\"] }", "tls.acme.names[1]: a.test is there already"},
+		{"a password at the port for challenges", "[[listen]]\nmode = \"acme\"\nrequire_tls = true\n[tls.acme]\ndirectory = \"https://ca.test/\"\nagree = true", "listen[0]: speaks HTTP"},
 		{"a policy that is a text", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m\"]\nsts = \"enforce\"", "4:7: domain[0].sts must be a table|{mode = ...}"},
 		{"a web listener without certificate", "[[listen]]\nmode = \"web\"", "1:3: listen[0]: needs a certificate"},
 		{"a web listener with passwords", "[[listen]]\nmode = \"web\"\nauth = true" + certificate, "1:3: listen[0]: speaks HTTPS"},
@@ -186,6 +198,34 @@ func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWhatACertificateIsForAndHowItIsProved(t *testing.T) {
+	const ca = "[tls]\nacme = { directory = \"https://ca.test/dir\", agree = true }\n"
+	const sts = "[[domain]]\nname = \"b\u00fccher.test\"\ndeliver_to = [\"m\"]\nsts = { mode = \"testing\" }\n[[domain]]\nname = \"other.test\"\ndeliver_to = [\"m\"]\n"
+	for _, tc := range []struct{ text, names, challenges string }{
+		{ca + sts, "[gw.test]", "[http-01]"},
+		{ca + sts + "[[listen]]\nmode = \"web\"\n", "[gw.test mta-sts.xn--bcher-kva.test]", "[tls-alpn-01]"},
+		{ca + "[[listen]]\nmode = \"web\"\n[[listen]]\nmode = \"acme\"\n", "[gw.test]", "[http-01 tls-alpn-01]"},
+		{"[[listen]]\nmode = \"acme\"\n[[listen]]\nmode = \"submission\"\n[[user]]\nname = \"a\"\npassword_hash = \"" + passhash.New("x", make([]byte, passhash.SaltLength)) + "\"\n" + ca, "[gw.test]", "[http-01]"},
+		{"", "[]", "[]"},
+	} {
+		c, err := parse(tc.text)
+		if err != nil {
+			t.Errorf("%v", err)
+			continue
+		}
+		if a := c.TLS.ACME; fmt.Sprint(a.Names) != tc.names || fmt.Sprint(a.Challenges) != tc.challenges {
+			t.Errorf("%q: %v by %v", tc.text, a.Names, a.Challenges)
+		}
+		again, err := Parse("t.toml", "/etc/postern", "gw.test", []byte(c.TOML()))
+		if err == nil && tc.text != "" && fmt.Sprint(again.TLS.ACME) != fmt.Sprint(c.TLS.ACME) {
+			t.Errorf("%q: written and read again it is %v", tc.text, again.TLS.ACME)
+		}
+		if n := len(c.Listen); !c.Listen[n-1].Mode.TakesMail() && !c.Listen[0].Mode.TakesMail() {
+			t.Errorf("%q: nobody takes mail", tc.text)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // Dangers names what a gateway would do as it is told and what is hardly meant: letting strangers relay, showing the console
 // to everybody, a name nobody can find. It reads no file that the configuration names.
 func (c *Config) Dangers() []Finding {
-	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(), c.deliveryDangers(), c.stsDangers(), c.fileDangers())
+	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(), c.deliveryDangers(), c.stsDangers(), c.acmeDangers(), c.fileDangers())
 }
 
 // Public networks with at most so many bits hold whole countries: who lets one relay lets strangers relay. Those of fewer than
@@ -156,6 +156,8 @@ func (c *Config) listenDangers() (out []Finding) {
 		switch {
 		case l.Mode == ModeWeb && port != "443":
 			say("address", "others ask for a policy at port 443 alone (RFC 8461 §3.3): it has to be forwarded to port "+port, `write address = ":443"`)
+		case l.Mode == ModeACME && port != "80":
+			say("address", "a CA comes to port 80 alone (RFC 8555 §8.3): it has to be forwarded to port "+port, `write address = ":80"`)
 		case port == "443" && l.Mode != ModeWeb:
 			say("mode", fmt.Sprintf("port 443 is for HTTPS, and nobody expects mode %q there", l.Mode), `write mode = "web"`)
 		case port == "25" && l.Mode != ModeSMTP:
@@ -203,8 +205,8 @@ func (c *Config) stsDangers() (out []Finding) {
 		}
 	}
 	for i, l := range c.Listen {
-		if l.Mode == ModeWeb && published == 0 {
-			out = append(out, Finding{Key: fmt.Sprintf("listen[%d].mode", i), What: "nothing is served there: no [[domain]] has a policy (sts)",
+		if l.Mode == ModeWeb && published == 0 && !c.TLS.PartnerPage && !c.TLS.ACME.By(TLSALPN01) {
+			out = append(out, Finding{Key: fmt.Sprintf("listen[%d].mode", i), What: "nothing is served there: no [[domain]] has a policy (sts), and partner_page is off",
 				Hint: `write sts = { mode = "testing" } in a [[domain]], or take the listener out`})
 		}
 	}

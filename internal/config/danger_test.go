@@ -14,6 +14,9 @@ func TestDangersAreNamed(t *testing.T) {
 	domain := func(more string) string {
 		return "[[domain]]\nname = \"home.test\"\ndeliver_to = [\"m.home.test\"]\n" + more + "\n"
 	}
+	acme := func(more string) string {
+		return "[tls.acme]\ndirectory = \"https://ca.test/dir\"\nagree = true\n" + more + "\n"
+	}
 	web := "[[listen]]\nmode = \"web\"\n" + certificate
 	for _, tc := range []struct {
 		name, text string
@@ -59,7 +62,16 @@ func TestDangersAreNamed(t *testing.T) {
 		{"a policy with a wildcard", "hostname = \"gw.home.test\"\n" + web + domain("sts = { mode = \"enforce\", mx = [\"*.home.test\"] }"), ""},
 		{"a policy for an hour", "hostname = \"gw.home.test\"\n" + web + domain("sts = { mode = \"enforce\", max_age = \"1h\" }"), "domain[0].sts.max_age"},
 		{"a policy for an hour, to try", "hostname = \"gw.home.test\"\n" + web + domain("sts = { mode = \"testing\", max_age = \"1h\" }"), ""},
-		{"a web listener for nothing", "hostname = \"gw.home.test\"\n" + web + domain(""), "listen[0].mode"},
+		{"a web listener for nothing", "hostname = \"gw.home.test\"\n" + web + "partner_page = false\n" + domain(""), "listen[0].mode"},
+		{"a web listener for partners", "hostname = \"gw.home.test\"\n" + web + domain(""), ""},
+		{"a CA that comes to nobody", "hostname = \"gw.home.test\"\n" + acme(""), "!tls.acme.challenges"},
+		{"a CA that comes to nobody by either way", "hostname = \"gw.home.test\"\n" + acme("challenges = [\"tls-alpn-01\", \"http-01\"]"), "!tls.acme.challenges !tls.acme.challenges"},
+		{"a CA at port 80", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"acme\"\n" + acme(""), ""},
+		{"a CA at another port", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"acme\"\naddress = \":8080\"\n" + acme(""), "listen[0].address"},
+		{"a CA at port 443", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"web\"\n" + acme(""), ""},
+		{"a CA at one port of two", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"web\"\n" + acme("challenges = [\"tls-alpn-01\", \"http-01\"]"), "tls.acme.challenges"},
+		{"a port for no CA", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"acme\"\n" + certificate, "listen[0].mode"},
+		{"a certificate for another", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"acme\"\n" + acme("names = [\"mx.home.test\"]"), "tls.acme.names"},
 		{"a web listener elsewhere", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"web\"\naddress = \":8443\"\n" + certificate + domain("sts = { mode = \"testing\" }"), "listen[0].address"},
 		{"mail at the port for policies", "[[listen]]\nmode = \"smtps\"\naddress = \":443\"\n" + certificate, "listen[0].mode"},
 		{"a delay nobody hears of", "[delivery]\nlifetime = \"1h\"\ndelay_notice = \"1h\"", "delivery.delay_notice"},

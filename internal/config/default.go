@@ -42,6 +42,7 @@ func Default() *Config {
 			RatchetDays:        3,
 			RatchetHold:        Duration{4 * time.Hour},
 		},
+		TLS:   TLS{PartnerPage: true},
 		Trust: Trust{Roots: RootsSystem},
 		Limits: Limits{
 			MessageSize:          150_000_000,

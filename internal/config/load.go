@@ -106,12 +106,13 @@ func (c *Config) complete(d *decoder, dir, machine string) {
 	for i := range c.Domain {
 		c.Domain[i].STS.complete(c.Hostname)
 	}
-	if !slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Mode != ModeWeb }) {
+	if !slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Mode.TakesMail() }) {
 		c.Listen = append(c.Listen, Listen{})
 	}
 	for i := range c.Listen {
 		c.Listen[i].complete()
 	}
+	c.completeACME()
 }
 
 // complete fills in what a listener's mode implies.
@@ -120,7 +121,7 @@ func (l *Listen) complete() {
 		l.Mode = ModeSMTP
 	}
 	if l.Address == "" {
-		l.Address = map[Mode]string{ModeSMTP: ":25", ModeSMTPS: ":465", ModeSubmission: ":587", ModeWeb: ":443"}[l.Mode]
+		l.Address = map[Mode]string{ModeSMTP: ":25", ModeSMTPS: ":465", ModeSubmission: ":587", ModeWeb: ":443", ModeACME: ":80"}[l.Mode]
 	}
 	if l.Name == "" {
 		l.Name = string(l.Mode) + l.Address

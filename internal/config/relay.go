@@ -81,7 +81,7 @@ func (c *Config) checkRelay(d *decoder) {
 	switch r := c.Relay.Require; {
 	case r == policy.Authenticated:
 		d.fail("relay.require", "must be \"plaintext\" or \"encrypted\"", "relay.client_certificates lets clients prove who they are")
-	case r == policy.Encrypted && len(c.TLS.Certificates) == 0:
+	case r == policy.Encrypted && !c.TLS.Offered():
 		d.fail("relay.require", "clients cannot use TLS: there is no certificate to do TLS with",
 			`write [tls] certificates = [{cert = "cert.pem", key = "key.pem"}]`)
 	}

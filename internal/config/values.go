@@ -146,17 +146,21 @@ const (
 	ModeSMTPS      Mode = "smtps"
 	ModeSubmission Mode = "submission"
 	ModeWeb        Mode = "web"
+	ModeACME       Mode = "acme"
 )
 
 // UnmarshalText reads a mode's name.
 func (m *Mode) UnmarshalText(text []byte) error {
 	switch v := Mode(text); v {
-	case ModeSMTP, ModeSMTPS, ModeSubmission, ModeWeb:
+	case ModeSMTP, ModeSMTPS, ModeSubmission, ModeWeb, ModeACME:
 		*m = v
 		return nil
 	}
-	return fmt.Errorf("unknown mode %q, want smtp, smtps, submission or web", text)
+	return fmt.Errorf("unknown mode %q, want smtp, smtps, submission, web or acme", text)
 }
+
+// TakesMail reports whether clients bring mail there.
+func (m Mode) TakesMail() bool { return m != ModeWeb && m != ModeACME }
 
 // Roots names the public roots: "system", "bundled" or a file.
 type Roots string

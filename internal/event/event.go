@@ -73,8 +73,10 @@ type WebPage string
 
 // The pages.
 const (
-	WebPolicy WebPage = "policy" // the MTA-STS policy of a domain of ours
-	WebNone   WebPage = "none"   // nothing that is there
+	WebPolicy    WebPage = "policy"    // the MTA-STS policy of a domain of ours
+	WebPartners  WebPage = "partners"  // our certificates, for partners
+	WebChallenge WebPage = "challenge" // a CA's challenge
+	WebNone      WebPage = "none"      // nothing that is there
 )
 
 type (
@@ -244,28 +246,48 @@ type (
 	// RecordsChecked: what DNS and policy hosts have for our own domains was held against what we serve. Findings counts each
 	// code there is, those without a finding too.
 	RecordsChecked struct{ Findings map[string]int }
+	// CertificateOrdered: an order for our own certificate came to its end. Issued says that there is a new one; Fault why there
+	// is none, or none for the names in Missing. Names and End are of what is served now, which is of our own making where
+	// Temporary. Next is when the next order is due.
+	CertificateOrdered struct {
+		Issued, SameKey, Temporary bool
+		Names, Missing             []string
+		End                        time.Time
+		Fault                      string
+		Next                       time.Time
+	}
+	// CertificateEnding: a certificate of our own runs out within Step days (30, 14, 7 or 1; 0: it has). Kind is "server" or
+	// "client", Fault why it was not renewed, "" where that is not known.
+	CertificateEnding struct {
+		Kind, Name string
+		End        time.Time
+		Step       int
+		Fault      string
+	}
 	// Warned: something an administrator should look at; the gateway goes on.
 	Warned struct{ What, Text, Hint string }
 )
 
-func (Started) event()           {}
-func (Connected) event()         {}
-func (Disconnected) event()      {}
-func (HandshakeFailed) event()   {}
-func (Refused) event()           {}
-func (RecipientAsked) event()    {}
-func (LoggedIn) event()          {}
-func (Accepted) event()          {}
-func (ClientPlain) event()       {}
-func (Attempted) event()         {}
-func (PeerChanged) event()       {}
-func (Settled) event()           {}
-func (MXChanged) event()         {}
-func (PolicyUnavailable) event() {}
-func (NoticeQueued) event()      {}
-func (Raised) event()            {}
-func (RulesApplied) event()      {}
-func (AdminActed) event()        {}
-func (WebRequested) event()      {}
-func (RecordsChecked) event()    {}
-func (Warned) event()            {}
+func (Started) event()            {}
+func (Connected) event()          {}
+func (Disconnected) event()       {}
+func (HandshakeFailed) event()    {}
+func (Refused) event()            {}
+func (RecipientAsked) event()     {}
+func (LoggedIn) event()           {}
+func (Accepted) event()           {}
+func (ClientPlain) event()        {}
+func (Attempted) event()          {}
+func (PeerChanged) event()        {}
+func (Settled) event()            {}
+func (MXChanged) event()          {}
+func (PolicyUnavailable) event()  {}
+func (NoticeQueued) event()       {}
+func (Raised) event()             {}
+func (RulesApplied) event()       {}
+func (AdminActed) event()         {}
+func (WebRequested) event()       {}
+func (RecordsChecked) event()     {}
+func (CertificateOrdered) event() {}
+func (CertificateEnding) event()  {}
+func (Warned) event()             {}

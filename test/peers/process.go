@@ -31,8 +31,14 @@ type Process struct {
 // start runs a server in a process group of its own until the test ends. as is the user to run it as, "" for root.
 func start(t testing.TB, name, as string, logs []string, argv ...string) *Process {
 	t.Helper()
+	return launch(t, name, as, logs, environment(t), argv...)
+}
+
+// launch is start in an environment.
+func launch(t testing.TB, name, as string, logs, env []string, argv ...string) *Process {
+	t.Helper()
 	p := &Process{name: name, cmd: exec.Command(argv[0], argv[1:]...), log: &lockedBuffer{}, done: make(chan struct{}), logs: logs}
-	p.cmd.Env = environment(t)
+	p.cmd.Env = env
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.WaitDelay = time.Second

@@ -55,6 +55,10 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return policyLine(e)
 	case event.WebRequested:
 		return webLine(e)
+	case event.CertificateOrdered:
+		return orderLine(e)
+	case event.CertificateEnding:
+		return endingLine(e)
 	case event.RecordsChecked:
 		n := 0
 		for _, some := range e.Findings {
@@ -75,6 +79,37 @@ func webLine(e event.WebRequested) (slog.Level, string, attrs) {
 	a.number("code", int64(e.Code))
 	a.took("took", e.Took)
 	return slog.LevelDebug, "web-request", a
+}
+
+// orderLine tells of an order for our own certificate.
+func orderLine(e event.CertificateOrdered) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("names", strings.Join(e.Names, " "))
+	a.text("missing", strings.Join(e.Missing, " "))
+	a.at("ends", e.End)
+	a.at("next", e.Next)
+	a.text("text", e.Fault)
+	if e.Issued {
+		a = append(a, slog.Bool("same_key", e.SameKey))
+	}
+	if e.Temporary {
+		a = append(a, slog.Bool("temporary", true))
+	}
+	if e.Fault != "" {
+		return slog.LevelWarn, "certificate-order-failed", a
+	}
+	return slog.LevelInfo, "certificate-issued", a
+}
+
+// endingLine tells of a certificate of ours that runs out.
+func endingLine(e event.CertificateEnding) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("kind", e.Kind)
+	a.text("name", e.Name)
+	a.at("ends", e.End)
+	a.number("days", int64(e.Step))
+	a.text("text", e.Fault)
+	return slog.LevelWarn, "certificate-ending", a
 }
 
 func loginLine(e event.LoggedIn) (slog.Level, string, attrs) {

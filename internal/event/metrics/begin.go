@@ -16,7 +16,8 @@ var (
 	noticeKinds = []string{"dsn", "delay-notice", "alert"}
 	wishes      = []string{"hold", "cancel"}
 	answers     = []string{string(event.RecipientKnown), string(event.RecipientUnknown), string(event.RecipientUnanswered)}
-	pages       = []string{string(event.WebPolicy), string(event.WebNone)}
+	pages       = []string{string(event.WebPolicy), string(event.WebPartners), string(event.WebChallenge), string(event.WebNone)}
+	orders      = []string{"issued", "failed"}
 	// replies are the codes that the gateway refuses commands with (RFC 5321 §4.2.3, RFC 4954 §6, RFC 7504 §4).
 	replies = [...]int{421, 450, 451, 452, 454, 455, 500, 501, 502, 503, 504, 521, 523, 530, 534, 535, 538, 550, 551, 552, 553, 554, 555, 556}
 )
@@ -45,6 +46,7 @@ func (m *Metrics) begin() {
 	m.each(tooLate, wishes...)
 	m.each(recipientsAsked, answers...)
 	m.each(webRequests, pages...)
+	m.each(certificateOrders, orders...)
 	m.each(refused, "other")
 	for _, code := range replies {
 		m.add(refused, 0, strconv.Itoa(code))

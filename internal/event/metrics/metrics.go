@@ -131,7 +131,19 @@ func (m *Metrics) rest(e event.Event) {
 		m.gauges[rulesInForce].WithLabelValues().Set(float64(e.Rules))
 	case event.AdminActed:
 		m.add(adminActions, 1)
-	case event.Warned, event.MXChanged, event.ClientPlain:
+	case event.CertificateOrdered:
+		m.ordered(e)
+	case event.Warned, event.MXChanged, event.ClientPlain, event.CertificateEnding:
+		m.add(warnings, 1)
+	}
+}
+
+func (m *Metrics) ordered(e event.CertificateOrdered) {
+	if e.Issued {
+		m.add(certificateOrders, 1, "issued")
+	}
+	if e.Fault != "" {
+		m.add(certificateOrders, 1, "failed")
 		m.add(warnings, 1)
 	}
 }

@@ -1,6 +1,7 @@
 // Package identity is the gateway's own certificates: read from files, chosen by the name a client asks for, and read
 // again when their content changes (see filewatch) or somebody asks, so that a renewal needs no restart. A file that has become unreadable or does not fit its
-// key keeps the last good certificate in force, and a Notice says so.
+// key keeps the last good certificate in force, and a Notice says so. Beside those of files there may be certificates that
+// somebody else renews (Source).
 package identity
 
 import (
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,12 +29,16 @@ type Notice struct {
 	Err  error
 }
 
+// Source has a certificate that changes without a file, and is asked at each handshake. It is never nil.
+type Source interface{ Certificate() *tls.Certificate }
+
 // lookPause is the least time between two looks at the files.
 const lookPause = time.Second
 
 // Certificates chooses certificates. Load makes one. Safe for concurrent use.
 type Certificates struct {
 	files  []File
+	more   []Source
 	notice func(Notice)
 	now    atomic.Pointer[[]tls.Certificate]
 
@@ -42,15 +48,15 @@ type Certificates struct {
 	failed []string         // why it could not be read, as it was told; it is tried again
 }
 
-// Load reads all files; every pair must be good. notice may be nil.
-func Load(files []File, notice func(Notice)) (*Certificates, error) {
-	if len(files) == 0 {
+// Load reads all files; every pair must be good. Those of more come after them. notice may be nil.
+func Load(files []File, notice func(Notice), more ...Source) (*Certificates, error) {
+	if len(files)+len(more) == 0 {
 		return nil, errors.New("no certificate is configured")
 	}
 	if notice == nil {
 		notice = func(Notice) {}
 	}
-	c := &Certificates{files: files, notice: notice, seen: make([]filewatch.Mark, len(files)), failed: make([]string, len(files)),
+	c := &Certificates{files: files, more: more, notice: notice, seen: make([]filewatch.Mark, len(files)), failed: make([]string, len(files)),
 		looked: time.Now()}
 	certs := make([]tls.Certificate, len(files))
 	for i, f := range files {
@@ -104,7 +110,7 @@ func pair(chain, key []byte) (tls.Certificate, error) {
 // abilities fit, else the first. A client without a name, or with one we do not have, is served all the same.
 func (c *Certificates) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.refresh()
-	certs := *c.now.Load()
+	certs := c.inForce()
 	for i := range certs {
 		if hello.ServerName != "" && hello.SupportsCertificate(&certs[i]) == nil {
 			return &certs[i], nil
@@ -118,6 +124,19 @@ func (c *Certificates) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 		}
 	}
 	return &certs[0], nil
+}
+
+// inForce are all certificates, those of files first.
+func (c *Certificates) inForce() []tls.Certificate {
+	certs := *c.now.Load()
+	if len(c.more) == 0 {
+		return certs
+	}
+	certs = slices.Clone(certs)
+	for _, s := range c.more {
+		certs = append(certs, *s.Certificate())
+	}
+	return certs
 }
 
 // refresh reads the files, at most once a second.
@@ -165,7 +184,7 @@ func (c *Certificates) look() {
 // Leaves returns the servers' own certificates that are in force, read anew where their files changed.
 func (c *Certificates) Leaves() (out []*x509.Certificate) {
 	c.refresh()
-	for _, one := range *c.now.Load() {
+	for _, one := range c.inForce() {
 		if one.Leaf != nil {
 			out = append(out, one.Leaf)
 		}

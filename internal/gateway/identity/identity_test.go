@@ -211,3 +211,39 @@ func TestAChainIsReadWholeOrNotAtAll(t *testing.T) {
 		t.Errorf("with its key in one file: %v", err)
 	}
 }
+
+// renewed is a certificate that somebody renews.
+type renewed struct{ now *tls.Certificate }
+
+func (r *renewed) Certificate() *tls.Certificate { return r.now }
+
+func TestACertificateWithoutAFileIsChosenByItsName(t *testing.T) {
+	ca, dir := pki.New(time.Now(), "CA"), t.TempDir()
+	issue := func(name string) *tls.Certificate { c := ca.Issue(pki.Options{Names: []string{name}}).TLS; return &c }
+	source := &renewed{issue("gw.test")}
+	for what, c := range map[string]struct {
+		files []identity.File
+		other string
+	}{"alone": {nil, "gw.test"}, "beside a file": {[]identity.File{write(t, dir, "a", ca.Issue(pki.Options{Names: []string{"a.test"}}))}, "a.test"}} {
+		certs, err := identity.Load(c.files, nil, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for asked, want := range map[string]string{"gw.test": "gw.test", "": c.other, "unknown.test": c.other} {
+			if got := nameOf(t, certs, asked); got != want {
+				t.Errorf("%s: asked for %q the client gets %q, want %q", what, asked, got, want)
+			}
+		}
+		if n := len(certs.Leaves()); n != len(c.files)+1 {
+			t.Errorf("%s: %d certificates", what, n)
+		}
+		before := source.now
+		source.now = issue("gw.test")
+		if got, err := certs.Get(hello("gw.test")); err != nil || !got.Leaf.Equal(source.now.Leaf) || got.Leaf.Equal(before.Leaf) {
+			t.Errorf("%s: after a renewal the old one is served (%v)", what, err)
+		}
+	}
+	if _, err := identity.Load(nil, nil); err == nil {
+		t.Error("nothing at all is taken")
+	}
+}

@@ -139,6 +139,14 @@ func (n *Notifier) Emit(e event.Event) {
 		n.peer(&e)
 	case event.ClientPlain:
 		n.client(&e)
+	case event.CertificateEnding:
+		n.ending(&e)
+	case event.CertificateOrdered:
+		if e.Temporary && e.Fault != "" {
+			n.Tell(Matter{Key: "certificate missing", Subject: "the gateway has no public certificate",
+				Text: "The CA gave no certificate: " + e.Fault + ". Mail is taken with one that the gateway has signed itself, which senders who insist on a public one refuse.",
+				Hint: "`postern config check`; it is tried again at " + e.Next.UTC().Format(time.RFC3339)})
+		}
 	case event.Warned:
 		switch e.What {
 		case "notice held", "starttls lost everywhere", "backscatter":
@@ -162,6 +170,33 @@ func (n *Notifier) client(e *event.ClientPlain) {
 		m.Text = fmt.Sprintf("%s (%s) handed in message %s without TLS at %s. It always had TLS, last at %s.",
 			name, e.Helo, e.Message, e.Listener, e.LastTLS.UTC().Format(time.RFC3339))
 		m.Hint = "look at that client's settings and at what stands between it and the gateway: something may take STARTTLS out of SMTP"
+	}
+	n.Tell(m)
+}
+
+// days are so many, in words.
+func days(n int) string {
+	if n == 1 {
+		return "a day"
+	}
+	return fmt.Sprintf("%d days", n)
+}
+
+// ending tells of a certificate of ours that runs out.
+func (n *Notifier) ending(e *event.CertificateEnding) {
+	end := e.End.UTC().Format(time.RFC3339)
+	m := Matter{
+		Key:     fmt.Sprintf("own certificate %s %s %s %d", e.Kind, e.Name, end, e.Step),
+		Subject: "the gateway's own certificate " + e.Name + " ends within " + days(e.Step),
+		Text:    fmt.Sprintf("The certificate that this gateway shows as a %s ends at %s. Partners who insist on a valid one exchange no mail after that.", e.Kind, end),
+		Hint:    "renew it; the files are read again when they change",
+	}
+	if e.Step == 0 {
+		m.Subject = "the gateway's own certificate " + e.Name + " has ended"
+	}
+	if e.Fault != "" {
+		m.Text += " Its renewal failed: " + e.Fault + "."
+		m.Hint = "`postern config check`; the log has each attempt (certificate-order-failed)"
 	}
 	n.Tell(m)
 }

@@ -246,3 +246,27 @@ func TestOnlyWhatMattersIsWrittenAbout(t *testing.T) {
 		}
 	})
 }
+
+func TestOurOwnCertificateIsToldOfAtEachStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "admin@example.test", "")
+		defer w.end()
+		end := time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
+		for _, step := range []int{30, 14, 7, 1, 0} {
+			w.Emit(event.CertificateEnding{Kind: "server", Name: "gw.example.test", End: end, Step: step, Fault: "port 80 is closed"})
+			time.Sleep(time.Hour)
+		}
+		w.Emit(event.CertificateOrdered{Temporary: true, Fault: "no such name", Next: end})
+		w.Emit(event.CertificateOrdered{Issued: true, Names: []string{"gw.example.test"}, End: end})
+		time.Sleep(time.Hour)
+		_, texts := w.letters(t)
+		if len(texts) != 6 {
+			t.Fatalf("%d letters", len(texts))
+		}
+		for i, want := range []string{"ends within 30 days", "ends within 14 days", "ends within 7 days", "ends within a day", "has ended", "has no public certificate"} {
+			if !strings.Contains(texts[i], want) || !strings.Contains(texts[i], map[bool]string{true: "port 80 is closed", false: "no such name"}[i < 5]) {
+				t.Errorf("letter %d without %q:\n%s", i, want, texts[i])
+			}
+		}
+	})
+}

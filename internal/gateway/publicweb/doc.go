@@ -1,6 +1,12 @@
 // Package publicweb is the web listener for strangers: HTTPS at port 443, and nothing of the console.
 //
 //	https://mta-sts.DOMAIN/.well-known/mta-sts.txt    the MTA-STS policy of a domain of ours (RFC 8461 §3.3)
+//	https://HOSTNAME/                                 our certificates, their roots and what will change, for partners
+//	https://HOSTNAME/certificates.txt, .pem           the same as text, and as certificates
+//	.../.well-known/acme-challenge/TOKEN              what a CA is to find here (RFC 8555 §8.3), at any name
+//
+// A handshake that asks for acme-tls/1 alone is a CA's (RFC 8737): it gets the certificate for its challenge, or none.
+// A Plain server speaks HTTP, at port 80, and serves the answers to challenges alone.
 //
 // Everything else is 404 with an empty page, whatever the method. There is no redirect, no cookie, nothing about caches
 // (the policy's own max_age is what counts) and nothing that says what the server is. The name in the request decides,

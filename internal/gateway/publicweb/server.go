@@ -32,10 +32,18 @@ const (
 	shutdownTime = 2 * time.Second
 )
 
-// Config is what a Server needs. All of it must be set, but Listener.
+// Config is what a Server needs. All of it must be set, but Listener and what is said to be for some.
 type Config struct {
 	// Listener is what events call it.
 	Listener string
+	// Plain serves the challenges of a CA over HTTP and nothing else; Certificate, Policy and Partners are for others.
+	Plain bool
+	// Answer returns what a CA is to find under a token, "" for none; TLSAnswer the certificate for a handshake that is a
+	// challenge, nil for none. Both may be nil, for servers that no CA comes to. Safe for concurrent use.
+	Answer    func(token string) string
+	TLSAnswer func(name string) *tls.Certificate
+	// Partners returns what partners are shown, nil where they are shown nothing; it may be nil. Safe for concurrent use.
+	Partners func() *Partners
 	// Certificate chooses the certificate for a handshake.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Policy returns the MTA-STS policy of a domain as it is published, "" where it has none. Safe for concurrent use.
@@ -56,10 +64,10 @@ func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, crowd: newCrowd(Connections, perClient)}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
+	protocols.SetHTTP2(!cfg.Plain)
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(s.answer), Protocols: &protocols,
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cfg.Certificate},
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cfg.Certificate, GetConfigForClient: s.challenged},
 		ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: headerMost, DisableGeneralOptionsHandler: true, ConnState: s.crowd.state,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streams, WriteByteTimeout: answerTime,
@@ -71,7 +79,12 @@ func New(cfg Config) *Server {
 
 // Serve answers at a socket until Shutdown, after which it returns nil. It closes the socket.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.http.ServeTLS(&listener{l, s.crowd}, "", "")
+	var err error
+	if s.cfg.Plain {
+		err = s.http.Serve(&listener{l, s.crowd})
+	} else {
+		err = s.http.ServeTLS(&listener{l, s.crowd}, "", "")
+	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

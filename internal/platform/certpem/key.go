@@ -43,8 +43,33 @@ func PublicKey(text []byte) (spki []byte, secret bool, err error) {
 	}
 }
 
+// PrivateKey reads the first private key of a text. Parameters and certificates may stand before it.
+func PrivateKey(text []byte) (crypto.Signer, error) {
+	for rest := bytes.TrimPrefix(text, []byte("\ufeff")); ; {
+		var b *pem.Block
+		if b, rest = pem.Decode(rest); b == nil {
+			return nil, errors.New("it holds no private key in PEM form")
+		}
+		switch b.Type {
+		case "PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY":
+			return private(b)
+		case "ENCRYPTED PRIVATE KEY":
+			return nil, errors.New("its private key is encrypted; `openssl pkey` writes it without a password")
+		}
+	}
+}
+
 // publicPart is the public key of a private one.
 func publicPart(b *pem.Block) ([]byte, error) {
+	signer, err := private(b)
+	if err != nil {
+		return nil, err
+	}
+	return x509.MarshalPKIXPublicKey(signer.Public())
+}
+
+// private is the private key of a block.
+func private(b *pem.Block) (crypto.Signer, error) {
 	var key any
 	var err error
 	switch b.Type {
@@ -59,5 +84,5 @@ func publicPart(b *pem.Block) ([]byte, error) {
 	if err != nil || !ok {
 		return nil, errors.New("its private key cannot be read")
 	}
-	return x509.MarshalPKIXPublicKey(signer.Public())
+	return signer, nil
 }

@@ -53,7 +53,7 @@ func Unvalidated(cfg *config.Config) []config.Finding {
 
 // ownCertificates looks at the dates and names of our own certificates.
 func ownCertificates(cfg *config.Config, now time.Time) (out []config.Finding) {
-	covered := len(cfg.TLS.Certificates) == 0
+	covered := len(cfg.TLS.Certificates) == 0 || slices.Contains(cfg.TLS.ACME.Names, cfg.Hostname)
 	look := func(key string, cert, private config.Path) {
 		read, err := identity.Read(identity.File{Cert: string(cert), Key: string(private)})
 		if err != nil {
@@ -107,12 +107,17 @@ func policyHosts(cfg *config.Config) (out []config.Finding) {
 	}
 	for i, d := range own.Domains {
 		host := ownzone.HostName(d.Name)
-		if d.Policy.Mode != "" && !slices.ContainsFunc(own.Certificates, func(c ownzone.Certificate) bool { return c.Chain[0].VerifyHostname(host) == nil }) {
+		if d.Policy.Mode != "" && !ordered(cfg, host) && !slices.ContainsFunc(own.Certificates, func(c ownzone.Certificate) bool { return c.Chain[0].VerifyHostname(host) == nil }) {
 			out = append(out, config.Finding{Key: fmt.Sprintf("domain[%d].sts", i), What: fmt.Sprintf("no certificate is for %s: nobody takes the policy from this gateway", host),
 				Hint: "add one to tls.certificates, or the name to one that is there"})
 		}
 	}
 	return out
+}
+
+// ordered reports whether a certificate for a name is to be had from a CA.
+func ordered(cfg *config.Config, host string) bool {
+	return slices.ContainsFunc(cfg.TLS.ACME.Names, func(n mail.Domain) bool { return n.String() == host })
 }
 
 // trustFiles reads the files of CA certificates that the configuration names for single purposes.
@@ -127,6 +132,7 @@ func trustFiles(cfg *config.Config) (out []config.Finding) {
 		}
 	}
 	look("relay.client_certificates", cfg.Relay.ClientCertificates)
+	look("tls.acme.trust", cfg.TLS.ACME.Trust)
 	for i, d := range cfg.Domain {
 		look(fmt.Sprintf("domain[%d].trust", i), d.Trust)
 	}

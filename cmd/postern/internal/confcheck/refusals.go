@@ -69,6 +69,12 @@ func refusals(cfg *config.Config) (files Files, out []config.Finding) {
 		files.Client, err = readable(cfg.Delivery.ClientCertificate, cfg.Delivery.ClientKey)
 		refuse("delivery.client_certificate", err)
 	}
+	if _, err = rooms.ACMEKey(cfg); err != nil {
+		refuse("tls.acme.key", process.Unreadable(err, string(cfg.TLS.ACME.Key), "`openssl ecparam -name prime256v1 -genkey -noout -out FILE` makes one"))
+	}
+	if _, err = rooms.ACMEBinding(cfg); err != nil {
+		refuse("tls.acme.eab", process.Unreadable(err, string(cfg.TLS.ACME.EAB.Key), "write the secret that the CA gave into that file, which nobody else may read"))
+	}
 	files.Secret, err = clientSecret(cfg)
 	refuse("oidc.client_secret_file", err)
 	refuse("data", dataFolder(cfg))

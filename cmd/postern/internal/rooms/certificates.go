@@ -32,11 +32,21 @@ type OwnFile struct {
 	host       mail.Domain // the name partners expect; zero where they expect none
 }
 
+// Kind is check.OwnServer or check.OwnClient.
+func (f OwnFile) Kind() string { return f.kind }
+
 // OwnFiles lists our own certificates.
 func OwnFiles(cfg *config.Config) (out []OwnFile) {
 	for i, c := range cfg.TLS.Certificates {
 		f := OwnFile{kind: check.OwnServer, file: string(c.Cert)}
 		if i == 0 { // the others are for clients that ask for other names
+			f.host = cfg.Hostname
+		}
+		out = append(out, f)
+	}
+	if file := ACMEFile(cfg); file != "" {
+		f := OwnFile{kind: check.OwnServer, file: file}
+		if len(cfg.TLS.Certificates) == 0 {
 			f.host = cfg.Hostname
 		}
 		out = append(out, f)

@@ -17,7 +17,7 @@ func MemoryPlan(cfg *config.Config, found ram.Found) ram.Plan {
 		Memory: cfg.Limits.Memory, Content: cfg.Limits.ContentMemory, Young: cfg.Queue.Memory,
 		Sessions: cfg.Limits.Connections, Outbound: cfg.Delivery.Outbound() + cfg.Asking.Outbound(), Session: smtpserver.SessionMemory,
 	}
-	if len(cfg.TLS.Certificates) > 0 {
+	if cfg.TLS.Offered() {
 		w.Session += smtpserver.TLSMemory
 	}
 	if cfg.Admin.Listen != "" {
@@ -27,10 +27,10 @@ func MemoryPlan(cfg *config.Config, found ram.Found) ram.Plan {
 	return ram.Make(w, found)
 }
 
-// WebConnections is how many connections of strangers there can be at the listeners of mode web.
+// WebConnections is how many connections of strangers there can be at the listeners of mode web and acme.
 func WebConnections(cfg *config.Config) (n int) {
 	for _, l := range cfg.Listen {
-		if l.Mode == config.ModeWeb {
+		if !l.Mode.TakesMail() {
 			n += publicweb.Connections
 		}
 	}

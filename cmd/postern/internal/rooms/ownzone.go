@@ -30,16 +30,23 @@ func OwnZone(cfg *config.Config) (*ownzone.Own, error) {
 		}
 		out.Domains = append(out.Domains, d)
 	}
+	var files []string
 	for _, c := range cfg.TLS.Certificates {
-		text, err := os.ReadFile(string(c.Cert))
+		files = append(files, string(c.Cert))
+	}
+	if file := ACMEFile(cfg); file != "" {
+		files = append(files, file)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the certificate: %w", err)
 		}
 		chain, err := certpem.Chain(text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.Cert, err)
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		out.Certificates = append(out.Certificates, ownzone.Certificate{File: string(c.Cert), Chain: chain})
+		out.Certificates = append(out.Certificates, ownzone.Certificate{File: file, Chain: chain})
 	}
 	for _, file := range cfg.TLS.NextKeys {
 		key, err := NextKey(file)

@@ -27,6 +27,8 @@ func demands(l *config.Listen) string {
 	switch {
 	case l.Mode == config.ModeWeb:
 		return "TLS; it serves the MTA-STS policies of our domains"
+	case l.Mode == config.ModeACME:
+		return "nothing; it answers the challenges of a CA"
 	case l.Mode == config.ModeSubmission:
 		return "TLS and a password"
 	case l.RequireTLS && l.Auth:

@@ -144,7 +144,7 @@ func (g *Gateway) state() metrics.State {
 			add("server", leaf)
 		}
 	}
-	if c := g.client.Load(); c != nil && c.Leaf != nil {
+	if c := g.client.Load(); c != nil && c.Leaf != nil { // that of a CA is among the others
 		add("client", c.Leaf)
 	}
 	return s
@@ -153,7 +153,7 @@ func (g *Gateway) state() metrics.State {
 // listenerNames are the names of the listeners that take mail.
 func listenerNames(cfg *config.Config) (out []string) {
 	for _, l := range cfg.Listen {
-		if l.Mode != config.ModeWeb { // which has no sessions
+		if l.Mode.TakesMail() {
 			out = append(out, l.Name)
 		}
 	}

@@ -18,9 +18,11 @@ import (
 	"postern/internal/dns/resolver"
 	"postern/internal/event"
 	"postern/internal/event/metrics"
+	"postern/internal/gateway/certorder"
 	"postern/internal/gateway/clientname"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/dispatch"
+	"postern/internal/gateway/expiry"
 	"postern/internal/gateway/identity"
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/intake"
@@ -77,7 +79,10 @@ type Gateway struct {
 	admin      *admin.Service
 	accounts   *accounts.Service
 	certs      *identity.Certificates // nil: no STARTTLS
-	plan       ram.Plan               // who may take how much memory
+	acme       *certorder.Keeper      // has one of them; nil: no CA is asked
+	expiry     *expiry.Watcher        // of all of them
+	partners   shownToPartners
+	plan       ram.Plan // who may take how much memory
 	// memoryOfContent is the half of the plan's Content that sessions share; the other is the store's. memoryOfSessions
 	// is what they cost besides.
 	memoryOfContent, memoryOfSessions *smtpserver.Memory

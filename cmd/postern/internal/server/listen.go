@@ -27,7 +27,7 @@ func (g *Gateway) listen() error {
 	gate := smtpserver.NewGate(g.affordable(g.cfg.Limits.Connections), g.cfg.Limits.ConnectionsPerClient, g.memoryOfSessions)
 	g.gate.Store(gate)
 	for i, lc := range g.cfg.Listen {
-		if lc.Mode == config.ModeWeb {
+		if !lc.Mode.TakesMail() {
 			g.listeners = append(g.listeners, &listener{lc, g.sockets.Of[i], g.web(lc)})
 			continue
 		}

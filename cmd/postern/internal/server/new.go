@@ -20,7 +20,7 @@ import (
 	"postern/internal/event/metrics"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/dispatch"
-	"postern/internal/gateway/identity"
+	"postern/internal/gateway/expiry"
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/intake"
 	"postern/internal/gateway/notify"
@@ -86,6 +86,9 @@ func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
 	if err != nil {
 		return err
 	}
+	if err := g.certifies(ctx); err != nil {
+		return err
+	}
 	g.pins = mxpins.NewBook(g.store)
 	g.rules = inforce.NewKeeper(ctx, inforce.Config{Ledger: g.store, Table: table, Files: g.roots.Digest})
 	if err := g.remember(ctx); err != nil {
@@ -110,6 +113,7 @@ func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
 	}
 	g.recipients.Use(files.Mailboxes)
 	g.zones = g.watchesZones()
+	g.expiry = expiry.New(g.ownEnds, g.sink)
 	g.dispatch = dispatch.New(g.dispatching())
 	if g.rules.Now().Number != before.Number { // something else is in force than when the gateway stopped
 		g.dispatch.Changed()
@@ -155,7 +159,7 @@ func (g *Gateway) remember(ctx context.Context) error {
 	return nil
 }
 
-// trust prepares roots and our own certificates.
+// trust prepares the roots.
 func (g *Gateway) trust() error {
 	var err error
 	g.roots, err = rooms.OpenRoots(g.cfg, func(n roots.Notice) {
@@ -164,22 +168,6 @@ func (g *Gateway) trust() error {
 		}
 		if len(n.Left) > 0 {
 			g.warn("trust "+n.Trust, fmt.Errorf("%s: %s", n.File, strings.Join(n.Left, "; ")), "these certificates are not trusted")
-		}
-	})
-	if err != nil {
-		return err
-	}
-	if len(g.cfg.TLS.Certificates) == 0 {
-		g.warn("certificate", errors.New("no certificate is configured"), "STARTTLS is not offered; set tls.certificates")
-		return nil
-	}
-	var files []identity.File
-	for _, c := range g.cfg.TLS.Certificates {
-		files = append(files, identity.File{Cert: string(c.Cert), Key: string(c.Key)})
-	}
-	g.certs, err = identity.Load(files, func(n identity.Notice) {
-		if n.Err != nil {
-			g.warn("certificate", n.Err, "repair the file; the certificate read before stays in force")
 		}
 	})
 	return err

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"crypto/tls"
 	"crypto/x509"
 
 	"postern/cmd/postern/internal/rooms"
@@ -15,7 +17,15 @@ import (
 
 // web makes the engine of a listener for strangers, who get the policies of the configuration in force.
 func (g *Gateway) web(lc config.Listen) *publicweb.Server {
-	return publicweb.New(publicweb.Config{Listener: lc.Name, Certificate: g.certs.Get, Policy: g.ownPolicy, Sink: g.sink})
+	out := publicweb.Config{Listener: lc.Name, Plain: lc.Mode == config.ModeACME, Policy: g.ownPolicy, Partners: g.showPartners, Sink: g.sink}
+	if g.certs != nil {
+		out.Certificate = g.certs.Get
+	}
+	if g.acme != nil {
+		out.Answer = func(token string) string { return g.acme.HTTPAnswer(context.Background(), token) }
+		out.TLSAnswer = func(name string) *tls.Certificate { return g.acme.TLSAnswer(context.Background(), name) }
+	}
+	return publicweb.New(out)
 }
 
 // ownPolicy is the policy of a domain of ours as others get it, "" where it has none.
@@ -44,6 +54,7 @@ func (g *Gateway) watchesZones() *zonewatch.Watcher {
 		Own: func() (*ownzone.Own, *x509.CertPool, error) {
 			now := *g.inForce.Load()
 			now.Hostname, now.Listen, now.TLS.Certificates = g.cfg.Hostname, g.cfg.Listen, g.cfg.TLS.Certificates // these need a restart
+			now.TLS.ACME = g.cfg.TLS.ACME
 			roots, err := g.publicRoots()
 			if err != nil {
 				return nil, nil, err

@@ -63,6 +63,9 @@ func (g *Gateway) reread() {
 	if g.certs != nil {
 		g.certs.Reread()
 	}
+	if g.acme != nil {
+		g.acme.Again()
+	}
 }
 
 // adopt puts a configuration file in force, all of what needs no restart or nothing.
@@ -104,7 +107,7 @@ func (g *Gateway) adopt(ctx context.Context, path string) error {
 
 // adopted are the keys and sections that a reload puts in force, for sessions that are open too.
 func adopted() []string {
-	return []string{"domain", "route", "user", "relay", "relay_client", "tls.ask_clients", "tls.next_keys", "dns.client_names", "policies.dane", "policies.sts", "delivery.deny_networks", "delivery.port",
+	return []string{"domain", "route", "user", "relay", "relay_client", "tls.ask_clients", "tls.next_keys", "tls.partner_page", "dns.client_names", "policies.dane", "policies.sts", "delivery.deny_networks", "delivery.port",
 		"delivery.client_certificate", "delivery.client_key",
 		"limits.header_size", "limits.hops", "limits.login_failures", "limits.login_window"}
 }

@@ -29,7 +29,7 @@ func (g *Gateway) routing(cfg *config.Config) route.Config {
 // delivers makes what opens connections to other servers.
 func (g *Gateway) delivers() *deliver.Deliverer {
 	opener := rooms.Delivering(g.cfg, g.dialer, g.roots, g.revoke, nil)
-	opener.Certificate = g.client.Load
+	opener.Certificate = g.clientCertificate
 	opener.Memory, opener.Book, opener.Remember = g.memory, g.pins, g.pins.Remember
 	return deliver.New(opener)
 }
@@ -61,6 +61,9 @@ func (g *Gateway) checks(cfg *config.Config, client *tls.Certificate) (*examiner
 	}
 	cc := examiner.Config{Route: g.routing(cfg), Deliver: rooms.Delivering(cfg, g.dialer, g.roots, g.revoke, client), Forced: forced}
 	cc.Excepted = func(d mail.Domain) map[string]string { return g.rules.Now().Rules.Excepted(d, time.Now()) }
+	if client == nil {
+		cc.Deliver.Certificate = g.clientCertificate
+	}
 	cc.Route.Timeout = checkPatience
 	cc.Deliver.Memory, cc.Deliver.Book = g.memory, g.pins
 	cc.Deliver.Budget, cc.Deliver.ConnectTimeout = checkPatience, min(cc.Deliver.ConnectTimeout, checkPatience)
