@@ -71,6 +71,7 @@ func lattice() map[string]string {
 		"platform/flush":       "",
 		"operator/accounts":    "operator/access operator/audit platform/passhash operator/pending platform/flush platform/records",
 		"history/traffic":      "mail policy event platform/flush platform/records",
+		"history/tlscounts":    "mail policy policy/tlsrpt attempt event platform/flush platform/records",
 		"history/certstore":    "event platform/flush platform/records",
 		"queue/memstore":       "policy attempt queue operator/audit platform/records",
 		"queue/sqlstore":       "queue/wal mail policy attempt queue operator/audit platform/records",

@@ -156,6 +156,19 @@ type (
 		Leg      Leg
 		Requires policy.Level
 		Attempt  *attempt.Attempt
+		// Domain is the recipients', Named says that an administrator named its hosts, and not DNS.
+		Domain mail.Domain
+		Named  bool
+		// Report says that it was for a report of ours about TLS, which is in no such report itself (RFC 8460 §3).
+		Report bool
+	}
+	// PassedOver: no host of a domain could be tried, and what they publish is shown by Attempt. Nothing was dialled.
+	PassedOver struct {
+		Leg     Leg
+		Attempt *attempt.Attempt
+		Domain  mail.Domain
+		Named   bool // as of Attempted
+		Report  bool
 	}
 	// PeerChanged: something about a server we send to is not as it was. Before and After are bounded text.
 	PeerChanged struct {
@@ -258,6 +271,7 @@ func (LoggedIn) event()          {}
 func (Accepted) event()          {}
 func (ClientPlain) event()       {}
 func (Attempted) event()         {}
+func (PassedOver) event()        {}
 func (PeerChanged) event()       {}
 func (Settled) event()           {}
 func (MXChanged) event()         {}

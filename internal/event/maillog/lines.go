@@ -45,6 +45,10 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return clientLine(e)
 	case event.Attempted:
 		return attemptedLine(e)
+	case event.PassedOver:
+		a.text("to", e.Domain.String())
+		a.why(e.Attempt.Reason, e.Attempt.Text)
+		return slog.LevelDebug, "passed-over", a
 	case event.Settled:
 		return settledLine(e)
 	case event.PeerChanged:

@@ -13,7 +13,7 @@ var (
 	outbound    = [...]string{string(event.OutOwn), string(event.OutWorld)}
 	levels      = [...]string{policy.Plaintext.String(), policy.Encrypted.String(), policy.Authenticated.String()}
 	states      = []string{"delivered", "deferred", "failed", "held", "cancelled"}
-	noticeKinds = []string{"dsn", "delay-notice", "alert"}
+	noticeKinds = []string{"dsn", "delay-notice", "alert", "tls-report"}
 	wishes      = []string{"hold", "cancel"}
 	answers     = []string{string(event.RecipientKnown), string(event.RecipientUnknown), string(event.RecipientUnanswered)}
 	pages       = []string{string(event.WebPolicy), string(event.WebNone)}
