@@ -77,6 +77,12 @@ const (
 	WebNone   WebPage = "none"   // nothing that is there
 )
 
+// Ways of a report about TLS. The names are stable: log and metrics print them.
+const (
+	ReportMail = "mail"
+	ReportWeb  = "https"
+)
+
 type (
 	// Started: a listener is open.
 	Started struct{ Listener, Address, Mode string }
@@ -223,6 +229,14 @@ type (
 		// Repeated says that this was told within the last day.
 		Repeated bool
 	}
+	// ReportSent: a destination got the report of a day about TLS with a domain, or it was given up.
+	ReportSent struct {
+		Day, Domain string
+		To          string // "mailto:...", "https://..."; "" where it is not known who wants it
+		Way         string // ReportMail, ReportWeb or ""
+		OK          bool
+		Text        string // why it was given up; escaped and bounded
+	}
 	// NoticeQueued: a DSN or delay notice was queued, or is held because too many go to strangers.
 	NoticeQueued struct {
 		Message, About string
@@ -276,6 +290,7 @@ func (PeerChanged) event()       {}
 func (Settled) event()           {}
 func (MXChanged) event()         {}
 func (PolicyUnavailable) event() {}
+func (ReportSent) event()        {}
 func (NoticeQueued) event()      {}
 func (Raised) event()            {}
 func (RulesApplied) event()      {}

@@ -14,6 +14,7 @@ var (
 	levels      = [...]string{policy.Plaintext.String(), policy.Encrypted.String(), policy.Authenticated.String()}
 	states      = []string{"delivered", "deferred", "failed", "held", "cancelled"}
 	noticeKinds = []string{"dsn", "delay-notice", "alert", "tls-report"}
+	reportWays  = []string{event.ReportMail, event.ReportWeb}
 	wishes      = []string{"hold", "cancel"}
 	answers     = []string{string(event.RecipientKnown), string(event.RecipientUnknown), string(event.RecipientUnanswered)}
 	pages       = []string{string(event.WebPolicy), string(event.WebNone)}
@@ -41,6 +42,10 @@ func (m *Metrics) begin() {
 	for _, fault := range faults {
 		m.add(policyFaults, 0, fault, yesOrNo(true))
 		m.add(policyFaults, 0, fault, yesOrNo(false))
+	}
+	for _, way := range append(reportWays, "other") {
+		m.add(tlsReports, 0, way, "sent")
+		m.add(tlsReports, 0, way, "failed")
 	}
 	m.each(tooLate, wishes...)
 	m.each(recipientsAsked, answers...)
