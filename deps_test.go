@@ -50,6 +50,7 @@ func lattice() map[string]string {
 		"policy/ownzone":   "mail smtp policy policy/certcheck policy/dane policy/sts dns",
 		"policy/revoke":    "policy platform/publicaddr",
 		"policy/sts":       "mail smtp platform/tomlfile",
+		"policy/tlsrpt":    "mail smtp policy",
 		"dns/resolver":     "platform/filewatch mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
 		"config":           "mail policy policy/sts platform/passhash platform/sandbox platform/tomlfile",
@@ -83,7 +84,9 @@ func lattice() map[string]string {
 		"gateway/intake":   "mail smtp policy event queue smtp/smtpserver gateway/clientname gateway/inforce gateway/route",
 
 		"gateway/clientname": "mail dns",
-		"gateway/stscache":   "mail smtp policy policy/sts dns platform/publicaddr platform/records",
+		"gateway/stscache":   "mail smtp policy policy/sts policy/tlsrpt dns gateway/webclient platform/records",
+		"gateway/webclient":  "mail smtp dns platform/publicaddr",
+		"gateway/tlsreport":  "mail policy/tlsrpt dns event queue gateway/inforce gateway/submit gateway/webclient history/tlscounts platform/records",
 		"gateway/publicweb":  "mail event",
 		"gateway/zonewatch":  "mail dns policy/dane policy/ownzone policy/sts event gateway/stscache",
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
@@ -126,7 +129,7 @@ func isTestRoom(room string) bool {
 
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
-	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "queue/schedule",
+	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/tlsprobe",
 		"operator/access", "operator/trace", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }

@@ -2,6 +2,7 @@ package stscache
 
 import (
 	"postern/internal/policy"
+	"postern/internal/policy/tlsrpt"
 )
 
 // Kind says why there is no policy, or why the one that is kept could not be renewed. "" is no reason.
@@ -40,11 +41,11 @@ func (k Kind) TLSRPT() string {
 	case "", NoRecord, NotYet, Busy:
 		return ""
 	case RecordInvalid, PolicyInvalid:
-		return "sts-policy-invalid"
+		return tlsrpt.STSPolicyInvalid
 	case Certificate:
-		return "sts-webpki-invalid"
+		return tlsrpt.STSWebPKIInvalid
 	}
-	return "sts-policy-fetch-error"
+	return tlsrpt.STSPolicyFetchError
 }
 
 // Note is why there is no policy, or what is wrong beside one. The zero value says nothing.

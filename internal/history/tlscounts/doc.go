@@ -16,7 +16,7 @@
 //   - Where no connection came about, or no greeting, or no answer to EHLO, there was no session.
 //   - Plaintext that follows a failed handshake with the same address is no second session.
 //   - A host that is passed over for what is published (no host of an MTA-STS policy, TLSA records whose signatures do not
-//     verify) is one failed session, though nothing was dialled: the policy keeps mail from it.
+//     verify or that nobody can look up) is one failed session, though nothing was dialled: the policy keeps mail from it.
 //
 // # Under which policy it counts
 //

@@ -42,7 +42,7 @@ func decided(t *attempt.Try) bool {
 	case t.Evidence != nil:
 		return true
 	}
-	return t.Rung != attempt.Plain && t.Reason.Info().TLSRPT != ""
+	return t.Rung != attempt.Plain && tlsrpt.Result(t.Reason, tlsrpt.TypeNone) != ""
 }
 
 // repeated reports whether a later try decided about TLS at the same address.
@@ -63,7 +63,7 @@ func ofTry(domain mail.Domain, t *attempt.Try, fetch results) (out []Session) {
 		}
 	}
 	if len(out) == 0 && t.Rung != "" {
-		out = append(out, Session{Policy: tlsrpt.Policy{Type: tlsrpt.TypeNone, Domain: domain.String()}, Failure: failure(t, withoutTLS(t))})
+		out = append(out, Session{Policy: tlsrpt.Policy{Type: tlsrpt.TypeNone, Domain: domain.String()}, Failure: failure(t, withoutTLS(t), tlsrpt.TypeNone)})
 	}
 	return out
 }
@@ -84,20 +84,20 @@ func under(domain mail.Domain, t *attempt.Try, p *policy.Published, fetch result
 		if len(p.Shortfalls) == 0 || p.Shortfalls[0].Reason != t.Reason {
 			return s, false
 		}
-		s.Failure = failure(t, t.Reason)
+		s.Failure = failure(t, t.Reason, s.Policy.Type)
 		return s, s.Failed()
 	case p.Kind == policy.PublishedSTS && p.Mode == "":
-		s.Failure = failure(t, policy.STSPolicyUnavailable)
+		s.Failure = failure(t, policy.STSPolicyUnavailable, s.Policy.Type)
 		s.Failure.Result = fetch(p.Fault)
 		return s, s.Failed()
 	case !p.Demand.Forced(): // nothing is asked of the channel; a shortfall is the host's
 		if len(p.Shortfalls) == 0 {
 			return s, false
 		}
-		s.Failure = failure(t, p.Shortfalls[0].Reason)
+		s.Failure = failure(t, p.Shortfalls[0].Reason, s.Policy.Type)
 		return s, s.Failed()
 	}
-	s.Failure = failure(t, short(t, p))
+	s.Failure = failure(t, short(t, p), s.Policy.Type)
 	return s, true
 }
 
@@ -115,22 +115,21 @@ func short(t *attempt.Try, p *policy.Published) policy.Reason {
 	return ""
 }
 
-// failure tells of a try that failed for a reason; the zero value where there is none, or none that policies know.
-func failure(t *attempt.Try, why policy.Reason) tlsrpt.Failure {
-	result := why.Info().TLSRPT
+// failure tells of a try that failed for a reason under a policy of a type; the zero value where there is none, or none that
+// a report knows.
+func failure(t *attempt.Try, why policy.Reason, policyType string) tlsrpt.Failure {
 	if why == "" {
-		result = ""
-	} else if result == "" && t.Rung != "" && t.Evidence != nil {
-		result = unclassified
+		return tlsrpt.Failure{}
+	}
+	result := tlsrpt.Result(why, policyType)
+	if result == "" && t.Evidence != nil {
+		result = tlsrpt.ValidationFailure // RFC 8460 §4.3 has no word for it
 	}
 	if result == "" {
 		return tlsrpt.Failure{}
 	}
 	return tlsrpt.Failure{Result: result, SendingIP: t.Local, MXHost: t.Host, ReceiverIP: t.IP, Code: string(why)}
 }
-
-// unclassified is the result of what a policy fails for and RFC 8460 §4.3 has no word for.
-const unclassified = "validation-failure"
 
 // named says which policy it is.
 func named(domain mail.Domain, t *attempt.Try, p *policy.Published) tlsrpt.Policy {

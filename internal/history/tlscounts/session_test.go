@@ -132,7 +132,7 @@ func TestWhatIsASessionAndUnderWhichPolicyItCounts(t *testing.T) {
 			"sts clinic.test certificate-not-trusted/cert-self-signed, tlsa mx.clinic.test ok"},
 		{"TLSA records with bogus signatures", tries(passed(policy.DNSSECBogus, with(policy.Published{Kind: policy.PublishedDANE, Mode: policy.Enforced}, fellShort(policy.DNSSECBogus)))),
 			"tlsa mx.clinic.test dnssec-invalid/dnssec-bogus"},
-		{"TLSA records that nobody can look up: no matter of TLS", tries(passed(policy.DNSServfail, with(policy.Published{Kind: policy.PublishedDANE, Mode: policy.Enforced}, fellShort(policy.DNSServfail)))), ""},
+		{"TLSA records that nobody can look up, so that mail waits", tries(passed(policy.DNSServfail, with(policy.Published{Kind: policy.PublishedDANE, Mode: policy.Enforced}, fellShort(policy.DNSServfail)))), "tlsa mx.clinic.test dnssec-invalid/dns-servfail"},
 		{"passed over by the policy: its records were not looked at", tries(passed(policy.STSMXMismatch, half, with(sts(policy.Enforced), fellShort(policy.STSMXMismatch)))), "sts clinic.test validation-failure/sts-mx-mismatch"},
 		{"a host without an address", tries(passed(policy.DNSNoAddress, sts(policy.Enforced))), ""},
 		{"our own rule fell short, the policy did not", tries(at(attempt.Modern, policy.PinMismatch, proved(), sts(policy.Enforced))), "sts clinic.test ok"},

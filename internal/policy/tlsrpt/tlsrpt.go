@@ -1,9 +1,3 @@
-// Package tlsrpt reads and writes what senders report about TLS (RFC 8460): how many sessions with a domain's mail hosts
-// succeeded in a day, how many failed, and why.
-//
-//	Report        one document, as it is sent and as it is received
-//
-// Ground room.
 package tlsrpt
 
 import (
@@ -49,4 +43,13 @@ type Failure struct {
 	Sessions   int64
 	Info       string // further words, or an address of them
 	Code       string // the reporting software's own reason: ours is a policy.Reason
+}
+
+// Sums returns how many sessions succeeded and failed under all policies.
+func (r Report) Sums() (succeeded, failed int64) {
+	for i := range r.Policies {
+		succeeded += r.Policies[i].Succeeded
+		failed += r.Policies[i].Failed
+	}
+	return succeeded, failed
 }
