@@ -190,6 +190,7 @@ func TestReportsReachThoseWhoAskForThem(t *testing.T) {
 	w.Write("dkim.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	w.Settings["tlsrpt.organization"], w.Settings["tlsrpt.from"] = `"Home Ltd"`, `"tls@home.test"`
 	w.Settings["tlsrpt.dkim"] = `{ domain = "home.test", selector = "s1", key = "dkim.pem" }`
+	w.Settings["policies.tls_required_no"] = "false" // it concerns mail of others
 	w.Record(`s1._domainkey.home.test TXT "v=DKIM1; k=ed25519; p=` + base64.StdEncoding.EncodeToString(public) + `"`)
 	good := w.Domain("good.test", w.Good("mx.good.test"))
 	expired := w.Domain("expired.test", w.Expired("mx.expired.test"))
