@@ -52,6 +52,8 @@ type Try struct {
 	Text       string             `json:"text,omitempty"`   // our words
 	Remote     string             `json:"remote,omitempty"` // the peer's words: escaped, bounded
 	Alert      string             `json:"alert,omitempty"`  // TLS alert, by name, with the side that sent it
+	// Local is the address of ours that was dialled from, for reports to the peer. It is not stored with the attempt.
+	Local netip.Addr `json:"-"`
 	// Offer is what EHLO offered before TLS, for what is remembered of peers; nil where it was not answered. It is not
 	// stored with the attempt.
 	Offer *Offer `json:"-"`

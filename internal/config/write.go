@@ -77,8 +77,8 @@ func joined(a, b map[string]any) map[string]any {
 // writeTable writes the keys of a table, then the tables inside it.
 func writeTable(b *strings.Builder, v reflect.Value, path string) {
 	for i := range v.NumField() {
-		if t := v.Field(i).Type(); (t == reflect.TypeFor[STS]() || t == reflect.TypeFor[ACME]()) && v.Field(i).IsZero() {
-			continue // no policy, and no CA, is written as nothing
+		if t := v.Field(i).Type(); inLine(t) && t.Kind() == reflect.Struct && v.Field(i).IsZero() {
+			continue // no policy, no CA and no signature are written as nothing
 		}
 		if key := v.Type().Field(i).Tag.Get("toml"); key != "" && !isSection(v.Type().Field(i).Type) {
 			fmt.Fprintf(b, "%s = %s\n", key, literal(v.Field(i)))
@@ -102,14 +102,18 @@ func writeTable(b *strings.Builder, v reflect.Value, path string) {
 	}
 }
 
-// isSection reports whether a key of this type is written as [key] or [[key]]. Certificate, STS and ACME are tables too, but so
-// small that they are written in line.
+// isSection reports whether a key of this type is written as [key] or [[key]]: tables that are not so small that they are
+// written in line.
 func isSection(t reflect.Type) bool {
 	if t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Certificate]() && t != reflect.TypeFor[STS]() && t != reflect.TypeFor[ACME]() &&
-		!reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+	return t.Kind() == reflect.Struct && !inLine(t) && !reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// inLine reports whether a table is so small that it is written in one line.
+func inLine(t reflect.Type) bool {
+	return slices.Contains([]reflect.Type{reflect.TypeFor[Certificate](), reflect.TypeFor[STS](), reflect.TypeFor[ACME](), reflect.TypeFor[DKIM]()}, t)
 }
 
 // literal writes a value as TOML.

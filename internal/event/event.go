@@ -79,6 +79,12 @@ const (
 	WebNone      WebPage = "none"      // nothing that is there
 )
 
+// Ways of a report about TLS. The names are stable: log and metrics print them.
+const (
+	ReportMail = "mail"
+	ReportWeb  = "https"
+)
+
 type (
 	// Started: a listener is open.
 	Started struct{ Listener, Address, Mode string }
@@ -158,6 +164,19 @@ type (
 		Leg      Leg
 		Requires policy.Level
 		Attempt  *attempt.Attempt
+		// Domain is the recipients', Named says that an administrator named its hosts, and not DNS.
+		Domain mail.Domain
+		Named  bool
+		// Report says that it was for a report of ours about TLS, which is in no such report itself (RFC 8460 §3).
+		Report bool
+	}
+	// PassedOver: no host of a domain could be tried, and what they publish is shown by Attempt. Nothing was dialled.
+	PassedOver struct {
+		Leg     Leg
+		Attempt *attempt.Attempt
+		Domain  mail.Domain
+		Named   bool // as of Attempted
+		Report  bool
 	}
 	// PeerChanged: something about a server we send to is not as it was. Before and After are bounded text.
 	PeerChanged struct {
@@ -211,6 +230,14 @@ type (
 		Kept bool
 		// Repeated says that this was told within the last day.
 		Repeated bool
+	}
+	// ReportSent: a destination got the report of a day about TLS with a domain, or it was given up.
+	ReportSent struct {
+		Day, Domain string
+		To          string // "mailto:...", "https://..."; "" where it is not known who wants it
+		Way         string // ReportMail, ReportWeb or ""
+		OK          bool
+		Text        string // why it was given up; escaped and bounded
 	}
 	// NoticeQueued: a DSN or delay notice was queued, or is held because too many go to strangers.
 	NoticeQueued struct {
@@ -278,10 +305,12 @@ func (LoggedIn) event()           {}
 func (Accepted) event()           {}
 func (ClientPlain) event()        {}
 func (Attempted) event()          {}
+func (PassedOver) event()         {}
 func (PeerChanged) event()        {}
 func (Settled) event()            {}
 func (MXChanged) event()          {}
 func (PolicyUnavailable) event()  {}
+func (ReportSent) event()         {}
 func (NoticeQueued) event()       {}
 func (Raised) event()             {}
 func (RulesApplied) event()       {}

@@ -45,6 +45,8 @@ type Published struct {
 	ID string `json:"id,omitempty"`
 	// Source says where it was found: the name of the TLSA records; "fetched" or "cache".
 	Source string `json:"source,omitempty"`
+	// Fault says why an MTA-STS policy that is announced could not be had, of stscache.Kind.
+	Fault string `json:"fault,omitempty"`
 	// Hosts are the mail hosts that an MTA-STS policy names, as patterns.
 	Hosts []string `json:"hosts,omitempty"`
 	// AsOf is when it was found, Until when it must be asked for again.
@@ -59,6 +61,8 @@ type Published struct {
 	Note string `json:"note,omitempty"`
 	// Shortfalls is what would have fallen short, where the mode is not Enforced.
 	Shortfalls []Shortfall `json:"shortfalls,omitempty"`
+	// Lines are an MTA-STS policy as the domain wrote it, line by line, for reports to the domain.
+	Lines []string `json:"-"`
 	// Demand is what it demands of a channel to the hop.
 	Demand Requirement `json:"-"`
 }

@@ -34,6 +34,7 @@ const (
 	DSN                  // a delivery status notification of ours
 	Delay                // a delay notice of ours
 	Alert                // a note to the administrator
+	Report               // a report of ours about TLS (RFC 8460), which goes whatever the recipient's domain publishes
 )
 
 // Inbound is how a message reached the gateway.

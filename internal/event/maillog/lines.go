@@ -45,6 +45,12 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return clientLine(e)
 	case event.Attempted:
 		return attemptedLine(e)
+	case event.ReportSent:
+		return reportLine(e)
+	case event.PassedOver:
+		a.text("to", e.Domain.String())
+		a.why(e.Attempt.Reason, e.Attempt.Text)
+		return slog.LevelDebug, "passed-over", a
 	case event.Settled:
 		return settledLine(e)
 	case event.PeerChanged:
@@ -68,6 +74,20 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return slog.LevelDebug, "records-checked", a
 	}
 	return adminLine(e)
+}
+
+// reportLine tells of a report about TLS. That one could not be sent is no matter of mail, and somebody misses it.
+func reportLine(e event.ReportSent) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("day", e.Day)
+	a.text("domain", e.Domain)
+	a.text("to", e.To)
+	a.text("text", e.Text)
+	if e.OK {
+		return slog.LevelInfo, "tls-report-sent", a
+	}
+	a.text("hint", "postern reports list")
+	return slog.LevelWarn, "tls-report-failed", a
 }
 
 // webLine is for whoever looks why others have no policy.

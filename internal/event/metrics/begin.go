@@ -13,7 +13,8 @@ var (
 	outbound    = [...]string{string(event.OutOwn), string(event.OutWorld)}
 	levels      = [...]string{policy.Plaintext.String(), policy.Encrypted.String(), policy.Authenticated.String()}
 	states      = []string{"delivered", "deferred", "failed", "held", "cancelled"}
-	noticeKinds = []string{"dsn", "delay-notice", "alert"}
+	noticeKinds = []string{"dsn", "delay-notice", "alert", "tls-report"}
+	reportWays  = []string{event.ReportMail, event.ReportWeb}
 	wishes      = []string{"hold", "cancel"}
 	answers     = []string{string(event.RecipientKnown), string(event.RecipientUnknown), string(event.RecipientUnanswered)}
 	pages       = []string{string(event.WebPolicy), string(event.WebPartners), string(event.WebChallenge), string(event.WebNone)}
@@ -42,6 +43,10 @@ func (m *Metrics) begin() {
 	for _, fault := range faults {
 		m.add(policyFaults, 0, fault, yesOrNo(true))
 		m.add(policyFaults, 0, fault, yesOrNo(false))
+	}
+	for _, way := range append(reportWays, "other") {
+		m.add(tlsReports, 0, way, "sent")
+		m.add(tlsReports, 0, way, "failed")
 	}
 	m.each(tooLate, wishes...)
 	m.each(recipientsAsked, answers...)

@@ -38,6 +38,7 @@ const (
 	logins             = "postern_logins_total"
 	peerChanges        = "postern_peer_changes_total"
 	policyFaults       = "postern_policies_unavailable_total"
+	tlsReports         = "postern_tls_reports_total"
 	notices            = "postern_notices_total"
 	raised             = "postern_raised_deliveries_total"
 	rulesRevision      = "postern_rules_revision"
@@ -84,6 +85,8 @@ func Definitions() []Definition {
 		{peerChanges, Counter, "Changes of the servers we send to, by what changed.", []string{"change"}},
 		{policyFaults, Counter, "Failures to get an MTA-STS policy that a domain announces, by what failed, and by whether one fetched earlier counts all the same (kept).",
 			[]string{"fault", "kept"}},
+		{tlsReports, Counter, "Reports about TLS to other domains (RFC 8460), by way (mail, https) and result (sent, failed); a mail is sent when it is queued.",
+			[]string{"way", "result"}},
 		{notices, Counter, "Notices queued, by kind.", []string{"kind"}},
 		{raised, Counter, "Waiting deliveries that got a stricter requirement.", nil},
 		{rulesRevision, Gauge, "Revision of the rules in force.", nil},

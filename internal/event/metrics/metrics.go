@@ -118,6 +118,8 @@ func (m *Metrics) rest(e event.Event) {
 		if !e.Repeated {
 			m.add(warnings, 1)
 		}
+	case event.ReportSent:
+		m.reported(&e)
 	case event.WebRequested:
 		m.add(webRequests, 1, oneOf(string(e.Page), pages...))
 	case event.RecordsChecked:
@@ -170,6 +172,15 @@ func (m *Metrics) settled(e event.Settled) {
 	if e.TooLate {
 		m.add(tooLate, 1, oneOf(e.Wished, wishes...))
 	}
+}
+
+func (m *Metrics) reported(e *event.ReportSent) {
+	result := "sent"
+	if !e.OK {
+		result = "failed"
+		m.add(warnings, 1)
+	}
+	m.add(tlsReports, 1, oneOf(e.Way, reportWays...), result)
 }
 
 // reason keeps the closed list closed.

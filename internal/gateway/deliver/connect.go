@@ -92,6 +92,7 @@ func (l *ladder) greet(ctx context.Context, t *target, index int) (*smtpclient.C
 		l.tries[index].Reason, l.tries[index].Text = dialFailure(err, address)
 		return nil, false
 	}
+	l.tries[index].Local = localOf(nc)
 	conn := smtpclient.New(nc, l.d.smtp(l.plan, netip.AddrPortFrom(t.addr, t.hop.Port)))
 	if _, err = conn.Greet(ctx); err == nil {
 		err = conn.Hello(ctx)
@@ -105,6 +106,15 @@ func (l *ladder) greet(ctx context.Context, t *target, index int) (*smtpclient.C
 	offered := conn.Extensions()
 	l.tries[index].Offer = &attempt.Offer{StartTLS: offered.StartTLS, Keywords: offered.Raw}
 	return conn, true
+}
+
+// localOf is the address of ours that a connection has; none where it is no connection of the network.
+func localOf(nc net.Conn) netip.Addr {
+	addr, ok := nc.LocalAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return addr.AddrPort().Addr().Unmap().WithZone("")
 }
 
 // dialFailure names why a connection could not be opened.

@@ -7,6 +7,8 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/event"
 	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/route"
+	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -27,7 +29,7 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	}
 	table := r.view.TableFor(domain)
 	if waives {
-		table = table.Waived()
+		table = table.SetAside()
 	}
 	plan, problem := table.Plan(r.effort, domain)
 	if problem != nil && ctx.Err() != nil {
@@ -36,11 +38,7 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	if problem != nil {
 		final, text := r.d.finalProblem(domain, problem, r.require)
 		r.climb = &attempt.Attempt{At: time.Now(), Reason: problem.Reason, Text: text}
-		for i := range problem.Hops {
-			if hop := &problem.Hops[i]; len(hop.Published) > 0 { // what it asks for is told
-				r.climb.Tries = append(r.climb.Tries, deliver.PassedOver(hop))
-			}
-		}
+		r.passedOver(table, problem, domain, &group[0].Message)
 		return r.withoutChannel(group, final)
 	}
 	r.d.forgetRefusal(domain)
@@ -54,6 +52,7 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	}
 	r.d.cfg.Sink.Emit(event.Attempted{
 		Site: string(r.site), Leg: plan.Leg, Requires: r.require.Channel, Attempt: r.climb,
+		Domain: plan.Domain, Named: plan.ByAdmin, Report: group[0].Message.Kind == queue.Report,
 	})
 	r.d.tellChangedHosts(plan.Domain, &climbed)
 	if climbed.Channel == nil {
@@ -63,8 +62,23 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	return nil
 }
 
-// waives reports whether a message sets aside what is published.
-func (r *run) waives(m *queue.Message) bool { return m.Waives && r.view.Table.Waives() }
+// passedOver takes into the attempt what the hosts of a domain publish that no plan leads to, and tells of it.
+func (r *run) passedOver(table *route.Table, problem *route.Problem, domain mail.Domain, m *queue.Message) {
+	for i := range problem.Hops {
+		if hop := &problem.Hops[i]; len(hop.Published) > 0 { // what it asks for is told
+			r.climb.Tries = append(r.climb.Tries, deliver.PassedOver(hop))
+		}
+	}
+	if len(r.climb.Tries) > 0 {
+		r.d.cfg.Sink.Emit(event.PassedOver{Leg: table.Leg(domain), Attempt: r.climb, Domain: domain, Named: r.servers.By != route.ByMX,
+			Report: m.Kind == queue.Report})
+	}
+}
+
+// waives reports whether a message sets aside what is published: a report about TLS does, whatever the configuration says.
+func (r *run) waives(m *queue.Message) bool {
+	return m.Waives && (m.Kind == queue.Report || r.view.Table.Waives())
+}
 
 // withoutChannel ends a group at once, or puts it off with its site.
 func (r *run) withoutChannel(group []queue.Work, ends bool) *step {

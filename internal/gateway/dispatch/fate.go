@@ -60,7 +60,7 @@ func lastAttempt(w *queue.Work) *attempt.Attempt {
 // its site, and never sent in the clear (design.md §3). One whose window is over has no deadline any more.
 func (d *Dispatcher) deferred(w *queue.Work, a *attempt.Attempt, due time.Time) fate {
 	state := queue.Queued
-	if w.Message.Kind != queue.Ordinary && w.Requirement.Forced() && shortfall(a) {
+	if tells(&w.Message) && w.Requirement.Forced() && shortfall(a) {
 		state = queue.Held
 	}
 	f := newFate(w, state, a)
@@ -70,6 +70,10 @@ func (d *Dispatcher) deferred(w *queue.Work, a *attempt.Attempt, due time.Time) 
 	}
 	return f
 }
+
+// tells reports whether a message of ours speaks of mail, so that it is kept until it may travel. A report about TLS is sums
+// of a day, which nobody needs much later.
+func tells(m *queue.Message) bool { return m.Kind != queue.Ordinary && m.Kind != queue.Report }
 
 // shortfall reports whether the attempt ended before the peer was asked about the message.
 func shortfall(a *attempt.Attempt) bool {

@@ -73,7 +73,7 @@ func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
 		return f
 	case w.Was == queue.Held && w.Due.IsZero(): // nobody released it
 		return d.expired(w, last)
-	case w.Message.Kind != queue.Ordinary && w.Requirement.Forced():
+	case tells(&w.Message) && w.Requirement.Forced():
 		return d.heldOn(w)
 	}
 	return d.expired(w, last)

@@ -55,13 +55,14 @@ func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Probl
 	case p.err != nil && t.cfg.STS == policy.Enforced:
 		return &Problem{Reason: policy.PolicyUnavailable, Text: fmt.Sprintf("it is not known whether %s has an MTA-STS policy: %v", d, p.err)}
 	case p.found != nil && p.found.Policy.Mode != sts.None:
+		lines := p.found.Policy.Lines()
 		for i := range hops {
-			t.holdAgainst(&hops[i], d, p.found, now)
+			t.holdAgainst(&hops[i], d, p.found, lines, now)
 		}
 	case p.note.Fault():
 		for i := range hops {
 			hops[i].Published = append(hops[i].Published, policy.Published{Kind: policy.PublishedSTS, AsOf: now.UTC(), // nobody knows its mode
-				Note: p.note.Text, Shortfalls: []policy.Shortfall{{Reason: policy.STSPolicyUnavailable, Text: p.note.Text}}})
+				Fault: string(p.note.Kind), Note: p.note.Text, Shortfalls: []policy.Shortfall{{Reason: policy.STSPolicyUnavailable, Text: p.note.Text}}})
 		}
 	}
 	return nil
@@ -74,9 +75,9 @@ func (t *Table) enforces(p domainPolicy) bool {
 
 // holdAgainst puts a policy on one hop. DANE goes before it for a host that has both, and whose name is signed (RFC 8461
 // §2): where it is not, whoever forges DNS could bring a host with records of its own.
-func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, now time.Time) {
+func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, lines []string, now time.Time) {
 	p := policy.Published{Kind: policy.PublishedSTS, Mode: policy.Testing, ID: found.ID, Source: string(found.Source), Hosts: found.Policy.MX,
-		AsOf: found.Fetched.UTC(), Until: found.Until.UTC(), Note: found.Fault.Text}
+		AsOf: found.Fetched.UTC(), Until: found.Until.UTC(), Note: found.Fault.Text, Lines: lines}
 	if found.Policy.Mode == sts.Enforce {
 		p.Mode = t.cfg.STS
 	}

@@ -9,6 +9,11 @@ func (t *Table) Waived() *Table {
 	if !t.cfg.Waivable {
 		return t
 	}
+	return t.SetAside()
+}
+
+// SetAside is Waived whatever the configuration says, for reports about TLS, which go despite its faults (RFC 8460 §3).
+func (t *Table) SetAside() *Table {
 	waived := *t // the maps are shared, and never change
 	for _, mode := range []*string{&waived.cfg.DANE, &waived.cfg.STS} {
 		if *mode == policy.Enforced {

@@ -1,20 +1,17 @@
 package stscache
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"sync/atomic"
 	"time"
 
-	"postern/internal/dns"
+	"postern/internal/gateway/webclient"
 	"postern/internal/mail"
 	"postern/internal/policy/sts"
 	"postern/internal/smtp"
@@ -26,16 +23,12 @@ type Fetcher interface {
 }
 
 // Dialer opens connections. *net.Dialer is one.
-type Dialer interface {
-	DialContext(ctx context.Context, network, address string) (net.Conn, error)
-}
+type Dialer = webclient.Dialer
 
 // HTTPSConfig is what HTTPS needs.
 type HTTPSConfig struct {
 	// Resolver finds the addresses of policy hosts; it must not be nil.
-	Resolver interface {
-		Addrs(ctx context.Context, name mail.Domain) dns.Addresses
-	}
+	Resolver webclient.Resolver
 	// Roots returns the roots that count now, nil for those of the system; nil means nil.
 	Roots func() *x509.CertPool
 	// Allow names networks that policy hosts may be in though they are not public.
@@ -51,30 +44,17 @@ type HTTPSConfig struct {
 // HTTPS fetches policies as RFC 8461 §3.3 says: the certificate must prove the policy host to our roots, no redirect is
 // followed, and only 200 counts. No proxy, cookie or cache has a part in it. Each fetch is a connection of its own. Safe for
 // concurrent use.
-type HTTPS struct{ cfg HTTPSConfig }
+type HTTPS struct {
+	client *webclient.Client
+	port   uint16
+	time   time.Duration
+}
 
 // NewHTTPS returns a Fetcher.
 func NewHTTPS(cfg HTTPSConfig) *HTTPS {
-	if cfg.Roots == nil {
-		cfg.Roots = func() *x509.CertPool { return nil }
-	}
-	if cfg.Dialer == nil {
-		cfg.Dialer = &net.Dialer{}
-	}
-	if cfg.Port == 0 {
-		cfg.Port = 443
-	}
-	if cfg.Time == 0 {
-		cfg.Time = time.Minute
-	}
-	if cfg.DialTime == 0 {
-		cfg.DialTime = 10 * time.Second
-	}
-	return &HTTPS{cfg}
+	return &HTTPS{port: cmp.Or(cfg.Port, 443), time: cmp.Or(cfg.Time, time.Minute),
+		client: webclient.New(webclient.Config{Resolver: cfg.Resolver, Roots: cfg.Roots, Allow: cfg.Allow, Dialer: cfg.Dialer, DialTime: cfg.DialTime})}
 }
-
-// maxHeader bounds the head of an answer in bytes.
-const maxHeader = 32 << 10
 
 // Host returns the policy host of a domain; the zero Domain where that would be no name any more.
 func Host(domain mail.Domain) mail.Domain { return below("mta-sts", domain) }
@@ -94,7 +74,7 @@ func (h *HTTPS) Fetch(ctx context.Context, domain mail.Domain) (sts.Policy, erro
 	if host.IsZero() {
 		return sts.Policy{}, failed(HostUnknown, domain.String()+" can have no policy host", nil)
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.cfg.Time)
+	ctx, cancel := context.WithTimeout(ctx, h.time)
 	defer cancel()
 	body, kind, failure := h.get(ctx, host)
 	if failure != nil {
@@ -112,36 +92,35 @@ func (h *HTTPS) Fetch(ctx context.Context, domain mail.Domain) (sts.Policy, erro
 
 // get returns the body of the answer, and in a sentence what is odd about its type.
 func (h *HTTPS) get(ctx context.Context, host mail.Domain) (body []byte, kind string, failure *Failure) {
-	var cut atomic.Bool
-	transport := &http.Transport{
-		DialTLSContext:    func(ctx context.Context, _, _ string) (net.Conn, error) { return h.connect(ctx, host, &cut) },
-		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
-		Proxy: nil, // whatever the environment says
-	}
-	defer transport.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host.String()+"/.well-known/mta-sts.txt", nil)
 	if err != nil {
 		return nil, "", failed(HostUnknown, host.String()+" cannot be asked", err)
 	}
-	r.Header.Set("User-Agent", "Postern")
-	response, err := transport.RoundTrip(r) // no Client: nothing follows redirects or keeps cookies
+	answer, err := h.client.Exchange(r, host, h.port)
 	if err != nil {
-		return nil, "", broken(ctx, host, err)
+		return nil, "", noted(err)
 	}
-	defer response.Body.Close()
-	if failure := acceptable(host, response); failure != nil {
+	defer answer.Close()
+	if failure := acceptable(host, answer.Response); failure != nil {
 		return nil, "", failure
 	}
-	body, err = io.ReadAll(io.LimitReader(response.Body, sts.MaxBody+1))
+	body, err = answer.Read(sts.MaxBody)
 	switch {
 	case err != nil:
-		return nil, "", broken(ctx, host, err)
+		return nil, "", noted(err)
 	case len(body) > sts.MaxBody:
 		return nil, "", failed(BadAnswer, fmt.Sprintf("%s answers with more than %d bytes", host, sts.MaxBody), nil)
-	case response.ContentLength < 0 && len(response.TransferEncoding) == 0 && cut.Load():
-		return nil, "", broken(ctx, host, io.ErrUnexpectedEOF)
 	}
-	return body, oddType(response.Header.Get("Content-Type")), nil
+	return body, oddType(answer.Header.Get("Content-Type")), nil
+}
+
+// noted is why no answer came.
+func noted(err error) *Failure {
+	var why *webclient.Failure
+	if !errors.As(err, &why) {
+		return failed(BadAnswer, "no answer came", err)
+	}
+	return failed(Kind(why.Kind), why.Text, why.Err)
 }
 
 // acceptable judges the head of an answer.
@@ -166,19 +145,6 @@ func oddType(text string) string {
 		return ""
 	}
 	return "the content type is " + said(text) + ", want text/plain"
-}
-
-// broken says why an answer did not come, or not whole.
-func broken(ctx context.Context, host mail.Domain, err error) *Failure {
-	var ours *Failure
-	var netErr net.Error
-	switch {
-	case errors.As(err, &ours):
-		return ours
-	case ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		return failed(HostSilent, host.String()+" did not answer in time", err)
-	}
-	return failed(BadAnswer, host.String()+" gives an answer that breaks off, is larger than allowed or is no HTTP", err)
 }
 
 // said quotes what a stranger wrote.

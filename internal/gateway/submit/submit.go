@@ -33,6 +33,8 @@ type Letter struct {
 	// Text is the whole message: header section, empty line and body, with CRLF.
 	Text []byte
 	UTF8 bool // it needs SMTPUTF8
+	// Waives sets aside what the recipient's domain publishes, never what a rule demands.
+	Waives bool
 	// RequireTLS has it travel as mail with REQUIRETLS does, as what it speaks of did (RFC 8689 §5).
 	RequireTLS bool
 	At         time.Time
@@ -50,6 +52,7 @@ func Compose(ctx context.Context, view *inforce.View, drafts Drafts, l *Letter) 
 	m := queue.Message{
 		ID: l.ID, Kind: l.Kind, AcceptedAt: l.At, Size: int64(len(l.Text)), HeaderSize: size, MessageID: header.MessageID(),
 		Envelope: mail.Envelope{UTF8: l.UTF8, RequireTLS: l.RequireTLS}, EightBit: hasEightBit(l.Text), HeaderUTF8: hasEightBit(l.Text[:size]),
+		Waives: l.Waives,
 	}
 	if m.EightBit {
 		m.Envelope.Body = mail.Body8BitMIME
@@ -120,6 +123,8 @@ func kindWord(k queue.Kind) string {
 		return "delay-notice"
 	case queue.Alert:
 		return "alert"
+	case queue.Report:
+		return "tls-report"
 	}
 	return "dsn"
 }

@@ -22,7 +22,7 @@ type Delivery struct {
 	Delivery  int64  `json:"delivery"`
 	Message   string `json:"message"`
 	MessageID string `json:"message_id"`
-	Kind      string `json:"kind"`            // mail, dsn, delay, alert
+	Kind      string `json:"kind"`            // mail, dsn, delay, alert, tls-report
 	About     string `json:"about,omitempty"` // the message a notice speaks of
 	From      string `json:"from"`            // "" is the null sender
 	To        string `json:"to"`
@@ -144,7 +144,7 @@ func inboundOf(m *queue.Message) Inbound {
 	return in
 }
 
-var kindNames = [...]string{queue.Ordinary: "mail", queue.DSN: "dsn", queue.Delay: "delay", queue.Alert: "alert"}
+var kindNames = [...]string{queue.Ordinary: "mail", queue.DSN: "dsn", queue.Delay: "delay", queue.Alert: "alert", queue.Report: "tls-report"}
 
 // Of makes the trace object of a record, with all that it holds.
 func Of(r *queue.Record) Delivery {

@@ -29,9 +29,11 @@ import (
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/recipients"
 	"postern/internal/gateway/stscache"
+	"postern/internal/gateway/tlsreport"
 	"postern/internal/gateway/zonewatch"
 	"postern/internal/history/certstore"
 	"postern/internal/history/peers/memory"
+	"postern/internal/history/tlscounts"
 	"postern/internal/history/traffic"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
@@ -56,7 +58,9 @@ type Gateway struct {
 	memory   *memory.Memory
 	notifier *notify.Notifier
 	traffic  *traffic.Recorder
-	shown    *certstore.Keeper // certificates of servers
+	counts   *tlscounts.Recorder // of TLS with other domains' servers
+	reports  *tlsreport.Sender   // of that; nil: none are sent
+	shown    *certstore.Keeper   // certificates of servers
 	pulse    admin.Pulse
 	roots    *roots.Store
 	resolver *resolver.Resolver

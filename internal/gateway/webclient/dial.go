@@ -1,4 +1,4 @@
-package stscache
+package webclient
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -23,17 +22,16 @@ import (
 // maxDials is how many addresses of each family are tried.
 const maxDials = 3
 
-// connect opens a TLS connection to a policy host whose certificate proved it. The name is resolved and the addresses are
-// judged here, and what was judged is dialled, so that no name can mean something else a moment later. Cut is set when the
-// connection ended without the server's word.
-func (h *HTTPS) connect(ctx context.Context, host mail.Domain, cut *atomic.Bool) (net.Conn, error) {
-	addrs, failure := h.addresses(ctx, host)
+// connect opens a TLS connection to a host whose certificate proved it. Cut is set when the connection ended without the
+// server's word.
+func (c *Client) connect(ctx context.Context, host mail.Domain, port uint16, cut *atomic.Bool) (net.Conn, error) {
+	addrs, failure := c.addresses(ctx, host)
 	if failure != nil {
 		return nil, failure
 	}
 	for _, a := range addrs {
 		var conn net.Conn
-		if conn, failure = h.try(ctx, host, a, cut); failure == nil {
+		if conn, failure = c.try(ctx, host, netip.AddrPortFrom(a, port), cut); failure == nil {
 			return conn, nil
 		}
 		if ctx.Err() != nil {
@@ -44,15 +42,15 @@ func (h *HTTPS) connect(ctx context.Context, host mail.Domain, cut *atomic.Bool)
 }
 
 // try connects to one address.
-func (h *HTTPS) try(ctx context.Context, host mail.Domain, a netip.Addr, cut *atomic.Bool) (net.Conn, *Failure) {
-	ctx, cancel := context.WithTimeout(ctx, h.cfg.DialTime)
+func (c *Client) try(ctx context.Context, host mail.Domain, a netip.AddrPort, cut *atomic.Bool) (net.Conn, *Failure) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.DialTime)
 	defer cancel()
-	conn, failure := h.dial(ctx, host, a)
+	conn, failure := c.dial(ctx, host, a)
 	if failure != nil {
 		return nil, failure
 	}
 	cut.Store(false)
-	return h.handshake(ctx, host, &watched{conn, cut})
+	return c.handshake(ctx, host, &watched{conn, cut})
 }
 
 // watched notes that a connection ended below TLS. crypto/tls takes that for an end as good as the one that the server
@@ -72,8 +70,8 @@ func (w *watched) Read(p []byte) (int, error) {
 }
 
 // addresses returns the addresses of a host that may be dialled, both families taking turns.
-func (h *HTTPS) addresses(ctx context.Context, host mail.Domain) ([]netip.Addr, *Failure) {
-	answer := h.cfg.Resolver.Addrs(ctx, host)
+func (c *Client) addresses(ctx context.Context, host mail.Domain) ([]netip.Addr, *Failure) {
+	answer := c.cfg.Resolver.Addrs(ctx, host)
 	if err := answer.Err(); err != nil {
 		return nil, failed(HostUnknown, "the addresses of "+host.String()+" cannot be looked up: "+dns.KindOf(err).String(), err)
 	}
@@ -81,7 +79,7 @@ func (h *HTTPS) addresses(ctx context.Context, host mail.Domain) ([]netip.Addr, 
 	may := func(f dns.Family) (out []netip.Addr) {
 		for _, a := range f.Addrs {
 			a = a.Unmap()
-			if !publicaddr.May(a, h.cfg.Allow) {
+			if !publicaddr.May(a, c.cfg.Allow) {
 				refused = a
 			} else if len(out) < maxDials {
 				out = append(out, a)
@@ -103,23 +101,23 @@ func (h *HTTPS) addresses(ctx context.Context, host mail.Domain) ([]netip.Addr, 
 	return nil, failed(HostUnknown, host.String()+" has no address", nil)
 }
 
-func (h *HTTPS) dial(ctx context.Context, host mail.Domain, a netip.Addr) (net.Conn, *Failure) {
-	conn, err := h.cfg.Dialer.DialContext(ctx, "tcp", net.JoinHostPort(a.String(), strconv.Itoa(int(h.cfg.Port))))
+func (c *Client) dial(ctx context.Context, host mail.Domain, a netip.AddrPort) (net.Conn, *Failure) {
+	conn, err := c.cfg.Dialer.DialContext(ctx, "tcp", a.String())
 	var netErr net.Error
 	switch {
 	case err == nil:
 		return conn, nil
 	case ctx.Err() != nil, errors.As(err, &netErr) && netErr.Timeout():
-		return nil, failed(HostSilent, fmt.Sprintf("%s (%s) did not answer in time", host, a), err)
+		return nil, failed(HostSilent, fmt.Sprintf("%s (%s) did not answer in time", host, a.Addr()), err)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, failed(HostRefused, fmt.Sprintf("no server listens at %s (%s)", host, a), err)
+		return nil, failed(HostRefused, fmt.Sprintf("no server listens at %s (%s)", host, a.Addr()), err)
 	}
-	return nil, failed(HostRefused, fmt.Sprintf("there is no way to %s (%s)", host, a), err)
+	return nil, failed(HostRefused, fmt.Sprintf("there is no way to %s (%s)", host, a.Addr()), err)
 }
 
 // handshake makes conn a TLS connection, or closes it.
-func (h *HTTPS) handshake(ctx context.Context, host mail.Domain, conn net.Conn) (net.Conn, *Failure) {
-	secure := tls.Client(conn, &tls.Config{ServerName: host.String(), RootCAs: h.cfg.Roots(), MinVersion: tls.VersionTLS12,
+func (c *Client) handshake(ctx context.Context, host mail.Domain, conn net.Conn) (net.Conn, *Failure) {
+	secure := tls.Client(conn, &tls.Config{ServerName: host.String(), RootCAs: c.cfg.Roots(), MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"}})
 	err := secure.HandshakeContext(ctx)
 	if err == nil {
