@@ -5,7 +5,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"postern/internal/mail"
 )
+
+// mostShown bounds the mail hosts, and the records, of a line.
+const mostShown = 10
 
 // Line says in one line for people what is published, how old it is, and which TLSA record matched, "" where none did.
 func (p *Published) Line(ageS int64, matched string) string {
@@ -18,22 +23,13 @@ func (p *Published) Line(ageS int64, matched string) string {
 	if slices.ContainsFunc(p.Shortfalls, func(s Shortfall) bool { return s.Reason == STSPolicyUnavailable }) {
 		return said[0] + ": announced, and not to be had: " + p.Note
 	}
-	add(true, map[string]string{Enforced: "enforced", Testing: "testing, so that nothing is asked", Observed: "only observed, as the configuration says"}[p.Mode])
+	add(true, map[string]string{Enforced: "enforced", Testing: "testing, so that nothing is asked", Observed: "only observed, as the configuration says", Excepted: "set aside", Waived: "set aside by the message"}[p.Mode])
 	add(p.ID != "", "id "+p.ID+", fetched "+(time.Duration(ageS)*time.Second).String()+" before")
-	add(len(p.Hosts) > 0, "names "+some(p.Hosts, " "))
-	add(len(p.Records) > 0, p.Source+": "+some(p.Records, "; "))
+	add(len(p.Hosts) > 0, "names "+mail.AtMost(p.Hosts, mostShown, " "))
+	add(len(p.Records) > 0, p.Source+": "+mail.AtMost(p.Records, mostShown, "; "))
 	add(matched != "", "matched by "+matched)
 	add(p.Unusable > 0, fmt.Sprintf("%d unusable", p.Unusable))
 	add(p.Half, "the MX record is not signed")
 	add(true, p.Note)
 	return strings.Join(said, ", ")
-}
-
-// some joins the first of a list that may be long.
-func some(list []string, by string) string {
-	const most = 10
-	if len(list) <= most {
-		return strings.Join(list, by)
-	}
-	return strings.Join(list[:most], by) + fmt.Sprintf("%sand %d more", by, len(list)-most)
 }
