@@ -1,13 +1,20 @@
 package web
 
 import (
+	"context"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"postern/internal/attempt"
 
 	"postern/internal/gateway/route"
 	"postern/internal/lab/testkit/zone"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/policy"
+	"postern/internal/queue"
 )
 
 // publishes puts a table in force by which mail finds the hosts of a zone and keeps to their TLSA records.
@@ -36,5 +43,77 @@ func TestExplainShowsWhatIsPublished(t *testing.T) {
 		if !strings.Contains(p.text, want) {
 			t.Errorf("not shown: %q in\n%s", want, p.text)
 		}
+	}
+}
+
+// delivered stores a message from a domain that went to a host by a connection of which something is published.
+func (b *browser) delivered(id queue.ID, from, to, host string, at time.Time, published ...policy.Published) {
+	b.Helper()
+	ctx := context.Background()
+	body, err := b.store.NewDraft(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := queue.Message{ID: id, MessageID: "<" + string(id) + "@example.com>", AcceptedAt: at, RulesRevision: 1}
+	m.Envelope.From = mail.MustAddress(from)
+	d := queue.NewDelivery{NextHop: "mx:" + mail.MustAddress(to).Domain.String(), Delivery: queue.Delivery{Recipient: mail.Recipient{Address: mail.MustAddress(to)},
+		Due: at, Deadline: at.Add(time.Hour), ExpiresAt: at.Add(time.Hour)}}
+	if err := b.store.Accept(ctx, &queue.Submission{Message: m, Deliveries: []queue.NewDelivery{d}, Body: body}); err != nil {
+		b.Fatal(err)
+	}
+	for r, err := range b.store.List(ctx, queue.Filter{IDs: []queue.ID{id}}) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		works, err := b.store.Claim(ctx, queue.Claim{IDs: []queue.DeliveryID{r.ID}, Now: at, Until: at.Add(time.Minute)})
+		if err != nil || len(works) != 1 {
+			b.Fatal(works, err)
+		}
+		a := &attempt.Attempt{At: at, Tries: []attempt.Try{{At: at, Host: host, IP: netip.MustParseAddr("192.0.2.9"), Port: 25, Used: true, Published: published}}}
+		if err := b.store.Settle(ctx, queue.Batch{Now: at, Settlements: []queue.Settlement{{Lease: works[0].Lease, State: queue.Delivered, Attempt: a}}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// fellShort is what is published and was not kept to.
+func fellShort(kind, mode string, reason policy.Reason, text string) policy.Published {
+	return policy.Published{Kind: kind, Mode: mode, Shortfalls: []policy.Shortfall{{Reason: reason, Text: text}}}
+}
+
+func TestThePageOfWhatWouldHaveWaited(t *testing.T) {
+	b := newConsole(t)
+	b.setUp()
+	now := time.Now()
+	foreign := fellShort(policy.PublishedSTS, policy.Testing, policy.STSMXMismatch, "mx.a.test is not named")
+	b.delivered("0fk3n0000000a001", "x@example.com", "p@a.test", "mx.a.test", now.Add(-time.Hour), foreign)
+	b.delivered("0fk3n0000000a002", "x@example.com", "q@a.test", "mx2.a.test", now.Add(-time.Minute), foreign)
+	b.delivered("0fk3n0000000a003", "x@other.example", "p@b.test", "mx.b.test", now.Add(-time.Hour),
+		fellShort(policy.PublishedDANE, policy.Observed, policy.DANEMismatch, "<b>no</b> record matches"))
+	b.delivered("0fk3n0000000a004", "x@example.com", "p@c.test", "mx.c.test", now.Add(-time.Hour),
+		policy.Published{Kind: policy.PublishedDANE, Mode: policy.Enforced}, fellShort(policy.PublishedSTS, "", policy.STSPolicyUnavailable, "silent"))
+	b.delivered("0fk3n0000000a005", "x@example.com", "p@old.test", "mx.old.test", now.AddDate(0, 0, -20), foreign)
+	p := b.get("/observed")
+	b.wellMade(p)
+	for _, want := range []string{"a.test", "MTA-STS, testing", ">2</td>", "mx.a.test, mx2.a.test", "sts-mx-mismatch", "/trace/0fk3n0000000a002", "DANE, observe", "dane-mismatch", "&lt;b&gt;no"} {
+		if !strings.Contains(p.text, want) {
+			t.Errorf("not shown: %q in\n%s", want, p.text)
+		}
+	}
+	for _, not := range []string{"c.test", "old.test", "policy-unavailable"} {
+		if strings.Contains(p.text, not) {
+			t.Errorf("shown: %q", not)
+		}
+	}
+	if p = b.get("/observed?days=30&domain=old.test"); !strings.Contains(p.text, "mx.old.test") || strings.Contains(p.text, "destinations/a.test") {
+		t.Errorf("one domain, longer back:\n%s", p.text)
+	}
+	if p = b.get("/observed?domain=nothing.test"); !strings.Contains(p.text, "None of 0 deliveries") {
+		t.Errorf("nothing:\n%s", p.text)
+	}
+	b.anew()
+	b.become("nina", access.Auditor, "other.example")
+	if p = b.get("/observed"); !strings.Contains(p.text, "mx.b.test") || strings.Contains(p.text, "a.test") {
+		t.Errorf("of one's own mail alone:\n%s", p.text)
 	}
 }
