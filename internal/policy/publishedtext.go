@@ -12,6 +12,25 @@ import (
 // mostShown bounds the mail hosts, and the records, of a line.
 const mostShown = 10
 
+// Said says what is published in words that stay as long as it does: without times, and with records in one order.
+func (p *Published) Said() string {
+	var out []string
+	for _, text := range []string{p.Mode, p.ID} {
+		if text != "" {
+			out = append(out, text)
+		}
+	}
+	out = append(out, slices.Sorted(slices.Values(p.Hosts))...)
+	if list := slices.Sorted(slices.Values(p.Records)); len(list) > 0 {
+		out = append(out, p.Source, strings.Join(list, ", "))
+	} else if len(p.Hosts) == 0 {
+		for _, s := range p.Shortfalls {
+			out = append(out, "not known: "+string(s.Reason))
+		}
+	}
+	return strings.Join(out, " ")
+}
+
 // Line says in one line for people what is published, how old it is, and which TLSA record matched, "" where none did.
 func (p *Published) Line(ageS int64, matched string) string {
 	said := []string{map[string]string{PublishedDANE: "DANE", PublishedSTS: "MTA-STS", FromRequireTLS: "REQUIRETLS"}[p.Kind]}

@@ -39,7 +39,7 @@ func TestExplainShowsWhatIsPublished(t *testing.T) {
 	p := b.get("/rules/explain?from=a@example.com&to=dr@clinic.test,x@nowhere.test")
 	b.wellMade(p)
 	for _, want := range []string{"mx.clinic.test", "DANE, enforced, _25._tcp.mx.clinic.test: 3 1 1 abab", "adds channel authenticated; peer proven by a TLSA record",
-		"gone.clinic.test is passed over", "waits anyway", "dns-nxdomain"} {
+		"gone.clinic.test is passed over", "cannot go now", "dns-nxdomain"} {
 		if !strings.Contains(p.text, want) {
 			t.Errorf("not shown: %q in\n%s", want, p.text)
 		}

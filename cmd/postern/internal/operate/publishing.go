@@ -14,7 +14,7 @@ func sayPublishing(a *cli.App, p *admin.Publishing) {
 		return
 	}
 	if p.Reason != "" {
-		a.Detail("  ", "Waits anyway", string(p.Reason)+": "+p.Text)
+		a.Detail("  ", "Cannot go now", string(p.Reason)+": "+p.Text)
 	}
 	for _, x := range p.Exceptions {
 		a.Detail("  ", "Set aside", x)
