@@ -29,6 +29,12 @@ func (s *Server) registerPolicies(spec huma.API) {
 		func(ctx context.Context, in *struct{ admin.ObservedRequest }) (*body[admin.Observed], error) {
 			return answer(s.desk(ctx).Observed(ctx, in.ObservedRequest, lookLong))
 		})
+	operation(s, spec, "GET", "/published", "getPublished", "What a domain and its mail hosts publish, as mail of the last 30 days found it, what changed and which mail waited for it",
+		func(ctx context.Context, in *struct {
+			Domain string `query:"domain" required:"true" doc:"of recipients"`
+		}) (*body[admin.Publications], error) {
+			return answer(s.desk(ctx).Publications(ctx, in.Domain, lookLong))
+		})
 	operation(s, spec, "GET", "/policies/{domain}", "getPolicy", "What is kept of a domain's MTA-STS policy",
 		func(ctx context.Context, in *struct {
 			Domain string `path:"domain" doc:"of recipients"`

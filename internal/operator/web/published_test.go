@@ -49,6 +49,14 @@ func TestExplainShowsWhatIsPublished(t *testing.T) {
 // delivered stores a message from a domain that went to a host by a connection of which something is published.
 func (b *browser) delivered(id queue.ID, from, to, host string, at time.Time, published ...policy.Published) {
 	b.Helper()
+	b.accepted(id, from, to, at)
+	b.tried(id, at, queue.Delivered, &attempt.Attempt{At: at, Tries: []attempt.Try{{At: at, Host: host, IP: netip.MustParseAddr("192.0.2.9"), Port: 25,
+		Used: true, Published: published}}})
+}
+
+// accepted stores a message.
+func (b *browser) accepted(id queue.ID, from, to string, at time.Time) {
+	b.Helper()
 	ctx := context.Background()
 	body, err := b.store.NewDraft(ctx)
 	if err != nil {
@@ -61,6 +69,12 @@ func (b *browser) delivered(id queue.ID, from, to, host string, at time.Time, pu
 	if err := b.store.Accept(ctx, &queue.Submission{Message: m, Deliveries: []queue.NewDelivery{d}, Body: body}); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// tried ends a try of a message.
+func (b *browser) tried(id queue.ID, at time.Time, state queue.State, a *attempt.Attempt) {
+	b.Helper()
+	ctx := context.Background()
 	for r, err := range b.store.List(ctx, queue.Filter{IDs: []queue.ID{id}}) {
 		if err != nil {
 			b.Fatal(err)
@@ -69,8 +83,8 @@ func (b *browser) delivered(id queue.ID, from, to, host string, at time.Time, pu
 		if err != nil || len(works) != 1 {
 			b.Fatal(works, err)
 		}
-		a := &attempt.Attempt{At: at, Tries: []attempt.Try{{At: at, Host: host, IP: netip.MustParseAddr("192.0.2.9"), Port: 25, Used: true, Published: published}}}
-		if err := b.store.Settle(ctx, queue.Batch{Now: at, Settlements: []queue.Settlement{{Lease: works[0].Lease, State: queue.Delivered, Attempt: a}}}); err != nil {
+		if err := b.store.Settle(ctx, queue.Batch{Now: at, Settlements: []queue.Settlement{{Lease: works[0].Lease, State: state, Attempt: a,
+			Reason: a.Reason, Due: at.Add(time.Minute)}}}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -114,6 +128,38 @@ func TestThePageOfWhatWouldHaveWaited(t *testing.T) {
 	b.anew()
 	b.become("nina", access.Auditor, "other.example")
 	if p = b.get("/observed"); !strings.Contains(p.text, "mx.b.test") || strings.Contains(p.text, "a.test") {
+		t.Errorf("of one's own mail alone:\n%s", p.text)
+	}
+}
+
+// A destination's page tells what mail found published, since when, what changed and which mail waited for it.
+func TestADestinationTellsWhatItPublishes(t *testing.T) {
+	b := newConsole(t)
+	b.setUp()
+	now := time.Now()
+	record := func(text string, short ...policy.Shortfall) policy.Published {
+		return policy.Published{Kind: policy.PublishedDANE, Mode: policy.Enforced, Source: "_25._tcp.mx.x.test", Records: []string{text}, Shortfalls: short}
+	}
+	b.delivered("0fk3n0000000b001", "x@example.com", "p@x.test", "mx.x.test", now.Add(-48*time.Hour))
+	b.delivered("0fk3n0000000b002", "x@example.com", "p@x.test", "mx.x.test", now.Add(-24*time.Hour), record("3 1 1 aa"))
+	short := policy.Shortfall{Reason: policy.DANEMismatch, Text: "<i>none</i> matches"}
+	b.accepted("0fk3n0000000b003", "y@other.example", "held@x.test", now.Add(-2*time.Hour))
+	b.tried("0fk3n0000000b003", now.Add(-time.Hour), queue.Queued, &attempt.Attempt{At: now.Add(-time.Hour), Reason: short.Reason, Text: short.Text,
+		Tries: []attempt.Try{{At: now.Add(-time.Hour), Host: "mx.x.test", Reason: short.Reason, Text: short.Text, Published: []policy.Published{record("3 1 1 bb", short)}}}})
+	p := b.get("/destinations/x.test")
+	b.wellMade(p)
+	for _, want := range []string{"What it publishes", "DANE, enforced, _25._tcp.mx.x.test: 3 1 1 bb", "so since", "<del>nothing was found</del> <ins>enforce _25._tcp.mx.x.test 3 1 1 aa</ins>",
+		"<ins>enforce _25._tcp.mx.x.test 3 1 1 bb</ins>", "Mail that it held up", "held@x.test", "dane-mismatch", "&lt;i&gt;none"} {
+		if !strings.Contains(p.text, want) {
+			t.Errorf("not shown: %q in\n%s", want, p.text)
+		}
+	}
+	if strings.Contains(p.text, ": 3 1 1 aa") {
+		t.Error("what is no more is shown as what is")
+	}
+	b.anew()
+	b.become("nina", access.Auditor, "example.com")
+	if p = b.get("/destinations/x.test"); strings.Contains(p.text, "held@x.test") || strings.Contains(p.text, "3 1 1 bb") || !strings.Contains(p.text, "3 1 1 aa") {
 		t.Errorf("of one's own mail alone:\n%s", p.text)
 	}
 }
