@@ -70,10 +70,10 @@ var domains = []mailDomain{
 	{"office.test", "self-signed, and its TLSA record says so", []mailHost{{name: "mx.office.test", cert: selfSigned, publishes: presented}}, ""},
 	{"depot.test", "good certificate, and the TLSA record of another", []mailHost{
 		{name: "mx.depot.test", cert: goodCert, publishes: otherName}}, ""},
-	{"theatre.test", "certificate expired yesterday, MTA-STS enforced", []mailHost{{name: "mx.theatre.test", cert: expiredCert}}, sts.Enforce},
-	{"gallery.test", "self-signed certificate, MTA-STS under test", []mailHost{{name: "mx.gallery.test", cert: selfSigned}}, sts.Testing},
 	{"harbour.test", "first MX no TLS, second self-signed", []mailHost{
 		{name: "mx1.harbour.test"}, {name: "mx2.harbour.test", cert: selfSigned}}, ""},
+	{"theatre.test", "certificate expired yesterday, MTA-STS enforced", []mailHost{{name: "mx.theatre.test", cert: expiredCert}}, sts.Enforce},
+	{"gallery.test", "self-signed certificate, MTA-STS under test", []mailHost{{name: "mx.gallery.test", cert: selfSigned}}, sts.Testing},
 }
 
 const rulesFile = `
@@ -148,8 +148,9 @@ func NewWorld(dir string, oneAddress bool) (*World, error) {
 			w.Close()
 			return nil, err
 		}
-		names.WriteString(record)
-		next++
+		if names.WriteString(record); record != "" {
+			next++
+		}
 	}
 	server, err := zone.Serve(names.String())
 	if err != nil {
