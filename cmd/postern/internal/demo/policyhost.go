@@ -3,7 +3,7 @@ package demo
 import (
 	"crypto/tls"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -26,7 +26,7 @@ func servePolicies(ca *pki.CA) (*policyHosts, error) {
 		return nil, err
 	}
 	p := &policyHosts{at: l.Addr().String(), texts: map[string]string{}}
-	p.server = &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{
+	p.server = &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), TLSConfig: &tls.Config{
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return &ca.Issue(pki.Options{Names: []string{hello.ServerName}}).TLS, nil
 		}}}
