@@ -129,7 +129,9 @@ func TestOperatorsOutput(t *testing.T) {
 		{"rules-show.txt", "rules show clinic"},
 		{"rules-explain.txt", "rules explain --from a@example.com --to dr@clinic.test,x@plain.test,m@bank.test"},
 		{"rules-explain.json", "rules explain --json --from a@example.com --to dr@clinic.test"},
+		{"rules-explain-offline.txt", "rules explain --offline --from a@example.com --to y@other.test"},
 		{"rules-canonical.txt", "rules export --canonical"},
+		{"policies-observed.txt", "policies observed nothing.test"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			code, out, errs := postern(strings.Fields(c.args)...)

@@ -32,6 +32,13 @@ func (r *Report) Features() Features {
 			f["finding "+finding.Code+" "+finding.IP.String()] = finding.Text
 		}
 	}
+	for i := range r.Hosts {
+		h := &r.Hosts[i]
+		for j := range h.Published {
+			p := &h.Published[j]
+			f[strings.TrimSpace(h.Name+" published "+p.Kind)] = p.Said()
+		}
+	}
 	r.Each(func(h *Host, a *Address) {
 		name := place(h.Name, a.IP)
 		f[name] = "there"
@@ -47,6 +54,7 @@ func (r *Report) Features() Features {
 		}
 		if a.Look.TLS != nil {
 			f[name+" version"] = a.Look.TLS.Version
+			f[name+" requiretls"] = map[bool]string{true: "offered", false: "not offered"}[a.Look.RequireTLS()]
 		}
 		if len(a.Look.Chain) > 0 {
 			c := a.Look.Chain[0]

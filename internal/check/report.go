@@ -2,6 +2,8 @@ package check
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/attempt"
@@ -211,6 +213,14 @@ type Look struct {
 	Text     string               `json:"text,omitempty"`
 	Remote   string               `json:"remote,omitempty"`
 	Alert    string               `json:"alert,omitempty"`
+}
+
+// RequireTLS reports whether REQUIRETLS is offered inside TLS, the one place where that counts (RFC 8689 §4.2.1).
+func (l *Look) RequireTLS() bool {
+	return slices.ContainsFunc(l.Inside, func(line string) bool {
+		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		return strings.EqualFold(word, "REQUIRETLS")
+	})
 }
 
 // Step is the time one step took.

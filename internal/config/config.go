@@ -213,7 +213,8 @@ type Route struct {
 
 // DNS is about finding other servers.
 type DNS struct {
-	// Resolvers to ask, "address" or "address:port". Empty: those of /etc/resolv.conf.
+	// Resolvers to ask, "address" or "address:port". Empty: those of /etc/resolv.conf. Where the word of one is believed (trust_ad),
+	// those that are not believed are never asked.
 	Servers []Server `toml:"servers" example:"['127.0.0.1']"`
 	// Whose word is believed that an answer is signed (DNSSEC, the AD bit): "loopback", that of resolvers on this machine;
 	// "yes", of every resolver, where the way to them is safe; "no", nobody's. Without it DANE cannot be used.

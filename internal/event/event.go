@@ -228,6 +228,10 @@ type (
 		Text   string // one sentence; escaped and bounded
 		// Kept says that a policy fetched earlier counts all the same; without one mail goes as if there were none.
 		Kept bool
+		// Ends is when that policy ends unless it is renewed; zero without one.
+		Ends time.Time
+		// Since is when it failed first, as far as is remembered, without two days between two failures.
+		Since time.Time
 		// Repeated says that this was told within the last day.
 		Repeated bool
 	}

@@ -124,6 +124,7 @@ func configCases() []configCase {
 		{name: "a claim that is none", change: both(oidcOn, set("oidc.claim", `"mail"`)), key: "oidc.claim", words: "is no claim", fatal: true, refused: true},
 		{name: "a console for everybody", change: set("admin.listen", `"0.0.0.0:0"`), key: "admin.listen", words: "TLS is off", fatal: true},
 		{name: "no resolver", change: set("dns.servers", `["resolver.test"]`), key: "dns.servers[0]", words: "not the address", fatal: true, refused: true},
+		{name: "a resolver that is never asked", change: set("dns.servers", `["127.0.0.1:9", "192.0.2.53"]`), key: "dns.servers", words: "never asked"},
 		{name: "no certificate file", change: set("tls.certificates", `[{cert = "gone.pem", key = "gw.key"}]`), key: "tls.certificates[0]", words: "no such file", fatal: true, refused: true},
 		{name: "a key of another certificate", change: both(func(w *world) { w.Certificate("other", "other.test") }, set("tls.certificates", `[{cert = "gw.pem", key = "other.key"}]`)),
 			key: "tls.certificates[0]", words: "does not match", fatal: true, refused: true},

@@ -98,6 +98,9 @@ func planless(q check.Question, p *route.Problem) check.Verdict {
 	v := check.Verdict{Question: q.Name, Requires: q.Requirement.Channel, Outcome: check.Deferred}
 	if blame(&v, p.Reason, p.Text); p.Final(q.Requirement) {
 		end(&v, check.Failed)
+	} else if p.Permanent && p.Contradicted {
+		v.Text += "; nobody signed that answer, and the domain's enforced MTA-STS policy says that it takes mail, so all mail waits for " +
+			"delivery.unsigned_no before it returns"
 	} else if p.Permanent {
 		v.Text += "; nobody signed that answer, so protected mail waits for delivery.unsigned_no before it returns"
 	}

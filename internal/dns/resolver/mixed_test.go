@@ -49,3 +49,38 @@ func TestWhatATrustedServerSaysIsNotUnsaidByAnother(t *testing.T) {
 		}
 	}
 }
+
+// A trusted server that is silent about one question, because somebody holds up the answers of that zone, is not made good by
+// one that validates nothing: what it says is unsigned, and all that is published would be gone.
+func TestASilentTrustedServerIsNotReplacedByOneThatValidatesNothing(t *testing.T) {
+	far, err := zone.Parse("!a.test MX 10 forged.test\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := func(ctx context.Context, network string, at netip.AddrPort, query []byte, accept func([]byte) bool) error {
+		if at.Addr().IsLoopback() {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		accept(far.Answer(network, query))
+		return nil
+	}
+	servers := []string{"127.0.0.1", "192.0.2.53"}
+	r, err := resolver.New(resolver.Config{Servers: servers, Transport: transport, TryTimeout: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := r.MX(t.Context(), name("a.test")); dns.KindOf(err) != dns.Timeout {
+		t.Errorf("the answer is %+v, %v", answer.Records, err)
+	}
+	if idle := r.Idle(); len(idle) != 1 || idle[0].String() != "192.0.2.53:53" {
+		t.Errorf("never asked: %v", idle)
+	}
+	r, err = resolver.New(resolver.Config{Servers: servers, TrustAD: resolver.TrustNone, Transport: transport, TryTimeout: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := r.MX(t.Context(), name("a.test")); err != nil || len(answer.Records) != 1 || answer.Secure || len(r.Idle()) != 0 {
+		t.Errorf("where nobody is trusted the next one is asked: %+v, %v, %v", answer, err, r.Idle())
+	}
+}

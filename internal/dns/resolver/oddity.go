@@ -114,11 +114,12 @@ func needsPlain(m *wire.Msg) bool {
 	return false
 }
 
-// agreed reports whether replies say the same. To forge one an attacker who sees no question must guess a port and a
+// agreed reports whether replies say the same, and the same of its signatures: an answer of a server that is trusted does not
+// lose its word because the server writes names in other letters, which would take away whatever is published with it. To forge one an attacker who sees no question must guess a port and a
 // number; to forge three that agree, three of each, which is more than the capitals of one name hide.
 func agreed(replies ...*wire.Msg) bool {
 	for _, m := range replies[1:] {
-		if m.Rcode != replies[0].Rcode || !slices.Equal(saying(m), saying(replies[0])) {
+		if m.Rcode != replies[0].Rcode || m.AuthenticatedData != replies[0].AuthenticatedData || !slices.Equal(saying(m), saying(replies[0])) {
 			return false
 		}
 	}

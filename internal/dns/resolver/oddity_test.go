@@ -309,3 +309,33 @@ func TestABadServerIsPassedOver(t *testing.T) {
 		}
 	})
 }
+
+// A server on the loopback that writes names in lower case and does not answer over TCP keeps its word about signatures, where
+// all it says agrees: without it whatever is published would silently be gone.
+func TestCapitalsDoNotTakeSignaturesAway(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		ad     []bool // of the replies, in turn
+		secure bool
+		kind   dns.Kind
+	}{
+		{"signed", []bool{true, true, true}, true, 0},
+		{"not signed", []bool{false, false, false}, false, 0},
+		{"one says so and two do not", []bool{true, false, false}, false, dns.Malformed},
+		{"two say so and one does not", []bool{true, true, false}, false, dns.Malformed},
+	} {
+		said, questions := 0, 0
+		answer := func(_ string, _, m *wire.Msg) *wire.Msg {
+			m.AuthenticatedData = c.ad[said]
+			said++
+			return lowered(nil, m)
+		}
+		r, err := New(Config{Servers: []string{"127.0.0.1"}, TryTimeout: time.Second, Rounds: 1, Transport: oddTransport(t, true, answer, nil, &questions)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.MX(t.Context(), asked); dns.KindOf(err) != c.kind || got.Secure != c.secure {
+			t.Errorf("%s: secure %v, %v", c.name, got.Secure, err)
+		}
+	}
+}

@@ -11,22 +11,17 @@ import (
 )
 
 // rounds asks the servers, healthy ones first, until one answers. One that says it cannot tell is not asked again for
-// this question, one that is silent gets more time in the next round. Where one that is trusted says so, only others that are
-// trusted are asked after it: it may have found a forgery, which a server that does not validate would hand on.
+// this question, one that is silent gets more time in the next round.
 func (r *Resolver) rounds(ctx context.Context, q question) (*reply, error) {
 	left := r.servers.inOrder(time.Now())
 	timeout := r.cfg.TryTimeout
 	var worst *failure
 	var asked *server
-	doubted := false // by a server that is trusted
 	for round := 1; ; round++ {
 		var silent []*server
 		for _, s := range left {
 			if ctx.Err() != nil {
 				break
-			}
-			if doubted && !s.trusted {
-				continue
 			}
 			began := time.Now()
 			deaf := s.isDeaf(q.qtype, began)
@@ -46,7 +41,6 @@ func (r *Resolver) rounds(ctx context.Context, q question) (*reply, error) {
 			if worst == nil || weight(f.kind) > weight(worst.kind) {
 				worst, asked = f, s
 			}
-			doubted = doubted || s.trusted && (f.kind == dns.ServFail || f.kind == dns.Bogus)
 			silent = r.failed(ctx, s, q, f, began, deaf, silent)
 		}
 		if left = silent; len(left) == 0 || round == r.cfg.Rounds || ctx.Err() != nil || !pause(ctx, worst, timeout/4) {

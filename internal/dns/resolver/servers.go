@@ -77,24 +77,37 @@ func (s *servers) newServer(addr netip.AddrPort, t Trust) *server {
 	return &server{addr: addr, trusted: trusted}
 }
 
-// inOrder returns the servers in the order they are asked: those that are trusted before the others, whose answers are never
-// secure, and among either the healthy ones first.
+// inOrder returns the servers in the order they are asked, the healthy ones first. Where one is trusted, those that are not
+// have no place: their answers are never secure, and would unsay what the trusted one is silent about.
 func (s *servers) inOrder(now time.Time) []*server {
-	s.mu.Lock()
-	s.refresh(now)
-	list := slices.Clone(s.list)
-	s.mu.Unlock()
+	list, _ := s.split(now)
 	place := make(map[*server]int, len(list))
 	for _, x := range list {
 		if x.bad(now) {
 			place[x]++
 		}
-		if !x.trusted {
-			place[x] += 2
-		}
 	}
 	slices.SortStableFunc(list, func(a, b *server) int { return cmp.Compare(place[a], place[b]) })
 	return list
+}
+
+// split returns the servers that are asked, and those that are not because one of the others is trusted.
+func (s *servers) split(now time.Time) (asked, idle []*server) {
+	s.mu.Lock()
+	s.refresh(now)
+	list := slices.Clone(s.list)
+	s.mu.Unlock()
+	if !slices.ContainsFunc(list, func(x *server) bool { return x.trusted }) {
+		return list, nil
+	}
+	for _, x := range list {
+		if x.trusted {
+			asked = append(asked, x)
+		} else {
+			idle = append(idle, x)
+		}
+	}
+	return asked, idle
 }
 
 // validates reports whether the AD bit of any server is believed.

@@ -157,7 +157,7 @@ func (r *Resolver) wider(ctx context.Context, s *server, q question, timeout tim
 	return r.thrice(ctx, s, q, timeout, m)
 }
 
-// thrice takes the reply of a server that does not keep capitals if two more say the same.
+// thrice takes the reply of a server that does not keep capitals if two more say the same, of signatures too.
 func (r *Resolver) thrice(ctx context.Context, s *server, q question, timeout time.Duration, first *wire.Msg) (*reply, *failure) {
 	replies := []*wire.Msg{first}
 	for range 2 {
@@ -173,11 +173,7 @@ func (r *Resolver) thrice(ctx context.Context, s *server, q question, timeout ti
 	if len(first.Question) != 1 || !agreed(replies...) {
 		return nil, &failure{dns.Malformed, errCapitals}
 	}
-	out, f := classify(first, s.trusted)
-	if out != nil {
-		out.secure = false // what was asked so is not vouched for
-	}
-	return out, f
+	return classify(first, s.trusted)
 }
 
 // send sends q once and returns the reply that fits it best.

@@ -180,10 +180,11 @@ func (l *ladder) discard() {
 }
 
 // withoutTLS reports whether every host that has addresses answered EHLO at one of them and nobody offered TLS. A host
-// whose addresses could not be looked up now may offer it, and one that publishes that it has TLS is stripped of it.
+// whose addresses could not be looked up now may offer it, as may one that was passed over for what is published, and one that
+// publishes that it has TLS is stripped of it.
 func (l *ladder) withoutTLS() bool {
 	for i := range l.plan.Hops {
-		if p := l.plan.Hops[i].Problem; p != nil && unknown(p.Reason) {
+		if p := l.plan.Hops[i].Problem; p != nil && (unknown(p.Reason) || p.Reason == policy.STSMXMismatch) {
 			return false
 		}
 	}

@@ -104,7 +104,7 @@ func TestPeersThatHangAtALargeHelloGetAClassicalOne(t *testing.T) {
 
 func TestAHostWhoseLookUpFailedMayHaveTLS(t *testing.T) {
 	for reason, want := range map[policy.Reason]bool{
-		policy.DNSServfail: false, policy.DNSTimeout: false, policy.DNSSECBogus: false,
+		policy.DNSServfail: false, policy.DNSTimeout: false, policy.DNSSECBogus: false, policy.STSMXMismatch: false,
 		policy.DNSNoAddress: true, policy.MXPrivate: true,
 	} {
 		synctest.Test(t, func(t *testing.T) {

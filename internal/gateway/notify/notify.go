@@ -1,6 +1,6 @@
 // Package notify writes to the administrator when something should not wait until somebody looks: a peer that always had
 // TLS lost it, the certificate of a partner under a rule runs out, a notice is held, mail waits because a partner's mail
-// hosts changed. Its messages go through the gateway's own queue like any mail, with the protection that the rules and
+// hosts changed, a published policy cannot be had or an exception to one ends. Its messages go through the gateway's own queue like any mail, with the protection that the rules and
 // the route to the administrator demand.
 //
 // There are few of them by construction: the same matter at most once a day, so many messages an hour, and what comes
@@ -147,10 +147,16 @@ func (n *Notifier) Emit(e event.Event) {
 				Text: "The CA gave no certificate: " + e.Fault + ". Mail is taken with one that the gateway has signed itself, which senders who insist on a public one refuse.",
 				Hint: "`postern config check`; it is tried again at " + e.Next.UTC().Format(time.RFC3339)})
 		}
+	case event.PolicyUnavailable:
+		n.policy(&e, time.Now())
 	case event.Warned:
 		switch e.What {
 		case "notice held", "starttls lost everywhere", "backscatter":
 			n.Tell(Matter{Key: e.What, Subject: e.What, Text: e.Text, Hint: e.Hint})
+		case "policy hosts":
+			n.Tell(Matter{Key: e.What, Subject: "no MTA-STS policy can be fetched", Text: e.Text + ".", Hint: e.Hint})
+		case "exception ends":
+			n.Tell(Matter{Key: e.What + " " + e.Text, Subject: "an exception ends soon", Text: e.Text + ".", Hint: e.Hint})
 		}
 	}
 }
@@ -222,6 +228,27 @@ func (n *Notifier) peer(e *event.PeerChanged) {
 			Subject: "the certificate of " + name + " " + e.After,
 			Text:    "A rule demands authenticated TLS of " + name + ". Its certificate (" + e.Before + ") " + e.After + "; after that, mail under the rule waits.",
 			Hint:    "remind the partner to renew it; postern peers show " + name})
+	}
+}
+
+// A policy that is kept and cannot be renewed is told of when it ends within policyEnds; one that cannot be had at all when
+// that has been so for policyLong, and on the day after it no more.
+const (
+	policyEnds = 3 * 24 * time.Hour
+	policyLong = 3 * 24 * time.Hour
+)
+
+// policy tells of an MTA-STS policy that a domain announces and that cannot be had.
+func (n *Notifier) policy(e *event.PolicyUnavailable, now time.Time) {
+	long := now.Sub(e.Since)
+	hint := "ask the domain's administrators to repair it; postern policies show " + e.Domain
+	switch {
+	case e.Kept && e.Ends.Sub(now) <= policyEnds:
+		n.Tell(Matter{Key: "policy-ends " + e.Domain, Subject: "the MTA-STS policy of " + e.Domain + " ends and cannot be renewed", Hint: hint,
+			Text: "What was fetched counts until " + e.Ends.UTC().Format(time.RFC3339) + "; after that mail goes there as if the domain had no policy. Why: " + e.Text + "."})
+	case !e.Kept && long >= policyLong && long < policyLong+rest:
+		n.Tell(Matter{Key: "policy-unavailable " + e.Domain, Subject: "the MTA-STS policy of " + e.Domain + " cannot be had", Hint: hint,
+			Text: "The domain announces one, and for three days nobody could fetch it, so that mail goes there as if there were none. Why: " + e.Text + "."})
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"postern/internal/gateway/stscache"
@@ -73,6 +72,9 @@ func (t *Table) enforces(p domainPolicy) bool {
 	return t.cfg.STS == policy.Enforced && (p.err != nil || p.found != nil && p.found.Policy.Mode == sts.Enforce)
 }
 
+// mostNamed bounds the hosts of a policy that a sentence names.
+const mostNamed = 10
+
 // holdAgainst puts a policy on one hop. DANE goes before it for a host that has both, and whose name is signed (RFC 8461
 // §2): where it is not, whoever forges DNS could bring a host with records of its own.
 func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, lines []string, now time.Time) {
@@ -92,7 +94,7 @@ func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, line
 	case names:
 		p.Demand = policy.DomainDemand()
 	default:
-		what := fmt.Sprintf("%s is not among the hosts that the MTA-STS policy of %s names: %s", called(hop), d, strings.Join(listed(found.Policy.MX), ", "))
+		what := fmt.Sprintf("%s is not among the hosts that the MTA-STS policy of %s names: %s", called(hop), d, mail.AtMost(found.Policy.MX, mostNamed, ", "))
 		p.Shortfalls = []policy.Shortfall{{Reason: policy.STSMXMismatch, Text: what}}
 		if p.Mode == policy.Enforced {
 			hop.Problem, hop.Addrs = &Problem{Reason: policy.STSMXMismatch, Text: what}, nil
@@ -118,13 +120,4 @@ func called(h *Hop) string {
 		return h.Addrs[0].String()
 	}
 	return "a mail host without a name"
-}
-
-// listed is a list of patterns that is short enough to be read.
-func listed(patterns []string) []string {
-	const most = 10
-	if len(patterns) <= most {
-		return patterns
-	}
-	return append(slices.Clone(patterns[:most]), fmt.Sprintf("and %d more", len(patterns)-most))
 }

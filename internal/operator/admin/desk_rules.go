@@ -254,15 +254,24 @@ func (d *Desk) trust(file string) (wrong, hint string) {
 	return wrong, hint
 }
 
-// Explain says which rules would match a message.
-func (d *Desk) Explain(_ context.Context, r ExplainRequest) (Explanation, error) {
+// Explain says which rules would match a message, and, to those who may have others asked, what recipients' domains publish.
+func (d *Desk) Explain(ctx context.Context, r ExplainRequest) (Explanation, error) {
 	if err := d.need(access.ReadRules); err != nil {
 		return Explanation{}, err
 	}
 	if !d.p.Scope.All {
 		return Explanation{}, ErrForbidden // it would tell of the rules of others
 	}
-	return d.s.explain(r)
+	if err := d.need(access.RunChecks); err != nil {
+		return d.s.explain(ctx, r, "it takes the right to run checks")
+	}
+	select {
+	case d.s.checks <- struct{}{}:
+		defer func() { <-d.s.checks }()
+	default:
+		return d.s.explain(ctx, r, "as many checks as may run at once are running")
+	}
+	return d.s.explain(ctx, r, "")
 }
 
 // wholeRules refuses a scope of domains: the history is about everybody's rules.

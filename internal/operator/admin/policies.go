@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"postern/internal/gateway/stscache"
@@ -212,13 +211,9 @@ func (p *PolicyKept) line() string {
 	if p.Mode == "" {
 		return "no policy"
 	}
-	mx := p.MX
-	if len(mx) > 10 {
-		mx = append(mx[:10:10], fmt.Sprintf("and %d more", len(p.MX)-10))
-	}
 	text := p.Mode + ", id " + p.ID + ", until " + p.Until.Format(time.RFC3339)
-	if len(mx) > 0 {
-		text += ", names " + strings.Join(mx, " ")
+	if len(p.MX) > 0 {
+		text += ", names " + mail.AtMost(p.MX, 10, " ")
 	}
 	return text
 }

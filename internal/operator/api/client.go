@@ -131,6 +131,12 @@ func (c *Client) Policy(ctx context.Context, domain string, dns bool) (out admin
 	return out, c.call(ctx, request{path: "/policies/" + url.PathEscape(domain), params: v}, &out)
 }
 
+// Observed lists what was delivered and fell short of what its domain publishes.
+func (c *Client) Observed(ctx context.Context, q admin.ObservedRequest) (out admin.Observed, err error) {
+	v := url.Values{"domain": {q.Domain}, "days": {strconv.Itoa(q.Days)}}
+	return out, c.call(ctx, request{path: "/observed", params: v}, &out)
+}
+
 // RefreshPolicy asks a domain for its policy now.
 func (c *Client) RefreshPolicy(ctx context.Context, domain string) (out admin.PolicyKept, err error) {
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/policies/" + url.PathEscape(domain) + "/refresh"}, &out)

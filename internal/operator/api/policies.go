@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -13,6 +14,9 @@ type policyPath struct {
 	Domain string `path:"domain" doc:"of recipients"`
 }
 
+// lookLong is how long an answer about past mail may take.
+const lookLong = 10 * time.Second
+
 func (s *Server) registerPolicies(spec huma.API) {
 	operation(s, spec, "GET", "/policies", "listPolicies", "MTA-STS policies of recipient domains that are kept, in the order of domains",
 		func(ctx context.Context, in *struct {
@@ -20,6 +24,16 @@ func (s *Server) registerPolicies(spec huma.API) {
 			Limit int    `query:"limit" minimum:"0" maximum:"500" doc:"at most as many; 0 is 50"`
 		}) (*body[admin.Page[admin.PolicyKept]], error) {
 			return answer(s.desk(ctx).Policies(ctx, admin.PageRequest{After: in.After, Limit: in.Limit}))
+		})
+	operation(s, spec, "GET", "/observed", "listObserved", "What was delivered and fell short of what its domain publishes: what would have waited",
+		func(ctx context.Context, in *struct{ admin.ObservedRequest }) (*body[admin.Observed], error) {
+			return answer(s.desk(ctx).Observed(ctx, in.ObservedRequest, lookLong))
+		})
+	operation(s, spec, "GET", "/published", "getPublished", "What a domain and its mail hosts publish, as mail of the last 30 days found it, what changed and which mail waited for it",
+		func(ctx context.Context, in *struct {
+			Domain string `query:"domain" required:"true" doc:"of recipients"`
+		}) (*body[admin.Publications], error) {
+			return answer(s.desk(ctx).Publications(ctx, in.Domain, lookLong))
 		})
 	operation(s, spec, "GET", "/policies/{domain}", "getPolicy", "What is kept of a domain's MTA-STS policy",
 		func(ctx context.Context, in *struct {

@@ -57,6 +57,8 @@ func probes() map[string][]asked {
 		"POST /peers/forget":               {{path: "/peers/forget", body: `{"names":["mx.zebrapartner.test"]}`, code: 403}},
 		"GET /reports":                     {{path: "/reports", code: 403}, {path: "/reports?day=today", code: 403}},
 		"GET /reports/{day}/{domain}":      {{path: "/reports/today/zebrapartner.test", code: 403}, {path: "/reports/2026-11-29/partner.test", code: 403}},
+		"GET /observed":                    {{path: "/observed?days=90"}, {path: "/observed?domain=zebrapartner.test"}},
+		"GET /published":                   {{path: "/published?domain=partner.test"}, {path: "/published?domain=zebrapartner.test"}, {path: "/published?domain=third.test"}},
 		"GET /policies":                    {{path: "/policies", code: 403}},
 		"GET /policies/{domain}":           {{path: "/policies/zebrapartner.test", code: 403}, {path: "/policies/partner.test", code: 403}},
 		"POST /policies/{domain}/refresh":  {{path: "/policies/zebrapartner.test/refresh", code: 403}},

@@ -1,9 +1,7 @@
 package trace
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"postern/internal/attempt"
@@ -19,49 +17,19 @@ type Policy struct {
 	Matched string `json:"matched,omitempty"`
 }
 
-// String is what was published as a person reads it; "" of nil.
+// String is one line for people: what is published, and what would have fallen short of it where it is not kept to.
 func (p *Policy) String() string {
 	if p == nil {
 		return ""
 	}
-	var parts []string
-	add := func(format string, v ...any) { parts = append(parts, fmt.Sprintf(format, v...)) }
-	switch p.Kind {
-	case policy.PublishedDANE:
-		if len(p.Records) > 0 {
-			add("DANE: %s at %s", count(len(p.Records)), p.Source)
-		} else {
-			add("DANE: its TLSA records are not known")
-		}
-	case policy.PublishedSTS:
-		if len(p.Hosts) == 0 {
-			add("MTA-STS: no policy is known")
-			break
-		}
-		add("MTA-STS policy %s of %s, for %s", p.ID, p.AsOf.Format(time.DateTime), strings.Join(p.Hosts, ", "))
-	default:
-		add("%s", p.Kind)
+	text := p.Line(p.AgeS, p.Matched)
+	if p.Mode == policy.Enforced || p.Mode == "" {
+		return text
 	}
-	if p.Matched != "" {
-		add("%s matches", p.Matched)
+	for _, s := range p.Shortfalls {
+		text += "; it would have waited: " + string(s.Reason) + ", " + s.Text
 	}
-	if p.Unusable > 0 {
-		add("%d of them cannot be used", p.Unusable)
-	}
-	if p.Half {
-		add("the host was found by unsigned DNS")
-	}
-	if p.Note != "" {
-		add("%s", p.Note)
-	}
-	if p.Mode != policy.Enforced && p.Mode != "" {
-		text := "not kept to (" + p.Mode + ")"
-		for _, s := range p.Shortfalls {
-			text += "; it would have waited: " + string(s.Reason) + ", " + s.Text
-		}
-		add("%s", text)
-	}
-	return strings.Join(parts, "; ")
+	return text
 }
 
 // requireTLS is what the sender of a message asked for who said REQUIRETLS.
@@ -107,11 +75,4 @@ func weight(p *policy.Published, try *attempt.Try) int {
 		return 1
 	}
 	return 0
-}
-
-func count(n int) string {
-	if n == 1 {
-		return "one TLSA record"
-	}
-	return fmt.Sprintf("%d TLSA records", n)
 }

@@ -28,15 +28,15 @@ func TestWhatWasPublishedIsToldAsItDecided(t *testing.T) {
 		{"nothing", attempt.Try{At: at}, "", 0},
 		{"what is enforced before what is not", attempt.Try{At: at.Add(time.Minute), Published: []policy.Published{testing, dane},
 			Evidence: &policy.Evidence{DANE: &policy.DANE{By: policy.ByDANEEE, Record: "3 1 1 ab"}}},
-			"DANE: one TLSA record at _25._tcp.mx.clinic.test; 3 1 1 ab matches", 60},
+			"DANE, enforced, _25._tcp.mx.clinic.test: 3 1 1 ab, matched by 3 1 1 ab", 60},
 		{"what is only under test", attempt.Try{At: at, Published: []policy.Published{testing}},
-			"MTA-STS policy 7 of 2026-11-28 12:00:00, for *.clinic.test; not kept to (testing); it would have waited: sts-mx-mismatch, another host", 0},
+			"MTA-STS, testing, so that nothing is asked, id 7, fetched 0s before, names *.clinic.test; it would have waited: sts-mx-mismatch, another host", 0},
 		{"what nobody could find out", attempt.Try{At: at, Published: []policy.Published{unknown}},
-			"DANE: its TLSA records are not known; cannot look up the TLSA records", 0},
+			"DANE, enforced, cannot look up the TLSA records", 0},
 		{"what a host fell short of before what it met", attempt.Try{At: at, Reason: policy.STSMXMismatch, Published: []policy.Published{half, foreign}},
-			"MTA-STS policy 7 of 2026-11-28 12:00:00, for *.clinic.test", 0},
+			"MTA-STS, enforced, id 7, fetched 0s before, names *.clinic.test", 0},
 		{"a policy that could not be fetched", attempt.Try{At: at, Published: []policy.Published{silent}},
-			"MTA-STS: no policy is known; nothing answers at mta-sts.clinic.test", 0},
+			"MTA-STS: announced, and not to be had: nothing answers at mta-sts.clinic.test", 0},
 	} {
 		p := policyOf(&c.try)
 		if got := p.String(); got != c.want {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/history/traffic"
+	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/trace"
@@ -63,6 +64,11 @@ type destinationView struct {
 	Done      string
 	// Plot is the mail of the last 30 days to a domain; nil where its sums are not the principal's to see.
 	Plot *plot
+	// Published is what mail found that it publishes, Unpublished that not all of that was looked at, and Policy the MTA-STS
+	// policy that is kept; nil where it is a server, or the policy is not the principal's to see.
+	Published   *admin.Publications
+	Unpublished *unfinished
+	Policy      *admin.PolicyKept
 	// CanCheck says that the principal may have servers checked, CanRule that they may write rules.
 	CanCheck, CanRule bool
 }
@@ -91,6 +97,9 @@ func (c *Console) destination(r *request) error {
 		}
 		v.Peers = peers.Items
 	}
+	if err := v.publications(r); err != nil {
+		return err
+	}
 	sites, err := r.desk.Sites(r.ctx(), glance)
 	if err != nil {
 		return err
@@ -102,6 +111,22 @@ func (c *Console) destination(r *request) error {
 		}
 	}
 	return c.page(r, "destination", v.Name, v)
+}
+
+// publications fills in what is published. A name that is no domain publishes nothing.
+func (v *destinationView) publications(r *request) error {
+	if _, err := mail.ParseDomain(v.Name); err != nil {
+		return nil
+	}
+	found, err := r.desk.Publications(r.ctx(), v.Name, glance)
+	if err != nil {
+		return err
+	}
+	v.Published, v.Unpublished = &found, unseen(found.Complete, found.SearchedTo)
+	if kept, err := r.desk.Policy(r.ctx(), v.Name, false); err == nil && kept.Mode != "" { // it may not be one's own to see, or nobody's
+		v.Policy = &kept
+	}
+	return nil
 }
 
 // figures fills in the sums and the names of mail hosts.

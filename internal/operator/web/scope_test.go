@@ -56,6 +56,7 @@ func probes() map[string][]asked {
 		"GET /destinations":         {{path: "/destinations", says: "mx.partner.test"}, {path: "/destinations?name=*.zebrapartner.test"}, {path: "/destinations?name=zebra-host.test"}},
 		"GET /destinations/{name}": {{path: "/destinations/partner.test", says: "mx.partner.test"}, {path: "/destinations/mx.partner.test", says: "mx.partner.test"}, {path: "/destinations/zebrapartner.test"}, {path: "/destinations/mx.zebrapartner.test"},
 			{path: "/destinations/zebra-host.test"}, {path: "/destinations/third.test", says: "x@third.test"}, {path: "/destinations/192.0.2.9"}},
+		"GET /observed":                     {{path: "/observed"}, {path: "/observed?days=90"}, {path: "/observed?domain=zebrapartner.test"}},
 		"POST /destinations/{name}/approve": {{path: "/destinations/zebrapartner.test/approve", form: []string{"name", "zebrapartner.test"}, code: 403}},
 		"GET /check":                        {{path: "/check", code: 200}, {path: "/check?target=zebra.test"}},
 		"POST /check": {{path: "/check", form: []string{"target", "zebrapartner.test"}, code: 403}, {path: "/check", form: []string{"target", "zebra.test"}, code: 403}, {path: "/check", form: []string{"target", "third.test"}, code: 403},

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"postern/internal/gateway/inforce"
 	"postern/internal/history/traffic"
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
@@ -50,6 +51,7 @@ type browser struct {
 	http  *http.Client
 	at    string
 	store *memstore.Store
+	rules *inforce.Keeper
 	s     *admin.Service
 	a     *accounts.Service
 }
@@ -57,8 +59,8 @@ type browser struct {
 func newConsole(t *testing.T) *browser {
 	t.Helper()
 	store := backlog.New(t)
-	b := &browser{T: t, store: store}
-	b.s = admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Peers: backlogPeers{},
+	b := &browser{T: t, store: store, rules: backlog.Keeper(t, store)}
+	b.s = admin.New(admin.Config{Store: store, Ledger: store, Rules: b.rules, Peers: backlogPeers{},
 		Settings: someSettings, Traffic: traffic.NewBook(store), Pulse: &b.pulse, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context) (admin.ReloadResult, error) { return admin.ReloadResult{}, nil },
 		Pins: mxpins.NewBook(store), MailHosts: func(context.Context, mail.Domain) (admin.MailHosts, error) {
 			return admin.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.clinic.test"), mail.MustDomain("mx.backup.test"), mail.MustDomain("mx.evil.test")}}, nil

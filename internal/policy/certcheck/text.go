@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"postern/internal/mail"
 )
 
 // maxListed is how many names a sentence quotes before it counts the rest.
@@ -41,13 +43,10 @@ func distinguished(name string) string {
 
 // list joins names that are printable already, at most maxListed of them; none stands for an empty list.
 func list(names []string, none string) string {
-	switch {
-	case len(names) == 0:
+	if len(names) == 0 {
 		return none
-	case len(names) > maxListed:
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxListed], ", "), len(names)-maxListed)
 	}
-	return strings.Join(names, ", ")
+	return mail.AtMost(names, maxListed, ", ")
 }
 
 // presented returns the DNS names of c, printable, at most limit of them.

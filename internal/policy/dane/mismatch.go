@@ -3,9 +3,9 @@ package dane
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"postern/internal/dns"
+	"postern/internal/mail"
 	"postern/internal/policy"
 )
 
@@ -21,7 +21,7 @@ func (e *examination) uselessText() string {
 	for _, u := range e.set.Unusable {
 		why = append(why, brief(u.Record)+": "+u.Why)
 	}
-	return "none of the TLSA records can be used (" + list(why, "; ") + ")"
+	return "none of the TLSA records can be used (" + mail.AtMost(why, maxListed, "; ") + ")"
 }
 
 // mismatchText says what the records want, what the server has, and which mistake it looks like.
@@ -31,7 +31,7 @@ func (e *examination) mismatchText() string {
 		wanted = append(wanted, brief(r))
 	}
 	text := fmt.Sprintf("none of the TLSA records (%s) matches; the server has %s",
-		list(wanted, ", "), list(e.presented(), ", "))
+		mail.AtMost(wanted, maxListed, ", "), mail.AtMost(e.presented(), maxListed, ", "))
 	if n := len(e.set.Unusable); n > 0 {
 		text += fmt.Sprintf("; %d more cannot be used (%s)", n, e.set.Unusable[0].Why)
 	}
@@ -109,12 +109,4 @@ func (e *examination) meant(r dns.TLSA) (dns.TLSA, bool) {
 		}
 	}
 	return dns.TLSA{}, false
-}
-
-// list joins texts, at most maxListed of them.
-func list(texts []string, separator string) string {
-	if n := len(texts) - maxListed; n > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(texts[:maxListed], separator), n)
-	}
-	return strings.Join(texts, separator)
 }

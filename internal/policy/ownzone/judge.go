@@ -3,7 +3,6 @@ package ownzone
 import (
 	"crypto/x509"
 	"fmt"
-	"strings"
 	"time"
 
 	"postern/internal/dns"
@@ -190,12 +189,8 @@ func clean(s string) string { return smtp.Printable(s, 600) }
 func names[T fmt.Stringer](list []T) string {
 	const most = 5
 	var out []string
-	for i, n := range list {
-		if i == most {
-			out = append(out, fmt.Sprintf("and %d more", len(list)-most))
-			break
-		}
+	for _, n := range list {
 		out = append(out, n.String())
 	}
-	return strings.Join(out, ", ")
+	return mail.AtMost(out, most, ", ")
 }

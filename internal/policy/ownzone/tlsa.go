@@ -6,7 +6,6 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"slices"
-	"strings"
 
 	"postern/internal/dns"
 	"postern/internal/mail"
@@ -121,13 +120,9 @@ const roll = "the record of a next key comes first, the key when the record has 
 func (l *tlsaLook) published() string {
 	var out []string
 	for _, r := range l.set.Usable {
-		if len(out) == 4 {
-			out = append(out, fmt.Sprintf("and %d more", len(l.set.Usable)-4))
-			break
-		}
 		out = append(out, short(r))
 	}
-	return strings.Join(out, ", ")
+	return mail.AtMost(out, 4, ", ")
 }
 
 // next judges whether the next keys could be put in place.

@@ -39,9 +39,9 @@ func (c *compiled) senderWarnings() []Warning {
 	}
 	return []Warning{{
 		Text: fmt.Sprintf("sender %s is not the whole domain: it leaves out %s, and senders that a forwarder or a list rewrote",
-			some3(all), strings.Join(misses, ", ")),
+			mail.AtMost(all, 3, ", "), strings.Join(misses, ", ")),
 		Hint: fmt.Sprintf(`write %s too; for rewritten senders match the visible one: header = [{ name = "From", value = "*@%s*" }]`,
-			some3(write), strings.Trim(all[0], `"`)),
+			mail.AtMost(write, 3, ", "), strings.Trim(all[0], `"`)),
 	}}
 }
 
@@ -51,14 +51,6 @@ func probe(domain string) *addressForm {
 	f := &addressForm{domain: domain, local: newFormed("probe"), whole: newFormed(whole), plain: whole}
 	f.grams.add(domain)
 	return f
-}
-
-// some3 lists the first three.
-func some3(list []string) string {
-	if more := len(list) - 3; more > 0 {
-		return strings.Join(list[:3], ", ") + fmt.Sprintf(" and %d more", more)
-	}
-	return strings.Join(list, ", ")
 }
 
 // ownDomains are the domains of our own servers, made ready for many rules.
@@ -107,7 +99,7 @@ func (c *compiled) ownWarnings(o *ownDomains) []Warning {
 		effect = "does nothing: all it speaks about is"
 	}
 	return []Warning{{
-		Text: fmt.Sprintf("%s our own %s: outbound rules are not about domains of our own servers", effect, some3(found)),
+		Text: fmt.Sprintf("%s our own %s: outbound rules are not about domains of our own servers", effect, mail.AtMost(found, 3, ", ")),
 		Hint: "to demand TLS on the way to your own servers, set require in [[domain]]; else take the domain out of recipient",
 	}}
 }

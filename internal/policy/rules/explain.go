@@ -279,6 +279,20 @@ func demandTexts(r, total policy.Requirement) []string {
 	return out
 }
 
+// Adds lists what a mail host's own demand on a channel adds to what is demanded anyway; nothing where that is as much.
+func Adds(anyway, host policy.Requirement) (out []string) {
+	both := anyway.With(host)
+	if both.Channel > anyway.Channel {
+		out = append(out, "channel "+both.Channel.String())
+	}
+	for _, d := range host.Peer {
+		if !slices.ContainsFunc(anyway.Peer, func(has policy.PeerDemand) bool { return demandText(has) == demandText(d) }) || anyway.Channel < policy.Authenticated {
+			out = append(out, "peer proven by "+demandText(d))
+		}
+	}
+	return out
+}
+
 // mxText says what r asks of the name of the mail host, "" when nothing.
 func mxText(r policy.Requirement) string {
 	switch {

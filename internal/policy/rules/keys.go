@@ -202,11 +202,11 @@ var keys = []Key{
 		weaker: namesWeaker},
 	{Name: "force_tls.mx", Example: `"pinned"`,
 		Doc: "where the mail host's name must come from, with `names = \"mx\"`: `\"pinned\"`, below a name that " +
-			"was remembered at the first use, or proven; `\"proven\"`, from signed DNS or from you; `\"any\"`, " +
-			"DNS is believed, and that is recorded. See below.",
+			"was remembered at the first use, or proven; `\"proven\"`, from signed DNS (DANE needs it too), an enforced " +
+			"MTA-STS policy, or you; `\"any\"`, DNS is believed, and that is recorded. See below.",
 		Label: "The name of the mail server",
 		Choices: []Choice{{"pinned", "is remembered: a new one waits for approval"},
-			{"proven", "must be proven by signed DNS or named below"}, {"any", "is believed as DNS says"}},
+			{"proven", "must be proven, by signed DNS or an enforced MTA-STS policy, or named below"}, {"any", "is believed as DNS says"}},
 		kind:   ranked(func(r *Rule) *policy.MXTrust { return &r.ForceTLS.MX }, 0, "any", "pinned", "proven"),
 		weaker: func(b, a *Rule) bool { return a.ForceTLS.MX < b.ForceTLS.MX }},
 	{Name: "force_tls.trust", Example: `"/etc/postern/partner-ca.pem"`,

@@ -29,7 +29,7 @@ import (
 
 // Doubts lists what is wrong or dangerous though the gateway starts.
 func Doubts(ctx context.Context, cfg *config.Config, now time.Time) []config.Finding {
-	return slices.Concat(Dangers(ctx, cfg), ownCertificates(cfg, now), policyHosts(cfg), trustFiles(cfg), cfg.CheckSenders(), Unvalidated(cfg))
+	return slices.Concat(Dangers(ctx, cfg), ownCertificates(cfg, now), policyHosts(cfg), trustFiles(cfg), cfg.CheckSenders(), Resolvers(cfg))
 }
 
 // Dangers lists what the gateway does as it is told and what is hardly meant.
@@ -37,14 +37,20 @@ func Dangers(ctx context.Context, cfg *config.Config) []config.Finding {
 	return slices.Concat(cfg.Dangers(), publicClients(cfg), loops(ctx, cfg), secretFile(cfg), nextKeys(cfg))
 }
 
-// Unvalidated says that DANE is to be kept to and cannot be: nobody's word is believed that an answer of DNS is signed.
-func Unvalidated(cfg *config.Config) []config.Finding {
-	if cfg.Policies.DANE == config.KeepingOff {
-		return nil
-	}
+// Resolvers says what the list of resolvers takes away: that DANE is to be kept to and cannot be, as nobody's word is
+// believed that an answer of DNS is signed, and which of them are never asked.
+func Resolvers(cfg *config.Config) []config.Finding {
 	r, err := resolver.New(rooms.Resolving(cfg))
-	if err != nil || r.Validates() {
+	if err != nil {
 		return nil // a refusal says it
+	}
+	if idle := r.Idle(); len(idle) > 0 {
+		return []config.Finding{{Key: "dns.servers", What: fmt.Sprintf("%s is never asked: where one resolver's word about signatures is believed, "+
+			"another must not answer what that one is silent about", idle[0]),
+			Hint: `name validating resolvers alone; where none validates, write trust_ad = "no" below [dns]`}}
+	}
+	if cfg.Policies.DANE == config.KeepingOff || r.Validates() {
+		return nil
 	}
 	return []config.Finding{{Key: "policies.dane", What: "DANE cannot be used: no DNS resolver is one whose word about signatures is believed",
 		Hint: `ask a validating resolver on this machine (dns.servers = ["127.0.0.1"]), or write trust_ad = "yes" below [dns] where ` +

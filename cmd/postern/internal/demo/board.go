@@ -128,7 +128,10 @@ func (r *boardRow) happened() string {
 		case t.TLSVersion != "":
 			words += " (" + t.TLSVersion + ")"
 		}
-		if t.Reason != "" {
+		switch {
+		case wouldHaveWaited(t):
+			words += ": " + observed
+		case t.Reason != "":
 			words += ": " + t.Reason
 		}
 		return words

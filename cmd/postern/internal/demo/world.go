@@ -16,6 +16,7 @@ import (
 	"postern/internal/lab/zone"
 	"postern/internal/mail"
 	"postern/internal/policy/dane"
+	"postern/internal/policy/sts"
 )
 
 // mailHost is one partner's mail server in the demo.
@@ -33,6 +34,7 @@ type mailDomain struct {
 	name  string
 	about string // one phrase for people
 	hosts []mailHost
+	sts   sts.Mode // of the MTA-STS policy that names them; "" is none
 }
 
 func goodCert(ca *pki.CA, _ time.Time, name string) *pki.Certificate {
@@ -53,23 +55,25 @@ func otherName(ca *pki.CA, _ time.Time, _ string) *pki.Certificate {
 
 // domains is the world: the two domains of our own first.
 var domains = []mailDomain{
-	{"practice.test", "our own server, good certificate", []mailHost{{name: "mail.practice.test", cert: goodCert}}},
-	{"branch.test", "our branch's server, no TLS", []mailHost{{name: "mail.branch.test"}}},
-	{"clinic.test", "good certificate", []mailHost{{name: "mx.clinic.test", cert: goodCert}}},
-	{"bank.test", "certificate expired yesterday", []mailHost{{name: "mx.bank.test", cert: expiredCert}}},
-	{"court.test", "certificate for another name", []mailHost{{name: "mx.court.test", cert: otherName}}},
-	{"notary.test", "self-signed certificate", []mailHost{{name: "mx.notary.test", cert: selfSigned}}},
-	{"law.test", "expired, renewed while mail waits", []mailHost{{name: "mx.law.test", cert: expiredCert}}},
-	{"lab.test", "good certificate", []mailHost{{name: "mx.lab.test", cert: goodCert}}},
-	{"shop.test", "no TLS", []mailHost{{name: "mx.shop.test"}}},
-	{"club.test", "self-signed certificate", []mailHost{{name: "mx.club.test", cert: selfSigned}}},
-	{"museum.test", "the TLS handshake breaks", []mailHost{{name: "mx.museum.test", cert: goodCert, fault: partner.BreaksTLS}}},
-	{"archive.test", "TLS 1.0 only", []mailHost{{name: "mx.archive.test", cert: goodCert, old: true}}},
-	{"office.test", "self-signed, and its TLSA record says so", []mailHost{{name: "mx.office.test", cert: selfSigned, publishes: presented}}},
+	{"practice.test", "our own server, good certificate", []mailHost{{name: "mail.practice.test", cert: goodCert}}, ""},
+	{"branch.test", "our branch's server, no TLS", []mailHost{{name: "mail.branch.test"}}, ""},
+	{"clinic.test", "good certificate", []mailHost{{name: "mx.clinic.test", cert: goodCert}}, ""},
+	{"bank.test", "certificate expired yesterday", []mailHost{{name: "mx.bank.test", cert: expiredCert}}, ""},
+	{"court.test", "certificate for another name", []mailHost{{name: "mx.court.test", cert: otherName}}, ""},
+	{"notary.test", "self-signed certificate", []mailHost{{name: "mx.notary.test", cert: selfSigned}}, ""},
+	{"law.test", "expired, renewed while mail waits", []mailHost{{name: "mx.law.test", cert: expiredCert}}, ""},
+	{"lab.test", "good certificate", []mailHost{{name: "mx.lab.test", cert: goodCert}}, ""},
+	{"shop.test", "no TLS", []mailHost{{name: "mx.shop.test"}}, ""},
+	{"club.test", "self-signed certificate", []mailHost{{name: "mx.club.test", cert: selfSigned}}, ""},
+	{"museum.test", "the TLS handshake breaks", []mailHost{{name: "mx.museum.test", cert: goodCert, fault: partner.BreaksTLS}}, ""},
+	{"archive.test", "TLS 1.0 only", []mailHost{{name: "mx.archive.test", cert: goodCert, old: true}}, ""},
+	{"office.test", "self-signed, and its TLSA record says so", []mailHost{{name: "mx.office.test", cert: selfSigned, publishes: presented}}, ""},
 	{"depot.test", "good certificate, and the TLSA record of another", []mailHost{
-		{name: "mx.depot.test", cert: goodCert, publishes: otherName}}},
+		{name: "mx.depot.test", cert: goodCert, publishes: otherName}}, ""},
 	{"harbour.test", "first MX no TLS, second self-signed", []mailHost{
-		{name: "mx1.harbour.test"}, {name: "mx2.harbour.test", cert: selfSigned}}},
+		{name: "mx1.harbour.test"}, {name: "mx2.harbour.test", cert: selfSigned}}, ""},
+	{"theatre.test", "certificate expired yesterday, MTA-STS enforced", []mailHost{{name: "mx.theatre.test", cert: expiredCert}}, sts.Enforce},
+	{"gallery.test", "self-signed certificate, MTA-STS under test", []mailHost{{name: "mx.gallery.test", cert: selfSigned}}, sts.Testing},
 }
 
 const rulesFile = `
@@ -101,6 +105,7 @@ type World struct {
 	Ca       *pki.CA
 	Now      time.Time
 	zone     *zone.Server
+	policies *policyHosts
 	Port     int
 	Partners map[string]*partner.Partner // by host name
 	shown    map[string]*pki.Certificate // what each presents, by host name
@@ -114,6 +119,10 @@ type World struct {
 func NewWorld(dir string, oneAddress bool) (*World, error) {
 	now := time.Now()
 	w := &World{Dir: dir, Now: now, Ca: pki.New(now, "Demonstration Root CA"), Partners: map[string]*partner.Partner{}, shown: map[string]*pki.Certificate{}, at: map[string]string{}, oneAddress: oneAddress}
+	var err error
+	if w.policies, err = servePolicies(w.Ca); err != nil {
+		return nil, err
+	}
 	var names strings.Builder
 	next := 11
 	for _, d := range domains {
@@ -133,6 +142,14 @@ func NewWorld(dir string, oneAddress bool) (*World, error) {
 				}
 				names.WriteString(record)
 			}
+		}
+		record, err := w.policy(d, fmt.Sprintf("127.0.0.%d", next))
+		if err != nil {
+			w.Close()
+			return nil, err
+		}
+		if names.WriteString(record); record != "" {
+			next++
 		}
 	}
 	server, err := zone.Serve(names.String())
@@ -186,6 +203,20 @@ func (w *World) behaviour(h mailHost) partner.Behaviour {
 		c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
 	}
 	return partner.Behaviour{TLS: c, Fault: h.fault}
+}
+
+// policy publishes the MTA-STS policy of a domain, and returns its lines of the zone; "" where it has none.
+func (w *World) policy(d mailDomain, ip string) (string, error) {
+	if d.sts == "" {
+		return "", nil
+	}
+	var mx []string
+	for _, h := range d.hosts {
+		mx = append(mx, h.name)
+	}
+	host := "mta-sts." + d.name
+	w.at[net.JoinHostPort(ip, "443")] = w.policies.at
+	return fmt.Sprintf("%s A %s\n_mta-sts.%s TXT \"v=STSv1; id=1\"\n", host, ip, d.name), w.policies.publish(host, d.sts, mx...)
 }
 
 // presented stands for the certificate that a host presents; see tlsa.
@@ -247,6 +278,9 @@ delay_notice  = 0
 [trust]
 roots = "ca.pem"
 
+[policies]
+networks = ["127.0.0.0/8"]
+
 [admin]
 listen = "127.0.0.1:0"
 `, w.Port, w.zone.Addr())
@@ -266,6 +300,7 @@ func (w *World) Close() {
 	for _, p := range w.Partners {
 		p.Close()
 	}
+	w.policies.close()
 	if w.zone != nil {
 		_ = w.zone.Close() // nobody asks any more
 	}

@@ -14,10 +14,11 @@ import (
 
 // PoliciesCmd is the verb about what recipients' domains publish.
 type PoliciesCmd struct {
-	List    policiesListCmd    `cmd:"" help:"List the MTA-STS policies of recipient domains that are kept."`
-	Show    policiesShowCmd    `cmd:"" help:"Show what is kept of a domain's policy, what went wrong last, and what DNS announces now."`
-	Refresh policiesRefreshCmd `cmd:"" help:"Ask a domain for its policy now. Recorded in the audit trail."`
-	Forget  policiesForgetCmd  `cmd:"" help:"Forget a domain's policy: until it is found again, mail goes there as if there were none. Recorded in the audit trail."`
+	List     policiesListCmd     `cmd:"" help:"List the MTA-STS policies of recipient domains that are kept."`
+	Show     policiesShowCmd     `cmd:"" help:"Show what is kept of a domain's policy, what went wrong last, and what DNS announces now."`
+	Observed policiesObservedCmd `cmd:"" help:"List what was delivered and would have waited if what domains publish were kept to."`
+	Refresh  policiesRefreshCmd  `cmd:"" help:"Ask a domain for its policy now. Recorded in the audit trail."`
+	Forget   policiesForgetCmd   `cmd:"" help:"Forget a domain's policy: until it is found again, mail goes there as if there were none. Recorded in the audit trail."`
 }
 
 // policiesListCmd lists.

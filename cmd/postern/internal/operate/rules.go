@@ -262,11 +262,12 @@ type rulesExplainCmd struct {
 	Message string   `placeholder:"FILE" help:"A message, for rules that look at the header or the size; - reads standard input."`
 	Client  string   `placeholder:"IP" help:"The address of the sending host."`
 	Rules   string   `placeholder:"FILE" help:"Use this rules file instead of asking the running gateway."`
+	Offline bool     `help:"Do not have the gateway look up what the recipients' domains publish."`
 }
 
 // Run explains.
 func (c *rulesExplainCmd) Run(a *cli.App) error {
-	q := admin.ExplainRequest{From: c.From, To: c.To, Client: c.Client}
+	q := admin.ExplainRequest{From: c.From, To: c.To, Client: c.Client, Offline: c.Offline}
 	if c.Message != "" {
 		content, err := a.ReadFile(c.Message)
 		if err != nil {
@@ -347,6 +348,9 @@ func sayExplanation(a *cli.App, e *admin.Explanation) {
 		}
 		a.Detail("  ", "Waits up to", r.Window)
 		a.Detail("  ", "Under test", strings.Join(r.Tested, ", "))
+		if r.Publishing != nil {
+			sayPublishing(a, r.Publishing)
+		}
 	}
 	for _, r := range e.Rules {
 		verdict := "does not match"

@@ -26,7 +26,7 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	defer stop()
 
 	var admins, workers sync.WaitGroup
-	failed := make(chan error, g.sockets.Count()+12)
+	failed := make(chan error, g.sockets.Count()+13)
 	if err := g.serveAdmin(faces, &admins, failed); err != nil {
 		g.closeSockets()
 		stopFaces()
@@ -53,6 +53,7 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	if g.acme != nil {
 		workers.Go(func() { report(failed, g.acme.Run(ctx)) })
 	}
+	workers.Go(func() { report(failed, g.reminds(ctx)) })
 	workers.Go(func() { report(failed, g.notifier.Run(ctx)) })
 	if g.reports != nil {
 		workers.Go(func() { report(failed, g.reports.Run(ctx)) })

@@ -12,10 +12,10 @@ import (
 	"postern/internal/policy"
 )
 
-// warnOfDangers logs the worst of a configuration that was taken, and that DANE cannot be used.
+// warnOfDangers logs the worst of a configuration that was taken, and what its resolvers take away.
 func (g *Gateway) warnOfDangers(cfg *config.Config) {
-	for _, f := range confcheck.Unvalidated(cfg) {
-		g.warn("dane", errors.New(f.What), f.Hint)
+	for _, f := range confcheck.Resolvers(cfg) {
+		g.warn(f.Key, errors.New(f.What), f.Hint)
 	}
 	for _, f := range confcheck.Dangers(context.Background(), cfg) {
 		if f.Fatal {

@@ -232,6 +232,7 @@ func (v *checkView) address(h *check.Host, ad *check.Address) {
 	if l.TLS != nil {
 		a.Detail("    ", "TLS", strings.TrimSpace(fmt.Sprintf("%s %s (%d bits) %s", l.TLS.Version, l.TLS.Cipher, l.TLS.Bits, l.TLS.Group)))
 		a.Detail("    ", "Inside TLS", strings.Join(l.Inside, ", "))
+		a.Detail("    ", "REQUIRETLS", map[bool]string{true: "offered: mail whose sender demands it goes here", false: "not offered: mail whose sender demands it is not sent here"}[l.RequireTLS()])
 	}
 	if l.Asked {
 		a.Detail("    ", "Asks for", "a client certificate")

@@ -11,6 +11,7 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/route"
+	"postern/internal/lab/testkit/zone"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/queue"
@@ -43,7 +44,7 @@ func NextHop(d mail.Domain, _ policy.Requirement) string { return "mx:" + d.Stri
 func Keeper(t testing.TB, store inforce.Ledger, own ...route.Own) *inforce.Keeper {
 	t.Helper()
 	own = append(own, route.Own{Domain: mail.MustDomain("example.com")})
-	table, err := route.New(route.Config{Hostname: mail.MustDomain("gw.test"), Own: own, HostsFile: "none"})
+	table, err := route.New(route.Config{Hostname: mail.MustDomain("gw.test"), Own: own, HostsFile: "none", Resolver: zone.New(t, "")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,10 +155,12 @@ func tried(host, who string, reason policy.Reason) *attempt.Attempt {
 	if reason != "" {
 		short = append(short, policy.Shortfall{Reason: reason, Text: "as the rule of " + who + " demands"})
 	}
+	testing := policy.Published{Kind: policy.PublishedSTS, Mode: policy.Testing, ID: owner, Hosts: []string{"mx." + owner + ".test"},
+		Shortfalls: []policy.Shortfall{{Reason: policy.STSMXMismatch, Text: "not a host of " + owner}}}
 	return &attempt.Attempt{At: backlog.Noon.Add(time.Hour), Reason: reason, Text: "text for " + who, Notes: []string{who + "-note"},
 		Reply: &attempt.Reply{Host: host, Command: "RCPT", Code: 450, Status: "4.2.0", Text: owner + " says wait"},
 		Tries: []attempt.Try{{At: backlog.Noon, Host: host, IP: netip.MustParseAddr("192.0.2.9"), Port: 25, Rung: attempt.Modern, Used: reason == "", Reached: policy.Authenticated,
-			Reason: reason, Text: "text for " + who, Remote: "words of " + owner, Shortfalls: short,
+			Reason: reason, Text: "text for " + who, Remote: "words of " + owner, Shortfalls: short, Published: []policy.Published{testing},
 			Evidence: &policy.Evidence{TLS: &mail.TLS{Version: "TLSv1.3", Bits: 128}, Chain: []policy.Certificate{leaf}, Expected: []string{"name-for-" + who + ".test"}, Presented: []string{host}}}}}
 }
 
