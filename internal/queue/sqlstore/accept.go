@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
 )
 
 // newMessage is a message made ready to be stored: everything that can be computed before is. It shares nothing with the
@@ -159,7 +160,7 @@ func (t *txn) insert(n *newMessage) error {
 	m := &n.message
 	exists := !t.enter(m.ID)
 	if !exists {
-		seq, err := t.c.number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(m.ID))
+		seq, err := t.c.Number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(m.ID))
 		if err != nil {
 			return err
 		}
@@ -254,15 +255,8 @@ func (t *txn) insertDelivery(d *newDelivery) error {
 	}
 	return t.exec("INSERT INTO delivery (id, site, state, due, deadline, expires, finished, attempts, noticed, reached,"+
 		" reason, recipient, address, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", int64(d.ID), site.id,
-		storedState(d.State), stamp(d.Due), stamp(d.Deadline), stamp(d.ExpiresAt), stamp(d.FinishedAt), int64(d.Attempts),
-		flag(d.Noticed), int64(d.Reached), string(d.Reason), d.recipient, d.address, d.facts)
-}
-
-func flag(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
+		storedState(d.State), database.Stamp(d.Due), database.Stamp(d.Deadline), database.Stamp(d.ExpiresAt), database.Stamp(d.FinishedAt), int64(d.Attempts),
+		database.Flag(d.Noticed), int64(d.Reached), string(d.Reason), d.recipient, d.address, d.facts)
 }
 
 // siteRow is a row of the site table as the writer remembers it.
@@ -302,10 +296,10 @@ func (t *txn) findSite(key queue.SiteKey) (found *siteRow, err error) {
 	if r := t.sites[key]; r != nil {
 		return r, nil
 	}
-	err = t.c.query(context.Background(), "SELECT id, failures != 0 OR since IS NOT NULL OR retry_at IS NOT NULL OR"+
-		" last IS NOT NULL FROM site WHERE key = ?", func(r row) error {
-		found = &siteRow{id: r.int(0), key: key, hasState: r.int(1) != 0}
-		return errStop
+	err = t.c.Query(context.Background(), "SELECT id, failures != 0 OR since IS NOT NULL OR retry_at IS NOT NULL OR"+
+		" last IS NOT NULL FROM site WHERE key = ?", func(r database.Row) error {
+		found = &siteRow{id: r.Int(0), key: key, hasState: r.Int(1) != 0}
+		return database.ErrStop
 	}, string(key))
 	if err != nil || found == nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // actChunk is how many deliveries one request to the writer changes, so that an action on a million does not hold up
@@ -69,7 +71,7 @@ func (s *Store) selected(ctx context.Context, a *queue.Action) ([]queue.Delivery
 		filters = append(filters, queue.Filter{States: waiting})
 	}
 	var out []queue.DeliveryID
-	err := s.read(ctx, func(c *conn) error {
+	err := s.read(ctx, func(c *sqlite.Conn) error {
 		for i := range filters {
 			ids, ok, err := s.candidates(ctx, c, &filters[i], gathered)
 			if err == nil && !ok {
@@ -132,12 +134,12 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
 
 // rows reads the waiting deliveries among ids, with the columns that an action looks at and update writes.
 func (t *txn) rows(ids []queue.DeliveryID) (out []*deliveryRow, err error) {
-	err = t.c.query(context.Background(), "SELECT "+recordColumns+", s.key FROM json_each(?) j CROSS JOIN delivery d"+
+	err = t.c.Query(context.Background(), "SELECT "+recordColumns+", s.key FROM json_each(?) j CROSS JOIN delivery d"+
 		" ON d.id = j.value CROSS JOIN message m ON m.seq = d.id >> 20 CROSS JOIN site s ON s.id = d.site"+
-		" WHERE d.state <= 2", func(r row) error {
+		" WHERE d.state <= 2", func(r database.Row) error {
 		rec, err := scan(r)
 		if err == nil {
-			rec.Site = queue.SiteKey(r.text(19))
+			rec.Site = queue.SiteKey(r.Text(19))
 			out = append(out, &deliveryRow{Delivery: rec.Delivery, site: rec.site, facts: rec.facts})
 		}
 		return err
@@ -148,11 +150,11 @@ func (t *txn) rows(ids []queue.DeliveryID) (out []*deliveryRow, err error) {
 // actOnSites names the touched sites and, for Retry, lets their next probes go.
 func (t *txn) actOnSites(a *queue.Action, done *acted) error {
 	var late []int64
-	err := t.c.query(context.Background(), "SELECT s.key, s.id, coalesce(s.retry_at > ?, 0) FROM json_each(?) j"+
-		" CROSS JOIN site s ON s.id = j.value", func(r row) error {
-		done.keys[queue.SiteKey(r.text(0))] = true
-		if r.int(2) != 0 {
-			late = append(late, r.int(1))
+	err := t.c.Query(context.Background(), "SELECT s.key, s.id, coalesce(s.retry_at > ?, 0) FROM json_each(?) j"+
+		" CROSS JOIN site s ON s.id = j.value", func(r database.Row) error {
+		done.keys[queue.SiteKey(r.Text(0))] = true
+		if r.Int(2) != 0 {
+			late = append(late, r.Int(1))
 		}
 		return nil
 	}, a.Now.UnixMicro(), idList(slices.Sorted(maps.Keys(done.sites))))

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"postern/internal/queue"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 )
 
@@ -279,8 +280,8 @@ func (s *Store) sweepFile(ctx context.Context, name string) error {
 	if writing {
 		return nil
 	}
-	return s.read(ctx, func(c *conn) error {
-		n, err := c.number(ctx, "SELECT count(*) FROM message WHERE file = ?", name)
+	return s.read(ctx, func(c *sqlite.Conn) error {
+		n, err := c.Number(ctx, "SELECT count(*) FROM message WHERE file = ?", name)
 		if err == nil && n == 0 {
 			_ = s.remove(name) // remembered in unswept when it fails
 		}

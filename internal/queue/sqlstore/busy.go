@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"time"
+
+	"postern/internal/queue/sqlite"
 )
 
 // Another program may lock the database for writing. Then what needs no lock goes on: mail is accepted, claimed, sent and
@@ -13,9 +15,6 @@ const (
 	busyPatience = 10 * time.Second      // then it is told that the database is locked
 	busyAgain    = 100 * time.Millisecond
 )
-
-// noTimeout lets the writer hear of a lock at once.
-const noTimeout = "PRAGMA busy_timeout=0"
 
 // next returns what is to be served, nil when the store is closed. What waits for the lock comes again after each pause.
 func (w *writer) next() []*request {
@@ -63,7 +62,7 @@ func (w *writer) locked(group []*request, err error) {
 // between, so that it can be sent.
 func (s *Store) settleAgain(ctx context.Context, ms []*youngMessage, since time.Time) error {
 	err := s.bring(ctx, ms, nil)
-	if primary(err) != codeBusy || time.Since(since) >= busyPatience {
+	if sqlite.Primary(err) != sqlite.Busy || time.Since(since) >= busyPatience {
 		return err
 	}
 	select {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
 )
 
 // lease is the right of a worker to one delivery. Guarded by Store.mu.
@@ -201,7 +202,7 @@ func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
 	}
 	calm := site == nil
 	if site != nil && site.hasState {
-		return state, t.c.query(context.Background(), "SELECT "+siteColumns+" FROM site s WHERE id = ?", func(r row) error {
+		return state, t.c.Query(context.Background(), "SELECT "+siteColumns+" FROM site s WHERE id = ?", func(r database.Row) error {
 			s, err := scanSite(r)
 			if err == nil {
 				state = s.SiteState
@@ -210,7 +211,7 @@ func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
 		}, site.id)
 	}
 	if site != nil {
-		n, err := t.c.number(context.Background(), "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open"+
+		n, err := t.c.Number(context.Background(), "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open"+
 			" WHERE site = ? AND state <= 2 LIMIT 1)", site.id)
 		if err != nil {
 			return state, err
@@ -229,13 +230,13 @@ func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
 // claim picks deliveries and leases them.
 func (t *txn) claim(c *queue.Claim) ([]queue.Lease, error) {
 	var leases []queue.Lease
-	pick := func(r row) error {
-		id := queue.DeliveryID(r.int(0))
+	pick := func(r database.Row) error {
+		id := queue.DeliveryID(r.Int(0))
 		if !t.s.leased(id, c.Now) && t.s.wished(id) == nil {
-			leases = append(leases, t.lease(id, loadedState(r.int(1)), c.Until))
+			leases = append(leases, t.lease(id, loadedState(r.Int(1)), c.Until))
 		}
 		if len(leases) == c.Limit {
-			return errStop
+			return database.ErrStop
 		}
 		return nil
 	}
@@ -244,12 +245,12 @@ func (t *txn) claim(c *queue.Claim) ([]queue.Lease, error) {
 }
 
 // candidates calls pick for the deliveries c selects, in its order, leased ones too.
-func (t *txn) candidates(c *queue.Claim, pick func(r row) error) error {
+func (t *txn) candidates(c *queue.Claim, pick func(r database.Row) error) error {
 	ctx := context.Background()
 	switch {
 	case c.Overdue:
-		return spans(c, pick, func(span string, end int64, pick func(r row) error) error {
-			return t.c.query(ctx, "SELECT id, state FROM delivery WHERE deadline "+span+" AND state <= 2"+
+		return spans(c, pick, func(span string, end int64, pick func(r database.Row) error) error {
+			return t.c.Query(ctx, "SELECT id, state FROM delivery WHERE deadline "+span+" AND state <= 2"+
 				" ORDER BY deadline, id", pick, end)
 		})
 	case c.Site != "":
@@ -257,20 +258,20 @@ func (t *txn) candidates(c *queue.Claim, pick func(r row) error) error {
 		if err != nil || site == nil {
 			return err
 		}
-		return spans(c, pick, func(span string, end int64, pick func(r row) error) error {
-			return t.c.query(ctx, "SELECT id, state FROM delivery INDEXED BY delivery_open"+
+		return spans(c, pick, func(span string, end int64, pick func(r database.Row) error) error {
+			return t.c.Query(ctx, "SELECT id, state FROM delivery INDEXED BY delivery_open"+
 				" WHERE site = ? AND state <= 2 AND due "+span+" ORDER BY due, id", pick, site.id, end)
 		})
 	}
-	return t.c.query(ctx, "SELECT d.id, d.state FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
+	return t.c.Query(ctx, "SELECT d.id, d.state FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
 		" WHERE d.state <= 2 ORDER BY d.id", pick, idList(slices.Compact(slices.Sorted(slices.Values(c.IDs)))))
 }
 
 // spans asks for what is due, and then, if pick has not had enough, for what is beyond. One question for both would read
 // everything in between.
-func spans(c *queue.Claim, pick func(r row) error, ask func(span string, end int64, pick func(r row) error) error) error {
+func spans(c *queue.Claim, pick func(r database.Row) error, ask func(span string, end int64, pick func(r database.Row) error) error) error {
 	enough := false
-	until := func(r row) error {
+	until := func(r database.Row) error {
 		err := pick(r)
 		enough = err != nil
 		return err

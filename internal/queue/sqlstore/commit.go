@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 )
 
@@ -152,8 +153,8 @@ func (s *Store) taken(id queue.ID) (bool, error) {
 
 // stored asks the database for a message.
 func (s *Store) stored(id queue.ID) (exists bool, err error) {
-	err = s.read(context.Background(), func(c *conn) error {
-		n, err := c.number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(id))
+	err = s.read(context.Background(), func(c *sqlite.Conn) error {
+		n, err := c.Number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(id))
 		exists = n != 0
 		return err
 	})

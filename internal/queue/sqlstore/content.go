@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // bodySum is the checksum of a body, which is stored with its message and held against the body before it is sent: what a
@@ -68,16 +70,16 @@ func (s *Store) content(ctx context.Context, id queue.ID) (*content, error) {
 	}
 	var c *content
 	var facts string
-	err := s.read(ctx, func(conn *conn) error {
-		return conn.query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.seq = m.seq"+
-			" WHERE m.id = ? AND m.open > 0", func(r row) error {
-			c = &content{message: id, file: r.text(0), data: r.bytes(1), size: r.int(2)}
-			facts = r.text(3)
-			return errStop
+	err := s.read(ctx, func(conn *sqlite.Conn) error {
+		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.seq = m.seq"+
+			" WHERE m.id = ? AND m.open > 0", func(r database.Row) error {
+			c = &content{message: id, file: r.Text(0), data: r.Bytes(1), size: r.Int(2)}
+			facts = r.Text(3)
+			return database.ErrStop
 		}, string(id))
 	})
 	if err != nil {
-		return nil, translate(err)
+		return nil, sqlite.Translate(err)
 	}
 	if c == nil {
 		return nil, queue.ErrNotFound

@@ -19,6 +19,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/audit"
 	"postern/internal/queue"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 )
 
@@ -371,7 +372,7 @@ func TestFull(t *testing.T) {
 	}
 	defer s.Close()
 	limit := func(pages string) {
-		if err := s.do(t.Context(), 0, func(txn *txn) error { return txn.c.script("PRAGMA max_page_count=" + pages) }); err != nil {
+		if err := s.do(t.Context(), 0, func(txn *txn) error { return txn.c.Script("PRAGMA max_page_count=" + pages) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -483,16 +484,16 @@ func TestOnlyForTheOwner(t *testing.T) {
 
 // TestAssertDurable: settings under which mail would be lost are refused.
 func TestAssertDurable(t *testing.T) {
-	for pragma, good := range map[string]bool{syncFull: true, "PRAGMA synchronous=EXTRA": true,
+	for pragma, good := range map[string]bool{sqlite.SyncFull: true, "PRAGMA synchronous=EXTRA": true,
 		"PRAGMA synchronous=NORMAL": false, "PRAGMA synchronous=OFF": false, "PRAGMA journal_mode=DELETE": false} {
-		c, err := dial(filepath.Join(t.TempDir(), "x.db"), walMode, syncFull, pragma)
+		c, err := sqlite.Dial(filepath.Join(t.TempDir(), "x.db"), sqlite.WalMode, sqlite.SyncFull, pragma)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := assertDurable(c); (err == nil) != good {
+		if err := sqlite.AssertDurable(c); (err == nil) != good {
 			t.Errorf("%s: %v", pragma, err)
 		}
-		c.close()
+		c.Close()
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/sqlite"
 )
 
 // TestReplayRefused: what the database does not take at start is not given up: the store does not open, and the journal
@@ -30,19 +31,19 @@ func TestReplayRefused(t *testing.T) {
 				}
 			}
 			dir := image(t, s)
-			c, err := dial(filepath.Join(dir, "queue.db"), walMode, syncFull)
+			c, err := sqlite.Dial(filepath.Join(dir, "queue.db"), sqlite.WalMode, sqlite.SyncFull)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.close()
-			if err := c.script("CREATE TRIGGER stop BEFORE INSERT ON " + table + " BEGIN SELECT RAISE(ABORT, 'no'); END"); err != nil {
+			defer c.Close()
+			if err := c.Script("CREATE TRIGGER stop BEFORE INSERT ON " + table + " BEGIN SELECT RAISE(ABORT, 'no'); END"); err != nil {
 				t.Fatal(err)
 			}
 			if s, err := Open(t.Context(), Config{Dir: dir}); err == nil {
 				s.Close()
 				t.Error("the store opened without the mail of the journal")
 			}
-			if err := c.script("DROP TRIGGER stop"); err != nil {
+			if err := c.Script("DROP TRIGGER stop"); err != nil {
 				t.Fatal(err)
 			}
 			after := open(t, dir)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
 )
 
 // finds collects what the records of a journal tell of messages that are not in the database.
@@ -95,7 +96,7 @@ func (f *finds) accept(run uint64, n *newMessage) error {
 
 // has reports whether a count is not 0.
 func (w *writer) has(text string, arg any) (bool, error) {
-	n, err := w.c.number(context.Background(), text, arg)
+	n, err := w.c.Number(context.Background(), text, arg)
 	return n > 0, err
 }
 
@@ -153,8 +154,8 @@ func (f *finds) inOrder(last int64) error {
 // stands lists the numbers in the database behind those that are all there.
 func (s *Store) stands() (map[int64]bool, error) {
 	out := map[int64]bool{}
-	err := s.writer.c.query(context.Background(), "SELECT seq FROM message WHERE seq > ?", func(r row) error {
-		out[r.int(0)] = true
+	err := s.writer.c.Query(context.Background(), "SELECT seq FROM message WHERE seq > ?", func(r database.Row) error {
+		out[r.Int(0)] = true
 		return nil
 	}, s.applied)
 	return out, err

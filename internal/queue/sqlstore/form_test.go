@@ -12,6 +12,7 @@ import (
 
 	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/storetest"
 )
 
@@ -34,9 +35,9 @@ func folderOf(t *testing.T, name string, more ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := dial(filepath.Join(dir, "queue.db"), append([]string{string(script)}, more...)...)
+	c, err := sqlite.Dial(filepath.Join(dir, "queue.db"), append([]string{string(script)}, more...)...)
 	if err == nil {
-		err = c.close()
+		err = c.Close()
 	}
 	if err == nil {
 		err = os.Mkdir(filepath.Join(dir, "spool"), 0o700)
@@ -126,8 +127,8 @@ func TestRefusedForms(t *testing.T) {
 		want error
 	}{
 		"a newer form":        {fixture(t, "PRAGMA user_version=99"), queue.ErrNewerForm},
-		"a foreign database":  {fixture(t, "PRAGMA application_id=7"), errForeign},
-		"a database unmarked": {fixture(t, "PRAGMA application_id=0; PRAGMA user_version=0"), errForeign},
+		"a foreign database":  {fixture(t, "PRAGMA application_id=7"), sqlite.ErrForeign},
+		"a database unmarked": {fixture(t, "PRAGMA application_id=0; PRAGMA user_version=0"), sqlite.ErrForeign},
 		"no database": {func() string {
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, "queue.db"), bytes.Repeat([]byte("junk "), 5000), 0o600); err != nil {

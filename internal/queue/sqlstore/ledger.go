@@ -5,6 +5,8 @@ import (
 
 	"postern/internal/operator/audit"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // entryForm is a ledger entry apart from its time.
@@ -34,12 +36,12 @@ func (s *Store) AppendRules(ctx context.Context, text string, e audit.Entry) (r 
 	defer s.calls.Done()
 	r = audit.Revision{Text: text, AppliedAt: queue.Kept(e.At), By: e.By}
 	err = s.do(ctx, len(text), func(t *txn) (err error) {
-		r.Number, err = t.c.number(context.Background(), "SELECT coalesce(max(number), 0) + 1 FROM revision")
+		r.Number, err = t.c.Number(context.Background(), "SELECT coalesce(max(number), 0) + 1 FROM revision")
 		if err != nil {
 			return err
 		}
 		if err := t.exec("INSERT INTO revision (number, text, applied_at, applied_by) VALUES (?, ?, ?, ?)", r.Number, text,
-			stamp(e.At), e.By); err != nil {
+			database.Stamp(e.At), e.By); err != nil {
 			return err
 		}
 		return t.append(e)
@@ -52,9 +54,9 @@ func (s *Store) AppendRules(ctx context.Context, text string, e audit.Entry) (r 
 
 const selectJudgement = "SELECT number, rules, tables, files FROM judgement"
 
-func scanJudgement(j *audit.Judgement) func(r row) error {
-	return func(r row) error {
-		*j = audit.Judgement{Number: r.int(0), Rules: r.int(1), Tables: r.text(2), Files: r.text(3)}
+func scanJudgement(j *audit.Judgement) func(r database.Row) error {
+	return func(r database.Row) error {
+		*j = audit.Judgement{Number: r.Int(0), Rules: r.Int(1), Tables: r.Text(2), Files: r.Text(3)}
 		return nil
 	}
 }
@@ -65,7 +67,7 @@ func (s *Store) Judgement(ctx context.Context) (j audit.Judgement, err error) {
 		return j, err
 	}
 	defer s.calls.Done()
-	err = s.read(ctx, func(c *conn) error { return c.query(ctx, selectJudgement, scanJudgement(&j)) })
+	err = s.read(ctx, func(c *sqlite.Conn) error { return c.Query(ctx, selectJudgement, scanJudgement(&j)) })
 	return j, err
 }
 
@@ -77,10 +79,10 @@ func (s *Store) Judge(ctx context.Context, j audit.Judgement, anew bool) (out au
 	defer s.calls.Done()
 	err = s.do(ctx, 0, func(t *txn) error {
 		var newest audit.Judgement
-		if err := t.c.query(context.Background(), selectJudgement, scanJudgement(&newest)); err != nil {
+		if err := t.c.Query(context.Background(), selectJudgement, scanJudgement(&newest)); err != nil {
 			return err
 		}
-		revision, err := t.c.number(context.Background(), "SELECT coalesce(max(number), 0) FROM revision")
+		revision, err := t.c.Number(context.Background(), "SELECT coalesce(max(number), 0) FROM revision")
 		if err != nil {
 			return err
 		}
@@ -111,7 +113,7 @@ func (t *txn) append(e audit.Entry) error {
 	if err != nil {
 		return err
 	}
-	return t.exec("INSERT INTO entry (at, facts) VALUES (?, ?)", stamp(e.At), text)
+	return t.exec("INSERT INTO entry (at, facts) VALUES (?, ?)", database.Stamp(e.At), text)
 }
 
 // Revision returns one revision.
@@ -137,10 +139,10 @@ func (s *Store) revisions(ctx context.Context, text string, args ...any) (out []
 		return nil, err
 	}
 	defer s.calls.Done()
-	err = s.read(ctx, func(c *conn) error {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
 		out = nil
-		return c.query(ctx, text, func(r row) error {
-			out = append(out, audit.Revision{Number: r.int(0), Text: r.text(1), AppliedAt: r.time(2), By: r.text(3)})
+		return c.Query(ctx, text, func(r database.Row) error {
+			out = append(out, audit.Revision{Number: r.Int(0), Text: r.Text(1), AppliedAt: r.Time(2), By: r.Text(3)})
 			return nil
 		}, args...)
 	})
@@ -153,13 +155,13 @@ func (s *Store) Entries(ctx context.Context, below int64, limit int) (out []audi
 		return nil, err
 	}
 	defer s.calls.Done()
-	err = s.read(ctx, func(c *conn) error {
-		return c.query(ctx, "SELECT at, facts, id FROM entry WHERE ?1 = 0 OR id < ?1 ORDER BY id DESC LIMIT ?2", func(r row) error {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return c.Query(ctx, "SELECT at, facts, id FROM entry WHERE ?1 = 0 OR id < ?1 ORDER BY id DESC LIMIT ?2", func(r database.Row) error {
 			var f entryForm
-			if err := decode(r.text(1), &f); err != nil {
+			if err := decode(r.Text(1), &f); err != nil {
 				return err
 			}
-			out = append(out, audit.Entry{ID: r.int(2), At: r.time(0), By: f.By, Action: f.Action, Target: f.Target, Before: f.Before,
+			out = append(out, audit.Entry{ID: r.Int(2), At: r.Time(0), By: f.By, Action: f.Action, Target: f.Target, Before: f.Before,
 				After: f.After, Count: f.Count})
 			return nil
 		}, below, int64(limit))

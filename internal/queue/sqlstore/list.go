@@ -8,6 +8,8 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // page is how many records are read at once; between pages no connection is held, so a slow reader of a long list does
@@ -77,9 +79,9 @@ func (l *listing) over(ctx context.Context) error {
 		return nil
 	}
 	at := &queue.Unfinished{After: l.hi}
-	_ = l.s.read(ctx, func(c *conn) error { // without it the time is not told
-		return c.query(ctx, "SELECT accepted FROM message WHERE seq >= ? ORDER BY seq LIMIT 1", func(r row) error {
-			at.AcceptedAt = r.time(0)
+	_ = l.s.read(ctx, func(c *sqlite.Conn) error { // without it the time is not told
+		return c.Query(ctx, "SELECT accepted FROM message WHERE seq >= ? ORDER BY seq LIMIT 1", func(r database.Row) error {
+			at.AcceptedAt = r.Time(0)
 			return nil
 		}, int64(l.hi)>>20)
 	})
@@ -88,7 +90,7 @@ func (l *listing) over(ctx context.Context) error {
 
 // next returns the next records that match; none does not mean the end, done does.
 func (l *listing) next(ctx context.Context) (out []queue.Record, err error) {
-	err = l.s.read(ctx, func(c *conn) error {
+	err = l.s.read(ctx, func(c *sqlite.Conn) error {
 		if !l.planned {
 			if err := l.plan(ctx, c); err != nil {
 				return err
@@ -125,7 +127,7 @@ func (s *Store) markSending(rs []queue.Record) {
 }
 
 // plan decides how to search.
-func (l *listing) plan(ctx context.Context, c *conn) error {
+func (l *listing) plan(ctx context.Context, c *sqlite.Conn) error {
 	l.planned = true
 	lo, hi, err := l.s.seqRange(ctx, c, l.f.Since, l.f.Until)
 	if err != nil {
@@ -155,8 +157,8 @@ func (l *listing) plan(ctx context.Context, c *conn) error {
 // window is how many messages one query of a walk looks at, so that no read takes long.
 const window = 20000
 
-func (l *listing) fetch(ctx context.Context, c *conn) (found []*stored, err error) {
-	collect := func(r row) error {
+func (l *listing) fetch(ctx context.Context, c *sqlite.Conn) (found []*stored, err error) {
+	collect := func(r database.Row) error {
 		rec, err := scan(r)
 		found = append(found, rec)
 		return err
@@ -166,7 +168,7 @@ func (l *listing) fetch(ctx context.Context, c *conn) (found []*stored, err erro
 		ids := l.ids[:n]
 		l.ids = l.ids[n:]
 		l.done = len(l.ids) == 0
-		return found, c.query(ctx, byIDQuery, collect, l.where.args(idList(ids), int64(0))...)
+		return found, c.Query(ctx, byIDQuery, collect, l.where.args(idList(ids), int64(0))...)
 	}
 	if l.stream != nil {
 		var ids []queue.DeliveryID
@@ -177,14 +179,14 @@ func (l *listing) fetch(ctx context.Context, c *conn) (found []*stored, err erro
 			l.stream = nil // what is older is in no index yet
 		}
 		l.done = l.hi <= l.lo && l.stream.empty()
-		return found, c.query(ctx, byIDQuery, collect, l.where.args(idList(ids), int64(0))...)
+		return found, c.Query(ctx, byIDQuery, collect, l.where.args(idList(ids), int64(0))...)
 	}
 	span := queue.DeliveryID(window)
 	if l.f.Look > 0 {
 		span = min(span, queue.DeliveryID(max(1, int64(l.f.Look)-l.looked)))
 	}
 	lo, before := max(l.lo, l.hi-span*queue.MaxDeliveries), l.hi
-	err = c.query(ctx, walkQuery, collect, l.where.args(int64(lo), int64(l.hi))...)
+	err = c.Query(ctx, walkQuery, collect, l.where.args(int64(lo), int64(l.hi))...)
 	if len(found) == page {
 		l.hi = found[page-1].ID
 	} else {
@@ -223,7 +225,7 @@ func (w *walkFilter) args(first, second any) []any {
 	return []any{first, second, w.states, w.site, w.reason, w.recipient, w.rule, w.sender, w.scope}
 }
 
-func walkFilterOf(ctx context.Context, c *conn, f *queue.Filter) (w walkFilter, err error) {
+func walkFilterOf(ctx context.Context, c *sqlite.Conn, f *queue.Filter) (w walkFilter, err error) {
 	for _, st := range f.States {
 		w.states |= 1 << storedState(st)
 		if st == queue.Sending {
@@ -241,7 +243,7 @@ func walkFilterOf(ctx context.Context, c *conn, f *queue.Filter) (w walkFilter, 
 		}
 	}
 	if f.Site != "" {
-		w.site, err = c.number(ctx, "SELECT id FROM site WHERE key = ?", string(f.Site))
+		w.site, err = c.Number(ctx, "SELECT id FROM site WHERE key = ?", string(f.Site))
 		if w.site == 0 {
 			w.site = -1
 		}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // purgeChunk is how many messages one request to the writer deletes.
@@ -44,7 +47,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, er
 // finished lists messages all of whose deliveries ended before the time. What is finished never opens again, so the
 // list stays true until the writer has it.
 func (s *Store) finished(ctx context.Context, before time.Time, limit int) (seqs []int64, err error) {
-	err = s.read(ctx, func(c *conn) error {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, hi, err := s.seqRange(ctx, c, time.Time{}, before)
 		if err != nil {
 			return err
@@ -52,10 +55,10 @@ func (s *Store) finished(ctx context.Context, before time.Time, limit int) (seqs
 		s.mu.Lock()
 		hi = min(hi, s.applied) // what the journal may still tell of must be found here
 		s.mu.Unlock()
-		return c.query(ctx, `SELECT m.seq FROM message m WHERE m.seq <= ? AND m.open = 0 AND NOT EXISTS
+		return c.Query(ctx, `SELECT m.seq FROM message m WHERE m.seq <= ? AND m.open = 0 AND NOT EXISTS
 			(SELECT 1 FROM delivery d WHERE d.id >= m.seq << 20 AND d.id < m.seq + 1 << 20 AND d.finished >= ?)
-			ORDER BY m.seq LIMIT ?`, func(r row) error {
-			seqs = append(seqs, r.int(0))
+			ORDER BY m.seq LIMIT ?`, func(r database.Row) error {
+			seqs = append(seqs, r.Int(0))
 			return nil
 		}, hi, before.UnixMicro(), int64(limit))
 	})
@@ -66,9 +69,9 @@ func (s *Store) finished(ctx context.Context, before time.Time, limit int) (seqs
 func (t *txn) purge(seqs []int64) error {
 	for _, seq := range seqs {
 		lo, hi := int64(deliveryID(seq, 0)), int64(deliveryID(seq+1, 0))
-		err := t.c.query(context.Background(), "SELECT site, state FROM delivery WHERE id >= ? AND id < ?", func(r row) error {
-			t.refs[r.int(0)]--
-			t.totals.states[r.int(1)]--
+		err := t.c.Query(context.Background(), "SELECT site, state FROM delivery WHERE id >= ? AND id < ?", func(r database.Row) error {
+			t.refs[r.Int(0)]--
+			t.totals.states[r.Int(1)]--
 			return nil
 		}, lo, hi)
 		if err == nil {
@@ -93,7 +96,7 @@ func (t *txn) purgeSites(before time.Time) error {
 	if err := t.flushRefs(); err != nil {
 		return err
 	}
-	n, err := t.c.number(context.Background(), "SELECT count(*) FROM site INDEXED BY site_unused"+unused, before.UnixMicro())
+	n, err := t.c.Number(context.Background(), "SELECT count(*) FROM site INDEXED BY site_unused"+unused, before.UnixMicro())
 	if err != nil || n == 0 {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // idList is delivery IDs as a JSON array, the form in which a statement takes a list.
@@ -42,22 +44,22 @@ type stored struct {
 }
 
 // scan reads the columns of one row. Site, history and lease come later, by complete.
-func scan(r row) (*stored, error) {
-	out := &stored{site: r.int(1), facts: r.text(11), last: r.int(17) == 1, file: r.text(18)}
+func scan(r database.Row) (*stored, error) {
+	out := &stored{site: r.Int(1), facts: r.Text(11), last: r.Int(17) == 1, file: r.Text(18)}
 	d := &out.Delivery
-	d.ID, d.State = queue.DeliveryID(r.int(0)), loadedState(r.int(2))
-	d.Due, d.Deadline, d.ExpiresAt, d.FinishedAt = r.time(3), r.time(4), r.time(5), r.time(6)
-	d.Attempts, d.Noticed = int(r.int(7)), r.int(8) != 0
-	d.Reached, d.Reason = policy.Level(r.int(9)), policy.Reason(r.text(10))
+	d.ID, d.State = queue.DeliveryID(r.Int(0)), loadedState(r.Int(2))
+	d.Due, d.Deadline, d.ExpiresAt, d.FinishedAt = r.Time(3), r.Time(4), r.Time(5), r.Time(6)
+	d.Attempts, d.Noticed = int(r.Int(7)), r.Int(8) != 0
+	d.Reached, d.Reason = policy.Level(r.Int(9)), policy.Reason(r.Text(10))
 	var df deliveryForm
 	if err := decode(out.facts, &df); err != nil {
 		return nil, err
 	}
 	df.fill(d)
 	m := &out.Record.Message
-	m.ID, m.AcceptedAt, m.Size, m.RulesRevision = queue.ID(r.text(12)), r.time(13), r.int(14), r.int(15)
+	m.ID, m.AcceptedAt, m.Size, m.RulesRevision = queue.ID(r.Text(12)), r.Time(13), r.Int(14), r.Int(15)
 	var mf messageForm
-	if err := decode(r.text(16), &mf); err != nil {
+	if err := decode(r.Text(16), &mf); err != nil {
 		return nil, err
 	}
 	mf.fill(m)
@@ -66,7 +68,7 @@ func scan(r row) (*stored, error) {
 }
 
 // complete fills in what stands in other tables.
-func (rs *deliveryReader) complete(ctx context.Context, c *conn, r *stored) error {
+func (rs *deliveryReader) complete(ctx context.Context, c *sqlite.Conn, r *stored) error {
 	site, err := rs.site(ctx, c, r.site)
 	if err != nil {
 		return err
@@ -82,12 +84,12 @@ func (rs *deliveryReader) complete(ctx context.Context, c *conn, r *stored) erro
 // sitesHeld bounds what one call remembers of sites.
 const sitesHeld = 1024
 
-func (rs *deliveryReader) site(ctx context.Context, c *conn, id int64) (*queue.Site, error) {
+func (rs *deliveryReader) site(ctx context.Context, c *sqlite.Conn, id int64) (*queue.Site, error) {
 	if s := rs.sites[id]; s != nil {
 		return s, nil
 	}
 	var found *queue.Site
-	err := c.query(ctx, "SELECT "+siteColumns+" FROM site s WHERE id = ?", func(r row) (err error) {
+	err := c.Query(ctx, "SELECT "+siteColumns+" FROM site s WHERE id = ?", func(r database.Row) (err error) {
 		found, err = scanSite(r)
 		return err
 	}, id)
@@ -106,14 +108,14 @@ func (rs *deliveryReader) site(ctx context.Context, c *conn, id int64) (*queue.S
 
 const siteColumns = "s.key, s.next_hop, s.requirement, s.failures, s.since, s.retry_at, s.last"
 
-func scanSite(r row) (*queue.Site, error) {
-	req, err := decodeRequirement(r.text(2))
+func scanSite(r database.Row) (*queue.Site, error) {
+	req, err := decodeRequirement(r.Text(2))
 	if err != nil {
 		return nil, err
 	}
-	s := &queue.Site{Key: queue.SiteKey(r.text(0)), NextHop: r.text(1), Requirement: req}
-	s.Failures, s.Since, s.RetryAt = int(r.int(3)), r.time(4), r.time(5)
-	if text := r.text(6); text != "" {
+	s := &queue.Site{Key: queue.SiteKey(r.Text(0)), NextHop: r.Text(1), Requirement: req}
+	s.Failures, s.Since, s.RetryAt = int(r.Int(3)), r.Time(4), r.Time(5)
+	if text := r.Text(6); text != "" {
 		s.Last = new(attempt.Attempt)
 		err = decode(text, s.Last)
 	}
@@ -124,12 +126,12 @@ func scanSite(r row) (*queue.Site, error) {
 const slots = 16
 
 // history reads the kept attempts of a delivery, oldest first.
-func history(ctx context.Context, c *conn, id queue.DeliveryID) ([]attempt.Attempt, error) {
+func history(ctx context.Context, c *sqlite.Conn, id queue.DeliveryID) ([]attempt.Attempt, error) {
 	var out []attempt.Attempt
 	first := int64(id) * slots
-	err := c.query(ctx, "SELECT facts FROM attempt WHERE id BETWEEN ? AND ? ORDER BY id", func(r row) error {
+	err := c.Query(ctx, "SELECT facts FROM attempt WHERE id BETWEEN ? AND ? ORDER BY id", func(r database.Row) error {
 		out = append(out, attempt.Attempt{})
-		return decode(r.text(0), &out[len(out)-1])
+		return decode(r.Text(0), &out[len(out)-1])
 	}, first, first+slots-1)
 	return out, err
 }
@@ -150,9 +152,9 @@ func (s *Store) load(ctx context.Context, leases []queue.Lease) ([]queue.Work, e
 		ids[i] = l.Delivery
 	}
 	rs := s.records()
-	err := s.read(ctx, func(c *conn) error {
-		err := c.query(ctx, "SELECT "+recordColumns+" FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
-			" CROSS JOIN message m ON m.seq = d.id >> 20", func(r row) error {
+	err := s.read(ctx, func(c *sqlite.Conn) error {
+		err := c.Query(ctx, "SELECT "+recordColumns+" FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
+			" CROSS JOIN message m ON m.seq = d.id >> 20", func(r database.Row) error {
 			rec, err := scan(r)
 			found = append(found, rec)
 			return err
@@ -198,16 +200,16 @@ func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
 		return nil, err
 	}
 	var out []queue.Site
-	err := s.read(ctx, func(c *conn) error {
-		return c.query(ctx, "SELECT "+siteColumns+`, w.queued, w.earliest, w.held FROM site s LEFT JOIN
+	err := s.read(ctx, func(c *sqlite.Conn) error {
+		return c.Query(ctx, "SELECT "+siteColumns+`, w.queued, w.earliest, w.held FROM site s LEFT JOIN
 			(SELECT site, count(due) AS queued, min(due) AS earliest, count(*) - count(due) AS held FROM delivery INDEXED BY delivery_open
 			WHERE state <= 2 GROUP BY site) w ON w.site = s.id
-			WHERE s.failures > 0 OR w.site IS NOT NULL ORDER BY s.key`, func(r row) error {
+			WHERE s.failures > 0 OR w.site IS NOT NULL ORDER BY s.key`, func(r database.Row) error {
 			site, err := scanSite(r)
 			if err != nil {
 				return err
 			}
-			site.Queued, site.Earliest, site.Held = int(r.int(7)), r.time(8), int(r.int(9))
+			site.Queued, site.Earliest, site.Held = int(r.Int(7)), r.Time(8), int(r.Int(9))
 			out = append(out, *site)
 			return nil
 		})

@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
 	"postern/internal/queue/wal"
 )
 
@@ -29,7 +30,7 @@ func acceptRecord(n *newMessage) wal.Record {
 	b.int(m.RulesRevision)
 	b.text(n.draft.name)
 	key, has := n.messageID.(int64)
-	b.int(flag(has))
+	b.int(database.Flag(has))
 	b.int(key)
 	b.text(n.sender)
 	b.text(n.facts)
@@ -42,7 +43,7 @@ func acceptRecord(n *newMessage) wal.Record {
 		b.time(d.Due)
 		b.time(d.Deadline)
 		b.time(d.ExpiresAt)
-		b.int(flag(d.Noticed))
+		b.int(database.Flag(d.Noticed))
 		b.int(int64(d.Reached))
 		b.text(string(d.Reason))
 		b.int(d.recipient)
@@ -66,9 +67,9 @@ func settleRecord(b *batch) wal.Record {
 		w.int(int64(st.Lease.Delivery))
 		w.int(int64(st.Reached))
 		w.text(string(st.Reason))
-		w.int(flag(st.Noticed))
+		w.int(database.Flag(st.Noticed))
 		attempt, has := st.attempt.(string)
-		w.int(flag(has))
+		w.int(database.Flag(has))
 		w.text(attempt)
 	}
 	return wal.Record{Head: w}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"postern/internal/platform/records"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // ReadRecords reads records of one moment.
@@ -14,12 +16,12 @@ func (s *Store) ReadRecords(ctx context.Context, do func(r records.Reader) error
 		return err
 	}
 	defer s.calls.Done()
-	return s.read(ctx, func(c *conn) (err error) {
-		if err := c.exec("BEGIN"); err != nil {
+	return s.read(ctx, func(c *sqlite.Conn) (err error) {
+		if err := c.Exec("BEGIN"); err != nil {
 			return err
 		}
 		defer func() {
-			if e := c.exec("COMMIT"); err == nil {
+			if e := c.Exec("COMMIT"); err == nil {
 				err = e
 			}
 		}()
@@ -39,7 +41,7 @@ func (s *Store) ChangeRecords(ctx context.Context, do func(t records.Tx) error) 
 // recordReader reads records through one connection.
 type recordReader struct {
 	ctx context.Context // of the call
-	c   *conn
+	c   *sqlite.Conn
 }
 
 const selectRecord = "SELECT key, idx, at, version, value"
@@ -65,9 +67,9 @@ func (r recordReader) List(q records.Query) ([]records.Record, error) {
 }
 
 func (r recordReader) records(kind, text string, args ...any) (out []records.Record, err error) {
-	err = r.c.query(r.ctx, text, func(row row) error {
-		out = append(out, records.Record{Kind: kind, Key: row.text(0), Index: row.text(1), At: row.time(2),
-			Version: row.int(3), Value: bytes.Clone(row.bytes(4))})
+	err = r.c.Query(r.ctx, text, func(row database.Row) error {
+		out = append(out, records.Record{Kind: kind, Key: row.Text(0), Index: row.Text(1), At: row.Time(2),
+			Version: row.Int(3), Value: bytes.Clone(row.Bytes(4))})
 		return nil
 	}, args...)
 	return out, err
@@ -75,7 +77,7 @@ func (r recordReader) records(kind, text string, args ...any) (out []records.Rec
 
 // Count counts the records of a kind.
 func (r recordReader) Count(kind string) (int, error) {
-	n, err := r.c.number(r.ctx, "SELECT count(*) FROM record WHERE kind = ?", kind)
+	n, err := r.c.Number(r.ctx, "SELECT count(*) FROM record WHERE kind = ?", kind)
 	return int(n), err
 }
 
@@ -83,8 +85,8 @@ func (r recordReader) Count(kind string) (int, error) {
 func (r recordReader) Counters(q records.Query) (out []records.Counter, err error) {
 	q.Before, q.Oldest = time.Time{}, false
 	from, args := chosen("counter", &q)
-	err = r.c.query(r.ctx, selectCounter+from+ordered(&q), func(row row) error {
-		out = append(out, records.Counter{Kind: q.Kind, Key: row.text(0), Index: row.text(1), N: row.int(2)})
+	err = r.c.Query(r.ctx, selectCounter+from+ordered(&q), func(row database.Row) error {
+		out = append(out, records.Counter{Kind: q.Kind, Key: row.Text(0), Index: row.Text(1), N: row.Int(2)})
 		return nil
 	}, append(args, bound(&q))...)
 	return out, err
@@ -98,7 +100,7 @@ type recordTx struct {
 
 // Put stores a record.
 func (r recordTx) Put(one records.Record) error {
-	stored, err := r.c.number(r.ctx, "SELECT version FROM record WHERE kind = ? AND key = ?", one.Kind, one.Key)
+	stored, err := r.c.Number(r.ctx, "SELECT version FROM record WHERE kind = ? AND key = ?", one.Kind, one.Key)
 	if err != nil {
 		return err
 	}
@@ -111,7 +113,7 @@ func (r recordTx) Put(one records.Record) error {
 	return r.t.exec(`INSERT INTO record (kind, key, idx, at, version, value) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (kind, key) DO UPDATE
 			SET idx = excluded.idx, at = excluded.at, version = excluded.version, value = excluded.value`,
-		one.Kind, one.Key, orNull(one.Index), stamp(one.At), stored+1, one.Value)
+		one.Kind, one.Key, database.OrNull(one.Index), database.Stamp(one.At), stored+1, one.Value)
 }
 
 // Delete deletes a record.
@@ -136,7 +138,7 @@ func (r recordTx) DeleteAll(q records.Query) error {
 // Add adds to a counter.
 func (r recordTx) Add(c records.Counter) error {
 	return r.t.exec(`INSERT INTO counter (kind, key, idx, n) VALUES (?, ?, ?, ?)
-		ON CONFLICT (kind, key) DO UPDATE SET n = n + excluded.n`, c.Kind, c.Key, orNull(c.Index), c.N)
+		ON CONFLICT (kind, key) DO UPDATE SET n = n + excluded.n`, c.Kind, c.Key, database.OrNull(c.Index), c.N)
 }
 
 // chosen is where a query looks in a table, and the arguments of that.
@@ -176,12 +178,4 @@ func bound(q *records.Query) int64 {
 		return int64(q.Limit)
 	}
 	return -1
-}
-
-// orNull is a text as a column value; "" is none.
-func orNull(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
 }

@@ -21,6 +21,8 @@ import (
 	"postern/internal/operator/audit"
 	"postern/internal/platform/records"
 	"postern/internal/policy/mxpins"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/storetest"
 )
 
@@ -83,9 +85,9 @@ type planned struct {
 func (f planned) walks(text, want string, args ...any) {
 	f.Helper()
 	var plan []string
-	err := f.s.read(f.Context(), func(c *conn) error {
-		return c.query(f.Context(), "EXPLAIN QUERY PLAN "+text, func(r row) error {
-			plan = append(plan, r.text(3))
+	err := f.s.read(f.Context(), func(c *sqlite.Conn) error {
+		return c.Query(f.Context(), "EXPLAIN QUERY PLAN "+text, func(r database.Row) error {
+			plan = append(plan, r.Text(3))
 			return nil
 		}, args...)
 	})
@@ -112,8 +114,8 @@ func TestOldFormHasRoomForRecords(t *testing.T) {
 		t.Errorf("%v, %v", added, err)
 	}
 	var form int64
-	err := s.read(t.Context(), func(c *conn) (err error) {
-		form, err = c.number(t.Context(), "PRAGMA user_version")
+	err := s.read(t.Context(), func(c *sqlite.Conn) (err error) {
+		form, err = c.Number(t.Context(), "PRAGMA user_version")
 		return err
 	})
 	if err != nil || form != int64(len(migrations)) {
@@ -289,7 +291,7 @@ func TestAChangeIsOnDiskWhenItReturns(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c, err := dial(filepath.Join(dir, "queue.db"))
+		c, err := sqlite.Dial(filepath.Join(dir, "queue.db"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -298,7 +300,7 @@ func TestAChangeIsOnDiskWhenItReturns(t *testing.T) {
 		if err != nil || e != nil || kept != n+1 || len(sums) != 1 || sums[0].N != int64(n+1) {
 			t.Errorf("after change %d: %d records and %v, %v, %v", n, kept, sums, err, e)
 		}
-		if err := c.close(); err != nil {
+		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 )
 
@@ -41,20 +43,20 @@ func (s *Store) databaseMissing() bool {
 const examined = 64 << 20
 
 // examine lets SQLite look for damage where that is cheap. It finds what is damaged in the structure, not in the values.
-func (s *Store) examine(c *conn) error {
+func (s *Store) examine(c *sqlite.Conn) error {
 	info, err := os.Stat(s.file())
 	if err != nil || info.Size() > examined {
 		return nil // a damaged page is then told when it is read
 	}
 	found := "ok"
-	err = c.query(context.Background(), "PRAGMA quick_check(1)", func(r row) error {
-		found = r.text(0)
-		return errStop
+	err = c.Query(context.Background(), "PRAGMA quick_check(1)", func(r database.Row) error {
+		found = r.Text(0)
+		return database.ErrStop
 	})
 	if err == nil && found != "ok" {
 		err = fmt.Errorf("%w: queue.db does not hold together: %s", queue.ErrDamaged, found)
 	}
-	return translate(err)
+	return sqlite.Translate(err)
 }
 
 // openJournal brings what the last process left in the journal into the database, and begins a new run.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 )
 
@@ -139,10 +140,10 @@ func (s *Store) survey() (*Salvaged, *finds, error) {
 		last = max(last, seq)
 	}
 	if err := f.missing(last, out); err != nil {
-		return nil, nil, translate(err)
+		return nil, nil, sqlite.Translate(err)
 	}
 	if err := f.inOrder(last); err != nil {
-		return nil, nil, translate(err)
+		return nil, nil, sqlite.Translate(err)
 	}
 	s.note(f)
 	return out, f, nil
@@ -166,9 +167,9 @@ func (s *Store) setAside(ctx context.Context, bodies []string, out *Salvaged) er
 		out.Aside = append(out.Aside, "journal/"+name)
 	}
 	for _, name := range bodies {
-		n, err := s.writer.c.number(ctx, "SELECT count(*) FROM message WHERE file = ?", name)
+		n, err := s.writer.c.Number(ctx, "SELECT count(*) FROM message WHERE file = ?", name)
 		if err != nil {
-			return translate(err)
+			return sqlite.Translate(err)
 		}
 		if n > 0 {
 			continue

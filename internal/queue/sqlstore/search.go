@@ -9,6 +9,8 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // gathered bounds the candidates a List collects from an index before it rather walks over everything: what is common
@@ -23,16 +25,16 @@ var errMany = errors.New("too many")
 
 // candidates collects the deliveries an index knows for f, more than match but never fewer. ok is false when no index
 // fits or it knows more than limit; what waits is always collected, however much it is, unless f asks for parts.
-func (s *Store) candidates(ctx context.Context, c *conn, f *queue.Filter, limit int) (ids []queue.DeliveryID, ok bool, err error) {
-	bounded := func(r row) error {
-		ids = append(ids, queue.DeliveryID(r.int(0)))
+func (s *Store) candidates(ctx context.Context, c *sqlite.Conn, f *queue.Filter, limit int) (ids []queue.DeliveryID, ok bool, err error) {
+	bounded := func(r database.Row) error {
+		ids = append(ids, queue.DeliveryID(r.Int(0)))
 		if len(ids) > limit {
 			return errMany
 		}
 		return nil
 	}
-	all := func(r row) error {
-		ids = append(ids, queue.DeliveryID(r.int(0)))
+	all := func(r database.Row) error {
+		ids = append(ids, queue.DeliveryID(r.Int(0)))
 		return nil
 	}
 	if f.Look > 0 || f.Scope != nil {
@@ -48,13 +50,13 @@ func (s *Store) candidates(ctx context.Context, c *conn, f *queue.Filter, limit 
 		err = s.byMessageID(ctx, c, f, bounded)
 	case keyed:
 		err = s.byKey(ctx, c, f, func(prefix int64) error {
-			return c.query(ctx, "SELECT id FROM delivery WHERE recipient BETWEEN ? AND ?", bounded, prefix|first, prefix|last)
+			return c.Query(ctx, "SELECT id FROM delivery WHERE recipient BETWEEN ? AND ?", bounded, prefix|first, prefix|last)
 		})
 	case waitingOnly(f.States) && f.Site != "":
-		err = c.query(ctx, "SELECT id FROM delivery INDEXED BY delivery_open WHERE state <= 2"+
+		err = c.Query(ctx, "SELECT id FROM delivery INDEXED BY delivery_open WHERE state <= 2"+
 			" AND site = (SELECT id FROM site WHERE key = ?)", all, string(f.Site))
 	case waitingOnly(f.States) && f.Look == 0 && f.Scope == nil:
-		err = c.query(ctx, "SELECT id FROM delivery INDEXED BY delivery_open WHERE state <= 2", all)
+		err = c.Query(ctx, "SELECT id FROM delivery INDEXED BY delivery_open WHERE state <= 2", all)
 	default:
 		return nil, false, nil
 	}
@@ -97,9 +99,9 @@ func domainOf(text string) string {
 }
 
 // byMessage collects the deliveries of messages.
-func byMessage(ctx context.Context, c *conn, ids []queue.ID, each func(r row) error) error {
+func byMessage(ctx context.Context, c *sqlite.Conn, ids []queue.ID, each func(r database.Row) error) error {
 	for _, id := range ids {
-		seq, err := c.number(ctx, "SELECT seq FROM message WHERE id = ?", string(id))
+		seq, err := c.Number(ctx, "SELECT seq FROM message WHERE id = ?", string(id))
 		if err == nil {
 			err = bySeq(ctx, c, seq, each)
 		}
@@ -110,17 +112,17 @@ func byMessage(ctx context.Context, c *conn, ids []queue.ID, each func(r row) er
 	return nil
 }
 
-func bySeq(ctx context.Context, c *conn, seq int64, each func(r row) error) error {
-	return c.query(ctx, "SELECT id FROM delivery WHERE id >= ? AND id < ?", each, int64(deliveryID(seq, 0)),
+func bySeq(ctx context.Context, c *sqlite.Conn, seq int64, each func(r database.Row) error) error {
+	return c.Query(ctx, "SELECT id FROM delivery WHERE id >= ? AND id < ?", each, int64(deliveryID(seq, 0)),
 		int64(deliveryID(seq+1, 0)))
 }
 
-func (s *Store) byMessageID(ctx context.Context, c *conn, f *queue.Filter, each func(r row) error) error {
+func (s *Store) byMessageID(ctx context.Context, c *sqlite.Conn, f *queue.Filter, each func(r database.Row) error) error {
 	key := int64(hash(queue.TrimMessageID(f.MessageID)) & keyHash)
 	var seqs []int64
 	err := s.byKey(ctx, c, f, func(prefix int64) error {
-		return c.query(ctx, "SELECT seq FROM message WHERE message_id = ?", func(r row) error {
-			seqs = append(seqs, r.int(0))
+		return c.Query(ctx, "SELECT seq FROM message WHERE message_id = ?", func(r database.Row) error {
+			seqs = append(seqs, r.Int(0))
 			return nil
 		}, prefix|key)
 	})
@@ -132,7 +134,7 @@ func (s *Store) byMessageID(ctx context.Context, c *conn, f *queue.Filter, each 
 
 // byKey calls each with the upper bits of every index key that a message of f's times may have: its block, or its day if
 // it came with an older form.
-func (s *Store) byKey(ctx context.Context, c *conn, f *queue.Filter, each func(prefix int64) error) error {
+func (s *Store) byKey(ctx context.Context, c *sqlite.Conn, f *queue.Filter, each func(prefix int64) error) error {
 	lo, hi, err := s.seqRange(ctx, c, f.Since, f.Until)
 	if err != nil || hi < lo {
 		return err
@@ -142,7 +144,7 @@ func (s *Store) byKey(ctx context.Context, c *conn, f *queue.Filter, each func(p
 			return err
 		}
 	}
-	last, err := c.number(ctx, "SELECT day_keys FROM totals")
+	last, err := c.Number(ctx, "SELECT day_keys FROM totals")
 	if err != nil || lo > last {
 		return err
 	}
@@ -150,15 +152,15 @@ func (s *Store) byKey(ctx context.Context, c *conn, f *queue.Filter, each func(p
 }
 
 // byDay calls each for every day of which there are messages up to seq last that f's times allow.
-func (s *Store) byDay(ctx context.Context, c *conn, f *queue.Filter, last int64, each func(day int64) error) error {
+func (s *Store) byDay(ctx context.Context, c *sqlite.Conn, f *queue.Filter, last int64, each func(day int64) error) error {
 	s.mu.Lock()
 	skew := s.order.skew
 	s.mu.Unlock()
-	from, err := c.number(ctx, "SELECT min(accepted) FROM message")
+	from, err := c.Number(ctx, "SELECT min(accepted) FROM message")
 	if err != nil {
 		return err
 	}
-	to, err := c.number(ctx, "SELECT accepted FROM message WHERE seq <= ? ORDER BY seq DESC LIMIT 1", last)
+	to, err := c.Number(ctx, "SELECT accepted FROM message WHERE seq <= ? ORDER BY seq DESC LIMIT 1", last)
 	if err != nil {
 		return err
 	}
@@ -180,25 +182,25 @@ func (s *Store) byDay(ctx context.Context, c *conn, f *queue.Filter, last int64,
 // seqRange bounds the messages accepted from since on and before until. Acceptance times follow the order of seq except
 // for clocks that step and writers that overtake each other; totals.skew is by how much they ever did not. So the
 // messages with the first fitting time and with those up to skew later hold the lowest seq, and likewise at the end.
-func (s *Store) seqRange(ctx context.Context, c *conn, since, until time.Time) (lo, hi int64, err error) {
+func (s *Store) seqRange(ctx context.Context, c *sqlite.Conn, since, until time.Time) (lo, hi int64, err error) {
 	s.mu.Lock()
 	skew := s.order.skew
 	s.mu.Unlock()
-	if lo, err = c.number(ctx, "SELECT min(seq) FROM message"); err != nil {
+	if lo, err = c.Number(ctx, "SELECT min(seq) FROM message"); err != nil {
 		return 0, 0, err
 	}
-	if hi, err = c.number(ctx, "SELECT max(seq) FROM message"); err != nil {
+	if hi, err = c.Number(ctx, "SELECT max(seq) FROM message"); err != nil {
 		return 0, 0, err
 	}
 	if !since.IsZero() {
-		lo, err = c.number(ctx, "SELECT min(seq) FROM message INDEXED BY message_accepted, (SELECT min(accepted) AS at"+
+		lo, err = c.Number(ctx, "SELECT min(seq) FROM message INDEXED BY message_accepted, (SELECT min(accepted) AS at"+
 			" FROM message WHERE accepted >= ?) WHERE accepted BETWEEN at AND at + ?", since.UnixMicro(), skew)
 		if lo == 0 {
 			lo = hi + 1
 		}
 	}
 	if !until.IsZero() && err == nil {
-		hi, err = c.number(ctx, "SELECT max(seq) FROM message INDEXED BY message_accepted, (SELECT max(accepted) AS at"+
+		hi, err = c.Number(ctx, "SELECT max(seq) FROM message INDEXED BY message_accepted, (SELECT max(accepted) AS at"+
 			" FROM message WHERE accepted < ?) WHERE accepted BETWEEN at - ? AND at", until.UnixMicro(), skew)
 	}
 	return lo, hi, err

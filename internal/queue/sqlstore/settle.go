@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
 )
 
 // settlement is a queue.Settlement made ready for the writer.
@@ -233,8 +234,8 @@ type endings struct {
 func (t *txn) update(d *deliveryRow, was queue.State, e *endings) error {
 	t.totals.move(was, d.State)
 	err := t.exec("UPDATE delivery SET state = ?, due = ?, deadline = ?, expires = ?, finished = ?, attempts = ?,"+
-		" noticed = ?, reached = ?, reason = ? WHERE id = ?", storedState(d.State), stamp(d.Due), stamp(d.Deadline),
-		stamp(d.ExpiresAt), stamp(d.FinishedAt), int64(d.Attempts), flag(d.Noticed), int64(d.Reached), string(d.Reason),
+		" noticed = ?, reached = ?, reason = ? WHERE id = ?", storedState(d.State), database.Stamp(d.Due), database.Stamp(d.Deadline),
+		database.Stamp(d.ExpiresAt), database.Stamp(d.FinishedAt), int64(d.Attempts), database.Flag(d.Noticed), int64(d.Reached), string(d.Reason),
 		int64(d.ID))
 	switch {
 	case err != nil || d.State.Waiting():
@@ -253,9 +254,9 @@ func (t *txn) closeMessages(e *endings) error {
 	for seq, n := range e.open {
 		var open, size int64
 		var file string
-		err := t.c.query(context.Background(), "SELECT open, size, file FROM message WHERE seq = ?", func(r row) error {
-			open, size, file = r.int(0)-n, r.int(1), r.text(2)
-			return errStop
+		err := t.c.Query(context.Background(), "SELECT open, size, file FROM message WHERE seq = ?", func(r database.Row) error {
+			open, size, file = r.Int(0)-n, r.Int(1), r.Text(2)
+			return database.ErrStop
 		}, seq)
 		if err == nil && open > 0 {
 			err = t.exec("UPDATE message SET open = ? WHERE seq = ?", open, seq)
@@ -302,7 +303,7 @@ func (t *txn) setState(st *newState) error {
 		t.stir(st.key)
 	}
 	return t.exec("UPDATE site SET failures = ?, since = ?, retry_at = ?, last = ? WHERE id = ?", int64(st.Failures),
-		stamp(st.Since), stamp(st.RetryAt), st.last, site.id)
+		database.Stamp(st.Since), database.Stamp(st.RetryAt), st.last, site.id)
 }
 
 // youngSite makes the row of a site at which so far only young messages wait or ended.

@@ -12,11 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"modernc.org/sqlite"
-
 	"postern/internal/operator/audit"
 	"postern/internal/platform/records"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 )
 
@@ -57,7 +57,7 @@ type Store struct {
 	requests chan *request
 	entries  chan *entry
 	move     chan struct{} // capacity 1: the mover has something to do
-	readers  chan *conn
+	readers  chan *sqlite.Conn
 	broken   atomic.Bool
 	refusing atomic.Bool    // the last message could not be written, though there seemed to be room
 	drafted  atomic.Int64   // bytes that drafts hold
@@ -100,7 +100,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
-	if err := s.writer.c.script(noTimeout); err != nil {
+	if err := s.writer.c.Script(sqlite.NoTimeout); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
 	s.workers.Go(s.writer.loop)
@@ -139,7 +139,7 @@ func newStore(cfg Config) *Store {
 		entries:   make(chan *entry, 2*groupRequests),
 		move:      make(chan struct{}, 1),
 		young:     newYoung(),
-		readers:   make(chan *conn, cfg.Readers),
+		readers:   make(chan *sqlite.Conn, cfg.Readers),
 		stop:      make(chan struct{}),
 		leases:    map[queue.DeliveryID]*lease{},
 		wishes:    map[queue.DeliveryID]*queue.Wish{},
@@ -177,7 +177,7 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	for range s.cfg.Readers {
-		c, err := dial(s.file(), busyTimeout, queryOnly, memoryTemp, cachePages(s.cfg.Cache/2/int64(s.cfg.Readers)))
+		c, err := sqlite.Dial(s.file(), sqlite.BusyTimeout, sqlite.QueryOnly, sqlite.MemoryTemp, sqlite.CachePages(s.cfg.Cache/2/int64(s.cfg.Readers)))
 		if err != nil {
 			return fmt.Errorf("sqlstore: cannot open the database for reading: %w", err)
 		}
@@ -188,23 +188,21 @@ func (s *Store) open(ctx context.Context) error {
 
 // openDatabase opens the writing connection, brings the database to the newest form and reads what it counts.
 func (s *Store) openDatabase() error {
-	// fdatasync keeps a commit just as durable and spares the journal entry for time stamps. Where there is none,
-	// SQLite goes on using fsync.
-	_, _ = sqlite.Fdatasync(true)
-	w, err := dial(s.file(), busyTimeout, pageSize, walMode, syncFull, memoryTemp, cachePages(s.cfg.Cache), checkpointHard)
+	sqlite.Fdatasync()
+	w, err := sqlite.Dial(s.file(), sqlite.BusyTimeout, sqlite.PageSize, sqlite.WalMode, sqlite.SyncFull, sqlite.MemoryTemp, sqlite.CachePages(s.cfg.Cache), sqlite.CheckpointHard)
 	if err != nil {
-		return fmt.Errorf("sqlstore: cannot open the database: %w", translate(err))
+		return fmt.Errorf("sqlstore: cannot open the database: %w", sqlite.Translate(err))
 	}
 	s.writer = &writer{s: s, c: w, sites: map[queue.SiteKey]*siteRow{}}
-	s.writer.commit = func() error { return w.exec("COMMIT") }
-	if err := assertDurable(w); err != nil {
+	s.writer.commit = func() error { return w.Exec("COMMIT") }
+	if err := sqlite.AssertDurable(w); err != nil {
 		return err
 	}
 	if err := s.examine(w); err != nil {
 		return err
 	}
-	if err := migrate(w); err != nil {
-		return translate(err)
+	if err := sqlite.Migrate(w, applicationID, migrations); err != nil {
+		return sqlite.Translate(err)
 	}
 	if err := s.cfg.disk.syncDir(s.cfg.Dir); err != nil {
 		return fmt.Errorf("sqlstore: cannot make the data folder durable: %w", err)
@@ -213,13 +211,13 @@ func (s *Store) openDatabase() error {
 		s.known, err = readKnown(w)
 	}
 	s.young.place = s.known.Last
-	return translate(err)
+	return sqlite.Translate(err)
 }
 
 // readFloor finds the highest ID in the database.
-func (s *Store) readFloor(c *conn) error {
-	return c.query(context.Background(), "SELECT max(id) FROM message", func(r row) error {
-		s.young.floor = queue.ID(r.text(0))
+func (s *Store) readFloor(c *sqlite.Conn) error {
+	return c.Query(context.Background(), "SELECT max(id) FROM message", func(r database.Row) error {
+		s.young.floor = queue.ID(r.Text(0))
 		return nil
 	})
 }
@@ -268,7 +266,7 @@ func (s *Store) enter(ctx context.Context) error {
 }
 
 // read lends a reading connection.
-func (s *Store) read(ctx context.Context, f func(c *conn) error) error {
+func (s *Store) read(ctx context.Context, f func(c *sqlite.Conn) error) error {
 	select {
 	case c := <-s.readers:
 		defer func() { s.readers <- c }()
@@ -310,10 +308,10 @@ func (s *Store) release() error {
 		errs = append(errs, s.endRun(empty))
 	}
 	for range len(s.readers) {
-		errs = append(errs, (<-s.readers).close())
+		errs = append(errs, (<-s.readers).Close())
 	}
 	if s.writer != nil {
-		errs = append(errs, s.writer.c.close())
+		errs = append(errs, s.writer.c.Close())
 	}
 	return errors.Join(append(errs, s.lock.release())...)
 }
@@ -325,11 +323,11 @@ const checkpointEvery = time.Second
 // goes on appending. Only when the log has grown to 64 MiB all the same does the writer's own automatic checkpoint
 // bring it to an end, and then little is left to copy; after that the log is used again from its beginning.
 func (s *Store) checkpoint() {
-	c, err := dial(s.file(), busyTimeout, syncFull)
+	c, err := sqlite.Dial(s.file(), sqlite.BusyTimeout, sqlite.SyncFull)
 	if err != nil {
 		return // the automatic checkpoint alone keeps the bound
 	}
-	defer c.close()
+	defer c.Close()
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
 	var seen totals
@@ -345,10 +343,10 @@ func (s *Store) checkpoint() {
 		if now == seen {
 			continue
 		}
-		switch err := c.script("PRAGMA wal_checkpoint(PASSIVE)"); {
+		switch err := c.Script("PRAGMA wal_checkpoint(PASSIVE)"); {
 		case err == nil:
 			seen = now
-		case primary(err) == codeIO: // a failed sync among others: final, though the log still has it all
+		case sqlite.Primary(err) == sqlite.IO: // a failed sync among others: final, though the log still has it all
 			s.broken.Store(true)
 		}
 	}

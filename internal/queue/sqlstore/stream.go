@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // A stream is an index that yields deliveries newest first, however many it has: a search takes of it what it needs. Both
@@ -24,7 +26,7 @@ type stream struct {
 const fewUndelivered = 20_000
 
 // streamOf chooses the stream that answers f soonest; nil where none does.
-func (s *Store) streamOf(ctx context.Context, c *conn, f *queue.Filter) (*stream, error) {
+func (s *Store) streamOf(ctx context.Context, c *sqlite.Conn, f *queue.Filter) (*stream, error) {
 	states, count := s.undelivered(f.States)
 	if f.Scope == nil && len(states) == 0 {
 		return nil, nil
@@ -35,7 +37,7 @@ func (s *Store) streamOf(ctx context.Context, c *conn, f *queue.Filter) (*stream
 	} else {
 		out.scope = scopeText(f)
 	}
-	from, err := c.number(ctx, "SELECT indexed FROM totals")
+	from, err := c.Number(ctx, "SELECT indexed FROM totals")
 	out.from = deliveryID(from, 0)
 	return out, err
 }
@@ -77,7 +79,7 @@ func scopeText(f *queue.Filter) string {
 
 // next returns up to page deliveries below hi and from lo on, newest first, and below which it goes on; that is lo, or where
 // the index begins, when it has no more.
-func (st *stream) next(ctx context.Context, c *conn, lo, hi queue.DeliveryID) (ids []queue.DeliveryID, below queue.DeliveryID, err error) {
+func (st *stream) next(ctx context.Context, c *sqlite.Conn, lo, hi queue.DeliveryID) (ids []queue.DeliveryID, below queue.DeliveryID, err error) {
 	end := max(lo, st.from)
 	for st.below = min(hi, cmp.Or(st.below, hi)); len(st.ids) == 0 && st.below > end && err == nil; {
 		if st.scope != "" {
@@ -95,10 +97,10 @@ func (st *stream) next(ctx context.Context, c *conn, lo, hi queue.DeliveryID) (i
 }
 
 // readStates reads the newest deliveries below hi in any of the states.
-func (st *stream) readStates(ctx context.Context, c *conn, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
+func (st *stream) readStates(ctx context.Context, c *sqlite.Conn, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
 	for _, state := range st.states {
-		err := c.query(ctx, undeliveredQuery, func(r row) error {
-			st.ids = append(st.ids, queue.DeliveryID(r.int(0)))
+		err := c.Query(ctx, undeliveredQuery, func(r database.Row) error {
+			st.ids = append(st.ids, queue.DeliveryID(r.Int(0)))
 			return nil
 		}, state, int64(end), int64(hi))
 		if err != nil {
@@ -125,7 +127,7 @@ const blocksMost = 256
 
 // readScope reads the newest deliveries below hi of messages that are from or to the scope; where there are few it looks at
 // more blocks with each query.
-func (st *stream) readScope(ctx context.Context, c *conn, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
+func (st *stream) readScope(ctx context.Context, c *sqlite.Conn, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
 	last, first := seqOf(hi-1), seqOf(end)
 	lowest := max(first/blockSize, last/blockSize-st.blocks+1)
 	var blocks []queue.DeliveryID
@@ -143,8 +145,8 @@ func (st *stream) readScope(ctx context.Context, c *conn, end, hi queue.Delivery
 	if st.seqs += int64(len(seqs)); len(seqs) < page {
 		st.blocks = min(st.blocks*4, blocksMost)
 	}
-	err = c.query(ctx, partiesDeliveries, func(r row) error {
-		if id := queue.DeliveryID(r.int(0)); id >= end && id < hi {
+	err = c.Query(ctx, partiesDeliveries, func(r database.Row) error {
+		if id := queue.DeliveryID(r.Int(0)); id >= end && id < hi {
 			st.ids = append(st.ids, id)
 		}
 		return nil
@@ -154,9 +156,9 @@ func (st *stream) readScope(ctx context.Context, c *conn, end, hi queue.Delivery
 }
 
 // parties lists the newest messages in some blocks that are from or to the scope.
-func (st *stream) parties(ctx context.Context, c *conn, blocks []queue.DeliveryID, first, last int64) (seqs []queue.DeliveryID, err error) {
-	err = c.query(ctx, partiesQuery, func(r row) error {
-		seqs = append(seqs, queue.DeliveryID(r.int(0)))
+func (st *stream) parties(ctx context.Context, c *sqlite.Conn, blocks []queue.DeliveryID, first, last int64) (seqs []queue.DeliveryID, err error) {
+	err = c.Query(ctx, partiesQuery, func(r database.Row) error {
+		seqs = append(seqs, queue.DeliveryID(r.Int(0)))
 		return nil
 	}, idList(blocks), st.scope, first, last)
 	return seqs, err
@@ -171,7 +173,7 @@ var partiesDeliveries = "SELECT d.id FROM json_each(?1) s CROSS JOIN message m O
 
 // inScope is whether the sender of m or the recipient of d is in a JSON list of domains.
 func inScope(list string) string {
-	return "(" + domainIn("d.address") + " IN (SELECT value FROM json_each(" + list + ")) OR " + domainIn("m.sender") + " IN (SELECT value FROM json_each(" + list + ")))"
+	return "(" + sqlite.DomainIn("d.address") + " IN (SELECT value FROM json_each(" + list + ")) OR " + sqlite.DomainIn("m.sender") + " IN (SELECT value FROM json_each(" + list + ")))"
 }
 
 func newestFirst(ids *[]queue.DeliveryID) {

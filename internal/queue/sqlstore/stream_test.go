@@ -9,6 +9,8 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // many fills a store with finished messages, a thousand between two of rare.test, and some that failed or wait.
@@ -167,9 +169,9 @@ func TestStreamsReadKeys(t *testing.T) {
 	for text, args := range map[string][]any{partiesQuery: {"[0]", `["rare.test"]`, int64(0), int64(100)}, undeliveredQuery: {int64(4), int64(0), int64(1 << 40)},
 		partiesDeliveries: {"[1]", `["rare.test"]`}, oldestQuery: nil} {
 		var plan []string
-		err := s.read(t.Context(), func(c *conn) error {
-			return c.query(t.Context(), "EXPLAIN QUERY PLAN "+text, func(r row) error {
-				plan = append(plan, r.text(3))
+		err := s.read(t.Context(), func(c *sqlite.Conn) error {
+			return c.Query(t.Context(), "EXPLAIN QUERY PLAN "+text, func(r database.Row) error {
+				plan = append(plan, r.Text(3))
 				return nil
 			}, args...)
 		})
@@ -196,7 +198,7 @@ func TestOldRecordsComeIntoTheTablesOfScopes(t *testing.T) {
 	older := `DROP TABLE party; DROP TABLE undelivered; DROP TRIGGER message_in; DROP TRIGGER message_out; DROP TRIGGER delivery_in;
 		DROP TRIGGER delivery_moved; DROP TRIGGER delivery_out; ALTER TABLE totals DROP COLUMN indexed; DROP TABLE record; DROP TABLE counter;` +
 		formTwo + formFive + `PRAGMA user_version=8;`
-	if err := s.writer.c.script(older); err != nil { // as a release of form 8 left it
+	if err := s.writer.c.Script(older); err != nil { // as a release of form 8 left it
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -248,13 +250,13 @@ func TestTablesOfScopesFollowTheRecords(t *testing.T) {
 	same := func(when string) {
 		t.Helper()
 		for what, text := range map[string]string{
-			"party":       "SELECT count(*) FROM (SELECT * FROM party EXCEPT SELECT * FROM (SELECT seq >> 12, " + domainIn("sender") + ", seq FROM message WHERE sender <> '' UNION SELECT id >> 32, " + domainIn("address") + ", id >> 20 FROM delivery))",
-			"no party":    "SELECT count(*) FROM (SELECT seq >> 12, " + domainIn("sender") + ", seq FROM message WHERE sender <> '' UNION SELECT id >> 32, " + domainIn("address") + ", id >> 20 FROM delivery EXCEPT SELECT * FROM party)",
+			"party":       "SELECT count(*) FROM (SELECT * FROM party EXCEPT SELECT * FROM (SELECT seq >> 12, " + sqlite.DomainIn("sender") + ", seq FROM message WHERE sender <> '' UNION SELECT id >> 32, " + sqlite.DomainIn("address") + ", id >> 20 FROM delivery))",
+			"no party":    "SELECT count(*) FROM (SELECT seq >> 12, " + sqlite.DomainIn("sender") + ", seq FROM message WHERE sender <> '' UNION SELECT id >> 32, " + sqlite.DomainIn("address") + ", id >> 20 FROM delivery EXCEPT SELECT * FROM party)",
 			"undelivered": "SELECT count(*) FROM (SELECT * FROM undelivered EXCEPT SELECT state, id FROM delivery WHERE state <> 3)",
 			"delivered":   "SELECT count(*) FROM (SELECT state, id FROM delivery WHERE state <> 3 EXCEPT SELECT * FROM undelivered)",
 		} {
-			err := s.read(t.Context(), func(c *conn) error {
-				n, err := c.number(t.Context(), text)
+			err := s.read(t.Context(), func(c *sqlite.Conn) error {
+				n, err := c.Number(t.Context(), text)
 				if n != 0 {
 					t.Errorf("%s: %d rows of %s", when, n, what)
 				}

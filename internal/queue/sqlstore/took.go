@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // TookMail looks through the newest deliveries for sites that took mail, in one pass over the end of the table.
@@ -17,12 +19,12 @@ func (s *Store) TookMail(ctx context.Context, since time.Time, limit int) (map[q
 		return nil, err
 	}
 	out := map[queue.SiteKey]time.Time{}
-	err := s.read(ctx, func(c *conn) error {
-		return c.query(ctx, `SELECT s.key, max(d.finished) FROM
+	err := s.read(ctx, func(c *sqlite.Conn) error {
+		return c.Query(ctx, `SELECT s.key, max(d.finished) FROM
 			(SELECT id, site, state, finished FROM delivery ORDER BY id DESC LIMIT ?) d
 			JOIN message m ON m.seq = d.id / ? JOIN site s ON s.id = d.site
-			WHERE d.state = ? AND d.finished >= ? AND m.sender <> '' GROUP BY d.site`, func(r row) error {
-			out[queue.SiteKey(r.text(0))] = r.time(1)
+			WHERE d.state = ? AND d.finished >= ? AND m.sender <> '' GROUP BY d.site`, func(r database.Row) error {
+			out[queue.SiteKey(r.Text(0))] = r.Time(1)
 			return nil
 		}, int64(limit), int64(queue.MaxDeliveries), storedState(queue.Delivered), since.UnixMicro())
 	})

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 )
 
@@ -83,23 +85,23 @@ func (o *order) note(at time.Time) {
 }
 
 // write stores the row; what has a seq up to applied is in the database, or will never be. The journal was durable up to at.
-func (t *totals) write(c *conn, o order, applied int64, at wal.Place) error {
-	return c.exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, failed=?,"+
+func (t *totals) write(c *sqlite.Conn, o order, applied int64, at wal.Place) error {
+	return c.Exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, failed=?,"+
 		" cancelled=?, applied=?, segment=?, size=?, commits=commits+1", o.lastSeq, o.newest, o.skew, t.bodyBytes,
 		t.states[storedQueued], t.states[storedHeld], t.states[storedDelivered], t.states[storedFailed],
 		t.states[storedCancelled], applied, int64(at.Index), at.Size)
 }
 
 // read reads the row.
-func (t *totals) read(c *conn) (o order, applied int64, err error) {
-	err = c.query(context.Background(), "SELECT last_seq, newest, skew, body_bytes, queued, held, delivered, failed,"+
-		" cancelled, applied FROM totals", func(r row) error {
-		o.lastSeq, o.newest, o.skew, t.bodyBytes = r.int(0), r.int(1), r.int(2), r.int(3)
+func (t *totals) read(c *sqlite.Conn) (o order, applied int64, err error) {
+	err = c.Query(context.Background(), "SELECT last_seq, newest, skew, body_bytes, queued, held, delivered, failed,"+
+		" cancelled, applied FROM totals", func(r database.Row) error {
+		o.lastSeq, o.newest, o.skew, t.bodyBytes = r.Int(0), r.Int(1), r.Int(2), r.Int(3)
 		for i := storedQueued; i <= storedCancelled; i++ {
-			t.states[i] = r.int(3 + i)
+			t.states[i] = r.Int(3 + i)
 		}
-		applied = r.int(9)
-		return errStop
+		applied = r.Int(9)
+		return database.ErrStop
 	})
 	return o, applied, err
 }
@@ -131,7 +133,7 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 	out.BodyBytes = s.totals.bodyBytes + s.young.bodyBytes
 	oldest := s.young.oldest()
 	s.mu.Unlock()
-	err := s.read(ctx, func(c *conn) error {
+	err := s.read(ctx, func(c *sqlite.Conn) error {
 		whole, err := filled(ctx, c)
 		if err != nil {
 			return err
@@ -140,9 +142,9 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 		if !whole {
 			text = oldestWalk
 		}
-		return c.query(ctx, text, func(r row) error {
-			out.Oldest = r.time(0)
-			return errStop
+		return c.Query(ctx, text, func(r database.Row) error {
+			out.Oldest = r.Time(0)
+			return database.ErrStop
 		})
 	})
 	if !oldest.IsZero() && (out.Oldest.IsZero() || oldest.Before(out.Oldest)) {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 )
 
 // What is wished of a delivery stands in its facts, so that the record keeps it. While it is still to be carried out a row
@@ -34,13 +36,13 @@ func (f *wishForm) wish() *queue.Wish {
 }
 
 // readWishes learns what the last process left to be carried out. Its leases are gone, so the first Claim does it.
-func (s *Store) readWishes(c *conn) error {
-	return c.query(context.Background(), "SELECT w.delivery, d.facts FROM wish w CROSS JOIN delivery d ON d.id = w.delivery",
-		func(r row) error {
+func (s *Store) readWishes(c *sqlite.Conn) error {
+	return c.Query(context.Background(), "SELECT w.delivery, d.facts FROM wish w CROSS JOIN delivery d ON d.id = w.delivery",
+		func(r database.Row) error {
 			var f deliveryForm
-			err := decode(r.text(1), &f)
+			err := decode(r.Text(1), &f)
 			if err == nil && f.Wish != nil {
-				s.wishes[queue.DeliveryID(r.int(0))] = f.Wish.wish()
+				s.wishes[queue.DeliveryID(r.Int(0))] = f.Wish.wish()
 			}
 			return err
 		})

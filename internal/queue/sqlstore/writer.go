@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 )
 
@@ -34,7 +35,7 @@ func (r *request) weight() int { return r.bytes }
 // Store.mu.
 type writer struct {
 	s *Store
-	c *conn
+	c *sqlite.Conn
 	// sites remembers rows of the site table by key; emptied when it grows too large and after every undone group.
 	sites map[queue.SiteKey]*siteRow
 	// commit is the COMMIT; tests put faults and a witness around it.
@@ -84,7 +85,7 @@ func (w *writer) loop() {
 // cannot be done does not take others with it.
 func (w *writer) serve(group []*request) {
 	results, err := w.attempt(group)
-	if primary(err) == codeBusy {
+	if sqlite.Primary(err) == sqlite.Busy {
 		w.locked(group, err)
 		return
 	}
@@ -117,7 +118,7 @@ func (w *writer) attempt(group []*request) (results []error, err error) {
 		before := t.writes
 		if err = r.run(t); err != nil && t.writes > before {
 			break
-		} else if primary(err) != 0 && primary(err) != codeConstraint {
+		} else if sqlite.Primary(err) != 0 && sqlite.Primary(err) != sqlite.Constraint {
 			break
 		}
 		results[i], err = err, nil
@@ -137,7 +138,7 @@ func (t *txn) begin() error {
 		return nil
 	}
 	t.begun = true
-	return t.c.exec("BEGIN IMMEDIATE")
+	return t.c.Exec("BEGIN IMMEDIATE")
 }
 
 // exec runs a statement that changes something.
@@ -151,7 +152,7 @@ func (t *txn) changed(text string, args ...any) (int64, error) {
 	if err := t.begin(); err != nil {
 		return 0, err
 	}
-	n, err := t.c.changed(text, args...)
+	n, err := t.c.Changed(text, args...)
 	if err == nil {
 		t.writes++
 	}
@@ -184,7 +185,7 @@ func (t *txn) end() error {
 		}
 	}
 	if err := t.commit(); err != nil {
-		if c := primary(err); c == codeFull || c == codeBusy {
+		if c := sqlite.Primary(err); c == sqlite.Full || c == sqlite.Busy {
 			return err
 		}
 		return fmt.Errorf("%w: committing: %w", queue.ErrBroken, err) // what is on disk now nobody knows
@@ -215,7 +216,7 @@ func (t *txn) flushRefs() error {
 
 // fail takes back what the transaction did, in memory and in the database, and tells what the error means.
 func (t *txn) fail(err error) error {
-	err = translate(err)
+	err = sqlite.Translate(err)
 	for i := len(t.undo) - 1; i >= 0; i-- {
 		t.undo[i]()
 	}
@@ -233,8 +234,8 @@ func (t *txn) fail(err error) error {
 
 // rollback ends the transaction; SQLite may have ended it already, on a full disk for instance.
 func (t *txn) rollback() error {
-	err := t.c.exec("ROLLBACK")
-	if primary(err) == 1 { // "no transaction is active"
+	err := t.c.Exec("ROLLBACK")
+	if sqlite.Primary(err) == 1 { // "no transaction is active"
 		return nil
 	}
 	return err

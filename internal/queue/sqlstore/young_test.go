@@ -13,6 +13,7 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/sqlite"
 )
 
 // still opens a store whose mover moves nothing by itself.
@@ -148,22 +149,22 @@ func TestReplayStops(t *testing.T) {
 	}
 	copyDir(filepath.Join(dir, "journal"), saved)
 	// A trigger stops the second chunk of the first try.
-	c, err := dial(filepath.Join(dir, "queue.db"), walMode, syncFull)
+	c, err := sqlite.Dial(filepath.Join(dir, "queue.db"), sqlite.WalMode, sqlite.SyncFull)
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop := fmt.Sprintf("CREATE TRIGGER stop BEFORE INSERT ON message WHEN new.seq > %d BEGIN SELECT RAISE(ABORT, 'power'); END", moveChunk+5)
-	if err := c.script(stop); err != nil {
+	if err := c.Script(stop); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), Config{Dir: dir}); err == nil {
 		t.Fatal("the store opened")
 	}
-	applied, err := c.number(t.Context(), "SELECT applied FROM totals")
+	applied, err := c.Number(t.Context(), "SELECT applied FROM totals")
 	if err != nil || applied != moveChunk {
 		t.Errorf("applied is %d (%v), want the first chunk", applied, err)
 	}
-	if err := errors.Join(c.script("DROP TRIGGER stop"), c.close()); err != nil {
+	if err := errors.Join(c.Script("DROP TRIGGER stop"), c.Close()); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time with a journal that ought to be gone
