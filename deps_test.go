@@ -75,7 +75,10 @@ func lattice() map[string]string {
 		"queue/memstore":       "policy attempt queue operator/audit platform/records",
 		"queue/database":       "",
 		"queue/sqlite":         "queue queue/database",
-		"queue/sqlstore":       "queue/wal mail policy attempt queue queue/database queue/sqlite operator/audit platform/records",
+		"queue/stored":         "mail policy attempt queue queue/database",
+		"queue/search":         "mail queue queue/database queue/stored",
+		"queue/sqlrecords":     "operator/audit platform/records queue queue/database queue/stored",
+		"queue/sqlstore":       "queue/wal policy queue queue/database queue/search queue/stored queue/sqlite queue/sqlrecords",
 
 		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",
 		"platform/sandbox": "",

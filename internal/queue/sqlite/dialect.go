@@ -21,6 +21,12 @@ func Dialect() database.Dialect {
 	}
 }
 
+// List is integers as an argument for json_each.
+func List[T ~int64](ids []T) string {
+	text, _ := json.Marshal(ids) // integers cannot fail to marshal
+	return string(text)
+}
+
 // DomainIn is the domain of a column with a canonical address: what stands behind the last @.
 func DomainIn(column string) string {
 	return "substr(" + column + ", length(rtrim(" + column + ", replace(" + column + ", '@', ''))) + 1)"

@@ -8,6 +8,7 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
 // actChunk is how many deliveries one request to the writer changes, so that an action on a million does not hold up
@@ -71,11 +72,12 @@ func (s *Store) selected(ctx context.Context, a *queue.Action) ([]queue.Delivery
 		filters = append(filters, queue.Filter{States: waiting})
 	}
 	var out []queue.DeliveryID
+	known := s.counted()
 	err := s.read(ctx, func(c *sqlite.Conn) error {
 		for i := range filters {
-			ids, ok, err := s.candidates(ctx, c, &filters[i], gathered)
+			ids, ok, err := s.search.Candidates(ctx, c, &filters[i], known)
 			if err == nil && !ok {
-				ids, _, err = s.candidates(ctx, c, &queue.Filter{States: waiting}, gathered)
+				ids, _, err = s.search.Candidates(ctx, c, &queue.Filter{States: waiting}, known)
 			}
 			if err != nil {
 				return err
@@ -134,16 +136,16 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
 
 // rows reads the waiting deliveries among ids, with the columns that an action looks at and update writes.
 func (t *txn) rows(ids []queue.DeliveryID) (out []*deliveryRow, err error) {
-	err = t.c.Query(context.Background(), "SELECT "+recordColumns+", s.key FROM json_each(?) j CROSS JOIN delivery d"+
-		" ON d.id = j.value CROSS JOIN message m ON m.seq = d.id >> 20 CROSS JOIN site s ON s.id = d.site"+
+	err = t.c.Query(context.Background(), "SELECT "+stored.RecordColumns+", s.key FROM json_each(?) j CROSS JOIN delivery d"+
+		" ON d.id = j.value CROSS JOIN message m ON m.Seq = d.id >> 20 CROSS JOIN site s ON s.id = d.site"+
 		" WHERE d.state <= 2", func(r database.Row) error {
-		rec, err := scan(r)
+		rec, err := stored.Scan(r)
 		if err == nil {
 			rec.Site = queue.SiteKey(r.Text(19))
-			out = append(out, &deliveryRow{Delivery: rec.Delivery, site: rec.site, facts: rec.facts})
+			out = append(out, &deliveryRow{Delivery: rec.Delivery, site: rec.SiteID, facts: rec.Facts})
 		}
 		return err
-	}, idList(ids))
+	}, sqlite.List(ids))
 	return out, err
 }
 
@@ -157,12 +159,12 @@ func (t *txn) actOnSites(a *queue.Action, done *acted) error {
 			late = append(late, r.Int(1))
 		}
 		return nil
-	}, a.Now.UnixMicro(), idList(slices.Sorted(maps.Keys(done.sites))))
+	}, a.Now.UnixMicro(), sqlite.List(slices.Sorted(maps.Keys(done.sites))))
 	if err != nil || a.Kind != queue.Retry {
 		return err
 	}
 	for _, id := range late {
-		if err := t.exec("UPDATE site SET retry_at = ? WHERE id = ?", a.Now.UnixMicro(), id); err != nil {
+		if err := t.Exec("UPDATE site SET retry_at = ? WHERE id = ?", a.Now.UnixMicro(), id); err != nil {
 			return err
 		}
 	}

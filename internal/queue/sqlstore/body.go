@@ -13,6 +13,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
 )
 
@@ -52,7 +53,7 @@ type draft struct {
 	size int64
 	file bodyFile
 	name string
-	sum  bodySum
+	sum  stored.Sum
 	held int   // of buf's capacity, what is counted in Store.drafted
 	err  error // of an earlier write; nothing more is taken
 	end  bool
@@ -78,6 +79,7 @@ func (d *draft) room(n int) int {
 // handOver ends the draft; buf belongs to the message now.
 func (d *draft) handOver() {
 	d.end = true
+	d.buf = nil
 	d.s.drafted.Add(-int64(d.held))
 	d.held = 0
 }
@@ -105,7 +107,7 @@ func (d *draft) Write(p []byte) (int, error) {
 		return 0, d.err
 	}
 	n := len(p)
-	d.sum = d.sum.with(p)
+	d.sum = d.sum.With(p)
 	for len(p) > 0 && d.err == nil {
 		if k := d.room(len(p)); k > 0 {
 			d.buf, p = append(d.buf, p[:k]...), p[k:]

@@ -98,7 +98,7 @@ func TestImpatience(t *testing.T) {
 	if err := put(t, s, "m", 100); err != nil {
 		t.Fatal(err)
 	}
-	err = s.doWithin(t.Context(), 50*time.Millisecond, 0, func(t *txn) error { return t.exec("UPDATE totals SET run = run") })
+	err = s.doWithin(t.Context(), 50*time.Millisecond, 0, func(t *txn) error { return t.Exec("UPDATE totals SET run = run") })
 	if sqlite.Primary(err) != sqlite.Busy {
 		t.Errorf("%v, want that the database is locked", err)
 	}

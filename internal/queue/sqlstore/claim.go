@@ -10,6 +10,8 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
 // lease is the right of a worker to one delivery. Guarded by Store.mu.
@@ -134,8 +136,8 @@ func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim
 func (s *Store) claimYoung(work []queue.Work, c *queue.Claim, state queue.SiteState) []queue.Work {
 	stored := len(work)
 	for _, d := range s.youngAt(c) {
-		work = append(work, queue.Work{Delivery: d.newDelivery.Delivery, Message: d.m.message, Was: d.State,
-			NextHop: d.site.nextHop, SiteState: state})
+		work = append(work, queue.Work{Delivery: d.Delivery.Delivery, Message: d.m.Message.Message, Was: d.State,
+			NextHop: d.At.NextHop, SiteState: state})
 	}
 	if stored > 0 {
 		slices.SortFunc(work, func(a, b queue.Work) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
@@ -201,18 +203,18 @@ func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
 		return state, err
 	}
 	calm := site == nil
-	if site != nil && site.hasState {
-		return state, t.c.Query(context.Background(), "SELECT "+siteColumns+" FROM site s WHERE id = ?", func(r database.Row) error {
-			s, err := scanSite(r)
+	if site != nil && site.HasState {
+		return state, t.c.Query(context.Background(), "SELECT "+stored.SiteColumns+" FROM site s WHERE id = ?", func(r database.Row) error {
+			s, err := stored.ScanSite(r)
 			if err == nil {
 				state = s.SiteState
 			}
 			return err
-		}, site.id)
+		}, site.ID)
 	}
 	if site != nil {
 		n, err := t.c.Number(context.Background(), "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open"+
-			" WHERE site = ? AND state <= 2 LIMIT 1)", site.id)
+			" WHERE site = ? AND state <= 2 LIMIT 1)", site.ID)
 		if err != nil {
 			return state, err
 		}
@@ -233,7 +235,7 @@ func (t *txn) claim(c *queue.Claim) ([]queue.Lease, error) {
 	pick := func(r database.Row) error {
 		id := queue.DeliveryID(r.Int(0))
 		if !t.s.leased(id, c.Now) && t.s.wished(id) == nil {
-			leases = append(leases, t.lease(id, loadedState(r.Int(1)), c.Until))
+			leases = append(leases, t.lease(id, stored.LoadState(r.Int(1)), c.Until))
 		}
 		if len(leases) == c.Limit {
 			return database.ErrStop
@@ -260,11 +262,11 @@ func (t *txn) candidates(c *queue.Claim, pick func(r database.Row) error) error 
 		}
 		return spans(c, pick, func(span string, end int64, pick func(r database.Row) error) error {
 			return t.c.Query(ctx, "SELECT id, state FROM delivery INDEXED BY delivery_open"+
-				" WHERE site = ? AND state <= 2 AND due "+span+" ORDER BY due, id", pick, site.id, end)
+				" WHERE site = ? AND state <= 2 AND due "+span+" ORDER BY due, id", pick, site.ID, end)
 		})
 	}
 	return t.c.Query(ctx, "SELECT d.id, d.state FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
-		" WHERE d.state <= 2 ORDER BY d.id", pick, idList(slices.Compact(slices.Sorted(slices.Values(c.IDs)))))
+		" WHERE d.state <= 2 ORDER BY d.id", pick, sqlite.List(slices.Compact(slices.Sorted(slices.Values(c.IDs)))))
 }
 
 // spans asks for what is due, and then, if pick has not had enough, for what is beyond. One question for both would read

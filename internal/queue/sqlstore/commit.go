@@ -8,12 +8,13 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
 )
 
 // entry is a change for the journal: a message accepted, or deliveries of young messages delivered.
 type entry struct {
-	accept *newMessage
+	accept *stored.Message
 	settle *batch
 
 	record wal.Record
@@ -35,7 +36,7 @@ func (s *Store) journalize(ctx context.Context, e *entry) error {
 	if e.accept != nil {
 		e.record = acceptRecord(e.accept)
 	} else {
-		e.record = settleRecord(e.settle)
+		e.record = settleRecord(e.settle.Batch)
 	}
 	select {
 	case s.entries <- e:
@@ -119,7 +120,7 @@ func (s *Store) prepare(e *entry) error {
 	if e.settle != nil {
 		return s.prepareSettle(e)
 	}
-	m := &e.accept.message
+	m := &e.accept.Message
 	taken, err := s.taken(m.ID)
 	if err != nil {
 		return err
@@ -127,8 +128,8 @@ func (s *Store) prepare(e *entry) error {
 	if taken {
 		return fmt.Errorf("sqlstore: message %s exists", m.ID)
 	}
-	e.accept.number(s.order.next(m.AcceptedAt))
-	numberRecord(e.record.Head, e.accept.seq)
+	e.accept.Number(s.order.next(m.AcceptedAt))
+	numberRecord(e.record.Head, e.accept.Seq)
 	e.m = s.young.announce(e.accept)
 	return nil
 }
@@ -163,8 +164,8 @@ func (s *Store) stored(id queue.ID) (exists bool, err error) {
 
 // prepareSettle reserves the deliveries of a settlement.
 func (s *Store) prepareSettle(e *entry) error {
-	seen := make(map[queue.DeliveryID]bool, len(e.settle.leases))
-	for _, l := range e.settle.leases {
+	seen := make(map[queue.DeliveryID]bool, len(e.settle.Leases))
+	for _, l := range e.settle.Leases {
 		if h := s.leases[l.Delivery]; h == nil || h.token != l.Token || seen[l.Delivery] {
 			return queue.ErrStaleLease
 		}
@@ -173,7 +174,7 @@ func (s *Store) prepareSettle(e *entry) error {
 			return errElsewhere
 		}
 	}
-	for _, l := range e.settle.leases {
+	for _, l := range e.settle.Leases {
 		d := s.young.find(l.Delivery)
 		d.settling = true
 		d.m.settling++
@@ -202,15 +203,15 @@ func (s *Store) complete(e *entry, segment uint64, now time.Time) {
 		return
 	}
 	for i, d := range e.ended {
-		st := &e.settle.settlements[i]
+		st := &e.settle.Settlements[i]
 		was := d.State
-		d.deliver(st, e.settle.now)
+		d.Deliver(st, e.settle.Now)
 		d.settling = false
 		d.m.settling--
 		delete(s.leases, d.ID)
 		s.young.finish(d, was)
-		if d.m.left == 0 && d.m.draft.name != "" {
-			e.settle.files = append(e.settle.files, d.m.draft.name)
+		if d.m.left == 0 && d.m.Body.File != "" {
+			e.settle.files = append(e.settle.files, d.m.Body.File)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -13,19 +12,8 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
-
-// bodySum is the checksum of a body, which is stored with its message and held against the body before it is sent: what a
-// disk or a person changed must not go out under a sender's name.
-//
-// It is CRC-32C. That finds every change of up to 32 bits in a row and misses one of 4,000 million others, and processors
-// have an instruction for it: it costs a microsecond for a message and some 10 ms for the largest. A cryptographic hash
-// would cost ten times that and guard against nothing more: whoever can write to the folder can write the checksum too.
-type bodySum uint32
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func (s bodySum) with(p []byte) bodySum { return bodySum(crc32.Update(uint32(s), castagnoli, p)) }
 
 // content is a stored body and what is known of it.
 type content struct {
@@ -33,7 +21,7 @@ type content struct {
 	file    string // "": it is data
 	data    []byte
 	size    int64
-	sum     *bodySum // nil: it was stored before there were checksums
+	sum     *stored.Sum // nil: it was stored before there were checksums
 }
 
 // damaged is the error of a body that is not what was stored.
@@ -71,7 +59,7 @@ func (s *Store) content(ctx context.Context, id queue.ID) (*content, error) {
 	var c *content
 	var facts string
 	err := s.read(ctx, func(conn *sqlite.Conn) error {
-		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.seq = m.seq"+
+		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.Seq = m.Seq"+
 			" WHERE m.id = ? AND m.open > 0", func(r database.Row) error {
 			c = &content{message: id, file: r.Text(0), data: r.Bytes(1), size: r.Int(2)}
 			facts = r.Text(3)
@@ -84,11 +72,7 @@ func (s *Store) content(ctx context.Context, id queue.ID) (*content, error) {
 	if c == nil {
 		return nil, queue.ErrNotFound
 	}
-	var form struct {
-		Sum *bodySum `json:"body_sum"`
-	}
-	err = decode(facts, &form)
-	c.sum = form.Sum
+	c.sum, err = stored.SumIn(facts)
 	return c, err
 }
 
@@ -103,7 +87,7 @@ func (s *Store) youngContent(id queue.ID) (*content, error) {
 	case m.left == 0:
 		return nil, queue.ErrNotFound
 	}
-	return &content{message: id, file: m.draft.name, data: m.draft.buf, size: m.message.Size, sum: &m.draft.sum}, nil
+	return &content{message: id, file: m.Body.File, data: m.Body.Data, size: m.Size, sum: &m.Body.Sum}, nil
 }
 
 // openContent opens a body and holds it against what is known of it. An error of fs.ErrNotExist says that its file is gone.
@@ -112,7 +96,7 @@ func (s *Store) openContent(c *content) (io.ReadSeekCloser, error) {
 		if size := int64(len(c.data)); size != c.size {
 			return nil, c.damaged("has %d bytes, not %d", size, c.size)
 		}
-		if c.sum != nil && bodySum(0).with(c.data) != *c.sum {
+		if c.sum != nil && stored.Sum(0).With(c.data) != *c.sum {
 			return nil, c.damaged("does not match its checksum")
 		}
 		return reader{bytes.NewReader(c.data)}, nil
@@ -139,10 +123,10 @@ func (c *content) examine(f *os.File) error {
 	if c.sum == nil {
 		return nil
 	}
-	sum, buf := bodySum(0), make([]byte, 64<<10)
+	sum, buf := stored.Sum(0), make([]byte, 64<<10)
 	for {
 		n, err := f.Read(buf)
-		sum = sum.with(buf[:n])
+		sum = sum.With(buf[:n])
 		if err == io.EOF {
 			break
 		}

@@ -422,7 +422,7 @@ func TestGroupIsolation(t *testing.T) {
 		wg.Go(func() {
 			if i%4 == 3 { // writes, then fails
 				errs[i] = s.do(t.Context(), 0, func(t *txn) error {
-					return errors.Join(t.exec("DELETE FROM entry"), t.exec("UPDATE totals SET queued = 999"), errors.New("on purpose"))
+					return errors.Join(t.Exec("DELETE FROM entry"), t.Exec("UPDATE totals SET queued = 999"), errors.New("on purpose"))
 				})
 				return
 			}

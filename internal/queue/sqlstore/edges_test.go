@@ -86,9 +86,9 @@ func TestCalmIsUndone(t *testing.T) {
 	busy, release := make(chan struct{}), make(chan struct{})
 	requests := []*request{
 		{run: func(*txn) error { close(busy); <-release; return nil }},
-		{run: func(t *txn) error { return t.exec("UPDATE delivery SET state = 5") }},
+		{run: func(t *txn) error { return t.Exec("UPDATE delivery SET state = 5") }},
 		{run: func(t *txn) error { _, err := t.look("mx:b.test"); return err }},
-		{run: func(t *txn) error { return errors.Join(t.exec("DELETE FROM entry"), errors.New("no room")) }},
+		{run: func(t *txn) error { return errors.Join(t.Exec("DELETE FROM entry"), errors.New("no room")) }},
 	}
 	change := requests[1].run
 	once := 0
@@ -151,7 +151,7 @@ func TestLargeBodiesKeepNoBuffer(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := cap(s.young.byID["large"].draft.buf); n > 0 {
+	if n := cap(s.young.byID["large"].Body.Data); n > 0 {
 		t.Errorf("%d bytes are held besides the file", n)
 	}
 }

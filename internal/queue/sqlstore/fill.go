@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
 // Records that an older form wrote come into the tables of form 9 while the store is used, the newest first: so many messages
@@ -62,7 +63,7 @@ func (t *txn) fill() error {
 	if err != nil {
 		return err
 	}
-	lo, hi := int64(deliveryID(to, 0)), int64(deliveryID(from, 0))
+	lo, hi := int64(stored.ID(to, 0)), int64(stored.ID(from, 0))
 	for _, one := range []struct {
 		text   string
 		lo, hi int64
@@ -71,9 +72,9 @@ func (t *txn) fill() error {
 		{"INSERT OR IGNORE INTO party SELECT id >> 32, " + sqlite.DomainIn("address") + ", id >> 20 FROM delivery WHERE id >= ? AND id < ?", lo, hi},
 		{"INSERT OR IGNORE INTO undelivered SELECT state, id FROM delivery WHERE id >= ? AND id < ? AND state <> 3", lo, hi},
 	} {
-		if err := t.exec(one.text, one.lo, one.hi); err != nil {
+		if err := t.Exec(one.text, one.lo, one.hi); err != nil {
 			return err
 		}
 	}
-	return t.exec("UPDATE totals SET indexed = ?", to)
+	return t.Exec("UPDATE totals SET indexed = ?", to)
 }

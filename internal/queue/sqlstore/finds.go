@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/stored"
 )
 
 // finds collects what the records of a journal tell of messages that are not in the database.
@@ -16,8 +16,8 @@ type finds struct {
 	s        *Store
 	tolerant bool // a record that cannot be read ends nothing, and those of other runs count
 
-	left    []*newMessage // not in the database, as they stood
-	byPlace map[place]*newMessage
+	left    []*stored.Message // not in the database, as they stood
+	byPlace map[place]*stored.Message
 	settled []settled
 	seen    map[int64]time.Time // when the messages were accepted whose numbers the journal has
 	bad     int                 // records that cannot be read
@@ -31,11 +31,11 @@ type place struct {
 
 type settled struct {
 	run   uint64
-	batch *batch
+	batch *stored.Batch
 }
 
 func (s *Store) newFinds() *finds {
-	return &finds{s: s, byPlace: map[place]*newMessage{}, seen: map[int64]time.Time{}}
+	return &finds{s: s, byPlace: map[place]*stored.Message{}, seen: map[int64]time.Time{}}
 }
 
 // read takes one record.
@@ -54,7 +54,7 @@ func (f *finds) take(run uint64, payload []byte) error {
 	}
 	switch payload[0] {
 	case kindAccept:
-		n, err := f.s.readAccept(payload[1:])
+		n, err := readAccept(payload[1:])
 		if err != nil {
 			return err
 		}
@@ -70,19 +70,19 @@ func (f *finds) take(run uint64, payload []byte) error {
 }
 
 // accept notes a message, unless the database has it, or had it and purged it.
-func (f *finds) accept(run uint64, n *newMessage) error {
-	f.seen[n.seq] = n.message.AcceptedAt
-	at := place{run, n.seq}
+func (f *finds) accept(run uint64, n *stored.Message) error {
+	f.seen[n.Seq] = n.AcceptedAt
+	at := place{run, n.Seq}
 	if f.byPlace[at] != nil {
 		return nil
 	}
-	there := n.seq <= f.s.applied
+	there := n.Seq <= f.s.applied
 	var err error
 	switch {
 	case !f.own(run):
-		there, err = f.s.writer.has("SELECT count(*) FROM message WHERE id = ?", string(n.message.ID))
+		there, err = f.s.writer.has("SELECT count(*) FROM message WHERE id = ?", string(n.ID))
 	case !there:
-		there, err = f.s.writer.has("SELECT count(*) FROM message WHERE seq = ?", n.seq)
+		there, err = f.s.writer.has("SELECT count(*) FROM message WHERE seq = ?", n.Seq)
 	}
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func (f *finds) own(run uint64) bool {
 // settle carries out what was delivered, on the messages that are not in the database: there it is known already.
 func (f *finds) settle() error {
 	for _, st := range f.settled {
-		err := st.batch.replay(st.run, f.byPlace)
+		err := replay(st.batch, st.run, f.byPlace)
 		if err != nil && !f.tolerant {
 			return err
 		}
@@ -118,18 +118,18 @@ func (f *finds) settle() error {
 }
 
 // replay carries out what was delivered, on those messages that were found.
-func (b *batch) replay(run uint64, found map[place]*newMessage) error {
-	for i := range b.settlements {
-		st := &b.settlements[i]
-		n := found[place{run, seqOf(st.Lease.Delivery)}]
+func replay(b *stored.Batch, run uint64, found map[place]*stored.Message) error {
+	for i := range b.Settlements {
+		st := &b.Settlements[i]
+		n := found[place{run, stored.SeqOf(st.Lease.Delivery)}]
 		if n == nil {
 			continue
 		}
-		k := int(int64(st.Lease.Delivery) % queue.MaxDeliveries)
-		if k >= len(n.deliveries) || !n.deliveries[k].State.Waiting() {
+		k := stored.Place(st.Lease.Delivery)
+		if k >= len(n.Deliveries) || !n.Deliveries[k].State.Waiting() {
 			return errRecord
 		}
-		n.deliveries[k].deliver(st, b.now)
+		n.Deliveries[k].Deliver(st, b.Now)
 	}
 	return nil
 }
@@ -141,13 +141,13 @@ func (f *finds) inOrder(last int64) error {
 		return err
 	}
 	for _, n := range f.left {
-		if taken[n.seq] || n.seq <= f.s.applied {
+		if taken[n.Seq] || n.Seq <= f.s.applied {
 			last++
-			n.number(last)
+			n.Number(last)
 		}
-		taken[n.seq] = true
+		taken[n.Seq] = true
 	}
-	slices.SortFunc(f.left, func(a, b *newMessage) int { return cmp.Compare(a.seq, b.seq) })
+	slices.SortFunc(f.left, func(a, b *stored.Message) int { return cmp.Compare(a.Seq, b.Seq) })
 	return nil
 }
 

@@ -78,7 +78,7 @@ func (s *Store) tellPlace() {
 		if known {
 			return nil
 		}
-		return t.exec("UPDATE totals SET run = run")
+		return t.Exec("UPDATE totals SET run = run")
 	})
 }
 
@@ -122,7 +122,7 @@ func (s *Store) take(pick func(m *youngMessage) bool) (out []*youngMessage) {
 	for e := s.young.inAge.Front(); e != nil && len(out) < moveChunk && bytes < moveBytes; e = e.Next() {
 		if m := e.Value.(*youngMessage); m.free() && pick(m) {
 			s.freeze(m)
-			out, bytes = append(out, m), bytes+len(m.draft.buf)
+			out, bytes = append(out, m), bytes+len(m.Body.Data)
 		}
 	}
 	return out
@@ -170,7 +170,7 @@ func (s *Store) rested(m *youngMessage) {
 func (s *Store) bring(ctx context.Context, ms []*youngMessage, then func(t *txn) error) error {
 	bytes := 0
 	for _, m := range ms {
-		bytes += len(m.draft.buf)
+		bytes += len(m.Body.Data)
 	}
 	patience := busyPatience
 	if then == nil {
@@ -201,7 +201,7 @@ func (s *Store) bring(ctx context.Context, ms []*youngMessage, then func(t *txn)
 
 // bring stores one message of the journal, and lets the leases on it know the rows.
 func (t *txn) bring(m *youngMessage) error {
-	if err := t.store(m.newMessage); err != nil {
+	if err := t.store(m.Message); err != nil {
 		return err
 	}
 	t.landed = append(t.landed, m)
@@ -212,8 +212,8 @@ func (t *txn) bring(m *youngMessage) error {
 	for i := range m.deliveries {
 		d := &m.deliveries[i]
 		if l := t.s.leases[d.ID]; l != nil {
-			l.row = deliveryRow{Delivery: d.newDelivery.Delivery, site: d.site.id, facts: d.facts, last: m.left == 1,
-				size: m.message.Size, file: m.draft.name}
+			l.row = deliveryRow{Delivery: d.Delivery.Delivery, site: d.At.ID, facts: d.Facts, last: m.left == 1,
+				size: m.Size, file: m.Body.File}
 		}
 	}
 	return nil
@@ -230,7 +230,7 @@ func (s *Store) land(ms []*youngMessage) {
 			s.young.moves++
 		}
 		s.young.remove(m)
-		delete(s.drafts, m.draft.name)
+		delete(s.drafts, m.Body.File)
 	}
 	s.journal.Drop(s.young.needs())
 	s.cond.Broadcast()
@@ -256,7 +256,7 @@ func (s *Store) settleDownOf(ctx context.Context, pick func(m *youngMessage) boo
 	s.mu.Lock()
 	last, since := s.order.lastSeq, time.Now()
 	s.mu.Unlock()
-	wanted := func(m *youngMessage) bool { return m.seq <= last && !m.pending && pick(m) }
+	wanted := func(m *youngMessage) bool { return m.Seq <= last && !m.pending && pick(m) }
 	for {
 		s.mu.Lock()
 		ms := s.take(wanted)

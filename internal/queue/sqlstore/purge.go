@@ -7,6 +7,7 @@ import (
 
 	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
 // purgeChunk is how many messages one request to the writer deletes.
@@ -48,7 +49,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, er
 // list stays true until the writer has it.
 func (s *Store) finished(ctx context.Context, before time.Time, limit int) (seqs []int64, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		_, hi, err := s.seqRange(ctx, c, time.Time{}, before)
+		_, hi, err := s.search.SeqRange(ctx, c, s.counted(), time.Time{}, before)
 		if err != nil {
 			return err
 		}
@@ -68,20 +69,20 @@ func (s *Store) finished(ctx context.Context, before time.Time, limit int) (seqs
 // purge deletes messages with all that belongs to them.
 func (t *txn) purge(seqs []int64) error {
 	for _, seq := range seqs {
-		lo, hi := int64(deliveryID(seq, 0)), int64(deliveryID(seq+1, 0))
+		lo, hi := int64(stored.ID(seq, 0)), int64(stored.ID(seq+1, 0))
 		err := t.c.Query(context.Background(), "SELECT site, state FROM delivery WHERE id >= ? AND id < ?", func(r database.Row) error {
 			t.refs[r.Int(0)]--
 			t.totals.states[r.Int(1)]--
 			return nil
 		}, lo, hi)
 		if err == nil {
-			err = t.exec("DELETE FROM message WHERE seq = ?", seq)
+			err = t.Exec("DELETE FROM message WHERE seq = ?", seq)
 		}
 		if err == nil {
-			err = t.exec("DELETE FROM attempt WHERE id >= ? AND id < ?", lo*slots, hi*slots)
+			err = t.Exec("DELETE FROM attempt WHERE id >= ? AND id < ?", lo*stored.Slots, hi*stored.Slots)
 		}
 		if err == nil {
-			err = t.exec("DELETE FROM delivery WHERE id >= ? AND id < ?", lo, hi)
+			err = t.Exec("DELETE FROM delivery WHERE id >= ? AND id < ?", lo, hi)
 		}
 		if err != nil {
 			return err
@@ -101,5 +102,5 @@ func (t *txn) purgeSites(before time.Time) error {
 		return err
 	}
 	clear(t.sites)
-	return t.exec("DELETE FROM site"+unused, before.UnixMicro())
+	return t.Exec("DELETE FROM site"+unused, before.UnixMicro())
 }

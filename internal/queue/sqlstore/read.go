@@ -2,165 +2,76 @@ package sqlstore
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
+	"iter"
 
-	"postern/internal/attempt"
-	"postern/internal/policy"
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/search"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
-// idList is delivery IDs as a JSON array, the form in which a statement takes a list.
-func idList[T ~int64](ids []T) string {
-	text, _ := json.Marshal(ids) // integers cannot fail to marshal
-	return string(text)
+// List yields records, the newest acceptance first.
+func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record, error] {
+	return func(yield func(queue.Record, error) bool) {
+		if err := s.enter(ctx); err != nil {
+			yield(queue.Record{}, err)
+			return
+		}
+		defer s.calls.Done()
+		if err := s.settleDown(ctx); err != nil {
+			yield(queue.Record{}, err)
+			return
+		}
+		s.search.List(ctx, searched{s}, &f, yield)
+	}
 }
 
-// The columns that record reads, for statements that call the tables d and m.
-const recordColumns = `d.id, d.site, d.state, d.due, d.deadline, d.expires, d.finished, d.attempts, d.noticed, d.reached,
-	d.reason, d.facts, m.id, m.accepted, m.size, m.revision, m.facts, m.open, m.file`
+// searched are the tables as a search uses them.
+type searched struct{ s *Store }
 
-// deliveryReader reads full records of deliveries through one connection, remembering sites on the way. Use one for one call.
-type deliveryReader struct {
-	s     *Store
-	sites map[int64]*queue.Site
-	brief bool // leaves histories out
+// Read lends a reading connection.
+func (d searched) Read(ctx context.Context, do func(db database.Reader) error) error {
+	return d.s.read(ctx, func(c *sqlite.Conn) error { return do(c) })
 }
 
-func (s *Store) records() *deliveryReader {
-	return &deliveryReader{s: s, sites: map[int64]*queue.Site{}}
+// Known is what is counted.
+func (d searched) Known() search.Known { return d.s.counted() }
+
+func (s *Store) counted() search.Known {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return search.Known{Skew: s.order.skew, States: s.totals.states}
 }
 
-// stored is a record with the columns that are not part of it.
-type stored struct {
-	queue.Record
-	site  int64
-	facts string
-	last  bool // no other delivery of the message is open
-	file  string
-}
-
-// scan reads the columns of one row. Site, history and lease come later, by complete.
-func scan(r database.Row) (*stored, error) {
-	out := &stored{site: r.Int(1), facts: r.Text(11), last: r.Int(17) == 1, file: r.Text(18)}
-	d := &out.Delivery
-	d.ID, d.State = queue.DeliveryID(r.Int(0)), loadedState(r.Int(2))
-	d.Due, d.Deadline, d.ExpiresAt, d.FinishedAt = r.Time(3), r.Time(4), r.Time(5), r.Time(6)
-	d.Attempts, d.Noticed = int(r.Int(7)), r.Int(8) != 0
-	d.Reached, d.Reason = policy.Level(r.Int(9)), policy.Reason(r.Text(10))
-	var df deliveryForm
-	if err := decode(out.facts, &df); err != nil {
-		return nil, err
+// MarkSending gives leased deliveries their state.
+func (d searched) MarkSending(rs []queue.Record) {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	for i := range rs {
+		if rs[i].State.Waiting() && d.s.leases[rs[i].ID] != nil {
+			rs[i].State = queue.Sending
+		}
 	}
-	df.fill(d)
-	m := &out.Record.Message
-	m.ID, m.AcceptedAt, m.Size, m.RulesRevision = queue.ID(r.Text(12)), r.Time(13), r.Int(14), r.Int(15)
-	var mf messageForm
-	if err := decode(r.Text(16), &mf); err != nil {
-		return nil, err
-	}
-	mf.fill(m)
-	d.Message, d.AcceptedAt = m.ID, m.AcceptedAt
-	return out, nil
-}
-
-// complete fills in what stands in other tables.
-func (rs *deliveryReader) complete(ctx context.Context, c *sqlite.Conn, r *stored) error {
-	site, err := rs.site(ctx, c, r.site)
-	if err != nil {
-		return err
-	}
-	r.Site, r.NextHop, r.Requirement, r.SiteState = site.Key, site.NextHop, site.Requirement, site.SiteState
-	if r.Attempts > 0 && !rs.brief {
-		r.History, err = history(ctx, c, r.ID)
-		r.History = inOrder(r.History, r.Attempts)
-	}
-	return err
-}
-
-// sitesHeld bounds what one call remembers of sites.
-const sitesHeld = 1024
-
-func (rs *deliveryReader) site(ctx context.Context, c *sqlite.Conn, id int64) (*queue.Site, error) {
-	if s := rs.sites[id]; s != nil {
-		return s, nil
-	}
-	var found *queue.Site
-	err := c.Query(ctx, "SELECT "+siteColumns+" FROM site s WHERE id = ?", func(r database.Row) (err error) {
-		found, err = scanSite(r)
-		return err
-	}, id)
-	if err == nil && found == nil {
-		err = fmt.Errorf("sqlstore: site %d is gone", id)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if len(rs.sites) >= sitesHeld {
-		clear(rs.sites)
-	}
-	rs.sites[id] = found
-	return found, nil
-}
-
-const siteColumns = "s.key, s.next_hop, s.requirement, s.failures, s.since, s.retry_at, s.last"
-
-func scanSite(r database.Row) (*queue.Site, error) {
-	req, err := decodeRequirement(r.Text(2))
-	if err != nil {
-		return nil, err
-	}
-	s := &queue.Site{Key: queue.SiteKey(r.Text(0)), NextHop: r.Text(1), Requirement: req}
-	s.Failures, s.Since, s.RetryAt = int(r.Int(3)), r.Time(4), r.Time(5)
-	if text := r.Text(6); text != "" {
-		s.Last = new(attempt.Attempt)
-		err = decode(text, s.Last)
-	}
-	return s, err
-}
-
-// slots is how many attempt rows a delivery can have numbers for; at most queue.HistoryKept are used.
-const slots = 16
-
-// history reads the kept attempts of a delivery, oldest first.
-func history(ctx context.Context, c *sqlite.Conn, id queue.DeliveryID) ([]attempt.Attempt, error) {
-	var out []attempt.Attempt
-	first := int64(id) * slots
-	err := c.Query(ctx, "SELECT facts FROM attempt WHERE id BETWEEN ? AND ? ORDER BY id", func(r database.Row) error {
-		out = append(out, attempt.Attempt{})
-		return decode(r.Text(0), &out[len(out)-1])
-	}, first, first+slots-1)
-	return out, err
-}
-
-// inOrder turns the slots of a history, read by number, into order of time.
-func inOrder(h []attempt.Attempt, attempts int) []attempt.Attempt {
-	if attempts <= queue.HistoryKept || len(h) < queue.HistoryKept {
-		return h
-	}
-	newest := queue.HistorySlot(attempts - 1)
-	return slices.Concat(h[:1], h[newest+1:], h[1:newest+1])
 }
 
 // load reads claimed deliveries and completes their leases.
 func (s *Store) load(ctx context.Context, leases []queue.Lease) ([]queue.Work, error) {
-	ids, found := make([]queue.DeliveryID, len(leases)), make([]*stored, 0, len(leases))
+	ids, found := make([]queue.DeliveryID, len(leases)), make([]*stored.Record, 0, len(leases))
 	for i, l := range leases {
 		ids[i] = l.Delivery
 	}
-	rs := s.records()
+	rs := &stored.Reader{}
 	err := s.read(ctx, func(c *sqlite.Conn) error {
-		err := c.Query(ctx, "SELECT "+recordColumns+" FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
-			" CROSS JOIN message m ON m.seq = d.id >> 20", func(r database.Row) error {
-			rec, err := scan(r)
+		err := c.Query(ctx, "SELECT "+stored.RecordColumns+" FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
+			" CROSS JOIN message m ON m.Seq = d.id >> 20", func(r database.Row) error {
+			rec, err := stored.Scan(r)
 			found = append(found, rec)
 			return err
-		}, idList(ids))
+		}, sqlite.List(ids))
 		for i := 0; i < len(found) && err == nil; i++ {
-			err = rs.complete(ctx, c, found[i])
+			err = rs.Complete(ctx, c, found[i])
 		}
 		return err
 	})
@@ -174,13 +85,13 @@ func (s *Store) load(ctx context.Context, leases []queue.Lease) ([]queue.Work, e
 }
 
 // work makes what the worker gets, and lets the leases know the rows.
-func (s *Store) work(leases []queue.Lease, found []*stored) []queue.Work {
+func (s *Store) work(leases []queue.Lease, found []*stored.Record) []queue.Work {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]queue.Work, len(found))
 	for i, r := range found {
 		if l := s.leases[r.ID]; l != nil && l.token == leases[i].Token {
-			l.row = deliveryRow{Delivery: r.Delivery, site: r.site, facts: r.facts, last: r.last, size: r.Message.Size, file: r.file}
+			l.row = deliveryRow{Delivery: r.Delivery, site: r.SiteID, facts: r.Facts, last: r.Last, size: r.Message.Size, file: r.File}
 			l.row.Recipient, l.row.History = queue.Delivery{}.Recipient, nil
 		}
 		out[i] = queue.Work{Delivery: r.Delivery, Message: r.Message, Lease: leases[i], Was: r.State,
@@ -201,11 +112,11 @@ func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
 	}
 	var out []queue.Site
 	err := s.read(ctx, func(c *sqlite.Conn) error {
-		return c.Query(ctx, "SELECT "+siteColumns+`, w.queued, w.earliest, w.held FROM site s LEFT JOIN
+		return c.Query(ctx, "SELECT "+stored.SiteColumns+`, w.queued, w.earliest, w.held FROM site s LEFT JOIN
 			(SELECT site, count(due) AS queued, min(due) AS earliest, count(*) - count(due) AS held FROM delivery INDEXED BY delivery_open
 			WHERE state <= 2 GROUP BY site) w ON w.site = s.id
 			WHERE s.failures > 0 OR w.site IS NOT NULL ORDER BY s.key`, func(r database.Row) error {
-			site, err := scanSite(r)
+			site, err := stored.ScanSite(r)
 			if err != nil {
 				return err
 			}

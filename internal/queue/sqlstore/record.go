@@ -9,6 +9,7 @@ import (
 	"postern/internal/policy"
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
 )
 
@@ -20,55 +21,55 @@ const (
 )
 
 // acceptRecord is the record of a message; numberRecord completes it.
-func acceptRecord(n *newMessage) wal.Record {
-	m := &n.message
-	b := make(fields, 0, 512+len(n.facts)+len(n.deliveries)*512)
+func acceptRecord(n *stored.Message) wal.Record {
+	m := &n.Message
+	b := make(fields, 0, 512+len(n.Facts)+len(n.Deliveries)*512)
 	b = append(b, kindAccept, 0, 0, 0, 0, 0, 0, 0, 0) // its seq comes here
 	b.text(string(m.ID))
 	b.time(m.AcceptedAt)
 	b.int(m.Size)
 	b.int(m.RulesRevision)
-	b.text(n.draft.name)
-	key, has := n.messageID.(int64)
+	b.text(n.Body.File)
+	key, has := n.MessageIDKey.(int64)
 	b.int(database.Flag(has))
 	b.int(key)
-	b.text(n.sender)
-	b.text(n.facts)
-	b.int(int64(len(n.deliveries)))
-	for i := range n.deliveries {
-		d := &n.deliveries[i]
-		b.text(d.site.nextHop)
-		b.text(d.site.requirement)
-		b.int(storedState(d.State))
+	b.text(n.Sender)
+	b.text(n.Facts)
+	b.int(int64(len(n.Deliveries)))
+	for i := range n.Deliveries {
+		d := &n.Deliveries[i]
+		b.text(d.At.NextHop)
+		b.text(d.At.Requirement)
+		b.int(stored.State(d.State))
 		b.time(d.Due)
 		b.time(d.Deadline)
 		b.time(d.ExpiresAt)
 		b.int(database.Flag(d.Noticed))
 		b.int(int64(d.Reached))
 		b.text(string(d.Reason))
-		b.int(d.recipient)
-		b.text(d.address)
-		b.text(d.facts)
+		b.int(d.RecipientKey)
+		b.text(d.Canonical)
+		b.text(d.Facts)
 	}
-	return wal.Record{Head: b, Body: n.draft.buf}
+	return wal.Record{Head: b, Body: n.Body.Data}
 }
 
 // numberRecord puts the seq into the record of a message.
 func numberRecord(head []byte, seq int64) { binary.LittleEndian.PutUint64(head[1:], uint64(seq)) }
 
 // settleRecord is the record of deliveries that were delivered.
-func settleRecord(b *batch) wal.Record {
-	w := make(fields, 0, 64+len(b.settlements)*1024)
+func settleRecord(b *stored.Batch) wal.Record {
+	w := make(fields, 0, 64+len(b.Settlements)*1024)
 	w = append(w, kindSettle)
-	w.time(b.now)
-	w.int(int64(len(b.settlements)))
-	for i := range b.settlements {
-		st := &b.settlements[i]
+	w.time(b.Now)
+	w.int(int64(len(b.Settlements)))
+	for i := range b.Settlements {
+		st := &b.Settlements[i]
 		w.int(int64(st.Lease.Delivery))
 		w.int(int64(st.Reached))
 		w.text(string(st.Reason))
 		w.int(database.Flag(st.Noticed))
-		attempt, has := st.attempt.(string)
+		attempt, has := st.Facts.(string)
 		w.int(database.Flag(has))
 		w.text(attempt)
 	}
@@ -129,74 +130,66 @@ func (r *reading) time() time.Time {
 }
 
 // readAccept reads the record of a message without its kind.
-func (s *Store) readAccept(payload []byte) (*newMessage, error) {
+func readAccept(payload []byte) (*stored.Message, error) {
 	if len(payload) < 8 {
 		return nil, errRecord
 	}
-	n, r := &newMessage{draft: &draft{s: s, end: true}}, &reading{b: payload[8:]}
-	m := &n.message
+	n, r := &stored.Message{}, &reading{b: payload[8:]}
+	m := &n.Message
 	m.ID, m.AcceptedAt, m.Size, m.RulesRevision = queue.ID(r.text()), r.time(), r.int(), r.int()
-	n.draft.name, n.draft.size = r.text(), m.Size
+	n.Body.File, n.Body.Size = r.text(), m.Size
 	if has, key := r.int(), r.int(); has != 0 {
-		n.messageID = key
+		n.MessageIDKey = key
 	}
-	n.sender, n.facts = r.text(), r.text()
+	n.Sender, n.Facts = r.text(), r.text()
 	count := r.int()
 	if r.bad || count < 1 || count > queue.MaxDeliveries {
 		return nil, errRecord
 	}
 	for range count {
-		d := newDelivery{site: &siteRow{nextHop: r.text(), requirement: r.text()}}
-		d.State = loadedState(r.int())
+		d := stored.Delivery{}
+		nextHop, requirement := r.text(), r.text()
+		d.State = stored.LoadState(r.int())
 		d.Due, d.Deadline, d.ExpiresAt = r.time(), r.time(), r.time()
 		d.Noticed, d.Reached, d.Reason = r.int() != 0, policy.Level(r.int()), policy.Reason(r.text())
-		d.recipient, d.address, d.facts = r.int(), r.text(), r.text()
+		d.RecipientKey, d.Canonical, d.Facts = r.int(), r.text(), r.text()
 		if r.bad || !d.State.Waiting() {
 			return nil, errRecord
 		}
 		var err error
-		if d.Requirement, err = decodeRequirement(d.site.requirement); err != nil {
+		if d.At, d.Requirement, err = stored.KnownSite(nextHop, requirement); err != nil {
 			return nil, err
 		}
-		d.site.key = queue.NewSiteKey(d.site.nextHop, d.Requirement)
-		d.Site = d.site.key
-		n.deliveries = append(n.deliveries, d)
+		d.Site = d.At.Key
+		n.Deliveries = append(n.Deliveries, d)
 	}
-	if n.draft.name == "" {
-		n.draft.buf = r.b
+	if n.Body.File == "" {
+		n.Body.Data = r.b
 	}
-	n.number(int64(binary.LittleEndian.Uint64(payload)))
+	n.Number(int64(binary.LittleEndian.Uint64(payload)))
 	return n, nil
 }
 
 // readSettle reads the record of deliveries that were delivered, without its kind.
-func readSettle(payload []byte) (*batch, error) {
+func readSettle(payload []byte) (*stored.Batch, error) {
 	r := &reading{b: payload}
-	b := &batch{now: r.time()}
+	b := &stored.Batch{Now: r.time()}
 	for range r.int() {
-		st := settlement{Settlement: &queue.Settlement{State: queue.Delivered}}
+		st := stored.Settlement{Settlement: &queue.Settlement{State: queue.Delivered}}
 		st.Lease.Delivery = queue.DeliveryID(r.int())
 		st.Reached, st.Reason, st.Noticed = policy.Level(r.int()), policy.Reason(r.text()), r.int() != 0
 		if has, text := r.int(), r.text(); has != 0 {
-			st.attempt = text
+			st.Facts = text
 		}
 		if r.bad {
 			return nil, errRecord
 		}
-		b.settlements = append(b.settlements, st)
+		b.Settlements = append(b.Settlements, st)
 	}
 	if r.bad {
 		return nil, errRecord
 	}
 	return b, nil
-}
-
-// deliver carries out a settlement of the journal on a delivery that is not in the database.
-func (d *newDelivery) deliver(st *settlement, now time.Time) {
-	st.Apply(&d.Delivery, now)
-	if d.attempt = st.attempt; st.attempt != nil && st.Attempt == nil {
-		d.Attempts++ // Apply counts only what it can see
-	}
 }
 
 // kindError: a record of a kind this release does not know.

@@ -8,10 +8,11 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/stored"
 )
 
 // recorded makes an accept record of two deliveries, as the committer would.
-func recorded(t testing.TB, s *Store, size int) (*newMessage, []byte) {
+func recorded(t testing.TB, s *Store, size int) (*stored.Message, []byte) {
 	t.Helper()
 	held := queue.NewDelivery{NextHop: "to:relay:25"}
 	held.Recipient.Address, held.State, held.Noticed = mail.MustAddress("b@d.test"), queue.Held, true
@@ -23,14 +24,14 @@ func recorded(t testing.TB, s *Store, size int) (*newMessage, []byte) {
 	if _, err := d.Write(make([]byte, size)); err != nil {
 		t.Fatal(err)
 	}
-	n, err := s.ready(&queue.Submission{Message: queue.Message{ID: "m", MessageID: "<1@x>", AcceptedAt: testTime, RulesRevision: 7,
+	n, _, err := s.ready(&queue.Submission{Message: queue.Message{ID: "m", MessageID: "<1@x>", AcceptedAt: testTime, RulesRevision: 7,
 		Envelope: mail.Envelope{From: mail.MustAddress("S@s.test")}}, Deliveries: []queue.NewDelivery{due, held}, Body: d})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := acceptRecord(n)
-	n.number(41)
-	numberRecord(r.Head, n.seq)
+	n.Number(41)
+	numberRecord(r.Head, n.Seq)
 	return n, append(r.Head, r.Body...)
 }
 
@@ -40,24 +41,24 @@ func TestAcceptRecord(t *testing.T) {
 	defer s.Close()
 	for _, size := range []int{0, 100, 200 << 10} {
 		want, record := recorded(t, s, size)
-		got, err := s.readAccept(record[1:])
+		got, err := readAccept(record[1:])
 		if err != nil || record[0] != kindAccept {
 			t.Fatalf("kind %d, %v", record[0], err)
 		}
-		if string(got.draft.buf) != string(want.draft.buf) || got.draft.name != want.draft.name || (size > 64<<10) != (got.draft.name != "") {
-			t.Errorf("a body of %d bytes came back with %d and the file %q", size, len(got.draft.buf), got.draft.name)
+		if string(got.Body.Data) != string(want.Body.Data) || got.Body.File != want.Body.File || (size > 64<<10) != (got.Body.File != "") {
+			t.Errorf("a body of %d bytes came back with %d and the file %q", size, len(got.Body.Data), got.Body.File)
 		}
-		if got.facts != want.facts || got.sender != want.sender || got.messageID != want.messageID || got.seq != want.seq ||
-			got.message.ID != want.message.ID || got.message.Size != int64(size) || got.message.RulesRevision != 7 ||
-			!got.message.AcceptedAt.Equal(testTime) {
+		if got.Facts != want.Facts || got.Sender != want.Sender || got.MessageIDKey != want.MessageIDKey || got.Seq != want.Seq ||
+			got.ID != want.ID || got.Size != int64(size) || got.RulesRevision != 7 ||
+			!got.AcceptedAt.Equal(testTime) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
-		for i := range want.deliveries {
-			g, w := got.deliveries[i], want.deliveries[i]
+		for i := range want.Deliveries {
+			g, w := got.Deliveries[i], want.Deliveries[i]
 			// The rest of the delivery is in facts, or the message's.
 			w.Recipient, w.Rules, w.Message, w.AcceptedAt = g.Recipient, g.Rules, g.Message, g.AcceptedAt
 			if !reflect.DeepEqual(g, w) {
-				t.Errorf("delivery %d: got %+v at %+v, want %+v at %+v", i, g, g.site, w, w.site)
+				t.Errorf("delivery %d: got %+v at %+v, want %+v at %+v", i, g, g.At, w, w.At)
 			}
 		}
 	}
@@ -72,21 +73,21 @@ func FuzzRecord(f *testing.F) {
 	defer s.Close()
 	_, accept := recorded(f, s, 20)
 	f.Add(accept)
-	f.Add(settleRecord(&batch{now: testTime, settlements: []settlement{
-		{attempt: "{}", Settlement: &queue.Settlement{Lease: queue.Lease{Delivery: 5}, Reached: policy.Encrypted, Noticed: true}},
+	f.Add(settleRecord(&stored.Batch{Now: testTime, Settlements: []stored.Settlement{
+		{Facts: "{}", Settlement: &queue.Settlement{Lease: queue.Lease{Delivery: 5}, Reached: policy.Encrypted, Noticed: true}},
 		{Settlement: &queue.Settlement{Reason: policy.CertExpired}},
 	}}).Head)
 	f.Fuzz(func(t *testing.T, record []byte) {
 		if len(record) == 0 {
 			return
 		}
-		if n, err := s.readAccept(record[1:]); err == nil {
-			if n.open() != len(n.deliveries) || len(n.deliveries) == 0 {
-				t.Errorf("%d of %d deliveries wait", n.open(), len(n.deliveries))
+		if n, err := readAccept(record[1:]); err == nil {
+			if n.Open() != len(n.Deliveries) || len(n.Deliveries) == 0 {
+				t.Errorf("%d of %d deliveries wait", n.Open(), len(n.Deliveries))
 			}
 			again := acceptRecord(n)
-			numberRecord(again.Head, n.seq)
-			same, err := s.readAccept(append(again.Head, again.Body...)[1:])
+			numberRecord(again.Head, n.Seq)
+			same, err := readAccept(append(again.Head, again.Body...)[1:])
 			if err != nil || !reflect.DeepEqual(same, n) {
 				t.Errorf("written and read again: %+v (%v), want %+v", same, err, n)
 			}

@@ -11,6 +11,7 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
 )
 
@@ -72,11 +73,11 @@ func (s *Store) openJournal() error {
 }
 
 // bringLeft stores messages of the journal, in order of their numbers.
-func (s *Store) bringLeft(left []*newMessage) error {
+func (s *Store) bringLeft(left []*stored.Message) error {
 	for len(left) > 0 {
 		chunk := left[:min(moveChunk, len(left))]
 		if left = left[len(chunk):]; len(left) > 0 {
-			s.unread = left[0].seq
+			s.unread = left[0].Seq
 		} else {
 			s.unread = 0
 		}
@@ -100,7 +101,7 @@ func (s *Store) bringLeft(left []*newMessage) error {
 
 // replay reads the journal and returns the messages that did not come into the database, as they stood. Damage is named,
 // with what it may have cost.
-func (s *Store) replay() ([]*newMessage, error) {
+func (s *Store) replay() ([]*stored.Message, error) {
 	f := s.newFinds()
 	err := s.journal.Replay(s.known, func(payload []byte) error { return f.read(s.known.Last.Run, payload) })
 	if err == nil {

@@ -131,7 +131,7 @@ func (s *Store) survey() (*Salvaged, *finds, error) {
 	_ = f.settle() // tolerant: it has no errors
 	out := &Salvaged{Recovered: len(f.left), Unreadable: f.bad}
 	for _, n := range f.left {
-		if n.open() > 0 {
+		if n.Open() > 0 {
 			out.Waiting++
 		}
 	}
@@ -152,8 +152,8 @@ func (s *Store) survey() (*Salvaged, *finds, error) {
 // note takes what was found into the order of acceptance.
 func (s *Store) note(f *finds) {
 	for _, n := range f.left {
-		s.order.lastSeq = max(s.order.lastSeq, n.seq)
-		s.order.note(n.message.AcceptedAt)
+		s.order.lastSeq = max(s.order.lastSeq, n.Seq)
+		s.order.note(n.AcceptedAt)
 	}
 }
 

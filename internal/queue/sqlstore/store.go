@@ -12,11 +12,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"postern/internal/operator/audit"
-	"postern/internal/platform/records"
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/search"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/sqlrecords"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
 )
 
@@ -52,6 +53,8 @@ type Config struct {
 
 // Store implements queue.Store, audit.Ledger and records.Store on one data folder. Use Open. Safe for concurrent use.
 type Store struct {
+	*besides
+	search   *search.Search
 	cfg      Config
 	lock     *lock
 	requests chan *request
@@ -147,6 +150,8 @@ func newStore(cfg Config) *Store {
 		drafts:    map[string]bool{},
 	}
 	s.cond = sync.NewCond(&s.mu)
+	s.search = search.New(sqlite.Dialect())
+	s.besides = sqlrecords.New(tables{s}, sqlite.Dialect())
 	return s
 }
 
@@ -193,7 +198,7 @@ func (s *Store) openDatabase() error {
 	if err != nil {
 		return fmt.Errorf("sqlstore: cannot open the database: %w", sqlite.Translate(err))
 	}
-	s.writer = &writer{s: s, c: w, sites: map[queue.SiteKey]*siteRow{}}
+	s.writer = &writer{s: s, c: w, sites: map[queue.SiteKey]*stored.Site{}}
 	s.writer.commit = func() error { return w.Exec("COMMIT") }
 	if err := sqlite.AssertDurable(w); err != nil {
 		return err
@@ -352,8 +357,4 @@ func (s *Store) checkpoint() {
 	}
 }
 
-var (
-	_ queue.Store   = (*Store)(nil)
-	_ audit.Ledger  = (*Store)(nil)
-	_ records.Store = (*Store)(nil)
-)
+var _ queue.Store = (*Store)(nil)

@@ -7,6 +7,7 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
 )
 
@@ -23,52 +24,13 @@ type order struct {
 	skew    int64 // how far a time of acceptance ever lay behind newest
 }
 
-// Stored states. They differ from queue.State: there is no Sending, because leases are in memory only.
-const (
-	storedQueued    = 1
-	storedHeld      = 2
-	storedDelivered = 3
-	storedFailed    = 4
-	storedCancelled = 5
-)
-
-func storedState(s queue.State) int64 {
-	switch s {
-	case queue.Held:
-		return storedHeld
-	case queue.Delivered:
-		return storedDelivered
-	case queue.Failed:
-		return storedFailed
-	case queue.Cancelled:
-		return storedCancelled
-	}
-	return storedQueued
-}
-
-func loadedState(n int64) queue.State {
-	switch n {
-	case storedQueued:
-		return queue.Queued
-	case storedHeld:
-		return queue.Held
-	case storedDelivered:
-		return queue.Delivered
-	case storedFailed:
-		return queue.Failed
-	case storedCancelled:
-		return queue.Cancelled
-	}
-	return 0
-}
-
 func (t *totals) move(from, to queue.State) {
-	t.states[storedState(from)]--
-	t.states[storedState(to)]++
+	t.states[stored.State(from)]--
+	t.states[stored.State(to)]++
 }
 
 // next gives the next message its number and notes its time of acceptance, so that times can be turned into ranges of
-// seq later (see seqRange).
+// seq later (see search.Search).
 func (o *order) next(at time.Time) int64 {
 	o.lastSeq++
 	o.note(at)
@@ -88,8 +50,8 @@ func (o *order) note(at time.Time) {
 func (t *totals) write(c *sqlite.Conn, o order, applied int64, at wal.Place) error {
 	return c.Exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, failed=?,"+
 		" cancelled=?, applied=?, segment=?, size=?, commits=commits+1", o.lastSeq, o.newest, o.skew, t.bodyBytes,
-		t.states[storedQueued], t.states[storedHeld], t.states[storedDelivered], t.states[storedFailed],
-		t.states[storedCancelled], applied, int64(at.Index), at.Size)
+		t.states[stored.Queued], t.states[stored.Held], t.states[stored.Delivered], t.states[stored.Failed],
+		t.states[stored.Cancelled], applied, int64(at.Index), at.Size)
 }
 
 // read reads the row.
@@ -97,7 +59,7 @@ func (t *totals) read(c *sqlite.Conn) (o order, applied int64, err error) {
 	err = c.Query(context.Background(), "SELECT last_seq, newest, skew, body_bytes, queued, held, delivered, failed,"+
 		" cancelled, applied FROM totals", func(r database.Row) error {
 		o.lastSeq, o.newest, o.skew, t.bodyBytes = r.Int(0), r.Int(1), r.Int(2), r.Int(3)
-		for i := storedQueued; i <= storedCancelled; i++ {
+		for i := stored.Queued; i <= stored.Cancelled; i++ {
 			t.states[i] = r.Int(3 + i)
 		}
 		applied = r.Int(9)
@@ -122,9 +84,9 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 	}
 	defer s.calls.Done()
 	s.mu.Lock()
-	for n := int64(storedQueued); n <= storedCancelled; n++ {
+	for n := int64(stored.Queued); n <= stored.Cancelled; n++ {
 		if c := s.totals.states[n] + s.young.states[n]; c > 0 {
-			out.States[loadedState(n)] = c
+			out.States[stored.LoadState(n)] = c
 		}
 	}
 	for _, l := range s.leases {

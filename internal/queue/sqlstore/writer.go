@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
 )
 
@@ -37,7 +39,7 @@ type writer struct {
 	s *Store
 	c *sqlite.Conn
 	// sites remembers rows of the site table by key; emptied when it grows too large and after every undone group.
-	sites map[queue.SiteKey]*siteRow
+	sites map[queue.SiteKey]*stored.Site
 	// commit is the COMMIT; tests put faults and a witness around it.
 	commit func() error
 	// waiting is what needs the lock that another program has, until the next try at retry.
@@ -141,14 +143,14 @@ func (t *txn) begin() error {
 	return t.c.Exec("BEGIN IMMEDIATE")
 }
 
-// exec runs a statement that changes something.
-func (t *txn) exec(text string, args ...any) error {
-	_, err := t.changed(text, args...)
+// Exec runs a statement that changes something.
+func (t *txn) Exec(text string, args ...any) error {
+	_, err := t.Changed(text, args...)
 	return err
 }
 
-// changed is exec that tells how many rows changed.
-func (t *txn) changed(text string, args ...any) (int64, error) {
+// Changed is Exec that tells how many rows changed.
+func (t *txn) Changed(text string, args ...any) (int64, error) {
 	if err := t.begin(); err != nil {
 		return 0, err
 	}
@@ -157,6 +159,16 @@ func (t *txn) changed(text string, args ...any) (int64, error) {
 		t.writes++
 	}
 	return n, err
+}
+
+// Query reads what the transaction sees.
+func (t *txn) Query(ctx context.Context, text string, each func(r database.Row) error, args ...any) error {
+	return t.c.Query(ctx, text, each, args...)
+}
+
+// Number reads one integer.
+func (t *txn) Number(ctx context.Context, text string, args ...any) (int64, error) {
+	return t.c.Number(ctx, text, args...)
 }
 
 // end writes what was counted and commits.
@@ -206,7 +218,7 @@ func (t *txn) end() error {
 // flushRefs writes the counts of deliveries per site.
 func (t *txn) flushRefs() error {
 	for id, n := range t.refs {
-		if err := t.exec("UPDATE site SET refs = refs + ? WHERE id = ?", n, id); err != nil {
+		if err := t.Exec("UPDATE site SET refs = refs + ? WHERE id = ?", n, id); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
 )
 
@@ -40,7 +41,7 @@ type young struct {
 
 // youngMessage is a message in the journal. What is in newMessage changes under Store.mu only.
 type youngMessage struct {
-	*newMessage
+	*stored.Message
 	deliveries []youngDelivery
 	age        *list.Element
 	segment    uint64 // of the journal, that has its acceptance
@@ -53,7 +54,7 @@ type youngMessage struct {
 
 // youngDelivery is a delivery of a youngMessage.
 type youngDelivery struct {
-	*newDelivery
+	*stored.Delivery
 	m        *youngMessage
 	place    *list.Element // in young.waiting, while it waits
 	settling bool
@@ -69,17 +70,17 @@ func newYoung() young {
 const youngCost = 2 << 10
 
 func (m *youngMessage) cost() int64 {
-	return int64(cap(m.draft.buf)) + youngCost + int64(len(m.deliveries)-1)*youngCost/2
+	return int64(cap(m.Body.Data)) + youngCost + int64(len(m.deliveries)-1)*youngCost/2
 }
 
 // announce takes a numbered message in; nobody sees it before admit.
-func (y *young) announce(n *newMessage) *youngMessage {
-	m := &youngMessage{newMessage: n, deliveries: make([]youngDelivery, len(n.deliveries)), left: len(n.deliveries),
+func (y *young) announce(n *stored.Message) *youngMessage {
+	m := &youngMessage{Message: n, deliveries: make([]youngDelivery, len(n.Deliveries)), left: len(n.Deliveries),
 		pending: true}
 	for i := range m.deliveries {
-		m.deliveries[i] = youngDelivery{newDelivery: &n.deliveries[i], m: m}
+		m.deliveries[i] = youngDelivery{Delivery: &n.Deliveries[i], m: m}
 	}
-	y.byID[n.message.ID], y.bySeq[n.seq] = m, m
+	y.byID[n.ID], y.bySeq[n.Seq] = m, m
 	m.age = y.inAge.PushBack(m)
 	y.bytes += m.cost()
 	return m
@@ -88,10 +89,10 @@ func (y *young) announce(n *newMessage) *youngMessage {
 // admit makes a message that is durable in a segment of the journal visible.
 func (y *young) admit(m *youngMessage, segment uint64, now time.Time) {
 	m.pending, m.segment, m.at = false, segment, now
-	y.bodyBytes += m.message.Size
+	y.bodyBytes += m.Size
 	for i := range m.deliveries {
 		d := &m.deliveries[i]
-		y.states[storedState(d.State)]++
+		y.states[stored.State(d.State)]++
 		y.queue(d)
 	}
 }
@@ -126,37 +127,37 @@ func (y *young) unqueue(d *youngDelivery) {
 
 // remove takes a message out altogether.
 func (y *young) remove(m *youngMessage) {
-	delete(y.byID, m.message.ID)
-	delete(y.bySeq, m.seq)
+	delete(y.byID, m.ID)
+	delete(y.bySeq, m.Seq)
 	y.inAge.Remove(m.age)
 	y.bytes -= m.cost()
 	if m.pending {
 		return
 	}
 	if m.left > 0 {
-		y.bodyBytes -= m.message.Size
+		y.bodyBytes -= m.Size
 	} else {
 		y.finished--
 	}
 	for i := range m.deliveries {
 		d := &m.deliveries[i]
-		y.states[storedState(d.State)]--
+		y.states[stored.State(d.State)]--
 		y.unqueue(d)
 	}
 }
 
 // finish ends a delivery: the state has been set.
 func (y *young) finish(d *youngDelivery, was queue.State) {
-	y.states[storedState(was)]--
-	y.states[storedState(d.State)]++
+	y.states[stored.State(was)]--
+	y.states[stored.State(d.State)]++
 	y.unqueue(d)
 	if d.m.left--; d.m.left > 0 {
 		return
 	}
 	y.finished++
-	y.bodyBytes -= d.m.message.Size
-	y.bytes -= int64(cap(d.m.draft.buf))
-	d.m.draft.buf = nil
+	y.bodyBytes -= d.m.Size
+	y.bytes -= int64(cap(d.m.Body.Data))
+	d.m.Body.Data = nil
 }
 
 // has reports whether an ID is taken by a message that is not, or not for certain, in the database.
@@ -164,8 +165,8 @@ func (y *young) has(id queue.ID) bool { return y.byID[id] != nil || y.entering[i
 
 // find returns a delivery that is in the journal and not on its way out of it.
 func (y *young) find(id queue.DeliveryID) *youngDelivery {
-	m := y.bySeq[seqOf(id)]
-	if n := int(int64(id) % queue.MaxDeliveries); m != nil && !m.pending && n < len(m.deliveries) {
+	m := y.bySeq[stored.SeqOf(id)]
+	if n := stored.Place(id); m != nil && !m.pending && n < len(m.deliveries) {
 		return &m.deliveries[n]
 	}
 	return nil
@@ -175,7 +176,7 @@ func (y *young) find(id queue.DeliveryID) *youngDelivery {
 func (y *young) applied(last int64, landed []*youngMessage) int64 {
 	for e := y.inAge.Front(); e != nil; e = e.Next() {
 		if m := e.Value.(*youngMessage); !m.landing(landed) {
-			return m.seq - 1
+			return m.Seq - 1
 		}
 	}
 	return last
@@ -197,7 +198,7 @@ func (m *youngMessage) landing(landed []*youngMessage) bool {
 func (y *young) oldest() time.Time {
 	for e := y.inAge.Front(); e != nil; e = e.Next() {
 		if m := e.Value.(*youngMessage); !m.pending && m.left > 0 {
-			return m.message.AcceptedAt
+			return m.AcceptedAt
 		}
 	}
 	return time.Time{}

@@ -1,4 +1,4 @@
-package sqlstore
+package sqlrecords
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 	"postern/internal/operator/audit"
 	"postern/internal/queue"
 	"postern/internal/queue/database"
-	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
 // entryForm is a ledger entry apart from its time.
@@ -30,21 +30,17 @@ func (s *Store) Rules(ctx context.Context) (audit.Revision, error) {
 
 // AppendRules stores the next revision and its entry together.
 func (s *Store) AppendRules(ctx context.Context, text string, e audit.Entry) (r audit.Revision, err error) {
-	if err := s.enter(ctx); err != nil {
-		return r, err
-	}
-	defer s.calls.Done()
 	r = audit.Revision{Text: text, AppliedAt: queue.Kept(e.At), By: e.By}
-	err = s.do(ctx, len(text), func(t *txn) (err error) {
-		r.Number, err = t.c.Number(context.Background(), "SELECT coalesce(max(number), 0) + 1 FROM revision")
+	err = s.db.Change(ctx, len(text), func(t database.Tx) (err error) {
+		r.Number, err = t.Number(context.Background(), "SELECT coalesce(max(number), 0) + 1 FROM revision")
 		if err != nil {
 			return err
 		}
-		if err := t.exec("INSERT INTO revision (number, text, applied_at, applied_by) VALUES (?, ?, ?, ?)", r.Number, text,
+		if err := t.Exec("INSERT INTO revision (number, text, applied_at, applied_by) VALUES (?, ?, ?, ?)", r.Number, text,
 			database.Stamp(e.At), e.By); err != nil {
 			return err
 		}
-		return t.append(e)
+		return Append(t, e)
 	})
 	if err != nil {
 		return audit.Revision{}, err
@@ -63,33 +59,27 @@ func scanJudgement(j *audit.Judgement) func(r database.Row) error {
 
 // Judgement returns the newest.
 func (s *Store) Judgement(ctx context.Context) (j audit.Judgement, err error) {
-	if err := s.enter(ctx); err != nil {
-		return j, err
-	}
-	defer s.calls.Done()
-	err = s.read(ctx, func(c *sqlite.Conn) error { return c.Query(ctx, selectJudgement, scanJudgement(&j)) })
+	err = s.db.Read(ctx, func(c database.Reader) error { return c.Query(ctx, selectJudgement, scanJudgement(&j)) })
 	return j, err
 }
 
 // Judge numbers and stores what is in force.
 func (s *Store) Judge(ctx context.Context, j audit.Judgement, anew bool) (out audit.Judgement, err error) {
-	if err := s.enter(ctx); err != nil {
-		return out, err
-	}
-	defer s.calls.Done()
-	err = s.do(ctx, 0, func(t *txn) error {
+	err = s.db.Change(ctx, 0, func(t database.Tx) error {
 		var newest audit.Judgement
-		if err := t.c.Query(context.Background(), selectJudgement, scanJudgement(&newest)); err != nil {
+		if err := t.Query(context.Background(), selectJudgement, scanJudgement(&newest)); err != nil {
 			return err
 		}
-		revision, err := t.c.Number(context.Background(), "SELECT coalesce(max(number), 0) FROM revision")
+		revision, err := t.Number(context.Background(), "SELECT coalesce(max(number), 0) FROM revision")
 		if err != nil {
 			return err
 		}
 		if out = j.Next(newest, revision, anew); out == newest {
 			return nil
 		}
-		return t.exec("INSERT OR REPLACE INTO judgement (id, number, rules, tables, files) VALUES (1, ?, ?, ?, ?)",
+		return t.Exec("INSERT INTO judgement (id, number, rules, tables, files) VALUES (1, ?, ?, ?, ?)"+
+			" ON CONFLICT (id) DO UPDATE SET number = excluded.number, rules = excluded.rules, tables = excluded.tables,"+
+			" files = excluded.files",
 			out.Number, out.Rules, out.Tables, out.Files)
 	})
 	if err != nil {
@@ -100,20 +90,17 @@ func (s *Store) Judge(ctx context.Context, j audit.Judgement, anew bool) (out au
 
 // Append stores an entry.
 func (s *Store) Append(ctx context.Context, e audit.Entry) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.calls.Done()
-	return s.do(ctx, 0, func(t *txn) error { return t.append(e) })
+	return s.db.Change(ctx, 0, func(t database.Tx) error { return Append(t, e) })
 }
 
-func (t *txn) append(e audit.Entry) error {
-	text, err := encode(entryForm{By: e.By, Action: e.Action, Target: e.Target, Before: e.Before, After: e.After,
+// Append stores an entry in a transaction of the store.
+func Append(t database.Tx, e audit.Entry) error {
+	text, err := stored.Encode(entryForm{By: e.By, Action: e.Action, Target: e.Target, Before: e.Before, After: e.After,
 		Count: e.Count})
 	if err != nil {
 		return err
 	}
-	return t.exec("INSERT INTO entry (at, facts) VALUES (?, ?)", database.Stamp(e.At), text)
+	return t.Exec("INSERT INTO entry (at, facts) VALUES (?, ?)", database.Stamp(e.At), text)
 }
 
 // Revision returns one revision.
@@ -135,11 +122,7 @@ func (s *Store) Revisions(ctx context.Context, below int64, limit int) ([]audit.
 }
 
 func (s *Store) revisions(ctx context.Context, text string, args ...any) (out []audit.Revision, err error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.calls.Done()
-	err = s.read(ctx, func(c *sqlite.Conn) error {
+	err = s.db.Read(ctx, func(c database.Reader) error {
 		out = nil
 		return c.Query(ctx, text, func(r database.Row) error {
 			out = append(out, audit.Revision{Number: r.Int(0), Text: r.Text(1), AppliedAt: r.Time(2), By: r.Text(3)})
@@ -151,14 +134,10 @@ func (s *Store) revisions(ctx context.Context, text string, args ...any) (out []
 
 // Entries returns the newest entries below an ID first.
 func (s *Store) Entries(ctx context.Context, below int64, limit int) (out []audit.Entry, err error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.calls.Done()
-	err = s.read(ctx, func(c *sqlite.Conn) error {
+	err = s.db.Read(ctx, func(c database.Reader) error {
 		return c.Query(ctx, "SELECT at, facts, id FROM entry WHERE ?1 = 0 OR id < ?1 ORDER BY id DESC LIMIT ?2", func(r database.Row) error {
 			var f entryForm
-			if err := decode(r.Text(1), &f); err != nil {
+			if err := stored.Decode(r.Text(1), &f); err != nil {
 				return err
 			}
 			out = append(out, audit.Entry{ID: r.Int(2), At: r.Time(0), By: f.By, Action: f.Action, Target: f.Target, Before: f.Before,

@@ -1,4 +1,4 @@
-package sqlstore
+package sqlrecords
 
 import (
 	"bytes"
@@ -7,41 +7,25 @@ import (
 
 	"postern/internal/platform/records"
 	"postern/internal/queue/database"
-	"postern/internal/queue/sqlite"
 )
 
 // ReadRecords reads records of one moment.
 func (s *Store) ReadRecords(ctx context.Context, do func(r records.Reader) error) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.calls.Done()
-	return s.read(ctx, func(c *sqlite.Conn) (err error) {
-		if err := c.Exec("BEGIN"); err != nil {
-			return err
-		}
-		defer func() {
-			if e := c.Exec("COMMIT"); err == nil {
-				err = e
-			}
-		}()
-		return do(recordReader{ctx, c})
-	})
+	return s.db.ReadWhole(ctx, func(c database.Reader) error { return do(recordReader{ctx, c, &s.dialect}) })
 }
 
 // ChangeRecords changes records in one transaction, in which the changes of others may stand too.
 func (s *Store) ChangeRecords(ctx context.Context, do func(t records.Tx) error) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.calls.Done()
-	return s.do(ctx, 0, func(t *txn) error { return do(recordTx{recordReader{context.Background(), t.c}, t}) })
+	return s.db.Change(ctx, 0, func(t database.Tx) error {
+		return do(recordTx{recordReader{context.Background(), t, &s.dialect}, t})
+	})
 }
 
 // recordReader reads records through one connection.
 type recordReader struct {
-	ctx context.Context // of the call
-	c   *sqlite.Conn
+	ctx     context.Context // of the call
+	c       database.Reader
+	dialect *database.Dialect
 }
 
 const selectRecord = "SELECT key, idx, at, version, value"
@@ -62,7 +46,7 @@ const selectCounter = "SELECT key, idx, n"
 
 // List lists records.
 func (r recordReader) List(q records.Query) ([]records.Record, error) {
-	from, args := chosen("record", &q)
+	from, args := r.chosen("record", &q)
 	return r.records(q.Kind, selectRecord+from+ordered(&q), append(args, bound(&q))...)
 }
 
@@ -84,7 +68,7 @@ func (r recordReader) Count(kind string) (int, error) {
 // Counters lists counters.
 func (r recordReader) Counters(q records.Query) (out []records.Counter, err error) {
 	q.Before, q.Oldest = time.Time{}, false
-	from, args := chosen("counter", &q)
+	from, args := r.chosen("counter", &q)
 	err = r.c.Query(r.ctx, selectCounter+from+ordered(&q), func(row database.Row) error {
 		out = append(out, records.Counter{Kind: q.Kind, Key: row.Text(0), Index: row.Text(1), N: row.Int(2)})
 		return nil
@@ -95,7 +79,7 @@ func (r recordReader) Counters(q records.Query) (out []records.Counter, err erro
 // recordTx changes records in a transaction of the writer.
 type recordTx struct {
 	recordReader
-	t *txn
+	t database.Tx
 }
 
 // Put stores a record.
@@ -110,7 +94,7 @@ func (r recordTx) Put(one records.Record) error {
 	if one.Value == nil {
 		one.Value = []byte{}
 	}
-	return r.t.exec(`INSERT INTO record (kind, key, idx, at, version, value) VALUES (?, ?, ?, ?, ?, ?)
+	return r.t.Exec(`INSERT INTO record (kind, key, idx, at, version, value) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (kind, key) DO UPDATE
 			SET idx = excluded.idx, at = excluded.at, version = excluded.version, value = excluded.value`,
 		one.Kind, one.Key, database.OrNull(one.Index), database.Stamp(one.At), stored+1, one.Value)
@@ -118,7 +102,7 @@ func (r recordTx) Put(one records.Record) error {
 
 // Delete deletes a record.
 func (r recordTx) Delete(kind, key string) (bool, error) {
-	n, err := r.t.changed("DELETE FROM record WHERE kind = ? AND key = ?", kind, key)
+	n, err := r.t.Changed("DELETE FROM record WHERE kind = ? AND key = ?", kind, key)
 	return n > 0, err
 }
 
@@ -127,29 +111,29 @@ func (r recordTx) DeleteAll(q records.Query) error {
 	if err := q.CheckDelete(); err != nil {
 		return err
 	}
-	from, args := chosen("record", &q)
-	if err := r.t.exec("DELETE"+from, args...); err != nil || !q.Before.IsZero() {
+	from, args := r.chosen("record", &q)
+	if err := r.t.Exec("DELETE"+from, args...); err != nil || !q.Before.IsZero() {
 		return err
 	}
-	from, args = chosen("counter", &q)
-	return r.t.exec("DELETE"+from, args...)
+	from, args = r.chosen("counter", &q)
+	return r.t.Exec("DELETE"+from, args...)
 }
 
 // Add adds to a counter.
 func (r recordTx) Add(c records.Counter) error {
-	return r.t.exec(`INSERT INTO counter (kind, key, idx, n) VALUES (?, ?, ?, ?)
-		ON CONFLICT (kind, key) DO UPDATE SET n = n + excluded.n`, c.Kind, c.Key, database.OrNull(c.Index), c.N)
+	return r.t.Exec(`INSERT INTO counter (kind, key, idx, n) VALUES (?, ?, ?, ?)
+		ON CONFLICT (kind, key) DO UPDATE SET n = counter.n + excluded.n`, c.Kind, c.Key, database.OrNull(c.Index), c.N)
 }
 
 // chosen is where a query looks in a table, and the arguments of that.
-func chosen(table string, q *records.Query) (from string, args []any) {
+func (r recordReader) chosen(table string, q *records.Query) (from string, args []any) {
 	where := ""
 	and := func(condition string, arg any) {
 		where, args = where+" AND "+condition, append(args, arg)
 	}
 	from = " FROM " + table
 	if q.Index != "" {
-		from += " INDEXED BY " + table + "_idx" // a whole kind may look cheaper to SQLite
+		from += r.dialect.Index(table + "_idx") // a whole kind may look cheaper
 		and("idx = ?", q.Index)
 	}
 	if q.From != "" {

@@ -1,4 +1,4 @@
-package sqlstore
+package search
 
 import (
 	"cmp"
@@ -7,14 +7,15 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
-	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
 // A stream is an index that yields deliveries newest first, however many it has: a search takes of it what it needs. Both
 // begin at totals.indexed; what is older is walked over.
 type stream struct {
 	states []int64 // stored states, of table undelivered
-	scope  string  // JSON of domains, of table party
+	scope  any     // list of domains, of table party; nil: states
+	x      *Search
 	from   queue.DeliveryID
 	ids    []queue.DeliveryID // read and not yet taken, newest first
 	below  queue.DeliveryID   // where reading goes on
@@ -26,66 +27,63 @@ type stream struct {
 const fewUndelivered = 20_000
 
 // streamOf chooses the stream that answers f soonest; nil where none does.
-func (s *Store) streamOf(ctx context.Context, c *sqlite.Conn, f *queue.Filter) (*stream, error) {
-	states, count := s.undelivered(f.States)
+func (x *Search) streamOf(ctx context.Context, db database.Reader, f *queue.Filter, known Known) (*stream, error) {
+	states, count := known.undelivered(f.States)
 	if f.Scope == nil && len(states) == 0 {
 		return nil, nil
 	}
-	out := &stream{blocks: 1}
+	out := &stream{blocks: 1, x: x}
 	if f.Scope == nil || len(states) > 0 && count <= fewUndelivered {
 		out.states = states
 	} else {
-		out.scope = scopeText(f)
+		out.scope = x.scope(f)
 	}
-	from, err := c.Number(ctx, "SELECT indexed FROM totals")
-	out.from = deliveryID(from, 0)
+	from, err := db.Number(ctx, "SELECT indexed FROM totals")
+	out.from = stored.ID(from, 0)
 	return out, err
 }
 
 // undelivered are the stored states of a filter that asks for none of what was delivered, and how many deliveries have them;
 // none for any other.
-func (s *Store) undelivered(states []queue.State) (out []int64, count int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (k *Known) undelivered(states []queue.State) (out []int64, count int64) {
 	for _, st := range states {
-		stored := []int64{storedState(st)}
+		numbers := []int64{stored.State(st)}
 		switch st {
 		case queue.Delivered:
 			return nil, 0
 		case queue.Sending:
-			stored = []int64{storedQueued, storedHeld}
+			numbers = []int64{stored.Queued, stored.Held}
 		}
-		for _, n := range stored {
+		for _, n := range numbers {
 			if !slices.Contains(out, n) {
-				out, count = append(out, n), count+s.totals.states[n]
+				out, count = append(out, n), count+k.States[n]
 			}
 		}
 	}
 	return out, count
 }
 
-// scopeText is the scope of a filter as JSON, "" where it has none.
-func scopeText(f *queue.Filter) string {
+// scope is the scope of a filter as an argument, nil where it has none.
+func (x *Search) scope(f *queue.Filter) any {
 	if f.Scope == nil {
-		return ""
+		return nil
 	}
 	names := []string{}
 	for _, d := range f.Scope {
 		names = append(names, d.String())
 	}
-	text, _ := encode(names) // strings can be encoded
-	return text
+	return x.dialect.List(names)
 }
 
 // next returns up to page deliveries below hi and from lo on, newest first, and below which it goes on; that is lo, or where
 // the index begins, when it has no more.
-func (st *stream) next(ctx context.Context, c *sqlite.Conn, lo, hi queue.DeliveryID) (ids []queue.DeliveryID, below queue.DeliveryID, err error) {
+func (st *stream) next(ctx context.Context, db database.Reader, lo, hi queue.DeliveryID) (ids []queue.DeliveryID, below queue.DeliveryID, err error) {
 	end := max(lo, st.from)
 	for st.below = min(hi, cmp.Or(st.below, hi)); len(st.ids) == 0 && st.below > end && err == nil; {
-		if st.scope != "" {
-			st.below, err = st.readScope(ctx, c, end, st.below)
+		if st.scope != nil {
+			st.below, err = st.readScope(ctx, db, end, st.below)
 		} else {
-			st.below, err = st.readStates(ctx, c, end, st.below)
+			st.below, err = st.readStates(ctx, db, end, st.below)
 		}
 	}
 	n := min(page, len(st.ids))
@@ -97,9 +95,9 @@ func (st *stream) next(ctx context.Context, c *sqlite.Conn, lo, hi queue.Deliver
 }
 
 // readStates reads the newest deliveries below hi in any of the states.
-func (st *stream) readStates(ctx context.Context, c *sqlite.Conn, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
+func (st *stream) readStates(ctx context.Context, db database.Reader, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
 	for _, state := range st.states {
-		err := c.Query(ctx, undeliveredQuery, func(r database.Row) error {
+		err := db.Query(ctx, st.x.undelivered, func(r database.Row) error {
 			st.ids = append(st.ids, queue.DeliveryID(r.Int(0)))
 			return nil
 		}, state, int64(end), int64(hi))
@@ -117,8 +115,6 @@ func (st *stream) readStates(ctx context.Context, c *sqlite.Conn, end, hi queue.
 	return below, nil
 }
 
-const undeliveredQuery = "SELECT id FROM undelivered WHERE state = ? AND id >= ? AND id < ? ORDER BY id DESC LIMIT 256"
-
 // blockSize is how many messages a block of party has.
 const blockSize = 1 << 12
 
@@ -127,53 +123,41 @@ const blocksMost = 256
 
 // readScope reads the newest deliveries below hi of messages that are from or to the scope; where there are few it looks at
 // more blocks with each query.
-func (st *stream) readScope(ctx context.Context, c *sqlite.Conn, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
-	last, first := seqOf(hi-1), seqOf(end)
+func (st *stream) readScope(ctx context.Context, db database.Reader, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
+	last, first := stored.SeqOf(hi-1), stored.SeqOf(end)
 	lowest := max(first/blockSize, last/blockSize-st.blocks+1)
 	var blocks []queue.DeliveryID
 	for b := last / blockSize; b >= lowest; b-- {
 		blocks = append(blocks, queue.DeliveryID(b))
 	}
-	seqs, err := st.parties(ctx, c, blocks, max(first, lowest*blockSize), last)
+	seqs, err := st.parties(ctx, db, blocks, max(first, lowest*blockSize), last)
 	if err != nil {
 		return hi, err
 	}
-	below := max(end, deliveryID(lowest*blockSize, 0))
+	below := max(end, stored.ID(lowest*blockSize, 0))
 	if len(seqs) == page {
-		below = max(end, deliveryID(int64(seqs[page-1]), 0))
+		below = max(end, stored.ID(int64(seqs[page-1]), 0))
 	}
 	if st.seqs += int64(len(seqs)); len(seqs) < page {
 		st.blocks = min(st.blocks*4, blocksMost)
 	}
-	err = c.Query(ctx, partiesDeliveries, func(r database.Row) error {
+	err = db.Query(ctx, st.x.partiesDeliveries, func(r database.Row) error {
 		if id := queue.DeliveryID(r.Int(0)); id >= end && id < hi {
 			st.ids = append(st.ids, id)
 		}
 		return nil
-	}, idList(seqs), st.scope)
+	}, st.x.dialect.List(seqs), st.scope)
 	newestFirst(&st.ids)
 	return below, err
 }
 
 // parties lists the newest messages in some blocks that are from or to the scope.
-func (st *stream) parties(ctx context.Context, c *sqlite.Conn, blocks []queue.DeliveryID, first, last int64) (seqs []queue.DeliveryID, err error) {
-	err = c.Query(ctx, partiesQuery, func(r database.Row) error {
+func (st *stream) parties(ctx context.Context, db database.Reader, blocks []queue.DeliveryID, first, last int64) (seqs []queue.DeliveryID, err error) {
+	err = db.Query(ctx, st.x.parties, func(r database.Row) error {
 		seqs = append(seqs, queue.DeliveryID(r.Int(0)))
 		return nil
-	}, idList(blocks), st.scope, first, last)
+	}, st.x.dialect.List(blocks), st.scope, first, last)
 	return seqs, err
-}
-
-const partiesQuery = "SELECT DISTINCT p.seq FROM json_each(?1) b CROSS JOIN json_each(?2) d CROSS JOIN party p" +
-	" WHERE p.block = b.value AND p.domain = d.value AND p.seq BETWEEN ?3 AND ?4 ORDER BY p.seq DESC LIMIT 256"
-
-// partiesDeliveries are the deliveries of messages that are to the scope, or all where it sent the message.
-var partiesDeliveries = "SELECT d.id FROM json_each(?1) s CROSS JOIN message m ON m.seq = s.value CROSS JOIN delivery d" +
-	" WHERE d.id >= s.value << 20 AND d.id < (s.value + 1) << 20 AND " + inScope("?2")
-
-// inScope is whether the sender of m or the recipient of d is in a JSON list of domains.
-func inScope(list string) string {
-	return "(" + sqlite.DomainIn("d.address") + " IN (SELECT value FROM json_each(" + list + ")) OR " + sqlite.DomainIn("m.sender") + " IN (SELECT value FROM json_each(" + list + ")))"
 }
 
 func newestFirst(ids *[]queue.DeliveryID) {

@@ -1,14 +1,13 @@
-package sqlstore
+package stored
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"net/netip"
 	"slices"
-	"strings"
+	"time"
 
 	"postern/internal/attempt"
 	"postern/internal/mail"
@@ -41,8 +40,8 @@ type messageForm struct {
 	HeaderUTF8 bool          `json:"header_utf8,omitempty"`
 	About      queue.ID      `json:"about,omitempty"`
 	// Sum is the checksum of the body; nil in what was stored before there was one.
-	Sum    *bodySum `json:"body_sum,omitempty"`
-	Judged int64    `json:"judged,omitempty"`
+	Sum    *Sum  `json:"body_sum,omitempty"`
+	Judged int64 `json:"judged,omitempty"`
 }
 
 func formOfMessage(m *queue.Message) messageForm {
@@ -91,25 +90,26 @@ func (f *deliveryForm) fill(d *queue.Delivery) {
 	d.Wish = f.Wish.wish()
 }
 
-// encode makes the stored form of a value whose type cannot fail to marshal, or answers why it did.
-func encode(v any) (string, error) {
+// Encode makes the stored form of a value whose type cannot fail to marshal, or answers why it did.
+func Encode(v any) (string, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
-		return "", fmt.Errorf("sqlstore: cannot encode %T: %w", v, err)
+		return "", fmt.Errorf("stored: cannot encode %T: %w", v, err)
 	}
 	return string(text), nil
 }
 
-func decode(text string, v any) error {
+// Decode reads a stored form.
+func Decode(text string, v any) error {
 	if err := json.Unmarshal([]byte(text), v); err != nil {
-		return fmt.Errorf("sqlstore: cannot read a stored %T: %w", v, err)
+		return fmt.Errorf("stored: cannot read a stored %T: %w", v, err)
 	}
 	return nil
 }
 
-// decodeRequirement reads a requirement. A demand this release does not know is refused, never dropped: dropping it
+// requirement reads a requirement. A demand this release does not know is refused, never dropped: dropping it
 // would let mail travel weaker than it may.
-func decodeRequirement(text string) (r policy.Requirement, err error) {
+func requirement(text string) (r policy.Requirement, err error) {
 	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
@@ -121,18 +121,18 @@ func decodeRequirement(text string) (r policy.Requirement, err error) {
 	return r, nil
 }
 
-// encodeAttempt makes a column value of an attempt; nil is NULL. Tries that carry their JSON are not encoded again.
-func encodeAttempt(a *attempt.Attempt) (any, error) {
+// EncodeAttempt makes an argument of an attempt; nil is NULL. Tries that carry their JSON are not encoded again.
+func EncodeAttempt(a *attempt.Attempt) (any, error) {
 	if a == nil {
 		return nil, nil
 	}
 	if len(a.Tries) == 0 || slices.ContainsFunc(a.Tries, func(t attempt.Try) bool { return t.JSON == nil }) {
-		text, err := encode(a)
+		text, err := Encode(a)
 		return text, err
 	}
 	rest := *a
 	rest.Tries = nil
-	text, err := encode(rest)
+	text, err := Encode(rest)
 	if err != nil {
 		return nil, err
 	}
@@ -143,29 +143,59 @@ func encodeAttempt(a *attempt.Attempt) (any, error) {
 	return string(append(append(out, `],`...), text[1:]...)), nil
 }
 
-// keyHash are the bits of an index key that hash what is searched; those above are the key's block.
-const keyHash = 1<<40 - 1
-
-// keyOf makes an index key that is near those of messages accepted about the same time, so that new mail touches few
-// pages of an index however long it has grown: 23 bits of the block of 65,536 messages, 40 of hash. Two keys of one thing
-// in one block are equal; equal keys need not be one thing, so whoever searches looks at the row too.
-func keyOf(seq, hash int64) int64 { return blockOf(seq)<<40 | hash&keyHash }
-
-func blockOf(seq int64) int64 { return seq >> 16 & (1<<23 - 1) }
-
-// dayOf is what stood in place of the block up to form 3.
-func dayOf(us int64) int64 { return max(us, 0) / (24 * 3600 * 1e6) & (1<<23 - 1) }
-
-// addressHash keeps a domain's addresses together: 16 bits of the domain, 24 of the address.
-func addressHash(a mail.Address) uint64 {
-	return domainHash(a.Domain.String()) | hash(strings.ToLower(a.Canonical()))&(1<<24-1)
+// wishForm is the stored form of a queue.Wish.
+type wishForm struct {
+	Kind queue.ActionKind `json:"kind"`
+	By   string           `json:"by"`
+	At   int64            `json:"at"` // microseconds
 }
 
-func domainHash(domain string) uint64 { return hash(domain) & (1<<16 - 1) << 24 }
+func formOfWish(w *queue.Wish) *wishForm {
+	if w == nil {
+		return nil
+	}
+	return &wishForm{w.Kind, w.By, w.At.UnixMicro()}
+}
 
-func hash(text string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(text))
-	sum := h.Sum64()
-	return sum ^ sum>>32
+func (f *wishForm) wish() *queue.Wish {
+	if f == nil {
+		return nil
+	}
+	return &queue.Wish{Kind: f.Kind, By: f.By, At: time.UnixMicro(f.At).UTC()}
+}
+
+// Moved is the facts of a delivery that a settlement put at another site: what follows from that is as d has it.
+func Moved(facts string, d *queue.Delivery) (string, error) {
+	var f deliveryForm
+	if err := Decode(facts, &f); err != nil {
+		return "", err
+	}
+	f.Rules, f.Matched, f.Revision, f.Demands, f.Wish = d.Rules, d.Matched, d.Judged, d.Demands, formOfWish(d.Wish)
+	return Encode(f)
+}
+
+// WithWish is the facts of a delivery of which something else is wished; nil is nothing.
+func WithWish(facts string, w *queue.Wish) (string, error) {
+	var f deliveryForm
+	if err := Decode(facts, &f); err != nil {
+		return "", err
+	}
+	f.Wish = formOfWish(w)
+	return Encode(f)
+}
+
+// WishIn is what is wished of a delivery by its facts, nil for nothing.
+func WishIn(facts string) (*queue.Wish, error) {
+	var f deliveryForm
+	err := Decode(facts, &f)
+	return f.Wish.wish(), err
+}
+
+// SumIn is the checksum of the body of a message by its facts; nil where it was stored before there were any.
+func SumIn(facts string) (*Sum, error) {
+	var f struct {
+		Sum *Sum `json:"body_sum"`
+	}
+	err := Decode(facts, &f)
+	return f.Sum, err
 }

@@ -1,68 +1,57 @@
-package sqlstore
+package search
 
 import (
 	"context"
-	"iter"
 	"slices"
 	"strings"
 
 	"postern/internal/mail"
 	"postern/internal/queue"
 	"postern/internal/queue/database"
-	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
 // page is how many records are read at once; between pages no connection is held, so a slow reader of a long list does
 // not keep the log from being reset.
 const page = 256
 
-// List yields records, the newest acceptance first. It looks for an index that leaves few deliveries to read (candidates), or
-// one that yields them newest first (stream), and reads all from the newest down where there is none.
-func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record, error] {
-	return func(yield func(queue.Record, error) bool) {
-		if err := s.enter(ctx); err != nil {
+// List yields records, the newest acceptance first. It looks for an index that leaves few deliveries to read (Candidates), or
+// one that yields them newest first (stream), and reads all from the newest down where there is none. The first error is the
+// last that is yielded.
+func (x *Search) List(ctx context.Context, store Store, f *queue.Filter, yield func(queue.Record, error) bool) {
+	l := &listing{x: x, store: store, f: f, rs: &stored.Reader{Brief: f.Brief}}
+	left := f.Limit
+	for {
+		found, err := l.next(ctx)
+		if err != nil {
 			yield(queue.Record{}, err)
 			return
 		}
-		defer s.calls.Done()
-		if err := s.settleDown(ctx); err != nil {
-			yield(queue.Record{}, err)
+		over := l.over(ctx)
+		for i := range found {
+			if !yield(found[i], nil) {
+				return
+			}
+			if left--; left == 0 {
+				return
+			}
+		}
+		if l.done {
 			return
 		}
-		l := &listing{s: s, f: &f, rs: s.records()}
-		l.rs.brief = f.Brief
-		left := f.Limit
-		for {
-			found, err := l.next(ctx)
-			if err != nil {
-				yield(queue.Record{}, err)
-				return
-			}
-			over := l.over(ctx)
-			for i := range found {
-				if !yield(found[i], nil) {
-					return
-				}
-				if left--; left == 0 {
-					return
-				}
-			}
-			if l.done {
-				return
-			}
-			if over != nil {
-				yield(queue.Record{}, over)
-				return
-			}
+		if over != nil {
+			yield(queue.Record{}, over)
+			return
 		}
 	}
 }
 
 // listing is the state of one List.
 type listing struct {
-	s       *Store
+	x       *Search
+	store   Store
 	f       *queue.Filter
-	rs      *deliveryReader
+	rs      *stored.Reader
 	planned bool
 	done    bool
 	ids     []queue.DeliveryID // candidates left, newest first; used when byID
@@ -79,8 +68,8 @@ func (l *listing) over(ctx context.Context) error {
 		return nil
 	}
 	at := &queue.Unfinished{After: l.hi}
-	_ = l.s.read(ctx, func(c *sqlite.Conn) error { // without it the time is not told
-		return c.Query(ctx, "SELECT accepted FROM message WHERE seq >= ? ORDER BY seq LIMIT 1", func(r database.Row) error {
+	_ = l.store.Read(ctx, func(db database.Reader) error { // without it the time is not told
+		return db.Query(ctx, "SELECT accepted FROM message WHERE seq >= ? ORDER BY seq LIMIT 1", func(r database.Row) error {
 			at.AcceptedAt = r.Time(0)
 			return nil
 		}, int64(l.hi)>>20)
@@ -90,18 +79,18 @@ func (l *listing) over(ctx context.Context) error {
 
 // next returns the next records that match; none does not mean the end, done does.
 func (l *listing) next(ctx context.Context) (out []queue.Record, err error) {
-	err = l.s.read(ctx, func(c *sqlite.Conn) error {
+	err = l.store.Read(ctx, func(db database.Reader) error {
 		if !l.planned {
-			if err := l.plan(ctx, c); err != nil {
+			if err := l.plan(ctx, db); err != nil {
 				return err
 			}
 		}
-		found, err := l.fetch(ctx, c)
+		found, err := l.fetch(ctx, db)
 		if err != nil {
 			return err
 		}
 		for _, r := range found {
-			if err := l.rs.complete(ctx, c, r); err != nil {
+			if err := l.rs.Complete(ctx, db, r); err != nil {
 				return err
 			}
 			out = append(out, r.Record)
@@ -111,36 +100,26 @@ func (l *listing) next(ctx context.Context) (out []queue.Record, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l.s.markSending(out)
+	l.store.MarkSending(out)
 	return slices.DeleteFunc(out, func(r queue.Record) bool { return !l.f.Matches(&r) }), nil
 }
 
-// markSending gives leased deliveries their state.
-func (s *Store) markSending(rs []queue.Record) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range rs {
-		if rs[i].State.Waiting() && s.leases[rs[i].ID] != nil {
-			rs[i].State = queue.Sending
-		}
-	}
-}
-
 // plan decides how to search.
-func (l *listing) plan(ctx context.Context, c *sqlite.Conn) error {
+func (l *listing) plan(ctx context.Context, db database.Reader) error {
 	l.planned = true
-	lo, hi, err := l.s.seqRange(ctx, c, l.f.Since, l.f.Until)
+	known := l.store.Known()
+	lo, hi, err := l.x.SeqRange(ctx, db, known, l.f.Since, l.f.Until)
 	if err != nil {
 		return err
 	}
-	l.lo, l.hi = deliveryID(lo, 0), deliveryID(hi+1, 0)
+	l.lo, l.hi = stored.ID(lo, 0), stored.ID(hi+1, 0)
 	if l.f.After > 0 {
 		l.hi = min(l.hi, l.f.After)
 	}
-	if l.ids, l.byID, err = l.s.candidates(ctx, c, l.f, gathered); err != nil {
+	if l.ids, l.byID, err = l.x.Candidates(ctx, db, l.f, known); err != nil {
 		return err
 	}
-	if l.where, err = walkFilterOf(ctx, c, l.f); err != nil {
+	if l.where, err = l.x.walkFilterOf(ctx, db, l.f); err != nil {
 		return err
 	}
 	if l.byID {
@@ -150,16 +129,16 @@ func (l *listing) plan(ctx context.Context, c *sqlite.Conn) error {
 		slices.Reverse(l.ids)
 		return nil
 	}
-	l.stream, err = l.s.streamOf(ctx, c, l.f)
+	l.stream, err = l.x.streamOf(ctx, db, l.f, known)
 	return err
 }
 
 // window is how many messages one query of a walk looks at, so that no read takes long.
 const window = 20000
 
-func (l *listing) fetch(ctx context.Context, c *sqlite.Conn) (found []*stored, err error) {
+func (l *listing) fetch(ctx context.Context, db database.Reader) (found []*stored.Record, err error) {
 	collect := func(r database.Row) error {
-		rec, err := scan(r)
+		rec, err := stored.Scan(r)
 		found = append(found, rec)
 		return err
 	}
@@ -168,25 +147,25 @@ func (l *listing) fetch(ctx context.Context, c *sqlite.Conn) (found []*stored, e
 		ids := l.ids[:n]
 		l.ids = l.ids[n:]
 		l.done = len(l.ids) == 0
-		return found, c.Query(ctx, byIDQuery, collect, l.where.args(idList(ids), int64(0))...)
+		return found, db.Query(ctx, l.x.byID, collect, l.where.args(l.x.dialect.List(ids), int64(0))...)
 	}
 	if l.stream != nil {
 		var ids []queue.DeliveryID
-		if ids, l.hi, err = l.stream.next(ctx, c, l.lo, l.hi); err != nil {
+		if ids, l.hi, err = l.stream.next(ctx, db, l.lo, l.hi); err != nil {
 			return nil, err
 		}
 		if l.looked = l.stream.seqs; len(l.stream.ids) == 0 && l.hi <= l.stream.from {
 			l.stream = nil // what is older is in no index yet
 		}
 		l.done = l.hi <= l.lo && l.stream.empty()
-		return found, c.Query(ctx, byIDQuery, collect, l.where.args(idList(ids), int64(0))...)
+		return found, db.Query(ctx, l.x.byID, collect, l.where.args(l.x.dialect.List(ids), int64(0))...)
 	}
 	span := queue.DeliveryID(window)
 	if l.f.Look > 0 {
 		span = min(span, queue.DeliveryID(max(1, int64(l.f.Look)-l.looked)))
 	}
 	lo, before := max(l.lo, l.hi-span*queue.MaxDeliveries), l.hi
-	err = c.Query(ctx, walkQuery, collect, l.where.args(int64(lo), int64(l.hi))...)
+	err = db.Query(ctx, l.x.walk, collect, l.where.args(int64(lo), int64(l.hi))...)
 	if len(found) == page {
 		l.hi = found[page-1].ID
 	} else {
@@ -202,48 +181,33 @@ type walkFilter struct {
 	states, site      int64 // 0: any; states is a set of bits
 	reason, rule      string
 	sender, recipient string // GLOB patterns
-	scope             string // JSON of domains
+	scope             any    // list of domains; nil: any
 }
 
-var walkQuery = "SELECT " + recordColumns + ` FROM delivery d CROSS JOIN message m ON m.seq = d.id >> 20
-	WHERE d.id >= ?1 AND d.id < ?2` + walkConditions + ` ORDER BY d.id DESC LIMIT 256`
-
-var byIDQuery = "SELECT " + recordColumns + ` FROM json_each(?1) j CROSS JOIN delivery d ON d.id = j.value
-	CROSS JOIN message m ON m.seq = d.id >> 20 WHERE ?2 = 0` + walkConditions + ` ORDER BY d.id DESC`
-
-var walkConditions = `
-	AND (?3 = 0 OR ?3 >> d.state & 1)
-	AND (?4 = 0 OR d.site = ?4)
-	AND (?5 = '' OR d.reason = ?5 OR d.state <= 2)
-	AND (?6 = '' OR d.address GLOB ?6)
-	AND (?7 = '' OR instr(d.facts, ?7))
-	AND (?8 = '' OR m.sender GLOB ?8)
-	AND (?9 = '' OR ` + inScope("?9") + ")"
-
-// args are the arguments of walkQuery between two deliveries, or of byIDQuery with a list of them and 0.
+// args are the arguments of walk between two deliveries, or of byID with a list of them and 0.
 func (w *walkFilter) args(first, second any) []any {
 	return []any{first, second, w.states, w.site, w.reason, w.recipient, w.rule, w.sender, w.scope}
 }
 
-func walkFilterOf(ctx context.Context, c *sqlite.Conn, f *queue.Filter) (w walkFilter, err error) {
+func (x *Search) walkFilterOf(ctx context.Context, db database.Reader, f *queue.Filter) (w walkFilter, err error) {
 	for _, st := range f.States {
-		w.states |= 1 << storedState(st)
+		w.states |= 1 << stored.State(st)
 		if st == queue.Sending {
-			w.states |= 1<<storedQueued | 1<<storedHeld
+			w.states |= 1<<stored.Queued | 1<<stored.Held
 		}
 	}
-	w.reason, w.scope = string(f.Reason), scopeText(f)
+	w.reason, w.scope = string(f.Reason), x.scope(f)
 	w.sender, w.recipient = globOf(f.Sender), globOf(f.Recipient)
 	if f.Domain != "" && w.recipient == "" {
 		w.recipient = globOf(f.Domain)
 	}
 	if f.Rule != "" {
-		if w.rule, err = encode(f.Rule); err != nil {
+		if w.rule, err = stored.Encode(f.Rule); err != nil {
 			return w, err
 		}
 	}
 	if f.Site != "" {
-		w.site, err = c.Number(ctx, "SELECT id FROM site WHERE key = ?", string(f.Site))
+		w.site, err = db.Number(ctx, "SELECT id FROM site WHERE key = ?", string(f.Site))
 		if w.site == 0 {
 			w.site = -1
 		}
