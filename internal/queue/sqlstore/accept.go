@@ -6,28 +6,59 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/spool"
 	"postern/internal/queue/stored"
 )
 
 // ready prepares a submission; a large body is durable afterwards.
-func (s *Store) ready(sub *queue.Submission) (*stored.Message, *draft, error) {
+func (s *Store) ready(sub *queue.Submission) (*stored.Message, *spool.Draft, error) {
 	if err := sub.Check(); err != nil {
 		return nil, nil, err
 	}
-	d, ok := sub.Body.(*draft)
-	if !ok || d.s != s {
+	d, ok := sub.Body.(*spool.Draft)
+	if !ok || !d.Of(s.spool) {
 		return nil, nil, fmt.Errorf("sqlstore: the body of message %s is not a draft of this store", sub.Message.ID)
 	}
-	if err := d.seal(); err != nil {
+	body, err := d.Seal()
+	if err != nil {
 		return nil, nil, err
 	}
-	n, err := stored.Ready(sub, stored.Body{File: d.name, Data: d.buf, Size: d.size, Sum: d.sum})
+	n, err := stored.Ready(sub, body)
 	return n, d, err
 }
 
+// NewDraft begins a body.
+func (s *Store) NewDraft(ctx context.Context) (queue.Draft, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	if s.broken.Load() {
+		return nil, queue.ErrBroken
+	}
+	return s.spool.NewDraft(), nil
+}
+
+// Takes says what a message would hear that is handed to Accept now: nil where it would be stored (see spool).
+func (s *Store) Takes() error {
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	switch {
+	case closed:
+		return errClosed
+	case s.broken.Load():
+		return queue.ErrBroken
+	}
+	return s.spool.Takes()
+}
+
+// Free is how many bytes of the disk are left for mail, and how many of them are kept for the mail that is in the queue.
+func (s *Store) Free() (free, kept uint64, err error) { return s.spool.Free() }
+
 // Accept stores one message (G1): it is in the journal when Accept returns, and comes into the database later.
 func (s *Store) Accept(ctx context.Context, sub *queue.Submission) (err error) {
-	defer func() { s.noteRoom(err) }()
+	defer func() { s.spool.NoteRoom(err) }()
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -35,7 +66,7 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) (err error) {
 	if s.broken.Load() {
 		return queue.ErrBroken
 	}
-	if err := s.room(); err != nil {
+	if err := s.spool.Room(); err != nil {
 		return err
 	}
 	if err := s.breathe(); err != nil {
@@ -48,7 +79,7 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) (err error) {
 	if err := s.journalize(ctx, &entry{accept: n}); err != nil {
 		return err
 	}
-	d.handOver()
+	d.HandOver()
 	n.Tell(sub)
 	return nil
 }

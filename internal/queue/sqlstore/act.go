@@ -49,7 +49,7 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 		out.Changed += done.changed
 		out.Pending = append(out.Pending, done.pending...)
 		maps.Copy(touched, done.keys)
-		s.removeAll(done.files)
+		s.spool.RemoveAll(done.files)
 	}
 	out.Sites = slices.Sorted(maps.Keys(touched))
 	return out, nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/spool"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
@@ -106,7 +107,7 @@ func (s *Store) journalError(err error) error {
 	case errors.Is(err, wal.ErrBroken):
 		s.broken.Store(true)
 		return fmt.Errorf("%w: %w", queue.ErrBroken, err)
-	case isFull(err):
+	case spool.IsFull(err):
 		return fmt.Errorf("%w: %w", queue.ErrFull, err)
 	}
 	return fmt.Errorf("sqlstore: %w", err)

@@ -15,7 +15,7 @@ import (
 // one that was stored before there were checksums is held to its length.
 func TestDamagedContent(t *testing.T) {
 	body := func(s *Store) string {
-		found, err := filepath.Glob(filepath.Join(s.spool(), "*.body"))
+		found, err := filepath.Glob(filepath.Join(filepath.Join(s.cfg.Dir, "spool"), "*.body"))
 		if err != nil || len(found) != 1 {
 			t.Fatal(found, err)
 		}
@@ -52,7 +52,7 @@ func TestDamagedContent(t *testing.T) {
 		"row gone":              {500, false, func(s *Store) error { return s.writer.c.Exec("DELETE FROM body") }, "has 0 bytes"},
 		"old row":               {500, false, old, ""},
 		"empty":                 {0, false, func(*Store) error { return nil }, ""},
-		"the folder of bodies":  {200 << 10, false, func(s *Store) error { return os.RemoveAll(s.spool()) }, "is gone"},
+		"the folder of bodies":  {200 << 10, false, func(s *Store) error { return os.RemoveAll(filepath.Join(s.cfg.Dir, "spool")) }, "is gone"},
 		"a folder for the file": {200 << 10, false, func(s *Store) error { p := body(s); return errors.Join(os.Remove(p), os.Mkdir(p, 0o700)) }, "bytes in spool"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,13 +19,14 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/audit"
 	"postern/internal/queue"
+	"postern/internal/queue/spool"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 )
 
 // witness is the disk, with every call written down, and faults where they are asked for.
 type witness struct {
-	osDisk
+	spool.OS
 	mu    sync.Mutex
 	calls []string
 	fault map[string]error // by call, used up by the first
@@ -49,30 +50,30 @@ func (w *witness) take() string {
 	return out
 }
 
-func (w *witness) create(path string) (bodyFile, error) {
+func (w *witness) Create(path string) (spool.File, error) {
 	if err := w.note("create body"); err != nil {
 		return nil, err
 	}
-	f, err := w.osDisk.create(path)
+	f, err := w.OS.Create(path)
 	return &witnessFile{f, w}, err
 }
 
-func (w *witness) syncDir(path string) error {
+func (w *witness) SyncDir(path string) error {
 	if filepath.Base(path) != "spool" {
-		return w.osDisk.syncDir(path)
+		return w.OS.SyncDir(path)
 	}
-	return errors.Join(w.note("sync folder"), w.osDisk.syncDir(path))
+	return errors.Join(w.note("sync folder"), w.OS.SyncDir(path))
 }
 
-func (w *witness) remove(path string) error {
+func (w *witness) Remove(path string) error {
 	if err := w.note("remove body"); err != nil {
 		return err
 	}
-	return w.osDisk.remove(path)
+	return w.OS.Remove(path)
 }
 
 type witnessFile struct {
-	bodyFile
+	spool.File
 	w *witness
 }
 
@@ -80,10 +81,10 @@ func (f *witnessFile) Write(p []byte) (int, error) {
 	if err := f.w.note("write body"); err != nil {
 		return 0, err
 	}
-	return f.bodyFile.Write(p)
+	return f.File.Write(p)
 }
 
-func (f *witnessFile) Sync() error { return errors.Join(f.w.note("sync body"), f.bodyFile.Sync()) }
+func (f *witnessFile) Sync() error { return errors.Join(f.w.note("sync body"), f.File.Sync()) }
 
 // journalWitness is the disk of the journal, with its writes and syncs written down.
 type journalWitness struct {
@@ -202,7 +203,7 @@ func bounce(t *testing.T, s *Store, notice queue.ID) error {
 // spooled counts body files.
 func spooled(t *testing.T, s *Store) int {
 	t.Helper()
-	names, err := os.ReadDir(s.spool())
+	names, err := os.ReadDir(filepath.Join(s.cfg.Dir, "spool"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -499,11 +500,11 @@ func TestAssertDurable(t *testing.T) {
 
 // crowded is a disk with so many free bytes of 1000 MiB.
 type crowded struct {
-	osDisk
+	spool.OS
 	free uint64
 }
 
-func (c *crowded) space(string) (free, total uint64, err error) { return c.free, 1000 << 20, nil }
+func (c *crowded) Space(string) (free, total uint64, err error) { return c.free, 1000 << 20, nil }
 
 // TestReserve: new mail leaves room for what is in the queue to be delivered, recorded and answered for.
 func TestReserve(t *testing.T) {
@@ -517,7 +518,7 @@ func TestReserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk.free = 100 << 20
-	time.Sleep(roomLasts + time.Millisecond)
+	time.Sleep(spool.RoomLasts + time.Millisecond)
 	for _, size := range []int{10, 2000} {
 		if err := put(t, s, "refused", size); !errors.Is(err, queue.ErrFull) {
 			t.Errorf("a message of %d bytes: %v, want ErrFull", size, err)

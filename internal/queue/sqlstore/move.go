@@ -230,7 +230,9 @@ func (s *Store) land(ms []*youngMessage) {
 			s.young.moves++
 		}
 		s.young.remove(m)
-		delete(s.drafts, m.Body.File)
+		if m.Body.File != "" {
+			s.spool.Forget(m.Body.File)
+		}
 	}
 	s.journal.Drop(s.young.needs())
 	s.cond.Broadcast()

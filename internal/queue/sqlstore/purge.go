@@ -23,10 +23,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, er
 	if err := s.settleDown(ctx); err != nil {
 		return 0, err
 	}
-	s.mu.Lock()
-	unswept := s.unswept
-	s.mu.Unlock()
-	if unswept {
+	if s.spool.Unswept() {
 		if err := s.sweep(ctx); err != nil {
 			return 0, err
 		}
@@ -64,6 +61,18 @@ func (s *Store) finished(ctx context.Context, before time.Time, limit int) (seqs
 		}, hi, before.UnixMicro(), int64(limit))
 	})
 	return seqs, err
+}
+
+// sweep deletes the files of bodies that no message names.
+func (s *Store) sweep(ctx context.Context) error {
+	return s.spool.Sweep(func(name string) (named bool, err error) {
+		err = s.read(ctx, func(c *sqlite.Conn) error {
+			n, err := c.Number(ctx, "SELECT count(*) FROM message WHERE file = ?", name)
+			named = n > 0
+			return err
+		})
+		return named, err
+	})
 }
 
 // purge deletes messages with all that belongs to them.

@@ -2,12 +2,16 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"iter"
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
 	"postern/internal/queue/search"
+	"postern/internal/queue/spool"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/stored"
 )
@@ -54,6 +58,67 @@ func (d searched) MarkSending(rs []queue.Record) {
 			rs[i].State = queue.Sending
 		}
 	}
+}
+
+// Open opens a body, which is then as long as it was, and the same by its checksum. It answers queue.ErrDamaged otherwise,
+// and where the body of a message that waits is missing.
+func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	for again := false; ; again = true {
+		c, err := s.content(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		r, err := s.spool.Open(c)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return r, err
+		}
+		if again { // it was not that the message ended a moment ago
+			return nil, c.Damaged("is gone: there is no file spool/%s", c.File)
+		}
+	}
+}
+
+// content finds the body of a message that waits, queue.ErrNotFound when there is none.
+func (s *Store) content(ctx context.Context, id queue.ID) (*spool.Content, error) {
+	if c, err := s.youngContent(id); c != nil || err != nil {
+		return c, err
+	}
+	var c *spool.Content
+	var facts string
+	err := s.read(ctx, func(conn *sqlite.Conn) error {
+		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.Seq = m.Seq"+
+			" WHERE m.id = ? AND m.open > 0", func(r database.Row) error {
+			c = &spool.Content{Message: id, File: r.Text(0), Data: r.Bytes(1), Size: r.Int(2)}
+			facts = r.Text(3)
+			return database.ErrStop
+		}, string(id))
+	})
+	if err != nil {
+		return nil, sqlite.Translate(err)
+	}
+	if c == nil {
+		return nil, queue.ErrNotFound
+	}
+	c.Sum, err = stored.SumIn(facts)
+	return c, err
+}
+
+// youngContent is content for a message in the journal, nil if it is not there.
+func (s *Store) youngContent(id queue.ID) (*spool.Content, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.young.byID[id]
+	switch {
+	case m == nil || m.pending:
+		return nil, nil
+	case m.left == 0:
+		return nil, queue.ErrNotFound
+	}
+	return &spool.Content{Message: id, File: m.Body.File, Data: m.Body.Data, Size: m.Size, Sum: &m.Body.Sum}, nil
 }
 
 // load reads claimed deliveries and completes their leases.

@@ -20,7 +20,7 @@ func recorded(t testing.TB, s *Store, size int) (*stored.Message, []byte) {
 	due := queue.NewDelivery{NextHop: "mx:b.test"}
 	due.Recipient.Address, due.Due, due.ExpiresAt = mail.MustAddress("a@b.test"), testTime, testTime.Add(time.Hour)
 	due.Deadline, due.Rules = testTime.Add(time.Minute), []string{"x"}
-	d := &draft{s: s}
+	d := s.spool.NewDraft()
 	if _, err := d.Write(make([]byte, size)); err != nil {
 		t.Fatal(err)
 	}

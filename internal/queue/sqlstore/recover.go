@@ -26,7 +26,7 @@ func (s *Store) lookAtJournal() error {
 	if err != nil || !s.databaseMissing() || s.cfg.salvage {
 		return err
 	}
-	bodies, err := s.bodyFiles()
+	bodies, err := s.spool.Bodies()
 	if err == nil && (len(bodies) > 0 || !s.journal.Empty()) {
 		err = fmt.Errorf("%w: %s is missing or empty, and beside it stand a journal or %d bodies of mail", queue.ErrDamaged,
 			s.file(), len(bodies))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"postern/internal/queue/sqlite"
@@ -66,14 +65,14 @@ func (s *Store) salvage(ctx context.Context) (*Salvaged, error) {
 	if _, err := os.Stat(s.cfg.Dir); err != nil {
 		return nil, fmt.Errorf("sqlstore: there is no data folder to salvage: %w", err)
 	}
-	if err := s.takeDir(); err != nil {
+	if err := s.spool.Take(); err != nil {
 		return nil, err
 	}
 	if err := s.lookAtJournal(); err != nil {
 		return nil, err
 	}
 	missing := s.databaseMissing()
-	bodies, err := s.bodyFiles()
+	bodies, err := s.spool.Bodies()
 	if err != nil {
 		return nil, err
 	}
@@ -174,26 +173,11 @@ func (s *Store) setAside(ctx context.Context, bodies []string, out *Salvaged) er
 		if n > 0 {
 			continue
 		}
-		if err := os.Rename(s.path(name), s.path(name)+".damaged"); err != nil {
-			return fmt.Errorf("sqlstore: cannot set a body aside: %w", err)
+		aside, err := s.spool.SetAside(name)
+		if err != nil {
+			return err
 		}
-		out.Aside = append(out.Aside, "spool/"+name+".damaged")
+		out.Aside = append(out.Aside, "spool/"+aside)
 	}
-	return s.cfg.disk.syncDir(s.spool())
-}
-
-// bodyFiles lists the files of bodies, whoever names them.
-func (s *Store) bodyFiles() ([]string, error) {
-	entries, err := os.ReadDir(s.spool())
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: cannot list body files: %w", err)
-	}
-	var out []string
-	for _, e := range entries {
-		if isBody(e.Name()) && e.Type().IsRegular() {
-			out = append(out, e.Name())
-		}
-	}
-	slices.Sort(out)
-	return out, nil
+	return s.spool.Sync()
 }

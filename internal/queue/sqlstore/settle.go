@@ -7,6 +7,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/spool"
 	"postern/internal/queue/stored"
 )
 
@@ -40,7 +41,7 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	if ready.OnlyDelivered() && s.isYoung(ready.Leases[0].Delivery) {
 		err := s.journalize(ctx, &entry{settle: ready})
 		if err == nil {
-			s.removeAll(ready.files)
+			s.spool.RemoveAll(ready.files)
 		}
 		if err != errElsewhere {
 			return err
@@ -50,10 +51,10 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 		return err
 	}
 	for i, n := range ready.Messages {
-		b.New[i].Body.(*draft).accepted()
+		b.New[i].Body.(*spool.Draft).Accepted()
 		n.Tell(b.New[i])
 	}
-	s.removeAll(ready.files)
+	s.spool.RemoveAll(ready.files)
 	return nil
 }
 
@@ -75,13 +76,6 @@ func (s *Store) settleStored(ctx context.Context, b *batch) error {
 		b.files, err = t.settle(b)
 		return err
 	})
-}
-
-// removeAll deletes the files of bodies that have ended. What fails is found by a later sweep.
-func (s *Store) removeAll(files []string) {
-	for _, name := range files {
-		_ = s.remove(name)
-	}
 }
 
 // settle carries out a batch and returns the body files nobody needs any more.

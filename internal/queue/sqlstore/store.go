@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -15,6 +13,7 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/database"
 	"postern/internal/queue/search"
+	"postern/internal/queue/spool"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/sqlrecords"
 	"postern/internal/queue/stored"
@@ -44,7 +43,7 @@ type Config struct {
 	// segment is the size of the journal's segments in tests.
 	segment int64
 	// disk replaces the file calls for bodies in tests.
-	disk disk
+	disk spool.Disk
 	// salvage makes a new database where one is missing.
 	salvage bool
 	// still keeps the mover from moving anything by itself in tests.
@@ -56,14 +55,12 @@ type Store struct {
 	*besides
 	search   *search.Search
 	cfg      Config
-	lock     *lock
+	spool    *spool.Spool
 	requests chan *request
 	entries  chan *entry
 	move     chan struct{} // capacity 1: the mover has something to do
 	readers  chan *sqlite.Conn
 	broken   atomic.Bool
-	refusing atomic.Bool    // the last message could not be written, though there seemed to be room
-	drafted  atomic.Int64   // bytes that drafts hold
 	calls    sync.WaitGroup // running methods
 	loops    sync.WaitGroup // the mover and the filler, which call the writer
 	workers  sync.WaitGroup // the writer, the committer and the checkpointer
@@ -79,7 +76,6 @@ type Store struct {
 	known   wal.Known // what the database remembers of the journal; Last as it was at start
 	applied int64     // messages up to this seq are in the database
 	begun   bool      // a run of the journal has begun
-	roomy   time.Time // when there was last seen to be room for new mail
 	unread  int64     // while the journal is read: the first message that is not in the database yet
 	young   young
 	leases  map[queue.DeliveryID]*lease
@@ -87,9 +83,6 @@ type Store struct {
 	wishes map[queue.DeliveryID]*queue.Wish
 	// lastToken begins at random, so that a lease of an earlier handle never fits.
 	lastToken int64
-	// drafts are the files being written; unswept says that some other file may be left over.
-	drafts  map[string]bool
-	unswept bool
 }
 
 // errClosed is what every method answers after Close.
@@ -134,7 +127,7 @@ func newStore(cfg Config) *Store {
 		cfg.Young = 32 << 20
 	}
 	if cfg.disk == nil {
-		cfg.disk = osDisk{}
+		cfg.disk = spool.OS{}
 	}
 	s := &Store{
 		cfg:       cfg,
@@ -147,28 +140,29 @@ func newStore(cfg Config) *Store {
 		leases:    map[queue.DeliveryID]*lease{},
 		wishes:    map[queue.DeliveryID]*queue.Wish{},
 		lastToken: rand.Int64N(1 << 62),
-		drafts:    map[string]bool{},
 	}
 	s.cond = sync.NewCond(&s.mu)
+	s.spool = spool.New(spool.Config{Dir: cfg.Dir, SmallBody: cfg.SmallBody, DraftMemory: cfg.DraftMemory, Disk: cfg.disk,
+		Broken: &s.broken})
 	s.search = search.New(sqlite.Dialect())
 	s.besides = sqlrecords.New(tables{s}, sqlite.Dialect())
 	return s
 }
 
 func (s *Store) open(ctx context.Context) error {
-	if err := s.takeDir(); err != nil {
+	if err := s.spool.Take(); err != nil {
 		return err
 	}
 	if err := s.lookAtJournal(); err != nil {
 		return err
 	}
-	if err := s.hide(); err != nil { // what SQLite makes beside the database takes its mode
+	if err := sqlite.Hide(s.file()); err != nil { // what SQLite makes beside the database takes its mode
 		return err
 	}
 	if err := s.openDatabase(); err != nil {
 		return err
 	}
-	if err := s.hide(); err != nil { // it was made just now
+	if err := sqlite.Hide(s.file()); err != nil { // it was made just now
 		return err
 	}
 	if err := s.openJournal(); err != nil {
@@ -209,7 +203,7 @@ func (s *Store) openDatabase() error {
 	if err := sqlite.Migrate(w, applicationID, migrations); err != nil {
 		return sqlite.Translate(err)
 	}
-	if err := s.cfg.disk.syncDir(s.cfg.Dir); err != nil {
+	if err := s.cfg.disk.SyncDir(s.cfg.Dir); err != nil {
 		return fmt.Errorf("sqlstore: cannot make the data folder durable: %w", err)
 	}
 	if s.order, s.applied, err = s.totals.read(w); err == nil {
@@ -227,34 +221,7 @@ func (s *Store) readFloor(c *sqlite.Conn) error {
 	})
 }
 
-func (s *Store) file() string  { return filepath.Join(s.cfg.Dir, "queue.db") }
-func (s *Store) spool() string { return filepath.Join(s.cfg.Dir, "spool") }
-
-// takeDir makes the data folder if it is missing and locks it. Nothing in it is made or changed before the lock is held.
-func (s *Store) takeDir() (err error) {
-	if s.cfg.Dir == "" {
-		return errors.New("sqlstore: no data folder is named")
-	}
-	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
-		return fmt.Errorf("sqlstore: cannot make the data folder: %w", err)
-	}
-	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(s.spool(), 0o700); err != nil {
-		return fmt.Errorf("sqlstore: cannot make the data folder: %w", err)
-	}
-	for _, d := range []string{s.cfg.Dir, s.spool()} {
-		info, err := os.Stat(d)
-		if err == nil && info.Mode().Perm()&0o077 != 0 {
-			err = os.Chmod(d, info.Mode().Perm()&fs.FileMode(0o700))
-		}
-		if err != nil {
-			return fmt.Errorf("sqlstore: cannot keep the data folder to its owner: %w", err)
-		}
-	}
-	return nil
-}
+func (s *Store) file() string { return filepath.Join(s.cfg.Dir, "queue.db") }
 
 // enter counts a running method in; the caller does calls.Done.
 func (s *Store) enter(ctx context.Context) error {
@@ -318,7 +285,7 @@ func (s *Store) release() error {
 	if s.writer != nil {
 		errs = append(errs, s.writer.c.Close())
 	}
-	return errors.Join(append(errs, s.lock.release())...)
+	return errors.Join(append(errs, s.spool.Release())...)
 }
 
 // checkpointEvery is how often the log is copied into the database in the background.

@@ -114,7 +114,7 @@ func (s *Store) lapse(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		s.removeAll(e.files)
+		s.spool.RemoveAll(e.files)
 	}
 	return nil
 }

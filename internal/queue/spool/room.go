@@ -1,4 +1,4 @@
-package sqlstore
+package spool
 
 import (
 	"errors"
@@ -18,19 +18,19 @@ const (
 	reserveShare = 8
 )
 
-// roomLasts is how long it counts that there was room: less than the disk can be filled in.
-const roomLasts = 50 * time.Millisecond
+// RoomLasts is how long it counts that there was room: less than the disk can be filled in.
+const RoomLasts = 50 * time.Millisecond
 
-// room refuses new mail when only the reserve is left.
-func (s *Store) room() error {
+// Room refuses new mail when only the reserve is left.
+func (s *Spool) Room() error {
 	now := time.Now()
 	s.mu.Lock()
-	recent := now.Sub(s.roomy) < roomLasts
+	recent := now.Sub(s.roomy) < RoomLasts
 	s.mu.Unlock()
 	if recent {
 		return nil
 	}
-	free, total, err := s.cfg.disk.space(s.cfg.Dir)
+	free, total, err := s.cfg.Disk.Space(s.cfg.Dir)
 	if err != nil || free >= min(reserve, total/reserveShare) {
 		s.mu.Lock()
 		s.roomy = now
@@ -40,20 +40,11 @@ func (s *Store) room() error {
 	return fmt.Errorf("%w: the last %d MiB are kept for the mail in the queue", queue.ErrFull, free>>20)
 }
 
-// Takes says what a message would hear that is handed to Accept now: nil where it would be stored. Where there is room by
+// Takes says what a message would hear that is to be stored now: nil where it would be stored. Where there is room by
 // what the disk says, and the last message could not be written all the same (a quota, a file system that became read-only),
 // it is tried with a file of its own.
-func (s *Store) Takes() error {
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
-	switch {
-	case closed:
-		return errClosed
-	case s.broken.Load():
-		return queue.ErrBroken
-	}
-	if err := s.room(); err != nil {
+func (s *Spool) Takes() error {
+	if err := s.Room(); err != nil {
 		return err
 	}
 	if !s.refusing.Load() {
@@ -64,8 +55,8 @@ func (s *Store) Takes() error {
 	return err
 }
 
-// noteRoom remembers whether the disk took what was written last.
-func (s *Store) noteRoom(err error) {
+// NoteRoom remembers whether the disk took what was written last.
+func (s *Spool) NoteRoom(err error) {
 	if pe, ok := errors.AsType[*fs.PathError](err); errors.Is(err, queue.ErrFull) || ok && pe.Err != nil {
 		s.refusing.Store(true)
 	} else if err == nil {
@@ -77,22 +68,22 @@ func (s *Store) noteRoom(err error) {
 const tried = 64 << 10
 
 // tryToWrite makes a file as a draft does and removes it.
-func (s *Store) tryToWrite() error {
+func (s *Spool) tryToWrite() error {
 	name := "try-" + strconv.FormatUint(rand.Uint64(), 36) + ".body"
 	s.mu.Lock()
 	s.drafts[name] = true
 	s.mu.Unlock()
-	defer s.forget(name)
-	f, err := s.cfg.disk.create(s.path(name))
+	defer s.Forget(name)
+	f, err := s.cfg.Disk.Create(s.Path(name))
 	if err != nil {
 		return fileError("create", err)
 	}
 	_, err = f.Write(make([]byte, tried))
-	return fileError("write", errors.Join(err, f.Close(), s.cfg.disk.remove(s.path(name))))
+	return fileError("write", errors.Join(err, f.Close(), s.cfg.Disk.Remove(s.Path(name))))
 }
 
 // Free is how many bytes of the disk are left for mail, and how many of them are kept for the mail that is in the queue.
-func (s *Store) Free() (free, kept uint64, err error) {
-	free, total, err := s.cfg.disk.space(s.cfg.Dir)
+func (s *Spool) Free() (free, kept uint64, err error) {
+	free, total, err := s.cfg.Disk.Space(s.cfg.Dir)
 	return free, min(reserve, total/reserveShare), err
 }

@@ -1,4 +1,4 @@
-package sqlstore
+package spool
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ type lock struct{ folder, file *os.File }
 func lockDir(dir string) (*lock, error) {
 	folder, err := os.Open(dir)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: cannot open the data folder: %w", err)
+		return nil, fmt.Errorf("spool: cannot open the data folder: %w", err)
 	}
 	l := &lock{folder: folder}
 	if err := l.take(dir); err != nil {
@@ -37,7 +37,7 @@ func (l *lock) take(dir string) error {
 	var err error
 	path := filepath.Join(dir, "lock")
 	if l.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|noFollow, 0o600); err != nil {
-		return fmt.Errorf("sqlstore: cannot open the lock: %w", err)
+		return fmt.Errorf("spool: cannot open the lock: %w", err)
 	}
 	if err := flock(l.file, dir); err != nil {
 		return err
@@ -60,7 +60,7 @@ func flock(f *os.File, dir string) error {
 	case held:
 		return fmt.Errorf("%w: %s", queue.ErrInUse, dir)
 	case err != nil:
-		return fmt.Errorf("sqlstore: cannot lock the data folder: %w", err)
+		return fmt.Errorf("spool: cannot lock the data folder: %w", err)
 	}
 	return nil
 }

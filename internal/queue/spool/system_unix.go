@@ -1,6 +1,6 @@
 //go:build unix
 
-package sqlstore
+package spool
 
 import (
 	"errors"
@@ -24,5 +24,5 @@ func space(path string) (free, total uint64, err error) {
 	return uint64(st.Bavail) * uint64(st.Bsize), uint64(st.Blocks) * uint64(st.Bsize), err
 }
 
-// isFull reports whether a write failed for want of room.
-func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+// IsFull reports whether a write failed for want of room.
+func IsFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }

@@ -1,4 +1,4 @@
-package sqlstore
+package spool
 
 import (
 	"errors"
@@ -29,7 +29,7 @@ func space(path string) (free, total uint64, err error) {
 	return free, total, err
 }
 
-// isFull reports whether a write failed for want of room.
-func isFull(err error) bool {
+// IsFull reports whether a write failed for want of room.
+func IsFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) || errors.Is(err, windows.ERROR_NOT_ENOUGH_QUOTA)
 }
