@@ -63,11 +63,3 @@ func OrNull(s string) any {
 	}
 	return s
 }
-
-// Flag is a truth as an argument.
-func Flag(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
-}

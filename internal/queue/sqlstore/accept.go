@@ -109,16 +109,14 @@ func (t *txn) insert(n *stored.Message) error {
 func (t *txn) enter(id queue.ID) bool {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
-	y := &t.s.young
-	if y.has(id) {
+	if !t.s.young.Enter(id) {
 		return false
 	}
-	y.entering[id] = true
 	t.entered = append(t.entered, id)
 	t.undo = append(t.undo, func() {
 		t.s.mu.Lock()
 		defer t.s.mu.Unlock()
-		delete(y.entering, id)
+		t.s.young.Leave(id)
 	})
 	return true
 }
@@ -126,8 +124,8 @@ func (t *txn) enter(id queue.ID) bool {
 // leave gives up what enter took: the database tells now what is taken. The caller holds mu.
 func (t *txn) leave() {
 	for _, id := range t.entered {
-		delete(t.s.young.entering, id)
-		t.s.young.inserts++
+		t.s.young.Leave(id)
+		t.s.young.Inserts++
 	}
 }
 
@@ -135,7 +133,7 @@ func (t *txn) leave() {
 func (t *txn) store(n *stored.Message) error {
 	m, open := &n.Message, n.Open()
 	t.s.mu.Lock()
-	t.s.young.floor = max(t.s.young.floor, m.ID)
+	t.s.young.Floor = max(t.s.young.Floor, m.ID)
 	t.s.mu.Unlock()
 	if open > 0 {
 		t.totals.bodyBytes += m.Size

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/young"
 )
 
 // Another program may lock the database for writing. Then what needs no lock goes on: mail is accepted, claimed, sent and
@@ -60,7 +61,7 @@ func (w *writer) locked(group []*request, err error) {
 
 // settleAgain is settleDownOf that is tried again while another program has the database locked. Nothing is frozen in
 // between, so that it can be sent.
-func (s *Store) settleAgain(ctx context.Context, ms []*youngMessage, since time.Time) error {
+func (s *Store) settleAgain(ctx context.Context, ms []*young.Message, since time.Time) error {
 	err := s.bring(ctx, ms, nil)
 	if sqlite.Primary(err) != sqlite.Busy || time.Since(since) >= busyPatience {
 		return err

@@ -12,6 +12,7 @@ import (
 	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/stored"
+	"postern/internal/queue/young"
 )
 
 // lease is the right of a worker to one delivery. Guarded by Store.mu.
@@ -69,10 +70,10 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 }
 
 // concerns reports whether a claim by deadline or by ID may select a delivery of a young message. The caller holds mu.
-func concerns(c *queue.Claim) func(m *youngMessage) bool {
-	return func(m *youngMessage) bool {
-		for i := range m.deliveries {
-			d := &m.deliveries[i]
+func concerns(c *queue.Claim) func(m *young.Message) bool {
+	return func(m *young.Message) bool {
+		for i := range m.Deliveries {
+			d := &m.Deliveries[i]
 			if d.State.Waiting() && (c.Overdue && c.Takes(d.Deadline) || slices.Contains(c.IDs, d.ID)) {
 				return true
 			}
@@ -85,7 +86,8 @@ func concerns(c *queue.Claim) func(m *youngMessage) bool {
 func (s *Store) claimAt(ctx context.Context, c *queue.Claim) ([]queue.Work, error) {
 	for {
 		s.mu.Lock()
-		calm, moves := s.young.calm[c.Site], s.young.moves
+		calm := s.young.Calm(c.Site)
+		moves, _ := s.young.Moved(c.Site)
 		s.mu.Unlock()
 		var work []queue.Work
 		var state queue.SiteState
@@ -117,7 +119,8 @@ func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim
 	})
 	if err == nil {
 		work = s.claimYoung(work, c, state)
-		missed = len(work) < c.Limit && (s.young.busy[c.Site] > 0 || s.young.moves != moves)
+		now, busy := s.young.Moved(c.Site)
+		missed = len(work) < c.Limit && (busy || now != moves)
 	}
 	if err == nil && !missed {
 		return work, false, nil
@@ -125,7 +128,7 @@ func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim
 	for i := range work {
 		s.endLease(work[i].Lease)
 	}
-	if missed && s.young.busy[c.Site] > 0 {
+	if _, busy := s.young.Moved(c.Site); missed && busy {
 		s.cond.Wait()
 	}
 	return nil, missed, err
@@ -134,9 +137,10 @@ func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim
 // claimYoung adds what may be claimed of young messages, and keeps the first of all in the order of Claim. The caller
 // holds mu.
 func (s *Store) claimYoung(work []queue.Work, c *queue.Claim, state queue.SiteState) []queue.Work {
+	takes := func(d *young.Delivery) bool { return c.Takes(d.Due) && !s.leases[d.ID].runs(c.Now) }
 	stored := len(work)
-	for _, d := range s.youngAt(c) {
-		work = append(work, queue.Work{Delivery: d.Delivery.Delivery, Message: d.m.Message.Message, Was: d.State,
+	for _, d := range s.young.At(c.Site, c.Limit, takes) {
+		work = append(work, queue.Work{Delivery: d.Delivery.Delivery, Message: d.Of.Message.Message, Was: d.State,
 			NextHop: d.At.NextHop, SiteState: state})
 	}
 	if stored > 0 {
@@ -154,24 +158,6 @@ func (s *Store) claimYoung(work []queue.Work, c *queue.Claim, state queue.SiteSt
 		}
 	}
 	return work[:min(len(work), c.Limit)]
-}
-
-// youngAt lists the young deliveries that may be claimed, in order, at most as many as c asks for.
-func (s *Store) youngAt(c *queue.Claim) (found []*youngDelivery) {
-	waiting := s.young.waiting[c.Site]
-	if waiting == nil {
-		return nil
-	}
-	for e := waiting.Front(); e != nil && len(found) < c.Limit; e = e.Next() {
-		d := e.Value.(*youngDelivery)
-		if d.m.moving || d.settling || !c.Takes(d.Due) {
-			continue
-		}
-		if !s.leases[d.ID].runs(c.Now) {
-			found = append(found, d)
-		}
-	}
-	return found
 }
 
 // claimStored claims in the database. The writer only picks; the rows are read by the caller, because nobody else changes
@@ -222,7 +208,7 @@ func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
 	}
 	if calm {
 		t.s.mu.Lock()
-		t.s.young.calms(key)
+		t.s.young.NoteCalm(key)
 		t.s.mu.Unlock()
 		t.undo = append(t.undo, func() { t.stir(key) }) // what was seen may be undone with it
 	}

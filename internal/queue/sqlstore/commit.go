@@ -11,6 +11,7 @@ import (
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
+	"postern/internal/queue/young"
 )
 
 // entry is a change for the journal: a message accepted, or deliveries of young messages delivered.
@@ -21,8 +22,8 @@ type entry struct {
 	record wal.Record
 	done   chan error
 	err    error
-	m      *youngMessage    // accepted, while it is pending
-	ended  []*youngDelivery // of settle
+	m      *young.Message    // accepted, while it is pending
+	ended  []*young.Delivery // of settle
 }
 
 func (e *entry) weight() int { return len(e.record.Head) + len(e.record.Body) }
@@ -35,9 +36,9 @@ var errElsewhere = errors.New("sqlstore: not a matter of the journal")
 func (s *Store) journalize(ctx context.Context, e *entry) error {
 	e.done = make(chan error, 1)
 	if e.accept != nil {
-		e.record = acceptRecord(e.accept)
+		e.record = young.AcceptRecord(e.accept)
 	} else {
-		e.record = settleRecord(e.settle.Batch)
+		e.record = young.SettleRecord(e.settle.Batch)
 	}
 	select {
 	case s.entries <- e:
@@ -83,7 +84,7 @@ func (s *Store) commitGroup(group []*entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.young.place = at
+		s.young.Place = at
 	}
 	for _, e := range group {
 		switch {
@@ -130,27 +131,27 @@ func (s *Store) prepare(e *entry) error {
 		return fmt.Errorf("sqlstore: message %s exists", m.ID)
 	}
 	e.accept.Number(s.order.next(m.AcceptedAt))
-	numberRecord(e.record.Head, e.accept.Seq)
-	e.m = s.young.announce(e.accept)
+	young.NumberRecord(e.record.Head, e.accept.Seq)
+	e.m = s.young.Announce(e.accept)
 	return nil
 }
 
 // taken reports whether there is a message of an ID. The caller holds mu. It is given up while the database is asked, which
 // is asked again when something came there meanwhile.
 func (s *Store) taken(id queue.ID) (bool, error) {
-	for !s.young.has(id) && id <= s.young.floor {
-		inserts := s.young.inserts
+	for !s.young.Has(id) && id <= s.young.Floor {
+		inserts := s.young.Inserts
 		s.mu.Unlock()
 		exists, err := s.stored(id)
 		s.mu.Lock()
 		if exists || err != nil {
 			return exists, err
 		}
-		if inserts == s.young.inserts {
+		if inserts == s.young.Inserts {
 			break
 		}
 	}
-	return s.young.has(id), nil
+	return s.young.Has(id), nil
 }
 
 // stored asks the database for a message.
@@ -171,48 +172,35 @@ func (s *Store) prepareSettle(e *entry) error {
 			return queue.ErrStaleLease
 		}
 		seen[l.Delivery] = true
-		if d := s.young.find(l.Delivery); d == nil || d.m.moving || d.settling {
-			return errElsewhere
-		}
 	}
-	for _, l := range e.settle.Leases {
-		d := s.young.find(l.Delivery)
-		d.settling = true
-		d.m.settling++
-		e.ended = append(e.ended, d)
+	ended, ok := s.young.Settle(e.settle.Leases)
+	if !ok {
+		return errElsewhere
 	}
+	e.ended = ended
 	return nil
 }
 
 // retract takes back what prepare did.
 func (s *Store) retract(e *entry) {
 	if e.m != nil {
-		s.young.remove(e.m)
+		s.young.Remove(e.m)
 		e.m = nil
 	}
-	for _, d := range e.ended {
-		d.settling = false
-		d.m.settling--
-	}
+	s.young.Retract(e.ended)
 	e.ended = nil
 }
 
 // complete makes a durable entry visible.
 func (s *Store) complete(e *entry, segment uint64, now time.Time) {
 	if e.m != nil {
-		s.young.admit(e.m, segment, now)
+		s.young.Admit(e.m, segment, now)
 		return
 	}
 	for i, d := range e.ended {
-		st := &e.settle.Settlements[i]
-		was := d.State
-		d.Deliver(st, e.settle.Now)
-		d.settling = false
-		d.m.settling--
 		delete(s.leases, d.ID)
-		s.young.finish(d, was)
-		if d.m.left == 0 && d.m.Body.File != "" {
-			e.settle.files = append(e.settle.files, d.m.Body.File)
+		if file := s.young.Delivered(d, &e.settle.Settlements[i], e.settle.Now); file != "" {
+			e.settle.files = append(e.settle.files, file)
 		}
 	}
 }

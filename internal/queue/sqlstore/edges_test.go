@@ -13,6 +13,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/young"
 )
 
 // TestReplayRefused: what the database does not take at start is not given up: the store does not open, and the journal
@@ -151,7 +152,7 @@ func TestLargeBodiesKeepNoBuffer(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := cap(s.young.byID["large"].Body.Data); n > 0 {
+	if n := cap(s.young.Get("large").Body.Data); n > 0 {
 		t.Errorf("%d bytes are held besides the file", n)
 	}
 }
@@ -172,8 +173,8 @@ func TestImpatientReader(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.young.stuck != nil {
-		t.Errorf("new mail would be refused with %v", s.young.stuck)
+	if s.young.Stuck != nil {
+		t.Errorf("new mail would be refused with %v", s.young.Stuck)
 	}
 }
 
@@ -253,7 +254,7 @@ func TestWaitingClaimHoldsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.mu.Lock()
-	moving := s.take(func(*youngMessage) bool { return true })
+	moving := s.young.Take(func(*young.Message) bool { return true })
 	s.mu.Unlock()
 	claim := func(at time.Duration, limit int) []queue.Work {
 		work, err := s.Claim(t.Context(), queue.Claim{Site: "mx:b.test", Now: testTime.Add(at), Until: testTime.Add(at + time.Second), Limit: limit})
@@ -275,7 +276,10 @@ func TestWaitingClaimHoldsNothing(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	second := claim(2*time.Second, 1)
-	s.thaw(moving)
+	s.mu.Lock()
+	s.young.Thaw(moving)
+	s.cond.Broadcast()
+	s.mu.Unlock()
 	wg.Wait()
 	if len(second) != 1 || len(first) != 2 {
 		t.Errorf("claimed %d and %d, want 1 and the other 2", len(second), len(first))

@@ -111,11 +111,11 @@ func (s *Store) content(ctx context.Context, id queue.ID) (*spool.Content, error
 func (s *Store) youngContent(id queue.ID) (*spool.Content, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.young.byID[id]
+	m := s.young.Get(id)
 	switch {
-	case m == nil || m.pending:
+	case m == nil:
 		return nil, nil
-	case m.left == 0:
+	case m.Left() == 0:
 		return nil, queue.ErrNotFound
 	}
 	return &spool.Content{Message: id, File: m.Body.File, Data: m.Body.Data, Size: m.Size, Sum: &m.Body.Sum}, nil

@@ -13,6 +13,7 @@ import (
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
+	"postern/internal/queue/young"
 )
 
 // lookAtJournal opens the journal, which changes nothing, and refuses to make a database where there was one.
@@ -75,7 +76,7 @@ func (s *Store) openJournal() error {
 // bringLeft stores messages of the journal, in order of their numbers.
 func (s *Store) bringLeft(left []*stored.Message) error {
 	for len(left) > 0 {
-		chunk := left[:min(moveChunk, len(left))]
+		chunk := left[:min(young.Chunk, len(left))]
 		if left = left[len(chunk):]; len(left) > 0 {
 			s.unread = left[0].Seq
 		} else {
@@ -99,24 +100,52 @@ func (s *Store) bringLeft(left []*stored.Message) error {
 	return nil
 }
 
+// newFinds reads nothing yet.
+func (s *Store) newFinds() *young.Finds { return young.NewFinds(behind{s}, s.known, s.applied) }
+
+// behind is the database behind the journal, at start.
+type behind struct{ s *Store }
+
+// HasID asks for a message.
+func (b behind) HasID(id queue.ID) (bool, error) {
+	n, err := b.s.writer.c.Number(context.Background(), "SELECT count(*) FROM message WHERE id = ?", string(id))
+	return n > 0, err
+}
+
+// HasSeq asks for a number.
+func (b behind) HasSeq(seq int64) (bool, error) {
+	n, err := b.s.writer.c.Number(context.Background(), "SELECT count(*) FROM message WHERE seq = ?", seq)
+	return n > 0, err
+}
+
+// Behind lists the numbers behind one.
+func (b behind) Behind(seq int64) (map[int64]bool, error) {
+	out := map[int64]bool{}
+	err := b.s.writer.c.Query(context.Background(), "SELECT seq FROM message WHERE seq > ?", func(r database.Row) error {
+		out[r.Int(0)] = true
+		return nil
+	}, seq)
+	return out, err
+}
+
 // replay reads the journal and returns the messages that did not come into the database, as they stood. Damage is named,
 // with what it may have cost.
 func (s *Store) replay() ([]*stored.Message, error) {
 	f := s.newFinds()
-	err := s.journal.Replay(s.known, func(payload []byte) error { return f.read(s.known.Last.Run, payload) })
+	err := s.journal.Replay(s.known, func(payload []byte) error { return f.Read(s.known.Last.Run, payload) })
 	if err == nil {
-		err = f.settle()
+		err = f.Settle()
 	}
 	switch {
 	case errors.Is(err, queue.ErrNewerForm):
 		return nil, err
-	case errors.Is(err, wal.ErrDamaged), errors.Is(err, errRecord):
+	case errors.Is(err, wal.ErrDamaged), errors.Is(err, young.ErrRecord):
 		return nil, fmt.Errorf("%w: %w; %s", queue.ErrDamaged, err, s.cost())
 	case err != nil:
 		return nil, err
 	}
 	s.note(f)
-	return f.left, nil
+	return f.Left, nil
 }
 
 // cost says what damage may have cost, as far as the numbers of messages tell.

@@ -38,7 +38,7 @@ func (s *Store) beginRun() error {
 	if s.known, err = readKnown(s.writer.c); err != nil {
 		return err
 	}
-	s.young.place, s.young.told, s.begun = s.known.Last, s.known.Last, true
+	s.young.Place, s.young.Told, s.begun = s.known.Last, s.known.Last, true
 	aside, err := s.journal.Forget()
 	for _, name := range aside {
 		s.warn(fmt.Errorf("journal/%s has no readable header and was set aside; no mail is missing for it", name))

@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
+	"postern/internal/queue/young"
 )
 
 // Salvaged says what was damaged in a data folder and what became of it.
@@ -91,7 +92,7 @@ func (s *Store) salvage(ctx context.Context) (*Salvaged, error) {
 		return nil, err
 	}
 	out.Damage = damage
-	if err := s.bringLeft(f.left); err != nil {
+	if err := s.bringLeft(f.Left); err != nil {
 		return nil, err
 	}
 	if err := s.setAside(ctx, bodies, out); err != nil {
@@ -107,9 +108,9 @@ func (s *Store) damage(missing bool) (out []string) {
 		out = append(out, "queue.db was missing or empty: what only it knew is lost, and a new one was made")
 	}
 	f := s.newFinds()
-	err := s.journal.Replay(s.known, func(payload []byte) error { return f.read(s.known.Last.Run, payload) })
+	err := s.journal.Replay(s.known, func(payload []byte) error { return f.Read(s.known.Last.Run, payload) })
 	if err == nil {
-		err = f.settle()
+		err = f.Settle()
 	}
 	if d, ok := errors.AsType[*wal.Damage](err); ok {
 		return append(out, d.Found...)
@@ -121,27 +122,29 @@ func (s *Store) damage(missing bool) (out []string) {
 }
 
 // survey reads everything that can be read of the journal, without changing anything on the disk.
-func (s *Store) survey() (*Salvaged, *finds, error) {
+func (s *Store) survey() (*Salvaged, *young.Finds, error) {
 	f := s.newFinds()
-	f.tolerant = true
-	if _, err := s.journal.Salvage(f.read); err != nil {
+	f.Tolerant = true
+	if _, err := s.journal.Salvage(f.Read); err != nil {
 		return nil, nil, err
 	}
-	_ = f.settle() // tolerant: it has no errors
-	out := &Salvaged{Recovered: len(f.left), Unreadable: f.bad}
-	for _, n := range f.left {
+	_ = f.Settle() // tolerant: it has no errors
+	out := &Salvaged{Recovered: len(f.Left), Unreadable: f.Bad}
+	for _, n := range f.Left {
 		if n.Open() > 0 {
 			out.Waiting++
 		}
 	}
 	last := s.order.lastSeq
-	for seq := range f.seen {
+	for seq := range f.Seen {
 		last = max(last, seq)
 	}
-	if err := f.missing(last, out); err != nil {
+	gap, err := f.Gap(last)
+	if err != nil {
 		return nil, nil, sqlite.Translate(err)
 	}
-	if err := f.inOrder(last); err != nil {
+	out.Missing, out.After, out.Before = gap.Missing, gap.After, gap.Before
+	if err := f.InOrder(last); err != nil {
 		return nil, nil, sqlite.Translate(err)
 	}
 	s.note(f)
@@ -149,8 +152,8 @@ func (s *Store) survey() (*Salvaged, *finds, error) {
 }
 
 // note takes what was found into the order of acceptance.
-func (s *Store) note(f *finds) {
-	for _, n := range f.left {
+func (s *Store) note(f *young.Finds) {
+	for _, n := range f.Left {
 		s.order.lastSeq = max(s.order.lastSeq, n.Seq)
 		s.order.note(n.AcceptedAt)
 	}

@@ -62,7 +62,7 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 func (s *Store) isYoung(id queue.DeliveryID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.young.find(id) != nil
+	return s.young.Find(id) != nil
 }
 
 // settleStored carries out a batch in the database.
@@ -234,16 +234,8 @@ func (t *txn) setState(st *stored.SiteState) error {
 
 // youngSite makes the row of a site at which so far only young messages wait or ended.
 func (t *txn) youngSite(key queue.SiteKey) (*stored.Site, error) {
-	var found *stored.Site
 	t.s.mu.Lock()
-	for e := t.s.young.inAge.Front(); e != nil && found == nil; e = e.Next() {
-		for i := range e.Value.(*youngMessage).deliveries {
-			if d := &e.Value.(*youngMessage).deliveries[i]; d.Site == key {
-				found = &stored.Site{Key: key, NextHop: d.At.NextHop, Requirement: d.At.Requirement}
-				break
-			}
-		}
-	}
+	found := t.s.young.Site(key)
 	t.s.mu.Unlock()
 	if found == nil {
 		return nil, fmt.Errorf("sqlstore: site %s: %w", key, queue.ErrNotFound)
@@ -255,5 +247,5 @@ func (t *txn) youngSite(key queue.SiteKey) (*stored.Site, error) {
 func (t *txn) stir(key queue.SiteKey) {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
-	delete(t.s.young.calm, key)
+	t.s.young.Stir(key)
 }

@@ -18,6 +18,7 @@ import (
 	"postern/internal/queue/sqlrecords"
 	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
+	"postern/internal/queue/young"
 )
 
 // Config says where the store is. Only Dir is needed.
@@ -77,7 +78,7 @@ type Store struct {
 	applied int64     // messages up to this seq are in the database
 	begun   bool      // a run of the journal has begun
 	unread  int64     // while the journal is read: the first message that is not in the database yet
-	young   young
+	young   *young.Mail
 	leases  map[queue.DeliveryID]*lease
 	// wishes are what administrators asked of deliveries under a lease, until it is carried out or too late.
 	wishes map[queue.DeliveryID]*queue.Wish
@@ -134,7 +135,7 @@ func newStore(cfg Config) *Store {
 		requests:  make(chan *request, 2*groupRequests),
 		entries:   make(chan *entry, 2*groupRequests),
 		move:      make(chan struct{}, 1),
-		young:     newYoung(),
+		young:     young.New(),
 		readers:   make(chan *sqlite.Conn, cfg.Readers),
 		stop:      make(chan struct{}),
 		leases:    map[queue.DeliveryID]*lease{},
@@ -209,14 +210,14 @@ func (s *Store) openDatabase() error {
 	if s.order, s.applied, err = s.totals.read(w); err == nil {
 		s.known, err = readKnown(w)
 	}
-	s.young.place = s.known.Last
+	s.young.Place = s.known.Last
 	return sqlite.Translate(err)
 }
 
 // readFloor finds the highest ID in the database.
 func (s *Store) readFloor(c *sqlite.Conn) error {
 	return c.Query(context.Background(), "SELECT max(id) FROM message", func(r database.Row) error {
-		s.young.floor = queue.ID(r.Text(0))
+		s.young.Floor = queue.ID(r.Text(0))
 		return nil
 	})
 }
@@ -275,7 +276,7 @@ func (s *Store) release() error {
 	var errs []error
 	if s.journal != nil {
 		s.mu.Lock()
-		empty := s.young.inAge.Len() == 0 && !s.broken.Load()
+		empty := s.young.Empty() && !s.broken.Load()
 		s.mu.Unlock()
 		errs = append(errs, s.endRun(empty))
 	}

@@ -84,16 +84,17 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 	}
 	defer s.calls.Done()
 	s.mu.Lock()
+	states, bodyBytes := s.young.Counts()
 	for n := int64(stored.Queued); n <= stored.Cancelled; n++ {
-		if c := s.totals.states[n] + s.young.states[n]; c > 0 {
+		if c := s.totals.states[n] + states[n]; c > 0 {
 			out.States[stored.LoadState(n)] = c
 		}
 	}
 	for _, l := range s.leases {
 		shift(out.States, l.was, queue.Sending)
 	}
-	out.BodyBytes = s.totals.bodyBytes + s.young.bodyBytes
-	oldest := s.young.oldest()
+	out.BodyBytes = s.totals.bodyBytes + bodyBytes
+	oldest := s.young.Oldest()
 	s.mu.Unlock()
 	err := s.read(ctx, func(c *sqlite.Conn) error {
 		whole, err := filled(ctx, c)

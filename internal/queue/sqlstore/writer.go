@@ -11,6 +11,7 @@ import (
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
+	"postern/internal/queue/young"
 )
 
 // Bounds of one group: so many requests, so many bytes of bodies, are committed together.
@@ -53,10 +54,10 @@ type txn struct {
 	totals  totals
 	writes  int // statements that changed something
 	begun   bool
-	refs    map[int64]int64 // what to add to site.refs
-	undo    []func()        // in-memory changes to take back, newest last
-	landed  []*youngMessage // that came from the journal
-	entered []queue.ID      // of messages that did not
+	refs    map[int64]int64  // what to add to site.refs
+	undo    []func()         // in-memory changes to take back, newest last
+	landed  []*young.Message // that came from the journal
+	entered []queue.ID       // of messages that did not
 }
 
 // do hands run to the writer and waits for the commit it is part of. Once handed over it is waited for whatever
@@ -186,8 +187,8 @@ func (t *txn) end() error {
 	if t.writes > 0 {
 		t.s.mu.Lock()
 		order := t.s.order
-		at = t.s.young.place
-		applied = t.s.young.applied(order.lastSeq, t.landed)
+		at = t.s.young.Place
+		applied = t.s.young.Applied(order.lastSeq, t.landed)
 		if t.s.unread > 0 {
 			applied = t.s.unread - 1
 		}
@@ -207,7 +208,7 @@ func (t *txn) end() error {
 	t.s.totals = t.totals
 	if t.writes > 0 {
 		t.s.known.Note++
-		t.s.young.told = at
+		t.s.young.Told = at
 	}
 	t.s.applied = max(t.s.applied, applied)
 	t.s.land(t.landed)

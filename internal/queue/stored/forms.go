@@ -13,7 +13,6 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/queue"
-	"postern/internal/queue/database"
 )
 
 // messageForm is what of a message is not a column of its own. Fields are only ever added; what changes meaning is a
@@ -138,7 +137,7 @@ func EncodeAttempt(a *attempt.Attempt) (any, error) {
 	}
 	out := make([]byte, 0, len(text)+len(a.Tries)*(len(a.Tries[0].JSON)+1)+16)
 	for i, t := range a.Tries {
-		out = append(append(out, [2]string{`,`, `{"tries":[`}[database.Flag(i == 0)]...), t.JSON...)
+		out = append(append(out, [2]string{`,`, `{"tries":[`}[Flag(i == 0)]...), t.JSON...)
 	}
 	return string(append(append(out, `],`...), text[1:]...)), nil
 }

@@ -43,7 +43,7 @@ const ChangingColumns = "state, due, deadline, expires, finished, attempts, noti
 // Changing are the values of what a transition changes.
 func Changing(d *queue.Delivery) []any {
 	return []any{State(d.State), database.Stamp(d.Due), database.Stamp(d.Deadline), database.Stamp(d.ExpiresAt),
-		database.Stamp(d.FinishedAt), int64(d.Attempts), database.Flag(d.Noticed), int64(d.Reached), string(d.Reason)}
+		database.Stamp(d.FinishedAt), int64(d.Attempts), Flag(d.Noticed), int64(d.Reached), string(d.Reason)}
 }
 
 // Record is a record with the columns that are not part of it.

@@ -42,3 +42,11 @@ func LoadState(n int64) queue.State {
 	}
 	return 0
 }
+
+// Flag is a truth as it is stored.
+func Flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,4 +1,4 @@
-package sqlstore
+package young
 
 import (
 	"encoding/binary"
@@ -8,7 +8,6 @@ import (
 
 	"postern/internal/policy"
 	"postern/internal/queue"
-	"postern/internal/queue/database"
 	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
 )
@@ -20,8 +19,8 @@ const (
 	kindSettle = 2 // deliveries that were delivered
 )
 
-// acceptRecord is the record of a message; numberRecord completes it.
-func acceptRecord(n *stored.Message) wal.Record {
+// AcceptRecord is the record of a message; NumberRecord completes it.
+func AcceptRecord(n *stored.Message) wal.Record {
 	m := &n.Message
 	b := make(fields, 0, 512+len(n.Facts)+len(n.Deliveries)*512)
 	b = append(b, kindAccept, 0, 0, 0, 0, 0, 0, 0, 0) // its seq comes here
@@ -31,7 +30,7 @@ func acceptRecord(n *stored.Message) wal.Record {
 	b.int(m.RulesRevision)
 	b.text(n.Body.File)
 	key, has := n.MessageIDKey.(int64)
-	b.int(database.Flag(has))
+	b.int(stored.Flag(has))
 	b.int(key)
 	b.text(n.Sender)
 	b.text(n.Facts)
@@ -44,7 +43,7 @@ func acceptRecord(n *stored.Message) wal.Record {
 		b.time(d.Due)
 		b.time(d.Deadline)
 		b.time(d.ExpiresAt)
-		b.int(database.Flag(d.Noticed))
+		b.int(stored.Flag(d.Noticed))
 		b.int(int64(d.Reached))
 		b.text(string(d.Reason))
 		b.int(d.RecipientKey)
@@ -54,11 +53,11 @@ func acceptRecord(n *stored.Message) wal.Record {
 	return wal.Record{Head: b, Body: n.Body.Data}
 }
 
-// numberRecord puts the seq into the record of a message.
-func numberRecord(head []byte, seq int64) { binary.LittleEndian.PutUint64(head[1:], uint64(seq)) }
+// NumberRecord puts the seq into the record of a message.
+func NumberRecord(head []byte, seq int64) { binary.LittleEndian.PutUint64(head[1:], uint64(seq)) }
 
-// settleRecord is the record of deliveries that were delivered.
-func settleRecord(b *stored.Batch) wal.Record {
+// SettleRecord is the record of deliveries that were delivered.
+func SettleRecord(b *stored.Batch) wal.Record {
 	w := make(fields, 0, 64+len(b.Settlements)*1024)
 	w = append(w, kindSettle)
 	w.time(b.Now)
@@ -68,9 +67,9 @@ func settleRecord(b *stored.Batch) wal.Record {
 		w.int(int64(st.Lease.Delivery))
 		w.int(int64(st.Reached))
 		w.text(string(st.Reason))
-		w.int(database.Flag(st.Noticed))
+		w.int(stored.Flag(st.Noticed))
 		attempt, has := st.Facts.(string)
-		w.int(database.Flag(has))
+		w.int(stored.Flag(has))
 		w.text(attempt)
 	}
 	return wal.Record{Head: w}
@@ -92,8 +91,8 @@ func (f *fields) time(t time.Time) {
 	f.int(t.UnixMicro() + 1)
 }
 
-// errRecord: a record that is whole, by its checksum, and cannot be read.
-var errRecord = errors.New("sqlstore: a record of the journal cannot be read")
+// ErrRecord: a record that is whole, by its checksum, and cannot be read.
+var ErrRecord = errors.New("young: a record of the journal cannot be read")
 
 // reading is a record being read. After an error everything reads as zero.
 type reading struct {
@@ -132,7 +131,7 @@ func (r *reading) time() time.Time {
 // readAccept reads the record of a message without its kind.
 func readAccept(payload []byte) (*stored.Message, error) {
 	if len(payload) < 8 {
-		return nil, errRecord
+		return nil, ErrRecord
 	}
 	n, r := &stored.Message{}, &reading{b: payload[8:]}
 	m := &n.Message
@@ -144,7 +143,7 @@ func readAccept(payload []byte) (*stored.Message, error) {
 	n.Sender, n.Facts = r.text(), r.text()
 	count := r.int()
 	if r.bad || count < 1 || count > queue.MaxDeliveries {
-		return nil, errRecord
+		return nil, ErrRecord
 	}
 	for range count {
 		d := stored.Delivery{}
@@ -154,7 +153,7 @@ func readAccept(payload []byte) (*stored.Message, error) {
 		d.Noticed, d.Reached, d.Reason = r.int() != 0, policy.Level(r.int()), policy.Reason(r.text())
 		d.RecipientKey, d.Canonical, d.Facts = r.int(), r.text(), r.text()
 		if r.bad || !d.State.Waiting() {
-			return nil, errRecord
+			return nil, ErrRecord
 		}
 		var err error
 		if d.At, d.Requirement, err = stored.KnownSite(nextHop, requirement); err != nil {
@@ -182,12 +181,12 @@ func readSettle(payload []byte) (*stored.Batch, error) {
 			st.Facts = text
 		}
 		if r.bad {
-			return nil, errRecord
+			return nil, ErrRecord
 		}
 		b.Settlements = append(b.Settlements, st)
 	}
 	if r.bad {
-		return nil, errRecord
+		return nil, ErrRecord
 	}
 	return b, nil
 }

@@ -1,4 +1,4 @@
-package sqlstore
+package young
 
 import (
 	"reflect"
@@ -11,8 +11,10 @@ import (
 	"postern/internal/queue/stored"
 )
 
+var testTime = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
 // recorded makes an accept record of two deliveries, as the committer would.
-func recorded(t testing.TB, s *Store, size int) (*stored.Message, []byte) {
+func recorded(t testing.TB, size int) (*stored.Message, []byte) {
 	t.Helper()
 	held := queue.NewDelivery{NextHop: "to:relay:25"}
 	held.Recipient.Address, held.State, held.Noticed = mail.MustAddress("b@d.test"), queue.Held, true
@@ -20,27 +22,25 @@ func recorded(t testing.TB, s *Store, size int) (*stored.Message, []byte) {
 	due := queue.NewDelivery{NextHop: "mx:b.test"}
 	due.Recipient.Address, due.Due, due.ExpiresAt = mail.MustAddress("a@b.test"), testTime, testTime.Add(time.Hour)
 	due.Deadline, due.Rules = testTime.Add(time.Minute), []string{"x"}
-	d := s.spool.NewDraft()
-	if _, err := d.Write(make([]byte, size)); err != nil {
-		t.Fatal(err)
+	body := stored.Body{Data: make([]byte, size), Size: int64(size)}
+	if size > 64<<10 {
+		body.File, body.Data = "large.body", nil
 	}
-	n, _, err := s.ready(&queue.Submission{Message: queue.Message{ID: "m", MessageID: "<1@x>", AcceptedAt: testTime, RulesRevision: 7,
-		Envelope: mail.Envelope{From: mail.MustAddress("S@s.test")}}, Deliveries: []queue.NewDelivery{due, held}, Body: d})
+	n, err := stored.Ready(&queue.Submission{Message: queue.Message{ID: "m", MessageID: "<1@x>", AcceptedAt: testTime, RulesRevision: 7,
+		Envelope: mail.Envelope{From: mail.MustAddress("S@s.test")}}, Deliveries: []queue.NewDelivery{due, held}}, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := acceptRecord(n)
+	r := AcceptRecord(n)
 	n.Number(41)
-	numberRecord(r.Head, n.Seq)
+	NumberRecord(r.Head, n.Seq)
 	return n, append(r.Head, r.Body...)
 }
 
 // TestAcceptRecord: what comes out of a record of the journal is stored as what went in would be.
 func TestAcceptRecord(t *testing.T) {
-	s := still(t, t.TempDir())
-	defer s.Close()
 	for _, size := range []int{0, 100, 200 << 10} {
-		want, record := recorded(t, s, size)
+		want, record := recorded(t, size)
 		got, err := readAccept(record[1:])
 		if err != nil || record[0] != kindAccept {
 			t.Fatalf("kind %d, %v", record[0], err)
@@ -66,14 +66,9 @@ func TestAcceptRecord(t *testing.T) {
 
 // FuzzRecord: whatever a record holds, it is read or refused; and what is read of a settlement can be written again.
 func FuzzRecord(f *testing.F) {
-	s, err := Open(f.Context(), Config{Dir: f.TempDir(), still: true})
-	if err != nil {
-		f.Fatal(err)
-	}
-	defer s.Close()
-	_, accept := recorded(f, s, 20)
+	_, accept := recorded(f, 20)
 	f.Add(accept)
-	f.Add(settleRecord(&stored.Batch{Now: testTime, Settlements: []stored.Settlement{
+	f.Add(SettleRecord(&stored.Batch{Now: testTime, Settlements: []stored.Settlement{
 		{Facts: "{}", Settlement: &queue.Settlement{Lease: queue.Lease{Delivery: 5}, Reached: policy.Encrypted, Noticed: true}},
 		{Settlement: &queue.Settlement{Reason: policy.CertExpired}},
 	}}).Head)
@@ -85,15 +80,15 @@ func FuzzRecord(f *testing.F) {
 			if n.Open() != len(n.Deliveries) || len(n.Deliveries) == 0 {
 				t.Errorf("%d of %d deliveries wait", n.Open(), len(n.Deliveries))
 			}
-			again := acceptRecord(n)
-			numberRecord(again.Head, n.Seq)
+			again := AcceptRecord(n)
+			NumberRecord(again.Head, n.Seq)
 			same, err := readAccept(append(again.Head, again.Body...)[1:])
 			if err != nil || !reflect.DeepEqual(same, n) {
 				t.Errorf("written and read again: %+v (%v), want %+v", same, err, n)
 			}
 		}
 		if b, err := readSettle(record[1:]); err == nil {
-			again, err := readSettle(settleRecord(b).Head[1:])
+			again, err := readSettle(SettleRecord(b).Head[1:])
 			if err != nil || !reflect.DeepEqual(again, b) {
 				t.Errorf("written and read again: %+v (%v), want %+v", again, err, b)
 			}
