@@ -8,6 +8,7 @@ import (
 // statements are the texts of a Search that engines say in different ways.
 type statements struct {
 	open, openAtSite      string
+	records, sites        string
 	firstSince, lastUntil string
 	walk, byID            string
 	undelivered           string
@@ -26,6 +27,12 @@ func statementsIn(d *database.Dialect) statements {
 			" WHERE accepted BETWEEN at AND at + ?",
 		lastUntil: "SELECT max(seq) " + accepted + "max(accepted) AS at FROM message WHERE accepted < ?) edge" +
 			" WHERE accepted BETWEEN at - ? AND at",
+		records: records + d.Each("?") + ` j CROSS JOIN delivery d ON d.id = j.value
+	CROSS JOIN message m ON m.seq = d.id >> 20`,
+		sites: "SELECT " + stored.SiteColumns + `, w.queued, w.earliest, w.held FROM site s LEFT JOIN
+	(SELECT site, count(due) AS queued, min(due) AS earliest, count(*) - count(due) AS held FROM delivery` +
+			d.Index("delivery_open") + ` WHERE state <= 2 GROUP BY site) w ON w.site = s.id
+	WHERE s.failures > 0 OR w.site IS NOT NULL ORDER BY s.key`,
 		walk: records + `delivery d CROSS JOIN message m ON m.seq = d.id >> 20
 	WHERE d.id >= ?1 AND d.id < ?2` + conditions(d) + ` ORDER BY d.id DESC LIMIT 256`,
 		byID: records + d.Each("?1") + ` j CROSS JOIN delivery d ON d.id = j.value

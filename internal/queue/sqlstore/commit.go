@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/group"
 	"postern/internal/queue/spool"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/stored"
@@ -26,7 +27,8 @@ type entry struct {
 	ended  []*young.Delivery // of settle
 }
 
-func (e *entry) weight() int { return len(e.record.Head) + len(e.record.Body) }
+// Weight is the bytes of its record.
+func (e *entry) Weight() int { return len(e.record.Head) + len(e.record.Body) }
 
 // errElsewhere: a settlement concerns more than the journal can tell, or a message that is not young any more.
 var errElsewhere = errors.New("sqlstore: not a matter of the journal")
@@ -51,13 +53,13 @@ func (s *Store) journalize(ctx context.Context, e *entry) error {
 // commitLoop is the one goroutine that writes the journal. All entries that came in while it wrote are written together.
 func (s *Store) commitLoop() {
 	for first := range s.entries {
-		group := gather(s.entries, first)
-		if err := s.commitGroup(group); err != nil && len(group) > 1 && !s.broken.Load() {
-			for i := range group { // one that has no room must not take others with it
-				_ = s.commitGroup(group[i : i+1])
+		all := group.Gather(s.entries, first)
+		if err := s.commitGroup(all); err != nil && len(all) > 1 && !s.broken.Load() {
+			for i := range all { // one that has no room must not take others with it
+				_ = s.commitGroup(all[i : i+1])
 			}
 		}
-		for _, e := range group {
+		for _, e := range all {
 			e.done <- e.err
 		}
 		s.wakeMover()

@@ -430,7 +430,7 @@ func TestGroupIsolation(t *testing.T) {
 			errs[i] = s.Append(t.Context(), audit.Entry{Action: fmt.Sprint(i)})
 		})
 	}
-	for len(s.requests) < len(errs) {
+	for s.changes.Queued() < len(errs) {
 		runtime.Gosched()
 	}
 	close(release)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/group"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/young"
 )
@@ -85,21 +86,21 @@ func TestCalmIsUndone(t *testing.T) {
 		t.Fatal(err)
 	}
 	busy, release := make(chan struct{}), make(chan struct{})
-	requests := []*request{
-		{run: func(*txn) error { close(busy); <-release; return nil }},
-		{run: func(t *txn) error { return t.Exec("UPDATE delivery SET state = 5") }},
-		{run: func(t *txn) error { _, err := t.look("mx:b.test"); return err }},
-		{run: func(t *txn) error { return errors.Join(t.Exec("DELETE FROM entry"), errors.New("no room")) }},
+	changes := []group.Change[*txn]{
+		func(*txn) error { close(busy); <-release; return nil },
+		func(t *txn) error { return t.Exec("UPDATE delivery SET state = 5") },
+		func(t *txn) error { _, err := t.look("mx:b.test"); return err },
+		func(t *txn) error { return errors.Join(t.Exec("DELETE FROM entry"), errors.New("no room")) },
 	}
-	change := requests[1].run
+	change := changes[1]
 	once := 0
-	requests[1].run = func(t *txn) error {
+	changes[1] = func(t *txn) error {
 		if once++; once > 1 {
 			return errors.New("no room")
 		}
 		return change(t)
 	}
-	requests[2].run = func(look func(*txn) error) func(*txn) error {
+	changes[2] = func(look func(*txn) error) func(*txn) error {
 		first := true
 		return func(t *txn) error {
 			if !first {
@@ -108,18 +109,19 @@ func TestCalmIsUndone(t *testing.T) {
 			first = false
 			return look(t)
 		}
-	}(requests[2].run)
-	for i, r := range requests {
-		r.done = make(chan error, 1)
-		s.requests <- r
+	}(changes[2])
+	var wg sync.WaitGroup
+	for i, change := range changes { // in this order
+		wg.Go(func() { _ = s.do(t.Context(), 0, change) })
 		if i == 0 {
 			<-busy
 		}
+		for s.changes.Queued() < i {
+			runtime.Gosched()
+		}
 	}
 	close(release)
-	for _, r := range requests {
-		<-r.done
-	}
+	wg.Wait()
 	if work := claimAll(t, s); len(work) != 1 {
 		t.Errorf("claimed %d, want the one whose end was undone", len(work))
 	}

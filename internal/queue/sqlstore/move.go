@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 	"postern/internal/queue/young"
 )
@@ -224,4 +225,19 @@ func (s *Store) breathe() error {
 		s.cond.Wait()
 	}
 	return nil
+}
+
+// settleAgain is settleDownOf that is tried again while another program has the database locked. Nothing is frozen in
+// between, so that it can be sent.
+func (s *Store) settleAgain(ctx context.Context, ms []*young.Message, since time.Time) error {
+	err := s.bring(ctx, ms, nil)
+	if sqlite.Primary(err) != sqlite.Busy || time.Since(since) >= busyPatience {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(busyAgain):
+		return nil
+	}
 }

@@ -42,8 +42,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, er
 	return n, s.do(ctx, 0, func(t *txn) error { return t.purgeSites(before) })
 }
 
-// finished lists messages all of whose deliveries ended before the time. What is finished never opens again, so the
-// list stays true until the writer has it.
+// finished lists messages all of whose deliveries ended before the time.
 func (s *Store) finished(ctx context.Context, before time.Time, limit int) (seqs []int64, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, hi, err := s.search.SeqRange(ctx, c, s.counted(), time.Time{}, before)
@@ -53,12 +52,8 @@ func (s *Store) finished(ctx context.Context, before time.Time, limit int) (seqs
 		s.mu.Lock()
 		hi = min(hi, s.applied) // what the journal may still tell of must be found here
 		s.mu.Unlock()
-		return c.Query(ctx, `SELECT m.seq FROM message m WHERE m.seq <= ? AND m.open = 0 AND NOT EXISTS
-			(SELECT 1 FROM delivery d WHERE d.id >= m.seq << 20 AND d.id < m.seq + 1 << 20 AND d.finished >= ?)
-			ORDER BY m.seq LIMIT ?`, func(r database.Row) error {
-			seqs = append(seqs, r.Int(0))
-			return nil
-		}, hi, before.UnixMicro(), int64(limit))
+		seqs, err = s.search.Finished(ctx, c, hi, before, limit)
+		return err
 	})
 	return seqs, err
 }

@@ -3,10 +3,10 @@ package sqlstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"iter"
+	"time"
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
@@ -123,28 +123,17 @@ func (s *Store) youngContent(id queue.ID) (*spool.Content, error) {
 
 // load reads claimed deliveries and completes their leases.
 func (s *Store) load(ctx context.Context, leases []queue.Lease) ([]queue.Work, error) {
-	ids, found := make([]queue.DeliveryID, len(leases)), make([]*stored.Record, 0, len(leases))
+	ids := make([]queue.DeliveryID, len(leases))
 	for i, l := range leases {
 		ids[i] = l.Delivery
 	}
-	rs := &stored.Reader{}
-	err := s.read(ctx, func(c *sqlite.Conn) error {
-		err := c.Query(ctx, "SELECT "+stored.RecordColumns+" FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
-			" CROSS JOIN message m ON m.Seq = d.id >> 20", func(r database.Row) error {
-			rec, err := stored.Scan(r)
-			found = append(found, rec)
-			return err
-		}, sqlite.List(ids))
-		for i := 0; i < len(found) && err == nil; i++ {
-			err = rs.Complete(ctx, c, found[i])
-		}
+	var found []*stored.Record
+	err := s.read(ctx, func(c *sqlite.Conn) (err error) {
+		found, err = s.search.Records(ctx, c, ids)
 		return err
 	})
 	if err != nil {
 		return nil, err
-	}
-	if len(found) != len(leases) {
-		return nil, fmt.Errorf("sqlstore: found %d of %d claimed deliveries", len(found), len(leases))
 	}
 	return s.work(leases, found), nil
 }
@@ -166,7 +155,7 @@ func (s *Store) work(leases []queue.Lease, found []*stored.Record) []queue.Work 
 	return out
 }
 
-// Sites lists the sites where mail waits or that fail, by key, in one pass over the index of what waits.
+// Sites lists the sites where mail waits or that fail, by key.
 func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -176,19 +165,25 @@ func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
 		return nil, err
 	}
 	var out []queue.Site
-	err := s.read(ctx, func(c *sqlite.Conn) error {
-		return c.Query(ctx, "SELECT "+stored.SiteColumns+`, w.queued, w.earliest, w.held FROM site s LEFT JOIN
-			(SELECT site, count(due) AS queued, min(due) AS earliest, count(*) - count(due) AS held FROM delivery INDEXED BY delivery_open
-			WHERE state <= 2 GROUP BY site) w ON w.site = s.id
-			WHERE s.failures > 0 OR w.site IS NOT NULL ORDER BY s.key`, func(r database.Row) error {
-			site, err := stored.ScanSite(r)
-			if err != nil {
-				return err
-			}
-			site.Queued, site.Earliest, site.Held = int(r.Int(7)), r.Time(8), int(r.Int(9))
-			out = append(out, *site)
-			return nil
-		})
+	err := s.read(ctx, func(c *sqlite.Conn) (err error) {
+		out, err = s.search.Sites(ctx, c)
+		return err
+	})
+	return out, err
+}
+
+// TookMail looks through the newest deliveries for sites that took mail.
+func (s *Store) TookMail(ctx context.Context, since time.Time, limit int) (out map[queue.SiteKey]time.Time, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	if err := s.settleDown(ctx); err != nil {
+		return nil, err
+	}
+	err = s.read(ctx, func(c *sqlite.Conn) (err error) {
+		out, err = s.search.TookMail(ctx, c, since, limit)
+		return err
 	})
 	return out, err
 }

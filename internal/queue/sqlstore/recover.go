@@ -10,6 +10,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/group"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
@@ -82,14 +83,14 @@ func (s *Store) bringLeft(left []*stored.Message) error {
 		} else {
 			s.unread = 0
 		}
-		results, err := s.writer.attempt([]*request{{run: func(t *txn) error {
+		results, err := s.writer.attempt([]group.Change[*txn]{func(t *txn) error {
 			for _, n := range chunk {
 				if err := t.store(n); err != nil {
 					return err
 				}
 			}
 			return nil
-		}}})
+		}})
 		if err == nil {
 			err = results[0] // of a request that failed with its first statement
 		}

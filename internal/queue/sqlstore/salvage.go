@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
@@ -19,10 +18,8 @@ type Salvaged struct {
 	// Recovered counts the messages that came from the journal into the database; of these Waiting still wait. Where the
 	// record of a delivery is among what was lost, one that waits is sent again.
 	Recovered, Waiting int
-	// Missing counts the numbers of messages that nothing tells of. A number may also never have been used.
-	Missing int64
-	// After and Before are when the messages around the missing ones were accepted; zero where there is none.
-	After, Before time.Time
+	// Gap is what nothing tells of.
+	young.Gap
 	// Unreadable counts records that are whole and cannot be understood.
 	Unreadable int
 	// Aside are the files that were kept under other names, relative to the data folder: parts of the journal, and bodies
@@ -33,22 +30,6 @@ type Salvaged struct {
 // Cost is one sentence, without its end, about what can be read and what may be lost.
 func (r *Salvaged) Cost() string {
 	return fmt.Sprintf("%d messages can be read in the journal that are not in the database; %s", r.Recovered, r.Loss())
-}
-
-// Loss is one sentence, without its end, about what may be lost.
-func (r *Salvaged) Loss() string {
-	const last = "what was accepted last may be lost, if it stood in what is missing"
-	if r.Missing == 0 {
-		return "no message is known to be lost, but " + last
-	}
-	span := ""
-	if !r.After.IsZero() {
-		span += ", accepted after " + r.After.Format(time.RFC3339)
-	}
-	if !r.Before.IsZero() {
-		span += ", accepted before " + r.Before.Format(time.RFC3339)
-	}
-	return fmt.Sprintf("up to %d messages may be lost%s, by their numbers; %s", r.Missing, span, last)
 }
 
 // Salvage opens a data folder that Open refuses as damaged, brings all that can be read into the database, keeps what is
@@ -143,7 +124,7 @@ func (s *Store) survey() (*Salvaged, *young.Finds, error) {
 	if err != nil {
 		return nil, nil, sqlite.Translate(err)
 	}
-	out.Missing, out.After, out.Before = gap.Missing, gap.After, gap.Before
+	out.Gap = gap
 	if err := f.InOrder(last); err != nil {
 		return nil, nil, sqlite.Translate(err)
 	}

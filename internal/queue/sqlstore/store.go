@@ -12,6 +12,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/group"
 	"postern/internal/queue/search"
 	"postern/internal/queue/spool"
 	"postern/internal/queue/sqlite"
@@ -54,20 +55,20 @@ type Config struct {
 // Store implements queue.Store, audit.Ledger and records.Store on one data folder. Use Open. Safe for concurrent use.
 type Store struct {
 	*besides
-	search   *search.Search
-	cfg      Config
-	spool    *spool.Spool
-	requests chan *request
-	entries  chan *entry
-	move     chan struct{} // capacity 1: the mover has something to do
-	readers  chan *sqlite.Conn
-	broken   atomic.Bool
-	calls    sync.WaitGroup // running methods
-	loops    sync.WaitGroup // the mover and the filler, which call the writer
-	workers  sync.WaitGroup // the writer, the committer and the checkpointer
-	stop     chan struct{}  // closed to end the mover and the checkpointer
-	writer   *writer
-	journal  *wal.Journal // the committer's, but for Drop
+	search  *search.Search
+	cfg     Config
+	spool   *spool.Spool
+	changes *group.Writer[*txn]
+	entries chan *entry
+	move    chan struct{} // capacity 1: the mover has something to do
+	readers chan *sqlite.Conn
+	broken  atomic.Bool
+	calls   sync.WaitGroup // running methods
+	loops   sync.WaitGroup // the mover and the filler, which call the writer
+	workers sync.WaitGroup // the writer, the committer and the checkpointer
+	stop    chan struct{}  // closed to end the mover and the checkpointer
+	writer  *writer
+	journal *wal.Journal // the committer's, but for Drop
 
 	mu      sync.Mutex // guards what follows
 	cond    *sync.Cond // something young has changed
@@ -100,7 +101,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := s.writer.c.Script(sqlite.NoTimeout); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
-	s.workers.Go(s.writer.loop)
+	s.workers.Go(s.changes.Loop)
 	s.workers.Go(s.commitLoop)
 	if !s.cfg.still {
 		s.loops.Go(s.moveLoop)
@@ -132,8 +133,7 @@ func newStore(cfg Config) *Store {
 	}
 	s := &Store{
 		cfg:       cfg,
-		requests:  make(chan *request, 2*groupRequests),
-		entries:   make(chan *entry, 2*groupRequests),
+		entries:   make(chan *entry, 2*group.Most),
 		move:      make(chan struct{}, 1),
 		young:     young.New(),
 		readers:   make(chan *sqlite.Conn, cfg.Readers),
@@ -194,6 +194,7 @@ func (s *Store) openDatabase() error {
 		return fmt.Errorf("sqlstore: cannot open the database: %w", sqlite.Translate(err))
 	}
 	s.writer = &writer{s: s, c: w, sites: map[queue.SiteKey]*stored.Site{}}
+	s.changes = group.New(s.writer.attempt, func(err error) bool { return sqlite.Primary(err) == sqlite.Busy })
 	s.writer.commit = func() error { return w.Exec("COMMIT") }
 	if err := sqlite.AssertDurable(w); err != nil {
 		return err
@@ -263,7 +264,7 @@ func (s *Store) Close() error {
 	s.loops.Wait()
 	err := s.settleDown(context.Background())
 	close(s.entries)
-	close(s.requests)
+	s.changes.Close()
 	s.workers.Wait()
 	if errors.Is(err, queue.ErrBroken) {
 		err = nil // told before; the next Open reads the journal

@@ -8,31 +8,12 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/group"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
 	"postern/internal/queue/young"
 )
-
-// Bounds of one group: so many requests, so many bytes of bodies, are committed together.
-const (
-	groupRequests = 512
-	groupBytes    = 8 << 20
-	yields        = 2 // in a row without a new request end a group
-)
-
-// request is a change for the writer. run must do all of it or return an error; when it returns an error after it
-// wrote, the writer undoes what it did. run may be called twice, the first time undone.
-type request struct {
-	run      func(t *txn) error
-	bytes    int // of bodies, for the bound of the group
-	done     chan error
-	since    time.Time
-	patience time.Duration // how long it waits while another program has the database locked
-	alone    bool          // it needs the lock, as far as is known
-}
-
-func (r *request) weight() int { return r.bytes }
 
 // writer is the one goroutine that writes. It owns everything in it; totals and leases are also read by others, under
 // Store.mu.
@@ -43,9 +24,6 @@ type writer struct {
 	sites map[queue.SiteKey]*stored.Site
 	// commit is the COMMIT; tests put faults and a witness around it.
 	commit func() error
-	// waiting is what needs the lock that another program has, until the next try at retry.
-	waiting []*request
-	retry   time.Time
 }
 
 // txn is one transaction of the writer.
@@ -60,6 +38,13 @@ type txn struct {
 	entered []queue.ID       // of messages that did not
 }
 
+// busyPatience is how long a change waits while another program has the database locked; then it is told so. busyAgain is
+// between two tries of many changes.
+const (
+	busyPatience = 10 * time.Second
+	busyAgain    = 100 * time.Millisecond
+)
+
 // do hands run to the writer and waits for the commit it is part of. Once handed over it is waited for whatever
 // becomes of ctx, because what it refers to is in use.
 func (s *Store) do(ctx context.Context, bytes int, run func(t *txn) error) error {
@@ -68,58 +53,22 @@ func (s *Store) do(ctx context.Context, bytes int, run func(t *txn) error) error
 
 // doWithin is do with a patience of its own while another program has the database locked.
 func (s *Store) doWithin(ctx context.Context, patience time.Duration, bytes int, run func(t *txn) error) error {
-	r := &request{run: run, bytes: bytes, done: make(chan error, 1), since: time.Now(), patience: patience}
-	select {
-	case s.requests <- r:
-		return <-r.done
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return s.changes.Do(ctx, patience, bytes, run)
 }
 
-// loop serves requests until the channel is closed.
-func (w *writer) loop() {
-	for group := w.next(); group != nil; group = w.next() {
-		w.serve(group)
-	}
-}
-
-// serve runs a group in one transaction. When that fails, each request gets a transaction of its own, so that one that
-// cannot be done does not take others with it.
-func (w *writer) serve(group []*request) {
-	results, err := w.attempt(group)
-	if sqlite.Primary(err) == sqlite.Busy {
-		w.locked(group, err)
-		return
-	}
-	if err != nil && len(group) > 1 {
-		for i := range group {
-			w.serve(group[i : i+1])
-		}
-		return
-	}
-	for i, r := range group {
-		if err != nil {
-			r.done <- err
-		} else {
-			r.done <- results[i]
-		}
-	}
-}
-
-// attempt runs a group in one transaction and commits it. A request that fails before it wrote anything gets its error
+// attempt makes changes in one transaction and commits it. One that fails before it wrote anything gets its error
 // in results and leaves the others alone; any other failure undoes everything and is returned.
-func (w *writer) attempt(group []*request) (results []error, err error) {
+func (w *writer) attempt(changes []group.Change[*txn]) (results []error, err error) {
 	if w.s.broken.Load() {
 		return nil, queue.ErrBroken
 	}
 	w.s.mu.Lock()
 	t := &txn{writer: w, totals: w.s.totals, refs: map[int64]int64{}}
 	w.s.mu.Unlock()
-	results = make([]error, len(group))
-	for i, r := range group {
+	results = make([]error, len(changes))
+	for i, run := range changes {
 		before := t.writes
-		if err = r.run(t); err != nil && t.writes > before {
+		if err = run(t); err != nil && t.writes > before {
 			break
 		} else if sqlite.Primary(err) != 0 && sqlite.Primary(err) != sqlite.Constraint {
 			break

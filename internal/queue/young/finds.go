@@ -2,6 +2,7 @@ package young
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -160,9 +161,26 @@ func (f *Finds) InOrder(last int64) error {
 
 // Gap is numbers of messages that nothing tells of.
 type Gap struct {
+	// Missing counts them. A number may also never have been used.
 	Missing int64
 	// After and Before are when the messages around them were accepted; zero where there is none.
 	After, Before time.Time
+}
+
+// Loss is one sentence, without its end, about what may be lost.
+func (g *Gap) Loss() string {
+	const last = "what was accepted last may be lost, if it stood in what is missing"
+	if g.Missing == 0 {
+		return "no message is known to be lost, but " + last
+	}
+	span := ""
+	if !g.After.IsZero() {
+		span += ", accepted after " + g.After.Format(time.RFC3339)
+	}
+	if !g.Before.IsZero() {
+		span += ", accepted before " + g.Before.Format(time.RFC3339)
+	}
+	return fmt.Sprintf("up to %d messages may be lost%s, by their numbers; %s", g.Missing, span, last)
 }
 
 // Gap counts the numbers up to last that neither the journal nor the database has.
