@@ -3,132 +3,62 @@ package sqlstore
 import (
 	"context"
 	"fmt"
-	"strings"
-	"time"
 
-	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/spool"
+	"postern/internal/queue/stored"
 )
 
-// newMessage is a message made ready to be stored: everything that can be computed before is. It shares nothing with the
-// submission that could change.
-type newMessage struct {
-	message    queue.Message
-	draft      *draft
-	facts      string
-	sender     string
-	messageID  any // column value
-	deliveries []newDelivery
-	seq        int64 // given when it is stored
-}
-
-// newDelivery is a delivery of a newMessage, as it stands: with the outcome, when it ended before it came into the
-// database.
-type newDelivery struct {
-	queue.Delivery
-	site      *siteRow // not yet looked up: key, nextHop and requirement only
-	recipient int64
-	address   string
-	facts     string
-	attempt   any // column value of the one attempt made, nil if there was none
-}
-
 // ready prepares a submission; a large body is durable afterwards.
-func (s *Store) ready(sub *queue.Submission) (*newMessage, error) {
+func (s *Store) ready(sub *queue.Submission) (*stored.Message, *spool.Draft, error) {
 	if err := sub.Check(); err != nil {
+		return nil, nil, err
+	}
+	d, ok := sub.Body.(*spool.Draft)
+	if !ok || !d.Of(s.spool) {
+		return nil, nil, fmt.Errorf("sqlstore: the body of message %s is not a draft of this store", sub.Message.ID)
+	}
+	body, err := d.Seal()
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := stored.Ready(sub, body)
+	return n, d, err
+}
+
+// NewDraft begins a body.
+func (s *Store) NewDraft(ctx context.Context) (queue.Draft, error) {
+	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
-	d, ok := sub.Body.(*draft)
-	if !ok || d.s != s {
-		return nil, fmt.Errorf("sqlstore: the body of message %s is not a draft of this store", sub.Message.ID)
+	defer s.calls.Done()
+	if s.broken.Load() {
+		return nil, queue.ErrBroken
 	}
-	if err := d.seal(); err != nil {
-		return nil, err
-	}
-	n := &newMessage{message: sub.Message, draft: d, sender: strings.ToLower(sub.Message.Envelope.From.Canonical()),
-		deliveries: make([]newDelivery, len(sub.Deliveries))}
-	m := &n.message
-	m.Size, m.AcceptedAt = d.size, queue.Kept(m.AcceptedAt)
-	if id := queue.TrimMessageID(m.MessageID); id != "" {
-		n.messageID = int64(hash(id) & keyHash)
-	}
-	var err error
-	form := formOfMessage(m)
-	form.Sum = &d.sum
-	if n.facts, err = encode(form); err != nil {
-		return nil, err
-	}
-	for i := range sub.Deliveries {
-		if err := n.deliveries[i].ready(&sub.Deliveries[i], m); err != nil {
-			return nil, err
-		}
-	}
-	return n, nil
+	return s.spool.NewDraft(), nil
 }
 
-// ready prepares a delivery of m.
-func (d *newDelivery) ready(from *queue.NewDelivery, m *queue.Message) (err error) {
-	d.Delivery = from.Delivery
-	d.Message, d.AcceptedAt, d.FinishedAt, d.Attempts, d.History = m.ID, m.AcceptedAt, time.Time{}, 0, nil
-	d.Due, d.Deadline, d.ExpiresAt = queue.Kept(d.Due), queue.Kept(d.Deadline), queue.Kept(d.ExpiresAt)
-	if d.State == 0 {
-		d.State = queue.Queued
+// Takes says what a message would hear that is handed to Accept now: nil where it would be stored (see spool).
+func (s *Store) Takes() error {
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	switch {
+	case closed:
+		return errClosed
+	case s.broken.Load():
+		return queue.ErrBroken
 	}
-	d.Requirement = policy.Combine(d.Requirement)
-	d.recipient = int64(addressHash(d.Recipient.Address))
-	d.address = strings.ToLower(d.Recipient.Address.Canonical())
-	if d.facts, err = encode(formOfDelivery(&d.Delivery)); err != nil {
-		return err
-	}
-	if d.site, err = newSite(from.NextHop, d.Requirement); err != nil {
-		return err
-	}
-	d.Site = d.site.key
-	return nil
+	return s.spool.Takes()
 }
 
-// number gives a message its place in the order of acceptance, and its deliveries theirs; their index keys follow it.
-func (n *newMessage) number(seq int64) {
-	n.seq = seq
-	if key, has := n.messageID.(int64); has {
-		n.messageID = keyOf(seq, key)
-	}
-	for i := range n.deliveries {
-		d := &n.deliveries[i]
-		d.ID, d.recipient = deliveryID(seq, i), keyOf(seq, d.recipient)
-	}
-}
-
-// open counts the deliveries that wait.
-func (n *newMessage) open() int {
-	count := 0
-	for i := range n.deliveries {
-		if n.deliveries[i].State.Waiting() {
-			count++
-		}
-	}
-	return count
-}
-
-// tell gives the caller's structs what only the store knew.
-func (n *newMessage) tell(sub *queue.Submission) {
-	sub.Message.Size = n.message.Size
-	for i := range sub.Deliveries {
-		sub.Deliveries[i].ID = deliveryID(n.seq, i)
-	}
-}
-
-// deliveryID numbers the deliveries of a message.
-func deliveryID(seq int64, i int) queue.DeliveryID {
-	return queue.DeliveryID(seq*queue.MaxDeliveries + int64(i))
-}
-
-// seqOf is the message of a delivery.
-func seqOf(id queue.DeliveryID) int64 { return int64(id) / queue.MaxDeliveries }
+// Free is how many bytes of the disk are left for mail, and how many of them are kept for the mail that is in the queue.
+func (s *Store) Free() (free, kept uint64, err error) { return s.spool.Free() }
 
 // Accept stores one message (G1): it is in the journal when Accept returns, and comes into the database later.
 func (s *Store) Accept(ctx context.Context, sub *queue.Submission) (err error) {
-	defer func() { s.noteRoom(err) }()
+	defer func() { s.spool.NoteRoom(err) }()
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -136,30 +66,30 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) (err error) {
 	if s.broken.Load() {
 		return queue.ErrBroken
 	}
-	if err := s.room(); err != nil {
+	if err := s.spool.Room(); err != nil {
 		return err
 	}
 	if err := s.breathe(); err != nil {
 		return err
 	}
-	n, err := s.ready(sub)
+	n, d, err := s.ready(sub)
 	if err != nil {
 		return err
 	}
 	if err := s.journalize(ctx, &entry{accept: n}); err != nil {
 		return err
 	}
-	n.draft.handOver()
-	n.tell(sub)
+	d.HandOver()
+	n.Tell(sub)
 	return nil
 }
 
 // insert stores a message that was not in the journal.
-func (t *txn) insert(n *newMessage) error {
-	m := &n.message
+func (t *txn) insert(n *stored.Message) error {
+	m := &n.Message
 	exists := !t.enter(m.ID)
 	if !exists {
-		seq, err := t.c.number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(m.ID))
+		seq, err := t.c.Number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(m.ID))
 		if err != nil {
 			return err
 		}
@@ -169,7 +99,7 @@ func (t *txn) insert(n *newMessage) error {
 		return fmt.Errorf("sqlstore: message %s exists", m.ID)
 	}
 	t.s.mu.Lock()
-	n.number(t.s.order.next(m.AcceptedAt))
+	n.Number(t.s.order.next(m.AcceptedAt))
 	t.s.mu.Unlock()
 	return t.store(n)
 }
@@ -179,16 +109,14 @@ func (t *txn) insert(n *newMessage) error {
 func (t *txn) enter(id queue.ID) bool {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
-	y := &t.s.young
-	if y.has(id) {
+	if !t.s.young.Enter(id) {
 		return false
 	}
-	y.entering[id] = true
 	t.entered = append(t.entered, id)
 	t.undo = append(t.undo, func() {
 		t.s.mu.Lock()
 		defer t.s.mu.Unlock()
-		delete(y.entering, id)
+		t.s.young.Leave(id)
 	})
 	return true
 }
@@ -196,116 +124,81 @@ func (t *txn) enter(id queue.ID) bool {
 // leave gives up what enter took: the database tells now what is taken. The caller holds mu.
 func (t *txn) leave() {
 	for _, id := range t.entered {
-		delete(t.s.young.entering, id)
-		t.s.young.inserts++
+		t.s.young.Leave(id)
+		t.s.young.Inserts++
 	}
 }
 
 // store writes the rows of a message, as it stands.
-func (t *txn) store(n *newMessage) error {
-	m, open := &n.message, n.open()
+func (t *txn) store(n *stored.Message) error {
+	m, open := &n.Message, n.Open()
 	t.s.mu.Lock()
-	t.s.young.floor = max(t.s.young.floor, m.ID)
+	t.s.young.Floor = max(t.s.young.Floor, m.ID)
 	t.s.mu.Unlock()
-	var file any
 	if open > 0 {
 		t.totals.bodyBytes += m.Size
-		if n.draft.name != "" {
-			file = n.draft.name
-		} else if err := t.exec("INSERT INTO body (seq, data) VALUES (?, ?)", n.seq, n.draft.blob()); err != nil {
-			return err
+		if n.Body.File == "" {
+			err := t.Exec("INSERT INTO body (seq, data) VALUES (?, ?)", n.Seq, n.Body.Blob())
+			if err != nil {
+				return err
+			}
 		}
 	}
-	err := t.exec("INSERT INTO message (seq, id, accepted, open, size, revision, file, message_id, sender, facts)"+
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", n.seq, string(m.ID), m.AcceptedAt.UnixMicro(), int64(open), m.Size,
-		m.RulesRevision, file, n.messageID, n.sender, n.facts)
-	for i := range n.deliveries {
+	err := t.Exec("INSERT INTO message ("+stored.MessageColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", n.Values(open)...)
+	for i := range n.Deliveries {
 		if err == nil {
-			err = t.insertDelivery(&n.deliveries[i])
+			err = t.insertDelivery(&n.Deliveries[i])
 		}
 	}
 	return err
 }
 
-// blob is a small body as a column value; an empty one is not NULL.
-func (d *draft) blob() []byte {
-	if d.buf == nil {
-		return []byte{}
-	}
-	return d.buf
-}
-
-func (t *txn) insertDelivery(d *newDelivery) error {
-	site, err := t.site(d.site)
+func (t *txn) insertDelivery(d *stored.Delivery) error {
+	site, err := t.site(d.At)
 	if err != nil {
 		return err
 	}
-	d.site.id = site.id
-	t.refs[site.id]++
-	t.totals.states[storedState(d.State)]++
+	d.At.ID = site.ID
+	t.refs[site.ID]++
+	t.totals.states[stored.State(d.State)]++
 	if d.State.Waiting() {
 		t.stir(d.Site)
 	}
-	if d.attempt != nil {
-		slot := int64(d.ID) * slots
-		if err := t.exec("INSERT INTO attempt (id, facts) VALUES (?, ?)", slot, d.attempt); err != nil {
+	if d.Tried != nil {
+		if err := t.Exec("INSERT INTO attempt (id, facts) VALUES (?, ?)", stored.AttemptSlot(d.ID, 1), d.Tried); err != nil {
 			return err
 		}
 	}
-	return t.exec("INSERT INTO delivery (id, site, state, due, deadline, expires, finished, attempts, noticed, reached,"+
-		" reason, recipient, address, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", int64(d.ID), site.id,
-		storedState(d.State), stamp(d.Due), stamp(d.Deadline), stamp(d.ExpiresAt), stamp(d.FinishedAt), int64(d.Attempts),
-		flag(d.Noticed), int64(d.Reached), string(d.Reason), d.recipient, d.address, d.facts)
-}
-
-func flag(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// siteRow is a row of the site table as the writer remembers it.
-type siteRow struct {
-	id          int64
-	key         queue.SiteKey
-	nextHop     string
-	requirement string // JSON
-	hasState    bool   // any of the state columns is set
+	return t.Exec("INSERT INTO delivery ("+stored.DeliveryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		d.Values()...)
 }
 
 // sitesKept bounds the writer's memory of sites.
 const sitesKept = 8192
 
-// newSite describes a site that may have to be made.
-func newSite(nextHop string, r policy.Requirement) (*siteRow, error) {
-	text, err := encode(policy.Combine(r))
-	return &siteRow{key: queue.NewSiteKey(nextHop, r), nextHop: nextHop, requirement: text}, err
-}
-
 // site finds or makes the row of a site.
-func (t *txn) site(want *siteRow) (*siteRow, error) {
-	found, err := t.findSite(want.key)
+func (t *txn) site(want *stored.Site) (*stored.Site, error) {
+	found, err := t.findSite(want.Key)
 	if err != nil || found != nil {
 		return found, err
 	}
-	err = t.exec("INSERT INTO site (key, next_hop, requirement, refs, failures) VALUES (?, ?, ?, 0, 0)",
-		string(want.key), want.nextHop, want.requirement)
+	err = t.Exec("INSERT INTO site (key, next_hop, requirement, refs, failures) VALUES (?, ?, ?, 0, 0)",
+		string(want.Key), want.NextHop, want.Requirement)
 	if err != nil {
 		return nil, err
 	}
-	return t.findSite(want.key)
+	return t.findSite(want.Key)
 }
 
 // findSite finds the row of a site; nil if there is none.
-func (t *txn) findSite(key queue.SiteKey) (found *siteRow, err error) {
+func (t *txn) findSite(key queue.SiteKey) (found *stored.Site, err error) {
 	if r := t.sites[key]; r != nil {
 		return r, nil
 	}
-	err = t.c.query(context.Background(), "SELECT id, failures != 0 OR since IS NOT NULL OR retry_at IS NOT NULL OR"+
-		" last IS NOT NULL FROM site WHERE key = ?", func(r row) error {
-		found = &siteRow{id: r.int(0), key: key, hasState: r.int(1) != 0}
-		return errStop
+	err = t.c.Query(context.Background(), "SELECT id, failures != 0 OR since IS NOT NULL OR retry_at IS NOT NULL OR"+
+		" last IS NOT NULL FROM site WHERE key = ?", func(r database.Row) error {
+		found = &stored.Site{ID: r.Int(0), Key: key, HasState: r.Int(1) != 0}
+		return database.ErrStop
 	}, string(key))
 	if err != nil || found == nil {
 		return nil, err

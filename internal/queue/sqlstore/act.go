@@ -6,6 +6,9 @@ import (
 	"slices"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
 // actChunk is how many deliveries one request to the writer changes, so that an action on a million does not hold up
@@ -46,7 +49,7 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 		out.Changed += done.changed
 		out.Pending = append(out.Pending, done.pending...)
 		maps.Copy(touched, done.keys)
-		s.removeAll(done.files)
+		s.spool.RemoveAll(done.files)
 	}
 	out.Sites = slices.Sorted(maps.Keys(touched))
 	return out, nil
@@ -69,11 +72,12 @@ func (s *Store) selected(ctx context.Context, a *queue.Action) ([]queue.Delivery
 		filters = append(filters, queue.Filter{States: waiting})
 	}
 	var out []queue.DeliveryID
-	err := s.read(ctx, func(c *conn) error {
+	known := s.counted()
+	err := s.read(ctx, func(c *sqlite.Conn) error {
 		for i := range filters {
-			ids, ok, err := s.candidates(ctx, c, &filters[i], gathered)
+			ids, ok, err := s.search.Candidates(ctx, c, &filters[i], known)
 			if err == nil && !ok {
-				ids, _, err = s.candidates(ctx, c, &queue.Filter{States: waiting}, gathered)
+				ids, _, err = s.search.Candidates(ctx, c, &queue.Filter{States: waiting}, known)
 			}
 			if err != nil {
 				return err
@@ -132,35 +136,35 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
 
 // rows reads the waiting deliveries among ids, with the columns that an action looks at and update writes.
 func (t *txn) rows(ids []queue.DeliveryID) (out []*deliveryRow, err error) {
-	err = t.c.query(context.Background(), "SELECT "+recordColumns+", s.key FROM json_each(?) j CROSS JOIN delivery d"+
-		" ON d.id = j.value CROSS JOIN message m ON m.seq = d.id >> 20 CROSS JOIN site s ON s.id = d.site"+
-		" WHERE d.state <= 2", func(r row) error {
-		rec, err := scan(r)
+	err = t.c.Query(context.Background(), "SELECT "+stored.RecordColumns+", s.key FROM json_each(?) j CROSS JOIN delivery d"+
+		" ON d.id = j.value CROSS JOIN message m ON m.Seq = d.id >> 20 CROSS JOIN site s ON s.id = d.site"+
+		" WHERE d.state <= 2", func(r database.Row) error {
+		rec, err := stored.Scan(r)
 		if err == nil {
-			rec.Site = queue.SiteKey(r.text(19))
-			out = append(out, &deliveryRow{Delivery: rec.Delivery, site: rec.site, facts: rec.facts})
+			rec.Site = queue.SiteKey(r.Text(19))
+			out = append(out, &deliveryRow{Delivery: rec.Delivery, site: rec.SiteID, facts: rec.Facts})
 		}
 		return err
-	}, idList(ids))
+	}, sqlite.List(ids))
 	return out, err
 }
 
 // actOnSites names the touched sites and, for Retry, lets their next probes go.
 func (t *txn) actOnSites(a *queue.Action, done *acted) error {
 	var late []int64
-	err := t.c.query(context.Background(), "SELECT s.key, s.id, coalesce(s.retry_at > ?, 0) FROM json_each(?) j"+
-		" CROSS JOIN site s ON s.id = j.value", func(r row) error {
-		done.keys[queue.SiteKey(r.text(0))] = true
-		if r.int(2) != 0 {
-			late = append(late, r.int(1))
+	err := t.c.Query(context.Background(), "SELECT s.key, s.id, coalesce(s.retry_at > ?, 0) FROM json_each(?) j"+
+		" CROSS JOIN site s ON s.id = j.value", func(r database.Row) error {
+		done.keys[queue.SiteKey(r.Text(0))] = true
+		if r.Int(2) != 0 {
+			late = append(late, r.Int(1))
 		}
 		return nil
-	}, a.Now.UnixMicro(), idList(slices.Sorted(maps.Keys(done.sites))))
+	}, a.Now.UnixMicro(), sqlite.List(slices.Sorted(maps.Keys(done.sites))))
 	if err != nil || a.Kind != queue.Retry {
 		return err
 	}
 	for _, id := range late {
-		if err := t.exec("UPDATE site SET retry_at = ? WHERE id = ?", a.Now.UnixMicro(), id); err != nil {
+		if err := t.Exec("UPDATE site SET retry_at = ? WHERE id = ?", a.Now.UnixMicro(), id); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/sqlite"
 )
 
 // TestLockedDatabase: while another program has the database locked for writing, mail is accepted, claimed, read, delivered
@@ -19,11 +20,11 @@ func TestLockedDatabase(t *testing.T) {
 	if err := errors.Join(put(t, s, "stored", 100), s.settleDown(t.Context()), put(t, s, "young", 100)); err != nil {
 		t.Fatal(err)
 	}
-	other, err := dial(s.file(), "BEGIN IMMEDIATE")
+	other, err := sqlite.Dial(s.file(), "BEGIN IMMEDIATE")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.close()
+	defer other.Close()
 	ctx, stop := context.WithTimeout(t.Context(), 8*time.Second) // less than a single wait for the lock was
 	defer stop()
 	var group sync.WaitGroup
@@ -74,7 +75,7 @@ func TestLockedDatabase(t *testing.T) {
 		t.Errorf("what needs the database was done without it: %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
-	if err := other.script("ROLLBACK"); err != nil {
+	if err := other.Script("ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-settled; err != nil {
@@ -89,19 +90,19 @@ func TestLockedDatabase(t *testing.T) {
 func TestImpatience(t *testing.T) {
 	s := opened(t, Config{Dir: t.TempDir(), still: true})
 	defer s.Close()
-	other, err := dial(s.file(), "BEGIN IMMEDIATE")
+	other, err := sqlite.Dial(s.file(), "BEGIN IMMEDIATE")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.close()
+	defer other.Close()
 	if err := put(t, s, "m", 100); err != nil {
 		t.Fatal(err)
 	}
-	err = s.doWithin(t.Context(), 50*time.Millisecond, 0, func(t *txn) error { return t.exec("UPDATE totals SET run = run") })
-	if primary(err) != codeBusy {
+	err = s.doWithin(t.Context(), 50*time.Millisecond, 0, func(t *txn) error { return t.Exec("UPDATE totals SET run = run") })
+	if sqlite.Primary(err) != sqlite.Busy {
 		t.Errorf("%v, want that the database is locked", err)
 	}
-	if err := other.script("ROLLBACK"); err != nil {
+	if err := other.Script("ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
 	if got := recordsOf(t, s); got["m"].State != queue.Queued {

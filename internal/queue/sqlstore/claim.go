@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
+	"postern/internal/queue/young"
 )
 
 // lease is the right of a worker to one delivery. Guarded by Store.mu.
@@ -66,10 +70,10 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 }
 
 // concerns reports whether a claim by deadline or by ID may select a delivery of a young message. The caller holds mu.
-func concerns(c *queue.Claim) func(m *youngMessage) bool {
-	return func(m *youngMessage) bool {
-		for i := range m.deliveries {
-			d := &m.deliveries[i]
+func concerns(c *queue.Claim) func(m *young.Message) bool {
+	return func(m *young.Message) bool {
+		for i := range m.Deliveries {
+			d := &m.Deliveries[i]
 			if d.State.Waiting() && (c.Overdue && c.Takes(d.Deadline) || slices.Contains(c.IDs, d.ID)) {
 				return true
 			}
@@ -82,7 +86,8 @@ func concerns(c *queue.Claim) func(m *youngMessage) bool {
 func (s *Store) claimAt(ctx context.Context, c *queue.Claim) ([]queue.Work, error) {
 	for {
 		s.mu.Lock()
-		calm, moves := s.young.calm[c.Site], s.young.moves
+		calm := s.young.Calm(c.Site)
+		moves, _ := s.young.Moved(c.Site)
 		s.mu.Unlock()
 		var work []queue.Work
 		var state queue.SiteState
@@ -114,7 +119,8 @@ func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim
 	})
 	if err == nil {
 		work = s.claimYoung(work, c, state)
-		missed = len(work) < c.Limit && (s.young.busy[c.Site] > 0 || s.young.moves != moves)
+		now, busy := s.young.Moved(c.Site)
+		missed = len(work) < c.Limit && (busy || now != moves)
 	}
 	if err == nil && !missed {
 		return work, false, nil
@@ -122,7 +128,7 @@ func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim
 	for i := range work {
 		s.endLease(work[i].Lease)
 	}
-	if missed && s.young.busy[c.Site] > 0 {
+	if _, busy := s.young.Moved(c.Site); missed && busy {
 		s.cond.Wait()
 	}
 	return nil, missed, err
@@ -131,10 +137,11 @@ func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim
 // claimYoung adds what may be claimed of young messages, and keeps the first of all in the order of Claim. The caller
 // holds mu.
 func (s *Store) claimYoung(work []queue.Work, c *queue.Claim, state queue.SiteState) []queue.Work {
+	takes := func(d *young.Delivery) bool { return c.Takes(d.Due) && !s.leases[d.ID].runs(c.Now) }
 	stored := len(work)
-	for _, d := range s.youngAt(c) {
-		work = append(work, queue.Work{Delivery: d.newDelivery.Delivery, Message: d.m.message, Was: d.State,
-			NextHop: d.site.nextHop, SiteState: state})
+	for _, d := range s.young.At(c.Site, c.Limit, takes) {
+		work = append(work, queue.Work{Delivery: d.Delivery.Delivery, Message: d.Of.Message.Message, Was: d.State,
+			NextHop: d.At.NextHop, SiteState: state})
 	}
 	if stored > 0 {
 		slices.SortFunc(work, func(a, b queue.Work) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
@@ -151,24 +158,6 @@ func (s *Store) claimYoung(work []queue.Work, c *queue.Claim, state queue.SiteSt
 		}
 	}
 	return work[:min(len(work), c.Limit)]
-}
-
-// youngAt lists the young deliveries that may be claimed, in order, at most as many as c asks for.
-func (s *Store) youngAt(c *queue.Claim) (found []*youngDelivery) {
-	waiting := s.young.waiting[c.Site]
-	if waiting == nil {
-		return nil
-	}
-	for e := waiting.Front(); e != nil && len(found) < c.Limit; e = e.Next() {
-		d := e.Value.(*youngDelivery)
-		if d.m.moving || d.settling || !c.Takes(d.Due) {
-			continue
-		}
-		if !s.leases[d.ID].runs(c.Now) {
-			found = append(found, d)
-		}
-	}
-	return found
 }
 
 // claimStored claims in the database. The writer only picks; the rows are read by the caller, because nobody else changes
@@ -200,18 +189,18 @@ func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
 		return state, err
 	}
 	calm := site == nil
-	if site != nil && site.hasState {
-		return state, t.c.query(context.Background(), "SELECT "+siteColumns+" FROM site s WHERE id = ?", func(r row) error {
-			s, err := scanSite(r)
+	if site != nil && site.HasState {
+		return state, t.c.Query(context.Background(), "SELECT "+stored.SiteColumns+" FROM site s WHERE id = ?", func(r database.Row) error {
+			s, err := stored.ScanSite(r)
 			if err == nil {
 				state = s.SiteState
 			}
 			return err
-		}, site.id)
+		}, site.ID)
 	}
 	if site != nil {
-		n, err := t.c.number(context.Background(), "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open"+
-			" WHERE site = ? AND state <= 2 LIMIT 1)", site.id)
+		n, err := t.c.Number(context.Background(), "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open"+
+			" WHERE site = ? AND state <= 2 LIMIT 1)", site.ID)
 		if err != nil {
 			return state, err
 		}
@@ -219,7 +208,7 @@ func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
 	}
 	if calm {
 		t.s.mu.Lock()
-		t.s.young.calms(key)
+		t.s.young.NoteCalm(key)
 		t.s.mu.Unlock()
 		t.undo = append(t.undo, func() { t.stir(key) }) // what was seen may be undone with it
 	}
@@ -229,13 +218,13 @@ func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
 // claim picks deliveries and leases them.
 func (t *txn) claim(c *queue.Claim) ([]queue.Lease, error) {
 	var leases []queue.Lease
-	pick := func(r row) error {
-		id := queue.DeliveryID(r.int(0))
+	pick := func(r database.Row) error {
+		id := queue.DeliveryID(r.Int(0))
 		if !t.s.leased(id, c.Now) && t.s.wished(id) == nil {
-			leases = append(leases, t.lease(id, loadedState(r.int(1)), c.Until))
+			leases = append(leases, t.lease(id, stored.LoadState(r.Int(1)), c.Until))
 		}
 		if len(leases) == c.Limit {
-			return errStop
+			return database.ErrStop
 		}
 		return nil
 	}
@@ -244,12 +233,12 @@ func (t *txn) claim(c *queue.Claim) ([]queue.Lease, error) {
 }
 
 // candidates calls pick for the deliveries c selects, in its order, leased ones too.
-func (t *txn) candidates(c *queue.Claim, pick func(r row) error) error {
+func (t *txn) candidates(c *queue.Claim, pick func(r database.Row) error) error {
 	ctx := context.Background()
 	switch {
 	case c.Overdue:
-		return spans(c, pick, func(span string, end int64, pick func(r row) error) error {
-			return t.c.query(ctx, "SELECT id, state FROM delivery WHERE deadline "+span+" AND state <= 2"+
+		return spans(c, pick, func(span string, end int64, pick func(r database.Row) error) error {
+			return t.c.Query(ctx, "SELECT id, state FROM delivery WHERE deadline "+span+" AND state <= 2"+
 				" ORDER BY deadline, id", pick, end)
 		})
 	case c.Site != "":
@@ -257,20 +246,20 @@ func (t *txn) candidates(c *queue.Claim, pick func(r row) error) error {
 		if err != nil || site == nil {
 			return err
 		}
-		return spans(c, pick, func(span string, end int64, pick func(r row) error) error {
-			return t.c.query(ctx, "SELECT id, state FROM delivery INDEXED BY delivery_open"+
-				" WHERE site = ? AND state <= 2 AND due "+span+" ORDER BY due, id", pick, site.id, end)
+		return spans(c, pick, func(span string, end int64, pick func(r database.Row) error) error {
+			return t.c.Query(ctx, "SELECT id, state FROM delivery INDEXED BY delivery_open"+
+				" WHERE site = ? AND state <= 2 AND due "+span+" ORDER BY due, id", pick, site.ID, end)
 		})
 	}
-	return t.c.query(ctx, "SELECT d.id, d.state FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
-		" WHERE d.state <= 2 ORDER BY d.id", pick, idList(slices.Compact(slices.Sorted(slices.Values(c.IDs)))))
+	return t.c.Query(ctx, "SELECT d.id, d.state FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
+		" WHERE d.state <= 2 ORDER BY d.id", pick, sqlite.List(slices.Compact(slices.Sorted(slices.Values(c.IDs)))))
 }
 
 // spans asks for what is due, and then, if pick has not had enough, for what is beyond. One question for both would read
 // everything in between.
-func spans(c *queue.Claim, pick func(r row) error, ask func(span string, end int64, pick func(r row) error) error) error {
+func spans(c *queue.Claim, pick func(r database.Row) error, ask func(span string, end int64, pick func(r database.Row) error) error) error {
 	enough := false
-	until := func(r row) error {
+	until := func(r database.Row) error {
 		err := pick(r)
 		enough = err != nil
 		return err

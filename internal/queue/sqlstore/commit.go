@@ -7,22 +7,28 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/group"
+	"postern/internal/queue/spool"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
+	"postern/internal/queue/young"
 )
 
 // entry is a change for the journal: a message accepted, or deliveries of young messages delivered.
 type entry struct {
-	accept *newMessage
+	accept *stored.Message
 	settle *batch
 
 	record wal.Record
 	done   chan error
 	err    error
-	m      *youngMessage    // accepted, while it is pending
-	ended  []*youngDelivery // of settle
+	m      *young.Message    // accepted, while it is pending
+	ended  []*young.Delivery // of settle
 }
 
-func (e *entry) weight() int { return len(e.record.Head) + len(e.record.Body) }
+// Weight is the bytes of its record.
+func (e *entry) Weight() int { return len(e.record.Head) + len(e.record.Body) }
 
 // errElsewhere: a settlement concerns more than the journal can tell, or a message that is not young any more.
 var errElsewhere = errors.New("sqlstore: not a matter of the journal")
@@ -32,9 +38,9 @@ var errElsewhere = errors.New("sqlstore: not a matter of the journal")
 func (s *Store) journalize(ctx context.Context, e *entry) error {
 	e.done = make(chan error, 1)
 	if e.accept != nil {
-		e.record = acceptRecord(e.accept)
+		e.record = young.AcceptRecord(e.accept)
 	} else {
-		e.record = settleRecord(e.settle)
+		e.record = young.SettleRecord(e.settle.Batch)
 	}
 	select {
 	case s.entries <- e:
@@ -47,13 +53,13 @@ func (s *Store) journalize(ctx context.Context, e *entry) error {
 // commitLoop is the one goroutine that writes the journal. All entries that came in while it wrote are written together.
 func (s *Store) commitLoop() {
 	for first := range s.entries {
-		group := gather(s.entries, first)
-		if err := s.commitGroup(group); err != nil && len(group) > 1 && !s.broken.Load() {
-			for i := range group { // one that has no room must not take others with it
-				_ = s.commitGroup(group[i : i+1])
+		all := group.Gather(s.entries, first)
+		if err := s.commitGroup(all); err != nil && len(all) > 1 && !s.broken.Load() {
+			for i := range all { // one that has no room must not take others with it
+				_ = s.commitGroup(all[i : i+1])
 			}
 		}
-		for _, e := range group {
+		for _, e := range all {
 			e.done <- e.err
 		}
 		s.wakeMover()
@@ -80,7 +86,7 @@ func (s *Store) commitGroup(group []*entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.young.place = at
+		s.young.Place = at
 	}
 	for _, e := range group {
 		switch {
@@ -104,7 +110,7 @@ func (s *Store) journalError(err error) error {
 	case errors.Is(err, wal.ErrBroken):
 		s.broken.Store(true)
 		return fmt.Errorf("%w: %w", queue.ErrBroken, err)
-	case isFull(err):
+	case spool.IsFull(err):
 		return fmt.Errorf("%w: %w", queue.ErrFull, err)
 	}
 	return fmt.Errorf("sqlstore: %w", err)
@@ -118,7 +124,7 @@ func (s *Store) prepare(e *entry) error {
 	if e.settle != nil {
 		return s.prepareSettle(e)
 	}
-	m := &e.accept.message
+	m := &e.accept.Message
 	taken, err := s.taken(m.ID)
 	if err != nil {
 		return err
@@ -126,34 +132,34 @@ func (s *Store) prepare(e *entry) error {
 	if taken {
 		return fmt.Errorf("sqlstore: message %s exists", m.ID)
 	}
-	e.accept.number(s.order.next(m.AcceptedAt))
-	numberRecord(e.record.Head, e.accept.seq)
-	e.m = s.young.announce(e.accept)
+	e.accept.Number(s.order.next(m.AcceptedAt))
+	young.NumberRecord(e.record.Head, e.accept.Seq)
+	e.m = s.young.Announce(e.accept)
 	return nil
 }
 
 // taken reports whether there is a message of an ID. The caller holds mu. It is given up while the database is asked, which
 // is asked again when something came there meanwhile.
 func (s *Store) taken(id queue.ID) (bool, error) {
-	for !s.young.has(id) && id <= s.young.floor {
-		inserts := s.young.inserts
+	for !s.young.Has(id) && id <= s.young.Floor {
+		inserts := s.young.Inserts
 		s.mu.Unlock()
 		exists, err := s.stored(id)
 		s.mu.Lock()
 		if exists || err != nil {
 			return exists, err
 		}
-		if inserts == s.young.inserts {
+		if inserts == s.young.Inserts {
 			break
 		}
 	}
-	return s.young.has(id), nil
+	return s.young.Has(id), nil
 }
 
 // stored asks the database for a message.
 func (s *Store) stored(id queue.ID) (exists bool, err error) {
-	err = s.read(context.Background(), func(c *conn) error {
-		n, err := c.number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(id))
+	err = s.read(context.Background(), func(c *sqlite.Conn) error {
+		n, err := c.Number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(id))
 		exists = n != 0
 		return err
 	})
@@ -162,54 +168,41 @@ func (s *Store) stored(id queue.ID) (exists bool, err error) {
 
 // prepareSettle reserves the deliveries of a settlement.
 func (s *Store) prepareSettle(e *entry) error {
-	seen := make(map[queue.DeliveryID]bool, len(e.settle.leases))
-	for _, l := range e.settle.leases {
+	seen := make(map[queue.DeliveryID]bool, len(e.settle.Leases))
+	for _, l := range e.settle.Leases {
 		if h := s.leases[l.Delivery]; h == nil || h.token != l.Token || seen[l.Delivery] {
 			return queue.ErrStaleLease
 		}
 		seen[l.Delivery] = true
-		if d := s.young.find(l.Delivery); d == nil || d.m.moving || d.settling {
-			return errElsewhere
-		}
 	}
-	for _, l := range e.settle.leases {
-		d := s.young.find(l.Delivery)
-		d.settling = true
-		d.m.settling++
-		e.ended = append(e.ended, d)
+	ended, ok := s.young.Settle(e.settle.Leases)
+	if !ok {
+		return errElsewhere
 	}
+	e.ended = ended
 	return nil
 }
 
 // retract takes back what prepare did.
 func (s *Store) retract(e *entry) {
 	if e.m != nil {
-		s.young.remove(e.m)
+		s.young.Remove(e.m)
 		e.m = nil
 	}
-	for _, d := range e.ended {
-		d.settling = false
-		d.m.settling--
-	}
+	s.young.Retract(e.ended)
 	e.ended = nil
 }
 
 // complete makes a durable entry visible.
 func (s *Store) complete(e *entry, segment uint64, now time.Time) {
 	if e.m != nil {
-		s.young.admit(e.m, segment, now)
+		s.young.Admit(e.m, segment, now)
 		return
 	}
 	for i, d := range e.ended {
-		st := &e.settle.settlements[i]
-		was := d.State
-		d.deliver(st, e.settle.now)
-		d.settling = false
-		d.m.settling--
 		delete(s.leases, d.ID)
-		s.young.finish(d, was)
-		if d.m.left == 0 && d.m.draft.name != "" {
-			e.settle.files = append(e.settle.files, d.m.draft.name)
+		if file := s.young.Delivered(d, &e.settle.Settlements[i], e.settle.Now); file != "" {
+			e.settle.files = append(e.settle.files, file)
 		}
 	}
 }

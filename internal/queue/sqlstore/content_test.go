@@ -15,7 +15,7 @@ import (
 // one that was stored before there were checksums is held to its length.
 func TestDamagedContent(t *testing.T) {
 	body := func(s *Store) string {
-		found, err := filepath.Glob(filepath.Join(s.spool(), "*.body"))
+		found, err := filepath.Glob(filepath.Join(filepath.Join(s.cfg.Dir, "spool"), "*.body"))
 		if err != nil || len(found) != 1 {
 			t.Fatal(found, err)
 		}
@@ -25,7 +25,7 @@ func TestDamagedContent(t *testing.T) {
 		return func(s *Store) error { return flipped("spool/"+filepath.Base(body(s)), off, mask)(s.cfg.Dir) }
 	}
 	old := func(s *Store) error {
-		return s.writer.c.exec("UPDATE message SET facts = json_remove(facts, '$.body_sum')")
+		return s.writer.c.Exec("UPDATE message SET facts = json_remove(facts, '$.body_sum')")
 	}
 	for name, c := range map[string]struct {
 		size    int
@@ -47,12 +47,12 @@ func TestDamagedContent(t *testing.T) {
 		"old file":              {200 << 10, false, old, ""},
 		"old file cut":          {200 << 10, false, func(s *Store) error { return errors.Join(old(s), os.Truncate(body(s), 1)) }, "has 1 bytes"},
 		"row":                   {500, false, func(*Store) error { return nil }, ""},
-		"row, another":          {500, false, func(s *Store) error { return s.writer.c.exec("UPDATE body SET data = zeroblob(500)") }, "does not match"},
-		"row, shorter":          {500, false, func(s *Store) error { return s.writer.c.exec("UPDATE body SET data = zeroblob(499)") }, "has 499 bytes"},
-		"row gone":              {500, false, func(s *Store) error { return s.writer.c.exec("DELETE FROM body") }, "has 0 bytes"},
+		"row, another":          {500, false, func(s *Store) error { return s.writer.c.Exec("UPDATE body SET data = zeroblob(500)") }, "does not match"},
+		"row, shorter":          {500, false, func(s *Store) error { return s.writer.c.Exec("UPDATE body SET data = zeroblob(499)") }, "has 499 bytes"},
+		"row gone":              {500, false, func(s *Store) error { return s.writer.c.Exec("DELETE FROM body") }, "has 0 bytes"},
 		"old row":               {500, false, old, ""},
 		"empty":                 {0, false, func(*Store) error { return nil }, ""},
-		"the folder of bodies":  {200 << 10, false, func(s *Store) error { return os.RemoveAll(s.spool()) }, "is gone"},
+		"the folder of bodies":  {200 << 10, false, func(s *Store) error { return os.RemoveAll(filepath.Join(s.cfg.Dir, "spool")) }, "is gone"},
 		"a folder for the file": {200 << 10, false, func(s *Store) error { p := body(s); return errors.Join(os.Remove(p), os.Mkdir(p, 0o700)) }, "bytes in spool"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package sqlstore keeps mail in a journal, one SQLite database and a folder of large bodies: the store of a gateway that
+// Package sqlstore keeps mail in a journal, SQLite and files: the store of a gateway that
 // stands alone. It implements queue.Store, audit.Ledger and records.Store.
 //
 // On disk, below Config.Dir (mode 0700):
@@ -9,9 +9,6 @@
 //	queue.db-wal    SQLite's write-ahead log; part of the data, never delete it
 //	queue.db-shm    SQLite's index of that log; rebuilt when missing
 //	spool/          one file for each body over SmallBody, named by 26 random characters and ".body"
-//
-// Nothing in the folder is made, opened for writing or removed before the lock of the folder is held (see lock): a second
-// Open changes nothing, whatever was removed and by whatever path it came.
 //
 // A message is accepted by one record of the journal, and is young from then on: in the journal and in memory, not yet in
 // the database. Young deliveries are claimed and read in memory, and when they are delivered a second record says so. A
@@ -28,8 +25,22 @@
 // with synchronous=FULL, which Open reads back and insists on, and a large body's file and its folder are synced before
 // the transaction that names it begins.
 //
-// Numbers carry order. A message's seq counts acceptances; delivery n of message seq is seq<<20|n; slot k of the
-// attempts of a delivery is delivery<<4|k. So the rows of a message lie side by side in every table, and no index is
-// needed to find them. The indexes of the trace are keyed by day first, so that new entries go to pages that are in
-// memory anyway, however many years of records there are; a search looks into each day.
+// # What another store would say the same, and what not
+//
+// Rooms that any store on an SQL database stands on:
+//
+//	stored      columns and facts of mail; what is made ready before a transaction, and read after it
+//	search      lists, actions, sites, what can be purged: the plan and the statements
+//	sqlrecords  what is not mail: rules, judgement, audit trail, records, counters
+//	group       many changes in one commit
+//	database    what these want of an engine, and the words in which engines differ
+//
+// Rooms of this store alone, because it is one process on one machine:
+//
+//	young       the mail of the last seconds: records of the journal, memory, what a start finds
+//	spool       the folder, its lock, large bodies, room on the disk
+//	sqlite      the engine: connections, result codes, settings, steps between forms
+//
+// Here they are joined: the order in which journal, memory and database learn of a change, leases and wishes in memory, the
+// statements that change mail, the tables themselves (schema*.sql), and what a start does with what it finds.
 package sqlstore

@@ -19,12 +19,14 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/audit"
 	"postern/internal/queue"
+	"postern/internal/queue/spool"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 )
 
 // witness is the disk, with every call written down, and faults where they are asked for.
 type witness struct {
-	osDisk
+	spool.OS
 	mu    sync.Mutex
 	calls []string
 	fault map[string]error // by call, used up by the first
@@ -48,30 +50,30 @@ func (w *witness) take() string {
 	return out
 }
 
-func (w *witness) create(path string) (bodyFile, error) {
+func (w *witness) Create(path string) (spool.File, error) {
 	if err := w.note("create body"); err != nil {
 		return nil, err
 	}
-	f, err := w.osDisk.create(path)
+	f, err := w.OS.Create(path)
 	return &witnessFile{f, w}, err
 }
 
-func (w *witness) syncDir(path string) error {
+func (w *witness) SyncDir(path string) error {
 	if filepath.Base(path) != "spool" {
-		return w.osDisk.syncDir(path)
+		return w.OS.SyncDir(path)
 	}
-	return errors.Join(w.note("sync folder"), w.osDisk.syncDir(path))
+	return errors.Join(w.note("sync folder"), w.OS.SyncDir(path))
 }
 
-func (w *witness) remove(path string) error {
+func (w *witness) Remove(path string) error {
 	if err := w.note("remove body"); err != nil {
 		return err
 	}
-	return w.osDisk.remove(path)
+	return w.OS.Remove(path)
 }
 
 type witnessFile struct {
-	bodyFile
+	spool.File
 	w *witness
 }
 
@@ -79,10 +81,10 @@ func (f *witnessFile) Write(p []byte) (int, error) {
 	if err := f.w.note("write body"); err != nil {
 		return 0, err
 	}
-	return f.bodyFile.Write(p)
+	return f.File.Write(p)
 }
 
-func (f *witnessFile) Sync() error { return errors.Join(f.w.note("sync body"), f.bodyFile.Sync()) }
+func (f *witnessFile) Sync() error { return errors.Join(f.w.note("sync body"), f.File.Sync()) }
 
 // journalWitness is the disk of the journal, with its writes and syncs written down.
 type journalWitness struct {
@@ -201,7 +203,7 @@ func bounce(t *testing.T, s *Store, notice queue.ID) error {
 // spooled counts body files.
 func spooled(t *testing.T, s *Store) int {
 	t.Helper()
-	names, err := os.ReadDir(s.spool())
+	names, err := os.ReadDir(filepath.Join(s.cfg.Dir, "spool"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +373,7 @@ func TestFull(t *testing.T) {
 	}
 	defer s.Close()
 	limit := func(pages string) {
-		if err := s.do(t.Context(), 0, func(txn *txn) error { return txn.c.script("PRAGMA max_page_count=" + pages) }); err != nil {
+		if err := s.do(t.Context(), 0, func(txn *txn) error { return txn.c.Script("PRAGMA max_page_count=" + pages) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -421,14 +423,14 @@ func TestGroupIsolation(t *testing.T) {
 		wg.Go(func() {
 			if i%4 == 3 { // writes, then fails
 				errs[i] = s.do(t.Context(), 0, func(t *txn) error {
-					return errors.Join(t.exec("DELETE FROM entry"), t.exec("UPDATE totals SET queued = 999"), errors.New("on purpose"))
+					return errors.Join(t.Exec("DELETE FROM entry"), t.Exec("UPDATE totals SET queued = 999"), errors.New("on purpose"))
 				})
 				return
 			}
 			errs[i] = s.Append(t.Context(), audit.Entry{Action: fmt.Sprint(i)})
 		})
 	}
-	for len(s.requests) < len(errs) {
+	for s.changes.Queued() < len(errs) {
 		runtime.Gosched()
 	}
 	close(release)
@@ -483,26 +485,26 @@ func TestOnlyForTheOwner(t *testing.T) {
 
 // TestAssertDurable: settings under which mail would be lost are refused.
 func TestAssertDurable(t *testing.T) {
-	for pragma, good := range map[string]bool{syncFull: true, "PRAGMA synchronous=EXTRA": true,
+	for pragma, good := range map[string]bool{sqlite.SyncFull: true, "PRAGMA synchronous=EXTRA": true,
 		"PRAGMA synchronous=NORMAL": false, "PRAGMA synchronous=OFF": false, "PRAGMA journal_mode=DELETE": false} {
-		c, err := dial(filepath.Join(t.TempDir(), "x.db"), walMode, syncFull, pragma)
+		c, err := sqlite.Dial(filepath.Join(t.TempDir(), "x.db"), sqlite.WalMode, sqlite.SyncFull, pragma)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := assertDurable(c); (err == nil) != good {
+		if err := sqlite.AssertDurable(c); (err == nil) != good {
 			t.Errorf("%s: %v", pragma, err)
 		}
-		c.close()
+		c.Close()
 	}
 }
 
 // crowded is a disk with so many free bytes of 1000 MiB.
 type crowded struct {
-	osDisk
+	spool.OS
 	free uint64
 }
 
-func (c *crowded) space(string) (free, total uint64, err error) { return c.free, 1000 << 20, nil }
+func (c *crowded) Space(string) (free, total uint64, err error) { return c.free, 1000 << 20, nil }
 
 // TestReserve: new mail leaves room for what is in the queue to be delivered, recorded and answered for.
 func TestReserve(t *testing.T) {
@@ -516,7 +518,7 @@ func TestReserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk.free = 100 << 20
-	time.Sleep(roomLasts + time.Millisecond)
+	time.Sleep(spool.RoomLasts + time.Millisecond)
 	for _, size := range []int{10, 2000} {
 		if err := put(t, s, "refused", size); !errors.Is(err, queue.ErrFull) {
 			t.Errorf("a message of %d bytes: %v, want ErrFull", size, err)

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/group"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/young"
 )
 
 // TestReplayRefused: what the database does not take at start is not given up: the store does not open, and the journal
@@ -30,19 +33,19 @@ func TestReplayRefused(t *testing.T) {
 				}
 			}
 			dir := image(t, s)
-			c, err := dial(filepath.Join(dir, "queue.db"), walMode, syncFull)
+			c, err := sqlite.Dial(filepath.Join(dir, "queue.db"), sqlite.WalMode, sqlite.SyncFull)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.close()
-			if err := c.script("CREATE TRIGGER stop BEFORE INSERT ON " + table + " BEGIN SELECT RAISE(ABORT, 'no'); END"); err != nil {
+			defer c.Close()
+			if err := c.Script("CREATE TRIGGER stop BEFORE INSERT ON " + table + " BEGIN SELECT RAISE(ABORT, 'no'); END"); err != nil {
 				t.Fatal(err)
 			}
 			if s, err := Open(t.Context(), Config{Dir: dir}); err == nil {
 				s.Close()
 				t.Error("the store opened without the mail of the journal")
 			}
-			if err := c.script("DROP TRIGGER stop"); err != nil {
+			if err := c.Script("DROP TRIGGER stop"); err != nil {
 				t.Fatal(err)
 			}
 			after := open(t, dir)
@@ -83,21 +86,21 @@ func TestCalmIsUndone(t *testing.T) {
 		t.Fatal(err)
 	}
 	busy, release := make(chan struct{}), make(chan struct{})
-	requests := []*request{
-		{run: func(*txn) error { close(busy); <-release; return nil }},
-		{run: func(t *txn) error { return t.exec("UPDATE delivery SET state = 5") }},
-		{run: func(t *txn) error { _, err := t.look("mx:b.test"); return err }},
-		{run: func(t *txn) error { return errors.Join(t.exec("DELETE FROM entry"), errors.New("no room")) }},
+	changes := []group.Change[*txn]{
+		func(*txn) error { close(busy); <-release; return nil },
+		func(t *txn) error { return t.Exec("UPDATE delivery SET state = 5") },
+		func(t *txn) error { _, err := t.look("mx:b.test"); return err },
+		func(t *txn) error { return errors.Join(t.Exec("DELETE FROM entry"), errors.New("no room")) },
 	}
-	change := requests[1].run
+	change := changes[1]
 	once := 0
-	requests[1].run = func(t *txn) error {
+	changes[1] = func(t *txn) error {
 		if once++; once > 1 {
 			return errors.New("no room")
 		}
 		return change(t)
 	}
-	requests[2].run = func(look func(*txn) error) func(*txn) error {
+	changes[2] = func(look func(*txn) error) func(*txn) error {
 		first := true
 		return func(t *txn) error {
 			if !first {
@@ -106,18 +109,19 @@ func TestCalmIsUndone(t *testing.T) {
 			first = false
 			return look(t)
 		}
-	}(requests[2].run)
-	for i, r := range requests {
-		r.done = make(chan error, 1)
-		s.requests <- r
+	}(changes[2])
+	var wg sync.WaitGroup
+	for i, change := range changes { // in this order
+		wg.Go(func() { _ = s.do(t.Context(), 0, change) })
 		if i == 0 {
 			<-busy
 		}
+		for s.changes.Queued() < i {
+			runtime.Gosched()
+		}
 	}
 	close(release)
-	for _, r := range requests {
-		<-r.done
-	}
+	wg.Wait()
 	if work := claimAll(t, s); len(work) != 1 {
 		t.Errorf("claimed %d, want the one whose end was undone", len(work))
 	}
@@ -150,7 +154,7 @@ func TestLargeBodiesKeepNoBuffer(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := cap(s.young.byID["large"].draft.buf); n > 0 {
+	if n := cap(s.young.Get("large").Body.Data); n > 0 {
 		t.Errorf("%d bytes are held besides the file", n)
 	}
 }
@@ -171,8 +175,8 @@ func TestImpatientReader(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.young.stuck != nil {
-		t.Errorf("new mail would be refused with %v", s.young.stuck)
+	if s.young.Stuck != nil {
+		t.Errorf("new mail would be refused with %v", s.young.Stuck)
 	}
 }
 
@@ -252,7 +256,7 @@ func TestWaitingClaimHoldsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.mu.Lock()
-	moving := s.take(func(*youngMessage) bool { return true })
+	moving := s.young.Take(func(*young.Message) bool { return true })
 	s.mu.Unlock()
 	claim := func(at time.Duration, limit int) []queue.Work {
 		work, err := s.Claim(t.Context(), queue.Claim{Site: "mx:b.test", Now: testTime.Add(at), Until: testTime.Add(at + time.Second), Limit: limit})
@@ -274,7 +278,10 @@ func TestWaitingClaimHoldsNothing(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	second := claim(2*time.Second, 1)
-	s.thaw(moving)
+	s.mu.Lock()
+	s.young.Thaw(moving)
+	s.cond.Broadcast()
+	s.mu.Unlock()
 	wg.Wait()
 	if len(second) != 1 || len(first) != 2 {
 		t.Errorf("claimed %d and %d, want 1 and the other 2", len(second), len(first))

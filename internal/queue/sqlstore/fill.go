@@ -3,6 +3,9 @@ package sqlstore
 import (
 	"context"
 	"time"
+
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
 // Records that an older form wrote come into the tables of form 9 while the store is used, the newest first: so many messages
@@ -33,7 +36,7 @@ func (s *Store) fillLoop() {
 
 // fill brings one portion in; whole says that none is left.
 func (s *Store) fill(ctx context.Context) (whole bool, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) (err error) {
 		whole, err = filled(ctx, c)
 		return err
 	})
@@ -44,39 +47,34 @@ func (s *Store) fill(ctx context.Context) (whole bool, err error) {
 }
 
 // filled reports whether every message is in the tables.
-func filled(ctx context.Context, c *conn) (bool, error) {
-	n, err := c.number(ctx, "SELECT count(*) FROM totals WHERE indexed > (SELECT coalesce(min(seq), indexed) FROM message)")
+func filled(ctx context.Context, c *sqlite.Conn) (bool, error) {
+	n, err := c.Number(ctx, "SELECT count(*) FROM totals WHERE indexed > (SELECT coalesce(min(seq), indexed) FROM message)")
 	return n == 0, err
 }
 
 // fill goes on from where the tables begin. Messages that are gone leave gaps, and a chunk is a number of messages.
 func (t *txn) fill() error {
 	ctx := context.Background()
-	from, err := t.c.number(ctx, "SELECT indexed FROM totals")
+	from, err := t.c.Number(ctx, "SELECT indexed FROM totals")
 	if err != nil {
 		return err
 	}
-	to, err := t.c.number(ctx, "SELECT min(seq) FROM (SELECT seq FROM message WHERE seq < ? ORDER BY seq DESC LIMIT ?)", from, int64(fillChunk))
+	to, err := t.c.Number(ctx, "SELECT min(seq) FROM (SELECT seq FROM message WHERE seq < ? ORDER BY seq DESC LIMIT ?)", from, int64(fillChunk))
 	if err != nil {
 		return err
 	}
-	lo, hi := int64(deliveryID(to, 0)), int64(deliveryID(from, 0))
+	lo, hi := int64(stored.ID(to, 0)), int64(stored.ID(from, 0))
 	for _, one := range []struct {
 		text   string
 		lo, hi int64
 	}{
-		{"INSERT OR IGNORE INTO party SELECT seq >> 12, " + domainIn("sender") + ", seq FROM message WHERE seq >= ? AND seq < ? AND sender <> ''", to, from},
-		{"INSERT OR IGNORE INTO party SELECT id >> 32, " + domainIn("address") + ", id >> 20 FROM delivery WHERE id >= ? AND id < ?", lo, hi},
+		{"INSERT OR IGNORE INTO party SELECT seq >> 12, " + sqlite.DomainIn("sender") + ", seq FROM message WHERE seq >= ? AND seq < ? AND sender <> ''", to, from},
+		{"INSERT OR IGNORE INTO party SELECT id >> 32, " + sqlite.DomainIn("address") + ", id >> 20 FROM delivery WHERE id >= ? AND id < ?", lo, hi},
 		{"INSERT OR IGNORE INTO undelivered SELECT state, id FROM delivery WHERE id >= ? AND id < ? AND state <> 3", lo, hi},
 	} {
-		if err := t.exec(one.text, one.lo, one.hi); err != nil {
+		if err := t.Exec(one.text, one.lo, one.hi); err != nil {
 			return err
 		}
 	}
-	return t.exec("UPDATE totals SET indexed = ?", to)
-}
-
-// domainIn is the domain of a column with a canonical address: what stands behind the last @.
-func domainIn(column string) string {
-	return "substr(" + column + ", length(rtrim(" + column + ", replace(" + column + ", '@', ''))) + 1)"
+	return t.Exec("UPDATE totals SET indexed = ?", to)
 }

@@ -10,9 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/storetest"
+	"postern/internal/queue/young"
 )
 
 // fixture makes a data folder as a release that wrote form 1 left it.
@@ -34,9 +38,9 @@ func folderOf(t *testing.T, name string, more ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := dial(filepath.Join(dir, "queue.db"), append([]string{string(script)}, more...)...)
+	c, err := sqlite.Dial(filepath.Join(dir, "queue.db"), append([]string{string(script)}, more...)...)
 	if err == nil {
-		err = c.close()
+		err = c.Close()
 	}
 	if err == nil {
 		err = os.Mkdir(filepath.Join(dir, "spool"), 0o700)
@@ -82,9 +86,7 @@ func TestOldForm(t *testing.T) {
 // TestOldJournal: what a release of form 5 left in its journal, a chain of records in which nobody is remembered, is brought
 // into the database once.
 func TestOldJournal(t *testing.T) {
-	other := still(t, t.TempDir())
-	defer other.Close()
-	_, record := recorded(t, other, 100)
+	record := acceptedRecord(t, 41)
 	sums := crc32.MakeTable(crc32.Castagnoli)
 	b := append([]byte("PsTnJrnl\x01\x00\x00\x00"), 7, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, sums))
@@ -126,8 +128,8 @@ func TestRefusedForms(t *testing.T) {
 		want error
 	}{
 		"a newer form":        {fixture(t, "PRAGMA user_version=99"), queue.ErrNewerForm},
-		"a foreign database":  {fixture(t, "PRAGMA application_id=7"), errForeign},
-		"a database unmarked": {fixture(t, "PRAGMA application_id=0; PRAGMA user_version=0"), errForeign},
+		"a foreign database":  {fixture(t, "PRAGMA application_id=7"), sqlite.ErrForeign},
+		"a database unmarked": {fixture(t, "PRAGMA application_id=0; PRAGMA user_version=0"), sqlite.ErrForeign},
 		"no database": {func() string {
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, "queue.db"), bytes.Repeat([]byte("junk "), 5000), 0o600); err != nil {
@@ -207,4 +209,22 @@ func TestLeasesDie(t *testing.T) {
 	if err := s.Settle(t.Context(), settle); !errors.Is(err, queue.ErrStaleLease) {
 		t.Errorf("settling under a lease of the last handle: %v", err)
 	}
+}
+
+// acceptedRecord is the record of a message with two recipients, one of them held.
+func acceptedRecord(t *testing.T, seq int64) []byte {
+	t.Helper()
+	var ds [2]queue.NewDelivery
+	for i := range ds {
+		ds[i].NextHop, ds[i].Recipient.Address = "mx:b.test", mail.MustAddress("a@b.test")
+	}
+	ds[1].State = queue.Held
+	body := stored.Body{Data: make([]byte, 100), Size: 100, Sum: stored.Sum(0).With(make([]byte, 100))}
+	n, err := stored.Ready(&queue.Submission{Message: queue.Message{ID: "m", AcceptedAt: testTime}, Deliveries: ds[:]}, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := young.AcceptRecord(n)
+	young.NumberRecord(r.Head, seq)
+	return append(r.Head, r.Body...)
 }

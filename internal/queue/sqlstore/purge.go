@@ -4,6 +4,10 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
 // purgeChunk is how many messages one request to the writer deletes.
@@ -19,10 +23,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, er
 	if err := s.settleDown(ctx); err != nil {
 		return 0, err
 	}
-	s.mu.Lock()
-	unswept := s.unswept
-	s.mu.Unlock()
-	if unswept {
+	if s.spool.Unswept() {
 		if err := s.sweep(ctx); err != nil {
 			return 0, err
 		}
@@ -41,44 +42,51 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, er
 	return n, s.do(ctx, 0, func(t *txn) error { return t.purgeSites(before) })
 }
 
-// finished lists messages all of whose deliveries ended before the time. What is finished never opens again, so the
-// list stays true until the writer has it.
+// finished lists messages all of whose deliveries ended before the time.
 func (s *Store) finished(ctx context.Context, before time.Time, limit int) (seqs []int64, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		_, hi, err := s.seqRange(ctx, c, time.Time{}, before)
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		_, hi, err := s.search.SeqRange(ctx, c, s.counted(), time.Time{}, before)
 		if err != nil {
 			return err
 		}
 		s.mu.Lock()
 		hi = min(hi, s.applied) // what the journal may still tell of must be found here
 		s.mu.Unlock()
-		return c.query(ctx, `SELECT m.seq FROM message m WHERE m.seq <= ? AND m.open = 0 AND NOT EXISTS
-			(SELECT 1 FROM delivery d WHERE d.id >= m.seq << 20 AND d.id < m.seq + 1 << 20 AND d.finished >= ?)
-			ORDER BY m.seq LIMIT ?`, func(r row) error {
-			seqs = append(seqs, r.int(0))
-			return nil
-		}, hi, before.UnixMicro(), int64(limit))
+		seqs, err = s.search.Finished(ctx, c, hi, before, limit)
+		return err
 	})
 	return seqs, err
+}
+
+// sweep deletes the files of bodies that no message names.
+func (s *Store) sweep(ctx context.Context) error {
+	return s.spool.Sweep(func(name string) (named bool, err error) {
+		err = s.read(ctx, func(c *sqlite.Conn) error {
+			n, err := c.Number(ctx, "SELECT count(*) FROM message WHERE file = ?", name)
+			named = n > 0
+			return err
+		})
+		return named, err
+	})
 }
 
 // purge deletes messages with all that belongs to them.
 func (t *txn) purge(seqs []int64) error {
 	for _, seq := range seqs {
-		lo, hi := int64(deliveryID(seq, 0)), int64(deliveryID(seq+1, 0))
-		err := t.c.query(context.Background(), "SELECT site, state FROM delivery WHERE id >= ? AND id < ?", func(r row) error {
-			t.refs[r.int(0)]--
-			t.totals.states[r.int(1)]--
+		lo, hi := int64(stored.ID(seq, 0)), int64(stored.ID(seq+1, 0))
+		err := t.c.Query(context.Background(), "SELECT site, state FROM delivery WHERE id >= ? AND id < ?", func(r database.Row) error {
+			t.refs[r.Int(0)]--
+			t.totals.states[r.Int(1)]--
 			return nil
 		}, lo, hi)
 		if err == nil {
-			err = t.exec("DELETE FROM message WHERE seq = ?", seq)
+			err = t.Exec("DELETE FROM message WHERE seq = ?", seq)
 		}
 		if err == nil {
-			err = t.exec("DELETE FROM attempt WHERE id >= ? AND id < ?", lo*slots, hi*slots)
+			err = t.Exec("DELETE FROM attempt WHERE id >= ? AND id < ?", lo*stored.Slots, hi*stored.Slots)
 		}
 		if err == nil {
-			err = t.exec("DELETE FROM delivery WHERE id >= ? AND id < ?", lo, hi)
+			err = t.Exec("DELETE FROM delivery WHERE id >= ? AND id < ?", lo, hi)
 		}
 		if err != nil {
 			return err
@@ -93,10 +101,10 @@ func (t *txn) purgeSites(before time.Time) error {
 	if err := t.flushRefs(); err != nil {
 		return err
 	}
-	n, err := t.c.number(context.Background(), "SELECT count(*) FROM site INDEXED BY site_unused"+unused, before.UnixMicro())
+	n, err := t.c.Number(context.Background(), "SELECT count(*) FROM site INDEXED BY site_unused"+unused, before.UnixMicro())
 	if err != nil || n == 0 {
 		return err
 	}
 	clear(t.sites)
-	return t.exec("DELETE FROM site"+unused, before.UnixMicro())
+	return t.Exec("DELETE FROM site"+unused, before.UnixMicro())
 }

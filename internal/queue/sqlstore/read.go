@@ -2,183 +2,150 @@ package sqlstore
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"slices"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"time"
 
-	"postern/internal/attempt"
-	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/search"
+	"postern/internal/queue/spool"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
-// idList is delivery IDs as a JSON array, the form in which a statement takes a list.
-func idList[T ~int64](ids []T) string {
-	text, _ := json.Marshal(ids) // integers cannot fail to marshal
-	return string(text)
+// List yields records, the newest acceptance first.
+func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record, error] {
+	return func(yield func(queue.Record, error) bool) {
+		if err := s.enter(ctx); err != nil {
+			yield(queue.Record{}, err)
+			return
+		}
+		defer s.calls.Done()
+		if err := s.settleDown(ctx); err != nil {
+			yield(queue.Record{}, err)
+			return
+		}
+		s.search.List(ctx, searched{s}, &f, yield)
+	}
 }
 
-// The columns that record reads, for statements that call the tables d and m.
-const recordColumns = `d.id, d.site, d.state, d.due, d.deadline, d.expires, d.finished, d.attempts, d.noticed, d.reached,
-	d.reason, d.facts, m.id, m.accepted, m.size, m.revision, m.facts, m.open, m.file`
+// searched are the tables as a search uses them.
+type searched struct{ s *Store }
 
-// deliveryReader reads full records of deliveries through one connection, remembering sites on the way. Use one for one call.
-type deliveryReader struct {
-	s     *Store
-	sites map[int64]*queue.Site
-	brief bool // leaves histories out
+// Read lends a reading connection.
+func (d searched) Read(ctx context.Context, do func(db database.Reader) error) error {
+	return d.s.read(ctx, func(c *sqlite.Conn) error { return do(c) })
 }
 
-func (s *Store) records() *deliveryReader {
-	return &deliveryReader{s: s, sites: map[int64]*queue.Site{}}
+// Known is what is counted.
+func (d searched) Known() search.Known { return d.s.counted() }
+
+func (s *Store) counted() search.Known {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return search.Known{Skew: s.order.skew, States: s.totals.states}
 }
 
-// stored is a record with the columns that are not part of it.
-type stored struct {
-	queue.Record
-	site  int64
-	facts string
-	last  bool // no other delivery of the message is open
-	file  string
+// MarkSending gives leased deliveries their state.
+func (d searched) MarkSending(rs []queue.Record) {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	for i := range rs {
+		if rs[i].State.Waiting() && d.s.leases[rs[i].ID] != nil {
+			rs[i].State = queue.Sending
+		}
+	}
 }
 
-// scan reads the columns of one row. Site, history and lease come later, by complete.
-func scan(r row) (*stored, error) {
-	out := &stored{site: r.int(1), facts: r.text(11), last: r.int(17) == 1, file: r.text(18)}
-	d := &out.Delivery
-	d.ID, d.State = queue.DeliveryID(r.int(0)), loadedState(r.int(2))
-	d.Due, d.Deadline, d.ExpiresAt, d.FinishedAt = r.time(3), r.time(4), r.time(5), r.time(6)
-	d.Attempts, d.Noticed = int(r.int(7)), r.int(8) != 0
-	d.Reached, d.Reason = policy.Level(r.int(9)), policy.Reason(r.text(10))
-	var df deliveryForm
-	if err := decode(out.facts, &df); err != nil {
+// Open opens a body, which is then as long as it was, and the same by its checksum. It answers queue.ErrDamaged otherwise,
+// and where the body of a message that waits is missing.
+func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error) {
+	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
-	df.fill(d)
-	m := &out.Record.Message
-	m.ID, m.AcceptedAt, m.Size, m.RulesRevision = queue.ID(r.text(12)), r.time(13), r.int(14), r.int(15)
-	var mf messageForm
-	if err := decode(r.text(16), &mf); err != nil {
-		return nil, err
+	defer s.calls.Done()
+	for again := false; ; again = true {
+		c, err := s.content(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		r, err := s.spool.Open(c)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return r, err
+		}
+		if again { // it was not that the message ended a moment ago
+			return nil, c.Damaged("is gone: there is no file spool/%s", c.File)
+		}
 	}
-	mf.fill(m)
-	d.Message, d.AcceptedAt = m.ID, m.AcceptedAt
-	return out, nil
 }
 
-// complete fills in what stands in other tables.
-func (rs *deliveryReader) complete(ctx context.Context, c *conn, r *stored) error {
-	site, err := rs.site(ctx, c, r.site)
+// content finds the body of a message that waits, queue.ErrNotFound when there is none.
+func (s *Store) content(ctx context.Context, id queue.ID) (*spool.Content, error) {
+	if c, err := s.youngContent(id); c != nil || err != nil {
+		return c, err
+	}
+	var c *spool.Content
+	var facts string
+	err := s.read(ctx, func(conn *sqlite.Conn) error {
+		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.Seq = m.Seq"+
+			" WHERE m.id = ? AND m.open > 0", func(r database.Row) error {
+			c = &spool.Content{Message: id, File: r.Text(0), Data: r.Bytes(1), Size: r.Int(2)}
+			facts = r.Text(3)
+			return database.ErrStop
+		}, string(id))
+	})
 	if err != nil {
-		return err
+		return nil, sqlite.Translate(err)
 	}
-	r.Site, r.NextHop, r.Requirement, r.SiteState = site.Key, site.NextHop, site.Requirement, site.SiteState
-	if r.Attempts > 0 && !rs.brief {
-		r.History, err = history(ctx, c, r.ID)
-		r.History = inOrder(r.History, r.Attempts)
+	if c == nil {
+		return nil, queue.ErrNotFound
 	}
-	return err
+	c.Sum, err = stored.SumIn(facts)
+	return c, err
 }
 
-// sitesHeld bounds what one call remembers of sites.
-const sitesHeld = 1024
-
-func (rs *deliveryReader) site(ctx context.Context, c *conn, id int64) (*queue.Site, error) {
-	if s := rs.sites[id]; s != nil {
-		return s, nil
+// youngContent is content for a message in the journal, nil if it is not there.
+func (s *Store) youngContent(id queue.ID) (*spool.Content, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.young.Get(id)
+	switch {
+	case m == nil:
+		return nil, nil
+	case m.Left() == 0:
+		return nil, queue.ErrNotFound
 	}
-	var found *queue.Site
-	err := c.query(ctx, "SELECT "+siteColumns+" FROM site s WHERE id = ?", func(r row) (err error) {
-		found, err = scanSite(r)
-		return err
-	}, id)
-	if err == nil && found == nil {
-		err = fmt.Errorf("sqlstore: site %d is gone", id)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if len(rs.sites) >= sitesHeld {
-		clear(rs.sites)
-	}
-	rs.sites[id] = found
-	return found, nil
-}
-
-const siteColumns = "s.key, s.next_hop, s.requirement, s.failures, s.since, s.retry_at, s.last"
-
-func scanSite(r row) (*queue.Site, error) {
-	req, err := decodeRequirement(r.text(2))
-	if err != nil {
-		return nil, err
-	}
-	s := &queue.Site{Key: queue.SiteKey(r.text(0)), NextHop: r.text(1), Requirement: req}
-	s.Failures, s.Since, s.RetryAt = int(r.int(3)), r.time(4), r.time(5)
-	if text := r.text(6); text != "" {
-		s.Last = new(attempt.Attempt)
-		err = decode(text, s.Last)
-	}
-	return s, err
-}
-
-// slots is how many attempt rows a delivery can have numbers for; at most queue.HistoryKept are used.
-const slots = 16
-
-// history reads the kept attempts of a delivery, oldest first.
-func history(ctx context.Context, c *conn, id queue.DeliveryID) ([]attempt.Attempt, error) {
-	var out []attempt.Attempt
-	first := int64(id) * slots
-	err := c.query(ctx, "SELECT facts FROM attempt WHERE id BETWEEN ? AND ? ORDER BY id", func(r row) error {
-		out = append(out, attempt.Attempt{})
-		return decode(r.text(0), &out[len(out)-1])
-	}, first, first+slots-1)
-	return out, err
-}
-
-// inOrder turns the slots of a history, read by number, into order of time.
-func inOrder(h []attempt.Attempt, attempts int) []attempt.Attempt {
-	if attempts <= queue.HistoryKept || len(h) < queue.HistoryKept {
-		return h
-	}
-	newest := queue.HistorySlot(attempts - 1)
-	return slices.Concat(h[:1], h[newest+1:], h[1:newest+1])
+	return &spool.Content{Message: id, File: m.Body.File, Data: m.Body.Data, Size: m.Size, Sum: &m.Body.Sum}, nil
 }
 
 // load reads claimed deliveries and completes their leases.
 func (s *Store) load(ctx context.Context, leases []queue.Lease) ([]queue.Work, error) {
-	ids, found := make([]queue.DeliveryID, len(leases)), make([]*stored, 0, len(leases))
+	ids := make([]queue.DeliveryID, len(leases))
 	for i, l := range leases {
 		ids[i] = l.Delivery
 	}
-	rs := s.records()
-	err := s.read(ctx, func(c *conn) error {
-		err := c.query(ctx, "SELECT "+recordColumns+" FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
-			" CROSS JOIN message m ON m.seq = d.id >> 20", func(r row) error {
-			rec, err := scan(r)
-			found = append(found, rec)
-			return err
-		}, idList(ids))
-		for i := 0; i < len(found) && err == nil; i++ {
-			err = rs.complete(ctx, c, found[i])
-		}
+	var found []*stored.Record
+	err := s.read(ctx, func(c *sqlite.Conn) (err error) {
+		found, err = s.search.Records(ctx, c, ids)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(found) != len(leases) {
-		return nil, fmt.Errorf("sqlstore: found %d of %d claimed deliveries", len(found), len(leases))
-	}
 	return s.work(leases, found), nil
 }
 
 // work makes what the worker gets, and lets the leases know the rows.
-func (s *Store) work(leases []queue.Lease, found []*stored) []queue.Work {
+func (s *Store) work(leases []queue.Lease, found []*stored.Record) []queue.Work {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]queue.Work, len(found))
 	for i, r := range found {
 		if l := s.leases[r.ID]; l != nil && l.token == leases[i].Token {
-			l.row = deliveryRow{Delivery: r.Delivery, site: r.site, facts: r.facts, last: r.last, size: r.Message.Size, file: r.file}
+			l.row = deliveryRow{Delivery: r.Delivery, site: r.SiteID, facts: r.Facts, last: r.Last, size: r.Message.Size, file: r.File}
 			l.row.Recipient, l.row.History = queue.Delivery{}.Recipient, nil
 		}
 		out[i] = queue.Work{Delivery: r.Delivery, Message: r.Message, Lease: leases[i], Was: r.State,
@@ -188,7 +155,7 @@ func (s *Store) work(leases []queue.Lease, found []*stored) []queue.Work {
 	return out
 }
 
-// Sites lists the sites where mail waits or that fail, by key, in one pass over the index of what waits.
+// Sites lists the sites where mail waits or that fail, by key.
 func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -198,19 +165,25 @@ func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
 		return nil, err
 	}
 	var out []queue.Site
-	err := s.read(ctx, func(c *conn) error {
-		return c.query(ctx, "SELECT "+siteColumns+`, w.queued, w.earliest, w.held FROM site s LEFT JOIN
-			(SELECT site, count(due) AS queued, min(due) AS earliest, count(*) - count(due) AS held FROM delivery INDEXED BY delivery_open
-			WHERE state <= 2 GROUP BY site) w ON w.site = s.id
-			WHERE s.failures > 0 OR w.site IS NOT NULL ORDER BY s.key`, func(r row) error {
-			site, err := scanSite(r)
-			if err != nil {
-				return err
-			}
-			site.Queued, site.Earliest, site.Held = int(r.int(7)), r.time(8), int(r.int(9))
-			out = append(out, *site)
-			return nil
-		})
+	err := s.read(ctx, func(c *sqlite.Conn) (err error) {
+		out, err = s.search.Sites(ctx, c)
+		return err
+	})
+	return out, err
+}
+
+// TookMail looks through the newest deliveries for sites that took mail.
+func (s *Store) TookMail(ctx context.Context, since time.Time, limit int) (out map[queue.SiteKey]time.Time, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	if err := s.settleDown(ctx); err != nil {
+		return nil, err
+	}
+	err = s.read(ctx, func(c *sqlite.Conn) (err error) {
+		out, err = s.search.TookMail(ctx, c, since, limit)
+		return err
 	})
 	return out, err
 }

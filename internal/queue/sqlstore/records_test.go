@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,9 @@ import (
 	"postern/internal/operator/audit"
 	"postern/internal/platform/records"
 	"postern/internal/policy/mxpins"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/sqlrecords"
 	"postern/internal/queue/storetest"
 )
 
@@ -45,7 +49,7 @@ func TestRecordsAreFoundByIndex(t *testing.T) {
 	s := open(t, t.TempDir())
 	defer s.Close()
 	at := time.Unix(1, 0)
-	f := planned{t, s}
+	f := &planned{T: t, tables: tables{s}}
 	for _, tt := range []struct {
 		table, want string
 		q           records.Query
@@ -61,38 +65,56 @@ func TestRecordsAreFoundByIndex(t *testing.T) {
 		{"counter", "counter_idx (kind=? AND idx=?)", records.Query{Index: "i"}},
 		{"counter", "counter_idx (kind=? AND idx=? AND key>?)", records.Query{Index: "i", From: "k"}},
 	} {
-		from, args := chosen(tt.table, &tt.q)
-		look := map[string]string{"record": selectRecord, "counter": selectCounter}[tt.table] + from
-		if tt.q.Before.IsZero() { // whose order nobody asks for
-			look, args = look+ordered(&tt.q), append(args, bound(&tt.q))
+		if tt.table == "record" {
+			f.walks(tt.want, func(r records.Tx) error { _, err := r.List(tt.q); return err })
+		} else {
+			f.walks(tt.want, func(r records.Tx) error { _, err := r.Counters(tt.q); return err })
 		}
-		f.walks(look, tt.want, args...)
 		if tt.q.CheckDelete() == nil {
-			from, args = chosen(tt.table, &tt.q)
-			f.walks("DELETE"+from, tt.want, args...)
+			f.walks(tt.want, func(r records.Tx) error { return r.DeleteAll(tt.q) })
 		}
 	}
 }
 
-// planned looks at how SQLite goes about a statement.
+// planned looks at how SQLite goes about statements, which it does not run.
 type planned struct {
 	*testing.T
-	s *Store
+	tables
+	plans []string
 }
 
-func (f planned) walks(text, want string, args ...any) {
+// walks wants one of the statements of a change to be carried out as the last words of want say.
+func (f *planned) walks(want string, change func(r records.Tx) error) {
 	f.Helper()
-	var plan []string
-	err := f.s.read(f.Context(), func(c *conn) error {
-		return c.query(f.Context(), "EXPLAIN QUERY PLAN "+text, func(r row) error {
-			plan = append(plan, r.text(3))
-			return nil
-		}, args...)
-	})
-	if err != nil || len(plan) != 1 || !strings.HasSuffix(plan[0], want) {
-		f.Errorf("%s: %q, %v; want %s", text, plan, err, want)
+	f.plans = nil
+	err := sqlrecords.New(f, sqlite.Dialect()).ChangeRecords(f.Context(), change)
+	if err != nil || !slices.ContainsFunc(f.plans, func(plan string) bool { return strings.HasSuffix(plan, want) }) {
+		f.Errorf("%q, %v; want %s", f.plans, err, want)
 	}
 }
+
+// Change lends what explains instead of changing.
+func (f *planned) Change(ctx context.Context, _ int, do func(t database.Tx) error) error {
+	return f.Read(ctx, func(r database.Reader) error { return do(explained{r, f}) })
+}
+
+type explained struct {
+	database.Reader
+	f *planned
+}
+
+func (e explained) Query(ctx context.Context, text string, _ func(r database.Row) error, args ...any) error {
+	return e.Reader.Query(ctx, "EXPLAIN QUERY PLAN "+text, func(r database.Row) error {
+		e.f.plans = append(e.f.plans, r.Text(3))
+		return nil
+	}, args...)
+}
+
+func (e explained) Exec(text string, args ...any) error {
+	return e.Query(context.Background(), text, nil, args...)
+}
+
+func (e explained) Changed(text string, args ...any) (int64, error) { return 0, e.Exec(text, args...) }
 
 // TestOldFormHasRoomForRecords: data of form 1, which knew no peers and no pins, is brought to the newest form and keeps
 // them.
@@ -112,8 +134,8 @@ func TestOldFormHasRoomForRecords(t *testing.T) {
 		t.Errorf("%v, %v", added, err)
 	}
 	var form int64
-	err := s.read(t.Context(), func(c *conn) (err error) {
-		form, err = c.number(t.Context(), "PRAGMA user_version")
+	err := s.read(t.Context(), func(c *sqlite.Conn) (err error) {
+		form, err = c.Number(t.Context(), "PRAGMA user_version")
 		return err
 	})
 	if err != nil || form != int64(len(migrations)) {
@@ -289,16 +311,16 @@ func TestAChangeIsOnDiskWhenItReturns(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c, err := dial(filepath.Join(dir, "queue.db"))
+		c, err := sqlite.Dial(filepath.Join(dir, "queue.db"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		kept, err := recordReader{t.Context(), c}.Count("a")
-		sums, e := recordReader{t.Context(), c}.Counters(records.Query{Kind: "n"})
-		if err != nil || e != nil || kept != n+1 || len(sums) != 1 || sums[0].N != int64(n+1) {
-			t.Errorf("after change %d: %d records and %v, %v, %v", n, kept, sums, err, e)
+		kept, err := c.Number(t.Context(), "SELECT count(*) FROM record WHERE kind = 'a'")
+		sum, e := c.Number(t.Context(), "SELECT sum(n) FROM counter WHERE kind = 'n'")
+		if err != nil || e != nil || kept != int64(n+1) || sum != int64(n+1) {
+			t.Errorf("after change %d: %d records and %d, %v, %v", n, kept, sum, err, e)
 		}
-		if err := c.close(); err != nil {
+		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
 	}

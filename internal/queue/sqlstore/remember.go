@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
 )
 
@@ -12,11 +14,11 @@ import (
 // can be missing, or be an older copy, unnoticed.
 
 // readKnown reads what the database remembers.
-func readKnown(c *conn) (k wal.Known, err error) {
-	err = c.query(context.Background(), "SELECT run, previous, closed, segment, size, commits FROM totals", func(r row) error {
-		k = wal.Known{Last: wal.Place{Run: uint64(r.int(0)), Index: uint64(r.int(3)), Size: r.int(4)},
-			Previous: uint64(r.int(1)), Closed: r.int(2) != 0, Note: uint64(r.int(5))}
-		return errStop
+func readKnown(c *sqlite.Conn) (k wal.Known, err error) {
+	err = c.Query(context.Background(), "SELECT run, previous, closed, segment, size, commits FROM totals", func(r database.Row) error {
+		k = wal.Known{Last: wal.Place{Run: uint64(r.Int(0)), Index: uint64(r.Int(3)), Size: r.Int(4)},
+			Previous: uint64(r.Int(1)), Closed: r.Int(2) != 0, Note: uint64(r.Int(5))}
+		return database.ErrStop
 	})
 	return k, err
 }
@@ -28,15 +30,15 @@ func (s *Store) beginRun() error {
 	if err != nil {
 		return err
 	}
-	err = s.writer.c.exec("UPDATE totals SET run = ?, previous = run, closed = 0, segment = 1, size = 0, commits = commits + 1",
+	err = s.writer.c.Exec("UPDATE totals SET run = ?, previous = run, closed = 0, segment = 1, size = 0, commits = commits + 1",
 		int64(run))
 	if err != nil {
-		return fmt.Errorf("sqlstore: noting the journal: %w", translate(err))
+		return fmt.Errorf("sqlstore: noting the journal: %w", sqlite.Translate(err))
 	}
 	if s.known, err = readKnown(s.writer.c); err != nil {
 		return err
 	}
-	s.young.place, s.young.told, s.begun = s.known.Last, s.known.Last, true
+	s.young.Place, s.young.Told, s.begun = s.known.Last, s.known.Last, true
 	aside, err := s.journal.Forget()
 	for _, name := range aside {
 		s.warn(fmt.Errorf("journal/%s has no readable header and was set aside; no mail is missing for it", name))
@@ -49,7 +51,7 @@ func (s *Store) endRun(empty bool) error {
 	if !empty || !s.begun {
 		return s.journal.Close(false, 0)
 	}
-	err := s.writer.c.exec("UPDATE totals SET closed = 1, commits = commits + 1")
+	err := s.writer.c.Exec("UPDATE totals SET closed = 1, commits = commits + 1")
 	if err != nil {
 		return s.journal.Close(false, 0) // then the next start reads it and finds that it has everything
 	}

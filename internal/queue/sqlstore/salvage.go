@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"time"
 
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/wal"
+	"postern/internal/queue/young"
 )
 
 // Salvaged says what was damaged in a data folder and what became of it.
@@ -18,10 +18,8 @@ type Salvaged struct {
 	// Recovered counts the messages that came from the journal into the database; of these Waiting still wait. Where the
 	// record of a delivery is among what was lost, one that waits is sent again.
 	Recovered, Waiting int
-	// Missing counts the numbers of messages that nothing tells of. A number may also never have been used.
-	Missing int64
-	// After and Before are when the messages around the missing ones were accepted; zero where there is none.
-	After, Before time.Time
+	// Gap is what nothing tells of.
+	young.Gap
 	// Unreadable counts records that are whole and cannot be understood.
 	Unreadable int
 	// Aside are the files that were kept under other names, relative to the data folder: parts of the journal, and bodies
@@ -32,22 +30,6 @@ type Salvaged struct {
 // Cost is one sentence, without its end, about what can be read and what may be lost.
 func (r *Salvaged) Cost() string {
 	return fmt.Sprintf("%d messages can be read in the journal that are not in the database; %s", r.Recovered, r.Loss())
-}
-
-// Loss is one sentence, without its end, about what may be lost.
-func (r *Salvaged) Loss() string {
-	const last = "what was accepted last may be lost, if it stood in what is missing"
-	if r.Missing == 0 {
-		return "no message is known to be lost, but " + last
-	}
-	span := ""
-	if !r.After.IsZero() {
-		span += ", accepted after " + r.After.Format(time.RFC3339)
-	}
-	if !r.Before.IsZero() {
-		span += ", accepted before " + r.Before.Format(time.RFC3339)
-	}
-	return fmt.Sprintf("up to %d messages may be lost%s, by their numbers; %s", r.Missing, span, last)
 }
 
 // Salvage opens a data folder that Open refuses as damaged, brings all that can be read into the database, keeps what is
@@ -65,14 +47,14 @@ func (s *Store) salvage(ctx context.Context) (*Salvaged, error) {
 	if _, err := os.Stat(s.cfg.Dir); err != nil {
 		return nil, fmt.Errorf("sqlstore: there is no data folder to salvage: %w", err)
 	}
-	if err := s.takeDir(); err != nil {
+	if err := s.spool.Take(); err != nil {
 		return nil, err
 	}
 	if err := s.lookAtJournal(); err != nil {
 		return nil, err
 	}
 	missing := s.databaseMissing()
-	bodies, err := s.bodyFiles()
+	bodies, err := s.spool.Bodies()
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +73,7 @@ func (s *Store) salvage(ctx context.Context) (*Salvaged, error) {
 		return nil, err
 	}
 	out.Damage = damage
-	if err := s.bringLeft(f.left); err != nil {
+	if err := s.bringLeft(f.Left); err != nil {
 		return nil, err
 	}
 	if err := s.setAside(ctx, bodies, out); err != nil {
@@ -107,9 +89,9 @@ func (s *Store) damage(missing bool) (out []string) {
 		out = append(out, "queue.db was missing or empty: what only it knew is lost, and a new one was made")
 	}
 	f := s.newFinds()
-	err := s.journal.Replay(s.known, func(payload []byte) error { return f.read(s.known.Last.Run, payload) })
+	err := s.journal.Replay(s.known, func(payload []byte) error { return f.Read(s.known.Last.Run, payload) })
 	if err == nil {
-		err = f.settle()
+		err = f.Settle()
 	}
 	if d, ok := errors.AsType[*wal.Damage](err); ok {
 		return append(out, d.Found...)
@@ -121,38 +103,40 @@ func (s *Store) damage(missing bool) (out []string) {
 }
 
 // survey reads everything that can be read of the journal, without changing anything on the disk.
-func (s *Store) survey() (*Salvaged, *finds, error) {
+func (s *Store) survey() (*Salvaged, *young.Finds, error) {
 	f := s.newFinds()
-	f.tolerant = true
-	if _, err := s.journal.Salvage(f.read); err != nil {
+	f.Tolerant = true
+	if _, err := s.journal.Salvage(f.Read); err != nil {
 		return nil, nil, err
 	}
-	_ = f.settle() // tolerant: it has no errors
-	out := &Salvaged{Recovered: len(f.left), Unreadable: f.bad}
-	for _, n := range f.left {
-		if n.open() > 0 {
+	_ = f.Settle() // tolerant: it has no errors
+	out := &Salvaged{Recovered: len(f.Left), Unreadable: f.Bad}
+	for _, n := range f.Left {
+		if n.Open() > 0 {
 			out.Waiting++
 		}
 	}
 	last := s.order.lastSeq
-	for seq := range f.seen {
+	for seq := range f.Seen {
 		last = max(last, seq)
 	}
-	if err := f.missing(last, out); err != nil {
-		return nil, nil, translate(err)
+	gap, err := f.Gap(last)
+	if err != nil {
+		return nil, nil, sqlite.Translate(err)
 	}
-	if err := f.inOrder(last); err != nil {
-		return nil, nil, translate(err)
+	out.Gap = gap
+	if err := f.InOrder(last); err != nil {
+		return nil, nil, sqlite.Translate(err)
 	}
 	s.note(f)
 	return out, f, nil
 }
 
 // note takes what was found into the order of acceptance.
-func (s *Store) note(f *finds) {
-	for _, n := range f.left {
-		s.order.lastSeq = max(s.order.lastSeq, n.seq)
-		s.order.note(n.message.AcceptedAt)
+func (s *Store) note(f *young.Finds) {
+	for _, n := range f.Left {
+		s.order.lastSeq = max(s.order.lastSeq, n.Seq)
+		s.order.note(n.AcceptedAt)
 	}
 }
 
@@ -166,33 +150,18 @@ func (s *Store) setAside(ctx context.Context, bodies []string, out *Salvaged) er
 		out.Aside = append(out.Aside, "journal/"+name)
 	}
 	for _, name := range bodies {
-		n, err := s.writer.c.number(ctx, "SELECT count(*) FROM message WHERE file = ?", name)
+		n, err := s.writer.c.Number(ctx, "SELECT count(*) FROM message WHERE file = ?", name)
 		if err != nil {
-			return translate(err)
+			return sqlite.Translate(err)
 		}
 		if n > 0 {
 			continue
 		}
-		if err := os.Rename(s.path(name), s.path(name)+".damaged"); err != nil {
-			return fmt.Errorf("sqlstore: cannot set a body aside: %w", err)
+		aside, err := s.spool.SetAside(name)
+		if err != nil {
+			return err
 		}
-		out.Aside = append(out.Aside, "spool/"+name+".damaged")
+		out.Aside = append(out.Aside, "spool/"+aside)
 	}
-	return s.cfg.disk.syncDir(s.spool())
-}
-
-// bodyFiles lists the files of bodies, whoever names them.
-func (s *Store) bodyFiles() ([]string, error) {
-	entries, err := os.ReadDir(s.spool())
-	if err != nil {
-		return nil, fmt.Errorf("sqlstore: cannot list body files: %w", err)
-	}
-	var out []string
-	for _, e := range entries {
-		if isBody(e.Name()) && e.Type().IsRegular() {
-			out = append(out, e.Name())
-		}
-	}
-	slices.Sort(out)
-	return out, nil
+	return s.spool.Sync()
 }

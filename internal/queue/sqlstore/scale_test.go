@@ -10,6 +10,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/queue"
+	"postern/internal/queue/stored"
 )
 
 // TestScale measures a long queue and a long trace: with POSTERN_SCALE=1000000 a million deferred deliveries and ten
@@ -26,7 +27,7 @@ func TestScale(t *testing.T) {
 	// The finished ones come first in time and so in number.
 	if err := s.do(t.Context(), 0, func(txn *txn) error {
 		txn.s.order.lastSeq = 10 * n
-		return txn.exec("DELETE FROM entry")
+		return txn.Exec("DELETE FROM entry")
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +117,7 @@ func fill(t *testing.T, txn *txn, first int64, now time.Time) error {
 		sub.Message.ID, sub.Message.MessageID = queue.ID(fmt.Sprintf("k%d", i)), fmt.Sprintf("<%d.x@sender.test>", i)
 		sub.Deliveries[0].NextHop = "mx:" + domain
 		sub.Deliveries[0].Recipient.Address = mail.MustAddress(fmt.Sprintf("user%d@%s", i, domain))
-		n, err := txn.s.ready(sub)
+		n, _, err := txn.s.ready(sub)
 		if err == nil {
 			err = txn.insert(n)
 		}
@@ -131,16 +132,16 @@ func fill(t *testing.T, txn *txn, first int64, now time.Time) error {
 func history10(txn *txn, n, k int64) error {
 	const day = 24 * 3600 * 1e6
 	first := 10 * n // seq of the copied ones begins above
-	err := txn.exec(`INSERT INTO message (seq, id, accepted, open, size, revision, message_id, sender, facts)
+	err := txn.Exec(`INSERT INTO message (seq, id, accepted, open, size, revision, message_id, sender, facts)
 		SELECT seq - ?1, ?2 || '-' || id, accepted - ?3 + (seq - ?6) * 9 * ?5 / ?4, 0, size, revision,
 		((seq - ?1) >> 16 << 40) | (message_id & ((1 << 40) - 1)), sender, facts
 		FROM message WHERE seq > ?6`, k*n, strconv.FormatInt(k, 10), k*9*day, n, int64(day), first)
 	if err != nil {
 		return err
 	}
-	txn.totals.states[storedDelivered] += n
-	return txn.exec(`INSERT INTO delivery (id, site, state, expires, finished, attempts, noticed, reached, reason, recipient, address, facts)
+	txn.totals.states[stored.Delivered] += n
+	return txn.Exec(`INSERT INTO delivery (id, site, state, expires, finished, attempts, noticed, reached, reason, recipient, address, facts)
 		SELECT (seq - ?1) << 20, site, 3, expires, m.accepted - ?3 + (seq - ?6) * 9 * ?5 / ?4, 0, 0, 1, ?2,
 		((seq - ?1) >> 16 << 40) | (recipient & ((1 << 40) - 1)), address, d.facts
-		FROM message m CROSS JOIN delivery d ON d.id = m.seq << 20 WHERE m.seq > ?6`, k*n, "", k*9*day, n, int64(day), first)
+		FROM message m CROSS JOIN delivery d ON d.id = m.Seq << 20 WHERE m.Seq > ?6`, k*n, "", k*9*day, n, int64(day), first)
 }

@@ -6,65 +6,15 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/spool"
+	"postern/internal/queue/stored"
 )
 
-// settlement is a queue.Settlement made ready for the writer.
-type settlement struct {
-	*queue.Settlement
-	attempt any      // column value
-	move    *siteRow // nil: stays
-}
-
-// newState is the state of a site made ready for the writer.
-type newState struct {
-	key queue.SiteKey
-	queue.SiteState
-	last any // column value
-}
-
-// batch is a queue.Batch made ready for the writer.
+// batch is a batch and the files of bodies nobody needs any more, afterwards.
 type batch struct {
-	settlements []settlement
-	leases      []queue.Lease
-	messages    []*newMessage
-	states      []newState
-	now         time.Time
-	bytes       int
-	files       []string // of bodies nobody needs any more, afterwards
-}
-
-// readyBatch does what can be done before the writer's turn.
-func (s *Store) readyBatch(b *queue.Batch) (*batch, error) {
-	out := &batch{now: b.Now}
-	for i := range b.Settlements {
-		st := settlement{Settlement: &b.Settlements[i]}
-		err := st.Check()
-		if err == nil {
-			st.attempt, err = encodeAttempt(st.Attempt)
-		}
-		if m := st.Move; m != nil && err == nil {
-			st.move, err = newSite(m.NextHop, m.Requirement)
-		}
-		if err != nil {
-			return nil, err
-		}
-		out.settlements, out.leases = append(out.settlements, st), append(out.leases, st.Lease)
-	}
-	for _, sub := range b.New {
-		n, err := s.ready(sub)
-		if err != nil {
-			return nil, err
-		}
-		out.messages, out.bytes = append(out.messages, n), out.bytes+len(n.draft.buf)
-	}
-	for key, state := range b.Sites {
-		last, err := encodeAttempt(state.Last)
-		if err != nil {
-			return nil, err
-		}
-		out.states = append(out.states, newState{key, state, last})
-	}
-	return out, nil
+	*stored.Batch
+	files []string
 }
 
 // Settle ends leases (G3). Deliveries of young messages that were delivered, and that is what most batches are, are
@@ -77,17 +27,21 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	if s.broken.Load() {
 		return queue.ErrBroken
 	}
-	ready, err := s.readyBatch(&b)
+	r, err := stored.ReadyBatch(&b, func(sub *queue.Submission) (*stored.Message, error) {
+		n, _, err := s.ready(sub)
+		return n, err
+	})
 	if err != nil {
 		return err
 	}
+	ready := &batch{Batch: r}
 	for i := range b.Settlements { // as nearly all of them come out
 		b.Settlements[i].Became, b.Settlements[i].Wished = b.Settlements[i].State, nil
 	}
-	if ready.simple() && s.isYoung(ready.leases[0].Delivery) {
+	if ready.OnlyDelivered() && s.isYoung(ready.Leases[0].Delivery) {
 		err := s.journalize(ctx, &entry{settle: ready})
 		if err == nil {
-			s.removeAll(ready.files)
+			s.spool.RemoveAll(ready.files)
 		}
 		if err != errElsewhere {
 			return err
@@ -96,11 +50,11 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	if err := s.settleStored(ctx, ready); err != nil {
 		return err
 	}
-	for i, n := range ready.messages {
-		n.draft.accepted()
-		n.tell(b.New[i])
+	for i, n := range ready.Messages {
+		b.New[i].Body.(*spool.Draft).Accepted()
+		n.Tell(b.New[i])
 	}
-	s.removeAll(ready.files)
+	s.spool.RemoveAll(ready.files)
 	return nil
 }
 
@@ -108,27 +62,14 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 func (s *Store) isYoung(id queue.DeliveryID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.young.find(id) != nil
-}
-
-// simple reports whether the journal can tell what a batch does: some deliveries were delivered, and nothing else.
-func (b *batch) simple() bool {
-	if len(b.settlements) == 0 || len(b.messages)+len(b.states) > 0 {
-		return false
-	}
-	for i := range b.settlements {
-		if st := &b.settlements[i]; st.State != queue.Delivered || st.move != nil {
-			return false
-		}
-	}
-	return true
+	return s.young.Find(id) != nil
 }
 
 // settleStored carries out a batch in the database.
 func (s *Store) settleStored(ctx context.Context, b *batch) error {
-	seqs := make([]int64, len(b.leases))
-	for i, l := range b.leases {
-		seqs[i] = seqOf(l.Delivery)
+	seqs := make([]int64, len(b.Leases))
+	for i, l := range b.Leases {
+		seqs[i] = stored.SeqOf(l.Delivery)
 	}
 	ms := s.freezeThose(seqs)
 	return s.bring(ctx, ms, func(t *txn) (err error) {
@@ -137,38 +78,31 @@ func (s *Store) settleStored(ctx context.Context, b *batch) error {
 	})
 }
 
-// removeAll deletes the files of bodies that have ended. What fails is found by a later sweep.
-func (s *Store) removeAll(files []string) {
-	for _, name := range files {
-		_ = s.remove(name)
-	}
-}
-
 // settle carries out a batch and returns the body files nobody needs any more.
 func (t *txn) settle(b *batch) ([]string, error) {
 	t.s.mu.Lock()
-	held, err := t.s.all(b.leases)
+	held, err := t.s.all(b.Leases)
 	t.s.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range b.messages {
+	for _, n := range b.Messages {
 		if err := t.insert(n); err != nil {
 			return nil, err
 		}
 	}
 	var e endings
 	var ends queue.WishEnds
-	for i := range b.settlements {
-		if err := t.settleOne(&b.settlements[i], held[i].row, b.now, &e, &ends); err != nil {
+	for i := range b.Settlements {
+		if err := t.settleOne(&b.Settlements[i], held[i].row, b.Now, &e, &ends); err != nil {
 			return nil, err
 		}
 	}
 	if err := t.appendEnds(&ends); err != nil {
 		return nil, err
 	}
-	for i := range b.states {
-		if err := t.setState(&b.states[i]); err != nil {
+	for i := range b.States {
+		if err := t.setState(&b.States[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -177,18 +111,18 @@ func (t *txn) settle(b *batch) ([]string, error) {
 }
 
 // settleOne carries out one settlement on d, which the lease kept.
-func (t *txn) settleOne(st *settlement, d deliveryRow, now time.Time, e *endings, ends *queue.WishEnds) error {
+func (t *txn) settleOne(st *stored.Settlement, d deliveryRow, now time.Time, e *endings, ends *queue.WishEnds) error {
 	was := d.State
 	d.Wish = t.s.wished(d.ID) // the row may have been read before
 	st.Apply(&d.Delivery, now)
-	if st.attempt != nil {
-		slot := int64(d.ID)*slots + int64(queue.HistorySlot(d.Attempts-1))
-		if err := t.exec("INSERT OR REPLACE INTO attempt (id, facts) VALUES (?, ?)", slot, st.attempt); err != nil {
+	if st.Facts != nil {
+		slot := stored.AttemptSlot(d.ID, d.Attempts)
+		if err := t.Exec("INSERT OR REPLACE INTO attempt (id, facts) VALUES (?, ?)", slot, st.Facts); err != nil {
 			return err
 		}
 	}
-	if st.move != nil {
-		if err := t.moveTo(&d, st.move); err != nil {
+	if st.To != nil {
+		if err := t.moveTo(&d, st.To); err != nil {
 			return err
 		}
 	}
@@ -203,24 +137,19 @@ func (t *txn) settleOne(st *settlement, d deliveryRow, now time.Time, e *endings
 }
 
 // moveTo puts a delivery at another site; rules and requirement follow.
-func (t *txn) moveTo(d *deliveryRow, to *siteRow) error {
+func (t *txn) moveTo(d *deliveryRow, to *stored.Site) error {
 	site, err := t.site(to)
 	if err != nil {
 		return err
 	}
 	t.refs[d.site]--
-	t.refs[site.id]++
-	d.site = site.id
-	t.stir(to.key)
-	var f deliveryForm
-	if err := decode(d.facts, &f); err != nil {
+	t.refs[site.ID]++
+	d.site = site.ID
+	t.stir(to.Key)
+	if d.facts, err = stored.Moved(d.facts, &d.Delivery); err != nil {
 		return err
 	}
-	f.Rules, f.Matched, f.Revision, f.Demands, f.Wish = d.Rules, d.Matched, d.Judged, d.Demands, formOfWish(d.Wish)
-	if d.facts, err = encode(f); err != nil {
-		return err
-	}
-	return t.exec("UPDATE delivery SET site = ?, facts = ? WHERE id = ?", site.id, d.facts, int64(d.ID))
+	return t.Exec("UPDATE delivery SET site = ?, facts = ? WHERE id = ?", site.ID, d.facts, int64(d.ID))
 }
 
 // endings collects what ended in one transaction.
@@ -232,19 +161,17 @@ type endings struct {
 // update writes what changes in a delivery and keeps the counts.
 func (t *txn) update(d *deliveryRow, was queue.State, e *endings) error {
 	t.totals.move(was, d.State)
-	err := t.exec("UPDATE delivery SET state = ?, due = ?, deadline = ?, expires = ?, finished = ?, attempts = ?,"+
-		" noticed = ?, reached = ?, reason = ? WHERE id = ?", storedState(d.State), stamp(d.Due), stamp(d.Deadline),
-		stamp(d.ExpiresAt), stamp(d.FinishedAt), int64(d.Attempts), flag(d.Noticed), int64(d.Reached), string(d.Reason),
-		int64(d.ID))
+	err := t.Exec("UPDATE delivery SET ("+stored.ChangingColumns+") = (?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?",
+		append(stored.Changing(&d.Delivery), int64(d.ID))...)
 	switch {
 	case err != nil || d.State.Waiting():
 		return err
 	case d.last:
-		return t.dropBody(seqOf(d.ID), d.size, d.file, e)
+		return t.dropBody(stored.SeqOf(d.ID), d.size, d.file, e)
 	case e.open == nil:
 		e.open = map[int64]int64{}
 	}
-	e.open[seqOf(d.ID)]++
+	e.open[stored.SeqOf(d.ID)]++
 	return nil
 }
 
@@ -253,12 +180,12 @@ func (t *txn) closeMessages(e *endings) error {
 	for seq, n := range e.open {
 		var open, size int64
 		var file string
-		err := t.c.query(context.Background(), "SELECT open, size, file FROM message WHERE seq = ?", func(r row) error {
-			open, size, file = r.int(0)-n, r.int(1), r.text(2)
-			return errStop
+		err := t.c.Query(context.Background(), "SELECT open, size, file FROM message WHERE seq = ?", func(r database.Row) error {
+			open, size, file = r.Int(0)-n, r.Int(1), r.Text(2)
+			return database.ErrStop
 		}, seq)
 		if err == nil && open > 0 {
-			err = t.exec("UPDATE message SET open = ? WHERE seq = ?", open, seq)
+			err = t.Exec("UPDATE message SET open = ? WHERE seq = ?", open, seq)
 		} else if err == nil {
 			err = t.dropBody(seq, size, file, e)
 		}
@@ -272,51 +199,43 @@ func (t *txn) closeMessages(e *endings) error {
 // dropBody marks the message as ended and deletes its body, or names its file for deletion after the commit.
 func (t *txn) dropBody(seq, size int64, file string, e *endings) error {
 	t.totals.bodyBytes -= size
-	if err := t.exec("UPDATE message SET open = 0, file = NULL WHERE seq = ?", seq); err != nil {
+	if err := t.Exec("UPDATE message SET open = 0, file = NULL WHERE seq = ?", seq); err != nil {
 		return err
 	}
 	if file != "" {
 		e.files = append(e.files, file)
 		return nil
 	}
-	return t.exec("DELETE FROM body WHERE seq = ?", seq)
+	return t.Exec("DELETE FROM body WHERE seq = ?", seq)
 }
 
 // setState replaces the stored state of a site.
-func (t *txn) setState(st *newState) error {
-	site, err := t.findSite(st.key)
+func (t *txn) setState(st *stored.SiteState) error {
+	site, err := t.findSite(st.Key)
 	if err != nil {
 		return err
 	}
 	if site == nil {
-		if site, err = t.youngSite(st.key); err != nil {
+		if site, err = t.youngSite(st.Key); err != nil {
 			return err
 		}
 	}
-	sets := st.Failures != 0 || !st.Since.IsZero() || !st.RetryAt.IsZero() || st.last != nil
-	if !sets && !site.hasState {
+	sets := st.Sets()
+	if !sets && !site.HasState {
 		return nil
 	}
-	site.hasState = sets
+	site.HasState = sets
 	if sets {
-		t.stir(st.key)
+		t.stir(st.Key)
 	}
-	return t.exec("UPDATE site SET failures = ?, since = ?, retry_at = ?, last = ? WHERE id = ?", int64(st.Failures),
-		stamp(st.Since), stamp(st.RetryAt), st.last, site.id)
+	return t.Exec("UPDATE site SET failures = ?, since = ?, retry_at = ?, last = ? WHERE id = ?", int64(st.Failures),
+		database.Stamp(st.Since), database.Stamp(st.RetryAt), st.Facts, site.ID)
 }
 
 // youngSite makes the row of a site at which so far only young messages wait or ended.
-func (t *txn) youngSite(key queue.SiteKey) (*siteRow, error) {
-	var found *siteRow
+func (t *txn) youngSite(key queue.SiteKey) (*stored.Site, error) {
 	t.s.mu.Lock()
-	for e := t.s.young.inAge.Front(); e != nil && found == nil; e = e.Next() {
-		for i := range e.Value.(*youngMessage).deliveries {
-			if d := &e.Value.(*youngMessage).deliveries[i]; d.Site == key {
-				found = &siteRow{key: key, nextHop: d.site.nextHop, requirement: d.site.requirement}
-				break
-			}
-		}
-	}
+	found := t.s.young.Site(key)
 	t.s.mu.Unlock()
 	if found == nil {
 		return nil, fmt.Errorf("sqlstore: site %s: %w", key, queue.ErrNotFound)
@@ -328,5 +247,5 @@ func (t *txn) youngSite(key queue.SiteKey) (*siteRow, error) {
 func (t *txn) stir(key queue.SiteKey) {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
-	delete(t.s.young.calm, key)
+	t.s.young.Stir(key)
 }

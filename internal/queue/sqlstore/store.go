@@ -4,20 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"modernc.org/sqlite"
-
-	"postern/internal/operator/audit"
-	"postern/internal/platform/records"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/group"
+	"postern/internal/queue/search"
+	"postern/internal/queue/spool"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/sqlrecords"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
+	"postern/internal/queue/young"
 )
 
 // Config says where the store is. Only Dir is needed.
@@ -43,7 +45,7 @@ type Config struct {
 	// segment is the size of the journal's segments in tests.
 	segment int64
 	// disk replaces the file calls for bodies in tests.
-	disk disk
+	disk spool.Disk
 	// salvage makes a new database where one is missing.
 	salvage bool
 	// still keeps the mover from moving anything by itself in tests.
@@ -52,21 +54,21 @@ type Config struct {
 
 // Store implements queue.Store, audit.Ledger and records.Store on one data folder. Use Open. Safe for concurrent use.
 type Store struct {
-	cfg      Config
-	lock     *lock
-	requests chan *request
-	entries  chan *entry
-	move     chan struct{} // capacity 1: the mover has something to do
-	readers  chan *conn
-	broken   atomic.Bool
-	refusing atomic.Bool    // the last message could not be written, though there seemed to be room
-	drafted  atomic.Int64   // bytes that drafts hold
-	calls    sync.WaitGroup // running methods
-	loops    sync.WaitGroup // the mover and the filler, which call the writer
-	workers  sync.WaitGroup // the writer, the committer and the checkpointer
-	stop     chan struct{}  // closed to end the mover and the checkpointer
-	writer   *writer
-	journal  *wal.Journal // the committer's, but for Drop
+	*besides
+	search  *search.Search
+	cfg     Config
+	spool   *spool.Spool
+	changes *group.Writer[*txn]
+	entries chan *entry
+	move    chan struct{} // capacity 1: the mover has something to do
+	readers chan *sqlite.Conn
+	broken  atomic.Bool
+	calls   sync.WaitGroup // running methods
+	loops   sync.WaitGroup // the mover and the filler, which call the writer
+	workers sync.WaitGroup // the writer, the committer and the checkpointer
+	stop    chan struct{}  // closed to end the mover and the checkpointer
+	writer  *writer
+	journal *wal.Journal // the committer's, but for Drop
 
 	mu      sync.Mutex // guards what follows
 	cond    *sync.Cond // something young has changed
@@ -76,17 +78,13 @@ type Store struct {
 	known   wal.Known // what the database remembers of the journal; Last as it was at start
 	applied int64     // messages up to this seq are in the database
 	begun   bool      // a run of the journal has begun
-	roomy   time.Time // when there was last seen to be room for new mail
 	unread  int64     // while the journal is read: the first message that is not in the database yet
-	young   young
+	young   *young.Mail
 	leases  map[queue.DeliveryID]*lease
 	// wishes are what administrators asked of deliveries under a lease, until it is carried out or too late.
 	wishes map[queue.DeliveryID]*queue.Wish
 	// lastToken begins at random, so that a lease of an earlier handle never fits.
 	lastToken int64
-	// drafts are the files being written; unswept says that some other file may be left over.
-	drafts  map[string]bool
-	unswept bool
 }
 
 // errClosed is what every method answers after Close.
@@ -100,10 +98,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
-	if err := s.writer.c.script(noTimeout); err != nil {
+	if err := s.writer.c.Script(sqlite.NoTimeout); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
-	s.workers.Go(s.writer.loop)
+	s.workers.Go(s.changes.Loop)
 	s.workers.Go(s.commitLoop)
 	if !s.cfg.still {
 		s.loops.Go(s.moveLoop)
@@ -131,39 +129,41 @@ func newStore(cfg Config) *Store {
 		cfg.Young = 32 << 20
 	}
 	if cfg.disk == nil {
-		cfg.disk = osDisk{}
+		cfg.disk = spool.OS{}
 	}
 	s := &Store{
 		cfg:       cfg,
-		requests:  make(chan *request, 2*groupRequests),
-		entries:   make(chan *entry, 2*groupRequests),
+		entries:   make(chan *entry, 2*group.Most),
 		move:      make(chan struct{}, 1),
-		young:     newYoung(),
-		readers:   make(chan *conn, cfg.Readers),
+		young:     young.New(),
+		readers:   make(chan *sqlite.Conn, cfg.Readers),
 		stop:      make(chan struct{}),
 		leases:    map[queue.DeliveryID]*lease{},
 		wishes:    map[queue.DeliveryID]*queue.Wish{},
 		lastToken: rand.Int64N(1 << 62),
-		drafts:    map[string]bool{},
 	}
 	s.cond = sync.NewCond(&s.mu)
+	s.spool = spool.New(spool.Config{Dir: cfg.Dir, SmallBody: cfg.SmallBody, DraftMemory: cfg.DraftMemory, Disk: cfg.disk,
+		Broken: &s.broken})
+	s.search = search.New(sqlite.Dialect())
+	s.besides = sqlrecords.New(tables{s}, sqlite.Dialect())
 	return s
 }
 
 func (s *Store) open(ctx context.Context) error {
-	if err := s.takeDir(); err != nil {
+	if err := s.spool.Take(); err != nil {
 		return err
 	}
 	if err := s.lookAtJournal(); err != nil {
 		return err
 	}
-	if err := s.hide(); err != nil { // what SQLite makes beside the database takes its mode
+	if err := sqlite.Hide(s.file()); err != nil { // what SQLite makes beside the database takes its mode
 		return err
 	}
 	if err := s.openDatabase(); err != nil {
 		return err
 	}
-	if err := s.hide(); err != nil { // it was made just now
+	if err := sqlite.Hide(s.file()); err != nil { // it was made just now
 		return err
 	}
 	if err := s.openJournal(); err != nil {
@@ -177,7 +177,7 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	for range s.cfg.Readers {
-		c, err := dial(s.file(), busyTimeout, queryOnly, memoryTemp, cachePages(s.cfg.Cache/2/int64(s.cfg.Readers)))
+		c, err := sqlite.Dial(s.file(), sqlite.BusyTimeout, sqlite.QueryOnly, sqlite.MemoryTemp, sqlite.CachePages(s.cfg.Cache/2/int64(s.cfg.Readers)))
 		if err != nil {
 			return fmt.Errorf("sqlstore: cannot open the database for reading: %w", err)
 		}
@@ -188,70 +188,42 @@ func (s *Store) open(ctx context.Context) error {
 
 // openDatabase opens the writing connection, brings the database to the newest form and reads what it counts.
 func (s *Store) openDatabase() error {
-	// fdatasync keeps a commit just as durable and spares the journal entry for time stamps. Where there is none,
-	// SQLite goes on using fsync.
-	_, _ = sqlite.Fdatasync(true)
-	w, err := dial(s.file(), busyTimeout, pageSize, walMode, syncFull, memoryTemp, cachePages(s.cfg.Cache), checkpointHard)
+	sqlite.Fdatasync()
+	w, err := sqlite.Dial(s.file(), sqlite.BusyTimeout, sqlite.PageSize, sqlite.WalMode, sqlite.SyncFull, sqlite.MemoryTemp, sqlite.CachePages(s.cfg.Cache), sqlite.CheckpointHard)
 	if err != nil {
-		return fmt.Errorf("sqlstore: cannot open the database: %w", translate(err))
+		return fmt.Errorf("sqlstore: cannot open the database: %w", sqlite.Translate(err))
 	}
-	s.writer = &writer{s: s, c: w, sites: map[queue.SiteKey]*siteRow{}}
-	s.writer.commit = func() error { return w.exec("COMMIT") }
-	if err := assertDurable(w); err != nil {
+	s.writer = &writer{s: s, c: w, sites: map[queue.SiteKey]*stored.Site{}}
+	s.changes = group.New(s.writer.attempt, func(err error) bool { return sqlite.Primary(err) == sqlite.Busy })
+	s.writer.commit = func() error { return w.Exec("COMMIT") }
+	if err := sqlite.AssertDurable(w); err != nil {
 		return err
 	}
 	if err := s.examine(w); err != nil {
 		return err
 	}
-	if err := migrate(w); err != nil {
-		return translate(err)
+	if err := sqlite.Migrate(w, applicationID, migrations); err != nil {
+		return sqlite.Translate(err)
 	}
-	if err := s.cfg.disk.syncDir(s.cfg.Dir); err != nil {
+	if err := s.cfg.disk.SyncDir(s.cfg.Dir); err != nil {
 		return fmt.Errorf("sqlstore: cannot make the data folder durable: %w", err)
 	}
 	if s.order, s.applied, err = s.totals.read(w); err == nil {
 		s.known, err = readKnown(w)
 	}
-	s.young.place = s.known.Last
-	return translate(err)
+	s.young.Place = s.known.Last
+	return sqlite.Translate(err)
 }
 
 // readFloor finds the highest ID in the database.
-func (s *Store) readFloor(c *conn) error {
-	return c.query(context.Background(), "SELECT max(id) FROM message", func(r row) error {
-		s.young.floor = queue.ID(r.text(0))
+func (s *Store) readFloor(c *sqlite.Conn) error {
+	return c.Query(context.Background(), "SELECT max(id) FROM message", func(r database.Row) error {
+		s.young.Floor = queue.ID(r.Text(0))
 		return nil
 	})
 }
 
-func (s *Store) file() string  { return filepath.Join(s.cfg.Dir, "queue.db") }
-func (s *Store) spool() string { return filepath.Join(s.cfg.Dir, "spool") }
-
-// takeDir makes the data folder if it is missing and locks it. Nothing in it is made or changed before the lock is held.
-func (s *Store) takeDir() (err error) {
-	if s.cfg.Dir == "" {
-		return errors.New("sqlstore: no data folder is named")
-	}
-	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
-		return fmt.Errorf("sqlstore: cannot make the data folder: %w", err)
-	}
-	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(s.spool(), 0o700); err != nil {
-		return fmt.Errorf("sqlstore: cannot make the data folder: %w", err)
-	}
-	for _, d := range []string{s.cfg.Dir, s.spool()} {
-		info, err := os.Stat(d)
-		if err == nil && info.Mode().Perm()&0o077 != 0 {
-			err = os.Chmod(d, info.Mode().Perm()&fs.FileMode(0o700))
-		}
-		if err != nil {
-			return fmt.Errorf("sqlstore: cannot keep the data folder to its owner: %w", err)
-		}
-	}
-	return nil
-}
+func (s *Store) file() string { return filepath.Join(s.cfg.Dir, "queue.db") }
 
 // enter counts a running method in; the caller does calls.Done.
 func (s *Store) enter(ctx context.Context) error {
@@ -268,7 +240,7 @@ func (s *Store) enter(ctx context.Context) error {
 }
 
 // read lends a reading connection.
-func (s *Store) read(ctx context.Context, f func(c *conn) error) error {
+func (s *Store) read(ctx context.Context, f func(c *sqlite.Conn) error) error {
 	select {
 	case c := <-s.readers:
 		defer func() { s.readers <- c }()
@@ -292,7 +264,7 @@ func (s *Store) Close() error {
 	s.loops.Wait()
 	err := s.settleDown(context.Background())
 	close(s.entries)
-	close(s.requests)
+	s.changes.Close()
 	s.workers.Wait()
 	if errors.Is(err, queue.ErrBroken) {
 		err = nil // told before; the next Open reads the journal
@@ -305,17 +277,17 @@ func (s *Store) release() error {
 	var errs []error
 	if s.journal != nil {
 		s.mu.Lock()
-		empty := s.young.inAge.Len() == 0 && !s.broken.Load()
+		empty := s.young.Empty() && !s.broken.Load()
 		s.mu.Unlock()
 		errs = append(errs, s.endRun(empty))
 	}
 	for range len(s.readers) {
-		errs = append(errs, (<-s.readers).close())
+		errs = append(errs, (<-s.readers).Close())
 	}
 	if s.writer != nil {
-		errs = append(errs, s.writer.c.close())
+		errs = append(errs, s.writer.c.Close())
 	}
-	return errors.Join(append(errs, s.lock.release())...)
+	return errors.Join(append(errs, s.spool.Release())...)
 }
 
 // checkpointEvery is how often the log is copied into the database in the background.
@@ -325,11 +297,11 @@ const checkpointEvery = time.Second
 // goes on appending. Only when the log has grown to 64 MiB all the same does the writer's own automatic checkpoint
 // bring it to an end, and then little is left to copy; after that the log is used again from its beginning.
 func (s *Store) checkpoint() {
-	c, err := dial(s.file(), busyTimeout, syncFull)
+	c, err := sqlite.Dial(s.file(), sqlite.BusyTimeout, sqlite.SyncFull)
 	if err != nil {
 		return // the automatic checkpoint alone keeps the bound
 	}
-	defer c.close()
+	defer c.Close()
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
 	var seen totals
@@ -345,17 +317,13 @@ func (s *Store) checkpoint() {
 		if now == seen {
 			continue
 		}
-		switch err := c.script("PRAGMA wal_checkpoint(PASSIVE)"); {
+		switch err := c.Script("PRAGMA wal_checkpoint(PASSIVE)"); {
 		case err == nil:
 			seen = now
-		case primary(err) == codeIO: // a failed sync among others: final, though the log still has it all
+		case sqlite.Primary(err) == sqlite.IO: // a failed sync among others: final, though the log still has it all
 			s.broken.Store(true)
 		}
 	}
 }
 
-var (
-	_ queue.Store   = (*Store)(nil)
-	_ audit.Ledger  = (*Store)(nil)
-	_ records.Store = (*Store)(nil)
-)
+var _ queue.Store = (*Store)(nil)

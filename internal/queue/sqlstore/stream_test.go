@@ -1,7 +1,9 @@
 package sqlstore
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +11,9 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 )
 
 // many fills a store with finished messages, a thousand between two of rare.test, and some that failed or wait.
@@ -58,16 +63,16 @@ func (t *txn) one(tb testing.TB, i int64) error {
 		sub.Message.Envelope.From = mail.MustAddress(from)
 	}
 	sub.Deliveries[0].Recipient.Address = mail.MustAddress(to)
-	n, err := t.s.ready(sub)
+	n, _, err := t.s.ready(sub)
 	if err == nil {
 		err = t.insert(n)
 	}
 	if err != nil || state == queue.Queued {
 		return err
 	}
-	d := n.deliveries[0]
+	d := n.Deliveries[0]
 	t.totals.move(queue.Queued, state)
-	return t.exec("UPDATE delivery SET state = ?, finished = ? WHERE id = ?", storedState(state), testTime.UnixMicro(), int64(d.ID))
+	return t.Exec("UPDATE delivery SET state = ?, finished = ? WHERE id = ?", stored.State(state), testTime.UnixMicro(), int64(d.ID))
 }
 
 // found lists what a filter finds; whole is false where the search ended before its end.
@@ -164,12 +169,20 @@ func TestStreamsReadKeys(t *testing.T) {
 	s := still(t, t.TempDir())
 	defer s.Close()
 	many(t, s, 100)
-	for text, args := range map[string][]any{partiesQuery: {"[0]", `["rare.test"]`, int64(0), int64(100)}, undeliveredQuery: {int64(4), int64(0), int64(1 << 40)},
-		partiesDeliveries: {"[1]", `["rare.test"]`}, oldestQuery: nil} {
+	seen := heard{searched{s}, map[string][]any{oldestQuery: nil}}
+	for _, f := range []queue.Filter{{Scope: []mail.Domain{mail.MustDomain("rare.test")}}, {States: []queue.State{queue.Held, queue.Failed}}} {
+		s.search.List(t.Context(), seen, &f, func(queue.Record, error) bool { return true })
+	}
+	for _, table := range []string{"party", "undelivered", "message m ON m.seq = s.value"} {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(seen.texts)), func(text string) bool { return strings.Contains(text, table) }) {
+			t.Errorf("%s was not asked: this test shows nothing", table)
+		}
+	}
+	for text, args := range seen.texts {
 		var plan []string
-		err := s.read(t.Context(), func(c *conn) error {
-			return c.query(t.Context(), "EXPLAIN QUERY PLAN "+text, func(r row) error {
-				plan = append(plan, r.text(3))
+		err := s.read(t.Context(), func(c *sqlite.Conn) error {
+			return c.Query(t.Context(), "EXPLAIN QUERY PLAN "+text, func(r database.Row) error {
+				plan = append(plan, r.Text(3))
 				return nil
 			}, args...)
 		})
@@ -186,6 +199,26 @@ func TestStreamsReadKeys(t *testing.T) {
 	}
 }
 
+// heard are tables that remember what they were asked.
+type heard struct {
+	searched
+	texts map[string][]any
+}
+
+func (h heard) Read(ctx context.Context, do func(db database.Reader) error) error {
+	return h.searched.Read(ctx, func(db database.Reader) error { return do(listening{db, h.texts}) })
+}
+
+type listening struct {
+	database.Reader
+	texts map[string][]any
+}
+
+func (l listening) Query(ctx context.Context, text string, each func(r database.Row) error, args ...any) error {
+	l.texts[text] = args
+	return l.Reader.Query(ctx, text, each, args...)
+}
+
 // What an older form wrote is found at once, by walking, and by the index when it was brought in, which happens in portions
 // and goes on after a restart.
 func TestOldRecordsComeIntoTheTablesOfScopes(t *testing.T) {
@@ -196,7 +229,7 @@ func TestOldRecordsComeIntoTheTablesOfScopes(t *testing.T) {
 	older := `DROP TABLE party; DROP TABLE undelivered; DROP TRIGGER message_in; DROP TRIGGER message_out; DROP TRIGGER delivery_in;
 		DROP TRIGGER delivery_moved; DROP TRIGGER delivery_out; ALTER TABLE totals DROP COLUMN indexed; DROP TABLE record; DROP TABLE counter;` +
 		formTwo + formFive + `PRAGMA user_version=8;`
-	if err := s.writer.c.script(older); err != nil { // as a release of form 8 left it
+	if err := s.writer.c.Script(older); err != nil { // as a release of form 8 left it
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -248,13 +281,13 @@ func TestTablesOfScopesFollowTheRecords(t *testing.T) {
 	same := func(when string) {
 		t.Helper()
 		for what, text := range map[string]string{
-			"party":       "SELECT count(*) FROM (SELECT * FROM party EXCEPT SELECT * FROM (SELECT seq >> 12, " + domainIn("sender") + ", seq FROM message WHERE sender <> '' UNION SELECT id >> 32, " + domainIn("address") + ", id >> 20 FROM delivery))",
-			"no party":    "SELECT count(*) FROM (SELECT seq >> 12, " + domainIn("sender") + ", seq FROM message WHERE sender <> '' UNION SELECT id >> 32, " + domainIn("address") + ", id >> 20 FROM delivery EXCEPT SELECT * FROM party)",
+			"party":       "SELECT count(*) FROM (SELECT * FROM party EXCEPT SELECT * FROM (SELECT seq >> 12, " + sqlite.DomainIn("sender") + ", seq FROM message WHERE sender <> '' UNION SELECT id >> 32, " + sqlite.DomainIn("address") + ", id >> 20 FROM delivery))",
+			"no party":    "SELECT count(*) FROM (SELECT seq >> 12, " + sqlite.DomainIn("sender") + ", seq FROM message WHERE sender <> '' UNION SELECT id >> 32, " + sqlite.DomainIn("address") + ", id >> 20 FROM delivery EXCEPT SELECT * FROM party)",
 			"undelivered": "SELECT count(*) FROM (SELECT * FROM undelivered EXCEPT SELECT state, id FROM delivery WHERE state <> 3)",
 			"delivered":   "SELECT count(*) FROM (SELECT state, id FROM delivery WHERE state <> 3 EXCEPT SELECT * FROM undelivered)",
 		} {
-			err := s.read(t.Context(), func(c *conn) error {
-				n, err := c.number(t.Context(), text)
+			err := s.read(t.Context(), func(c *sqlite.Conn) error {
+				n, err := c.Number(t.Context(), text)
 				if n != 0 {
 					t.Errorf("%s: %d rows of %s", when, n, what)
 				}
@@ -272,7 +305,7 @@ func TestTablesOfScopesFollowTheRecords(t *testing.T) {
 		}
 		same(string(kind))
 	}
-	if err := s.do(t.Context(), 0, func(txn *txn) error { return txn.exec("UPDATE message SET open = 0") }); err != nil {
+	if err := s.do(t.Context(), 0, func(txn *txn) error { return txn.Exec("UPDATE message SET open = 0") }); err != nil {
 		t.Fatal(err)
 	}
 	if purged, err := s.Purge(t.Context(), testTime.Add(time.Hour), 700); err != nil || purged != 700 {

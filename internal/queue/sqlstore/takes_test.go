@@ -4,29 +4,31 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/spool"
 )
 
 // meagre is a disk with room by its own word, on which files cannot be made or written.
 type meagre struct {
-	osDisk
+	spool.OS
 	making, write error
 }
 
-func (m *meagre) create(path string) (bodyFile, error) {
+func (m *meagre) Create(path string) (spool.File, error) {
 	if m.making != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: m.making}
 	}
-	f, err := m.osDisk.create(path)
+	f, err := m.OS.Create(path)
 	return meagreFile{f, m}, err
 }
 
 type meagreFile struct {
-	bodyFile
+	spool.File
 	disk *meagre
 }
 
@@ -34,7 +36,7 @@ func (f meagreFile) Write(p []byte) (int, error) {
 	if f.disk.write != nil {
 		return 0, f.disk.write
 	}
-	return f.bodyFile.Write(p)
+	return f.File.Write(p)
 }
 
 // What Takes says is what the next message hears: by what the disk says, and by what became of the last message.
@@ -48,7 +50,7 @@ func TestTakesSaysWhatTheNextMessageHears(t *testing.T) {
 		t.Error(err)
 	}
 	low.free = 100 << 20
-	time.Sleep(roomLasts + time.Millisecond)
+	time.Sleep(spool.RoomLasts + time.Millisecond)
 	if err, put := s.Takes(), put(t, s, "a", 10); !errors.Is(err, queue.ErrFull) || !errors.Is(put, queue.ErrFull) {
 		t.Errorf("%v, and a message: %v", err, put)
 	}
@@ -92,7 +94,7 @@ func TestTakesSaysWhatTheNextMessageHears(t *testing.T) {
 			t.Errorf("%v is over: %v", fault, err)
 		}
 	}
-	list, err := os.ReadDir(s.spool())
+	list, err := os.ReadDir(filepath.Join(s.cfg.Dir, "spool"))
 	if err != nil || len(list) != 0 {
 		t.Errorf("left in the spool: %v, %v", list, err)
 	}

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
 )
 
@@ -21,52 +24,13 @@ type order struct {
 	skew    int64 // how far a time of acceptance ever lay behind newest
 }
 
-// Stored states. They differ from queue.State: there is no Sending, because leases are in memory only.
-const (
-	storedQueued    = 1
-	storedHeld      = 2
-	storedDelivered = 3
-	storedFailed    = 4
-	storedCancelled = 5
-)
-
-func storedState(s queue.State) int64 {
-	switch s {
-	case queue.Held:
-		return storedHeld
-	case queue.Delivered:
-		return storedDelivered
-	case queue.Failed:
-		return storedFailed
-	case queue.Cancelled:
-		return storedCancelled
-	}
-	return storedQueued
-}
-
-func loadedState(n int64) queue.State {
-	switch n {
-	case storedQueued:
-		return queue.Queued
-	case storedHeld:
-		return queue.Held
-	case storedDelivered:
-		return queue.Delivered
-	case storedFailed:
-		return queue.Failed
-	case storedCancelled:
-		return queue.Cancelled
-	}
-	return 0
-}
-
 func (t *totals) move(from, to queue.State) {
-	t.states[storedState(from)]--
-	t.states[storedState(to)]++
+	t.states[stored.State(from)]--
+	t.states[stored.State(to)]++
 }
 
 // next gives the next message its number and notes its time of acceptance, so that times can be turned into ranges of
-// seq later (see seqRange).
+// seq later (see search.Search).
 func (o *order) next(at time.Time) int64 {
 	o.lastSeq++
 	o.note(at)
@@ -83,23 +47,23 @@ func (o *order) note(at time.Time) {
 }
 
 // write stores the row; what has a seq up to applied is in the database, or will never be. The journal was durable up to at.
-func (t *totals) write(c *conn, o order, applied int64, at wal.Place) error {
-	return c.exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, failed=?,"+
+func (t *totals) write(c *sqlite.Conn, o order, applied int64, at wal.Place) error {
+	return c.Exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, failed=?,"+
 		" cancelled=?, applied=?, segment=?, size=?, commits=commits+1", o.lastSeq, o.newest, o.skew, t.bodyBytes,
-		t.states[storedQueued], t.states[storedHeld], t.states[storedDelivered], t.states[storedFailed],
-		t.states[storedCancelled], applied, int64(at.Index), at.Size)
+		t.states[stored.Queued], t.states[stored.Held], t.states[stored.Delivered], t.states[stored.Failed],
+		t.states[stored.Cancelled], applied, int64(at.Index), at.Size)
 }
 
 // read reads the row.
-func (t *totals) read(c *conn) (o order, applied int64, err error) {
-	err = c.query(context.Background(), "SELECT last_seq, newest, skew, body_bytes, queued, held, delivered, failed,"+
-		" cancelled, applied FROM totals", func(r row) error {
-		o.lastSeq, o.newest, o.skew, t.bodyBytes = r.int(0), r.int(1), r.int(2), r.int(3)
-		for i := storedQueued; i <= storedCancelled; i++ {
-			t.states[i] = r.int(3 + i)
+func (t *totals) read(c *sqlite.Conn) (o order, applied int64, err error) {
+	err = c.Query(context.Background(), "SELECT last_seq, newest, skew, body_bytes, queued, held, delivered, failed,"+
+		" cancelled, applied FROM totals", func(r database.Row) error {
+		o.lastSeq, o.newest, o.skew, t.bodyBytes = r.Int(0), r.Int(1), r.Int(2), r.Int(3)
+		for i := stored.Queued; i <= stored.Cancelled; i++ {
+			t.states[i] = r.Int(3 + i)
 		}
-		applied = r.int(9)
-		return errStop
+		applied = r.Int(9)
+		return database.ErrStop
 	})
 	return o, applied, err
 }
@@ -120,18 +84,19 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 	}
 	defer s.calls.Done()
 	s.mu.Lock()
-	for n := int64(storedQueued); n <= storedCancelled; n++ {
-		if c := s.totals.states[n] + s.young.states[n]; c > 0 {
-			out.States[loadedState(n)] = c
+	states, bodyBytes := s.young.Counts()
+	for n := int64(stored.Queued); n <= stored.Cancelled; n++ {
+		if c := s.totals.states[n] + states[n]; c > 0 {
+			out.States[stored.LoadState(n)] = c
 		}
 	}
 	for _, l := range s.leases {
 		shift(out.States, l.was, queue.Sending)
 	}
-	out.BodyBytes = s.totals.bodyBytes + s.young.bodyBytes
-	oldest := s.young.oldest()
+	out.BodyBytes = s.totals.bodyBytes + bodyBytes
+	oldest := s.young.Oldest()
 	s.mu.Unlock()
-	err := s.read(ctx, func(c *conn) error {
+	err := s.read(ctx, func(c *sqlite.Conn) error {
 		whole, err := filled(ctx, c)
 		if err != nil {
 			return err
@@ -140,9 +105,9 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 		if !whole {
 			text = oldestWalk
 		}
-		return c.query(ctx, text, func(r row) error {
-			out.Oldest = r.time(0)
-			return errStop
+		return c.Query(ctx, text, func(r database.Row) error {
+			out.Oldest = r.Time(0)
+			return database.ErrStop
 		})
 	})
 	if !oldest.IsZero() && (out.Oldest.IsZero() || oldest.Before(out.Oldest)) {

@@ -6,41 +6,23 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/sqlrecords"
+	"postern/internal/queue/stored"
 )
 
 // What is wished of a delivery stands in its facts, so that the record keeps it. While it is still to be carried out a row
 // of the table wish names the delivery, and Store.wishes has it in memory: a lease that ended with its process is found by
 // them.
 
-// wishForm is the stored form of a queue.Wish.
-type wishForm struct {
-	Kind queue.ActionKind `json:"kind"`
-	By   string           `json:"by"`
-	At   int64            `json:"at"` // microseconds
-}
-
-func formOfWish(w *queue.Wish) *wishForm {
-	if w == nil {
-		return nil
-	}
-	return &wishForm{w.Kind, w.By, w.At.UnixMicro()}
-}
-
-func (f *wishForm) wish() *queue.Wish {
-	if f == nil {
-		return nil
-	}
-	return &queue.Wish{Kind: f.Kind, By: f.By, At: time.UnixMicro(f.At).UTC()}
-}
-
 // readWishes learns what the last process left to be carried out. Its leases are gone, so the first Claim does it.
-func (s *Store) readWishes(c *conn) error {
-	return c.query(context.Background(), "SELECT w.delivery, d.facts FROM wish w CROSS JOIN delivery d ON d.id = w.delivery",
-		func(r row) error {
-			var f deliveryForm
-			err := decode(r.text(1), &f)
-			if err == nil && f.Wish != nil {
-				s.wishes[queue.DeliveryID(r.int(0))] = f.Wish.wish()
+func (s *Store) readWishes(c *sqlite.Conn) error {
+	return c.Query(context.Background(), "SELECT w.delivery, d.facts FROM wish w CROSS JOIN delivery d ON d.id = w.delivery",
+		func(r database.Row) error {
+			w, err := stored.WishIn(r.Text(1))
+			if err == nil && w != nil {
+				s.wishes[queue.DeliveryID(r.Int(0))] = w
 			}
 			return err
 		})
@@ -66,24 +48,18 @@ func (t *txn) ask(a *queue.Action, d *deliveryRow, done *acted) error {
 }
 
 // setWish writes what the record keeps as wished, and what of it is still to be carried out.
-func (t *txn) setWish(d *deliveryRow, kept, pending *queue.Wish) error {
-	var f deliveryForm
-	err := decode(d.facts, &f)
-	if err != nil {
+func (t *txn) setWish(d *deliveryRow, kept, pending *queue.Wish) (err error) {
+	if d.facts, err = stored.WithWish(d.facts, kept); err != nil {
 		return err
 	}
-	f.Wish = formOfWish(kept)
-	if d.facts, err = encode(f); err != nil {
-		return err
-	}
-	if err := t.exec("UPDATE delivery SET facts = ? WHERE id = ?", d.facts, int64(d.ID)); err != nil {
+	if err := t.Exec("UPDATE delivery SET facts = ? WHERE id = ?", d.facts, int64(d.ID)); err != nil {
 		return err
 	}
 	t.remember(d.ID, pending)
 	if pending == nil {
-		return t.exec("DELETE FROM wish WHERE delivery = ?", int64(d.ID))
+		return t.Exec("DELETE FROM wish WHERE delivery = ?", int64(d.ID))
 	}
-	return t.exec("INSERT OR REPLACE INTO wish (delivery) VALUES (?)", int64(d.ID))
+	return t.Exec("INSERT OR REPLACE INTO wish (delivery) VALUES (?)", int64(d.ID))
 }
 
 // remember sets what is wished in memory, as part of the transaction; nil is nothing.
@@ -138,7 +114,7 @@ func (s *Store) lapse(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		s.removeAll(e.files)
+		s.spool.RemoveAll(e.files)
 	}
 	return nil
 }
@@ -186,7 +162,7 @@ func (t *txn) lapse(ids []queue.DeliveryID, now time.Time, e *endings) error {
 // appendEnds writes the entries of wishes that ended in this transaction.
 func (t *txn) appendEnds(ends *queue.WishEnds) error {
 	for _, entry := range ends.Entries() {
-		if err := t.append(entry); err != nil {
+		if err := sqlrecords.Append(t, entry); err != nil {
 			return err
 		}
 	}

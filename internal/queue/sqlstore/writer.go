@@ -7,41 +7,23 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/group"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/stored"
 	"postern/internal/queue/wal"
+	"postern/internal/queue/young"
 )
-
-// Bounds of one group: so many requests, so many bytes of bodies, are committed together.
-const (
-	groupRequests = 512
-	groupBytes    = 8 << 20
-	yields        = 2 // in a row without a new request end a group
-)
-
-// request is a change for the writer. run must do all of it or return an error; when it returns an error after it
-// wrote, the writer undoes what it did. run may be called twice, the first time undone.
-type request struct {
-	run      func(t *txn) error
-	bytes    int // of bodies, for the bound of the group
-	done     chan error
-	since    time.Time
-	patience time.Duration // how long it waits while another program has the database locked
-	alone    bool          // it needs the lock, as far as is known
-}
-
-func (r *request) weight() int { return r.bytes }
 
 // writer is the one goroutine that writes. It owns everything in it; totals and leases are also read by others, under
 // Store.mu.
 type writer struct {
 	s *Store
-	c *conn
+	c *sqlite.Conn
 	// sites remembers rows of the site table by key; emptied when it grows too large and after every undone group.
-	sites map[queue.SiteKey]*siteRow
+	sites map[queue.SiteKey]*stored.Site
 	// commit is the COMMIT; tests put faults and a witness around it.
 	commit func() error
-	// waiting is what needs the lock that another program has, until the next try at retry.
-	waiting []*request
-	retry   time.Time
 }
 
 // txn is one transaction of the writer.
@@ -50,11 +32,18 @@ type txn struct {
 	totals  totals
 	writes  int // statements that changed something
 	begun   bool
-	refs    map[int64]int64 // what to add to site.refs
-	undo    []func()        // in-memory changes to take back, newest last
-	landed  []*youngMessage // that came from the journal
-	entered []queue.ID      // of messages that did not
+	refs    map[int64]int64  // what to add to site.refs
+	undo    []func()         // in-memory changes to take back, newest last
+	landed  []*young.Message // that came from the journal
+	entered []queue.ID       // of messages that did not
 }
+
+// busyPatience is how long a change waits while another program has the database locked; then it is told so. busyAgain is
+// between two tries of many changes.
+const (
+	busyPatience = 10 * time.Second
+	busyAgain    = 100 * time.Millisecond
+)
 
 // do hands run to the writer and waits for the commit it is part of. Once handed over it is waited for whatever
 // becomes of ctx, because what it refers to is in use.
@@ -64,60 +53,24 @@ func (s *Store) do(ctx context.Context, bytes int, run func(t *txn) error) error
 
 // doWithin is do with a patience of its own while another program has the database locked.
 func (s *Store) doWithin(ctx context.Context, patience time.Duration, bytes int, run func(t *txn) error) error {
-	r := &request{run: run, bytes: bytes, done: make(chan error, 1), since: time.Now(), patience: patience}
-	select {
-	case s.requests <- r:
-		return <-r.done
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return s.changes.Do(ctx, patience, bytes, run)
 }
 
-// loop serves requests until the channel is closed.
-func (w *writer) loop() {
-	for group := w.next(); group != nil; group = w.next() {
-		w.serve(group)
-	}
-}
-
-// serve runs a group in one transaction. When that fails, each request gets a transaction of its own, so that one that
-// cannot be done does not take others with it.
-func (w *writer) serve(group []*request) {
-	results, err := w.attempt(group)
-	if primary(err) == codeBusy {
-		w.locked(group, err)
-		return
-	}
-	if err != nil && len(group) > 1 {
-		for i := range group {
-			w.serve(group[i : i+1])
-		}
-		return
-	}
-	for i, r := range group {
-		if err != nil {
-			r.done <- err
-		} else {
-			r.done <- results[i]
-		}
-	}
-}
-
-// attempt runs a group in one transaction and commits it. A request that fails before it wrote anything gets its error
+// attempt makes changes in one transaction and commits it. One that fails before it wrote anything gets its error
 // in results and leaves the others alone; any other failure undoes everything and is returned.
-func (w *writer) attempt(group []*request) (results []error, err error) {
+func (w *writer) attempt(changes []group.Change[*txn]) (results []error, err error) {
 	if w.s.broken.Load() {
 		return nil, queue.ErrBroken
 	}
 	w.s.mu.Lock()
 	t := &txn{writer: w, totals: w.s.totals, refs: map[int64]int64{}}
 	w.s.mu.Unlock()
-	results = make([]error, len(group))
-	for i, r := range group {
+	results = make([]error, len(changes))
+	for i, run := range changes {
 		before := t.writes
-		if err = r.run(t); err != nil && t.writes > before {
+		if err = run(t); err != nil && t.writes > before {
 			break
-		} else if primary(err) != 0 && primary(err) != codeConstraint {
+		} else if sqlite.Primary(err) != 0 && sqlite.Primary(err) != sqlite.Constraint {
 			break
 		}
 		results[i], err = err, nil
@@ -137,25 +90,35 @@ func (t *txn) begin() error {
 		return nil
 	}
 	t.begun = true
-	return t.c.exec("BEGIN IMMEDIATE")
+	return t.c.Exec("BEGIN IMMEDIATE")
 }
 
-// exec runs a statement that changes something.
-func (t *txn) exec(text string, args ...any) error {
-	_, err := t.changed(text, args...)
+// Exec runs a statement that changes something.
+func (t *txn) Exec(text string, args ...any) error {
+	_, err := t.Changed(text, args...)
 	return err
 }
 
-// changed is exec that tells how many rows changed.
-func (t *txn) changed(text string, args ...any) (int64, error) {
+// Changed is Exec that tells how many rows changed.
+func (t *txn) Changed(text string, args ...any) (int64, error) {
 	if err := t.begin(); err != nil {
 		return 0, err
 	}
-	n, err := t.c.changed(text, args...)
+	n, err := t.c.Changed(text, args...)
 	if err == nil {
 		t.writes++
 	}
 	return n, err
+}
+
+// Query reads what the transaction sees.
+func (t *txn) Query(ctx context.Context, text string, each func(r database.Row) error, args ...any) error {
+	return t.c.Query(ctx, text, each, args...)
+}
+
+// Number reads one integer.
+func (t *txn) Number(ctx context.Context, text string, args ...any) (int64, error) {
+	return t.c.Number(ctx, text, args...)
 }
 
 // end writes what was counted and commits.
@@ -173,8 +136,8 @@ func (t *txn) end() error {
 	if t.writes > 0 {
 		t.s.mu.Lock()
 		order := t.s.order
-		at = t.s.young.place
-		applied = t.s.young.applied(order.lastSeq, t.landed)
+		at = t.s.young.Place
+		applied = t.s.young.Applied(order.lastSeq, t.landed)
 		if t.s.unread > 0 {
 			applied = t.s.unread - 1
 		}
@@ -184,7 +147,7 @@ func (t *txn) end() error {
 		}
 	}
 	if err := t.commit(); err != nil {
-		if c := primary(err); c == codeFull || c == codeBusy {
+		if c := sqlite.Primary(err); c == sqlite.Full || c == sqlite.Busy {
 			return err
 		}
 		return fmt.Errorf("%w: committing: %w", queue.ErrBroken, err) // what is on disk now nobody knows
@@ -194,7 +157,7 @@ func (t *txn) end() error {
 	t.s.totals = t.totals
 	if t.writes > 0 {
 		t.s.known.Note++
-		t.s.young.told = at
+		t.s.young.Told = at
 	}
 	t.s.applied = max(t.s.applied, applied)
 	t.s.land(t.landed)
@@ -205,7 +168,7 @@ func (t *txn) end() error {
 // flushRefs writes the counts of deliveries per site.
 func (t *txn) flushRefs() error {
 	for id, n := range t.refs {
-		if err := t.exec("UPDATE site SET refs = refs + ? WHERE id = ?", n, id); err != nil {
+		if err := t.Exec("UPDATE site SET refs = refs + ? WHERE id = ?", n, id); err != nil {
 			return err
 		}
 	}
@@ -215,7 +178,7 @@ func (t *txn) flushRefs() error {
 
 // fail takes back what the transaction did, in memory and in the database, and tells what the error means.
 func (t *txn) fail(err error) error {
-	err = translate(err)
+	err = sqlite.Translate(err)
 	for i := len(t.undo) - 1; i >= 0; i-- {
 		t.undo[i]()
 	}
@@ -233,8 +196,8 @@ func (t *txn) fail(err error) error {
 
 // rollback ends the transaction; SQLite may have ended it already, on a full disk for instance.
 func (t *txn) rollback() error {
-	err := t.c.exec("ROLLBACK")
-	if primary(err) == 1 { // "no transaction is active"
+	err := t.c.Exec("ROLLBACK")
+	if sqlite.Primary(err) == 1 { // "no transaction is active"
 		return nil
 	}
 	return err

@@ -13,6 +13,8 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/sqlite"
+	"postern/internal/queue/young"
 )
 
 // still opens a store whose mover moves nothing by itself.
@@ -129,7 +131,7 @@ func TestPurgedStaysPurged(t *testing.T) {
 // database says it was.
 func TestReplayStops(t *testing.T) {
 	s := still(t, t.TempDir())
-	const many = 2*moveChunk + 10
+	const many = 2*young.Chunk + 10
 	for i := range many {
 		if err := put(t, s, queue.ID(fmt.Sprintf("m%04d", i)), 10); err != nil {
 			t.Fatal(err)
@@ -148,22 +150,22 @@ func TestReplayStops(t *testing.T) {
 	}
 	copyDir(filepath.Join(dir, "journal"), saved)
 	// A trigger stops the second chunk of the first try.
-	c, err := dial(filepath.Join(dir, "queue.db"), walMode, syncFull)
+	c, err := sqlite.Dial(filepath.Join(dir, "queue.db"), sqlite.WalMode, sqlite.SyncFull)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := fmt.Sprintf("CREATE TRIGGER stop BEFORE INSERT ON message WHEN new.seq > %d BEGIN SELECT RAISE(ABORT, 'power'); END", moveChunk+5)
-	if err := c.script(stop); err != nil {
+	stop := fmt.Sprintf("CREATE TRIGGER stop BEFORE INSERT ON message WHEN new.seq > %d BEGIN SELECT RAISE(ABORT, 'power'); END", young.Chunk+5)
+	if err := c.Script(stop); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), Config{Dir: dir}); err == nil {
 		t.Fatal("the store opened")
 	}
-	applied, err := c.number(t.Context(), "SELECT applied FROM totals")
-	if err != nil || applied != moveChunk {
+	applied, err := c.Number(t.Context(), "SELECT applied FROM totals")
+	if err != nil || applied != young.Chunk {
 		t.Errorf("applied is %d (%v), want the first chunk", applied, err)
 	}
-	if err := errors.Join(c.script("DROP TRIGGER stop"), c.close()); err != nil {
+	if err := errors.Join(c.Script("DROP TRIGGER stop"), c.Close()); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time with a journal that ought to be gone
@@ -309,10 +311,10 @@ func TestYoungIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.mu.Lock()
-		held := s.young.bytes
+		over := s.young.Overfull(most + size)
 		s.mu.Unlock()
-		if held > breatheTimes*most+size+youngCost {
-			t.Fatalf("%d bytes are held after %d messages, want at most twice %d", held, i+1, most)
+		if over {
+			t.Fatalf("more than twice %d bytes are held after %d messages", most, i+1)
 		}
 	}
 	if got := recordsOf(t, s); len(got) != many {
@@ -320,7 +322,7 @@ func TestYoungIsBounded(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if y := &s.young; y.bytes != 0 || y.bodyBytes != 0 || y.finished != 0 || y.states != [6]int64{} || len(y.waiting)+len(y.busy)+len(y.byID)+len(y.bySeq) != 0 {
-		t.Errorf("nothing is young any more, and this is left: %+v", y)
+	if states, bytes := s.young.Counts(); !s.young.Empty() || s.young.Due(0) || states != [6]int64{} || bytes != 0 {
+		t.Errorf("nothing is young any more, and this is left: %+v", s.young)
 	}
 }

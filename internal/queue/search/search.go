@@ -1,0 +1,34 @@
+package search
+
+import (
+	"context"
+
+	"postern/internal/queue"
+	"postern/internal/queue/database"
+)
+
+// Search finds deliveries in the tables of a store. Use New. Safe for concurrent use.
+type Search struct {
+	dialect database.Dialect
+	statements
+}
+
+// New prepares a search in the words of an engine.
+func New(dialect database.Dialect) *Search { return &Search{dialect, statementsIn(&dialect)} }
+
+// Known is what a store knows of its tables without looking.
+type Known struct {
+	// Skew is by how many microseconds a time of acceptance ever lay behind an earlier one.
+	Skew int64
+	// States counts deliveries by their stored state.
+	States [6]int64
+}
+
+// Store is what a List needs. Its methods are safe for concurrent use.
+type Store interface {
+	// Read lends a reading connection.
+	Read(ctx context.Context, do func(db database.Reader) error) error
+	Known() Known
+	// MarkSending gives those that are under a lease their state.
+	MarkSending(rs []queue.Record)
+}

@@ -1,0 +1,163 @@
+package stored
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"postern/internal/attempt"
+	"postern/internal/policy"
+	"postern/internal/queue"
+	"postern/internal/queue/database"
+)
+
+// RecordColumns are what Scan reads, for statements that call the tables d and m.
+const RecordColumns = `d.id, d.site, d.state, d.due, d.deadline, d.expires, d.finished, d.attempts, d.noticed, d.reached,
+	d.reason, d.facts, m.id, m.accepted, m.size, m.revision, m.facts, m.open, m.file`
+
+// MessageColumns are the columns of a message as Values fills them.
+const MessageColumns = "seq, id, accepted, open, size, revision, file, message_id, sender, facts"
+
+// Values are the values of a message of which so many deliveries are open; one that has ended has no body any more.
+func (n *Message) Values(open int) []any {
+	var file any
+	if open > 0 && n.Body.File != "" {
+		file = n.Body.File
+	}
+	return []any{n.Seq, string(n.ID), n.AcceptedAt.UnixMicro(), int64(open), n.Size, n.RulesRevision, file, n.MessageIDKey,
+		n.Sender, n.Facts}
+}
+
+// DeliveryColumns are the columns of a delivery as Values fills them. In their middle are ChangingColumns.
+const DeliveryColumns = "id, site, " + ChangingColumns + ", recipient, address, facts"
+
+// Values are the values of a delivery whose site has a number.
+func (d *Delivery) Values() []any {
+	out := append(make([]any, 0, 14), int64(d.ID), d.At.ID)
+	return append(append(out, Changing(&d.Delivery)...), d.RecipientKey, d.Canonical, d.Facts)
+}
+
+// ChangingColumns are what a transition changes, as Changing fills them.
+const ChangingColumns = "state, due, deadline, expires, finished, attempts, noticed, reached, reason"
+
+// Changing are the values of what a transition changes.
+func Changing(d *queue.Delivery) []any {
+	return []any{State(d.State), database.Stamp(d.Due), database.Stamp(d.Deadline), database.Stamp(d.ExpiresAt),
+		database.Stamp(d.FinishedAt), int64(d.Attempts), Flag(d.Noticed), int64(d.Reached), string(d.Reason)}
+}
+
+// Record is a record with the columns that are not part of it.
+type Record struct {
+	queue.Record
+	SiteID int64
+	Facts  string
+	Last   bool // no other delivery of the message is open
+	File   string
+}
+
+// Scan reads the columns of one row. Site, history and lease come later, by Complete.
+func Scan(r database.Row) (*Record, error) {
+	out := &Record{SiteID: r.Int(1), Facts: r.Text(11), Last: r.Int(17) == 1, File: r.Text(18)}
+	d := &out.Delivery
+	d.ID, d.State = queue.DeliveryID(r.Int(0)), LoadState(r.Int(2))
+	d.Due, d.Deadline, d.ExpiresAt, d.FinishedAt = r.Time(3), r.Time(4), r.Time(5), r.Time(6)
+	d.Attempts, d.Noticed = int(r.Int(7)), r.Int(8) != 0
+	d.Reached, d.Reason = policy.Level(r.Int(9)), policy.Reason(r.Text(10))
+	var df deliveryForm
+	if err := Decode(out.Facts, &df); err != nil {
+		return nil, err
+	}
+	df.fill(d)
+	m := &out.Record.Message
+	m.ID, m.AcceptedAt, m.Size, m.RulesRevision = queue.ID(r.Text(12)), r.Time(13), r.Int(14), r.Int(15)
+	var mf messageForm
+	if err := Decode(r.Text(16), &mf); err != nil {
+		return nil, err
+	}
+	mf.fill(m)
+	d.Message, d.AcceptedAt = m.ID, m.AcceptedAt
+	return out, nil
+}
+
+// Reader reads full records of deliveries, remembering sites on the way. Use one for one call; Brief leaves histories out.
+type Reader struct {
+	Brief bool
+	sites map[int64]*queue.Site
+}
+
+// Complete fills in what stands in other tables.
+func (rs *Reader) Complete(ctx context.Context, db database.Reader, r *Record) error {
+	site, err := rs.site(ctx, db, r.SiteID)
+	if err != nil {
+		return err
+	}
+	r.Site, r.NextHop, r.Requirement, r.SiteState = site.Key, site.NextHop, site.Requirement, site.SiteState
+	if r.Attempts > 0 && !rs.Brief {
+		r.History, err = history(ctx, db, r.ID)
+		r.History = inOrder(r.History, r.Attempts)
+	}
+	return err
+}
+
+// sitesHeld bounds what one call remembers of sites.
+const sitesHeld = 1024
+
+func (rs *Reader) site(ctx context.Context, db database.Reader, id int64) (*queue.Site, error) {
+	if s := rs.sites[id]; s != nil {
+		return s, nil
+	}
+	var found *queue.Site
+	err := db.Query(ctx, "SELECT "+SiteColumns+" FROM site s WHERE id = ?", func(r database.Row) (err error) {
+		found, err = ScanSite(r)
+		return err
+	}, id)
+	if err == nil && found == nil {
+		err = fmt.Errorf("stored: site %d is gone", id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if rs.sites == nil || len(rs.sites) >= sitesHeld {
+		rs.sites = map[int64]*queue.Site{}
+	}
+	rs.sites[id] = found
+	return found, nil
+}
+
+// SiteColumns are what ScanSite reads, for statements that call the table s.
+const SiteColumns = "s.key, s.next_hop, s.requirement, s.failures, s.since, s.retry_at, s.last"
+
+// ScanSite reads the columns of one site, and its counts not.
+func ScanSite(r database.Row) (*queue.Site, error) {
+	req, err := requirement(r.Text(2))
+	if err != nil {
+		return nil, err
+	}
+	s := &queue.Site{Key: queue.SiteKey(r.Text(0)), NextHop: r.Text(1), Requirement: req}
+	s.Failures, s.Since, s.RetryAt = int(r.Int(3)), r.Time(4), r.Time(5)
+	if text := r.Text(6); text != "" {
+		s.Last = new(attempt.Attempt)
+		err = Decode(text, s.Last)
+	}
+	return s, err
+}
+
+// history reads the kept attempts of a delivery, oldest first.
+func history(ctx context.Context, db database.Reader, id queue.DeliveryID) ([]attempt.Attempt, error) {
+	var out []attempt.Attempt
+	first := int64(id) * Slots
+	err := db.Query(ctx, "SELECT facts FROM attempt WHERE id BETWEEN ? AND ? ORDER BY id", func(r database.Row) error {
+		out = append(out, attempt.Attempt{})
+		return Decode(r.Text(0), &out[len(out)-1])
+	}, first, first+Slots-1)
+	return out, err
+}
+
+// inOrder turns the slots of a history, read by number, into order of time.
+func inOrder(h []attempt.Attempt, attempts int) []attempt.Attempt {
+	if attempts <= queue.HistoryKept || len(h) < queue.HistoryKept {
+		return h
+	}
+	newest := queue.HistorySlot(attempts - 1)
+	return slices.Concat(h[:1], h[newest+1:], h[1:newest+1])
+}
