@@ -80,7 +80,7 @@ func (b *board) show(traces []trace.Delivery) {
 	for _, r := range b.rows {
 		if now := r.happened(); r.trace != nil && now != r.told {
 			r.told = now
-			fmt.Fprintf(b.out, "%5.1fs  %-19s %-47s %s\n", time.Since(b.start).Seconds(), r.to, r.title, now)
+			fmt.Fprintf(b.out, "%5.1fs  %-19s %-48s %s\n", time.Since(b.start).Seconds(), r.to, r.title, now)
 		}
 	}
 }
@@ -194,13 +194,13 @@ func (b *board) width() int {
 
 // table is the state of the story in lines of at most width characters.
 func (b *board) table(width int) []string {
-	out := []string{cut(fmt.Sprintf("  %-18s %-9s %-48s %s", "recipient", "rule asks", "what happened", "what it shows"), width)}
+	out := []string{cut(fmt.Sprintf("  %-18s %-9s %-49s %s", "recipient", "rule asks", "what happened", "what it shows"), width)}
 	for _, r := range b.rows {
 		asks := ""
 		if r.trace != nil && r.trace.Requires == "authenticated" {
 			asks = "force"
 		}
-		out = append(out, cut(fmt.Sprintf("%s %-18s %-9s %-48s %s", r.mark(), r.to, asks, r.happened(), r.title), width))
+		out = append(out, cut(fmt.Sprintf("%s %-18s %-9s %-49s %s", r.mark(), r.to, asks, r.happened(), r.title), width))
 	}
 	slices.SortStableFunc(b.notices, func(x, y trace.Delivery) int { return strings.Compare(x.To, y.To) })
 	for _, n := range b.notices {
