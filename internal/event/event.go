@@ -98,12 +98,16 @@ type (
 		Messages int
 		Took     time.Duration
 		Why      string
+		TLS      bool   // the session had TLS at its end
+		Broken   bool   // a handshake failed, of which HandshakeFailed has told
+		Shown    []byte // the certificate of ours that a handshake chose, DER; nil where none did
 	}
 	// HandshakeFailed: an inbound TLS handshake failed.
 	HandshakeFailed struct {
 		Listener string
 		Client   netip.Addr
 		Text     string
+		Shown    []byte // as of Disconnected
 	}
 	// Refused: a command of a client was refused.
 	Refused struct {
