@@ -60,9 +60,43 @@ func (c *Config) check(d *decoder) {
 		d.fail("admin.session_idle", "must be more than nothing and at most session_time", `write session_idle = "30m" and session_time = "12h"`)
 	}
 	c.checkOIDC(d)
+	c.checkTLSRPT(d)
 	if n := c.Admin.Notify; !n.IsNull() && (n.Domain.IsZero() || !n.IsASCII()) {
 		d.fail("admin.notify", "must be an ASCII address with a domain", `write notify = "postmaster@example.com"`)
 	}
+}
+
+// checkTLSRPT examines who reports on TLS. A mail without a signature counts for nothing (RFC 8460 §3).
+func (c *Config) checkTLSRPT(d *decoder) {
+	t := &c.TLSRPT
+	const dkim = `write dkim = { domain = "example.com", selector = "tlsrpt", key = "dkim.pem" }`
+	switch k := &t.DKIM; {
+	case *k == (DKIM{}):
+		if t.Sends() {
+			d.fail("tlsrpt.dkim", "is needed: reports without a DKIM signature count for nothing", dkim+", or leave organization out, and nothing is sent")
+		}
+		return
+	case k.Domain.IsZero() || isAddress(k.Domain) || k.Key == "":
+		d.fail("tlsrpt.dkim", "must name domain, selector and key", dkim)
+		return
+	case !selector(k.Selector, k.Domain):
+		d.fail("tlsrpt.dkim.selector", fmt.Sprintf("%q is no selector: it is a name in DNS below _domainkey", k.Selector), dkim)
+		return
+	}
+	if !t.Sends() {
+		return
+	}
+	from, signer := t.From.Domain.String(), t.DKIM.Domain.String()
+	if !t.From.IsASCII() || from != signer && !strings.HasSuffix(from, "."+signer) {
+		d.fail("tlsrpt.from", fmt.Sprintf("must be an ASCII address in the domain that signs, %s", signer), fmt.Sprintf("write from = \"tls-reports@%s\"", signer))
+	}
+}
+
+// selector reports whether text can be the selector of a DKIM key (RFC 6376 §3.1).
+func selector(text string, domain mail.Domain) bool {
+	name, err := mail.ParseDomain(text + "._domainkey." + domain.String())
+	_, literal := name.Literal()
+	return text != "" && err == nil && !literal
 }
 
 func (c *Config) checkOIDC(d *decoder) {

@@ -31,6 +31,7 @@ type Config struct {
 	Route       []Route       `toml:"route"`
 	DNS         DNS           `toml:"dns"`
 	Policies    Policies      `toml:"policies"`
+	TLSRPT      TLSRPT        `toml:"tlsrpt"`
 	Delivery    Delivery      `toml:"delivery"`
 	Trust       Trust         `toml:"trust"`
 	Limits      Limits        `toml:"limits"`
@@ -237,6 +238,33 @@ type Policies struct {
 	// Whether a message whose header says TLS-Required: No (RFC 8689 §3) sets all of that aside for itself. It never lowers what
 	// a rule demands.
 	TLSRequiredNo bool `toml:"tls_required_no"`
+}
+
+// TLSRPT is about reports to other domains on TLS with their servers (RFC 8460), of each UTC day to those that ask for
+// them. `postern reports` shows what is counted and sent.
+type TLSRPT struct {
+	// Who reports. Empty: nothing is sent.
+	Organization string `toml:"organization" example:"'Example GmbH'"`
+	// How you are reached about reports, an address or a URL. Empty: from.
+	Contact string `toml:"contact" example:"'postmaster@example.com'"`
+	// Author of the mails. Empty: postmaster.
+	From mail.Address `toml:"from" example:"'tls-reports@example.com'"`
+	// The DKIM signature of the mails, which they need: the domain of from or one above it, the selector below which DNS has
+	// the public key, and the file of the private key, PEM (RSA or Ed25519).
+	DKIM DKIM `toml:"dkim" example:"{domain = 'example.com', selector = 'tlsrpt', key = 'dkim.pem'}"`
+}
+
+// Sends reports whether reports are sent.
+func (t *TLSRPT) Sends() bool { return t.Organization != "" }
+
+// DKIM is a signature.
+type DKIM struct {
+	// The domain that signs.
+	Domain mail.Domain `toml:"domain"`
+	// The name below _domainkey in it.
+	Selector string `toml:"selector"`
+	// File of the private key, PEM.
+	Key Path `toml:"key"`
 }
 
 // Delivery is about sending mail on.

@@ -169,6 +169,12 @@ func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
 		{"a policy that is a text", "[[domain]]\nname = \"a.test\"\ndeliver_to = [\"m\"]\nsts = \"enforce\"", "4:7: domain[0].sts must be a table|{mode = ...}"},
 		{"a web listener without certificate", "[[listen]]\nmode = \"web\"", "1:3: listen[0]: needs a certificate"},
 		{"a web listener with passwords", "[[listen]]\nmode = \"web\"\nauth = true" + certificate, "1:3: listen[0]: speaks HTTPS"},
+		{"reports without a signature", "[tlsrpt]\norganization = \"A\"", "1:2: tlsrpt.dkim: is needed|selector|leave organization out"},
+		{"a signature without a key", "[tlsrpt]\norganization = \"A\"\ndkim = { domain = \"gw.test\", selector = \"s\" }", "tlsrpt.dkim: must name domain, selector and key"},
+		{"a signature below no selector", "[tlsrpt]\norganization = \"A\"\ndkim = { domain = \"gw.test\", selector = \"a b\", key = \"k\" }", "3:41: tlsrpt.dkim.selector: \"a b\" is no selector"},
+		{"a signature of another domain", "[tlsrpt]\norganization = \"A\"\nfrom = \"a@b.test\"\ndkim = { domain = \"gw.test\", selector = \"s\", key = \"k\" }",
+			"3:8: tlsrpt.from: must be an ASCII address in the domain that signs, gw.test|tls-reports@gw.test"},
+		{"a signature that is a text", "[tlsrpt]\norganization = \"A\"\ndkim = \"k.pem\"", "tlsrpt.dkim must be a table"},
 		{"a store of a later release", "store = \"postgres://x\"", "1:9: store: this release has one store"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -100,6 +100,14 @@ func (c *Config) complete(d *decoder, dir, machine string) {
 	if c.Postmaster.IsNull() {
 		c.Postmaster = mail.Address{Local: "postmaster", Domain: c.Hostname}
 	}
+	if t := &c.TLSRPT; t.Sends() {
+		if t.From.IsNull() {
+			t.From = c.Postmaster
+		}
+		if t.Contact == "" {
+			t.Contact = t.From.String()
+		}
+	}
 	if c.Delivery.Helo.IsZero() {
 		c.Delivery.Helo = c.Hostname
 	}

@@ -77,8 +77,8 @@ func joined(a, b map[string]any) map[string]any {
 // writeTable writes the keys of a table, then the tables inside it.
 func writeTable(b *strings.Builder, v reflect.Value, path string) {
 	for i := range v.NumField() {
-		if v.Field(i).Type() == reflect.TypeFor[STS]() && v.Field(i).IsZero() {
-			continue // no policy is written as nothing
+		if t := v.Field(i).Type(); (t == reflect.TypeFor[STS]() || t == reflect.TypeFor[DKIM]()) && v.Field(i).IsZero() {
+			continue // no policy and no signature are written as nothing
 		}
 		if key := v.Type().Field(i).Tag.Get("toml"); key != "" && !isSection(v.Type().Field(i).Type) {
 			fmt.Fprintf(b, "%s = %s\n", key, literal(v.Field(i)))
@@ -102,13 +102,13 @@ func writeTable(b *strings.Builder, v reflect.Value, path string) {
 	}
 }
 
-// isSection reports whether a key of this type is written as [key] or [[key]]. Certificate and STS are tables too, but so
-// small that they are written in line.
+// isSection reports whether a key of this type is written as [key] or [[key]]. Certificate, STS and DKIM are tables too, but
+// so small that they are written in line.
 func isSection(t reflect.Type) bool {
 	if t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Certificate]() && t != reflect.TypeFor[STS]() &&
+	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Certificate]() && t != reflect.TypeFor[STS]() && t != reflect.TypeFor[DKIM]() &&
 		!reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 

@@ -95,6 +95,8 @@ type Config struct {
 	MailHosts func(context.Context, mail.Domain) (MailHosts, error)
 	// Policies keeps the MTA-STS policies of recipient domains; nil keeps none.
 	Policies Policies
+	// Reporting counts TLS with other domains' servers and reports on it; nil counts nothing.
+	Reporting *Reporting
 	// Traffic keeps sums of what became of mail; nil keeps none.
 	Traffic *traffic.Book
 	// Certs holds the certificates that servers showed, whole; nil holds none.

@@ -112,6 +112,7 @@ func (s *Server) register(spec huma.API) {
 	s.registerRevisions(spec)
 	s.registerPeers(spec)
 	s.registerPolicies(spec)
+	s.registerReports(spec)
 	s.registerGateway(spec)
 	s.registerCheck(spec)
 	s.registerEvents(spec)

@@ -141,6 +141,20 @@ func (c *Client) ForgetPolicy(ctx context.Context, domain string) (out admin.Pol
 	return out, c.call(ctx, request{method: http.MethodDelete, path: "/policies/" + url.PathEscape(domain)}, &out)
 }
 
+// Reports yields what there is to report of TLS with other domains' servers; day "" is all days, limit 0 is all.
+func (c *Client) Reports(ctx context.Context, day string, limit int) iter.Seq2[admin.ReportOut, error] {
+	v := url.Values{}
+	if day != "" {
+		v.Set("day", day)
+	}
+	return pages[admin.ReportOut](ctx, c, "/reports", v, limit)
+}
+
+// Report shows the document of a day for a domain.
+func (c *Client) Report(ctx context.Context, day, domain string) (out admin.ReportDocument, err error) {
+	return out, c.call(ctx, request{path: "/reports/" + url.PathEscape(day) + "/" + url.PathEscape(domain)}, &out)
+}
+
 // Pins yields the names of mail hosts that are known; "" asks for every domain.
 func (c *Client) Pins(ctx context.Context, domain string) iter.Seq2[mxpins.Pin, error] {
 	v := url.Values{}

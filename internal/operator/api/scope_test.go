@@ -55,6 +55,8 @@ func probes() map[string][]asked {
 		"GET /peers":                       {{path: "/peers", says: "mx.partner.test"}, {path: "/peers?name=*.zebrapartner.test"}, {path: "/peers?name=zebra-host.test"}, {path: "/peers?name=192.0.2.9", says: "mx.partner.test"}},
 		"GET /peers/missing":               {{path: "/peers/missing?host=mx.partner.test&addr=192.0.2.9:25", says: "2026"}, {path: "/peers/missing?host=mx.zebrapartner.test&addr=192.0.2.9:25"}, {path: "/peers/missing?addr=192.0.2.9:25"}},
 		"POST /peers/forget":               {{path: "/peers/forget", body: `{"names":["mx.zebrapartner.test"]}`, code: 403}},
+		"GET /reports":                     {{path: "/reports", code: 403}, {path: "/reports?day=today", code: 403}},
+		"GET /reports/{day}/{domain}":      {{path: "/reports/today/zebrapartner.test", code: 403}, {path: "/reports/2026-11-29/partner.test", code: 403}},
 		"GET /policies":                    {{path: "/policies", code: 403}},
 		"GET /policies/{domain}":           {{path: "/policies/zebrapartner.test", code: 403}, {path: "/policies/partner.test", code: 403}},
 		"POST /policies/{domain}/refresh":  {{path: "/policies/zebrapartner.test/refresh", code: 403}},

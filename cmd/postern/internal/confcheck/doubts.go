@@ -218,11 +218,15 @@ func listensAt(cfg *config.Config, port uint16) bool {
 }
 
 // secretFile looks at the rights of the file with the client secret.
-func secretFile(cfg *config.Config) []config.Finding {
-	info, err := os.Stat(string(cfg.OIDC.ClientSecretFile))
-	if cfg.OIDC.Issuer == "" || err != nil || sandbox.OthersMay(info) == 0 {
-		return nil
+func secretFile(cfg *config.Config) (out []config.Finding) {
+	look := func(used bool, key string, file config.Path) {
+		info, err := os.Stat(string(file))
+		if used && err == nil && sandbox.OthersMay(info) != 0 {
+			out = append(out, config.Finding{Key: key, Fatal: true, Hint: fmt.Sprintf("`chmod o= %s`", file),
+				What: fmt.Sprintf("%s can be read or written by everyone on this machine (mode %04o)", file, info.Mode().Perm())})
+		}
 	}
-	return []config.Finding{{Key: "oidc.client_secret_file", Fatal: true, Hint: fmt.Sprintf("`chmod o= %s`", cfg.OIDC.ClientSecretFile),
-		What: fmt.Sprintf("%s can be read or written by everyone on this machine (mode %04o)", cfg.OIDC.ClientSecretFile, info.Mode().Perm())}}
+	look(cfg.OIDC.Issuer != "", "oidc.client_secret_file", cfg.OIDC.ClientSecretFile)
+	look(cfg.TLSRPT.Sends(), "tlsrpt.dkim.key", cfg.TLSRPT.DKIM.Key)
+	return out
 }

@@ -11,6 +11,7 @@
 package confcheck
 
 import (
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 	"postern/internal/gateway/identity"
 	"postern/internal/gateway/recipients"
 	"postern/internal/gateway/route"
+	"postern/internal/gateway/tlsreport"
 	"postern/internal/operator/api"
 	"postern/internal/policy/certcheck/roots"
 )
@@ -37,6 +39,7 @@ type Files struct {
 	Mailboxes *recipients.Sources
 	Client    *tls.Certificate // shown to servers that ask; nil shows none
 	Secret    string           // of [oidc]; "" where there is none
+	DKIM      crypto.Signer    // of [tlsrpt]; nil where no reports are sent
 }
 
 // refusals lists why the gateway would not start with a configuration, or not take it at a reload.
@@ -71,6 +74,8 @@ func refusals(cfg *config.Config) (files Files, out []config.Finding) {
 	}
 	files.Secret, err = clientSecret(cfg)
 	refuse("oidc.client_secret_file", err)
+	files.DKIM, err = reportKey(cfg)
+	refuse("tlsrpt.dkim.key", err)
 	refuse("data", dataFolder(cfg))
 	return files, out
 }
@@ -117,6 +122,23 @@ func clientSecret(cfg *config.Config) (string, error) {
 		return "", cli.WithHint(fmt.Errorf("the client secret of [oidc] cannot be used: %s is empty", file), hint+"; leave client_secret_file out where there is none")
 	}
 	return secret, nil
+}
+
+// reportKey reads the key that signs reports; nil where none are sent.
+func reportKey(cfg *config.Config) (crypto.Signer, error) {
+	if !cfg.TLSRPT.Sends() {
+		return nil, nil
+	}
+	file := string(cfg.TLSRPT.DKIM.Key)
+	text, err := os.ReadFile(file)
+	if err == nil {
+		var key crypto.Signer
+		if key, err = tlsreport.Key(text); err == nil {
+			return key, nil
+		}
+	}
+	return nil, process.Unreadable(fmt.Errorf("the key of reports cannot be used: %w", err), file,
+		"`openssl genrsa -out "+file+" 2048` makes one; its public key belongs in DNS, below the selector")
 }
 
 // dataFolder says why mail could not be kept where it should be.

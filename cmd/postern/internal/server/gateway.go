@@ -27,9 +27,11 @@ import (
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/recipients"
 	"postern/internal/gateway/stscache"
+	"postern/internal/gateway/tlsreport"
 	"postern/internal/gateway/zonewatch"
 	"postern/internal/history/certstore"
 	"postern/internal/history/peers/memory"
+	"postern/internal/history/tlscounts"
 	"postern/internal/history/traffic"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
@@ -54,7 +56,9 @@ type Gateway struct {
 	memory   *memory.Memory
 	notifier *notify.Notifier
 	traffic  *traffic.Recorder
-	shown    *certstore.Keeper // certificates of servers
+	counts   *tlscounts.Recorder // of TLS with other domains' servers
+	reports  *tlsreport.Sender   // of that; nil: none are sent
+	shown    *certstore.Keeper   // certificates of servers
 	pulse    admin.Pulse
 	roots    *roots.Store
 	resolver *resolver.Resolver

@@ -116,6 +116,7 @@ func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
 	}
 	g.accounts = accounts.New(accounts.Config{Hashing: g.hashing, Book: accounts.NewBook(g.store), Ledger: g.store,
 		Idle: g.cfg.Admin.SessionIdle.Duration, Life: g.cfg.Admin.SessionTime.Duration})
+	g.reports = g.reportsTLS(files.DKIM)
 	g.admin = admin.New(g.administration())
 	in, err := g.receiving(g.cfg)
 	if err != nil {
@@ -146,11 +147,14 @@ func (g *Gateway) remember(ctx context.Context) error {
 	g.traffic = traffic.NewRecorder(traffic.NewBook(g.store), func(err error) {
 		g.warn("traffic", fmt.Errorf("sums of traffic cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
 	})
+	if g.counts, err = g.countsTLS(ctx); err != nil {
+		return err
+	}
 	// A record lives for queue.retention after its end, which comes at most days after its connections.
 	g.shown = certstore.NewKeeper(certstore.NewBook(g.store), cfg.Queue.Retention.Duration+14*24*time.Hour, func(err error) {
 		g.warn("certificates", fmt.Errorf("certificates of servers cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
 	})
-	g.sink.subscribe(g.notifier, g.memory, g.traffic, g.shown, &g.pulse)
+	g.sink.subscribe(g.notifier, g.memory, g.traffic, g.counts, g.shown, &g.pulse)
 	g.sink.seal()
 	return nil
 }

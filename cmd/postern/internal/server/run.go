@@ -26,7 +26,7 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	defer stop()
 
 	var admins, workers sync.WaitGroup
-	failed := make(chan error, g.sockets.Count()+9)
+	failed := make(chan error, g.sockets.Count()+10)
 	if err := g.serveAdmin(faces, &admins, failed); err != nil {
 		g.closeSockets()
 		stopFaces()
@@ -50,10 +50,14 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	workers.Go(func() { report(failed, g.names.Run(ctx)) })
 	workers.Go(func() { report(failed, g.zones.Run(ctx)) })
 	workers.Go(func() { report(failed, g.notifier.Run(ctx)) })
+	if g.reports != nil {
+		workers.Go(func() { report(failed, g.reports.Run(ctx)) })
+	}
 	workers.Go(func() { report(failed, g.watchMemory(ctx)) })
 	// What is remembered is written down after the last transfer has ended.
 	admins.Go(func() { report(failed, g.memory.Run(faces)) })
 	admins.Go(func() { g.traffic.Run(faces) })
+	admins.Go(func() { g.counts.Run(faces) })
 	admins.Go(func() { g.accounts.Run(faces) })
 	admins.Go(func() { g.shown.Run(faces) })
 	g.notify(daemon.SdNotifyReady)
