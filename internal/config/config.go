@@ -240,8 +240,8 @@ type Policies struct {
 	TLSRequiredNo bool `toml:"tls_required_no"`
 }
 
-// TLSRPT is about reports to other domains on TLS with their servers (RFC 8460), of each UTC day to those that ask for
-// them. `postern reports` shows what is counted and sent.
+// TLSRPT is about reports on TLS between mail servers (RFC 8460), of each UTC day: ours to other domains that ask for them, and
+// theirs to us. `postern reports` shows both.
 type TLSRPT struct {
 	// Who reports. Empty: nothing is sent.
 	Organization string `toml:"organization" example:"'Example GmbH'"`
@@ -252,7 +252,16 @@ type TLSRPT struct {
 	// The DKIM signature of the mails, which they need: the domain of from or one above it, the selector below which DNS has
 	// the public key, and the file of the private key, PEM (RSA or Ed25519).
 	DKIM DKIM `toml:"dkim" example:"{domain = 'example.com', selector = 'tlsrpt', key = 'dkim.pem'}"`
+	// Addresses in domains of yours that reports of others come to, as _smtp._tls names them. The gateway keeps the reports
+	// itself, 90 days; other mail to them goes on as ever. `postern records` prints the record.
+	Receive []mail.Address `toml:"receive" example:"['tls-reports@example.com']"`
+	// Whether listeners of mode web take reports too, by POST at /tlsrpt. They are not signed: what they say is shown and acted
+	// upon by nobody.
+	ReceiveHTTPS bool `toml:"receive_https"`
 }
+
+// Receives reports whether reports of others are taken.
+func (t *TLSRPT) Receives() bool { return len(t.Receive) > 0 || t.ReceiveHTTPS }
 
 // Sends reports whether reports are sent.
 func (t *TLSRPT) Sends() bool { return t.Organization != "" }

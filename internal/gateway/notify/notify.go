@@ -8,6 +8,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -139,6 +140,8 @@ func (n *Notifier) Emit(e event.Event) {
 		n.peer(&e)
 	case event.ClientPlain:
 		n.client(&e)
+	case event.ReportReceived:
+		n.report(&e)
 	case event.Warned:
 		switch e.What {
 		case "notice held", "starttls lost everywhere", "backscatter":
@@ -164,6 +167,20 @@ func (n *Notifier) client(e *event.ClientPlain) {
 		m.Hint = "look at that client's settings and at what stands between it and the gateway: something may take STARTTLS out of SMTP"
 	}
 	n.Tell(m)
+}
+
+// report tells of a partner that begins to report failures, where its signature says that it does.
+func (n *Notifier) report(e *event.ReportReceived) {
+	if !e.News || e.Signer == "" || e.Failed == 0 {
+		return
+	}
+	n.Tell(Matter{
+		Key:     "tls report " + e.Signer,
+		Subject: e.Signer + " reports that it could not reach us over TLS",
+		Text: fmt.Sprintf("A report signed by %s says that %d sessions failed (%s), with mail for %s. It reported none for a week or more.",
+			e.Signer, e.Failed, strings.Join(e.Results, ", "), cmp.Or(strings.Join(e.Domains, ", "), "hosts of ours")),
+		Hint: "postern reports in show " + e.ID + " shows what we saw of these sessions",
+	})
 }
 
 func (n *Notifier) peer(e *event.PeerChanged) {

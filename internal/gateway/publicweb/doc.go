@@ -1,6 +1,7 @@
 // Package publicweb is the web listener for strangers: HTTPS at port 443, and nothing of the console.
 //
 //	https://mta-sts.DOMAIN/.well-known/mta-sts.txt    the MTA-STS policy of a domain of ours (RFC 8461 §3.3)
+//	POST https://ANY NAME OF OURS/tlsrpt              a report about TLS (RFC 8460 §3), where they are taken
 //
 // Everything else is 404 with an empty page, whatever the method. There is no redirect, no cookie, nothing about caches
 // (the policy's own max_age is what counts) and nothing that says what the server is. The name in the request decides,
@@ -16,8 +17,13 @@
 //	10 seconds     for a handshake with the request's header, for the whole request and the answer; 15 of doing nothing
 //	8 KiB          of header; 16 streams of HTTP/2
 //
+// A report is the one thing that strangers may bring, in bounds of its own: 10 MiB, of those above 64 KiB
+// two at a time (others hear 503) with 40 seconds within the connection's minute, and one of each size for a connection. The answer is 201 when it is kept durably, 200 when
+// it was there already, 400 with words when it is none or not about us, 413, 429 or 503. It needs no media type: senders
+// write what they like.
+//
 // TLS is version 1.2 or later, with the gateway's own certificates, chosen by SNI and read again when their files
 // change. What is served is asked for at each request, so that a reload needs no word here.
 //
-// Another page is a case in page (page.go). One that takes bodies needs bounds of its own.
+// Another page is a case in page (page.go).
 package publicweb

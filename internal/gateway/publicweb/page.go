@@ -19,13 +19,9 @@ const policyPath = "/.well-known/mta-sts.txt"
 // answer answers a request and tells of it.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	kind, text := s.page(r)
-	code := http.StatusOK
-	if text == "" {
-		code = http.StatusNotFound
-	}
-	if r.ContentLength != 0 && r.ProtoMajor == 1 {
-		w.Header().Set("Connection", "close") // nothing here takes a body, and none is waited for
+	kind, code, text := s.page(w, r)
+	if kind != event.WebReport && r.ContentLength != 0 && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close") // no body is waited for
 	}
 	w.Header()["Content-Type"] = nil
 	if text != "" {
@@ -37,19 +33,28 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	s.cfg.Sink.Emit(event.WebRequested{Listener: s.cfg.Listener, Client: client(r.RemoteAddr), Page: kind, Code: code, Took: time.Since(began)})
 }
 
-// page finds what a request asks for; "" where there is no such page.
-func (s *Server) page(r *http.Request) (kind event.WebPage, text string) {
+// page finds what a request asks for.
+func (s *Server) page(w http.ResponseWriter, r *http.Request) (kind event.WebPage, code int, text string) {
+	if s.takesReport(r) {
+		code, text = s.report(w, r)
+		return event.WebReport, code, text
+	}
+	if text = s.policy(r); text != "" {
+		return event.WebPolicy, http.StatusOK, text
+	}
+	return event.WebNone, http.StatusNotFound, ""
+}
+
+// policy is the policy that a request asks for; "" where it asks for none.
+func (s *Server) policy(r *http.Request) string {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path != policyPath {
-		return event.WebNone, ""
+		return ""
 	}
 	domain, ok := policyDomain(r.Host)
 	if !ok {
-		return event.WebNone, ""
+		return ""
 	}
-	if text = s.cfg.Policy(domain); text == "" {
-		return event.WebNone, ""
-	}
-	return event.WebPolicy, text
+	return s.cfg.Policy(domain)
 }
 
 // policyDomain is the domain whose policy host a request names.

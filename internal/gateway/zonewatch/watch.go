@@ -88,7 +88,7 @@ func (w *Watcher) look(ctx context.Context) {
 	}
 	var published []ownzone.Domain
 	for _, d := range own.Domains {
-		if d.Policy.Mode != "" {
+		if d.Policy.Mode != "" || len(own.Reports.Destinations) > 0 {
 			published = append(published, d)
 		}
 	}

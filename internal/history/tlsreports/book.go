@@ -7,12 +7,22 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/platform/flush"
 	"postern/internal/platform/records"
 	"postern/internal/policy/tlsrpt"
 )
 
 // Keep is for how long reports are kept.
 const Keep = 90 * 24 * time.Hour
+
+// Run forgets what is too old, once a day, until ctx ends. warn hears of failures.
+func (b *Book) Run(ctx context.Context, warn func(error)) {
+	flush.Run(ctx, time.Hour, func(context.Context) {}, func(ctx context.Context, now time.Time) {
+		if err := errors.Join(b.Forget(ctx, now.Add(-Keep)), b.ForgetSenders(ctx, now.Add(-2*quiet))); err != nil {
+			warn(err)
+		}
+	})
+}
 
 // ErrNotFound says that there is no such report, or none any more.
 var ErrNotFound = errors.New("there is no such report")
@@ -64,6 +74,8 @@ type Added struct {
 	ID string
 	// Copy says that it was there; Replaced, that it took the place of the same one without a signature.
 	Copy, Replaced bool
+	// News says that its signer reports failures, and did not for a week.
+	News bool
 }
 
 // Add keeps a report that came now, which Sum has filled in. document is its Packed form, who the sender that is counted
@@ -95,6 +107,9 @@ func (b *Book) Add(ctx context.Context, r Received, document []byte, who string,
 				}
 			}
 		}
+		if out.News, err = news(t, &r); err != nil {
+			return Added{}, err
+		}
 		return out, b.put(t, &r, document)
 	})
 }
@@ -121,6 +136,25 @@ func (b *Book) put(t records.Tx, r *Received, document []byte) error {
 		return err
 	}
 	return b.makeRoom(t, shelfOf(r))
+}
+
+// failed remembers when a signer last reported failures.
+const failed = "tls report failures"
+
+// quiet is after how long without failures new ones are news.
+const quiet = 7 * 24 * time.Hour
+
+// news reports whether a report has failures and its signer's did not lately.
+func news(t records.Tx, r *Received) (bool, error) {
+	if _, n := r.Sums(); n == 0 || !r.Signed() {
+		return false, nil
+	}
+	old, err := t.Get(failed, r.Signer)
+	if err != nil && !errors.Is(err, records.ErrNotFound) {
+		return false, err
+	}
+	isNews := err != nil || r.At.Sub(old.At) >= quiet
+	return isNews, t.Put(records.Record{Kind: failed, Key: r.Signer, At: r.At, Value: []byte("{}"), Version: records.Any})
 }
 
 // drop deletes a report.

@@ -71,7 +71,7 @@ func (b *Book) makeRoom(t records.Tx, s records.Shelf[Received]) error {
 // sweepPortion is how many reports one transaction forgets.
 const sweepPortion = 200
 
-// Forget drops what came before a moment, and what senders brought on days before it.
+// Forget drops what came before a moment.
 func (b *Book) Forget(ctx context.Context, before time.Time) error {
 	for _, s := range []records.Shelf[Received]{signed, unsigned} {
 		for {
@@ -93,9 +93,13 @@ func (b *Book) Forget(ctx context.Context, before time.Time) error {
 	return nil
 }
 
-// ForgetSenders drops what senders brought on days before that of a moment.
+// ForgetSenders drops what senders brought on days before that of a moment, and when they last reported failures if
+// that was before.
 func (b *Book) ForgetSenders(ctx context.Context, before time.Time) error {
 	return b.store.ChangeRecords(ctx, func(t records.Tx) error {
+		if err := t.DeleteAll(records.Query{Kind: failed, Before: before}); err != nil {
+			return err
+		}
 		return t.DeleteAll(records.Query{Kind: brought, To: inbound.DayOf(before)})
 	})
 }

@@ -45,6 +45,10 @@ const (
 	STSPolicyMalformed Code = "sts-policy-malformed" // what it serves is no policy
 	STSPolicyDiffers   Code = "sts-policy-differs"   // it serves another policy than is configured
 	CertificateFails   Code = "certificate-fails"    // senders that keep to our policy refuse our certificate
+	TLSRPTMissing      Code = "tlsrpt-missing"       // nobody is asked for the reports that are waited for
+	TLSRPTDouble       Code = "tlsrpt-double"        // two records are none
+	TLSRPTMalformed    Code = "tlsrpt-malformed"     // the record cannot be read
+	TLSRPTDiffers      Code = "tlsrpt-differs"       // reports go elsewhere alone
 	TLSAMissing        Code = "tlsa-missing"         // a present key has no record, and others have
 	TLSAMismatch       Code = "tlsa-mismatch"        // the records prove none of what we show
 	TLSANextMissing    Code = "tlsa-next-missing"    // a next key has no record
@@ -61,7 +65,7 @@ const (
 func Codes() []Code {
 	return []Code{MXMissing, MXForeign, MXNoAddress, MXAlias, MXUnsigned, MXNotInPolicy, STSRecordMissing, STSRecordDouble,
 		STSRecordMalformed, STSIDDiffers, STSNotConfigured, STSHostUnreachable, STSHostCertificate, STSHostAnswer, STSHostUnknown,
-		STSPolicyMalformed, STSPolicyDiffers, CertificateFails, TLSAMissing, TLSAMismatch, TLSANextMissing, TLSALeftover,
+		STSPolicyMalformed, STSPolicyDiffers, CertificateFails, TLSRPTMissing, TLSRPTDouble, TLSRPTMalformed, TLSRPTDiffers, TLSAMissing, TLSAMismatch, TLSANextMissing, TLSALeftover,
 		TLSAUnusable, TLSACertificate, TLSAUnsigned, DNSBogus, DNSSECUnknown, DNSUnknown}
 }
 
@@ -98,6 +102,9 @@ type SeenDomain struct {
 	MXErr  error
 	TXT    dns.TXTAnswer // of _mta-sts
 	TXTErr error
+	// Reports are the texts of _smtp._tls, where they were asked for.
+	Reports    dns.TXTAnswer
+	ReportsErr error
 	// Served is what the policy host has, Fault why it has nothing. Both are zero where it was not asked.
 	Served sts.Policy
 	Fault  Fault
@@ -138,6 +145,7 @@ func Judge(own *Own, seen *Seen) []Finding {
 		configured := j.policies[d.Name]
 		j.hosts(d, configured)
 		j.sts(d, configured)
+		j.reports(d)
 	}
 	for _, host := range j.ownHosts() {
 		if h, asked := seen.Hosts[host]; asked {

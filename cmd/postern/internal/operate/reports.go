@@ -16,6 +16,7 @@ import (
 type ReportsCmd struct {
 	List reportsListCmd `cmd:"" help:"List what there is to report, by day and domain, and what was sent."`
 	Show reportsShowCmd `cmd:"" help:"Print the document of a day for a domain, as it is or would be sent."`
+	In   reportsInCmd   `cmd:"" help:"Show the reports of others on TLS with us, and what we saw of what they say."`
 }
 
 // reportsListCmd lists.

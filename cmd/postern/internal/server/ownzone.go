@@ -15,7 +15,7 @@ import (
 
 // web makes the engine of a listener for strangers, who get the policies of the configuration in force.
 func (g *Gateway) web(lc config.Listen) *publicweb.Server {
-	return publicweb.New(publicweb.Config{Listener: lc.Name, Certificate: g.certs.Get, Policy: g.ownPolicy, Sink: g.sink})
+	return publicweb.New(publicweb.Config{Listener: lc.Name, Certificate: g.certs.Get, Policy: g.ownPolicy, Report: g.posted, Sink: g.sink})
 }
 
 // ownPolicy is the policy of a domain of ours as others get it, "" where it has none.
