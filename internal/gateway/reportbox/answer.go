@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"postern/internal/event"
+	"postern/internal/history/tlsreports"
 	"postern/internal/smtp"
 )
 
@@ -23,7 +24,7 @@ func (b *Box) Answer(ctx context.Context, content []byte, client netip.Addr) (ta
 		return false, reply(451, "4.3.2", "other reports are read just now, try again later")
 	case errors.Is(err, ErrUnknown):
 		return false, reply(451, "4.7.5", "the key of the report's signature cannot be looked up now, try again later")
-	case errors.Is(err, ErrTooMany):
+	case errors.Is(err, tlsreports.ErrTooMany):
 		return false, reply(452, "4.5.3", "too many reports came from there today, try again tomorrow")
 	}
 	b.failed(err)
@@ -42,7 +43,7 @@ func (b *Box) Posted(ctx context.Context, document []byte, client netip.Addr) (c
 		return http.StatusBadRequest, "This cannot be taken: " + err.Error() + ".\n"
 	case errors.Is(err, ErrBusy):
 		return http.StatusServiceUnavailable, "Other reports are read just now, try again later.\n"
-	case errors.Is(err, ErrTooMany):
+	case errors.Is(err, tlsreports.ErrTooMany):
 		return http.StatusTooManyRequests, "Too many reports came from there today, try again tomorrow.\n"
 	}
 	b.failed(err)

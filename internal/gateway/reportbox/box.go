@@ -48,16 +48,14 @@ type Box struct {
 // New returns a Box.
 func New(cfg Config) *Box { return &Box{cfg, make(chan struct{}, 1)} }
 
-// Errors of a Box. Any other is one of the store: nothing is kept.
+// Errors of a Box, beside tlsreports.ErrTooMany. Any other is one of the store: nothing is kept.
 var (
 	// ErrNoReport says that it is no report, cannot be read as one, or is about no domain of ours. It is wrapped in words.
 	ErrNoReport = errors.New("no report")
 	// ErrBusy says that others are read just now.
 	ErrBusy = errors.New("other reports are read just now")
 	// ErrUnknown says that nobody knows now whether the report is signed.
-	ErrUnknown = errUnknown
-	// ErrTooMany is that of the book.
-	ErrTooMany = tlsreports.ErrTooMany
+	ErrUnknown = errors.New("the key of its signature cannot be looked up now")
 )
 
 // refusal is an ErrNoReport in words.

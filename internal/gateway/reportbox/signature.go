@@ -26,12 +26,9 @@ type Names interface {
 	TXT(ctx context.Context, name mail.Domain) (dns.TXTAnswer, error)
 }
 
-// errUnknown says that a key could not be looked up, so that nobody knows whether a mail is signed.
-var errUnknown = errors.New("the key of its signature cannot be looked up now")
-
 // Signature returns the domain whose signature holds, of several the one that belongs to whom the mail claims to be from:
 // author and submitter are such claims. Where there is none, why says so in a sentence without a full stop. The error
-// says that it could not be found out.
+// is ErrUnknown where it could not be found out.
 func Signature(ctx context.Context, names Names, content []byte, claims ...string) (signer, why string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, signatureTime)
 	defer cancel()
@@ -59,7 +56,7 @@ func Signature(ctx context.Context, names Names, content []byte, claims ...strin
 	case signer != "":
 		return signer, "", nil
 	case unknown:
-		return "", "", errUnknown
+		return "", "", ErrUnknown
 	}
 	return "", why, nil
 }

@@ -41,17 +41,16 @@ func NewBook(store records.Store, room Room) *Book { return &Book{store, room.or
 
 // Reports that are signed and those that are not stand in rooms of their own. Keys have the newest first.
 var (
-	signed   = shelf("tls report in")
-	unsigned = shelf("tls report in unsigned")
+	signed   = records.Shelf[Received]{Kind: "tls report in", Key: keyOf, Index: indexOf, At: cameAt}
+	unsigned = records.Shelf[Received]{Kind: "tls report in unsigned", Key: keyOf, Index: indexOf, At: cameAt}
 )
 
 // documents are kept beside, so that lists need not read them.
 const documents = "tls report document"
 
-func shelf(kind string) records.Shelf[Received] {
-	return records.Shelf[Received]{Kind: kind, Key: func(r *Received) string { return r.Key },
-		Index: func(r *Received) string { return identityOf(r.ID) }, At: func(r *Received) time.Time { return r.At }}
-}
+func keyOf(r *Received) string     { return r.Key }
+func indexOf(r *Received) string   { return identityOf(r.ID) }
+func cameAt(r *Received) time.Time { return r.At }
 
 func shelfOf(r *Received) records.Shelf[Received] {
 	if r.Signed() {

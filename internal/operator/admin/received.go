@@ -76,7 +76,7 @@ type ReceivedFailure struct {
 	Host       string           `json:"host"`
 	Helo       string           `json:"helo"`
 	Code       string           `json:"code"`
-	Info       string           `json:"info"`
+	Info       string           `json:"additional_information"`
 	Saw        tlsreports.Sight `json:"saw"`
 }
 
@@ -108,15 +108,9 @@ type ReceivedQuery struct {
 	PageRequest
 }
 
-// receiving refuses where no reports are kept, and who may not.
+// receiving refuses who may not; it is nil where no reports are kept.
 func (d *Desk) receiving() (*ReceivedReports, error) {
-	if err := d.need(access.ReadPeers); err != nil {
-		return nil, err
-	}
-	if d.s.cfg.Received == nil {
-		return nil, badRequest("this gateway keeps no reports of others")
-	}
-	return d.s.cfg.Received, nil
+	return d.s.cfg.Received, d.need(access.ReadPeers)
 }
 
 // own leaves of a report what is about the scope; false where that is nothing. Where it is about others too, what may name
@@ -146,7 +140,7 @@ func receivedReport(r *tlsreports.Received) ReceivedReport {
 func (d *Desk) ReceivedReports(ctx context.Context, q ReceivedQuery) (Page[ReceivedReport], error) {
 	out := Page[ReceivedReport]{Items: []ReceivedReport{}, Complete: true}
 	book, err := d.receiving()
-	if err != nil {
+	if err != nil || book == nil {
 		return out, err
 	}
 	list, more, err := book.Book.List(ctx, tlsreports.Query{After: q.After, Most: receivedLooked})
@@ -187,6 +181,9 @@ func (q *ReceivedQuery) keeps(r *tlsreports.Received) bool {
 // domains, so that a scope of domains is not told of them.
 func (d *Desk) ReceivedReport(ctx context.Context, id string) (ReceivedDocument, error) {
 	book, err := d.receiving()
+	if err == nil && book == nil {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return ReceivedDocument{}, err
 	}
@@ -317,9 +314,9 @@ func (l *looked) of(result, address string, span tlsreports.Span) tlsreports.Sig
 // ReceivedSummary says who could not reach us over TLS in the last days, since when and how often, and what we saw of it.
 // days is at most 90; 0 means 14.
 func (d *Desk) ReceivedSummary(ctx context.Context, days int) (ReceivedSummary, error) {
-	out := ReceivedSummary{Failing: []tlsreports.Failing{}, Days: []tlsreports.DaySum{}}
+	out := ReceivedSummary{Complete: true, Failing: []tlsreports.Failing{}, Days: []tlsreports.DaySum{}}
 	book, err := d.receiving()
-	if err != nil {
+	if err != nil || book == nil {
 		return out, err
 	}
 	if days <= 0 {

@@ -147,6 +147,7 @@ func (c *Console) known() map[string]handler {
 		"GET /rules/explain":   c.explain,
 		"GET /rules/revisions": c.revisions, "GET /rules/revisions/{n}": c.revision, "POST /rules/revisions/{n}": c.rollBack,
 		"GET /destinations": c.destinations, "GET /destinations/{name}": c.destination, "POST /destinations/{name}/approve": c.approve,
+		"GET /reports": c.reports, "GET /reports/{id}": c.report,
 		"GET /check": c.checkPage, "POST /check": c.check,
 		"GET /gateway": c.settings, "GET /gateway/certificates": c.certificates, "POST /gateway/reload": c.reload,
 		"GET /headers": c.headers, "POST /headers": c.headers,
