@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"postern/internal/mail"
 	"postern/internal/policy/tlsrpt"
@@ -24,9 +25,9 @@ import (
 // the answer to it, nil where it is ordinary mail.
 type Reports func(ctx context.Context, content []byte, client netip.Addr) (taken bool, no *smtp.Reply)
 
-// takesReports reports whether an address is one for reports.
+// takesReports reports whether an address is one for reports, in whatever letters.
 func (i *Intake) takesReports(to mail.Address) bool {
-	return i.cfg.Reports != nil && slices.ContainsFunc(i.cfg.ReportsTo, func(a mail.Address) bool { return a.Canonical() == to.Canonical() })
+	return i.cfg.Reports != nil && slices.ContainsFunc(i.cfg.ReportsTo, func(a mail.Address) bool { return strings.EqualFold(a.String(), to.String()) })
 }
 
 // forReports reports whether a recipient of the message is an address for reports.

@@ -13,7 +13,7 @@
 //	connections    128 in all: when one more comes, the oldest is closed, so that newcomers always get in
 //	one client     16 (IPv6: one /64 network); more are closed at once
 //	a minute       is the whole life of a connection, whatever it does
-//	64 KiB         is all that a connection may bring, which bounds every flood of small frames
+//	96 KiB         is all that a connection may bring, which bounds every flood of small frames
 //	10 seconds     for a handshake with the request's header, for the whole request and the answer; 15 of doing nothing
 //	8 KiB          of header; 16 streams of HTTP/2
 //

@@ -25,7 +25,7 @@ const (
 
 	perClient    = 16
 	lifetime     = time.Minute
-	readMost     = 64 << 10
+	readMost     = 96 << 10 // HTTP/2 may bring 64 KiB of a body before anybody looks at the request
 	headerMost   = 8 << 10
 	streams      = 16
 	requestTime  = 10 * time.Second
@@ -74,7 +74,7 @@ func New(cfg Config) *Server {
 		ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: headerMost, DisableGeneralOptionsHandler: true, ConnState: s.crowd.state, ConnContext: withConn,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streams, WriteByteTimeout: answerTime,
-			MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 16 << 10},
+			MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 64 << 10}, // less breaks clients that begin before they know
 		ErrorLog: log.New(io.Discard, "", 0), // of strangers' mistakes, which are theirs to see
 	}
 	return s
