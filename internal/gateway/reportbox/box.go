@@ -76,6 +76,9 @@ func (b *Box) Mail(ctx context.Context, content []byte, client netip.Addr) (tlsr
 	defer done()
 	r := tlsreports.Received{Way: tlsreports.ByMail}
 	letter, err := tlsrpt.FromMail(content)
+	if errors.Is(err, tlsrpt.ErrNoReport) {
+		return tlsreports.Added{}, refusal(err.Error()) // somebody's letter, and nothing to tell of
+	}
 	if err != nil {
 		return b.refuse(&r, client, refusal(err.Error()))
 	}
