@@ -73,6 +73,8 @@ func file(name, content string, mode os.FileMode) func(*world) {
 
 var oidcOn = both(set("oidc.issuer", `"https://login.test"`), set("oidc.client_id", `"x"`), set("admin.listen", `"127.0.0.1:0"`))
 
+var reportsOn = both(set("tlsrpt.from", `"tls@home.test"`), set("tlsrpt.dkim", `{ domain = "home.test", selector = "s1", key = "dkim.pem" }`))
+
 func port(w *world) string {
 	_, p, err := net.SplitHostPort(w.Addr)
 	if err != nil {
@@ -112,6 +114,9 @@ func configCases() []configCase {
 			_, p, _ := net.SplitHostPort(free)
 			w.More = append(w.More, "[[listen]]\nname = \"all\"\naddress = \":"+p+"\"\n", "[[route]]\nmatch = [\"*\"]\nto = [\"localhost:"+p+"\"]\n")
 		}},
+		{name: "a key of reports that is not there", change: both(reportsOn, set("tlsrpt.organization", `"Home"`)), key: "tlsrpt.dkim.key", words: "no such file", fatal: true, refused: true},
+		{name: "a key of reports that is none", change: both(reportsOn, set("tlsrpt.organization", `"Home"`), file("dkim.pem", "x", 0o600)), key: "tlsrpt.dkim.key", words: "no key in PEM form", fatal: true, refused: true},
+		{name: "a key of reports that nothing uses", change: reportsOn},
 		{name: "an OIDC secret that is not there", change: both(oidcOn, set("oidc.client_secret_file", `"secret"`)), key: "oidc.client_secret_file", words: "no such file", fatal: true, refused: true},
 		{name: "an empty OIDC secret", change: both(oidcOn, set("oidc.client_secret_file", `"secret"`), file("secret", " \n", 0o600)), key: "oidc.client_secret_file", words: "is empty", fatal: true, refused: true},
 		{name: "an OIDC secret that is a folder", change: both(oidcOn, set("oidc.client_secret_file", `"."`)), key: "oidc.client_secret_file", words: "is a directory", fatal: true, refused: true},

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	random "math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -82,11 +83,10 @@ func in(t *testing.T, zoneText string, test func(w *world)) {
 			t.Fatal(err)
 		}
 		view := inforce.NewKeeper(t.Context(), inforce.Config{Ledger: memstore.New(), Table: table}).Now()
-		serial := uint32(0)
 		w.cfg = tlsreport.Config{Counts: w.counts, States: w.states, Names: w.names, Store: w.store, InForce: func() *inforce.View { return view },
 			Author: tlsreport.Author{Organization: "Example", Contact: "tls@example.test", From: mail.MustAddress("reports@example.test"), Gateway: mail.MustDomain("gw.example.test")},
 			Sign:   func(text []byte) ([]byte, error) { return append([]byte("DKIM-Signature: x\r\n"), text...), nil },
-			Wake:   func(*queue.Message, queue.SiteKey, time.Time) {}, Random: func() uint32 { serial++; return serial }, Sink: w,
+			Wake:   func(*queue.Message, queue.SiteKey, time.Time) {}, Random: random.Uint32, Sink: w,
 			Web: webclient.New(webclient.Config{Resolver: w.names, Roots: w.ca.Pool, Dialer: w.network.Dialer("192.0.2.9")})}
 		test(w)
 		if w.end != nil {

@@ -34,7 +34,8 @@ type ReportOut struct {
 	Of        string `json:"of"`
 	Succeeded int64  `json:"succeeded"`
 	Failed    int64  `json:"failed"`
-	// State is "counting" while the day lasts, "off" where nothing is sent, then "waiting", "sent", "no-record" or "failed".
+	// State is "counting" while the day lasts, "off" where nothing is sent, then "waiting", "sent", "no-record" or "failed"; "missed"
+	// where the gateway did not send until it was too late.
 	State  string     `json:"state"`
 	Text   string     `json:"text"`
 	ID     string     `json:"id"`
@@ -178,6 +179,8 @@ func (r *Reporting) out(ctx context.Context, c *tlscounts.Counts, now time.Time)
 		out.State = "counting"
 	case !r.Sends:
 		out.State = "off"
+	case c.Day < tlscounts.Day(now.AddDate(0, 0, -1-tlsreport.Days)):
+		out.State = "missed"
 	default:
 		out.State = string(tlsreport.Waiting)
 	}

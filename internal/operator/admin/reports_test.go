@@ -31,7 +31,7 @@ func counted(t *testing.T, sends bool) *Service {
 }
 
 func TestReportsAreListedWithWhereTheyStand(t *testing.T) {
-	for sends, past := range map[bool]string{true: "waiting", false: "off"} {
+	for sends, past := range map[bool]string{true: "missed", false: "off"} {
 		d := counted(t, sends).For(everywhere(access.Auditor))
 		all, err := d.Reports(t.Context(), "", PageRequest{})
 		if err != nil || len(all.Items) != 3 || all.Items[0].State != past || all.Items[1].State != "counting" || all.Items[1].Of != OfRecipients || all.Items[2].Of != OfMailHost {
