@@ -96,6 +96,18 @@ func (a *Asker) domain(ctx context.Context, d ownzone.Domain, reports bool) ownz
 	return out
 }
 
+// LookForReports asks of some of our domains for the record about reports on TLS alone.
+func (a *Asker) LookForReports(ctx context.Context, domains []ownzone.Domain) []ownzone.SeenDomain {
+	out := make([]ownzone.SeenDomain, len(domains))
+	each(make(chan struct{}, atATime), len(domains), func(i int) {
+		ctx, cancel := context.WithTimeout(ctx, askTime)
+		defer cancel()
+		out[i] = ownzone.SeenDomain{Name: domains[i].Name, OnlyReports: true}
+		a.reports(ctx, &out[i])
+	})
+	return out
+}
+
 // reports asks for the record about reports on TLS.
 func (a *Asker) reports(ctx context.Context, d *ownzone.SeenDomain) {
 	name, err := mail.ParseDomain(tlsrpt.Name(d.Name))

@@ -248,4 +248,3 @@ func TestTheSumsOfAReportAreBounded(t *testing.T) {
 		t.Error(len(got.Parts), p.Failed, p.More)
 	}
 }
-

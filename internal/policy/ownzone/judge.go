@@ -105,6 +105,8 @@ type SeenDomain struct {
 	// Reports are the texts of _smtp._tls, where they were asked for.
 	Reports    dns.TXTAnswer
 	ReportsErr error
+	// OnlyReports says that nothing else was asked.
+	OnlyReports bool
 	// Served is what the policy host has, Fault why it has nothing. Both are zero where it was not asked.
 	Served sts.Policy
 	Fault  Fault
@@ -142,10 +144,12 @@ func Judge(own *Own, seen *Seen) []Finding {
 	}
 	for i := range seen.Domains {
 		d := &seen.Domains[i]
+		if j.reports(d); d.OnlyReports {
+			continue
+		}
 		configured := j.policies[d.Name]
 		j.hosts(d, configured)
 		j.sts(d, configured)
-		j.reports(d)
 	}
 	for _, host := range j.ownHosts() {
 		if h, asked := seen.Hosts[host]; asked {
