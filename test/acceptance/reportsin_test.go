@@ -195,7 +195,7 @@ func (w *world) shows(list []foreign) {
 	t := w.T
 	t.Helper()
 	told := map[string]admin.ReceivedReport{}
-	for line := range strings.Lines(w.Postern("reports", "in", "list", "--json")) {
+	for line := range strings.Lines(w.Postern("reports", "received", "--json")) {
 		var r admin.ReceivedReport
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatal(err, line)
@@ -214,7 +214,7 @@ func (w *world) shows(list []foreign) {
 			continue
 		}
 		var doc admin.ReceivedDocument
-		if err := json.Unmarshal([]byte(w.Postern("reports", "in", "show", r.ID, "--json")), &doc); err != nil || len(doc.Policies) != 1 || len(doc.Policies[0].Failures) != 1 {
+		if err := json.Unmarshal([]byte(w.Postern("reports", "received", r.ID, "--json")), &doc); err != nil || len(doc.Policies) != 1 || len(doc.Policies[0].Failures) != 1 {
 			t.Errorf("%s: %v %+v", f.name, err, doc)
 			continue
 		}
@@ -233,7 +233,7 @@ func (w *world) shows(list []foreign) {
 			t.Errorf("%s: %+v, want %s and %d", f.name, saw, f.found, f.fits)
 		}
 	}
-	a := w.Run("", "reports", "in", "failures", "--json")
+	a := w.Run("", "reports", "failures", "--json")
 	if a.Code != 1 || strings.Count(a.Stdout, "\n") != 7 || strings.Count(a.Stdout, `"signed":false`) != 1 {
 		t.Errorf("failures: exit code %d\n%s%s", a.Code, a.Stdout, a.Stderr)
 	}

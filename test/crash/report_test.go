@@ -29,7 +29,7 @@ func (w *world) brings(id string) bool {
 // kept counts the reports of an identifier.
 func (w *world) kept(id string) int {
 	w.T.Helper()
-	return strings.Count(w.Postern("reports", "in", "list", "--json"), fmt.Sprintf("%q", id))
+	return strings.Count(w.Postern("reports", "received", "--json"), fmt.Sprintf("%q", id))
 }
 
 func TestAReportKilledAtEveryCallIsThereOnceItWasAnswered(t *testing.T) {

@@ -179,7 +179,7 @@ func (n *Notifier) report(e *event.ReportReceived) {
 		Subject: e.Signer + " reports that it could not reach us over TLS",
 		Text: fmt.Sprintf("A report signed by %s says that %d sessions failed (%s), with mail for %s. It reported none for a week or more.",
 			e.Signer, e.Failed, strings.Join(e.Results, ", "), cmp.Or(strings.Join(e.Domains, ", "), "hosts of ours")),
-		Hint: "postern reports in show " + e.ID + " shows what we saw of these sessions",
+		Hint: "postern reports received " + e.ID + " shows what we saw of these sessions",
 	})
 }
 

@@ -13,24 +13,21 @@ import (
 	"postern/internal/operator/api"
 )
 
-// reportsInCmd is the verb about reports of others.
-type reportsInCmd struct {
-	List     reportsInListCmd     `cmd:"" help:"List the reports of others, the newest first."`
-	Show     reportsInShowCmd     `cmd:"" help:"Show one, each failure beside what we saw of the address."`
-	Failures reportsInFailuresCmd `cmd:"" help:"Show who could not reach us over TLS, since when, how often, and what we saw."`
-}
-
-// reportsInListCmd lists.
-type reportsInListCmd struct {
+// reportsReceivedCmd lists the reports of others, or shows one.
+type reportsReceivedCmd struct {
 	remote.Gateway
+	ID      string `arg:"" optional:"" help:"As the list has it; without one the reports are listed."`
 	Domain  string `placeholder:"DOMAIN" help:"About one domain of ours alone."`
 	Sender  string `placeholder:"TEXT" help:"Of senders with this in their name alone."`
 	Failing bool   `help:"Only those in which something failed."`
 	Limit   int    `placeholder:"N" help:"At most so many."`
 }
 
-// Run lists.
-func (c *reportsInListCmd) Run(a *cli.App) error {
+// Run lists or shows.
+func (c *reportsReceivedCmd) Run(a *cli.App) error {
+	if c.ID != "" {
+		return c.show(a)
+	}
 	client, err := c.Dial(a)
 	if err != nil {
 		return err
@@ -79,14 +76,8 @@ func partNames(parts []tlsreports.Part) (out []string) {
 	return out
 }
 
-// reportsInShowCmd shows one.
-type reportsInShowCmd struct {
-	remote.Gateway
-	ID string `arg:"" help:"As the list has it."`
-}
-
-// Run shows.
-func (c *reportsInShowCmd) Run(a *cli.App) error {
+// show shows one.
+func (c *reportsReceivedCmd) show(a *cli.App) error {
 	r, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ReceivedDocument, error) { return client.ReceivedReport(a.Ctx, c.ID) })
 	if err != nil {
 		return err
@@ -147,14 +138,14 @@ func showSight(a *cli.App, indent string, s *tlsreports.Sight) {
 	}
 }
 
-// reportsInFailuresCmd tells who failed.
-type reportsInFailuresCmd struct {
+// reportsFailuresCmd tells who failed.
+type reportsFailuresCmd struct {
 	remote.Gateway
 	Days int `placeholder:"N" help:"How far back reports are looked at; 14 where it is left out."`
 }
 
 // Run tells. The exit code is 1 where somebody whose signature holds could not reach us.
-func (c *reportsInFailuresCmd) Run(a *cli.App) error {
+func (c *reportsFailuresCmd) Run(a *cli.App) error {
 	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ReceivedSummary, error) { return client.TLSFailures(a.Ctx, c.Days) })
 	if err != nil {
 		return err
