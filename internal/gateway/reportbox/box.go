@@ -68,31 +68,54 @@ func (r refusal) Error() string { return string(r) }
 func (refusal) Is(err error) bool { return err == ErrNoReport }
 
 // Mail takes a mail: header section and body, without what we stamp. It is durable when the error is nil.
+//
+// It is read twice: DNS may take its time to tell of a signature, and meanwhile nobody has the place, nor is more held than the
+// mail itself.
 func (b *Box) Mail(ctx context.Context, content []byte, client netip.Addr) (tlsreports.Added, error) {
-	done, err := b.begin(ctx)
-	if err != nil {
-		return tlsreports.Added{}, err
-	}
-	defer done()
 	r := tlsreports.Received{Way: tlsreports.ByMail}
-	letter, err := tlsrpt.FromMail(content)
-	if errors.Is(err, tlsrpt.ErrNoReport) {
+	letter, err := b.read(ctx, content)
+	switch {
+	case errors.Is(err, tlsrpt.ErrNoReport):
 		return tlsreports.Added{}, refusal(err.Error()) // somebody's letter, and nothing to tell of
-	}
-	if err != nil {
-		return b.refuse(&r, client, refusal(err.Error()))
+	case err != nil:
+		return b.refuse(&r, client, err)
 	}
 	if all := mail.ParseHeader(content).All("From"); len(all) > 0 {
 		r.From = smtp.Printable(all[0].Value(), 320)
 	}
 	r.Submitter, r.Oddities = letter.Submitter, letter.Oddities
-	if !b.about(&letter.Report, letter.Domain) {
-		return b.refuse(&r, client, refusal("the report is about no domain of ours"))
-	}
-	if r.Signer, r.Unsigned, err = Signature(ctx, b.cfg.Names, content, authorDomain(r.From), letter.Submitter); err != nil {
+	letter = tlsrpt.Letter{}
+	if r.Signer, r.Unsigned, err = Signature(ctx, b.cfg.Names, content, authorDomain(r.From), r.Submitter); err != nil {
 		return b.refuse(&r, client, err)
 	}
+	done, err := b.begin(ctx)
+	if err != nil {
+		return tlsreports.Added{}, err
+	}
+	defer done()
+	if letter, err = tlsrpt.FromMail(content); err != nil {
+		return b.refuse(&r, client, refusal(err.Error())) // it could be read before, so this does not happen
+	}
 	return b.keep(ctx, r, &letter.Report, client)
+}
+
+// read finds a report about us in a mail.
+func (b *Box) read(ctx context.Context, content []byte) (tlsrpt.Letter, error) {
+	done, err := b.begin(ctx)
+	if err != nil {
+		return tlsrpt.Letter{}, err
+	}
+	defer done()
+	letter, err := tlsrpt.FromMail(content)
+	switch {
+	case errors.Is(err, tlsrpt.ErrNoReport):
+		return letter, err
+	case err != nil:
+		return letter, refusal(err.Error())
+	case !b.about(&letter.Report, letter.Domain):
+		return letter, refusal("the report is about no domain of ours")
+	}
+	return letter, nil
 }
 
 // Post takes a document, compressed or not. It is durable when the error is nil.

@@ -230,6 +230,38 @@ func TestWhatIsNoReportIsLeftAlone(t *testing.T) {
 	}
 }
 
+// slow answers for no key before it is told to.
+type slow struct {
+	reportbox.Names
+	asked, answer chan struct{}
+}
+
+func (s slow) TXT(ctx context.Context, name mail.Domain) (dns.TXTAnswer, error) {
+	s.asked <- struct{}{}
+	<-s.answer
+	return s.Names.TXT(ctx, name)
+}
+
+// Whose keys are slow is in nobody's way.
+func TestSlowKeysAreInNobodysWay(t *testing.T) {
+	key, _ := rsa.GenerateKey(rand.Reader, 2048)
+	names := slow{zone.New(t, ""), make(chan struct{}), make(chan struct{})}
+	w := newWorld(t, names)
+	done := make(chan error)
+	go func() {
+		_, err := w.box.Mail(t.Context(), sign(t, letter(report("1", "home.test", 0)), "sender.test", key), stranger)
+		done <- err
+	}()
+	<-names.asked
+	if code, text := w.box.Posted(t.Context(), report("2", "home.test", 0).JSON(), stranger); code != 201 {
+		t.Error(code, text)
+	}
+	close(names.answer)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // A flood of a stranger ends at its bound, and does not touch what is signed.
 func TestAFlood(t *testing.T) {
 	key, _ := rsa.GenerateKey(rand.Reader, 2048)
