@@ -61,8 +61,25 @@ func (c *Config) check(d *decoder) {
 	}
 	c.checkOIDC(d)
 	c.checkTLSRPT(d)
+	c.checkReceived(d)
 	if n := c.Admin.Notify; !n.IsNull() && (n.Domain.IsZero() || !n.IsASCII()) {
 		d.fail("admin.notify", "must be an ASCII address with a domain", `write notify = "postmaster@example.com"`)
+	}
+}
+
+// checkReceived examines where reports of others come to.
+func (c *Config) checkReceived(d *decoder) {
+	for i, a := range c.TLSRPT.Receive {
+		key := fmt.Sprintf("tlsrpt.receive[%d]", i)
+		switch {
+		case a.Domain.IsZero() || !a.IsASCII():
+			d.fail(key, "must be an ASCII address with a domain", `write receive = ["tls-reports@example.com"]`)
+		case !slices.ContainsFunc(c.Domain, func(own Domain) bool { return own.Name == a.Domain }):
+			d.fail(key, fmt.Sprintf("%s is in no domain that mail is received for", a), "add a [[domain]], or take an address in one")
+		}
+	}
+	if c.TLSRPT.ReceiveHTTPS && !slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Mode == ModeWeb }) {
+		d.fail("tlsrpt.receive_https", "needs a listener of mode web", `add [[listen]] with mode = "web"`)
 	}
 }
 

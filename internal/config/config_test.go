@@ -186,6 +186,9 @@ func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
 		{"a signature below no selector", "[tlsrpt]\norganization = \"A\"\ndkim = { domain = \"gw.test\", selector = \"a b\", key = \"k\" }", "3:41: tlsrpt.dkim.selector: \"a b\" is no selector"},
 		{"a signature of another domain", "[tlsrpt]\norganization = \"A\"\nfrom = \"a@b.test\"\ndkim = { domain = \"gw.test\", selector = \"s\", key = \"k\" }",
 			"3:8: tlsrpt.from: must be an ASCII address in the domain that signs, gw.test|tls-reports@gw.test"},
+		{"reports come to nobody of ours", "[tlsrpt]\nreceive = [\"tls@a.test\"]", "tlsrpt.receive[0]: tls@a.test is in no domain that mail is received for|add a [[domain]]"},
+		{"reports come to no address", "[tlsrpt]\nreceive = [\"postmaster\"]", "tlsrpt.receive"},
+		{"reports by POST, and nobody listens", "[tlsrpt]\nreceive_https = true", "tlsrpt.receive_https: needs a listener of mode web"},
 		{"a signature that is a text", "[tlsrpt]\norganization = \"A\"\ndkim = \"k.pem\"", "tlsrpt.dkim must be a table"},
 		{"a store of a later release", "store = \"postgres://x\"", "1:9: store: this release has one store"},
 	} {

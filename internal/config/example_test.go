@@ -66,17 +66,19 @@ func TestEveryKeyOfTheExampleIsAccepted(t *testing.T) {
 	}
 }
 
-// makeExample writes the example from the comments of config.go and the values of Default.
+// makeExample writes the example from the comments of the files that hold sections and the values of Default.
 func makeExample(t *testing.T) string {
-	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	m := &exampleMaker{types: map[string]typeDoc{}}
-	for _, decl := range file.Decls {
-		if gen, ok := decl.(*ast.GenDecl); ok && gen.Tok == token.TYPE {
-			spec := gen.Specs[0].(*ast.TypeSpec)
-			m.types[spec.Name.Name] = typeDoc{gen.Doc.Text(), spec.Type.(*ast.StructType)}
+	for _, name := range []string{"config.go", "published.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			if gen, ok := decl.(*ast.GenDecl); ok && gen.Tok == token.TYPE {
+				spec := gen.Specs[0].(*ast.TypeSpec)
+				m.types[spec.Name.Name] = typeDoc{gen.Doc.Text(), spec.Type.(*ast.StructType)}
+			}
 		}
 	}
 	m.out.WriteString(exampleHead)
@@ -105,7 +107,7 @@ func (m *exampleMaker) table(t *testing.T, v reflect.Value, path string) {
 			continue
 		}
 		if docs[f.Name] == "" {
-			t.Errorf("the key %s.%s has no comment in config.go", path, f.Tag.Get("toml"))
+			t.Errorf("the key %s.%s has no comment where its section is declared", path, f.Tag.Get("toml"))
 		}
 		m.comment(docs[f.Name])
 		value, note := literal(v.Field(i)), ""

@@ -76,6 +76,7 @@ const (
 	WebPolicy    WebPage = "policy"    // the MTA-STS policy of a domain of ours
 	WebPartners  WebPage = "partners"  // our certificates, for partners
 	WebChallenge WebPage = "challenge" // a CA's challenge
+	WebReport    WebPage = "report"    // a report about TLS was brought
 	WebNone      WebPage = "none"      // nothing that is there
 )
 
@@ -83,6 +84,16 @@ const (
 const (
 	ReportMail = "mail"
 	ReportWeb  = "https"
+)
+
+// ReportResult is what became of a report about TLS that came in. The names are stable: log and metrics print them.
+type ReportResult string
+
+// The results.
+const (
+	ReportKept    ReportResult = "kept"
+	ReportCopy    ReportResult = "copy"    // it was there already
+	ReportRefused ReportResult = "refused" // it is none, is not about us, or cannot be taken
 )
 
 type (
@@ -100,12 +111,16 @@ type (
 		Messages int
 		Took     time.Duration
 		Why      string
+		TLS      bool   // the session had TLS at its end
+		Broken   bool   // a handshake failed, of which HandshakeFailed has told
+		Shown    []byte // the certificate of ours that a handshake chose, DER; nil where none did
 	}
 	// HandshakeFailed: an inbound TLS handshake failed.
 	HandshakeFailed struct {
 		Listener string
 		Client   netip.Addr
 		Text     string
+		Shown    []byte // as of Disconnected
 	}
 	// Refused: a command of a client was refused.
 	Refused struct {
@@ -243,6 +258,21 @@ type (
 		OK          bool
 		Text        string // why it was given up; escaped and bounded
 	}
+	// ReportReceived: somebody brought a report about TLS with us (RFC 8460).
+	ReportReceived struct {
+		Way          string // ReportMail or ReportWeb
+		Client       netip.Addr
+		Signer       string // the domain whose signature holds; "" where nobody vouches for it
+		Organization string // a claim; escaped and bounded
+		ID           string // what it is called here, "" where it was refused
+		Result       ReportResult
+		Failed       int64    // sessions that it says failed
+		Results      []string // how, and Domains of ours that were meant; some of them
+		Domains      []string
+		// News says that the signer reports failures, and did not for some days.
+		News bool
+		Text string // why it was refused; escaped and bounded
+	}
 	// NoticeQueued: a DSN or delay notice was queued, or is held because too many go to strangers.
 	NoticeQueued struct {
 		Message, About string
@@ -315,6 +345,7 @@ func (Settled) event()            {}
 func (MXChanged) event()          {}
 func (PolicyUnavailable) event()  {}
 func (ReportSent) event()         {}
+func (ReportReceived) event()     {}
 func (NoticeQueued) event()       {}
 func (Raised) event()             {}
 func (RulesApplied) event()       {}

@@ -159,7 +159,7 @@ func TestEveryPageForEveryEye(t *testing.T) {
 	id := w.Await("dr@clinic.test", harness.Waits("cert-expired")).Message
 	pages := map[string]string{"overview": "/", "trace": "/trace", "trace-none": "/trace?any=nobody.test", "message": "/trace/" + id, "evidence": "/trace/" + id + "/evidence",
 		"queue": "/queue", "rules": "/rules", "rule": "/rules/edit?name=clinic", "rules-file": "/rules/file", "explain": "/rules/explain?from=a@home.test&to=dr@clinic.test,bob@shop.test",
-		"revisions": "/rules/revisions", "revision": "/rules/revisions/1", "destinations": "/destinations", "destination": "/destinations/clinic.test", "check": "/check?target=clinic.test",
+		"revisions": "/rules/revisions", "revision": "/rules/revisions/1", "destinations": "/destinations", "destination": "/destinations/clinic.test", "check": "/check?target=clinic.test", "reports": "/reports",
 		"gateway": "/gateway", "certificates": "/gateway/certificates", "headers": "/headers", "audit": "/audit", "accounts": "/accounts", "profile": "/profile", "prove": "/prove", "none": "/none"}
 	for _, l := range looks() {
 		anna.looksAs(l)

@@ -47,6 +47,8 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return attemptedLine(e)
 	case event.ReportSent:
 		return reportLine(e)
+	case event.ReportReceived:
+		return reportInLine(e)
 	case event.PassedOver:
 		a.text("to", e.Domain.String())
 		a.why(e.Attempt.Reason, e.Attempt.Text)
@@ -88,6 +90,23 @@ func reportLine(e event.ReportSent) (slog.Level, string, attrs) {
 	}
 	a.text("hint", "postern reports list")
 	return slog.LevelWarn, "tls-report-failed", a
+}
+
+// reportInLine tells of a report of somebody else.
+func reportInLine(e event.ReportReceived) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("way", e.Way)
+	a.ip("client", e.Client)
+	a.text("signer", e.Signer)
+	a.text("organization", e.Organization)
+	a.text("id", e.ID)
+	a.text("result", string(e.Result))
+	a.text("text", e.Text)
+	if e.Failed > 0 {
+		a.number("failed", e.Failed)
+		a.text("results", strings.Join(e.Results, ","))
+	}
+	return slog.LevelInfo, "tls-report-received", a
 }
 
 // webLine is for whoever looks why others have no policy.

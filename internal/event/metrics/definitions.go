@@ -39,6 +39,7 @@ const (
 	peerChanges        = "postern_peer_changes_total"
 	policyFaults       = "postern_policies_unavailable_total"
 	tlsReports         = "postern_tls_reports_total"
+	reportsIn          = "postern_tls_reports_received_total"
 	notices            = "postern_notices_total"
 	raised             = "postern_raised_deliveries_total"
 	rulesRevision      = "postern_rules_revision"
@@ -87,6 +88,8 @@ func Definitions() []Definition {
 			[]string{"fault", "kept"}},
 		{tlsReports, Counter, "Reports about TLS to other domains (RFC 8460), by way (mail, https) and result (sent, failed); a mail is sent when it is queued.",
 			[]string{"way", "result"}},
+		{reportsIn, Counter, "Reports of others about TLS with us, by way (mail, https), result (kept, copy, refused) and whether a signature holds.",
+			[]string{"way", "result", "signed"}},
 		{notices, Counter, "Notices queued, by kind.", []string{"kind"}},
 		{raised, Counter, "Waiting deliveries that got a stricter requirement.", nil},
 		{rulesRevision, Gauge, "Revision of the rules in force.", nil},

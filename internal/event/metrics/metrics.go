@@ -120,6 +120,8 @@ func (m *Metrics) rest(e event.Event) {
 		}
 	case event.ReportSent:
 		m.reported(&e)
+	case event.ReportReceived:
+		m.add(reportsIn, 1, oneOf(e.Way, reportWays...), oneOf(string(e.Result), reportsEnd...), yesOrNo(e.Signer != ""))
 	case event.WebRequested:
 		m.add(webRequests, 1, oneOf(string(e.Page), pages...))
 	case event.RecordsChecked:

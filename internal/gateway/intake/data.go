@@ -23,6 +23,7 @@ type incoming struct {
 	scan    headerScan
 	header  mail.Header // once it is complete
 	draft   queue.Draft
+	copy    copyOf // where it may be a report
 }
 
 // Data receives the content and makes the message durable.
@@ -32,11 +33,17 @@ func (s *session) Data(ctx context.Context, c *smtpserver.Content) *smtp.Reply {
 		return no
 	}
 	defer m.scan.release()
+	defer m.copy.release()
 	defer m.draft.Discard() // nothing after Accept; before, a draft that cannot be removed is swept at the next start
 	if no := m.receive(c); no != nil {
 		return no
 	}
 	m.message.EightBit = c.EightBit() || m.scan.eightBit
+	if m.forReports() {
+		if done, answer := m.report(ctx); done {
+			return answer
+		}
+	}
 	return m.accept(ctx)
 }
 
@@ -58,6 +65,8 @@ func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 	}
 	line := m.stamp(name)
 	m.scan.memory = s.in.cfg.Memory
+	m.copy = copyOf{take: s.in.now().cfg.Reports, memory: s.in.cfg.Memory}
+	m.copy.wanted = m.copy.take != nil && m.forReports()
 	m.scan.stamp(line)
 	if _, err := m.draft.Write(line); err != nil {
 		m.draft.Discard() // the write's error is the one to report
@@ -149,6 +158,7 @@ func (m *incoming) take(p []byte, first bool) *smtp.Reply {
 	if _, err := m.draft.Write(p); err != nil {
 		return m.s.in.storeFailed(err)
 	}
+	m.copy.add(p)
 	return nil
 }
 

@@ -5,7 +5,8 @@
 //	       passwords, client certificates and the CAs that issue them, bindings; any sender, the null sender too
 //	RCPT   a served domain, or anywhere for a client that may relay, still: from a relay network, with a verified
 //	       certificate, or logged in; everybody else hears 550 5.7.1;
-//	       a recipient in a served domain must exist, as far as anybody can tell (gateway/recipients)
+//	       a recipient in a served domain must exist, as far as anybody can tell (gateway/recipients); an address for
+//	       reports about TLS is always taken, and reports end here (reports.go)
 //	DATA   stamp (Received line), then the content, streamed to a draft; its header section is kept to judge it:
 //	       size, hops, rules
 //	"."    the rules are evaluated once for all recipients; each becomes a delivery with its requirement, window and

@@ -58,6 +58,11 @@ type Config struct {
 	// time. nil takes every recipient.
 	Recipients func(ctx context.Context, to mail.Address, slow func()) *smtp.Reply
 
+	// ReportsTo are addresses in domains of ours that reports about TLS come to, and Reports takes them (reports.go); nil takes
+	// none.
+	ReportsTo []mail.Address
+	Reports   Reports
+
 	// Names finds the names of clients for the stamp; nil finds none.
 	Names *clientname.Names
 

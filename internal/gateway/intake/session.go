@@ -99,8 +99,10 @@ func (s *session) Rcpt(ctx context.Context, r mail.Recipient) *smtp.Reply {
 	if s.known[key] {
 		return nil
 	}
-	if no := s.exists(ctx, to); no != nil {
-		return no
+	if !s.in.now().takesReports(to) {
+		if no := s.exists(ctx, to); no != nil {
+			return no
+		}
 	}
 	if s.known == nil {
 		s.known = map[string]bool{}

@@ -19,13 +19,14 @@ func (i *Intake) Trace(listener string) smtpserver.Trace {
 			emit(event.Connected{Listener: listener, Client: c.Client.Addr()})
 		},
 		Disconnected: func(c smtpserver.ConnInfo, e smtpserver.End) {
-			emit(event.Disconnected{Listener: listener, Client: c.Client.Addr(), Messages: e.Messages, Took: e.Took, Why: e.Why})
+			emit(event.Disconnected{Listener: listener, Client: c.Client.Addr(), Messages: e.Messages, Took: e.Took, Why: e.Why,
+				TLS: c.TLS != nil, Broken: e.Broken, Shown: c.Shown})
 		},
 		Rejected: func(client netip.AddrPort, text string) {
 			emit(event.Refused{Listener: listener, Client: client.Addr(), Command: "connect", Code: 421, Text: text})
 		},
 		HandshakeFailed: func(c smtpserver.ConnInfo, err error) {
-			emit(event.HandshakeFailed{Listener: listener, Client: c.Client.Addr(), Text: smtp.Printable(err.Error(), 300)})
+			emit(event.HandshakeFailed{Listener: listener, Client: c.Client.Addr(), Text: smtp.Printable(err.Error(), 300), Shown: c.Shown})
 		},
 		Refused: func(c smtpserver.ConnInfo, command string, from, to mail.Address, r smtp.Reply) {
 			emit(event.Refused{Listener: listener, Client: c.Client.Addr(), Command: command, From: from.String(), To: to.String(),

@@ -8,6 +8,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -149,6 +150,8 @@ func (n *Notifier) Emit(e event.Event) {
 		}
 	case event.PolicyUnavailable:
 		n.policy(&e, time.Now())
+	case event.ReportReceived:
+		n.report(&e)
 	case event.Warned:
 		switch e.What {
 		case "notice held", "starttls lost everywhere", "backscatter":
@@ -205,6 +208,20 @@ func (n *Notifier) ending(e *event.CertificateEnding) {
 		m.Hint = "`postern config check`; the log has each attempt (certificate-order-failed)"
 	}
 	n.Tell(m)
+}
+
+// report tells of a partner that begins to report failures, where its signature says that it does.
+func (n *Notifier) report(e *event.ReportReceived) {
+	if !e.News || e.Signer == "" || e.Failed == 0 {
+		return
+	}
+	n.Tell(Matter{
+		Key:     "tls report " + e.Signer,
+		Subject: e.Signer + " reports that it could not reach us over TLS",
+		Text: fmt.Sprintf("A report signed by %s says that %d sessions failed (%s), with mail for %s. It reported none for a week or more.",
+			e.Signer, e.Failed, strings.Join(e.Results, ", "), cmp.Or(strings.Join(e.Domains, ", "), "hosts of ours")),
+		Hint: "postern reports received " + e.ID + " shows what we saw of these sessions",
+	})
 }
 
 func (n *Notifier) peer(e *event.PeerChanged) {

@@ -227,6 +227,11 @@ func TestOnlyWhatMattersIsWrittenAbout(t *testing.T) {
 		event.PeerChanged{Host: "mx.c.test", Change: "tls-lost", UnderRule: true},
 		event.PeerChanged{Host: "mx.c.test", IP: netip.MustParseAddr("192.0.2.2"), Change: "tls-lost", UnderRule: true},
 		event.Warned{What: "notice held", Text: "the notice is held"},
+		event.ReportReceived{Signer: "partner.test", Failed: 3, Results: []string{"certificate-expired"}, ID: "ab-12", News: true},
+		event.ReportReceived{Signer: "partner.test", Failed: 4, ID: "ab-13", News: true}, // the same day
+		event.ReportReceived{Signer: "quiet.test", ID: "ab-14"},
+		event.ReportReceived{Signer: "known.test", Failed: 4, ID: "ab-15"}, // as last week
+		event.ReportReceived{Organization: "anybody", Failed: 9000, ID: "ab-16", News: true},
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w, nobody := newWorld(t, "admin@example.test", ""), newWorld(t, "", "")
@@ -238,7 +243,8 @@ func TestOnlyWhatMattersIsWrittenAbout(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		_, texts := w.letters(t)
-		if len(texts) != 1 || strings.Count(texts[0], "\r\n* ") != 2 || !strings.Contains(texts[0], "Subject: [postern] mx.c.test lost its TLS (and 1 more)") {
+		if len(texts) != 1 || strings.Count(texts[0], "\r\n* ") != 3 || !strings.Contains(texts[0], "Subject: [postern] mx.c.test lost its TLS (and 2 more)") ||
+			!strings.Contains(texts[0], "ab-12") {
 			t.Errorf("letters: %q", texts)
 		}
 		if records, _ := nobody.letters(t); len(records) != 0 {

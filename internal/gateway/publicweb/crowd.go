@@ -139,7 +139,9 @@ type conn struct {
 	place *list.Element
 	life  *time.Timer
 	left  atomic.Int64
-	once  sync.Once
+	// small and large say that it was let bring a report of either size.
+	small, large atomic.Bool
+	once         sync.Once
 }
 
 // Read reads, until the connection has brought all it may.

@@ -26,13 +26,9 @@ type found struct {
 // answer answers a request and tells of it.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	f := s.page(r)
-	code := http.StatusOK
-	if f.text == "" {
-		f, code = found{page: event.WebNone}, http.StatusNotFound
-	}
-	if r.ContentLength != 0 && r.ProtoMajor == 1 {
-		w.Header().Set("Connection", "close") // nothing here takes a body, and none is waited for
+	f, code := s.page(w, r)
+	if f.page != event.WebReport && r.ContentLength != 0 && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close") // no body is waited for
 	}
 	w.Header()["Content-Type"] = nil
 	if f.text != "" {
@@ -50,10 +46,22 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 }
 
 // page finds what a request asks for.
-func (s *Server) page(r *http.Request) found {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return found{}
+func (s *Server) page(w http.ResponseWriter, r *http.Request) (f found, code int) {
+	if s.takesReport(r) {
+		code, text := s.report(w, r)
+		return found{event.WebReport, "text/plain", text}, code
 	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		f = s.document(r)
+	}
+	if f.text == "" {
+		return found{page: event.WebNone}, http.StatusNotFound
+	}
+	return f, http.StatusOK
+}
+
+// document finds what a request wants to read.
+func (s *Server) document(r *http.Request) found {
 	if token, ok := token(r.URL.Path); ok && s.cfg.Answer != nil {
 		return found{event.WebChallenge, "text/plain", s.cfg.Answer(token)}
 	}

@@ -8,31 +8,38 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"postern/internal/event"
 	"postern/internal/mail"
+	"postern/internal/policy/tlsrpt"
 )
 
 // The bounds of the package comment.
 const (
 	// Connections is how many there are at a time.
 	Connections = 128
-	// ConnectionMemory is what each may cost in bytes: TLS, the buffers of HTTP/2 and what it may bring.
-	ConnectionMemory = 192 << 10
+	// ConnectionMemory is what each may cost in bytes: TLS, the buffers of HTTP/2, what it may bring and a small report.
+	ConnectionMemory = 256 << 10
 
 	perClient    = 16
 	lifetime     = time.Minute
-	readMost     = 64 << 10
+	readMost     = 96 << 10 // HTTP/2 may bring 64 KiB of a body before anybody looks at the request
 	headerMost   = 8 << 10
 	streams      = 16
 	requestTime  = 10 * time.Second
 	answerTime   = 10 * time.Second
 	idleTime     = 15 * time.Second
 	shutdownTime = 2 * time.Second
+	reportTime   = 40 * time.Second
+
+	// Reports is how many large reports there are at a time, each with ReportMemory in bytes: as it came and as it is read.
+	Reports      = 2
+	ReportMemory = 2 * tlsrpt.MaxSize
 )
 
-// Config is what a Server needs. All of it must be set, but Listener and what is said to be for some.
+// Config is what a Server needs. All of it must be set, but Listener, Report and what is said to be for some.
 type Config struct {
 	// Listener is what events call it.
 	Listener string
@@ -48,6 +55,9 @@ type Config struct {
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Policy returns the MTA-STS policy of a domain as it is published, "" where it has none. Safe for concurrent use.
 	Policy func(domain mail.Domain) string
+	// Report takes a report about TLS and returns the status of HTTP and a sentence; nil takes none. Safe for concurrent
+	// use.
+	Report func(ctx context.Context, document []byte, client netip.Addr) (code int, text string)
 	// Sink is told of every request.
 	Sink event.Sink
 }
@@ -57,11 +67,12 @@ type Server struct {
 	cfg   Config
 	http  *http.Server
 	crowd *crowd
+	seats chan struct{} // of reports
 }
 
 // New returns a Server that does nothing yet.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg, crowd: newCrowd(Connections, perClient)}
+	s := &Server{cfg: cfg, crowd: newCrowd(Connections, perClient), seats: make(chan struct{}, Reports)}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(!cfg.Plain)
@@ -69,9 +80,9 @@ func New(cfg Config) *Server {
 		Handler: http.HandlerFunc(s.answer), Protocols: &protocols,
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cfg.Certificate, GetConfigForClient: s.challenged},
 		ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
-		MaxHeaderBytes: headerMost, DisableGeneralOptionsHandler: true, ConnState: s.crowd.state,
+		MaxHeaderBytes: headerMost, DisableGeneralOptionsHandler: true, ConnState: s.crowd.state, ConnContext: withConn,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streams, WriteByteTimeout: answerTime,
-			MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 16 << 10},
+			MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 64 << 10}, // less breaks clients that begin before they know
 		ErrorLog: log.New(io.Discard, "", 0), // of strangers' mistakes, which are theirs to see
 	}
 	return s

@@ -13,6 +13,7 @@ import (
 	"postern/internal/policy/dane"
 	"postern/internal/policy/ownzone"
 	"postern/internal/policy/sts"
+	"postern/internal/policy/tlsrpt"
 )
 
 // The bounds of a look.
@@ -36,7 +37,7 @@ func (a *Asker) Look(ctx context.Context, own *ownzone.Own, domains []ownzone.Do
 	seen := &ownzone.Seen{Now: time.Now(), Roots: roots, Validates: a.Validates,
 		Domains: make([]ownzone.SeenDomain, len(domains)), Hosts: map[mail.Domain]ownzone.SeenHost{}}
 	places := make(chan struct{}, atATime)
-	each(places, len(domains), func(i int) { seen.Domains[i] = a.domain(ctx, domains[i]) })
+	each(places, len(domains), func(i int) { seen.Domains[i] = a.domain(ctx, domains[i], len(own.Reports.Destinations) > 0) })
 	hosts := own.Hosts()
 	for _, host := range hosts {
 		seen.Hosts[host] = ownzone.SeenHost{}
@@ -71,8 +72,8 @@ func each(places chan struct{}, n int, do func(int)) {
 }
 
 // domain asks about a domain. The policy host is asked where there should be a policy, or a record says that there is
-// one.
-func (a *Asker) domain(ctx context.Context, d ownzone.Domain) ownzone.SeenDomain {
+// one; the record about reports where reports are taken.
+func (a *Asker) domain(ctx context.Context, d ownzone.Domain, reports bool) ownzone.SeenDomain {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	out := ownzone.SeenDomain{Name: d.Name}
@@ -82,6 +83,9 @@ func (a *Asker) domain(ctx context.Context, d ownzone.Domain) ownzone.SeenDomain
 		return out // the name is as long as a name may be: there can be no record, nor a policy
 	}
 	out.TXT, out.TXTErr = a.Resolver.TXT(ctx, record)
+	if reports {
+		a.reports(ctx, &out)
+	}
 	if _, err := sts.ParseRecord(out.TXT.Texts); d.Policy.Mode == "" && err != nil {
 		return out
 	}
@@ -90,6 +94,27 @@ func (a *Asker) domain(ctx context.Context, d ownzone.Domain) ownzone.SeenDomain
 		out.Served, out.Fault = sts.Policy{}, fault(ctx, err)
 	}
 	return out
+}
+
+// LookForReports asks of some of our domains for the record about reports on TLS alone.
+func (a *Asker) LookForReports(ctx context.Context, domains []ownzone.Domain) []ownzone.SeenDomain {
+	out := make([]ownzone.SeenDomain, len(domains))
+	each(make(chan struct{}, atATime), len(domains), func(i int) {
+		ctx, cancel := context.WithTimeout(ctx, askTime)
+		defer cancel()
+		out[i] = ownzone.SeenDomain{Name: domains[i].Name, OnlyReports: true}
+		a.reports(ctx, &out[i])
+	})
+	return out
+}
+
+// reports asks for the record about reports on TLS.
+func (a *Asker) reports(ctx context.Context, d *ownzone.SeenDomain) {
+	name, err := mail.ParseDomain(tlsrpt.Name(d.Name))
+	if err != nil {
+		return // the name is as long as a name may be: there can be no record
+	}
+	d.Reports, d.ReportsErr = a.Resolver.TXT(ctx, name)
 }
 
 // host asks about a mail host.

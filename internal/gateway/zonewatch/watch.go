@@ -86,10 +86,12 @@ func (w *Watcher) look(ctx context.Context) {
 		w.warn("records", err.Error(), "`postern records --check` shows more")
 		return
 	}
-	var published []ownzone.Domain
+	var published, others []ownzone.Domain
 	for _, d := range own.Domains {
 		if d.Policy.Mode != "" {
 			published = append(published, d)
+		} else if len(own.Reports.Destinations) > 0 {
+			others = append(others, d)
 		}
 	}
 	counts := map[string]int{}
@@ -98,14 +100,16 @@ func (w *Watcher) look(ctx context.Context) {
 	}
 	var found []ownzone.Finding
 	if len(own.Domains) > 0 {
-		found = ownzone.Judge(own, w.cfg.Asker.Look(ctx, own, published, roots))
+		seen := w.cfg.Asker.Look(ctx, own, published, roots)
+		seen.Domains = append(seen.Domains, w.cfg.Asker.LookForReports(ctx, others)...)
+		found = ownzone.Judge(own, seen)
 	}
 	if ctx.Err() != nil {
 		return // what was found is that we stop
 	}
 	lines, kept := 0, &Result{At: time.Now()}
 	for _, f := range found {
-		if f.Level == ownzone.Unknown && len(published)+len(own.NextKeys) == 0 {
+		if f.Level == ownzone.Unknown && len(published)+len(others)+len(own.NextKeys) == 0 {
 			continue // nothing is published, as far as is known, and that nobody answers is told elsewhere
 		}
 		counts[string(f.Code)]++

@@ -19,6 +19,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy/ownzone"
 	"postern/internal/policy/sts"
+	"postern/internal/policy/tlsrpt"
 )
 
 var home = mail.MustDomain("home.test")
@@ -130,6 +131,27 @@ func TestWhatDNSAndThePolicyHostSayIsFound(t *testing.T) {
 					t.Errorf("%v, want %s: %+v", got, c.want, found)
 				}
 			})
+		})
+	}
+}
+
+// Where reports are taken the record is asked for of every domain, and nothing else of those that publish no policy.
+func TestTheRecordAboutReportsIsLookedAt(t *testing.T) {
+	for _, c := range []struct{ zone, want string }{
+		{"_smtp._tls.home.test TXT \"v=TLSRPTv1; rua=mailto:tls@home.test\"\n_smtp._tls.plain.test TXT \"v=TLSRPTv1; rua=mailto:tls@home.test\"", ""},
+		{"_smtp._tls.home.test TXT \"v=TLSRPTv1; rua=mailto:tls@home.test\"", "tlsrpt-missing"},
+		{"_smtp._tls.plain.test TXT timeout\n_smtp._tls.home.test TXT \"v=TLSRPTv1; rua=mailto:x@y.test\"", "tlsrpt-differs dns-unknown"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ca, h := pki.New(time.Now(), "CA"), &heard{}
+			own, text := gateway(ca)
+			own.Reports = tlsrpt.Record{Destinations: []tlsrpt.Destination{{Mail: mail.MustAddress("tls@home.test")}}}
+			w := NewWatcher(WatcherConfig{Sink: h, Own: func() (*ownzone.Own, *x509.CertPool, error) { return own, ca.Pool(), nil },
+				Asker: &Asker{Resolver: zone.New(t, text+"\n"+c.zone), Validates: true, Fetcher: &host{policy: own.Domains[0].Policy}}})
+			w.look(t.Context())
+			if got := codes(w.Last().Findings); !slices.Equal(got, strings.Fields(c.want)) {
+				t.Errorf("%v, want %s: %+v", got, c.want, w.Last().Findings)
+			}
 		})
 	}
 }

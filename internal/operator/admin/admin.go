@@ -97,6 +97,8 @@ type Config struct {
 	Policies Policies
 	// Reporting counts TLS with other domains' servers and reports on it; nil counts nothing.
 	Reporting *Reporting
+	// Received are the reports of others about TLS with us; nil takes none.
+	Received *ReceivedReports
 	// Traffic keeps sums of what became of mail; nil keeps none.
 	Traffic *traffic.Book
 	// Certs holds the certificates that servers showed, whole; nil holds none.

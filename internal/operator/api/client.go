@@ -156,6 +156,30 @@ func (c *Client) Reports(ctx context.Context, day string, limit int) iter.Seq2[a
 	return pages[admin.ReportOut](ctx, c, "/reports", v, limit)
 }
 
+// ReceivedReports yields the reports of others on TLS with us, the newest first; limit 0 is all.
+func (c *Client) ReceivedReports(ctx context.Context, q admin.ReceivedQuery) iter.Seq2[admin.ReceivedReport, error] {
+	v := url.Values{}
+	for name, text := range map[string]string{"domain": q.Domain, "sender": q.Sender} {
+		if text != "" {
+			v.Set(name, text)
+		}
+	}
+	if q.Failing {
+		v.Set("failing", "true")
+	}
+	return pages[admin.ReceivedReport](ctx, c, "/received-reports", v, q.Limit)
+}
+
+// ReceivedReport shows a report of somebody else.
+func (c *Client) ReceivedReport(ctx context.Context, id string) (out admin.ReceivedDocument, err error) {
+	return out, c.call(ctx, request{path: "/received-reports/" + url.PathEscape(id)}, &out)
+}
+
+// TLSFailures asks who could not reach us over TLS in the last days; 0 is 14.
+func (c *Client) TLSFailures(ctx context.Context, days int) (out admin.ReceivedSummary, err error) {
+	return out, c.call(ctx, request{path: "/tls-failures", params: url.Values{"days": {strconv.Itoa(days)}}}, &out)
+}
+
 // Report shows the document of a day for a domain.
 func (c *Client) Report(ctx context.Context, day, domain string) (out admin.ReportDocument, err error) {
 	return out, c.call(ctx, request{path: "/reports/" + url.PathEscape(day) + "/" + url.PathEscape(domain)}, &out)

@@ -58,6 +58,8 @@ func probes() map[string][]asked {
 			{path: "/destinations/zebra-host.test"}, {path: "/destinations/third.test", says: "x@third.test"}, {path: "/destinations/192.0.2.9"}},
 		"GET /observed":                     {{path: "/observed"}, {path: "/observed?days=90"}, {path: "/observed?domain=zebrapartner.test"}},
 		"POST /destinations/{name}/approve": {{path: "/destinations/zebrapartner.test/approve", form: []string{"name", "zebrapartner.test"}, code: 403}},
+		"GET /reports":                      {{path: "/reports", says: "reporter.test"}, {path: "/reports?sender=zebra"}, {path: "/reports?domain=zebra.test&failing=yes"}},
+		"GET /reports/{id}":                 {{path: "/reports/" + tenants.OwnReport, says: "apple is late"}, {path: "/reports/" + tenants.SharedReport, says: "apple is late"}, {path: "/reports/" + tenants.TheirReport, code: 404}},
 		"GET /check":                        {{path: "/check", code: 200}, {path: "/check?target=zebra.test"}},
 		"POST /check": {{path: "/check", form: []string{"target", "zebrapartner.test"}, code: 403}, {path: "/check", form: []string{"target", "zebra.test"}, code: 403}, {path: "/check", form: []string{"target", "third.test"}, code: 403},
 			{path: "/check", form: []string{"target", "mx.zebrapartner.test"}, code: 403}, {path: "/check", form: []string{"target", "192.0.2.9"}, code: 403}, {path: "/check", form: []string{"target", "mx.partner.test:25"}, code: 403},

@@ -9,6 +9,7 @@
 //	Judge          facts in, findings out                                                 judge.go
 //	mail hosts     MX records, their addresses, the policy they must be named in          hosts.go
 //	MTA-STS        the record, the policy host, the policy it serves (RFC 8461)           policy.go
+//	TLSRPT         the record that asks others for reports (RFC 8460)                      reports.go
 //	DANE           TLSA records against present and next keys (RFC 7672)                  tlsa.go
 //
 // A finding has a code that stays for ever, and one of three levels. Wrong means that mail is refused, put off or

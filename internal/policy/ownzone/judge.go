@@ -44,6 +44,10 @@ const (
 	STSPolicyMalformed Code = "sts-policy-malformed" // what it serves is no policy
 	STSPolicyDiffers   Code = "sts-policy-differs"   // it serves another policy than is configured
 	CertificateFails   Code = "certificate-fails"    // senders that keep to our policy refuse our certificate
+	TLSRPTMissing      Code = "tlsrpt-missing"       // nobody is asked for the reports that are waited for
+	TLSRPTDouble       Code = "tlsrpt-double"        // two records are none
+	TLSRPTMalformed    Code = "tlsrpt-malformed"     // the record cannot be read
+	TLSRPTDiffers      Code = "tlsrpt-differs"       // reports go elsewhere alone
 	TLSAMissing        Code = "tlsa-missing"         // a present key has no record, and others have
 	TLSAMismatch       Code = "tlsa-mismatch"        // the records prove none of what we show
 	TLSANextMissing    Code = "tlsa-next-missing"    // a next key has no record
@@ -60,7 +64,7 @@ const (
 func Codes() []Code {
 	return []Code{MXMissing, MXForeign, MXNoAddress, MXAlias, MXUnsigned, MXNotInPolicy, STSRecordMissing, STSRecordDouble,
 		STSRecordMalformed, STSIDDiffers, STSNotConfigured, STSHostUnreachable, STSHostCertificate, STSHostAnswer, STSHostUnknown,
-		STSPolicyMalformed, STSPolicyDiffers, CertificateFails, TLSAMissing, TLSAMismatch, TLSANextMissing, TLSALeftover,
+		STSPolicyMalformed, STSPolicyDiffers, CertificateFails, TLSRPTMissing, TLSRPTDouble, TLSRPTMalformed, TLSRPTDiffers, TLSAMissing, TLSAMismatch, TLSANextMissing, TLSALeftover,
 		TLSAUnusable, TLSACertificate, TLSAUnsigned, DNSBogus, DNSSECUnknown, DNSUnknown}
 }
 
@@ -97,6 +101,11 @@ type SeenDomain struct {
 	MXErr  error
 	TXT    dns.TXTAnswer // of _mta-sts
 	TXTErr error
+	// Reports are the texts of _smtp._tls, where they were asked for.
+	Reports    dns.TXTAnswer
+	ReportsErr error
+	// OnlyReports says that nothing else was asked.
+	OnlyReports bool
 	// Served is what the policy host has, Fault why it has nothing. Both are zero where it was not asked.
 	Served sts.Policy
 	Fault  Fault
@@ -134,6 +143,9 @@ func Judge(own *Own, seen *Seen) []Finding {
 	}
 	for i := range seen.Domains {
 		d := &seen.Domains[i]
+		if j.reports(d); d.OnlyReports {
+			continue
+		}
 		configured := j.policies[d.Name]
 		j.hosts(d, configured)
 		j.sts(d, configured)

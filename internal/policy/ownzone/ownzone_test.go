@@ -14,6 +14,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy/dane"
 	"postern/internal/policy/sts"
+	"postern/internal/policy/tlsrpt"
 )
 
 var (
@@ -94,6 +95,12 @@ func (w *world) publish(mode sts.Mode, mx ...string) {
 	w.d.TXT.Texts = []string{w.d.Served.Record().Text()}
 }
 
+// asks has reports taken at tls@home.test, and says what stands in _smtp._tls.
+func (w *world) asks(texts ...string) {
+	w.own.Reports = tlsrpt.Record{Destinations: []tlsrpt.Destination{{Mail: mail.MustAddress("tls@home.test")}}}
+	w.d.Reports = dns.TXTAnswer{Texts: texts}
+}
+
 func fault(code Code) func(*world) {
 	return func(w *world) { w.d.Served, w.d.Fault = sts.Policy{}, Fault{code, "it is so"} }
 }
@@ -155,6 +162,26 @@ func TestMistakesOfTheFieldAreFound(t *testing.T) {
 		{"a policy that is taken back names nobody", func(w *world) { w.publish(sts.None) }, ""},
 		{"the policy file is there and nobody made the record", func(w *world) { w.d.TXT.Texts = nil }, "sts-record-missing"},
 		{"the record was made at _smtp._tls", func(w *world) { w.d.TXT, w.d.TXTErr = dns.TXTAnswer{}, failing(dns.NXDomain) }, "sts-record-missing"},
+		{"reports are taken, and the record asks for them", func(w *world) { w.asks("v=TLSRPTv1; rua=mailto:tls@home.test") }, ""},
+		{"a collecting service gets them too", func(w *world) { w.asks("v=TLSRPTv1; rua=mailto:x@service.test,mailto:tls@home.test") }, ""},
+		{"another TXT record stands at the name too", func(w *world) { w.asks("v=TLSRPTv1; rua=mailto:TLS@home.test", "site-verification=1") }, ""},
+		{"reports are taken, and nobody is asked for them", func(w *world) { w.asks() }, "tlsrpt-missing"},
+		{"the name does not exist", func(w *world) { w.asks(); w.d.ReportsErr = failing(dns.NXDomain) }, "tlsrpt-missing"},
+		{"nobody answers for the record about reports", func(w *world) { w.asks(); w.d.ReportsErr = failing(dns.ServFail) }, "?dns-unknown"},
+		{"the record about reports fails validation", func(w *world) { w.asks(); w.d.ReportsErr = failing(dns.Bogus) }, "dnssec-bogus"},
+		{"the record of a service stands beside ours", func(w *world) {
+			w.asks("v=TLSRPTv1; rua=mailto:x@service.test", "v=TLSRPTv1; rua=mailto:tls@home.test")
+		}, "tlsrpt-double"},
+		{"the service of before still gets them alone", func(w *world) { w.asks("v=TLSRPTv1; rua=mailto:x@service.test") }, "tlsrpt-differs"},
+		{"of two ways one is asked for", func(w *world) {
+			w.asks("v=TLSRPTv1; rua=mailto:tls@home.test")
+			w.own.Reports.Destinations = append(w.own.Reports.Destinations, tlsrpt.Destination{URL: "https://gw.home.test/tlsrpt"})
+		}, "~tlsrpt-differs"},
+		{"a record without a destination", func(w *world) { w.asks("v=TLSRPTv1;") }, "tlsrpt-malformed"},
+		{"reports go to a service, and none are taken here", func(w *world) {
+			w.asks("v=TLSRPTv1; rua=mailto:x@service.test")
+			w.own.Reports = tlsrpt.Record{}
+		}, ""},
 		{"the record of the helper software stands beside ours", func(w *world) { w.d.TXT.Texts = append(w.d.TXT.Texts, "v=STSv1; id=20190101T000000;") }, "sts-record-double"},
 		{"the id has dashes", func(w *world) { w.d.TXT.Texts = []string{"v=STSv1; id=2026-11-28;"} }, "sts-record-malformed"},
 		{"the record has no id", func(w *world) { w.d.TXT.Texts = []string{"v=STSv1;"} }, "sts-record-malformed"},
@@ -312,6 +339,7 @@ func TestWhatIsPrintedIsGood(t *testing.T) {
 	w.own.Domains = append(w.own.Domains, Domain{Name: mail.MustDomain("plain.test")})
 	w.own.Domains[0].Policy = w.policy(sts.Testing, "mx2.home.test", "gw.home.test", "*.home.test")
 	w.own.Certificates = append(w.own.Certificates, w.certificate("mx2.home.test"), w.certificate("*.home.test"))
+	w.asks(`v=TLSRPTv1; rua=mailto:tls@home.test`)
 	var lines []string
 	published := map[mail.Domain][]dns.TLSA{}
 	for _, r := range w.own.Records() {
@@ -322,8 +350,8 @@ func TestWhatIsPrintedIsGood(t *testing.T) {
 	}
 	id := w.own.Domains[0].Policy.Record().ID
 	first, third := dane.Format(w.of(0)), dane.Format(w.of(2))
-	want := []string{"home.test. IN MX 10 gw.home.test.", `_mta-sts.home.test. IN TXT "v=STSv1; id=` + id + `;"`, "mta-sts.home.test. IN CNAME gw.home.test.",
-		"plain.test. IN MX 10 gw.home.test.",
+	want := []string{"home.test. IN MX 10 gw.home.test.", `_smtp._tls.home.test. IN TXT "v=TLSRPTv1; rua=mailto:tls@home.test"`, `_mta-sts.home.test. IN TXT "v=STSv1; id=` + id + `;"`, "mta-sts.home.test. IN CNAME gw.home.test.",
+		"plain.test. IN MX 10 gw.home.test.", `_smtp._tls.plain.test. IN TXT "v=TLSRPTv1; rua=mailto:tls@home.test"`,
 		"_25._tcp.gw.home.test. IN TLSA " + first, "_25._tcp.gw.home.test. IN TLSA " + third, "_25._tcp.gw.home.test. IN TLSA " + dane.Format(dane.OfKey(k.SPKI)),
 		"_25._tcp.mx2.home.test. IN TLSA " + dane.Format(w.of(1)), "_25._tcp.mx2.home.test. IN TLSA " + third, "_25._tcp.mx2.home.test. IN TLSA " + dane.Format(dane.OfKey(k.SPKI))}
 	if !slices.Equal(lines, want) {
@@ -336,11 +364,11 @@ func TestWhatIsPrintedIsGood(t *testing.T) {
 	if found := Judge(&w.own, &w.seen); len(found) > 0 {
 		t.Errorf("%+v", found)
 	}
-	if got := w.own.Records(mail.MustDomain("plain.test")); len(got) != 7 || got[0].Domain.String() != "plain.test" {
+	if got := w.own.Records(mail.MustDomain("plain.test")); len(got) != 8 || got[0].Domain.String() != "plain.test" {
 		t.Errorf("of one domain: %+v", got)
 	}
 	w.own.Certificates = nil
-	if got := w.own.Records(); len(got) != 4 {
+	if got := w.own.Records(); len(got) != 6 {
 		t.Errorf("without a certificate: %+v", got)
 	}
 }

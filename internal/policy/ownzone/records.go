@@ -10,6 +10,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy/dane"
 	"postern/internal/policy/sts"
+	"postern/internal/policy/tlsrpt"
 )
 
 // Own is what we serve, as configured. The zero value serves nothing. Nothing in it is changed by this room, so that
@@ -25,6 +26,9 @@ type Own struct {
 	NextKeys []Key
 	// Web says that the policies are served here.
 	Web bool
+	// Reports is what should stand in _smtp._tls of each domain, its destinations in this order; the zero Record where no reports
+	// are taken here.
+	Reports tlsrpt.Record
 }
 
 // Domain is a domain of ours.
@@ -73,6 +77,10 @@ func (o *Own) Records(names ...mail.Domain) (out []Record) {
 		out = append(out, Record{Domain: d.Name, Name: d.Name.String(), Type: "MX",
 			Value: mxPreference + " " + o.Hostname.String() + ".",
 			Why:   "mail for the domain comes to this gateway"})
+		if len(o.Reports.Destinations) > 0 {
+			out = append(out, Record{Domain: d.Name, Name: tlsrpt.Name(d.Name), Type: "TXT", Value: quoted(o.Reports.Text()),
+				Why: "others report on TLS with the domain's mail hosts, and the gateway keeps it"})
+		}
 		if d.Policy.Mode == "" {
 			continue
 		}

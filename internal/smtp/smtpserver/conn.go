@@ -283,7 +283,7 @@ func (c *Conn) finish() {
 	c.wire.nc.Close() // with TLS it sends close_notify
 	c.wire.forget()
 	if f := c.srv.cfg.Trace.Disconnected; f != nil {
-		f(c.Info(), End{Messages: c.messages, Took: time.Since(c.info.At), Why: c.why})
+		f(c.Info(), End{Messages: c.messages, Took: time.Since(c.info.At), Why: c.why, Broken: c.why == brokenTLS})
 	}
 }
 

@@ -48,6 +48,9 @@ type ConnInfo struct {
 	TLS *mail.TLS
 	// ClientChain is the certificates the client presented, leaf first.
 	ClientChain []*x509.Certificate
+	// Shown is the certificate of ours that a handshake chose (DER), also of one that failed; nil where none got so far. It
+	// is never changed.
+	Shown []byte
 }
 
 // Trace has a function for each thing an engine sees; nil ones are skipped. They are called from the connections'
@@ -76,4 +79,5 @@ type End struct {
 	Messages int // accepted
 	Took     time.Duration
 	Why      string // "quit", "closed by the client", "timeout", ...: one of ours, nothing of the peer's
+	Broken   bool   // a handshake failed
 }

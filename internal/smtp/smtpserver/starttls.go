@@ -90,11 +90,13 @@ func (c *Conn) handshake() bool {
 	}
 	tc := tls.Server(keyed, cfg)
 	c.raw.SetDeadline(time.Now().Add(c.srv.cfg.Timeouts.Handshake))
-	if err := apart(func() error { return tc.HandshakeContext(context.Background()) }); err != nil { // Close cuts it, the deadline bounds it
+	err := apart(func() error { return tc.HandshakeContext(context.Background()) }) // Close cuts it, the deadline bounds it
+	c.info.Shown = keyed.shown
+	if err != nil {
 		if f := c.srv.cfg.Trace.HandshakeFailed; f != nil {
 			f(c.Info(), keyed.explain(err))
 		}
-		c.why = "TLS handshake failed"
+		c.why = brokenTLS
 		return false
 	}
 	keyed.began, keyed.hello = true, nil
@@ -103,6 +105,9 @@ func (c *Conn) handshake() bool {
 	c.recordTLS(tc, keyed.key, cfg.ClientAuth != tls.NoClientCert)
 	return true
 }
+
+// brokenTLS is why a session ends whose handshake failed.
+const brokenTLS = "TLS handshake failed"
 
 // apart runs f on a stack of its own, which is gone afterwards: a handshake needs a deep one, and the session's would keep
 // that size to its end. A panic goes on in the caller.
@@ -167,6 +172,7 @@ func (c *Conn) LogOut() { c.info.User = "" }
 type keyedConn struct {
 	net.Conn
 	key   string // key type of the certificate chosen
+	shown []byte // that certificate, DER
 	hello []byte // what the client sent first
 	began bool   // the handshake is over
 }
@@ -214,6 +220,9 @@ func serverTLS(cfg *Config) (*tls.Config, error) {
 		cert, err := chooseCertificate(h, choose, certificates)
 		if k, ok := h.Conn.(*keyedConn); ok && err == nil {
 			k.key = keyType(cert)
+			if len(cert.Certificate) > 0 {
+				k.shown = cert.Certificate[0]
+			}
 		}
 		return cert, err
 	}

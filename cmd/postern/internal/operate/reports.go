@@ -16,6 +16,9 @@ import (
 type ReportsCmd struct {
 	List reportsListCmd `cmd:"" help:"List what there is to report, by day and domain, and what was sent."`
 	Show reportsShowCmd `cmd:"" help:"Print the document of a day for a domain, as it is or would be sent."`
+	// The others are about reports that come in.
+	Received reportsReceivedCmd `cmd:"" help:"List the reports of others on TLS with us, the newest first, or show one beside what we saw."`
+	Failures reportsFailuresCmd `cmd:"" help:"Show who could not reach us over TLS, since when, how often, and what we saw."`
 }
 
 // reportsListCmd lists.

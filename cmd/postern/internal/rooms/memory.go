@@ -24,6 +24,9 @@ func MemoryPlan(cfg *config.Config, found ram.Found) ram.Plan {
 		w.Admin = int64(cfg.Admin.Connections) * adminMemory
 	}
 	w.Admin += int64(WebConnections(cfg)) * publicweb.ConnectionMemory
+	if cfg.TLSRPT.ReceiveHTTPS {
+		w.Admin += publicweb.Reports * publicweb.ReportMemory
+	}
 	return ram.Make(w, found)
 }
 

@@ -9,16 +9,18 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
+	"postern/internal/gateway/publicweb"
 	"postern/internal/gateway/stscache"
 	"postern/internal/gateway/zonewatch"
 	"postern/internal/platform/certpem"
 	"postern/internal/platform/sandbox"
 	"postern/internal/policy/ownzone"
+	"postern/internal/policy/tlsrpt"
 )
 
 // OwnZone is what we serve and what DNS should say of it: the certificates and next keys are read from their files.
 func OwnZone(cfg *config.Config) (*ownzone.Own, error) {
-	out := &ownzone.Own{Hostname: cfg.Hostname, Web: ServesWeb(cfg)}
+	out := &ownzone.Own{Hostname: cfg.Hostname, Web: ServesWeb(cfg), Reports: reportsRecord(cfg)}
 	for i := range cfg.Domain {
 		d := ownzone.Domain{Name: cfg.Domain[i].Name}
 		if s := &cfg.Domain[i].STS; s.Published() {
@@ -56,6 +58,17 @@ func OwnZone(cfg *config.Config) (*ownzone.Own, error) {
 		out.NextKeys = append(out.NextKeys, key)
 	}
 	return out, nil
+}
+
+// reportsRecord is what should stand in _smtp._tls of each domain; the zero Record where no reports are taken.
+func reportsRecord(cfg *config.Config) (out tlsrpt.Record) {
+	for _, a := range cfg.TLSRPT.Receive {
+		out.Destinations = append(out.Destinations, tlsrpt.Destination{Mail: a})
+	}
+	if cfg.TLSRPT.ReceiveHTTPS {
+		out.Destinations = append(out.Destinations, tlsrpt.Destination{URL: "https://" + cfg.Hostname.String() + publicweb.ReportPath})
+	}
+	return out
 }
 
 // NextKey reads a file of tls.next_keys. A private key that everyone on the machine may read is no secret and is

@@ -27,7 +27,7 @@ func (g *Gateway) administration() admin.Config {
 	out := admin.Config{
 		Settings: g.settings, Certificates: g.ownChains,
 		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke, g.policies}, Sink: g.sink,
-		Policies: asked{g.policies, g.resolver}, Reporting: g.reporting(), Pins: g.pins, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: traffic.NewBook(g.store), Certs: g.shown,
+		Policies: asked{g.policies, g.resolver}, Reporting: g.reporting(), Received: g.receivedReports(), Pins: g.pins, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: traffic.NewBook(g.store), Certs: g.shown,
 		Hindsight:   hindsight.Sources{Certificates: g.shown.Certificates, Roots: g.roots.Pools, Pins: g.pins.Pins},
 		Refusals:    g.accounts.Refusals,
 		Unprotected: g.unprotected, Trust: rooms.TrustIn(g.roots),

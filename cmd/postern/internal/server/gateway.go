@@ -28,12 +28,15 @@ import (
 	"postern/internal/gateway/intake"
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/recipients"
+	"postern/internal/gateway/reportbox"
 	"postern/internal/gateway/stscache"
 	"postern/internal/gateway/tlsreport"
 	"postern/internal/gateway/zonewatch"
 	"postern/internal/history/certstore"
+	"postern/internal/history/inbound"
 	"postern/internal/history/peers/memory"
 	"postern/internal/history/tlscounts"
+	"postern/internal/history/tlsreports"
 	"postern/internal/history/traffic"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
@@ -60,6 +63,9 @@ type Gateway struct {
 	traffic  *traffic.Recorder
 	counts   *tlscounts.Recorder // of TLS with other domains' servers
 	reports  *tlsreport.Sender   // of that; nil: none are sent
+	inbound  *inbound.Recorder   // of TLS of strangers with us
+	received *tlsreports.Book    // reports of others
+	box      *reportbox.Box      // takes them
 	shown    *certstore.Keeper   // certificates of servers
 	pulse    admin.Pulse
 	roots    *roots.Store

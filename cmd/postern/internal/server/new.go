@@ -27,6 +27,7 @@ import (
 	"postern/internal/history/certstore"
 	"postern/internal/history/peers"
 	"postern/internal/history/peers/memory"
+	"postern/internal/history/tlsreports"
 	"postern/internal/history/traffic"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
@@ -120,7 +121,7 @@ func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
 	}
 	g.accounts = accounts.New(accounts.Config{Hashing: g.hashing, Book: accounts.NewBook(g.store), Ledger: g.store,
 		Idle: g.cfg.Admin.SessionIdle.Duration, Life: g.cfg.Admin.SessionTime.Duration})
-	g.reports = g.reportsTLS(files.DKIM)
+	g.reports, g.box = g.reportsTLS(files.DKIM), g.receivesReports()
 	g.admin = admin.New(g.administration())
 	in, err := g.receiving(g.cfg)
 	if err != nil {
@@ -154,11 +155,15 @@ func (g *Gateway) remember(ctx context.Context) error {
 	if g.counts, err = g.countsTLS(ctx); err != nil {
 		return err
 	}
+	if g.inbound, err = g.remembersStrangers(ctx); err != nil {
+		return err
+	}
+	g.received = tlsreports.NewBook(g.store, tlsreports.Room{})
 	// A record lives for queue.retention after its end, which comes at most days after its connections.
 	g.shown = certstore.NewKeeper(certstore.NewBook(g.store), cfg.Queue.Retention.Duration+14*24*time.Hour, func(err error) {
 		g.warn("certificates", fmt.Errorf("certificates of servers cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
 	})
-	g.sink.subscribe(g.notifier, g.memory, g.traffic, g.counts, g.shown, &g.pulse)
+	g.sink.subscribe(g.notifier, g.memory, g.traffic, g.counts, g.inbound, g.shown, &g.pulse)
 	g.sink.seal()
 	return nil
 }

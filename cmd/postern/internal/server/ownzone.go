@@ -17,7 +17,7 @@ import (
 
 // web makes the engine of a listener for strangers, who get the policies of the configuration in force.
 func (g *Gateway) web(lc config.Listen) *publicweb.Server {
-	out := publicweb.Config{Listener: lc.Name, Plain: lc.Mode == config.ModeACME, Policy: g.ownPolicy, Partners: g.showPartners, Sink: g.sink}
+	out := publicweb.Config{Listener: lc.Name, Plain: lc.Mode == config.ModeACME, Policy: g.ownPolicy, Report: g.posted, Partners: g.showPartners, Sink: g.sink}
 	if g.certs != nil {
 		out.Certificate = g.certs.Get
 	}

@@ -109,7 +109,7 @@ func (g *Gateway) adopt(ctx context.Context, path string) error {
 func adopted() []string {
 	return []string{"domain", "route", "user", "relay", "relay_client", "tls.ask_clients", "tls.next_keys", "tls.partner_page", "dns.client_names", "policies.dane", "policies.sts", "delivery.deny_networks", "delivery.port",
 		"delivery.client_certificate", "delivery.client_key",
-		"limits.header_size", "limits.hops", "limits.login_failures", "limits.login_window"}
+		"limits.header_size", "limits.hops", "limits.login_failures", "tlsrpt.receive", "tlsrpt.receive_https", "limits.login_window"}
 }
 
 // needRestart lists the keys that differ from those the process began with and that a reload does not put in force.

@@ -63,6 +63,8 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	admins.Go(func() { report(failed, g.memory.Run(faces)) })
 	admins.Go(func() { g.traffic.Run(faces) })
 	admins.Go(func() { g.counts.Run(faces) })
+	admins.Go(func() { g.inbound.Run(faces) })
+	admins.Go(func() { g.forgetReports(faces) })
 	admins.Go(func() { g.accounts.Run(faces) })
 	admins.Go(func() { g.shown.Run(faces) })
 	g.notify(daemon.SdNotifyReady)

@@ -5,12 +5,19 @@ import (
 	"crypto"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"net/netip"
 	"time"
 
 	"postern/cmd/postern/internal/rooms"
+	"postern/internal/config"
+	"postern/internal/gateway/intake"
+	"postern/internal/gateway/reportbox"
 	"postern/internal/gateway/stscache"
 	"postern/internal/gateway/tlsreport"
+	"postern/internal/history/inbound"
 	"postern/internal/history/tlscounts"
+	"postern/internal/mail"
 	"postern/internal/operator/admin"
 	"postern/internal/queue"
 )
@@ -38,4 +45,50 @@ func (g *Gateway) reportsTLS(key crypto.Signer) *tlsreport.Sender {
 // reporting is what an administrator sees of it.
 func (g *Gateway) reporting() *admin.Reporting {
 	return &admin.Reporting{Counts: tlscounts.NewBook(g.store), States: tlsreport.NewStates(g.store), Author: rooms.ReportAuthor(g.cfg), Sends: g.cfg.TLSRPT.Sends()}
+}
+
+// remembersStrangers makes what remembers for some days how strangers spoke to us.
+func (g *Gateway) remembersStrangers(ctx context.Context) (*inbound.Recorder, error) {
+	hears := map[string]bool{}
+	for _, l := range g.cfg.Listen {
+		hears[l.Name] = l.Mode == config.ModeSMTP
+	}
+	return inbound.Open(ctx, inbound.NewBook(g.store), func(listener string) bool { return hears[listener] }, func(err error) {
+		g.warn("tls reports", fmt.Errorf("sessions of strangers are not remembered whole: %w", err), "check the disk of the data directory; mail is not concerned")
+	})
+}
+
+// receivesReports makes what takes the reports of others.
+func (g *Gateway) receivesReports() *reportbox.Box {
+	return reportbox.New(reportbox.Config{Book: g.received, Names: g.resolver, Hostname: g.cfg.Hostname, Sink: g.sink,
+		Ours:    func(d mail.Domain) bool { return g.rules.Now().Serves(d) },
+		Domains: func() int { return len(g.inForce.Load().Domain) }})
+}
+
+// takesReports has intake take reports where a configuration says so.
+func (g *Gateway) takesReports(cfg *config.Config) intake.Reports {
+	if len(cfg.TLSRPT.Receive) == 0 {
+		return nil
+	}
+	return g.box.Answer
+}
+
+// forgetReports forgets those that are too old until ctx ends.
+func (g *Gateway) forgetReports(ctx context.Context) {
+	g.received.Run(ctx, func(err error) {
+		g.warn("tls reports", fmt.Errorf("old reports cannot be forgotten: %w", err), "check the disk of the data directory; mail is not concerned")
+	})
+}
+
+// posted takes a report for a listener of mode web, by the configuration in force.
+func (g *Gateway) posted(ctx context.Context, document []byte, client netip.Addr) (code int, text string) {
+	if !g.inForce.Load().TLSRPT.ReceiveHTTPS {
+		return http.StatusNotFound, ""
+	}
+	return g.box.Posted(ctx, document, client)
+}
+
+// receivedReports is what an administrator sees of them.
+func (g *Gateway) receivedReports() *admin.ReceivedReports {
+	return &admin.ReceivedReports{Book: g.received, Sessions: inbound.NewBook(g.store)}
 }

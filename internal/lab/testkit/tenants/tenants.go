@@ -78,7 +78,7 @@ func Config(t testing.TB) (admin.Config, *memstore.Store, *admin.Pulse) {
 	w.besides()
 	pulse := &admin.Pulse{}
 	cfg := admin.Config{Store: w.s, Ledger: w.s, Rules: keeper, Peers: known{}, Pins: mxpins.NewBook(w.s), Traffic: traffic.NewBook(w.s),
-		Certs: certstore.NewBook(w.s), Pulse: pulse, Checker: checker{},
+		Certs: certstore.NewBook(w.s), Received: w.reports(), Pulse: pulse, Checker: checker{},
 		Settings: settings, Certificates: certificates, Hostname: "gw.test", Version: "test", StartedAt: backlog.Noon,
 		Reload: func(context.Context) (admin.ReloadResult, error) {
 			return admin.ReloadResult{}, errors.New("zebra.pem cannot be read")
