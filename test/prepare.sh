@@ -4,8 +4,9 @@
 # race   a C compiler, which the race detector links with; installed from Debian when missing.
 # peers  Postfix and its resolver of MTA-STS, Exim, OpenSMTPD, unbound, nsd, the tools of ldns, swaks and openssl. They are
 #        not installed: as packages some exclude each other and would start on ports 25 and 53. They are downloaded and
-#        unpacked under /var/cache/postern-test (some 50 MB) and run from there: some run as users of their own, who can enter that folder
-#        wherever the clone lies. Exim and OpenSMTPD insist on the system users their packages would make, so these are made.
+#        unpacked under /var/cache/postern-test (some 50 MB) and run from there: some run as users of their own, who can
+#        enter that folder wherever the clone lies. Exim and OpenSMTPD insist on the system users their packages would make,
+#        so these are made.
 # crash  strace, and what makes and mounts file systems of ext4 and xfs; installed from Debian when missing.
 # browser  Chromium, which drives the console; installed from Debian when missing.
 #
@@ -96,7 +97,8 @@ unpack() {
 }
 
 peers() {
-	local dir=/var/cache/postern-test/peers packages=(postfix postfix-mta-sts-resolver exim4-daemon-light opensmtpd unbound nsd ldnsutils swaks libnet-ssleay-perl openssl)
+	local dir=/var/cache/postern-test/peers packages=(postfix postfix-mta-sts-resolver
+		exim4-daemon-light opensmtpd unbound nsd ldnsutils swaks libnet-ssleay-perl openssl)
 	command -v apt-get >/dev/null || missing "the tests with real peers need Debian's packages of ${packages[*]}"
 	[ "$(id -u)" = 0 ] || missing "real mail servers only start as root; run: sudo make e2e"
 	mkdir -p -m 755 "${dir%/*}"

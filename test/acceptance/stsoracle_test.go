@@ -211,4 +211,3 @@ func (w *world) binds(domains []string) map[string]string {
 	}
 	return out
 }
-

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -24,12 +23,8 @@ const stsTime = time.Minute
 // its own code nothing is changed.
 func STSResolver(t testing.TB, dns string, roots []byte, domains ...string) map[string]string {
 	t.Helper()
-	packages := filepath.Join(root(t), "usr/lib/python3/dist-packages")
-	if _, err := os.Stat(filepath.Join(packages, "postfix_mta_sts_resolver")); err != nil {
-		if packages = "/usr/lib/python3/dist-packages"; !exists(filepath.Join(packages, "postfix_mta_sts_resolver")) {
-			unavailable(t, "postfix-mta-sts-resolver is neither unpacked nor installed")
-		}
-	}
+	const packages = "usr/lib/python3/dist-packages" // unpacked, and those that were installed before
+	program(t, packages+"/postfix_mta_sts_resolver")
 	ip, port, err := net.SplitHostPort(dns)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +33,7 @@ func STSResolver(t testing.TB, dns string, roots []byte, domains ...string) map[
 	ctx, cancel := context.WithTimeout(context.Background(), stsTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program(t, "usr/bin/python3"), append([]string{"-c", stsDriver, ip, port}, domains...)...)
-	cmd.Env = append(environment(t), "PYTHONPATH="+packages, "PYTHONDONTWRITEBYTECODE=1",
+	cmd.Env = append(environment(t), "PYTHONPATH="+filepath.Join(root(t), packages)+":/"+packages, "PYTHONDONTWRITEBYTECODE=1",
 		"SSL_CERT_FILE="+write(t, dir, "roots.pem", roots, 0o644), "SSL_CERT_DIR="+dir)
 	var said bytes.Buffer
 	cmd.Stderr = &said
@@ -51,11 +46,6 @@ func STSResolver(t testing.TB, dns string, roots []byte, domains ...string) map[
 		t.Fatalf("postfix-mta-sts-resolver: %v\n%s", err, said.String())
 	}
 	return answers
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 const stsDriver = `
