@@ -21,6 +21,8 @@ type Contestant struct {
 	Rules int `json:"rules,omitempty"`
 	// Folder of data that is there already; Postern only.
 	Folder string `json:"-"`
+	// Settings of the configuration, by which mail goes where DNS says; nil: it goes by a route. Postern only.
+	Settings map[string]string `json:"-"`
 }
 
 // plainContestants are servers under their own names.
@@ -34,7 +36,7 @@ func plainContestants(kinds ...string) []Contestant {
 
 // Comparison is what all contestants did with one kind of work, in turn.
 type Comparison struct {
-	// Topic says what differs: "servers", "rules", "waiting" or "history".
+	// Topic says what differs: "servers", "rules", "waiting", "history" or "published".
 	Topic    string    `json:"topic"`
 	Work     Work      `json:"work"`
 	Outcomes []Outcome `json:"outcomes"`

@@ -54,7 +54,12 @@ func (r *Report) goals() []goal {
 			continue
 		}
 		for _, other := range c.Outcomes[1:] {
-			g := c.wantRate(other.Name, c.base(), 0.9)
+			times := 0.9
+			if c.Topic == "published" {
+				times = 0.95
+			}
+			g := c.wantRate(other.Name, c.base(), times)
+			g.want = fmt.Sprintf(">= %v x %s", times, c.base())
 			g.what = c.base() + " / " + other.Name
 			goals = append(goals, g)
 			if c.Topic == "waiting" {

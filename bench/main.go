@@ -43,6 +43,8 @@ func command(ctx context.Context, args []string) error {
 		return suiteCommand(ctx, name, args)
 	case "idle", "large", "waiting", "history":
 		return partCommand(ctx, name, args)
+	case "published":
+		return publishedCommand(ctx, args)
 	case "page":
 		return pageCommand(args)
 	case "null":

@@ -46,6 +46,7 @@ type Round struct {
 // bench is what all rounds share: the sink, the certificate and the programs.
 type bench struct {
 	plain, secure *sink.Sink
+	ca            *pki.CA
 	cert          *pki.Certificate
 	postern, self string
 	run           uint32
@@ -60,7 +61,7 @@ func newBench(posternBinary string) (*bench, error) {
 		return nil, err
 	}
 	ca := pki.New(time.Now(), "Bench CA")
-	b := &bench{cert: ca.Issue(pki.Options{Names: []string{"gw.test", "sink.test"}}), postern: posternBinary, self: self, patience: 30 * time.Second,
+	b := &bench{ca: ca, cert: ca.Issue(pki.Options{Names: []string{"gw.test", "sink.test"}}), postern: posternBinary, self: self, patience: 30 * time.Second,
 		listening: map[bool]int{}}
 	pair, err := tls.X509KeyPair(b.cert.CertPEM, b.cert.KeyPEM)
 	if err != nil {
@@ -98,7 +99,8 @@ func (b *bench) start(ctx context.Context, c Contestant, w Work) (*rig.Server, e
 		return nil, err
 	}
 	return rig.Start(ctx, rig.Spec{Kind: c.Kind, Port: port, Sink: b.sink(w.TLS).Addr(), TLS: w.TLS, Cert: b.cert.CertPEM, Key: b.cert.KeyPEM,
-		Binary: b.postern, Bench: b.self, Rules: rulesFile(c.Rules), Folder: c.Folder, Hops: w.Hops})
+		Binary: b.postern, Bench: b.self, Rules: rulesFile(c.Rules), Folder: c.Folder, Hops: w.Hops,
+		Settings: c.Settings, MX: c.Settings != nil})
 }
 
 // hops makes the sink listen at as many addresses as a kind of work needs.

@@ -35,6 +35,8 @@ type Spec struct {
 	Hops int
 	// Rules is the text of a rules file for Postern; "": none.
 	Rules string
+	// MX sends Postern's mail where DNS says, which Settings name, and not by a route to Sink.
+	MX bool
 	// Folder for data that is there already; "": an empty one that goes when the server ends.
 	Folder string
 	// Settings are further keys of Postern's configuration, "section.key" to the TOML of the value.

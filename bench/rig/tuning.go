@@ -134,7 +134,10 @@ func posternConfig(s Spec) string {
 	for _, name := range slices.Sorted(maps.Keys(sections)) {
 		fmt.Fprintf(&out, "[%s]\n%s", name, sections[name])
 	}
-	fmt.Fprintf(&out, "[[listen]]\naddress = \"127.0.0.1:%d\"\n[[route]]\nmatch = [\"*.bench.test\"]\nto = [%q]\n", s.Port, s.Sink)
+	fmt.Fprintf(&out, "[[listen]]\naddress = \"127.0.0.1:%d\"\n", s.Port)
+	if !s.MX {
+		fmt.Fprintf(&out, "[[route]]\nmatch = [\"*.bench.test\"]\nto = [%q]\n", s.Sink)
+	}
 	for domain, address := range s.routes() {
 		fmt.Fprintf(&out, "[[route]]\nmatch = [%q]\nto = [%q]\n", domain, address)
 	}

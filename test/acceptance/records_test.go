@@ -226,7 +226,10 @@ func TestPoliciesAreServed(t *testing.T) {
 			t.Errorf("%s: %d %s %q", proto, code, got, text)
 		}
 	}
-	for _, other := range []string{"/", "/metrics", "/healthz", "/api/v1/queue", "/login"} {
+	if code, _, text := get("gw.home.test", "/", true); code != 200 || !strings.Contains(text, "for mail servers of partners") {
+		t.Errorf("the page for partners: %d %q", code, text)
+	}
+	for _, other := range []string{"/console", "/metrics", "/healthz", "/api/v1/queue", "/login"} {
 		if code, _, text := get("gw.home.test", other, true); code != 404 || text != "" {
 			t.Errorf("%s: %d %q", other, code, text)
 		}

@@ -90,16 +90,23 @@ func buildSteppable(t *testing.T) string {
 	return binary
 }
 
-// The wall clock jumps by an hour and a year, both ways, while mail waits and mail comes. Nothing is lost, sent again or
-// returned that has its window, nothing forced goes in the clear, waiting mail is tried again soon, and new mail flows. The
-// standard library is built anew for it, once for each version of Go.
+// What a stepped clock does. The standard library is built anew for it, once for each version of Go.
 func TestTheClockJumps(t *testing.T) {
 	t.Parallel()
+	binary := buildSteppable(t)
+	t.Run("while mail waits", func(t *testing.T) { t.Parallel(); mailWaitsOverJumps(t, binary) })
+	t.Run("over the end of a policy", func(t *testing.T) { t.Parallel(); aPolicyEndsByTheClock(t, binary) })
+}
+
+// The wall clock jumps by an hour and a year, both ways, while mail waits and mail comes. Nothing is lost, sent again or
+// returned that has its window, nothing forced goes in the clear, waiting mail is tried again soon, and new mail flows.
+func mailWaitsOverJumps(t *testing.T, binary string) {
+	t.Helper()
 	const hour, year = 3600, 365 * 24 * 3600
 	shown := either([]int64{year, -hour}, []int64{hour, 0, -hour, 0, year, 0, -year, 0, year, -year, -hour})
 	s := newSink(t)
 	g := newGateway(t, "")
-	g.binary = buildSteppable(t)
+	g.binary = binary
 	g.more = append(g.more, fmt.Sprintf("[[route]]\nmatch = [\"shop.test\", \"far.test\", \"clinic.test\"]\nto = [%q]\n", s.addr()))
 	cfg := &tls.Config{Certificates: []tls.Certificate{g.ca.Issue(pki.Options{Names: []string{"peer.test"}}).TLS}}
 	var broken []*crooked

@@ -4,7 +4,7 @@
 // configuration in the test's temporary folder.
 //
 // What DANE is to mean is asked of Postfix: DANESituations are what domains publish, PosttlsFingerDANE says what
-// becomes of it.
+// becomes of it. What MTA-STS is to mean is asked of postfix-mta-sts-resolver: STSResolver.
 //
 // The programs are Debian's, unpacked under Folder by test/prepare.sh and not installed; see there why. What a
 // server accepts it hands on at once to a Sink, a plain SMTP server inside the test, so that a test sees what arrived,

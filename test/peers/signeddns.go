@@ -58,6 +58,7 @@ type SignedDNS struct {
 	failing   int // of a name server that answers SERVFAIL
 	zones     []SignedZone
 	changes   uint32 // the serial of the zone changed last
+	anchors   Fault  // what is wrong with the resolver's trust anchor
 	nsd       *Process
 	unbound   *Process
 	finger    sync.Once // see PosttlsFingerDANE
@@ -103,6 +104,25 @@ func (s *SignedDNS) Replace(z SignedZone) {
 	s.unboundConf()
 	s.hangUp(s.unbound) // it reads its configuration and forgets what it knows
 	s.awaitUnbound()
+}
+
+// Anchor changes what the resolver believes, and returns when it does: "" is the root's own key, WrongAnchor another one, so
+// that nothing validates, Unsigned none at all, so that every answer is given without AD.
+func (s *SignedDNS) Anchor(f Fault) {
+	s.t.Helper()
+	s.anchors = f
+	s.changes++
+	s.unboundConf()
+	s.hangUp(s.unbound)
+	s.awaitUnbound()
+}
+
+// trustAnchor is the line of unbound's configuration.
+func (s *SignedDNS) trustAnchor() string {
+	if s.anchors == Unsigned {
+		return ""
+	}
+	return fmt.Sprintf(" trust-anchor: %q\n", s.anchor(SignedZone{Name: ".", Fault: s.anchors}))
 }
 
 // inZone reports whether a name is at or below that of a zone.
@@ -264,8 +284,7 @@ func (s *SignedDNS) unboundConf() string {
  do-ip6: no
  do-not-query-localhost: no
  module-config: "validator iterator"
- trust-anchor: "%s"
- trust-anchor-signaling: no
+%s trust-anchor-signaling: no
  val-log-level: 2
  ede: yes
  qname-minimisation: no
@@ -275,7 +294,7 @@ func (s *SignedDNS) unboundConf() string {
  val-bogus-ttl: 0
  local-zone: "test." nodefault
  local-data: 'ready.lab. TXT "change %d"'
-`, s.dir, port, s.anchor(s.zones[0]), s.changes)
+`, s.dir, port, s.trustAnchor(), s.changes)
 	if s.Nameserver != "" {
 		fmt.Fprintf(&conf, " interface: %s@53\n", s.Nameserver)
 	}

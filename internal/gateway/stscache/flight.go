@@ -149,18 +149,26 @@ func (c *Cache) record(ctx context.Context, domain mail.Domain) (id string, note
 	return "", Note{RecordInvalid, err.Error()}
 }
 
-// fetch fetches the policy when there is a slot.
+// fetch fetches the policy when there is a slot. What a host cannot do in the rest of a time that it mostly waited for a slot
+// is no fault of the host's.
 func (c *Cache) fetch(ctx context.Context, domain mail.Domain) (*sts.Policy, Note) {
+	busy := Note{Busy, "too many other policies are being fetched"}
 	select {
 	case c.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, Note{Busy, "too many other policies are being fetched"}
+		return nil, busy
 	}
 	defer func() { <-c.slots }()
+	if ctx.Err() != nil {
+		return nil, busy
+	}
+	began := time.Now()
 	p, err := c.cfg.Fetcher.Fetch(ctx, domain)
 	switch failure, ours := err.(*Failure); {
 	case err == nil:
 		return &p, Note{}
+	case ctx.Err() != nil && time.Since(began) < c.cfg.Time/2:
+		return nil, busy
 	case ours:
 		return nil, failure.Note
 	}
