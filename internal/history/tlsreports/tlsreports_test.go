@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -238,6 +239,18 @@ func TestWhoCouldNotReachUs(t *testing.T) {
 }
 
 // The largest report that can be read makes a short record.
+// Strangers cannot have the sums of thousands of reports run over, whatever they write.
+func TestTheSumsOfAllReportsFit(t *testing.T) {
+	const most = int64(tlsrpt.MaxEntries) * tlsrpt.MaxSessions
+	list := slices.Repeat([]tlsreports.Received{{Organization: "x", Parts: []tlsreports.Part{{Domain: "home.test", Succeeded: most, Failed: most,
+		Failures: []tlsreports.Failure{{Result: "tlsa-invalid", Sessions: most}}}}}}, 5000)
+	days := tlsreports.Days(list)
+	rows, _ := tlsreports.Who(list)
+	if days[0].Failed/5000 != most || days[0].Succeeded/5000 != most || rows[0].Sessions/5000 != most {
+		t.Errorf("the sums are %d, %d and %d", days[0].Succeeded, days[0].Failed, rows[0].Sessions)
+	}
+}
+
 func TestTheSumsOfAReportAreBounded(t *testing.T) {
 	r := report("x", 0)
 	for i := range 50_000 {
