@@ -250,6 +250,34 @@ func TestWhatTheCAAsksForIsKeptTo(t *testing.T) {
 	})
 }
 
+// What was written down while the clock was a year ahead holds up nothing when it is right again.
+func TestAClockThatWasAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, store := newCA(), memstore.New()
+		b := start(t, store, ca, nil)
+		time.Sleep(time.Hour)
+		b.end()
+		s, err := b.book.state(t.Context(), "gw.home.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		then := time.Now().AddDate(1, 0, 0)
+		s.Failures, s.Fault, s.NotBefore = 1, "the certificate of the CA has expired", then.Add(firstRetry)
+		if err := b.book.putState(t.Context(), &s); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.book.take(t.Context(), lease{Name: "gw.home.test", Holder: "killed", Ends: then.Add(time.Minute)}, then); err != nil {
+			t.Fatal(err)
+		}
+		b = start(t, store, ca, nil)
+		time.Sleep(70 * day)
+		if ca.count() != 2 || b.Status().Fault != "" {
+			t.Errorf("%d orders, %+v", ca.count(), b.Status())
+		}
+		b.end()
+	})
+}
+
 func TestSomebodyWhoAsksIsHeardButNotAgainstTheCA(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := newCA()
