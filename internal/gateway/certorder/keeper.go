@@ -64,6 +64,7 @@ type Keeper struct {
 	warned bool      // of Run alone: that the store does not answer
 	window window    // of Run alone: what the CA said of the certificate that is served
 	ask    time.Time // of Run alone: when it is asked again
+	stale  bool      // of Open and then Run alone: that the copy could not be written
 }
 
 // Status is how it stands.
@@ -141,11 +142,19 @@ func (k *Keeper) adopt(s *state) error {
 		return fmt.Errorf("the stored certificate cannot be served: %w", err)
 	}
 	k.note(s, cert)
-	if before := k.now.Swap(cert); before != nil && before.Leaf.Equal(cert.Leaf) {
+	if before := k.now.Swap(cert); before == nil || !before.Leaf.Equal(cert.Leaf) {
+		k.window, k.ask = window{}, time.Time{}
+	} else if !k.stale {
 		return nil
 	}
-	k.window, k.ask = window{}, time.Time{}
-	return k.copy(cert)
+	if err := k.copy(cert); err == nil {
+		k.stale = false
+	} else if !k.stale {
+		k.stale = true
+		k.cfg.Sink.Emit(event.Warned{What: "acme", Text: "the copy of the gateway's own certificate cannot be written: " + err.Error(),
+			Hint: "the certificate is served all the same; let the gateway's user write to this file"})
+	}
+	return nil
 }
 
 func (k *Keeper) note(s *state, cert *tls.Certificate) {

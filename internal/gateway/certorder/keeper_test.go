@@ -566,6 +566,32 @@ func TestTheCopyHasNoKey(t *testing.T) {
 	}
 }
 
+// A copy that cannot be written is no reason not to serve or not to renew.
+func TestACopyThatCannotBeWritten(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "gone")
+	synctest.Test(t, func(t *testing.T) {
+		ca := newCA()
+		b := start(t, memstore.New(), ca, func(c *Config) { c.File = filepath.Join(folder, "acme.pem") })
+		time.Sleep(time.Hour)
+		if b.Status().Temporary || b.Status().Fault != "" {
+			t.Errorf("%+v", b.Status())
+		}
+		b.heard.mu.Lock()
+		if w, ok := b.heard.list[0].(event.Warned); !ok || !strings.Contains(w.Text, "copy") || len(b.heard.list) != 2 {
+			t.Errorf("told %+v", b.heard.list)
+		}
+		b.heard.mu.Unlock()
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if _, err := os.Stat(filepath.Join(folder, "acme.pem")); err != nil {
+			t.Error("not written when it can be: ", err)
+		}
+		b.end()
+	})
+}
+
 func TestPauses(t *testing.T) {
 	for _, c := range []struct {
 		failures          int
