@@ -147,6 +147,16 @@ func (b book) state(ctx context.Context, name string) (state, error) {
 	return records.Read(ctx, b.store, func(r records.Reader) (state, error) { return states().Get(r, name) })
 }
 
+// first is the state of the first of some names that has one.
+func (b book) first(ctx context.Context, names []string) (s state, there bool, err error) {
+	for _, name := range names {
+		if s, err = b.state(ctx, name); !errors.Is(err, records.ErrNotFound) {
+			return s, err == nil, err
+		}
+	}
+	return state{}, false, nil
+}
+
 func (b book) putState(ctx context.Context, s *state) error {
 	return b.store.ChangeRecords(ctx, func(t records.Tx) error { return states().Put(t, s, records.Any) })
 }

@@ -105,8 +105,16 @@ func (k *Keeper) begin(ctx context.Context) error {
 	if len(k.cfg.Names) == 0 || len(k.cfg.Challenges) == 0 {
 		return errors.New("a certificate needs a name and a kind of challenge")
 	}
+	before, there, err := k.book.first(ctx, k.cfg.Names)
+	if err != nil {
+		return fmt.Errorf("the gateway's own certificate cannot be read from the store: %w", err)
+	}
 	s, err := ensure(ctx, k.book, states(), k.cfg.Names[0], func() (state, error) {
 		s := state{Name: k.cfg.Names[0]}
+		if there { // another name stood first: key and chain stay
+			s.Directory, s.Key, s.Chain = before.Directory, before.Key, before.Chain
+			return s, nil
+		}
 		var err error
 		if k.cfg.Key != nil {
 			s.Key, err = x509.MarshalPKCS8PrivateKey(k.cfg.Key)

@@ -592,6 +592,30 @@ func TestACopyThatCannotBeWritten(t *testing.T) {
 	})
 }
 
+// Another order of the names makes no other key, which TLSA records would not know, and takes no certificate away.
+func TestAnotherNameFirstKeepsTheKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, store := newCA(), memstore.New()
+		b := start(t, store, ca, nil)
+		time.Sleep(time.Hour)
+		key, leaf := b.key(t), b.Certificate().Leaf
+		b.end()
+		for _, names := range [][]string{{"mta-sts.home.test", "gw.home.test"}, {"www.home.test", "gw.home.test"}, {"gw.home.test"}} {
+			ca.set(func(f *fakeCA) { f.fail = errors.New("down") })
+			b = start(t, store, ca, func(c *Config) { c.Names = names })
+			if b.key(t) != key || !b.Certificate().Leaf.Equal(leaf) || b.Status().Temporary {
+				t.Errorf("%v: the same key: %v, %+v", names, b.key(t) == key, b.Status())
+			}
+			b.end()
+		}
+		other := start(t, store, ca, func(c *Config) { c.Names = []string{"gw2.home.test"} }) // that shares the store
+		if other.key(t) == key {
+			t.Error("another gateway has the same key")
+		}
+		other.end()
+	})
+}
+
 func TestPauses(t *testing.T) {
 	for _, c := range []struct {
 		failures          int
