@@ -93,6 +93,9 @@ func testBook(t *testing.T, s records.Store, again func() records.Store) {
 	if out := add("a", "forger.test", 7, 3*time.Minute); out.Copy || out.ID == first.ID {
 		t.Error(out)
 	}
+	if out := add("a", "m17972486.evil.test", 7, 3*time.Minute+time.Second); out.Copy || out.ID[:23] != first.ID[:23] { // looked for until it fitted
+		t.Error(out)
+	}
 	if out := add("a", "", 9, 4*time.Minute); !out.Copy {
 		t.Error(out)
 	}
@@ -100,7 +103,7 @@ func testBook(t *testing.T, s records.Store, again func() records.Store) {
 	for i := range 10 {
 		add(fmt.Sprint("u", i), "", 1, 10*time.Minute+time.Duration(i)*time.Second)
 	}
-	if got := ids(tlsreports.Query{}); got != "u9 u8 u7 a+ c+ a+" {
+	if got := ids(tlsreports.Query{}); got != "u9 u8 u7 a+ a+ c+ a+" {
 		t.Error(got)
 	}
 	for i := range 10 {
