@@ -147,6 +147,16 @@ func (b book) state(ctx context.Context, name string) (state, error) {
 	return records.Read(ctx, b.store, func(r records.Reader) (state, error) { return states().Get(r, name) })
 }
 
+// first is the state of the first of some names that has one.
+func (b book) first(ctx context.Context, names []string) (s state, there bool, err error) {
+	for _, name := range names {
+		if s, err = b.state(ctx, name); !errors.Is(err, records.ErrNotFound) {
+			return s, err == nil, err
+		}
+	}
+	return state{}, false, nil
+}
+
 func (b book) putState(ctx context.Context, s *state) error {
 	return b.store.ChangeRecords(ctx, func(t records.Tx) error { return states().Put(t, s, records.Any) })
 }
@@ -187,6 +197,9 @@ func (b book) dropAnswer(ctx context.Context, id string) error {
 	})
 }
 
+// clockSlack is how far the clocks of gateways may differ. A lease that ends later was taken while a clock was ahead.
+const clockSlack = time.Hour
+
 // take takes the lease, and reports whether nobody else has it.
 func (b book) take(ctx context.Context, want lease, now time.Time) (bool, error) {
 	return records.Change(ctx, b.store, func(t records.Tx) (bool, error) {
@@ -195,7 +208,7 @@ func (b book) take(ctx context.Context, want lease, now time.Time) (bool, error)
 		case errors.Is(err, records.ErrNotFound):
 		case err != nil:
 			return false, err
-		case there.Holder != want.Holder && now.Before(there.Ends):
+		case there.Holder != want.Holder && now.Before(there.Ends) && there.Ends.Before(want.Ends.Add(clockSlack)):
 			return false, nil
 		}
 		return true, leases().Put(t, &want, records.Any)

@@ -64,6 +64,7 @@ type Keeper struct {
 	warned bool      // of Run alone: that the store does not answer
 	window window    // of Run alone: what the CA said of the certificate that is served
 	ask    time.Time // of Run alone: when it is asked again
+	stale  bool      // of Open and then Run alone: that the copy could not be written
 }
 
 // Status is how it stands.
@@ -104,8 +105,16 @@ func (k *Keeper) begin(ctx context.Context) error {
 	if len(k.cfg.Names) == 0 || len(k.cfg.Challenges) == 0 {
 		return errors.New("a certificate needs a name and a kind of challenge")
 	}
+	before, there, err := k.book.first(ctx, k.cfg.Names)
+	if err != nil {
+		return fmt.Errorf("the gateway's own certificate cannot be read from the store: %w", err)
+	}
 	s, err := ensure(ctx, k.book, states(), k.cfg.Names[0], func() (state, error) {
 		s := state{Name: k.cfg.Names[0]}
+		if there { // another name stood first: key and chain stay
+			s.Directory, s.Key, s.Chain = before.Directory, before.Key, before.Chain
+			return s, nil
+		}
 		var err error
 		if k.cfg.Key != nil {
 			s.Key, err = x509.MarshalPKCS8PrivateKey(k.cfg.Key)
@@ -141,11 +150,19 @@ func (k *Keeper) adopt(s *state) error {
 		return fmt.Errorf("the stored certificate cannot be served: %w", err)
 	}
 	k.note(s, cert)
-	if before := k.now.Swap(cert); before != nil && before.Leaf.Equal(cert.Leaf) {
+	if before := k.now.Swap(cert); before == nil || !before.Leaf.Equal(cert.Leaf) {
+		k.window, k.ask = window{}, time.Time{}
+	} else if !k.stale {
 		return nil
 	}
-	k.window, k.ask = window{}, time.Time{}
-	return k.copy(cert)
+	if err := k.copy(cert); err == nil {
+		k.stale = false
+	} else if !k.stale {
+		k.stale = true
+		k.cfg.Sink.Emit(event.Warned{What: "acme", Text: "the copy of the gateway's own certificate cannot be written: " + err.Error(),
+			Hint: "the certificate is served all the same; let the gateway's user write to this file"})
+	}
+	return nil
 }
 
 func (k *Keeper) note(s *state, cert *tls.Certificate) {

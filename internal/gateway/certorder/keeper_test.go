@@ -250,6 +250,34 @@ func TestWhatTheCAAsksForIsKeptTo(t *testing.T) {
 	})
 }
 
+// What was written down while the clock was a year ahead holds up nothing when it is right again.
+func TestAClockThatWasAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, store := newCA(), memstore.New()
+		b := start(t, store, ca, nil)
+		time.Sleep(time.Hour)
+		b.end()
+		s, err := b.book.state(t.Context(), "gw.home.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		then := time.Now().AddDate(1, 0, 0)
+		s.Failures, s.Fault, s.NotBefore = 1, "the certificate of the CA has expired", then.Add(firstRetry)
+		if err := b.book.putState(t.Context(), &s); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.book.take(t.Context(), lease{Name: "gw.home.test", Holder: "killed", Ends: then.Add(time.Minute)}, then); err != nil {
+			t.Fatal(err)
+		}
+		b = start(t, store, ca, nil)
+		time.Sleep(70 * day)
+		if ca.count() != 2 || b.Status().Fault != "" {
+			t.Errorf("%d orders, %+v", ca.count(), b.Status())
+		}
+		b.end()
+	})
+}
+
 func TestSomebodyWhoAsksIsHeardButNotAgainstTheCA(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := newCA()
@@ -536,6 +564,56 @@ func TestTheCopyHasNoKey(t *testing.T) {
 	if err != nil || strings.Contains(string(text), "PRIVATE") || strings.Count(string(text), "BEGIN CERTIFICATE") != 1 {
 		t.Errorf("%v: %s", err, text)
 	}
+}
+
+// A copy that cannot be written is no reason not to serve or not to renew.
+func TestACopyThatCannotBeWritten(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "gone")
+	synctest.Test(t, func(t *testing.T) {
+		ca := newCA()
+		b := start(t, memstore.New(), ca, func(c *Config) { c.File = filepath.Join(folder, "acme.pem") })
+		time.Sleep(time.Hour)
+		if b.Status().Temporary || b.Status().Fault != "" {
+			t.Errorf("%+v", b.Status())
+		}
+		b.heard.mu.Lock()
+		if w, ok := b.heard.list[0].(event.Warned); !ok || !strings.Contains(w.Text, "copy") || len(b.heard.list) != 2 {
+			t.Errorf("told %+v", b.heard.list)
+		}
+		b.heard.mu.Unlock()
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if _, err := os.Stat(filepath.Join(folder, "acme.pem")); err != nil {
+			t.Error("not written when it can be: ", err)
+		}
+		b.end()
+	})
+}
+
+// Another order of the names makes no other key, which TLSA records would not know, and takes no certificate away.
+func TestAnotherNameFirstKeepsTheKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, store := newCA(), memstore.New()
+		b := start(t, store, ca, nil)
+		time.Sleep(time.Hour)
+		key, leaf := b.key(t), b.Certificate().Leaf
+		b.end()
+		for _, names := range [][]string{{"mta-sts.home.test", "gw.home.test"}, {"www.home.test", "gw.home.test"}, {"gw.home.test"}} {
+			ca.set(func(f *fakeCA) { f.fail = errors.New("down") })
+			b = start(t, store, ca, func(c *Config) { c.Names = names })
+			if b.key(t) != key || !b.Certificate().Leaf.Equal(leaf) || b.Status().Temporary {
+				t.Errorf("%v: the same key: %v, %+v", names, b.key(t) == key, b.Status())
+			}
+			b.end()
+		}
+		other := start(t, store, ca, func(c *Config) { c.Names = []string{"gw2.home.test"} }) // that shares the store
+		if other.key(t) == key {
+			t.Error("another gateway has the same key")
+		}
+		other.end()
+	})
 }
 
 func TestPauses(t *testing.T) {

@@ -104,7 +104,7 @@ func (k *Keeper) due(s *state, leaf *x509.Certificate) time.Time {
 	if k.incomplete(s, leaf) {
 		at = time.Time{}
 	}
-	if s.NotBefore.After(at) {
+	if s.NotBefore.After(at) && time.Until(s.NotBefore) <= longestWait { // nobody waits longer: the clock was ahead
 		return s.NotBefore
 	}
 	return at

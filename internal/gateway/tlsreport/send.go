@@ -57,6 +57,9 @@ func (s *Sender) try(ctx context.Context, i item) time.Time {
 	if len(r.To) == 0 {
 		s.ask(ctx, domain, &r)
 	}
+	if len(r.To) > 0 && s.cfg.States.keep(ctx, &r) != nil {
+		return time.Now().Add(storePause) // what could not be written down would be sent again and again
+	}
 	for n := range r.To {
 		if ctx.Err() != nil {
 			break

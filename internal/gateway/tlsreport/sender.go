@@ -107,8 +107,11 @@ func (s *Sender) Run(ctx context.Context) error {
 // plan finds what is to be sent of days that are over, once for each new day.
 func (s *Sender) plan(ctx context.Context, now time.Time) error {
 	newest := tlscounts.Day(now.Add(-s.cfg.After).AddDate(0, 0, -1))
-	if newest <= s.planned {
+	switch {
+	case newest == s.planned:
 		return nil
+	case newest < s.planned: // the clock was ahead, and those days come yet
+		s.planned = ""
 	}
 	for n := Days - 1; n >= 0; n-- {
 		if day := tlscounts.Day(now.Add(-s.cfg.After).AddDate(0, 0, -1-n)); day > s.planned {

@@ -35,6 +35,7 @@ import (
 	"postern/internal/lab/testkit/memnet"
 	"postern/internal/lab/testkit/zone"
 	"postern/internal/mail"
+	"postern/internal/platform/records"
 	"postern/internal/policy/tlsrpt"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
@@ -316,6 +317,34 @@ func TestWhatFailsIsTriedAgainForADay(t *testing.T) {
 			})
 		})
 	}
+}
+
+// full is a store on a disk that is full: it is read and not written.
+type full struct{ *memstore.Store }
+
+func (full) ChangeRecords(context.Context, func(records.Tx) error) error {
+	return errors.New("no space left on device")
+}
+
+// What could not be written down would be sent again every few minutes as long as the disk is full.
+func TestAFullDiskSendsNothingTwice(t *testing.T) {
+	in(t, both, func(w *world) {
+		w.web("203.0.113.7:443", "reports.clinic.test")
+		w.count(yesterday, "clinic.test", 7, 2)
+		good := w.cfg.States
+		w.cfg.States = tlsreport.NewStates(full{w.store})
+		w.start()
+		w.after(12 * time.Hour)
+		if told, posts := w.seen(); len(posts) > 1 || len(told) > 1 || len(w.mails()) > 1 {
+			t.Errorf("posted %d times, told %d times, %d mails", len(posts), len(told), len(w.mails()))
+		}
+		w.cfg.States = good
+		w.start()
+		w.after(6 * time.Hour)
+		if _, posts := w.seen(); len(posts) != 1 || len(w.mails()) != 1 || w.state(yesterday, "clinic.test").State != tlsreport.Sent {
+			t.Errorf("when there is room again: %d posts, %d mails", len(posts), len(w.mails()))
+		}
+	})
 }
 
 func TestAServerThatComesBackGetsItsReport(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,9 @@ func testBook(t *testing.T, s records.Store, again func() records.Store) {
 	if out := add("a", "forger.test", 7, 3*time.Minute); out.Copy || out.ID == first.ID {
 		t.Error(out)
 	}
+	if out := add("a", "m17972486.evil.test", 7, 3*time.Minute+time.Second); out.Copy || out.ID[:23] != first.ID[:23] { // looked for until it fitted
+		t.Error(out)
+	}
 	if out := add("a", "", 9, 4*time.Minute); !out.Copy {
 		t.Error(out)
 	}
@@ -99,7 +103,7 @@ func testBook(t *testing.T, s records.Store, again func() records.Store) {
 	for i := range 10 {
 		add(fmt.Sprint("u", i), "", 1, 10*time.Minute+time.Duration(i)*time.Second)
 	}
-	if got := ids(tlsreports.Query{}); got != "u9 u8 u7 a+ c+ a+" {
+	if got := ids(tlsreports.Query{}); got != "u9 u8 u7 a+ a+ c+ a+" {
 		t.Error(got)
 	}
 	for i := range 10 {
@@ -238,6 +242,18 @@ func TestWhoCouldNotReachUs(t *testing.T) {
 }
 
 // The largest report that can be read makes a short record.
+// Strangers cannot have the sums of thousands of reports run over, whatever they write.
+func TestTheSumsOfAllReportsFit(t *testing.T) {
+	const most = int64(tlsrpt.MaxEntries) * tlsrpt.MaxSessions
+	list := slices.Repeat([]tlsreports.Received{{Organization: "x", Parts: []tlsreports.Part{{Domain: "home.test", Succeeded: most, Failed: most,
+		Failures: []tlsreports.Failure{{Result: "tlsa-invalid", Sessions: most}}}}}}, 5000)
+	days := tlsreports.Days(list)
+	rows, _ := tlsreports.Who(list)
+	if days[0].Failed/5000 != most || days[0].Succeeded/5000 != most || rows[0].Sessions/5000 != most {
+		t.Errorf("the sums are %d, %d and %d", days[0].Succeeded, days[0].Failed, rows[0].Sessions)
+	}
+}
+
 func TestTheSumsOfAReportAreBounded(t *testing.T) {
 	r := report("x", 0)
 	for i := range 50_000 {

@@ -13,8 +13,8 @@ const (
 	MaxSize = 10 << 20
 	// MaxEntries is how many policies, failures, policy lines and mail hosts a document may have together.
 	MaxEntries = 100_000
-	// MaxSessions is the largest count: the sum of as many as there can be still fits.
-	MaxSessions = 1_000_000_000_000
+	// MaxSessions is the largest count: the sum of as many as there can be in ten thousand documents still fits.
+	MaxSessions = 4_000_000_000
 	maxText     = 1024 // octets of a text
 	maxSaid     = 60   // octets of a stranger's text in a sentence
 	maxOddities = 10

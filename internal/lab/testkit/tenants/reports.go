@@ -14,9 +14,9 @@ import (
 
 // What others sent about TLS: about apple.test, about both tenants in one document, and about zebra.test.
 const (
-	OwnReport    = "e485d7b6f0c11792-d32ad6"
-	SharedReport = "9e341ef09a8b0fbc-d32ad6"
-	TheirReport  = "ba361d152776a00f-7a857c"
+	OwnReport    = "e485d7b6f0c11792-d32ad69e6ed8ae5c"
+	SharedReport = "9e341ef09a8b0fbc-d32ad69e6ed8ae5c"
+	TheirReport  = "ba361d152776a00f-7a857cfbdbd352ed"
 )
 
 // reports stores them.
