@@ -153,7 +153,7 @@ func configCases() []configCase {
 		{name: "a listener at an address of nobody", change: more("[[listen]]\nname = \"far\"\naddress = \"192.0.2.77:2525\"\n"), key: "listen[1].address", words: "cannot listen", fatal: true, refused: true},
 		{name: "a web listener without a certificate", change: both(set("tls.certificates", "[]"), more("[[listen]]\nname = \"web\"\nmode = \"web\"\naddress = \"127.0.0.1:0\"\n")),
 			key: "listen[1]", words: "needs a certificate", fatal: true, refused: true},
-		{name: "a web listener for nothing", change: more("[[listen]]\nname = \"web\"\nmode = \"web\"\naddress = \"127.0.0.1:0\"\n"), key: "listen[1].mode", words: "nothing is served"},
+		{name: "a web listener for nothing", change: both(set("tls.partner_page", "false"), more("[[listen]]\nname = \"web\"\nmode = \"web\"\naddress = \"127.0.0.1:0\"\n")), key: "listen[1].mode", words: "nothing is served"},
 		{name: "a policy nobody serves", change: func(w *world) { w.policy(`{ mode = "enforce" }`) }, key: "domain[0].sts", words: "no listener has mode"},
 		{name: "a policy under a name without a certificate", key: "domain[0].sts", words: "no certificate is for mta-sts.home.test", change: func(w *world) {
 			w.policy(`{ mode = "enforce" }`)
