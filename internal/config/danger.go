@@ -205,7 +205,7 @@ func (c *Config) stsDangers() (out []Finding) {
 		}
 	}
 	for i, l := range c.Listen {
-		if l.Mode == ModeWeb && published == 0 && !c.TLS.PartnerPage && !c.TLS.ACME.By(TLSALPN01) {
+		if l.Mode == ModeWeb && published == 0 && !c.TLS.PartnerPage && !c.TLSRPT.ReceiveHTTPS && !c.TLS.ACME.By(TLSALPN01) {
 			out = append(out, Finding{Key: fmt.Sprintf("listen[%d].mode", i), What: "nothing is served there: no [[domain]] has a policy (sts), and partner_page is off",
 				Hint: `write sts = { mode = "testing" } in a [[domain]], or take the listener out`})
 		}
