@@ -321,8 +321,8 @@ func TestTheLatticeIsAcyclicAndNarrow(t *testing.T) {
 	}
 }
 
-// TestThePermittedArrowsAreUsed keeps the lattice minimal: an arrow that no import uses is taken out, so that a new import is
-// a decision each time.
+// TestThePermittedArrowsAreUsed keeps the lattice minimal: an arrow that no import uses is taken out, so that a new
+// import is a decision each time.
 func TestThePermittedArrowsAreUsed(t *testing.T) {
 	imports := rooms(t)
 	for room, line := range lattice() {

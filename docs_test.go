@@ -304,8 +304,8 @@ func TestNamesOfCodeThatDocumentsCiteExist(t *testing.T) {
 	}
 }
 
-// codeNames returns the files of the repository, and every name that its code declares or uses, keys of files and columns
-// of tables included.
+// codeNames returns the files of the repository, and every name that its code declares or uses, keys of files and
+// columns of tables included.
 func codeNames(t *testing.T) (files []string, names map[string]bool) {
 	t.Helper()
 	names = map[string]bool{}
@@ -342,7 +342,8 @@ func codeNames(t *testing.T) (files []string, names map[string]bool) {
 	return files, names
 }
 
-// TestTheGlossaryHoldsWordsThatAreUsed: each of our words occurs in the code or on another page, and has the field's term.
+// TestTheGlossaryHoldsWordsThatAreUsed: each of our words occurs in the code or on another page, and has the field's
+// term.
 func TestTheGlossaryHoldsWordsThatAreUsed(t *testing.T) {
 	var all strings.Builder
 	for path, page := range documents(t) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // source is a parsed file that is not a test.
@@ -316,6 +317,24 @@ func TestFilesAndFunctionsAreShort(t *testing.T) {
 		slices.SortFunc(list, func(a, b size) int { return b.lines - a.lines })
 		for _, l := range list[:min(5, len(list))] {
 			t.Logf("longest %s: %4d lines %s", title, l.lines, l.what)
+		}
+	}
+}
+
+// Prose is read beside other windows: it fits 120 columns, a tab being four. Tables and lists may be wider where they
+// must.
+func TestCommentsFitTheirColumns(t *testing.T) {
+	const columns = 120
+	prose := regexp.MustCompile(`^\t*// [^ ]`)
+	for _, s := range sources(t) {
+		text, err := os.ReadFile(s.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			if width := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    ")); width > columns && prose.MatchString(line) {
+				t.Errorf("%s:%d: a comment of %d columns, more than %d", s.path, i+1, width, columns)
+			}
 		}
 	}
 }

@@ -84,8 +84,8 @@ func (r *Report) atLeast(w Work, other string, times float64) goal {
 	return g
 }
 
-// wantRate wants the rate of one contestant to be so many times another's. Beside the ratio that was measured stands the
-// one that processor time alone would make of it, which others on the machine disturb less.
+// wantRate wants the rate of one contestant to be so many times another's. Beside the ratio that was measured stands
+// the one that processor time alone would make of it, which others on the machine disturb less.
 func (c *Comparison) wantRate(name, other string, times float64) goal {
 	v, ok := c.ratio(name, other, rate)
 	byTime, _ := c.ratio(name, other, allowed)
@@ -114,8 +114,8 @@ func (r *Report) cpuGoal(w Work) goal {
 	return g
 }
 
-// replyGoal wants the slowest hundredth of our answers before the middle of Postfix's, both from the end of a message and
-// from MAIL.
+// replyGoal wants the slowest hundredth of our answers before the middle of Postfix's, both from the end of a message
+// and from MAIL.
 func (r *Report) replyGoal(w Work) goal {
 	g := goal{what: "250 p99 of postern to p50 of postfix, ms", want: "below it"}
 	if c := r.comparison("servers", w); c != nil {

@@ -1,10 +1,11 @@
 // Package nullrelay is the least a mail relay can be that keeps its word: it takes messages over TLS, answers 250 only
 // after their bytes and envelope are on stable storage, and sends them on over connections it keeps open. It has no
-// rules, no trace, no Received line, no retries, no reports and no look at certificates. What it reaches on a machine is
-// the practical limit for a program of this language and these libraries, and the other servers are held against it.
+// rules, no trace, no Received line, no retries, no reports and no look at certificates. What it reaches on a machine
+// is the practical limit for a program of this language and these libraries, and the other servers are held against it.
 //
 // Accepted messages go into one log, in groups: whoever comes while the disk is busy waits for the next write and the
-// one fdatasync behind it (log.go). What was sent on is removed only logically. A message goes to one next hop (hop.go).
+// one fdatasync behind it (log.go). What was sent on is removed only logically. A message goes to one next hop
+// (hop.go).
 package nullrelay
 
 import (

@@ -10,8 +10,8 @@ import (
 )
 
 // Each server is configured for throughput as its own documentation advises; bench/README.md says why. What all have in
-// common: no limit on what one client may do, 20 connections to the sink at a time where the server knows such a number,
-// TLS that encrypts and judges no certificate, and a log.
+// common: no limit on what one client may do, 20 connections to the sink at a time where the server knows such a
+// number, TLS that encrypts and judges no certificate, and a log.
 
 // siteConnections is how many connections a server may have to the sink.
 const siteConnections = 20

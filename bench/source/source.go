@@ -46,8 +46,8 @@ type Result struct {
 	Start, End time.Time
 	// Accepted messages. Retried counts tries that failed and were made again.
 	Accepted, Retried int
-	// Reply is the time from the last byte of the content, with its dot, handed to the system until 250; Whole that from
-	// MAIL until 250. Sorted.
+	// Reply is the time from the last byte of the content, with its dot, handed to the system until 250; Whole that
+	// from MAIL until 250. Sorted.
 	Reply, Whole measure.Samples
 }
 

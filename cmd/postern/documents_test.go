@@ -24,8 +24,8 @@ import (
 	"postern/internal/policy/rules"
 )
 
-// Documents, hints and help texts tell people what to type and what to write. Here every command line in them is parsed by
-// the parser of the binary, and every example of a configuration or of rules is read, without doing any of it.
+// Documents, hints and help texts tell people what to type and what to write. Here every command line in them is parsed
+// by the parser of the binary, and every example of a configuration or of rules is read, without doing any of it.
 
 // documents are the pages of the repository by path below its root.
 func documents(t *testing.T) map[string]string {

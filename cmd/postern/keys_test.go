@@ -26,8 +26,8 @@ func TestEveryConfigurationKeyIsReadBySomeVerb(t *testing.T) {
 			return true
 		})
 	}
-	// What the configuration itself answers for: Data through Socket too, users through Authenticate, policies through Policy, Store
-	// and Agree by refusing.
+	// What the configuration itself answers for: Data through Socket too, users through Authenticate, policies through
+	// Policy, Store and Agree by refusing.
 	for _, key := range []string{"User", "Name", "PasswordHash", "Store", "MaxAge", "Agree"} {
 		read[key] = true
 	}

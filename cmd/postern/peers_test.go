@@ -15,8 +15,8 @@ import (
 	"postern/internal/queue/memstore"
 )
 
-// rememberedPeers puts three servers into a store: one with TLS under a rule, one that lost it, one that never had it and
-// tries to write to the terminal.
+// rememberedPeers puts three servers into a store: one with TLS under a rule, one that lost it, one that never had it
+// and tries to write to the terminal.
 func rememberedPeers(t *testing.T, store *memstore.Store) *memory.Memory {
 	t.Helper()
 	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

@@ -11,8 +11,8 @@ import (
 	"postern/cmd/postern/internal/cli"
 )
 
-// TestEveryVerbIsToldOrSaysWhyNot: each verb that changes a running gateway, or takes evidence or rules from it, asks an operation
-// that leaves a line (operator/api tests those); each other is named here with the reason.
+// TestEveryVerbIsToldOrSaysWhyNot: each verb that changes a running gateway, or takes evidence or rules from it, asks
+// an operation that leaves a line (operator/api tests those); each other is named here with the reason.
 func TestEveryVerbIsToldOrSaysWhyNot(t *testing.T) {
 	const looks, here = "it looks", "it works on files and servers by itself, without the gateway"
 	told := map[string]string{ // by action

@@ -62,8 +62,8 @@ type Try struct {
 	JSON json.RawMessage `json:"-"`
 }
 
-// Sealed returns the try with its JSON made once: a connection stands in the attempts of all deliveries it carried. What
-// is sealed must not change any more.
+// Sealed returns the try with its JSON made once: a connection stands in the attempts of all deliveries it carried.
+// What is sealed must not change any more.
 func (t Try) Sealed() Try {
 	if text, err := json.Marshal(t); err == nil { // without it whoever stores the try makes it
 		t.JSON = text
@@ -91,7 +91,8 @@ type Attempt struct {
 	Status string `json:"status,omitempty"`
 	// Reply is the peer's answer about this recipient or message; nil if none came.
 	Reply *Reply `json:"reply,omitempty"`
-	// Notes are facts recorded without being failures: mx-unproven, revocation-not-checked, revocation-unknown and the like.
+	// Notes are facts recorded without being failures: mx-unproven, revocation-not-checked, revocation-unknown and the
+	// like.
 	Notes []string `json:"notes,omitempty"`
 }
 

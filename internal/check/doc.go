@@ -1,5 +1,5 @@
-// Package check is what a check of a mail server finds out, as data: would mail go there, how well protected, and if not,
-// why, who must act, and what is to be done. Who finds it out is examiner; who reads it needs no sender of mail.
+// Package check is what a check of a mail server finds out, as data: would mail go there, how well protected, and if
+// not, why, who must act, and what is to be done. Who finds it out is examiner; who reads it needs no sender of mail.
 //
 //	Parse      what somebody typed -> Target                              target.go
 //	Report     verdicts, findings, hosts and what they showed             report.go

@@ -22,8 +22,8 @@ type Own struct {
 	Root  *policy.Certificate  `json:"root,omitempty"`
 	// Warnings say what partners may stumble over, or soon will.
 	Warnings []policy.Shortfall `json:"warnings,omitempty"`
-	// EndsAt is when the first certificate of the chain runs out; Step is the most urgent warning of that, as for partners'
-	// certificates: 30, 14, 7 or 1 days, 0 where none is due.
+	// EndsAt is when the first certificate of the chain runs out; Step is the most urgent warning of that, as for
+	// partners' certificates: 30, 14, 7 or 1 days, 0 where none is due.
 	EndsAt time.Time `json:"ends_at"`
 	Step   int       `json:"expiry_step,omitempty"`
 

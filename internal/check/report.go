@@ -70,7 +70,8 @@ type Verdict struct {
 	// Tries are the connections made for this verdict, in order.
 	Tries []Try `json:"tries,omitempty"`
 
-	// Published is what was published, as held against that host, and Matched the TLSA record that it matched; hosts tell it.
+	// Published is what was published, as held against that host, and Matched the TLSA record that it matched; hosts
+	// tell it.
 	Published []policy.Published `json:"-"`
 	Matched   string             `json:"-"`
 	// Answered says that somebody answered EHLO. It is no part of the surface: whoever reads a report sees more there.

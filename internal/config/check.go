@@ -140,7 +140,8 @@ func (c *Config) checkOIDC(d *decoder) {
 	}
 }
 
-// claims are those that providers keep to one person. Others, such as a name, are whatever somebody writes into a profile.
+// claims are those that providers keep to one person. Others, such as a name, are whatever somebody writes into a
+// profile.
 func claims() []string { return []string{"email", "preferred_username", "sub"} }
 
 // isAddress reports whether a name is an IP address, or would be taken for one: its last label is a number.

@@ -48,12 +48,12 @@ type Config struct {
 
 // Listen is a listener. Without one for mail there is one, mode smtp on port 25.
 type Listen struct {
-	// Where to listen: "host:port", or ":port" for every address of the machine. Empty: every address, at the usual port
-	// of the mode (25, 465, 587, 443, 80).
+	// Where to listen: "host:port", or ":port" for every address of the machine. Empty: every address, at the usual
+	// port of the mode (25, 465, 587, 443, 80).
 	Address string `toml:"address" example:"':25'"`
-	// "smtp" (STARTTLS offered), "smtps" (TLS from the first byte), "submission" (STARTTLS and AUTH needed before mail), "web"
-	// (HTTPS for strangers: the policies of sts in [[domain]], tls.partner_page, and nothing else) or "acme" (HTTP for the
-	// challenges of tls.acme, and nothing else). Empty: "smtp".
+	// "smtp" (STARTTLS offered), "smtps" (TLS from the first byte), "submission" (STARTTLS and AUTH needed before
+	// mail), "web" (HTTPS for strangers: the policies of sts in [[domain]], tls.partner_page, and nothing else) or
+	// "acme" (HTTP for the challenges of tls.acme, and nothing else). Empty: "smtp".
 	Mode Mode `toml:"mode" example:"'smtp'"`
 	// What the log calls the listener. Empty: its mode and address.
 	Name string `toml:"name" example:"'world'"`
@@ -71,18 +71,20 @@ type TLS struct {
 	// Ask every client for a certificate and record what it shows in log, trace and stamp. A client without one is
 	// served all the same.
 	AskClients bool `toml:"ask_clients"`
-	// Files of keys that certificates will be made for next, PEM: public keys (`openssl pkey -pubout`), certificates, or
-	// private keys, of which the public part is read alone. `postern records` prints their TLSA records beside those of
-	// the present keys, so that they are in DNS before the key changes.
+	// Files of keys that certificates will be made for next, PEM: public keys (`openssl pkey -pubout`), certificates,
+	// or private keys, of which the public part is read alone. `postern records` prints their TLSA records beside those
+	// of the present keys, so that they are in DNS before the key changes.
 	NextKeys []Path `toml:"next_keys" example:"['next.pem']"`
-	// Get a certificate from a CA and renew it (ACME), with the same key each time; it is kept in the data folder. directory is
-	// the CA's; agree = true says that you agree to its terms. names are the hostname and the policy hosts of sts unless given.
-	// challenges are "http-01" (a listener of mode "acme", which the CA must reach at port 80) and "tls-alpn-01" (mode "web", at
-	// port 443): those that there are listeners for. eab = {key_id = "...", key = FILE} is an account that the CA knows already.
-	// trust is a file of CA certificates that vouch for the directory; empty: trust.roots. key is a file of a private key to be
-	// certified instead of one that the gateway makes. client = true shows the certificate to other servers too.
+	// Get a certificate from a CA and renew it (ACME), with the same key each time; it is kept in the data folder.
+	// directory is the CA's; agree = true says that you agree to its terms. names are the hostname and the policy hosts
+	// of sts unless given. challenges are "http-01" (a listener of mode "acme", which the CA must reach at port 80) and
+	// "tls-alpn-01" (mode "web", at port 443): those that there are listeners for. eab = {key_id = "...", key = FILE}
+	// is an account that the CA knows already. trust is a file of CA certificates that vouch for the directory; empty:
+	// trust.roots. key is a file of a private key to be certified instead of one that the gateway makes. client = true
+	// shows the certificate to other servers too.
 	ACME ACME `toml:"acme" example:"{directory = 'https://acme-v02.api.letsencrypt.org/directory', email = 'postmaster@example.com', agree = true}"`
-	// Whether a listener of mode "web" shows partners our certificates, their roots and what will change, at https://HOSTNAME/.
+	// Whether a listener of mode "web" shows partners our certificates, their roots and what will change, at
+	// https://HOSTNAME/.
 	PartnerPage bool `toml:"partner_page"`
 }
 
@@ -101,13 +103,13 @@ type Relay struct {
 	// File of CA certificates, PEM. A client whose certificate one of them signed may relay. Asks clients for a
 	// certificate, as tls.ask_clients does.
 	ClientCertificates Path `toml:"client_certificates" example:"'clients-ca.pem'"`
-	// What those who may relay must use: "plaintext" or "encrypted". With "encrypted", mail from networks is refused with
-	// 530 until the client has said STARTTLS, wherever it is to go. Without it, mail that a rule forces onward is taken
-	// without TLS, which log, trace and console tell.
+	// What those who may relay must use: "plaintext" or "encrypted". With "encrypted", mail from networks is refused
+	// with 530 until the client has said STARTTLS, wherever it is to go. Without it, mail that a rule forces onward is
+	// taken without TLS, which log, trace and console tell.
 	Require policy.Level `toml:"require"`
-	// What becomes of mail of those who may relay with a CR or LF that stands alone, as scripts and scanners write it: "refuse"
-	// or "normalize", which makes each a CRLF (a signature over such lines breaks). Of the world it is always refused, and
-	// so is content in which a dot stands alone between such line ends, whoever sends it.
+	// What becomes of mail of those who may relay with a CR or LF that stands alone, as scripts and scanners write it:
+	// "refuse" or "normalize", which makes each a CRLF (a signature over such lines breaks). Of the world it is always
+	// refused, and so is content in which a dot stands alone between such line ends, whoever sends it.
 	BareNewline BareNewline `toml:"bare_newline"`
 }
 
@@ -119,11 +121,11 @@ type RelayClient struct {
 	Networks []netip.Prefix `toml:"networks" example:"['127.0.0.0/8']"`
 	// Names of users.
 	Users []string `toml:"users" example:"['mail.example.com']"`
-	// Names in client certificates (DNS names or the common name): "app.example.com", "*.example.com" for every name below
-	// it, "*" for all certificates that no other relay_client names.
+	// Names in client certificates (DNS names or the common name): "app.example.com", "*.example.com" for every name
+	// below it, "*" for all certificates that no other relay_client names.
 	Certificates []string `toml:"certificates" example:"['app.example.com']"`
-	// Senders they may use: "example.com", "*.example.com" for the domains below it, "<>" for the null sender of reports and
-	// receipts, "*" for all.
+	// Senders they may use: "example.com", "*.example.com" for the domains below it, "<>" for the null sender of
+	// reports and receipts, "*" for all.
 	Senders []Sender `toml:"senders" example:"['example.com', '<>']"`
 }
 
@@ -147,14 +149,15 @@ type Domain struct {
 	Pins []string `toml:"pins" example:"['sha256:...']"`
 	// The least this leg must reach: "plaintext", "encrypted" or "authenticated".
 	Require policy.Level `toml:"require"`
-	// Who knows which mailboxes exist: "ask", these servers, at RCPT and before we answer, over a connection that reached what
-	// this leg must; "any", nobody, every name is taken; or a file of addresses, one a line, "@example.com" for all of the
-	// domain, which is read again when it changes. Mail for others is refused. A server that does not answer refuses nobody.
-	// Empty: "ask".
+	// Who knows which mailboxes exist: "ask", these servers, at RCPT and before we answer, over a connection that
+	// reached what this leg must; "any", nobody, every name is taken; or a file of addresses, one a line,
+	// "@example.com" for all of the domain, which is read again when it changes. Mail for others is refused. A server
+	// that does not answer refuses nobody. Empty: "ask".
 	Recipients Recipients `toml:"recipients" example:"'ask'"`
-	// The MTA-STS policy of the domain, which a listener of mode "web" serves at https://mta-sts.DOMAIN. mode is "testing",
-	// "enforce" or "none" (which takes a policy back); mx names the mail hosts, the hostname unless given; max_age is how
-	// long others keep the policy, 168h unless given. `postern records` prints what belongs in DNS. Empty: no policy.
+	// The MTA-STS policy of the domain, which a listener of mode "web" serves at https://mta-sts.DOMAIN. mode is
+	// "testing", "enforce" or "none" (which takes a policy back); mx names the mail hosts, the hostname unless given;
+	// max_age is how long others keep the policy, 168h unless given. `postern records` prints what belongs in DNS.
+	// Empty: no policy.
 	STS STS `toml:"sts" example:"{mode = 'testing', mx = ['gw.example.com'], max_age = '168h'}"`
 }
 
@@ -176,15 +179,15 @@ func (s *STS) Policy() (sts.Policy, error) { return sts.New(s.Mode, s.MX, s.MaxA
 
 // Asking is about the questions to our own servers whether a recipient exists (recipients in [[domain]]).
 type Asking struct {
-	// How long a client waits for an answer at most; then its recipient is taken. A no needs two questions, and some servers
-	// take five seconds for each.
+	// How long a client waits for an answer at most; then its recipient is taken. A no needs two questions, and some
+	// servers take five seconds for each.
 	Wait Duration `toml:"wait"`
 	// How long a server that did not answer is not asked; every recipient is taken meanwhile.
 	Pause Duration `toml:"pause"`
 	// How long it is remembered that a mailbox exists.
 	Known Duration `toml:"known"`
-	// How long it is remembered that a mailbox does not exist. A new mailbox is refused so long if mail for it came before;
-	// a reload forgets.
+	// How long it is remembered that a mailbox does not exist. A new mailbox is refused so long if mail for it came
+	// before; a reload forgets.
 	Unknown Duration `toml:"unknown"`
 	// Mailboxes remembered, half of them for those that do not exist.
 	Remembered int `toml:"remembered"`
@@ -213,14 +216,15 @@ type Route struct {
 
 // DNS is about finding other servers.
 type DNS struct {
-	// Resolvers to ask, "address" or "address:port". Empty: those of /etc/resolv.conf. Where the word of one is believed (trust_ad),
-	// those that are not believed are never asked.
+	// Resolvers to ask, "address" or "address:port". Empty: those of /etc/resolv.conf. Where the word of one is
+	// believed (trust_ad), those that are not believed are never asked.
 	Servers []Server `toml:"servers" example:"['127.0.0.1']"`
-	// Whose word is believed that an answer is signed (DNSSEC, the AD bit): "loopback", that of resolvers on this machine;
-	// "yes", of every resolver, where the way to them is safe; "no", nobody's. Without it DANE cannot be used.
+	// Whose word is believed that an answer is signed (DNSSEC, the AD bit): "loopback", that of resolvers on this
+	// machine; "yes", of every resolver, where the way to them is safe; "no", nobody's. Without it DANE cannot be used.
 	TrustAD TrustAD `toml:"trust_ad"`
-	// Find the names of clients for the Received line: the one that DNS has for the address and that leads back to it. Not of
-	// clients in relay.networks, and of public addresses only. "unknown" is written only where DNS says that there is none.
+	// Find the names of clients for the Received line: the one that DNS has for the address and that leads back to it.
+	// Not of clients in relay.networks, and of public addresses only. "unknown" is written only where DNS says that
+	// there is none.
 	ClientNames bool `toml:"client_names"`
 	// How long a message may wait for that, at its DATA; it is looked up since the client connected.
 	ClientNamesWait Duration `toml:"client_names_wait"`
@@ -248,15 +252,15 @@ type Delivery struct {
 	Lifetime Duration `toml:"lifetime"`
 	// When the sender is told, once, that mail is still waiting. 0: never.
 	DelayNotice Duration `toml:"delay_notice"`
-	// Extensions of SMTP that are not used though a server offers them: "pipelining", "chunking", "8bitmime", "smtputf8",
-	// "dsn", "size". One that a server offers and refuses is left out by itself, for a day.
+	// Extensions of SMTP that are not used though a server offers them: "pipelining", "chunking", "8bitmime",
+	// "smtputf8", "dsn", "size". One that a server offers and refuses is left out by itself, for a day.
 	Without []Extension `toml:"without" example:"['chunking']"`
-	// Signed content (DKIM, ARC) with 8-bit octets, where the next server does not offer 8BITMIME: "convert" re-encodes it,
-	// which breaks the signature, "bounce" returns it.
+	// Signed content (DKIM, ARC) with 8-bit octets, where the next server does not offer 8BITMIME: "convert" re-encodes
+	// it, which breaks the signature, "bounce" returns it.
 	Signed8Bit Signed8Bit `toml:"signed_8bit"`
-	// How long an unsigned answer of DNS that nobody takes mail for a domain (no such domain, null MX, no address) must have
-	// stood before it returns mail that a rule protects: whoever forges DNS could say so. A signed answer returns it at once,
-	// and ordinary mail returns at once by any. 0: at once in any case.
+	// How long an unsigned answer of DNS that nobody takes mail for a domain (no such domain, null MX, no address) must
+	// have stood before it returns mail that a rule protects: whoever forges DNS could say so. A signed answer returns
+	// it at once, and ordinary mail returns at once by any. 0: at once in any case.
 	UnsignedNo Duration `toml:"unsigned_no"`
 	// Try TLS 1.0 and 1.1 before plaintext where nothing better can be had. Never used by forced mail.
 	LegacyTLS bool `toml:"legacy_tls"`
@@ -271,17 +275,18 @@ type Delivery struct {
 	// How many of connections all other sites that have not taken mail for proven_for, that fail, or that are slow, may
 	// have together. 0: a half.
 	ConnectionsUnproven int `toml:"connections_unproven"`
-	// How many of connections_unproven may be at sites at which only reports wait: nobody chose to write there but whoever
-	// named the sender. 0: an eighth of connections.
+	// How many of connections_unproven may be at sites at which only reports wait: nobody chose to write there but
+	// whoever named the sender. 0: an eighth of connections.
 	ConnectionsReports int `toml:"connections_reports"`
-	// How many of connections_unproven may be at one host: one address (IPv6: one /64 network), one name, or one next hop,
-	// however many domains are behind it. 0: a tenth of connections.
+	// How many of connections_unproven may be at one host: one address (IPv6: one /64 network), one name, or one next
+	// hop, however many domains are behind it. 0: a tenth of connections.
 	ConnectionsPerHost int `toml:"connections_per_host"`
 	// Connections beyond connections that have been slow and only wait for the answer to a message that was sent whole.
 	// They are never cut off, for the other side may have the message. 0: as many as connections.
 	ConnectionsOvertime int `toml:"connections_overtime"`
-	// How long a try, or a message on an open connection, may take before it is slow. A slow one counts among those that
-	// fail; where those have no room for it and others wait, it is cut off and has all its time when it is tried again.
+	// How long a try, or a message on an open connection, may take before it is slow. A slow one counts among those
+	// that fail; where those have no room for it and others wait, it is cut off and has all its time when it is tried
+	// again.
 	SlowAfter Duration `toml:"slow_after"`
 	// For how long a site counts as one that works after it took mail.
 	ProvenFor Duration `toml:"proven_for"`
@@ -291,8 +296,8 @@ type Delivery struct {
 	ConnectTimeout Duration `toml:"connect_timeout"`
 	// How long one attempt may take over all hosts, addresses and rungs, sending the message not included.
 	AttemptTimeout Duration `toml:"attempt_timeout"`
-	// What follows when a server that always had TLS suddenly has none: "off" nothing, "warn" the administrator is told,
-	// "hold" ordinary mail for it also waits before it goes in plaintext.
+	// What follows when a server that always had TLS suddenly has none: "off" nothing, "warn" the administrator is
+	// told, "hold" ordinary mail for it also waits before it goes in plaintext.
 	Ratchet RatchetMode `toml:"ratchet"`
 	// How many attempts must have had TLS before its absence counts for the ratchet.
 	RatchetAfter int `toml:"ratchet_after"`
@@ -303,8 +308,9 @@ type Delivery struct {
 	// How long one connection may wait for an answer whether its certificates are revoked. A list that takes longer is
 	// fetched all the same and is there for the next connection.
 	RevocationTimeout Duration `toml:"revocation_timeout"`
-	// Networks that CRLs and OCSP responders may be in though they are not public: that of a private CA, for example. The
-	// addresses in certificates are a stranger's words, so loopback, private and link-local ones are never asked otherwise.
+	// Networks that CRLs and OCSP responders may be in though they are not public: that of a private CA, for example.
+	// The addresses in certificates are a stranger's words, so loopback, private and link-local ones are never asked
+	// otherwise.
 	RevocationNetworks []netip.Prefix `toml:"revocation_networks" example:"['10.1.0.0/16']"`
 	// Certificate shown to servers that ask for one, and its key. Both or none.
 	ClientCertificate Path `toml:"client_certificate" example:"'client-cert.pem'"`
@@ -359,11 +365,12 @@ type Limits struct {
 	// Bytes a second that a message must bring in the long run, after a first data_timeout that is free.
 	DataRate int `toml:"data_rate"`
 	// Bytes of memory that the gateway may take in all. 0: what the control group allows, half of the machine's, or
-	// GOMEMLIMIT, whichever is least. Clients for whom none is left hear 421; `postern config check` shows what the limits cost.
+	// GOMEMLIMIT, whichever is least. Clients for whom none is left hear 421; `postern config check` shows what the
+	// limits cost.
 	Memory int64 `toml:"memory"`
 	// Bytes that messages which are coming in may hold in memory, together. When it is used up they go on with small
-	// buffers and bodies go to disk earlier; only a header section over 16 KiB is answered 452. 0: a sixteenth of the memory
-	// there is, at most 128 MiB.
+	// buffers and bodies go to disk earlier; only a header section over 16 KiB is answered 452. 0: a sixteenth of the
+	// memory there is, at most 128 MiB.
 	ContentMemory int64 `toml:"content_memory"`
 	// Wrong passwords that one client address (IPv6: one /64 network) may try within login_window; more AUTH from there
 	// is answered 454. A user who logged in from there within a day is counted by himself.
@@ -378,11 +385,12 @@ type Limits struct {
 type Queue struct {
 	// How long the record of finished mail is kept for `postern trace`.
 	Retention Duration `toml:"retention"`
-	// How many bytes of memory, about, the mail of the last seconds may take: what is safe in the journal and not yet in
-	// the database. At twice as much, new mail waits until there is room. 0: a part of the memory there is, at most 32 MiB.
+	// How many bytes of memory, about, the mail of the last seconds may take: what is safe in the journal and not yet
+	// in the database. At twice as much, new mail waits until there is room. 0: a part of the memory there is, at most
+	// 32 MiB.
 	Memory int64 `toml:"memory"`
-	// Notices in an hour to one address that is not in our domains, about mail from the world. Its sender may be forged,
-	// so more are held until somebody releases them; the administrator is told.
+	// Notices in an hour to one address that is not in our domains, about mail from the world. Its sender may be
+	// forged, so more are held until somebody releases them; the administrator is told.
 	NoticesPerAddress int `toml:"notices_per_address"`
 	// The same to all such addresses together.
 	NoticesToStrangers int `toml:"notices_to_strangers"`
@@ -408,15 +416,16 @@ type Admin struct {
 	SessionIdle Duration `toml:"session_idle"`
 	// How long a browser stays signed in at most.
 	SessionTime Duration `toml:"session_time"`
-	// Who is written to, by mail, when something should not wait until somebody looks: a server lost its TLS, a partner's
-	// certificate runs out, a notice is held. Empty: nobody.
+	// Who is written to, by mail, when something should not wait until somebody looks: a server lost its TLS, a
+	// partner's certificate runs out, a notice is held. Empty: nobody.
 	Notify mail.Address `toml:"notify" example:"'postmaster@example.com'"`
 }
 
-// OIDC lets people sign in to the console with an account they have elsewhere (OpenID Connect). An administrator makes an
-// account for each of them first; only the name is taken from there.
+// OIDC lets people sign in to the console with an account they have elsewhere (OpenID Connect). An administrator makes
+// an account for each of them first; only the name is taken from there.
 type OIDC struct {
-	// The provider. Empty: nobody signs in that way. Its redirect address for the gateway is the console's, with /oidc/callback.
+	// The provider. Empty: nobody signs in that way. Its redirect address for the gateway is the console's, with
+	// /oidc/callback.
 	Issuer string `toml:"issuer" example:"'https://login.example.com'"`
 	// What the provider knows the gateway by.
 	ClientID string `toml:"client_id" example:"'postern'"`
@@ -434,8 +443,8 @@ type Log struct {
 	Level LogLevel `toml:"level"`
 	// "text" or "json".
 	Format LogFormat `toml:"format"`
-	// Bytes of lines that wait in memory for whoever reads the log. When it is used up, lines are lost, and counted, until
-	// they are taken again; mail never waits for the log.
+	// Bytes of lines that wait in memory for whoever reads the log. When it is used up, lines are lost, and counted,
+	// until they are taken again; mail never waits for the log.
 	Memory int64 `toml:"memory"`
 }
 

@@ -14,14 +14,14 @@ import (
 	"postern/internal/policy/sts"
 )
 
-// Dangers names what a gateway would do as it is told and what is hardly meant: letting strangers relay, showing the console
-// to everybody, a name nobody can find. It reads no file that the configuration names.
+// Dangers names what a gateway would do as it is told and what is hardly meant: letting strangers relay, showing the
+// console to everybody, a name nobody can find. It reads no file that the configuration names.
 func (c *Config) Dangers() []Finding {
 	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(), c.deliveryDangers(), c.stsDangers(), c.acmeDangers(), c.fileDangers())
 }
 
-// Public networks with at most so many bits hold whole countries: who lets one relay lets strangers relay. Those of fewer than
-// wideBits are worth a look.
+// Public networks with at most so many bits hold whole countries: who lets one relay lets strangers relay. Those of
+// fewer than wideBits are worth a look.
 const (
 	openBits4, openBits6 = 8, 19
 	wideBits4, wideBits6 = 16, 32
@@ -104,8 +104,8 @@ func (c *Config) hostBits() (out []Finding) {
 	return out
 }
 
-// nowhere are domains of which no other server finds a name: those kept for examples and tests, and those of one machine or one
-// house (RFC 2606 §2, RFC 6761 §6, RFC 6762 §3, RFC 8375 §3).
+// nowhere are domains of which no other server finds a name: those kept for examples and tests, and those of one
+// machine or one house (RFC 2606 §2, RFC 6761 §6, RFC 6762 §3, RFC 8375 §3).
 func nowhere() []string {
 	return []string{"localhost", "localdomain", "local", "internal", "lan", "home", "home.arpa", "invalid", "example", "example.com", "example.net", "example.org"}
 }

@@ -11,7 +11,8 @@ type Finding struct {
 	Key string
 	// What is wrong, and what to do about it; Hint may be "".
 	What, Hint string
-	// Fatal: the gateway would not start, would not do what the key asks, or would be a danger. Otherwise it is worth a look.
+	// Fatal: the gateway would not start, would not do what the key asks, or would be a danger. Otherwise it is worth a
+	// look.
 	Fatal bool
 }
 

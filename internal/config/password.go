@@ -2,7 +2,8 @@ package config
 
 import "postern/internal/platform/passhash"
 
-// Proof returns what changes when the password of a user does, "" where there is no such user. It is as secret as the hash.
+// Proof returns what changes when the password of a user does, "" where there is no such user. It is as secret as the
+// hash.
 func (c *Config) Proof(name string) string {
 	for _, u := range c.User {
 		if u.Name == name {

@@ -14,7 +14,8 @@ type Problem struct {
 	Line, Column int
 	// Key is what it is about, as far as that is known: "listen[0].address"; "" otherwise.
 	Key string
-	// Text is the line of the file, without its end and not more of it than can be read; "" when there is nothing to show.
+	// Text is the line of the file, without its end and not more of it than can be read; "" when there is nothing to
+	// show.
 	Text string
 	// What is wrong, and what to write instead; Hint may be "".
 	What, Hint string

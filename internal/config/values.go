@@ -46,8 +46,8 @@ func (d Duration) String() string {
 // Path is a file name. Load makes a relative one absolute: relative to the folder of the configuration file.
 type Path string
 
-// Recipients says who knows the mailboxes of a domain: RecipientsAsk, RecipientsAny, or the file of a list. Load makes its path
-// absolute, and RecipientsAsk of an empty one.
+// Recipients says who knows the mailboxes of a domain: RecipientsAsk, RecipientsAny, or the file of a list. Load makes
+// its path absolute, and RecipientsAsk of an empty one.
 type Recipients string
 
 // The words that are no file.

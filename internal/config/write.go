@@ -46,8 +46,8 @@ func (c *Config) Map() map[string]any {
 	return out
 }
 
-// Differences lists, in order, the keys in which two configurations differ, with everything that Load filled in: "hostname",
-// "limits.hops", and of a section that may be repeated its name: "listen".
+// Differences lists, in order, the keys in which two configurations differ, with everything that Load filled in:
+// "hostname", "limits.hops", and of a section that may be repeated its name: "listen".
 func Differences(a, b *Config) (keys []string) {
 	before, after := a.Map(), b.Map()
 	for _, name := range slices.Sorted(maps.Keys(joined(before, after))) {
@@ -102,8 +102,8 @@ func writeTable(b *strings.Builder, v reflect.Value, path string) {
 	}
 }
 
-// isSection reports whether a key of this type is written as [key] or [[key]]: tables that are not so small that they are
-// written in line.
+// isSection reports whether a key of this type is written as [key] or [[key]]: tables that are not so small that they
+// are written in line.
 func isSection(t reflect.Type) bool {
 	if t.Kind() == reflect.Slice {
 		t = t.Elem()

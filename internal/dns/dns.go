@@ -27,7 +27,8 @@ type Resolver interface {
 // Info is what every answer tells about itself. An empty answer and NXDomain have one too: their Secure speaks of the
 // proof that there is no such thing. Beside any other error only Name is set.
 type Info struct {
-	// Secure says that a validating resolver which we trust vouched for the whole chain (the AD bit of RFC 4035 §3.2.3).
+	// Secure says that a validating resolver which we trust vouched for the whole chain (the AD bit of RFC 4035
+	// §3.2.3).
 	Secure bool
 	// TTL is how long the answer may be kept, the smallest of the chain.
 	TTL time.Duration
@@ -42,8 +43,8 @@ type MX struct {
 	Pref uint16
 	// Host is the exchanger's name. It is zero for a null MX and for a name no host can have; Text tells them apart.
 	Host mail.Domain
-	// Text is the name in presentation form (escaped, printable ASCII), in lower case and without the final dot; "." for
-	// the root.
+	// Text is the name in presentation form (escaped, printable ASCII), in lower case and without the final dot; "."
+	// for the root.
 	Text string
 }
 
@@ -81,8 +82,8 @@ type TLSAAnswer struct {
 	Records []TLSA
 }
 
-// PTRAnswer is the answer to a question for the names of an address. Whoever runs the address's network chose them: they
-// prove nothing until their own addresses say the same.
+// PTRAnswer is the answer to a question for the names of an address. Whoever runs the address's network chose them:
+// they prove nothing until their own addresses say the same.
 type PTRAnswer struct {
 	Info
 	// Names are those that a host can have; others are left out.

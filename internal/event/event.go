@@ -1,6 +1,6 @@
 // Package event has one struct for each thing that happens in the gateway, and the Sink they go to. Engines and
-// workflows emit; the mail log (maillog), the metrics and tests listen. An event is a fact with its data, never a format
-// string; whoever renders it escapes what peers wrote.
+// workflows emit; the mail log (maillog), the metrics and tests listen. An event is a fact with its data, never a
+// format string; whoever renders it escapes what peers wrote.
 //
 // Ground room.
 package event
@@ -57,8 +57,8 @@ const (
 	ClientLostTLS ClientKind = "tls-lost"      // the client always had TLS
 )
 
-// RecipientResult is what came of asking the servers of a domain of ours about a recipient. The names are stable: log and
-// metrics print them.
+// RecipientResult is what came of asking the servers of a domain of ours about a recipient. The names are stable: log
+// and metrics print them.
 type RecipientResult string
 
 // The results.
@@ -132,8 +132,8 @@ type (
 		Status   string
 		Text     string
 	}
-	// RecipientAsked: servers of ours were asked about a recipient; what is remembered is not asked again. Text is what Host
-	// answered last, or why nobody could tell; escaped.
+	// RecipientAsked: servers of ours were asked about a recipient; what is remembered is not asked again. Text is what
+	// Host answered last, or why nobody could tell; escaped.
 	RecipientAsked struct {
 		To     mail.Address
 		Result RecipientResult
@@ -162,8 +162,8 @@ type (
 		TLS        *mail.TLS
 		Took       time.Duration
 	}
-	// ClientPlain: one of our own clients handed in mail without TLS that should have had it. One event a day for a client
-	// and a kind.
+	// ClientPlain: one of our own clients handed in mail without TLS that should have had it. One event a day for a
+	// client and a kind.
 	ClientPlain struct {
 		Kind     ClientKind
 		Client   netip.Addr
@@ -220,13 +220,13 @@ type (
 		Delay    time.Duration // since acceptance
 		Next     time.Time     // next try, for deferred
 		Would    string        // rules in test mode that would have changed the outcome
-		// Wished is the action that an administrator, WishedBy, asked for while it was being sent, "" for none; TooLate says
-		// that it ended otherwise.
+		// Wished is the action that an administrator, WishedBy, asked for while it was being sent, "" for none; TooLate
+		// says that it ended otherwise.
 		Wished, WishedBy string
 		TooLate          bool
 	}
-	// MXChanged: DNS names mail hosts for a domain that rules do not know, and nobody vouches for them. One event a day for
-	// the same names.
+	// MXChanged: DNS names mail hosts for a domain that rules do not know, and nobody vouches for them. One event a day
+	// for the same names.
 	MXChanged struct {
 		Domain string
 		Rules  []string
@@ -304,12 +304,12 @@ type (
 		Code     int // of HTTP
 		Took     time.Duration
 	}
-	// RecordsChecked: what DNS and policy hosts have for our own domains was held against what we serve. Findings counts each
-	// code there is, those without a finding too.
+	// RecordsChecked: what DNS and policy hosts have for our own domains was held against what we serve. Findings
+	// counts each code there is, those without a finding too.
 	RecordsChecked struct{ Findings map[string]int }
-	// CertificateOrdered: an order for our own certificate came to its end. Issued says that there is a new one; Fault why there
-	// is none, or none for the names in Missing. Names and End are of what is served now, which is of our own making where
-	// Temporary. Next is when the next order is due.
+	// CertificateOrdered: an order for our own certificate came to its end. Issued says that there is a new one; Fault
+	// why there is none, or none for the names in Missing. Names and End are of what is served now, which is of our own
+	// making where Temporary. Next is when the next order is due.
 	CertificateOrdered struct {
 		Issued, SameKey, Temporary bool
 		Names, Missing             []string
@@ -317,8 +317,8 @@ type (
 		Fault                      string
 		Next                       time.Time
 	}
-	// CertificateEnding: a certificate of our own runs out within Step days (30, 14, 7 or 1; 0: it has). Kind is "server" or
-	// "client", Fault why it was not renewed, "" where that is not known.
+	// CertificateEnding: a certificate of our own runs out within Step days (30, 14, 7 or 1; 0: it has). Kind is
+	// "server" or "client", Fault why it was not renewed, "" where that is not known.
 	CertificateEnding struct {
 		Kind, Name string
 		End        time.Time

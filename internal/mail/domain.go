@@ -29,7 +29,8 @@ const maxSpelling = 1024
 const maxShown = 77
 
 // ParseDomain reads a domain in any spelling: upper case, U-labels, full-width dots, one trailing dot, or an address
-// literal in brackets. Underscores, and a hyphen at one end of a label, are accepted because mail hosts in the field have them.
+// literal in brackets. Underscores, and a hyphen at one end of a label, are accepted because mail hosts in the field
+// have them.
 func ParseDomain(s string) (Domain, error) {
 	if len(s) > maxSpelling {
 		return Domain{}, fmt.Errorf("%w: %q has %d octets, want 1 to 253", ErrDomain, Clip(s, maxShown), len(s))
@@ -86,8 +87,8 @@ func checkLabel(label string) error {
 	return nil
 }
 
-// parseLiteral reads an address literal (RFC 5321 §4.1.3). General literals of unknown tags are refused. An IPv4 address
-// inside IPv6 is the IPv4 address it means.
+// parseLiteral reads an address literal (RFC 5321 §4.1.3). General literals of unknown tags are refused. An IPv4
+// address inside IPv6 is the IPv4 address it means.
 func parseLiteral(s string) (Domain, error) {
 	inner, ok := strings.CutSuffix(s[1:], "]")
 	if !ok {

@@ -19,8 +19,8 @@ type token struct {
 	word *encodedWord
 }
 
-// wordReader reads the encoded words of one header value. It is tolerant where the field is: words stand anywhere, may be
-// too long and hold blanks. Work is linear.
+// wordReader reads the encoded words of one header value. It is tolerant where the field is: words stand anywhere, may
+// be too long and hold blanks. Work is linear.
 type wordReader struct {
 	adjacent bool   // two words have at most blanks between them
 	unread   string // the first thing that could not be read
@@ -111,8 +111,8 @@ func (r *wordReader) cutWord(v string) (w *encodedWord, rest string) {
 	return w, payload[end+2:]
 }
 
-// wordHead splits off what makes people and programs take v, which begins with "=?", for an encoded word: a charset, and
-// one letter between question marks.
+// wordHead splits off what makes people and programs take v, which begins with "=?", for an encoded word: a charset,
+// and one letter between question marks.
 func wordHead(v string) (charset, encoding, payload string, ok bool) {
 	charset, rest, ok1 := strings.Cut(v[2:], "?")
 	encoding, payload, ok2 := strings.Cut(rest, "?")

@@ -60,6 +60,7 @@ type Envelope struct {
 	Ret  Return   `json:"ret,omitempty"`
 	// EnvID is the ENVID value as it came, xtext still encoded (RFC 3461 §4.4).
 	EnvID string `json:"envid,omitempty"`
-	// RequireTLS is the parameter REQUIRETLS: every hop must have TLS, prove who it is, and promise the same (RFC 8689 §2).
+	// RequireTLS is the parameter REQUIRETLS: every hop must have TLS, prove who it is, and promise the same (RFC 8689
+	// §2).
 	RequireTLS bool `json:"requiretls,omitempty"`
 }

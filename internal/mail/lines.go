@@ -5,11 +5,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxWord is where a longer word is broken, so that no line can reach the 998 octets that mail allows (RFC 5322 §2.1.1).
+// maxWord is where a longer word is broken, so that no line can reach the 998 octets that mail allows (RFC 5322
+// §2.1.1).
 const maxWord = 900
 
-// Clip returns s where it has at most the given number of octets, else as many of its beginning, ended at a character, and
-// "...". Octets that are no UTF-8 do not survive the cut.
+// Clip returns s where it has at most the given number of octets, else as many of its beginning, ended at a character,
+// and "...". Octets that are no UTF-8 do not survive the cut.
 func Clip(s string, most int) string {
 	if len(s) <= most {
 		return s

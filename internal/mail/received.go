@@ -19,8 +19,9 @@ import (
 //		by gw.example.com (Postern) with ESMTPS id 06bq4x2k9y8m3f7a
 //		for <dr@clinic.test>; Tue, 1 Dec 2026 10:00:00 +0000
 //
-// Filters further on count "unknown" against a client. So it stands only where DNS answered that there is no name; where that is
-// not known the address stands alone, which is a form of RFC 5321 §4.4 too: "from mail.example.com ([192.0.2.7])".
+// Filters further on count "unknown" against a client. So it stands only where DNS answered that there is no name;
+// where that is not known the address stands alone, which is a form of RFC 5321 §4.4 too: "from mail.example.com
+// ([192.0.2.7])".
 //
 // Helo and the certificate's names are the peer's words: every character that could end the line, a
 // comment or a quotation is printed as "?".

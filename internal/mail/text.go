@@ -23,8 +23,8 @@ func (t Text) String() string {
 }
 
 // Readings returns the different texts that programs make of the field, the likeliest first, at least one: they do not
-// agree where a sender broke a character between encoded words, left out blanks between them, wrote UTF-7 without saying
-// so, or used the parameters of RFC 2231 §4. All are valid UTF-8. The slice belongs to t.
+// agree where a sender broke a character between encoded words, left out blanks between them, wrote UTF-7 without
+// saying so, or used the parameters of RFC 2231 §4. All are valid UTF-8. The slice belongs to t.
 func (t Text) Readings() []string {
 	if len(t.readings) == 0 {
 		return []string{""}
@@ -69,7 +69,8 @@ func (t *Text) add(s string) {
 	}
 }
 
-// plain reports whether a value has one reading that nobody doubts: printable ASCII without what other forms begin with.
+// plain reports whether a value has one reading that nobody doubts: printable ASCII without what other forms begin
+// with.
 func plain(v string) bool {
 	for i := range len(v) {
 		if c := v[i]; c < ' ' && c != '\t' || c > '~' || c == '+' || c == '=' && i+1 < len(v) && v[i+1] == '?' || c == '*' {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Demand is what one source asks of a delivery's channel. A delivery keeps its demands apart, so that a source that asks
-// for something else later replaces its own and touches nobody's. A delivery's Requirement is the join of its demands.
-// Stored as JSON with the delivery: fields are only ever added.
+// Demand is what one source asks of a delivery's channel. A delivery keeps its demands apart, so that a source that
+// asks for something else later replaces its own and touches nobody's. A delivery's Requirement is the join of its
+// demands. Stored as JSON with the delivery: fields are only ever added.
 type Demand struct {
 	// Source says who asks: FromRule, FromOwn, FromRequireTLS, or About one of these.
 	Source      string      `json:"source"`
@@ -84,9 +84,9 @@ func find(ds []Demand, source string) int {
 // has, now what is demanded of it at this moment; strict says what a source demands at its strictest, ok false where it
 // is no longer in force.
 //
-// A source that still asks replaces who the peer must be (trust, names, pins, and whose memory of mail hosts counts), and
-// keeps the higher of each of its floors (channel, TLS version, revocation, MX trust, REQUIRETLS, what becomes of peers
-// without TLS).
+// A source that still asks replaces who the peer must be (trust, names, pins, and whose memory of mail hosts counts),
+// and keeps the higher of each of its floors (channel, TLS version, revocation, MX trust, REQUIRETLS, what becomes of
+// peers without TLS).
 // Pins that are gone, and names that were proof against DNS and are not any more, are less and not other: they stay. A
 // source that no longer asks stays as it was, unless what is in force asks all of it anyway, or asks the same under
 // another name. New sources join. The order is that of old, then of now.

@@ -19,7 +19,8 @@ func (d dice) demands() (out []Demand) {
 	return out
 }
 
-// TestRenewingLowersNoFloor: where nobody said that it may get less, no ordered axis falls below what was demanded or is.
+// TestRenewingLowersNoFloor: where nobody said that it may get less, no ordered axis falls below what was demanded or
+// is.
 func TestRenewingLowersNoFloor(t *testing.T) {
 	d := roll(t)
 	for range rounds {

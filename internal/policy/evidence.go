@@ -17,9 +17,11 @@ type Evidence struct {
 	// Peers has one proof per demand examined, by PeerDemand.Key. A demand not in the map was not examined, which is
 	// never a pass.
 	Peers map[string]Proof `json:"-"`
-	// DANE is what the TLSA records of the host make of the chain; nil where it has none that can be used, or nobody asked.
+	// DANE is what the TLSA records of the host make of the chain; nil where it has none that can be used, or nobody
+	// asked.
 	DANE *DANE `json:"dane,omitempty"`
-	// RequireTLS says that the peer offered REQUIRETLS inside TLS; what it offered before does not count (RFC 8689 §4.2.1).
+	// RequireTLS says that the peer offered REQUIRETLS inside TLS; what it offered before does not count (RFC 8689
+	// §4.2.1).
 	RequireTLS bool `json:"requiretls_offered,omitempty"`
 	// Expected and Presented are the names we wanted and the certificate's DNS names.
 	Expected  []string `json:"expected_names,omitempty"`
@@ -91,8 +93,8 @@ func (e Evidence) Reached(r Requirement) Level {
 	return Encrypted
 }
 
-// ProvedBy says what proved the peer of a channel that is authenticated under r: ByDANEEE or ByDANETA where r demands it of
-// the host or nothing else would have done, else ByPin or ByCertificate; "" where it is not authenticated.
+// ProvedBy says what proved the peer of a channel that is authenticated under r: ByDANEEE or ByDANETA where r demands
+// it of the host or nothing else would have done, else ByPin or ByCertificate; "" where it is not authenticated.
 func (e Evidence) ProvedBy(r Requirement) string {
 	if e.Reached(r) < Authenticated {
 		return ""

@@ -156,7 +156,8 @@ func publishedReasons() []Info {
 	}
 }
 
-// remoteReasons are the peer's own answers and the end of patience. The peer's status, where it gave one, replaces ours.
+// remoteReasons are the peer's own answers and the end of patience. The peer's status, where it gave one, replaces
+// ours.
 func remoteReasons() []Info {
 	return []Info{
 		{Remote4xx, OfAnswer, "The recipient's server refused for now.", Them,

@@ -11,11 +11,11 @@ const (
 	ByChain ProofBy = iota
 	// ByEither is that, or ByTLSA.
 	ByEither
-	// ByTLSA is a TLSA record of the mail host that the certificates match, where the name of the host is proven: whoever
-	// chooses the host could choose its records.
+	// ByTLSA is a TLSA record of the mail host that the certificates match, where the name of the host is proven:
+	// whoever chooses the host could choose its records.
 	ByTLSA
-	// ByHost is what the host itself publishes: one of its TLSA records, however its name was found (RFC 7672 §2.2.1). No
-	// rule asks for it; it is how the demand of a host is written.
+	// ByHost is what the host itself publishes: one of its TLSA records, however its name was found (RFC 7672 §2.2.1).
+	// No rule asks for it; it is how the demand of a host is written.
 	ByHost
 )
 
@@ -25,8 +25,8 @@ const (
 	PublishedSTS  = "sts"  // RFC 8461
 )
 
-// The modes of what is published. In all but Enforced mail goes as if there were nothing, and what would have fallen short
-// is recorded.
+// The modes of what is published. In all but Enforced mail goes as if there were nothing, and what would have fallen
+// short is recorded.
 const (
 	Enforced = "enforce"
 	Testing  = "testing"   // by the domain's own word (RFC 8461 §5)
@@ -35,8 +35,8 @@ const (
 	Waived   = "waived"    // by the message's, which says TLS-Required: No (RFC 8689 §3)
 )
 
-// Published is one policy that a recipient's domain or its mail host publishes, as it was found for one hop. Values from
-// DNS and from the web are hostile text: bounded and escaped.
+// Published is one policy that a recipient's domain or its mail host publishes, as it was found for one hop. Values
+// from DNS and from the web are hostile text: bounded and escaped.
 type Published struct {
 	Kind string `json:"kind"` // PublishedDANE or PublishedSTS
 	// Mode is one of the modes; "" where an MTA-STS policy may be published and is not known: nothing is kept to.
@@ -67,8 +67,8 @@ type Published struct {
 	Demand Requirement `json:"-"`
 }
 
-// HostDemand is what usable TLSA records demand: a peer that one of them proves. Names, dates and revocation are no matter
-// of it, and any version of TLS will do (RFC 7672 §3.1).
+// HostDemand is what usable TLSA records demand: a peer that one of them proves. Names, dates and revocation are no
+// matter of it, and any version of TLS will do (RFC 7672 §3.1).
 func HostDemand() Requirement {
 	return Requirement{Channel: Authenticated, Peer: []PeerDemand{{By: ByHost}}, MinTLS: anyTLS}
 }
@@ -76,8 +76,8 @@ func HostDemand() Requirement {
 // EncryptedDemand is what TLSA records demand of which none is usable: TLS, with whoever answers (RFC 7672 §2.2).
 func EncryptedDemand() Requirement { return Requirement{Channel: Encrypted} }
 
-// DomainDemand is what an enforced MTA-STS policy demands of a host that it names: a certificate of the public trust for
-// the host's name (RFC 8461 §4.2). Any version of TLS will do.
+// DomainDemand is what an enforced MTA-STS policy demands of a host that it names: a certificate of the public trust
+// for the host's name (RFC 8461 §4.2). Any version of TLS will do.
 func DomainDemand() Requirement {
 	return Requirement{Channel: Authenticated, Peer: []PeerDemand{PublicDemand()}, MinTLS: anyTLS}
 }
@@ -93,9 +93,9 @@ func Demands(found []Published) Requirement {
 	return Combine(out...)
 }
 
-// With returns what a channel must pass that carries mail with requirement r over a hop that demands something itself. It
-// is never weaker than either. What r would mean by authenticated counts only where r demands it: a private CA that a
-// domain of ours names for a channel that need not be authenticated is no demand on the hop.
+// With returns what a channel must pass that carries mail with requirement r over a hop that demands something itself.
+// It is never weaker than either. What r would mean by authenticated counts only where r demands it: a private CA that
+// a domain of ours names for a channel that need not be authenticated is no demand on the hop.
 func (r Requirement) With(hop Requirement) Requirement {
 	if hop.Channel == Plaintext {
 		return r

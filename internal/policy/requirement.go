@@ -9,8 +9,8 @@ import (
 
 // Requirement is what a delivery demands of its channel. The zero value demands nothing: the ordinary opportunistic
 // ladder, any TLS before plaintext. A Requirement is a value; nobody changes one that somebody else holds. It is
-// stored with each delivery as JSON, so fields are only ever added, with a good zero value. What a hop publishes is never
-// part of one that is stored; see With.
+// stored with each delivery as JSON, so fields are only ever added, with a good zero value. What a hop publishes is
+// never part of one that is stored; see With.
 type Requirement struct {
 	// Channel is the lowest rung that may carry the message.
 	Channel Level `json:"channel"`
@@ -22,8 +22,8 @@ type Requirement struct {
 	Peer []PeerDemand `json:"peer,omitempty"`
 	// MX says what the MX host name itself must deserve.
 	MX MXTrust `json:"mx,omitempty"`
-	// PinnedBy names the rules whose remembered names count where MX is MXPinned: the name of the mail host must be known
-	// to each of them. Sorted and without duplicates after Combine, which puts Nobody where MXPinned names none.
+	// PinnedBy names the rules whose remembered names count where MX is MXPinned: the name of the mail host must be
+	// known to each of them. Sorted and without duplicates after Combine, which puts Nobody where MXPinned names none.
 	PinnedBy []string `json:"pinned_by,omitempty"`
 	// Revocation says how hard revocation is looked at.
 	Revocation Revocation `json:"revocation,omitempty"`
@@ -31,8 +31,8 @@ type Requirement struct {
 	MinTLS uint16 `json:"min_tls,omitempty"`
 	// WithoutTLS says what becomes of a delivery whose peer offers no TLS at all.
 	WithoutTLS WithoutTLS `json:"without_tls,omitempty"`
-	// RequireTLS says that the next hop must offer REQUIRETLS inside TLS, and so take the promise over (RFC 8689 §2). It
-	// implies TLS.
+	// RequireTLS says that the next hop must offer REQUIRETLS inside TLS, and so take the promise over (RFC 8689 §2).
+	// It implies TLS.
 	RequireTLS bool `json:"require_tls,omitempty"`
 }
 
@@ -98,8 +98,8 @@ func PublicDemand() PeerDemand {
 // Forced reports whether plaintext is out of the question.
 func (r Requirement) Forced() bool { return r.Channel > Plaintext || r.RequireTLS }
 
-// RequireTLSDemand is what REQUIRETLS demands of a hop (RFC 8689 §2): a mail host whose name is proven, which proves itself
-// by a certificate of the public trust or by DANE, and offers REQUIRETLS too.
+// RequireTLSDemand is what REQUIRETLS demands of a hop (RFC 8689 §2): a mail host whose name is proven, which proves
+// itself by a certificate of the public trust or by DANE, and offers REQUIRETLS too.
 func RequireTLSDemand() Requirement {
 	demand := PublicDemand()
 	demand.By = ByEither

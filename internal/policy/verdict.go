@@ -7,8 +7,8 @@ import (
 )
 
 // Verdict compares a requirement with evidence and returns every shortfall, the one to act on first; none means pass.
-// What is unknown is never good: a demand without a proof falls short. That REQUIRETLS is not offered comes last, so that
-// it comes first only where nothing else falls short.
+// What is unknown is never good: a demand without a proof falls short. That REQUIRETLS is not offered comes last, so
+// that it comes first only where nothing else falls short.
 func Verdict(r Requirement, e Evidence) []Shortfall {
 	if !r.Forced() {
 		return nil

@@ -21,11 +21,11 @@
 // becomes a wish (Wish), which stays with the delivery:
 //
 //   - Act makes it durable before it answers, and says of how many deliveries it is pending.
-//   - When the lease ends and the delivery would wait again, it is carried out instead: deferred becomes cancelled or held,
-//     in the same transaction. Nothing that is wished away is claimed again.
+//   - When the lease ends and the delivery would wait again, it is carried out instead: deferred becomes cancelled or
+//     held, in the same transaction. Nothing that is wished away is claimed again.
 //   - When the delivery ends otherwise, the wish is too late; the record keeps it and shows that.
-//   - A lease ends by Settle; by running out, and then Claim and Act carry the wish out before they do anything else; and
-//     with the process, and then opening the store does.
+//   - A lease ends by Settle; by running out, and then Claim and Act carry the wish out before they do anything else;
+//     and with the process, and then opening the store does.
 //   - Release and Retry undo a Hold that is still wished. A wish to cancel stays.
 //   - How a wish ended is an entry in the audit trail, in the transaction that ended it.
 //

@@ -52,7 +52,8 @@ func MatchAddress(pattern string, a mail.Address) bool {
 	return foldDomain(pattern) == a.Domain.String()
 }
 
-// foldAddress brings a person's spelling of an address to the canonical one; what is none, or a pattern, stays as it is.
+// foldAddress brings a person's spelling of an address to the canonical one; what is none, or a pattern, stays as it
+// is.
 func foldAddress(s string) string {
 	a, err := mail.ParseAddress(s)
 	if err != nil || strings.ContainsAny(s, "*?") {

@@ -63,13 +63,14 @@ type Message struct {
 	HeaderSize int
 	// EightBit says the content has octets above 127; HeaderUTF8 that the header section has.
 	EightBit, HeaderUTF8 bool
-	// Waives says that the message sets aside what recipients' domains publish (RFC 8689 §3): its header has TLS-Required: No,
-	// and its envelope no REQUIRETLS, which goes before. It lowers nothing that a rule demands.
+	// Waives says that the message sets aside what recipients' domains publish (RFC 8689 §3): its header has
+	// TLS-Required: No, and its envelope no REQUIRETLS, which goes before. It lowers nothing that a rule demands.
 	Waives     bool
 	AcceptedAt time.Time
 	// RulesRevision is the revision of the rules that set the requirements, for people.
 	RulesRevision int64
-	// Judged is the number of what was in force when the requirements were set; see audit.Judgement. 0 is older than any.
+	// Judged is the number of what was in force when the requirements were set; see audit.Judgement. 0 is older than
+	// any.
 	Judged int64
 	// About is the message a DSN or delay notice speaks of, "" for ordinary mail.
 	About ID
@@ -132,8 +133,8 @@ type Delivery struct {
 func (d *Delivery) JudgedUnder(m *Message) int64 { return max(m.Judged, d.Judged) }
 
 // Sourced are the demands of d. For what an older release stored without them it says who they may be of: each gets the
-// whole requirement, which is more than it asked and comes to the same. own says that the configuration demands something
-// for the recipient's domain.
+// whole requirement, which is more than it asked and comes to the same. own says that the configuration demands
+// something for the recipient's domain.
 func (d *Delivery) Sourced(kind Kind, own bool) []policy.Demand {
 	if len(d.Demands) > 0 || d.Requirement.Key() == "" {
 		return d.Demands

@@ -7,8 +7,8 @@ import (
 	"postern/internal/policy"
 )
 
-// TestWhatAnOlderReleaseStoredHasItsSources: a delivery without demands by source keeps its whole requirement with each who
-// may have asked for it, so that none of it is loosened.
+// TestWhatAnOlderReleaseStoredHasItsSources: a delivery without demands by source keeps its whole requirement with each
+// who may have asked for it, so that none of it is loosened.
 func TestWhatAnOlderReleaseStoredHasItsSources(t *testing.T) {
 	forced := policy.Combine(policy.Requirement{Channel: policy.Authenticated})
 	to := mail.Recipient{Address: mail.MustAddress("dr@clinic.test")}

@@ -39,30 +39,30 @@ type Store interface {
 	// Accept makes one message with its deliveries durable (G1). On success the store owns the Body; on error the
 	// caller still discards it. Deliveries get their IDs, the message its Size from the body.
 	Accept(ctx context.Context, s *Submission) error
-	// Claim leases deliveries to a worker: state Sending until c.Until. Order: by Due, a message's deliveries together; one
-	// accepted a moment ago may be passed over when c.Limit is reached without it.
+	// Claim leases deliveries to a worker: state Sending until c.Until. Order: by Due, a message's deliveries together;
+	// one accepted a moment ago may be passed over when c.Limit is reached without it.
 	Claim(ctx context.Context, c Claim) ([]Work, error)
 	// Settle ends leases: records attempts, moves to the next states, queues new messages, and keeps the site's state,
-	// all in one transaction or not at all (G3). It fails whole with ErrStaleLease if one lease is not held (G4). It fills in
-	// Became and Wished of the settlements.
+	// all in one transaction or not at all (G3). It fails whole with ErrStaleLease if one lease is not held (G4). It
+	// fills in Became and Wished of the settlements.
 	Settle(ctx context.Context, b Batch) error
 	// Extend prolongs leases still held; ErrStaleLease if one is not.
 	Extend(ctx context.Context, leases []Lease, until time.Time) error
-	// Open opens the body of a message, ErrNotFound when it is gone with the message's end. Size is Message.Size. A body that
-	// is not what was stored is never given out: ErrDamaged.
+	// Open opens the body of a message, ErrNotFound when it is gone with the message's end. Size is Message.Size. A
+	// body that is not what was stored is never given out: ErrDamaged.
 	Open(ctx context.Context, id ID) (io.ReadSeekCloser, error)
 	// Sites lists the sites that have waiting deliveries or a row of failures; one pass, for start.
 	Sites(ctx context.Context) ([]Site, error)
-	// TookMail returns the sites that a delivery of ordinary mail, not from the null sender, ended delivered at since a time,
-	// with the newest such time, as far as the newest deliveries up to limit tell; for start.
+	// TookMail returns the sites that a delivery of ordinary mail, not from the null sender, ended delivered at since a
+	// time, with the newest such time, as far as the newest deliveries up to limit tell; for start.
 	TookMail(ctx context.Context, since time.Time, limit int) (map[SiteKey]time.Time, error)
 	// List yields records newest acceptance first. The body of the loop must not call the store.
 	List(ctx context.Context, f Filter) iter.Seq2[Record, error]
-	// Act is an administrator's change of states; it returns the sites touched, how many deliveries changed, and which will
-	// when their leases end.
+	// Act is an administrator's change of states; it returns the sites touched, how many deliveries changed, and which
+	// will when their leases end.
 	Act(ctx context.Context, a Action) (Acted, error)
-	// Wished returns those of the deliveries of which a Hold or a Cancel is wished that was not carried out yet, in order.
-	// It is asked before each message is sent, and so costs little.
+	// Wished returns those of the deliveries of which a Hold or a Cancel is wished that was not carried out yet, in
+	// order. It is asked before each message is sent, and so costs little.
 	Wished(ctx context.Context, ids []DeliveryID) ([]DeliveryID, error)
 	// Purge deletes up to limit finished messages all of whose deliveries ended before the time, and what no row refers
 	// to any more. It returns how many it deleted; callers repeat until 0, pausing so that mail is never stalled.
@@ -73,8 +73,8 @@ type Store interface {
 	Close() error
 }
 
-// Draft is a body being written. Exactly one of passing it to Accept or Settle (and that succeeding) or Discard ends it.
-// Not safe for concurrent use.
+// Draft is a body being written. Exactly one of passing it to Accept or Settle (and that succeeding) or Discard ends
+// it. Not safe for concurrent use.
 type Draft interface {
 	io.Writer
 	// Size is the bytes written so far.
@@ -114,8 +114,8 @@ type Claim struct {
 	// Worker names who asks, for people who look at leases.
 	Worker     string
 	Now, Until time.Time
-	// Beyond claims by site and Overdue also take what is due after it: the clock stood later when that was planned. Zero
-	// means none.
+	// Beyond claims by site and Overdue also take what is due after it: the clock stood later when that was planned.
+	// Zero means none.
 	Beyond time.Time
 	// Limit bounds the deliveries returned; 0 means 100. A message's deliveries at one site may exceed it by none.
 	Limit int
@@ -194,15 +194,16 @@ type Filter struct {
 	Reason    policy.Reason
 	Rule      string
 	Site      SiteKey
-	// Scope, when not nil, are domains of which one must be the sender's or the recipient's; an empty one selects nothing.
+	// Scope, when not nil, are domains of which one must be the sender's or the recipient's; an empty one selects
+	// nothing.
 	Scope       []mail.Domain
 	Since       time.Time  // accepted at or after
 	Until       time.Time  // accepted before
 	JudgedBelow int64      // if > 0: deliveries last judged under a lower number
 	After       DeliveryID // continue below this delivery (cursor); 0 from the newest
 	Limit       int        // 0 means no limit
-	// Look bounds how many messages are looked at where no index tells which to take; 0 means no bound. A List that ends
-	// for that reason ends with *Unfinished.
+	// Look bounds how many messages are looked at where no index tells which to take; 0 means no bound. A List that
+	// ends for that reason ends with *Unfinished.
 	Look int
 	// Brief leaves the records' History out, which costs most of reading them.
 	Brief bool
@@ -248,7 +249,8 @@ type Acted struct {
 	// Changed counts the deliveries that are as the action wants them; a wish that was undone is one.
 	Changed int
 	Sites   []SiteKey
-	// Pending are the deliveries that are being sent and change when that ends, if they are not delivered by it; in order.
+	// Pending are the deliveries that are being sent and change when that ends, if they are not delivered by it; in
+	// order.
 	Pending []Pending
 }
 

@@ -23,8 +23,8 @@ func (s *Settlement) Check() error {
 }
 
 // Apply carries out what a settlement says on the delivery it is about, except for its History and the Move to another
-// Site, which are the store's, and then what an administrator wished meanwhile. It notes both in s. The caller has checked
-// the lease.
+// Site, which are the store's, and then what an administrator wished meanwhile. It notes both in s. The caller has
+// checked the lease.
 func (s *Settlement) Apply(d *Delivery, now time.Time) {
 	d.State, d.Due, d.Deadline = s.State, Kept(s.Due), Kept(s.Deadline)
 	d.Reached, d.Reason = s.Reached, s.Reason

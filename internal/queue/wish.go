@@ -10,8 +10,8 @@ import (
 
 // Wish is an administrator's action on a delivery that was under a lease when it came. It stays with the delivery until
 // the lease ends, and is as durable as the answer of Act that promised it: see the package comment. Once the delivery
-// waits without a lease again it has none. One that ended keeps its last, which says: cancelled as wished, or, with state
-// Delivered or Failed, that the wish was too late. A Wish is not changed after it was made.
+// waits without a lease again it has none. One that ended keeps its last, which says: cancelled as wished, or, with
+// state Delivered or Failed, that the wish was too late. A Wish is not changed after it was made.
 type Wish struct {
 	Kind ActionKind // Hold, Release or Cancel
 	By   string
@@ -36,9 +36,9 @@ const (
 	AskedPending
 )
 
-// Ask is Apply on a delivery under a lease, whose State is the stored one, Queued or Held. A cancellation that is wished
-// is not taken back. Release and Retry undo a Hold that is wished, Retry not with KeepHolds; a held delivery that is being tried is released when
-// its try ends. Retry wishes nothing: the try is under way.
+// Ask is Apply on a delivery under a lease, whose State is the stored one, Queued or Held. A cancellation that is
+// wished is not taken back. Release and Retry undo a Hold that is wished, Retry not with KeepHolds; a held delivery
+// that is being tried is released when its try ends. Retry wishes nothing: the try is under way.
 func (a *Action) Ask(d *Delivery) Asked {
 	wished := ActionKind("")
 	if d.Wish != nil {
@@ -59,7 +59,8 @@ func (a *Action) Ask(d *Delivery) Asked {
 	return AskedNothing
 }
 
-// CarryOut does what is wished of a delivery whose lease has ended, if it waits. For one that ended, the wish is too late.
+// CarryOut does what is wished of a delivery whose lease has ended, if it waits. For one that ended, the wish is too
+// late.
 func (d *Delivery) CarryOut(now time.Time) {
 	if d.Wish == nil {
 		return

@@ -106,9 +106,9 @@ type Refusal struct {
 // Error returns the sentence.
 func (r *Refusal) Error() string { return r.Text }
 
-// OwnHello reads the argument of EHLO or HELO from a client of our own side: devices call themselves "BÜRO-PC", "(none)",
-// "anna's laptop" or nothing. What they say is kept as it is, but that anything which is no printable character becomes
-// "?"; whoever prints it in a header escapes more. Only what is too long is refused.
+// OwnHello reads the argument of EHLO or HELO from a client of our own side: devices call themselves "BÜRO-PC",
+// "(none)", "anna's laptop" or nothing. What they say is kept as it is, but that anything which is no printable
+// character becomes "?"; whoever prints it in a header escapes more. Only what is too long is refused.
 func OwnHello(arg []byte) (name string, no *Refusal) {
 	arg = bytes.Trim(arg, " \t")
 	if len(arg) > maxHello {

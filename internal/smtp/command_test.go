@@ -60,8 +60,9 @@ func TestANameInEHLOHasNoMeaningElsewhere(t *testing.T) {
 	}
 }
 
-// TestWhatProtectsNobodyRefusesNoMail tells situations of the field: senders that lists, forwarders and old systems make,
-// and parameters about reports that programs get wrong. What a strict reader answers here with 501 or 553 is mail lost.
+// TestWhatProtectsNobodyRefusesNoMail tells situations of the field: senders that lists, forwarders and old systems
+// make, and parameters about reports that programs get wrong. What a strict reader answers here with 501 or 553 is mail
+// lost.
 func TestWhatProtectsNobodyRefusesNoMail(t *testing.T) {
 	srs := "SRS1=HHHH=forwarder.example.net==HHHH=TT=origin.example.org=newsletter-bounces+verp-12345"
 	for _, tc := range []struct{ what, from, want string }{

@@ -114,8 +114,8 @@ const (
 	loneDotBare                  // a dot behind a bare CR or LF
 )
 
-// watch looks for a dot that stands alone on a line by any reading of line ends, of which at least one end is no CRLF: in
-// the octets as they come, and in what is left when dots were taken out.
+// watch looks for a dot that stands alone on a line by any reading of line ends, of which at least one end is no CRLF:
+// in the octets as they come, and in what is left when dots were taken out.
 func (d *Decoder) watch(src []byte) {
 	for len(src) > 0 {
 		if d.lone == loneMid {

@@ -212,8 +212,8 @@ func hasLoneDot(raw string, doubled bool) bool {
 	return false
 }
 
-// FuzzLoneDots holds the watch against its definition, in whatever pieces the octets come, and what is let through against
-// what a server that knows other line ends would read.
+// FuzzLoneDots holds the watch against its definition, in whatever pieces the octets come, and what is let through
+// against what a server that knows other line ends would read.
 func FuzzLoneDots(f *testing.F) {
 	for _, s := range []string{"a\n.\nb", "a\r\n.\nb", "a\n.\r\nb", "a\r.\rb", "a\r\n.\rb", ".\n", ".\r\r\n", "\r\n..\r\n", "a\n..\nb", "a\r\r\n.\r\r\n", "a\n.b\n", "..\n0", "\r\n..\rx", "...\n"} {
 		f.Add(s, 3)

@@ -23,8 +23,8 @@ const (
 	afterCR
 )
 
-// Append appends the encoded form of the next piece of content. Pieces may be cut anywhere. On ErrBareLineEnd nothing of
-// the content may be finished: the connection must be closed.
+// Append appends the encoded form of the next piece of content. Pieces may be cut anywhere. On ErrBareLineEnd nothing
+// of the content may be finished: the connection must be closed.
 func (e *DotEncoder) Append(dst, src []byte) ([]byte, error) {
 	for len(src) > 0 {
 		if e.state == afterCR {

@@ -29,8 +29,8 @@ type MailCommand struct {
 	Size int64
 }
 
-// ParseMail reads the argument of MAIL. A parameter about reports (RET, ENVID, and NOTIFY and ORCPT of RCPT) never refuses
-// mail: it is mended where it can be read and passed over where it cannot.
+// ParseMail reads the argument of MAIL. A parameter about reports (RET, ENVID, and NOTIFY and ORCPT of RCPT) never
+// refuses mail: it is mended where it can be read and passed over where it cannot.
 func ParseMail(arg []byte, o Offered) (MailCommand, *Refusal) {
 	var m MailCommand
 	text := string(arg)

@@ -15,7 +15,8 @@ type Reply struct {
 	Code int
 	// Status is the enhanced code of RFC 3463, "5.7.1", or "" where there is none.
 	Status string
-	// Lines is the text, one entry a line, without code and status. Text of a peer is hostile: show it through Printable.
+	// Lines is the text, one entry a line, without code and status. Text of a peer is hostile: show it through
+	// Printable.
 	Lines []string
 }
 

@@ -21,8 +21,8 @@ import (
 
 var updateCiphers = flag.Bool("update-ciphers", false, "rewrite testdata/ciphers.golden")
 
-// TestCipherNamesAreOpenSSLs prints the facts of every suite crypto/tls knows. The names in the golden file were compared
-// with "openssl ciphers -V -stdname" of OpenSSL 3, those of RC4 and triple DES with its manual page.
+// TestCipherNamesAreOpenSSLs prints the facts of every suite crypto/tls knows. The names in the golden file were
+// compared with "openssl ciphers -V -stdname" of OpenSSL 3, those of RC4 and triple DES with its manual page.
 func TestCipherNamesAreOpenSSLs(t *testing.T) {
 	var out strings.Builder
 	suites := append(tls.CipherSuites(), tls.InsecureCipherSuites()...)

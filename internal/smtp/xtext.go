@@ -46,8 +46,8 @@ func DecodeXtext(s string) (string, error) {
 	return b.String(), nil
 }
 
-// mendXtext returns s as xtext. What is xtext stays as it is; else hexadecimal digits become upper case, and "+" and "="
-// that stand for themselves are escaped, as "user+tag@host" has it in the field. "" for what has other octets.
+// mendXtext returns s as xtext. What is xtext stays as it is; else hexadecimal digits become upper case, and "+" and
+// "=" that stand for themselves are escaped, as "user+tag@host" has it in the field. "" for what has other octets.
 func mendXtext(s string) string {
 	if isXtext(s) {
 		return s

@@ -152,8 +152,8 @@ func TestACertificateIsGotAndRenewedWithTheSameKey(t *testing.T) {
 	}
 }
 
-// The CA is down at the first start: mail is taken all the same, with the key that the certificate will be for. It comes at
-// a reload once the CA is back.
+// The CA is down at the first start: mail is taken all the same, with the key that the certificate will be for. It
+// comes at a reload once the CA is back.
 func TestWithoutTheCAMailIsTaken(t *testing.T) {
 	t.Parallel()
 	w := newACMEWorld(t, "acme")

@@ -17,11 +17,11 @@ func anchorZone(domain, ip string, port int, cert *pki.Certificate) peers.Signed
 		peers.TLSA("mx."+domain, port, 3, 1, 1, cert.Leaf)}
 }
 
-// The resolver loses its trust anchor while the gateway runs. With a wrong one no answer can be believed, and mail waits: not
-// a word is said to a host that cannot be proven, though the same host was proven a moment before. With none every answer is
-// one of DNS that is not signed, which is what a domain without DANE looks like (RFC 7672 §2.1.3): ordinary mail goes as
-// there, as Postfix has it too, since the resolver is the one witness there is. A rule that asks for DANE holds all the
-// same: proof is not there, and mail waits.
+// The resolver loses its trust anchor while the gateway runs. With a wrong one no answer can be believed, and mail
+// waits: not a word is said to a host that cannot be proven, though the same host was proven a moment before. With none
+// every answer is one of DNS that is not signed, which is what a domain without DANE looks like (RFC 7672 §2.1.3):
+// ordinary mail goes as there, as Postfix has it too, since the resolver is the one witness there is. A rule that asks
+// for DANE holds all the same: proof is not there, and mail waits.
 func TestTheResolverLosesItsTrustAnchor(t *testing.T) {
 	peers.NeedRoot(t)
 	t.Parallel()

@@ -96,8 +96,8 @@ func TestCheckSaysOfEveryFaultWhatDeliverySays(t *testing.T) {
 	}
 }
 
-// TestCheckKnowsWhatTheGatewayRemembers: a server whose STARTTLS is gone lost something only for whoever knows that it was
-// there. The gateway knows; check, run beside it, asks. Where no gateway runs it cannot know.
+// TestCheckKnowsWhatTheGatewayRemembers: a server whose STARTTLS is gone lost something only for whoever knows that it
+// was there. The gateway knows; check, run beside it, asks. Where no gateway runs it cannot know.
 func TestCheckKnowsWhatTheGatewayRemembers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -174,8 +174,8 @@ func configCases() []configCase {
 	}
 }
 
-// TestConfigLaw: what serve refuses, check refuses. It is the law of checking, and that what is dangerous is named, over what administrators do
-// wrong. Where serve does not start for such a reason, systemd is told not to try again.
+// TestConfigLaw: what serve refuses, check refuses. It is the law of checking, and that what is dangerous is named,
+// over what administrators do wrong. Where serve does not start for such a reason, systemd is told not to try again.
 func TestConfigLaw(t *testing.T) {
 	t.Parallel()
 	for _, c := range configCases() {

@@ -56,7 +56,8 @@ func TestAReloadThatMakesARulesDomainOurOwnSaysSo(t *testing.T) {
 	})
 }
 
-// TestAddressLiteralsUnderARule sends to the clinic by its address: with literals = true nothing of it travels in the clear.
+// TestAddressLiteralsUnderARule sends to the clinic by its address: with literals = true nothing of it travels in the
+// clear.
 func TestAddressLiteralsUnderARule(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -25,7 +25,8 @@ func (w *world) waiting(from, n int) (texts []string) {
 	return texts
 }
 
-// later is the server of waiting: it hangs until it is repaired, so that what waits for it stays in the journal for a while.
+// later is the server of waiting: it hangs until it is repaired, so that what waits for it stays in the journal for a
+// while.
 func (w *world) later() *partner.Partner {
 	w.Settings["delivery.attempt_timeout"] = `"60s"`
 	hangs := w.Good("mx.later.test")
@@ -49,8 +50,8 @@ func (w *world) arrive(p *partner.Partner, texts []string) {
 	})
 }
 
-// TestASecondStartChangesNothing: another serve on the same data, by a path of its own and with the lock removed, refuses
-// and leaves the living journal alone, which a kill then shows.
+// TestASecondStartChangesNothing: another serve on the same data, by a path of its own and with the lock removed,
+// refuses and leaves the living journal alone, which a kill then shows.
 func TestASecondStartChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -89,8 +90,8 @@ func TestASecondStartChangesNothing(t *testing.T) {
 	w.arrive(later, texts)
 }
 
-// TestDamagedMailIsNamedAndSalvaged: a gateway whose journal was damaged after a kill does not start, says what it may have
-// cost and what to do, changes nothing; `store salvage` goes on with what can be read and keeps the rest.
+// TestDamagedMailIsNamedAndSalvaged: a gateway whose journal was damaged after a kill does not start, says what it may
+// have cost and what to do, changes nothing; `store salvage` goes on with what can be read and keeps the rest.
 func TestDamagedMailIsNamedAndSalvaged(t *testing.T) {
 	t.Parallel()
 	segment := func(w *world) string {
@@ -154,8 +155,8 @@ func TestDamagedMailIsNamedAndSalvaged(t *testing.T) {
 	}
 }
 
-// TestDamagedContentIsNeverSent: a large body that was changed, or that is gone, is not sent and not bounced; it is held with
-// the reason, the administrator is warned, and it goes when a good copy is in place.
+// TestDamagedContentIsNeverSent: a large body that was changed, or that is gone, is not sent and not bounced; it is
+// held with the reason, the administrator is warned, and it goes when a good copy is in place.
 func TestDamagedContentIsNeverSent(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]func(path string, good []byte) error{

@@ -41,8 +41,9 @@ func tried(t harness.Trace) bool {
 	return t.State == "delivered" || t.State == "failed" || t.State == "queued" && t.Reason != ""
 }
 
-// Each situation comes out as Postfix sees it, for ordinary mail: delivered over a channel that a record proves, delivered
-// over TLS, delivered as if there were no DANE, or not a word of it said. And what check says beforehand is what happens.
+// Each situation comes out as Postfix sees it, for ordinary mail: delivered over a channel that a record proves,
+// delivered over TLS, delivered as if there were no DANE, or not a word of it said. And what check says beforehand is
+// what happens.
 func TestOrdinaryMailUnderDANEComesOutAsPostfixSeesIt(t *testing.T) {
 	peers.NeedRoot(t)
 	t.Parallel()

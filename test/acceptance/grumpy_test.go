@@ -11,8 +11,8 @@ import (
 	"postern/test/harness"
 )
 
-// grumpy is a server that takes one message a connection, says 421 to the next MAIL, refuses the SIZE it offers, and ends the
-// session when DATA comes for nobody.
+// grumpy is a server that takes one message a connection, says 421 to the next MAIL, refuses the SIZE it offers, and
+// ends the session when DATA comes for nobody.
 type grumpy struct {
 	mu    sync.Mutex
 	taken int
@@ -71,8 +71,8 @@ func (g *grumpy) session(c net.Conn) {
 	}
 }
 
-// TestAServersMannersPutNoMailOff: what is refused is the connection or our way of speaking, never the mail; the next try
-// would be an hour away.
+// TestAServersMannersPutNoMailOff: what is refused is the connection or our way of speaking, never the mail; the next
+// try would be an hour away.
 func TestAServersMannersPutNoMailOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -62,7 +62,8 @@ func TestNoDetourLeadsAroundARule(t *testing.T) {
 	w.Domain("clinic.test", w.Expired("mx.clinic.test"))
 	smart := w.Partner("smart.hosting.test", partner.Behaviour{})
 	w.More = append(w.More, fmt.Sprintf("[[route]]\nmatch = [\"*.routed.test\"]\nto = [\"smart.hosting.test:%d\"]\n", w.Port))
-	// A name that DNS, which whoever is in the way may forge, points elsewhere: with names = "domain" that does not help.
+	// A name that DNS, which whoever is in the way may forge, points elsewhere: with names = "domain" that does not
+	// help.
 	w.Record("lured.test MX 10 mx.elsewhere.test")
 	lured := w.Partner("mx.elsewhere.test", w.Good("mx.elsewhere.test"))
 	w.Record("alias.test CNAME clinic.test")

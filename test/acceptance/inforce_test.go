@@ -13,8 +13,8 @@ import (
 	"postern/test/harness"
 )
 
-// TestADomainThatMovesAwayIsUnderTheRules: a domain that a rule forces is also our own, and its server is down. It moves
-// to a provider whose server has no TLS: not one command of its mail goes there, by reload and by restart.
+// TestADomainThatMovesAwayIsUnderTheRules: a domain that a rule forces is also our own, and its server is down. It
+// moves to a provider whose server has no TLS: not one command of its mail goes there, by reload and by restart.
 func TestADomainThatMovesAwayIsUnderTheRules(t *testing.T) {
 	for name, put := range map[string]func(w *world){
 		"reload":  func(w *world) { w.Signal(syscall.SIGHUP) },

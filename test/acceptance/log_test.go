@@ -43,8 +43,8 @@ func pass(w *world, what string, n int) {
 
 var lostLine = regexp.MustCompile(`msg=lost lines=(\d+) from=\S+ until=\S+ text="(\d+) lines of this log were lost`)
 
-// TestMailPassesThoughNobodyReadsTheLog: 64 KiB fit into the pipe, as many wait in memory; the rest is lost, and the log says
-// so when it is read again.
+// TestMailPassesThoughNobodyReadsTheLog: 64 KiB fit into the pipe, as many wait in memory; the rest is lost, and the
+// log says so when it is read again.
 func TestMailPassesThoughNobodyReadsTheLog(t *testing.T) {
 	t.Parallel()
 	w, r := unread(t)
@@ -79,7 +79,8 @@ func TestMailPassesThoughNobodyReadsTheLog(t *testing.T) {
 	pass(w, "read", 10)
 }
 
-// TestALogThatNobodyReadsDoesNotKeepTheProcess: it stops in order, and dies of a bug, though its last words find no reader.
+// TestALogThatNobodyReadsDoesNotKeepTheProcess: it stops in order, and dies of a bug, though its last words find no
+// reader.
 func TestALogThatNobodyReadsDoesNotKeepTheProcess(t *testing.T) {
 	t.Parallel()
 	for name, signal := range map[string]syscall.Signal{"an orderly stop": syscall.SIGTERM, "a crash of the runtime": syscall.SIGQUIT} {

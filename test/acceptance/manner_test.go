@@ -7,8 +7,8 @@ import (
 	"postern/test/harness"
 )
 
-// TestARouteSaysHowAServerIsSpokenTo: an extension is left out, and signed content that would have to be re-encoded returns;
-// elsewhere it is re-encoded, and check says so.
+// TestARouteSaysHowAServerIsSpokenTo: an extension is left out, and signed content that would have to be re-encoded
+// returns; elsewhere it is re-encoded, and check says so.
 func TestARouteSaysHowAServerIsSpokenTo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -35,8 +35,8 @@ type stone struct {
 	scripted func(w *world, host string) partner.Behaviour
 }
 
-// opensslWall is every kind of server that OpenSSL as Debian builds it can be made to be. It has neither SSL 3.0 nor RC4,
-// triple DES and export suites: SSL 3.0 is scripted, the others have their tests between engines.
+// opensslWall is every kind of server that OpenSSL as Debian builds it can be made to be. It has neither SSL 3.0 nor
+// RC4, triple DES and export suites: SSL 3.0 is scripted, the others have their tests between engines.
 func opensslWall(now time.Time) []stone {
 	rsa := pki.Options{Key: pki.RSA2048, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment}
 	staple := func(a pki.Answer) func(*world, *pki.Certificate) []byte {
@@ -174,8 +174,8 @@ func TestCheckAndDeliveryAgreeAboutEveryServerOfOpenSSL(t *testing.T) {
 	}
 }
 
-// TestPosttlsFingerAgrees: the tool of Postfix, which shares no line with ours, judges the same servers. Where it differs
-// the wall says why.
+// TestPosttlsFingerAgrees: the tool of Postfix, which shares no line with ours, judges the same servers. Where it
+// differs the wall says why.
 func TestPosttlsFingerAgrees(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

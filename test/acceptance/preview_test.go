@@ -20,8 +20,8 @@ import (
 	"postern/test/harness"
 )
 
-// TestAPreviewIsTheGatewaysJudgement asks what rules would have meant for mail that went without any: the verdict of now over
-// what was shown then. What nobody examined is neither good nor bad.
+// TestAPreviewIsTheGatewaysJudgement asks what rules would have meant for mail that went without any: the verdict of
+// now over what was shown then. What nobody examined is neither good nor bad.
 func TestAPreviewIsTheGatewaysJudgement(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -13,9 +13,9 @@ import (
 	"postern/test/peers"
 )
 
-// What `postern records` prints is pasted into a signed zone, and Postfix's client, which takes nothing less than DANE, finds
-// the gateway by it and verifies it: with the present key, after the change to the next one, which was published before, and
-// not with a key that nobody published. The certificates' own CA is unknown to it.
+// What `postern records` prints is pasted into a signed zone, and Postfix's client, which takes nothing less than DANE,
+// finds the gateway by it and verifies it: with the present key, after the change to the next one, which was published
+// before, and not with a key that nobody published. The certificates' own CA is unknown to it.
 func TestPostfixVerifiesUsByTheRecordsWePrint(t *testing.T) {
 	peers.NeedRoot(t)
 	t.Parallel()
@@ -51,8 +51,8 @@ func TestPostfixVerifiesUsByTheRecordsWePrint(t *testing.T) {
 	}
 }
 
-// Exim is a next hop under DANE and under MTA-STS: mail goes where the record matches or the policy names the host, and waits
-// where not. The same server is behind all names.
+// Exim is a next hop under DANE and under MTA-STS: mail goes where the record matches or the policy names the host, and
+// waits where not. The same server is behind all names.
 func TestEximIsAHopThatPublishes(t *testing.T) {
 	peers.NeedRoot(t)
 	t.Parallel()

@@ -117,7 +117,8 @@ func saying(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
 }
 
-// TestRecordsAreChecked: of a gateway whose zone is as `postern records` prints it nothing is said; each mistake that is planted is found.
+// TestRecordsAreChecked: of a gateway whose zone is as `postern records` prints it nothing is said; each mistake that
+// is planted is found.
 func TestRecordsAreChecked(t *testing.T) {
 	t.Parallel()
 	p := newPublished(t)
@@ -199,7 +200,8 @@ func TestRecordsAreChecked(t *testing.T) {
 	}
 }
 
-// TestPoliciesAreServed: strangers get the policy in force over HTTP/2 and 1.1, a reload changes it, and nothing of the console is there.
+// TestPoliciesAreServed: strangers get the policy in force over HTTP/2 and 1.1, a reload changes it, and nothing of the
+// console is there.
 func TestPoliciesAreServed(t *testing.T) {
 	t.Parallel()
 	p := newPublished(t)

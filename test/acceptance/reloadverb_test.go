@@ -76,8 +76,8 @@ func TestReloadWaitsAndFailsLoudly(t *testing.T) {
 	}
 }
 
-// TestAReloadSaysWhatHoldsMore: mail that waits for a server of our own keeps what was demanded of the way there when the
-// reload demands less, and the verb says how much does.
+// TestAReloadSaysWhatHoldsMore: mail that waits for a server of our own keeps what was demanded of the way there when
+// the reload demands less, and the verb says how much does.
 func TestAReloadSaysWhatHoldsMore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

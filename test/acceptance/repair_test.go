@@ -32,8 +32,8 @@ func (w *world) waitingFor(domain, reason string) (n int) {
 	return n
 }
 
-// Two seconds are what is promised, and the log of the test says how long it took; a slow machine gets patience, which is far
-// from the interval.
+// Two seconds are what is promised, and the log of the test says how long it took; a slow machine gets patience, which
+// is far from the interval.
 func TestARepairedCertificateEmptiesItsSite(t *testing.T) {
 	t.Parallel()
 	const long = `["1s", "10m"]`

@@ -25,7 +25,8 @@ import (
 	"postern/test/harness"
 )
 
-// foreign is a report as somebody else writes it. DAY is yesterday or today, NEXT the day after it, and ADDRESS where its sessions came from.
+// foreign is a report as somebody else writes it. DAY is yesterday or today, NEXT the day after it, and ADDRESS where
+// its sessions came from.
 type foreign struct {
 	name, json string
 	packed     bool

@@ -61,8 +61,8 @@ func readAll(t *testing.T, res *http.Response) string {
 	return string(text)
 }
 
-// TestNoCredentialIsEverToldAgain: the first administrator's link, invitations, sessions, tokens and passwords, right, wrong
-// and in the wrong field, stand in no log at any level, in no metric and not in the audit trail.
+// TestNoCredentialIsEverToldAgain: the first administrator's link, invitations, sessions, tokens and passwords, right,
+// wrong and in the wrong field, stand in no log at any level, in no metric and not in the audit trail.
 func TestNoCredentialIsEverToldAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

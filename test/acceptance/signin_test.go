@@ -146,9 +146,9 @@ func (v *visitor) asks(word, key, path string) int {
 	return res.StatusCode
 }
 
-// TestGuessesAtOnceAndStrangers: guesses at once are not examined beyond what may fail, at one name, at many, and with a
-// session; strangers at the same address do not keep a signed-in administrator from proving again, nor one who is known from
-// signing in.
+// TestGuessesAtOnceAndStrangers: guesses at once are not examined beyond what may fail, at one name, at many, and with
+// a session; strangers at the same address do not keep a signed-in administrator from proving again, nor one who is
+// known from signing in.
 func TestGuessesAtOnceAndStrangers(t *testing.T) {
 	t.Parallel()
 	_, anna := consoleWorld(t)
@@ -188,8 +188,8 @@ func TestGuessesAtOnceAndStrangers(t *testing.T) {
 	}
 }
 
-// TestAFreshProofElsewhere: a sign-in by a session at the provider is no proof for what is dangerous; one that the provider
-// says was made now is.
+// TestAFreshProofElsewhere: a sign-in by a session at the provider is no proof for what is dangerous; one that the
+// provider says was made now is.
 func TestAFreshProofElsewhere(t *testing.T) {
 	t.Parallel()
 	p := provider.New(t, "postern")
@@ -238,8 +238,8 @@ func TestAFreshProofElsewhere(t *testing.T) {
 	}
 }
 
-// TestAResetEndsTokens: a password set by a link ends the account's tokens; an administrator sees all tokens and ends one; a new
-// account is made only where that is said, and may least.
+// TestAResetEndsTokens: a password set by a link ends the account's tokens; an administrator sees all tokens and ends
+// one; a new account is made only where that is said, and may least.
 func TestAResetEndsTokens(t *testing.T) {
 	t.Parallel()
 	w, anna := consoleWorld(t)
@@ -283,8 +283,8 @@ func TestAResetEndsTokens(t *testing.T) {
 	}
 }
 
-// TestTheConsoleIsCalledByItsName: a request for another host than the listener's is answered nothing, at no path; a link names
-// what can be opened.
+// TestTheConsoleIsCalledByItsName: a request for another host than the listener's is answered nothing, at no path; a
+// link names what can be opened.
 func TestTheConsoleIsCalledByItsName(t *testing.T) {
 	t.Parallel()
 	w, anna := consoleWorld(t, "admin.url", `"https://console.home.test:8025"`)

@@ -15,12 +15,12 @@ import (
 	"postern/test/harness"
 )
 
-// within is how long mail that nothing is wrong with may wait on a busy machine while others hang. Before connections had
-// parts it was ten minutes.
+// within is how long mail that nothing is wrong with may wait on a busy machine while others hang. Before connections
+// had parts it was ten minutes.
 const within = 15 * time.Second
 
-// tarpits makes n destinations, tN.evil.test, each with an address of its own, that stop answering at a step: their name
-// server ("DNS"), their address ("connect"), or their mail server.
+// tarpits makes n destinations, tN.evil.test, each with an address of its own, that stop answering at a step: their
+// name server ("DNS"), their address ("connect"), or their mail server.
 func (w *world) tarpits(n int, at string) {
 	w.T.Helper()
 	var records []string
@@ -109,8 +109,8 @@ func tarpit(nc net.Conn, at string) {
 	}
 }
 
-// A stranger, or one user, who writes to hundreds of destinations that hang delays nobody: our own server, a partner that
-// works and one never tried get their mail within seconds, from the beginning and later.
+// A stranger, or one user, who writes to hundreds of destinations that hang delays nobody: our own server, a partner
+// that works and one never tried get their mail within seconds, from the beginning and later.
 func TestWhoeverHangsStarvesNobody(t *testing.T) {
 	t.Parallel()
 	floods := map[string]func(w *world, n int){

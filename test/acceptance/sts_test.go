@@ -63,8 +63,8 @@ func TestAnEnforcedPolicyIsKeptTo(t *testing.T) {
 	}
 }
 
-// A host that the policy does not name is passed over, whatever certificate it shows, and a policy that was changed without a
-// new id is found.
+// A host that the policy does not name is passed over, whatever certificate it shows, and a policy that was changed
+// without a new id is found.
 func TestAHostThatThePolicyDoesNotNameIsPassedOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -381,8 +381,8 @@ func TestAnObservedPolicyIsOnlyWrittenDown(t *testing.T) {
 	w.Await("b@clinic.test", harness.In("delivered")).Want(t, map[string]string{"policy": ""})
 }
 
-// Providers run record and policy host for their customers, who point there by aliases (RFC 8461 §8.2); the certificate is for
-// the customer's name all the same.
+// Providers run record and policy host for their customers, who point there by aliases (RFC 8461 §8.2); the certificate
+// is for the customer's name all the same.
 func TestAPolicyThatAProviderServes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -26,8 +26,8 @@ func drips(out http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A policy host that takes its time delays the first mail of its own domain by sts_timeout, no other domain's, and takes
-// nothing from a policy that is kept.
+// A policy host that takes its time delays the first mail of its own domain by sts_timeout, no other domain's, and
+// takes nothing from a policy that is kept.
 func TestAPolicyHostThatHangsOrDrips(t *testing.T) {
 	t.Parallel()
 	const wait = 3 * time.Second

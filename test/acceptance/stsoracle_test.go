@@ -129,8 +129,8 @@ func stsSituations(now time.Time) []stsSituation {
 	}
 }
 
-// Debian's postfix-mta-sts-resolver is asked about the same domains, at the same policy hosts. What binds is the same, or the
-// table says why it is not.
+// Debian's postfix-mta-sts-resolver is asked about the same domains, at the same policy hosts. What binds is the same,
+// or the table says why it is not.
 func TestPoliciesBindAsWithPostfix(t *testing.T) {
 	peers.NeedRoot(t)
 	t.Parallel()
@@ -188,8 +188,8 @@ func names(match string) string {
 	return strings.Join(all, " ")
 }
 
-// binds is what an enforced policy of each domain names, by the gateway that has mail for all of them. Their mail host does
-// not answer, which is found out after the policies are.
+// binds is what an enforced policy of each domain names, by the gateway that has mail for all of them. Their mail host
+// does not answer, which is found out after the policies are.
 func (w *world) binds(domains []string) map[string]string {
 	w.T.Helper()
 	w.Settings["delivery.retry"], w.Settings["delivery.lifetime"] = `["10m"]`, `"30m"`

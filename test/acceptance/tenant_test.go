@@ -17,9 +17,9 @@ import (
 // mark is in the name of everything that belongs to the other tenant.
 const mark = "zebra"
 
-// TestATenantIsToldNothingOfAnother: two tenants, the words of one in its domains, servers, rules, files, messages, accounts.
-// An administrator of the other follows every link of the console and asks every operation of the API, and finds none of
-// them; his own things are all there, and a check of the server that his mail goes to works.
+// TestATenantIsToldNothingOfAnother: two tenants, the words of one in its domains, servers, rules, files, messages,
+// accounts. An administrator of the other follows every link of the console and asks every operation of the API, and
+// finds none of them; his own things are all there, and a check of the server that his mail goes to works.
 func TestATenantIsToldNothingOfAnother(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

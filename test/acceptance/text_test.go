@@ -8,7 +8,8 @@ import (
 )
 
 // TestNoSubjectSlipsPastARule sends a subject of each kind that people read and a search for letters does not find, or
-// that nobody can read for certain, to a partner without TLS: none may reach it, and explain says of each that it matches.
+// that nobody can read for certain, to a partner without TLS: none may reach it, and explain says of each that it
+// matches.
 func TestNoSubjectSlipsPastARule(t *testing.T) {
 	t.Parallel()
 	w := town(t)

@@ -173,8 +173,8 @@ func (c *collector) seen() []string {
 	return slices.Clone(c.got)
 }
 
-// A day that is over is reported: by signed mail to those whose own TLS is the matter too, and to a web server. What was
-// counted before a power cut is in it, and reports are in no report.
+// A day that is over is reported: by signed mail to those whose own TLS is the matter too, and to a web server. What
+// was counted before a power cut is in it, and reports are in no report.
 func TestReportsReachThoseWhoAskForThem(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -31,8 +31,9 @@ func trail(w *world, action string) (out []entry) {
 	return out
 }
 
-// TestTheAuditTrailTells: failed proofs and password changes, a reload and what came of it, sign-out, downloads of evidence and
-// rules by page, API and command line, the names of new rules; a burst of refused guesses is one line, over a restart too.
+// TestTheAuditTrailTells: failed proofs and password changes, a reload and what came of it, sign-out, downloads of
+// evidence and rules by page, API and command line, the names of new rules; a burst of refused guesses is one line,
+// over a restart too.
 func TestTheAuditTrailTells(t *testing.T) {
 	t.Parallel()
 	w, anna := consoleWorld(t)

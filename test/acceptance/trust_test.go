@@ -10,8 +10,8 @@ import (
 	"postern/test/harness"
 )
 
-// TestAFileThatARuleNamesIsReadWhenItIsApplied: a private CA that is not there is our fault, and is told where it can be
-// mended; it never becomes mail that waits for the partner to act.
+// TestAFileThatARuleNamesIsReadWhenItIsApplied: a private CA that is not there is our fault, and is told where it can
+// be mended; it never becomes mail that waits for the partner to act.
 func TestAFileThatARuleNamesIsReadWhenItIsApplied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -6,8 +6,8 @@ import (
 	"postern/test/harness"
 )
 
-// TestAnUnsignedNoKeepsProtectedMail: DNS says, unsigned, that nobody takes mail at the domain. Protected mail waits for
-// another answer, and goes when it comes; a signed "no" and ordinary mail return at once.
+// TestAnUnsignedNoKeepsProtectedMail: DNS says, unsigned, that nobody takes mail at the domain. Protected mail waits
+// for another answer, and goes when it comes; a signed "no" and ordinary mail return at once.
 func TestAnUnsignedNoKeepsProtectedMail(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -10,9 +10,9 @@ import (
 	"postern/test/harness"
 )
 
-// TestADataFolderOfAnEarlierReleaseGoesOn starts the gateway on a folder that a release of form 5 left when it was killed:
-// protected mail that waits, protected mail that was just accepted, ordinary mail that waits, mail that is held, and rules.
-// All of it goes on under the protection it had.
+// TestADataFolderOfAnEarlierReleaseGoesOn starts the gateway on a folder that a release of form 5 left when it was
+// killed: protected mail that waits, protected mail that was just accepted, ordinary mail that waits, mail that is
+// held, and rules. All of it goes on under the protection it had.
 func TestADataFolderOfAnEarlierReleaseGoesOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

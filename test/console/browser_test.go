@@ -129,8 +129,8 @@ func (p *person) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// renewed says that the page put another element in the place of the one that was found, before anything was done to it:
-// pages that follow what happens do that. A person would look again.
+// renewed says that the page put another element in the place of the one that was found, before anything was done to
+// it: pages that follow what happens do that. A person would look again.
 func renewed(err error) bool {
 	for _, words := range []string{"Could not find node with given id", "No node with given id", "Node is detached from document", "Node does not have a layout object", "Could not compute content quads"} {
 		if strings.Contains(err.Error(), words) {

@@ -16,8 +16,8 @@ import (
 // generator makes a client out of a description. It reads OpenAPI 3.0, which the API serves besides 3.1.
 const generator = "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2"
 
-// A client made by somebody else's generator from what the gateway says of itself creates a rule and reads a trace, with a
-// token that was made in the console.
+// A client made by somebody else's generator from what the gateway says of itself creates a rule and reads a trace,
+// with a token that was made in the console.
 func TestAGeneratedClientSpeaksToTheGateway(t *testing.T) {
 	t.Parallel()
 	w, base := newGateway(t)

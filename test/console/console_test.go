@@ -25,7 +25,8 @@ func newGateway(t *testing.T) (w *harness.World, base string) {
 	return w, "http://" + at
 }
 
-// The day of an administrator: he sets the gateway up, writes the clinic's rule, sees mail wait for it and go, and asks why.
+// The day of an administrator: he sets the gateway up, writes the clinic's rule, sees mail wait for it and go, and asks
+// why.
 func TestTheClinicRuleFromEndToEnd(t *testing.T) {
 	t.Parallel()
 	w, base := newGateway(t)

@@ -1,4 +1,5 @@
-// Package console drives the console in a real browser: Debian's Chromium, against the real binary in a world of partners.
+// Package console drives the console in a real browser: Debian's Chromium, against the real binary in a world of
+// partners.
 //
 //	browser.go       one browser, and what a person does in it; every fault a page reports fails the test
 //	console_test.go  first start, rules, mail that waits and goes, checks, rolling back, what an auditor may not

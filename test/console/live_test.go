@@ -15,8 +15,8 @@ func (p *person) missing(text string) {
 	harness.Eventually(p.t, harness.Patience, fmt.Sprintf("the page does not say %q any more", text), func() bool { return !strings.Contains(p.page(), text) })
 }
 
-// A page that follows what happens says since when it does not, and why: the gateway has stopped, or the session has ended.
-// When the gateway is there again the page is up to date by itself.
+// A page that follows what happens says since when it does not, and why: the gateway has stopped, or the session has
+// ended. When the gateway is there again the page is up to date by itself.
 func TestALivePageSaysSinceWhenItIsNotUpToDate(t *testing.T) {
 	t.Parallel()
 	w, base := newGateway(t)

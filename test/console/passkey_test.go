@@ -11,8 +11,9 @@ import (
 	"postern/test/harness"
 )
 
-// A passkey of a virtual device: made after signing in with a password, it signs in by itself and proves again; deleted, it
-// does neither. The console is reached by its name over TLS, so that this is also a session in the __Host- cookie.
+// A passkey of a virtual device: made after signing in with a password, it signs in by itself and proves again;
+// deleted, it does neither. The console is reached by its name over TLS, so that this is also a session in the __Host-
+// cookie.
 func TestAPasskeySignsIn(t *testing.T) {
 	t.Parallel()
 	w, _ := newGateway(t)

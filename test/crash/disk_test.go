@@ -166,8 +166,8 @@ func (c *call) paths() []string {
 	return out
 }
 
-// enter takes what a call does to names and descriptors. Writes begin to wait here: a power cut in the middle of one may
-// keep any part of it.
+// enter takes what a call does to names and descriptors. Writes begin to wait here: a power cut in the middle of one
+// may keep any part of it.
 func (d *disk) enter(c *call) {
 	if c.injected || c.end != 0 && c.ret < 0 {
 		return // it never happened

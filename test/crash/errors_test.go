@@ -19,9 +19,9 @@ type fault struct {
 	others []try  // those messages
 }
 
-// sync reports whether the call was a sync by which the gateway makes a promise good. One is none: SQLite syncs the folder
-// of its log once after each start and passes over an error. The gateway has synced that folder itself by then, see
-// sqliteSyncsFolder.
+// sync reports whether the call was a sync by which the gateway makes a promise good. One is none: SQLite syncs the
+// folder of its log once after each start and passes over an error. The gateway has synced that folder itself by then,
+// see sqliteSyncsFolder.
 func (f fault) sync() bool {
 	call, file, _ := strings.Cut(f.call, " ")
 	return call == "fsync" || call == "fdatasync" && file != "."

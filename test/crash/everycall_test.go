@@ -98,7 +98,8 @@ func (b *breaker) end() {
 	<-b.w.Process.Ended
 }
 
-// hand sends a letter and returns the reply to it, "" when the gateway ends before. before runs when its content is due.
+// hand sends a letter and returns the reply to it, "" when the gateway ends before. before runs when its content is
+// due.
 func (b *breaker) hand(s span, mark string, before func()) (try, string) {
 	b.w.T.Helper()
 	out := try{letter: newLetter(mark, s.kind.size), to: s.to}

@@ -67,8 +67,8 @@ func TestStoppedInOrderTheGatewayDeliversEverythingOnce(t *testing.T) {
 	l.check(w, nil)
 }
 
-// The control of this level: a message that is missing, one that is there too often, one that was refused and arrives, a
-// notice that comes twice and one that does not come are each noticed.
+// The control of this level: a message that is missing, one that is there too often, one that was refused and arrives,
+// a notice that comes twice and one that does not come are each noticed.
 func TestTheAccountOfALoadIsStrict(t *testing.T) {
 	t.Parallel()
 	w := town(t)

@@ -28,7 +28,8 @@ func newWorld(t *testing.T) *world {
 // data is the path of the data folder.
 func (w *world) data() string { return filepath.Join(w.Dir, "data") }
 
-// cast makes a world with the partners of most tests: one that takes mail, one that refuses it, one that may put it off.
+// cast makes a world with the partners of most tests: one that takes mail, one that refuses it, one that may put it
+// off.
 func cast(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)

@@ -15,9 +15,9 @@ import (
 	"postern/test/harness"
 )
 
-// What the gateway has told somebody is on stable storage: that is the law of this level. A promise is a call that tells
-// (the 250, the answer to the command line, the connection by which a notice goes out, the removal of a body), and what
-// must be safe when it begins, as texts that stand in the data.
+// What the gateway has told somebody is on stable storage: that is the law of this level. A promise is a call that
+// tells (the 250, the answer to the command line, the connection by which a notice goes out, the removal of a body),
+// and what must be safe when it begins, as texts that stand in the data.
 //
 // A text is safe when a file holds it of which every byte is synced, under a name that is synced. A copy elsewhere that
 // is not synced does no harm. Where other work goes on beside, only the text itself must be synced.
@@ -97,8 +97,8 @@ func tells(kind string, words ...string) func(call) bool {
 	}
 }
 
-// ordered makes a recording in which a message of each kind is accepted, two are delivered, one is bounced and the rules
-// are changed, and returns it with the promises that it must keep.
+// ordered makes a recording in which a message of each kind is accepted, two are delivered, one is bounced and the
+// rules are changed, and returns it with the promises that it must keep.
 //
 // again records a start on a folder that is in use, not the first start.
 func ordered(t *testing.T, again bool, more ...string) (before func() *disk, calls []call, promises []promise) {

@@ -8,7 +8,8 @@ import (
 	"postern/test/harness"
 )
 
-// A report about TLS that comes in, under level c: what was answered 250 is there afterwards, and one that comes again is a copy.
+// A report about TLS that comes in, under level c: what was answered 250 is there afterwards, and one that comes again
+// is a copy.
 
 // brings hands a report in and reports whether it was answered 250.
 func (w *world) brings(id string) bool {

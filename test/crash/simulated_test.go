@@ -30,8 +30,8 @@ func newWitness(t *testing.T) *witness {
 	return &witness{w: w, seen: map[[sha256.Size]byte]bool{}}
 }
 
-// examine makes the disk that a power cut at a line leaves, starts the gateway on it and compares. It returns nothing at
-// once when it has seen the same disk under the same demands.
+// examine makes the disk that a power cut at a line leaves, starts the gateway on it and compares. It returns nothing
+// at once when it has seen the same disk under the same demands.
 func (v *witness) examine(s story, d *disk, at int, how survival, rng *rand.Rand) (wrong []string, examined bool) {
 	v.w.T.Helper()
 	if err := os.RemoveAll(v.w.data()); err != nil {

@@ -21,16 +21,16 @@ import (
 	"postern/test/harness"
 )
 
-// strace counts the calls of each thread by itself, and Go moves its work between threads; so "at the n-th call" needs a
-// count over all threads. This is a tracer of its own, small: it runs the gateway, counts, and at one call does what it
-// was told. It runs as a process of its own, because a tracer has to wait for all its children.
+// strace counts the calls of each thread by itself, and Go moves its work between threads; so "at the n-th call" needs
+// a count over all threads. This is a tracer of its own, small: it runs the gateway, counts, and at one call does what
+// it was told. It runs as a process of its own, because a tracer has to wait for all its children.
 
 // tracerArgument is the first argument by which the test binary becomes a tracer.
 const tracerArgument = "trace-and-break"
 
 // What the tracer does. A point is a call that changes something outside the process: a file, a name, a connection. To
-// be killed before a call that changes nothing is the same as to be killed before the next point. A file point is one on
-// the data folder.
+// be killed before a call that changes nothing is the same as to be killed before the next point. A file point is one
+// on the data folder.
 const (
 	orderKill   = "kill"   // kill N: at the N-th point from now on, before it happens
 	orderFail   = "fail"   // fail N ERRNO: at the N-th file point from now on, which does not happen

@@ -97,9 +97,9 @@ func got(s *peers.Sink) (out []string) {
 }
 
 // From the same octets the gateway and Postfix make the same messages, as many and the same text. The one
-// deviation is on purpose: where a CR or LF stands alone the gateway refuses the message (554 5.6.0), and Postfix of this
-// age takes an LF for a line end; then the gateway must not make more messages than Postfix does, and none that was
-// refused may arrive.
+// deviation is on purpose: where a CR or LF stands alone the gateway refuses the message (554 5.6.0), and Postfix of
+// this age takes an LF for a line end; then the gateway must not make more messages than Postfix does, and none that
+// was refused may arrive.
 func TestMessageBoundariesAreThoseOfPostfix(t *testing.T) {
 	ours, theirs := peers.NewSink(t), peers.NewSink(t)
 	const postfixIP, gatewayIP = "127.0.0.61", "127.0.0.62"

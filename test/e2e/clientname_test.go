@@ -30,7 +30,8 @@ func ownAddresses(t *testing.T, addrs ...[4]byte) {
 	}
 }
 
-// TestTheNameOfAClient sends from public addresses, which a network of its own has, and reads what came out with our own reader.
+// TestTheNameOfAClient sends from public addresses, which a network of its own has, and reads what came out with our
+// own reader.
 func TestTheNameOfAClient(t *testing.T) {
 	if !aloneOnItsNetwork(t) {
 		return

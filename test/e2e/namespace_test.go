@@ -18,8 +18,9 @@ import (
 // inside is set in the environment of a test that runs in a network of its own.
 const inside = "POSTERN_TEST_INSIDE"
 
-// aloneOnItsNetwork runs the calling test once more as a process in a network namespace of its own, where it has all ports, and
-// files bound over others are seen by nobody else. In there it returns true, outside false: then the test is over.
+// aloneOnItsNetwork runs the calling test once more as a process in a network namespace of its own, where it has all
+// ports, and files bound over others are seen by nobody else. In there it returns true, outside false: then the test is
+// over.
 func aloneOnItsNetwork(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(inside) != "" {
@@ -56,8 +57,8 @@ func loopbackUp() error {
 	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, lo)
 }
 
-// keepMounts sees that what is mounted from now on is seen by nobody else. The root of a chroot is no mount, so there it must
-// be so already.
+// keepMounts sees that what is mounted from now on is seen by nobody else. The root of a chroot is no mount, so there
+// it must be so already.
 func keepMounts() error {
 	err := unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 	if !errors.Is(err, unix.EINVAL) {

@@ -14,8 +14,8 @@ import (
 )
 
 // The recipes of the README and the guide, word for word, with a real Postfix: what stands between a comment
-// `<!-- recipe NAME: FILE -->` and the end of the code block below it is that file, or those commands, of that recipe, in
-// whichever pages it stands. Only places and addresses are exchanged for the test's own.
+// `<!-- recipe NAME: FILE -->` and the end of the code block below it is that file, or those commands, of that recipe,
+// in whichever pages it stands. Only places and addresses are exchanged for the test's own.
 
 // recipe returns the blocks of a recipe by file.
 func recipe(t *testing.T, name string) map[string]string {
@@ -41,7 +41,8 @@ func recipe(t *testing.T, name string) map[string]string {
 	return blocks
 }
 
-// settings are the arguments of the `postconf` commands in a block; every other line of it but the restart is a mistake.
+// settings are the arguments of the `postconf` commands in a block; every other line of it but the restart is a
+// mistake.
 func settings(t *testing.T, block string) (out [][]string) {
 	t.Helper()
 	line := regexp.MustCompile(`^postconf (-\w+) (?:'([^']*)'|([\w/]+))$`)

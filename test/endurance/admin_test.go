@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Strangers at the admin port take neither memory, with posts of any size, nor the descriptors of mail, with requests that
-// they do not end; and whoever asks for health is answered meanwhile.
+// Strangers at the admin port take neither memory, with posts of any size, nor the descriptors of mail, with requests
+// that they do not end; and whoever asks for health is answered meanwhile.
 func TestStrangersAtTheAdminPortHarmNobody(t *testing.T) {
 	t.Parallel()
 	s := newSink(t)

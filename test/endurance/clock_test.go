@@ -14,10 +14,10 @@ import (
 	"postern/internal/lab/pki"
 )
 
-// steppable is what the time package of the standard library gets so that a test can step the wall clock of one process,
-// as an administrator or a time daemon steps a machine's. The monotonic clock, which timers follow, is left alone: the
-// kernel does not step it either. (Go asks the kernel without a library, so none can be put between; and the machine's
-// own clock belongs to everyone.)
+// steppable is what the time package of the standard library gets so that a test can step the wall clock of one
+// process, as an administrator or a time daemon steps a machine's. The monotonic clock, which timers follow, is left
+// alone: the kernel does not step it either. (Go asks the kernel without a library, so none can be put between; and the
+// machine's own clock belongs to everyone.)
 const steppable = `
 var stepSeconds atomic.Int64
 
@@ -98,8 +98,9 @@ func TestTheClockJumps(t *testing.T) {
 	t.Run("over the end of a policy", func(t *testing.T) { t.Parallel(); aPolicyEndsByTheClock(t, binary) })
 }
 
-// The wall clock jumps by an hour and a year, both ways, while mail waits and mail comes. Nothing is lost, sent again or
-// returned that has its window, nothing forced goes in the clear, waiting mail is tried again soon, and new mail flows.
+// The wall clock jumps by an hour and a year, both ways, while mail waits and mail comes. Nothing is lost, sent again
+// or returned that has its window, nothing forced goes in the clear, waiting mail is tried again soon, and new mail
+// flows.
 func mailWaitsOverJumps(t *testing.T, binary string) {
 	t.Helper()
 	const hour, year = 3600, 365 * 24 * 3600

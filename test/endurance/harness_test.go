@@ -1,6 +1,6 @@
 // Package endurance holds the gateway against a world that is slow, broken or hostile, from outside: the real binary as
-// a process on the loopback. Each scenario has a short form, which runs with every test, and, where time matters, a long
-// one: POSTERN_SOAK=1 (make soak).
+// a process on the loopback. Each scenario has a short form, which runs with every test, and, where time matters, a
+// long one: POSTERN_SOAK=1 (make soak).
 package endurance
 
 import (

@@ -15,7 +15,8 @@ import (
 	"postern/test/harness"
 )
 
-// policyHost serves an enforced policy of a week for a domain, at port 443 of an address that it returns, until it is closed.
+// policyHost serves an enforced policy of a week for a domain, at port 443 of an address that it returns, until it is
+// closed.
 func policyHost(t *testing.T, ca *pki.CA, domain string) (*http.Server, string) {
 	t.Helper()
 	ip := newIP()
@@ -33,9 +34,9 @@ func policyHost(t *testing.T, ca *pki.CA, domain string) (*http.Server, string) 
 	return s, ip
 }
 
-// Whoever hides a domain's policy after the first mail waits for max_age to pass, by the wall clock: a clock that goes back
-// a year, or six days ahead, opens nothing; only beyond the week the policy is over, also over a restart, and mail goes as
-// to a domain without one.
+// Whoever hides a domain's policy after the first mail waits for max_age to pass, by the wall clock: a clock that goes
+// back a year, or six days ahead, opens nothing; only beyond the week the policy is over, also over a restart, and mail
+// goes as to a domain without one.
 func aPolicyEndsByTheClock(t *testing.T, binary string) {
 	t.Helper()
 	const day = 24 * 3600

@@ -140,8 +140,9 @@ func TestManySessionsCostWhatThePlanSays(t *testing.T) {
 	}
 }
 
-// small puts the gateway into a control group of so many bytes, and returns how often the group ran out of memory. Where
-// no group can be made the Go runtime is told instead, and what is resident is all that is held against the bound.
+// small puts the gateway into a control group of so many bytes, and returns how often the group ran out of memory.
+// Where no group can be made the Go runtime is told instead, and what is resident is all that is held against the
+// bound.
 func (g *gateway) small(bytes int64) (killed func() int) {
 	g.t.Helper()
 	for _, kind := range []struct{ top, limit, events string }{

@@ -215,8 +215,8 @@ type load struct {
 	errs     []error
 }
 
-// begin starts clients that send to a gateway, each over connections of some messages. from is their addresses, each one's
-// own if it is empty.
+// begin starts clients that send to a gateway, each over connections of some messages. from is their addresses, each
+// one's own if it is empty.
 func begin(addr string, clients, messages int, body string) *load {
 	l := &load{stopping: make(chan struct{})}
 	for n := range clients {
@@ -273,8 +273,8 @@ func (l *load) end() (accepted []string, errs []error) {
 	return l.accepted, l.errs
 }
 
-// arrived fails the test unless the sink gets everything that was accepted, and at most so many twice. It waits as long as
-// something more arrives within the time given: how much was taken depends on the machine.
+// arrived fails the test unless the sink gets everything that was accepted, and at most so many twice. It waits as long
+// as something more arrives within the time given: how much was taken depends on the machine.
 func (s *sink) arrived(t *testing.T, accepted []string, within time.Duration, twice int) {
 	t.Helper()
 	missing := func() (out []string) {

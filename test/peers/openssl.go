@@ -59,8 +59,8 @@ func (o *OpenSSL) With(args ...string) *OpenSSL {
 	return o
 }
 
-// Upgrade starts a process for one connection, passes the connection on to it, and returns what is said inside TLS. Where
-// the handshake fails that ends at once. It is for partner.Behaviour.
+// Upgrade starts a process for one connection, passes the connection on to it, and returns what is said inside TLS.
+// Where the handshake fails that ends at once. It is for partner.Behaviour.
 func (o *OpenSSL) Upgrade(raw net.Conn) (net.Conn, error) {
 	socket := fmt.Sprintf("s%d", o.next.Add(1)) // s_server fails at names that are not short
 	cmd := exec.Command(o.program, append(slices.Clone(o.args), "-unix", socket)...)

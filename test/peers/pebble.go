@@ -17,8 +17,8 @@ import (
 	"postern/internal/lab/pki"
 )
 
-// pebbleVersion is the release of Let's Encrypt's CA for tests. It is built by `go install` as a module of its own, so that
-// nothing of it is in go.mod.
+// pebbleVersion is the release of Let's Encrypt's CA for tests. It is built by `go install` as a module of its own, so
+// that nothing of it is in go.mod.
 const pebbleVersion = "v2.10.3"
 
 // pebbleProgram builds it once and keeps it in the user's cache.
@@ -40,8 +40,8 @@ var pebbleProgram = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// Pebble is a CA that speaks ACME: Let's Encrypt's own for tests. It refuses nonces at random and reuses authorizations, as
-// real ones do.
+// Pebble is a CA that speaks ACME: Let's Encrypt's own for tests. It refuses nonces at random and reuses
+// authorizations, as real ones do.
 type Pebble struct {
 	*Process
 	// Directory is where clients begin.

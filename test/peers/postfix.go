@@ -97,8 +97,8 @@ func Postfix(t testing.TB, s Server) *Process {
 	return start(t, "postfix "+s.Hostname, "", []string{log}, master, "-c", conf, "-d").answers(t, address)
 }
 
-// postfixTLS is the part of main.cf about certificates and the smart host. Mail that goes to the sink, in relay_domains,
-// is on a transport of its own.
+// postfixTLS is the part of main.cf about certificates and the smart host. Mail that goes to the sink, in
+// relay_domains, is on a transport of its own.
 func postfixTLS(t testing.TB, dir string, s Server) [][2]string {
 	t.Helper()
 	settings := [][2]string{{"smtpd_tls_security_level", "none"}}

@@ -12,8 +12,8 @@ import (
 // fingerTime bounds one run of posttls-finger on a busy machine.
 const fingerTime = 30 * time.Second
 
-// PosttlsFinger asks Postfix's own tool what it makes of the server at an address ("127.0.0.1:25"): whether Postfix would
-// take it for proven to be name by the roots in ca (PEM), and everything the tool said.
+// PosttlsFinger asks Postfix's own tool what it makes of the server at an address ("127.0.0.1:25"): whether Postfix
+// would take it for proven to be name by the roots in ca (PEM), and everything the tool said.
 func PosttlsFinger(t testing.TB, address, name string, ca []byte) (verified bool, said string) {
 	t.Helper()
 	finger := program(t, fingerProgram)

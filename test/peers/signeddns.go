@@ -106,8 +106,8 @@ func (s *SignedDNS) Replace(z SignedZone) {
 	s.awaitUnbound()
 }
 
-// Anchor changes what the resolver believes, and returns when it does: "" is the root's own key, WrongAnchor another one, so
-// that nothing validates, Unsigned none at all, so that every answer is given without AD.
+// Anchor changes what the resolver believes, and returns when it does: "" is the root's own key, WrongAnchor another
+// one, so that nothing validates, Unsigned none at all, so that every answer is given without AD.
 func (s *SignedDNS) Anchor(f Fault) {
 	s.t.Helper()
 	s.anchors = f

@@ -18,9 +18,9 @@ const stsTime = time.Minute
 // domain: "OK secure match=mx.clinic.test:.example.net", with a leading dot for a wildcard and the names in any order,
 // "NOTFOUND " for no policy, one of mode testing or none, and one that it could not have.
 //
-// dns is the name server to ask, "127.0.0.1:5353", and roots are PEM. The package asks the servers of /etc/resolv.conf at
-// port 53 and can be told of no others; so it runs below a few lines that put another into the libraries it asks with. Of
-// its own code nothing is changed.
+// dns is the name server to ask, "127.0.0.1:5353", and roots are PEM. The package asks the servers of /etc/resolv.conf
+// at port 53 and can be told of no others; so it runs below a few lines that put another into the libraries it asks
+// with. Of its own code nothing is changed.
 func STSResolver(t testing.TB, dns string, roots []byte, domains ...string) map[string]string {
 	t.Helper()
 	const packages = "usr/lib/python3/dist-packages" // unpacked, and those that were installed before

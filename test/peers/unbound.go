@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Unbound starts a resolver on 127.0.0.1 that knows the records given, one a line in zone file form with absolute names,
-// and nothing else: every other name does not exist. It returns the address to ask.
+// Unbound starts a resolver on 127.0.0.1 that knows the records given, one a line in zone file form with absolute
+// names, and nothing else: every other name does not exist. It returns the address to ask.
 func Unbound(t testing.TB, records string) string {
 	t.Helper()
 	binary := program(t, "usr/sbin/unbound")

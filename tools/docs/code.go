@@ -70,8 +70,8 @@ func metricsTable(*tree.Tree, string) (string, error) {
 	return table([]string{"metric", "labels", "what it tells"}, rows), nil
 }
 
-// keys lists the keys of the configuration by section with their defaults, from the example that `postern config example`
-// prints. A value that is only an example is left out.
+// keys lists the keys of the configuration by section with their defaults, from the example that `postern config
+// example` prints. A value that is only an example is left out.
 func keys(t *tree.Tree, _ string) (string, error) {
 	example, err := os.ReadFile(filepath.Join(t.Root, "internal/config/example.toml"))
 	if err != nil {

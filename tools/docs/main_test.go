@@ -9,8 +9,8 @@ import (
 	"postern/tools/tree"
 )
 
-// TestThePartsAreCurrent fails where a document holds a part that `make docs` would make otherwise. The figures of the code
-// may be a tenth away, so that not every change needs a new table.
+// TestThePartsAreCurrent fails where a document holds a part that `make docs` would make otherwise. The figures of the
+// code may be a tenth away, so that not every change needs a new table.
 func TestThePartsAreCurrent(t *testing.T) {
 	checkout, err := tree.Read("../..")
 	if err != nil {

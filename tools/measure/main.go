@@ -1,5 +1,5 @@
-// Command measure prints the figures of a checkout, this one or DIR: how much code there is, in which portions, and how much
-// of it leads back. `make docs` puts them into ARCHITECTURE.md.
+// Command measure prints the figures of a checkout, this one or DIR: how much code there is, in which portions, and how
+// much of it leads back. `make docs` puts them into ARCHITECTURE.md.
 package main
 
 import (

@@ -25,7 +25,8 @@ func (r Row) String() string {
 	return strings.Join(parts, " / ")
 }
 
-// Measure counts a checkout. Product code is internal and cmd without tests and without folders that are only for tests.
+// Measure counts a checkout. Product code is internal and cmd without tests and without folders that are only for
+// tests.
 func (t *Tree) Measure() ([]Row, error) {
 	var packages, files, functions []int
 	exported, arrows, back := 0, 0, 0
@@ -82,7 +83,8 @@ func quantiles(list []int) []int {
 	return []int{list[len(list)/2], list[len(list)*9/10], list[len(list)-1]}
 }
 
-// names counts the exported names of a declaration: types, functions, methods of exported types, constants and variables.
+// names counts the exported names of a declaration: types, functions, methods of exported types, constants and
+// variables.
 func names(decl ast.Decl) (n int) {
 	switch decl := decl.(type) {
 	case *ast.FuncDecl:
@@ -144,7 +146,8 @@ func (t *Tree) words() (Row, error) {
 	return Row{"words of README, ARCHITECTURE, CHANGELOG and docs", []int{n}}, err
 }
 
-// Words counts the words of a page: what stands between blanks and has a letter or a digit. The strokes of tables are none.
+// Words counts the words of a page: what stands between blanks and has a letter or a digit. The strokes of tables are
+// none.
 func Words(page string) (n int) {
 	for word := range strings.FieldsSeq(page) {
 		if strings.ContainsFunc(word, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
@@ -154,9 +157,9 @@ func Words(page string) (n int) {
 	return n
 }
 
-// An arrow leads from a file to another of its folder whose names it mentions: functions, types, methods, fields, constants
-// and variables. Two files that mention each other have one arrow that runs back, because no order of them has both
-// pointing one way.
+// An arrow leads from a file to another of its folder whose names it mentions: functions, types, methods, fields,
+// constants and variables. Two files that mention each other have one arrow that runs back, because no order of them
+// has both pointing one way.
 func count(arrows map[[2]string]bool) (all, back int) {
 	for pair := range arrows {
 		if arrows[[2]string{pair[1], pair[0]}] && pair[0] < pair[1] {
@@ -166,8 +169,8 @@ func count(arrows map[[2]string]bool) (all, back int) {
 	return len(arrows), back
 }
 
-// uses returns what finds the arrows of a package. Packages are checked with the types of ours that they import; those of
-// others are unknown, so a method called on what another's function returned is not seen.
+// uses returns what finds the arrows of a package. Packages are checked with the types of ours that they import; those
+// of others are unknown, so a method called on what another's function returned is not seen.
 func (t *Tree) uses() func(Package) map[[2]string]bool {
 	c := &checker{tree: t, dirs: map[string]Package{}, done: map[string]*types.Package{}, uses: map[string]map[*ast.Ident]types.Object{}}
 	for _, p := range t.Packages {

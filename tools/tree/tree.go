@@ -1,5 +1,5 @@
-// Package tree reads a checkout of this repository, without building it: its packages, who imports whom, and its documents.
-// It works on older checkouts too, whose folders had other names.
+// Package tree reads a checkout of this repository, without building it: its packages, who imports whom, and its
+// documents. It works on older checkouts too, whose folders had other names.
 package tree
 
 import (
@@ -165,8 +165,9 @@ func Height(rooms map[string]Package, room string) int {
 	return h
 }
 
-// Lattice reads the table of permitted imports out of deps_test.go, which is the map that its function lattice returns, and
-// the list of ground rooms, which is the one that isGround returns. They are read and not imported because tests hold them.
+// Lattice reads the table of permitted imports out of deps_test.go, which is the map that its function lattice returns,
+// and the list of ground rooms, which is the one that isGround returns. They are read and not imported because tests
+// hold them.
 func (t *Tree) Lattice() (allowed map[string][]string, ground []string, err error) {
 	path := filepath.Join(t.Root, "deps_test.go")
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)

@@ -22,10 +22,11 @@ import (
 type Config struct {
 	// Route finds the hosts. Its Resolver must be set.
 	Route route.Config
-	// Deliver opens connections. Its Budget bounds each question about each address, and about each target. Without a Book
-	// the names of mail hosts are judged as at a first delivery.
+	// Deliver opens connections. Its Budget bounds each question about each address, and about each target. Without a
+	// Book the names of mail hosts are judged as at a first delivery.
 	Deliver deliver.Config
-	// Excepted says what an administrator set aside of what a domain publishes, as rules.Set.Excepted does; nil is nothing.
+	// Excepted says what an administrator set aside of what a domain publishes, as rules.Set.Excepted does; nil is
+	// nothing.
 	Excepted func(d mail.Domain) map[string]string
 	// Forced is what the question ForceTLS demands; the zero value is an authenticated channel with public trust.
 	Forced policy.Requirement
@@ -82,8 +83,8 @@ func (c *Checker) Check(ctx context.Context, t check.Target) *check.Report {
 	return c.Watch(ctx, t, nil, nil)
 }
 
-// Watch is Check with more questions, which tells what it finds as it finds it. tell is called from several goroutines, one
-// at a time; nil tells nobody.
+// Watch is Check with more questions, which tells what it finds as it finds it. tell is called from several goroutines,
+// one at a time; nil tells nobody.
 func (c *Checker) Watch(ctx context.Context, t check.Target, more []check.Question, tell func(check.Progress)) *check.Report {
 	start := time.Now()
 	told := teller{tell: tell, start: start}
@@ -219,8 +220,8 @@ func (c *Checker) whole(ctx context.Context, r *check.Report, plan *route.Plan, 
 	return c.judgeAll(ctx, questions, plan)
 }
 
-// address examines one address, named by a plan with nothing else in it. It returns the probes that were made because no
-// handshake completed, too.
+// address examines one address, named by a plan with nothing else in it. It returns the probes that were made because
+// no handshake completed, too.
 func (c *Checker) address(
 	ctx context.Context, plan *route.Plan, questions []check.Question, told *teller,
 ) (a check.Address, probes []probed) {

@@ -39,8 +39,8 @@ const (
 	probeDHE  = "DHE key exchange"
 )
 
-// diagnose finds out what a server would like with which no handshake of ours completed: an offer of everything there is,
-// then older ones where that is not even answered.
+// diagnose finds out what a server would like with which no handshake of ours completed: an offer of everything there
+// is, then older ones where that is not even answered.
 func (v *viewer) diagnose(ctx context.Context) (out []probed) {
 	for _, p := range []struct {
 		name    string

@@ -27,8 +27,8 @@ func unreadable(t *testing.T, chain [][]byte) [][]byte {
 	return append(out, chain[1:]...)
 }
 
-// TestCheckTellsWhatAServerWouldLikeThatWeDoNotSpeak: every kind of server with which no handshake of ours completes, the
-// reason of forced mail there, what check finds, and a word of it.
+// TestCheckTellsWhatAServerWouldLikeThatWeDoNotSpeak: every kind of server with which no handshake of ours completes,
+// the reason of forced mail there, what check finds, and a word of it.
 func TestCheckTellsWhatAServerWouldLikeThatWeDoNotSpeak(t *testing.T) {
 	const dheAES, dheDSS, anon, rsaCamellia, ecdheAES = 0x009e, 0x0032, 0x0034, 0x0041, 0xc02f
 	for name, c := range map[string]struct {

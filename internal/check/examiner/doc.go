@@ -1,8 +1,8 @@
 // Package examiner asks, for any mail server, the question that a delivery asks, and reports the answer (check.Report).
 //
 // It has no judgement of its own. A target becomes a route.Plan exactly as a delivery's domain does; each question is a
-// policy.Requirement, and its answer is what deliver.Deliverer.Open makes of that plan under that requirement. The channel
-// is closed before MAIL. So check and delivery cannot disagree.
+// policy.Requirement, and its answer is what deliver.Deliverer.Open makes of that plan under that requirement. The
+// channel is closed before MAIL. So check and delivery cannot disagree.
 //
 //	Check        plan, one address after the other, then the whole plan     check.go
 //	judge        one question -> Verdict, by Open                           judge.go

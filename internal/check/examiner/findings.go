@@ -95,8 +95,8 @@ func rungs(a *check.Address, add addFinding) {
 	}
 }
 
-// insisting speaks of a server that ends the conversation after a handshake in which it asked for our certificate: in TLS
-// 1.3 that is when it can (RFC 8446 §4.4.2.4).
+// insisting speaks of a server that ends the conversation after a handshake in which it asked for our certificate: in
+// TLS 1.3 that is when it can (RFC 8446 §4.4.2.4).
 func insisting(a *check.Address, add addFinding) {
 	if l := a.Look; l.Asked && l.TLS != nil && (l.Reason == policy.TLSAlert || l.Reason == policy.TLSClosed) {
 		add(check.Fault, check.ClientCertificateAsked, policy.Them, "the server asks for a certificate of ours and breaks off because of what it gets. "+

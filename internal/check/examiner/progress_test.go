@@ -12,7 +12,8 @@ import (
 	"postern/internal/policy"
 )
 
-// A certificate that proves nothing is never shown as good while a check goes on, also where mail goes there all the same.
+// A certificate that proves nothing is never shown as good while a check goes on, also where mail goes there all the
+// same.
 func TestACertificateWithAFaultIsNeverShownAsGood(t *testing.T) {
 	for name, c := range map[string]struct {
 		options pki.Options

@@ -17,8 +17,8 @@ func hostOf(hop *route.Hop, heard *answers) check.Host {
 	return host
 }
 
-// published is what is published for a hop, with what its addresses made of it: the record that matched, and what fell short
-// of what is not enforced, the first of each.
+// published is what is published for a hop, with what its addresses made of it: the record that matched, and what fell
+// short of what is not enforced, the first of each.
 func published(hop *route.Hop, addresses []check.Address, at time.Time) (out []check.Published) {
 	for i, p := range hop.Published {
 		told := check.Published{Published: p}

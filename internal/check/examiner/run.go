@@ -12,9 +12,9 @@ import (
 // stop the others, and memory stays bounded.
 const ahead = 8
 
-// Run checks every target, Config.Jobs at a time, and calls emit for each report in the order of the targets. It is flat
-// in memory however many there are: targets are taken as they are needed, and reports let go of when emit returns. It
-// returns the first error of emit or of ctx, after everything it started has ended.
+// Run checks every target, Config.Jobs at a time, and calls emit for each report in the order of the targets. It is
+// flat in memory however many there are: targets are taken as they are needed, and reports let go of when emit returns.
+// It returns the first error of emit or of ctx, after everything it started has ended.
 func (c *Checker) Run(ctx context.Context, targets iter.Seq[check.Target], emit func(*check.Report) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

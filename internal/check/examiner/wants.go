@@ -15,8 +15,8 @@ import (
 	"postern/internal/smtp/tlsprobe"
 )
 
-// wants says what a server would like with which no handshake of ours completed, from what it showed in the clear. alert is
-// the one that ended the handshake.
+// wants says what a server would like with which no handshake of ours completed, from what it showed in the clear.
+// alert is the one that ended the handshake.
 func wants(probes []probed, alert string, add addFinding) {
 	if len(probes) == 0 || probes[len(probes)-1].answer == nil {
 		return
@@ -44,8 +44,8 @@ func wants(probes []probed, alert string, add addFinding) {
 	unreadable(a, say)
 }
 
-// unspoken says what of the server's choice our TLS does not speak; where there is nothing of the kind the handshake broke
-// later.
+// unspoken says what of the server's choice our TLS does not speak; where there is nothing of the kind the handshake
+// broke later.
 func unspoken(a *tlsprobe.Answer, what string, say func(code, format string, args ...any)) {
 	const prefer = "Please enable ECDHE with AES-GCM or ChaCha20-Poly1305"
 	exchange := a.Suite.Exchange()
@@ -121,7 +121,8 @@ func unreadable(a *tlsprobe.Answer, say func(code, format string, args ...any)) 
 
 // refusesAll speaks of a server that no offer pleases.
 func refusesAll(probes []probed, alert string, add addFinding) {
-	// An offer of TLS 1.2 can be answered by anything older, so who refuses it for its version speaks nothing of the kind.
+	// An offer of TLS 1.2 can be answered by anything older, so who refuses it for its version speaks nothing of the
+	// kind.
 	if reason, _ := probes[0].refusal(); reason == policy.TLSVersion {
 		text := "the server speaks nothing older than TLS 1.3, and there it shows nothing in the clear that could say more"
 		if strings.HasSuffix(alert, "(sent by us)") {

@@ -12,12 +12,13 @@
 // Defence against forged answers (RFC 5452): every try has its own socket and so its own port, a random ID, and a name
 // in random capitals that the reply must repeat; replies that do not fit are passed over and the wait goes on. None of
 // this makes an answer trusted: Secure is set from the AD bit, and only when the server is on the loopback or the
-// administrator said that the way to it is safe (RFC 4035 §4.9.3), because on any other path the bit is a stranger's claim.
-// Where one server is trusted so, the others are not asked at all, whatever becomes of it: whoever can hold up its answers of
-// one name would otherwise have an unsigned answer taken in their place, and no host of that name would demand DANE any more.
+// administrator said that the way to it is safe (RFC 4035 §4.9.3), because on any other path the bit is a stranger's
+// claim. Where one server is trusted so, the others are not asked at all, whatever becomes of it: whoever can hold up
+// its answers of one name would otherwise have an unsigned answer taken in their place, and no host of that name would
+// demand DANE any more.
 //
-// A server may have oddities (oddity.go). Where one of them takes a defence away there is another in its place, or an error
-// that names it; none is given up for convenience.
+// A server may have oddities (oddity.go). Where one of them takes a defence away there is another in its place, or an
+// error that names it; none is given up for convenience.
 //
 // Every reply is classified into the Kinds of package dns. "I could not find out" never becomes "there is none".
 package resolver

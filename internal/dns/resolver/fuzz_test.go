@@ -11,8 +11,9 @@ import (
 	"postern/internal/dns"
 )
 
-// FuzzReplies hands the resolver a packet with the right ID, and whatever else the fuzzer thinks of, over UDP and TCP. It
-// must neither panic nor hang, every error must be a *dns.Error, and what it believed must have come from the packet.
+// FuzzReplies hands the resolver a packet with the right ID, and whatever else the fuzzer thinks of, over UDP and TCP.
+// It must neither panic nor hang, every error must be a *dns.Error, and what it believed must have come from the
+// packet.
 func FuzzReplies(f *testing.F) {
 	seed := func(build func(m *wire.Msg)) {
 		m := new(wire.Msg)

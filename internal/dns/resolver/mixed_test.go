@@ -11,8 +11,8 @@ import (
 	"postern/internal/lab/zone"
 )
 
-// A validating server on the loopback and, for when that is down, one far away that validates nothing: the list of many a
-// resolv.conf. What the one says of signatures is not unsaid by the other.
+// A validating server on the loopback and, for when that is down, one far away that validates nothing: the list of many
+// a resolv.conf. What the one says of signatures is not unsaid by the other.
 func TestWhatATrustedServerSaysIsNotUnsaidByAnother(t *testing.T) {
 	for _, c := range []struct {
 		trusted string // what the server on the loopback says
@@ -50,8 +50,8 @@ func TestWhatATrustedServerSaysIsNotUnsaidByAnother(t *testing.T) {
 	}
 }
 
-// A trusted server that is silent about one question, because somebody holds up the answers of that zone, is not made good by
-// one that validates nothing: what it says is unsigned, and all that is published would be gone.
+// A trusted server that is silent about one question, because somebody holds up the answers of that zone, is not made
+// good by one that validates nothing: what it says is unsigned, and all that is published would be gone.
 func TestASilentTrustedServerIsNotReplacedByOneThatValidatesNothing(t *testing.T) {
 	far, err := zone.Parse("!a.test MX 10 forged.test\n")
 	if err != nil {

@@ -42,7 +42,8 @@ func randomCase(name string) string {
 	return string(b)
 }
 
-// unescape turns the presentation form of character strings (\DDD and \X, RFC 1035 §5.1) into the octets they stand for.
+// unescape turns the presentation form of character strings (\DDD and \X, RFC 1035 §5.1) into the octets they stand
+// for.
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s

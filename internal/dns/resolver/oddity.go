@@ -9,8 +9,8 @@ import (
 	wire "github.com/miekg/dns"
 )
 
-// Servers in the field have oddities, and one of them must not stop all mail. Each has a way around, and none of the ways
-// makes a broken answer a "no": what cannot be understood stays unknown.
+// Servers in the field have oddities, and one of them must not stop all mail. Each has a way around, and none of the
+// ways makes a broken answer a "no": what cannot be understood stays unknown.
 //
 //	the question with OPT gets FORMERR, NOTIMP or BADVERS,    once more without OPT, over the same network (RFC 6891 §7)
 //	or SERVFAIL in an answer without OPT
@@ -47,7 +47,8 @@ type odd struct {
 	heard      time.Time           // the last answer
 }
 
-// deafness is how often in a row questions of a type were dropped while others were answered, and until when that counts.
+// deafness is how often in a row questions of a type were dropped while others were answered, and until when that
+// counts.
 type deafness struct {
 	times int
 	until time.Time
@@ -114,9 +115,10 @@ func needsPlain(m *wire.Msg) bool {
 	return false
 }
 
-// agreed reports whether replies say the same, and the same of its signatures: an answer of a server that is trusted does not
-// lose its word because the server writes names in other letters, which would take away whatever is published with it. To forge one an attacker who sees no question must guess a port and a
-// number; to forge three that agree, three of each, which is more than the capitals of one name hide.
+// agreed reports whether replies say the same, and the same of its signatures: an answer of a server that is trusted
+// does not lose its word because the server writes names in other letters, which would take away whatever is published
+// with it. To forge one an attacker who sees no question must guess a port and a number; to forge three that agree,
+// three of each, which is more than the capitals of one name hide.
 func agreed(replies ...*wire.Msg) bool {
 	for _, m := range replies[1:] {
 		if m.Rcode != replies[0].Rcode || m.AuthenticatedData != replies[0].AuthenticatedData || !slices.Equal(saying(m), saying(replies[0])) {

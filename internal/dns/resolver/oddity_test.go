@@ -17,8 +17,8 @@ import (
 // silence is what a packet never comes of; refused is a network that cannot be used.
 var errRefused = errors.New("connection refused")
 
-// odd servers, retold from public reports about resolvers, routers and name servers in the field. Answer makes the reply to a
-// question from the true one; nil is silence. NoTCP refuses TCP.
+// odd servers, retold from public reports about resolvers, routers and name servers in the field. Answer makes the
+// reply to a question from the true one; nil is silence. NoTCP refuses TCP.
 var oddities = map[string]struct {
 	answer func(network string, q, m *wire.Msg) *wire.Msg
 	raw    func(packet []byte) []byte
@@ -232,8 +232,8 @@ func TestAnOddityIsRemembered(t *testing.T) {
 	})
 }
 
-// TestAServerThatDropsAAAACostsLittle: with an address of the other family at hand nobody waits long, and less when it is
-// known. An answer ends it.
+// TestAServerThatDropsAAAACostsLittle: with an address of the other family at hand nobody waits long, and less when it
+// is known. An answer ends it.
 func TestAServerThatDropsAAAACostsLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		drops := true
@@ -310,8 +310,8 @@ func TestABadServerIsPassedOver(t *testing.T) {
 	})
 }
 
-// A server on the loopback that writes names in lower case and does not answer over TCP keeps its word about signatures, where
-// all it says agrees: without it whatever is published would silently be gone.
+// A server on the loopback that writes names in lower case and does not answer over TCP keeps its word about
+// signatures, where all it says agrees: without it whatever is published would silently be gone.
 func TestCapitalsDoNotTakeSignaturesAway(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -19,8 +19,9 @@ import (
 
 // Config says whom to ask. The zero value asks the servers of /etc/resolv.conf.
 type Config struct {
-	// Servers are asked in this order, those alone whose AD bit is believed where there is one: "192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]:5353". When empty,
-	// the nameserver lines of ResolvConf are used, and read again when the file changes.
+	// Servers are asked in this order, those alone whose AD bit is believed where there is one: "192.0.2.1",
+	// "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]:5353". When empty, the nameserver lines of ResolvConf are used,
+	// and read again when the file changes.
 	Servers []string
 	// ResolvConf is the file used when Servers is empty; "" means /etc/resolv.conf.
 	ResolvConf string
@@ -66,12 +67,12 @@ type Resolver struct {
 
 var _ dns.Resolver = (*Resolver)(nil)
 
-// Validates reports whether an answer can come back as validated at all: whether the word of any server about signatures is
-// believed. It says nothing about whether such a server validates.
+// Validates reports whether an answer can come back as validated at all: whether the word of any server about
+// signatures is believed. It says nothing about whether such a server validates.
 func (r *Resolver) Validates() bool { return r.servers.validates(time.Now()) }
 
-// Idle lists the servers that are named and never asked, because another one's word about signatures is believed and theirs is
-// not: what they say of a name would unsay it where the other is silent. None where all are alike.
+// Idle lists the servers that are named and never asked, because another one's word about signatures is believed and
+// theirs is not: what they say of a name would unsay it where the other is silent. None where all are alike.
 func (r *Resolver) Idle() (out []netip.AddrPort) {
 	_, idle := r.servers.split(time.Now())
 	for _, s := range idle {

@@ -12,8 +12,9 @@ import (
 	"postern/internal/mail"
 )
 
-// PTR returns the names that the address's network gives it, in the order of the answer. Networks smaller than an octet are
-// delegated by aliases with a slash in them (RFC 2317 §4), which no host can be called; they are followed inside a reply.
+// PTR returns the names that the address's network gives it, in the order of the answer. Networks smaller than an octet
+// are delegated by aliases with a slash in them (RFC 2317 §4), which no host can be called; they are followed inside a
+// reply.
 func (r *Resolver) PTR(ctx context.Context, addr netip.Addr) (dns.PTRAnswer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Total, errTotal)
 	defer cancel()
@@ -60,8 +61,9 @@ func reverseName(addr netip.Addr) (mail.Domain, error) {
 	return mail.ParseDomain(name)
 }
 
-// pointers goes from name along the aliases in records to its PTR records. end is where the way ended, "" where it does not end;
-// moved says that there was any. Names are compared as text, for aliases here may be what no host can be called.
+// pointers goes from name along the aliases in records to its PTR records. end is where the way ended, "" where it does
+// not end; moved says that there was any. Names are compared as text, for aliases here may be what no host can be
+// called.
 func pointers(records []wire.RR, name string) (names []mail.Domain, end string, moved bool) {
 	end = name
 	for range maxAliases {

@@ -77,8 +77,8 @@ func (s *servers) newServer(addr netip.AddrPort, t Trust) *server {
 	return &server{addr: addr, trusted: trusted}
 }
 
-// inOrder returns the servers in the order they are asked, the healthy ones first. Where one is trusted, those that are not
-// have no place: their answers are never secure, and would unsay what the trusted one is silent about.
+// inOrder returns the servers in the order they are asked, the healthy ones first. Where one is trusted, those that are
+// not have no place: their answers are never secure, and would unsay what the trusted one is silent about.
 func (s *servers) inOrder(now time.Time) []*server {
 	list, _ := s.split(now)
 	place := make(map[*server]int, len(list))

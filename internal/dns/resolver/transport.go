@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// maxDatagram is the largest UDP reply read. We ask for at most ednsSize; what is longer than that is read all the same.
+// maxDatagram is the largest UDP reply read. We ask for at most ednsSize; what is longer than that is read all the
+// same.
 const maxDatagram = 8192
 
 // sockets is the Transport of the world. Each call opens its own socket, so the system picks a new random port, and a
@@ -53,7 +54,8 @@ func overDatagrams(conn net.Conn, query []byte, accept func([]byte) bool) error 
 
 var errUnfit = errors.New("the reply does not fit the question")
 
-// overStream speaks the framing of RFC 1035 §4.2.2. There is one question on a stream, so a reply that does not fit ends it.
+// overStream speaks the framing of RFC 1035 §4.2.2. There is one question on a stream, so a reply that does not fit
+// ends it.
 func overStream(conn net.Conn, query []byte, accept func([]byte) bool) error {
 	framed := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(query)), uint16(len(query)))
 	if _, err := conn.Write(append(framed, query...)); err != nil {

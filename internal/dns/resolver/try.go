@@ -33,7 +33,8 @@ type query struct {
 	qtype  uint16
 }
 
-// newQuery packs q, with OPT where room is offered for the reply. The AD bit in a question asks for the AD bit in the answer without the signatures (RFC 6840 §5.7).
+// newQuery packs q, with OPT where room is offered for the reply. The AD bit in a question asks for the AD bit in the
+// answer without the signatures (RFC 6840 §5.7).
 func newQuery(q question, room uint16) (*query, error) {
 	m := new(wire.Msg)
 	name := randomCase(fqdn(q.name))
@@ -99,8 +100,8 @@ func (q *query) judgeQuestion(m *wire.Msg) fit {
 	return fits
 }
 
-// try asks one server: over UDP, and over TCP if the reply was cut short or does not look right. What a server of some oddity
-// is asked instead stands in oddity.go. Plain asks without OPT.
+// try asks one server: over UDP, and over TCP if the reply was cut short or does not look right. What a server of some
+// oddity is asked instead stands in oddity.go. Plain asks without OPT.
 func (r *Resolver) try(ctx context.Context, s *server, q question, timeout time.Duration, plain bool) (*reply, *failure) {
 	m, how, f := r.exchange(ctx, "udp", s, q, timeout, plain)
 	if f != nil {

@@ -8,7 +8,8 @@ import (
 	"postern/internal/policy"
 )
 
-// line says how an event is written: its level, its first word, its pairs. An event this release does not know gives "".
+// line says how an event is written: its level, its first word, its pairs. An event this release does not know gives
+// "".
 func line(e event.Event) (slog.Level, string, attrs) {
 	var a attrs
 	switch e := e.(type) {

@@ -24,8 +24,8 @@ var (
 	replies = [...]int{421, 450, 451, 452, 454, 455, 500, 501, 502, 503, 504, 521, 523, 530, 534, 535, 538, 550, 551, 552, 553, 554, 555, 556}
 )
 
-// begin makes every counter of a closed list, at zero: a counter that appears with its first event shows no rise, and that
-// event is the one which is not to be missed.
+// begin makes every counter of a closed list, at zero: a counter that appears with its first event shows no rise, and
+// that event is the one which is not to be missed.
 func (m *Metrics) begin() {
 	for _, name := range []string{wouldDiffer, raised, adminActions, warnings} {
 		m.add(name, 0)

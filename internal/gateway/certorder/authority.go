@@ -77,8 +77,8 @@ func newDirectory(cfg *Config, b book) *directory {
 		RetryBackoff: backoff}}
 }
 
-// backoff is how long one request waits before it is tried again. Only what is over within moments is waited for; the rest
-// is for the next order.
+// backoff is how long one request waits before it is tried again. Only what is over within moments is waited for; the
+// rest is for the next order.
 func backoff(n int, _ *http.Request, response *http.Response) time.Duration {
 	busy := response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 && retryAfter(response.Header) > 10*time.Second
 	if n > 4 || busy {

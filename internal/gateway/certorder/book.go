@@ -24,14 +24,14 @@ type state struct {
 	Name string `json:"name"`
 	// Directory is the CA that Chain comes from.
 	Directory string `json:"directory,omitempty"`
-	// Key is that of Chain (PKCS #8), or the one that the first order is for. Chain is leaf first, DER; empty before the
-	// first certificate.
+	// Key is that of Chain (PKCS #8), or the one that the first order is for. Chain is leaf first, DER; empty before
+	// the first certificate.
 	Key   []byte   `json:"key"`
 	Chain [][]byte `json:"chain,omitempty"`
 	// Missing are names that the CA did not find here.
 	Missing []string `json:"missing,omitempty"`
-	// Failures are orders in a row without a certificate, Fault is why the last one failed, and NotBefore is when the next
-	// may be placed; Asked says that the CA itself wants that.
+	// Failures are orders in a row without a certificate, Fault is why the last one failed, and NotBefore is when the
+	// next may be placed; Asked says that the CA itself wants that.
 	Asked     bool      `json:"asked,omitempty"`
 	Failures  int       `json:"failures,omitempty"`
 	Fault     string    `json:"fault,omitempty"`
@@ -72,8 +72,9 @@ type book struct {
 
 func newBook(store records.Store) book { return book{store, &own{answers: map[string]answer{}}} }
 
-// own are the answers that this process gave, which are found without the store. Strangers can ask as often as they like,
-// and the store has better to do: for what others gave it is asked mostLooks times a second. Safe for concurrent use.
+// own are the answers that this process gave, which are found without the store. Strangers can ask as often as they
+// like, and the store has better to do: for what others gave it is asked mostLooks times a second. Safe for concurrent
+// use.
 type own struct {
 	mu      sync.Mutex
 	answers map[string]answer
@@ -279,7 +280,8 @@ func joined(chain [][]byte, key crypto.Signer) (*tls.Certificate, error) {
 // temporaryLife is how long a certificate of our own making says it is good. Another is made at each start.
 const temporaryLife = 90 * 24 * time.Hour
 
-// temporary signs a certificate with its own key. Nobody trusts it; it lets TLS begin, and a TLSA record can name its key.
+// temporary signs a certificate with its own key. Nobody trusts it; it lets TLS begin, and a TLSA record can name its
+// key.
 func temporary(names []string, key crypto.Signer, now time.Time) (*tls.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package certorder orders the gateway's own certificate from a CA (ACME, RFC 8555), keeps it in the store and renews it.
+// Package certorder orders the gateway's own certificate from a CA (ACME, RFC 8555), keeps it in the store and renews
+// it.
 //
 //	Keeper      what is served now, and the loop that renews it      keeper.go
 //	book        what is kept: account, key, chain, lease, answers    book.go
@@ -21,8 +22,8 @@
 // what the CA asks for (Retry-After, RFC 8555 §6.6) is kept to; failures outlive a restart, so that a gateway that is
 // started again and again asks no more often. In the last three days of a certificate the pause is an hour at most.
 //
-// Renewal begins when two thirds of the life are over, or when the CA says so (RFC 9773), each certificate at a moment of its own
-// so that not all gateways come at once.
+// Renewal begins when two thirds of the life are over, or when the CA says so (RFC 9773), each certificate at a moment
+// of its own so that not all gateways come at once.
 //
 // # Several gateways
 //

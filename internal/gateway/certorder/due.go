@@ -28,8 +28,9 @@ func share(leaf *x509.Certificate) float64 {
 	return float64(binary.BigEndian.Uint32(sum[:4])) / (1 << 32)
 }
 
-// renewal is when a certificate is to be renewed. A window of the CA counts, but not one that leaves less than an eighth of
-// the life; nor is a certificate renewed on its first day, whatever the CA says, which may say so of the next one too.
+// renewal is when a certificate is to be renewed. A window of the CA counts, but not one that leaves less than an
+// eighth of the life; nor is a certificate renewed on its first day, whatever the CA says, which may say so of the next
+// one too.
 func renewal(leaf *x509.Certificate, w window) time.Time {
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	if !w.start.IsZero() {

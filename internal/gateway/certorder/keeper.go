@@ -36,7 +36,8 @@ type Config struct {
 	Directory, Email string
 	// Names are those of the certificate, in ASCII, the gateway's own first.
 	Names []string
-	// BindingID and BindingKey are of the account that we have at the CA already (RFC 8555 §7.3.4); "" where it wants none.
+	// BindingID and BindingKey are of the account that we have at the CA already (RFC 8555 §7.3.4); "" where it wants
+	// none.
 	BindingID  string
 	BindingKey []byte
 	// Challenges are the kinds that can be answered, the better one first.
@@ -78,8 +79,8 @@ type Status struct {
 	Next  time.Time
 }
 
-// Open reads what is kept, or begins: the key is made and stored, and a certificate of our own making is served until the
-// CA gives one.
+// Open reads what is kept, or begins: the key is made and stored, and a certificate of our own making is served until
+// the CA gives one.
 func Open(ctx context.Context, cfg Config) (*Keeper, error) {
 	b := newBook(cfg.Store)
 	k := newKeeper(cfg, b)
@@ -91,8 +92,8 @@ func newKeeper(cfg Config, b book) *Keeper {
 	return &Keeper{cfg: cfg, book: b, wake: make(chan struct{}, 1)}
 }
 
-// Again has an order that failed tried again at once: somebody mended what was wrong. What the CA asked for counts all the
-// same.
+// Again has an order that failed tried again at once: somebody mended what was wrong. What the CA asked for counts all
+// the same.
 func (k *Keeper) Again() {
 	select {
 	case k.wake <- struct{}{}:

@@ -83,8 +83,8 @@ func (k *Keeper) look(ctx context.Context) (state, error) {
 	return s, k.adopt(&s)
 }
 
-// askWindow asks the CA now and then when it would have the certificate renewed. Where it does not say, two thirds of the
-// life count.
+// askWindow asks the CA now and then when it would have the certificate renewed. Where it does not say, two thirds of
+// the life count.
 func (k *Keeper) askWindow(ctx context.Context, s *state) {
 	if len(s.Chain) == 0 || s.Directory != k.cfg.Directory || time.Now().Before(k.ask) {
 		return
@@ -235,8 +235,8 @@ func (k *Keeper) get(ctx context.Context, s *state) (cert *tls.Certificate, miss
 	return cert, missing, nil
 }
 
-// mayDrop reports whether a certificate without some names is better than none: not without the first, and not as long as
-// the one that is served has one of them and a good part of its life.
+// mayDrop reports whether a certificate without some names is better than none: not without the first, and not as long
+// as the one that is served has one of them and a good part of its life.
 func (k *Keeper) mayDrop(s *state, names []string) bool {
 	rest := without(k.cfg.Names, names)
 	if len(names) == 0 || len(rest) == len(k.cfg.Names) || len(rest) == 0 || slices.Contains(names, k.cfg.Names[0]) {

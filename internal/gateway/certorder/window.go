@@ -17,8 +17,8 @@ import (
 // mostAnswer bounds what is read of an answer about renewal, in bytes.
 const mostAnswer = 64 << 10
 
-// How often a CA is asked for its window (RFC 9773 §4.3.2): as it says itself, between an hour and a day; six hours where
-// it says nothing.
+// How often a CA is asked for its window (RFC 9773 §4.3.2): as it says itself, between an hour and a day; six hours
+// where it says nothing.
 const (
 	askLeast, askMost, askUsual = time.Hour, 24 * time.Hour, 6 * time.Hour
 )

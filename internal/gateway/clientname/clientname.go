@@ -1,5 +1,5 @@
-// Package clientname finds the name of a client's address, for the Received line: the one that its network gives it (PTR) and
-// that leads back to the address. What does not lead back is not the client's name, whoever says so.
+// Package clientname finds the name of a client's address, for the Received line: the one that its network gives it
+// (PTR) and that leads back to the address. What does not lead back is not the client's name, whoever says so.
 //
 // Three ends of a look-up are kept apart, because filters further on count against a client that has no name:
 //
@@ -7,12 +7,12 @@
 //	none       DNS answered, and there is no such name: no PTR, or none of them leads back
 //	not known  DNS failed, took too long, or was not asked at all
 //
-// The law: a look-up delays nobody. It begins when the client connects and goes on beside the session; who needs the result
-// waits for it briefly, and takes "not known" when that is over. Where DNS fails, a name that was found within the last day
-// still holds. Nobody is asked about addresses that are not public: their names concern nobody outside.
+// The law: a look-up delays nobody. It begins when the client connects and goes on beside the session; who needs the
+// result waits for it briefly, and takes "not known" when that is over. Where DNS fails, a name that was found within
+// the last day still holds. Nobody is asked about addresses that are not public: their names concern nobody outside.
 //
-// What is bounded: how many look-ups are under way, how long each takes, how many names of one address are followed, how many
-// addresses are remembered and for how long. More clients than that are "not known".
+// What is bounded: how many look-ups are under way, how long each takes, how many names of one address are followed,
+// how many addresses are remembered and for how long. More clients than that are "not known".
 package clientname
 
 import (

@@ -8,8 +8,9 @@ import (
 	"postern/internal/smtp/smtpclient"
 )
 
-// Ask is smtpclient.Conn.Ask over the channel, judged like SendWhile: nothing of either address is said over a connection that
-// does not pass the terms at this moment, or if still does not hold any more. Errors are those of SendWhile.
+// Ask is smtpclient.Conn.Ask over the channel, judged like SendWhile: nothing of either address is said over a
+// connection that does not pass the terms at this moment, or if still does not hold any more. Errors are those of
+// SendWhile.
 func (c *Channel) Ask(ctx context.Context, on Terms, from, to mail.Address, still func() bool) (smtpclient.Asked, error) {
 	if err := c.clear(ctx, on, still); err != nil {
 		return smtpclient.Asked{}, err
@@ -19,7 +20,8 @@ func (c *Channel) Ask(ctx context.Context, on Terms, from, to mail.Address, stil
 	return asked, err
 }
 
-// clear is what comes before every MAIL: the connection is judged for the terms, a first use is written down, and still holds.
+// clear is what comes before every MAIL: the connection is judged for the terms, a first use is written down, and still
+// holds.
 func (c *Channel) clear(ctx context.Context, on Terms, still func() bool) error {
 	if err := c.judge(ctx, on); err != nil {
 		return err

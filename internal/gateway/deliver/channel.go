@@ -34,15 +34,15 @@ type Terms struct {
 var ErrOvertaken = errors.New("what is in force changed in the meantime")
 
 // Lapsed is the error of Send when the connection no longer passes: a certificate ran out meanwhile, a root was
-// removed, or the message has another requirement than the channel was opened for, or waives nothing of what the channel
-// was opened without. Nothing was sent.
+// removed, or the message has another requirement than the channel was opened for, or waives nothing of what the
+// channel was opened without. Nothing was sent.
 type Lapsed struct{ Shortfalls []policy.Shortfall }
 
 // Error names the first shortfall.
 func (e *Lapsed) Error() string { return "the connection no longer passes: " + e.Shortfalls[0].Text }
 
-// A transfer may take transferTime, and as much longer as its content takes at slowest octets a second: the limits of the
-// phases alone would let a peer that creeps hold it for days.
+// A transfer may take transferTime, and as much longer as its content takes at slowest octets a second: the limits of
+// the phases alone would let a peer that creeps hold it for days.
 const (
 	transferTime = 30 * time.Minute
 	slowest      = 16 << 10
@@ -96,9 +96,9 @@ func (c *Channel) judge(ctx context.Context, on Terms) error {
 	return nil
 }
 
-// Would says what would fall short if a message had requirement r, without any effect on the channel. Revocation is judged
-// by what was looked up for the channel's own requirement; where that was nothing it is left out, for nobody is asked on
-// account of a rule under test.
+// Would says what would fall short if a message had requirement r, without any effect on the channel. Revocation is
+// judged by what was looked up for the channel's own requirement; where that was nothing it is left out, for nobody is
+// asked on account of a rule under test.
 func (c *Channel) Would(r policy.Requirement) []policy.Shortfall {
 	asIf := *c.link
 	if asIf.revocation.Status == "" {
@@ -124,7 +124,8 @@ func (c *Channel) Encrypted() bool { return c.link.state != nil }
 // Reached is the level the channel deserves now.
 func (c *Channel) Reached() policy.Level { return c.link.evidence.Reached(c.require) }
 
-// Waived reports whether the channel was opened without what is published, so that only mail which waives that may use it.
+// Waived reports whether the channel was opened without what is published, so that only mail which waives that may use
+// it.
 func (c *Channel) Waived() bool { return c.waived }
 
 // Sent counts the transactions tried.

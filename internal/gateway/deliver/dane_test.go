@@ -194,8 +194,8 @@ func TestARuleAndDANEMustBothHold(t *testing.T) {
 	}
 }
 
-// What a host publishes has an end: a connection that has carried mail carries no more after it, for what the host demands
-// may have changed.
+// What a host publishes has an end: a connection that has carried mail carries no more after it, for what the host
+// demands may have changed.
 func TestAChannelLapsesWithWhatTheHostPublishes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -40,7 +40,8 @@ type Config struct {
 	RevocationTimeout time.Duration
 	// Memory is asked about hosts without TLS; nil knows nothing of any.
 	Memory Memory
-	// Book tells which names of mail hosts are remembered; without one those that nobody proved are unknown to every rule.
+	// Book tells which names of mail hosts are remembered; without one those that nobody proved are unknown to every
+	// rule.
 	Book Book
 	// Remember writes a first use into the book before MAIL is said; see mxpins.Book. Without it no message goes to a
 	// name of first use, so whoever only asks needs none.
@@ -98,12 +99,13 @@ type Climbed struct {
 	Crowded bool
 }
 
-// Admission says whether an address of a host may be dialled now: too many may be waiting for it already. nil admits all.
+// Admission says whether an address of a host may be dialled now: too many may be waiting for it already. nil admits
+// all.
 type Admission func(host mail.Domain, addr netip.Addr) bool
 
-// Open climbs the ladder of r over plan. Over one that sets aside what is published (route.Table.Waived) it opens a channel
-// for messages that ask for that. Site separates what may share TLS sessions: a site has one requirement. Addresses
-// that admit refuses are passed over.
+// Open climbs the ladder of r over plan. Over one that sets aside what is published (route.Table.Waived) it opens a
+// channel for messages that ask for that. Site separates what may share TLS sessions: a site has one requirement.
+// Addresses that admit refuses are passed over.
 // It returns within the budget; when ctx ends it returns what was tried.
 func (d *Deliverer) Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement, admit Admission) Climbed {
 	start := time.Now()

@@ -17,15 +17,17 @@
 // A connection that works but falls short of the goal is parked and serves a lower goal later. Network failures and
 // refused greetings make a host unusable now; they are not failures of TLS and never step down the ladder.
 //
-// A hop may demand something itself, for its host or the recipient's domain publishes it. What a connection there must pass
-// is the join of both, at every goal: ordinary mail to such a hop has no rung below what is published, and a hop that
-// falls short is passed over. What the delivery demands stays the same at the next hop, what the last one demanded does not.
+// A hop may demand something itself, for its host or the recipient's domain publishes it. What a connection there must
+// pass is the join of both, at every goal: ordinary mail to such a hop has no rung below what is published, and a hop
+// that falls short is passed over. What the delivery demands stays the same at the next hop, what the last one demanded
+// does not.
 //
-// REQUIRETLS (RFC 8689) is one more thing that a connection must pass: the peer offers it inside TLS, so it is judged only
-// after the second EHLO. Where nothing else falls short at any host, trying again makes no difference (Climbed.Unpromised).
+// REQUIRETLS (RFC 8689) is one more thing that a connection must pass: the peer offers it inside TLS, so it is judged
+// only after the second EHLO. Where nothing else falls short at any host, trying again makes no difference
+// (Climbed.Unpromised).
 //
-// A plan that sets aside what is published (route.Plan.Waived) is climbed as if hops demanded nothing. The channel knows it
-// and refuses every message that does not waive it, whatever their requirements are.
+// A plan that sets aside what is published (route.Plan.Waived) is climbed as if hops demanded nothing. The channel
+// knows it and refuses every message that does not waive it, whatever their requirements are.
 //
 // The invariant of design.md §3 rests on one place: a Channel is made only by ladder.accept, which holds the verdict
 // of the very requirement at hand against the evidence of the very connection; Channel.Send judges again before each

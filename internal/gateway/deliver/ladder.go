@@ -39,8 +39,8 @@ type target struct {
 	next attempt.Rung
 	// dead says the address is unusable now: no connection, no greeting, no EHLO.
 	dead bool
-	// answered says EHLO was answered once; offered that STARTTLS was seen, stripped that it was masked; bare that it is dead
-	// because it demands TLS itself and had none.
+	// answered says EHLO was answered once; offered that STARTTLS was seen, stripped that it was masked; bare that it
+	// is dead because it demands TLS itself and had none.
 	answered, offered, stripped, bare bool
 	// unpromised: a connection here passed all but REQUIRETLS, which is not offered.
 	unpromised bool
@@ -97,8 +97,8 @@ func (l *ladder) climb(ctx context.Context) *Channel {
 // leastTurn is how long a target may take even when there are too many for the time left.
 const leastTurn = 30 * time.Second
 
-// turn gives the i-th target its part of the time left, so that one that is silent keeps neither the targets after it from
-// being tried nor those before it from serving a lower goal.
+// turn gives the i-th target its part of the time left, so that one that is silent keeps neither the targets after it
+// from being tried nor those before it from serving a lower goal.
 func (l *ladder) turn(ctx context.Context, i int, goal policy.Level) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {
@@ -132,8 +132,8 @@ func (l *ladder) reach(ctx context.Context, t *target, goal policy.Level) *Chann
 }
 
 // accept turns the parked connection into a Channel if it passes what the target demands, raised to the goal. At goal
-// plaintext that is nothing where neither the delivery nor the hop demands anything. This is the only place where Channels
-// are made.
+// plaintext that is nothing where neither the delivery nor the hop demands anything. This is the only place where
+// Channels are made.
 func (l *ladder) accept(ctx context.Context, t *target, goal policy.Level) *Channel {
 	wanted := t.require.Raised(goal)
 	k := t.parked
@@ -180,8 +180,8 @@ func (l *ladder) discard() {
 }
 
 // withoutTLS reports whether every host that has addresses answered EHLO at one of them and nobody offered TLS. A host
-// whose addresses could not be looked up now may offer it, as may one that was passed over for what is published, and one that
-// publishes that it has TLS is stripped of it.
+// whose addresses could not be looked up now may offer it, as may one that was passed over for what is published, and
+// one that publishes that it has TLS is stripped of it.
 func (l *ladder) withoutTLS() bool {
 	for i := range l.plan.Hops {
 		if p := l.plan.Hops[i].Problem; p != nil && (unknown(p.Reason) || p.Reason == policy.STSMXMismatch) {

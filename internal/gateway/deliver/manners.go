@@ -9,8 +9,8 @@ import (
 	"postern/internal/smtp/smtpclient"
 )
 
-// manners remembers which features a server offered and then refused, so that the next message there is not refused first.
-// It says nothing about trust and takes no protection away. The zero value is ready; safe for concurrent use.
+// manners remembers which features a server offered and then refused, so that the next message there is not refused
+// first. It says nothing about trust and takes no protection away. The zero value is ready; safe for concurrent use.
 type manners struct {
 	mu    sync.Mutex
 	plain map[netip.AddrPort]plain

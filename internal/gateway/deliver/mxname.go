@@ -18,8 +18,9 @@ type Book interface {
 // NotePinnedFirst is the note of a delivery before which the names of a domain's mail hosts were first remembered.
 const NotePinnedFirst = "mx-pinned-first-use"
 
-// judgeName asks each rule that r is pinned by what it makes of the host's name. Hosts that an administrator named are no
-// mail exchangers of the domain: of them nothing is remembered. A book that cannot be read leaves every rule unasked.
+// judgeName asks each rule that r is pinned by what it makes of the host's name. Hosts that an administrator named are
+// no mail exchangers of the domain: of them nothing is remembered. A book that cannot be read leaves every rule
+// unasked.
 func (d *Deliverer) judgeName(ctx context.Context, k *link, r policy.Requirement) {
 	k.name = mxpins.Opinion{}
 	k.evidence.MXProven, k.evidence.MXBy, k.evidence.MXPins = k.hop.Proven, k.hop.By, nil
@@ -41,15 +42,15 @@ func (d *Deliverer) judgeName(ctx context.Context, k *link, r policy.Requirement
 // unsettled reports whether another success may change what the book says of this host.
 func (k *link) unsettled() bool { return len(k.name.New)+len(k.name.Changed) > 0 }
 
-// pinning reports whether names may be written down because of this channel: it is authenticated, passes, and a rule that
-// asks does not know the name.
+// pinning reports whether names may be written down because of this channel: it is authenticated, passes, and a rule
+// that asks does not know the name.
 func (c *Channel) pinning() bool {
 	return c.link.unsettled() && c.wanted.Channel >= policy.Authenticated && len(policy.Verdict(c.wanted, c.link.evidence)) == 0
 }
 
-// claim writes a first use down before a word of mail is said, and judges again by what the book says then: of two first
-// uses at a time the book takes one, and the other's connection falls short. A name that could not be written down is used
-// by nobody.
+// claim writes a first use down before a word of mail is said, and judges again by what the book says then: of two
+// first uses at a time the book takes one, and the other's connection falls short. A name that could not be written
+// down is used by nobody.
 func (c *Channel) claim(ctx context.Context) error {
 	k := c.link
 	if !c.pinning() || k.hop.Proven || len(k.name.New) == 0 {
@@ -73,9 +74,9 @@ func (c *Channel) claim(ctx context.Context) error {
 	return nil
 }
 
-// Lesson is what a success over the channel teaches of a name that is proven: first counts where its rule remembers nothing
-// yet of the domain, more counts in any case. Both are empty where nothing is new. A name that is not proven was written
-// down before the message was sent.
+// Lesson is what a success over the channel teaches of a name that is proven: first counts where its rule remembers
+// nothing yet of the domain, more counts in any case. Both are empty where nothing is new. A name that is not proven
+// was written down before the message was sent.
 func (c *Channel) Lesson() (first, more []mxpins.Pin) {
 	k := c.link
 	if !c.pinning() || !k.hop.Proven {

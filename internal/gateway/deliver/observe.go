@@ -6,8 +6,8 @@ import (
 	"postern/internal/policy"
 )
 
-// observe notes of a try what would have fallen short of what is published but not enforced. The list is the plan's: it is
-// copied before something is written into it.
+// observe notes of a try what would have fallen short of what is published but not enforced. The list is the plan's: it
+// is copied before something is written into it.
 func (l *ladder) observe(index int) {
 	try := &l.tries[index]
 	if !slices.ContainsFunc(try.Published, observed) {

@@ -47,8 +47,9 @@ func (d *Deliverer) presentation(anonymous bool) func(*tls.CertificateRequestInf
 	}
 }
 
-// serverName is the name for SNI: the host dialled, nothing for an address (RFC 6066 §3). Where TLSA records are to prove the
-// peer it is the name that they are of (RFC 7672 §8.1), and for mail that demands nothing too where they are only observed.
+// serverName is the name for SNI: the host dialled, nothing for an address (RFC 6066 §3). Where TLSA records are to
+// prove the peer it is the name that they are of (RFC 7672 §8.1), and for mail that demands nothing too where they are
+// only observed.
 func serverName(t *target) string {
 	byTLSA := slices.ContainsFunc(t.require.Peer, func(d policy.PeerDemand) bool { return !d.OnChain() })
 	if len(t.hop.Bases) > 0 && (byTLSA || !t.require.Forced()) {

@@ -11,7 +11,8 @@ import (
 	"postern/internal/policy"
 )
 
-// A server that has a certificate for each of its names is asked for the one that its TLSA records are of (RFC 7672 §8.1).
+// A server that has a certificate for each of its names is asked for the one that its TLSA records are of (RFC 7672
+// §8.1).
 func TestTheNameAskedForIsThatOfTheRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -17,9 +17,10 @@ func (d *Deliverer) missing(t *target) peers.Stand {
 	return d.cfg.Memory.Missing(t.hop.Host.String(), netip.AddrPortFrom(t.addr, t.hop.Port))
 }
 
-// held reports whether the ratchet keeps this mail from going in plaintext, and names the try because of which. One host
-// that lost its TLS holds the whole destination: whoever can take STARTTLS out of one conversation can make another host
-// the only one that answers. A host that could not be reached lost nothing; one that demands TLS itself and has none did.
+// held reports whether the ratchet keeps this mail from going in plaintext, and names the try because of which. One
+// host that lost its TLS holds the whole destination: whoever can take STARTTLS out of one conversation can make
+// another host the only one that answers. A host that could not be reached lost nothing; one that demands TLS itself
+// and has none did.
 func (l *ladder) held() bool {
 	for _, t := range l.targets {
 		if !t.answered || t.dead && !t.bare {

@@ -22,7 +22,8 @@ var (
 	noPromise = []string{"PIPELINING", "8BITMIME"}
 )
 
-// host adds a mail host with a good certificate, whose name signed DNS proves, and that offers keywords in the clear and inside TLS.
+// host adds a mail host with a good certificate, whose name signed DNS proves, and that offers keywords in the clear
+// and inside TLS.
 func (w *world) host(name string, clear, inside []string, o pki.Options) {
 	o.Names = []string{name}
 	w.mx(name, partner.Behaviour{TLS: w.cert(o), Keywords: clear, Inside: inside})
@@ -137,8 +138,8 @@ func letter() *smtpclient.Transaction {
 		Recipients: []mail.Recipient{{Address: mail.MustAddress("b@clinic.test")}}, Body: strings.NewReader("x\r\n")}
 }
 
-// A channel that was opened without what is published carries nothing that keeps to it, whatever else they have in common;
-// one that was opened with it carries both.
+// A channel that was opened without what is published carries nothing that keeps to it, whatever else they have in
+// common; one that was opened with it carries both.
 func TestAWaivedChannelCarriesOnlyWhatWaives(t *testing.T) {
 	for _, waived := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

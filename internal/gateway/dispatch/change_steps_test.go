@@ -251,7 +251,8 @@ func (c *changing) sent() {
 	c.fault("something is being sent without an end")
 }
 
-// end puts everything right. What waits goes, once an administrator has said that it may have what is in force and no more.
+// end puts everything right. What waits goes, once an administrator has said that it may have what is in force and no
+// more.
 func (c *changing) end() {
 	for at := range c.servers {
 		c.behave(at, true)

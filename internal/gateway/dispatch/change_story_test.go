@@ -21,9 +21,9 @@ import (
 	"postern/internal/queue"
 )
 
-// The story: everything that mail is judged by changes in random order while mail waits and is sent. An oracle of its own,
-// which knows the law of the package inforce and none of its code, says of each MAIL at each peer what had to be proven
-// when it was said.
+// The story: everything that mail is judged by changes in random order while mail waits and is sent. An oracle of its
+// own, which knows the law of the package inforce and none of its code, says of each MAIL at each peer what had to be
+// proven when it was said.
 
 var (
 	storySeed  = flag.Uint64("story.seed", 0, "run one story of changes with this seed")
@@ -134,8 +134,8 @@ type letter struct {
 	kept map[string]*held
 }
 
-// held is what a delivery demands, by source. It was judged at the moment judged. While it is being sent nobody knows from
-// outside whether it was judged at the moments that went by: may holds what it demands either way.
+// held is what a delivery demands, by source. It was judged at the moment judged. While it is being sent nobody knows
+// from outside whether it was judged at the moments that went by: may holds what it demands either way.
 type held struct {
 	judged *moment
 	may    []map[string]wanted

@@ -75,7 +75,8 @@ func (r *run) passedOver(table *route.Table, problem *route.Problem, domain mail
 	}
 }
 
-// waives reports whether a message sets aside what is published: a report about TLS does, whatever the configuration says.
+// waives reports whether a message sets aside what is published: a report about TLS does, whatever the configuration
+// says.
 func (r *run) waives(m *queue.Message) bool {
 	return m.Waives && (m.Kind == queue.Report || r.view.Table.Waives())
 }
@@ -100,8 +101,8 @@ func (r *run) rejects(group []queue.Work) bool {
 	return rejects && group[0].Message.Kind == queue.Ordinary
 }
 
-// tellable reports whether somebody hears of it when a message fails. One without the promise of REQUIRETLS fails at once
-// then; a report is not discarded for the lack of it (RFC 8689 §5): another's waits, one of ours is held.
+// tellable reports whether somebody hears of it when a message fails. One without the promise of REQUIRETLS fails at
+// once then; a report is not discarded for the lack of it (RFC 8689 §5): another's waits, one of ours is held.
 func tellable(m *queue.Message) bool { return m.Kind == queue.Ordinary && !m.Envelope.From.IsNull() }
 
 // opened takes a channel that passed.

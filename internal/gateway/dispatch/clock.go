@@ -15,8 +15,8 @@ const leastJump = 5 * time.Second
 // epochsKept bounds the epochs that are remembered; of more the oldest are forgotten.
 const epochsKept = 16
 
-// clock follows the jumps of the wall clock. What is stored has its times by that clock, and only while the process runs
-// can the monotonic one tell that it jumped; at start the clock is taken for right. Not safe for concurrent use.
+// clock follows the jumps of the wall clock. What is stored has its times by that clock, and only while the process
+// runs can the monotonic one tell that it jumped; at start the clock is taken for right. Not safe for concurrent use.
 type clock struct {
 	start   time.Time     // of the first epoch that is known
 	ahead   time.Duration // wall less monotonic since the first look, in this epoch
@@ -58,8 +58,8 @@ func (c *clock) observe(now time.Time, passed time.Duration) time.Duration {
 	return by
 }
 
-// accepted returns when a message with this time of acceptance came, by the clock of now. Where several epochs showed that
-// time it is the latest that may be, so that no window ends early. What is of no epoch was there before the first.
+// accepted returns when a message with this time of acceptance came, by the clock of now. Where several epochs showed
+// that time it is the latest that may be, so that no window ends early. What is of no epoch was there before the first.
 func (c *clock) accepted(at, now time.Time) time.Time {
 	const slack = 2 * leastJump // for smaller steps
 	within := func(from, to time.Time) bool { return !at.Before(from.Add(-slack)) && !at.After(to.Add(slack)) }
@@ -106,7 +106,8 @@ func (c *clock) beyond(now time.Time, longest time.Duration) time.Time {
 	return now
 }
 
-// now returns the time, and lets clock and schedule know of a jump before anything is judged by it. The caller holds mu.
+// now returns the time, and lets clock and schedule know of a jump before anything is judged by it. The caller holds
+// mu.
 func (d *Dispatcher) now() time.Time {
 	now := time.Now()
 	by := d.clock.observe(now, now.Sub(d.born))

@@ -67,8 +67,8 @@ func TestWhatIsNoLongerKeptToHoldsNothingBack(t *testing.T) {
 	}
 }
 
-// A site that is busy for longer than a plan lives asks again and again what its host publishes, and nothing of that is a
-// failure. When the answer is lost or changes, mail waits, and goes on when it is mended.
+// A site that is busy for longer than a plan lives asks again and again what its host publishes, and nothing of that is
+// a failure. When the answer is lost or changes, mail waits, and goes on when it is mended.
 func TestABusySiteAsksAgainWhatItsHostPublishes(t *testing.T) {
 	story(t, func(w *world) {
 		b := partner.Behaviour{TLS: w.cert(pki.Options{SelfSigned: true, Names: []string{"mx.clinic.test"}})}

@@ -40,13 +40,13 @@ type Config struct {
 	// Lifetime is how long ordinary mail may wait (0: mail.Lifetime), DelayNotice when the one notice is due (0: 2 h,
 	// below 0: never).
 	Lifetime, DelayNotice time.Duration
-	// NoticesPerAddress and NoticesToStrangers bound the notices of an hour about mail from the world, to one address and
-	// to all that are not served here; more are held. 0 is no bound. Ours reports whether a message came from our own
-	// side, nil of none.
+	// NoticesPerAddress and NoticesToStrangers bound the notices of an hour about mail from the world, to one address
+	// and to all that are not served here; more are held. 0 is no bound. Ours reports whether a message came from our
+	// own side, nil of none.
 	NoticesPerAddress, NoticesToStrangers int
 	Ours                                  func(*queue.Inbound) bool
-	// UnsignedNo is how long an unsigned "nobody takes mail for this domain" must have stood before it ends forced mail; 0 is
-	// an hour, below 0 nothing is waited for.
+	// UnsignedNo is how long an unsigned "nobody takes mail for this domain" must have stood before it ends forced
+	// mail; 0 is an hour, below 0 nothing is waited for.
 	UnsignedNo time.Duration
 	// Retention is how long finished records are kept; 0 means 90 days.
 	Retention time.Duration
@@ -145,8 +145,8 @@ func New(cfg Config) *Dispatcher {
 }
 
 // Run loads the sites and works until ctx ends; then it starts nothing more, gives running transfers the grace, and
-// returns when every goroutine of its own has ended. The error is that of loading, or of a store that is broken for good
-// and must be opened anew, or nil.
+// returns when every goroutine of its own has ended. The error is that of loading, or of a store that is broken for
+// good and must be opened anew, or nil.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	d.began = time.Now()
 	if err := d.load(ctx); err != nil {
@@ -249,8 +249,8 @@ func (d *Dispatcher) reschedule() {
 	}
 }
 
-// Wake tells that something of message m waits at site from due on. What is due now is taken by a worker lingering there,
-// if there is one; else one is started when the time comes.
+// Wake tells that something of message m waits at site from due on. What is due now is taken by a worker lingering
+// there, if there is one; else one is started when the time comes.
 func (d *Dispatcher) Wake(m *queue.Message, site queue.SiteKey, due time.Time) {
 	origin := d.origin(m)
 	d.mu.Lock()

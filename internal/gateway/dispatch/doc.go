@@ -1,6 +1,6 @@
-// Package dispatch is the loop that empties the queue: it decides with schedule which site may be worked at, claims what
-// waits there, has deliver climb the ladder, transfers message by message, and settles each outcome with its record and
-// its notice in one transaction.
+// Package dispatch is the loop that empties the queue: it decides with schedule which site may be worked at, claims
+// what waits there, has deliver climb the ladder, transfers message by message, and settles each outcome with its
+// record and its notice in one transaction.
 //
 //	Run ── starts workers ──> work(site): claim ──> serve, message by message, step by step ──> linger for more
 //	 ^                          ^                     step: fates, what is left, how to go on         │
@@ -23,11 +23,12 @@
 // and a delivery that needs more is moved to another site, never sent. And what is lowered is lowered only by an
 // administrator's own action, never here.
 //
-// A channel that was opened without what is published serves messages that set that aside, and is closed before any other
-// (connect); deliver refuses what slips through. Of a batch such messages are served first (waivingFirst), because the
-// first that fails puts off the rest.
+// A channel that was opened without what is published serves messages that set that aside, and is closed before any
+// other (connect); deliver refuses what slips through. Of a batch such messages are served first (waivingFirst),
+// because the first that fails puts off the rest.
 //
-// The wall clock may jump while mail waits: see clock. Whoever asks now, under Dispatcher.mu, has the schedule told first.
+// The wall clock may jump while mail waits: see clock. Whoever asks now, under Dispatcher.mu, has the schedule told
+// first.
 //
 // The scheduler is guarded by Dispatcher.mu; workers, the sweep and the tidying are joined before Run returns.
 package dispatch

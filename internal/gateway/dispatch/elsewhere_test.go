@@ -93,8 +93,8 @@ func at(verb, answer string) func(string) string {
 	}
 }
 
-// TestAUsedConnectionThatIsAtItsEndPutsNoMailOff: three messages, a connection for each, no attempt that failed, and each
-// message once.
+// TestAUsedConnectionThatIsAtItsEndPutsNoMailOff: three messages, a connection for each, no attempt that failed, and
+// each message once.
 func TestAUsedConnectionThatIsAtItsEndPutsNoMailOff(t *testing.T) {
 	for name, end := range map[string]func(string) string{
 		"closed at MAIL":          at("MAIL", "close"),
@@ -201,8 +201,8 @@ func refuseMail(c net.Conn) {
 	}
 }
 
-// TestTheNewConnectionPassesItsOwnVerdict: nothing of a forced message crosses the connection that takes the place of a good
-// one unless it is good itself.
+// TestTheNewConnectionPassesItsOwnVerdict: nothing of a forced message crosses the connection that takes the place of a
+// good one unless it is good itself.
 func TestTheNewConnectionPassesItsOwnVerdict(t *testing.T) {
 	story(t, func(w *world) {
 		w.apply(clinicRule)

@@ -71,8 +71,8 @@ func (d *Dispatcher) deferred(w *queue.Work, a *attempt.Attempt, due time.Time) 
 	return f
 }
 
-// tells reports whether a message of ours speaks of mail, so that it is kept until it may travel. A report about TLS is sums
-// of a day, which nobody needs much later.
+// tells reports whether a message of ours speaks of mail, so that it is kept until it may travel. A report about TLS is
+// sums of a day, which nobody needs much later.
 func tells(m *queue.Message) bool { return m.Kind != queue.Ordinary && m.Kind != queue.Report }
 
 // shortfall reports whether the attempt ended before the peer was asked about the message.
@@ -110,7 +110,8 @@ func (d *Dispatcher) failed(w *queue.Work, a *attempt.Attempt, status string) fa
 	return f
 }
 
-// owed reports whether w's sender is to be told about condition c. Notices and the null sender get none (RFC 3461 §6.1).
+// owed reports whether w's sender is to be told about condition c. Notices and the null sender get none (RFC 3461
+// §6.1).
 func owed(w *queue.Work, c mail.Notify) bool {
 	return w.Message.Kind == queue.Ordinary && !w.Message.Envelope.From.IsNull() && w.Recipient.Notify.Wants(c)
 }

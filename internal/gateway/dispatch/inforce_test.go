@@ -117,8 +117,8 @@ func TestARestartWithoutAChangeJudgesNothingAnew(t *testing.T) {
 	})
 }
 
-// TestACorrectedRuleFreesItsMail: what a rule wrongly named is replaced for waiting mail as well, at once; what would be
-// less waits for an administrator.
+// TestACorrectedRuleFreesItsMail: what a rule wrongly named is replaced for waiting mail as well, at once; what would
+// be less waits for an administrator.
 func TestACorrectedRuleFreesItsMail(t *testing.T) {
 	good := "sha256:" + strings.Repeat("00", 32) // put in place below
 	for name, tt := range map[string]struct {

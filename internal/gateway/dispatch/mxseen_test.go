@@ -19,8 +19,8 @@ mx.clinic.test    A 192.0.2.10
 mx.backup.test    A 192.0.2.11
 `
 
-// TestAFirstUseTrustsOnlyTheHostThatWasUsed: the other names of the answer are seen, and get no mail when the one used is
-// down, until somebody has been asked.
+// TestAFirstUseTrustsOnlyTheHostThatWasUsed: the other names of the answer are seen, and get no mail when the one used
+// is down, until somebody has been asked.
 func TestAFirstUseTrustsOnlyTheHostThatWasUsed(t *testing.T) {
 	story(t, func(w *world) {
 		w.zone(withBackup)
@@ -58,7 +58,8 @@ func TestAFirstUseTrustsOnlyTheHostThatWasUsed(t *testing.T) {
 	})
 }
 
-// TestAFirstUseBehindAHostThatIsDown: what took the mail is trusted, and the first in order is the one that was only seen.
+// TestAFirstUseBehindAHostThatIsDown: what took the mail is trusted, and the first in order is the one that was only
+// seen.
 func TestAFirstUseBehindAHostThatIsDown(t *testing.T) {
 	story(t, func(w *world) {
 		w.zone(withBackup)

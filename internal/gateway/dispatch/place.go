@@ -92,8 +92,8 @@ func (r *run) joined() {
 	r.schedule(func(s *schedule.Scheduler, _ time.Time) { s.Joined(r.place, destination(host, addr)...) })
 }
 
-// destination names what is one and the same to whoever waits for it: the address, of IPv6 the network of a customer, and
-// the host.
+// destination names what is one and the same to whoever waits for it: the address, of IPv6 the network of a customer,
+// and the host.
 func destination(host mail.Domain, addr netip.Addr) []string {
 	at := addr.WithZone("").String()
 	if addr.Is6() && !addr.Is4In6() {

@@ -38,7 +38,8 @@ func TestARestartDoesNotForgetWhoWorks(t *testing.T) {
 	}, func(c *dispatch.Config) { c.Schedule.Total = 200 })
 }
 
-// A try that is cut off because others need its place is a failure with a reason of time, and its probe has all the time.
+// A try that is cut off because others need its place is a failure with a reason of time, and its probe has all the
+// time.
 func TestWhatIsCutOffIsTriedWithAllItsTime(t *testing.T) {
 	story(t, func(w *world) {
 		pits := w.tarpits(destinations, "RCPT", false)

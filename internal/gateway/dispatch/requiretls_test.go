@@ -203,8 +203,8 @@ func (w *world) mismatched(waivable bool) {
 	})
 }
 
-// Two messages wait at one site. The one that sets aside what is published goes, whatever its place in the queue, and the
-// channel that it had carries nothing of the other, in either order and also while it lingers.
+// Two messages wait at one site. The one that sets aside what is published goes, whatever its place in the queue, and
+// the channel that it had carries nothing of the other, in either order and also while it lingers.
 func TestAWaiverServesItsOwnMessageAlone(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -200,8 +200,8 @@ func (t *tarpits) later(flood func(*tarpits)) {
 	flood(t)
 }
 
-// victims sends what nothing is wrong with, again and again for minutes, and wants it delivered within seconds: to our own
-// server, to a partner that took mail lately, and to one that nobody ever wrote to.
+// victims sends what nothing is wrong with, again and again for minutes, and wants it delivered within seconds: to our
+// own server, to a partner that took mail lately, and to one that nobody ever wrote to.
 func (t *tarpits) victims(patience time.Duration) {
 	w := t.w
 	serial := 0
@@ -255,8 +255,8 @@ func TestWhoeverHangsStarvesNobody(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		flood func(*tarpits)
-		// patience is how long mail to a partner may wait. So many users write to what hangs that they can hold every place
-		// at a time; then it takes until the first are slow.
+		// patience is how long mail to a partner may wait. So many users write to what hangs that they can hold every
+		// place at a time; then it takes until the first are slow.
 		patience time.Duration
 	}{
 		{"reports of forged senders", (*tarpits).reports, within},

@@ -51,8 +51,8 @@ func (r *run) serve(ctx, sending context.Context, works []queue.Work) next {
 	return after
 }
 
-// waivingFirst puts messages that set aside what is published before others: what keeps those may be no matter of theirs, and
-// a site that failed is left alone.
+// waivingFirst puts messages that set aside what is published before others: what keeps those may be no matter of
+// theirs, and a site that failed is left alone.
 func waivingFirst(a, b queue.Work) int {
 	switch {
 	case a.Message.Waives == b.Message.Waives:

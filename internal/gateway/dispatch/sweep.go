@@ -14,8 +14,8 @@ import (
 	"postern/internal/queue"
 )
 
-// graceForFirstTry is how long a delivery whose window ended before anybody could try it still gets, from the end of its
-// window or from our start, if we were down when it ended.
+// graceForFirstTry is how long a delivery whose window ended before anybody could try it still gets, from the end of
+// its window or from our start, if we were down when it ended.
 const graceForFirstTry = time.Minute
 
 func (d *Dispatcher) sweepLoop(ctx context.Context) {

@@ -10,9 +10,10 @@ import (
 	"postern/internal/policy"
 )
 
-// refusals is since when DNS has said of a domain, unsigned and to forced mail, that nobody takes mail there. Whoever forges
-// one answer could otherwise have protected mail returned, and learn from the report what was sent, or make its sender look
-// for another way. So such a "no" counts once it has stood for Config.UnsignedNo, and any other answer between ends it.
+// refusals is since when DNS has said of a domain, unsigned and to forced mail, that nobody takes mail there. Whoever
+// forges one answer could otherwise have protected mail returned, and learn from the report what was sent, or make its
+// sender look for another way. So such a "no" counts once it has stood for Config.UnsignedNo, and any other answer
+// between ends it.
 //
 // It is kept in memory: after a restart the time begins anew, and the rule's window bounds it in any case.
 type refusals map[mail.Domain]time.Time

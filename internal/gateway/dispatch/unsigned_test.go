@@ -21,8 +21,8 @@ var noes = map[string]struct {
 	"we are its MX":       {"clinic.test MX 10 gw.example.test\n", policy.MXLoop},
 }
 
-// TestAnUnsignedNoReturnsProtectedMailOnlyAfterAnHour: one forged answer must not return it; a signed one does at once, and
-// ordinary mail goes by any.
+// TestAnUnsignedNoReturnsProtectedMailOnlyAfterAnHour: one forged answer must not return it; a signed one does at once,
+// and ordinary mail goes by any.
 func TestAnUnsignedNoReturnsProtectedMailOnlyAfterAnHour(t *testing.T) {
 	for name, no := range noes {
 		t.Run(name, func(t *testing.T) {
@@ -61,7 +61,8 @@ func TestAnUnsignedNoReturnsProtectedMailOnlyAfterAnHour(t *testing.T) {
 	}
 }
 
-// TestAForgedNoHurtsNoProtectedMail: the true answer comes back and the mail is delivered; a later "no" begins its hour anew.
+// TestAForgedNoHurtsNoProtectedMail: the true answer comes back and the mail is delivered; a later "no" begins its hour
+// anew.
 func TestAForgedNoHurtsNoProtectedMail(t *testing.T) {
 	story(t, func(w *world) {
 		w.zone("!clinic.test nxdomain\n")

@@ -1,4 +1,5 @@
-// Package expiry warns before a certificate of our own runs out: 30, 14, 7 and 1 days before, and when it has, each once.
+// Package expiry warns before a certificate of our own runs out: 30, 14, 7 and 1 days before, and when it has, each
+// once.
 //
 // A certificate that something renews is no matter for a warning while that works, and most are renewed when a third of
 // their life is left. So a step that lies in the first two thirds of a life, and a little beyond, is left out; and of

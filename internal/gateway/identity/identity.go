@@ -1,7 +1,7 @@
 // Package identity is the gateway's own certificates: read from files, chosen by the name a client asks for, and read
-// again when their content changes (see filewatch) or somebody asks, so that a renewal needs no restart. A file that has become unreadable or does not fit its
-// key keeps the last good certificate in force, and a Notice says so. Beside those of files there may be certificates that
-// somebody else renews (Source).
+// again when their content changes (see filewatch) or somebody asks, so that a renewal needs no restart. A file that
+// has become unreadable or does not fit its key keeps the last good certificate in force, and a Notice says so. Beside
+// those of files there may be certificates that somebody else renews (Source).
 package identity
 
 import (

@@ -118,7 +118,8 @@ func TestTheContentDecides(t *testing.T) {
 	})
 }
 
-// A file may become readable without changing its size or time: its rights were repaired, file descriptors are free again.
+// A file may become readable without changing its size or time: its rights were repaired, file descriptors are free
+// again.
 func TestAFileThatCouldNotBeReadIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, dir := pki.New(time.Now(), "CA"), t.TempDir()

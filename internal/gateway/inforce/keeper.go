@@ -66,13 +66,15 @@ func NewKeeper(ctx context.Context, cfg Config) *Keeper {
 // Now returns what is in force.
 func (k *Keeper) Now() *View { return &k.now.Load().View }
 
-// Applied returns the revision of the rules in force with its text and the set it parsed to; the error is that of the View.
+// Applied returns the revision of the rules in force with its text and the set it parsed to; the error is that of the
+// View.
 func (k *Keeper) Applied() (audit.Revision, *rules.Set, error) {
 	c := k.now.Load()
 	return c.revision, c.Rules, c.Err
 }
 
-// Current returns the set in force and its revision number, 0 when none was ever applied. The error is that of the View.
+// Current returns the set in force and its revision number, 0 when none was ever applied. The error is that of the
+// View.
 func (k *Keeper) Current() (*rules.Set, int64, error) {
 	v := k.Now()
 	return v.Rules, v.Revision, v.Err
@@ -138,9 +140,9 @@ func (k *Keeper) SetTable(ctx context.Context, table *route.Table) (changed bool
 	return next.numbered.Tables != old.numbered.Tables, nil
 }
 
-// Apply makes text, which parsed as set, the rules in force: first on stable storage with the entry, then here. An equal
-// text is no new revision, and is judged by anew. entry gets what is in force (the set is nil where that is not known),
-// and may refuse.
+// Apply makes text, which parsed as set, the rules in force: first on stable storage with the entry, then here. An
+// equal text is no new revision, and is judged by anew. entry gets what is in force (the set is nil where that is not
+// known), and may refuse.
 func (k *Keeper) Apply(ctx context.Context, set *rules.Set, text string,
 	entry func(before audit.Revision, old *rules.Set) (audit.Entry, error)) (after audit.Revision, err error) {
 	k.change.Lock()

@@ -15,8 +15,8 @@ import (
 type View struct {
 	// Number grows with every change; see the package comment.
 	Number int64
-	// Rules and Revision are the rules and the number of their revision, 0 when none was ever applied. Rules is nil while
-	// Err is not.
+	// Rules and Revision are the rules and the number of their revision, 0 when none was ever applied. Rules is nil
+	// while Err is not.
 	Rules    *rules.Set
 	Revision int64
 	// Table says where mail goes. It is there also while Err is not nil; nil in a gateway that does not deliver.
@@ -79,8 +79,8 @@ func (v *View) Delivery(to mail.Recipient, j *Judged, at, expires time.Time) que
 	}
 }
 
-// TableFor is the table by which mail to a domain finds its way: with the exceptions of the rules that are in force for it.
-// It is there also while Err is not nil.
+// TableFor is the table by which mail to a domain finds its way: with the exceptions of the rules that are in force for
+// it. It is there also while Err is not nil.
 func (v *View) TableFor(d mail.Domain) *route.Table {
 	return v.Table.Except(d, v.Rules.Excepted(d, time.Now()))
 }
@@ -111,7 +111,8 @@ func (v *View) Ordinary(d mail.Domain) []policy.Demand {
 	return nil
 }
 
-// Unruled is what is demanded of a message on the way to a domain without any rule: what the configuration does, and its sender.
+// Unruled is what is demanded of a message on the way to a domain without any rule: what the configuration does, and
+// its sender.
 func (v *View) Unruled(m *queue.Message, to mail.Domain) []policy.Demand {
 	out := v.Ordinary(to)
 	if m.Envelope.RequireTLS {
@@ -120,8 +121,8 @@ func (v *View) Unruled(m *queue.Message, to mail.Domain) []policy.Demand {
 	return out
 }
 
-// requireTLS is what REQUIRETLS demands on the way to a domain: the public trust or DANE, or the trust configured for the
-// servers of a domain of ours.
+// requireTLS is what REQUIRETLS demands on the way to a domain: the public trust or DANE, or the trust configured for
+// the servers of a domain of ours.
 func (v *View) requireTLS(to mail.Domain) policy.Requirement {
 	out := policy.RequireTLSDemand()
 	if peer := v.ownPeer(to, policy.Authenticated); peer != nil {
@@ -162,17 +163,17 @@ func (v *View) strict(source string, to mail.Domain, now time.Time) (r policy.Re
 	return r, ok
 }
 
-// inherits reports whether a notice to a domain inherits anything from a source. What the configuration demands on the way to
-// our own servers concerns that way alone: it is passed on to a notice that goes to servers of our own, and never to one that
-// goes to a stranger, whose server may have no TLS at all. What rules force is inherited wherever the notice goes. REQUIRETLS
-// is not inherited: the notice says it itself.
+// inherits reports whether a notice to a domain inherits anything from a source. What the configuration demands on the
+// way to our own servers concerns that way alone: it is passed on to a notice that goes to servers of our own, and
+// never to one that goes to a stranger, whose server may have no TLS at all. What rules force is inherited wherever the
+// notice goes. REQUIRETLS is not inherited: the notice says it itself.
 func (v *View) inherits(source string, to mail.Domain) bool {
 	_, own := policy.OwnOf(source)
 	return source != policy.FromRequireTLS && (!own || v.Serves(to))
 }
 
-// inherit is what a notice to a domain demands because the mail it speaks of demanded r: the same, but with public trust,
-// or the private trust configured for that domain.
+// inherit is what a notice to a domain demands because the mail it speaks of demanded r: the same, but with public
+// trust, or the private trust configured for that domain.
 func (v *View) inherit(r policy.Requirement, to mail.Domain) policy.Requirement {
 	if !r.Forced() {
 		return policy.Requirement{}
@@ -182,7 +183,8 @@ func (v *View) inherit(r policy.Requirement, to mail.Domain) policy.Requirement 
 	return policy.Combine(out)
 }
 
-// Inherit is what a notice to a domain demands because of deliveries with these demands, each source once; see inherits.
+// Inherit is what a notice to a domain demands because of deliveries with these demands, each source once; see
+// inherits.
 func (v *View) Inherit(to mail.Domain, lists ...[]policy.Demand) []policy.Demand {
 	var out []policy.Demand
 	for _, ds := range lists {

@@ -15,8 +15,8 @@ import (
 type Binding struct {
 	Networks []netip.Prefix
 	Users    []string // names of AUTH
-	// Certificates are names in a client's certificate: "app.example.com", "*.example.com" for every name below it, "*" for
-	// every certificate. In lower case.
+	// Certificates are names in a client's certificate: "app.example.com", "*.example.com" for every name below it, "*"
+	// for every certificate. In lower case.
 	Certificates []string
 	Senders      []Sender
 }
@@ -144,7 +144,8 @@ func fitOf(pattern string, names []string) int {
 	return fit
 }
 
-// certificateNames are the DNS names and the common name of a client's certificate. Its CA is ours, so both are its word.
+// certificateNames are the DNS names and the common name of a client's certificate. Its CA is ours, so both are its
+// word.
 func certificateNames(c *smtpserver.ConnInfo) []string {
 	if len(c.ClientChain) == 0 {
 		return nil

@@ -11,8 +11,8 @@ import (
 )
 
 // Clients remembers how our own clients, those who may relay, hand mail in: with TLS or without. It makes two things
-// known, each once a day and client: mail that rules force onward came without TLS, and a client that always had TLS has
-// none. It refuses nothing.
+// known, each once a day and client: mail that rules force onward came without TLS, and a client that always had TLS
+// has none. It refuses nothing.
 //
 // A client had always TLS if it had it within 30 days and no message of it came without in that time. So two programs
 // at one address, one with and one without, are told of once and not each day. At most 10,000 clients are remembered;

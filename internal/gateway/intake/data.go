@@ -75,7 +75,8 @@ func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 	return m, nil
 }
 
-// beginName begins to look up the name of a client. Those of relay networks are our own side: nobody is asked about them.
+// beginName begins to look up the name of a client. Those of relay networks are our own side: nobody is asked about
+// them.
 func (i *Intake) beginName(client netip.Addr) *clientname.LookUp {
 	if i.cfg.Names == nil || i.inRelayNetwork(client) {
 		return nil

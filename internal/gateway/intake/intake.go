@@ -41,8 +41,8 @@ type Config struct {
 	// Authenticate checks a password; a user who logged in may send anywhere. It may be slow, but is called for few
 	// clients at a time. nil knows no users.
 	Authenticate func(user, password string) bool
-	// Proof returns what changes when a user's password does, "" for somebody who is no user. Who logged in stays so as long
-	// as it is the same. nil knows no changes.
+	// Proof returns what changes when a user's password does, "" for somebody who is no user. Who logged in stays so as
+	// long as it is the same. nil knows no changes.
 	Proof func(user string) string
 	// Current returns the Intake in force, which decides at the next MAIL of a session that is open, and at each RCPT
 	// whether it may still relay. nil: this one.
@@ -54,12 +54,12 @@ type Config struct {
 	LoginFailures int
 	LoginWindow   time.Duration
 
-	// Recipients says why a recipient in a domain of ours is refused, nil that it is taken. It calls slow before it takes its
-	// time. nil takes every recipient.
+	// Recipients says why a recipient in a domain of ours is refused, nil that it is taken. It calls slow before it
+	// takes its time. nil takes every recipient.
 	Recipients func(ctx context.Context, to mail.Address, slow func()) *smtp.Reply
 
-	// ReportsTo are addresses in domains of ours that reports about TLS come to, and Reports takes them (reports.go); nil takes
-	// none.
+	// ReportsTo are addresses in domains of ours that reports about TLS come to, and Reports takes them (reports.go);
+	// nil takes none.
 	ReportsTo []mail.Address
 	Reports   Reports
 

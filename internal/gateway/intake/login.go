@@ -45,8 +45,8 @@ const (
 	maxClaims      = 10_000 // remembered of each kind; when there are more, those whose time is over go, then any
 )
 
-// NewLogins returns a memory of logins without failures, best one for the life of the process: a configuration that is read
-// again must not give whoever guesses another try. Its bounds are those of the Intake that asks.
+// NewLogins returns a memory of logins without failures, best one for the life of the process: a configuration that is
+// read again must not give whoever guesses another try. Its bounds are those of the Intake that asks.
 func NewLogins() *Logins { return newLogins(0, 0) }
 
 // adjust sets the bounds.

@@ -14,8 +14,8 @@ import (
 	"postern/internal/lab/testkit/zone"
 )
 
-// stamped sends a message from an address and returns the first line of its stamp, and how long the session took. login is an
-// AUTH of the user.
+// stamped sends a message from an address and returns the first line of its stamp, and how long the session took. login
+// is an AUTH of the user.
 func stamped(t *testing.T, dns *zone.Resolver, from string, login bool) (line string, took time.Duration) {
 	t.Helper()
 	w := newWorld(t, "", "")

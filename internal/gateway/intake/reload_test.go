@@ -24,7 +24,8 @@ func relays(s *spoken) string {
 	return codes(s, "MAIL FROM:<a@example.test>", "RCPT TO:<x@far.test>", "RSET")
 }
 
-// TestAReloadHoldsForSessionsThatAreOpen: what a client may do is asked at MAIL, and at RCPT whether it may still relay.
+// TestAReloadHoldsForSessionsThatAreOpen: what a client may do is asked at MAIL, and at RCPT whether it may still
+// relay.
 func TestAReloadHoldsForSessionsThatAreOpen(t *testing.T) {
 	proofs := map[string]string{"user": "hash"}
 	for _, c := range []struct {

@@ -21,8 +21,8 @@ import (
 //	       is no report is ordinary mail: it goes on to the domain's server, and where that knows no such mailbox the
 //	       sender hears it now
 
-// Reports takes the content of a mail that may be a report about TLS. taken says that it is kept, durably; otherwise no is
-// the answer to it, nil where it is ordinary mail.
+// Reports takes the content of a mail that may be a report about TLS. taken says that it is kept, durably; otherwise no
+// is the answer to it, nil where it is ordinary mail.
 type Reports func(ctx context.Context, content []byte, client netip.Addr) (taken bool, no *smtp.Reply)
 
 // takesReports reports whether an address is one for reports, in whatever letters.
@@ -71,7 +71,8 @@ func (c *copyOf) release() {
 	c.parts, c.size = nil, 0
 }
 
-// report finds out whether the message is a report. done says that nothing is left to do and no is the answer, whatever it is.
+// report finds out whether the message is a report. done says that nothing is left to do and no is the answer, whatever
+// it is.
 func (m *incoming) report(ctx context.Context) (done bool, answer *smtp.Reply) {
 	if m.copy.short {
 		return true, reply(452, "4.3.1", "no room to read a report now, try again later")

@@ -46,8 +46,8 @@ func (s *session) Auth(ctx context.Context, user, password string) *smtp.Reply {
 }
 
 // Mail opens a transaction. What the client may do in it is found out now, by what is in force now: who logged in as
-// somebody who is no user any more, or with a password that was changed, has to log in again. A stranger may call itself
-// anybody, and is refused only at RCPT, when it is known where mail is to go.
+// somebody who is no user any more, or with a password that was changed, has to log in again. A stranger may call
+// itself anybody, and is refused only at RCPT, when it is known where mail is to go.
 func (s *session) Mail(_ context.Context, e mail.Envelope, _ int64) *smtp.Reply {
 	s.in = s.in.now()
 	info := s.conn.Info()
@@ -112,8 +112,8 @@ func (s *session) Rcpt(ctx context.Context, r mail.Recipient) *smtp.Reply {
 	return nil
 }
 
-// exists refuses a recipient in a domain of ours that does not exist, whoever sends: a stranger's report would go to a sender
-// who may be forged, and one of our own side hears it at once.
+// exists refuses a recipient in a domain of ours that does not exist, whoever sends: a stranger's report would go to a
+// sender who may be forged, and one of our own side hears it at once.
 func (s *session) exists(ctx context.Context, to mail.Address) *smtp.Reply {
 	in := s.in.now()
 	if in.cfg.Recipients == nil || !in.cfg.InForce().Serves(to.Domain) {

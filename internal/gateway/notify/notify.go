@@ -1,7 +1,7 @@
-// Package notify writes to the administrator when something should not wait until somebody looks: a peer that always had
-// TLS lost it, the certificate of a partner under a rule runs out, a notice is held, mail waits because a partner's mail
-// hosts changed, a published policy cannot be had or an exception to one ends. Its messages go through the gateway's own queue like any mail, with the protection that the rules and
-// the route to the administrator demand.
+// Package notify writes to the administrator when something should not wait until somebody looks: a peer that always
+// had TLS lost it, the certificate of a partner under a rule runs out, a notice is held, mail waits because a partner's
+// mail hosts changed, a published policy cannot be had or an exception to one ends. Its messages go through the
+// gateway's own queue like any mail, with the protection that the rules and the route to the administrator demand.
 //
 // There are few of them by construction: the same matter at most once a day, so many messages an hour, and what comes
 // faster is gathered into the next one. What was told is forgotten when the gateway stops.
@@ -248,8 +248,8 @@ func (n *Notifier) peer(e *event.PeerChanged) {
 	}
 }
 
-// A policy that is kept and cannot be renewed is told of when it ends within policyEnds; one that cannot be had at all when
-// that has been so for policyLong, and on the day after it no more.
+// A policy that is kept and cannot be renewed is told of when it ends within policyEnds; one that cannot be had at all
+// when that has been so for policyLong, and on the day after it no more.
 const (
 	policyEnds = 3 * 24 * time.Hour
 	policyLong = 3 * 24 * time.Hour

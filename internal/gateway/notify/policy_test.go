@@ -9,7 +9,8 @@ import (
 	"postern/internal/event"
 )
 
-// A policy that cannot be had is the domain's affair, until that has been so for long, or what was kept of it is about to end.
+// A policy that cannot be had is the domain's affair, until that has been so for long, or what was kept of it is about
+// to end.
 func TestAPolicyThatCannotBeHadIsToldOfWhenItMatters(t *testing.T) {
 	day := 24 * time.Hour
 	for _, c := range []struct {

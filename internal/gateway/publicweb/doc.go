@@ -24,8 +24,9 @@
 //	8 KiB          of header; 16 streams of HTTP/2
 //
 // A report is the one thing that strangers may bring, in bounds of its own: 10 MiB, of those above 64 KiB two at a time
-// (others hear 503) with 40 seconds within the connection's minute, and one of each size for a connection. The answer is
-// 201 when it is kept durably, 200 when it was there already, 400 with words when it is none or not about us, 413, 429 or
+// (others hear 503) with 40 seconds within the connection's minute, and one of each size for a connection. The answer
+// is 201 when it is kept durably, 200 when it was there already, 400 with words when it is none or not about us, 413,
+// 429 or
 // 503. It needs no media type: senders write what they like.
 //
 // TLS is version 1.2 or later, with the gateway's own certificates, chosen by SNI and read again when their files

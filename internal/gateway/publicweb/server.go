@@ -20,7 +20,8 @@ import (
 const (
 	// Connections is how many there are at a time.
 	Connections = 128
-	// ConnectionMemory is what each may cost in bytes: TLS, the buffers of HTTP/2, what it may bring and a small report.
+	// ConnectionMemory is what each may cost in bytes: TLS, the buffers of HTTP/2, what it may bring and a small
+	// report.
 	ConnectionMemory = 256 << 10
 
 	perClient    = 16
@@ -34,7 +35,8 @@ const (
 	shutdownTime = 2 * time.Second
 	reportTime   = 40 * time.Second
 
-	// Reports is how many large reports there are at a time, each with ReportMemory in bytes: as it came and as it is read.
+	// Reports is how many large reports there are at a time, each with ReportMemory in bytes: as it came and as it is
+	// read.
 	Reports      = 2
 	ReportMemory = 2 * tlsrpt.MaxSize
 )
@@ -45,18 +47,19 @@ type Config struct {
 	Listener string
 	// Plain serves the challenges of a CA over HTTP and nothing else; Certificate, Policy and Partners are for others.
 	Plain bool
-	// Answer returns what a CA is to find under a token, "" for none; TLSAnswer the certificate for a handshake that is a
-	// challenge, nil for none. Both may be nil, for servers that no CA comes to. Safe for concurrent use.
+	// Answer returns what a CA is to find under a token, "" for none; TLSAnswer the certificate for a handshake that is
+	// a challenge, nil for none. Both may be nil, for servers that no CA comes to. Safe for concurrent use.
 	Answer    func(token string) string
 	TLSAnswer func(name string) *tls.Certificate
-	// Partners returns what partners are shown, nil where they are shown nothing; it may be nil. Safe for concurrent use.
+	// Partners returns what partners are shown, nil where they are shown nothing; it may be nil. Safe for concurrent
+	// use.
 	Partners func() *Partners
 	// Certificate chooses the certificate for a handshake.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Policy returns the MTA-STS policy of a domain as it is published, "" where it has none. Safe for concurrent use.
 	Policy func(domain mail.Domain) string
-	// Report takes a report about TLS and returns the status of HTTP and a sentence; nil takes none. Safe for concurrent
-	// use.
+	// Report takes a report about TLS and returns the status of HTTP and a sentence; nil takes none. Safe for
+	// concurrent use.
 	Report func(ctx context.Context, document []byte, client netip.Addr) (code int, text string)
 	// Sink is told of every request.
 	Sink event.Sink

@@ -7,8 +7,8 @@ import (
 	"postern/internal/smtp"
 )
 
-// memory is what servers have said, at most limit names that exist and as many that do not. What was learnt first goes first.
-// The zero memory with a limit is ready. Safe for concurrent use.
+// memory is what servers have said, at most limit names that exist and as many that do not. What was learnt first goes
+// first. The zero memory with a limit is ready. Safe for concurrent use.
 type memory struct {
 	limit int
 
@@ -28,7 +28,8 @@ type said struct {
 	until  time.Time
 }
 
-// recall returns what was said of a name; ok is false where nothing holds any more. The reply is nil for one that exists.
+// recall returns what was said of a name; ok is false where nothing holds any more. The reply is nil for one that
+// exists.
 func (m *memory) recall(name string, now time.Time) (refuse *smtp.Reply, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

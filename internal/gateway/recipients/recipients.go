@@ -93,8 +93,8 @@ func or[T int | time.Duration](v *T, def T) {
 	}
 }
 
-// Refuse returns the reply that refuses a recipient, nil to take it. It returns within Wait; before it waits for anything but
-// memory it calls slow.
+// Refuse returns the reply that refuses a recipient, nil to take it. It returns within Wait; before it waits for
+// anything but memory it calls slow.
 func (k *Keeper) Refuse(ctx context.Context, to mail.Address, slow func()) *smtp.Reply {
 	source := k.sources.Load().of[to.Domain]
 	switch {

@@ -17,8 +17,8 @@ import (
 	"postern/internal/smtp/smtpclient"
 )
 
-// A connection is closed after so many refusals, for servers slow down and close those that were refused much (Postfix after
-// 10 and 20), and after so many questions.
+// A connection is closed after so many refusals, for servers slow down and close those that were refused much (Postfix
+// after 10 and 20), and after so many questions.
 const (
 	maxRefused = 8
 	maxAsked   = 80
@@ -115,8 +115,8 @@ func unanswered(err error) answer {
 	return answer{result: event.RecipientUnanswered, text: smtp.Printable(err.Error(), 300)}
 }
 
-// enter takes a place at the server and one of all, within half of Wait, so that a question which is asked has time: that it
-// runs out says something about the server.
+// enter takes a place at the server and one of all, within half of Wait, so that a question which is asked has time:
+// that it runs out says something about the server.
 func (q *question) enter(ctx context.Context) (leave func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, q.k.cfg.Wait/2)
 	defer cancel()
@@ -144,8 +144,8 @@ func (q *question) enter(ctx context.Context) (leave func(), err error) {
 	}, nil
 }
 
-// answer asks over a connection that is open already, or a new one. A connection that was used before may be at its end, so
-// then it is asked once more over a new one.
+// answer asks over a connection that is open already, or a new one. A connection that was used before may be at its
+// end, so then it is asked once more over a new one.
 func (q *question) answer(ctx context.Context) (answer, error) {
 	if l := q.k.takeIdle(ctx, q.s); l != nil {
 		if a, err := q.over(ctx, l); err == nil {
@@ -172,8 +172,8 @@ func (q *question) open(ctx context.Context) (*line, error) {
 	return &line{channel: climbed.Channel}, nil
 }
 
-// over asks for both senders, the second only where the first was refused, and keeps the connection if it may be used again.
-// An error means that the server did not answer.
+// over asks for both senders, the second only where the first was refused, and keeps the connection if it may be used
+// again. An error means that the server did not answer.
 func (q *question) over(ctx context.Context, l *line) (a answer, err error) {
 	a.host = l.channel.Host()
 	defer func() { q.k.giveBack(q.s, l, err == nil) }()

@@ -36,8 +36,8 @@ func wordOf(a smtpclient.Asked) word {
 	return unclear
 }
 
-// ofMailbox reports whether an enhanced code is about the recipient's mailbox (RFC 3463 §3.2, §3.3). 5.1.7 and 5.1.8 are about
-// the sender's address. 5.4.1 is what hosted Exchange says of a name that its directory does not have.
+// ofMailbox reports whether an enhanced code is about the recipient's mailbox (RFC 3463 §3.2, §3.3). 5.1.7 and 5.1.8
+// are about the sender's address. 5.4.1 is what hosted Exchange says of a name that its directory does not have.
 func ofMailbox(status string) bool {
 	switch status {
 	case "5.1.7", "5.1.8":

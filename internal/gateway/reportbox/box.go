@@ -18,8 +18,8 @@ import (
 
 // The bounds of what is brought.
 const (
-	// PerSigner is how many reports of a signer are taken in a day, and PerDomain how many for each domain of ours where that
-	// is more; PerClient is how many a client brings that nobody signed.
+	// PerSigner is how many reports of a signer are taken in a day, and PerDomain how many for each domain of ours
+	// where that is more; PerClient is how many a client brings that nobody signed.
 	PerSigner, PerDomain, PerClient = 500, 10, 50
 
 	waitTime = 5 * time.Second // for those before
@@ -50,7 +50,8 @@ func New(cfg Config) *Box { return &Box{cfg, make(chan struct{}, 1)} }
 
 // Errors of a Box, beside tlsreports.ErrTooMany. Any other is one of the store: nothing is kept.
 var (
-	// ErrNoReport says that it is no report, cannot be read as one, or is about no domain of ours. It is wrapped in words.
+	// ErrNoReport says that it is no report, cannot be read as one, or is about no domain of ours. It is wrapped in
+	// words.
 	ErrNoReport = errors.New("no report")
 	// ErrBusy says that others are read just now.
 	ErrBusy = errors.New("other reports are read just now")
@@ -69,8 +70,8 @@ func (refusal) Is(err error) bool { return err == ErrNoReport }
 
 // Mail takes a mail: header section and body, without what we stamp. It is durable when the error is nil.
 //
-// It is read twice: DNS may take its time to tell of a signature, and meanwhile nobody has the place, nor is more held than the
-// mail itself.
+// It is read twice: DNS may take its time to tell of a signature, and meanwhile nobody has the place, nor is more held
+// than the mail itself.
 func (b *Box) Mail(ctx context.Context, content []byte, client netip.Addr) (tlsreports.Added, error) {
 	r := tlsreports.Received{Way: tlsreports.ByMail}
 	letter, err := b.read(ctx, content)
@@ -230,8 +231,8 @@ func (b *Box) about(report *tlsrpt.Report, domain string) bool {
 	return false
 }
 
-// owner finds the domain of ours that a policy domain belongs to: itself, or the next above it that we receive for. A mail
-// host stands in for the domain (RFC 8460 §4.4 has the recipients' domain, and some write the TLSA base domain).
+// owner finds the domain of ours that a policy domain belongs to: itself, or the next above it that we receive for. A
+// mail host stands in for the domain (RFC 8460 §4.4 has the recipients' domain, and some write the TLSA base domain).
 func (b *Box) owner(name string) (domain string, ours bool) {
 	at, err := mail.ParseDomain(name)
 	if err != nil {

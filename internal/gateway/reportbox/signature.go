@@ -26,9 +26,9 @@ type Names interface {
 	TXT(ctx context.Context, name mail.Domain) (dns.TXTAnswer, error)
 }
 
-// Signature returns the domain whose signature holds, of several the one that belongs to whom the mail claims to be from:
-// author and submitter are such claims. Where there is none, why says so in a sentence without a full stop. The error
-// is ErrUnknown where it could not be found out.
+// Signature returns the domain whose signature holds, of several the one that belongs to whom the mail claims to be
+// from: author and submitter are such claims. Where there is none, why says so in a sentence without a full stop. The
+// error is ErrUnknown where it could not be found out.
 func Signature(ctx context.Context, names Names, content []byte, claims ...string) (signer, why string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, signatureTime)
 	defer cancel()
@@ -109,8 +109,8 @@ func key(ctx context.Context, names Names, name string) ([]string, error) {
 	return out, nil
 }
 
-// forReports is a key's record as it holds for a report: one for reports alone (RFC 8460 §3) is one for everything here.
-// It is "" for a key that is a test (RFC 6376 §3.6.1).
+// forReports is a key's record as it holds for a report: one for reports alone (RFC 8460 §3) is one for everything
+// here. It is "" for a key that is a test (RFC 6376 §3.6.1).
 func forReports(record string) string {
 	tags := strings.Split(record, ";")
 	for i, tag := range tags {

@@ -10,17 +10,17 @@ import (
 	"postern/internal/policy/dane"
 )
 
-// What a host publishes is asked for again after its time to live, within these bounds: a record of no time at all serves
-// the connection for which it was asked.
+// What a host publishes is asked for again after its time to live, within these bounds: a record of no time at all
+// serves the connection for which it was asked.
 const (
 	leastPublished = 10 * time.Second
 	mostPublished  = 5 * time.Minute
 )
 
-// askTLSA finds the TLSA records of a hop whose addresses were found, and what they demand (RFC 7672 §2.2). Records that
-// could not be looked up are not the same as none: the hop is passed over then. signed says that the host's name owes
-// nothing to unsigned DNS; if it does, its own records count all the same, and speak for nobody else (RFC 7672 §2.2.1).
-// domains are the recipients' domain and the name behind it, where it is an alias.
+// askTLSA finds the TLSA records of a hop whose addresses were found, and what they demand (RFC 7672 §2.2). Records
+// that could not be looked up are not the same as none: the hop is passed over then. signed says that the host's name
+// owes nothing to unsigned DNS; if it does, its own records count all the same, and speak for nobody else (RFC 7672
+// §2.2.1). domains are the recipients' domain and the name behind it, where it is an alias.
 func (t *Table) askTLSA(ctx context.Context, hop *Hop, domains []mail.Domain, found dns.Addresses, signed bool) {
 	now := time.Now()
 	hop.Until = now.Add(mostPublished)
@@ -47,8 +47,8 @@ func (t *Table) askTLSA(ctx context.Context, hop *Hop, domains []mail.Domain, fo
 	}
 }
 
-// bases are the names below which a host's TLSA records are looked for, in that order: of an alias the name behind it and
-// its own, as far as these are signed (RFC 7672 §2.2.2); of a host that is not signed none.
+// bases are the names below which a host's TLSA records are looked for, in that order: of an alias the name behind it
+// and its own, as far as these are signed (RFC 7672 §2.2.2); of a host that is not signed none.
 func (t *Table) bases(ctx context.Context, host mail.Domain, found dns.Addresses) ([]mail.Domain, error) {
 	family := found.V4
 	if len(family.Addrs) == 0 || !family.Secure && len(found.V6.Addrs) > 0 && found.V6.Secure {

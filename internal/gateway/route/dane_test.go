@@ -195,8 +195,8 @@ func TestAnExceptionSetsRecordsAside(t *testing.T) {
 	}
 }
 
-// Below a trust anchor the certificate may bear the recipients' domain, and the name behind it where that is a signed alias
-// (RFC 7672 §3.2.2).
+// Below a trust anchor the certificate may bear the recipients' domain, and the name behind it where that is a signed
+// alias (RFC 7672 §3.2.2).
 func TestTheNamesBelowATrustAnchor(t *testing.T) {
 	for _, c := range []struct{ name, zone, names string }{
 		{"no alias", "x.test MX 10 mx.y.test\n", "mx.y.test mx.y.test x.test"},

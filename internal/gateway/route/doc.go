@@ -1,5 +1,5 @@
-// Package route answers where mail for a domain goes. The answer is a Plan of hops with addresses that have been judged;
-// whoever dials, dials those and asks no resolver again, so that an address that flips between look-up and dial
+// Package route answers where mail for a domain goes. The answer is a Plan of hops with addresses that have been
+// judged; whoever dials, dials those and asks no resolver again, so that an address that flips between look-up and dial
 // (TTL 0) cannot lead anywhere that was not judged.
 //
 // The way to a plan, first match first:
@@ -21,9 +21,9 @@
 //	only addresses of denied networks           mx-private-address  waits
 //	SERVFAIL, REFUSED, no answer, bogus         dns-servfail, dns-timeout, dnssec-bogus   waits
 //
-// Whoever forges an answer could have mail returned at once. So what fails at once by an answer that nobody signed is final
-// for ordinary mail only (Problem.Final); forced mail waits until the answer has stood for a while, which dispatch times, and
-// so does all mail of a domain whose enforced MTA-STS policy is kept. A
+// Whoever forges an answer could have mail returned at once. So what fails at once by an answer that nobody signed is
+// final for ordinary mail only (Problem.Final); forced mail waits until the answer has stood for a while, which
+// dispatch times, and so does all mail of a domain whose enforced MTA-STS policy is kept. A
 // chain of aliases that loops or has no usable end is no answer, and waits as SERVFAIL does.
 //
 // One bad host never decides for the others: it stays in the plan as a hop with a Problem, and the others are tried.
@@ -35,8 +35,8 @@
 // Hosts that an administrator named are looked up in the hosts file first, as everything else on the machine does, and
 // then in DNS as they stand (no search list). They owe nothing to MX, so denied networks do not apply to them.
 //
-// What a host or a domain publishes for senders belongs to the hop (design.md §10). TLSA records are asked for where DNS
-// vouches for a host's addresses, of hosts that an administrator named too:
+// What a host or a domain publishes for senders belongs to the hop (design.md §10). TLSA records are asked for where
+// DNS vouches for a host's addresses, of hosts that an administrator named too:
 //
 //	host                                             what a channel to it must pass besides
 //	addresses not signed, or signed and no records   nothing
@@ -54,8 +54,8 @@
 //	announced, and could not be fetched          nothing; that is recorded
 //	the store does not answer                    the delivery waits: policy-unavailable
 //
-// For a message that sets all that aside (Table.Waived, RFC 8689 §3) the same is asked for, nothing of it is demanded, and no
-// host is passed over for it. What it proves still counts for rules.
+// For a message that sets all that aside (Table.Waived, RFC 8689 §3) the same is asked for, nothing of it is demanded,
+// and no host is passed over for it. What it proves still counts for rules.
 //
 // What was found is asked for again after its time to live, and a plan is never older than five minutes.
 package route

@@ -5,9 +5,9 @@ import (
 	"postern/internal/policy"
 )
 
-// Except is t for mail to d, of which an administrator set aside what is published: by kind, and why. What is found is shown
-// and demands nothing; the note of each says why. It is t itself where nothing is set aside, and where the hosts were named
-// by an administrator: a connection to these may carry the mail of other domains too.
+// Except is t for mail to d, of which an administrator set aside what is published: by kind, and why. What is found is
+// shown and demands nothing; the note of each says why. It is t itself where nothing is set aside, and where the hosts
+// were named by an administrator: a connection to these may carry the mail of other domains too.
 func (t *Table) Except(d mail.Domain, kinds map[string]string) *Table {
 	if _, to := t.named(d); len(kinds) == 0 || to != nil {
 		return t

@@ -13,8 +13,8 @@ import (
 	"postern/internal/policy"
 )
 
-// lookup asks DNS for the addresses of host. Signed says that every answer it gave was vouched for, that there is no address
-// too.
+// lookup asks DNS for the addresses of host. Signed says that every answer it gave was vouched for, that there is no
+// address too.
 func (t *Table) lookup(ctx context.Context, host mail.Domain) (found dns.Addresses, signed bool, problem *Problem) {
 	if t.cfg.Resolver == nil {
 		return found, false, lookupProblem(errors.New("no resolver"), "the addresses of "+host.String())

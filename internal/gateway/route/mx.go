@@ -91,8 +91,8 @@ func order(records []dns.MX, limit int) []dns.MX {
 	return records[:min(len(records), limit)]
 }
 
-// examine turns mail exchangers of a domain, and of the name behind it, into hops, looking them up side by side. Signed says
-// that DNS vouched for which they are.
+// examine turns mail exchangers of a domain, and of the name behind it, into hops, looking them up side by side. Signed
+// says that DNS vouched for which they are.
 func (t *Table) examine(ctx context.Context, domains []mail.Domain, records []dns.MX, signed bool) []Hop {
 	hops := make([]Hop, len(records))
 	each(len(records), func(i int) {

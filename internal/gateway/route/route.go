@@ -38,8 +38,8 @@ type Config struct {
 	Resolver dns.Resolver
 	// DANE says whether TLSA records are asked for and kept to: policy.Enforced, policy.Observed, or "" for neither.
 	DANE string
-	// STS says the same of the MTA-STS policies of recipient domains, which Policies tells; nil knows none. They speak of mail
-	// exchangers: hosts that an administrator named are not held against them.
+	// STS says the same of the MTA-STS policies of recipient domains, which Policies tells; nil knows none. They speak
+	// of mail exchangers: hosts that an administrator named are not held against them.
 	STS      string
 	Policies Policies
 	// Waivable says that a message may set all of that aside for itself; see Table.Waived.
@@ -122,8 +122,8 @@ type Plan struct {
 	Leg    event.Leg
 	// ByAdmin says that the hosts were named by an administrator, not found through MX.
 	ByAdmin bool
-	// Waived says that something that is published, or may be, was set aside: a connection over the plan carries only mail
-	// that asked for that.
+	// Waived says that something that is published, or may be, was set aside: a connection over the plan carries only
+	// mail that asked for that.
 	Waived bool
 	// Manner is how the hosts are spoken to.
 	Manner Manner
@@ -144,8 +144,8 @@ type Hop struct {
 	By     string
 	// Problem says why there are no Addrs; nil when there are.
 	Problem *Problem
-	// Published is what the host and the recipient's domain publish for senders, Demand what of it is enforced; TLSA the
-	// records that can be used, and Bases the names that a certificate below one of usage 2 must bear.
+	// Published is what the host and the recipient's domain publish for senders, Demand what of it is enforced; TLSA
+	// the records that can be used, and Bases the names that a certificate below one of usage 2 must bear.
 	Published []policy.Published
 	TLSA      []dns.TLSA
 	Bases     []mail.Domain
@@ -172,8 +172,8 @@ type Problem struct {
 	Contradicted bool
 }
 
-// Final reports whether the problem ends a delivery with requirement r at once. An unsigned "no" may be forged, so forced
-// mail does not go by one alone, nor does any where a policy says otherwise.
+// Final reports whether the problem ends a delivery with requirement r at once. An unsigned "no" may be forged, so
+// forced mail does not go by one alone, nor does any where a policy says otherwise.
 func (p *Problem) Final(r policy.Requirement) bool {
 	return p.Permanent && (p.Signed || !r.Forced() && !p.Contradicted)
 }

@@ -39,9 +39,9 @@ func (t *Table) startSTS(ctx context.Context, d mail.Domain) (answer func() doma
 	return func() domainPolicy { return <-said }
 }
 
-// applySTS holds the hops of d against its policy (RFC 8461 §4.1). Before a host that the policy does not name counts, the
-// policy is asked for again: the field changes policies and forgets the record. Where the store does not answer it is not
-// known whether there is one, and mail waits.
+// applySTS holds the hops of d against its policy (RFC 8461 §4.1). Before a host that the policy does not name counts,
+// the policy is asked for again: the field changes policies and forgets the record. Where the store does not answer it
+// is not known whether there is one, and mail waits.
 func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Problem {
 	d, hops := plan.Domain, plan.Hops
 	foreign := func(h Hop) bool { return h.Problem == nil && !p.found.Policy.Matches(h.Host) }
@@ -75,8 +75,8 @@ func (t *Table) enforces(p domainPolicy) bool {
 // mostNamed bounds the hosts of a policy that a sentence names.
 const mostNamed = 10
 
-// holdAgainst puts a policy on one hop. DANE goes before it for a host that has both, and whose name is signed (RFC 8461
-// §2): where it is not, whoever forges DNS could bring a host with records of its own.
+// holdAgainst puts a policy on one hop. DANE goes before it for a host that has both, and whose name is signed
+// (RFC 8461 §2): where it is not, whoever forges DNS could bring a host with records of its own.
 func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, lines []string, now time.Time) {
 	p := policy.Published{Kind: policy.PublishedSTS, Mode: policy.Testing, ID: found.ID, Source: string(found.Source), Hosts: found.Policy.MX,
 		AsOf: found.Fetched.UTC(), Until: found.Until.UTC(), Note: found.Fault.Text, Lines: lines}

@@ -241,7 +241,8 @@ func TestAPlanByAPolicyIsShortLived(t *testing.T) {
 	}
 }
 
-// Whoever forges "nobody takes mail there" has no ordinary mail returned at once while a policy says that the domain takes it.
+// Whoever forges "nobody takes mail there" has no ordinary mail returned at once while a policy says that the domain
+// takes it.
 func TestAForgedNoDoesNotOutweighAPolicy(t *testing.T) {
 	for _, c := range []struct {
 		zone  string

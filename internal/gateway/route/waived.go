@@ -2,9 +2,9 @@ package route
 
 import "postern/internal/policy"
 
-// Waived is t for a message that sets aside what recipients' domains publish (RFC 8689 §3): all is asked for, shown and of
-// use as evidence, and nothing of it is demanded or keeps a host from being tried. It is t itself where the configuration
-// leaves that to nobody.
+// Waived is t for a message that sets aside what recipients' domains publish (RFC 8689 §3): all is asked for, shown and
+// of use as evidence, and nothing of it is demanded or keeps a host from being tried. It is t itself where the
+// configuration leaves that to nobody.
 func (t *Table) Waived() *Table {
 	if !t.cfg.Waivable {
 		return t

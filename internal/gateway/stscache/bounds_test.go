@@ -30,8 +30,8 @@ func (body each) Fetch(context.Context, mail.Domain) (sts.Policy, error) {
 	return sts.ParsePolicy([]byte(body))
 }
 
-// Memory is measured, not believed: of policies as large as they may be, of small ones and of domains without any, what is
-// held takes no more than the bound says.
+// Memory is measured, not believed: of policies as large as they may be, of small ones and of domains without any, what
+// is held takes no more than the bound says.
 func TestWhatMemoryHoldsIsBounded(t *testing.T) {
 	const bound = 2 << 20
 	large := "version: STSv1\nmode: enforce\nmax_age: 604800\n"

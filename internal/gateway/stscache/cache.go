@@ -20,7 +20,8 @@ type Config struct {
 		TXT(ctx context.Context, name mail.Domain) (dns.TXTAnswer, error)
 	}
 	Fetcher Fetcher
-	// Timeout is how long mail waits for a policy that is not kept, counted from when somebody first asked; 0 means 10 s.
+	// Timeout is how long mail waits for a policy that is not kept, counted from when somebody first asked; 0 means 10
+	// s.
 	Timeout time.Duration
 	// Time bounds one asking, whoever waits; 0 means a minute.
 	Time time.Duration
@@ -33,8 +34,8 @@ type Config struct {
 	Most int
 	// Idle, when set, says that Run is to ask nobody now, as long as policies are not kept to.
 	Idle func() bool
-	// Tell, when set, is told of every failure to get a policy that is announced or kept. Safe for concurrent use; it must
-	// not call the Cache.
+	// Tell, when set, is told of every failure to get a policy that is announced or kept. Safe for concurrent use; it
+	// must not call the Cache.
 	Tell func(Unavailable)
 }
 
@@ -124,7 +125,8 @@ func New(cfg Config) *Cache {
 	return c
 }
 
-// Close ends what is being asked and waits for it. Questions asked later are answered from what is kept, or with an error.
+// Close ends what is being asked and waits for it. Questions asked later are answered from what is kept, or with an
+// error.
 func (c *Cache) Close() {
 	c.mu.Lock()
 	c.closed = true
@@ -135,9 +137,9 @@ func (c *Cache) Close() {
 
 var errClosed = errors.New("stscache: closed")
 
-// Policy returns the policy of a domain that is in force, nil for none; the Note says why there is none. The first who ask
-// for a domain wait for at most Timeout. The error is that of the store or of ctx and says nothing about the domain: mail
-// waits.
+// Policy returns the policy of a domain that is in force, nil for none; the Note says why there is none. The first who
+// ask for a domain wait for at most Timeout. The error is that of the store or of ctx and says nothing about the
+// domain: mail waits.
 func (c *Cache) Policy(ctx context.Context, domain mail.Domain) (*Found, Note, error) {
 	k, err := c.look(ctx, domain)
 	if err != nil {
@@ -154,17 +156,17 @@ func (c *Cache) Policy(ctx context.Context, domain mail.Domain) (*Found, Note, e
 	return c.ask(ctx, k, false, c.cfg.Timeout)
 }
 
-// Anew has the next question about each domain ask it, as far as that could bring a better answer, however lately it was
-// asked: an administrator says that something is mended.
+// Anew has the next question about each domain ask it, as far as that could bring a better answer, however lately it
+// was asked: an administrator says that something is mended.
 func (c *Cache) Anew() { c.anew.Store(time.Now().UnixNano()) }
 
 // counts reports whether an asking that ended at a moment is a reason not to ask again.
 func (c *Cache) counts(ended time.Time) bool { return ended.UnixNano() > c.anew.Load() }
 
-// Again asks anew for the policy of a domain whose mail hosts fall short of the one that is kept, and returns what is in
-// force then, as Policy does. It fetches whatever the record's id is, since the field changes policies and forgets the
-// record; a domain is asked at most once in five minutes, unless Anew says otherwise, and whoever comes in between gets what
-// is known.
+// Again asks anew for the policy of a domain whose mail hosts fall short of the one that is kept, and returns what is
+// in force then, as Policy does. It fetches whatever the record's id is, since the field changes policies and forgets
+// the record; a domain is asked at most once in five minutes, unless Anew says otherwise, and whoever comes in between
+// gets what is known.
 func (c *Cache) Again(ctx context.Context, domain mail.Domain) (*Found, Note, error) {
 	k, err := c.look(ctx, domain)
 	if err != nil {
@@ -206,8 +208,8 @@ func (c *Cache) look(ctx context.Context, domain mail.Domain) (*known, error) {
 	return c.memory.put(&k), nil
 }
 
-// ask begins to ask, or joins who asks already, and waits until the limit has passed since the beginning. What was known
-// counts until it is over.
+// ask begins to ask, or joins who asks already, and waits until the limit has passed since the beginning. What was
+// known counts until it is over.
 func (c *Cache) ask(ctx context.Context, was *known, force bool, limit time.Duration) (*Found, Note, error) {
 	f := c.fly(was.domain, force)
 	if f == nil {

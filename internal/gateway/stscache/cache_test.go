@@ -526,7 +526,8 @@ func TestTheDeskListsShowsRefreshesAndForgets(t *testing.T) {
 	})
 }
 
-// Two gateways on one store: what one fetched the other has, one of them renews, and what one forgets the other forgets.
+// Two gateways on one store: what one fetched the other has, one of them renews, and what one forgets the other
+// forgets.
 func TestGatewaysShareWhatIsKept(t *testing.T) {
 	bubble(t, announced, nil, func(t *testing.T, w *world) {
 		w.hosts.set("clinic.test", publishes(sts.Enforce, week, "mx.clinic.test"))

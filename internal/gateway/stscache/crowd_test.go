@@ -12,9 +12,10 @@ import (
 	"postern/internal/policy/sts"
 )
 
-// Ten thousand domains are seen for the first time at the same moment, as after a newsletter or a restart, and every one of
-// them has a policy that takes a moment to fetch. No more than ten are fetched at a time; no mail waits longer than it may;
-// what was kept before counts at once; and who asks again a while later finds what was fetched in the meantime.
+// Ten thousand domains are seen for the first time at the same moment, as after a newsletter or a restart, and every
+// one of them has a policy that takes a moment to fetch. No more than ten are fetched at a time; no mail waits longer
+// than it may; what was kept before counts at once; and who asks again a while later finds what was fetched in the
+// meantime.
 func TestTenThousandDomainsAtTheSameMoment(t *testing.T) {
 	if testing.Short() {
 		t.Skip("ten thousand askers at a time")

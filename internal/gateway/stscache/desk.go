@@ -24,8 +24,8 @@ func (k *kept) shown() (Kept, error) {
 	return Kept{domain, *k.found(FromCache), k.Due, k.Tried, k.Used, k.Failing}, err
 }
 
-// List returns the policies that are kept, in the order of domains: at most so many of those that come after one ("": from
-// the first on). What has ended and is not deleted yet is left out.
+// List returns the policies that are kept, in the order of domains: at most so many of those that come after one ("":
+// from the first on). What has ended and is not deleted yet is left out.
 func (c *Cache) List(ctx context.Context, after string, most int) ([]Kept, error) {
 	from := ""
 	if after != "" {
@@ -74,8 +74,8 @@ func (c *Cache) Show(ctx context.Context, domain mail.Domain) (*Kept, Note, erro
 	return nil, Note{}, nil
 }
 
-// Record asks DNS which policy a domain announces now, and returns its id. The Note says why there is none. Nothing is kept
-// of it.
+// Record asks DNS which policy a domain announces now, and returns its id. The Note says why there is none. Nothing is
+// kept of it.
 func (c *Cache) Record(ctx context.Context, domain mail.Domain) (id string, note Note) {
 	if below("_mta-sts", domain).IsZero() {
 		return "", Note{NoRecord, domain.String() + " can announce no policy"}
@@ -83,8 +83,8 @@ func (c *Cache) Record(ctx context.Context, domain mail.Domain) (id string, note
 	return c.record(ctx, domain)
 }
 
-// Refresh asks a domain now and fetches its policy, whatever is known, and returns what is in force then. It waits as long
-// as asking takes. Beside a policy that could not be renewed the Fault of Found says why.
+// Refresh asks a domain now and fetches its policy, whatever is known, and returns what is in force then. It waits as
+// long as asking takes. Beside a policy that could not be renewed the Fault of Found says why.
 func (c *Cache) Refresh(ctx context.Context, domain mail.Domain) (*Found, Note, error) {
 	k, err := c.look(ctx, domain)
 	if err != nil {
@@ -96,9 +96,9 @@ func (c *Cache) Refresh(ctx context.Context, domain mail.Domain) (*Found, Note, 
 	return c.ask(ctx, k, true, 2*c.cfg.Time)
 }
 
-// Forget deletes what is kept of a domain, and that nothing could be had, and reports whether there was a policy. The next
-// mail asks anew; until then, and if nothing is found, mail goes as if the domain never had one. Whoever asks for it is
-// written down by the caller.
+// Forget deletes what is kept of a domain, and that nothing could be had, and reports whether there was a policy. The
+// next mail asks anew; until then, and if nothing is found, mail goes as if the domain never had one. Whoever asks for
+// it is written down by the caller.
 func (c *Cache) Forget(ctx context.Context, domain mail.Domain) (bool, error) {
 	there, err := records.Change(ctx, c.cfg.Store, func(t records.Tx) (bool, error) {
 		e, err := shelf.Get(t, domain.String())

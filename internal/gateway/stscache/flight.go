@@ -149,8 +149,8 @@ func (c *Cache) record(ctx context.Context, domain mail.Domain) (id string, note
 	return "", Note{RecordInvalid, err.Error()}
 }
 
-// fetch fetches the policy when there is a slot. What a host cannot do in the rest of a time that it mostly waited for a slot
-// is no fault of the host's.
+// fetch fetches the policy when there is a slot. What a host cannot do in the rest of a time that it mostly waited for
+// a slot is no fault of the host's.
 func (c *Cache) fetch(ctx context.Context, domain mail.Domain) (*sts.Policy, Note) {
 	busy := Note{Busy, "too many other policies are being fetched"}
 	select {
@@ -226,8 +226,8 @@ func renewed(was *kept, domain mail.Domain, now time.Time) entry {
 	return e
 }
 
-// take puts a policy that was fetched in the place of what was kept. Its id is that of the record that was read before; where
-// no record could be read the old one stays, so that the next look sees a change.
+// take puts a policy that was fetched in the place of what was kept. Its id is that of the record that was read before;
+// where no record could be read the old one stays, so that the next look sees a change.
 func (e *entry) take(p *sts.Policy, id string, now time.Time) {
 	if id != "" {
 		e.ID = id
@@ -239,7 +239,8 @@ func (e *entry) take(p *sts.Policy, id string, now time.Time) {
 	e.Fetched, e.Until = now, records.Moment(now.Add(max(p.MaxAge, pause)))
 }
 
-// judge notes whether the renewal failed, and when the next one is due: within a day, ahead of the end, spread over time.
+// judge notes whether the renewal failed, and when the next one is due: within a day, ahead of the end, spread over
+// time.
 func (e *entry) judge(note Note, now time.Time) {
 	wait := min(day, e.Until.Sub(e.Fetched)/2)
 	if note.Kind == "" {

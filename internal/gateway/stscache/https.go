@@ -37,13 +37,14 @@ type HTTPSConfig struct {
 	Dialer Dialer
 	// Port is where policy hosts listen; 0 means 443.
 	Port uint16
-	// Time bounds one fetch and DialTime the connection to one address with its handshake; 0 means a minute and ten seconds.
+	// Time bounds one fetch and DialTime the connection to one address with its handshake; 0 means a minute and ten
+	// seconds.
 	Time, DialTime time.Duration
 }
 
 // HTTPS fetches policies as RFC 8461 §3.3 says: the certificate must prove the policy host to our roots, no redirect is
-// followed, and only 200 counts. No proxy, cookie or cache has a part in it. Each fetch is a connection of its own. Safe for
-// concurrent use.
+// followed, and only 200 counts. No proxy, cookie or cache has a part in it. Each fetch is a connection of its own.
+// Safe for concurrent use.
 type HTTPS struct {
 	client *webclient.Client
 	port   uint16
@@ -137,8 +138,8 @@ func acceptable(host mail.Domain, r *http.Response) *Failure {
 	return nil
 }
 
-// oddType says what is odd about the type of an answer. Servers that name none or a wrong one for .txt are many, and the
-// policy itself cannot be mistaken for anything else, so that nothing follows from it.
+// oddType says what is odd about the type of an answer. Servers that name none or a wrong one for .txt are many, and
+// the policy itself cannot be mistaken for anything else, so that nothing follows from it.
 func oddType(text string) string {
 	kind, _, err := mime.ParseMediaType(text)
 	if err == nil && kind == "text/plain" {

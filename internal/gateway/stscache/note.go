@@ -34,8 +34,8 @@ func Faults() []Kind {
 		BadStatus, BadAnswer, PolicyInvalid, NotYet, Busy}
 }
 
-// TLSRPT is the result type of RFC 8460 §4.3.2.2 for a report to the domain; "" where nothing is to be reported, because
-// there is no fault or it is ours.
+// TLSRPT is the result type of RFC 8460 §4.3.2.2 for a report to the domain; "" where nothing is to be reported,
+// because there is no fault or it is ours.
 func (k Kind) TLSRPT() string {
 	switch k {
 	case "", NoRecord, NotYet, Busy:

@@ -8,8 +8,8 @@ import (
 	"postern/internal/mail"
 )
 
-// round is how often Run looks for policies that are due, and portion how many it takes at a time: 100,000 policies, each
-// asked for twice a day, are 140 a minute.
+// round is how often Run looks for policies that are due, and portion how many it takes at a time: 100,000 policies,
+// each asked for twice a day, are 140 a minute.
 const (
 	round   = 30 * time.Second
 	portion = 200
@@ -39,8 +39,8 @@ func (c *Cache) Run(ctx context.Context) error {
 	}
 }
 
-// renewAll asks domains, less than half as many at a time as there may be fetches, so that mail to a domain that was never
-// seen finds a slot.
+// renewAll asks domains, less than half as many at a time as there may be fetches, so that mail to a domain that was
+// never seen finds a slot.
 func (c *Cache) renewAll(ctx context.Context, domains []mail.Domain) {
 	work := make(chan mail.Domain)
 	var group sync.WaitGroup

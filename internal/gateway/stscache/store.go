@@ -70,7 +70,8 @@ func (c *Cache) read(ctx context.Context, domain mail.Domain) (*kept, error) {
 }
 
 // write stores what became of a renewal and returns what is stored then, nil for nothing. Without a fetch it only notes
-// beside the policy that is there: one that was forgotten stays so, one that another gateway fetched meanwhile stays whole.
+// beside the policy that is there: one that was forgotten stays so, one that another gateway fetched meanwhile stays
+// whole.
 func (c *Cache) write(ctx context.Context, e entry, fetched bool) (*kept, error) {
 	stored, err := records.Change(ctx, c.cfg.Store, func(t records.Tx) (*entry, error) {
 		was, err := shelf.Get(t, e.Domain)

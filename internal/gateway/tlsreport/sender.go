@@ -38,9 +38,11 @@ type Config struct {
 	Web *webclient.Client
 	// Sink is told of what was sent and what was given up (event.ReportSent).
 	Sink event.Sink
-	// After is how long after the end of a day the first report goes (0: 30 min), Spread how long after that the last (0: 4 h).
+	// After is how long after the end of a day the first report goes (0: 30 min), Spread how long after that the last
+	// (0: 4 h).
 	After, Spread time.Duration
-	// Patience is how long a report is tried since the first time (0: a day), Time how long one try may take (0: 2 min).
+	// Patience is how long a report is tried since the first time (0: a day), Time how long one try may take (0: 2
+	// min).
 	Patience, Time time.Duration
 	// AtOnce is how many reports are worked at together; 0 means 8.
 	AtOnce int
@@ -83,7 +85,8 @@ func New(cfg Config) *Sender {
 	return &Sender{cfg: cfg, due: map[string]item{}}
 }
 
-// Run sends until ctx ends; what is being sent then is ended and tried again after the next start. The error is always nil.
+// Run sends until ctx ends; what is being sent then is ended and tried again after the next start. The error is always
+// nil.
 func (s *Sender) Run(ctx context.Context) error {
 	timer := time.NewTicker(tick)
 	defer timer.Stop()

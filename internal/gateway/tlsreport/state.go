@@ -28,7 +28,8 @@ type Report struct {
 	Day    string `json:"day"`
 	Domain string `json:"domain"`
 	State  State  `json:"state"`
-	// Text says why it waits, was not sent or failed: one sentence, escaped and bounded; "" where there is nothing to say.
+	// Text says why it waits, was not sent or failed: one sentence, escaped and bounded; "" where there is nothing to
+	// say.
 	Text string `json:"text,omitempty"`
 	ID   string `json:"id,omitempty"` // of the report
 	// First and Last are when it was tried, Next when it is tried again.
@@ -67,7 +68,8 @@ func (s *States) Get(ctx context.Context, day, domain string) (Report, error) {
 	return r, err
 }
 
-// OfDays returns how far the reports of days came, from the first to before the second, in the order of days and domains.
+// OfDays returns how far the reports of days came, from the first to before the second, in the order of days and
+// domains.
 func (s *States) OfDays(ctx context.Context, from, before string) ([]Report, error) {
 	return records.Read(ctx, s.store, func(r records.Reader) ([]Report, error) {
 		return shelf.List(r, records.Query{From: from, To: before})

@@ -22,8 +22,8 @@ import (
 // maxDials is how many addresses of each family are tried.
 const maxDials = 3
 
-// connect opens a TLS connection to a host whose certificate proved it. Cut is set when the connection ended without the
-// server's word.
+// connect opens a TLS connection to a host whose certificate proved it. Cut is set when the connection ended without
+// the server's word.
 func (c *Client) connect(ctx context.Context, host mail.Domain, port uint16, cut *atomic.Bool) (net.Conn, error) {
 	addrs, failure := c.addresses(ctx, host)
 	if failure != nil {

@@ -1,10 +1,10 @@
 // Package webclient opens HTTPS connections to web servers whose names strangers chose: the policy hosts of MTA-STS
 // (RFC 8461 §3.3) and the servers that take reports about TLS (RFC 8460 §5.4).
 //
-// Whoever names a host must not be able to have the gateway speak to one of its own network. So a name is resolved here,
-// its addresses are judged, and what was judged is dialled: no name can mean something else a moment later. The certificate
-// must prove the name to our roots, and TLS is 1.2 or later. No proxy, cookie or cache has a part in it, each exchange has a
-// connection of its own, and nothing follows a redirect.
+// Whoever names a host must not be able to have the gateway speak to one of its own network. So a name is resolved
+// here, its addresses are judged, and what was judged is dialled: no name can mean something else a moment later. The
+// certificate must prove the name to our roots, and TLS is 1.2 or later. No proxy, cookie or cache has a part in it,
+// each exchange has a connection of its own, and nothing follows a redirect.
 //
 //	Exchange   one request and the head of its answer
 //	Failure    why none came, of a closed list
@@ -108,8 +108,8 @@ type Answer struct {
 	transport *http.Transport
 }
 
-// Exchange sends a request to a port of a host and reads the head of its answer, which the caller closes. The request's URL
-// names the host; its context bounds all of it, the body too. The error is a *Failure.
+// Exchange sends a request to a port of a host and reads the head of its answer, which the caller closes. The request's
+// URL names the host; its context bounds all of it, the body too. The error is a *Failure.
 func (c *Client) Exchange(r *http.Request, host mail.Domain, port uint16) (*Answer, error) {
 	cut := &atomic.Bool{}
 	transport := &http.Transport{

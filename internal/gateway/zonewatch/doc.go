@@ -9,7 +9,7 @@
 // address, for inside one's own network names often lead another way; what strangers see is then not known here.
 //
 // The Watcher looks some minutes after the start and after a reload, and every few hours, at times of its own. Each
-// finding is warned of once a day. Of domains without a policy no more is looked at than the record about reports, where
-// reports are taken: to publish nothing is no mistake, and where mail comes in by another way there is no MX record to
-// complain of.
+// finding is warned of once a day. Of domains without a policy no more is looked at than the record about reports,
+// where reports are taken: to publish nothing is no mistake, and where mail comes in by another way there is no MX
+// record to complain of.
 package zonewatch

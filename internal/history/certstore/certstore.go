@@ -1,10 +1,11 @@
-// Package certstore keeps the certificates that servers showed, whole and by their digest, so that evidence about mail can show
-// them as they were. The records of deliveries hold only facts and digests.
+// Package certstore keeps the certificates that servers showed, whole and by their digest, so that evidence about mail
+// can show them as they were. The records of deliveries hold only facts and digests.
 //
 //	event.Attempted -> Keeper (what is new today) -> Book (in the store)
 //
-// A certificate is written when it is first seen and its day renewed while it is shown. What nobody showed for as long as records
-// are kept is forgotten. A crash may lose those first seen in the last seconds; the next connection shows them again.
+// A certificate is written when it is first seen and its day renewed while it is shown. What nobody showed for as long
+// as records are kept is forgotten. A crash may lose those first seen in the last seconds; the next connection shows
+// them again.
 package certstore
 
 import (
@@ -47,8 +48,8 @@ type Keeper struct {
 	pending map[string]Certificate
 }
 
-// NewKeeper returns a Keeper. keep is how long a certificate is kept after it was last shown; warn hears of failures and must
-// not wait.
+// NewKeeper returns a Keeper. keep is how long a certificate is kept after it was last shown; warn hears of failures
+// and must not wait.
 func NewKeeper(book *Book, keep time.Duration, warn func(error)) *Keeper {
 	return &Keeper{book: book, keep: keep, warn: warn, known: map[string]time.Time{}, pending: map[string]Certificate{}}
 }

@@ -1,20 +1,20 @@
-// Package inbound remembers for some days how strangers spoke to us: with TLS, without, or with a handshake that failed.
-// It is there for reports about TLS (RFC 8460): somebody says that sessions of an address of theirs failed yesterday, and
-// this is what we saw of that address.
+// Package inbound remembers for some days how strangers spoke to us: with TLS, without, or with a handshake that
+// failed. It is there for reports about TLS (RFC 8460): somebody says that sessions of an address of theirs failed
+// yesterday, and this is what we saw of that address.
 //
 //	event.HandshakeFailed, event.Disconnected -> Recorder (in memory) -> Book (in the store)
 //
-// What is kept is small: for a UTC day and a client one Client, which counts Kinds of sessions. A kind is a listener, an
-// outcome, the certificate of ours that was shown and, where something went wrong, our words for it. Certificates are
-// described once, by their digest. A client is an IPv4 address or an IPv6 network of 64 bits, as everywhere.
+// What is kept is small: for a UTC day and a client one Client, which counts Kinds of sessions. A kind is a listener,
+// an outcome, the certificate of ours that was shown and, where something went wrong, our words for it. Certificates
+// are described once, by their digest. A client is an IPv4 address or an IPv6 network of 64 bits, as everywhere.
 //
-// Strangers cannot fill the store: a day has ClientsMost clients, a client KindsMost kinds. What finds no room is counted
-// (Client.More, Day.More), and whoever asks about a day that overflowed hears so: that nothing is remembered of an address then
-// means that it is not known, and not that it never came.
+// Strangers cannot fill the store: a day has ClientsMost clients, a client KindsMost kinds. What finds no room is
+// counted (Client.More, Day.More), and whoever asks about a day that overflowed hears so: that nothing is remembered of
+// an address then means that it is not known, and not that it never came.
 //
 // A client of TLS 1.3 that does not like our certificate says so when the handshake is over for us. Such a session has
-// TLS, brings no message and ends with the connection: Text has the way it ended. Only listeners of mode smtp are heard, for
-// nobody else sends mail by MX records.
+// TLS, brings no message and ends with the connection: Text has the way it ended. Only listeners of mode smtp are
+// heard, for nobody else sends mail by MX records.
 //
 // A crash loses the last seconds.
 package inbound

@@ -30,7 +30,8 @@ type Recorder struct {
 	told    map[string]string                // the day a certificate was written on
 }
 
-// Open returns a Recorder that adds to book. hears says which listeners count; warn hears of failures, and must not wait.
+// Open returns a Recorder that adds to book. hears says which listeners count; warn hears of failures, and must not
+// wait.
 func Open(ctx context.Context, book *Book, hears func(listener string) bool, warn func(error)) (*Recorder, error) {
 	r := &Recorder{book: book, hears: hears, warn: warn, pending: map[string]*Client{}, days: map[string]*Day{},
 		shown: map[string]*Certificate{}, known: map[string]map[netip.Prefix]bool{}, told: map[string]string{}}

@@ -8,8 +8,8 @@ import (
 // ruledFor is how long after the last forced mail a certificate is still watched.
 const ruledFor = 45 * 24 * time.Hour
 
-// Step is the warning that is due when a certificate has so long to live: 30, 14, 7 or 1 days, 0 for none yet. What has run
-// out is past the last.
+// Step is the warning that is due when a certificate has so long to live: 30, 14, 7 or 1 days, 0 for none yet. What has
+// run out is past the last.
 func Step(left time.Duration) (step int) {
 	for _, days := range []int{30, 14, 7, 1} {
 		if left <= time.Duration(days)*24*time.Hour {

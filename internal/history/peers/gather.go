@@ -51,7 +51,8 @@ func (o *Observation) add(t *attempt.Try) {
 	}
 }
 
-// kept lists the keywords that say something about a server; STARTTLS has its own place, and what strangers invent none.
+// kept lists the keywords that say something about a server; STARTTLS has its own place, and what strangers invent
+// none.
 const kept = " 8BITMIME AUTH BINARYMIME CHUNKING DSN ENHANCEDSTATUSCODES LIMITS MT-PRIORITY PIPELINING REQUIRETLS SIZE SMTPUTF8 "
 
 // worthKeeping picks from the lines of EHLO.

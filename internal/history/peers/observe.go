@@ -27,7 +27,8 @@ type Observation struct {
 	Forced bool
 }
 
-// Observe adds an observation to a record; the zero Record is of an address never seen. It changes nothing it was given.
+// Observe adds an observation to a record; the zero Record is of an address never seen. It changes nothing it was
+// given.
 //
 // Laws: the first observation changes nothing, because there was nothing before; observing the same thing again changes
 // nothing; TLSLost and TLSReturned alternate.

@@ -1,5 +1,6 @@
 // Package peers is what is remembered of the mail servers we talk to: one Record for each address, what it offered and
-// what it presented, and what follows from that. Everything here is a pure function of records, observations and a time:
+// what it presented, and what follows from that. Everything here is a pure function of records, observations and a
+// time:
 //
 //	Gather   an attempt -> one Observation for each address that answered
 //	Observe  a Record and an Observation -> the next Record, and what changed
@@ -19,7 +20,8 @@ import (
 	"postern/internal/policy"
 )
 
-// Remembered is how long an offer of STARTTLS counts: a server that has not offered it for longer is one that offers none.
+// Remembered is how long an offer of STARTTLS counts: a server that has not offered it for longer is one that offers
+// none.
 const Remembered = 30 * 24 * time.Hour
 
 // Key names a record. One address may serve many names, each with a certificate of its own.

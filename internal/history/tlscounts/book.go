@@ -54,7 +54,8 @@ func (b *Book) Counts(ctx context.Context, day, domain string) (Counts, error) {
 	return records.Read(ctx, b.store, func(r records.Reader) (Counts, error) { return shelf.Get(r, Key(day, domain)) })
 }
 
-// List returns counts in the order of days and domains, those after a key and before another; "" bounds nothing. most 0 is all.
+// List returns counts in the order of days and domains, those after a key and before another; "" bounds nothing. most 0
+// is all.
 func (b *Book) List(ctx context.Context, past, before string, most int) ([]Counts, error) {
 	if past != "" {
 		past += "\x00"

@@ -10,8 +10,8 @@ import (
 	"postern/internal/policy/tlsrpt"
 )
 
-// Bounds of what is kept of one domain in one day. What comes beyond is summed up: failures of a policy by result and reason
-// alone, policies by their type alone.
+// Bounds of what is kept of one domain in one day. What comes beyond is summed up: failures of a policy by result and
+// reason alone, policies by their type alone.
 const (
 	policiesMost = 20
 	kindsMost    = 50
@@ -126,8 +126,8 @@ func (p *Policy) fail(f Failure) {
 	p.Failures = append(p.Failures, f)
 }
 
-// Report is the document of these counts, without who reports it. Policies and failures have a fixed order. A copy and what
-// is no copy of the same policy are one.
+// Report is the document of these counts, without who reports it. Policies and failures have a fixed order. A copy and
+// what is no copy of the same policy are one.
 func (c *Counts) Report() tlsrpt.Report {
 	start, _ := time.Parse(time.DateOnly, c.Day) // the zero time for a day that cannot be
 	out := tlsrpt.Report{Start: start, End: start.AddDate(0, 0, 1).Add(-time.Second)}

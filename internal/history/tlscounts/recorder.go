@@ -32,8 +32,8 @@ type Recorder struct {
 	over    map[string]bool                // days whose bound was reached, and whether that was told
 }
 
-// Open returns a Recorder that adds to book. fetch gives the result of a failed fetch of an MTA-STS policy for its fault, ""
-// where the fault is ours. warn hears of failures; it must not wait.
+// Open returns a Recorder that adds to book. fetch gives the result of a failed fetch of an MTA-STS policy for its
+// fault, "" where the fault is ours. warn hears of failures; it must not wait.
 func Open(ctx context.Context, book *Book, fetch func(fault string) string, warn func(error)) (*Recorder, error) {
 	r := &Recorder{book: book, fetch: fetch, warn: warn, pending: map[string]*Counts{}, known: map[string]map[string]struct{}{}, over: map[string]bool{}}
 	today := Day(time.Now())

@@ -134,8 +134,8 @@ func TestCountsOutliveTheProcess(t *testing.T) {
 	})
 }
 
-// Law: whatever order counts are added in, and however they are divided, their sums are the same, and so are the documents
-// while no bound is reached.
+// Law: whatever order counts are added in, and however they are divided, their sums are the same, and so are the
+// documents while no bound is reached.
 func TestAddingIsCommutative(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 1))

@@ -23,8 +23,8 @@ func (s *Session) Failed() bool { return s.Failure.Result != "" }
 // results are those that policies have for a fetch that failed; see stscache.Kind.
 type results func(fault string) string
 
-// Sessions lists the sessions of an attempt with the hosts of a domain, each once for each policy that applied. fetch gives
-// the result of a failed fetch for its fault, "" where the fault is ours.
+// Sessions lists the sessions of an attempt with the hosts of a domain, each once for each policy that applied. fetch
+// gives the result of a failed fetch for its fault, "" where the fault is ours.
 func Sessions(domain mail.Domain, a *attempt.Attempt, fetch func(fault string) string) (out []Session) {
 	for i := range a.Tries {
 		if t := &a.Tries[i]; decided(t) && !repeated(a.Tries[i+1:], t) {
@@ -115,8 +115,8 @@ func short(t *attempt.Try, p *policy.Published) policy.Reason {
 	return ""
 }
 
-// failure tells of a try that failed for a reason under a policy of a type; the zero value where there is none, or none that
-// a report knows.
+// failure tells of a try that failed for a reason under a policy of a type; the zero value where there is none, or none
+// that a report knows.
 func failure(t *attempt.Try, why policy.Reason, policyType string) tlsrpt.Failure {
 	if why == "" {
 		return tlsrpt.Failure{}

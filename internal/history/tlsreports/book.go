@@ -77,9 +77,9 @@ type Added struct {
 	News bool
 }
 
-// Add keeps a report that came now, which Sum has filled in. document is its Packed form, who the sender that is counted
-// by, and most how many of its reports are taken in a day. It is durable when the error is nil; ErrTooMany where it is not
-// taken.
+// Add keeps a report that came now, which Sum has filled in. document is its Packed form, who the sender that is
+// counted by, and most how many of its reports are taken in a day. It is durable when the error is nil; ErrTooMany
+// where it is not taken.
 func (b *Book) Add(ctx context.Context, r Received, document []byte, who string, most int) (Added, error) {
 	identity := r.identity(document)
 	r.ID, r.Bytes = identity+"-"+signerDigits(r.Signer), len(document)

@@ -1,4 +1,5 @@
-// Package tlsreports keeps the reports about TLS that others send us (RFC 8460), and holds them against our own sessions.
+// Package tlsreports keeps the reports about TLS that others send us (RFC 8460), and holds them against our own
+// sessions.
 //
 //	Received   one report: who sent it, what it says in sums, which of our domains it is about     received.go
 //	Book       keeps reports for 90 days, each once, within bounds                                 book.go, room.go
@@ -7,19 +8,20 @@
 //
 // # Whose word it is
 //
-// A report is a stranger's. What is known of its sender is the domain whose DKIM signature holds, the Signer, and nothing
-// else: the organization, the contact and the submitter are claims. RFC 8460 §3 has reports ignored that came by mail without
-// a signature that holds; a POST has none at all. Both are kept and shown here, since they may tell of a real fault, but as
-// what anybody may have written: they stand apart, are never summed up with signed ones, write to no administrator, and have a
-// room of their own, so that nobody can crowd out a report that is signed. A signature says that a domain let the mail out.
-// Where people write mail of their own in that domain, one of them may have written the report.
+// A report is a stranger's. What is known of its sender is the domain whose DKIM signature holds, the Signer, and
+// nothing else: the organization, the contact and the submitter are claims. RFC 8460 §3 has reports ignored that came
+// by mail without a signature that holds; a POST has none at all. Both are kept and shown here, since they may tell of
+// a real fault, but as what anybody may have written: they stand apart, are never summed up with signed ones, write to
+// no administrator, and have a room of their own, so that nobody can crowd out a report that is signed. A signature
+// says that a domain let the mail out. Where people write mail of their own in that domain, one of them may have
+// written the report.
 //
 // # Each once
 //
 // A report has the same identity when organization, report-id and start are the same. One that comes again, by whatever
-// way, is counted as a copy and changes nothing. A report that nobody signed makes room for the same one with a signature, and
-// never the other way round; reports of two signers under one identity are two reports, so that nobody can take an
-// identity from its owner.
+// way, is counted as a copy and changes nothing. A report that nobody signed makes room for the same one with a
+// signature, and never the other way round; reports of two signers under one identity are two reports, so that nobody
+// can take an identity from its owner.
 //
 // # The join
 //

@@ -21,7 +21,8 @@ type Failing struct {
 	Until    time.Time `json:"until"`
 	Sessions int64     `json:"sessions"`
 	Reports  int       `json:"reports"`
-	// Domains are those of ours that it is about, Codes the sender's own reasons, Hosts our mail hosts that it names; ten at most.
+	// Domains are those of ours that it is about, Codes the sender's own reasons, Hosts our mail hosts that it names;
+	// ten at most.
 	Domains []string `json:"domains"`
 	Codes   []string `json:"codes"`
 	Hosts   []string `json:"hosts"`

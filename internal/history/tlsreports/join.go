@@ -156,8 +156,8 @@ func elsewhere(result string) bool {
 	return false
 }
 
-// fits reports whether a failure may have left sessions of a kind behind. A client that does not like a certificate ends the
-// handshake, or with TLS 1.3 the session after it.
+// fits reports whether a failure may have left sessions of a kind behind. A client that does not like a certificate
+// ends the handshake, or with TLS 1.3 the session after it.
 func fits(result string, k *inbound.Kind) bool {
 	switch result {
 	case tlsrpt.StartTLSNotSupported:

@@ -17,8 +17,8 @@ const (
 	ByPost = "https"
 )
 
-// Received is a report that is kept. Every text in it is a stranger's, escaped and bounded. The names of its fields stay
-// for ever.
+// Received is a report that is kept. Every text in it is a stranger's, escaped and bounded. The names of its fields
+// stay for ever.
 type Received struct {
 	// ID is what it is called here: sixteen digits of its identity and six of its signer.
 	ID string    `json:"id"`

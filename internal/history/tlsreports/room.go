@@ -11,8 +11,8 @@ import (
 
 // Room says how much is kept; what is zero has the usual value. Where there is more, the oldest go.
 type Room struct {
-	// Signed and Unsigned are how many reports there are of each (0: 20,000 and 2,000), SignedBytes and UnsignedBytes what their
-	// documents may take (0: 256 and 32 MiB).
+	// Signed and Unsigned are how many reports there are of each (0: 20,000 and 2,000), SignedBytes and UnsignedBytes
+	// what their documents may take (0: 256 and 32 MiB).
 	Signed, Unsigned           int
 	SignedBytes, UnsignedBytes int64
 }

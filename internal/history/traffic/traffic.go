@@ -2,9 +2,9 @@
 //
 //	event.Accepted, event.Settled -> Recorder (in memory) -> Book (in the store), added up by bucket
 //
-// A Sum is one number: so many of an outcome, at a level, of a leg, a rule or a recipient domain, in one bucket of time.
-// The records of deliveries are the truth; sums are for looking. What the last interval counted is lost in a crash, and
-// nothing else is.
+// A Sum is one number: so many of an outcome, at a level, of a leg, a rule or a recipient domain, in one bucket of
+// time. The records of deliveries are the truth; sums are for looking. What the last interval counted is lost in a
+// crash, and nothing else is.
 package traffic
 
 import "time"
@@ -38,8 +38,8 @@ type Sum struct {
 	Count   int64     `json:"count"`
 }
 
-// Query asks for sums of a kind whose bucket begins at Since or later and before Until. Name "" is every name; a zero time
-// bounds nothing. Limit is how many sums are listed at most, the first of them; 0 is all.
+// Query asks for sums of a kind whose bucket begins at Since or later and before Until. Name "" is every name; a zero
+// time bounds nothing. Limit is how many sums are listed at most, the first of them; 0 is all.
 type Query struct {
 	Kind         Kind
 	Name         string

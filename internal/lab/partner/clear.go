@@ -9,8 +9,8 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// Clear is a server whose TLS cannot be had from crypto/tls: it answers a ClientHello with what it chose, in the clear, up
-// to where it would wait for the client, and never finishes a handshake.
+// Clear is a server whose TLS cannot be had from crypto/tls: it answers a ClientHello with what it chose, in the clear,
+// up to where it would wait for the client, and never finishes a handshake.
 type Clear struct {
 	// Version is the only one it speaks, as on the wire: 0x0300 is SSL 3.0. Suite is the only cipher suite.
 	Version, Suite uint16

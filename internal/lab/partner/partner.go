@@ -1,5 +1,5 @@
-// Package partner is another organisation's mail server, for the demo and for tests: a small SMTP server of its own, not
-// built on the gateway's engine, with the faults partners have. It remembers every command with the channel it came
+// Package partner is another organisation's mail server, for the demo and for tests: a small SMTP server of its own,
+// not built on the gateway's engine, with the faults partners have. It remembers every command with the channel it came
 // over, so that a test can say that not one byte of a message crossed a connection it should not have.
 package partner
 
@@ -41,15 +41,15 @@ type Behaviour struct {
 	// Upgrade, when set, offers STARTTLS and does TLS instead of crypto/tls, over the connection it is given; what it
 	// returns is spoken inside. TLS need not be set then.
 	Upgrade func(net.Conn) (net.Conn, error)
-	// Replies are sent instead of the usual answer, by verb ("RCPT", "MAIL", "DATA", "." for the content), or by verb and
-	// argument ("RCPT TO:<x@y.test>").
+	// Replies are sent instead of the usual answer, by verb ("RCPT", "MAIL", "DATA", "." for the content), or by verb
+	// and argument ("RCPT TO:<x@y.test>").
 	Replies map[string]string
 	// Mailboxes are those that exist; others are refused with 550 5.1.1. nil: every name exists.
 	Mailboxes []string
 	// Before, when set, is called before a command is answered, with its verb, "." for the content. It may block.
 	Before func(verb string)
-	// Keywords are offered besides STARTTLS; nil offers PIPELINING and 8BITMIME. Inside are those offered inside TLS, nil the
-	// same.
+	// Keywords are offered besides STARTTLS; nil offers PIPELINING and 8BITMIME. Inside are those offered inside TLS,
+	// nil the same.
 	Keywords, Inside []string
 }
 

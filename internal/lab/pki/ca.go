@@ -34,7 +34,8 @@ type Root struct {
 // New returns a CA with a good root and a good intermediate, both named after name. now anchors all validity periods.
 func New(now time.Time, name string) *CA { return NewRoot(now, Root{Name: name}) }
 
-// NewRoot is New with a root of a special kind. It panics when r cannot be made (a signature that does not fit the key).
+// NewRoot is New with a root of a special kind. It panics when r cannot be made (a signature that does not fit the
+// key).
 func NewRoot(now time.Time, r Root) *CA {
 	t := &x509.Certificate{
 		SerialNumber:          serial(),

@@ -12,8 +12,8 @@
 //	half.test         A 127.0.0.5
 //
 // The failures are servfail, bogus (SERVFAIL with the extended error that says so), refused, notimp, timeout (silence),
-// nxdomain, truncated (TC over UDP, the records over TCP), cut (TC over UDP, and TCP closes without a word), and garbage
-// (a packet that is no DNS).
+// nxdomain, truncated (TC over UDP, the records over TCP), cut (TC over UDP, and TCP closes without a word), and
+// garbage (a packet that is no DNS).
 //
 // A name is there when it has a record or something below it has one; any other name does not exist.
 package zone

@@ -5,9 +5,10 @@
 //	"front desk"@example.com
 //	@branch.example.com        every mailbox of that domain
 //
-// One address a line. A line that is neither empty, nor a comment, nor an address is an error with its line: a slip must not
-// become "nobody". Local parts are compared without regard to case, and an address with a detail (anna+shop@example.com) is
-// there when it is listed itself or without the detail: whoever is asked errs on the side of taking mail.
+// One address a line. A line that is neither empty, nor a comment, nor an address is an error with its line: a slip
+// must not become "nobody". Local parts are compared without regard to case, and an address with a detail
+// (anna+shop@example.com) is there when it is listed itself or without the detail: whoever is asked errs on the side of
+// taking mail.
 //
 // Ground room.
 package addresslist
@@ -69,7 +70,8 @@ func Parse(text []byte) (*List, error) {
 	return l, nil
 }
 
-// For is Parse of a list that some domains use: one of which it has nothing is an error, for all mail there would be refused.
+// For is Parse of a list that some domains use: one of which it has nothing is an error, for all mail there would be
+// refused.
 func For(text []byte, domains ...mail.Domain) (*List, error) {
 	l, err := Parse(text)
 	if err != nil {

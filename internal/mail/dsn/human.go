@@ -11,7 +11,8 @@ import (
 	"postern/internal/policy"
 )
 
-// humanBudget is where the first part stops telling details, so that a notice about many recipients stays below MaxSize.
+// humanBudget is where the first part stops telling details, so that a notice about many recipients stays below
+// MaxSize.
 const humanBudget = 300 << 10
 
 // dateForm is how people and the header fields are told times: RFC 5322 §3.3 with a numeric zone.
@@ -171,7 +172,8 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 	rcpt.technical(p)
 }
 
-// publishedBy names what the recipient's domain or its host publishes that kept the mail from going; "" where nothing did.
+// publishedBy names what the recipient's domain or its host publishes that kept the mail from going; "" where nothing
+// did.
 func (rcpt *Recipient) publishedBy() string {
 	p := rcpt.Attempt.KeptBy()
 	if p == nil {

@@ -1,6 +1,6 @@
-// Package dsn writes and reads delivery status notifications: the multipart/report of RFC 6522 whose machine part is the
-// delivery-status of RFC 3464, with the rules of RFC 3461 for what may go in, and the message/global forms of RFC 6533
-// where the original message needed SMTPUTF8.
+// Package dsn writes and reads delivery status notifications: the multipart/report of RFC 6522 whose machine part is
+// the delivery-status of RFC 3464, with the rules of RFC 3461 for what may go in, and the message/global forms of
+// RFC 6533 where the original message needed SMTPUTF8.
 //
 //	multipart/report
 //	├── text/plain                      what happened, who must act, what to do; then the technical lines
@@ -76,8 +76,9 @@ type Report struct {
 	// EightBit says the notice may carry 8-bit content (the original came with BODY=8BITMIME). Without it or UTF8, a
 	// full original with 8-bit content is cut to its header section, which can be encoded.
 	EightBit bool
-	// Original is the header section of the original, or the whole content where OriginalFull is set. A whole content is
-	// returned whole only if a recipient failed, none of them is protected by a rule, and the notice stays below MaxSize.
+	// Original is the header section of the original, or the whole content where OriginalFull is set. A whole content
+	// is returned whole only if a recipient failed, none of them is protected by a rule, and the notice stays below
+	// MaxSize.
 	Original     []byte
 	OriginalFull bool
 	// Recipients are what the notice speaks of, in the order shown.
@@ -97,8 +98,8 @@ type Recipient struct {
 	Text string
 	// Attempt is the newest try, nil when none was made.
 	Attempt *attempt.Attempt
-	// Rules are the rules that raised the requirement; Requires and Reached the levels in question. Because says why, where
-	// none of the rules names this recipient.
+	// Rules are the rules that raised the requirement; Requires and Reached the levels in question. Because says why,
+	// where none of the rules names this recipient.
 	Rules             []string
 	Because           string
 	Requires, Reached policy.Level

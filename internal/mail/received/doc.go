@@ -10,10 +10,10 @@
 //
 // Every server has a form of its own, and the part that matters here, the TLS session, was never standardised beyond
 // the keyword after "with" (RFC 3848: the S in ESMTPS) and a "tls" clause that few write (RFC 8314 §4.3). Parse knows
-// the forms in the field and reports which one it saw. The law of what it says of a line: a session that is written out is
-// believed, also beside a keyword without S, which many writers never learned; a line that speaks of TLS in any place of
-// its writer's is never said to be plain; a line that contradicts itself says nothing; and words of the peer's make no
-// line encrypted.
+// the forms in the field and reports which one it saw. The law of what it says of a line: a session that is written out
+// is believed, also beside a keyword without S, which many writers never learned; a line that speaks of TLS in any
+// place of its writer's is never said to be plain; a line that contradicts itself says nothing; and words of the peer's
+// make no line encrypted.
 //
 // None of it is signed. A line is worth what its writer is worth, and the writer of the lines below the first server
 // one trusts is whoever sent the message to it. Trace therefore asks whom one trusts (Trust) and follows the lines from

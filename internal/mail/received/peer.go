@@ -48,8 +48,8 @@ func (l *Line) readFrom(c clauses) {
 	}
 }
 
-// readPeerComment reads "name [address]", "[address]", "(address)" or "user@name [address]" (TCP-info of RFC 5321 §4.4).
-// The address is looked for where the writer puts it and nowhere else: names that peers chose may look like one.
+// readPeerComment reads "name [address]", "[address]", "(address)" or "user@name [address]" (TCP-info of RFC 5321
+// §4.4). The address is looked for where the writer puts it and nowhere else: names that peers chose may look like one.
 func (l *Line) readPeerComment(text string) {
 	if l.Form != Stalwart { // which ends the comment with the name of the peer's network
 		text = text[strings.LastIndexByte(text, '@')+1:]

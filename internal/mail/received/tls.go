@@ -27,7 +27,8 @@ var (
 	blankForm = regexp.MustCompile(`^((?:TLS|SSL)v?\d[\d._]*) ([A-Z][\w-]+)$`)
 	// Courier: (IDENT: x, AUTH: y, TLS: TLSv1.3,256bits,NAME)
 	courierForm = regexp.MustCompile(`(?:^|, )(?:TLS|SSL): ([^\s,]+)(?:,(\d+)bits)?,([^\s,]+)$`)
-	// qmail with the TLS patches: (NAME encrypted), (TLSv1.3 NAME encrypted); s/qmail: (de-/crypted with TLSv1.3: NAME [256/256])
+	// qmail with the TLS patches: (NAME encrypted), (TLSv1.3 NAME encrypted); s/qmail: (de-/crypted with TLSv1.3: NAME
+	// [256/256])
 	qmailForm  = regexp.MustCompile(`^(?:((?:TLS|SSL)\S*) )?(\S+) encrypted(?:, authenticated)?$`)
 	sqmailForm = regexp.MustCompile(`^(?:de-/|en)?crypted with ([^\s:]+): (\S+)(?: \[(\d+)/(\d+)\])?`)
 

@@ -176,8 +176,8 @@ func splitClauses(tokens []token) clauses {
 }
 
 // begin opens a clause. That of a repeated name is kept apart, where nobody reads it, and so is what begins after the
-// sender's address in a comment, if that may have broken out: an address with a parenthesis in it ends the comment early
-// and goes on as it likes.
+// sender's address in a comment, if that may have broken out: an address with a parenthesis in it ends the comment
+// early and goes on as it likes.
 func (c *clauses) begin(name string) *clause {
 	fresh := &clause{}
 	if c.sender && name != "id" && name != "for" {

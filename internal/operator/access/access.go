@@ -149,8 +149,8 @@ type Principal struct {
 	Way     Way
 	// Only, when not nil, limits the role to these: the scopes of a token.
 	Only []Capability
-	// FreshUntil is until when a proof of who this is counts for dangerous actions. Sessions only; the others are always
-	// fresh.
+	// FreshUntil is until when a proof of who this is counts for dangerous actions. Sessions only; the others are
+	// always fresh.
 	FreshUntil time.Time
 }
 

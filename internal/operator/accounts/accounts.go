@@ -1,5 +1,5 @@
-// Package accounts knows who the people and programs are that use the console and the API: how each proves it, what each
-// may do (access), and since when a browser or a token speaks for one.
+// Package accounts knows who the people and programs are that use the console and the API: how each proves it, what
+// each may do (access), and since when a browser or a token speaks for one.
 //
 //	Invitation  a one-time link; the first one, on a new data folder, makes the first administrator
 //	Account     a person, who proves it by a password, kept as argon2id
@@ -7,10 +7,11 @@
 //	Token       a program that speaks for an account with some of its capabilities, until a day
 //
 // Secrets (of links, sessions, tokens) are 256 random bits, given out once and kept as SHA-256; whoever reads the store
-// can use none of them; they are not guessed, so that only passwords and answers of passkeys are throttled (throttle). No
-// more of those are examined than may fail, however many come at once, and strangers make nobody wait who is signed in, or
-// who signs in from where the account did lately. Every change is an entry of the ledger, on stable storage before it counts.
-// Proofs that were refused are gathered, so that a burst is one entry (refusals); Service.Run writes them.
+// can use none of them; they are not guessed, so that only passwords and answers of passkeys are throttled (throttle).
+// No more of those are examined than may fail, however many come at once, and strangers make nobody wait who is signed
+// in, or who signs in from where the account did lately. Every change is an entry of the ledger, on stable storage
+// before it counts. Proofs that were refused are gathered, so that a burst is one entry (refusals); Service.Run writes
+// them.
 package accounts
 
 import (

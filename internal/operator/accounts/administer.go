@@ -205,8 +205,8 @@ type Change struct {
 	Disabled *bool
 }
 
-// Update changes the account that has version (else ErrVersion) and ends its sessions, so that nobody goes on with what he
-// had.
+// Update changes the account that has version (else ErrVersion) and ends its sessions, so that nobody goes on with what
+// he had.
 func (s *Service) Update(ctx context.Context, p access.Principal, id string, version int64, c Change) (Account, error) {
 	if err := need(&p, access.WriteAccounts); err != nil {
 		return Account{}, err

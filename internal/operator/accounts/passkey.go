@@ -157,7 +157,8 @@ func (s *Service) FinishPasskey(ctx context.Context, p access.Principal, site Si
 
 func keyID(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
 
-// BeginPasskeyProof begins a proof by a passkey, for signing in or for proving again, and returns what the browser is told.
+// BeginPasskeyProof begins a proof by a passkey, for signing in or for proving again, and returns what the browser is
+// told.
 func (s *Service) BeginPasskeyProof(_ context.Context, site Site) ([]byte, error) {
 	party, err := site.party()
 	if err != nil {
@@ -216,7 +217,8 @@ func (s *Service) refusedPasskey(err error, action, who string, c Client) {
 	}
 }
 
-// parseResponse reads what a passkey answered and whose it claims to be, by account ID; nil and "" where it cannot be read.
+// parseResponse reads what a passkey answered and whose it claims to be, by account ID; nil and "" where it cannot be
+// read.
 func parseResponse(response []byte) (*protocol.ParsedCredentialAssertionData, string) {
 	parsed, err := protocol.ParseCredentialRequestResponseBytes(response)
 	if err != nil {
@@ -243,8 +245,8 @@ func (s *Service) proven(ctx context.Context, site Site, parsed *protocol.Parsed
 	return a, err
 }
 
-// holds verifies a response, nil for one that cannot be read, against the passkey it names and takes note of its use. All
-// that is wrong is ErrWrong.
+// holds verifies a response, nil for one that cannot be read, against the passkey it names and takes note of its use.
+// All that is wrong is ErrWrong.
 func (s *Service) holds(ctx context.Context, site Site, parsed *protocol.ParsedCredentialAssertionData) (Account, error) {
 	party, err := site.party()
 	if err != nil {

@@ -26,9 +26,9 @@ const (
 // nobody is who the audit trail names where nobody was proven or known.
 const nobody = "somebody"
 
-// refusals gathers proofs that were refused, so that guesses cost no disk and fill no audit trail. What is gathered is shown
-// with the trail at once (Service.Refusals); a crash loses those of a minute at most. The zero value is ready. Safe for
-// concurrent use.
+// refusals gathers proofs that were refused, so that guesses cost no disk and fill no audit trail. What is gathered is
+// shown with the trail at once (Service.Refusals); a crash loses those of a minute at most. The zero value is ready.
+// Safe for concurrent use.
 type refusals struct {
 	mu     sync.Mutex
 	bursts map[string]*burst

@@ -30,8 +30,8 @@ type Config struct {
 	Ledger Recorder
 	// Idle ends a session that is not used, Life ends every one; 0 means 30 minutes and 12 hours.
 	Idle, Life time.Duration
-	// Hashing has a place for each password that may be hashed at a time, 19 MiB each; who else hashes may share it. nil
-	// is four of our own.
+	// Hashing has a place for each password that may be hashed at a time, 19 MiB each; who else hashes may share it.
+	// nil is four of our own.
 	Hashing chan struct{}
 	// Cost is what a new hash of a password costs; zero is the gateway's.
 	Cost passhash.Cost
@@ -47,12 +47,13 @@ type Service struct {
 	cfg      Config
 	throttle throttle
 	refusals refusals
-	// strangers has a place for each password of theirs that waits for a place in Config.Hashing or has it: half as many,
-	// so that who is known waits for a few at most.
+	// strangers has a place for each password of theirs that waits for a place in Config.Hashing or has it: half as
+	// many, so that who is known waits for a few at most.
 	strangers chan struct{}
 	// ceremonies are questions to passkeys.
 	ceremonies *pending.Table[ceremony]
-	// change is held by whoever changes accounts, so that what is checked (the last administrator) holds when it is stored.
+	// change is held by whoever changes accounts, so that what is checked (the last administrator) holds when it is
+	// stored.
 	change sync.Mutex
 }
 

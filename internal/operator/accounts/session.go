@@ -45,7 +45,8 @@ func (s *Service) SignIn(ctx context.Context, name, password, old string, c Clie
 	return s.open(ctx, &a, "sign-in", old, time.Now(), c)
 }
 
-// open begins a session for somebody who was proven, in place of the one his browser held, and says so in the audit trail.
+// open begins a session for somebody who was proven, in place of the one his browser held, and says so in the audit
+// trail.
 func (s *Service) open(ctx context.Context, a *Account, how, old string, proven time.Time, c Client) (string, error) {
 	if old != "" {
 		if err := s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hashOf(old)}); err != nil {
@@ -58,9 +59,9 @@ func (s *Service) open(ctx context.Context, a *Account, how, old string, proven 
 	return s.begin(ctx, a, c, proven)
 }
 
-// SignInAs begins a session for somebody whose name another provider proved, "oidc" for instance; old and what is returned
-// are as for SignIn. proven is when it was proven there: zero, not known, is never fresh. ErrWrong where no account has the
-// name.
+// SignInAs begins a session for somebody whose name another provider proved, "oidc" for instance; old and what is
+// returned are as for SignIn. proven is when it was proven there: zero, not known, is never fresh. ErrWrong where no
+// account has the name.
 func (s *Service) SignInAs(ctx context.Context, name, provider string, proven time.Time, old string, c Client) (string, error) {
 	a, err := s.enabled(ctx, name)
 	if errors.Is(err, ErrNotFound) {
@@ -78,8 +79,8 @@ func (s *Service) enabled(ctx context.Context, name string) (Account, error) {
 	return s.pick(ctx, func(a *Account) bool { return strings.EqualFold(a.Name, name) && !a.Disabled })
 }
 
-// typed is what the audit trail says of a name that somebody typed and did not prove: that of an account. What is none may be
-// a password in the wrong field.
+// typed is what the audit trail says of a name that somebody typed and did not prove: that of an account. What is none
+// may be a password in the wrong field.
 func (s *Service) typed(ctx context.Context, name string) string {
 	a, err := s.pick(ctx, func(o *Account) bool { return strings.EqualFold(o.Name, name) })
 	if err != nil {
@@ -110,8 +111,8 @@ func (s *Service) begin(ctx context.Context, a *Account, c Client, proven time.T
 	return key, s.cfg.Book.DeleteSessions(ctx, SessionFilter{EndedBefore: now.Add(-endedKept)})
 }
 
-// Glance is BySession for what a page asks by itself: it does not count as use, so that a page left open does not keep a
-// session alive.
+// Glance is BySession for what a page asks by itself: it does not count as use, so that a page left open does not keep
+// a session alive.
 func (s *Service) Glance(ctx context.Context, key string) (access.Principal, error) {
 	one, a, err := s.session(ctx, key)
 	if err != nil {
@@ -142,8 +143,8 @@ func (s *Service) principal(one *Session, a *Account) access.Principal {
 // endedKept is how long it is known whose a session was after its end.
 const endedKept = 7 * 24 * time.Hour
 
-// Ended returns a session that its time alone has ended: its holder proved to be the account, which is as it was then, but
-// may nothing before a new proof. ErrNotFound for every other secret.
+// Ended returns a session that its time alone has ended: its holder proved to be the account, which is as it was then,
+// but may nothing before a new proof. ErrNotFound for every other secret.
 func (s *Service) Ended(ctx context.Context, key string) (Session, error) {
 	one, _, err := s.remembered(ctx, key)
 	if err == nil && s.lasts(&one) {
@@ -192,8 +193,8 @@ func (s *Service) Prove(ctx context.Context, key, password string, c Client) (st
 	return s.prove(ctx, &one, &a, "", c)
 }
 
-// knows examines the password of whoever holds a session: nil when it fits, ErrWrong, *Throttled. refused is what the audit
-// trail calls it when it does not.
+// knows examines the password of whoever holds a session: nil when it fits, ErrWrong, *Throttled. refused is what the
+// audit trail calls it when it does not.
 func (s *Service) knows(ctx context.Context, one *Session, a *Account, password, refused string, c Client) error {
 	try, err := s.throttle.again(one.Hash, time.Now())
 	if err != nil {
@@ -263,8 +264,8 @@ func (s *Service) EndSession(ctx context.Context, p access.Principal, hash strin
 	return s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hash})
 }
 
-// SetPassword changes the password of the account of a session, given its secret, and ends its other sessions; with tokens
-// its tokens too.
+// SetPassword changes the password of the account of a session, given its secret, and ends its other sessions; with
+// tokens its tokens too.
 func (s *Service) SetPassword(ctx context.Context, key, old, next string, tokens bool, c Client) error {
 	s.change.Lock()
 	defer s.change.Unlock()

@@ -14,9 +14,9 @@ type Throttled struct{ Until time.Time }
 // Error says so without the time, which callers show in their own words.
 func (t *Throttled) Error() string { return "too many failed attempts; wait before the next one" }
 
-// Bounds of failures. After so many in a row the wait begins at a second and doubles. What all the world can fill, the row
-// of an account, has a short wait, and so has what somebody at the same address can fill, the row of an account where it
-// is known: guessing is stopped by the wait of the client.
+// Bounds of failures. After so many in a row the wait begins at a second and doubles. What all the world can fill, the
+// row of an account, has a short wait, and so has what somebody at the same address can fill, the row of an account
+// where it is known: guessing is stopped by the wait of the client.
 const (
 	clientFailures, clientWait   = 5, 15 * time.Minute
 	accountFailures, accountWait = 50, 30 * time.Second
@@ -31,8 +31,9 @@ const (
 	nameMost = 64
 )
 
-// throttle counts failed proofs. A proof is counted as a failure before it is examined, and given back when it was none:
-// however many come at once, no more are examined than may fail. The zero value is ready. Safe for concurrent use.
+// throttle counts failed proofs. A proof is counted as a failure before it is examined, and given back when it was
+// none: however many come at once, no more are examined than may fail. The zero value is ready. Safe for concurrent
+// use.
 //
 // Which rows a proof is counted in decides who can make whom wait:
 //
@@ -112,8 +113,8 @@ func (t *throttle) signIn(client netip.Addr, who string, now time.Time) (*attemp
 	return t.begin(now, false, rows...)
 }
 
-// MayTry returns *Throttled while a client has to wait, whomever it will say it is; nil where an account is known, since
-// for that one it may not have to.
+// MayTry returns *Throttled while a client has to wait, whomever it will say it is; nil where an account is known,
+// since for that one it may not have to.
 func (s *Service) MayTry(c Client) error {
 	t, now := &s.throttle, time.Now()
 	t.mu.Lock()

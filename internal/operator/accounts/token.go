@@ -19,8 +19,8 @@ const (
 	tokensEach  = 100 // of one account
 )
 
-// CreateToken makes a token of the principal's own account and returns its secret, which nobody can show again. It may do
-// scopes, never more than its maker at any time, until ends.
+// CreateToken makes a token of the principal's own account and returns its secret, which nobody can show again. It may
+// do scopes, never more than its maker at any time, until ends.
 func (s *Service) CreateToken(ctx context.Context, p access.Principal, name string, scopes []access.Capability, ends time.Time) (Token, string, error) {
 	now := time.Now()
 	switch {

@@ -1,27 +1,28 @@
 // Package admin is what an operator may do to a running gateway, as typed requests: look at the queue and the trace,
-// retry, hold, release, cancel, lower, apply rules, read the audit trail. The socket, the console and tests are faces of
-// it; none of them reaches around it to the store.
+// retry, hold, release, cancel, lower, apply rules, read the audit trail. The socket, the console and tests are faces
+// of it; none of them reaches around it to the store.
 //
-// Every request is one of a Desk, which knows who asks: a change of nobody is refused, and none is carried out without an
-// entry in the audit trail. The entry of a change that weakens protection is on stable storage before the change is made.
+// Every request is one of a Desk, which knows who asks: a change of nobody is refused, and none is carried out without
+// an entry in the audit trail. The entry of a change that weakens protection is on stable storage before the change is
+// made.
 //
 // # The law of scopes
 //
 // A principal whose scope is some domains is told, in any answer of a Desk, of
 //
-//   - deliveries whose sender or recipient is in the scope (sees), as told shows them: who handed mail of others in is left
-//     out, what rules demanded of mail that others sent too, what happened between us and our own servers of other domains,
-//     what a server said in a try that was made for the site as a whole, and who else asked for something;
+//   - deliveries whose sender or recipient is in the scope (sees), as told shows them: who handed mail of others in is
+//     left out, what rules demanded of mail that others sent too, what happened between us and our own servers of other
+//     domains, what a server said in a try that was made for the site as a whole, and who else asked for something;
 //   - rules of which every sender is in the scope (owns), their warnings and their sums;
 //   - servers that deliveries it sees, as they are told, were tried at, without what adds up the mail of all;
 //   - checks of the domains of the scope, of domains its mail goes to, and of such servers;
 //   - sums of the domains of the scope, and entries of the audit trail that the principal made;
 //   - whether the gateway is ready, its name and its version, and the number of the rules in force.
 //
-// Nothing else: no name, address, path, text or count that is there because of others. Whether something exists that it may
-// not see is not told: what is out of reach is answered as what is not there. An error that is not about the request is told
-// without its words (Desk.Tell). Two things are common to all and cannot be hidden: names of rules are taken or free, and ids
-// of deliveries count upwards.
+// Nothing else: no name, address, path, text or count that is there because of others. Whether something exists that it
+// may not see is not told: what is out of reach is answered as what is not there. An error that is not about the
+// request is told without its words (Desk.Tell). Two things are common to all and cannot be hidden: names of rules are
+// taken or free, and ids of deliveries count upwards.
 //
 // A search that ended before it had seen everything never says that there is nothing: it says how far it looked (Page,
 // SiteList, PeerList), or is refused with ErrUnfinished where an answer must be whole.
@@ -89,8 +90,8 @@ type Config struct {
 	Lifetime time.Duration
 	// Peers remembers the servers we send to; nil remembers none.
 	Peers Peers
-	// Pins keeps which names of mail hosts are known; nil keeps none. MailHosts finds those of a domain, asking DNS afresh;
-	// nil refuses approvals.
+	// Pins keeps which names of mail hosts are known; nil keeps none. MailHosts finds those of a domain, asking DNS
+	// afresh; nil refuses approvals.
 	Pins      *mxpins.Book
 	MailHosts func(context.Context, mail.Domain) (MailHosts, error)
 	// Policies keeps the MTA-STS policies of recipient domains; nil keeps none.
@@ -118,16 +119,18 @@ type Config struct {
 	ConfigFile string
 	// Refusals are entries that the audit trail does not have yet, newest first; nil has none.
 	Refusals func() []audit.Entry
-	// Trust reads a file of CA certificates that a rule names, as it is now, and says what is wrong with it and what to do,
-	// "" when it can be used; nil reads none.
+	// Trust reads a file of CA certificates that a rule names, as it is now, and says what is wrong with it and what to
+	// do, "" when it can be used; nil reads none.
 	Trust func(file string) (wrong, hint string)
 	// Sink hears of every change; nil discards.
 	Sink event.Sink
-	// Unprotected lists, since a time, the own clients that handed in without TLS what rules force onward; nil lists none.
+	// Unprotected lists, since a time, the own clients that handed in without TLS what rules force onward; nil lists
+	// none.
 	Unprotected func(since time.Time) []Unprotected
 	// Streams is how many may watch at a time, and StreamsOfOne how often one account; 0 means 32 and 8.
 	Streams, StreamsOfOne int
-	// Hostname, Version and StartedAt are shown by Status. Problem says what is wrong now, nil that all is well; it may be nil.
+	// Hostname, Version and StartedAt are shown by Status. Problem says what is wrong now, nil that all is well; it may
+	// be nil.
 	Hostname, Version string
 	StartedAt         time.Time
 	Problem           func() error

@@ -85,8 +85,8 @@ func (out *ActResult) pend(pending []queue.Pending) {
 	}
 }
 
-// endings counts how the deliveries ended that were pending, and returns those that are still: a release is no reason not
-// to send, and so not among what the store calls wished.
+// endings counts how the deliveries ended that were pending, and returns those that are still: a release is no reason
+// not to send, and so not among what the store calls wished.
 func (s *Service) endings(ctx context.Context, out *ActResult, ended []queue.Pending) (still []queue.Pending, err error) {
 	const atOnce = 500 // messages
 	for portion := range slices.Chunk(ended, atOnce) {

@@ -13,8 +13,8 @@ import (
 // becauseLook is how many of the other recipients of messages are looked at for a page.
 const becauseLook = 2000
 
-// because fills in, for deliveries that no rule names and that are protected all the same, because of whom. Whoever is told
-// of rules sent the message, and so knows its recipients.
+// because fills in, for deliveries that no rule names and that are protected all the same, because of whom. Whoever is
+// told of rules sent the message, and so knows its recipients.
 func (d *Desk) because(ctx context.Context, traces []trace.Delivery) error {
 	tainted := map[queue.ID][]*trace.Delivery{}
 	for i := range traces {

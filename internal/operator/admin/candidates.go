@@ -26,8 +26,8 @@ type Candidate struct {
 	Rules []string `json:"rules"`
 	// SeenAt is when a rule saw it beside the name it used first.
 	SeenAt *time.Time `json:"seen_at,omitempty"`
-	// Waiting counts deliveries that were put off because of it, of the newest looked at; WaitingSince is when the oldest of
-	// them was accepted, and MetAt when a delivery last met it.
+	// Waiting counts deliveries that were put off because of it, of the newest looked at; WaitingSince is when the
+	// oldest of them was accepted, and MetAt when a delivery last met it.
 	Waiting      int        `json:"waiting"`
 	WaitingSince *time.Time `json:"waiting_since,omitempty"`
 	MetAt        *time.Time `json:"met_at,omitempty"`
@@ -46,8 +46,8 @@ type Candidates struct {
 // candidatesLook bounds how many waiting deliveries are looked at for the names they met.
 const candidatesLook = 1000
 
-// Candidates lists what could be approved for a domain: what DNS names now if ask is true, what was seen at a first use,
-// what waiting deliveries met. It changes nothing.
+// Candidates lists what could be approved for a domain: what DNS names now if ask is true, what was seen at a first
+// use, what waiting deliveries met. It changes nothing.
 func (d *Desk) Candidates(ctx context.Context, domain string, ask bool) (Candidates, error) {
 	if err := d.wide(access.ReadPeers); err != nil {
 		return Candidates{}, err
@@ -193,8 +193,8 @@ func rulesOf(pins []mxpins.Pin) (out []string) {
 	return slices.Compact(out)
 }
 
-// chosen holds the names that are to be approved against the hosts that DNS names now, and returns the hosts below them. A
-// name is a registrable domain or a mail host. One that DNS does not bear out refuses the whole.
+// chosen holds the names that are to be approved against the hosts that DNS names now, and returns the hosts below
+// them. A name is a registrable domain or a mail host. One that DNS does not bear out refuses the whole.
 func chosen(d mail.Domain, names []string, found []mail.Domain) (hosts []mail.Domain, err error) {
 	var now []string
 	for _, h := range found {

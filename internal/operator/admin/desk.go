@@ -23,8 +23,9 @@ var (
 	ErrNotFound = errors.New("there is no such thing")
 )
 
-// Desk is the gateway as one principal sees it: every request is authorised here and nowhere else, and every answer obeys the
-// law of scopes in the package comment. There is no other way to ask, so that no page can forget to. Make one for each request.
+// Desk is the gateway as one principal sees it: every request is authorised here and nowhere else, and every answer
+// obeys the law of scopes in the package comment. There is no other way to ask, so that no page can forget to. Make one
+// for each request.
 type Desk struct {
 	s *Service
 	p access.Principal
@@ -76,14 +77,15 @@ func (d *Desk) owns(r *rules.Rule) bool {
 	return len(r.Match.Sender) > 0 && !slices.ContainsFunc(r.Match.Sender, outside)
 }
 
-// Page is a part of a list. Next is an opaque cursor, "" at the end. Complete is false when the search ran out of its time
-// before the page was full; it looked back to SearchedTo, and Next goes on from there.
+// Page is a part of a list. Next is an opaque cursor, "" at the end. Complete is false when the search ran out of its
+// time before the page was full; it looked back to SearchedTo, and Next goes on from there.
 type Page[T any] struct {
 	Items      []T        `json:"items"`
 	Next       string     `json:"next,omitempty"`
 	Complete   bool       `json:"complete"`
 	SearchedTo *time.Time `json:"searched_to,omitempty"`
-	// Total is how many there are, with the first page of a search; TotalExact is false where there are at least as many.
+	// Total is how many there are, with the first page of a search; TotalExact is false where there are at least as
+	// many.
 	Total      int  `json:"total,omitempty"`
 	TotalExact bool `json:"total_exact,omitempty"`
 }

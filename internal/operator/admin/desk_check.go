@@ -28,9 +28,9 @@ const (
 
 // CheckRequest asks what would become of mail to a target.
 type CheckRequest struct {
-	// Target is a domain, an address, or a host with or without a port. Who is limited to domains may name these, the domains
-	// that their mail goes to and the servers it was tried at, and no port or address: a named host is reached even where mail
-	// would not be sent.
+	// Target is a domain, an address, or a host with or without a port. Who is limited to domains may name these, the
+	// domains that their mail goes to and the servers it was tried at, and no port or address: a named host is reached
+	// even where mail would not be sent.
 	Target string
 	// Rule is a rule in force whose demands are asked for besides; "" for none.
 	Rule string

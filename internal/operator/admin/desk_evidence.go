@@ -12,8 +12,8 @@ import (
 	"postern/internal/policy"
 )
 
-// Evidence is what can be shown to an auditor about one message: what happened, with every certificate of every chain as it
-// was judged, under which rules, and what the words mean. It is made of the gateway's records alone.
+// Evidence is what can be shown to an auditor about one message: what happened, with every certificate of every chain
+// as it was judged, under which rules, and what the words mean. It is made of the gateway's records alone.
 type Evidence struct {
 	Kind     string    `json:"kind"` // "message"
 	MadeAt   time.Time `json:"made_at"`
@@ -22,8 +22,8 @@ type Evidence struct {
 	Version  string    `json:"version"`
 	Complete bool      `json:"complete"` // false: the principal's domains are not all that the message is about
 	MessageView
-	// Rules is the revision that judged the message at acceptance, as it was applied; nil where there was none, or where the
-	// principal may not see it.
+	// Rules is the revision that judged the message at acceptance, as it was applied; nil where there was none, or
+	// where the principal may not see it.
 	Rules   *audit.Revision `json:"rules_applied"`
 	Meaning []Meaning       `json:"reasons"` // of every code that occurs
 	// Certificates are those of every chain that is still kept whole.

@@ -8,8 +8,8 @@ import (
 	"postern/internal/operator/audit"
 )
 
-// Status counts and looks. A scope of domains is told whether the gateway is ready, and how many rules it sees; not what waits
-// for others, and not in which words something is wrong.
+// Status counts and looks. A scope of domains is told whether the gateway is ready, and how many rules it sees; not
+// what waits for others, and not in which words something is wrong.
 func (d *Desk) Status(ctx context.Context) (Status, error) {
 	if err := d.need(access.ReadStatus); err != nil {
 		return Status{}, err

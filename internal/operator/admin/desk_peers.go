@@ -15,8 +15,8 @@ import (
 	"postern/internal/queue"
 )
 
-// PeerList is a part of what is remembered of servers. Complete is false where the newest mail of a scope was not looked at as
-// far as it should be, so that servers it went to may be missing; it was looked at back to SearchedTo.
+// PeerList is a part of what is remembered of servers. Complete is false where the newest mail of a scope was not
+// looked at as far as it should be, so that servers it went to may be missing; it was looked at back to SearchedTo.
 type PeerList struct {
 	Items      []Peer
 	Next       string
@@ -31,8 +31,8 @@ const (
 	namedLook = 200
 )
 
-// PeerRequest asks for what is remembered of servers: names choose hosts, everything below a "*.domain", or addresses, and
-// none of them chooses all; at most Limit (0 is no limit) after the cursor.
+// PeerRequest asks for what is remembered of servers: names choose hosts, everything below a "*.domain", or addresses,
+// and none of them chooses all; at most Limit (0 is no limit) after the cursor.
 type PeerRequest struct {
 	Names []string
 	After string
@@ -41,8 +41,8 @@ type PeerRequest struct {
 	Patience time.Duration
 }
 
-// Peers lists what is remembered of servers. A scope of domains is told of those that its own mail was tried at, without what
-// adds up the mail of all.
+// Peers lists what is remembered of servers. A scope of domains is told of those that its own mail was tried at,
+// without what adds up the mail of all.
 func (d *Desk) Peers(ctx context.Context, q PeerRequest) (PeerList, error) {
 	out := PeerList{Items: []Peer{}, Complete: true}
 	if err := d.need(access.ReadPeers); err != nil {
@@ -105,8 +105,8 @@ func (d *Desk) withoutCounts(list []Peer) {
 	}
 }
 
-// Missing tells what is remembered of an address of a host that has no TLS now; of a server that a scope's mail was not tried
-// at, that there is nothing.
+// Missing tells what is remembered of an address of a host that has no TLS now; of a server that a scope's mail was not
+// tried at, that there is nothing.
 func (d *Desk) Missing(ctx context.Context, host, addr string) (Missing, error) {
 	if err := d.need(access.ReadPeers); err != nil {
 		return Missing{}, err
@@ -156,8 +156,8 @@ func (s *servers) note(a *attempt.Attempt) {
 	}
 }
 
-// servers gathers where deliveries within the scope were tried, as they are told: those to the domains among names, and the
-// newest of all.
+// servers gathers where deliveries within the scope were tried, as they are told: those to the domains among names, and
+// the newest of all.
 func (d *Desk) servers(ctx context.Context, names []string, most int, patience time.Duration) (*servers, error) {
 	out := &servers{all: d.p.Scope.All, names: map[string]bool{}, addresses: map[string]bool{}, complete: true}
 	if out.all {
@@ -195,8 +195,8 @@ func (d *Desk) servers(ctx context.Context, names []string, most int, patience t
 	return out, err
 }
 
-// mayCheck refuses targets that are none of a scope's: neither its domains, nor domains its mail goes to, nor servers that
-// its mail was tried at. What is not there and what is others' are refused alike.
+// mayCheck refuses targets that are none of a scope's: neither its domains, nor domains its mail goes to, nor servers
+// that its mail was tried at. What is not there and what is others' are refused alike.
 func (d *Desk) mayCheck(ctx context.Context, target check.Target) error {
 	if d.p.Scope.All || !target.Domain.IsZero() && d.p.Scope.Covers(target.Domain) {
 		return nil

@@ -16,8 +16,8 @@ import (
 )
 
 // Preview says what other rules would have meant for mail of the last days: which deliveries they would have demanded
-// something else of, and what would have become of each. It is as good as the records: what was not examined then is said
-// to be unknown, never to pass.
+// something else of, and what would have become of each. It is as good as the records: what was not examined then is
+// said to be unknown, never to pass.
 type Preview struct {
 	Since      time.Time  `json:"since"`
 	Deliveries int        `json:"deliveries"` // looked at

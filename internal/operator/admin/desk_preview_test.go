@@ -168,7 +168,8 @@ func (n noting) Counters(q records.Query) ([]records.Counter, error) {
 	return n.Reader.Counters(q)
 }
 
-// The days that are over are read once and not for each page: of thousands of domains they are hundreds of thousands of sums.
+// The days that are over are read once and not for each page: of thousands of domains they are hundreds of thousands of
+// sums.
 func TestSuggestionsReadTheDaysThatAreOverOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store, _ := service(t)

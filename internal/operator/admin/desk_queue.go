@@ -31,8 +31,8 @@ type SiteView struct {
 	Who      string     `json:"who,omitempty"`
 }
 
-// InTrouble reports whether mail waits at a site that fails. Where nothing waits nobody misses anything, however the last try
-// there ended: what is left is a date before which the next message is not tried.
+// InTrouble reports whether mail waits at a site that fails. Where nothing waits nobody misses anything, however the
+// last try there ended: what is left is a date before which the next message is not tried.
 func (v *SiteView) InTrouble() bool { return v.Failures > 0 && v.Waiting > 0 }
 
 func siteView(s *queue.Site) SiteView {
@@ -48,8 +48,8 @@ func siteView(s *queue.Site) SiteView {
 // scopedWaiting bounds the waiting deliveries that are gathered for a principal whose scope is not everything.
 const scopedWaiting = 5000
 
-// SiteList is where mail waits. Complete is false where more waits than could be looked at; then what was accepted before
-// SearchedTo is not counted, and a site may be missing.
+// SiteList is where mail waits. Complete is false where more waits than could be looked at; then what was accepted
+// before SearchedTo is not counted, and a site may be missing.
 type SiteList struct {
 	Items      []SiteView
 	Complete   bool
@@ -64,9 +64,9 @@ func (l *SiteList) Waits() (all, held int) {
 	return all, held
 }
 
-// Sites lists where mail waits, what is in trouble first, then by how much waits; sites that failed and where nothing waits
-// come last. A scope of domains is told of the sites of its own mail, with counts of that, as far as it is looked at within
-// patience.
+// Sites lists where mail waits, what is in trouble first, then by how much waits; sites that failed and where nothing
+// waits come last. A scope of domains is told of the sites of its own mail, with counts of that, as far as it is looked
+// at within patience.
 func (d *Desk) Sites(ctx context.Context, patience time.Duration) (SiteList, error) {
 	out := SiteList{Items: []SiteView{}, Complete: true}
 	if err := d.need(access.ReadTrace); err != nil {
@@ -143,8 +143,8 @@ func waitingFilter() queue.Filter {
 	return queue.Filter{States: []queue.State{queue.Queued, queue.Sending, queue.Held}}
 }
 
-// Act changes waiting mail. ActRequest.By is ignored: the principal acts. Where the scope is not everything, only messages
-// are touched of which all that waits is within it.
+// Act changes waiting mail. ActRequest.By is ignored: the principal acts. Where the scope is not everything, only
+// messages are touched of which all that waits is within it.
 func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	if err := d.need(access.ActOnQueue); err != nil {
 		return ActResult{}, err

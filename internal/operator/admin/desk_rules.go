@@ -15,7 +15,8 @@ import (
 	"postern/internal/policy/rules"
 )
 
-// Rules shows the rules in force; to a scope of domains, those that are about nothing else, without the file and who wrote it.
+// Rules shows the rules in force; to a scope of domains, those that are about nothing else, without the file and who
+// wrote it.
 func (d *Desk) Rules(ctx context.Context) (RulesView, error) {
 	if err := d.need(access.ReadRules); err != nil {
 		return RulesView{}, err
@@ -60,10 +61,11 @@ func (d *Desk) RuleList(context.Context) ([]rules.Rule, error) {
 	return out, nil
 }
 
-// ApplyRules puts a whole file in force, for who has everything in scope: it parses, reads the files that the rules name,
-// compares, stores and swaps. A file with any problem, or one that names a file which cannot be used, changes nothing and gives
-// a *rules.ParseError. A file equal to the one in force is no new revision, but what waits is judged anew. When it returns with
-// Applied, new messages are judged by the new rules and the dispatcher has been told about the waiting ones.
+// ApplyRules puts a whole file in force, for who has everything in scope: it parses, reads the files that the rules
+// name, compares, stores and swaps. A file with any problem, or one that names a file which cannot be used, changes
+// nothing and gives a *rules.ParseError. A file equal to the one in force is no new revision, but what waits is judged
+// anew. When it returns with Applied, new messages are judged by the new rules and the dispatcher has been told about
+// the waiting ones.
 func (d *Desk) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
 	if err := d.need(access.WriteRules); err != nil {
 		return ApplyResult{}, err
@@ -160,8 +162,8 @@ func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error)
 	return d.ownResult(out, r)
 }
 
-// besideOthers is why a rule of a scope does not go into the file: where it stands there beside rules of others, no word of
-// the fault is told.
+// besideOthers is why a rule of a scope does not go into the file: where it stands there beside rules of others, no
+// word of the fault is told.
 func besideOthers(err error) error {
 	if _, ok := errors.AsType[*rules.ParseError](err); ok {
 		return badRequest("the rule cannot stand beside the rules there are: give it another name")
@@ -210,8 +212,8 @@ func (r *RuleEdit) target() string {
 	return r.Name
 }
 
-// mayEdit checks the new rule by itself, with the file that it names, and refuses what reaches beyond the scope, before or
-// after. What other rules name is not looked at: a broken file of theirs stops no edit of this one.
+// mayEdit checks the new rule by itself, with the file that it names, and refuses what reaches beyond the scope, before
+// or after. What other rules name is not looked at: a broken file of theirs stops no edit of this one.
 func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 	if r.Rule != "" {
 		set, err := rules.Parse(ownRule, []byte(r.Rule))
@@ -244,8 +246,8 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 	return ErrNotFound
 }
 
-// trust says what is wrong with a file that a rule names; to a scope of domains only that something is, since what lies on
-// the gateway's disk is not for all of its users.
+// trust says what is wrong with a file that a rule names; to a scope of domains only that something is, since what lies
+// on the gateway's disk is not for all of its users.
 func (d *Desk) trust(file string) (wrong, hint string) {
 	wrong, hint = d.s.trust(file)
 	if wrong != "" && !d.p.Scope.All {
@@ -254,7 +256,8 @@ func (d *Desk) trust(file string) (wrong, hint string) {
 	return wrong, hint
 }
 
-// Explain says which rules would match a message, and, to those who may have others asked, what recipients' domains publish.
+// Explain says which rules would match a message, and, to those who may have others asked, what recipients' domains
+// publish.
 func (d *Desk) Explain(ctx context.Context, r ExplainRequest) (Explanation, error) {
 	if err := d.need(access.ReadRules); err != nil {
 		return Explanation{}, err

@@ -74,7 +74,8 @@ func (d *Desk) Settings(context.Context) (Settings, error) {
 	return d.s.cfg.Settings(), nil
 }
 
-// Certificates shows our own chains as partners see them; not to a scope of domains, for they name files and hosts of all.
+// Certificates shows our own chains as partners see them; not to a scope of domains, for they name files and hosts of
+// all.
 func (d *Desk) Certificates(context.Context) ([]check.Own, error) {
 	if err := d.wide(access.ReadStatus); err != nil {
 		return nil, err
@@ -102,8 +103,8 @@ type ReloadFault struct {
 	Hint string `json:"hint,omitempty"`
 }
 
-// Reload reads the configuration again, with certificates and private CAs, as SIGHUP does, and returns when it is in force.
-// One that cannot be used is ErrNotTaken and changes nothing.
+// Reload reads the configuration again, with certificates and private CAs, as SIGHUP does, and returns when it is in
+// force. One that cannot be used is ErrNotTaken and changes nothing.
 func (d *Desk) Reload(ctx context.Context) (ReloadResult, error) {
 	if err := d.need(access.ReloadFiles); err != nil {
 		return ReloadResult{}, err

@@ -15,9 +15,9 @@ import (
 	"postern/internal/queue"
 )
 
-// Traffic lists sums of what became of mail. A scope of domains sees the sums of its own domains and rules; those of legs are
-// about everybody. Where q.Limit sums are not enough to look at all of it, it is ErrBadRequest and none are returned: a part of
-// sums would be taken for the whole.
+// Traffic lists sums of what became of mail. A scope of domains sees the sums of its own domains and rules; those of
+// legs are about everybody. Where q.Limit sums are not enough to look at all of it, it is ErrBadRequest and none are
+// returned: a part of sums would be taken for the whole.
 func (d *Desk) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, error) {
 	if err := d.need(access.ReadStatus); err != nil {
 		return nil, err
@@ -73,8 +73,8 @@ const (
 	suggestionsMost = 20, 100
 )
 
-// pastDomains keeps what the days before today add up to: it does not change any more, and with thousands of domains it is
-// hundreds of thousands of sums.
+// pastDomains keeps what the days before today add up to: it does not change any more, and with thousands of domains it
+// is hundreds of thousands of sums.
 type pastDomains struct {
 	mu    sync.Mutex
 	today time.Time
@@ -134,8 +134,8 @@ func (s *Service) domains(ctx context.Context, now time.Time) (map[string]Sugges
 	return by, err
 }
 
-// Suggestions lists domains that no rule in force protects and that were authenticated in the last 30 days every time, or
-// all but one time in a hundred; those with most mail first.
+// Suggestions lists domains that no rule in force protects and that were authenticated in the last 30 days every time,
+// or all but one time in a hundred; those with most mail first.
 func (d *Desk) Suggestions(ctx context.Context) ([]Suggestion, error) {
 	if err := d.wholeRules(); err != nil {
 		return nil, err

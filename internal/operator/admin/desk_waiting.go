@@ -12,11 +12,13 @@ import (
 	"postern/internal/queue"
 )
 
-// WaitingView says what waits by age and by rule. It looks at what was accepted last, first, for as long as a page may take.
+// WaitingView says what waits by age and by rule. It looks at what was accepted last, first, for as long as a page may
+// take.
 type WaitingView struct {
 	Ages  []AgeCount    `json:"ages"`
 	Rules []RuleWaiting `json:"rules"`
-	// Complete is false where more waits than could be looked at; then the counts are of what was accepted since SearchedTo.
+	// Complete is false where more waits than could be looked at; then the counts are of what was accepted since
+	// SearchedTo.
 	Complete   bool       `json:"complete"`
 	SearchedTo *time.Time `json:"searched_to,omitempty"`
 }

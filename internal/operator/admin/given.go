@@ -10,8 +10,8 @@ import (
 	"postern/internal/operator/audit"
 )
 
-// What somebody takes away is told in the audit trail before it is handed out: evidence and a rules file at every download,
-// the text of a rules file that is only looked at once in lookedFor for each person and revision.
+// What somebody takes away is told in the audit trail before it is handed out: evidence and a rules file at every
+// download, the text of a rules file that is only looked at once in lookedFor for each person and revision.
 const (
 	lookedFor  = time.Hour
 	lookedMost = 1000
@@ -45,8 +45,8 @@ func (d *Desk) gives(ctx context.Context, action, target, part string) error {
 	return d.s.record(ctx, audit.Entry{At: time.Now(), By: d.takes(), Action: action, Target: target, After: part})
 }
 
-// shows tells of a look at the text of a revision. It is shown all the same where that cannot be written: whoever repairs
-// the disk has to see the rules. The log says it then.
+// shows tells of a look at the text of a revision. It is shown all the same where that cannot be written: whoever
+// repairs the disk has to see the rules. The log says it then.
 func (d *Desk) shows(ctx context.Context, revision int64) {
 	target := "revision " + strconv.FormatInt(revision, 10)
 	if d.s.looks.anew(d.takes()+" "+target, time.Now()) {

@@ -40,7 +40,8 @@ const (
 // fate says what one claimed delivery is to demand from now on; ok is false where it stays as it is.
 type fate func(view *inforce.View, w *queue.Work, j *inforce.Judged) (to inforce.Weighed, ok bool)
 
-// surplus counts what waits under more than set demands, with the tables in force; only what only chooses, where it is not nil.
+// surplus counts what waits under more than set demands, with the tables in force; only what only chooses, where it is
+// not nil.
 func (s *Service) surplus(ctx context.Context, set *rules.Set, only func(*queue.Record) bool) (out Surplus, err error) {
 	view := *s.cfg.Rules.Now()
 	if view.Rules, view.Err = set, nil; view.Table == nil {
@@ -123,7 +124,8 @@ func (s *Service) chunks(ctx context.Context, f queue.Filter, each func([]queue.
 	}
 }
 
-// lower moves waiting deliveries to what is demanded of them without any rule. What their senders demand is not ours to lower.
+// lower moves waiting deliveries to what is demanded of them without any rule. What their senders demand is not ours to
+// lower.
 func (s *Service) lower(ctx context.Context, r *ActRequest, by string) (ActResult, error) {
 	c := changing{s: s, by: by, action: "queue release --lower", target: r.target(), releases: true,
 		fate: func(view *inforce.View, w *queue.Work, _ *inforce.Judged) (to inforce.Weighed, ok bool) {

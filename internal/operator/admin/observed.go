@@ -13,9 +13,9 @@ import (
 	"postern/internal/queue"
 )
 
-// Observed says what was delivered though it fell short of what its domain publishes, because that is only observed, under
-// test, under an exception or set aside by the message: what would have waited at that host if it were kept to. It is as good
-// as the records, which end with a message's time in the queue and the trace.
+// Observed says what was delivered though it fell short of what its domain publishes, because that is only observed,
+// under test, under an exception or set aside by the message: what would have waited at that host if it were kept to.
+// It is as good as the records, which end with a message's time in the queue and the trace.
 type Observed struct {
 	Since      time.Time     `json:"since"`
 	Deliveries int           `json:"deliveries"` // looked at

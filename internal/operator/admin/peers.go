@@ -24,7 +24,8 @@ type Peers interface {
 	Forget(ctx context.Context, match func(*peers.Record) bool) ([]peers.Record, error)
 }
 
-// Peer is what is remembered of one address of a server we send to, as the command line prints it. Names of fields stay.
+// Peer is what is remembered of one address of a server we send to, as the command line prints it. Names of fields
+// stay.
 type Peer struct {
 	Host        string     `json:"host"`
 	IP          string     `json:"ip"`
@@ -110,8 +111,8 @@ type Missing struct {
 	HoldUntil *time.Time `json:"hold_until"` // null: ordinary mail may go without TLS
 }
 
-// missing says what a delivery to an address of a host would hear when it found no TLS there. Host is "" where an address
-// was named instead of a host.
+// missing says what a delivery to an address of a host would hear when it found no TLS there. Host is "" where an
+// address was named instead of a host.
 func (s *Service) missing(host, addr string) (Missing, error) {
 	if s.cfg.Peers == nil {
 		return Missing{}, badRequest("this gateway remembers no peers")
@@ -134,8 +135,8 @@ type ForgetResult struct {
 	Forgotten int `json:"forgotten"`
 }
 
-// ForgetPeers carries out r. It weakens protection, for what is forgotten is no longer missed, so the entry is on stable
-// storage before.
+// ForgetPeers carries out r. It weakens protection, for what is forgotten is no longer missed, so the entry is on
+// stable storage before.
 func (d *Desk) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResult, error) {
 	if err := d.need(access.ForgetPeers); err != nil {
 		return ForgetResult{}, err

@@ -22,8 +22,8 @@ type MailHosts struct {
 	ByAdmin bool
 }
 
-// Pins lists which names of mail hosts are known for which domain and rule; "" lists those of every domain. They tell of the
-// rules of all.
+// Pins lists which names of mail hosts are known for which domain and rule; "" lists those of every domain. They tell
+// of the rules of all.
 func (d *Desk) Pins(ctx context.Context, domain string) ([]mxpins.Pin, error) {
 	if err := d.wide(access.ReadPeers); err != nil {
 		return nil, err
@@ -59,8 +59,8 @@ func (s *Service) pinned(domain string) (mail.Domain, error) {
 // ApproveRequest asks to accept mail hosts of a domain.
 type ApproveRequest struct {
 	Domain string `json:"domain"`
-	// Names are what is approved: registrable domains, or mail hosts, which stand for the registrable domain they lie below.
-	// Each must be one that DNS names for the domain when it is approved.
+	// Names are what is approved: registrable domains, or mail hosts, which stand for the registrable domain they lie
+	// below. Each must be one that DNS names for the domain when it is approved.
 	Names []string `json:"names"`
 	// Rule limits it to what one rule remembers; "" is every rule that remembers something of the domain.
 	Rule string `json:"rule,omitempty"`
@@ -76,9 +76,9 @@ type ApproveResult struct {
 	Retried int `json:"retried"`
 }
 
-// Approve looks up the mail hosts of a domain, makes the names asked for known to its rules if DNS names them now, and has
-// the mail that waits for the domain tried at once. What else DNS names stays unknown. It lets mail go where it did not
-// before, so the entry is on stable storage first.
+// Approve looks up the mail hosts of a domain, makes the names asked for known to its rules if DNS names them now, and
+// has the mail that waits for the domain tried at once. What else DNS names stays unknown. It lets mail go where it did
+// not before, so the entry is on stable storage first.
 func (d *Desk) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, error) {
 	if err := d.wide(access.ApproveMX); err != nil {
 		return ApproveResult{}, err
@@ -193,8 +193,8 @@ type UnpinResult struct {
 	Forgotten []mxpins.Pin `json:"forgotten"`
 }
 
-// Unpin carries out r. The next success under a rule remembers anew whatever it finds, so the entry is on stable storage
-// before.
+// Unpin carries out r. The next success under a rule remembers anew whatever it finds, so the entry is on stable
+// storage before.
 func (d *Desk) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error) {
 	if err := d.need(access.ForgetPeers); err != nil {
 		return UnpinResult{}, err
@@ -226,8 +226,8 @@ func (d *Desk) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error) {
 	return UnpinResult{Forgotten: gone}, nil
 }
 
-// carryPins gives renamed rules what they remembered under their old names, before they come into force. What stands under
-// the old names stays, for mail that waits may still ask for them.
+// carryPins gives renamed rules what they remembered under their old names, before they come into force. What stands
+// under the old names stays, for mail that waits may still ask for them.
 func (s *Service) carryPins(ctx context.Context, old, next *rules.Set) error {
 	if s.cfg.Pins == nil || old == nil {
 		return nil

@@ -34,7 +34,8 @@ type PolicyKept struct {
 	FetchedAt *time.Time `json:"fetched_at"`
 	Until     *time.Time `json:"until"`
 	Source    string     `json:"source"` // "cache", or "fetched" where it was fetched for this answer
-	// UsedAt is when mail needed it last, to the day; TriedAt when the domain was asked last, and DueAt when it is asked again.
+	// UsedAt is when mail needed it last, to the day; TriedAt when the domain was asked last, and DueAt when it is
+	// asked again.
 	UsedAt  *time.Time `json:"used_at"`
 	TriedAt *time.Time `json:"tried_at"`
 	DueAt   *time.Time `json:"due_at"`
@@ -151,7 +152,8 @@ func shownPolicy(ctx context.Context, p Policies, domain mail.Domain) (PolicyKep
 	return policyKept(kept), nil
 }
 
-// RefreshPolicy asks a domain for its policy now, and tells what counts then. What changed by it is the domain's own word.
+// RefreshPolicy asks a domain for its policy now, and tells what counts then. What changed by it is the domain's own
+// word.
 func (d *Desk) RefreshPolicy(ctx context.Context, name string) (PolicyKept, error) {
 	p, err := d.policies(access.RunChecks)
 	if err != nil {
@@ -178,9 +180,9 @@ func (d *Desk) RefreshPolicy(ctx context.Context, name string) (PolicyKept, erro
 		Before: before.line(), After: out.line()})
 }
 
-// ForgetPolicy deletes what is kept of a domain. It weakens protection, for until the domain is asked again, and if nothing is
-// found then, mail goes there as if it had never had a policy: so it takes the right to change what protects mail, and the
-// entry is on stable storage before.
+// ForgetPolicy deletes what is kept of a domain. It weakens protection, for until the domain is asked again, and if
+// nothing is found then, mail goes there as if it had never had a policy: so it takes the right to change what protects
+// mail, and the entry is on stable storage before.
 func (d *Desk) ForgetPolicy(ctx context.Context, name string) (PolicyForgotten, error) {
 	p, err := d.policies(access.WriteRules)
 	if err != nil {

@@ -14,8 +14,9 @@ import (
 	"postern/internal/queue"
 )
 
-// Publications is what the records of mail to a domain say of what it and its hosts publish: what was found last and since
-// when, what changed, and which mail waited for it. A time is that of a try: what changed did so between two of them.
+// Publications is what the records of mail to a domain say of what it and its hosts publish: what was found last and
+// since when, what changed, and which mail waited for it. A time is that of a try: what changed did so between two of
+// them.
 type Publications struct {
 	Since      time.Time           `json:"since"`
 	Complete   bool                `json:"complete"` // everything since Since was looked at
@@ -31,7 +32,8 @@ type Publications struct {
 type Publication struct {
 	Host string `json:"host"`
 	trace.Policy
-	// SinceAt is the first try that found it so, and LastAt the last one. It may be older where Since bounds the records.
+	// SinceAt is the first try that found it so, and LastAt the last one. It may be older where Since bounds the
+	// records.
 	SinceAt *time.Time `json:"since_at"`
 	LastAt  *time.Time `json:"last_at"`
 }

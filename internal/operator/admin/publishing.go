@@ -15,9 +15,9 @@ import (
 	"postern/internal/policy/rules"
 )
 
-// Publishing is what the domain of a recipient and its mail hosts publish for senders, as a delivery would find it now, and
-// what that adds to what is demanded anyway. What is not known is told as such. Whether a host offers REQUIRETLS is said to
-// whoever connects, which nobody did for this: a check tells.
+// Publishing is what the domain of a recipient and its mail hosts publish for senders, as a delivery would find it now,
+// and what that adds to what is demanded anyway. What is not known is told as such. Whether a host offers REQUIRETLS is
+// said to whoever connects, which nobody did for this: a check tells.
 type Publishing struct {
 	// NotAsked says why nobody was asked, "" where somebody was.
 	NotAsked string `json:"not_asked,omitempty"`
@@ -48,7 +48,8 @@ const (
 	publishingMost = 10
 )
 
-// publishing finds out what domains publish, by the plans that deliveries are made by, for requirements each demands anyway.
+// publishing finds out what domains publish, by the plans that deliveries are made by, for requirements each demands
+// anyway.
 func publishing(ctx context.Context, v *inforce.View, anyway map[mail.Domain]policy.Requirement) map[mail.Domain]*Publishing {
 	ctx, cancel := context.WithTimeout(ctx, publishingTime)
 	defer cancel()

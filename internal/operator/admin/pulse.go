@@ -9,8 +9,8 @@ import (
 	"postern/internal/operator/access"
 )
 
-// Pulse is an event.Sink that tells whoever waits that something happened to mail or rules, so that pages can follow. It
-// says that, and not what. Emit never waits. The zero Pulse is ready; safe for concurrent use.
+// Pulse is an event.Sink that tells whoever waits that something happened to mail or rules, so that pages can follow.
+// It says that, and not what. Emit never waits. The zero Pulse is ready; safe for concurrent use.
 type Pulse struct {
 	mu    sync.Mutex
 	beats uint64
@@ -65,9 +65,9 @@ func (p *Pulse) Beats() uint64 {
 const watchPause = time.Second
 
 // Watch calls word at once, whenever something happened since, and with beat false every quiet interval, at most once a
-// second, until ctx ends or word says no. It says that something happened and not what, so it needs nothing but a look at the
-// status. beats counts what happened since the gateway started; for a scope of domains, which is not told how much happens to
-// others, it counts the words.
+// second, until ctx ends or word says no. It says that something happened and not what, so it needs nothing but a look
+// at the status. beats counts what happened since the gateway started; for a scope of domains, which is not told how
+// much happens to others, it counts the words.
 func (d *Desk) Watch(ctx context.Context, quiet time.Duration, word func(beats uint64, beat bool) bool) error {
 	if err := d.need(access.ReadStatus); err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 	"postern/internal/queue"
 )
 
-// Query selects deliveries; the zero Query selects all. Fields are ANDed. The tags are the names of its fields wherever a
-// search is written as parameters: in the API, whose description they fill, and in the console's form.
+// Query selects deliveries; the zero Query selects all. Fields are ANDed. The tags are the names of its fields wherever
+// a search is written as parameters: in the API, whose description they fill, and in the console's form.
 type Query struct {
 	Sender    string   `query:"sender" doc:"pattern with * and ?, address or domain; <> is the null sender"`
 	Recipient string   `query:"recipient" doc:"pattern with * and ?, address or domain"`

@@ -20,11 +20,12 @@ type ActRequest struct {
 	All      bool     `json:"all,omitempty"`
 	// Lower, with Release, lowers the deliveries to what the configuration demands without any rule.
 	Lower bool `json:"lower,omitempty"`
-	// Wait is how many seconds to wait for what is being sent, so that its end is told; at most MostWait. Whatever it is,
-	// a moment is waited for what no worker has begun with.
+	// Wait is how many seconds to wait for what is being sent, so that its end is told; at most MostWait. Whatever it
+	// is, a moment is waited for what no worker has begun with.
 	Wait int `json:"wait,omitempty"`
-	// Rejudge, with Release, gives the deliveries exactly what is in force now, where they hold more since a rule demands
-	// less. What is held stays held. This, Lower and ApplyRequest.LetWaitingGo are the only ways a requirement is lowered.
+	// Rejudge, with Release, gives the deliveries exactly what is in force now, where they hold more since a rule
+	// demands less. What is held stays held. This, Lower and ApplyRequest.LetWaitingGo are the only ways a requirement
+	// is lowered.
 	Rejudge bool `json:"rejudge,omitempty"`
 }
 
@@ -45,7 +46,8 @@ type ActResult struct {
 	Busy int `json:"busy,omitempty"`
 }
 
-// act carries out r. Retry, hold, release and cancel are one transaction of the store each; lowering and judging anew go in portions.
+// act carries out r. Retry, hold, release and cancel are one transaction of the store each; lowering and judging anew
+// go in portions.
 func (s *Service) act(ctx context.Context, r ActRequest, by string) (ActResult, error) {
 	a := queue.Action{Kind: r.Kind, Now: time.Now(), By: by}
 	if err := r.selectors(&a); err != nil {

@@ -113,8 +113,8 @@ func (d *Desk) receiving() (*ReceivedReports, error) {
 	return d.s.cfg.Received, d.need(access.ReadPeers)
 }
 
-// own leaves of a report what is about the scope; false where that is nothing. Where it is about others too, what may name
-// them goes.
+// own leaves of a report what is about the scope; false where that is nothing. Where it is about others too, what may
+// name them goes.
 func (d *Desk) own(r *tlsreports.Received) bool {
 	if d.p.Scope.All {
 		return true
@@ -177,8 +177,8 @@ func (q *ReceivedQuery) keeps(r *tlsreports.Received) bool {
 		(!q.Failing || failed > 0)
 }
 
-// ReceivedReport shows a report of somebody else, and what we saw of each failure. Sessions are those of a client with all our
-// domains, so that a scope of domains is not told of them.
+// ReceivedReport shows a report of somebody else, and what we saw of each failure. Sessions are those of a client with
+// all our domains, so that a scope of domains is not told of them.
 func (d *Desk) ReceivedReport(ctx context.Context, id string) (ReceivedDocument, error) {
 	book, err := d.receiving()
 	if err == nil && book == nil {
@@ -311,8 +311,8 @@ func (l *looked) of(result, address string, span tlsreports.Span) tlsreports.Sig
 	return tlsreports.Join(result, address, span, &l.seen)
 }
 
-// ReceivedSummary says who could not reach us over TLS in the last days, since when and how often, and what we saw of it.
-// days is at most 90; 0 means 14.
+// ReceivedSummary says who could not reach us over TLS in the last days, since when and how often, and what we saw of
+// it. days is at most 90; 0 means 14.
 func (d *Desk) ReceivedSummary(ctx context.Context, days int) (ReceivedSummary, error) {
 	out := ReceivedSummary{Complete: true, Failing: []tlsreports.Failing{}, Days: []tlsreports.DaySum{}}
 	book, err := d.receiving()

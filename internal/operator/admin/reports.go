@@ -29,13 +29,13 @@ type Reporting struct {
 type ReportOut struct {
 	Day    string `json:"day"` // in UTC
 	Domain string `json:"domain"`
-	// Of is "recipients", or "mail-host" where the domain is a TLSA base domain alone: the same sessions are then counted at the
-	// recipients' domains.
+	// Of is "recipients", or "mail-host" where the domain is a TLSA base domain alone: the same sessions are then
+	// counted at the recipients' domains.
 	Of        string `json:"of"`
 	Succeeded int64  `json:"succeeded"`
 	Failed    int64  `json:"failed"`
-	// State is "counting" while the day lasts, "off" where nothing is sent, then "waiting", "sent", "no-record" or "failed"; "missed"
-	// where the gateway did not send until it was too late.
+	// State is "counting" while the day lasts, "off" where nothing is sent, then "waiting", "sent", "no-record" or
+	// "failed"; "missed" where the gateway did not send until it was too late.
 	State  string     `json:"state"`
 	Text   string     `json:"text"`
 	ID     string     `json:"id"`

@@ -57,8 +57,8 @@ type ApplyRequest struct {
 	Text string `json:"text"`
 	// DryRun only says what would change.
 	DryRun bool `json:"dry_run,omitempty"`
-	// LetWaitingGo gives waiting mail that holds more than the new rules demand exactly what they demand. Without it that
-	// mail keeps what it has.
+	// LetWaitingGo gives waiting mail that holds more than the new rules demand exactly what they demand. Without it
+	// that mail keeps what it has.
 	LetWaitingGo bool `json:"let_waiting_go,omitempty"`
 	// IfRevision, when not nil, is the revision the caller looked at; any other in force is ErrRevision.
 	IfRevision *int64 `json:"if_revision,omitempty"`
@@ -76,8 +76,8 @@ type ApplyResult struct {
 	Warnings []rules.Warning `json:"warnings,omitempty"`
 	// Waiting is how much of what waits holds more than these rules demand.
 	Waiting Surplus `json:"waiting"`
-	// LetGo is how many deliveries were given less, as the request said; Busy how many could not be, because they are being
-	// sent right now.
+	// LetGo is how many deliveries were given less, as the request said; Busy how many could not be, because they are
+	// being sent right now.
 	LetGo int `json:"let_go,omitempty"`
 	Busy  int `json:"busy,omitempty"`
 }

@@ -19,8 +19,9 @@ var ErrUnfinished = errors.New("not everything could be looked at in time; narro
 // errHidden stands for an error whose words may speak of others.
 var errHidden = errors.New("something failed; an administrator of the whole gateway finds in its log what")
 
-// Tell is an error as the principal may hear it: what is about the request is told in its words, anything else to a scope of
-// domains without them, because they may name files, rules and servers of others. known are more errors about requests.
+// Tell is an error as the principal may hear it: what is about the request is told in its words, anything else to a
+// scope of domains without them, because they may name files, rules and servers of others. known are more errors about
+// requests.
 func (d *Desk) Tell(err error, known ...error) error {
 	if err == nil || d.p.Scope.All {
 		return err
@@ -35,8 +36,8 @@ func (d *Desk) Tell(err error, known ...error) error {
 	return errHidden
 }
 
-// ordered reports whether a delivery is one that the scope sent, or a notice to it about one: what rules demanded of it was
-// demanded of the scope's own mail.
+// ordered reports whether a delivery is one that the scope sent, or a notice to it about one: what rules demanded of it
+// was demanded of the scope's own mail.
 func (d *Desk) ordered(r *queue.Record) bool {
 	kind := r.Message.Kind
 	return d.p.Scope.Covers(r.Message.Envelope.From.Domain) ||
@@ -86,7 +87,8 @@ func (d *Desk) told(r *queue.Record) *queue.Record {
 // trace is the trace of a record as the principal may see it.
 func (d *Desk) trace(r *queue.Record) trace.Delivery { return trace.Of(d.told(r)) }
 
-// keeps holds a delivery, as it is told, against what the store does not look at, and against what it saw and is not told.
+// keeps holds a delivery, as it is told, against what the store does not look at, and against what it saw and is not
+// told.
 func (d *Desk) keeps(q *Query, t *trace.Delivery) bool {
 	if !d.p.Scope.All {
 		if q.Rule != "" && !slices.Contains(t.Rules, q.Rule) && !slices.Contains(t.Would, q.Rule) || q.Site != "" && t.NextHop == "" {

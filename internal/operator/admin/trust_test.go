@@ -13,8 +13,8 @@ func privately(trust string) string {
 	return strings.TrimSuffix(clinicRules, "\n") + "\n[rule.force_tls]\ntrust = \"" + trust + "\"\n"
 }
 
-// A rule whose file of CA certificates cannot be used is refused wherever it is put in force or previewed, at its place; one
-// that is in force already stops no edit of another.
+// A rule whose file of CA certificates cannot be used is refused wherever it is put in force or previewed, at its
+// place; one that is in force already stops no edit of another.
 func TestRulesThatNameAnUnreadableFileAreRefused(t *testing.T) {
 	s, _, _ := service(t)
 	gone := map[string]bool{"gone.pem": true}

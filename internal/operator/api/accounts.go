@@ -36,8 +36,8 @@ type Token struct {
 	LastUsed  time.Time           `json:"last_used,omitzero"`
 }
 
-// InviteRequest asks for a link by which somebody sets a password: with New for an account that is made now, else for the one
-// that has the name. Role and Domains are of a new account.
+// InviteRequest asks for a link by which somebody sets a password: with New for an account that is made now, else for
+// the one that has the name. Role and Domains are of a new account.
 type InviteRequest struct {
 	Name string `json:"name"`
 	New  bool   `json:"new,omitempty" doc:"make the account; without it a name that has none is an error"`

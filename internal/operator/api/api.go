@@ -1,13 +1,13 @@
-// Package api is the admin interface over HTTP and JSON, and its client: /api/v1, described by /api/v1/openapi.json, which
-// is made from the types here. It is served twice, and is the same at both places but for who asks:
+// Package api is the admin interface over HTTP and JSON, and its client: /api/v1, described by /api/v1/openapi.json,
+// which is made from the types here. It is served twice, and is the same at both places but for who asks:
 //
 //	Unix socket in the data directory   whoever may open it (mode 0600) may do everything; the kernel says who it is
 //	TCP listener of [admin]             whoever shows a token, as far as the token and its account reach
 //
-// Every operation is one of admin.Desk or accounts.Service, which authorise; this package only reads and writes. Errors are
-// RFC 9457 problems (Problem). Lists that grow without end come in pages: follow next as after, until there is none.
-// What can be edited has an ETag; an edit names the one it looked at in If-Match, and is refused with 412 if it is not in
-// force any more.
+// Every operation is one of admin.Desk or accounts.Service, which authorise; this package only reads and writes. Errors
+// are RFC 9457 problems (Problem). Lists that grow without end come in pages: follow next as after, until there is
+// none. What can be edited has an ETag; an edit names the one it looked at in If-Match, and is refused with 412 if it
+// is not in force any more.
 //
 // Public serves what may be open to the network: metrics and health, nothing that tells about mail.
 package api

@@ -65,8 +65,8 @@ func Dial(path string) *Client {
 	return &Client{base: "http://postern" + Root, where: path, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
 }
 
-// Remote returns a Client of the gateway whose console is at base, as token allows. Plain HTTP is for loopback addresses
-// only: the token would be read on the way. roots may be nil for those of the system.
+// Remote returns a Client of the gateway whose console is at base, as token allows. Plain HTTP is for loopback
+// addresses only: the token would be read on the way. roots may be nil for those of the system.
 func Remote(base, token string, roots *tls.Config) (*Client, error) {
 	u, err := url.Parse(strings.TrimSuffix(base, "/"))
 	switch {

@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// guests are the connections at the admin port. There are never more than most, so that whoever comes there takes neither
-// the memory nor the descriptors that mail needs. When one more comes, the one goes that has waited for longest without
-// a whole request: idle, or half-sent. Where all are being answered, the newcomer hears 503. Safe for concurrent use.
+// guests are the connections at the admin port. There are never more than most, so that whoever comes there takes
+// neither the memory nor the descriptors that mail needs. When one more comes, the one goes that has waited for longest
+// without a whole request: idle, or half-sent. Where all are being answered, the newcomer hears 503. Safe for
+// concurrent use.
 type guests struct {
 	net.Listener
 	most int

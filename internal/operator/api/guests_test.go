@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// At the admin port half-sent requests and idle connections make room for whoever comes; only where all are being answered
-// the newcomer hears 503 and when to come again.
+// At the admin port half-sent requests and idle connections make room for whoever comes; only where all are being
+// answered the newcomer hears 503 and when to come again.
 func TestTheAdminPortHasFewPlaces(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// allowNull says in the description that fields which point to an object, and are always there, may be null. The library
-// says so of single values only.
+// allowNull says in the description that fields which point to an object, and are always there, may be null. The
+// library says so of single values only.
 func allowNull(schemas huma.Registry) {
 	for name, schema := range schemas.Map() {
 		t := schemas.TypeFromRef("#/components/schemas/" + name)

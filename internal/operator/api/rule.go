@@ -12,8 +12,8 @@ import (
 	"postern/internal/policy/rules"
 )
 
-// Rule is one rule with the keys and words of the rules file; docs/rules.md says what each means. What is left out has the
-// file's default. Which keys there are is said by the grammar in policy/rules alone.
+// Rule is one rule with the keys and words of the rules file; docs/rules.md says what each means. What is left out has
+// the file's default. Which keys there are is said by the grammar in policy/rules alone.
 type Rule struct {
 	Name string
 	text json.RawMessage

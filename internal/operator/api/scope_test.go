@@ -27,8 +27,8 @@ type asked struct {
 
 const aRule = `{"name":"%","action":"force-tls","match":{"sender":["apple.test"],"recipient":["partner.test"]}}`
 
-// probes are the requests that try each operation. An operation that is not here fails the test: whoever adds one says here
-// what a tenant is told by it.
+// probes are the requests that try each operation. An operation that is not here fails the test: whoever adds one says
+// here what a tenant is told by it.
 func probes() map[string][]asked {
 	sent, waiting, foreign, inward := string(tenants.Sent), string(tenants.Waiting), string(tenants.Foreign), string(tenants.Inward)
 	theirs, stuck := string(tenants.Theirs), string(tenants.Stuck)
@@ -112,8 +112,8 @@ func tenant(t *testing.T, role access.Role) (*remoteWorld, *Client, *admin.Pulse
 	return w, w.token(t, "nina", role, p.Scope, may...), pulse
 }
 
-// No operation tells one tenant of another: nothing that is there because of the other stands in any answer, and what is the
-// other's is answered as what is not there.
+// No operation tells one tenant of another: nothing that is there because of the other stands in any answer, and what
+// is the other's is answered as what is not there.
 func TestNoOperationTellsATenantOfAnother(t *testing.T) {
 	var d struct{ Paths map[string]map[string]any }
 	if err := json.Unmarshal(description(t), &d); err != nil {

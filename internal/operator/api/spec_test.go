@@ -121,7 +121,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	}
 }
 
-// Names of operations and schemas are what others write programs against. This list is the contract: it only ever grows.
+// Names of operations and schemas are what others write programs against. This list is the contract: it only ever
+// grows.
 func TestOperationsKeepTheirNames(t *testing.T) {
 	var d struct {
 		Paths map[string]map[string]struct {

@@ -64,7 +64,8 @@ func whatIsTold() map[string]told {
 	}
 }
 
-// TestEveryOperationLeavesALine: whatever changes something or hands out evidence or rules is in the audit trail afterwards.
+// TestEveryOperationLeavesALine: whatever changes something or hands out evidence or rules is in the audit trail
+// afterwards.
 func TestEveryOperationLeavesALine(t *testing.T) {
 	list, err := os.ReadFile("testdata/operations.txt") // TestTheDescription holds it against the API
 	if err != nil {

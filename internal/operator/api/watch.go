@@ -37,7 +37,8 @@ func (s *Server) registerCheck(spec huma.API) {
 		})
 }
 
-// Beat says that something happened since the one before: mail moved, or an administrator did something. It does not say what.
+// Beat says that something happened since the one before: mail moved, or an administrator did something. It does not
+// say what.
 type Beat struct {
 	Beats uint64 `json:"beats"` // since the gateway started
 }

@@ -19,9 +19,10 @@ type Revision struct {
 	By        string    `json:"by"`
 }
 
-// Judgement is everything that mail is judged by at a moment, under one number: the rules, the tables of own domains and
-// routes, and the content of the files that these name. The number grows whenever any of it differs from what it was given
-// for, and is above every revision of the rules. What was judged under a lower number is judged again before it is sent.
+// Judgement is everything that mail is judged by at a moment, under one number: the rules, the tables of own domains
+// and routes, and the content of the files that these name. The number grows whenever any of it differs from what it
+// was given for, and is above every revision of the rules. What was judged under a lower number is judged again before
+// it is sent.
 type Judgement struct {
 	Number int64
 	Rules  int64  // revision
@@ -52,8 +53,8 @@ type Ledger interface {
 	AppendRules(ctx context.Context, text string, e Entry) (Revision, error)
 	// Judgement returns the newest, or the zero Judgement if there was none.
 	Judgement(ctx context.Context) (Judgement, error)
-	// Judge gives j its number and stores it as the newest: the number of the newest where that says the same and anew is
-	// false, else the next. It is durable when it returns.
+	// Judge gives j its number and stores it as the newest: the number of the newest where that says the same and anew
+	// is false, else the next. It is durable when it returns.
 	Judge(ctx context.Context, j Judgement, anew bool) (Judgement, error)
 	// Append stores an entry.
 	Append(ctx context.Context, e Entry) error

@@ -1,9 +1,9 @@
 // Package hindsight says what would have become of a past delivery under other demands.
 //
-// It has no judgement of its own: policy.Verdict judges, as it does when mail is sent, and certcheck examines the chain. The
-// record of a delivery says which host was reached by which TLS version, what spoke for the name of the host and what was
-// found out about revocation; the certificates that the server showed are kept whole and are examined again, at the time of
-// the connection, against the roots, the CA files and the remembered names of mail hosts of now.
+// It has no judgement of its own: policy.Verdict judges, as it does when mail is sent, and certcheck examines the
+// chain. The record of a delivery says which host was reached by which TLS version, what spoke for the name of the host
+// and what was found out about revocation; the certificates that the server showed are kept whole and are examined
+// again, at the time of the connection, against the roots, the CA files and the remembered names of mail hosts of now.
 //
 // What nobody examined then is open: revocation where nobody asked, a certificate that is not kept. An open question is
 // never good and never bad. What falls short all the same decides; else the answer is NotKnown.
@@ -85,8 +85,8 @@ func remember[V any](m map[string]V, key string, v V) V {
 	return v
 }
 
-// Ask says what would have become of a delivery under a requirement. Only one that was delivered is looked at: what failed
-// or waits would not have done better for a higher demand.
+// Ask says what would have become of a delivery under a requirement. Only one that was delivered is looked at: what
+// failed or waits would not have done better for a higher demand.
 func (j *Judge) Ask(ctx context.Context, r *queue.Record, req policy.Requirement) Answer {
 	if r.State != queue.Delivered || !req.Forced() {
 		return Answer{Outcome: AsNow}
@@ -209,8 +209,8 @@ func (p *past) pinsOf(ctx context.Context) ([]mxpins.Pin, bool) {
 	return remember(p.pins, domain, pins), true
 }
 
-// examine gives a proof for each demand: of the kept chain, or, where it is not kept, of a demand that was made and met then.
-// The others are open.
+// examine gives a proof for each demand: of the kept chain, or, where it is not kept, of a demand that was made and met
+// then. The others are open.
 func (p *past) examine(ctx context.Context) {
 	kept := false
 	if chain := p.chain(ctx); chain != nil && p.sources.Roots != nil {
@@ -236,8 +236,8 @@ func (p *past) examine(ctx context.Context) {
 	}
 }
 
-// isExamined reports whether the verdict knows all about a demand: the chain where it was kept, the TLSA records where they
-// were examined then.
+// isExamined reports whether the verdict knows all about a demand: the chain where it was kept, the TLSA records where
+// they were examined then.
 func (p *past) isExamined(d policy.PeerDemand, kept bool) bool {
 	switch d.By {
 	case policy.ByChain:
@@ -248,14 +248,16 @@ func (p *past) isExamined(d policy.PeerDemand, kept bool) bool {
 	return p.evidence.DANE != nil
 }
 
-// metThen reports whether a demand on the chain was made then, and met. What a TLSA record proved says nothing of the chain.
+// metThen reports whether a demand on the chain was made then, and met. What a TLSA record proved says nothing of the
+// chain.
 func (p *past) metThen(d policy.PeerDemand) bool {
 	byChain := p.made.Channel == policy.Authenticated || p.used.ProvedBy != policy.ByDANEEE && p.used.ProvedBy != policy.ByDANETA
 	return byChain && p.used.Reached >= policy.Authenticated && slices.ContainsFunc(p.made.Demands(),
 		func(m policy.PeerDemand) bool { return m.Key() == d.Key() })
 }
 
-// chain is the certificates that the server showed, nil where one is not kept or some may have been left out of the record.
+// chain is the certificates that the server showed, nil where one is not kept or some may have been left out of the
+// record.
 func (p *past) chain(ctx context.Context) []*x509.Certificate {
 	facts := p.evidence.Chain
 	if len(facts) == 0 || len(facts) >= certcheck.MaxCertificates {
@@ -293,7 +295,8 @@ func (p *past) chain(ctx context.Context) []*x509.Certificate {
 	return out
 }
 
-// proofs examines a chain against what is asked for. Deliveries of an hour share it, unless a certificate begins or ends in it.
+// proofs examines a chain against what is asked for. Deliveries of an hour share it, unless a certificate begins or
+// ends in it.
 func (p *past) proofs(chain []*x509.Certificate) map[string]policy.Proof {
 	at := p.used.At
 	hour := at.Truncate(time.Hour)
@@ -321,8 +324,8 @@ func (p *past) proofs(chain []*x509.Certificate) map[string]policy.Proof {
 	return remember(p.examined, key, proofs)
 }
 
-// leaveRevocation leaves revocation open where nobody asked, and with it whether the certificate promises a staple. The answer
-// that is recorded is about the chains that the demands of then rested on.
+// leaveRevocation leaves revocation open where nobody asked, and with it whether the certificate promises a staple. The
+// answer that is recorded is about the chains that the demands of then rested on.
 func (p *past) leaveRevocation() {
 	if p.asked.Revocation == policy.RevocationOff {
 		return

@@ -133,8 +133,8 @@ func (w *world) keep(chain []*x509.Certificate) {
 
 func pin(c *x509.Certificate) string { return "sha256:" + certcheck.Facts(c).SPKI }
 
-// TestHindsightIsTheGatewaysJudgement: what is said of a past connection under other demands is what the gateway would have
-// said, over ten thousand connections and demands; it is not known only where revocation was not examined.
+// TestHindsightIsTheGatewaysJudgement: what is said of a past connection under other demands is what the gateway would
+// have said, over ten thousand connections and demands; it is not known only where revocation was not examined.
 func TestHindsightIsTheGatewaysJudgement(t *testing.T) {
 	const seed = 20261128
 	dice := rand.New(rand.NewPCG(seed, 1))
@@ -291,7 +291,8 @@ func (w *world) remembers(name string) {
 	w.pins = []mxpins.Pin{{Domain: domain.String(), Rule: "x", Name: name, By: policy.MXByFirstUse}}
 }
 
-// A first use takes one name. Where mail went to hosts of several, one of them would have waited, and which is not known.
+// A first use takes one name. Where mail went to hosts of several, one of them would have waited, and which is not
+// known.
 func TestAFirstUseTakesOneName(t *testing.T) {
 	w := newWorld()
 	judge := w.judge()

@@ -4,12 +4,13 @@
 //	Begin   -> where to send the browser, and a secret for its cookie
 //	Finish  <- what the browser brings back, and the cookie: whose name was proven
 //
-// Only names are taken from there: who may what is said here, by an account of that name that an administrator made. A login
-// that was begun in one browser cannot be finished in another, once only, within ten minutes.
+// Only names are taken from there: who may what is said here, by an account of that name that an administrator made. A
+// login that was begun in one browser cannot be finished in another, once only, within ten minutes.
 //
-// Who has a session at the provider comes back at once, without proving anything. So a sign-in counts as a proof of the time
-// that the provider says (auth_time), of none where it says none; and where a fresh proof is wanted, the provider is asked
-// for one (max_age=0) and its auth_time must be of after that, however it read the question (OpenID Connect Core 1.0 §3.1.2.1).
+// Who has a session at the provider comes back at once, without proving anything. So a sign-in counts as a proof of the
+// time that the provider says (auth_time), of none where it says none; and where a fresh proof is wanted, the provider
+// is asked for one (max_age=0) and its auth_time must be of after that, however it read the question (OpenID Connect
+// Core 1.0 §3.1.2.1).
 package oidc
 
 import (
@@ -36,7 +37,8 @@ type Config struct {
 	Issuer string // https://login.example.com
 	// ClientID and ClientSecret are what the provider knows the gateway by; the secret may be "" for a public client.
 	ClientID, ClientSecret string
-	// Claim is the claim that holds the name of an account: "email", "preferred_username", "sub". An email must be verified.
+	// Claim is the claim that holds the name of an account: "email", "preferred_username", "sub". An email must be
+	// verified.
 	Claim string
 	// HTTP asks the provider; nil is a client of its own with a time limit.
 	HTTP *http.Client
@@ -95,8 +97,8 @@ func New(cfg Config) *Provider {
 	return &Provider{cfg: cfg, open: pending.New[login](loginTime, loginsMost)}
 }
 
-// Begin returns where to send a browser that wants to sign in and come back to redirect, and the secret of its cookie. next
-// is where it wants to go afterwards. again asks the provider for a fresh proof.
+// Begin returns where to send a browser that wants to sign in and come back to redirect, and the secret of its cookie.
+// next is where it wants to go afterwards. again asks the provider for a fresh proof.
 func (p *Provider) Begin(ctx context.Context, redirect, next string, again bool) (to, cookie string, err error) {
 	found, err := p.provider(ctx)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package pending keeps questions that are waiting for their answer: each is taken once, in time, and strangers who begin many
-// push out the oldest instead of filling memory.
+// Package pending keeps questions that are waiting for their answer: each is taken once, in time, and strangers who
+// begin many push out the oldest instead of filling memory.
 package pending
 
 import (

@@ -42,8 +42,8 @@ func requireTLS(reason string) *Policy {
 	return p
 }
 
-// policyOf is what decided of what was published for the hop of a try: what the try fell short of, what is enforced, what is
-// not, what is not known, in that order. It is nil where nothing is.
+// policyOf is what decided of what was published for the hop of a try: what the try fell short of, what is enforced,
+// what is not, what is not known, in that order. It is nil where nothing is.
 func policyOf(try *attempt.Try) *Policy {
 	var out *Policy
 	for i := range try.Published {

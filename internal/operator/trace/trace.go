@@ -1,5 +1,5 @@
-// Package trace shows what became of deliveries, as people and programs read it: the objects of the trace, made of stored
-// records. It says what a record says, and asks nobody; who may see what is the business of admin.
+// Package trace shows what became of deliveries, as people and programs read it: the objects of the trace, made of
+// stored records. It says what a record says, and asks nobody; who may see what is the business of admin.
 //
 // Ground room.
 package trace
@@ -16,8 +16,8 @@ import (
 	"postern/internal/queue"
 )
 
-// Delivery is one delivery as people and programs see it (design.md §7). The names are stable; fields are only ever added.
-// Times are UTC, null when there is none. Texts a stranger chose are bounded and escaped when they are stored.
+// Delivery is one delivery as people and programs see it (design.md §7). The names are stable; fields are only ever
+// added. Times are UTC, null when there is none. Texts a stranger chose are bounded and escaped when they are stored.
 type Delivery struct {
 	Delivery  int64  `json:"delivery"`
 	Message   string `json:"message"`
@@ -33,8 +33,8 @@ type Delivery struct {
 	Rule    string   `json:"rule"`
 	Rules   []string `json:"rules,omitempty"`
 	Matched bool     `json:"matched,omitempty"`
-	// Because are recipients of the message whom these rules name, where this one is protected only because of them, as far
-	// as that can be told; at most rules.MaxBecause.
+	// Because are recipients of the message whom these rules name, where this one is protected only because of them, as
+	// far as that can be told; at most rules.MaxBecause.
 	Because []string `json:"because,omitempty"`
 	Would   []string `json:"would,omitempty"` // rules in test mode that would have set more
 
@@ -67,8 +67,9 @@ type Delivery struct {
 	PresentedNames []string   `json:"presented_names,omitempty"`
 	// ProvedBy is what proved the peer of an authenticated connection: certificate, pin, dane-ee or dane-ta; "" else.
 	ProvedBy string `json:"proved_by"`
-	// Policy is "requiretls" where the sender asked for that; else what the recipient's domain or its mail host publishes for
-	// senders: "dane" or "sts", "" where nothing was found. Whether it is kept to says the mode in its detail.
+	// Policy is "requiretls" where the sender asked for that; else what the recipient's domain or its mail host
+	// publishes for senders: "dane" or "sts", "" where nothing was found. Whether it is kept to says the mode in its
+	// detail.
 	Policy       string   `json:"policy"`
 	PolicyDetail *Policy  `json:"policy_detail"`
 	Notes        []string `json:"notes,omitempty"`
@@ -182,7 +183,8 @@ func Of(r *queue.Record) Delivery {
 	return t
 }
 
-// newestAttempt is the attempt that tells how the delivery stands: its own newest, or a newer one of the site it waits at.
+// newestAttempt is the attempt that tells how the delivery stands: its own newest, or a newer one of the site it waits
+// at.
 func newestAttempt(r *queue.Record) *attempt.Attempt {
 	var own *attempt.Attempt
 	for i := range r.History {
@@ -283,8 +285,8 @@ func (t *Delivery) fill(a *attempt.Attempt) {
 	}
 }
 
-// Demanded is the name of a level that is demanded, as people read it: see policy.Level.Demand. Any other text is returned
-// as it is.
+// Demanded is the name of a level that is demanded, as people read it: see policy.Level.Demand. Any other text is
+// returned as it is.
 func Demanded(level string) string {
 	l, err := policy.ParseLevel(level)
 	if err != nil {

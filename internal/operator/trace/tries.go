@@ -29,7 +29,8 @@ type Try struct {
 	Shortfalls []string
 }
 
-// Tries lists the connections of a delivery's recorded attempts in order. An attempt without any is one try that says why.
+// Tries lists the connections of a delivery's recorded attempts in order. An attempt without any is one try that says
+// why.
 func Tries(t *Delivery) []Try {
 	var out []Try
 	for i := range t.Attempts {

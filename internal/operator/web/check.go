@@ -35,8 +35,8 @@ func (c *Console) checkPage(r *request) error {
 	return c.page(r, "check", "Check a server", v)
 }
 
-// check examines a target. Script asks for the steps as they happen, lines of JSON; without it the page comes when all is
-// done.
+// check examines a target. Script asks for the steps as they happen, lines of JSON; without it the page comes when all
+// is done.
 func (c *Console) check(r *request) error {
 	v, err := c.checkForm(r)
 	if err != nil {

@@ -48,8 +48,8 @@ func TestACheckIsAPageOrAStream(t *testing.T) {
 	}
 }
 
-// Whoever may not act may not make the gateway call somebody, and whoever is limited to domains may name these and where
-// their mail goes, and no host.
+// Whoever may not act may not make the gateway call somebody, and whoever is limited to domains may name these and
+// where their mail goes, and no host.
 func TestWhoMayCheckWhat(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()

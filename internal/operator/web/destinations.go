@@ -64,8 +64,8 @@ type destinationView struct {
 	Done      string
 	// Plot is the mail of the last 30 days to a domain; nil where its sums are not the principal's to see.
 	Plot *plot
-	// Published is what mail found that it publishes, Unpublished that not all of that was looked at, and Policy the MTA-STS
-	// policy that is kept; nil where it is a server, or the policy is not the principal's to see.
+	// Published is what mail found that it publishes, Unpublished that not all of that was looked at, and Policy the
+	// MTA-STS policy that is kept; nil where it is a server, or the policy is not the principal's to see.
 	Published   *admin.Publications
 	Unpublished *unfinished
 	Policy      *admin.PolicyKept

@@ -9,8 +9,8 @@ import (
 	"postern/internal/queue"
 )
 
-// The first page counts what waits and what is held, for who sees everything and for who sees a domain, and calls no site
-// troubled where nothing waits.
+// The first page counts what waits and what is held, for who sees everything and for who sees a domain, and calls no
+// site troubled where nothing waits.
 func TestTheOverviewCountsWhatIsHeldAndForgetsEmptySites(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()

@@ -9,8 +9,8 @@ import (
 // liveBreath is how often a quiet stream says that it is alive, and looks whether the session is.
 const liveBreath = 20 * time.Second
 
-// live tells a page that something happened, as server-sent events: script then asks for the page again. The first word comes
-// at once, so that what happened between the page and this stream is seen.
+// live tells a page that something happened, as server-sent events: script then asks for the page again. The first word
+// comes at once, so that what happened between the page and this stream is seen.
 func (c *Console) live(r *request) error {
 	out, begun := http.NewResponseController(r.w), false
 	return r.desk.Watch(r.ctx(), liveBreath, func(beats uint64, beat bool) bool {

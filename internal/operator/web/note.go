@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// What an action did is said on the page it leads back to. The address of that page holds only the number of what is said,
-// drawn at random; the words stay here, for the account that acted. So a link that somebody made shows nothing, whatever it
-// holds. So many are kept, the oldest goes first; a page whose note is gone shows none.
+// What an action did is said on the page it leads back to. The address of that page holds only the number of what is
+// said, drawn at random; the words stay here, for the account that acted. So a link that somebody made shows nothing,
+// whatever it holds. So many are kept, the oldest goes first; a page whose note is gone shows none.
 const (
 	notesKept = 256
 	noteMost  = 400 // bytes of one

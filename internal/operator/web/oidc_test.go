@@ -93,8 +93,8 @@ func TestAnswersThatAreNotForUsAreRefused(t *testing.T) {
 	p.Refuse = ""
 }
 
-// A provider that has a session of its own sends the browser back without asking anybody: that opens the console, and is no
-// fresh proof, neither at sign-in nor when one is asked for.
+// A provider that has a session of its own sends the browser back without asking anybody: that opens the console, and
+// is no fresh proof, neither at sign-in nor when one is asked for.
 func TestAnOldProofElsewhereIsNoFreshOne(t *testing.T) {
 	b, p := withProvider(t, "sub")
 	b.setUp()

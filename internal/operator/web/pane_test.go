@@ -10,8 +10,8 @@ import (
 	"postern/internal/policy/rules"
 )
 
-// TestThePaneStandsInItsOrder: the pane has the areas and the words of the product's description, the box in the Recipient
-// area.
+// TestThePaneStandsInItsOrder: the pane has the areas and the words of the product's description, the box in the
+// Recipient area.
 func TestThePaneStandsInItsOrder(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()
@@ -55,8 +55,8 @@ func TestThePaneStandsInItsOrder(t *testing.T) {
 	}
 }
 
-// TestWhatIsWrongStandsAtItsField: each problem stands at its field and in a list that leads there, and all that was filled
-// in is still there.
+// TestWhatIsWrongStandsAtItsField: each problem stands at its field and in a list that leads there, and all that was
+// filled in is still there.
 func TestWhatIsWrongStandsAtItsField(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()

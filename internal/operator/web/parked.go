@@ -19,10 +19,10 @@ import (
 	"postern/internal/operator/admin"
 )
 
-// A form that was sent when the proof of who sends it was too old waits for the proof and is carried out then; one that was
-// sent when the time of the session was over waits until its sender has signed in and says so: what somebody filled in is
-// never lost. It is kept in memory, bound to the session, for parkedTime; so many for one session, and so many bytes for
-// all. The oldest goes first. Of a browser that had no session nothing is kept.
+// A form that was sent when the proof of who sends it was too old waits for the proof and is carried out then; one that
+// was sent when the time of the session was over waits until its sender has signed in and says so: what somebody filled
+// in is never lost. It is kept in memory, bound to the session, for parkedTime; so many for one session, and so many
+// bytes for all. The oldest goes first. Of a browser that had no session nothing is kept.
 const (
 	parkedTime  = 15 * time.Minute
 	parkedEach  = 4
@@ -131,8 +131,8 @@ func (c *Console) owner(ctx context.Context, secret string) (session, account st
 	return one.Hash, one.Account
 }
 
-// handingOn looks whose session a request holds, before a proof ends it. What it returns gives the forms that are kept for
-// that session to the one that follows, where both are the same account's.
+// handingOn looks whose session a request holds, before a proof ends it. What it returns gives the forms that are kept
+// for that session to the one that follows, where both are the same account's.
 func (c *Console) handingOn(r *http.Request) func(secret string) {
 	session, account := c.owner(r.Context(), c.door.Secret(r))
 	return func(secret string) {
@@ -161,8 +161,8 @@ func (c *Console) park(session string, r *http.Request, body []byte) (path strin
 	return againPath + id, ok
 }
 
-// afterSignIn is where to go when somebody whose session has ended has signed in: to the form that was sent, or to the page
-// that was asked for. "" leads to the overview.
+// afterSignIn is where to go when somebody whose session has ended has signed in: to the form that was sent, or to the
+// page that was asked for. "" leads to the overview.
 func (c *Console) afterSignIn(r *http.Request) string {
 	if r.Method != http.MethodPost {
 		return r.URL.RequestURI()
@@ -182,7 +182,8 @@ func (c *Console) afterSignIn(r *http.Request) string {
 	return path
 }
 
-// afterProof is where to go when the sender has proven again: to the form that was sent, or back to where it was filled in.
+// afterProof is where to go when the sender has proven again: to the form that was sent, or back to where it was filled
+// in.
 func (c *Console) afterProof(r *request) string {
 	if r.Method != http.MethodPost {
 		return r.URL.RequestURI()

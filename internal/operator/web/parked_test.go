@@ -10,7 +10,8 @@ import (
 	"postern/internal/operator/accounts"
 )
 
-// tired is a console where a proof counts for no time at all but by withFresh, so that every dangerous form comes too late.
+// tired is a console where a proof counts for no time at all but by withFresh, so that every dangerous form comes too
+// late.
 func tired(t *testing.T) *browser {
 	t.Helper()
 	b := newConsole(t)
@@ -46,7 +47,8 @@ func (b *browser) goOn(p page) page {
 	return b.post("/prove", "password", password, "next", u.Query().Get("next"))
 }
 
-// TestWhatWasFilledInSurvivesTheProof: each dangerous form, typed or with a file, does after the proof what it would have done.
+// TestWhatWasFilledInSurvivesTheProof: each dangerous form, typed or with a file, does after the proof what it would
+// have done.
 func TestWhatWasFilledInSurvivesTheProof(t *testing.T) {
 	edit := func(do string) []string {
 		return []string{"rule", "", "revision", "0", "do", do, "name", "harbour", "description", "what I wrote & more", "action", "force-tls", "scope", "outbound",
@@ -85,7 +87,8 @@ func TestWhatWasFilledInSurvivesTheProof(t *testing.T) {
 	}
 }
 
-// Who proves by a way that leads back by a link sees the form, and it is carried out at a click, once, and only in its session.
+// Who proves by a way that leads back by a link sees the form, and it is carried out at a click, once, and only in its
+// session.
 func TestAKeptFormBelongsToItsSession(t *testing.T) {
 	b := tired(t)
 	p := b.post("/accounts", "name", "ben", "role", "operator")
@@ -125,8 +128,9 @@ func (b *browser) ended() {
 	}
 }
 
-// A form that is sent when the session has ended waits until its sender has signed in: it is shown then, and carried out at a
-// click. Whoever else signs in at that browser does not see it; a browser that never had a session leaves nothing.
+// A form that is sent when the session has ended waits until its sender has signed in: it is shown then, and carried
+// out at a click. Whoever else signs in at that browser does not see it; a browser that never had a session leaves
+// nothing.
 func TestAFormOutlivesItsSession(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()

@@ -7,8 +7,8 @@ import (
 	"postern/internal/history/traffic"
 )
 
-// plot is a picture of sums over time: a bar for each span, with a piece for each level. It is drawn by the server, so that
-// it needs no script, can be printed, and every bar leads to the mail behind it.
+// plot is a picture of sums over time: a bar for each span, with a piece for each level. It is drawn by the server, so
+// that it needs no script, can be printed, and every bar leads to the mail behind it.
 type plot struct {
 	Width, Height int
 	Bars          []bar

@@ -107,8 +107,8 @@ func (f *form) text() (string, []string) {
 	return rules.Assemble(settings)
 }
 
-// blame puts the problems of a rule to the fields they belong to, in the words of the pane. What is said of the rule as a
-// whole is that it has no name.
+// blame puts the problems of a rule to the fields they belong to, in the words of the pane. What is said of the rule as
+// a whole is that it has no name.
 func (f *form) blame(problems []rules.Problem, keyOf []string) {
 	for _, p := range problems {
 		key := "name"

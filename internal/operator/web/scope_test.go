@@ -26,8 +26,8 @@ type asked struct {
 	code int    // 0: 200
 }
 
-// probes are the requests that try each route. A route that is not here fails the test: whoever adds a page says here what
-// a tenant sees of it.
+// probes are the requests that try each route. A route that is not here fails the test: whoever adds a page says here
+// what a tenant sees of it.
 func probes() map[string][]asked {
 	sent, waiting, foreign, inward := string(tenants.Sent), string(tenants.Waiting), string(tenants.Foreign), string(tenants.Inward)
 	theirs, stuck := string(tenants.Theirs), string(tenants.Stuck)
@@ -103,8 +103,8 @@ func newTenants(t *testing.T, role access.Role) (*browser, *Console, *admin.Puls
 	return b, &Console{cfg: Config{Service: b.s, Accounts: b.a}}, pulse
 }
 
-// No page and no form tells one tenant of another: nothing that is there because of the other stands in any answer, and what
-// is the other's is answered as what is not there.
+// No page and no form tells one tenant of another: nothing that is there because of the other stands in any answer, and
+// what is the other's is answered as what is not there.
 func TestNoPageTellsATenantOfAnother(t *testing.T) {
 	for _, role := range access.Roles() {
 		b, c, _ := newTenants(t, role)

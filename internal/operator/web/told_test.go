@@ -132,8 +132,8 @@ func whatIsDone() map[string]doing {
 	}
 }
 
-// TestEveryRouteLeavesALine: whatever changes something, proves somebody, fails at that, or hands out evidence or rules is in the
-// audit trail afterwards; every other route is named here with the reason.
+// TestEveryRouteLeavesALine: whatever changes something, proves somebody, fails at that, or hands out evidence or rules
+// is in the audit trail afterwards; every other route is named here with the reason.
 func TestEveryRouteLeavesALine(t *testing.T) {
 	p := provider.New(t, "postern")
 	p.Be(map[string]any{"sub": "anna"})

@@ -31,8 +31,8 @@ func (endless) List(_ context.Context, f queue.Filter) iter.Seq2[queue.Record, e
 	}
 }
 
-// A search that did not look at everything is never "none": the pages of somebody who is limited to domains say how far they
-// looked, and where the search goes on.
+// A search that did not look at everything is never "none": the pages of somebody who is limited to domains say how far
+// they looked, and where the search goes on.
 func TestAnUnfinishedSearchIsNeverNone(t *testing.T) {
 	cfg, store, _ := tenants.Config(t)
 	cfg.Store = endless{store}

@@ -2,9 +2,10 @@
 //
 //	request -> websession.Guard -> route -> principal (websession.Who) -> Desk -> page struct -> template
 //
-// A handler gets the Desk of whoever asks and returns an error; show turns errors into pages (sign in, prove again, 403,
-// 404, 400, 500) in one place. Everything a page says comes from its struct through html/template, which escapes it; there
-// is no script or style in a page. Pages can be read and forms sent without script; console.js only makes it nicer.
+// A handler gets the Desk of whoever asks and returns an error; show turns errors into pages (sign in, prove again,
+// 403, 404, 400, 500) in one place. Everything a page says comes from its struct through html/template, which escapes
+// it; there is no script or style in a page. Pages can be read and forms sent without script; console.js only makes it
+// nicer.
 package web
 
 import (

@@ -683,7 +683,8 @@ func (b *browser) poison(text string) {
 	b.get("/trace/0fk3n00000000009").has(b, 200)
 }
 
-// TestPagesForTheEye writes every page to a folder, for looking at them in a browser; it runs when POSTERN_PAGES names one.
+// TestPagesForTheEye writes every page to a folder, for looking at them in a browser; it runs when POSTERN_PAGES names
+// one.
 func TestPagesForTheEye(t *testing.T) {
 	dir := os.Getenv("POSTERN_PAGES")
 	if dir == "" {

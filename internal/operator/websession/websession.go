@@ -3,8 +3,8 @@
 //	cookie -> Who -> access.Principal        sessions of accounts.Service
 //	Guard                                    cross-origin requests refused, headers that pages need
 //
-// The cookie holds a secret and nothing else. Over TLS it is __Host-postern: Secure, for this host and every path, so that
-// no other host or plain page can plant one. A plain listener is for loopback only; there it is called postern.
+// The cookie holds a secret and nothing else. Over TLS it is __Host-postern: Secure, for this host and every path, so
+// that no other host or plain page can plant one. A plain listener is for loopback only; there it is called postern.
 package websession
 
 import (
@@ -84,8 +84,8 @@ func (d *Door) Still(r *http.Request) bool {
 	return err == nil
 }
 
-// Lend gives the browser a secret under a name of its own for a short while; it comes back on GET requests that another site
-// leads to.
+// Lend gives the browser a secret under a name of its own for a short while; it comes back on GET requests that another
+// site leads to.
 func (d *Door) Lend(w http.ResponseWriter, name, secret string, most time.Duration) {
 	c := d.make(secret, int(most/time.Second))
 	c.Name += "-" + name
@@ -122,8 +122,8 @@ func Client(r *http.Request) accounts.Client {
 	return accounts.ClientAt(r.RemoteAddr, r.UserAgent())
 }
 
-// Guard refuses requests that another site's page made a browser send, bounds their bodies to most bytes, and sets the headers
-// of pages.
+// Guard refuses requests that another site's page made a browser send, bounds their bodies to most bytes, and sets the
+// headers of pages.
 func (d *Door) Guard(next http.Handler, most func(*http.Request) int64) http.Handler {
 	var cross http.CrossOriginProtection
 	return cross.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

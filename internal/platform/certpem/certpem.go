@@ -1,14 +1,14 @@
 // Package certpem reads files of certificates: what is trusted, and chains.
 //
 // The law: every place that reads certificates reads them here, so that all agree, and nothing that looks like a
-// certificate is passed over. What cannot be read is an error with its line: a block that is cut off, damaged or of another
-// form, a mark that is not written as RFC 7468 §3 wants it, base64 without marks, a certificate in DER. An error never
-// comes with a part of the certificates, for half of a file would be trusted or sent without a word.
+// certificate is passed over. What cannot be read is an error with its line: a block that is cut off, damaged or of
+// another form, a mark that is not written as RFC 7468 §3 wants it, base64 without marks, a certificate in DER. An
+// error never comes with a part of the certificates, for half of a file would be trusted or sent without a word.
 //
-// Text outside of blocks is people's and is passed over (RFC 7468 §5.2), as are a byte order mark, blanks at the ends of
-// lines and the two ways to end a line. A certificate that stands in the file twice is no fault. In a file of what is
-// trusted nothing but certificates may stand: a private key there is about to be shown to everybody. A chain may stand in
-// one file with its key.
+// Text outside of blocks is people's and is passed over (RFC 7468 §5.2), as are a byte order mark, blanks at the ends
+// of lines and the two ways to end a line. A certificate that stands in the file twice is no fault. In a file of what
+// is trusted nothing but certificates may stand: a private key there is about to be shown to everybody. A chain may
+// stand in one file with its key.
 package certpem
 
 import (

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// Cost is what a new hash costs whoever makes or guesses it. The zero value is that of the gateway: 19 MiB and two passes,
-// a few tens of milliseconds. Tests of what stands on passwords may take another one.
+// Cost is what a new hash costs whoever makes or guesses it. The zero value is that of the gateway: 19 MiB and two
+// passes, a few tens of milliseconds. Tests of what stands on passwords may take another one.
 type Cost struct {
 	KiB, Passes uint32
 }
@@ -60,8 +60,8 @@ func (c Cost) New(password string, salt []byte) string {
 		b64.EncodeToString(salt), b64.EncodeToString(sum))
 }
 
-// Nobody is a hash that costs what a new one does and that no password is known for: to take as long for a name that does
-// not exist as for a wrong password.
+// Nobody is a hash that costs what a new one does and that no password is known for: to take as long for a name that
+// does not exist as for a wrong password.
 func (c Cost) Nobody() Hash {
 	c = c.orUsual()
 	return Hash{c.KiB, c.Passes, threads, make([]byte, SaltLength), make([]byte, length)}
@@ -91,8 +91,8 @@ func Parse(text string) (Hash, error) {
 	return h, nil
 }
 
-// Matches reports whether the hash was made of password. It needs the memory the hash asks for, so callers bound how many
-// run at a time.
+// Matches reports whether the hash was made of password. It needs the memory the hash asks for, so callers bound how
+// many run at a time.
 func (h Hash) Matches(password string) bool {
 	if len(h.sum) == 0 {
 		return false

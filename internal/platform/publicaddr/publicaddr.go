@@ -1,6 +1,6 @@
-// Package publicaddr tells addresses of the public Internet from those of our own network. Strangers choose names that the
-// gateway looks up and connects to; whoever lets such a name lead to loopback, to a private network or to the service of a
-// cloud that hands out credentials must find that nothing is dialled there.
+// Package publicaddr tells addresses of the public Internet from those of our own network. Strangers choose names that
+// the gateway looks up and connects to; whoever lets such a name lead to loopback, to a private network or to the
+// service of a cloud that hands out credentials must find that nothing is dialled there.
 //
 //	Public   is it an address at which a public server can be?
 //	May      that, or does it lie in a network that an administrator named?
@@ -26,8 +26,8 @@ var unicast = netip.MustParsePrefix("2000::/3")
 
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// Public reports whether a public server can be at ip. An IPv4 address inside IPv6, as the system (::ffff:192.0.2.1) or a
-// translator of the network (RFC 6052 §2.1) spells it, is judged as what it means. An address with a zone is none.
+// Public reports whether a public server can be at ip. An IPv4 address inside IPv6, as the system (::ffff:192.0.2.1) or
+// a translator of the network (RFC 6052 §2.1) spells it, is judged as what it means. An address with a zone is none.
 func Public(ip netip.Addr) bool { return May(ip, nil) }
 
 // May reports whether ip is public or lies in one of the networks that are allowed.

@@ -20,7 +20,8 @@ type Found struct {
 const kernelShare = 10 // percent
 
 // Find asks the system below root, the file system's top, and goLimit, the value of GOMEMLIMIT ("" for none). total is
-// the memory of the machine where /proc/meminfo is hidden, 0 where nobody knows. What cannot be read is taken as absent.
+// the memory of the machine where /proc/meminfo is hidden, 0 where nobody knows. What cannot be read is taken as
+// absent.
 func Find(root fs.FS, goLimit string, total int64) Found {
 	out := Found{}
 	least := func(n int64, source string) {

@@ -88,8 +88,8 @@ func follow(wish, share, least, most int64) int64 {
 	return min(max(share, least), most)
 }
 
-// GoLimit is the soft limit for the Go runtime: Total without what it does not manage, which is the program's own pages,
-// the store's caches and the kernel's part of connections.
+// GoLimit is the soft limit for the Go runtime: Total without what it does not manage, which is the program's own
+// pages, the store's caches and the kernel's part of connections.
 func (p *Plan) GoLimit() int64 {
 	const pages, socket, least = 24 * mib, 6 * kib, 48 * mib
 	return max(p.Total-pages-p.Cache/2*3-int64(p.Sessions)*socket, least)

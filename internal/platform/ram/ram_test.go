@@ -77,8 +77,8 @@ func TestWhatThereIsIsTheLeastOfWhatIsSaid(t *testing.T) {
 	}
 }
 
-// A plan fits in what there is, however little, down to what the program itself needs; wishes are kept, and what does not
-// fit is said.
+// A plan fits in what there is, however little, down to what the program itself needs; wishes are kept, and what does
+// not fit is said.
 func TestAPlanFitsOrSaysSo(t *testing.T) {
 	w := ram.Wishes{Sessions: 12_000, Outbound: 200, Session: 88 << 10, Admin: 12 << 20}
 	last := 0

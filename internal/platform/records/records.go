@@ -5,8 +5,8 @@
 //	Record   a value under a kind and a key, with its version, an index and a moment to be found by
 //	Counter  a number under a kind and a key, to which is added
 //
-// Whoever owns a kind of record owns its encoding and its laws; Shelf is the encoding most of them need. So a new kind of
-// record touches the room it belongs to and no store.
+// Whoever owns a kind of record owns its encoding and its laws; Shelf is the encoding most of them need. So a new kind
+// of record touches the room it belongs to and no store.
 package records
 
 import (
@@ -103,9 +103,9 @@ type Tx interface {
 type Store interface {
 	// ReadRecords calls do, which asks nothing else of the store.
 	ReadRecords(ctx context.Context, do func(r Reader) error) error
-	// ChangeRecords calls do as one transaction. All of its changes are durable when the error is nil, none is made when
-	// do returns an error. Every other change waits for do, which may be called twice, the first time in vain, and asks
-	// nothing else of the store.
+	// ChangeRecords calls do as one transaction. All of its changes are durable when the error is nil, none is made
+	// when do returns an error. Every other change waits for do, which may be called twice, the first time in vain, and
+	// asks nothing else of the store.
 	ChangeRecords(ctx context.Context, do func(t Tx) error) error
 }
 

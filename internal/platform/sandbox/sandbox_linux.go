@@ -64,8 +64,9 @@ const (
 	sinceFive  = unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
 )
 
-// WriteOnly lets the process write in folders alone, and execute nothing. Files that are open stay usable. The network is
-// left alone: what Landlock knows of it does not reach multipath TCP, so it would only seem to deny listening. It returns the version of the kernel's Landlock; ErrUnsupported says there is none.
+// WriteOnly lets the process write in folders alone, and execute nothing. Files that are open stay usable. The network
+// is left alone: what Landlock knows of it does not reach multipath TCP, so it would only seem to deny listening. It
+// returns the version of the kernel's Landlock; ErrUnsupported says there is none.
 func WriteOnly(folders ...string) (version int, err error) {
 	v, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {

@@ -26,8 +26,8 @@ type Excess struct {
 // Unmarked returns a document without the byte order mark that some editors write at the beginning of UTF-8.
 func Unmarked(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
 
-// Check returns the first excess of a document, nil if there is none. Beyond the first fault of syntax it does not look:
-// that is the library's to tell.
+// Check returns the first excess of a document, nil if there is none. Beyond the first fault of syntax it does not
+// look: that is the library's to tell.
 func Check(text []byte) *Excess {
 	if len(text) > MaxSize {
 		return &Excess{0, fmt.Sprintf("the file has %d bytes, at most %d are allowed", len(text), MaxSize)}

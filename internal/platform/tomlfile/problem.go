@@ -53,7 +53,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Excerpt is a line of a file with its number and with carets below, from where lead ends; bar goes on in front of them.
+// Excerpt is a line of a file with its number and with carets below, from where lead ends; bar goes on in front of
+// them.
 func Excerpt(line int, source, bar, lead string, carets int) string {
 	margin := fmt.Sprintf("%5d | ", line)
 	below := strings.Repeat(" ", len(margin)-len(bar)) + bar + lead

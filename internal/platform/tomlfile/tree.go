@@ -45,9 +45,9 @@ func (n *Node) put(e Entry) {
 	n.Keys = append(n.Keys, e)
 }
 
-// Tree reads the source, nil where it cannot be read: the problem then has one of the hints given, for a document over its
-// bounds and for one that is no TOML. Syntax, duplicate keys and tables defined twice are the library's to find: it reads the
-// text first and stops at the first fault; what is built afterwards relies on that.
+// Tree reads the source, nil where it cannot be read: the problem then has one of the hints given, for a document over
+// its bounds and for one that is no TOML. Syntax, duplicate keys and tables defined twice are the library's to find: it
+// reads the text first and stops at the first fault; what is built afterwards relies on that.
 func (p *Problems) Tree(overBounds, noTOML string) *Node {
 	if over := Check(p.Source); over != nil {
 		p.Add(Span{over.Offset, 1}, over.What, overBounds)

@@ -24,9 +24,9 @@ type Anchored struct {
 
 // Examine returns the chains from the leaf to an anchor that have no fault, leaf first and anchor last, and what falls
 // short: none means that an anchor vouches for a certificate with one of the names. Where no chain is without a fault
-// it returns the one that the shortfalls speak of, which may end below any anchor and proves nothing. The rules are those
-// for trusted roots (RFC 5280 §6), and anchors are judged by them too: their dates, keys and constraints count. It is
-// safe for concurrent use.
+// it returns the one that the shortfalls speak of, which may end below any anchor and proves nothing. The rules are
+// those for trusted roots (RFC 5280 §6), and anchors are judged by them too: their dates, keys and constraints count.
+// It is safe for concurrent use.
 func (a Anchored) Examine() (chains [][]*x509.Certificate, shortfalls []policy.Shortfall) {
 	if len(a.Chain) == 0 {
 		return nil, []policy.Shortfall{{Reason: policy.CertUntrusted, Text: "the server presented no certificate"}}

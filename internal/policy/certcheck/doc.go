@@ -12,9 +12,9 @@
 // Anchored is the same examination of chain and name where a stranger names the roots (DANE).             anchored.go
 //
 // crypto/x509 decides whether a chain holds (RFC 5280 §6); a chain it refuses never passes here. What it lets pass and
-// we do not (weak keys, odd key usages) is added, and why it refused is found out by a second, relaxed look: the library
-// stops at the first fault and names it in a sentence, and we want all of them as reasons. The relaxed look only
-// explains; it cannot make anything pass.
+// we do not (weak keys, odd key usages) is added, and why it refused is found out by a second, relaxed look: the
+// library stops at the first fault and names it in a sentence, and we want all of them as reasons. The relaxed look
+// only explains; it cannot make anything pass.
 //
 // Each fault has exactly one reason. The first shortfall is the one to act on: who vouches for the certificate comes
 // before its dates, its dates before its strength and use, and names and pins last.

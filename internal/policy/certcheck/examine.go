@@ -59,8 +59,8 @@ func Examine(in Input) policy.Evidence {
 	return e
 }
 
-// instant is the time of an examination: never zero, which the library reads as the clock, and in whole seconds, in which
-// validity is counted (RFC 5280 §4.1.2.5).
+// instant is the time of an examination: never zero, which the library reads as the clock, and in whole seconds, in
+// which validity is counted (RFC 5280 §4.1.2.5).
 func instant(t time.Time) time.Time {
 	if t.IsZero() {
 		t = time.Unix(0, 0)
@@ -89,8 +89,9 @@ func (in *Input) examine(d policy.PeerDemand, trusts map[string]trust) policy.Pr
 	return policy.Proof{Shortfalls: out}
 }
 
-// Chains returns the chains on which the proof of demand d rests, leaf first and root last: without a fault, and with one
-// of the pinned keys where d pins some. There are none where the chain or the pins fall short; names are not looked at.
+// Chains returns the chains on which the proof of demand d rests, leaf first and root last: without a fault, and with
+// one of the pinned keys where d pins some. There are none where the chain or the pins fall short; names are not looked
+// at.
 func Chains(in Input, d policy.PeerDemand) [][]*x509.Certificate {
 	if len(in.Chain) == 0 {
 		return nil

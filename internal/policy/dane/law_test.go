@@ -27,8 +27,8 @@ func everyRecord(all []situation) (out []dns.TLSA) {
 }
 
 // TestAnotherRecordNeverSpoilsAProof: within the bounds, to add a record takes no proof away, except by the agility of
-// digests: where the record that proved the server is a SHA-256 digest and the new one a whole SHA-512 digest of the same
-// usage and selector.
+// digests: where the record that proved the server is a SHA-256 digest and the new one a whole SHA-512 digest of the
+// same usage and selector.
 func TestAnotherRecordNeverSpoilsAProof(t *testing.T) {
 	all := situations(t)
 	pool := everyRecord(all)
@@ -69,8 +69,8 @@ func TestAnotherRecordNeverSpoilsAProof(t *testing.T) {
 	}
 }
 
-// TestOrderMakesNoDifference: neither that of the records nor that of the certificates above the leaf, nor what is there
-// twice.
+// TestOrderMakesNoDifference: neither that of the records nor that of the certificates above the leaf, nor what is
+// there twice.
 func TestOrderMakesNoDifference(t *testing.T) {
 	all := situations(t)
 	random := rand.New(rand.NewPCG(6698, 8446))

@@ -14,8 +14,8 @@ import (
 	"postern/internal/policy/dane"
 )
 
-// TestOpenSSLAgrees puts the same chains and records before `openssl s_client`, over loopback. OpenSSL's DANE was written
-// with the RFCs, and Postfix and Exim rest on it.
+// TestOpenSSLAgrees puts the same chains and records before `openssl s_client`, over loopback. OpenSSL's DANE was
+// written with the RFCs, and Postfix and Exim rest on it.
 func TestOpenSSLAgrees(t *testing.T) {
 	program, err := exec.LookPath("openssl")
 	if err != nil {

@@ -2,13 +2,13 @@
 // chooses them (design.md §3): the registrable domains of a destination's mail hosts are remembered at the first use
 // under a rule that asks for it, and a name below another is a change that somebody must vouch for.
 //
-// What is remembered belongs to one rule and one recipient domain. The first use writes it, before a word of mail is said;
-// proof and an administrator add to it, and nothing else does: a try that fell short teaches nothing.
+// What is remembered belongs to one rule and one recipient domain. The first use writes it, before a word of mail is
+// said; proof and an administrator add to it, and nothing else does: a try that fell short teaches nothing.
 //
 // A first use is one connection to one host, and only the name of that host is trusted by it. The other names that the
 // same unsigned answer held are written down as seen: they are shown and told of, and no mail goes there because of it.
-// Whoever forges one answer could add a host of his own to it and wait until the good one is down; so a seen name is one
-// question to the administrator like any other that is not known.
+// Whoever forges one answer could add a host of his own to it and wait until the good one is down; so a seen name is
+// one question to the administrator like any other that is not known.
 //
 // Book keeps it.
 package mxpins
@@ -30,7 +30,8 @@ type Pin struct {
 	Rule   string    `json:"rule"`
 	Name   string    `json:"name"` // a registrable domain, see Registrable
 	Since  time.Time `json:"since"`
-	// By is what taught it: policy.MXByFirstUse, policy.MXBySignedDNS, "administrator NAME", or Seen, which is no trust.
+	// By is what taught it: policy.MXByFirstUse, policy.MXBySignedDNS, "administrator NAME", or Seen, which is no
+	// trust.
 	By string `json:"by"`
 }
 
@@ -70,8 +71,8 @@ type Opinion struct {
 	Seen time.Time
 }
 
-// Judge asks each of the rules what it makes of host, a mail host of a domain. Pins are those of that domain; more do not
-// matter. A host without a name is known to nobody.
+// Judge asks each of the rules what it makes of host, a mail host of a domain. Pins are those of that domain; more do
+// not matter. A host without a name is known to nobody.
 func Judge(pins []Pin, domain string, rules []string, host mail.Domain) Opinion {
 	out := Opinion{Proofs: make(map[string]policy.Proof, len(rules))}
 	for _, rule := range rules {
@@ -153,7 +154,8 @@ func FirstUse(domain string, rules []string, used mail.Domain, others []mail.Dom
 	return out
 }
 
-// New makes the pins that rules would remember of mail hosts of a domain, each name once. Hosts without a name give none.
+// New makes the pins that rules would remember of mail hosts of a domain, each name once. Hosts without a name give
+// none.
 func New(domain string, rules []string, hosts []mail.Domain, at time.Time, by string) []Pin {
 	var names []string
 	for _, host := range hosts {

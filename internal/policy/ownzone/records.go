@@ -26,8 +26,8 @@ type Own struct {
 	NextKeys []Key
 	// Web says that the policies are served here.
 	Web bool
-	// Reports is what should stand in _smtp._tls of each domain, its destinations in this order; the zero Record where no reports
-	// are taken here.
+	// Reports is what should stand in _smtp._tls of each domain, its destinations in this order; the zero Record where
+	// no reports are taken here.
 	Reports tlsrpt.Record
 }
 

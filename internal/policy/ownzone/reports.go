@@ -9,8 +9,8 @@ import (
 	"postern/internal/policy/tlsrpt"
 )
 
-// reports judges the record that asks others for reports about TLS (RFC 8460 §3). Where none are taken here it may say what it
-// likes: reports may go to somebody else. Further destinations beside ours are as good.
+// reports judges the record that asks others for reports about TLS (RFC 8460 §3). Where none are taken here it may say
+// what it likes: reports may go to somebody else. Further destinations beside ours are as good.
 func (j *judgement) reports(d *SeenDomain) {
 	name := tlsrpt.Name(d.Name)
 	if len(j.own.Reports.Destinations) == 0 || j.unanswered(d.Name, name, "TXT", d.ReportsErr) {

@@ -137,8 +137,8 @@ type (
 // maxEmbedded is how many certificates and statuses of a response are looked at.
 const maxEmbedded = 20
 
-// speaksOf looks at a response before anything is computed: it is about this certificate of this issuer, and whatever key
-// it brings along is of a size we compute with.
+// speaksOf looks at a response before anything is computed: it is about this certificate of this issuer, and whatever
+// key it brings along is of a size we compute with.
 func speaksOf(der []byte, q *question) error {
 	broken := errors.New("it is no OCSP response")
 	var out outside

@@ -30,9 +30,9 @@ type scope struct {
 	unread           string // what stands in it that is not understood, "" for nothing
 }
 
-// readCRL reads a list and proves that issuer signed it. It does not look at the time, and not at the scope. The library
-// would make an object of each entry, many times the size of the list; so the entries are taken out before it reads the
-// rest, and walked as they are.
+// readCRL reads a list and proves that issuer signed it. It does not look at the time, and not at the scope. The
+// library would make an object of each entry, many times the size of the list; so the entries are taken out before it
+// reads the rest, and walked as they are.
 func readCRL(der []byte, issuer *x509.Certificate) (*crl, error) {
 	tbs, skeleton, entries, err := takeApart(der)
 	if err != nil {

@@ -13,18 +13,19 @@
 //
 // A certificate that promises a stapled answer (RFC 7633 §4.3.3) and comes without one that counts is not valid on that
 // connection; RevocationAnswer.Unstapled says so, and policy refuses it unless revocation is off. A certificate whose
-// issuer says that it revokes nothing (RFC 9608), and a server's certificate that lives no more than seven days and names
-// neither list nor responder, is good with the source "exempt": it runs out before a list would.
+// issuer says that it revokes nothing (RFC 9608), and a server's certificate that lives no more than seven days and
+// names neither list nor responder, is good with the source "exempt": it runs out before a list would.
 //
 // Lists are kept on disk with their last good state, shared by everybody who asks, fetched once however many wait, and
-// fetched again at three quarters of their life (Run). OCSP answers are kept in memory until they run out. Who asks waits
-// only as long as its context; a fetch goes on without it, so that a slow list is there the next time.
+// fetched again at three quarters of their life (Run). OCSP answers are kept in memory until they run out. Who asks
+// waits only as long as its context; a fetch goes on without it, so that a slow list is there the next time.
 //
-// What lists take in memory, those that are held, being fetched, taken out of their armour and read from disk, is never more
-// than Config.Memory (room.go). A list is let go of when others need its place, never while somebody looks at it; who needs
-// a place that is not there waits for it as long as a fetch may take, and then nobody knows: the answer is unknown.
+// What lists take in memory, those that are held, being fetched, taken out of their armour and read from disk, is never
+// more than Config.Memory (room.go). A list is let go of when others need its place, never while somebody looks at it;
+// who needs a place that is not there waits for it as long as a fetch may take, and then nobody knows: the answer is
+// unknown.
 //
 // Addresses in certificates are chosen by strangers. Only plain HTTP is spoken (these answers are signed, and TLS would
-// need revocation in turn), without proxy, cookies or credentials; loopback, private and link-local addresses are dialled
-// only where the configuration names their network; size, time and number of fetches are bounded.
+// need revocation in turn), without proxy, cookies or credentials; loopback, private and link-local addresses are
+// dialled only where the configuration names their network; size, time and number of fetches are bounded.
 package revoke

@@ -183,8 +183,8 @@ const (
 	dialTime = 5 * time.Second
 )
 
-// dial opens a connection to host:port. The host is resolved here and its addresses are judged here, so that no name can
-// mean something else a moment later.
+// dial opens a connection to host:port. The host is resolved here and its addresses are judged here, so that no name
+// can mean something else a moment later.
 func (f *fetcher) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

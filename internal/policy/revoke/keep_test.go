@@ -111,7 +111,8 @@ func TestAFolderThatCannotBeWrittenIsToldAndDoesNoHarm(t *testing.T) {
 	})
 }
 
-// Between the arrival of a list and its way to disk somebody else may ask. What ran out must not be seen without the list.
+// Between the arrival of a list and its way to disk somebody else may ask. What ran out must not be seen without the
+// list.
 func TestAnExpiredListCountsForWhoeverAsksMeanwhile(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		chain, _ := revokedBy(pki.CRL{ThisUpdate: ago(48), NextUpdate: ago(1)})(w)
@@ -346,8 +347,9 @@ func TestListsBeyondTheMemoryAreReadFromDisk(t *testing.T) {
 	})
 }
 
-// However many long lists are asked for at once, over connections that do not say how much comes, in PEM or not, what they
-// take in memory stays below the bound: while they are fetched, while they are looked at, and when they come from disk.
+// However many long lists are asked for at once, over connections that do not say how much comes, in PEM or not, what
+// they take in memory stays below the bound: while they are fetched, while they are looked at, and when they come from
+// disk.
 func TestLongListsAtOnceStayWithinTheMemory(t *testing.T) {
 	const memory = 12 << 20
 	bubble(t, func(t *testing.T, w *world) {

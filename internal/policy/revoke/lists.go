@@ -81,8 +81,8 @@ func (e *entry) valid(now time.Time) bool {
 	return !e.next.IsZero() && !now.After(e.next.Add(skew)) && !e.this.After(now.Add(skew))
 }
 
-// due is when the list is fetched again: at three quarters of its life, or, where it came later than that, after half of
-// what was left of it then.
+// due is when the list is fetched again: at three quarters of its life, or, where it came later than that, after half
+// of what was left of it then.
 func (e *entry) due() time.Time {
 	at := e.this.Add(e.next.Sub(e.this) / 4 * 3)
 	if late := e.fetched.Add(max(e.next.Sub(e.fetched)/2, time.Minute)); late.After(at) {
@@ -141,8 +141,8 @@ func (l *crl) judge(q *question, p point) (verdict, error) {
 	return v, err
 }
 
-// list returns the list of an entry that is pinned. fresh says that it is in force; where it is not, err says why nothing
-// better is there, and list may still be the last one we had.
+// list returns the list of an entry that is pinned. fresh says that it is in force; where it is not, err says why
+// nothing better is there, and list may still be the last one we had.
 func (c *Checker) list(ctx context.Context, e *entry) (list *crl, fresh bool, err error) {
 	done := c.start(e)
 	var waited error
@@ -161,8 +161,8 @@ func (c *Checker) list(ctx context.Context, e *entry) (list *crl, fresh bool, er
 	return list, false, errGone
 }
 
-// start begins to bring the list of an entry into memory; done is nil where that is not needed, or where it was tried in
-// vain a moment ago.
+// start begins to bring the list of an entry into memory; done is nil where that is not needed, or where it was tried
+// in vain a moment ago.
 func (c *Checker) start(e *entry) (done <-chan struct{}) {
 	list, fresh, recent := c.lists.look(e, time.Now())
 	if list != nil && fresh || recent != nil {
@@ -171,8 +171,8 @@ func (c *Checker) start(e *entry) (done <-chan struct{}) {
 	return c.fly("crl "+e.key, func(ctx context.Context) { c.obtain(ctx, e) })
 }
 
-// entry returns the entry of a list, a new one if it was unknown, and pins it: its list stays in memory, once it is there,
-// until unpin.
+// entry returns the entry of a list, a new one if it was unknown, and pins it: its list stays in memory, once it is
+// there, until unpin.
 func (l *lists) entry(url string, issuer *x509.Certificate, now time.Time) *entry {
 	key := listKey(url, issuer)
 	l.mu.Lock()
@@ -303,8 +303,8 @@ func inForce(list *crl, now time.Time) error {
 }
 
 // note takes note of a fetch: list is nil where none came, err why it does not count. It returns whether the list took
-// the place of the one before; an older one never replaces a newer one. Both happen in one step: whoever sees that a list
-// ran out must see the list too, which may say that the certificate was revoked.
+// the place of the one before; an older one never replaces a newer one. Both happen in one step: whoever sees that a
+// list ran out must see the list too, which may say that the certificate was revoked.
 func (l *lists) note(e *entry, list *crl, err error, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

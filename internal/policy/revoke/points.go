@@ -13,8 +13,9 @@ type point struct {
 	names [][]byte // general names, as encoded
 }
 
-// points reads the certificate's CRL distribution points (RFC 5280 §4.2.1.13), and says what is there that cannot be used.
-// The library would give the addresses alone, and take a list of some reasons or of another issuer for a whole one.
+// points reads the certificate's CRL distribution points (RFC 5280 §4.2.1.13), and says what is there that cannot be
+// used. The library would give the addresses alone, and take a list of some reasons or of another issuer for a whole
+// one.
 func (q *question) points() (out []point, notes []string) {
 	value := extension(q.cert, 2, 5, 29, 31)
 	if value == nil {

@@ -35,8 +35,8 @@ func (q *question) exempt() (policy.RevocationAnswer, bool) {
 	return a, false
 }
 
-// promisesStaple reports whether the certificate has the TLS feature status_request (RFC 7633). An extension that cannot
-// be read promises it.
+// promisesStaple reports whether the certificate has the TLS feature status_request (RFC 7633). An extension that
+// cannot be read promises it.
 func (q *question) promisesStaple() bool {
 	value := extension(q.cert, 1, 3, 6, 1, 5, 5, 7, 1, 24)
 	if !q.leaf || value == nil {

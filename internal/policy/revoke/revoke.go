@@ -30,11 +30,12 @@ type Config struct {
 	// FetchTime bounds one fetch and MaxList the bytes of one list; 0 means a minute and 32 MiB.
 	FetchTime time.Duration
 	MaxList   int64
-	// Fetches bounds the fetches at a time; 0 means 8. Memory bounds the bytes of lists in memory, always: those that are
-	// held, being fetched and being read; 0 means 64 MiB.
+	// Fetches bounds the fetches at a time; 0 means 8. Memory bounds the bytes of lists in memory, always: those that
+	// are held, being fetched and being read; 0 means 64 MiB.
 	Fetches int
 	Memory  int64
-	// Warn, when set, is told of what an administrator should know: a folder that cannot be written. Safe for concurrent use.
+	// Warn, when set, is told of what an administrator should know: a folder that cannot be written. Safe for
+	// concurrent use.
 	Warn func(err error)
 }
 
@@ -233,6 +234,7 @@ func share(ctx context.Context, n int) (context.Context, context.CancelFunc) {
 var (
 	// errSlow says that the time of the question, not of the fetch, was over.
 	errSlow = errors.New("no answer came in time")
-	// errGone says that the answer was dropped before it could be read: the gateway stops, or too much is asked at once.
+	// errGone says that the answer was dropped before it could be read: the gateway stops, or too much is asked at
+	// once.
 	errGone = errors.New("no answer could be kept")
 )

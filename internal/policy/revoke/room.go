@@ -12,9 +12,9 @@ import (
 // errRoom says that what came, or was to be read, does not fit beside the lists that are being looked at.
 var errRoom = errors.New("there is no memory left for another list")
 
-// reserve takes memory for n bytes of lists, and has others let go of theirs for it: those that nobody looks at, unused for
-// longest first. It waits, until ctx ends, while what is in the way is being looked at; who holds memory already must not
-// wait (wait is false), or two of them might wait for each other.
+// reserve takes memory for n bytes of lists, and has others let go of theirs for it: those that nobody looks at, unused
+// for longest first. It waits, until ctx ends, while what is in the way is being looked at; who holds memory already
+// must not wait (wait is false), or two of them might wait for each other.
 func (l *lists) reserve(ctx context.Context, n int64, wait bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,7 +111,8 @@ func (l *lists) unpin(e *entry) {
 	l.changed = make(chan struct{})
 }
 
-// buffer is memory of lists into which one is read. It holds what it has reserved until drop, or until the list owns it.
+// buffer is memory of lists into which one is read. It holds what it has reserved until drop, or until the list owns
+// it.
 type buffer struct {
 	lists *lists
 	bytes []byte
@@ -121,8 +122,8 @@ type buffer struct {
 // firstRead is how much is read of what does not say how long it is, before more is asked for.
 const firstRead = 64 << 10
 
-// readAll reads r to its end, at most max bytes, tooLarge being the error of more. length is how long it says it is, below
-// 0 for unknown. While the buffer grows both copies are paid for.
+// readAll reads r to its end, at most max bytes, tooLarge being the error of more. length is how long it says it is,
+// below 0 for unknown. While the buffer grows both copies are paid for.
 func (b *buffer) readAll(ctx context.Context, r io.Reader, length, max int64, tooLarge error) error {
 	if length > max {
 		return tooLarge

@@ -61,8 +61,8 @@ type addressPattern struct {
 	domain *glob
 }
 
-// compileAddress adds one value to the list; sort follows the last. What it accepts: "<>" (sender only), local@domain, domain, *.domain,
-// patterns of these, and "re:" expressions over the canonical address.
+// compileAddress adds one value to the list; sort follows the last. What it accepts: "<>" (sender only), local@domain,
+// domain, *.domain, patterns of these, and "re:" expressions over the canonical address.
 func (l *addressList) compileAddress(value string, nullAllowed bool) error {
 	if err := checkPattern(value); err != nil {
 		return err

@@ -11,8 +11,8 @@ const Box = "Enable Opportunistic TLS for unspecified recipients"
 // MaxBecause is how many names Because is given at most.
 const MaxBecause = 3
 
-// Because says why a recipient is protected whom none of the rules names; named are some whom they name, none where that
-// cannot be told.
+// Because says why a recipient is protected whom none of the rules names; named are some whom they name, none where
+// that cannot be told.
 func Because(rules, named []string) string {
 	who := "another recipient"
 	if len(named) > 0 {

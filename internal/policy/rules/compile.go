@@ -42,8 +42,8 @@ type compiled struct {
 	networks          []netip.Prefix
 	sender, recipient *addressList // nil: no condition
 	headers, subjects []headerCondition
-	// effects is what the rule demands for a recipient by its role. Rules that demand the same share it, even where each
-	// remembers names of its own: effect adds pinnedBy.
+	// effects is what the rule demands for a recipient by its role. Rules that demand the same share it, even where
+	// each remembers names of its own: effect adds pinnedBy.
 	effects  *[roles]effect
 	pinnedBy []string // the rule, if it remembers names
 	position int32    // in Set.live

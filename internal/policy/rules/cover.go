@@ -179,8 +179,8 @@ func (l *addressList) byDomain() bool {
 	return len(l.below)+len(l.patterns) > 0 || slices.ContainsFunc(l.domains, isName)
 }
 
-// nearMiss says why an address that people may think covered is not, "" when nothing is known: it is the null sender, at an
-// address literal, or below a domain of the list.
+// nearMiss says why an address that people may think covered is not, "" when nothing is known: it is the null sender,
+// at an address literal, or below a domain of the list.
 func (l *addressList) nearMiss(a *addressForm) string {
 	if a.null {
 		if len(l.domains)+len(l.below)+len(l.patterns) > 0 {

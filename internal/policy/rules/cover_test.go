@@ -7,8 +7,8 @@ import (
 	"postern/internal/mail"
 )
 
-// TestWarningsSayWhatARuleDoesNotCover tries rules against what their authors may think they cover. own are domains of our
-// own servers.
+// TestWarningsSayWhatARuleDoesNotCover tries rules against what their authors may think they cover. own are domains of
+// our own servers.
 func TestWarningsSayWhatARuleDoesNotCover(t *testing.T) {
 	const own = "home.test office.home.test elsewhere.test"
 	for _, tt := range []struct{ match, want, hint string }{

@@ -34,8 +34,8 @@ type FieldChange struct {
 	Weaker bool   `json:"weaker,omitempty"`
 }
 
-// Diff compares two sets by rule name: the rules of the old set that changed or went, in its order, then the new ones. A
-// rule that was renamed (see Renames) is one change. Exceptions follow, by their domain.
+// Diff compares two sets by rule name: the rules of the old set that changed or went, in its order, then the new ones.
+// A rule that was renamed (see Renames) is one change. Exceptions follow, by their domain.
 // The order of rules decides nothing and is not compared. Rules that neither set applies (disabled, under test) cannot
 // weaken anything.
 func Diff(old, new *Set) []Change {

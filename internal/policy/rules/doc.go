@@ -9,14 +9,14 @@
 //
 // The law of text. A rule protects what people read. So text of a message and text of a rule are compared in one form
 // (form.go): white space of any kind, folds included, is one blank, and none at the ends; what has no look of its own
-// (joiners, soft hyphens, marks of direction, variation selectors, control characters) is not there; compatibility forms
-// such as full-width letters are what they stand for (Unicode NFKC); hyphens and quotation marks are one each; case is
-// folded unless the rule says otherwise. An "re:" expression is searched in that form and in the text as it was sent. A
-// field has as many readings as programs may show (mail.Text), and one that fits is enough. What could not be read as
-// text, or is longer than is looked at, counts as a match, and Explain says which field and why. Header fields and
-// addresses, globs and expressions, the index and the matchers all see the same forms; a condition on text that a later
-// release adds is a headerCondition, or keeps this law in another way. No condition asks for the absence of a text: what
-// counts as a match would then take protection away.
+// (joiners, soft hyphens, marks of direction, variation selectors, control characters) is not there; compatibility
+// forms such as full-width letters are what they stand for (Unicode NFKC); hyphens and quotation marks are one each;
+// case is folded unless the rule says otherwise. An "re:" expression is searched in that form and in the text as it was
+// sent. A field has as many readings as programs may show (mail.Text), and one that fits is enough. What could not be
+// read as text, or is longer than is looked at, counts as a match, and Explain says which field and why. Header fields
+// and addresses, globs and expressions, the index and the matchers all see the same forms; a condition on text that a
+// later release adds is a headerCondition, or keeps this law in another way. No condition asks for the absence of a
+// text: what counts as a match would then take protection away.
 //
 // Two filters stand before the patterns, and each is needed (BenchmarkEvaluate, 10,000 rules). The index (index.go,
 // literals.go) finds the rules that may match by one condition of each. Where that condition is common, such as one

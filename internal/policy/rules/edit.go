@@ -17,9 +17,9 @@ var (
 	ErrInline = errors.New("the rules of this file are not each under a line [[rule]]; edit the file as a whole")
 )
 
-// Edit returns a rules file with one rule changed and everything else, comments and layout included, as it was. name says
-// which rule, case does not matter; "" adds one at the end. rule is its new text, with the line [[rule]]; "" deletes it,
-// together with the comment lines right above it. text must be a valid file. The result is not checked.
+// Edit returns a rules file with one rule changed and everything else, comments and layout included, as it was. name
+// says which rule, case does not matter; "" adds one at the end. rule is its new text, with the line [[rule]]; ""
+// deletes it, together with the comment lines right above it. text must be a valid file. The result is not checked.
 func Edit(text []byte, name, rule string) ([]byte, error) {
 	set, err := Parse("rules", text)
 	if err != nil {

@@ -182,8 +182,8 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 	return out
 }
 
-// shapers are the rules in force that made the requirement of recipient i, and what each demands. A rule that leaves the
-// recipient unforced shapes nothing where another forces it.
+// shapers are the rules in force that made the requirement of recipient i, and what each demands. A rule that leaves
+// the recipient unforced shapes nothing where another forces it.
 func shapers(hits []hit, i int, forced bool) (names []string, demands []policy.Demand) {
 	for _, h := range hits {
 		as := h.roles[i]

@@ -146,7 +146,8 @@ func (x *Exception) fields() []FieldChange {
 		{Field: "expires", After: x.Expires.String()}}
 }
 
-// diffExceptions compares exceptions by domain. One that is new, wider or longer lets mail go with less than its domain asks.
+// diffExceptions compares exceptions by domain. One that is new, wider or longer lets mail go with less than its domain
+// asks.
 func diffExceptions(old, new []Exception) (out []Change) {
 	before := map[mail.Domain]*Exception{}
 	for i := range old {

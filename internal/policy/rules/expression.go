@@ -10,11 +10,12 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// maxProgram bounds a compiled "re:" expression, in instructions: a short text such as (.{99}){9} can be a long program.
+// maxProgram bounds a compiled "re:" expression, in instructions: a short text such as (.{99}){9} can be a long
+// program.
 const maxProgram = 10_000
 
-// expression is an "re:" value. It is searched in a text in the form of form, and in the text as it was sent: an expression
-// may ask for what form takes away, such as two blanks, and nobody should lose a match by that.
+// expression is an "re:" value. It is searched in a text in the form of form, and in the text as it was sent: an
+// expression may ask for what form takes away, such as two blanks, and nobody should lose a match by that.
 type expression struct {
 	legible *regexp.Regexp // its letters in the form of form
 	plain   *regexp.Regexp // its letters composed (Unicode NFC)
@@ -85,8 +86,8 @@ func legibleTree(re *syntax.Regexp) (changed bool) {
 	return changed
 }
 
-// maxClass is how many characters a class may have to be looked at. Larger ones say what is not meant, or hold what their
-// characters stand for anyway.
+// maxClass is how many characters a class may have to be looked at. Larger ones say what is not meant, or hold what
+// their characters stand for anyway.
 const maxClass = 500
 
 // legibleClass adds to a class what its characters stand for, as far as that is one character.

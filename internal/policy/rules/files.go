@@ -9,10 +9,10 @@ import (
 	"postern/internal/policy"
 )
 
-// CheckFiles asks about each file that the rules of a text name as their trust, once, and returns a *ParseError with every
-// place where one is named that cannot be used. ask reads it: wrong says what is wrong with it and hint what to do, wrong ""
-// that all is well. A rule of scope "disabled" demands nothing and is not asked about. name is as in Parse, which finds what
-// else is wrong: a text that does not parse has no error here.
+// CheckFiles asks about each file that the rules of a text name as their trust, once, and returns a *ParseError with
+// every place where one is named that cannot be used. ask reads it: wrong says what is wrong with it and hint what to
+// do, wrong "" that all is well. A rule of scope "disabled" demands nothing and is not asked about. name is as in
+// Parse, which finds what else is wrong: a text that does not parse has no error here.
 func CheckFiles(name string, text []byte, ask func(trust string) (wrong, hint string)) error {
 	p := newProblems(text)
 	root := p.tree()

@@ -12,8 +12,8 @@ func forcedBy(name, scope, trust string) string {
 	return fmt.Sprintf("[[rule]]\nname = %q\nscope = %q\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"x.test\"]\n[rule.force_tls]\ntrust = %q\n", name, scope, trust)
 }
 
-// Each file that cannot be used is told at every place that names it, and is asked about once; what demands nothing names
-// nothing.
+// Each file that cannot be used is told at every place that names it, and is asked about once; what demands nothing
+// names nothing.
 func TestFilesThatRulesNameAreAskedForOnceAndBlamedInPlace(t *testing.T) {
 	text := forcedBy("a", "outbound", "gone.pem") + forcedBy("b", "outbound", "good.pem") + forcedBy("c", "outbound", "gone.pem") +
 		forcedBy("d", "disabled", "never.pem") + forcedBy("e", "outbound", "public") +

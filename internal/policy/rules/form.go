@@ -16,8 +16,8 @@ func newFormed(s string) formed {
 	return formed{exact, strings.Map(foldRune, exact)}
 }
 
-// form brings text, of a message or of a rule, to the form in which texts are equal that people read alike: see the law in
-// the package comment. Unless case matters it is folded too. It does not trim.
+// form brings text, of a message or of a rule, to the form in which texts are equal that people read alike: see the law
+// in the package comment. Unless case matters it is folded too. It does not trim.
 func form(s string, caseMatters bool) string {
 	if !simple(s) {
 		s = legible(s)

@@ -29,8 +29,9 @@ type piece struct {
 
 const anyRune = -1
 
-// compileGlob reads a pattern; a backslash takes the meaning from *, ? and itself. The text between wildcards is brought
-// to the form of the texts that it is held against; wildcards are found first, because a full-width star is no wildcard.
+// compileGlob reads a pattern; a backslash takes the meaning from *, ? and itself. The text between wildcards is
+// brought to the form of the texts that it is held against; wildcards are found first, because a full-width star is no
+// wildcard.
 func compileGlob(source string, caseMatters bool) (*glob, error) {
 	var parts [][]rune
 	var part []rune

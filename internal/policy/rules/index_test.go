@@ -75,7 +75,8 @@ func (d dice) same(t *testing.T, s *Set, f *Facts) (touched int) {
 }
 
 // letters are what folding, composition and decoding are about: the Kelvin sign, the long s, both small sigmas, letters
-// whose fold has another length, letters that compose, what stands for octets that are no text, and an octet that is none.
+// whose fold has another length, letters that compose, what stands for octets that are no text, and an octet that is
+// none.
 var letters = []string{"a", "A", "b", "k", "K", "\u212a", "s", "S", "\u017f", "σ", "ς", "Σ", "ß", "ẞ", "İ", "ı", "é", "e\u0301", "É",
 	"ⱥ", "Ⱥ", "\ufffd", "\xff", " ", "[", "]", "7", "77", "case-", "secret", "SECRET",
 	// what is brought to another form, and what is decoded or cannot be

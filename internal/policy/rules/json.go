@@ -49,8 +49,8 @@ func (o *object) add(name string, v any) {
 
 func (o *object) text() []byte { return fmt.Appendf(nil, "{%s}", o.members.Bytes()) }
 
-// SettingsOf reads the JSON of a rule. Values are quoted as they came: Parse judges them. Ones that say nothing (null, "",
-// false, 0, an empty list) are left out.
+// SettingsOf reads the JSON of a rule. Values are quoted as they came: Parse judges them. Ones that say nothing (null,
+// "", false, 0, an empty list) are left out.
 func SettingsOf(text []byte) ([]Setting, error) {
 	tables := map[string]map[string]json.RawMessage{}
 	members := func(section string, text []byte) error {

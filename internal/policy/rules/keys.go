@@ -7,8 +7,8 @@ import (
 	"postern/internal/policy"
 )
 
-// Key is one key of a rule. The table below is the grammar of rules: reading and printing TOML, Diff, the JSON of a rule,
-// its schema in the API, the form of the console and the tables of docs/rules.md follow it.
+// Key is one key of a rule. The table below is the grammar of rules: reading and printing TOML, Diff, the JSON of a
+// rule, its schema in the API, the form of the console and the tables of docs/rules.md follow it.
 type Key struct {
 	Name string // "match.sender" stands in [rule.match]
 	// Doc is the meaning in the manual, in Markdown. Default stands there where the value of a new rule tells less.
@@ -23,8 +23,8 @@ type Key struct {
 
 	kind
 	// weaker reports whether the change from before to after may leave some message with less protection. It is asked
-	// only when the texts differ; nil means never. Times (defer, without_tls) take no protection away: mail waits longer
-	// or shorter, but never travels weaker.
+	// only when the texts differ; nil means never. Times (defer, without_tls) take no protection away: mail waits
+	// longer or shorter, but never travels weaker.
 	weaker func(before, after *Rule) bool
 }
 

@@ -29,8 +29,8 @@ func TestEveryKeyIsWhole(t *testing.T) {
 	}
 }
 
-// TestEveryKeyComesBack: the example of each key comes back from TOML, from JSON and from a field of the form, and so does
-// every choice that the form offers.
+// TestEveryKeyComesBack: the example of each key comes back from TOML, from JSON and from a field of the form, and so
+// does every choice that the form offers.
 func TestEveryKeyComesBack(t *testing.T) {
 	parsed := func(set []Setting) Rule {
 		text, _ := Assemble(set)

@@ -183,8 +183,8 @@ func as[T any](k *Key, text []byte) (string, error) {
 	return k.write(v), nil
 }
 
-// bare writes a number, a date or a truth; what can be none of them becomes a string, so that the parser says what is wrong
-// with it instead of reading something else.
+// bare writes a number, a date or a truth; what can be none of them becomes a string, so that the parser says what is
+// wrong with it instead of reading something else.
 func bare(v string) string {
 	for _, r := range v {
 		if !strings.ContainsRune("0123456789-:.TZtruefals+", r) {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// TestARuleByTextSeesWhatPeopleRead tries patterns on header fields as senders write them. why is a part of what Explain
-// says; "" where no rule may match.
+// TestARuleByTextSeesWhatPeopleRead tries patterns on header fields as senders write them. why is a part of what
+// Explain says; "" where no rule may match.
 func TestARuleByTextSeesWhatPeopleRead(t *testing.T) {
 	const secret = `subject = ["*streng geheim*"]`
 	const fits = "fits"

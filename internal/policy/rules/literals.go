@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// How many octets of literal text lead to a rule. Less than the least stands in nearly every text; of more than the most
-// only the end is taken, because in a series of patterns the number is usually there, so that long patterns do not make
-// large automata.
+// How many octets of literal text lead to a rule. Less than the least stands in nearly every text; of more than the
+// most only the end is taken, because in a series of patterns the number is usually there, so that long patterns do not
+// make large automata.
 const (
 	leastLiteral = 3
 	mostLiteral  = 32
@@ -151,8 +151,9 @@ func (g *glob) pieces() [][]rune {
 	return append(out, g.tail)
 }
 
-// longestLiteral is the longest text without a wildcard in pieces of a glob, with case folded: it stands in every folded
-// text that fits, because folding goes letter by letter. Of texts of one length it is the last. "" when there is none.
+// longestLiteral is the longest text without a wildcard in pieces of a glob, with case folded: it stands in every
+// folded text that fits, because folding goes letter by letter. Of texts of one length it is the last. "" when there is
+// none.
 func longestLiteral(pieces [][]rune) string {
 	longest := ""
 	for _, piece := range pieces {

@@ -12,10 +12,10 @@ type Rename struct{ From, To string }
 // Renames finds the rules that were given another name between two sets. What is kept under a rule's name, such as the
 // mail hosts it remembers, belongs to the renamed rule.
 //
-// A rule whose name differs in nothing but upper and lower case is the same rule, whatever else of it changed. Otherwise a
-// rename is one rule that is gone and one that is new which agree in every key but name and description. Where several of
-// either agree nobody can tell which became which: all of them are in doubt, none is a rename, and doubt holds the new
-// rules' names with the old ones they may have been.
+// A rule whose name differs in nothing but upper and lower case is the same rule, whatever else of it changed.
+// Otherwise a rename is one rule that is gone and one that is new which agree in every key but name and description.
+// Where several of either agree nobody can tell which became which: all of them are in doubt, none is a rename, and
+// doubt holds the new rules' names with the old ones they may have been.
 func Renames(old, new *Set) (sure []Rename, doubt map[string][]string) {
 	after, before := namesOf(new), namesOf(old)
 	gone, came := map[string][]string{}, map[string][]string{}

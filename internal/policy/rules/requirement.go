@@ -9,7 +9,8 @@ import (
 // Requirement is what the rule demands for a recipient it names, whatever its scope, mode and expiry say.
 func (r *Rule) Requirement() policy.Requirement { return r.requirement(named) }
 
-// Demanded is what the rule of a name demands for a recipient it names; ok is false when no such rule is in force at now.
+// Demanded is what the rule of a name demands for a recipient it names; ok is false when no such rule is in force at
+// now.
 func (s *Set) Demanded(name string, now time.Time) (r policy.Requirement, ok bool) {
 	i, ok := s.byName[name]
 	if !ok {

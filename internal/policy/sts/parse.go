@@ -13,7 +13,8 @@ import (
 	"postern/internal/platform/tomlfile"
 )
 
-// ParsePolicy reads the body of https://mta-sts.DOMAIN/.well-known/mta-sts.txt. The error is a *Fault: there is no policy.
+// ParsePolicy reads the body of https://mta-sts.DOMAIN/.well-known/mta-sts.txt. The error is a *Fault: there is no
+// policy.
 func ParsePolicy(body []byte) (Policy, error) {
 	if len(body) > MaxBody {
 		return Policy{}, &Fault{Text: fmt.Sprintf("the policy is larger than %d bytes", MaxBody)}

@@ -29,12 +29,13 @@ const (
 // Policy is what a domain asks of those who send to it. The zero value is no policy.
 type Policy struct {
 	Mode Mode
-	// MX are the patterns that a mail host must match one of: names as A-labels in lower case, some with "*." in front, none
-	// twice. It is never empty, unless Mode is None.
+	// MX are the patterns that a mail host must match one of: names as A-labels in lower case, some with "*." in front,
+	// none twice. It is never empty, unless Mode is None.
 	MX []string
 	// MaxAge is how long the policy counts after each time it was fetched, in whole seconds: 0 to the constant MaxAge.
 	MaxAge time.Duration
-	// Oddities are what was read although it is not as the RFC has it, each a sentence, at most ten. Nothing follows from them.
+	// Oddities are what was read although it is not as the RFC has it, each a sentence, at most ten. Nothing follows
+	// from them.
 	Oddities []string
 }
 

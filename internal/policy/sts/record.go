@@ -21,9 +21,9 @@ type Record struct {
 // Text is the record as it stands in DNS.
 func (r Record) Text() string { return "v=" + Version + "; id=" + r.ID + ";" }
 
-// ParseRecord reads the texts of _mta-sts.DOMAIN, each with its strings joined (RFC 8461 §3.1). Texts about something else
-// are passed over. The error is ErrNoRecord where there is none, else a *Fault; a domain whose record is faulty, or that
-// has two, has no policy to fetch.
+// ParseRecord reads the texts of _mta-sts.DOMAIN, each with its strings joined (RFC 8461 §3.1). Texts about something
+// else are passed over. The error is ErrNoRecord where there is none, else a *Fault; a domain whose record is faulty,
+// or that has two, has no policy to fetch.
 func ParseRecord(texts []string) (Record, error) {
 	var ours []string
 	var strange error = ErrNoRecord
@@ -45,8 +45,8 @@ func ParseRecord(texts []string) (Record, error) {
 	return Record{}, &Fault{Text: fmt.Sprintf("there are %d MTA-STS records, and with more than one there is no policy", len(ours))}
 }
 
-// likeRecord reports whether a text that is no record was probably meant as one: in quotation marks, with a blank in front,
-// in other letters, of another version.
+// likeRecord reports whether a text that is no record was probably meant as one: in quotation marks, with a blank in
+// front, in other letters, of another version.
 func likeRecord(text string) bool {
 	text = strings.ToLower(strings.TrimLeft(text[:min(len(text), maxSaid)], " \t\"'`“”„"))
 	return strings.HasPrefix(strings.ReplaceAll(text, " ", ""), "v=sts")

@@ -84,8 +84,8 @@ func TestAReportOutOfBoundsIsWrittenWithinThem(t *testing.T) {
 	}
 }
 
-// schema says where a document is not as RFC 8460 §4.4 and its erratum 6241 have it. It knows nothing of the types of the
-// room: names and shapes are written here a second time.
+// schema says where a document is not as RFC 8460 §4.4 and its erratum 6241 have it. It knows nothing of the types of
+// the room: names and shapes are written here a second time.
 func schema(data []byte) (problems []string) {
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	object := func(where string, v any, must, may string) map[string]any {

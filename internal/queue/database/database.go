@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Row is one result row. Its columns count from 0 and read NULL as the zero value. It is used again for the next row; what
-// is kept of Bytes is copied.
+// Row is one result row. Its columns count from 0 and read NULL as the zero value. It is used again for the next row;
+// what is kept of Bytes is copied.
 type Row interface {
 	Int(i int) int64
 	Text(i int) string

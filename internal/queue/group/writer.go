@@ -8,8 +8,8 @@ import (
 // pause is between two tries of what needs a lock.
 const pause = 20 * time.Millisecond
 
-// Change is what a transaction T is to do: all of it, or an error. When it returns an error after it wrote, what it did is
-// undone. It may be called twice, the first time undone.
+// Change is what a transaction T is to do: all of it, or an error. When it returns an error after it wrote, what it did
+// is undone. It may be called twice, the first time undone.
 type Change[T any] func(t T) error
 
 // request is a change that somebody waits for.
@@ -25,7 +25,8 @@ type request[T any] struct {
 // Weight is how much it writes.
 func (r *request[T]) Weight() int { return r.bytes }
 
-// Writer serves changes of many in common transactions. Use New, and Loop in a goroutine. Do is safe for concurrent use.
+// Writer serves changes of many in common transactions. Use New, and Loop in a goroutine. Do is safe for concurrent
+// use.
 type Writer[T any] struct {
 	requests chan *request[T]
 	attempt  func(changes []Change[T]) (results []error, err error)
@@ -35,15 +36,16 @@ type Writer[T any] struct {
 	retry   time.Time
 }
 
-// New makes a Writer. Attempt does changes in one transaction and commits it: a change that fails before it wrote anything
-// gets its error in results and leaves the others alone; any other failure undoes everything and is returned. Busy says of
-// such an error that another program has the database locked.
+// New makes a Writer. Attempt does changes in one transaction and commits it: a change that fails before it wrote
+// anything gets its error in results and leaves the others alone; any other failure undoes everything and is returned.
+// Busy says of such an error that another program has the database locked.
 func New[T any](attempt func(changes []Change[T]) (results []error, err error), busy func(err error) bool) *Writer[T] {
 	return &Writer[T]{requests: make(chan *request[T], 2*Most), attempt: attempt, busy: busy}
 }
 
-// Do hands a change over and waits for the commit it is part of. Once handed over it is waited for whatever becomes of ctx,
-// because what it refers to is in use. It waits no longer than patience while another program has the database locked.
+// Do hands a change over and waits for the commit it is part of. Once handed over it is waited for whatever becomes of
+// ctx, because what it refers to is in use. It waits no longer than patience while another program has the database
+// locked.
 func (w *Writer[T]) Do(ctx context.Context, patience time.Duration, bytes int, run Change[T]) error {
 	r := &request[T]{run: run, bytes: bytes, done: make(chan error, 1), since: time.Now(), patience: patience}
 	select {
@@ -98,7 +100,8 @@ func (w *Writer[T]) try(group []*request[T]) ([]error, error) {
 	return w.attempt(changes)
 }
 
-// next returns what is to be served, nil when the store is closed. What waits for the lock comes again after each pause.
+// next returns what is to be served, nil when the store is closed. What waits for the lock comes again after each
+// pause.
 func (w *Writer[T]) next() []*request[T] {
 	if len(w.waiting) == 0 {
 		first, ok := <-w.requests
@@ -122,7 +125,8 @@ func (w *Writer[T]) next() []*request[T] {
 	return again
 }
 
-// locked is what becomes of a group that met the lock: whoever has not yet been tried alone is, for it may need no lock.
+// locked is what becomes of a group that met the lock: whoever has not yet been tried alone is, for it may need no
+// lock.
 func (w *Writer[T]) locked(group []*request[T], err error) {
 	now := time.Now()
 	w.retry = now.Add(pause)

@@ -87,7 +87,8 @@ func TestAFailureStaysAlone(t *testing.T) {
 	}
 }
 
-// While the database is locked, what needs no lock goes on; what needs it waits for its end, or as long as it has patience.
+// While the database is locked, what needs no lock goes on; what needs it waits for its end, or as long as it has
+// patience.
 func TestTheLockIsWaitedFor(t *testing.T) {
 	w := &world{locked: 6}
 	needs := func(w *world) error {

@@ -14,12 +14,12 @@ type Config struct {
 
 	// OwnSite reports whether a site is a server of our own; nil: none is.
 	OwnSite func(site string) bool
-	// Own are the places kept for our own servers, Unproven those that all others which did not take mail lately may have
-	// together, Reports those of them for reports, Family those of one host among them; 0 means a tenth, a half, an eighth
-	// and a tenth of Total, a family at least PerSite where that leaves room for others.
+	// Own are the places kept for our own servers, Unproven those that all others which did not take mail lately may
+	// have together, Reports those of them for reports, Family those of one host among them; 0 means a tenth, a half,
+	// an eighth and a tenth of Total, a family at least PerSite where that leaves room for others.
 	Own, Unproven, Reports, Family int
-	// Overtime bounds the places beyond Total of workers that only wait for the answer to a message; 0 means Total, below
-	// 0 none.
+	// Overtime bounds the places beyond Total of workers that only wait for the answer to a message; 0 means Total,
+	// below 0 none.
 	Overtime int
 	// SlowAfter is how long a place is held quickly, Lately how long a success counts; 0 means 10 s and 7 days.
 	SlowAfter, Lately time.Duration

@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// dues are the instants at which something becomes due, sorted, without duplicates. The first exactDues of them are kept
-// to the nanosecond. In a longer list what comes after the first is moved later, by at most a 32nd of its distance from
-// the first, so that the length of the list follows the logarithm of the longest wait and not the number of deliveries.
+// dues are the instants at which something becomes due, sorted, without duplicates. The first exactDues of them are
+// kept to the nanosecond. In a longer list what comes after the first is moved later, by at most a 32nd of its distance
+// from the first, so that the length of the list follows the logarithm of the longest wait and not the number of
+// deliveries.
 type dues []instant
 
 const (

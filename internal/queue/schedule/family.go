@@ -64,8 +64,8 @@ func of(k part) bound {
 }
 
 // Enter tells that a worker is about to wait for a destination, under its names: address, host or next hop. False means
-// that too many already do: the worker waits for this one not. If it gives up its site waits until there is room. Our own
-// servers are no families.
+// that too many already do: the worker waits for this one not. If it gives up its site waits until there is room. Our
+// own servers are no families.
 func (s *Scheduler) Enter(p *Place, names ...string) bool {
 	if p.site.own || p.target.is(names) {
 		return true

@@ -2,8 +2,8 @@ package schedule
 
 import "time"
 
-// Place is what a worker holds from Next to Done. It belongs to its Scheduler; only its Site and Probe, which never change,
-// may be read elsewhere.
+// Place is what a worker holds from Next to Done. It belongs to its Scheduler; only its Site and Probe, which never
+// change, may be read elsewhere.
 type Place struct {
 	site  *site
 	part  part
@@ -209,8 +209,8 @@ func (s *Scheduler) Linger(p *Place, idle bool, now time.Time) {
 	s.nextSlow = min(s.nextSlow, s.slowAt(p))
 }
 
-// Evict names places whose workers must end, because sites wait that could use them: of workers that are idle, and of slow
-// ones that hold a quick place. Each is named once. An idle one ends as usual, one that is not has failed.
+// Evict names places whose workers must end, because sites wait that could use them: of workers that are idle, and of
+// slow ones that hold a quick place. Each is named once. An idle one ends as usual, one that is not has failed.
 func (s *Scheduler) Evict() (out []*Place) {
 	for k := range overtime {
 		need := s.pools[k].waiting

@@ -42,8 +42,8 @@ func New(cfg Config, seed uint64) *Scheduler {
 const askedParts = 16
 
 // Load tells what the store knew about a site at start: when its earliest delivery is due (zero: none waits) and its
-// row of failures. It is called before the first Next. Of the other deliveries there the store did not say when they are
-// due; until all of it must be the site is tried now and again.
+// row of failures. It is called before the first Next. Of the other deliveries there the store did not say when they
+// are due; until all of it must be the site is tried now and again.
 func (s *Scheduler) Load(site string, due time.Time, failures int, since, retryAt time.Time) {
 	if due.IsZero() && failures <= 0 {
 		return
@@ -83,8 +83,8 @@ func (s *Scheduler) Added(site string, due time.Time, o Origin) {
 	s.place(e)
 }
 
-// Kick makes site due now; its backoff is forgotten for one probe. A probe that is running already may have begun before
-// what the administrator repaired, so another one follows it.
+// Kick makes site due now; its backoff is forgotten for one probe. A probe that is running already may have begun
+// before what the administrator repaired, so another one follows it.
 func (s *Scheduler) Kick(site string, now time.Time) {
 	s.saw(at(now))
 	e := s.site(site)
@@ -93,8 +93,8 @@ func (s *Scheduler) Kick(site string, now time.Time) {
 	s.place(e)
 }
 
-// Next returns the place of a worker that may start now; ok is false when there is none. The caller answers with Claimed
-// when the worker has its deliveries, and with Done when it ended.
+// Next returns the place of a worker that may start now; ok is false when there is none. The caller answers with
+// Claimed when the worker has its deliveries, and with Done when it ended.
 func (s *Scheduler) Next(now time.Time) (p *Place, ok bool) {
 	s.turn(at(now))
 	e, k := s.head()
@@ -124,8 +124,8 @@ func (s *Scheduler) head() (first *site, in part) {
 
 // Claimed tells that a worker has claimed deliveries of an origin, the zero Origin for none; a worker may do so several
 // times. full means that it
-// took all it may and more may be waiting: another worker may start if the site works. False means that the place was for
-// another kind of mail, and that there is none for what was claimed: the worker gives it back and ends.
+// took all it may and more may be waiting: another worker may start if the site works. False means that the place was
+// for another kind of mail, and that there is none for what was claimed: the worker gives it back and ends.
 func (s *Scheduler) Claimed(p *Place, full bool, o Origin, now time.Time) bool {
 	s.saw(at(now))
 	e := p.site
@@ -157,9 +157,9 @@ func (s *Scheduler) sort(p *Place) bool {
 }
 
 // askAgain sets when a site is tried next for what the store did not list, when nothing more is due there now. What a
-// claim left is due within the longest wait: by the clock of now nothing is planned for later, and what an earlier clock
-// planned for later than that was claimed with it (queue.Claim.Beyond). So the first claim that leaves nothing due says
-// until when to ask.
+// claim left is due within the longest wait: by the clock of now nothing is planned for later, and what an earlier
+// clock planned for later than that was claimed with it (queue.Claim.Beyond). So the first claim that leaves nothing
+// due says until when to ask.
 func (s *Scheduler) askAgain(e *site) {
 	if e.asked == 0 || s.now < e.asked {
 		return
@@ -175,8 +175,8 @@ func (s *Scheduler) askAgain(e *site) {
 	e.dues.add(e.asked, s.now)
 }
 
-// Done tells that a worker ended, and returns the state to store. Only a probe lengthens a row of failures: workers that
-// ran side by side when the site broke are one failure, not many.
+// Done tells that a worker ended, and returns the state to store. Only a probe lengthens a row of failures: workers
+// that ran side by side when the site broke are one failure, not many.
 func (s *Scheduler) Done(p *Place, r Result) State {
 	if p.index < 0 {
 		return State{}
@@ -204,8 +204,8 @@ func (s *Scheduler) Done(p *Place, r Result) State {
 }
 
 // leftAt is when what a worker left behind is tried again. A worker that neither passed nor failed has done nothing; if
-// it left something due the same would happen at once and again, so that waits for the first retry step, unless it waits
-// for its family.
+// it left something due the same would happen at once and again, so that waits for the first retry step, unless it
+// waits for its family.
 func (s *Scheduler) leftAt(p *Place, r Result) instant {
 	if !r.Passed && !r.Failed && p.refused == nil && !r.Due.After(r.Now) {
 		return at(r.Now.Add(s.cfg.step(1)))
@@ -223,9 +223,9 @@ func (s *Scheduler) failed(e *site, now instant) {
 	e.retryAt = now + instant(step) + instant(s.random.Float64()*s.cfg.Jitter*float64(step))
 }
 
-// Back tells that the clock went back by a time and stands at now. What waits keeps its pace: it is as long until its try
-// as it was before. The store still has its times by the other clock, so every site is tried now and again until all it
-// can have is due.
+// Back tells that the clock went back by a time and stands at now. What waits keeps its pace: it is as long until its
+// try as it was before. The store still has its times by the other clock, so every site is tried now and again until
+// all it can have is due.
 func (s *Scheduler) Back(by time.Duration, now time.Time) {
 	d := instant(by)
 	for _, e := range s.sites {
@@ -245,8 +245,8 @@ func (s *Scheduler) Back(by time.Duration, now time.Time) {
 	s.now = at(now)
 }
 
-// Wake returns the earliest time at which Next can answer or Evict has something to say; ok is false when nothing waits,
-// or only another call can change that all places are taken. The time may be in the past.
+// Wake returns the earliest time at which Next can answer or Evict has something to say; ok is false when nothing
+// waits, or only another call can change that all places are taken. The time may be in the past.
 func (s *Scheduler) Wake() (t time.Time, ok bool) {
 	next, waiting := never, 0
 	if e, _ := s.head(); e != nil {

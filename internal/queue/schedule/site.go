@@ -34,10 +34,11 @@ type site struct {
 	since    instant
 	retryAt  instant
 	good     instant // when it last took mail; 0: not known
-	// asked is when a site is asked next for what the store did not list, 0: everything is in dues; askUntil is when it is
-	// asked last, 0 while that is not known.
+	// asked is when a site is asked next for what the store did not list, 0: everything is in dues; askUntil is when it
+	// is asked last, 0 while that is not known.
 	asked, askUntil instant
-	// waits is the family that refused it last, woke the one whose freed place it may be ready for; nil if there is none.
+	// waits is the family that refused it last, woke the one whose freed place it may be ready for; nil if there is
+	// none.
 	waits, woke *family
 }
 

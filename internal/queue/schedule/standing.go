@@ -44,8 +44,8 @@ func (s *Scheduler) busy(e *site) bool {
 	return int(e.running) >= most
 }
 
-// place puts e where it belongs, or forgets it. Where it waits already it never moves back, so that news about it cannot
-// cost it its turn.
+// place puts e where it belongs, or forgets it. Where it waits already it never moves back, so that news about it
+// cannot cost it its turn.
 func (s *Scheduler) place(e *site) {
 	switch {
 	case len(e.dues) == 0:

@@ -134,8 +134,8 @@ func (x *Search) byMessageID(ctx context.Context, db database.Reader, f *queue.F
 	return err
 }
 
-// byKey calls each with the upper bits of every index key that a message of f's times may have: its block, or its day if
-// it came with an older form.
+// byKey calls each with the upper bits of every index key that a message of f's times may have: its block, or its day
+// if it came with an older form.
 func (x *Search) byKey(ctx context.Context, db database.Reader, f *queue.Filter, known Known,
 	each func(prefix int64) error) error {
 	lo, hi, err := x.SeqRange(ctx, db, known, f.Since, f.Until)

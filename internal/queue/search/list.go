@@ -15,9 +15,9 @@ import (
 // not keep the log from being reset.
 const page = 256
 
-// List yields records, the newest acceptance first. It looks for an index that leaves few deliveries to read (Candidates), or
-// one that yields them newest first (stream), and reads all from the newest down where there is none. The first error is the
-// last that is yielded.
+// List yields records, the newest acceptance first. It looks for an index that leaves few deliveries to read
+// (Candidates), or one that yields them newest first (stream), and reads all from the newest down where there is none.
+// The first error is the last that is yielded.
 func (x *Search) List(ctx context.Context, store Store, f *queue.Filter, yield func(queue.Record, error) bool) {
 	l := &listing{x: x, store: store, f: f, rs: &stored.Reader{Brief: f.Brief}}
 	left := f.Limit

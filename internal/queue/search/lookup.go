@@ -55,8 +55,8 @@ func (x *Search) TookMail(ctx context.Context, db database.Reader, since time.Ti
 	return out, err
 }
 
-// Finished lists messages up to a number all of whose deliveries ended before a time. What is finished never opens again, so
-// the list stays true.
+// Finished lists messages up to a number all of whose deliveries ended before a time. What is finished never opens
+// again, so the list stays true.
 func (x *Search) Finished(ctx context.Context, db database.Reader, hi int64, before time.Time, limit int) (
 	seqs []int64, err error) {
 	err = db.Query(ctx, `SELECT m.seq FROM message m WHERE m.seq <= ? AND m.open = 0 AND NOT EXISTS

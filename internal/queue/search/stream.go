@@ -10,8 +10,8 @@ import (
 	"postern/internal/queue/stored"
 )
 
-// A stream is an index that yields deliveries newest first, however many it has: a search takes of it what it needs. Both
-// begin at totals.indexed; what is older is walked over.
+// A stream is an index that yields deliveries newest first, however many it has: a search takes of it what it needs.
+// Both begin at totals.indexed; what is older is walked over.
 type stream struct {
 	states []int64 // stored states, of table undelivered
 	scope  any     // list of domains, of table party; nil: states
@@ -43,8 +43,8 @@ func (x *Search) streamOf(ctx context.Context, db database.Reader, f *queue.Filt
 	return out, err
 }
 
-// undelivered are the stored states of a filter that asks for none of what was delivered, and how many deliveries have them;
-// none for any other.
+// undelivered are the stored states of a filter that asks for none of what was delivered, and how many deliveries have
+// them; none for any other.
 func (k *Known) undelivered(states []queue.State) (out []int64, count int64) {
 	for _, st := range states {
 		numbers := []int64{stored.State(st)}
@@ -75,8 +75,8 @@ func (x *Search) scope(f *queue.Filter) any {
 	return x.dialect.List(names)
 }
 
-// next returns up to page deliveries below hi and from lo on, newest first, and below which it goes on; that is lo, or where
-// the index begins, when it has no more.
+// next returns up to page deliveries below hi and from lo on, newest first, and below which it goes on; that is lo, or
+// where the index begins, when it has no more.
 func (st *stream) next(ctx context.Context, db database.Reader, lo, hi queue.DeliveryID) (ids []queue.DeliveryID, below queue.DeliveryID, err error) {
 	end := max(lo, st.from)
 	for st.below = min(hi, cmp.Or(st.below, hi)); len(st.ids) == 0 && st.below > end && err == nil; {
@@ -121,8 +121,8 @@ const blockSize = 1 << 12
 // blocksMost bounds the blocks that one query looks at.
 const blocksMost = 256
 
-// readScope reads the newest deliveries below hi of messages that are from or to the scope; where there are few it looks at
-// more blocks with each query.
+// readScope reads the newest deliveries below hi of messages that are from or to the scope; where there are few it
+// looks at more blocks with each query.
 func (st *stream) readScope(ctx context.Context, db database.Reader, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
 	last, first := stored.SeqOf(hi-1), stored.SeqOf(end)
 	lowest := max(first/blockSize, last/blockSize-st.blocks+1)

@@ -140,8 +140,8 @@ func (d *Draft) spill() error {
 	return nil
 }
 
-// Seal makes a large body durable: the file, then its name in the folder, and tells what is to be stored. A failed sync is final for the store, because
-// nobody can say what of the data was lost.
+// Seal makes a large body durable: the file, then its name in the folder, and tells what is to be stored. A failed sync
+// is final for the store, because nobody can say what of the data was lost.
 func (d *Draft) Seal() (stored.Body, error) {
 	err := d.seal()
 	return stored.Body{File: d.name, Data: d.buf, Size: d.size, Sum: d.sum}, err

@@ -13,8 +13,8 @@ import (
 // lock is the right to a data folder, held from before the first change in it to the end of the handle or the process.
 //
 // It is the lock of the folder itself, which no name in it can be removed to get around, and which is one whatever path
-// leads to the folder: a link, a mount, another user's configuration. Earlier releases knew only the file "lock", so that is
-// held too.
+// leads to the folder: a link, a mount, another user's configuration. Earlier releases knew only the file "lock", so
+// that is held too.
 type lock struct{ folder, file *os.File }
 
 // lockDir takes the folder for this handle, or answers queue.ErrInUse; then nothing in the folder has changed.

@@ -41,8 +41,8 @@ func (s *Spool) Room() error {
 }
 
 // Takes says what a message would hear that is to be stored now: nil where it would be stored. Where there is room by
-// what the disk says, and the last message could not be written all the same (a quota, a file system that became read-only),
-// it is tried with a file of its own.
+// what the disk says, and the last message could not be written all the same (a quota, a file system that became
+// read-only), it is tried with a file of its own.
 func (s *Spool) Takes() error {
 	if err := s.Room(); err != nil {
 		return err
@@ -82,7 +82,8 @@ func (s *Spool) tryToWrite() error {
 	return fileError("write", errors.Join(err, f.Close(), s.cfg.Disk.Remove(s.Path(name))))
 }
 
-// Free is how many bytes of the disk are left for mail, and how many of them are kept for the mail that is in the queue.
+// Free is how many bytes of the disk are left for mail, and how many of them are kept for the mail that is in the
+// queue.
 func (s *Spool) Free() (free, kept uint64, err error) {
 	free, total, err := s.cfg.Disk.Space(s.cfg.Dir)
 	return free, min(reserve, total/reserveShare), err

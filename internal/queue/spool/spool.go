@@ -111,8 +111,9 @@ func (s *Spool) Unswept() bool {
 	return s.unswept
 }
 
-// Sweep deletes body files that no message names, which it asks of each: what a crash left between writing a body and committing its message,
-// or between ending a message and deleting its file. Files with other names are none of ours and stay.
+// Sweep deletes body files that no message names, which it asks of each: what a crash left between writing a body and
+// committing its message, or between ending a message and deleting its file. Files with other names are none of ours
+// and stay.
 func (s *Spool) Sweep(named func(name string) (bool, error)) error {
 	s.mu.Lock()
 	s.unswept = false

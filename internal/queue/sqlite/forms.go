@@ -11,8 +11,8 @@ import (
 // ErrForeign: the file is a database of something else.
 var ErrForeign = errors.New("sqlite: queue.db is not a Postern database")
 
-// Migrate brings a database to the newest form, or answers queue.ErrNewerForm for a newer one: text n of forms brings it from
-// form n to form n+1, in a transaction of its own. Mark says in the header of the file whose it is.
+// Migrate brings a database to the newest form, or answers queue.ErrNewerForm for a newer one: text n of forms brings
+// it from form n to form n+1, in a transaction of its own. Mark says in the header of the file whose it is.
 func Migrate(c *Conn, mark int64, forms []string) error {
 	ctx := context.Background()
 	form, err := c.Number(ctx, "PRAGMA user_version")

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// Hide takes the database and what SQLite keeps beside it from everybody but the gateway's user, whatever the umask was when
-// they were made. The folder does so too; a copy of it, a backup, may not.
+// Hide takes the database and what SQLite keeps beside it from everybody but the gateway's user, whatever the umask was
+// when they were made. The folder does so too; a copy of it, a backup, may not.
 func Hide(file string) error {
 	for _, more := range []string{"", "-wal", "-shm", "-journal"} {
 		info, err := os.Lstat(file + more)

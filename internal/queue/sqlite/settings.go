@@ -10,7 +10,8 @@ import (
 )
 
 // Settings of a connection, for Dial. PageSize only counts when the file is made. The automatic checkpoint is the
-// upper bound of the log (a store checkpoints earlier); synchronous and journal_mode are what durability stands on and are read back.
+// upper bound of the log (a store checkpoints earlier); synchronous and journal_mode are what durability stands on and
+// are read back.
 const (
 	PageSize       = "PRAGMA page_size=8192"
 	BusyTimeout    = "PRAGMA busy_timeout=10000"
@@ -22,8 +23,8 @@ const (
 	NoTimeout      = "PRAGMA busy_timeout=0" // hear of a lock at once
 )
 
-// Fdatasync keeps a commit just as durable and spares the journal entry for time stamps. Where there is none, SQLite goes on
-// using fsync. It is for the whole process.
+// Fdatasync keeps a commit just as durable and spares the journal entry for time stamps. Where there is none, SQLite
+// goes on using fsync. It is for the whole process.
 func Fdatasync() { _, _ = engine.Fdatasync(true) }
 
 // CachePages lets a connection keep so many bytes of the database.

@@ -13,8 +13,8 @@ type DB interface {
 	// Read lends a connection, ReadWhole one that sees a single moment.
 	Read(ctx context.Context, do func(r database.Reader) error) error
 	ReadWhole(ctx context.Context, do func(r database.Reader) error) error
-	// Change runs do in a transaction, perhaps twice, the first time undone, and waits until that is durable. Bytes is about
-	// how much do writes.
+	// Change runs do in a transaction, perhaps twice, the first time undone, and waits until that is durable. Bytes is
+	// about how much do writes.
 	Change(ctx context.Context, bytes int, do func(t database.Tx) error) error
 }
 

@@ -53,7 +53,8 @@ func (s *Store) Takes() error {
 	return s.spool.Takes()
 }
 
-// Free is how many bytes of the disk are left for mail, and how many of them are kept for the mail that is in the queue.
+// Free is how many bytes of the disk are left for mail, and how many of them are kept for the mail that is in the
+// queue.
 func (s *Store) Free() (free, kept uint64, err error) { return s.spool.Free() }
 
 // Accept stores one message (G1): it is in the journal when Accept returns, and comes into the database later.

@@ -12,8 +12,8 @@ import (
 )
 
 // TestACopyMadeWhileTheStoreIsOpenOpens follows what docs/queue-internals.md tells administrators to do: a list, which
-// brings what is young into the database, SQLite's own copy of that, then the folder of bodies. The copy lacks the journal,
-// which is said, and salvaging makes it a store with all that had been accepted.
+// brings what is young into the database, SQLite's own copy of that, then the folder of bodies. The copy lacks the
+// journal, which is said, and salvaging makes it a store with all that had been accepted.
 func TestACopyMadeWhileTheStoreIsOpenOpens(t *testing.T) {
 	s := open(t, t.TempDir())
 	for id, size := range map[queue.ID]int{"small": 100, "large": 300_000} {

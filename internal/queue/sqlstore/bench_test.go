@@ -115,9 +115,9 @@ func feed(b *testing.B, s *Store, writers int) {
 	wg.Wait()
 }
 
-// BenchmarkAccept is durable accepts of 4 KiB messages. On two cores of an AMD EPYC, of which other work took about one,
-// with a virtio disk: 1,850/s with 1 writer, 6,000/s with 16, 10,200/s with 64 at 75 to 90 µs of processor time each, of
-// which the statements take 22 µs and the log's frames 35 µs.
+// BenchmarkAccept is durable accepts of 4 KiB messages. On two cores of an AMD EPYC, of which other work took about
+// one, with a virtio disk: 1,850/s with 1 writer, 6,000/s with 16, 10,200/s with 64 at 75 to 90 µs of processor time
+// each, of which the statements take 22 µs and the log's frames 35 µs.
 func BenchmarkAccept(b *testing.B) {
 	for _, writers := range []int{1, 16, 64, 256} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {

@@ -12,8 +12,9 @@ import (
 	"postern/internal/queue/sqlite"
 )
 
-// TestLockedDatabase: while another program has the database locked for writing, mail is accepted, claimed, read, delivered
-// and settled, beside somebody who wants it all in the database; what needs the database waits, and is done afterwards.
+// TestLockedDatabase: while another program has the database locked for writing, mail is accepted, claimed, read,
+// delivered and settled, beside somebody who wants it all in the database; what needs the database waits, and is done
+// afterwards.
 func TestLockedDatabase(t *testing.T) {
 	s := opened(t, Config{Dir: t.TempDir(), still: true})
 	defer s.Close()

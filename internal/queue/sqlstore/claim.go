@@ -104,8 +104,8 @@ func (s *Store) claimAt(ctx context.Context, c *queue.Claim) ([]queue.Work, erro
 	}
 }
 
-// claimRest adds the young to what was claimed in the database. If something may have been missed on its way from one to
-// the other, it gives back what it has, because leases run while it waits, and the caller begins again.
+// claimRest adds the young to what was claimed in the database. If something may have been missed on its way from one
+// to the other, it gives back what it has, because leases run while it waits, and the caller begins again.
 func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim, state queue.SiteState, moves uint64) (
 	_ []queue.Work, missed bool, err error) {
 	s.mu.Lock()
@@ -160,8 +160,8 @@ func (s *Store) claimYoung(work []queue.Work, c *queue.Claim, state queue.SiteSt
 	return work[:min(len(work), c.Limit)]
 }
 
-// claimStored claims in the database. The writer only picks; the rows are read by the caller, because nobody else changes
-// what is leased. The state is that of the site, when the claim names one.
+// claimStored claims in the database. The writer only picks; the rows are read by the caller, because nobody else
+// changes what is leased. The state is that of the site, when the claim names one.
 func (s *Store) claimStored(ctx context.Context, c *queue.Claim) ([]queue.Work, queue.SiteState, error) {
 	var leases []queue.Lease
 	var state queue.SiteState
@@ -255,8 +255,8 @@ func (t *txn) candidates(c *queue.Claim, pick func(r database.Row) error) error 
 		" WHERE d.state <= 2 ORDER BY d.id", pick, sqlite.List(slices.Compact(slices.Sorted(slices.Values(c.IDs)))))
 }
 
-// spans asks for what is due, and then, if pick has not had enough, for what is beyond. One question for both would read
-// everything in between.
+// spans asks for what is due, and then, if pick has not had enough, for what is beyond. One question for both would
+// read everything in between.
 func spans(c *queue.Claim, pick func(r database.Row) error, ask func(span string, end int64, pick func(r database.Row) error) error) error {
 	enough := false
 	until := func(r database.Row) error {
@@ -319,8 +319,8 @@ func (s *Store) endLease(l queue.Lease) {
 	}
 }
 
-// Extend prolongs leases. It waits for the writer, so that it never overtakes a claim in the database that takes the lease
-// away; claims of young mail are kept off by mu.
+// Extend prolongs leases. It waits for the writer, so that it never overtakes a claim in the database that takes the
+// lease away; claims of young mail are kept off by mu.
 func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Time) error {
 	if err := s.enter(ctx); err != nil {
 		return err

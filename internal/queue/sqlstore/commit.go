@@ -50,7 +50,8 @@ func (s *Store) journalize(ctx context.Context, e *entry) error {
 	}
 }
 
-// commitLoop is the one goroutine that writes the journal. All entries that came in while it wrote are written together.
+// commitLoop is the one goroutine that writes the journal. All entries that came in while it wrote are written
+// together.
 func (s *Store) commitLoop() {
 	for first := range s.entries {
 		all := group.Gather(s.entries, first)
@@ -138,8 +139,8 @@ func (s *Store) prepare(e *entry) error {
 	return nil
 }
 
-// taken reports whether there is a message of an ID. The caller holds mu. It is given up while the database is asked, which
-// is asked again when something came there meanwhile.
+// taken reports whether there is a message of an ID. The caller holds mu. It is given up while the database is asked,
+// which is asked again when something came there meanwhile.
 func (s *Store) taken(id queue.ID) (bool, error) {
 	for !s.young.Has(id) && id <= s.young.Floor {
 		inserts := s.young.Inserts

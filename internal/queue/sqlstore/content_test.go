@@ -11,8 +11,8 @@ import (
 	"postern/internal/queue"
 )
 
-// TestDamagedContent: a body that is not what was stored is never given out, wherever it is kept and whatever became of it;
-// one that was stored before there were checksums is held to its length.
+// TestDamagedContent: a body that is not what was stored is never given out, wherever it is kept and whatever became of
+// it; one that was stored before there were checksums is held to its length.
 func TestDamagedContent(t *testing.T) {
 	body := func(s *Store) string {
 		found, err := filepath.Glob(filepath.Join(filepath.Join(s.cfg.Dir, "spool"), "*.body"))

@@ -13,8 +13,8 @@ import (
 	"postern/internal/queue"
 )
 
-// wounded is a data folder as a kill leaves it: mail in the database, and mail in several segments of the journal, some of
-// it delivered, some with a body of its own. older is the same folder a while before, other that of another gateway.
+// wounded is a data folder as a kill leaves it: mail in the database, and mail in several segments of the journal, some
+// of it delivered, some with a body of its own. older is the same folder a while before, other that of another gateway.
 type wounded struct {
 	dir, older, other string
 	want              map[queue.ID]queue.State
@@ -128,8 +128,9 @@ func flipped(path string, off int64, mask byte) func(dir string) error {
 	}
 }
 
-// TestDamagedFolder: whatever is damaged, missing, older or another's, either all mail is there or Open refuses and says what
-// it may have cost, changing nothing; and Salvage makes a folder that opens, with what could be read, keeping the rest.
+// TestDamagedFolder: whatever is damaged, missing, older or another's, either all mail is there or Open refuses and
+// says what it may have cost, changing nothing; and Salvage makes a folder that opens, with what could be read, keeping
+// the rest.
 func TestDamagedFolder(t *testing.T) {
 	w := wound(t)
 	database := []string{"queue.db", "queue.db-wal", "queue.db-shm"}

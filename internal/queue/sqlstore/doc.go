@@ -10,14 +10,14 @@
 //	queue.db-shm    SQLite's index of that log; rebuilt when missing
 //	spool/          one file for each body over SmallBody, named by 26 random characters and ".body"
 //
-// A message is accepted by one record of the journal, and is young from then on: in the journal and in memory, not yet in
-// the database. Young deliveries are claimed and read in memory, and when they are delivered a second record says so. A
-// mover brings messages into the database: as records when they have ended, with their bodies when they are old or too
-// many. Whatever else happens to a young message happens in the database, in one transaction that first brings it there.
-// So each change has one commit point, and the database alone answers questions, after settleDown.
+// A message is accepted by one record of the journal, and is young from then on: in the journal and in memory, not yet
+// in the database. Young deliveries are claimed and read in memory, and when they are delivered a second record says
+// so. A mover brings messages into the database: as records when they have ended, with their bodies when they are old
+// or too many. Whatever else happens to a young message happens in the database, in one transaction that first brings
+// it there. So each change has one commit point, and the database alone answers questions, after settleDown.
 //
-// One goroutine writes the journal (see commitLoop), and one the database (see writer). Whoever wants a change hands it over
-// and waits; all that came in meanwhile is written together, so that the price of an fsync is shared. Reads have
+// One goroutine writes the journal (see commitLoop), and one the database (see writer). Whoever wants a change hands it
+// over and waits; all that came in meanwhile is written together, so that the price of an fsync is shared. Reads have
 // connections of their own and never wait for the writer.
 //
 // Leases are in memory only: one process holds the lock, so when it dies its leases are gone and what was being sent is
@@ -41,6 +41,6 @@
 //	spool       the folder, its lock, large bodies, room on the disk
 //	sqlite      the engine: connections, result codes, settings, steps between forms
 //
-// Here they are joined: the order in which journal, memory and database learn of a change, leases and wishes in memory, the
-// statements that change mail, the tables themselves (schema*.sql), and what a start does with what it finds.
+// Here they are joined: the order in which journal, memory and database learn of a change, leases and wishes in memory,
+// the statements that change mail, the tables themselves (schema*.sql), and what a start does with what it finds.
 package sqlstore

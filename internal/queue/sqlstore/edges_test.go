@@ -247,8 +247,8 @@ func TestOneID(t *testing.T) {
 	}
 }
 
-// TestWaitingClaimHoldsNothing: a claim that waits for mail on its way into the database holds no leases meanwhile: they
-// could run out before its worker knows of them.
+// TestWaitingClaimHoldsNothing: a claim that waits for mail on its way into the database holds no leases meanwhile:
+// they could run out before its worker knows of them.
 func TestWaitingClaimHoldsNothing(t *testing.T) {
 	s := still(t, t.TempDir())
 	defer s.Close()

@@ -8,8 +8,8 @@ import (
 	"postern/internal/queue/stored"
 )
 
-// Records that an older form wrote come into the tables of form 9 while the store is used, the newest first: so many messages
-// in a transaction, with a pause after each, so that mail is not held up.
+// Records that an older form wrote come into the tables of form 9 while the store is used, the newest first: so many
+// messages in a transaction, with a pause after each, so that mail is not held up.
 const (
 	fillChunk = 1000
 	fillPause = 50 * time.Millisecond

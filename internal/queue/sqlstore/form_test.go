@@ -83,8 +83,8 @@ func TestOldForm(t *testing.T) {
 	}
 }
 
-// TestOldJournal: what a release of form 5 left in its journal, a chain of records in which nobody is remembered, is brought
-// into the database once.
+// TestOldJournal: what a release of form 5 left in its journal, a chain of records in which nobody is remembered, is
+// brought into the database once.
 func TestOldJournal(t *testing.T) {
 	record := acceptedRecord(t, 41)
 	sums := crc32.MakeTable(crc32.Castagnoli)

@@ -45,8 +45,8 @@ func tree(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-// TestNothingBeforeTheLock: while somebody has the folder, an Open changes nothing in it, whatever file was removed or made
-// there, and by whatever path it comes.
+// TestNothingBeforeTheLock: while somebody has the folder, an Open changes nothing in it, whatever file was removed or
+// made there, and by whatever path it comes.
 func TestNothingBeforeTheLock(t *testing.T) {
 	for name, prepare := range map[string]func(dir string) error{
 		"as it is":          func(string) error { return nil },

@@ -18,8 +18,8 @@ const (
 	moveRetry = time.Second // after a move that failed
 )
 
-// moveLoop brings messages from the journal into the database: as records when they have ended, else when they are old or
-// too many.
+// moveLoop brings messages from the journal into the database: as records when they have ended, else when they are old
+// or too many.
 func (s *Store) moveLoop() {
 	tick := time.NewTicker(movePause)
 	defer tick.Stop()

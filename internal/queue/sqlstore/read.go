@@ -60,8 +60,8 @@ func (d searched) MarkSending(rs []queue.Record) {
 	}
 }
 
-// Open opens a body, which is then as long as it was, and the same by its checksum. It answers queue.ErrDamaged otherwise,
-// and where the body of a message that waits is missing.
+// Open opens a body, which is then as long as it was, and the same by its checksum. It answers queue.ErrDamaged
+// otherwise, and where the body of a message that waits is missing.
 func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err

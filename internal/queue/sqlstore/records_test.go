@@ -116,8 +116,8 @@ func (e explained) Exec(text string, args ...any) error {
 
 func (e explained) Changed(text string, args ...any) (int64, error) { return 0, e.Exec(text, args...) }
 
-// TestOldFormHasRoomForRecords: data of form 1, which knew no peers and no pins, is brought to the newest form and keeps
-// them.
+// TestOldFormHasRoomForRecords: data of form 1, which knew no peers and no pins, is brought to the newest form and
+// keeps them.
 func TestOldFormHasRoomForRecords(t *testing.T) {
 	s := open(t, fixture(t))
 	defer s.Close()

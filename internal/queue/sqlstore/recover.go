@@ -42,10 +42,12 @@ func (s *Store) databaseMissing() bool {
 	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
 }
 
-// examined is the size in bytes up to which the whole database is looked at on each start: that takes less than a second.
+// examined is the size in bytes up to which the whole database is looked at on each start: that takes less than a
+// second.
 const examined = 64 << 20
 
-// examine lets SQLite look for damage where that is cheap. It finds what is damaged in the structure, not in the values.
+// examine lets SQLite look for damage where that is cheap. It finds what is damaged in the structure, not in the
+// values.
 func (s *Store) examine(c *sqlite.Conn) error {
 	info, err := os.Stat(s.file())
 	if err != nil || info.Size() > examined {
@@ -129,8 +131,8 @@ func (b behind) Behind(seq int64) (map[int64]bool, error) {
 	return out, err
 }
 
-// replay reads the journal and returns the messages that did not come into the database, as they stood. Damage is named,
-// with what it may have cost.
+// replay reads the journal and returns the messages that did not come into the database, as they stood. Damage is
+// named, with what it may have cost.
 func (s *Store) replay() ([]*stored.Message, error) {
 	f := s.newFinds()
 	err := s.journal.Replay(s.known, func(payload []byte) error { return f.Read(s.known.Last.Run, payload) })

@@ -9,9 +9,9 @@ import (
 	"postern/internal/queue/wal"
 )
 
-// What the database remembers of the journal stands in the row of totals and is written with every transaction: the run,
-// and up to where it was durable. What the journal remembers of the database is how often that row was written. So neither
-// can be missing, or be an older copy, unnoticed.
+// What the database remembers of the journal stands in the row of totals and is written with every transaction: the
+// run, and up to where it was durable. What the journal remembers of the database is how often that row was written. So
+// neither can be missing, or be an older copy, unnoticed.
 
 // readKnown reads what the database remembers.
 func readKnown(c *sqlite.Conn) (k wal.Known, err error) {
@@ -23,8 +23,8 @@ func readKnown(c *sqlite.Conn) (k wal.Known, err error) {
 	return k, err
 }
 
-// beginRun begins a run of the journal, notes it, and only then forgets what was there before. The caller has brought that
-// into the database.
+// beginRun begins a run of the journal, notes it, and only then forgets what was there before. The caller has brought
+// that into the database.
 func (s *Store) beginRun() error {
 	run, err := s.journal.Begin()
 	if err != nil {

@@ -13,17 +13,18 @@ import (
 
 // Salvaged says what was damaged in a data folder and what became of it.
 type Salvaged struct {
-	// Damage is what was found, a sentence without its end each; none means that nothing was damaged and nothing was changed.
+	// Damage is what was found, a sentence without its end each; none means that nothing was damaged and nothing was
+	// changed.
 	Damage []string
-	// Recovered counts the messages that came from the journal into the database; of these Waiting still wait. Where the
-	// record of a delivery is among what was lost, one that waits is sent again.
+	// Recovered counts the messages that came from the journal into the database; of these Waiting still wait. Where
+	// the record of a delivery is among what was lost, one that waits is sent again.
 	Recovered, Waiting int
 	// Gap is what nothing tells of.
 	young.Gap
 	// Unreadable counts records that are whole and cannot be understood.
 	Unreadable int
-	// Aside are the files that were kept under other names, relative to the data folder: parts of the journal, and bodies
-	// that no message names.
+	// Aside are the files that were kept under other names, relative to the data folder: parts of the journal, and
+	// bodies that no message names.
 	Aside []string
 }
 
@@ -32,9 +33,9 @@ func (r *Salvaged) Cost() string {
 	return fmt.Sprintf("%d messages can be read in the journal that are not in the database; %s", r.Recovered, r.Loss())
 }
 
-// Salvage opens a data folder that Open refuses as damaged, brings all that can be read into the database, keeps what is
-// damaged under other names, and leaves the folder so that Open takes it. It answers queue.ErrInUse as Open does. When it is
-// ended in the middle it can be run again.
+// Salvage opens a data folder that Open refuses as damaged, brings all that can be read into the database, keeps what
+// is damaged under other names, and leaves the folder so that Open takes it. It answers queue.ErrInUse as Open does.
+// When it is ended in the middle it can be run again.
 func Salvage(ctx context.Context, cfg Config) (*Salvaged, error) {
 	cfg.salvage = true
 	s := newStore(cfg)

@@ -28,15 +28,16 @@ type Config struct {
 	Dir string
 	// SmallBody is the size in bytes up to which a body is a row of the database; 0 means 128 KiB.
 	SmallBody int
-	// DraftMemory is what drafts may hold together, in bytes; when it is used up they go to files earlier. 0 means 64 MiB.
+	// DraftMemory is what drafts may hold together, in bytes; when it is used up they go to files earlier. 0 means 64
+	// MiB.
 	DraftMemory int64
 	// Readers is how many reads may run at once; 0 means 4.
 	Readers int
 	// Cache bounds the pages of the database that the writer keeps, in bytes; the readers have half as much together. 0
 	// means 32 MiB.
 	Cache int64
-	// Young bounds the memory in bytes, about, for mail that is in the journal and not yet in the database; 0 means 32 MiB.
-	// Twice that is held before new mail has to wait.
+	// Young bounds the memory in bytes, about, for mail that is in the journal and not yet in the database; 0 means 32
+	// MiB. Twice that is held before new mail has to wait.
 	Young int64
 	// Warn is told of damage that costs nothing now; nil is nobody. It is called by Open only.
 	Warn func(err error)
@@ -91,8 +92,8 @@ type Store struct {
 var errClosed = errors.New("sqlstore: the store is closed")
 
 // Open opens the store, making it if there is none. It answers queue.ErrInUse while another process has it,
-// queue.ErrNewerForm when a newer release wrote it, and queue.ErrDamaged when something is missing in it that was there; then
-// Salvage helps. Leases that were held when the last process ended are gone.
+// queue.ErrNewerForm when a newer release wrote it, and queue.ErrDamaged when something is missing in it that was
+// there; then Salvage helps. Leases that were held when the last process ended are gone.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := newStore(cfg)
 	if err := s.open(ctx); err != nil {

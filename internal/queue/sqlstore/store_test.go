@@ -23,8 +23,8 @@ func opened(t *testing.T, cfg Config) *Store {
 	return s
 }
 
-// TestStore runs the suite on a store as it is, on one with hardly any mail in the journal, and on one whose mail moves from
-// the journal into the database all the time.
+// TestStore runs the suite on a store as it is, on one with hardly any mail in the journal, and on one whose mail moves
+// from the journal into the database all the time.
 func TestStore(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) queue.Store{
 		"plain":  func(t *testing.T) queue.Store { return open(t, t.TempDir()) },

@@ -107,8 +107,8 @@ func scopeOf(names ...string) []mail.Domain {
 	return out
 }
 
-// A search of a scope, or of what was not delivered, looks at what it finds and at little else, however much mail of others
-// there is, and finds all of it.
+// A search of a scope, or of what was not delivered, looks at what it finds and at little else, however much mail of
+// others there is, and finds all of it.
 func TestAScopeIsSearchedByItsIndex(t *testing.T) {
 	const n = 9500 // more than two blocks
 	s := still(t, t.TempDir())
@@ -219,8 +219,8 @@ func (l listening) Query(ctx context.Context, text string, each func(r database.
 	return l.Reader.Query(ctx, text, each, args...)
 }
 
-// What an older form wrote is found at once, by walking, and by the index when it was brought in, which happens in portions
-// and goes on after a restart.
+// What an older form wrote is found at once, by walking, and by the index when it was brought in, which happens in
+// portions and goes on after a restart.
 func TestOldRecordsComeIntoTheTablesOfScopes(t *testing.T) {
 	const n = 2500
 	dir := t.TempDir()

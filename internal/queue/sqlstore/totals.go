@@ -46,7 +46,8 @@ func (o *order) note(at time.Time) {
 	}
 }
 
-// write stores the row; what has a seq up to applied is in the database, or will never be. The journal was durable up to at.
+// write stores the row; what has a seq up to applied is in the database, or will never be. The journal was durable up
+// to at.
 func (t *totals) write(c *sqlite.Conn, o order, applied int64, at wal.Place) error {
 	return c.Exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, failed=?,"+
 		" cancelled=?, applied=?, segment=?, size=?, commits=commits+1", o.lastSeq, o.newest, o.skew, t.bodyBytes,
@@ -68,8 +69,8 @@ func (t *totals) read(c *sqlite.Conn) (o order, applied int64, err error) {
 	return o, applied, err
 }
 
-// oldestQuery looks up the oldest waiting delivery in the table of what was not delivered; oldestWalk takes one pass over what
-// waits, and knows also what an older form wrote and that is not in the table yet.
+// oldestQuery looks up the oldest waiting delivery in the table of what was not delivered; oldestWalk takes one pass
+// over what waits, and knows also what an older form wrote and that is not in the table yet.
 const (
 	oldestQuery = "SELECT accepted FROM message WHERE seq = (SELECT min(id) >> 20 FROM (" +
 		"SELECT min(id) AS id FROM undelivered WHERE state = 1 UNION ALL SELECT min(id) FROM undelivered WHERE state = 2))"

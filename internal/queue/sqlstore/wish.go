@@ -12,9 +12,9 @@ import (
 	"postern/internal/queue/stored"
 )
 
-// What is wished of a delivery stands in its facts, so that the record keeps it. While it is still to be carried out a row
-// of the table wish names the delivery, and Store.wishes has it in memory: a lease that ended with its process is found by
-// them.
+// What is wished of a delivery stands in its facts, so that the record keeps it. While it is still to be carried out a
+// row of the table wish names the delivery, and Store.wishes has it in memory: a lease that ended with its process is
+// found by them.
 
 // readWishes learns what the last process left to be carried out. Its leases are gone, so the first Claim does it.
 func (s *Store) readWishes(c *sqlite.Conn) error {

@@ -38,8 +38,8 @@ type txn struct {
 	entered []queue.ID       // of messages that did not
 }
 
-// busyPatience is how long a change waits while another program has the database locked; then it is told so. busyAgain is
-// between two tries of many changes.
+// busyPatience is how long a change waits while another program has the database locked; then it is told so. busyAgain
+// is between two tries of many changes.
 const (
 	busyPatience = 10 * time.Second
 	busyAgain    = 100 * time.Millisecond

@@ -127,8 +127,8 @@ func TestPurgedStaysPurged(t *testing.T) {
 	}
 }
 
-// TestReplayStops: a crash while the journal is brought into the database loses nothing: it is read again, from where the
-// database says it was.
+// TestReplayStops: a crash while the journal is brought into the database loses nothing: it is read again, from where
+// the database says it was.
 func TestReplayStops(t *testing.T) {
 	s := still(t, t.TempDir())
 	const many = 2*young.Chunk + 10
@@ -180,7 +180,8 @@ func TestReplayStops(t *testing.T) {
 	}
 }
 
-// TestMovedWhileClaimed: a delivery that moves into the database while a worker has it settles all the same, in every way.
+// TestMovedWhileClaimed: a delivery that moves into the database while a worker has it settles all the same, in every
+// way.
 func TestMovedWhileClaimed(t *testing.T) {
 	for name, st := range map[string]queue.Settlement{
 		"delivered": {State: queue.Delivered},
@@ -214,8 +215,8 @@ func TestMovedWhileClaimed(t *testing.T) {
 	}
 }
 
-// TestNothingIsMissed: while mail moves into the database all the time, every delivery is claimed once, and a claim that
-// finds nothing after everything was accepted leaves nothing behind.
+// TestNothingIsMissed: while mail moves into the database all the time, every delivery is claimed once, and a claim
+// that finds nothing after everything was accepted leaves nothing behind.
 func TestNothingIsMissed(t *testing.T) {
 	s := open(t, t.TempDir())
 	defer s.Close()

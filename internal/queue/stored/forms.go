@@ -69,8 +69,8 @@ type deliveryForm struct {
 	Rules   []string     `json:"rules,omitempty"`
 	Matched bool         `json:"matched,omitempty"`
 	Tested  []string     `json:"tested,omitempty"`
-	// Revision is the number under which the delivery was last moved. An older release put the revision of the rules there,
-	// which is below every number.
+	// Revision is the number under which the delivery was last moved. An older release put the revision of the rules
+	// there, which is below every number.
 	Revision int64           `json:"revision,omitempty"`
 	Demands  []policy.Demand `json:"demands,omitempty"`
 	// Wish is what was asked last while it was being sent.

@@ -31,8 +31,8 @@ func AttemptSlot(id queue.DeliveryID, attempts int) int64 {
 const KeyHash = 1<<40 - 1
 
 // KeyOf makes an index key that is near those of messages accepted about the same time, so that new mail touches few
-// pages of an index however long it has grown: 23 bits of the block of 65,536 messages, 40 of hash. Two keys of one thing
-// in one block are equal; equal keys need not be one thing, so whoever searches looks at the row too.
+// pages of an index however long it has grown: 23 bits of the block of 65,536 messages, 40 of hash. Two keys of one
+// thing in one block are equal; equal keys need not be one thing, so whoever searches looks at the row too.
 func KeyOf(seq, hash int64) int64 { return BlockOf(seq)<<40 | hash&KeyHash }
 
 // BlockOf is the block of a message: the upper bits of its keys.

@@ -50,9 +50,10 @@ type Delivery struct {
 // Sum is the checksum of a body, which is stored with its message and held against the body before it is sent: what a
 // disk or a person changed must not go out under a sender's name.
 //
-// It is CRC-32C. That finds every change of up to 32 bits in a row and misses one of 4,000 million others, and processors
-// have an instruction for it: it costs a microsecond for a message and some 10 ms for the largest. A cryptographic hash
-// would cost ten times that and guard against nothing more: whoever can write to the folder can write the checksum too.
+// It is CRC-32C. That finds every change of up to 32 bits in a row and misses one of 4,000 million others, and
+// processors have an instruction for it: it costs a microsecond for a message and some 10 ms for the largest. A
+// cryptographic hash would cost ten times that and guard against nothing more: whoever can write to the folder can
+// write the checksum too.
 type Sum uint32
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -79,7 +79,8 @@ func Scan(r database.Row) (*Record, error) {
 	return out, nil
 }
 
-// Reader reads full records of deliveries, remembering sites on the way. Use one for one call; Brief leaves histories out.
+// Reader reads full records of deliveries, remembering sites on the way. Use one for one call; Brief leaves histories
+// out.
 type Reader struct {
 	Brief bool
 	sites map[int64]*queue.Site

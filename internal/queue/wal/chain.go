@@ -5,9 +5,9 @@ import (
 	"hash/crc32"
 )
 
-// Format 1, which is read and never written. A record is its length, a checksum that covers the record before it down to
-// the seed, and the payload; a seal is 0xffffffff and a checksum. What stands behind a record that does not fit cannot be
-// told from the rest of a torn write.
+// Format 1, which is read and never written. A record is its length, a checksum that covers the record before it down
+// to the seed, and the payload; a seal is 0xffffffff and a checksum. What stands behind a record that does not fit
+// cannot be told from the rest of a torn write.
 
 const (
 	chainFrame = 8

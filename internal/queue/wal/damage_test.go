@@ -30,8 +30,8 @@ func segments(d *simDisk) (out []string) {
 	return out
 }
 
-// full is a journal of several segments as a kill leaves it: some were given up and used again, all records from the first
-// that is needed on are wanted. half is the same journal in the middle of it.
+// full is a journal of several segments as a kill leaves it: some were given up and used again, all records from the
+// first that is needed on are wanted. half is the same journal in the middle of it.
 func full(t *testing.T) (d, half *simDisk, want []string, last Place) {
 	t.Helper()
 	d = newSimDisk()
@@ -375,8 +375,8 @@ func appendChain(b []byte, length, sum uint32) []byte {
 	return append(b, byte(length), byte(length>>8), byte(length>>16), byte(length>>24), byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24))
 }
 
-// FuzzRead: no bytes make reading fail in any other way than to end, what is read is what was written, and what is salvaged
-// begins with it.
+// FuzzRead: no bytes make reading fail in any other way than to end, what is read is what was written, and what is
+// salvaged begins with it.
 func FuzzRead(f *testing.F) {
 	h := header{format: formatFrames, run: 1, index: 1, seed: 7, first: 1}
 	g := group{note: 3, size: 2*frameSize + 6, run: 1, index: 1, seed: 7}

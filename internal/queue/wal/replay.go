@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Known is what the caller remembers of the journal in another place, durably. The zero Known knows of journals of format 1
-// only, which nobody remembered.
+// Known is what the caller remembers of the journal in another place, durably. The zero Known knows of journals of
+// format 1 only, which nobody remembered.
 type Known struct {
 	// Last is a place up to which everything was durable; its run is the newest that was begun.
 	Last Place
@@ -45,9 +45,9 @@ func (d *Damage) err() error {
 	return d
 }
 
-// Replay calls each for every record that the run before made durable, in order. The payload is each's to keep. It may be
-// called before Begin only. An error of each ends it and is returned. A *Damage comes at the end, when the caller has heard
-// of records already: it must not use them then.
+// Replay calls each for every record that the run before made durable, in order. The payload is each's to keep. It may
+// be called before Begin only. An error of each ends it and is returned. A *Damage comes at the end, when the caller
+// has heard of records already: it must not use them then.
 func (j *Journal) Replay(k Known, each func(payload []byte) error) error {
 	d := &Damage{}
 	j.stale = k.Previous
@@ -87,7 +87,8 @@ func (j *Journal) Replay(k Known, each func(payload []byte) error) error {
 	return d.err()
 }
 
-// unreadable judges files without a header. Where the run that is known is complete, they belong to nothing that is needed.
+// unreadable judges files without a header. Where the run that is known is complete, they belong to nothing that is
+// needed.
 func (j *Journal) unreadable(segments []*segment, k Known, d *Damage) {
 	for _, s := range segments {
 		switch {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// reusing appends one record at a time and gives segments up soon, so that their files are used again. It returns what was
-// acknowledged, from the first that is still needed on, what was refused, and the last place.
+// reusing appends one record at a time and gives segments up soon, so that their files are used again. It returns what
+// was acknowledged, from the first that is still needed on, what was refused, and the last place.
 func reusing(d *simDisk) (needed, refused []string, last Place) {
 	j, err := Open(small(d))
 	if err == nil {

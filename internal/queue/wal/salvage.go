@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// Salvage calls each for every record that can be read in any file, also behind damage and in segments that were given up
-// or that belong to other runs, and says what could not be read, a sentence without its end each. It changes nothing. The
-// order is that of runs and segments, as far as it is known.
+// Salvage calls each for every record that can be read in any file, also behind damage and in segments that were given
+// up or that belong to other runs, and says what could not be read, a sentence without its end each. It changes
+// nothing. The order is that of runs and segments, as far as it is known.
 func (j *Journal) Salvage(each func(run uint64, payload []byte) error) (lost []string, err error) {
 	for _, s := range j.old {
 		if s.blank {

@@ -6,9 +6,9 @@ import (
 	"path/filepath"
 )
 
-// synced is what the file of that name says: up to Place everything was durable. It is written after each sync and is never
-// synced itself, which costs next to nothing: a process that is killed leaves it, and a power cut leaves it or an older
-// one. What is missing though it stands here was damaged, not torn.
+// synced is what the file of that name says: up to Place everything was durable. It is written after each sync and is
+// never synced itself, which costs next to nothing: a process that is killed leaves it, and a power cut leaves it or an
+// older one. What is missing though it stands here was damaged, not torn.
 type synced struct {
 	Place
 	Closed bool   // the run ended, and nothing of it is needed

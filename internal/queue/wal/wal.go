@@ -43,8 +43,8 @@ type Place struct {
 	Size       int64
 }
 
-// Journal is the log in one folder. Use Open, then Replay, then Begin and Forget. It belongs to one goroutine, apart from
-// Drop.
+// Journal is the log in one folder. Use Open, then Replay, then Begin and Forget. It belongs to one goroutine, apart
+// from Drop.
 type Journal struct {
 	cfg     Config
 	old     []*segment // of earlier runs, in order; forgotten by Forget
@@ -144,8 +144,8 @@ func (j *Journal) find(name string) (*segment, error) {
 	return s, nil
 }
 
-// Begin begins a new run, whose number it returns. The caller has made everything that Replay told durable elsewhere. What
-// Replay read stays until Forget, so that the caller can note the new run in between.
+// Begin begins a new run, whose number it returns. The caller has made everything that Replay told durable elsewhere.
+// What Replay read stays until Forget, so that the caller can note the new run in between.
 func (j *Journal) Begin() (uint64, error) {
 	d := j.cfg.Disk
 	if err := d.MakeDir(j.cfg.Dir); err != nil {
@@ -245,8 +245,8 @@ func (j *Journal) syncDir() error {
 // Record is what Append stores: the payload in two pieces, so that a large second one need not be copied by the caller.
 type Record struct{ Head, Body []byte }
 
-// Append makes records durable, all or none, and returns the place behind them. The note is kept with them; it never gets
-// smaller (see Known).
+// Append makes records durable, all or none, and returns the place behind them. The note is kept with them; it never
+// gets smaller (see Known).
 func (j *Journal) Append(records []Record, note uint64) (Place, error) {
 	if j.broken != nil {
 		return Place{}, j.broken
@@ -283,8 +283,8 @@ func (j *Journal) Append(records []Record, note uint64) (Place, error) {
 // keepBuffer bounds the buffer that is kept from one Append to the next.
 const keepBuffer = 4 << 20
 
-// write puts bytes at the end of a segment and syncs it. What a write left that failed, or whose sync did, is cut off, so
-// that it is never read.
+// write puts bytes at the end of a segment and syncs it. What a write left that failed, or whose sync did, is cut off,
+// so that it is never read.
 func (j *Journal) write(s *segment, b []byte) error {
 	if _, err := s.file.WriteAt(b, s.size); err != nil {
 		if e := s.cut(); e != nil {
@@ -374,8 +374,8 @@ func (j *Journal) needed() uint64 {
 	return max(j.live[0].index, min(j.below.Load(), j.next))
 }
 
-// reclaim takes the segments before first out of use and keeps a few files for later. That they are not needed stands in a
-// durable header.
+// reclaim takes the segments before first out of use and keeps a few files for later. That they are not needed stands
+// in a durable header.
 func (j *Journal) reclaim(first uint64) {
 	for len(j.live) > 1 && j.live[0].index < first {
 		s := j.live[0]
@@ -389,8 +389,8 @@ func (j *Journal) reclaim(first uint64) {
 	}
 }
 
-// Drop gives up the segments with a lower index than below: everything in them is durable elsewhere. Their space is used
-// again by later calls of Append. Safe to call from any goroutine.
+// Drop gives up the segments with a lower index than below: everything in them is durable elsewhere. Their space is
+// used again by later calls of Append. Safe to call from any goroutine.
 func (j *Journal) Drop(below uint64) {
 	for {
 		old := j.below.Load()
@@ -400,8 +400,8 @@ func (j *Journal) Drop(below uint64) {
 	}
 }
 
-// Close ends the run. With clear, nothing in it is needed any more and its files are removed; the caller has noted so, and
-// its note is kept.
+// Close ends the run. With clear, nothing in it is needed any more and its files are removed; the caller has noted so,
+// and its note is kept.
 func (j *Journal) Close(clear bool, note uint64) error {
 	var errs []error
 	all := slices.Concat(j.live, j.spare)

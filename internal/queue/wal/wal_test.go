@@ -195,8 +195,8 @@ func TestLyingDisk(t *testing.T) {
 	}
 }
 
-// TestFaults lets each call fail once. What was refused never appears, also when it was a sync that failed. After a failed
-// write the next group succeeds; a failed sync is final.
+// TestFaults lets each call fail once. What was refused never appears, also when it was a sync that failed. After a
+// failed write the next group succeeds; a failed sync is final.
 func TestFaults(t *testing.T) {
 	whole := newSimDisk()
 	story(whole, rand.New(rand.NewPCG(1, 1)))
@@ -228,8 +228,8 @@ func TestBrokenIsFinal(t *testing.T) {
 	}
 }
 
-// TestStaleBytes: whole groups of an earlier use behind the end, at the very place where a group would stand, are not read,
-// and neither is mail that looks like one.
+// TestStaleBytes: whole groups of an earlier use behind the end, at the very place where a group would stand, are not
+// read, and neither is mail that looks like one.
 func TestStaleBytes(t *testing.T) {
 	h := header{format: formatFrames, run: 1, index: 1, seed: 7, first: 1}
 	grouped := func(b []byte, seed uint64, payload []byte) []byte {

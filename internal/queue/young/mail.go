@@ -9,8 +9,8 @@ import (
 	"postern/internal/queue/wal"
 )
 
-// Mail is the messages that are in the journal and not yet in the database: those of the last seconds. Most of them leave the
-// queue before they ever come into the database, and are stored there once, as the record they have become.
+// Mail is the messages that are in the journal and not yet in the database: those of the last seconds. Most of them
+// leave the queue before they ever come into the database, and are stored there once, as the record they have become.
 //
 // Use New. It is not safe for concurrent use: a mutex of its owner guards it and all messages in it.
 type Mail struct {
@@ -29,8 +29,8 @@ type Mail struct {
 	entering map[queue.ID]bool
 	// Place is behind the newest entry of the journal; Told is where it was when the database heard of it last.
 	Place, Told wal.Place
-	// Floor is the highest ID in the database: a higher one cannot be there. Inserts counts the messages that came there
-	// without the journal.
+	// Floor is the highest ID in the database: a higher one cannot be there. Inserts counts the messages that came
+	// there without the journal.
 	Floor   queue.ID
 	Inserts uint64
 	// Stuck is why the last move failed.

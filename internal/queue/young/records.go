@@ -12,8 +12,8 @@ import (
 	"postern/internal/queue/wal"
 )
 
-// Kinds of records in the journal: the first byte. A released kind never changes; what changes meaning is a new kind, and
-// one that a release does not know was written by a newer one.
+// Kinds of records in the journal: the first byte. A released kind never changes; what changes meaning is a new kind,
+// and one that a release does not know was written by a newer one.
 const (
 	kindAccept = 1 // a message with its deliveries and its body, or the name of its file
 	kindSettle = 2 // deliveries that were delivered

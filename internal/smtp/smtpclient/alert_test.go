@@ -12,8 +12,8 @@ import (
 	"postern/internal/smtp/smtpclient"
 )
 
-// TestAHandshakeFailureAfterACipherWasChosenIsNoLackOfOne: OpenSSL answers a client without the certificate it insists on
-// by the alert handshake_failure, in TLS 1.2 after cipher and certificate were agreed on.
+// TestAHandshakeFailureAfterACipherWasChosenIsNoLackOfOne: OpenSSL answers a client without the certificate it insists
+// on by the alert handshake_failure, in TLS 1.2 after cipher and certificate were agreed on.
 func TestAHandshakeFailureAfterACipherWasChosenIsNoLackOfOne(t *testing.T) {
 	for name, c := range map[string]struct {
 		server *tls.Config

@@ -14,10 +14,11 @@ type Asked struct {
 	Reply   smtp.Reply
 }
 
-// Ask says MAIL and RCPT and no content: would the peer take mail from this sender for this recipient? The transaction is
-// ended before the next one begins. Nothing but the two addresses is said, no extension is used but SMTPUTF8 where one of
-// them needs it; where the peer does not offer that, or an address cannot stand in a command, the error is of Kind
-// Unsupported and nothing was said. After a reply of 421, or an error of another kind, the connection is at its end.
+// Ask says MAIL and RCPT and no content: would the peer take mail from this sender for this recipient? The transaction
+// is ended before the next one begins. Nothing but the two addresses is said, no extension is used but SMTPUTF8 where
+// one of them needs it; where the peer does not offer that, or an address cannot stand in a command, the error is of
+// Kind Unsupported and nothing was said. After a reply of 421, or an error of another kind, the connection is at its
+// end.
 func (c *Conn) Ask(ctx context.Context, from, to mail.Address) (Asked, error) {
 	utf8 := !from.IsASCII() || !to.IsASCII()
 	if utf8 && !c.ext.UTF8 || !isSendable(from) || !isSendable(to) || to.IsNull() {

@@ -113,8 +113,8 @@ func (c *Conn) Extensions() Extensions { return c.ext }
 // Reset for that.
 func (c *Conn) Healthy() bool { return !c.dead }
 
-// Reset says RSET, which also finds out whether an idle connection still lives. Any error means that it must not be used
-// again.
+// Reset says RSET, which also finds out whether an idle connection still lives. Any error means that it must not be
+// used again.
 func (c *Conn) Reset(ctx context.Context) error {
 	defer c.watch(ctx)()
 	return c.reset(ctx)

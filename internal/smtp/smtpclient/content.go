@@ -12,9 +12,9 @@ import (
 // chunksInFlight is how many BDAT chunks may be without a reply when the peer pipelines.
 const chunksInFlight = 8
 
-// sendData sends the content after DATA, dots stuffed. DATA waits for the replies to the envelope, also where RFC 2920 §3.1
-// would let it go out with them: servers count a DATA for nobody as an error of ours, and some end the session for it, which
-// puts off the mail behind. It costs one round trip of a message, not of a recipient.
+// sendData sends the content after DATA, dots stuffed. DATA waits for the replies to the envelope, also where RFC 2920
+// §3.1 would let it go out with them: servers count a DATA for nobody as an error of ours, and some end the session for
+// it, which puts off the mail behind. It costs one round trip of a message, not of a recipient.
 func (s *sending) sendData() error {
 	c := s.c
 	if ok, err := s.settleEnvelope(); !ok {
@@ -137,7 +137,8 @@ func (s *sending) final(command string) error {
 
 // sendChunks sends the content by BDAT (RFC 3030 §2), as it is. A small one goes out together with the envelope if the
 // peer pipelines: then the whole transaction is one write and one round trip. After every recipient of a message was
-// refused on the connection the content waits for the replies to the envelope: a BDAT for nobody may count as an error of ours.
+// refused on the connection the content waits for the replies to the envelope: a BDAT for nobody may count as an error
+// of ours.
 func (s *sending) sendChunks() error {
 	c := s.c
 	if !c.ext.Pipelining || s.size > blockSize || c.picky {

@@ -239,7 +239,8 @@ func TestCancellationEndsEveryWait(t *testing.T) {
 	}
 }
 
-// TestTheTimeCanBeEndedUntilTheEndOfTheContentAndIsToldAsTime: what is cut off before the end never reached the peer whole.
+// TestTheTimeCanBeEndedUntilTheEndOfTheContentAndIsToldAsTime: what is cut off before the end never reached the peer
+// whole.
 func TestTheTimeCanBeEndedUntilTheEndOfTheContentAndIsToldAsTime(t *testing.T) {
 	for _, ext := range []string{"", "250-PIPELINING\r\n", "250-CHUNKING\r\n", "250-PIPELINING\r\n250-CHUNKING\r\n"} {
 		for _, cut := range []bool{false, true} {

@@ -12,9 +12,9 @@ import (
 	"postern/internal/smtp/smtpclient"
 )
 
-// FuzzReplies lets a peer say anything at all, a piece (up to "|") for each write of ours, and checks that the engine comes to an end with an answer
-// that makes sense: no panic, no hang (the bubble finds it), no hostile octet in what is shown, and nobody delivered
-// without a 2xx.
+// FuzzReplies lets a peer say anything at all, a piece (up to "|") for each write of ours, and checks that the engine
+// comes to an end with an answer that makes sense: no panic, no hang (the bubble finds it), no hostile octet in what is
+// shown, and nobody delivered without a 2xx.
 func FuzzReplies(f *testing.F) {
 	for _, s := range []string{
 		"220 x\r\n|250 x\r\n|250 ok\r\n|250 ok\r\n|250 ok\r\n|250 ok\r\n|354 go\r\n|250 ok\r\n|221 bye\r\n",

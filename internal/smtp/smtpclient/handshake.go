@@ -87,8 +87,8 @@ const (
 	opLocal  = "local error"
 )
 
-// alertIn returns the number of the alert in err, if it has one of that side. crypto/tls reports alerts as a net.OpError
-// around a number whose type it does not export.
+// alertIn returns the number of the alert in err, if it has one of that side. crypto/tls reports alerts as a
+// net.OpError around a number whose type it does not export.
 func alertIn(err error, side string) (byte, bool) {
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Op != side || op.Err == nil {

@@ -85,7 +85,8 @@ func (s *sending) judgeConversion() error {
 	return nil
 }
 
-// maxSigned is how much of the content is looked at for a signature's field; a header section that is longer counts as signed.
+// maxSigned is how much of the content is looked at for a signature's field; a header section that is longer counts as
+// signed.
 const maxSigned = 1 << 20
 
 // signed reports whether the header section has a DKIM or ARC signature over the content (RFC 6376 §3.5). It leaves the

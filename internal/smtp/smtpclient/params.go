@@ -83,8 +83,8 @@ func appendNotify(b []byte, n mail.Notify) []byte {
 	return b
 }
 
-// appendORCPT appends ORCPT. An internationalised value goes as it is to a peer that was told SMTPUTF8, otherwise in the
-// ASCII form of RFC 6533 §3, where a character is \x{HEX}.
+// appendORCPT appends ORCPT. An internationalised value goes as it is to a peer that was told SMTPUTF8, otherwise in
+// the ASCII form of RFC 6533 §3, where a character is \x{HEX}.
 func (s *sending) appendORCPT(b []byte, value string) []byte {
 	if !isValue(value) {
 		return b

@@ -9,8 +9,8 @@ import (
 	"postern/internal/smtp"
 )
 
-// Feature is an extension that we use where it is offered and can do without; a set of them is their sum. STARTTLS is none:
-// nothing here makes a connection less protected.
+// Feature is an extension that we use where it is offered and can do without; a set of them is their sum. STARTTLS is
+// none: nothing here makes a connection less protected.
 type Feature uint8
 
 // The features, by their EHLO keywords.
@@ -59,8 +59,8 @@ func (ext Extensions) without(f Feature) Extensions {
 	return ext
 }
 
-// What a peer refuses of things we chose to say is no refusal of the mail. The same transaction is said again, at once and
-// on the same connection, without them:
+// What a peer refuses of things we chose to say is no refusal of the mail. The same transaction is said again, at once
+// and on the same connection, without them:
 //
 //	MAIL refused as a command or for its parameters    without SIZE, RET and ENVID, and without BODY and SMTPUTF8 where
 //	                                                   the message can do without
@@ -68,12 +68,12 @@ func (ext Extensions) without(f Feature) Extensions {
 //	every RCPT refused as out of sequence              one command at a time
 //	BDAT unknown to the peer                           with DATA
 //
-// Where some recipients were accepted they get the message, and the others are Again, in another transaction. What was given
-// up is told in Result.Plainer and holds for the rest of the connection. A parameter that protects the message (REQUIRETLS)
-// is none of these.
+// Where some recipients were accepted they get the message, and the others are Again, in another transaction. What was
+// given up is told in Result.Plainer and holds for the rest of the connection. A parameter that protects the message
+// (REQUIRETLS) is none of these.
 
-// plainer draws the consequence of what was refused: it gives up features and returns true where the transaction is to be
-// said again on this connection. It gives up each feature once, so it ends.
+// plainer draws the consequence of what was refused: it gives up features and returns true where the transaction is to
+// be said again on this connection. It gives up each feature once, so it ends.
 func (s *sending) plainer() bool {
 	if s.c.dead {
 		return false

@@ -67,8 +67,9 @@ type Result struct {
 	// Converted says that 8-bit parts were re-encoded because the peer lacks 8BITMIME, which breaks signatures over
 	// the content.
 	Converted bool
-	// Elsewhere says that the connection was at its end, or lost its way, before anything of the message was judged, and that
-	// the peer cannot have it: it may be said at once, once, on another connection, and nobody was refused or put off.
+	// Elsewhere says that the connection was at its end, or lost its way, before anything of the message was judged,
+	// and that the peer cannot have it: it may be said at once, once, on another connection, and nobody was refused or
+	// put off.
 	Elsewhere bool
 	// Plainer are the features that the peer refused though it offered them.
 	Plainer Feature

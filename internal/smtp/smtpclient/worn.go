@@ -1,16 +1,16 @@
 package smtpclient
 
-// A connection that took a message before may be at its end: the peer closed it while it was idle, counts messages, or is
-// going down. That says nothing about the next message (RFC 5321 §3.8), which may be said at once on another connection.
-// This file is the one place where that is decided, for every way in which it can come to light:
+// A connection that took a message before may be at its end: the peer closed it while it was idle, counts messages, or
+// is going down. That says nothing about the next message (RFC 5321 §3.8), which may be said at once on another
+// connection. This file is the one place where that is decided, for every way in which it can come to light:
 //
 //	before MAIL        a 421 or a close while idle; RSET unanswered or refused
 //	instead of a reply to MAIL or to a RCPT: a close, a reset, silence, a reply that is none
 //	as a reply         421 to MAIL or RCPT; 4xx or 503 to MAIL; 503 to RCPT
 //
-// It holds only while nothing was judged: no recipient was accepted, or refused for himself. And it holds only where the peer
-// cannot have the message: where its end went out together with the envelope, a close before any reply still counts, for the
-// peer then had stopped reading, while silence does not.
+// It holds only while nothing was judged: no recipient was accepted, or refused for himself. And it holds only where
+// the peer cannot have the message: where its end went out together with the envelope, a close before any reply still
+// counts, for the peer then had stopped reading, while silence does not.
 
 // worn reports whether s fell to the connection and not to the message. err is what Send returns.
 func (s *sending) worn(err error) bool {
@@ -56,8 +56,8 @@ func ofConnection(command string, code int) bool {
 	return false
 }
 
-// muddled reports whether a peer that was told several commands at once answered MAIL and then nothing more: it may have lost
-// the others (some relays in between do), and is told one at a time on another connection.
+// muddled reports whether a peer that was told several commands at once answered MAIL and then nothing more: it may
+// have lost the others (some relays in between do), and is told one at a time on another connection.
 func (s *sending) muddled(err error) bool {
 	e, ok := err.(*Error)
 	if !ok || !s.c.ext.Pipelining || !s.mailOK || s.answered > 0 || e.Sent || e.Kind != Timeout && e.Kind != Closed || s.ctx.Err() != nil {

@@ -31,18 +31,18 @@ type Config struct {
 	Mode     Mode
 	// ImplicitTLS makes a Submission listener begin with the handshake (RFC 8314 §3.3).
 	ImplicitTLS bool
-	// TLS offers STARTTLS, or is used from the first octet. nil offers none; SMTPS then cannot serve. The certificate is
-	// chosen by GetCertificate or Certificates, GetConfigForClient must be nil. Session tickets are off in every mode
-	// whatever it says: Microsoft's clients, servers and people's programs alike, break off TLS 1.3 over them, and a
-	// resumed handshake would not examine a client's certificate anew. Client certificates are asked for if ClientAuth
-	// says so; use tls.RequestClientCert, which accepts any, and VerifyClient.
+	// TLS offers STARTTLS, or is used from the first octet. nil offers none; SMTPS then cannot serve. The certificate
+	// is chosen by GetCertificate or Certificates, GetConfigForClient must be nil. Session tickets are off in every
+	// mode whatever it says: Microsoft's clients, servers and people's programs alike, break off TLS 1.3 over them, and
+	// a resumed handshake would not examine a client's certificate anew. Client certificates are asked for if
+	// ClientAuth says so; use tls.RequestClientCert, which accepts any, and VerifyClient.
 	TLS *tls.Config
-	// AskClients, asked at each handshake, has clients asked for certificates though TLS.ClientAuth does not say so. nil is
-	// never.
+	// AskClients, asked at each handshake, has clients asked for certificates though TLS.ClientAuth does not say so.
+	// nil is never.
 	AskClients func() bool
-	// VerifyClient says whether a presented chain, leaf first, deserves trust. The engine only records the answer. It is
-	// asked at the handshake and again before each MAIL and RCPT, since what is trusted may change while a client stays. nil
-	// verifies none. It must not demand the clientAuth usage: public CAs no longer issue it.
+	// VerifyClient says whether a presented chain, leaf first, deserves trust. The engine only records the answer. It
+	// is asked at the handshake and again before each MAIL and RCPT, since what is trusted may change while a client
+	// stays. nil verifies none. It must not demand the clientAuth usage: public CAs no longer issue it.
 	VerifyClient func(chain []*x509.Certificate) bool
 	// RequireTLS answers 530 5.7.0 to mail commands before TLS (RFC 3207 §4).
 	RequireTLS bool
@@ -58,8 +58,8 @@ type Config struct {
 	// Gate counts connections; share one between servers to bound them together. nil gives the server its own with the
 	// default numbers.
 	Gate *Gate
-	// Memory bounds what content that is coming in holds; share one like the Gate. nil gives the server its own with the
-	// default number.
+	// Memory bounds what content that is coming in holds; share one like the Gate. nil gives the server its own with
+	// the default number.
 	Memory   *Memory
 	Limits   Limits
 	Timeouts Timeouts
@@ -70,9 +70,9 @@ type Config struct {
 type BareEnds uint8
 
 // The treatments. RefuseBare answers 554 5.6.0; ConvertBare makes each a CRLF, so that it cannot mean two things to two
-// servers further on (it breaks signatures over such lines). There is no way to let them through, and content in which a
-// dot stands alone on a line by any reading of line ends but the right one is refused by both: it is either an attempt
-// to smuggle a second message or the work of a client that took LF.LF for the end.
+// servers further on (it breaks signatures over such lines). There is no way to let them through, and content in which
+// a dot stands alone on a line by any reading of line ends but the right one is refused by both: it is either an
+// attempt to smuggle a second message or the work of a client that took LF.LF for the end.
 const (
 	RefuseBare BareEnds = iota
 	ConvertBare

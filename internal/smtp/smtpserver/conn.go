@@ -65,8 +65,8 @@ func (c *Conn) Info() ConnInfo {
 	return i
 }
 
-// Flush sends the replies that wait for more of them, for a Session that is about to take its time: what a client has asked
-// before is answered before it. Like Info it may be called from the Session's methods only.
+// Flush sends the replies that wait for more of them, for a Session that is about to take its time: what a client has
+// asked before is answered before it. Like Info it may be called from the Session's methods only.
 func (c *Conn) Flush() { c.check(c.wire.flush()) }
 
 // protocol is the keyword for the Received line (RFC 3848, RFC 6531 §4.3).

@@ -10,6 +10,6 @@
 // inside TLS only.
 //
 // Replies are written when the peer's input is used up, so a pipelining peer gets them in one segment. Nothing that
-// was received before a TLS handshake survives it: not a buffered octet, not a name, not a transaction. A session is one
-// goroutine; an idle one holds some 4 KiB of buffers of ours beside its TLS state.
+// was received before a TLS handshake survives it: not a buffered octet, not a name, not a transaction. A session is
+// one goroutine; an idle one holds some 4 KiB of buffers of ours beside its TLS state.
 package smtpserver

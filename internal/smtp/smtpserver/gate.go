@@ -10,9 +10,9 @@ import (
 // Gate counts connections, in all and per client. IPv6 clients are counted by their /64, which is what one customer
 // has. Safe for concurrent use.
 //
-// The fuller the memory for sessions, the fewer one client may have: never more than a quarter of what is still free, and
-// the last quarter is for clients that have none. While what the process really uses is measured to be little, they may have
-// a quarter more than was planned. So a flood leaves room for others.
+// The fuller the memory for sessions, the fewer one client may have: never more than a quarter of what is still free,
+// and the last quarter is for clients that have none. While what the process really uses is measured to be little, they
+// may have a quarter more than was planned. So a flood leaves room for others.
 type Gate struct {
 	total, perClient int
 	room             *Memory // of all sessions; nil is no bound
@@ -24,8 +24,8 @@ type Gate struct {
 	relieved time.Time // last
 }
 
-// NewGate bounds connections. 0 means the defaults, 10,000 in all and 100 per client; a negative number, no limit. room is
-// what the sessions may cost together, nil for no bound.
+// NewGate bounds connections. 0 means the defaults, 10,000 in all and 100 per client; a negative number, no limit. room
+// is what the sessions may cost together, nil for no bound.
 func NewGate(total, perClient int, room *Memory) *Gate {
 	total = cmp.Or(total, 10_000)
 	perClient = cmp.Or(perClient, 100)

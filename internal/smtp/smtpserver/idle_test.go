@@ -23,7 +23,8 @@ const (
 	idleClient   = "POSTERN_TEST_IDLE_CLIENT"
 )
 
-// TestMain lets the test binary be the clients of TestIdleSessionsAreCheap, so that only the server's memory is measured.
+// TestMain lets the test binary be the clients of TestIdleSessionsAreCheap, so that only the server's memory is
+// measured.
 func TestMain(m *testing.M) {
 	if address := os.Getenv(idleClient); address != "" {
 		runIdleClients(address)

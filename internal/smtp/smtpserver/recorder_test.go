@@ -19,8 +19,8 @@ import (
 )
 
 // recorder is a Session factory that writes down what it was told. The local part of an address scripts the answers:
-// "refuse" 550, "later" 450, "cut" 421, "panic" panics; a sender "full" refuses the content without reading it, "half" after one octet,
-// and "liar" answers success without reading it.
+// "refuse" 550, "later" 450, "cut" 421, "panic" panics; a sender "full" refuses the content without reading it, "half"
+// after one octet, and "liar" answers success without reading it.
 type recorder struct {
 	mu     sync.Mutex
 	log    []string

@@ -40,8 +40,8 @@ func count(lines []string, prefix string) (n int) {
 	return n
 }
 
-// Sessions are let in as long as there is memory for all they may come to need; the others hear 421, and nobody who is in
-// is put out. What a session held is there for the next.
+// Sessions are let in as long as there is memory for all they may come to need; the others hear 421, and nobody who is
+// in is put out. What a session held is there for the next.
 func TestSessionsForWhomThereIsNoMemoryHear421(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const fit = 10

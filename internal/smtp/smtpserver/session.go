@@ -16,9 +16,11 @@ import (
 type Session interface {
 	// Auth checks a password. nil means it is right; failure should be 535 5.7.8, or 454 4.7.0 if it cannot be checked.
 	Auth(ctx context.Context, user, password string) *smtp.Reply
-	// Mail opens a transaction. size is what the client declared, 0 if nothing; the engine has held it against the limit.
+	// Mail opens a transaction. size is what the client declared, 0 if nothing; the engine has held it against the
+	// limit.
 	Mail(ctx context.Context, e mail.Envelope, size int64) *smtp.Reply
-	// Rcpt adds a recipient to the open transaction if the answer is success. Address may be "postmaster" without a domain.
+	// Rcpt adds a recipient to the open transaction if the answer is success. Address may be "postmaster" without a
+	// domain.
 	Rcpt(ctx context.Context, r mail.Recipient) *smtp.Reply
 	// Data takes the content of a transaction that has recipients, and answers for the whole message. It must read c to
 	// io.EOF before it answers success: any other error of c means that the content is not whole, and the engine then
@@ -37,8 +39,8 @@ type ConnInfo struct {
 	Client   netip.AddrPort // unmapped
 	Server   netip.AddrPort
 	At       time.Time // of connecting
-	// Helo is the name the client gave itself, "" before. It has no control characters; of a client of our own side it may
-	// have blanks and anything else that can be printed, or be "".
+	// Helo is the name the client gave itself, "" before. It has no control characters; of a client of our own side it
+	// may have blanks and anything else that can be printed, or be "".
 	Helo string
 	// Protocol is the keyword of RFC 3848 or RFC 6531 §4.3 for the present transaction: "ESMTPS", "UTF8SMTPSA".
 	Protocol string
@@ -48,8 +50,8 @@ type ConnInfo struct {
 	TLS *mail.TLS
 	// ClientChain is the certificates the client presented, leaf first.
 	ClientChain []*x509.Certificate
-	// Shown is the certificate of ours that a handshake chose (DER), also of one that failed; nil where none got so far. It
-	// is never changed.
+	// Shown is the certificate of ours that a handshake chose (DER), also of one that failed; nil where none got so
+	// far. It is never changed.
 	Shown []byte
 }
 

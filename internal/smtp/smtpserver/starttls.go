@@ -109,8 +109,8 @@ func (c *Conn) handshake() bool {
 // brokenTLS is why a session ends whose handshake failed.
 const brokenTLS = "TLS handshake failed"
 
-// apart runs f on a stack of its own, which is gone afterwards: a handshake needs a deep one, and the session's would keep
-// that size to its end. A panic goes on in the caller.
+// apart runs f on a stack of its own, which is gone afterwards: a handshake needs a deep one, and the session's would
+// keep that size to its end. A panic goes on in the caller.
 func apart(f func() error) error {
 	var err error
 	var panicked any
@@ -150,7 +150,8 @@ func (s *Server) verifies(chain []*x509.Certificate) bool {
 	return s.cfg.VerifyClient != nil && s.cfg.VerifyClient(chain)
 }
 
-// reverify asks again whether the client's certificate deserves trust, now. Facts that were handed out stay as they were.
+// reverify asks again whether the client's certificate deserves trust, now. Facts that were handed out stay as they
+// were.
 func (c *Conn) reverify() {
 	if len(c.info.ClientChain) == 0 {
 		return
@@ -167,8 +168,8 @@ func (c *Conn) reverify() {
 // LogOut forgets who logged in. It may be called from the Session's methods only; the method should answer 530 5.7.0.
 func (c *Conn) LogOut() { c.info.User = "" }
 
-// keyedConn carries what the choice of the certificate found out from the handshake's callback to its caller, and what the
-// client offered, until the handshake is over.
+// keyedConn carries what the choice of the certificate found out from the handshake's callback to its caller, and what
+// the client offered, until the handshake is over.
 type keyedConn struct {
 	net.Conn
 	key   string // key type of the certificate chosen
@@ -189,8 +190,8 @@ func (k *keyedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// explain adds to the TLS library's words what it does not say: it takes a host name with a final dot for bytes that cannot
-// be read.
+// explain adds to the TLS library's words what it does not say: it takes a host name with a final dot for bytes that
+// cannot be read.
 func (k *keyedConn) explain(err error) error {
 	if name := tlsprobe.ServerName(k.hello); strings.HasSuffix(name, ".") {
 		return fmt.Errorf("the client asks for the host name %.255q, and the final dot may not be there (RFC 6066 §3): %w", name, err)

@@ -17,8 +17,8 @@ type Answer struct {
 	Suite   Suite
 	// Chain is the certificates as sent, DER, leaf first.
 	Chain [][]byte
-	// PrimeBits is the size of the group of a finite-field key exchange, Curve the named one of an elliptic one; 0 where
-	// there is none.
+	// PrimeBits is the size of the group of a finite-field key exchange, Curve the named one of an elliptic one; 0
+	// where there is none.
 	PrimeBits int
 	Curve     uint16
 	// ClientCertificate says that the server asks for one.
@@ -63,8 +63,8 @@ var (
 )
 
 // Read reads the answer to a Hello, until the server waits for the client, breaks off with an alert, or r ends. The
-// Answer is never nil and holds what came before the error. It reads at most maxAnswer octets and ends with r's error, so
-// the caller bounds the time.
+// Answer is never nil and holds what came before the error. It reads at most maxAnswer octets and ends with r's error,
+// so the caller bounds the time.
 func Read(r io.Reader) (*Answer, error) {
 	a := &Answer{}
 	p := &reading{answer: a, r: &io.LimitedReader{R: r, N: maxAnswer}}

@@ -8,8 +8,8 @@
 //	Suites         every cipher suite up to TLS 1.2, and how each agrees on a key  suites.go
 //
 // Up to TLS 1.2 a server shows in the clear what it chose: version, suite, certificates, the parameters of its key
-// exchange (RFC 5246 §7.3). Read stops there. The handshake is never finished, so there is no cryptography here, nothing
-// is verified, and nothing that is read proves anything: whoever is on the way could have written it.
+// exchange (RFC 5246 §7.3). Read stops there. The handshake is never finished, so there is no cryptography here,
+// nothing is verified, and nothing that is read proves anything: whoever is on the way could have written it.
 //
 // Ground room. Everything read is hostile: it is bounded in octets, messages and certificates.
 package tlsprobe

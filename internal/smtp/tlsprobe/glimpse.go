@@ -19,8 +19,8 @@ type Glimpse struct {
 	Subject, Issuer, NotAfter string
 }
 
-// Unreadable returns the place in the chain, counted from 0, of the first certificate that crypto/x509 does not parse, and
-// what can be read of it all the same; false where all parse.
+// Unreadable returns the place in the chain, counted from 0, of the first certificate that crypto/x509 does not parse,
+// and what can be read of it all the same; false where all parse.
 func Unreadable(chain [][]byte) (int, Glimpse, bool) {
 	for i, der := range chain {
 		if _, err := x509.ParseCertificate(der); err != nil {

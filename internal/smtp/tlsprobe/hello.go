@@ -26,8 +26,8 @@ type Hello struct {
 	Random [32]byte
 }
 
-// scsv stands for secure renegotiation in a list of suites (RFC 5746 §3.3): old servers insist on it, and SSL 3.0 knows no
-// extensions.
+// scsv stands for secure renegotiation in a list of suites (RFC 5746 §3.3): old servers insist on it, and SSL 3.0 knows
+// no extensions.
 const scsv = 0x00ff
 
 // Record is the ClientHello in its record, ready to be sent. The extensions are those that a server needs to choose
@@ -111,6 +111,7 @@ func CurveName(id uint16) string {
 		28: "brainpoolP512r1", 29: "X25519", 30: "X448"}[id]
 }
 
-// signatures are all ways to sign a key exchange: ECDSA, RSA-PSS, Ed25519, Ed448, RSA, DSA, from the strong to the weak.
+// signatures are all ways to sign a key exchange: ECDSA, RSA-PSS, Ed25519, Ed448, RSA, DSA, from the strong to the
+// weak.
 var signatures = []uint16{0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x0807, 0x0808, 0x0401, 0x0501,
 	0x0601, 0x0301, 0x0303, 0x0402, 0x0502, 0x0602, 0x0302, 0x0203, 0x0201, 0x0202, 0x0101}

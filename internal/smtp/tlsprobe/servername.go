@@ -2,8 +2,8 @@ package tlsprobe
 
 import "golang.org/x/crypto/cryptobyte"
 
-// ServerName is the host name that a ClientHello asks for (RFC 6066 §3), as it stands there, hostile text; "" where none can
-// be read. hello is the beginning of what a client sent: it may be cut.
+// ServerName is the host name that a ClientHello asks for (RFC 6066 §3), as it stands there, hostile text; "" where
+// none can be read. hello is the beginning of what a client sent: it may be cut.
 func ServerName(hello []byte) string {
 	record := cryptobyte.String(hello)
 	var kind, message uint8

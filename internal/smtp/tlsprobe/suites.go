@@ -54,17 +54,17 @@ func (s Suite) Exchange() Exchange {
 
 func (s Suite) elliptic() bool { return strings.HasPrefix(s.String(), "TLS_EC") }
 
-// Broken reports whether the suite protects nothing that deserves the word: no encryption, no server that proves itself,
-// keys of 40 or 56 bits, RC4.
+// Broken reports whether the suite protects nothing that deserves the word: no encryption, no server that proves
+// itself, keys of 40 or 56 bits, RC4.
 func (s Suite) Broken() bool {
 	name := s.String()
 	return slices.ContainsFunc([]string{"_anon_", "_EXPORT_", "_NULL_", "_RC4_", "_DES_", "_RC2_"},
 		func(part string) bool { return strings.Contains(name, part) })
 }
 
-// Suites lists every suite up to TLS 1.2 that a server with a certificate, or with none, may choose, the order being that
-// of preference: what crypto/tls speaks too, then Diffie-Hellman in finite fields, then the rest, and what is broken
-// last. spoken says which crypto/tls speaks.
+// Suites lists every suite up to TLS 1.2 that a server with a certificate, or with none, may choose, the order being
+// that of preference: what crypto/tls speaks too, then Diffie-Hellman in finite fields, then the rest, and what is
+// broken last. spoken says which crypto/tls speaks.
 func Suites(spoken func(Suite) bool) []Suite {
 	out := make([]Suite, 0, len(table))
 	for _, row := range table {
@@ -102,7 +102,8 @@ func find(s Suite) (int, bool) {
 	return slices.BinarySearchFunc(table, s, func(r row, s Suite) int { return int(r.id) - int(s) })
 }
 
-// Bits is the strength of the suite's cipher, 0 where it has none or is unknown. Triple DES counts as 112, as in OpenSSL.
+// Bits is the strength of the suite's cipher, 0 where it has none or is unknown. Triple DES counts as 112, as in
+// OpenSSL.
 func (s Suite) Bits() int {
 	name := s.String()
 	for _, c := range []struct {

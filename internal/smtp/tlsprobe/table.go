@@ -1,7 +1,7 @@
 package tlsprobe
 
-// table is the suites that can be offered, in the order of their numbers: all that IANA lists up to TLS 1.2 but those with
-// pre-shared keys, passwords and Kerberos, which no mail server uses.
+// table is the suites that can be offered, in the order of their numbers: all that IANA lists up to TLS 1.2 but those
+// with pre-shared keys, passwords and Kerberos, which no mail server uses.
 var table = []row{
 	{0x0001, "RSA_WITH_NULL_MD5"},
 	{0x0002, "RSA_WITH_NULL_SHA"},

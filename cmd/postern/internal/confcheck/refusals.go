@@ -2,10 +2,11 @@
 //
 // The law of checking. What serve refuses, `postern config check` refuses; what is dangerous it names.
 //
-//   - refusals is what keeps the gateway from starting, found by the very functions that make its rooms. serve and a reload
-//     ask it first, so there is no other list.
+//   - refusals is what keeps the gateway from starting, found by the very functions that make its rooms. serve and a
+//     reload ask it first, so there is no other list.
 //   - doubts is what lets the gateway start and is wrong or dangerous all the same. serve logs it.
-//   - outlook (outlook.go) is about the machine at this moment: ports, sockets of systemd, memory. check alone looks there.
+//   - outlook (outlook.go) is about the machine at this moment: ports, sockets of systemd, memory. check alone looks
+//     there.
 //
 // `config check` prints all of it, as the user that the gateway will be, and fails when one is fatal.
 package confcheck

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// gated is a reader of the log that takes what the test lets it take. It notes what it took. The first of fail are errors of
-// writes to come, of which cut bytes were taken.
+// gated is a reader of the log that takes what the test lets it take. It notes what it took. The first of fail are
+// errors of writes to come, of which cut bytes were taken.
 type gated struct {
 	mu     sync.Mutex
 	open   *sync.Cond

@@ -66,7 +66,8 @@ func ACMEKey(cfg *config.Config) (crypto.Signer, error) {
 	return key, nil
 }
 
-// ACMEBinding reads the secret of the external account; nil where there is none. CAs show it in base64url, some with padding.
+// ACMEBinding reads the secret of the external account; nil where there is none. CAs show it in base64url, some with
+// padding.
 func ACMEBinding(cfg *config.Config) ([]byte, error) {
 	path := cfg.TLS.ACME.EAB.Key
 	if path == "" {
@@ -83,8 +84,8 @@ func ACMEBinding(cfg *config.Config) ([]byte, error) {
 	return secret, nil
 }
 
-// ACME is the certificate that is to be got from a CA, without store, holder and sink. roots are those that vouch for the
-// CA's directory where the configuration names none.
+// ACME is the certificate that is to be got from a CA, without store, holder and sink. roots are those that vouch for
+// the CA's directory where the configuration names none.
 func ACME(cfg *config.Config, r dns.Resolver, roots func() *x509.CertPool) (certorder.Config, error) {
 	a := &cfg.TLS.ACME
 	out := certorder.Config{Directory: a.Directory, BindingID: a.EAB.KeyID, File: filepath.Join(string(cfg.Data), acmeCopy)}

@@ -33,8 +33,8 @@ func (g *Gateway) publishes() *stscache.Cache {
 	return stscache.New(cfg)
 }
 
-// A domain is warned of once a day; mostLately bounds how many are remembered, and some are told once more. What did not
-// happen for forgetting begins anew.
+// A domain is warned of once a day; mostLately bounds how many are remembered, and some are told once more. What did
+// not happen for forgetting begins anew.
 const (
 	warnAgain  = 24 * time.Hour
 	forgetting = 48 * time.Hour

@@ -15,8 +15,8 @@ import (
 	"postern/internal/policy/sts"
 )
 
-// When policy hosts of so many domains, one after the other, are out of reach within reachTime, and none is reached meanwhile,
-// it is hardly the fault of the domains.
+// When policy hosts of so many domains, one after the other, are out of reach within reachTime, and none is reached
+// meanwhile, it is hardly the fault of the domains.
 const (
 	reachMost = 5
 	reachTime = time.Hour
@@ -41,8 +41,8 @@ func (r *reach) Fetch(ctx context.Context, d mail.Domain) (sts.Policy, error) {
 	return p, err
 }
 
-// note takes in what became of one fetch. Whatever a host answered, it was reached; where DNS does not tell where it is, or we
-// do not want to speak to it, nothing is known.
+// note takes in what became of one fetch. Whatever a host answered, it was reached; where DNS does not tell where it
+// is, or we do not want to speak to it, nothing is known.
 func (r *reach) note(d mail.Domain, err error, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -16,8 +16,8 @@ func silent(kind stscache.Kind) error {
 	return &stscache.Failure{Note: stscache.Note{Kind: kind, Text: "nothing answers"}}
 }
 
-// Many domains whose policy hosts are out of reach, and none that answers: that is here. One that answers, whatever, or faults of
-// another sort say nothing of the kind.
+// Many domains whose policy hosts are out of reach, and none that answers: that is here. One that answers, whatever, or
+// faults of another sort say nothing of the kind.
 func TestWhenNoPolicyHostIsReachedItIsToldOnce(t *testing.T) {
 	noon := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	type fetch struct {

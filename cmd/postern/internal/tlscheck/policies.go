@@ -14,9 +14,9 @@ import (
 	"postern/internal/policy/sts"
 )
 
-// askedPolicies are the policies that the running gateway keeps, so that a check beside it says what its deliveries say, and
-// those that domains tell themselves. Where no gateway answers, or it may not be asked, these alone count; it is asked once
-// then.
+// askedPolicies are the policies that the running gateway keeps, so that a check beside it says what its deliveries
+// say, and those that domains tell themselves. Where no gateway answers, or it may not be asked, these alone count; it
+// is asked once then.
 type askedPolicies struct {
 	route.Policies // of the domains
 	client         *api.Client

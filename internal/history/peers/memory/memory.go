@@ -1,9 +1,9 @@
-// Package memory remembers peers: it hears of every attempt, keeps one record for each address, and answers what is known
-// of one while a ladder is being climbed.
+// Package memory remembers peers: it hears of every attempt, keeps one record for each address, and answers what is
+// known of one while a ladder is being climbed.
 //
-// The records are held in memory, at most so many, and copied to a Book in the background. So hearing of an attempt costs
-// a few microseconds and never waits for a disk, and what the disk cannot take is only remembered until the next start.
-// When there are too many, those that have not answered for longest are forgotten.
+// The records are held in memory, at most so many, and copied to a Book in the background. So hearing of an attempt
+// costs a few microseconds and never waits for a disk, and what the disk cannot take is only remembered until the next
+// start. When there are too many, those that have not answered for longest are forgotten.
 package memory
 
 import (
@@ -125,8 +125,8 @@ func (m *Memory) changed(r *peers.Record, c peers.Change, o *peers.Observation) 
 	return e
 }
 
-// watch tells when the certificate of a partner under a rule runs out, once for all addresses that present it. The caller
-// holds mu.
+// watch tells when the certificate of a partner under a rule runs out, once for all addresses that present it. The
+// caller holds mu.
 func (m *Memory) watch(r *peers.Record, now time.Time) {
 	next, change, due := peers.Expiring(*r, now)
 	if !due {

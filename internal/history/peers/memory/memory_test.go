@@ -144,8 +144,8 @@ func TestWhatIsRememberedOutlivesTheProcess(t *testing.T) {
 	})
 }
 
-// TestAFloodStaysBounded: a million attempts at a million addresses while the book is stuck neither wait for it nor grow
-// without bound, and afterwards the book is bounded too.
+// TestAFloodStaysBounded: a million attempts at a million addresses while the book is stuck neither wait for it nor
+// grow without bound, and afterwards the book is bounded too.
 func TestAFloodStaysBounded(t *testing.T) {
 	r := &recorder{Store: memstore.New(), stuck: make(chan struct{})}
 	m := open(t, r, 1000)

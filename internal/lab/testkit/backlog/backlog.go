@@ -1,5 +1,5 @@
-// Package backlog fills a store with a few messages in every state, the same ones each time, for tests of whatever shows
-// mail to people.
+// Package backlog fills a store with a few messages in every state, the same ones each time, for tests of whatever
+// shows mail to people.
 package backlog
 
 import (

@@ -1,6 +1,6 @@
-// Package tenants fills a gateway with the mail of two tenants, for tests of who is told what: whatever is there because of
-// the tenant "zebra" has that word in it, in every place that an answer could take its text from. An answer to somebody who
-// is limited to apple.test has no zebra in it.
+// Package tenants fills a gateway with the mail of two tenants, for tests of who is told what: whatever is there
+// because of the tenant "zebra" has that word in it, in every place that an answer could take its text from. An answer
+// to somebody who is limited to apple.test has no zebra in it.
 package tenants
 
 import (
@@ -187,8 +187,8 @@ func (w *world) mail() {
 	w.wish()
 }
 
-// settle ends the try of a message's first delivery; site, where it is named, fails since then, as a later try for another
-// tenant's mail told.
+// settle ends the try of a message's first delivery; site, where it is named, fails since then, as a later try for
+// another tenant's mail told.
 func (w *world) settle(id queue.ID, site string, state queue.State, a *attempt.Attempt) {
 	w.t.Helper()
 	ctx, now := context.Background(), backlog.Noon.Add(time.Hour)

@@ -1,5 +1,5 @@
-// Package zone is a DNS zone in memory for tests: the real resolver with a wire of its own, so that a test in a synctest
-// bubble meets the same caching, retrying and classifying as the world does, without a socket.
+// Package zone is a DNS zone in memory for tests: the real resolver with a wire of its own, so that a test in a
+// synctest bubble meets the same caching, retrying and classifying as the world does, without a socket.
 package zone
 
 import (

@@ -1,8 +1,9 @@
 // Package roots keeps the trusted roots that certificates are examined against: the public ones (the system's, the
 // bundled Mozilla set, or a file) and the private CAs that rules and domains name by their files.
 //
-// What a file holds is read by certpem: whatever looks like a certificate and cannot be read makes the whole file an error,
-// with its line. The system's own file alone may hold certificates of a kind unknown here; they are left out and told.
+// What a file holds is read by certpem: whatever looks like a certificate and cannot be read makes the whole file an
+// error, with its line. The system's own file alone may hold certificates of a kind unknown here; they are left out and
+// told.
 //
 // A file is looked at again, at most once a second and only when somebody asks, and read anew when it changed. A file
 // that has become unreadable, empty or cut off keeps its last good content in force, and the Notice callback says so;

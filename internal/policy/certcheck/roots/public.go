@@ -13,8 +13,8 @@ import (
 	"postern/internal/policy"
 )
 
-// systemFiles are where operating systems keep their roots in one file; the first that exists is used. crypto/x509 reads
-// them too, but only once in a process's life, and a root that the system removed must stop being trusted.
+// systemFiles are where operating systems keep their roots in one file; the first that exists is used. crypto/x509
+// reads them too, but only once in a process's life, and a root that the system removed must stop being trusted.
 func systemFiles() []string {
 	if name := os.Getenv("SSL_CERT_FILE"); name != "" {
 		return []string{name}
@@ -76,8 +76,8 @@ func readBundled(have *set) (*set, error) {
 	return s, nil
 }
 
-// PublicCAs lists those of certs that are public CAs: of the Mozilla programme, as this build carries it, or certified by one
-// of its roots. Anybody can have a certificate of theirs.
+// PublicCAs lists those of certs that are public CAs: of the Mozilla programme, as this build carries it, or certified
+// by one of its roots. Anybody can have a certificate of theirs.
 func PublicCAs(certs []*x509.Certificate) (out []*x509.Certificate) {
 	pool, keys := x509.NewCertPool(), map[string]bool{}
 	for root := range bundle.Roots() {

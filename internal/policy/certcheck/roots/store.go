@@ -28,13 +28,13 @@ const checkEvery = time.Second
 
 // Config says where roots come from.
 type Config struct {
-	// Public is System, Bundled or a file; "" is System. A machine without roots of its own gets the bundled ones, and a
-	// Notice says so.
+	// Public is System, Bundled or a file; "" is System. A machine without roots of its own gets the bundled ones, and
+	// a Notice says so.
 	Public string
 	// Dir is what relative file names start from; "" is the working directory.
 	Dir string
-	// Notice, when set, is told when roots were read anew and when that failed. It is called with a lock held, so it must
-	// not call the Store; it may be called from any goroutine that asks for pools.
+	// Notice, when set, is told when roots were read anew and when that failed. It is called with a lock held, so it
+	// must not call the Store; it may be called from any goroutine that asks for pools.
 	Notice func(Notice)
 }
 
@@ -102,8 +102,8 @@ func New(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Pools returns the roots for each of trusts, which are policy.PublicTrust or files. The pools are shared and must not be
-// changed. When some cannot be had the map lacks them and the error joins one *Error for each.
+// Pools returns the roots for each of trusts, which are policy.PublicTrust or files. The pools are shared and must not
+// be changed. When some cannot be had the map lacks them and the error joins one *Error for each.
 func (s *Store) Pools(trusts ...string) (map[string]*x509.CertPool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,8 +119,8 @@ func (s *Store) Pools(trusts ...string) (map[string]*x509.CertPool, error) {
 	return pools, errors.Join(errs...)
 }
 
-// Check reads the file of a trust as it is now and says why it cannot be trusted, whatever is in force: an *Error, nil when
-// all is well.
+// Check reads the file of a trust as it is now and says why it cannot be trusted, whatever is in force: an *Error, nil
+// when all is well.
 func (s *Store) Check(trust string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,8 +128,8 @@ func (s *Store) Check(trust string) error {
 	return err
 }
 
-// Reread has every file read again by whoever asks for pools next, because an administrator wants it; what is wrong with it
-// is told again.
+// Reread has every file read again by whoever asks for pools next, because an administrator wants it; what is wrong
+// with it is told again.
 func (s *Store) Reread() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,8 +138,8 @@ func (s *Store) Reread() {
 	}
 }
 
-// Digest names the content that Pools hands out for trusts, the public roots included: equal for equal content, whatever
-// the order. What cannot be had has a digest of its own.
+// Digest names the content that Pools hands out for trusts, the public roots included: equal for equal content,
+// whatever the order. What cannot be had has a digest of its own.
 func (s *Store) Digest(trusts ...string) string {
 	trusts = append(slices.Clone(trusts), policy.PublicTrust)
 	slices.Sort(trusts)
