@@ -80,7 +80,9 @@ func (m *incoming) report(ctx context.Context) (done bool, answer *smtp.Reply) {
 	var taken bool
 	if m.copy.wanted {
 		var no *smtp.Reply
-		if taken, no = m.copy.take(ctx, slices.Concat(m.copy.parts...), m.info.Client.Addr()); no != nil {
+		content := slices.Concat(m.copy.parts...)
+		m.copy.parts = nil // it waits for its turn once and not twice
+		if taken, no = m.copy.take(ctx, content, m.info.Client.Addr()); no != nil {
 			return true, no
 		}
 		m.copy.release()
