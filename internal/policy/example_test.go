@@ -33,6 +33,6 @@ func Example() {
 	fmt.Println(proven.Reached(rule))
 	// Output:
 	// cert-untrusted - the chain ends at the root CN=Ours, which is not among the trusted roots
-	// The host needs a certificate of a public CA; or, if this CA is the right one, name its root in the rule's
-	// `trust`: waiting mail follows the rule. encrypted
+	// The host needs a certificate of a public CA; or, if this CA is the right one, name its root in the rule's `trust`: waiting mail follows the rule.
+	// encrypted
 }
