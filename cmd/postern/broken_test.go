@@ -55,7 +55,7 @@ func TestAStoreThatBrokeEndsTheGateway(t *testing.T) {
 			address = m[1]
 		}
 	}
-	kill := time.AfterFunc(20*time.Second, func() { gateway.Process.Kill() })
+	kill := time.AfterFunc(3*time.Minute, func() { gateway.Process.Kill() })
 	go func() {
 		body := bytes.Repeat([]byte("0123456789012345678901234567890123456789\r\n"), 1000)
 		for smtp.SendMail(address, nil, "a@c.test", []string{"b@d.test"}, body) == nil {
