@@ -234,7 +234,9 @@ func (c *changing) behave(at string, sound bool) {
 		}
 		time.Sleep(pause)
 	}
+	c.w.mu.Lock() // hear reads it
 	c.leaves[serial] = leaf{at, ca, name, 0}
+	c.w.mu.Unlock()
 	p.Set(b)
 }
 
