@@ -250,10 +250,23 @@ func readKey(der []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// same reports whether two keys are one.
-func same(a, b crypto.Signer) bool {
-	public, ok := a.Public().(interface{ Equal(crypto.PublicKey) bool })
-	return ok && public.Equal(b.Public())
+// isFor reports whether a certificate is for a key.
+func isFor(leaf *x509.Certificate, key crypto.Signer) bool {
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(leaf.PublicKey)
+}
+
+// parsed reads a chain.
+func parsed(chain [][]byte) ([]*x509.Certificate, error) {
+	out := make([]*x509.Certificate, len(chain))
+	for i, der := range chain {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d of the chain cannot be read: %w", i+1, err)
+		}
+		out[i] = c
+	}
+	return out, nil
 }
 
 // joined is a chain with its key, as TLS takes it. The error is that they do not belong together.
@@ -261,20 +274,14 @@ func joined(chain [][]byte, key crypto.Signer) (*tls.Certificate, error) {
 	if len(chain) == 0 {
 		return nil, errors.New("there is no certificate")
 	}
-	for i, der := range chain {
-		if _, err := x509.ParseCertificate(der); err != nil {
-			return nil, fmt.Errorf("certificate %d of the chain cannot be read: %w", i+1, err)
-		}
-	}
-	leaf, err := x509.ParseCertificate(chain[0])
+	certs, err := parsed(chain)
 	if err != nil {
 		return nil, err
 	}
-	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(leaf.PublicKey) {
+	if !isFor(certs[0], key) {
 		return nil, errors.New("the certificate is for another key")
 	}
-	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
+	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: certs[0]}, nil
 }
 
 // temporaryLife is how long a certificate of our own making says it is good. Another is made at each start.

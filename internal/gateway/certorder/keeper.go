@@ -175,13 +175,9 @@ func (k *Keeper) copy(cert *tls.Certificate) error {
 	if k.cfg.File == "" {
 		return nil
 	}
-	var chain []*x509.Certificate
-	for _, der := range cert.Certificate {
-		c, err := x509.ParseCertificate(der)
-		if err != nil {
-			return err
-		}
-		chain = append(chain, c)
+	chain, err := parsed(cert.Certificate)
+	if err != nil {
+		return err
 	}
 	next := k.cfg.File + ".new"
 	if err := os.WriteFile(next, certpem.Encode(chain), 0o644); err != nil {

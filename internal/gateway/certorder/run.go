@@ -125,8 +125,7 @@ func (k *Keeper) incomplete(s *state, leaf *x509.Certificate) bool {
 	if len(s.Chain) == 0 || s.Directory != k.cfg.Directory || !covers(leaf, k.cfg.Names) {
 		return true
 	}
-	public, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
-	return k.cfg.Key != nil && ok && !public.Equal(k.cfg.Key.Public())
+	return k.cfg.Key != nil && !isFor(leaf, k.cfg.Key)
 }
 
 // renew places an order, unless another gateway does (mine is false) or has. The error is the store's.
@@ -250,8 +249,7 @@ func (k *Keeper) mayDrop(s *state, names []string) bool {
 // good reports whether what is served will do for some names, and is not old.
 func (k *Keeper) good(s *state, names []string, key crypto.Signer) bool {
 	served := k.Certificate()
-	has, ok := served.PrivateKey.(crypto.Signer)
-	return len(s.Chain) > 0 && s.Directory == k.cfg.Directory && ok && same(has, key) && covers(served.Leaf, names) &&
+	return len(s.Chain) > 0 && s.Directory == k.cfg.Directory && isFor(served.Leaf, key) && covers(served.Leaf, names) &&
 		renewal(served.Leaf, k.window).After(time.Now())
 }
 
