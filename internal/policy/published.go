@@ -67,6 +67,14 @@ type Published struct {
 	Demand Requirement `json:"-"`
 }
 
+// AgeS is how old it is at a time, in whole seconds; 0 where it is not known when it was found.
+func (p *Published) AgeS(at time.Time) int64 {
+	if p.AsOf.IsZero() {
+		return 0
+	}
+	return max(0, int64(at.Sub(p.AsOf)/time.Second))
+}
+
 // HostDemand is what usable TLSA records demand: a peer that one of them proves. Names, dates and revocation are no
 // matter of it, and any version of TLS will do (RFC 7672 §3.1).
 func HostDemand() Requirement {

@@ -21,10 +21,7 @@ func hostOf(hop *route.Hop, heard *answers) check.Host {
 // short of what is not enforced, the first of each.
 func published(hop *route.Hop, addresses []check.Address, at time.Time) (out []check.Published) {
 	for i, p := range hop.Published {
-		told := check.Published{Published: p}
-		if !p.AsOf.IsZero() {
-			told.AgeS = max(0, int64(at.Sub(p.AsOf)/time.Second))
-		}
+		told := check.Published{Published: p, AgeS: p.AgeS(at)}
 		for j := range addresses {
 			v := &addresses[j].Verdicts[0] // of ordinary mail
 			if p.Kind == policy.PublishedDANE && told.Matched == "" {

@@ -172,10 +172,7 @@ func (s *sightings) found() (now []Publication, changes []PublicationChange) {
 		if last.found.Kind == "" {
 			continue
 		}
-		p := trace.Policy{Published: last.found, Matched: last.match}
-		if !p.AsOf.IsZero() {
-			p.AgeS = max(0, int64(last.at.Sub(p.AsOf)/time.Second))
-		}
+		p := trace.Policy{Published: last.found, AgeS: last.found.AgeS(last.at), Matched: last.match}
 		now = append(now, Publication{Host: at.host, Policy: p, SinceAt: trace.Instant(list[since].at), LastAt: trace.Instant(last.at)})
 	}
 	slices.SortFunc(now, func(a, b Publication) int { return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Kind, b.Kind)) })

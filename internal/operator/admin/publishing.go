@@ -96,11 +96,7 @@ func publishingHost(h *route.Hop, anyway policy.Requirement, now time.Time) Publ
 		out.Reason, out.Text = h.Problem.Reason, h.Problem.Text
 	}
 	for _, p := range h.Published {
-		shown := check.Published{Published: p}
-		if !p.AsOf.IsZero() {
-			shown.AgeS = max(0, int64(now.Sub(p.AsOf)/time.Second))
-		}
-		out.Published = append(out.Published, shown)
+		out.Published = append(out.Published, check.Published{Published: p, AgeS: p.AgeS(now)})
 	}
 	if out.Adds == nil {
 		out.Adds = []string{}

@@ -2,7 +2,6 @@ package trace
 
 import (
 	"slices"
-	"time"
 
 	"postern/internal/attempt"
 	"postern/internal/policy"
@@ -55,9 +54,7 @@ func policyOf(try *attempt.Try) *Policy {
 	if out == nil {
 		return nil
 	}
-	if !out.AsOf.IsZero() {
-		out.AgeS = max(0, int64(try.At.Sub(out.AsOf)/time.Second))
-	}
+	out.AgeS = out.Published.AgeS(try.At)
 	if e := try.Evidence; e != nil && e.DANE != nil && out.Kind == policy.PublishedDANE {
 		out.Matched = e.DANE.Record
 	}
