@@ -15,12 +15,12 @@ import (
 // kept.
 func Policies(cfg *config.Config, r dns.Resolver, dialer stscache.Dialer, trusted *roots.Store, store records.Store) stscache.Config {
 	return stscache.Config{Store: store, Resolver: r, Timeout: cfg.Policies.STSTimeout.Duration,
-		Fetcher: stscache.NewHTTPS(stscache.HTTPSConfig{Resolver: r, Dialer: dialer, Allow: cfg.Policies.Networks, Roots: publicRoots(trusted)})}
+		Fetcher: stscache.NewHTTPS(stscache.HTTPSConfig{Resolver: r, Dialer: dialer, Allow: cfg.Policies.Networks, Roots: PublicRoots(trusted)})}
 }
 
-// publicRoots yields the public roots as they are now. Where they cannot be read nobody is trusted, and not whom the
+// PublicRoots yields the public roots as they are now. Where they cannot be read nobody is trusted, and not whom the
 // system trusts.
-func publicRoots(trusted *roots.Store) func() *x509.CertPool {
+func PublicRoots(trusted *roots.Store) func() *x509.CertPool {
 	return func() *x509.CertPool {
 		pools, err := trusted.Pools(policy.PublicTrust)
 		if pool := pools[policy.PublicTrust]; err == nil && pool != nil {

@@ -21,5 +21,5 @@ func ReportAuthor(cfg *config.Config) tlsreport.Author {
 func Reporting(cfg *config.Config, r dns.Resolver, dialer webclient.Dialer, trusted *roots.Store, key crypto.Signer) tlsreport.Config {
 	dkim := &cfg.TLSRPT.DKIM
 	return tlsreport.Config{Names: r, Author: ReportAuthor(cfg), Sign: tlsreport.Signing(dkim.Domain.String(), dkim.Selector, key),
-		Web: webclient.New(webclient.Config{Resolver: r, Dialer: dialer, Allow: cfg.Policies.Networks, Roots: publicRoots(trusted)})}
+		Web: webclient.New(webclient.Config{Resolver: r, Dialer: dialer, Allow: cfg.Policies.Networks, Roots: PublicRoots(trusted)})}
 }

@@ -52,13 +52,7 @@ func (g *Gateway) certifies(ctx context.Context) (err error) {
 
 // orders opens what gets a certificate from a CA. Nothing is asked before it runs.
 func (g *Gateway) orders(ctx context.Context) (*certorder.Keeper, error) {
-	cfg, err := rooms.ACME(g.cfg, g.resolver, func() *x509.CertPool {
-		roots, err := g.publicRoots()
-		if err != nil {
-			return x509.NewCertPool() // nobody is trusted; the order says so
-		}
-		return roots
-	})
+	cfg, err := rooms.ACME(g.cfg, g.resolver, rooms.PublicRoots(g.roots))
 	if err != nil {
 		return nil, err
 	}
@@ -129,10 +123,7 @@ func (g *Gateway) showPartners() *publicweb.Partners {
 // makePartners makes the page. What cannot be read is left out: others are told of it.
 func (g *Gateway) makePartners(cfg *config.Config) *publicweb.Partners {
 	out := &publicweb.Partners{Host: g.cfg.Hostname.String(), At: time.Now(), Ports: g.portsForPartners()}
-	roots, err := g.publicRoots()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
+	roots := rooms.PublicRoots(g.roots)()
 	for _, f := range rooms.OwnFiles(cfg) {
 		own, _, err := f.Look(roots, out.At, 0)
 		if err != nil || len(own.Chain) == 0 {

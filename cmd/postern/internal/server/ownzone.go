@@ -44,13 +44,7 @@ func (g *Gateway) ownPolicy(name mail.Domain) string {
 // watchesZones makes what looks now and then at the records of our own domains.
 func (g *Gateway) watchesZones() *zonewatch.Watcher {
 	return zonewatch.NewWatcher(zonewatch.WatcherConfig{
-		Asker: rooms.AskingOthers(g.resolver, g.dialer, func() *x509.CertPool {
-			roots, err := g.publicRoots()
-			if err != nil {
-				return x509.NewCertPool() // nobody is trusted; the look that asked has said why
-			}
-			return roots
-		}, 0),
+		Asker: rooms.AskingOthers(g.resolver, g.dialer, rooms.PublicRoots(g.roots), 0),
 		Own: func() (*ownzone.Own, *x509.CertPool, error) {
 			now := *g.inForce.Load()
 			now.Hostname, now.Listen, now.TLS.Certificates = g.cfg.Hostname, g.cfg.Listen, g.cfg.TLS.Certificates // these need a restart
