@@ -133,7 +133,7 @@ func (s *Sender) planDay(ctx context.Context, day string) error {
 		return err
 	}
 	known := map[string]*Report{}
-	list, err := s.cfg.States.OfDays(ctx, day, day+"!")
+	list, err := s.cfg.States.ofDay(ctx, day)
 	if err != nil {
 		return err
 	}

@@ -68,9 +68,9 @@ func (s *States) Get(ctx context.Context, day, domain string) (Report, error) {
 	return r, err
 }
 
-// OfDays returns how far the reports of days came, from the first to before the second, in the order of days and
-// domains.
-func (s *States) OfDays(ctx context.Context, from, before string) ([]Report, error) {
+// ofDay returns how far the reports of a day came, in the order of domains.
+func (s *States) ofDay(ctx context.Context, day string) ([]Report, error) {
+	from, before := tlscounts.Span(day)
 	return records.Read(ctx, s.store, func(r records.Reader) ([]Report, error) {
 		return shelf.List(r, records.Query{From: from, To: before})
 	})

@@ -26,8 +26,8 @@ func Key(day, domain string) string { return day + " " + domain }
 // Day is the day of a time.
 func Day(at time.Time) string { return at.UTC().Format(time.DateOnly) }
 
-// after is a key beyond all that begin with text and a space.
-func after(text string) string { return text + "!" }
+// Span bounds the keys of a day: from <= key < before.
+func Span(day string) (from, before string) { return Key(day, ""), day + "!" }
 
 // Add adds to what is there, all or nothing.
 func (b *Book) Add(ctx context.Context, list []Counts) error {
@@ -67,13 +67,15 @@ func (b *Book) List(ctx context.Context, past, before string, most int) ([]Count
 
 // OfDay returns the counts of a day, those after a domain in the order of domains. most 0 is all.
 func (b *Book) OfDay(ctx context.Context, day, past string, most int) ([]Counts, error) {
-	return b.List(ctx, Key(day, past), after(day), most)
+	_, before := Span(day)
+	return b.List(ctx, Key(day, past), before, most)
 }
 
 // Domains returns the domains that have counts in a day.
 func (b *Book) Domains(ctx context.Context, day string) ([]string, error) {
 	return records.Read(ctx, b.store, func(r records.Reader) ([]string, error) {
-		list, err := r.List(records.Query{Kind: shelf.Kind, From: Key(day, ""), To: after(day)})
+		from, before := Span(day)
+		list, err := r.List(records.Query{Kind: shelf.Kind, From: from, To: before})
 		out := make([]string, len(list))
 		for i := range list {
 			_, out[i], _ = strings.Cut(list[i].Key, " ")

@@ -112,7 +112,7 @@ func (d *Desk) Reports(ctx context.Context, day string, q PageRequest) (Page[Rep
 	}
 	after, before := "", ""
 	if day != "" {
-		after, before = tlscounts.Key(day, ""), day+"!"
+		after, before = tlscounts.Span(day)
 	}
 	list, err := r.Counts.List(ctx, max(after, q.After), before, q.limit())
 	if err != nil {
