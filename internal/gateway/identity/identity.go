@@ -90,9 +90,8 @@ func read(f File) (cert tls.Certificate, mark filewatch.Mark, err error) {
 	if err != nil {
 		return cert, mark, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
 	}
-	if info, err := os.Stat(f.Key); err == nil && sandbox.OthersMay(info) != 0 {
-		return tls.Certificate{}, mark, fmt.Errorf("key %s can be read or written by everyone on this machine (mode %04o); chmod o= %s",
-			f.Key, info.Mode().Perm(), f.Key)
+	if err := sandbox.Exposed(f.Key); err != nil {
+		return tls.Certificate{}, mark, fmt.Errorf("key %w", err)
 	}
 	return cert, mark, nil
 }

@@ -90,3 +90,13 @@ func (id Identity) Own(folder string) error {
 	}
 	return err
 }
+
+// Exposed is an error where everybody on the machine may do something with a file that is to be secret; its words begin
+// with the file. A file that cannot be looked at is for whoever reads it to tell of.
+func Exposed(file string) error {
+	info, err := os.Stat(file)
+	if err != nil || OthersMay(info) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s can be read or written by everyone on this machine (mode %04o); chmod o= %s", file, info.Mode().Perm(), file)
+}

@@ -43,8 +43,8 @@ func secretFile(what string, path config.Path) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be read: %w", what, err)
 	}
-	if info, err := os.Stat(string(path)); err == nil && sandbox.OthersMay(info) != 0 {
-		return nil, fmt.Errorf("%s %s can be read or written by everyone on this machine (mode %04o); chmod o= %s", what, path, info.Mode().Perm(), path)
+	if err := sandbox.Exposed(string(path)); err != nil {
+		return nil, fmt.Errorf("%s %w", what, err)
 	}
 	return text, nil
 }

@@ -82,9 +82,10 @@ func NextKey(file config.Path) (ownzone.Key, error) {
 	if err != nil {
 		return ownzone.Key{}, fmt.Errorf("%s cannot be used as a next key: %w", file, err)
 	}
-	if info, err := os.Stat(string(file)); secret && err == nil && sandbox.OthersMay(info) != 0 {
-		return ownzone.Key{}, fmt.Errorf("the private key %s can be read or written by everyone on this machine (mode %04o); chmod o= %s",
-			file, info.Mode().Perm(), file)
+	if secret {
+		if err := sandbox.Exposed(string(file)); err != nil {
+			return ownzone.Key{}, fmt.Errorf("the private key %w", err)
+		}
 	}
 	return ownzone.Key{File: string(file), SPKI: spki}, nil
 }
