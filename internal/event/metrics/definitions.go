@@ -71,7 +71,7 @@ func Definitions() []Definition {
 		{logins, Counter, "AUTH attempts by result (ok, failed).", []string{"result"}},
 		{refused, Counter, "SMTP commands refused, by reply code.", []string{"code"}},
 		{recipientsAsked, Counter, "Questions to our own servers whether a recipient exists, by result (known, unknown, unanswered).", []string{"result"}},
-		{webRequests, Counter, "Requests to listeners of mode web and acme, by page (policy, partners, challenge, none).", []string{"page"}},
+		{webRequests, Counter, "Requests to listeners of mode web and acme, by page (policy, partners, challenge, report, none).", []string{"page"}},
 		{certificateOrders, Counter, "Orders at a CA for our own certificate, by result (issued, failed).", []string{"result"}},
 		{recordFindings, Gauge, "Findings about the records of our own domains at the last look, by code; `postern records --check` shows them.", []string{"code"}},
 		{messagesAccepted, Counter, "Messages accepted, by leg and by the level of the connection they came over.", []string{"leg", "level"}},
