@@ -2,6 +2,7 @@ package tlsrpt
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -137,10 +138,7 @@ func (m *Message) human() string {
 		}
 	}
 	results := slices.SortedFunc(maps.Keys(by), func(a, b string) int {
-		if by[a] != by[b] {
-			return int(min(max(by[b]-by[a], -1), 1))
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(cmp.Compare(by[b], by[a]), cmp.Compare(a, b))
 	})
 	for _, result := range results[:min(len(results), maxResults)] {
 		line("  %8d  %s", by[result], result)

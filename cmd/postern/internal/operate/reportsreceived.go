@@ -47,19 +47,12 @@ func (c *reportsReceivedCmd) Run(a *cli.App) error {
 			}
 			continue
 		}
-		rows.Row(r.ID, reportDay(r.Start), r.Sender, yesNo(r.Signer != ""), fmt.Sprint(r.Succeeded), fmt.Sprint(r.Failed), strings.Join(partNames(r.Parts), " "))
+		rows.Row(r.ID, dayText(r.Start), r.Sender, yesNo(r.Signer != ""), fmt.Sprint(r.Succeeded), fmt.Sprint(r.Failed), strings.Join(partNames(r.Parts), " "))
 	}
 	if shown == 0 && !c.JSON {
 		fmt.Fprintln(a.Stdout, "no report is here")
 	}
 	return nil
-}
-
-func reportDay(at *time.Time) string {
-	if at == nil {
-		return "-"
-	}
-	return at.UTC().Format(time.DateOnly)
 }
 
 func yesNo(yes bool) string {
