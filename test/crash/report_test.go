@@ -1,7 +1,9 @@
 package crash
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -16,8 +18,16 @@ func (w *world) brings(id string) bool {
 	w.T.Helper()
 	const form = `{"organization-name":"x","date-range":{"start-datetime":"2026-11-28T00:00:00Z","end-datetime":"2026-11-28T23:59:59Z"},"report-id":%q,` +
 		`"policies":[{"policy":{"policy-type":"sts","policy-domain":"home.test"},"summary":{"total-successful-session-count":1,"total-failure-session-count":0}}]}`
-	c := w.Connect("127.0.0.99")
-	defer c.Conn.Close()
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 99)}}
+	conn, err := from.Dial("tcp", w.Addr) // the call it is killed at may be one of its own, or the greeting
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	c := &harness.Client{T: w.T, Conn: conn, R: bufio.NewReader(conn)}
+	if !strings.HasPrefix(c.Read(), "220") {
+		return false
+	}
 	for _, line := range []string{"EHLO a.test", "MAIL FROM:<>", "RCPT TO:<tls@home.test>", "DATA"} {
 		if _, err := fmt.Fprintf(c.Conn, "%s\r\n", line); err != nil || !strings.ContainsAny(c.Read()+" ", "23") {
 			return false
