@@ -1,6 +1,7 @@
 package certorder
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -12,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"sync"
 	"time"
 
@@ -142,6 +144,11 @@ func ensure[T any](ctx context.Context, b book, shelf records.Shelf[T], key stri
 		}
 		return made, err
 	})
+}
+
+// sameCertificate reports whether two states have the same key and chain.
+func (s *state) sameCertificate(other *state) bool {
+	return bytes.Equal(s.Key, other.Key) && slices.EqualFunc(s.Chain, other.Chain, bytes.Equal)
 }
 
 func (b book) state(ctx context.Context, name string) (state, error) {

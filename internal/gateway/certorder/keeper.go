@@ -56,16 +56,17 @@ type Config struct {
 
 // Keeper has the certificate. Open makes one. Safe for concurrent use.
 type Keeper struct {
-	cfg    Config
-	book   book
-	ca     authority
-	wake   chan struct{} // capacity 1: somebody asks for an order
-	now    atomic.Pointer[tls.Certificate]
-	status atomic.Pointer[Status]
-	warned bool      // of Run alone: that the store does not answer
-	window window    // of Run alone: what the CA said of the certificate that is served
-	ask    time.Time // of Run alone: when it is asked again
-	stale  bool      // of Open and then Run alone: that the copy could not be written
+	cfg     Config
+	book    book
+	ca      authority
+	wake    chan struct{} // capacity 1: somebody asks for an order
+	now     atomic.Pointer[tls.Certificate]
+	status  atomic.Pointer[Status]
+	warned  bool      // of Run alone: that the store does not answer
+	window  window    // of Run alone: what the CA said of the certificate that is served
+	ask     time.Time // of Run alone: when it is asked again
+	stale   bool      // of Open and then Run alone: that the copy could not be written
+	adopted state     // likewise: the key and the chain that are served
 }
 
 // Status is how it stands.
@@ -132,6 +133,10 @@ func (k *Keeper) begin(ctx context.Context) error {
 
 // adopt serves what a state holds.
 func (k *Keeper) adopt(s *state) error {
+	if cert := k.now.Load(); cert != nil && !k.stale && k.adopted.sameCertificate(s) {
+		k.note(s, cert)
+		return nil
+	}
 	key, err := readKey(s.Key)
 	if err != nil {
 		return err
@@ -151,6 +156,7 @@ func (k *Keeper) adopt(s *state) error {
 		return fmt.Errorf("the stored certificate cannot be served: %w", err)
 	}
 	k.note(s, cert)
+	k.adopted = state{Key: s.Key, Chain: s.Chain}
 	if before := k.now.Swap(cert); before == nil || !before.Leaf.Equal(cert.Leaf) {
 		k.window, k.ask = window{}, time.Time{}
 	} else if !k.stale {
