@@ -19,9 +19,7 @@ import (
 
 // check examines what the values mean. Every problem is reported through d.
 func (c *Config) check(d *decoder) {
-	if c.Store != "" {
-		d.fail("store", "this release has one store, the embedded database in the data folder", `leave store out, or write store = ""`)
-	}
+	c.Store.check(d)
 	if c.Data == "" {
 		d.fail("data", "must name a folder", `write data = "/var/lib/postern"`)
 	}

@@ -190,7 +190,9 @@ func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
 		{"reports come to no address", "[tlsrpt]\nreceive = [\"postmaster\"]", "tlsrpt.receive"},
 		{"reports by POST, and nobody listens", "[tlsrpt]\nreceive_https = true", "tlsrpt.receive_https: needs a listener of mode web"},
 		{"a signature that is a text", "[tlsrpt]\norganization = \"A\"\ndkim = \"k.pem\"", "tlsrpt.dkim must be a table"},
-		{"a store of a later release", "store = \"postgres://x\"", "1:9: store: this release has one store"},
+		{"another engine", "store = \"mysql://x/y\"", "1:9: store: must be the address of a PostgreSQL database"},
+		{"a store as words of a DSN", "store = \"host=db\"", "1:9: store: must be the address of a PostgreSQL database"},
+		{"a store without a host", "store = \"postgres://\"", "1:9: store: names no host and no database"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := parse(tc.text)

@@ -310,6 +310,9 @@ func (d *decoder) show(line, column int, text []byte, what, hint string) {
 // secretive reports whether a line may hold a secret, under whatever name somebody tried for its key.
 func secretive(line string) bool {
 	line = strings.ToLower(line)
+	if _, rest, ok := strings.Cut(line, "://"); ok && strings.Contains(rest, "@") { // a user and perhaps a password
+		return true
+	}
 	return slices.ContainsFunc([]string{"pass", "pwd", "secret", "token", "argon2"}, func(word string) bool { return strings.Contains(line, word) })
 }
 

@@ -25,10 +25,11 @@ func Example() string { return example }
 // hidden stands where a secret would be shown.
 const hidden = "(not shown)"
 
-// TOML returns the configuration with everything that Load filled in. Password hashes are not shown.
+// TOML returns the configuration with everything that Load filled in. Passwords and their hashes are not shown.
 func (c *Config) TOML() string {
 	var b strings.Builder
 	shown := *c
+	shown.Store = Store(c.Store.Shown())
 	shown.User = make([]User, len(c.User))
 	for i, u := range c.User {
 		shown.User[i] = User{u.Name, hidden}
