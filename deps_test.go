@@ -349,7 +349,8 @@ func parts() map[string]string {
 		"operate":    "cli remote rooms",
 		"tlscheck":   "cli remote rooms",
 		"confcheck":  "cli process rooms sockets",
-		"server":     "cli confcheck datafolder logging process rooms sockets",
+		"storage":    "datafolder",
+		"server":     "cli confcheck logging process rooms sockets storage",
 		"demo":       "cli confcheck logging server",
 	}
 }
@@ -372,7 +373,7 @@ func ends() map[string][]string {
 		"github.com/alecthomas/kong":                  {"cmd/postern"},
 		"github.com/coreos/go-systemd/v22/activation": {"sockets"},
 		"github.com/coreos/go-systemd/v22/daemon":     {"server"},
-		"postern/internal/queue/sqlstore":             {"datafolder", "server"},
+		"postern/internal/queue/sqlstore":             {"datafolder"},
 		"postern/internal/smtp/smtpserver":            {"rooms", "server"},
 		"postern/internal/gateway/dispatch":           {"server"},
 		"postern/internal/check/examiner":             {"server", "tlscheck"},

@@ -16,10 +16,10 @@ type Config struct {
 	Hostname mail.Domain `toml:"hostname" example:"'gw.example.com'"`
 	// Folder of everything the gateway keeps: the queue, the trace, applied rules, its control socket.
 	Data Path `toml:"data"`
-	// Where mail, trace, rules, accounts and all else that is kept are stored. Empty is the embedded database in the data
-	// folder. The address of a PostgreSQL database, as libpq writes it with one host or several, lets several gateways
-	// share one queue. Leave the password to a file (passfile=, PGPASSFILE); with sslmode=verify-full the database is
-	// authenticated.
+	// Where mail, trace, rules, accounts and all else that is kept are stored. Empty is the embedded database in the
+	// data folder. The address of a PostgreSQL database, as libpq writes it with one host or several, lets several
+	// gateways share one queue. Leave the password to a file (passfile=, PGPASSFILE); with sslmode=verify-full the
+	// database is authenticated.
 	Store Store `toml:"store" example:"'postgres://postern@db.example.com/postern?sslmode=verify-full'"`
 	// Author of the notices the gateway writes. Empty: postmaster@ the hostname.
 	Postmaster mail.Address `toml:"postmaster" example:"'postmaster@example.com'"`

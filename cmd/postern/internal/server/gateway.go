@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 
 	"postern/cmd/postern/internal/sockets"
+	"postern/cmd/postern/internal/storage"
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
 	"postern/internal/event"
@@ -44,7 +45,6 @@ import (
 	"postern/internal/policy/certcheck/roots"
 	"postern/internal/policy/mxpins"
 	"postern/internal/policy/revoke"
-	"postern/internal/queue/sqlstore"
 	"postern/internal/smtp/smtpserver"
 )
 
@@ -55,7 +55,7 @@ type Gateway struct {
 	sink     *bus
 	metrics  *metrics.Metrics
 	figures  figures
-	store    *sqlstore.Store
+	store    storage.Store
 	pins     *mxpins.Book
 	rules    *inforce.Keeper // with the tables
 	memory   *memory.Memory

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"postern/cmd/postern/internal/confcheck"
-	"postern/cmd/postern/internal/datafolder"
 	"postern/cmd/postern/internal/rooms"
+	"postern/cmd/postern/internal/storage"
 	"postern/internal/config"
 	"postern/internal/dns/resolver"
 	"postern/internal/event"
@@ -64,7 +64,7 @@ func New(
 	if err := g.trust(); err != nil {
 		return nil, err
 	}
-	if g.store, err = datafolder.Open(ctx, cfg, &g.plan, func(err error) {
+	if g.store, err = storage.Open(ctx, cfg, &g.plan, func(err error) {
 		g.warn("queue", err, "look at it, then remove it; nothing reads it")
 	}); err != nil {
 		return nil, err
