@@ -95,12 +95,11 @@ func (l *listing) next(ctx context.Context) (out []queue.Record, err error) {
 			}
 			out = append(out, r.Record)
 		}
-		return nil
+		return l.store.MarkSending(ctx, db, out)
 	})
 	if err != nil {
 		return nil, err
 	}
-	l.store.MarkSending(out)
 	return slices.DeleteFunc(out, func(r queue.Record) bool { return !l.f.Matches(&r) }), nil
 }
 

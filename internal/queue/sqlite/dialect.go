@@ -9,7 +9,8 @@ import (
 // Dialect is how SQLite says what other engines say otherwise. A list is a JSON array.
 func Dialect() database.Dialect {
 	return database.Dialect{
-		Each:     func(arg string) string { return "json_each(" + arg + ")" },
+		Each:     each,
+		Names:    each,
 		Index:    func(name string) string { return " INDEXED BY " + name },
 		Fits:     func(column, arg string) string { return column + " GLOB " + arg },
 		Holds:    func(column, arg string) string { return "instr(" + column + ", " + arg + ")" },
@@ -20,6 +21,8 @@ func Dialect() database.Dialect {
 		},
 	}
 }
+
+func each(arg string) string { return "json_each(" + arg + ")" }
 
 // List is integers as an argument for json_each.
 func List[T ~int64](ids []T) string {
