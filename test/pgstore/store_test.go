@@ -9,25 +9,25 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) queue.Store { return open(t, database(t)) })
+	storetest.Run(t, func(t *testing.T) queue.Store { return open(t, fresh(t)) })
 }
 
 func TestLedger(t *testing.T) {
-	s := open(t, database(t))
+	s := open(t, fresh(t))
 	defer s.Close()
 	storetest.RunLedger(t, s)
 }
 
 func TestRecords(t *testing.T) {
 	storetest.RunRecords(t, func(t *testing.T) (records.Store, func() records.Store) {
-		url := database(t)
-		s := open(t, url)
+		cfg := fresh(t)
+		s := open(t, cfg)
 		t.Cleanup(func() { s.Close() })
 		return s, func() records.Store {
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
-			s = open(t, url)
+			s = open(t, cfg)
 			return s
 		}
 	})

@@ -5,7 +5,6 @@ package postgres
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -16,7 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -34,7 +32,6 @@ type Server struct {
 	as             *syscall.Credential // nil: who we are
 	env            []string
 	cmd            *exec.Cmd
-	databases      atomic.Int64
 }
 
 // Start makes a cluster and starts a server on it. Settings are lines of postgresql.conf added to its own.
@@ -139,7 +136,7 @@ func (s *Server) Restart() error {
 		return err
 	}
 	for end := time.Now().Add(startTime); ; time.Sleep(20 * time.Millisecond) {
-		if err := s.run("pg_isready", "-q", "-h", s.data, "-p", strconv.Itoa(s.port)); err == nil {
+		if err := s.run("pg_isready", "-q", "-h", s.data, "-p", strconv.Itoa(s.port), "-U", "postern", "-d", "postgres"); err == nil {
 			return nil
 		} else if time.Now().After(end) {
 			return fmt.Errorf("the server does not answer: %w", err)
@@ -171,16 +168,9 @@ func (s *Server) Stop() error {
 	return errors.Join(err, os.RemoveAll(s.data))
 }
 
-// Database makes a new empty database and returns its address.
-func (s *Server) Database(ctx context.Context) (url string, err error) {
-	name := fmt.Sprintf("d%d", s.databases.Add(1))
-	cmd := exec.CommandContext(ctx, filepath.Join(s.programs, "psql"), "-q", "-h", s.data, "-p", strconv.Itoa(s.port), "-U", "postern",
-		"-d", "postgres", "-c", "CREATE DATABASE "+name)
-	cmd.Env = s.env
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("psql: %w: %s", err, bytes.TrimSpace(out))
-	}
-	return fmt.Sprintf("postgres://postern@127.0.0.1:%d/%s?sslmode=disable", s.port, name), nil
+// URL is the address of the database "postgres" on the server, for its owner.
+func (s *Server) URL() string {
+	return fmt.Sprintf("postgres://postern@%s/postgres?sslmode=disable", s.Address())
 }
 
 // Address is where the server listens.

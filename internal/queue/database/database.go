@@ -45,7 +45,7 @@ type Dialect struct {
 	Fits, Holds func(column, arg string) string
 	// DomainIn is what stands behind the last @ of a column with a canonical address.
 	DomainIn func(column string) string
-	// List is a list as an argument: of int64, of string, or of what is one of them by another name.
+	// List is a list as an argument: of int64, of string, or of what is one of them by another name. A nil one is NULL.
 	List func(list any) any
 }
 

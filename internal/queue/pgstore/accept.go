@@ -89,11 +89,8 @@ func (t *txn) insert(n *stored.Message) error {
 			return notHere(n.ID)
 		}
 	}
-	seq, ok := t.seqs.take()
-	if !ok {
-		return fmt.Errorf("pgstore: there is no number for message %s", n.ID)
-	}
-	n.Number(seq)
+	n.Number(t.seqs[0])
+	t.seqs = t.seqs[1:]
 	if n.Body.File != "" {
 		t.handedOver = append(t.handedOver, n.Body.File)
 	}

@@ -26,6 +26,7 @@ type txn struct {
 	keys       []string      // sites that are to be looked up
 	bodies     []string      // drafts that are to be looked up
 	messages   int           // that want a number
+	seqs       []int64       // numbers for them
 	lock       int64         // advisory, 0 for none
 	refers     bool          // it makes deliveries refer to sites, or changes these
 	rows       map[queue.DeliveryID]*deliveryRow
@@ -150,8 +151,7 @@ const leasedRows = "SELECT " + stored.StateColumns + `, l.token FROM delivery d 
 // look reads what was wanted.
 func (t *txn) look() error {
 	var b postgres.Batch
-	missing := t.seqs.short(t.messages)
-	if t.lock == 0 && len(t.leases)+len(t.keys)+len(t.bodies)+missing == 0 {
+	if t.lock == 0 && len(t.leases)+len(t.keys)+len(t.bodies)+t.messages == 0 {
 		return nil
 	}
 	t.begin(&b)
@@ -179,7 +179,12 @@ func (t *txn) look() error {
 			return nil
 		}, t.bodies)
 	}
-	t.seqs.fetch(&b, missing)
+	if t.messages > 0 {
+		b.Add("SELECT nextval('message_seq') FROM generate_series(1, ?::bigint)", func(r database.Row) error {
+			t.seqs = append(t.seqs, r.Int(0))
+			return nil
+		}, int64(t.messages))
+	}
 	return t.c.Send(t.ctx, &b)
 }
 
@@ -212,9 +217,6 @@ func (t *txn) commit() error {
 		return err
 	}
 	t.finish(&b)
-	if t.messages > 0 { // for those that come next
-		t.seqs.fetch(&b, max(8, 2*t.messages)-len(t.seqs.numbers))
-	}
 	b.Add("COMMIT", nil)
 	t.committing = true
 	if err := t.c.Send(t.ctx, &b); err != nil {

@@ -21,7 +21,6 @@ type writer struct {
 	id      int64          // of its row
 	c       *postgres.Conn // nil: to be connected
 	number  int64          // of the last transaction begun
-	seqs    stock
 	// sites remembers keys that are in the database; emptied when it grows too large or one was not there.
 	sites map[queue.SiteKey]bool
 }
@@ -101,7 +100,6 @@ func (w *writer) drop() {
 		_ = w.c.Close() // it is of no use any more
 	}
 	w.c = nil
-	w.seqs = stock{}
 	clear(w.sites)
 }
 
@@ -162,42 +160,4 @@ func (w *writer) ask(t *txn) (committed bool, err error) {
 		case <-time.After(again):
 		}
 	}
-}
-
-// stock is numbers for messages that were fetched before they are needed.
-type stock struct {
-	numbers []int64
-	fetched time.Time
-}
-
-// fresh bounds how old numbers may be: their order is about that of acceptance over all gateways.
-const fresh = 2 * time.Second
-
-func (n *stock) take() (int64, bool) {
-	if len(n.numbers) == 0 {
-		return 0, false
-	}
-	seq := n.numbers[0]
-	n.numbers = n.numbers[1:]
-	return seq, true
-}
-
-// short is how many are missing for so many messages; old ones are given up.
-func (n *stock) short(messages int) int {
-	if time.Since(n.fetched) > fresh {
-		n.numbers = nil
-	}
-	return max(0, messages-len(n.numbers))
-}
-
-// fetch appends to a batch the statement that adds so many.
-func (n *stock) fetch(b *postgres.Batch, count int) {
-	if count <= 0 {
-		return
-	}
-	n.fetched = time.Now()
-	b.Add("SELECT nextval('message_seq') FROM generate_series(1, ?::bigint)", func(r database.Row) error {
-		n.numbers = append(n.numbers, r.Int(0))
-		return nil
-	}, int64(count))
 }

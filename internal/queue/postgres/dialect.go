@@ -27,15 +27,21 @@ func fits(column, arg string) string {
 	return column + " LIKE " + arg
 }
 
-// list is integers or texts, whatever they are called, as an argument.
+// list is integers or texts, whatever they are called, as an argument. A nil one is NULL of its type.
 func list(from any) any {
 	v := reflect.ValueOf(from)
 	if v.Type().Elem().Kind() == reflect.String {
+		if v.IsNil() {
+			return []string(nil)
+		}
 		out := make([]string, v.Len())
 		for i := range out {
 			out[i] = v.Index(i).String()
 		}
 		return out
+	}
+	if v.IsNil() {
+		return []int64(nil)
 	}
 	out := make([]int64, v.Len())
 	for i := range out {

@@ -70,12 +70,18 @@ func encode(oid uint32, arg any) ([]byte, error) {
 		}
 		return []byte{0}, nil
 	case []int64:
+		if v == nil {
+			return nil, nil
+		}
 		list := newColumn(int8OID, len(v))
 		for _, n := range v {
 			list.int(n)
 		}
 		return list.done(), nil
 	case []string:
+		if v == nil {
+			return nil, nil
+		}
 		list := newColumn(textOID, len(v))
 		for _, s := range v {
 			list.bytes([]byte(s))

@@ -180,7 +180,7 @@ type walkFilter struct {
 	states, site      int64 // 0: any; states is a set of bits
 	reason, rule      string
 	sender, recipient string // GLOB patterns
-	scope             any    // list of domains; nil: any
+	scope             any    // list of domains; NULL: any
 }
 
 // args are the arguments of walk between two deliveries, or of byID with a list of them and 0.

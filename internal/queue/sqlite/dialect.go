@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"encoding/json"
+	"reflect"
 
 	"postern/internal/queue/database"
 )
@@ -16,6 +17,9 @@ func Dialect() database.Dialect {
 		Holds:    func(column, arg string) string { return "instr(" + column + ", " + arg + ")" },
 		DomainIn: DomainIn,
 		List: func(list any) any {
+			if reflect.ValueOf(list).IsNil() {
+				return nil
+			}
 			text, _ := json.Marshal(list) // numbers and texts cannot fail to marshal
 			return string(text)
 		},
