@@ -68,8 +68,8 @@ func (t *txn) purge(seqs []int64) (int, error) {
 	return int(n), err
 }
 
-// tidy deletes sites without deliveries, unless they still keep somebody from being hammered; bodies whose time is over;
-// and rows of writers that are no more, whose counts go to a common one.
+// tidy deletes sites without deliveries, unless they still keep somebody from being hammered; bodies whose time is
+// over; and rows of writers that are no more, whose counts go to a common one.
 func (s *Store) tidy(ctx context.Context, before time.Time) error {
 	return s.others.do(ctx, 0, func(t *txn) error {
 		t.lock = max(t.lock, lockSites)

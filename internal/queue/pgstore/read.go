@@ -72,9 +72,9 @@ const countsQuery = `SELECT t.skew, w.* FROM totals t, (SELECT coalesce(sum(queu
 	coalesce(sum(delivered), 0)::bigint, coalesce(sum(failed), 0)::bigint, coalesce(sum(cancelled), 0)::bigint,
 	coalesce(sum(body_bytes), 0)::bigint FROM writer) w`
 
-// known is what searches are told. Times of acceptance do not follow the numbers of messages: clocks of gateways differ,
-// and one takes its number before another and commits after it. What lay behind what was there already by more than
-// skewStep is written down (see plan.addMail); two that were stored at once, and did not see each other, lie no further
+// known is what searches are told. Times of acceptance do not follow the numbers of messages: clocks of gateways
+// differ, and one takes its number before another and commits after it. What lay behind what was there already by more
+// than skewStep is written down (see addMail); two that were stored at once, and did not see each other, lie no further
 // apart than skewMost.
 func (s *Store) known(ctx context.Context) (out search.Known, err error) {
 	err = s.read(ctx, func(c *postgres.Conn) error {

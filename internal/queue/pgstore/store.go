@@ -47,8 +47,8 @@ type Store struct {
 	owner    int64          // names this process in leases and drafts
 	life     context.Context
 	end      context.CancelFunc
-	// What changes mail, each with a connection and a transaction of its own, so that new mail does not wait for what is
-	// settled.
+	// What changes mail, each with a connection and a transaction of its own, so that new mail does not wait for what
+	// is settled.
 	accepts, claims, settles, others *writer
 
 	calls sync.WaitGroup // running methods

@@ -12,9 +12,9 @@ import (
 	"postern/internal/queue/stored"
 )
 
-// txn is one transaction of a writer. Its changes first say what they want to read (want, claim, lock), which is asked in
-// one round trip; then what they have put off (then) decides, each for itself, and adds to the plan; and the plan is
-// carried out and committed in another.
+// txn is one transaction of a writer. Its changes first say what they want to look at, which is asked in one round
+// trip; then what they have put off (then) decides, each for itself, and adds to the plan; and the plan is carried out
+// and committed in another.
 type txn struct {
 	*writer
 	plan
