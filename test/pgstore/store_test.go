@@ -1,10 +1,12 @@
 package pgstore
 
 import (
+	"sync"
 	"testing"
 
 	"postern/internal/platform/records"
 	"postern/internal/queue"
+	store "postern/internal/queue/pgstore"
 	"postern/internal/queue/storetest"
 )
 
@@ -30,5 +32,27 @@ func TestRecords(t *testing.T) {
 			s = open(t, cfg)
 			return s
 		}
+	})
+}
+
+func TestDurable(t *testing.T) {
+	var mu sync.Mutex
+	places := map[string]store.Config{}
+	storetest.RunDurable(t, func(t *testing.T, place string) storetest.DurableStore {
+		mu.Lock()
+		defer mu.Unlock()
+		if _, known := places[place]; !known {
+			places[place] = fresh(t)
+		}
+		return open(t, places[place])
+	})
+}
+
+func TestShared(t *testing.T) {
+	storetest.RunShared(t, func(t *testing.T) (a, b storetest.SharedStore) {
+		cfg := fresh(t)
+		a = open(t, cfg)
+		cfg.Node = "gw2"
+		return a, open(t, cfg)
 	})
 }

@@ -106,7 +106,7 @@ func (s *Server) make(settings []string) (err error) {
 		return err
 	}
 	lines := append([]string{"listen_addresses = '127.0.0.1'", fmt.Sprintf("port = %d", s.port), "unix_socket_directories = '" + s.data + "'",
-		"max_connections = 100", "shared_buffers = 64MB", "max_wal_size = 1GB", "logging_collector = off", "log_min_messages = fatal"}, settings...)
+		"max_connections = 100", "shared_buffers = 64MB", "max_wal_size = 1GB", "logging_collector = off", "log_min_messages = panic"}, settings...)
 	_, err = conf.WriteString(strings.Join(lines, "\n") + "\n")
 	return errors.Join(err, conf.Close())
 }
