@@ -26,6 +26,9 @@ var (
 	ErrNotFound = errors.New("queue: not found")
 	// ErrDamaged: something that was stored is missing or is not what was stored.
 	ErrDamaged = errors.New("queue: the stored data is damaged")
+	// ErrUnknown: the database went away while it was told to store this, and could not be asked in time whether it
+	// did. Whoever handed the message in may try again and must not be told that it is stored.
+	ErrUnknown = errors.New("queue: whether the change was stored is not known")
 	// ErrInUse: another process has the store open.
 	ErrInUse = errors.New("queue: the store is in use by another process")
 )

@@ -36,15 +36,16 @@ type Tx interface {
 
 // Dialect is how an engine says what others say otherwise.
 type Dialect struct {
-	// Each is a table of one column, value, of the elements of an argument that is a list (see List).
-	Each func(arg string) string
+	// Each is a table of one column, value, of the elements of an argument that is a list (see List) of int64; Names is
+	// one of strings.
+	Each, Names func(arg string) string
 	// Index has a search use an index where its planner may choose another; "" where it is not told.
 	Index func(name string) string
 	// Fits is whether a column fits a pattern of * and ?, in which [[] is a bracket; Holds whether it has a text in it.
 	Fits, Holds func(column, arg string) string
 	// DomainIn is what stands behind the last @ of a column with a canonical address.
 	DomainIn func(column string) string
-	// List is a list as an argument: of int64 or string.
+	// List is a list as an argument: of int64, of string, or of what is one of them by another name. A nil one is NULL.
 	List func(list any) any
 }
 

@@ -95,12 +95,11 @@ func (l *listing) next(ctx context.Context) (out []queue.Record, err error) {
 			}
 			out = append(out, r.Record)
 		}
-		return nil
+		return l.store.MarkSending(ctx, db, out)
 	})
 	if err != nil {
 		return nil, err
 	}
-	l.store.MarkSending(out)
 	return slices.DeleteFunc(out, func(r queue.Record) bool { return !l.f.Matches(&r) }), nil
 }
 
@@ -181,7 +180,7 @@ type walkFilter struct {
 	states, site      int64 // 0: any; states is a set of bits
 	reason, rule      string
 	sender, recipient string // GLOB patterns
-	scope             any    // list of domains; nil: any
+	scope             any    // list of domains; NULL: any
 }
 
 // args are the arguments of walk between two deliveries, or of byID with a list of them and 0.

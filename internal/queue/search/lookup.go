@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"postern/internal/queue"
@@ -24,7 +25,43 @@ func (x *Search) Records(ctx context.Context, db database.Reader, ids []queue.De
 	if err == nil && len(found) != len(ids) {
 		err = fmt.Errorf("search: found %d of %d deliveries", len(found), len(ids))
 	}
+	place := make(map[queue.DeliveryID]int, len(ids))
+	for i, id := range ids {
+		place[id] = i
+	}
+	slices.SortStableFunc(found, func(a, b *stored.Record) int { return place[a.ID] - place[b.ID] })
 	return found, err
+}
+
+// Selected collects the waiting deliveries that an action may concern, in order.
+func (x *Search) Selected(ctx context.Context, db database.Reader, a *queue.Action, known Known) (
+	out []queue.DeliveryID, err error) {
+	waiting := []queue.State{queue.Queued, queue.Held}
+	var filters []queue.Filter
+	for _, d := range a.Domains {
+		filters = append(filters, queue.Filter{Domain: d})
+	}
+	for _, key := range a.Sites {
+		filters = append(filters, queue.Filter{Site: key, States: waiting})
+	}
+	if len(a.Messages) > 0 {
+		filters = append(filters, queue.Filter{IDs: a.Messages})
+	}
+	if len(filters) == 0 {
+		filters = append(filters, queue.Filter{States: waiting})
+	}
+	for i := range filters {
+		ids, ok, err := x.Candidates(ctx, db, &filters[i], known)
+		if err == nil && !ok {
+			ids, _, err = x.Candidates(ctx, db, &queue.Filter{States: waiting}, known)
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ids...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }
 
 // Sites lists the sites where mail waits or that fail, by key, in one pass over the index of what waits.

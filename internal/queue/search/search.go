@@ -29,6 +29,6 @@ type Store interface {
 	// Read lends a reading connection.
 	Read(ctx context.Context, do func(db database.Reader) error) error
 	Known() Known
-	// MarkSending gives those that are under a lease their state.
-	MarkSending(rs []queue.Record)
+	// MarkSending gives those that are under a lease their state. They were read by db a moment ago.
+	MarkSending(ctx context.Context, db database.Reader, rs []queue.Record) error
 }

@@ -27,22 +27,22 @@ func statementsIn(d *database.Dialect) statements {
 			" WHERE accepted BETWEEN at AND at + ?",
 		lastUntil: "SELECT max(seq) " + accepted + "max(accepted) AS at FROM message WHERE accepted < ?) edge" +
 			" WHERE accepted BETWEEN at - ? AND at",
-		records: records + d.Each("?") + ` j CROSS JOIN delivery d ON d.id = j.value
-	CROSS JOIN message m ON m.seq = d.id >> 20`,
+		records: records + d.Each("?") + ` j CROSS JOIN delivery d CROSS JOIN message m
+	WHERE d.id = j.value AND m.seq = d.id >> 20`,
 		sites: "SELECT " + stored.SiteColumns + `, w.queued, w.earliest, w.held FROM site s LEFT JOIN
 	(SELECT site, count(due) AS queued, min(due) AS earliest, count(*) - count(due) AS held FROM delivery` +
 			d.Index("delivery_open") + ` WHERE state <= 2 GROUP BY site) w ON w.site = s.id
 	WHERE s.failures > 0 OR w.site IS NOT NULL ORDER BY s.key`,
-		walk: records + `delivery d CROSS JOIN message m ON m.seq = d.id >> 20
-	WHERE d.id >= ?1 AND d.id < ?2` + conditions(d) + ` ORDER BY d.id DESC LIMIT 256`,
-		byID: records + d.Each("?1") + ` j CROSS JOIN delivery d ON d.id = j.value
-	CROSS JOIN message m ON m.seq = d.id >> 20 WHERE ?2 = 0` + conditions(d) + ` ORDER BY d.id DESC`,
+		walk: records + `delivery d CROSS JOIN message m
+	WHERE m.seq = d.id >> 20 AND d.id >= ?1 AND d.id < ?2` + conditions(d) + ` ORDER BY d.id DESC LIMIT 256`,
+		byID: records + d.Each("?1") + ` j CROSS JOIN delivery d CROSS JOIN message m
+	WHERE d.id = j.value AND m.seq = d.id >> 20 AND ?2 = 0` + conditions(d) + ` ORDER BY d.id DESC`,
 		undelivered: "SELECT id FROM undelivered WHERE state = ? AND id >= ? AND id < ? ORDER BY id DESC LIMIT 256",
-		parties: "SELECT DISTINCT p.seq FROM " + d.Each("?1") + " b CROSS JOIN " + d.Each("?2") + " d CROSS JOIN party p" +
+		parties: "SELECT DISTINCT p.seq FROM " + d.Each("?1") + " b CROSS JOIN " + d.Names("?2") + " d CROSS JOIN party p" +
 			" WHERE p.block = b.value AND p.domain = d.value AND p.seq BETWEEN ?3 AND ?4 ORDER BY p.seq DESC LIMIT 256",
 		// The deliveries of messages that are to the scope, or all where it sent the message.
-		partiesDeliveries: "SELECT d.id FROM " + d.Each("?1") + " s CROSS JOIN message m ON m.seq = s.value CROSS JOIN delivery d" +
-			" WHERE d.id >= s.value << 20 AND d.id < (s.value + 1) << 20 AND " + inScope(d, "?2"),
+		partiesDeliveries: "SELECT d.id FROM " + d.Each("?1") + " s CROSS JOIN message m CROSS JOIN delivery d" +
+			" WHERE m.seq = s.value AND d.id >= s.value << 20 AND d.id < (s.value + 1) << 20 AND " + inScope(d, "?2"),
 	}
 }
 
@@ -60,6 +60,6 @@ func conditions(d *database.Dialect) string {
 
 // inScope is whether the sender of m or the recipient of d is in a list of domains.
 func inScope(d *database.Dialect, list string) string {
-	list = " IN (SELECT value FROM " + d.Each(list) + ")"
+	list = " IN (SELECT value FROM " + d.Names(list) + " listed)"
 	return "(" + d.DomainIn("d.address") + list + " OR " + d.DomainIn("m.sender") + list + ")"
 }

@@ -63,10 +63,10 @@ func (k *Known) undelivered(states []queue.State) (out []int64, count int64) {
 	return out, count
 }
 
-// scope is the scope of a filter as an argument, nil where it has none.
+// scope is the scope of a filter as an argument, NULL where it has none.
 func (x *Search) scope(f *queue.Filter) any {
 	if f.Scope == nil {
-		return nil
+		return x.dialect.List([]string(nil))
 	}
 	names := []string{}
 	for _, d := range f.Scope {

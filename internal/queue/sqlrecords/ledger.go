@@ -95,12 +95,18 @@ func (s *Store) Append(ctx context.Context, e audit.Entry) error {
 
 // Append stores an entry in a transaction of the store.
 func Append(t database.Tx, e audit.Entry) error {
-	text, err := stored.Encode(entryForm{By: e.By, Action: e.Action, Target: e.Target, Before: e.Before, After: e.After,
-		Count: e.Count})
+	text, args, err := Appending(e)
 	if err != nil {
 		return err
 	}
-	return t.Exec("INSERT INTO entry (at, facts) VALUES (?, ?)", database.Stamp(e.At), text)
+	return t.Exec(text, args...)
+}
+
+// Appending is the statement that stores an entry, and its arguments.
+func Appending(e audit.Entry) (text string, args []any, err error) {
+	facts, err := stored.Encode(entryForm{By: e.By, Action: e.Action, Target: e.Target, Before: e.Before, After: e.After,
+		Count: e.Count})
+	return "INSERT INTO entry (at, facts) VALUES (?, ?)", []any{database.Stamp(e.At), facts}, err
 }
 
 // Revision returns one revision.

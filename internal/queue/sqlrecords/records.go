@@ -3,6 +3,7 @@ package sqlrecords
 import (
 	"bytes"
 	"context"
+	"math"
 	"time"
 
 	"postern/internal/platform/records"
@@ -156,10 +157,10 @@ func ordered(q *records.Query) string {
 	return " ORDER BY key LIMIT ?"
 }
 
-// bound is the bound of a query; -1 is none.
+// bound is the bound of a query.
 func bound(q *records.Query) int64 {
 	if q.Limit > 0 {
 		return int64(q.Limit)
 	}
-	return -1
+	return math.MaxInt64 // none
 }

@@ -31,7 +31,11 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 	if err := s.lapse(ctx, a.Now); err != nil {
 		return queue.Acted{}, err
 	}
-	ids, err := s.selected(ctx, &a)
+	var ids []queue.DeliveryID
+	err := s.read(ctx, func(c *sqlite.Conn) (err error) {
+		ids, err = s.search.Selected(ctx, c, &a, s.counted())
+		return err
+	})
 	if err != nil {
 		return queue.Acted{}, err
 	}
@@ -53,41 +57,6 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 	}
 	out.Sites = slices.Sorted(maps.Keys(touched))
 	return out, nil
-}
-
-// selected collects the waiting deliveries that a may concern, in order.
-func (s *Store) selected(ctx context.Context, a *queue.Action) ([]queue.DeliveryID, error) {
-	waiting := []queue.State{queue.Queued, queue.Held}
-	var filters []queue.Filter
-	for _, d := range a.Domains {
-		filters = append(filters, queue.Filter{Domain: d})
-	}
-	for _, key := range a.Sites {
-		filters = append(filters, queue.Filter{Site: key, States: waiting})
-	}
-	if len(a.Messages) > 0 {
-		filters = append(filters, queue.Filter{IDs: a.Messages})
-	}
-	if len(filters) == 0 {
-		filters = append(filters, queue.Filter{States: waiting})
-	}
-	var out []queue.DeliveryID
-	known := s.counted()
-	err := s.read(ctx, func(c *sqlite.Conn) error {
-		for i := range filters {
-			ids, ok, err := s.search.Candidates(ctx, c, &filters[i], known)
-			if err == nil && !ok {
-				ids, _, err = s.search.Candidates(ctx, c, &queue.Filter{States: waiting}, known)
-			}
-			if err != nil {
-				return err
-			}
-			out = append(out, ids...)
-		}
-		return nil
-	})
-	slices.Sort(out)
-	return slices.Compact(out), err
 }
 
 // acted is what one transaction of an action did.

@@ -50,7 +50,7 @@ func (s *Store) counted() search.Known {
 }
 
 // MarkSending gives leased deliveries their state.
-func (d searched) MarkSending(rs []queue.Record) {
+func (d searched) MarkSending(_ context.Context, _ database.Reader, rs []queue.Record) error {
 	d.s.mu.Lock()
 	defer d.s.mu.Unlock()
 	for i := range rs {
@@ -58,6 +58,7 @@ func (d searched) MarkSending(rs []queue.Record) {
 			rs[i].State = queue.Sending
 		}
 	}
+	return nil
 }
 
 // Open opens a body, which is then as long as it was, and the same by its checksum. It answers queue.ErrDamaged

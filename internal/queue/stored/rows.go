@@ -15,6 +15,14 @@ import (
 const RecordColumns = `d.id, d.site, d.state, d.due, d.deadline, d.expires, d.finished, d.attempts, d.noticed, d.reached,
 	d.reason, d.facts, m.id, m.accepted, m.size, m.revision, m.facts, m.open, m.file`
 
+// StateColumns are RecordColumns without what stands in the facts of the message, for who changes a delivery; there are
+// StateWidth of them.
+const (
+	StateColumns = `d.id, d.site, d.state, d.due, d.deadline, d.expires, d.finished, d.attempts, d.noticed, d.reached,
+	d.reason, d.facts, m.id, m.accepted, m.size, m.revision, '{}', m.open, m.file`
+	StateWidth = 19
+)
+
 // MessageColumns are the columns of a message as Values fills them.
 const MessageColumns = "seq, id, accepted, open, size, revision, file, message_id, sender, facts"
 

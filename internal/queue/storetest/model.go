@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -430,11 +431,16 @@ func (m *model) records(i int, s queue.Store, f queue.Filter) (out []any, err er
 	return out, err
 }
 
+// entries is what of a ledger is compared.
+type entries interface {
+	Entries(ctx context.Context, below int64, limit int) ([]audit.Entry, error)
+}
+
 func (m *model) compareAll() {
 	m.what += ", then comparing everything"
 	m.both(func(i int, s queue.Store) (any, error) { return m.records(i, s, queue.Filter{}) })
 	m.both(func(_ int, s queue.Store) (any, error) { return s.Sites(m.Context()) })
-	m.both(func(_ int, s queue.Store) (any, error) { return s.(audit.Ledger).Entries(m.Context(), 0, 1000) })
+	m.both(func(_ int, s queue.Store) (any, error) { return s.(entries).Entries(m.Context(), 0, 1000) })
 	m.both(func(_ int, s queue.Store) (any, error) {
 		st, err := s.Stats(m.Context())
 		states := slices.Sorted(maps.Keys(st.States))

@@ -1,6 +1,6 @@
 // Package storetest is the conformance suite of queue.Store: what every store must do, by the names of the guarantees.
-// Run checks behaviour that needs one open store, RunDurable what must outlive closing it, Model compares a store with
-// the reference in memstore over random operations.
+// Run checks behaviour that needs one open store, RunDurable what must outlive closing it, RunShared what two gateways
+// see of one queue; Model compares a store with the reference in memstore over random operations.
 package storetest
 
 import (

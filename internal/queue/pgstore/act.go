@@ -1,0 +1,140 @@
+package pgstore
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/postgres"
+	"postern/internal/queue/stored"
+)
+
+// actChunk is how many deliveries one transaction of an action changes, so that an action on a million does not hold
+// up mail.
+const actChunk = 500
+
+// Act changes states on an administrator's behalf, in small transactions. What came in after the call began may be left
+// out.
+func (s *Store) Act(ctx context.Context, a queue.Action) (out queue.Acted, err error) {
+	if err := a.Check(); err != nil {
+		return out, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return out, err
+	}
+	defer s.calls.Done()
+	if err := s.lapse(ctx, a.Now); err != nil {
+		return out, err
+	}
+	known, err := s.known(ctx)
+	if err != nil {
+		return out, err
+	}
+	var ids []queue.DeliveryID
+	err = s.read(ctx, func(c *postgres.Conn) (err error) {
+		ids, err = s.search.Selected(ctx, c, &a, known)
+		return err
+	})
+	if err != nil {
+		return out, err
+	}
+	touched := map[queue.SiteKey]bool{}
+	for chunk := range slices.Chunk(ids, actChunk) {
+		var done acted
+		err := s.others.do(ctx, 0, func(t *txn) error {
+			done = acted{sites: map[int64]bool{}, keys: map[queue.SiteKey]bool{}}
+			t.then(func() error { return t.act(&a, chunk, &done) })
+			return nil
+		})
+		if err != nil {
+			return out, err
+		}
+		out.Changed += done.changed
+		out.Pending = append(out.Pending, done.pending...)
+		maps.Copy(touched, done.keys)
+	}
+	out.Sites = slices.Sorted(maps.Keys(touched))
+	return out, nil
+}
+
+// acted is what one transaction of an action did.
+type acted struct {
+	changed int
+	pending []queue.Pending
+	sites   map[int64]bool
+	keys    map[queue.SiteKey]bool
+}
+
+func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
+	rows, leased, err := t.waiting(ids, a.Now)
+	if err != nil {
+		return err
+	}
+	for _, d := range rows {
+		if !a.Selects(&d.Delivery) {
+			continue
+		}
+		if leased[d.ID] {
+			if err := t.ask(a, d, done); err != nil {
+				return err
+			}
+			continue
+		}
+		was, due := d.State, d.Due
+		if !a.Apply(&d.Delivery) {
+			continue
+		}
+		done.changed++
+		done.sites[d.site] = true
+		t.ended = append(t.ended, int64(d.ID))
+		if d.State != was || !d.Due.Equal(due) {
+			t.move(&d.Delivery, was)
+		}
+	}
+	return t.actOnSites(a, done)
+}
+
+// waiting reads and locks the waiting deliveries among ids, with what an action looks at, and says which are under a
+// lease that runs at now.
+func (t *txn) waiting(ids []queue.DeliveryID, now time.Time) (out []*deliveryRow, leased map[queue.DeliveryID]bool, err error) {
+	list := postgres.Dialect().List(ids)
+	err = t.Query(t.ctx, "SELECT "+stored.StateColumns+", s.key FROM delivery d JOIN message m ON m.seq = d.id >> 20"+
+		" JOIN site s ON s.id = d.site WHERE d.id = ANY(?::bigint[]) AND d.state <= 2 ORDER BY d.id FOR UPDATE OF d",
+		func(r database.Row) error {
+			rec, err := stored.Scan(r)
+			if err == nil {
+				rec.Site = queue.SiteKey(r.Text(stored.StateWidth))
+				out = append(out, &deliveryRow{Delivery: rec.Delivery, site: rec.SiteID, facts: rec.Facts})
+			}
+			return err
+		}, list)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Only now: who leased one of them had it locked.
+	leased = map[queue.DeliveryID]bool{}
+	err = t.Query(t.ctx, "SELECT delivery FROM lease WHERE delivery = ANY(?::bigint[]) AND until > ?", func(r database.Row) error {
+		leased[queue.DeliveryID(r.Int(0))] = true
+		return nil
+	}, list, now.UnixMicro())
+	return out, leased, err
+}
+
+// actOnSites names the touched sites and, for Retry, lets their next probes go.
+func (t *txn) actOnSites(a *queue.Action, done *acted) error {
+	ids := slices.Sorted(maps.Keys(done.sites))
+	if len(ids) == 0 {
+		return nil
+	}
+	err := t.Query(t.ctx, "SELECT key FROM site WHERE id = ANY(?::bigint[])", func(r database.Row) error {
+		done.keys[queue.SiteKey(r.Text(0))] = true
+		return nil
+	}, ids)
+	if err != nil || a.Kind != queue.Retry {
+		return err
+	}
+	return t.Exec("UPDATE site SET retry_at = ?1 WHERE id = ANY(?2::bigint[]) AND retry_at > ?1", a.Now.UnixMicro(), ids)
+}

@@ -1,0 +1,188 @@
+package pgstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/postgres"
+	"postern/internal/queue/stored"
+)
+
+// claimed is a statement that leases deliveries.
+type claimed struct {
+	text string
+	args []any
+	each func(r database.Row) error
+}
+
+// The statements of Claim: pick what may be leased, passing over what others are at, and lease it. What makes a claim
+// exclusive is the lease's key: a row that another transaction leased a moment ago conflicts, and is left alone unless
+// it has run out. ?1 is now, ?2 until, ?3 to ?5 owner, node and worker, ?6 the limit.
+const (
+	pickFree = ` AND d.state <= 2
+		AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.delivery = d.id AND l.until > ?1)
+		AND NOT EXISTS (SELECT 1 FROM wish w WHERE w.delivery = d.id)`
+	pickLease = ` LIMIT ?6 FOR UPDATE OF d SKIP LOCKED)
+		INSERT INTO lease AS l (delivery, token, until, owner, node, worker)
+		SELECT id, nextval('lease_token'), ?2, ?3, ?4, ?5 FROM picked ON CONFLICT (delivery) DO UPDATE
+			SET token = excluded.token, until = excluded.until, owner = excluded.owner, node = excluded.node, worker = excluded.worker
+			WHERE l.until <= ?1
+		RETURNING delivery, token`
+	pick = "WITH picked AS MATERIALIZED (SELECT d.id FROM delivery d WHERE "
+
+	claimAtSite   = pick + "d.site = (SELECT id FROM site WHERE key = ?7) AND d.due <= ?8" + pickFree + " ORDER BY d.due, d.id" + pickLease
+	claimAtLater  = pick + "d.site = (SELECT id FROM site WHERE key = ?7) AND d.due > ?8" + pickFree + " ORDER BY d.due, d.id" + pickLease
+	claimOverdue  = pick + "d.deadline <= ?7" + pickFree + " ORDER BY d.deadline, d.id" + pickLease
+	claimOverLate = pick + "d.deadline > ?7" + pickFree + " ORDER BY d.deadline, d.id" + pickLease
+	claimIDs      = pick + "d.id = ANY(?7::bigint[])" + pickFree + " ORDER BY d.id" + pickLease
+)
+
+// Claim leases deliveries.
+func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	if err := s.lapse(ctx, c.Now); err != nil && !errors.Is(err, queue.ErrFull) { // then it waits, and is not claimed
+		return nil, err
+	}
+	leases, err := s.lease(ctx, &c, false, c.Limit)
+	if err == nil && !c.Beyond.IsZero() && len(c.IDs) == 0 && len(leases) < c.Limit {
+		var more []queue.Lease
+		more, err = s.lease(ctx, &c, true, c.Limit-len(leases))
+		leases = append(leases, more...)
+	}
+	if err != nil || len(leases) == 0 {
+		s.unlease(leases)
+		return nil, err
+	}
+	work, err := s.load(ctx, leases)
+	if err != nil {
+		s.unlease(leases)
+		return nil, fmt.Errorf("pgstore: reading what was claimed: %w", err)
+	}
+	return inOrder(work, &c), nil
+}
+
+// lease picks deliveries and leases them: what is due, or what is beyond.
+func (s *Store) lease(ctx context.Context, c *queue.Claim, beyond bool, limit int) (leases []queue.Lease, err error) {
+	args := []any{c.Now.UnixMicro(), c.Until.UnixMicro(), s.owner, s.cfg.Node, c.Worker, int64(limit)}
+	text, at := claimIDs, c.Now
+	if beyond {
+		at = c.Beyond
+	}
+	switch {
+	case c.Site != "":
+		text = [2]string{claimAtSite, claimAtLater}[stored.Flag(beyond)]
+		args = append(args, string(c.Site), at.UnixMicro())
+	case c.Overdue:
+		text = [2]string{claimOverdue, claimOverLate}[stored.Flag(beyond)]
+		args = append(args, at.UnixMicro())
+	default:
+		args = append(args, postgres.Dialect().List(c.IDs))
+	}
+	err = s.claims.do(ctx, 0, func(t *txn) error {
+		leases = nil
+		t.claimed = append(t.claimed, claimed{text, args, func(r database.Row) error {
+			leases = append(leases, queue.Lease{Delivery: queue.DeliveryID(r.Int(0)), Token: r.Int(1)})
+			return nil
+		}})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return leases, nil
+}
+
+// load reads claimed deliveries: nobody else changes what is leased.
+func (s *Store) load(ctx context.Context, leases []queue.Lease) ([]queue.Work, error) {
+	ids := make([]queue.DeliveryID, len(leases))
+	for i, l := range leases {
+		ids[i] = l.Delivery
+	}
+	var found []*stored.Record
+	err := s.read(ctx, func(c *postgres.Conn) (err error) {
+		found, err = s.search.Records(ctx, c, ids)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]queue.Work, len(found))
+	for i, r := range found {
+		out[i] = queue.Work{Delivery: r.Delivery, Message: r.Message, Lease: leases[i], Was: r.State,
+			NextHop: r.NextHop, SiteState: r.SiteState}
+		out[i].State = queue.Sending
+	}
+	return out, nil
+}
+
+// inOrder brings work into the order that a claim asks for.
+func inOrder(work []queue.Work, c *queue.Claim) []queue.Work {
+	slices.SortFunc(work, func(a, b queue.Work) int {
+		first := 0
+		switch {
+		case c.Overdue:
+			first = a.Deadline.Compare(b.Deadline)
+		case c.Site != "":
+			first = a.Due.Compare(b.Due)
+		}
+		return cmp.Or(first, cmp.Compare(a.ID, b.ID))
+	})
+	return work
+}
+
+// unlease gives back what could not be read; where that fails too the leases run out.
+func (s *Store) unlease(leases []queue.Lease) {
+	if len(leases) == 0 {
+		return
+	}
+	ids, tokens := pairs(leases)
+	_ = s.others.do(s.life, 0, func(t *txn) error {
+		t.then(func() error {
+			return t.Exec("DELETE FROM lease l USING unnest(?::bigint[], ?::bigint[]) u(id, token) WHERE l.delivery = u.id AND l.token = u.token",
+				ids, tokens)
+		})
+		return nil
+	})
+}
+
+func pairs(leases []queue.Lease) (ids, tokens []int64) {
+	for _, l := range leases {
+		ids, tokens = append(ids, int64(l.Delivery)), append(tokens, l.Token)
+	}
+	return ids, tokens
+}
+
+// Extend prolongs leases.
+func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Time) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	if len(leases) == 0 {
+		return nil
+	}
+	return s.settles.do(ctx, 0, func(t *txn) error {
+		t.leases = append(t.leases, leases...)
+		t.then(func() error {
+			if !t.held(leases) {
+				return queue.ErrStaleLease
+			}
+			ids, _ := pairs(leases)
+			t.extended = append(t.extended, extended{ids, until})
+			return nil
+		})
+		return nil
+	})
+}

@@ -1,0 +1,96 @@
+package pgstore
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"postern/internal/queue/database"
+	"postern/internal/queue/postgres"
+)
+
+// purgeChunk is how many messages one transaction deletes.
+const purgeChunk = 200
+
+// Purge deletes up to limit finished messages, oldest first, in small transactions; sites that no delivery refers to go
+// too, and bodies that no waiting message has. Several gateways may do so at once.
+func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	if err := s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.calls.Done()
+	known, err := s.known(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var seqs []int64
+	err = s.read(ctx, func(c *postgres.Conn) error {
+		_, hi, err := s.search.SeqRange(ctx, c, known, time.Time{}, before)
+		if err == nil {
+			seqs, err = s.search.Finished(ctx, c, hi, before, limit)
+		}
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for chunk := range slices.Chunk(seqs, purgeChunk) {
+		gone := 0
+		err := s.others.do(ctx, 0, func(t *txn) error {
+			t.then(func() (err error) {
+				gone, err = t.purge(chunk)
+				return err
+			})
+			return nil
+		})
+		if err != nil {
+			return n, err
+		}
+		n += gone
+	}
+	return n, s.tidy(ctx, before)
+}
+
+// purge deletes messages with all that belongs to them, and tells how many it found.
+func (t *txn) purge(seqs []int64) (int, error) {
+	n, err := t.Changed("DELETE FROM message WHERE seq = ANY(?::bigint[])", seqs)
+	if err != nil {
+		return 0, err
+	}
+	err = t.Query(t.ctx, `WITH gone AS (DELETE FROM delivery d USING unnest(?::bigint[]) u(seq)
+		WHERE d.id >= u.seq << 20 AND d.id < (u.seq + 1) << 20 RETURNING d.id, d.state, d.attempts),
+		tried AS (DELETE FROM attempt a USING gone g WHERE g.attempts > 0 AND a.id >= g.id << 4 AND a.id < (g.id + 1) << 4)
+		SELECT state, count(*) FROM gone GROUP BY state`, func(r database.Row) error {
+		t.states[r.Int(0)] -= r.Int(1)
+		return nil
+	}, seqs)
+	t.wrote = true
+	return int(n), err
+}
+
+// tidy deletes sites without deliveries, unless they still keep somebody from being hammered; bodies whose time is
+// over; and rows of writers that are no more, whose counts go to a common one.
+func (s *Store) tidy(ctx context.Context, before time.Time) error {
+	return s.others.do(ctx, 0, func(t *txn) error {
+		t.lock = max(t.lock, lockSites)
+		t.then(func() error {
+			err := t.Exec(`DELETE FROM site s WHERE (s.failures = 0 OR coalesce(s.retry_at, 0) < ?)
+				AND (SELECT d.id FROM delivery d WHERE d.site = s.id LIMIT 1) IS NULL`, before.UnixMicro())
+			if err == nil {
+				err = t.Exec("WITH gone AS (DELETE FROM draft WHERE until < now() RETURNING body)" +
+					" DELETE FROM chunk USING gone WHERE chunk.body = gone.body")
+			}
+			if err == nil {
+				err = t.Exec(`WITH gone AS (DELETE FROM writer WHERE id <> 0 AND seen < now() - interval '1 day' RETURNING *)
+					INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes)
+					SELECT 0, 0, sum(queued)::bigint, sum(held)::bigint, sum(delivered)::bigint, sum(failed)::bigint,
+						sum(cancelled)::bigint, sum(body_bytes)::bigint FROM gone HAVING count(*) > 0
+					ON CONFLICT (id) DO UPDATE SET queued = writer.queued + excluded.queued, held = writer.held + excluded.held,
+						delivered = writer.delivered + excluded.delivered, failed = writer.failed + excluded.failed,
+						cancelled = writer.cancelled + excluded.cancelled, body_bytes = writer.body_bytes + excluded.body_bytes`)
+			}
+			return err
+		})
+		return nil
+	})
+}

@@ -1,0 +1,227 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/postgres"
+	"postern/internal/queue/search"
+	"postern/internal/queue/sqlrecords"
+)
+
+// Config says where the database is and who asks. Only URL is needed.
+type Config struct {
+	// URL is the address as libpq reads it: a URL or "host=... dbname=...", several hosts allowed, the password better
+	// in PGPASSFILE.
+	URL string
+	// Schema is where the tables are; "" means postern.
+	Schema string
+	// Node names this gateway to people who look at leases.
+	Node string
+	// SmallBody is the size in bytes up to which a body is one row; 0 means 128 KiB, and it is no more than that.
+	SmallBody int
+	// Readers is how many reads may run at once; 0 means 4. The store keeps up to twice as many connections and four
+	// more.
+	Readers int
+	// Patience is how long a change waits while the database does not answer, before its caller is told so; 0 means 10
+	// s. It is also how long it is asked what became of a change, see queue.ErrUnknown.
+	Patience time.Duration
+}
+
+// Store implements queue.Store, audit.Ledger and records.Store on a database that other gateways use too. Use Open.
+// Safe for concurrent use.
+type Store struct {
+	*besides
+	cfg      Config
+	parsed   *postgres.Config
+	settings postgres.Settings
+	search   *search.Search
+	readers  *postgres.Pool
+	bodies   *postgres.Pool // for the chunks of drafts
+	owner    int64          // names this process in leases and drafts
+	life     context.Context
+	end      context.CancelFunc
+	// What changes mail, each with a connection and a transaction of its own, so that new mail does not wait for what
+	// is settled.
+	accepts, claims, settles, others *writer
+
+	calls sync.WaitGroup // running methods
+	loops sync.WaitGroup // of the writers
+
+	mu     sync.Mutex // guards closed
+	closed bool
+}
+
+type besides = sqlrecords.Store
+
+// errClosed is what every method answers after Close.
+var errClosed = errors.New("pgstore: the store is closed")
+
+var _ queue.Store = (*Store)(nil)
+
+// Open connects to the database, asserts that what it commits is durable, and brings the tables to the newest form. It
+// answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Schema == "" {
+		cfg.Schema = "postern"
+	}
+	if cfg.SmallBody <= 0 || cfg.SmallBody > chunkSize {
+		cfg.SmallBody = chunkSize
+	}
+	if cfg.Readers <= 0 {
+		cfg.Readers = 4
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = 10 * time.Second
+	}
+	parsed, err := postgres.Parse(cfg.URL, cfg.Schema, cfg.Readers)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, search: search.New(postgres.Dialect())}
+	if err := s.prepare(ctx); err != nil {
+		return nil, err
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	if s.readers, err = postgres.NewPool(s.life, parsed); err == nil {
+		s.bodies, err = postgres.NewPool(s.life, parsed.Loose())
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	s.besides = sqlrecords.New(tables{s}, postgres.Dialect())
+	for _, w := range []**writer{&s.accepts, &s.claims, &s.settles, &s.others} {
+		*w = newWriter(s)
+		s.loops.Go((*w).changes.Loop)
+	}
+	return s, nil
+}
+
+// prepare looks at the server and brings the tables to the newest form.
+func (s *Store) prepare(ctx context.Context) (err error) {
+	c, err := postgres.Dial(ctx, s.parsed)
+	if err != nil {
+		return fmt.Errorf("pgstore: cannot connect to the database: %w", err)
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if s.settings, err = postgres.AssertDurable(ctx, c); err != nil {
+		return err
+	}
+	return postgres.Migrate(ctx, c, s.cfg.Schema, forms())
+}
+
+// Settings are what the server said of itself when the store was opened.
+func (s *Store) Settings() postgres.Settings { return s.settings }
+
+// enter counts a running method in; the caller does calls.Done.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	s.calls.Add(1)
+	return nil
+}
+
+// read lends a reading connection.
+func (s *Store) read(ctx context.Context, do func(c *postgres.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	return postgres.Translate(s.readers.With(ctx, do))
+}
+
+// readPatience bounds one read; long lists are read in pages.
+const readPatience = time.Minute
+
+// Close waits for running methods, gives up this process's leases, so that others go on at once, and ends the
+// connections. A second Close does nothing.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.calls.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Patience)
+	defer cancel()
+	// Without the database the leases run out and the drafts are swept.
+	_ = s.others.changes.Do(ctx, 0, 0, func(t *txn) error {
+		t.then(func() error {
+			if err := t.Exec("DELETE FROM lease WHERE owner = ?", s.owner); err != nil {
+				return err
+			}
+			return t.Exec("UPDATE draft SET until = now() WHERE owner = ?", s.owner)
+		})
+		return nil
+	})
+	return s.release()
+}
+
+// release ends what Open began, as far as it came.
+func (s *Store) release() error {
+	var errs []error
+	for _, w := range []*writer{s.accepts, s.claims, s.settles, s.others} {
+		if w != nil {
+			w.changes.Close()
+		}
+	}
+	s.loops.Wait()
+	for _, w := range []*writer{s.accepts, s.claims, s.settles, s.others} {
+		if w != nil && w.c != nil {
+			_ = w.c.Close() // nothing is under way
+		}
+	}
+	for _, p := range []*postgres.Pool{s.readers, s.bodies} {
+		if p != nil {
+			p.Close()
+		}
+	}
+	s.end()
+	return errors.Join(errs...)
+}
+
+// tables are the database as besides uses it.
+type tables struct{ s *Store }
+
+// Read lends a reading connection.
+func (d tables) Read(ctx context.Context, do func(r database.Reader) error) error {
+	if err := d.s.enter(ctx); err != nil {
+		return err
+	}
+	defer d.s.calls.Done()
+	return d.s.read(ctx, func(c *postgres.Conn) error { return do(c) })
+}
+
+// ReadWhole lends one that sees a single moment.
+func (d tables) ReadWhole(ctx context.Context, do func(r database.Reader) error) error {
+	if err := d.s.enter(ctx); err != nil {
+		return err
+	}
+	defer d.s.calls.Done()
+	return postgres.Translate(d.s.readers.Whole(ctx, func(c *postgres.Conn) error { return do(c) }))
+}
+
+// Change hands a change to a writer. While it reads and then writes no other gateway does.
+func (d tables) Change(ctx context.Context, bytes int, do func(t database.Tx) error) error {
+	if err := d.s.enter(ctx); err != nil {
+		return err
+	}
+	defer d.s.calls.Done()
+	return d.s.others.do(ctx, bytes, func(t *txn) error {
+		t.lock = max(t.lock, lockRecords)
+		t.then(func() error { return do(t) })
+		return nil
+	})
+}

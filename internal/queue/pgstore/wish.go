@@ -1,0 +1,113 @@
+package pgstore
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/postgres"
+	"postern/internal/queue/stored"
+)
+
+// What is wished of a delivery stands in its facts, so that the record keeps it. While it is still to be carried out a
+// row of the table wish names the delivery, so that every gateway knows.
+
+// ask notes an action on a delivery under a lease.
+func (t *txn) ask(a *queue.Action, d *deliveryRow, done *acted) error {
+	before := d.Wish
+	switch a.Ask(&d.Delivery) {
+	case queue.AskedPending:
+		done.pending = append(done.pending, queue.Pending{Delivery: d.ID, Message: d.Message})
+	case queue.AskedUndone:
+		done.changed++
+		done.sites[d.site] = true
+	}
+	if a.Kind == queue.Retry {
+		done.sites[d.site] = true
+	}
+	if d.Wish == before {
+		return nil
+	}
+	return t.setWish(d, d.Wish, d.Wish)
+}
+
+// setWish plans what the record keeps as wished, and what of it is still to be carried out.
+func (t *txn) setWish(d *deliveryRow, kept, pending *queue.Wish) (err error) {
+	if d.facts, err = stored.WithWish(d.facts, kept); err != nil {
+		return err
+	}
+	put(&t.facts, d.ID, d.facts)
+	put(&t.wishes, d.ID, pending)
+	return nil
+}
+
+// Wished returns what is not to be sent any more.
+func (s *Store) Wished(ctx context.Context, ids []queue.DeliveryID) (out []queue.DeliveryID, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	err = s.read(ctx, func(c *postgres.Conn) error {
+		return c.Query(ctx, "SELECT delivery FROM wish WHERE withdraws AND delivery = ANY(?::bigint[]) ORDER BY delivery",
+			collect(&out), postgres.Dialect().List(ids))
+	})
+	return out, err
+}
+
+// collect gathers the first column.
+func collect(into *[]queue.DeliveryID) func(r database.Row) error {
+	return func(r database.Row) error {
+		*into = append(*into, queue.DeliveryID(r.Int(0)))
+		return nil
+	}
+}
+
+// lapse carries out what is wished of deliveries whose leases have run out.
+func (s *Store) lapse(ctx context.Context, now time.Time) error {
+	var ids []queue.DeliveryID
+	err := s.read(ctx, func(c *postgres.Conn) error {
+		return c.Query(ctx, "SELECT w.delivery FROM wish w WHERE NOT EXISTS (SELECT 1 FROM lease l WHERE l.delivery = w.delivery"+
+			" AND l.until > ?) ORDER BY w.delivery", collect(&ids), now.UnixMicro())
+	})
+	if err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(ids, actChunk) {
+		err := s.others.do(ctx, 0, func(t *txn) error {
+			t.then(func() error { return t.lapse(chunk, now) })
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *txn) lapse(ids []queue.DeliveryID, now time.Time) error {
+	rows, leased, err := t.waiting(ids, now)
+	if err != nil {
+		return err
+	}
+	var ends queue.WishEnds
+	for _, d := range rows {
+		wish, was := d.Wish, d.State
+		if wish == nil || leased[d.ID] { // carried out, or prolonged, a moment ago
+			continue
+		}
+		d.CarryOut(now)
+		t.ended = append(t.ended, int64(d.ID))
+		ends.Add(wish, &d.Delivery, now)
+		t.move(&d.Delivery, was)
+		if err := t.setWish(d, d.Wish, nil); err != nil {
+			return err
+		}
+	}
+	t.entries = append(t.entries, ends.Entries()...)
+	return nil
+}

@@ -1,0 +1,163 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"postern/internal/queue"
+	"postern/internal/queue/database"
+	"postern/internal/queue/group"
+	"postern/internal/queue/postgres"
+)
+
+// writer makes changes over one connection: all that came in while it was busy in one transaction. It belongs to the
+// goroutine that serves changes, but for do.
+type writer struct {
+	s       *Store
+	changes *group.Writer[*txn]
+	id      int64          // of its row
+	c       *postgres.Conn // nil: to be connected
+	number  int64          // of the last transaction begun
+	// sites remembers keys that are in the database; emptied when it grows too large or one was not there.
+	sites map[queue.SiteKey]bool
+}
+
+func newWriter(s *Store) *writer {
+	w := &writer{s: s, id: rand.Int64N(1<<62) + 1, sites: map[queue.SiteKey]bool{}}
+	w.changes = group.New(w.attempt, postgres.Busy)
+	return w
+}
+
+// lockedPatience is how long a change waits while others are in its way.
+const lockedPatience = 10 * time.Second
+
+// do hands run to the writer and waits for the commit it is part of. Run may be called more than once.
+func (w *writer) do(ctx context.Context, bytes int, run func(t *txn) error) error {
+	return w.changes.Do(ctx, lockedPatience, bytes, run)
+}
+
+// again is between two tries to reach the database.
+const again = 50 * time.Millisecond
+
+// attempt makes changes in one transaction and commits it; see group.New. While the database does not answer it tries
+// again, as long as the store's patience lasts, and then all changes hear the same: none is tried alone.
+func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
+	ctx, cancel := context.WithTimeout(w.s.life, w.s.cfg.Patience)
+	defer cancel()
+	missed := false
+	for {
+		t, err := w.once(ctx, changes)
+		switch {
+		case err == nil:
+			return t.results, nil
+		case w.lost(err):
+		case postgres.Code(err) == postgres.NotNull && !missed: // a site that was remembered was purged
+			missed = true
+			continue
+		default:
+			return nil, postgres.Translate(err)
+		}
+		w.drop()
+		if t != nil && t.committing {
+			done, asked := w.ask(t)
+			if asked != nil {
+				return all(len(changes), fmt.Errorf("%w: %w", queue.ErrUnknown, err)), nil
+			} else if done {
+				return t.results, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return all(len(changes), fmt.Errorf("pgstore: the database does not answer: %w", err)), nil
+		case <-time.After(again):
+		}
+	}
+}
+
+// all is one result for many.
+func all(n int, err error) []error {
+	out := make([]error, n)
+	for i := range out {
+		out[i] = err
+	}
+	return out
+}
+
+// errConnect marks that no connection could be made.
+var errConnect = errors.New("pgstore: cannot connect")
+
+// lost reports whether an error came because the database cannot be reached over this connection.
+func (w *writer) lost(err error) bool {
+	return errors.Is(err, errConnect) || w.c == nil || w.c.Dead() || postgres.Lost(err)
+}
+
+// drop gives up the connection and what was remembered by it.
+func (w *writer) drop() {
+	if w.c != nil {
+		_ = w.c.Close() // it is of no use any more
+	}
+	w.c = nil
+	clear(w.sites)
+}
+
+func (w *writer) connect(ctx context.Context) (err error) {
+	if w.c != nil && !w.c.Dead() {
+		return nil
+	}
+	if w.c, err = postgres.Dial(ctx, w.s.parsed); err != nil {
+		w.c = nil
+		return fmt.Errorf("%w: %w", errConnect, err)
+	}
+	return nil
+}
+
+// once tries a transaction. With the error there is the transaction as far as it came, or nil.
+func (w *writer) once(ctx context.Context, changes []group.Change[*txn]) (*txn, error) {
+	if err := w.connect(ctx); err != nil {
+		return nil, err
+	}
+	w.number++
+	t := &txn{writer: w, ctx: ctx, results: make([]error, len(changes)), plan: plan{}}
+	err := t.run(changes)
+	if err == nil {
+		return t, nil
+	}
+	clear(w.sites)
+	if t.begun && !w.lost(err) {
+		if e := w.c.Script(ctx, "ROLLBACK"); e != nil {
+			err = errors.Join(err, e)
+			w.drop()
+		}
+	}
+	return t, err
+}
+
+// ask finds out whether a transaction was committed. The question is a change itself: it waits for the transaction to
+// end, should the server still be at it, and that it is answered means that all before it is as durable as it is.
+func (w *writer) ask(t *txn) (committed bool, err error) {
+	ctx, cancel := context.WithTimeout(w.s.life, w.s.cfg.Patience)
+	defer cancel()
+	for {
+		number := int64(0)
+		err := w.connect(ctx)
+		if err == nil {
+			err = w.c.Query(ctx, "INSERT INTO writer (id, number) VALUES (?, 0) ON CONFLICT (id) DO UPDATE"+
+				" SET asked = writer.asked + 1 RETURNING number", func(r database.Row) error {
+				number = r.Int(0)
+				return nil
+			}, w.id)
+		}
+		if err == nil {
+			return number == w.number, nil
+		}
+		w.drop()
+		select {
+		case <-ctx.Done():
+			return false, err
+		case <-time.After(again):
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package pgstore
+
+import (
+	"sync"
+	"testing"
+
+	"postern/internal/platform/records"
+	"postern/internal/queue"
+	store "postern/internal/queue/pgstore"
+	"postern/internal/queue/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) queue.Store { return open(t, fresh(t)) })
+}
+
+func TestLedger(t *testing.T) {
+	s := open(t, fresh(t))
+	defer s.Close()
+	storetest.RunLedger(t, s)
+}
+
+func TestRecords(t *testing.T) {
+	storetest.RunRecords(t, func(t *testing.T) (records.Store, func() records.Store) {
+		cfg := fresh(t)
+		s := open(t, cfg)
+		t.Cleanup(func() { s.Close() })
+		return s, func() records.Store {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			s = open(t, cfg)
+			return s
+		}
+	})
+}
+
+func TestDurable(t *testing.T) {
+	var mu sync.Mutex
+	places := map[string]store.Config{}
+	storetest.RunDurable(t, func(t *testing.T, place string) storetest.DurableStore {
+		mu.Lock()
+		defer mu.Unlock()
+		if _, known := places[place]; !known {
+			places[place] = fresh(t)
+		}
+		return open(t, places[place])
+	})
+}
+
+func TestShared(t *testing.T) {
+	storetest.RunShared(t, func(t *testing.T) (a, b storetest.SharedStore) {
+		cfg := fresh(t)
+		a = open(t, cfg)
+		cfg.Node = "gw2"
+		return a, open(t, cfg)
+	})
+}
