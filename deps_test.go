@@ -94,6 +94,7 @@ func lattice() map[string]string {
 		"gateway/intake":   "mail smtp policy policy/tlsrpt event queue smtp/smtpserver gateway/clientname gateway/inforce gateway/route",
 
 		"gateway/clientname": "mail dns",
+		"gateway/nodes":      "",
 		"gateway/stscache":   "mail smtp policy policy/sts policy/tlsrpt dns gateway/webclient platform/records",
 		"gateway/webclient":  "mail smtp dns platform/publicaddr",
 		"gateway/tlsreport":  "mail policy/tlsrpt dns event queue gateway/inforce gateway/submit gateway/webclient history/tlscounts platform/records",
@@ -166,7 +167,7 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/group", "queue/search", "queue/spool", "queue/sqlite", "queue/sqlrecords", "queue/sqlstore", "queue/stored", "queue/young", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/stscache", "gateway/certorder", "gateway/expiry", "gateway/dispatch", "gateway/submit", "gateway/notify", "operator/admin", "policy/revoke",
+				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/stscache", "gateway/certorder", "gateway/expiry", "gateway/nodes", "gateway/dispatch", "gateway/submit", "gateway/notify", "operator/admin", "policy/revoke",
 				"history/peers/memory"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
 		{[]string{"postern/internal/config"}, except(),
