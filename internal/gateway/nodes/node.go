@@ -98,6 +98,9 @@ func (n *Node) State() State {
 	return stateAfter(r.began.since(), n.cfg.Lease)
 }
 
+// Live reports whether State is Live.
+func (n *Node) Live() bool { return n.State() == Live }
+
 // May says why this gateway may do nothing now: ErrCutOff or ErrBehind, nil when it may. It costs little and is asked
 // before each thing.
 func (n *Node) May() error {
