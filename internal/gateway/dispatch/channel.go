@@ -144,5 +144,8 @@ func (r *run) passed() {
 		return
 	}
 	r.result.Passed = true
+	if r.probe {
+		r.tellPassed(r.effort)
+	}
 	r.d.wakeBroken(r.servers, r.site, r.channel.Reached())
 }

@@ -30,6 +30,8 @@ type Config struct {
 	// InForce returns what is in force now. While its View has an error nothing is sent.
 	InForce func() *inforce.View
 	Sink    event.Sink
+	// Others are the other gateways of the store; nil says that there are none.
+	Others Others
 	// Book keeps which names of mail hosts are known; nil remembers none.
 	Book *mxpins.Book
 
@@ -160,6 +162,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	chores.Go(func() { d.sweepLoop(ctx) })
 	chores.Go(func() { d.tidyLoop(ctx) })
 	chores.Go(func() { d.changeLoop(ctx) })
+	chores.Go(func() { d.othersLoop(ctx) })
 	err := d.loop(ctx, sending)
 	end()
 	stop := time.AfterFunc(d.cfg.Grace, cut)
@@ -219,6 +222,9 @@ func (d *Dispatcher) loop(ctx, sending context.Context) error {
 
 // start starts every worker that may start now and returns how long until one may again.
 func (d *Dispatcher) start(ctx, sending context.Context) time.Duration {
+	if !d.live() {
+		return othersPause
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {

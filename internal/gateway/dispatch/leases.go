@@ -110,6 +110,7 @@ func (r *run) keepLeases(ctx context.Context) {
 			continue
 		case <-tick.C:
 		}
+		r.keepTurn(ctx)
 		if err := r.d.extend(ctx, r.leases.all()); err != nil && ctx.Err() == nil {
 			r.d.warn("queue", err, "a lease could not be prolonged; the delivery may be tried by another worker")
 		}

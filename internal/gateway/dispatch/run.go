@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"postern/internal/attempt"
@@ -31,6 +32,7 @@ type run struct {
 	enough chan struct{} // capacity 1: lingering ends, for others need the place
 	wished chan struct{} // capacity 1: an administrator wants something of what is claimed
 	leases leases
+	turn   atomic.Bool // this gateway's to probe the site, see Others
 
 	channel *deliver.Channel
 	climb   *attempt.Attempt    // the newest: how the channel was opened, or why there is none
@@ -74,6 +76,13 @@ func (r *run) work(ctx, sending context.Context) {
 
 // claim leases the next batch.
 func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
+	if !r.d.live() {
+		r.leave(time.Now())
+		return nil, false
+	}
+	if r.probe && !r.mayProbe(ctx) {
+		return nil, false
+	}
 	limit := r.d.cfg.Batch
 	if r.probe {
 		limit = probeBatch
@@ -90,7 +99,7 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 		return nil, false
 	}
 	r.leases.add(works)
-	if !r.placed(works, len(works) >= limit) {
+	if r.failsElsewhere(works) || !r.placed(works, len(works) >= limit) {
 		r.settle(ctx, step{fates: all(works, r.d.untouched)})
 		return nil, false
 	}
@@ -104,6 +113,7 @@ func (r *run) finish() {
 	delete(r.d.running, r)
 	r.d.mu.Unlock()
 	r.closeChannel()
+	r.giveTurn(r.effort, 0)
 	r.report(false)
 	r.d.reschedule()
 }

@@ -83,6 +83,8 @@ func (r *run) step(ctx, sending context.Context, m *message, after next) step {
 		return r.siteFailed(m.works)
 	case after != goOn, ctx.Err() != nil:
 		return step{fates: all(m.works, r.d.untouched), next: after}
+	case r.apart(sending):
+		return step{fates: all(m.works, r.d.untouched), next: stuck}
 	}
 	return r.send(sending, m)
 }
@@ -123,7 +125,9 @@ func (r *run) settle(ctx context.Context, s step) next {
 	} else if r.result.Passed && len(s.fates) > 0 && s.fates[0].work.SiteState.Failures > 0 {
 		sites = map[queue.SiteKey]queue.SiteState{r.site: {}}
 	}
-	if err := r.d.conclude(ctx, s.fates, sites); err != nil && !errors.Is(err, queue.ErrStaleLease) {
+	err := r.d.conclude(ctx, s.fates, sites)
+	r.share(ctx, sites)
+	if err != nil && !errors.Is(err, queue.ErrStaleLease) {
 		return stuck // told to the administrator there; the leases end by themselves
 	}
 	return s.next

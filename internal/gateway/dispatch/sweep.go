@@ -34,7 +34,7 @@ func (d *Dispatcher) sweepLoop(ctx context.Context) {
 // sweep handles every delivery whose deadline has come.
 func (d *Dispatcher) sweep(ctx context.Context) {
 	const limit = 200
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && d.live() {
 		d.tellJump()
 		now := time.Now()
 		works, err := d.cfg.Store.Claim(ctx, queue.Claim{

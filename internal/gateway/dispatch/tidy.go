@@ -28,6 +28,9 @@ func (d *Dispatcher) tidyLoop(ctx context.Context) {
 // tidy purges one step and returns how long to wait for the next.
 func (d *Dispatcher) tidy(ctx context.Context) time.Duration {
 	d.forgetBroken(time.Now())
+	if !d.live() {
+		return time.Minute
+	}
 	d.mu.Lock()
 	before := d.now().Add(-d.cfg.Retention - d.clock.gained()) // a jump of the clock ages no record
 	d.mu.Unlock()

@@ -34,7 +34,7 @@ func (r *run) transfer(ctx context.Context, m *message) step {
 	}
 	first := r.channel.Sent() == 0
 	terms := deliver.Terms{Requirement: group[0].Requirement, Waives: r.waives(about)}
-	result, err := r.channel.SendWhile(r.effort, terms, t, func() bool { return r.d.cfg.InForce() == r.view })
+	result, err := r.channel.SendWhile(r.effort, terms, t, r.still)
 	lapsed := (*deliver.Lapsed)(nil)
 	switch {
 	case errors.As(err, &lapsed):

@@ -20,6 +20,12 @@ var (
 	ErrNoNumber = errors.New("what is in force could not be written down")
 )
 
+// errOvertaken: another gateway has stored newer rules than those that were to come in force here.
+var errOvertaken = errors.New("another gateway keeps changing the rules")
+
+// rounds is how often what was overtaken is begun anew.
+const rounds = 5
+
 // Ledger is what a Keeper asks of audit.Ledger.
 type Ledger interface {
 	Rules(ctx context.Context) (audit.Revision, error)
@@ -36,6 +42,9 @@ type Config struct {
 	Table *route.Table
 	// Files is the digest of the content of trusts (roots.Store.Digest); nil knows no files.
 	Files func(trusts ...string) string
+	// Shared says that other gateways store rules in the Ledger too. What was numbered comes in force only if its rules
+	// are still the newest then, and a change begins with reading them. Whoever hears of newer rules calls Reload.
+	Shared bool
 }
 
 // Keeper holds what is in force and swaps it as a whole. While it is not known a View has an error, never an empty set:
@@ -88,6 +97,16 @@ func (k *Keeper) Reload(ctx context.Context) error {
 }
 
 func (k *Keeper) reload(ctx context.Context) error {
+	var err error
+	for range rounds {
+		if err = k.reloadOnce(ctx); !errors.Is(err, errOvertaken) {
+			return err
+		}
+	}
+	return err
+}
+
+func (k *Keeper) reloadOnce(ctx context.Context) error {
 	old := k.now.Load()
 	next := &state{View: View{Table: old.Table}}
 	var err error
@@ -119,6 +138,8 @@ func (k *Keeper) Tend(ctx context.Context) (changed bool, err error) {
 	} else if next := *old; k.digest(&next) != old.numbered.Files {
 		if err = k.number(ctx, &next, false); err == nil {
 			k.now.Store(&next)
+		} else if errors.Is(err, errOvertaken) {
+			err = k.reload(ctx)
 		}
 	}
 	return k.Now().Number != old.Number, err
@@ -128,25 +149,36 @@ func (k *Keeper) Tend(ctx context.Context) (changed bool, err error) {
 func (k *Keeper) SetTable(ctx context.Context, table *route.Table) (changed bool, err error) {
 	k.change.Lock()
 	defer k.change.Unlock()
-	old := k.now.Load()
-	next := *old
-	next.Table = table
-	if old.Err == nil {
-		if err := k.number(ctx, &next, false); err != nil {
+	for range rounds {
+		old := k.now.Load()
+		next := *old
+		next.Table = table
+		if old.Err == nil {
+			err = k.number(ctx, &next, false)
+		}
+		if err == nil {
+			k.now.Store(&next)
+			return next.numbered.Tables != old.numbered.Tables, nil
+		}
+		if !errors.Is(err, errOvertaken) || k.reload(ctx) != nil {
 			return false, err
 		}
 	}
-	k.now.Store(&next)
-	return next.numbered.Tables != old.numbered.Tables, nil
+	return false, err
 }
 
 // Apply makes text, which parsed as set, the rules in force: first on stable storage with the entry, then here. An
 // equal text is no new revision, and is judged by anew. entry gets what is in force (the set is nil where that is not
-// known), and may refuse.
+// known), and may refuse. Where another gateway stored newer ones in the meantime, those are in force afterwards.
 func (k *Keeper) Apply(ctx context.Context, set *rules.Set, text string,
 	entry func(before audit.Revision, old *rules.Set) (audit.Entry, error)) (after audit.Revision, err error) {
 	k.change.Lock()
 	defer k.change.Unlock()
+	if k.cfg.Shared && k.Now().Err == nil {
+		if err := k.reload(ctx); err != nil {
+			return k.now.Load().revision, fmt.Errorf("nothing was changed: %w", err)
+		}
+	}
 	old := k.now.Load()
 	next := &state{View: View{Table: old.Table, Rules: set}, revision: old.revision}
 	e, err := entry(old.revision, old.Rules)
@@ -162,7 +194,11 @@ func (k *Keeper) Apply(ctx context.Context, set *rules.Set, text string,
 	if err != nil {
 		return old.revision, fmt.Errorf("cannot store the rules; the old ones stay in force: %w", err)
 	}
-	if err := k.number(ctx, next, true); err != nil {
+	err = k.number(ctx, next, true)
+	if errors.Is(err, errOvertaken) {
+		return next.revision, k.reload(ctx)
+	}
+	if err != nil {
 		return old.revision, fmt.Errorf("the rules are stored, and come in force as soon as that can be written down: %w", err)
 	}
 	k.behind = false
@@ -182,6 +218,22 @@ func (k *Keeper) number(ctx context.Context, s *state, anew bool) error {
 		return fmt.Errorf("%w: %w", ErrNoNumber, err)
 	}
 	s.Number = s.numbered.Number
+	return k.overtaken(ctx, s)
+}
+
+// overtaken looks whether the rules of a state that has its number are still the newest. If they are, whoever stores
+// newer ones gets a higher number for them, so that what is judged by this state is judged again.
+func (k *Keeper) overtaken(ctx context.Context, s *state) error {
+	if !k.cfg.Shared {
+		return nil
+	}
+	newest, err := k.cfg.Ledger.Rules(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNoRules, err)
+	}
+	if newest.Number > s.Revision {
+		return fmt.Errorf("%w: %w", ErrNoRules, errOvertaken)
+	}
 	return nil
 }
 

@@ -22,6 +22,11 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 	m.message.Size = m.draft.Size()
 	m.message.Waives = m.header.TLSRequiredNo() && !m.message.Envelope.RequireTLS // RFC 8689 §4.1
 	m.message.HeaderSize, m.message.HeaderUTF8 = m.scan.size, m.scan.eightBit
+	end, err := in.cfg.Others.Begin(ctx)
+	if err != nil { // told where it began
+		return notNow()
+	}
+	defer end()
 	view := in.cfg.InForce()
 	deliveries, err := m.deliveries(view)
 	if err != nil {

@@ -49,6 +49,9 @@ func (s *session) Data(ctx context.Context, c *smtpserver.Content) *smtp.Reply {
 
 // begin opens the draft and writes the stamp.
 func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
+	if !s.in.cfg.Others.Live() {
+		return nil, notNow()
+	}
 	m := &incoming{s: s, info: s.conn.Info()}
 	name := s.name.Result(ctx) // it was looked up since the client connected
 	now := time.Now()

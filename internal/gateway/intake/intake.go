@@ -68,7 +68,9 @@ type Config struct {
 
 	// InForce returns what is in force now. While its View has an error no mail is accepted.
 	InForce func() *inforce.View
-	Store   queue.Store
+	// Others are the other gateways of the store; nil says that there are none.
+	Others Others
+	Store  queue.Store
 	// Sink gets the events; nil discards them.
 	Sink event.Sink
 	// Wake tells the dispatcher of mail for a site; nil tells nobody.
@@ -85,6 +87,22 @@ type Config struct {
 	Hops   int // Received lines a message may have; 0 means 100
 }
 
+// Others are the other gateways of the store as this one has to mind them; *nodes.Node is them.
+type Others interface {
+	// Live reports whether this gateway may take mail now.
+	Live() bool
+	// Begin waits until a message may be judged, and says why it may not. end is called when the message was accepted
+	// or refused; until then what comes in force here is not said to hold.
+	Begin(ctx context.Context) (end func(), err error)
+}
+
+// nobody is where there are no others.
+type nobody struct{}
+
+func (nobody) Live() bool { return true }
+
+func (nobody) Begin(context.Context) (func(), error) { return func() {}, nil }
+
 // Intake makes Sessions. Safe for concurrent use.
 type Intake struct {
 	cfg     Config
@@ -99,6 +117,9 @@ func New(cfg Config) (*Intake, error) {
 	cfg.RelayNetworks, cfg.Bindings = route.Unmapped(cfg.RelayNetworks), unmapped(cfg.Bindings)
 	if cfg.Clients == nil {
 		cfg.Clients = NewClients()
+	}
+	if cfg.Others == nil {
+		cfg.Others = nobody{}
 	}
 	if cfg.Sink == nil {
 		cfg.Sink = event.Discard{}
@@ -140,6 +161,12 @@ func (i *Intake) now() *Intake {
 		return i
 	}
 	return i.cfg.Current()
+}
+
+// notNow is the answer of a gateway that may take no mail, because it has not reached the store for too long. Another
+// may take it, and this one soon.
+func notNow() *smtp.Reply {
+	return reply(451, "4.3.2", "this gateway can take no mail now, try again later")
 }
 
 func reply(code int, status, text string) *smtp.Reply {

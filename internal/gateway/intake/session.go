@@ -50,6 +50,9 @@ func (s *session) Auth(ctx context.Context, user, password string) *smtp.Reply {
 // itself anybody, and is refused only at RCPT, when it is known where mail is to go.
 func (s *session) Mail(_ context.Context, e mail.Envelope, _ int64) *smtp.Reply {
 	s.in = s.in.now()
+	if !s.in.cfg.Others.Live() {
+		return notNow()
+	}
 	info := s.conn.Info()
 	if !s.stillUser(s.in, &info) {
 		s.conn.LogOut()

@@ -2,13 +2,14 @@ package schedule
 
 import "time"
 
-// Place is what a worker holds from Next to Done. It belongs to its Scheduler; only its Site and Probe, which never
-// change, may be read elsewhere.
+// Place is what a worker holds from Next to Done. It belongs to its Scheduler; only its Site, Probe and Kicked, which
+// never change, may be read elsewhere.
 type Place struct {
 	site  *site
 	part  part
 	lane  uint32
 	probe bool
+	kick  bool
 	index int // in Scheduler.held
 
 	since   instant // from when it is counted whether the place is held quickly
@@ -27,12 +28,15 @@ func (p *Place) Site() string { return p.site.name }
 // Probe says that the site failed before and that the worker should try with little.
 func (p *Place) Probe() bool { return p.probe }
 
+// Kicked says that it is for a probe because of Kick.
+func (p *Place) Kicked() bool { return p.kick }
+
 // Lingers says that its worker waits for more mail.
 func (p *Place) Lingers() bool { return p.idle }
 
 // start makes a place of part k for a worker at e.
 func (s *Scheduler) start(e *site, k part) *Place {
-	p := &Place{site: e, part: k, lane: e.lane, probe: e.failures > 0, since: s.now, index: len(s.held), woke: e.woke}
+	p := &Place{site: e, part: k, lane: e.lane, probe: e.failures > 0, kick: e.kicked, since: s.now, index: len(s.held), woke: e.woke}
 	e.woke = nil
 	s.held = append(s.held, p)
 	s.pools[k].hold(p.laneIn(k), 1)

@@ -93,6 +93,21 @@ func (s *Scheduler) Kick(site string, now time.Time) {
 	s.place(e)
 }
 
+// Elsewhere tells what another gateway found out of a site: its row of failures, at least one, and before when nobody
+// may probe it. A longer row that is known here goes on. A kick from before is forgotten.
+func (s *Scheduler) Elsewhere(site string, found State, now time.Time) {
+	s.saw(at(now))
+	e := s.site(site)
+	if n := int32(min(max(found.Failures, 1), 1<<30)); n > e.failures {
+		e.failures, e.since = n, at(now)
+		if !found.Since.IsZero() {
+			e.since = min(at(found.Since), e.since)
+		}
+	}
+	e.retryAt, e.kicked = at(found.RetryAt), false
+	s.place(e)
+}
+
 // Next returns the place of a worker that may start now; ok is false when there is none. The caller answers with
 // Claimed when the worker has its deliveries, and with Done when it ended.
 func (s *Scheduler) Next(now time.Time) (p *Place, ok bool) {
@@ -104,9 +119,9 @@ func (s *Scheduler) Next(now time.Time) (p *Place, ok bool) {
 	s.took(k, e)
 	e.dues.take(s.now)
 	e.running++
-	e.kicked = false
 	e.probing = e.failures > 0
 	p = s.start(e, k)
+	e.kicked = false
 	s.place(e)
 	return p, true
 }

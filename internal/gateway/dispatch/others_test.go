@@ -1,0 +1,237 @@
+package dispatch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"postern/internal/gateway/dispatch"
+	"postern/internal/gateway/nodes"
+	"postern/internal/lab/partner"
+	"postern/internal/lab/pki"
+	"postern/internal/lab/testkit/nodeboard"
+	"postern/internal/queue"
+)
+
+// beside is a gateway that is told what it may do; failing sites are no matter of it.
+type beside struct {
+	*nodes.Node
+	dead   atomic.Bool  // it may do nothing
+	behind atomic.Int32 // so often May says that it is behind
+}
+
+var errNotNow = errors.New("not now")
+
+func (b *beside) Live() bool { return !b.dead.Load() }
+
+func (b *beside) Ready(context.Context) error {
+	if b.dead.Load() {
+		return errNotNow
+	}
+	return nil
+}
+
+func (b *beside) May() error {
+	if b.dead.Load() || b.behind.Add(-1) >= 0 {
+		return errNotNow
+	}
+	return nil
+}
+
+// TestAGatewayThatMayDoNothingSendsNothing: what waits, what comes, and what was claimed when it happened; it goes on by
+// itself, each message once.
+func TestAGatewayThatMayDoNothingSendsNothing(t *testing.T) {
+	others := &beside{}
+	story(t, func(w *world) {
+		w.start()
+		w.accept("a@example.test", nil, "x@shop.test")
+		time.Sleep(time.Second)
+		others.dead.Store(true)
+		w.accept("a@example.test", nil, "y@shop.test") // for the channel that lingers
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(20 * time.Minute)
+		if n := len(w.shop.Messages()) + len(w.clinic.Messages()); n != 1 || spoke(w.clinic) {
+			t.Errorf("%d messages were sent", n)
+		}
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.State == queue.Sending {
+				t.Errorf("mail to %s is claimed", rec.Recipient.Address)
+			}
+		}
+		others.dead.Store(false)
+		w.d.Resumed()
+		time.Sleep(2 * time.Minute)
+		if len(w.shop.Messages()) != 2 || len(w.clinic.Messages()) != 1 {
+			t.Errorf("afterwards %d and %d messages", len(w.shop.Messages()), len(w.clinic.Messages()))
+		}
+	}, func(c *dispatch.Config) { c.Others, c.Linger = others, time.Minute })
+}
+
+// TestARunEndsBeforeTheNextMessage: the first of ten is being sent when the lease is over; it goes to its end, and is
+// settled, and no other begins before the gateway may do things again.
+func TestARunEndsBeforeTheNextMessage(t *testing.T) {
+	others := &beside{}
+	story(t, func(w *world) {
+		w.broken.reading = func() { others.dead.Store(true) }
+		for i := range 10 {
+			w.accept("a@example.test", nil, fmt.Sprintf("x%d@shop.test", i))
+		}
+		w.start()
+		time.Sleep(10 * time.Minute)
+		delivered := 0
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.State == queue.Delivered {
+				delivered++
+			} else if rec.Attempts != 0 {
+				t.Errorf("%v after %d attempts", rec.State, rec.Attempts)
+			}
+		}
+		if len(w.shop.Messages()) != 1 || delivered != 1 {
+			t.Fatalf("%d messages were sent, %d are settled", len(w.shop.Messages()), delivered)
+		}
+		for range 9 {
+			others.dead.Store(false)
+			time.Sleep(2 * time.Minute)
+		}
+		if len(w.shop.Messages()) != 10 {
+			t.Errorf("in the end %d messages", len(w.shop.Messages()))
+		}
+	}, func(c *dispatch.Config) { c.Others, c.Lease = others, 30*time.Second })
+}
+
+// TestWhoIsBehindWhenMAILIsSaidBeginsAnew: nothing was sent, and no attempt is counted.
+func TestWhoIsBehindWhenMAILIsSaidBeginsAnew(t *testing.T) {
+	others := &beside{}
+	others.behind.Store(3)
+	story(t, func(w *world) {
+		w.start()
+		w.accept("a@example.test", nil, "x@shop.test")
+		time.Sleep(time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered || rec.Attempts != 1 || len(w.shop.Messages()) != 1 || others.behind.Load() >= 0 {
+			t.Errorf("%v after %d attempts", rec.State, rec.Attempts)
+		}
+	}, func(c *dispatch.Config) { c.Others = others })
+}
+
+// cluster is gateways on the store of one world.
+type cluster struct {
+	w   *world
+	all []*dispatch.Dispatcher
+	off []func()
+}
+
+// joined makes n gateways out of a world, which must not have started.
+func joined(w *world, n int) *cluster {
+	c := &cluster{w: w}
+	board := nodeboard.New()
+	for i := range n {
+		node := nodes.New(nodes.Config{Registry: board, Session: fmt.Sprint(i), Name: fmt.Sprint("gw", i)})
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan struct{}, 2)
+		go func() { node.Run(ctx); ended <- struct{}{} }()
+		time.Sleep(time.Second)
+		cfg := w.cfg
+		cfg.Others, cfg.Worker, cfg.Lease, cfg.Seed = node, fmt.Sprint("gw", i), 30*time.Second, uint64(i)
+		d := dispatch.New(cfg)
+		go func() {
+			if err := d.Run(ctx); err != nil {
+				w.t.Error(err)
+			}
+			ended <- struct{}{}
+		}()
+		c.all = append(c.all, d)
+		c.off = append(c.off, func() { cancel(); <-ended; <-ended; ended <- struct{}{}; ended <- struct{}{} })
+	}
+	time.Sleep(time.Second)
+	return c
+}
+
+// accept queues a message of which every gateway is told.
+func (c *cluster) accept(to string) {
+	var s *queue.Submission
+	c.w.accept("a@example.test", func(x *queue.Submission) { s = x }, to)
+	for _, d := range c.all {
+		for _, n := range s.Deliveries {
+			d.Wake(&s.Message, queue.NewSiteKey(n.NextHop, n.Requirement), n.Due)
+		}
+	}
+}
+
+func (c *cluster) close() {
+	for _, off := range c.off {
+		off()
+	}
+}
+
+// connections counts those that came to a partner.
+func connections(p *partner.Partner) (n int) {
+	for _, c := range p.Commands() {
+		if c.Verb == "EHLO" && !c.TLS {
+			n++
+		}
+	}
+	return n
+}
+
+// TestABrokenPartnerSeesOneProbe, not one of each gateway, however many there are, and whoever has mail for it when.
+func TestABrokenPartnerSeesOneProbe(t *testing.T) {
+	seen := map[int]int{}
+	for _, n := range []int{1, 3} {
+		story(t, func(w *world) {
+			w.apply(clinicRule)
+			w.clinic.Set(w.expired("mx.clinic.test"))
+			c := joined(w, n)
+			defer c.close()
+			for i := range 24 {
+				c.accept(fmt.Sprintf("dr%d@clinic.test", i))
+				time.Sleep(5 * time.Minute)
+			}
+			seen[n] = connections(w.clinic)
+			for _, rec := range w.records(queue.Ordinary) {
+				if rec.State != queue.Queued {
+					t.Errorf("it is %v", rec.State)
+				}
+			}
+		}, long)
+	}
+	if seen[1] < 8 || seen[3] > seen[1]+1 {
+		t.Errorf("in two hours one gateway makes %d connections, three make %d", seen[1], seen[3])
+	}
+}
+
+// TestARepairWinsEverywhereWithinTwoSeconds: the gateway that finds out is gone right after, and another delivers what
+// is left.
+func TestARepairWinsEverywhereWithinTwoSeconds(t *testing.T) {
+	for finder := range 2 {
+		story(t, func(w *world) {
+			w.apply(clinicRule)
+			w.clinic.Set(w.expired("mx.clinic.test"))
+			c := joined(w, 2)
+			defer c.close()
+			for i := range 40 {
+				c.accept(fmt.Sprintf("dr%d@clinic.test", i))
+			}
+			time.Sleep(time.Hour)
+			w.clinic.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}}), Before: func(verb string) {
+				if verb == "." {
+					time.Sleep(100 * time.Millisecond)
+				}
+			}})
+			sites, err := w.store.Sites(t.Context())
+			if err != nil || len(sites) != 1 {
+				t.Fatal(sites, err)
+			}
+			c.all[finder].Kick(t.Context(), sites[0].Key)
+			time.Sleep(200 * time.Millisecond)
+			c.off[finder]()
+			first := len(w.clinic.Messages())
+			time.Sleep(2 * time.Second)
+			if all := len(w.clinic.Messages()); first == 0 || first > 20 || all < first+5 {
+				t.Errorf("after the probe %d messages, after two seconds %d", first, all)
+			}
+		})
+	}
+}

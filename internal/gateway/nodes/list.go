@@ -1,0 +1,61 @@
+package nodes
+
+import (
+	"context"
+	"time"
+)
+
+// Member is one gateway as people see it.
+type Member struct {
+	Entry
+	State State
+	Self  bool
+	// Age is since its last renewal, Left until its lease ends: below 0 it ended so long ago. Both are 0 for a gateway
+	// that stands alone.
+	Age, Left time.Duration
+}
+
+// Members lists the gateways of the store, in order of name; one that stands alone lists itself.
+func (n *Node) Members(ctx context.Context) ([]Member, error) {
+	if n.alone() {
+		return []Member{n.self()}, nil
+	}
+	roll, err := n.cfg.Registry.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Member, len(roll.Nodes))
+	for i, e := range roll.Nodes {
+		out[i] = Member{Entry: e, State: e.StateAt(roll.Now), Self: e.Session == n.cfg.Session,
+			Age: roll.Now.Sub(e.Renewed), Left: e.Until.Sub(roll.Now)}
+	}
+	return out, nil
+}
+
+// self is a gateway that stands alone.
+func (n *Node) self() Member {
+	if n == nil {
+		return Member{State: Live, Self: true}
+	}
+	return Member{State: Live, Self: true, Entry: Entry{Joined: n.joined, Report: Report{Session: n.cfg.Session, Name: n.cfg.Name,
+		Release: n.cfg.Release, API: n.cfg.API, InForce: n.cfg.InForce(), Held: n.held()}}}
+}
+
+// Pulse is how this gateway stands with the store, for monitoring; ok is false for one that stands alone.
+type Pulse struct {
+	State   State
+	Age     time.Duration // since the last renewal that succeeded began; 0 before the first
+	Latency time.Duration // of that
+}
+
+// Pulse returns it.
+func (n *Node) Pulse() (p Pulse, ok bool) {
+	if n.alone() {
+		return Pulse{State: Live}, false
+	}
+	p.State = n.State()
+	if r := n.renews.Load(); r != nil {
+		p.Age, p.Latency = r.began.since(), r.latency
+	}
+	return p, true
+}

@@ -1,0 +1,172 @@
+package nodeboard
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"postern/internal/gateway/nodes"
+)
+
+// Conform holds a Registry that is empty to what the port says. sleep lets time pass at the registry; store puts a
+// revision of the rules into the store, and may be nil.
+func Conform(t *testing.T, r nodes.Registry, sleep func(time.Duration), store func(revision int64)) {
+	t.Run("nodes", func(t *testing.T) { conformNodes(t, r, sleep) })
+	t.Run("marks", func(t *testing.T) { conformMarks(t, r, store) })
+	t.Run("turns", func(t *testing.T) { conformTurns(t, r, sleep) })
+}
+
+func conformNodes(t *testing.T, r nodes.Registry, sleep func(time.Duration)) {
+	ctx := t.Context()
+	renew := func(session, name string, mark nodes.Mark) nodes.Answer {
+		t.Helper()
+		a, err := r.Renew(ctx, nodes.Report{Session: session, Name: name, Release: "1", API: "gw:8025", Lease: 2 * time.Second,
+			InForce: mark, Latency: time.Millisecond, Held: 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	roll := func() map[string]nodes.Entry {
+		t.Helper()
+		all, err := r.Nodes(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]nodes.Entry{}
+		for _, e := range all.Nodes {
+			out[e.Session+" "+string(e.StateAt(all.Now))] = e
+		}
+		return out
+	}
+	first := renew("b1", "gw-b", nodes.Mark{Rules: 3, Number: 9})
+	renew("a1", "gw-a", nodes.Mark{})
+	got := roll()
+	if e, ok := got["b1 live"]; !ok || len(got) != 2 || e.Name != "gw-b" || e.Release != "1" || e.API != "gw:8025" || e.Held != 7 ||
+		e.Latency != time.Millisecond || e.Lease != 2*time.Second || e.InForce != (nodes.Mark{Rules: 3, Number: 9}) || e.Until.Sub(e.Renewed) != 2*time.Second {
+		t.Errorf("after two joined: %+v", got)
+	}
+	sleep(1200 * time.Millisecond)
+	if again := renew("b1", "gw-b", nodes.Mark{Rules: 2, Number: 10}); !again.Now.After(first.Now) {
+		t.Errorf("the clock went from %v to %v", first.Now, again.Now)
+	}
+	got = roll()
+	if e := got["b1 live"]; e.InForce != (nodes.Mark{Rules: 3, Number: 10}) || !e.Joined.Before(e.Renewed) {
+		t.Errorf("what was acknowledged went down, or the beginning was forgotten: %+v", e)
+	}
+	if _, doubtful := got["a1 doubtful"]; !doubtful {
+		t.Errorf("a gateway that is silent for more than half its lease: %+v", got)
+	}
+	if err := r.Leave(ctx, "b1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, gone := roll()["b1 gone"]; !gone {
+		t.Errorf("after it left: %+v", roll())
+	}
+	late := nodes.Report{Session: "b1", Name: "gw-b", Lease: 2 * time.Second}
+	if _, err := r.Renew(ctx, late); !errors.Is(err, nodes.ErrEnded) {
+		t.Errorf("a lease that has ended was prolonged: %v", err)
+	}
+	if _, gone := roll()["b1 gone"]; !gone {
+		t.Errorf("a renewal that came too late: %+v", roll())
+	}
+	late.Anew = true
+	if _, err := r.Renew(ctx, late); err != nil || roll()["b1 live"].InForce.Rules != 3 {
+		t.Errorf("begun anew: %+v, %v", roll(), err)
+	}
+	if err := r.Leave(ctx, "b1"); err != nil {
+		t.Fatal(err)
+	}
+	renew("b2", "gw-b", nodes.Mark{})
+	if got = roll(); len(got) != 2 || got["b2 live"].Session == "" {
+		t.Errorf("the session before of the same name stays: %+v", got)
+	}
+	if err := r.Leave(ctx, "nobody"); err != nil {
+		t.Errorf("a session that is not there: %v", err)
+	}
+}
+
+func conformMarks(t *testing.T, r nodes.Registry, store func(int64)) {
+	ctx := t.Context()
+	newest := func() nodes.Mark {
+		t.Helper()
+		a, err := r.Renew(ctx, nodes.Report{Session: "m", Name: "m", Lease: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Newest
+	}
+	before := newest()
+	for _, number := range []int64{before.Number + 5, before.Number + 2} {
+		if err := r.Raise(ctx, nodes.Mark{Number: number}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now := newest(); now.Number != before.Number+5 {
+		t.Errorf("raised by 5, then by 2: from %+v to %+v", before, now)
+	}
+	if store != nil {
+		store(before.Rules + 1)
+		if now := newest(); now.Rules != before.Rules+1 {
+			t.Errorf("a revision was stored: from %+v to %+v", before, now)
+		}
+	}
+}
+
+func conformTurns(t *testing.T, r nodes.Registry, sleep func(time.Duration)) {
+	ctx := t.Context()
+	take := func(session string, wake bool) (wait time.Duration) {
+		t.Helper()
+		wait, err := r.Take(ctx, nodes.Turn{Name: "site x", Session: session, For: 2 * time.Second, Wake: wake})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wait
+	}
+	rest := func(session string, d time.Duration) {
+		t.Helper()
+		if err := r.Rest(ctx, nodes.Turn{Name: "site x", Session: session, For: d}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	within := func(what string, wait, most time.Duration) {
+		t.Helper()
+		if wait <= 0 || wait > most {
+			t.Errorf("%s: wait %v", what, wait)
+		}
+	}
+	if take("a", false) != 0 || take("a", false) != 0 {
+		t.Error("who has a turn does not keep it")
+	}
+	within("another has it", take("b", false), 2*time.Second)
+	within("another has it, and somebody says so", take("b", true), 2*time.Second)
+	rest("b", time.Hour)
+	if wait := take("a", false); wait != 0 {
+		t.Errorf("somebody else had it rest: %v", wait)
+	}
+	rest("a", 9*time.Second)
+	within("it rests", take("a", false), 9*time.Second)
+	within("it has only begun to rest", take("b", true), 9*time.Second)
+	rest("b", time.Hour)
+	within("who comes later had it rest for longer", take("b", false), 9*time.Second)
+	sleep(nodes.WakeAfter + 200*time.Millisecond)
+	within("it still rests", take("b", false), 4*time.Second)
+	if wait := take("b", true); wait != 0 {
+		t.Errorf("somebody says so: %v", wait)
+	}
+	within("two say so", take("a", true), 2*time.Second)
+	sleep(2100 * time.Millisecond)
+	turns, err := r.Turns(ctx, []string{"site x", "site y"})
+	if wait, there := turns["site x"]; err != nil || !there || wait != 0 || len(turns) != 1 {
+		t.Errorf("after its end: %v, %v", turns, err)
+	}
+	if err := r.Drop(ctx, "site x"); err != nil {
+		t.Fatal(err)
+	}
+	if turns, err := r.Turns(ctx, []string{"site x"}); err != nil || len(turns) != 0 {
+		t.Errorf("after it was dropped: %v, %v", turns, err)
+	}
+	if err := r.Drop(ctx, "site x"); err != nil {
+		t.Errorf("dropped twice: %v", err)
+	}
+}
