@@ -55,6 +55,7 @@ race: ## the shared parts again, watched for races
 # One package after the other, four tests at a time: they wait more than they work.
 e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
+	@test/prepare.sh postgres
 	@test/prepare.sh crash
 	@test/prepare.sh browser
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \

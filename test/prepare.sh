@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# prepare.sh race | peers | crash | browser: gets what a target of the Makefile needs on Debian.
+# prepare.sh race | peers | postgres | crash | browser: gets what a target of the Makefile needs on Debian.
 #
 # race   a C compiler, which the race detector links with; installed from Debian when missing.
 # peers  Postfix and its resolver of MTA-STS, Exim, OpenSMTPD, unbound, nsd, the tools of ldns, swaks and openssl. They are
@@ -7,6 +7,7 @@
 #        unpacked under /var/cache/postern-test (some 50 MB) and run from there: some run as users of their own, who can
 #        enter that folder wherever the clone lies. Exim and OpenSMTPD insist on the system users their packages would make,
 #        so these are made.
+# postgres  PostgreSQL's server and its programs, unpacked beside the peers; not where they are installed.
 # crash  strace, and what makes and mounts file systems of ext4 and xfs; installed from Debian when missing.
 # browser  Chromium, which drives the console; installed from Debian when missing.
 #
@@ -118,10 +119,26 @@ peers() {
 	done
 }
 
+postgres() {
+	local dir=/var/cache/postern-test/postgres packages=(postgresql-15 postgresql-client-15)
+	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && return
+	command -v apt-get >/dev/null || missing "the tests of the shared queue need Debian's ${packages[*]}"
+	mkdir -p -m 755 "${dir%/*}" || missing "no folder ${dir%/*} can be made; run: sudo make e2e"
+	exec 9>"${dir%/*}/lock" && flock 9 # another clone may be at it
+	if [ "$(cat "$dir/complete" 2>/dev/null)" != "${packages[*]}" ]; then
+		refresh_lists || missing "there are no package lists, and apt-get update does not work"
+		echo "prepare: fetching ${packages[*]}"
+		rm -rf "$dir"
+		unpack "$dir" "${packages[@]}" || missing "the packages could not be downloaded and unpacked"
+		echo "${packages[*]}" >"$dir/complete"
+	fi
+}
+
 case "${1:-}" in
 race) race ;;
 peers) peers ;;
+postgres) postgres ;;
 crash) crash ;;
 browser) browser ;;
-*) echo "usage: prepare.sh race | peers | crash | browser" >&2; exit 2 ;;
+*) echo "usage: prepare.sh race | peers | postgres | crash | browser" >&2; exit 2 ;;
 esac
