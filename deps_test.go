@@ -88,7 +88,8 @@ func lattice() map[string]string {
 		"queue/young":          "queue/wal policy queue queue/stored",
 		"queue/sqlrecords":     "operator/audit platform/records queue queue/database queue/stored",
 		"queue/sqlstore":       "queue/wal queue queue/database queue/group queue/search queue/spool queue/stored queue/sqlite queue/sqlrecords queue/young",
-		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/postgres queue/search queue/sqlrecords queue/stored",
+		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres",
+		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/pgnodes queue/postgres queue/search queue/sqlrecords queue/stored",
 
 		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",
 		"platform/sandbox": "",

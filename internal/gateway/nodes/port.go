@@ -26,11 +26,11 @@ var ErrEnded = errors.New("the lease of this gateway has ended")
 // because a lease that ended is never prolonged unnoticed: between its end and the next beginning the gateway has
 // waited for everything it was about to accept. So no such transaction may take for ever.
 type Registry interface {
-	// Renew prolongs the lease of a session to r.Lease from now, or begins it, and stores what r says. In the same
-	// transaction it reads what is newest. A lease that has ended is not prolonged: ErrEnded, and nothing changes,
-	// unless r.Anew is set (update ... where until > clock_timestamp() or $anew). What it stores of InForce is never
-	// lower than before. At the beginning of a session it deletes nodes whose lease ended more than Forgotten ago, and
-	// those of the same name that are gone.
+	// Renew prolongs the lease of a session to r.Lease from now and stores what r says. When that is there for all to
+	// see, it reads what is newest. A lease that has ended, or that nobody knows, is not prolonged: ErrEnded, and
+	// nothing changes, unless r.Anew is set (update ... where until > clock_timestamp() or $anew). What it stores of
+	// InForce is never lower than before. At the beginning of a session it deletes nodes whose lease ended more than
+	// Forgotten ago, and those of the same name that are gone.
 	Renew(ctx context.Context, r Report) (Answer, error)
 	// Leave ends the lease of a session at once: it has stopped in order, and does nothing more.
 	Leave(ctx context.Context, session string) error

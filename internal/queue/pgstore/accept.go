@@ -54,7 +54,13 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
 	}
 	err = s.accepts.do(ctx, len(n.Body.Data), func(t *txn) error {
 		t.expect(n)
-		t.then(func() error { return t.insert(n) })
+		t.fenced = s.cfg.Session != ""
+		t.then(func() error {
+			if t.fenced && !t.leased {
+				return ErrNoLease
+			}
+			return t.insert(n)
+		})
 		return nil
 	})
 	if err != nil {

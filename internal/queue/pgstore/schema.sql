@@ -160,3 +160,31 @@ CREATE TABLE counter (
 	PRIMARY KEY (kind, key)
 );
 CREATE INDEX counter_idx ON counter(kind, idx, key) WHERE idx IS NOT NULL;
+
+-- The gateways that share this database (see pgnodes). Their times are by the clock of the database.
+CREATE TABLE node (
+	session text COLLATE "C" PRIMARY KEY, -- of one process
+	name text NOT NULL,
+	release text NOT NULL,
+	api text NOT NULL,
+	joined timestamptz NOT NULL,
+	lease bigint NOT NULL,         -- microseconds, as is latency
+	renewed timestamptz NOT NULL,
+	until timestamptz NOT NULL,
+	rules bigint NOT NULL,         -- what it acknowledged
+	number bigint NOT NULL,
+	latency bigint NOT NULL,
+	held bigint NOT NULL
+) WITH (fillfactor = 30);
+
+CREATE TABLE mark (            -- one row: what every gateway is to judge by
+	id bigint PRIMARY KEY CHECK (id = 1),
+	number bigint NOT NULL
+);
+
+CREATE TABLE turn (            -- the right to do what one gateway does for all; there is none for what works
+	name text COLLATE "C" PRIMARY KEY,
+	session text,                  -- NULL: it rests
+	since timestamptz NOT NULL,
+	until timestamptz NOT NULL
+);

@@ -10,6 +10,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/pgnodes"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/search"
 	"postern/internal/queue/sqlrecords"
@@ -24,6 +25,9 @@ type Config struct {
 	Schema string
 	// Node names this gateway to people who look at leases.
 	Node string
+	// Session is that of this process among those of the database (see pgnodes): mail is accepted while its lease runs,
+	// and otherwise refused with ErrNoLease. "" needs no lease.
+	Session string
 	// SmallBody is the size in bytes up to which a body is one row; 0 means 128 KiB, and it is no more than that.
 	SmallBody int
 	// Readers is how many reads may run at once; 0 means 4. The store keeps up to twice as many connections and four
@@ -63,7 +67,13 @@ type besides = sqlrecords.Store
 // errClosed is what every method answers after Close.
 var errClosed = errors.New("pgstore: the store is closed")
 
+// ErrNoLease: the lease of this gateway on itself has ended, and nothing was accepted.
+var ErrNoLease = errors.New("pgstore: the lease of this gateway has ended; others may have taken its work over")
+
 var _ queue.Store = (*Store)(nil)
+
+// Nodes returns where the gateways of this database find each other; the caller closes it.
+func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed) }
 
 // Open connects to the database, asserts that what it commits is durable, and brings the tables to the newest form. It
 // answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on.

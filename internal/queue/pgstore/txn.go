@@ -8,6 +8,7 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/database"
 	"postern/internal/queue/group"
+	"postern/internal/queue/pgnodes"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/stored"
 )
@@ -28,6 +29,8 @@ type txn struct {
 	messages   int           // that want a number
 	seqs       []int64       // numbers for them
 	lock       int64         // advisory, 0 for none
+	fenced     bool          // it is nothing without the lease of this gateway
+	leased     bool          // which runs
 	refers     bool          // it makes deliveries refer to sites, or changes these
 	rows       map[queue.DeliveryID]*deliveryRow
 	known      map[queue.SiteKey]bool
@@ -155,6 +158,12 @@ func (t *txn) look() error {
 		return nil
 	}
 	t.begin(&b)
+	if t.fenced {
+		b.Add(pgnodes.Fence, func(database.Row) error {
+			t.leased = true
+			return nil
+		}, t.s.cfg.Session)
+	}
 	if len(t.leases) > 0 {
 		t.rows = make(map[queue.DeliveryID]*deliveryRow, len(t.leases))
 		ids := make([]int64, len(t.leases))

@@ -163,3 +163,6 @@ func (r row) Time(i int) time.Time {
 	}
 	return time.UnixMicro(r.Int(i)).UTC()
 }
+
+// Notified waits until somebody notifies of a channel that this connection listens on.
+func (c *Conn) Notified(ctx context.Context) error { return c.raw.WaitForNotification(ctx) }

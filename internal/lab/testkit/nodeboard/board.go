@@ -75,7 +75,7 @@ func (b *Board) Renew(_ context.Context, r nodes.Report) (nodes.Answer, error) {
 	defer b.mu.Unlock()
 	now := b.Now()
 	e := b.nodes[r.Session]
-	if e != nil && !r.Anew && !e.Until.After(now) {
+	if !r.Anew && (e == nil || !e.Until.After(now)) {
 		return nodes.Answer{}, nodes.ErrEnded
 	}
 	if e == nil {

@@ -18,10 +18,13 @@ func Conform(t *testing.T, r nodes.Registry, sleep func(time.Duration), store fu
 
 func conformNodes(t *testing.T, r nodes.Registry, sleep func(time.Duration)) {
 	ctx := t.Context()
+	begun := map[string]bool{}
 	renew := func(session, name string, mark nodes.Mark) nodes.Answer {
 		t.Helper()
+		anew := !begun[session]
+		begun[session] = true
 		a, err := r.Renew(ctx, nodes.Report{Session: session, Name: name, Release: "1", API: "gw:8025", Lease: 2 * time.Second,
-			InForce: mark, Latency: time.Millisecond, Held: 7})
+			InForce: mark, Latency: time.Millisecond, Held: 7, Anew: anew})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,6 +41,9 @@ func conformNodes(t *testing.T, r nodes.Registry, sleep func(time.Duration)) {
 			out[e.Session+" "+string(e.StateAt(all.Now))] = e
 		}
 		return out
+	}
+	if _, err := r.Renew(ctx, nodes.Report{Session: "x", Name: "x", Lease: time.Second}); !errors.Is(err, nodes.ErrEnded) {
+		t.Errorf("a lease that nobody knows was prolonged: %v", err)
 	}
 	first := renew("b1", "gw-b", nodes.Mark{Rules: 3, Number: 9})
 	renew("a1", "gw-a", nodes.Mark{})
@@ -90,7 +96,7 @@ func conformMarks(t *testing.T, r nodes.Registry, store func(int64)) {
 	ctx := t.Context()
 	newest := func() nodes.Mark {
 		t.Helper()
-		a, err := r.Renew(ctx, nodes.Report{Session: "m", Name: "m", Lease: time.Second})
+		a, err := r.Renew(ctx, nodes.Report{Session: "m", Name: "m", Lease: time.Second, Anew: true})
 		if err != nil {
 			t.Fatal(err)
 		}
