@@ -370,6 +370,7 @@ func (c *Config) checkDelivery(d *decoder) {
 		{"limits.command_timeout", c.Limits.CommandTimeout},
 		{"limits.crowded_timeout", c.Limits.CrowdedTimeout},
 		{"limits.handshake_timeout", c.Limits.HandshakeTimeout},
+		{"limits.proxy_timeout", c.Limits.ProxyTimeout},
 		{"limits.data_timeout", c.Limits.DataTimeout},
 		{"limits.session_time", c.Limits.SessionTime},
 		{"limits.transaction_time", c.Limits.TransactionTime},

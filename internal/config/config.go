@@ -61,6 +61,9 @@ type Listen struct {
 	RequireTLS bool `toml:"require_tls"`
 	// Offer AUTH, inside TLS only. Submission always has it.
 	Auth bool `toml:"auth"`
+	// Networks of load balancers. A connection from there must begin with a PROXY header (version 1 or 2), and the
+	// address in it counts as the client's everywhere: one in relay.networks may relay. From elsewhere none is read.
+	Proxy []netip.Prefix `toml:"proxy" example:"['192.0.2.10/32']"`
 }
 
 // TLS is about the gateway's own certificates, for clients that connect to it.
@@ -356,6 +359,8 @@ type Limits struct {
 	CrowdedTimeout Duration `toml:"crowded_timeout"`
 	// How long a TLS handshake may take in all.
 	HandshakeTimeout Duration `toml:"handshake_timeout"`
+	// How long a load balancer (proxy in [[listen]]) may take for its PROXY header.
+	ProxyTimeout Duration `toml:"proxy_timeout"`
 	// How long a session may send nothing inside a message.
 	DataTimeout Duration `toml:"data_timeout"`
 	// How long one session may last in all. A transaction that is open is not cut by it.

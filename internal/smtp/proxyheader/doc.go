@@ -23,8 +23,8 @@
 //	                           this connection, and is not even looked at
 //
 // Numbers with leading zeros, zones, other spaces than one, a line end without CR and lower case are refused, as the
-// text demands. A header of version 2 may have 4096 octets, several times what its values need; one that announces more is
-// refused at once.
+// text demands. A header of version 2 may have 4096 octets, several times what its values need; one that announces more
+// is refused at once.
 //
 // Ground room. Everything read is hostile: it is bounded, and quoted in errors.
 package proxyheader
