@@ -2,9 +2,9 @@
 # prepare.sh race | peers | crash | browser: gets what a target of the Makefile needs on Debian.
 #
 # race   a C compiler, which the race detector links with; installed from Debian when missing.
-# peers  Postfix and its resolver of MTA-STS, Exim, OpenSMTPD, unbound, nsd, the tools of ldns, swaks, openssl and HAProxy. They are
-#        not installed: as packages some exclude each other and would start on ports 25 and 53. They are downloaded and
-#        unpacked under /var/cache/postern-test (some 50 MB) and run from there: some run as users of their own, who can
+# peers  Postfix and its resolver of MTA-STS, Exim, OpenSMTPD, unbound, nsd, the tools of ldns, swaks, openssl and HAProxy.
+#        They are not installed: as packages some exclude each other and would start on ports 25 and 53. They are downloaded
+#        and unpacked under /var/cache/postern-test (some 60 MB) and run from there: some run as users of their own, who can
 #        enter that folder wherever the clone lies. Exim and OpenSMTPD insist on the system users their packages would make,
 #        so these are made.
 # crash  strace, and what makes and mounts file systems of ext4 and xfs; installed from Debian when missing.

@@ -7,8 +7,8 @@
 //
 // Behind it every room asks a connection for its address and gets the client's: limits, relaying, log, trace and stamp
 // need to know nothing. The header is as good as the network it comes from: whoever can open a connection from there
-// can be any client, those of relay.networks too. A connection from there without a header is closed, for it would count as
-// the balancer.
+// can be any client, those of relay.networks too. A connection from there without a header is closed, for it would
+// count as the balancer.
 //
 // A check of the balancer keeps its own address, where it says so (LOCAL, UNKNOWN). One that opens a connection and
 // closes it without a word is told at debug level alone, and a balancer that is set up wrongly, whose every connection

@@ -86,8 +86,8 @@ func hint(err error) string {
 	case errors.Is(err, proxyheader.ErrNone):
 		return "let the balancer send one (HAProxy: send-proxy-v2, and check-send-proxy for its checks), or take its address out of proxy in [[listen]]"
 	case errors.Is(err, errLate):
-		return "the balancer must send it at once: SMTP clients wait for our greeting (AWS: proxy_protocol_v2.client_to_server.header_placement = on_first_ack); " +
-			"the time is limits.proxy_timeout"
+		return "the balancer must send it at once, for SMTP clients wait for our greeting, and in its checks too (HAProxy: check-send-proxy; " +
+			"AWS: proxy_protocol_v2.client_to_server.header_placement = on_first_ack); the time is limits.proxy_timeout"
 	case errors.Is(err, errFull):
 		return "look at the balancer, which opens connections and does not say for whom"
 	}
