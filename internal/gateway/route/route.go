@@ -92,7 +92,6 @@ func (m Manner) zero() bool { return len(m.Without) == 0 && m.Signed == "" && m.
 func (m Manner) over(general Manner) Manner {
 	m.Without = append(slices.Clone(general.Without), m.Without...)
 	m.Signed = cmp.Or(m.Signed, general.Signed)
-	m.Source = m.Source.over(general.Source)
 	return m
 }
 

@@ -71,7 +71,12 @@ func parseSource(text string) (Source, error) {
 
 // Source is where connections for mail to d come from, without any I/O. To the servers of our own domains the system
 // chooses: they are in a network of ours, to which an address of the world may have no way back.
-func (t *Table) Source(d mail.Domain) Source { return t.manner(d).Source }
+func (t *Table) Source(d mail.Domain) Source {
+	if by, _ := t.named(d); by == ByOwn {
+		return Source{}
+	}
+	return t.ofRoute(d).over(t.cfg.Manner.Source)
+}
 
 // ofRoute is what the route of d says of it.
 func (t *Table) ofRoute(d mail.Domain) Source {

@@ -178,8 +178,6 @@ func (t *Table) named(d mail.Domain) (by By, to []HostPort) {
 func (t *Table) manner(d mail.Domain) Manner {
 	m, _ := t.manners.of(d)
 	m = m.over(t.cfg.Manner)
-	if by, _ := t.named(d); by == ByOwn {
-		m.Source = Source{}
-	}
+	m.Source = t.Source(d)
 	return m
 }
