@@ -247,9 +247,9 @@ type DNS struct {
 type Delivery struct {
 	// The name we say in EHLO to other servers. Empty: the hostname.
 	Helo mail.Domain `toml:"helo" example:"'out.example.com'"`
-	// Addresses of this machine that connections to other mail servers come from, one of IPv4, one of IPv6 or both; mail
-	// never leaves by another one of that family. To the servers of a [[domain]], and of a family that is missing, the
-	// system chooses.
+	// Addresses of this machine that connections to other mail servers come from, one of IPv4, one of IPv6 or both;
+	// mail never leaves by another one of that family. To the servers of a [[domain]], and of a family that is missing,
+	// the system chooses.
 	Source []netip.Addr `toml:"source" example:"['192.0.2.5', '2001:db8::5']"`
 	// The port of MX hosts.
 	Port uint16 `toml:"port"`

@@ -69,7 +69,7 @@ func Definitions() []Definition {
 	return []Definition{
 		{sessions, Gauge, "SMTP sessions open now.", []string{"listener"}},
 		{handshakeFailures, Counter, "TLS handshakes of clients that failed.", []string{"listener"}},
-		{proxyRefused, Counter, "Connections of load balancers closed for want of a good PROXY header.", []string{"listener"}},
+		{proxyRefused, Counter, "Connections without a good PROXY header.", []string{"listener"}},
 		{logins, Counter, "AUTH attempts by result (ok, failed).", []string{"result"}},
 		{refused, Counter, "SMTP commands refused, by reply code.", []string{"code"}},
 		{recipientsAsked, Counter, "Questions to our own servers whether a recipient exists, by result (known, unknown, unanswered).", []string{"result"}},
