@@ -45,6 +45,8 @@ func TestDangersAreNamed(t *testing.T) {
 		{"load balancers of everybody, and clients who relay", listen("proxy = [\"::ffff:0.0.0.0/96\", \"::/0\"]") + relay(`"10.0.0.0/8"`), "!listen[0].proxy !listen[0].proxy"},
 		{"load balancers at a provider", listen("proxy = [\"81.2.0.0/15\", \"2a02:8000::/24\"]"), "listen[0].proxy[0] listen[0].proxy[1]"},
 		{"load balancers who relay", listen("proxy = [\"192.0.2.1/32\", \"10.0.0.1/32\", \"::ffff:10.9.0.0/112\"]") + relay(`"10.0.0.0/8", "fd00::/8"`), "listen[0].proxy[1] listen[0].proxy[2]"},
+		{"load balancers of web clients", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"web\"\nproxy = [\"10.0.0.1/32\"]\n" + certificate + relay(`"10.0.0.0/8"`), ""},
+		{"load balancers of all web clients", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"web\"\nproxy = [\"0.0.0.0/0\"]\n" + certificate + relay(`"10.0.0.0/8"`), "listen[0].proxy"},
 		{"load balancers with host bits", listen("proxy = [\"192.0.2.10/24\"]"), "!listen[0].proxy[0]"},
 		{"a single label", "hostname = \"mail\"", "hostname"},
 		{"localhost", "hostname = \"localhost\"", "hostname"},

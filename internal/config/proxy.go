@@ -10,7 +10,11 @@ func (c *Config) proxyDangers() (out []Finding) {
 	const hint = `name the load balancers alone, as in proxy = ["192.0.2.10/32"]`
 	for i, l := range c.Listen {
 		key := fmt.Sprintf("listen[%d].proxy", i)
-		if every := c.proxyOfAll(key, l.Proxy, hint); len(every) > 0 {
+		var relays []netip.Prefix // who may relay there
+		if l.Mode.TakesMail() {
+			relays = unmapped(c.Relay.Networks)
+		}
+		if every := proxyOfAll(key, l.Proxy, len(relays) > 0, hint); len(every) > 0 {
 			out = append(out, every...)
 			continue
 		}
@@ -24,7 +28,7 @@ func (c *Config) proxyDangers() (out []Finding) {
 				out = append(out, Finding{Key: at, Hint: hint, What: fmt.Sprintf("%s are many public addresses, and everybody there may say to be any client", n)})
 				continue
 			}
-			for _, r := range unmapped(c.Relay.Networks) {
+			for _, r := range relays {
 				if n.Overlaps(r) {
 					out = append(out, Finding{Key: at, Hint: "take the load balancers out of relay.networks: their clients are known by their own addresses",
 						What: fmt.Sprintf("%s may relay (relay.networks has %s), and so may every client that the load balancer there does not name (UNKNOWN)", n, r)})
@@ -37,13 +41,13 @@ func (c *Config) proxyDangers() (out []Finding) {
 }
 
 // proxyOfAll finds a listener at which everybody may say to be any client.
-func (c *Config) proxyOfAll(key string, networks []netip.Prefix, hint string) (out []Finding) {
+func proxyOfAll(key string, networks []netip.Prefix, relays bool, hint string) (out []Finding) {
 	for _, every := range []string{"0.0.0.0/0", "::/0"} {
 		if !covered(netip.MustParsePrefix(every), unmapped(networks)) {
 			continue
 		}
 		f := Finding{Key: key, Hint: hint, What: fmt.Sprintf("every address of %s may say to be any client: limits of clients, log and trace tell what a stranger wrote", every)}
-		if len(c.Relay.Networks) > 0 {
+		if relays {
 			f.Fatal = true
 			f.What = fmt.Sprintf("an open relay: every address of %s may say to be any client, one of relay.networks too", every)
 		}

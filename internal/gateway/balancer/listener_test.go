@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,13 @@ func (s *sink) Emit(e event.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = append(s.told, e.(event.ProxyRefused))
+}
+
+// all is what it was told.
+func (s *sink) all() []event.ProxyRefused {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.told)
 }
 
 // world is a listener behind a balancer's header in a bubble.
@@ -129,7 +137,7 @@ func TestWhoAClientIs(t *testing.T) {
 				}()
 				got := w.accept()
 				if got == nil {
-					t.Errorf("%s: no connection: %+v", name, w.sink.told)
+					t.Errorf("%s: no connection: %+v", name, w.sink.all())
 					return
 				}
 				if r := got.RemoteAddr().String(); r != c.client && !strings.HasPrefix(r, c.client+":") && !strings.HasPrefix(r, "["+c.client+"]:") {
@@ -143,8 +151,8 @@ func TestWhoAClientIs(t *testing.T) {
 					t.Errorf("%s: after the header come %q, %v, want %q", name, left, err, c.left)
 				}
 				got.Close()
-				if len(w.sink.told) > 0 {
-					t.Errorf("%s: told %+v", name, w.sink.told)
+				if len(w.sink.all()) > 0 {
+					t.Errorf("%s: told %+v", name, w.sink.all())
 				}
 			})
 		}
@@ -183,10 +191,10 @@ func TestWithoutAHeaderABalancerIsRefused(t *testing.T) {
 				}
 			}
 			synctest.Wait()
-			if len(w.sink.told) != 1 {
-				t.Fatalf("%s: told %+v", name, w.sink.told)
+			if len(w.sink.all()) != 1 {
+				t.Fatalf("%s: told %+v", name, w.sink.all())
 			}
-			e := w.sink.told[0]
+			e := w.sink.all()[0]
 			if e.Listener != "world" || e.Balancer.String() != haIP || e.Check != c.check || e.Again ||
 				!strings.Contains(e.Text, c.text) || !strings.Contains(e.Hint, c.hint) || (e.Hint == "") != c.check {
 				t.Errorf("%s: told %+v", name, e)
@@ -207,13 +215,13 @@ func TestABalancerThatIsSetUpWronglyFillsNoLog(t *testing.T) {
 			nc.Close()
 			time.Sleep(2 * time.Second)
 		}
-		for _, e := range w.sink.told {
+		for _, e := range w.sink.all() {
 			if !e.Again {
 				aloud++
 			}
 		}
-		if len(w.sink.told) != 150 || aloud != 5 {
-			t.Errorf("%d refusals, of which %d aloud, want 150 and 5", len(w.sink.told), aloud)
+		if len(w.sink.all()) != 150 || aloud != 5 {
+			t.Errorf("%d refusals, of which %d aloud, want 150 and 5", len(w.sink.all()), aloud)
 		}
 	})
 }
@@ -226,15 +234,15 @@ func TestConnectionsThatWaitAreBounded(t *testing.T) {
 			all = append(all, w.dial(haIP))
 		}
 		synctest.Wait()
-		if len(w.sink.told) != 10 || !strings.Contains(w.sink.told[0].Text, "256 connections wait") {
-			t.Errorf("told %d times: %+v", len(w.sink.told), w.sink.told)
+		if len(w.sink.all()) != 10 || !strings.Contains(w.sink.all()[0].Text, "256 connections wait") {
+			t.Errorf("told %d times: %+v", len(w.sink.all()), w.sink.all())
 		}
 		time.Sleep(6 * time.Second) // they are closed, and others come in
 		nc := w.dial(haIP)
 		io.WriteString(nc, hdr)
 		synctest.Wait()
-		if len(w.sink.told) != balancer.Waiting+10 {
-			t.Errorf("told %d times", len(w.sink.told))
+		if len(w.sink.all()) != balancer.Waiting+10 {
+			t.Errorf("told %d times", len(w.sink.all()))
 		}
 		for _, nc := range append(all, nc) {
 			nc.Close()
