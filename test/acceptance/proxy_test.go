@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -108,6 +110,43 @@ func TestTheClientBehindALoadBalancer(t *testing.T) {
 	c.Say("EHLO client.test", "250")
 	c.Say("MAIL FROM:<a@home.test>", "250")
 	c.Say("RCPT TO:<b@part.test>", "550")
+}
+
+// TestASocketOfSystemdBehindALoadBalancer: the header is read at a socket that was handed over as well.
+func TestASocketOfSystemdBehindALoadBalancer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	balancer := harness.NewIP()
+	w.More = append([]string{fmt.Sprintf("proxy = [%q]\n", balancer+"/32")}, w.More...)
+	l, err := net.Listen("tcp", w.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	defer f.Close()
+	w.Configure()
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" serve --config "$1"`, harness.Binary(), w.ConfigFile())
+	cmd.Env, cmd.ExtraFiles = append(os.Environ(), "LISTEN_FDS=1"), []*os.File{f}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	}()
+	c := harness.Dial(t, w.Addr, balancer)
+	c.Raw(proxyHeader(2, "203.0.113.9"))
+	c.Wants("220")
+	c.Say("EHLO client.test", "250")
+	c.Transaction("a@world.test", []string{"anna@home.test"}, harness.Message("a@world.test", []string{"anna@home.test"}, "by systemd"))
+	harness.Eventually(t, harness.Patience, "the mail", func() bool { return len(harness.Bodies(w.Home(), "by systemd\r\n")) > 0 })
+	if first, _, _ := strings.Cut(harness.Bodies(w.Home(), "by systemd\r\n")[0].Data, "\r\n"); !strings.Contains(first, "[203.0.113.9]") {
+		t.Errorf("stamped %s", first)
+	}
 }
 
 // TestMailLeavesByTheSource: connections come from the address that the configuration or the route names.
