@@ -21,6 +21,7 @@ func lattice() map[string]string {
 		"mail":               "",
 		"operator/audit":     "",
 		"queue/wal":          "",
+		"smtp/proxyheader":   "",
 		"smtp/tlsprobe":      "",
 		"platform/tomlfile":  "",
 		"platform/passhash":  "",
@@ -97,6 +98,7 @@ func lattice() map[string]string {
 		"gateway/inforce":  "mail policy policy/rules queue operator/audit gateway/route",
 		"gateway/intake":   "mail smtp policy policy/tlsrpt event queue smtp/smtpserver gateway/clientname gateway/inforce gateway/route",
 
+		"gateway/balancer":   "event smtp/proxyheader",
 		"gateway/clientname": "mail dns",
 		"gateway/nodes":      "",
 		"gateway/stscache":   "mail smtp policy policy/sts policy/tlsrpt dns gateway/webclient platform/records",
@@ -148,7 +150,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
-		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/tlsprobe",
+		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/proxyheader", "smtp/tlsprobe",
 		"operator/access", "operator/trace", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }
 

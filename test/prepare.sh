@@ -2,9 +2,9 @@
 # prepare.sh race | peers | postgres | crash | browser: gets what a target of the Makefile needs on Debian.
 #
 # race   a C compiler, which the race detector links with; installed from Debian when missing.
-# peers  Postfix and its resolver of MTA-STS, Exim, OpenSMTPD, unbound, nsd, the tools of ldns, swaks and openssl. They are
-#        not installed: as packages some exclude each other and would start on ports 25 and 53. They are downloaded and
-#        unpacked under /var/cache/postern-test (some 50 MB) and run from there: some run as users of their own, who can
+# peers  Postfix and its resolver of MTA-STS, Exim, OpenSMTPD, unbound, nsd, the tools of ldns, swaks, openssl and HAProxy.
+#        They are not installed: as packages some exclude each other and would start on ports 25 and 53. They are downloaded
+#        and unpacked under /var/cache/postern-test (some 60 MB) and run from there: some run as users of their own, who can
 #        enter that folder wherever the clone lies. Exim and OpenSMTPD insist on the system users their packages would make,
 #        so these are made.
 # postgres  PostgreSQL's server and its programs, unpacked beside the peers; not where they are installed.
@@ -61,7 +61,7 @@ browser() {
 }
 
 # The programs the tests start, below the folder where the packages were unpacked.
-programs=(usr/sbin/postfix usr/lib/postfix/sbin/{master,smtpd,smtp,cleanup,qmgr,tlsmgr} usr/sbin/{exim4,smtpd,unbound,nsd}
+programs=(usr/sbin/postfix usr/lib/postfix/sbin/{master,smtpd,smtp,cleanup,qmgr,tlsmgr} usr/sbin/{exim4,smtpd,unbound,nsd,haproxy}
 	usr/bin/{ldns-keygen,ldns-signzone,python3})
 
 # whole reports whether every program of an unpacked root finds the libraries it is linked with, there or on this machine.
@@ -99,7 +99,7 @@ unpack() {
 
 peers() {
 	local dir=/var/cache/postern-test/peers packages=(postfix postfix-mta-sts-resolver
-		exim4-daemon-light opensmtpd unbound nsd ldnsutils swaks libnet-ssleay-perl openssl)
+		exim4-daemon-light opensmtpd unbound nsd ldnsutils swaks libnet-ssleay-perl openssl haproxy)
 	command -v apt-get >/dev/null || missing "the tests with real peers need Debian's packages of ${packages[*]}"
 	[ "$(id -u)" = 0 ] || missing "real mail servers only start as root; run: sudo make e2e"
 	mkdir -p -m 755 "${dir%/*}"

@@ -290,7 +290,8 @@ func (c *Config) checkRoutes(d *decoder) {
 		if len(r.Match) == 0 {
 			d.fail(path+".match", "must name the domains of this route", `write match = ["partner.test", "*.partner.test"]`)
 		}
-		if len(r.To) == 0 && len(r.Without) == 0 && r.Signed8Bit == "" {
+		checkSource(d, path+".source", r.Source)
+		if len(r.To) == 0 && len(r.Without) == 0 && r.Signed8Bit == "" && len(r.Source) == 0 {
 			d.fail(path+".to", "must name the hosts that take this mail", `write to = ["mx.partner.test:25"]`)
 		}
 		for k := range c.Route[:i] {
@@ -330,7 +331,22 @@ func matchPattern(m string) (string, error) {
 	return name.String(), nil
 }
 
+// checkSource examines where connections are to come from. Whether this machine has the addresses is seen at the start.
+func checkSource(d *decoder, path string, addrs []netip.Addr) {
+	const hint = `write source = ["192.0.2.5", "2001:db8::5"], of this machine, or leave it out`
+	for i, a := range addrs {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if a = a.Unmap(); a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
+			d.fail(at, fmt.Sprintf("%s is not an address that connections can come from", a), hint)
+		}
+		if slices.ContainsFunc(addrs[:i], func(b netip.Addr) bool { return b.Unmap().BitLen() == a.BitLen() }) {
+			d.fail(at, fmt.Sprintf("%s is another address of the same family: there can be one of IPv4 and one of IPv6", a), hint)
+		}
+	}
+}
+
 func (c *Config) checkDelivery(d *decoder) {
+	checkSource(d, "delivery.source", c.Delivery.Source)
 	if c.Delivery.Ratchet == RatchetHold && c.Delivery.RatchetHold.Duration >= c.Delivery.Lifetime.Duration {
 		d.fail("delivery.ratchet_hold", "must be shorter than delivery.lifetime, or mail is returned before it may go", `write ratchet_hold = "4h"`)
 	}
@@ -368,6 +384,7 @@ func (c *Config) checkDelivery(d *decoder) {
 		{"limits.command_timeout", c.Limits.CommandTimeout},
 		{"limits.crowded_timeout", c.Limits.CrowdedTimeout},
 		{"limits.handshake_timeout", c.Limits.HandshakeTimeout},
+		{"limits.proxy_timeout", c.Limits.ProxyTimeout},
 		{"limits.data_timeout", c.Limits.DataTimeout},
 		{"limits.session_time", c.Limits.SessionTime},
 		{"limits.transaction_time", c.Limits.TransactionTime},

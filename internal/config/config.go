@@ -64,6 +64,9 @@ type Listen struct {
 	RequireTLS bool `toml:"require_tls"`
 	// Offer AUTH, inside TLS only. Submission always has it.
 	Auth bool `toml:"auth"`
+	// Networks of load balancers. A connection from there must begin with a PROXY header (version 1 or 2), and the
+	// address in it counts as the client's everywhere: one in relay.networks may relay. From elsewhere none is read.
+	Proxy []netip.Prefix `toml:"proxy" example:"['192.0.2.10/32']"`
 }
 
 // TLS is about the gateway's own certificates, for clients that connect to it.
@@ -215,6 +218,8 @@ type Route struct {
 	Without []Extension `toml:"without" example:"['pipelining']"`
 	// As delivery.signed_8bit, for this mail. Empty: as there.
 	Signed8Bit Signed8Bit `toml:"signed_8bit" example:"'bounce'"`
+	// As delivery.source, for this mail. A family that is missing: as there.
+	Source []netip.Addr `toml:"source" example:"['192.0.2.5']"`
 }
 
 // DNS is about finding other servers.
@@ -245,6 +250,10 @@ type DNS struct {
 type Delivery struct {
 	// The name we say in EHLO to other servers. Empty: the hostname.
 	Helo mail.Domain `toml:"helo" example:"'out.example.com'"`
+	// Addresses of this machine that connections to other mail servers come from, one of IPv4, one of IPv6 or both;
+	// mail never leaves by another one of that family. To the servers of a [[domain]], and of a family that is missing,
+	// the system chooses.
+	Source []netip.Addr `toml:"source" example:"['192.0.2.5', '2001:db8::5']"`
 	// The port of MX hosts.
 	Port uint16 `toml:"port"`
 	// Addresses never delivered to by MX. Hosts named in a domain or route are not concerned.
@@ -359,6 +368,8 @@ type Limits struct {
 	CrowdedTimeout Duration `toml:"crowded_timeout"`
 	// How long a TLS handshake may take in all.
 	HandshakeTimeout Duration `toml:"handshake_timeout"`
+	// How long a load balancer (proxy in [[listen]]) may take for its PROXY header.
+	ProxyTimeout Duration `toml:"proxy_timeout"`
 	// How long a session may send nothing inside a message.
 	DataTimeout Duration `toml:"data_timeout"`
 	// How long one session may last in all. A transaction that is open is not cut by it.

@@ -17,7 +17,7 @@ import (
 // Dangers names what a gateway would do as it is told and what is hardly meant: letting strangers relay, showing the
 // console to everybody, a name nobody can find. It reads no file that the configuration names.
 func (c *Config) Dangers() []Finding {
-	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(), c.deliveryDangers(), c.stsDangers(), c.acmeDangers(), c.fileDangers())
+	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(), c.proxyDangers(), c.deliveryDangers(), c.stsDangers(), c.acmeDangers(), c.fileDangers())
 }
 
 // Public networks with at most so many bits hold whole countries: who lets one relay lets strangers relay. Those of
@@ -97,6 +97,9 @@ func (c *Config) hostBits() (out []Finding) {
 	look("relay.networks", c.Relay.Networks)
 	for i, r := range c.RelayClient {
 		look(fmt.Sprintf("relay_client[%d].networks", i), r.Networks)
+	}
+	for i, l := range c.Listen {
+		look(fmt.Sprintf("listen[%d].proxy", i), l.Proxy)
 	}
 	look("delivery.deny_networks", c.Delivery.DenyNetworks)
 	look("delivery.revocation_networks", c.Delivery.RevocationNetworks)

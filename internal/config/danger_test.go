@@ -17,6 +17,7 @@ func TestDangersAreNamed(t *testing.T) {
 	acme := func(more string) string {
 		return "[tls.acme]\ndirectory = \"https://ca.test/dir\"\nagree = true\n" + more + "\n"
 	}
+	listen := func(more string) string { return "[[listen]]\naddress = \":25\"\n" + more + "\n" }
 	web := "[[listen]]\nmode = \"web\"\n" + certificate
 	for _, tc := range []struct {
 		name, text string
@@ -38,6 +39,15 @@ func TestDangersAreNamed(t *testing.T) {
 		{"host bits", relay(`"10.1.2.3/8", "10.1.2.3/32"`) + "[[relay_client]]\nnetworks = [\"10.9.9.9/16\"]\nsenders = [\"*\"]\n" +
 			"[delivery]\ndeny_networks = [\"127.0.0.1/8\", \"fe80::1/10\"]\nrevocation_networks = [\"10.1.1.1/24\"]\n[policies]\nnetworks = [\"10.2.1.1/24\"]\n",
 			"!relay.networks[0] !relay_client[0].networks[0] !delivery.deny_networks[0] !delivery.deny_networks[1] !delivery.revocation_networks[0] !policies.networks[0]"},
+		{"a load balancer", listen("proxy = [\"192.0.2.10/32\", \"2001:db8::a/128\", \"81.2.3.4/32\"]") + relay(`"10.0.0.0/8"`), ""},
+		{"load balancers of everybody", listen("proxy = [\"0.0.0.0/0\"]"), "listen[0].proxy"},
+		{"load balancers of everybody in two halves", listen("proxy = [\"::/1\", \"8000::/1\"]"), "listen[0].proxy"},
+		{"load balancers of everybody, and clients who relay", listen("proxy = [\"::ffff:0.0.0.0/96\", \"::/0\"]") + relay(`"10.0.0.0/8"`), "!listen[0].proxy !listen[0].proxy"},
+		{"load balancers at a provider", listen("proxy = [\"81.2.0.0/15\", \"2a02:8000::/24\"]"), "listen[0].proxy[0] listen[0].proxy[1]"},
+		{"load balancers who relay", listen("proxy = [\"192.0.2.1/32\", \"10.0.0.1/32\", \"::ffff:10.9.0.0/112\"]") + relay(`"10.0.0.0/8", "fd00::/8"`), "listen[0].proxy[1] listen[0].proxy[2]"},
+		{"load balancers of web clients", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"web\"\nproxy = [\"10.0.0.1/32\"]\n" + certificate + relay(`"10.0.0.0/8"`), ""},
+		{"load balancers of all web clients", "hostname = \"gw.home.test\"\n[[listen]]\nmode = \"web\"\nproxy = [\"0.0.0.0/0\"]\n" + certificate + relay(`"10.0.0.0/8"`), "listen[0].proxy"},
+		{"load balancers with host bits", listen("proxy = [\"192.0.2.10/24\"]"), "!listen[0].proxy[0]"},
 		{"a single label", "hostname = \"mail\"", "hostname"},
 		{"localhost", "hostname = \"localhost\"", "hostname"},
 		{"a name of this machine", "hostname = \"gw.localdomain\"", "hostname"},

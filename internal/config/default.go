@@ -57,6 +57,7 @@ func Default() *Config {
 			CommandTimeout:       Duration{5 * time.Minute},
 			CrowdedTimeout:       Duration{10 * time.Second},
 			HandshakeTimeout:     Duration{time.Minute},
+			ProxyTimeout:         Duration{5 * time.Second},
 			DataTimeout:          Duration{5 * time.Minute},
 			SessionTime:          Duration{time.Hour},
 			TransactionTime:      Duration{4 * time.Hour},

@@ -122,6 +122,15 @@ type (
 		Text     string
 		Shown    []byte // as of Disconnected
 	}
+	// ProxyRefused: a connection of a load balancer was closed, since its PROXY header did not say who the client is.
+	// Check says that it was closed by the other side before a word, as whoever looks whether a port is open does;
+	// Again, that this was told of within the minute.
+	ProxyRefused struct {
+		Listener     string
+		Balancer     netip.Addr
+		Text, Hint   string
+		Check, Again bool
+	}
 	// Refused: a command of a client was refused.
 	Refused struct {
 		Listener string
@@ -333,6 +342,7 @@ func (Started) event()            {}
 func (Connected) event()          {}
 func (Disconnected) event()       {}
 func (HandshakeFailed) event()    {}
+func (ProxyRefused) event()       {}
 func (Refused) event()            {}
 func (RecipientAsked) event()     {}
 func (LoggedIn) event()           {}

@@ -125,6 +125,14 @@ func configCases() []configCase {
 		{name: "a console for everybody", change: set("admin.listen", `"0.0.0.0:0"`), key: "admin.listen", words: "TLS is off", fatal: true},
 		{name: "no resolver", change: set("dns.servers", `["resolver.test"]`), key: "dns.servers[0]", words: "not the address", fatal: true, refused: true},
 		{name: "a resolver that is never asked", change: set("dns.servers", `["127.0.0.1:9", "192.0.2.53"]`), key: "dns.servers", words: "never asked"},
+		{name: "a source that this machine does not have", change: set("delivery.source", `["127.0.0.1", "2001:db8::77"]`), key: "delivery.source[1]", words: "cannot come from 2001:db8::77", fatal: true, refused: true},
+		{name: "a route's source that this machine does not have", change: more("[[route]]\nmatch = [\"p.test\"]\nsource = [\"192.0.2.77\"]\n"), key: "route[0].source[0]", words: "cannot come from 192.0.2.77", fatal: true, refused: true},
+		{name: "two sources of a family", change: set("delivery.source", `["127.0.0.1", "127.0.0.2"]`), key: "delivery.source[1]", words: "of the same family", fatal: true, refused: true},
+		{name: "a source that is a zone", change: set("delivery.source", `["fe80::1%lo"]`), key: "delivery.source[0]", words: "not an address", fatal: true, refused: true},
+		{name: "a load balancer that may relay", change: func(w *world) {
+			w.Settings["relay.networks"] = `["127.0.0.0/8"]`
+			w.More = append([]string{"proxy = [\"127.0.0.5/32\"]\n"}, w.More...)
+		}, key: "listen[0].proxy[0]", words: "may relay"},
 		{name: "no certificate file", change: set("tls.certificates", `[{cert = "gone.pem", key = "gw.key"}]`), key: "tls.certificates[0]", words: "no such file", fatal: true, refused: true},
 		{name: "a key of another certificate", change: both(func(w *world) { w.Certificate("other", "other.test") }, set("tls.certificates", `[{cert = "gw.pem", key = "other.key"}]`)),
 			key: "tls.certificates[0]", words: "does not match", fatal: true, refused: true},

@@ -34,6 +34,8 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		a.ip("client", e.Client)
 		a.text("text", e.Text)
 		return slog.LevelWarn, "tls-failed", a
+	case event.ProxyRefused:
+		return proxyLine(e)
 	case event.LoggedIn:
 		return loginLine(e)
 	case event.Refused:
@@ -77,6 +79,19 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return slog.LevelDebug, "records-checked", a
 	}
 	return adminLine(e)
+}
+
+// proxyLine tells of a load balancer that does not say for whom it comes.
+func proxyLine(e event.ProxyRefused) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("listener", e.Listener)
+	a.ip("client", e.Balancer)
+	a.text("text", e.Text)
+	a.text("hint", e.Hint)
+	if e.Check || e.Again {
+		return slog.LevelDebug, "proxy-refused", a
+	}
+	return slog.LevelWarn, "proxy-refused", a
 }
 
 // reportLine tells of a report about TLS. That one could not be sent is no matter of mail, and somebody misses it.

@@ -36,6 +36,8 @@ func sample() []event.Event {
 		event.Connected{Listener: "smtp", Client: client},
 		event.Disconnected{Listener: "smtp", Client: client, Messages: 2, Took: 1500 * time.Millisecond, Why: "quit"},
 		event.HandshakeFailed{Listener: "smtp", Client: client, Text: "remote error: bad certificate"},
+		event.ProxyRefused{Listener: "smtp", Balancer: client, Text: "no PROXY header", Hint: "let it send one"},
+		event.ProxyRefused{Listener: "smtp", Balancer: client, Text: "the connection was closed before a word", Check: true},
 		event.Refused{Listener: "smtp", Client: client, Command: "RCPT", From: "x@y.test", To: "z@w.test", Code: 550, Status: "5.7.1", Text: "no relaying"},
 		event.LoggedIn{Listener: "sub", Client: client, User: "ann", OK: true},
 		event.LoggedIn{Listener: "sub", Client: client, User: "bob"},

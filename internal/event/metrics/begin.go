@@ -97,5 +97,6 @@ func (m *Metrics) Listeners(names ...string) {
 	for _, name := range names {
 		m.gauges[sessions].WithLabelValues(name)
 		m.add(handshakeFailures, 0, name)
+		m.add(proxyRefused, 0, name)
 	}
 }

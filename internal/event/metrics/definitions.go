@@ -30,6 +30,7 @@ const (
 	attempts           = "postern_attempts_total"
 	attemptTime        = "postern_attempt_seconds"
 	handshakeFailures  = "postern_inbound_handshake_failures_total"
+	proxyRefused       = "postern_proxy_refused_total"
 	sessions           = "postern_sessions"
 	refused            = "postern_refused_total"
 	webRequests        = "postern_web_requests_total"
@@ -68,6 +69,7 @@ func Definitions() []Definition {
 	return []Definition{
 		{sessions, Gauge, "SMTP sessions open now.", []string{"listener"}},
 		{handshakeFailures, Counter, "TLS handshakes of clients that failed.", []string{"listener"}},
+		{proxyRefused, Counter, "Connections without a good PROXY header.", []string{"listener"}},
 		{logins, Counter, "AUTH attempts by result (ok, failed).", []string{"result"}},
 		{refused, Counter, "SMTP commands refused, by reply code.", []string{"code"}},
 		{recipientsAsked, Counter, "Questions to our own servers whether a recipient exists, by result (known, unknown, unanswered).", []string{"result"}},

@@ -88,6 +88,10 @@ func (m *Metrics) Emit(e event.Event) {
 		m.gauges[sessions].WithLabelValues(e.Listener).Dec()
 	case event.HandshakeFailed:
 		m.add(handshakeFailures, 1, e.Listener)
+	case event.ProxyRefused:
+		if !e.Check {
+			m.add(proxyRefused, 1, e.Listener)
+		}
 	case event.LoggedIn:
 		m.add(logins, 1, result(e.OK))
 	case event.Refused:

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"postern/internal/gateway/route"
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/smtp/smtpclient"
@@ -107,6 +108,9 @@ func (c *Channel) Would(r policy.Requirement) []policy.Shortfall {
 	c.deliverer.examine(context.Background(), &asIf, r)
 	return policy.Verdict(r, asIf.evidence)
 }
+
+// Source is where the channel was to come from.
+func (c *Channel) Source() route.Source { return c.link.plan.Manner.Source }
 
 // Alive asks the peer, if it has been silent for a while, whether the connection still stands.
 func (c *Channel) Alive(ctx context.Context) bool {

@@ -84,7 +84,7 @@ func (l *ladder) greet(ctx context.Context, t *target, index int) (*smtpclient.C
 	dialCtx, cancel := context.WithTimeout(ctx, l.d.cfg.ConnectTimeout)
 	defer cancel()
 	address := netip.AddrPortFrom(t.addr, t.hop.Port).String()
-	nc, err := l.d.cfg.Dialer.DialContext(dialCtx, "tcp", address)
+	nc, err := l.d.dial(dialCtx, l.plan, netip.AddrPortFrom(t.addr, t.hop.Port))
 	if err != nil {
 		if cause := context.Cause(dialCtx); cause != nil {
 			err = cause // a cancellation may say that the time ran out
@@ -120,6 +120,9 @@ func localOf(nc net.Conn) netip.Addr {
 // dialFailure names why a connection could not be opened.
 func dialFailure(err error, address string) (policy.Reason, string) {
 	var ne net.Error
+	if fault, ok := errors.AsType[*sourceFault](err); ok {
+		return policy.ConnectUnreach, fault.Error()
+	}
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return policy.ConnectRefused, "no server listens at " + address

@@ -31,6 +31,9 @@ type Memory interface {
 // Config is what a Deliverer needs. Dialer and Roots must be set.
 type Config struct {
 	Dialer Dialer
+	// From returns a Dialer whose connections come from an address of this machine (route.Source). Without it mail that
+	// has a source goes nowhere: it never leaves by another address.
+	From func(netip.Addr) Dialer
 	// Roots returns the pools of the named trusts it could read; demands on the others fall short, and the error is for
 	// whoever keeps the roots to tell.
 	Roots func(trusts ...string) (map[string]*x509.CertPool, error)
@@ -111,6 +114,9 @@ func (d *Deliverer) Open(ctx context.Context, site string, plan *route.Plan, r p
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Budget)
 	defer cancel()
+	if source := plan.Manner.Source.String(); source != "" {
+		site += "~" + source // TLS sessions belong to a source as well
+	}
 	l := newLadder(d, site, plan, r)
 	l.admit = admit
 	channel := l.climb(ctx)

@@ -61,7 +61,7 @@ func (d *Deliverer) Look(ctx context.Context, plan *route.Plan, hop *route.Hop, 
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Budget)
 	defer cancel()
 	v := &viewing{Look: &Look{Rung: rung}}
-	nc, err := v.dial(ctx, d, addr, hop.Port)
+	nc, err := v.dial(ctx, d, plan, addr, hop.Port)
 	if err != nil {
 		return v.Look
 	}
@@ -99,12 +99,12 @@ func (v *viewing) step(name string, do func() error) error {
 	return err
 }
 
-func (v *viewing) dial(ctx context.Context, d *Deliverer, addr netip.Addr, port uint16) (nc net.Conn, err error) {
+func (v *viewing) dial(ctx context.Context, d *Deliverer, plan *route.Plan, addr netip.Addr, port uint16) (nc net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
 	defer cancel()
 	address := netip.AddrPortFrom(addr, port).String()
 	err = v.step(StepConnect, func() (err error) {
-		nc, err = d.cfg.Dialer.DialContext(ctx, "tcp", address)
+		nc, err = d.dial(ctx, plan, netip.AddrPortFrom(addr, port))
 		return err
 	})
 	if err != nil {

@@ -17,13 +17,14 @@ import (
 func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	r.servers, r.require = serversOf(group[0].NextHop), group[0].Requirement
 	waives := r.waives(&group[0].Message)
-	if r.channel != nil && (r.channel.Waived() && !waives || !r.channel.Healthy() || !r.channel.Alive(r.effort)) {
+	domain := group[0].Recipient.Address.Domain
+	if r.channel != nil && (r.channel.Waived() && !waives || r.channel.Source() != r.view.Table.Source(domain) ||
+		!r.channel.Healthy() || !r.channel.Alive(r.effort)) {
 		r.closeChannel()
 	}
 	if r.channel != nil {
 		return nil
 	}
-	domain := group[0].Recipient.Address.Domain
 	if !r.enter("to " + r.servers.String()) {
 		return r.crowded(group)
 	}

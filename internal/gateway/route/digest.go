@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -12,7 +13,8 @@ import (
 )
 
 // Digest names what the table says of own domains and routes: equal for equal tables. What only decides whether a host
-// may be dialled and how it is spoken to is not part of it, for that is asked at every plan.
+// may be dialled and how it is spoken to is not part of it, for that is asked at every plan; the sources of routes are,
+// since next hops have them.
 func (t *Table) Digest() string {
 	sum := sha256.New()
 	byName := func(a, b mail.Domain) int { return strings.Compare(a.String(), b.String()) }
@@ -31,8 +33,30 @@ func (t *Table) Digest() string {
 	if t.hosted.any != nil {
 		fmt.Fprintf(sum, "any %q\n", *t.hosted.any)
 	}
+	t.digestSources(sum)
 	fmt.Fprintf(sum, "port %d\n", t.cfg.Port)
 	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// digestSources adds the sources of routes that have one.
+func (t *Table) digestSources(sum io.Writer) {
+	var lines []string
+	say := func(what string, m Manner) {
+		if m.Source != (Source{}) {
+			lines = append(lines, fmt.Sprintf("source %s %s\n", what, m.Source))
+		}
+	}
+	for d, m := range t.manners.exact {
+		say(d.String(), m)
+	}
+	for _, w := range t.manners.wild {
+		say("*."+w.parent.String(), w.value)
+	}
+	if t.manners.any != nil {
+		say("*", *t.manners.any)
+	}
+	slices.Sort(lines)
+	fmt.Fprint(sum, strings.Join(lines, ""))
 }
 
 // Trusts lists the files of private CAs that own domains name, each once.

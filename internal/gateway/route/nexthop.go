@@ -27,6 +27,9 @@ type NextHop struct {
 	// Domain is the recipient domain whose mail exchangers are the hosts, or whose own name named hosts must prove;
 	// zero where named hosts need not.
 	Domain mail.Domain
+	// Source is what the route of the domain says of where connections come from, so that none is shared by two. Where
+	// DNS names the hosts no two domains share one anyway.
+	Source Source
 }
 
 // NextHop says where mail for d goes under r, without any I/O.
@@ -40,6 +43,9 @@ func (t *Table) NextHop(d mail.Domain, r policy.Requirement) NextHop {
 		hosts[i] = h.String()
 	}
 	out := NextHop{By: by, Hosts: strings.Join(hosts, ",")}
+	if by == ByRoute {
+		out.Source = t.ofRoute(d)
+	}
 	if slices.ContainsFunc(r.Demands(), func(p policy.PeerDemand) bool { return p.Names.Domain }) {
 		out.Domain = d
 	}
@@ -47,9 +53,13 @@ func (t *Table) NextHop(d mail.Domain, r policy.Requirement) NextHop {
 }
 
 // String is the text under which a next hop is stored and shown: "mx:clinic.test", "to:mx.partner.test:25,...",
-// "own:mail.internal:25,...", and with a name to prove "to:relay.test:25@clinic.test".
+// "own:mail.internal:25,...", with a source "to:mx.partner.test:25~192.0.2.5", and with a name to prove
+// "to:relay.test:25@clinic.test".
 func (h NextHop) String() string {
 	text := string(h.By) + ":" + h.Hosts
+	if h.Source != (Source{}) {
+		text += "~" + h.Source.String()
+	}
 	switch {
 	case h.By == ByMX:
 		return text + h.Domain.String()
@@ -67,8 +77,12 @@ func ParseNextHop(text string) (h NextHop, err error) {
 		h.Domain, err = mail.ParseDomain(rest)
 	case ByRoute, ByOwn:
 		hosts, domain, proves := strings.Cut(rest, "@")
-		h.Hosts = hosts
-		if proves {
+		var source string
+		var said bool
+		if h.Hosts, source, said = strings.Cut(hosts, "~"); said {
+			h.Source, err = parseSource(source)
+		}
+		if proves && err == nil {
 			h.Domain, err = mail.ParseDomain(domain)
 		}
 	default:

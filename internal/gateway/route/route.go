@@ -76,6 +76,8 @@ type Manner struct {
 	// Signed is what becomes of signed content with 8-bit octets where 8BITMIME is missing: Convert or Bounce, "" as in
 	// Config.Manner, and there Convert.
 	Signed string
+	// Source is where connections come from; see Table.Source.
+	Source Source
 }
 
 // The values of Manner.Signed.
@@ -84,7 +86,7 @@ const (
 	Bounce  = "bounce"
 )
 
-func (m Manner) zero() bool { return len(m.Without) == 0 && m.Signed == "" }
+func (m Manner) zero() bool { return len(m.Without) == 0 && m.Signed == "" && m.Source == Source{} }
 
 // over is m with what general says besides.
 func (m Manner) over(general Manner) Manner {

@@ -177,5 +177,7 @@ func (t *Table) named(d mail.Domain) (by By, to []HostPort) {
 // manner is how the servers for d are spoken to.
 func (t *Table) manner(d mail.Domain) Manner {
 	m, _ := t.manners.of(d)
-	return m.over(t.cfg.Manner)
+	m = m.over(t.cfg.Manner)
+	m.Source = t.Source(d)
+	return m
 }

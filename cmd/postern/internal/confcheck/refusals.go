@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
@@ -79,6 +80,9 @@ func refusals(cfg *config.Config) (files Files, out []config.Finding) {
 	if _, err = rooms.ACMEBinding(cfg); err != nil {
 		refuse("tls.acme.eab", process.Unreadable(err, string(cfg.TLS.ACME.EAB.Key), "write the secret that the CA gave into that file, which nobody else may read"))
 	}
+	for _, s := range rooms.Sources(cfg) {
+		refuse(s.Key, sourceOf(s.Addr))
+	}
 	files.Secret, err = clientSecret(cfg)
 	refuse("oidc.client_secret_file", err)
 	files.DKIM, err = reportKey(cfg)
@@ -111,6 +115,16 @@ func readable(cert, key config.Path) (*tls.Certificate, error) {
 		file = e.Path
 	}
 	return nil, process.Unreadable(err, file, "put the certificate with its intermediates there, PEM, the server's own first, and the key that belongs to it, which nobody else may read")
+}
+
+// sourceOf says why connections cannot come from an address.
+func sourceOf(source netip.Addr) error {
+	err := rooms.HasSource(source)
+	if err == nil {
+		return nil
+	}
+	return cli.WithHint(fmt.Errorf("connections cannot come from %s: %w", source, bareCause(err)),
+		"name an address that this machine has (`ip address` lists them); for one that comes and goes, set net.ipv4.ip_nonlocal_bind or net.ipv6.ip_nonlocal_bind to 1")
 }
 
 // clientSecret reads the secret of [oidc]; "" where there is none.

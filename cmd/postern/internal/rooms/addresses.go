@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -46,4 +47,33 @@ func AddressesOf(address string) (out []netip.AddrPort) {
 		}
 	}
 	return out
+}
+
+// Source is an address that connections come from, and the key that names it.
+type Source struct {
+	Key  string
+	Addr netip.Addr
+}
+
+// Sources lists all of them.
+func Sources(cfg *config.Config) (out []Source) {
+	add := func(key string, list []netip.Addr) {
+		for i, a := range list {
+			out = append(out, Source{fmt.Sprintf("%s[%d]", key, i), a.Unmap()})
+		}
+	}
+	add("delivery.source", cfg.Delivery.Source)
+	for i := range cfg.Route {
+		add(fmt.Sprintf("route[%d].source", i), cfg.Route[i].Source)
+	}
+	return out
+}
+
+// HasSource says why no connection can come from an address, nil where one can.
+func HasSource(source netip.Addr) error {
+	l, err := net.ListenPacket("udp", netip.AddrPortFrom(source, 0).String())
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }

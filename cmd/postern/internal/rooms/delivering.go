@@ -7,6 +7,7 @@ package rooms
 import (
 	"context"
 	"crypto/tls"
+	"net"
 	"net/netip"
 	"time"
 
@@ -39,20 +40,21 @@ func DefaultForced() (policy.Requirement, error) {
 // Routing says where mail goes. Who asks for MTA-STS policies adds Policies.
 func Routing(cfg *config.Config, r dns.Resolver) route.Config {
 	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port, DenyNetworks: cfg.Delivery.DenyNetworks,
-		LocalAddrs: LocalAddrs(cfg), Resolver: r, Manner: manner(cfg.Delivery.Without, cfg.Delivery.Signed8Bit),
+		LocalAddrs: LocalAddrs(cfg), Resolver: r, Manner: manner(cfg.Delivery.Without, cfg.Delivery.Signed8Bit, cfg.Delivery.Source),
 		DANE: cfg.Policies.DANE.Mode(), STS: cfg.Policies.STS.Mode(), Waivable: cfg.Policies.TLSRequiredNo}
 	for _, d := range cfg.Domain {
 		rc.Own = append(rc.Own, route.Own{Domain: d.Name, To: hops(d.DeliverTo), Trust: string(d.Trust), Pins: d.Pins, Require: d.Require})
 	}
 	for _, r := range cfg.Route {
-		rc.Routes = append(rc.Routes, route.Route{Match: r.Match, To: hops(r.To), Manner: manner(r.Without, r.Signed8Bit)})
+		rc.Routes = append(rc.Routes, route.Route{Match: r.Match, To: hops(r.To), Manner: manner(r.Without, r.Signed8Bit, r.Source)})
 	}
 	return rc
 }
 
 // manner says how servers are spoken to.
-func manner(without []config.Extension, signed config.Signed8Bit) route.Manner {
+func manner(without []config.Extension, signed config.Signed8Bit, source []netip.Addr) route.Manner {
 	m := route.Manner{Signed: string(signed)}
+	m.Source, _ = route.NewSource(source) // checked with the configuration
 	for _, e := range without {
 		m.Without = append(m.Without, string(e))
 	}
@@ -62,7 +64,7 @@ func manner(without []config.Extension, signed config.Signed8Bit) route.Manner {
 // Delivering says how connections are opened and judged. client is shown to servers that ask; nil shows none.
 func Delivering(cfg *config.Config, dialer deliver.Dialer, trusted *roots.Store, revocation deliver.Revocation, client *tls.Certificate) deliver.Config {
 	dc := deliver.Config{
-		Dialer: dialer, Legacy: cfg.Delivery.LegacyTLS, Roots: trusted.Pools,
+		Dialer: dialer, From: from, Legacy: cfg.Delivery.LegacyTLS, Roots: trusted.Pools,
 		Revocation: revocation, RevocationTimeout: cfg.Delivery.RevocationTimeout.Duration,
 		SMTP:           smtpclient.Config{Hello: cfg.Delivery.Helo.String()},
 		ConnectTimeout: cfg.Delivery.ConnectTimeout.Duration, Budget: cfg.Delivery.AttemptTimeout.Duration,
@@ -71,6 +73,11 @@ func Delivering(cfg *config.Config, dialer deliver.Dialer, trusted *roots.Store,
 		dc.Certificate = func() *tls.Certificate { return client }
 	}
 	return dc
+}
+
+// from opens connections from an address of this machine.
+func from(source netip.Addr) deliver.Dialer {
+	return &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))}
 }
 
 // Revoking says how it is found out whether certificates are revoked. dir keeps lists, "" keeps them in memory; warn is

@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"fmt"
+	"strings"
 
 	"postern/internal/config"
 	"postern/internal/operator/admin"
@@ -17,7 +18,7 @@ func SettingsOf(c *config.Config) admin.Settings {
 		out.Routes = append(out.Routes, admin.RouteSetting{Match: r.Match, To: texts(r.To)})
 	}
 	for _, l := range c.Listen {
-		out.Listeners = append(out.Listeners, admin.ListenerSetting{Name: l.Name, Address: l.Address, Mode: string(l.Mode), Demands: demands(&l)})
+		out.Listeners = append(out.Listeners, admin.ListenerSetting{Name: l.Name, Address: l.Address, Mode: string(l.Mode), Demands: demands(&l) + balancers(&l)})
 	}
 	return out
 }
@@ -39,6 +40,18 @@ func demands(l *config.Listen) string {
 		return "a password may be shown inside TLS"
 	}
 	return ""
+}
+
+// balancers is where a listener asks for a PROXY header.
+func balancers(l *config.Listen) string {
+	if len(l.Proxy) == 0 {
+		return ""
+	}
+	text := "a PROXY header from " + strings.Join(texts(l.Proxy), ", ")
+	if demands(l) != "" {
+		return "; " + text
+	}
+	return text
 }
 
 func texts[T fmt.Stringer](list []T) []string {

@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 
 	"postern/cmd/postern/internal/rooms"
 	"postern/cmd/postern/internal/sockets"
 	"postern/internal/config"
+	"postern/internal/gateway/balancer"
 	"postern/internal/gateway/intake"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
@@ -40,6 +42,24 @@ func (g *Gateway) listen() error {
 	return nil
 }
 
+// behindBalancer puts what reads the PROXY header in front of a socket, where the listener has balancers.
+func (g *Gateway) behindBalancer(lc config.Listen, socket net.Listener) net.Listener {
+	if len(lc.Proxy) == 0 {
+		return socket
+	}
+	return balancer.New(socket, balancer.Config{Networks: lc.Proxy, Wait: g.cfg.Limits.ProxyTimeout.Duration, Listener: lc.Name, Sink: g.sink})
+}
+
+// waitingForHeader is how many connections may wait for their PROXY header.
+func (g *Gateway) waitingForHeader() (n int) {
+	for i, lc := range g.cfg.Listen {
+		if len(lc.Proxy) > 0 {
+			n += balancer.Waiting * len(g.sockets.Of[i])
+		}
+	}
+	return n
+}
+
 // spareFiles are file descriptors kept for the store, DNS and logs; the admin port has its own (admin.connections).
 const spareFiles = 256
 
@@ -50,7 +70,7 @@ func (g *Gateway) affordable(want int) int {
 	if !known {
 		return want
 	}
-	most = max(most-g.cfg.Delivery.Outbound()-g.cfg.Asking.Outbound()-g.cfg.Admin.Connections-rooms.WebConnections(g.cfg)-spareFiles, most/4)
+	most = max(most-g.cfg.Delivery.Outbound()-g.cfg.Asking.Outbound()-g.cfg.Admin.Connections-rooms.WebConnections(g.cfg)-g.waitingForHeader()-spareFiles, most/4)
 	if most >= want {
 		return want
 	}

@@ -107,7 +107,7 @@ func (g *Gateway) adopt(ctx context.Context, path string) error {
 
 // adopted are the keys and sections that a reload puts in force, for sessions that are open too.
 func adopted() []string {
-	return []string{"domain", "route", "user", "relay", "relay_client", "tls.ask_clients", "tls.next_keys", "tls.partner_page", "dns.client_names", "policies.dane", "policies.sts", "delivery.deny_networks", "delivery.port",
+	return []string{"domain", "route", "user", "relay", "relay_client", "tls.ask_clients", "tls.next_keys", "tls.partner_page", "dns.client_names", "policies.dane", "policies.sts", "delivery.deny_networks", "delivery.port", "delivery.source",
 		"delivery.client_certificate", "delivery.client_key",
 		"limits.header_size", "limits.hops", "limits.login_failures", "tlsrpt.receive", "tlsrpt.receive_https", "limits.login_window"}
 }

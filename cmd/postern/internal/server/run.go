@@ -40,7 +40,7 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	for _, l := range g.listeners {
 		for _, socket := range l.sockets {
 			g.sink.Emit(event.Started{Listener: l.cfg.Name, Address: socket.Addr().String(), Mode: string(l.cfg.Mode)})
-			workers.Go(func() { report(failed, l.server.Serve(socket)) })
+			workers.Go(func() { report(failed, l.server.Serve(g.behindBalancer(l.cfg, socket))) })
 		}
 	}
 	workers.Go(func() { report(failed, g.dispatch.Run(ctx)) })
