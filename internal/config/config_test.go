@@ -190,6 +190,8 @@ func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
 		{"reports come to no address", "[tlsrpt]\nreceive = [\"postmaster\"]", "tlsrpt.receive"},
 		{"reports by POST, and nobody listens", "[tlsrpt]\nreceive_https = true", "tlsrpt.receive_https: needs a listener of mode web"},
 		{"a signature that is a text", "[tlsrpt]\norganization = \"A\"\ndkim = \"k.pem\"", "tlsrpt.dkim must be a table"},
+		{"a lease of a gateway that shares nothing", "[cluster]\nlease = \"20s\"", "2:9: cluster.lease: there is no other gateway"},
+		{"a name of a gateway that shares nothing", "cluster = {node = \"gw1\"}", "1:19: cluster.node: there is no other gateway"},
 		{"a store of a later release", "store = \"postgres://x\"", "1:9: store: this release has one store"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
