@@ -118,7 +118,7 @@ func lattice() map[string]string {
 		"check":          "mail smtp policy policy/certcheck attempt history/peers",
 		"check/examiner": "check mail smtp smtp/smtpclient smtp/tlsprobe policy attempt dns policy/mxpins gateway/route gateway/deliver",
 
-		"operator/admin":      "mail smtp policy policy/rules attempt event queue operator/audit history/peers policy/mxpins operator/access check history/traffic history/certstore gateway/inforce gateway/route gateway/stscache gateway/tlsreport history/tlscounts policy/tlsrpt history/inbound history/tlsreports platform/records operator/hindsight operator/trace",
+		"operator/admin":      "mail smtp policy policy/rules attempt event queue operator/audit history/peers policy/mxpins operator/access check history/traffic history/certstore gateway/inforce gateway/nodes gateway/route gateway/stscache gateway/tlsreport history/tlscounts policy/tlsrpt history/inbound history/tlsreports platform/records operator/hindsight operator/trace",
 		"operator/trace":      "mail policy policy/rules attempt queue",
 		"operator/hindsight":  "mail smtp policy policy/certcheck policy/mxpins attempt queue history/certstore",
 		"operator/websession": "operator/access operator/accounts",

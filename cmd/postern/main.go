@@ -40,6 +40,7 @@ type commands struct {
 	Peers    operate.PeersCmd    `cmd:"" help:"Look at what is remembered of the servers mail is sent to."`
 	Policies operate.PoliciesCmd `cmd:"" help:"Look at what recipients' domains publish about TLS (MTA-STS)."`
 	Reports  operate.ReportsCmd  `cmd:"" help:"Look at the reports on TLS that are sent to other domains."`
+	Nodes    operate.NodesCmd    `cmd:"" help:"See the gateways that share the store."`
 	Check    tlscheck.CheckCmd   `cmd:"" help:"Test mail servers' TLS, and see whether mail would be delivered and how well protected."`
 	Explain  tlscheck.ExplainCmd `cmd:"" help:"Say what a reason code means, who must act and what to do."`
 	Records  records.Cmd         `cmd:"" help:"Print what belongs in DNS for our own domains, or say what is wrong with what is there."`

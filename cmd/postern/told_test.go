@@ -25,7 +25,7 @@ func TestEveryVerbIsToldOrSaysWhyNot(t *testing.T) {
 	}
 	untold := map[string]string{
 		"rules explain": looks, "queue list": looks, "queue show": looks, "trace": looks, "audit": looks, "peers list": looks, "peers show": looks,
-		"peers pins": looks, "policies list": looks, "policies show": looks, "policies observed": looks, "reports list": looks, "reports show": looks, "reports received": looks, "reports failures": looks, "accounts list": looks, "accounts tokens": looks, "explain": looks,
+		"peers pins": looks, "policies list": looks, "policies show": looks, "policies observed": looks, "reports list": looks, "reports show": looks, "reports received": looks, "reports failures": looks, "nodes": looks, "accounts list": looks, "accounts tokens": looks, "explain": looks,
 		"serve": "it is the gateway", "demo": "it is a world of its own", "check": "it makes what waits due by queue retry, which is told; else " + here,
 		"headers": here, "config check": here, "config show": here, "config example": here, "config hash-password": here,
 		"records": here, "trust show": here, "store salvage": "the gateway does not run then; it says what it does", "store waiting": here, "version": here, "man": here,

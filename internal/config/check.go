@@ -32,6 +32,7 @@ func (c *Config) check(d *decoder) {
 	if c.Postmaster.Domain.IsZero() || !c.Postmaster.IsASCII() {
 		d.fail("postmaster", "must be an ASCII address with a domain", fmt.Sprintf("write postmaster = \"postmaster@%s\"", c.Hostname))
 	}
+	c.checkCluster(d)
 	c.checkListen(d)
 	c.checkTLS(d)
 	c.checkRelay(d)

@@ -39,6 +39,7 @@ type Config struct {
 	Trust       Trust         `toml:"trust"`
 	Limits      Limits        `toml:"limits"`
 	Queue       Queue         `toml:"queue"`
+	Cluster     Cluster       `toml:"cluster"`
 	Admin       Admin         `toml:"admin"`
 	OIDC        OIDC          `toml:"oidc"`
 	Log         Log           `toml:"log"`
@@ -408,6 +409,17 @@ type Queue struct {
 	NoticesPerAddress int `toml:"notices_per_address"`
 	// The same to all such addresses together.
 	NoticesToStrangers int `toml:"notices_to_strangers"`
+}
+
+// Cluster is about the other gateways that share the store.
+type Cluster struct {
+	// What the others call this gateway. Empty: the name of the machine.
+	Node string `toml:"node"`
+	// How long the others wait for this gateway before they take over what it was doing. It must reach the store three
+	// times in this time. When it has not done so for half of it, it answers 451 and sends nothing.
+	Lease Duration `toml:"lease"`
+	// How long a change of the rules waits until all gateways judge by them. 0: two leases.
+	ApplyWait Duration `toml:"apply_wait"`
 }
 
 // Admin is about looking at the gateway while it runs.

@@ -193,6 +193,8 @@ func TestWhatIsWrongIsToldWithItsLineAndAHint(t *testing.T) {
 		{"another engine", "store = \"mysql://x/y\"", "1:9: store: must be the address of a PostgreSQL database"},
 		{"a store as words of a DSN", "store = \"host=db\"", "1:9: store: must be the address of a PostgreSQL database"},
 		{"a store without a host", "store = \"postgres://\"", "1:9: store: names no host and no database"},
+		{"a lease of a gateway that shares nothing", "[cluster]\nlease = \"20s\"", "2:9: cluster.lease: there is no other gateway"},
+		{"a name of a gateway that shares nothing", "cluster = {node = \"gw1\"}", "1:19: cluster.node: there is no other gateway"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := parse(tc.text)

@@ -88,6 +88,7 @@ func (c *Config) complete(d *decoder, dir, machine string) {
 		}
 	}
 	absolute(reflect.ValueOf(c).Elem(), dir)
+	c.completeCluster(machine)
 	if c.Hostname.IsZero() {
 		name, err := mail.ParseDomain(machine)
 		if _, literal := name.Literal(); err != nil || literal {

@@ -62,6 +62,9 @@ const (
 	reloadAt           = "postern_reload_timestamp_seconds"
 	buildInfo          = "postern_build_info"
 	dnsValidated       = "postern_dns_validated"
+	nodeUp             = "postern_node_up"
+	leaseAge           = "postern_node_lease_age_seconds"
+	storeLatency       = "postern_node_store_latency_seconds"
 )
 
 // Definitions lists every metric, in the order of a message's way.
@@ -105,11 +108,14 @@ func Definitions() []Definition {
 		{queueOldest, Gauge, "When the oldest waiting delivery was accepted, 0 when none waits.", nil},
 		{queueReadable, Gauge, "1 when the store could be counted for this scrape.", nil},
 		{ready, Gauge, "1 while the next message would be taken, as /readyz says.", nil},
-		{diskFree, Gauge, "Bytes of the disk of the data folder that are free.", nil},
+		{diskFree, Gauge, "Free bytes on the disk of the data folder.", nil},
 		{diskKept, Gauge, "Free bytes below which new mail is refused; they are kept for the mail in the queue.", nil},
 		{certificateEnd, Gauge, "When our own certificates end, by what they are for (server, client) and their first name.", []string{"kind", "name"}},
 		{dnsValidated, Gauge, "1 when the word of a DNS resolver is believed that an answer is signed; 0 when DANE cannot be used.", nil},
-		{reloadGood, Gauge, "1 when the configuration that was read last was taken; 0 when a reload was refused.", nil},
+		{nodeUp, Gauge, "1 while this gateway may take and send mail.", nil},
+		{leaseAge, Gauge, "Age of the lease at a shared store.", nil},
+		{storeLatency, Gauge, "How long that store took to renew it.", nil},
+		{reloadGood, Gauge, "1 when the configuration read last was taken; 0 when it was refused.", nil},
 		{reloadAt, Gauge, "When a reload was asked for last, or the start.", nil},
 		{buildInfo, Gauge, "1, labelled with what this binary is.", []string{"version", "revision", "go"}},
 	}

@@ -20,8 +20,19 @@ type State struct {
 	// ReloadGood says that the configuration read last was taken, ReloadAt when that was asked for.
 	ReloadGood bool
 	ReloadAt   time.Time
+	// Node is how the gateway stands with the store that it may share.
+	Node Node
 	// Version, Revision and Go name the binary.
 	Version, Revision, Go string
+}
+
+// Node is one gateway of a store.
+type Node struct {
+	Up bool // it may take and send mail
+	// Shared says that others can be there. Without it there is no lease, and the rest is left out: LeaseAge is since
+	// the lease was renewed last, Latency how long the store took for it.
+	Shared            bool
+	LeaseAge, Latency time.Duration
 }
 
 // Certificate is one of our own.
@@ -31,7 +42,7 @@ type Certificate struct {
 }
 
 func ofState(name string) bool {
-	return slices.Contains([]string{ready, diskFree, diskKept, certificateEnd, dnsValidated, reloadGood, reloadAt, buildInfo}, name)
+	return slices.Contains([]string{ready, diskFree, diskKept, certificateEnd, dnsValidated, reloadGood, reloadAt, buildInfo, nodeUp, leaseAge, storeLatency}, name)
 }
 
 // Watch has the metrics show how the gateway is, by asking at each scrape. It is called once at most.
@@ -86,6 +97,11 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 		gauge(certificateEnd, float64(end.Unix()), key[0], key[1])
 	}
 	flag(dnsValidated, s.DNSValidated)
+	flag(nodeUp, s.Node.Up)
+	if s.Node.Shared {
+		gauge(leaseAge, s.Node.LeaseAge.Seconds())
+		gauge(storeLatency, s.Node.Latency.Seconds())
+	}
 	flag(reloadGood, s.ReloadGood)
 	gauge(reloadAt, float64(s.ReloadAt.UnixMilli())/1000)
 	gauge(buildInfo, 1, s.Version, s.Revision, s.Go)

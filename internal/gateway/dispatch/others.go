@@ -70,8 +70,9 @@ func (r *run) mayProbe(ctx context.Context) bool {
 	return false
 }
 
-// failsElsewhere reports whether another gateway stored that a site fails of which nobody knew that here. It is a matter
-// for a probe then, and what was claimed goes back. A channel that is open is worth more than what another found.
+// failsElsewhere reports whether another gateway stored that a site fails of which nobody knew that here. It is a
+// matter for a probe then, and what was claimed goes back. A channel that is open is worth more than what another
+// found.
 func (r *run) failsElsewhere(works []queue.Work) bool {
 	d := r.d
 	if d.cfg.Others == nil || r.probe || r.channel != nil || len(works) == 0 || works[0].SiteState.Failures == 0 {

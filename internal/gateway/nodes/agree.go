@@ -19,14 +19,14 @@ const (
 // Agreed says how a wait for the other gateways ended.
 type Agreed struct {
 	// Lacking are the gateways at which the change does not hold yet; none when it holds everywhere.
-	Lacking []Entry
+	Lacking []Member
 	Took    time.Duration
 }
 
 // Agree tells every gateway of a mark and waits until no gateway that is alive judges by less, at most as long as
 // Config says. m is in force here already. tell hears of whom it waits for whenever that changes, and may be nil. The
 // error is ErrUnknownWhere, with why, or that of ctx, and Lacking is the last that was known then.
-func (n *Node) Agree(ctx context.Context, m Mark, tell func(lacking []Entry)) (Agreed, error) {
+func (n *Node) Agree(ctx context.Context, m Mark, tell func(lacking []Member)) (Agreed, error) {
 	if n.alone() {
 		return Agreed{}, nil
 	}
@@ -50,9 +50,9 @@ func (n *Node) Agree(ctx context.Context, m Mark, tell func(lacking []Entry)) (A
 type wait struct {
 	n       *Node
 	mark    Mark
-	tell    func([]Entry)
+	tell    func([]Member)
 	raised  bool
-	lacking []Entry
+	lacking []Member
 	unknown error // why the last look failed
 }
 
@@ -81,9 +81,12 @@ func (w *wait) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	before := w.lacking
-	w.lacking = roll.Lacking(w.mark)
-	if w.tell != nil && len(before) != len(w.lacking) {
+	before := len(w.lacking)
+	w.lacking = nil
+	for _, e := range roll.Lacking(w.mark) {
+		w.lacking = append(w.lacking, w.n.member(e, roll.Now))
+	}
+	if w.tell != nil && before != len(w.lacking) {
 		w.tell(w.lacking)
 	}
 	return nil

@@ -1,5 +1,5 @@
-// Package nodes is about the gateways that share one store: who of them is alive, what each may do, how a change of the
-// rules comes in force at all of them, and who may try a server that fails.
+// Package nodes keeps the gateways of one store together. It says who of them is alive, what each may do, how a change
+// of the rules comes in force at all of them, and who may try a server that fails.
 //
 // A gateway has a lease on itself. It renews it every third of it, over a connection of its own, and with each renewal
 // says what it judges mail by and hears what is newest.

@@ -10,8 +10,9 @@ type Member struct {
 	Entry
 	State State
 	Self  bool
-	// Age is since its last renewal, Left until its lease ends: below 0 it ended so long ago. Both are 0 for a gateway
-	// that stands alone.
+	// Alone says that there can be no others, and no lease.
+	Alone bool
+	// Age is since its last renewal, Left until its lease ends: below 0 it ended so long ago.
 	Age, Left time.Duration
 }
 
@@ -26,18 +27,22 @@ func (n *Node) Members(ctx context.Context) ([]Member, error) {
 	}
 	out := make([]Member, len(roll.Nodes))
 	for i, e := range roll.Nodes {
-		out[i] = Member{Entry: e, State: e.StateAt(roll.Now), Self: e.Session == n.cfg.Session,
-			Age: roll.Now.Sub(e.Renewed), Left: e.Until.Sub(roll.Now)}
+		out[i] = n.member(e, roll.Now)
 	}
 	return out, nil
+}
+
+// member is an entry at a time of the store.
+func (n *Node) member(e Entry, now time.Time) Member {
+	return Member{Entry: e, State: e.StateAt(now), Self: e.Session == n.cfg.Session, Age: now.Sub(e.Renewed), Left: e.Until.Sub(now)}
 }
 
 // self is a gateway that stands alone.
 func (n *Node) self() Member {
 	if n == nil {
-		return Member{State: Live, Self: true}
+		return Member{State: Live, Self: true, Alone: true}
 	}
-	return Member{State: Live, Self: true, Entry: Entry{Joined: n.joined, Report: Report{Session: n.cfg.Session, Name: n.cfg.Name,
+	return Member{State: Live, Self: true, Alone: true, Entry: Entry{Joined: n.joined, Report: Report{Session: n.cfg.Session, Name: n.cfg.Name,
 		Release: n.cfg.Release, API: n.cfg.API, InForce: n.cfg.InForce(), Held: n.held()}}}
 }
 

@@ -208,7 +208,7 @@ func TestAMessageThatIsBeingJudgedIsWaitedFor(t *testing.T) {
 			var told []int
 			m := l.append()
 			a.view.Store(&m)
-			agreed, err := a.Agree(t.Context(), m, func(lacking []nodes.Entry) { told = append(told, len(lacking)) })
+			agreed, err := a.Agree(t.Context(), m, func(lacking []nodes.Member) { told = append(told, len(lacking)) })
 			took := time.Since(began)
 			if takes > 2*lease {
 				if err != nil || took > 2*lease+time.Second || len(agreed.Lacking) != 1 || agreed.Lacking[0].Name != "gw-b" {

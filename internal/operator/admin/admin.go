@@ -37,6 +37,7 @@ import (
 	"postern/internal/check"
 	"postern/internal/event"
 	"postern/internal/gateway/inforce"
+	"postern/internal/gateway/nodes"
 	"postern/internal/history/certstore"
 	"postern/internal/history/traffic"
 	"postern/internal/mail"
@@ -84,6 +85,8 @@ type Config struct {
 	Ledger audit.Ledger
 	// Rules is what is in force. A gateway whose views have no table does not deliver, and refuses lowering.
 	Rules *inforce.Keeper
+	// Nodes are the gateways of the store; nil is this one alone.
+	Nodes *nodes.Node
 	// Dispatcher is told about changes; nil tells nobody, which suits a gateway that does not deliver.
 	Dispatcher Dispatcher
 	// Lifetime is how long ordinary mail may wait; 0 means mail.Lifetime.

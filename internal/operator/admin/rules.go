@@ -80,6 +80,11 @@ type ApplyResult struct {
 	// being sent right now.
 	LetGo int `json:"let_go,omitempty"`
 	Busy  int `json:"busy,omitempty"`
+	// NotYet are other gateways of the store at which what is in force here is not in force yet, though they were given
+	// the time configured; NotYetProblem is why that is not known, "" where it is. WaitedMS is how long they took.
+	NotYet        []NotYet `json:"not_yet_at,omitempty"`
+	NotYetProblem string   `json:"not_yet_problem,omitempty"`
+	WaitedMS      int64    `json:"waited_ms,omitempty"`
 }
 
 // trust says what is wrong with a file that a rule names.
@@ -106,6 +111,11 @@ func (s *Service) apply(ctx context.Context, r ApplyRequest, by string) (ApplyRe
 	if out.Waiting, err = s.surplus(ctx, set, r.only); err != nil || r.DryRun {
 		return out, err
 	}
+	end, err := s.cfg.Nodes.Turn(ctx, "rules")
+	if err != nil {
+		return ApplyResult{}, fmt.Errorf("nothing was changed: %w", err)
+	}
+	defer end()
 	after, err := k.Apply(ctx, set, r.Text, func(before audit.Revision, old *rules.Set) (audit.Entry, error) {
 		out.Before, out.Revision, out.Changes = before.Number, before.Number, changes(old, set)
 		err := r.wants(before)
@@ -121,6 +131,7 @@ func (s *Service) apply(ctx context.Context, r ApplyRequest, by string) (ApplyRe
 		out.Applied = true
 		s.cfg.Sink.Emit(event.RulesApplied{Revision: after.Number, Rules: out.Rules, By: by})
 	}
+	s.everywhere(ctx, &out)
 	if r.LetWaitingGo {
 		var acted ActResult
 		acted, err = s.rejudge(ctx, &ActRequest{Kind: queue.Release, All: true}, by, "rules apply --let-waiting-go", true)

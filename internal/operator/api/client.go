@@ -95,6 +95,11 @@ func (c *Client) Traces(ctx context.Context, q admin.Query) iter.Seq2[trace.Deli
 	return pages[trace.Delivery](ctx, c, "/deliveries", q.Values(), q.Limit)
 }
 
+// Nodes lists the gateways that share the store.
+func (c *Client) Nodes(ctx context.Context) (out []admin.GatewayNode, err error) {
+	return out, c.call(ctx, request{path: "/nodes"}, &out)
+}
+
 // Audit yields the newest entries of the audit trail; limit 0 is all.
 func (c *Client) Audit(ctx context.Context, limit int) iter.Seq2[audit.Entry, error] {
 	return pages[audit.Entry](ctx, c, "/audit", url.Values{}, limit)

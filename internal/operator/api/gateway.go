@@ -32,6 +32,10 @@ func (s *Server) registerGateway(spec huma.API) {
 		func(ctx context.Context, _ *none) (*body[admin.Status], error) {
 			return answer(s.desk(ctx).Status(ctx))
 		})
+	operation(s, spec, "GET", "/nodes", "listNodes", "The gateways that share the store",
+		func(ctx context.Context, _ *none) (*body[[]admin.GatewayNode], error) {
+			return answer(s.desk(ctx).Nodes(ctx))
+		})
 	operation(s, spec, "GET", "/audit", "listAudit", "The audit trail, newest first",
 		func(ctx context.Context, in *Paging) (*body[admin.Page[audit.Entry]], error) {
 			return answer(s.desk(ctx).Audit(ctx, in.page()))

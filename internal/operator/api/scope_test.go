@@ -71,6 +71,7 @@ func probes() map[string][]asked {
 		"POST /pins/approve":               {{path: "/pins/approve", body: `{"domain":"zebrapartner.test","names":["zebrapartner.test"]}`, code: 403}},
 		"POST /pins/forget":                {{path: "/pins/forget", body: `{"domain":"zebrapartner.test"}`, code: 403}},
 		"GET /status":                      {{path: "/status", says: `"ready":false`}},
+		"GET /nodes":                       {{path: "/nodes", code: 403}},
 		"GET /audit":                       {{path: "/audit"}, {path: "/audit?after=5"}},
 		"GET /reasons":                     {{path: "/reasons", says: "cert-expired"}},
 		"POST /check":                      {{path: "/check?target=apple.test", says: "mx.apple.test"}, {path: "/check?target=partner.test&rule=apple-rule", says: "mx.apple.test"}, {path: "/check?target=partner.test&rule=zebra-rule", code: 400}, {path: "/check?target=zebrapartner.test", code: 403}, {path: "/check?target=third.test", code: 403}, {path: "/check?target=192.0.2.9", code: 403}},

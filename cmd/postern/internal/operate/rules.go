@@ -145,6 +145,7 @@ func (c *rulesApplyCmd) Run(a *cli.App) error {
 		return cli.Failure(err, "the rules in force stay in force; correct the file and apply it again", cli.ExitShort)
 	}
 	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ApplyResult, error) {
+		defer tellLacking(a, client)()
 		return client.ApplyRules(a.Ctx, admin.ApplyRequest{Name: filepath.Base(c.File), Text: string(text), DryRun: c.DryRun,
 			IfRevision: c.IfRevision, LetWaitingGo: c.LetWaitingGo})
 	})
@@ -152,8 +153,18 @@ func (c *rulesApplyCmd) Run(a *cli.App) error {
 		return err
 	}
 	if c.JSON {
-		return a.Object(out)
+		err = a.Object(out)
+	} else {
+		c.say(a, &out)
 	}
+	if sayNotYet(a, &out) && err == nil {
+		err = cli.Short("")
+	}
+	return err
+}
+
+// say tells of what was applied.
+func (c *rulesApplyCmd) say(a *cli.App, out *admin.ApplyResult) {
 	sayChanges(a, out.Changes)
 	warn(a, out.Warnings)
 	switch {
@@ -164,8 +175,7 @@ func (c *rulesApplyCmd) Run(a *cli.App) error {
 	default:
 		fmt.Fprintf(a.Stdout, "these rules are already in force as revision %d; what waits is judged by them anew\n", out.Revision)
 	}
-	saySurplus(a, &out, c.LetWaitingGo && !c.DryRun)
-	return nil
+	saySurplus(a, out, c.LetWaitingGo && !c.DryRun)
 }
 
 // saySurplus tells of waiting mail that holds more than the rules demand, and of what was let go.

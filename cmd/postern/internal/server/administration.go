@@ -26,7 +26,7 @@ import (
 func (g *Gateway) administration() admin.Config {
 	out := admin.Config{
 		Settings: g.settings, Certificates: g.ownChains,
-		Store: g.store, Ledger: g.store, Rules: g.rules, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke, g.policies}, Sink: g.sink,
+		Store: g.store, Ledger: g.store, Rules: g.rules, Nodes: g.nodes, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke, g.policies}, Sink: g.sink,
 		Policies: asked{g.policies, g.resolver}, Reporting: g.reporting(), Received: g.receivedReports(), Pins: g.pins, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: traffic.NewBook(g.store), Certs: g.shown,
 		Hindsight:   hindsight.Sources{Certificates: g.shown.Certificates, Roots: g.roots.Pools, Pins: g.pins.Pins},
 		Refusals:    g.accounts.Refusals,
@@ -91,6 +91,9 @@ func (g *Gateway) problem() error {
 	if err := g.rules.Now().Err; err != nil {
 		return err
 	}
+	if err := g.nodes.May(); err != nil {
+		return err
+	}
 	if g.memoryOfSessions.Tight() {
 		return errors.New("memory is used up: new clients hear 421 until there is room")
 	}
@@ -131,6 +134,7 @@ func (g *Gateway) state() metrics.State {
 	var err error
 	s.Free, s.Kept, err = g.store.Free()
 	s.DiskUnknown = err != nil
+	s.Node = g.standing()
 	s.ReloadGood, s.ReloadAt = g.reloaded.last()
 	add := func(kind string, leaf *x509.Certificate) {
 		c := metrics.Certificate{Kind: kind, Name: leaf.Subject.CommonName, End: leaf.NotAfter}

@@ -27,6 +27,7 @@ import (
 	"postern/internal/gateway/identity"
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/intake"
+	"postern/internal/gateway/nodes"
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/recipients"
 	"postern/internal/gateway/reportbox"
@@ -58,6 +59,7 @@ type Gateway struct {
 	store    storage.Store
 	pins     *mxpins.Book
 	rules    *inforce.Keeper // with the tables
+	nodes    *nodes.Node     // of the store
 	memory   *memory.Memory
 	notifier *notify.Notifier
 	traffic  *traffic.Recorder

@@ -26,7 +26,7 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	defer stop()
 
 	var admins, workers sync.WaitGroup
-	failed := make(chan error, g.sockets.Count()+13)
+	failed := make(chan error, g.sockets.Count()+14)
 	if err := g.serveAdmin(faces, &admins, failed); err != nil {
 		g.closeSockets()
 		stopFaces()
@@ -61,6 +61,7 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	workers.Go(func() { report(failed, g.watchMemory(ctx)) })
 	// What is remembered is written down after the last transfer has ended.
 	admins.Go(func() { report(failed, g.memory.Run(faces)) })
+	admins.Go(func() { report(failed, g.nodes.Run(faces)) })
 	admins.Go(func() { g.traffic.Run(faces) })
 	admins.Go(func() { g.counts.Run(faces) })
 	admins.Go(func() { g.inbound.Run(faces) })

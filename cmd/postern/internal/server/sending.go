@@ -37,8 +37,8 @@ func (g *Gateway) delivers() *deliver.Deliverer {
 // dispatching says how the queue is emptied.
 func (g *Gateway) dispatching() dispatch.Config {
 	cfg := g.cfg
-	return dispatch.Config{
-		Store: g.store, Opener: g.deliverer, InForce: g.rules.Now, Sink: g.sink, Book: g.pins,
+	out := dispatch.Config{
+		Store: g.store, Opener: g.deliverer, InForce: g.rules.Now, Others: g.besideSending(), Sink: g.sink, Book: g.pins,
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
 		Schedule:          rooms.Pacing(&cfg.Delivery),
 		Lifetime:          cfg.Delivery.Lifetime.Duration,
@@ -51,6 +51,10 @@ func (g *Gateway) dispatching() dispatch.Config {
 		Grace:       cfg.Limits.DrainTime.Duration,
 		Random:      rand.Uint32, Seed: rand.Uint64(), Worker: cfg.Hostname.String() + "/" + strconv.Itoa(os.Getpid()),
 	}
+	if g.nodes.Shared() { // what it claimed goes on elsewhere as soon as it is given up itself
+		out.Lease, out.Worker = cfg.Cluster.Lease.Duration, cfg.Cluster.Node
+	}
+	return out
 }
 
 // checks makes the checker of a configuration.

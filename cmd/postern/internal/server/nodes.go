@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+
+	"postern/cmd/postern/internal/cli"
+	"postern/internal/event/metrics"
+	"postern/internal/gateway/dispatch"
+	"postern/internal/gateway/intake"
+	"postern/internal/gateway/nodes"
+)
+
+// shares makes this gateway one of those of its store. It comes before everything that asks whether it may do
+// something; what it calls is there when it runs.
+func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
+	c := &g.cfg.Cluster
+	name := c.Node
+	if name == "" {
+		name = g.cfg.Hostname.String()
+	}
+	return nodes.New(nodes.Config{
+		Registry: registry, Session: rand.Text(), Name: name, Release: cli.ThisBuild().Version, API: g.cfg.Admin.Listen,
+		Lease: c.Lease.Duration, Wait: c.ApplyWait.Duration, InForce: g.mark,
+		Reload: func(ctx context.Context) error {
+			err := g.rules.Reload(ctx)
+			if err == nil {
+				g.dispatch.Changed()
+			}
+			return err
+		},
+		Resumed: func() { g.dispatch.Resumed() },
+		Lost: func(err error) {
+			g.warn("nodes", err, "look at the way to the database, and at `postern nodes` of another gateway; mail is answered 451 and nothing is sent until it can be reached")
+		},
+	})
+}
+
+// registry is where this gateway finds the others; nil where the store is its alone.
+func (g *Gateway) registry() nodes.Registry { return nil }
+
+// mark is what this gateway judges by, the zero Mark while that is not known.
+func (g *Gateway) mark() nodes.Mark {
+	v := g.rules.Now()
+	if v.Err != nil {
+		return nodes.Mark{}
+	}
+	return nodes.Mark{Rules: v.Revision, Number: v.Number}
+}
+
+// beside are the other gateways as receiving mail has to mind them.
+func (g *Gateway) beside() intake.Others {
+	if !g.nodes.Shared() {
+		return nil
+	}
+	return g.nodes
+}
+
+// besideSending are the same for sending it.
+func (g *Gateway) besideSending() dispatch.Others {
+	if !g.nodes.Shared() {
+		return nil
+	}
+	return g.nodes
+}
+
+// standing is how this gateway stands with its store, for monitoring.
+func (g *Gateway) standing() metrics.Node {
+	p, shared := g.nodes.Pulse()
+	return metrics.Node{Up: p.State == nodes.Live, Shared: shared, LeaseAge: p.Age, Latency: p.Latency}
+}
