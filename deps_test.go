@@ -358,7 +358,7 @@ func parts() map[string]string {
 		"operate":    "cli remote rooms",
 		"tlscheck":   "cli remote rooms",
 		"confcheck":  "cli process rooms sockets",
-		"storage":    "datafolder",
+		"storage":    "cli datafolder",
 		"server":     "cli confcheck logging process rooms sockets storage",
 		"demo":       "cli confcheck logging server",
 	}

@@ -7,10 +7,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -265,4 +267,28 @@ func Bodies(p *partner.Partner, text string) (out []partner.Message) {
 		}
 	}
 	return out
+}
+
+// Sibling is a second gateway of the same organisation, with the same configuration, name server and partners, in a
+// folder and at an address of its own. What is said to one afterwards the other does not know.
+func (w *World) Sibling() *World {
+	w.T.Helper()
+	s := *w
+	s.Dir, s.Addr, s.Process = w.T.TempDir(), FreeAddress(w.T), nil
+	s.Settings, s.More = maps.Clone(w.Settings), slices.Clone(w.More)
+	files, err := os.ReadDir(w.Dir)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".pem") && !strings.HasSuffix(f.Name(), ".key") {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(w.Dir, f.Name()))
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		s.Write(f.Name(), content)
+	}
+	return &s
 }

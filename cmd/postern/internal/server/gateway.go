@@ -56,7 +56,7 @@ type Gateway struct {
 	sink     *bus
 	metrics  *metrics.Metrics
 	figures  figures
-	store    storage.Store
+	store    *storage.Opened
 	pins     *mxpins.Book
 	rules    *inforce.Keeper // with the tables
 	nodes    *nodes.Node     // of the store

@@ -91,7 +91,7 @@ func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
 		return err
 	}
 	g.pins = mxpins.NewBook(g.store)
-	registry := g.registry()
+	registry := g.store.Registry()
 	g.rules = inforce.NewKeeper(ctx, inforce.Config{Ledger: g.store, Table: table, Files: g.roots.Digest, Shared: registry != nil})
 	g.nodes = g.shares(registry)
 	if err := g.remember(ctx); err != nil {

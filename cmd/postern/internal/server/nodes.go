@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/internal/event/metrics"
@@ -20,7 +19,7 @@ func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 		name = g.cfg.Hostname.String()
 	}
 	return nodes.New(nodes.Config{
-		Registry: registry, Session: rand.Text(), Name: name, Release: cli.ThisBuild().Version, API: g.cfg.Admin.Listen,
+		Registry: registry, Session: g.store.Session, Name: name, Release: cli.ThisBuild().Version, API: g.cfg.Admin.Listen,
 		Lease: c.Lease.Duration, Wait: c.ApplyWait.Duration, InForce: g.mark,
 		Reload: func(ctx context.Context) error {
 			err := g.rules.Reload(ctx)
@@ -35,9 +34,6 @@ func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 		},
 	})
 }
-
-// registry is where this gateway finds the others; nil where the store is its alone.
-func (g *Gateway) registry() nodes.Registry { return nil }
 
 // mark is what this gateway judges by, the zero Mark while that is not known.
 func (g *Gateway) mark() nodes.Mark {

@@ -4,13 +4,21 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
 
+	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/datafolder"
 	"postern/internal/config"
+	"postern/internal/gateway/nodes"
 	"postern/internal/operator/audit"
 	"postern/internal/platform/ram"
 	"postern/internal/platform/records"
 	"postern/internal/queue"
+	"postern/internal/queue/pgnodes"
+	"postern/internal/queue/pgstore"
 )
 
 // Store is what a gateway keeps everything in. Safe for concurrent use.
@@ -25,11 +33,71 @@ type Store interface {
 	Free() (free, kept uint64, err error)
 }
 
-// Open opens the store. warn hears of damage that costs nothing now.
-func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(error)) (Store, error) {
-	s, err := datafolder.Open(ctx, cfg, plan, warn)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
+// Opened is an open store, with where its gateways find each other.
+type Opened struct {
+	Store
+	registry *pgnodes.Registry // nil: this gateway stands alone
+	// Session is that of this process among them.
+	Session string
 }
+
+// Open opens the store. warn hears of damage that costs nothing now.
+func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(error)) (*Opened, error) {
+	if !cfg.Store.Shared() {
+		s, err := datafolder.Open(ctx, cfg, plan, warn)
+		if err != nil {
+			return nil, err
+		}
+		return &Opened{Store: s}, nil
+	}
+	session := fmt.Sprintf("%s/%d/%s", cfg.Cluster.Node, os.Getpid(), rand.Text())
+	s, err := pgstore.Open(ctx, pgstore.Config{URL: string(cfg.Store), Node: cfg.Cluster.Node, Session: session})
+	if err != nil {
+		return nil, hint(cfg, err)
+	}
+	return &Opened{Store: shared{s}, registry: s.Nodes(), Session: session}, nil
+}
+
+// hint says what can be done about a database that does not open.
+func hint(cfg *config.Config, err error) error {
+	if errors.Is(err, queue.ErrNewerForm) {
+		return cli.WithHint(err, "install the release that wrote it, or a newer one; this one changes nothing")
+	}
+	return cli.WithHint(fmt.Errorf("cannot open the queue in %s: %w", cfg.Store.Shown(), err),
+		"try the same address with psql, as the user that the gateway runs as")
+}
+
+// Registry is where the gateways of the store find each other; nil where this one stands alone.
+func (o *Opened) Registry() nodes.Registry {
+	if o.registry == nil {
+		return nil
+	}
+	return o.registry
+}
+
+// Listen calls told whenever another gateway may have changed something, until ctx ends.
+func (o *Opened) Listen(ctx context.Context, told func()) {
+	if o.registry != nil {
+		o.registry.Listen(ctx, told)
+	}
+}
+
+// Close releases the data.
+func (o *Opened) Close() error {
+	err := o.Store.Close()
+	if o.registry != nil {
+		err = errors.Join(err, o.registry.Close())
+	}
+	return err
+}
+
+// shared is a store whose disk is another machine's.
+type shared struct{ *pgstore.Store }
+
+// Takes is for the gateway's lease to say.
+func (shared) Takes() error { return nil }
+
+var errElsewhere = errors.New("the disk is the database's")
+
+// Free is not for this machine to know.
+func (shared) Free() (free, kept uint64, err error) { return 0, 0, errElsewhere }

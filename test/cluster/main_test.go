@@ -1,0 +1,94 @@
+// Package cluster runs several gateways, the real binary, on one PostgreSQL database, and takes away one thing after
+// the other: a gateway, the way to the database, the database itself.
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"postern/internal/lab/postgres"
+	"postern/test/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// cluster is gateways gw1, gw2 and so on of one organisation, not yet started, and their database.
+type cluster struct {
+	t  *testing.T
+	db *postgres.Server
+	gw []*harness.World
+}
+
+// lease is that of each gateway. Half of it without the database and a gateway is silent.
+const lease = "4s"
+
+// of makes a cluster of n gateways. Where there is no PostgreSQL the test skips, and fails with CI set.
+func of(t *testing.T, n int) *cluster {
+	t.Helper()
+	db, err := postgres.Start()
+	if errors.Is(err, postgres.ErrMissing) && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	c := &cluster{t: t, db: db, gw: []*harness.World{harness.NewWorld(t)}}
+	c.gw[0].Settings["store"] = fmt.Sprintf("%q", db.URL())
+	c.gw[0].Settings["cluster.lease"] = fmt.Sprintf("%q", lease)
+	for range n - 1 {
+		c.gw = append(c.gw, c.gw[0].Sibling())
+	}
+	for i, w := range c.gw {
+		w.Settings["cluster.node"] = fmt.Sprintf("%q", fmt.Sprint("gw", i+1))
+	}
+	return c
+}
+
+// start starts all of them, with rules in force.
+func (c *cluster) start(rules string) {
+	c.t.Helper()
+	for _, w := range c.gw {
+		w.Port, w.Zone = c.gw[0].Port, c.gw[0].Zone
+		w.Start("")
+	}
+	if rules != "" {
+		c.gw[0].Apply(rules)
+	}
+}
+
+// hand hands a message to a gateway and returns its id, "" with the reply where it was not taken.
+func hand(w *harness.World, to string) (id, reply string) {
+	w.T.Helper()
+	c := harness.Dial(w.T, w.Addr, "")
+	defer c.Conn.Close()
+	from := "anna@home.test"
+	for _, line := range []string{"", "EHLO mail.home.test", "MAIL FROM:<" + from + ">", "RCPT TO:<" + to + ">", "DATA",
+		harness.Message(from, []string{to}, "for "+to) + "."} {
+		if line != "" {
+			c.Raw(line + "\r\n")
+		}
+		if reply = c.Read(); reply == "" || reply[0] > '3' {
+			return "", strings.TrimSpace(reply)
+		}
+	}
+	words := strings.Fields(reply)
+	return words[len(words)-1], strings.TrimSpace(reply)
+}
+
+// copies counts how often a server has taken a message for a recipient.
+func copies(messages []string, to string) (n int) {
+	for _, m := range messages {
+		if strings.Contains(m, "for "+to+"\r\n") {
+			n++
+		}
+	}
+	return n
+}
