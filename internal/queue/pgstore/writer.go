@@ -21,6 +21,9 @@ type writer struct {
 	id      int64          // of its row
 	c       *postgres.Conn // nil: to be connected
 	number  int64          // of the last transaction begun
+	// unheard are transactions that gave leases and whose answer was lost: if they were committed, nobody knows of these
+	// leases, and the next such transaction ends them.
+	unheard []int64
 	// sites remembers keys that are in the database; emptied when it grows too large or one was not there.
 	sites map[queue.SiteKey]bool
 }
@@ -61,7 +64,9 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 			return nil, postgres.Translate(err)
 		}
 		w.drop()
-		if t != nil && t.committing {
+		if t != nil && t.leasing {
+			w.unheard = append(w.unheard, w.number)
+		} else if t != nil && t.committing {
 			done, asked := w.ask(t)
 			if asked != nil {
 				return all(len(changes), fmt.Errorf("%w: %w", queue.ErrUnknown, err)), nil
