@@ -84,8 +84,8 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 	return inOrder(work, &c), nil
 }
 
-// lease picks deliveries and leases them: what is due, or what is beyond. It also tells whether there is something wished
-// of a delivery whose lease ran out.
+// lease picks deliveries and leases them: what is due, or what is beyond. It also tells whether there is something
+// wished of a delivery whose lease ran out.
 func (s *Store) lease(ctx context.Context, c *queue.Claim, beyond bool, limit int) (leases []queue.Lease, lapsed bool, err error) {
 	args := []any{c.Now.UnixMicro(), c.Until.UnixMicro(), s.owner, s.cfg.Node, c.Worker, int64(limit), int64(0)}
 	text, at := claimIDs, c.Now

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"postern/internal/queue"
@@ -53,6 +54,10 @@ type Store struct {
 
 	calls sync.WaitGroup // running methods
 	loops sync.WaitGroup // of the writers
+	// sweeper calls a writer; stop ends it.
+	sweeper sync.WaitGroup
+	stop    chan struct{}
+	refused atomic.Int64 // when the database last did not answer, in Unix nanoseconds
 
 	mu     sync.Mutex // guards closed
 	closed bool
@@ -84,7 +89,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, search: search.New(postgres.Dialect())}
+	s := &Store{cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}), search: search.New(postgres.Dialect())}
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -93,13 +98,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		s.bodies, err = postgres.NewPool(s.life, parsed.Loose())
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.release())
+		s.release()
+		return nil, err
 	}
 	s.besides = sqlrecords.New(tables{s}, postgres.Dialect())
 	for _, w := range []**writer{&s.accepts, &s.claims, &s.settles, &s.others} {
 		*w = newWriter(s)
 		s.loops.Go((*w).changes.Loop)
 	}
+	s.sweeper.Go(s.sweepLoop)
 	return s, nil
 }
 
@@ -133,6 +140,26 @@ func (s *Store) enter(ctx context.Context) error {
 	return nil
 }
 
+// Takes says what a message would hear that is handed to Accept now: nil where it would be stored, as far as is known.
+// After the database did not answer it is given some time before it is asked again.
+func (s *Store) Takes() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return errClosed
+	case time.Since(time.Unix(0, s.refused.Load())) < refusing:
+		return errSilent
+	}
+	return nil
+}
+
+// refusing is how long mail is refused at once after the database did not answer.
+const refusing = 2 * time.Second
+
+// errSilent is what callers hear when the database could not be reached for as long as they wait.
+var errSilent = errors.New("pgstore: the database does not answer")
+
 // read lends a reading connection.
 func (s *Store) read(ctx context.Context, do func(c *postgres.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readPatience)
@@ -153,7 +180,9 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
+	close(s.stop)
 	s.calls.Wait()
+	s.sweeper.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Patience)
 	defer cancel()
 	// Without the database the leases run out and the drafts are swept.
@@ -166,12 +195,12 @@ func (s *Store) Close() error {
 		})
 		return nil
 	})
-	return s.release()
+	s.release()
+	return nil
 }
 
 // release ends what Open began, as far as it came.
-func (s *Store) release() error {
-	var errs []error
+func (s *Store) release() {
 	for _, w := range []*writer{s.accepts, s.claims, s.settles, s.others} {
 		if w != nil {
 			w.changes.Close()
@@ -189,7 +218,6 @@ func (s *Store) release() error {
 		}
 	}
 	s.end()
-	return errors.Join(errs...)
 }
 
 // tables are the database as besides uses it.
@@ -220,7 +248,7 @@ func (d tables) Change(ctx context.Context, bytes int, do func(t database.Tx) er
 	}
 	defer d.s.calls.Done()
 	return d.s.others.do(ctx, bytes, func(t *txn) error {
-		t.lock = max(t.lock, lockRecords)
+		put(&t.locks, lockRecords, true)
 		t.then(func() error { return do(t) })
 		return nil
 	})

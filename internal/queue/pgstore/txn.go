@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,13 +23,13 @@ type txn struct {
 	results    []error
 	i          int // the change that is being run
 	thens      []then
-	leases     []queue.Lease // that are to be looked up
-	keys       []string      // sites that are to be looked up
-	bodies     []string      // drafts that are to be looked up
-	messages   int           // that want a number
-	seqs       []int64       // numbers for them
-	lock       int64         // advisory, 0 for none
-	refers     bool          // it makes deliveries refer to sites, or changes these
+	leases     []queue.Lease  // that are to be looked up
+	keys       []string       // sites that are to be looked up
+	bodies     []string       // drafts that are to be looked up
+	messages   int            // that want a number
+	seqs       []int64        // numbers for them
+	locks      map[int64]bool // advisory
+	refers     bool           // it makes deliveries refer to sites, or changes these
 	rows       map[queue.DeliveryID]*deliveryRow
 	known      map[queue.SiteKey]bool
 	drafts     map[string]written
@@ -56,6 +57,12 @@ type deliveryRow struct {
 // written is what is there of a large body.
 type written struct{ chunks, bytes int64 }
 
+// planned is an error of a change that is in the plan already, in part: the transaction is of no use.
+type planned struct{ error }
+
+// Unwrap is the error.
+func (p *planned) Unwrap() error { return p.error }
+
 // then puts off what needs an answer.
 func (t *txn) then(do func() error) { t.thens = append(t.thens, then{t.i, do}) }
 
@@ -71,7 +78,8 @@ func (t *txn) run(changes []group.Change[*txn]) error {
 		wrote := t.wrote
 		t.wrote = false
 		err := later.do()
-		if err != nil && (t.wrote || postgres.Code(err) != "" || t.c.Dead()) {
+		var half *planned
+		if err != nil && (t.wrote || postgres.Code(err) != "" || t.c.Dead() || errors.As(err, &half)) {
 			return err
 		}
 		t.results[later.i] = err
@@ -93,8 +101,8 @@ func (t *txn) begin(b *postgres.Batch) {
 	}
 	t.begun = true
 	b.Add("BEGIN", nil)
-	if t.lock != 0 {
-		b.Add("SELECT pg_advisory_xact_lock(?::bigint)", nil, t.lock)
+	for _, lock := range sorted(t.locks) {
+		b.Add("SELECT pg_advisory_xact_lock(?::bigint)", nil, lock)
 	}
 	if t.refers {
 		b.Add("SELECT pg_advisory_xact_lock_shared(?::bigint)", nil, int64(lockSites))
@@ -153,7 +161,7 @@ const leasedRows = "SELECT " + stored.StateColumns + ` FROM delivery d JOIN mess
 // look reads what was wanted.
 func (t *txn) look() error {
 	var b postgres.Batch
-	if t.lock == 0 && len(t.leases)+len(t.keys)+len(t.bodies)+t.messages == 0 {
+	if len(t.locks)+len(t.leases)+len(t.keys)+len(t.bodies)+t.messages == 0 {
 		return nil
 	}
 	t.begin(&b)
@@ -222,7 +230,8 @@ func (t *txn) held(leases []queue.Lease) bool {
 func (t *txn) commit() error {
 	var b postgres.Batch
 	t.begin(&b)
-	// Where only leases are given the writer's row need not tell of it, so that a claim that finds nothing writes nothing.
+	// Where only leases are given the writer's row need not tell of it, so that a claim that finds nothing writes
+	// nothing.
 	t.leasing = !t.wrote && t.plan.onlyClaims()
 	if t.leasing && len(t.unheard) > 0 {
 		b.Add("DELETE FROM lease WHERE owner = ? AND batch = ANY(?::bigint[])", nil, t.s.owner, t.unheard)

@@ -16,8 +16,8 @@ type Config struct{ parsed *pgxpool.Config }
 
 // Patience bounds what may keep others waiting: a lock, and a transaction whose program says nothing any more.
 const (
-	lockPatience = 10 * time.Second
-	idlePatience = 20 * time.Second
+	lockPatience = 4 * time.Second
+	idlePatience = 8 * time.Second
 	dialPatience = 5 * time.Second
 )
 
