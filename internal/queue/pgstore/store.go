@@ -90,7 +90,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}), search: search.New(postgres.Dialect())}
-	if err := s.prepare(ctx); err != nil {
+	first, err := s.prepare(ctx)
+	if err != nil {
 		return nil, err
 	}
 	s.life, s.end = context.WithCancel(context.Background())
@@ -99,28 +100,33 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	if err != nil {
 		s.release()
-		return nil, err
+		return nil, errors.Join(err, first.Close())
 	}
 	s.besides = sqlrecords.New(tables{s}, postgres.Dialect())
 	for _, w := range []**writer{&s.accepts, &s.claims, &s.settles, &s.others} {
 		*w = newWriter(s)
-		s.loops.Go((*w).changes.Loop)
+	}
+	s.accepts.c = first
+	for _, w := range []*writer{s.accepts, s.claims, s.settles, s.others} {
+		s.loops.Go(w.changes.Loop)
 	}
 	s.sweeper.Go(s.sweepLoop)
 	return s, nil
 }
 
-// prepare looks at the server and brings the tables to the newest form.
-func (s *Store) prepare(ctx context.Context) (err error) {
+// prepare looks at the server and brings the tables to the newest form. It returns the connection it did so over.
+func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 	c, err := postgres.Dial(ctx, s.parsed)
 	if err != nil {
-		return fmt.Errorf("pgstore: cannot connect to the database: %w", err)
+		return nil, fmt.Errorf("pgstore: cannot connect to the database: %w", err)
 	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	if s.settings, err = postgres.AssertDurable(ctx, c); err != nil {
-		return err
+	if s.settings, err = postgres.AssertDurable(ctx, c); err == nil {
+		err = postgres.Migrate(ctx, c, s.cfg.Schema, forms())
 	}
-	return postgres.Migrate(ctx, c, s.cfg.Schema, forms())
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }
 
 // Settings are what the server said of itself when the store was opened.
