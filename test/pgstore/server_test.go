@@ -15,7 +15,9 @@ import (
 )
 
 // server is the one server of this run of tests, started by the first who needs it, and the address of its database.
-var server = sync.OnceValues(func() (*postgres.Server, error) { return postgres.Start() })
+var server = sync.OnceValues(func() (*postgres.Server, error) {
+	return postgres.Start("autovacuum = off", "shared_buffers = 32MB") // hundreds of schemas live for a second
+})
 
 // started says that server was asked for; schemas counts them.
 var started, schemas atomic.Int64

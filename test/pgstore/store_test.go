@@ -11,6 +11,7 @@ import (
 )
 
 func TestStore(t *testing.T) {
+	t.Parallel() // each mostly waits for the disk
 	storetest.Run(t, func(t *testing.T) queue.Store { return open(t, fresh(t)) })
 }
 
@@ -21,6 +22,7 @@ func TestLedger(t *testing.T) {
 }
 
 func TestRecords(t *testing.T) {
+	t.Parallel()
 	storetest.RunRecords(t, func(t *testing.T) (records.Store, func() records.Store) {
 		cfg := fresh(t)
 		s := open(t, cfg)
@@ -36,6 +38,7 @@ func TestRecords(t *testing.T) {
 }
 
 func TestDurable(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	places := map[string]store.Config{}
 	storetest.RunDurable(t, func(t *testing.T, place string) storetest.DurableStore {
@@ -49,6 +52,7 @@ func TestDurable(t *testing.T) {
 }
 
 func TestShared(t *testing.T) {
+	t.Parallel()
 	storetest.RunShared(t, func(t *testing.T) (a, b storetest.SharedStore) {
 		cfg := fresh(t)
 		a = open(t, cfg)

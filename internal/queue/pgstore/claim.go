@@ -23,24 +23,31 @@ type claimed struct {
 
 // The statements of Claim: pick what may be leased, passing over what others are at, and lease it. What makes a claim
 // exclusive is the lease's key: a row that another transaction leased a moment ago conflicts, and is left alone unless
-// it has run out. ?1 is now, ?2 until, ?3 to ?5 owner, node and worker, ?6 the limit.
+// it has run out. ?1 is now, ?2 until, ?3 to ?5 owner, node and worker, ?6 the limit, ?7 the transaction.
 const (
 	pickFree = ` AND d.state <= 2
 		AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.delivery = d.id AND l.until > ?1)
 		AND NOT EXISTS (SELECT 1 FROM wish w WHERE w.delivery = d.id)`
 	pickLease = ` LIMIT ?6 FOR UPDATE OF d SKIP LOCKED)
-		INSERT INTO lease AS l (delivery, token, until, owner, node, worker)
-		SELECT id, nextval('lease_token'), ?2, ?3, ?4, ?5 FROM picked ON CONFLICT (delivery) DO UPDATE
-			SET token = excluded.token, until = excluded.until, owner = excluded.owner, node = excluded.node, worker = excluded.worker
+		INSERT INTO lease AS l (delivery, token, until, owner, node, worker, batch)
+		SELECT id, nextval('lease_token'), ?2, ?3, ?4, ?5, ?7 FROM picked ON CONFLICT (delivery) DO UPDATE
+			SET token = excluded.token, until = excluded.until, owner = excluded.owner, node = excluded.node, worker = excluded.worker,
+				batch = excluded.batch
 			WHERE l.until <= ?1
 		RETURNING delivery, token`
 	pick = "WITH picked AS MATERIALIZED (SELECT d.id FROM delivery d WHERE "
 
-	claimAtSite   = pick + "d.site = (SELECT id FROM site WHERE key = ?7) AND d.due <= ?8" + pickFree + " ORDER BY d.due, d.id" + pickLease
-	claimAtLater  = pick + "d.site = (SELECT id FROM site WHERE key = ?7) AND d.due > ?8" + pickFree + " ORDER BY d.due, d.id" + pickLease
-	claimOverdue  = pick + "d.deadline <= ?7" + pickFree + " ORDER BY d.deadline, d.id" + pickLease
-	claimOverLate = pick + "d.deadline > ?7" + pickFree + " ORDER BY d.deadline, d.id" + pickLease
-	claimIDs      = pick + "d.id = ANY(?7::bigint[])" + pickFree + " ORDER BY d.id" + pickLease
+	claimAtSite   = pick + "d.site = (SELECT id FROM site WHERE key = ?8) AND d.due <= ?9" + pickFree + " ORDER BY d.due, d.id" + pickLease
+	claimAtLater  = pick + "d.site = (SELECT id FROM site WHERE key = ?8) AND d.due > ?9" + pickFree + " ORDER BY d.due, d.id" + pickLease
+	claimOverdue  = pick + "d.deadline <= ?8" + pickFree + " ORDER BY d.deadline, d.id" + pickLease
+	claimOverLate = pick + "d.deadline > ?8" + pickFree + " ORDER BY d.deadline, d.id" + pickLease
+	claimIDs      = pick + "d.id = ANY(?8::bigint[])" + pickFree + " ORDER BY d.id" + pickLease
+)
+
+// lapsedWishes are the wishes of deliveries whose leases have run out.
+const (
+	lapsedWishes = " FROM wish w WHERE NOT EXISTS (SELECT 1 FROM lease l WHERE l.delivery = w.delivery AND l.until > ?)"
+	anyLapsed    = "SELECT 1" + lapsedWishes + " LIMIT 1"
 )
 
 // Claim leases deliveries.
@@ -52,13 +59,17 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 		return nil, err
 	}
 	defer s.calls.Done()
-	if err := s.lapse(ctx, c.Now); err != nil && !errors.Is(err, queue.ErrFull) { // then it waits, and is not claimed
-		return nil, err
+	leases, lapsed, err := s.lease(ctx, &c, false, c.Limit)
+	if err == nil && lapsed { // what was wished is carried out before anything is claimed
+		s.unlease(leases)
+		if err := s.lapse(ctx, c.Now); err != nil && !errors.Is(err, queue.ErrFull) { // then it waits, and is not claimed
+			return nil, err
+		}
+		leases, _, err = s.lease(ctx, &c, false, c.Limit)
 	}
-	leases, err := s.lease(ctx, &c, false, c.Limit)
 	if err == nil && !c.Beyond.IsZero() && len(c.IDs) == 0 && len(leases) < c.Limit {
 		var more []queue.Lease
-		more, err = s.lease(ctx, &c, true, c.Limit-len(leases))
+		more, _, err = s.lease(ctx, &c, true, c.Limit-len(leases))
 		leases = append(leases, more...)
 	}
 	if err != nil || len(leases) == 0 {
@@ -73,9 +84,10 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 	return inOrder(work, &c), nil
 }
 
-// lease picks deliveries and leases them: what is due, or what is beyond.
-func (s *Store) lease(ctx context.Context, c *queue.Claim, beyond bool, limit int) (leases []queue.Lease, err error) {
-	args := []any{c.Now.UnixMicro(), c.Until.UnixMicro(), s.owner, s.cfg.Node, c.Worker, int64(limit)}
+// lease picks deliveries and leases them: what is due, or what is beyond. It also tells whether there is something
+// wished of a delivery whose lease ran out.
+func (s *Store) lease(ctx context.Context, c *queue.Claim, beyond bool, limit int) (leases []queue.Lease, lapsed bool, err error) {
+	args := []any{c.Now.UnixMicro(), c.Until.UnixMicro(), s.owner, s.cfg.Node, c.Worker, int64(limit), int64(0)}
 	text, at := claimIDs, c.Now
 	if beyond {
 		at = c.Beyond
@@ -91,17 +103,20 @@ func (s *Store) lease(ctx context.Context, c *queue.Claim, beyond bool, limit in
 		args = append(args, postgres.Dialect().List(c.IDs))
 	}
 	err = s.claims.do(ctx, 0, func(t *txn) error {
-		leases = nil
-		t.claimed = append(t.claimed, claimed{text, args, func(r database.Row) error {
+		leases, lapsed, args[6] = nil, false, t.number
+		t.claimed = append(t.claimed, claimed{anyLapsed, args[:1], func(r database.Row) error {
+			lapsed = true
+			return nil
+		}}, claimed{text, args, func(r database.Row) error {
 			leases = append(leases, queue.Lease{Delivery: queue.DeliveryID(r.Int(0)), Token: r.Int(1)})
 			return nil
 		}})
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return leases, nil
+	return leases, lapsed, nil
 }
 
 // load reads claimed deliveries: nobody else changes what is leased.

@@ -1,3 +1,31 @@
 // Package pgstore keeps mail in PostgreSQL: the store of gateways that share one queue. It implements queue.Store,
 // audit.Ledger and records.Store. Everything is in the database; nothing is on a gateway's disk.
+//
+// What any store on an SQL database says the same is said by other rooms: stored, search, sqlrecords, group, database
+// (see package sqlstore). Of this store alone are the engine (package postgres), the tables (schema.sql), the
+// statements that change mail, and what follows from being one of several:
+//
+//   - A lease is a row, with a token from a sequence. Its key is what makes a claim exclusive; a claim passes over what
+//     others are at (SKIP LOCKED). A lease that ran out is taken over by the next claim, and one of a process that
+//     closes its store ends with it.
+//   - Who changes a delivery has its row locked, and looks at the lease only then. Rows are locked in the order of
+//     their numbers: deliveries, messages, sites.
+//   - A site's row is made by the transaction that needs it. What refers to sites holds an advisory lock shared, and
+//     the purge of sites holds it alone, so that no delivery refers to a site that is gone.
+//   - Counts are sums over one row for each writer of each gateway: no row is written by two of them.
+//   - Records, rules and judgements are read and then changed by one gateway at a time (an advisory lock).
+//
+// Four connections of a process write, each for one kind of change (see writer). All changes that came in while one was
+// busy are one transaction of two round trips: what they want to look at, with rows locked; then each is decided on its
+// own, and what they come to is written by one statement a table, whatever their number, and committed.
+//
+// A transaction writes its number into the row of its writer. When the connection is lost at COMMIT, the writer asks on
+// a new connection which number stands there, by changing the row: that waits for the transaction to end, and is as
+// durable as the answer. Then its callers hear what is true, or all is tried again. Where the database cannot be asked
+// in time they hear queue.ErrUnknown. A transaction that only gives leases leaves them: the next one ends them.
+//
+// A body up to 128 KiB is a row. A larger one is written in chunks while it comes in and read in chunks, so that a
+// session holds no more than that. Chunks belong to a row of the table draft until their message is committed, in the
+// transaction that does so, and again for some minutes after it ended, for who is reading. What is in that table when
+// its time is over is swept away.
 package pgstore

@@ -68,6 +68,13 @@ func (p *plan) move(d *queue.Delivery, was queue.State) {
 	}
 }
 
+// onlyClaims reports whether nothing but leases is given.
+func (p *plan) onlyClaims() bool {
+	rest := *p
+	rest.claimed = nil
+	return len(p.claimed) > 0 && rest.empty()
+}
+
 // flush adds the statements that carry out the plan to a batch. What finish writes stays.
 func (t *txn) flush(b *postgres.Batch) error {
 	add := []func(b *postgres.Batch) error{t.addSites, t.addMail, t.addDeliveries, t.addOutcomes, t.addFacts, t.addWishes, t.addSiteStates,

@@ -68,27 +68,81 @@ func (t *txn) purge(seqs []int64) (int, error) {
 	return int(n), err
 }
 
-// tidy deletes sites without deliveries, unless they still keep somebody from being hammered; bodies whose time is
-// over; and rows of writers that are no more, whose counts go to a common one.
+// tidy deletes sites without deliveries, unless they still keep somebody from being hammered, and what sweep does.
 func (s *Store) tidy(ctx context.Context, before time.Time) error {
+	const unused = ` FROM site s WHERE (s.failures = 0 OR coalesce(s.retry_at, 0) < ?)
+		AND (SELECT d.id FROM delivery d WHERE d.site = s.id LIMIT 1) IS NULL`
+	found := false
+	err := s.read(ctx, func(c *postgres.Conn) error {
+		return c.Query(ctx, "SELECT 1"+unused+" LIMIT 1", func(database.Row) error {
+			found = true
+			return nil
+		}, before.UnixMicro())
+	})
+	if err == nil && found { // nobody may begin to use one meanwhile
+		err = s.others.do(ctx, 0, func(t *txn) error {
+			put(&t.locks, lockSites, true)
+			t.then(func() error { return t.Exec("DELETE"+unused, before.UnixMicro()) })
+			return nil
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return s.sweep(ctx)
+}
+
+// sweepEvery is how often bodies that nobody needs are looked for.
+const sweepEvery = time.Minute
+
+// sweepLoop sweeps until the store is closed.
+func (s *Store) sweepLoop() {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			_ = s.sweep(s.life) // what goes wrong is tried again
+		}
+	}
+}
+
+// sweepChunk is how many bodies one transaction sweeps away.
+const sweepChunk = 8
+
+// sweep deletes the chunks of bodies that no waiting message has and whose time is over, and rows of writers that are
+// no more, whose counts go to a common one.
+func (s *Store) sweep(ctx context.Context) error {
+	for more := true; more; {
+		err := s.others.do(ctx, 0, func(t *txn) error {
+			t.then(func() error {
+				n, err := t.Number(ctx, `WITH gone AS (DELETE FROM draft WHERE body = ANY(ARRAY(SELECT body FROM draft WHERE until < now()
+					ORDER BY body LIMIT ? FOR UPDATE SKIP LOCKED)) RETURNING body),
+					chunks AS (DELETE FROM chunk USING gone WHERE chunk.body = gone.body)
+					SELECT count(*) FROM gone`, int64(sweepChunk))
+				more = n == sweepChunk
+				t.wrote = t.wrote || n > 0
+				return err
+			})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return s.others.do(ctx, 0, func(t *txn) error {
-		t.lock = max(t.lock, lockSites)
 		t.then(func() error {
-			err := t.Exec(`DELETE FROM site s WHERE (s.failures = 0 OR coalesce(s.retry_at, 0) < ?)
-				AND (SELECT d.id FROM delivery d WHERE d.site = s.id LIMIT 1) IS NULL`, before.UnixMicro())
-			if err == nil {
-				err = t.Exec("WITH gone AS (DELETE FROM draft WHERE until < now() RETURNING body)" +
-					" DELETE FROM chunk USING gone WHERE chunk.body = gone.body")
-			}
-			if err == nil {
-				err = t.Exec(`WITH gone AS (DELETE FROM writer WHERE id <> 0 AND seen < now() - interval '1 day' RETURNING *)
-					INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes)
+			n, err := t.Number(ctx, `WITH gone AS (DELETE FROM writer WHERE id <> 0 AND seen < now() - interval '1 day' RETURNING *),
+				kept AS (INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes)
 					SELECT 0, 0, sum(queued)::bigint, sum(held)::bigint, sum(delivered)::bigint, sum(failed)::bigint,
 						sum(cancelled)::bigint, sum(body_bytes)::bigint FROM gone HAVING count(*) > 0
 					ON CONFLICT (id) DO UPDATE SET queued = writer.queued + excluded.queued, held = writer.held + excluded.held,
 						delivered = writer.delivered + excluded.delivered, failed = writer.failed + excluded.failed,
-						cancelled = writer.cancelled + excluded.cancelled, body_bytes = writer.body_bytes + excluded.body_bytes`)
-			}
+						cancelled = writer.cancelled + excluded.cancelled, body_bytes = writer.body_bytes + excluded.body_bytes)
+				SELECT count(*) FROM gone`)
+			t.wrote = t.wrote || n > 0
 			return err
 		})
 		return nil

@@ -47,15 +47,15 @@ CREATE TABLE message (
 	message_id bigint,             -- block and hash
 	sender text COLLATE "C" NOT NULL, -- canonical, lower case
 	facts text NOT NULL            -- JSON
-) WITH (fillfactor = 90);
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000);
 CREATE INDEX message_accepted ON message(accepted);
 CREATE INDEX message_message_id ON message(message_id) WHERE message_id IS NOT NULL;
-CREATE INDEX message_party ON message((seq >> 12), split_part(sender, '@', -1), seq) WHERE sender <> '';
+CREATE INDEX message_party ON message((seq >> 12), split_part(sender, '@', -1), seq);
 
 CREATE TABLE body (            -- up to 128 KiB; those of some kilobytes lie in the row itself
 	seq bigint PRIMARY KEY,
 	data bytea NOT NULL
-) WITH (toast_tuple_target = 8160);
+) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000);
 ALTER TABLE body ALTER COLUMN data SET STORAGE EXTERNAL;
 
 CREATE TABLE chunk (           -- larger ones, in pieces of 128 KiB
@@ -87,7 +87,7 @@ CREATE TABLE delivery (
 	recipient bigint NOT NULL,     -- block and hashes
 	address text COLLATE "C" NOT NULL, -- canonical, lower case
 	facts text NOT NULL            -- JSON
-) WITH (fillfactor = 90);
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000);
 CREATE INDEX delivery_open ON delivery(site, due, id) WHERE state <= 2;
 CREATE INDEX delivery_deadline ON delivery(deadline, id) WHERE deadline IS NOT NULL;
 CREATE INDEX delivery_recipient ON delivery(recipient);
@@ -98,7 +98,7 @@ CREATE INDEX delivery_party ON delivery((id >> 32), split_part(address, '@', -1)
 CREATE VIEW undelivered AS SELECT state, id FROM delivery WHERE state <> 3;
 CREATE VIEW party AS
 	SELECT id >> 32 AS block, split_part(address, '@', -1) AS domain, id >> 20 AS seq FROM delivery
-	UNION ALL SELECT seq >> 12, split_part(sender, '@', -1), seq FROM message WHERE sender <> '';
+	UNION ALL SELECT seq >> 12, split_part(sender, '@', -1), seq FROM message;
 
 CREATE TABLE attempt (
 	id bigint PRIMARY KEY,
@@ -111,7 +111,8 @@ CREATE TABLE lease (           -- the right of a worker to a delivery; it may ha
 	until bigint NOT NULL,
 	owner bigint NOT NULL,         -- the process, whose leases end when it closes the store
 	node text NOT NULL,
-	worker text NOT NULL
+	worker text NOT NULL,
+	batch bigint NOT NULL          -- the transaction of its process that made it
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 CREATE TABLE wish (            -- what was asked of deliveries under a lease and is still to be carried out

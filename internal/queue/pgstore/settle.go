@@ -54,13 +54,13 @@ func (t *txn) settle(b *stored.Batch) error {
 	}
 	for _, n := range b.Messages {
 		if err := t.insert(n); err != nil {
-			return err
+			return &planned{err}
 		}
 	}
 	var ends queue.WishEnds
 	for i := range b.Settlements {
 		if err := t.settleOne(&b.Settlements[i], b.Now, &ends); err != nil {
-			return err
+			return &planned{err}
 		}
 	}
 	t.entries = append(t.entries, ends.Entries()...)

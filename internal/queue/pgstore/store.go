@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"postern/internal/queue"
@@ -57,6 +58,10 @@ type Store struct {
 
 	calls sync.WaitGroup // running methods
 	loops sync.WaitGroup // of the writers
+	// sweeper calls a writer; stop ends it.
+	sweeper sync.WaitGroup
+	stop    chan struct{}
+	refused atomic.Int64 // when the database last did not answer, in Unix nanoseconds
 
 	mu     sync.Mutex // guards closed
 	closed bool
@@ -94,8 +99,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, search: search.New(postgres.Dialect())}
-	if err := s.prepare(ctx); err != nil {
+	s := &Store{cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}), search: search.New(postgres.Dialect())}
+	first, err := s.prepare(ctx)
+	if err != nil {
 		return nil, err
 	}
 	s.life, s.end = context.WithCancel(context.Background())
@@ -103,27 +109,34 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		s.bodies, err = postgres.NewPool(s.life, parsed.Loose())
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.release())
+		s.release()
+		return nil, errors.Join(err, first.Close())
 	}
 	s.besides = sqlrecords.New(tables{s}, postgres.Dialect())
 	for _, w := range []**writer{&s.accepts, &s.claims, &s.settles, &s.others} {
 		*w = newWriter(s)
-		s.loops.Go((*w).changes.Loop)
 	}
+	s.accepts.c = first
+	for _, w := range []*writer{s.accepts, s.claims, s.settles, s.others} {
+		s.loops.Go(w.changes.Loop)
+	}
+	s.sweeper.Go(s.sweepLoop)
 	return s, nil
 }
 
-// prepare looks at the server and brings the tables to the newest form.
-func (s *Store) prepare(ctx context.Context) (err error) {
+// prepare looks at the server and brings the tables to the newest form. It returns the connection it did so over.
+func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 	c, err := postgres.Dial(ctx, s.parsed)
 	if err != nil {
-		return fmt.Errorf("pgstore: cannot connect to the database: %w", err)
+		return nil, fmt.Errorf("pgstore: cannot connect to the database: %w", err)
 	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	if s.settings, err = postgres.AssertDurable(ctx, c); err != nil {
-		return err
+	if s.settings, err = postgres.AssertDurable(ctx, c); err == nil {
+		err = postgres.Migrate(ctx, c, s.cfg.Schema, forms())
 	}
-	return postgres.Migrate(ctx, c, s.cfg.Schema, forms())
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }
 
 // Settings are what the server said of itself when the store was opened.
@@ -142,6 +155,26 @@ func (s *Store) enter(ctx context.Context) error {
 	s.calls.Add(1)
 	return nil
 }
+
+// Takes says what a message would hear that is handed to Accept now: nil where it would be stored, as far as is known.
+// After the database did not answer it is given some time before it is asked again.
+func (s *Store) Takes() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return errClosed
+	case time.Since(time.Unix(0, s.refused.Load())) < refusing:
+		return errSilent
+	}
+	return nil
+}
+
+// refusing is how long mail is refused at once after the database did not answer.
+const refusing = 2 * time.Second
+
+// errSilent is what callers hear when the database could not be reached for as long as they wait.
+var errSilent = errors.New("pgstore: the database does not answer")
 
 // read lends a reading connection.
 func (s *Store) read(ctx context.Context, do func(c *postgres.Conn) error) error {
@@ -163,7 +196,9 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
+	close(s.stop)
 	s.calls.Wait()
+	s.sweeper.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Patience)
 	defer cancel()
 	// Without the database the leases run out and the drafts are swept.
@@ -176,12 +211,12 @@ func (s *Store) Close() error {
 		})
 		return nil
 	})
-	return s.release()
+	s.release()
+	return nil
 }
 
 // release ends what Open began, as far as it came.
-func (s *Store) release() error {
-	var errs []error
+func (s *Store) release() {
 	for _, w := range []*writer{s.accepts, s.claims, s.settles, s.others} {
 		if w != nil {
 			w.changes.Close()
@@ -199,7 +234,6 @@ func (s *Store) release() error {
 		}
 	}
 	s.end()
-	return errors.Join(errs...)
 }
 
 // tables are the database as besides uses it.
@@ -230,7 +264,7 @@ func (d tables) Change(ctx context.Context, bytes int, do func(t database.Tx) er
 	}
 	defer d.s.calls.Done()
 	return d.s.others.do(ctx, bytes, func(t *txn) error {
-		t.lock = max(t.lock, lockRecords)
+		put(&t.locks, lockRecords, true)
 		t.then(func() error { return do(t) })
 		return nil
 	})

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,21 +24,22 @@ type txn struct {
 	results    []error
 	i          int // the change that is being run
 	thens      []then
-	leases     []queue.Lease // that are to be looked up
-	keys       []string      // sites that are to be looked up
-	bodies     []string      // drafts that are to be looked up
-	messages   int           // that want a number
-	seqs       []int64       // numbers for them
-	lock       int64         // advisory, 0 for none
-	fenced     bool          // it is nothing without the lease of this gateway
-	leased     bool          // which runs
-	refers     bool          // it makes deliveries refer to sites, or changes these
+	leases     []queue.Lease  // that are to be looked up
+	keys       []string       // sites that are to be looked up
+	bodies     []string       // drafts that are to be looked up
+	messages   int            // that want a number
+	seqs       []int64        // numbers for them
+	locks      map[int64]bool // advisory
+	fenced     bool           // it is nothing without the lease of this gateway
+	leased     bool           // which runs
+	refers     bool           // it makes deliveries refer to sites, or changes these
 	rows       map[queue.DeliveryID]*deliveryRow
 	known      map[queue.SiteKey]bool
 	drafts     map[string]written
 	begun      bool
 	wrote      bool // something is in the database that the plan did not write
 	committing bool // COMMIT may have been sent
+	leasing    bool // it only gives leases
 }
 
 type then struct {
@@ -48,14 +50,21 @@ type then struct {
 // deliveryRow is a leased delivery as it was read, locked until the transaction ends.
 type deliveryRow struct {
 	queue.Delivery
-	token int64
-	site  int64
-	facts string
-	ended bool // a change of this transaction has ended the lease
+	site   int64
+	facts  string
+	token  int64
+	leased bool
+	ended  bool // a change of this transaction has ended the lease
 }
 
 // written is what is there of a large body.
 type written struct{ chunks, bytes int64 }
+
+// planned is an error of a change that is in the plan already, in part: the transaction is of no use.
+type planned struct{ error }
+
+// Unwrap is the error.
+func (p *planned) Unwrap() error { return p.error }
 
 // then puts off what needs an answer.
 func (t *txn) then(do func() error) { t.thens = append(t.thens, then{t.i, do}) }
@@ -72,7 +81,8 @@ func (t *txn) run(changes []group.Change[*txn]) error {
 		wrote := t.wrote
 		t.wrote = false
 		err := later.do()
-		if err != nil && (t.wrote || postgres.Code(err) != "" || t.c.Dead()) {
+		var half *planned
+		if err != nil && (t.wrote || postgres.Code(err) != "" || t.c.Dead() || errors.As(err, &half)) {
 			return err
 		}
 		t.results[later.i] = err
@@ -94,8 +104,8 @@ func (t *txn) begin(b *postgres.Batch) {
 	}
 	t.begun = true
 	b.Add("BEGIN", nil)
-	if t.lock != 0 {
-		b.Add("SELECT pg_advisory_xact_lock(?::bigint)", nil, t.lock)
+	for _, lock := range sorted(t.locks) {
+		b.Add("SELECT pg_advisory_xact_lock(?::bigint)", nil, lock)
 	}
 	if t.refers {
 		b.Add("SELECT pg_advisory_xact_lock_shared(?::bigint)", nil, int64(lockSites))
@@ -147,14 +157,14 @@ func (t *txn) Number(_ context.Context, text string, args ...any) (n int64, err 
 	return t.c.Number(t.ctx, text, args...)
 }
 
-// leasedRows are leased deliveries with what Settle needs of them, locked in order.
-const leasedRows = "SELECT " + stored.StateColumns + `, l.token FROM delivery d JOIN message m ON m.seq = d.id >> 20
-	JOIN lease l ON l.delivery = d.id WHERE d.id = ANY(?::bigint[]) ORDER BY d.id FOR UPDATE OF d, l`
+// leasedRows are waiting deliveries with what Settle needs of them, locked in order.
+const leasedRows = "SELECT " + stored.StateColumns + ` FROM delivery d JOIN message m ON m.seq = d.id >> 20
+	WHERE d.id = ANY(?::bigint[]) AND d.state <= 2 ORDER BY d.id FOR UPDATE OF d`
 
 // look reads what was wanted.
 func (t *txn) look() error {
 	var b postgres.Batch
-	if t.lock == 0 && len(t.leases)+len(t.keys)+len(t.bodies)+t.messages == 0 {
+	if len(t.locks)+len(t.leases)+len(t.keys)+len(t.bodies)+t.messages == 0 {
 		return nil
 	}
 	t.begin(&b)
@@ -171,6 +181,13 @@ func (t *txn) look() error {
 			ids[i] = int64(l.Delivery)
 		}
 		b.Add(leasedRows, t.takeRow, ids)
+		// Only now: who took a lease over had its delivery locked.
+		b.Add("SELECT delivery, token FROM lease WHERE delivery = ANY(?::bigint[])", func(r database.Row) error {
+			if d := t.rows[queue.DeliveryID(r.Int(0))]; d != nil {
+				d.token, d.leased = r.Int(1), true
+			}
+			return nil
+		}, ids)
 	}
 	if len(t.keys) > 0 {
 		t.known = map[queue.SiteKey]bool{}
@@ -200,7 +217,7 @@ func (t *txn) look() error {
 func (t *txn) takeRow(r database.Row) error {
 	rec, err := stored.Scan(r)
 	if err == nil {
-		t.rows[rec.ID] = &deliveryRow{Delivery: rec.Delivery, token: r.Int(stored.StateWidth), site: rec.SiteID, facts: rec.Facts}
+		t.rows[rec.ID] = &deliveryRow{Delivery: rec.Delivery, site: rec.SiteID, facts: rec.Facts}
 	}
 	return err
 }
@@ -210,7 +227,7 @@ func (t *txn) held(leases []queue.Lease) bool {
 	seen := make(map[queue.DeliveryID]bool, len(leases))
 	for _, l := range leases {
 		d := t.rows[l.Delivery]
-		if d == nil || d.token != l.Token || d.ended || seen[l.Delivery] {
+		if d == nil || !d.leased || d.token != l.Token || d.ended || seen[l.Delivery] {
 			return false
 		}
 		seen[l.Delivery] = true
@@ -222,14 +239,25 @@ func (t *txn) held(leases []queue.Lease) bool {
 func (t *txn) commit() error {
 	var b postgres.Batch
 	t.begin(&b)
+	// Where only leases are given the writer's row need not tell of it, so that a claim that finds nothing writes
+	// nothing.
+	t.leasing = !t.wrote && t.plan.onlyClaims()
+	if t.leasing && len(t.unheard) > 0 {
+		b.Add("DELETE FROM lease WHERE owner = ? AND batch = ANY(?::bigint[])", nil, t.s.owner, t.unheard)
+	}
 	if err := t.flush(&b); err != nil {
 		return err
 	}
-	t.finish(&b)
+	if !t.leasing {
+		t.finish(&b)
+	}
 	b.Add("COMMIT", nil)
 	t.committing = true
 	if err := t.c.Send(t.ctx, &b); err != nil {
 		return err
+	}
+	if t.leasing {
+		t.unheard = nil
 	}
 	if len(t.sites) > sitesKept {
 		clear(t.sites)
@@ -250,20 +278,27 @@ func (t *txn) finish(b *postgres.Batch) {
 	for _, seq := range sorted(t.ends) {
 		seqs, counts = append(seqs, seq), append(counts, t.ends[seq])
 	}
+	row := []any{t.id, t.number, t.states[stored.Queued], t.states[stored.Held], t.states[stored.Delivered], t.states[stored.Failed],
+		t.states[stored.Cancelled], t.bodyBytes}
+	if len(seqs) == 0 {
+		b.Add("INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes)"+
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?)"+tellRow, nil, row...)
+		return
+	}
 	b.Add(`WITH ended AS MATERIALIZED (SELECT * FROM unnest(?1::bigint[], ?2::bigint[]) u(seq, n) ORDER BY 1),
 		closed AS (UPDATE message m SET open = m.open - e.n FROM ended e WHERE m.seq = e.seq RETURNING m.seq, m.open, m.size, m.file),
 		gone AS (DELETE FROM body b USING closed c WHERE c.open = 0 AND b.seq = c.seq),
 		doomed AS (INSERT INTO draft (body, owner, until) SELECT file::bigint, 0, now() + ?3::bigint * interval '1 second'
 			FROM closed WHERE open = 0 AND file IS NOT NULL)
 		INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes)
-		VALUES (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11::bigint - (SELECT coalesce(sum(size), 0)::bigint FROM closed WHERE open = 0))
-		ON CONFLICT (id) DO UPDATE SET number = excluded.number, seen = now(), queued = writer.queued + excluded.queued,
-			held = writer.held + excluded.held, delivered = writer.delivered + excluded.delivered,
-			failed = writer.failed + excluded.failed, cancelled = writer.cancelled + excluded.cancelled,
-			body_bytes = writer.body_bytes + excluded.body_bytes`, nil,
-		seqs, counts, int64(doomed/time.Second), t.id, t.number, t.states[stored.Queued], t.states[stored.Held],
-		t.states[stored.Delivered], t.states[stored.Failed], t.states[stored.Cancelled], t.bodyBytes)
+		VALUES (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11::bigint - (SELECT coalesce(sum(size), 0)::bigint FROM closed WHERE open = 0))`+
+		tellRow, nil, append([]any{seqs, counts, int64(doomed / time.Second)}, row...)...)
 }
+
+// tellRow adds to the row of a writer, where there is one.
+const tellRow = ` ON CONFLICT (id) DO UPDATE SET number = excluded.number, seen = now(), queued = writer.queued + excluded.queued,
+	held = writer.held + excluded.held, delivered = writer.delivered + excluded.delivered, failed = writer.failed + excluded.failed,
+	cancelled = writer.cancelled + excluded.cancelled, body_bytes = writer.body_bytes + excluded.body_bytes`
 
 // notHere is the error of a body that is not, or not wholly, where it was written.
 func notHere(id queue.ID) error {

@@ -21,6 +21,9 @@ type writer struct {
 	id      int64          // of its row
 	c       *postgres.Conn // nil: to be connected
 	number  int64          // of the last transaction begun
+	// unheard are transactions that gave leases and whose answer was lost: if they were committed, nobody knows of
+	// these leases, and the next such transaction ends them.
+	unheard []int64
 	// sites remembers keys that are in the database; emptied when it grows too large or one was not there.
 	sites map[queue.SiteKey]bool
 }
@@ -32,7 +35,7 @@ func newWriter(s *Store) *writer {
 }
 
 // lockedPatience is how long a change waits while others are in its way.
-const lockedPatience = 10 * time.Second
+const lockedPatience = 12 * time.Second
 
 // do hands run to the writer and waits for the commit it is part of. Run may be called more than once.
 func (w *writer) do(ctx context.Context, bytes int, run func(t *txn) error) error {
@@ -61,7 +64,9 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 			return nil, postgres.Translate(err)
 		}
 		w.drop()
-		if t != nil && t.committing {
+		if t != nil && t.leasing {
+			w.unheard = append(w.unheard, w.number)
+		} else if t != nil && t.committing {
 			done, asked := w.ask(t)
 			if asked != nil {
 				return all(len(changes), fmt.Errorf("%w: %w", queue.ErrUnknown, err)), nil
@@ -71,7 +76,8 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return all(len(changes), fmt.Errorf("pgstore: the database does not answer: %w", err)), nil
+			w.s.refused.Store(time.Now().UnixNano())
+			return all(len(changes), fmt.Errorf("%w: %w", errSilent, err)), nil
 		case <-time.After(again):
 		}
 	}

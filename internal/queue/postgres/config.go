@@ -16,8 +16,8 @@ type Config struct{ parsed *pgxpool.Config }
 
 // Patience bounds what may keep others waiting: a lock, and a transaction whose program says nothing any more.
 const (
-	lockPatience = 10 * time.Second
-	idlePatience = 20 * time.Second
+	lockPatience = 4 * time.Second
+	idlePatience = 8 * time.Second
 	dialPatience = 5 * time.Second
 )
 
@@ -43,6 +43,10 @@ func Parse(url, schema string, readers int) (*Config, error) {
 		"lock_timeout":                        fmt.Sprint(lockPatience.Milliseconds()),
 		"idle_in_transaction_session_timeout": fmt.Sprint(idlePatience.Milliseconds()),
 		"jit":                                 "off", // statements are short, and compiling them takes longer
+		// Every statement is answered by an index in its order. The server may not know: a table that was empty when it
+		// last looked may have a million rows.
+		"enable_seqscan":    "off",
+		"enable_bitmapscan": "off",
 	} {
 		if _, set := c.RuntimeParams[name]; !set || name == "search_path" {
 			c.RuntimeParams[name] = value
