@@ -43,11 +43,15 @@ recipient = ["bank.test"]
 `
 
 // serveBacklog serves a backlog and returns a function that runs a verb against it.
-func serveBacklog(t *testing.T) func(args ...string) (code int, stdout, stderr string) {
+func serveBacklog(t *testing.T, change ...func(*admin.Config)) func(args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	store := backlog.New(t)
-	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store),
-		Peers: rememberedPeers(t, store)})
+	cfg := admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Hostname: "gw.example.test",
+		Peers: rememberedPeers(t, store)}
+	for _, f := range change {
+		f(&cfg)
+	}
+	service := admin.New(cfg)
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := api.Listen(path)
 	if err != nil {

@@ -111,7 +111,7 @@ func Definitions() []Definition {
 		{diskFree, Gauge, "Free bytes on the disk of the data folder.", nil},
 		{diskKept, Gauge, "Free bytes below which new mail is refused; they are kept for the mail in the queue.", nil},
 		{certificateEnd, Gauge, "When our own certificates end, by what they are for (server, client) and their first name.", []string{"kind", "name"}},
-		{dnsValidated, Gauge, "1 when the word of a DNS resolver is believed that an answer is signed; 0 when DANE cannot be used.", nil},
+		{dnsValidated, Gauge, "1 when a DNS resolver's word that an answer is signed is believed; without, no DANE.", nil},
 		{nodeUp, Gauge, "1 while this gateway may take and send mail.", nil},
 		{leaseAge, Gauge, "Age of the lease at a shared store.", nil},
 		{storeLatency, Gauge, "How long that store took to renew it.", nil},

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -58,6 +59,7 @@ func (s *Service) node(m *nodes.Member) GatewayNode {
 		Judgement: m.InForce.Number, Claimed: m.Held}
 	if m.Alone {
 		v := s.cfg.Rules.Now()
+		out.Name = cmp.Or(out.Name, s.cfg.Hostname)
 		out.RulesRevision, out.Judgement = v.Revision, v.Number
 		return out
 	}
