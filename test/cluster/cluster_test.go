@@ -69,7 +69,7 @@ func TestNobodyJudgesByOlderRulesOnceApplyReturned(t *testing.T) {
 		if id, reply := hand(other, to); id == "" {
 			t.Fatal(reply)
 		}
-		other.Await(to, harness.Waits("tls-not-offered"))
+		other.Await(to, harness.Waits("starttls-not-offered"))
 		if n := len(p.Messages()); n != seen {
 			t.Fatalf("round %d: %d messages went in the clear, want %d", round, n, seen)
 		}
@@ -110,6 +110,11 @@ func TestWithoutTheDatabaseNobodyTakesOrSends(t *testing.T) {
 			return id != ""
 		})
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s", c.gw[1].Run("", "trace", "--recipient", "*@clinic.test", "--json").Stdout)
+		}
+	})
 	harness.Eventually(t, 2*harness.Patience, "what waited is delivered", func() bool {
 		return copies(contents(p), "before@clinic.test") == 1 && copies(contents(p), "after@clinic.test") >= 2
 	})

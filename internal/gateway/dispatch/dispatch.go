@@ -30,8 +30,10 @@ type Config struct {
 	// InForce returns what is in force now. While its View has an error nothing is sent.
 	InForce func() *inforce.View
 	Sink    event.Sink
-	// Others are the other gateways of the store; nil says that there are none.
-	Others Others
+	// Others are the other gateways of the store; nil says that there are none. Neglected lists sites where something
+	// has been due since a time and no gateway has claimed it; nil lists none.
+	Others    Others
+	Neglected func(ctx context.Context, since, now time.Time, limit int) ([]queue.Site, error)
 	// Book keeps which names of mail hosts are known; nil remembers none.
 	Book *mxpins.Book
 
@@ -163,6 +165,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	chores.Go(func() { d.tidyLoop(ctx) })
 	chores.Go(func() { d.changeLoop(ctx) })
 	chores.Go(func() { d.othersLoop(ctx) })
+	chores.Go(func() { d.neglectedLoop(ctx) })
 	err := d.loop(ctx, sending)
 	end()
 	stop := time.AfterFunc(d.cfg.Grace, cut)

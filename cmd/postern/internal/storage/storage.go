@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/datafolder"
@@ -37,6 +38,8 @@ type Store interface {
 type Opened struct {
 	Store
 	registry *pgnodes.Registry // nil: this gateway stands alone
+	// Neglected lists sites with mail that no gateway is at; nil where this one stands alone.
+	Neglected func(ctx context.Context, since, now time.Time, limit int) ([]queue.Site, error)
 	// Session is that of this process among them.
 	Session string
 }
@@ -55,7 +58,7 @@ func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(err
 	if err != nil {
 		return nil, hint(cfg, err)
 	}
-	return &Opened{Store: shared{s}, registry: s.Nodes(), Session: session}, nil
+	return &Opened{Store: shared{s}, registry: s.Nodes(), Session: session, Neglected: s.Neglected}, nil
 }
 
 // hint says what can be done about a database that does not open.
