@@ -111,13 +111,14 @@ func lattice() map[string]string {
 		"check":          "mail smtp policy policy/certcheck attempt history/peers",
 		"check/examiner": "check mail smtp smtp/smtpclient smtp/tlsprobe policy attempt dns policy/mxpins gateway/route gateway/deliver",
 
-		"operator/admin":      "mail smtp policy policy/rules attempt event queue operator/audit history/peers policy/mxpins operator/access check history/traffic history/certstore gateway/inforce gateway/route gateway/stscache gateway/tlsreport history/tlscounts policy/tlsrpt history/inbound history/tlsreports platform/records operator/hindsight operator/trace",
-		"operator/trace":      "mail policy policy/rules attempt queue",
+		"operator/scope":      "attempt event gateway/inforce mail operator/access operator/audit operator/trace policy/rules queue smtp",
+		"operator/admin":      "mail smtp policy policy/rules attempt event queue operator/audit history/peers policy/mxpins operator/access check history/traffic history/certstore gateway/inforce gateway/route gateway/stscache gateway/tlsreport history/tlscounts policy/tlsrpt history/inbound history/tlsreports platform/records operator/hindsight operator/trace operator/scope",
+		"operator/trace":      "mail policy policy/rules attempt queue operator/access",
 		"operator/hindsight":  "mail smtp policy policy/certcheck policy/mxpins attempt queue history/certstore",
 		"operator/websession": "operator/access operator/accounts",
 		"operator/oidc":       "operator/pending",
-		"operator/api":        "mail policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession operator/trace",
-		"operator/web":        "mail mail/received policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/hindsight operator/websession operator/oidc operator/trace",
+		"operator/api":        "mail policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession operator/trace operator/scope",
+		"operator/web":        "mail mail/received policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/hindsight operator/websession operator/oidc operator/trace operator/scope",
 	}
 }
 

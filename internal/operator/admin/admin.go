@@ -6,26 +6,7 @@
 // an entry in the audit trail. The entry of a change that weakens protection is on stable storage before the change is
 // made.
 //
-// # The law of scopes
-//
-// A principal whose scope is some domains is told, in any answer of a Desk, of
-//
-//   - deliveries whose sender or recipient is in the scope (sees), as told shows them: who handed mail of others in is
-//     left out, what rules demanded of mail that others sent too, what happened between us and our own servers of other
-//     domains, what a server said in a try that was made for the site as a whole, and who else asked for something;
-//   - rules of which every sender is in the scope (owns), their warnings and their sums;
-//   - servers that deliveries it sees, as they are told, were tried at, without what adds up the mail of all;
-//   - checks of the domains of the scope, of domains its mail goes to, and of such servers;
-//   - sums of the domains of the scope, and entries of the audit trail that the principal made;
-//   - whether the gateway is ready, its name and its version, and the number of the rules in force.
-//
-// Nothing else: no name, address, path, text or count that is there because of others. Whether something exists that it
-// may not see is not told: what is out of reach is answered as what is not there. An error that is not about the
-// request is told without its words (Desk.Tell). Two things are common to all and cannot be hidden: names of rules are
-// taken or free, and ids of deliveries count upwards.
-//
-// A search that ended before it had seen everything never says that there is nothing: it says how far it looked (Page,
-// SiteList, PeerList), or is refused with ErrUnfinished where an answer must be whole.
+// What an answer may tell to whom says scope.
 package admin
 
 import (
@@ -42,6 +23,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/hindsight"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
@@ -49,14 +31,8 @@ import (
 
 // Errors callers branch on.
 var (
-	// ErrWho: a change was asked for without saying who asks.
-	ErrWho = errors.New("a change needs to say who asks for it")
 	// ErrNothingNamed: an action that is not for everything names nothing.
 	ErrNothingNamed = errors.New("name the domains or messages")
-	// ErrBadRequest is wrapped by every error about the request itself.
-	ErrBadRequest = errors.New("the request cannot be meant")
-	// ErrNotRecorded: the change was made, but the audit trail could not be written.
-	ErrNotRecorded = errors.New("the change was made but could not be recorded in the audit trail")
 	// ErrNotTaken: a configuration cannot be used; what was in force stays.
 	ErrNotTaken = errors.New("the configuration was not taken; what was read before stays in force")
 	// ErrRevision: the rules changed since the caller looked at them.
@@ -139,6 +115,7 @@ type Config struct {
 // Service is what the desks of all principals share. Safe for concurrent use.
 type Service struct {
 	cfg    Config
+	asked  scope.Gateway
 	checks chan struct{} // holds one for each check that runs
 	seats  *seats        // of those who watch
 	looks  looks
@@ -155,22 +132,7 @@ func New(cfg Config) *Service {
 	if cfg.Sink == nil {
 		cfg.Sink = event.Discard{}
 	}
-	return &Service{cfg: cfg, checks: make(chan struct{}, ChecksAtOnce), seats: newSeats(cfg.Streams, cfg.StreamsOfOne), previews: make(chan struct{}, PreviewsAtOnce)}
-}
-
-func badRequest(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{ErrBadRequest}, args...)...)
-}
-
-// record writes the audit trail after a change and tells the sink.
-func (s *Service) record(ctx context.Context, e audit.Entry) error {
-	s.cfg.Sink.Emit(event.AdminActed{By: e.By, Action: e.Action, Target: e.Target, Count: e.Count})
-	if err := s.cfg.Ledger.Append(ctx, e); err != nil {
-		s.cfg.Sink.Emit(event.Warned{What: "audit", Text: "an action of " + e.By + " could not be recorded: " + e.Action,
-			Hint: "check the disk of the data directory"})
-		return fmt.Errorf("%w: %w", ErrNotRecorded, err)
-	}
-	return nil
+	return &Service{cfg: cfg, asked: scope.Gateway{Store: cfg.Store, Ledger: cfg.Ledger, Rules: cfg.Rules, Sink: cfg.Sink}, checks: make(chan struct{}, ChecksAtOnce), seats: newSeats(cfg.Streams, cfg.StreamsOfOne), previews: make(chan struct{}, PreviewsAtOnce)}
 }
 
 func (s *Service) kick(ctx context.Context, sites []queue.SiteKey) {

@@ -15,6 +15,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
@@ -52,14 +53,21 @@ func service(t *testing.T) (*Service, *memstore.Store, *recorder) {
 	return s, store, rec
 }
 
-func traces(t *testing.T, s *Service, q Query) []trace.Delivery {
+// changed is a service like s on another configuration.
+func changed(s *Service, change func(*Config)) *Service {
+	cfg := s.cfg
+	change(&cfg)
+	return New(cfg)
+}
+
+func traces(t *testing.T, s *Service, q trace.Query) []trace.Delivery {
 	t.Helper()
 	return pages(t, s.For(everywhere(access.Auditor)), q, 500)
 }
 
 func one(t *testing.T, s *Service, id queue.ID, to string) trace.Delivery {
 	t.Helper()
-	got := traces(t, s, Query{Messages: []string{string(id)}, Recipient: to})
+	got := traces(t, s, trace.Query{Messages: []string{string(id)}, Recipient: to})
 	if len(got) != 1 {
 		t.Fatalf("%d deliveries of %s to %s", len(got), id, to)
 	}
@@ -79,7 +87,7 @@ func TestEveryChangeNeedsANameAndLeavesAnEntry(t *testing.T) {
 	s, _, rec := service(t)
 	for _, kind := range []queue.ActionKind{queue.Hold, queue.Release, queue.Retry, queue.Cancel} {
 		r := ActRequest{Kind: kind, Domains: []string{"Other.TEST."}}
-		if _, err := s.For(access.Root(" ")).Act(t.Context(), r); !errors.Is(err, ErrWho) {
+		if _, err := s.For(access.Root(" ")).Act(t.Context(), r); !errors.Is(err, access.ErrWho) {
 			t.Errorf("%s without a name: %v", kind, err)
 		}
 		out, err := s.For(access.Root("ann\x1b[31m")).Act(t.Context(), r)
@@ -105,7 +113,7 @@ func TestAnActionIsForEverythingOnlyWhenItSaysSo(t *testing.T) {
 		{Kind: queue.Cancel}, {Kind: queue.Cancel, All: true, Domains: []string{"a.test"}}, {Kind: "burn", All: true},
 		{Kind: queue.Hold, Lower: true, All: true}, {Kind: queue.Hold, Domains: []string{"no domain"}},
 	} {
-		if _, err := s.For(access.Root("ann")).Act(t.Context(), r); !errors.Is(err, ErrBadRequest) {
+		if _, err := s.For(access.Root("ann")).Act(t.Context(), r); !errors.Is(err, access.ErrBadRequest) {
 			t.Errorf("%+v: %v, want a bad request", r, err)
 		}
 	}
@@ -161,7 +169,7 @@ func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 
 func TestLoweringStopsAtWhatTheConfigurationDemands(t *testing.T) {
 	s, store, _ := service(t)
-	s.cfg.Rules = backlog.Keeper(t, store, route.Own{Domain: mail.MustDomain("clinic.test"), Require: policy.Encrypted})
+	s = changed(s, func(c *Config) { c.Rules = backlog.Keeper(t, store, route.Own{Domain: mail.MustDomain("clinic.test"), Require: policy.Encrypted}) })
 	out, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
 	if err != nil || out.Changed != 1 {
 		t.Fatalf("%+v, %v", out, err)
@@ -195,8 +203,8 @@ func (noLedger) AppendRules(context.Context, string, audit.Entry) (audit.Revisio
 
 func TestAChangeThatCannotBeRecordedSaysSo(t *testing.T) {
 	s, store, rec := service(t)
-	s.cfg.Ledger = noLedger{}
-	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Retry, All: true}); !errors.Is(err, ErrNotRecorded) {
+	s = changed(s, func(c *Config) { c.Ledger = noLedger{} })
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Retry, All: true}); !errors.Is(err, scope.ErrNotRecorded) {
 		t.Errorf("got %v", err)
 	}
 	if !slices.ContainsFunc(rec.events, func(e event.Event) bool { w, ok := e.(event.Warned); return ok && w.What == "audit" }) {
@@ -293,7 +301,7 @@ func (l *goneLedger) AppendRules(ctx context.Context, text string, e audit.Entry
 func TestABrokenFileLeavesTheOldRulesInForce(t *testing.T) {
 	s, store, rec := service(t)
 	l := &goneLedger{Ledger: store}
-	s.cfg.Rules = backlog.Keeper(t, l)
+	s = changed(s, func(c *Config) { c.Rules = backlog.Keeper(t, l) })
 	if _, err := s.For(access.Root("ann")).ApplyRules(t.Context(), ApplyRequest{Text: clinicRules}); err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +344,7 @@ func TestExplainSaysWhyWithoutSending(t *testing.T) {
 		t.Errorf("rules: %+v", e.Rules)
 	}
 	for _, r := range []ExplainRequest{{To: nil}, {To: []string{"x"}}, {From: "x", To: []string{"a@b.test"}}, {To: []string{"a@b.test"}, Client: "here"}} {
-		if _, err := s.For(access.Root("ann")).Explain(t.Context(), r); !errors.Is(err, ErrBadRequest) {
+		if _, err := s.For(access.Root("ann")).Explain(t.Context(), r); !errors.Is(err, access.ErrBadRequest) {
 			t.Errorf("%+v: %v", r, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
 	"postern/internal/queue"
 )
 
@@ -69,7 +70,7 @@ func TestActTellsWhatCameOfMailThatIsBeingSent(t *testing.T) {
 				if first := e[len(e)-1]; first.After != "2 more being sent, to be cancelled when that ends" || first.Count != 0 {
 					t.Errorf("the audit trail: %+v", first)
 				}
-				if tr := traces(t, s, Query{Messages: []string{string(work[0].Message.ID)}, Recipient: work[0].Recipient.Address.String()}); tr[0].Wish == nil || tr[0].Wish.State != c.state || tr[0].Wish.By != "anna" {
+				if tr := traces(t, s, trace.Query{Messages: []string{string(work[0].Message.ID)}, Recipient: work[0].Recipient.Address.String()}); tr[0].Wish == nil || tr[0].Wish.State != c.state || tr[0].Wish.By != "anna" {
 					t.Errorf("the trace: %+v", tr[0].Wish)
 				}
 				time.Sleep(time.Minute) // the other side ends

@@ -49,7 +49,7 @@ const candidatesLook = 1000
 // Candidates lists what could be approved for a domain: what DNS names now if ask is true, what was seen at a first
 // use, what waiting deliveries met. It changes nothing.
 func (d *Desk) Candidates(ctx context.Context, domain string, ask bool) (Candidates, error) {
-	if err := d.wide(access.ReadPeers); err != nil {
+	if err := d.who.Wide(access.ReadPeers); err != nil {
 		return Candidates{}, err
 	}
 	return d.s.candidates(ctx, domain, ask)
@@ -203,12 +203,12 @@ func chosen(d mail.Domain, names []string, found []mail.Domain) (hosts []mail.Do
 	slices.Sort(now)
 	says := "DNS names " + strings.Join(slices.Compact(now), ", ")
 	if len(names) == 0 {
-		return nil, badRequest("name what you approve for %s: %s", d, says)
+		return nil, access.BadRequest("name what you approve for %s: %s", d, says)
 	}
 	for _, text := range names {
 		name, err := mail.ParseDomain(text)
 		if err != nil {
-			return nil, badRequest("%w", err)
+			return nil, access.BadRequest("%w", err)
 		}
 		n := len(hosts)
 		for _, h := range found {
@@ -217,7 +217,7 @@ func chosen(d mail.Domain, names []string, found []mail.Domain) (hosts []mail.Do
 			}
 		}
 		if len(hosts) == n {
-			return nil, badRequest("nothing was approved: %s is no mail host of %s now; %s", name, d, says)
+			return nil, access.BadRequest("nothing was approved: %s is no mail host of %s now; %s", name, d, says)
 		}
 	}
 	return hosts, nil

@@ -38,15 +38,15 @@ type CheckRequest struct {
 
 // Check examines a target; tell hears what is found as it is found, one call at a time. It may be nil.
 func (d *Desk) Check(ctx context.Context, r CheckRequest, tell func(check.Progress)) (*check.Report, error) {
-	if err := d.need(access.RunChecks); err != nil {
+	if err := d.who.Need(access.RunChecks); err != nil {
 		return nil, err
 	}
 	if d.s.cfg.Checker == nil {
-		return nil, badRequest("this gateway makes no checks")
+		return nil, access.BadRequest("this gateway makes no checks")
 	}
 	target, err := check.Parse(r.Target)
 	if err != nil {
-		return nil, badRequest("%w", err)
+		return nil, access.BadRequest("%w", err)
 	}
 	if err := d.mayCheck(ctx, target); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (d *Desk) asked(ctx context.Context, rule string) ([]check.Question, error)
 	if rule == "" {
 		return nil, nil
 	}
-	list, err := d.RuleList(ctx)
+	list, err := d.who.RuleList(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -80,5 +80,5 @@ func (d *Desk) asked(ctx context.Context, rule string) ([]check.Question, error)
 			return []check.Question{{Name: "rule " + r.Name, Requirement: r.Requirement()}}, nil
 		}
 	}
-	return nil, badRequest("there is no rule %q", rule)
+	return nil, access.BadRequest("there is no rule %q", rule)
 }

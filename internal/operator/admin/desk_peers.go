@@ -11,6 +11,7 @@ import (
 	"postern/internal/history/peers"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/queue"
 )
@@ -45,10 +46,10 @@ type PeerRequest struct {
 // without what adds up the mail of all.
 func (d *Desk) Peers(ctx context.Context, q PeerRequest) (PeerList, error) {
 	out := PeerList{Items: []Peer{}, Complete: true}
-	if err := d.need(access.ReadPeers); err != nil {
+	if err := d.who.Need(access.ReadPeers); err != nil {
 		return out, err
 	}
-	skip, err := parseNumber(q.After)
+	skip, err := scope.ParseNumber(q.After)
 	if err != nil {
 		return out, err
 	}
@@ -80,10 +81,10 @@ func (d *Desk) Peers(ctx context.Context, q PeerRequest) (PeerList, error) {
 
 // Expiring lists the servers whose certificate ends between two times, at most limit, the one that answered last first.
 func (d *Desk) Expiring(ctx context.Context, from, until time.Time, limit int) ([]Peer, error) {
-	if err := d.need(access.ReadPeers); err != nil {
+	if err := d.who.Need(access.ReadPeers); err != nil {
 		return nil, err
 	}
-	own, err := d.servers(ctx, nil, namedLook, searchTime)
+	own, err := d.servers(ctx, nil, namedLook, scope.SearchTime)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +97,7 @@ func (d *Desk) Expiring(ctx context.Context, from, until time.Time, limit int) (
 
 // withoutCounts leaves out, for a scope of domains, what adds up everybody's mail to a server.
 func (d *Desk) withoutCounts(list []Peer) {
-	if d.p.Scope.All {
+	if d.who.Scope.All {
 		return
 	}
 	for i := range list {
@@ -108,21 +109,21 @@ func (d *Desk) withoutCounts(list []Peer) {
 // Missing tells what is remembered of an address of a host that has no TLS now; of a server that a scope's mail was not
 // tried at, that there is nothing.
 func (d *Desk) Missing(ctx context.Context, host, addr string) (Missing, error) {
-	if err := d.need(access.ReadPeers); err != nil {
+	if err := d.who.Need(access.ReadPeers); err != nil {
 		return Missing{}, err
 	}
 	out, err := d.s.missing(host, addr)
-	if err != nil || d.p.Scope.All {
+	if err != nil || d.who.Scope.All {
 		return out, err
 	}
-	own, err := d.servers(ctx, nil, serversLook, searchTime)
+	own, err := d.servers(ctx, nil, serversLook, scope.SearchTime)
 	switch {
 	case err != nil:
 		return Missing{}, err
 	case own.names[host] || host == "" && own.bare(addr):
 		return out, nil
 	case !own.complete:
-		return Missing{}, ErrUnfinished
+		return Missing{}, scope.ErrUnfinished
 	}
 	return Missing{}, nil
 }
@@ -159,15 +160,15 @@ func (s *servers) note(a *attempt.Attempt) {
 // servers gathers where deliveries within the scope were tried, as they are told: those to the domains among names, and
 // the newest of all.
 func (d *Desk) servers(ctx context.Context, names []string, most int, patience time.Duration) (*servers, error) {
-	out := &servers{all: d.p.Scope.All, names: map[string]bool{}, addresses: map[string]bool{}, complete: true}
+	out := &servers{all: d.who.Scope.All, names: map[string]bool{}, addresses: map[string]bool{}, complete: true}
 	if out.all {
 		return out, nil
 	}
 	gather := func(f queue.Filter, most int) (*queue.Unfinished, error) {
 		found := 0
-		stop, err := d.searchFor(ctx, f, most, patience, func(r *queue.Record) bool {
+		stop, err := d.who.SearchFor(ctx, f, most, patience, func(r *queue.Record) bool {
 			found++
-			told := d.told(r)
+			told := d.who.Told(r)
 			for i := range told.History {
 				out.note(&told.History[i])
 			}
@@ -198,28 +199,28 @@ func (d *Desk) servers(ctx context.Context, names []string, most int, patience t
 // mayCheck refuses targets that are none of a scope's: neither its domains, nor domains its mail goes to, nor servers
 // that its mail was tried at. What is not there and what is others' are refused alike.
 func (d *Desk) mayCheck(ctx context.Context, target check.Target) error {
-	if d.p.Scope.All || !target.Domain.IsZero() && d.p.Scope.Covers(target.Domain) {
+	if d.who.Scope.All || !target.Domain.IsZero() && d.who.Scope.Covers(target.Domain) {
 		return nil
 	}
-	if target.Domain.IsZero() || d.elsewhere(target.Domain) {
-		return ErrForbidden
+	if target.Domain.IsZero() || d.who.Elsewhere(target.Domain) {
+		return access.ErrForbidden
 	}
 	found := false
-	stop, err := d.searchFor(ctx, queue.Filter{Domain: target.Domain.String()}, 1, searchTime, func(*queue.Record) bool {
+	stop, err := d.who.SearchFor(ctx, queue.Filter{Domain: target.Domain.String()}, 1, scope.SearchTime, func(*queue.Record) bool {
 		found = true
 		return true
 	})
 	if err != nil || found {
 		return err
 	}
-	own, err := d.servers(ctx, nil, serversLook, searchTime)
+	own, err := d.servers(ctx, nil, serversLook, scope.SearchTime)
 	switch {
 	case err != nil:
 		return err
 	case own.names[target.Domain.String()]:
 		return nil
 	case stop != nil || !own.complete:
-		return ErrUnfinished
+		return scope.ErrUnfinished
 	}
-	return ErrForbidden
+	return access.ErrForbidden
 }

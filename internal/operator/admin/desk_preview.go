@@ -56,10 +56,10 @@ const (
 
 // Preview compares the rules in force with those after an edit; patience bounds how long it looks, at most ten seconds.
 func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duration) (Preview, error) {
-	if err := d.need(access.ReadRules); err != nil {
+	if err := d.who.Need(access.ReadRules); err != nil {
 		return Preview{}, err
 	}
-	if err := d.need(access.ReadTrace); err != nil {
+	if err := d.who.Need(access.ReadTrace); err != nil {
 		return Preview{}, err
 	}
 	view, err := d.s.rules()
@@ -71,7 +71,7 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	}
 	text, err := rules.Edit([]byte(view.Text), edit.Name, edit.Rule)
 	if errors.Is(err, rules.ErrNoRule) {
-		return Preview{}, ErrNotFound
+		return Preview{}, access.ErrNotFound
 	}
 	if err != nil {
 		return Preview{}, err
@@ -122,7 +122,7 @@ type previewer struct {
 }
 
 func (p *previewer) look(ctx context.Context, patience time.Duration) (Preview, error) {
-	stop, err := p.d.searchFor(ctx, queue.Filter{Since: p.out.Since}, previewMost, patience, func(r *queue.Record) bool {
+	stop, err := p.d.who.SearchFor(ctx, queue.Filter{Since: p.out.Since}, previewMost, patience, func(r *queue.Record) bool {
 		if len(p.message) > 0 && p.message[0].Message.ID != r.Message.ID {
 			p.judge(ctx)
 		}
@@ -170,10 +170,10 @@ func demanded(r policy.Requirement) string {
 }
 
 func (p *previewer) add(ctx context.Context, r *queue.Record, before policy.Requirement, after *inforce.Judged) {
-	if !p.d.p.Scope.All && !p.d.ordered(r) {
+	if !p.d.who.Scope.All && !p.d.who.Ordered(r) {
 		return // no rule of the scope has a say in what others send
 	}
-	t := p.d.trace(r)
+	t := p.d.who.Trace(r)
 	become := p.past.Ask(ctx, r, after.Requirement)
 	p.out.Changed[become.Outcome]++
 	if len(p.out.Rows) < previewRows {

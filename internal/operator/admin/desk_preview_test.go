@@ -104,9 +104,9 @@ func TestWhoMayPreview(t *testing.T) {
 		t.Errorf("an auditor: %v", err)
 	}
 	_, err := s.For(within(access.Administrator, "clinic.test")).Preview(t.Context(), edit, time.Second)
-	refused(t, "a rule beyond the scope", err, ErrForbidden)
+	refused(t, "a rule beyond the scope", err, access.ErrForbidden)
 	_, err = s.For(everywhere(access.Administrator)).Preview(t.Context(), RuleEdit{Name: "none", Rule: edit.Rule}, time.Second)
-	refused(t, "a rule that is none", err, ErrNotFound)
+	refused(t, "a rule that is none", err, access.ErrNotFound)
 	if _, err := s.For(everywhere(access.Administrator)).Preview(t.Context(), RuleEdit{Rule: "[[rule]]\n"}, time.Second); err == nil {
 		t.Error("a broken rule is previewed")
 	} else if _, ok := err.(*rules.ParseError); !ok {
@@ -117,7 +117,7 @@ func TestWhoMayPreview(t *testing.T) {
 func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store, _ := service(t)
-		s.cfg.Traffic = traffic.NewBook(store)
+		s = changed(s, func(c *Config) { c.Traffic = traffic.NewBook(store) })
 		add := func(domain, level, outcome string, n int64, daysAgo int) {
 			t.Helper()
 			at := traffic.Bucket(traffic.OfDomain, time.Now().AddDate(0, 0, -daysAgo))
@@ -144,7 +144,7 @@ func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 			t.Errorf("%+v, %v; want %+v", got, err, want)
 		}
 		_, err = s.For(within(access.Administrator, "always.test")).Suggestions(t.Context())
-		refused(t, "a scope", err, ErrForbidden)
+		refused(t, "a scope", err, access.ErrForbidden)
 	})
 }
 
@@ -174,7 +174,7 @@ func TestSuggestionsReadTheDaysThatAreOverOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store, _ := service(t)
 		book := &asked{Store: store}
-		s.cfg.Traffic = traffic.NewBook(book)
+		s = changed(s, func(c *Config) { c.Traffic = traffic.NewBook(book) })
 		d := s.For(everywhere(access.Administrator))
 		add := func(daysAgo int) {
 			t.Helper()
@@ -214,7 +214,7 @@ func TestSuggestionsReadTheDaysThatAreOverOnce(t *testing.T) {
 
 func TestAScopeSeesTheSumsOfItsOwn(t *testing.T) {
 	s, store, _ := service(t)
-	s.cfg.Traffic = traffic.NewBook(store)
+	s = changed(s, func(c *Config) { c.Traffic = traffic.NewBook(store) })
 	at := traffic.Bucket(traffic.OfDomain, backlog.Noon)
 	for _, sum := range []traffic.Sum{{Kind: traffic.OfLeg, Name: string(event.OutWorld)}, {Kind: traffic.OfDomain, Name: "clinic.test"}, {Kind: traffic.OfDomain, Name: "other.test"},
 		{Kind: traffic.OfRule, Name: "clinic"}} {
@@ -233,7 +233,7 @@ func TestAScopeSeesTheSumsOfItsOwn(t *testing.T) {
 		return len(list)
 	}
 	_, err := narrow.Traffic(t.Context(), traffic.Query{Kind: traffic.OfLeg})
-	refused(t, "legs", err, ErrForbidden)
+	refused(t, "legs", err, access.ErrForbidden)
 	if count(narrow, traffic.OfDomain) != 1 || count(narrow, traffic.OfRule) != 0 || count(wide, traffic.OfDomain) != 2 || count(wide, traffic.OfRule) != 1 || count(wide, traffic.OfLeg) != 1 {
 		t.Error("a scope sees more or less than its own")
 	}

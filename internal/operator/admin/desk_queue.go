@@ -69,10 +69,10 @@ func (l *SiteList) Waits() (all, held int) {
 // at within patience.
 func (d *Desk) Sites(ctx context.Context, patience time.Duration) (SiteList, error) {
 	out := SiteList{Items: []SiteView{}, Complete: true}
-	if err := d.need(access.ReadTrace); err != nil {
+	if err := d.who.Need(access.ReadTrace); err != nil {
 		return out, err
 	}
-	if !d.p.Scope.All {
+	if !d.who.Scope.All {
 		return d.ownSites(ctx, patience)
 	}
 	all, err := d.s.cfg.Store.Sites(ctx)
@@ -107,8 +107,8 @@ func (d *Desk) ownSites(ctx context.Context, patience time.Duration) (SiteList, 
 	out, at := SiteList{Items: []SiteView{}}, map[string]*queue.Site{}
 	f := waitingFilter()
 	f.Brief = true
-	stop, err := d.searchFor(ctx, f, scopedWaiting, patience, func(r *queue.Record) bool {
-		told := d.told(r)
+	stop, err := d.who.SearchFor(ctx, f, scopedWaiting, patience, func(r *queue.Record) bool {
+		told := d.who.Told(r)
 		key, hop := string(told.Site), told.NextHop
 		if hop == "" { // servers of others are called by the domain they receive for, and so is what waits there
 			hop = "domain " + r.Recipient.Address.Domain.String()
@@ -146,20 +146,20 @@ func waitingFilter() queue.Filter {
 // Act changes waiting mail. ActRequest.By is ignored: the principal acts. Where the scope is not everything, only
 // messages are touched of which all that waits is within it.
 func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
-	if err := d.need(access.ActOnQueue); err != nil {
+	if err := d.who.Need(access.ActOnQueue); err != nil {
 		return ActResult{}, err
 	}
 	if r.Lower || r.Rejudge {
-		if err := d.need(access.Lower); err != nil {
+		if err := d.who.Need(access.Lower); err != nil {
 			return ActResult{}, err
 		}
 	}
-	by, err := d.author()
+	by, err := d.who.Author()
 	if err != nil {
 		return ActResult{}, err
 	}
-	if d.p.Scope.All {
-		return d.s.act(ctx, r, by)
+	if d.who.Scope.All {
+		return d.s.act(ctx, d.who, r, by)
 	}
 	if err := r.selectors(&queue.Action{Kind: r.Kind}); err != nil {
 		return ActResult{}, err
@@ -169,31 +169,31 @@ func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 		return ActResult{}, err
 	}
 	if len(messages) == 0 {
-		return ActResult{}, ErrNotFound
+		return ActResult{}, access.ErrNotFound
 	}
-	return d.s.act(ctx, ActRequest{Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge, Wait: r.Wait}, by)
+	return d.s.act(ctx, d.who, ActRequest{Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge, Wait: r.Wait}, by)
 }
 
 // ActOn changes what waits and fits a search; at most 5000 messages at a time, each with all that waits of it.
-func (d *Desk) ActOn(ctx context.Context, q Query, kind queue.ActionKind) (ActResult, error) {
-	if err := d.need(access.ActOnQueue); err != nil {
+func (d *Desk) ActOn(ctx context.Context, q trace.Query, kind queue.ActionKind) (ActResult, error) {
+	if err := d.who.Need(access.ActOnQueue); err != nil {
 		return ActResult{}, err
 	}
 	if len(q.States) == 0 {
-		q.States = Waiting()
+		q.States = trace.WaitingStates()
 	}
-	q.States = slices.DeleteFunc(slices.Clone(q.States), func(s string) bool { return !slices.Contains(Waiting(), s) })
+	q.States = slices.DeleteFunc(slices.Clone(q.States), func(s string) bool { return !slices.Contains(trace.WaitingStates(), s) })
 	if len(q.States) == 0 {
-		return ActResult{}, badRequest("only what waits can be acted on")
+		return ActResult{}, access.BadRequest("only what waits can be acted on")
 	}
-	f, err := q.filter()
+	f, err := q.Filter()
 	if err != nil {
 		return ActResult{}, err
 	}
 	chosen := map[string]bool{}
-	stop, err := d.searchFor(ctx, f, scopedWaiting, actTime, func(r *queue.Record) bool {
-		t := d.trace(r)
-		if !d.keeps(&q, &t) {
+	stop, err := d.who.SearchFor(ctx, f, scopedWaiting, actTime, func(r *queue.Record) bool {
+		t := d.who.Trace(r)
+		if !d.who.Keeps(&q, &t) {
 			return false
 		}
 		chosen[t.Message] = true
@@ -203,9 +203,9 @@ func (d *Desk) ActOn(ctx context.Context, q Query, kind queue.ActionKind) (ActRe
 	case err != nil:
 		return ActResult{}, err
 	case stop != nil:
-		return ActResult{}, badRequest("that is more than can be chosen at once; narrow the search, or act on a domain")
+		return ActResult{}, access.BadRequest("that is more than can be chosen at once; narrow the search, or act on a domain")
 	case len(chosen) == 0:
-		return ActResult{}, ErrNotFound
+		return ActResult{}, access.ErrNotFound
 	}
 	return d.Act(ctx, ActRequest{Kind: kind, Messages: slices.Sorted(maps.Keys(chosen))})
 }
@@ -231,9 +231,9 @@ func (d *Desk) within(ctx context.Context, r *ActRequest) ([]string, error) {
 	chosen := map[queue.ID]bool{}
 	for _, f := range filters {
 		f.Brief = true
-		stop, err := d.search(ctx, f, scopedWaiting, func(rec *queue.Record) { chosen[rec.Message.ID] = true })
+		stop, err := d.who.Search(ctx, f, scopedWaiting, func(rec *queue.Record) { chosen[rec.Message.ID] = true })
 		if err == nil && stop != nil {
-			err = badRequest("that is more than can be chosen at once; name the messages")
+			err = access.BadRequest("that is more than can be chosen at once; name the messages")
 		}
 		if err != nil {
 			return nil, err
@@ -251,7 +251,7 @@ func (d *Desk) within(ctx context.Context, r *ActRequest) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !d.sees(&rec) {
+		if !d.who.Sees(&rec) {
 			delete(chosen, rec.Message.ID)
 		}
 	}

@@ -19,18 +19,18 @@ import (
 // legs are about everybody. Where q.Limit sums are not enough to look at all of it, it is ErrBadRequest and none are
 // returned: a part of sums would be taken for the whole.
 func (d *Desk) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, error) {
-	if err := d.need(access.ReadStatus); err != nil {
+	if err := d.who.Need(access.ReadStatus); err != nil {
 		return nil, err
 	}
 	if d.s.cfg.Traffic == nil {
 		return []traffic.Sum{}, nil
 	}
-	if !d.p.Scope.All && q.Kind == traffic.OfLeg {
-		return nil, ErrForbidden
+	if !d.who.Scope.All && q.Kind == traffic.OfLeg {
+		return nil, access.ErrForbidden
 	}
 	mine := map[string]bool{}
-	if !d.p.Scope.All && q.Kind == traffic.OfRule {
-		list, err := d.RuleList(ctx)
+	if !d.who.Scope.All && q.Kind == traffic.OfRule {
+		list, err := d.who.RuleList(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -44,20 +44,15 @@ func (d *Desk) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, err
 	}
 	list, err := d.s.cfg.Traffic.Traffic(ctx, q)
 	if err == nil && most > 0 && len(list) > most {
-		return nil, badRequest("these are more than %d sums; name one, or ask for less time by since and until", most)
+		return nil, access.BadRequest("these are more than %d sums; name one, or ask for less time by since and until", most)
 	}
 	out := []traffic.Sum{}
 	for _, s := range list {
-		if d.p.Scope.All || mine[s.Name] || q.Kind == traffic.OfDomain && d.coversName(s.Name) {
+		if d.who.Scope.All || mine[s.Name] || q.Kind == traffic.OfDomain && d.who.CoversName(s.Name) {
 			out = append(out, s)
 		}
 	}
 	return out, err
-}
-
-func (d *Desk) coversName(name string) bool {
-	domain, err := mail.ParseDomain(name)
-	return err == nil && d.p.Scope.Covers(domain)
 }
 
 // Suggestion is a domain that a rule could protect at little cost.
@@ -140,7 +135,7 @@ func (d *Desk) Suggestions(ctx context.Context) ([]Suggestion, error) {
 	if err := d.wholeRules(); err != nil {
 		return nil, err
 	}
-	if err := d.need(access.ReadStatus); err != nil {
+	if err := d.who.Need(access.ReadStatus); err != nil {
 		return nil, err
 	}
 	by, err := d.s.domains(ctx, time.Now())

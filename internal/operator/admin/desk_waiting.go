@@ -54,17 +54,17 @@ func newAges() []AgeCount {
 
 // Waiting looks at what waits.
 func (d *Desk) Waiting(ctx context.Context) (WaitingView, error) {
-	if err := d.need(access.ReadTrace); err != nil {
+	if err := d.who.Need(access.ReadTrace); err != nil {
 		return WaitingView{}, err
 	}
 	out, now, rules := WaitingView{Ages: newAges(), Rules: []RuleWaiting{}}, time.Now(), map[string]*RuleWaiting{}
 	f := waitingFilter()
 	f.Brief = true
-	stop, err := d.search(ctx, f, waitingMost, func(r *queue.Record) {
+	stop, err := d.who.Search(ctx, f, waitingMost, func(r *queue.Record) {
 		age := int64(now.Sub(r.AcceptedAt) / time.Second)
 		i := slices.IndexFunc(out.Ages, func(a AgeCount) bool { return a.BelowS == 0 || age < a.BelowS })
 		out.Ages[i].Count++
-		name := strings.Join(d.told(r).Rules, ",") // as Trace.Rule
+		name := strings.Join(d.who.Told(r).Rules, ",") // as Trace.Rule
 		one := rules[name]
 		if one == nil {
 			one = &RuleWaiting{Rule: name}

@@ -12,6 +12,7 @@ import (
 	"postern/internal/event"
 	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
@@ -165,7 +166,7 @@ type changing struct {
 // do changes what r names.
 func (c *changing) do(ctx context.Context, r *ActRequest) (ActResult, error) {
 	if c.view = c.s.cfg.Rules.Now(); c.view.Table == nil {
-		return ActResult{}, badRequest("this gateway does not deliver, so nothing can be lowered")
+		return ActResult{}, access.BadRequest("this gateway does not deliver, so nothing can be lowered")
 	}
 	if c.judges && c.view.Err != nil {
 		return ActResult{}, c.view.Err

@@ -32,7 +32,7 @@ func (l *fullLedger) Append(ctx context.Context, e audit.Entry) error {
 
 func TestWhatWasLoweredIsSentAlsoWhenTheRestFails(t *testing.T) {
 	s, store, rec := service(t)
-	s.cfg.Ledger = &fullLedger{Ledger: store, room: 1}
+	s = changed(s, func(c *Config) { c.Ledger = &fullLedger{Ledger: store, room: 1} })
 	draft, err := store.NewDraft(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestWhatIsLoweredIsNotRaisedByTheRulesOfThatMoment(t *testing.T) {
 
 func TestWhatIsLoweredAfterItsLifetimeIsTried(t *testing.T) {
 	s, _, _ := service(t)
-	s.cfg.Lifetime = time.Nanosecond
+	s = changed(s, func(c *Config) { c.Lifetime = time.Nanosecond })
 	now := time.Now()
 	w := queue.Work{Delivery: queue.Delivery{AcceptedAt: now.Add(-time.Hour), ExpiresAt: now.Add(-time.Minute),
 		Recipient: mail.Recipient{Address: mail.MustAddress("a@b.test")}}}

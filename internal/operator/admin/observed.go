@@ -56,18 +56,18 @@ const (
 
 // Observed looks at past mail for at most patience, and ten seconds.
 func (d *Desk) Observed(ctx context.Context, q ObservedRequest, patience time.Duration) (Observed, error) {
-	if err := d.need(access.ReadTrace); err != nil {
+	if err := d.who.Need(access.ReadTrace); err != nil {
 		return Observed{}, err
 	}
 	if q.Days < 0 || q.Days > 90 {
-		return Observed{}, badRequest("days are 1 to 90")
+		return Observed{}, access.BadRequest("days are 1 to 90")
 	}
 	out := Observed{Since: time.Now().UTC().AddDate(0, 0, -cmp.Or(q.Days, ObservedDays)), Rows: []ObservedRow{}}
 	filter := queue.Filter{States: []queue.State{queue.Delivered}, Since: out.Since}
 	if q.Domain != "" {
 		domain, err := mail.ParseDomain(q.Domain)
 		if err != nil {
-			return Observed{}, badRequest("%w", err)
+			return Observed{}, access.BadRequest("%w", err)
 		}
 		filter.Domain = domain.String()
 	}
@@ -78,9 +78,9 @@ func (d *Desk) Observed(ctx context.Context, q ObservedRequest, patience time.Du
 		return Observed{}, ErrPreviews
 	}
 	sum := observing{}
-	stop, err := d.searchFor(ctx, filter, previewMost, min(patience, 10*time.Second), func(r *queue.Record) bool {
+	stop, err := d.who.SearchFor(ctx, filter, previewMost, min(patience, 10*time.Second), func(r *queue.Record) bool {
 		out.Deliveries++
-		sum.add(d.told(r))
+		sum.add(d.who.Told(r))
 		return true
 	})
 	if out.Complete = stop == nil; stop != nil {

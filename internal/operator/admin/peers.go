@@ -91,7 +91,7 @@ func peerOf(r *peers.Record) Peer {
 // peers renders the records that match, and no others: there may be thousands.
 func (s *Service) peers(limit int, match func(*peers.Record) bool) ([]Peer, error) {
 	if s.cfg.Peers == nil {
-		return nil, badRequest("this gateway remembers no peers")
+		return nil, access.BadRequest("this gateway remembers no peers")
 	}
 	out := []Peer{}
 	for _, r := range s.cfg.Peers.List() {
@@ -115,11 +115,11 @@ type Missing struct {
 // address was named instead of a host.
 func (s *Service) missing(host, addr string) (Missing, error) {
 	if s.cfg.Peers == nil {
-		return Missing{}, badRequest("this gateway remembers no peers")
+		return Missing{}, access.BadRequest("this gateway remembers no peers")
 	}
 	at, err := netip.ParseAddrPort(addr)
 	if err != nil {
-		return Missing{}, badRequest("%q is no address with a port", addr)
+		return Missing{}, access.BadRequest("%q is no address with a port", addr)
 	}
 	stand := s.cfg.Peers.Missing(host, at)
 	return Missing{OfferedAt: trace.Instant(stand.Offered), HoldUntil: trace.Instant(stand.HoldUntil)}, nil
@@ -138,15 +138,15 @@ type ForgetResult struct {
 // ForgetPeers carries out r. It weakens protection, for what is forgotten is no longer missed, so the entry is on
 // stable storage before.
 func (d *Desk) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResult, error) {
-	if err := d.need(access.ForgetPeers); err != nil {
+	if err := d.who.Need(access.ForgetPeers); err != nil {
 		return ForgetResult{}, err
 	}
-	by, err := d.author()
+	by, err := d.who.Author()
 	if err != nil {
 		return ForgetResult{}, err
 	}
 	if len(r.Names) == 0 {
-		return ForgetResult{}, badRequest("name the hosts or addresses to forget")
+		return ForgetResult{}, access.BadRequest("name the hosts or addresses to forget")
 	}
 	match, err := d.s.peerMatch(r.Names)
 	if err != nil {
@@ -165,7 +165,7 @@ func (d *Desk) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResult, 
 		return ForgetResult{}, nil
 	}
 	entry := audit.Entry{At: time.Now(), By: by, Action: "peers forget", Target: strings.Join(r.Names, " "), Before: strings.Join(before, "\n"), Count: n}
-	if err := d.s.record(ctx, entry); err != nil {
+	if err := d.who.Record(ctx, entry); err != nil {
 		return ForgetResult{}, fmt.Errorf("nothing was forgotten: %w", err)
 	}
 	gone, err := d.s.cfg.Peers.Forget(ctx, match)
@@ -185,7 +185,7 @@ const maxListed = 100
 // peerMatch reads names of peers: hosts, everything below a "*.domain", or addresses.
 func (s *Service) peerMatch(names []string) (func(*peers.Record) bool, error) {
 	if s.cfg.Peers == nil {
-		return nil, badRequest("this gateway remembers no peers")
+		return nil, access.BadRequest("this gateway remembers no peers")
 	}
 	var hosts, below []string
 	for _, name := range names {
@@ -197,7 +197,7 @@ func (s *Service) peerMatch(names []string) (func(*peers.Record) bool, error) {
 		d, err := mail.ParseDomain(rest)
 		switch {
 		case err != nil:
-			return nil, badRequest("%w", err)
+			return nil, access.BadRequest("%w", err)
 		case wild:
 			below = append(below, "."+d.String())
 		default:

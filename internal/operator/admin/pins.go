@@ -10,6 +10,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/scope"
 	"postern/internal/policy/mxpins"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -25,7 +26,7 @@ type MailHosts struct {
 // Pins lists which names of mail hosts are known for which domain and rule; "" lists those of every domain. They tell
 // of the rules of all.
 func (d *Desk) Pins(ctx context.Context, domain string) ([]mxpins.Pin, error) {
-	if err := d.wide(access.ReadPeers); err != nil {
+	if err := d.who.Wide(access.ReadPeers); err != nil {
 		return nil, err
 	}
 	if domain != "" {
@@ -47,11 +48,11 @@ func (d *Desk) Pins(ctx context.Context, domain string) ([]mxpins.Pin, error) {
 // pinned reads the name of a domain of which something may be remembered.
 func (s *Service) pinned(domain string) (mail.Domain, error) {
 	if s.cfg.Pins == nil {
-		return mail.Domain{}, badRequest("this gateway remembers no names of mail hosts")
+		return mail.Domain{}, access.BadRequest("this gateway remembers no names of mail hosts")
 	}
 	d, err := mail.ParseDomain(domain)
 	if err != nil {
-		return mail.Domain{}, badRequest("%w", err)
+		return mail.Domain{}, access.BadRequest("%w", err)
 	}
 	return d, nil
 }
@@ -80,17 +81,17 @@ type ApproveResult struct {
 // has the mail that waits for the domain tried at once. What else DNS names stays unknown. It lets mail go where it did
 // not before, so the entry is on stable storage first.
 func (d *Desk) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, error) {
-	if err := d.wide(access.ApproveMX); err != nil {
+	if err := d.who.Wide(access.ApproveMX); err != nil {
 		return ApproveResult{}, err
 	}
-	by, err := d.author()
+	by, err := d.who.Author()
 	if err != nil {
 		return ApproveResult{}, err
 	}
-	return d.s.approve(ctx, &r, by)
+	return d.s.approve(ctx, d.who, &r, by)
 }
 
-func (s *Service) approve(ctx context.Context, r *ApproveRequest, by string) (ApproveResult, error) {
+func (s *Service) approve(ctx context.Context, who *scope.Asker, r *ApproveRequest, by string) (ApproveResult, error) {
 	d, err := s.pinned(r.Domain)
 	if err != nil {
 		return ApproveResult{}, err
@@ -124,7 +125,7 @@ func (s *Service) approve(ctx context.Context, r *ApproveRequest, by string) (Ap
 	}
 	entry := audit.Entry{At: now, By: by, Action: "peers approve", Target: d.String(), Count: len(wanted),
 		Before: pinLines(known), After: pinLines(mxpins.Joined(known, wanted))}
-	if err := s.record(ctx, entry); err != nil {
+	if err := who.Record(ctx, entry); err != nil {
 		return out, fmt.Errorf("nothing was approved: %w", err)
 	}
 	if out.Approved, err = s.cfg.Pins.Remember(ctx, false, wanted); err != nil {
@@ -144,7 +145,7 @@ func (s *Service) approving(d mail.Domain, rule string, known []mxpins.Pin) ([]s
 	all := rulesOf(known)
 	if rule == "" {
 		if len(all) == 0 {
-			return nil, badRequest("no rule remembers mail hosts of %s: the first delivery under one does; to do it now, name the rule", d)
+			return nil, access.BadRequest("no rule remembers mail hosts of %s: the first delivery under one does; to do it now, name the rule", d)
 		}
 		return all, nil
 	}
@@ -160,24 +161,24 @@ func (s *Service) approving(d mail.Domain, rule string, known []mxpins.Pin) ([]s
 			return []string{rule}, nil
 		}
 	}
-	return nil, badRequest("there is no rule %q", rule)
+	return nil, access.BadRequest("there is no rule %q", rule)
 }
 
 // mailHosts finds the mail hosts of d that have a name.
 func (s *Service) mailHosts(ctx context.Context, d mail.Domain) ([]mail.Domain, error) {
 	if s.cfg.MailHosts == nil {
-		return nil, badRequest("this gateway does not deliver, so it looks up no mail hosts")
+		return nil, access.BadRequest("this gateway does not deliver, so it looks up no mail hosts")
 	}
 	found, err := s.cfg.MailHosts(ctx, d)
 	if err != nil {
 		return nil, fmt.Errorf("the mail hosts of %s cannot be found: %w", d, err)
 	}
 	if found.ByAdmin {
-		return nil, badRequest("the mail hosts of %s are named in the configuration; there is nothing to approve", d)
+		return nil, access.BadRequest("the mail hosts of %s are named in the configuration; there is nothing to approve", d)
 	}
 	hosts := slices.DeleteFunc(slices.Clone(found.Hosts), mail.Domain.IsZero)
 	if len(hosts) == 0 {
-		return nil, badRequest("the mail hosts of %s have no names", d)
+		return nil, access.BadRequest("the mail hosts of %s have no names", d)
 	}
 	return hosts, nil
 }
@@ -196,10 +197,10 @@ type UnpinResult struct {
 // Unpin carries out r. The next success under a rule remembers anew whatever it finds, so the entry is on stable
 // storage before.
 func (d *Desk) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error) {
-	if err := d.need(access.ForgetPeers); err != nil {
+	if err := d.who.Need(access.ForgetPeers); err != nil {
 		return UnpinResult{}, err
 	}
-	by, err := d.author()
+	by, err := d.who.Author()
 	if err != nil {
 		return UnpinResult{}, err
 	}
@@ -216,7 +217,7 @@ func (d *Desk) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error) {
 		return UnpinResult{Forgotten: []mxpins.Pin{}}, nil
 	}
 	entry := audit.Entry{At: time.Now(), By: by, Action: "peers unpin", Target: domain.String(), Before: pinLines(doomed), Count: len(doomed)}
-	if err := d.s.record(ctx, entry); err != nil {
+	if err := d.who.Record(ctx, entry); err != nil {
 		return UnpinResult{}, fmt.Errorf("nothing was forgotten: %w", err)
 	}
 	gone, err := d.s.cfg.Pins.Unpin(ctx, domain.String(), r.Rule)

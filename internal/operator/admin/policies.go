@@ -9,6 +9,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/policy"
 )
@@ -81,11 +82,11 @@ func policyKept(k *stscache.Kept) PolicyKept {
 
 // policies refuses where the gateway keeps none, and who may not.
 func (d *Desk) policies(c access.Capability) (Policies, error) {
-	if err := d.wide(c); err != nil {
+	if err := d.who.Wide(c); err != nil {
 		return nil, err
 	}
 	if d.s.cfg.Policies == nil {
-		return nil, badRequest("this gateway keeps no policies of domains")
+		return nil, access.BadRequest("this gateway keeps no policies of domains")
 	}
 	return d.s.cfg.Policies, nil
 }
@@ -97,26 +98,26 @@ func policyDomain(text string) (mail.Domain, error) {
 		err = fmt.Errorf("%s can have no policy", domain)
 	}
 	if err != nil {
-		return mail.Domain{}, badRequest("%w", err)
+		return mail.Domain{}, access.BadRequest("%w", err)
 	}
 	return domain, nil
 }
 
 // Policies lists the MTA-STS policies that are kept, in the order of domains. They tell where the mail of all goes.
-func (d *Desk) Policies(ctx context.Context, q PageRequest) (Page[PolicyKept], error) {
-	out := Page[PolicyKept]{Items: []PolicyKept{}, Complete: true}
+func (d *Desk) Policies(ctx context.Context, q scope.PageRequest) (scope.Page[PolicyKept], error) {
+	out := scope.Page[PolicyKept]{Items: []PolicyKept{}, Complete: true}
 	p, err := d.policies(access.ReadPeers)
 	if err != nil {
 		return out, err
 	}
-	list, err := p.List(ctx, q.After, q.limit())
+	list, err := p.List(ctx, q.After, q.Most())
 	if err != nil {
 		return out, fmt.Errorf("cannot read the policies: %w", err)
 	}
 	for i := range list {
 		out.Items = append(out.Items, policyKept(&list[i]))
 	}
-	if n := len(list); n == q.limit() {
+	if n := len(list); n == q.Most() {
 		out.Next = list[n-1].Domain.String()
 	}
 	return out, nil
@@ -159,7 +160,7 @@ func (d *Desk) RefreshPolicy(ctx context.Context, name string) (PolicyKept, erro
 	if err != nil {
 		return PolicyKept{}, err
 	}
-	by, err := d.author()
+	by, err := d.who.Author()
 	if err != nil {
 		return PolicyKept{}, err
 	}
@@ -176,7 +177,7 @@ func (d *Desk) RefreshPolicy(ctx context.Context, name string) (PolicyKept, erro
 		return PolicyKept{}, fmt.Errorf("the policy was not asked for: %w", err)
 	}
 	out := policyOf(domain, found, note)
-	return out, d.s.record(ctx, audit.Entry{At: time.Now(), By: by, Action: "policies refresh", Target: domain.String(),
+	return out, d.who.Record(ctx, audit.Entry{At: time.Now(), By: by, Action: "policies refresh", Target: domain.String(),
 		Before: before.line(), After: out.line()})
 }
 
@@ -188,7 +189,7 @@ func (d *Desk) ForgetPolicy(ctx context.Context, name string) (PolicyForgotten, 
 	if err != nil {
 		return PolicyForgotten{}, err
 	}
-	by, err := d.author()
+	by, err := d.who.Author()
 	if err != nil {
 		return PolicyForgotten{}, err
 	}
@@ -201,7 +202,7 @@ func (d *Desk) ForgetPolicy(ctx context.Context, name string) (PolicyForgotten, 
 		return PolicyForgotten{}, err
 	}
 	entry := audit.Entry{At: time.Now(), By: by, Action: "policies forget", Target: domain.String(), Before: before.line(), Count: 1}
-	if err := d.s.record(ctx, entry); err != nil {
+	if err := d.who.Record(ctx, entry); err != nil {
 		return PolicyForgotten{}, fmt.Errorf("nothing was forgotten: %w", err)
 	}
 	there, err := p.Forget(ctx, domain)

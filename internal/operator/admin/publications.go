@@ -67,17 +67,17 @@ const (
 
 // Publications looks at past mail to a domain for at most patience.
 func (d *Desk) Publications(ctx context.Context, name string, patience time.Duration) (Publications, error) {
-	if err := d.need(access.ReadTrace); err != nil {
+	if err := d.who.Need(access.ReadTrace); err != nil {
 		return Publications{}, err
 	}
 	domain, err := mail.ParseDomain(name)
 	if err != nil {
-		return Publications{}, badRequest("%w", err)
+		return Publications{}, access.BadRequest("%w", err)
 	}
 	out := Publications{Since: time.Now().UTC().AddDate(0, 0, -publicationDays)}
 	seen := sightings{}
-	stop, err := d.searchFor(ctx, queue.Filter{Domain: domain.String(), Since: out.Since}, publicationMost, patience, func(r *queue.Record) bool {
-		seen.look(d.told(r))
+	stop, err := d.who.SearchFor(ctx, queue.Filter{Domain: domain.String(), Since: out.Since}, publicationMost, patience, func(r *queue.Record) bool {
+		seen.look(d.who.Told(r))
 		return true
 	})
 	if out.Complete = stop == nil; stop != nil {

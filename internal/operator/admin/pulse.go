@@ -69,13 +69,13 @@ const watchPause = time.Second
 // at the status. beats counts what happened since the gateway started; for a scope of domains, which is not told how
 // much happens to others, it counts the words.
 func (d *Desk) Watch(ctx context.Context, quiet time.Duration, word func(beats uint64, beat bool) bool) error {
-	if err := d.need(access.ReadStatus); err != nil {
+	if err := d.who.Need(access.ReadStatus); err != nil {
 		return err
 	}
 	if d.s.cfg.Pulse == nil {
-		return ErrNotFound
+		return access.ErrNotFound
 	}
-	leave, err := d.s.seats.take(d.p.Name)
+	leave, err := d.s.seats.take(d.who.Name)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (d *Desk) Watch(ctx context.Context, quiet time.Duration, word func(beats u
 	seen, beat := d.s.cfg.Pulse.Beats(), true
 	for words := uint64(0); ; words++ {
 		told := seen
-		if !d.p.Scope.All {
+		if !d.who.Scope.All {
 			told = words
 		}
 		if !word(told, beat) {

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/scope"
 	"postern/internal/queue"
 )
 
@@ -48,7 +50,7 @@ type ActResult struct {
 
 // act carries out r. Retry, hold, release and cancel are one transaction of the store each; lowering and judging anew
 // go in portions.
-func (s *Service) act(ctx context.Context, r ActRequest, by string) (ActResult, error) {
+func (s *Service) act(ctx context.Context, who *scope.Asker, r ActRequest, by string) (ActResult, error) {
 	a := queue.Action{Kind: r.Kind, Now: time.Now(), By: by}
 	if err := r.selectors(&a); err != nil {
 		return ActResult{}, err
@@ -72,7 +74,7 @@ func (s *Service) act(ctx context.Context, r ActRequest, by string) (ActResult, 
 		entry.After = fmt.Sprintf("%d more being sent, to be %s when that ends", n, r.done())
 	}
 	out := ActResult{Changed: acted.Changed, Sites: len(acted.Sites)}
-	if err := s.record(ctx, entry); err != nil {
+	if err := who.Record(ctx, entry); err != nil {
 		out.pend(acted.Pending)
 		return out, err
 	}
@@ -82,28 +84,28 @@ func (s *Service) act(ctx context.Context, r ActRequest, by string) (ActResult, 
 // selectors checks what r names and puts it into a. Naming nothing is everything only when r says All.
 func (r *ActRequest) selectors(a *queue.Action) error {
 	if err := a.Check(); err != nil {
-		return badRequest("there is no action %q; the actions are retry, hold, release, cancel", r.Kind)
+		return access.BadRequest("there is no action %q; the actions are retry, hold, release, cancel", r.Kind)
 	}
 	if r.Wait < 0 || r.Wait > MostWait {
-		return badRequest("the longest wait is %d seconds", MostWait)
+		return access.BadRequest("the longest wait is %d seconds", MostWait)
 	}
 	if r.Lower && r.Kind != queue.Release {
-		return badRequest("only a release can lower")
+		return access.BadRequest("only a release can lower")
 	}
 	if r.Rejudge && (r.Kind != queue.Release || r.Lower) {
-		return badRequest("only a release can judge anew, and it lowers no further")
+		return access.BadRequest("only a release can judge anew, and it lowers no further")
 	}
 	named := len(r.Domains) + len(r.Messages)
 	switch {
 	case r.All && named > 0:
-		return badRequest("name domains and messages, or ask for all, not both")
+		return access.BadRequest("name domains and messages, or ask for all, not both")
 	case !r.All && named == 0:
-		return badRequest("%w", ErrNothingNamed)
+		return access.BadRequest("%w", ErrNothingNamed)
 	}
 	for _, name := range r.Domains {
 		d, err := mail.ParseDomain(name)
 		if err != nil {
-			return badRequest("%w", err)
+			return access.BadRequest("%w", err)
 		}
 		a.Domains = append(a.Domains, d.String())
 	}

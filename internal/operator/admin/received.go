@@ -11,6 +11,7 @@ import (
 	"postern/internal/history/inbound"
 	"postern/internal/history/tlsreports"
 	"postern/internal/operator/access"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/policy/tlsrpt"
 )
@@ -105,22 +106,22 @@ type ReceivedQuery struct {
 	Sender string // the signer or the claim, or a part of it
 	// Failing leaves out reports in which nothing failed.
 	Failing bool
-	PageRequest
+	scope.PageRequest
 }
 
 // receiving refuses who may not; it is nil where no reports are kept.
 func (d *Desk) receiving() (*ReceivedReports, error) {
-	return d.s.cfg.Received, d.need(access.ReadPeers)
+	return d.s.cfg.Received, d.who.Need(access.ReadPeers)
 }
 
 // own leaves of a report what is about the scope; false where that is nothing. Where it is about others too, what may
 // name them goes.
 func (d *Desk) own(r *tlsreports.Received) bool {
-	if d.p.Scope.All {
+	if d.who.Scope.All {
 		return true
 	}
 	all := len(r.Parts)
-	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), func(p tlsreports.Part) bool { return p.Domain == "" || !d.coversName(p.Domain) })
+	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), func(p tlsreports.Part) bool { return p.Domain == "" || !d.who.CoversName(p.Domain) })
 	if len(r.Parts) < all {
 		r.ReportID, r.Oddities, r.From = "", nil, ""
 	}
@@ -137,8 +138,8 @@ func receivedReport(r *tlsreports.Received) ReceivedReport {
 }
 
 // ReceivedReports lists the reports of others, the newest first.
-func (d *Desk) ReceivedReports(ctx context.Context, q ReceivedQuery) (Page[ReceivedReport], error) {
-	out := Page[ReceivedReport]{Items: []ReceivedReport{}, Complete: true}
+func (d *Desk) ReceivedReports(ctx context.Context, q ReceivedQuery) (scope.Page[ReceivedReport], error) {
+	out := scope.Page[ReceivedReport]{Items: []ReceivedReport{}, Complete: true}
 	book, err := d.receiving()
 	if err != nil || book == nil {
 		return out, err
@@ -153,7 +154,7 @@ func (d *Desk) ReceivedReports(ctx context.Context, q ReceivedQuery) (Page[Recei
 			continue
 		}
 		out.Items = append(out.Items, receivedReport(r))
-		if len(out.Items) == q.limit() && (i < len(list)-1 || more) {
+		if len(out.Items) == q.Most() && (i < len(list)-1 || more) {
 			out.Next = r.Key
 			return out, nil
 		}
@@ -161,7 +162,7 @@ func (d *Desk) ReceivedReports(ctx context.Context, q ReceivedQuery) (Page[Recei
 	if more {
 		last := &list[len(list)-1]
 		out.Next, out.Complete, out.SearchedTo = last.Key, false, trace.Instant(last.At)
-		if !d.p.Scope.All { // it may be a report to others
+		if !d.who.Scope.All { // it may be a report to others
 			at, _, _ := strings.Cut(last.Key, " ")
 			out.Next = at + " ~"
 		}
@@ -182,27 +183,27 @@ func (q *ReceivedQuery) keeps(r *tlsreports.Received) bool {
 func (d *Desk) ReceivedReport(ctx context.Context, id string) (ReceivedDocument, error) {
 	book, err := d.receiving()
 	if err == nil && book == nil {
-		err = ErrNotFound
+		err = access.ErrNotFound
 	}
 	if err != nil {
 		return ReceivedDocument{}, err
 	}
 	r, report, err := book.Book.Get(ctx, id)
 	if errors.Is(err, tlsreports.ErrNotFound) {
-		return ReceivedDocument{}, ErrNotFound
+		return ReceivedDocument{}, access.ErrNotFound
 	}
 	if err != nil {
 		return ReceivedDocument{}, fmt.Errorf("cannot read the report: %w", err)
 	}
 	parts := r.Parts
 	if !d.own(&r) {
-		return ReceivedDocument{}, ErrNotFound
+		return ReceivedDocument{}, access.ErrNotFound
 	}
 	out := ReceivedDocument{ReceivedReport: receivedReport(&r), Policies: []ReceivedPolicy{}}
 	failures := 0
 	for i := range report.Policies {
 		p := &report.Policies[i]
-		if !d.p.Scope.All && !d.coversName(owner(p.Domain, parts)) {
+		if !d.who.Scope.All && !d.who.CoversName(owner(p.Domain, parts)) {
 			continue
 		}
 		if len(out.Policies) == policiesMost {
@@ -275,7 +276,7 @@ type looked struct {
 
 // look asks the memory of sessions about addresses in a span.
 func (d *Desk) look(ctx context.Context, book *ReceivedReports, span tlsreports.Span, addresses []string) (out looked, err error) {
-	if !d.p.Scope.All {
+	if !d.who.Scope.All {
 		return looked{hidden: true}, nil
 	}
 	from, to := span.Days()

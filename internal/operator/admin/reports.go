@@ -12,6 +12,7 @@ import (
 	"postern/internal/history/tlscounts"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/platform/records"
 )
@@ -74,11 +75,11 @@ const (
 
 // reporting refuses where the gateway counts nothing, and who may not: reports tell where the mail of all goes.
 func (d *Desk) reporting() (*Reporting, error) {
-	if err := d.wide(access.ReadPeers); err != nil {
+	if err := d.who.Wide(access.ReadPeers); err != nil {
 		return nil, err
 	}
 	if d.s.cfg.Reporting == nil {
-		return nil, badRequest("this gateway counts nothing for reports about TLS")
+		return nil, access.BadRequest("this gateway counts nothing for reports about TLS")
 	}
 	return d.s.cfg.Reporting, nil
 }
@@ -94,14 +95,14 @@ func reportDay(text string, now time.Time) (string, error) {
 		return tlscounts.Day(now.AddDate(0, 0, -1)), nil
 	}
 	if _, err := time.Parse(time.DateOnly, text); err != nil {
-		return "", badRequest("%q is no day: write it as 2026-11-29, in UTC, or today or yesterday", text)
+		return "", access.BadRequest("%q is no day: write it as 2026-11-29, in UTC, or today or yesterday", text)
 	}
 	return text, nil
 }
 
 // Reports lists what there is to report, by day and domain. day limits it to one day; "" is all that are kept.
-func (d *Desk) Reports(ctx context.Context, day string, q PageRequest) (Page[ReportOut], error) {
-	out := Page[ReportOut]{Items: []ReportOut{}, Complete: true}
+func (d *Desk) Reports(ctx context.Context, day string, q scope.PageRequest) (scope.Page[ReportOut], error) {
+	out := scope.Page[ReportOut]{Items: []ReportOut{}, Complete: true}
 	r, err := d.reporting()
 	if err != nil {
 		return out, err
@@ -114,7 +115,7 @@ func (d *Desk) Reports(ctx context.Context, day string, q PageRequest) (Page[Rep
 	if day != "" {
 		after, before = tlscounts.Span(day)
 	}
-	list, err := r.Counts.List(ctx, max(after, q.After), before, q.limit())
+	list, err := r.Counts.List(ctx, max(after, q.After), before, q.Most())
 	if err != nil {
 		return out, fmt.Errorf("cannot read what was counted: %w", err)
 	}
@@ -125,7 +126,7 @@ func (d *Desk) Reports(ctx context.Context, day string, q PageRequest) (Page[Rep
 		}
 		out.Items = append(out.Items, one)
 	}
-	if n := len(list); n > 0 && n == q.limit() {
+	if n := len(list); n > 0 && n == q.Most() {
 		out.Next = tlscounts.Key(list[n-1].Day, list[n-1].Domain)
 	}
 	return out, nil
@@ -143,11 +144,11 @@ func (d *Desk) Report(ctx context.Context, day, domain string) (ReportDocument, 
 	}
 	name, err := mail.ParseDomain(strings.TrimSuffix(domain, "."))
 	if err != nil || day == "" {
-		return ReportDocument{}, badRequest("a report is of a day and a domain")
+		return ReportDocument{}, access.BadRequest("a report is of a day and a domain")
 	}
 	counts, err := r.Counts.Counts(ctx, day, name.String())
 	if errors.Is(err, records.ErrNotFound) {
-		return ReportDocument{}, fmt.Errorf("%w: nothing was counted of %s on %s", ErrNotFound, name, day)
+		return ReportDocument{}, fmt.Errorf("%w: nothing was counted of %s on %s", access.ErrNotFound, name, day)
 	}
 	if err != nil {
 		return ReportDocument{}, fmt.Errorf("cannot read what was counted: %w", err)

@@ -11,6 +11,7 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/trace"
 	"postern/internal/policy"
@@ -303,23 +304,23 @@ func (r *ExplainRequest) facts(own []mail.Domain) (*rules.Facts, error) {
 	var err error
 	if r.From != "" && r.From != "<>" {
 		if f.From, err = mail.ParseAddress(r.From); err != nil {
-			return nil, badRequest("the sender %w", err)
+			return nil, access.BadRequest("the sender %w", err)
 		}
 	}
 	if len(r.To) == 0 {
-		return nil, badRequest("name at least one recipient")
+		return nil, access.BadRequest("name at least one recipient")
 	}
 	for _, to := range r.To {
 		a, err := mail.ParseAddress(to)
 		if err != nil {
-			return nil, badRequest("the recipient %w", err)
+			return nil, access.BadRequest("the recipient %w", err)
 		}
 		f.Recipients = append(f.Recipients, a)
 		f.Local = append(f.Local, slices.Contains(own, a.Domain))
 	}
 	if r.Client != "" {
 		if f.Client, err = netip.ParseAddr(r.Client); err != nil {
-			return nil, badRequest("%q is no IP address", r.Client)
+			return nil, access.BadRequest("%q is no IP address", r.Client)
 		}
 	}
 	return f, nil

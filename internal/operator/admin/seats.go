@@ -50,7 +50,7 @@ func (s *seats) leave(account string) {
 
 // MayWatch returns ErrStreams while Watch would.
 func (d *Desk) MayWatch() error {
-	leave, err := d.s.seats.take(d.p.Name)
+	leave, err := d.s.seats.take(d.who.Name)
 	if err == nil {
 		leave()
 	}

@@ -20,6 +20,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -60,7 +61,7 @@ func gateway(t *testing.T) (*Client, *admin.Service, *memstore.Store, string) {
 
 func TestTheClientSeesWhatTheServiceSays(t *testing.T) {
 	client, service, _, _ := gateway(t)
-	for _, q := range []admin.Query{{}, {States: []string{"held", "queued"}}, {Reason: "cert-expired", Limit: 1}, {Sender: "<>"},
+	for _, q := range []trace.Query{{}, {States: []string{"held", "queued"}}, {Reason: "cert-expired", Limit: 1}, {Sender: "<>"},
 		{Recipient: "*@clinic.test", Since: backlog.Noon, Until: backlog.Noon.Add(30 * time.Second)}, {Domain: "PLAIN.test"},
 		{Messages: []string{string(backlog.Good), string(backlog.Refused)}}, {MessageID: "<" + string(backlog.Good) + "@example.com>"}, {Rule: "clinic"}} {
 		want, got := traces(t, service, q), collect(t, client.Traces(t.Context(), q))
@@ -74,9 +75,9 @@ func TestTheClientSeesWhatTheServiceSays(t *testing.T) {
 }
 
 // traces is what a desk that sees everything shows of a search.
-func traces(t *testing.T, service *admin.Service, q admin.Query) []trace.Delivery {
+func traces(t *testing.T, service *admin.Service, q trace.Query) []trace.Delivery {
 	t.Helper()
-	page, err := service.For(access.Root("root")).Traces(t.Context(), q, admin.PageRequest{Limit: 500})
+	page, err := service.For(access.Root("root")).Traces(t.Context(), q, scope.PageRequest{Limit: 500})
 	if err != nil || page.Next != "" {
 		t.Fatalf("%v, next %q", err, page.Next)
 	}
@@ -167,7 +168,7 @@ func TestABrokenStoreIsAnErrorInTheListNotAShortList(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	for _, err := range client.Traces(t.Context(), admin.Query{}) {
+	for _, err := range client.Traces(t.Context(), trace.Query{}) {
 		n++
 		if code(err) != http.StatusInternalServerError {
 			t.Errorf("got %v", err)

@@ -91,7 +91,7 @@ func loopbackHost(name string) bool {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Traces yields what q selects, newest acceptance first, page after page.
-func (c *Client) Traces(ctx context.Context, q admin.Query) iter.Seq2[trace.Delivery, error] {
+func (c *Client) Traces(ctx context.Context, q trace.Query) iter.Seq2[trace.Delivery, error] {
 	return pages[trace.Delivery](ctx, c, "/deliveries", q.Values(), q.Limit)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/scope"
 	"postern/internal/policy"
 )
 
@@ -33,7 +34,7 @@ func (s *Server) registerGateway(spec huma.API) {
 			return answer(s.desk(ctx).Status(ctx))
 		})
 	operation(s, spec, "GET", "/audit", "listAudit", "The audit trail, newest first",
-		func(ctx context.Context, in *Paging) (*body[admin.Page[audit.Entry]], error) {
+		func(ctx context.Context, in *Paging) (*body[scope.Page[audit.Entry]], error) {
 			return answer(s.desk(ctx).Audit(ctx, in.page()))
 		})
 	operation(s, spec, "GET", "/reasons", "listReasons", "Every reason code, what it means and who has to act",

@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"postern/internal/operator/admin"
+	"postern/internal/operator/scope"
 	"postern/internal/policy/mxpins"
 )
 
@@ -17,7 +18,7 @@ func (s *Server) registerPeers(spec huma.API) {
 		}) (*body[[]admin.Peer], error) {
 			list, err := s.desk(ctx).Peers(ctx, admin.PeerRequest{Names: in.Name, Limit: in.Limit, Patience: patience})
 			if err == nil && !list.Complete {
-				err = admin.ErrUnfinished
+				err = scope.ErrUnfinished
 			}
 			return answer(list.Items, err)
 		})

@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"postern/internal/operator/admin"
+	"postern/internal/operator/scope"
 )
 
 // policyPath names the domain of a policy.
@@ -22,8 +23,8 @@ func (s *Server) registerPolicies(spec huma.API) {
 		func(ctx context.Context, in *struct {
 			After string `query:"after" doc:"next of the page before"`
 			Limit int    `query:"limit" minimum:"0" maximum:"500" doc:"at most as many; 0 is 50"`
-		}) (*body[admin.Page[admin.PolicyKept]], error) {
-			return answer(s.desk(ctx).Policies(ctx, admin.PageRequest{After: in.After, Limit: in.Limit}))
+		}) (*body[scope.Page[admin.PolicyKept]], error) {
+			return answer(s.desk(ctx).Policies(ctx, scope.PageRequest{After: in.After, Limit: in.Limit}))
 		})
 	operation(s, spec, "GET", "/observed", "listObserved", "What was delivered and fell short of what its domain publishes: what would have waited",
 		func(ctx context.Context, in *struct{ admin.ObservedRequest }) (*body[admin.Observed], error) {

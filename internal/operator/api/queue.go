@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"postern/internal/operator/admin"
+	"postern/internal/operator/scope"
 	"postern/internal/queue"
 )
 
@@ -18,7 +19,7 @@ func (s *Server) registerQueue(spec huma.API) {
 		func(ctx context.Context, _ *none) (*body[[]admin.SiteView], error) {
 			list, err := s.desk(ctx).Sites(ctx, patience)
 			if err == nil && !list.Complete {
-				err = admin.ErrUnfinished
+				err = scope.ErrUnfinished
 			}
 			return answer(list.Items, err)
 		})

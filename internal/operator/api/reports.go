@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"postern/internal/operator/admin"
+	"postern/internal/operator/scope"
 )
 
 func (s *Server) registerReports(spec huma.API) {
@@ -14,8 +15,8 @@ func (s *Server) registerReports(spec huma.API) {
 			Day   string `query:"day" doc:"in UTC, 2026-11-29, today or yesterday; all that are kept where it is left out"`
 			After string `query:"after" doc:"next of the page before"`
 			Limit int    `query:"limit" minimum:"0" maximum:"500" doc:"at most as many; 0 is 50"`
-		}) (*body[admin.Page[admin.ReportOut]], error) {
-			return answer(s.desk(ctx).Reports(ctx, in.Day, admin.PageRequest{After: in.After, Limit: in.Limit}))
+		}) (*body[scope.Page[admin.ReportOut]], error) {
+			return answer(s.desk(ctx).Reports(ctx, in.Day, scope.PageRequest{After: in.After, Limit: in.Limit}))
 		})
 	s.registerReceived(spec)
 	operation(s, spec, "GET", "/reports/{day}/{domain}", "getReport", "The document of a day for a domain, as it is or would be sent",
@@ -36,9 +37,9 @@ func (s *Server) registerReceived(spec huma.API) {
 			Failing bool   `query:"failing" doc:"only those in which something failed"`
 			After   string `query:"after" doc:"next of the page before"`
 			Limit   int    `query:"limit" minimum:"0" maximum:"500" doc:"at most as many; 0 is 50"`
-		}) (*body[admin.Page[admin.ReceivedReport]], error) {
+		}) (*body[scope.Page[admin.ReceivedReport]], error) {
 			return answer(s.desk(ctx).ReceivedReports(ctx, admin.ReceivedQuery{Domain: in.Domain, Sender: in.Sender, Failing: in.Failing,
-				PageRequest: admin.PageRequest{After: in.After, Limit: in.Limit}}))
+				PageRequest: scope.PageRequest{After: in.After, Limit: in.Limit}}))
 		})
 	operation(s, spec, "GET", "/received-reports/{id}", "getReceivedReport", "A report of somebody else, each failure beside what we saw of the address",
 		func(ctx context.Context, in *struct {

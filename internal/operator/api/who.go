@@ -90,7 +90,7 @@ func principal(ctx context.Context) access.Principal {
 func named(ctx context.Context) (access.Principal, error) {
 	p := principal(ctx)
 	if strings.TrimSpace(p.Name) == "" {
-		return p, admin.ErrWho
+		return p, access.ErrWho
 	}
 	return p, nil
 }

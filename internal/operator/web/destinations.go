@@ -11,6 +11,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/policy/mxpins"
 )
@@ -83,7 +84,7 @@ func (c *Console) destination(r *request) error {
 	if err := v.figures(r); err != nil {
 		return err
 	}
-	recent, err := r.desk.Traces(r.ctx(), admin.Query{Recipient: v.Name}, admin.PageRequest{Limit: 20})
+	recent, err := r.desk.Traces(r.ctx(), trace.Query{Recipient: v.Name}, scope.PageRequest{Limit: 20})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 )
 
@@ -22,7 +23,7 @@ type overviewView struct {
 	Held     int         // of them
 	Unseen   *unfinished // of what waits: there may be more in trouble
 	Changes  []audit.Entry
-	Recent   admin.Page[trace.Delivery]
+	Recent   scope.Page[trace.Delivery]
 
 	// Legs and Plot are empty for who does not see everything.
 	Periods []period
@@ -67,13 +68,13 @@ func (c *Console) overview(r *request) error {
 		v.More, v.Troubles = len(v.Troubles)-troublesShown, v.Troubles[:troublesShown]
 	}
 	if r.who.May(access.ReadAudit) {
-		audit, err := r.desk.Audit(r.ctx(), admin.PageRequest{Limit: recentShown})
+		audit, err := r.desk.Audit(r.ctx(), scope.PageRequest{Limit: recentShown})
 		if err != nil {
 			return err
 		}
 		v.Changes = audit.Items
 	}
-	recent, err := r.desk.Traces(r.ctx(), admin.Query{}, admin.PageRequest{Limit: recentShown})
+	recent, err := r.desk.Traces(r.ctx(), trace.Query{}, scope.PageRequest{Limit: recentShown})
 	if err != nil {
 		return err
 	}
@@ -134,10 +135,10 @@ func (v *overviewView) ending(r *request) error {
 }
 
 // auditView is a page of the audit trail.
-type auditView struct{ Page admin.Page[audit.Entry] }
+type auditView struct{ Page scope.Page[audit.Entry] }
 
 func (c *Console) audit(r *request) error {
-	page, err := r.desk.Audit(r.ctx(), admin.PageRequest{After: r.FormValue("after"), Limit: 100})
+	page, err := r.desk.Audit(r.ctx(), scope.PageRequest{After: r.FormValue("after"), Limit: 100})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"postern/internal/operator/admin"
+	"postern/internal/operator/scope"
 )
 
 // reportsView is who could not reach us over TLS, and the reports that say so.
@@ -29,7 +30,7 @@ func (c *Console) reports(r *request) error {
 		return err
 	}
 	page, err := r.desk.ReceivedReports(r.ctx(), admin.ReceivedQuery{Domain: v.Domain, Sender: v.Sender, Failing: v.Failing,
-		PageRequest: admin.PageRequest{After: q.Get("after")}})
+		PageRequest: scope.PageRequest{After: q.Get("after")}})
 	if err != nil {
 		return err
 	}

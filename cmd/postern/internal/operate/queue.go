@@ -68,15 +68,15 @@ func (q *queueListCmd) Run(a *cli.App) error {
 	defer client.Close()
 	states := q.State
 	if len(states) == 0 {
-		states = admin.Waiting()
+		states = trace.WaitingStates()
 	}
 	print, finish := waitingRows(a, q.JSON)
 	if q.Summary {
 		print, finish = summaryRows(a, q.JSON)
 	}
 	domains, messages := q.split()
-	base := admin.Query{States: states, Reason: q.Reason, Rule: q.Rule, Limit: q.Limit}
-	var queries []admin.Query
+	base := trace.Query{States: states, Reason: q.Reason, Rule: q.Rule, Limit: q.Limit}
+	var queries []trace.Query
 	if len(messages) > 0 || len(domains) == 0 {
 		one := base
 		one.Messages = messages
@@ -191,7 +191,7 @@ type queueShowCmd struct {
 
 // Run shows.
 func (q *queueShowCmd) Run(a *cli.App) error {
-	return showTraces(a, &q.Gateway, admin.Query{Messages: q.Message}, "there is no message "+q.Message[0])
+	return showTraces(a, &q.Gateway, trace.Query{Messages: q.Message}, "there is no message "+q.Message[0])
 }
 
 type queueRetryCmd struct {

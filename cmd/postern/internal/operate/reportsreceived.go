@@ -11,6 +11,7 @@ import (
 	"postern/internal/history/tlsreports"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/scope"
 )
 
 // reportsReceivedCmd lists the reports of others, or shows one.
@@ -35,7 +36,7 @@ func (c *reportsReceivedCmd) Run(a *cli.App) error {
 	defer client.Close()
 	rows := a.NewTable(cli.Col("ID", 23), cli.Col("DAY", 10), cli.Col("SENDER", 24), cli.Col("SIGNED", 6), cli.Col("SUCCEEDED", 9), cli.Col("FAILED", 6), cli.Col("DOMAINS", 0))
 	shown := 0
-	q := admin.ReceivedQuery{Domain: c.Domain, Sender: c.Sender, Failing: c.Failing, PageRequest: admin.PageRequest{Limit: c.Limit}}
+	q := admin.ReceivedQuery{Domain: c.Domain, Sender: c.Sender, Failing: c.Failing, PageRequest: scope.PageRequest{Limit: c.Limit}}
 	for r, err := range client.ReceivedReports(a.Ctx, q) {
 		if err != nil {
 			return remote.Tell(err)

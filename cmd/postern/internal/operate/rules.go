@@ -12,6 +12,7 @@ import (
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
 	"postern/internal/policy/rules"
@@ -309,7 +310,7 @@ func (c *rulesExplainCmd) ask(a *cli.App, q admin.ExplainRequest) (admin.Explana
 		}
 	}
 	out, err := admin.ExplainWith(set, q, own, time.Now())
-	if errors.Is(err, admin.ErrBadRequest) {
+	if errors.Is(err, access.ErrBadRequest) {
 		return out, cli.Usage(err, "")
 	}
 	return out, err

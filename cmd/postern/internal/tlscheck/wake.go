@@ -8,6 +8,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/trace"
 	"postern/internal/queue"
 )
 
@@ -39,7 +40,7 @@ func (w *waker) tell(ctx context.Context, r *check.Report) {
 
 // waits reports whether mail for the domain waits for its site.
 func (w *waker) waits(ctx context.Context, domain mail.Domain) bool {
-	for t, err := range w.client.Traces(ctx, admin.Query{Domain: domain.String(), States: []string{"queued"}, Limit: 1}) {
+	for t, err := range w.client.Traces(ctx, trace.Query{Domain: domain.String(), States: []string{"queued"}, Limit: 1}) {
 		if err != nil {
 			w.off = true
 			return false

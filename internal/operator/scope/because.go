@@ -1,4 +1,4 @@
-package admin
+package scope
 
 import (
 	"context"
@@ -13,9 +13,9 @@ import (
 // becauseLook is how many of the other recipients of messages are looked at for a page.
 const becauseLook = 2000
 
-// because fills in, for deliveries that no rule names and that are protected all the same, because of whom. Whoever is
+// Because fills in, for deliveries that no rule names and that are protected all the same, because of whom. Whoever is
 // told of rules sent the message, and so knows its recipients.
-func (d *Desk) because(ctx context.Context, traces []trace.Delivery) error {
+func (a *Asker) Because(ctx context.Context, traces []trace.Delivery) error {
 	tainted := map[queue.ID][]*trace.Delivery{}
 	for i := range traces {
 		if t := &traces[i]; t.Tainted() {
@@ -25,7 +25,7 @@ func (d *Desk) because(ctx context.Context, traces []trace.Delivery) error {
 	if len(tainted) == 0 {
 		return nil
 	}
-	for r, err := range d.s.cfg.Store.List(ctx, queue.Filter{IDs: slices.Collect(maps.Keys(tainted)), Limit: becauseLook, Brief: true}) {
+	for r, err := range a.cfg.Store.List(ctx, queue.Filter{IDs: slices.Collect(maps.Keys(tainted)), Limit: becauseLook, Brief: true}) {
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package admin
+package trace
 
 import (
 	"maps"
@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"postern/internal/mail"
-	"postern/internal/operator/trace"
+	"postern/internal/operator/access"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -86,28 +86,28 @@ func (q Query) Values() url.Values {
 	return v
 }
 
-// Waiting are the states of mail that is not finished.
-func Waiting() []string { return []string{"queued", "sending", "held"} }
+// WaitingStates are the states of mail that is not finished.
+func WaitingStates() []string { return []string{"queued", "sending", "held"} }
 
-// filter checks q and turns it into the store's form.
-func (q *Query) filter() (queue.Filter, error) {
+// Filter checks q and turns it into the store's form. Its errors wrap access.ErrBadRequest.
+func (q *Query) Filter() (queue.Filter, error) {
 	f := queue.Filter{Sender: q.Sender, Recipient: q.Recipient, MessageID: q.MessageID, Reason: policy.Reason(q.Reason), Rule: q.Rule,
 		Since: q.Since, Until: q.Until, Limit: q.Limit}
 	for _, name := range q.States {
 		st, ok := queue.ParseState(name)
 		if !ok {
-			return f, badRequest("there is no state %q; the states are queued, sending, held, delivered, failed, cancelled", name)
+			return f, access.BadRequest("there is no state %q; the states are queued, sending, held, delivered, failed, cancelled", name)
 		}
 		f.States = append(f.States, st)
 	}
 	known := func(i policy.Info) bool { return string(i.Reason) == q.Reason }
 	if q.Reason != "" && !slices.ContainsFunc(policy.Reasons(), known) {
-		return f, badRequest("there is no reason %q", q.Reason)
+		return f, access.BadRequest("there is no reason %q", q.Reason)
 	}
 	if q.Domain != "" {
 		d, err := mail.ParseDomain(q.Domain)
 		if err != nil {
-			return f, badRequest("%w", err)
+			return f, access.BadRequest("%w", err)
 		}
 		f.Domain = d.String()
 	}
@@ -116,25 +116,25 @@ func (q *Query) filter() (queue.Filter, error) {
 	}
 	for _, level := range []string{q.Requires, q.Reached} {
 		if level != "" && level != policy.Plaintext.String() && level != policy.Encrypted.String() && level != policy.Authenticated.String() {
-			return f, badRequest("there is no level %q; the levels are plaintext, encrypted, authenticated", level)
+			return f, access.BadRequest("there is no level %q; the levels are plaintext, encrypted, authenticated", level)
 		}
 	}
 	f.Site = queue.SiteKey(q.Site)
 	if q.Limit < 0 {
-		return f, badRequest("a limit is not negative")
+		return f, access.BadRequest("a limit is not negative")
 	}
 	return f, nil
 }
 
-// onlyStates reports whether q selects by nothing but states.
-func (q *Query) onlyStates() bool {
+// OnlyStates reports whether q selects by nothing but states.
+func (q *Query) OnlyStates() bool {
 	v := q.Values()
 	delete(v, "state")
 	return len(v) == 0
 }
 
-// keeps holds a delivery against what the store does not look at.
-func (q *Query) keeps(t *trace.Delivery) bool {
+// Keeps holds a delivery against what the store does not look at.
+func (q *Query) Keeps(t *Delivery) bool {
 	is := func(wanted, got string) bool { return wanted == "" || wanted == got }
 	return is(q.Requires, t.Requires) && is(q.Reached, t.Reached) && (q.Host == "" || queue.MatchText(q.Host, t.MX) || q.Host == t.IP)
 }
