@@ -17,6 +17,7 @@ import (
 	"postern/internal/operator/audit"
 	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -86,7 +87,7 @@ func entries(t *testing.T, s *Service) []audit.Entry {
 func TestEveryChangeNeedsANameAndLeavesAnEntry(t *testing.T) {
 	s, _, rec := service(t)
 	for _, kind := range []queue.ActionKind{queue.Hold, queue.Release, queue.Retry, queue.Cancel} {
-		r := ActRequest{Kind: kind, Domains: []string{"Other.TEST."}}
+		r := waiting.ActRequest{Kind: kind, Domains: []string{"Other.TEST."}}
 		if _, err := s.For(access.Root(" ")).Act(t.Context(), r); !errors.Is(err, access.ErrWho) {
 			t.Errorf("%s without a name: %v", kind, err)
 		}
@@ -109,7 +110,7 @@ func TestEveryChangeNeedsANameAndLeavesAnEntry(t *testing.T) {
 
 func TestAnActionIsForEverythingOnlyWhenItSaysSo(t *testing.T) {
 	s, _, _ := service(t)
-	for _, r := range []ActRequest{
+	for _, r := range []waiting.ActRequest{
 		{Kind: queue.Cancel}, {Kind: queue.Cancel, All: true, Domains: []string{"a.test"}}, {Kind: "burn", All: true},
 		{Kind: queue.Hold, Lower: true, All: true}, {Kind: queue.Hold, Domains: []string{"no domain"}},
 	} {
@@ -117,14 +118,14 @@ func TestAnActionIsForEverythingOnlyWhenItSaysSo(t *testing.T) {
 			t.Errorf("%+v: %v, want a bad request", r, err)
 		}
 	}
-	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Cancel}); !errors.Is(err, ErrNothingNamed) {
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Cancel}); !errors.Is(err, waiting.ErrNothingNamed) {
 		t.Errorf("naming nothing: %v", err)
 	}
 }
 
 func TestRetryMakesSitesDueAndTellsTheDispatcher(t *testing.T) {
 	s, _, rec := service(t)
-	out, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Retry, All: true})
+	out, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Retry, All: true})
 	if err != nil || out.Changed != 3 {
 		t.Fatalf("%+v, %v: want the three deliveries that are not held", out, err)
 	}
@@ -135,7 +136,7 @@ func TestRetryMakesSitesDueAndTellsTheDispatcher(t *testing.T) {
 
 func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 	s, store, rec := service(t)
-	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"clinic.test"}}); err != nil {
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"clinic.test"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []queue.ID{backlog.Waiting, backlog.Untried} {
@@ -159,7 +160,7 @@ func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 		t.Errorf("kicked %v", rec.kicked)
 	}
 	broken := New(Config{Store: store, Ledger: noLedger{}, Rules: s.cfg.Rules})
-	if _, err := broken.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, All: true}); err == nil {
+	if _, err := broken.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Release, Lower: true, All: true}); err == nil {
 		t.Error("lowered without an audit trail")
 	}
 	if got := one(t, s, backlog.Notice, ""); got.Requires != "authenticated" || got.State != "held" || got.NextAttemptAt != nil {
@@ -169,15 +170,17 @@ func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 
 func TestLoweringStopsAtWhatTheConfigurationDemands(t *testing.T) {
 	s, store, _ := service(t)
-	s = changed(s, func(c *Config) { c.Rules = backlog.Keeper(t, store, route.Own{Domain: mail.MustDomain("clinic.test"), Require: policy.Encrypted}) })
-	out, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
+	s = changed(s, func(c *Config) {
+		c.Rules = backlog.Keeper(t, store, route.Own{Domain: mail.MustDomain("clinic.test"), Require: policy.Encrypted})
+	})
+	out, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
 	if err != nil || out.Changed != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	if got := one(t, s, backlog.Untried, ""); got.Requires != "encrypted" {
 		t.Errorf("requires %s", got.Requires)
 	}
-	out, err = s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
+	out, err = s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
 	if err != nil || out.Changed != 0 {
 		t.Errorf("lowered again: %+v, %v", out, err)
 	}
@@ -204,7 +207,7 @@ func (noLedger) AppendRules(context.Context, string, audit.Entry) (audit.Revisio
 func TestAChangeThatCannotBeRecordedSaysSo(t *testing.T) {
 	s, store, rec := service(t)
 	s = changed(s, func(c *Config) { c.Ledger = noLedger{} })
-	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Retry, All: true}); !errors.Is(err, scope.ErrNotRecorded) {
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Retry, All: true}); !errors.Is(err, scope.ErrNotRecorded) {
 		t.Errorf("got %v", err)
 	}
 	if !slices.ContainsFunc(rec.events, func(e event.Event) bool { w, ok := e.(event.Warned); return ok && w.What == "audit" }) {

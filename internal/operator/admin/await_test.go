@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/queue"
 )
 
@@ -17,14 +18,14 @@ func TestActTellsWhatCameOfMailThatIsBeingSent(t *testing.T) {
 		name  string
 		wait  int
 		ends  queue.State // of the first after ten seconds
-		want  ActResult
+		want  waiting.ActResult
 		said  []string
 		state string
 	}{
-		{"nobody waits", 0, queue.Delivered, ActResult{Changed: 1, Pending: 1}, []string{"1 delivery cancelled",
+		{"nobody waits", 0, queue.Delivered, waiting.ActResult{Changed: 1, Pending: 1}, []string{"1 delivery cancelled",
 			"1 delivery being sent right now: cancelled when that ends, unless the other server takes it or refuses it for good"}, "pending"},
-		{"taken", 30, queue.Delivered, ActResult{Changed: 1, TooLate: 1}, []string{"1 delivery cancelled", "1 delivery had gone already: too late"}, "too late"},
-		{"put off", 30, queue.Queued, ActResult{Changed: 2}, []string{"2 deliveries cancelled"}, "done"},
+		{"taken", 30, queue.Delivered, waiting.ActResult{Changed: 1, TooLate: 1}, []string{"1 delivery cancelled", "1 delivery had gone already: too late"}, "too late"},
+		{"put off", 30, queue.Queued, waiting.ActResult{Changed: 2}, []string{"2 deliveries cancelled"}, "done"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -51,7 +52,7 @@ func TestActTellsWhatCameOfMailThatIsBeingSent(t *testing.T) {
 					time.Sleep(10 * time.Second)
 					settle(work[0], c.ends)
 				}()
-				r := ActRequest{Kind: queue.Cancel, Domains: []string{"clinic.test"}, Wait: c.wait}
+				r := waiting.ActRequest{Kind: queue.Cancel, Domains: []string{"clinic.test"}, Wait: c.wait}
 				got, err := s.For(access.Root("anna")).Act(t.Context(), r)
 				if err != nil {
 					t.Fatal(err)
@@ -78,7 +79,7 @@ func TestActTellsWhatCameOfMailThatIsBeingSent(t *testing.T) {
 		})
 	}
 	s, _, _ := service(t)
-	if _, err := s.For(access.Root("anna")).Act(t.Context(), ActRequest{Kind: queue.Cancel, All: true, Wait: MostWait + 1}); err == nil {
+	if _, err := s.For(access.Root("anna")).Act(t.Context(), waiting.ActRequest{Kind: queue.Cancel, All: true, Wait: waiting.MostWait + 1}); err == nil {
 		t.Error("a wait without end was taken")
 	}
 }

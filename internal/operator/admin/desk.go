@@ -3,7 +3,14 @@ package admin
 import (
 	"context"
 	"postern/internal/operator/access"
+	"postern/internal/operator/live"
+	"postern/internal/operator/mailhosts"
+	"postern/internal/operator/past"
+	"postern/internal/operator/policies"
+	"postern/internal/operator/reports"
 	"postern/internal/operator/scope"
+	"postern/internal/operator/servers"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy/rules"
 )
 
@@ -13,10 +20,20 @@ import (
 type Desk struct {
 	s   *Service
 	who *scope.Asker
+	live.LiveDesk
+	past.PastDesk
+	waiting.QueueDesk
+	reports.ReportDesk
+	mailhosts.HostDesk
+	policies.PolicyDesk
+	servers.ServerDesk
 }
 
 // For returns the desk of a principal.
-func (s *Service) For(p access.Principal) *Desk { return &Desk{s, s.asked.For(p)} }
+func (s *Service) For(p access.Principal) *Desk {
+	who := s.asked.For(p)
+	return &Desk{s, who, s.live.For(who), s.past.For(who), s.queue.For(who), reports.For(who, s.cfg.Reporting, s.cfg.Received), s.hosts.For(who), policies.For(who, s.cfg.Policies), s.servers.For(who)}
+}
 
 // Hostname is the gateway's name.
 func (d *Desk) Hostname() string { return d.s.cfg.Hostname }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/policy"
 )
@@ -95,7 +96,7 @@ func (d *Desk) Evidence(ctx context.Context, id string) (Evidence, error) {
 	if err := d.gives(ctx, "evidence", id, d.part()); err != nil {
 		return Evidence{}, err
 	}
-	if view.Revision == 0 || d.wholeRules() != nil {
+	if view.Revision == 0 || d.who.Wide(access.ReadRules) != nil {
 		return out, nil
 	}
 	r, err := d.s.cfg.Ledger.Revision(ctx, view.Revision)

@@ -9,27 +9,6 @@ import (
 	"postern/internal/operator/scope"
 )
 
-// Status counts and looks. A scope of domains is told whether the gateway is ready, and how many rules it sees; not
-// what waits for others, and not in which words something is wrong.
-func (d *Desk) Status(ctx context.Context) (Status, error) {
-	if err := d.who.Need(access.ReadStatus); err != nil {
-		return Status{}, err
-	}
-	st, err := d.s.status(ctx)
-	if err != nil || d.who.Scope.All {
-		return st, err
-	}
-	st.Queue, st.BodyBytes, st.OldestAt, st.Unprotected = map[string]int64{}, 0, nil, nil
-	st.Rules, st.RulesRevision, st.RulesProblem, st.Problem = 0, 0, "", ""
-	if own, err := d.who.RuleNames(); err == nil {
-		st.Rules = len(own)
-	}
-	if !st.Ready {
-		st.Problem = "something is wrong; an administrator of the whole gateway sees what"
-	}
-	return st, nil
-}
-
 // Audit lists the audit trail, newest first. A scope of domains sees what the principal did himself.
 func (d *Desk) Audit(ctx context.Context, p scope.PageRequest) (scope.Page[audit.Entry], error) {
 	if err := d.who.Need(access.ReadAudit); err != nil {

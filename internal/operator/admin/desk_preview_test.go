@@ -13,6 +13,7 @@ import (
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/operator/access"
 	"postern/internal/operator/hindsight"
+	"postern/internal/operator/past"
 	"postern/internal/platform/records"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
@@ -26,7 +27,7 @@ func TestAPreviewSaysWhatWouldHaveBecomeOfPastMail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the clock stands before everything in the backlog
 		s, _, _ := service(t)
 		d := s.For(everywhere(access.Administrator))
-		look := func(edit RuleEdit) Preview {
+		look := func(edit RuleEdit) past.Preview {
 			t.Helper()
 			p, err := d.Preview(t.Context(), edit, time.Second)
 			if err != nil {
@@ -139,7 +140,7 @@ func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := d.Suggestions(t.Context())
-		want := []Suggestion{{"nearly.test", 200, 1}, {"once.test", 100, 0}, {"always.test", 40, 0}}
+		want := []past.Suggestion{{Domain: "nearly.test", Total: 200, Cost: 1}, {Domain: "once.test", Total: 100, Cost: 0}, {Domain: "always.test", Total: 40, Cost: 0}}
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%+v, %v; want %+v", got, err, want)
 		}
@@ -187,7 +188,7 @@ func TestSuggestionsReadTheDaysThatAreOverOnce(t *testing.T) {
 			t.Helper()
 			book.queries = nil
 			got, err := d.Suggestions(t.Context())
-			if want := []Suggestion{{"always.test", total, 0}}; err != nil || !slices.Equal(got, want) || len(book.queries) != queries {
+			if want := []past.Suggestion{{Domain: "always.test", Total: total, Cost: 0}}; err != nil || !slices.Equal(got, want) || len(book.queries) != queries {
 				t.Errorf("%s: %+v, %v of %d queries; want %+v of %d", what, got, err, len(book.queries), want, queries)
 			}
 			today := fmt.Sprintf("%010d", traffic.Bucket(traffic.OfDomain, time.Now()).Unix())
@@ -201,7 +202,7 @@ func TestSuggestionsReadTheDaysThatAreOverOnce(t *testing.T) {
 		add(0)
 		look("at midnight, when a count of yesterday may still come", 120, 2)
 		look("still", 120, 2)
-		time.Sleep(settled)
+		time.Sleep(time.Minute)
 		look("later", 120, 2)
 		add(0)
 		look("with the days before remembered", 160, 1)

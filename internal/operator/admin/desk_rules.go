@@ -260,20 +260,9 @@ func (d *Desk) Explain(ctx context.Context, r ExplainRequest) (Explanation, erro
 	return d.s.explain(ctx, r, "")
 }
 
-// wholeRules refuses a scope of domains: the history is about everybody's rules.
-func (d *Desk) wholeRules() error {
-	if err := d.who.Need(access.ReadRules); err != nil {
-		return err
-	}
-	if !d.who.Scope.All {
-		return access.ErrForbidden
-	}
-	return nil
-}
-
 // Revisions lists the revisions of the rules, newest first.
 func (d *Desk) Revisions(ctx context.Context, p scope.PageRequest) (scope.Page[audit.Revision], error) {
-	if err := d.wholeRules(); err != nil {
+	if err := d.who.Wide(access.ReadRules); err != nil {
 		return scope.Page[audit.Revision]{}, err
 	}
 	below, err := scope.ParseNumber(p.After)
@@ -299,7 +288,7 @@ type RevisionView struct {
 
 // Revision shows one revision.
 func (d *Desk) Revision(ctx context.Context, number int64) (RevisionView, error) {
-	if err := d.wholeRules(); err != nil {
+	if err := d.who.Wide(access.ReadRules); err != nil {
 		return RevisionView{}, err
 	}
 	r, err := d.s.cfg.Ledger.Revision(ctx, number)
@@ -352,7 +341,7 @@ func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun, l
 
 // Warnings lists what is worth a second look in the rules in force.
 func (d *Desk) Warnings(context.Context) ([]rules.Warning, error) {
-	if err := d.wholeRules(); err != nil {
+	if err := d.who.Wide(access.ReadRules); err != nil {
 		return nil, err
 	}
 	set, _, err := d.s.cfg.Rules.Current()

@@ -8,6 +8,7 @@ import (
 	"postern/internal/check"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/waiting"
 	"postern/internal/smtp"
 )
 
@@ -93,7 +94,7 @@ type ReloadResult struct {
 	// Faults are what is wrong or dangerous in what is in force now.
 	Faults []ReloadFault `json:"faults"`
 	// Waiting is how much of what waits holds more than is demanded now, and keeps it.
-	Waiting Surplus `json:"waiting"`
+	Waiting waiting.Surplus `json:"waiting"`
 }
 
 // ReloadFault is one fault of a configuration that was taken.
@@ -114,7 +115,7 @@ func (d *Desk) Reload(ctx context.Context) (ReloadResult, error) {
 	}
 	out, err := d.reread(ctx)
 	if view := d.s.cfg.Rules.Now(); err == nil && view.Err == nil {
-		out.Waiting, err = d.s.surplus(ctx, view.Rules, nil)
+		out.Waiting, err = d.s.queue.Surplus(ctx, view.Rules, nil)
 	}
 	return out, err
 }

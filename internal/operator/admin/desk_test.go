@@ -14,6 +14,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
@@ -121,14 +122,14 @@ func TestAScopeShowsNothingOfOthers(t *testing.T) {
 func TestAScopeActsOnNothingOfOthers(t *testing.T) {
 	s, _, _ := service(t)
 	d := s.For(within(access.Operator, "clinic.test"))
-	act := func(r ActRequest) error {
+	act := func(r waiting.ActRequest) error {
 		r.Kind = queue.Hold
 		_, err := d.Act(t.Context(), r)
 		return err
 	}
-	refused(t, "a message of others", act(ActRequest{Messages: []string{string(backlog.Ordinary)}}), access.ErrNotFound)
-	refused(t, "a domain of others", act(ActRequest{Domains: []string{"other.test"}}), access.ErrNotFound)
-	if err := act(ActRequest{All: true}); err != nil {
+	refused(t, "a message of others", act(waiting.ActRequest{Messages: []string{string(backlog.Ordinary)}}), access.ErrNotFound)
+	refused(t, "a domain of others", act(waiting.ActRequest{Domains: []string{"other.test"}}), access.ErrNotFound)
+	if err := act(waiting.ActRequest{All: true}); err != nil {
 		t.Fatal(err)
 	}
 	for id, want := range map[queue.ID]string{backlog.Waiting: "held", backlog.Untried: "held", backlog.Ordinary: "queued"} {
@@ -149,9 +150,9 @@ func TestRolesAndProofs(t *testing.T) {
 	stale := everywhere(access.Administrator)
 	stale.FreshUntil = time.Now().Add(-time.Second)
 	late := s.For(stale)
-	hold := ActRequest{Kind: queue.Hold, All: true}
-	lower := ActRequest{Kind: queue.Release, Lower: true, All: true}
-	do := func(d *Desk, r ActRequest) error {
+	hold := waiting.ActRequest{Kind: queue.Hold, All: true}
+	lower := waiting.ActRequest{Kind: queue.Release, Lower: true, All: true}
+	do := func(d *Desk, r waiting.ActRequest) error {
 		_, err := d.Act(t.Context(), r)
 		return err
 	}
@@ -294,7 +295,7 @@ func TestRevisionsAndRollBack(t *testing.T) {
 func TestTheAuditTrailInPages(t *testing.T) {
 	s, _, _ := service(t)
 	for _, by := range []string{"root", "ann", "root", "ann", "ann"} {
-		if _, err := s.For(access.Root(by)).Act(t.Context(), ActRequest{Kind: queue.Retry, All: true}); err != nil {
+		if _, err := s.For(access.Root(by)).Act(t.Context(), waiting.ActRequest{Kind: queue.Retry, All: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 )
 
@@ -65,7 +66,7 @@ func (d *Desk) ReadRules(ctx context.Context) (RulesView, error) {
 
 // ExportRules is the rules file in force for whoever takes it away.
 func (d *Desk) ExportRules(ctx context.Context) (RulesView, error) {
-	if err := d.wholeRules(); err != nil {
+	if err := d.who.Wide(access.ReadRules); err != nil {
 		return RulesView{}, err
 	}
 	v, err := d.s.rules()

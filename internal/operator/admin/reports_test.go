@@ -9,6 +9,7 @@ import (
 	"postern/internal/history/tlscounts"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/reports"
 	"postern/internal/operator/scope"
 	"postern/internal/policy/tlsrpt"
 )
@@ -26,7 +27,7 @@ func counted(t *testing.T, sends bool) *Service {
 	if err := book.Add(t.Context(), []tlscounts.Counts{one(today, "clinic.test", false), one(today, "mx.clinic.test", true), one(before, "clinic.test", false)}); err != nil {
 		t.Fatal(err)
 	}
-	out := &Reporting{Counts: book, States: tlsreport.NewStates(store), Sends: sends,
+	out := &reports.Reporting{Counts: book, States: tlsreport.NewStates(store), Sends: sends,
 		Author: tlsreport.Author{Organization: "Home", Contact: "a@home.test", From: mail.MustAddress("tls@home.test"), Gateway: mail.MustDomain("gw.home.test")}}
 	return changed(s, func(c *Config) { c.Reporting = out })
 }
@@ -35,7 +36,7 @@ func TestReportsAreListedWithWhereTheyStand(t *testing.T) {
 	for sends, past := range map[bool]string{true: "missed", false: "off"} {
 		d := counted(t, sends).For(everywhere(access.Auditor))
 		all, err := d.Reports(t.Context(), "", scope.PageRequest{})
-		if err != nil || len(all.Items) != 3 || all.Items[0].State != past || all.Items[1].State != "counting" || all.Items[1].Of != OfRecipients || all.Items[2].Of != OfMailHost {
+		if err != nil || len(all.Items) != 3 || all.Items[0].State != past || all.Items[1].State != "counting" || all.Items[1].Of != reports.OfRecipients || all.Items[2].Of != reports.OfMailHost {
 			t.Errorf("%+v, %v", all, err)
 		}
 		if all.Items[1].Succeeded != 4 || all.Items[1].Failed != 1 {

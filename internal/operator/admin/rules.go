@@ -14,7 +14,9 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
@@ -76,7 +78,7 @@ type ApplyResult struct {
 	Changes  []rules.Change  `json:"changes"`
 	Warnings []rules.Warning `json:"warnings,omitempty"`
 	// Waiting is how much of what waits holds more than these rules demand.
-	Waiting Surplus `json:"waiting"`
+	Waiting waiting.Surplus `json:"waiting"`
 	// LetGo is how many deliveries were given less, as the request said; Busy how many could not be, because they are
 	// being sent right now.
 	LetGo int `json:"let_go,omitempty"`
@@ -104,7 +106,7 @@ func (s *Service) apply(ctx context.Context, r ApplyRequest, by string) (ApplyRe
 	if err := r.wants(before); err != nil {
 		return ApplyResult{}, err
 	}
-	if out.Waiting, err = s.surplus(ctx, set, r.only); err != nil || r.DryRun {
+	if out.Waiting, err = s.queue.Surplus(ctx, set, r.only); err != nil || r.DryRun {
 		return out, err
 	}
 	after, err := k.Apply(ctx, set, r.Text, func(before audit.Revision, old *rules.Set) (audit.Entry, error) {
@@ -123,14 +125,43 @@ func (s *Service) apply(ctx context.Context, r ApplyRequest, by string) (ApplyRe
 		s.cfg.Sink.Emit(event.RulesApplied{Revision: after.Number, Rules: out.Rules, By: by})
 	}
 	if r.LetWaitingGo {
-		var acted ActResult
-		acted, err = s.rejudge(ctx, &ActRequest{Kind: queue.Release, All: true}, by, "rules apply --let-waiting-go", true)
+		var acted waiting.ActResult
+		acted, err = s.queue.LetGo(ctx, by)
 		out.LetGo, out.Busy = acted.Changed, acted.Busy
 	}
 	if s.cfg.Dispatcher != nil {
 		s.cfg.Dispatcher.Changed()
 	}
 	return out, err
+}
+
+// carryPins gives renamed rules what they remembered under their old names, before they come into force. What stands
+// under the old names stays, for mail that waits may still ask for them.
+func (s *Service) carryPins(ctx context.Context, old, next *rules.Set) error {
+	if s.cfg.Pins == nil || old == nil {
+		return nil
+	}
+	renames, _ := rules.Renames(old, next)
+	if len(renames) == 0 {
+		return nil
+	}
+	all, err := s.cfg.Pins.Pins(ctx, "")
+	if err != nil {
+		return fmt.Errorf("the rules stay as they are: cannot read the names of mail hosts that renamed rules remember: %w", err)
+	}
+	var carried []mxpins.Pin
+	for _, r := range renames {
+		for _, p := range all {
+			if p.Rule == r.From {
+				p.Rule = r.To
+				carried = append(carried, p)
+			}
+		}
+	}
+	if _, err := s.cfg.Pins.Remember(ctx, false, carried); err != nil {
+		return fmt.Errorf("the rules stay as they are: cannot write the names of mail hosts that renamed rules remember: %w", err)
+	}
+	return nil
 }
 
 // wants refuses a change of rules that the caller did not look at.

@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"postern/internal/operator/access"
+	"postern/internal/operator/live"
 	"postern/internal/operator/scope"
+	"postern/internal/operator/servers"
 	"postern/internal/policy/rules"
 )
 
@@ -19,7 +21,7 @@ func (d *Desk) Tell(err error, known ...error) error {
 	if err == nil || d.who.Scope.All {
 		return err
 	}
-	known = append(known, access.ErrForbidden, access.ErrStale, access.ErrNotFound, access.ErrBadRequest, access.ErrWho, ErrRevision, ErrBusy, ErrStreams, scope.ErrUnfinished)
+	known = append(known, access.ErrForbidden, access.ErrStale, access.ErrNotFound, access.ErrBadRequest, access.ErrWho, ErrRevision, servers.ErrBusy, live.ErrStreams, scope.ErrUnfinished)
 	if slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"postern/internal/operator/admin"
 	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
@@ -110,7 +111,7 @@ func plainJSON(t *testing.T, v any) string {
 
 func TestActionsAreRecordedWithTheUserTheKernelKnows(t *testing.T) {
 	client, _, _, _ := gateway(t)
-	out, err := client.Act(t.Context(), admin.ActRequest{Kind: queue.Hold, Domains: []string{"other.test"}})
+	out, err := client.Act(t.Context(), waiting.ActRequest{Kind: queue.Hold, Domains: []string{"other.test"}})
 	if err != nil || out.Changed != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
@@ -122,7 +123,7 @@ func TestActionsAreRecordedWithTheUserTheKernelKnows(t *testing.T) {
 		t.Errorf("by %q, want the uid", list[0].By)
 	}
 	client.By = ""
-	if _, err := client.Act(t.Context(), admin.ActRequest{Kind: queue.Hold, All: true}); code(err) != http.StatusBadRequest {
+	if _, err := client.Act(t.Context(), waiting.ActRequest{Kind: queue.Hold, All: true}); code(err) != http.StatusBadRequest {
 		t.Errorf("an action of nobody: %v", err)
 	}
 }

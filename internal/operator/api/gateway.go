@@ -5,8 +5,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/live"
 	"postern/internal/operator/scope"
 	"postern/internal/policy"
 )
@@ -30,7 +30,7 @@ func reasons() []Reason {
 
 func (s *Server) registerGateway(spec huma.API) {
 	operation(s, spec, "GET", "/status", "getStatus", "The gateway in a few figures",
-		func(ctx context.Context, _ *none) (*body[admin.Status], error) {
+		func(ctx context.Context, _ *none) (*body[live.Status], error) {
 			return answer(s.desk(ctx).Status(ctx))
 		})
 	operation(s, spec, "GET", "/audit", "listAudit", "The audit trail, newest first",

@@ -14,7 +14,10 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
+	"postern/internal/operator/past"
 	"postern/internal/operator/scope"
+	"postern/internal/operator/servers"
 	"postern/internal/policy/rules"
 )
 
@@ -99,7 +102,7 @@ func problemOf(err error) *Problem {
 		p.Code, p.Hint = http.StatusConflict, "`postern accounts invite NAME` makes a link for somebody else, or for who lost a password"
 	case errors.Is(err, admin.ErrNotTaken):
 		p.Code, p.Hint = http.StatusConflict, "`postern config check` shows what is wrong"
-	case is(admin.ErrBusy, admin.ErrPreviews, admin.ErrStreams):
+	case is(servers.ErrBusy, past.ErrPreviews, live.ErrStreams):
 		p.Code = http.StatusTooManyRequests
 	case errors.Is(err, scope.ErrUnfinished):
 		p.Code = http.StatusServiceUnavailable

@@ -17,6 +17,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
 	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/platform/passhash"
@@ -29,7 +30,7 @@ type remoteWorld struct {
 	accounts *accounts.Service
 	store    *memstore.Store
 	url      string
-	pulse    admin.Pulse
+	pulse    live.Pulse
 	server   *Server
 }
 

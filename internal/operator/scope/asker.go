@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
+
 	"postern/internal/event"
 	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
@@ -12,9 +16,6 @@ import (
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/smtp"
-	"slices"
-	"strings"
-	"time"
 )
 
 // Errors callers branch on; how requests are refused says access.

@@ -3,11 +3,12 @@ package scope
 import (
 	"context"
 	"errors"
+	"strconv"
+	"time"
+
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/queue"
-	"strconv"
-	"time"
 )
 
 // SearchTime is how long a search goes on that nobody gave a patience of its own.

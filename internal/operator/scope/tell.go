@@ -1,11 +1,12 @@
 package scope
 
 import (
+	"slices"
+
 	"postern/internal/attempt"
 	"postern/internal/mail"
 	"postern/internal/operator/trace"
 	"postern/internal/queue"
-	"slices"
 )
 
 // Ordered reports whether a delivery is one that the scope sent, or a notice to it about one: what rules demanded of it

@@ -6,17 +6,18 @@ import (
 	"postern/internal/check"
 	"postern/internal/history/traffic"
 	"postern/internal/operator/access"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/live"
 	"postern/internal/operator/scope"
+	"postern/internal/operator/servers"
 	"postern/internal/operator/trace"
 )
 
 // overviewView is the first page.
 type overviewView struct {
-	Status   admin.Status
+	Status   live.Status
 	States   []string
-	Troubles []admin.SiteView
+	Troubles []live.SiteView
 	More     int         // sites in trouble beyond those shown
 	Whole    bool        // the principal sees everything
 	Waiting  int         // deliveries that the principal sees, those that are held too
@@ -31,8 +32,8 @@ type overviewView struct {
 	Legs    []legRow
 	Plot    plot
 
-	Ending         []check.Own  // our own chains that end soon
-	PartnersEnding []admin.Peer // those of servers that still show them
+	Ending         []check.Own    // our own chains that end soon
+	PartnersEnding []servers.Peer // those of servers that still show them
 }
 
 // shown on the first page.

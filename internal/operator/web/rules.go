@@ -15,6 +15,7 @@ import (
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/hindsight"
+	"postern/internal/operator/past"
 	"postern/internal/operator/scope"
 	policyrules "postern/internal/policy/rules"
 )
@@ -73,7 +74,7 @@ type ruleView struct {
 	Result *admin.ApplyResult
 	Text   string // the rule as it would stand in the file
 	// Preview is what it would have meant for past mail; nil before that was asked.
-	Preview *admin.Preview
+	Preview *past.Preview
 }
 
 func (c *Console) editRule(r *request) error {

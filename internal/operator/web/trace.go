@@ -69,7 +69,7 @@ func moment(text string) (time.Time, error) {
 }
 
 func (c *Console) traces(r *request) error {
-	v := traceView{Search: url.Values{}, Reasons: r.desk.Reasons(), States: []string{"waiting", "queued", "sending", "held", "delivered", "failed", "cancelled"}}
+	v := traceView{Search: url.Values{}, Reasons: policy.Reasons(), States: []string{"waiting", "queued", "sending", "held", "delivered", "failed", "cancelled"}}
 	for _, key := range append(trace.Parameters(), "any") {
 		if text := strings.TrimSpace(r.FormValue(key)); text != "" {
 			v.Search.Set(key, text)

@@ -24,8 +24,11 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
 	"postern/internal/operator/oidc"
+	"postern/internal/operator/past"
 	"postern/internal/operator/scope"
+	"postern/internal/operator/servers"
 	"postern/internal/operator/websession"
 )
 
@@ -266,7 +269,7 @@ func faultOf(err error) fault {
 		return fault{409, "Changed meanwhile", sentence(err), "Go back, load the page again and look at what is there now."}
 	case errors.Is(err, access.ErrBadRequest), errors.Is(err, accounts.ErrBad), errors.Is(err, accounts.ErrLast), errors.Is(err, accounts.ErrTaken):
 		return fault{400, "This cannot be", sentence(err), "Go back and correct it."}
-	case errors.Is(err, admin.ErrBusy), errors.Is(err, admin.ErrPreviews), errors.Is(err, admin.ErrStreams):
+	case errors.Is(err, servers.ErrBusy), errors.Is(err, past.ErrPreviews), errors.Is(err, live.ErrStreams):
 		return fault{429, "Busy", sentence(err), ""}
 	case errors.Is(err, scope.ErrUnfinished):
 		return fault{503, "Not looked at to the end", sentence(err), ""}

@@ -15,6 +15,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy/rules"
 )
 
@@ -182,7 +183,7 @@ func saySurplus(a *cli.App, out *admin.ApplyResult, asked bool) {
 }
 
 // sayWaiting tells of waiting mail that holds more than what demands now, and how that is changed.
-func sayWaiting(a *cli.App, w admin.Surplus, what, change string) {
+func sayWaiting(a *cli.App, w waiting.Surplus, what, change string) {
 	if w.Deliveries == 0 {
 		return
 	}

@@ -6,9 +6,9 @@ import (
 	"postern/cmd/postern/internal/cli"
 	"postern/internal/check"
 	"postern/internal/mail"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/queue"
 )
 
@@ -33,7 +33,7 @@ func (w *waker) tell(ctx context.Context, r *check.Report) {
 	if w.off || err != nil || !passes(r) || !w.waits(ctx, domain) {
 		return
 	}
-	if _, err := w.client.Act(ctx, admin.ActRequest{Kind: queue.Retry, Domains: []string{domain.String()}}); err != nil {
+	if _, err := w.client.Act(ctx, waiting.ActRequest{Kind: queue.Retry, Domains: []string{domain.String()}}); err != nil {
 		w.off = true
 	}
 }

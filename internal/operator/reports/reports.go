@@ -1,4 +1,6 @@
-package admin
+// Package reports shows reports about TLS (RFC 8460). Ours to other domains are documents of what was counted; those of
+// others on us stand beside what we saw of the client ourselves.
+package reports
 
 import (
 	"context"
@@ -24,6 +26,18 @@ type Reporting struct {
 	Author tlsreport.Author
 	// Sends says that reports are sent; otherwise they are only counted.
 	Sends bool
+}
+
+// ReportDesk answers about reports on TLS, ours and those of others. Make one by For.
+type ReportDesk struct {
+	who  *scope.Asker
+	sent *Reporting
+	got  *ReceivedReports
+}
+
+// For is the desk of somebody who asks. sent is nil where nothing is counted, got where none are taken.
+func For(who *scope.Asker, sent *Reporting, got *ReceivedReports) ReportDesk {
+	return ReportDesk{who, sent, got}
 }
 
 // ReportOut is what there is to report to a domain of one day, and how far that came. Names of fields stay.
@@ -74,14 +88,14 @@ const (
 )
 
 // reporting refuses where the gateway counts nothing, and who may not: reports tell where the mail of all goes.
-func (d *Desk) reporting() (*Reporting, error) {
+func (d ReportDesk) reporting() (*Reporting, error) {
 	if err := d.who.Wide(access.ReadPeers); err != nil {
 		return nil, err
 	}
-	if d.s.cfg.Reporting == nil {
+	if d.sent == nil {
 		return nil, access.BadRequest("this gateway counts nothing for reports about TLS")
 	}
-	return d.s.cfg.Reporting, nil
+	return d.sent, nil
 }
 
 // reportDay reads a day; "" is none.
@@ -101,7 +115,7 @@ func reportDay(text string, now time.Time) (string, error) {
 }
 
 // Reports lists what there is to report, by day and domain. day limits it to one day; "" is all that are kept.
-func (d *Desk) Reports(ctx context.Context, day string, q scope.PageRequest) (scope.Page[ReportOut], error) {
+func (d ReportDesk) Reports(ctx context.Context, day string, q scope.PageRequest) (scope.Page[ReportOut], error) {
 	out := scope.Page[ReportOut]{Items: []ReportOut{}, Complete: true}
 	r, err := d.reporting()
 	if err != nil {
@@ -133,7 +147,7 @@ func (d *Desk) Reports(ctx context.Context, day string, q scope.PageRequest) (sc
 }
 
 // Report shows the document of a day for a domain.
-func (d *Desk) Report(ctx context.Context, day, domain string) (ReportDocument, error) {
+func (d ReportDesk) Report(ctx context.Context, day, domain string) (ReportDocument, error) {
 	r, err := d.reporting()
 	if err != nil {
 		return ReportDocument{}, err

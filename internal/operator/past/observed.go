@@ -1,4 +1,4 @@
-package admin
+package past
 
 import (
 	"cmp"
@@ -55,7 +55,7 @@ const (
 )
 
 // Observed looks at past mail for at most patience, and ten seconds.
-func (d *Desk) Observed(ctx context.Context, q ObservedRequest, patience time.Duration) (Observed, error) {
+func (d PastDesk) Observed(ctx context.Context, q ObservedRequest, patience time.Duration) (Observed, error) {
 	if err := d.who.Need(access.ReadTrace); err != nil {
 		return Observed{}, err
 	}
@@ -72,8 +72,8 @@ func (d *Desk) Observed(ctx context.Context, q ObservedRequest, patience time.Du
 		filter.Domain = domain.String()
 	}
 	select {
-	case d.s.previews <- struct{}{}:
-		defer func() { <-d.s.previews }()
+	case d.s.cfg.Lookers <- struct{}{}:
+		defer func() { <-d.s.cfg.Lookers }()
 	default:
 		return Observed{}, ErrPreviews
 	}

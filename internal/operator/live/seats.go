@@ -1,4 +1,4 @@
-package admin
+package live
 
 import (
 	"errors"
@@ -49,7 +49,7 @@ func (s *seats) leave(account string) {
 }
 
 // MayWatch returns ErrStreams while Watch would.
-func (d *Desk) MayWatch() error {
+func (d LiveDesk) MayWatch() error {
 	leave, err := d.s.seats.take(d.who.Name)
 	if err == nil {
 		leave()

@@ -1,4 +1,4 @@
-package admin
+package reports
 
 import (
 	"context"
@@ -110,13 +110,13 @@ type ReceivedQuery struct {
 }
 
 // receiving refuses who may not; it is nil where no reports are kept.
-func (d *Desk) receiving() (*ReceivedReports, error) {
-	return d.s.cfg.Received, d.who.Need(access.ReadPeers)
+func (d ReportDesk) receiving() (*ReceivedReports, error) {
+	return d.got, d.who.Need(access.ReadPeers)
 }
 
 // own leaves of a report what is about the scope; false where that is nothing. Where it is about others too, what may
 // name them goes.
-func (d *Desk) own(r *tlsreports.Received) bool {
+func (d ReportDesk) own(r *tlsreports.Received) bool {
 	if d.who.Scope.All {
 		return true
 	}
@@ -138,7 +138,7 @@ func receivedReport(r *tlsreports.Received) ReceivedReport {
 }
 
 // ReceivedReports lists the reports of others, the newest first.
-func (d *Desk) ReceivedReports(ctx context.Context, q ReceivedQuery) (scope.Page[ReceivedReport], error) {
+func (d ReportDesk) ReceivedReports(ctx context.Context, q ReceivedQuery) (scope.Page[ReceivedReport], error) {
 	out := scope.Page[ReceivedReport]{Items: []ReceivedReport{}, Complete: true}
 	book, err := d.receiving()
 	if err != nil || book == nil {
@@ -180,7 +180,7 @@ func (q *ReceivedQuery) keeps(r *tlsreports.Received) bool {
 
 // ReceivedReport shows a report of somebody else, and what we saw of each failure. Sessions are those of a client with
 // all our domains, so that a scope of domains is not told of them.
-func (d *Desk) ReceivedReport(ctx context.Context, id string) (ReceivedDocument, error) {
+func (d ReportDesk) ReceivedReport(ctx context.Context, id string) (ReceivedDocument, error) {
 	book, err := d.receiving()
 	if err == nil && book == nil {
 		err = access.ErrNotFound
@@ -247,7 +247,7 @@ func receivedPolicy(p *tlsrpt.Policy, most int) ReceivedPolicy {
 }
 
 // join says of each failure what we saw.
-func (d *Desk) join(ctx context.Context, book *ReceivedReports, span tlsreports.Span, policies []ReceivedPolicy) error {
+func (d ReportDesk) join(ctx context.Context, book *ReceivedReports, span tlsreports.Span, policies []ReceivedPolicy) error {
 	var addresses []string
 	for i := range policies {
 		for j := range policies[i].Failures {
@@ -275,7 +275,7 @@ type looked struct {
 }
 
 // look asks the memory of sessions about addresses in a span.
-func (d *Desk) look(ctx context.Context, book *ReceivedReports, span tlsreports.Span, addresses []string) (out looked, err error) {
+func (d ReportDesk) look(ctx context.Context, book *ReceivedReports, span tlsreports.Span, addresses []string) (out looked, err error) {
 	if !d.who.Scope.All {
 		return looked{hidden: true}, nil
 	}
@@ -314,7 +314,7 @@ func (l *looked) of(result, address string, span tlsreports.Span) tlsreports.Sig
 
 // ReceivedSummary says who could not reach us over TLS in the last days, since when and how often, and what we saw of
 // it. days is at most 90; 0 means 14.
-func (d *Desk) ReceivedSummary(ctx context.Context, days int) (ReceivedSummary, error) {
+func (d ReportDesk) ReceivedSummary(ctx context.Context, days int) (ReceivedSummary, error) {
 	out := ReceivedSummary{Complete: true, Failing: []tlsreports.Failing{}, Days: []tlsreports.DaySum{}}
 	book, err := d.receiving()
 	if err != nil || book == nil {
@@ -343,7 +343,7 @@ func (d *Desk) ReceivedSummary(ctx context.Context, days int) (ReceivedSummary, 
 }
 
 // saw fills in what we saw of the addresses of each row.
-func (d *Desk) saw(ctx context.Context, book *ReceivedReports, out *ReceivedSummary, rows []tlsreports.Failing) error {
+func (d ReportDesk) saw(ctx context.Context, book *ReceivedReports, out *ReceivedSummary, rows []tlsreports.Failing) error {
 	budget := addressesLooked
 	for i := range rows {
 		row := &rows[i]

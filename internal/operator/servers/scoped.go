@@ -1,4 +1,4 @@
-package admin
+package servers
 
 import (
 	"context"
@@ -44,7 +44,7 @@ type PeerRequest struct {
 
 // Peers lists what is remembered of servers. A scope of domains is told of those that its own mail was tried at,
 // without what adds up the mail of all.
-func (d *Desk) Peers(ctx context.Context, q PeerRequest) (PeerList, error) {
+func (d ServerDesk) Peers(ctx context.Context, q PeerRequest) (PeerList, error) {
 	out := PeerList{Items: []Peer{}, Complete: true}
 	if err := d.who.Need(access.ReadPeers); err != nil {
 		return out, err
@@ -80,7 +80,7 @@ func (d *Desk) Peers(ctx context.Context, q PeerRequest) (PeerList, error) {
 }
 
 // Expiring lists the servers whose certificate ends between two times, at most limit, the one that answered last first.
-func (d *Desk) Expiring(ctx context.Context, from, until time.Time, limit int) ([]Peer, error) {
+func (d ServerDesk) Expiring(ctx context.Context, from, until time.Time, limit int) ([]Peer, error) {
 	if err := d.who.Need(access.ReadPeers); err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (d *Desk) Expiring(ctx context.Context, from, until time.Time, limit int) (
 }
 
 // withoutCounts leaves out, for a scope of domains, what adds up everybody's mail to a server.
-func (d *Desk) withoutCounts(list []Peer) {
+func (d ServerDesk) withoutCounts(list []Peer) {
 	if d.who.Scope.All {
 		return
 	}
@@ -108,7 +108,7 @@ func (d *Desk) withoutCounts(list []Peer) {
 
 // Missing tells what is remembered of an address of a host that has no TLS now; of a server that a scope's mail was not
 // tried at, that there is nothing.
-func (d *Desk) Missing(ctx context.Context, host, addr string) (Missing, error) {
+func (d ServerDesk) Missing(ctx context.Context, host, addr string) (Missing, error) {
 	if err := d.who.Need(access.ReadPeers); err != nil {
 		return Missing{}, err
 	}
@@ -159,7 +159,7 @@ func (s *servers) note(a *attempt.Attempt) {
 
 // servers gathers where deliveries within the scope were tried, as they are told: those to the domains among names, and
 // the newest of all.
-func (d *Desk) servers(ctx context.Context, names []string, most int, patience time.Duration) (*servers, error) {
+func (d ServerDesk) servers(ctx context.Context, names []string, most int, patience time.Duration) (*servers, error) {
 	out := &servers{all: d.who.Scope.All, names: map[string]bool{}, addresses: map[string]bool{}, complete: true}
 	if out.all {
 		return out, nil
@@ -198,7 +198,7 @@ func (d *Desk) servers(ctx context.Context, names []string, most int, patience t
 
 // mayCheck refuses targets that are none of a scope's: neither its domains, nor domains its mail goes to, nor servers
 // that its mail was tried at. What is not there and what is others' are refused alike.
-func (d *Desk) mayCheck(ctx context.Context, target check.Target) error {
+func (d ServerDesk) mayCheck(ctx context.Context, target check.Target) error {
 	if d.who.Scope.All || !target.Domain.IsZero() && d.who.Scope.Covers(target.Domain) {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package admin
+package live
 
 import (
 	"cmp"
@@ -10,7 +10,6 @@ import (
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/trace"
-	"postern/internal/policy"
 	"postern/internal/queue"
 )
 
@@ -45,8 +44,8 @@ func siteView(s *queue.Site) SiteView {
 	return v
 }
 
-// scopedWaiting bounds the waiting deliveries that are gathered for a principal whose scope is not everything.
-const scopedWaiting = 5000
+// ownMost bounds the waiting deliveries that are gathered for a principal whose scope is not everything.
+const ownMost = 5000
 
 // SiteList is where mail waits. Complete is false where more waits than could be looked at; then what was accepted
 // before SearchedTo is not counted, and a site may be missing.
@@ -67,7 +66,7 @@ func (l *SiteList) Waits() (all, held int) {
 // Sites lists where mail waits, what is in trouble first, then by how much waits; sites that failed and where nothing
 // waits come last. A scope of domains is told of the sites of its own mail, with counts of that, as far as it is looked
 // at within patience.
-func (d *Desk) Sites(ctx context.Context, patience time.Duration) (SiteList, error) {
+func (d LiveDesk) Sites(ctx context.Context, patience time.Duration) (SiteList, error) {
 	out := SiteList{Items: []SiteView{}, Complete: true}
 	if err := d.who.Need(access.ReadTrace); err != nil {
 		return out, err
@@ -103,11 +102,11 @@ func rank(v *SiteView) int {
 }
 
 // ownSites gathers the sites of waiting mail within the scope, as the deliveries there are told of them.
-func (d *Desk) ownSites(ctx context.Context, patience time.Duration) (SiteList, error) {
+func (d LiveDesk) ownSites(ctx context.Context, patience time.Duration) (SiteList, error) {
 	out, at := SiteList{Items: []SiteView{}}, map[string]*queue.Site{}
-	f := waitingFilter()
+	f := queue.AllWaiting()
 	f.Brief = true
-	stop, err := d.who.SearchFor(ctx, f, scopedWaiting, patience, func(r *queue.Record) bool {
+	stop, err := d.who.SearchFor(ctx, f, ownMost, patience, func(r *queue.Record) bool {
 		told := d.who.Told(r)
 		key, hop := string(told.Site), told.NextHop
 		if hop == "" { // servers of others are called by the domain they receive for, and so is what waits there
@@ -138,130 +137,3 @@ func (d *Desk) ownSites(ctx context.Context, patience time.Duration) (SiteList, 
 	}
 	return out, err
 }
-
-func waitingFilter() queue.Filter {
-	return queue.Filter{States: []queue.State{queue.Queued, queue.Sending, queue.Held}}
-}
-
-// Act changes waiting mail. ActRequest.By is ignored: the principal acts. Where the scope is not everything, only
-// messages are touched of which all that waits is within it.
-func (d *Desk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
-	if err := d.who.Need(access.ActOnQueue); err != nil {
-		return ActResult{}, err
-	}
-	if r.Lower || r.Rejudge {
-		if err := d.who.Need(access.Lower); err != nil {
-			return ActResult{}, err
-		}
-	}
-	by, err := d.who.Author()
-	if err != nil {
-		return ActResult{}, err
-	}
-	if d.who.Scope.All {
-		return d.s.act(ctx, d.who, r, by)
-	}
-	if err := r.selectors(&queue.Action{Kind: r.Kind}); err != nil {
-		return ActResult{}, err
-	}
-	messages, err := d.within(ctx, &r)
-	if err != nil {
-		return ActResult{}, err
-	}
-	if len(messages) == 0 {
-		return ActResult{}, access.ErrNotFound
-	}
-	return d.s.act(ctx, d.who, ActRequest{Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge, Wait: r.Wait}, by)
-}
-
-// ActOn changes what waits and fits a search; at most 5000 messages at a time, each with all that waits of it.
-func (d *Desk) ActOn(ctx context.Context, q trace.Query, kind queue.ActionKind) (ActResult, error) {
-	if err := d.who.Need(access.ActOnQueue); err != nil {
-		return ActResult{}, err
-	}
-	if len(q.States) == 0 {
-		q.States = trace.WaitingStates()
-	}
-	q.States = slices.DeleteFunc(slices.Clone(q.States), func(s string) bool { return !slices.Contains(trace.WaitingStates(), s) })
-	if len(q.States) == 0 {
-		return ActResult{}, access.BadRequest("only what waits can be acted on")
-	}
-	f, err := q.Filter()
-	if err != nil {
-		return ActResult{}, err
-	}
-	chosen := map[string]bool{}
-	stop, err := d.who.SearchFor(ctx, f, scopedWaiting, actTime, func(r *queue.Record) bool {
-		t := d.who.Trace(r)
-		if !d.who.Keeps(&q, &t) {
-			return false
-		}
-		chosen[t.Message] = true
-		return true
-	})
-	switch {
-	case err != nil:
-		return ActResult{}, err
-	case stop != nil:
-		return ActResult{}, access.BadRequest("that is more than can be chosen at once; narrow the search, or act on a domain")
-	case len(chosen) == 0:
-		return ActResult{}, access.ErrNotFound
-	}
-	return d.Act(ctx, ActRequest{Kind: kind, Messages: slices.Sorted(maps.Keys(chosen))})
-}
-
-// actTime is how long what an action is about is looked for.
-const actTime = 5 * time.Second
-
-// within lists the messages r chooses of which everything that waits may be seen.
-func (d *Desk) within(ctx context.Context, r *ActRequest) ([]string, error) {
-	var filters []queue.Filter
-	for _, domain := range r.Domains {
-		f := waitingFilter()
-		f.Domain = domain
-		filters = append(filters, f)
-	}
-	if r.All || len(r.Messages) > 0 {
-		f := waitingFilter()
-		for _, id := range r.Messages {
-			f.IDs = append(f.IDs, queue.ID(id))
-		}
-		filters = append(filters, f)
-	}
-	chosen := map[queue.ID]bool{}
-	for _, f := range filters {
-		f.Brief = true
-		stop, err := d.who.Search(ctx, f, scopedWaiting, func(rec *queue.Record) { chosen[rec.Message.ID] = true })
-		if err == nil && stop != nil {
-			err = access.BadRequest("that is more than can be chosen at once; name the messages")
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	whole := waitingFilter()
-	whole.Brief = true
-	for id := range chosen {
-		whole.IDs = append(whole.IDs, id)
-	}
-	if len(whole.IDs) == 0 {
-		return nil, nil
-	}
-	for rec, err := range d.s.cfg.Store.List(ctx, whole) {
-		if err != nil {
-			return nil, err
-		}
-		if !d.who.Sees(&rec) {
-			delete(chosen, rec.Message.ID)
-		}
-	}
-	var out []string
-	for id := range chosen {
-		out = append(out, string(id))
-	}
-	slices.Sort(out)
-	return out, nil
-}
-
-// Reasons lists every reason with what it means, for choosing one.
-func (d *Desk) Reasons() []policy.Info { return policy.Reasons() }

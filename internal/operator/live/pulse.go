@@ -1,4 +1,4 @@
-package admin
+package live
 
 import (
 	"context"
@@ -68,7 +68,7 @@ const watchPause = time.Second
 // second, until ctx ends or word says no. It says that something happened and not what, so it needs nothing but a look
 // at the status. beats counts what happened since the gateway started; for a scope of domains, which is not told how
 // much happens to others, it counts the words.
-func (d *Desk) Watch(ctx context.Context, quiet time.Duration, word func(beats uint64, beat bool) bool) error {
+func (d LiveDesk) Watch(ctx context.Context, quiet time.Duration, word func(beats uint64, beat bool) bool) error {
 	if err := d.who.Need(access.ReadStatus); err != nil {
 		return err
 	}

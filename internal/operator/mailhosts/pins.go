@@ -1,4 +1,4 @@
-package admin
+package mailhosts
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"postern/internal/operator/audit"
 	"postern/internal/operator/scope"
 	"postern/internal/policy/mxpins"
-	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
 
@@ -25,7 +24,7 @@ type MailHosts struct {
 
 // Pins lists which names of mail hosts are known for which domain and rule; "" lists those of every domain. They tell
 // of the rules of all.
-func (d *Desk) Pins(ctx context.Context, domain string) ([]mxpins.Pin, error) {
+func (d HostDesk) Pins(ctx context.Context, domain string) ([]mxpins.Pin, error) {
 	if err := d.who.Wide(access.ReadPeers); err != nil {
 		return nil, err
 	}
@@ -80,7 +79,7 @@ type ApproveResult struct {
 // Approve looks up the mail hosts of a domain, makes the names asked for known to its rules if DNS names them now, and
 // has the mail that waits for the domain tried at once. What else DNS names stays unknown. It lets mail go where it did
 // not before, so the entry is on stable storage first.
-func (d *Desk) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, error) {
+func (d HostDesk) Approve(ctx context.Context, r ApproveRequest) (ApproveResult, error) {
 	if err := d.who.Wide(access.ApproveMX); err != nil {
 		return ApproveResult{}, err
 	}
@@ -136,7 +135,7 @@ func (s *Service) approve(ctx context.Context, who *scope.Asker, r *ApproveReque
 		return out, fmt.Errorf("it was approved, but the mail that waits could not be made due: %w", err)
 	}
 	out.Retried = acted.Changed
-	s.kick(ctx, acted.Sites)
+	s.cfg.Kick(ctx, acted.Sites)
 	return out, nil
 }
 
@@ -196,7 +195,7 @@ type UnpinResult struct {
 
 // Unpin carries out r. The next success under a rule remembers anew whatever it finds, so the entry is on stable
 // storage before.
-func (d *Desk) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error) {
+func (d HostDesk) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error) {
 	if err := d.who.Need(access.ForgetPeers); err != nil {
 		return UnpinResult{}, err
 	}
@@ -225,35 +224,6 @@ func (d *Desk) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error) {
 		return UnpinResult{}, fmt.Errorf("cannot forget: %w", err)
 	}
 	return UnpinResult{Forgotten: gone}, nil
-}
-
-// carryPins gives renamed rules what they remembered under their old names, before they come into force. What stands
-// under the old names stays, for mail that waits may still ask for them.
-func (s *Service) carryPins(ctx context.Context, old, next *rules.Set) error {
-	if s.cfg.Pins == nil || old == nil {
-		return nil
-	}
-	renames, _ := rules.Renames(old, next)
-	if len(renames) == 0 {
-		return nil
-	}
-	all, err := s.cfg.Pins.Pins(ctx, "")
-	if err != nil {
-		return fmt.Errorf("the rules stay as they are: cannot read the names of mail hosts that renamed rules remember: %w", err)
-	}
-	var carried []mxpins.Pin
-	for _, r := range renames {
-		for _, p := range all {
-			if p.Rule == r.From {
-				p.Rule = r.To
-				carried = append(carried, p)
-			}
-		}
-	}
-	if _, err := s.cfg.Pins.Remember(ctx, false, carried); err != nil {
-		return fmt.Errorf("the rules stay as they are: cannot write the names of mail hosts that renamed rules remember: %w", err)
-	}
-	return nil
 }
 
 // pinLines lists pins for the audit trail, the names of a rule in one line.

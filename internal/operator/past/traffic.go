@@ -1,4 +1,4 @@
-package admin
+package past
 
 import (
 	"cmp"
@@ -18,7 +18,7 @@ import (
 // Traffic lists sums of what became of mail. A scope of domains sees the sums of its own domains and rules; those of
 // legs are about everybody. Where q.Limit sums are not enough to look at all of it, it is ErrBadRequest and none are
 // returned: a part of sums would be taken for the whole.
-func (d *Desk) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, error) {
+func (d PastDesk) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, error) {
 	if err := d.who.Need(access.ReadStatus); err != nil {
 		return nil, err
 	}
@@ -131,8 +131,8 @@ func (s *Service) domains(ctx context.Context, now time.Time) (map[string]Sugges
 
 // Suggestions lists domains that no rule in force protects and that were authenticated in the last 30 days every time,
 // or all but one time in a hundred; those with most mail first.
-func (d *Desk) Suggestions(ctx context.Context) ([]Suggestion, error) {
-	if err := d.wholeRules(); err != nil {
+func (d PastDesk) Suggestions(ctx context.Context) ([]Suggestion, error) {
+	if err := d.who.Wide(access.ReadRules); err != nil {
 		return nil, err
 	}
 	if err := d.who.Need(access.ReadStatus); err != nil {
@@ -161,7 +161,7 @@ func (d *Desk) Suggestions(ctx context.Context) ([]Suggestion, error) {
 }
 
 // protected reports whether mail of anybody to a domain is forced by a rule that names it.
-func (d *Desk) protected(domain string) bool {
+func (d PastDesk) protected(domain string) bool {
 	to, err := mail.ParseAddress("postmaster@" + domain)
 	v := d.s.cfg.Rules.Now()
 	if err != nil || v.Err != nil {

@@ -1,7 +1,8 @@
-package admin
+package waiting
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +13,9 @@ import (
 	"postern/internal/operator/scope"
 	"postern/internal/queue"
 )
+
+// ErrNothingNamed: an action that is not for everything names nothing.
+var ErrNothingNamed = errors.New("name the domains or messages")
 
 // ActRequest asks for a change of waiting mail.
 type ActRequest struct {
@@ -67,7 +71,7 @@ func (s *Service) act(ctx context.Context, who *scope.Asker, r ActRequest, by st
 		return ActResult{}, fmt.Errorf("cannot %s: %w", r.Kind, err)
 	}
 	if r.Kind == queue.Retry || r.Kind == queue.Release {
-		s.kick(ctx, acted.Sites)
+		s.Kick(ctx, acted.Sites)
 	}
 	entry := audit.Entry{At: a.Now, By: by, Action: "queue " + string(r.Kind), Target: r.target(), Count: acted.Changed}
 	if n := len(acted.Pending); n > 0 {

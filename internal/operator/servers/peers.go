@@ -1,4 +1,4 @@
-package admin
+package servers
 
 import (
 	"context"
@@ -137,7 +137,7 @@ type ForgetResult struct {
 
 // ForgetPeers carries out r. It weakens protection, for what is forgotten is no longer missed, so the entry is on
 // stable storage before.
-func (d *Desk) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResult, error) {
+func (d ServerDesk) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetResult, error) {
 	if err := d.who.Need(access.ForgetPeers); err != nil {
 		return ForgetResult{}, err
 	}

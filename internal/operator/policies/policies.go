@@ -1,4 +1,6 @@
-package admin
+// Package policies shows, fetches and forgets MTA-STS policies (RFC 8461). They are those that are kept of recipient
+// domains.
+package policies
 
 import (
 	"context"
@@ -22,6 +24,15 @@ type Policies interface {
 	Refresh(ctx context.Context, domain mail.Domain) (*stscache.Found, stscache.Note, error)
 	Forget(ctx context.Context, domain mail.Domain) (bool, error)
 }
+
+// PolicyDesk answers about policies of recipient domains. Make one by For.
+type PolicyDesk struct {
+	who  *scope.Asker
+	kept Policies
+}
+
+// For is the desk of somebody who asks; kept is nil where none are kept.
+func For(who *scope.Asker, kept Policies) PolicyDesk { return PolicyDesk{who, kept} }
 
 // PolicyKept is the MTA-STS policy of a recipient domain that counts, or why there is none. Names of fields stay.
 type PolicyKept struct {
@@ -81,14 +92,14 @@ func policyKept(k *stscache.Kept) PolicyKept {
 }
 
 // policies refuses where the gateway keeps none, and who may not.
-func (d *Desk) policies(c access.Capability) (Policies, error) {
+func (d PolicyDesk) policies(c access.Capability) (Policies, error) {
 	if err := d.who.Wide(c); err != nil {
 		return nil, err
 	}
-	if d.s.cfg.Policies == nil {
+	if d.kept == nil {
 		return nil, access.BadRequest("this gateway keeps no policies of domains")
 	}
-	return d.s.cfg.Policies, nil
+	return d.kept, nil
 }
 
 // policyDomain reads the name of a domain that may have a policy.
@@ -104,7 +115,7 @@ func policyDomain(text string) (mail.Domain, error) {
 }
 
 // Policies lists the MTA-STS policies that are kept, in the order of domains. They tell where the mail of all goes.
-func (d *Desk) Policies(ctx context.Context, q scope.PageRequest) (scope.Page[PolicyKept], error) {
+func (d PolicyDesk) Policies(ctx context.Context, q scope.PageRequest) (scope.Page[PolicyKept], error) {
 	out := scope.Page[PolicyKept]{Items: []PolicyKept{}, Complete: true}
 	p, err := d.policies(access.ReadPeers)
 	if err != nil {
@@ -124,7 +135,7 @@ func (d *Desk) Policies(ctx context.Context, q scope.PageRequest) (scope.Page[Po
 }
 
 // Policy shows what is kept of a domain, and where that is wanted what DNS says that it announces now.
-func (d *Desk) Policy(ctx context.Context, name string, dns bool) (PolicyKept, error) {
+func (d PolicyDesk) Policy(ctx context.Context, name string, dns bool) (PolicyKept, error) {
 	p, err := d.policies(access.ReadPeers)
 	if err != nil {
 		return PolicyKept{}, err
@@ -155,7 +166,7 @@ func shownPolicy(ctx context.Context, p Policies, domain mail.Domain) (PolicyKep
 
 // RefreshPolicy asks a domain for its policy now, and tells what counts then. What changed by it is the domain's own
 // word.
-func (d *Desk) RefreshPolicy(ctx context.Context, name string) (PolicyKept, error) {
+func (d PolicyDesk) RefreshPolicy(ctx context.Context, name string) (PolicyKept, error) {
 	p, err := d.policies(access.RunChecks)
 	if err != nil {
 		return PolicyKept{}, err
@@ -184,7 +195,7 @@ func (d *Desk) RefreshPolicy(ctx context.Context, name string) (PolicyKept, erro
 // ForgetPolicy deletes what is kept of a domain. It weakens protection, for until the domain is asked again, and if
 // nothing is found then, mail goes there as if it had never had a policy: so it takes the right to change what protects
 // mail, and the entry is on stable storage before.
-func (d *Desk) ForgetPolicy(ctx context.Context, name string) (PolicyForgotten, error) {
+func (d PolicyDesk) ForgetPolicy(ctx context.Context, name string) (PolicyForgotten, error) {
 	p, err := d.policies(access.WriteRules)
 	if err != nil {
 		return PolicyForgotten{}, err

@@ -1,4 +1,4 @@
-package admin
+package servers
 
 import (
 	"context"
@@ -37,7 +37,7 @@ type CheckRequest struct {
 }
 
 // Check examines a target; tell hears what is found as it is found, one call at a time. It may be nil.
-func (d *Desk) Check(ctx context.Context, r CheckRequest, tell func(check.Progress)) (*check.Report, error) {
+func (d ServerDesk) Check(ctx context.Context, r CheckRequest, tell func(check.Progress)) (*check.Report, error) {
 	if err := d.who.Need(access.RunChecks); err != nil {
 		return nil, err
 	}
@@ -56,8 +56,8 @@ func (d *Desk) Check(ctx context.Context, r CheckRequest, tell func(check.Progre
 		return nil, err
 	}
 	select {
-	case d.s.checks <- struct{}{}:
-		defer func() { <-d.s.checks }()
+	case d.s.cfg.Checks <- struct{}{}:
+		defer func() { <-d.s.cfg.Checks }()
 	default:
 		return nil, ErrBusy
 	}
@@ -67,7 +67,7 @@ func (d *Desk) Check(ctx context.Context, r CheckRequest, tell func(check.Progre
 }
 
 // asked is what a rule in force demands, as a question.
-func (d *Desk) asked(ctx context.Context, rule string) ([]check.Question, error) {
+func (d ServerDesk) asked(ctx context.Context, rule string) ([]check.Question, error) {
 	if rule == "" {
 		return nil, nil
 	}

@@ -1,4 +1,4 @@
-package admin
+package mailhosts
 
 import (
 	"context"
@@ -48,7 +48,7 @@ const candidatesLook = 1000
 
 // Candidates lists what could be approved for a domain: what DNS names now if ask is true, what was seen at a first
 // use, what waiting deliveries met. It changes nothing.
-func (d *Desk) Candidates(ctx context.Context, domain string, ask bool) (Candidates, error) {
+func (d HostDesk) Candidates(ctx context.Context, domain string, ask bool) (Candidates, error) {
 	if err := d.who.Wide(access.ReadPeers); err != nil {
 		return Candidates{}, err
 	}
@@ -104,7 +104,7 @@ func (g *gathering) at(name string) *Candidate {
 // waiting looks for names that deliveries met and may not use.
 func (g *gathering) waiting(ctx context.Context, store queue.Store, domain string) error {
 	looked := 0
-	f := waitingFilter()
+	f := queue.AllWaiting()
 	f.Domain, f.Limit = domain, candidatesLook
 	for rec, err := range store.List(ctx, f) {
 		if unfinished := (*queue.Unfinished)(nil); errors.As(err, &unfinished) {

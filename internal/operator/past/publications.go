@@ -1,4 +1,4 @@
-package admin
+package past
 
 import (
 	"cmp"
@@ -66,7 +66,7 @@ const (
 )
 
 // Publications looks at past mail to a domain for at most patience.
-func (d *Desk) Publications(ctx context.Context, name string, patience time.Duration) (Publications, error) {
+func (d PastDesk) Publications(ctx context.Context, name string, patience time.Duration) (Publications, error) {
 	if err := d.who.Need(access.ReadTrace); err != nil {
 		return Publications{}, err
 	}

@@ -1,4 +1,4 @@
-package admin
+package live
 
 import (
 	"cmp"
@@ -53,12 +53,12 @@ func newAges() []AgeCount {
 }
 
 // Waiting looks at what waits.
-func (d *Desk) Waiting(ctx context.Context) (WaitingView, error) {
+func (d LiveDesk) Waiting(ctx context.Context) (WaitingView, error) {
 	if err := d.who.Need(access.ReadTrace); err != nil {
 		return WaitingView{}, err
 	}
 	out, now, rules := WaitingView{Ages: newAges(), Rules: []RuleWaiting{}}, time.Now(), map[string]*RuleWaiting{}
-	f := waitingFilter()
+	f := queue.AllWaiting()
 	f.Brief = true
 	stop, err := d.who.Search(ctx, f, waitingMost, func(r *queue.Record) {
 		age := int64(now.Sub(r.AcceptedAt) / time.Second)

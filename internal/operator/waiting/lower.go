@@ -1,4 +1,4 @@
-package admin
+package waiting
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 	"postern/internal/queue"
 )
 
-// lowerPortion is how many deliveries are lowered in one transaction.
-const lowerPortion = 100
+// LowerPortion is how many deliveries are lowered in one transaction.
+const LowerPortion = 100
 
 // leaseTime is how long a portion may take before its leases lapse.
 const leaseTime = time.Minute
@@ -41,9 +41,9 @@ const (
 // fate says what one claimed delivery is to demand from now on; ok is false where it stays as it is.
 type fate func(view *inforce.View, w *queue.Work, j *inforce.Judged) (to inforce.Weighed, ok bool)
 
-// surplus counts what waits under more than set demands, with the tables in force; only what only chooses, where it is
+// Surplus counts what waits under more than set demands, with the tables in force; only what only chooses, where it is
 // not nil.
-func (s *Service) surplus(ctx context.Context, set *rules.Set, only func(*queue.Record) bool) (out Surplus, err error) {
+func (s *Service) Surplus(ctx context.Context, set *rules.Set, only func(*queue.Record) bool) (out Surplus, err error) {
 	view := *s.cfg.Rules.Now()
 	if view.Rules, view.Err = set, nil; view.Table == nil {
 		return out, nil
@@ -97,7 +97,7 @@ func (s *Service) protected(ctx context.Context) (out []queue.Filter, err error)
 	}
 	for _, site := range sites {
 		if site.Requirement.Key() != "" {
-			f := waitingFilter()
+			f := queue.AllWaiting()
 			f.Site = site.Key
 			out = append(out, f)
 		}
@@ -176,7 +176,7 @@ func (c *changing) do(ctx context.Context, r *ActRequest) (ActResult, error) {
 		return ActResult{}, err
 	}
 	c.sites, c.busy = map[queue.SiteKey]bool{}, map[queue.DeliveryID]queue.ID{}
-	defer func() { c.s.kick(ctx, slices.Collect(maps.Keys(c.sites))) }() // also for what was done before an error
+	defer func() { c.s.Kick(ctx, slices.Collect(maps.Keys(c.sites))) }() // also for what was done before an error
 	for _, f := range filters {
 		if err := c.s.chunks(ctx, f, func(recs []queue.Record) (bool, error) { return true, c.some(ctx, recs) }); err != nil {
 			return c.out, err
@@ -199,7 +199,7 @@ func (c *changing) insist(ctx context.Context) error {
 		if !pause(ctx, insistPause) {
 			return ctx.Err()
 		}
-		f := waitingFilter()
+		f := queue.AllWaiting()
 		for _, id := range c.busy {
 			f.IDs = append(f.IDs, id)
 		}
@@ -229,12 +229,12 @@ func (s *Service) named(ctx context.Context, r *ActRequest) ([]queue.Filter, err
 	}
 	var filters []queue.Filter
 	for _, d := range action.Domains {
-		f := waitingFilter()
+		f := queue.AllWaiting()
 		f.Domain = d
 		filters = append(filters, f)
 	}
 	if len(action.Messages) > 0 {
-		f := waitingFilter()
+		f := queue.AllWaiting()
 		f.IDs = action.Messages
 		filters = append(filters, f)
 	}
@@ -262,7 +262,7 @@ func (c *changing) some(ctx context.Context, recs []queue.Record) error {
 	}
 	slices.Sort(ids)
 	for len(ids) > 0 {
-		portion := ids[:min(len(ids), lowerPortion)]
+		portion := ids[:min(len(ids), LowerPortion)]
 		ids = ids[len(portion):]
 		leased, err := c.these(ctx, portion)
 		for _, id := range portion {
