@@ -10,6 +10,7 @@ import (
 	"postern/internal/history/traffic"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/figures"
 	"postern/internal/operator/live"
 	"postern/internal/operator/mailhosts"
 	"postern/internal/operator/past"
@@ -68,7 +69,7 @@ type destinationView struct {
 	Unseen    *unfinished // not nil: more may wait
 	Done      string
 	// Plot is the mail of the last 30 days to a domain; nil where its sums are not the principal's to see.
-	Plot *plot
+	Plot *figures.Plot
 	// Published is what mail found that it publishes, Unpublished that not all of that was looked at, and Policy the
 	// MTA-STS policy that is kept; nil where it is a server, or the policy is not the principal's to see.
 	Published   *past.Publications
@@ -141,7 +142,7 @@ func (v *destinationView) figures(r *request) error {
 		return err
 	}
 	if len(sums) > 0 || r.who.Scope.All {
-		p := draw(sums, periodOf("month"), time.Now())
+		p := figures.Draw(sums, figures.PeriodOf("month"), time.Now())
 		v.Plot = &p
 	}
 	if !r.who.Scope.All {

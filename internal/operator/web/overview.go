@@ -7,6 +7,7 @@ import (
 	"postern/internal/history/traffic"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/figures"
 	"postern/internal/operator/live"
 	"postern/internal/operator/scope"
 	"postern/internal/operator/servers"
@@ -27,10 +28,10 @@ type overviewView struct {
 	Recent   scope.Page[trace.Delivery]
 
 	// Legs and Plot are empty for who does not see everything.
-	Periods []period
-	Period  period
-	Legs    []legRow
-	Plot    plot
+	Periods []figures.Period
+	Period  figures.Period
+	Legs    []figures.Leg
+	Plot    figures.Plot
 
 	Ending         []check.Own    // our own chains that end soon
 	PartnersEnding []servers.Peer // those of servers that still show them
@@ -106,12 +107,12 @@ func (v *overviewView) figures(r *request) error {
 		return nil
 	}
 	now := time.Now()
-	v.Periods, v.Period = periods(), periodOf(r.FormValue("period"))
+	v.Periods, v.Period = figures.Periods(), figures.PeriodOf(r.FormValue("period"))
 	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfLeg, Since: now.Add(-v.Period.Back - v.Period.Step)})
 	if err != nil {
 		return err
 	}
-	v.Legs, v.Plot = legs(sums), draw(sums, v.Period, now)
+	v.Legs, v.Plot = figures.OfLegs(sums), figures.Draw(sums, v.Period, now)
 	return nil
 }
 

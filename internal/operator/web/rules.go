@@ -14,6 +14,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/figures"
 	"postern/internal/operator/hindsight"
 	"postern/internal/operator/past"
 	"postern/internal/operator/scope"
@@ -32,7 +33,7 @@ type rulesView struct {
 	Warnings map[string][]policyrules.Warning
 	View     admin.RulesView
 	Whole    bool // the principal sees all of them
-	Figures  map[string]ruleFigures
+	Figures  map[string]figures.Rule
 	Done     string
 	Now      time.Time
 }
@@ -58,7 +59,7 @@ func (c *Console) rules(r *request) error {
 	if err != nil {
 		return err
 	}
-	v.Figures = figuresOf(sums)
+	v.Figures = figures.OfRule(sums)
 	for _, w := range v.View.Warnings {
 		v.Warnings[w.Rule] = append(v.Warnings[w.Rule], w)
 	}

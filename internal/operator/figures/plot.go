@@ -1,4 +1,7 @@
-package web
+// Package figures makes pictures and tables of sums of mail. A page draws them as they are.
+//
+// Ground room.
+package figures
 
 import (
 	"fmt"
@@ -7,9 +10,9 @@ import (
 	"postern/internal/history/traffic"
 )
 
-// plot is a picture of sums over time: a bar for each span, with a piece for each level. It is drawn by the server, so
+// Plot is a picture of sums over time: a bar for each span, with a piece for each level. It is drawn by the server, so
 // that it needs no script, can be printed, and every bar leads to the mail behind it.
-type plot struct {
+type Plot struct {
 	Width, Height int
 	Bars          []bar
 	Marks         []string // below each bar, most of them empty
@@ -38,8 +41,8 @@ type piece struct {
 	Class   string
 }
 
-// period is what an overview looks back at.
-type period struct {
+// Period is what an overview looks back at.
+type Period struct {
 	Name, Title string
 	Back        time.Duration
 	Step        time.Duration // of a bar
@@ -47,9 +50,10 @@ type period struct {
 	Layout      string
 }
 
-func periods() []period {
+// Periods are the choices, the shortest first.
+func Periods() []Period {
 	day := 24 * time.Hour
-	return []period{
+	return []Period{
 		{"day", "24 hours", day, time.Hour, 6 * time.Hour, "15:04"},
 		{"week", "7 days", 7 * day, 6 * time.Hour, day, "Jan 2"},
 		{"month", "30 days", 30 * day, day, 5 * day, "Jan 2"},
@@ -57,13 +61,14 @@ func periods() []period {
 	}
 }
 
-func periodOf(name string) period {
-	for _, p := range periods() {
+// PeriodOf is a period by its name, the week where there is none.
+func PeriodOf(name string) Period {
+	for _, p := range Periods() {
 		if p.Name == name {
 			return p
 		}
 	}
-	return periods()[1]
+	return Periods()[1]
 }
 
 const (
@@ -71,12 +76,12 @@ const (
 	plotHeight = 140
 )
 
-// draw makes the plot of deliveries of some sums: what ended in each span, by level.
-func draw(sums []traffic.Sum, p period, now time.Time) plot {
+// Draw makes the plot of deliveries of some sums: what ended in each span, by level.
+func Draw(sums []traffic.Sum, p Period, now time.Time) Plot {
 	end := now.UTC().Truncate(p.Step).Add(p.Step)
 	n := int(p.Back / p.Step)
 	start := end.Add(-time.Duration(n) * p.Step)
-	out := plot{Width: plotWidth, Height: plotHeight, Bars: make([]bar, n), Marks: make([]string, n), Span: span(p.Step)}
+	out := Plot{Width: plotWidth, Height: plotHeight, Bars: make([]bar, n), Marks: make([]string, n), Span: span(p.Step)}
 	wide := float64(plotWidth) / float64(n)
 	for i := range out.Bars {
 		at := start.Add(time.Duration(i) * p.Step)
@@ -162,16 +167,16 @@ func share(part, whole int64) string {
 	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
 }
 
-// legRow is one leg's figures of a period.
-type legRow struct {
+// Leg is one leg's figures of a period.
+type Leg struct {
 	Leg, Title                                                            string
 	Total, Authenticated, Encrypted, Plaintext, Deferred, Failed, Through int64
 	Share                                                                 string // of what came through that had TLS
 }
 
-// legs sums up the four legs.
-func legs(sums []traffic.Sum) []legRow {
-	out := []legRow{{Leg: "world-gateway", Title: "from the world to us"}, {Leg: "gateway-own", Title: "on to our servers"},
+// OfLegs sums up the four legs.
+func OfLegs(sums []traffic.Sum) []Leg {
+	out := []Leg{{Leg: "world-gateway", Title: "from the world to us"}, {Leg: "gateway-own", Title: "on to our servers"},
 		{Leg: "own-gateway", Title: "from our servers"}, {Leg: "gateway-world", Title: "out to the world"}}
 	for _, s := range sums {
 		for i := range out {
@@ -188,7 +193,7 @@ func legs(sums []traffic.Sum) []legRow {
 	return out
 }
 
-func (r *legRow) add(s traffic.Sum) {
+func (r *Leg) add(s traffic.Sum) {
 	switch s.Outcome {
 	case traffic.Deferred:
 		r.Deferred += s.Count
@@ -207,11 +212,12 @@ func (r *legRow) add(s traffic.Sum) {
 	}
 }
 
-// ruleFigures is what a rule did lately.
-type ruleFigures struct{ Delivered, Deferred, Failed, Would int64 }
+// Rule is what a rule did lately.
+type Rule struct{ Delivered, Deferred, Failed, Would int64 }
 
-func figuresOf(sums []traffic.Sum) map[string]ruleFigures {
-	out := map[string]ruleFigures{}
+// OfRule adds up what rules did, by their names.
+func OfRule(sums []traffic.Sum) map[string]Rule {
+	out := map[string]Rule{}
 	for _, s := range sums {
 		f := out[s.Name]
 		switch s.Outcome {
