@@ -141,7 +141,3 @@ func (i *Intake) now() *Intake {
 	}
 	return i.cfg.Current()
 }
-
-func reply(code int, status, text string) *smtp.Reply {
-	return &smtp.Reply{Code: code, Status: status, Lines: []string{text}}
-}

@@ -30,3 +30,18 @@ func Run(ctx context.Context, interval time.Duration, flush func(context.Context
 	defer cancel()
 	flush(last)
 }
+
+// PortionMost is how much Portions gives to one write: a transaction of it holds mail up for no long time.
+const PortionMost = 200
+
+// Portions has a list written, PortionMost at a time, and returns what is left at the first error.
+func Portions[T any](list []T, write func([]T) error) (left []T, err error) {
+	for len(list) > 0 {
+		some := list[:min(len(list), PortionMost)]
+		if err := write(some); err != nil {
+			return list, err
+		}
+		list = list[len(some):]
+	}
+	return nil, nil
+}
