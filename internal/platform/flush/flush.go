@@ -11,7 +11,8 @@ const lastTime = 5 * time.Second
 
 // Run calls flush at every interval until ctx ends, and once more then, with some time of its own. It calls daily at
 // the first interval and once a day.
-func Run(ctx context.Context, interval time.Duration, flush func(context.Context), daily func(ctx context.Context, now time.Time)) {
+func Run(ctx context.Context, interval time.Duration, flush func(context.Context),
+	daily func(ctx context.Context, now time.Time)) {
 	every := time.NewTicker(interval)
 	defer every.Stop()
 	var swept time.Time
