@@ -118,13 +118,22 @@ func lattice() map[string]string {
 		"check":          "mail smtp policy policy/certcheck attempt history/peers",
 		"check/examiner": "check mail smtp smtp/smtpclient smtp/tlsprobe policy attempt dns policy/mxpins gateway/route gateway/deliver",
 
-		"operator/admin":      "mail smtp policy policy/rules attempt event queue operator/audit history/peers policy/mxpins operator/access check history/traffic history/certstore gateway/inforce gateway/nodes gateway/route gateway/stscache gateway/tlsreport history/tlscounts policy/tlsrpt history/inbound history/tlsreports platform/records operator/hindsight operator/trace",
-		"operator/trace":      "mail policy policy/rules attempt queue",
+		"operator/scope":      "attempt event gateway/inforce mail operator/access operator/audit operator/trace policy/rules queue smtp",
+		"operator/live":       "event gateway/inforce operator/access operator/scope operator/trace queue",
+		"operator/past":       "attempt gateway/inforce history/traffic mail operator/access operator/hindsight operator/scope operator/trace policy queue",
+		"operator/reports":    "gateway/tlsreport history/inbound history/tlscounts history/tlsreports mail operator/access operator/scope operator/trace platform/records policy/tlsrpt",
+		"operator/servers":    "attempt check history/peers mail operator/access operator/audit operator/scope operator/trace queue",
+		"operator/waiting":    "event gateway/inforce mail operator/access operator/audit operator/scope operator/trace policy policy/rules queue",
+		"operator/mailhosts":  "attempt gateway/inforce mail operator/access operator/audit operator/scope operator/trace policy policy/mxpins queue",
+		"operator/policies":   "gateway/stscache mail operator/access operator/audit operator/scope operator/trace policy",
+		"operator/figures":    "history/traffic",
+		"operator/admin":      "mail smtp policy policy/rules event queue operator/audit policy/mxpins operator/access check history/traffic history/certstore gateway/inforce gateway/nodes gateway/route operator/hindsight operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
+		"operator/trace":      "mail policy policy/rules attempt queue operator/access",
 		"operator/hindsight":  "mail smtp policy policy/certcheck policy/mxpins attempt queue history/certstore",
 		"operator/websession": "operator/access operator/accounts",
 		"operator/oidc":       "operator/pending",
-		"operator/api":        "mail policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession operator/trace",
-		"operator/web":        "mail mail/received policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/hindsight operator/websession operator/oidc operator/trace",
+		"operator/api":        "mail policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
+		"operator/web":        "mail mail/received policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/hindsight operator/websession operator/oidc operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies operator/figures",
 	}
 }
 
@@ -151,7 +160,7 @@ func isTestRoom(room string) bool {
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/proxyheader", "smtp/tlsprobe",
-		"operator/access", "operator/trace", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
+		"operator/access", "operator/figures", "operator/trace", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.
@@ -173,7 +182,8 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/group", "queue/pgnodes", "queue/pgstore", "queue/postgres", "queue/search", "queue/spool", "queue/sqlite", "queue/sqlrecords", "queue/sqlstore", "queue/stored", "queue/young", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/stscache", "gateway/certorder", "gateway/expiry", "gateway/nodes", "gateway/dispatch", "gateway/submit", "gateway/notify", "operator/admin", "policy/revoke",
+				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/stscache", "gateway/certorder", "gateway/expiry", "gateway/nodes", "gateway/dispatch", "gateway/submit", "gateway/notify", "policy/revoke",
+				"operator/admin", "operator/live", "operator/mailhosts", "operator/past", "operator/policies", "operator/reports", "operator/scope", "operator/servers", "operator/waiting",
 				"history/peers/memory"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
 		{[]string{"postern/internal/config"}, except(),

@@ -16,6 +16,7 @@ import (
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/mailhosts"
 	"postern/internal/policy"
 	"postern/internal/policy/mxpins"
 )
@@ -36,14 +37,14 @@ func TestOperatorsPins(t *testing.T) {
 		}
 	}
 	service := admin.New(admin.Config{Store: store, Ledger: store, Rules: backlog.Keeper(t, store), Pins: mxpins.NewBook(store),
-		MailHosts: func(_ context.Context, d mail.Domain) (admin.MailHosts, error) {
+		MailHosts: func(_ context.Context, d mail.Domain) (mailhosts.MailHosts, error) {
 			switch d.String() {
 			case "clinic.test":
-				return admin.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx1.provider.test"), mail.MustDomain("mx2.provider.test"), mail.MustDomain("mx.clinic.test")}}, nil
+				return mailhosts.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx1.provider.test"), mail.MustDomain("mx2.provider.test"), mail.MustDomain("mx.clinic.test")}}, nil
 			case "routed.test":
-				return admin.MailHosts{ByAdmin: true}, nil
+				return mailhosts.MailHosts{ByAdmin: true}, nil
 			}
-			return admin.MailHosts{}, errors.New("the domain " + d.String() + " does not exist")
+			return mailhosts.MailHosts{}, errors.New("the domain " + d.String() + " does not exist")
 		}})
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := api.Listen(path)

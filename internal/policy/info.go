@@ -23,6 +23,14 @@ func (r Reason) Info() Info {
 		Hint: "Report this to the makers of Postern, with the delivery's trace.", Status: "0.0"}
 }
 
+// Meaning is what a reason means in general, "" for none.
+func (r Reason) Meaning() string {
+	if r == "" {
+		return ""
+	}
+	return r.Info().Text
+}
+
 // explained is Reasons by reason, made once: lists of thousands of sites explain each.
 var explained = func() map[Reason]Info {
 	out := map[Reason]Info{}

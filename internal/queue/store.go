@@ -212,6 +212,9 @@ type Filter struct {
 	Brief bool
 }
 
+// AllWaiting selects every delivery that is not finished.
+func AllWaiting() Filter { return Filter{States: []State{Queued, Sending, Held}} }
+
 // Unfinished ends a List that looked at as many messages as it was to. A List with After goes on where it stopped;
 // AcceptedAt is when the last message looked at was accepted, zero where that is not known.
 type Unfinished struct {

@@ -20,6 +20,11 @@ type Reply struct {
 	Lines []string
 }
 
+// NewReply is a reply of one line.
+func NewReply(code int, status, text string) *Reply {
+	return &Reply{Code: code, Status: status, Lines: []string{text}}
+}
+
 // maxReplyText bounds the text of a line we write: 512 octets of RFC 5321 §4.5.3.1.5 less code, status and CRLF.
 const maxReplyText = 490
 

@@ -21,7 +21,7 @@ import (
 
 	"postern/internal/history/inbound"
 	"postern/internal/history/tlsreports"
-	"postern/internal/operator/admin"
+	"postern/internal/operator/reports"
 	"postern/test/harness"
 )
 
@@ -195,9 +195,9 @@ func wrapped(text string) string {
 func (w *world) shows(list []foreign) {
 	t := w.T
 	t.Helper()
-	told := map[string]admin.ReceivedReport{}
+	told := map[string]reports.ReceivedReport{}
 	for line := range strings.Lines(w.Postern("reports", "received", "--json")) {
-		var r admin.ReceivedReport
+		var r reports.ReceivedReport
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatal(err, line)
 		}
@@ -214,7 +214,7 @@ func (w *world) shows(list []foreign) {
 		if f.found == "" {
 			continue
 		}
-		var doc admin.ReceivedDocument
+		var doc reports.ReceivedDocument
 		if err := json.Unmarshal([]byte(w.Postern("reports", "received", r.ID, "--json")), &doc); err != nil || len(doc.Policies) != 1 || len(doc.Policies[0].Failures) != 1 {
 			t.Errorf("%s: %v %+v", f.name, err, doc)
 			continue

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"postern/internal/lab/partner"
-	"postern/internal/operator/admin"
+	"postern/internal/operator/waiting"
 	"postern/test/harness"
 )
 
@@ -26,10 +26,10 @@ func hangs(w *world, domain, answer string) (p *partner.Partner, on func()) {
 }
 
 // acted runs an action on the queue and returns what it said.
-func acted(t *testing.T, w *world, args ...string) admin.ActResult {
+func acted(t *testing.T, w *world, args ...string) waiting.ActResult {
 	t.Helper()
 	got := w.Run("", append([]string{"queue"}, append(args, "--json")...)...)
-	var out admin.ActResult
+	var out waiting.ActResult
 	if err := json.Unmarshal([]byte(got.Stdout), &out); err != nil {
 		t.Fatalf("postern queue %q: %v: %+v", args, err, got)
 	}
@@ -62,7 +62,7 @@ func TestAnActionOnMailThatIsBeingSentIsKept(t *testing.T) {
 	w.Await("dr@held.test", harness.In("held"))
 
 	// What the other server takes all the same was too late, and that is told.
-	told := make(chan admin.ActResult, 1)
+	told := make(chan waiting.ActResult, 1)
 	go func() { told <- acted(t, w, "cancel", "taken.test", "--wait", "30") }()
 	harness.Eventually(t, harness.Patience, "the second cancellation is asked for", func() bool {
 		return strings.Count(w.Postern("audit"), "taken.test") == 2

@@ -265,7 +265,8 @@ func mxLine(e event.MXChanged) (slog.Level, string, attrs) {
 	if e.Waits {
 		a.text("waits", "yes")
 	}
-	a.text("hint", "ask the partner whether that is right; then: postern peers approve "+e.Domain+" "+strings.Join(e.Found, " "))
+	a.text("hint", "ask the partner whether that is right; then: "+
+		"postern peers approve "+e.Domain+" "+strings.Join(e.Found, " "))
 	return slog.LevelWarn, "mx-changed", a
 }
 

@@ -1,5 +1,5 @@
-// Package certorder orders the gateway's own certificate from a CA (ACME, RFC 8555), keeps it in the store and renews
-// it.
+// Package certorder orders the gateway's own certificate from a CA (ACME, RFC 8555). It keeps it in the store and
+// renews it.
 //
 //	Keeper      what is served now, and the loop that renews it      keeper.go
 //	book        what is kept: account, key, chain, lease, answers    book.go

@@ -1,4 +1,4 @@
-// Package deliver climbs the ladder: over one Plan and under one Requirement it finds a connection that may carry the
+// Package deliver climbs the ladder. Over one Plan and under one Requirement it finds a connection that may carry the
 // mail, and sends messages over it.
 //
 // The ladder of a requirement is a list of goals, highest first. Each goal is tried at every host of the plan before

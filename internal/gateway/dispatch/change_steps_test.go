@@ -15,6 +15,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/waiting"
 	"postern/internal/queue"
 )
 
@@ -230,7 +231,7 @@ func (c *changing) restart(i int) {
 func (c *changing) release(i int, lower bool) {
 	domain := []string{"clinic.test", "shop.test"}[c.r.IntN(2)]
 	c.say(i, "release %s, lower %v", domain, lower)
-	_, err := c.service.For(access.Root("story")).Act(context.Background(), admin.ActRequest{Kind: queue.Release, Domains: []string{domain}, Lower: lower, Rejudge: !lower})
+	_, err := c.service.For(access.Root("story")).Act(context.Background(), waiting.ActRequest{Kind: queue.Release, Domains: []string{domain}, Lower: lower, Rejudge: !lower})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -267,7 +268,7 @@ func (c *changing) end() {
 	})
 	c.apply(-1, true)
 	c.sent()
-	if _, err := c.service.For(access.Root("story")).Act(context.Background(), admin.ActRequest{Kind: queue.Release, All: true, Rejudge: true}); err != nil {
+	if _, err := c.service.For(access.Root("story")).Act(context.Background(), waiting.ActRequest{Kind: queue.Release, All: true, Rejudge: true}); err != nil {
 		c.t.Fatal(err)
 	}
 	c.rest(20 * time.Minute)

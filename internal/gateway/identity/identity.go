@@ -56,7 +56,8 @@ func Load(files []File, notice func(Notice), more ...Source) (*Certificates, err
 	if notice == nil {
 		notice = func(Notice) {}
 	}
-	c := &Certificates{files: files, more: more, notice: notice, seen: make([]filewatch.Mark, len(files)), failed: make([]string, len(files)),
+	c := &Certificates{files: files, more: more, notice: notice,
+		seen: make([]filewatch.Mark, len(files)), failed: make([]string, len(files)),
 		looked: time.Now()}
 	certs := make([]tls.Certificate, len(files))
 	for i, f := range files {

@@ -31,14 +31,14 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 	deliveries, err := m.deliveries(view)
 	if err != nil {
 		in.cfg.Sink.Emit(event.Warned{What: "rules", Text: err.Error(), Hint: "mail is answered with 451 until the rules can be read"})
-		return reply(451, "4.3.0", "the message cannot be judged now, try again later")
+		return smtp.NewReply(451, "4.3.0", "the message cannot be judged now, try again later")
 	}
 	sub := &queue.Submission{Message: m.message, Body: m.draft, Deliveries: deliveries}
 	if err := in.cfg.Store.Accept(ctx, sub); err != nil {
 		return in.storeFailed(err)
 	}
 	m.announce(sub)
-	return reply(250, "2.0.0", "Ok: queued as "+string(m.message.ID))
+	return smtp.NewReply(250, "2.0.0", "Ok: queued as "+string(m.message.ID))
 }
 
 // deliveries makes one delivery for each recipient, with what rules and configuration demand of its channel.

@@ -173,9 +173,9 @@ func (r rights) mayUse(from mail.Address) *smtp.Reply {
 		}
 	}
 	if from.IsNull() {
-		return reply(553, "5.7.1", "this client may not use the null sender here")
+		return smtp.NewReply(553, "5.7.1", "this client may not use the null sender here")
 	}
-	return reply(553, "5.7.1", "this client may not use senders of that domain here")
+	return smtp.NewReply(553, "5.7.1", "this client may not use senders of that domain here")
 }
 
 // unmapped brings the networks of bindings to the form in which clients are compared.

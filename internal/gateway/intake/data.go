@@ -137,21 +137,21 @@ func (m *incoming) receive(c *smtpserver.Content) *smtp.Reply {
 			return m.headerAtEnd()
 		}
 		if err != nil {
-			return reply(451, "4.3.0", "the message did not arrive whole")
+			return smtp.NewReply(451, "4.3.0", "the message did not arrive whole")
 		}
 	}
 }
 
 func (m *incoming) take(p []byte, first bool) *smtp.Reply {
 	if first && continues(p) {
-		return reply(554, "5.6.0", "the message begins with a continuation line")
+		return smtp.NewReply(554, "5.6.0", "the message begins with a continuation line")
 	}
 	if !m.scan.done {
 		if !m.scan.write(p) {
 			return noRoomForHeader()
 		}
 		if m.scan.size-m.scan.stamped > m.s.in.cfg.HeaderSize {
-			return reply(552, "5.3.4", "the header section is larger than this server takes")
+			return smtp.NewReply(552, "5.3.4", "the header section is larger than this server takes")
 		}
 		if m.scan.done {
 			if no := m.headerComplete(); no != nil {
@@ -174,13 +174,13 @@ func (m *incoming) headerComplete() *smtp.Reply {
 	}
 	hops := m.header.Count("Received") - 1 // ours is the first
 	if hops > m.s.in.cfg.Hops {
-		return reply(554, "5.4.6", "too many Received lines: the message is in a loop")
+		return smtp.NewReply(554, "5.4.6", "too many Received lines: the message is in a loop")
 	}
 	return nil
 }
 
 func noRoomForHeader() *smtp.Reply {
-	return reply(452, "4.3.1", "no room to judge so large a header section now, try again later")
+	return smtp.NewReply(452, "4.3.1", "no room to judge so large a header section now, try again later")
 }
 
 // headerAtEnd judges a message that is all header.
@@ -195,7 +195,7 @@ func (m *incoming) headerAtEnd() *smtp.Reply {
 func (i *Intake) storeFailed(err error) *smtp.Reply {
 	i.cfg.Sink.Emit(event.Warned{What: "queue", Text: err.Error(), Hint: "mail is answered with 4xx until the store works again"})
 	if errors.Is(err, queue.ErrFull) {
-		return reply(452, "4.3.1", "no room to store the message, try again later")
+		return smtp.NewReply(452, "4.3.1", "no room to store the message, try again later")
 	}
-	return reply(451, "4.3.0", "the message could not be stored, try again later")
+	return smtp.NewReply(451, "4.3.0", "the message could not be stored, try again later")
 }

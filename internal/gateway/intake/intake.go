@@ -166,9 +166,5 @@ func (i *Intake) now() *Intake {
 // notNow is the answer of a gateway that may take no mail, because it has not reached the store for too long. Another
 // may take it, and this one soon.
 func notNow() *smtp.Reply {
-	return reply(451, "4.3.2", "this gateway can take no mail now, try again later")
-}
-
-func reply(code int, status, text string) *smtp.Reply {
-	return &smtp.Reply{Code: code, Status: status, Lines: []string{text}}
+	return smtp.NewReply(451, "4.3.2", "this gateway can take no mail now, try again later")
 }

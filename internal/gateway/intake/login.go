@@ -68,7 +68,7 @@ func newLogins(limit int, window time.Duration) *Logins {
 func (l *Logins) begin(ctx context.Context, who claim) (end func(right bool), no *smtp.Reply) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	later := func() *smtp.Reply { return reply(454, "4.7.0", "try again later") }
+	later := func() *smtp.Reply { return smtp.NewReply(454, "4.7.0", "try again later") }
 	lane, key := l.lane, claim{network: who.network}
 	if l.known(who) {
 		lane, key = l.trusted, who
@@ -76,7 +76,7 @@ func (l *Logins) begin(ctx context.Context, who claim) (end func(right bool), no
 	f, refused := l.reserve(ctx, key)
 	switch {
 	case refused:
-		return nil, reply(454, "4.7.0", "too many failed logins from your network, try again later")
+		return nil, smtp.NewReply(454, "4.7.0", "too many failed logins from your network, try again later")
 	case f == nil:
 		return nil, later()
 	}

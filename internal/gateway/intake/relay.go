@@ -59,10 +59,10 @@ func (s *session) allow(to mail.Address) (mail.Address, *smtp.Reply) {
 		return to, nil
 	}
 	if !s.in.cfg.InForce().Serves(to.Domain) {
-		return to, reply(550, "5.7.1", "this server does not relay to that domain for you")
+		return to, smtp.NewReply(550, "5.7.1", "this server does not relay to that domain for you")
 	}
 	if routed(to.Local) {
-		return to, reply(550, "5.7.1", "routing inside the local part is refused")
+		return to, smtp.NewReply(550, "5.7.1", "routing inside the local part is refused")
 	}
 	return to, nil
 }
@@ -86,7 +86,7 @@ func (i *Intake) postmaster() (mail.Address, *smtp.Reply) {
 	}
 	to := i.cfg.Postmaster
 	if to.Domain.IsZero() || to.Domain == i.cfg.Hostname {
-		return to, reply(550, "5.1.1", "no mailbox is configured for the postmaster")
+		return to, smtp.NewReply(550, "5.1.1", "no mailbox is configured for the postmaster")
 	}
 	return to, nil
 }

@@ -75,7 +75,7 @@ func (c *copyOf) release() {
 // it is.
 func (m *incoming) report(ctx context.Context) (done bool, answer *smtp.Reply) {
 	if m.copy.short {
-		return true, reply(452, "4.3.1", "no room to read a report now, try again later")
+		return true, smtp.NewReply(452, "4.3.1", "no room to read a report now, try again later")
 	}
 	var taken bool
 	if m.copy.wanted {
@@ -90,7 +90,7 @@ func (m *incoming) report(ctx context.Context) (done bool, answer *smtp.Reply) {
 	rest := slices.DeleteFunc(slices.Clone(m.s.recipients), func(r mail.Recipient) bool { return m.s.in.takesReports(r.Address) })
 	switch {
 	case taken && len(rest) == 0:
-		return true, reply(250, "2.0.0", "Ok: the report is kept")
+		return true, smtp.NewReply(250, "2.0.0", "Ok: the report is kept")
 	case taken:
 		m.s.recipients = rest
 	case len(m.s.recipients) == 1:

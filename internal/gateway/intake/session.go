@@ -40,7 +40,7 @@ func (s *session) Auth(ctx context.Context, user, password string) *smtp.Reply {
 	s.proof = in.proof(user)
 	end(right)
 	if !right {
-		return reply(535, "5.7.8", "the name or the password is wrong")
+		return smtp.NewReply(535, "5.7.8", "the name or the password is wrong")
 	}
 	return nil
 }
@@ -56,11 +56,11 @@ func (s *session) Mail(_ context.Context, e mail.Envelope, _ int64) *smtp.Reply 
 	info := s.conn.Info()
 	if !s.stillUser(s.in, &info) {
 		s.conn.LogOut()
-		return reply(530, "5.7.0", "your login is not valid any more, log in again")
+		return smtp.NewReply(530, "5.7.0", "your login is not valid any more, log in again")
 	}
 	may := s.in.rightsOf(&info)
 	if may.relay && s.in.cfg.RelayTLS && info.TLS == nil {
-		return reply(530, "5.7.0", "Must issue a STARTTLS command first")
+		return smtp.NewReply(530, "5.7.0", "Must issue a STARTTLS command first")
 	}
 	if no := may.mayUse(e.From); no != nil {
 		return no

@@ -74,16 +74,13 @@ func statusOf(r *smtp.Reply) string {
 
 // refusal is what the client hears: the class of the server's code in our own words.
 func refusal(status string) *smtp.Reply {
-	reply := func(code int, status, text string) *smtp.Reply {
-		return &smtp.Reply{Code: code, Status: status, Lines: []string{text}}
-	}
 	switch {
 	case status == "5.2.2":
-		return reply(552, "5.2.2", "the mailbox is full")
+		return smtp.NewReply(552, "5.2.2", "the mailbox is full")
 	case strings.HasPrefix(status, "5.2."):
-		return reply(550, "5.2.1", "the mailbox takes no mail")
+		return smtp.NewReply(550, "5.2.1", "the mailbox takes no mail")
 	case strings.HasPrefix(status, "5.7."):
-		return reply(550, "5.7.1", "mail for this address is refused by its own server")
+		return smtp.NewReply(550, "5.7.1", "mail for this address is refused by its own server")
 	}
-	return reply(550, "5.1.1", "there is no such mailbox here")
+	return smtp.NewReply(550, "5.1.1", "there is no such mailbox here")
 }

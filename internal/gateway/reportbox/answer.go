@@ -21,14 +21,14 @@ func (b *Box) Answer(ctx context.Context, content []byte, client netip.Addr) (ta
 	case errors.Is(err, ErrNoReport):
 		return false, nil
 	case errors.Is(err, ErrBusy):
-		return false, reply(451, "4.3.2", "other reports are read just now, try again later")
+		return false, smtp.NewReply(451, "4.3.2", "other reports are read just now, try again later")
 	case errors.Is(err, ErrUnknown):
-		return false, reply(451, "4.7.5", "the key of the report's signature cannot be looked up now, try again later")
+		return false, smtp.NewReply(451, "4.7.5", "the key of the report's signature cannot be looked up now, try again later")
 	case errors.Is(err, tlsreports.ErrTooMany):
-		return false, reply(452, "4.5.3", "too many reports came from there today, try again tomorrow")
+		return false, smtp.NewReply(452, "4.5.3", "too many reports came from there today, try again tomorrow")
 	}
 	b.failed(err)
-	return false, reply(451, "4.3.0", "the report could not be stored, try again later")
+	return false, smtp.NewReply(451, "4.3.0", "the report could not be stored, try again later")
 }
 
 // Posted takes a document for publicweb, in the words of HTTP: the status and a sentence.
@@ -54,8 +54,4 @@ func (b *Box) Posted(ctx context.Context, document []byte, client netip.Addr) (c
 func (b *Box) failed(err error) {
 	b.cfg.Sink.Emit(event.Warned{What: "tls reports", Text: "a report that came in cannot be kept: " + smtp.Printable(err.Error(), 300),
 		Hint: "check the disk of the data directory; whoever sends it tries again"})
-}
-
-func reply(code int, status, text string) *smtp.Reply {
-	return &smtp.Reply{Code: code, Status: status, Lines: []string{text}}
 }

@@ -23,7 +23,7 @@ var (
 
 func clientKey(day string, client netip.Prefix) string { return day + " " + client.String() }
 
-// portion is what one flush writes.
+// portion is what is written at a time.
 type portion struct {
 	clients []*Client
 	days    []*Day

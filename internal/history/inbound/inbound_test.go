@@ -15,6 +15,7 @@ import (
 	"postern/internal/history/inbound"
 	"postern/internal/lab/pki"
 	"postern/internal/lab/testkit/stores"
+	"postern/internal/platform/flush"
 	"postern/internal/platform/records"
 	"postern/internal/queue/memstore"
 )
@@ -157,4 +158,60 @@ func TestWhatCannotBeWrittenIsWrittenLaterAndOldDaysGo(t *testing.T) {
 		stop()
 		<-done
 	})
+}
+
+// shortDisk takes a few writes and then no more, until it is given room; it remembers the largest of them.
+type shortDisk struct {
+	*memstore.Store
+	room, most int
+}
+
+type counting struct {
+	records.Tx
+	n int
+}
+
+func (c *counting) Put(r records.Record) error {
+	c.n++
+	return c.Tx.Put(r)
+}
+
+func (d *shortDisk) ChangeRecords(ctx context.Context, do func(records.Tx) error) error {
+	if d.room--; d.room < 0 {
+		return errors.New("no room")
+	}
+	return d.Store.ChangeRecords(ctx, func(t records.Tx) error {
+		c := &counting{Tx: t}
+		defer func() { d.most = max(d.most, c.n) }()
+		return do(c)
+	})
+}
+
+// A flood is written in portions, between which mail is accepted. Where one cannot be written, those before it are not
+// written again: no session counts twice, and none is lost.
+func TestAFloodIsWrittenInPortionsAndEachOnce(t *testing.T) {
+	disk := &shortDisk{Store: memstore.New(), room: 3}
+	book, warned := inbound.NewBook(disk), 0
+	r, err := inbound.Open(t.Context(), book, smtpOnly, func(error) { warned++ })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const flood = 5*flush.PortionMost + 7
+	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}) }
+	for i := range flood {
+		r.Emit(event.Disconnected{Listener: "smtp", Client: address(i)})
+	}
+	r.Flush(t.Context())
+	list, err := book.Known(t.Context(), inbound.DayOf(time.Now()))
+	if err != nil || warned != 1 || len(list) != 2*flush.PortionMost || disk.most > flush.PortionMost { // the day took the first write
+		t.Fatalf("%d of %d written, %d at most at a time, %d warnings, %v", len(list), flood, disk.most, warned, err)
+	}
+	disk.room = 100
+	r.Flush(t.Context())
+	r.Flush(t.Context())
+	for i := range flood {
+		if got := sketch(t, book, address(i).String()); got != `smtp plaintext 1/0 "" ` {
+			t.Fatalf("client %d: %s", i, got)
+		}
+	}
 }

@@ -148,12 +148,17 @@ func (r *Recorder) Flush(ctx context.Context) {
 	}
 	r.pending, r.days, r.shown = map[string]*Client{}, map[string]*Day{}, map[string]*Certificate{}
 	r.mu.Unlock()
-	if len(p.clients)+len(p.days)+len(p.shown) == 0 {
-		return
+	if len(p.days)+len(p.shown) > 0 { // few
+		if err := r.book.add(ctx, &portion{days: p.days, shown: p.shown}); err != nil {
+			r.warn(err)
+			r.giveBack(&p)
+			return
+		}
 	}
-	if err := r.book.add(ctx, &p); err != nil {
+	left, err := flush.Portions(p.clients, func(some []*Client) error { return r.book.add(ctx, &portion{clients: some}) })
+	if err != nil {
 		r.warn(err)
-		r.giveBack(&p)
+		r.giveBack(&portion{clients: left})
 	}
 }
 

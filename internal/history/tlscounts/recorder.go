@@ -16,8 +16,6 @@ const (
 	Interval = 5 * time.Second
 	// DomainsMost bounds the domains of one day; sessions with others are counted in no report.
 	DomainsMost = 10_000
-	// portion is how many domains are written at a time.
-	portion = 200
 )
 
 // Recorder is an event.Sink that counts. Emit never waits for the book. Safe for concurrent use.
@@ -126,14 +124,10 @@ func (r *Recorder) Flush(ctx context.Context) {
 	for _, c := range pending {
 		list = append(list, *c)
 	}
-	for len(list) > 0 {
-		some := list[:min(len(list), portion)]
-		if err := r.book.Add(ctx, some); err != nil {
-			r.warn(err)
-			r.giveBack(list)
-			return
-		}
-		list = list[len(some):]
+	left, err := flush.Portions(list, func(some []Counts) error { return r.book.Add(ctx, some) })
+	if err != nil {
+		r.warn(err)
+		r.giveBack(left)
 	}
 }
 

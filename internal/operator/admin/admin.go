@@ -6,32 +6,19 @@
 // an entry in the audit trail. The entry of a change that weakens protection is on stable storage before the change is
 // made.
 //
-// # The law of scopes
+// What an answer may tell to whom says scope. A Desk is the desks of these duties, and what is about the rules, one
+// message, the configuration and the audit trail:
 //
-// A principal whose scope is some domains is told, in any answer of a Desk, of
-//
-//   - deliveries whose sender or recipient is in the scope (sees), as told shows them: who handed mail of others in is
-//     left out, what rules demanded of mail that others sent too, what happened between us and our own servers of other
-//     domains, what a server said in a try that was made for the site as a whole, and who else asked for something;
-//   - rules of which every sender is in the scope (owns), their warnings and their sums;
-//   - servers that deliveries it sees, as they are told, were tried at, without what adds up the mail of all;
-//   - checks of the domains of the scope, of domains its mail goes to, and of such servers;
-//   - sums of the domains of the scope, and entries of the audit trail that the principal made;
-//   - whether the gateway is ready, its name and its version, and the number of the rules in force.
-//
-// Nothing else: no name, address, path, text or count that is there because of others. Whether something exists that it
-// may not see is not told: what is out of reach is answered as what is not there. An error that is not about the
-// request is told without its words (Desk.Tell). Two things are common to all and cannot be hidden: names of rules are
-// taken or free, and ids of deliveries count upwards.
-//
-// A search that ended before it had seen everything never says that there is nothing: it says how far it looked (Page,
-// SiteList, PeerList), or is refused with ErrUnfinished where an answer must be whole.
+//	live       what the gateway is doing now           servers    what is known of servers, and checks
+//	waiting    changes of mail that waits              mailhosts  which names of mail hosts are trusted
+//	past       what records of past mail add up to     policies   which MTA-STS policies are kept
+//	reports    reports about TLS
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"postern/internal/check"
@@ -43,36 +30,25 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/hindsight"
-	"postern/internal/operator/trace"
+	"postern/internal/operator/live"
+	"postern/internal/operator/mailhosts"
+	"postern/internal/operator/past"
+	"postern/internal/operator/policies"
+	"postern/internal/operator/reports"
+	"postern/internal/operator/scope"
+	"postern/internal/operator/servers"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
 )
 
 // Errors callers branch on.
 var (
-	// ErrWho: a change was asked for without saying who asks.
-	ErrWho = errors.New("a change needs to say who asks for it")
-	// ErrNothingNamed: an action that is not for everything names nothing.
-	ErrNothingNamed = errors.New("name the domains or messages")
-	// ErrBadRequest is wrapped by every error about the request itself.
-	ErrBadRequest = errors.New("the request cannot be meant")
-	// ErrNotRecorded: the change was made, but the audit trail could not be written.
-	ErrNotRecorded = errors.New("the change was made but could not be recorded in the audit trail")
 	// ErrNotTaken: a configuration cannot be used; what was in force stays.
 	ErrNotTaken = errors.New("the configuration was not taken; what was read before stays in force")
 	// ErrRevision: the rules changed since the caller looked at them.
 	ErrRevision = errors.New("the rules were changed by somebody else in the meantime")
 )
-
-// Dispatcher is what admin asks of whoever delivers. Both calls return at once.
-type Dispatcher interface {
-	// Kick makes the sites due now, whatever their backoff.
-	Kick(ctx context.Context, sites ...queue.SiteKey)
-	// Changed says that something else is in force: waiting mail is judged again, and what fell short is tried again.
-	Changed()
-	// Wished says that something is wanted of mail that is claimed: workers let go of what they have not begun with.
-	Wished()
-}
 
 // Certificates finds certificates by their digests; certstore.Keeper does.
 type Certificates interface {
@@ -88,21 +64,21 @@ type Config struct {
 	// Nodes are the gateways of the store; nil is this one alone.
 	Nodes *nodes.Node
 	// Dispatcher is told about changes; nil tells nobody, which suits a gateway that does not deliver.
-	Dispatcher Dispatcher
+	Dispatcher waiting.Dispatcher
 	// Lifetime is how long ordinary mail may wait; 0 means mail.Lifetime.
 	Lifetime time.Duration
 	// Peers remembers the servers we send to; nil remembers none.
-	Peers Peers
+	Peers servers.Peers
 	// Pins keeps which names of mail hosts are known; nil keeps none. MailHosts finds those of a domain, asking DNS
 	// afresh; nil refuses approvals.
 	Pins      *mxpins.Book
-	MailHosts func(context.Context, mail.Domain) (MailHosts, error)
+	MailHosts func(context.Context, mail.Domain) (mailhosts.MailHosts, error)
 	// Policies keeps the MTA-STS policies of recipient domains; nil keeps none.
-	Policies Policies
+	Policies policies.Policies
 	// Reporting counts TLS with other domains' servers and reports on it; nil counts nothing.
-	Reporting *Reporting
+	Reporting *reports.Reporting
 	// Received are the reports of others about TLS with us; nil takes none.
-	Received *ReceivedReports
+	Received *reports.ReceivedReports
 	// Traffic keeps sums of what became of mail; nil keeps none.
 	Traffic *traffic.Book
 	// Certs holds the certificates that servers showed, whole; nil holds none.
@@ -110,9 +86,9 @@ type Config struct {
 	// Hindsight is where previews of rules learn what is known now.
 	Hindsight hindsight.Sources
 	// Pulse tells who watches that something happened; it must hear the events. nil says nothing.
-	Pulse *Pulse
+	Pulse *live.Pulse
 	// Checker examines servers; nil refuses checks.
-	Checker Checker
+	Checker servers.Checker
 	// Settings shows the configuration in force, Certificates our own chains, Reload reads the files again.
 	// Each may be nil.
 	Settings     func() Settings
@@ -129,7 +105,7 @@ type Config struct {
 	Sink event.Sink
 	// Unprotected lists, since a time, the own clients that handed in without TLS what rules force onward; nil lists
 	// none.
-	Unprotected func(since time.Time) []Unprotected
+	Unprotected func(since time.Time) []live.Unprotected
 	// Streams is how many may watch at a time, and StreamsOfOne how often one account; 0 means 32 and 8.
 	Streams, StreamsOfOne int
 	// Hostname, Version and StartedAt are shown by Status. Problem says what is wrong now, nil that all is well; it may
@@ -141,102 +117,33 @@ type Config struct {
 
 // Service is what the desks of all principals share. Safe for concurrent use.
 type Service struct {
-	cfg    Config
-	checks chan struct{} // holds one for each check that runs
-	seats  *seats        // of those who watch
-	looks  looks
-	past   pastDomains
+	cfg     Config
+	asked   scope.Gateway
+	live    *live.Service
+	past    *past.Service
+	queue   *waiting.Service
+	hosts   *mailhosts.Service
+	servers *servers.Service
+	checks  chan struct{} // holds one for each check that runs
+	looks   looks
 	// previews holds one for each preview that looks at past mail.
 	previews chan struct{}
 }
 
 // New returns a Service.
 func New(cfg Config) *Service {
-	if cfg.Lifetime == 0 {
-		cfg.Lifetime = mail.Lifetime
-	}
+	cfg.Lifetime = cmp.Or(cfg.Lifetime, mail.Lifetime)
 	if cfg.Sink == nil {
 		cfg.Sink = event.Discard{}
 	}
-	return &Service{cfg: cfg, checks: make(chan struct{}, ChecksAtOnce), seats: newSeats(cfg.Streams, cfg.StreamsOfOne), previews: make(chan struct{}, PreviewsAtOnce)}
-}
-
-func badRequest(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{ErrBadRequest}, args...)...)
-}
-
-// record writes the audit trail after a change and tells the sink.
-func (s *Service) record(ctx context.Context, e audit.Entry) error {
-	s.cfg.Sink.Emit(event.AdminActed{By: e.By, Action: e.Action, Target: e.Target, Count: e.Count})
-	if err := s.cfg.Ledger.Append(ctx, e); err != nil {
-		s.cfg.Sink.Emit(event.Warned{What: "audit", Text: "an action of " + e.By + " could not be recorded: " + e.Action,
-			Hint: "check the disk of the data directory"})
-		return fmt.Errorf("%w: %w", ErrNotRecorded, err)
-	}
-	return nil
-}
-
-func (s *Service) kick(ctx context.Context, sites []queue.SiteKey) {
-	if s.cfg.Dispatcher != nil && len(sites) > 0 {
-		s.cfg.Dispatcher.Kick(ctx, sites...)
-	}
-}
-
-// Status is the gateway in a few figures.
-type Status struct {
-	Hostname      string           `json:"hostname"`
-	Version       string           `json:"version"`
-	StartedAt     *time.Time       `json:"started_at"`
-	Ready         bool             `json:"ready"`
-	Problem       string           `json:"problem,omitempty"`
-	Queue         map[string]int64 `json:"queue"`
-	BodyBytes     int64            `json:"body_bytes"`
-	OldestAt      *time.Time       `json:"oldest_accepted_at"`
-	Rules         int              `json:"rules"`
-	RulesRevision int64            `json:"rules_revision"`
-	RulesProblem  string           `json:"rules_problem,omitempty"`
-	// Unprotected are the own clients that handed in without TLS, in the last week, what rules force onward.
-	Unprotected []Unprotected `json:"handed_in_without_tls,omitempty"`
-}
-
-// unprotectedTime is how far back Status looks for own clients without TLS.
-const unprotectedTime = 7 * 24 * time.Hour
-
-// Unprotected is an own client that handed in mail without TLS which rules force onward.
-type Unprotected struct {
-	Client   string     `json:"client"`
-	Since    *time.Time `json:"since"`
-	Last     *time.Time `json:"last"`
-	Messages int64      `json:"messages"`
-	Message  string     `json:"message"` // the last one
-	Rules    []string   `json:"rules"`
-}
-
-// status counts and looks.
-func (s *Service) status(ctx context.Context) (Status, error) {
-	out := Status{Hostname: s.cfg.Hostname, Version: s.cfg.Version, StartedAt: trace.Instant(s.cfg.StartedAt), Ready: true, Queue: map[string]int64{}}
-	stats, err := s.cfg.Store.Stats(ctx)
-	if err != nil {
-		return out, fmt.Errorf("cannot count the queue: %w", err)
-	}
-	for st := queue.Queued; st <= queue.Cancelled; st++ {
-		out.Queue[st.String()] = stats.States[st]
-	}
-	out.BodyBytes, out.OldestAt = stats.BodyBytes, trace.Instant(stats.Oldest)
-	set, revision, err := s.cfg.Rules.Current()
-	out.RulesRevision = revision
-	if err != nil {
-		out.RulesProblem, out.Ready = err.Error(), false
-	} else {
-		out.Rules = len(set.Rules())
-	}
-	if s.cfg.Unprotected != nil {
-		out.Unprotected = s.cfg.Unprotected(time.Now().Add(-unprotectedTime))
-	}
-	if s.cfg.Problem != nil {
-		if err := s.cfg.Problem(); err != nil {
-			out.Problem, out.Ready = err.Error(), false
-		}
-	}
-	return out, nil
+	s := &Service{cfg: cfg, checks: make(chan struct{}, servers.ChecksAtOnce), previews: make(chan struct{}, past.PreviewsAtOnce),
+		asked: scope.Gateway{Store: cfg.Store, Ledger: cfg.Ledger, Rules: cfg.Rules, Sink: cfg.Sink}}
+	s.live = live.New(live.Config{Store: cfg.Store, Rules: cfg.Rules, Pulse: cfg.Pulse, Streams: cfg.Streams, StreamsOfOne: cfg.StreamsOfOne,
+		Hostname: cfg.Hostname, Version: cfg.Version, StartedAt: cfg.StartedAt, Problem: cfg.Problem, Unprotected: cfg.Unprotected})
+	s.past = past.New(past.Config{Hindsight: cfg.Hindsight, Traffic: cfg.Traffic, Rules: cfg.Rules, Lookers: s.previews})
+	s.queue = waiting.New(waiting.Config{Store: cfg.Store, Ledger: cfg.Ledger, Rules: cfg.Rules, Dispatcher: cfg.Dispatcher,
+		Lifetime: cfg.Lifetime, Sink: cfg.Sink})
+	s.hosts = mailhosts.New(mailhosts.Config{Store: cfg.Store, Rules: cfg.Rules, Kick: s.queue.Kick, Pins: cfg.Pins, MailHosts: cfg.MailHosts})
+	s.servers = servers.New(servers.Config{Store: cfg.Store, Peers: cfg.Peers, Checker: cfg.Checker, Checks: s.checks})
+	return s
 }

@@ -15,7 +15,9 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -52,14 +54,21 @@ func service(t *testing.T) (*Service, *memstore.Store, *recorder) {
 	return s, store, rec
 }
 
-func traces(t *testing.T, s *Service, q Query) []trace.Delivery {
+// changed is a service like s on another configuration.
+func changed(s *Service, change func(*Config)) *Service {
+	cfg := s.cfg
+	change(&cfg)
+	return New(cfg)
+}
+
+func traces(t *testing.T, s *Service, q trace.Query) []trace.Delivery {
 	t.Helper()
 	return pages(t, s.For(everywhere(access.Auditor)), q, 500)
 }
 
 func one(t *testing.T, s *Service, id queue.ID, to string) trace.Delivery {
 	t.Helper()
-	got := traces(t, s, Query{Messages: []string{string(id)}, Recipient: to})
+	got := traces(t, s, trace.Query{Messages: []string{string(id)}, Recipient: to})
 	if len(got) != 1 {
 		t.Fatalf("%d deliveries of %s to %s", len(got), id, to)
 	}
@@ -78,8 +87,8 @@ func entries(t *testing.T, s *Service) []audit.Entry {
 func TestEveryChangeNeedsANameAndLeavesAnEntry(t *testing.T) {
 	s, _, rec := service(t)
 	for _, kind := range []queue.ActionKind{queue.Hold, queue.Release, queue.Retry, queue.Cancel} {
-		r := ActRequest{Kind: kind, Domains: []string{"Other.TEST."}}
-		if _, err := s.For(access.Root(" ")).Act(t.Context(), r); !errors.Is(err, ErrWho) {
+		r := waiting.ActRequest{Kind: kind, Domains: []string{"Other.TEST."}}
+		if _, err := s.For(access.Root(" ")).Act(t.Context(), r); !errors.Is(err, access.ErrWho) {
 			t.Errorf("%s without a name: %v", kind, err)
 		}
 		out, err := s.For(access.Root("ann\x1b[31m")).Act(t.Context(), r)
@@ -101,22 +110,22 @@ func TestEveryChangeNeedsANameAndLeavesAnEntry(t *testing.T) {
 
 func TestAnActionIsForEverythingOnlyWhenItSaysSo(t *testing.T) {
 	s, _, _ := service(t)
-	for _, r := range []ActRequest{
+	for _, r := range []waiting.ActRequest{
 		{Kind: queue.Cancel}, {Kind: queue.Cancel, All: true, Domains: []string{"a.test"}}, {Kind: "burn", All: true},
 		{Kind: queue.Hold, Lower: true, All: true}, {Kind: queue.Hold, Domains: []string{"no domain"}},
 	} {
-		if _, err := s.For(access.Root("ann")).Act(t.Context(), r); !errors.Is(err, ErrBadRequest) {
+		if _, err := s.For(access.Root("ann")).Act(t.Context(), r); !errors.Is(err, access.ErrBadRequest) {
 			t.Errorf("%+v: %v, want a bad request", r, err)
 		}
 	}
-	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Cancel}); !errors.Is(err, ErrNothingNamed) {
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Cancel}); !errors.Is(err, waiting.ErrNothingNamed) {
 		t.Errorf("naming nothing: %v", err)
 	}
 }
 
 func TestRetryMakesSitesDueAndTellsTheDispatcher(t *testing.T) {
 	s, _, rec := service(t)
-	out, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Retry, All: true})
+	out, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Retry, All: true})
 	if err != nil || out.Changed != 3 {
 		t.Fatalf("%+v, %v: want the three deliveries that are not held", out, err)
 	}
@@ -127,7 +136,7 @@ func TestRetryMakesSitesDueAndTellsTheDispatcher(t *testing.T) {
 
 func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 	s, store, rec := service(t)
-	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"clinic.test"}}); err != nil {
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"clinic.test"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []queue.ID{backlog.Waiting, backlog.Untried} {
@@ -151,7 +160,7 @@ func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 		t.Errorf("kicked %v", rec.kicked)
 	}
 	broken := New(Config{Store: store, Ledger: noLedger{}, Rules: s.cfg.Rules})
-	if _, err := broken.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, All: true}); err == nil {
+	if _, err := broken.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Release, Lower: true, All: true}); err == nil {
 		t.Error("lowered without an audit trail")
 	}
 	if got := one(t, s, backlog.Notice, ""); got.Requires != "authenticated" || got.State != "held" || got.NextAttemptAt != nil {
@@ -161,15 +170,17 @@ func TestLoweringIsRecordedBeforeItIsDone(t *testing.T) {
 
 func TestLoweringStopsAtWhatTheConfigurationDemands(t *testing.T) {
 	s, store, _ := service(t)
-	s.cfg.Rules = backlog.Keeper(t, store, route.Own{Domain: mail.MustDomain("clinic.test"), Require: policy.Encrypted})
-	out, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
+	s = changed(s, func(c *Config) {
+		c.Rules = backlog.Keeper(t, store, route.Own{Domain: mail.MustDomain("clinic.test"), Require: policy.Encrypted})
+	})
+	out, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
 	if err != nil || out.Changed != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	if got := one(t, s, backlog.Untried, ""); got.Requires != "encrypted" {
 		t.Errorf("requires %s", got.Requires)
 	}
-	out, err = s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
+	out, err = s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Release, Lower: true, Messages: []string{string(backlog.Untried)}})
 	if err != nil || out.Changed != 0 {
 		t.Errorf("lowered again: %+v, %v", out, err)
 	}
@@ -195,8 +206,8 @@ func (noLedger) AppendRules(context.Context, string, audit.Entry) (audit.Revisio
 
 func TestAChangeThatCannotBeRecordedSaysSo(t *testing.T) {
 	s, store, rec := service(t)
-	s.cfg.Ledger = noLedger{}
-	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Retry, All: true}); !errors.Is(err, ErrNotRecorded) {
+	s = changed(s, func(c *Config) { c.Ledger = noLedger{} })
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Retry, All: true}); !errors.Is(err, scope.ErrNotRecorded) {
 		t.Errorf("got %v", err)
 	}
 	if !slices.ContainsFunc(rec.events, func(e event.Event) bool { w, ok := e.(event.Warned); return ok && w.What == "audit" }) {
@@ -293,7 +304,7 @@ func (l *goneLedger) AppendRules(ctx context.Context, text string, e audit.Entry
 func TestABrokenFileLeavesTheOldRulesInForce(t *testing.T) {
 	s, store, rec := service(t)
 	l := &goneLedger{Ledger: store}
-	s.cfg.Rules = backlog.Keeper(t, l)
+	s = changed(s, func(c *Config) { c.Rules = backlog.Keeper(t, l) })
 	if _, err := s.For(access.Root("ann")).ApplyRules(t.Context(), ApplyRequest{Text: clinicRules}); err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +347,7 @@ func TestExplainSaysWhyWithoutSending(t *testing.T) {
 		t.Errorf("rules: %+v", e.Rules)
 	}
 	for _, r := range []ExplainRequest{{To: nil}, {To: []string{"x"}}, {From: "x", To: []string{"a@b.test"}}, {To: []string{"a@b.test"}, Client: "here"}} {
-		if _, err := s.For(access.Root("ann")).Explain(t.Context(), r); !errors.Is(err, ErrBadRequest) {
+		if _, err := s.For(access.Root("ann")).Explain(t.Context(), r); !errors.Is(err, access.ErrBadRequest) {
 			t.Errorf("%+v: %v", r, err)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"postern/internal/operator/access"
+	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/queue"
 )
 
@@ -16,14 +18,14 @@ func TestActTellsWhatCameOfMailThatIsBeingSent(t *testing.T) {
 		name  string
 		wait  int
 		ends  queue.State // of the first after ten seconds
-		want  ActResult
+		want  waiting.ActResult
 		said  []string
 		state string
 	}{
-		{"nobody waits", 0, queue.Delivered, ActResult{Changed: 1, Pending: 1}, []string{"1 delivery cancelled",
+		{"nobody waits", 0, queue.Delivered, waiting.ActResult{Changed: 1, Pending: 1}, []string{"1 delivery cancelled",
 			"1 delivery being sent right now: cancelled when that ends, unless the other server takes it or refuses it for good"}, "pending"},
-		{"taken", 30, queue.Delivered, ActResult{Changed: 1, TooLate: 1}, []string{"1 delivery cancelled", "1 delivery had gone already: too late"}, "too late"},
-		{"put off", 30, queue.Queued, ActResult{Changed: 2}, []string{"2 deliveries cancelled"}, "done"},
+		{"taken", 30, queue.Delivered, waiting.ActResult{Changed: 1, TooLate: 1}, []string{"1 delivery cancelled", "1 delivery had gone already: too late"}, "too late"},
+		{"put off", 30, queue.Queued, waiting.ActResult{Changed: 2}, []string{"2 deliveries cancelled"}, "done"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -50,7 +52,7 @@ func TestActTellsWhatCameOfMailThatIsBeingSent(t *testing.T) {
 					time.Sleep(10 * time.Second)
 					settle(work[0], c.ends)
 				}()
-				r := ActRequest{Kind: queue.Cancel, Domains: []string{"clinic.test"}, Wait: c.wait}
+				r := waiting.ActRequest{Kind: queue.Cancel, Domains: []string{"clinic.test"}, Wait: c.wait}
 				got, err := s.For(access.Root("anna")).Act(t.Context(), r)
 				if err != nil {
 					t.Fatal(err)
@@ -69,7 +71,7 @@ func TestActTellsWhatCameOfMailThatIsBeingSent(t *testing.T) {
 				if first := e[len(e)-1]; first.After != "2 more being sent, to be cancelled when that ends" || first.Count != 0 {
 					t.Errorf("the audit trail: %+v", first)
 				}
-				if tr := traces(t, s, Query{Messages: []string{string(work[0].Message.ID)}, Recipient: work[0].Recipient.Address.String()}); tr[0].Wish == nil || tr[0].Wish.State != c.state || tr[0].Wish.By != "anna" {
+				if tr := traces(t, s, trace.Query{Messages: []string{string(work[0].Message.ID)}, Recipient: work[0].Recipient.Address.String()}); tr[0].Wish == nil || tr[0].Wish.State != c.state || tr[0].Wish.By != "anna" {
 					t.Errorf("the trace: %+v", tr[0].Wish)
 				}
 				time.Sleep(time.Minute) // the other side ends
@@ -77,7 +79,7 @@ func TestActTellsWhatCameOfMailThatIsBeingSent(t *testing.T) {
 		})
 	}
 	s, _, _ := service(t)
-	if _, err := s.For(access.Root("anna")).Act(t.Context(), ActRequest{Kind: queue.Cancel, All: true, Wait: MostWait + 1}); err == nil {
+	if _, err := s.For(access.Root("anna")).Act(t.Context(), waiting.ActRequest{Kind: queue.Cancel, All: true, Wait: waiting.MostWait + 1}); err == nil {
 		t.Error("a wait without end was taken")
 	}
 }

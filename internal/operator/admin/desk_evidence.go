@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/policy"
 )
@@ -87,15 +88,15 @@ func (d *Desk) Evidence(ctx context.Context, id string) (Evidence, error) {
 	if err != nil {
 		return Evidence{}, err
 	}
-	out := Evidence{Kind: "message", MadeAt: time.Now().UTC(), MadeFor: d.p.Name, Gateway: d.s.cfg.Hostname, Version: d.s.cfg.Version,
-		Complete: d.p.Scope.All, MessageView: view, Meaning: meanings(&view)}
+	out := Evidence{Kind: "message", MadeAt: time.Now().UTC(), MadeFor: d.who.Name, Gateway: d.s.cfg.Hostname, Version: d.s.cfg.Version,
+		Complete: d.who.Scope.All, MessageView: view, Meaning: meanings(&view)}
 	if out.Certificates, err = d.whole(ctx, &view); err != nil {
 		return out, err
 	}
 	if err := d.gives(ctx, "evidence", id, d.part()); err != nil {
 		return Evidence{}, err
 	}
-	if view.Revision == 0 || d.wholeRules() != nil {
+	if view.Revision == 0 || d.who.Wide(access.ReadRules) != nil {
 		return out, nil
 	}
 	r, err := d.s.cfg.Ledger.Revision(ctx, view.Revision)
@@ -111,7 +112,7 @@ func (d *Desk) Evidence(ctx context.Context, id string) (Evidence, error) {
 
 // part says which part of a message the principal is given, "" for all of it.
 func (d *Desk) part() string {
-	if d.p.Scope.All {
+	if d.who.Scope.All {
 		return ""
 	}
 	return "what is within the domains of the account"

@@ -14,7 +14,7 @@ import (
 
 func TestEvidenceHoldsChainsRulesAndMeanings(t *testing.T) {
 	s, store, _ := service(t)
-	s.cfg.Certs = certstore.NewBook(store)
+	s = changed(s, func(c *Config) { c.Certs = certstore.NewBook(store) })
 	wide := s.For(everywhere(access.Auditor))
 	before, err := wide.Evidence(t.Context(), string(backlog.Waiting))
 	if err != nil || len(before.Certificates) != 0 || before.Rules != nil || !before.Complete || before.MadeFor != "ann" {
@@ -48,7 +48,7 @@ func TestEvidenceHoldsChainsRulesAndMeanings(t *testing.T) {
 		t.Errorf("the codes mean %+v", e.Meaning)
 	}
 	_, err = s.For(within(access.Auditor, "else.test")).Evidence(t.Context(), string(backlog.Waiting))
-	refused(t, "beyond the scope", err, ErrNotFound)
+	refused(t, "beyond the scope", err, access.ErrNotFound)
 	narrow, err := s.For(within(access.Auditor, "plain.test")).Evidence(t.Context(), string(backlog.Waiting))
 	if err != nil || narrow.Complete || len(narrow.Deliveries) != 1 || len(narrow.Certificates) != 0 {
 		t.Errorf("a part of it: %+v, %v", narrow, err)

@@ -6,63 +6,43 @@ import (
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/scope"
 )
 
-// Status counts and looks. A scope of domains is told whether the gateway is ready, and how many rules it sees; not
-// what waits for others, and not in which words something is wrong.
-func (d *Desk) Status(ctx context.Context) (Status, error) {
-	if err := d.need(access.ReadStatus); err != nil {
-		return Status{}, err
-	}
-	st, err := d.s.status(ctx)
-	if err != nil || d.p.Scope.All {
-		return st, err
-	}
-	st.Queue, st.BodyBytes, st.OldestAt, st.Unprotected = map[string]int64{}, 0, nil, nil
-	st.Rules, st.RulesRevision, st.RulesProblem, st.Problem = 0, 0, "", ""
-	if own, err := d.ruleNames(); err == nil {
-		st.Rules = len(own)
-	}
-	if !st.Ready {
-		st.Problem = "something is wrong; an administrator of the whole gateway sees what"
-	}
-	return st, nil
-}
-
 // Audit lists the audit trail, newest first. A scope of domains sees what the principal did himself.
-func (d *Desk) Audit(ctx context.Context, p PageRequest) (Page[audit.Entry], error) {
-	if err := d.need(access.ReadAudit); err != nil {
-		return Page[audit.Entry]{}, err
+func (d *Desk) Audit(ctx context.Context, p scope.PageRequest) (scope.Page[audit.Entry], error) {
+	if err := d.who.Need(access.ReadAudit); err != nil {
+		return scope.Page[audit.Entry]{}, err
 	}
-	below, err := parseNumber(p.After)
+	below, err := scope.ParseNumber(p.After)
 	if err != nil {
-		return Page[audit.Entry]{}, err
+		return scope.Page[audit.Entry]{}, err
 	}
-	out := Page[audit.Entry]{Items: []audit.Entry{}, Complete: true}
-	if d.s.cfg.Refusals != nil && p.After == "" && d.p.Scope.All {
+	out := scope.Page[audit.Entry]{Items: []audit.Entry{}, Complete: true}
+	if d.s.cfg.Refusals != nil && p.After == "" && d.who.Scope.All {
 		out.Items = append(out.Items, d.s.cfg.Refusals()...) // beyond the limit, which they do not move
 	}
 	unwritten := len(out.Items)
-	for len(out.Items)-unwritten < p.limit() {
-		list, err := d.s.cfg.Ledger.Entries(ctx, below, p.limit())
+	for len(out.Items)-unwritten < p.Most() {
+		list, err := d.s.cfg.Ledger.Entries(ctx, below, p.Most())
 		if err != nil {
 			return out, err
 		}
 		for _, e := range list {
 			below = e.ID
-			if !d.p.Scope.All && e.By != d.p.Name {
+			if !d.who.Scope.All && e.By != d.who.Name {
 				continue
 			}
 			e.At = e.At.UTC()
-			if out.Items = append(out.Items, e); len(out.Items)-unwritten == p.limit() {
+			if out.Items = append(out.Items, e); len(out.Items)-unwritten == p.Most() {
 				break
 			}
 		}
-		if len(list) < p.limit() || below <= 1 {
+		if len(list) < p.Most() || below <= 1 {
 			break
 		}
 	}
-	if len(out.Items)-unwritten == p.limit() && below > 1 {
+	if len(out.Items)-unwritten == p.Most() && below > 1 {
 		out.Next = strconv.FormatInt(below, 10)
 	}
 	return out, nil

@@ -5,94 +5,42 @@ import (
 	"errors"
 	"time"
 
-	"postern/internal/gateway/inforce"
-	"postern/internal/mail"
 	"postern/internal/operator/access"
-	"postern/internal/operator/hindsight"
-	"postern/internal/operator/trace"
-	"postern/internal/policy"
+	"postern/internal/operator/past"
 	"postern/internal/policy/rules"
-	"postern/internal/queue"
-)
-
-// Preview says what other rules would have meant for mail of the last days: which deliveries they would have demanded
-// something else of, and what would have become of each. It is as good as the records: what was not examined then is
-// said to be unknown, never to pass.
-type Preview struct {
-	Since      time.Time  `json:"since"`
-	Deliveries int        `json:"deliveries"` // looked at
-	Complete   bool       `json:"complete"`   // everything since Since was looked at
-	SearchedTo *time.Time `json:"searched_to,omitempty"`
-	// Changed counts deliveries of which something else would have been demanded, by what would have become of them.
-	Changed map[hindsight.Outcome]int `json:"changed"`
-	// Rows are the first of them, newest first.
-	Rows []PreviewRow `json:"rows"`
-	// Blind names the conditions that records cannot answer: header fields are not kept when a message is gone.
-	Blind []string `json:"blind,omitempty"`
-}
-
-// PreviewRow is one delivery.
-type PreviewRow struct {
-	Message    string            `json:"message"`
-	AcceptedAt *time.Time        `json:"accepted_at"`
-	From       string            `json:"from"`
-	To         string            `json:"to"`
-	State      string            `json:"state"`
-	Reached    string            `json:"reached"`
-	Before     string            `json:"demanded"`       // level
-	After      string            `json:"would_demand"`   // level
-	Rules      []string          `json:"rules"`          // that would have had a say
-	Outcome    hindsight.Outcome `json:"outcome"`        // would have become of it
-	Reason     policy.Reason     `json:"reason"`         // why it would have waited or been returned
-	Text       string            `json:"text,omitempty"` // the same in words
-}
-
-const (
-	// PreviewDays is how far back a preview looks.
-	PreviewDays = 7
-	previewRows = 100
-	previewMost = 200_000 // deliveries
 )
 
 // Preview compares the rules in force with those after an edit; patience bounds how long it looks, at most ten seconds.
-func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duration) (Preview, error) {
-	if err := d.need(access.ReadRules); err != nil {
-		return Preview{}, err
+func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duration) (past.Preview, error) {
+	if err := d.who.Need(access.ReadRules); err != nil {
+		return past.Preview{}, err
 	}
-	if err := d.need(access.ReadTrace); err != nil {
-		return Preview{}, err
+	if err := d.who.Need(access.ReadTrace); err != nil {
+		return past.Preview{}, err
 	}
 	view, err := d.s.rules()
 	if err != nil {
-		return Preview{}, err
+		return past.Preview{}, err
 	}
 	if err := d.mayEdit(view.Text, &edit); err != nil {
-		return Preview{}, err
+		return past.Preview{}, err
 	}
 	text, err := rules.Edit([]byte(view.Text), edit.Name, edit.Rule)
 	if errors.Is(err, rules.ErrNoRule) {
-		return Preview{}, ErrNotFound
+		return past.Preview{}, access.ErrNotFound
 	}
 	if err != nil {
-		return Preview{}, err
+		return past.Preview{}, err
 	}
 	inForce := d.s.cfg.Rules.Now()
 	if inForce.Err != nil {
-		return Preview{}, inForce.Err
+		return past.Preview{}, inForce.Err
 	}
 	then, err := rules.Parse("rules", text)
 	if err != nil {
-		return Preview{}, err
+		return past.Preview{}, err
 	}
-	select {
-	case d.s.previews <- struct{}{}:
-		defer func() { <-d.s.previews }()
-	default:
-		return Preview{}, ErrPreviews
-	}
-	p := previewer{d: d, now: inForce, then: inForce.With(then), past: hindsight.New(d.s.cfg.Hindsight),
-		out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[hindsight.Outcome]int{}, Rows: []PreviewRow{}, Blind: blind(edit.Rule)}}
-	return p.look(ctx, min(patience, 10*time.Second))
+	return d.PastDesk.Compare(ctx, inForce, inForce.With(then), blind(edit.Rule), patience)
 }
 
 // blind lists the conditions of a rule that records cannot answer.
@@ -110,75 +58,4 @@ func blind(text string) (out []string) {
 		}
 	}
 	return out
-}
-
-// previewer looks at past deliveries, a message at a time.
-type previewer struct {
-	d         *Desk
-	now, then *inforce.View
-	past      *hindsight.Judge
-	out       Preview
-	message   []queue.Record // the deliveries of the message being gathered
-}
-
-func (p *previewer) look(ctx context.Context, patience time.Duration) (Preview, error) {
-	stop, err := p.d.searchFor(ctx, queue.Filter{Since: p.out.Since}, previewMost, patience, func(r *queue.Record) bool {
-		if len(p.message) > 0 && p.message[0].Message.ID != r.Message.ID {
-			p.judge(ctx)
-		}
-		p.message = append(p.message, *r)
-		p.out.Deliveries++
-		return true
-	})
-	p.judge(ctx)
-	if p.out.Complete = stop == nil; stop != nil {
-		p.out.SearchedTo = trace.Instant(stop.AcceptedAt)
-	}
-	return p.out, err
-}
-
-// judge compares what is demanded of the gathered message with what would be.
-func (p *previewer) judge(ctx context.Context) {
-	list := p.message
-	p.message = p.message[:0]
-	if len(list) == 0 || list[0].Message.Kind != queue.Ordinary {
-		return
-	}
-	m, to := list[0].Message, []mail.Address{} // a copy: it is judged as if it came now
-	for i := range list {
-		to = append(to, list[i].Recipient.Address)
-	}
-	before, err := p.now.Judge(&m, mail.Header{}, to)
-	if err != nil {
-		return // asked before the preview began
-	}
-	after, err := p.then.Judge(&m, mail.Header{}, to)
-	if err != nil {
-		return
-	}
-	for i := range list {
-		if demanded(before[i].Requirement) != demanded(after[i].Requirement) {
-			p.add(ctx, &list[i], before[i].Requirement, &after[i])
-		}
-	}
-}
-
-// demanded is what a delivery must reach, without what is only tried first.
-func demanded(r policy.Requirement) string {
-	r.Aim = policy.Plaintext
-	return r.Key()
-}
-
-func (p *previewer) add(ctx context.Context, r *queue.Record, before policy.Requirement, after *inforce.Judged) {
-	if !p.d.p.Scope.All && !p.d.ordered(r) {
-		return // no rule of the scope has a say in what others send
-	}
-	t := p.d.trace(r)
-	become := p.past.Ask(ctx, r, after.Requirement)
-	p.out.Changed[become.Outcome]++
-	if len(p.out.Rows) < previewRows {
-		p.out.Rows = append(p.out.Rows, PreviewRow{Message: t.Message, AcceptedAt: t.AcceptedAt, From: t.From, To: t.To,
-			State: t.State, Reached: t.Reached, Before: before.Channel.String(), After: after.Requirement.Channel.String(),
-			Rules: after.Rules, Outcome: become.Outcome, Reason: become.Reason, Text: become.Text})
-	}
 }

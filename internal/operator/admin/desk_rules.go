@@ -12,20 +12,21 @@ import (
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/scope"
 	"postern/internal/policy/rules"
 )
 
 // Rules shows the rules in force; to a scope of domains, those that are about nothing else, without the file and who
 // wrote it.
 func (d *Desk) Rules(ctx context.Context) (RulesView, error) {
-	if err := d.need(access.ReadRules); err != nil {
+	if err := d.who.Need(access.ReadRules); err != nil {
 		return RulesView{}, err
 	}
 	v, err := d.s.rules()
-	if err != nil || d.p.Scope.All {
+	if err != nil || d.who.Scope.All {
 		return v, err
 	}
-	list, err := d.RuleList(ctx)
+	list, err := d.who.RuleList(ctx)
 	if err != nil {
 		return v, err
 	}
@@ -43,35 +44,17 @@ func (d *Desk) Rules(ctx context.Context) (RulesView, error) {
 	return v, nil
 }
 
-// RuleList lists the rules of the scope that are in force, in the order of the file.
-func (d *Desk) RuleList(context.Context) ([]rules.Rule, error) {
-	if err := d.need(access.ReadRules); err != nil {
-		return nil, err
-	}
-	set, _, err := d.s.cfg.Rules.Current()
-	if err != nil {
-		return nil, err
-	}
-	var out []rules.Rule
-	for _, r := range set.Rules() {
-		if d.owns(&r) {
-			out = append(out, r)
-		}
-	}
-	return out, nil
-}
-
 // ApplyRules puts a whole file in force, for who has everything in scope: it parses, reads the files that the rules
 // name, compares, stores and swaps. A file with any problem, or one that names a file which cannot be used, changes
 // nothing and gives a *rules.ParseError. A file equal to the one in force is no new revision, but what waits is judged
 // anew. When it returns with Applied, new messages are judged by the new rules and the dispatcher has been told about
 // the waiting ones.
 func (d *Desk) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
-	if err := d.need(access.WriteRules); err != nil {
+	if err := d.who.Need(access.WriteRules); err != nil {
 		return ApplyResult{}, err
 	}
-	if !d.p.Scope.All {
-		return ApplyResult{}, ErrForbidden
+	if !d.who.Scope.All {
+		return ApplyResult{}, access.ErrForbidden
 	}
 	if err := d.mayLetGo(r.LetWaitingGo); err != nil {
 		return ApplyResult{}, err
@@ -81,7 +64,7 @@ func (d *Desk) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, err
 
 // applyFile is ApplyRules for who may.
 func (d *Desk) applyFile(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
-	by, err := d.author()
+	by, err := d.who.Author()
 	if err != nil {
 		return ApplyResult{}, err
 	}
@@ -96,10 +79,10 @@ func (d *Desk) mayLetGo(asked bool) error {
 	if !asked {
 		return nil
 	}
-	if !d.p.Scope.All {
-		return ErrForbidden
+	if !d.who.Scope.All {
+		return access.ErrForbidden
 	}
-	return d.need(access.Lower)
+	return d.who.Need(access.Lower)
 }
 
 // RuleEdit changes one rule of the file and leaves the rest as it stands, comments included.
@@ -117,11 +100,11 @@ type RuleEdit struct {
 // EditRule changes one rule. A fault of the rule is a *rules.ParseError with lines counted within it.
 func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error) {
 	r := &edit
-	if err := d.need(access.WriteRules); err != nil {
+	if err := d.who.Need(access.WriteRules); err != nil {
 		return ApplyResult{}, err
 	}
 	if r.Name == "" && r.Rule == "" {
-		return ApplyResult{}, badRequest("an edit names a rule or gives one")
+		return ApplyResult{}, access.BadRequest("an edit names a rule or gives one")
 	}
 	if err := d.mayLetGo(r.LetWaitingGo); err != nil {
 		return ApplyResult{}, err
@@ -139,22 +122,22 @@ func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error)
 	text, err := rules.Edit([]byte(view.Text), r.Name, r.Rule)
 	switch {
 	case errors.Is(err, rules.ErrNoRule):
-		return ApplyResult{}, ErrNotFound
+		return ApplyResult{}, access.ErrNotFound
 	case errors.Is(err, rules.ErrInline):
-		return ApplyResult{}, badRequest("%w", err)
+		return ApplyResult{}, access.BadRequest("%w", err)
 	case err != nil:
 		return ApplyResult{}, err
 	}
-	by, err := d.author()
+	by, err := d.who.Author()
 	if err != nil {
 		return ApplyResult{}, err
 	}
 	apply := ApplyRequest{Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun,
 		IfRevision: &r.IfRevision, LetWaitingGo: r.LetWaitingGo}
-	if d.p.Scope.All {
+	if d.who.Scope.All {
 		return d.s.apply(ctx, apply, by)
 	}
-	apply.only = d.sees
+	apply.only = d.who.Sees
 	out, err := d.s.apply(ctx, apply, by)
 	if err != nil {
 		return ApplyResult{}, besideOthers(err)
@@ -166,14 +149,14 @@ func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error)
 // word of the fault is told.
 func besideOthers(err error) error {
 	if _, ok := errors.AsType[*rules.ParseError](err); ok {
-		return badRequest("the rule cannot stand beside the rules there are: give it another name")
+		return access.BadRequest("the rule cannot stand beside the rules there are: give it another name")
 	}
 	return err
 }
 
 // ownResult leaves of what a change did what is about the rules of the scope.
 func (d *Desk) ownResult(out ApplyResult, r *RuleEdit) (ApplyResult, error) {
-	own, err := d.ruleNames()
+	own, err := d.who.RuleNames()
 	if err != nil {
 		return out, err
 	}
@@ -222,16 +205,16 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 		}
 		list := set.Rules()
 		if len(list) != 1 {
-			return badRequest("give one rule, not %d", len(list))
+			return access.BadRequest("give one rule, not %d", len(list))
 		}
-		if !d.owns(&list[0]) {
-			return ErrForbidden
+		if !d.who.Owns(&list[0]) {
+			return access.ErrForbidden
 		}
 		if err := rules.CheckFiles(ownRule, []byte(r.Rule), d.trust); err != nil {
 			return err
 		}
 	}
-	if d.p.Scope.All || r.Name == "" {
+	if d.who.Scope.All || r.Name == "" {
 		return nil
 	}
 	set, err := rules.Parse("rules", []byte(text))
@@ -239,18 +222,18 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 		return err
 	}
 	for _, old := range set.Rules() {
-		if strings.EqualFold(old.Name, r.Name) && d.owns(&old) {
+		if strings.EqualFold(old.Name, r.Name) && d.who.Owns(&old) {
 			return nil
 		}
 	}
-	return ErrNotFound
+	return access.ErrNotFound
 }
 
 // trust says what is wrong with a file that a rule names; to a scope of domains only that something is, since what lies
 // on the gateway's disk is not for all of its users.
 func (d *Desk) trust(file string) (wrong, hint string) {
 	wrong, hint = d.s.trust(file)
-	if wrong != "" && !d.p.Scope.All {
+	if wrong != "" && !d.who.Scope.All {
 		return "the gateway cannot read CA certificates from it", "ask an administrator of the gateway to put the file there"
 	}
 	return wrong, hint
@@ -259,13 +242,13 @@ func (d *Desk) trust(file string) (wrong, hint string) {
 // Explain says which rules would match a message, and, to those who may have others asked, what recipients' domains
 // publish.
 func (d *Desk) Explain(ctx context.Context, r ExplainRequest) (Explanation, error) {
-	if err := d.need(access.ReadRules); err != nil {
+	if err := d.who.Need(access.ReadRules); err != nil {
 		return Explanation{}, err
 	}
-	if !d.p.Scope.All {
-		return Explanation{}, ErrForbidden // it would tell of the rules of others
+	if !d.who.Scope.All {
+		return Explanation{}, access.ErrForbidden // it would tell of the rules of others
 	}
-	if err := d.need(access.RunChecks); err != nil {
+	if err := d.who.Need(access.RunChecks); err != nil {
 		return d.s.explain(ctx, r, "it takes the right to run checks")
 	}
 	select {
@@ -277,46 +260,24 @@ func (d *Desk) Explain(ctx context.Context, r ExplainRequest) (Explanation, erro
 	return d.s.explain(ctx, r, "")
 }
 
-// wholeRules refuses a scope of domains: the history is about everybody's rules.
-func (d *Desk) wholeRules() error {
-	if err := d.need(access.ReadRules); err != nil {
-		return err
-	}
-	if !d.p.Scope.All {
-		return ErrForbidden
-	}
-	return nil
-}
-
 // Revisions lists the revisions of the rules, newest first.
-func (d *Desk) Revisions(ctx context.Context, p PageRequest) (Page[audit.Revision], error) {
-	if err := d.wholeRules(); err != nil {
-		return Page[audit.Revision]{}, err
+func (d *Desk) Revisions(ctx context.Context, p scope.PageRequest) (scope.Page[audit.Revision], error) {
+	if err := d.who.Wide(access.ReadRules); err != nil {
+		return scope.Page[audit.Revision]{}, err
 	}
-	below, err := parseNumber(p.After)
+	below, err := scope.ParseNumber(p.After)
 	if err != nil {
-		return Page[audit.Revision]{}, err
+		return scope.Page[audit.Revision]{}, err
 	}
-	list, err := d.s.cfg.Ledger.Revisions(ctx, below, p.limit())
+	list, err := d.s.cfg.Ledger.Revisions(ctx, below, p.Most())
 	if len(list) > 0 {
 		d.shows(ctx, list[0].Number) // and those before, a line for the page
 	}
-	out := Page[audit.Revision]{Items: list, Complete: true}
-	if len(list) == p.limit() && list[len(list)-1].Number > 1 {
+	out := scope.Page[audit.Revision]{Items: list, Complete: true}
+	if len(list) == p.Most() && list[len(list)-1].Number > 1 {
 		out.Next = strconv.FormatInt(list[len(list)-1].Number, 10)
 	}
 	return out, err
-}
-
-func parseNumber(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 1 {
-		return 0, badRequest("%q is no cursor of a list", text)
-	}
-	return n, nil
 }
 
 // RevisionView is one revision of the rules with what it changed against the one before.
@@ -327,12 +288,12 @@ type RevisionView struct {
 
 // Revision shows one revision.
 func (d *Desk) Revision(ctx context.Context, number int64) (RevisionView, error) {
-	if err := d.wholeRules(); err != nil {
+	if err := d.who.Wide(access.ReadRules); err != nil {
 		return RevisionView{}, err
 	}
 	r, err := d.s.cfg.Ledger.Revision(ctx, number)
 	if errors.Is(err, audit.ErrNotFound) {
-		return RevisionView{}, ErrNotFound
+		return RevisionView{}, access.ErrNotFound
 	}
 	if err != nil {
 		return RevisionView{}, err
@@ -358,18 +319,18 @@ func (d *Desk) Revision(ctx context.Context, number int64) (RevisionView, error)
 
 // RollBack puts an older revision in force again, as a new one.
 func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun, letGo bool) (ApplyResult, error) {
-	if err := d.need(access.WriteRules); err != nil {
+	if err := d.who.Need(access.WriteRules); err != nil {
 		return ApplyResult{}, err
 	}
-	if !d.p.Scope.All {
-		return ApplyResult{}, ErrForbidden
+	if !d.who.Scope.All {
+		return ApplyResult{}, access.ErrForbidden
 	}
 	if err := d.mayLetGo(letGo); err != nil {
 		return ApplyResult{}, err
 	}
 	r, err := d.s.cfg.Ledger.Revision(ctx, number)
 	if errors.Is(err, audit.ErrNotFound) {
-		return ApplyResult{}, ErrNotFound
+		return ApplyResult{}, access.ErrNotFound
 	}
 	if err != nil {
 		return ApplyResult{}, err
@@ -380,7 +341,7 @@ func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun, l
 
 // Warnings lists what is worth a second look in the rules in force.
 func (d *Desk) Warnings(context.Context) ([]rules.Warning, error) {
-	if err := d.wholeRules(); err != nil {
+	if err := d.who.Wide(access.ReadRules); err != nil {
 		return nil, err
 	}
 	set, _, err := d.s.cfg.Rules.Current()

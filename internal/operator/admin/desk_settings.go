@@ -8,6 +8,7 @@ import (
 	"postern/internal/check"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/waiting"
 	"postern/internal/smtp"
 )
 
@@ -65,11 +66,11 @@ type ListenerSetting struct {
 
 // Settings shows the configuration in force.
 func (d *Desk) Settings(context.Context) (Settings, error) {
-	if err := d.need(access.ReadSettings); err != nil {
+	if err := d.who.Need(access.ReadSettings); err != nil {
 		return Settings{}, err
 	}
 	if d.s.cfg.Settings == nil {
-		return Settings{}, ErrNotFound
+		return Settings{}, access.ErrNotFound
 	}
 	return d.s.cfg.Settings(), nil
 }
@@ -77,7 +78,7 @@ func (d *Desk) Settings(context.Context) (Settings, error) {
 // Certificates shows our own chains as partners see them; not to a scope of domains, for they name files and hosts of
 // all.
 func (d *Desk) Certificates(context.Context) ([]check.Own, error) {
-	if err := d.wide(access.ReadStatus); err != nil {
+	if err := d.who.Wide(access.ReadStatus); err != nil {
 		return nil, err
 	}
 	if d.s.cfg.Certificates == nil {
@@ -93,7 +94,7 @@ type ReloadResult struct {
 	// Faults are what is wrong or dangerous in what is in force now.
 	Faults []ReloadFault `json:"faults"`
 	// Waiting is how much of what waits holds more than is demanded now, and keeps it.
-	Waiting Surplus `json:"waiting"`
+	Waiting waiting.Surplus `json:"waiting"`
 }
 
 // ReloadFault is one fault of a configuration that was taken.
@@ -106,15 +107,15 @@ type ReloadFault struct {
 // Reload reads the configuration again, with certificates and private CAs, as SIGHUP does, and returns when it is in
 // force. One that cannot be used is ErrNotTaken and changes nothing.
 func (d *Desk) Reload(ctx context.Context) (ReloadResult, error) {
-	if err := d.need(access.ReloadFiles); err != nil {
+	if err := d.who.Need(access.ReloadFiles); err != nil {
 		return ReloadResult{}, err
 	}
 	if d.s.cfg.Reload == nil {
-		return ReloadResult{}, badRequest("this gateway was started without a configuration file")
+		return ReloadResult{}, access.BadRequest("this gateway was started without a configuration file")
 	}
 	out, err := d.reread(ctx)
 	if view := d.s.cfg.Rules.Now(); err == nil && view.Err == nil {
-		out.Waiting, err = d.s.surplus(ctx, view.Rules, nil)
+		out.Waiting, err = d.s.queue.Surplus(ctx, view.Rules, nil)
 	}
 	return out, err
 }
@@ -124,7 +125,7 @@ const reloadMost = 2000
 
 // Reread is Reload without the count of what waits: nobody reads that after a SIGHUP, which others wait behind.
 func (d *Desk) Reread(ctx context.Context) (ReloadResult, error) {
-	if err := d.need(access.ReloadFiles); err != nil {
+	if err := d.who.Need(access.ReloadFiles); err != nil {
 		return ReloadResult{}, err
 	}
 	return d.reread(ctx)
@@ -132,7 +133,7 @@ func (d *Desk) Reread(ctx context.Context) (ReloadResult, error) {
 
 // reread reads the files again, and tells the audit trail what came of it.
 func (d *Desk) reread(ctx context.Context) (ReloadResult, error) {
-	by, err := d.author()
+	by, err := d.who.Author()
 	if err != nil {
 		return ReloadResult{}, err
 	}
@@ -144,7 +145,7 @@ func (d *Desk) reread(ctx context.Context) (ReloadResult, error) {
 	if failed != nil {
 		e.Action, e.After = "reload configuration failed", smtp.Printable(failed.Error(), reloadMost)
 	}
-	err = d.s.record(context.WithoutCancel(ctx), e)
+	err = d.who.Record(context.WithoutCancel(ctx), e)
 	if failed != nil {
 		return out, failed // the log tells the other
 	}

@@ -12,7 +12,9 @@ import (
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
@@ -38,9 +40,9 @@ func refused(t *testing.T, what string, err, want error) {
 }
 
 // pages reads a list page by page.
-func pages(t *testing.T, d *Desk, q Query, limit int) (out []trace.Delivery) {
+func pages(t *testing.T, d *Desk, q trace.Query, limit int) (out []trace.Delivery) {
 	t.Helper()
-	for p := (PageRequest{Limit: limit}); ; {
+	for p := (scope.PageRequest{Limit: limit}); ; {
 		page, err := d.Traces(t.Context(), q, p)
 		if err != nil {
 			t.Fatal(err)
@@ -58,14 +60,14 @@ func pages(t *testing.T, d *Desk, q Query, limit int) (out []trace.Delivery) {
 
 func TestPagesTogetherAreTheWholeList(t *testing.T) {
 	s, _, _ := service(t)
-	want := traces(t, s, Query{})
+	want := traces(t, s, trace.Query{})
 	for limit := 1; limit <= len(want)+1; limit++ {
-		got := pages(t, s.For(everywhere(access.Auditor)), Query{}, limit)
+		got := pages(t, s.For(everywhere(access.Auditor)), trace.Query{}, limit)
 		if !slices.EqualFunc(got, want, func(a, b trace.Delivery) bool { return a.Delivery == b.Delivery }) {
 			t.Errorf("pages of %d give %d deliveries, want %d", limit, len(got), len(want))
 		}
 	}
-	if _, err := s.For(everywhere(access.Auditor)).Traces(t.Context(), Query{}, PageRequest{After: "?"}); !errors.Is(err, ErrBadRequest) {
+	if _, err := s.For(everywhere(access.Auditor)).Traces(t.Context(), trace.Query{}, scope.PageRequest{After: "?"}); !errors.Is(err, access.ErrBadRequest) {
 		t.Errorf("a cursor that is none: %v", err)
 	}
 }
@@ -78,7 +80,7 @@ func TestAScopeShowsNothingOfOthers(t *testing.T) {
 	}
 	addresses := regexp.MustCompile(`[a-z]+@[a-z.]+`)
 	d := s.For(within(access.Operator, "clinic.test"))
-	list := pages(t, d, Query{}, 3)
+	list := pages(t, d, trace.Query{}, 3)
 	if len(list) != 2 {
 		t.Errorf("%d deliveries, want the two to clinic.test", len(list))
 	}
@@ -98,7 +100,7 @@ func TestAScopeShowsNothingOfOthers(t *testing.T) {
 	if err != nil || len(ruled.Rules) != 0 || ruled.Text != "" {
 		t.Errorf("rules %+v, %v", ruled, err)
 	}
-	audit, err := d.Audit(t.Context(), PageRequest{})
+	audit, err := d.Audit(t.Context(), scope.PageRequest{})
 	if err != nil || len(audit.Items) != 0 {
 		t.Errorf("audit %+v, %v", audit, err)
 	}
@@ -113,25 +115,25 @@ func TestAScopeShowsNothingOfOthers(t *testing.T) {
 	}
 	for _, id := range []queue.ID{backlog.Good, backlog.Refused, backlog.Stopped, "0fk3n0000000zzzz"} {
 		_, err := d.Message(t.Context(), string(id))
-		refused(t, string(id), err, ErrNotFound)
+		refused(t, string(id), err, access.ErrNotFound)
 	}
 }
 
 func TestAScopeActsOnNothingOfOthers(t *testing.T) {
 	s, _, _ := service(t)
 	d := s.For(within(access.Operator, "clinic.test"))
-	act := func(r ActRequest) error {
+	act := func(r waiting.ActRequest) error {
 		r.Kind = queue.Hold
 		_, err := d.Act(t.Context(), r)
 		return err
 	}
-	refused(t, "a message of others", act(ActRequest{Messages: []string{string(backlog.Ordinary)}}), ErrNotFound)
-	refused(t, "a domain of others", act(ActRequest{Domains: []string{"other.test"}}), ErrNotFound)
-	if err := act(ActRequest{All: true}); err != nil {
+	refused(t, "a message of others", act(waiting.ActRequest{Messages: []string{string(backlog.Ordinary)}}), access.ErrNotFound)
+	refused(t, "a domain of others", act(waiting.ActRequest{Domains: []string{"other.test"}}), access.ErrNotFound)
+	if err := act(waiting.ActRequest{All: true}); err != nil {
 		t.Fatal(err)
 	}
 	for id, want := range map[queue.ID]string{backlog.Waiting: "held", backlog.Untried: "held", backlog.Ordinary: "queued"} {
-		for _, tr := range traces(t, s, Query{Messages: []string{string(id)}, States: Waiting()}) {
+		for _, tr := range traces(t, s, trace.Query{Messages: []string{string(id)}, States: trace.WaitingStates()}) {
 			if tr.State != want {
 				t.Errorf("%s to %s is %s, want %s", id, tr.To, tr.State, want)
 			}
@@ -148,9 +150,9 @@ func TestRolesAndProofs(t *testing.T) {
 	stale := everywhere(access.Administrator)
 	stale.FreshUntil = time.Now().Add(-time.Second)
 	late := s.For(stale)
-	hold := ActRequest{Kind: queue.Hold, All: true}
-	lower := ActRequest{Kind: queue.Release, Lower: true, All: true}
-	do := func(d *Desk, r ActRequest) error {
+	hold := waiting.ActRequest{Kind: queue.Hold, All: true}
+	lower := waiting.ActRequest{Kind: queue.Release, Lower: true, All: true}
+	do := func(d *Desk, r waiting.ActRequest) error {
 		_, err := d.Act(t.Context(), r)
 		return err
 	}
@@ -166,16 +168,16 @@ func TestRolesAndProofs(t *testing.T) {
 		_, err := d.RollBack(t.Context(), 1, 0, false, false)
 		return err
 	}
-	refused(t, "an auditor holds", do(auditor, hold), ErrForbidden)
-	refused(t, "an operator lowers", do(operator, lower), ErrForbidden)
-	refused(t, "an administrator lowers late", do(late, lower), ErrStale)
+	refused(t, "an auditor holds", do(auditor, hold), access.ErrForbidden)
+	refused(t, "an operator lowers", do(operator, lower), access.ErrForbidden)
+	refused(t, "an administrator lowers late", do(late, lower), access.ErrStale)
 	for name, d := range map[string]*Desk{"auditor": auditor, "operator": operator} {
-		refused(t, name+" applies", apply(d), ErrForbidden)
-		refused(t, name+" edits", edit(d), ErrForbidden)
-		refused(t, name+" rolls back", back(d), ErrForbidden)
+		refused(t, name+" applies", apply(d), access.ErrForbidden)
+		refused(t, name+" edits", edit(d), access.ErrForbidden)
+		refused(t, name+" rolls back", back(d), access.ErrForbidden)
 	}
-	refused(t, "an administrator applies late", apply(late), ErrStale)
-	refused(t, "a local administrator applies a whole file", apply(s.For(within(access.Administrator, "example.com"))), ErrForbidden)
+	refused(t, "an administrator applies late", apply(late), access.ErrStale)
+	refused(t, "a local administrator applies a whole file", apply(s.For(within(access.Administrator, "example.com"))), access.ErrForbidden)
 	if err := do(operator, hold); err != nil {
 		t.Error(err)
 	}
@@ -183,8 +185,8 @@ func TestRolesAndProofs(t *testing.T) {
 		t.Error(err)
 	}
 	var nobody access.Principal
-	_, err := s.For(nobody).Traces(t.Context(), Query{}, PageRequest{})
-	refused(t, "nobody looks", err, ErrForbidden)
+	_, err := s.For(nobody).Traces(t.Context(), trace.Query{}, scope.PageRequest{})
+	refused(t, "nobody looks", err, access.ErrForbidden)
 }
 
 const twoRules = `# everybody's
@@ -219,12 +221,12 @@ func TestALocalAdministratorEditsHisOwnRules(t *testing.T) {
 		return err
 	}
 	mine := "[[rule]]\nname = \"mine\"\naction = \"force-tls\"\n[rule.match]\nsender = [\"office.test\"]\n"
-	refused(t, "another's rule", edit("all", mine), ErrNotFound)
-	refused(t, "deleting another's rule", edit("all", ""), ErrNotFound)
+	refused(t, "another's rule", edit("all", mine), access.ErrNotFound)
+	refused(t, "deleting another's rule", edit("all", ""), access.ErrNotFound)
 	for _, sender := range []string{`"*.office.test"`, `"re:office.test"`, `"office.test", "bank.test"`, `"*"`, `"x@*"`, `"<>"`} {
-		refused(t, sender, edit("", strings.Replace(mine, `"office.test"`, sender, 1)), ErrForbidden)
+		refused(t, sender, edit("", strings.Replace(mine, `"office.test"`, sender, 1)), access.ErrForbidden)
 	}
-	refused(t, "no sender", edit("", strings.Replace(mine, "[rule.match]\nsender = [\"office.test\"]\n", "", 1)), ErrForbidden)
+	refused(t, "no sender", edit("", strings.Replace(mine, "[rule.match]\nsender = [\"office.test\"]\n", "", 1)), access.ErrForbidden)
 	if err := edit("Office", mine); err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +247,7 @@ func TestNoUpdateIsLost(t *testing.T) {
 	_, err = d.RollBack(t.Context(), 1, 0, false, false)
 	refused(t, "a roll back of what was", err, ErrRevision)
 	_, err = d.EditRule(t.Context(), RuleEdit{Name: "none", IfRevision: 1})
-	refused(t, "a rule that is not there", err, ErrNotFound)
+	refused(t, "a rule that is not there", err, access.ErrNotFound)
 	var broken *rules.ParseError
 	if _, err := d.EditRule(t.Context(), RuleEdit{Rule: "[[rule]]\nname = \"x\"\nactoin = 1\n", IfRevision: 1}); !errors.As(err, &broken) || broken.Problems[len(broken.Problems)-1].Line != 3 {
 		t.Errorf("a broken rule: %v", err)
@@ -260,11 +262,11 @@ func TestRevisionsAndRollBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	first, err := d.Revisions(t.Context(), PageRequest{Limit: 2})
+	first, err := d.Revisions(t.Context(), scope.PageRequest{Limit: 2})
 	if err != nil || len(first.Items) != 2 || first.Items[0].Number != 3 || first.Next == "" {
 		t.Fatalf("%+v, %v", first, err)
 	}
-	rest, err := d.Revisions(t.Context(), PageRequest{Limit: 2, After: first.Next})
+	rest, err := d.Revisions(t.Context(), scope.PageRequest{Limit: 2, After: first.Next})
 	if err != nil || len(rest.Items) != 1 || rest.Items[0].Number != 1 || rest.Next != "" {
 		t.Fatalf("%+v, %v", rest, err)
 	}
@@ -273,7 +275,7 @@ func TestRevisionsAndRollBack(t *testing.T) {
 		t.Errorf("%+v, %v", view, err)
 	}
 	_, err = d.Revision(t.Context(), 9)
-	refused(t, "a revision that is none", err, ErrNotFound)
+	refused(t, "a revision that is none", err, access.ErrNotFound)
 	dry, err := d.RollBack(t.Context(), 2, 3, true, false)
 	if err != nil || dry.Applied || len(dry.Changes) != 2 {
 		t.Errorf("looking first: %+v, %v", dry, err)
@@ -293,19 +295,19 @@ func TestRevisionsAndRollBack(t *testing.T) {
 func TestTheAuditTrailInPages(t *testing.T) {
 	s, _, _ := service(t)
 	for _, by := range []string{"root", "ann", "root", "ann", "ann"} {
-		if _, err := s.For(access.Root(by)).Act(t.Context(), ActRequest{Kind: queue.Retry, All: true}); err != nil {
+		if _, err := s.For(access.Root(by)).Act(t.Context(), waiting.ActRequest{Kind: queue.Retry, All: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for scope, want := range map[*access.Principal]int{new(everywhere(access.Auditor)): 5, new(within(access.Auditor, "clinic.test")): 3} {
+	for who, want := range map[*access.Principal]int{new(everywhere(access.Auditor)): 5, new(within(access.Auditor, "clinic.test")): 3} {
 		got, after := 0, ""
 		for {
-			page, err := s.For(*scope).Audit(t.Context(), PageRequest{Limit: 2, After: after})
+			page, err := s.For(*who).Audit(t.Context(), scope.PageRequest{Limit: 2, After: after})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, e := range page.Items {
-				if got++; !scope.Scope.All && e.By != "ann" {
+				if got++; !who.Scope.All && e.By != "ann" {
 					t.Errorf("an entry of %s is shown", e.By)
 				}
 			}

@@ -2,63 +2,43 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"time"
 
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/queue"
 )
 
-// A search looks at lookPortion messages at a time, and goes on until searchTime is over.
-const (
-	lookPortion = 500
-	searchTime  = 200 * time.Millisecond
-)
-
-// cursor is the delivery a page begins below, as text.
-func cursor(id queue.DeliveryID) string { return strconv.FormatInt(int64(id), 36) }
-
-func parseCursor(text string) (queue.DeliveryID, error) {
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(text, 36, 64)
-	if err != nil || n <= 0 {
-		return 0, badRequest("%q is no cursor of a list", text)
-	}
-	return queue.DeliveryID(n), nil
-}
-
 // Traces returns a page of deliveries, newest acceptance first.
-func (d *Desk) Traces(ctx context.Context, q Query, p PageRequest) (Page[trace.Delivery], error) {
-	if err := d.need(access.ReadTrace); err != nil {
-		return Page[trace.Delivery]{}, err
+func (d *Desk) Traces(ctx context.Context, q trace.Query, p scope.PageRequest) (scope.Page[trace.Delivery], error) {
+	if err := d.who.Need(access.ReadTrace); err != nil {
+		return scope.Page[trace.Delivery]{}, err
 	}
-	f, err := q.filter()
+	f, err := q.Filter()
 	if err != nil {
-		return Page[trace.Delivery]{}, err
+		return scope.Page[trace.Delivery]{}, err
 	}
 	if f.After, err = parseCursor(p.After); err != nil {
-		return Page[trace.Delivery]{}, err
+		return scope.Page[trace.Delivery]{}, err
 	}
-	out := Page[trace.Delivery]{Items: []trace.Delivery{}, Complete: true}
-	stop, err := d.searchFor(ctx, f, p.limit(), searchTime, func(r *queue.Record) bool {
-		t := d.trace(r)
-		if !d.keeps(&q, &t) {
+	out := scope.Page[trace.Delivery]{Items: []trace.Delivery{}, Complete: true}
+	stop, err := d.who.SearchFor(ctx, f, p.Most(), scope.SearchTime, func(r *queue.Record) bool {
+		t := d.who.Trace(r)
+		if !d.who.Keeps(&q, &t) {
 			return false
 		}
 		out.Items = append(out.Items, t)
 		return true
 	})
 	if err == nil {
-		err = d.because(ctx, out.Items)
+		err = d.who.Because(ctx, out.Items)
 	}
 	if stop != nil {
-		out.Next, out.Complete = cursor(stop.After), len(out.Items) == p.limit()
+		out.Next, out.Complete = cursor(stop.After), len(out.Items) == p.Most()
 		out.SearchedTo = trace.Instant(stop.AcceptedAt)
 	}
 	if err == nil && p.After == "" {
@@ -74,11 +54,11 @@ const (
 )
 
 // total is how many deliveries fit q, so many of which are on the first page, which ended at stop.
-func (d *Desk) total(ctx context.Context, q *Query, f queue.Filter, shown int, stop *queue.Unfinished) (n int, exact bool, err error) {
+func (d *Desk) total(ctx context.Context, q *trace.Query, f queue.Filter, shown int, stop *queue.Unfinished) (n int, exact bool, err error) {
 	if stop == nil {
 		return shown, true, nil
 	}
-	if states := f.States; d.p.Scope.All && q.onlyStates() {
+	if states := f.States; d.who.Scope.All && q.OnlyStates() {
 		stats, err := d.s.cfg.Store.Stats(ctx)
 		if err != nil {
 			return 0, false, err
@@ -92,56 +72,15 @@ func (d *Desk) total(ctx context.Context, q *Query, f queue.Filter, shown int, s
 	}
 	f.After, f.Brief = stop.After, q.Host == "" // the host stands in the attempts
 	n = shown
-	stop, err = d.searchFor(ctx, f, countMost, countTime, func(r *queue.Record) bool {
-		t := d.trace(r)
-		if !d.keeps(q, &t) {
+	stop, err = d.who.SearchFor(ctx, f, countMost, countTime, func(r *queue.Record) bool {
+		t := d.who.Trace(r)
+		if !d.who.Keeps(q, &t) {
 			return false
 		}
 		n++
 		return true
 	})
 	return n, stop == nil, err
-}
-
-// search calls found for at most limit records of f within the scope. It returns where to go on: nil at the end.
-func (d *Desk) search(ctx context.Context, f queue.Filter, limit int, found func(r *queue.Record)) (*queue.Unfinished, error) {
-	return d.searchFor(ctx, f, limit, searchTime, func(r *queue.Record) bool {
-		found(r)
-		return true
-	})
-}
-
-// searchFor is search with a patience of its own, where found says whether a record counts.
-func (d *Desk) searchFor(ctx context.Context, f queue.Filter, limit int, patience time.Duration, found func(r *queue.Record) bool) (*queue.Unfinished, error) {
-	until := time.Now().Add(patience)
-	f.Look, f.Limit = lookPortion, 0
-	if !d.p.Scope.All {
-		f.Scope = append([]mail.Domain{}, d.p.Scope.Domains...) // none is nothing
-	}
-	for count := 0; ; {
-		var stop *queue.Unfinished
-		for r, err := range d.s.cfg.Store.List(ctx, f) {
-			if errors.As(err, &stop) {
-				break
-			}
-			if err != nil {
-				return nil, err
-			}
-			if !d.sees(&r) || !found(&r) {
-				if time.Now().After(until) {
-					return &queue.Unfinished{After: r.ID, AcceptedAt: r.AcceptedAt}, nil
-				}
-				continue
-			}
-			if count++; count == limit {
-				return &queue.Unfinished{After: r.ID, AcceptedAt: r.AcceptedAt}, nil
-			}
-		}
-		if stop == nil || time.Now().After(until) {
-			return stop, nil
-		}
-		f.After = stop.After
-	}
 }
 
 // MessageView is one message with its deliveries and what the gateway wrote about it.
@@ -158,36 +97,50 @@ const messageMost = 1000
 
 // Message returns one message, as far as the principal may see its deliveries.
 func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
-	if err := d.need(access.ReadTrace); err != nil {
+	if err := d.who.Need(access.ReadTrace); err != nil {
 		return MessageView{}, err
 	}
 	if !trace.LooksLikeID(id) {
-		return MessageView{}, ErrNotFound
+		return MessageView{}, access.ErrNotFound
 	}
 	out := MessageView{Message: id, Deliveries: []trace.Delivery{}, Notices: []trace.Delivery{}}
 	var from mail.Address
 	var accepted time.Time
-	_, err := d.search(ctx, queue.Filter{IDs: []queue.ID{queue.ID(id)}}, messageMost, func(r *queue.Record) {
+	_, err := d.who.Search(ctx, queue.Filter{IDs: []queue.ID{queue.ID(id)}}, messageMost, func(r *queue.Record) {
 		from, accepted, out.Revision = r.Message.Envelope.From, r.AcceptedAt, r.Message.RulesRevision
-		out.Deliveries = append(out.Deliveries, d.trace(r))
+		out.Deliveries = append(out.Deliveries, d.who.Trace(r))
 	})
 	if err != nil {
 		return out, err
 	}
 	if len(out.Deliveries) == 0 {
-		return out, ErrNotFound
+		return out, access.ErrNotFound
 	}
-	if err := d.because(ctx, out.Deliveries); err != nil {
+	if err := d.who.Because(ctx, out.Deliveries); err != nil {
 		return out, err
 	}
 	out.AcceptedAt = trace.Instant(accepted)
 	if from.IsNull() {
 		return out, nil
 	}
-	_, err = d.search(ctx, queue.Filter{Sender: "<>", Recipient: from.String(), Since: accepted}, messageMost, func(r *queue.Record) {
+	_, err = d.who.Search(ctx, queue.Filter{Sender: "<>", Recipient: from.String(), Since: accepted}, messageMost, func(r *queue.Record) {
 		if r.Message.About == queue.ID(id) {
-			out.Notices = append(out.Notices, d.trace(r))
+			out.Notices = append(out.Notices, d.who.Trace(r))
 		}
 	})
 	return out, err
+}
+
+// cursor is the delivery a page begins below, as text.
+func cursor(id queue.DeliveryID) string { return strconv.FormatInt(int64(id), 36) }
+
+func parseCursor(text string) (queue.DeliveryID, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 36, 64)
+	if err != nil || n <= 0 {
+		return 0, access.BadRequest("%q is no cursor of a list", text)
+	}
+	return queue.DeliveryID(n), nil
 }

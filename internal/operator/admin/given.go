@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 )
 
@@ -38,11 +39,11 @@ func (l *looks) anew(what string, now time.Time) bool {
 }
 
 // takes is who takes something away.
-func (d *Desk) takes() string { return cmp.Or(d.p.Name, "somebody at the socket") }
+func (d *Desk) takes() string { return cmp.Or(d.who.Name, "somebody at the socket") }
 
 // gives tells of a download; what cannot be told is not handed out.
 func (d *Desk) gives(ctx context.Context, action, target, part string) error {
-	return d.s.record(ctx, audit.Entry{At: time.Now(), By: d.takes(), Action: action, Target: target, After: part})
+	return d.who.Record(ctx, audit.Entry{At: time.Now(), By: d.takes(), Action: action, Target: target, After: part})
 }
 
 // shows tells of a look at the text of a revision. It is shown all the same where that cannot be written: whoever
@@ -50,7 +51,7 @@ func (d *Desk) gives(ctx context.Context, action, target, part string) error {
 func (d *Desk) shows(ctx context.Context, revision int64) {
 	target := "revision " + strconv.FormatInt(revision, 10)
 	if d.s.looks.anew(d.takes()+" "+target, time.Now()) {
-		_ = d.s.record(ctx, audit.Entry{At: time.Now(), By: d.takes(), Action: "rules read", Target: target}) // told by record
+		_ = d.who.Record(ctx, audit.Entry{At: time.Now(), By: d.takes(), Action: "rules read", Target: target}) // told by record
 	}
 }
 
@@ -65,7 +66,7 @@ func (d *Desk) ReadRules(ctx context.Context) (RulesView, error) {
 
 // ExportRules is the rules file in force for whoever takes it away.
 func (d *Desk) ExportRules(ctx context.Context) (RulesView, error) {
-	if err := d.wholeRules(); err != nil {
+	if err := d.who.Wide(access.ReadRules); err != nil {
 		return RulesView{}, err
 	}
 	v, err := d.s.rules()

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/gateway/inforce"
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -32,14 +32,14 @@ func (l *fullLedger) Append(ctx context.Context, e audit.Entry) error {
 
 func TestWhatWasLoweredIsSentAlsoWhenTheRestFails(t *testing.T) {
 	s, store, rec := service(t)
-	s.cfg.Ledger = &fullLedger{Ledger: store, room: 1}
+	s = changed(s, func(c *Config) { c.Ledger = &fullLedger{Ledger: store, room: 1} })
 	draft, err := store.NewDraft(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
 	sub := &queue.Submission{Body: draft, Message: queue.Message{ID: queue.NewID(now, 1), AcceptedAt: now}}
-	for i := range lowerPortion + 50 {
+	for i := range waiting.LowerPortion + 50 {
 		to := mail.Recipient{Address: mail.MustAddress(fmt.Sprintf("r%d@many.test", i))}
 		sub.Deliveries = append(sub.Deliveries, queue.NewDelivery{NextHop: "mx:many.test", Delivery: queue.Delivery{Recipient: to,
 			Requirement: backlog.Forced(), AcceptedAt: now, ExpiresAt: now.Add(time.Hour), Due: now, Deadline: now.Add(time.Hour)}})
@@ -47,8 +47,8 @@ func TestWhatWasLoweredIsSentAlsoWhenTheRestFails(t *testing.T) {
 	if err := store.Accept(t.Context(), sub); err != nil {
 		t.Fatal(err)
 	}
-	out, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"many.test"}})
-	if err == nil || out.Changed != lowerPortion {
+	out, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"many.test"}})
+	if err == nil || out.Changed != waiting.LowerPortion {
 		t.Fatalf("%+v, %v: want one portion lowered and an error", out, err)
 	}
 	for _, site := range []queue.SiteKey{"mx:many.test", queue.NewSiteKey("mx:many.test", backlog.Forced())} {
@@ -68,7 +68,7 @@ func TestWhatIsLoweredIsNotRaisedByTheRulesOfThatMoment(t *testing.T) {
 	if err := s.cfg.Rules.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"clinic.test"}}); err != nil {
+	if _, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"clinic.test"}}); err != nil {
 		t.Fatal(err)
 	}
 	lowered := 0
@@ -85,18 +85,6 @@ func TestWhatIsLoweredIsNotRaisedByTheRulesOfThatMoment(t *testing.T) {
 	}
 	if lowered == 0 {
 		t.Fatal("nothing was lowered")
-	}
-}
-
-func TestWhatIsLoweredAfterItsLifetimeIsTried(t *testing.T) {
-	s, _, _ := service(t)
-	s.cfg.Lifetime = time.Nanosecond
-	now := time.Now()
-	w := queue.Work{Delivery: queue.Delivery{AcceptedAt: now.Add(-time.Hour), ExpiresAt: now.Add(-time.Minute),
-		Recipient: mail.Recipient{Address: mail.MustAddress("a@b.test")}}}
-	c := changing{s: s, view: s.cfg.Rules.Now(), releases: true}
-	if st := c.settlement(&w, &inforce.Weighed{}, nil, now); st.Deadline.Sub(now) < time.Minute {
-		t.Errorf("its deadline is %v from now", st.Deadline.Sub(now))
 	}
 }
 
@@ -120,7 +108,7 @@ func TestWhatASenderDemandsIsNotLowered(t *testing.T) {
 	if err := store.Accept(t.Context(), sub); err != nil {
 		t.Fatal(err)
 	}
-	out, err := s.For(access.Root("ann")).Act(t.Context(), ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"vow.test"}})
+	out, err := s.For(access.Root("ann")).Act(t.Context(), waiting.ActRequest{Kind: queue.Release, Lower: true, Domains: []string{"vow.test"}})
 	if err != nil || out.Changed != 1 {
 		t.Fatalf("%+v, %v: want the one that a rule forces besides", out, err)
 	}

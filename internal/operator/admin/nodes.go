@@ -38,7 +38,7 @@ type GatewayNode struct {
 
 // Nodes lists the gateways of the store, for who has everything in scope; one that stands alone lists itself.
 func (d *Desk) Nodes(ctx context.Context) ([]GatewayNode, error) {
-	if err := d.wide(access.ReadStatus); err != nil {
+	if err := d.who.Wide(access.ReadStatus); err != nil {
 		return nil, err
 	}
 	list, err := d.s.cfg.Nodes.Members(ctx)

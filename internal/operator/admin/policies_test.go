@@ -10,6 +10,7 @@ import (
 	"postern/internal/lab/testkit/zone"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/scope"
 	"postern/internal/policy/sts"
 	"postern/internal/queue/memstore"
 )
@@ -39,14 +40,14 @@ func keepsPolicies(t *testing.T) (*Service, *memstore.Store, published, *zone.Re
 	if found, note, err := cache.Policy(t.Context(), mail.MustDomain("clinic.test")); found == nil || err != nil {
 		t.Fatal(note, err)
 	}
-	s.cfg.Policies = cache
+	s = changed(s, func(c *Config) { c.Policies = cache })
 	return s, store, published{&served}, names
 }
 
 func TestPoliciesAreShownAsTheyCount(t *testing.T) {
 	s, _, _, names := keepsPolicies(t)
 	d := s.For(everywhere(access.Auditor))
-	list, err := d.Policies(t.Context(), PageRequest{})
+	list, err := d.Policies(t.Context(), scope.PageRequest{})
 	if err != nil || len(list.Items) != 1 || list.Next != "" {
 		t.Fatalf("%+v, %v", list, err)
 	}
@@ -55,7 +56,7 @@ func TestPoliciesAreShownAsTheyCount(t *testing.T) {
 		p.Until == nil || p.Source != "cache" || p.UsedAt == nil || p.DueAt == nil || p.Fault != "" || p.Record != nil {
 		t.Errorf("listed: %+v", p)
 	}
-	if first, err := d.Policies(t.Context(), PageRequest{Limit: 1}); err != nil || first.Next != "clinic.test" {
+	if first, err := d.Policies(t.Context(), scope.PageRequest{Limit: 1}); err != nil || first.Next != "clinic.test" {
 		t.Errorf("a page that is full: %+v, %v", first, err)
 	}
 	names.Set(`_mta-sts.clinic.test TXT "v=STSv1; id=2"`)
@@ -76,21 +77,21 @@ func TestWhoMayChangeWhichPolicyCounts(t *testing.T) {
 	s, store, served, _ := keepsPolicies(t)
 	for _, p := range []access.Principal{within(access.Auditor, "clinic.test"), within(access.Administrator, "clinic.test")} {
 		d := s.For(p)
-		_, err := d.Policies(t.Context(), PageRequest{})
-		refused(t, "a scope lists", err, ErrForbidden)
+		_, err := d.Policies(t.Context(), scope.PageRequest{})
+		refused(t, "a scope lists", err, access.ErrForbidden)
 		_, err = d.Policy(t.Context(), "clinic.test", true)
-		refused(t, "a scope looks", err, ErrForbidden)
+		refused(t, "a scope looks", err, access.ErrForbidden)
 		_, err = d.ForgetPolicy(t.Context(), "clinic.test")
-		refused(t, "a scope forgets", err, ErrForbidden)
+		refused(t, "a scope forgets", err, access.ErrForbidden)
 	}
 	_, err := s.For(everywhere(access.Auditor)).RefreshPolicy(t.Context(), "clinic.test")
-	refused(t, "an auditor asks", err, ErrForbidden)
+	refused(t, "an auditor asks", err, access.ErrForbidden)
 	_, err = s.For(everywhere(access.Operator)).ForgetPolicy(t.Context(), "clinic.test")
-	refused(t, "an operator forgets", err, ErrForbidden)
+	refused(t, "an operator forgets", err, access.ErrForbidden)
 	stale := everywhere(access.Administrator)
 	stale.FreshUntil = time.Now().Add(-time.Minute)
 	_, err = s.For(stale).ForgetPolicy(t.Context(), "clinic.test")
-	refused(t, "without a fresh proof", err, ErrStale)
+	refused(t, "without a fresh proof", err, access.ErrStale)
 
 	*served.policy = policyOfHosts(t, sts.Testing, "mx2.clinic.test")
 	p, err := s.For(everywhere(access.Operator)).RefreshPolicy(t.Context(), "clinic.test")
@@ -116,7 +117,7 @@ func TestWhoMayChangeWhichPolicyCounts(t *testing.T) {
 // What cannot be written down is not forgotten.
 func TestAPolicyIsNotForgottenWithoutAnEntry(t *testing.T) {
 	s, _, _, _ := keepsPolicies(t)
-	s.cfg.Ledger = noLedger{}
+	s = changed(s, func(c *Config) { c.Ledger = noLedger{} })
 	if _, err := s.For(everywhere(access.Administrator)).ForgetPolicy(t.Context(), "clinic.test"); err == nil {
 		t.Error("it was forgotten")
 	}

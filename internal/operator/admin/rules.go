@@ -11,9 +11,12 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy"
+	"postern/internal/policy/mxpins"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
@@ -75,7 +78,7 @@ type ApplyResult struct {
 	Changes  []rules.Change  `json:"changes"`
 	Warnings []rules.Warning `json:"warnings,omitempty"`
 	// Waiting is how much of what waits holds more than these rules demand.
-	Waiting Surplus `json:"waiting"`
+	Waiting waiting.Surplus `json:"waiting"`
 	// LetGo is how many deliveries were given less, as the request said; Busy how many could not be, because they are
 	// being sent right now.
 	LetGo int `json:"let_go,omitempty"`
@@ -108,7 +111,7 @@ func (s *Service) apply(ctx context.Context, r ApplyRequest, by string) (ApplyRe
 	if err := r.wants(before); err != nil {
 		return ApplyResult{}, err
 	}
-	if out.Waiting, err = s.surplus(ctx, set, r.only); err != nil || r.DryRun {
+	if out.Waiting, err = s.queue.Surplus(ctx, set, r.only); err != nil || r.DryRun {
 		return out, err
 	}
 	end, err := s.cfg.Nodes.Turn(ctx, "rules")
@@ -133,14 +136,43 @@ func (s *Service) apply(ctx context.Context, r ApplyRequest, by string) (ApplyRe
 	}
 	s.everywhere(ctx, &out)
 	if r.LetWaitingGo {
-		var acted ActResult
-		acted, err = s.rejudge(ctx, &ActRequest{Kind: queue.Release, All: true}, by, "rules apply --let-waiting-go", true)
+		var acted waiting.ActResult
+		acted, err = s.queue.LetGo(ctx, by)
 		out.LetGo, out.Busy = acted.Changed, acted.Busy
 	}
 	if s.cfg.Dispatcher != nil {
 		s.cfg.Dispatcher.Changed()
 	}
 	return out, err
+}
+
+// carryPins gives renamed rules what they remembered under their old names, before they come into force. What stands
+// under the old names stays, for mail that waits may still ask for them.
+func (s *Service) carryPins(ctx context.Context, old, next *rules.Set) error {
+	if s.cfg.Pins == nil || old == nil {
+		return nil
+	}
+	renames, _ := rules.Renames(old, next)
+	if len(renames) == 0 {
+		return nil
+	}
+	all, err := s.cfg.Pins.Pins(ctx, "")
+	if err != nil {
+		return fmt.Errorf("the rules stay as they are: cannot read the names of mail hosts that renamed rules remember: %w", err)
+	}
+	var carried []mxpins.Pin
+	for _, r := range renames {
+		for _, p := range all {
+			if p.Rule == r.From {
+				p.Rule = r.To
+				carried = append(carried, p)
+			}
+		}
+	}
+	if _, err := s.cfg.Pins.Remember(ctx, false, carried); err != nil {
+		return fmt.Errorf("the rules stay as they are: cannot write the names of mail hosts that renamed rules remember: %w", err)
+	}
+	return nil
 }
 
 // wants refuses a change of rules that the caller did not look at.
@@ -314,23 +346,23 @@ func (r *ExplainRequest) facts(own []mail.Domain) (*rules.Facts, error) {
 	var err error
 	if r.From != "" && r.From != "<>" {
 		if f.From, err = mail.ParseAddress(r.From); err != nil {
-			return nil, badRequest("the sender %w", err)
+			return nil, access.BadRequest("the sender %w", err)
 		}
 	}
 	if len(r.To) == 0 {
-		return nil, badRequest("name at least one recipient")
+		return nil, access.BadRequest("name at least one recipient")
 	}
 	for _, to := range r.To {
 		a, err := mail.ParseAddress(to)
 		if err != nil {
-			return nil, badRequest("the recipient %w", err)
+			return nil, access.BadRequest("the recipient %w", err)
 		}
 		f.Recipients = append(f.Recipients, a)
 		f.Local = append(f.Local, slices.Contains(own, a.Domain))
 	}
 	if r.Client != "" {
 		if f.Client, err = netip.ParseAddr(r.Client); err != nil {
-			return nil, badRequest("%q is no IP address", r.Client)
+			return nil, access.BadRequest("%q is no IP address", r.Client)
 		}
 	}
 	return f, nil

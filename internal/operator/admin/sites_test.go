@@ -6,6 +6,8 @@ import (
 
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/operator/access"
+	"postern/internal/operator/live"
+	"postern/internal/operator/waiting"
 	"postern/internal/queue"
 )
 
@@ -14,7 +16,7 @@ import (
 func TestTroubleIsMailThatWaits(t *testing.T) {
 	s, store, _ := service(t)
 	whole, narrow := s.For(everywhere(access.Operator)), s.For(within(access.Operator, "clinic.test"))
-	look := func(d *Desk) (site SiteView, all, held int) {
+	look := func(d *Desk) (site live.SiteView, all, held int) {
 		t.Helper()
 		list, err := d.Sites(t.Context(), time.Second)
 		if err != nil || !list.Complete {
@@ -45,7 +47,7 @@ func TestTroubleIsMailThatWaits(t *testing.T) {
 	fail(queue.SiteKey(before.Key))
 	act := func(kind queue.ActionKind) {
 		t.Helper()
-		if _, err := whole.Act(t.Context(), ActRequest{Kind: kind, Domains: []string{"clinic.test"}}); err != nil {
+		if _, err := whole.Act(t.Context(), waiting.ActRequest{Kind: kind, Domains: []string{"clinic.test"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,4 +66,15 @@ func TestTroubleIsMailThatWaits(t *testing.T) {
 	if v, _, _ := look(whole); v.Failures != 3 {
 		t.Errorf("the site's failures are not told: %+v", v)
 	}
+}
+
+// rank is the order that a list of sites has.
+func rank(v *live.SiteView) int {
+	switch {
+	case v.Failures > 0 && v.Waiting > 0:
+		return 0
+	case v.Waiting > 0:
+		return 1
+	}
+	return 2
 }

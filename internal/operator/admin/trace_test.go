@@ -15,6 +15,7 @@ import (
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/policy"
 	"postern/internal/queue"
@@ -25,7 +26,7 @@ var update = flag.Bool("update", false, "write the golden file anew")
 func TestTheTraceObjectHasItsStableNames(t *testing.T) {
 	s, _, _ := service(t)
 	var got strings.Builder
-	for _, tr := range traces(t, s, Query{}) {
+	for _, tr := range traces(t, s, trace.Query{}) {
 		text, err := json.MarshalIndent(tr, "", " ")
 		if err != nil {
 			t.Fatal(err)
@@ -101,7 +102,7 @@ func TestTracesAreReadInPagesAndNeverTwice(t *testing.T) {
 		}
 	}
 	seen := map[int64]bool{}
-	for _, tr := range traces(t, s, Query{Recipient: "many.test"}) {
+	for _, tr := range traces(t, s, trace.Query{Recipient: "many.test"}) {
 		if seen[tr.Delivery] {
 			t.Fatalf("delivery %d came twice", tr.Delivery)
 		}
@@ -111,7 +112,7 @@ func TestTracesAreReadInPagesAndNeverTwice(t *testing.T) {
 		t.Errorf("%d deliveries, want %d", len(seen), many)
 	}
 	for _, size := range []int{7, many - 1, many, many + 5} {
-		if n := len(pages(t, s.For(everywhere(access.Auditor)), Query{Recipient: "many.test"}, size)); n != many {
+		if n := len(pages(t, s.For(everywhere(access.Auditor)), trace.Query{Recipient: "many.test"}, size)); n != many {
 			t.Errorf("pages of %d gave %d", size, n)
 		}
 	}
@@ -119,20 +120,20 @@ func TestTracesAreReadInPagesAndNeverTwice(t *testing.T) {
 
 func TestQueriesThatCannotBeMeantAreRefused(t *testing.T) {
 	s, _, _ := service(t)
-	for _, q := range []Query{{States: []string{"lost"}}, {Reason: "bad-weather"}, {Domain: "no domain"}, {Limit: -1}, {Reached: "well"}} {
-		_, got := s.For(everywhere(access.Auditor)).Traces(t.Context(), q, PageRequest{})
-		if !errors.Is(got, ErrBadRequest) {
+	for _, q := range []trace.Query{{States: []string{"lost"}}, {Reason: "bad-weather"}, {Domain: "no domain"}, {Limit: -1}, {Reached: "well"}} {
+		_, got := s.For(everywhere(access.Auditor)).Traces(t.Context(), q, scope.PageRequest{})
+		if !errors.Is(got, access.ErrBadRequest) {
 			t.Errorf("%+v: %v", q, got)
 		}
 	}
-	if n := len(traces(t, s, Query{States: Waiting(), Reason: "cert-expired", Rule: "clinic"})); n != 2 {
+	if n := len(traces(t, s, trace.Query{States: trace.WaitingStates(), Reason: "cert-expired", Rule: "clinic"})); n != 2 {
 		t.Errorf("%d deliveries wait for the certificate, want 2", n)
 	}
 	for _, c := range []struct {
-		q    Query
+		q    trace.Query
 		want int
-	}{{Query{Reached: "authenticated"}, 1}, {Query{Reached: "plaintext"}, 1}, {Query{Requires: "authenticated", States: Waiting()}, 3}, {Query{Host: "MX.*.test", Reached: "authenticated"}, 1},
-		{Query{Host: "192.0.2.20"}, 1}, {Query{Host: "mx.else.test"}, 0}, {Query{Site: string(queue.NewSiteKey("mx:clinic.test", backlog.Forced()))}, 2}} {
+	}{{trace.Query{Reached: "authenticated"}, 1}, {trace.Query{Reached: "plaintext"}, 1}, {trace.Query{Requires: "authenticated", States: trace.WaitingStates()}, 3}, {trace.Query{Host: "MX.*.test", Reached: "authenticated"}, 1},
+		{trace.Query{Host: "192.0.2.20"}, 1}, {trace.Query{Host: "mx.else.test"}, 0}, {trace.Query{Site: string(queue.NewSiteKey("mx:clinic.test", backlog.Forced()))}, 2}} {
 		if n := len(traces(t, s, c.q)); n != c.want {
 			t.Errorf("%+v: %d, want %d", c.q, n, c.want)
 		}
@@ -142,21 +143,21 @@ func TestQueriesThatCannotBeMeantAreRefused(t *testing.T) {
 func TestWhatASearchFindsIsActedOn(t *testing.T) {
 	s, _, _ := service(t)
 	d := s.For(everywhere(access.Operator))
-	out, err := d.ActOn(t.Context(), Query{Reason: "cert-expired"}, queue.Hold)
+	out, err := d.ActOn(t.Context(), trace.Query{Reason: "cert-expired"}, queue.Hold)
 	if err != nil || out.Changed != 2 {
 		t.Fatalf("%+v, %v", out, err)
 	}
-	if n := len(traces(t, s, Query{States: []string{"held"}, Reason: "cert-expired"})); n != 2 {
+	if n := len(traces(t, s, trace.Query{States: []string{"held"}, Reason: "cert-expired"})); n != 2 {
 		t.Errorf("%d are held", n)
 	}
-	_, err = d.ActOn(t.Context(), Query{Recipient: "nobody.test"}, queue.Retry)
-	refused(t, "nothing found", err, ErrNotFound)
-	_, err = d.ActOn(t.Context(), Query{States: []string{"delivered"}}, queue.Cancel)
-	refused(t, "what is finished", err, ErrBadRequest)
-	_, err = s.For(everywhere(access.Auditor)).ActOn(t.Context(), Query{}, queue.Cancel)
-	refused(t, "an auditor", err, ErrForbidden)
-	_, err = s.For(within(access.Operator, "else.test")).ActOn(t.Context(), Query{}, queue.Cancel)
-	refused(t, "beyond the scope", err, ErrNotFound)
+	_, err = d.ActOn(t.Context(), trace.Query{Recipient: "nobody.test"}, queue.Retry)
+	refused(t, "nothing found", err, access.ErrNotFound)
+	_, err = d.ActOn(t.Context(), trace.Query{States: []string{"delivered"}}, queue.Cancel)
+	refused(t, "what is finished", err, access.ErrBadRequest)
+	_, err = s.For(everywhere(access.Auditor)).ActOn(t.Context(), trace.Query{}, queue.Cancel)
+	refused(t, "an auditor", err, access.ErrForbidden)
+	_, err = s.For(within(access.Operator, "else.test")).ActOn(t.Context(), trace.Query{}, queue.Cancel)
+	refused(t, "beyond the scope", err, access.ErrNotFound)
 }
 
 func TestARefusalOfOurOwnKeepsItsStatus(t *testing.T) {

@@ -18,12 +18,13 @@ func privately(trust string) string {
 func TestRulesThatNameAnUnreadableFileAreRefused(t *testing.T) {
 	s, _, _ := service(t)
 	gone := map[string]bool{"gone.pem": true}
-	s.cfg.Trust = func(file string) (string, string) {
+	trust := func(file string) (string, string) {
 		if gone[file] {
 			return "/etc/postern/" + file + ": no such file", "put it there"
 		}
 		return "", ""
 	}
+	s = changed(s, func(c *Config) { c.Trust = trust })
 	wide := s.For(everywhere(access.Administrator))
 	blamed := func(what string, err error, text string) {
 		t.Helper()

@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,7 +89,12 @@ func (s *Server) handler(who asker, most func(*http.Request) int64) http.Handler
 	return s.authenticated(who, most, mux)
 }
 
-// schemaName is a type's name in the description, with its room before it where that is none of these: RulesWarning.
+// desks are the rooms whose types stand in the description by their names alone, and so are never called alike.
+func desks() []string {
+	return []string{"admin", "live", "mailhosts", "past", "policies", "reports", "scope", "servers", "waiting"}
+}
+
+// schemaName is a type's name in the description, with its room before it where that is no desk: RulesWarning.
 func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
@@ -98,7 +104,7 @@ func schemaName(t reflect.Type, hint string) string {
 	if t == reflect.TypeFor[rules.Problem]() {
 		room = "rules" // where others know it from
 	}
-	if t.Name() == "" || room == "api" || room == "admin" || room == "." || strings.HasPrefix(name, "Page") {
+	if t.Name() == "" || room == "api" || room == "." || slices.Contains(desks(), room) || strings.HasPrefix(name, "Page") {
 		return name
 	}
 	return strings.ToUpper(room[:1]) + room[1:] + name

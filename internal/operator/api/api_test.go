@@ -20,7 +20,9 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
@@ -60,7 +62,7 @@ func gateway(t *testing.T) (*Client, *admin.Service, *memstore.Store, string) {
 
 func TestTheClientSeesWhatTheServiceSays(t *testing.T) {
 	client, service, _, _ := gateway(t)
-	for _, q := range []admin.Query{{}, {States: []string{"held", "queued"}}, {Reason: "cert-expired", Limit: 1}, {Sender: "<>"},
+	for _, q := range []trace.Query{{}, {States: []string{"held", "queued"}}, {Reason: "cert-expired", Limit: 1}, {Sender: "<>"},
 		{Recipient: "*@clinic.test", Since: backlog.Noon, Until: backlog.Noon.Add(30 * time.Second)}, {Domain: "PLAIN.test"},
 		{Messages: []string{string(backlog.Good), string(backlog.Refused)}}, {MessageID: "<" + string(backlog.Good) + "@example.com>"}, {Rule: "clinic"}} {
 		want, got := traces(t, service, q), collect(t, client.Traces(t.Context(), q))
@@ -74,9 +76,9 @@ func TestTheClientSeesWhatTheServiceSays(t *testing.T) {
 }
 
 // traces is what a desk that sees everything shows of a search.
-func traces(t *testing.T, service *admin.Service, q admin.Query) []trace.Delivery {
+func traces(t *testing.T, service *admin.Service, q trace.Query) []trace.Delivery {
 	t.Helper()
-	page, err := service.For(access.Root("root")).Traces(t.Context(), q, admin.PageRequest{Limit: 500})
+	page, err := service.For(access.Root("root")).Traces(t.Context(), q, scope.PageRequest{Limit: 500})
 	if err != nil || page.Next != "" {
 		t.Fatalf("%v, next %q", err, page.Next)
 	}
@@ -109,7 +111,7 @@ func plainJSON(t *testing.T, v any) string {
 
 func TestActionsAreRecordedWithTheUserTheKernelKnows(t *testing.T) {
 	client, _, _, _ := gateway(t)
-	out, err := client.Act(t.Context(), admin.ActRequest{Kind: queue.Hold, Domains: []string{"other.test"}})
+	out, err := client.Act(t.Context(), waiting.ActRequest{Kind: queue.Hold, Domains: []string{"other.test"}})
 	if err != nil || out.Changed != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
@@ -121,7 +123,7 @@ func TestActionsAreRecordedWithTheUserTheKernelKnows(t *testing.T) {
 		t.Errorf("by %q, want the uid", list[0].By)
 	}
 	client.By = ""
-	if _, err := client.Act(t.Context(), admin.ActRequest{Kind: queue.Hold, All: true}); code(err) != http.StatusBadRequest {
+	if _, err := client.Act(t.Context(), waiting.ActRequest{Kind: queue.Hold, All: true}); code(err) != http.StatusBadRequest {
 		t.Errorf("an action of nobody: %v", err)
 	}
 }
@@ -167,7 +169,7 @@ func TestABrokenStoreIsAnErrorInTheListNotAShortList(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	for _, err := range client.Traces(t.Context(), admin.Query{}) {
+	for _, err := range client.Traces(t.Context(), trace.Query{}) {
 		n++
 		if code(err) != http.StatusInternalServerError {
 			t.Errorf("got %v", err)

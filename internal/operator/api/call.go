@@ -13,7 +13,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"postern/internal/operator/admin"
+	"postern/internal/operator/scope"
 )
 
 // request is one call of the client.
@@ -128,7 +128,7 @@ func pages[T any](ctx context.Context, c *Client, path string, params url.Values
 				portion = min(portion, left)
 			}
 			params.Set("limit", strconv.Itoa(portion))
-			var page admin.Page[T]
+			var page scope.Page[T]
 			if err := c.call(ctx, request{path: path, params: params}, &page); err != nil {
 				yield(*new(T), err)
 				return

@@ -16,7 +16,14 @@ import (
 
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/live"
+	"postern/internal/operator/mailhosts"
+	"postern/internal/operator/past"
+	"postern/internal/operator/policies"
+	"postern/internal/operator/reports"
+	"postern/internal/operator/servers"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy/mxpins"
 )
 
@@ -91,7 +98,7 @@ func loopbackHost(name string) bool {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Traces yields what q selects, newest acceptance first, page after page.
-func (c *Client) Traces(ctx context.Context, q admin.Query) iter.Seq2[trace.Delivery, error] {
+func (c *Client) Traces(ctx context.Context, q trace.Query) iter.Seq2[trace.Delivery, error] {
 	return pages[trace.Delivery](ctx, c, "/deliveries", q.Values(), q.Limit)
 }
 
@@ -106,63 +113,63 @@ func (c *Client) Audit(ctx context.Context, limit int) iter.Seq2[audit.Entry, er
 }
 
 // Peers yields what is remembered of servers; see admin.Service.Peers.
-func (c *Client) Peers(ctx context.Context, names []string, limit int) iter.Seq2[admin.Peer, error] {
+func (c *Client) Peers(ctx context.Context, names []string, limit int) iter.Seq2[servers.Peer, error] {
 	v := url.Values{"name": names}
 	if limit > 0 {
 		v.Set("limit", strconv.Itoa(limit))
 	}
-	return each[admin.Peer](ctx, c, "/peers", v)
+	return each[servers.Peer](ctx, c, "/peers", v)
 }
 
 // Missing asks what is remembered of an address of a host that has no TLS now.
-func (c *Client) Missing(ctx context.Context, host string, addr netip.AddrPort) (out admin.Missing, err error) {
+func (c *Client) Missing(ctx context.Context, host string, addr netip.AddrPort) (out servers.Missing, err error) {
 	v := url.Values{"host": {host}, "addr": {addr.String()}}
 	return out, c.call(ctx, request{path: "/peers/missing", params: v}, &out)
 }
 
 // ForgetPeers forgets what is remembered of servers.
-func (c *Client) ForgetPeers(ctx context.Context, r admin.ForgetRequest) (out admin.ForgetResult, err error) {
+func (c *Client) ForgetPeers(ctx context.Context, r servers.ForgetRequest) (out servers.ForgetResult, err error) {
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/peers/forget", body: r}, &out)
 }
 
 // Policies yields the MTA-STS policies that are kept; limit 0 is all.
-func (c *Client) Policies(ctx context.Context, limit int) iter.Seq2[admin.PolicyKept, error] {
-	return pages[admin.PolicyKept](ctx, c, "/policies", url.Values{}, limit)
+func (c *Client) Policies(ctx context.Context, limit int) iter.Seq2[policies.PolicyKept, error] {
+	return pages[policies.PolicyKept](ctx, c, "/policies", url.Values{}, limit)
 }
 
 // Policy shows what is kept of a domain's policy, and with dns what it announces now.
-func (c *Client) Policy(ctx context.Context, domain string, dns bool) (out admin.PolicyKept, err error) {
+func (c *Client) Policy(ctx context.Context, domain string, dns bool) (out policies.PolicyKept, err error) {
 	v := url.Values{"dns": {strconv.FormatBool(dns)}}
 	return out, c.call(ctx, request{path: "/policies/" + url.PathEscape(domain), params: v}, &out)
 }
 
 // Observed lists what was delivered and fell short of what its domain publishes.
-func (c *Client) Observed(ctx context.Context, q admin.ObservedRequest) (out admin.Observed, err error) {
+func (c *Client) Observed(ctx context.Context, q past.ObservedRequest) (out past.Observed, err error) {
 	v := url.Values{"domain": {q.Domain}, "days": {strconv.Itoa(q.Days)}}
 	return out, c.call(ctx, request{path: "/observed", params: v}, &out)
 }
 
 // RefreshPolicy asks a domain for its policy now.
-func (c *Client) RefreshPolicy(ctx context.Context, domain string) (out admin.PolicyKept, err error) {
+func (c *Client) RefreshPolicy(ctx context.Context, domain string) (out policies.PolicyKept, err error) {
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/policies/" + url.PathEscape(domain) + "/refresh"}, &out)
 }
 
 // ForgetPolicy forgets what is kept of a domain's policy.
-func (c *Client) ForgetPolicy(ctx context.Context, domain string) (out admin.PolicyForgotten, err error) {
+func (c *Client) ForgetPolicy(ctx context.Context, domain string) (out policies.PolicyForgotten, err error) {
 	return out, c.call(ctx, request{method: http.MethodDelete, path: "/policies/" + url.PathEscape(domain)}, &out)
 }
 
 // Reports yields what there is to report of TLS with other domains' servers; day "" is all days, limit 0 is all.
-func (c *Client) Reports(ctx context.Context, day string, limit int) iter.Seq2[admin.ReportOut, error] {
+func (c *Client) Reports(ctx context.Context, day string, limit int) iter.Seq2[reports.ReportOut, error] {
 	v := url.Values{}
 	if day != "" {
 		v.Set("day", day)
 	}
-	return pages[admin.ReportOut](ctx, c, "/reports", v, limit)
+	return pages[reports.ReportOut](ctx, c, "/reports", v, limit)
 }
 
 // ReceivedReports yields the reports of others on TLS with us, the newest first; limit 0 is all.
-func (c *Client) ReceivedReports(ctx context.Context, q admin.ReceivedQuery) iter.Seq2[admin.ReceivedReport, error] {
+func (c *Client) ReceivedReports(ctx context.Context, q reports.ReceivedQuery) iter.Seq2[reports.ReceivedReport, error] {
 	v := url.Values{}
 	for name, text := range map[string]string{"domain": q.Domain, "sender": q.Sender} {
 		if text != "" {
@@ -172,21 +179,21 @@ func (c *Client) ReceivedReports(ctx context.Context, q admin.ReceivedQuery) ite
 	if q.Failing {
 		v.Set("failing", "true")
 	}
-	return pages[admin.ReceivedReport](ctx, c, "/received-reports", v, q.Limit)
+	return pages[reports.ReceivedReport](ctx, c, "/received-reports", v, q.Limit)
 }
 
 // ReceivedReport shows a report of somebody else.
-func (c *Client) ReceivedReport(ctx context.Context, id string) (out admin.ReceivedDocument, err error) {
+func (c *Client) ReceivedReport(ctx context.Context, id string) (out reports.ReceivedDocument, err error) {
 	return out, c.call(ctx, request{path: "/received-reports/" + url.PathEscape(id)}, &out)
 }
 
 // TLSFailures asks who could not reach us over TLS in the last days; 0 is 14.
-func (c *Client) TLSFailures(ctx context.Context, days int) (out admin.ReceivedSummary, err error) {
+func (c *Client) TLSFailures(ctx context.Context, days int) (out reports.ReceivedSummary, err error) {
 	return out, c.call(ctx, request{path: "/tls-failures", params: url.Values{"days": {strconv.Itoa(days)}}}, &out)
 }
 
 // Report shows the document of a day for a domain.
-func (c *Client) Report(ctx context.Context, day, domain string) (out admin.ReportDocument, err error) {
+func (c *Client) Report(ctx context.Context, day, domain string) (out reports.ReportDocument, err error) {
 	return out, c.call(ctx, request{path: "/reports/" + url.PathEscape(day) + "/" + url.PathEscape(domain)}, &out)
 }
 
@@ -200,18 +207,18 @@ func (c *Client) Pins(ctx context.Context, domain string) iter.Seq2[mxpins.Pin, 
 }
 
 // Candidates lists what could be approved for a domain, with what DNS names now.
-func (c *Client) Candidates(ctx context.Context, domain string) (out admin.Candidates, err error) {
+func (c *Client) Candidates(ctx context.Context, domain string) (out mailhosts.Candidates, err error) {
 	v := url.Values{"domain": {domain}, "dns": {"true"}}
 	return out, c.call(ctx, request{path: "/pins/candidates", params: v}, &out)
 }
 
 // Approve makes named mail hosts of a domain known to its rules.
-func (c *Client) Approve(ctx context.Context, r admin.ApproveRequest) (out admin.ApproveResult, err error) {
+func (c *Client) Approve(ctx context.Context, r mailhosts.ApproveRequest) (out mailhosts.ApproveResult, err error) {
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/pins/approve", body: r}, &out)
 }
 
 // Unpin forgets which names of mail hosts are known for a domain.
-func (c *Client) Unpin(ctx context.Context, r admin.UnpinRequest) (out admin.UnpinResult, err error) {
+func (c *Client) Unpin(ctx context.Context, r mailhosts.UnpinRequest) (out mailhosts.UnpinResult, err error) {
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/pins/forget", body: r}, &out)
 }
 
@@ -251,7 +258,7 @@ func (c *Client) DeleteToken(ctx context.Context, id string) error {
 }
 
 // Act changes waiting mail.
-func (c *Client) Act(ctx context.Context, r admin.ActRequest) (out admin.ActResult, err error) {
+func (c *Client) Act(ctx context.Context, r waiting.ActRequest) (out waiting.ActResult, err error) {
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/queue", body: r}, &out)
 }
 
@@ -285,6 +292,6 @@ func (c *Client) Explain(ctx context.Context, r admin.ExplainRequest) (out admin
 }
 
 // Status asks how the gateway is.
-func (c *Client) Status(ctx context.Context) (out admin.Status, err error) {
+func (c *Client) Status(ctx context.Context) (out live.Status, err error) {
 	return out, c.call(ctx, request{path: "/status"}, &out)
 }

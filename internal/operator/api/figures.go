@@ -9,6 +9,7 @@ import (
 	"postern/internal/check"
 	"postern/internal/history/traffic"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/past"
 )
 
 // previewTime is how long a preview looks at past mail.
@@ -36,14 +37,14 @@ func (s *Server) registerFigures(spec huma.API) {
 			return answer(s.desk(ctx).Traffic(ctx, q))
 		})
 	operation(s, spec, "GET", "/suggestions", "listSuggestions", "Domains that a rule could protect at little cost",
-		func(ctx context.Context, _ *none) (*body[[]admin.Suggestion], error) {
+		func(ctx context.Context, _ *none) (*body[[]past.Suggestion], error) {
 			return answer(s.desk(ctx).Suggestions(ctx))
 		})
 	operation(s, spec, "POST", "/previews", "previewRule", "What a new or changed rule would have meant for the mail of the last days",
 		func(ctx context.Context, in *struct {
 			Name string `query:"name" doc:"the rule that is changed; empty adds one"`
 			Body Rule
-		}) (*body[admin.Preview], error) {
+		}) (*body[past.Preview], error) {
 			return answer(s.desk(ctx).Preview(ctx, admin.RuleEdit{Name: in.Name, Rule: in.Body.toml()}, previewTime))
 		})
 	operation(s, spec, "GET", "/settings", "getSettings", "The configuration in force",

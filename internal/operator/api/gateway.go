@@ -7,6 +7,8 @@ import (
 
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/live"
+	"postern/internal/operator/scope"
 	"postern/internal/policy"
 )
 
@@ -29,7 +31,7 @@ func reasons() []Reason {
 
 func (s *Server) registerGateway(spec huma.API) {
 	operation(s, spec, "GET", "/status", "getStatus", "The gateway in a few figures",
-		func(ctx context.Context, _ *none) (*body[admin.Status], error) {
+		func(ctx context.Context, _ *none) (*body[live.Status], error) {
 			return answer(s.desk(ctx).Status(ctx))
 		})
 	operation(s, spec, "GET", "/nodes", "listNodes", "The gateways that share the store",
@@ -37,7 +39,7 @@ func (s *Server) registerGateway(spec huma.API) {
 			return answer(s.desk(ctx).Nodes(ctx))
 		})
 	operation(s, spec, "GET", "/audit", "listAudit", "The audit trail, newest first",
-		func(ctx context.Context, in *Paging) (*body[admin.Page[audit.Entry]], error) {
+		func(ctx context.Context, in *Paging) (*body[scope.Page[audit.Entry]], error) {
 			return answer(s.desk(ctx).Audit(ctx, in.page()))
 		})
 	operation(s, spec, "GET", "/reasons", "listReasons", "Every reason code, what it means and who has to act",

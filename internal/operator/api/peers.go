@@ -5,7 +5,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"postern/internal/operator/admin"
+	"postern/internal/operator/mailhosts"
+	"postern/internal/operator/scope"
+	"postern/internal/operator/servers"
 	"postern/internal/policy/mxpins"
 )
 
@@ -14,10 +16,10 @@ func (s *Server) registerPeers(spec huma.API) {
 		func(ctx context.Context, in *struct {
 			Name  []string `query:"name,explode" doc:"host, address, or domain whose hosts are meant"`
 			Limit int      `query:"limit" minimum:"0" doc:"at most as many; 0 is all"`
-		}) (*body[[]admin.Peer], error) {
-			list, err := s.desk(ctx).Peers(ctx, admin.PeerRequest{Names: in.Name, Limit: in.Limit, Patience: patience})
+		}) (*body[[]servers.Peer], error) {
+			list, err := s.desk(ctx).Peers(ctx, servers.PeerRequest{Names: in.Name, Limit: in.Limit, Patience: patience})
 			if err == nil && !list.Complete {
-				err = admin.ErrUnfinished
+				err = scope.ErrUnfinished
 			}
 			return answer(list.Items, err)
 		})
@@ -25,11 +27,11 @@ func (s *Server) registerPeers(spec huma.API) {
 		func(ctx context.Context, in *struct {
 			Host string `query:"host"`
 			Addr string `query:"addr" doc:"192.0.2.1:25"`
-		}) (*body[admin.Missing], error) {
+		}) (*body[servers.Missing], error) {
 			return answer(s.desk(ctx).Missing(ctx, in.Host, in.Addr))
 		})
 	operation(s, spec, "POST", "/peers/forget", "forgetPeers", "Forget what is remembered of servers",
-		func(ctx context.Context, in *body[admin.ForgetRequest]) (*body[admin.ForgetResult], error) {
+		func(ctx context.Context, in *body[servers.ForgetRequest]) (*body[servers.ForgetResult], error) {
 			return answer(s.desk(ctx).ForgetPeers(ctx, in.Body))
 		})
 	operation(s, spec, "GET", "/pins", "listPins", "Below which names the mail hosts of a domain are known to its rules",
@@ -46,15 +48,15 @@ func (s *Server) registerPeers(spec huma.API) {
 		func(ctx context.Context, in *struct {
 			Domain string `query:"domain" required:"true" doc:"of recipients"`
 			DNS    bool   `query:"dns" doc:"ask DNS which hosts it names now"`
-		}) (*body[admin.Candidates], error) {
+		}) (*body[mailhosts.Candidates], error) {
 			return answer(s.desk(ctx).Candidates(ctx, in.Domain, in.DNS))
 		})
 	operation(s, spec, "POST", "/pins/approve", "approveMailHosts", "Make named mail hosts of a domain known to its rules",
-		func(ctx context.Context, in *body[admin.ApproveRequest]) (*body[admin.ApproveResult], error) {
+		func(ctx context.Context, in *body[mailhosts.ApproveRequest]) (*body[mailhosts.ApproveResult], error) {
 			return answer(s.desk(ctx).Approve(ctx, in.Body))
 		})
 	operation(s, spec, "POST", "/pins/forget", "forgetMailHosts", "Forget which mail hosts of a domain are known",
-		func(ctx context.Context, in *body[admin.UnpinRequest]) (*body[admin.UnpinResult], error) {
+		func(ctx context.Context, in *body[mailhosts.UnpinRequest]) (*body[mailhosts.UnpinResult], error) {
 			return answer(s.desk(ctx).Unpin(ctx, in.Body))
 		})
 }

@@ -11,8 +11,13 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"postern/internal/gateway/inforce"
+	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
+	"postern/internal/operator/past"
+	"postern/internal/operator/scope"
+	"postern/internal/operator/servers"
 	"postern/internal/policy/rules"
 )
 
@@ -85,21 +90,21 @@ func problemOf(err error) *Problem {
 		return false
 	}
 	switch {
-	case is(admin.ErrBadRequest, admin.ErrWho, accounts.ErrBad, accounts.ErrLast, accounts.ErrTaken):
+	case is(access.ErrBadRequest, access.ErrWho, accounts.ErrBad, accounts.ErrLast, accounts.ErrTaken):
 		p.Code = http.StatusBadRequest
-	case is(admin.ErrNotFound, accounts.ErrNotFound):
+	case is(access.ErrNotFound, accounts.ErrNotFound):
 		p.Code = http.StatusNotFound
-	case is(admin.ErrForbidden, accounts.ErrForbidden):
+	case is(access.ErrForbidden, accounts.ErrForbidden):
 		p.Code, p.Hint = http.StatusForbidden, "the token's scopes and its account's role and domains say what it may"
-	case is(admin.ErrStale, accounts.ErrStale):
+	case is(access.ErrStale, accounts.ErrStale):
 		p.Code, p.Text, p.Hint = http.StatusForbidden, "this needs somebody who proves who he is", "do it in the console, or at the gateway with `postern`"
 	case errors.Is(err, accounts.ErrSetUp):
 		p.Code, p.Hint = http.StatusConflict, "`postern accounts invite NAME` makes a link for somebody else, or for who lost a password"
 	case errors.Is(err, admin.ErrNotTaken):
 		p.Code, p.Hint = http.StatusConflict, "`postern config check` shows what is wrong"
-	case is(admin.ErrBusy, admin.ErrPreviews, admin.ErrStreams):
+	case is(servers.ErrBusy, past.ErrPreviews, live.ErrStreams):
 		p.Code = http.StatusTooManyRequests
-	case errors.Is(err, admin.ErrUnfinished):
+	case errors.Is(err, scope.ErrUnfinished):
 		p.Code = http.StatusServiceUnavailable
 	case errors.Is(err, errNoMatch):
 		p.Code = http.StatusPreconditionRequired

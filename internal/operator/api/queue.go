@@ -6,7 +6,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
+	"postern/internal/operator/scope"
+	"postern/internal/operator/waiting"
 	"postern/internal/queue"
 )
 
@@ -15,19 +17,19 @@ const patience = 5 * time.Second
 
 func (s *Server) registerQueue(spec huma.API) {
 	operation(s, spec, "GET", "/sites", "listSites", "Where mail waits and why, what fails first",
-		func(ctx context.Context, _ *none) (*body[[]admin.SiteView], error) {
+		func(ctx context.Context, _ *none) (*body[[]live.SiteView], error) {
 			list, err := s.desk(ctx).Sites(ctx, patience)
 			if err == nil && !list.Complete {
-				err = admin.ErrUnfinished
+				err = scope.ErrUnfinished
 			}
 			return answer(list.Items, err)
 		})
 	operation(s, spec, "GET", "/queue", "getWaiting", "What waits by age, and for which rule until when",
-		func(ctx context.Context, _ *none) (*body[admin.WaitingView], error) {
+		func(ctx context.Context, _ *none) (*body[live.WaitingView], error) {
 			return answer(s.desk(ctx).Waiting(ctx))
 		})
 	operation(s, spec, "POST", "/queue", "actOnQueue", "Retry, hold, release or cancel what waits",
-		func(ctx context.Context, in *body[admin.ActRequest]) (*body[admin.ActResult], error) {
+		func(ctx context.Context, in *body[waiting.ActRequest]) (*body[waiting.ActResult], error) {
 			return answer(s.desk(ctx).Act(ctx, in.Body))
 		})
 	operation(s, spec, "POST", "/queue/found", "actOnFound", "The same for all that waits and fits a search, at most 5000 messages",
@@ -36,7 +38,7 @@ func (s *Server) registerQueue(spec huma.API) {
 			Body struct {
 				Kind queue.ActionKind `json:"kind" enum:"retry,hold,release,cancel"`
 			}
-		}) (*body[admin.ActResult], error) {
+		}) (*body[waiting.ActResult], error) {
 			q, err := in.query()
 			if err != nil {
 				return nil, err

@@ -7,6 +7,7 @@ import (
 
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/scope"
 )
 
 // RevisionNumber names a revision in the path.
@@ -16,7 +17,7 @@ type RevisionNumber struct {
 
 func (s *Server) registerRevisions(spec huma.API) {
 	operation(s, spec, "GET", "/revisions", "listRevisions", "Every rules file that was in force, newest first",
-		func(ctx context.Context, in *Paging) (*body[admin.Page[audit.Revision]], error) {
+		func(ctx context.Context, in *Paging) (*body[scope.Page[audit.Revision]], error) {
 			return answer(s.desk(ctx).Revisions(ctx, in.page()))
 		})
 	operation(s, spec, "GET", "/revisions/{number}", "getRevision", "One revision, and what it changed",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/policy/rules"
 )
@@ -113,7 +114,7 @@ func (s *Server) registerRules(spec huma.API) {
 					return &tagged[Rule]{tag(v.Revision), r}, nil
 				}
 			}
-			return nil, admin.ErrNotFound
+			return nil, access.ErrNotFound
 		})
 	operation(s, spec, "PUT", "/rules/{name}", "changeRule", "Change one rule; the rest of the file stays as it stands",
 		func(ctx context.Context, in *struct {

@@ -16,6 +16,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
 	"postern/internal/platform/passhash"
 )
 
@@ -94,7 +95,7 @@ func probes() map[string][]asked {
 }
 
 // tenant is a token of somebody of one of two tenants.
-func tenant(t *testing.T, role access.Role) (*remoteWorld, *Client, *admin.Pulse) {
+func tenant(t *testing.T, role access.Role) (*remoteWorld, *Client, *live.Pulse) {
 	t.Helper()
 	cfg, store, pulse := tenants.Config(t)
 	w := &remoteWorld{accounts: accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}

@@ -17,6 +17,8 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/platform/passhash"
 	"postern/internal/policy/mxpins"
@@ -28,7 +30,7 @@ type remoteWorld struct {
 	accounts *accounts.Service
 	store    *memstore.Store
 	url      string
-	pulse    admin.Pulse
+	pulse    live.Pulse
 	server   *Server
 }
 
@@ -112,7 +114,7 @@ func TestATokenReachesAsFarAsItsScopesAndItsAccount(t *testing.T) {
 			t.Errorf("%s: %d %.200s, want %d", c.what, code, text, c.code)
 		}
 	}
-	for _, d := range collect(t, narrow.Traces(t.Context(), admin.Query{})) {
+	for _, d := range collect(t, narrow.Traces(t.Context(), trace.Query{})) {
 		if !strings.HasSuffix(d.To, "@clinic.test") && !strings.HasSuffix(d.From, "@clinic.test") {
 			t.Errorf("a domain's operator sees %s to %s", d.From, d.To)
 		}
@@ -129,7 +131,7 @@ func TestATokenEndsWithItsAccount(t *testing.T) {
 	if err := boss.DisableAccount(t.Context(), "anna", true); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range client.Traces(t.Context(), admin.Query{}) {
+	for _, err := range client.Traces(t.Context(), trace.Query{}) {
 		if code(err) != http.StatusUnauthorized {
 			t.Errorf("of a disabled account: %v", err)
 		}
@@ -295,10 +297,10 @@ without_tls = "reject"
 
 func TestPagesFollowEachOther(t *testing.T) {
 	client, service, _, _ := gateway(t)
-	want := traces(t, service, admin.Query{})
+	want := traces(t, service, trace.Query{})
 	var got []int64
 	for after := ""; ; {
-		var page admin.Page[trace.Delivery]
+		var page scope.Page[trace.Delivery]
 		if err := client.call(t.Context(), request{path: "/deliveries?limit=2&after=" + after}, &page); err != nil {
 			t.Fatal(err)
 		}

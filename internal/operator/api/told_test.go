@@ -15,6 +15,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/mailhosts"
 	"postern/internal/policy"
 	"postern/internal/policy/mxpins"
 )
@@ -35,7 +36,7 @@ func whatIsTold() map[string]told {
 		"actOnFound":       {q: request{method: http.MethodPost, path: "/queue/found", params: url.Values{"recipient": {"dr@clinic.test"}}, body: map[string]any{"kind": "retry"}}, told: "queue retry"},
 		"actOnQueue":       {q: post("/queue", map[string]any{"kind": "hold", "messages": []string{string(backlog.Waiting)}}), told: "queue hold"},
 		"applyRules":       {q: request{method: http.MethodPut, path: "/rules", body: file{Name: "rules.toml", Text: "# none\n"}}, told: "rules apply"},
-		"approveMailHosts": {q: post("/pins/approve", admin.ApproveRequest{Domain: "clinic.test", Names: []string{"backup.test"}}), told: "peers approve"},
+		"approveMailHosts": {q: post("/pins/approve", mailhosts.ApproveRequest{Domain: "clinic.test", Names: []string{"backup.test"}}), told: "peers approve"},
 		"changeAccount":    {q: request{method: http.MethodPatch, path: "/accounts/olga", body: map[string]any{"disabled": true}}, told: "accounts change"},
 		"changeRule":       {q: request{method: http.MethodPut, path: "/rules/clinic", match: "*", body: rule}, told: "rules apply"},
 		"createRule":       {q: post("/rules", rule), told: "rules apply"},
@@ -43,7 +44,7 @@ func whatIsTold() map[string]told {
 		"deleteRule":       {q: request{method: http.MethodDelete, path: "/rules/clinic", match: "*"}, told: "rules apply"},
 		"deleteToken":      {q: request{method: http.MethodDelete, path: "/tokens/TOKEN"}, told: "tokens delete"},
 		"firstAccount":     {why: "TestAccountsAtTheSocket: only while there is no account; accounts tells it"},
-		"forgetMailHosts":  {q: post("/pins/forget", admin.UnpinRequest{Domain: "clinic.test"}), told: "peers unpin"},
+		"forgetMailHosts":  {q: post("/pins/forget", mailhosts.UnpinRequest{Domain: "clinic.test"}), told: "peers unpin"},
 		"forgetPeers":      {why: "admin tells it (peers forget); a test of the API remembers no servers"},
 		"forgetPolicy":     {why: "admin tells it (policies forget); a test of the API keeps no policies"},
 		"refreshPolicy":    {why: "admin tells it (policies refresh); a test of the API keeps no policies"},
@@ -142,6 +143,6 @@ func (w *remoteWorld) told(t *testing.T) []audit.Entry {
 }
 
 // mailHosts are those that DNS names for the tests.
-func mailHosts(context.Context, mail.Domain) (admin.MailHosts, error) {
-	return admin.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.backup.test")}}, nil
+func mailHosts(context.Context, mail.Domain) (mailhosts.MailHosts, error) {
+	return mailhosts.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.backup.test")}}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"postern/internal/operator/admin"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 )
 
@@ -17,17 +18,17 @@ type Paging struct {
 	Limit int    `query:"limit" minimum:"0" maximum:"500" doc:"at most as many; 0 is 50"`
 }
 
-func (l *Paging) page() admin.PageRequest { return admin.PageRequest{After: l.After, Limit: l.Limit} }
+func (l *Paging) page() scope.PageRequest { return scope.PageRequest{After: l.After, Limit: l.Limit} }
 
 // Search is admin.Query as parameters. All that are given must hold.
 type Search struct {
 	Paging
-	admin.Query
+	trace.Query
 	Since string `query:"since" doc:"accepted at or after, RFC 3339"`
 	Until string `query:"until" doc:"accepted before, RFC 3339"`
 }
 
-func (q *Search) query() (out admin.Query, err error) {
+func (q *Search) query() (out trace.Query, err error) {
 	out = q.Query
 	if out.Since, err = moment("since", q.Since); err == nil {
 		out.Until, err = moment("until", q.Until)
@@ -48,7 +49,7 @@ func moment(key, text string) (time.Time, error) {
 
 func (s *Server) registerTrace(spec huma.API) {
 	operation(s, spec, "GET", "/deliveries", "listDeliveries", "The trace: deliveries, newest acceptance first",
-		func(ctx context.Context, in *Search) (*body[admin.Page[trace.Delivery]], error) {
+		func(ctx context.Context, in *Search) (*body[scope.Page[trace.Delivery]], error) {
 			q, err := in.query()
 			if err != nil {
 				return nil, err

@@ -8,7 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/sse"
 
 	"postern/internal/check"
-	"postern/internal/operator/admin"
+	"postern/internal/operator/servers"
 )
 
 // CheckRequest names what is to be examined.
@@ -17,7 +17,7 @@ type CheckRequest struct {
 	Rule   string `query:"rule" doc:"a rule in force whose demands are asked for besides"`
 }
 
-func (q *CheckRequest) request() admin.CheckRequest { return admin.CheckRequest(*q) }
+func (q *CheckRequest) request() servers.CheckRequest { return servers.CheckRequest(*q) }
 
 func (s *Server) registerCheck(spec huma.API) {
 	operation(s, spec, "POST", "/check", "check", "Examine a server or a domain as a delivery would",

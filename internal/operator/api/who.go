@@ -10,6 +10,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/servers"
 )
 
 // byHeader is how the client at the socket names the person at the keyboard, for the audit trail.
@@ -67,7 +68,7 @@ func (s *Server) authenticated(who asker, most func(*http.Request) int64, next h
 			r = r.WithContext(context.WithValue(context.WithValue(r.Context(), whoKey{}, p), stillKey{}, again))
 		}
 		if r.URL.Path == Root+"/check" {
-			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(admin.CheckTime + time.Minute)) // not every writer can; then its own holds
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(servers.CheckTime + time.Minute)) // not every writer can; then its own holds
 		}
 		if r.URL.Path == Root+"/events" {
 			if err := s.desk(r.Context()).MayWatch(); err != nil { // before an answer has begun
@@ -90,7 +91,7 @@ func principal(ctx context.Context) access.Principal {
 func named(ctx context.Context) (access.Principal, error) {
 	p := principal(ctx)
 	if strings.TrimSpace(p.Name) == "" {
-		return p, admin.ErrWho
+		return p, access.ErrWho
 	}
 	return p, nil
 }

@@ -196,8 +196,9 @@ func (p *Provider) name(claims map[string]any) (string, error) {
 }
 
 func (p *Provider) client(found *oidc.Provider, redirect string) *oauth2.Config {
-	return &oauth2.Config{ClientID: p.cfg.ClientID, ClientSecret: p.cfg.ClientSecret, Endpoint: found.Endpoint(), RedirectURL: redirect,
-		Scopes: []string{oidc.ScopeOpenID, "email", "profile"}}
+	return &oauth2.Config{ClientID: p.cfg.ClientID, ClientSecret: p.cfg.ClientSecret, Endpoint: found.Endpoint(),
+		RedirectURL: redirect,
+		Scopes:      []string{oidc.ScopeOpenID, "email", "profile"}}
 }
 
 // provider asks the issuer what it says of itself, now and then.

@@ -10,7 +10,13 @@ import (
 	"postern/internal/history/traffic"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
-	"postern/internal/operator/admin"
+	"postern/internal/operator/figures"
+	"postern/internal/operator/live"
+	"postern/internal/operator/mailhosts"
+	"postern/internal/operator/past"
+	"postern/internal/operator/policies"
+	"postern/internal/operator/scope"
+	"postern/internal/operator/servers"
 	"postern/internal/operator/trace"
 	"postern/internal/policy/mxpins"
 )
@@ -18,11 +24,11 @@ import (
 // destinationsView is the servers that are remembered.
 type destinationsView struct {
 	Name   string
-	Peers  []admin.Peer
+	Peers  []servers.Peer
 	More   string      // the next page, "" at the end
 	Unseen *unfinished // of the mail whose servers these are
 	// Suggested are domains that a rule could protect at little cost; only without a search.
-	Suggested []admin.Suggestion
+	Suggested []past.Suggestion
 }
 
 // peersShown bounds the servers of a page.
@@ -30,7 +36,7 @@ const peersShown = 100
 
 func (c *Console) destinations(r *request) error {
 	v := destinationsView{Name: strings.TrimSpace(r.FormValue("name"))}
-	q := admin.PeerRequest{After: r.FormValue("after"), Limit: peersShown, Patience: glance}
+	q := servers.PeerRequest{After: r.FormValue("after"), Limit: peersShown, Patience: glance}
 	if v.Name != "" {
 		q.Names = []string{v.Name}
 	}
@@ -53,29 +59,29 @@ func (c *Console) destinations(r *request) error {
 // destinationView is what is known of a domain or a host.
 type destinationView struct {
 	Name  string
-	Peers []admin.Peer
+	Peers []servers.Peer
 	Pins  []mxpins.Pin
 	// Strangers are names of mail hosts that were met or seen and that a rule does not trust.
-	Strangers []admin.Candidate
+	Strangers []mailhosts.Candidate
 	Recent    []trace.Delivery
 	Searched  *unfinished // not nil: there may be more mail
-	Sites     []admin.SiteView
+	Sites     []live.SiteView
 	Unseen    *unfinished // not nil: more may wait
 	Done      string
 	// Plot is the mail of the last 30 days to a domain; nil where its sums are not the principal's to see.
-	Plot *plot
+	Plot *figures.Plot
 	// Published is what mail found that it publishes, Unpublished that not all of that was looked at, and Policy the
 	// MTA-STS policy that is kept; nil where it is a server, or the policy is not the principal's to see.
-	Published   *admin.Publications
+	Published   *past.Publications
 	Unpublished *unfinished
-	Policy      *admin.PolicyKept
+	Policy      *policies.PolicyKept
 	// CanCheck says that the principal may have servers checked, CanRule that they may write rules.
 	CanCheck, CanRule bool
 }
 
 func (c *Console) destination(r *request) error {
 	v := destinationView{Name: r.PathValue("name"), Done: c.done(r), CanCheck: r.who.May(access.RunChecks), CanRule: r.who.May(access.WriteRules)}
-	peers, err := r.desk.Peers(r.ctx(), admin.PeerRequest{Names: []string{v.Name}, Limit: peersShown, Patience: glance})
+	peers, err := r.desk.Peers(r.ctx(), servers.PeerRequest{Names: []string{v.Name}, Limit: peersShown, Patience: glance})
 	if err != nil {
 		return err
 	}
@@ -83,7 +89,7 @@ func (c *Console) destination(r *request) error {
 	if err := v.figures(r); err != nil {
 		return err
 	}
-	recent, err := r.desk.Traces(r.ctx(), admin.Query{Recipient: v.Name}, admin.PageRequest{Limit: 20})
+	recent, err := r.desk.Traces(r.ctx(), trace.Query{Recipient: v.Name}, scope.PageRequest{Limit: 20})
 	if err != nil {
 		return err
 	}
@@ -92,7 +98,7 @@ func (c *Console) destination(r *request) error {
 		v.Searched.More = "/trace?" + url.Values{"recipient": {v.Name}, "after": {recent.Next}}.Encode()
 	}
 	if hosts := hostsOf(v.Recent); len(hosts) > 0 && len(v.Peers) == 0 {
-		if peers, err = r.desk.Peers(r.ctx(), admin.PeerRequest{Names: hosts, Limit: peersShown, Patience: glance}); err != nil {
+		if peers, err = r.desk.Peers(r.ctx(), servers.PeerRequest{Names: hosts, Limit: peersShown, Patience: glance}); err != nil {
 			return err
 		}
 		v.Peers = peers.Items
@@ -136,7 +142,7 @@ func (v *destinationView) figures(r *request) error {
 		return err
 	}
 	if len(sums) > 0 || r.who.Scope.All {
-		p := draw(sums, periodOf("month"), time.Now())
+		p := figures.Draw(sums, figures.PeriodOf("month"), time.Now())
 		v.Plot = &p
 	}
 	if !r.who.Scope.All {
@@ -168,7 +174,7 @@ func (c *Console) approve(r *request) error {
 	if err := r.ParseForm(); err != nil {
 		return badRequest("the form cannot be read: %w", err)
 	}
-	out, err := r.desk.Approve(r.ctx(), admin.ApproveRequest{Domain: name, Names: r.PostForm["name"]})
+	out, err := r.desk.Approve(r.ctx(), mailhosts.ApproveRequest{Domain: name, Names: r.PostForm["name"]})
 	if err != nil {
 		return err
 	}

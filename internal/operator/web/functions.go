@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"postern/internal/operator/access"
-	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
 	"postern/internal/operator/trace"
 )
 
@@ -87,7 +87,7 @@ func wait(d time.Duration) string {
 }
 
 // age is how long mail has waited, in words.
-func age(a admin.AgeCount) string {
+func age(a live.AgeCount) string {
 	from, below := wait(time.Duration(a.FromS)*time.Second), wait(time.Duration(a.BelowS)*time.Second)
 	switch {
 	case a.FromS == 0:

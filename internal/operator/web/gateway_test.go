@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"postern/internal/operator/access"
-	"postern/internal/operator/admin"
+	"postern/internal/operator/waiting"
 	"postern/internal/queue"
 )
 
@@ -16,7 +16,7 @@ func TestTheOverviewCountsWhatIsHeldAndForgetsEmptySites(t *testing.T) {
 	b.setUp()
 	act := func(kind queue.ActionKind) {
 		t.Helper()
-		if _, err := b.s.For(access.Root("test")).Act(t.Context(), admin.ActRequest{Kind: kind, Domains: []string{"clinic.test"}}); err != nil {
+		if _, err := b.s.For(access.Root("test")).Act(t.Context(), waiting.ActRequest{Kind: kind, Domains: []string{"clinic.test"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -38,7 +38,7 @@ func TestALimitedOverviewCountsWhatIsHeld(t *testing.T) {
 	b := newConsole(t)
 	b.become("nina", access.Operator, "clinic.test")
 	b.get("/").has(b, 200, "2 deliveries wait")
-	if _, err := b.s.For(access.Root("test")).Act(t.Context(), admin.ActRequest{Kind: queue.Hold, Domains: []string{"clinic.test"}}); err != nil {
+	if _, err := b.s.For(access.Root("test")).Act(t.Context(), waiting.ActRequest{Kind: queue.Hold, Domains: []string{"clinic.test"}}); err != nil {
 		t.Fatal(err)
 	}
 	b.get("/").has(b, 200, "2 deliveries wait", "2 held</a> until")

@@ -6,32 +6,35 @@ import (
 	"postern/internal/check"
 	"postern/internal/history/traffic"
 	"postern/internal/operator/access"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/figures"
+	"postern/internal/operator/live"
+	"postern/internal/operator/scope"
+	"postern/internal/operator/servers"
 	"postern/internal/operator/trace"
 )
 
 // overviewView is the first page.
 type overviewView struct {
-	Status   admin.Status
+	Status   live.Status
 	States   []string
-	Troubles []admin.SiteView
+	Troubles []live.SiteView
 	More     int         // sites in trouble beyond those shown
 	Whole    bool        // the principal sees everything
 	Waiting  int         // deliveries that the principal sees, those that are held too
 	Held     int         // of them
 	Unseen   *unfinished // of what waits: there may be more in trouble
 	Changes  []audit.Entry
-	Recent   admin.Page[trace.Delivery]
+	Recent   scope.Page[trace.Delivery]
 
 	// Legs and Plot are empty for who does not see everything.
-	Periods []period
-	Period  period
-	Legs    []legRow
-	Plot    plot
+	Periods []figures.Period
+	Period  figures.Period
+	Legs    []figures.Leg
+	Plot    figures.Plot
 
-	Ending         []check.Own  // our own chains that end soon
-	PartnersEnding []admin.Peer // those of servers that still show them
+	Ending         []check.Own    // our own chains that end soon
+	PartnersEnding []servers.Peer // those of servers that still show them
 }
 
 // shown on the first page.
@@ -67,13 +70,13 @@ func (c *Console) overview(r *request) error {
 		v.More, v.Troubles = len(v.Troubles)-troublesShown, v.Troubles[:troublesShown]
 	}
 	if r.who.May(access.ReadAudit) {
-		audit, err := r.desk.Audit(r.ctx(), admin.PageRequest{Limit: recentShown})
+		audit, err := r.desk.Audit(r.ctx(), scope.PageRequest{Limit: recentShown})
 		if err != nil {
 			return err
 		}
 		v.Changes = audit.Items
 	}
-	recent, err := r.desk.Traces(r.ctx(), admin.Query{}, admin.PageRequest{Limit: recentShown})
+	recent, err := r.desk.Traces(r.ctx(), trace.Query{}, scope.PageRequest{Limit: recentShown})
 	if err != nil {
 		return err
 	}
@@ -104,12 +107,12 @@ func (v *overviewView) figures(r *request) error {
 		return nil
 	}
 	now := time.Now()
-	v.Periods, v.Period = periods(), periodOf(r.FormValue("period"))
+	v.Periods, v.Period = figures.Periods(), figures.PeriodOf(r.FormValue("period"))
 	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfLeg, Since: now.Add(-v.Period.Back - v.Period.Step)})
 	if err != nil {
 		return err
 	}
-	v.Legs, v.Plot = legs(sums), draw(sums, v.Period, now)
+	v.Legs, v.Plot = figures.OfLegs(sums), figures.Draw(sums, v.Period, now)
 	return nil
 }
 
@@ -134,10 +137,10 @@ func (v *overviewView) ending(r *request) error {
 }
 
 // auditView is a page of the audit trail.
-type auditView struct{ Page admin.Page[audit.Entry] }
+type auditView struct{ Page scope.Page[audit.Entry] }
 
 func (c *Console) audit(r *request) error {
-	page, err := r.desk.Audit(r.ctx(), admin.PageRequest{After: r.FormValue("after"), Limit: 100})
+	page, err := r.desk.Audit(r.ctx(), scope.PageRequest{After: r.FormValue("after"), Limit: 100})
 	if err != nil {
 		return err
 	}

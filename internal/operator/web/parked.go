@@ -16,7 +16,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"postern/internal/operator/admin"
+	"postern/internal/operator/access"
 )
 
 // A form that was sent when the proof of who sends it was too old waits for the proof and is carried out then; one that
@@ -210,7 +210,7 @@ func (c *Console) waitingForm(r *request) error {
 	session, _ := c.owner(r.ctx(), c.door.Secret(r.Request))
 	f := c.parked.look(session, r.PathValue("id"))
 	if f == nil {
-		return admin.ErrNotFound
+		return access.ErrNotFound
 	}
 	return c.page(r, "again", "What you filled in", againView{Self: againPath + f.id, Fields: f.fields()})
 }
@@ -221,7 +221,7 @@ func (c *Console) sendAgain(r *request) error {
 	session, _ := c.owner(r.ctx(), secret)
 	f := c.parked.take(session, r.PathValue("id"))
 	if f == nil {
-		return admin.ErrNotFound
+		return access.ErrNotFound
 	}
 	c.carryOut(r, f, secret)
 	return nil
@@ -231,7 +231,7 @@ func (c *Console) sendAgain(r *request) error {
 func (c *Console) carryOut(r *request, f *sentForm, secret string) {
 	to, err := url.ParseRequestURI(f.at)
 	if err != nil {
-		c.fail(r, admin.ErrNotFound) // it was one when it was kept
+		c.fail(r, access.ErrNotFound) // it was one when it was kept
 		return
 	}
 	next, err := http.NewRequestWithContext(r.ctx(), http.MethodPost, to.String(), bytes.NewReader(f.body))

@@ -4,14 +4,14 @@ import (
 	"strconv"
 	"time"
 
-	"postern/internal/operator/admin"
+	"postern/internal/operator/past"
 )
 
 // observedView is what was delivered and would have waited if what domains publish were kept to.
 type observedView struct {
 	Domain string
 	Days   int
-	admin.Observed
+	past.Observed
 	Unseen *unfinished
 }
 
@@ -19,12 +19,12 @@ type observedView struct {
 const observedPatience = 3 * time.Second
 
 func (c *Console) observed(r *request) error {
-	v := observedView{Domain: r.FormValue("domain"), Days: admin.ObservedDays}
+	v := observedView{Domain: r.FormValue("domain"), Days: past.ObservedDays}
 	if n, err := strconv.Atoi(r.FormValue("days")); err == nil && n >= 1 {
 		v.Days = n
 	}
 	var err error
-	if v.Observed, err = r.desk.Observed(r.ctx(), admin.ObservedRequest{Domain: v.Domain, Days: v.Days}, observedPatience); err != nil {
+	if v.Observed, err = r.desk.Observed(r.ctx(), past.ObservedRequest{Domain: v.Domain, Days: v.Days}, observedPatience); err != nil {
 		return err
 	}
 	v.Unseen = unseen(v.Complete, v.SearchedTo)

@@ -6,20 +6,21 @@ import (
 	"strconv"
 	"strings"
 
-	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
+	"postern/internal/operator/waiting"
 	queues "postern/internal/queue"
 )
 
 // queueView is where mail waits.
 type queueView struct {
-	Sites  []admin.SiteView
+	Sites  []live.SiteView
 	More   string // the next page of them
 	Count  int    // of all of them
 	Total  int    // deliveries, those that are held too
 	Held   int    // of them
 	Unseen *unfinished
 	// Waiting is what waits by age and rule.
-	Waiting admin.WaitingView
+	Waiting live.WaitingView
 	Done    string // what the last action did
 }
 
@@ -28,7 +29,7 @@ func (c *Console) queue(r *request) error {
 	if err != nil {
 		return err
 	}
-	sites.Items = slices.DeleteFunc(sites.Items, func(s admin.SiteView) bool { return s.Waiting == 0 }) // nothing to see or to do there
+	sites.Items = slices.DeleteFunc(sites.Items, func(s live.SiteView) bool { return s.Waiting == 0 }) // nothing to see or to do there
 	v := queueView{Count: len(sites.Items), Done: c.done(r), Unseen: unseen(sites.Complete, sites.SearchedTo)}
 	v.Total, v.Held = sites.Waits()
 	if v.Sites, v.More, err = portion(sites.Items, r.FormValue("after"), "/queue"); err != nil {
@@ -61,7 +62,7 @@ func portion[T any](list []T, after, path string) ([]T, string, error) {
 
 // act carries out an action on a message, a recipient domain or everything.
 func (c *Console) act(r *request) error {
-	q := admin.ActRequest{Kind: queues.ActionKind(r.FormValue("action")), Lower: r.FormValue("lower") != ""}
+	q := waiting.ActRequest{Kind: queues.ActionKind(r.FormValue("action")), Lower: r.FormValue("lower") != ""}
 	switch {
 	case r.FormValue("message") != "":
 		q.Messages = []string{r.FormValue("message")}
@@ -91,11 +92,11 @@ func (c *Console) actOn(r *request) error {
 	if err != nil {
 		return err
 	}
-	return c.acted(r, admin.ActRequest{Kind: kind}, out)
+	return c.acted(r, waiting.ActRequest{Kind: kind}, out)
 }
 
 // acted goes back and says what was done.
-func (c *Console) acted(r *request, q admin.ActRequest, out admin.ActResult) error {
+func (c *Console) acted(r *request, q waiting.ActRequest, out waiting.ActResult) error {
 	said := out.Say(&q)
 	said[0] = fmt.Sprintf("%s: %s at %s", q.Kind, count(out.Changed, "delivery", "deliveries"), count(out.Sites, "site", "sites"))
 	return c.toSay(r, local(r.FormValue("back")), strings.Join(said, ". "))

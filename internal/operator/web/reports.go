@@ -4,16 +4,17 @@ import (
 	"net/url"
 	"strconv"
 
-	"postern/internal/operator/admin"
+	"postern/internal/operator/reports"
+	"postern/internal/operator/scope"
 )
 
 // reportsView is who could not reach us over TLS, and the reports that say so.
 type reportsView struct {
-	Summary        admin.ReceivedSummary
+	Summary        reports.ReceivedSummary
 	Days           int
 	Domain, Sender string
 	Failing        bool
-	List           []admin.ReceivedReport
+	List           []reports.ReceivedReport
 	Unseen         *unfinished
 	More           string
 }
@@ -28,8 +29,8 @@ func (c *Console) reports(r *request) error {
 	if v.Summary, err = r.desk.ReceivedSummary(r.ctx(), v.Days); err != nil {
 		return err
 	}
-	page, err := r.desk.ReceivedReports(r.ctx(), admin.ReceivedQuery{Domain: v.Domain, Sender: v.Sender, Failing: v.Failing,
-		PageRequest: admin.PageRequest{After: q.Get("after")}})
+	page, err := r.desk.ReceivedReports(r.ctx(), reports.ReceivedQuery{Domain: v.Domain, Sender: v.Sender, Failing: v.Failing,
+		PageRequest: scope.PageRequest{After: q.Get("after")}})
 	if err != nil {
 		return err
 	}

@@ -14,12 +14,15 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/audit"
+	"postern/internal/operator/figures"
 	"postern/internal/operator/hindsight"
+	"postern/internal/operator/past"
+	"postern/internal/operator/scope"
 	policyrules "postern/internal/policy/rules"
 )
 
 func badRequest(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{admin.ErrBadRequest}, args...)...)
+	return fmt.Errorf("%w: "+format, append([]any{access.ErrBadRequest}, args...)...)
 }
 
 // rulesView is the list of rules in force.
@@ -30,7 +33,7 @@ type rulesView struct {
 	Warnings map[string][]policyrules.Warning
 	View     admin.RulesView
 	Whole    bool // the principal sees all of them
-	Figures  map[string]ruleFigures
+	Figures  map[string]figures.Rule
 	Done     string
 	Now      time.Time
 }
@@ -56,7 +59,7 @@ func (c *Console) rules(r *request) error {
 	if err != nil {
 		return err
 	}
-	v.Figures = figuresOf(sums)
+	v.Figures = figures.OfRule(sums)
 	for _, w := range v.View.Warnings {
 		v.Warnings[w.Rule] = append(v.Warnings[w.Rule], w)
 	}
@@ -72,7 +75,7 @@ type ruleView struct {
 	Result *admin.ApplyResult
 	Text   string // the rule as it would stand in the file
 	// Preview is what it would have meant for past mail; nil before that was asked.
-	Preview *admin.Preview
+	Preview *past.Preview
 }
 
 func (c *Console) editRule(r *request) error {
@@ -81,7 +84,7 @@ func (c *Console) editRule(r *request) error {
 		return err
 	}
 	if !r.who.May(access.WriteRules) {
-		return admin.ErrForbidden
+		return access.ErrForbidden
 	}
 	v := ruleView{Name: r.FormValue("name"), Revision: view.Revision, Form: newForm()}
 	if domain := r.FormValue("recipient"); v.Name == "" && domain != "" {
@@ -95,7 +98,7 @@ func (c *Console) editRule(r *request) error {
 		}
 		rule := find(list, v.Name)
 		if rule == nil {
-			return admin.ErrNotFound
+			return access.ErrNotFound
 		}
 		v.Form = formOf(rule)
 	}
@@ -146,7 +149,7 @@ func (c *Console) saveRule(r *request) error {
 		return c.keep(r, http.StatusUnprocessableEntity, v)
 	case errors.Is(err, admin.ErrRevision):
 		return c.overtaken(r, v)
-	case errors.Is(err, admin.ErrStale), errors.Is(err, admin.ErrForbidden), errors.Is(err, admin.ErrNotFound):
+	case errors.Is(err, access.ErrStale), errors.Is(err, access.ErrForbidden), errors.Is(err, access.ErrNotFound):
 		return err
 	case err != nil:
 		return c.failed(r, v, err)
@@ -239,7 +242,7 @@ func (c *Console) rulesFile(r *request) error {
 		return err
 	}
 	if !r.who.Scope.All {
-		return admin.ErrForbidden
+		return access.ErrForbidden
 	}
 	return c.page(r, "rulesfile", "Rules file", fileView{Text: view.Text, Revision: view.Revision})
 }
@@ -311,7 +314,7 @@ func (c *Console) explain(r *request) error {
 	out, err := r.desk.Explain(r.ctx(), admin.ExplainRequest{From: v.From, To: strings.FieldsFunc(v.To, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' }),
 		Header: []byte(strings.TrimRight(strings.ReplaceAll(v.Header, "\r\n", "\n"), "\n") + "\n\n")})
 	switch {
-	case errors.Is(err, admin.ErrBadRequest):
+	case errors.Is(err, access.ErrBadRequest):
 		v.Problem = sentence(err)
 	case err != nil:
 		return err
@@ -323,7 +326,7 @@ func (c *Console) explain(r *request) error {
 
 // revisionsView is a page of the history of the rules.
 type revisionsView struct {
-	Page    admin.Page[audit.Revision]
+	Page    scope.Page[audit.Revision]
 	Current int64
 }
 
@@ -332,7 +335,7 @@ func (c *Console) revisions(r *request) error {
 	if err != nil {
 		return err
 	}
-	page, err := r.desk.Revisions(r.ctx(), admin.PageRequest{After: r.FormValue("after")})
+	page, err := r.desk.Revisions(r.ctx(), scope.PageRequest{After: r.FormValue("after")})
 	if err != nil {
 		return err
 	}
@@ -351,7 +354,7 @@ type revisionView struct {
 func (c *Console) revision(r *request) error {
 	number, err := strconv.ParseInt(r.PathValue("n"), 10, 64)
 	if err != nil {
-		return admin.ErrNotFound
+		return access.ErrNotFound
 	}
 	v := revisionView{}
 	if v.RevisionView, err = r.desk.Revision(r.ctx(), number); err != nil {
@@ -369,7 +372,7 @@ func (c *Console) revision(r *request) error {
 			v.Back = &out
 		case errors.As(err, &broken):
 			v.Problems = broken.Problems
-		case !errors.Is(err, admin.ErrStale):
+		case !errors.Is(err, access.ErrStale):
 			return err
 		}
 	}
@@ -379,7 +382,7 @@ func (c *Console) revision(r *request) error {
 func (c *Console) rollBack(r *request) error {
 	number, err := strconv.ParseInt(r.PathValue("n"), 10, 64)
 	if err != nil {
-		return admin.ErrNotFound
+		return access.ErrNotFound
 	}
 	current, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
 	if err != nil {

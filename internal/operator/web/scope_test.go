@@ -14,6 +14,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
 	"postern/internal/platform/passhash"
 )
 
@@ -86,7 +87,7 @@ func ruleForm(name string) []string {
 }
 
 // newTenants is a console of two tenants, and somebody of one of them in front of it.
-func newTenants(t *testing.T, role access.Role) (*browser, *Console, *admin.Pulse) {
+func newTenants(t *testing.T, role access.Role) (*browser, *Console, *live.Pulse) {
 	t.Helper()
 	cfg, store, pulse := tenants.Config(t)
 	b := &browser{T: t, store: store, s: admin.New(cfg), a: accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})}

@@ -10,6 +10,7 @@ import (
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/scope"
 	"postern/internal/operator/trace"
 	"postern/internal/policy"
 )
@@ -17,7 +18,7 @@ import (
 // traceView is a search and a page of what it found.
 type traceView struct {
 	Search url.Values
-	Page   admin.Page[trace.Delivery]
+	Page   scope.Page[trace.Delivery]
 	More   string // the same search, further back
 	// Narrowed says that something is searched for, so that an empty page means "none found", not "no mail yet".
 	Narrowed bool
@@ -31,10 +32,10 @@ type traceView struct {
 }
 
 // query reads the search form.
-func query(v url.Values) (admin.Query, error) {
-	q := admin.QueryOf(v)
+func query(v url.Values) (trace.Query, error) {
+	q := trace.QueryOf(v)
 	if v.Get("state") == "waiting" {
-		q.States = admin.Waiting()
+		q.States = trace.WaitingStates()
 	}
 	// The one box takes what is at hand: an id of ours, a Message-ID, an address or a domain.
 	switch any := strings.TrimSpace(v.Get("any")); {
@@ -68,8 +69,8 @@ func moment(text string) (time.Time, error) {
 }
 
 func (c *Console) traces(r *request) error {
-	v := traceView{Search: url.Values{}, Reasons: r.desk.Reasons(), States: []string{"waiting", "queued", "sending", "held", "delivered", "failed", "cancelled"}}
-	for _, key := range append(admin.Parameters(), "any") {
+	v := traceView{Search: url.Values{}, Reasons: policy.Reasons(), States: []string{"waiting", "queued", "sending", "held", "delivered", "failed", "cancelled"}}
+	for _, key := range append(trace.Parameters(), "any") {
 		if text := strings.TrimSpace(r.FormValue(key)); text != "" {
 			v.Search.Set(key, text)
 			v.Narrowed = true
@@ -81,7 +82,7 @@ func (c *Console) traces(r *request) error {
 		return err
 	}
 	v.Before = r.FormValue("after") != ""
-	if v.Page, err = r.desk.Traces(r.ctx(), q, admin.PageRequest{After: r.FormValue("after")}); err != nil {
+	if v.Page, err = r.desk.Traces(r.ctx(), q, scope.PageRequest{After: r.FormValue("after")}); err != nil {
 		return err
 	}
 	if v.Page.Next != "" {

@@ -24,7 +24,11 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
 	"postern/internal/operator/oidc"
+	"postern/internal/operator/past"
+	"postern/internal/operator/scope"
+	"postern/internal/operator/servers"
 	"postern/internal/operator/websession"
 )
 
@@ -173,7 +177,7 @@ func (c *Console) routes() *http.ServeMux {
 	refuse := func(w http.ResponseWriter, allowed string) {
 		http.Error(w, "This address takes "+allowed+".", http.StatusMethodNotAllowed)
 	}
-	mux.Handle("/", websession.OtherMethods(mux, refuse, c.show(func(*request) error { return admin.ErrNotFound })))
+	mux.Handle("/", websession.OtherMethods(mux, refuse, c.show(func(*request) error { return access.ErrNotFound })))
 	return mux
 }
 
@@ -232,7 +236,7 @@ type fault struct {
 func (c *Console) fail(r *request, err error) {
 	f := faultOf(told(r, err))
 	switch {
-	case errors.Is(err, admin.ErrStale), errors.Is(err, accounts.ErrStale):
+	case errors.Is(err, access.ErrStale), errors.Is(err, accounts.ErrStale):
 		http.Redirect(r.w, r.Request, "/prove?next="+url.QueryEscape(c.afterProof(r)), http.StatusSeeOther)
 		return
 	case f.Code == http.StatusInternalServerError:
@@ -257,17 +261,17 @@ func told(r *request, err error) error {
 func faultOf(err error) fault {
 	var large *http.MaxBytesError
 	switch {
-	case errors.Is(err, admin.ErrNotFound), errors.Is(err, accounts.ErrNotFound):
+	case errors.Is(err, access.ErrNotFound), errors.Is(err, accounts.ErrNotFound):
 		return fault{404, "Not here", "There is no such page or thing, or none that you may see.", "The menu leads to everything you may see."}
-	case errors.Is(err, admin.ErrForbidden), errors.Is(err, accounts.ErrForbidden):
+	case errors.Is(err, access.ErrForbidden), errors.Is(err, accounts.ErrForbidden):
 		return fault{403, "Not allowed", "Your account may not do this.", "Ask an administrator of this gateway for another role or scope."}
 	case errors.Is(err, admin.ErrRevision), errors.Is(err, accounts.ErrVersion):
 		return fault{409, "Changed meanwhile", sentence(err), "Go back, load the page again and look at what is there now."}
-	case errors.Is(err, admin.ErrBadRequest), errors.Is(err, accounts.ErrBad), errors.Is(err, accounts.ErrLast), errors.Is(err, accounts.ErrTaken):
+	case errors.Is(err, access.ErrBadRequest), errors.Is(err, accounts.ErrBad), errors.Is(err, accounts.ErrLast), errors.Is(err, accounts.ErrTaken):
 		return fault{400, "This cannot be", sentence(err), "Go back and correct it."}
-	case errors.Is(err, admin.ErrBusy), errors.Is(err, admin.ErrPreviews), errors.Is(err, admin.ErrStreams):
+	case errors.Is(err, servers.ErrBusy), errors.Is(err, past.ErrPreviews), errors.Is(err, live.ErrStreams):
 		return fault{429, "Busy", sentence(err), ""}
-	case errors.Is(err, admin.ErrUnfinished):
+	case errors.Is(err, scope.ErrUnfinished):
 		return fault{503, "Not looked at to the end", sentence(err), ""}
 	case errors.As(err, &large):
 		return fault{413, "Too large", "What was sent is larger than the console takes.", ""}
@@ -278,7 +282,7 @@ func faultOf(err error) fault {
 // sentence is an error as the beginning of a page reads: with a capital letter and a full stop.
 func sentence(err error) string {
 	text := err.Error()
-	for _, known := range []error{admin.ErrBadRequest, accounts.ErrBad} {
+	for _, known := range []error{access.ErrBadRequest, accounts.ErrBad} {
 		text = strings.TrimPrefix(text, known.Error()+": ")
 	}
 	if text == "" {

@@ -25,6 +25,9 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
+	"postern/internal/operator/mailhosts"
+	"postern/internal/operator/waiting"
 	"postern/internal/platform/passhash"
 	"postern/internal/policy"
 	"postern/internal/policy/mxpins"
@@ -46,7 +49,7 @@ recipient = ["clinic.test"]
 
 // browser is somebody at a console.
 type browser struct {
-	pulse admin.Pulse
+	pulse live.Pulse
 	*testing.T
 	http  *http.Client
 	at    string
@@ -62,8 +65,8 @@ func newConsole(t *testing.T) *browser {
 	b := &browser{T: t, store: store, rules: backlog.Keeper(t, store)}
 	b.s = admin.New(admin.Config{Store: store, Ledger: store, Rules: b.rules, Peers: backlogPeers{},
 		Settings: someSettings, Traffic: traffic.NewBook(store), Pulse: &b.pulse, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context) (admin.ReloadResult, error) { return admin.ReloadResult{}, nil },
-		Pins: mxpins.NewBook(store), MailHosts: func(context.Context, mail.Domain) (admin.MailHosts, error) {
-			return admin.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.clinic.test"), mail.MustDomain("mx.backup.test"), mail.MustDomain("mx.evil.test")}}, nil
+		Pins: mxpins.NewBook(store), MailHosts: func(context.Context, mail.Domain) (mailhosts.MailHosts, error) {
+			return mailhosts.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.clinic.test"), mail.MustDomain("mx.backup.test"), mail.MustDomain("mx.evil.test")}}, nil
 		}, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now()})
 	b.a = accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})
 	h, err := New(Config{Service: b.s, Accounts: b.a})
@@ -677,7 +680,7 @@ func (b *browser) poison(text string) {
 		b.Fatal(err)
 	}
 	b.saveFile(someRule + "[[rule]]\nname = \"odd\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [" + `"odd.test"` + "]\n")
-	if _, err := b.s.For(access.Root(text)).Act(b.Context(), admin.ActRequest{Kind: queue.Retry, Messages: []string{"0fk3n00000000009"}}); err != nil {
+	if _, err := b.s.For(access.Root(text)).Act(b.Context(), waiting.ActRequest{Kind: queue.Retry, Messages: []string{"0fk3n00000000009"}}); err != nil {
 		b.Fatal(err)
 	}
 	b.get("/trace/0fk3n00000000009").has(b, 200)

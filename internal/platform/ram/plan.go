@@ -74,7 +74,8 @@ func Make(w Wishes, found Found) Plan {
 
 // others is what everything but sessions may cost.
 func (p *Plan) others() int64 {
-	return program + p.Content/4*5 + 2*p.Young + p.Cache/2*3 + p.Lists/4*5 + p.Domains/4*5 + int64(p.Hashes)*hash + p.Admin + p.OutboundCost()
+	return program + p.Content/4*5 + 2*p.Young + p.Cache/2*3 + p.Lists/4*5 + p.Domains/4*5 +
+		int64(p.Hashes)*hash + p.Admin + p.OutboundCost()
 }
 
 // OutboundCost is what connections to other servers may cost together.

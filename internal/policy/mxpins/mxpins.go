@@ -138,7 +138,8 @@ func changedText(domain, rule string, host mail.Domain, names []string, seen tim
 	}
 	text := "the mail host " + host.String() + " lies below " + Registrable(host) + "; " + known
 	if !seen.IsZero() {
-		text += "; it was seen beside them at the first use on " + seen.UTC().Format(time.DateOnly) + ", and no mail ever went there"
+		text += "; it was seen beside them at the first use on " + seen.UTC().Format(time.DateOnly) +
+			", and no mail ever went there"
 	}
 	return text
 }

@@ -31,5 +31,6 @@ func space(path string) (free, total uint64, err error) {
 
 // IsFull reports whether a write failed for want of room.
 func IsFull(err error) bool {
-	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) || errors.Is(err, windows.ERROR_NOT_ENOUGH_QUOTA)
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) ||
+		errors.Is(err, windows.ERROR_NOT_ENOUGH_QUOTA)
 }

@@ -38,7 +38,8 @@ func Translate(err error) error {
 	case Full:
 		return fmt.Errorf("%w (SQLite result %s)", queue.ErrFull, code(err))
 	case Corrupt, NotADB:
-		return fmt.Errorf("%w: %w: queue.db does not hold together (SQLite result %s)", queue.ErrBroken, queue.ErrDamaged, code(err))
+		return fmt.Errorf("%w: %w: queue.db does not hold together (SQLite result %s)",
+			queue.ErrBroken, queue.ErrDamaged, code(err))
 	case IO, CannotOpen, ReadOnly:
 		return fmt.Errorf("%w (SQLite result %s)", queue.ErrBroken, code(err))
 	}

@@ -38,7 +38,8 @@ type Finds struct {
 // NewFinds begins with nothing. The database has every message up to the number applied, and known is what it remembers
 // of the journal.
 func NewFinds(db Stored, known wal.Known, applied int64) *Finds {
-	return &Finds{db: db, known: known, applied: applied, byPlace: map[place]*stored.Message{}, Seen: map[int64]time.Time{}}
+	return &Finds{db: db, known: known, applied: applied, byPlace: map[place]*stored.Message{},
+		Seen: map[int64]time.Time{}}
 }
 
 // place is where a record says a message stands: numbers are those of a run's own store.

@@ -1,4 +1,4 @@
-// Package smtpclient is the sending engine: it speaks SMTP (RFC 5321) over a connection it is given and knows no
+// Package smtpclient is the sending engine. It speaks SMTP (RFC 5321) over a connection it is given and knows no
 // policy.
 //
 // The six steps of a delivery and their functions:

@@ -177,7 +177,7 @@ func (b *Content) refusal() *smtp.Reply {
 	case f&smtp.NUL != 0:
 		text = "the message has a NUL octet"
 	}
-	return &smtp.Reply{Code: 554, Status: "5.6.0", Lines: []string{text}}
+	return smtp.NewReply(554, "5.6.0", text)
 }
 
 // readAway goes to the end of the content, or of the present chunk, after the Session has returned. It gives up when

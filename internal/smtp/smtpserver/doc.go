@@ -1,4 +1,4 @@
-// Package smtpserver is the receiving engine: it speaks ESMTP (RFC 5321) over a net.Conn and asks a Session what to
+// Package smtpserver is the receiving engine. It speaks ESMTP (RFC 5321) over a net.Conn and asks a Session what to
 // answer. It knows no policy: who may send, which recipients exist and what becomes of the content is the Session's.
 //
 //	Server.Serve   accept, count connections, one goroutine each

@@ -158,5 +158,5 @@ func (c *Conn) contentLost(err error) {
 
 // tooBig is the answer to a message over the limit (RFC 1870 §6.1, §6.3).
 func (s *Server) tooBig() *smtp.Reply {
-	return &smtp.Reply{Code: 552, Status: "5.3.4", Lines: []string{"the message is larger than this server takes"}}
+	return smtp.NewReply(552, "5.3.4", "the message is larger than this server takes")
 }

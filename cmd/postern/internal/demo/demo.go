@@ -162,7 +162,7 @@ func (d *Cmd) watch(ctx context.Context, w *World, client *api.Client, board *bo
 			board.say("law.test has renewed its certificate")
 		}
 		var traces []trace.Delivery
-		for t, err := range client.Traces(ctx, admin.Query{}) {
+		for t, err := range client.Traces(ctx, trace.Query{}) {
 			if err != nil {
 				return err
 			}

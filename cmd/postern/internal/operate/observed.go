@@ -7,8 +7,8 @@ import (
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/past"
 )
 
 // policiesObservedCmd lists what would have waited.
@@ -20,8 +20,8 @@ type policiesObservedCmd struct {
 
 // Run lists. With --json it is one object.
 func (c *policiesObservedCmd) Run(a *cli.App) error {
-	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.Observed, error) {
-		return client.Observed(a.Ctx, admin.ObservedRequest{Domain: c.Domain, Days: c.Days})
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (past.Observed, error) {
+		return client.Observed(a.Ctx, past.ObservedRequest{Domain: c.Domain, Days: c.Days})
 	})
 	if err != nil {
 		return err

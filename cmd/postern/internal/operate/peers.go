@@ -9,8 +9,8 @@ import (
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/servers"
 	"postern/internal/smtp"
 )
 
@@ -71,7 +71,7 @@ func (c *peersListCmd) Run(a *cli.App) error {
 	return nil
 }
 
-func peerName(p *admin.Peer) string {
+func peerName(p *servers.Peer) string {
 	if p.Host == "" {
 		return p.IP
 	}
@@ -79,7 +79,7 @@ func peerName(p *admin.Peer) string {
 }
 
 // peerTLS is how a server stands, in one word.
-func peerTLS(p *admin.Peer) string {
+func peerTLS(p *servers.Peer) string {
 	switch {
 	case p.LostAt != nil:
 		return "LOST"
@@ -99,9 +99,9 @@ type peersShowCmd struct {
 
 // Run shows.
 func (c *peersShowCmd) Run(a *cli.App) error {
-	list := func(client *api.Client) iter.Seq2[admin.Peer, error] { return client.Peers(a.Ctx, c.Name, 0) }
+	list := func(client *api.Client) iter.Seq2[servers.Peer, error] { return client.Peers(a.Ctx, c.Name, 0) }
 	gap := ""
-	n, err := remote.List(a, &c.Gateway, list, func(p *admin.Peer) {
+	n, err := remote.List(a, &c.Gateway, list, func(p *servers.Peer) {
 		fmt.Fprint(a.Stdout, gap)
 		showPeer(a, p)
 		gap = "\n"
@@ -112,7 +112,7 @@ func (c *peersShowCmd) Run(a *cli.App) error {
 	return err
 }
 
-func showPeer(a *cli.App, p *admin.Peer) {
+func showPeer(a *cli.App, p *servers.Peer) {
 	fmt.Fprintf(a.Stdout, "%s %s\n", smtp.Printable(peerName(p), 255), p.IP+" port "+strconv.Itoa(int(p.Port)))
 	a.Detail("  ", "TLS", peerTLS(p))
 	if p.LostAt != nil {
@@ -155,8 +155,8 @@ type peersForgetCmd struct {
 
 // Run forgets.
 func (c *peersForgetCmd) Run(a *cli.App) error {
-	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ForgetResult, error) {
-		return client.ForgetPeers(a.Ctx, admin.ForgetRequest{Names: c.Name})
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (servers.ForgetResult, error) {
+		return client.ForgetPeers(a.Ctx, servers.ForgetRequest{Names: c.Name})
 	})
 	if err != nil {
 		return err

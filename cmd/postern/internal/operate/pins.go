@@ -9,8 +9,8 @@ import (
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/mailhosts"
 	"postern/internal/policy/mxpins"
 )
 
@@ -44,7 +44,7 @@ type peersApproveCmd struct {
 // Run approves. Nothing new to approve is exit code 1: what was wanted was not there.
 func (c *peersApproveCmd) Run(a *cli.App) error {
 	if len(c.Name) == 0 {
-		out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.Candidates, error) {
+		out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (mailhosts.Candidates, error) {
 			return client.Candidates(a.Ctx, c.Domain)
 		})
 		if err != nil {
@@ -52,8 +52,8 @@ func (c *peersApproveCmd) Run(a *cli.App) error {
 		}
 		return c.list(a, &out)
 	}
-	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ApproveResult, error) {
-		return client.Approve(a.Ctx, admin.ApproveRequest{Domain: c.Domain, Names: c.Name, Rule: c.Rule})
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (mailhosts.ApproveResult, error) {
+		return client.Approve(a.Ctx, mailhosts.ApproveRequest{Domain: c.Domain, Names: c.Name, Rule: c.Rule})
 	})
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (c *peersApproveCmd) Run(a *cli.App) error {
 }
 
 // list shows what could be approved. It is exit code 1: nothing was approved.
-func (c *peersApproveCmd) list(a *cli.App, out *admin.Candidates) error {
+func (c *peersApproveCmd) list(a *cli.App, out *mailhosts.Candidates) error {
 	if c.JSON {
 		if err := a.Object(out); err != nil {
 			return err
@@ -105,7 +105,7 @@ func (c *peersApproveCmd) list(a *cli.App, out *admin.Candidates) error {
 		"postern peers pins "+out.Domain, cli.ExitShort)
 }
 
-func showCandidate(a *cli.App, k *admin.Candidate) {
+func showCandidate(a *cli.App, k *mailhosts.Candidate) {
 	fmt.Fprintln(a.Stdout, k.Name)
 	now := "none of its hosts"
 	if len(k.Hosts) > 0 {
@@ -134,8 +134,8 @@ type peersUnpinCmd struct {
 
 // Run forgets.
 func (c *peersUnpinCmd) Run(a *cli.App) error {
-	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.UnpinResult, error) {
-		return client.Unpin(a.Ctx, admin.UnpinRequest{Domain: c.Domain, Rule: c.Rule})
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (mailhosts.UnpinResult, error) {
+		return client.Unpin(a.Ctx, mailhosts.UnpinRequest{Domain: c.Domain, Rule: c.Rule})
 	})
 	if err != nil {
 		return err

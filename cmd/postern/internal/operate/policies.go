@@ -8,8 +8,8 @@ import (
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/policies"
 )
 
 // PoliciesCmd is the verb about what recipients' domains publish.
@@ -63,7 +63,7 @@ type policiesShowCmd struct {
 
 // Run shows. The exit code is 1 where no policy is kept.
 func (c *policiesShowCmd) Run(a *cli.App) error {
-	p, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.PolicyKept, error) { return client.Policy(a.Ctx, c.Domain, true) })
+	p, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (policies.PolicyKept, error) { return client.Policy(a.Ctx, c.Domain, true) })
 	if err != nil {
 		return err
 	}
@@ -78,14 +78,14 @@ type policiesRefreshCmd struct {
 
 // Run asks. The exit code is 1 where no policy counts afterwards.
 func (c *policiesRefreshCmd) Run(a *cli.App) error {
-	p, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.PolicyKept, error) { return client.RefreshPolicy(a.Ctx, c.Domain) })
+	p, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (policies.PolicyKept, error) { return client.RefreshPolicy(a.Ctx, c.Domain) })
 	if err != nil {
 		return err
 	}
 	return tellPolicy(a, &p, c.JSON)
 }
 
-func tellPolicy(a *cli.App, p *admin.PolicyKept, json bool) error {
+func tellPolicy(a *cli.App, p *policies.PolicyKept, json bool) error {
 	if json {
 		if err := a.Object(p); err != nil {
 			return err
@@ -99,7 +99,7 @@ func tellPolicy(a *cli.App, p *admin.PolicyKept, json bool) error {
 	return nil
 }
 
-func showPolicy(a *cli.App, p *admin.PolicyKept) {
+func showPolicy(a *cli.App, p *policies.PolicyKept) {
 	fmt.Fprintln(a.Stdout, p.Domain)
 	if p.Mode == "" {
 		a.Detail("  ", "Policy", "none is kept")
@@ -129,7 +129,7 @@ func showPolicy(a *cli.App, p *admin.PolicyKept) {
 	}
 }
 
-func recordText(r *admin.PolicyRecord, p *admin.PolicyKept) string {
+func recordText(r *policies.PolicyRecord, p *policies.PolicyKept) string {
 	switch {
 	case r.Fault != "":
 		return r.Fault + ": " + r.FaultText
@@ -147,7 +147,9 @@ type policiesForgetCmd struct {
 
 // Run forgets.
 func (c *policiesForgetCmd) Run(a *cli.App) error {
-	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.PolicyForgotten, error) { return client.ForgetPolicy(a.Ctx, c.Domain) })
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (policies.PolicyForgotten, error) {
+		return client.ForgetPolicy(a.Ctx, c.Domain)
+	})
 	if err != nil {
 		return err
 	}

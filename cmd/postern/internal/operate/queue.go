@@ -15,9 +15,9 @@ import (
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
 	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/queue"
 )
 
@@ -68,15 +68,15 @@ func (q *queueListCmd) Run(a *cli.App) error {
 	defer client.Close()
 	states := q.State
 	if len(states) == 0 {
-		states = admin.Waiting()
+		states = trace.WaitingStates()
 	}
 	print, finish := waitingRows(a, q.JSON)
 	if q.Summary {
 		print, finish = summaryRows(a, q.JSON)
 	}
 	domains, messages := q.split()
-	base := admin.Query{States: states, Reason: q.Reason, Rule: q.Rule, Limit: q.Limit}
-	var queries []admin.Query
+	base := trace.Query{States: states, Reason: q.Reason, Rule: q.Rule, Limit: q.Limit}
+	var queries []trace.Query
 	if len(messages) > 0 || len(domains) == 0 {
 		one := base
 		one.Messages = messages
@@ -191,7 +191,7 @@ type queueShowCmd struct {
 
 // Run shows.
 func (q *queueShowCmd) Run(a *cli.App) error {
-	return showTraces(a, &q.Gateway, admin.Query{Messages: q.Message}, "there is no message "+q.Message[0])
+	return showTraces(a, &q.Gateway, trace.Query{Messages: q.Message}, "there is no message "+q.Message[0])
 }
 
 type queueRetryCmd struct {
@@ -201,25 +201,25 @@ type queueRetryCmd struct {
 
 // Run retries.
 func (q *queueRetryCmd) Run(a *cli.App) error {
-	r := admin.ActRequest{Kind: queue.Retry, All: len(q.Names) == 0}
+	r := waiting.ActRequest{Kind: queue.Retry, All: len(q.Names) == 0}
 	return act(a, &q.Gateway, &q.names, r)
 }
 
-// waiting is how long an action waits for what is being sent.
-type waiting struct {
+// patience is how long an action waits for what is being sent.
+type patience struct {
 	Wait int `placeholder:"SECONDS" help:"Wait so long for mail that is being sent, and tell how it ended; at most 60."`
 }
 
 type queueHoldCmd struct {
 	remote.Gateway
 	names
-	waiting
+	patience
 	All bool `help:"Everything that waits."`
 }
 
 // Run holds.
 func (q *queueHoldCmd) Run(a *cli.App) error {
-	return act(a, &q.Gateway, &q.names, admin.ActRequest{Kind: queue.Hold, All: q.All, Wait: q.Wait})
+	return act(a, &q.Gateway, &q.names, waiting.ActRequest{Kind: queue.Hold, All: q.All, Wait: q.Wait})
 }
 
 type queueReleaseCmd struct {
@@ -232,29 +232,29 @@ type queueReleaseCmd struct {
 
 // Run releases.
 func (q *queueReleaseCmd) Run(a *cli.App) error {
-	return act(a, &q.Gateway, &q.names, admin.ActRequest{Kind: queue.Release, All: q.All || q.Rejudge && len(q.Names) == 0,
+	return act(a, &q.Gateway, &q.names, waiting.ActRequest{Kind: queue.Release, All: q.All || q.Rejudge && len(q.Names) == 0,
 		Lower: q.Lower, Rejudge: q.Rejudge})
 }
 
 type queueCancelCmd struct {
 	remote.Gateway
 	names
-	waiting
+	patience
 	All bool `help:"Everything that waits."`
 }
 
 // Run cancels.
 func (q *queueCancelCmd) Run(a *cli.App) error {
-	return act(a, &q.Gateway, &q.names, admin.ActRequest{Kind: queue.Cancel, All: q.All, Wait: q.Wait})
+	return act(a, &q.Gateway, &q.names, waiting.ActRequest{Kind: queue.Cancel, All: q.All, Wait: q.Wait})
 }
 
 // act sends an action and tells what it did. An action on named mail that changed nothing is exit code 1.
-func act(a *cli.App, to *remote.Gateway, names *names, r admin.ActRequest) error {
+func act(a *cli.App, to *remote.Gateway, names *names, r waiting.ActRequest) error {
 	r.Domains, r.Messages = names.split()
 	if !r.All && len(names.Names) == 0 {
 		return cli.Usage(errors.New("name the domains or messages to "+string(r.Kind)), "`postern queue list` shows them; --all means everything")
 	}
-	out, err := remote.Ask(a, to, func(client *api.Client) (admin.ActResult, error) {
+	out, err := remote.Ask(a, to, func(client *api.Client) (waiting.ActResult, error) {
 		return client.Act(a.Ctx, r)
 	})
 	if err != nil {
@@ -272,7 +272,7 @@ func act(a *cli.App, to *remote.Gateway, names *names, r admin.ActRequest) error
 }
 
 // nothing is the answer when an action on named mail changed nothing, with the action that would have.
-func nothing(r *admin.ActRequest, out admin.ActResult) error {
+func nothing(r *waiting.ActRequest, out waiting.ActResult) error {
 	hint := "`postern queue list` shows what waits"
 	switch {
 	case out.TooLate > 0:
@@ -288,7 +288,7 @@ func nothing(r *admin.ActRequest, out admin.ActResult) error {
 }
 
 // sayActed tells what an action did, and where to look how the rest ends.
-func sayActed(a *cli.App, r *admin.ActRequest, out admin.ActResult) error {
+func sayActed(a *cli.App, r *waiting.ActRequest, out waiting.ActResult) error {
 	said := out.Say(r)
 	_, err := fmt.Fprintln(a.Stdout, said[0])
 	for _, line := range said[1:] {

@@ -8,8 +8,8 @@ import (
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/reports"
 )
 
 // ReportsCmd is the verb about reports on TLS.
@@ -57,7 +57,7 @@ func (c *reportsListCmd) Run(a *cli.App) error {
 }
 
 // reportNote is why a report is where it is, or who has it.
-func reportNote(r *admin.ReportOut) string {
+func reportNote(r *reports.ReportOut) string {
 	if r.Text != "" {
 		return r.Text
 	}
@@ -90,7 +90,7 @@ func (c *reportsShowCmd) Run(a *cli.App) error {
 		if err != nil {
 			return remote.Tell(err)
 		}
-		if r.Of != admin.OfRecipients {
+		if r.Of != reports.OfRecipients {
 			continue
 		}
 		shown++

@@ -9,8 +9,9 @@ import (
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/history/tlsreports"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/reports"
+	"postern/internal/operator/scope"
 )
 
 // reportsReceivedCmd lists the reports of others, or shows one.
@@ -35,7 +36,7 @@ func (c *reportsReceivedCmd) Run(a *cli.App) error {
 	defer client.Close()
 	rows := a.NewTable(cli.Col("ID", 23), cli.Col("DAY", 10), cli.Col("SENDER", 24), cli.Col("SIGNED", 6), cli.Col("SUCCEEDED", 9), cli.Col("FAILED", 6), cli.Col("DOMAINS", 0))
 	shown := 0
-	q := admin.ReceivedQuery{Domain: c.Domain, Sender: c.Sender, Failing: c.Failing, PageRequest: admin.PageRequest{Limit: c.Limit}}
+	q := reports.ReceivedQuery{Domain: c.Domain, Sender: c.Sender, Failing: c.Failing, PageRequest: scope.PageRequest{Limit: c.Limit}}
 	for r, err := range client.ReceivedReports(a.Ctx, q) {
 		if err != nil {
 			return remote.Tell(err)
@@ -71,7 +72,7 @@ func partNames(parts []tlsreports.Part) (out []string) {
 
 // show shows one.
 func (c *reportsReceivedCmd) show(a *cli.App) error {
-	r, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ReceivedDocument, error) { return client.ReceivedReport(a.Ctx, c.ID) })
+	r, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (reports.ReceivedDocument, error) { return client.ReceivedReport(a.Ctx, c.ID) })
 	if err != nil {
 		return err
 	}
@@ -101,7 +102,7 @@ func (c *reportsReceivedCmd) show(a *cli.App) error {
 	return nil
 }
 
-func showReceivedPolicy(a *cli.App, p *admin.ReceivedPolicy) {
+func showReceivedPolicy(a *cli.App, p *reports.ReceivedPolicy) {
 	fmt.Fprintf(a.Stdout, "  %s (%s): %d sessions succeeded, %d failed\n", cmp.Or(p.Domain, "no domain"), cmp.Or(p.Type, "no type"), p.Succeeded, p.Failed)
 	for i := range p.Failures {
 		f := &p.Failures[i]
@@ -139,7 +140,7 @@ type reportsFailuresCmd struct {
 
 // Run tells. The exit code is 1 where somebody whose signature holds could not reach us.
 func (c *reportsFailuresCmd) Run(a *cli.App) error {
-	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ReceivedSummary, error) { return client.TLSFailures(a.Ctx, c.Days) })
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (reports.ReceivedSummary, error) { return client.TLSFailures(a.Ctx, c.Days) })
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,10 @@ import (
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/mail"
+	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/waiting"
 	"postern/internal/policy/rules"
 )
 
@@ -191,7 +193,7 @@ func saySurplus(a *cli.App, out *admin.ApplyResult, asked bool) {
 }
 
 // sayWaiting tells of waiting mail that holds more than what demands now, and how that is changed.
-func sayWaiting(a *cli.App, w admin.Surplus, what, change string) {
+func sayWaiting(a *cli.App, w waiting.Surplus, what, change string) {
 	if w.Deliveries == 0 {
 		return
 	}
@@ -319,7 +321,7 @@ func (c *rulesExplainCmd) ask(a *cli.App, q admin.ExplainRequest) (admin.Explana
 		}
 	}
 	out, err := admin.ExplainWith(set, q, own, time.Now())
-	if errors.Is(err, admin.ErrBadRequest) {
+	if errors.Is(err, access.ErrBadRequest) {
 		return out, cli.Usage(err, "")
 	}
 	return out, err

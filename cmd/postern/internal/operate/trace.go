@@ -11,7 +11,6 @@ import (
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/attempt"
 	"postern/internal/mail"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
 	"postern/internal/operator/trace"
 )
@@ -37,7 +36,7 @@ type TraceCmd struct {
 
 // Run prints the deliveries.
 func (c *TraceCmd) Run(a *cli.App) error {
-	q := admin.Query{Sender: c.Sender, Recipient: c.Recipient, Messages: c.Message, MessageID: c.MessageID, States: c.State,
+	q := trace.Query{Sender: c.Sender, Recipient: c.Recipient, Messages: c.Message, MessageID: c.MessageID, States: c.State,
 		Reason: c.Reason, Rule: c.Rule, Requires: c.Requires, Reached: c.Reached, Host: c.Host, Limit: c.Limit}
 	var err error
 	now := time.Now()
@@ -54,7 +53,7 @@ func (c *TraceCmd) Run(a *cli.App) error {
 }
 
 // listTraces prints one row for each delivery.
-func listTraces(a *cli.App, r *remote.Gateway, q admin.Query) error {
+func listTraces(a *cli.App, r *remote.Gateway, q trace.Query) error {
 	rows := a.NewTable(cli.Col("MESSAGE", 16), cli.Col("ACCEPTED", 11), cli.Col("STATE", 9), cli.Col("TO", 0), cli.Col("PROTECTION OR REASON", 22))
 	n, err := remote.List(a, r, tracesOf(a, q), func(t *trace.Delivery) {
 		rows.Row(t.Message, cli.ShortClock(t.AcceptedAt), t.State, t.To, why(t))
@@ -66,7 +65,7 @@ func listTraces(a *cli.App, r *remote.Gateway, q admin.Query) error {
 }
 
 // showTraces prints deliveries in full. None at all is exit code 1.
-func showTraces(a *cli.App, r *remote.Gateway, q admin.Query, none string) error {
+func showTraces(a *cli.App, r *remote.Gateway, q trace.Query, none string) error {
 	message := ""
 	n, err := remote.List(a, r, tracesOf(a, q), func(t *trace.Delivery) {
 		if t.Message != message {
@@ -82,7 +81,7 @@ func showTraces(a *cli.App, r *remote.Gateway, q admin.Query, none string) error
 }
 
 // tracesOf asks for deliveries.
-func tracesOf(a *cli.App, q admin.Query) func(*api.Client) iter.Seq2[trace.Delivery, error] {
+func tracesOf(a *cli.App, q trace.Query) func(*api.Client) iter.Seq2[trace.Delivery, error] {
 	return func(client *api.Client) iter.Seq2[trace.Delivery, error] { return client.Traces(a.Ctx, q) }
 }
 

@@ -18,6 +18,8 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/hindsight"
+	"postern/internal/operator/live"
+	"postern/internal/operator/mailhosts"
 	"postern/internal/policy"
 	"postern/internal/policy/revoke"
 	"postern/internal/queue"
@@ -42,23 +44,23 @@ func (g *Gateway) administration() admin.Config {
 }
 
 // unprotected lists the own clients that handed in without TLS what rules force onward.
-func (g *Gateway) unprotected(since time.Time) (out []admin.Unprotected) {
+func (g *Gateway) unprotected(since time.Time) (out []live.Unprotected) {
 	for _, f := range g.clients.Forced(since) {
 		first, last := f.Since.UTC(), f.Last.UTC()
-		out = append(out, admin.Unprotected{Client: f.Client.String(), Since: &first, Last: &last, Messages: f.Messages,
+		out = append(out, live.Unprotected{Client: f.Client.String(), Since: &first, Last: &last, Messages: f.Messages,
 			Message: f.Message, Rules: f.Rules})
 	}
 	return out
 }
 
 // mailHosts finds the mail hosts of a domain, asking DNS afresh.
-func (g *Gateway) mailHosts(ctx context.Context, d mail.Domain) (admin.MailHosts, error) {
+func (g *Gateway) mailHosts(ctx context.Context, d mail.Domain) (mailhosts.MailHosts, error) {
 	g.resolver.Forget()
 	plan, problem := g.rules.Now().Table.Plan(ctx, d)
 	if problem != nil {
-		return admin.MailHosts{}, problem
+		return mailhosts.MailHosts{}, problem
 	}
-	out := admin.MailHosts{ByAdmin: plan.ByAdmin}
+	out := mailhosts.MailHosts{ByAdmin: plan.ByAdmin}
 	for i := range plan.Hops {
 		out.Hosts = append(out.Hosts, plan.Hops[i].Host)
 	}

@@ -42,6 +42,7 @@ import (
 	"postern/internal/history/traffic"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
 	"postern/internal/platform/ram"
 	"postern/internal/policy/certcheck/roots"
 	"postern/internal/policy/mxpins"
@@ -69,7 +70,7 @@ type Gateway struct {
 	received *tlsreports.Book    // reports of others
 	box      *reportbox.Box      // takes them
 	shown    *certstore.Keeper   // certificates of servers
-	pulse    admin.Pulse
+	pulse    live.Pulse
 	roots    *roots.Store
 	resolver *resolver.Resolver
 	revoke   *revoke.Checker

@@ -18,7 +18,7 @@ import (
 	"postern/internal/history/inbound"
 	"postern/internal/history/tlscounts"
 	"postern/internal/mail"
-	"postern/internal/operator/admin"
+	"postern/internal/operator/reports"
 	"postern/internal/queue"
 )
 
@@ -43,8 +43,8 @@ func (g *Gateway) reportsTLS(key crypto.Signer) *tlsreport.Sender {
 }
 
 // reporting is what an administrator sees of it.
-func (g *Gateway) reporting() *admin.Reporting {
-	return &admin.Reporting{Counts: tlscounts.NewBook(g.store), States: tlsreport.NewStates(g.store), Author: rooms.ReportAuthor(g.cfg), Sends: g.cfg.TLSRPT.Sends()}
+func (g *Gateway) reporting() *reports.Reporting {
+	return &reports.Reporting{Counts: tlscounts.NewBook(g.store), States: tlsreport.NewStates(g.store), Author: rooms.ReportAuthor(g.cfg), Sends: g.cfg.TLSRPT.Sends()}
 }
 
 // remembersStrangers makes what remembers for some days how strangers spoke to us.
@@ -89,6 +89,6 @@ func (g *Gateway) posted(ctx context.Context, document []byte, client netip.Addr
 }
 
 // receivedReports is what an administrator sees of them.
-func (g *Gateway) receivedReports() *admin.ReceivedReports {
-	return &admin.ReceivedReports{Book: g.received, Sessions: inbound.NewBook(g.store)}
+func (g *Gateway) receivedReports() *reports.ReceivedReports {
+	return &reports.ReceivedReports{Book: g.received, Sessions: inbound.NewBook(g.store)}
 }

@@ -6,8 +6,9 @@ import (
 	"postern/cmd/postern/internal/cli"
 	"postern/internal/check"
 	"postern/internal/mail"
-	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
+	"postern/internal/operator/trace"
+	"postern/internal/operator/waiting"
 	"postern/internal/queue"
 )
 
@@ -32,14 +33,14 @@ func (w *waker) tell(ctx context.Context, r *check.Report) {
 	if w.off || err != nil || !passes(r) || !w.waits(ctx, domain) {
 		return
 	}
-	if _, err := w.client.Act(ctx, admin.ActRequest{Kind: queue.Retry, Domains: []string{domain.String()}}); err != nil {
+	if _, err := w.client.Act(ctx, waiting.ActRequest{Kind: queue.Retry, Domains: []string{domain.String()}}); err != nil {
 		w.off = true
 	}
 }
 
 // waits reports whether mail for the domain waits for its site.
 func (w *waker) waits(ctx context.Context, domain mail.Domain) bool {
-	for t, err := range w.client.Traces(ctx, admin.Query{Domain: domain.String(), States: []string{"queued"}, Limit: 1}) {
+	for t, err := range w.client.Traces(ctx, trace.Query{Domain: domain.String(), States: []string{"queued"}, Limit: 1}) {
 		if err != nil {
 			w.off = true
 			return false

@@ -8,7 +8,7 @@ import (
 
 	"postern/internal/history/inbound"
 	"postern/internal/history/tlsreports"
-	"postern/internal/operator/admin"
+	"postern/internal/operator/reports"
 	"postern/internal/policy/tlsrpt"
 )
 
@@ -20,9 +20,9 @@ const (
 )
 
 // reports stores them.
-func (w *world) reports() *admin.ReceivedReports {
+func (w *world) reports() *reports.ReceivedReports {
 	w.t.Helper()
-	out := &admin.ReceivedReports{Book: tlsreports.NewBook(w.s, tlsreports.Room{}), Sessions: inbound.NewBook(w.s)}
+	out := &reports.ReceivedReports{Book: tlsreports.NewBook(w.s, tlsreports.Room{}), Sessions: inbound.NewBook(w.s)}
 	now := time.Now()
 	for i, domains := range [][]string{{Domain}, {Domain, "zebra.test"}, {"zebra.test"}} {
 		who := "reporter"

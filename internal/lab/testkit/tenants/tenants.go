@@ -22,6 +22,8 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
+	"postern/internal/operator/live"
+	"postern/internal/operator/mailhosts"
 	"postern/internal/policy"
 	"postern/internal/policy/mxpins"
 	"postern/internal/queue"
@@ -69,14 +71,14 @@ names = ["zebra-name.test"]
 `
 
 // Config is a gateway with the mail of both tenants.
-func Config(t testing.TB) (admin.Config, *memstore.Store, *admin.Pulse) {
+func Config(t testing.TB) (admin.Config, *memstore.Store, *live.Pulse) {
 	t.Helper()
 	w := &world{t: t, s: memstore.New()}
 	keeper := backlog.Keeper(t, w.s, route.Own{Domain: mail.MustDomain(Domain), To: hosts(t, "apple-host.test")},
 		route.Own{Domain: mail.MustDomain("third.test"), To: hosts(t, "zebra-host.test")}, route.Own{Domain: mail.MustDomain("zebra.test"), To: hosts(t, "zebra-host.test")})
 	w.mail()
 	w.besides()
-	pulse := &admin.Pulse{}
+	pulse := &live.Pulse{}
 	cfg := admin.Config{Store: w.s, Ledger: w.s, Rules: keeper, Peers: known{}, Pins: mxpins.NewBook(w.s), Traffic: traffic.NewBook(w.s),
 		Certs: certstore.NewBook(w.s), Received: w.reports(), Pulse: pulse, Checker: checker{},
 		Settings: settings, Certificates: certificates, Hostname: "gw.test", Version: "test", StartedAt: backlog.Noon,
@@ -84,11 +86,11 @@ func Config(t testing.TB) (admin.Config, *memstore.Store, *admin.Pulse) {
 			return admin.ReloadResult{}, errors.New("zebra.pem cannot be read")
 		},
 		Problem: func() error { return errors.New("the disk of zebra is full") },
-		MailHosts: func(context.Context, mail.Domain) (admin.MailHosts, error) {
-			return admin.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.zebrapartner.test")}}, nil
+		MailHosts: func(context.Context, mail.Domain) (mailhosts.MailHosts, error) {
+			return mailhosts.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.zebrapartner.test")}}, nil
 		},
-		Unprotected: func(time.Time) []admin.Unprotected {
-			return []admin.Unprotected{{Client: "zebra-app.test", Rules: []string{"zebra-rule"}, Message: string(Theirs)}}
+		Unprotected: func(time.Time) []live.Unprotected {
+			return []live.Unprotected{{Client: "zebra-app.test", Rules: []string{"zebra-rule"}, Message: string(Theirs)}}
 		}}
 	if _, err := admin.New(cfg).For(access.Root("zebra-admin")).ApplyRules(context.Background(), admin.ApplyRequest{Name: "zebra.toml", Text: Rules}); err != nil {
 		t.Fatal(err)

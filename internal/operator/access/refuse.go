@@ -1,0 +1,25 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+)
+
+// How a request is refused, whoever asks for what.
+var (
+	// ErrForbidden: the principal may not do this, or not for this mail.
+	ErrForbidden = errors.New("you may not do this")
+	// ErrStale: the action is dangerous and the proof of who asks is too old; prove it again.
+	ErrStale = errors.New("prove again who you are")
+	// ErrNotFound: there is no such thing, or none that the principal may see; the two are not told apart.
+	ErrNotFound = errors.New("there is no such thing")
+	// ErrWho: a change was asked for without saying who asks.
+	ErrWho = errors.New("a change needs to say who asks for it")
+	// ErrBadRequest is wrapped by every error about the request itself.
+	ErrBadRequest = errors.New("the request cannot be meant")
+)
+
+// BadRequest is an error about the request itself, in the words of fmt.Errorf.
+func BadRequest(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrBadRequest}, args...)...)
+}
