@@ -32,6 +32,10 @@ type Config struct {
 	Sink    event.Sink
 	// Others are the other gateways of the store; nil says that there are none.
 	Others Others
+	// Overlooked returns, with Others, sites at which something is due that nobody has claimed, because a gateway was
+	// told of it that is busy, or gone. It is asked every second and so costs little; nil returns none. Of the same
+	// site it may tell again and again.
+	Overlooked func(ctx context.Context) ([]queue.SiteKey, error)
 	// Book keeps which names of mail hosts are known; nil remembers none.
 	Book *mxpins.Book
 
