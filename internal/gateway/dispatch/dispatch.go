@@ -30,10 +30,12 @@ type Config struct {
 	// InForce returns what is in force now. While its View has an error nothing is sent.
 	InForce func() *inforce.View
 	Sink    event.Sink
-	// Others are the other gateways of the store; nil says that there are none. Neglected lists sites where something
-	// has been due since a time and no gateway has claimed it; nil lists none.
-	Others    Others
-	Neglected func(ctx context.Context, since, now time.Time, limit int) ([]queue.Site, error)
+	// Others are the other gateways of the store; nil says that there are none.
+	Others Others
+	// Overlooked returns, with Others, sites at which something is due that nobody has claimed, because a gateway was
+	// told of it that is busy, or gone. It is asked every second and so costs little; nil returns none. Of the same
+	// site it may tell again and again.
+	Overlooked func(ctx context.Context) ([]queue.SiteKey, error)
 	// Book keeps which names of mail hosts are known; nil remembers none.
 	Book *mxpins.Book
 
@@ -165,7 +167,6 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	chores.Go(func() { d.tidyLoop(ctx) })
 	chores.Go(func() { d.changeLoop(ctx) })
 	chores.Go(func() { d.othersLoop(ctx) })
-	chores.Go(func() { d.neglectedLoop(ctx) })
 	err := d.loop(ctx, sending)
 	end()
 	stop := time.AfterFunc(d.cfg.Grace, cut)

@@ -126,7 +126,7 @@ const (
 	othersStep  = 1000
 )
 
-// othersLoop has sites tried at once that passed at another gateway.
+// othersLoop has sites tried at once that passed at another gateway, and those that others do not get to.
 func (d *Dispatcher) othersLoop(ctx context.Context) {
 	if d.cfg.Others == nil {
 		return
@@ -139,7 +139,10 @@ func (d *Dispatcher) othersLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			d.hearPassed(ctx, known)
+			if d.live() {
+				d.hearPassed(ctx, known)
+				d.takeOver(ctx)
+			}
 		}
 	}
 }
@@ -170,6 +173,24 @@ func (d *Dispatcher) hearPassed(ctx context.Context, known map[queue.SiteKey]boo
 			d.Kick(ctx, passed...)
 		}
 	}
+}
+
+// takeOver has sites worked at that others have overlooked. Whose mail it is shows when it is claimed.
+func (d *Dispatcher) takeOver(ctx context.Context) {
+	if d.cfg.Overlooked == nil {
+		return
+	}
+	sites, err := d.cfg.Overlooked(ctx)
+	if err != nil || len(sites) == 0 {
+		return // asked again soon
+	}
+	d.mu.Lock()
+	now := d.now()
+	for _, s := range sites {
+		d.sched.Added(string(s), now, schedule.Origin{})
+	}
+	d.mu.Unlock()
+	d.reschedule()
 }
 
 // failing are the sites that are known here as failing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -134,6 +135,7 @@ func joined(w *world, n int) *cluster {
 		go func() { node.Run(ctx); ended <- struct{}{} }()
 		time.Sleep(time.Second)
 		cfg := w.cfg
+		cfg.Overlooked = w.overlooked
 		cfg.Others, cfg.Worker, cfg.Lease, cfg.Seed = node, fmt.Sprint("gw", i), 30*time.Second, uint64(i)
 		d := dispatch.New(cfg)
 		go func() {
@@ -147,6 +149,17 @@ func joined(w *world, n int) *cluster {
 	}
 	time.Sleep(time.Second)
 	return c
+}
+
+// overlooked lists the sites at which something is due that nobody has claimed.
+func (w *world) overlooked(ctx context.Context) (out []queue.SiteKey, _ error) {
+	now := time.Now()
+	for rec, err := range w.store.List(ctx, queue.Filter{States: []queue.State{queue.Queued}, Brief: true}) {
+		if key := queue.NewSiteKey(rec.NextHop, rec.Requirement); err == nil && !rec.Due.After(now) && !slices.Contains(out, key) {
+			out = append(out, key)
+		}
+	}
+	return out, nil
 }
 
 // accept queues a message of which every gateway is told.
@@ -214,7 +227,7 @@ func TestARepairWinsEverywhereWithinTwoSeconds(t *testing.T) {
 			for i := range 40 {
 				c.accept(fmt.Sprintf("dr%d@clinic.test", i))
 			}
-			time.Sleep(time.Hour)
+			time.Sleep(10 * time.Minute)
 			w.clinic.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.clinic.test"}}), Before: func(verb string) {
 				if verb == "." {
 					time.Sleep(100 * time.Millisecond)
@@ -234,4 +247,35 @@ func TestARepairWinsEverywhereWithinTwoSeconds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhatAGatewayHadInHandGoesOnElsewhere: it stopped with everything that only it knew of; another delivers all of
+// it, each message once.
+func TestWhatAGatewayHadInHandGoesOnElsewhere(t *testing.T) {
+	story(t, func(w *world) {
+		c := joined(w, 2)
+		defer c.close()
+		w.shop.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.shop.test"}}), Before: func(verb string) {
+			if verb == "EHLO" {
+				time.Sleep(time.Minute)
+			}
+		}})
+		for i := range 40 { // the first alone is told of them
+			var s *queue.Submission
+			w.accept("a@example.test", func(x *queue.Submission) { s = x }, fmt.Sprintf("x%d@shop.test", i))
+			c.all[0].Wake(&s.Message, queue.NewSiteKey(s.Deliveries[0].NextHop, s.Deliveries[0].Requirement), s.Deliveries[0].Due)
+		}
+		time.Sleep(5 * time.Second)
+		c.off[0]()
+		w.shop.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.shop.test"}})})
+		time.Sleep(2 * time.Minute)
+		for _, rec := range w.records(queue.Ordinary) {
+			if rec.State != queue.Delivered {
+				t.Errorf("%s is %v", rec.Recipient.Address, rec.State)
+			}
+		}
+		if n := len(w.shop.Messages()); n != 40 {
+			t.Errorf("%d messages", n)
+		}
+	})
 }

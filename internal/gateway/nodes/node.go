@@ -83,6 +83,14 @@ func New(cfg Config) *Node {
 // alone reports whether no others can be there. A nil Node is alone too.
 func (n *Node) alone() bool { return n == nil || n.cfg.Registry == nil }
 
+// Session names this process among all that ever shared the store: it is what the store asks for when mail is accepted.
+func (n *Node) Session() string {
+	if n == nil {
+		return ""
+	}
+	return n.cfg.Session
+}
+
 // State is how this gateway stands, by its own clocks.
 func (n *Node) State() State {
 	if n.alone() {

@@ -3,6 +3,7 @@ package nodes_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -251,13 +252,15 @@ func TestWhereTheStoreIsAwayNobodySaysThatAChangeHolds(t *testing.T) {
 func TestAGatewayThatIsBehindJudgesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := nodeboard.New()
-		view, fails := nodes.Mark{Rules: 1, Number: 1}, true
-		n := nodes.New(nodes.Config{Registry: b, Session: "x", Name: "x", Lease: lease, InForce: func() nodes.Mark { return view },
+		var view atomic.Pointer[nodes.Mark]
+		var works atomic.Bool
+		view.Store(&nodes.Mark{Rules: 1, Number: 1})
+		n := nodes.New(nodes.Config{Registry: b, Session: "x", Name: "x", Lease: lease, InForce: func() nodes.Mark { return *view.Load() },
 			Reload: func(context.Context) error {
-				if fails {
+				if !works.Load() {
 					return errors.New("the disk is on fire")
 				}
-				view = nodes.Mark{Rules: 2, Number: 2}
+				view.Store(&nodes.Mark{Rules: 2, Number: 2})
 				return nil
 			}})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -276,7 +279,7 @@ func TestAGatewayThatIsBehindJudgesNothing(t *testing.T) {
 		if _, err := n.Begin(ctx); !errors.Is(err, nodes.ErrBehind) || time.Since(began) > 5*time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
-		go func() { wait(2 * time.Second); fails = false }()
+		go func() { wait(2 * time.Second); works.Store(true) }()
 		end, err := n.Begin(ctx) // waits until they are read
 		if err != nil {
 			t.Fatal(err)

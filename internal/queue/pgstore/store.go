@@ -56,6 +56,7 @@ type Store struct {
 	// is settled.
 	accepts, claims, settles, others *writer
 
+	rests atomic.Int64   // until when Overlooked answers nothing, ns
 	calls sync.WaitGroup // running methods
 	loops sync.WaitGroup // of the writers
 	// sweeper calls a writer; stop ends it.

@@ -145,6 +145,8 @@ func (w *world) step() {
 		w.kicked[site] = true
 	case 1:
 		w.broken[site] = !w.broken[site]
+	case 7:
+		w.elsewhere(site)
 	case 2, 3, 4, 5, 6:
 		due := w.now.Add(time.Duration(w.random.Int64N(int64(10*time.Minute))) - 2*time.Minute)
 		w.waiting[site] = append(w.waiting[site], due)
@@ -160,6 +162,28 @@ func (w *world) step() {
 	}
 	w.startAll()
 	w.pass()
+}
+
+// elsewhere has another gateway find that a site fails at which a worker is.
+func (w *world) elsewhere(site string) {
+	if n, _ := w.at(site); n == 0 {
+		return
+	}
+	found := State{Failures: w.random.IntN(4), RetryAt: w.now.Add(time.Duration(w.random.Int64N(int64(3 * time.Minute))))}
+	if w.random.IntN(2) == 0 {
+		found.Since = w.now.Add(-time.Hour)
+	}
+	w.s.Elsewhere(site, found, w.now)
+	state := w.state[site]
+	if n := max(found.Failures, 1); n > state.Failures {
+		state.Failures, state.Since = n, w.now
+		if !found.Since.IsZero() {
+			state.Since = found.Since
+		}
+	}
+	state.RetryAt = found.RetryAt
+	w.state[site] = state
+	delete(w.kicked, site)
 }
 
 // back sets the clock back. What waits keeps its time by the old clock, as in a store.

@@ -105,6 +105,7 @@ func (s *Scheduler) Elsewhere(site string, found State, now time.Time) {
 		}
 	}
 	e.retryAt, e.kicked = at(found.RetryAt), false
+	s.take(e) // this news does cost it its turn
 	s.place(e)
 }
 

@@ -133,11 +133,8 @@ func (rs *Reader) site(ctx context.Context, db database.Reader, id int64) (*queu
 	return found, nil
 }
 
-// SiteColumns are what ScanSite reads, for statements that call the table s; SiteWidth of them.
-const (
-	SiteColumns = "s.key, s.next_hop, s.requirement, s.failures, s.since, s.retry_at, s.last"
-	SiteWidth   = 7
-)
+// SiteColumns are what ScanSite reads, for statements that call the table s.
+const SiteColumns = "s.key, s.next_hop, s.requirement, s.failures, s.since, s.retry_at, s.last"
 
 // ScanSite reads the columns of one site, and its counts not.
 func ScanSite(r database.Row) (*queue.Site, error) {

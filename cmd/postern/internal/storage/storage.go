@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/datafolder"
@@ -38,8 +37,8 @@ type Store interface {
 type Opened struct {
 	Store
 	registry *pgnodes.Registry // nil: this gateway stands alone
-	// Neglected lists sites with mail that no gateway is at; nil where this one stands alone.
-	Neglected func(ctx context.Context, since, now time.Time, limit int) ([]queue.Site, error)
+	// Overlooked lists sites with mail that no gateway is at; nil where this one stands alone.
+	Overlooked func(ctx context.Context) ([]queue.SiteKey, error)
 	// Session is that of this process among them.
 	Session string
 }
@@ -58,7 +57,7 @@ func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(err
 	if err != nil {
 		return nil, hint(cfg, err)
 	}
-	return &Opened{Store: shared{s}, registry: s.Nodes(), Session: session, Neglected: s.Neglected}, nil
+	return &Opened{Store: shared{s}, registry: s.Nodes(), Session: session, Overlooked: s.Overlooked}, nil
 }
 
 // hint says what can be done about a database that does not open.
