@@ -239,7 +239,7 @@ func TestCutUnderLoad(t *testing.T) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(40 * time.Millisecond):
+			case <-time.After(150 * time.Millisecond):
 				p.next([]moment{before, after}[i%2], false)
 			}
 		}

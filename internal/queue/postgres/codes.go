@@ -20,6 +20,7 @@ const (
 	lockTimeout   = "55P03"
 	readOnly      = "25006"
 	noRights      = "42501"
+	noTable       = "42P01"
 )
 
 // Code is the SQLSTATE of an error of the server, "" for any other error.
@@ -58,8 +59,9 @@ func Translate(err error) error {
 		return fmt.Errorf("%w (PostgreSQL %s)", queue.ErrFull, code)
 	case "XX001", "XX002":
 		return fmt.Errorf("%w: the database does not hold together (PostgreSQL %s)", queue.ErrDamaged, code)
-	case noRights:
-		return fmt.Errorf("postgres: the role may not do this; grant it what docs say or let it own the schema: %w", err)
+	case noRights, noTable: // a schema that may not be used is passed over
+		return fmt.Errorf("postgres: the role may not do this; let it own the schema, or grant it USAGE on schema and sequences"+
+			" and SELECT, INSERT, UPDATE and DELETE on all tables: %w", err)
 	}
 	return err
 }

@@ -37,7 +37,9 @@ func Parse(url, schema string, readers int) (*Config, error) {
 		c.ConnectTimeout = dialPatience
 	}
 	for name, value := range map[string]string{
-		"search_path":                         schema,
+		"search_path":                         quoted(schema),
+		"default_transaction_isolation":       "read committed",
+		"statement_timeout":                   "0", // whoever asks says how long
 		"application_name":                    "postern",
 		"client_encoding":                     "UTF8",
 		"lock_timeout":                        fmt.Sprint(lockPatience.Milliseconds()),

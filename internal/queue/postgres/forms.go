@@ -28,7 +28,8 @@ const migrating = 0x5073546e
 // newer form with which this release may go on stays as it is. Only one process does this at a time, and one that finds
 // nothing to do needs no right to change tables.
 func Migrate(ctx context.Context, c *Conn, schema string, forms []Form) (err error) {
-	if err := c.Script(ctx, fmt.Sprintf("SELECT pg_advisory_lock(%d)", migrating)); err != nil {
+	// Another may take its time.
+	if err := c.Script(ctx, fmt.Sprintf("SET lock_timeout = 0; SELECT pg_advisory_lock(%d); RESET lock_timeout", migrating)); err != nil {
 		return err
 	}
 	defer func() {
@@ -71,7 +72,7 @@ func formOf(ctx context.Context, c *Conn, schema string) (have, needs int, err e
 		have, needs = int(r.Int(0)), int(r.Int(1))
 		return nil
 	})
-	return have, needs, err
+	return have, needs, Translate(err)
 }
 
 // quoted is a name as an identifier.

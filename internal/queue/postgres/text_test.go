@@ -107,7 +107,7 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	params := c.parsed.ConnConfig.RuntimeParams
-	if params["application_name"] != "gw7" || params["search_path"] != "s" || params["enable_seqscan"] != "off" {
+	if params["application_name"] != "gw7" || params["search_path"] != `"s"` || params["enable_seqscan"] != "off" {
 		t.Errorf("parameters are %v", params)
 	}
 	if c.parsed.ConnConfig.ValidateConnect == nil {

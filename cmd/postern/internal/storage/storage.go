@@ -96,9 +96,6 @@ func (o *Opened) Close() error {
 // shared is a store whose disk is another machine's.
 type shared struct{ *pgstore.Store }
 
-// Takes is for the gateway's lease to say.
-func (shared) Takes() error { return nil }
-
 var errElsewhere = errors.New("the disk is the database's")
 
 // Free is not for this machine to know.
