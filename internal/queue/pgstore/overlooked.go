@@ -23,8 +23,8 @@ const overlooked = `WITH RECURSIVE w AS (
 		ORDER BY d.site, d.due, d.id LIMIT 1) n
 	WHERE coalesce(s.retry_at, 0) <= ?1 LIMIT ?3`
 
-// overlookedMost bounds the sites of one answer, overlookedShare how much of the time is spent on finding them: one part
-// in so many.
+// overlookedMost bounds the sites of one answer, overlookedShare how much of the time is spent on finding them: one
+// part in so many.
 const (
 	overlookedMost  = 1000
 	overlookedShare = 20

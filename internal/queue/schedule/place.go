@@ -36,7 +36,8 @@ func (p *Place) Lingers() bool { return p.idle }
 
 // start makes a place of part k for a worker at e.
 func (s *Scheduler) start(e *site, k part) *Place {
-	p := &Place{site: e, part: k, lane: e.lane, probe: e.failures > 0, kick: e.kicked, since: s.now, index: len(s.held), woke: e.woke}
+	p := &Place{site: e, part: k, lane: e.lane, probe: e.failures > 0, kick: e.kicked, since: s.now,
+		index: len(s.held), woke: e.woke}
 	e.woke = nil
 	s.held = append(s.held, p)
 	s.pools[k].hold(p.laneIn(k), 1)
