@@ -46,9 +46,12 @@ func (n *Node) Duty(ctx context.Context, what string) bool {
 	if n.May() != nil {
 		return false
 	}
-	wait, err := n.cfg.Registry.Take(ctx, Turn{Name: "duty " + what, Session: n.cfg.Session, For: n.cfg.Lease})
+	wait, err := n.cfg.Registry.Take(ctx, Turn{Name: "duty " + what, Session: n.cfg.Session, For: max(n.cfg.Lease, leastDuty)})
 	return err == nil && wait <= 0
 }
+
+// leastDuty is for how long at least a duty stays with who has it.
+const leastDuty = 30 * time.Second
 
 // endTurn gives a turn back. Where that fails it ends by itself.
 func (n *Node) endTurn(ctx context.Context, name string) {

@@ -46,6 +46,9 @@ type Config struct {
 	Patience, Time time.Duration
 	// AtOnce is how many reports are worked at together; 0 means 8.
 	AtOnce int
+	// Duty reports whether this gateway is the one of several that sends, for 30 s at least since it was last asked; nil
+	// where there is one. It is asked before each round, and again and again while one goes on.
+	Duty func(ctx context.Context) bool
 }
 
 // Author is who reports.
@@ -92,18 +95,59 @@ func (s *Sender) Run(ctx context.Context) error {
 	defer timer.Stop()
 	failing := false
 	for {
+		if !s.onDuty(ctx) {
+			s.planned = "" // who takes it up again looks at every day anew
+			clear(s.due)
+			if !pause(ctx, timer) {
+				return nil
+			}
+			continue
+		}
 		err := s.plan(ctx, time.Now())
 		if err != nil && !failing && ctx.Err() == nil {
 			s.cfg.Sink.Emit(event.Warned{What: "tls reports", Text: "what is to be reported cannot be read: " + err.Error(),
 				Hint: "check the disk of the data directory; it is tried again every minute, and mail is not concerned"})
 		}
 		failing = err != nil
+		end := s.keepDuty(ctx)
 		s.work(ctx)
-		select {
-		case <-ctx.Done():
+		end()
+		if !pause(ctx, timer) {
 			return nil
-		case <-timer.C:
 		}
+	}
+}
+
+func (s *Sender) onDuty(ctx context.Context) bool { return s.cfg.Duty == nil || s.cfg.Duty(ctx) }
+
+// dutyEvery is how often it is asked for while a round goes on.
+const dutyEvery = 5 * time.Second
+
+// keepDuty asks for it until end is called.
+func (s *Sender) keepDuty(ctx context.Context) (end func()) {
+	if s.cfg.Duty == nil {
+		return func() {}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		timer := time.NewTicker(dutyEvery)
+		defer timer.Stop()
+		for pause(ctx, timer) {
+			s.cfg.Duty(ctx)
+		}
+	}()
+	return func() { stop(); <-ended }
+}
+
+// pause waits for the next round; false means that ctx ended.
+func pause(ctx context.Context, timer *time.Ticker) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -412,6 +413,35 @@ func TestDaysThatWereMissedAreSentLater(t *testing.T) {
 		w.after(5 * time.Hour)
 		if n := len(w.mails()); n != 3 {
 			t.Errorf("%d mails for the last %d days", n, tlsreport.Days)
+		}
+	})
+}
+
+// Of several gateways one sends at a time, and each report goes once.
+func TestOneOfSeveralGatewaysSends(t *testing.T) {
+	in(t, `_smtp._tls.clinic.test TXT "v=TLSRPTv1; rua=mailto:tls@clinic.test"
+_smtp._tls.bank.test TXT "v=TLSRPTv1; rua=mailto:tls@bank.test"`, func(w *world) {
+		w.count(yesterday, "clinic.test", 1, 0)
+		w.count(yesterday, "bank.test", 1, 0)
+		var other atomic.Bool
+		other.Store(true)
+		w.cfg.Duty = func(context.Context) bool { return !other.Load() }
+		w.start()
+		w.after(6 * time.Hour)
+		if n := len(w.mails()); n != 0 {
+			t.Errorf("%d mails while another sends", n)
+		}
+		other.Store(false) // that one is gone, and had sent nothing
+		w.after(2 * time.Minute)
+		if n := len(w.mails()); n != 2 {
+			t.Errorf("%d mails, want 2", n)
+		}
+		other.Store(true)
+		w.after(2 * time.Minute)
+		other.Store(false)
+		w.after(time.Hour)
+		if n := len(w.mails()); n != 2 {
+			t.Errorf("%d mails after it was taken up again, want 2", n)
 		}
 	})
 }

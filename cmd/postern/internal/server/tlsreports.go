@@ -39,6 +39,7 @@ func (g *Gateway) reportsTLS(key crypto.Signer) *tlsreport.Sender {
 	cfg.Counts, cfg.States = tlscounts.NewBook(g.store), tlsreport.NewStates(g.store)
 	cfg.Store, cfg.InForce, cfg.Sink, cfg.Random = g.store, g.rules.Now, g.sink, rand.Uint32
 	cfg.Wake = func(m *queue.Message, site queue.SiteKey, due time.Time) { g.dispatch.Wake(m, site, due) }
+	cfg.Duty = func(ctx context.Context) bool { return g.nodes.Duty(ctx, "tls reports") }
 	return tlsreport.New(cfg)
 }
 
