@@ -18,7 +18,7 @@ import (
 // gw3 is gone.
 func shared(t *testing.T, board *nodeboard.Board) func(*admin.Config) {
 	silent := func(name string, lease time.Duration) {
-		if _, err := board.Renew(t.Context(), nodes.Report{Session: name, Name: name, Release: "0.9", Lease: lease, Held: 12}); err != nil {
+		if _, err := board.Renew(t.Context(), nodes.Report{Session: name, Name: name, Release: "0.9", Lease: lease, Held: 12, Anew: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

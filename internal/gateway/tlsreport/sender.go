@@ -46,8 +46,8 @@ type Config struct {
 	Patience, Time time.Duration
 	// AtOnce is how many reports are worked at together; 0 means 8.
 	AtOnce int
-	// Duty reports whether this gateway is the one of several that sends, for 30 s at least since it was last asked; nil
-	// where there is one. It is asked before each round, and again and again while one goes on.
+	// Duty reports whether this gateway is the one of several that sends, for 30 s at least since it was last asked;
+	// nil where there is one. It is asked before each round, and again and again while one goes on.
 	Duty func(ctx context.Context) bool
 }
 
