@@ -367,7 +367,7 @@ func parts() map[string]string {
 		"datafolder": "cli process rooms",
 		"operate":    "cli remote rooms",
 		"tlscheck":   "cli remote rooms",
-		"confcheck":  "cli process rooms sockets",
+		"confcheck":  "cli process rooms sockets storage",
 		"storage":    "cli datafolder",
 		"server":     "cli confcheck logging process rooms sockets storage",
 		"demo":       "cli confcheck logging server",

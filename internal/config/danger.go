@@ -17,7 +17,7 @@ import (
 // Dangers names what a gateway would do as it is told and what is hardly meant: letting strangers relay, showing the
 // console to everybody, a name nobody can find. It reads no file that the configuration names.
 func (c *Config) Dangers() []Finding {
-	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(), c.proxyDangers(), c.deliveryDangers(), c.stsDangers(), c.acmeDangers(), c.fileDangers())
+	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(), c.proxyDangers(), c.deliveryDangers(), c.stsDangers(), c.acmeDangers(), c.fileDangers(), c.Store.dangers())
 }
 
 // Public networks with at most so many bits hold whole countries: who lets one relay lets strangers relay. Those of

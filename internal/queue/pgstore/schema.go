@@ -1,7 +1,9 @@
 package pgstore
 
 import (
+	"context"
 	_ "embed"
+	"errors"
 
 	"postern/internal/queue/postgres"
 )
@@ -21,3 +23,36 @@ const (
 	// lockRecords is held by what reads and then changes records, rules or judgements: one gateway at a time.
 	lockRecords = 0x5073546e + 2
 )
+
+// Examined is a database as it was found.
+type Examined struct {
+	postgres.Settings
+	// Form is that of the tables, 0 where there are none yet; Newest is the one that this release makes.
+	Form, Newest int
+}
+
+// Examine looks whether Open could work, and changes nothing.
+func Examine(ctx context.Context, cfg Config) (out Examined, err error) {
+	out.Newest = len(forms())
+	if cfg.Schema == "" {
+		cfg.Schema = defaultSchema
+	}
+	parsed, err := postgres.Parse(cfg.URL, cfg.Schema, 1)
+	if err != nil {
+		return out, err
+	}
+	c, err := postgres.Dial(ctx, parsed)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if out.Settings, err = postgres.AssertDurable(ctx, c); err != nil {
+		return out, err
+	}
+	have, needs, _, err := postgres.FormOf(ctx, c, cfg.Schema)
+	if err != nil {
+		return out, err
+	}
+	out.Form = have
+	return out, postgres.Newer(have, needs, out.Newest)
+}

@@ -73,6 +73,9 @@ type besides = sqlrecords.Store
 // errClosed is what every method answers after Close.
 var errClosed = errors.New("pgstore: the store is closed")
 
+// defaultSchema is where the tables are when nothing else is said.
+const defaultSchema = "postern"
+
 // ErrNoLease: the lease of this gateway on itself has ended, and nothing was accepted.
 var ErrNoLease = errors.New("pgstore: the lease of this gateway has ended; others may have taken its work over")
 
@@ -85,7 +88,7 @@ func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed) }
 // answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Schema == "" {
-		cfg.Schema = "postern"
+		cfg.Schema = defaultSchema
 	}
 	if cfg.SmallBody <= 0 || cfg.SmallBody > chunkSize {
 		cfg.SmallBody = chunkSize

@@ -39,9 +39,8 @@ func Migrate(ctx context.Context, c *Conn, schema string, forms []Form) (err err
 	if err != nil {
 		return err
 	}
-	if needs > len(forms) {
-		return fmt.Errorf("%w: form %d, which needs a release that knows form %d, and this one knows up to %d",
-			queue.ErrNewerForm, have, needs, len(forms))
+	if err := Newer(have, needs, len(forms)); err != nil {
+		return err
 	}
 	for n := have; n < len(forms); n++ {
 		if err := migrateTo(ctx, c, n+1, &forms[n]); err != nil {
@@ -53,26 +52,42 @@ func Migrate(ctx context.Context, c *Conn, schema string, forms []Form) (err err
 
 // formOf finds out which form a schema has, making the schema and its table of forms where there are none.
 func formOf(ctx context.Context, c *Conn, schema string) (have, needs int, err error) {
+	have, needs, made, err := FormOf(ctx, c, schema)
+	if err == nil && !made {
+		err = Translate(c.Script(ctx, "CREATE SCHEMA IF NOT EXISTS "+quoted(schema)+
+			"; CREATE TABLE form (form integer PRIMARY KEY, needs integer NOT NULL, made timestamptz NOT NULL DEFAULT now())"))
+	}
+	return have, needs, err
+}
+
+// FormOf reads which form a schema has, and of which form a release must know that works with it; made is false where
+// there are no tables yet. It changes nothing.
+func FormOf(ctx context.Context, c *Conn, schema string) (have, needs int, made bool, err error) {
 	known, err := c.Number(ctx, "SELECT count(*) FROM pg_tables WHERE schemaname = ? AND tablename = 'form'", schema)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, false, err
 	}
 	if known == 0 {
 		others, err := c.Number(ctx, "SELECT count(*) FROM pg_tables WHERE schemaname = ?", schema)
-		if err != nil {
-			return 0, 0, err
+		if err == nil && others > 0 {
+			err = ErrForeign
 		}
-		if others > 0 {
-			return 0, 0, ErrForeign
-		}
-		return 0, 0, Translate(c.Script(ctx, "CREATE SCHEMA IF NOT EXISTS "+quoted(schema)+
-			"; CREATE TABLE form (form integer PRIMARY KEY, needs integer NOT NULL, made timestamptz NOT NULL DEFAULT now())"))
+		return 0, 0, false, err
 	}
 	err = c.Query(ctx, "SELECT coalesce(max(form), 0), coalesce(max(needs), 0) FROM form", func(r database.Row) error {
 		have, needs = int(r.Int(0)), int(r.Int(1))
 		return nil
 	})
-	return have, needs, Translate(err)
+	return have, needs, true, Translate(err)
+}
+
+// Newer refuses a schema that a newer release has changed so that one which knows so many forms would misread it.
+func Newer(have, needs, known int) error {
+	if needs <= known {
+		return nil
+	}
+	return fmt.Errorf("%w: form %d, which needs a release that knows form %d, and this one knows up to %d",
+		queue.ErrNewerForm, have, needs, known)
 }
 
 // quoted is a name as an identifier.

@@ -11,6 +11,7 @@ import (
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/process"
 	"postern/cmd/postern/internal/rooms"
+	"postern/cmd/postern/internal/storage"
 	"postern/internal/config"
 	"postern/internal/platform/ram"
 )
@@ -42,6 +43,10 @@ func (cmd *configCheckCmd) Run(a *cli.App) error {
 	plan := rooms.MemoryPlan(c, ram.System())
 	_, refused := refusals(c)
 	found = slices.Concat(found, refused, Doubts(a.Ctx, c, time.Now()), outlook(a, c, &plan, judged))
+	database, err := storage.Examine(a.Ctx, c)
+	if err != nil {
+		found = append(found, config.Finding{Key: "store", What: err.Error(), Hint: cli.HintOf(err), Fatal: true})
+	}
 	fatal := 0
 	for _, f := range found {
 		if f.Fatal {
@@ -63,7 +68,11 @@ func (cmd *configCheckCmd) Run(a *cli.App) error {
 	case cmd.JSON:
 		return nil
 	}
-	for _, line := range costs(&plan) {
+	lines := costs(&plan)
+	if database != "" {
+		lines = append(lines, database)
+	}
+	for _, line := range lines {
 		if _, err := fmt.Fprintln(a.Stdout, line); err != nil {
 			return err
 		}

@@ -34,6 +34,10 @@ func (*waitingCmd) Run(a *cli.App) error {
 		return err
 	}
 	dir := string(cfg.Data)
+	if cfg.Store.Shared() {
+		_, err = fmt.Fprintf(a.Stdout, "no mail waits in %s: it is in %s\n", dir, cfg.Store.Shown())
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(dir, "queue.db")); errors.Is(err, fs.ErrNotExist) {
 		_, err = fmt.Fprintf(a.Stdout, "no mail waits: %s has no queue\n", dir)
 		return err
@@ -73,6 +77,10 @@ func (c *salvageCmd) Run(a *cli.App) error {
 	cfg, err := a.Load()
 	if err != nil {
 		return err
+	}
+	if cfg.Store.Shared() {
+		return cli.WithHint(fmt.Errorf("the mail is in %s, not in a data folder", cfg.Store.Shown()),
+			"a damaged database is restored from its backup, or its standby takes its place")
 	}
 	dir := string(cfg.Data)
 	if err := api.Asked(cfg.Socket()); err != nil {

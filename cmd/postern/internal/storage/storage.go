@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/datafolder"
@@ -68,6 +69,38 @@ func hint(cfg *config.Config, err error) error {
 	return cli.WithHint(fmt.Errorf("cannot open the queue in %s: %w", cfg.Store.Shown(), err),
 		"try the same address with psql, as the user that the gateway runs as")
 }
+
+// Examine says in a line what the database of a configuration is, or with an error why the gateway could not use it. It
+// changes nothing. "" is the embedded store.
+func Examine(ctx context.Context, cfg *config.Config) (string, error) {
+	if !cfg.Store.Shared() {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, examineTime)
+	defer cancel()
+	found, err := pgstore.Examine(ctx, pgstore.Config{URL: string(cfg.Store)})
+	if err != nil {
+		return "", hint(cfg, err)
+	}
+	out := fmt.Sprintf("store: PostgreSQL %d.%d, synchronous_commit is %s, ", found.Version/10000, found.Version%10000, found.SynchronousCommit)
+	if found.Standbys == "" {
+		out += "no synchronous standby (should another server take its place, what was stored last may be lost), "
+	} else {
+		out += "synchronous standbys " + found.Standbys + ", "
+	}
+	switch {
+	case found.Form == 0:
+		out += "no tables yet"
+	case found.Form < found.Newest:
+		out += fmt.Sprintf("tables of form %d, which the start brings to form %d", found.Form, found.Newest)
+	default:
+		out += fmt.Sprintf("tables of form %d", found.Form)
+	}
+	return out, nil
+}
+
+// examineTime bounds Examine.
+const examineTime = 10 * time.Second
 
 // Registry is where the gateways of the store find each other; nil where this one stands alone.
 func (o *Opened) Registry() nodes.Registry {
