@@ -76,20 +76,10 @@ var _ queue.Store = (*Store)(nil)
 func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed) }
 
 // Open connects to the database, asserts that what it commits is durable, and brings the tables to the newest form. It
-// answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on.
+// answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on, and queue.ErrMoved or
+// queue.ErrUnfinished for a store that was moved or is an unfinished copy.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	if cfg.Schema == "" {
-		cfg.Schema = "postern"
-	}
-	if cfg.SmallBody <= 0 || cfg.SmallBody > chunkSize {
-		cfg.SmallBody = chunkSize
-	}
-	if cfg.Readers <= 0 {
-		cfg.Readers = 4
-	}
-	if cfg.Patience <= 0 {
-		cfg.Patience = 10 * time.Second
-	}
+	cfg.fill()
 	parsed, err := postgres.Parse(cfg.URL, cfg.Schema, cfg.Readers)
 	if err != nil {
 		return nil, err
@@ -113,6 +103,22 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// fill gives what is left out.
+func (cfg *Config) fill() {
+	if cfg.Schema == "" {
+		cfg.Schema = "postern"
+	}
+	if cfg.SmallBody <= 0 || cfg.SmallBody > chunkSize {
+		cfg.SmallBody = chunkSize
+	}
+	if cfg.Readers <= 0 {
+		cfg.Readers = 4
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = 10 * time.Second
+	}
+}
+
 // prepare looks at the server and brings the tables to the newest form.
 func (s *Store) prepare(ctx context.Context) (err error) {
 	c, err := postgres.Dial(ctx, s.parsed)
@@ -121,6 +127,9 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	if s.settings, err = postgres.AssertDurable(ctx, c); err != nil {
+		return err
+	}
+	if err := lookAtStanding(ctx, c, s.cfg.Schema); err != nil {
 		return err
 	}
 	return postgres.Migrate(ctx, c, s.cfg.Schema, forms())

@@ -20,6 +20,9 @@ const (
 	lockTimeout   = "55P03"
 	readOnly      = "25006"
 	noRights      = "42501"
+
+	// Closed is our own: a store in the database was moved, or is being copied.
+	Closed = "PST01"
 )
 
 // Code is the SQLSTATE of an error of the server, "" for any other error.
@@ -58,6 +61,8 @@ func Translate(err error) error {
 		return fmt.Errorf("%w (PostgreSQL %s)", queue.ErrFull, code)
 	case "XX001", "XX002":
 		return fmt.Errorf("%w: the database does not hold together (PostgreSQL %s)", queue.ErrDamaged, code)
+	case Closed:
+		return fmt.Errorf("%w: %w", queue.ErrMoved, err)
 	case noRights:
 		return fmt.Errorf("postgres: the role may not do this; grant it what docs say or let it own the schema: %w", err)
 	}
