@@ -55,6 +55,7 @@ func readStanding(ctx context.Context, c *postgres.Conn, schema string) (s store
 
 // Side is the store as storecopy sees it. Use OpenSide.
 type Side struct {
+	parsed        *postgres.Config
 	c             *postgres.Conn
 	schema, named string
 }
@@ -70,15 +71,26 @@ func OpenSide(ctx context.Context, cfg Config, named string) (*Side, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := postgres.Dial(ctx, parsed)
-	if err != nil {
-		return nil, fmt.Errorf("pgstore: cannot connect to the database: %w", err)
-	}
-	s := &Side{c, cfg.Schema, named}
-	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(postgres.Translate(err), c.Close())
+	s := &Side{parsed: parsed, schema: cfg.Schema, named: named}
+	if err := s.connect(ctx); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// connect makes the connection, if there is none that can be used.
+func (s *Side) connect(ctx context.Context) (err error) {
+	if s.c != nil && !s.c.Dead() {
+		return nil
+	}
+	if s.c, err = postgres.Dial(ctx, s.parsed); err != nil {
+		s.c = nil
+		return fmt.Errorf("pgstore: cannot connect to the database: %w", err)
+	}
+	if err = s.open(ctx); err != nil {
+		err = errors.Join(postgres.Translate(err), s.c.Close())
+	}
+	return err
 }
 
 func (s *Side) open(ctx context.Context) error {
@@ -102,7 +114,12 @@ func (s *Side) open(ctx context.Context) error {
 func (s *Side) Named() string { return s.named }
 
 // Close ends the connection.
-func (s *Side) Close() error { return s.c.Close() }
+func (s *Side) Close() error {
+	if s.c == nil {
+		return nil
+	}
+	return s.c.Close()
+}
 
 // Standing reads it.
 func (s *Side) Standing(ctx context.Context) (storecopy.Standing, error) {
@@ -111,8 +128,12 @@ func (s *Side) Standing(ctx context.Context) (storecopy.Standing, error) {
 }
 
 // Stand writes it and makes or removes the triggers, in one transaction. Making one waits for whoever is changing the
-// table, so that whatever is found afterwards stays so.
+// table, so that whatever is found afterwards stays so. A connection that was cut, by the end of a context for one, is
+// made anew for it.
 func (s *Side) Stand(ctx context.Context, to storecopy.Standing) error {
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
 	if to.Word != "" { // a gateway that runs is not to wait for locks that it will not give
 		if err := s.unused(ctx); err != nil {
 			return err

@@ -76,8 +76,8 @@ var _ queue.Store = (*Store)(nil)
 func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed) }
 
 // Open connects to the database, asserts that what it commits is durable, and brings the tables to the newest form. It
-// answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on, and queue.ErrMoved or
-// queue.ErrUnfinished for a store that was moved or is an unfinished copy.
+// answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on, and queue.ErrMoved
+// or queue.ErrUnfinished for a store that was moved or is an unfinished copy.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg.fill()
 	parsed, err := postgres.Parse(cfg.URL, cfg.Schema, cfg.Readers)

@@ -14,7 +14,8 @@ import (
 )
 
 // How the store stands to copies is a row of a table that is there only then. So that releases that know nothing of it
-// keep their hands off, the application id in the header of the database says it too: to them the file is a foreign one.
+// keep their hands off, the application id in the header of the database says it too: to them the file is a foreign
+// one.
 const (
 	movedID      = 0x5073546d // "PsTm"
 	unfinishedID = 0x50735475 // "PsTu"

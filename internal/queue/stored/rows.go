@@ -24,8 +24,8 @@ const (
 	StateWidth = 19
 )
 
-// Legible is an address as a column of any engine can hold it: what is no UTF-8, and NUL, is replaced. The facts have it
-// as it is.
+// Legible is an address as a column of any engine can hold it: what is no UTF-8, and NUL, is replaced. The facts have
+// it as it is.
 func Legible(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
