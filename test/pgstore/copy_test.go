@@ -118,7 +118,7 @@ func embedded(t *testing.T, dir string) *sqlstore.Store {
 // furnish adds what the random operations do not make, and leaves work under way.
 func furnish(t *testing.T, s keeper) {
 	t.Helper()
-	ctx, now := t.Context(), time.Date(2026, 11, 29, 8, 0, 0, 123000, time.UTC)
+	ctx, now := t.Context(), queue.Kept(time.Now().Add(-24*time.Hour))
 	no := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -128,7 +128,7 @@ func furnish(t *testing.T, s keeper) {
 	for i, size := range []int{0, 10, 128 << 10, 128<<10 + 1, 1 << 20} {
 		draft, err := s.NewDraft(ctx)
 		no(err)
-		_, err = draft.Write(bytes.Repeat([]byte{byte(i), '\n', 0, 0xff}, size/4))
+		_, err = draft.Write(bytes.Repeat([]byte{byte(i), '\n', 0, 0xff}, size/4+1)[:size])
 		no(err)
 		sub := &queue.Submission{Body: draft}
 		sub.Message = queue.Message{ID: queue.NewID(now, uint32(i)), AcceptedAt: now.Add(-time.Duration(i) * time.Hour), MessageID: "<m@x>"}
@@ -263,7 +263,7 @@ func wantSameTables(t *testing.T, got, want *storecopy.Report) {
 // entries and sites get numbers behind what was copied.
 func goesOn(t *testing.T, s keeper) {
 	t.Helper()
-	ctx, now := t.Context(), time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	ctx, now := t.Context(), queue.Kept(time.Now().Add(24*time.Hour))
 	before := contentOf(t, s)
 	draft, err := s.NewDraft(ctx)
 	if err == nil {
@@ -377,13 +377,12 @@ func TestCopyIsGoneOnWith(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	cfg, other := fresh(t), t.TempDir()
 	for _, back := range []bool{false, true} {
-		cfg, other := fresh(t), t.TempDir()
 		ends := false
 		for step := 0; !ends; step++ {
-			from, to := sides(t, dir, cfg)
+			from, to := sides(t, map[bool]string{false: dir, true: other}[back], cfg)
 			if back {
-				from, to = sides(t, other, cfg)
 				from, to = to, from
 			}
 			left := step
@@ -402,10 +401,6 @@ func TestCopyIsGoneOnWith(t *testing.T) {
 				t.Fatalf("back %v, step %d: folder opens %v, database %v", back, step, folder, database)
 			}
 		}
-		if !back {
-			continue
-		}
-		dir = other
 	}
 }
 
@@ -453,7 +448,7 @@ func TestCopyOfASourceThatWentOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	from, to := sides(t, dir, cfg)
-	left := 20
+	left := 12
 	if _, err := storecopy.Copy(t.Context(), cut{from, &left}, cut{to, &left}, nil); !errors.Is(err, errCut) {
 		t.Fatal(err)
 	}
