@@ -385,6 +385,7 @@ func ends() map[string][]string {
 		"github.com/coreos/go-systemd/v22/activation": {"sockets"},
 		"github.com/coreos/go-systemd/v22/daemon":     {"server"},
 		"postern/internal/queue/sqlstore":             {"datafolder"},
+		"postern/internal/queue/storecopy":            {"datafolder"},
 		"postern/internal/smtp/smtpserver":            {"rooms", "server"},
 		"postern/internal/gateway/dispatch":           {"server"},
 		"postern/internal/check/examiner":             {"server", "tlscheck"},
