@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -24,6 +26,8 @@ import (
 	"postern/internal/policy"
 	"postern/internal/queue"
 	store "postern/internal/queue/pgstore"
+	"postern/internal/queue/postgres"
+	"postern/internal/queue/sqlite"
 	"postern/internal/queue/sqlstore"
 	"postern/internal/queue/storecopy"
 	"postern/internal/queue/storetest"
@@ -379,7 +383,7 @@ func TestCopyIsGoneOnWith(t *testing.T) {
 	}
 	cfg, other := fresh(t), t.TempDir()
 	for _, back := range []bool{false, true} {
-		ends := false
+		ends, between := false, 0
 		for step := 0; !ends; step++ {
 			from, to := sides(t, map[bool]string{false: dir, true: other}[back], cfg)
 			if back {
@@ -400,6 +404,12 @@ func TestCopyIsGoneOnWith(t *testing.T) {
 			if folder && database || ends && folder != back || ends && database == back {
 				t.Fatalf("back %v, step %d: folder opens %v, database %v", back, step, folder, database)
 			}
+			if !ends && !back && !folder {
+				between++
+			}
+		}
+		if !back && between != 1 {
+			t.Errorf("the folder does not open at %d steps, not only at the one where it is moved and the database is not open yet", between)
 		}
 	}
 }
@@ -471,6 +481,140 @@ func TestCopyOfASourceThatWentOn(t *testing.T) {
 	p := open(t, cfg)
 	defer p.Close()
 	wantSame(t, "the database", contentOf(t, p), want)
+}
+
+// TestCopyOfADatabase is TestCopyThereAndBack of mail that was in a database from the first.
+func TestCopyOfADatabase(t *testing.T) {
+	cfg, dir := fresh(t), t.TempDir()
+	storetest.ModelSeed(t, open(t, cfg), uint64(time.Now().UnixNano()), 300)
+	p := open(t, cfg)
+	furnish(t, p)
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p = open(t, cfg)
+	want := contentOf(t, p)
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	to, from := sides(t, dir, cfg)
+	copyAll(t, from, to)
+	s := embedded(t, dir)
+	defer s.Close()
+	wantSame(t, "the folder", contentOf(t, s), want)
+	goesOn(t, s)
+}
+
+// TestCopyRefusesNewerForms: what a newer release wrote is left alone.
+func TestCopyRefusesNewerForms(t *testing.T) {
+	cfg, dir := fresh(t), t.TempDir()
+	if err := errors.Join(embedded(t, dir).Close(), open(t, cfg).Close()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := sqlite.Dial(filepath.Join(dir, "queue.db"), "PRAGMA user_version=99")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := postgres.Parse(cfg.URL, cfg.Schema, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pc, err := postgres.Dial(t.Context(), parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.Close(), pc.Script(t.Context(), "INSERT INTO form (form, needs) VALUES (99, 99)"), pc.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlstore.OpenSide(sqlstore.Config{Dir: dir}); !errors.Is(err, queue.ErrNewerForm) {
+		t.Errorf("the folder: %v", err)
+	}
+	if _, err := store.OpenSide(t.Context(), cfg, "the database"); !errors.Is(err, queue.ErrNewerForm) {
+		t.Errorf("the database: %v", err)
+	}
+}
+
+// TestOlderReleasesKeepTheirHandsOff: to a release that knows nothing of copies, a folder that was moved is a foreign
+// one by what it looks at, and a database refuses what it writes first.
+func TestOlderReleasesKeepTheirHandsOff(t *testing.T) {
+	cfg, dir := fresh(t), t.TempDir()
+	if err := embedded(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	copyAll2(t, dir, cfg)
+	c, err := sqlite.Dial(filepath.Join(dir, "queue.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := sqlite.Migrate(c, 0x5073546e, nil); !errors.Is(err, sqlite.ErrForeign) {
+		t.Errorf("the folder: %v", err)
+	}
+}
+
+// heaps notes how large the heap becomes while a body is read.
+type heaps struct {
+	storecopy.Side
+	most *uint64
+}
+
+func (h heaps) Body(ctx context.Context, file string) (io.ReadCloser, error) {
+	r, err := h.Side.Body(ctx, file)
+	return heapReader{r, h.most}, err
+}
+
+type heapReader struct {
+	io.ReadCloser
+	most *uint64
+}
+
+func (r heapReader) Read(p []byte) (int, error) {
+	var now runtime.MemStats
+	if rand.IntN(64) == 0 {
+		runtime.GC()
+		runtime.ReadMemStats(&now)
+		*r.most = max(*r.most, now.HeapAlloc)
+	}
+	return r.ReadCloser.Read(p)
+}
+
+// TestALargeBodyIsCopiedInPieces: the memory does not grow with it.
+func TestALargeBodyIsCopiedInPieces(t *testing.T) {
+	const size, bound = 40 << 20, 4 << 20
+	cfg, dir, back := fresh(t), t.TempDir(), t.TempDir()
+	s := embedded(t, dir)
+	draft, err := s.NewDraft(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	piece := bytes.Repeat([]byte("0123456789abcdef"), 1<<12)
+	for range size / len(piece) {
+		if _, err := draft.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sub := &queue.Submission{Message: queue.Message{ID: "large", AcceptedAt: time.Now()}, Body: draft, Deliveries: []queue.NewDelivery{{NextHop: "mx:a.test"}}}
+	sub.Deliveries[0].Recipient.Address = mail.MustAddress("a@a.test")
+	if err := errors.Join(s.Accept(t.Context(), sub), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{dir, back} {
+		folder, database := sides(t, to, cfg)
+		var before runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		most := uint64(0)
+		a, b := storecopy.Side(heaps{folder, &most}), storecopy.Side(heaps{database, &most})
+		if to == back {
+			a, b = b, a
+		}
+		if r := copyAll(t, a, b); r.Bodies.Bytes != size {
+			t.Errorf("%+v", r.Bodies)
+		}
+		if most == 0 || most > before.HeapAlloc+bound {
+			t.Errorf("the heap grew from %d to %d bytes", before.HeapAlloc, most)
+		}
+	}
 }
 
 // TestADamagedBodyIsCopiedAsItIs: one body that does not match its checksum, and one that is gone, do not keep all

@@ -135,17 +135,34 @@ func release(ctx context.Context, s Side, id string) error {
 // releaseTime is how long the last word to a store may take while the process stops.
 const releaseTime = 5 * time.Second
 
-// Closed is the error of a store that cannot be opened as it stands, nil where it can.
+// ClosedError is the error of a store that cannot be opened as it stands. It is queue.ErrMoved or queue.ErrUnfinished.
+type ClosedError struct {
+	Standing
+	Store string // what people call it
+}
+
+// Closed is the error of a store of that name, nil where it can be opened.
 func (s *Standing) Closed(name string) error {
-	switch s.Word {
-	case Unfinished:
-		return fmt.Errorf("%w: %s is to become one of %s", queue.ErrUnfinished, name, s.Named)
-	case Copying:
-		return fmt.Errorf("%w: %s is being copied to %s, or was when that ended in the middle", queue.ErrMoved, name, s.Named)
-	case Moved:
-		return fmt.Errorf("%w: everything in %s is in %s now", queue.ErrMoved, name, s.Named)
+	if s.Word == "" {
+		return nil
 	}
-	return nil
+	return &ClosedError{*s, name}
+}
+
+// Error says where everything is, or is to come from.
+func (e *ClosedError) Error() string {
+	switch e.Word {
+	case Unfinished:
+		return fmt.Sprintf("%s is an unfinished copy of %s", e.Store, e.Named)
+	case Copying:
+		return fmt.Sprintf("%s is being copied to %s, or was when that ended in the middle", e.Store, e.Named)
+	}
+	return fmt.Sprintf("everything in %s was moved to %s", e.Store, e.Named)
+}
+
+// Is compares with the errors of a store.
+func (e *ClosedError) Is(target error) bool {
+	return target == queue.ErrUnfinished && e.Word == Unfinished || target == queue.ErrMoved && e.Word != Unfinished
 }
 
 // empty wants nothing in the target.

@@ -45,7 +45,7 @@ func (c *copyCmd) Run(a *cli.App) error {
 	}
 	database, err := pgstore.OpenSide(a.Ctx, pgstore.Config{URL: address}, shown)
 	if err != nil {
-		return errors.Join(copyHint(err, shown), embedded.Close())
+		return errors.Join(copyHint(err, folder, shown), embedded.Close())
 	}
 	from, to := storecopy.Side(embedded), storecopy.Side(database)
 	if c.From != "" {
@@ -56,7 +56,7 @@ func (c *copyCmd) Run(a *cli.App) error {
 	bar.clear()
 	closed := errors.Join(from.Close(), to.Close())
 	if err != nil {
-		return copyHint(err, shown)
+		return copyHint(err, folder, shown)
 	}
 	if closed != nil {
 		return closed
@@ -81,10 +81,13 @@ func servant(a *cli.App) (string, error) {
 }
 
 // copyHint says what can be done where a copy came to no end.
-func copyHint(err error, database string) error {
+func copyHint(err error, folder, database string) error {
 	const again = "run the same command again: it goes on where it ended"
 	switch {
 	case errors.Is(err, queue.ErrMoved), errors.Is(err, queue.ErrUnfinished):
+		if closed, ok := errors.AsType[*storecopy.ClosedError](err); ok && closed.Store == folder {
+			database = ""
+		}
 		return ClosedHint(err, database)
 	case errors.Is(err, queue.ErrInUse):
 		return cli.WithHint(err, "stop all gateways that use it, and run the same command again")
@@ -209,7 +212,7 @@ func (c *reopenCmd) Run(a *cli.App) error {
 	}
 	was, err := storecopy.Reopen(a.Ctx, side)
 	if err = errors.Join(err, side.Close()); err != nil {
-		return copyHint(err, shown)
+		return copyHint(err, folder, shown)
 	}
 	if was.Word == "" {
 		_, err = fmt.Fprintf(a.Stdout, "%s was never moved, and nothing was changed.\n", side.Named())
