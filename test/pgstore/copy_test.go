@@ -25,6 +25,7 @@ import (
 	"postern/internal/platform/records"
 	"postern/internal/policy"
 	"postern/internal/queue"
+	qdb "postern/internal/queue/database"
 	store "postern/internal/queue/pgstore"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/sqlite"
@@ -481,6 +482,45 @@ func TestCopyOfASourceThatWentOn(t *testing.T) {
 	p := open(t, cfg)
 	defer p.Close()
 	wantSame(t, "the database", contentOf(t, p), want)
+}
+
+// TestEverythingThatIsKeptIsCopied: each column of each table of both engines is copied, or is what an engine keeps for
+// itself. A new form that adds one says so here or in storecopy.Tables.
+func TestEverythingThatIsKeptIsCopied(t *testing.T) {
+	cfg, dir := fresh(t), t.TempDir()
+	folder, database := sides(t, dir, cfg)
+	defer folder.Close()
+	defer database.Close()
+	copied := map[string]bool{}
+	for _, table := range storecopy.Tables() {
+		for _, c := range table.Columns {
+			copied[table.Name+"."+c.Name] = true
+		}
+	}
+	for _, one := range []struct {
+		side storecopy.Side
+		text string
+		own  []string // tables, and columns of tables that are copied
+	}{
+		{folder, "SELECT m.name, p.name FROM sqlite_schema m JOIN pragma_table_info(m.name) p WHERE m.type = 'table'",
+			[]string{"totals", "party", "undelivered", "site.refs"}},
+		{database, "SELECT c.table_name::text, c.column_name::text FROM information_schema.columns c JOIN pg_tables t ON t.tablename = c.table_name" +
+			" AND t.schemaname = c.table_schema WHERE c.table_schema = '" + cfg.Schema + "'",
+			[]string{"form", "totals", "writer", "draft", "chunk", "lease", "node", "mark", "turn", "wish.withdraws"}},
+	} {
+		found := 0
+		err := one.side.Query(t.Context(), one.text, func(r qdb.Row) error {
+			found++
+			name := r.Text(0) + "." + r.Text(1)
+			if !copied[name] && !slices.Contains(one.own, name) && !slices.Contains(one.own, r.Text(0)) {
+				t.Errorf("%T: %s is not copied", one.side, name)
+			}
+			return nil
+		})
+		if err != nil || found < len(copied) {
+			t.Errorf("%T: %d columns, %v", one.side, found, err)
+		}
+	}
 }
 
 // TestCopyOfADatabase is TestCopyThereAndBack of mail that was in a database from the first.

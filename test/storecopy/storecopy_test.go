@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -132,7 +133,7 @@ func TestKilledCopies(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		kills := 0
+		kills, opened := 0, true // the source, before
 		for bound := 20 * time.Millisecond; ; bound += bound / 4 {
 			cmd := exec.Command(harness.Binary(), "store", "copy", way, url, "--json")
 			cmd.Env = append(os.Environ(), "POSTERN_CONFIG="+w.ConfigFile())
@@ -141,7 +142,11 @@ func TestKilledCopies(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			timer := time.AfterFunc(bound+time.Duration(rand.Int64N(int64(bound))), func() { _ = cmd.Process.Kill() })
+			how := syscall.SIGKILL
+			if kills%3 == 2 { // somebody who presses ^C has both stores as they were before
+				how = syscall.SIGINT
+			}
+			timer := time.AfterFunc(bound+time.Duration(rand.Int64N(int64(bound))), func() { _ = cmd.Process.Signal(how) })
 			err := cmd.Wait()
 			timer.Stop()
 			embedded, shared := opens(t, data(w), url)
@@ -161,10 +166,13 @@ func TestKilledCopies(t *testing.T) {
 				}
 				break
 			}
-			if cmd.ProcessState.ExitCode() >= 0 && !strings.Contains(stderr.String(), "copies") { // of one that is still noticing its end
-				t.Fatalf("after %d kills: %s", kills, stderr.String())
+			if how == syscall.SIGINT && opened && embedded != messages && shared != messages {
+				t.Errorf("after ^C neither the folder nor the database opens:\n%s", stderr.String())
 			}
-			kills++
+			if code := cmd.ProcessState.ExitCode(); code >= 0 && (how != syscall.SIGINT || code != 3) {
+				t.Fatalf("after %d kills: exit code %d: %s", kills, code, stderr.String())
+			}
+			kills, opened = kills+1, embedded == messages || shared == messages
 		}
 		t.Logf("%s: %d kills", way, kills)
 	}

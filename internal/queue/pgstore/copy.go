@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
@@ -97,18 +98,40 @@ func (s *Side) open(ctx context.Context) error {
 	if _, err := postgres.AssertDurable(ctx, s.c); err != nil {
 		return err
 	}
-	alone, err := s.c.Number(ctx, "SELECT pg_try_advisory_lock(?::bigint::integer, hashtext(?))::integer", int64(lockCopy), s.schema)
-	if err == nil && alone == 0 {
-		err = fmt.Errorf("%w: another process copies %s", queue.ErrInUse, s.named)
+	if err := s.takeTurn(ctx); err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.c.Script(ctx, "SET postern.copy = 'on'")
-	}
+	err := s.c.Script(ctx, "SET postern.copy = 'on'")
 	if err == nil {
 		err = postgres.Migrate(ctx, s.c, s.schema, forms())
 	}
 	return err
 }
+
+// takeTurn keeps other copies out. A server may need a moment until it notices that our own connection before was cut,
+// or that of a process that was killed.
+func (s *Side) takeTurn(ctx context.Context) error {
+	for begun := time.Now(); ; {
+		alone, err := s.c.Number(ctx, "SELECT pg_try_advisory_lock(?::bigint::integer, hashtext(?))::integer", int64(lockCopy), s.schema)
+		if err != nil || alone != 0 {
+			return err
+		}
+		if time.Since(begun) > turnPatience {
+			return fmt.Errorf("%w: another process copies %s", queue.ErrInUse, s.named)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(turnAgain):
+		}
+	}
+}
+
+// How long a copy waits for another that may have ended a moment ago, and how often it asks.
+const (
+	turnPatience = 2 * time.Second
+	turnAgain    = 50 * time.Millisecond
+)
 
 // Named is the address.
 func (s *Side) Named() string { return s.named }

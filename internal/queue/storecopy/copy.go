@@ -106,7 +106,10 @@ func (c *copier) begin(ctx context.Context) (source, target Standing, err error)
 	}
 	source = Standing{Word: Copying, ID: newID(source.ID), Other: target.ID, Named: c.to.Named()}
 	if err := c.from.Stand(ctx, source); err != nil {
-		return source, target, err
+		if errors.Is(err, queue.ErrInUse) {
+			return source, target, err
+		}
+		return source, target, errors.Join(err, release(ctx, c.from, source.ID)) // it may stand so all the same
 	}
 	target = Standing{Word: Unfinished, ID: newID(target.ID), Other: source.ID, Named: c.from.Named()}
 	if err := c.to.Stand(ctx, target); err != nil {
@@ -132,8 +135,11 @@ func release(ctx context.Context, s Side, id string) error {
 	return nil
 }
 
-// releaseTime is how long the last word to a store may take while the process stops.
-const releaseTime = 5 * time.Second
+// How long the last words to a store may take while the process stops, and when everything was copied.
+const (
+	releaseTime = 5 * time.Second
+	endTime     = 30 * time.Second
+)
 
 // ClosedError is the error of a store that cannot be opened as it stands. It is queue.ErrMoved or queue.ErrUnfinished.
 type ClosedError struct {
@@ -196,8 +202,10 @@ func (c *copier) run(ctx context.Context) error {
 	return c.to.Finish(ctx, &c.report.Counts)
 }
 
-// end opens the target and closes the source, the other way round.
+// end opens the target and closes the source, the other way round. Who wants to stop now waits for this.
 func (c *copier) end(ctx context.Context, source, target Standing) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
 	source.Word, source.Other, source.Named = Moved, target.ID, c.to.Named()
 	if err := c.from.Stand(ctx, source); err != nil {
 		return err
