@@ -484,6 +484,49 @@ func TestCopyOfASourceThatWentOn(t *testing.T) {
 	wantSame(t, "the database", contentOf(t, p), want)
 }
 
+// TestMailOfTheJournalIsCopied: a folder as a power cut leaves it, with mail that is not in its database yet.
+func TestMailOfTheJournalIsCopied(t *testing.T) {
+	cfg, dir, cutOff := fresh(t), t.TempDir(), filepath.Join(t.TempDir(), "data")
+	s := embedded(t, dir)
+	defer s.Close()
+	furnish(t, s)
+	for i := range 5 {
+		draft, err := s.NewDraft(t.Context())
+		if err == nil {
+			_, err = draft.Write([]byte("young"))
+		}
+		sub := &queue.Submission{Message: queue.Message{ID: queue.ID(fmt.Sprint("young", i)), AcceptedAt: time.Now()}, Body: draft,
+			Deliveries: []queue.NewDelivery{{NextHop: "mx:a.test"}}}
+		sub.Deliveries[0].Recipient.Address = mail.MustAddress("a@a.test")
+		if err := errors.Join(err, s.Accept(t.Context(), sub)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(cutOff, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	copyAll2(t, cutOff, cfg)
+	p := open(t, cfg)
+	defer p.Close()
+	found := 0
+	for r, err := range p.List(t.Context(), queue.Filter{Recipient: "a@a.test"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := p.Open(t.Context(), r.Message.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(body); err != nil || string(text) != "young" {
+			t.Errorf("%q, %v", text, err)
+		}
+		found++
+	}
+	if found != 5 {
+		t.Errorf("%d of 5 messages", found)
+	}
+}
+
 // TestEverythingThatIsKeptIsCopied: each column of each table of both engines is copied, or is what an engine keeps for
 // itself. A new form that adds one says so here or in storecopy.Tables.
 func TestEverythingThatIsKeptIsCopied(t *testing.T) {

@@ -140,9 +140,9 @@ func (c *copyCmd) show(a *cli.App, r *storecopy.Report, from, to string) {
 		gone = fmt.Sprintf(" (an earlier copy was gone on with: %s written)", cli.Plural(int(r.Written), "row"))
 	}
 	fmt.Fprintf(a.Stdout, "Copied from %s to %s, and read again on both sides%s:\n", from, to, gone)
-	table := a.NewTable(cli.Col("table", 10), cli.Col("rows", 12), cli.Col("sha-256 on both sides", 0))
+	table := a.NewTable(cli.Col("table", 10), cli.Col("rows", 12), cli.Col("sha-256 (both sides)", 0))
 	for _, t := range r.Tables {
-		table.Row(t.Name, fmt.Sprint(t.Rows), t.Digest)
+		table.Row(t.Name, fmt.Sprint(t.Rows), t.Digest[:16])
 	}
 	fmt.Fprintf(a.Stdout, "Bodies: %s of waiting mail, %s, each the same on both sides.\n", cli.Plural(int(r.Bodies.Number), "message"),
 		cli.BytesText(r.Bodies.Bytes))
