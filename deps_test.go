@@ -88,9 +88,10 @@ func lattice() map[string]string {
 		"queue/spool":          "queue/wal queue queue/stored",
 		"queue/young":          "queue/wal policy queue queue/stored",
 		"queue/sqlrecords":     "operator/audit platform/records queue queue/database queue/stored",
-		"queue/sqlstore":       "queue/wal queue queue/database queue/group queue/search queue/spool queue/stored queue/sqlite queue/sqlrecords queue/young",
+		"queue/sqlstore":       "queue/wal queue queue/database queue/group queue/search queue/spool queue/stored queue/sqlite queue/sqlrecords queue/storecopy queue/young",
+		"queue/storecopy":      "queue queue/database queue/stored",
 		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres",
-		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/pgnodes queue/postgres queue/search queue/sqlrecords queue/stored",
+		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/pgnodes queue/postgres queue/search queue/sqlrecords queue/storecopy queue/stored",
 
 		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",
 		"platform/sandbox": "",
@@ -147,6 +148,7 @@ func wide() map[string]string {
 		"gateway/recipients": "asks servers of ours as a delivery would, and keeps what they answer",
 		"operator/admin":     "authorises every question about every room",
 		"operator/api":       "renders the answers of every room",
+		"queue/sqlstore":     "joins journal, files, engine and what all stores have in common",
 		"operator/web":       "renders the answers of every room",
 	}
 }
@@ -181,7 +183,7 @@ func negative() []never {
 		{[]string{"net", "os", "io/fs", "log", "log/slog", "context", "sync", "sync/atomic", "net/http", "math/rand", "crypto/rand"},
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
-			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/group", "queue/pgnodes", "queue/pgstore", "queue/postgres", "queue/search", "queue/spool", "queue/sqlite", "queue/sqlrecords", "queue/sqlstore", "queue/stored", "queue/young", "dns", "dns/resolver",
+			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/group", "queue/pgnodes", "queue/pgstore", "queue/postgres", "queue/search", "queue/spool", "queue/sqlite", "queue/sqlrecords", "queue/sqlstore", "queue/storecopy", "queue/stored", "queue/young", "dns", "dns/resolver",
 				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/stscache", "gateway/certorder", "gateway/expiry", "gateway/nodes", "gateway/dispatch", "gateway/submit", "gateway/notify", "policy/revoke",
 				"operator/admin", "operator/live", "operator/mailhosts", "operator/past", "operator/policies", "operator/reports", "operator/scope", "operator/servers", "operator/waiting",
 				"history/peers/memory"),
@@ -393,6 +395,7 @@ func ends() map[string][]string {
 		"github.com/coreos/go-systemd/v22/activation": {"sockets"},
 		"github.com/coreos/go-systemd/v22/daemon":     {"server"},
 		"postern/internal/queue/sqlstore":             {"datafolder"},
+		"postern/internal/queue/storecopy":            {"datafolder"},
 		"postern/internal/smtp/smtpserver":            {"rooms", "server"},
 		"postern/internal/gateway/dispatch":           {"server"},
 		"postern/internal/check/examiner":             {"server", "tlscheck"},

@@ -48,7 +48,7 @@ type commands struct {
 	Headers  headers.Cmd         `cmd:"" help:"See which hops of a message were encrypted, from its Received lines."`
 	Audit    operate.AuditCmd    `cmd:"" help:"See what administrators changed."`
 	Accounts operate.AccountsCmd `cmd:"" help:"See and change who may use the console."`
-	Store    datafolder.Cmd      `cmd:"" help:"Mend a data folder that is damaged."`
+	Store    datafolder.Cmd      `cmd:"" help:"Mend, count or move what a gateway keeps, while none runs."`
 	Config   confcheck.Cmd       `cmd:"" help:"Check, show or explain the configuration."`
 	Version  versionCmd          `cmd:"" help:"Print the version of this binary."`
 	Man      manCmd              `cmd:"" hidden:"" help:"Print the manual page (roff)."`

@@ -28,7 +28,8 @@ func TestEveryVerbIsToldOrSaysWhyNot(t *testing.T) {
 		"peers pins": looks, "policies list": looks, "policies show": looks, "policies observed": looks, "reports list": looks, "reports show": looks, "reports received": looks, "reports failures": looks, "nodes": looks, "accounts list": looks, "accounts tokens": looks, "explain": looks,
 		"serve": "it is the gateway", "demo": "it is a world of its own", "check": "it makes what waits due by queue retry, which is told; else " + here,
 		"headers": here, "config check": here, "config show": here, "config example": here, "config hash-password": here,
-		"records": here, "trust show": here, "store salvage": "the gateway does not run then; it says what it does", "store waiting": here, "version": here, "man": here,
+		"records": here, "trust show": here, "store salvage": "the gateway does not run then; it says what it does", "store waiting": here,
+		"store copy": "as salvage; what is copied is to be the same", "store reopen": "as copy", "version": here, "man": here,
 	}
 	var out bytes.Buffer
 	parser, err := newParser(new(commands), &cli.App{Stdout: &out, Stderr: &out})

@@ -31,6 +31,10 @@ var (
 	ErrUnknown = errors.New("queue: whether the change was stored is not known")
 	// ErrInUse: another process has the store open.
 	ErrInUse = errors.New("queue: the store is in use by another process")
+	// ErrMoved: everything in the store was moved into another, or is being moved (see storecopy). ErrUnfinished: not
+	// everything is in it yet.
+	ErrMoved      = errors.New("queue: the store was moved away")
+	ErrUnfinished = errors.New("queue: the store is an unfinished copy")
 )
 
 // Store keeps mail. All methods are safe for concurrent use; the law of the package comment holds for each.

@@ -35,9 +35,9 @@ func (s *Store) ready(sub *queue.Submission) (*stored.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.Sender = searchable(n.Sender)
+	n.Sender = stored.Legible(n.Sender)
 	for i := range n.Deliveries {
-		n.Deliveries[i].Canonical = searchable(n.Deliveries[i].Canonical)
+		n.Deliveries[i].Canonical = stored.Legible(n.Deliveries[i].Canonical)
 	}
 	return n, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"postern/internal/queue"
@@ -147,9 +146,4 @@ func (d *draft) Discard() error {
 		return err
 	})
 	return nil
-}
-
-// searchable is an address as a column can hold it: what is no UTF-8, and NUL, is replaced. The facts have it as it is.
-func searchable(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }

@@ -22,6 +22,8 @@ const (
 	lockSites = 0x5073546e + 1
 	// lockRecords is held by what reads and then changes records, rules or judgements: one gateway at a time.
 	lockRecords = 0x5073546e + 2
+	// lockCopy is held by a connection that copies the store, with the hash of its schema.
+	lockCopy = 0x5073546e + 3
 )
 
 // Examined is a database as it was found.

@@ -85,20 +85,10 @@ var _ queue.Store = (*Store)(nil)
 func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed) }
 
 // Open connects to the database, asserts that what it commits is durable, and brings the tables to the newest form. It
-// answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on.
+// answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on, and queue.ErrMoved
+// or queue.ErrUnfinished for a store that was moved or is an unfinished copy.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	if cfg.Schema == "" {
-		cfg.Schema = defaultSchema
-	}
-	if cfg.SmallBody <= 0 || cfg.SmallBody > chunkSize {
-		cfg.SmallBody = chunkSize
-	}
-	if cfg.Readers <= 0 {
-		cfg.Readers = 4
-	}
-	if cfg.Patience <= 0 {
-		cfg.Patience = 10 * time.Second
-	}
+	cfg.fill()
 	parsed, err := postgres.Parse(cfg.URL, cfg.Schema, cfg.Readers)
 	if err != nil {
 		return nil, err
@@ -128,6 +118,22 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// fill gives what is left out.
+func (cfg *Config) fill() {
+	if cfg.Schema == "" {
+		cfg.Schema = defaultSchema
+	}
+	if cfg.SmallBody <= 0 || cfg.SmallBody > chunkSize {
+		cfg.SmallBody = chunkSize
+	}
+	if cfg.Readers <= 0 {
+		cfg.Readers = 4
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = 10 * time.Second
+	}
+}
+
 // prepare looks at the server and brings the tables to the newest form. It returns the connection it did so over.
 func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 	c, err := postgres.Dial(ctx, s.parsed)
@@ -135,6 +141,9 @@ func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 		return nil, fmt.Errorf("pgstore: cannot connect to the database: %w", err)
 	}
 	if s.settings, err = postgres.AssertDurable(ctx, c); err == nil {
+		err = lookAtStanding(ctx, c, s.cfg.Schema)
+	}
+	if err == nil {
 		err = postgres.Migrate(ctx, c, s.cfg.Schema, forms())
 	}
 	if err != nil {

@@ -21,6 +21,9 @@ const (
 	readOnly      = "25006"
 	noRights      = "42501"
 	noTable       = "42P01"
+
+	// Closed is our own: a store in the database was moved, or is being copied.
+	Closed = "PST01"
 )
 
 // Code is the SQLSTATE of an error of the server, "" for any other error.
@@ -59,6 +62,8 @@ func Translate(err error) error {
 		return fmt.Errorf("%w (PostgreSQL %s)", queue.ErrFull, code)
 	case "XX001", "XX002":
 		return fmt.Errorf("%w: the database does not hold together (PostgreSQL %s)", queue.ErrDamaged, code)
+	case Closed:
+		return fmt.Errorf("%w: %w", queue.ErrMoved, err)
 	case noRights, noTable: // a schema that may not be used is passed over
 		return fmt.Errorf("postgres: the role may not do this; let it own the schema, or grant it USAGE on schema and sequences"+
 			" and SELECT, INSERT, UPDATE and DELETE on all tables: %w", err)

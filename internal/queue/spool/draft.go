@@ -140,6 +140,14 @@ func (d *Draft) spill() error {
 	return nil
 }
 
+// Apart makes a file of the draft, however small it is.
+func (d *Draft) Apart() error {
+	if d.file == nil && d.err == nil && !d.end {
+		d.err = d.spill()
+	}
+	return d.err
+}
+
 // Seal makes a large body durable: the file, then its name in the folder, and tells what is to be stored. A failed sync
 // is final for the store, because nobody can say what of the data was lost.
 func (d *Draft) Seal() (stored.Body, error) {

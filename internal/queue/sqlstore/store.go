@@ -49,6 +49,8 @@ type Config struct {
 	disk spool.Disk
 	// salvage makes a new database where one is missing.
 	salvage bool
+	// copied opens the store whatever its standing is.
+	copied bool
 	// still keeps the mover from moving anything by itself in tests.
 	still bool
 }
@@ -93,7 +95,8 @@ var errClosed = errors.New("sqlstore: the store is closed")
 
 // Open opens the store, making it if there is none. It answers queue.ErrInUse while another process has it,
 // queue.ErrNewerForm when a newer release wrote it, and queue.ErrDamaged when something is missing in it that was
-// there; then Salvage helps. Leases that were held when the last process ended are gone.
+// there; then Salvage helps. Of one that was moved, or is an unfinished copy, it answers queue.ErrMoved and
+// queue.ErrUnfinished. Leases that were held when the last process ended are gone.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := newStore(cfg)
 	if err := s.open(ctx); err != nil {
@@ -200,10 +203,14 @@ func (s *Store) openDatabase() error {
 	if err := sqlite.AssertDurable(w); err != nil {
 		return err
 	}
+	mark, err := s.lookAtStanding(w)
+	if err != nil {
+		return err
+	}
 	if err := s.examine(w); err != nil {
 		return err
 	}
-	if err := sqlite.Migrate(w, applicationID, migrations); err != nil {
+	if err := sqlite.Migrate(w, mark, migrations); err != nil {
 		return sqlite.Translate(err)
 	}
 	if err := s.cfg.disk.SyncDir(s.cfg.Dir); err != nil {

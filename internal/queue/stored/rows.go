@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"postern/internal/attempt"
 	"postern/internal/policy"
@@ -22,6 +23,12 @@ const (
 	d.reason, d.facts, m.id, m.accepted, m.size, m.revision, '{}', m.open, m.file`
 	StateWidth = 19
 )
+
+// Legible is an address as a column of any engine can hold it: what is no UTF-8, and NUL, is replaced. The facts have
+// it as it is.
+func Legible(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
 
 // MessageColumns are the columns of a message as Values fills them.
 const MessageColumns = "seq, id, accepted, open, size, revision, file, message_id, sender, facts"

@@ -38,6 +38,8 @@ func openHint(err error, dir string) error {
 		return cli.WithHint(fmt.Errorf("another gateway uses the data folder %s", dir), "stop it first, or set another `data` in the configuration")
 	case errors.Is(err, queue.ErrNewerForm):
 		return cli.WithHint(err, "install the release that wrote it, or a newer one; this one changes nothing")
+	case errors.Is(err, queue.ErrMoved), errors.Is(err, queue.ErrUnfinished):
+		return ClosedHint(err, "")
 	case errors.Is(err, queue.ErrDamaged):
 		return cli.WithHint(fmt.Errorf("the mail in %s is damaged, and the gateway does not start: %w", dir, err),
 			"put a good copy of the whole folder in its place, or `postern store salvage` to go on with what can be read; it keeps the damaged files")

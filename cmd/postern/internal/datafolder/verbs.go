@@ -22,6 +22,8 @@ import (
 type Cmd struct {
 	Waiting waitingCmd `cmd:"" help:"Say how much mail waits in the data folder; exit code 1 when some does."`
 	Salvage salvageCmd `cmd:"" help:"Bring what can be read of a damaged data folder into a state that the gateway starts with."`
+	Copy    copyCmd    `cmd:"" help:"Move everything that is kept from the data folder into a PostgreSQL database, or back."`
+	Reopen  reopenCmd  `cmd:"" help:"Have gateways start again on a store that was moved away by store copy."`
 }
 
 // waitingCmd counts what would be lost with the data folder. The package asks it before it deletes anything.
@@ -47,7 +49,10 @@ func (*waitingCmd) Run(a *cli.App) error {
 	}
 	plan := rooms.MemoryPlan(cfg, ram.System())
 	s, err := Open(a.Ctx, cfg, &plan, func(err error) { fmt.Fprintf(a.Stderr, "warning: %v\n", err) })
-	if err != nil {
+	if errors.Is(err, queue.ErrMoved) {
+		_, err = fmt.Fprintf(a.Stdout, "no mail waits in %s: everything was moved\n", dir)
+	}
+	if s == nil {
 		return err
 	}
 	stats, err := s.Stats(a.Ctx)

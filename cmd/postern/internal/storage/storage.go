@@ -63,6 +63,9 @@ func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(err
 
 // hint says what can be done about a database that does not open.
 func hint(cfg *config.Config, err error) error {
+	if errors.Is(err, queue.ErrMoved) || errors.Is(err, queue.ErrUnfinished) {
+		return datafolder.ClosedHint(err, cfg.Store.Shown())
+	}
 	if errors.Is(err, queue.ErrNewerForm) {
 		return cli.WithHint(err, "install the release that wrote it, or a newer one; this one changes nothing")
 	}
