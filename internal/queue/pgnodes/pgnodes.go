@@ -76,11 +76,11 @@ func span(d time.Duration) int64 { return d.Microseconds() }
 
 const (
 	// prolong is Renew of a lease that runs, or of any where it is begun anew.
-	prolong = `UPDATE node SET name = ?2, release = ?3, api = ?4, lease = ?5, renewed = clock_timestamp(),
-		until = clock_timestamp() + ?5::bigint * interval '1 microsecond', rules = greatest(rules, ?6), number = greatest(number, ?7),
+	prolong = `UPDATE node SET name = ?2, release = ?3, api = ?4, lease = ?5, renewed = statement_timestamp(),
+		until = statement_timestamp() + ?5::bigint * interval '1 microsecond', rules = greatest(rules, ?6), number = greatest(number, ?7),
 		latency = ?8, held = ?9 WHERE session = ?1 AND (?10::boolean OR until > clock_timestamp())`
 	begin = `INSERT INTO node (session, name, release, api, joined, lease, renewed, until, rules, number, latency, held)
-		VALUES (?1, ?2, ?3, ?4, clock_timestamp(), ?5, clock_timestamp(), clock_timestamp() + ?5::bigint * interval '1 microsecond',
+		VALUES (?1, ?2, ?3, ?4, statement_timestamp(), ?5, statement_timestamp(), statement_timestamp() + ?5::bigint * interval '1 microsecond',
 			?6, ?7, ?8, ?9) ON CONFLICT (session) DO NOTHING`
 	// forget drops whom nobody needs to know any more.
 	forget = `DELETE FROM node WHERE session <> ?1 AND until <= clock_timestamp()
