@@ -10,7 +10,6 @@ import (
 	"postern/internal/gateway/nodes"
 	"postern/internal/lab/testkit/nodeboard"
 	"postern/internal/operator/audit"
-	"postern/internal/queue"
 	"postern/internal/queue/pgnodes"
 	store "postern/internal/queue/pgstore"
 	"postern/internal/queue/postgres"
@@ -144,55 +143,4 @@ func TestListening(t *testing.T) {
 	<-heard
 	cancel()
 	<-ended
-}
-
-// TestLeasesAreReckonedByOneClock: a gateway whose clock is wrong by an hour neither takes what another has leased nor
-// keeps it for longer than it said.
-func TestLeasesAreReckonedByOneClock(t *testing.T) {
-	t.Parallel()
-	for name, wrong := range map[string]time.Duration{"fast": time.Hour, "slow": -time.Hour} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			right := fresh(t)
-			other := right
-			other.Ahead = func() time.Duration { return -wrong }
-			a, b := open(t, right), open(t, other)
-			defer a.Close()
-			defer b.Close()
-			sub := submission(t, a, 1, []byte("x\r\n"))
-			sub.Deliveries[0].Due = begin.Add(-2 * time.Hour) // due by every clock
-			if err := a.Accept(t.Context(), sub); err != nil {
-				t.Fatal(err)
-			}
-			id := sub.Deliveries[0].ID
-			takes := func(s *store.Store, now time.Time) int {
-				t.Helper()
-				work, err := s.Claim(t.Context(), queue.Claim{IDs: []queue.DeliveryID{id}, Now: now, Until: now.Add(time.Minute)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				return len(work)
-			}
-			at := begin
-			for _, step := range []struct {
-				what string
-				by   *store.Store
-				off  time.Duration
-				wait time.Duration
-				n    int
-			}{
-				{"the wrong clock takes it", b, wrong, 0, 1},
-				{"the right one does not, half a minute later", a, 0, 30 * time.Second, 0},
-				{"nor the wrong one", b, wrong, 0, 0},
-				{"when the minute is over the right one does", a, 0, 31 * time.Second, 1},
-				{"and the wrong one does not", b, wrong, 30 * time.Second, 0},
-				{"before that minute is over", b, wrong, 31 * time.Second, 1},
-			} {
-				at = at.Add(step.wait)
-				if n := takes(step.by, at.Add(step.off)); n != step.n {
-					t.Errorf("%s: %d", step.what, n)
-				}
-			}
-		})
-	}
 }

@@ -29,9 +29,6 @@ type Config struct {
 	// Session is that of this process among those of the database (see pgnodes): mail is accepted while its lease runs,
 	// and otherwise refused with ErrNoLease. "" needs no lease.
 	Session string
-	// Ahead is how far the clock of the database is ahead of this machine's; nil is not at all. All gateways reckon
-	// leases by the database's, so that one whose own is wrong neither claims what another has nor keeps it for hours.
-	Ahead func() time.Duration
 	// SmallBody is the size in bytes up to which a body is one row; 0 means 128 KiB, and it is no more than that.
 	SmallBody int
 	// Readers is how many reads may run at once; 0 means 4. The store keeps up to twice as many connections and four
@@ -157,14 +154,6 @@ func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 
 // Settings are what the server said of itself when the store was opened.
 func (s *Store) Settings() postgres.Settings { return s.settings }
-
-// moment is a time of this machine as leases are reckoned: by the database's clock, in microseconds.
-func (s *Store) moment(t time.Time) int64 {
-	if s.cfg.Ahead != nil {
-		t = t.Add(s.cfg.Ahead())
-	}
-	return t.UnixMicro()
-}
 
 // enter counts a running method in; the caller does calls.Done.
 func (s *Store) enter(ctx context.Context) error {

@@ -94,7 +94,6 @@ func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
 	registry := g.store.Registry()
 	g.rules = inforce.NewKeeper(ctx, inforce.Config{Ledger: g.store, Table: table, Files: g.roots.Digest, Shared: registry != nil})
 	g.nodes = g.shares(registry)
-	g.store.Clock(g.nodes.Time)
 	if err := g.remember(ctx); err != nil {
 		return err
 	}

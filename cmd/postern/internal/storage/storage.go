@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"postern/cmd/postern/internal/cli"
@@ -41,7 +40,6 @@ type Opened struct {
 	registry *pgnodes.Registry // nil: this gateway stands alone
 	// Overlooked lists sites with mail that no gateway is at; nil where this one stands alone.
 	Overlooked func(ctx context.Context) ([]queue.SiteKey, error)
-	clock      atomic.Pointer[func() (time.Time, bool)]
 	// Session is that of this process among them.
 	Session string
 }
@@ -56,27 +54,11 @@ func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(err
 		return &Opened{Store: s}, nil
 	}
 	session := fmt.Sprintf("%s/%d/%s", cfg.Cluster.Node, os.Getpid(), rand.Text())
-	o := &Opened{Session: session}
-	s, err := pgstore.Open(ctx, pgstore.Config{URL: string(cfg.Store), Node: cfg.Cluster.Node, Session: session, Ahead: o.ahead})
+	s, err := pgstore.Open(ctx, pgstore.Config{URL: string(cfg.Store), Node: cfg.Cluster.Node, Session: session})
 	if err != nil {
 		return nil, hint(cfg, err)
 	}
-	o.Store, o.registry, o.Overlooked = shared{s}, s.Nodes(), s.Overlooked
-	return o, nil
-}
-
-// Clock gives the store what tells the time of the database, for the leases between gateways.
-func (o *Opened) Clock(now func() (time.Time, bool)) { o.clock.Store(&now) }
-
-// ahead is how far the clock of the database is ahead of this machine's; 0 while that is not known, when nothing may be
-// claimed either.
-func (o *Opened) ahead() time.Duration {
-	if f := o.clock.Load(); f != nil {
-		if now, ok := (*f)(); ok {
-			return time.Until(now)
-		}
-	}
-	return 0
+	return &Opened{Store: shared{s}, registry: s.Nodes(), Session: session, Overlooked: s.Overlooked}, nil
 }
 
 // hint says what can be done about a database that does not open.
