@@ -13,7 +13,15 @@ import (
 	"postern/test/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
+// clockArgument has this test program run another one with a wrong clock: see wrongClock.
+const clockArgument = "run-with-clock-off-by"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 3 && os.Args[1] == clockArgument {
+		os.Exit(wrongClock(os.Args[2], os.Args[3:]))
+	}
+	harness.Main(m)
+}
 
 // cluster is gateways gw1, gw2 and so on of one organisation, not yet started, and their database.
 type cluster struct {
