@@ -109,7 +109,7 @@ func TestWhateverHappensToGatewaysAndTheirDatabaseNothingIsLost(t *testing.T) {
 		f.ways = append(f.ways, way)
 	}
 	c.start(rules)
-	l := startLoad(c)
+	l := startLoad(c, 40*time.Millisecond)
 	l.works(t)
 	rounds, happened := 1, 0
 	if long() {

@@ -63,8 +63,8 @@ func town(c *cluster) string {
 // connections is how many a partner gets, of all gateways together.
 const connections = 3
 
-// startLoad sends to all gateways until it is stopped.
-func startLoad(c *cluster) *load {
+// startLoad sends to all gateways until it is stopped; each client rests a while after each message.
+func startLoad(c *cluster, pause time.Duration) *load {
 	l := &load{ended: make(chan struct{}), by: make([]int, len(c.gw))}
 	for g, w := range c.gw {
 		for n := range 2 {
@@ -74,7 +74,7 @@ func startLoad(c *cluster) *load {
 					select {
 					case <-l.ended:
 						return
-					case <-time.After(40 * time.Millisecond):
+					case <-time.After(pause):
 					}
 					l.one(g, addr, fmt.Sprintf("m%d-%d-%d", g+1, n, i))
 				}
