@@ -56,6 +56,7 @@ race: ## the shared parts again, watched for races
 e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
 	@test/prepare.sh postgres
+	@test/prepare.sh cluster
 	@test/prepare.sh crash
 	@test/prepare.sh browser
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \
@@ -80,6 +81,9 @@ crash: ## kill it, cut its power and break its disk, many times and at every cal
 	@test/prepare.sh crash
 	$(GO) test -count=10 -timeout 60m -run 'Killed|WriteError' ./internal/queue/sqlstore
 	POSTERN_CRASH=long $(GO) test -count=1 -timeout 120m -v ./test/crash
+	@test/prepare.sh postgres
+	@test/prepare.sh cluster
+	POSTERN_CRASH=long $(GO) test -count=1 -timeout 60m -v ./test/cluster
 	$(GO) test -count=1 -timeout 30m -run JudgedByWhatIsInForce ./internal/gateway/dispatch -story.count 50
 
 soak: ## slow, broken and hostile worlds, hours of them

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# prepare.sh race | peers | postgres | crash | browser: gets what a target of the Makefile needs on Debian.
+# prepare.sh race | peers | postgres | cluster | crash | browser: gets what a target of the Makefile needs on Debian.
 #
 # race   a C compiler, which the race detector links with; installed from Debian when missing.
 # peers  Postfix and its resolver of MTA-STS, Exim, OpenSMTPD, unbound, nsd, the tools of ldns, swaks, openssl and HAProxy.
@@ -8,6 +8,7 @@
 #        enter that folder wherever the clone lies. Exim and OpenSMTPD insist on the system users their packages would make,
 #        so these are made.
 # postgres  PostgreSQL's server and its programs, unpacked beside the peers; not where they are installed.
+# cluster  Patroni with its Python and etcd, unpacked beside the peers.
 # crash  strace, and what makes and mounts file systems of ext4 and xfs; installed from Debian when missing.
 # browser  Chromium, which drives the console; installed from Debian when missing.
 #
@@ -119,26 +120,33 @@ peers() {
 	done
 }
 
-postgres() {
-	local dir=/var/cache/postern-test/postgres packages=(postgresql-15 postgresql-client-15)
-	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && return
-	command -v apt-get >/dev/null || missing "the tests of the shared queue need Debian's ${packages[*]}"
+# beside unpacks packages that need no system user in a folder beside the peers, if they are not there yet.
+beside() {
+	local dir=/var/cache/postern-test/$1
+	shift
+	command -v apt-get >/dev/null || missing "the tests of several gateways need Debian's packages of $*"
 	mkdir -p -m 755 "${dir%/*}" || missing "no folder ${dir%/*} can be made; run: sudo make e2e"
 	exec 9>"${dir%/*}/lock" && flock 9 # another clone may be at it
-	if [ "$(cat "$dir/complete" 2>/dev/null)" != "${packages[*]}" ]; then
-		refresh_lists || missing "there are no package lists, and apt-get update does not work"
-		echo "prepare: fetching ${packages[*]}"
-		rm -rf "$dir"
-		unpack "$dir" "${packages[@]}" || missing "the packages could not be downloaded and unpacked"
-		echo "${packages[*]}" >"$dir/complete"
-	fi
+	[ "$(cat "$dir/complete" 2>/dev/null)" != "$*" ] || return 0
+	refresh_lists || missing "there are no package lists, and apt-get update does not work"
+	echo "prepare: fetching $*"
+	rm -rf "$dir"
+	unpack "$dir" "$@" || missing "the packages could not be downloaded and unpacked"
+	echo "$*" >"$dir/complete"
 }
+
+postgres() {
+	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || beside postgres postgresql-15 postgresql-client-15
+}
+
+cluster() { beside cluster patroni etcd-server; }
 
 case "${1:-}" in
 race) race ;;
 peers) peers ;;
 postgres) postgres ;;
+cluster) cluster ;;
 crash) crash ;;
 browser) browser ;;
-*) echo "usage: prepare.sh race | peers | postgres | crash | browser" >&2; exit 2 ;;
+*) echo "usage: prepare.sh race | peers | postgres | cluster | crash | browser" >&2; exit 2 ;;
 esac

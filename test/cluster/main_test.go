@@ -13,12 +13,20 @@ import (
 	"postern/test/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
+// clockArgument has this test program run another one with a wrong clock: see wrongClock.
+const clockArgument = "run-with-clock-off-by"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 3 && os.Args[1] == clockArgument {
+		os.Exit(wrongClock(os.Args[2], os.Args[3:]))
+	}
+	harness.Main(m)
+}
 
 // cluster is gateways gw1, gw2 and so on of one organisation, not yet started, and their database.
 type cluster struct {
 	t  *testing.T
-	db *postgres.Server
+	db *postgres.Server // nil: see gateways
 	gw []*harness.World
 }
 
@@ -40,8 +48,16 @@ func of(t *testing.T, n int) *cluster {
 			t.Error(err)
 		}
 	})
-	c := &cluster{t: t, db: db, gw: []*harness.World{harness.NewWorld(t)}}
-	c.gw[0].Settings["store"] = fmt.Sprintf("%q", db.URL())
+	c := gateways(t, n, db.URL())
+	c.db = db
+	return c
+}
+
+// gateways makes a cluster of n gateways on a database that is there.
+func gateways(t *testing.T, n int, url string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, gw: []*harness.World{harness.NewWorld(t)}}
+	c.gw[0].Settings["store"] = fmt.Sprintf("%q", url)
 	c.gw[0].Settings["cluster.lease"] = fmt.Sprintf("%q", lease)
 	for range n - 1 {
 		c.gw = append(c.gw, c.gw[0].Sibling())

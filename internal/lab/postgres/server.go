@@ -25,33 +25,74 @@ const Folder = "/var/cache/postern-test/postgres"
 // ErrMissing: there are no programs of PostgreSQL on this machine.
 var ErrMissing = errors.New("no PostgreSQL here; run test/prepare.sh postgres")
 
+// Programs is where PostgreSQL's programs are and how they run. Use Find. Not changed afterwards; safe for concurrent use.
+type Programs struct {
+	// Folder holds initdb, postgres and the rest.
+	Folder string
+	// Env is the environment they run in.
+	Env []string
+	// As is who they run as; nil: who we are.
+	As *syscall.Credential
+}
+
+// Find looks for the newest programs, those that were unpacked first. The error is ErrMissing where there are none.
+func Find() (p Programs, err error) {
+	p.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
+	root := filepath.Join(cmp.Or(os.Getenv("POSTERN_POSTGRES"), Folder), "root")
+	for _, below := range []string{root, "/"} {
+		found, _ := filepath.Glob(filepath.Join(below, "usr/lib/postgresql/*/bin/postgres")) // the pattern is well-formed
+		if len(found) == 0 {
+			continue
+		}
+		p.Folder = filepath.Dir(slices.Max(found))
+		if below == root {
+			libraries, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu*"))
+			p.Env = append(p.Env, "LD_LIBRARY_PATH="+strings.Join(libraries, ":"))
+		}
+		p.As, err = somebody()
+		return p, err
+	}
+	return p, ErrMissing
+}
+
+// somebody is who PostgreSQL runs as: not root.
+func somebody() (*syscall.Credential, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		return nil, err
+	}
+	uid, errUID := strconv.ParseUint(nobody.Uid, 10, 32)
+	gid, errGID := strconv.ParseUint(nobody.Gid, 10, 32)
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(errUID, errGID)
+}
+
+// Dir makes a folder of whoever the programs run as, below the system's temporary one.
+func (p Programs) Dir() (string, error) {
+	dir, err := os.MkdirTemp("", "postern-postgres-")
+	if err == nil && p.As != nil {
+		err = os.Chown(dir, int(p.As.Uid), int(p.As.Gid))
+	}
+	return dir, err
+}
+
 // Server is a running server. Use Start. Safe for concurrent use, but for Stop, Kill and Restart.
 type Server struct {
-	programs, data string
-	port           int
-	as             *syscall.Credential // nil: who we are
-	env            []string
-	cmd            *exec.Cmd
+	programs Programs
+	data     string
+	port     int
+	cmd      *exec.Cmd
 }
 
 // Start makes a cluster and starts a server on it. Settings are lines of postgresql.conf added to its own.
 func Start(settings ...string) (*Server, error) {
-	s := &Server{env: append(os.Environ(), "LC_ALL=C", "TZ=UTC")}
-	if err := s.find(); err != nil {
+	programs, err := Find()
+	if err != nil {
 		return nil, err
 	}
-	if os.Getuid() == 0 {
-		nobody, err := user.Lookup("nobody")
-		if err != nil {
-			return nil, err
-		}
-		uid, errUID := strconv.ParseUint(nobody.Uid, 10, 32)
-		gid, errGID := strconv.ParseUint(nobody.Gid, 10, 32)
-		if err := errors.Join(errUID, errGID); err != nil {
-			return nil, err
-		}
-		s.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	}
+	s := &Server{programs: programs}
 	if err := s.make(settings); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -61,33 +102,10 @@ func Start(settings ...string) (*Server, error) {
 	return s, nil
 }
 
-// find looks for the newest programs, those that were unpacked first.
-func (s *Server) find() error {
-	root := filepath.Join(cmp.Or(os.Getenv("POSTERN_POSTGRES"), Folder), "root")
-	for _, below := range []string{root, "/"} {
-		found, _ := filepath.Glob(filepath.Join(below, "usr/lib/postgresql/*/bin/postgres")) // the pattern is well-formed
-		if len(found) == 0 {
-			continue
-		}
-		s.programs = filepath.Dir(slices.Max(found))
-		if below == root {
-			libraries, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu*"))
-			s.env = append(s.env, "LD_LIBRARY_PATH="+strings.Join(libraries, ":"))
-		}
-		return nil
-	}
-	return ErrMissing
-}
-
 // make makes the cluster.
 func (s *Server) make(settings []string) (err error) {
-	if s.data, err = os.MkdirTemp("", "postern-postgres-"); err != nil {
+	if s.data, err = s.programs.Dir(); err != nil {
 		return err
-	}
-	if s.as != nil {
-		if err := os.Chown(s.data, int(s.as.Uid), int(s.as.Gid)); err != nil {
-			return err
-		}
 	}
 	cluster := filepath.Join(s.data, "cluster")
 	if err := s.run("initdb", "-D", cluster, "-U", "postern", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
@@ -112,8 +130,8 @@ func (s *Server) make(settings []string) (err error) {
 }
 
 func (s *Server) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(s.programs, name), args...)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.data, s.env, &syscall.SysProcAttr{Setpgid: true, Credential: s.as}
+	cmd := exec.Command(filepath.Join(s.programs.Folder, name), args...)
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.data, s.programs.Env, &syscall.SysProcAttr{Setpgid: true, Credential: s.programs.As}
 	return cmd
 }
 

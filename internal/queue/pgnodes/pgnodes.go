@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"postern/internal/gateway/nodes"
@@ -22,6 +23,7 @@ type Registry struct {
 	cfg    *postgres.Config
 	renews line
 	asks   line
+	clock  atomic.Pointer[heard]
 }
 
 // New returns a Registry on the tables of a database, which are there. It connects when it is asked.
@@ -110,6 +112,7 @@ func (r *Registry) Renew(ctx context.Context, p nodes.Report) (a nodes.Answer, e
 		}
 		return c.Query(ctx, newest, func(row database.Row) error {
 			a = nodes.Answer{Now: row.Time(0), Newest: nodes.Mark{Rules: row.Int(1), Number: row.Int(2)}}
+			r.clock.Store(&heard{a.Now, time.Now()})
 			return nil
 		})
 	})

@@ -119,7 +119,7 @@ func (t *txn) waiting(ids []queue.DeliveryID, now time.Time) (out []*deliveryRow
 	err = t.Query(t.ctx, "SELECT delivery FROM lease WHERE delivery = ANY(?::bigint[]) AND until > ?", func(r database.Row) error {
 		leased[queue.DeliveryID(r.Int(0))] = true
 		return nil
-	}, list, now.UnixMicro())
+	}, list, t.s.leaseTime(now))
 	return out, leased, err
 }
 

@@ -47,7 +47,7 @@ func (s *Store) Overlooked(ctx context.Context) (out []queue.SiteKey, err error)
 		return c.Query(ctx, overlooked, func(r database.Row) error {
 			out = append(out, queue.SiteKey(r.Text(0)))
 			return nil
-		}, began.Add(-overlookedFor).UnixMicro(), began.UnixMicro(), int64(overlookedMost))
+		}, began.Add(-overlookedFor).UnixMicro(), s.leaseTime(began), int64(overlookedMost))
 	})
 	s.rests.Store(time.Now().Add(overlookedShare * time.Since(began)).UnixNano())
 	return out, err

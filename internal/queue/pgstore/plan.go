@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"time"
 
 	"postern/internal/operator/audit"
 	"postern/internal/queue"
@@ -38,7 +37,7 @@ type plan struct {
 
 type extended struct {
 	ids   []int64
-	until time.Time
+	until int64 // see leaseTime
 }
 
 func (p *plan) empty() bool {
@@ -258,7 +257,7 @@ func (t *txn) addLeases(b *postgres.Batch) error {
 		b.Add("DELETE FROM lease WHERE delivery = ANY(?::bigint[])", nil, t.ended)
 	}
 	for _, e := range t.extended {
-		b.Add("UPDATE lease SET until = ? WHERE delivery = ANY(?::bigint[])", nil, e.until.UnixMicro(), e.ids)
+		b.Add("UPDATE lease SET until = ? WHERE delivery = ANY(?::bigint[])", nil, e.until, e.ids)
 	}
 	for _, c := range t.claimed {
 		b.Add(c.text, c.each, c.args...)

@@ -56,6 +56,8 @@ type Store struct {
 	// is settled.
 	accepts, claims, settles, others *writer
 
+	nodes atomic.Pointer[pgnodes.Registry] // the last that was asked for
+
 	rests atomic.Int64   // until when Overlooked answers nothing, ns
 	calls sync.WaitGroup // running methods
 	loops sync.WaitGroup // of the writers
@@ -81,8 +83,13 @@ var ErrNoLease = errors.New("pgstore: the lease of this gateway has ended; other
 
 var _ queue.Store = (*Store)(nil)
 
-// Nodes returns where the gateways of this database find each other; the caller closes it.
-func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed) }
+// Nodes returns where the gateways of this database find each other; the caller closes it. What it hears of the
+// database's clock is what leases run by from then on.
+func (s *Store) Nodes() *pgnodes.Registry {
+	r := pgnodes.New(s.parsed)
+	s.nodes.Store(r)
+	return r
+}
 
 // Open connects to the database, asserts that what it commits is durable, and brings the tables to the newest form. It
 // answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on, and queue.ErrMoved
