@@ -25,7 +25,8 @@ const Folder = "/var/cache/postern-test/postgres"
 // ErrMissing: there are no programs of PostgreSQL on this machine.
 var ErrMissing = errors.New("no PostgreSQL here; run test/prepare.sh postgres")
 
-// Programs is where PostgreSQL's programs are and how they run. Use Find. Not changed afterwards; safe for concurrent use.
+// Programs is where PostgreSQL's programs are and how they run. Use Find. Not changed afterwards; safe for concurrent
+// use.
 type Programs struct {
 	// Folder holds initdb, postgres and the rest.
 	Folder string
