@@ -22,7 +22,7 @@ func TestAGatewayWhoseClockIsWrongHarmsNobody(t *testing.T) {
 			t.Parallel()
 			c := of(t, 2)
 			for _, w := range c.gw {
-				w.Settings["delivery.lifetime"] = `"24h"`
+				w.Settings["delivery.lifetime"] = `"30m"`
 				w.Settings["delivery.connections_per_site"] = "3"
 			}
 			wrong, right := c.gw[0], c.gw[1]

@@ -65,7 +65,7 @@ func startPair(t *testing.T) *pair {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.end)
-	libraries, _ := filepath.Glob(filepath.Join(unpacked, "usr/lib/*-linux-gnu*")) // the pattern is well-formed
+	libraries := append(postgres.Libraries(unpacked), p.programs.Libraries...)
 	p.env = append(p.programs.Env, "PYTHONPATH="+filepath.Join(unpacked, "usr/lib/python3/dist-packages")+":/usr/lib/python3/dist-packages",
 		"PYTHONDONTWRITEBYTECODE=1", "LD_LIBRARY_PATH="+strings.Join(libraries, ":"))
 	if p.python = filepath.Join(unpacked, "usr/bin/python3"); !there(p.python) {

@@ -30,8 +30,9 @@ var ErrMissing = errors.New("no PostgreSQL here; run test/prepare.sh postgres")
 type Programs struct {
 	// Folder holds initdb, postgres and the rest.
 	Folder string
-	// Env is the environment they run in.
-	Env []string
+	// Env is the environment they run in; Libraries are folders that its LD_LIBRARY_PATH names, none where they are
+	// installed.
+	Env, Libraries []string
 	// As is who they run as; nil: who we are.
 	As *syscall.Credential
 }
@@ -47,13 +48,22 @@ func Find() (p Programs, err error) {
 		}
 		p.Folder = filepath.Dir(slices.Max(found))
 		if below == root {
-			libraries, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu*"))
-			p.Env = append(p.Env, "LD_LIBRARY_PATH="+strings.Join(libraries, ":"))
+			p.Libraries = Libraries(root)
+			p.Env = append(p.Env, "LD_LIBRARY_PATH="+strings.Join(p.Libraries, ":"))
 		}
 		p.As, err = somebody()
 		return p, err
 	}
 	return p, ErrMissing
+}
+
+// Libraries are the folders of libraries below a folder where packages were unpacked.
+func Libraries(root string) (out []string) {
+	for _, below := range []string{"usr/lib", "lib"} {
+		found, _ := filepath.Glob(filepath.Join(root, below, "*-linux-gnu*")) // the pattern is well-formed
+		out = append(out, found...)
+	}
+	return out
 }
 
 // somebody is who PostgreSQL runs as: not root.
