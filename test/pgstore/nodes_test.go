@@ -45,6 +45,22 @@ func joins(t testing.TB, r *pgnodes.Registry, session string, lease time.Duratio
 	}
 }
 
+// TestTheClockOfTheDatabaseIsHeardWithEachRenewal: it runs on this machine, so that the two agree. What becomes of mail
+// where they do not is in test/cluster.
+func TestTheClockOfTheDatabaseIsHeardWithEachRenewal(t *testing.T) {
+	t.Parallel()
+	s := open(t, fresh(t))
+	defer s.Close()
+	r := registry(t, s)
+	if by := r.Ahead(); by != 0 {
+		t.Errorf("%v ahead before anything was heard", by)
+	}
+	joins(t, r, "gw1", time.Minute)
+	if by := r.Ahead(); by == 0 || by.Abs() > time.Second {
+		t.Errorf("%v ahead of the database on the same machine", by)
+	}
+}
+
 // TestMailIsAcceptedUnderALeaseOnly: before it begins, and after it has ended, nothing is stored.
 func TestMailIsAcceptedUnderALeaseOnly(t *testing.T) {
 	t.Parallel()
