@@ -130,8 +130,9 @@ func TestWhateverHappensToGatewaysAndTheirDatabaseNothingIsLost(t *testing.T) {
 	l.stop()
 	again := l.check(t, c)
 	t.Logf("%d messages were accepted, of %d nobody knows, %d copies came again over %d faults", len(l.accepted), len(l.unsure), again, happened)
-	// Each fault may repeat what was between a server's 250 and our note of it, on each connection to either server.
-	if most := 2 * connections * happened; again > most {
+	// Each fault may repeat what was between a server's 250 and our note of it. Where the database is away no note can be
+	// taken, and a gateway sends on for up to half a lease.
+	if most := 20 * happened; again > most {
 		t.Errorf("%d copies came again, want at most %d", again, most)
 	}
 }
