@@ -200,6 +200,11 @@ func reports(t *testing.T, home *partner.Partner) map[string][]string {
 // settled waits until all that was accepted has arrived where it can, and is so in the trace; mail to lapsed.test waits.
 func (l *load) settled(t *testing.T, c *cluster) {
 	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s", c.gw[0].Run("", "queue", "list", "--json").Stdout)
+		}
+	})
 	harness.Eventually(t, 3*harness.Patience, "nothing is waiting but what must", func() bool {
 		list := c.gw[0].Run("", "queue", "list", "--json")
 		for line := range strings.Lines(list.Stdout) {
