@@ -56,7 +56,6 @@ race: ## the shared parts again, watched for races
 e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
 	@test/prepare.sh postgres
-	@test/prepare.sh cluster
 	@test/prepare.sh crash
 	@test/prepare.sh browser
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \
