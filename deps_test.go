@@ -54,7 +54,7 @@ func lattice() map[string]string {
 		"policy/tlsrpt":    "mail smtp policy",
 		"dns/resolver":     "platform/filewatch mail dns",
 		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
-		"config":           "mail policy policy/sts platform/passhash platform/sandbox platform/tomlfile",
+		"config":           "mail policy policy/sts platform/passhash platform/publicaddr platform/sandbox platform/tomlfile",
 		"lab/zone":         "",
 		"lab/partner":      "",
 		"lab/postgres":     "",
@@ -66,7 +66,7 @@ func lattice() map[string]string {
 
 		"event/metrics":        "mail policy event",
 		"event/maillog":        "mail smtp policy attempt event",
-		"gateway/route":        "mail policy policy/dane policy/sts dns event gateway/stscache",
+		"gateway/route":        "mail platform/publicaddr policy policy/dane policy/sts dns event gateway/stscache",
 		"history/peers":        "mail policy attempt",
 		"policy/mxpins":        "mail policy platform/records",
 		"history/peers/memory": "event history/peers platform/records",
@@ -97,9 +97,9 @@ func lattice() map[string]string {
 		"platform/sandbox": "",
 		"gateway/deliver":  "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck policy/dane",
 		"gateway/inforce":  "mail policy policy/rules queue operator/audit gateway/route",
-		"gateway/intake":   "mail smtp policy policy/tlsrpt event queue smtp/smtpserver gateway/clientname gateway/inforce gateway/route",
+		"gateway/intake":   "mail smtp policy policy/tlsrpt event queue smtp/smtpserver gateway/clientname gateway/inforce platform/publicaddr",
 
-		"gateway/balancer":   "event smtp/proxyheader",
+		"gateway/balancer":   "event platform/publicaddr smtp/proxyheader",
 		"gateway/clientname": "mail dns",
 		"gateway/nodes":      "",
 		"gateway/stscache":   "mail smtp policy policy/sts policy/tlsrpt dns gateway/webclient platform/records",

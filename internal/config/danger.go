@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/platform/publicaddr"
 	"postern/internal/platform/sandbox"
 	"postern/internal/policy"
 	"postern/internal/policy/sts"
@@ -31,7 +32,7 @@ const (
 func (c *Config) relayDangers() (out []Finding) {
 	const hint = `name the networks of your own servers alone, as in networks = ["10.0.0.0/8", "192.0.2.25/32"]`
 	for _, every := range []string{"0.0.0.0/0", "::/0"} {
-		if covered(netip.MustParsePrefix(every), unmapped(c.Relay.Networks)) {
+		if covered(netip.MustParsePrefix(every), publicaddr.Unmapped(c.Relay.Networks)) {
 			out = append(out, Finding{Key: "relay.networks", Fatal: true, Hint: hint,
 				What: fmt.Sprintf("an open relay: every address of %s may relay, so the whole Internet can send mail through this gateway", every)})
 		}
@@ -39,7 +40,7 @@ func (c *Config) relayDangers() (out []Finding) {
 	if len(out) > 0 {
 		return out
 	}
-	for i, n := range unmapped(c.Relay.Networks) {
+	for i, n := range publicaddr.Unmapped(c.Relay.Networks) {
 		key := fmt.Sprintf("relay.networks[%d]", i)
 		open, wide := openBits4, wideBits4
 		if n.Addr().Is6() {
@@ -56,17 +57,6 @@ func (c *Config) relayDangers() (out []Finding) {
 			out = append(out, Finding{Key: key, Hint: `write require = "encrypted" below [relay], or name private networks`,
 				What: fmt.Sprintf("%s is public, and mail may be handed in from there without TLS", n)})
 		}
-	}
-	return out
-}
-
-// unmapped are networks in the form in which clients are held against them: IPv4 in its own form, host bits cleared.
-func unmapped(networks []netip.Prefix) (out []netip.Prefix) {
-	for _, n := range networks {
-		if n.Addr().Is4In6() && n.Bits() >= 96 {
-			n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-96)
-		}
-		out = append(out, n.Masked())
 	}
 	return out
 }
@@ -218,7 +208,7 @@ func (c *Config) stsDangers() (out []Finding) {
 
 // deliveryDangers finds ways for mail to come where it should not.
 func (c *Config) deliveryDangers() (out []Finding) {
-	if !covered(netip.MustParsePrefix("127.0.0.0/8"), unmapped(c.Delivery.DenyNetworks)) {
+	if !covered(netip.MustParsePrefix("127.0.0.0/8"), publicaddr.Unmapped(c.Delivery.DenyNetworks)) {
 		out = append(out, Finding{Key: "delivery.deny_networks", Hint: "leave the key out, or keep its default in the list",
 			What: "anybody can name this machine itself, 127.0.0.1, as the mail host of a domain, and mail goes there"})
 	}

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"net/netip"
+
+	"postern/internal/platform/publicaddr"
 )
 
 // proxyDangers finds networks from which too many may say who a client is, and balancers that may relay themselves.
@@ -12,13 +14,13 @@ func (c *Config) proxyDangers() (out []Finding) {
 		key := fmt.Sprintf("listen[%d].proxy", i)
 		var relays []netip.Prefix // who may relay there
 		if l.Mode.TakesMail() {
-			relays = unmapped(c.Relay.Networks)
+			relays = publicaddr.Unmapped(c.Relay.Networks)
 		}
 		if every := proxyOfAll(key, l.Proxy, len(relays) > 0, hint); len(every) > 0 {
 			out = append(out, every...)
 			continue
 		}
-		for j, n := range unmapped(l.Proxy) {
+		for j, n := range publicaddr.Unmapped(l.Proxy) {
 			at := fmt.Sprintf("%s[%d]", key, j)
 			wide := wideBits4
 			if n.Addr().Is6() {
@@ -43,7 +45,7 @@ func (c *Config) proxyDangers() (out []Finding) {
 // proxyOfAll finds a listener at which everybody may say to be any client.
 func proxyOfAll(key string, networks []netip.Prefix, relays bool, hint string) (out []Finding) {
 	for _, every := range []string{"0.0.0.0/0", "::/0"} {
-		if !covered(netip.MustParsePrefix(every), unmapped(networks)) {
+		if !covered(netip.MustParsePrefix(every), publicaddr.Unmapped(networks)) {
 			continue
 		}
 		f := Finding{Key: key, Hint: hint, What: fmt.Sprintf("every address of %s may say to be any client: limits of clients, log and trace tell what a stranger wrote", every)}

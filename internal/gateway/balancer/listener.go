@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/platform/publicaddr"
 )
 
 // Waiting is how many connections of one listener may wait for their header at a time.
@@ -53,12 +54,7 @@ type accepted struct {
 // New returns a listener in front of another, which it closes with itself. It starts nothing before the first Accept.
 func New(l net.Listener, cfg Config) *Listener {
 	cfg.Wait = cmp.Or(cfg.Wait, 5*time.Second)
-	cfg.Networks = slices.Clone(cfg.Networks)
-	for i, n := range cfg.Networks {
-		if n.Addr().Is4In6() && n.Bits() >= 96 {
-			cfg.Networks[i] = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-96)
-		}
-	}
+	cfg.Networks = publicaddr.Unmapped(cfg.Networks)
 	return &Listener{Listener: l, cfg: cfg, ready: make(chan accepted), done: make(chan struct{}), waiting: map[net.Conn]bool{}}
 }
 

@@ -4,8 +4,8 @@ import (
 	"net/netip"
 	"strings"
 
-	"postern/internal/gateway/route"
 	"postern/internal/mail"
+	"postern/internal/platform/publicaddr"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
 )
@@ -182,7 +182,7 @@ func (r rights) mayUse(from mail.Address) *smtp.Reply {
 func unmapped(in []Binding) []Binding {
 	out := make([]Binding, len(in))
 	for j, b := range in {
-		b.Networks = route.Unmapped(b.Networks)
+		b.Networks = publicaddr.Unmapped(b.Networks)
 		out[j] = b
 	}
 	return out

@@ -11,8 +11,8 @@ import (
 	"postern/internal/event"
 	"postern/internal/gateway/clientname"
 	"postern/internal/gateway/inforce"
-	"postern/internal/gateway/route"
 	"postern/internal/mail"
+	"postern/internal/platform/publicaddr"
 	"postern/internal/queue"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
@@ -114,7 +114,7 @@ func New(cfg Config) (*Intake, error) {
 	if cfg.Hostname.IsZero() || cfg.InForce == nil || cfg.Store == nil {
 		return nil, errors.New("intake: Hostname, InForce and Store are required")
 	}
-	cfg.RelayNetworks, cfg.Bindings = route.Unmapped(cfg.RelayNetworks), unmapped(cfg.Bindings)
+	cfg.RelayNetworks, cfg.Bindings = publicaddr.Unmapped(cfg.RelayNetworks), unmapped(cfg.Bindings)
 	if cfg.Clients == nil {
 		cfg.Clients = NewClients()
 	}

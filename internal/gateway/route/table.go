@@ -12,6 +12,7 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/mail"
+	"postern/internal/platform/publicaddr"
 )
 
 // Table answers where mail goes. It is immutable and safe for concurrent use.
@@ -33,7 +34,7 @@ func New(cfg Config) (*Table, error) {
 	cfg.MaxAddrs = orDefault(cfg.MaxAddrs, 8)
 	cfg.Timeout = orDefault(cfg.Timeout, 30*time.Second)
 	cfg.HostsFile = cmp.Or(cfg.HostsFile, "/etc/hosts")
-	cfg.DenyNetworks = Unmapped(cfg.DenyNetworks)
+	cfg.DenyNetworks = publicaddr.Unmapped(cfg.DenyNetworks)
 	cfg.LocalAddrs = slices.Clone(cfg.LocalAddrs)
 	t := &Table{cfg: cfg, own: map[mail.Domain]Own{}}
 	var errs []error
@@ -52,18 +53,6 @@ func orDefault[T int | time.Duration](v, def T) T {
 		return def
 	}
 	return v
-}
-
-// Unmapped copies networks, with those of IPv4-mapped addresses (::ffff:10.0.0.0/104) in their IPv4 form.
-func Unmapped(networks []netip.Prefix) []netip.Prefix {
-	var out []netip.Prefix
-	for _, p := range networks {
-		if p.Addr().Is4In6() && p.Bits() >= 96 {
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-		}
-		out = append(out, p.Masked())
-	}
-	return out
 }
 
 func (t *Table) addOwn(o Own) error {

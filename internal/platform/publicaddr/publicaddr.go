@@ -4,6 +4,7 @@
 //
 //	Public   is it an address at which a public server can be?
 //	May      that, or does it lie in a network that an administrator named?
+//	Unmapped networks in the form in which addresses are held against them
 //
 // Networks for documentation count as public: nobody has them, so that nothing is there to be reached.
 package publicaddr
@@ -48,4 +49,17 @@ func May(ip netip.Addr, allowed []netip.Prefix) bool {
 		return false
 	}
 	return ip.IsGlobalUnicast() && !ip.IsPrivate() && !slices.ContainsFunc(special, within)
+}
+
+// Unmapped copies networks, with those of IPv4-mapped addresses (::ffff:10.0.0.0/104) in their IPv4 form and host bits
+// cleared: the form in which an address that was unmapped is held against them.
+func Unmapped(networks []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range networks {
+		if p.Addr().Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
+		out = append(out, p.Masked())
+	}
+	return out
 }
