@@ -30,6 +30,7 @@ func lattice() map[string]string {
 		"platform/certpem":   "",
 		"platform/records":   "",
 
+		"platform/pause":      "",
 		"platform/publicaddr": "",
 
 		"smtp": "mail",
@@ -90,7 +91,7 @@ func lattice() map[string]string {
 		"queue/sqlrecords":     "operator/audit platform/records queue queue/database queue/stored",
 		"queue/sqlstore":       "queue/wal queue queue/database queue/group queue/search queue/spool queue/stored queue/sqlite queue/sqlrecords queue/storecopy queue/young",
 		"queue/storecopy":      "queue queue/database queue/stored",
-		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres",
+		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres platform/pause",
 		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/pgnodes queue/postgres queue/search queue/sqlrecords queue/storecopy queue/stored",
 
 		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",
@@ -101,7 +102,7 @@ func lattice() map[string]string {
 
 		"gateway/balancer":   "event platform/publicaddr smtp/proxyheader",
 		"gateway/clientname": "mail dns",
-		"gateway/nodes":      "",
+		"gateway/nodes":      "platform/pause",
 		"gateway/stscache":   "mail smtp policy policy/sts policy/tlsrpt dns gateway/webclient platform/records",
 		"gateway/webclient":  "mail smtp dns platform/publicaddr",
 		"gateway/tlsreport":  "mail policy/tlsrpt dns event queue gateway/inforce gateway/submit gateway/webclient history/tlscounts platform/records",
@@ -112,12 +113,12 @@ func lattice() map[string]string {
 		"gateway/reportbox":  "mail smtp policy/mxpins policy/tlsrpt dns event history/inbound history/tlsreports",
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
-		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit",
-		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit",
+		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit platform/pause",
+		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit platform/pause",
 		"gateway/submit":   "mail policy event queue gateway/inforce",
 
 		"check":          "mail smtp policy policy/certcheck attempt history/peers",
-		"check/examiner": "check mail smtp smtp/smtpclient smtp/tlsprobe policy attempt dns policy/mxpins gateway/route gateway/deliver",
+		"check/examiner": "check mail smtp smtp/smtpclient smtp/tlsprobe policy attempt dns policy/mxpins gateway/route gateway/deliver platform/pause",
 
 		"operator/scope":      "attempt event gateway/inforce mail operator/access operator/audit operator/trace policy/rules queue smtp",
 		"operator/live":       "event gateway/inforce operator/access operator/scope operator/trace queue",

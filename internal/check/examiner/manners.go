@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"postern/internal/platform/pause"
 )
 
 // manners keep one address from being examined twice at a time, and let it rest in between. The loopback is ours and
@@ -56,7 +58,7 @@ func (m *manners) take(ctx context.Context, ip netip.Addr) bool {
 	m.mu.Lock()
 	rest := time.Until(t.next)
 	m.mu.Unlock()
-	wait(ctx, rest)
+	pause.For(ctx, rest)
 	return true
 }
 
@@ -105,18 +107,6 @@ func (m *manners) part(ip netip.Addr, t *turn) {
 // breathe is the pause between two of many connections to one address.
 func (m *manners) breathe(ctx context.Context, ip netip.Addr) {
 	if !ip.IsLoopback() {
-		wait(ctx, m.pause/4)
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+		pause.For(ctx, m.pause/4)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/gateway/submit"
+	"postern/internal/platform/pause"
 	"postern/internal/queue"
 )
 
@@ -25,7 +26,7 @@ func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue
 		return nil
 	}
 	began := time.Now()
-	for pause := settlePause; ; pause = min(2*pause, maxSettlePause) {
+	for wait := settlePause; ; wait = min(2*wait, maxSettlePause) {
 		err := d.settleOnce(context.WithoutCancel(ctx), fates, sites) // recorded even while the gateway stops
 		switch {
 		case err == nil:
@@ -33,7 +34,7 @@ func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue
 		case errors.Is(err, queue.ErrStaleLease) && len(fates) > 1: // the others' outcomes still count
 			return d.concludeEach(ctx, fates, sites)
 		case errors.Is(err, queue.ErrStaleLease), errors.Is(err, queue.ErrBroken),
-			!errors.Is(err, queue.ErrFull) && time.Since(began) > d.cfg.Lease, !sleep(ctx, pause):
+			!errors.Is(err, queue.ErrFull) && time.Since(began) > d.cfg.Lease, !pause.For(ctx, wait):
 			d.lookLater(fates)
 			return err
 		}
@@ -55,18 +56,6 @@ func (d *Dispatcher) concludeEach(ctx context.Context, fates []fate, sites map[q
 func (d *Dispatcher) lookLater(fates []fate) {
 	for i := range fates {
 		d.Wake(&fates[i].work.Message, fates[i].work.Site, time.Now().Add(d.cfg.Lease))
-	}
-}
-
-// sleep waits; false means that ctx ended first.
-func sleep(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

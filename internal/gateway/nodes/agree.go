@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"postern/internal/platform/pause"
 )
 
 // ErrUnknownWhere: it could not be found out where a change holds.
@@ -62,7 +64,7 @@ func (w *wait) until(ctx context.Context) error {
 		if w.unknown = w.look(ctx); w.unknown == nil && len(w.lacking) == 0 {
 			return nil
 		}
-		if !pause(ctx, between) {
+		if !pause.For(ctx, between) {
 			return ctx.Err()
 		}
 	}

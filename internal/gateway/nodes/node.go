@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"postern/internal/platform/pause"
 )
 
 // Errors that say why a gateway may do nothing now. It mends by itself.
@@ -336,7 +338,7 @@ func (n *Node) catchUp(ctx context.Context) {
 		}
 		for !n.cfg.InForce().Reaches(*n.newest.Load()) && ctx.Err() == nil {
 			if err := n.reload(ctx); err != nil || !n.cfg.InForce().Reaches(*n.newest.Load()) {
-				pause(ctx, time.Second)
+				pause.For(ctx, time.Second)
 			}
 		}
 		n.changed()
@@ -349,18 +351,6 @@ func (n *Node) reload(ctx context.Context) error {
 		return nil
 	}
 	return n.cfg.Reload(ctx)
-}
-
-// pause waits; false means that ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // leave ends the lease, with a moment of its own. Where that fails the lease ends by itself.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"postern/internal/platform/pause"
 )
 
 // ErrTaken: another gateway does it, and did not come to an end.
@@ -30,7 +32,7 @@ func (n *Node) Turn(ctx context.Context, what string) (end func(), err error) {
 		case wait <= 0:
 			return func() { n.endTurn(ctx, t.Name) }, nil
 		}
-		if !pause(bounded, min(between, wait)) {
+		if !pause.For(bounded, min(between, wait)) {
 			return nil, cmp.Or(ctx.Err(), fmt.Errorf("%w: it takes longer than %v", ErrTaken, n.cfg.Wait))
 		}
 	}

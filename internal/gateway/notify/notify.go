@@ -18,6 +18,7 @@ import (
 	"postern/internal/event"
 	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
+	"postern/internal/platform/pause"
 	"postern/internal/queue"
 )
 
@@ -280,9 +281,9 @@ func (n *Notifier) Run(ctx context.Context) error {
 			return nil
 		case <-n.wake:
 		}
-		pause := n.cfg.Gather
+		wait := n.cfg.Gather
 		for {
-			if !sleep(ctx, pause) {
+			if !pause.For(ctx, wait) {
 				return nil
 			}
 			now := time.Now()
@@ -290,7 +291,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 				sent = sent[1:]
 			}
 			if len(sent) >= n.cfg.PerHour {
-				pause = sent[0].Add(time.Hour).Sub(now)
+				wait = sent[0].Add(time.Hour).Sub(now)
 				continue
 			}
 			err := n.write(ctx, now)
@@ -303,19 +304,8 @@ func (n *Notifier) Run(ctx context.Context) error {
 				n.cfg.Sink.Emit(event.Warned{What: "notify", Text: "the administrator cannot be written to: " + err.Error(),
 					Hint: "it is tried again every minute; what it is about stands in the log"})
 			}
-			pause = retryPause
+			wait = retryPause
 		}
-	}
-}
-
-func sleep(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

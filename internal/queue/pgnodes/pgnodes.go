@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/gateway/nodes"
+	"postern/internal/platform/pause"
 	"postern/internal/queue/database"
 	"postern/internal/queue/postgres"
 )
@@ -246,10 +247,7 @@ func (r *Registry) Listen(ctx context.Context, told func()) {
 			}
 			_ = c.Close() // it is of no use any more
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(listenAgain):
-		}
+		pause.For(ctx, listenAgain)
 	}
 }
 
