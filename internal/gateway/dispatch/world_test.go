@@ -273,6 +273,8 @@ func (w *world) inForce() *inforce.View {
 	return w.keeper.Now()
 }
 
+// start runs the dispatcher, and returns when it has taken up what was applied before: sites that fail are tried at once
+// for a change, which is not to meet what the test does next.
 func (w *world) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
@@ -282,6 +284,7 @@ func (w *world) start() {
 			w.t.Error(err)
 		}
 	}()
+	synctest.Wait()
 }
 
 func (w *world) close() {
