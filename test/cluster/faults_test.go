@@ -10,23 +10,11 @@ import (
 	"time"
 
 	"postern/internal/queue/postgres"
+	"postern/test/harness"
 )
 
 // long reports whether the long form was asked for.
 func long() bool { return os.Getenv("POSTERN_CRASH") == "long" }
-
-// newSeed is a seed by chance, or that of POSTERN_SEED.
-func newSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("POSTERN_SEED"); text != "" {
-		if _, err := fmt.Sscan(text, &seed); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("POSTERN_SEED=%d", seed)
-	return seed
-}
 
 // faults is what may happen to gateways and their database.
 type faults struct {
@@ -79,7 +67,7 @@ func (f *faults) all() map[string]func(g int) {
 // deafen ends the connections on which gateways listen for each other's news.
 func (f *faults) deafen() {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), answer)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 2*harness.Patience)
 	defer cancel()
 	cfg, err := postgres.Parse(f.c.db.URL(), "public", 1)
 	if err != nil {
@@ -90,7 +78,12 @@ func (f *faults) deafen() {
 		f.t.Fatal(err)
 	}
 	defer conn.Close()
-	n, err := conn.Number(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query ILIKE 'LISTEN %'`)
+	const listening = " FROM pg_stat_activity WHERE query ILIKE 'LISTEN %'"
+	harness.Eventually(f.t, harness.Patience, "both gateways listen, again after what happened before", func() bool {
+		n, err := conn.Number(ctx, "SELECT count(*)"+listening)
+		return err == nil && n >= 2
+	})
+	n, err := conn.Number(ctx, "SELECT count(pg_terminate_backend(pid))"+listening)
 	if err != nil || n < 2 {
 		f.t.Errorf("%d connections were listening, %v", n, err)
 	}
@@ -101,7 +94,7 @@ func (f *faults) deafen() {
 // It has the machine for itself: how soon all is well again is part of what it asks.
 func TestWhateverHappensToGatewaysAndTheirDatabaseNothingIsLost(t *testing.T) {
 	c := of(t, 2)
-	f := &faults{t: t, c: c, rng: rand.New(rand.NewPCG(newSeed(t), 1))}
+	f := &faults{t: t, c: c, rng: rand.New(rand.NewPCG(harness.Seed(t), 1))}
 	rules := town(c)
 	for _, w := range c.gw {
 		way, url := wayTo(t, c.db.URL())

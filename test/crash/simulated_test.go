@@ -194,29 +194,16 @@ func (s story) trials(t *testing.T, seed uint64, most int) {
 	}
 }
 
-// newSeed is a seed by chance, or that of POSTERN_SEED.
-func newSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("POSTERN_SEED"); text != "" {
-		if _, err := fmt.Sscan(text, &seed); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("POSTERN_SEED=%d", seed)
-	return seed
-}
-
 func TestWhateverOfTheDiskSurvivesNothingIsLost(t *testing.T) {
 	t.Parallel()
-	seed := newSeed(t)
+	seed := harness.Seed(t)
 	s := tell(t, seed, either(0, 6))
 	s.trials(t, seed, either(16, 4000))
 }
 
 func TestWhateverOfTheDiskSurvivesACrashInRecoveryNothingIsLost(t *testing.T) {
 	t.Parallel()
-	seed := newSeed(t)
+	seed := harness.Seed(t)
 	for range either(1, 4) {
 		s := tell(t, seed, 0).recovery(t, seed)
 		s.trials(t, seed, either(8, 1000))
@@ -228,7 +215,7 @@ func TestWhateverOfTheDiskSurvivesACrashInRecoveryNothingIsLost(t *testing.T) {
 // must lose something that was acknowledged.
 func TestADiskWithoutSyncsIsNoticed(t *testing.T) {
 	t.Parallel()
-	s := tell(t, newSeed(t), 0)
+	s := tell(t, harness.Seed(t), 0)
 	spool := s.before().root + "/spool"
 	body := func(c call) bool { return strings.HasPrefix(c.on, spool+"/") }
 	v := newWitness(t)

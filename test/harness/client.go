@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"crypto/tls"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -135,4 +137,17 @@ func (w *World) Send(from, text string, to ...string) string {
 	id := c.Transaction(from, to, Message(from, to, text))
 	c.Say("QUIT", "221")
 	return id
+}
+
+// Seed is a seed by chance, or that of POSTERN_SEED, which repeats a run.
+func Seed(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv("POSTERN_SEED"); text != "" {
+		if _, err := fmt.Sscan(text, &seed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("POSTERN_SEED=%d", seed)
+	return seed
 }
