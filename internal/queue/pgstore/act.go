@@ -43,32 +43,24 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (out queue.Acted, err e
 	}
 	touched := map[queue.SiteKey]bool{}
 	for chunk := range slices.Chunk(ids, actChunk) {
-		var done acted
+		var done stored.Acted
 		err := s.others.do(ctx, 0, func(t *txn) error {
-			done = acted{sites: map[int64]bool{}, keys: map[queue.SiteKey]bool{}}
+			done = stored.NewActed()
 			t.then(func() error { return t.act(&a, chunk, &done) })
 			return nil
 		})
 		if err != nil {
 			return out, err
 		}
-		out.Changed += done.changed
-		out.Pending = append(out.Pending, done.pending...)
-		maps.Copy(touched, done.keys)
+		out.Changed += done.Changed
+		out.Pending = append(out.Pending, done.Pending...)
+		maps.Copy(touched, done.Keys)
 	}
 	out.Sites = slices.Sorted(maps.Keys(touched))
 	return out, nil
 }
 
-// acted is what one transaction of an action did.
-type acted struct {
-	changed int
-	pending []queue.Pending
-	sites   map[int64]bool
-	keys    map[queue.SiteKey]bool
-}
-
-func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
+func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *stored.Acted) error {
 	rows, leased, err := t.waiting(ids, a.Now)
 	if err != nil {
 		return err
@@ -83,14 +75,13 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
 			}
 			continue
 		}
-		was, due := d.State, d.Due
-		if !a.Apply(&d.Delivery) {
+		was := d.State
+		applied, moved := done.Apply(a, &d.Delivery, d.site)
+		if !applied {
 			continue
 		}
-		done.changed++
-		done.sites[d.site] = true
 		t.ended = append(t.ended, int64(d.ID))
-		if d.State != was || !d.Due.Equal(due) {
+		if moved {
 			t.move(&d.Delivery, was)
 		}
 	}
@@ -124,13 +115,13 @@ func (t *txn) waiting(ids []queue.DeliveryID, now time.Time) (out []*deliveryRow
 }
 
 // actOnSites names the touched sites and, for Retry, lets their next probes go.
-func (t *txn) actOnSites(a *queue.Action, done *acted) error {
-	ids := slices.Sorted(maps.Keys(done.sites))
+func (t *txn) actOnSites(a *queue.Action, done *stored.Acted) error {
+	ids := slices.Sorted(maps.Keys(done.Sites))
 	if len(ids) == 0 {
 		return nil
 	}
 	err := t.Query(t.ctx, "SELECT key FROM site WHERE id = ANY(?::bigint[])", func(r database.Row) error {
-		done.keys[queue.SiteKey(r.Text(0))] = true
+		done.Keys[queue.SiteKey(r.Text(0))] = true
 		return nil
 	}, ids)
 	if err != nil || a.Kind != queue.Retry {

@@ -47,11 +47,7 @@ func readStanding(ctx context.Context, c *postgres.Conn, schema string) (s store
 	if err != nil || n == 0 {
 		return s, err
 	}
-	err = c.Query(ctx, "SELECT word, id, other, named FROM standing", func(r database.Row) error {
-		s = storecopy.Standing{Word: storecopy.Word(r.Text(0)), ID: r.Text(1), Other: r.Text(2), Named: r.Text(3)}
-		return nil
-	})
-	return s, err
+	return storecopy.ReadStanding(ctx, c)
 }
 
 // Side is the store as storecopy sees it. Use OpenSide.
@@ -186,7 +182,7 @@ func (s *Side) Stand(ctx context.Context, to storecopy.Standing) error {
 		if _, err := s.c.Change(ctx, "DELETE FROM lease"); err != nil {
 			return err
 		}
-		_, err := s.c.Change(ctx, "INSERT INTO standing (word, id, other, named) VALUES (?, ?, ?, ?)", string(to.Word), to.ID, to.Other, to.Named)
+		_, err := s.c.Change(ctx, storecopy.InsertStanding, to.Values()...)
 		return err
 	})
 }

@@ -36,10 +36,8 @@ type Examined struct {
 // Examine looks whether Open could work, and changes nothing.
 func Examine(ctx context.Context, cfg Config) (out Examined, err error) {
 	out.Newest = len(forms())
-	if cfg.Schema == "" {
-		cfg.Schema = defaultSchema
-	}
-	parsed, err := postgres.Parse(cfg.URL, cfg.Schema, 1)
+	cfg.fill()
+	parsed, err := postgres.Parse(cfg.URL, cfg.Schema, cfg.Readers)
 	if err != nil {
 		return out, err
 	}
@@ -48,7 +46,7 @@ func Examine(ctx context.Context, cfg Config) (out Examined, err error) {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	if out.Settings, err = postgres.AssertDurable(ctx, c); err != nil {
+	if out.Settings, err = usable(ctx, c, cfg.Schema); err != nil {
 		return out, err
 	}
 	have, needs, _, err := postgres.FormOf(ctx, c, cfg.Schema)

@@ -114,15 +114,21 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errors.Join(err, first.Close())
 	}
 	s.besides = sqlrecords.New(tables{s}, postgres.Dialect())
-	for _, w := range []**writer{&s.accepts, &s.claims, &s.settles, &s.others} {
-		*w = newWriter(s)
-	}
+	s.accepts, s.claims, s.settles, s.others = newWriter(s), newWriter(s), newWriter(s), newWriter(s)
 	s.accepts.c = first
-	for _, w := range []*writer{s.accepts, s.claims, s.settles, s.others} {
+	for _, w := range s.writers() {
 		s.loops.Go(w.changes.Loop)
 	}
 	s.sweeper.Go(s.sweepLoop)
 	return s, nil
+}
+
+// writers are all of them, once they are made.
+func (s *Store) writers() []*writer {
+	if s.others == nil {
+		return nil
+	}
+	return []*writer{s.accepts, s.claims, s.settles, s.others}
 }
 
 // fill gives what is left out.
@@ -147,16 +153,22 @@ func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: cannot connect to the database: %w", err)
 	}
-	if s.settings, err = postgres.AssertDurable(ctx, c); err == nil {
-		err = lookAtStanding(ctx, c, s.cfg.Schema)
-	}
-	if err == nil {
+	if s.settings, err = usable(ctx, c, s.cfg.Schema); err == nil {
 		err = postgres.Migrate(ctx, c, s.cfg.Schema, forms())
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
+}
+
+// usable refuses a server that is not durable, and a store that was moved or is an unfinished copy.
+func usable(ctx context.Context, c *postgres.Conn, schema string) (postgres.Settings, error) {
+	settings, err := postgres.AssertDurable(ctx, c)
+	if err == nil {
+		err = lookAtStanding(ctx, c, schema)
+	}
+	return settings, err
 }
 
 // Settings are what the server said of itself when the store was opened.
@@ -237,14 +249,12 @@ func (s *Store) Close() error {
 
 // release ends what Open began, as far as it came.
 func (s *Store) release() {
-	for _, w := range []*writer{s.accepts, s.claims, s.settles, s.others} {
-		if w != nil {
-			w.changes.Close()
-		}
+	for _, w := range s.writers() {
+		w.changes.Close()
 	}
 	s.loops.Wait()
-	for _, w := range []*writer{s.accepts, s.claims, s.settles, s.others} {
-		if w != nil && w.c != nil {
+	for _, w := range s.writers() {
+		if w.c != nil {
 			_ = w.c.Close() // nothing is under way
 		}
 	}

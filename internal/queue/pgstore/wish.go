@@ -15,19 +15,8 @@ import (
 // row of the table wish names the delivery, so that every gateway knows.
 
 // ask notes an action on a delivery under a lease.
-func (t *txn) ask(a *queue.Action, d *deliveryRow, done *acted) error {
-	before := d.Wish
-	switch a.Ask(&d.Delivery) {
-	case queue.AskedPending:
-		done.pending = append(done.pending, queue.Pending{Delivery: d.ID, Message: d.Message})
-	case queue.AskedUndone:
-		done.changed++
-		done.sites[d.site] = true
-	}
-	if a.Kind == queue.Retry {
-		done.sites[d.site] = true
-	}
-	if d.Wish == before {
+func (t *txn) ask(a *queue.Action, d *deliveryRow, done *stored.Acted) error {
+	if !done.Ask(a, &d.Delivery, d.site) {
 		return nil
 	}
 	return t.setWish(d, d.Wish, d.Wish)

@@ -44,15 +44,15 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 	for chunk := range slices.Chunk(ids, actChunk) {
 		var done acted
 		err := s.do(ctx, 0, func(t *txn) error {
-			done = acted{sites: map[int64]bool{}, keys: map[queue.SiteKey]bool{}}
+			done = acted{Acted: stored.NewActed()}
 			return t.act(&a, chunk, &done)
 		})
 		if err != nil {
 			return out, err
 		}
-		out.Changed += done.changed
-		out.Pending = append(out.Pending, done.pending...)
-		maps.Copy(touched, done.keys)
+		out.Changed += done.Changed
+		out.Pending = append(out.Pending, done.Pending...)
+		maps.Copy(touched, done.Keys)
 		s.spool.RemoveAll(done.files)
 	}
 	out.Sites = slices.Sorted(maps.Keys(touched))
@@ -61,10 +61,7 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 
 // acted is what one transaction of an action did.
 type acted struct {
-	changed int
-	pending []queue.Pending
-	sites   map[int64]bool
-	keys    map[queue.SiteKey]bool
+	stored.Acted
 	endings
 }
 
@@ -83,14 +80,13 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
 			}
 			continue
 		}
-		was, due := d.State, d.Due
-		if !a.Apply(&d.Delivery) {
+		was := d.State
+		applied, moved := done.Apply(a, &d.Delivery, d.site)
+		if !applied {
 			continue
 		}
-		done.changed++
-		done.sites[d.site] = true
 		t.release(d.ID)
-		if d.State == was && d.Due.Equal(due) {
+		if !moved {
 			continue
 		}
 		if err := t.update(d, was, &done.endings); err != nil {
@@ -123,12 +119,12 @@ func (t *txn) actOnSites(a *queue.Action, done *acted) error {
 	var late []int64
 	err := t.c.Query(context.Background(), "SELECT s.key, s.id, coalesce(s.retry_at > ?, 0) FROM json_each(?) j"+
 		" CROSS JOIN site s ON s.id = j.value", func(r database.Row) error {
-		done.keys[queue.SiteKey(r.Text(0))] = true
+		done.Keys[queue.SiteKey(r.Text(0))] = true
 		if r.Int(2) != 0 {
 			late = append(late, r.Int(1))
 		}
 		return nil
-	}, a.Now.UnixMicro(), sqlite.List(slices.Sorted(maps.Keys(done.sites))))
+	}, a.Now.UnixMicro(), sqlite.List(slices.Sorted(maps.Keys(done.Sites))))
 	if err != nil || a.Kind != queue.Retry {
 		return err
 	}

@@ -45,10 +45,7 @@ func readStanding(ctx context.Context, c *sqlite.Conn) (s storecopy.Standing, er
 	if err != nil || n == 0 {
 		return s, sqlite.Translate(err)
 	}
-	err = c.Query(ctx, "SELECT word, id, other, named FROM standing", func(r database.Row) error {
-		s = storecopy.Standing{Word: storecopy.Word(r.Text(0)), ID: r.Text(1), Other: r.Text(2), Named: r.Text(3)}
-		return nil
-	})
+	s, err = storecopy.ReadStanding(ctx, c)
 	return s, sqlite.Translate(err)
 }
 
@@ -70,18 +67,6 @@ func OpenSide(cfg Config) (*Side, error) {
 		return nil, errors.Join(err, s.release())
 	}
 	return &Side{s, s.writer.c}, nil
-}
-
-// openAlone opens what one goroutine needs that does everything itself.
-func (s *Store) openAlone() error {
-	for _, step := range []func() error{s.spool.Take, s.lookAtJournal,
-		func() error { return sqlite.Hide(s.file()) }, s.openDatabase,
-		func() error { return sqlite.Hide(s.file()) }, s.openJournal} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Named is the data folder.
@@ -109,7 +94,7 @@ func (s *Side) Stand(_ context.Context, to storecopy.Standing) error {
 			" named TEXT NOT NULL); DELETE FROM standing; PRAGMA application_id=%d", mark)); err != nil {
 			return err
 		}
-		return s.c.Exec("INSERT INTO standing (word, id, other, named) VALUES (?, ?, ?, ?)", string(to.Word), to.ID, to.Other, to.Named)
+		return s.c.Exec(storecopy.InsertStanding, to.Values()...)
 	})
 }
 

@@ -155,22 +155,7 @@ func newStore(cfg Config) *Store {
 }
 
 func (s *Store) open(ctx context.Context) error {
-	if err := s.spool.Take(); err != nil {
-		return err
-	}
-	if err := s.lookAtJournal(); err != nil {
-		return err
-	}
-	if err := sqlite.Hide(s.file()); err != nil { // what SQLite makes beside the database takes its mode
-		return err
-	}
-	if err := s.openDatabase(); err != nil {
-		return err
-	}
-	if err := sqlite.Hide(s.file()); err != nil { // it was made just now
-		return err
-	}
-	if err := s.openJournal(); err != nil {
+	if err := s.openAlone(); err != nil {
 		return err
 	}
 	s.applied = s.order.lastSeq
@@ -188,6 +173,18 @@ func (s *Store) open(ctx context.Context) error {
 		s.readers <- c
 	}
 	return s.sweep(ctx)
+}
+
+// openAlone opens what one goroutine needs that does everything itself. What SQLite makes beside the database takes its
+// mode, and the database itself may be made just then.
+func (s *Store) openAlone() error {
+	hide := func() error { return sqlite.Hide(s.file()) }
+	for _, step := range []func() error{s.spool.Take, s.lookAtJournal, hide, s.openDatabase, hide, s.openJournal} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openDatabase opens the writing connection, brings the database to the newest form and reads what it counts.

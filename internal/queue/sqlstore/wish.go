@@ -30,18 +30,7 @@ func (s *Store) readWishes(c *sqlite.Conn) error {
 
 // ask notes an action on a delivery under a lease.
 func (t *txn) ask(a *queue.Action, d *deliveryRow, done *acted) error {
-	before := d.Wish
-	switch a.Ask(&d.Delivery) {
-	case queue.AskedPending:
-		done.pending = append(done.pending, queue.Pending{Delivery: d.ID, Message: d.Message})
-	case queue.AskedUndone:
-		done.changed++
-		done.sites[d.site] = true
-	}
-	if a.Kind == queue.Retry {
-		done.sites[d.site] = true
-	}
-	if d.Wish == before {
+	if !done.Ask(a, &d.Delivery, d.site) {
 		return nil
 	}
 	return t.setWish(d, d.Wish, d.Wish)

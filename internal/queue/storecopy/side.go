@@ -26,6 +26,21 @@ type Standing struct {
 	ID, Other, Named string
 }
 
+// ReadStanding reads the row of the table standing, which is there; no row is the zero Standing.
+func ReadStanding(ctx context.Context, r database.Reader) (s Standing, err error) {
+	err = r.Query(ctx, "SELECT word, id, other, named FROM standing", func(row database.Row) error {
+		s = Standing{Word: Word(row.Text(0)), ID: row.Text(1), Other: row.Text(2), Named: row.Text(3)}
+		return nil
+	})
+	return s, err
+}
+
+// InsertStanding is the statement that writes the row, and Values are its arguments.
+const InsertStanding = "INSERT INTO standing (word, id, other, named) VALUES (?, ?, ?, ?)"
+
+// Values are the arguments of InsertStanding.
+func (s *Standing) Values() []any { return []any{string(s.Word), s.ID, s.Other, s.Named} }
+
 // Side is a store while it is copied. Nobody else has it open. It belongs to one goroutine.
 type Side interface {
 	// Named is what people call the store: a folder, or an address without its password.

@@ -30,8 +30,12 @@ func (c *copyCmd) Run(a *cli.App) error {
 		return cli.Usage(errors.New("say where everything is to go, or where it is"),
 			"`postern store copy --to postgres://...` moves the data folder into a database, --from moves a database into the data folder")
 	}
-	folder, err := servant(a)
+	cfg, err := a.Load()
 	if err != nil {
+		return err
+	}
+	folder := string(cfg.Data)
+	if err := servant(cfg); err != nil {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(folder, "queue.db")); c.To != "" && errors.Is(err, fs.ErrNotExist) {
@@ -68,16 +72,12 @@ func (c *copyCmd) Run(a *cli.App) error {
 	return nil
 }
 
-// servant becomes the user that the gateway would run as, when no gateway answers, and returns the data folder.
-func servant(a *cli.App) (string, error) {
-	cfg, err := a.Load()
-	if err != nil {
-		return "", err
-	}
+// servant becomes the user that the gateway would run as, when no gateway answers.
+func servant(cfg *config.Config) error {
 	if err := api.Asked(cfg.Socket()); err != nil {
-		return "", openHint(fmt.Errorf("%w: %w", queue.ErrInUse, err), string(cfg.Data))
+		return openHint(fmt.Errorf("%w: %w", queue.ErrInUse, err), string(cfg.Data))
 	}
-	return string(cfg.Data), process.BecomeServant(cfg)
+	return process.BecomeServant(cfg)
 }
 
 // copyHint says what can be done where a copy came to no end.
@@ -196,8 +196,12 @@ type reopenCmd struct {
 
 // Run opens the store to gateways again.
 func (c *reopenCmd) Run(a *cli.App) error {
-	folder, err := servant(a)
+	cfg, err := a.Load()
 	if err != nil {
+		return err
+	}
+	folder := string(cfg.Data)
+	if err := servant(cfg); err != nil {
 		return err
 	}
 	var side storecopy.Side

@@ -12,7 +12,6 @@ import (
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/process"
 	"postern/cmd/postern/internal/rooms"
-	"postern/internal/operator/api"
 	"postern/internal/platform/ram"
 	"postern/internal/queue"
 	"postern/internal/queue/sqlstore"
@@ -88,10 +87,7 @@ func (c *salvageCmd) Run(a *cli.App) error {
 			"a damaged database is restored from its backup, or its standby takes its place")
 	}
 	dir := string(cfg.Data)
-	if err := api.Asked(cfg.Socket()); err != nil {
-		return salvageHint(fmt.Errorf("%w: %w", queue.ErrInUse, err), dir)
-	}
-	if err := process.BecomeServant(cfg); err != nil {
+	if err := servant(cfg); err != nil {
 		return err
 	}
 	r, err := sqlstore.Salvage(a.Ctx, sqlstore.Config{Dir: dir})
