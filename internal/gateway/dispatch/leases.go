@@ -51,6 +51,13 @@ func (l *leases) all() []queue.Lease {
 	return held
 }
 
+// count is how many they are.
+func (l *leases) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.held)
+}
+
 // offer puts work among what is not begun.
 func (l *leases) offer(works []queue.Work) {
 	l.mu.Lock()
@@ -135,6 +142,16 @@ func (d *Dispatcher) extend(ctx context.Context, held []queue.Lease) error {
 		}
 	}
 	return nil
+}
+
+// Claimed counts the deliveries that this gateway has in hand.
+func (d *Dispatcher) Claimed() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for r := range d.running {
+		n += r.leases.count()
+	}
+	return n
 }
 
 // Wished tells that an administrator wants something of mail that is claimed. Workers let go at once of what they have

@@ -121,6 +121,9 @@ func TestWhatIsClaimedBehindABusyPartnerIsLetGoAtOnce(t *testing.T) {
 		}
 		w.start()
 		time.Sleep(time.Minute) // the first is in the partner's hands, the others in the worker's
+		if n := w.d.Claimed(); n != 3 {
+			t.Errorf("%d are claimed, want 3", n)
+		}
 		if acted := w.act(queue.Cancel); len(acted.Pending) != 3 {
 			t.Fatalf("acted %+v", acted)
 		}
@@ -132,8 +135,14 @@ func TestWhatIsClaimedBehindABusyPartnerIsLetGoAtOnce(t *testing.T) {
 		if want := []string{"c cancelled", "b cancelled", "a sending"}; !slices.Equal(states, want) {
 			t.Errorf("while the partner is busy: %q, want %q", states, want)
 		}
+		if n := w.d.Claimed(); n != 1 {
+			t.Errorf("%d are claimed after two were let go of", n)
+		}
 		close(answer)
 		time.Sleep(200 * time.Hour)
+		if n := w.d.Claimed(); n != 0 {
+			t.Errorf("%d are claimed at the end", n)
+		}
 		if got := w.shop.Messages(); len(got) != 1 || got[0].To[0] != "a@shop.test" {
 			t.Errorf("sent: %+v", got)
 		}

@@ -60,8 +60,6 @@ type Node struct {
 // renewal is one that succeeded.
 type renewal struct {
 	began   moment
-	heard   time.Time // with the monotonic clock
-	now     time.Time // of the store
 	latency time.Duration
 }
 
@@ -84,14 +82,6 @@ func New(cfg Config) *Node {
 
 // alone reports whether no others can be there. A nil Node is alone too.
 func (n *Node) alone() bool { return n == nil || n.cfg.Registry == nil }
-
-// Session names this process among all that ever shared the store: it is what the store asks for when mail is accepted.
-func (n *Node) Session() string {
-	if n == nil {
-		return ""
-	}
-	return n.cfg.Session
-}
 
 // State is how this gateway stands, by its own clocks.
 func (n *Node) State() State {
@@ -197,18 +187,6 @@ func (n *Node) hears() <-chan struct{} {
 	return n.news
 }
 
-// Time is what the store's clock says now, as far as the last renewal tells, and ok whether that is known.
-func (n *Node) Time() (now time.Time, ok bool) {
-	if n.alone() {
-		return time.Now(), true
-	}
-	r := n.renews.Load()
-	if r == nil {
-		return time.Time{}, false
-	}
-	return r.now.Add(time.Since(r.heard)), true // by the monotonic clock alone: the other is what is not believed here
-}
-
 // Run joins this gateway to the others and renews its lease until ctx ends; then it ends the lease, so that nobody
 // waits for it. It returns nil when every goroutine of its own has ended. Nothing that needs a lease may run any more
 // when ctx ends.
@@ -273,7 +251,7 @@ func (n *Node) renewOnce(ctx context.Context) error {
 		return err
 	}
 	n.hear(a.Newest)
-	n.renews.Store(&renewal{began: began, heard: time.Now(), now: a.Now, latency: time.Since(began.mono)})
+	n.renews.Store(&renewal{began: began, latency: time.Since(began.mono)})
 	n.ended.Store(false)
 	if !n.cfg.InForce().Reaches(a.Newest) {
 		wake(n.behind)

@@ -141,9 +141,6 @@ func TestAClockThatIsWrongConcernsNobody(t *testing.T) {
 			if a.May() != nil || b.May() != nil {
 				t.Fatal(a.May(), b.May())
 			}
-			if now, ok := a.Time(); !ok || now.Sub(l.board.Now()).Abs() > 10*time.Millisecond {
-				t.Errorf("the store has %v, the gateway says %v", l.board.Now(), now)
-			}
 			if _, agreed, err := a.apply(t.Context(), l); err != nil || len(agreed.Lacking) > 0 || agreed.Took > time.Second {
 				t.Errorf("%+v, %v", agreed, err)
 			}

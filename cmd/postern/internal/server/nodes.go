@@ -6,7 +6,6 @@ import (
 	"postern/cmd/postern/internal/cli"
 	"postern/internal/event/metrics"
 	"postern/internal/gateway/dispatch"
-	"postern/internal/gateway/intake"
 	"postern/internal/gateway/nodes"
 )
 
@@ -14,12 +13,8 @@ import (
 // something; what it calls is there when it runs.
 func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 	c := &g.cfg.Cluster
-	name := c.Node
-	if name == "" {
-		name = g.cfg.Hostname.String()
-	}
 	return nodes.New(nodes.Config{
-		Registry: registry, Session: g.store.Session, Name: name, Release: cli.ThisBuild().Version, API: g.cfg.Admin.Listen,
+		Registry: registry, Session: g.store.Session, Name: c.Node, Release: cli.ThisBuild().Version, API: g.cfg.Admin.Listen,
 		Lease: c.Lease.Duration, Wait: c.ApplyWait.Duration, InForce: g.mark,
 		Reload: func(ctx context.Context) error {
 			err := g.rules.Reload(ctx)
@@ -28,6 +23,7 @@ func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 			}
 			return err
 		},
+		Held:    func() int { return g.dispatch.Claimed() },
 		Resumed: func() { g.dispatch.Resumed() },
 		Lost: func(err error) {
 			g.warn("nodes", err, "look at the way to the database, and at `postern nodes` of another gateway; mail is answered 451 and nothing is sent until it can be reached")
@@ -44,15 +40,7 @@ func (g *Gateway) mark() nodes.Mark {
 	return nodes.Mark{Rules: v.Revision, Number: v.Number}
 }
 
-// beside are the other gateways as receiving mail has to mind them.
-func (g *Gateway) beside() intake.Others {
-	if !g.nodes.Shared() {
-		return nil
-	}
-	return g.nodes
-}
-
-// besideSending are the same for sending it.
+// besideSending are the other gateways as sending mail has to mind them; nil where there are none.
 func (g *Gateway) besideSending() dispatch.Others {
 	if !g.nodes.Shared() {
 		return nil

@@ -25,7 +25,7 @@ func (g *Gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 		Proof: cfg.Proof, Current: g.intake.Load, Logins: g.logins,
 		RelayTLS: cfg.Relay.Require >= policy.Encrypted, RelayBare: rooms.BareEnds(cfg), Bindings: rooms.Bindings(cfg), Clients: g.clients,
 		Recipients: g.recipients.Refuse, ReportsTo: cfg.TLSRPT.Receive, Reports: g.takesReports(cfg), Names: g.clientNames(cfg),
-		InForce: g.rules.Now, Others: g.beside(), Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
+		InForce: g.rules.Now, Others: g.nodes, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: rooms.NeverIfZero(cfg.Delivery.DelayNotice.Duration),
 		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops, Memory: g.memoryOfContent,
 		LoginFailures: cfg.Limits.LoginFailures, LoginWindow: cfg.Limits.LoginWindow.Duration,
