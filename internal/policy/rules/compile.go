@@ -16,6 +16,9 @@ type Set struct {
 	// exceptions are those of the file, ended ones included.
 	exceptions []Exception
 	excepted   map[mail.Domain]*Exception // the same by domain, for each plan asks
+	lists      []NamedList                     // in the order of the file
+	book       listBook                   // the same, ready
+	contents   []int                      // where what files of lists held stands in the file, as lines
 	live       []compiled                 // the rules that can apply: all but disabled ones, in the order of the file
 	byName     map[string]int32           // positions in live
 	index      index
@@ -40,7 +43,7 @@ type compiled struct {
 	sizeOver          int64
 	recipientsOver    int
 	networks          []netip.Prefix
-	sender, recipient *addressList // nil: no condition
+	sender, recipient *addressCondition // nil: no condition
 	headers, subjects []headerCondition
 	// effects is what the rule demands for a recipient by its role. Rules that demand the same share it, even where
 	// each remembers names of its own: effect adds pinnedBy.
@@ -74,15 +77,17 @@ const (
 )
 
 // compile makes a Set of rules that passed Parse: their patterns compile.
-func compile(rules []Rule) *Set {
-	s := &Set{rules: rules, byName: map[string]int32{}}
-	c := compiler{fields: map[string]int{}, numbers: map[string]int{}, effects: map[string]*[roles]effect{}}
+func compile(rules []Rule, lists ...NamedList) *Set {
+	s := &Set{rules: rules, lists: lists, byName: map[string]int32{}}
+	s.book = newListBook(lists)
+	c := compiler{book: &s.book, fields: map[string]int{}, numbers: map[string]int{}, effects: map[string]*[roles]effect{}}
 	for i := range rules {
 		if rules[i].Scope == Outbound {
 			s.byName[rules[i].Name] = int32(len(s.live))
 			s.live = append(s.live, c.rule(&rules[i], int32(len(s.live))))
 		}
 	}
+	s.book.make()
 	s.index = newIndex(s.live, len(c.fields))
 	s.expressionText = min(max(maxSteps/max(c.programs, 1), leastFieldText), maxText)
 	s.fields = make([]string, len(c.fields))
@@ -99,6 +104,8 @@ type compiler struct {
 	effects map[string]*[roles]effect // by what stands in [rule.force_tls]
 
 	programs int // instructions of all expressions for header values
+
+	book *listBook
 }
 
 func (c *compiler) rule(r *Rule, position int32) compiled {
@@ -107,8 +114,8 @@ func (c *compiler) rule(r *Rule, position int32) compiled {
 	if r.pins() {
 		out.pinnedBy = []string{r.Name}
 	}
-	out.sender = compileAddresses(r.Match.Sender, r.Match.Case)
-	out.recipient = compileAddresses(r.Match.Recipient, r.Match.Case)
+	out.sender = c.addresses(r.Match.Sender, r.Match.Case)
+	out.recipient = c.addresses(r.Match.Recipient, r.Match.Case)
 	if out.recipient != nil {
 		out.recipient.literals = r.Match.Literals
 	}

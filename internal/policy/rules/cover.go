@@ -13,8 +13,8 @@ import (
 
 // senderWarnings are about rules by the domain of a sender: mail that belongs to the domain and has another envelope
 // sender goes without the rule.
-func (c *compiled) senderWarnings() []Warning {
-	if c.sender == nil || len(c.sender.domains) == 0 || c.sender.match(probe("unrelated.invalid")) {
+func (s *Set) senderWarnings(c *compiled) []Warning {
+	if c.sender == nil || len(c.sender.domains) == 0 || c.sender.match(s.probe("unrelated.invalid")) {
 		return nil
 	}
 	var below, all []string // domains without what is below them, and all
@@ -23,7 +23,7 @@ func (c *compiled) senderWarnings() []Warning {
 			continue
 		}
 		all = append(all, tomlfile.Quote(d))
-		if !c.sender.match(probe("below." + d)) {
+		if !c.sender.match(s.probe("below." + d)) {
 			below = append(below, tomlfile.Quote("*."+d))
 		}
 	}
@@ -46,11 +46,11 @@ func (c *compiled) senderWarnings() []Warning {
 }
 
 // probe is some address of a domain, which may be longer than one that exists.
-func probe(domain string) *addressForm {
+func (s *Set) probe(domain string) *party {
 	whole := "probe@" + domain
 	f := &addressForm{domain: domain, local: newFormed("probe"), whole: newFormed(whole), plain: whole}
 	f.grams.add(domain)
-	return f
+	return &party{*f, s.book.of(f)}
 }
 
 // ownDomains are the domains of our own servers, made ready for many rules.
@@ -151,7 +151,7 @@ func (p *addressPattern) reaches(d mail.Domain) bool {
 // literalWarnings say, once for all rules, that recipients at address literals go around rules by domain. A rule in
 // force that covers them all protects them, and is enough.
 func (s *Set) literalWarnings() []Warning {
-	literal := newAddressForm(mail.Address{Local: "probe", Domain: mail.MustDomain("[192.0.2.1]")})
+	literal := s.newParty(mail.Address{Local: "probe", Domain: mail.MustDomain("[192.0.2.1]")})
 	var around []*compiled
 	for i := range s.live {
 		switch c := &s.live[i]; {

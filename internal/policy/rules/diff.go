@@ -35,7 +35,7 @@ type FieldChange struct {
 }
 
 // Diff compares two sets by rule name: the rules of the old set that changed or went, in its order, then the new ones.
-// A rule that was renamed (see Renames) is one change. Exceptions follow, by their domain.
+// A rule that was renamed (see Renames) is one change. Lists follow by their names, and exceptions by their domain.
 // The order of rules decides nothing and is not compared. Rules that neither set applies (disabled, under test) cannot
 // weaken anything.
 func Diff(old, new *Set) []Change {
@@ -80,6 +80,7 @@ func Diff(old, new *Set) []Change {
 			out = append(out, c)
 		}
 	}
+	out = append(out, diffLists(old, new)...)
 	return append(out, diffExceptions(old.exceptions, new.exceptions)...)
 }
 

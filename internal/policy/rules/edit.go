@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"postern/internal/platform/tomlfile"
@@ -70,7 +71,7 @@ func added(text []byte, rule string) []byte {
 	return append(out, rule...)
 }
 
-// next is the line at which the first rule or exception after a line begins, 0 where there is none.
+// next is the line at which the first rule, exception or list after a line begins, 0 where there is none.
 func (s *Set) next(line int) (next int) {
 	at := func(l int) {
 		if l > line && (next == 0 || l < next) {
@@ -83,14 +84,22 @@ func (s *Set) next(line int) (next int) {
 	for i := range s.exceptions {
 		at(s.exceptions[i].Line)
 	}
+	for i := range s.lists {
+		at(s.lists[i].Line)
+	}
+	for _, line := range s.contents {
+		at(line)
+	}
 	return next
 }
 
-// headed reports whether a line begins a rule or an exception.
+// headed reports whether a line begins a rule, an exception, a list or what one held.
 func headed(line []byte) bool {
 	rest, ok := bytes.CutPrefix(bytes.TrimLeft(line, " \t"), []byte("[["))
 	rest = bytes.TrimLeft(rest, " \t")
-	return ok && (bytes.HasPrefix(rest, []byte("rule")) || bytes.HasPrefix(rest, []byte("exception")))
+	return ok && slices.ContainsFunc([]string{"rule", "exception", "list", "content"}, func(word string) bool {
+		return bytes.HasPrefix(rest, []byte(word))
+	})
 }
 
 // above is the first of the comment lines that stand right above a line: they speak of what is below.

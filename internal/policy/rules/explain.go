@@ -70,7 +70,7 @@ func (s *Set) Explain(f *Facts) Explanation {
 			c := &s.live[live]
 			live++
 			if e.Skipped == "" {
-				e.Fields = c.explain(m)
+				e.Fields = s.explainRule(c, m)
 				h, ok := c.match(m)
 				if e.Matched = ok; ok {
 					hits = append(hits, h)
@@ -90,7 +90,7 @@ func (s *Set) Explain(f *Facts) Explanation {
 }
 
 // explain judges the conditions of a rule one by one.
-func (c *compiled) explain(m *message) []FieldExplanation {
+func (s *Set) explainRule(c *compiled, m *message) []FieldExplanation {
 	var out []FieldExplanation
 	say := func(field string, set, matched bool, why string) {
 		if set {
@@ -99,14 +99,14 @@ func (c *compiled) explain(m *message) []FieldExplanation {
 	}
 	match := &c.Match
 	if c.sender != nil {
-		which, ok := firstAddress(match.Sender, match.Case, &m.from)
+		which, ok := s.covering(match.Sender, match.Case, &m.from)
 		why := because(m.From.String(), which, ok)
 		if !ok {
-			why += c.sender.nearMiss(&m.from)
+			why += c.sender.nearMiss(&m.from.addressForm)
 		}
 		say("sender", true, ok, why)
 	}
-	named, why := c.explainRecipients(m)
+	named, why := s.explainRecipients(c, m)
 	say("recipient", c.recipient != nil || !named, named, why)
 	say("sender_ip", len(match.SenderIP) > 0, c.matchClient(m), c.explainClient(m))
 	say("header", len(c.headers) > 0, c.matchHeader(m, c.headers), c.explainHeader(m, c.headers))
@@ -117,16 +117,7 @@ func (c *compiled) explain(m *message) []FieldExplanation {
 	return out
 }
 
-// firstAddress returns the first value of a list that covers the address.
-func firstAddress(values []string, caseMatters bool, a *addressForm) (value string, ok bool) {
-	for _, value := range values {
-		if compileAddresses([]string{value}, caseMatters).match(a) {
-			return value, true
-		}
-	}
-	return "", false
-}
-
+// because says whether a value, quoted, covers an address.
 func because(what, value string, ok bool) string {
 	if what == "" {
 		what = "<>"
@@ -134,29 +125,29 @@ func because(what, value string, ok bool) string {
 	if !ok {
 		return fmt.Sprintf("no value covers %s", what)
 	}
-	return fmt.Sprintf("%s covers %s", tomlfile.Quote(value), what)
+	return value + " covers " + what
 }
 
-func (c *compiled) explainRecipients(m *message) (ok bool, why string) {
+func (s *Set) explainRecipients(c *compiled, m *message) (ok bool, why string) {
 	var covered, own, missed []string
 	local := 0
 	for i := range m.recipients {
 		to := m.Recipients[i].String()
 		value, fits := "", c.recipient == nil
 		if !fits {
-			value, fits = c.coveringValue(&m.recipients[i])
+			value, fits = s.coveringValue(c, &m.recipients[i])
 		}
 		switch {
 		case m.local(i):
 			if local++; fits && c.recipient != nil {
-				own = append(own, tomlfile.Quote(value)+" covers "+to+", but its domain is our own, which outbound rules are not about")
+				own = append(own, value+" covers "+to+", but its domain is our own, which outbound rules are not about")
 			}
 		case fits && c.recipient == nil:
 			covered = append(covered, to)
 		case fits:
 			covered = append(covered, because(to, value, true))
 		default:
-			if near := c.recipient.nearMiss(&m.recipients[i]); near != "" {
+			if near := c.recipient.nearMiss(&m.recipients[i].addressForm); near != "" {
 				missed = append(missed, because(to, "", false)+near)
 			}
 		}
@@ -174,9 +165,9 @@ func (c *compiled) explainRecipients(m *message) (ok bool, why string) {
 }
 
 // coveringValue returns the first value of recipient that covers the address, or the key literals.
-func (c *compiled) coveringValue(a *addressForm) (value string, ok bool) {
-	if value, ok = firstAddress(c.Match.Recipient, c.Match.Case, a); !ok && c.recipient.match(a) {
-		return "literals = true", true
+func (s *Set) coveringValue(c *compiled, p *party) (value string, ok bool) {
+	if value, ok = s.covering(c.Match.Recipient, c.Match.Case, p); !ok && c.recipient.match(p) {
+		return `"literals = true"`, true
 	}
 	return value, ok
 }

@@ -64,7 +64,7 @@ func addTexts(texts [][]literal, conditions []headerCondition, rule int32) bool 
 func (ix *index) find(m *message) candidates {
 	found := make(candidates, (ix.rules+63)/64)
 	found.add(ix.always)
-	ix.senders.find([]addressForm{m.from}, found)
+	ix.senders.find([]party{m.from}, found)
 	ix.recipients.find(m.recipients, found)
 	ix.networks.find(m.client, found)
 	if ix.byText {
@@ -116,8 +116,9 @@ type addressIndex struct {
 	domains   map[string][]int32
 	below     map[string][]int32 // asked with every parent of the domain
 	null      []int32
-	literals  []int32  // of rules for every address literal
-	patterns  literals // in the address with case folded
+	literals  []int32           // of rules for every address literal
+	patterns  literals          // in the address with case folded
+	lists     map[int32][]int32 // by the position of a list in the book
 }
 
 // addressIndexer collects the rules of an addressIndex.
@@ -127,8 +128,8 @@ type addressIndexer struct {
 }
 
 // add adds a rule by the values of a list, or reports that one of them says too little.
-func (ix *addressIndexer) add(l *addressList, rule int32) bool {
-	if l == nil {
+func (ix *addressIndexer) add(l *addressCondition, rule int32) bool {
+	if l == nil || l.unread || l.addressList == nil {
 		return false
 	}
 	found := make([]literal, len(l.patterns))
@@ -146,6 +147,12 @@ func (ix *addressIndexer) add(l *addressList, rule int32) bool {
 	}
 	for _, d := range l.below {
 		ix.made.below = file(ix.made.below, d, rule)
+	}
+	for _, list := range l.lists {
+		if ix.made.lists == nil {
+			ix.made.lists = map[int32][]int32{}
+		}
+		ix.made.lists[list] = append(ix.made.lists[list], rule)
 	}
 	if l.null {
 		ix.made.null = append(ix.made.null, rule)
@@ -170,7 +177,7 @@ func (ix *addressIndexer) index() addressIndex {
 }
 
 // find adds the rules that may cover one of the addresses.
-func (ix *addressIndex) find(addresses []addressForm, rules candidates) {
+func (ix *addressIndex) find(addresses []party, rules candidates) {
 	s := search{literals: &ix.patterns}
 	seen := map[string]bool{}
 	for i := range addresses {
@@ -180,6 +187,11 @@ func (ix *addressIndex) find(addresses []addressForm, rules candidates) {
 			continue
 		}
 		rules.add(ix.addresses[a.whole.folded])
+		if len(ix.lists) > 0 {
+			for list := range a.lists.all {
+				rules.add(ix.lists[int32(list)])
+			}
+		}
 		if len(s.rules) > 0 {
 			s.find(a.folded(), rules)
 		}

@@ -15,7 +15,7 @@ import (
 // slowly evaluates every rule and every pattern one by one: no index, and no look at grams before a pattern is held
 // against a text.
 func slowly(s *Set, f *Facts) Decision {
-	all := compile(s.rules)
+	all := compile(s.rules, s.lists...)
 	all.index = index{rules: len(all.live)}
 	for i := range all.live {
 		c := &all.live[i]
@@ -25,7 +25,7 @@ func slowly(s *Set, f *Facts) Decision {
 				ask(conditions[j].pattern.glob)
 			}
 		}
-		for _, l := range []*addressList{c.sender, c.recipient} {
+		for _, l := range []*addressCondition{c.sender, c.recipient} {
 			for j := 0; l != nil && j < len(l.patterns); j++ {
 				ask(l.patterns[j].domain)
 			}
@@ -59,7 +59,7 @@ func (d dice) same(t *testing.T, s *Set, f *Facts) (touched int) {
 	got := s.Evaluate(f)
 	if want := slowly(s, f); !reflect.DeepEqual(got, want) {
 		for i := range s.rules { // one that is enough
-			one := compile(s.rules[i : i+1])
+			one := compile(s.rules[i:i+1], s.lists...)
 			if got, want := one.Evaluate(f), slowly(one, f); !reflect.DeepEqual(got, want) {
 				t.Fatalf("with the index\n%+v\nwithout\n%+v\nrule\n%s\nfacts %.2000s", got, want, one.TOML(), fmt.Sprintf("%+v", f))
 			}

@@ -42,7 +42,7 @@ func (d dice) address() string {
 
 func (d dice) addressPattern() string {
 	return pick(d, d.address(), "a.test", "b.test", "*.a.test", "*.test", "*", "bücher.test", "ann@*", "a*@*.a.test", "?.test",
-		"*a.test", "re:^ann@", "re:[^b].test$", "b??@b.test", "x.*", "*@bücher.test", "MÜLLER@b.test")
+		"*a.test", "list:near", "list:far", "re:^ann@", "re:[^b].test$", "b??@b.test", "x.*", "*@bücher.test", "MÜLLER@b.test")
 }
 
 func (d dice) patterns() []string {
@@ -97,12 +97,27 @@ func (d dice) rule(name string) Rule {
 	return r
 }
 
+// smallSet makes a Set of rules that may name the lists of this small world.
+func smallSet(rules []Rule) *Set { return compile(rules, smallLists()...) }
+
+func smallLists() []NamedList {
+	lists := []NamedList{{Name: "near", Values: []string{"a.test", "*.b.test", "Bob@x.a.test", "bücher.test"}},
+		{Name: "Far", Values: []string{"*.a.test", "ann@B.test"}}}
+	for i := range lists {
+		for _, v := range lists[i].Values {
+			lists[i].add(v)
+		}
+		lists[i].sort()
+	}
+	return lists
+}
+
 func (d dice) set() *Set {
 	var rules []Rule
 	for i := range d.IntN(6) {
 		rules = append(rules, d.rule(fmt.Sprintf("rule %d", i)))
 	}
-	return compile(rules)
+	return smallSet(rules)
 }
 
 func (d dice) facts() *Facts {
@@ -170,7 +185,7 @@ func TestASharedEffectIsTheRulesOwn(t *testing.T) {
 			}
 			rules = append(rules, r)
 		}
-		s := compile(rules)
+		s := smallSet(rules)
 		known := map[int32]string{}
 		for i := range s.live {
 			for as := unforced; as < roles; as++ {
@@ -193,7 +208,7 @@ func TestTheOrderOfRulesDecidesNothing(t *testing.T) {
 		s, f := d.set(), d.facts()
 		shuffled := slices.Clone(s.rules)
 		d.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		got, want := compile(shuffled).Evaluate(f), s.Evaluate(f)
+		got, want := smallSet(shuffled).Evaluate(f), s.Evaluate(f)
 		for i := range got.Recipients {
 			a, b := got.Recipients[i], want.Recipients[i]
 			for _, names := range [][]string{a.Rules, b.Rules, a.Tested, b.Tested} {
@@ -214,7 +229,7 @@ func TestAnotherRuleNeverLowersARequirement(t *testing.T) {
 	raised := 0
 	for range rounds() {
 		s, f := d.set(), d.facts()
-		more := compile(append(slices.Clone(s.rules), d.rule("one more")))
+		more := smallSet(append(slices.Clone(s.rules), d.rule("one more")))
 		before, after := s.Evaluate(f), more.Evaluate(f)
 		for i, b := range before.Recipients {
 			a := after.Recipients[i]
@@ -247,8 +262,8 @@ func TestARuleUnderTestChangesNothing(t *testing.T) {
 			live[i].Mode = Enforce
 		}
 		got := s.Evaluate(f).Recipients
-		want := compile(enforced).Evaluate(f).Recipients
-		would := compile(live).Evaluate(f).Recipients
+		want := smallSet(enforced).Evaluate(f).Recipients
+		would := smallSet(live).Evaluate(f).Recipients
 		for i, o := range got {
 			if len(o.Tested) > 0 && !reflect.DeepEqual(o.TestedRequirement, would[i].Requirement) {
 				t.Fatalf("under test %+v, in force it is %+v", o.TestedRequirement, would[i].Requirement)
@@ -314,7 +329,7 @@ func TestAChangeThatIsNotMarkedWeakerIsNotWeaker(t *testing.T) {
 		before := d.rule("the rule")
 		before.Scope, before.Mode = Outbound, Enforce
 		after := d.change(before)
-		old, new := compile([]Rule{before}), compile([]Rule{after})
+		old, new := smallSet([]Rule{before}), smallSet([]Rule{after})
 		changes := Diff(old, new)
 		f := d.facts()
 		f.Now = pick(d, now, now, now.AddDate(0, 1, 0), now.AddDate(1, 0, 0))

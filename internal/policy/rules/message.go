@@ -18,8 +18,8 @@ const maxText = 64 << 10
 type message struct {
 	*Facts
 	client     netip.Addr // without zone, IPv4 as such
-	from       addressForm
-	recipients []addressForm
+	from       party
+	recipients []party
 	fields     []string  // of the Set
 	values     [][]value // header values by position in fields, nil before the first question
 	lengths    []int     // of all texts of a field that expressions are held against
@@ -41,12 +41,18 @@ func tooLong(most int) value {
 }
 
 func (s *Set) newMessage(f *Facts) *message {
-	m := &message{Facts: f, client: f.Client.Unmap().WithZone(""), from: newAddressForm(f.From),
-		recipients: make([]addressForm, len(f.Recipients)), fields: s.fields, most: s.expressionText}
+	m := &message{Facts: f, client: f.Client.Unmap().WithZone(""), from: s.newParty(f.From),
+		recipients: make([]party, len(f.Recipients)), fields: s.fields, most: s.expressionText}
 	for i, a := range f.Recipients {
-		m.recipients[i] = newAddressForm(a)
+		m.recipients[i] = s.newParty(a)
 	}
 	return m
+}
+
+func (s *Set) newParty(a mail.Address) party {
+	p := party{addressForm: newAddressForm(a)}
+	p.lists = s.book.of(&p.addressForm)
+	return p
 }
 
 // local reports whether recipient i is out of reach for outbound rules.

@@ -20,7 +20,11 @@ const (
 // Parse reads a rules file. name stands in error messages; text may be reused afterwards. An error is a *ParseError
 // with everything that is wrong, except that nothing else can be found in a text that is no TOML. An empty file is a
 // Set without rules.
-func Parse(name string, text []byte) (*Set, error) {
+func Parse(name string, text []byte) (*Set, error) { return ParseWithin(nil, name, text) }
+
+// ParseWithin is Parse for some rules out of a file: they may name the lists of a set, which are part of the result.
+// within may be nil.
+func ParseWithin(within *Set, name string, text []byte) (*Set, error) {
 	if len(text) > MaxFile {
 		return nil, &ParseError{File: name, Problems: []Problem{{Line: 1, Column: 1,
 			What: fmt.Sprintf("the file has %d bytes, at most %d are allowed", len(text), MaxFile),
@@ -31,11 +35,20 @@ func Parse(name string, text []byte) (*Set, error) {
 	if root == nil {
 		return nil, p.Err(name)
 	}
+	if within != nil {
+		p.within(within, root)
+	}
+	lists := readLists(p, root)
+	if within != nil {
+		lists = within.lists
+	}
 	rules, exceptions := readFile(p, root)
+	p.checkLists(rules)
 	if err := p.Err(name); err != nil {
 		return nil, err
 	}
-	set := compile(rules)
+	set := compile(rules, lists...)
+	set.contents = p.lists.contents
 	set.exceptions, set.excepted = exceptions, map[mail.Domain]*Exception{}
 	for i := range exceptions {
 		set.excepted[exceptions[i].Domain] = &exceptions[i]
@@ -49,10 +62,11 @@ func readFile(p *problems, root *tomlfile.Node) (rules []Rule, exceptions []Exce
 		switch {
 		case e.Key == "exception":
 			exceptions = readExceptions(p, e)
+		case e.Key == "list", e.Key == "content": // readLists read them
 		case e.Key != "rule":
-			hint := "a rules file holds only [[rule]] and [[exception]], and what belongs to them"
-			if tomlfile.Slip(e.Key, []string{"rule"}) != "" {
-				hint = "write [[rule]]"
+			hint := "a rules file holds only [[rule]], [[list]] and [[exception]], and what belongs to them"
+			if near := tomlfile.Slip(e.Key, []string{"rule", "list"}); near != "" {
+				hint = "write [[" + near + "]]"
 			}
 			p.Add(e.At, fmt.Sprintf("unknown key %s", tomlfile.Quote(tomlfile.Clip(e.Key))), hint)
 		case e.Value.Kind != unstable.Array:
@@ -77,6 +91,7 @@ func readRules(p *problems, e tomlfile.Entry) []Rule {
 			continue
 		}
 		r := defaultRule()
+		p.lists.rule = len(out)
 		r.Line = lines.at(item.At.Offset)
 		readTable(p, &r, item, "")
 		checkProof(p, &r, item)

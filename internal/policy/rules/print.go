@@ -29,6 +29,7 @@ func (s *Set) TOML() []byte {
 		}
 		r.print(&b)
 	}
+	s.printLists(&b)
 	for i := range s.exceptions {
 		if b.Len() > 0 {
 			b.WriteByte('\n')

@@ -13,6 +13,7 @@ type problems struct {
 	tomlfile.Problems
 	// programs is how many instructions the "re:" expressions for header values have so far.
 	programs int
+	lists    knownLists
 }
 
 func newProblems(text []byte) *problems {

@@ -14,10 +14,14 @@ import (
 // addresses is a list of patterns of addresses.
 func addresses(at func(*Rule) *[]string, nullAllowed bool) kind {
 	return list(at, func(p *problems, key, value string, at tomlfile.Span) {
+		if name, is := strings.CutPrefix(value, listWord); is {
+			p.lists.uses = append(p.lists.uses, listUse{name, p.lists.rule, at})
+			return
+		}
 		var scratch addressList
 		if err := scratch.compileAddress(value, nullAllowed); err != nil {
 			p.Add(at, fmt.Sprintf("%s in %s: %v", tomlfile.Quote(tomlfile.Clip(value)), key, err),
-				"write an address, a domain, *.domain, a pattern with * and ?, or re: and an RE2 expression")
+				"write an address, a domain, *.domain, list: and the name of a list, a pattern with * and ?, or re: and an RE2 expression")
 		}
 	})
 }

@@ -42,6 +42,8 @@ type Rule struct {
 	Expires     Expiry
 	Action      Action
 	Match       Match
+	// Unless is [rule.unless]: what it holds for, the rule is not about. The zero Match holds for nothing here.
+	Unless   Match
 	ForceTLS    ForceTLS
 	// Line is where the rule begins in the file, 1 for the first line.
 	Line int

@@ -30,12 +30,12 @@ func (s *Set) Warnings(now time.Time, own ...mail.Domain) []Warning {
 	o := newOwnDomains(own)
 	for i := range s.live {
 		c := &s.live[i]
-		for _, w := range slices.Concat(c.expiryWarnings(now), c.warnings(), c.senderWarnings(), c.ownWarnings(o)) {
+		for _, w := range slices.Concat(c.expiryWarnings(now), c.warnings(), s.senderWarnings(c), c.ownWarnings(o)) {
 			w.Rule, w.Line = c.Name, c.Line
 			out = append(out, w)
 		}
 	}
-	return append(append(out, s.literalWarnings()...), s.exceptionWarnings(now)...)
+	return slices.Concat(out, s.literalWarnings(), s.listWarnings(), s.exceptionWarnings(now))
 }
 
 func (r *Rule) expiryWarnings(now time.Time) []Warning {

@@ -1,0 +1,181 @@
+package rules
+
+import (
+	"strings"
+
+	"postern/internal/platform/tomlfile"
+)
+
+// listEntries is a list made ready for the rules that name it with or without case. They share it: 100,000 entries are
+// held once, however many rules there are, and are looked up once for each address of a message.
+type listEntries struct {
+	list   *NamedList
+	values *addressList
+}
+
+// listBook holds the lists of a Set that its live rules name, and finds those that an address is in.
+type listBook struct {
+	entries []listEntries
+	numbers map[string]int        // by name in lower case, and whether case matters
+	byName  map[string]*NamedList // all lists, by name in lower case
+	index   addressIndex   // of values without case, its rules are positions in entries
+}
+
+// addressCondition is the condition sender or recipient: values of the rule itself, and lists.
+type addressCondition struct {
+	*addressList
+	lists  []int32 // positions in listBook.entries
+	unread bool    // it names a list that was not read
+}
+
+// party is an address of a message: the sender or a recipient.
+type party struct {
+	addressForm
+	lists candidates // the lists that it is in, of those in the book
+}
+
+// addresses makes a condition ready, nil for none.
+func (c *compiler) addresses(values []string, caseMatters bool) *addressCondition {
+	if len(values) == 0 {
+		return nil
+	}
+	out := &addressCondition{}
+	own := make([]string, 0, len(values))
+	for _, value := range values {
+		name, is := strings.CutPrefix(value, listWord)
+		if !is {
+			own = append(own, value)
+			continue
+		}
+		number, ok := c.book.number(name, caseMatters)
+		if !ok {
+			out.unread = true // Parse saw that it exists
+			continue
+		}
+		out.lists = append(out.lists, number)
+		out.unread = out.unread || c.book.entries[number].list.Unread
+	}
+	if out.addressList = compileAddresses(own, caseMatters); out.addressList == nil {
+		out.addressList = &addressList{caseMatters: caseMatters}
+	}
+	return out
+}
+
+// newListBook is a book that knows the lists.
+func newListBook(lists []NamedList) listBook {
+	b := listBook{byName: make(map[string]*NamedList, len(lists))}
+	for i := range lists {
+		b.byName[strings.ToLower(lists[i].Name)] = &lists[i]
+	}
+	return b
+}
+
+// number is the position of a list in the book, where it is put when it is not there.
+func (b *listBook) number(name string, caseMatters bool) (int32, bool) {
+	key := strings.ToLower(name)
+	l := b.byName[key]
+	if l == nil {
+		return 0, false
+	}
+	if caseMatters {
+		key += "\x00"
+	}
+	if b.numbers == nil {
+		b.numbers = map[string]int{}
+	}
+	n := number(b.numbers, key)
+	if n == len(b.entries) {
+		e := listEntries{l, l.plain}
+		if caseMatters && len(l.Values) > 0 {
+			e.values = compileAddresses(l.Values, true)
+		}
+		b.entries = append(b.entries, e)
+	}
+	return int32(n), true
+}
+
+// make makes the book's index.
+func (b *listBook) make() {
+	var of addressIndexer
+	for i, e := range b.entries {
+		of.add(&addressCondition{addressList: e.values}, int32(i))
+	}
+	b.index = of.index()
+}
+
+// of returns the lists that an address is in.
+func (b *listBook) of(a *addressForm) candidates {
+	if len(b.entries) == 0 || a.null {
+		return nil
+	}
+	found := make(candidates, (len(b.entries)+63)/64)
+	found.add(b.index.addresses[a.whole.folded])
+	b.index.findDomain(a.domain, found)
+	for i := range found.all {
+		if v := b.entries[i].values; v.caseMatters && !v.match(a) {
+			found[i/64] &^= 1 << (i % 64)
+		}
+	}
+	return found
+}
+
+// has reports whether a rule is in the set.
+func (c candidates) has(rule int32) bool {
+	return int(rule/64) < len(c) && c[rule/64]&(1<<(rule%64)) != 0
+}
+
+// covers reports whether one of the values covers an address, or one of the lists holds it.
+func (c *addressCondition) covers(p *party) bool {
+	for _, l := range c.lists {
+		if p.lists.has(l) {
+			return true
+		}
+	}
+	return c.addressList.match(&p.addressForm)
+}
+
+// match is covers for a condition that protects: a list that was not read may hold anybody.
+func (c *addressCondition) match(p *party) bool { return c.unread || c.covers(p) }
+
+// some reports whether the condition has values of its own.
+func (l *addressList) some() bool {
+	return l.null || l.literals || len(l.addresses)+len(l.domains)+len(l.below)+len(l.patterns) > 0
+}
+
+// covering is the first value of a condition that covers an address, as its author may know it: of a list with the
+// value in it.
+func (s *Set) covering(values []string, caseMatters bool, p *party) (said string, ok bool) {
+	for _, value := range values {
+		name, is := strings.CutPrefix(value, listWord)
+		if !is {
+			if compileAddresses([]string{value}, caseMatters).match(&p.addressForm) {
+				return tomlfile.Quote(value), true
+			}
+			continue
+		}
+		l := s.List(name)
+		switch {
+		case l == nil:
+		case l.Unread:
+			return tomlfile.Quote(value) + ", whose file was not read, which counts as a match,", true
+		default:
+			if entry, in := l.entry(caseMatters, &p.addressForm); in {
+				return tomlfile.Quote(value) + " with " + tomlfile.Quote(entry), true
+			}
+		}
+	}
+	return "", false
+}
+
+// entry is the value of a list that covers an address.
+func (l *NamedList) entry(caseMatters bool, a *addressForm) (value string, ok bool) {
+	if !l.plain.match(a) {
+		return "", false
+	}
+	for _, v := range l.Values {
+		if compileAddresses([]string{v}, caseMatters).match(a) {
+			return v, true
+		}
+	}
+	return "", false
+}
