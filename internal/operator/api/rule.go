@@ -51,10 +51,10 @@ func ruleOf(text json.RawMessage) (r Rule, err error) {
 	return r, err
 }
 
-// RuleHeader is a header field with a pattern of its value.
+// RuleHeader is a header field with a pattern of its value; without one, any.
 type RuleHeader struct {
 	Name  string `json:"name"`
-	Value string `json:"value"`
+	Value string `json:"value,omitempty"`
 }
 
 // TransformSchema describes a rule by the grammar. Each section has a schema of its own.

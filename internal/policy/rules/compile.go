@@ -2,6 +2,7 @@ package rules
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,13 +17,15 @@ type Set struct {
 	// exceptions are those of the file, ended ones included.
 	exceptions []Exception
 	excepted   map[mail.Domain]*Exception // the same by domain, for each plan asks
-	lists      []NamedList                     // in the order of the file
+	lists      []NamedList                // in the order of the file
 	book       listBook                   // the same, ready
 	contents   []int                      // where what files of lists held stands in the file, as lines
 	live       []compiled                 // the rules that can apply: all but disabled ones, in the order of the file
 	byName     map[string]int32           // positions in live
 	index      index
 	fields     []string // lower-case names of the header fields that rules look at
+	// authors are the positions in fields of those that say whose mail a message is.
+	authors []int
 	// expressionText is how many octets of one field "re:" expressions are held against.
 	expressionText int
 }
@@ -43,8 +46,10 @@ type compiled struct {
 	sizeOver          int64
 	recipientsOver    int
 	networks          []netip.Prefix
+	domain            *domainCondition
 	sender, recipient *addressCondition // nil: no condition
 	headers, subjects []headerCondition
+	unless            *compiled // conditions alone; nil: no exception
 	// effects is what the rule demands for a recipient by its role. Rules that demand the same share it, even where
 	// each remembers names of its own: effect adds pinnedBy.
 	effects  *[roles]effect
@@ -59,10 +64,11 @@ type effect struct {
 	number      int32 // below 0 for those of one rule
 }
 
-// headerCondition is a pattern for the values of one field, a position in Set.fields.
+// headerCondition is a pattern for the values of one field, a position in Set.fields, or asks for the field alone.
 type headerCondition struct {
 	field   int
 	pattern textPattern
+	exists  bool // any value will do, and pattern is none
 }
 
 // role is what a rule that matches a message does to one of the recipients.
@@ -91,6 +97,7 @@ func compile(rules []Rule, lists ...NamedList) *Set {
 	s.index = newIndex(s.live, len(c.fields))
 	s.expressionText = min(max(maxSteps/max(c.programs, 1), leastFieldText), maxText)
 	s.fields = make([]string, len(c.fields))
+	s.authors = c.authors
 	for name, i := range c.fields {
 		s.fields[i] = name
 	}
@@ -106,13 +113,31 @@ type compiler struct {
 	programs int // instructions of all expressions for header values
 
 	book *listBook
+
+	authors []int // see Set
 }
 
 func (c *compiler) rule(r *Rule, position int32) compiled {
-	out := compiled{Rule: r, position: position, effects: c.effectsOf(r), expires: r.Expires.At,
-		sizeOver: r.Match.SizeOver, recipientsOver: r.Match.RecipientsOver, networks: r.Match.SenderIP}
+	out := compiled{Rule: r, position: position, effects: c.effectsOf(r), expires: r.Expires.At}
 	if r.pins() {
 		out.pinnedBy = []string{r.Name}
+	}
+	c.conditions(&out)
+	out.unless = c.exception(r)
+	return out
+}
+
+// conditions makes the conditions of a rule ready.
+func (c *compiler) conditions(out *compiled) {
+	r := out.Rule
+	out.sizeOver, out.recipientsOver, out.networks = r.Match.SizeOver, r.Match.RecipientsOver, r.Match.SenderIP
+	if len(r.Domain) > 0 {
+		out.domain = &domainCondition{r.Domain, r.Below}
+		for _, name := range authorFields() {
+			c.authors = append(c.authors, number(c.fields, strings.ToLower(name)))
+		}
+		slices.Sort(c.authors)
+		c.authors = slices.Compact(c.authors)
 	}
 	out.sender = c.addresses(r.Match.Sender, r.Match.Case)
 	out.recipient = c.addresses(r.Match.Recipient, r.Match.Case)
@@ -125,13 +150,16 @@ func (c *compiler) rule(r *Rule, position int32) compiled {
 	for _, value := range r.Match.Subject {
 		out.subjects = append(out.subjects, c.header("Subject", value, r.Match.Case))
 	}
-	return out
 }
 
 func (c *compiler) header(name, value string, caseMatters bool) headerCondition {
+	field := number(c.fields, strings.ToLower(name))
+	if value == "" {
+		return headerCondition{field: field, exists: true}
+	}
 	p, _ := compileText(value, caseMatters) // Parse compiled it before
 	c.programs += p.size()
-	return headerCondition{number(c.fields, strings.ToLower(name)), p}
+	return headerCondition{field: field, pattern: p}
 }
 
 // number returns the number of a key, the next one for a new key.

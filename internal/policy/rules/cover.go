@@ -14,7 +14,7 @@ import (
 // senderWarnings are about rules by the domain of a sender: mail that belongs to the domain and has another envelope
 // sender goes without the rule.
 func (s *Set) senderWarnings(c *compiled) []Warning {
-	if c.sender == nil || len(c.sender.domains) == 0 || c.sender.match(s.probe("unrelated.invalid")) {
+	if c.domain != nil || c.sender == nil || len(c.sender.domains) == 0 || c.sender.match(s.probe("unrelated.invalid")) {
 		return nil
 	}
 	var below, all []string // domains without what is below them, and all
@@ -40,8 +40,8 @@ func (s *Set) senderWarnings(c *compiled) []Warning {
 	return []Warning{{
 		Text: fmt.Sprintf("sender %s is not the whole domain: it leaves out %s, and senders that a forwarder or a list rewrote",
 			mail.AtMost(all, 3, ", "), strings.Join(misses, ", ")),
-		Hint: fmt.Sprintf(`write %s too; for rewritten senders match the visible one: header = [{ name = "From", value = "*@%s*" }]`,
-			mail.AtMost(write, 3, ", "), strings.Trim(all[0], `"`)),
+		Hint: fmt.Sprintf(`write %s too; or domain = [%s] directly below [[rule]] instead of sender, for all mail of the domain`,
+			mail.AtMost(write, 3, ", "), all[0]),
 	}}
 }
 

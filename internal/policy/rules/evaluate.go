@@ -17,6 +17,7 @@ type Facts struct {
 	// outbound scope neither match nor taint it. nil means that none does.
 	Local  []bool
 	Client netip.Addr
+	Origin Origin // who handed it in
 	Header mail.Header
 	Size   int64 // of the content in bytes
 	Now    time.Time
@@ -96,6 +97,7 @@ func (s *Set) evaluate(m *message) Decision {
 func (c *compiled) match(m *message) (h hit, ok bool) {
 	m.examined++
 	if !c.expires.IsZero() && !m.Now.Before(c.expires) || !c.matchSize(m) || !c.matchCount(m) || !c.matchClient(m) ||
+		c.domain != nil && !c.domain.match(m) ||
 		c.sender != nil && !c.sender.match(&m.from) {
 		return h, false
 	}
@@ -128,8 +130,9 @@ func (c *compiled) matchClient(m *message) bool {
 
 // assign says what the rule does to each recipient; ok is false when it names none.
 func (c *compiled) assign(m *message) (as []role, ok bool) {
+	except := c.excepted(m)
 	for i := range m.recipients {
-		if m.local(i) || c.recipient != nil && !c.recipient.match(&m.recipients[i]) {
+		if m.local(i) || c.recipient != nil && !c.recipient.match(&m.recipients[i]) || except && c.leaves(&m.recipients[i]) {
 			continue
 		}
 		if as == nil {

@@ -91,6 +91,16 @@ func (s *Set) Explain(f *Facts) Explanation {
 
 // explain judges the conditions of a rule one by one.
 func (s *Set) explainRule(c *compiled, m *message) []FieldExplanation {
+	out := s.explainConditions(c, m)
+	if c.unless != nil {
+		ok, why := s.explainException(c, m)
+		out = append(out, FieldExplanation{"unless", ok, why})
+	}
+	return out
+}
+
+// explainConditions judges the keys of [rule.match] and domain.
+func (s *Set) explainConditions(c *compiled, m *message) []FieldExplanation {
 	var out []FieldExplanation
 	say := func(field string, set, matched bool, why string) {
 		if set {
@@ -98,6 +108,9 @@ func (s *Set) explainRule(c *compiled, m *message) []FieldExplanation {
 		}
 	}
 	match := &c.Match
+	if c.domain != nil {
+		out = append(out, FieldExplanation{"domain", c.domain.match(m), c.domain.explain(m)})
+	}
 	if c.sender != nil {
 		which, ok := s.covering(match.Sender, match.Case, &m.from)
 		why := because(m.From.String(), which, ok)
@@ -192,6 +205,8 @@ func (c *compiled) explainHeader(m *message, conditions []headerCondition) strin
 		h := &conditions[i]
 		switch v := m.fittingValue(h, c.Match.Case); {
 		case v == nil:
+		case h.exists:
+			return "there is a field " + m.fields[h.field]
 		case v.doubt != "":
 			return m.fields[h.field] + " " + v.doubt
 		default:

@@ -6,7 +6,7 @@ import (
 )
 
 // index finds the rules that may match a message without looking at each. Every live rule stands in it by one of its
-// conditions, the first of recipient, subject, header, sender and sender_ip whose every value says enough to be looked
+// conditions, the first of recipient, subject, header, sender, domain and sender_ip whose every value says enough to be looked
 // up, or else in always. What it finds is then held against the message: the index decides nothing. Rules are positions
 // in Set.live.
 type index struct {
@@ -14,6 +14,7 @@ type index struct {
 	recipients, senders addressIndex
 	texts               []literals // of header fields, by position in Set.fields, in values with case folded
 	networks            networkIndex
+	domains             domainIndex
 	always              []int32
 
 	byText bool // some rule stands in texts
@@ -29,6 +30,7 @@ func newIndex(live []compiled, fields int) index {
 		case addTexts(texts, c.subjects, n), addTexts(texts, c.headers, n):
 			ix.byText = true
 		case senders.add(c.sender, n):
+		case ix.domains.add(c.domain, n):
 		case len(c.networks) > 0:
 			ix.networks.add(c.networks, n)
 		default:
@@ -67,6 +69,7 @@ func (ix *index) find(m *message) candidates {
 	ix.senders.find([]party{m.from}, found)
 	ix.recipients.find(m.recipients, found)
 	ix.networks.find(m.client, found)
+	ix.domains.find(m, found)
 	if ix.byText {
 		ix.findTexts(m, found)
 	}

@@ -22,6 +22,9 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 		}
 	}
 	for j := range sections {
+		if sections[j] == "unless" && tables[j].members.Len() == 0 {
+			continue
+		}
 		root.add(sections[j], json.RawMessage(tables[j].text()))
 	}
 	if r.Line != 0 {

@@ -32,11 +32,11 @@ type Key struct {
 type Choice struct{ Value, Words string }
 
 // sections are the tables inside a rule.
-var sections = []string{"match", "force_tls"}
+var sections = []string{"match", "unless", "force_tls"}
 
 // Title is the name of a section as a type.
 func Title(section string) string {
-	return map[string]string{"match": "Match", "force_tls": "ForceTLS"}[section]
+	return map[string]string{"match": "Match", "unless": "Unless", "force_tls": "ForceTLS"}[section]
 }
 
 // defaultRule is a rule before its keys are read.
@@ -66,10 +66,11 @@ type Area struct {
 func Areas() []Area {
 	return []Area{
 		{"", []string{"name", "description"}},
-		{"Scope", []string{"scope", "mode"}},
+		{"Scope", []string{"domain", "below", "scope", "mode"}},
 		{"Sender", []string{"match.sender", "match.sender_ip"}},
 		{"Recipient", []string{"match.recipient", "match.literals", "force_tls.unspecified_recipients"}},
 		{"Message", []string{"match.subject", "match.header", "match.size_over", "match.recipients_over", "match.case"}},
+		{"Except when", unlessKeys()},
 		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls"}},
 		{Proof, []string{"force_tls.proof", "force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
 			"force_tls.min_tls"}},
@@ -80,8 +81,11 @@ func Areas() []Area {
 // Proof is the area of how a server proves who it is.
 const Proof = "How the server proves who it is"
 
-// keys is the table, in the order of printing.
-var keys = []Key{
+// keys is the grammar: the table with the exceptions.
+var keys = func() []Key { return withUnless(table) }()
+
+// table is the table of keys without those of [rule.unless], in the order of printing.
+var table = []Key{
 	{Name: "name", Default: "required", Example: `"clinic"`,
 		Doc: "1 to 80 ASCII letters, digits, blanks and any of `._-/@:+()`, beginning with a letter or digit. No " +
 			"two rules may have names that differ only in case. The name stands in the trace, in logs and in " +
@@ -99,6 +103,18 @@ var keys = []Key{
 		Choices: []Choice{{"outbound", "outbound: mail going out"}, {"disabled", "disabled: nothing"}},
 		kind:    oneOf(func(r *Rule) *Scope { return &r.Scope }, Outbound, Inbound, Disabled).but(checkScope),
 		weaker:  func(_, after *Rule) bool { return after.Scope == Disabled }},
+	{Name: "domain", Example: `["example.com"]`,
+		Doc: "the mail of these domains, as a whole: by envelope sender, rewritten ones (SRS) too, by the addresses in " +
+			"`From`, `Sender`, `Resent-From` and the like, and, where the sender is null or rewritten, by the domains " +
+			"that `[[relay_client]]` or a user's name binds who handed it in to. `postern rules explain` says by which.",
+		Label: "Mail of the domains", Place: "example.com", Help: "Empty: all.",
+		kind:   kind{shape: List, read: readDomains, get: domainTexts},
+		weaker: domainWeaker},
+	{Name: "below", Example: "true",
+		Doc:   "with `true`, `domain` means what is below the domains too",
+		Label: "And what is below these domains", Ticked: "true",
+		kind:   truthOf(func(r *Rule) *bool { return &r.Below }),
+		weaker: belowWeaker},
 	{Name: "mode", Example: `"enforce"`,
 		Doc:   "`\"test\"` delivers as if the rule were not there, and records that it would have had a say",
 		Label: "Effect",
@@ -143,7 +159,7 @@ var keys = []Key{
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.SenderIP, a.Match.SenderIP) }},
 	{Name: "match.header", Example: `[{ name = "X-Classification", value = "secret*" }]`,
 		Doc: "a header field of that name has a value that fits: `[{ name = \"X-Classification\", value = " +
-			"\"secret*\" }]`",
+			"\"secret*\" }]`. Without `value`, any.",
 		Label: "Header fields", Place: "X-Classification: secret*",
 		kind:   kind{shape: Fields, read: readHeader, get: func(r *Rule) any { return r.Match.Header }},
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Header, a.Match.Header) }},

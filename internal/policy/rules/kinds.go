@@ -98,7 +98,10 @@ func (k *Key) write(v any) string {
 	case []HeaderMatch:
 		values := make([]string, len(v))
 		for i, h := range v {
-			values[i] = "{ name = " + tomlfile.Quote(h.Name) + ", value = " + tomlfile.Quote(h.Value) + " }"
+			values[i] = "{ name = " + tomlfile.Quote(h.Name) + " }"
+			if h.Value != "" {
+				values[i] = "{ name = " + tomlfile.Quote(h.Name) + ", value = " + tomlfile.Quote(h.Value) + " }"
+			}
 		}
 		if len(values) > 0 {
 			return "[" + strings.Join(values, ", ") + "]"
@@ -117,7 +120,9 @@ func (k *Key) Field(r *Rule) string {
 	case []HeaderMatch:
 		lines := make([]string, len(v))
 		for i, h := range v {
-			lines[i] = h.Name + ": " + h.Value
+			if lines[i] = h.Name; h.Value != "" {
+				lines[i] += ": " + h.Value
+			}
 		}
 		return strings.Join(lines, "\n")
 	case bool, int64:

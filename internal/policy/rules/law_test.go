@@ -73,7 +73,7 @@ func (d dice) rule(name string) Rule {
 	r.Match = Match{
 		Sender: d.patterns(), Recipient: d.patterns(), Literals: d.IntN(3) == 0,
 		SenderIP: some(d, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.1/32")),
-		Header:   some(d, HeaderMatch{"X-A", "1*"}, HeaderMatch{"Subject", `*\**`}, HeaderMatch{"x-a", "re:2|3"}),
+		Header:   some(d, HeaderMatch{"X-A", "1*"}, HeaderMatch{"Subject", `*\**`}, HeaderMatch{"x-a", "re:2|3"}, HeaderMatch{"From", ""}),
 		Subject:  some(d, "*secret*", "re:^HELLO", "?ello"),
 		SizeOver: pick[int64](d, 0, 0, 0, 500, 10_000_000, 1<<20), RecipientsOver: pick(d, 0, 0, 0, 1, 2), Case: d.IntN(3) == 0,
 	}
@@ -82,6 +82,12 @@ func (d dice) rule(name string) Rule {
 	}
 	if d.IntN(4) == 0 {
 		r.Match.Sender = append(r.Match.Sender, "<>")
+	}
+	if d.IntN(4) == 0 {
+		r.Domain, r.Below = some(d, mail.MustDomain("a.test"), mail.MustDomain("b.test"), mail.MustDomain("x.a.test")), d.IntN(2) == 0
+	}
+	if d.IntN(3) == 0 {
+		r.Unless = d.exception()
 	}
 	r.ForceTLS = ForceTLS{
 		Unspecified: pick(d, UnspecifiedForce, UnspecifiedOpportunistic),
@@ -112,6 +118,28 @@ func smallLists() []NamedList {
 	return lists
 }
 
+// exception is what a rule may have in [rule.unless]: a key or two.
+func (d dice) exception() (m Match) {
+	for range 1 + d.IntN(2) {
+		switch d.IntN(7) {
+		case 0:
+			m.Sender = d.patterns()
+		case 1, 2:
+			m.Recipient = d.patterns()
+		case 3:
+			m.Header = some(d, HeaderMatch{"X-A", "1*"}, HeaderMatch{"Subject", `*\**`}, HeaderMatch{"x-a", "re:2|3"})
+		case 4:
+			m.Subject = some(d, "*secret*", "re:^HELLO", "?ello")
+		case 5:
+			m.SizeOver = 500
+		default:
+			m.SenderIP = some(d, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"))
+		}
+	}
+	m.Case = d.IntN(6) == 0
+	return m
+}
+
 func (d dice) set() *Set {
 	var rules []Rule
 	for i := range d.IntN(6) {
@@ -122,10 +150,12 @@ func (d dice) set() *Set {
 
 func (d dice) facts() *Facts {
 	f := facts(size(int64(pick(d, 100, 1000, 20_000_000))), client(pick(d, "10.0.0.1", "192.0.2.1", "2001:db8::1")),
-		header(some(d, "Subject: a secret", "Subject: hello", "X-A: 1", "X-A: 3 *")...))
+		header(some(d, "Subject: a secret", "Subject: hello", "X-A: 1", "X-A: 3 *", "From: Ann <ann@a.test>", "From: x@y.x.a.test",
+			"Subject: =?none?q?secret?=", "X-A: =?utf-8?q?1?= =?utf-8?q?_2?=")...))
 	f.From = mail.MustAddress(d.address())
 	if d.IntN(5) == 0 {
 		f.From = mail.Address{}
+		f.Origin.Senders = some(d, "a.test", "*.a.test", "c.test")
 	}
 	f.Recipients = nil
 	for range 1 + d.IntN(4) {
@@ -376,7 +406,7 @@ func protects(x, y policy.Requirement) bool {
 func (d dice) change(r Rule) Rule {
 	other := d.rule(r.Name)
 	for range 1 + d.IntN(2) {
-		switch d.IntN(15) {
+		switch d.IntN(18) {
 		case 0:
 			r.Scope = other.Scope
 		case 1:
@@ -405,6 +435,12 @@ func (d dice) change(r Rule) Rule {
 			r.ForceTLS.MinTLS = other.ForceTLS.MinTLS
 		case 13:
 			r.ForceTLS.Revocation = other.ForceTLS.Revocation
+		case 14:
+			r.Domain = other.Domain
+		case 15:
+			r.Below = other.Below
+		case 16:
+			r.Unless = d.exception()
 		default:
 			r.ForceTLS.Defer, r.ForceTLS.WithoutTLS = other.ForceTLS.Defer, other.ForceTLS.WithoutTLS
 		}

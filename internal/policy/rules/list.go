@@ -95,7 +95,7 @@ type knownLists struct {
 	uses   []listUse
 	// contents are the lines at which [[content]] begins.
 	contents []int
-	rule   int // the number of the rule that is being read
+	rule     int // the number of the rule that is being read
 }
 
 // readLists reads [[list]] and [[content]], which rules refer to.

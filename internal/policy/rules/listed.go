@@ -18,7 +18,7 @@ type listBook struct {
 	entries []listEntries
 	numbers map[string]int        // by name in lower case, and whether case matters
 	byName  map[string]*NamedList // all lists, by name in lower case
-	index   addressIndex   // of values without case, its rules are positions in entries
+	index   addressIndex          // of values without case, its rules are positions in entries
 }
 
 // addressCondition is the condition sender or recipient: values of the rule itself, and lists.

@@ -73,7 +73,7 @@ func checkListFile(p *problems, e tomlfile.Entry, s string) bool {
 }
 
 // ReadListFile reads the file of a list: one value a line, or the first column of a table with commas, semicolons or
-// tabs (RFC 4180 §2), whose heading is passed over. What follows # in a line, or alone after a blank, is a comment. A
+// tabs, whose heading is passed over. What follows # in a line, or alone after a blank, is a comment. A
 // byte order mark and CRLF are tolerated. wrong says what is wrong, each with "line 12: " in front, at most a few.
 func ReadListFile(content []byte) (values, wrong []string) {
 	const most = 20

@@ -24,6 +24,8 @@ type message struct {
 	values     [][]value // header values by position in fields, nil before the first question
 	lengths    []int     // of all texts of a field that expressions are held against
 	most       int       // Set.expressionText
+	authors    []int     // of the Set
+	whose      *kin      // nil before the first question
 	examined   int       // how many rules were looked at
 }
 
@@ -32,6 +34,7 @@ type value struct {
 	formed
 	plain string // as it was sent, composed
 	grams grams  // of both forms
+	part  int    // which of the fields of one name it is a reading of
 	doubt string // why it cannot be judged, as the end of a sentence about the field; it counts as a match
 }
 
@@ -42,7 +45,7 @@ func tooLong(most int) value {
 
 func (s *Set) newMessage(f *Facts) *message {
 	m := &message{Facts: f, client: f.Client.Unmap().WithZone(""), from: s.newParty(f.From),
-		recipients: make([]party, len(f.Recipients)), fields: s.fields, most: s.expressionText}
+		recipients: make([]party, len(f.Recipients)), fields: s.fields, authors: s.authors, most: s.expressionText}
 	for i, a := range f.Recipients {
 		m.recipients[i] = s.newParty(a)
 	}
@@ -75,6 +78,9 @@ func (c *compiled) matchHeader(m *message, conditions []headerCondition) bool {
 // fittingValue returns a value of the field that fits, else one that cannot be judged, nil when there is none.
 func (m *message) fittingValue(h *headerCondition, caseMatters bool) *value {
 	values := m.valuesOf(h.field)
+	if h.exists && len(values) > 0 {
+		return &values[0]
+	}
 	if h.pattern.re != nil && m.lengths[h.field] > m.most {
 		v := tooLong(m.most)
 		return &v
@@ -106,9 +112,10 @@ func (m *message) readValues() {
 	for i, name := range m.fields {
 		positions[name] = i
 	}
-	for _, f := range m.Header.Fields() {
+	for n, f := range m.Header.Fields() {
 		if i, ok := positions[strings.ToLower(f.Name)]; ok {
 			for _, v := range newValues(f) {
+				v.part = n
 				m.values[i] = append(m.values[i], v)
 				if m.lengths[i] += len(v.exact); v.plain != v.exact {
 					m.lengths[i] += len(v.plain)

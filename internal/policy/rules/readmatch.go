@@ -157,8 +157,8 @@ func headerMatch(p *problems, item *tomlfile.Node, form string) (h HeaderMatch, 
 			p.Add(k.At, fmt.Sprintf("unknown key %s in header", tomlfile.Quote(tomlfile.Clip(k.Key))), form)
 		}
 	}
-	if item.Get("name") == nil || item.Get("value") == nil {
-		p.Add(item.At, "a value of header needs a name and a value", form)
+	if item.Get("name") == nil {
+		p.Add(item.At, "a value of header needs a name", form)
 	}
 	return h, p.Len() == before
 }

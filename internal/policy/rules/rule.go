@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"postern/internal/mail"
 	"postern/internal/policy"
 )
 
@@ -38,13 +39,17 @@ type Rule struct {
 	Name        string
 	Description string
 	Scope       Scope
-	Mode        Mode
-	Expires     Expiry
-	Action      Action
-	Match       Match
+	// Domain are the domains whose mail the rule is about, as a whole (domain.go); none are all. Below: with what is
+	// below them.
+	Domain  []mail.Domain
+	Below   bool
+	Mode    Mode
+	Expires Expiry
+	Action  Action
+	Match   Match
 	// Unless is [rule.unless]: what it holds for, the rule is not about. The zero Match holds for nothing here.
 	Unless   Match
-	ForceTLS    ForceTLS
+	ForceTLS ForceTLS
 	// Line is where the rule begins in the file, 1 for the first line.
 	Line int
 }
@@ -70,10 +75,11 @@ type Match struct {
 	Case           bool  // upper and lower case differ
 }
 
-// HeaderMatch holds when a field of that name has a value that fits the pattern.
+// HeaderMatch holds when a field of that name has a value that fits the pattern; without one, when there is a field of
+// that name.
 type HeaderMatch struct {
 	Name  string `json:"name"`
-	Value string `json:"value"`
+	Value string `json:"value,omitempty"`
 }
 
 // Unspecified says what becomes of the recipients of a message that the rule does not name.

@@ -30,7 +30,7 @@ func (s *Set) Warnings(now time.Time, own ...mail.Domain) []Warning {
 	o := newOwnDomains(own)
 	for i := range s.live {
 		c := &s.live[i]
-		for _, w := range slices.Concat(c.expiryWarnings(now), c.warnings(), s.senderWarnings(c), c.ownWarnings(o)) {
+		for _, w := range slices.Concat(c.expiryWarnings(now), c.warnings(), c.unlessWarnings(), s.senderWarnings(c), c.ownWarnings(o)) {
 			w.Rule, w.Line = c.Name, c.Line
 			out = append(out, w)
 		}
@@ -52,11 +52,14 @@ func (r *Rule) warnings() []Warning {
 	var out []Warning
 	add := func(text, hint string) { out = append(out, Warning{Text: text, Hint: hint}) }
 	m, f := r.Match, r.ForceTLS
-	if len(r.conditions()) == 0 {
+	if len(r.conditions()) == 0 && len(r.Domain) == 0 {
 		add("has no condition: it forces TLS for all outbound mail", "add [rule.match] where that is not meant")
 	}
 	if f.Unspecified == UnspecifiedOpportunistic && len(m.Recipient) == 0 {
 		add("unspecified_recipients has no effect: without recipient the rule names every recipient", "add recipient, or leave the key out")
+	}
+	if r.Below && len(r.Domain) == 0 {
+		add("below has no effect: without domain the rule is about everybody's mail", "add domain, or leave the key out")
 	}
 	if m.Literals && len(m.Recipient) == 0 {
 		add("literals has no effect: without recipient the rule names every recipient", "add recipient, or leave the key out")
@@ -77,10 +80,13 @@ func (r *Rule) warnings() []Warning {
 }
 
 // conditions are the settings of [rule.match] that narrow the rule.
-func (r *Rule) conditions() []Setting {
+func (r *Rule) conditions() []Setting { return r.conditionsIn("match.") }
+
+// conditionsIn are the settings of a section that narrow it.
+func (r *Rule) conditionsIn(section string) []Setting {
 	var out []Setting
 	for _, set := range r.Settings() {
-		if strings.HasPrefix(set.Key, "match.") && set.Key != "match.case" && set.Key != "match.literals" {
+		if strings.HasPrefix(set.Key, section) && set.Key != section+"case" && set.Key != section+"literals" {
 			out = append(out, set)
 		}
 	}
