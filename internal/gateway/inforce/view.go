@@ -50,7 +50,9 @@ func (v *View) Judge(m *queue.Message, header mail.Header, to []mail.Address) ([
 
 func (v *View) judge(m *queue.Message, header mail.Header, to []mail.Address, now time.Time) []Judged {
 	f := rules.Facts{
-		From: m.Envelope.From, Client: m.Inbound.Client, Recipients: to, Header: header, Size: m.Size, Now: now,
+		From: m.Envelope.From, Client: m.Inbound.Client,
+		Origin:     rules.Origin{User: m.Inbound.User, Senders: m.Inbound.Bound},
+		Recipients: to, Header: header, Size: m.Size, Now: now,
 	}
 	for _, r := range to {
 		f.Local = append(f.Local, v.Serves(r.Domain))

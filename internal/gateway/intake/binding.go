@@ -2,6 +2,7 @@ package intake
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"postern/internal/mail"
@@ -66,6 +67,27 @@ func (i *Intake) rightsOf(c *smtpserver.ConnInfo) rights {
 		out.bound = i.ofCertificate(c)
 	default:
 		out.bound = i.ofNetwork(c.Client.Addr())
+	}
+	return out
+}
+
+// domains are those that the bindings name, each once; none where one of them allows every sender.
+func (r rights) domains() (out []string) {
+	for _, b := range r.bound {
+		for _, s := range b.Senders {
+			name := s.Domain.String()
+			switch {
+			case s.Any:
+				return nil
+			case s.Null:
+				continue
+			case s.Below:
+				name = "*." + name
+			}
+			if !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
 	}
 	return out
 }

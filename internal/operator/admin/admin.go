@@ -39,6 +39,7 @@ import (
 	"postern/internal/operator/servers"
 	"postern/internal/operator/waiting"
 	"postern/internal/policy/mxpins"
+	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
 
@@ -101,6 +102,8 @@ type Config struct {
 	// Trust reads a file of CA certificates that a rule names, as it is now, and says what is wrong with it and what to
 	// do, "" when it can be used; nil reads none.
 	Trust func(file string) (wrong, hint string)
+	// ListFile reads the file of a list that rules name, as it is now; nil reads none.
+	ListFile func(file string) rules.ListFile
 	// Sink hears of every change; nil discards.
 	Sink event.Sink
 	// Unprotected lists, since a time, the own clients that handed in without TLS what rules force onward; nil lists

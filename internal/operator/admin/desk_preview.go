@@ -40,12 +40,12 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	if err != nil {
 		return past.Preview{}, err
 	}
-	return d.PastDesk.Compare(ctx, inForce, inForce.With(then), blind(edit.Rule), patience)
+	return d.PastDesk.Compare(ctx, inForce, inForce.With(then), d.blind(edit.Rule), patience)
 }
 
 // blind lists the conditions of a rule that records cannot answer.
-func blind(text string) (out []string) {
-	set, err := rules.Parse("rule", []byte(text))
+func (d *Desk) blind(text string) (out []string) {
+	set, err := d.one(text)
 	if err != nil {
 		return nil
 	}
@@ -55,6 +55,12 @@ func blind(text string) (out []string) {
 		}
 		if len(r.Match.Subject) > 0 {
 			out = append(out, "match.subject")
+		}
+		if len(r.Domain) > 0 {
+			out = append(out, "domain")
+		}
+		if len(r.Unless.Header)+len(r.Unless.Subject) > 0 {
+			out = append(out, "unless")
 		}
 	}
 	return out

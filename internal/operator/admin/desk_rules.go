@@ -50,16 +50,21 @@ func (d *Desk) Rules(ctx context.Context) (RulesView, error) {
 // anew. When it returns with Applied, new messages are judged by the new rules and the dispatcher has been told about
 // the waiting ones.
 func (d *Desk) ApplyRules(ctx context.Context, r ApplyRequest) (ApplyResult, error) {
-	if err := d.who.Need(access.WriteRules); err != nil {
-		return ApplyResult{}, err
-	}
-	if !d.who.Scope.All {
-		return ApplyResult{}, access.ErrForbidden
-	}
-	if err := d.mayLetGo(r.LetWaitingGo); err != nil {
+	if err := d.mayApply(r.LetWaitingGo); err != nil {
 		return ApplyResult{}, err
 	}
 	return d.applyFile(ctx, r)
+}
+
+// mayApply refuses to put a whole file in force to who may not.
+func (d *Desk) mayApply(letGo bool) error {
+	if err := d.who.Need(access.WriteRules); err != nil {
+		return err
+	}
+	if !d.who.Scope.All {
+		return access.ErrForbidden
+	}
+	return d.mayLetGo(letGo)
 }
 
 // applyFile is ApplyRules for who may.
@@ -70,6 +75,13 @@ func (d *Desk) applyFile(ctx context.Context, r ApplyRequest) (ApplyResult, erro
 	}
 	if err := rules.CheckFiles(r.Name, []byte(r.Text), d.s.trust); err != nil {
 		return ApplyResult{}, err
+	}
+	if !r.asKept {
+		text, err := rules.Fill(r.Name, []byte(r.Text), d.s.listFile)
+		if err != nil {
+			return ApplyResult{}, err
+		}
+		r.Text = string(text)
 	}
 	return d.s.apply(ctx, r, by)
 }
@@ -132,7 +144,7 @@ func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error)
 	if err != nil {
 		return ApplyResult{}, err
 	}
-	apply := ApplyRequest{Name: "rule " + r.target(), Text: string(text), DryRun: r.DryRun,
+	apply := ApplyRequest{Name: "rule " + d.target(r), Text: string(text), DryRun: r.DryRun,
 		IfRevision: &r.IfRevision, LetWaitingGo: r.LetWaitingGo}
 	if d.who.Scope.All {
 		return d.s.apply(ctx, apply, by)
@@ -160,7 +172,7 @@ func (d *Desk) ownResult(out ApplyResult, r *RuleEdit) (ApplyResult, error) {
 	if err != nil {
 		return out, err
 	}
-	if set, err := rules.Parse(ownRule, []byte(r.Rule)); err == nil { // it may not be in force
+	if set, err := d.one(r.Rule); err == nil { // it may not be in force
 		for _, one := range set.Rules() {
 			own[one.Name] = true
 		}
@@ -181,8 +193,8 @@ func (d *Desk) ownResult(out ApplyResult, r *RuleEdit) (ApplyResult, error) {
 const ownRule = "rule"
 
 // target names the rule for the audit trail: the one that is there, a new one as it is called, or both names.
-func (r *RuleEdit) target() string {
-	set, err := rules.Parse("rule", []byte(r.Rule))
+func (d *Desk) target(r *RuleEdit) string {
+	set, err := d.one(r.Rule)
 	if err != nil || len(set.Rules()) != 1 {
 		return r.Name // it is deleted
 	}
@@ -195,11 +207,20 @@ func (r *RuleEdit) target() string {
 	return r.Name
 }
 
+// one reads one rule, which may name the lists in force; to a scope of domains there are none, for those are of others.
+func (d *Desk) one(text string) (*rules.Set, error) {
+	within := &rules.Set{}
+	if set, _, err := d.s.cfg.Rules.Current(); err == nil && d.who.Scope.All {
+		within = set
+	}
+	return rules.ParseWithin(within, ownRule, []byte(text))
+}
+
 // mayEdit checks the new rule by itself, with the file that it names, and refuses what reaches beyond the scope, before
 // or after. What other rules name is not looked at: a broken file of theirs stops no edit of this one.
 func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 	if r.Rule != "" {
-		set, err := rules.Parse(ownRule, []byte(r.Rule))
+		set, err := d.one(r.Rule)
 		if err != nil {
 			return err
 		}
@@ -319,13 +340,7 @@ func (d *Desk) Revision(ctx context.Context, number int64) (RevisionView, error)
 
 // RollBack puts an older revision in force again, as a new one.
 func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun, letGo bool) (ApplyResult, error) {
-	if err := d.who.Need(access.WriteRules); err != nil {
-		return ApplyResult{}, err
-	}
-	if !d.who.Scope.All {
-		return ApplyResult{}, access.ErrForbidden
-	}
-	if err := d.mayLetGo(letGo); err != nil {
+	if err := d.mayApply(letGo); err != nil {
 		return ApplyResult{}, err
 	}
 	r, err := d.s.cfg.Ledger.Revision(ctx, number)
@@ -336,7 +351,7 @@ func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun, l
 		return ApplyResult{}, err
 	}
 	return d.applyFile(ctx, ApplyRequest{Name: fmt.Sprintf("revision %d", number), Text: r.Text, DryRun: dryRun,
-		IfRevision: &ifRevision, LetWaitingGo: letGo})
+		IfRevision: &ifRevision, LetWaitingGo: letGo, asKept: true})
 }
 
 // Warnings lists what is worth a second look in the rules in force.

@@ -67,6 +67,8 @@ type ApplyRequest struct {
 	IfRevision *int64 `json:"if_revision,omitempty"`
 	// only, when not nil, chooses the waiting mail that ApplyResult.Waiting counts.
 	only func(*queue.Record) bool
+	// asKept applies what the files of lists held when the text was kept, and reads none anew.
+	asKept bool
 }
 
 // ApplyResult says what changed, or would.
@@ -96,6 +98,14 @@ func (s *Service) trust(file string) (wrong, hint string) {
 		return "", ""
 	}
 	return s.cfg.Trust(file)
+}
+
+// listFile reads the file of a list.
+func (s *Service) listFile(file string) rules.ListFile {
+	if s.cfg.ListFile == nil {
+		return rules.ListFile{Wrong: "this gateway reads no files", Hint: "write the values into the list"}
+	}
+	return s.cfg.ListFile(file)
 }
 
 // apply is Desk.ApplyRules without a look at the files that the rules name.

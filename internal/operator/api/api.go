@@ -115,6 +115,7 @@ func (s *Server) register(spec huma.API) {
 	s.registerTrace(spec)
 	s.registerQueue(spec)
 	s.registerRules(spec)
+	s.registerLists(spec)
 	s.registerRevisions(spec)
 	s.registerPeers(spec)
 	s.registerPolicies(spec)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -63,10 +64,13 @@ func readContents(p *problems, e tomlfile.Entry) map[string][]string {
 	return out
 }
 
-// checkListFile asks for a path.
+// checkListFile asks for a path. Its name says that it is a list: what is wrong in a file is told to whoever applies
+// rules, and no other file of the gateway is read for them.
 func checkListFile(p *problems, e tomlfile.Entry, s string) bool {
-	if s == "" || strings.HasSuffix(s, "/") || len(s) > 4096 || strings.ContainsFunc(s, unicode.IsControl) {
-		p.Add(e.Value.At, fmt.Sprintf("file cannot be %s", tomlfile.Quote(tomlfile.Clip(s))), `write the path of a text file: "clinics.txt"`)
+	named := slices.ContainsFunc([]string{".txt", ".csv", ".list"}, func(end string) bool { return strings.HasSuffix(strings.ToLower(s), end) })
+	if !named || len(s) > 4096 || strings.ContainsFunc(s, unicode.IsControl) {
+		p.Add(e.Value.At, fmt.Sprintf("file cannot be %s", tomlfile.Quote(tomlfile.Clip(s))),
+			`write the path of a text file that ends with .txt, .csv or .list: "clinics.txt"`)
 		return false
 	}
 	return true
@@ -162,6 +166,9 @@ type ListFile struct {
 // at the list what is wrong in its file, and in which line of that. A text that does not parse is returned as it is:
 // Parse tells what is wrong with it.
 func Fill(name string, text []byte, read func(file string) ListFile) ([]byte, error) {
+	if !bytes.Contains(text, []byte("list")) && !bytes.Contains(text, []byte("content")) {
+		return text, nil
+	}
 	p := newProblems(text)
 	root := p.tree()
 	if root == nil {
@@ -176,6 +183,9 @@ func Fill(name string, text []byte, read func(file string) ListFile) ([]byte, er
 		}
 		file := e.Value.Text
 		known[file] = true
+		if !checkListFile(p, e, file) {
+			continue
+		}
 		found := read(file)
 		if found.Wrong != "" {
 			p.Add(e.Value.At, fmt.Sprintf("the list's file %s cannot be read: %s", tomlfile.Quote(tomlfile.Clip(file)), found.Wrong), found.Hint)

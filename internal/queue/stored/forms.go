@@ -33,6 +33,7 @@ type messageForm struct {
 	Protocol   string        `json:"protocol,omitempty"`
 	User       string        `json:"user,omitempty"`
 	TLS        *mail.TLS     `json:"tls,omitempty"`
+	Bound      []string      `json:"bound,omitempty"`
 	MessageID  string        `json:"message_id,omitempty"`
 	HeaderSize int           `json:"header_size,omitempty"`
 	EightBit   bool          `json:"eight_bit,omitempty"`
@@ -47,7 +48,7 @@ func formOfMessage(m *queue.Message) messageForm {
 	e, in := &m.Envelope, &m.Inbound
 	return messageForm{
 		Kind: m.Kind, From: e.From, Body: e.Body, UTF8: e.UTF8, Ret: e.Ret, EnvID: e.EnvID, RequireTLS: e.RequireTLS, Waives: m.Waives,
-		Client: in.Client, Helo: in.Helo, Listener: in.Listener, Protocol: in.Protocol, User: in.User, TLS: in.TLS, Relayed: in.Relayed,
+		Client: in.Client, Helo: in.Helo, Listener: in.Listener, Protocol: in.Protocol, User: in.User, TLS: in.TLS, Relayed: in.Relayed, Bound: in.Bound,
 		MessageID: m.MessageID, HeaderSize: m.HeaderSize, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8, About: m.About,
 		Judged: m.Judged,
 	}
@@ -58,7 +59,7 @@ func (f *messageForm) fill(m *queue.Message) {
 	m.EightBit, m.HeaderUTF8, m.Judged, m.Waives = f.EightBit, f.HeaderUTF8, f.Judged, f.Waives
 	m.Envelope = mail.Envelope{From: f.From, Body: f.Body, UTF8: f.UTF8, Ret: f.Ret, EnvID: f.EnvID, RequireTLS: f.RequireTLS}
 	m.Inbound = queue.Inbound{Client: f.Client, Helo: f.Helo, Listener: f.Listener, Protocol: f.Protocol, User: f.User,
-		TLS: f.TLS, Relayed: f.Relayed}
+		TLS: f.TLS, Relayed: f.Relayed, Bound: f.Bound}
 }
 
 // deliveryForm is what of a delivery is not a column of its own.

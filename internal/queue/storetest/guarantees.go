@@ -296,7 +296,7 @@ func readsWhatWasWritten(k *suite) {
 	m.EightBit, m.HeaderUTF8, m.Waives = true, true, true
 	m.Envelope = mail.Envelope{From: mail.MustAddress("é@sender.test"), Body: mail.Body8BitMIME, UTF8: true,
 		Ret: mail.ReturnHeaders, EnvID: "QQ+2B", RequireTLS: true}
-	m.Inbound = queue.Inbound{Client: netip.MustParseAddr("192.0.2.1"), Helo: "client.test", Listener: ":25", Relayed: true,
+	m.Inbound = queue.Inbound{Client: netip.MustParseAddr("192.0.2.1"), Helo: "client.test", Listener: ":25", Relayed: true, Bound: []string{"example.com", "*.example.org"},
 		Protocol: "UTF8SMTPS", User: "u", TLS: tls}
 	k.no(k.s.Accept(k.Context(), sub))
 	if m.Size != 12 || sub.Deliveries[0].ID == 0 {

@@ -11,6 +11,7 @@ import (
 
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
+	"postern/cmd/postern/internal/rooms"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
@@ -25,6 +26,7 @@ type RulesCmd struct {
 	Show    rulesShowCmd    `cmd:"" help:"Show one rule as it was written, or who applied the rules and when."`
 	Apply   rulesApplyCmd   `cmd:"" help:"Put a rules file in force as a whole, and show what changes."`
 	Export  rulesExportCmd  `cmd:"" help:"Print the rules in force as a file."`
+	Lists   rulesListsCmd   `cmd:"" help:"Show the lists that rules name, write one out, or give one other values."`
 	Explain rulesExplainCmd `cmd:"" help:"Say which rules would match a message, and what each recipient would require."`
 }
 
@@ -310,15 +312,18 @@ func (c *rulesExplainCmd) ask(a *cli.App, q admin.ExplainRequest) (admin.Explana
 	if err != nil {
 		return admin.Explanation{}, fmt.Errorf("cannot read the rules: %w", err)
 	}
+	var own []mail.Domain
+	if cfg, err := a.Load(); err == nil { // a file of rules can be tried without a configuration
+		for _, d := range cfg.Domain {
+			own = append(own, d.Name)
+		}
+		if text, err = rules.Fill(c.Rules, text, rooms.ListsIn(rooms.ConfigDir(cfg))); err != nil {
+			return admin.Explanation{}, cli.Failure(err, "", cli.ExitShort)
+		}
+	}
 	set, err := rules.Parse(c.Rules, text)
 	if err != nil {
 		return admin.Explanation{}, cli.Failure(err, "", cli.ExitShort)
-	}
-	var own []mail.Domain
-	if c, err := a.Load(); err == nil { // a file of rules can be tried without a configuration
-		for _, d := range c.Domain {
-			own = append(own, d.Name)
-		}
 	}
 	out, err := admin.ExplainWith(set, q, own, time.Now())
 	if errors.Is(err, access.ErrBadRequest) {

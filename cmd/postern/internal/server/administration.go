@@ -32,7 +32,7 @@ func (g *Gateway) administration() admin.Config {
 		Policies: asked{g.policies, g.resolver}, Reporting: g.reporting(), Received: g.receivedReports(), Pins: g.pins, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: traffic.NewBook(g.store), Certs: g.shown,
 		Hindsight:   hindsight.Sources{Certificates: g.shown.Certificates, Roots: g.roots.Pools, Pins: g.pins.Pins},
 		Refusals:    g.accounts.Refusals,
-		Unprotected: g.unprotected, Trust: rooms.TrustIn(g.roots),
+		Unprotected: g.unprotected, Trust: rooms.TrustIn(g.roots), ListFile: rooms.ListsIn(rooms.ConfigDir(g.cfg)),
 		Lifetime: g.cfg.Delivery.Lifetime.Duration,
 		Streams:  g.cfg.Admin.Connections / 2, StreamsOfOne: g.cfg.Admin.Streams,
 		Hostname: g.cfg.Hostname.String(), Version: cli.ThisBuild().Version, StartedAt: time.Now(), Problem: g.problem,

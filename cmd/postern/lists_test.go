@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"postern/cmd/postern/internal/cli"
+)
+
+// TestLists: a list is applied with its rules, shown, written out, and replaced whole.
+func TestLists(t *testing.T) {
+	postern := serveBacklog(t)
+	file := writeRules(t, "[[list]]\nname = \"our clinics\"\nvalues = [\"clinic.test\", '\"dr, x\"@lab.test']\n\n[[rule]]\nname = \"clinic\"\n"+
+		"action = \"force-tls\"\nmatch.recipient = [\"list:our clinics\"]\nmatch.literals = true\n")
+	if code, _, errs := postern("rules", "apply", file); code != cli.ExitOK {
+		t.Fatal(errs)
+	}
+	if _, out, errs := postern("rules", "lists"); !strings.Contains(out, "our clinics") || !strings.Contains(out, "2") || !strings.HasSuffix(out, "clinic\n") {
+		t.Errorf("%q %q", out, errs)
+	}
+	if _, out, _ := postern("rules", "lists", "--json"); !strings.Contains(out, `"entries":2`) {
+		t.Errorf("%q", out)
+	}
+	_, out, _ := postern("rules", "lists", "export", "our clinics")
+	if out != "clinic.test\n\"\"\"dr, x\"\"@lab.test\"\n" {
+		t.Errorf("%q", out)
+	}
+	csv := filepath.Join(t.TempDir(), "new.csv")
+	write := func(text string) {
+		if err := os.WriteFile(csv, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(out)
+	if _, out, errs := postern("rules", "lists", "import", "our clinics", csv); !strings.Contains(out, "already in force") && !strings.Contains(out, "no rule changes") {
+		t.Errorf("what was written out comes back as %q %q", out, errs)
+	}
+	write("\xef\xbb\xbfdomain;since\r\nclinic.test;2024\r\n")
+	code, out, errs := postern("rules", "lists", "import", "--dry-run", "our clinics", csv)
+	if code != cli.ExitOK || !strings.Contains(out, "weaker") || !strings.Contains(out, "nothing was applied") {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
+	if code, out, errs := postern("rules", "lists", "import", "our clinics", csv); code != cli.ExitOK || !strings.Contains(out, "is in force: 1 rule") {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
+	write("clinic.test\nno way\n")
+	if code, out, errs := postern("rules", "lists", "import", "our clinics", csv); code != cli.ExitShort || !strings.Contains(errs, `line 2: "no way"`) {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
+	if code, _, errs := postern("rules", "lists", "export", "none"); code == cli.ExitOK {
+		t.Errorf("%q", errs)
+	}
+}
