@@ -42,11 +42,12 @@ func lattice() map[string]string {
 		"queue/schedule":   "",
 		"mail/received":    "mail",
 		"mail/addresslist": "mail",
+		"mail/mimewalk":    "mail",
 		"smtp/smtpserver":  "mail smtp smtp/tlsprobe",
 		"lab/pki":          "",
 
 		"attempt":          "mail policy",
-		"policy/rules":     "mail policy platform/tomlfile",
+		"policy/rules":     "mail mail/mimewalk policy platform/tomlfile",
 		"policy/certcheck": "mail policy",
 		"policy/dane":      "mail policy policy/certcheck dns",
 		"policy/ownzone":   "mail smtp policy policy/certcheck policy/dane policy/sts policy/tlsrpt dns",
@@ -97,8 +98,8 @@ func lattice() map[string]string {
 		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",
 		"platform/sandbox": "",
 		"gateway/deliver":  "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck policy/dane",
-		"gateway/inforce":  "mail policy policy/rules queue operator/audit gateway/route",
-		"gateway/intake":   "mail smtp policy policy/tlsrpt event queue smtp/smtpserver gateway/clientname gateway/inforce platform/publicaddr",
+		"gateway/inforce":  "mail mail/mimewalk policy policy/rules queue operator/audit gateway/route",
+		"gateway/intake":   "mail mail/mimewalk smtp policy policy/tlsrpt event queue smtp/smtpserver gateway/clientname gateway/inforce platform/publicaddr",
 
 		"gateway/balancer":   "event platform/publicaddr smtp/proxyheader",
 		"gateway/clientname": "mail dns",
@@ -115,7 +116,7 @@ func lattice() map[string]string {
 
 		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit platform/pause",
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit platform/pause",
-		"gateway/submit":   "mail policy event queue gateway/inforce",
+		"gateway/submit":   "mail mail/mimewalk policy event queue gateway/inforce",
 
 		"check":          "mail smtp policy policy/certcheck attempt history/peers",
 		"check/examiner": "check mail smtp smtp/smtpclient smtp/tlsprobe policy attempt dns policy/mxpins gateway/route gateway/deliver platform/pause",
@@ -129,7 +130,7 @@ func lattice() map[string]string {
 		"operator/mailhosts":  "attempt gateway/inforce mail operator/access operator/audit operator/scope operator/trace policy policy/mxpins queue",
 		"operator/policies":   "gateway/stscache mail operator/access operator/audit operator/scope operator/trace policy",
 		"operator/figures":    "history/traffic",
-		"operator/admin":      "mail smtp policy policy/rules event queue operator/audit policy/mxpins operator/access check history/traffic history/certstore gateway/inforce gateway/nodes gateway/route operator/hindsight operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
+		"operator/admin":      "mail mail/mimewalk smtp policy policy/rules event queue operator/audit policy/mxpins operator/access check history/traffic history/certstore gateway/inforce gateway/nodes gateway/route operator/hindsight operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
 		"operator/trace":      "mail policy policy/rules attempt queue operator/access",
 		"operator/hindsight":  "mail smtp policy policy/certcheck policy/mxpins attempt queue history/certstore",
 		"operator/websession": "operator/access operator/accounts",
@@ -162,7 +163,7 @@ func isTestRoom(room string) bool {
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
-		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/proxyheader", "smtp/tlsprobe",
+		"mail/received", "mail/addresslist", "mail/mimewalk", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/proxyheader", "smtp/tlsprobe",
 		"operator/access", "operator/figures", "operator/trace", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/mail/mimewalk"
 	"postern/internal/queue"
 )
 
@@ -36,12 +37,34 @@ func (v *View) Stored(ctx context.Context, from Mail, m *queue.Message) (map[mai
 			return nil, err
 		}
 	}
-	judged := v.judge(m, header, to, time.Now())
+	content := &mimewalk.Content{}
+	if v.Rules.NeedsContent() {
+		var err error
+		if content, err = readContent(ctx, from, m); err != nil {
+			return nil, err
+		}
+	}
+	judged := v.judge(m, header, content, to, time.Now())
 	out := make(map[mail.Address]*Judged, len(judged))
 	for i, a := range to {
 		out[a] = &judged[i]
 	}
 	return out, nil
+}
+
+// readContent reads what rules ask of the content of a stored message.
+func readContent(ctx context.Context, from Mail, m *queue.Message) (*mimewalk.Content, error) {
+	body, err := from.Open(ctx, m.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	var w mimewalk.Walker
+	if _, err := io.Copy(&w, body); err != nil {
+		return nil, fmt.Errorf("the stored content of %s cannot be read: %w", m.ID, err)
+	}
+	content := w.Content()
+	return &content, nil
 }
 
 func readHeader(ctx context.Context, from Mail, m *queue.Message) (mail.Header, error) {

@@ -6,6 +6,7 @@ import (
 
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
+	"postern/internal/mail/mimewalk"
 	"postern/internal/policy"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -38,21 +39,29 @@ type Judged struct {
 	Requirement policy.Requirement
 }
 
-// Judge decides about a message that is to be accepted, recipient by recipient, and notes in it by what. The error is
-// that of the View. Results share memory: treat them as read-only.
+// Judge is JudgeContent of a message that has neither attachments nor text, as far as anybody asks.
 func (v *View) Judge(m *queue.Message, header mail.Header, to []mail.Address) ([]Judged, error) {
+	return v.JudgeContent(m, header, &mimewalk.Content{}, to)
+}
+
+// JudgeContent decides about a message that is to be accepted, recipient by recipient, and notes in it by what. content
+// is nil where it was not looked at: what rules ask of it then counts as a match. The error is that of the View. Results
+// share memory: treat them as read-only.
+func (v *View) JudgeContent(m *queue.Message, header mail.Header, content *mimewalk.Content, to []mail.Address) ([]Judged,
+	error) {
 	if v.Err != nil {
 		return nil, v.Err
 	}
 	m.RulesRevision, m.Judged = v.Revision, v.Number
-	return v.judge(m, header, to, m.AcceptedAt), nil
+	return v.judge(m, header, content, to, m.AcceptedAt), nil
 }
 
-func (v *View) judge(m *queue.Message, header mail.Header, to []mail.Address, now time.Time) []Judged {
+func (v *View) judge(m *queue.Message, header mail.Header, content *mimewalk.Content, to []mail.Address, now time.Time,
+) []Judged {
 	f := rules.Facts{
 		From: m.Envelope.From, Client: m.Inbound.Client,
 		Origin:     rules.Origin{User: m.Inbound.User, Senders: m.Inbound.Bound},
-		Recipients: to, Header: header, Size: m.Size, Now: now,
+		Recipients: to, Header: header, Content: content, Size: m.Size, Now: now,
 	}
 	for _, r := range to {
 		f.Local = append(f.Local, v.Serves(r.Domain))

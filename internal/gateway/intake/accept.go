@@ -47,7 +47,7 @@ func (m *incoming) deliveries(view *inforce.View) ([]queue.NewDelivery, error) {
 	for i, r := range m.s.recipients {
 		to[i] = r.Address
 	}
-	judged, err := view.Judge(&m.message, m.header, to)
+	judged, err := view.JudgeContent(&m.message, m.header, m.look.content(view), to)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ type incoming struct {
 	header  mail.Header // once it is complete
 	draft   queue.Draft
 	copy    copyOf // where it may be a report
+	look    look   // at its attachments and text, where rules ask
 }
 
 // Data receives the content and makes the message durable.
@@ -34,6 +35,7 @@ func (s *session) Data(ctx context.Context, c *smtpserver.Content) *smtp.Reply {
 	}
 	defer m.scan.release()
 	defer m.copy.release()
+	defer m.look.release()
 	defer m.draft.Discard() // nothing after Accept; before, a draft that cannot be removed is swept at the next start
 	if no := m.receive(c); no != nil {
 		return no
@@ -71,6 +73,7 @@ func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 	m.scan.memory = s.in.cfg.Memory
 	m.copy = copyOf{take: s.in.now().cfg.Reports, memory: s.in.cfg.Memory}
 	m.copy.wanted = m.copy.take != nil && m.forReports()
+	m.look.begin(s.in.cfg.InForce(), s.in.cfg.Memory)
 	m.scan.stamp(line)
 	if _, err := m.draft.Write(line); err != nil {
 		m.draft.Discard() // the write's error is the one to report
@@ -164,6 +167,9 @@ func (m *incoming) take(p []byte, first bool) *smtp.Reply {
 		return m.s.in.storeFailed(err)
 	}
 	m.copy.add(p)
+	if !m.look.add(p) {
+		return smtp.NewReply(452, "4.3.1", "no room to look into the message now, try again later")
+	}
 	return nil
 }
 

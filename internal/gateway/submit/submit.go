@@ -16,6 +16,7 @@ import (
 	"postern/internal/event"
 	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
+	"postern/internal/mail/mimewalk"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -81,7 +82,7 @@ func Compose(ctx context.Context, view *inforce.View, drafts Drafts, l *Letter) 
 // (inforce.View.Inherit). The name of the recipient's mail host is held against what the same rules remember of the
 // recipient's domain, which the first report there begins; hosts named for it are proven.
 func (l *Letter) delivery(view *inforce.View, m *queue.Message, header mail.Header) (queue.NewDelivery, error) {
-	list, err := view.Judge(m, header, []mail.Address{l.To})
+	list, err := view.JudgeContent(m, header, l.content(view), []mail.Address{l.To})
 	if err != nil {
 		return queue.NewDelivery{}, err
 	}
@@ -103,6 +104,16 @@ func (l *Letter) delivery(view *inforce.View, m *queue.Message, header mail.Head
 	d := view.Delivery(mail.Recipient{Address: l.To, Notify: mail.NotifyNever}, j, m.AcceptedAt, m.AcceptedAt.Add(window))
 	d.Noticed = true
 	return d, nil
+}
+
+// content is what rules ask of the content of a letter.
+func (l *Letter) content(view *inforce.View) *mimewalk.Content {
+	var w mimewalk.Walker
+	if view.Rules.NeedsContent() {
+		_, _ = w.Write(l.Text) // it never fails
+	}
+	c := w.Content()
+	return &c
 }
 
 // Announce tells of a letter that was stored: whoever empties the queue, unless it is held, and the sink.

@@ -59,7 +59,13 @@ func (d *Desk) blind(text string) (out []string) {
 		if len(r.Domain) > 0 {
 			out = append(out, "domain")
 		}
-		if len(r.Unless.Header)+len(r.Unless.Subject) > 0 {
+		if len(r.Match.Attachment) > 0 {
+			out = append(out, "match.attachment")
+		}
+		if len(r.Match.Body) > 0 {
+			out = append(out, "match.body")
+		}
+		if u := &r.Unless; len(u.Header)+len(u.Subject)+len(u.Attachment)+len(u.Body) > 0 {
 			out = append(out, "unless")
 		}
 	}

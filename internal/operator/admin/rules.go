@@ -11,6 +11,7 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/mail"
+	"postern/internal/mail/mimewalk"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/trace"
@@ -254,6 +255,11 @@ type ExplainRequest struct {
 	From   string   `json:"from"`
 	To     []string `json:"to"`
 	Header []byte   `json:"header,omitempty"` // header section of the message
+	// Content is what its attachments and text are; nil is not known, and counts as a match of what rules ask of it.
+	Content *mimewalk.Content `json:"content,omitempty"`
+	// Bound are the domains that the configuration binds the client to, and User who logged in.
+	Bound  []string `json:"bound,omitempty"`
+	User   string   `json:"user,omitempty"`
 	Size   int64    `json:"size,omitempty"`   // of the message in bytes
 	Client string   `json:"client,omitempty"` // address of the sending host
 	// Offline has nobody asked what recipients' domains publish.
@@ -352,7 +358,8 @@ func explainWith(set *rules.Set, r ExplainRequest, own []mail.Domain, now time.T
 }
 
 func (r *ExplainRequest) facts(own []mail.Domain) (*rules.Facts, error) {
-	f := &rules.Facts{Size: r.Size, Header: mail.ParseHeader(r.Header)}
+	f := &rules.Facts{Size: r.Size, Header: mail.ParseHeader(r.Header), Content: r.Content,
+		Origin: rules.Origin{User: r.User, Senders: r.Bound}}
 	var err error
 	if r.From != "" && r.From != "<>" {
 		if f.From, err = mail.ParseAddress(r.From); err != nil {

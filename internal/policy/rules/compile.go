@@ -49,6 +49,8 @@ type compiled struct {
 	domain            *domainCondition
 	sender, recipient *addressCondition // nil: no condition
 	headers, subjects []headerCondition
+	attachments       []headerCondition
+	bodies            []headerCondition
 	unless            *compiled // conditions alone; nil: no exception
 	// effects is what the rule demands for a recipient by its role. Rules that demand the same share it, even where
 	// each remembers names of its own: effect adds pinnedBy.
@@ -64,7 +66,8 @@ type effect struct {
 	number      int32 // below 0 for those of one rule
 }
 
-// headerCondition is a pattern for the values of one field, a position in Set.fields, or asks for the field alone.
+// headerCondition is a pattern for the values of one field, a position in Set.fields, which may be one of the content
+// (content.go), or asks for the field alone.
 type headerCondition struct {
 	field   int
 	pattern textPattern
@@ -149,6 +152,12 @@ func (c *compiler) conditions(out *compiled) {
 	}
 	for _, value := range r.Match.Subject {
 		out.subjects = append(out.subjects, c.header("Subject", value, r.Match.Case))
+	}
+	for _, value := range r.Match.Attachment {
+		out.attachments = append(out.attachments, c.header(attachmentField, value, r.Match.Case))
+	}
+	for _, value := range r.Match.Body {
+		out.bodies = append(out.bodies, c.header(bodyField, value, r.Match.Case))
 	}
 }
 

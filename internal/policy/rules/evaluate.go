@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/mail/mimewalk"
 	"postern/internal/policy"
 )
 
@@ -20,7 +21,9 @@ type Facts struct {
 	Origin Origin // who handed it in
 	Header mail.Header
 	Size   int64 // of the content in bytes
-	Now    time.Time
+	// Content is what rules ask of it besides, nil where it was not looked at: whatever they ask then counts as a match.
+	Content *mimewalk.Content
+	Now     time.Time
 }
 
 // Decision is what the rules demand for one message.
@@ -101,7 +104,7 @@ func (c *compiled) match(m *message) (h hit, ok bool) {
 		c.sender != nil && !c.sender.match(&m.from) {
 		return h, false
 	}
-	if !c.matchHeader(m, c.headers) || !c.matchHeader(m, c.subjects) {
+	if !c.matchHeader(m, c.headers) || !c.matchHeader(m, c.subjects) || !c.matchHeader(m, c.attachments) || !c.matchHeader(m, c.bodies) {
 		return h, false
 	}
 	as, ok := c.assign(m)

@@ -124,6 +124,8 @@ func (s *Set) explainConditions(c *compiled, m *message) []FieldExplanation {
 	say("sender_ip", len(match.SenderIP) > 0, c.matchClient(m), c.explainClient(m))
 	say("header", len(c.headers) > 0, c.matchHeader(m, c.headers), c.explainHeader(m, c.headers))
 	say("subject", len(c.subjects) > 0, c.matchHeader(m, c.subjects), c.explainHeader(m, c.subjects))
+	say("attachment", len(c.attachments) > 0, c.matchHeader(m, c.attachments), c.explainHeader(m, c.attachments))
+	say("body", len(c.bodies) > 0, c.matchHeader(m, c.bodies), c.explainHeader(m, c.bodies))
 	say("size_over", match.SizeOver > 0, c.matchSize(m), fmt.Sprintf("the message has %d bytes, the limit is %d", m.Size, match.SizeOver))
 	say("recipients_over", match.RecipientsOver > 0, c.matchCount(m),
 		fmt.Sprintf("the message has %d recipients, the limit is %d", len(m.recipients), match.RecipientsOver))
@@ -198,7 +200,7 @@ func (c *compiled) explainClient(m *message) string {
 }
 
 func (c *compiled) explainHeader(m *message, conditions []headerCondition) string {
-	if m.Header.Truncated() {
+	if len(conditions) > 0 && m.cut(conditions[0].field) {
 		return "the header is too large to be read in full, which counts as a match"
 	}
 	for i := range conditions {
@@ -208,9 +210,9 @@ func (c *compiled) explainHeader(m *message, conditions []headerCondition) strin
 		case h.exists:
 			return "there is a field " + m.fields[h.field]
 		case v.doubt != "":
-			return m.fields[h.field] + " " + v.doubt
+			return saidField(m.fields[h.field]) + " " + v.doubt
 		default:
-			return fmt.Sprintf("%s: %s fits %s", m.fields[h.field], tomlfile.Quote(tomlfile.Clip(v.exact)), tomlfile.Quote(h.pattern.source))
+			return fmt.Sprintf("%s: %s fits %s", strings.TrimPrefix(m.fields[h.field], ":"), tomlfile.Quote(tomlfile.Clip(v.exact)), tomlfile.Quote(h.pattern.source))
 		}
 	}
 	return "no value fits"

@@ -6,7 +6,7 @@ import (
 )
 
 // index finds the rules that may match a message without looking at each. Every live rule stands in it by one of its
-// conditions, the first of recipient, subject, header, sender, domain and sender_ip whose every value says enough to be looked
+// conditions, the first of recipient, subject, header, body, attachment, sender, domain and sender_ip whose every value says enough to be looked
 // up, or else in always. What it finds is then held against the message: the index decides nothing. Rules are positions
 // in Set.live.
 type index struct {
@@ -27,7 +27,7 @@ func newIndex(live []compiled, fields int) index {
 	for i := range live {
 		switch c, n := &live[i], int32(i); {
 		case recipients.add(c.recipient, n):
-		case addTexts(texts, c.subjects, n), addTexts(texts, c.headers, n):
+		case addTexts(texts, c.subjects, n), addTexts(texts, c.headers, n), addTexts(texts, c.bodies, n), addTexts(texts, c.attachments, n):
 			ix.byText = true
 		case senders.add(c.sender, n):
 		case ix.domains.add(c.domain, n):
@@ -80,7 +80,7 @@ func (ix *index) find(m *message) candidates {
 func (ix *index) findTexts(m *message, found candidates) {
 	for field := range ix.texts {
 		s := search{literals: &ix.texts[field]}
-		if m.Header.Truncated() {
+		if m.cut(field) {
 			found.add(s.rules)
 			continue
 		}

@@ -20,7 +20,7 @@ func slowly(s *Set, f *Facts) Decision {
 	for i := range all.live {
 		c := &all.live[i]
 		all.index.always = append(all.index.always, int32(i))
-		for _, conditions := range [][]headerCondition{c.headers, c.subjects} {
+		for _, conditions := range [][]headerCondition{c.headers, c.subjects, c.attachments, c.bodies} {
 			for j := range conditions {
 				ask(conditions[j].pattern.glob)
 			}

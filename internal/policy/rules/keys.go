@@ -69,7 +69,7 @@ func Areas() []Area {
 		{"Scope", []string{"domain", "below", "scope", "mode"}},
 		{"Sender", []string{"match.sender", "match.sender_ip"}},
 		{"Recipient", []string{"match.recipient", "match.literals", "force_tls.unspecified_recipients"}},
-		{"Message", []string{"match.subject", "match.header", "match.size_over", "match.recipients_over", "match.case"}},
+		{"Message", []string{"match.subject", "match.header", "match.attachment", "match.body", "match.size_over", "match.recipients_over", "match.case"}},
 		{"Except when", unlessKeys()},
 		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls"}},
 		{Proof, []string{"force_tls.proof", "force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
@@ -168,6 +168,18 @@ var table = []Key{
 		Label: "Subject", Place: "*[secure]*",
 		kind:   list(func(r *Rule) *[]string { return &r.Match.Subject }, checkText),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Subject, a.Match.Subject) }},
+	{Name: "match.attachment", Example: `["*.pdf", "application/zip"]`,
+		Doc: "an attachment has a name or a media type that fits a value. Files in forwarded messages count, those inside " +
+			"archives do not.",
+		Label: "Attachments", Place: "*.pdf\napplication/zip",
+		kind:   list(func(r *Rule) *[]string { return &r.Match.Attachment }, checkText),
+		weaker: func(b, a *Rule) bool { return narrower(b.Match.Attachment, a.Match.Attachment) }},
+	{Name: "match.body", Example: `["*secret*"]`,
+		Doc: "a text of the message fits a value, as people read it: decoded, of HTML what stands between the tags. Text " +
+			"in attachments is not looked at.",
+		Label: "Text", Place: "*secret*",
+		kind:   list(func(r *Rule) *[]string { return &r.Match.Body }, checkText),
+		weaker: func(b, a *Rule) bool { return narrower(b.Match.Body, a.Match.Body) }},
 	{Name: "match.size_over", Example: `"10MB"`,
 		Doc: "the content is larger. A number of bytes, or a number and a unit: `B`, `KB`, `MB`, `GB` count in " +
 			"thousands, `KiB`, `MiB`, `GiB` in 1024s.",

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/mail/mimewalk"
 	"postern/internal/policy"
 )
 
@@ -79,6 +80,8 @@ func (d dice) rule(name string) Rule {
 	}
 	if d.IntN(2) == 0 { // most conditions at once match nothing
 		r.Match.Header, r.Match.Subject, r.Match.SenderIP = nil, nil, nil
+	} else if d.IntN(3) == 0 {
+		r.Match.Attachment, r.Match.Body = some(d, "*.pdf", "*/zip"), some(d, "*secret*", "re:^HELLO")
 	}
 	if d.IntN(4) == 0 {
 		r.Match.Sender = append(r.Match.Sender, "<>")
@@ -121,7 +124,9 @@ func smallLists() []NamedList {
 // exception is what a rule may have in [rule.unless]: a key or two.
 func (d dice) exception() (m Match) {
 	for range 1 + d.IntN(2) {
-		switch d.IntN(7) {
+		switch d.IntN(8) {
+		case 7:
+			m.Attachment, m.Body = some(d, "*.pdf", "text/*"), some(d, "*secret*")
 		case 0:
 			m.Sender = d.patterns()
 		case 1, 2:
@@ -153,6 +158,12 @@ func (d dice) facts() *Facts {
 		header(some(d, "Subject: a secret", "Subject: hello", "X-A: 1", "X-A: 3 *", "From: Ann <ann@a.test>", "From: x@y.x.a.test",
 			"Subject: =?none?q?secret?=", "X-A: =?utf-8?q?1?= =?utf-8?q?_2?=")...))
 	f.From = mail.MustAddress(d.address())
+	if d.IntN(4) > 0 {
+		f.Content = &mimewalk.Content{TextDoubt: pick(d, "", "", "", "is broken"), Texts: some(d, "a secret", "hello")}
+		if d.IntN(2) == 0 {
+			f.Content.Attachments = []mimewalk.Attachment{{Type: pick(d, "text/plain", "application/zip"), Names: some(d, "a.pdf", "b.txt")}}
+		}
+	}
 	if d.IntN(5) == 0 {
 		f.From = mail.Address{}
 		f.Origin.Senders = some(d, "a.test", "*.a.test", "c.test")
@@ -423,6 +434,7 @@ func (d dice) change(r Rule) Rule {
 			r.Match.SenderIP, r.Match.Case = other.Match.SenderIP, other.Match.Case
 		case 7:
 			r.Match.Header, r.Match.Subject = other.Match.Header, other.Match.Subject
+			r.Match.Attachment, r.Match.Body = other.Match.Attachment, other.Match.Body
 		case 8:
 			r.Match.SizeOver, r.Match.RecipientsOver = other.Match.SizeOver, other.Match.RecipientsOver
 		case 9:

@@ -64,7 +64,7 @@ func (m *message) local(i int) bool { return i < len(m.Local) && m.Local[i] }
 // matchHeader reports whether one of the conditions holds, or there are none. A header that was too large to be read
 // in full may hold anything.
 func (c *compiled) matchHeader(m *message, conditions []headerCondition) bool {
-	if len(conditions) == 0 || m.Header.Truncated() {
+	if len(conditions) == 0 || m.cut(conditions[0].field) {
 		return true
 	}
 	for i := range conditions {
@@ -111,6 +111,14 @@ func (m *message) readValues() {
 	positions := make(map[string]int, len(m.fields))
 	for i, name := range m.fields {
 		positions[name] = i
+	}
+	for _, name := range []string{attachmentField, bodyField} {
+		if i, ok := positions[name]; ok {
+			m.values[i] = contentValues(name, m.Content)
+			for _, v := range m.values[i] {
+				m.lengths[i] += len(v.exact)
+			}
+		}
 	}
 	for n, f := range m.Header.Fields() {
 		if i, ok := positions[strings.ToLower(f.Name)]; ok {

@@ -70,9 +70,11 @@ type Match struct {
 	SenderIP       []netip.Prefix
 	Header         []HeaderMatch
 	Subject        []string
-	SizeOver       int64 // bytes; 0 is unset
-	RecipientsOver int   // 0 is unset
-	Case           bool  // upper and lower case differ
+	Attachment     []string // name or media type of an attachment
+	Body           []string // text of the message
+	SizeOver       int64    // bytes; 0 is unset
+	RecipientsOver int      // 0 is unset
+	Case           bool     // upper and lower case differ
 }
 
 // HeaderMatch holds when a field of that name has a value that fits the pattern; without one, when there is a field of

@@ -80,7 +80,7 @@ func (r *Rule) excepts() bool { return r.Unless.narrows() }
 
 // narrows reports whether one of the keys is a condition.
 func (m *Match) narrows() bool {
-	return len(m.Sender)+len(m.Recipient)+len(m.SenderIP)+len(m.Header)+len(m.Subject) > 0 || m.SizeOver > 0 || m.RecipientsOver > 0
+	return len(m.Sender)+len(m.Recipient)+len(m.SenderIP)+len(m.Header)+len(m.Subject)+len(m.Attachment)+len(m.Body) > 0 || m.SizeOver > 0 || m.RecipientsOver > 0
 }
 
 // exception makes the exceptions of a rule ready, nil for none.
@@ -99,7 +99,7 @@ func (c *compiled) excepted(m *message) bool {
 	u := c.unless
 	return u != nil && u.matchSize(m) && u.matchCount(m) && u.matchClient(m) &&
 		(u.sender == nil || u.sender.covers(&m.from)) &&
-		u.surely(m, u.headers) && u.surely(m, u.subjects)
+		u.surely(m, u.headers) && u.surely(m, u.subjects) && u.surely(m, u.attachments) && u.surely(m, u.bodies)
 }
 
 // leaves reports whether the exceptions, which hold for the message, hold for a recipient.
@@ -175,7 +175,7 @@ func (s *Set) failing(u *compiled, m *message) (out []string) {
 		switch {
 		case !f.Matched:
 			out = append(out, exceptionOf(f))
-		case (f.Field == "match.header" || f.Field == "match.subject") && !u.surelyField(m, f.Field):
+		case !u.surelyField(m, f.Field):
 			out = append(out, exceptionOf(f)+"; not every program reads it so, or it cannot be judged, which is no exception")
 		case f.Field == "match.sender" && !u.sender.covers(&m.from):
 			out = append(out, exceptionOf(f)+"; what was not read is no exception")
@@ -198,10 +198,17 @@ func exceptionOf(f FieldExplanation) string {
 
 // surelyField is surely for the conditions of a key.
 func (c *compiled) surelyField(m *message, key string) bool {
-	if key == "match.header" {
+	switch key {
+	case "match.header":
 		return c.surely(m, c.headers)
+	case "match.subject":
+		return c.surely(m, c.subjects)
+	case "match.attachment":
+		return c.surely(m, c.attachments)
+	case "match.body":
+		return c.surely(m, c.bodies)
 	}
-	return c.surely(m, c.subjects)
+	return true
 }
 
 // unlessWarnings are about exceptions that a user or a stranger can bring about by what he writes.

@@ -49,6 +49,7 @@ func namesWeaker(before, after *Rule) bool {
 func hasExpression(r *Rule) bool {
 	isExpression := func(value string) bool { return strings.HasPrefix(value, "re:") }
 	return slices.ContainsFunc(r.Match.Sender, isExpression) || slices.ContainsFunc(r.Match.Recipient, isExpression) ||
-		slices.ContainsFunc(r.Match.Subject, isExpression) ||
+		slices.ContainsFunc(r.Match.Subject, isExpression) || slices.ContainsFunc(r.Match.Attachment, isExpression) ||
+		slices.ContainsFunc(r.Match.Body, isExpression) ||
 		slices.ContainsFunc(r.Match.Header, func(h HeaderMatch) bool { return isExpression(h.Value) })
 }

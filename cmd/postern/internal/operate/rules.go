@@ -13,6 +13,7 @@ import (
 	"postern/cmd/postern/internal/remote"
 	"postern/cmd/postern/internal/rooms"
 	"postern/internal/mail"
+	"postern/internal/mail/mimewalk"
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
@@ -275,19 +276,25 @@ type rulesExplainCmd struct {
 	To      []string `required:"" placeholder:"ADDRESS" help:"The recipients, separated by commas."`
 	Message string   `placeholder:"FILE" help:"A message, for rules that look at the header or the size; - reads standard input."`
 	Client  string   `placeholder:"IP" help:"The address of the sending host."`
+	User    string   `placeholder:"NAME" help:"The name the client logged in by, for rules about a whole domain."`
+	Bound   []string `placeholder:"DOMAIN" help:"The senders of the client's [[relay_client]], for rules about a whole domain."`
 	Rules   string   `placeholder:"FILE" help:"Use this rules file instead of asking the running gateway."`
 	Offline bool     `help:"Do not have the gateway look up what the recipients' domains publish."`
 }
 
 // Run explains.
 func (c *rulesExplainCmd) Run(a *cli.App) error {
-	q := admin.ExplainRequest{From: c.From, To: c.To, Client: c.Client, Offline: c.Offline}
+	q := admin.ExplainRequest{From: c.From, To: c.To, Client: c.Client, Offline: c.Offline, User: c.User, Bound: c.Bound}
 	if c.Message != "" {
 		content, err := a.ReadFile(c.Message)
 		if err != nil {
 			return err
 		}
 		q.Size, q.Header = int64(len(content)), headerSection(content)
+		var w mimewalk.Walker
+		_, _ = w.Write(content) // it never fails
+		seen := w.Content()
+		q.Content = &seen
 	}
 	out, err := c.ask(a, q)
 	if err != nil {

@@ -1,0 +1,79 @@
+package rules
+
+import (
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+
+	"postern/internal/mail/mimewalk"
+)
+
+// What a message has besides its header is matched like the fields of a header, under names that no field has.
+const (
+	attachmentField = ":attachment"
+	bodyField       = ":body"
+)
+
+// NeedsContent reports whether a rule in force or under test looks at attachments or text.
+func (s *Set) NeedsContent() bool {
+	if s == nil {
+		return false
+	}
+	for _, name := range s.fields {
+		if name == attachmentField || name == bodyField {
+			return true
+		}
+	}
+	return false
+}
+
+// saidField is what people call a field.
+func saidField(name string) string {
+	if strings.HasPrefix(name, ":") {
+		return "the message"
+	}
+	return name
+}
+
+// cut reports whether there may be more values of a field than were read.
+func (m *message) cut(field int) bool {
+	return m.Header.Truncated() && !strings.HasPrefix(m.fields[field], ":")
+}
+
+// contentValues are the values of attachments or text. Readings of one name belong together, and so do all texts: which
+// of them people see depends on their program.
+func contentValues(name string, c *mimewalk.Content) (out []value) {
+	if c == nil {
+		return []value{{doubt: "was not looked into, which counts as a match", part: -1}}
+	}
+	doubt := c.TextDoubt
+	if name == attachmentField {
+		doubt = c.AttachmentDoubt
+		for i, a := range c.Attachments {
+			out = append(out, contentValue(a.Type, 2*i))
+			for _, n := range a.Names {
+				out = append(out, contentValue(n, 2*i+1))
+			}
+		}
+	} else {
+		for _, t := range c.Texts {
+			out = append(out, contentValue(t, 0))
+		}
+	}
+	if doubt != "" {
+		v := value{doubt: doubt + ", which counts as a match", part: -1}
+		if name == bodyField {
+			v.part = 0
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func contentValue(text string, part int) value {
+	v := value{plain: norm.NFC.String(text), formed: newFormed(text), part: part}
+	v.exact, v.folded = strings.Trim(v.exact, " "), strings.Trim(v.folded, " ")
+	v.grams.add(v.exact)
+	v.grams.add(v.folded)
+	return v
+}
