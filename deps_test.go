@@ -99,7 +99,7 @@ func lattice() map[string]string {
 		"platform/sandbox": "",
 		"gateway/deliver":  "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck policy/dane",
 		"gateway/inforce":  "mail mail/mimewalk policy policy/rules queue operator/audit gateway/route",
-		"gateway/intake":   "mail mail/mimewalk smtp policy policy/tlsrpt event queue smtp/smtpserver gateway/clientname gateway/inforce platform/publicaddr",
+		"gateway/intake":   "mail smtp policy policy/tlsrpt event queue smtp/smtpserver gateway/clientname gateway/inforce platform/publicaddr",
 
 		"gateway/balancer":   "event platform/publicaddr smtp/proxyheader",
 		"gateway/clientname": "mail dns",
@@ -116,7 +116,7 @@ func lattice() map[string]string {
 
 		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit platform/pause",
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit platform/pause",
-		"gateway/submit":   "mail mail/mimewalk policy event queue gateway/inforce",
+		"gateway/submit":   "mail policy event queue gateway/inforce",
 
 		"check":          "mail smtp policy policy/certcheck attempt history/peers",
 		"check/examiner": "check mail smtp smtp/smtpclient smtp/tlsprobe policy attempt dns policy/mxpins gateway/route gateway/deliver platform/pause",

@@ -47,8 +47,8 @@ type Inbound struct {
 	TLS      *mail.TLS  `json:"tls,omitempty"`
 	// Relayed: it came from our own side, from a client that might relay then.
 	Relayed bool `json:"relayed,omitempty"`
-	// Bound are the domains whose senders alone the client might use then, "*.example.com" for what is below one. Empty:
-	// nothing bound it.
+	// Bound are the domains whose senders alone the client might use then, "*.example.com" for what is below one.
+	// Empty: nothing bound it.
 	Bound []string `json:"bound,omitempty"`
 }
 

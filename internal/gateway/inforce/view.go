@@ -41,19 +41,18 @@ type Judged struct {
 
 // Judge is JudgeContent of a message that has neither attachments nor text, as far as anybody asks.
 func (v *View) Judge(m *queue.Message, header mail.Header, to []mail.Address) ([]Judged, error) {
-	return v.JudgeContent(m, header, &mimewalk.Content{}, to)
+	return v.JudgeContent(m, header, &Look{}, to)
 }
 
-// JudgeContent decides about a message that is to be accepted, recipient by recipient, and notes in it by what. content
-// is nil where it was not looked at: what rules ask of it then counts as a match. The error is that of the View. Results
-// share memory: treat them as read-only.
-func (v *View) JudgeContent(m *queue.Message, header mail.Header, content *mimewalk.Content, to []mail.Address) ([]Judged,
-	error) {
+// JudgeContent decides about a message that is to be accepted, recipient by recipient, and notes in it by what. seen is
+// what was seen of its content: where these rules ask and nobody looked, that counts as a match. The error is that of
+// the View. Results share memory: treat them as read-only.
+func (v *View) JudgeContent(m *queue.Message, header mail.Header, seen *Look, to []mail.Address) ([]Judged, error) {
 	if v.Err != nil {
 		return nil, v.Err
 	}
 	m.RulesRevision, m.Judged = v.Revision, v.Number
-	return v.judge(m, header, content, to, m.AcceptedAt), nil
+	return v.judge(m, header, seen.content(v), to, m.AcceptedAt), nil
 }
 
 func (v *View) judge(m *queue.Message, header mail.Header, content *mimewalk.Content, to []mail.Address, now time.Time,

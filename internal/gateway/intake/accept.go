@@ -47,7 +47,7 @@ func (m *incoming) deliveries(view *inforce.View) ([]queue.NewDelivery, error) {
 	for i, r := range m.s.recipients {
 		to[i] = r.Address
 	}
-	judged, err := view.JudgeContent(&m.message, m.header, m.look.content(view), to)
+	judged, err := view.JudgeContent(&m.message, m.header, m.look.Look, to)
 	if err != nil {
 		return nil, err
 	}

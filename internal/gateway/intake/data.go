@@ -73,7 +73,7 @@ func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 	m.scan.memory = s.in.cfg.Memory
 	m.copy = copyOf{take: s.in.now().cfg.Reports, memory: s.in.cfg.Memory}
 	m.copy.wanted = m.copy.take != nil && m.forReports()
-	m.look.begin(s.in.cfg.InForce(), s.in.cfg.Memory)
+	m.look = look{Look: s.in.cfg.InForce().Look(), memory: s.in.cfg.Memory}
 	m.scan.stamp(line)
 	if _, err := m.draft.Write(line); err != nil {
 		m.draft.Discard() // the write's error is the one to report

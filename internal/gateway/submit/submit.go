@@ -16,7 +16,6 @@ import (
 	"postern/internal/event"
 	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
-	"postern/internal/mail/mimewalk"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -82,7 +81,7 @@ func Compose(ctx context.Context, view *inforce.View, drafts Drafts, l *Letter) 
 // (inforce.View.Inherit). The name of the recipient's mail host is held against what the same rules remember of the
 // recipient's domain, which the first report there begins; hosts named for it are proven.
 func (l *Letter) delivery(view *inforce.View, m *queue.Message, header mail.Header) (queue.NewDelivery, error) {
-	list, err := view.JudgeContent(m, header, l.content(view), []mail.Address{l.To})
+	list, err := view.JudgeContent(m, header, l.look(view), []mail.Address{l.To})
 	if err != nil {
 		return queue.NewDelivery{}, err
 	}
@@ -106,14 +105,11 @@ func (l *Letter) delivery(view *inforce.View, m *queue.Message, header mail.Head
 	return d, nil
 }
 
-// content is what rules ask of the content of a letter.
-func (l *Letter) content(view *inforce.View) *mimewalk.Content {
-	var w mimewalk.Walker
-	if view.Rules.NeedsContent() {
-		_, _ = w.Write(l.Text) // it never fails
-	}
-	c := w.Content()
-	return &c
+// look is what rules ask of the content of a letter.
+func (l *Letter) look(view *inforce.View) *inforce.Look {
+	out := view.Look()
+	_, _ = out.Write(l.Text) // it never fails
+	return out
 }
 
 // Announce tells of a letter that was stored: whoever empties the queue, unless it is held, and the sink.

@@ -42,7 +42,7 @@ func TestThePaneStandsInItsOrder(t *testing.T) {
 		inArea = was
 	}
 	walk(b.get("/rules/edit?name=clinic").tree)
-	if want := []string{"Scope", "Match", "Sender", "Recipient", "Message", "Action", "Expires"}; !slices.Equal(areas, want) || boxIn != "Recipient" {
+	if want := []string{"Scope", "Match", "Sender", "Recipient", "Message", "Except when", "Action", "Expires"}; !slices.Equal(areas, want) || boxIn != "Recipient" {
 		t.Errorf("the areas are %q, and the box stands in %q", areas, boxIn)
 	}
 	for _, key := range rules.Keys() {

@@ -46,7 +46,7 @@ const (
 
 // most bounds the body of a request. Only who is known, or was until the session's time was over, may bring rules.
 func (c *Console) most(r *http.Request) int64 {
-	if r.Method == http.MethodPost && (r.URL.Path == "/rules/file" || r.URL.Path == "/rules/edit") {
+	if r.Method == http.MethodPost && (r.URL.Path == "/rules/file" || r.URL.Path == "/rules/edit" || strings.HasPrefix(r.URL.Path, "/rules/lists/")) {
 		if session, _ := c.owner(r.Context(), c.door.Secret(r)); session != "" {
 			return maxForm
 		}
@@ -149,8 +149,10 @@ func (c *Console) known() map[string]handler {
 		"GET /queue": c.queue, "POST /queue": c.act, "POST /queue/found": c.actOn,
 		"GET /rules": c.rules, "GET /rules/edit": c.editRule, "POST /rules/edit": c.saveRule,
 		"GET /rules/file": c.rulesFile, "POST /rules/file": c.saveFile, "GET /rules/export": c.exportRules,
-		"GET /rules/explain":   c.explain,
-		"GET /rules/revisions": c.revisions, "GET /rules/revisions/{n}": c.revision, "POST /rules/revisions/{n}": c.rollBack,
+		"GET /rules/lists": c.lists, "GET /rules/lists/{name}": c.list, "POST /rules/lists/{name}": c.saveList,
+		"GET /rules/lists/{name}/export": c.exportList,
+		"GET /rules/explain":             c.explain,
+		"GET /rules/revisions":           c.revisions, "GET /rules/revisions/{n}": c.revision, "POST /rules/revisions/{n}": c.rollBack,
 		"GET /destinations": c.destinations, "GET /destinations/{name}": c.destination, "POST /destinations/{name}/approve": c.approve,
 		"GET /observed": c.observed,
 		"GET /reports":  c.reports, "GET /reports/{id}": c.report,

@@ -226,7 +226,7 @@ func pages() []string {
 	return []string{"/", "/trace", "/trace?any=clinic.test", "/trace?any=nobody.test", "/trace?state=waiting&reason=cert-expired&sender=example.com&since=2026-11-01T00:00",
 		"/trace/" + string(backlog.Waiting), "/trace/" + string(backlog.Good), "/trace/" + string(backlog.Refused), "/trace/" + string(backlog.Notice), "/trace/" + string(backlog.Waiting) + "/evidence", "/queue",
 		"/rules", "/rules/edit", "/rules/edit?name=clinic", "/rules/edit?recipient=other.test", "/rules/file", "/rules/explain",
-		"/rules/explain?from=a@example.com&to=dr@clinic.test,x@other.test", "/rules/explain?to=nonsense", "/rules/revisions", "/rules/revisions/1", "/destinations", "/destinations/mx.clinic.test",
+		"/rules/explain?from=a@example.com&to=dr@clinic.test,x@other.test", "/rules/explain?to=nonsense", "/rules/lists", "/rules/revisions", "/rules/revisions/1", "/destinations", "/destinations/mx.clinic.test",
 		"/destinations/clinic.test", "/check", "/check?target=clinic.test", "/gateway", "/gateway/certificates", "/headers", "/audit", "/accounts", "/profile", "/prove?next=/rules"}
 }
 

@@ -32,7 +32,7 @@ type Origin struct {
 	Senders []string
 }
 
-// authorFields are the fields that say whose mail a message is (RFC 5322 §3.6.2 and §3.6.6, RFC 9057 §2), with what a
+// authorFields are the fields that say whose mail a message is (RFC 5322 §3.6.2 and §3.6.6), with what a
 // server or list that rewrote From left of it.
 func authorFields() []string {
 	return []string{"From", "Sender", "Resent-From", "Resent-Sender", "Return-Path", "Author", "X-Original-From", "Original-From"}

@@ -21,7 +21,7 @@ type Facts struct {
 	Origin Origin // who handed it in
 	Header mail.Header
 	Size   int64 // of the content in bytes
-	// Content is what rules ask of it besides, nil where it was not looked at: whatever they ask then counts as a match.
+	// Content is what rules ask of it besides, nil where nobody looked: whatever they ask then counts as a match.
 	Content *mimewalk.Content
 	Now     time.Time
 }

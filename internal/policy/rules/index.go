@@ -6,9 +6,9 @@ import (
 )
 
 // index finds the rules that may match a message without looking at each. Every live rule stands in it by one of its
-// conditions, the first of recipient, subject, header, body, attachment, sender, domain and sender_ip whose every value says enough to be looked
-// up, or else in always. What it finds is then held against the message: the index decides nothing. Rules are positions
-// in Set.live.
+// conditions, the first of recipient, subject, header, body, attachment, sender, domain and sender_ip whose every value
+// says enough to be looked up, or else in always. What it finds is then held against the message: the index decides
+// nothing. Rules are positions in Set.live.
 type index struct {
 	rules               int // in all
 	recipients, senders addressIndex

@@ -20,9 +20,10 @@ const (
 // listWord is what a value of a rule begins with that names a list.
 const listWord = "list:"
 
-// NamedList is a list of addresses and domains with a name: an entry [[list]] of the rules file. Rules name it in sender and
-// recipient. Its values stand in the rules, or in a file that is read when the rules are applied: what the file held
-// then is kept with the revision, in entries [[content]], so that every gateway and every restart sees the same.
+// NamedList is a list of addresses and domains with a name: an entry [[list]] of the rules file. Rules name it in
+// sender and recipient. Its values stand in the rules, or in a file that is read when the rules are applied: what the
+// file held then is kept with the revision, in entries [[content]], so that every gateway and every restart sees the
+// same.
 type NamedList struct {
 	Name string
 	// File is the path as written, "" where the values stand in the list itself.

@@ -75,6 +75,9 @@ func unlessKeys() (out []string) {
 	return out
 }
 
+// Excepts reports whether a rule has exceptions.
+func (r *Rule) Excepts() bool { return r.excepts() }
+
 // excepts reports whether a rule has exceptions: a key that narrows nothing is none.
 func (r *Rule) excepts() bool { return r.Unless.narrows() }
 
