@@ -74,7 +74,9 @@ func TestExceptionsByContent(t *testing.T) {
 
 // TestThousandsOfRulesByTextAreNotAllLookedAt: they are found by their literal text in one walk over the message.
 func TestThousandsOfRulesByTextAreNotAllLookedAt(t *testing.T) {
-	s := mustParse(t, many(3000, func(i int) string { return "body = ['*[case-" + strings.Repeat("7", i%7) + string(rune('a'+i%26)) + "]*']" }))
+	s := mustParse(t, many(3000, func(i int) string {
+		return "body = ['*[case-" + strings.Repeat("7", i%7) + string(rune('a'+i%26)) + "]*']"
+	}))
 	m := s.newMessage(facts(content(mimewalk.Content{Texts: []string{"nothing of it"}})))
 	if s.evaluate(m); m.examined != 0 {
 		t.Errorf("%d rules were looked at", m.examined)

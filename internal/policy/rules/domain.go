@@ -92,7 +92,7 @@ func (c *domainCondition) explain(m *message) string {
 		}
 	}
 	if len(why) > 0 {
-		return "the message is its mail by " + strings.Join(why, "; ")
+		return "the message is its mail by " + strings.Join(append(why, k.notes...), "; ")
 	}
 	if len(k.doubts) > 0 {
 		return strings.Join(k.doubts, "; ")
@@ -344,6 +344,16 @@ func domainTexts(r *Rule) any {
 	var out []string
 	for _, d := range r.Domain {
 		out = append(out, d.String())
+	}
+	return out
+}
+
+// DomainText names the domains whose mail the rule is about, "" for everybody's: "a.test, b.test and below".
+func (r *Rule) DomainText() string {
+	names, _ := domainTexts(r).([]string)
+	out := strings.Join(names, ", ")
+	if out != "" && r.Below {
+		out += " and below"
 	}
 	return out
 }

@@ -50,7 +50,11 @@ func (c *rulesListCmd) Run(a *cli.App) error {
 	}
 	rows := a.NewTable(cli.Col("RULE", 20), cli.Col("MODE", 8), cli.Col("SCOPE", 8), cli.Col("SENDER -> RECIPIENT", 0))
 	for _, r := range set.Rules() {
-		rows.Row(r.Name, string(r.Mode), string(r.Scope), anyOf(r.Match.Sender)+" -> "+anyOf(r.Match.Recipient))
+		sender := anyOf(r.Match.Sender)
+		if len(r.Domain) > 0 {
+			sender = "mail of " + r.DomainText()
+		}
+		rows.Row(r.Name, string(r.Mode), string(r.Scope), sender+" -> "+anyOf(r.Match.Recipient))
 	}
 	if rows.Empty() {
 		fmt.Fprintln(a.Stdout, "no rules are in force")
