@@ -45,6 +45,9 @@ func TestLists(t *testing.T) {
 	if code, out, errs := postern("rules", "lists", "import", "our clinics", csv); code != cli.ExitOK || !strings.Contains(out, "is in force: 1 rule") {
 		t.Errorf("%d %q %q", code, out, errs)
 	}
+	if _, out, _ := postern("audit"); !strings.Contains(out, "list our clinics") || !strings.Contains(out, "rules read") {
+		t.Errorf("the audit trail tells nothing of the lists: %q", out)
+	}
 	write("clinic.test\nno way\n")
 	if code, out, errs := postern("rules", "lists", "import", "our clinics", csv); code != cli.ExitShort || !strings.Contains(errs, `line 2: "no way"`) {
 		t.Errorf("%d %q %q", code, out, errs)

@@ -57,6 +57,8 @@ func whatIsTold() map[string]told {
 		"restoreRevision":  {q: request{method: http.MethodPost, path: "/revisions/1/restore", match: "*"}, told: "rules apply"},
 
 		"check": {why: "it connects to servers and sends them no mail; nothing here is changed by it"}, "watchCheck": {why: "as check"},
+		"getLists": {why: looks}, "getList": {why: "admin tells it (rules read); the rules of this test have no list"},
+		"replaceList":  {why: "admin tells it (rules apply), and so does a test of the command line; the rules of this test have no list"},
 		"explainRules": {why: looks}, "previewRule": {why: looks},
 		"getMessage": {why: looks}, "getMissingTLS": {why: looks}, "getRule": {why: looks}, "getSettings": {why: looks}, "getStatus": {why: looks},
 		"getWaiting": {why: looks}, "listAccounts": {why: looks}, "listAudit": {why: looks}, "listNodes": {why: looks}, "listCertificates": {why: looks}, "listDeliveries": {why: looks},

@@ -115,6 +115,10 @@ func whatIsDone() map[string]doing {
 		"GET /rules/revisions/{n}":      {do: gets("/rules/revisions/1"), told: "rules read"},
 		"GET /rules/revisions":          {do: gets("/rules/revisions"), told: "rules read"},
 
+		"GET /rules/lists": {why: "it shows names and numbers"}, "GET /rules/lists/{name}": {why: "admin tells it (rules read)"},
+		"GET /rules/lists/{name}/export": {why: "admin tells it (rules read)"},
+		"POST /rules/lists/{name}":       {why: "admin tells it (rules apply); the rules of this test have no list"},
+
 		"GET /again/{id}": {why: change}, "POST /again/{id}": {why: "what it carries out is told"},
 		"POST /passkey/question": {why: "a question to a device; its answer is told"},
 		"POST /passkey/begin":    {why: "a question to a device; its answer is told"},

@@ -137,11 +137,6 @@ func (c *addressCondition) covers(p *party) bool {
 // match is covers for a condition that protects: a list that was not read may hold anybody.
 func (c *addressCondition) match(p *party) bool { return c.unread || c.covers(p) }
 
-// some reports whether the condition has values of its own.
-func (l *addressList) some() bool {
-	return l.null || l.literals || len(l.addresses)+len(l.domains)+len(l.below)+len(l.patterns) > 0
-}
-
 // covering is the first value of a condition that covers an address, as its author may know it: of a list with the
 // value in it.
 func (s *Set) covering(values []string, caseMatters bool, p *party) (said string, ok bool) {
