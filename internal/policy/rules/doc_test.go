@@ -65,7 +65,7 @@ func TestTheManualIsMadeOfTheGrammar(t *testing.T) {
 		m := parts.FindStringSubmatch(old)
 		return m[1] + made(m[2]) + m[3]
 	})
-	if n := strings.Count(want, "<!-- end -->"); n != len(sections)-1+2 { // [rule.unless] has the keys of [rule.match]
+	if n := strings.Count(want, "<!-- end -->"); n != len(sections())-1+2 { // [rule.unless] has the keys of [rule.match]
 		t.Errorf("%d parts are made of the grammar", n)
 	}
 	if *update {

@@ -9,23 +9,23 @@ import (
 // MarshalJSON writes the rule with the keys and words of the rules file.
 func (r Rule) MarshalJSON() ([]byte, error) {
 	var root object
-	tables := make([]object, len(sections))
+	names := sections()
+	tables := make([]object, len(names))
 	for i := range keys {
 		if k := &keys[i]; k.text(&r) != "" {
 			in := &root
-			for j := range sections {
-				if sections[j] == k.Section() {
+			for j := range names {
+				if names[j] == k.Section() {
 					in = &tables[j]
 				}
 			}
 			in.add(k.Short(), k.get(&r))
 		}
 	}
-	for j := range sections {
-		if sections[j] == "unless" && tables[j].members.Len() == 0 {
-			continue
+	for j := range names {
+		if text := tables[j].text(); names[j] == "match" || len(text) > len("{}") {
+			root.add(names[j], json.RawMessage(text))
 		}
-		root.add(sections[j], json.RawMessage(tables[j].text()))
 	}
 	if r.Line != 0 {
 		root.add("line", r.Line)
@@ -64,7 +64,7 @@ func SettingsOf(text []byte) ([]Setting, error) {
 	if err := members("", text); err != nil {
 		return nil, err
 	}
-	for _, section := range sections {
+	for _, section := range sections() {
 		if table, ok := tables[""][section]; ok {
 			if err := members(section, table); err != nil {
 				return nil, fmt.Errorf("%s: %w", section, err)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"crypto/tls"
+	"strings"
 	"time"
 
 	"postern/internal/policy"
@@ -31,12 +32,16 @@ type Key struct {
 // Choice is a value with what the form says of it.
 type Choice struct{ Value, Words string }
 
-// sections are the tables inside a rule.
-var sections = []string{"match", "unless", "force_tls"}
-
 // Title is the name of a section as a type.
 func Title(section string) string {
-	return map[string]string{"match": "Match", "unless": "Unless", "force_tls": "ForceTLS"}[section]
+	var out strings.Builder
+	for word := range strings.SplitSeq(section, "_") {
+		if word == "tls" {
+			word = "TLS"
+		}
+		out.WriteString(strings.ToUpper(word[:1]) + word[1:])
+	}
+	return out.String()
 }
 
 // defaultRule is a rule before its keys are read.
@@ -98,10 +103,10 @@ var table = []Key{
 		kind: line(func(r *Rule) *string { return &r.Description }, checkDescription)},
 	{Name: "scope", Example: `"outbound"`,
 		Doc: "`\"outbound\"`: mail to domains that are not your own. `\"disabled\"`: the rule is checked and " +
-			"listed and does nothing. `\"inbound\"` is refused: no action of this release works on inbound mail.",
+			"listed and does nothing.",
 		Label:   "Applies to",
 		Choices: []Choice{{"outbound", "outbound: mail going out"}, {"disabled", "disabled: nothing"}},
-		kind:    oneOf(func(r *Rule) *Scope { return &r.Scope }, Outbound, Inbound, Disabled).but(checkScope),
+		kind:    oneOf(func(r *Rule) *Scope { return &r.Scope }, Outbound, Inbound, Disabled),
 		weaker:  func(_, after *Rule) bool { return after.Scope == Disabled }},
 	{Name: "domain", Example: `["example.com"]`,
 		Doc: "the mail of these domains, as a whole: by envelope sender, rewritten ones (SRS) too, by the addresses in " +
@@ -131,8 +136,8 @@ var table = []Key{
 	{Name: "action", Default: "required", Example: `"force-tls"`,
 		Doc:     "`\"force-tls\"` is the only one",
 		Label:   "What is done",
-		Choices: []Choice{{"force-tls", "Force TLS: over authenticated TLS, or not at all"}},
-		kind:    oneOf(func(r *Rule) *Action { return &r.Action }, ForceTLSAction)},
+		Choices: actionChoices(),
+		kind:    oneOf(func(r *Rule) *Action { return &r.Action }, actionNames()...)},
 
 	{Name: "match.sender", Example: `["example.com", "*.example.com", "<>"]`,
 		Doc: "the envelope sender (MAIL FROM) fits a value. `\"<>\"` is the null sender of bounces, and nothing " +

@@ -15,7 +15,7 @@ func TestEveryKeyIsWhole(t *testing.T) {
 	var names []string
 	for _, k := range keys {
 		names = append(names, k.Name)
-		inNone := k.Section() != "" && (Title(k.Section()) == "" || !slices.Contains(sections, k.Section()))
+		inNone := k.Section() != "" && (Title(k.Section()) == "" || !slices.Contains(sections(), k.Section()))
 		if k.Doc == "" || k.Label == "" || inNone {
 			t.Errorf("%s is not whole", k.Name)
 		}

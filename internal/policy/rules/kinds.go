@@ -68,6 +68,9 @@ func (k *Key) Required() bool { return k.Default == "required" }
 
 // text is the value as TOML, "" when it is unset.
 func (k *Key) text(r *Rule) string {
+	if !k.isOf(r) {
+		return ""
+	}
 	if k.toml != nil {
 		return k.toml(r)
 	}
@@ -218,16 +221,6 @@ func oneOf[T ~string](at func(*Rule) *T, words ...T) kind {
 		if s, ok := p.Word(e, k.Words...); ok {
 			*at(r) = T(s)
 		}
-	}
-	return k
-}
-
-// but adds a check of what was read.
-func (k kind) but(check func(p *problems, r *Rule, e tomlfile.Entry)) kind {
-	read := k.read
-	k.read = func(p *problems, r *Rule, e tomlfile.Entry) {
-		read(p, r, e)
-		check(p, r, e)
 	}
 	return k
 }

@@ -94,6 +94,7 @@ func readRules(p *problems, e tomlfile.Entry) []Rule {
 		p.lists.rule = len(out)
 		r.Line = lines.at(item.At.Offset)
 		readTable(p, &r, item, "")
+		checkAction(p, &r, item)
 		checkProof(p, &r, item)
 		for _, need := range []string{"name", "action"} {
 			if item.Get(need) == nil {
@@ -132,7 +133,7 @@ func (c *lineCounter) at(offset int) int {
 // readTable reads the keys of a rule or of one of its sections.
 func readTable(p *problems, r *Rule, table *tomlfile.Node, section string) {
 	for _, e := range table.Keys {
-		if section == "" && slices.Contains(sections, e.Key) {
+		if section == "" && slices.Contains(sections(), e.Key) {
 			if e.Value.Kind != unstable.Table {
 				p.Add(e.At, e.Key+" must be a table", "write [rule."+e.Key+"] above its keys")
 				continue
@@ -165,7 +166,7 @@ func findKey(section, name string) *Key {
 func keyHint(section, name string) string {
 	var here []string
 	if section == "" {
-		here = append(here, sections...)
+		here = append(here, sections()...)
 	}
 	for _, k := range keys {
 		if k.Section() == section {

@@ -46,13 +46,6 @@ func checkDescription(p *problems, e tomlfile.Entry, s string) bool {
 	return true
 }
 
-func checkScope(p *problems, r *Rule, e tomlfile.Entry) {
-	if r.Scope == Inbound {
-		p.Add(e.Value.At, "no action of this release works on inbound mail",
-			"force-tls is about the way from the gateway to the recipient's server: write scope = \"outbound\"")
-	}
-}
-
 func readExpires(p *problems, r *Rule, e tomlfile.Entry) {
 	const hint = "write a date, 2027-12-31, or an instant with its zone, 2027-12-31T18:00:00Z, without quotes"
 	text := e.Value.Text

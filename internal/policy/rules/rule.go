@@ -11,7 +11,7 @@ import (
 // Scope says which mail a rule is about.
 type Scope string
 
-// The scopes. No action of this release is allowed for inbound mail, so Parse refuses Inbound.
+// The scopes. An action works in one of Outbound and Inbound.
 const (
 	Outbound Scope = "outbound"
 	Inbound  Scope = "inbound"
@@ -26,12 +26,6 @@ const (
 	Enforce Mode = "enforce"
 	Test    Mode = "test"
 )
-
-// Action is what a rule does to the mail it matches. The list is closed.
-type Action string
-
-// ForceTLSAction demands an authenticated channel (design.md §3).
-const ForceTLSAction Action = "force-tls"
 
 // Rule is one rule as the administrator wrote it, with the defaults filled in. Rules are values; nobody changes one
 // after Parse.

@@ -1,0 +1,84 @@
+package rules
+
+import (
+	"fmt"
+
+	"postern/internal/platform/tomlfile"
+)
+
+// Action is what a rule does to the mail it matches. The list is closed.
+type Action string
+
+// ForceTLSAction demands an authenticated channel (design.md §3).
+const ForceTLSAction Action = "force-tls"
+
+// deed is what the grammar knows of an action.
+type deed struct {
+	action Action
+	words  string // of the form
+	// scope is the mail it works on, Outbound or Inbound.
+	scope Scope
+	// section is the table of its settings, "" where it has none. No other action may have that table.
+	section string
+}
+
+// deeds are the actions, in the order in which the form offers them.
+var deeds = []deed{
+	{ForceTLSAction, "Force TLS: over authenticated TLS, or not at all", Outbound, "force_tls"},
+}
+
+// sections are the tables inside a rule: its conditions, its exceptions, and the settings of each action that has some.
+func sections() []string {
+	out := []string{"match", "unless"}
+	for _, d := range deeds {
+		if d.section != "" {
+			out = append(out, d.section)
+		}
+	}
+	return out
+}
+
+func actionNames() (out []Action) {
+	for _, d := range deeds {
+		out = append(out, d.action)
+	}
+	return out
+}
+
+func actionChoices() (out []Choice) {
+	for _, d := range deeds {
+		out = append(out, Choice{string(d.action), d.words})
+	}
+	return out
+}
+
+// checkAction refuses a scope in which the action of a rule does not work, and settings of another action.
+func checkAction(p *problems, r *Rule, rule *tomlfile.Node) {
+	if rule.Get("action") == nil || r.Action == "" {
+		return // told already
+	}
+	for _, d := range deeds {
+		switch settings := rule.Get(d.section); {
+		case d.action == r.Action && r.Scope != d.scope && r.Scope != Disabled:
+			at := rule.At
+			if e := rule.Get("scope"); e != nil {
+				at = e.At
+			}
+			p.Add(at, fmt.Sprintf("%s does not work on %s mail", r.Action, r.Scope), "write "+`scope = "`+string(d.scope)+`"`)
+		case d.action != r.Action && settings != nil && d.section != "":
+			p.Add(settings.At, fmt.Sprintf("[rule.%s] belongs to the action %s, and this rule's is %s", d.section, d.action, r.Action),
+				"take the section out, or change the action")
+		}
+	}
+}
+
+// isOf reports whether a key says something in a rule: settings of other actions do not.
+func (k *Key) isOf(r *Rule) bool {
+	section := k.Section()
+	for _, d := range deeds {
+		if d.section == section && section != "" {
+			return d.action == r.Action || r.Action == ""
+		}
+	}
+	return true
+}
