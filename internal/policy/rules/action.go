@@ -9,8 +9,12 @@ import (
 // Action is what a rule does to the mail it matches. The list is closed.
 type Action string
 
-// ForceTLSAction demands an authenticated channel (design.md §3).
-const ForceTLSAction Action = "force-tls"
+// The actions. ForceTLSAction demands an authenticated channel of mail that goes out (design.md §3), RequireTLSAction a
+// channel of mail that comes in (inbound.go).
+const (
+	ForceTLSAction   Action = "force-tls"
+	RequireTLSAction Action = "require-tls"
+)
 
 // deed is what the grammar knows of an action.
 type deed struct {
@@ -25,6 +29,7 @@ type deed struct {
 // deeds are the actions, in the order in which the form offers them.
 var deeds = []deed{
 	{ForceTLSAction, "Force TLS: over authenticated TLS, or not at all", Outbound, "force_tls"},
+	{RequireTLSAction, "Require TLS: let mail in over TLS, or refuse it", Inbound, "require_tls"},
 }
 
 // sections are the tables inside a rule: its conditions, and the settings of each action that has some.

@@ -16,7 +16,8 @@ type Set struct {
 	// exceptions are those of the file, ended ones included.
 	exceptions []Exception
 	excepted   map[mail.Domain]*Exception // the same by domain, for each plan asks
-	live       []compiled                 // the rules that can apply: all but disabled ones, in the order of the file
+	live       []compiled                 // the rules about outgoing mail but disabled ones, in the order of the file
+	inbound    inboundRules               // those about mail that comes in
 	byName     map[string]int32           // positions in live
 	index      index
 	fields     []string // lower-case names of the header fields that rules look at
@@ -83,6 +84,7 @@ func compile(rules []Rule) *Set {
 			s.live = append(s.live, c.rule(&rules[i], int32(len(s.live))))
 		}
 	}
+	s.inbound = compileInbound(rules)
 	s.index = newIndex(s.live, len(c.fields))
 	s.expressionText = min(max(maxSteps/max(c.programs, 1), leastFieldText), maxText)
 	s.fields = make([]string, len(c.fields))
@@ -189,7 +191,10 @@ func (r *Rule) requirement(as role) policy.Requirement {
 		Peer:       []policy.PeerDemand{{Trust: f.Trust, Names: f.Names, Pins: f.Pins, By: f.Proof}},
 		Revocation: f.Revocation,
 		MinTLS:     f.MinTLS,
-		WithoutTLS: r.withoutTLS(as == named),
+
+		KeyExchange: f.KeyExchange,
+		MinBits:     f.MinBits,
+		WithoutTLS:  r.withoutTLS(as == named),
 	}
 	if f.Names.MX && f.Proof != policy.ByTLSA { // else the administrator named the host, or the certificate proves the domain, whatever DNS says
 		out.MX = f.MX

@@ -37,6 +37,7 @@ type Rule struct {
 	Action      Action
 	Match       Match
 	ForceTLS    ForceTLS
+	RequireTLS  RequireTLS
 	// Line is where the rule begins in the file, 1 for the first line.
 	Line int
 }
@@ -55,6 +56,7 @@ type Match struct {
 	Recipient      []string // envelope recipient, likewise without "<>"
 	Literals       bool     // recipients at address literals, such as dr@[192.0.2.1], fit Recipient too
 	SenderIP       []netip.Prefix
+	Listener       []string // names of the configuration; of inbound rules alone
 	Header         []HeaderMatch
 	Subject        []string
 	SizeOver       int64 // bytes; 0 is unset
@@ -97,6 +99,8 @@ type ForceTLS struct {
 	Pins        []string          // "sha256:<hex>", lower case
 	Revocation  policy.Revocation // RevocationCheck unless said otherwise
 	MinTLS      uint16            // as in crypto/tls
+	KeyExchange policy.KeyExchange
+	MinBits     int // 0 is unset
 	Defer       time.Duration
 	WithoutTLS  WithoutTLS
 }
