@@ -98,7 +98,8 @@ func lattice() map[string]string {
 		"platform/sandbox": "",
 		"gateway/deliver":  "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck policy/dane",
 		"gateway/inforce":  "mail policy policy/rules queue operator/audit gateway/route",
-		"gateway/intake":   "mail smtp policy policy/tlsrpt event queue smtp/smtpserver gateway/clientname gateway/inforce platform/publicaddr",
+		"gateway/admission": "mail smtp policy policy/certcheck policy/rules",
+		"gateway/intake":   "mail smtp policy policy/rules policy/tlsrpt event queue smtp/smtpserver gateway/admission gateway/clientname gateway/inforce platform/publicaddr",
 
 		"gateway/balancer":   "event platform/publicaddr smtp/proxyheader",
 		"gateway/clientname": "mail dns",

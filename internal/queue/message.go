@@ -47,6 +47,16 @@ type Inbound struct {
 	TLS      *mail.TLS  `json:"tls,omitempty"`
 	// Relayed: it came from our own side, from a client that might relay then.
 	Relayed bool `json:"relayed,omitempty"`
+	// Rules are the rules about incoming mail that it passed, Trials those on trial that it would not have passed.
+	Rules  []string `json:"rules,omitempty"`
+	Trials []Trial  `json:"trials,omitempty"`
+}
+
+// Trial is a rule about incoming mail, on trial, that would have refused a message, and why.
+type Trial struct {
+	Rule   string        `json:"rule"`
+	Reason policy.Reason `json:"reason"`
+	Text   string        `json:"text"` // it may quote the client's certificate: bounded and escaped
 }
 
 // Message is one accepted content with its envelope. Its recipients are Deliveries.
