@@ -211,6 +211,9 @@ func (j *Judge) reply(c *Client, r policy.Requirement, f *Refusal) smtp.Reply {
 	for _, s := range f.Shortfalls[:min(len(f.Shortfalls), 3)] {
 		short = append(short, s.Text)
 	}
+	if c.TLS == nil {
+		short = []string{"say STARTTLS before MAIL"}
+	}
 	ask := "the reason is " + string(reason)
 	if j.Contact != "" {
 		ask = "ask " + j.Contact + "; " + ask
