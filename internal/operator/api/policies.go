@@ -31,6 +31,10 @@ func (s *Server) registerPolicies(spec huma.API) {
 		func(ctx context.Context, in *struct{ past.ObservedRequest }) (*body[past.Observed], error) {
 			return answer(s.desk(ctx).Observed(ctx, in.ObservedRequest, lookLong))
 		})
+	operation(s, spec, "GET", "/incoming", "listIncoming", "How mail of other domains came in: over which TLS, since when, and what rules about incoming mail refused",
+		func(ctx context.Context, in *struct{ past.IncomingRequest }) (*body[past.Incoming], error) {
+			return answer(s.desk(ctx).Incoming(ctx, in.IncomingRequest))
+		})
 	operation(s, spec, "GET", "/published", "getPublished", "What a domain and its mail hosts publish, as mail of the last 30 days found it, what changed and which mail waited for it",
 		func(ctx context.Context, in *struct {
 			Domain string `query:"domain" required:"true" doc:"of recipients"`
