@@ -94,12 +94,12 @@ func lattice() map[string]string {
 		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres platform/pause",
 		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/pgnodes queue/postgres queue/search queue/sqlrecords queue/storecopy queue/stored",
 
-		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",
-		"platform/sandbox": "",
-		"gateway/deliver":  "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck policy/dane",
-		"gateway/inforce":  "mail policy policy/rules queue operator/audit gateway/route",
+		"gateway/identity":  "platform/certpem platform/filewatch platform/sandbox",
+		"platform/sandbox":  "",
+		"gateway/deliver":   "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck policy/dane",
+		"gateway/inforce":   "mail policy policy/rules queue operator/audit gateway/route",
 		"gateway/admission": "mail smtp policy policy/certcheck policy/rules",
-		"gateway/intake":   "mail smtp policy policy/rules policy/tlsrpt event queue smtp/smtpserver gateway/admission gateway/clientname gateway/inforce platform/publicaddr",
+		"gateway/intake":    "mail smtp policy policy/rules policy/tlsrpt event queue smtp/smtpserver gateway/admission gateway/clientname gateway/inforce platform/publicaddr",
 
 		"gateway/balancer":   "event platform/publicaddr smtp/proxyheader",
 		"gateway/clientname": "mail dns",
@@ -123,7 +123,7 @@ func lattice() map[string]string {
 
 		"operator/scope":      "attempt event gateway/inforce mail operator/access operator/audit operator/trace policy/rules queue smtp",
 		"operator/live":       "event gateway/inforce operator/access operator/scope operator/trace queue",
-		"operator/past":       "attempt gateway/inforce history/inbound history/traffic mail smtp operator/access operator/hindsight operator/scope operator/trace policy policy/rules queue",
+		"operator/past":       "attempt gateway/inforce history/traffic mail operator/access operator/hindsight operator/scope operator/trace policy queue",
 		"operator/reports":    "gateway/tlsreport history/inbound history/tlscounts history/tlsreports mail operator/access operator/scope operator/trace platform/records policy/tlsrpt",
 		"operator/servers":    "attempt check history/peers mail operator/access operator/audit operator/scope operator/trace queue",
 		"operator/waiting":    "event gateway/inforce mail operator/access operator/audit operator/scope operator/trace policy policy/rules queue",
@@ -146,6 +146,7 @@ const narrow = 10
 func wide() map[string]string {
 	return map[string]string{
 		"check/examiner":     "asks what a delivery asks, of each room that a delivery asks",
+		"gateway/intake":     "asks each room that has a say in whether a client may go on",
 		"gateway/dispatch":   "joins queue, schedule, rules, route, ladder and reports into one loop",
 		"gateway/recipients": "asks servers of ours as a delivery would, and keeps what they answer",
 		"operator/admin":     "authorises every question about every room",

@@ -193,8 +193,8 @@ func refusedLine(e event.Refused) (slog.Level, string, attrs) {
 	return slog.LevelInfo, "refused", a
 }
 
-// shortLine tells of a client that a rule about incoming mail refuses, or would refuse. The command is told by a line of
-// its own.
+// shortLine tells of a client that a rule about incoming mail refuses, or would refuse. The command is told by a line
+// of its own.
 func shortLine(e event.FellShort) (slog.Level, string, attrs) {
 	var a attrs
 	a.text("listener", e.Listener)

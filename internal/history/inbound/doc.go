@@ -9,7 +9,7 @@
 // are described once, by their digest. A client is an IPv4 address or an IPv6 network of 64 bits, as everywhere.
 //
 // Beside that stands how mail of a domain came in (sender.go): over which TLS, with which certificate, and what rules
-// about incoming mail refused or, on trial, would have refused. It answers who could not meet a new rule, and since when.
+// about incoming mail refused or, on trial, would have refused. It answers who could not meet a new rule, since when.
 //
 //	event.Accepted, event.FellShort -> Recorder -> Book.Senders
 //

@@ -150,7 +150,7 @@ func (c *Client) Observed(ctx context.Context, q past.ObservedRequest) (out past
 }
 
 // Incoming lists how mail of other domains came in.
-func (c *Client) Incoming(ctx context.Context, q past.IncomingRequest) (out past.Incoming, err error) {
+func (c *Client) Incoming(ctx context.Context, q reports.IncomingRequest) (out reports.Incoming, err error) {
 	v := url.Values{"domain": {q.Domain}, "days": {strconv.Itoa(q.Days)}, "without_tls": {strconv.FormatBool(q.Without)}, "below": {q.Below},
 		"cipher": {q.Cipher}, "refused": {strconv.FormatBool(q.Refused)}}
 	return out, c.call(ctx, request{path: "/incoming", params: v}, &out)

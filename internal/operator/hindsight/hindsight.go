@@ -120,7 +120,7 @@ func (j *Judge) Ask(ctx context.Context, r *queue.Record, req policy.Requirement
 	return Answer{Outcome: AsNow}
 }
 
-// leaveStrength leaves open what the record does not say of key exchange and cipher. TLS before 1.3 has a group or none.
+// leaveStrength leaves open what the record does not say of key exchange and cipher. TLS before 1.3 may have no group.
 func (p *past) leaveStrength(session *mail.TLS) {
 	if session.Bits == 0 && p.asked.MinBits > 0 {
 		p.leave("the record does not say how strong the cipher was")

@@ -1,5 +1,5 @@
 // Package past adds up what records of past mail say: what would have become of it under other rules, what fell short
-// of what domains publish, what they published and when that changed, what a rule would cost, how others brought mail. It is as good as the
+// of what domains publish, what they published and when that changed, what a rule would cost. It is as good as the
 // records, and says how far back it looked.
 package past
 
@@ -7,7 +7,6 @@ import (
 	"errors"
 
 	"postern/internal/gateway/inforce"
-	"postern/internal/history/inbound"
 	"postern/internal/history/traffic"
 	"postern/internal/operator/hindsight"
 	"postern/internal/operator/scope"
@@ -25,8 +24,6 @@ type Config struct {
 	Hindsight hindsight.Sources
 	// Traffic keeps sums of what became of mail; nil keeps none.
 	Traffic *traffic.Book
-	// Sessions remembers how others brought mail; nil remembers nothing.
-	Sessions *inbound.Book
 	// Rules is what is in force.
 	Rules *inforce.Keeper
 	// Lookers takes one of each that looks at past mail; PreviewsAtOnce may.

@@ -7,14 +7,14 @@ import (
 	"strings"
 
 	"postern/internal/operator/access"
-	"postern/internal/operator/past"
+	"postern/internal/operator/reports"
 	"postern/internal/policy/rules"
 )
 
 // incomingView is who sends to us, and how.
 type incomingView struct {
-	past.IncomingRequest
-	past.Incoming
+	reports.IncomingRequest
+	reports.Incoming
 	// Show is what is asked for, of a few words.
 	Show string
 	// Writes says that who looks may make rules.
@@ -29,7 +29,7 @@ func (incomingView) Shown() []rules.Choice {
 
 // Rule is the address of the pane with a rule for a sender filled in. It is on trial where mail would be refused that
 // comes now.
-func (incomingView) Rule(s past.IncomingSender) string {
+func (incomingView) Rule(s reports.IncomingSender) string {
 	v := url.Values{"scope": {string(rules.Inbound)}, "action": {string(rules.RequireTLSAction)}, "new": {"inbound " + s.Domain},
 		"description": {"mail from " + s.Domain + " comes in over TLS"}, "match.sender": {s.Domain + "\n*." + s.Domain}}
 	if s.Domain == "<>" {
@@ -62,7 +62,7 @@ func (incomingView) Rule(s past.IncomingSender) string {
 
 func (c *Console) incoming(r *request) error {
 	q := r.URL.Query()
-	v := incomingView{IncomingRequest: past.IncomingRequest{Domain: q.Get("domain"), Days: past.IncomingDays, Cipher: q.Get("cipher")}, Show: q.Get("show"),
+	v := incomingView{IncomingRequest: reports.IncomingRequest{Domain: q.Get("domain"), Days: reports.IncomingDays, Cipher: q.Get("cipher")}, Show: q.Get("show"),
 		Writes: r.who.May(access.WriteRules)}
 	if n, err := strconv.Atoi(q.Get("days")); err == nil && n > 0 {
 		v.Days = min(n, 14)

@@ -23,8 +23,8 @@ const maxPresented = 20
 type Input struct {
 	// Chain is the certificates as the peer sent them, leaf first.
 	Chain []*x509.Certificate
-	// Client says that the peer is a client of ours, who shows a certificate for a server or for a client, whichever its
-	// CA gave it: public ones no longer give the usage clientAuth.
+	// Client says that the peer is a client of ours, who shows a certificate for a server or for a client, whichever
+	// its CA gave it: public ones no longer give the usage clientAuth.
 	Client bool
 	// Host is the name of the hop that was dialled; zero when the administrator gave an IP address, and of a client.
 	Host mail.Domain

@@ -8,7 +8,7 @@ import (
 	"postern/cmd/postern/internal/cli"
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/operator/api"
-	"postern/internal/operator/past"
+	"postern/internal/operator/reports"
 )
 
 // peersSendersCmd lists who sends to us, and how.
@@ -24,8 +24,8 @@ type peersSendersCmd struct {
 
 // Run lists. With --json it is one object a line.
 func (c *peersSendersCmd) Run(a *cli.App) error {
-	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (past.Incoming, error) {
-		return client.Incoming(a.Ctx, past.IncomingRequest{Domain: c.Domain, Days: c.Days, Without: c.WithoutTLS, Below: c.Below, Cipher: c.Cipher, Refused: c.Refused})
+	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (reports.Incoming, error) {
+		return client.Incoming(a.Ctx, reports.IncomingRequest{Domain: c.Domain, Days: c.Days, Without: c.WithoutTLS, Below: c.Below, Cipher: c.Cipher, Refused: c.Refused})
 	})
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (c *peersSendersCmd) Run(a *cli.App) error {
 }
 
 // waysText says the ways that were asked for.
-func waysText(ways []past.IncomingWay) string {
+func waysText(ways []reports.IncomingWay) string {
 	var out []string
 	for _, w := range ways {
 		if !w.Matches {

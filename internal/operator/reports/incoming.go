@@ -1,9 +1,8 @@
-package past
+package reports
 
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"maps"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"postern/internal/history/inbound"
 	"postern/internal/operator/access"
 	"postern/internal/operator/trace"
-	"postern/internal/smtp"
 )
 
 // Incoming says how mail of other domains came in: who sends without TLS, with an old version or a weak cipher, since
@@ -66,7 +64,7 @@ const (
 )
 
 // Incoming adds up how mail came in. Who is limited to domains of ours may not: it is about everybody's mail.
-func (d PastDesk) Incoming(ctx context.Context, q IncomingRequest) (Incoming, error) {
+func (d ReportDesk) Incoming(ctx context.Context, q IncomingRequest) (Incoming, error) {
 	if err := d.who.Need(access.ReadTrace); err != nil {
 		return Incoming{}, err
 	}
@@ -81,16 +79,10 @@ func (d PastDesk) Incoming(ctx context.Context, q IncomingRequest) (Incoming, er
 	}
 	now := time.Now().UTC()
 	out := Incoming{Since: now.AddDate(0, 0, 1-cmp.Or(q.Days, IncomingDays)).Truncate(24 * time.Hour), Complete: true, Senders: []IncomingSender{}}
-	book := d.s.cfg.Sessions
-	if book == nil {
+	if d.got == nil || d.got.Sessions == nil {
 		return out, nil
 	}
-	select {
-	case d.s.cfg.Lookers <- struct{}{}:
-		defer func() { <-d.s.cfg.Lookers }()
-	default:
-		return Incoming{}, ErrPreviews
-	}
+	book := d.got.Sessions
 	days, err := book.DaysOf(ctx, inbound.DayOf(out.Since), inbound.DayOf(now))
 	if err != nil {
 		return Incoming{}, err
@@ -172,11 +164,10 @@ func (q *IncomingRequest) row(s *inbound.Sender) (out IncomingSender, ok bool) {
 
 // matches reports whether a way is asked for.
 func (q *IncomingRequest) matches(w *inbound.Way) bool {
-	version := smtp.TLSVersion(w.Version)
 	switch {
 	case q.Without && w.Version != "":
 		return false
-	case q.Below == "1.2" && version >= tls.VersionTLS12, q.Below == "1.3" && version >= tls.VersionTLS13:
+	case q.Below != "" && w.Version >= "TLSv"+q.Below: // the names stand in the order of the versions, "" first
 		return false
 	case q.Cipher != "" && !contains(w.Cipher, q.Cipher) && !contains(w.Group, q.Cipher):
 		return false
