@@ -78,7 +78,7 @@ func lattice() map[string]string {
 		"history/traffic":      "mail policy event platform/flush platform/records",
 		"history/tlscounts":    "mail policy policy/tlsrpt attempt event platform/flush platform/records",
 		"history/certstore":    "event platform/flush platform/records",
-		"history/inbound":      "smtp event platform/flush platform/records",
+		"history/inbound":      "mail smtp event platform/flush platform/records",
 		"history/tlsreports":   "policy/tlsrpt history/inbound platform/flush platform/records",
 		"queue/memstore":       "policy attempt queue operator/audit platform/records",
 		"queue/database":       "",
@@ -95,11 +95,12 @@ func lattice() map[string]string {
 		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres platform/pause",
 		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/pgnodes queue/postgres queue/search queue/sqlrecords queue/storecopy queue/stored",
 
-		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",
-		"platform/sandbox": "",
-		"gateway/deliver":  "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck policy/dane",
-		"gateway/inforce":  "mail mail/mimewalk policy policy/rules queue operator/audit gateway/route",
-		"gateway/intake":   "mail smtp policy policy/tlsrpt event queue smtp/smtpserver gateway/clientname gateway/inforce platform/publicaddr",
+		"gateway/identity":  "platform/certpem platform/filewatch platform/sandbox",
+		"platform/sandbox":  "",
+		"gateway/deliver":   "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck policy/dane",
+		"gateway/inforce":   "mail mail/mimewalk policy policy/rules queue operator/audit gateway/route",
+		"gateway/admission": "mail smtp policy policy/certcheck policy/rules",
+		"gateway/intake":    "mail smtp policy policy/rules policy/tlsrpt event queue smtp/smtpserver gateway/admission gateway/clientname gateway/inforce platform/publicaddr",
 
 		"gateway/balancer":   "event platform/publicaddr smtp/proxyheader",
 		"gateway/clientname": "mail dns",
@@ -130,7 +131,7 @@ func lattice() map[string]string {
 		"operator/mailhosts":  "attempt gateway/inforce mail operator/access operator/audit operator/scope operator/trace policy policy/mxpins queue",
 		"operator/policies":   "gateway/stscache mail operator/access operator/audit operator/scope operator/trace policy",
 		"operator/figures":    "history/traffic",
-		"operator/admin":      "mail mail/mimewalk smtp policy policy/rules event queue operator/audit policy/mxpins operator/access check history/traffic history/certstore gateway/inforce gateway/nodes gateway/route operator/hindsight operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
+		"operator/admin":      "mail mail/mimewalk smtp policy policy/rules event queue operator/audit policy/mxpins operator/access check history/traffic history/certstore gateway/admission gateway/inforce gateway/nodes gateway/route operator/hindsight operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
 		"operator/trace":      "mail policy policy/rules attempt queue operator/access",
 		"operator/hindsight":  "mail smtp policy policy/certcheck policy/mxpins attempt queue history/certstore",
 		"operator/websession": "operator/access operator/accounts",
@@ -146,6 +147,7 @@ const narrow = 10
 func wide() map[string]string {
 	return map[string]string{
 		"check/examiner":     "asks what a delivery asks, of each room that a delivery asks",
+		"gateway/intake":     "asks each room that has a say in whether a client may go on",
 		"gateway/dispatch":   "joins queue, schedule, rules, route, ladder and reports into one loop",
 		"gateway/recipients": "asks servers of ours as a delivery would, and keeps what they answer",
 		"operator/admin":     "authorises every question about every room",

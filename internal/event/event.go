@@ -141,6 +141,24 @@ type (
 		Status   string
 		Text     string
 	}
+	// FellShort: mail of others came in with less than a rule about incoming mail demands: a command was refused, or,
+	// where the rules are on trial, a message was taken all the same.
+	FellShort struct {
+		Listener string
+		Client   netip.Addr
+		Helo     string
+		From     mail.Address
+		To       []mail.Address // at RCPT the one in question, of a message all
+		Rules    []string       // those of which it falls short
+		Trial    bool
+		Message  string // the message that was taken, "" of a command that was refused
+		Requires policy.Level
+		Reason   policy.Reason
+		Text     string // one sentence; it may quote the client's certificate, bounded and escaped
+		Later    bool   // the client may try again
+		TLS      *mail.TLS
+		Names    []string // of the client's certificate; bounded and escaped
+	}
 	// RecipientAsked: servers of ours were asked about a recipient; what is remembered is not asked again. Text is what
 	// Host answered last, or why nobody could tell; escaped.
 	RecipientAsked struct {
@@ -345,6 +363,7 @@ func (HandshakeFailed) event()    {}
 func (ProxyRefused) event()       {}
 func (Refused) event()            {}
 func (RecipientAsked) event()     {}
+func (FellShort) event()          {}
 func (LoggedIn) event()           {}
 func (Accepted) event()           {}
 func (ClientPlain) event()        {}

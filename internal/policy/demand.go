@@ -85,8 +85,8 @@ func find(ds []Demand, source string) int {
 // is no longer in force.
 //
 // A source that still asks replaces who the peer must be (trust, names, pins, and whose memory of mail hosts counts),
-// and keeps the higher of each of its floors (channel, TLS version, revocation, MX trust, REQUIRETLS, what becomes of
-// peers without TLS).
+// and keeps the higher of each of its floors (channel, TLS version, key exchange, bits, revocation, MX trust,
+// REQUIRETLS, what becomes of peers without TLS).
 // Pins that are gone, and names that were proof against DNS and are not any more, are less and not other: they stay. A
 // source that no longer asks stays as it was, unless what is in force asks all of it anyway, or asks the same under
 // another name. New sources join. The order is that of old, then of now.
@@ -142,6 +142,8 @@ func (r Requirement) renewed(n, named Requirement) Requirement {
 	out.Aim = max(r.Aim, n.Aim)
 	out.Revocation = max(r.Revocation, n.Revocation)
 	out.MinTLS = max(r.MinTLS, n.MinTLS)
+	out.KeyExchange = max(r.KeyExchange, n.KeyExchange)
+	out.MinBits = max(r.MinBits, n.MinBits)
 	out.WithoutTLS = max(r.WithoutTLS, n.WithoutTLS)
 	out.RequireTLS = r.RequireTLS || n.RequireTLS
 	peers := n.Peer

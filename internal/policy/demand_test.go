@@ -32,7 +32,7 @@ func TestRenewingLowersNoFloor(t *testing.T) {
 		out := Renew(old, now, strict)
 		got := Join(out)
 		for _, r := range []Requirement{Join(old), Join(now)} {
-			if got.Channel < r.Channel || got.MinTLS < r.MinTLS || got.Revocation < r.Revocation || got.WithoutTLS < r.WithoutTLS ||
+			if got.Channel < r.Channel || got.MinTLS < r.MinTLS || got.KeyExchange < r.KeyExchange || got.MinBits < r.MinBits || got.Revocation < r.Revocation || got.WithoutTLS < r.WithoutTLS ||
 				r.RequireTLS && !got.RequireTLS {
 				t.Fatalf("%+v\nthen %+v\nbecomes %+v", old, now, out)
 			}

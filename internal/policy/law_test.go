@@ -58,6 +58,9 @@ func (d dice) requirement() Requirement {
 		WithoutTLS: WithoutTLS(d.IntN(2)),
 		MinTLS:     []uint16{0, tls.VersionTLS10, tls.VersionTLS12, tls.VersionTLS13}[d.IntN(4)],
 		RequireTLS: d.IntN(4) == 0,
+
+		KeyExchange: KeyExchange(d.IntN(4) / 3),
+		MinBits:     []int{0, 0, 128, 256}[d.IntN(4)],
 	}
 	for d.IntN(2) == 0 {
 		r.Peer = append(r.Peer, d.demand())
@@ -73,7 +76,7 @@ func (d dice) evidence() Evidence {
 		return Evidence{}
 	}
 	e := Evidence{
-		TLS:        &mail.TLS{},
+		TLS:        &mail.TLS{Bits: []int{0, 112, 128, 256, 256, 256}[d.IntN(6)], Group: []string{"", "X25519", "X25519MLKEM768", "X25519MLKEM768"}[d.IntN(4)]},
 		TLSVersion: []uint16{0, tls.VersionTLS10, tls.VersionTLS12, tls.VersionTLS13, tls.VersionTLS13}[d.IntN(5)],
 		MXProven:   d.IntN(3) > 0,
 		RequireTLS: d.IntN(3) > 0,
@@ -117,7 +120,11 @@ func (d dice) raise(e Evidence) Evidence {
 		peers[k] = v
 	}
 	e.Peers = peers
-	switch d.IntN(8) {
+	switch d.IntN(9) {
+	case 8:
+		if e.TLS != nil {
+			e.TLS = &mail.TLS{Bits: 256, Group: "SecP384r1MLKEM1024"}
+		}
 	case 7:
 		e.RequireTLS = true
 	case 6:
@@ -181,7 +188,7 @@ func TestCombineIsNeverWeakerThanAnOperand(t *testing.T) {
 			t.Fatalf("%s is not at least\n%s and\n%s", both.Key(), a.Key(), b.Key())
 		}
 		if both.Channel < a.Channel || max(both.Channel, both.Aim) < max(a.Channel, a.Aim) || both.WithoutTLS < a.WithoutTLS ||
-			a.RequireTLS && !both.RequireTLS {
+			a.RequireTLS && !both.RequireTLS || both.KeyExchange < a.KeyExchange || both.MinBits < a.MinBits {
 			t.Fatalf("%s lost something of\n%s", both.Key(), a.Key())
 		}
 		if !passes(both, e) {

@@ -25,6 +25,8 @@ func requirements() []named[Requirement] {
 		{"plaintext", Requirement{}},
 		{"encrypted", Requirement{Channel: Encrypted}},
 		{"encrypted, TLS 1.3", Requirement{Channel: Encrypted, MinTLS: tls.VersionTLS13}},
+		{"encrypted, hybrid key exchange", Requirement{Channel: Encrypted, KeyExchange: HybridExchange}},
+		{"authenticated, 256 bits", Requirement{Channel: Authenticated, MinBits: 256}},
 		{"authenticated", Requirement{Channel: Authenticated}},
 		{"authenticated, TLS 1.0", Requirement{Channel: Authenticated, MinTLS: tls.VersionTLS10}},
 		{"authenticated, TLS 1.3", Requirement{Channel: Authenticated, MinTLS: tls.VersionTLS13}},

@@ -29,6 +29,10 @@ type Requirement struct {
 	Revocation Revocation `json:"revocation,omitempty"`
 	// MinTLS is the lowest protocol version allowed, as in crypto/tls; 0 is no floor.
 	MinTLS uint16 `json:"min_tls,omitempty"`
+	// KeyExchange says what the key exchange must be.
+	KeyExchange KeyExchange `json:"key_exchange,omitempty"`
+	// MinBits is the least strength of the symmetric cipher in bits, as the stamp says it; 0 is no floor.
+	MinBits int `json:"min_bits,omitempty"`
 	// WithoutTLS says what becomes of a delivery whose peer offers no TLS at all.
 	WithoutTLS WithoutTLS `json:"without_tls,omitempty"`
 	// RequireTLS says that the next hop must offer REQUIRETLS inside TLS, and so take the promise over (RFC 8689 §2).
@@ -118,6 +122,8 @@ func Combine(rs ...Requirement) Requirement {
 		out.PinnedBy = append(out.PinnedBy, r.PinnedBy...)
 		out.Revocation = max(out.Revocation, r.Revocation)
 		out.MinTLS = max(out.MinTLS, r.MinTLS)
+		out.KeyExchange = max(out.KeyExchange, r.KeyExchange)
+		out.MinBits = max(out.MinBits, r.MinBits)
 		out.WithoutTLS = max(out.WithoutTLS, r.WithoutTLS)
 		out.RequireTLS = out.RequireTLS || r.RequireTLS
 		for _, d := range r.Peer {
@@ -187,7 +193,7 @@ func (d PeerDemand) Key() string {
 // nothing reports whether r demands nothing at all, as most mail does.
 func (r Requirement) nothing() bool {
 	return r.Channel == 0 && r.Aim == 0 && len(r.Peer) == 0 && r.MX == 0 && len(r.PinnedBy) == 0 && r.Revocation == 0 &&
-		r.MinTLS == 0 && r.WithoutTLS == 0 && !r.RequireTLS
+		r.MinTLS == 0 && r.KeyExchange == 0 && r.MinBits == 0 && r.WithoutTLS == 0 && !r.RequireTLS
 }
 
 // Key is a text equal for equal requirements; sites and stores group by it. That of the zero Requirement is "".

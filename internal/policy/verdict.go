@@ -29,6 +29,7 @@ func channelShortfalls(r Requirement, e Evidence) (out []Shortfall) {
 		out = append(out, Shortfall{TLSVersion, fmt.Sprintf("the connection uses %s, and at least %s is required",
 			tls.VersionName(e.TLSVersion), tls.VersionName(floor))})
 	}
+	out = append(out, strengthShortfalls(r, e)...)
 	if r.Channel < Authenticated {
 		return out
 	}

@@ -50,6 +50,16 @@ type Inbound struct {
 	// Bound are the domains whose senders alone the client might use then, "*.example.com" for what is below one.
 	// Empty: nothing bound it.
 	Bound []string `json:"bound,omitempty"`
+	// Rules are the rules about incoming mail that it passed, Trials those on trial that it would not have passed.
+	Rules  []string `json:"rules,omitempty"`
+	Trials []Trial  `json:"trials,omitempty"`
+}
+
+// Trial is a rule about incoming mail, on trial, that would have refused a message, and why.
+type Trial struct {
+	Rule   string        `json:"rule"`
+	Reason policy.Reason `json:"reason"`
+	Text   string        `json:"text"` // it may quote the client's certificate: bounded and escaped
 }
 
 // Message is one accepted content with its envelope. Its recipients are Deliveries.

@@ -95,6 +95,12 @@ func groupName(id tls.CurveID) string {
 	return fmt.Sprintf("0x%04x", uint16(id))
 }
 
+// CipherBits is the strength of a suite's symmetric cipher in bits, as Facts says it; 0 for one that is not known.
+func CipherBits(id uint16) int {
+	_, bits := cipherFacts(id)
+	return bits
+}
+
 // cipherFacts returns OpenSSL's name of a suite (for TLS 1.3 IANA's) and the strength of its symmetric cipher in bits.
 // Triple DES counts as 112, as in OpenSSL.
 func cipherFacts(id uint16) (name string, bits int) {

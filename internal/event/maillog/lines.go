@@ -42,6 +42,8 @@ func line(e event.Event) (slog.Level, string, attrs) {
 		return refusedLine(e)
 	case event.RecipientAsked:
 		return askedLine(e)
+	case event.FellShort:
+		return shortLine(e)
 	case event.Accepted:
 		return acceptedLine(e)
 	case event.ClientPlain:
@@ -189,6 +191,31 @@ func refusedLine(e event.Refused) (slog.Level, string, attrs) {
 	a.text("status", e.Status)
 	a.text("text", e.Text)
 	return slog.LevelInfo, "refused", a
+}
+
+// shortLine tells of a client that a rule about incoming mail refuses, or would refuse. The command is told by a line
+// of its own.
+func shortLine(e event.FellShort) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("listener", e.Listener)
+	a.ip("client", e.Client)
+	a.text("helo", e.Helo)
+	a.address("from", e.From)
+	var to []string
+	for _, r := range e.To[:min(len(e.To), 10)] {
+		to = append(to, r.String())
+	}
+	a.text("to", strings.Join(to, ", "))
+	a.text("message", e.Message)
+	a.text("rule", strings.Join(e.Rules, ", "))
+	a.text("requires", e.Requires.String())
+	a.why(e.Reason, e.Text)
+	a.tls(e.TLS)
+	a.text("names", strings.Join(e.Names, ", "))
+	if e.Trial {
+		return slog.LevelInfo, "inbound-trial", a
+	}
+	return slog.LevelWarn, "inbound-refused", a
 }
 
 // askedLine is for whoever looks why a recipient was refused; what was taken is told by other lines.

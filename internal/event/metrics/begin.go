@@ -57,9 +57,22 @@ func (m *Metrics) begin() {
 	m.each(recipientsAsked, answers...)
 	m.each(webRequests, pages...)
 	m.each(certificateOrders, orders...)
+	m.beginShort()
 	m.each(refused, "other")
 	for _, code := range replies {
 		m.add(refused, 0, strconv.Itoa(code))
+	}
+}
+
+// beginShort makes the counters of clients that fall short: of what their channel or certificate lacks, or we do not
+// know.
+func (m *Metrics) beginShort() {
+	for _, info := range policy.Reasons() {
+		switch info.Class {
+		case policy.OfTLS, policy.OfCertificate, policy.OfRevocation, policy.OfOurs:
+			m.add(fellShort, 0, string(info.Reason), yesOrNo(false))
+			m.add(fellShort, 0, string(info.Reason), yesOrNo(true))
+		}
 	}
 }
 

@@ -33,6 +33,7 @@ const (
 	proxyRefused       = "postern_proxy_refused_total"
 	sessions           = "postern_sessions"
 	refused            = "postern_refused_total"
+	fellShort          = "postern_inbound_short_total"
 	webRequests        = "postern_web_requests_total"
 	recordFindings     = "postern_records_findings"
 	recipientsAsked    = "postern_recipients_asked_total"
@@ -75,6 +76,8 @@ func Definitions() []Definition {
 		{proxyRefused, Counter, "Connections without a good PROXY header.", []string{"listener"}},
 		{logins, Counter, "AUTH attempts by result (ok, failed).", []string{"result"}},
 		{refused, Counter, "SMTP commands refused, by reply code.", []string{"code"}},
+		{fellShort, Counter, "Commands refused by rules about incoming mail, and messages that rules on trial would have refused, by reason.",
+			[]string{"reason", "trial"}},
 		{recipientsAsked, Counter, "Questions to our own servers whether a recipient exists, by result (known, unknown, unanswered).", []string{"result"}},
 		{webRequests, Counter, "Requests to listeners of mode web and acme, by page (policy, partners, challenge, report, none).", []string{"page"}},
 		{certificateOrders, Counter, "Orders at a CA for our own certificate, by result (issued, failed).", []string{"result"}},

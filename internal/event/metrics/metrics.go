@@ -96,6 +96,8 @@ func (m *Metrics) Emit(e event.Event) {
 		m.add(logins, 1, result(e.OK))
 	case event.Refused:
 		m.add(refused, 1, code(e.Code))
+	case event.FellShort:
+		m.add(fellShort, 1, m.reason(e.Reason), yesOrNo(e.Trial))
 	case event.RecipientAsked:
 		m.add(recipientsAsked, 1, oneOf(string(e.Result), answers...))
 	case event.Accepted:

@@ -206,6 +206,10 @@ func (l *ladder) proven(t *target, k *link) bool {
 		l.tries[k.try].Text = "a resumed session proved less than is needed; a full handshake follows"
 		return true
 	}
+	if l.tooWeak(t, k) {
+		k.quit()
+		return true
+	}
 	l.noteChanged(k)
 	try := &l.tries[k.try]
 	evidence := k.evidence // the link's own is made anew when it is judged again

@@ -44,8 +44,9 @@ type target struct {
 	answered, offered, stripped, bare bool
 	// unpromised: a connection here passed all but REQUIRETLS, which is not offered.
 	unpromised bool
-	// anonymous: our client certificate was refused here. fresh: no session may be resumed.
-	anonymous, fresh bool
+	// anonymous: our client certificate was refused here. fresh: no session may be resumed. stronger: a handshake of
+	// TLS 1.3 took too weak a cipher.
+	anonymous, fresh, stronger bool
 }
 
 func newLadder(d *Deliverer, site string, plan *route.Plan, r policy.Requirement) *ladder {

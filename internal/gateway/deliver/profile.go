@@ -28,6 +28,7 @@ func (d *Deliverer) profile(site string, t *target, rung attempt.Rung) *tls.Conf
 		c.MinVersion = max(tls.VersionTLS10, t.require.MinTLS)
 		c.CipherSuites = everySuite(t.require.Forced())
 	}
+	narrow(c, t)
 	if !t.fresh {
 		c.ClientSessionCache = siteCache{d.sessions, site + "|" + netip.AddrPortFrom(t.addr, t.hop.Port).String() + "|" + t.require.Key()}
 	}

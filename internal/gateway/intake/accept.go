@@ -28,6 +28,10 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 	}
 	defer end()
 	view := in.cfg.InForce()
+	if no := m.s.admitAgain(ctx, view); no != nil {
+		return no
+	}
+	m.message.Inbound.Rules, m.message.Inbound.Trials = m.s.arrival.rules, m.s.arrival.trials
 	deliveries, err := m.deliveries(view)
 	if err != nil {
 		in.cfg.Sink.Emit(event.Warned{What: "rules", Text: err.Error(), Hint: "mail is answered with 451 until the rules can be read"})
@@ -89,6 +93,7 @@ func (m *incoming) announce(sub *queue.Submission) {
 		Recipients: len(sub.Deliveries), Size: m.message.Size, Client: in.Client, Helo: in.Helo, User: in.User, TLS: in.TLS,
 		Took: time.Since(m.s.began),
 	})
+	m.announceTrials(sub)
 	if in.Relayed {
 		for _, e := range cfg.Clients.heard(m.handIn(sub)) {
 			cfg.Sink.Emit(e)

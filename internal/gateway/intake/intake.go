@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/gateway/admission"
 	"postern/internal/gateway/clientname"
 	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
@@ -66,6 +67,9 @@ type Config struct {
 	// Names finds the names of clients for the stamp; nil finds none.
 	Names *clientname.Names
 
+	// Admission judges clients by the rules about incoming mail. nil makes one that knows no roots.
+	Admission *admission.Judge
+
 	// InForce returns what is in force now. While its View has an error no mail is accepted.
 	InForce func() *inforce.View
 	// Others are the other gateways of the store; nil says that there are none.
@@ -115,6 +119,9 @@ func New(cfg Config) (*Intake, error) {
 		return nil, errors.New("intake: Hostname, InForce and Store are required")
 	}
 	cfg.RelayNetworks, cfg.Bindings = publicaddr.Unmapped(cfg.RelayNetworks), unmapped(cfg.Bindings)
+	if cfg.Admission == nil {
+		cfg.Admission = &admission.Judge{}
+	}
 	if cfg.Clients == nil {
 		cfg.Clients = NewClients()
 	}

@@ -24,6 +24,7 @@ type session struct {
 	envelope   mail.Envelope
 	recipients []mail.Recipient
 	known      map[string]bool // canonical addresses in recipients
+	arrival    arrival
 }
 
 // Auth checks a password, few at a time, and few wrong ones from one network.
@@ -48,7 +49,7 @@ func (s *session) Auth(ctx context.Context, user, password string) *smtp.Reply {
 // Mail opens a transaction. What the client may do in it is found out now, by what is in force now: who logged in as
 // somebody who is no user any more, or with a password that was changed, has to log in again. A stranger may call
 // itself anybody, and is refused only at RCPT, when it is known where mail is to go.
-func (s *session) Mail(_ context.Context, e mail.Envelope, _ int64) *smtp.Reply {
+func (s *session) Mail(ctx context.Context, e mail.Envelope, _ int64) *smtp.Reply {
 	s.in = s.in.now()
 	if !s.in.cfg.Others.Live() {
 		return notNow()
@@ -66,7 +67,10 @@ func (s *session) Mail(_ context.Context, e mail.Envelope, _ int64) *smtp.Reply 
 		return no
 	}
 	s.began, s.rights, s.envelope = time.Now(), may, e
-	return nil
+	if may.relay {
+		return nil
+	}
+	return s.admit(ctx, s.in.cfg.InForce(), nil)
 }
 
 // stillUser reports whether whoever logged in could do so now with the same password; who did not log in is not asked.
@@ -98,6 +102,11 @@ func (s *session) Rcpt(ctx context.Context, r mail.Recipient) *smtp.Reply {
 		return no
 	}
 	r.Address = to
+	if !s.stillRelays() {
+		if no := s.admit(ctx, s.in.now().cfg.InForce(), []mail.Address{to}); no != nil {
+			return no
+		}
+	}
 	key := to.Canonical()
 	if s.known[key] {
 		return nil
@@ -128,6 +137,7 @@ func (s *session) exists(ctx context.Context, to mail.Address) *smtp.Reply {
 // Reset forgets the transaction.
 func (s *session) Reset() {
 	s.began, s.rights, s.envelope, s.recipients, s.known = time.Time{}, rights{}, mail.Envelope{}, nil, nil
+	s.arrival = arrival{last: s.arrival.last}
 }
 
 // Close does nothing: a transaction that is open is forgotten with the session.

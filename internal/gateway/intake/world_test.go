@@ -59,6 +59,8 @@ func (w *world) Emit(e event.Event) {
 		line = fmt.Sprintf("accepted %s %s from=<%s> recipients=%d size=%d", e.Leg, e.MessageID, e.From, e.Recipients, e.Size)
 	case event.Refused:
 		line = fmt.Sprintf("refused %s <%s> <%s> %d %s", e.Command, e.From, e.To, e.Code, e.Status)
+	case event.FellShort:
+		line = fmt.Sprintf("fell short %s trial=%v %s", strings.Join(e.Rules, ","), e.Trial, e.Reason)
 	case event.LoggedIn:
 		line = fmt.Sprintf("login %s %v", e.User, e.OK)
 	case event.ClientPlain:
@@ -231,6 +233,12 @@ func (w *world) set(setting string, cfg *intake.Config, server *smtpserver.Confi
 		cfg.RelayBare = smtpserver.ConvertBare
 	case "relay-tls":
 		cfg.RelayTLS = true
+	case "ask-clients":
+		server.TLS.ClientAuth = tls.RequestClientCert
+	case "old-tls":
+		server.TLS.MinVersion = tls.VersionTLS10
+	case "listener-two":
+		server.Listener = "two"
 	case "bindings":
 		cfg.Bindings = testBindings()
 	case "relay-certificates":

@@ -1,7 +1,8 @@
 // Package notify writes to the administrator when something should not wait until somebody looks: a peer that always
 // had TLS lost it, the certificate of a partner under a rule runs out, a notice is held, mail waits because a partner's
-// mail hosts changed, a published policy cannot be had or an exception to one ends. Its messages go through the
-// gateway's own queue like any mail, with the protection that the rules and the route to the administrator demand.
+// mail hosts changed, a rule refuses a partner's mail, a published policy cannot be had or an exception to one ends.
+// Its messages go through the gateway's own queue like any mail, with the protection that the rules and the route to
+// the administrator demand.
 //
 // There are few of them by construction: the same matter at most once a day, so many messages an hour, and what comes
 // faster is gathered into the next one. What was told is forgotten when the gateway stops.
@@ -141,6 +142,8 @@ func (n *Notifier) Emit(e event.Event) {
 		n.peer(&e)
 	case event.ClientPlain:
 		n.client(&e)
+	case event.FellShort:
+		n.refused(&e)
 	case event.CertificateEnding:
 		n.ending(&e)
 	case event.CertificateOrdered:

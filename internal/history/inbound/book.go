@@ -28,6 +28,7 @@ type portion struct {
 	clients []*Client
 	days    []*Day
 	shown   []*Certificate
+	senders []*Sender
 }
 
 // add adds to what is there, all or nothing.
@@ -48,7 +49,7 @@ func (b *Book) add(ctx context.Context, p *portion) error {
 			sum := *d
 			old, err := days.Get(t, d.Day)
 			if err == nil {
-				sum.Since, sum.More = old.Since, old.More+d.More
+				sum.Since, sum.More, sum.MoreSenders = old.Since, old.More+d.More, old.MoreSenders+d.MoreSenders
 			}
 			if err := put(t, days, &sum, err); err != nil {
 				return err
@@ -121,6 +122,9 @@ func (b *Book) forget(ctx context.Context, day time.Time) error {
 	return b.store.ChangeRecords(ctx, func(t records.Tx) error {
 		name := DayOf(day)
 		if err := t.DeleteAll(records.Query{Kind: clients.Kind, To: name}); err != nil {
+			return err
+		}
+		if err := t.DeleteAll(records.Query{Kind: senders.Kind, To: name}); err != nil {
 			return err
 		}
 		if err := t.DeleteAll(records.Query{Kind: days.Kind, To: name}); err != nil {

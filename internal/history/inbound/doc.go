@@ -8,6 +8,11 @@
 // an outcome, the certificate of ours that was shown and, where something went wrong, our words for it. Certificates
 // are described once, by their digest. A client is an IPv4 address or an IPv6 network of 64 bits, as everywhere.
 //
+// Beside that stands how mail of a domain came in (sender.go): over which TLS, with which certificate, and what rules
+// about incoming mail refused or, on trial, would have refused. It answers who could not meet a new rule, since when.
+//
+//	event.Accepted, event.FellShort -> Recorder -> Book.Senders
+//
 // Strangers cannot fill the store: a day has ClientsMost clients, a client KindsMost kinds. What finds no room is
 // counted (Client.More, Day.More), and whoever asks about a day that overflowed hears so: that nothing is remembered of
 // an address then means that it is not known, and not that it never came.
@@ -114,6 +119,8 @@ type Day struct {
 	Since time.Time `json:"since"`
 	// More are sessions of clients that found no room.
 	More int64 `json:"more,omitempty"`
+	// MoreSenders are messages and refusals of domains that found no room.
+	MoreSenders int64 `json:"more_senders,omitempty"`
 }
 
 // Certificate describes a certificate of ours that was shown.

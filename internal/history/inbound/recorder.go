@@ -28,13 +28,17 @@ type Recorder struct {
 	shown   map[string]*Certificate
 	known   map[string]map[netip.Prefix]bool // clients by day
 	told    map[string]string                // the day a certificate was written on
+
+	senders     map[string]*Sender // what waits to be added, by key
+	senderDay   string
+	senderKnown map[string]bool // domains of senderDay
 }
 
 // Open returns a Recorder that adds to book. hears says which listeners count; warn hears of failures, and must not
 // wait.
 func Open(ctx context.Context, book *Book, hears func(listener string) bool, warn func(error)) (*Recorder, error) {
 	r := &Recorder{book: book, hears: hears, warn: warn, pending: map[string]*Client{}, days: map[string]*Day{},
-		shown: map[string]*Certificate{}, known: map[string]map[netip.Prefix]bool{}, told: map[string]string{}}
+		shown: map[string]*Certificate{}, known: map[string]map[netip.Prefix]bool{}, told: map[string]string{}, senders: map[string]*Sender{}}
 	today := DayOf(time.Now())
 	list, err := book.Known(ctx, today)
 	if err != nil {
@@ -44,11 +48,19 @@ func Open(ctx context.Context, book *Book, hears func(listener string) bool, war
 	for _, client := range list {
 		r.known[today][client] = true
 	}
+	seen, _, err := book.Senders(ctx, today, today, SendersMost)
+	if err != nil {
+		return nil, fmt.Errorf("what was counted today of senders cannot be read: %w", err)
+	}
+	r.senderDay, r.senderKnown = today, map[string]bool{}
+	for i := range seen {
+		r.senderKnown[seen[i].Domain] = true
+	}
 	r.days[today] = &Day{Day: today, Since: time.Now().UTC()}
 	return r, nil
 }
 
-// Emit counts a session.
+// Emit counts a session, or mail that came.
 func (r *Recorder) Emit(e event.Event) {
 	switch e := e.(type) {
 	case event.HandshakeFailed:
@@ -67,6 +79,8 @@ func (r *Recorder) Emit(e event.Event) {
 			}
 		}
 		r.count(e.Client, k, e.Shown)
+	default:
+		r.emitMail(e)
 	}
 }
 
@@ -146,6 +160,10 @@ func (r *Recorder) Flush(ctx context.Context) {
 	for _, c := range r.shown {
 		p.shown = append(p.shown, c)
 	}
+	for _, sender := range r.senders {
+		p.senders = append(p.senders, sender)
+	}
+	r.senders = map[string]*Sender{}
 	r.pending, r.days, r.shown = map[string]*Client{}, map[string]*Day{}, map[string]*Certificate{}
 	r.mu.Unlock()
 	if len(p.days)+len(p.shown) > 0 { // few
@@ -158,7 +176,13 @@ func (r *Recorder) Flush(ctx context.Context) {
 	left, err := flush.Portions(p.clients, func(some []*Client) error { return r.book.add(ctx, &portion{clients: some}) })
 	if err != nil {
 		r.warn(err)
-		r.giveBack(&portion{clients: left})
+		r.giveBack(&portion{clients: left, senders: p.senders})
+		return
+	}
+	rest, err := flush.Portions(p.senders, func(some []*Sender) error { return r.book.addSenders(ctx, some) })
+	if err != nil {
+		r.warn(err)
+		r.giveBack(&portion{senders: rest})
 	}
 }
 
@@ -174,13 +198,14 @@ func (r *Recorder) giveBack(p *portion) {
 	}
 	for _, d := range p.days {
 		if newer := r.days[d.Day]; newer != nil {
-			d.More += newer.More
+			d.More, d.MoreSenders = d.More+newer.More, d.MoreSenders+newer.MoreSenders
 		}
 		r.days[d.Day] = d
 	}
 	for _, c := range p.shown {
 		r.shown[c.SHA256] = c
 	}
+	r.giveBackSenders(p.senders)
 }
 
 func (r *Recorder) sweep(ctx context.Context, now time.Time) {

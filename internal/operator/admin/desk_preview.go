@@ -43,13 +43,16 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	return d.PastDesk.Compare(ctx, inForce, inForce.With(then), d.blind(edit.Rule), patience)
 }
 
-// blind lists the conditions of a rule that records cannot answer.
+// blind lists what records cannot answer about a rule.
 func (d *Desk) blind(text string) (out []string) {
 	set, err := d.one(text)
 	if err != nil {
 		return nil
 	}
 	for _, r := range set.Rules() {
+		if r.Action == rules.RequireTLSAction {
+			out = append(out, "what was refused")
+		}
 		if len(r.Match.Header) > 0 {
 			out = append(out, "match.header")
 		}

@@ -264,6 +264,8 @@ type ExplainRequest struct {
 	Client string   `json:"client,omitempty"` // address of the sending host
 	// Offline has nobody asked what recipients' domains publish.
 	Offline bool `json:"offline,omitempty"`
+	// Arrival is what the client comes with, for rules about incoming mail.
+	Arrival Arrival `json:"arrival,omitzero"`
 }
 
 // Explanation is the answer: each rule's and each recipient's why.
@@ -271,6 +273,8 @@ type Explanation struct {
 	Revision   int64                   `json:"revision"`
 	Rules      []rules.RuleExplanation `json:"rules"`
 	Recipients []ExplainedRecipient    `json:"recipients"`
+	// Inbound is what rules about incoming mail make of it, nil where there are none or no recipient is ours.
+	Inbound *ExplainedArrival `json:"inbound,omitempty"`
 	// Warnings say what is worth knowing of the rules themselves, such as what they do not cover.
 	Warnings []rules.Warning `json:"warnings,omitempty"`
 }
@@ -295,7 +299,7 @@ func (s *Service) explain(ctx context.Context, r ExplainRequest, unasked string)
 	if v.Err != nil {
 		return Explanation{}, v.Err
 	}
-	out, demanded, err := explainWith(v.Rules, r, v.OwnDomains(), time.Now())
+	out, demanded, err := explainWith(v.Rules, r, v.OwnDomains(), time.Now(), s.cfg.Hindsight.Roots)
 	out.Revision = v.Revision
 	if err != nil {
 		return out, err
@@ -332,14 +336,14 @@ type outcomes struct {
 
 // ExplainWith answers with any set; own are the domains of our own servers. Nobody is asked what is published.
 func ExplainWith(set *rules.Set, r ExplainRequest, own []mail.Domain, now time.Time) (Explanation, error) {
-	out, _, err := explainWith(set, r, own, now)
+	out, _, err := explainWith(set, r, own, now, nil)
 	for i := range out.Recipients {
 		out.Recipients[i].Publishing = &Publishing{NotAsked: "no running gateway was asked"}
 	}
 	return out, err
 }
 
-func explainWith(set *rules.Set, r ExplainRequest, own []mail.Domain, now time.Time) (Explanation, outcomes, error) {
+func explainWith(set *rules.Set, r ExplainRequest, own []mail.Domain, now time.Time, roots roots) (Explanation, outcomes, error) {
 	facts, err := r.facts(own)
 	if err != nil {
 		return Explanation{}, outcomes{}, err
@@ -354,7 +358,8 @@ func explainWith(set *rules.Set, r ExplainRequest, own []mail.Domain, now time.T
 		out.Recipients = append(out.Recipients, ExplainedRecipient{Recipient: one.Recipient, Requires: o.Requirement.Channel, Matched: o.Matched,
 			Rules: o.Rules, Window: one.Window, Tested: o.Tested, Parts: one.Parts, Own: i < len(facts.Local) && facts.Local[i]})
 	}
-	return out, all, nil
+	out.Inbound, err = explainArrival(set, &r, facts, roots)
+	return out, all, err
 }
 
 func (r *ExplainRequest) facts(own []mail.Domain) (*rules.Facts, error) {

@@ -149,6 +149,13 @@ func (c *Client) Observed(ctx context.Context, q past.ObservedRequest) (out past
 	return out, c.call(ctx, request{path: "/observed", params: v}, &out)
 }
 
+// Incoming lists how mail of other domains came in.
+func (c *Client) Incoming(ctx context.Context, q reports.IncomingRequest) (out reports.Incoming, err error) {
+	v := url.Values{"domain": {q.Domain}, "days": {strconv.Itoa(q.Days)}, "without_tls": {strconv.FormatBool(q.Without)}, "below": {q.Below},
+		"cipher": {q.Cipher}, "refused": {strconv.FormatBool(q.Refused)}}
+	return out, c.call(ctx, request{path: "/incoming", params: v}, &out)
+}
+
 // RefreshPolicy asks a domain for its policy now.
 func (c *Client) RefreshPolicy(ctx context.Context, domain string) (out policies.PolicyKept, err error) {
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/policies/" + url.PathEscape(domain) + "/refresh"}, &out)

@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/operator/past"
 	"postern/internal/operator/policies"
+	"postern/internal/operator/reports"
 	"postern/internal/operator/scope"
 )
 
@@ -30,6 +31,10 @@ func (s *Server) registerPolicies(spec huma.API) {
 	operation(s, spec, "GET", "/observed", "listObserved", "What was delivered and fell short of what its domain publishes: what would have waited",
 		func(ctx context.Context, in *struct{ past.ObservedRequest }) (*body[past.Observed], error) {
 			return answer(s.desk(ctx).Observed(ctx, in.ObservedRequest, lookLong))
+		})
+	operation(s, spec, "GET", "/incoming", "listIncoming", "How mail of other domains came in: over which TLS, since when, and what rules about incoming mail refused",
+		func(ctx context.Context, in *struct{ reports.IncomingRequest }) (*body[reports.Incoming], error) {
+			return answer(s.desk(ctx).Incoming(ctx, in.IncomingRequest))
 		})
 	operation(s, spec, "GET", "/published", "getPublished", "What a domain and its mail hosts publish, as mail of the last 30 days found it, what changed and which mail waited for it",
 		func(ctx context.Context, in *struct {

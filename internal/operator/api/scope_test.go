@@ -59,6 +59,7 @@ func probes() map[string][]asked {
 		"GET /reports":                     {{path: "/reports", code: 403}, {path: "/reports?day=today", code: 403}},
 		"GET /reports/{day}/{domain}":      {{path: "/reports/today/zebrapartner.test", code: 403}, {path: "/reports/2026-11-29/partner.test", code: 403}},
 		"GET /observed":                    {{path: "/observed?days=90"}, {path: "/observed?domain=zebrapartner.test"}},
+		"GET /incoming":                    {{path: "/incoming", code: 403}, {path: "/incoming?domain=zebra&days=14", code: 403}},
 		"GET /published":                   {{path: "/published?domain=partner.test"}, {path: "/published?domain=zebrapartner.test"}, {path: "/published?domain=third.test"}},
 		"GET /received-reports":            {{path: "/received-reports", says: tenants.SharedReport}, {path: "/received-reports?domain=zebra.test"}, {path: "/received-reports?sender=zebra"}, {path: "/received-reports?failing=true&limit=1", says: tenants.OwnReport}},
 		"GET /received-reports/{id}":       {{path: "/received-reports/" + tenants.OwnReport, says: "apple is late"}, {path: "/received-reports/" + tenants.SharedReport, says: "apple is late"}, {path: "/received-reports/" + tenants.TheirReport, code: 404}},

@@ -14,6 +14,7 @@ package hindsight
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"maps"
 	"slices"
@@ -104,6 +105,7 @@ func (j *Judge) Ask(ctx context.Context, r *queue.Record, req policy.Requirement
 	if p.evidence.TLSVersion == 0 && req.VersionFloor() > 0 {
 		return Answer{Outcome: NotKnown, Text: "the connection used " + session.Version}
 	}
+	p.leaveStrength(session)
 	if req.Channel >= policy.Authenticated {
 		p.judgeHost(ctx) // before demands are left out
 		p.examine(ctx)
@@ -116,6 +118,18 @@ func (j *Judge) Ask(ctx context.Context, r *queue.Record, req policy.Requirement
 		return Answer{Outcome: NotKnown, Text: p.open}
 	}
 	return Answer{Outcome: AsNow}
+}
+
+// leaveStrength leaves open what the record does not say of key exchange and cipher. TLS before 1.3 may have no group.
+func (p *past) leaveStrength(session *mail.TLS) {
+	if session.Bits == 0 && p.asked.MinBits > 0 {
+		p.leave("the record does not say how strong the cipher was")
+		p.asked.MinBits = 0
+	}
+	if session.Group == "" && p.evidence.TLSVersion >= tls.VersionTLS13 && p.asked.KeyExchange > policy.AnyExchange {
+		p.leave("the record does not say which key exchange was used")
+		p.asked.KeyExchange = policy.AnyExchange
+	}
 }
 
 // carried returns the newest attempt that carried a delivery, and its connection; nil where the record has none.

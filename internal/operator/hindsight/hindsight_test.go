@@ -84,6 +84,8 @@ type connection struct {
 	proven     bool // the name of the host
 	revocation policy.RevocationAnswer
 	asked      bool // whether the certificate was revoked
+	bits       int
+	group      string
 }
 
 // evidence is what deliver makes of a connection under a requirement, by the same means.
@@ -98,7 +100,7 @@ func (w *world) evidence(c *connection, r policy.Requirement) policy.Evidence {
 		w.seen[key] = e
 	}
 	e.TLS = &mail.TLS{Version: map[uint16]string{tls.VersionTLS10: "TLSv1", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2",
-		tls.VersionTLS13: "TLSv1.3"}[c.version]}
+		tls.VersionTLS13: "TLSv1.3"}[c.version], Bits: c.bits, Group: c.group}
 	e.TLSVersion, e.MXProven = c.version, c.proven
 	e.MXPins = mxpins.Judge(w.pins, domain.String(), r.PinnedBy, c.host).Proofs
 	if c.asked {
@@ -173,7 +175,8 @@ func TestHindsightIsTheGatewaysJudgement(t *testing.T) {
 		{Domain: "clinic.test", Rule: "changed", Name: "else.test", By: policy.MXByFirstUse}}
 	requirement := func() policy.Requirement {
 		r := policy.Requirement{Channel: policy.Level(dice.IntN(3)), MX: policy.MXTrust(dice.IntN(3)), Revocation: policy.Revocation(dice.IntN(3)),
-			MinTLS: []uint16{0, tls.VersionTLS10, tls.VersionTLS12, tls.VersionTLS13}[dice.IntN(4)]}
+			MinTLS:  []uint16{0, tls.VersionTLS10, tls.VersionTLS12, tls.VersionTLS13}[dice.IntN(4)],
+			MinBits: []int{0, 0, 128, 256}[dice.IntN(4)], KeyExchange: policy.KeyExchange(dice.IntN(4) / 3)}
 		for dice.IntN(2) == 0 {
 			r.Peer = append(r.Peer, demands[dice.IntN(len(demands))])
 		}
@@ -186,6 +189,7 @@ func TestHindsightIsTheGatewaysJudgement(t *testing.T) {
 	for range 10_000 {
 		made, asked := requirement(), requirement()
 		c := &connection{chain: chains[dice.IntN(len(chains))], host: host, proven: dice.IntN(3) == 0,
+			bits: []int{128, 256, 256}[dice.IntN(3)], group: []string{"X25519", "X25519MLKEM768", "X25519MLKEM768"}[dice.IntN(3)],
 			version: uint16(tls.VersionTLS10 + dice.IntN(4)), asked: made.Revocation > policy.RevocationOff && dice.IntN(4) > 0,
 			revocation: policy.RevocationAnswer{Status: []string{"good", "unknown", "revoked"}[dice.IntN(3)]}}
 		c.revocation.Unstapled = c.revocation.Status == "unknown" && dice.IntN(2) == 0
@@ -333,6 +337,29 @@ func TestWhatWentInTheClearHasItsReason(t *testing.T) {
 	} {
 		if got := newWorld().judge().Ask(t.Context(), c.record, c.asked); got != c.want {
 			t.Errorf("%s: %+v, want %+v", what, got, c.want)
+		}
+	}
+}
+
+// TestWhatOldRecordsDoNotSayIsNotKnown: a record without the strength of the cipher, or the key exchange of TLS 1.3, is
+// neither good nor bad. TLS 1.2 without a group had none.
+func TestWhatOldRecordsDoNotSayIsNotKnown(t *testing.T) {
+	w := newWorld()
+	chain := w.public.Issue(pki.Options{Names: []string{"mx.clinic.test"}}).Chain
+	w.keep(chain)
+	for _, c := range []struct {
+		version uint16
+		asked   policy.Requirement
+		want    hindsight.Outcome
+	}{
+		{tls.VersionTLS13, policy.Requirement{Channel: policy.Encrypted, MinBits: 128}, hindsight.NotKnown},
+		{tls.VersionTLS13, policy.Requirement{Channel: policy.Encrypted, KeyExchange: policy.HybridExchange}, hindsight.NotKnown},
+		{tls.VersionTLS12, policy.Requirement{Channel: policy.Encrypted, KeyExchange: policy.HybridExchange}, hindsight.WouldWait},
+		{tls.VersionTLS12, policy.Requirement{Channel: policy.Encrypted, MinBits: 128, MinTLS: tls.VersionTLS13}, hindsight.WouldWait},
+	} {
+		r := w.record(t, &connection{chain: chain, host: host, version: c.version}, policy.Requirement{})
+		if got := w.judge().Ask(t.Context(), r, c.asked); got.Outcome != c.want {
+			t.Errorf("%+v over %s: %+v", c.asked, tls.VersionName(c.version), got)
 		}
 	}
 }

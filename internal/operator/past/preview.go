@@ -102,6 +102,7 @@ func (p *previewer) judge(ctx context.Context) {
 	if len(list) == 0 || list[0].Message.Kind != queue.Ordinary {
 		return
 	}
+	p.judgeArrival(list)
 	m, to := list[0].Message, []mail.Address{} // a copy: it is judged as if it came now
 	for i := range list {
 		to = append(to, list[i].Recipient.Address)

@@ -1,5 +1,5 @@
 // Package reports shows reports about TLS (RFC 8460). Ours to other domains are documents of what was counted; those of
-// others on us stand beside what we saw of the client ourselves.
+// others on us stand beside what we saw of the client ourselves. How others brought mail stands beside them.
 package reports
 
 import (

@@ -91,6 +91,9 @@ func (c *Console) editRule(r *request) error {
 		v.Form.Fields["match.recipient"].Value = domain
 		v.Form.Fields["name"].Value = domain
 	}
+	if v.Name == "" && r.FormValue("new") != "" {
+		v.Form.fill(r.URL.Query())
+	}
 	if v.Name != "" {
 		list, err := r.desk.RuleList(r.ctx())
 		if err != nil {

@@ -60,6 +60,7 @@ func probes() map[string][]asked {
 		"GET /destinations/{name}": {{path: "/destinations/partner.test", says: "mx.partner.test"}, {path: "/destinations/mx.partner.test", says: "mx.partner.test"}, {path: "/destinations/zebrapartner.test"}, {path: "/destinations/mx.zebrapartner.test"},
 			{path: "/destinations/zebra-host.test"}, {path: "/destinations/third.test", says: "x@third.test"}, {path: "/destinations/192.0.2.9"}},
 		"GET /observed":                     {{path: "/observed"}, {path: "/observed?days=90"}, {path: "/observed?domain=zebrapartner.test"}},
+		"GET /incoming":                     {{path: "/incoming", code: 403}, {path: "/incoming?domain=zebra", code: 403}},
 		"POST /destinations/{name}/approve": {{path: "/destinations/zebrapartner.test/approve", form: []string{"name", "zebrapartner.test"}, code: 403}},
 		"GET /reports":                      {{path: "/reports", says: "reporter.test"}, {path: "/reports?sender=zebra"}, {path: "/reports?domain=zebra.test&failing=yes"}},
 		"GET /reports/{id}":                 {{path: "/reports/" + tenants.OwnReport, says: "apple is late"}, {path: "/reports/" + tenants.SharedReport, says: "apple is late"}, {path: "/reports/" + tenants.TheirReport, code: 404}},

@@ -19,6 +19,8 @@ import (
 	"golang.org/x/net/html"
 
 	"postern/internal/gateway/inforce"
+	"postern/internal/history/inbound"
+	"postern/internal/history/tlsreports"
 	"postern/internal/history/traffic"
 	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
@@ -27,6 +29,7 @@ import (
 	"postern/internal/operator/admin"
 	"postern/internal/operator/live"
 	"postern/internal/operator/mailhosts"
+	"postern/internal/operator/reports"
 	"postern/internal/operator/waiting"
 	"postern/internal/platform/passhash"
 	"postern/internal/policy"
@@ -65,7 +68,8 @@ func newConsole(t *testing.T) *browser {
 	b := &browser{T: t, store: store, rules: backlog.Keeper(t, store)}
 	b.s = admin.New(admin.Config{Store: store, Ledger: store, Rules: b.rules, Peers: backlogPeers{},
 		Settings: someSettings, Traffic: traffic.NewBook(store), Pulse: &b.pulse, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context) (admin.ReloadResult, error) { return admin.ReloadResult{}, nil },
-		Pins: mxpins.NewBook(store), MailHosts: func(context.Context, mail.Domain) (mailhosts.MailHosts, error) {
+		Received: &reports.ReceivedReports{Book: tlsreports.NewBook(store, tlsreports.Room{}), Sessions: inbound.NewBook(store)},
+		Pins:     mxpins.NewBook(store), MailHosts: func(context.Context, mail.Domain) (mailhosts.MailHosts, error) {
 			return mailhosts.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.clinic.test"), mail.MustDomain("mx.backup.test"), mail.MustDomain("mx.evil.test")}}, nil
 		}, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now()})
 	b.a = accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})
@@ -227,7 +231,7 @@ func pages() []string {
 		"/trace/" + string(backlog.Waiting), "/trace/" + string(backlog.Good), "/trace/" + string(backlog.Refused), "/trace/" + string(backlog.Notice), "/trace/" + string(backlog.Waiting) + "/evidence", "/queue",
 		"/rules", "/rules/edit", "/rules/edit?name=clinic", "/rules/edit?recipient=other.test", "/rules/file", "/rules/explain",
 		"/rules/explain?from=a@example.com&to=dr@clinic.test,x@other.test", "/rules/explain?to=nonsense", "/rules/lists", "/rules/revisions", "/rules/revisions/1", "/destinations", "/destinations/mx.clinic.test",
-		"/destinations/clinic.test", "/check", "/check?target=clinic.test", "/gateway", "/gateway/certificates", "/headers", "/audit", "/accounts", "/profile", "/prove?next=/rules"}
+		"/destinations/clinic.test", "/incoming", "/incoming?show=without", "/check", "/check?target=clinic.test", "/gateway", "/gateway/certificates", "/headers", "/audit", "/accounts", "/profile", "/prove?next=/rules"}
 }
 
 func (b *browser) saveFile(text string) {
@@ -334,7 +338,7 @@ func TestARuleIsWrittenLookedAtAndSaved(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()
 	b.saveFile(someRule)
-	form := []string{"rule", "", "revision", "1", "name", "bank", "scope", "outbound", "mode", "enforce", "match.recipient", "bank.test\r\n*.bank.test",
+	form := []string{"rule", "", "revision", "1", "name", "bank", "scope", "outbound", "mode", "enforce", "action", "force-tls", "match.recipient", "bank.test\r\n*.bank.test",
 		"match.header", "X-Class: secret*\nX-Other: \"a\" ]", "match.subject", `*[secure]*`, "match.size_over", "10MB", "match.recipients_over", "50", "expires", "2027-12-31",
 		"force_tls.unspecified_recipients", "opportunistic", "force_tls.names", "mail.bank.test\n*.bank.test", "force_tls.mx", "pinned", "force_tls.trust", "public",
 		"force_tls.revocation", "check", "force_tls.min_tls", "1.3", "force_tls.defer", "2h"}
@@ -375,7 +379,7 @@ func TestThePaneSaysWhatARuleDoesNotCover(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()
 	b.saveFile(someRule)
-	form := []string{"rule", "", "revision", "1", "name", "half", "scope", "outbound", "mode", "enforce", "match.sender", "bank.test",
+	form := []string{"rule", "", "revision", "1", "name", "half", "scope", "outbound", "action", "force-tls", "mode", "enforce", "match.sender", "bank.test",
 		"match.recipient", "example.com\r\nother.test", "match.literals", "true", "force_tls.names", "mx"}
 	gaps := []string{"is not the whole domain", "*.bank.test", "does nothing about our own example.com"}
 	b.post("/rules/edit", append(form, "do", "look")...).has(b, 200, gaps...)
@@ -394,7 +398,7 @@ func formFields(n *html.Node) (out []string) {
 		}
 		switch d.Data {
 		case "input":
-			if attr(d, "type") == "checkbox" && !slices.ContainsFunc(d.Attr, func(a html.Attribute) bool { return a.Key == "checked" }) {
+			if (attr(d, "type") == "checkbox" || attr(d, "type") == "radio") && !slices.ContainsFunc(d.Attr, func(a html.Attribute) bool { return a.Key == "checked" }) {
 				continue
 			}
 			out = append(out, attr(d, "name"), attr(d, "value"))
@@ -418,13 +422,13 @@ func formFields(n *html.Node) (out []string) {
 func TestProblemsStandAtTheirFields(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()
-	p := b.post("/rules/edit", "rule", "", "revision", "0", "name", "x", "scope", "outbound", "mode", "enforce", "match.recipient", "clinic..test",
+	p := b.post("/rules/edit", "rule", "", "revision", "0", "name", "x", "scope", "outbound", "action", "force-tls", "mode", "enforce", "match.recipient", "clinic..test",
 		"match.size_over", "many", "expires", "tomorrow", "force_tls.min_tls", "9", "force_tls.defer", "-1h", "do", "save")
 	p.has(b, 422)
 	for n := range p.tree.Descendants() {
 		if n.Type == html.ElementNode && attr(n, "aria-invalid") == "true" {
-			if next := n.NextSibling; next == nil || attr(next, "role") != "alert" {
-				t.Errorf("nothing is said beside %s", attr(n, "name"))
+			if about, _, _ := strings.Cut(attr(n, "aria-describedby"), " "); !strings.Contains(p.text, `id="`+about+`"`) || !strings.HasSuffix(about, ".problem") {
+				t.Errorf("nothing is said about %s", attr(n, "name"))
 			}
 		}
 	}

@@ -26,7 +26,7 @@ func (in *Input) examineTrust(name string) trust {
 	switch {
 	case len(in.Chain) > MaxCertificates:
 		return trust{[]policy.Shortfall{{Reason: policy.CertUntrusted, Text: fmt.Sprintf(
-			"the server sent %d certificates; more than %d are not examined", len(in.Chain), MaxCertificates)}}, lone}
+			"the %s sent %d certificates; more than %d are not examined", side(in.Client), len(in.Chain), MaxCertificates)}}, lone}
 	case countNames(leaf) > maxNames:
 		s, _ := reference{}.check(leaf)
 		return trust{[]policy.Shortfall{s}, lone}
@@ -34,7 +34,7 @@ func (in *Input) examineTrust(name string) trust {
 		return trust{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
 			Text: "the trusted roots of " + printable(name, 200) + " could not be read here"}}, lone}
 	}
-	s := &search{roots: roots, leaf: leaf, sent: in.Chain[1:], now: in.Now}
+	s := &search{roots: roots, leaf: leaf, sent: in.Chain[1:], now: in.Now, client: in.Client}
 	return s.examine()
 }
 
@@ -60,6 +60,8 @@ type search struct {
 	leaf  *x509.Certificate
 	sent  []*x509.Certificate // what came with the leaf, in any order
 	now   time.Time
+	// client says that the leaf is that of a client.
+	client bool
 	// anchors are the roots where a stranger named them (Anchored); nil where they are trusted roots of ours.
 	anchors []*x509.Certificate
 }
@@ -84,8 +86,16 @@ func (s *search) verify() ([][]*x509.Certificate, error) {
 		Roots:         s.roots,
 		Intermediates: above,
 		CurrentTime:   s.now,
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, // no usage at all and "any" pass as well
+		KeyUsages:     s.usages(),
 	})
+}
+
+// usages are those of which a chain must have one; no usage at all and "any" pass as well.
+func (s *search) usages() []x509.ExtKeyUsage {
+	if s.client {
+		return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	}
+	return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 }
 
 // explain finds every fault of the chain that crypto/x509 refused with cause, and never answers that there is none.
@@ -232,8 +242,8 @@ func (s *search) endOf(path []*x509.Certificate) (policy.Shortfall, bool) {
 		return policy.Shortfall{}, false
 	case len(path) == 1:
 		return policy.Shortfall{Reason: policy.CertIncompleteChain, Text: fmt.Sprintf(
-			"the server did not send the certificate of the issuer, %s, which is no %s either%s",
-			issuer(top), s.root(), strangers(len(s.sent)))}, true
+			"the %s did not send the certificate of the issuer, %s, which is no %s either%s",
+			side(s.client), issuer(top), s.root(), strangers(len(s.sent)))}, true
 	}
 	return policy.Shortfall{Reason: policy.CertUntrusted, Text: fmt.Sprintf(
 		"the chain ends at %s, whose issuer, %s, is neither a %s nor among the certificates sent",
@@ -276,7 +286,7 @@ func refusedName(err error) bool {
 func (s *search) fallback(err error) policy.Shortfall {
 	var invalid x509.CertificateInvalidError
 	if errors.As(err, &invalid) {
-		return policy.Shortfall{Reason: policy.CertUsage, Text: "the certificates do not fit together as a chain for a server"}
+		return policy.Shortfall{Reason: policy.CertUsage, Text: "the certificates do not fit together as a chain for a " + side(s.client)}
 	}
 	return policy.Shortfall{Reason: policy.CertUntrusted, Text: "no " + s.root() + " vouches for the certificate"}
 }

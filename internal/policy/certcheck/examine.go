@@ -23,9 +23,12 @@ const maxPresented = 20
 type Input struct {
 	// Chain is the certificates as the peer sent them, leaf first.
 	Chain []*x509.Certificate
-	// Host is the name of the hop that was dialled; zero when the administrator gave an IP address.
+	// Client says that the peer is a client of ours, who shows a certificate for a server or for a client, whichever
+	// its CA gave it: public ones no longer give the usage clientAuth.
+	Client bool
+	// Host is the name of the hop that was dialled; zero when the administrator gave an IP address, and of a client.
 	Host mail.Domain
-	// Domain is the recipients' domain, for demands with Names.Domain.
+	// Domain is the recipients' domain, of a client that of the envelope sender, for demands with Names.Domain.
 	Domain mail.Domain
 	// Demands are what policy.Requirement.ChainDemands returned. Each is examined, whatever the others say.
 	Demands []policy.PeerDemand
@@ -49,7 +52,7 @@ func Examine(in Input) policy.Evidence {
 	}
 	trusts := make(map[string]trust)
 	for _, d := range in.Demands {
-		for _, name := range newReference(d.Names, in.Host, in.Domain).expected() {
+		for _, name := range in.reference(d.Names).expected() {
 			if !slices.Contains(e.Expected, name) {
 				e.Expected = append(e.Expected, name)
 			}
@@ -57,6 +60,23 @@ func Examine(in Input) policy.Evidence {
 		e.Peers[d.Key()] = in.examine(d, trusts)
 	}
 	return e
+}
+
+// reference is the set of names that a demand expects.
+func (in *Input) reference(n policy.Names) reference {
+	r := newReference(n, in.Host, in.Domain)
+	if in.Client && n.Domain && r.why != "" {
+		r.why = "the sender has no domain that a certificate could name"
+	}
+	return r
+}
+
+// side is what the peer is.
+func side(client bool) string {
+	if client {
+		return "client"
+	}
+	return "server"
 }
 
 // instant is the time of an examination: never zero, which the library reads as the clock, and in whole seconds, in
@@ -72,7 +92,7 @@ func instant(t time.Time) time.Time {
 func (in *Input) examine(d policy.PeerDemand, trusts map[string]trust) policy.Proof {
 	if len(in.Chain) == 0 {
 		return policy.Proof{Shortfalls: []policy.Shortfall{{
-			Reason: policy.CertUntrusted, Text: "the server presented no certificate"}}}
+			Reason: policy.CertUntrusted, Text: "the " + side(in.Client) + " presented no certificate"}}}
 	}
 	t, done := trusts[d.Trust]
 	if !done {
@@ -80,7 +100,7 @@ func (in *Input) examine(d policy.PeerDemand, trusts map[string]trust) policy.Pr
 		trusts[d.Trust] = t
 	}
 	out := slices.Clone(t.shortfalls)
-	if s, ok := newReference(d.Names, in.Host, in.Domain).check(in.Chain[0]); !ok && !slices.Contains(out, s) {
+	if s, ok := in.reference(d.Names).check(in.Chain[0]); !ok && !slices.Contains(out, s) {
 		out = append(out, s)
 	}
 	if s, ok := checkPins(d.Pins, t.chains); !ok {

@@ -51,7 +51,7 @@ func (s *search) faults(chain []*x509.Certificate, anchored bool) []policy.Short
 		top := i == len(chain)-1
 		s.dateFaults(c, add)
 		strengthFaults(c, top && (anchored || selfSigned(c)), add)
-		usageFaults(c, i, add)
+		s.usageFaults(c, i, add)
 	}
 	slices.SortStableFunc(out, func(a, b policy.Shortfall) int { return rank(a.Reason) - rank(b.Reason) })
 	return out
@@ -114,14 +114,17 @@ func weakSignature(c *x509.Certificate) bool {
 }
 
 // usageFaults asks whether the certificate at position i may be used there: a server's leaf at 0, an issuer above.
-func usageFaults(c *x509.Certificate, i int, add adder) {
+func (s *search) usageFaults(c *x509.Certificate, i int, add adder) {
 	if n := len(c.UnhandledCriticalExtensions); n > 0 {
 		add(policy.CertUsage, "has a critical extension that is not understood (%s)", c.UnhandledCriticalExtensions[0])
 	}
 	if c.SerialNumber.Sign() < 0 { // parsed all the same, so that ordinary mail gets its TLS (go.mod, x509negativeserial)
 		add(policy.CertUsage, "has a negative serial number, against RFC 5280 §4.1.2.2")
 	}
-	if !servesTLS(c) {
+	switch ok := slices.ContainsFunc(s.usages(), func(u x509.ExtKeyUsage) bool { return mayBe(c, u) }); {
+	case !ok && s.client:
+		add(policy.CertUsage, "is meant neither for servers nor for clients: its extended key usage has neither serverAuth nor clientAuth")
+	case !ok:
 		add(policy.CertUsage, "is not meant for servers: its extended key usage lacks serverAuth")
 	}
 	if i == 0 {
@@ -154,13 +157,13 @@ func leafFaults(c *x509.Certificate, add adder) {
 	}
 }
 
-// servesTLS reports whether extended key usage allows a TLS server: absent, any, or serverAuth (RFC 5280 §4.2.1.12).
-func servesTLS(c *x509.Certificate) bool {
+// mayBe reports whether extended key usage allows one use: absent, any, or that (RFC 5280 §4.2.1.12).
+func mayBe(c *x509.Certificate, use x509.ExtKeyUsage) bool {
 	if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 {
 		extKeyUsage := asn1.ObjectIdentifier{2, 5, 29, 37}
 		return !slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(extKeyUsage) })
 	}
-	return slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	return slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) || slices.Contains(c.ExtKeyUsage, use)
 }
 
 // excessive reports whether an issuer is too large to compute with.

@@ -9,8 +9,12 @@ import (
 // Action is what a rule does to the mail it matches. The list is closed.
 type Action string
 
-// ForceTLSAction demands an authenticated channel (design.md §3).
-const ForceTLSAction Action = "force-tls"
+// The actions. ForceTLSAction demands an authenticated channel of mail that goes out (design.md §3), RequireTLSAction a
+// channel of mail that comes in (inbound.go).
+const (
+	ForceTLSAction   Action = "force-tls"
+	RequireTLSAction Action = "require-tls"
+)
 
 // deed is what the grammar knows of an action.
 type deed struct {
@@ -25,6 +29,7 @@ type deed struct {
 // deeds are the actions, in the order in which the form offers them.
 var deeds = []deed{
 	{ForceTLSAction, "Force TLS: over authenticated TLS, or not at all", Outbound, "force_tls"},
+	{RequireTLSAction, "Require TLS: let mail in over TLS, or refuse it", Inbound, "require_tls"},
 }
 
 // sections are the tables inside a rule: its conditions, its exceptions, and the settings of each action that has some.
@@ -72,13 +77,28 @@ func checkAction(p *problems, r *Rule, rule *tomlfile.Node) {
 	}
 }
 
-// isOf reports whether a key says something in a rule: settings of other actions do not.
-func (k *Key) isOf(r *Rule) bool {
-	section := k.Section()
+// Scope is the mail an action works on, "" for what is no action.
+func (a Action) Scope() Scope {
 	for _, d := range deeds {
-		if d.section == section && section != "" {
-			return d.action == r.Action || r.Action == ""
+		if d.action == a {
+			return d.scope
 		}
 	}
-	return true
+	return ""
+}
+
+// Action is the action whose setting the key is, "" for a key that any rule may have.
+func (k *Key) Action() Action {
+	for _, d := range deeds {
+		if d.section == k.Section() && d.section != "" {
+			return d.action
+		}
+	}
+	return ""
+}
+
+// isOf reports whether a key says something in a rule: settings of other actions do not.
+func (k *Key) isOf(r *Rule) bool {
+	of := k.Action()
+	return of == "" || of == r.Action || r.Action == ""
 }

@@ -20,7 +20,8 @@ type Set struct {
 	lists      []NamedList                // in the order of the file
 	book       listBook                   // the same, ready
 	contents   []int                      // where what files of lists held stands in the file, as lines
-	live       []compiled                 // the rules that can apply: all but disabled ones, in the order of the file
+	live       []compiled                 // the rules about outgoing mail but disabled ones, in the order of the file
+	inbound    inboundRules               // those about mail that comes in
 	byName     map[string]int32           // positions in live
 	index      index
 	fields     []string // lower-case names of the header fields that rules look at
@@ -96,6 +97,7 @@ func compile(rules []Rule, lists ...NamedList) *Set {
 			s.live = append(s.live, c.rule(&rules[i], int32(len(s.live))))
 		}
 	}
+	s.inbound = c.inbound(rules)
 	s.book.make()
 	s.index = newIndex(s.live, len(c.fields))
 	s.expressionText = min(max(maxSteps/max(c.programs, 1), leastFieldText), maxText)
@@ -233,7 +235,10 @@ func (r *Rule) requirement(as role) policy.Requirement {
 		Peer:       []policy.PeerDemand{{Trust: f.Trust, Names: f.Names, Pins: f.Pins, By: f.Proof}},
 		Revocation: f.Revocation,
 		MinTLS:     f.MinTLS,
-		WithoutTLS: r.withoutTLS(as == named),
+
+		KeyExchange: f.KeyExchange,
+		MinBits:     f.MinBits,
+		WithoutTLS:  r.withoutTLS(as == named),
 	}
 	if f.Names.MX && f.Proof != policy.ByTLSA { // else the administrator named the host, or the certificate proves the domain, whatever DNS says
 		out.MX = f.MX

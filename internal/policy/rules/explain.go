@@ -279,12 +279,17 @@ func demandTexts(r, total policy.Requirement) []string {
 		out = append(out, text)
 	}
 	if r.MinTLS == total.MinTLS {
-		out = append(out, "TLS "+strings.TrimPrefix(tls.VersionName(r.MinTLS), "TLS ")+" or later")
+		out = append(out, versionText(r.MinTLS))
 	}
+	out = append(out, strengthTexts(r)...)
 	if r.WithoutTLS == total.WithoutTLS {
 		out = append(out, "without TLS "+map[policy.WithoutTLS]string{policy.WithoutTLSDefer: "defer", policy.WithoutTLSReject: "reject"}[r.WithoutTLS])
 	}
 	return out
+}
+
+func versionText(floor uint16) string {
+	return "TLS " + strings.TrimPrefix(tls.VersionName(floor), "TLS ") + " or later"
 }
 
 // Adds lists what a mail host's own demand on a channel adds to what is demanded anyway; nothing where that is as much.

@@ -50,10 +50,13 @@ func trustOf(rule *tomlfile.Node) (e tomlfile.Entry, ok bool) {
 	if scope := rule.Get("scope"); scope != nil && scope.Text == string(Disabled) {
 		return e, false
 	}
-	force := rule.Get("force_tls")
-	if force == nil || force.Kind != unstable.Table {
+	settings := rule.Get("force_tls")
+	if settings == nil {
+		settings = rule.Get("require_tls")
+	}
+	if settings == nil || settings.Kind != unstable.Table {
 		return e, false
 	}
-	e = force.Entry("trust")
+	e = settings.Entry("trust")
 	return e, e.Value != nil && e.Value.Kind == unstable.String && e.Value.Text != policy.PublicTrust
 }

@@ -58,6 +58,7 @@ func defaultRule() Rule {
 			MinTLS:      tls.VersionTLS12,
 			Defer:       24 * time.Hour,
 		},
+		RequireTLS: defaultRequireTLS(),
 	}
 }
 
@@ -72,13 +73,16 @@ func Areas() []Area {
 	return []Area{
 		{"", []string{"name", "description"}},
 		{"Scope", []string{"domain", "below", "scope", "mode"}},
-		{"Sender", []string{"match.sender", "match.sender_ip"}},
+		{"Sender", []string{"match.sender", "match.sender_ip", "match.listener"}},
 		{"Recipient", []string{"match.recipient", "match.literals", "force_tls.unspecified_recipients"}},
 		{"Message", []string{"match.subject", "match.header", "match.attachment", "match.body", "match.size_over", "match.recipients_over", "match.case"}},
 		{"Except when", unlessKeys()},
-		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls"}},
+		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls", "require_tls.level",
+			"require_tls.refuse"}},
 		{Proof, []string{"force_tls.proof", "force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
-			"force_tls.min_tls"}},
+			"force_tls.min_tls", "force_tls.key_exchange", "force_tls.min_bits"}},
+		{ClientProof, []string{"require_tls.names", "require_tls.trust", "require_tls.pins", "require_tls.revocation",
+			"require_tls.min_tls", "require_tls.key_exchange", "require_tls.min_bits"}},
 		{"Expires", []string{"expires"}},
 	}
 }
@@ -86,11 +90,8 @@ func Areas() []Area {
 // Proof is the area of how a server proves who it is.
 const Proof = "How the server proves who it is"
 
-// keys is the grammar: the table with the exceptions.
-var keys = func() []Key { return withUnless(table) }()
-
-// table is the table of keys without those of [rule.unless], in the order of printing.
-var table = []Key{
+// firstKeys are those up to [rule.force_tls].
+var firstKeys = []Key{
 	{Name: "name", Default: "required", Example: `"clinic"`,
 		Doc: "1 to 80 ASCII letters, digits, blanks and any of `._-/@:+()`, beginning with a letter or digit. No " +
 			"two rules may have names that differ only in case. The name stands in the trace, in logs and in " +
@@ -102,12 +103,12 @@ var table = []Key{
 		Label: "What it is for", Place: "patient data to the clinic",
 		kind: line(func(r *Rule) *string { return &r.Description }, checkDescription)},
 	{Name: "scope", Example: `"outbound"`,
-		Doc: "`\"outbound\"`: mail to domains that are not your own. `\"disabled\"`: the rule is checked and " +
-			"listed and does nothing.",
+		Doc: "`\"outbound\"`: mail to domains that are not your own. `\"inbound\"`: mail that others bring for your own " +
+			"domains. `\"disabled\"`: the rule is checked and listed and does nothing.",
 		Label:   "Applies to",
-		Choices: []Choice{{"outbound", "outbound: mail going out"}, {"disabled", "disabled: nothing"}},
+		Choices: []Choice{{"outbound", "outbound: mail going out"}, {"inbound", "inbound: mail coming in from others"}, {"disabled", "disabled: nothing"}},
 		kind:    oneOf(func(r *Rule) *Scope { return &r.Scope }, Outbound, Inbound, Disabled),
-		weaker:  func(_, after *Rule) bool { return after.Scope == Disabled }},
+		weaker:  func(_, _ *Rule) bool { return true }},
 	{Name: "domain", Example: `["example.com"]`,
 		Doc: "the mail of these domains, as a whole: by envelope sender, rewritten ones (SRS) too, by the addresses in " +
 			"`From`, `Sender`, `Resent-From` and the like, and, where the sender is null or rewritten, by the domains " +
@@ -134,10 +135,12 @@ var table = []Key{
 		kind:   kind{shape: Bare, read: readExpires, get: func(r *Rule) any { return r.Expires.String() }},
 		weaker: expiresWeaker},
 	{Name: "action", Default: "required", Example: `"force-tls"`,
-		Doc:     "`\"force-tls\"` is the only one",
+		Doc: "`\"force-tls\"`: mail goes out over TLS that proves the server, or not at all. `\"require-tls\"`: mail comes in " +
+			"over TLS, or is refused.",
 		Label:   "What is done",
 		Choices: actionChoices(),
-		kind:    oneOf(func(r *Rule) *Action { return &r.Action }, actionNames()...)},
+		kind:    oneOf(func(r *Rule) *Action { return &r.Action }, actionNames()...),
+		weaker:  func(_, _ *Rule) bool { return true }},
 
 	{Name: "match.sender", Example: `["example.com", "*.example.com", "<>"]`,
 		Doc: "the envelope sender (MAIL FROM) fits a value. `\"<>\"` is the null sender of bounces, and nothing " +
@@ -146,7 +149,8 @@ var table = []Key{
 		kind:   addresses(func(r *Rule) *[]string { return &r.Match.Sender }, true),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Sender, a.Match.Sender) }},
 	{Name: "match.recipient", Example: `["clinic.test", "*.clinic.test"]`,
-		Doc:   "at least one envelope recipient (RCPT TO) outside your own domains fits a value",
+		Doc: "at least one envelope recipient (RCPT TO) outside your own domains fits a value; of incoming mail, the " +
+			"recipient does",
 		Label: "Recipients", Place: "clinic.test\n*.clinic.test\ndr@other.test",
 		kind:   addresses(func(r *Rule) *[]string { return &r.Match.Recipient }, false),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Recipient, a.Match.Recipient) }},
@@ -162,6 +166,11 @@ var table = []Key{
 		Label: "Handed in from networks", Place: "10.0.0.0/8",
 		kind:   kind{shape: List, read: readSenderIP, get: networkTexts, toml: networksTOML},
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.SenderIP, a.Match.SenderIP) }},
+	{Name: "match.listener", Example: `["smtp"]`,
+		Doc:   "of rules about incoming mail: the client came to a `[[listen]]` of that name in the configuration",
+		Label: "Came in at listeners", Place: "smtp", Help: "Of mail coming in: names of listeners in the configuration.",
+		kind:   list(func(r *Rule) *[]string { return &r.Match.Listener }, checkListener),
+		weaker: func(b, a *Rule) bool { return narrower(b.Match.Listener, a.Match.Listener) }},
 	{Name: "match.header", Example: `[{ name = "X-Classification", value = "secret*" }]`,
 		Doc: "a header field of that name has a value that fits: `[{ name = \"X-Classification\", value = " +
 			"\"secret*\" }]`. Without `value`, any.",
@@ -231,7 +240,8 @@ var table = []Key{
 		Label: "The certificate must name", Place: "mx",
 		Help: "mx: the server. domain: the recipient's domain. Or names, one a line: mail.clinic.test, " +
 			"*.clinic.test",
-		kind:   kind{shape: WordOrList, Words: []string{"mx", "domain"}, read: readNames, get: certificateNames},
+		kind: kind{shape: WordOrList, Words: []string{"mx", "domain"}, read: readNames,
+			get: func(r *Rule) any { return namesValue(r.ForceTLS.Names) }},
 		weaker: namesWeaker},
 	{Name: "force_tls.mx", Example: `"pinned"`,
 		Doc: "where the mail host's name must come from, with `names = \"mx\"`: `\"pinned\"`, below a name that " +
@@ -259,7 +269,7 @@ var table = []Key{
 			"never replaces it.",
 		Label: "Pinned keys", Place: "sha256:…",
 		Help:   "One of them suffices. Add the next key before the partner changes to it.",
-		kind:   kind{shape: List, read: readPins, get: func(r *Rule) any { return r.ForceTLS.Pins }},
+		kind:   pinsOf(func(r *Rule) *[]string { return &r.ForceTLS.Pins }),
 		weaker: func(b, a *Rule) bool { return wider(b.ForceTLS.Pins, a.ForceTLS.Pins) }},
 	{Name: "force_tls.revocation", Example: `"check"`,
 		Doc: "whether a certificate of the chain was revoked: `\"check\"`, revoked fails, and unknown passes and " +
@@ -273,10 +283,22 @@ var table = []Key{
 	{Name: "force_tls.min_tls", Example: `"1.2"`,
 		Doc:     "`\"1.0\"`, `\"1.1\"`, `\"1.2\"` or `\"1.3\"`",
 		Label:   "TLS at least",
-		Choices: []Choice{{"1.2", "1.2"}, {"1.3", "1.3"}, {"1.1", "1.1 (weak)"}, {"1.0", "1.0 (weak)"}},
+		Choices: versionChoices,
 		kind: ranked(func(r *Rule) *uint16 { return &r.ForceTLS.MinTLS }, tls.VersionTLS10,
 			"1.0", "1.1", "1.2", "1.3"),
 		weaker: func(b, a *Rule) bool { return a.ForceTLS.MinTLS < b.ForceTLS.MinTLS }},
+	{Name: "force_tls.key_exchange", Default: "any", Example: `"hybrid"`,
+		Doc: "`\"hybrid\"`: with ML-KEM beside a curve, so that what is recorded today cannot be read with a quantum computer; " +
+			"it needs TLS 1.3",
+		Label: "Key exchange", Choices: exchangeChoices,
+		kind:   exchangeOf(func(r *Rule) *policy.KeyExchange { return &r.ForceTLS.KeyExchange }),
+		weaker: func(b, a *Rule) bool { return a.ForceTLS.KeyExchange < b.ForceTLS.KeyExchange }},
+	{Name: "force_tls.min_bits", Default: "none", Example: "128",
+		Doc: "`128` or `256` bits of the cipher. Servers with TLS 1.3 mostly take 128 from us; for `256` they are asked again " +
+			"with TLS 1.2, where `min_tls` and `key_exchange` allow it.",
+		Label: "Bits of the cipher at least", Choices: bitsChoices,
+		kind:   bitsOf(func(r *Rule) *int { return &r.ForceTLS.MinBits }),
+		weaker: func(b, a *Rule) bool { return a.ForceTLS.MinBits < b.ForceTLS.MinBits }},
 	{Name: "force_tls.defer", Example: `"24h"`,
 		Doc: "how long a delivery waits for what is demanded, counted from acceptance: `\"24h\"`, `\"90m\"`, " +
 			"`\"30s\"`",

@@ -102,6 +102,7 @@ func (d dice) rule(name string) Rule {
 		MinTLS:      pick[uint16](d, 0x301, 0x303, 0x303, 0x304),
 		Defer:       pick(d, time.Second, time.Hour, 24*time.Hour, 90*time.Minute, 1500*time.Millisecond),
 		WithoutTLS:  pick(d, WithoutTLSUnsaid, WithoutTLSUnsaid, WithoutTLSDefer, WithoutTLSReject),
+		KeyExchange: pick(d, policy.AnyExchange, policy.AnyExchange, policy.HybridExchange), MinBits: pick(d, 0, 0, 128, 256),
 	}
 	return r
 }
@@ -149,6 +150,9 @@ func (d dice) set() *Set {
 	var rules []Rule
 	for i := range d.IntN(6) {
 		rules = append(rules, d.rule(fmt.Sprintf("rule %d", i)))
+		if d.IntN(6) == 0 {
+			rules[i] = d.inbound(rules[i].Name)
+		}
 	}
 	return smallSet(rules)
 }
@@ -399,7 +403,7 @@ func TestAChangeThatIsNotMarkedWeakerIsNotWeaker(t *testing.T) {
 // protects reports whether x protects at least as y does, when both come from one rule each: a demand with fewer names
 // or with fewer pins is as strong.
 func protects(x, y policy.Requirement) bool {
-	if max(x.Channel, x.Aim) < max(y.Channel, y.Aim) || x.Channel < y.Channel || x.MinTLS < y.MinTLS || x.Revocation < y.Revocation {
+	if max(x.Channel, x.Aim) < max(y.Channel, y.Aim) || x.Channel < y.Channel || x.MinTLS < y.MinTLS || x.KeyExchange < y.KeyExchange || x.MinBits < y.MinBits || x.Revocation < y.Revocation {
 		return false
 	}
 	for _, want := range y.Peer {
@@ -417,7 +421,7 @@ func protects(x, y policy.Requirement) bool {
 func (d dice) change(r Rule) Rule {
 	other := d.rule(r.Name)
 	for range 1 + d.IntN(2) {
-		switch d.IntN(18) {
+		switch d.IntN(19) {
 		case 0:
 			r.Scope = other.Scope
 		case 1:
@@ -445,6 +449,8 @@ func (d dice) change(r Rule) Rule {
 			r.ForceTLS.Trust, r.ForceTLS.Pins = other.ForceTLS.Trust, other.ForceTLS.Pins
 		case 12:
 			r.ForceTLS.MinTLS = other.ForceTLS.MinTLS
+		case 17:
+			r.ForceTLS.KeyExchange, r.ForceTLS.MinBits = other.ForceTLS.KeyExchange, other.ForceTLS.MinBits
 		case 13:
 			r.ForceTLS.Revocation = other.ForceTLS.Revocation
 		case 14:

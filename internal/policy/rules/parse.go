@@ -96,6 +96,8 @@ func readRules(p *problems, e tomlfile.Entry) []Rule {
 		readTable(p, &r, item, "")
 		checkAction(p, &r, item)
 		checkProof(p, &r, item)
+		checkConditions(p, &r, item)
+		checkClientProof(p, &r, item)
 		for _, need := range []string{"name", "action"} {
 			if item.Get(need) == nil {
 				p.Add(item.At, "the rule has no "+need, "write "+need+" = "+map[string]string{"name": `"..."`, "action": `"force-tls"`}[need])

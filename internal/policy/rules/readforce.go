@@ -29,6 +29,11 @@ func readNames(p *problems, r *Rule, e tomlfile.Entry) {
 		}
 		return
 	}
+	r.ForceTLS.Names = policy.Names{List: readNameList(p, e)}
+}
+
+// readNameList reads names of certificates, sorted.
+func readNameList(p *problems, e tomlfile.Entry) []string {
 	var names []string
 	p.Strings(e, func(value string, at tomlfile.Span) {
 		name, err := certificateName(value)
@@ -39,19 +44,7 @@ func readNames(p *problems, r *Rule, e tomlfile.Entry) {
 		names = append(names, name)
 	})
 	slices.Sort(names)
-	r.ForceTLS.Names = policy.Names{List: slices.Compact(names)}
-}
-
-// certificateNames are a word or a list.
-func certificateNames(r *Rule) any {
-	switch n := r.ForceTLS.Names; {
-	case n.MX:
-		return "mx"
-	case n.Domain:
-		return "domain"
-	default:
-		return n.List
-	}
+	return slices.Compact(names)
 }
 
 // certificateName reads a DNS name as certificates carry it (RFC 9525 §6.3): a wildcard is the whole left-most label.
@@ -106,22 +99,25 @@ func checkTrust(p *problems, e tomlfile.Entry, s string) bool {
 	return true
 }
 
-func readPins(p *problems, r *Rule, e tomlfile.Entry) {
-	if e.Value.Kind == unstable.Array && len(e.Value.Items) == 0 {
-		return // the default, spelled out
-	}
-	pins := p.Strings(e, func(value string, at tomlfile.Span) {
-		digest, ok := strings.CutPrefix(strings.ToLower(value), "sha256:")
-		if !ok || len(digest) != 64 || strings.Trim(digest, "0123456789abcdef") != "" {
-			p.Add(at, fmt.Sprintf("%s is no pin", tomlfile.Quote(tomlfile.Clip(value))),
-				`write "sha256:" and the 64 hexadecimal digits of the digest of the certificate's public key info`)
+// pinsOf is a list of pinned keys.
+func pinsOf(at func(*Rule) *[]string) kind {
+	return kind{shape: List, get: func(r *Rule) any { return *at(r) }, read: func(p *problems, r *Rule, e tomlfile.Entry) {
+		if e.Value.Kind == unstable.Array && len(e.Value.Items) == 0 {
+			return // the default, spelled out
 		}
-	})
-	for i := range pins {
-		pins[i] = strings.ToLower(pins[i])
-	}
-	slices.Sort(pins)
-	r.ForceTLS.Pins = slices.Compact(pins)
+		pins := p.Strings(e, func(value string, at tomlfile.Span) {
+			digest, ok := strings.CutPrefix(strings.ToLower(value), "sha256:")
+			if !ok || len(digest) != 64 || strings.Trim(digest, "0123456789abcdef") != "" {
+				p.Add(at, fmt.Sprintf("%s is no pin", tomlfile.Quote(tomlfile.Clip(value))),
+					`write "sha256:" and the 64 hexadecimal digits of the digest of the certificate's public key info`)
+			}
+		})
+		for i := range pins {
+			pins[i] = strings.ToLower(pins[i])
+		}
+		slices.Sort(pins)
+		*at(r) = slices.Compact(pins)
+	}}
 }
 
 func readDefer(p *problems, r *Rule, e tomlfile.Entry) {

@@ -6,8 +6,14 @@ import (
 	"postern/internal/policy"
 )
 
-// Requirement is what the rule demands for a recipient it names, whatever its scope, mode and expiry say.
-func (r *Rule) Requirement() policy.Requirement { return r.requirement(named) }
+// Requirement is what the rule demands, for a recipient it names or of a client, whatever its scope, mode and expiry
+// say.
+func (r *Rule) Requirement() policy.Requirement {
+	if r.Action == RequireTLSAction {
+		return r.RequireTLS.requirement()
+	}
+	return r.requirement(named)
+}
 
 // Demanded is what the rule of a name demands for a recipient it names; ok is false when no such rule is in force at
 // now.
@@ -23,11 +29,17 @@ func (s *Set) Demanded(name string, now time.Time) (r policy.Requirement, ok boo
 // Trusts lists the trusts that the rules name, each once, in the order of the file.
 func (s *Set) Trusts() (out []string) {
 	seen := map[string]bool{}
-	for i := range s.live {
-		if t := s.live[i].ForceTLS.Trust; !seen[t] {
+	add := func(t string) {
+		if !seen[t] {
 			seen[t] = true
 			out = append(out, t)
 		}
+	}
+	for i := range s.live {
+		add(s.live[i].ForceTLS.Trust)
+	}
+	for i := range s.inbound.list {
+		add(s.inbound.list[i].RequireTLS.Trust)
 	}
 	return out
 }

@@ -42,8 +42,9 @@ type Rule struct {
 	Action  Action
 	Match   Match
 	// Unless is [rule.unless]: what it holds for, the rule is not about. The zero Match holds for nothing here.
-	Unless   Match
-	ForceTLS ForceTLS
+	Unless     Match
+	ForceTLS   ForceTLS
+	RequireTLS RequireTLS
 	// Line is where the rule begins in the file, 1 for the first line.
 	Line int
 }
@@ -62,6 +63,7 @@ type Match struct {
 	Recipient      []string // envelope recipient, likewise without "<>"
 	Literals       bool     // recipients at address literals, such as dr@[192.0.2.1], fit Recipient too
 	SenderIP       []netip.Prefix
+	Listener       []string // names of the configuration; of inbound rules alone
 	Header         []HeaderMatch
 	Subject        []string
 	Attachment     []string // name or media type of an attachment
@@ -107,6 +109,8 @@ type ForceTLS struct {
 	Pins        []string          // "sha256:<hex>", lower case
 	Revocation  policy.Revocation // RevocationCheck unless said otherwise
 	MinTLS      uint16            // as in crypto/tls
+	KeyExchange policy.KeyExchange
+	MinBits     int // 0 is unset
 	Defer       time.Duration
 	WithoutTLS  WithoutTLS
 }

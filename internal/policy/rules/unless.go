@@ -83,7 +83,7 @@ func (r *Rule) excepts() bool { return r.Unless.narrows() }
 
 // narrows reports whether one of the keys is a condition.
 func (m *Match) narrows() bool {
-	return len(m.Sender)+len(m.Recipient)+len(m.SenderIP)+len(m.Header)+len(m.Subject)+len(m.Attachment)+len(m.Body) > 0 || m.SizeOver > 0 || m.RecipientsOver > 0
+	return len(m.Sender)+len(m.Recipient)+len(m.SenderIP)+len(m.Header)+len(m.Subject)+len(m.Attachment)+len(m.Body)+len(m.Listener) > 0 || m.SizeOver > 0 || m.RecipientsOver > 0
 }
 
 // exception makes the exceptions of a rule ready, nil for none.

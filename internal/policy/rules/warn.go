@@ -11,6 +11,9 @@ import (
 	"postern/internal/platform/tomlfile"
 )
 
+// minVersion is the oldest that is not broken.
+const minVersion = tls.VersionTLS12
+
 // Warning is something an administrator should know about a rule that is valid.
 type Warning struct {
 	Rule string `json:"rule"`
@@ -31,6 +34,13 @@ func (s *Set) Warnings(now time.Time, own ...mail.Domain) []Warning {
 	for i := range s.live {
 		c := &s.live[i]
 		for _, w := range slices.Concat(c.expiryWarnings(now), c.warnings(), c.unlessWarnings(), s.senderWarnings(c), c.ownWarnings(o)) {
+			w.Rule, w.Line = c.Name, c.Line
+			out = append(out, w)
+		}
+	}
+	for i := range s.inbound.list {
+		c := &s.inbound.list[i]
+		for _, w := range slices.Concat(c.expiryWarnings(now), c.inboundWarnings()) {
 			w.Rule, w.Line = c.Name, c.Line
 			out = append(out, w)
 		}
@@ -64,7 +74,7 @@ func (r *Rule) warnings() []Warning {
 	if m.Literals && len(m.Recipient) == 0 {
 		add("literals has no effect: without recipient the rule names every recipient", "add recipient, or leave the key out")
 	}
-	if f.MinTLS < tls.VersionTLS12 {
+	if f.MinTLS < minVersion {
 		add("min_tls below 1.2 accepts connections that can be broken", "write min_tls = \"1.2\" as soon as the other side can do it")
 	}
 	for _, value := range append(append([]string{}, m.Sender...), m.Recipient...) {

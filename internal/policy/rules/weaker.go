@@ -3,6 +3,8 @@ package rules
 import (
 	"slices"
 	"strings"
+
+	"postern/internal/policy"
 )
 
 // narrower reports whether the condition after may hold for less than before: an empty list holds for everything, and
@@ -40,7 +42,10 @@ func expiresWeaker(before, after *Rule) bool {
 
 // namesWeaker reports whether after accepts a certificate name that before did not.
 func namesWeaker(before, after *Rule) bool {
-	b, a := before.ForceTLS.Names, after.ForceTLS.Names
+	return moreNames(before.ForceTLS.Names, after.ForceTLS.Names)
+}
+
+func moreNames(b, a policy.Names) bool {
 	return a.MX && !b.MX || a.Domain && !b.Domain || !subset(a.List, b.List)
 }
 

@@ -42,6 +42,9 @@ type messageForm struct {
 	// Sum is the checksum of the body; nil in what was stored before there was one.
 	Sum    *Sum  `json:"body_sum,omitempty"`
 	Judged int64 `json:"judged,omitempty"`
+
+	InRules  []string      `json:"in_rules,omitempty"`
+	InTrials []queue.Trial `json:"in_trials,omitempty"`
 }
 
 func formOfMessage(m *queue.Message) messageForm {
@@ -50,7 +53,7 @@ func formOfMessage(m *queue.Message) messageForm {
 		Kind: m.Kind, From: e.From, Body: e.Body, UTF8: e.UTF8, Ret: e.Ret, EnvID: e.EnvID, RequireTLS: e.RequireTLS, Waives: m.Waives,
 		Client: in.Client, Helo: in.Helo, Listener: in.Listener, Protocol: in.Protocol, User: in.User, TLS: in.TLS, Relayed: in.Relayed, Bound: in.Bound,
 		MessageID: m.MessageID, HeaderSize: m.HeaderSize, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8, About: m.About,
-		Judged: m.Judged,
+		Judged: m.Judged, InRules: in.Rules, InTrials: in.Trials,
 	}
 }
 
@@ -59,7 +62,7 @@ func (f *messageForm) fill(m *queue.Message) {
 	m.EightBit, m.HeaderUTF8, m.Judged, m.Waives = f.EightBit, f.HeaderUTF8, f.Judged, f.Waives
 	m.Envelope = mail.Envelope{From: f.From, Body: f.Body, UTF8: f.UTF8, Ret: f.Ret, EnvID: f.EnvID, RequireTLS: f.RequireTLS}
 	m.Inbound = queue.Inbound{Client: f.Client, Helo: f.Helo, Listener: f.Listener, Protocol: f.Protocol, User: f.User,
-		TLS: f.TLS, Relayed: f.Relayed, Bound: f.Bound}
+		TLS: f.TLS, Relayed: f.Relayed, Bound: f.Bound, Rules: f.InRules, Trials: f.InTrials}
 }
 
 // deliveryForm is what of a delivery is not a column of its own.

@@ -20,6 +20,8 @@ type PeersCmd struct {
 	Show   peersShowCmd   `cmd:"" help:"Show everything remembered of servers, with what changed there."`
 	Forget peersForgetCmd `cmd:"" help:"Forget what is remembered of servers: their missing TLS is no loss any more. Recorded in the audit trail."`
 
+	Senders peersSendersCmd `cmd:"" help:"List the domains that sent mail to us: over which TLS, since when, and what rules refused."`
+
 	Pins    peersPinsCmd    `cmd:"" help:"Show which names of mail hosts are known for which domain and rule, and since when."`
 	Approve peersApproveCmd `cmd:"" help:"Make named mail hosts of a domain known to its rules, and try what waits; without a name, list them. Recorded in the audit trail."`
 	Unpin   peersUnpinCmd   `cmd:"" help:"Forget which names of mail hosts are known for a domain. Recorded in the audit trail."`

@@ -284,6 +284,12 @@ type rulesExplainCmd struct {
 	Bound   []string `placeholder:"DOMAIN" help:"The senders of the client's [[relay_client]], for rules about a whole domain."`
 	Rules   string   `placeholder:"FILE" help:"Use this rules file instead of asking the running gateway."`
 	Offline bool     `help:"Do not have the gateway look up what the recipients' domains publish."`
+
+	Listener    string `placeholder:"NAME" help:"The listener that mail from others comes to."`
+	TLS         string `name:"tls" enum:",none,1.0,1.1,1.2,1.3" default:"" placeholder:"VERSION" help:"What mail from others comes with: none, or a version of TLS."`
+	Bits        int    `placeholder:"N" help:"The bits of its cipher; 128 if not given."`
+	KeyExchange string `placeholder:"GROUP" help:"Its key exchange, X25519MLKEM768 for instance."`
+	Certificate string `placeholder:"FILE" help:"The certificates that the other side shows, PEM."`
 }
 
 // Run explains.
@@ -300,6 +306,14 @@ func (c *rulesExplainCmd) Run(a *cli.App) error {
 		seen := w.Content()
 		q.Content = &seen
 	}
+	q.Arrival = admin.Arrival{Listener: c.Listener, TLS: c.TLS, Bits: c.Bits, Group: c.KeyExchange}
+	if c.Certificate != "" {
+		text, err := a.ReadFile(c.Certificate)
+		if err != nil {
+			return err
+		}
+		q.Arrival.Certificate = string(text)
+	}
 	out, err := c.ask(a, q)
 	if err != nil {
 		return err
@@ -308,6 +322,7 @@ func (c *rulesExplainCmd) Run(a *cli.App) error {
 		return a.Object(out)
 	}
 	sayExplanation(a, &out)
+	sayArrival(a, out.Inbound)
 	warn(a, out.Warnings)
 	return nil
 }
@@ -380,7 +395,12 @@ func sayExplanation(a *cli.App, e *admin.Explanation) {
 			sayPublishing(a, r.Publishing)
 		}
 	}
-	for _, r := range e.Rules {
+	sayRules(a, e.Rules)
+}
+
+// sayRules prints each rule's why.
+func sayRules(a *cli.App, list []rules.RuleExplanation) {
+	for _, r := range list {
 		verdict := "does not match"
 		if r.Matched {
 			verdict = "matches"

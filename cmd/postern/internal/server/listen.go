@@ -119,10 +119,10 @@ func (g *Gateway) serverTLS(mode config.Mode) *tls.Config {
 	return c
 }
 
-// asksClients reports whether clients are asked for a certificate, by the configuration in force.
+// asksClients reports whether clients are asked for a certificate, by the configuration and the rules in force.
 func (g *Gateway) asksClients() bool {
 	cfg := g.inForce.Load()
-	return cfg.TLS.AskClients || cfg.Relay.ClientCertificates != ""
+	return g.rules.Now().Rules.AsksClients() || cfg.TLS.AskClients || cfg.Relay.ClientCertificates != ""
 }
 
 // closeSockets closes what is open, if anything is.

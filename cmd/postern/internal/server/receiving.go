@@ -3,6 +3,7 @@ package server
 import (
 	"postern/cmd/postern/internal/rooms"
 	"postern/internal/config"
+	"postern/internal/gateway/admission"
 	"postern/internal/gateway/clientname"
 	"postern/internal/gateway/intake"
 	"postern/internal/gateway/recipients"
@@ -25,6 +26,8 @@ func (g *Gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 		Proof: cfg.Proof, Current: g.intake.Load, Logins: g.logins,
 		RelayTLS: cfg.Relay.Require >= policy.Encrypted, RelayBare: rooms.BareEnds(cfg), Bindings: rooms.Bindings(cfg), Clients: g.clients,
 		Recipients: g.recipients.Refuse, ReportsTo: cfg.TLSRPT.Receive, Reports: g.takesReports(cfg), Names: g.clientNames(cfg),
+		Admission: &admission.Judge{Roots: g.roots.Pools, Revocation: g.revoke, Wait: cfg.Delivery.RevocationTimeout.Duration,
+			Contact: rooms.PostmasterFor(cfg).String()},
 		InForce: g.rules.Now, Others: g.nodes, Store: g.store, Sink: g.sink, Wake: g.dispatch.Wake,
 		Lifetime: cfg.Delivery.Lifetime.Duration, DelayNotice: rooms.NeverIfZero(cfg.Delivery.DelayNotice.Duration),
 		HeaderSize: int(cfg.Limits.HeaderSize), Hops: cfg.Limits.Hops, Memory: g.memoryOfContent,
