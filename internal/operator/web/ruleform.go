@@ -36,7 +36,7 @@ func formWith(value func(k *rules.Key) string) form {
 // newForm is the pane for a new rule, with the defaults.
 func newForm() form {
 	return formWith(func(k *rules.Key) string {
-		if len(k.Choices) == 1 {
+		if len(k.Choices) > 0 && k.Required() {
 			return k.Choices[0].Value
 		}
 		return k.Initial()
@@ -99,7 +99,11 @@ func (f form) Expert() bool {
 // text is the rule as TOML, and which key stands in which line.
 func (f *form) text() (string, []string) {
 	var settings []rules.Setting
+	action := f.Fields["action"].Value
 	for _, one := range f.list {
+		if !one.Serves(action) {
+			continue
+		}
 		if value := one.FromField(one.Value); value != "" {
 			settings = append(settings, rules.Setting{Key: one.Name, Value: value})
 		}

@@ -9,8 +9,16 @@ import (
 // Action is what a rule does to the mail it matches. The list is closed.
 type Action string
 
-// ForceTLSAction demands an authenticated channel (design.md §3).
-const ForceTLSAction Action = "force-tls"
+// The actions. ForceTLSAction demands an authenticated channel (design.md §3); of the others effects.go tells.
+const (
+	ForceTLSAction  Action = "force-tls"
+	RejectAction    Action = "reject"
+	HoldAction      Action = "hold"
+	RedirectAction  Action = "redirect"
+	BCCAction       Action = "bcc"
+	AddHeaderAction Action = "add-header"
+	AllowAction     Action = "allow"
+)
 
 // deed is what the grammar knows of an action.
 type deed struct {
@@ -25,6 +33,12 @@ type deed struct {
 // deeds are the actions, in the order in which the form offers them.
 var deeds = []deed{
 	{ForceTLSAction, "Force TLS: over authenticated TLS, or not at all", Outbound, "force_tls"},
+	{RejectAction, "reject: it goes nowhere, and its sender hears why", Outbound, "reject"},
+	{HoldAction, "hold: it waits in quarantine for an administrator", Outbound, "hold"},
+	{RedirectAction, "redirect: it goes to a route of the configuration", Outbound, "redirect"},
+	{BCCAction, "bcc: others get a copy", Outbound, "bcc"},
+	{AddHeaderAction, "add header fields", Outbound, "add_header"},
+	{AllowAction, "allow: later rules do nothing to it but force TLS", Outbound, ""},
 }
 
 // sections are the tables inside a rule: its conditions, and the settings of each action that has some.
@@ -71,6 +85,9 @@ func checkAction(p *problems, r *Rule, rule *tomlfile.Node) {
 		}
 	}
 }
+
+// Serves reports whether a key says something in a rule of an action: settings of other actions do not.
+func (k *Key) Serves(action string) bool { return k.isOf(&Rule{Action: Action(action)}) }
 
 // isOf reports whether a key says something in a rule: settings of other actions do not.
 func (k *Key) isOf(r *Rule) bool {

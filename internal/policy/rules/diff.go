@@ -84,7 +84,7 @@ func Diff(old, new *Set) []Change {
 }
 
 // effective reports whether the rule protects anything, as long as it has not expired.
-func (r *Rule) effective() bool { return r.Scope == Outbound && r.Mode == Enforce }
+func (r *Rule) effective() bool { return r.demands() && r.Scope == Outbound && r.Mode == Enforce }
 
 func removed(r *Rule) Change {
 	c := Change{Rule: r.Name, Kind: Removed, Weaker: r.effective()}

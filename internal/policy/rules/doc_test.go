@@ -24,6 +24,7 @@ func made(part string) string {
 	section := ""
 	for _, k := range keys {
 		switch {
+		case part == "example" && !k.Serves(string(ForceTLSAction)):
 		case part == "example":
 			if k.Section() != section {
 				section = k.Section()

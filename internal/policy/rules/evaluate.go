@@ -43,6 +43,8 @@ type Outcome struct {
 	// have been with them; the zero Requirement when Tested is empty.
 	Tested            []string           `json:"tested,omitempty"`
 	TestedRequirement policy.Requirement `json:"tested_requirement,omitzero"`
+	// Effects are what rules do with the mail, once, at acceptance; see effects.go.
+	Effects policy.Effects `json:"effects,omitempty"`
 }
 
 // hit is a rule that matches the message, and its role for every recipient.
@@ -141,7 +143,10 @@ func (c *compiled) assign(m *message) (as []role, ok bool) {
 		return nil, false
 	}
 	others := tainted
-	if c.ForceTLS.Unspecified == UnspecifiedOpportunistic {
+	switch {
+	case !c.demands():
+		others = untouched
+	case c.ForceTLS.Unspecified == UnspecifiedOpportunistic:
 		others = unforced
 	}
 	for i := range as {
@@ -159,7 +164,7 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 	var enforced, all sum
 	for _, h := range hits {
 		as := h.roles[i]
-		if as == untouched {
+		if as == untouched || !h.rule.demands() {
 			continue
 		}
 		e := h.rule.effect(as)
@@ -179,6 +184,7 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 	if len(out.Tested) > 0 {
 		out.TestedRequirement = all.combine(sums)
 	}
+	out.Effects = effectsOn(hits, i)
 	return out
 }
 
@@ -187,7 +193,7 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 func shapers(hits []hit, i int, forced bool) (names []string, demands []policy.Demand) {
 	for _, h := range hits {
 		as := h.roles[i]
-		if h.rule.Mode != Enforce || as == untouched || forced && as == unforced {
+		if h.rule.Mode != Enforce || as == untouched || !h.rule.demands() || forced && as == unforced {
 			continue
 		}
 		names = append(names, h.rule.Name)

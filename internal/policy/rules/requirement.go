@@ -17,14 +17,14 @@ func (s *Set) Demanded(name string, now time.Time) (r policy.Requirement, ok boo
 		return policy.Requirement{}, false
 	}
 	c := &s.live[i]
-	return c.effect(named).requirement, c.Mode == Enforce && (c.expires.IsZero() || now.Before(c.expires))
+	return c.effect(named).requirement, c.demands() && c.Mode == Enforce && (c.expires.IsZero() || now.Before(c.expires))
 }
 
 // Trusts lists the trusts that the rules name, each once, in the order of the file.
 func (s *Set) Trusts() (out []string) {
 	seen := map[string]bool{}
 	for i := range s.live {
-		if t := s.live[i].ForceTLS.Trust; !seen[t] {
+		if t := s.live[i].ForceTLS.Trust; s.live[i].demands() && !seen[t] {
 			seen[t] = true
 			out = append(out, t)
 		}

@@ -37,6 +37,11 @@ type Rule struct {
 	Action      Action
 	Match       Match
 	ForceTLS    ForceTLS
+	Reject      Reject
+	Hold        Hold
+	Redirect    Redirect
+	BCC         BCC
+	AddHeader   AddHeader
 	// Line is where the rule begins in the file, 1 for the first line.
 	Line int
 }
