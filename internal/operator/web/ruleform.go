@@ -57,7 +57,7 @@ func formFrom(v url.Values) form {
 			return k.Ticked
 		case k.Ticked != "":
 			return k.Initial()
-		case len(k.Choices) == 1:
+		case value == "" && k.Required() && len(k.Choices) > 0:
 			return k.Choices[0].Value
 		}
 		return value
