@@ -22,7 +22,7 @@ func TestANextHopIsReadAsItWasWritten(t *testing.T) {
 			t.Errorf("%q was read as %+v, %v, and is written %q", text, got, err, got.String())
 		}
 	}
-	for _, text := range []string{"", "clinic.test", "mx:", "mx:two words", "to:relay.test:25@", "via:clinic.test"} {
+	for _, text := range []string{"", "clinic.test", "mx:", "mx:two words", "to:relay.test:25@", "by:clinic.test"} {
 		if got, err := route.ParseNextHop(text); err == nil {
 			t.Errorf("%q was read as %+v", text, got)
 		}
