@@ -15,6 +15,8 @@ func TestANextHopIsReadAsItWasWritten(t *testing.T) {
 		"mx:[IPv6:2001:db8::2]":                   {By: route.ByMX, Domain: mail.MustDomain("[IPv6:2001:db8::2]")},
 		"to:smart.example:25":                     {By: route.ByRoute, Hosts: "smart.example:25"},
 		"to:smart.example:25@clinic.test":         {By: route.ByRoute, Hosts: "smart.example:25", Domain: clinic},
+		"via:portal":                              {By: route.ByName, Hosts: "portal"},
+		"via:portal@clinic.test":                  {By: route.ByName, Hosts: "portal", Domain: clinic},
 		"own:mail.internal:2525,[2001:db8::1]:25": {By: route.ByOwn, Hosts: "mail.internal:2525,[2001:db8::1]:25"},
 	} {
 		got, err := route.ParseNextHop(text)
