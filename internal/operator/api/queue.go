@@ -28,7 +28,7 @@ func (s *Server) registerQueue(spec huma.API) {
 		func(ctx context.Context, _ *none) (*body[live.WaitingView], error) {
 			return answer(s.desk(ctx).Waiting(ctx))
 		})
-	operation(s, spec, "POST", "/queue", "actOnQueue", "Retry, hold, release or cancel what waits",
+	operation(s, spec, "POST", "/queue", "actOnQueue", "Retry, hold, release, return or cancel what waits",
 		func(ctx context.Context, in *body[waiting.ActRequest]) (*body[waiting.ActResult], error) {
 			return answer(s.desk(ctx).Act(ctx, in.Body))
 		})
@@ -36,7 +36,7 @@ func (s *Server) registerQueue(spec huma.API) {
 		func(ctx context.Context, in *struct {
 			Search
 			Body struct {
-				Kind queue.ActionKind `json:"kind" enum:"retry,hold,release,cancel"`
+				Kind queue.ActionKind `json:"kind" enum:"retry,hold,release,return,cancel"`
 			}
 		}) (*body[waiting.ActResult], error) {
 			q, err := in.query()

@@ -28,6 +28,7 @@ type QueueCmd struct {
 	Retry   queueRetryCmd   `cmd:"" help:"Try waiting mail now; without a name, everything that waits."`
 	Hold    queueHoldCmd    `cmd:"" help:"Keep waiting mail until it is released."`
 	Release queueReleaseCmd `cmd:"" help:"Let held mail go; with --lower, also with less protection than its rule demands."`
+	Return  queueReturnCmd  `cmd:"" help:"Give mail in quarantine back to its sender, with a report."`
 	Cancel  queueCancelCmd  `cmd:"" help:"End waiting mail without telling the sender."`
 }
 
@@ -236,6 +237,17 @@ func (q *queueReleaseCmd) Run(a *cli.App) error {
 		Lower: q.Lower, Rejudge: q.Rejudge})
 }
 
+type queueReturnCmd struct {
+	remote.Gateway
+	names
+	All bool `help:"Everything that is in quarantine."`
+}
+
+// Run returns.
+func (q *queueReturnCmd) Run(a *cli.App) error {
+	return act(a, &q.Gateway, &q.names, waiting.ActRequest{Kind: waiting.Return, All: q.All})
+}
+
 type queueCancelCmd struct {
 	remote.Gateway
 	names
@@ -277,6 +289,8 @@ func nothing(r *waiting.ActRequest, out waiting.ActResult) error {
 	switch {
 	case out.TooLate > 0:
 		hint = "`postern trace` shows how it ended"
+	case r.Kind == waiting.Return:
+		hint = "`postern queue list --state held` shows what is in quarantine"
 	case r.Kind == queue.Retry:
 		hint += "; held mail goes with `postern queue release`"
 	case r.Rejudge:
