@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/gateway/route"
+	"postern/internal/lab/testkit/backlog"
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/waiting"
@@ -85,5 +86,36 @@ func TestMailInQuarantineIsReturnedAndNothingElse(t *testing.T) {
 	}
 	if _, err := s.For(access.Root("root")).Act(context.Background(), waiting.ActRequest{Kind: waiting.Return}); err == nil {
 		t.Error("a return that names nothing is taken")
+	}
+}
+
+func TestTheContentOfMailInQuarantineIsReadByWhoMayAndThatIsRecorded(t *testing.T) {
+	s, store, _ := service(t)
+	ctx := context.Background()
+	id := string(quarantined(t, s, "b@other.test"))
+	_, err := s.For(everywhere(access.Operator)).Content(ctx, id)
+	refused(t, "an operator", err, access.ErrForbidden)
+	_, err = s.For(within(access.Administrator, "else.test")).Content(ctx, id)
+	refused(t, "an administrator of another domain", err, access.ErrNotFound)
+	_, err = s.For(access.Root("root")).Content(ctx, string(backlog.Ordinary))
+	refused(t, "mail that is not in quarantine", err, access.ErrNotFound)
+	reads := func() (n int) {
+		entries, err := store.Entries(ctx, 0, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Action == "queue read" && e.Target == id {
+				n++
+			}
+		}
+		return n
+	}
+	if reads() != 0 {
+		t.Error("what was refused is recorded as read")
+	}
+	got, err := s.For(access.Root("root")).Content(ctx, id)
+	if err != nil || string(got.Text) != "Subject: x\r\n\r\nsecret\r\n" || got.Size != int64(len(got.Text)) || reads() != 1 {
+		t.Errorf("%q of %d, %v, %d entries", got.Text, got.Size, err, reads())
 	}
 }
