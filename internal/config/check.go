@@ -288,7 +288,8 @@ func (c *Config) checkRoutes(d *decoder) {
 	for i := range c.Route {
 		r := &c.Route[i]
 		path := fmt.Sprintf("route[%d]", i)
-		if len(r.Match) == 0 {
+		c.checkRouteName(d, i)
+		if len(r.Match) == 0 && r.Name == "" {
 			d.fail(path+".match", "must name the domains of this route", `write match = ["partner.test", "*.partner.test"]`)
 		}
 		checkSource(d, path+".source", r.Source)
@@ -313,6 +314,23 @@ func (c *Config) checkRoutes(d *decoder) {
 			}
 			seen[name], r.Match[j] = i, name
 		}
+	}
+}
+
+// checkRouteName checks the name of route i, by which rules find it.
+func (c *Config) checkRouteName(d *decoder, i int) {
+	r, path := &c.Route[i], fmt.Sprintf("route[%d].name", i)
+	if r.Name == "" {
+		return
+	}
+	if len(r.Name) > 40 || strings.Trim(r.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
+		d.fail(path, fmt.Sprintf("%q is no name for a route", r.Name), `write 1 to 40 lower-case letters, digits and any of -_. : name = "portal"`)
+	}
+	if len(r.To) == 0 {
+		d.fail(fmt.Sprintf("route[%d].to", i), "must name the hosts: rules redirect mail to this route", `write to = ["portal.example.com:25"]`)
+	}
+	if slices.ContainsFunc(c.Route[:i], func(o Route) bool { return o.Name == r.Name }) {
+		d.fail(path, fmt.Sprintf("two routes have the name %q", r.Name), "give each a name of its own")
 	}
 }
 

@@ -210,7 +210,10 @@ func (a *Asking) Outbound() int { return 2 * a.Connections }
 // Route sends mail for some domains to named hosts instead of their MX. An exact name wins over a pattern, the longer
 // pattern over the shorter.
 type Route struct {
+	// A name by which rules redirect mail here, whatever its domain: 1 to 40 lower-case letters, digits, - _ and dots.
+	Name string `toml:"name" example:"'portal'"`
 	// Domains: "partner.test", "*.partner.test" for everything below it, "*" for everything.
+	// A route with a name needs none.
 	Match []string `toml:"match" example:"['partner.test', '*.partner.test']"`
 	// The hosts that take this mail, tried in this order; port 25 unless one is given.
 	// Empty leaves where the mail goes as it is, for a route that only says how it is spoken there.

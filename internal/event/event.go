@@ -252,6 +252,20 @@ type (
 		Wished, WishedBy string
 		TooLate          bool
 	}
+	// RuleActed: a rule did something with mail when it was accepted or refused, or would have.
+	RuleActed struct {
+		Rule     string
+		Effect   string // of policy.EffectKind
+		Text     string // what, in words
+		Message  string // "" where the whole message was refused
+		From, To mail.Address
+		Test     bool
+	}
+	// HoldEnded: mail in quarantine was not looked at in time, and the rule said what follows.
+	HoldEnded struct {
+		Rule, Then, Message string
+		From, To            mail.Address
+	}
 	// MXChanged: DNS names mail hosts for a domain that rules do not know, and nobody vouches for them. One event a day
 	// for the same names.
 	MXChanged struct {
@@ -375,6 +389,8 @@ func (MXChanged) event()          {}
 func (PolicyUnavailable) event()  {}
 func (ReportSent) event()         {}
 func (ReportReceived) event()     {}
+func (RuleActed) event()          {}
+func (HoldEnded) event()          {}
 func (NoticeQueued) event()       {}
 func (Raised) event()             {}
 func (RulesApplied) event()       {}

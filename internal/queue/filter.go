@@ -21,7 +21,7 @@ func (f *Filter) Matches(r *Record) bool {
 		f.Domain != "" && foldDomain(f.Domain) != r.Recipient.Address.Domain.String(),
 		f.MessageID != "" && TrimMessageID(f.MessageID) != TrimMessageID(r.Message.MessageID),
 		f.Reason != "" && f.Reason != r.Why(),
-		f.Rule != "" && !slices.Contains(r.Rules, f.Rule) && !slices.Contains(r.Tested, f.Rule),
+		f.Rule != "" && !slices.Contains(r.Rules, f.Rule) && !slices.Contains(r.Tested, f.Rule) && !r.Effects.Names(f.Rule),
 		f.Site != "" && f.Site != r.Site,
 		f.Scope != nil && !slices.Contains(f.Scope, r.Message.Envelope.From.Domain) && !slices.Contains(f.Scope, r.Recipient.Address.Domain),
 		!f.Since.IsZero() && r.AcceptedAt.Before(f.Since),

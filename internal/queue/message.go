@@ -123,6 +123,8 @@ type Delivery struct {
 	Rules   []string
 	Matched bool
 	Tested  []string
+	// Effects are what rules did with the mail when it was accepted, and the record of it: once, never judged again.
+	Effects policy.Effects
 	// Judged is the number of what was in force when a Move last set the requirement; 0 means its message's. What was
 	// lowered under a number is not held against that number again.
 	Judged int64

@@ -93,8 +93,12 @@ func (a *Action) Apply(d *Delivery) bool {
 		d.State, d.Due, d.Deadline = Held, time.Time{}, time.Time{}
 		return true
 	case Release:
-		if d.State != Held {
+		if d.State != Held || d.Rejected() != nil {
 			return false
+		}
+		if d.Quarantine() != nil {
+			d.ExpiresAt = now.Add(d.ExpiresAt.Sub(d.AcceptedAt))
+			d.Deadline = d.ExpiresAt
 		}
 		d.State, d.Due = Queued, now
 		if d.Deadline.IsZero() {

@@ -334,6 +334,21 @@ func peerLine(e event.PeerChanged) (slog.Level, string, attrs) {
 	return slog.LevelInfo, "peer-changed", a
 }
 
+// ruleLine says what a rule did, or would have.
+func ruleLine(e event.RuleActed) (slog.Level, string, attrs) {
+	var a attrs
+	a.text("rule", e.Rule)
+	a.text("effect", e.Effect)
+	a.text("message", e.Message)
+	a.address("from", e.From)
+	a.address("to", e.To)
+	a.text("text", e.Text)
+	if e.Test {
+		a.text("mode", "test")
+	}
+	return slog.LevelInfo, "rule", a
+}
+
 // settledLine is the line people grep for: one delivery, its state as the first word.
 func settledLine(e event.Settled) (slog.Level, string, attrs) {
 	var a attrs
@@ -366,6 +381,15 @@ func settledLine(e event.Settled) (slog.Level, string, attrs) {
 func adminLine(e event.Event) (slog.Level, string, attrs) {
 	var a attrs
 	switch e := e.(type) {
+	case event.RuleActed:
+		return ruleLine(e)
+	case event.HoldEnded:
+		a.text("message", e.Message)
+		a.text("rule", e.Rule)
+		a.text("then", e.Then)
+		a.address("from", e.From)
+		a.address("to", e.To)
+		return slog.LevelWarn, "hold-ended", a
 	case event.NoticeQueued:
 		a.text("message", e.Message)
 		a.text("about", e.About)

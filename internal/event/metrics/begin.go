@@ -13,6 +13,7 @@ var (
 	outbound    = [...]string{string(event.OutOwn), string(event.OutWorld)}
 	levels      = [...]string{policy.Plaintext.String(), policy.Encrypted.String(), policy.Authenticated.String()}
 	states      = []string{"delivered", "deferred", "failed", "held", "cancelled"}
+	effects     = []string{"reject", "hold", "redirect", "bcc", "add-header", "allow"}
 	noticeKinds = []string{"dsn", "delay-notice", "alert", "tls-report"}
 	reportWays  = []string{event.ReportMail, event.ReportWeb}
 	wishes      = []string{"hold", "cancel"}
@@ -40,6 +41,9 @@ func (m *Metrics) begin() {
 	m.beginDeliveries()
 	m.each(logins, "ok", "failed")
 	m.each(peerChanges, changes...)
+	for _, effect := range effects {
+		m.add(ruleEffects, 0, effect, modeOf(false))
+	}
 	m.each(notices, noticeKinds...)
 	for _, fault := range faults {
 		m.add(policyFaults, 0, fault, yesOrNo(true))
@@ -112,4 +116,12 @@ func (m *Metrics) Listeners(names ...string) {
 		m.add(handshakeFailures, 0, name)
 		m.add(proxyRefused, 0, name)
 	}
+}
+
+// modeOf is the mode of a rule that did something, or would have.
+func modeOf(test bool) string {
+	if test {
+		return "test"
+	}
+	return "enforce"
 }

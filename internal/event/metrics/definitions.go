@@ -42,6 +42,7 @@ const (
 	policyFaults       = "postern_policies_unavailable_total"
 	tlsReports         = "postern_tls_reports_total"
 	reportsIn          = "postern_tls_reports_received_total"
+	ruleEffects        = "postern_rule_effects_total"
 	notices            = "postern_notices_total"
 	raised             = "postern_raised_deliveries_total"
 	rulesRevision      = "postern_rules_revision"
@@ -98,6 +99,8 @@ func Definitions() []Definition {
 			[]string{"way", "result"}},
 		{reportsIn, Counter, "Reports of others about TLS with us, by way (mail, https), result (kept, copy, refused) and whether a signature holds.",
 			[]string{"way", "result", "signed"}},
+		{ruleEffects, Counter, "What rules did with the mail to recipients, by action and by whether the rule is in force or under test (mode).",
+			[]string{"effect", "mode"}},
 		{notices, Counter, "Notices queued, by kind.", []string{"kind"}},
 		{raised, Counter, "Waiting deliveries that got a stricter requirement.", nil},
 		{rulesRevision, Gauge, "Revision of the rules in force.", nil},

@@ -115,6 +115,8 @@ func (m *Metrics) Emit(e event.Event) {
 
 func (m *Metrics) rest(e event.Event) {
 	switch e := e.(type) {
+	case event.RuleActed:
+		m.add(ruleEffects, 1, oneOf(e.Effect, effects...), modeOf(e.Test))
 	case event.NoticeQueued:
 		m.add(notices, 1, oneOf(e.Kind, noticeKinds...))
 	case event.PeerChanged:

@@ -40,7 +40,7 @@ func TestEventsAreCountedByClosedLabels(t *testing.T) {
 		event.Settled{Leg: event.OutWorld, State: "deferred", Requires: policy.Authenticated, Reason: policy.CertExpired, Would: "r"},
 		event.Settled{Leg: "nowhere", State: "lost"},
 		event.Settled{Leg: event.OutOwn, State: "delivered", Wished: "cancel", TooLate: true},
-		event.NoticeQueued{Kind: "dsn"}, event.Raised{Deliveries: 5}, event.RulesApplied{Revision: 7, Rules: 2}, event.Warned{}, event.AdminActed{},
+		event.NoticeQueued{Kind: "dsn"}, event.RuleActed{Rule: "a", Effect: "bcc", Test: true}, event.Raised{Deliveries: 5}, event.RulesApplied{Revision: 7, Rules: 2}, event.Warned{}, event.AdminActed{},
 	} {
 		m.Emit(e)
 	}
@@ -61,6 +61,7 @@ func TestEventsAreCountedByClosedLabels(t *testing.T) {
 		`postern_delivery_delay_seconds_count{leg="gateway-world"} 1`,
 		`postern_admin_actions_too_late_total{action="cancel"} 1`,
 		`postern_raised_deliveries_total 5`, `postern_rules_revision 7`, `postern_rules 2`, `postern_warnings_total 1`,
+		`postern_rule_effects_total{effect="bcc",mode="test"} 1`,
 		`postern_notices_total{kind="dsn"} 1`, `postern_rules_would_differ_total 1`,
 	} {
 		if !strings.Contains(got, want+"\n") {

@@ -205,6 +205,9 @@ type told struct{ w *world }
 func (d told) Kick(ctx context.Context, sites ...queue.SiteKey) { d.w.d.Kick(ctx, sites...) }
 func (d told) Changed()                                         { d.w.d.Changed() }
 func (d told) Wished()                                          { d.w.d.Wished() }
+func (d told) Return(ctx context.Context, ids []queue.DeliveryID) (int, error) {
+	return d.w.d.Return(ctx, ids)
+}
 
 // behave changes a server: its certificate, its TLS, how long it takes; sound makes it good and quick.
 func (c *changing) behave(at string, sound bool) {

@@ -18,7 +18,7 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	r.servers, r.require = serversOf(group[0].NextHop), group[0].Requirement
 	waives := r.waives(&group[0].Message)
 	domain := group[0].Recipient.Address.Domain
-	if r.channel != nil && (r.channel.Waived() && !waives || r.channel.Source() != r.view.Table.Source(domain) ||
+	if r.channel != nil && (r.channel.Waived() && !waives || r.channel.Source() != r.view.Table.SourceFor(r.servers, domain) ||
 		!r.channel.Healthy() || !r.channel.Alive(r.effort)) {
 		r.closeChannel()
 	}
@@ -32,7 +32,7 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	if waives {
 		table = table.SetAside()
 	}
-	plan, problem := table.Plan(r.effort, domain)
+	plan, problem := table.PlanFor(r.effort, r.servers, domain)
 	if problem != nil && ctx.Err() != nil {
 		return &step{fates: all(group, r.d.untouched)}
 	}

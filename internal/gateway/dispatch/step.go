@@ -98,7 +98,7 @@ func (r *run) send(ctx context.Context, m *message) step {
 		r.view = view
 	}
 	r.judged = r.view.Judgements(r.d.cfg.Store)
-	for _, aside := range []func(context.Context, []queue.Work) *step{r.misplaced, r.unwanted, r.connect, r.unwanted} {
+	for _, aside := range []func(context.Context, []queue.Work) *step{r.refused, r.misplaced, r.unwanted, r.connect, r.unwanted} {
 		if s := aside(ctx, m.works); s != nil {
 			return *s
 		}
@@ -177,12 +177,12 @@ func all(group []queue.Work, of func(w *queue.Work) fate) []fate {
 	return fates
 }
 
-// byMessage yields the deliveries of one message together.
+// byMessage yields the deliveries of one message together that go in one transaction.
 func byMessage(works []queue.Work) func(func([]queue.Work) bool) {
 	return func(yield func([]queue.Work) bool) {
 		for len(works) > 0 {
 			n := 1
-			for n < len(works) && works[n].Message.ID == works[0].Message.ID {
+			for n < len(works) && alike(&works[n], &works[0]) {
 				n++
 			}
 			group := works[:n:n]

@@ -62,7 +62,11 @@ func (d *Dispatcher) sweep(ctx context.Context) {
 func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
 	last := lastAttempt(w)
 	end := d.expiry(w, last)
-	switch {
+	switch hold := w.Quarantine(); {
+	case w.Rejected() != nil:
+		return d.endedByRule(w, w.Rejected())
+	case hold != nil && w.Was == queue.Held:
+		return d.unlooked(w, hold, now)
 	case now.Before(end) && !w.Noticed && now.Before(d.noticeDue(w)): // the deadline is of another clock
 		return d.patient(w, last, false)
 	case now.Before(end):

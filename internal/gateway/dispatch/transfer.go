@@ -25,9 +25,10 @@ func (r *run) transfer(ctx context.Context, m *message) step {
 		return r.unreadable(ctx, group, err)
 	}
 	defer body.Close()
+	head := group[0].Effects.Head()
 	t := &smtpclient.Transaction{
-		Envelope: about.Envelope, Size: about.Size, EightBit: about.EightBit, HeaderUTF8: about.HeaderUTF8,
-		Body: r.watched(body), Ending: r.ending,
+		Envelope: about.Envelope, Size: about.Size + int64(len(head)), EightBit: about.EightBit, HeaderUTF8: about.HeaderUTF8,
+		Body: r.watched(withHead(body, head)), Ending: r.ending,
 	}
 	for i := range group {
 		t.Recipients = append(t.Recipients, group[i].Recipient)

@@ -61,6 +61,9 @@ func (d *Dispatcher) sortOut(ctx context.Context, judged *inforce.Judgements, gr
 func (d *Dispatcher) moved(w *queue.Work, m *queue.Move) fate {
 	f := d.untouched(w)
 	f.settlement.Move = m
+	if w.Was == queue.Held && (w.Quarantine() != nil || w.Rejected() != nil) {
+		return f // the deadline is the rule's
+	}
 	if !w.Deadline.IsZero() && (w.Noticed || m.ExpiresAt.Before(w.Deadline)) {
 		f.settlement.Deadline = m.ExpiresAt
 	}

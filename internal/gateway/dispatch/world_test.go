@@ -332,8 +332,10 @@ func (w *world) accept(from string, change func(*queue.Submission), to ...string
 		if notice := now.Add(2 * time.Hour); notice.Before(d.Deadline) {
 			d.Deadline = notice
 		}
+		d.Affect()
 		s.Deliveries = append(s.Deliveries, d)
 	}
+	w.copies(view, &m, judged, s)
 	if change != nil {
 		change(s)
 	}

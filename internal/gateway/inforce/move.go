@@ -53,7 +53,7 @@ func (k *Judgements) Move(ctx context.Context, m *queue.Message, d *queue.Delive
 	}
 	j, now := judged[d.Recipient.Address], time.Now()
 	want := v.Weigh(d, m.Kind, j, now)
-	to := v.MoveTo(d.Recipient.Address.Domain, &want)
+	to := v.MoveTo(d, &want)
 	if to.NextHop == nextHop && want.Requirement.Key() == d.Requirement.Key() &&
 		policy.SameDemands(want.Demands, v.Sourced(d, m.Kind)) {
 		return nil, want.More, nil
@@ -71,10 +71,10 @@ func (k *Judgements) Move(ctx context.Context, m *queue.Message, d *queue.Delive
 	return to, want.More, nil
 }
 
-// MoveTo puts a delivery to a domain where it belongs with the demands it is to have, judged by v.
-func (v *View) MoveTo(domain mail.Domain, w *Weighed) *queue.Move {
+// MoveTo puts a delivery where it belongs with the demands it is to have, judged by v. What a rule redirected stays so.
+func (v *View) MoveTo(d *queue.Delivery, w *Weighed) *queue.Move {
 	return &queue.Move{
-		NextHop: v.Table.NextHop(domain, w.Requirement).String(), Requirement: w.Requirement, Demands: w.Demands,
+		NextHop: v.nextHop(d.Recipient.Address.Domain, d.Effects.Route(), w.Requirement), Requirement: w.Requirement, Demands: w.Demands,
 		Rules: w.Rules(), Judged: v.Number,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"postern/internal/mail"
@@ -23,10 +24,14 @@ func (v *View) Stored(ctx context.Context, from Mail, m *queue.Message) (map[mai
 	if v.Err != nil {
 		return nil, v.Err
 	}
-	var to []mail.Address
+	var to, copies []mail.Address
 	for rec, err := range from.List(ctx, queue.Filter{IDs: []queue.ID{m.ID}}) {
 		if err != nil {
 			return nil, err
+		}
+		if rec.IsCopy() {
+			copies = append(copies, rec.Recipient.Address)
+			continue
 		}
 		to = append(to, rec.Recipient.Address)
 	}
@@ -44,9 +49,11 @@ func (v *View) Stored(ctx context.Context, from Mail, m *queue.Message) (map[mai
 			return nil, err
 		}
 	}
-	judged := v.judge(m, header, content, to, time.Now())
+	now := time.Now()
+	judged := v.judge(m, header, content, to, now)
+	judged = append(judged, v.copies(m, header, content, copies, judged, now)...)
 	out := make(map[mail.Address]*Judged, len(judged))
-	for i, a := range to {
+	for i, a := range slices.Concat(to, copies) {
 		out[a] = &judged[i]
 	}
 	return out, nil

@@ -55,6 +55,45 @@ func (v *View) JudgeContent(m *queue.Message, header mail.Header, seen *Look, to
 	return v.judge(m, header, seen.content(v), to, m.AcceptedAt), nil
 }
 
+// Copies judges the deliveries of a message's copies, by what was judged of the recipients whom its sender named. Who
+// gets a copy changes nothing for those.
+func (v *View) Copies(m *queue.Message, header mail.Header, seen *Look, to []mail.Address, of []Judged) []Judged {
+	return v.copies(m, header, seen.content(v), to, of, m.AcceptedAt)
+}
+
+// copies: a copy of mail that a rule forces is forced, as a notice about it is: with public trust, or the private trust
+// configured for its recipient's domain (Inherit), for as long a window; and by the rules that speak of its recipient.
+func (v *View) copies(m *queue.Message, header mail.Header, content *mimewalk.Content, to []mail.Address, of []Judged,
+	now time.Time) []Judged {
+	out := make([]Judged, len(to))
+	var lists [][]policy.Demand
+	window := time.Duration(0)
+	for i := range of {
+		if !of[i].Requirement.Forced() {
+			continue
+		}
+		lists = append(lists, of[i].Demands)
+		if w := of[i].Window; w > 0 && (window == 0 || w < window) {
+			window = w
+		}
+	}
+	for i, a := range to {
+		j := &out[i]
+		*j = v.judge(m, header, content, []mail.Address{a}, now)[0]
+		j.Effects = nil
+		if inherited := v.Inherit(a.Domain, lists...); len(inherited) > 0 {
+			j.Demands = slices.Concat(j.Demands, inherited)
+			j.Requirement = policy.Join(j.Demands)
+			if window > 0 && (j.Window == 0 || window < j.Window) {
+				j.Window = window
+			}
+		}
+		weighed := Weighed{Demands: j.Demands}
+		j.Rules = weighed.Rules()
+	}
+	return out
+}
+
 func (v *View) judge(m *queue.Message, header mail.Header, content *mimewalk.Content, to []mail.Address, now time.Time,
 ) []Judged {
 	f := rules.Facts{
@@ -80,13 +119,21 @@ func (v *View) judge(m *queue.Message, header mail.Header, content *mimewalk.Con
 // Delivery is a new delivery to a recipient with what it demands, due at once at its next hop, until expires.
 func (v *View) Delivery(to mail.Recipient, j *Judged, at, expires time.Time) queue.NewDelivery {
 	return queue.NewDelivery{
-		NextHop: v.Table.NextHop(to.Address.Domain, j.Requirement).String(),
+		NextHop: v.nextHop(to.Address.Domain, j.Effects.Route(), j.Requirement),
 		Delivery: queue.Delivery{
 			Recipient: to, Requirement: j.Requirement, Demands: j.Demands,
-			Rules: j.Rules, Matched: j.Matched, Tested: j.Tested,
+			Rules: j.Rules, Matched: j.Matched, Tested: j.Tested, Effects: j.Effects,
 			AcceptedAt: at, Due: at, ExpiresAt: expires, Deadline: expires,
 		},
 	}
+}
+
+// nextHop is where mail to a domain waits under r: at its servers, or at a route that a rule redirects it to.
+func (v *View) nextHop(d mail.Domain, redirected string, r policy.Requirement) string {
+	if redirected != "" {
+		return v.Table.NextHopCalled(redirected, d, r).String()
+	}
+	return v.Table.NextHop(d, r).String()
 }
 
 // TableFor is the table by which mail to a domain finds its way: with the exceptions of the rules that are in force for
@@ -223,6 +270,9 @@ func (v *View) standing(old []policy.Demand, to mail.Domain, j *Judged, now time
 	for _, d := range old {
 		if _, inherited := policy.Inherited(d.Source); !inherited {
 			continue
+		}
+		if slices.ContainsFunc(j.Demands, func(o policy.Demand) bool { return o.Source == d.Source }) {
+			continue // of a copy, judged with what it is of
 		}
 		if r, ok := v.strict(d.Source, to, now); ok {
 			out = append(slices.Clip(out), policy.Demand{Source: d.Source, Requirement: r})

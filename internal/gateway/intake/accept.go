@@ -32,34 +32,42 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 		return no
 	}
 	m.message.Inbound.Rules, m.message.Inbound.Trials = m.s.arrival.rules, m.s.arrival.trials
-	deliveries, err := m.deliveries(view)
+	judged, err := m.judge(view)
 	if err != nil {
 		in.cfg.Sink.Emit(event.Warned{What: "rules", Text: err.Error(), Hint: "mail is answered with 451 until the rules can be read"})
 		return smtp.NewReply(451, "4.3.0", "the message cannot be judged now, try again later")
 	}
-	sub := &queue.Submission{Message: m.message, Body: m.draft, Deliveries: deliveries}
+	if no := m.refusedByRules(judged); no != nil {
+		return no
+	}
+	sub := &queue.Submission{Body: m.draft, Deliveries: m.deliveries(view, judged)}
+	sub.Message = m.message
 	if err := in.cfg.Store.Accept(ctx, sub); err != nil {
 		return in.storeFailed(err)
 	}
 	m.announce(sub)
+	m.tellEffects(judged)
 	return smtp.NewReply(250, "2.0.0", "Ok: queued as "+string(m.message.ID))
 }
 
-// deliveries makes one delivery for each recipient, with what rules and configuration demand of its channel.
-func (m *incoming) deliveries(view *inforce.View) ([]queue.NewDelivery, error) {
+// judge says what rules and configuration make of the message, recipient by recipient.
+func (m *incoming) judge(view *inforce.View) ([]inforce.Judged, error) {
 	to := make([]mail.Address, len(m.s.recipients))
 	for i, r := range m.s.recipients {
 		to[i] = r.Address
 	}
-	judged, err := view.JudgeContent(&m.message, m.header, m.look.Look, to)
-	if err != nil {
-		return nil, err
-	}
+	return view.JudgeContent(&m.message, m.header, m.look.Look, to)
+}
+
+// deliveries makes one delivery for each recipient, with what is demanded of its channel and what rules do with it, and
+// one for each copy.
+func (m *incoming) deliveries(view *inforce.View, judged []inforce.Judged) []queue.NewDelivery {
 	out := make([]queue.NewDelivery, len(judged))
 	for i, r := range m.s.recipients {
 		out[i] = m.delivery(view, r, &judged[i])
+		out[i].Affect()
 	}
-	return out, nil
+	return append(out, m.copies(view, judged)...)
 }
 
 func (m *incoming) delivery(view *inforce.View, r mail.Recipient, j *inforce.Judged) queue.NewDelivery {
@@ -78,7 +86,7 @@ func (m *incoming) announce(sub *queue.Submission) {
 	woken := map[queue.SiteKey]bool{}
 	for i := range sub.Deliveries {
 		d := &sub.Deliveries[i]
-		if key := queue.NewSiteKey(d.NextHop, d.Requirement); !woken[key] {
+		if key := queue.NewSiteKey(d.NextHop, d.Requirement); !woken[key] && d.State != queue.Held {
 			woken[key] = true
 			cfg.Wake(&m.message, key, d.Due)
 		}
@@ -90,7 +98,7 @@ func (m *incoming) announce(sub *queue.Submission) {
 	}
 	cfg.Sink.Emit(event.Accepted{
 		Leg: leg, Message: string(m.message.ID), MessageID: m.message.MessageID, From: m.message.Envelope.From,
-		Recipients: len(sub.Deliveries), Size: m.message.Size, Client: in.Client, Helo: in.Helo, User: in.User, TLS: in.TLS,
+		Recipients: len(m.s.recipients), Size: m.message.Size, Client: in.Client, Helo: in.Helo, User: in.User, TLS: in.TLS,
 		Took: time.Since(m.s.began),
 	})
 	m.announceTrials(sub)

@@ -12,6 +12,9 @@
 //	"."    the rules are evaluated once for all recipients; each becomes a delivery with its requirement, window and
 //	       next hop; Store.Accept makes them durable; only then 250
 //
+// What rules do beside demanding (effects.go) is done here, once: whole messages are refused, deliveries are born held,
+// rejected, redirected or with fields above their header, and copies are added, all in the same Store.Accept.
+//
 // It fails safe: rules that cannot be evaluated are 451 4.3.0, a store without room is 452 4.3.1, and nothing of a
 // message stays behind that was not accepted.
 package intake

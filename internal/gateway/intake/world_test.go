@@ -65,6 +65,8 @@ func (w *world) Emit(e event.Event) {
 		line = fmt.Sprintf("login %s %v", e.User, e.OK)
 	case event.ClientPlain:
 		line = fmt.Sprintf("client %s %s rules=%s", e.Kind, e.Client, strings.Join(e.Rules, ","))
+	case event.RuleActed:
+		line = fmt.Sprintf("rule %s <%s> stored=%v test=%v %s", e.Rule, e.To, e.Message != "", e.Test, e.Text)
 	case event.Warned:
 		line = "warned " + e.What
 	default:
@@ -293,6 +295,12 @@ func (w *world) queued() string {
 		}
 		if len(r.Tested) > 0 {
 			line += " tested=" + strings.Join(r.Tested, ",")
+		}
+		for _, e := range r.Effects {
+			line += fmt.Sprintf(" %s=%s", e.Kind, e.Rule)
+			if e.Test {
+				line += "?"
+			}
 		}
 		if r.Recipient.Notify != 0 || r.Recipient.ORCPT != "" {
 			line += fmt.Sprintf(" notify=%d orcpt=%s", r.Recipient.Notify, r.Recipient.ORCPT)

@@ -33,6 +33,10 @@ func (t *Table) Digest() string {
 	if t.hosted.any != nil {
 		fmt.Fprintf(sum, "any %q\n", *t.hosted.any)
 	}
+	for _, name := range t.Names() {
+		r := t.called[name]
+		fmt.Fprintf(sum, "called %s %q %s\n", name, r.To, r.Manner.Source)
+	}
 	t.digestSources(sum)
 	fmt.Fprintf(sum, "port %d\n", t.cfg.Port)
 	return hex.EncodeToString(sum.Sum(nil))

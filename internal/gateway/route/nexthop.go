@@ -17,12 +17,14 @@ const (
 	ByMX    By = "mx"  // DNS, for the recipient domain
 	ByRoute By = "to"  // a route
 	ByOwn   By = "own" // the configuration of a domain of ours
+	ByName  By = "via" // a route of that name, which a rule redirects to
 )
 
 // NextHop is where mail waits. Deliveries with an equal one may share connections.
 type NextHop struct {
 	By By
-	// Hosts are those an administrator named, "mx.partner.test:25,[2001:db8::1]:25"; "" where DNS names them.
+	// Hosts are those an administrator named, "mx.partner.test:25,[2001:db8::1]:25"; "" where DNS names them. ByName it
+	// is the name of the route.
 	Hosts string
 	// Domain is the recipient domain whose mail exchangers are the hosts, or whose own name named hosts must prove;
 	// zero where named hosts need not.
@@ -46,15 +48,20 @@ func (t *Table) NextHop(d mail.Domain, r policy.Requirement) NextHop {
 	if by == ByRoute {
 		out.Source = t.ofRoute(d)
 	}
-	if slices.ContainsFunc(r.Demands(), func(p policy.PeerDemand) bool { return p.Names.Domain }) {
+	if provesDomain(r) {
 		out.Domain = d
 	}
 	return out
 }
 
+// provesDomain reports whether r is held against the recipient's domain, so that no two domains share a connection.
+func provesDomain(r policy.Requirement) bool {
+	return slices.ContainsFunc(r.Demands(), func(p policy.PeerDemand) bool { return p.Names.Domain })
+}
+
 // String is the text under which a next hop is stored and shown: "mx:clinic.test", "to:mx.partner.test:25,...",
 // "own:mail.internal:25,...", with a source "to:mx.partner.test:25~192.0.2.5", and with a name to prove
-// "to:relay.test:25@clinic.test".
+// "to:relay.test:25@clinic.test". Mail that a rule redirects has "via:portal".
 func (h NextHop) String() string {
 	text := string(h.By) + ":" + h.Hosts
 	if h.Source != (Source{}) {
@@ -75,7 +82,7 @@ func ParseNextHop(text string) (h NextHop, err error) {
 	switch h.By = By(by); h.By {
 	case ByMX:
 		h.Domain, err = mail.ParseDomain(rest)
-	case ByRoute, ByOwn:
+	case ByRoute, ByOwn, ByName:
 		hosts, domain, proves := strings.Cut(rest, "@")
 		var source string
 		var said bool

@@ -15,6 +15,8 @@ func TestANextHopIsReadAsItWasWritten(t *testing.T) {
 		"mx:[IPv6:2001:db8::2]":                   {By: route.ByMX, Domain: mail.MustDomain("[IPv6:2001:db8::2]")},
 		"to:smart.example:25":                     {By: route.ByRoute, Hosts: "smart.example:25"},
 		"to:smart.example:25@clinic.test":         {By: route.ByRoute, Hosts: "smart.example:25", Domain: clinic},
+		"via:portal":                              {By: route.ByName, Hosts: "portal"},
+		"via:portal@clinic.test":                  {By: route.ByName, Hosts: "portal", Domain: clinic},
 		"own:mail.internal:2525,[2001:db8::1]:25": {By: route.ByOwn, Hosts: "mail.internal:2525,[2001:db8::1]:25"},
 	} {
 		got, err := route.ParseNextHop(text)
@@ -22,7 +24,7 @@ func TestANextHopIsReadAsItWasWritten(t *testing.T) {
 			t.Errorf("%q was read as %+v, %v, and is written %q", text, got, err, got.String())
 		}
 	}
-	for _, text := range []string{"", "clinic.test", "mx:", "mx:two words", "to:relay.test:25@", "via:clinic.test"} {
+	for _, text := range []string{"", "clinic.test", "mx:", "mx:two words", "to:relay.test:25@", "by:clinic.test"} {
 		if got, err := route.ParseNextHop(text); err == nil {
 			t.Errorf("%q was read as %+v", text, got)
 		}

@@ -60,6 +60,8 @@ type Own struct {
 
 // Route sends matching domains to named hosts ([[route]] of the configuration).
 type Route struct {
+	// Name is how rules call it who redirect mail there, "" for none.
+	Name string
 	// Match lists domains: "partner.test" exactly, "*.partner.test" everything below it, "*" everything. An exact
 	// entry goes before a wildcard, a longer wildcard before a shorter one, whatever the order of the routes.
 	Match []string

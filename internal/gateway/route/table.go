@@ -21,6 +21,7 @@ type Table struct {
 	own     map[mail.Domain]Own
 	hosted  matches[[]HostPort]
 	manners matches[Manner]
+	called  map[string]Route // by its name
 	// excepted says why what is published is set aside, by kind; see Except.
 	excepted map[string]string
 }
@@ -36,7 +37,7 @@ func New(cfg Config) (*Table, error) {
 	cfg.HostsFile = cmp.Or(cfg.HostsFile, "/etc/hosts")
 	cfg.DenyNetworks = publicaddr.Unmapped(cfg.DenyNetworks)
 	cfg.LocalAddrs = slices.Clone(cfg.LocalAddrs)
-	t := &Table{cfg: cfg, own: map[mail.Domain]Own{}}
+	t := &Table{cfg: cfg, own: map[mail.Domain]Own{}, called: map[string]Route{}}
 	var errs []error
 	for _, o := range cfg.Own {
 		errs = append(errs, t.addOwn(o))
@@ -73,7 +74,7 @@ func (t *Table) addOwn(o Own) error {
 
 func (t *Table) addRoute(r Route) error {
 	name := strings.Join(r.Match, ", ")
-	if len(r.Match) == 0 {
+	if len(r.Match) == 0 && r.Name == "" {
 		return errors.New("a route that matches nothing")
 	}
 	if len(r.To) == 0 && r.Manner.zero() {
@@ -82,6 +83,9 @@ func (t *Table) addRoute(r Route) error {
 	to, err := t.hosts(r.To)
 	if err != nil {
 		return fmt.Errorf("route for %s: %w", name, err)
+	}
+	if err := t.addNamed(r, to); err != nil {
+		return err
 	}
 	for _, m := range r.Match {
 		var errs [2]error

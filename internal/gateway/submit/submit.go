@@ -86,6 +86,7 @@ func (l *Letter) delivery(view *inforce.View, m *queue.Message, header mail.Head
 		return queue.NewDelivery{}, err
 	}
 	j, window := &list[0], l.Lifetime
+	j.Effects = nil // what rules do is done with mail of others
 	var inherited [][]policy.Demand
 	for _, w := range l.About {
 		if w.Requirement.Forced() {

@@ -145,6 +145,9 @@ func (rcpt *Recipient) diagnostic() string {
 	if byPeer && rcpt.Attempt != nil && rcpt.Attempt.Reply != nil {
 		return "smtp; " + replyLine(rcpt.Attempt.Reply)
 	}
+	if rcpt.ByRule != "" {
+		return "x-postern; rule " + safe(rcpt.ByRule) + ": " + sentence(rcpt)
+	}
 	if rcpt.Reason == "" {
 		return ""
 	}

@@ -146,8 +146,13 @@ func sentence(rcpt *Recipient) string {
 func (rcpt *Recipient) trouble(p *page, gateway string) {
 	info := rcpt.info()
 	p.field("  ", "What happened", whatHappened(rcpt))
-	p.field("  ", "Who must act", actor(info.Who, gateway))
-	p.field("  ", "What to do", info.Hint)
+	who, hint := actor(info.Who, gateway), info.Hint
+	if rcpt.ByRule != "" {
+		who = "you, or " + actor(policy.Us, gateway)
+		hint = "The rule \"" + safe(rcpt.ByRule) + "\" of your organisation decided this. Ask the administrator where you think it should not."
+	}
+	p.field("  ", "Who must act", who)
+	p.field("  ", "What to do", hint)
 	if rcpt.Action == Delayed && rcpt.Requires > policy.Plaintext && rcpt.Reason.Class().AboutProtection() {
 		p.blank()
 		p.para("  ", "It is waiting because TLS is required: a rule of your organisation says that it may travel only over "+

@@ -96,6 +96,8 @@ type Recipient struct {
 	Reason policy.Reason
 	// Text says in our words what fell short, "" takes the reason's sentence.
 	Text string
+	// ByRule names the rule that ended it, which no server had a part in; "" where none did. There is no Reason then.
+	ByRule string
 	// Attempt is the newest try, nil when none was made.
 	Attempt *attempt.Attempt
 	// Rules are the rules that raised the requirement; Requires and Reached the levels in question. Because says why,

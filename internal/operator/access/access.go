@@ -4,7 +4,8 @@
 //	role           may
 //	auditor        look: status, trace, rules, destinations, audit trail, settings
 //	operator       and act on waiting mail, run checks, approve mail hosts
-//	administrator  and change rules, accounts and tokens, forget what is remembered, lower protection
+//	administrator  and change rules, accounts and tokens, forget what is remembered, read mail in quarantine, lower
+//	               protection
 //
 // A scope of named domains narrows each of these to mail whose sender or recipient is in them. What is about the whole
 // installation (settings, the accounts of others) is then out of reach.
@@ -38,7 +39,8 @@ const (
 
 	WriteRules    Capability = "rules:write"
 	ForgetPeers   Capability = "peers:forget"
-	Lower         Capability = "queue:lower" // the only way a requirement is ever lowered
+	ReadContent   Capability = "content:read" // of mail in quarantine
+	Lower         Capability = "queue:lower"  // the only way a requirement is ever lowered
 	ReloadFiles   Capability = "settings:reload"
 	WriteAccounts Capability = "accounts:write"
 )
@@ -68,7 +70,8 @@ func (r Role) Capabilities() []Capability {
 	case Operator:
 		out = append(out, ActOnQueue, RunChecks, ApproveMX)
 	case Administrator:
-		out = append(out, ActOnQueue, RunChecks, ApproveMX, WriteRules, ForgetPeers, Lower, ReloadFiles, ReadAccounts, WriteAccounts)
+		out = append(out, ActOnQueue, RunChecks, ApproveMX, WriteRules, ForgetPeers, ReadContent, Lower, ReloadFiles, ReadAccounts,
+			WriteAccounts)
 	default:
 		return nil
 	}
@@ -96,6 +99,7 @@ func (c Capability) Means() string {
 		ApproveMX:     "makes mail hosts trusted by rules",
 		WriteRules:    "changes and deletes rules, and so what protects mail",
 		ForgetPeers:   "makes the gateway forget servers, which then are not missed without TLS",
+		ReadContent:   "reads what mail in quarantine says",
 		Lower:         "takes protection away from waiting mail",
 		ReloadFiles:   "makes the gateway read its files again",
 		WriteAccounts: "can become anybody: it sets everybody's password by a link, makes administrators and ends tokens",
@@ -104,7 +108,7 @@ func (c Capability) Means() string {
 
 // Dangerous reports whether a capability needs somebody who proved a moment ago who he is.
 func (c Capability) Dangerous() bool {
-	return slices.Contains([]Capability{ApproveMX, WriteRules, ForgetPeers, Lower, WriteAccounts}, c)
+	return slices.Contains([]Capability{ApproveMX, WriteRules, ForgetPeers, ReadContent, Lower, WriteAccounts}, c)
 }
 
 // wide reports whether a capability is about the whole installation, so that a scope of domains excludes it.

@@ -34,17 +34,22 @@ recipient = ["clinic.test"]
 
 // recorder is a dispatcher and a sink that remember.
 type recorder struct {
-	kicked  []queue.SiteKey
-	changed int
-	wished  func()
-	events  []event.Event
+	kicked   []queue.SiteKey
+	changed  int
+	returned []queue.DeliveryID
+	wished   func()
+	events   []event.Event
 }
 
 func (r *recorder) Kick(_ context.Context, sites ...queue.SiteKey) {
 	r.kicked = append(r.kicked, sites...)
 }
-func (r *recorder) Changed()           { r.changed++ }
-func (r *recorder) Wished()            { r.wished() }
+func (r *recorder) Changed() { r.changed++ }
+func (r *recorder) Wished()  { r.wished() }
+func (r *recorder) Return(_ context.Context, ids []queue.DeliveryID) (int, error) {
+	r.returned = append(r.returned, ids...)
+	return len(ids), nil
+}
 func (r *recorder) Emit(e event.Event) { r.events = append(r.events, e) }
 
 func service(t *testing.T) (*Service, *memstore.Store, *recorder) {

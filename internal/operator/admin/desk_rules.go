@@ -76,6 +76,9 @@ func (d *Desk) applyFile(ctx context.Context, r ApplyRequest) (ApplyResult, erro
 	if err := rules.CheckFiles(r.Name, []byte(r.Text), d.s.trust); err != nil {
 		return ApplyResult{}, err
 	}
+	if err := d.s.checkRoutes(r.Name, r.Text); err != nil {
+		return ApplyResult{}, err
+	}
 	if !r.asKept {
 		text, err := rules.Fill(r.Name, []byte(r.Text), d.s.listFile)
 		if err != nil {
@@ -232,6 +235,9 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 			return access.ErrForbidden
 		}
 		if err := rules.CheckFiles(ownRule, []byte(r.Rule), d.trust); err != nil {
+			return err
+		}
+		if err := d.s.checkRoutes(ownRule, r.Rule); err != nil {
 			return err
 		}
 	}

@@ -109,6 +109,16 @@ func (s *Service) listFile(file string) rules.ListFile {
 	return s.cfg.ListFile(file)
 }
 
+// checkRoutes finds rules that redirect to a route which the configuration in force does not have. In a gateway that
+// does not deliver nobody knows.
+func (s *Service) checkRoutes(name, text string) error {
+	table := s.cfg.Rules.Now().Table
+	if table == nil {
+		return nil
+	}
+	return rules.CheckRoutes(name, []byte(text), table.Names())
+}
+
 // apply is Desk.ApplyRules without a look at the files that the rules name.
 func (s *Service) apply(ctx context.Context, r ApplyRequest, by string) (ApplyResult, error) {
 	set, err := rules.Parse(r.Name, []byte(r.Text))
@@ -288,7 +298,10 @@ type ExplainedRecipient struct {
 	Window    string       `json:"window,omitempty"` // how long it may wait, as in a rules file; "": the ordinary lifetime
 	Tested    []string     `json:"tested,omitempty"` // rules in test mode that would have had a say
 	Parts     []rules.Part `json:"parts,omitempty"`
-	Own       bool         `json:"own,omitempty"` // a domain of our own servers, which outbound rules are not about
+	// Effects are what rules would do with the mail, once; Does the same in words, with what they would not, and why.
+	Effects policy.Effects `json:"effects,omitempty"`
+	Does    []rules.Step   `json:"does,omitempty"`
+	Own     bool           `json:"own,omitempty"` // a domain of our own servers, which outbound rules are not about
 	// Publishing is what the recipient's domain publishes; it holds besides what rules demand.
 	Publishing *Publishing `json:"published"`
 }
@@ -356,7 +369,7 @@ func explainWith(set *rules.Set, r ExplainRequest, own []mail.Domain, now time.T
 		o := one.Outcome
 		all.requirements = append(all.requirements, o.Requirement)
 		out.Recipients = append(out.Recipients, ExplainedRecipient{Recipient: one.Recipient, Requires: o.Requirement.Channel, Matched: o.Matched,
-			Rules: o.Rules, Window: one.Window, Tested: o.Tested, Parts: one.Parts, Own: i < len(facts.Local) && facts.Local[i]})
+			Rules: o.Rules, Window: one.Window, Tested: o.Tested, Parts: one.Parts, Effects: o.Effects, Does: one.Does, Own: i < len(facts.Local) && facts.Local[i]})
 	}
 	out.Inbound, err = explainArrival(set, &r, facts, roots)
 	return out, all, err

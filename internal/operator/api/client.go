@@ -269,6 +269,11 @@ func (c *Client) Act(ctx context.Context, r waiting.ActRequest) (out waiting.Act
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/queue", body: r}, &out)
 }
 
+// Content reads a message in quarantine.
+func (c *Client) Content(ctx context.Context, id string) (out waiting.Content, err error) {
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/messages/" + url.PathEscape(id) + "/content"}, &out)
+}
+
 // Reload has the files read again and waits until they are in force.
 func (c *Client) Reload(ctx context.Context) (out admin.ReloadResult, err error) {
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/reload"}, &out)

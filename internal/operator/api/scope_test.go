@@ -38,6 +38,7 @@ func probes() map[string][]asked {
 		"GET /deliveries": {{path: "/deliveries", says: "q@partner.test"}, {path: "/deliveries?rule=zebra-rule"}, {path: "/deliveries?rule=zebra-rule-tested"}, {path: "/deliveries?rule=apple-rule", says: "p@partner.test"},
 			{path: "/deliveries?site=own:zebra-host.test:25"}, {path: "/deliveries?host=zebra-host.test"}, {path: "/deliveries?sender=zebra.test"}, {path: "/deliveries?message=" + theirs}, {path: "/deliveries?limit=1"}},
 		"GET /messages/{id}":               {{path: "/messages/" + sent, says: "mx.partner.test"}, {path: "/messages/" + waiting, says: `"by":"an administrator"`}, {path: "/messages/" + foreign, says: "boss@apple.test"}, {path: "/messages/" + inward, says: "x@third.test"}, {path: "/messages/" + theirs, code: 404}},
+		"POST /messages/{id}/content":      {{path: "/messages/" + theirs + "/content", code: 404}, {path: "/messages/" + sent + "/content", code: 404}},
 		"GET /messages/{id}/evidence":      {{path: "/messages/" + sent + "/evidence", says: "BEGIN CERTIFICATE"}, {path: "/messages/" + foreign + "/evidence"}, {path: "/messages/" + inward + "/evidence"}, {path: "/messages/" + theirs + "/evidence", code: 404}},
 		"GET /sites":                       {{path: "/sites", says: "mx:partner.test"}},
 		"GET /queue":                       {{path: "/queue", says: "apple-rule"}},

@@ -48,6 +48,7 @@ func whatIsTold() map[string]told {
 		"forgetPeers":      {why: "admin tells it (peers forget); a test of the API remembers no servers"},
 		"forgetPolicy":     {why: "admin tells it (policies forget); a test of the API keeps no policies"},
 		"refreshPolicy":    {why: "admin tells it (policies refresh); a test of the API keeps no policies"},
+		"readContent":      {why: "admin tells it (queue read); a test of the API has no mail in quarantine"},
 		"getEvidence":      {q: request{path: "/messages/" + string(backlog.Waiting) + "/evidence"}, told: "evidence"},
 		"getRules":         {q: request{path: "/rules"}, told: "rules read"},
 		"getRevision":      {q: request{path: "/revisions/1"}, told: "rules read"},

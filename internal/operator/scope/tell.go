@@ -30,7 +30,7 @@ func (a *Asker) Told(r *queue.Record) *queue.Record {
 	out := *r
 	keep := func(a *attempt.Attempt) attempt.Attempt { return *a }
 	if !a.Ordered(r) {
-		out.Rules, out.Tested, out.Demands, out.Matched = nil, nil, nil, false
+		out.Rules, out.Tested, out.Demands, out.Matched, out.Effects = nil, nil, nil, false, nil
 		if in := &r.Message.Inbound; in.Relayed {
 			out.Message.Inbound = queue.Inbound{Relayed: true, Protocol: in.Protocol, TLS: channelOf(in.TLS)}
 		}
@@ -64,7 +64,7 @@ func (a *Asker) Trace(r *queue.Record) trace.Delivery { return trace.Of(a.Told(r
 // told.
 func (a *Asker) Keeps(q *trace.Query, t *trace.Delivery) bool {
 	if !a.Scope.All {
-		if q.Rule != "" && !slices.Contains(t.Rules, q.Rule) && !slices.Contains(t.Would, q.Rule) || q.Site != "" && t.NextHop == "" {
+		if q.Rule != "" && !slices.Contains(t.Rules, q.Rule) && !slices.Contains(t.Would, q.Rule) && !t.Effects.Names(q.Rule) || q.Site != "" && t.NextHop == "" {
 			return false
 		}
 	}

@@ -37,6 +37,8 @@ type Delivery struct {
 	// far as that can be told; at most rules.MaxBecause.
 	Because []string `json:"because,omitempty"`
 	Would   []string `json:"would,omitempty"` // rules in test mode that would have set more
+	// Effects are what rules did with the mail when it was accepted, or would have.
+	Effects policy.Effects `json:"effects,omitempty"`
 
 	Requires string `json:"requires"`
 	Reached  string `json:"reached"` // of the connection that carried it, "" when none did
@@ -152,7 +154,7 @@ func Of(r *queue.Record) Delivery {
 	t := Delivery{
 		Delivery: int64(r.ID), Message: string(r.Delivery.Message), MessageID: r.Message.MessageID, About: string(r.Message.About),
 		From: r.Message.Envelope.From.String(), To: r.Recipient.Address.String(), State: r.State.String(), Size: r.Message.Size,
-		Rule: strings.Join(r.Rules, ","), Rules: r.Rules, Matched: r.Matched, Would: r.Tested,
+		Rule: strings.Join(r.Rules, ","), Rules: r.Rules, Matched: r.Matched, Would: r.Tested, Effects: r.Effects,
 		Requires: r.Requirement.Channel.String(), Reason: string(r.Why()), NextHop: r.NextHop,
 		AttemptCount: r.Attempts, Attempts: r.History,
 		AcceptedAt: Instant(r.AcceptedAt), ExpiresAt: Instant(r.ExpiresAt), NextAttemptAt: Instant(nextAttempt(r)), FinishedAt: Instant(r.FinishedAt),
@@ -176,6 +178,7 @@ func Of(r *queue.Record) Delivery {
 		}
 	}
 	t.explain(r.State, newest)
+	t.byRule(r)
 	t.fill(newest)
 	if r.Message.Envelope.RequireTLS {
 		t.Policy, t.PolicyDetail = policy.FromRequireTLS, requireTLS(t.Reason)
@@ -214,6 +217,8 @@ func heldWhy(r *queue.Record) string {
 	switch {
 	case r.State != queue.Held:
 		return ""
+	case quarantined(r) != "":
+		return quarantined(r)
 	case r.Message.Kind != queue.Ordinary && r.Message.Envelope.RequireTLS:
 		return "a notice about mail whose sender asked for REQUIRETLS: it is not sent with less protection"
 	case r.Message.Kind == queue.DSN || r.Message.Kind == queue.Delay:

@@ -29,7 +29,11 @@ func (d QueueDesk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	if d.who.Scope.All {
 		return d.s.act(ctx, d.who, r, by)
 	}
-	if err := r.selectors(&queue.Action{Kind: r.Kind}); err != nil {
+	kind := r.Kind
+	if kind == Return { // no action of the store
+		kind = queue.Release
+	}
+	if err := r.selectors(&queue.Action{Kind: kind}); err != nil {
 		return ActResult{}, err
 	}
 	messages, err := d.within(ctx, &r)

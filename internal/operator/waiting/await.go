@@ -122,7 +122,8 @@ func (r *ActRequest) done() string {
 	if r.Rejudge {
 		return "judged anew: what is in force now is what it demands"
 	}
-	return map[queue.ActionKind]string{queue.Retry: "due now", queue.Hold: "held", queue.Release: "released", queue.Cancel: "cancelled"}[r.Kind]
+	return map[queue.ActionKind]string{queue.Retry: "due now", queue.Hold: "held", queue.Release: "released", queue.Cancel: "cancelled",
+		Return: "returned"}[r.Kind]
 }
 
 // Say tells people what came of r, a sentence each.

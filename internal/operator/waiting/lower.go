@@ -373,13 +373,16 @@ func (c *changing) settlement(w *queue.Work, to *inforce.Weighed, j *inforce.Jud
 		deadline = least
 	}
 	st := queue.Settlement{Lease: w.Lease, State: queue.Queued, Due: now, Deadline: deadline, Reason: w.Reason,
-		Move: c.view.MoveTo(w.Recipient.Address.Domain, to)}
+		Move: c.view.MoveTo(&w.Delivery, to)}
 	st.Move.ExpiresAt = expires
 	if j != nil {
 		st.Move.Matched = j.Matched
 	}
 	if !c.releases && w.Was == queue.Held && w.Due.IsZero() { // held by an administrator
 		st.State, st.Due, st.Deadline = queue.Held, time.Time{}, time.Time{}
+		if w.Quarantine() != nil || w.Rejected() != nil {
+			st.Deadline = w.Deadline
+		}
 	}
 	return st
 }

@@ -55,6 +55,9 @@ type ActResult struct {
 // act carries out r. Retry, hold, release and cancel are one transaction of the store each; lowering and judging anew
 // go in portions.
 func (s *Service) act(ctx context.Context, who *scope.Asker, r ActRequest, by string) (ActResult, error) {
+	if r.Kind == Return {
+		return s.giveBack(ctx, who, &r, by)
+	}
 	a := queue.Action{Kind: r.Kind, Now: time.Now(), By: by}
 	if err := r.selectors(&a); err != nil {
 		return ActResult{}, err
@@ -88,7 +91,7 @@ func (s *Service) act(ctx context.Context, who *scope.Asker, r ActRequest, by st
 // selectors checks what r names and puts it into a. Naming nothing is everything only when r says All.
 func (r *ActRequest) selectors(a *queue.Action) error {
 	if err := a.Check(); err != nil {
-		return access.BadRequest("there is no action %q; the actions are retry, hold, release, cancel", r.Kind)
+		return access.BadRequest("there is no action %q; the actions are retry, hold, release, return, cancel", r.Kind)
 	}
 	if r.Wait < 0 || r.Wait > MostWait {
 		return access.BadRequest("the longest wait is %d seconds", MostWait)

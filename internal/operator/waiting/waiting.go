@@ -25,6 +25,9 @@ type Dispatcher interface {
 	Changed()
 	// Wished says that something is wanted of mail that is claimed: workers let go of what they have not begun with.
 	Wished()
+	// Return ends the quarantine of deliveries with notices to their senders and says of how many; the others are left
+	// alone.
+	Return(ctx context.Context, ids []queue.DeliveryID) (int, error)
 }
 
 // Config is what a Service stands on. Store, Ledger, Rules and Sink must be set.

@@ -228,9 +228,10 @@ func (f form) Problems() (out []field) {
 // text is the rule as TOML, and which key stands in which line.
 func (f *form) text() (string, []string) {
 	var settings []rules.Setting
+	action := f.Fields["action"].Value
 	for _, one := range f.list {
-		if of := one.Action(); of != "" && string(of) != f.Fields["action"].Value {
-			continue // what was filled in for another action stays in the page
+		if !one.Serves(rules.Action(action)) {
+			continue
 		}
 		if value := one.FromField(one.Value); value != "" {
 			settings = append(settings, rules.Setting{Key: one.Name, Value: value})

@@ -39,6 +39,7 @@ func probes() map[string][]asked {
 			{path: "/trace?message=" + theirs}, {path: "/trace?message_id=zebra@zebra.test"}, {path: "/trace?site=own:zebra-host.test:25"}, {path: "/trace?sender=zebra.test"}, {path: "/trace?state=failed"},
 			{path: "/trace?state=waiting", says: "x@third.test"}, {path: "/trace?reason=cert-expired&state=waiting", says: "x@third.test"}},
 		"GET /trace/{id}":               {{path: "/trace/" + sent, says: "mx.partner.test"}, {path: "/trace/" + waiting, says: "cert-expired"}, {path: "/trace/" + foreign, says: "boss@apple.test"}, {path: "/trace/" + inward, says: "x@third.test"}, {path: "/trace/" + theirs, code: 404}},
+		"POST /trace/{id}/content":      {{path: "/trace/" + theirs + "/content", form: []string{"x", "y"}, code: -1}, {path: "/trace/" + sent + "/content", form: []string{"x", "y"}, code: -1}},
 		"GET /trace/{id}/evidence":      {{path: "/trace/" + sent + "/evidence", says: "mx.partner.test"}, {path: "/trace/" + foreign + "/evidence"}, {path: "/trace/" + inward + "/evidence"}, {path: "/trace/" + theirs + "/evidence", code: 404}},
 		"GET /trace/{id}/evidence.json": {{path: "/trace/" + sent + "/evidence.json", says: "apple-rule"}, {path: "/trace/" + foreign + "/evidence.json"}, {path: "/trace/" + waiting + "/evidence.json"}, {path: "/trace/" + theirs + "/evidence.json", code: 404}},
 		"GET /queue":                    {{path: "/queue", says: "mx:partner.test"}},

@@ -145,7 +145,7 @@ func (c *Console) known() map[string]handler {
 		"GET /prove": c.provePage, "POST /prove": c.prove, "GET /again/{id}": c.waitingForm, "POST /again/{id}": c.sendAgain,
 		"GET /{$}":   c.overview,
 		"GET /live":  c.live,
-		"GET /trace": c.traces, "GET /trace/{id}": c.message, "GET /trace/{id}/evidence": c.evidence, "GET /trace/{id}/evidence.json": c.evidenceJSON,
+		"GET /trace": c.traces, "GET /trace/{id}": c.message, "GET /trace/{id}/evidence": c.evidence, "POST /trace/{id}/content": c.content, "GET /trace/{id}/evidence.json": c.evidenceJSON,
 		"GET /queue": c.queue, "POST /queue": c.act, "POST /queue/found": c.actOn,
 		"GET /rules": c.rules, "GET /rules/edit": c.editRule, "POST /rules/edit": c.saveRule,
 		"GET /rules/file": c.rulesFile, "POST /rules/file": c.saveFile, "GET /rules/export": c.exportRules,

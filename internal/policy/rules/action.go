@@ -10,10 +10,16 @@ import (
 type Action string
 
 // The actions. ForceTLSAction demands an authenticated channel of mail that goes out (design.md §3), RequireTLSAction a
-// channel of mail that comes in (inbound.go).
+// channel of mail that comes in (inbound.go); of the others effects.go tells.
 const (
 	ForceTLSAction   Action = "force-tls"
 	RequireTLSAction Action = "require-tls"
+	RejectAction     Action = "reject"
+	HoldAction       Action = "hold"
+	RedirectAction   Action = "redirect"
+	BCCAction        Action = "bcc"
+	AddHeaderAction  Action = "add-header"
+	AllowAction      Action = "allow"
 )
 
 // deed is what the grammar knows of an action.
@@ -30,6 +36,12 @@ type deed struct {
 var deeds = []deed{
 	{ForceTLSAction, "Force TLS: over authenticated TLS, or not at all", Outbound, "force_tls"},
 	{RequireTLSAction, "Require TLS: let mail in over TLS, or refuse it", Inbound, "require_tls"},
+	{RejectAction, "Reject: it goes nowhere, and its sender hears why", Outbound, "reject"},
+	{HoldAction, "Hold: it waits in quarantine for an administrator", Outbound, "hold"},
+	{RedirectAction, "Redirect: it goes to a route of the configuration", Outbound, "redirect"},
+	{BCCAction, "Bcc: others get a copy", Outbound, "bcc"},
+	{AddHeaderAction, "Add header fields", Outbound, "add_header"},
+	{AllowAction, "Allow: later rules do nothing to it but force TLS", Outbound, ""},
 }
 
 // sections are the tables inside a rule: its conditions, its exceptions, and the settings of each action that has some.

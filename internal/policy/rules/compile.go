@@ -227,6 +227,9 @@ func (c *compiled) effect(as role) effect {
 // requirement is what the rule demands for a recipient in that role (design.md §3).
 func (r *Rule) requirement(as role) policy.Requirement {
 	f := r.ForceTLS
+	if !r.demands() {
+		return policy.Requirement{}
+	}
 	if as == unforced {
 		return policy.Requirement{Aim: policy.Authenticated}
 	}
@@ -251,7 +254,7 @@ func (r *Rule) requirement(as role) policy.Requirement {
 
 // pins reports whether the rule remembers the names of mail hosts.
 func (r *Rule) pins() bool {
-	return r.ForceTLS.Proof != policy.ByTLSA && r.ForceTLS.Names.MX && r.ForceTLS.MX == policy.MXPinned
+	return r.demands() && r.ForceTLS.Proof != policy.ByTLSA && r.ForceTLS.Names.MX && r.ForceTLS.MX == policy.MXPinned
 }
 
 // Rules returns the rules in the order of the file. The slice belongs to the Set.

@@ -155,7 +155,7 @@ func (s *Set) literalWarnings() []Warning {
 	var around []*compiled
 	for i := range s.live {
 		switch c := &s.live[i]; {
-		case c.Mode != Enforce || c.recipient == nil:
+		case c.Mode != Enforce || c.recipient == nil || !c.demands():
 		case c.recipient.match(&literal):
 			return nil
 		case c.recipient.byDomain():

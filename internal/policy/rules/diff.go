@@ -85,7 +85,7 @@ func Diff(old, new *Set) []Change {
 }
 
 // effective reports whether the rule protects anything, as long as it has not expired.
-func (r *Rule) effective() bool { return r.Scope != Disabled && r.Mode == Enforce }
+func (r *Rule) effective() bool { return r.protects() && r.Scope != Disabled && r.Mode == Enforce }
 
 func removed(r *Rule) Change {
 	c := Change{Rule: r.Name, Kind: Removed, Weaker: r.effective()}

@@ -5,7 +5,8 @@
 // reported at once. A Set is evaluated once for a message, at acceptance; the answer is one Outcome per recipient.
 //
 // Requirements of several rules are joined with policy.Combine, so no rule can take away what another demands, and the
-// order of the file decides nothing.
+// order of the file decides nothing about them. Actions other than force-tls do something with a message once, in the
+// order of the file (effects.go).
 //
 // The law of text. A rule protects what people read. So text of a message and text of a rule are compared in one form
 // (form.go): white space of any kind, folds included, is one blank, and none at the ends; what has no look of its own

@@ -47,6 +47,8 @@ type Outcome struct {
 	// have been with them; the zero Requirement when Tested is empty.
 	Tested            []string           `json:"tested,omitempty"`
 	TestedRequirement policy.Requirement `json:"tested_requirement,omitzero"`
+	// Effects are what rules do with the mail, once, at acceptance; see effects.go.
+	Effects policy.Effects `json:"effects,omitempty"`
 }
 
 // hit is a rule that matches the message, and its role for every recipient.
@@ -147,7 +149,10 @@ func (c *compiled) assign(m *message) (as []role, ok bool) {
 		return nil, false
 	}
 	others := tainted
-	if c.ForceTLS.Unspecified == UnspecifiedOpportunistic {
+	switch {
+	case !c.demands():
+		others = untouched
+	case c.ForceTLS.Unspecified == UnspecifiedOpportunistic:
 		others = unforced
 	}
 	for i := range as {
@@ -165,7 +170,7 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 	var enforced, all sum
 	for _, h := range hits {
 		as := h.roles[i]
-		if as == untouched {
+		if as == untouched || !h.rule.demands() {
 			continue
 		}
 		e := h.rule.effect(as)
@@ -185,6 +190,7 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 	if len(out.Tested) > 0 {
 		out.TestedRequirement = all.combine(sums)
 	}
+	out.Effects = effectsOn(hits, i)
 	return out
 }
 
@@ -193,7 +199,7 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 func shapers(hits []hit, i int, forced bool) (names []string, demands []policy.Demand) {
 	for _, h := range hits {
 		as := h.roles[i]
-		if h.rule.Mode != Enforce || as == untouched || forced && as == unforced {
+		if h.rule.Mode != Enforce || as == untouched || !h.rule.demands() || forced && as == unforced {
 			continue
 		}
 		names = append(names, h.rule.Name)

@@ -41,6 +41,8 @@ type RecipientExplanation struct {
 	Outcome
 	Window string `json:"window,omitempty"` // Outcome.Window as in a rules file
 	Parts  []Part `json:"parts,omitempty"`
+	// Does is what rules do with the mail, in words, and what they would do and do not.
+	Does []Step `json:"does,omitempty"`
 }
 
 // Part is one demand and the rules that make it, by name. Test marks demands of rules under test.
@@ -80,7 +82,8 @@ func (s *Set) Explain(f *Facts) Explanation {
 		out.Rules = append(out.Rules, e)
 	}
 	for i, o := range s.evaluate(m).Recipients {
-		r := RecipientExplanation{Recipient: f.Recipients[i].String(), Outcome: o, Parts: parts(hits, f.Recipients, i)}
+		r := RecipientExplanation{Recipient: f.Recipients[i].String(), Outcome: o, Parts: parts(hits, f.Recipients, i),
+			Does: steps(hits, i)}
 		if o.Window > 0 {
 			r.Window = durationText(o.Window)
 		}
@@ -231,7 +234,7 @@ func demands(hits []hit, to []mail.Address, i int, mode Mode) []Part {
 	var all []policy.Requirement
 	var window time.Duration
 	for _, h := range hits {
-		if h.rule.Mode != mode || h.roles[i] == untouched {
+		if h.rule.Mode != mode || h.roles[i] == untouched || !h.rule.demands() {
 			continue
 		}
 		own = append(own, h)

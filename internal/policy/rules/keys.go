@@ -49,6 +49,7 @@ func defaultRule() Rule {
 	return Rule{
 		Scope: Outbound,
 		Mode:  Enforce,
+		Hold:  Hold{Days: 7, Then: policy.ThenReturn},
 		ForceTLS: ForceTLS{
 			Unspecified: UnspecifiedForce,
 			Names:       policy.Names{MX: true},
@@ -78,7 +79,8 @@ func Areas() []Area {
 		{"Message", []string{"match.subject", "match.header", "match.attachment", "match.body", "match.size_over", "match.recipients_over", "match.case"}},
 		{"Except when", unlessKeys()},
 		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls", "require_tls.level",
-			"require_tls.refuse"}},
+			"require_tls.refuse", "reject.text", "hold.days", "hold.then", "redirect.route", "bcc.to",
+			"add_header.fields"}},
 		{Proof, []string{"force_tls.proof", "force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
 			"force_tls.min_tls", "force_tls.key_exchange", "force_tls.min_bits"}},
 		{ClientProof, []string{"require_tls.names", "require_tls.trust", "require_tls.pins", "require_tls.revocation",
@@ -136,11 +138,11 @@ var firstKeys = []Key{
 		weaker: expiresWeaker},
 	{Name: "action", Default: "required", Example: `"force-tls"`,
 		Doc: "`\"force-tls\"`: mail goes out over TLS that proves the server, or not at all. `\"require-tls\"`: mail comes in " +
-			"over TLS, or is refused.",
+			"over TLS, or is refused. `\"reject\"`, `\"hold\"`, `\"redirect\"`, `\"bcc\"`, `\"add-header\"`, `\"allow\"`: see below.",
 		Label:   "What is done",
 		Choices: actionChoices(),
 		kind:    oneOf(func(r *Rule) *Action { return &r.Action }, actionNames()...),
-		weaker:  func(_, _ *Rule) bool { return true }},
+		weaker:  func(b, _ *Rule) bool { return b.protects() }},
 
 	{Name: "match.sender", Example: `["example.com", "*.example.com", "<>"]`,
 		Doc: "the envelope sender (MAIL FROM) fits a value. `\"<>\"` is the null sender of bounces, and nothing " +
@@ -312,4 +314,31 @@ var firstKeys = []Key{
 		Choices: []Choice{{"", "default: named recipients wait, the others are refused"}, {"defer", "wait"},
 			{"reject", "refuse at once"}},
 		kind: oneOf(func(r *Rule) *WithoutTLS { return &r.ForceTLS.WithoutTLS }, WithoutTLSDefer, WithoutTLSReject)},
+
+	{Name: "reject.text", Default: "a short sentence", Example: `"patient data goes by the portal"`,
+		Doc:   "what the sender is told, one line of ASCII, at most 200 characters",
+		Label: "What the sender is told", Place: DefaultText,
+		kind: line(func(r *Rule) *string { return &r.Reject.Text }, checkRejectText)},
+	{Name: "hold.days", Example: "7",
+		Doc:   "how long the message waits for an administrator, 1 to 365",
+		Label: "Days in quarantine", Place: "7",
+		kind: kind{shape: Number, read: readHoldDays, get: func(r *Rule) any { return int64(r.Hold.Days) }}},
+	{Name: "hold.then", Example: `"return"`,
+		Doc: "what comes after them: `\"return\"`, the sender is told; `\"delete\"`, nobody is; `\"release\"`, it goes, " +
+			"judged by the rules of that moment",
+		Label:   "Then",
+		Choices: []Choice{{"return", "return it to the sender"}, {"delete", "delete it"}, {"release", "release it"}},
+		kind:    oneOf(func(r *Rule) *policy.Then { return &r.Hold.Then }, policy.ThenReturn, policy.ThenDelete, policy.ThenRelease)},
+	{Name: "redirect.route", Default: "required", Example: `"portal"`,
+		Doc:   "the name of a `[[route]]` of the configuration",
+		Label: "Route", Place: "portal",
+		kind: line(func(r *Rule) *string { return &r.Redirect.Route }, checkRouteName)},
+	{Name: "bcc.to", Default: "required", Example: `["archive@example.com"]`,
+		Doc:   "who gets a copy, once a message",
+		Label: "Copies to", Place: "archive@example.com",
+		kind: list(func(r *Rule) *[]string { return &r.BCC.To }, checkCopyTo)},
+	{Name: "add_header.fields", Default: "required", Example: `[{ name = "X-Classification", value = "internal" }]`,
+		Doc:   "fields that are put above the header of the message, where they break no DKIM signature",
+		Label: "Header fields to add", Place: "X-Classification: internal",
+		kind: kind{shape: Fields, read: readFields, get: func(r *Rule) any { return r.AddHeader.Fields }}},
 }

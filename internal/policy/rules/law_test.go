@@ -146,13 +146,36 @@ func (d dice) exception() (m Match) {
 	return m
 }
 
+// effect makes the rule one of another action.
+func (d dice) effect(r Rule) Rule {
+	r.ForceTLS = defaultRule().ForceTLS
+	r.Action = pick(d, RejectAction, HoldAction, RedirectAction, BCCAction, AddHeaderAction, AllowAction)
+	switch r.Action {
+	case RejectAction:
+		r.Reject.Text = pick(d, "", "not by mail")
+	case HoldAction:
+		r.Hold = Hold{1 + d.IntN(9), pick(d, policy.ThenReturn, policy.ThenDelete, policy.ThenRelease)}
+	case RedirectAction:
+		r.Redirect.Route = pick(d, "portal", "gate-2")
+	case BCCAction:
+		r.BCC.To = append([]string{"archive@c.test"}, some(d, "Archive@c.test", "other@d.test")...)
+	case AddHeaderAction:
+		r.AddHeader.Fields = append([]HeaderMatch{{"X-Class", "a"}}, some(d, HeaderMatch{"X-More", "=?utf-8?q?=C3=BC?="})...)
+	}
+	return r
+}
+
 func (d dice) set() *Set {
 	var rules []Rule
 	for i := range d.IntN(6) {
-		rules = append(rules, d.rule(fmt.Sprintf("rule %d", i)))
-		if d.IntN(6) == 0 {
-			rules[i] = d.inbound(rules[i].Name)
+		r := d.rule(fmt.Sprintf("rule %d", i))
+		switch d.IntN(6) {
+		case 0:
+			r = d.inbound(r.Name)
+		case 1, 2:
+			r = d.effect(r)
 		}
+		rules = append(rules, r)
 	}
 	return smallSet(rules)
 }
@@ -256,6 +279,7 @@ func TestTheOrderOfRulesDecidesNothing(t *testing.T) {
 		got, want := smallSet(shuffled).Evaluate(f), s.Evaluate(f)
 		for i := range got.Recipients {
 			a, b := got.Recipients[i], want.Recipients[i]
+			a.Effects, b.Effects = nil, nil // for these it decides
 			for _, names := range [][]string{a.Rules, b.Rules, a.Tested, b.Tested} {
 				slices.Sort(names)
 			}
@@ -314,6 +338,10 @@ func TestARuleUnderTestChangesNothing(t *testing.T) {
 				t.Fatalf("under test %+v, in force it is %+v", o.TestedRequirement, would[i].Requirement)
 			}
 			o.Tested, o.TestedRequirement = nil, policy.Requirement{}
+			o.Effects = slices.DeleteFunc(slices.Clone(o.Effects), func(e policy.Effect) bool { return e.Test })
+			if len(o.Effects) == 0 {
+				o.Effects = nil
+			}
 			if !reflect.DeepEqual(o, want[i]) {
 				t.Fatalf("got %+v, without the rules under test %+v", o, want[i])
 			}

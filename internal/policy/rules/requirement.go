@@ -23,7 +23,7 @@ func (s *Set) Demanded(name string, now time.Time) (r policy.Requirement, ok boo
 		return policy.Requirement{}, false
 	}
 	c := &s.live[i]
-	return c.effect(named).requirement, c.Mode == Enforce && (c.expires.IsZero() || now.Before(c.expires))
+	return c.effect(named).requirement, c.demands() && c.Mode == Enforce && (c.expires.IsZero() || now.Before(c.expires))
 }
 
 // Trusts lists the trusts that the rules name, each once, in the order of the file.
@@ -36,7 +36,9 @@ func (s *Set) Trusts() (out []string) {
 		}
 	}
 	for i := range s.live {
-		add(s.live[i].ForceTLS.Trust)
+		if s.live[i].demands() {
+			add(s.live[i].ForceTLS.Trust)
+		}
 	}
 	for i := range s.inbound.list {
 		add(s.inbound.list[i].RequireTLS.Trust)

@@ -45,6 +45,11 @@ type Rule struct {
 	Unless     Match
 	ForceTLS   ForceTLS
 	RequireTLS RequireTLS
+	Reject     Reject
+	Hold       Hold
+	Redirect   Redirect
+	BCC        BCC
+	AddHeader  AddHeader
 	// Line is where the rule begins in the file, 1 for the first line.
 	Line int
 }

@@ -63,7 +63,11 @@ func (r *Rule) warnings() []Warning {
 	add := func(text, hint string) { out = append(out, Warning{Text: text, Hint: hint}) }
 	m, f := r.Match, r.ForceTLS
 	if len(r.conditions()) == 0 && len(r.Domain) == 0 {
-		add("has no condition: it forces TLS for all outbound mail", "add [rule.match] where that is not meant")
+		what := "is about"
+		if r.demands() {
+			what = "forces TLS for"
+		}
+		add("has no condition: it "+what+" all outbound mail", "add [rule.match] where that is not meant")
 	}
 	if f.Unspecified == UnspecifiedOpportunistic && len(m.Recipient) == 0 {
 		add("unspecified_recipients has no effect: without recipient the rule names every recipient", "add recipient, or leave the key out")

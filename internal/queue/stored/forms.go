@@ -67,12 +67,13 @@ func (f *messageForm) fill(m *queue.Message) {
 
 // deliveryForm is what of a delivery is not a column of its own.
 type deliveryForm struct {
-	Address mail.Address `json:"address"`
-	ORCPT   string       `json:"orcpt,omitempty"`
-	Notify  mail.Notify  `json:"notify,omitempty"`
-	Rules   []string     `json:"rules,omitempty"`
-	Matched bool         `json:"matched,omitempty"`
-	Tested  []string     `json:"tested,omitempty"`
+	Address mail.Address   `json:"address"`
+	ORCPT   string         `json:"orcpt,omitempty"`
+	Notify  mail.Notify    `json:"notify,omitempty"`
+	Rules   []string       `json:"rules,omitempty"`
+	Matched bool           `json:"matched,omitempty"`
+	Tested  []string       `json:"tested,omitempty"`
+	Effects policy.Effects `json:"effects,omitempty"`
 	// Revision is the number under which the delivery was last moved. An older release put the revision of the rules
 	// there, which is below every number.
 	Revision int64           `json:"revision,omitempty"`
@@ -84,12 +85,13 @@ type deliveryForm struct {
 func formOfDelivery(d *queue.Delivery) deliveryForm {
 	r := &d.Recipient
 	return deliveryForm{Address: r.Address, ORCPT: r.ORCPT, Notify: r.Notify, Rules: d.Rules, Matched: d.Matched,
-		Tested: d.Tested, Revision: d.Judged, Demands: d.Demands, Wish: formOfWish(d.Wish)}
+		Tested: d.Tested, Effects: d.Effects, Revision: d.Judged, Demands: d.Demands, Wish: formOfWish(d.Wish)}
 }
 
 func (f *deliveryForm) fill(d *queue.Delivery) {
 	d.Recipient = mail.Recipient{Address: f.Address, ORCPT: f.ORCPT, Notify: f.Notify}
 	d.Rules, d.Matched, d.Tested, d.Judged, d.Demands = f.Rules, f.Matched, f.Tested, f.Revision, f.Demands
+	d.Effects = f.Effects
 	d.Wish = f.Wish.wish()
 }
 

@@ -78,6 +78,7 @@ func listFilters(k *suite) {
 	k.later(time.Hour)
 	ruled := k.to("\"a[b\"@x.test", "mx:x.test")
 	ruled.Rules, ruled.Tested = []string{"clinic \"1\""}, []string{"probe"}
+	ruled.Effects = policy.Effects{{Rule: "archive", Kind: policy.EffectBCC, To: []string{"a@b.test"}}}
 	sub := k.submission("x", ruled)
 	sub.Message.Envelope.From, sub.Message.MessageID, sub.Message.Judged = mail.Address{}, "<Odd@Id>", 5
 	k.no(k.s.Accept(k.Context(), sub))
@@ -118,6 +119,7 @@ func listFilters(k *suite) {
 		"by the reason of the site":    {queue.Filter{Reason: policy.CertExpired}, []string{"dan"}},
 		"by rule":                      {queue.Filter{Rule: "clinic \"1\""}, []string{`"a[b"`}},
 		"by rule in test":              {queue.Filter{Rule: "probe"}, []string{`"a[b"`}},
+		"by a rule that did a thing":   {queue.Filter{Rule: "archive"}, []string{`"a[b"`}},
 		"by no rule":                   {queue.Filter{Rule: "clinic"}, nil},
 		"by site":                      {queue.Filter{Site: queue.NewSiteKey("mx:clinic.test", forced)}, []string{"Ann"}},
 		"by site and state":            {queue.Filter{Site: "mx:x.test", States: []queue.State{queue.Queued}}, nil},

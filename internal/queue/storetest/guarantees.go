@@ -289,6 +289,9 @@ func readsWhatWasWritten(k *suite) {
 	d := k.to("\"A b\"@b.test", "to:x:25", requirement)
 	d.Recipient.ORCPT, d.Recipient.Notify = "rfc822;a+20b@b.test", mail.NotifyDelay|mail.NotifyFailure
 	d.Rules, d.Matched, d.Tested = []string{"clinic", "bank"}, true, []string{"probe"}
+	d.Effects = policy.Effects{{Rule: "portal", Kind: policy.EffectRedirect, Route: "portal"},
+		{Rule: "mark", Kind: policy.EffectAddHeader, Fields: []policy.Field{{Name: "X-A", Value: "b"}}},
+		{Rule: "later", Kind: policy.EffectHold, Days: 7, Then: policy.ThenReturn, Test: true}}
 	d.Demands = []policy.Demand{{Source: policy.FromRule("clinic"), Requirement: requirement}, {Source: policy.FromRule("bank")}}
 	sub := k.submission("head\r\n\r\nbody", d)
 	m := &sub.Message

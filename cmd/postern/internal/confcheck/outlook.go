@@ -123,13 +123,34 @@ func ruleFiles(a *cli.App, cfg *config.Config) (out []config.Finding) {
 	if err != nil {
 		return nil // told as a problem of trust.roots
 	}
+	text := []byte(view.Text)
+	out = routesOf(cfg, view.Revision, text)
 	var broken *rules.ParseError
-	if !errors.As(rules.CheckFiles("rules", []byte(view.Text), rooms.TrustIn(trusted)), &broken) {
-		return nil
+	if !errors.As(rules.CheckFiles("rules", text, rooms.TrustIn(trusted)), &broken) {
+		return out
 	}
 	for _, p := range broken.Problems {
 		out = append(out, config.Finding{Key: fmt.Sprintf("rules, line %d of revision %d", p.Line, view.Revision), Fatal: true,
 			What: p.What + "; mail that needs it waits with policy-unavailable"})
+	}
+	return out
+}
+
+// routesOf finds rules in force that redirect to a route which the configuration does not have.
+func routesOf(cfg *config.Config, revision int64, text []byte) (out []config.Finding) {
+	var names []string
+	for _, r := range cfg.Route {
+		if r.Name != "" {
+			names = append(names, r.Name)
+		}
+	}
+	var broken *rules.ParseError
+	if !errors.As(rules.CheckRoutes("rules", text, names), &broken) {
+		return nil
+	}
+	for _, p := range broken.Problems {
+		out = append(out, config.Finding{Key: fmt.Sprintf("rules, line %d of revision %d", p.Line, revision), Fatal: true,
+			What: p.What + "; mail that a rule redirects there waits"})
 	}
 	return out
 }

@@ -19,6 +19,7 @@ import (
 	"postern/internal/operator/trace"
 	"postern/internal/operator/waiting"
 	"postern/internal/queue"
+	"postern/internal/smtp"
 )
 
 // QueueCmd is the verb about waiting mail.
@@ -28,6 +29,8 @@ type QueueCmd struct {
 	Retry   queueRetryCmd   `cmd:"" help:"Try waiting mail now; without a name, everything that waits."`
 	Hold    queueHoldCmd    `cmd:"" help:"Keep waiting mail until it is released."`
 	Release queueReleaseCmd `cmd:"" help:"Let held mail go; with --lower, also with less protection than its rule demands."`
+	Return  queueReturnCmd  `cmd:"" help:"Give mail in quarantine back to its sender, with a report."`
+	Read    queueReadCmd    `cmd:"" help:"Print what a message in quarantine says. Recorded in the audit trail."`
 	Cancel  queueCancelCmd  `cmd:"" help:"End waiting mail without telling the sender."`
 }
 
@@ -236,6 +239,45 @@ func (q *queueReleaseCmd) Run(a *cli.App) error {
 		Lower: q.Lower, Rejudge: q.Rejudge})
 }
 
+type queueReturnCmd struct {
+	remote.Gateway
+	names
+	All bool `help:"Everything that is in quarantine."`
+}
+
+// Run returns.
+func (q *queueReturnCmd) Run(a *cli.App) error {
+	return act(a, &q.Gateway, &q.names, waiting.ActRequest{Kind: waiting.Return, All: q.All})
+}
+
+type queueReadCmd struct {
+	remote.Gateway
+	Message string `arg:"" help:"The id of a message."`
+	Raw     bool   `help:"As it is stored, octet by octet; else what a terminal may take for orders is escaped."`
+}
+
+// Run reads.
+func (q *queueReadCmd) Run(a *cli.App) error {
+	out, err := remote.Ask(a, &q.Gateway, func(client *api.Client) (waiting.Content, error) { return client.Content(a.Ctx, q.Message) })
+	if err != nil {
+		return err
+	}
+	switch {
+	case q.JSON:
+		return a.Object(out)
+	case q.Raw:
+		_, err = a.Stdout.Write(out.Text)
+	default:
+		for line := range strings.SplitSeq(strings.TrimSuffix(string(out.Text), "\r\n"), "\r\n") {
+			fmt.Fprintln(a.Stdout, smtp.Printable(line, len(line)*4))
+		}
+	}
+	if rest := out.Size - int64(len(out.Text)); rest > 0 {
+		fmt.Fprintf(a.Stderr, "postern: %d bytes more are not shown\n", rest)
+	}
+	return err
+}
+
 type queueCancelCmd struct {
 	remote.Gateway
 	names
@@ -277,6 +319,8 @@ func nothing(r *waiting.ActRequest, out waiting.ActResult) error {
 	switch {
 	case out.TooLate > 0:
 		hint = "`postern trace` shows how it ended"
+	case r.Kind == waiting.Return:
+		hint = "`postern queue list --state held` shows what is in quarantine"
 	case r.Kind == queue.Retry:
 		hint += "; held mail goes with `postern queue release`"
 	case r.Rejudge:

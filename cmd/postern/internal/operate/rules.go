@@ -389,6 +389,16 @@ func sayExplanation(a *cli.App, e *admin.Explanation) {
 			}
 			a.Detail("  ", label, p.Demand+" ("+strings.Join(p.Rules, ", ")+")")
 		}
+		for _, s := range r.Does {
+			label, not := "Does", ""
+			if s.Test {
+				label = "Would do"
+			}
+			if s.Not != "" {
+				label, not = "Does not", ": "+s.Not
+			}
+			a.Detail("  ", label, s.Does+" ("+s.Rule+")"+not)
+		}
 		a.Detail("  ", "Waits up to", r.Window)
 		a.Detail("  ", "Under test", strings.Join(r.Tested, ", "))
 		if r.Publishing != nil {

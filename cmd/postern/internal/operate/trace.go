@@ -94,6 +94,8 @@ func why(t *trace.Delivery) string {
 		return t.Reached
 	case t.Reason != "":
 		return t.Reason
+	case len(t.Effects) > 0 && t.State == "failed":
+		return "by a rule"
 	case t.State == "sending":
 		return "being sent"
 	case t.Held != "" && t.Kind == "mail":
@@ -155,8 +157,13 @@ func showDelivery(a *cli.App, t *trace.Delivery) {
 	a.Detail("    ", "Because", t.Why())
 	a.Detail("    ", "Handed in", t.HandedIn)
 	a.Detail("    ", "Under test", strings.Join(t.Would, ", "))
+	for _, did := range t.Did() {
+		a.Detail("    ", "Rules", did)
+	}
 	a.Detail("    ", "Reached", t.Reached)
 	switch {
+	case t.Reason == "" && t.State == "failed" && t.Text != "":
+		a.Detail("    ", "Reason", t.Status+" "+t.Text)
 	case t.Reason == "":
 	case t.State == "delivered":
 		a.Detail("    ", "Not better", t.Reason+": "+t.Text)

@@ -46,7 +46,7 @@ func Routing(cfg *config.Config, r dns.Resolver) route.Config {
 		rc.Own = append(rc.Own, route.Own{Domain: d.Name, To: hops(d.DeliverTo), Trust: string(d.Trust), Pins: d.Pins, Require: d.Require})
 	}
 	for _, r := range cfg.Route {
-		rc.Routes = append(rc.Routes, route.Route{Match: r.Match, To: hops(r.To), Manner: manner(r.Without, r.Signed8Bit, r.Source)})
+		rc.Routes = append(rc.Routes, route.Route{Name: r.Name, Match: r.Match, To: hops(r.To), Manner: manner(r.Without, r.Signed8Bit, r.Source)})
 	}
 	return rc
 }

@@ -101,6 +101,7 @@ func (g *Gateway) adopt(ctx context.Context, path string) error {
 	g.zones.Changed()
 	g.warnOfOwnDomains()
 	g.warnOfTrusts()
+	g.warnOfRoutes()
 	g.warnOfDangers(next)
 	return nil
 }

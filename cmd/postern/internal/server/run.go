@@ -37,6 +37,7 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 		g.opened()
 	}
 	g.warnOfTrusts()
+	g.warnOfRoutes()
 	for _, l := range g.listeners {
 		for _, socket := range l.sockets {
 			g.sink.Emit(event.Started{Listener: l.cfg.Name, Address: socket.Addr().String(), Mode: string(l.cfg.Mode)})

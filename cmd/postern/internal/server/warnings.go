@@ -66,6 +66,20 @@ func (g *Gateway) warnOfTrusts() {
 	}
 }
 
+// warnOfRoutes logs each route that rules in force redirect to and that the configuration does not have.
+func (g *Gateway) warnOfRoutes() {
+	v := g.rules.Now()
+	if v.Rules == nil || v.Table == nil {
+		return
+	}
+	for i, use := range v.Rules.Routes() {
+		if i < mostTrustWarnings && !v.Table.Called(use.Route) {
+			g.warn("route "+use.Route, fmt.Errorf("the rule %s redirects mail to it, and the configuration does not have it: that mail waits", use.Rule),
+				"give a [[route]] that name and reload, or change the rule")
+		}
+	}
+}
+
 // trustsOf lists the files of trust that rules and domains in force name, and more, each once.
 func trustsOf(v *inforce.View, more ...string) (out []string) {
 	seen := map[string]bool{"": true, policy.PublicTrust: true}

@@ -1,0 +1,121 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// EffectKind says what a rule does with mail beside demanding something of its channel. The list is closed.
+type EffectKind string
+
+// The kinds. The words are those of the action of a rule, but for the last two.
+const (
+	EffectReject    EffectKind = "reject"     // it goes nowhere, and its sender hears why
+	EffectHold      EffectKind = "hold"       // it waits for an administrator
+	EffectRedirect  EffectKind = "redirect"   // it goes to a route of the configuration instead of its recipient's servers
+	EffectBCC       EffectKind = "bcc"        // others get a copy of the message
+	EffectAddHeader EffectKind = "add-header" // fields stand above its header
+	EffectAllow     EffectKind = "allow"      // what later rules would do is not done
+	EffectCopy      EffectKind = "copy"       // this very delivery is the copy that a rule ordered
+)
+
+// Then is what becomes of held mail that nobody looked at in time.
+type Then string
+
+// What becomes of it.
+const (
+	ThenReturn  Then = "return" // its sender is told
+	ThenDelete  Then = "delete" // nobody is
+	ThenRelease Then = "release"
+)
+
+// Field is a header field that a rule adds.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Effect is something that a rule did with the mail to one recipient, once, when it was accepted, or would have done.
+// Stored as JSON with the delivery, and the record of it: fields are only ever added.
+type Effect struct {
+	Rule string     `json:"rule"`
+	Kind EffectKind `json:"effect"`
+	Test bool       `json:"test,omitempty"` // the rule is under test: nothing was done
+	// Text is what the sender of rejected or returned mail is told.
+	Text string `json:"text,omitempty"`
+	// Days is how long held mail waits, and Then what comes after them.
+	Days int  `json:"days,omitempty"`
+	Then Then `json:"then,omitempty"`
+	// Route names a route of the configuration.
+	Route string `json:"route,omitempty"`
+	// To are who gets a copy.
+	To []string `json:"to,omitempty"`
+	// Fields are added above the header.
+	Fields []Field `json:"fields,omitempty"`
+}
+
+// String says what is done, in words: "hold for 7 days, then return".
+func (e *Effect) String() string {
+	switch e.Kind {
+	case EffectReject:
+		return "reject: " + e.Text
+	case EffectHold:
+		return "hold for " + strconv.Itoa(e.Days) + " days, then " + string(e.Then)
+	case EffectRedirect:
+		return "redirect to the route " + e.Route
+	case EffectBCC:
+		return "copy to " + strings.Join(e.To, ", ")
+	case EffectAddHeader:
+		names := make([]string, len(e.Fields))
+		for i, f := range e.Fields {
+			names[i] = f.Name
+		}
+		return "add the header fields " + strings.Join(names, ", ")
+	case EffectAllow:
+		return "allow: what later rules do is not done, what they demand is demanded"
+	case EffectCopy:
+		return "this is the copy"
+	}
+	return string(e.Kind)
+}
+
+// Effects are what rules did with the mail to one recipient, in the order of the rules. The zero value is nothing.
+type Effects []Effect
+
+// Done returns the first effect of a kind that was done; nil where there is none.
+func (es Effects) Done(kind EffectKind) *Effect {
+	for i := range es {
+		if e := &es[i]; e.Kind == kind && !e.Test {
+			return e
+		}
+	}
+	return nil
+}
+
+// Names reports whether a rule did something, or would have.
+func (es Effects) Names(rule string) bool {
+	return slices.ContainsFunc(es, func(e Effect) bool { return e.Rule == rule })
+}
+
+// Route names the route that the mail goes to, "" where it goes to its recipient's servers.
+func (es Effects) Route() string {
+	if e := es.Done(EffectRedirect); e != nil {
+		return e.Route
+	}
+	return ""
+}
+
+// Head is what stands above the header of the stored message, as lines that end in CRLF; "" for nothing.
+func (es Effects) Head() string {
+	var out strings.Builder
+	for i := range es {
+		if e := &es[i]; e.Kind == EffectAddHeader && !e.Test {
+			for _, f := range e.Fields {
+				fmt.Fprintf(&out, "%s: %s\r\n", f.Name, f.Value)
+			}
+		}
+	}
+	return out.String()
+}
