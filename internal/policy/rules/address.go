@@ -100,6 +100,19 @@ func (l *addressList) compileAddress(value string, nullAllowed bool) error {
 	return l.compileDomain(domain, g)
 }
 
+// addEntry adds a value that can be looked up; sort follows the last.
+func (l *addressList) addEntry(value string) error {
+	before := len(l.patterns)
+	if err := l.compileAddress(value, false); err != nil {
+		return err
+	}
+	if len(l.patterns) > before {
+		l.patterns = l.patterns[:before]
+		return errors.New("a pattern, which no list holds")
+	}
+	return nil
+}
+
 // compileExact reads an address whose local part is no pattern; its domain may be one.
 func (l *addressList) compileExact(local, domain string) error {
 	probe := domain

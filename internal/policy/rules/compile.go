@@ -206,6 +206,11 @@ func compileAddresses(values []string, caseMatters bool) *addressList {
 	if len(values) == 0 {
 		return nil
 	}
+	return newAddressList(values, caseMatters)
+}
+
+// newAddressList is compileAddresses for a list that may be empty, which covers nobody.
+func newAddressList(values []string, caseMatters bool) *addressList {
 	l := &addressList{caseMatters: caseMatters}
 	for _, value := range values {
 		_ = l.compileAddress(value, true) // Parse compiled it before

@@ -3,8 +3,6 @@ package rules
 import (
 	"strings"
 
-	"golang.org/x/text/unicode/norm"
-
 	"postern/internal/mail/mimewalk"
 )
 
@@ -50,14 +48,14 @@ func contentValues(name string, c *mimewalk.Content) (out []value) {
 	if name == attachmentField {
 		doubt = c.AttachmentDoubt
 		for i, a := range c.Attachments {
-			out = append(out, contentValue(a.Type, 2*i))
+			out = append(out, newTextValue(a.Type, 2*i))
 			for _, n := range a.Names {
-				out = append(out, contentValue(n, 2*i+1))
+				out = append(out, newTextValue(n, 2*i+1))
 			}
 		}
 	} else {
 		for _, t := range c.Texts {
-			out = append(out, contentValue(t, 0))
+			out = append(out, newTextValue(t, 0))
 		}
 	}
 	if doubt != "" {
@@ -68,12 +66,4 @@ func contentValues(name string, c *mimewalk.Content) (out []value) {
 		out = append(out, v)
 	}
 	return out
-}
-
-func contentValue(text string, part int) value {
-	v := value{plain: norm.NFC.String(text), formed: newFormed(text), part: part}
-	v.exact, v.folded = strings.Trim(v.exact, " "), strings.Trim(v.folded, " ")
-	v.grams.add(v.exact)
-	v.grams.add(v.folded)
-	return v
 }

@@ -47,10 +47,16 @@ func (s *Set) senderWarnings(c *compiled) []Warning {
 
 // probe is some address of a domain, which may be longer than one that exists.
 func (s *Set) probe(domain string) *party {
+	f := probeForm(domain)
+	return &party{*f, s.book.of(f)}
+}
+
+// probeForm is some address of a domain, which may be longer than one that exists.
+func probeForm(domain string) *addressForm {
 	whole := "probe@" + domain
 	f := &addressForm{domain: domain, local: newFormed("probe"), whole: newFormed(whole), plain: whole}
 	f.grams.add(domain)
-	return &party{*f, s.book.of(f)}
+	return f
 }
 
 // ownDomains are the domains of our own servers, made ready for many rules.

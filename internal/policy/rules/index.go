@@ -11,7 +11,7 @@ import (
 // nothing. Rules are positions in Set.live.
 type index struct {
 	rules               int // in all
-	recipients, senders addressIndex
+	recipients, senders partyIndex
 	texts               []literals // of header fields, by position in Set.fields, in values with case folded
 	networks            networkIndex
 	domains             domainIndex
@@ -22,7 +22,7 @@ type index struct {
 
 func newIndex(live []compiled, fields int) index {
 	ix := index{rules: len(live)}
-	var recipients, senders addressIndexer
+	var recipients, senders partyIndexer
 	texts := make([][]literal, fields)
 	for i := range live {
 		switch c, n := &live[i], int32(i); {
@@ -102,6 +102,11 @@ func (c candidates) add(rules []int32) {
 	}
 }
 
+// has reports whether a rule is in the set.
+func (c candidates) has(rule int32) bool {
+	return int(rule/64) < len(c) && c[rule/64]&(1<<(rule%64)) != 0
+}
+
 // all yields the rules in the order of the file.
 func (c candidates) all(yield func(int) bool) {
 	for i, word := range c {
@@ -113,26 +118,26 @@ func (c candidates) all(yield func(int) bool) {
 	}
 }
 
-// addressIndex maps what an address has, spelled without case, to the rules that ask for it.
+// addressIndex maps what an address has, spelled without case, to the rules that ask for it. The zero value finds
+// nothing. It never changes and is safe for concurrent use.
 type addressIndex struct {
 	addresses map[string][]int32
 	domains   map[string][]int32
 	below     map[string][]int32 // asked with every parent of the domain
 	null      []int32
-	literals  []int32           // of rules for every address literal
-	patterns  literals          // in the address with case folded
-	lists     map[int32][]int32 // by the position of a list in the book
+	literals  []int32  // of rules for every address literal
+	patterns  literals // in the address with case folded
 }
 
-// addressIndexer collects the rules of an addressIndex.
+// addressIndexer collects the rules of an addressIndex. The zero value has none.
 type addressIndexer struct {
 	made     addressIndex
 	patterns []literal
 }
 
 // add adds a rule by the values of a list, or reports that one of them says too little.
-func (ix *addressIndexer) add(l *addressCondition, rule int32) bool {
-	if l == nil || l.unread || l.addressList == nil {
+func (ix *addressIndexer) add(l *addressList, rule int32) bool {
+	if l == nil {
 		return false
 	}
 	found := make([]literal, len(l.patterns))
@@ -151,12 +156,6 @@ func (ix *addressIndexer) add(l *addressCondition, rule int32) bool {
 	for _, d := range l.below {
 		ix.made.below = file(ix.made.below, d, rule)
 	}
-	for _, list := range l.lists {
-		if ix.made.lists == nil {
-			ix.made.lists = map[int32][]int32{}
-		}
-		ix.made.lists[list] = append(ix.made.lists[list], rule)
-	}
 	if l.null {
 		ix.made.null = append(ix.made.null, rule)
 	}
@@ -174,34 +173,45 @@ func file(m map[string][]int32, key string, rule int32) map[string][]int32 {
 	return m
 }
 
+// index returns what was collected. The indexer is not used again.
 func (ix *addressIndexer) index() addressIndex {
 	ix.made.patterns = newLiterals(ix.patterns)
 	return ix.made
 }
 
-// find adds the rules that may cover one of the addresses.
-func (ix *addressIndex) find(addresses []party, rules candidates) {
-	s := search{literals: &ix.patterns}
-	seen := map[string]bool{}
-	for i := range addresses {
-		a := &addresses[i]
-		if a.null {
-			rules.add(ix.null)
-			continue
-		}
+// lookUp adds the rules that ask for the address or its domain; patterns and the null address are not looked up.
+func (ix *addressIndex) lookUp(a *addressForm, rules candidates) {
+	if !a.null {
 		rules.add(ix.addresses[a.whole.folded])
-		if len(ix.lists) > 0 {
-			for list := range a.lists.all {
-				rules.add(ix.lists[int32(list)])
-			}
-		}
-		if len(s.rules) > 0 {
-			s.find(a.folded(), rules)
-		}
-		if !seen[a.domain] {
-			seen[a.domain] = true
-			ix.findDomain(a.domain, rules)
-		}
+		ix.findDomain(a.domain, rules)
+	}
+}
+
+// addressSearch is the walk of one message over its addresses.
+type addressSearch struct {
+	ix       *addressIndex
+	patterns search
+	seen     map[string]bool // domains
+}
+
+// search begins one.
+func (ix *addressIndex) search() addressSearch {
+	return addressSearch{ix, search{literals: &ix.patterns}, map[string]bool{}}
+}
+
+// find adds the rules that may cover an address.
+func (s *addressSearch) find(a *addressForm, rules candidates) {
+	if a.null {
+		rules.add(s.ix.null)
+		return
+	}
+	rules.add(s.ix.addresses[a.whole.folded])
+	if len(s.patterns.rules) > 0 {
+		s.patterns.find(a.folded(), rules)
+	}
+	if !s.seen[a.domain] {
+		s.seen[a.domain] = true
+		s.ix.findDomain(a.domain, rules)
 	}
 }
 

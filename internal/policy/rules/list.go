@@ -215,13 +215,8 @@ func addEntry(to *addressList, value string) (wrong string) {
 	if strings.HasPrefix(value, listWord) {
 		return "a list names no other list"
 	}
-	before := len(to.patterns)
-	if err := to.compileAddress(value, false); err != nil {
+	if err := to.addEntry(value); err != nil {
 		return err.Error()
-	}
-	if len(to.patterns) > before {
-		to.patterns = to.patterns[:before]
-		return "a pattern, which no list holds"
 	}
 	return ""
 }

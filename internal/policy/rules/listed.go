@@ -55,9 +55,7 @@ func (c *compiler) addresses(values []string, caseMatters bool) *addressConditio
 		out.lists = append(out.lists, number)
 		out.unread = out.unread || c.book.entries[number].list.Unread
 	}
-	if out.addressList = compileAddresses(own, caseMatters); out.addressList == nil {
-		out.addressList = &addressList{caseMatters: caseMatters}
-	}
+	out.addressList = newAddressList(own, caseMatters)
 	return out
 }
 
@@ -98,30 +96,24 @@ func (b *listBook) number(name string, caseMatters bool) (int32, bool) {
 func (b *listBook) make() {
 	var of addressIndexer
 	for i, e := range b.entries {
-		of.add(&addressCondition{addressList: e.values}, int32(i))
+		of.add(e.values, int32(i))
 	}
 	b.index = of.index()
 }
 
 // of returns the lists that an address is in.
 func (b *listBook) of(a *addressForm) candidates {
-	if len(b.entries) == 0 || a.null {
+	if len(b.entries) == 0 {
 		return nil
 	}
 	found := make(candidates, (len(b.entries)+63)/64)
-	found.add(b.index.addresses[a.whole.folded])
-	b.index.findDomain(a.domain, found)
+	b.index.lookUp(a, found)
 	for i := range found.all {
-		if v := b.entries[i].values; v.caseMatters && !v.match(a) {
+		if !b.entries[i].values.match(a) { // such as by case
 			found[i/64] &^= 1 << (i % 64)
 		}
 	}
 	return found
-}
-
-// has reports whether a rule is in the set.
-func (c candidates) has(rule int32) bool {
-	return int(rule/64) < len(c) && c[rule/64]&(1<<(rule%64)) != 0
 }
 
 // covers reports whether one of the values covers an address, or one of the lists holds it.
@@ -173,4 +165,45 @@ func (l *NamedList) entry(caseMatters bool, a *addressForm) (value string, ok bo
 		}
 	}
 	return "", false
+}
+
+// partyIndex finds the rules whose conditions name an address, or a list that it is in.
+type partyIndex struct {
+	addresses addressIndex
+	lists     map[int32][]int32 // by the position of a list in the book
+}
+
+// partyIndexer collects the rules of a partyIndex.
+type partyIndexer struct {
+	addresses addressIndexer
+	lists     map[int32][]int32
+}
+
+// add adds a rule by a condition, or reports that it says too little.
+func (ix *partyIndexer) add(l *addressCondition, rule int32) bool {
+	if l == nil || l.unread || !ix.addresses.add(l.addressList, rule) {
+		return false
+	}
+	for _, list := range l.lists {
+		if ix.lists == nil {
+			ix.lists = map[int32][]int32{}
+		}
+		ix.lists[list] = append(ix.lists[list], rule)
+	}
+	return true
+}
+
+func (ix *partyIndexer) index() partyIndex { return partyIndex{ix.addresses.index(), ix.lists} }
+
+// find adds the rules that may cover one of the addresses.
+func (ix *partyIndex) find(of []party, rules candidates) {
+	s := ix.addresses.search()
+	for i := range of {
+		s.find(&of[i].addressForm, rules)
+		if len(ix.lists) > 0 {
+			for list := range of[i].lists.all {
+				rules.add(ix.lists[int32(list)])
+			}
+		}
+	}
 }

@@ -140,13 +140,9 @@ func newValues(f mail.Field) (out []value) {
 	}
 	text := f.Text()
 	for _, reading := range text.Readings() {
-		v := value{plain: norm.NFC.String(reading), formed: newFormed(reading)}
-		v.exact, v.folded = strings.Trim(v.exact, " "), strings.Trim(v.folded, " ")
+		v := newTextValue(reading, 0)
 		if len(v.exact) > maxText {
 			v = tooLong(maxText)
-		} else {
-			v.grams.add(v.exact)
-			v.grams.add(v.folded)
 		}
 		out = append(out, v)
 	}
@@ -154,4 +150,13 @@ func newValues(f mail.Field) (out []value) {
 		out = append(out, value{doubt: "could not be read as text: " + why + "; counts as a match"})
 	}
 	return out
+}
+
+// newTextValue is a text that was read, as the value of a part.
+func newTextValue(text string, part int) value {
+	v := value{plain: norm.NFC.String(text), formed: newFormed(text), part: part}
+	v.exact, v.folded = strings.Trim(v.exact, " "), strings.Trim(v.folded, " ")
+	v.grams.add(v.exact)
+	v.grams.add(v.folded)
+	return v
 }
