@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/pattern"
 )
 
 // Set is the rules in force, compiled. It never changes after Parse and is safe for concurrent use. The zero Set has
@@ -71,7 +72,7 @@ type effect struct {
 // (content.go), or asks for the field alone.
 type headerCondition struct {
 	field   int
-	pattern textPattern
+	pattern pattern.Text
 	exists  bool // any value will do, and pattern is none
 }
 
@@ -100,7 +101,7 @@ func compile(rules []Rule, lists ...NamedList) *Set {
 	s.inbound = c.inbound(rules)
 	s.book.make()
 	s.index = newIndex(s.live, len(c.fields))
-	s.expressionText = min(max(maxSteps/max(c.programs, 1), leastFieldText), maxText)
+	s.expressionText = min(max(maxSteps/max(c.programs, 1), leastFieldText), pattern.MaxText)
 	s.fields = make([]string, len(c.fields))
 	s.authors = c.authors
 	for name, i := range c.fields {
@@ -147,7 +148,7 @@ func (c *compiler) conditions(out *compiled) {
 	out.sender = c.addresses(r.Match.Sender, r.Match.Case)
 	out.recipient = c.addresses(r.Match.Recipient, r.Match.Case)
 	if out.recipient != nil {
-		out.recipient.literals = r.Match.Literals
+		out.recipient.Literals = r.Match.Literals
 	}
 	for _, h := range r.Match.Header {
 		out.headers = append(out.headers, c.header(h.Name, h.Value, r.Match.Case))
@@ -168,8 +169,8 @@ func (c *compiler) header(name, value string, caseMatters bool) headerCondition 
 	if value == "" {
 		return headerCondition{field: field, exists: true}
 	}
-	p, _ := compileText(value, caseMatters) // Parse compiled it before
-	c.programs += p.size()
+	p, _ := pattern.CompileText(value, caseMatters) // Parse compiled it before
+	c.programs += p.Size()
 	return headerCondition{field: field, pattern: p}
 }
 
@@ -200,23 +201,6 @@ func (c *compiler) effectsOf(r *Rule) *[roles]effect {
 	}
 	c.effects[section] = &out
 	return &out
-}
-
-func compileAddresses(values []string, caseMatters bool) *addressList {
-	if len(values) == 0 {
-		return nil
-	}
-	return newAddressList(values, caseMatters)
-}
-
-// newAddressList is compileAddresses for a list that may be empty, which covers nobody.
-func newAddressList(values []string, caseMatters bool) *addressList {
-	l := &addressList{caseMatters: caseMatters}
-	for _, value := range values {
-		_ = l.compileAddress(value, true) // Parse compiled it before
-	}
-	l.sort()
-	return l
 }
 
 // effect is what the rule demands for a recipient in that role.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"postern/internal/mail/mimewalk"
+	"postern/internal/policy/pattern"
 )
 
 // What a message has besides its header is matched like the fields of a header, under names that no field has.
@@ -40,28 +41,28 @@ func (m *message) cut(field int) bool {
 
 // contentValues are the values of attachments or text. Readings of one name belong together, and so do all texts: which
 // of them people see depends on their program.
-func contentValues(name string, c *mimewalk.Content) (out []value) {
+func contentValues(name string, c *mimewalk.Content) (out []pattern.Value) {
 	if c == nil {
-		return []value{{doubt: "was not looked into, which counts as a match", part: -1}}
+		return []pattern.Value{{Doubt: "was not looked into, which counts as a match", Part: -1}}
 	}
 	doubt := c.TextDoubt
 	if name == attachmentField {
 		doubt = c.AttachmentDoubt
 		for i, a := range c.Attachments {
-			out = append(out, newTextValue(a.Type, 2*i))
+			out = append(out, pattern.NewTextValue(a.Type, 2*i))
 			for _, n := range a.Names {
-				out = append(out, newTextValue(n, 2*i+1))
+				out = append(out, pattern.NewTextValue(n, 2*i+1))
 			}
 		}
 	} else {
 		for _, t := range c.Texts {
-			out = append(out, newTextValue(t, 0))
+			out = append(out, pattern.NewTextValue(t, 0))
 		}
 	}
 	if doubt != "" {
-		v := value{doubt: doubt + ", which counts as a match", part: -1}
+		v := pattern.Value{Doubt: doubt + ", which counts as a match", Part: -1}
 		if name == bodyField {
-			v.part = 0
+			v.Part = 0
 		}
 		out = append(out, v)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/pattern"
 )
 
 // What follows is about rules for the mail of a whole domain (S9): domain and below. A message is a domain's mail
@@ -202,11 +203,11 @@ func isSRS(local string, at int) bool {
 func (k *kin) field(m *message, field int) {
 	name := m.fields[field]
 	for _, v := range m.valuesOf(field) {
-		if v.doubt != "" {
-			k.doubts = append(k.doubts, name+" "+v.doubt)
+		if v.Doubt != "" {
+			k.doubts = append(k.doubts, name+" "+v.Doubt)
 			continue
 		}
-		text := strings.TrimSpace(v.exact)
+		text := strings.TrimSpace(v.Exact)
 		found := false
 		for _, reading := range []string{text, withoutComments(text), strings.ReplaceAll(text, "=40", "@")} {
 			for _, d := range domainsIn(reading) {
@@ -235,7 +236,7 @@ const maxDomainsOf = 2000
 // domainsIn are the domains after each @ of a text as people and programs read it: as they stand, and with the blanks
 // that may stand around dots taken out (RFC 5322 §4.4).
 func domainsIn(text string) (out []string) {
-	text = domainDots.Replace(text)
+	text = pattern.DomainDots.Replace(text)
 	for len(out) < maxDomainsOf {
 		_, rest, found := strings.Cut(text, "@")
 		if !found {
@@ -386,20 +387,20 @@ func (ix *domainIndex) add(c *domainCondition, rule int32) bool {
 }
 
 // find adds the rules that may be about a message.
-func (ix *domainIndex) find(m *message, rules candidates) {
+func (ix *domainIndex) find(m *message, rules pattern.Candidates) {
 	if len(ix.all) == 0 {
 		return
 	}
 	k := m.kin()
 	if len(k.doubts) > 0 || slices.ContainsFunc(k.ties, func(t tie) bool { return t.below }) {
-		rules.add(ix.all)
+		rules.Add(ix.all)
 		return
 	}
 	for _, t := range k.ties {
-		rules.add(ix.rules[t.domain])
-		for parent := range parents(t.domain.String()) {
+		rules.Add(ix.rules[t.domain])
+		for parent := range pattern.Parents(t.domain.String()) {
 			if d, err := mail.ParseDomain(parent); err == nil {
-				rules.add(ix.rules[d])
+				rules.Add(ix.rules[d])
 			}
 		}
 	}

@@ -73,7 +73,7 @@ func (s *Set) Evaluate(f *Facts) Decision { return s.evaluate(s.newMessage(f)) }
 func (s *Set) evaluate(m *message) Decision {
 	d := Decision{Recipients: make([]Outcome, len(m.recipients))}
 	var hits []hit
-	for i := range s.index.find(m).all {
+	for i := range s.index.find(m).All {
 		if h, ok := s.live[i].match(m); ok {
 			hits = append(hits, h)
 		}

@@ -118,7 +118,7 @@ func (s *Set) explainConditions(c *compiled, m *message) []FieldExplanation {
 		which, ok := s.covering(match.Sender, match.Case, &m.from)
 		why := because(m.From.String(), which, ok)
 		if !ok {
-			why += c.sender.nearMiss(&m.from.addressForm)
+			why += c.sender.NearMiss(&m.from.Address)
 		}
 		say("sender", true, ok, why)
 	}
@@ -165,7 +165,7 @@ func (s *Set) explainRecipients(c *compiled, m *message) (ok bool, why string) {
 		case fits:
 			covered = append(covered, because(to, value, true))
 		default:
-			if near := c.recipient.nearMiss(&m.recipients[i].addressForm); near != "" {
+			if near := c.recipient.NearMiss(&m.recipients[i].Address); near != "" {
 				missed = append(missed, because(to, "", false)+near)
 			}
 		}
@@ -212,10 +212,10 @@ func (c *compiled) explainHeader(m *message, conditions []headerCondition) strin
 		case v == nil:
 		case h.exists:
 			return "there is a field " + m.fields[h.field]
-		case v.doubt != "":
-			return saidField(m.fields[h.field]) + " " + v.doubt
+		case v.Doubt != "":
+			return saidField(m.fields[h.field]) + " " + v.Doubt
 		default:
-			return fmt.Sprintf("%s: %s fits %s", strings.TrimPrefix(m.fields[h.field], ":"), tomlfile.Quote(tomlfile.Clip(v.exact)), tomlfile.Quote(h.pattern.source))
+			return fmt.Sprintf("%s: %s fits %s", strings.TrimPrefix(m.fields[h.field], ":"), tomlfile.Quote(tomlfile.Clip(v.Exact)), tomlfile.Quote(h.pattern.Source))
 		}
 	}
 	return "no value fits"

@@ -73,7 +73,7 @@ func (s *Set) Terms(a *Arrival) (out []Term) {
 		return nil
 	}
 	m := s.arriving(a)
-	for i := range s.inbound.index.find(m).all {
+	for i := range s.inbound.index.find(m).All {
 		if s.inbound.list[i].admits(m, a.Listener) {
 			out = append(out, s.inbound.terms[i])
 		}
@@ -175,7 +175,7 @@ func (s *Set) explainArrival(c *compiled, m *message, a *Arrival) (out []FieldEx
 		which, ok := s.covering(c.Match.Sender, c.Match.Case, &m.from)
 		why := because(m.From.String(), which, ok)
 		if !ok {
-			why += c.sender.nearMiss(&m.from.addressForm)
+			why += c.sender.NearMiss(&m.from.Address)
 		}
 		say("sender", ok, why+"; the header is not looked at")
 	}
@@ -256,7 +256,7 @@ func (c *compiled) inboundWarnings() (out []Warning) {
 		add("has no condition: mail of everybody must come so", "add [rule.match] where that is not meant")
 	}
 	byName := f.Level == policy.Authenticated && f.Names.Domain
-	if byName && (c.sender == nil || c.sender.null) {
+	if byName && (c.sender == nil || c.sender.Null) {
 		add("refuses the null sender of bounces: it has no domain that a certificate could name", "write names = [...] with the names of the partner's certificates")
 	}
 	if byName && c.sender == nil && len(c.networks) > 0 {
@@ -268,7 +268,7 @@ func (c *compiled) inboundWarnings() (out []Warning) {
 	if f.MinBits > 128 {
 		add("min_bits = 256 refuses most clients with TLS 1.3: of the ciphers that a client offers this gateway takes AES of 128 bits", "write min_bits = 128, or key_exchange = \"hybrid\" where quantum computers are meant")
 	}
-	if c.sender != nil && len(c.sender.domains) > 0 && !c.sender.null {
+	if c.sender != nil && len(c.sender.Domains) > 0 && !c.sender.Null {
 		add("sender leaves out the null sender of bounces, which anybody may use", "match the partner's clients by sender_ip, with sender = [\"<>\"], in another rule")
 	}
 	return out

@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/pattern"
 )
 
 // What lists one file may hold.
@@ -34,7 +35,7 @@ type NamedList struct {
 	Unread bool
 	Line   int // where it begins in the file
 
-	plain *addressList // the values, without case
+	plain *pattern.Addresses // the values, without case
 }
 
 // name is what lists of changes and warnings call it. No rule can have that name.
@@ -202,20 +203,20 @@ const listHint = "write an address, a domain or *.domain; patterns and re: expre
 // add adds a value to what is looked up, or says what is wrong with it.
 func (l *NamedList) add(value string) (wrong string) {
 	if l.plain == nil {
-		l.plain = &addressList{}
+		l.plain = &pattern.Addresses{}
 	}
 	return addEntry(l.plain, value)
 }
 
 // addEntry adds a value of a list. A list holds nothing but what can be looked up.
-func addEntry(to *addressList, value string) (wrong string) {
+func addEntry(to *pattern.Addresses, value string) (wrong string) {
 	if value == "<>" {
 		return "the null sender stands in no list"
 	}
 	if strings.HasPrefix(value, listWord) {
 		return "a list names no other list"
 	}
-	if err := to.addEntry(value); err != nil {
+	if err := to.AddEntry(value); err != nil {
 		return err.Error()
 	}
 	return ""
@@ -224,9 +225,9 @@ func addEntry(to *addressList, value string) (wrong string) {
 // sort makes the list ready to be asked.
 func (l *NamedList) sort() {
 	if l.plain == nil {
-		l.plain = &addressList{}
+		l.plain = &pattern.Addresses{}
 	}
-	l.plain.sort()
+	l.plain.Sort()
 }
 
 // checkListName asks for a name that a rule can have.

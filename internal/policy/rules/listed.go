@@ -4,13 +4,14 @@ import (
 	"strings"
 
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/pattern"
 )
 
 // listEntries is a list made ready for the rules that name it with or without case. They share it: 100,000 entries are
 // held once, however many rules there are, and are looked up once for each address of a message.
 type listEntries struct {
 	list   *NamedList
-	values *addressList
+	values *pattern.Addresses
 }
 
 // listBook holds the lists of a Set that its live rules name, and finds those that an address is in.
@@ -18,20 +19,20 @@ type listBook struct {
 	entries []listEntries
 	numbers map[string]int        // by name in lower case, and whether case matters
 	byName  map[string]*NamedList // all lists, by name in lower case
-	index   addressIndex          // of values without case, its rules are positions in entries
+	index   pattern.AddressIndex  // of values without case, its rules are positions in entries
 }
 
 // addressCondition is the condition sender or recipient: values of the rule itself, and lists.
 type addressCondition struct {
-	*addressList
+	*pattern.Addresses
 	lists  []int32 // positions in listBook.entries
 	unread bool    // it names a list that was not read
 }
 
 // party is an address of a message: the sender or a recipient.
 type party struct {
-	addressForm
-	lists candidates // the lists that it is in, of those in the book
+	pattern.Address
+	lists pattern.Candidates // the lists that it is in, of those in the book
 }
 
 // addresses makes a condition ready, nil for none.
@@ -55,7 +56,7 @@ func (c *compiler) addresses(values []string, caseMatters bool) *addressConditio
 		out.lists = append(out.lists, number)
 		out.unread = out.unread || c.book.entries[number].list.Unread
 	}
-	out.addressList = newAddressList(own, caseMatters)
+	out.Addresses = pattern.NewAddresses(own, caseMatters)
 	return out
 }
 
@@ -85,7 +86,7 @@ func (b *listBook) number(name string, caseMatters bool) (int32, bool) {
 	if n == len(b.entries) {
 		e := listEntries{l, l.plain}
 		if caseMatters && len(l.Values) > 0 {
-			e.values = compileAddresses(l.Values, true)
+			e.values = pattern.CompileAddresses(l.Values, true)
 		}
 		b.entries = append(b.entries, e)
 	}
@@ -94,22 +95,22 @@ func (b *listBook) number(name string, caseMatters bool) (int32, bool) {
 
 // make makes the book's index.
 func (b *listBook) make() {
-	var of addressIndexer
+	var of pattern.AddressIndexer
 	for i, e := range b.entries {
-		of.add(e.values, int32(i))
+		of.Add(e.values, int32(i))
 	}
-	b.index = of.index()
+	b.index = of.Index()
 }
 
 // of returns the lists that an address is in.
-func (b *listBook) of(a *addressForm) candidates {
+func (b *listBook) of(a *pattern.Address) pattern.Candidates {
 	if len(b.entries) == 0 {
 		return nil
 	}
-	found := make(candidates, (len(b.entries)+63)/64)
-	b.index.lookUp(a, found)
-	for i := range found.all {
-		if !b.entries[i].values.match(a) { // such as by case
+	found := make(pattern.Candidates, (len(b.entries)+63)/64)
+	b.index.LookUp(a, found)
+	for i := range found.All {
+		if !b.entries[i].values.Match(a) { // such as by case
 			found[i/64] &^= 1 << (i % 64)
 		}
 	}
@@ -119,11 +120,11 @@ func (b *listBook) of(a *addressForm) candidates {
 // covers reports whether one of the values covers an address, or one of the lists holds it.
 func (c *addressCondition) covers(p *party) bool {
 	for _, l := range c.lists {
-		if p.lists.has(l) {
+		if p.lists.Has(l) {
 			return true
 		}
 	}
-	return c.addressList.match(&p.addressForm)
+	return c.Addresses.Match(&p.Address)
 }
 
 // match is covers for a condition that protects: a list that was not read may hold anybody.
@@ -135,7 +136,7 @@ func (s *Set) covering(values []string, caseMatters bool, p *party) (said string
 	for _, value := range values {
 		name, is := strings.CutPrefix(value, listWord)
 		if !is {
-			if compileAddresses([]string{value}, caseMatters).match(&p.addressForm) {
+			if pattern.CompileAddresses([]string{value}, caseMatters).Match(&p.Address) {
 				return tomlfile.Quote(value), true
 			}
 			continue
@@ -146,7 +147,7 @@ func (s *Set) covering(values []string, caseMatters bool, p *party) (said string
 		case l.Unread:
 			return tomlfile.Quote(value) + ", whose file was not read, which counts as a match,", true
 		default:
-			if entry, in := l.entry(caseMatters, &p.addressForm); in {
+			if entry, in := l.entry(caseMatters, &p.Address); in {
 				return tomlfile.Quote(value) + " with " + tomlfile.Quote(entry), true
 			}
 		}
@@ -155,12 +156,12 @@ func (s *Set) covering(values []string, caseMatters bool, p *party) (said string
 }
 
 // entry is the value of a list that covers an address.
-func (l *NamedList) entry(caseMatters bool, a *addressForm) (value string, ok bool) {
-	if !l.plain.match(a) {
+func (l *NamedList) entry(caseMatters bool, a *pattern.Address) (value string, ok bool) {
+	if !l.plain.Match(a) {
 		return "", false
 	}
 	for _, v := range l.Values {
-		if compileAddresses([]string{v}, caseMatters).match(a) {
+		if pattern.CompileAddresses([]string{v}, caseMatters).Match(a) {
 			return v, true
 		}
 	}
@@ -169,19 +170,19 @@ func (l *NamedList) entry(caseMatters bool, a *addressForm) (value string, ok bo
 
 // partyIndex finds the rules whose conditions name an address, or a list that it is in.
 type partyIndex struct {
-	addresses addressIndex
+	addresses pattern.AddressIndex
 	lists     map[int32][]int32 // by the position of a list in the book
 }
 
 // partyIndexer collects the rules of a partyIndex.
 type partyIndexer struct {
-	addresses addressIndexer
+	addresses pattern.AddressIndexer
 	lists     map[int32][]int32
 }
 
 // add adds a rule by a condition, or reports that it says too little.
 func (ix *partyIndexer) add(l *addressCondition, rule int32) bool {
-	if l == nil || l.unread || !ix.addresses.add(l.addressList, rule) {
+	if l == nil || l.unread || !ix.addresses.Add(l.Addresses, rule) {
 		return false
 	}
 	for _, list := range l.lists {
@@ -193,16 +194,16 @@ func (ix *partyIndexer) add(l *addressCondition, rule int32) bool {
 	return true
 }
 
-func (ix *partyIndexer) index() partyIndex { return partyIndex{ix.addresses.index(), ix.lists} }
+func (ix *partyIndexer) index() partyIndex { return partyIndex{ix.addresses.Index(), ix.lists} }
 
 // find adds the rules that may cover one of the addresses.
-func (ix *partyIndex) find(of []party, rules candidates) {
-	s := ix.addresses.search()
+func (ix *partyIndex) find(of []party, rules pattern.Candidates) {
+	s := ix.addresses.Search()
 	for i := range of {
-		s.find(&of[i].addressForm, rules)
+		s.Find(&of[i].Address, rules)
 		if len(ix.lists) > 0 {
-			for list := range of[i].lists.all {
-				rules.add(ix.lists[int32(list)])
+			for list := range of[i].lists.All {
+				rules.Add(ix.lists[int32(list)])
 			}
 		}
 	}

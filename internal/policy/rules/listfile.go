@@ -12,6 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/pattern"
 )
 
 // MaxListFile is how large the file of a list may be, in bytes.
@@ -49,7 +50,7 @@ func readContents(p *problems, e tomlfile.Entry) map[string][]string {
 			p.Add(item.At, "two entries [[content]] of the file "+tomlfile.Quote(tomlfile.Clip(file)), hint)
 		}
 		out[file] = []string{}
-		var scratch addressList
+		var scratch pattern.Addresses
 		for _, v := range values.Items {
 			wrong := "not a string"
 			if v.Kind == unstable.String {
@@ -95,7 +96,7 @@ func ReadListFile(content []byte) (values, wrong []string) {
 		complain(1, "the file is not UTF-8; save it as UTF-8")
 		return nil, wrong
 	}
-	var scratch addressList
+	var scratch pattern.Addresses
 	seen := map[string]bool{}
 	number, first := 0, true
 	for line := range bytes.Lines(content) {

@@ -126,15 +126,15 @@ func (m *message) surely(h *headerCondition, caseMatters bool) bool {
 	if h.exists {
 		return len(values) > 0
 	}
-	if h.pattern.re != nil && m.lengths[h.field] > m.most {
+	if h.pattern.Expression() && m.lengths[h.field] > m.most {
 		return false
 	}
 	for i := 0; i < len(values); {
 		all := true
-		part := values[i].part
-		for ; i < len(values) && values[i].part == part; i++ {
+		part := values[i].Part
+		for ; i < len(values) && values[i].Part == part; i++ {
 			v := &values[i]
-			all = all && v.doubt == "" && h.pattern.match(v, caseMatters)
+			all = all && v.Doubt == "" && h.pattern.Match(v, caseMatters)
 		}
 		if all {
 			return true

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"postern/internal/mail"
+	"postern/internal/policy/pattern"
 )
 
 // unless is a rule for b.test and c.test with an exception.
@@ -33,7 +34,7 @@ func TestExceptions(t *testing.T) {
 		{"a subject that cannot be read", "subject = ['*']", facts(both, header("Subject: =?none?q?public?=")), "NNT", "which is no exception"},
 		{"one that can beside it", "subject = ['*public*']", facts(both, header("Subject: =?none?q?public?=", "Subject: public")), "---", "takes the rule away"},
 		{"a subject that programs read differently", "subject = ['public']", facts(both, header("Subject: =?utf-8?q?pub?= =?utf-8?q?lic?=")), "NNT", "not every program reads it so"},
-		{"a header too large", "subject = ['*']", facts(both, header("Subject: "+strings.Repeat("x", maxText+1))), "NNT", "which is no exception"},
+		{"a header too large", "subject = ['*']", facts(both, header("Subject: "+strings.Repeat("x", pattern.MaxText+1))), "NNT", "which is no exception"},
 		{"a client that is not known", "sender_ip = ['0.0.0.0/0', '::/0']", facts(both, func(f *Facts) { f.Client = facts().Client.Next() }), "---", "lies in"},
 		{"a size", "size_over = 500", facts(both), "---", "the message has 1000 bytes"},
 		{"a field that is there", "header = [{ name = 'X-Open' }]", facts(both, header("X-Open:")), "---", "there is a field x-open"},
