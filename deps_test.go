@@ -46,7 +46,8 @@ func lattice() map[string]string {
 		"lab/pki":          "",
 
 		"attempt":          "mail policy",
-		"policy/rules":     "mail policy platform/tomlfile",
+		"policy/pattern":   "mail platform/tomlfile",
+		"policy/rules":     "mail policy policy/pattern platform/tomlfile",
 		"policy/certcheck": "mail policy",
 		"policy/dane":      "mail policy policy/certcheck dns",
 		"policy/ownzone":   "mail smtp policy policy/certcheck policy/dane policy/sts policy/tlsrpt dns",
@@ -161,7 +162,7 @@ func isTestRoom(room string) bool {
 
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
-	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
+	return slices.Contains([]string{"mail", "smtp", "policy", "policy/pattern", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/proxyheader", "smtp/tlsprobe",
 		"operator/access", "operator/figures", "operator/trace", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }

@@ -7,6 +7,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/pattern"
 )
 
 // Set is the rules in force, compiled. It never changes after Parse and is safe for concurrent use. The zero Set has
@@ -40,7 +41,7 @@ type compiled struct {
 	sizeOver          int64
 	recipientsOver    int
 	networks          []netip.Prefix
-	sender, recipient *addressList // nil: no condition
+	sender, recipient *pattern.Addresses // nil: no condition
 	headers, subjects []headerCondition
 	// effects is what the rule demands for a recipient by its role. Rules that demand the same share it, even where
 	// each remembers names of its own: effect adds pinnedBy.
@@ -59,7 +60,7 @@ type effect struct {
 // headerCondition is a pattern for the values of one field, a position in Set.fields.
 type headerCondition struct {
 	field   int
-	pattern textPattern
+	pattern pattern.Text
 }
 
 // role is what a rule that matches a message does to one of the recipients.
@@ -84,7 +85,7 @@ func compile(rules []Rule) *Set {
 		}
 	}
 	s.index = newIndex(s.live, len(c.fields))
-	s.expressionText = min(max(maxSteps/max(c.programs, 1), leastFieldText), maxText)
+	s.expressionText = min(max(maxSteps/max(c.programs, 1), leastFieldText), pattern.MaxText)
 	s.fields = make([]string, len(c.fields))
 	for name, i := range c.fields {
 		s.fields[i] = name
@@ -107,10 +108,10 @@ func (c *compiler) rule(r *Rule, position int32) compiled {
 	if r.pins() {
 		out.pinnedBy = []string{r.Name}
 	}
-	out.sender = compileAddresses(r.Match.Sender, r.Match.Case)
-	out.recipient = compileAddresses(r.Match.Recipient, r.Match.Case)
+	out.sender = pattern.CompileAddresses(r.Match.Sender, r.Match.Case)
+	out.recipient = pattern.CompileAddresses(r.Match.Recipient, r.Match.Case)
 	if out.recipient != nil {
-		out.recipient.literals = r.Match.Literals
+		out.recipient.Literals = r.Match.Literals
 	}
 	for _, h := range r.Match.Header {
 		out.headers = append(out.headers, c.header(h.Name, h.Value, r.Match.Case))
@@ -122,8 +123,8 @@ func (c *compiler) rule(r *Rule, position int32) compiled {
 }
 
 func (c *compiler) header(name, value string, caseMatters bool) headerCondition {
-	p, _ := compileText(value, caseMatters) // Parse compiled it before
-	c.programs += p.size()
+	p, _ := pattern.CompileText(value, caseMatters) // Parse compiled it before
+	c.programs += p.Size()
 	return headerCondition{number(c.fields, strings.ToLower(name)), p}
 }
 
@@ -154,18 +155,6 @@ func (c *compiler) effectsOf(r *Rule) *[roles]effect {
 	}
 	c.effects[section] = &out
 	return &out
-}
-
-func compileAddresses(values []string, caseMatters bool) *addressList {
-	if len(values) == 0 {
-		return nil
-	}
-	l := &addressList{caseMatters: caseMatters}
-	for _, value := range values {
-		_ = l.compileAddress(value, true) // Parse compiled it before
-	}
-	l.sort()
-	return l
 }
 
 // effect is what the rule demands for a recipient in that role.

@@ -2,11 +2,11 @@ package rules
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/pattern"
 )
 
 // What follows says what a rule does not cover and its author may think it does.
@@ -14,16 +14,16 @@ import (
 // senderWarnings are about rules by the domain of a sender: mail that belongs to the domain and has another envelope
 // sender goes without the rule.
 func (c *compiled) senderWarnings() []Warning {
-	if c.sender == nil || len(c.sender.domains) == 0 || c.sender.match(probe("unrelated.invalid")) {
+	if c.sender == nil || len(c.sender.Domains) == 0 || c.sender.Match(pattern.Probe("unrelated.invalid")) {
 		return nil
 	}
 	var below, all []string // domains without what is below them, and all
-	for _, d := range c.sender.domains {
+	for _, d := range c.sender.Domains {
 		if strings.HasPrefix(d, "[") {
 			continue
 		}
 		all = append(all, tomlfile.Quote(d))
-		if !c.sender.match(probe("below." + d)) {
+		if !c.sender.Match(pattern.Probe("below." + d)) {
 			below = append(below, tomlfile.Quote("*."+d))
 		}
 	}
@@ -31,7 +31,7 @@ func (c *compiled) senderWarnings() []Warning {
 	if len(below) > 0 {
 		misses, write = append(misses, "sub-domains"), append(write, below...)
 	}
-	if len(all) > 0 && !c.sender.null {
+	if len(all) > 0 && !c.sender.Null {
 		misses, write = append(misses, "the null sender of bounces"), append(write, `"<>"`)
 	}
 	if len(misses) == 0 {
@@ -45,36 +45,10 @@ func (c *compiled) senderWarnings() []Warning {
 	}}
 }
 
-// probe is some address of a domain, which may be longer than one that exists.
-func probe(domain string) *addressForm {
-	whole := "probe@" + domain
-	f := &addressForm{domain: domain, local: newFormed("probe"), whole: newFormed(whole), plain: whole}
-	f.grams.add(domain)
-	return f
-}
-
-// ownDomains are the domains of our own servers, made ready for many rules.
-type ownDomains struct {
-	list  []mail.Domain
-	named map[string]bool
-	below map[string][]string // by what they lie below
-}
-
-func newOwnDomains(list []mail.Domain) *ownDomains {
-	o := &ownDomains{list: list, named: map[string]bool{}, below: map[string][]string{}}
-	for _, d := range list {
-		o.named[d.String()] = true
-		for parent := range parents(d.String()) {
-			o.below[parent] = append(o.below[parent], d.String())
-		}
-	}
-	return o
-}
-
 // OwnWarnings lists the rules that speak about recipients in domains of our own servers: outbound rules are not about
 // those, and never force their mail. own are these domains.
 func (s *Set) OwnWarnings(own []mail.Domain) []Warning {
-	o := newOwnDomains(own)
+	o := pattern.NewOwnDomains(own)
 	var out []Warning
 	for i := range s.live {
 		c := &s.live[i]
@@ -86,11 +60,11 @@ func (s *Set) OwnWarnings(own []mail.Domain) []Warning {
 	return out
 }
 
-func (c *compiled) ownWarnings(o *ownDomains) []Warning {
-	if c.recipient == nil || len(o.list) == 0 {
+func (c *compiled) ownWarnings(o *pattern.OwnDomains) []Warning {
+	if c.recipient == nil || o.Empty() {
 		return nil
 	}
-	found, others := c.recipient.own(o)
+	found, others := c.recipient.Own(o)
 	if len(found) == 0 {
 		return nil
 	}
@@ -104,61 +78,17 @@ func (c *compiled) ownWarnings(o *ownDomains) []Warning {
 	}}
 }
 
-// own returns the domains of our own that a list of recipients reaches, sorted, and whether it may reach others.
-func (l *addressList) own(o *ownDomains) (found []string, others bool) {
-	add := func(domain string, known bool) {
-		if known {
-			found = append(found, domain)
-		}
-		others = others || !known
-	}
-	for _, d := range l.domains {
-		add(d, o.named[d])
-	}
-	for _, a := range l.addresses {
-		d := strings.ToLower(a[strings.LastIndexByte(a, '@')+1:])
-		add(d, o.named[d])
-	}
-	for _, d := range l.below {
-		found, others = append(found, o.below[d]...), true
-	}
-	for i := range l.patterns {
-		others = true
-		for _, d := range o.list {
-			if l.patterns[i].reaches(d) {
-				found = append(found, d.String())
-			}
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found), others
-}
-
-// reaches reports whether a pattern may cover an address of a domain; of an expression it is only tried.
-func (p *addressPattern) reaches(d mail.Domain) bool {
-	if p.re == nil {
-		return p.domain.match(d.String())
-	}
-	for _, local := range []string{"probe", "postmaster", "info"} {
-		f := newAddressForm(mail.Address{Local: local, Domain: d})
-		if p.match(&f, f.local.folded) {
-			return true
-		}
-	}
-	return false
-}
-
 // literalWarnings say, once for all rules, that recipients at address literals go around rules by domain. A rule in
 // force that covers them all protects them, and is enough.
 func (s *Set) literalWarnings() []Warning {
-	literal := newAddressForm(mail.Address{Local: "probe", Domain: mail.MustDomain("[192.0.2.1]")})
+	literal := pattern.NewAddress(mail.Address{Local: "probe", Domain: mail.MustDomain("[192.0.2.1]")})
 	var around []*compiled
 	for i := range s.live {
 		switch c := &s.live[i]; {
 		case c.Mode != Enforce || c.recipient == nil:
-		case c.recipient.match(&literal):
+		case c.recipient.Match(&literal):
 			return nil
-		case c.recipient.byDomain():
+		case c.recipient.ByDomain():
 			around = append(around, c)
 		}
 	}
@@ -171,30 +101,4 @@ func (s *Set) literalWarnings() []Warning {
 	}
 	return []Warning{{Rule: around[0].Name, Line: around[0].Line, Text: text,
 		Hint: "write literals = true in [rule.match]: every recipient at an address literal is then named by the rule"}}
-}
-
-// byDomain reports whether a list names more than literals: domains, what is below them, or patterns.
-func (l *addressList) byDomain() bool {
-	isName := func(d string) bool { return !strings.HasPrefix(d, "[") }
-	return len(l.below)+len(l.patterns) > 0 || slices.ContainsFunc(l.domains, isName)
-}
-
-// nearMiss says why an address that people may think covered is not, "" when nothing is known: it is the null sender,
-// at an address literal, or below a domain of the list.
-func (l *addressList) nearMiss(a *addressForm) string {
-	if a.null {
-		if len(l.domains)+len(l.below)+len(l.patterns) > 0 {
-			return `; only the value "<>" covers the null sender`
-		}
-		return ""
-	}
-	if strings.HasPrefix(a.domain, "[") && l.byDomain() {
-		return "; it is at an address literal, which no domain covers: literals = true would"
-	}
-	for parent := range parents(a.domain) {
-		if has(l.domains, parent) {
-			return fmt.Sprintf("; %s is that domain alone, %s would cover it", tomlfile.Quote(parent), tomlfile.Quote("*."+parent))
-		}
-	}
-	return ""
 }

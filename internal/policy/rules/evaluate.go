@@ -67,7 +67,7 @@ func (s *Set) Evaluate(f *Facts) Decision { return s.evaluate(s.newMessage(f)) }
 func (s *Set) evaluate(m *message) Decision {
 	d := Decision{Recipients: make([]Outcome, len(m.recipients))}
 	var hits []hit
-	for i := range s.index.find(m).all {
+	for i := range s.index.find(m).All {
 		if h, ok := s.live[i].match(m); ok {
 			hits = append(hits, h)
 		}
@@ -96,7 +96,7 @@ func (s *Set) evaluate(m *message) Decision {
 func (c *compiled) match(m *message) (h hit, ok bool) {
 	m.examined++
 	if !c.expires.IsZero() && !m.Now.Before(c.expires) || !c.matchSize(m) || !c.matchCount(m) || !c.matchClient(m) ||
-		c.sender != nil && !c.sender.match(&m.from) {
+		c.sender != nil && !c.sender.Match(&m.from) {
 		return h, false
 	}
 	if !c.matchHeader(m, c.headers) || !c.matchHeader(m, c.subjects) {
@@ -129,7 +129,7 @@ func (c *compiled) matchClient(m *message) bool {
 // assign says what the rule does to each recipient; ok is false when it names none.
 func (c *compiled) assign(m *message) (as []role, ok bool) {
 	for i := range m.recipients {
-		if m.local(i) || c.recipient != nil && !c.recipient.match(&m.recipients[i]) {
+		if m.local(i) || c.recipient != nil && !c.recipient.Match(&m.recipients[i]) {
 			continue
 		}
 		if as == nil {

@@ -10,6 +10,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy"
+	"postern/internal/policy/pattern"
 )
 
 // Explanation is the answer of Explain.
@@ -102,7 +103,7 @@ func (c *compiled) explain(m *message) []FieldExplanation {
 		which, ok := firstAddress(match.Sender, match.Case, &m.from)
 		why := because(m.From.String(), which, ok)
 		if !ok {
-			why += c.sender.nearMiss(&m.from)
+			why += c.sender.NearMiss(&m.from)
 		}
 		say("sender", true, ok, why)
 	}
@@ -118,9 +119,9 @@ func (c *compiled) explain(m *message) []FieldExplanation {
 }
 
 // firstAddress returns the first value of a list that covers the address.
-func firstAddress(values []string, caseMatters bool, a *addressForm) (value string, ok bool) {
+func firstAddress(values []string, caseMatters bool, a *pattern.Address) (value string, ok bool) {
 	for _, value := range values {
-		if compileAddresses([]string{value}, caseMatters).match(a) {
+		if pattern.CompileAddresses([]string{value}, caseMatters).Match(a) {
 			return value, true
 		}
 	}
@@ -156,7 +157,7 @@ func (c *compiled) explainRecipients(m *message) (ok bool, why string) {
 		case fits:
 			covered = append(covered, because(to, value, true))
 		default:
-			if near := c.recipient.nearMiss(&m.recipients[i]); near != "" {
+			if near := c.recipient.NearMiss(&m.recipients[i]); near != "" {
 				missed = append(missed, because(to, "", false)+near)
 			}
 		}
@@ -174,8 +175,8 @@ func (c *compiled) explainRecipients(m *message) (ok bool, why string) {
 }
 
 // coveringValue returns the first value of recipient that covers the address, or the key literals.
-func (c *compiled) coveringValue(a *addressForm) (value string, ok bool) {
-	if value, ok = firstAddress(c.Match.Recipient, c.Match.Case, a); !ok && c.recipient.match(a) {
+func (c *compiled) coveringValue(a *pattern.Address) (value string, ok bool) {
+	if value, ok = firstAddress(c.Match.Recipient, c.Match.Case, a); !ok && c.recipient.Match(a) {
 		return "literals = true", true
 	}
 	return value, ok
@@ -201,10 +202,10 @@ func (c *compiled) explainHeader(m *message, conditions []headerCondition) strin
 		h := &conditions[i]
 		switch v := m.fittingValue(h, c.Match.Case); {
 		case v == nil:
-		case v.doubt != "":
-			return m.fields[h.field] + " " + v.doubt
+		case v.Doubt != "":
+			return m.fields[h.field] + " " + v.Doubt
 		default:
-			return fmt.Sprintf("%s: %s fits %s", m.fields[h.field], tomlfile.Quote(tomlfile.Clip(v.exact)), tomlfile.Quote(h.pattern.source))
+			return fmt.Sprintf("%s: %s fits %s", m.fields[h.field], tomlfile.Quote(tomlfile.Clip(v.Exact)), tomlfile.Quote(h.pattern.Source))
 		}
 	}
 	return "no value fits"

@@ -1,9 +1,6 @@
 package rules
 
-import (
-	"math/bits"
-	"strings"
-)
+import "postern/internal/policy/pattern"
 
 // index finds the rules that may match a message without looking at each. Every live rule stands in it by one of its
 // conditions, the first of recipient, subject, header, sender and sender_ip whose every value says enough to be looked
@@ -11,9 +8,9 @@ import (
 // in Set.live.
 type index struct {
 	rules               int // in all
-	recipients, senders addressIndex
-	texts               []literals // of header fields, by position in Set.fields, in values with case folded
-	networks            networkIndex
+	recipients, senders pattern.AddressIndex
+	texts               []pattern.TextIndex // of header fields, by position in Set.fields, in values with case folded
+	networks            pattern.NetworkIndex
 	always              []int32
 
 	byText bool // some rule stands in texts
@@ -21,52 +18,47 @@ type index struct {
 
 func newIndex(live []compiled, fields int) index {
 	ix := index{rules: len(live)}
-	var recipients, senders addressIndexer
-	texts := make([][]literal, fields)
+	var recipients, senders pattern.AddressIndexer
+	texts := make([]pattern.TextIndexer, fields)
 	for i := range live {
 		switch c, n := &live[i], int32(i); {
-		case recipients.add(c.recipient, n):
+		case recipients.Add(c.recipient, n):
 		case addTexts(texts, c.subjects, n), addTexts(texts, c.headers, n):
 			ix.byText = true
-		case senders.add(c.sender, n):
+		case senders.Add(c.sender, n):
 		case len(c.networks) > 0:
-			ix.networks.add(c.networks, n)
+			ix.networks.Add(c.networks, n)
 		default:
 			ix.always = append(ix.always, n)
 		}
 	}
-	ix.recipients, ix.senders = recipients.index(), senders.index()
-	for _, t := range texts {
-		ix.texts = append(ix.texts, newLiterals(t))
+	ix.recipients, ix.senders = recipients.Index(), senders.Index()
+	for i := range texts {
+		ix.texts = append(ix.texts, texts[i].Index())
 	}
 	return ix
 }
 
 // addTexts adds a rule by literal text of each of its conditions, or reports that one has none.
-func addTexts(texts [][]literal, conditions []headerCondition, rule int32) bool {
-	found := make([]string, len(conditions))
+func addTexts(texts []pattern.TextIndexer, conditions []headerCondition, rule int32) bool {
 	for i := range conditions {
-		if g := conditions[i].pattern.glob; g != nil {
-			found[i] = longestLiteral(g.pieces())
-		}
-		if len(found[i]) < leastLiteral {
+		if !conditions[i].pattern.Telling() {
 			return false
 		}
 	}
-	for i, text := range found {
-		f := conditions[i].field
-		texts[f] = append(texts[f], literal{text, rule})
+	for i := range conditions {
+		texts[conditions[i].field].Add(&conditions[i].pattern, rule)
 	}
-	return len(found) > 0
+	return len(conditions) > 0
 }
 
 // find returns the rules that may match.
-func (ix *index) find(m *message) candidates {
-	found := make(candidates, (ix.rules+63)/64)
-	found.add(ix.always)
-	ix.senders.find([]addressForm{m.from}, found)
-	ix.recipients.find(m.recipients, found)
-	ix.networks.find(m.client, found)
+func (ix *index) find(m *message) pattern.Candidates {
+	found := make(pattern.Candidates, (ix.rules+63)/64)
+	found.Add(ix.always)
+	ix.senders.Find([]pattern.Address{m.from}, found)
+	ix.recipients.Find(m.recipients, found)
+	ix.networks.Find(m.client, found)
 	if ix.byText {
 		ix.findTexts(m, found)
 	}
@@ -74,131 +66,12 @@ func (ix *index) find(m *message) candidates {
 }
 
 // findTexts looks at header fields. Where they cannot be judged every rule about them may match.
-func (ix *index) findTexts(m *message, found candidates) {
+func (ix *index) findTexts(m *message, found pattern.Candidates) {
 	for field := range ix.texts {
-		s := search{literals: &ix.texts[field]}
 		if m.Header.Truncated() {
-			found.add(s.rules)
+			ix.texts[field].All(found)
 			continue
 		}
-		for i, values := 0, m.valuesOf(field); i < len(values); i++ {
-			if values[i].doubt != "" {
-				found.add(s.rules)
-			}
-			s.find(values[i].folded, found)
-		}
-	}
-}
-
-// candidates is a set of rules, one bit each.
-type candidates []uint64
-
-func (c candidates) add(rules []int32) {
-	for _, r := range rules {
-		c[r/64] |= 1 << (r % 64)
-	}
-}
-
-// all yields the rules in the order of the file.
-func (c candidates) all(yield func(int) bool) {
-	for i, word := range c {
-		for ; word != 0; word &= word - 1 {
-			if !yield(i*64 + bits.TrailingZeros64(word)) {
-				return
-			}
-		}
-	}
-}
-
-// addressIndex maps what an address has, spelled without case, to the rules that ask for it.
-type addressIndex struct {
-	addresses map[string][]int32
-	domains   map[string][]int32
-	below     map[string][]int32 // asked with every parent of the domain
-	null      []int32
-	literals  []int32  // of rules for every address literal
-	patterns  literals // in the address with case folded
-}
-
-// addressIndexer collects the rules of an addressIndex.
-type addressIndexer struct {
-	made     addressIndex
-	patterns []literal
-}
-
-// add adds a rule by the values of a list, or reports that one of them says too little.
-func (ix *addressIndexer) add(l *addressList, rule int32) bool {
-	if l == nil {
-		return false
-	}
-	found := make([]literal, len(l.patterns))
-	for i := range l.patterns {
-		if found[i] = (literal{l.patterns[i].literal(), rule}); len(found[i].text) < leastLiteral {
-			return false
-		}
-	}
-	ix.patterns = append(ix.patterns, found...)
-	for _, a := range l.addresses {
-		ix.made.addresses = file(ix.made.addresses, form(a, false), rule)
-	}
-	for _, d := range l.domains {
-		ix.made.domains = file(ix.made.domains, d, rule)
-	}
-	for _, d := range l.below {
-		ix.made.below = file(ix.made.below, d, rule)
-	}
-	if l.null {
-		ix.made.null = append(ix.made.null, rule)
-	}
-	if l.literals {
-		ix.made.literals = append(ix.made.literals, rule)
-	}
-	return true
-}
-
-func file(m map[string][]int32, key string, rule int32) map[string][]int32 {
-	if m == nil {
-		m = map[string][]int32{}
-	}
-	m[key] = append(m[key], rule)
-	return m
-}
-
-func (ix *addressIndexer) index() addressIndex {
-	ix.made.patterns = newLiterals(ix.patterns)
-	return ix.made
-}
-
-// find adds the rules that may cover one of the addresses.
-func (ix *addressIndex) find(addresses []addressForm, rules candidates) {
-	s := search{literals: &ix.patterns}
-	seen := map[string]bool{}
-	for i := range addresses {
-		a := &addresses[i]
-		if a.null {
-			rules.add(ix.null)
-			continue
-		}
-		rules.add(ix.addresses[a.whole.folded])
-		if len(s.rules) > 0 {
-			s.find(a.folded(), rules)
-		}
-		if !seen[a.domain] {
-			seen[a.domain] = true
-			ix.findDomain(a.domain, rules)
-		}
-	}
-}
-
-// findDomain adds the rules that may cover addresses of a domain.
-func (ix *addressIndex) findDomain(domain string, rules candidates) {
-	rules.add(ix.domains[domain])
-	if strings.HasPrefix(domain, "[") {
-		rules.add(ix.literals)
-	}
-	if len(ix.below) > 0 {
-		for parent := range parents(domain) {
-			rules.add(ix.below[parent])
-		}
+		ix.texts[field].Find(m.valuesOf(field), found)
 	}
 }

@@ -10,35 +10,17 @@ import (
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/policy/pattern"
 )
 
-// slowly evaluates every rule and every pattern one by one: no index, and no look at grams before a pattern is held
-// against a text.
+// slowly evaluates every rule one by one, without the index.
 func slowly(s *Set, f *Facts) Decision {
 	all := compile(s.rules)
 	all.index = index{rules: len(all.live)}
 	for i := range all.live {
-		c := &all.live[i]
 		all.index.always = append(all.index.always, int32(i))
-		for _, conditions := range [][]headerCondition{c.headers, c.subjects} {
-			for j := range conditions {
-				ask(conditions[j].pattern.glob)
-			}
-		}
-		for _, l := range []*addressList{c.sender, c.recipient} {
-			for j := 0; l != nil && j < len(l.patterns); j++ {
-				ask(l.patterns[j].domain)
-			}
-		}
 	}
 	return all.Evaluate(f)
-}
-
-// ask makes a glob match without grams.
-func ask(g *glob) {
-	if g != nil {
-		g.needs = nil
-	}
 }
 
 func TestTheIndexChangesNoDecision(t *testing.T) {
@@ -74,49 +56,13 @@ func (d dice) same(t *testing.T, s *Set, f *Facts) (touched int) {
 	return touched
 }
 
-// letters are what folding, composition and decoding are about: the Kelvin sign, the long s, both small sigmas, letters
-// whose fold has another length, letters that compose, what stands for octets that are no text, and an octet that is
-// none.
-var letters = []string{"a", "A", "b", "k", "K", "\u212a", "s", "S", "\u017f", "σ", "ς", "Σ", "ß", "ẞ", "İ", "ı", "é", "e\u0301", "É",
-	"ⱥ", "Ⱥ", "\ufffd", "\xff", " ", "[", "]", "7", "77", "case-", "secret", "SECRET",
-	// what is brought to another form, and what is decoded or cannot be
-	"\t", "\u00a0", "\u2003", "\u200b", "\u00ad", "ｓ", "ﬁ", "ª", "\u3164", "\u2011", "’", "\u202e", "=?utf-8?q?se?= =?utf-8?q?cret?=",
-	"=?iso-8859-1?q?=E9?=", "=?utf-8?q?=C3?=", "=?x?q?a?=", "+AGEAYgBr-", "\r\n "}
-
-func (d dice) text() string {
-	var b strings.Builder
-	for range d.IntN(9) {
-		b.WriteString(pick(d, letters...))
-	}
-	return b.String()
-}
-
-// textPattern is a pattern for such texts: a piece of one, a whole one, or one full of wildcards.
 func (d dice) textPattern() string {
-	var b strings.Builder
-	wild := pick(d, 0, 1, 4)
-	for range 1 + d.IntN(6) {
-		if d.IntN(6) < wild {
-			b.WriteString(pick(d, "*", "?", `\*`))
-		}
-		letter := strings.ToValidUTF8(pick(d, letters...), "\ufffd")
-		if !strings.ContainsAny(letter, "?*+\\\r\n\t") { // the rest is hostile only in a message
-			b.WriteString(letter)
+	for {
+		p := d.Pattern()
+		if _, err := pattern.CompileText(p, false); err == nil {
+			return p
 		}
 	}
-	p := strings.TrimLeft(b.String(), " ")
-	switch d.IntN(8) {
-	case 0, 1, 2, 3:
-		p = "*" + p + "*"
-	case 4:
-		p = "re:" + strings.NewReplacer("[", ".", "]", ".", "*", ".", "?", ".", `\`, "").Replace(p)
-	case 5:
-		p = pick(d, "*", "?", "*?", "**a**", "a*")
-	}
-	if _, err := compileText(p, false); err != nil { // such as none at all
-		return d.textPattern()
-	}
-	return p
 }
 
 func (d dice) textPatterns() []string {
@@ -160,8 +106,7 @@ func (d dice) wideAddresses() []string {
 		if d.IntN(6) == 0 { // also for the postmaster without a domain
 			a = pick(d, "postmaster@*", "POST*@*", "*master@*")
 		}
-		var l addressList
-		if l.compileAddress(a, false) == nil {
+		if pattern.CheckAddress(a, false) == nil {
 			out = append(out, a)
 		}
 	}
@@ -227,11 +172,11 @@ func (d dice) wideFacts() *Facts {
 	}
 	var lines strings.Builder
 	for range d.IntN(6) {
-		lines.WriteString(pick(d, "Subject", "subject", "X-A", "X-B", "X-C") + ": " + d.text() + "\r\n")
+		lines.WriteString(pick(d, "Subject", "subject", "X-A", "X-B", "X-C") + ": " + d.Text() + "\r\n")
 	}
 	switch d.IntN(12) {
 	case 0:
-		lines.WriteString("Subject: " + strings.Repeat("a", maxText+d.IntN(3)-1) + "\r\n")
+		lines.WriteString("Subject: " + strings.Repeat("a", pattern.MaxText+d.IntN(3)-1) + "\r\n")
 	case 1:
 		lines.WriteString("X-A: " + strings.Repeat("x", mail.MaxHeaderSize) + "\r\n")
 	case 2:
@@ -260,56 +205,11 @@ func TestTheIndexChangesNoDecisionInAWideWorld(t *testing.T) {
 	}
 }
 
-// TestLiteralsFindWhatStandsInAText holds the automaton against a search for each literal.
-func TestLiteralsFindWhatStandsInAText(t *testing.T) {
-	d := roll(t)
-	word := func(n int) string {
-		var b strings.Builder
-		for range n {
-			b.WriteString(pick(d, "a", "b", "ab", "\xff", "\x00"))
-		}
-		return b.String()
-	}
-	for range rounds() {
-		var all []literal
-		for i := range d.IntN(40) {
-			all = append(all, literal{word(1 + d.IntN(6)), int32(i)})
-		}
-		given := slices.Clone(all)
-		l := newLiterals(all)
-		s, got, want := search{literals: &l}, make(candidates, 1), make(candidates, 1)
-		for range 1 + d.IntN(3) {
-			text := word(d.IntN(12))
-			s.find(text, got)
-			for _, e := range given {
-				if strings.Contains(text, e.text) {
-					want.add([]int32{e.rule})
-				}
-			}
-			if !slices.Equal(got, want) {
-				t.Fatalf("%q: found %b, want %b of %q", text, got, want, given)
-			}
-		}
-	}
-}
-
-// TestLiteralsTakeMemoryByTheirLength counts states: no more than octets of literals.
-func TestLiteralsTakeMemoryByTheirLength(t *testing.T) {
-	s := mustParse(t, many(1000, func(i int) string {
-		return fmt.Sprintf("subject = ['*%s%d*']", strings.Repeat("long ", 100), i)
-	}))
-	for _, l := range s.index.texts {
-		if most := 1000*mostLiteral + 2; len(l.states) > most || len(l.labels) > most || len(l.rules) != 1000 {
-			t.Errorf("%d states and %d labels for %d rules, want at most %d", len(l.states), len(l.labels), len(l.rules), most)
-		}
-	}
-}
-
 // A header made of what thousands of rules begin with is walked once, and a literal that stands everywhere is reported
 // once.
 func TestAHeaderFullOfLiteralsIsJudgedInShortTime(t *testing.T) {
 	s := mustParse(t, many(5000, func(i int) string {
-		return fmt.Sprintf("subject = ['*%s*x%d']", strings.Repeat("a", 3+i%(mostLiteral-3)), i)
+		return fmt.Sprintf("subject = ['*%s*x%d']", strings.Repeat("a", 3+i%(32-3)), i)
 	}))
 	f := facts(header(slices.Repeat([]string{"Subject: " + strings.Repeat("a", 900)}, 250)...))
 	began := time.Now()

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -10,20 +9,17 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/lab/testkit/chance"
 	"postern/internal/mail"
 	"postern/internal/policy"
 )
 
 // dice makes random rules and messages from a small world, so that they meet often.
-type dice struct{ *rand.Rand }
+type dice struct{ chance.Dice }
 
-func roll(t *testing.T) dice {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	return dice{rand.New(rand.NewPCG(seed, 1))}
-}
+func roll(t *testing.T) dice { return dice{chance.Roll(t)} }
 
-func pick[T any](d dice, list ...T) T { return list[d.IntN(len(list))] }
+func pick[T any](d dice, list ...T) T { return chance.Pick(d.Dice, list...) }
 
 func some[T any](d dice, list ...T) []T {
 	var out []T
@@ -120,12 +116,7 @@ func (d dice) facts() *Facts {
 	return f
 }
 
-func rounds() int {
-	if testing.Short() { // under the race detector, which has nothing to find here
-		return 100
-	}
-	return 800
-}
+func rounds() int { return chance.Rounds() }
 
 // without returns rules without what depends on the file they came from.
 func without(rules []Rule) []Rule {

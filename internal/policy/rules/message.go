@@ -1,50 +1,30 @@
 package rules
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 
-	"golang.org/x/text/unicode/norm"
-
-	"postern/internal/mail"
+	"postern/internal/policy/pattern"
 )
-
-// maxText is how much of one header value is matched, in octets, as it stands and in its form. A longer one counts as a
-// match: what cannot be judged is never read as harmless.
-const maxText = 64 << 10
 
 // message is a message while it is evaluated: its addresses and values in the forms matchers take, made once.
 type message struct {
 	*Facts
 	client     netip.Addr // without zone, IPv4 as such
-	from       addressForm
-	recipients []addressForm
-	fields     []string  // of the Set
-	values     [][]value // header values by position in fields, nil before the first question
-	lengths    []int     // of all texts of a field that expressions are held against
-	most       int       // Set.expressionText
-	examined   int       // how many rules were looked at
-}
-
-// value is one reading of a header field, or what keeps a field from being judged.
-type value struct {
-	formed
-	plain string // as it was sent, composed
-	grams grams  // of both forms
-	doubt string // why it cannot be judged, as the end of a sentence about the field; it counts as a match
-}
-
-// tooLong is the value of a field that has more text than is looked at.
-func tooLong(most int) value {
-	return value{doubt: fmt.Sprintf("has more than %d bytes, which counts as a match", most)}
+	from       pattern.Address
+	recipients []pattern.Address
+	fields     []string          // of the Set
+	values     [][]pattern.Value // header values by position in fields, nil before the first question
+	lengths    []int             // of all texts of a field that expressions are held against
+	most       int               // Set.expressionText
+	examined   int               // how many rules were looked at
 }
 
 func (s *Set) newMessage(f *Facts) *message {
-	m := &message{Facts: f, client: f.Client.Unmap().WithZone(""), from: newAddressForm(f.From),
-		recipients: make([]addressForm, len(f.Recipients)), fields: s.fields, most: s.expressionText}
+	m := &message{Facts: f, client: f.Client.Unmap().WithZone(""), from: pattern.NewAddress(f.From),
+		recipients: make([]pattern.Address, len(f.Recipients)), fields: s.fields, most: s.expressionText}
 	for i, a := range f.Recipients {
-		m.recipients[i] = newAddressForm(a)
+		m.recipients[i] = pattern.NewAddress(a)
 	}
 	return m
 }
@@ -67,18 +47,18 @@ func (c *compiled) matchHeader(m *message, conditions []headerCondition) bool {
 }
 
 // fittingValue returns a value of the field that fits, else one that cannot be judged, nil when there is none.
-func (m *message) fittingValue(h *headerCondition, caseMatters bool) *value {
+func (m *message) fittingValue(h *headerCondition, caseMatters bool) *pattern.Value {
 	values := m.valuesOf(h.field)
-	if h.pattern.re != nil && m.lengths[h.field] > m.most {
-		v := tooLong(m.most)
+	if h.pattern.Expression() && m.lengths[h.field] > m.most {
+		v := pattern.TooLong(m.most)
 		return &v
 	}
-	var doubtful *value
+	var doubtful *pattern.Value
 	for i := range values {
 		switch v := &values[i]; {
-		case v.doubt != "":
+		case v.Doubt != "":
 			doubtful = v
-		case h.pattern.match(v, caseMatters):
+		case h.pattern.Match(v, caseMatters):
 			return v
 		}
 	}
@@ -86,7 +66,7 @@ func (m *message) fittingValue(h *headerCondition, caseMatters bool) *value {
 }
 
 // valuesOf returns the values of a field by its position.
-func (m *message) valuesOf(field int) []value {
+func (m *message) valuesOf(field int) []pattern.Value {
 	if m.values == nil {
 		m.readValues()
 	}
@@ -95,42 +75,19 @@ func (m *message) valuesOf(field int) []value {
 
 // readValues decodes the fields that rules look at.
 func (m *message) readValues() {
-	m.values, m.lengths = make([][]value, len(m.fields)), make([]int, len(m.fields))
+	m.values, m.lengths = make([][]pattern.Value, len(m.fields)), make([]int, len(m.fields))
 	positions := make(map[string]int, len(m.fields))
 	for i, name := range m.fields {
 		positions[name] = i
 	}
 	for _, f := range m.Header.Fields() {
 		if i, ok := positions[strings.ToLower(f.Name)]; ok {
-			for _, v := range newValues(f) {
+			for _, v := range pattern.NewValues(f) {
 				m.values[i] = append(m.values[i], v)
-				if m.lengths[i] += len(v.exact); v.plain != v.exact {
-					m.lengths[i] += len(v.plain)
+				if m.lengths[i] += len(v.Exact); v.Plain != v.Exact {
+					m.lengths[i] += len(v.Plain)
 				}
 			}
 		}
 	}
-}
-
-// newValues returns every reading of a field, and what keeps it from being judged.
-func newValues(f mail.Field) (out []value) {
-	if f.Len() > maxText {
-		return []value{tooLong(maxText)}
-	}
-	text := f.Text()
-	for _, reading := range text.Readings() {
-		v := value{plain: norm.NFC.String(reading), formed: newFormed(reading)}
-		v.exact, v.folded = strings.Trim(v.exact, " "), strings.Trim(v.folded, " ")
-		if len(v.exact) > maxText {
-			v = tooLong(maxText)
-		} else {
-			v.grams.add(v.exact)
-			v.grams.add(v.folded)
-		}
-		out = append(out, v)
-	}
-	if why := text.Unread(); why != "" {
-		out = append(out, value{doubt: "could not be read as text: " + why + "; counts as a match"})
-	}
-	return out
 }

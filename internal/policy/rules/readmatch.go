@@ -9,13 +9,13 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/pattern"
 )
 
 // addresses is a list of patterns of addresses.
 func addresses(at func(*Rule) *[]string, nullAllowed bool) kind {
 	return list(at, func(p *problems, key, value string, at tomlfile.Span) {
-		var scratch addressList
-		if err := scratch.compileAddress(value, nullAllowed); err != nil {
+		if err := pattern.CheckAddress(value, nullAllowed); err != nil {
 			p.Add(at, fmt.Sprintf("%s in %s: %v", tomlfile.Quote(tomlfile.Clip(value)), key, err),
 				"write an address, a domain, *.domain, a pattern with * and ?, or re: and an RE2 expression")
 		}
@@ -107,9 +107,9 @@ func readRecipientsOver(p *problems, r *Rule, e tomlfile.Entry) {
 }
 
 func checkText(p *problems, key, value string, at tomlfile.Span) {
-	pattern, err := compileText(value, false)
+	pattern, err := pattern.CompileText(value, false)
 	before := p.programs
-	p.programs += pattern.size()
+	p.programs += pattern.Size()
 	switch {
 	case before <= maxPrograms && p.programs > maxPrograms:
 		p.Add(at, "the expressions of all rules together are too large when compiled",

@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/pattern"
 )
 
 // Warning is something an administrator should know about a rule that is valid.
@@ -27,7 +28,7 @@ const warnBefore = 30 * 24 * time.Hour
 // own servers, which outbound rules are not about.
 func (s *Set) Warnings(now time.Time, own ...mail.Domain) []Warning {
 	var out []Warning
-	o := newOwnDomains(own)
+	o := pattern.NewOwnDomains(own)
 	for i := range s.live {
 		c := &s.live[i]
 		for _, w := range slices.Concat(c.expiryWarnings(now), c.warnings(), c.senderWarnings(), c.ownWarnings(o)) {

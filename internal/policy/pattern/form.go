@@ -1,4 +1,4 @@
-package rules
+package pattern
 
 import (
 	"strings"
@@ -8,8 +8,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// formed is a text in the two forms patterns are matched against.
-type formed struct{ exact, folded string }
+// formed is a text in the two forms patterns are matched against: Folded is without case.
+type formed struct{ Exact, Folded string }
 
 func newFormed(s string) formed {
 	exact := form(s, true)

@@ -1,4 +1,4 @@
-package rules
+package pattern
 
 import (
 	"errors"
@@ -22,7 +22,7 @@ type expression struct {
 	size    int            // of the programs, in instructions
 }
 
-// match reports whether the expression is found in a text: in its form, or as it was sent.
+// Match reports whether the expression is found in a text: in its form, or as it was sent.
 func (e *expression) match(exact, plain string) bool {
 	return e.legible.MatchString(exact) || (plain != exact || e.legible != e.plain) && e.plain.MatchString(plain)
 }

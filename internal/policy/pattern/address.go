@@ -1,4 +1,4 @@
-package rules
+package pattern
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"postern/internal/mail"
 )
 
-// addressForm is an envelope address in the one spelling rules compare: domain as A-label, needless quotes gone, the
+// Address is an envelope address in the one spelling rules compare: domain as A-label, needless quotes gone, the
 // local part in the form of form and, in folded, without case.
-type addressForm struct {
+type Address struct {
 	null    bool
 	domain  string
 	local   formed
@@ -22,34 +22,36 @@ type addressForm struct {
 	grams   grams  // of domain
 }
 
-func newAddressForm(a mail.Address) addressForm {
+// NewAddress brings an address to that form.
+func NewAddress(a mail.Address) Address {
 	if a.IsNull() {
-		return addressForm{null: true}
+		return Address{null: true}
 	}
 	domain := a.Domain.String()
 	sent := strings.TrimSuffix(a.Canonical(), "@"+domain)
 	local := newFormed(sent)
-	f := addressForm{domain: domain, local: local, whole: local, plain: sent}
+	f := Address{domain: domain, local: local, whole: local, plain: sent}
 	if domain != "" {
 		// A domain is in lower case, but for the capitals of [IPv6:...].
-		f.whole = formed{local.exact + "@" + domain, local.folded + "@" + form(domain, false)}
+		f.whole = formed{local.Exact + "@" + domain, local.Folded + "@" + form(domain, false)}
 		f.plain = norm.NFC.String(sent + "@" + domain)
 		if shown := a.Domain.Unicode(); strings.Contains(domain, "xn--") && shown != domain {
-			f.unicode = local.exact + "@" + form(shown, true)
+			f.unicode = local.Exact + "@" + form(shown, true)
 		}
 		f.grams.add(domain)
 	}
 	return f
 }
 
-// addressList is the compiled values of sender or recipient: sorted lists of what can be looked up, because maps of one
+// Addresses is the compiled values of sender or recipient. It never changes after CompileAddresses, but for Literals,
+// and is safe for concurrent use. They are sorted lists of what can be looked up, because maps of one
 // value each would be half the memory of a Set, and the rest.
-type addressList struct {
+type Addresses struct {
 	caseMatters bool
-	null        bool
-	literals    bool // every address at an address literal
+	Null        bool // "<>" is one
+	Literals    bool // every address at an address literal is covered; the zero value is not
 	addresses   []string
-	domains     []string
+	Domains     []string // A-labels in lower case, without what is below them
 	below       []string // names below these
 	patterns    []addressPattern
 }
@@ -61,9 +63,9 @@ type addressPattern struct {
 	domain *glob
 }
 
-// compileAddress adds one value to the list; sort follows the last. What it accepts: "<>" (sender only), local@domain,
+// compile adds one value to the list; sort follows the last. What it accepts: "<>" (sender only), local@domain,
 // domain, *.domain, patterns of these, and "re:" expressions over the canonical address.
-func (l *addressList) compileAddress(value string, nullAllowed bool) error {
+func (l *Addresses) compile(value string, nullAllowed bool) error {
 	if err := checkPattern(value); err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ func (l *addressList) compileAddress(value string, nullAllowed bool) error {
 		if !nullAllowed {
 			return errors.New("the null address is never a recipient")
 		}
-		l.null = true
+		l.Null = true
 		return nil
 	}
 	if expr, ok := strings.CutPrefix(value, "re:"); ok {
@@ -101,7 +103,7 @@ func (l *addressList) compileAddress(value string, nullAllowed bool) error {
 }
 
 // compileExact reads an address whose local part is no pattern; its domain may be one.
-func (l *addressList) compileExact(local, domain string) error {
+func (l *Addresses) compileExact(local, domain string) error {
 	probe := domain
 	wild := strings.ContainsAny(domain, "*?")
 	if wild {
@@ -111,7 +113,7 @@ func (l *addressList) compileExact(local, domain string) error {
 	if err != nil {
 		return errors.New("not a mail address")
 	}
-	f := newAddressForm(a)
+	f := NewAddress(a)
 	if !wild {
 		l.addresses = append(l.addresses, l.pick(f.whole))
 		return nil
@@ -120,7 +122,7 @@ func (l *addressList) compileExact(local, domain string) error {
 }
 
 // compileDomain reads the domain part of a value; local is the pattern of the local part, nil for any.
-func (l *addressList) compileDomain(domain string, local *glob) error {
+func (l *Addresses) compileDomain(domain string, local *glob) error {
 	parent, below := strings.CutPrefix(domain, "*.")
 	if !strings.ContainsAny(parent, "*?") {
 		d, err := mail.ParseDomain(parent)
@@ -132,7 +134,7 @@ func (l *addressList) compileDomain(domain string, local *glob) error {
 			return nil
 		}
 		if local == nil {
-			l.domains = append(l.domains, d.String())
+			l.Domains = append(l.Domains, d.String())
 			return nil
 		}
 		g := &glob{head: []rune(d.String())}
@@ -181,8 +183,8 @@ func domainPattern(s string) (string, error) {
 }
 
 // sort makes the list ready for match.
-func (l *addressList) sort() {
-	for _, values := range []*[]string{&l.addresses, &l.domains, &l.below} {
+func (l *Addresses) sort() {
+	for _, values := range []*[]string{&l.addresses, &l.Domains, &l.below} {
 		slices.Sort(*values)
 		*values = slices.Clip(slices.Compact(*values))
 	}
@@ -193,19 +195,19 @@ func has(sorted []string, value string) bool {
 	return found
 }
 
-func (l *addressList) pick(f formed) string {
+func (l *Addresses) pick(f formed) string {
 	if l.caseMatters {
-		return f.exact
+		return f.Exact
 	}
-	return f.folded
+	return f.Folded
 }
 
-// match reports whether one of the values covers the address. The null address is covered by "<>" alone.
-func (l *addressList) match(a *addressForm) bool {
+// Match reports whether one of the values covers the address. The null address is covered by "<>" alone.
+func (l *Addresses) Match(a *Address) bool {
 	if a.null {
-		return l.null
+		return l.Null
 	}
-	if has(l.addresses, l.pick(a.whole)) || has(l.domains, a.domain) || l.literals && strings.HasPrefix(a.domain, "[") {
+	if has(l.addresses, l.pick(a.whole)) || has(l.Domains, a.domain) || l.Literals && strings.HasPrefix(a.domain, "[") {
 		return true
 	}
 	if len(l.below) > 0 {
@@ -223,14 +225,14 @@ func (l *addressList) match(a *addressForm) bool {
 	return false
 }
 
-func (p *addressPattern) match(a *addressForm, local string) bool {
+func (p *addressPattern) match(a *Address, local string) bool {
 	if p.re != nil {
-		return p.re.match(a.whole.exact, a.plain) || a.unicode != "" && p.re.match(a.unicode, a.unicode)
+		return p.re.match(a.whole.Exact, a.plain) || a.unicode != "" && p.re.match(a.unicode, a.unicode)
 	}
 	return a.grams.hold(p.domain.needs) && p.domain.match(a.domain) && (p.local == nil || p.local.match(local))
 }
 
-// literal is text that stands in what folded returns for every address the pattern covers; "" when there is none.
+// Literal is text that stands in what folded returns for every address the pattern covers; "" when there is none.
 func (p *addressPattern) literal() string {
 	if p.re != nil {
 		return ""
@@ -244,12 +246,12 @@ func (p *addressPattern) literal() string {
 	return longestLiteral(slices.Concat(pieces[:last], [][]rune{at}, domain[1:]))
 }
 
-// folded is the address with case folded. Unlike whole it has an @ even without a domain.
-func (a *addressForm) folded() string {
+// Folded is the address with case folded. Unlike whole it has an @ even without a domain.
+func (a *Address) folded() string {
 	if a.domain == "" {
-		return a.local.folded + "@"
+		return a.local.Folded + "@"
 	}
-	return a.whole.folded
+	return a.whole.Folded
 }
 
 // parents yields the names a domain lies below, the nearest first.
@@ -263,4 +265,23 @@ func parents(domain string) func(yield func(string) bool) {
 			domain = parent
 		}
 	}
+}
+
+// CheckAddress says what is wrong with a value: see compile.
+func CheckAddress(value string, nullAllowed bool) error {
+	var scratch Addresses
+	return scratch.compile(value, nullAllowed)
+}
+
+// CompileAddresses makes values ready that passed CheckAddress; nil for none.
+func CompileAddresses(values []string, caseMatters bool) *Addresses {
+	if len(values) == 0 {
+		return nil
+	}
+	l := &Addresses{caseMatters: caseMatters}
+	for _, value := range values {
+		_ = l.compile(value, true) // CheckAddress compiled it before
+	}
+	l.sort()
+	return l
 }

@@ -1,4 +1,4 @@
-package rules
+package pattern
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 // maxPattern is how many octets one value of a rule may have.
 const maxPattern = 990
 
-// glob is a pattern of literal text, "*" (any run) and "?" (any one character), matched against a whole value. It is
+// Glob is a pattern of literal text, "*" (any run) and "?" (any one character), matched against a whole value. It is
 // compiled into the pieces between the stars, and each is searched once from left to right: no backtracking.
 type glob struct {
 	head  []rune // before the first star
@@ -95,7 +95,7 @@ func newPiece(runes []rune) piece {
 	return p
 }
 
-// match reports whether the whole of s fits.
+// Match reports whether the whole of s fits.
 func (g *glob) match(s string) bool {
 	n, ok := prefix(s, g.head)
 	if !ok {
@@ -145,7 +145,7 @@ func suffix(s string, pattern []rune) (int, bool) {
 	return len(s) - pos, true
 }
 
-// find returns where the first place that fits ends, -1 when there is none.
+// Find returns where the first place that fits ends, -1 when there is none.
 func (p piece) find(s string) int {
 	if p.text != "" {
 		i := strings.Index(s, p.text)
@@ -160,47 +160,6 @@ func (p piece) find(s string) int {
 		}
 	}
 	return -1
-}
-
-// textPattern matches a header value: a glob or an "re:" expression.
-type textPattern struct {
-	source string
-	glob   *glob
-	re     *expression
-}
-
-// compileText reads the pattern of a header value or subject.
-func compileText(source string, caseMatters bool) (textPattern, error) {
-	p := textPattern{source: source}
-	if err := checkPattern(source); err != nil {
-		return p, err
-	}
-	var err error
-	if expr, ok := strings.CutPrefix(source, "re:"); ok {
-		p.re, err = compileExpression(expr, caseMatters)
-		return p, err
-	}
-	p.glob, err = compileGlob(strings.TrimFunc(source, isBlank), caseMatters)
-	return p, err
-}
-
-// size is that of the expression, in instructions.
-func (p *textPattern) size() int {
-	if p.re == nil {
-		return 0
-	}
-	return p.re.size
-}
-
-// match takes a value in all its forms.
-func (p *textPattern) match(v *value, caseMatters bool) bool {
-	switch {
-	case p.re != nil:
-		return p.re.match(v.exact, v.plain)
-	case caseMatters:
-		return v.grams.hold(p.glob.needs) && p.glob.match(v.exact)
-	}
-	return v.grams.hold(p.glob.needs) && p.glob.match(v.folded)
 }
 
 // checkPattern holds what is asked of every value of a rule.

@@ -1,4 +1,4 @@
-package rules
+package pattern
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ const (
 	mostLiteral  = 32
 )
 
-// literal is text without which a rule does not match. Rules are positions in Set.live.
+// literal is text without which a rule does not match.
 type literal struct {
 	text string
 	rule int32
@@ -121,7 +121,7 @@ type search struct {
 }
 
 // find adds the rules whose literals stand in the text.
-func (s *search) find(text string, rules candidates) {
+func (s *search) find(text string, rules Candidates) {
 	if len(s.rules) == 0 {
 		return
 	}
@@ -134,7 +134,7 @@ func (s *search) find(text string, rules candidates) {
 			}
 			s.seen[n] = true
 			which := s.states[n].which
-			rules.add(s.rules[s.starts[which]:s.starts[which+1]])
+			rules.Add(s.rules[s.starts[which]:s.starts[which+1]])
 		}
 	}
 }
@@ -152,7 +152,7 @@ func (g *glob) pieces() [][]rune {
 }
 
 // longestLiteral is the longest text without a wildcard in pieces of a glob, with case folded: it stands in every
-// folded text that fits, because folding goes letter by letter. Of texts of one length it is the last. "" when there is
+// Folded text that fits, because folding goes letter by letter. Of texts of one length it is the last. "" when there is
 // none.
 func longestLiteral(pieces [][]rune) string {
 	longest := ""

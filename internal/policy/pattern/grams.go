@@ -1,4 +1,4 @@
-package rules
+package pattern
 
 import "unicode/utf8"
 
@@ -17,7 +17,7 @@ func gram(a, b, c byte) uint16 {
 	return uint16(h >> 16 % uint32(gramBits))
 }
 
-// add puts the pieces of s into the set.
+// Add puts the pieces of s into the set.
 func (g *grams) add(s string) {
 	for i := 2; i < len(s); i++ {
 		h := gram(s[i-2], s[i-1], s[i])
