@@ -65,7 +65,7 @@ func probes() map[string][]asked {
 		"POST /check": {{path: "/check", form: []string{"target", "zebrapartner.test"}, code: 403}, {path: "/check", form: []string{"target", "zebra.test"}, code: 403}, {path: "/check", form: []string{"target", "third.test"}, code: 403},
 			{path: "/check", form: []string{"target", "mx.zebrapartner.test"}, code: 403}, {path: "/check", form: []string{"target", "192.0.2.9"}, code: 403}, {path: "/check", form: []string{"target", "mx.partner.test:25"}, code: 403},
 			{path: "/check", form: []string{"target", "partner.test", "rule", "zebra-rule"}, code: -1}, {path: "/check", form: []string{"target", "partner.test", "rule", "apple-rule"}, code: -1}, {path: "/check", form: []string{"target", "apple.test"}, code: -1}},
-		"GET /gateway": {{path: "/gateway", code: 403}}, "GET /gateway/certificates": {{path: "/gateway/certificates", code: 403}}, "POST /gateway/reload": {{path: "/gateway/reload", form: []string{"x", "y"}, code: 403}},
+		"GET /gateway": {{path: "/gateway", code: 403}}, "GET /gateway/certificates": {{path: "/gateway/certificates", code: 403}}, "GET /gateway/nodes": {{path: "/gateway/nodes", code: 403}}, "POST /gateway/reload": {{path: "/gateway/reload", form: []string{"x", "y"}, code: 403}},
 		"GET /headers": {{path: "/headers"}}, "POST /headers": {{path: "/headers", form: []string{"header", "Received: from a by b; Mon, 23 Nov 2026 12:00:00 +0000"}}},
 		"GET /audit":    {{path: "/audit"}, {path: "/audit?after=3"}},
 		"GET /accounts": {{path: "/accounts", code: 403}}, "POST /accounts": {{path: "/accounts", form: []string{"name", "zebra-admin", "role", "auditor"}, code: 403}},

@@ -127,7 +127,7 @@ func whatIsDone() map[string]doing {
 		"GET /oidc/start": {why: "what the provider answers is told"},
 		"GET /{$}":        {why: change}, "GET /live": {why: change}, "GET /trace": {why: change}, "GET /trace/{id}": {why: change}, "GET /queue": {why: change},
 		"GET /rules": {why: change}, "GET /rules/edit": {why: change}, "GET /rules/explain": {why: change}, "GET /observed": {why: change}, "GET /destinations": {why: change}, "GET /reports": {why: change}, "GET /reports/{id}": {why: change},
-		"GET /destinations/{name}": {why: change}, "GET /check": {why: change}, "GET /gateway": {why: change}, "GET /gateway/certificates": {why: change},
+		"GET /destinations/{name}": {why: change}, "GET /check": {why: change}, "GET /gateway": {why: change}, "GET /gateway/certificates": {why: change}, "GET /gateway/nodes": {why: change},
 		"GET /headers": {why: change}, "GET /audit": {why: change}, "GET /accounts": {why: change}, "GET /profile": {why: change},
 	}
 }

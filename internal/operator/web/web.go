@@ -155,7 +155,7 @@ func (c *Console) known() map[string]handler {
 		"GET /observed": c.observed,
 		"GET /reports":  c.reports, "GET /reports/{id}": c.report,
 		"GET /check": c.checkPage, "POST /check": c.check,
-		"GET /gateway": c.settings, "GET /gateway/certificates": c.certificates, "POST /gateway/reload": c.reload,
+		"GET /gateway": c.settings, "GET /gateway/certificates": c.certificates, "GET /gateway/nodes": c.nodes, "POST /gateway/reload": c.reload,
 		"GET /headers": c.headers, "POST /headers": c.headers,
 		"GET /audit":    c.audit,
 		"GET /accounts": c.accounts, "POST /accounts": c.invite, "POST /accounts/{id}": c.changeAccount,
