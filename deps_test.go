@@ -90,8 +90,9 @@ func lattice() map[string]string {
 		"queue/young":          "queue/wal policy queue queue/stored",
 		"queue/sqlrecords":     "operator/audit platform/records queue queue/database queue/stored",
 		"queue/sqlstore":       "queue/wal queue queue/database queue/group queue/search queue/spool queue/stored queue/sqlite queue/sqlrecords queue/storecopy queue/young",
+		"queue/storeclock":     "policy attempt queue operator/audit",
 		"queue/storecopy":      "queue queue/database queue/stored",
-		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres platform/pause",
+		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres queue/storeclock platform/pause",
 		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/pgnodes queue/postgres queue/search queue/sqlrecords queue/storecopy queue/stored",
 
 		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"postern/internal/gateway/nodes"
 	"postern/internal/platform/pause"
 	"postern/internal/queue/database"
 	"postern/internal/queue/postgres"
+	"postern/internal/queue/storeclock"
 )
 
 // Fence locks the row of a session whose lease runs. Where it finds no row, nothing may be accepted.
@@ -24,7 +24,7 @@ type Registry struct {
 	cfg    *postgres.Config
 	renews line
 	asks   line
-	clock  atomic.Pointer[heard]
+	clock  storeclock.Clock
 }
 
 // New returns a Registry on the tables of a database, which are there. It connects when it is asked.
@@ -111,9 +111,10 @@ func (r *Registry) Renew(ctx context.Context, p nodes.Report) (a nodes.Answer, e
 				return err
 			}
 		}
+		asked := time.Now()
 		return c.Query(ctx, newest, func(row database.Row) error {
 			a = nodes.Answer{Now: row.Time(0), Newest: nodes.Mark{Rules: row.Int(1), Number: row.Int(2)}}
-			r.clock.Store(&heard{a.Now, time.Now()})
+			r.clock.Heard(a.Now, asked)
 			return nil
 		})
 	})
