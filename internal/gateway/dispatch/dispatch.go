@@ -233,6 +233,7 @@ func (d *Dispatcher) start(ctx, sending context.Context) time.Duration {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.among()
 	for {
 		p, ok := d.sched.Next(d.now())
 		if !ok {

@@ -54,6 +54,7 @@ type Node struct {
 	cfg    Config
 	joined time.Time
 	renews atomic.Pointer[renewal] // the last that succeeded; nil before
+	among  atomic.Pointer[among]   // the others, as of the last renewal; nil before
 	ended  atomic.Bool             // the lease has ended, and is begun anew when nothing of before is under way
 	newest atomic.Pointer[Mark]    // that was heard of
 	judge  judging
@@ -270,6 +271,7 @@ func (n *Node) renewOnce(ctx context.Context) error {
 		return err
 	}
 	n.hear(a.Newest)
+	n.among.Store(&among{a.Live, a.Rank})
 	n.renews.Store(&renewal{began: began, latency: time.Since(began.mono)})
 	n.ended.Store(false)
 	if !n.cfg.InForce().Reaches(a.Newest) {
