@@ -77,6 +77,7 @@ func lattice() map[string]string {
 		"history/traffic":      "mail policy event platform/flush platform/records",
 		"history/tlscounts":    "mail policy policy/tlsrpt attempt event platform/flush platform/records",
 		"history/certstore":    "event platform/flush platform/records",
+		"history/told":         "platform/records",
 		"history/inbound":      "smtp event platform/flush platform/records",
 		"history/tlsreports":   "policy/tlsrpt history/inbound platform/flush platform/records",
 		"queue/memstore":       "policy attempt queue operator/audit platform/records",
@@ -114,7 +115,7 @@ func lattice() map[string]string {
 		"gateway/reportbox":  "mail smtp policy/mxpins policy/tlsrpt dns event history/inbound history/tlsreports",
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
-		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit platform/pause",
+		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit history/told platform/pause",
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit platform/pause",
 		"gateway/submit":   "mail policy event queue gateway/inforce",
 

@@ -122,6 +122,7 @@ type Dispatcher struct {
 	changes chan struct{} // capacity 1: something else is in force
 	lost    chan error    // capacity 1: the store is broken for good
 	began   time.Time     // of Run; set before anything else runs
+	purging time.Time     // when the duty to purge was given last; see purges
 }
 
 // leastHorizon keeps deadlines of a moment within the horizon.

@@ -29,6 +29,8 @@ type Others interface {
 	Passed(ctx context.Context, site string) error
 	// Failing returns those of the sites that all know as failing.
 	Failing(ctx context.Context, sites []string) (map[string]time.Duration, error)
+	// Duty reports whether this gateway is the one that does something for all now.
+	Duty(ctx context.Context, what string) bool
 	// Among returns how many gateways share the limits of sites, and the how-manieth this is, counted from 0.
 	Among() (gateways, rank int)
 }

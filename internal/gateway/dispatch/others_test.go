@@ -347,3 +347,50 @@ func TestALimitOfASiteIsThatOfAllGateways(t *testing.T) {
 		look("two are gone")
 	}, func(c *dispatch.Config) { c.Schedule.PerSite, c.Batch = 5, 10 })
 }
+
+// purgers counts who purges.
+type purgers struct {
+	queue.Store
+	n *atomic.Int32
+}
+
+func (p *purgers) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
+	p.n.Add(1)
+	return p.Store.Purge(ctx, before, 1) // slowly
+}
+
+// TestOneGatewayPurges: while there is something to purge no other begins, and all of it goes.
+func TestOneGatewayPurges(t *testing.T) {
+	story(t, func(w *world) {
+		var by [3]atomic.Int32
+		real := w.cfg.Store
+		c := &cluster{w: w, board: nodeboard.New()}
+		for i := range by {
+			w.cfg.Store = &purgers{real, &by[i]}
+			c.join()
+		}
+		defer c.close()
+		time.Sleep(10 * time.Second)
+		for i := range 300 {
+			c.accept(fmt.Sprintf("x%d@shop.test", i))
+		}
+		time.Sleep(time.Hour)
+		for i := range by {
+			by[i].Store(0)
+		}
+		time.Sleep(2 * time.Hour)
+		if n := len(w.records(queue.Ordinary)); n != 0 {
+			t.Errorf("%d are left", n)
+		}
+		busy := 0
+		for i := range by {
+			if n := by[i].Load(); n > 10 {
+				busy++
+				t.Logf("gateway %d makes %d steps", i, n)
+			}
+		}
+		if busy != 1 {
+			t.Errorf("%d gateways purge", busy)
+		}
+	}, func(c *dispatch.Config) { c.Retention = time.Hour })
+}
