@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/lab/partner"
 	"postern/test/harness"
 )
 
@@ -45,6 +46,11 @@ func TestAGatewayWhoseClockIsWrongHarmsNobody(t *testing.T) {
 			}
 			wrong.Under = []string{program, clockArgument, fmt.Sprint(off)}
 			c.start(harness.Force("both", `"slow.test", "down.test"`))
+			for i, w := range c.gw {
+				if told := strings.Contains(w.Log(), "the clock of this gateway is 1h0m0s "+name); told != (w == wrong) {
+					t.Errorf("gateway %d tells of its clock: %v", i+1, told)
+				}
+			}
 			send := func(n int, domain string) (to []string) {
 				for i := range n {
 					for g, w := range c.gw {
@@ -107,4 +113,31 @@ func TestAGatewayWhoseClockIsWrongHarmsNobody(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAGatewayWhoseClockIsDaysOffDoesNothing: it answers 451 and says why, and the other goes on.
+func TestAGatewayWhoseClockIsDaysOffDoesNothing(t *testing.T) {
+	t.Parallel()
+	if runtime.GOARCH != "amd64" {
+		t.Skip("a clock is set wrongly by machine code of amd64")
+	}
+	c := of(t, 2)
+	right, wrong := c.gw[0], c.gw[1]
+	right.Domain("open.test", partner.Behaviour{})
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong.Under = []string{program, clockArgument, fmt.Sprint(-3 * 24 * 3600)}
+	c.start(harness.Force("nobody", `"nobody.test"`))
+	if id, reply := hand(wrong, "a@open.test"); id != "" || !strings.HasPrefix(reply, "451 4.3.") {
+		t.Errorf("it answers %q", reply)
+	}
+	if log := wrong.Log(); !strings.Contains(log, "72h0m0s behind") || !strings.Contains(log, "timedatectl") {
+		t.Errorf("it does not say why: %s", log)
+	}
+	if id, reply := hand(right, "b@open.test"); id == "" {
+		t.Fatal(reply)
+	}
+	right.Await("b@open.test", harness.In("delivered"))
 }

@@ -43,15 +43,14 @@ type Config struct {
 // Safe for concurrent use.
 type Store struct {
 	*besides
-	cfg      Config
-	parsed   *postgres.Config
-	settings postgres.Settings
-	search   *search.Search
-	readers  *postgres.Pool
-	bodies   *postgres.Pool // for the chunks of drafts
-	owner    int64          // names this process in leases and drafts
-	life     context.Context
-	end      context.CancelFunc
+	cfg     Config
+	parsed  *postgres.Config
+	search  *search.Search
+	readers *postgres.Pool
+	bodies  *postgres.Pool // for the chunks of drafts
+	owner   int64          // names this process in leases and drafts
+	life    context.Context
+	end     context.CancelFunc
 	// What changes mail, each with a connection and a transaction of its own, so that new mail does not wait for what
 	// is settled.
 	accepts, claims, settles, others *writer
@@ -147,7 +146,7 @@ func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: cannot connect to the database: %w", err)
 	}
-	if s.settings, err = usable(ctx, c, s.cfg.Schema); err == nil {
+	if _, err = usable(ctx, c, s.cfg.Schema); err == nil {
 		err = postgres.Migrate(ctx, c, s.cfg.Schema, forms())
 	}
 	if err != nil {
@@ -164,9 +163,6 @@ func usable(ctx context.Context, c *postgres.Conn, schema string) (postgres.Sett
 	}
 	return settings, err
 }
-
-// Settings are what the server said of itself when the store was opened.
-func (s *Store) Settings() postgres.Settings { return s.settings }
 
 // enter counts a running method in; the caller does calls.Done.
 func (s *Store) enter(ctx context.Context) error {

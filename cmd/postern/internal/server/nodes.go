@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/cmd/postern/internal/cli"
+	"postern/cmd/postern/internal/storage"
 	"postern/internal/event/metrics"
 	"postern/internal/gateway/dispatch"
 	"postern/internal/gateway/nodes"
@@ -32,21 +33,18 @@ func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 		Lost: func(err error) {
 			hint := "look at the way to the database, and at `postern nodes` of another gateway; mail is answered 451 and nothing is sent until it can be reached"
 			if errors.Is(err, nodes.ErrClock) {
-				hint = clockHint + "; mail is answered 451 and nothing is sent until then"
+				hint = storage.ClockHint + "; mail is answered 451 and nothing is sent until then"
 			}
 			g.warn("nodes", err, hint)
 		},
 	})
 }
 
-// clockHint is what to do about clocks that differ.
-const clockHint = "set the clock right that is wrong, here or at the database: date; timedatectl"
-
 // tellClock warns of clocks that differ.
 func (g *Gateway) tellClock(by time.Duration) {
 	if by != 0 {
 		g.warn("clock", fmt.Errorf("the clock of this gateway is %s of the database's: times of mail are turned from one to the other, "+
-			"and certificates are judged by this one", nodes.Apart(by)), clockHint)
+			"and certificates are judged by this one", nodes.Apart(by)), storage.ClockHint)
 	}
 }
 

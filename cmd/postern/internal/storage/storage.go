@@ -104,8 +104,17 @@ func Examine(ctx context.Context, cfg *config.Config) (string, error) {
 	default:
 		out += fmt.Sprintf("tables of form %d", found.Form)
 	}
+	switch by := found.Ahead; {
+	case by.Abs() > nodes.ClockMost:
+		return "", cli.WithHint(fmt.Errorf("%w: this one is %s", nodes.ErrClock, nodes.Apart(by)), ClockHint)
+	case by.Abs() >= nodes.ClockTold:
+		out += fmt.Sprintf(", the clock of this machine is %s of the database's (%s)", nodes.Apart(by), ClockHint)
+	}
 	return out, nil
 }
+
+// ClockHint is what to do about clocks that differ.
+const ClockHint = "set the clock right that is wrong, here or at the database: date; timedatectl"
 
 // examineTime bounds Examine.
 const examineTime = 10 * time.Second
