@@ -78,6 +78,7 @@ func lattice() map[string]string {
 		"history/traffic":      "mail policy event platform/flush platform/records",
 		"history/tlscounts":    "mail policy policy/tlsrpt attempt event platform/flush platform/records",
 		"history/certstore":    "event platform/flush platform/records",
+		"history/told":         "platform/records",
 		"history/inbound":      "smtp event platform/flush platform/records",
 		"history/tlsreports":   "policy/tlsrpt history/inbound platform/flush platform/records",
 		"queue/memstore":       "policy attempt queue operator/audit platform/records",
@@ -91,8 +92,9 @@ func lattice() map[string]string {
 		"queue/young":          "queue/wal policy queue queue/stored",
 		"queue/sqlrecords":     "operator/audit platform/records queue queue/database queue/stored",
 		"queue/sqlstore":       "queue/wal queue queue/database queue/group queue/search queue/spool queue/stored queue/sqlite queue/sqlrecords queue/storecopy queue/young",
+		"queue/storeclock":     "policy attempt queue operator/audit",
 		"queue/storecopy":      "queue queue/database queue/stored",
-		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres platform/pause",
+		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres queue/storeclock platform/pause",
 		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/pgnodes queue/postgres queue/search queue/sqlrecords queue/storecopy queue/stored",
 
 		"gateway/identity": "platform/certpem platform/filewatch platform/sandbox",
@@ -114,7 +116,7 @@ func lattice() map[string]string {
 		"gateway/reportbox":  "mail smtp policy/mxpins policy/tlsrpt dns event history/inbound history/tlsreports",
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
-		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit platform/pause",
+		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit history/told platform/pause",
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit platform/pause",
 		"gateway/submit":   "mail policy event queue gateway/inforce",
 

@@ -110,7 +110,7 @@ func (t *txn) waiting(ids []queue.DeliveryID, now time.Time) (out []*deliveryRow
 	err = t.Query(t.ctx, "SELECT delivery FROM lease WHERE delivery = ANY(?::bigint[]) AND until > ?", func(r database.Row) error {
 		leased[queue.DeliveryID(r.Int(0))] = true
 		return nil
-	}, list, t.s.leaseTime(now))
+	}, list, now.UnixMicro())
 	return out, leased, err
 }
 

@@ -87,7 +87,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 // lease picks deliveries and leases them: what is due, or what is beyond. It also tells whether there is something
 // wished of a delivery whose lease ran out.
 func (s *Store) lease(ctx context.Context, c *queue.Claim, beyond bool, limit int) (leases []queue.Lease, lapsed bool, err error) {
-	args := []any{s.leaseTime(c.Now), s.leaseTime(c.Until), s.owner, s.cfg.Node, c.Worker, int64(limit), int64(0)}
+	args := []any{c.Now.UnixMicro(), c.Until.UnixMicro(), s.owner, s.cfg.Node, c.Worker, int64(limit), int64(0)}
 	text, at := claimIDs, c.Now
 	if beyond {
 		at = c.Beyond
@@ -195,7 +195,7 @@ func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Tim
 				return queue.ErrStaleLease
 			}
 			ids, _ := pairs(leases)
-			t.extended = append(t.extended, extended{ids, s.leaseTime(until)})
+			t.extended = append(t.extended, extended{ids, until.UnixMicro()})
 			return nil
 		})
 		return nil

@@ -5,6 +5,8 @@
 // (see package sqlstore). Of this store alone are the engine (package postgres), the tables (schema.sql), the
 // statements that change mail, and what follows from being one of several:
 //
+//   - Every time is by the clock of the database, which gateways are told by (see storeclock). The store itself asks that
+//     clock, and no other, where it needs to know what time it is.
 //   - A lease is a row, with a token from a sequence. Its key is what makes a claim exclusive; a claim passes over what
 //     others are at (SKIP LOCKED). A lease that ran out is taken over by the next claim, and one of a process that
 //     closes its store ends with it.

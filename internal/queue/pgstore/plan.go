@@ -37,7 +37,7 @@ type plan struct {
 
 type extended struct {
 	ids   []int64
-	until int64 // see leaseTime
+	until int64
 }
 
 func (p *plan) empty() bool {

@@ -43,28 +43,26 @@ type Config struct {
 // Safe for concurrent use.
 type Store struct {
 	*besides
-	cfg      Config
-	parsed   *postgres.Config
-	settings postgres.Settings
-	search   *search.Search
-	readers  *postgres.Pool
-	bodies   *postgres.Pool // for the chunks of drafts
-	owner    int64          // names this process in leases and drafts
-	life     context.Context
-	end      context.CancelFunc
+	cfg     Config
+	parsed  *postgres.Config
+	search  *search.Search
+	readers *postgres.Pool
+	bodies  *postgres.Pool // for the chunks of drafts
+	owner   int64          // names this process in leases and drafts
+	life    context.Context
+	end     context.CancelFunc
 	// What changes mail, each with a connection and a transaction of its own, so that new mail does not wait for what
 	// is settled.
 	accepts, claims, settles, others *writer
 
-	nodes atomic.Pointer[pgnodes.Registry] // the last that was asked for
-
-	rests atomic.Int64   // until when Overlooked answers nothing, ns
-	calls sync.WaitGroup // running methods
-	loops sync.WaitGroup // of the writers
+	opened time.Time
+	rests  atomic.Int64   // until what age of the store Overlooked answers nothing, ns
+	calls  sync.WaitGroup // running methods
+	loops  sync.WaitGroup // of the writers
 	// sweeper calls a writer; stop ends it.
 	sweeper sync.WaitGroup
 	stop    chan struct{}
-	refused atomic.Int64 // when the database last did not answer, in Unix nanoseconds
+	refused atomic.Int64 // the age of the store when the database last did not answer, ns; 0: it always did
 
 	mu     sync.Mutex // guards closed
 	closed bool
@@ -83,13 +81,8 @@ var ErrNoLease = errors.New("pgstore: the lease of this gateway has ended; other
 
 var _ queue.Store = (*Store)(nil)
 
-// Nodes returns where the gateways of this database find each other; the caller closes it. What it hears of the
-// database's clock is what leases run by from then on.
-func (s *Store) Nodes() *pgnodes.Registry {
-	r := pgnodes.New(s.parsed)
-	s.nodes.Store(r)
-	return r
-}
+// Nodes returns where the gateways of this database find each other; the caller closes it.
+func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed) }
 
 // Open connects to the database, asserts that what it commits is durable, and brings the tables to the newest form. It
 // answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on, and queue.ErrMoved
@@ -100,7 +93,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}), search: search.New(postgres.Dialect())}
+	s := &Store{opened: time.Now(), cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}), search: search.New(postgres.Dialect())}
 	first, err := s.prepare(ctx)
 	if err != nil {
 		return nil, err
@@ -153,7 +146,7 @@ func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: cannot connect to the database: %w", err)
 	}
-	if s.settings, err = usable(ctx, c, s.cfg.Schema); err == nil {
+	if _, err = usable(ctx, c, s.cfg.Schema); err == nil {
 		err = postgres.Migrate(ctx, c, s.cfg.Schema, forms())
 	}
 	if err != nil {
@@ -170,9 +163,6 @@ func usable(ctx context.Context, c *postgres.Conn, schema string) (postgres.Sett
 	}
 	return settings, err
 }
-
-// Settings are what the server said of itself when the store was opened.
-func (s *Store) Settings() postgres.Settings { return s.settings }
 
 // enter counts a running method in; the caller does calls.Done.
 func (s *Store) enter(ctx context.Context) error {
@@ -196,11 +186,15 @@ func (s *Store) Takes() error {
 	switch {
 	case s.closed:
 		return errClosed
-	case time.Since(time.Unix(0, s.refused.Load())) < refusing:
+	}
+	if at := time.Duration(s.refused.Load()); at > 0 && s.age()-at < refusing {
 		return errSilent
 	}
 	return nil
 }
+
+// age is since when the store is open, by the monotonic clock: the wall clock may jump.
+func (s *Store) age() time.Duration { return time.Since(s.opened) }
 
 // refusing is how long mail is refused at once after the database did not answer.
 const refusing = 2 * time.Second

@@ -60,7 +60,7 @@ func collect(into *[]queue.DeliveryID) func(r database.Row) error {
 func (s *Store) lapse(ctx context.Context, now time.Time) error {
 	var ids []queue.DeliveryID
 	err := s.read(ctx, func(c *postgres.Conn) error {
-		return c.Query(ctx, "SELECT w.delivery"+lapsedWishes+" ORDER BY w.delivery", collect(&ids), s.leaseTime(now))
+		return c.Query(ctx, "SELECT w.delivery"+lapsedWishes+" ORDER BY w.delivery", collect(&ids), now.UnixMicro())
 	})
 	if err != nil {
 		return err

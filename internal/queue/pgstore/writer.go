@@ -76,7 +76,7 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 		}
 		select {
 		case <-ctx.Done():
-			w.s.refused.Store(time.Now().UnixNano())
+			w.s.refused.Store(int64(w.s.age()))
 			return all(len(changes), fmt.Errorf("%w: %w", errSilent, err)), nil
 		case <-time.After(again):
 		}
