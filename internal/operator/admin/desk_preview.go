@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"postern/internal/operator/access"
@@ -18,29 +17,11 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	if err := d.who.Need(access.ReadTrace); err != nil {
 		return past.Preview{}, err
 	}
-	view, err := d.s.rules()
+	now, then, err := d.edited(&edit)
 	if err != nil {
 		return past.Preview{}, err
 	}
-	if err := d.mayEdit(view.Text, &edit); err != nil {
-		return past.Preview{}, err
-	}
-	text, err := rules.Edit([]byte(view.Text), edit.Name, edit.Rule)
-	if errors.Is(err, rules.ErrNoRule) {
-		return past.Preview{}, access.ErrNotFound
-	}
-	if err != nil {
-		return past.Preview{}, err
-	}
-	inForce := d.s.cfg.Rules.Now()
-	if inForce.Err != nil {
-		return past.Preview{}, inForce.Err
-	}
-	then, err := rules.Parse("rules", text)
-	if err != nil {
-		return past.Preview{}, err
-	}
-	return d.PastDesk.Compare(ctx, inForce, inForce.With(then), blind(edit.Rule), patience)
+	return d.PastDesk.Compare(ctx, now, then, blind(edit.Rule), patience)
 }
 
 // blind lists the conditions of a rule that records cannot answer.

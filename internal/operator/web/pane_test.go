@@ -114,7 +114,9 @@ func TestThePaneFollowsTheGrammar(t *testing.T) {
 			keys = append(keys, k)
 		}
 	}
-	f := formOver(keys, func(k *rules.Key) string { return map[string]string{"action": "force-tls", "force_tls.defer": "2h"}[k.Name] })
+	f := formOver(keys, func(k *rules.Key) string {
+		return map[string]string{"action": "force-tls", "force_tls.defer": "2h"}[k.Name]
+	})
 	for key, area := range map[string]string{"unless.sender": except, "match.novelty": messagePart, "novelty": scopePart} {
 		if !slices.ContainsFunc(f.Area(area).Fields, func(one *field) bool { return one.Name == key }) {
 			t.Errorf("%s does not stand in %s", key, area)

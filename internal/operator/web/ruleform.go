@@ -110,8 +110,8 @@ func formFrom(v url.Values) form {
 	})
 }
 
-// The parts of the pane that are not about the action. A key that stands in no area of the grammar has the part that its
-// section says.
+// The parts of the pane that are not about the action. A key that stands in no area of the grammar has the part that
+// its section says.
 const (
 	scopePart, messagePart, except, actionPart, expiresPart = "Scope", "Message", "Except when", "Action", "Expires"
 	// match and unless are the sections of conditions.
