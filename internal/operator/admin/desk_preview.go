@@ -21,7 +21,33 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	if err != nil {
 		return past.Preview{}, err
 	}
-	return d.PastDesk.Compare(ctx, now, then, blind(edit.Rule), patience)
+	q := past.Question{Now: now, Then: then, Blind: blind(edit.Rule), Patience: patience}
+	q.Recipients, q.Only = changedRecipients(now.Rules, then.Rules)
+	return d.PastDesk.Compare(ctx, q)
+}
+
+// changedRecipients are whom the rules that differ between two sets name; only is false where they may be about mail to
+// others alone.
+func changedRecipients(now, then *rules.Set) (recipients []string, only bool) {
+	only = true
+	changed := map[string]bool{}
+	for _, c := range rules.Diff(now, then) {
+		changed[c.Rule] = false
+		only = only && c.Kind != rules.Renamed
+	}
+	for _, set := range []*rules.Set{now, then} {
+		for _, r := range set.Rules() {
+			if _, differs := changed[r.Name]; differs {
+				changed[r.Name] = true
+				recipients = append(recipients, r.Match.Recipient...)
+				only = only && len(r.Match.Recipient) > 0 && !r.Match.Literals
+			}
+		}
+	}
+	for _, found := range changed {
+		only = only && found // else something differs that is no rule
+	}
+	return recipients, only
 }
 
 // blind lists the conditions of a rule that records cannot answer.

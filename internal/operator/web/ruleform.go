@@ -239,6 +239,22 @@ func (f *form) text() (string, []string) {
 	return rules.Assemble(settings)
 }
 
+// enforced is the rule as TOML as if it were not on trial.
+func (f form) enforced() string {
+	mode := *f.Fields["mode"]
+	mode.Value = string(rules.Enforce)
+	var settings []*field
+	for _, one := range f.list {
+		if one.Name == mode.Name {
+			one = &mode
+		}
+		settings = append(settings, one)
+	}
+	f.list = settings
+	text, _ := f.text()
+	return text
+}
+
 // blame puts the problems of a rule to the fields they belong to, in the words of the pane. What is said of the rule as
 // a whole is that it lacks something.
 func (f *form) blame(problems []rules.Problem, keyOf []string) {

@@ -76,6 +76,8 @@ type ruleView struct {
 	Text   string // the rule as it would stand in the file
 	// Preview is what it would have meant for past mail; nil before that was asked.
 	Preview *past.Preview
+	// OnTrial says that the rule is on trial: Preview is of the rule as if it were enforced.
+	OnTrial bool
 	// Try is a message to try the rules on.
 	Try tryView
 }
@@ -103,6 +105,9 @@ func (c *Console) editRule(r *request) error {
 			return access.ErrNotFound
 		}
 		v.Form = formOf(rule)
+		if v.OnTrial = rule.Mode == policyrules.Test && rule.Scope != policyrules.Disabled; v.OnTrial {
+			_ = v.lookBack(r, admin.RuleEdit{Name: v.Name, Rule: v.Form.enforced()}) // the pane says where it could not
+		}
 	}
 	return c.page(r, "rule", ruleTitle(v.Name), v)
 }
@@ -190,12 +195,19 @@ func (v *ruleView) look(r *request, edit admin.RuleEdit) error {
 		return err
 	}
 	v.Result = &out
-	p, err := r.desk.Preview(r.ctx(), edit, patience(r.PostFormValue("do")))
-	if err != nil {
-		return err
+	if v.OnTrial = v.Form.Fields["mode"].Value == string(policyrules.Test); v.OnTrial {
+		edit.Rule = v.Form.enforced()
 	}
-	v.Preview = &p
-	return nil
+	return v.lookBack(r, edit)
+}
+
+// lookBack fills in what an edit would have meant for past mail.
+func (v *ruleView) lookBack(r *request, edit admin.RuleEdit) error {
+	p, err := r.desk.Preview(r.ctx(), edit, patience(r.PostFormValue("do")))
+	if err == nil {
+		v.Preview = &p
+	}
+	return err
 }
 
 // keep shows the pane again, with everything that was filled in.
@@ -247,12 +259,12 @@ func patience(button string) time.Duration {
 	if button == "further" {
 		return 5 * time.Second
 	}
-	return 150 * time.Millisecond
+	return 400 * time.Millisecond
 }
 
 // previewWord is what would have become of a delivery.
 func previewWord(o hindsight.Outcome) string {
-	return map[hindsight.Outcome]string{hindsight.AsNow: "delivered as now", hindsight.WouldWait: "would have waited", hindsight.WouldReturn: "would have been returned",
+	return map[hindsight.Outcome]string{hindsight.AsNow: "as now", hindsight.WouldWait: "would have waited", hindsight.WouldReturn: "would have been returned",
 		hindsight.NotKnown: "cannot be told"}[o]
 }
 

@@ -44,3 +44,25 @@ func TestARuleIsTriedOnAMessage(t *testing.T) {
 	b.upload("/rules/explain", "try.file", []byte("Subject: nobody\n\n")).has(b, 200, "Name at least one recipient")
 	b.post("/rules/explain").has(b, 200, "Choose a message")
 }
+
+// TestARuleOnTrialSaysWhatItWouldHaveDone: its pane shows it without being asked, and looking at a change of it too,
+// though mail goes as before.
+func TestARuleOnTrialSaysWhatItWouldHaveDone(t *testing.T) {
+	b := newConsole(t)
+	b.setUp()
+	b.saveFile("[[rule]]\nname = \"careful\"\nmode = \"test\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"plain.test\"]\n")
+	p := b.get("/rules/edit?name=careful").has(b, 200, "On trial: what it would have done lately", "Mail goes as if this rule were not there", "x@plain.test", "would have waited")
+	b.wellMade(p)
+	b.post("/rules/edit", append([]string{"do", "look"}, formFields(p.tree)...)...).has(b, 200, "On trial: what it would have done lately", "What saving would change")
+	var enforced []string
+	for _, f := range formFields(p.tree) {
+		if f == "test" {
+			f = "enforce"
+		}
+		enforced = append(enforced, f)
+	}
+	looked := b.post("/rules/edit", append([]string{"do", "look"}, enforced...)...).has(b, 200, "What it would have meant for past mail", "in messages to recipients that are named")
+	if strings.Contains(plain(looked.tree), "On trial: what") {
+		t.Error("a rule that is enforced is told as one on trial")
+	}
+}
