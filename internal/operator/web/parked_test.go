@@ -61,6 +61,12 @@ func TestWhatWasFilledInSurvivesTheProof(t *testing.T) {
 	}{
 		"a rule that is saved":     {func(b *browser) page { return b.post("/rules/edit", edit("save")...) }, []string{"revision 1 is in force", "harbour"}},
 		"a rule that is looked at": {func(b *browser) page { return b.post("/rules/edit", edit("look")...) }, []string{"what I wrote &amp; more", "harbour.test"}},
+		"a rule that is saved, with a message beside it": {func(b *browser) page {
+			return b.upload("/rules/edit", "try.file", []byte(asSaved), edit("save")...)
+		}, []string{"revision 1 is in force", "harbour"}},
+		"a rule that is looked at, with a message beside it": {func(b *browser) page {
+			return b.upload("/rules/edit", "try.file", []byte(asSaved), edit("look")...)
+		}, []string{"what I wrote &amp; more", "Subject: [secure] results"}},
 		"a file that is typed":     {func(b *browser) page { return b.post("/rules/file", "revision", "0", "do", "save", "text", someRule) }, []string{"revision 1 is in force"}},
 		"a file that is looked at": {func(b *browser) page { return b.post("/rules/file", "revision", "0", "do", "look", "text", someRule) }, []string{"# theirs", "clinic"}},
 		"a file that is brought": {func(b *browser) page {
