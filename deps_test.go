@@ -132,7 +132,8 @@ func lattice() map[string]string {
 		"operator/mailhosts":  "attempt gateway/inforce mail operator/access operator/audit operator/scope operator/trace policy policy/mxpins queue",
 		"operator/policies":   "gateway/stscache mail operator/access operator/audit operator/scope operator/trace policy",
 		"operator/figures":    "history/traffic",
-		"operator/admin":      "mail smtp policy policy/rules event queue operator/audit policy/mxpins operator/access check history/traffic history/certstore gateway/inforce gateway/nodes gateway/route operator/hindsight operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
+		"operator/trial":      "mail",
+		"operator/admin":      "mail operator/trial smtp policy policy/rules event queue operator/audit policy/mxpins operator/access check history/traffic history/certstore gateway/inforce gateway/nodes gateway/route operator/hindsight operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
 		"operator/trace":      "mail policy policy/rules attempt queue operator/access",
 		"operator/hindsight":  "mail smtp policy policy/certcheck policy/mxpins attempt queue history/certstore",
 		"operator/websession": "operator/access operator/accounts",
@@ -166,7 +167,7 @@ func isTestRoom(room string) bool {
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/pattern", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/proxyheader", "smtp/tlsprobe",
-		"operator/access", "operator/figures", "operator/trace", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
+		"operator/access", "operator/figures", "operator/trace", "operator/trial", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.

@@ -11,47 +11,137 @@ import (
 )
 
 // TestThePaneStandsInItsOrder: the pane has the areas and the words of the product's description, the box in the
-// Recipient area.
+// Recipient area with a picture, and a place for every key of the grammar.
 func TestThePaneStandsInItsOrder(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()
 	b.saveFile(someRule)
+	p := b.get("/rules/edit?name=clinic")
+	b.wellMade(p)
 	var areas []string
-	inArea, boxIn := "", ""
-	labels := map[string]bool{}
-	var walk func(n *html.Node)
-	walk = func(n *html.Node) {
-		was := inArea
-		if n.Type == html.ElementNode && n.Data == "fieldset" {
-			for c := range n.ChildNodes() {
-				if c.Data == "legend" {
-					inArea = c.FirstChild.Data
-					areas = append(areas, inArea)
-				}
-			}
+	ids := map[string]bool{}
+	for n := range p.tree.Descendants() {
+		if n.Type != html.ElementNode {
+			continue
 		}
-		labels[attr(n, "for")] = true
-		if attr(n, "for") == "force_tls.unspecified_recipients" {
-			if boxIn = inArea; n.FirstChild.Data != rules.Box {
-				t.Errorf("the box is called %q", n.FirstChild.Data)
-			}
+		ids[attr(n, "id")] = true
+		if n.Data == "h1" && plain(n) != "Policy Rule Settings" {
+			t.Errorf("the pane is called %q", plain(n))
 		}
-		for c := range n.ChildNodes() {
-			walk(c)
+		if n.Parent.Data == "legend" && (n.Data == "h2" || n.Data == "h3") {
+			areas = append(areas, n.Data+" "+plain(n))
 		}
-		inArea = was
 	}
-	walk(b.get("/rules/edit?name=clinic").tree)
-	if want := []string{"Scope", "Match", "Sender", "Recipient", "Message", "Action", "Expires"}; !slices.Equal(areas, want) || boxIn != "Recipient" {
-		t.Errorf("the areas are %q, and the box stands in %q", areas, boxIn)
+	want := []string{"h2 Scope", "h2 Match", "h3 Sender", "h3 Recipient", "h3 Message", "h3 Except when", "h2 Action", "h2 Expires"}
+	if !slices.ContainsFunc(rules.Keys(), func(k rules.Key) bool { return k.Section() == unless }) {
+		want = slices.DeleteFunc(want, func(a string) bool { return a == "h3 Except when" })
+	}
+	if !slices.Equal(areas, want) {
+		t.Errorf("the areas are %q, want %q", areas, want)
 	}
 	for _, key := range rules.Keys() {
 		if key.Label == "" {
 			t.Errorf("the pane has no word for %s", key.Name)
 		}
-		if !labels[key.Name] {
+		if !ids[key.Name] {
 			t.Errorf("the pane has no field for %s", key.Name)
 		}
+	}
+	recipient := p.areaOf(t, "force_tls.unspecified_recipients")
+	if got := plain(firstOf(recipient, "legend")); got != "Recipient" {
+		t.Errorf("the box stands in %q", got)
+	}
+	label := labelOf(p.tree, "force_tls.unspecified_recipients")
+	if label != "Enable Opportunistic TLS for unspecified recipients" {
+		t.Errorf("the box is called %q", label)
+	}
+	for n := range recipient.Descendants() {
+		if n.Data == "svg" && (attr(n, "role") != "img" || len(attr(n, "aria-label")) < 40) {
+			t.Error("a picture without words")
+		}
+	}
+	if firstOf(recipient, "svg") == nil {
+		t.Error("the box has no picture")
+	}
+}
+
+// areaOf is the innermost fieldset around an element.
+func (p page) areaOf(t *testing.T, id string) *html.Node {
+	t.Helper()
+	for n := range p.tree.Descendants() {
+		if attr(n, "id") != id {
+			continue
+		}
+		for a := range n.Ancestors() {
+			if a.Data == "fieldset" {
+				return a
+			}
+		}
+	}
+	t.Fatalf("%s stands in no area", id)
+	return nil
+}
+
+func firstOf(n *html.Node, name string) *html.Node {
+	for d := range n.Descendants() {
+		if d.Type == html.ElementNode && d.Data == name {
+			return d
+		}
+	}
+	return nil
+}
+
+func labelOf(n *html.Node, id string) string {
+	for d := range n.Descendants() {
+		if d.Data == "label" && attr(d, "for") == id {
+			return plain(d)
+		}
+	}
+	return ""
+}
+
+// TestThePaneFollowsTheGrammar: a key that no area names has a place by its section, settings stand with the action
+// they belong to, and those of another action are kept in the page and left out of the rule.
+func TestThePaneFollowsTheGrammar(t *testing.T) {
+	keys := rules.Keys()
+	for _, k := range rules.Keys() {
+		if k.Name == "match.sender" {
+			k.Name = "unless.sender"
+			keys = append(keys, k)
+			k.Name = "match.novelty"
+			keys = append(keys, k)
+			k.Name = "novelty"
+			keys = append(keys, k)
+		}
+	}
+	f := formOver(keys, func(k *rules.Key) string {
+		return map[string]string{"action": "force-tls", "force_tls.defer": "2h"}[k.Name]
+	})
+	for key, area := range map[string]string{"unless.sender": except, "match.novelty": messagePart, "novelty": scopePart} {
+		if !slices.ContainsFunc(f.Area(area).Fields, func(one *field) bool { return one.Name == key }) {
+			t.Errorf("%s does not stand in %s", key, area)
+		}
+	}
+	if got := f.Fields["unless.sender"].Where(); got != "Except when: Senders" {
+		t.Errorf("a wrong exception is told as %q", got)
+	}
+	deeds := f.Deeds()
+	if len(deeds) == 0 || !deeds[0].Chosen || deeds[0].ID != "action.force-tls" || len(deeds[0].Folded) != 1 || deeds[0].Folded[0].Open() {
+		t.Errorf("actions %+v", deeds)
+	}
+	for _, d := range deeds {
+		for _, one := range d.Fields {
+			if string(one.Action()) != d.Value {
+				t.Errorf("%s stands with %s", one.Name, d.Value)
+			}
+		}
+	}
+	if text, _ := f.text(); !strings.Contains(text, "2h") {
+		t.Errorf("the rule has no window:\n%s", text)
+	}
+	f.Fields["action"].Value = "another"
+	if text, _ := f.text(); strings.Contains(text, "2h") || f.Fields["force_tls.defer"].Value != "2h" {
+		t.Errorf("settings of another action:\n%s", text)
 	}
 }
 
@@ -64,7 +154,7 @@ func TestWhatIsWrongStandsAtItsField(t *testing.T) {
 	good := map[string]string{"name": "bank", "scope": "outbound", "mode": "enforce", "action": "force-tls", "match.recipient": "bank.test", "description": "kept all the same"}
 	for key, wrong := range map[string]string{"name": "", "expires": "tomorrow", "match.recipient": "two words@bank.test", "match.sender": "a@b@c", "match.sender_ip": "10.0.0.0/99",
 		"match.subject": "re:(", "match.size_over": "much", "match.recipients_over": "many", "force_tls.names": "not a name", "force_tls.pins": "sha256:short",
-		"force_tls.min_tls": "9", "force_tls.defer": "soon", "force_tls.trust": "relative/\x00.pem", "scope": "everywhere", "mode": "perhaps", "force_tls.revocation": "maybe"} {
+		"action": "", "force_tls.min_tls": "9", "force_tls.defer": "soon", "force_tls.trust": "relative/\x00.pem", "scope": "everywhere", "mode": "perhaps", "force_tls.revocation": "maybe"} {
 		form := []string{"rule", "", "revision", "1", "do", "look"}
 		for k, v := range good {
 			if k != key {

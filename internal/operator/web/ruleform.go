@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"postern/internal/policy/rules"
@@ -15,6 +16,50 @@ type field struct {
 	Hint    string
 }
 
+// Described are the ids of what is said about the field: what is wrong with it, and what it is for.
+func (f *field) Described() string {
+	var out []string
+	if f.Problem != "" {
+		out = append(out, f.Name+".problem")
+	}
+	if f.Help != "" {
+		out = append(out, f.Name+".help")
+	}
+	return strings.Join(out, " ")
+}
+
+// Said reports whether the field is wrong or says something else than its default.
+func (f *field) Said() bool { return f.Problem != "" || f.Value != "" && f.Value != f.Initial() }
+
+// Where is the label for the list of problems: of a condition that keeps a message out, with that.
+func (f *field) Where() string {
+	if f.Section() == unless {
+		return except + ": " + f.Label
+	}
+	return f.Label
+}
+
+// part are some fields under a name.
+type part struct {
+	Name   string
+	Fields []*field
+}
+
+// Open reports whether one of the fields says something, so that none of it may be folded away.
+func (p part) Open() bool { return slices.ContainsFunc(p.Fields, (*field).Said) }
+
+// deed is an action to choose, with its settings.
+type deed struct {
+	rules.Choice
+	ID     string
+	Chosen bool
+	// Scope is the mail it works on.
+	Scope  rules.Scope
+	Fields []*field
+	// Folded are the settings for experts.
+	Folded []part
+}
+
 // form is the settings pane: a field for each key of a rule.
 type form struct {
 	list   []*field // in the order of the rules file
@@ -24,9 +69,12 @@ type form struct {
 }
 
 // formWith is the pane with a value for each key.
-func formWith(value func(k *rules.Key) string) form {
+func formWith(value func(k *rules.Key) string) form { return formOver(rules.Keys(), value) }
+
+// formOver is formWith for a grammar.
+func formOver(keys []rules.Key, value func(k *rules.Key) string) form {
 	f := form{Fields: map[string]*field{}}
-	for _, k := range rules.Keys() {
+	for _, k := range keys {
 		one := &field{Key: &k, Value: value(&k)}
 		f.list, f.Fields[k.Name] = append(f.list, one), one
 	}
@@ -36,8 +84,8 @@ func formWith(value func(k *rules.Key) string) form {
 // newForm is the pane for a new rule, with the defaults.
 func newForm() form {
 	return formWith(func(k *rules.Key) string {
-		if len(k.Choices) == 1 {
-			return k.Choices[0].Value
+		if k.Name == "action" {
+			return string(rules.ForceTLSAction)
 		}
 		return k.Initial()
 	})
@@ -57,49 +105,133 @@ func formFrom(v url.Values) form {
 			return k.Ticked
 		case k.Ticked != "":
 			return k.Initial()
-		case len(k.Choices) == 1:
-			return k.Choices[0].Value
 		}
 		return value
 	})
 }
 
-// Area are the fields of a part of the pane.
-func (f form) Area(name string) (out []*field) {
+// The parts of the pane that are not about the action. A key that stands in no area of the grammar has the part that
+// its section says.
+const (
+	scopePart, messagePart, except, actionPart, expiresPart = "Scope", "Message", "Except when", "Action", "Expires"
+	// match and unless are the sections of conditions.
+	match, unless = "match", "unless"
+)
+
+// fixed are the parts in the order of the pane, without those of the action.
+func fixed() []string {
+	return []string{"", scopePart, "Sender", "Recipient", messagePart, except, expiresPart}
+}
+
+// parts are all parts with their fields, in the order of the grammar.
+func (f form) parts() (out []part) {
+	placed := map[string]bool{}
+	put := func(name string, one *field) {
+		i := slices.IndexFunc(out, func(p part) bool { return p.Name == name })
+		if i < 0 {
+			out, i = append(out, part{Name: name}), len(out)
+		}
+		out[i].Fields = append(out[i].Fields, one)
+	}
 	for _, a := range rules.Areas() {
-		if a.Name == name {
-			for _, key := range a.Keys {
-				out = append(out, f.Fields[key])
+		for _, key := range a.Keys {
+			if one := f.Fields[key]; one != nil {
+				put(a.Name, one)
+				placed[key] = true
 			}
+		}
+	}
+	for _, one := range f.list {
+		switch section := one.Section(); {
+		case placed[one.Name]:
+		case section == match:
+			put(messagePart, one)
+		case section == unless:
+			put(except, one)
+		case one.Action() != "":
+			put(actionPart, one)
+		default:
+			put(scopePart, one)
 		}
 	}
 	return out
 }
 
-// Problems are all problems, those of fields in the order of the rules file.
-func (f form) Problems() (out []field) {
-	for _, one := range f.list {
-		if one.Problem != "" {
-			out = append(out, *one)
+// Area is a part of the pane by its name, but of the action only what is no setting of one.
+func (f form) Area(name string) part {
+	for _, p := range f.parts() {
+		if p.Name != name {
+			continue
 		}
+		if name == actionPart {
+			p.Fields = slices.DeleteFunc(p.Fields, func(one *field) bool { return one.Name == "action" || one.Action() != "" })
+		}
+		return p
 	}
-	return append(out, f.Other...)
+	return part{}
 }
 
-// Expert reports whether a setting that is folded away differs from its default, or is wrong.
-func (f form) Expert() bool {
-	for _, one := range f.Area(rules.Proof) {
-		if one.Problem != "" || one.Value != one.Initial() && one.Value != "" {
-			return true
+// Folded are the parts for experts that belong to no action.
+func (f form) Folded() []part { return f.folded("") }
+
+// folded are the parts of the action's settings that stand under a name of their own.
+func (f form) folded(a rules.Action) (out []part) {
+	for _, p := range f.parts() {
+		if p.Name == actionPart || slices.Contains(fixed(), p.Name) {
+			continue
+		}
+		p.Fields = slices.DeleteFunc(p.Fields, func(one *field) bool { return one.Action() != a })
+		if len(p.Fields) > 0 {
+			out = append(out, p)
 		}
 	}
-	return false
+	return out
+}
+
+// Deeds are the actions to choose from, each with its settings.
+func (f form) Deeds() (out []deed) {
+	action := f.Fields["action"]
+	for _, c := range action.Choices {
+		one := deed{Choice: c, ID: "action." + c.Value, Chosen: c.Value == action.Value, Scope: rules.Action(c.Value).Scope(),
+			Folded: f.folded(rules.Action(c.Value))}
+		for _, p := range f.parts() {
+			for _, setting := range p.Fields {
+				if p.Name == actionPart && setting.Action() == rules.Action(c.Value) {
+					one.Fields = append(one.Fields, setting)
+				}
+			}
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// Problems are all problems, those of fields in the order of the pane.
+func (f form) Problems() (out []field) {
+	seen := map[string]bool{}
+	add := func(list []*field) {
+		for _, one := range list {
+			if one.Problem != "" && !seen[one.Name] {
+				seen[one.Name] = true
+				out = append(out, *one)
+			}
+		}
+	}
+	for _, name := range fixed()[:len(fixed())-1] {
+		add(f.Area(name).Fields)
+	}
+	add([]*field{f.Fields["action"]})
+	add(f.list)
+	return append(out, f.Other...)
 }
 
 // text is the rule as TOML, and which key stands in which line.
 func (f *form) text() (string, []string) {
 	var settings []rules.Setting
 	for _, one := range f.list {
+		if of := one.Action(); of != "" && string(of) != f.Fields["action"].Value {
+			continue // what was filled in for another action stays in the page
+		}
 		if value := one.FromField(one.Value); value != "" {
 			settings = append(settings, rules.Setting{Key: one.Name, Value: value})
 		}
@@ -107,26 +239,54 @@ func (f *form) text() (string, []string) {
 	return rules.Assemble(settings)
 }
 
+// enforced is the rule as TOML as if it were not on trial.
+func (f form) enforced() string {
+	mode := *f.Fields["mode"]
+	mode.Value = string(rules.Enforce)
+	var settings []*field
+	for _, one := range f.list {
+		if one.Name == mode.Name {
+			one = &mode
+		}
+		settings = append(settings, one)
+	}
+	f.list = settings
+	text, _ := f.text()
+	return text
+}
+
 // blame puts the problems of a rule to the fields they belong to, in the words of the pane. What is said of the rule as
-// a whole is that it has no name.
+// a whole is that it lacks something.
 func (f *form) blame(problems []rules.Problem, keyOf []string) {
 	for _, p := range problems {
-		key := "name"
-		if p.Line < len(keyOf) && keyOf[p.Line] != "" {
-			key = keyOf[p.Line]
-		}
-		one := f.Fields[key]
 		switch {
-		case p.Line >= len(keyOf) || one == nil:
+		case p.Line >= len(keyOf), keyOf[p.Line] != "" && f.Fields[keyOf[p.Line]] == nil:
 			f.Other = append(f.Other, field{Problem: p.What, Hint: p.Hint})
-		case one.Problem != "":
-			one.Problem += "; " + one.inWords(p.What)
-		case key == "name" && keyOf[p.Line] == "":
-			one.Problem = p.What
+		case keyOf[p.Line] == "":
+			f.lacked(p.What).blame(p.What, "")
 		default:
-			one.Problem, one.Hint = one.inWords(p.What), one.inWords(p.Hint)
+			f.Fields[keyOf[p.Line]].blame(p.What, p.Hint)
 		}
 	}
+}
+
+// blame adds what is wrong with a field.
+func (f *field) blame(what, hint string) {
+	if f.Problem != "" {
+		f.Problem += "; " + f.inWords(what)
+		return
+	}
+	f.Problem, f.Hint = f.inWords(what), f.inWords(hint)
+}
+
+// lacked is the field that a rule lacks, the name where no other is meant.
+func (f *form) lacked(what string) *field {
+	for _, one := range f.list {
+		if one.Required() && strings.HasSuffix(what, " no "+one.Short()) {
+			return one
+		}
+	}
+	return f.Fields["name"]
 }
 
 // inWords says by the field's label what the parser says by the key and the quotes of the rules file.

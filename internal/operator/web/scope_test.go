@@ -44,10 +44,14 @@ func probes() map[string][]asked {
 		"GET /queue":                    {{path: "/queue", says: "mx:partner.test"}},
 		"POST /queue": {{path: "/queue", form: []string{"message", stuck, "action", "hold", "back", "/queue"}, code: -1}, {path: "/queue", form: []string{"domain", "zebrapartner.test", "action", "hold", "back", "/queue"}, code: -1},
 			{path: "/queue", form: []string{"all", "yes", "action", "retry", "back", "/queue"}, code: -1}},
-		"POST /queue/found":    {{path: "/queue/found", form: []string{"recipient", "zebrapartner.test", "action", "hold", "back", "/queue"}, code: -1}, {path: "/queue/found", form: []string{"site", "own:zebra-host.test:25", "action", "retry", "back", "/queue"}, code: -1}},
-		"GET /rules":           {{path: "/rules", says: "apple-rule"}},
-		"GET /rules/edit":      {{path: "/rules/edit", code: -1}, {path: "/rules/edit?name=apple-rule", code: -1}, {path: "/rules/edit?name=zebra-rule", code: -1}},
-		"POST /rules/edit":     {{path: "/rules/edit", form: ruleForm("zebra-rule"), code: -1}, {path: "/rules/edit", form: ruleForm("apple-rule"), code: -1}},
+		"POST /queue/found": {{path: "/queue/found", form: []string{"recipient", "zebrapartner.test", "action", "hold", "back", "/queue"}, code: -1}, {path: "/queue/found", form: []string{"site", "own:zebra-host.test:25", "action", "retry", "back", "/queue"}, code: -1}},
+		"GET /rules":        {{path: "/rules", says: "apple-rule"}},
+		"GET /rules/edit":   {{path: "/rules/edit", code: -1}, {path: "/rules/edit?name=apple-rule", code: -1}, {path: "/rules/edit?name=zebra-rule", code: -1}},
+		"POST /rules/edit": {{path: "/rules/edit", form: ruleForm("zebra-rule"), code: -1}, {path: "/rules/edit", form: ruleForm("apple-rule"), code: -1},
+			{path: "/rules/edit", form: append([]string{"do", "try", "try.from", "boss@apple.test", "try.to", "p@partner.test, x@third.test"}, ruleForm("apple-rule")...), code: -1},
+			{path: "/rules/edit", form: append([]string{"do", "try", "try.from", "boss@apple.test", "try.to", "p@zebrapartner.test x@zebra.test"}, ruleForm("apple-rule")...), code: -1},
+			{path: "/rules/edit", form: append([]string{"do", "try", "try.from", "boss@apple.test", "try.to", "p@partner.test"}, ruleForm("zebra-rule")...), code: -1}},
+		"POST /rules/explain":  {{path: "/rules/explain", form: []string{"try.from", "z@zebra.test", "try.to", "p@zebrapartner.test"}, code: 403}},
 		"GET /rules/file":      {{path: "/rules/file", code: 403}},
 		"POST /rules/file":     {{path: "/rules/file", form: []string{"revision", "1", "text", "x"}, code: -1}},
 		"GET /rules/export":    {{path: "/rules/export", code: 403}},
@@ -83,7 +87,7 @@ func probes() map[string][]asked {
 }
 
 func ruleForm(name string) []string {
-	return []string{"rule", name, "revision", "1", "name", name, "scope", "outbound", "match.sender", "apple.test", "match.recipient", "partner.test", "do", "look"}
+	return []string{"rule", name, "revision", "1", "name", name, "scope", "outbound", "action", "force-tls", "match.sender", "apple.test", "match.recipient", "partner.test", "do", "look"}
 }
 
 // newTenants is a console of two tenants, and somebody of one of them in front of it.

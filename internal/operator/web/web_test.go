@@ -338,7 +338,7 @@ func TestARuleIsWrittenLookedAtAndSaved(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()
 	b.saveFile(someRule)
-	form := []string{"rule", "", "revision", "1", "name", "bank", "scope", "outbound", "mode", "enforce", "match.recipient", "bank.test\r\n*.bank.test",
+	form := []string{"rule", "", "revision", "1", "name", "bank", "scope", "outbound", "mode", "enforce", "action", "force-tls", "match.recipient", "bank.test\r\n*.bank.test",
 		"match.header", "X-Class: secret*\nX-Other: \"a\" ]", "match.subject", `*[secure]*`, "match.size_over", "10MB", "match.recipients_over", "50", "expires", "2027-12-31",
 		"force_tls.unspecified_recipients", "opportunistic", "force_tls.names", "mail.bank.test\n*.bank.test", "force_tls.mx", "pinned", "force_tls.trust", "public",
 		"force_tls.revocation", "check", "force_tls.min_tls", "1.3", "force_tls.defer", "2h"}
@@ -379,7 +379,7 @@ func TestThePaneSaysWhatARuleDoesNotCover(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()
 	b.saveFile(someRule)
-	form := []string{"rule", "", "revision", "1", "name", "half", "scope", "outbound", "mode", "enforce", "match.sender", "bank.test",
+	form := []string{"rule", "", "revision", "1", "name", "half", "scope", "outbound", "action", "force-tls", "mode", "enforce", "match.sender", "bank.test",
 		"match.recipient", "example.com\r\nother.test", "match.literals", "true", "force_tls.names", "mx"}
 	gaps := []string{"is not the whole domain", "*.bank.test", "does nothing about our own example.com"}
 	b.post("/rules/edit", append(form, "do", "look")...).has(b, 200, gaps...)
@@ -398,7 +398,7 @@ func formFields(n *html.Node) (out []string) {
 		}
 		switch d.Data {
 		case "input":
-			if attr(d, "type") == "checkbox" && !slices.ContainsFunc(d.Attr, func(a html.Attribute) bool { return a.Key == "checked" }) {
+			if (attr(d, "type") == "checkbox" || attr(d, "type") == "radio") && !slices.ContainsFunc(d.Attr, func(a html.Attribute) bool { return a.Key == "checked" }) {
 				continue
 			}
 			out = append(out, attr(d, "name"), attr(d, "value"))
@@ -422,13 +422,13 @@ func formFields(n *html.Node) (out []string) {
 func TestProblemsStandAtTheirFields(t *testing.T) {
 	b := newConsole(t)
 	b.setUp()
-	p := b.post("/rules/edit", "rule", "", "revision", "0", "name", "x", "scope", "outbound", "mode", "enforce", "match.recipient", "clinic..test",
+	p := b.post("/rules/edit", "rule", "", "revision", "0", "name", "x", "scope", "outbound", "action", "force-tls", "mode", "enforce", "match.recipient", "clinic..test",
 		"match.size_over", "many", "expires", "tomorrow", "force_tls.min_tls", "9", "force_tls.defer", "-1h", "do", "save")
 	p.has(b, 422)
 	for n := range p.tree.Descendants() {
 		if n.Type == html.ElementNode && attr(n, "aria-invalid") == "true" {
-			if next := n.NextSibling; next == nil || attr(next, "role") != "alert" {
-				t.Errorf("nothing is said beside %s", attr(n, "name"))
+			if about, _, _ := strings.Cut(attr(n, "aria-describedby"), " "); !strings.Contains(p.text, `id="`+about+`"`) || !strings.HasSuffix(about, ".problem") {
+				t.Errorf("nothing is said about %s", attr(n, "name"))
 			}
 		}
 	}

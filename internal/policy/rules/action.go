@@ -72,13 +72,28 @@ func checkAction(p *problems, r *Rule, rule *tomlfile.Node) {
 	}
 }
 
-// isOf reports whether a key says something in a rule: settings of other actions do not.
-func (k *Key) isOf(r *Rule) bool {
-	section := k.Section()
+// Scope is the mail an action works on, "" for what is no action.
+func (a Action) Scope() Scope {
 	for _, d := range deeds {
-		if d.section == section && section != "" {
-			return d.action == r.Action || r.Action == ""
+		if d.action == a {
+			return d.scope
 		}
 	}
-	return true
+	return ""
+}
+
+// Action is the action whose setting the key is, "" for a key that any rule may have.
+func (k *Key) Action() Action {
+	for _, d := range deeds {
+		if d.section == k.Section() && d.section != "" {
+			return d.action
+		}
+	}
+	return ""
+}
+
+// isOf reports whether a key says something in a rule: settings of other actions do not.
+func (k *Key) isOf(r *Rule) bool {
+	of := k.Action()
+	return of == "" || of == r.Action || r.Action == ""
 }
