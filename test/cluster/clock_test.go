@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,8 +81,9 @@ func TestAGatewayWhoseClockIsWrongHarmsNobody(t *testing.T) {
 			if n := len(right.Home().Messages()); n != 0 && time.Since(began) < notice {
 				t.Errorf("%d notices after %v", n, time.Since(began))
 			}
-			harness.Eventually(t, 2*harness.Patience, "there is a notice of what waits", func() bool {
-				return len(right.Home().Messages()) >= len(waiting)
+			harness.Eventually(t, 2*harness.Patience, "there is a notice of what waits, and it is noted that it went", func() bool {
+				gone := right.Traces("trace", "--recipient", "anna@home.test", "--limit", "100")
+				return len(gone) >= len(waiting) && !slices.ContainsFunc(gone, func(d harness.Trace) bool { return d.State != "delivered" })
 			})
 			t.Logf("the last notice after %v", time.Since(began))
 			wrong.Kill()

@@ -371,7 +371,7 @@ func TestOneGatewayPurges(t *testing.T) {
 		}
 		defer c.close()
 		time.Sleep(10 * time.Second)
-		for i := range 300 {
+		for i := range 60 {
 			c.accept(fmt.Sprintf("x%d@shop.test", i))
 		}
 		time.Sleep(time.Hour)
