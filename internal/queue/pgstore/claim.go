@@ -133,6 +133,7 @@ func (s *Store) load(ctx context.Context, leases []queue.Lease) ([]queue.Work, e
 	if err != nil {
 		return nil, err
 	}
+	s.given.noteAll(leases, found)
 	out := make([]queue.Work, len(found))
 	for i, r := range found {
 		out[i] = queue.Work{Delivery: r.Delivery, Message: r.Message, Lease: leases[i], Was: r.State,
@@ -194,8 +195,7 @@ func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Tim
 			if !t.held(leases) {
 				return queue.ErrStaleLease
 			}
-			ids, _ := pairs(leases)
-			t.extended = append(t.extended, extended{ids, s.leaseTime(until)})
+			t.extended = append(t.extended, extended{leases, s.leaseTime(until)})
 			return nil
 		})
 		return nil

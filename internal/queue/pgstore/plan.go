@@ -36,8 +36,8 @@ type plan struct {
 }
 
 type extended struct {
-	ids   []int64
-	until int64 // see leaseTime
+	leases []queue.Lease
+	until  int64 // see leaseTime
 }
 
 func (p *plan) empty() bool {
@@ -251,13 +251,22 @@ func (t *txn) addEntries(b *postgres.Batch) error {
 	return nil
 }
 
-// addLeases ends, prolongs and gives leases, in this order.
+// addLeases prolongs leases, checks those that were not looked at, ends and gives leases, in this order: who takes one
+// over changes its row, or that of its delivery.
 func (t *txn) addLeases(b *postgres.Batch) error {
-	if len(t.ended) > 0 {
-		b.Add("DELETE FROM lease WHERE delivery = ANY(?::bigint[])", nil, t.ended)
-	}
 	for _, e := range t.extended {
-		b.Add("UPDATE lease SET until = ? WHERE delivery = ANY(?::bigint[])", nil, e.until, e.ids)
+		ids, tokens := pairs(e.leases)
+		b.Add("UPDATE lease l SET until = ? FROM unnest(?::bigint[], ?::bigint[]) u(id, token)"+
+			" WHERE l.delivery = u.id AND l.token = u.token", nil, e.until, ids, tokens)
+	}
+	if len(t.unsure) > 0 && !t.plan.empty() {
+		ids, tokens := pairs(t.unsure)
+		b.Add(sureOf, nil, ids, tokens, int64(len(ids)))
+		t.unsure = nil
+	}
+	if len(t.ended) > 0 {
+		t.left = append(t.left, t.ended...)
+		b.Add("DELETE FROM lease WHERE delivery = ANY(?::bigint[])", nil, t.ended)
 	}
 	for _, c := range t.claimed {
 		b.Add(c.text, c.each, c.args...)

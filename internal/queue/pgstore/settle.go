@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"postern/internal/queue"
@@ -21,7 +22,7 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	}
 	err = s.settles.do(ctx, ready.Bytes, func(t *txn) error {
 		t.leases = append(t.leases, ready.Leases...)
-		t.refers = true
+		t.refers = t.refers || refers(ready)
 		for i := range ready.States {
 			t.keys = append(t.keys, string(ready.States[i].Key))
 		}
@@ -42,6 +43,12 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 		n.Tell(b.New[i])
 	}
 	return nil
+}
+
+// refers reports whether a batch makes deliveries refer to sites, or changes these.
+func refers(b *stored.Batch) bool {
+	return len(b.Messages)+len(b.States) > 0 ||
+		slices.ContainsFunc(b.Settlements, func(st stored.Settlement) bool { return st.To != nil })
 }
 
 // settle plans a batch, or refuses it whole.

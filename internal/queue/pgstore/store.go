@@ -11,6 +11,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/group"
 	"postern/internal/queue/pgnodes"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/search"
@@ -56,6 +57,9 @@ type Store struct {
 	// is settled.
 	accepts, claims, settles, others *writer
 
+	questions chan *question // of Wished
+	given     given
+
 	nodes atomic.Pointer[pgnodes.Registry] // the last that was asked for
 
 	rests atomic.Int64   // until when Overlooked answers nothing, ns
@@ -100,7 +104,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}), search: search.New(postgres.Dialect())}
+	s := &Store{cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}),
+		questions: make(chan *question, group.Most), search: search.New(postgres.Dialect())}
 	first, err := s.prepare(ctx)
 	if err != nil {
 		return nil, err
@@ -119,6 +124,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	for _, w := range s.writers() {
 		s.loops.Go(w.changes.Loop)
 	}
+	s.loops.Go(s.answerLoop)
 	s.sweeper.Go(s.sweepLoop)
 	return s, nil
 }
@@ -252,6 +258,7 @@ func (s *Store) release() {
 	for _, w := range s.writers() {
 		w.changes.Close()
 	}
+	close(s.questions)
 	s.loops.Wait()
 	for _, w := range s.writers() {
 		if w.c != nil {

@@ -25,6 +25,9 @@ type txn struct {
 	i          int // the change that is being run
 	thens      []then
 	leases     []queue.Lease  // that are to be looked up
+	doubt      bool           // what is remembered of leases was not so
+	unsure     []queue.Lease  // that were taken from memory, and are to be checked
+	left       []int64        // deliveries whose leases it ends
 	keys       []string       // sites that are to be looked up
 	bodies     []string       // drafts that are to be looked up
 	messages   int            // that want a number
@@ -164,6 +167,9 @@ const leasedRows = "SELECT " + stored.StateColumns + ` FROM delivery d JOIN mess
 // look reads what was wanted.
 func (t *txn) look() error {
 	var b postgres.Batch
+	if t.recall() {
+		return nil
+	}
 	if len(t.locks)+len(t.leases)+len(t.keys)+len(t.bodies)+t.messages == 0 {
 		return nil
 	}

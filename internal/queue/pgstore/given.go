@@ -1,0 +1,90 @@
+package pgstore
+
+import (
+	"sync"
+
+	"postern/internal/queue"
+	"postern/internal/queue/stored"
+)
+
+// given remembers the leases that this process gave, with what a settlement needs of their deliveries: while a lease is
+// held nobody else changes that, but for what is wished. So a settlement need not read it again; the transaction only
+// asks whether the lease still stands and nothing is wished (see txn.sure). Safe for concurrent use.
+type given struct {
+	mu   sync.Mutex // guards what follows
+	held map[queue.DeliveryID]givenLease
+}
+
+type givenLease struct {
+	token int64
+	row   deliveryRow
+}
+
+// givenMost bounds the memory; of leases that are not remembered the database is asked.
+const givenMost = 1 << 14
+
+// note remembers claimed work.
+func (g *given) note(lease queue.Lease, d *queue.Delivery, was queue.State, facts string) {
+	row := deliveryRow{Delivery: *d, facts: facts, token: lease.Token, leased: true}
+	row.State, row.History = was, nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.held) >= givenMost || g.held == nil {
+		g.held = map[queue.DeliveryID]givenLease{}
+	}
+	g.held[lease.Delivery] = givenLease{lease.Token, row}
+}
+
+// noteAll remembers what was read of claimed deliveries.
+func (g *given) noteAll(leases []queue.Lease, found []*stored.Record) {
+	for i, r := range found {
+		g.note(leases[i], &r.Delivery, r.State, r.Facts)
+	}
+}
+
+// rows are the deliveries of leases, if all of them are remembered; they are the caller's.
+func (g *given) rows(leases []queue.Lease) (map[queue.DeliveryID]*deliveryRow, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := make(map[queue.DeliveryID]*deliveryRow, len(leases))
+	for _, l := range leases {
+		one, known := g.held[l.Delivery]
+		if !known || one.token != l.Token || one.row.Wish != nil {
+			return nil, false
+		}
+		if out[l.Delivery] == nil {
+			row := one.row
+			out[l.Delivery] = &row
+		}
+	}
+	return out, true
+}
+
+// forget drops leases that ended.
+func (g *given) forget(ids []int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, id := range ids {
+		delete(g.held, queue.DeliveryID(id))
+	}
+}
+
+// sureOf is a check that makes the transaction fail where a lease does not stand or something is wished: it divides by
+// zero then.
+const sureOf = `SELECT 1 / (CASE WHEN NOT EXISTS (SELECT 1 FROM wish w WHERE w.delivery = ANY(?1::bigint[]))
+	AND (SELECT count(*) FROM unnest(?1::bigint[], ?2::bigint[]) u(id, token) JOIN lease l ON l.delivery = u.id AND l.token = u.token) = ?3
+	THEN 1 ELSE 0 END)`
+
+// recall takes what is to be looked up of deliveries from memory, if nothing else is to be looked up, and reports
+// whether it did.
+func (t *txn) recall() bool {
+	if t.doubt || len(t.leases) == 0 || len(t.locks)+len(t.keys)+len(t.bodies)+t.messages > 0 || t.refers {
+		return false
+	}
+	rows, ok := t.s.given.rows(t.leases)
+	if ok {
+		t.rows = rows
+		t.unsure = t.leases
+	}
+	return ok
+}
