@@ -3,6 +3,7 @@ package pgstore
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"postern/internal/platform/records"
 	"postern/internal/queue"
@@ -58,5 +59,15 @@ func TestShared(t *testing.T) {
 		a = open(t, cfg)
 		cfg.Node = "gw2"
 		return a, open(t, cfg)
+	})
+}
+
+// TestStoreThatKeeps: a store that accepts new mail with its lease already held is like any other.
+func TestStoreThatKeeps(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) queue.Store {
+		cfg := fresh(t)
+		cfg.Keep = time.Minute
+		return open(t, cfg)
 	})
 }

@@ -59,7 +59,11 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
 			if t.fenced && !t.leased {
 				return ErrNoLease
 			}
-			return t.insert(n)
+			if err := t.insert(n); err != nil {
+				return err
+			}
+			t.want(n)
+			return nil
 		})
 		return nil
 	})

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"sync"
+	"time"
 
 	"postern/internal/queue"
 	"postern/internal/queue/stored"
@@ -17,6 +18,7 @@ type given struct {
 
 type givenLease struct {
 	token int64
+	until time.Time // by the clock of this machine
 	row   deliveryRow
 }
 
@@ -24,7 +26,7 @@ type givenLease struct {
 const givenMost = 1 << 14
 
 // note remembers claimed work.
-func (g *given) note(lease queue.Lease, d *queue.Delivery, was queue.State, facts string) {
+func (g *given) note(lease queue.Lease, until time.Time, d *queue.Delivery, was queue.State, facts string) {
 	row := deliveryRow{Delivery: *d, facts: facts, token: lease.Token, leased: true}
 	row.State, row.History = was, nil
 	g.mu.Lock()
@@ -32,14 +34,40 @@ func (g *given) note(lease queue.Lease, d *queue.Delivery, was queue.State, fact
 	if len(g.held) >= givenMost || g.held == nil {
 		g.held = map[queue.DeliveryID]givenLease{}
 	}
-	g.held[lease.Delivery] = givenLease{lease.Token, row}
+	g.held[lease.Delivery] = givenLease{lease.Token, until, row}
 }
 
 // noteAll remembers what was read of claimed deliveries.
-func (g *given) noteAll(leases []queue.Lease, found []*stored.Record) {
+func (g *given) noteAll(leases []queue.Lease, until time.Time, found []*stored.Record) {
 	for i, r := range found {
-		g.note(leases[i], &r.Delivery, r.State, r.Facts)
+		g.note(leases[i], until, &r.Delivery, r.State, r.Facts)
 	}
+}
+
+// prolong remembers new ends of leases, and reports whether one ends sooner than before.
+func (g *given) prolong(leases []queue.Lease, until time.Time) (sooner bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, l := range leases {
+		if one, known := g.held[l.Delivery]; known && one.token == l.Token {
+			sooner = sooner || until.Before(one.until)
+			one.until = until
+			g.held[l.Delivery] = one
+		}
+	}
+	return sooner
+}
+
+// nextEnd is when the next lease at a site ends, if that is before next; zero is never.
+func (g *given) nextEnd(site queue.SiteKey, now, next time.Time) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, one := range g.held {
+		if one.row.Site == site && one.until.After(now) && (next.IsZero() || one.until.Before(next)) {
+			next = one.until
+		}
+	}
+	return next
 }
 
 // rows are the deliveries of leases, if all of them are remembered; they are the caller's.

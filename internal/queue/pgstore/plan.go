@@ -28,6 +28,7 @@ type plan struct {
 	siteStates map[queue.SiteKey]*stored.SiteState
 	entries    []audit.Entry
 	claimed    []claimed
+	wanted     []*wanted // of newMail
 
 	// What finish writes.
 	ends      map[int64]int64 // by message: deliveries that ended
@@ -42,7 +43,7 @@ type extended struct {
 
 func (p *plan) empty() bool {
 	return len(p.newMail)+len(p.handedOver)+len(p.attempts)+len(p.deliveries)+len(p.moved)+len(p.facts)+len(p.wishes)+len(p.ended)+
-		len(p.extended)+len(p.siteStates)+len(p.entries)+len(p.claimed)+len(p.ends) == 0 && p.states == [6]int64{}
+		len(p.extended)+len(p.siteStates)+len(p.entries)+len(p.claimed)+len(p.wanted)+len(p.ends) == 0 && p.states == [6]int64{}
 }
 
 // sorted are the keys of a map in order, so that all transactions lock rows in the same.
@@ -76,7 +77,7 @@ func (p *plan) onlyClaims() bool {
 
 // flush adds the statements that carry out the plan to a batch. What finish writes stays.
 func (t *txn) flush(b *postgres.Batch) error {
-	add := []func(b *postgres.Batch) error{t.addSites, t.addMail, t.addDeliveries, t.addOutcomes, t.addFacts, t.addWishes, t.addSiteStates,
+	add := []func(b *postgres.Batch) error{t.addSites, t.addMail, t.addDeliveries, t.addKept, t.addOutcomes, t.addFacts, t.addWishes, t.addSiteStates,
 		t.addEntries, t.addLeases}
 	for _, f := range add {
 		if err := f(b); err != nil {
@@ -256,7 +257,7 @@ func (t *txn) addEntries(b *postgres.Batch) error {
 func (t *txn) addLeases(b *postgres.Batch) error {
 	for _, e := range t.extended {
 		ids, tokens := pairs(e.leases)
-		b.Add("UPDATE lease l SET until = ? FROM unnest(?::bigint[], ?::bigint[]) u(id, token)"+
+		b.Add("UPDATE lease l SET until = ?, worker = replace(l.worker, '"+keptMark+"', '') FROM unnest(?::bigint[], ?::bigint[]) u(id, token)"+
 			" WHERE l.delivery = u.id AND l.token = u.token", nil, e.until, ids, tokens)
 	}
 	if len(t.unsure) > 0 && !t.plan.empty() {

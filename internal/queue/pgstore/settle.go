@@ -38,11 +38,22 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 		}
 		return err
 	}
+	s.afterwards(ready)
 	for i, n := range ready.Messages {
 		b.New[i].Body.(*draft).handOver()
 		n.Tell(b.New[i])
 	}
 	return nil
+}
+
+// afterwards is what the memory of mail that is kept has to know of a batch.
+func (s *Store) afterwards(b *stored.Batch) {
+	for i := range b.States {
+		s.kept.stir(b.States[i].Key)
+		if b.States[i].Sets() {
+			s.giveBack(s.keptAt(b.States[i].Key))
+		}
+	}
 }
 
 // refers reports whether a batch makes deliveries refer to sites, or changes these.
@@ -63,6 +74,7 @@ func (t *txn) settle(b *stored.Batch) error {
 		if err := t.insert(n); err != nil {
 			return &planned{err}
 		}
+		t.want(n)
 	}
 	var ends queue.WishEnds
 	for i := range b.Settlements {
@@ -124,5 +136,12 @@ func (t *txn) settleOne(st *stored.Settlement, now time.Time, ends *queue.WishEn
 		}
 	}
 	t.move(&d.Delivery, was)
+	switch {
+	case !d.State.Waiting():
+	case st.To != nil:
+		t.stirs = append(t.stirs, st.To.Key)
+	default:
+		t.stirs = append(t.stirs, d.Site)
+	}
 	return nil
 }

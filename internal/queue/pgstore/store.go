@@ -30,6 +30,9 @@ type Config struct {
 	// Session is that of this process among those of the database (see pgnodes): mail is accepted while its lease runs,
 	// and otherwise refused with ErrNoLease. "" needs no lease.
 	Session string
+	// Keep is the lease that new mail is accepted with where its site is healthy, so that this process claims it without
+	// asking (see kept); 0: new mail is for everybody at once.
+	Keep time.Duration
 	// SmallBody is the size in bytes up to which a body is one row; 0 means 128 KiB, and it is no more than that.
 	SmallBody int
 	// Readers is how many reads may run at once; 0 means 4. The store keeps up to twice as many connections and four
@@ -59,6 +62,7 @@ type Store struct {
 
 	questions chan *question // of Wished
 	given     given
+	kept      *kept
 
 	nodes atomic.Pointer[pgnodes.Registry] // the last that was asked for
 
@@ -105,7 +109,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}),
-		questions: make(chan *question, group.Most), search: search.New(postgres.Dialect())}
+		questions: make(chan *question, group.Most), kept: newKept(cfg.Keep), search: search.New(postgres.Dialect())}
 	first, err := s.prepare(ctx)
 	if err != nil {
 		return nil, err
@@ -126,6 +130,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.loops.Go(s.answerLoop)
 	s.sweeper.Go(s.sweepLoop)
+	if cfg.Keep > 0 {
+		s.sweeper.Go(s.keepLoop)
+	}
 	return s, nil
 }
 

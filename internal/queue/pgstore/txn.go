@@ -24,18 +24,20 @@ type txn struct {
 	results    []error
 	i          int // the change that is being run
 	thens      []then
-	leases     []queue.Lease  // that are to be looked up
-	doubt      bool           // what is remembered of leases was not so
-	unsure     []queue.Lease  // that were taken from memory, and are to be checked
-	left       []int64        // deliveries whose leases it ends
-	keys       []string       // sites that are to be looked up
-	bodies     []string       // drafts that are to be looked up
-	messages   int            // that want a number
-	seqs       []int64        // numbers for them
-	locks      map[int64]bool // advisory
-	fenced     bool           // it is nothing without the lease of this gateway
-	leased     bool           // which runs
-	refers     bool           // it makes deliveries refer to sites, or changes these
+	leases     []queue.Lease   // that are to be looked up
+	doubt      bool            // what is remembered of leases was not so
+	unsure     []queue.Lease   // that were taken from memory, and are to be checked
+	left       []int64         // deliveries whose leases it ends
+	keeps      []*wanted       // that it leases and stores at once
+	stirs      []queue.SiteKey // where it leaves something to claim
+	keys       []string        // sites that are to be looked up
+	bodies     []string        // drafts that are to be looked up
+	messages   int             // that want a number
+	seqs       []int64         // numbers for them
+	locks      map[int64]bool  // advisory
+	fenced     bool            // it is nothing without the lease of this gateway
+	leased     bool            // which runs
+	refers     bool            // it makes deliveries refer to sites, or changes these
 	rows       map[queue.DeliveryID]*deliveryRow
 	known      map[queue.SiteKey]bool
 	drafts     map[string]written
@@ -248,7 +250,7 @@ func (t *txn) commit() error {
 	// Where only leases are given the writer's row need not tell of it, so that a claim that finds nothing writes
 	// nothing.
 	t.leasing = !t.wrote && t.plan.onlyClaims()
-	if t.leasing && len(t.unheard) > 0 {
+	if len(t.unheard) > 0 {
 		b.Add("DELETE FROM lease WHERE owner = ? AND batch = ANY(?::bigint[])", nil, t.s.owner, t.unheard)
 	}
 	if err := t.flush(&b); err != nil {
@@ -262,9 +264,7 @@ func (t *txn) commit() error {
 	if err := t.c.Send(t.ctx, &b); err != nil {
 		return err
 	}
-	if t.leasing {
-		t.unheard = nil
-	}
+	t.unheard = nil
 	if len(t.sites) > sitesKept {
 		clear(t.sites)
 	}

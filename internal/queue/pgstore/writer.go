@@ -71,6 +71,11 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 			w.unheard = append(w.unheard, w.number)
 		} else if t != nil && t.committing {
 			done, asked := w.ask(t)
+			if len(t.keeps) > 0 { // nobody knows the leases
+				w.unheard = append(w.unheard, -t.number)
+				t.keeps = nil
+				w.s.kept.stir()
+			}
 			if asked != nil {
 				return all(len(changes), fmt.Errorf("%w: %w", queue.ErrUnknown, err)), nil
 			} else if done {
@@ -89,6 +94,11 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 // done is what follows from a transaction that was committed.
 func (w *writer) done(t *txn) []error {
 	w.s.given.forget(t.left)
+	w.s.kept.settled(t.left)
+	t.keep()
+	if len(t.stirs) > 0 {
+		w.s.kept.stir(t.stirs...)
+	}
 	return t.results
 }
 
