@@ -208,7 +208,7 @@ func (h *host) shared(s Spec) error {
 	if s.Settings == nil {
 		s.Settings = map[string]string{}
 	}
-	s.Settings["store"] = fmt.Sprintf("%q", db.URL())
+	s.Settings["store"] = fmt.Sprintf("%q", db.Local())
 	return h.postern(s)
 }
 

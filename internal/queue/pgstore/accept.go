@@ -52,7 +52,7 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
 	if err != nil {
 		return err
 	}
-	err = s.accepts.do(ctx, len(n.Body.Data), func(t *txn) error {
+	err = s.mail.do(ctx, len(n.Body.Data), func(t *txn) error {
 		t.expect(n)
 		t.fenced = s.cfg.Session != ""
 		t.then(func() error {

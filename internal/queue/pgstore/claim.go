@@ -282,7 +282,7 @@ func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Tim
 	if len(leases) == 0 {
 		return nil
 	}
-	err := s.settles.do(ctx, 0, func(t *txn) error {
+	err := s.mail.do(ctx, 0, func(t *txn) error {
 		t.leases = append(t.leases, leases...)
 		t.then(func() error {
 			if !t.held(leases) {

@@ -98,21 +98,24 @@ func (g *given) forget(ids []int64) {
 }
 
 // sureOf is a check that makes the transaction fail where a lease does not stand or something is wished: it divides by
-// zero then.
-const sureOf = `SELECT 1 / (CASE WHEN NOT EXISTS (SELECT 1 FROM wish w WHERE w.delivery = ANY(?1::bigint[]))
-	AND (SELECT count(*) FROM unnest(?1::bigint[], ?2::bigint[]) u(id, token) JOIN lease l ON l.delivery = u.id AND l.token = u.token) = ?3
-	THEN 1 ELSE 0 END)`
+// zero then. endSure is the same while it ends the leases.
+const (
+	sureOf = `SELECT 1 / (CASE WHEN (SELECT count(*) FROM unnest(?1::bigint[], ?2::bigint[]) u(id, token)
+		JOIN lease l ON l.delivery = u.id AND l.token = u.token) = ?3` + unwished
+	endSure = `WITH gone AS (DELETE FROM lease l USING unnest(?1::bigint[], ?2::bigint[]) u(id, token)
+		WHERE l.delivery = u.id AND l.token = u.token RETURNING 1)
+		SELECT 1 / (CASE WHEN (SELECT count(*) FROM gone) = ?3` + unwished
+	unwished = ` AND NOT EXISTS (SELECT 1 FROM wish w WHERE w.delivery = ANY(?1::bigint[])) THEN 1 ELSE 0 END)`
+)
 
-// recall takes what is to be looked up of deliveries from memory, if nothing else is to be looked up, and reports
-// whether it did.
+// recall takes what is to be looked up of deliveries from memory, and reports whether it did.
 func (t *txn) recall() bool {
-	if t.doubt || len(t.leases) == 0 || len(t.locks)+len(t.keys)+len(t.bodies)+t.messages > 0 || t.refers {
+	if t.doubt {
 		return false
 	}
 	rows, ok := t.s.given.rows(t.leases)
 	if ok {
-		t.rows = rows
-		t.unsure = t.leases
+		t.rows, t.unsure, t.recalled = rows, t.leases, true
 	}
 	return ok
 }

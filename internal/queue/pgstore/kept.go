@@ -54,8 +54,8 @@ type keptBody struct {
 	since time.Time
 }
 
-// quiet is what a claim found at a site: nothing but what it took, and nothing due before next, zero for ever. Full says
-// that there was more than it could take.
+// quiet is what a claim found at a site: nothing but what it took, and nothing due before next, zero for ever. Full
+// says that there was more than it could take.
 type quiet struct {
 	at, now, next, beyond time.Time
 	full                  bool
@@ -138,8 +138,8 @@ func (k *kept) setSite(key queue.SiteKey, rest []*keptDelivery) {
 	}
 }
 
-// drop takes what matches out of memory, and returns the leases, which the caller gives back. Of a site it looks only at
-// what is kept there; "" is every site.
+// drop takes what matches out of memory, and returns the leases, which the caller gives back. Of a site it looks only
+// at what is kept there; "" is every site.
 func (k *kept) drop(site queue.SiteKey, match func(d *keptDelivery) bool) (leases []queue.Lease) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

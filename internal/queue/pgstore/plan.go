@@ -260,15 +260,18 @@ func (t *txn) addLeases(b *postgres.Batch) error {
 		b.Add("UPDATE lease l SET until = ?, worker = replace(l.worker, '"+keptMark+"', '') FROM unnest(?::bigint[], ?::bigint[]) u(id, token)"+
 			" WHERE l.delivery = u.id AND l.token = u.token", nil, e.until, ids, tokens)
 	}
-	if len(t.unsure) > 0 && !t.plan.empty() {
-		ids, tokens := pairs(t.unsure)
-		b.Add(sureOf, nil, ids, tokens, int64(len(ids)))
-		t.unsure = nil
+	ids, tokens := pairs(t.unsure)
+	if len(ids) > 0 && len(t.ended) == len(ids) { // each is checked as it ends
+		b.Add(endSure, nil, ids, tokens, int64(len(ids)))
+	} else {
+		if len(ids) > 0 && len(t.ended)+len(t.extended) > 0 {
+			b.Add(sureOf, nil, ids, tokens, int64(len(ids)))
+		}
+		if len(t.ended) > 0 {
+			b.Add("DELETE FROM lease WHERE delivery = ANY(?::bigint[])", nil, t.ended)
+		}
 	}
-	if len(t.ended) > 0 {
-		t.left = append(t.left, t.ended...)
-		b.Add("DELETE FROM lease WHERE delivery = ANY(?::bigint[])", nil, t.ended)
-	}
+	t.left, t.unsure = append(t.left, t.ended...), nil
 	for _, c := range t.claimed {
 		b.Add(c.text, c.each, c.args...)
 	}

@@ -43,8 +43,8 @@ func (d searched) Read(ctx context.Context, do func(db database.Reader) error) e
 // Known is what was counted when the search began.
 func (d searched) Known() search.Known { return d.known }
 
-// begun is what tells the leases of what somebody has begun with from those of what is only kept: by this process as its
-// memory says, by another as far as it ever told.
+// begun is what tells the leases of what somebody has begun with from those of what is only kept: by this process as
+// its memory says, by another as far as it ever told.
 const begun = " AND (l.worker <> '" + keptMark + "' OR l.owner = ?1 AND l.delivery <> ALL(?2::bigint[]))"
 
 // MarkSending gives leased deliveries their state.

@@ -20,7 +20,7 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	if err != nil {
 		return err
 	}
-	err = s.settles.do(ctx, ready.Bytes, func(t *txn) error {
+	err = s.mail.do(ctx, ready.Bytes, func(t *txn) error {
 		t.leases = append(t.leases, ready.Leases...)
 		t.refers = t.refers || refers(ready)
 		for i := range ready.States {

@@ -26,6 +26,7 @@ type txn struct {
 	thens      []then
 	leases     []queue.Lease   // that are to be looked up
 	doubt      bool            // what is remembered of leases was not so
+	recalled   bool            // leases were taken from memory
 	unsure     []queue.Lease   // that were taken from memory, and are to be checked
 	left       []int64         // deliveries whose leases it ends
 	keeps      []*wanted       // that it leases and stores at once
@@ -169,10 +170,8 @@ const leasedRows = "SELECT " + stored.StateColumns + ` FROM delivery d JOIN mess
 // look reads what was wanted.
 func (t *txn) look() error {
 	var b postgres.Batch
-	if t.recall() {
-		return nil
-	}
-	if len(t.locks)+len(t.leases)+len(t.keys)+len(t.bodies)+t.messages == 0 {
+	asks := len(t.leases) > 0 && !t.recall()
+	if len(t.locks)+len(t.keys)+len(t.bodies)+t.messages == 0 && !asks {
 		return nil
 	}
 	t.begin(&b)
@@ -182,7 +181,7 @@ func (t *txn) look() error {
 			return nil
 		}, t.s.cfg.Session)
 	}
-	if len(t.leases) > 0 {
+	if asks {
 		t.rows = make(map[queue.DeliveryID]*deliveryRow, len(t.leases))
 		ids := make([]int64, len(t.leases))
 		for i, l := range t.leases {

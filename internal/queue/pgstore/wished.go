@@ -59,13 +59,15 @@ func (s *Store) answer(asked []*question) {
 	for _, q := range asked {
 		ids = append(ids, q.ids...)
 	}
-	err := s.read(s.life, func(c *postgres.Conn) error {
+	ctx, cancel := context.WithTimeout(s.life, readPatience)
+	defer cancel()
+	err := s.answers.With(ctx, func(c *postgres.Conn) error {
 		found = nil
-		return c.Query(s.life, "SELECT delivery FROM wish WHERE withdraws AND delivery = ANY(?::bigint[]) ORDER BY delivery",
+		return c.Query(ctx, "SELECT delivery FROM wish WHERE withdraws AND delivery = ANY(?::bigint[]) ORDER BY delivery",
 			collect(&found), postgres.Dialect().List(ids))
 	})
 	for _, q := range asked {
-		a := answer{err: err}
+		a := answer{err: postgres.Translate(err)}
 		for _, id := range found { // few, and mostly none
 			if slices.Contains(q.ids, id) {
 				a.wished = append(a.wished, id)

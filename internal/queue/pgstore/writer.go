@@ -60,7 +60,7 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 		case postgres.Code(err) == postgres.NotNull && !missed: // a site that was remembered was purged
 			missed = true
 			continue
-		case postgres.Code(err) == postgres.DividedByZero && !doubt: // see sureOf
+		case t != nil && t.recalled: // it may be that a lease does not stand (see sureOf), which is to be told before all else
 			doubt = true
 			continue
 		default:
@@ -132,7 +132,7 @@ func (w *writer) connect(ctx context.Context) (err error) {
 	if w.c != nil && !w.c.Dead() {
 		return nil
 	}
-	if w.c, err = postgres.Dial(ctx, w.s.parsed); err != nil {
+	if w.c, err = postgres.Dial(ctx, w.s.parsed.Steady()); err != nil {
 		w.c = nil
 		return fmt.Errorf("%w: %w", errConnect, err)
 	}

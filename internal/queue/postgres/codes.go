@@ -15,7 +15,6 @@ const (
 	Unique        = "23505" // a key is taken
 	NotNull       = "23502" // what another row was to give is not there
 	diskFull      = "53100"
-	DividedByZero = "22012" // how a statement of ours makes its transaction fail
 	serialization = "40001"
 	deadlock      = "40P01"
 	lockTimeout   = "55P03"
