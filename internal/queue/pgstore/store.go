@@ -11,6 +11,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/group"
 	"postern/internal/queue/pgnodes"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/search"
@@ -29,6 +30,9 @@ type Config struct {
 	// Session is that of this process among those of the database (see pgnodes): mail is accepted while its lease runs,
 	// and otherwise refused with ErrNoLease. "" needs no lease.
 	Session string
+	// Keep is the lease that new mail is accepted with where its site is healthy, so that this process claims it
+	// without asking (see kept); 0: new mail is for everybody at once.
+	Keep time.Duration
 	// SmallBody is the size in bytes up to which a body is one row; 0 means 128 KiB, and it is no more than that.
 	SmallBody int
 	// Readers is how many reads may run at once; 0 means 4. The store keeps up to twice as many connections and four
@@ -48,12 +52,17 @@ type Store struct {
 	search  *search.Search
 	readers *postgres.Pool
 	bodies  *postgres.Pool // for the chunks of drafts
+	answers *postgres.Pool // for questions; one connection
 	owner   int64          // names this process in leases and drafts
 	life    context.Context
 	end     context.CancelFunc
-	// What changes mail, each with a connection and a transaction of its own, so that new mail does not wait for what
-	// is settled.
-	accepts, claims, settles, others *writer
+	// What changes mail, each with a connection and a transaction of its own: new mail and what is settled, which share
+	// each wait for the disk; claims, so that nobody waits for these; and what administrators and records want.
+	mail, claims, others *writer
+
+	questions chan *question // of Wished
+	given     given
+	kept      *kept
 
 	opened time.Time
 	rests  atomic.Int64   // until what age of the store Overlooked answers nothing, ns
@@ -93,7 +102,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opened: time.Now(), cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}), search: search.New(postgres.Dialect())}
+	s := &Store{opened: time.Now(), cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}),
+		questions: make(chan *question, group.Most), kept: newKept(cfg.Keep), search: search.New(postgres.Dialect())}
 	first, err := s.prepare(ctx)
 	if err != nil {
 		return nil, err
@@ -102,17 +112,24 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if s.readers, err = postgres.NewPool(s.life, parsed); err == nil {
 		s.bodies, err = postgres.NewPool(s.life, parsed.Loose())
 	}
+	if err == nil {
+		s.answers, err = postgres.NewPool(s.life, parsed.Steady())
+	}
 	if err != nil {
 		s.release()
 		return nil, errors.Join(err, first.Close())
 	}
 	s.besides = sqlrecords.New(tables{s}, postgres.Dialect())
-	s.accepts, s.claims, s.settles, s.others = newWriter(s), newWriter(s), newWriter(s), newWriter(s)
-	s.accepts.c = first
+	s.mail, s.claims, s.others = newWriter(s), newWriter(s), newWriter(s)
+	s.mail.c = first
 	for _, w := range s.writers() {
 		s.loops.Go(w.changes.Loop)
 	}
+	s.loops.Go(s.answerLoop)
 	s.sweeper.Go(s.sweepLoop)
+	if cfg.Keep > 0 {
+		s.sweeper.Go(s.keepLoop)
+	}
 	return s, nil
 }
 
@@ -121,7 +138,7 @@ func (s *Store) writers() []*writer {
 	if s.others == nil {
 		return nil
 	}
-	return []*writer{s.accepts, s.claims, s.settles, s.others}
+	return []*writer{s.mail, s.claims, s.others}
 }
 
 // fill gives what is left out.
@@ -142,7 +159,7 @@ func (cfg *Config) fill() {
 
 // prepare looks at the server and brings the tables to the newest form. It returns the connection it did so over.
 func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
-	c, err := postgres.Dial(ctx, s.parsed)
+	c, err := postgres.Dial(ctx, s.parsed.Steady())
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: cannot connect to the database: %w", err)
 	}
@@ -246,13 +263,14 @@ func (s *Store) release() {
 	for _, w := range s.writers() {
 		w.changes.Close()
 	}
+	close(s.questions)
 	s.loops.Wait()
 	for _, w := range s.writers() {
 		if w.c != nil {
 			_ = w.c.Close() // nothing is under way
 		}
 	}
-	for _, p := range []*postgres.Pool{s.readers, s.bodies} {
+	for _, p := range []*postgres.Pool{s.readers, s.bodies, s.answers} {
 		if p != nil {
 			p.Close()
 		}

@@ -55,7 +55,8 @@ func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(err
 		return &Opened{Store: s}, nil
 	}
 	session := fmt.Sprintf("%s/%d/%s", cfg.Cluster.Node, os.Getpid(), rand.Text())
-	s, err := pgstore.Open(ctx, pgstore.Config{URL: string(cfg.Store), Node: cfg.Cluster.Node, Session: session})
+	s, err := pgstore.Open(ctx, pgstore.Config{URL: string(cfg.Store), Node: cfg.Cluster.Node, Session: session,
+		Keep: cfg.Cluster.Lease.Duration})
 	if err != nil {
 		return nil, hint(cfg, err)
 	}
