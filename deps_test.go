@@ -47,7 +47,8 @@ func lattice() map[string]string {
 		"lab/pki":          "",
 
 		"attempt":          "mail policy",
-		"policy/rules":     "mail mail/mimewalk policy platform/tomlfile",
+		"policy/pattern":   "mail platform/tomlfile",
+		"policy/rules":     "mail mail/mimewalk policy policy/pattern platform/tomlfile",
 		"policy/certcheck": "mail policy",
 		"policy/dane":      "mail policy policy/certcheck dns",
 		"policy/ownzone":   "mail smtp policy policy/certcheck policy/dane policy/sts policy/tlsrpt dns",
@@ -78,6 +79,7 @@ func lattice() map[string]string {
 		"history/traffic":      "mail policy event platform/flush platform/records",
 		"history/tlscounts":    "mail policy policy/tlsrpt attempt event platform/flush platform/records",
 		"history/certstore":    "event platform/flush platform/records",
+		"history/told":         "platform/records",
 		"history/inbound":      "mail smtp event platform/flush platform/records",
 		"history/tlsreports":   "policy/tlsrpt history/inbound platform/flush platform/records",
 		"queue/memstore":       "policy attempt queue operator/audit platform/records",
@@ -91,8 +93,9 @@ func lattice() map[string]string {
 		"queue/young":          "queue/wal policy queue queue/stored",
 		"queue/sqlrecords":     "operator/audit platform/records queue queue/database queue/stored",
 		"queue/sqlstore":       "queue/wal queue queue/database queue/group queue/search queue/spool queue/stored queue/sqlite queue/sqlrecords queue/storecopy queue/young",
+		"queue/storeclock":     "policy attempt queue operator/audit",
 		"queue/storecopy":      "queue queue/database queue/stored",
-		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres platform/pause",
+		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres queue/storeclock platform/pause",
 		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/pgnodes queue/postgres queue/search queue/sqlrecords queue/storecopy queue/stored",
 
 		"gateway/identity":  "platform/certpem platform/filewatch platform/sandbox",
@@ -115,7 +118,7 @@ func lattice() map[string]string {
 		"gateway/reportbox":  "mail smtp policy/mxpins policy/tlsrpt dns event history/inbound history/tlsreports",
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
-		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit platform/pause",
+		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit history/told platform/pause",
 		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit platform/pause",
 		"gateway/submit":   "mail policy event queue gateway/inforce",
 
@@ -131,7 +134,8 @@ func lattice() map[string]string {
 		"operator/mailhosts":  "attempt gateway/inforce mail operator/access operator/audit operator/scope operator/trace policy policy/mxpins queue",
 		"operator/policies":   "gateway/stscache mail operator/access operator/audit operator/scope operator/trace policy",
 		"operator/figures":    "history/traffic",
-		"operator/admin":      "mail mail/mimewalk smtp policy policy/rules event queue operator/audit policy/mxpins operator/access check history/traffic history/certstore gateway/admission gateway/inforce gateway/nodes gateway/route operator/hindsight operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
+		"operator/trial":      "mail",
+		"operator/admin":      "mail mail/mimewalk operator/trial smtp policy policy/rules event queue operator/audit policy/mxpins operator/access check history/traffic history/certstore gateway/admission gateway/inforce gateway/nodes gateway/route operator/hindsight operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
 		"operator/trace":      "mail policy policy/rules attempt queue operator/access",
 		"operator/hindsight":  "mail smtp policy policy/certcheck policy/mxpins attempt queue history/certstore",
 		"operator/websession": "operator/access operator/accounts",
@@ -164,9 +168,9 @@ func isTestRoom(room string) bool {
 
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
-	return slices.Contains([]string{"mail", "smtp", "policy", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
+	return slices.Contains([]string{"mail", "smtp", "policy", "policy/pattern", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/mimewalk", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/proxyheader", "smtp/tlsprobe",
-		"operator/access", "operator/figures", "operator/trace", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
+		"operator/access", "operator/figures", "operator/trace", "operator/trial", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.

@@ -41,7 +41,7 @@ func (r *Report) goals() []goal {
 		return w
 	}
 	goals := []goal{
-		r.atLeast(o, rig.Postfix, 7), r.atLeast(o, rig.Null, 0.7),
+		r.atLeast(o, rig.Postfix, 7), r.atLeast(o, rig.Null, 0.7), r.sharedGoal(o, rig.Postern, 0.45), r.sharedGoal(o, rig.Postfix, 3),
 		r.atLeast(with(func(w *Work) { w.TLS = false }), rig.Postfix, 7),
 		r.cpuGoal(o), r.replyGoal(o),
 		r.atLeast(with(func(w *Work) { w.Size = 64 << 10 }), rig.Postfix, 3),
@@ -81,6 +81,17 @@ func (r *Report) atLeast(w Work, other string, times float64) goal {
 		g = c.wantRate(rig.Postern, other, times)
 	}
 	g.what = w.String()
+	return g
+}
+
+// sharedGoal is one about Postern with its mail in PostgreSQL, on the same processors.
+func (r *Report) sharedGoal(w Work, other string, times float64) goal {
+	g := goal{what: w.String() + ", in PostgreSQL"}
+	if c := r.comparison("servers", w); c != nil {
+		g = c.wantRate(rig.Shared, other, times)
+		g.what = w.String() + ", in PostgreSQL"
+		g.want = fmt.Sprintf(">= %v x %s", times, other)
+	}
 	return g
 }
 

@@ -169,6 +169,19 @@ func TestGoalsAreJudged(t *testing.T) {
 	}
 }
 
+func TestMailInADatabaseIsHeldAgainstItsOwnGoals(t *testing.T) {
+	r := newReport(pace{})
+	r.Comparisons = []Comparison{{"servers", ordinary(), []Outcome{outcome(rig.Postern, 100, 3, 1000), outcome(rig.Shared, 200, 6, 460),
+		outcome(rig.Postfix, 700, 7, 160)}}}
+	got := map[string]string{}
+	for _, g := range r.goals() {
+		got[g.want] = g.verdict()
+	}
+	if got[">= 0.45 x postern"] != "reached" || got[">= 3 x postfix"] != "missed" {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestAGoalJudgedOnACrowdedMachineSaysSo(t *testing.T) {
 	r := testReport()
 	for i := range r.Comparisons[0].Outcomes {

@@ -53,6 +53,8 @@ func color(name string) string {
 	switch name {
 	case rig.Postern:
 		return "#0b5394"
+	case rig.Shared:
+		return "#3d85c6"
 	case rig.Postfix:
 		return "#e69138"
 	case rig.Exim:

@@ -80,7 +80,7 @@ func runCommand(ctx context.Context, args []string) error {
 	}
 	who := plainContestants(strings.Split(*only, ",")...)
 	for i := range who {
-		if who[i].Kind == rig.Postern {
+		if who[i].Kind == rig.Postern || who[i].Kind == rig.Shared {
 			who[i].Rules = *rules
 		}
 	}

@@ -27,7 +27,7 @@ type suite struct {
 
 // shortSuite takes a few minutes; it needs no root but for Postfix.
 func shortSuite() suite {
-	all := plainContestants(rig.Postern, rig.Postfix, rig.Null)
+	all := plainContestants(rig.Postern, rig.Shared, rig.Postfix, rig.Null)
 	s := suite{pace: pace{rounds: 3, duration: 2 * time.Second}, sessions: 1000, waiting: 20_000, sites: 1000, finished: 50_000, large: true}
 	for _, change := range []func(*Work){
 		func(*Work) {},
@@ -80,7 +80,7 @@ func everybody(w Work) []Contestant {
 	if w == plain {
 		return plainContestants(rig.Kinds()...)
 	}
-	return plainContestants(rig.Postern, rig.Postfix, rig.Exim, rig.Null)
+	return plainContestants(rig.Postern, rig.Shared, rig.Postfix, rig.Exim, rig.Null)
 }
 
 func rulesContestants(numbers ...int) []Contestant {

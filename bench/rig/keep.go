@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"postern/bench/measure"
+	"postern/internal/lab/postgres"
 	"postern/test/peers"
 )
 
@@ -46,6 +48,7 @@ type Spec struct {
 // The kinds of servers.
 const (
 	Postern   = "postern"
+	Shared    = "postgres" // Postern with its mail in a PostgreSQL of its own, whose processes count as the gateway's
 	Postfix   = "postfix"
 	Exim      = "exim"
 	OpenSMTPD = "opensmtpd"
@@ -53,7 +56,7 @@ const (
 )
 
 // Kinds lists them in the order of the tables.
-func Kinds() []string { return []string{Postern, Postfix, Exim, OpenSMTPD, Null} }
+func Kinds() []string { return []string{Postern, Shared, Postfix, Exim, OpenSMTPD, Null} }
 
 // ready is what a keeper prints when its server answers; anything else is why it does not.
 const ready = "ready"
@@ -148,6 +151,8 @@ func (h *host) start(s Spec) (err error) {
 		peers.OpenSMTPD(h, peerServer(s, opensmtpdTuning))
 	case Postern:
 		return h.postern(s)
+	case Shared:
+		return h.shared(s)
 	case Null:
 		return h.null(s)
 	default:
@@ -190,6 +195,21 @@ func (h *host) postern(s Spec) error {
 		return fmt.Errorf("postern rules apply: %w: %.500s", err, out)
 	}
 	return nil
+}
+
+// shared runs Postern with its mail in a PostgreSQL that it alone uses.
+func (h *host) shared(s Spec) error {
+	db, err := postgres.Start(postgresTuning()...)
+	if err != nil {
+		return err
+	}
+	h.Cleanup(func() { _ = db.Stop() }) // it was killed with everything else
+	s.Settings = maps.Clone(s.Settings)
+	if s.Settings == nil {
+		s.Settings = map[string]string{}
+	}
+	s.Settings["store"] = fmt.Sprintf("%q", db.Local())
+	return h.postern(s)
 }
 
 func (h *host) null(s Spec) error {

@@ -76,6 +76,11 @@ mta limit session-transaction-delay 0
 scheduler limit max-inflight 5000
 `
 
+// postgresTuning: docs/cluster.md; everything that durability depends on is as it was.
+func postgresTuning() []string {
+	return []string{"shared_buffers = 256MB", "max_wal_size = 2GB", "min_wal_size = 512MB"}
+}
+
 func peerServer(s Spec, tuning string) peers.Server {
 	domains := []string{"*.bench.test"}
 	if s.Kind == Postfix {

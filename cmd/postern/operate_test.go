@@ -239,6 +239,13 @@ func TestExplainWorksWithoutAGateway(t *testing.T) {
 	if code != cli.ExitOK || !strings.HasPrefix(out, "dr@clinic.test requires authenticated\n") {
 		t.Errorf("exit code %d, %q, %q", code, out, errs)
 	}
+	code, out, errs = shell(t, "From: Anna <a@example.com>\nTo: Dr <dr@clinic.test>\n\nbody\n", "rules", "explain", "--rules="+file, "--message=-")
+	if code != 0 || !strings.Contains(out, "The sender is taken from its field From.") || !strings.Contains(out, "dr@clinic.test requires authenticated") {
+		t.Errorf("from the message: %d %s%s", code, out, errs)
+	}
+	if code, _, errs = shell(t, "", "rules", "explain", "--rules="+file); code != cli.ExitUsage || !strings.Contains(errs, "or a message that does") {
+		t.Errorf("about nothing: %d %s", code, errs)
+	}
 	if code, _, errs = shell(t, "", "rules", "explain", "--rules="+file, "--from=x", "--to=dr@clinic.test"); code != cli.ExitUsage {
 		t.Errorf("a bad address: exit code %d, %q", code, errs)
 	}

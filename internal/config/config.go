@@ -284,7 +284,7 @@ type Delivery struct {
 	// DNS. They are divided by the next keys, so that what is slow holds up nothing but what is slow.
 	Connections int `toml:"connections"`
 	// Connections to one site (a destination under one requirement) at a time. One that has not taken mail for
-	// proven_for gets a single one until it does.
+	// proven_for gets a single one until it does. Gateways on one database share them; each has at least one.
 	ConnectionsPerSite int `toml:"connections_per_site"`
 	// How many of connections are kept for the servers that a [[domain]] names. 0: a tenth.
 	ConnectionsOwn int `toml:"connections_own"`

@@ -21,7 +21,9 @@ import (
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
 	cfg := fresh(t)
-	stores := []*store.Store{open(t, cfg), open(t, cfg)}
+	keeps := cfg
+	keeps.Keep = time.Minute
+	stores := []*store.Store{open(t, keeps), open(t, cfg)}
 	ctx, end := context.WithTimeout(t.Context(), 4*time.Second)
 	defer end()
 	sites := []string{"mx:a.test", "mx:b.test", "mx:c.test"}

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"postern/internal/platform/records"
 	"postern/internal/queue"
@@ -12,7 +13,17 @@ import (
 
 func TestStore(t *testing.T) {
 	t.Parallel() // each mostly waits for the disk
-	storetest.Run(t, func(t *testing.T) queue.Store { return open(t, fresh(t)) })
+	storetest.Run(t, func(t *testing.T) queue.Store {
+		cfg := fresh(t)
+		cfg.Keep = time.Minute // as gateways do
+		return open(t, cfg)
+	})
+}
+
+// Without mail that is kept everything is claimed in the database: the model alone tells enough.
+func TestStoreThatKeepsNothing(t *testing.T) {
+	t.Parallel()
+	storetest.Model(t, func(t *testing.T) queue.Store { return open(t, fresh(t)) })
 }
 
 func TestLedger(t *testing.T) {

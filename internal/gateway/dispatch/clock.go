@@ -9,6 +9,10 @@ import (
 	"postern/internal/queue"
 )
 
+// What gateways share is kept by the clock of their store, and told by that of this machine as it stands when it is
+// read (package storeclock). Nothing of it is older or newer than it looks then, however this clock jumped; only what
+// is in memory is.
+
 // leastJump is what counts as a jump of the wall clock against the monotonic one, at once or by smaller steps together.
 const leastJump = 5 * time.Second
 
@@ -18,6 +22,7 @@ const epochsKept = 16
 // clock follows the jumps of the wall clock. What is stored has its times by that clock, and only while the process
 // runs can the monotonic one tell that it jumped; at start the clock is taken for right. Not safe for concurrent use.
 type clock struct {
+	shared  bool          // the store turns times; nothing is remembered of jumps
 	start   time.Time     // of the first epoch that is known
 	ahead   time.Duration // wall less monotonic since the first look, in this epoch
 	first   time.Time     // look
@@ -46,6 +51,9 @@ func (c *clock) observe(now time.Time, passed time.Duration) time.Duration {
 		return 0
 	}
 	c.ahead += by
+	if c.shared {
+		return by
+	}
 	c.past = append(c.past, epoch{c.from, now.Add(-by), by})
 	c.from = now
 	if len(c.past) > epochsKept {
@@ -61,6 +69,9 @@ func (c *clock) observe(now time.Time, passed time.Duration) time.Duration {
 // accepted returns when a message with this time of acceptance came, by the clock of now. Where several epochs showed
 // that time it is the latest that may be, so that no window ends early. What is of no epoch was there before the first.
 func (c *clock) accepted(at, now time.Time) time.Time {
+	if c.shared {
+		return at
+	}
 	const slack = 2 * leastJump // for smaller steps
 	within := func(from, to time.Time) bool { return !at.Before(from.Add(-slack)) && !at.After(to.Add(slack)) }
 	found, moved, jumps := within(c.from, now.Round(0)), time.Duration(0), time.Duration(0)

@@ -89,6 +89,24 @@ func TestMailNeverLooksOlderThanItIs(t *testing.T) {
 	}
 }
 
+// TestASharedStoreTellsTimesByTheClockAsItStands: what jumped is what it is told in, and nothing is made older or newer
+// twice.
+func TestASharedStoreTellsTimesByTheClockAsItStands(t *testing.T) {
+	for _, jump := range []time.Duration{-year, -time.Hour, time.Hour, year} {
+		p := play(t)
+		p.shared = true
+		kept := p.passed // the store's clock does not jump
+		for i, step := range []time.Duration{jump, 0, -jump, jump} {
+			p.step(17*time.Minute, step)
+			told := p.wall.Add(kept - p.passed)
+			p.want("mail from before", told, time.Duration(i+1)*17*time.Minute)
+			if p.gained() != 0 || p.beyond(p.wall, time.Hour) != p.wall.Add(time.Hour) {
+				t.Errorf("after %v %v are gained, and nothing is due after %v", step, p.gained(), p.beyond(p.wall, time.Hour).Sub(p.wall))
+			}
+		}
+	}
+}
+
 func TestSmallStepsThatAddUpAreAJump(t *testing.T) {
 	p := play(t)
 	p.step(time.Minute, -3*time.Second)

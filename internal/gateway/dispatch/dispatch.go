@@ -30,7 +30,8 @@ type Config struct {
 	// InForce returns what is in force now. While its View has an error nothing is sent.
 	InForce func() *inforce.View
 	Sink    event.Sink
-	// Others are the other gateways of the store; nil says that there are none.
+	// Others are the other gateways of the store; nil says that there are none. With others the store goes by a clock
+	// of its own and tells times by that of this machine as it stands (storeclock).
 	Others Others
 	// Overlooked returns, with Others, sites at which something is due that nobody has claimed, because a gateway was
 	// told of it that is busy, or gone. It is asked every second and so costs little; nil returns none. Of the same
@@ -121,6 +122,7 @@ type Dispatcher struct {
 	changes chan struct{} // capacity 1: something else is in force
 	lost    chan error    // capacity 1: the store is broken for good
 	began   time.Time     // of Run; set before anything else runs
+	purging time.Time     // when the duty to purge was given last; see purges
 }
 
 // leastHorizon keeps deadlines of a moment within the horizon.
@@ -134,6 +136,7 @@ func New(cfg Config) *Dispatcher {
 	return &Dispatcher{
 		cfg:       cfg,
 		born:      time.Now(),
+		clock:     clock{shared: cfg.Others != nil},
 		longest:   longest,
 		horizon:   max(cfg.Lifetime, longest, leastHorizon),
 		poke:      make(chan struct{}, 1),
@@ -231,6 +234,7 @@ func (d *Dispatcher) start(ctx, sending context.Context) time.Duration {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.among()
 	for {
 		p, ok := d.sched.Next(d.now())
 		if !ok {

@@ -29,6 +29,10 @@ type Others interface {
 	Passed(ctx context.Context, site string) error
 	// Failing returns those of the sites that all know as failing.
 	Failing(ctx context.Context, sites []string) (map[string]time.Duration, error)
+	// Duty reports whether this gateway is the one that does something for all now.
+	Duty(ctx context.Context, what string) bool
+	// Among returns how many gateways share the limits of sites, and the how-manieth this is, counted from 0.
+	Among() (gateways, rank int)
 }
 
 // live reports whether this gateway may start anything.
@@ -140,11 +144,37 @@ func (d *Dispatcher) othersLoop(ctx context.Context) {
 			return
 		case <-tick.C:
 			if d.live() {
+				d.divide()
 				d.hearPassed(ctx, known)
 				d.takeOver(ctx)
 			}
 		}
 	}
+}
+
+// divide tells the schedule how many gateways there are.
+func (d *Dispatcher) divide() {
+	d.mu.Lock()
+	d.among()
+	d.mu.Unlock()
+	d.reschedule()
+}
+
+// among is divide for who holds mu.
+func (d *Dispatcher) among() {
+	if d.cfg.Others != nil {
+		d.now()
+		d.sched.Among(d.cfg.Others.Among())
+	}
+}
+
+// surplus reports whether other gateways came, and this worker is one too many at its site since.
+func (r *run) surplus() bool {
+	d := r.d
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.among()
+	return d.sched.Surplus(r.place)
 }
 
 // hearPassed kicks the sites that fail here, were known to all as failing, and are no more.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -119,36 +120,42 @@ func TestWhoIsBehindWhenMAILIsSaidBeginsAnew(t *testing.T) {
 
 // cluster is gateways on the store of one world.
 type cluster struct {
-	w   *world
-	all []*dispatch.Dispatcher
-	off []func()
+	w     *world
+	board *nodeboard.Board
+	all   []*dispatch.Dispatcher
+	off   []func()
 }
 
 // joined makes n gateways out of a world, which must not have started.
 func joined(w *world, n int) *cluster {
-	c := &cluster{w: w}
-	board := nodeboard.New()
-	for i := range n {
-		node := nodes.New(nodes.Config{Registry: board, Session: fmt.Sprint(i), Name: fmt.Sprint("gw", i)})
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan struct{}, 2)
-		go func() { node.Run(ctx); ended <- struct{}{} }()
-		time.Sleep(time.Second)
-		cfg := w.cfg
-		cfg.Overlooked = w.overlooked
-		cfg.Others, cfg.Worker, cfg.Lease, cfg.Seed = node, fmt.Sprint("gw", i), 30*time.Second, uint64(i)
-		d := dispatch.New(cfg)
-		go func() {
-			if err := d.Run(ctx); err != nil {
-				w.t.Error(err)
-			}
-			ended <- struct{}{}
-		}()
-		c.all = append(c.all, d)
-		c.off = append(c.off, func() { cancel(); <-ended; <-ended; ended <- struct{}{}; ended <- struct{}{} })
+	c := &cluster{w: w, board: nodeboard.New()}
+	for range n {
+		c.join()
 	}
 	time.Sleep(time.Second)
 	return c
+}
+
+// join adds a gateway.
+func (c *cluster) join() {
+	i, w := len(c.all), c.w
+	node := nodes.New(nodes.Config{Registry: c.board, Session: fmt.Sprint(i), Name: fmt.Sprint("gw", i)})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{}, 2)
+	go func() { node.Run(ctx); ended <- struct{}{} }()
+	time.Sleep(time.Second)
+	cfg := w.cfg
+	cfg.Overlooked = w.overlooked
+	cfg.Others, cfg.Worker, cfg.Lease, cfg.Seed = node, fmt.Sprint("gw", i), 30*time.Second, uint64(i)
+	d := dispatch.New(cfg)
+	go func() {
+		if err := d.Run(ctx); err != nil {
+			w.t.Error(err)
+		}
+		ended <- struct{}{}
+	}()
+	c.all = append(c.all, d)
+	c.off = append(c.off, func() { cancel(); <-ended; <-ended; ended <- struct{}{}; ended <- struct{}{} })
 }
 
 // overlooked lists the sites at which something is due that nobody has claimed.
@@ -278,4 +285,112 @@ func TestWhatAGatewayHadInHandGoesOnElsewhere(t *testing.T) {
 			t.Errorf("%d messages", n)
 		}
 	})
+}
+
+// TestALimitOfASiteIsThatOfAllGateways: one gateway alone has as many connections as it may, two and three together no
+// more, and those that stay take what one leaves. While they come and go there may be more for as long as a renewal and
+// a batch take.
+func TestALimitOfASiteIsThatOfAllGateways(t *testing.T) {
+	story(t, func(w *world) {
+		var mu sync.Mutex
+		var now, most, sent int
+		w.shop.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.shop.test"}}), Before: func(verb string) {
+			if verb != "." {
+				return
+			}
+			mu.Lock()
+			now, sent = now+1, sent+1
+			most = max(most, now)
+			mu.Unlock()
+			time.Sleep(500 * time.Millisecond)
+			mu.Lock()
+			now--
+			mu.Unlock()
+		}})
+		c := joined(w, 1)
+		defer c.close()
+		n := 0
+		// goes has mail for a while and returns how much of it went side by side at most, and how fast.
+		goes := func() (side int, rate float64) {
+			mu.Lock()
+			most, sent = now, 0
+			mu.Unlock()
+			for range 20 {
+				for range 15 {
+					n++
+					c.accept(fmt.Sprintf("x%d@shop.test", n))
+				}
+				time.Sleep(time.Second)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			return most, float64(sent) / 20
+		}
+		look := func(what string) {
+			t.Helper()
+			time.Sleep(time.Minute) // renewals, and batches that were claimed
+			side, rate := goes()
+			t.Logf("%s: %d side by side, %.1f a second", what, side, rate)
+			if side > 5 || rate < 7 {
+				t.Errorf("%s: %d side by side, %.1f a second; want 5, and near 10", what, side, rate)
+			}
+		}
+		goes() // it is not known to take mail before
+		look("one gateway")
+		c.join()
+		look("two gateways")
+		c.join()
+		look("three gateways")
+		c.off[1]()
+		look("one is gone")
+		c.off[0]()
+		look("two are gone")
+	}, func(c *dispatch.Config) { c.Schedule.PerSite, c.Batch = 5, 10 })
+}
+
+// purgers counts who purges.
+type purgers struct {
+	queue.Store
+	n *atomic.Int32
+}
+
+func (p *purgers) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
+	p.n.Add(1)
+	return p.Store.Purge(ctx, before, 1) // slowly
+}
+
+// TestOneGatewayPurges: while there is something to purge no other begins, and all of it goes.
+func TestOneGatewayPurges(t *testing.T) {
+	story(t, func(w *world) {
+		var by [3]atomic.Int32
+		real := w.cfg.Store
+		c := &cluster{w: w, board: nodeboard.New()}
+		for i := range by {
+			w.cfg.Store = &purgers{real, &by[i]}
+			c.join()
+		}
+		defer c.close()
+		time.Sleep(10 * time.Second)
+		for i := range 60 {
+			c.accept(fmt.Sprintf("x%d@shop.test", i))
+		}
+		time.Sleep(time.Hour)
+		for i := range by {
+			by[i].Store(0)
+		}
+		time.Sleep(2 * time.Hour)
+		if n := len(w.records(queue.Ordinary)); n != 0 {
+			t.Errorf("%d are left", n)
+		}
+		busy := 0
+		for i := range by {
+			if n := by[i].Load(); n > 10 {
+				busy++
+				t.Logf("gateway %d makes %d steps", i, n)
+			}
+		}
+		if busy != 1 {
+			t.Errorf("%d gateways purge", busy)
+		}
+	}, func(c *dispatch.Config) { c.Retention = time.Hour })
 }

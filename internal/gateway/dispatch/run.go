@@ -80,6 +80,10 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 		r.leave(time.Now())
 		return nil, false
 	}
+	if r.surplus() {
+		r.leave(time.Now())
+		return nil, false
+	}
 	if r.probe && !r.mayProbe(ctx) {
 		return nil, false
 	}

@@ -98,7 +98,14 @@ func (r *run) send(ctx context.Context, m *message) step {
 		r.view = view
 	}
 	r.judged = r.view.Judgements(r.d.cfg.Store)
-	for _, aside := range []func(context.Context, []queue.Work) *step{r.refused, r.misplaced, r.unwanted, r.connect, r.unwanted} {
+	before := r.unwanted // what nobody wants sent opens no connection
+	if r.channel != nil {
+		before = nil // asked at once below
+	}
+	for _, aside := range []func(context.Context, []queue.Work) *step{r.refused, r.misplaced, before, r.connect, r.unwanted} {
+		if aside == nil {
+			continue
+		}
 		if s := aside(ctx, m.works); s != nil {
 			return *s
 		}

@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// Purging goes in steps of tidyStep messages with a pause between them, so that mail is never stalled.
+// Purging goes in steps of tidyStep messages with a pause between them, so that mail is never stalled. Of several
+// gateways one purges, and says so every tidyDuty while it does.
 const (
+	tidyDuty  = 5 * time.Second
 	tidyEvery = time.Hour
 	tidyStep  = 200
 	tidyPause = 50 * time.Millisecond
@@ -31,6 +33,9 @@ func (d *Dispatcher) tidy(ctx context.Context) time.Duration {
 	if !d.live() {
 		return time.Minute
 	}
+	if !d.purges(ctx) {
+		return tidyEvery
+	}
 	d.mu.Lock()
 	before := d.now().Add(-d.cfg.Retention - d.clock.gained()) // a jump of the clock ages no record
 	d.mu.Unlock()
@@ -42,4 +47,16 @@ func (d *Dispatcher) tidy(ctx context.Context) time.Duration {
 		return tidyPause
 	}
 	return tidyEvery
+}
+
+// purges reports whether this gateway is the one that purges. It belongs to the goroutine that tidies.
+func (d *Dispatcher) purges(ctx context.Context) bool {
+	if d.cfg.Others == nil || time.Since(d.purging) < tidyDuty {
+		return true
+	}
+	if !d.cfg.Others.Duty(ctx, "purge") {
+		return false
+	}
+	d.purging = time.Now()
+	return true
 }

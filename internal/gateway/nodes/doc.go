@@ -20,7 +20,9 @@
 // measures how long ago its last renewal that succeeded began, by the monotonic clock, which does not stand still while
 // a process is stopped, and by the wall clock, which does not stand still while a machine is suspended; the longer of
 // the two counts. It asks that before each thing it does and never waits to be told by a timer. So a gateway that was
-// frozen knows when it wakes that its lease is over, and one whose clock is wrong by an hour notices nothing.
+// frozen knows when it wakes that its lease is over, and one whose clock is wrong by an hour keeps its lease all the
+// same. Times of mail are turned where they go into the store (storeclock). That the clocks differ is told (Off), and a
+// gateway whose clock differs by more than a day is doubtful until it is set right.
 //
 // The renewal began before the store took it, so the gateway stops at half of a lease that ends later still by the
 // store's clock. What it had begun when it froze is refused by the store: a settlement by the lease of the delivery, an

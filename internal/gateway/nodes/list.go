@@ -37,6 +37,22 @@ func (n *Node) member(e Entry, now time.Time) Member {
 	return Member{Entry: e, State: e.StateAt(now), Self: e.Session == n.cfg.Session, Age: now.Sub(e.Renewed), Left: e.Until.Sub(now)}
 }
 
+// among is one of so many gateways that live, the rank-th of them.
+type among struct{ live, rank int }
+
+// Among returns how many gateways live, and the how-manieth of them this is, counted from 0, as of the last renewal.
+// Each of them has another rank, but while one comes or goes.
+func (n *Node) Among() (gateways, rank int) {
+	if n.alone() {
+		return 1, 0
+	}
+	a := n.among.Load()
+	if a == nil {
+		return 1, 0 // it may do nothing yet
+	}
+	return max(a.live, 1), a.rank
+}
+
 // self is a gateway that stands alone.
 func (n *Node) self() Member {
 	if n == nil {

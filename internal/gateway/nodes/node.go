@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 var (
 	// ErrCutOff: no renewal of the lease has succeeded for more than half of it.
 	ErrCutOff = errors.New("this gateway has not reached the store for too long; others may have taken its work over")
+	// ErrClock: the clock of this gateway and that of the store differ by more than ClockMost.
+	ErrClock = errors.New("the clocks of this gateway and of the store are too far apart")
 	// ErrBehind: newer rules hold than this gateway has read.
 	ErrBehind = errors.New("newer rules hold than this gateway has read")
 )
@@ -28,6 +31,8 @@ type Config struct {
 	Session, Name, Release, API string
 	// Lease is how long the lease runs; 0 is 30 s. Wait bounds Agree; 0 is two leases.
 	Lease, Wait time.Duration
+	// Ahead is how far the wall clock of this machine is ahead of the store's; nil says that they are one.
+	Ahead func() time.Duration
 	// InForce returns what this gateway judges mail by now, the zero Mark while that is not known. It is called for
 	// every message. nil is always the zero Mark.
 	InForce func() Mark
@@ -35,6 +40,9 @@ type Config struct {
 	Reload func(ctx context.Context) error
 	// Held counts the deliveries that are claimed; nil counts none.
 	Held func() int
+	// Off is called when the two clocks differ by ClockTold or more, with Ahead, and with 0 when they do no longer; it
+	// does not wait. It may be nil.
+	Off func(by time.Duration)
 	// Resumed is called when the gateway may do things again; Lost when it may not, with why. Neither waits for long.
 	// Each may be nil.
 	Resumed func()
@@ -46,6 +54,7 @@ type Node struct {
 	cfg    Config
 	joined time.Time
 	renews atomic.Pointer[renewal] // the last that succeeded; nil before
+	among  atomic.Pointer[among]   // the others, as of the last renewal; nil before
 	ended  atomic.Bool             // the lease has ended, and is begun anew when nothing of before is under way
 	newest atomic.Pointer[Mark]    // that was heard of
 	judge  judging
@@ -55,6 +64,8 @@ type Node struct {
 	mu   sync.Mutex // guards what follows
 	news chan struct{}
 	lost bool // Lost was told of
+
+	off bool // Off was told of; of Run alone
 }
 
 // renewal is one that succeeded.
@@ -95,21 +106,25 @@ func (n *Node) State() State {
 	case r == nil:
 		return Joining
 	}
-	return stateAfter(r.began.since(), n.cfg.Lease)
+	s := stateAfter(r.began.since(), n.cfg.Lease)
+	if s == Live && n.astray() != nil {
+		return Doubtful
+	}
+	return s
 }
 
 // Live reports whether State is Live.
 func (n *Node) Live() bool { return n.State() == Live }
 
-// May says why this gateway may do nothing now: ErrCutOff or ErrBehind, nil when it may. It costs little and is asked
-// before each thing.
+// May says why this gateway may do nothing now: ErrCutOff, ErrClock or ErrBehind, nil when it may. It costs little and
+// is asked before each thing.
 func (n *Node) May() error {
 	switch {
 	case n.alone():
 		return nil
 	case n.State() != Live:
 		n.Poke()
-		return ErrCutOff
+		return cmp.Or(n.astray(), ErrCutOff)
 	case !n.cfg.InForce().Reaches(*n.newest.Load()):
 		wake(n.behind)
 		return ErrBehind
@@ -210,7 +225,12 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 		pause := n.cfg.Lease / 3
 		began := time.Now()
-		if err := n.renew(ctx); err != nil && ctx.Err() == nil {
+		err := n.renew(ctx)
+		if err == nil {
+			n.tellClock()
+			err = n.astray()
+		}
+		if err != nil && ctx.Err() == nil {
 			pause = min(n.cfg.Lease/10, time.Second)
 			n.tellLost(err)
 		}
@@ -251,6 +271,7 @@ func (n *Node) renewOnce(ctx context.Context) error {
 		return err
 	}
 	n.hear(a.Newest)
+	n.among.Store(&among{a.Live, a.Rank})
 	n.renews.Store(&renewal{began: began, latency: time.Since(began.mono)})
 	n.ended.Store(false)
 	if !n.cfg.InForce().Reaches(a.Newest) {
@@ -301,8 +322,11 @@ func (n *Node) tellLost(err error) {
 	first := !n.lost
 	n.lost = true
 	n.mu.Unlock()
+	if !errors.Is(err, ErrClock) {
+		err = fmt.Errorf("%w: %w", ErrCutOff, err)
+	}
 	if first && n.cfg.Lost != nil {
-		n.cfg.Lost(fmt.Errorf("%w: %w", ErrCutOff, err))
+		n.cfg.Lost(err)
 	}
 }
 

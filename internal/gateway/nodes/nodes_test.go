@@ -149,6 +149,57 @@ func TestAClockThatIsWrongConcernsNobody(t *testing.T) {
 }
 
 // TestWhomAChangeWaitsFor: what the others do decides how long, and where it is said not to hold.
+// TestAClockThatIsWrongByMoreThanADay: it is told from a minute on; beyond a day the gateway does nothing, keeps its
+// lease, acknowledges rules, and goes on when the clock is right.
+func TestAClockThatIsWrongByMoreThanADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{board: nodeboard.New()}
+		l.append()
+		var ahead atomic.Int64
+		var told []time.Duration
+		var lost []error
+		resumed := 0
+		n := nodes.New(nodes.Config{Registry: l.board, Session: "a", Name: "gw", Lease: lease, InForce: l.read,
+			Ahead: func() time.Duration { return time.Duration(ahead.Load()) }, Off: func(by time.Duration) { told = append(told, by) },
+			Lost: func(err error) { lost = append(lost, err) }, Resumed: func() { resumed++ }})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = n.Run(ctx) }()
+		for _, by := range []time.Duration{30 * time.Second, time.Hour, -14 * time.Hour, -nodes.ClockMost} {
+			ahead.Store(int64(by))
+			wait(lease)
+			if n.May() != nil || !n.Live() || len(lost) > 0 {
+				t.Errorf("%v ahead: %v, %v", by, n.May(), lost)
+			}
+		}
+		for _, by := range []time.Duration{nodes.ClockMost + 1, -25 * time.Hour} {
+			ahead.Store(int64(by))
+			if err := n.May(); !errors.Is(err, nodes.ErrClock) || n.Live() {
+				t.Errorf("%v ahead: %v", by, err)
+			}
+			wait(2 * lease)
+		}
+		roll, err := l.board.Nodes(ctx)
+		if err != nil || len(roll.Lacking(l.append())) != 1 || roll.Nodes[0].StateAt(roll.Now) != nodes.Live {
+			t.Errorf("its lease: %+v, %v", roll, err)
+		}
+		wait(lease)
+		if roll, err = l.board.Nodes(ctx); err != nil || len(roll.Lacking(l.read())) != 0 {
+			t.Errorf("it acknowledges nothing: %+v, %v", roll, err)
+		}
+		ahead.Store(0)
+		wait(lease)
+		if n.May() != nil || len(lost) != 1 || !errors.Is(lost[0], nodes.ErrClock) || errors.Is(lost[0], nodes.ErrCutOff) || resumed != 1 {
+			t.Errorf("set right: %v, lost %v, resumed %d times", n.May(), lost, resumed)
+		}
+		if len(told) != 2 || told[0] != time.Hour || told[1] != 0 {
+			t.Errorf("told of %v", told)
+		}
+		cancel()
+		<-ended
+	})
+}
+
 func TestWhomAChangeWaitsFor(t *testing.T) {
 	for name, c := range map[string]struct {
 		do      func(b *gateway)

@@ -27,10 +27,10 @@ var ErrEnded = errors.New("the lease of this gateway has ended")
 // waited for everything it was about to accept. So no such transaction may take for ever.
 type Registry interface {
 	// Renew prolongs the lease of a session to r.Lease from now and stores what r says. When that is there for all to
-	// see, it reads what is newest. A lease that has ended, or that nobody knows, is not prolonged: ErrEnded, and
-	// nothing changes, unless r.Anew is set (update ... where until > clock_timestamp() or $anew). What it stores of
-	// InForce is never lower than before. At the beginning of a session it deletes nodes whose lease ended more than
-	// Forgotten ago, and those of the same name that are gone.
+	// see, it reads what is newest, and who lives. A lease that has ended, or that nobody knows, is not prolonged:
+	// ErrEnded, and nothing changes, unless r.Anew is set (update ... where until > clock_timestamp() or $anew). What
+	// it stores of InForce is never lower than before. At the beginning of a session it deletes nodes whose lease ended
+	// more than Forgotten ago, and those of the same name that are gone.
 	Renew(ctx context.Context, r Report) (Answer, error)
 	// Leave ends the lease of a session at once: it has stopped in order, and does nothing more.
 	Leave(ctx context.Context, session string) error
@@ -95,6 +95,8 @@ type Report struct {
 type Answer struct {
 	Now    time.Time // of the store
 	Newest Mark      // the newest revision of the rules, and the highest number that was raised
+	// Live is how many nodes have a lease that runs, Rank how many of them have a lower session, byte by byte.
+	Live, Rank int
 }
 
 // Roll is every node at a moment of the store.

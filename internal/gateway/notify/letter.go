@@ -12,17 +12,26 @@ import (
 	"postern/internal/smtp"
 )
 
-// write queues one message about everything that waits to be told; nothing when nothing does.
-func (n *Notifier) write(ctx context.Context, now time.Time) error {
+// write queues one message about everything that waits to be told; none when nothing does, or others told it.
+func (n *Notifier) write(ctx context.Context, now time.Time) (wrote bool, err error) {
 	matters, more := n.take()
 	if len(matters) == 0 {
-		return nil
+		return false, nil
 	}
-	err := n.queue(ctx, matters, more, now)
-	if err != nil {
+	c, err := n.claim(ctx, matters, now)
+	switch {
+	case err != nil:
 		n.giveBack(matters, more)
+	case len(c.matters) == 0:
+		n.giveBack(nil, more)
+	default:
+		if err = n.queue(ctx, c.matters, more, now); err != nil {
+			n.withdraw(ctx, &c)
+			n.giveBack(c.matters, more)
+		}
+		wrote = err == nil
 	}
-	return err
+	return wrote, err
 }
 
 func (n *Notifier) queue(ctx context.Context, matters []Matter, more int, now time.Time) error {

@@ -5,12 +5,15 @@
 // the administrator demand.
 //
 // There are few of them by construction: the same matter at most once a day, so many messages an hour, and what comes
-// faster is gathered into the next one. What was told is forgotten when the gateway stops.
+// faster is gathered into the next one. Both hold for all gateways on a store together, and after a start anew (package
+// told): each of them hears what happens at it, and right before a message is written it takes from it what another has
+// told. What is wrong with one gateway itself is a matter of its own for each.
 package notify
 
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -18,6 +21,7 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/gateway/inforce"
+	"postern/internal/history/told"
 	"postern/internal/mail"
 	"postern/internal/platform/pause"
 	"postern/internal/queue"
@@ -33,6 +37,9 @@ type Config struct {
 	Wake    func(m *queue.Message, site queue.SiteKey, due time.Time)
 	Sink    event.Sink
 	Random  func() uint32
+	// Told is what all gateways told; nil remembers what this one told until it stops. Node is this one's name.
+	Told *told.Book
+	Node string
 	// Lifetime is how long a message may wait (0: mail.Lifetime), PerHour how many are written in an hour (0: 10),
 	// Gather how long one waits for more matters to go with it (0: 2 s).
 	Lifetime time.Duration
@@ -158,10 +165,12 @@ func (n *Notifier) Emit(e event.Event) {
 		n.report(&e)
 	case event.Warned:
 		switch e.What {
-		case "notice held", "starttls lost everywhere", "backscatter":
+		case "notice held", "backscatter":
 			n.Tell(Matter{Key: e.What, Subject: e.What, Text: e.Text, Hint: e.Hint})
+		case "starttls lost everywhere":
+			n.Tell(Matter{Key: n.here(e.What), Subject: e.What, Text: e.Text, Hint: e.Hint})
 		case "policy hosts":
-			n.Tell(Matter{Key: e.What, Subject: "no MTA-STS policy can be fetched", Text: e.Text + ".", Hint: e.Hint})
+			n.Tell(Matter{Key: n.here(e.What), Subject: "no MTA-STS policy can be fetched", Text: e.Text + ".", Hint: e.Hint})
 		case "exception ends":
 			n.Tell(Matter{Key: e.What + " " + e.Text, Subject: "an exception ends soon", Text: e.Text + ".", Hint: e.Hint})
 		}
@@ -297,12 +306,15 @@ func (n *Notifier) Run(ctx context.Context) error {
 				wait = sent[0].Add(time.Hour).Sub(now)
 				continue
 			}
-			err := n.write(ctx, now)
+			wrote, err := n.write(ctx, now)
+			if wrote {
+				sent = append(sent, now)
+			}
 			if err == nil {
-				sent, failing = append(sent, now), false
+				failing = false
 				break
 			}
-			if !failing {
+			if !failing && !errors.Is(err, errEnough) {
 				failing = true
 				n.cfg.Sink.Emit(event.Warned{What: "notify", Text: "the administrator cannot be written to: " + err.Error(),
 					Hint: "it is tried again every minute; what it is about stands in the log"})

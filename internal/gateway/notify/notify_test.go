@@ -17,6 +17,7 @@ import (
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/notify"
 	"postern/internal/gateway/route"
+	"postern/internal/history/told"
 	"postern/internal/lab/testkit/zone"
 	"postern/internal/mail"
 	"postern/internal/policy"
@@ -62,9 +63,15 @@ func (w *world) set(err error) {
 	w.broken = err
 }
 
-func newWorld(t *testing.T, to, ruleText string) *world {
+func newWorld(t *testing.T, to, ruleText string) *world { return beside(t, to, ruleText, nil, "") }
+
+// beside is a world on the store of another, of a gateway with a name; nil has a store and a memory of its own.
+func beside(t *testing.T, to, ruleText string, other *world, node string) *world {
 	t.Helper()
 	w := &world{store: memstore.New()}
+	if other != nil {
+		w.store = other.store
+	}
 	table, err := route.New(route.Config{Hostname: mail.MustDomain("gw.example.test"), Resolver: zone.New(t, ""), HostsFile: "none",
 		Own: []route.Own{{Domain: mail.MustDomain("example.test"), To: []route.HostPort{{IP: netip.MustParseAddr("192.0.2.99"), Port: 25}},
 			Require: policy.Encrypted}}})
@@ -75,7 +82,7 @@ func newWorld(t *testing.T, to, ruleText string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serial := uint32(0)
+	serial := uint32(len(node)) << 16
 	cfg := notify.Config{From: mail.MustAddress("postmaster@gw.example.test"), Hostname: mail.MustDomain("gw.example.test"), Store: w.store, Sink: sink{w},
 		Random: func() uint32 { serial++; return serial },
 		InForce: func() *inforce.View {
@@ -88,6 +95,9 @@ func newWorld(t *testing.T, to, ruleText string) *world {
 			defer w.mu.Unlock()
 			w.woken = append(w.woken, k)
 		}}
+	if node != "" {
+		cfg.Node, cfg.Told = node, told.NewBook(w.store)
+	}
 	if to != "" {
 		cfg.To = mail.MustAddress(to)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -200,6 +201,11 @@ func (s *Server) Stop() error {
 // URL is the address of the database "postgres" on the server, for its owner.
 func (s *Server) URL() string {
 	return fmt.Sprintf("postgres://postern@%s/postgres?sslmode=disable", s.Address())
+}
+
+// Local is the same by the socket in its folder, for programs that may read that.
+func (s *Server) Local() string {
+	return fmt.Sprintf("postgres://postern@/postgres?host=%s&port=%d", url.QueryEscape(s.data), s.port)
 }
 
 // Address is where the server listens.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+
 	"postern/internal/operator/access"
 	"postern/internal/operator/live"
 	"postern/internal/operator/mailhosts"

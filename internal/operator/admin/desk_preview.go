@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"postern/internal/operator/access"
@@ -18,29 +17,37 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	if err := d.who.Need(access.ReadTrace); err != nil {
 		return past.Preview{}, err
 	}
-	view, err := d.s.rules()
+	now, then, err := d.edited(&edit)
 	if err != nil {
 		return past.Preview{}, err
 	}
-	if err := d.mayEdit(view.Text, &edit); err != nil {
-		return past.Preview{}, err
+	q := past.Question{Now: now, Then: then, Blind: d.blind(edit.Rule), Patience: patience}
+	q.Recipients, q.Only = changedRecipients(now.Rules, then.Rules)
+	return d.PastDesk.Compare(ctx, q)
+}
+
+// changedRecipients are whom the rules that differ between two sets name; only is false where they may be about mail to
+// others alone.
+func changedRecipients(now, then *rules.Set) (recipients []string, only bool) {
+	only = true
+	changed := map[string]bool{}
+	for _, c := range rules.Diff(now, then) {
+		changed[c.Rule] = false
+		only = only && c.Kind != rules.Renamed
 	}
-	text, err := rules.Edit([]byte(view.Text), edit.Name, edit.Rule)
-	if errors.Is(err, rules.ErrNoRule) {
-		return past.Preview{}, access.ErrNotFound
+	for _, set := range []*rules.Set{now, then} {
+		for _, r := range set.Rules() {
+			if _, differs := changed[r.Name]; differs {
+				changed[r.Name] = true
+				recipients = append(recipients, r.Match.Recipient...)
+				only = only && len(r.Match.Recipient) > 0 && !r.Match.Literals
+			}
+		}
 	}
-	if err != nil {
-		return past.Preview{}, err
+	for _, found := range changed {
+		only = only && found // else something differs that is no rule
 	}
-	inForce := d.s.cfg.Rules.Now()
-	if inForce.Err != nil {
-		return past.Preview{}, inForce.Err
-	}
-	then, err := rules.Parse("rules", text)
-	if err != nil {
-		return past.Preview{}, err
-	}
-	return d.PastDesk.Compare(ctx, inForce, inForce.With(then), d.blind(edit.Rule), patience)
+	return recipients, only
 }
 
 // blind lists what records cannot answer about a rule.

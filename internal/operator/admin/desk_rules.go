@@ -266,27 +266,6 @@ func (d *Desk) trust(file string) (wrong, hint string) {
 	return wrong, hint
 }
 
-// Explain says which rules would match a message, and, to those who may have others asked, what recipients' domains
-// publish.
-func (d *Desk) Explain(ctx context.Context, r ExplainRequest) (Explanation, error) {
-	if err := d.who.Need(access.ReadRules); err != nil {
-		return Explanation{}, err
-	}
-	if !d.who.Scope.All {
-		return Explanation{}, access.ErrForbidden // it would tell of the rules of others
-	}
-	if err := d.who.Need(access.RunChecks); err != nil {
-		return d.s.explain(ctx, r, "it takes the right to run checks")
-	}
-	select {
-	case d.s.checks <- struct{}{}:
-		defer func() { <-d.s.checks }()
-	default:
-		return d.s.explain(ctx, r, "as many checks as may run at once are running")
-	}
-	return d.s.explain(ctx, r, "")
-}
-
 // Revisions lists the revisions of the rules, newest first.
 func (d *Desk) Revisions(ctx context.Context, p scope.PageRequest) (scope.Page[audit.Revision], error) {
 	if err := d.who.Wide(access.ReadRules); err != nil {

@@ -4,19 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
 	"postern/internal/event"
 	"postern/internal/mail"
-	"postern/internal/mail/mimewalk"
-	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/trace"
 	"postern/internal/operator/waiting"
-	"postern/internal/policy"
 	"postern/internal/policy/mxpins"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
@@ -258,147 +253,4 @@ func orUnset(s string) string {
 		return "unset"
 	}
 	return s
-}
-
-// ExplainRequest asks which rules would match a message, without sending it.
-type ExplainRequest struct {
-	From   string   `json:"from"`
-	To     []string `json:"to"`
-	Header []byte   `json:"header,omitempty"` // header section of the message
-	// Content is what its attachments and text are; nil is not known, and counts as a match of what rules ask of it.
-	Content *mimewalk.Content `json:"content,omitempty"`
-	// Bound are the domains that the configuration binds the client to, and User who logged in.
-	Bound  []string `json:"bound,omitempty"`
-	User   string   `json:"user,omitempty"`
-	Size   int64    `json:"size,omitempty"`   // of the message in bytes
-	Client string   `json:"client,omitempty"` // address of the sending host
-	// Offline has nobody asked what recipients' domains publish.
-	Offline bool `json:"offline,omitempty"`
-	// Arrival is what the client comes with, for rules about incoming mail.
-	Arrival Arrival `json:"arrival,omitzero"`
-}
-
-// Explanation is the answer: each rule's and each recipient's why.
-type Explanation struct {
-	Revision   int64                   `json:"revision"`
-	Rules      []rules.RuleExplanation `json:"rules"`
-	Recipients []ExplainedRecipient    `json:"recipients"`
-	// Inbound is what rules about incoming mail make of it, nil where there are none or no recipient is ours.
-	Inbound *ExplainedArrival `json:"inbound,omitempty"`
-	// Warnings say what is worth knowing of the rules themselves, such as what they do not cover.
-	Warnings []rules.Warning `json:"warnings,omitempty"`
-}
-
-// ExplainedRecipient is what one recipient's delivery would require.
-type ExplainedRecipient struct {
-	Recipient string       `json:"recipient"`
-	Requires  policy.Level `json:"requires"`
-	Matched   bool         `json:"matched"` // named by a rule itself, not only tainted
-	Rules     []string     `json:"rules,omitempty"`
-	Window    string       `json:"window,omitempty"` // how long it may wait, as in a rules file; "": the ordinary lifetime
-	Tested    []string     `json:"tested,omitempty"` // rules in test mode that would have had a say
-	Parts     []rules.Part `json:"parts,omitempty"`
-	// Effects are what rules would do with the mail, once; Does the same in words, with what they would not, and why.
-	Effects policy.Effects `json:"effects,omitempty"`
-	Does    []rules.Step   `json:"does,omitempty"`
-	Own     bool           `json:"own,omitempty"` // a domain of our own servers, which outbound rules are not about
-	// Publishing is what the recipient's domain publishes; it holds besides what rules demand.
-	Publishing *Publishing `json:"published"`
-}
-
-// explain answers with the rules in force. Of what is published somebody is asked where unasked is "".
-func (s *Service) explain(ctx context.Context, r ExplainRequest, unasked string) (Explanation, error) {
-	v := s.cfg.Rules.Now()
-	if v.Err != nil {
-		return Explanation{}, v.Err
-	}
-	out, demanded, err := explainWith(v.Rules, r, v.OwnDomains(), time.Now(), s.cfg.Hindsight.Roots)
-	out.Revision = v.Revision
-	if err != nil {
-		return out, err
-	}
-	switch {
-	case unasked != "":
-	case r.Offline:
-		unasked = "the question said so"
-	case v.Table == nil:
-		unasked = "this gateway does not deliver"
-	}
-	anyway := map[mail.Domain]policy.Requirement{}
-	for i, to := range demanded.to {
-		list := append(v.Ordinary(to.Domain), policy.Demand{Requirement: demanded.requirements[i]})
-		anyway[to.Domain] = policy.Join(list)
-	}
-	var found map[mail.Domain]*Publishing
-	if unasked == "" {
-		found = publishing(ctx, v, anyway)
-	}
-	for i, to := range demanded.to {
-		if out.Recipients[i].Publishing = found[to.Domain]; unasked != "" {
-			out.Recipients[i].Publishing = &Publishing{NotAsked: unasked}
-		}
-	}
-	return out, nil
-}
-
-// outcomes are what is demanded of the recipients of a message, in their order.
-type outcomes struct {
-	to           []mail.Address
-	requirements []policy.Requirement
-}
-
-// ExplainWith answers with any set; own are the domains of our own servers. Nobody is asked what is published.
-func ExplainWith(set *rules.Set, r ExplainRequest, own []mail.Domain, now time.Time) (Explanation, error) {
-	out, _, err := explainWith(set, r, own, now, nil)
-	for i := range out.Recipients {
-		out.Recipients[i].Publishing = &Publishing{NotAsked: "no running gateway was asked"}
-	}
-	return out, err
-}
-
-func explainWith(set *rules.Set, r ExplainRequest, own []mail.Domain, now time.Time, roots roots) (Explanation, outcomes, error) {
-	facts, err := r.facts(own)
-	if err != nil {
-		return Explanation{}, outcomes{}, err
-	}
-	facts.Now = now
-	e := set.Explain(facts)
-	all := outcomes{to: facts.Recipients}
-	out := Explanation{Rules: e.Rules, Recipients: []ExplainedRecipient{}, Warnings: set.Warnings(now, own...)}
-	for i, one := range e.Recipients {
-		o := one.Outcome
-		all.requirements = append(all.requirements, o.Requirement)
-		out.Recipients = append(out.Recipients, ExplainedRecipient{Recipient: one.Recipient, Requires: o.Requirement.Channel, Matched: o.Matched,
-			Rules: o.Rules, Window: one.Window, Tested: o.Tested, Parts: one.Parts, Effects: o.Effects, Does: one.Does, Own: i < len(facts.Local) && facts.Local[i]})
-	}
-	out.Inbound, err = explainArrival(set, &r, facts, roots)
-	return out, all, err
-}
-
-func (r *ExplainRequest) facts(own []mail.Domain) (*rules.Facts, error) {
-	f := &rules.Facts{Size: r.Size, Header: mail.ParseHeader(r.Header), Content: r.Content,
-		Origin: rules.Origin{User: r.User, Senders: r.Bound}}
-	var err error
-	if r.From != "" && r.From != "<>" {
-		if f.From, err = mail.ParseAddress(r.From); err != nil {
-			return nil, access.BadRequest("the sender %w", err)
-		}
-	}
-	if len(r.To) == 0 {
-		return nil, access.BadRequest("name at least one recipient")
-	}
-	for _, to := range r.To {
-		a, err := mail.ParseAddress(to)
-		if err != nil {
-			return nil, access.BadRequest("the recipient %w", err)
-		}
-		f.Recipients = append(f.Recipients, a)
-		f.Local = append(f.Local, slices.Contains(own, a.Domain))
-	}
-	if r.Client != "" {
-		if f.Client, err = netip.ParseAddr(r.Client); err != nil {
-			return nil, access.BadRequest("%q is no IP address", r.Client)
-		}
-	}
-	return f, nil
 }

@@ -28,6 +28,15 @@ type asked struct {
 
 const aRule = `{"name":"%","action":"force-tls","match":{"sender":["apple.test"],"recipient":["partner.test"]}}`
 
+// proposal is an edit that a question of explain is about.
+func proposal(name string) string {
+	text, err := json.Marshal(admin.Proposal{Name: name, Rule: "[[rule]]\nname = \"" + name + "\"\naction = \"force-tls\"\n[rule.match]\nsender = [\"apple.test\"]\n"})
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
 // probes are the requests that try each operation. An operation that is not here fails the test: whoever adds one says
 // here what a tenant is told by it.
 func probes() map[string][]asked {
@@ -37,20 +46,23 @@ func probes() map[string][]asked {
 	return map[string][]asked{
 		"GET /deliveries": {{path: "/deliveries", says: "q@partner.test"}, {path: "/deliveries?rule=zebra-rule"}, {path: "/deliveries?rule=zebra-rule-tested"}, {path: "/deliveries?rule=apple-rule", says: "p@partner.test"},
 			{path: "/deliveries?site=own:zebra-host.test:25"}, {path: "/deliveries?host=zebra-host.test"}, {path: "/deliveries?sender=zebra.test"}, {path: "/deliveries?message=" + theirs}, {path: "/deliveries?limit=1"}},
-		"GET /messages/{id}":               {{path: "/messages/" + sent, says: "mx.partner.test"}, {path: "/messages/" + waiting, says: `"by":"an administrator"`}, {path: "/messages/" + foreign, says: "boss@apple.test"}, {path: "/messages/" + inward, says: "x@third.test"}, {path: "/messages/" + theirs, code: 404}},
-		"POST /messages/{id}/content":      {{path: "/messages/" + theirs + "/content", code: 404}, {path: "/messages/" + sent + "/content", code: 404}},
-		"GET /messages/{id}/evidence":      {{path: "/messages/" + sent + "/evidence", says: "BEGIN CERTIFICATE"}, {path: "/messages/" + foreign + "/evidence"}, {path: "/messages/" + inward + "/evidence"}, {path: "/messages/" + theirs + "/evidence", code: 404}},
-		"GET /sites":                       {{path: "/sites", says: "mx:partner.test"}},
-		"GET /queue":                       {{path: "/queue", says: "apple-rule"}},
-		"POST /queue":                      {{path: "/queue", body: `{"kind":"hold","messages":["` + stuck + `"]}`, code: 404}, {path: "/queue", body: `{"kind":"hold","domains":["zebrapartner.test"]}`, code: 404}, {path: "/queue", body: `{"kind":"release","all":true}`}},
-		"POST /queue/found":                {{path: "/queue/found?recipient=zebrapartner.test", body: `{"kind":"hold"}`, code: 404}, {path: "/queue/found?site=own:zebra-host.test:25", body: `{"kind":"hold"}`, code: 404}},
-		"GET /rules":                       {{path: "/rules", says: "apple-rule"}},
-		"PUT /rules":                       {{path: "/rules", body: `{"text":"# zebra"}`, code: 403}},
-		"POST /rules":                      {{path: "/rules?dry_run=true", body: rule("apple-other")}},
-		"GET /rules/{name}":                {{path: "/rules/apple-rule", says: "apple.test"}, {path: "/rules/zebra-rule", code: 404}},
-		"PUT /rules/{name}":                {{path: "/rules/apple-rule?dry_run=true", body: rule("apple-renamed")}, {path: "/rules/zebra-rule", body: rule("apple-x"), code: 404}},
-		"DELETE /rules/{name}":             {{path: "/rules/zebra-rule", code: 404}, {path: "/rules/apple-rule?dry_run=true", says: "apple-rule"}},
-		"POST /explanations":               {{path: "/explanations", body: `{"from":"z@zebra.test","to":["p@zebrapartner.test"]}`, code: 403}},
+		"GET /messages/{id}":          {{path: "/messages/" + sent, says: "mx.partner.test"}, {path: "/messages/" + waiting, says: `"by":"an administrator"`}, {path: "/messages/" + foreign, says: "boss@apple.test"}, {path: "/messages/" + inward, says: "x@third.test"}, {path: "/messages/" + theirs, code: 404}},
+		"POST /messages/{id}/content": {{path: "/messages/" + theirs + "/content", code: 404}, {path: "/messages/" + sent + "/content", code: 404}},
+		"GET /messages/{id}/evidence": {{path: "/messages/" + sent + "/evidence", says: "BEGIN CERTIFICATE"}, {path: "/messages/" + foreign + "/evidence"}, {path: "/messages/" + inward + "/evidence"}, {path: "/messages/" + theirs + "/evidence", code: 404}},
+		"GET /sites":                  {{path: "/sites", says: "mx:partner.test"}},
+		"GET /queue":                  {{path: "/queue", says: "apple-rule"}},
+		"POST /queue":                 {{path: "/queue", body: `{"kind":"hold","messages":["` + stuck + `"]}`, code: 404}, {path: "/queue", body: `{"kind":"hold","domains":["zebrapartner.test"]}`, code: 404}, {path: "/queue", body: `{"kind":"release","all":true}`}},
+		"POST /queue/found":           {{path: "/queue/found?recipient=zebrapartner.test", body: `{"kind":"hold"}`, code: 404}, {path: "/queue/found?site=own:zebra-host.test:25", body: `{"kind":"hold"}`, code: 404}},
+		"GET /rules":                  {{path: "/rules", says: "apple-rule"}},
+		"PUT /rules":                  {{path: "/rules", body: `{"text":"# zebra"}`, code: 403}},
+		"POST /rules":                 {{path: "/rules?dry_run=true", body: rule("apple-other")}},
+		"GET /rules/{name}":           {{path: "/rules/apple-rule", says: "apple.test"}, {path: "/rules/zebra-rule", code: 404}},
+		"PUT /rules/{name}":           {{path: "/rules/apple-rule?dry_run=true", body: rule("apple-renamed")}, {path: "/rules/zebra-rule", body: rule("apple-x"), code: 404}},
+		"DELETE /rules/{name}":        {{path: "/rules/zebra-rule", code: 404}, {path: "/rules/apple-rule?dry_run=true", says: "apple-rule"}},
+		"POST /explanations": {{path: "/explanations", body: `{"from":"z@zebra.test","to":["p@zebrapartner.test"]}`, code: 403},
+			{path: "/explanations", body: `{"from":"boss@apple.test","to":["p@zebrapartner.test","x@zebra.test"],"edit":` + proposal("apple-rule") + `}`},
+			{path: "/explanations", body: `{"from":"boss@apple.test","to":["p@partner.test","x@third.test"],"edit":` + proposal("apple-rule") + `}`, says: "lately"},
+			{path: "/explanations", body: `{"from":"boss@apple.test","to":["p@partner.test"],"edit":` + proposal("zebra-rule") + `}`, code: 404}},
 		"GET /revisions":                   {{path: "/revisions", code: 403}},
 		"GET /revisions/{number}":          {{path: "/revisions/1", code: 403}, {path: "/revisions/99", code: 403}},
 		"POST /revisions/{number}/restore": {{path: "/revisions/1/restore", code: 403}, {path: "/revisions/99/restore", code: 403}},

@@ -17,11 +17,11 @@ func (p *previewer) judgeArrival(list []queue.Record) {
 	}
 	for i := range list {
 		to := list[i].Recipient.Address
-		was, would := p.now.Arrival(m, to, now), p.then.Arrival(m, to, now)
+		was, would := p.q.Now.Arrival(m, to, now), p.q.Then.Arrival(m, to, now)
 		if was.Key() == would.Key() {
 			continue
 		}
-		become := hindsight.Arrived(&m.Inbound, would.Requirement, p.now.Passed(m.Inbound.Rules), would.Reject)
+		become := hindsight.Arrived(&m.Inbound, would.Requirement, p.q.Now.Passed(m.Inbound.Rules), would.Reject)
 		p.out.Changed[become.Outcome]++
 		if len(p.out.Rows) >= previewRows {
 			continue

@@ -18,10 +18,16 @@ import (
 // something else of, and what would have become of each. It is as good as the records: what was not examined then is
 // said to be unknown, never to pass.
 type Preview struct {
-	Since      time.Time  `json:"since"`
-	Deliveries int        `json:"deliveries"` // looked at
-	Complete   bool       `json:"complete"`   // everything since Since was looked at
+	Since      time.Time `json:"since"`
+	Deliveries int       `json:"deliveries"` // looked at
+	// Complete: everything since Since was looked at that the change can be about.
+	Complete   bool       `json:"complete"`
 	SearchedTo *time.Time `json:"searched_to,omitempty"`
+	// ByRecipient says that mail was found by the recipients that the changed rules name, and that no other can be
+	// meant.
+	ByRecipient bool `json:"by_recipient,omitempty"`
+	// About is about how many deliveries to the world ended since Since; 0 where that is not told.
+	About int64 `json:"about,omitempty"`
 	// Changed counts deliveries of which something else would have been demanded, by what would have become of them.
 	Changed map[hindsight.Outcome]int `json:"changed"`
 	// Rows are the first of them, newest first.
@@ -53,9 +59,22 @@ const (
 	previewMost = 200_000 // deliveries
 )
 
-// Compare looks at past mail under the rules now and then; patience bounds how long, at most ten seconds. blind names
-// the conditions that records cannot answer.
-func (d PastDesk) Compare(ctx context.Context, now, then *inforce.View, blind []string, patience time.Duration) (Preview, error) {
+// Question asks what other rules would have meant for past mail.
+type Question struct {
+	// Now is what is in force, and Then what is asked about.
+	Now, Then *inforce.View
+	// Recipients are whom the rules that differ name, as rules write them. Only says that these rules are about no mail
+	// to others alone.
+	Recipients []string
+	Only       bool
+	// Blind names the conditions that records cannot answer.
+	Blind []string
+	// Patience bounds how long past mail is looked at, at most ten seconds.
+	Patience time.Duration
+}
+
+// Compare looks at past mail under the rules now and then.
+func (d PastDesk) Compare(ctx context.Context, q Question) (Preview, error) {
 	if err := cmp.Or(d.who.Need(access.ReadRules), d.who.Need(access.ReadTrace)); err != nil {
 		return Preview{}, err
 	}
@@ -65,27 +84,42 @@ func (d PastDesk) Compare(ctx context.Context, now, then *inforce.View, blind []
 	default:
 		return Preview{}, ErrPreviews
 	}
-	p := previewer{d: d, now: now, then: then, past: hindsight.New(d.s.cfg.Hindsight),
-		out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[hindsight.Outcome]int{}, Rows: []PreviewRow{}, Blind: blind}}
-	return p.look(ctx, min(patience, 10*time.Second))
+	p := previewer{d: d, q: &q, past: hindsight.New(d.s.cfg.Hindsight), looked: map[queue.ID]bool{},
+		out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[hindsight.Outcome]int{}, Rows: []PreviewRow{}, Blind: q.Blind}}
+	return p.look(ctx, min(q.Patience, 10*time.Second))
 }
 
 // previewer looks at past deliveries, a message at a time.
 type previewer struct {
-	d         PastDesk
-	now, then *inforce.View
-	past      *hindsight.Judge
-	out       Preview
-	message   []queue.Record // the deliveries of the message being gathered
+	d       PastDesk
+	q       *Question
+	past    *hindsight.Judge
+	out     Preview
+	message []queue.Record    // the deliveries of the message being gathered
+	looked  map[queue.ID]bool // messages that were found by their recipients
 }
 
+// look looks first at mail to the recipients that the rules name, which an index finds however far back it lies, and
+// then, unless that is all there can be, at everything from the newest down.
 func (p *previewer) look(ctx context.Context, patience time.Duration) (Preview, error) {
-	stop, err := p.d.who.SearchFor(ctx, queue.Filter{Since: p.out.Since}, previewMost, patience, func(r *queue.Record) bool {
-		if len(p.message) > 0 && p.message[0].Message.ID != r.Message.ID {
-			p.judge(ctx)
+	begun := time.Now()
+	p.out.About = p.d.about(ctx, p.out.Since)
+	found := namedBy(p.q)
+	found.add(p.d.domainsBelow(ctx, p.out.Since, found.below)...)
+	share := patience
+	if !found.all {
+		share /= 2
+	}
+	whole, err := p.byRecipient(ctx, found.searches(), begun.Add(share))
+	if p.out.ByRecipient = found.all; err != nil || found.all {
+		p.out.Complete = whole
+		return p.out, err
+	}
+	p.out.SearchedTo = nil
+	stop, err := p.d.who.SearchFor(ctx, queue.Filter{Since: p.out.Since}, previewMost, patience-time.Since(begun), func(r *queue.Record) bool {
+		if !p.looked[r.Message.ID] {
+			p.take(ctx, r)
 		}
-		p.message = append(p.message, *r)
-		p.out.Deliveries++
 		return true
 	})
 	p.judge(ctx)
@@ -93,6 +127,15 @@ func (p *previewer) look(ctx context.Context, patience time.Duration) (Preview, 
 		p.out.SearchedTo = trace.Instant(stop.AcceptedAt)
 	}
 	return p.out, err
+}
+
+// take gathers a delivery; those of a message come one after the other.
+func (p *previewer) take(ctx context.Context, r *queue.Record) {
+	if len(p.message) > 0 && p.message[0].Message.ID != r.Message.ID {
+		p.judge(ctx)
+	}
+	p.message = append(p.message, *r)
+	p.out.Deliveries++
 }
 
 // judge compares what is demanded of the gathered message with what would be.
@@ -107,11 +150,11 @@ func (p *previewer) judge(ctx context.Context) {
 	for i := range list {
 		to = append(to, list[i].Recipient.Address)
 	}
-	before, err := p.now.Judge(&m, mail.Header{}, to)
+	before, err := p.q.Now.Judge(&m, mail.Header{}, to)
 	if err != nil {
 		return // asked before the preview began
 	}
-	after, err := p.then.Judge(&m, mail.Header{}, to)
+	after, err := p.q.Then.Judge(&m, mail.Header{}, to)
 	if err != nil {
 		return
 	}

@@ -36,7 +36,9 @@ type Delivery struct {
 	// Because are recipients of the message whom these rules name, where this one is protected only because of them, as
 	// far as that can be told; at most rules.MaxBecause.
 	Because []string `json:"because,omitempty"`
-	Would   []string `json:"would,omitempty"` // rules in test mode that would have set more
+	// WithoutTLS is "reject" where such a one is returned at once if its server offers no TLS at all, "" otherwise.
+	WithoutTLS string   `json:"without_tls,omitempty"`
+	Would      []string `json:"would,omitempty"` // rules in test mode that would have set more
 	// Effects are what rules did with the mail when it was accepted, or would have.
 	Effects policy.Effects `json:"effects,omitempty"`
 
@@ -163,6 +165,9 @@ func Of(r *queue.Record) Delivery {
 	}
 	if int(r.Message.Kind) < len(kindNames) {
 		t.Kind = kindNames[r.Message.Kind]
+	}
+	if t.Tainted() && r.Requirement.WithoutTLS == policy.WithoutTLSReject {
+		t.WithoutTLS = "reject"
 	}
 	if t.Attempts == nil {
 		t.Attempts = []attempt.Attempt{}
@@ -310,7 +315,11 @@ func (t *Delivery) Why() string {
 	if !t.Tainted() {
 		return ""
 	}
-	return rules.Because(t.Rules, t.Because)
+	why := rules.Because(t.Rules, t.Because)
+	if t.WithoutTLS != "" {
+		why += "; if its server has no TLS at all, it is returned at once"
+	}
+	return why
 }
 
 // LooksLikeID reports whether s has the form of a queue id; what has not is a domain.

@@ -16,9 +16,9 @@ import (
 func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": func(name string) string { return c.assets.names[name] },
-		"at":    stamp, "when": stampOf, "rfc3339": rfc3339, "ago": ago, "size": size, "may": may, "levels": levels, "dash": dash, "clip": clip,
+		"at":    stamp, "when": stampOf, "rfc3339": rfc3339, "ago": ago, "size": size, "may": may, "levels": levels, "dash": dash, "millis": millis, "nodestate": nodeState, "clip": clip,
 		"join":       strings.Join,
-		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} }, "demand": trace.Demanded, "wait": wait, "age": age, "count": count, "hopState": hopState, "previewWord": previewWord, "previewState": previewState, "tlsVersion": tls.VersionName,
+		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} }, "demand": trace.Demanded, "wait": wait, "age": age, "count": count, "hopState": hopState, "previewWord": previewWord, "conditionWord": conditionWord, "previewState": previewState, "tlsVersion": tls.VersionName,
 	}
 }
 

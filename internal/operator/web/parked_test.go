@@ -61,10 +61,18 @@ func TestWhatWasFilledInSurvivesTheProof(t *testing.T) {
 	}{
 		"a rule that is saved":     {func(b *browser) page { return b.post("/rules/edit", edit("save")...) }, []string{"revision 1 is in force", "harbour"}},
 		"a rule that is looked at": {func(b *browser) page { return b.post("/rules/edit", edit("look")...) }, []string{"what I wrote &amp; more", "harbour.test"}},
+		"a rule that is saved, with a message beside it": {func(b *browser) page {
+			return b.upload("/rules/edit", "try.file", []byte(asSaved), edit("save")...)
+		}, []string{"revision 1 is in force", "harbour"}},
+		"a rule that is looked at, with a message beside it": {func(b *browser) page {
+			return b.upload("/rules/edit", "try.file", []byte(asSaved), edit("look")...)
+		}, []string{"what I wrote &amp; more", "Subject: [secure] results"}},
 		"a file that is typed":     {func(b *browser) page { return b.post("/rules/file", "revision", "0", "do", "save", "text", someRule) }, []string{"revision 1 is in force"}},
 		"a file that is looked at": {func(b *browser) page { return b.post("/rules/file", "revision", "0", "do", "look", "text", someRule) }, []string{"# theirs", "clinic"}},
-		"a file that is brought":   {func(b *browser) page { return b.upload("/rules/file", []byte(big), "revision", "0", "do", "save") }, []string{"revision 1 is in force"}},
-		"an invitation":            {func(b *browser) page { return b.post("/accounts", "name", "ben", "role", "operator") }, []string{"Link for ben"}},
+		"a file that is brought": {func(b *browser) page {
+			return b.upload("/rules/file", "upload", []byte(big), "revision", "0", "do", "save")
+		}, []string{"revision 1 is in force"}},
+		"an invitation": {func(b *browser) page { return b.post("/accounts", "name", "ben", "role", "operator") }, []string{"Link for ben"}},
 		"a token": {func(b *browser) page {
 			return b.post("/profile/tokens", "name", "ci", "days", "3", "scope", "trace:read")
 		}, []string{"postern_"}},
@@ -158,7 +166,7 @@ func TestAFormOutlivesItsSession(t *testing.T) {
 	// A file of rules is larger than what strangers may send.
 	b.ended()
 	big := someRule + "# " + strings.Repeat("x", 1<<20) + "\n"
-	p := b.upload("/rules/file", []byte(big), "revision", "0", "do", "save").has(b, 200, "is kept")
+	p := b.upload("/rules/file", "upload", []byte(big), "revision", "0", "do", "save").has(b, 200, "is kept")
 	u, _ := url.Parse(p.path)
 	kept = u.Query().Get("next")
 	b.post("/sign-in", "name", "anna", "password", password, "next", kept)

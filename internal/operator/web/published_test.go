@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"postern/internal/attempt"
-
 	"postern/internal/gateway/route"
 	"postern/internal/lab/testkit/zone"
 	"postern/internal/mail"

@@ -231,13 +231,29 @@ func (f *form) text() (string, []string) {
 	action := f.Fields["action"].Value
 	for _, one := range f.list {
 		if !one.Serves(rules.Action(action)) {
-			continue
+			continue // what was filled in for another action stays in the page
 		}
 		if value := one.FromField(one.Value); value != "" {
 			settings = append(settings, rules.Setting{Key: one.Name, Value: value})
 		}
 	}
 	return rules.Assemble(settings)
+}
+
+// enforced is the rule as TOML as if it were not on trial.
+func (f form) enforced() string {
+	mode := *f.Fields["mode"]
+	mode.Value = string(rules.Enforce)
+	var settings []*field
+	for _, one := range f.list {
+		if one.Name == mode.Name {
+			one = &mode
+		}
+		settings = append(settings, one)
+	}
+	f.list = settings
+	text, _ := f.text()
+	return text
 }
 
 // blame puts the problems of a rule to the fields they belong to, in the words of the pane. What is said of the rule as

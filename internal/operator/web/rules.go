@@ -76,6 +76,10 @@ type ruleView struct {
 	Text   string // the rule as it would stand in the file
 	// Preview is what it would have meant for past mail; nil before that was asked.
 	Preview *past.Preview
+	// OnTrial says that the rule is on trial: Preview is of the rule as if it were enforced.
+	OnTrial bool
+	// Try is a message to try the rules on.
+	Try tryView
 }
 
 func (c *Console) editRule(r *request) error {
@@ -104,6 +108,9 @@ func (c *Console) editRule(r *request) error {
 			return access.ErrNotFound
 		}
 		v.Form = formOf(rule)
+		if v.OnTrial = rule.Mode == policyrules.Test && rule.Scope != policyrules.Disabled; v.OnTrial {
+			_ = v.lookBack(r, admin.RuleEdit{Name: v.Name, Rule: v.Form.enforced()}) // the pane says where it could not
+		}
 	}
 	return c.page(r, "rule", ruleTitle(v.Name), v)
 }
@@ -124,27 +131,36 @@ func find(list []policyrules.Rule, name string) *policyrules.Rule {
 	return nil
 }
 
-// saveRule shows what a change would do, and does it when that was seen.
+// saveRule shows what a change would do, to a message or to the rules, and does it when that was seen.
 func (c *Console) saveRule(r *request) error {
-	if err := r.ParseForm(); err != nil {
-		return badRequest("the form cannot be read: %w", err)
+	if err := readForm(r); err != nil {
+		return err
 	}
 	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
 	if err != nil {
 		return badRequest("the form does not say which rules it was made for; load the page again")
 	}
 	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: formFrom(r.PostForm)}
+	var message []byte
+	if v.Try, message, err = tryFrom(r); err != nil {
+		return err
+	}
 	var keyOf []string
 	v.Text, keyOf = v.Form.text()
 	edit := admin.RuleEdit{Name: v.Name, Rule: v.Text, IfRevision: revision, LetWaitingGo: r.PostFormValue("let_waiting_go") != ""}
-	switch r.PostFormValue("do") {
-	case "save":
-	case "delete":
-		edit.Rule = ""
+	var out admin.ApplyResult
+	switch do := r.PostFormValue("do"); do {
+	case "save", "delete":
+		if do == "delete" {
+			edit.Rule = ""
+		}
+		out, err = r.desk.EditRule(r.ctx(), edit)
+	case "try":
+		err = v.Try.ask(r, message, &admin.Proposal{Name: v.Name, Rule: v.Text})
 	default:
 		edit.DryRun = true
+		err = v.look(r, edit)
 	}
-	out, err := r.desk.EditRule(r.ctx(), edit)
 	var broken *policyrules.ParseError
 	switch {
 	case errors.As(err, &broken):
@@ -156,16 +172,45 @@ func (c *Console) saveRule(r *request) error {
 		return err
 	case err != nil:
 		return c.failed(r, v, err)
-	case edit.DryRun:
-		v.Result = &out
-		p, err := r.desk.Preview(r.ctx(), edit, patience(r.PostFormValue("do")))
-		if err != nil {
-			return c.failed(r, v, err)
-		}
-		v.Preview = &p
+	case out.Revision == 0:
 		return c.page(r, "rule", ruleTitle(v.Name), v)
 	}
 	return c.toSay(r, "/rules", applied(&out))
+}
+
+// readForm reads a form with or without a file.
+func readForm(r *request) error {
+	err := r.ParseMultipartForm(maxForm)
+	var large *http.MaxBytesError
+	switch {
+	case err == nil, errors.Is(err, http.ErrNotMultipart):
+		return nil
+	case errors.As(err, &large):
+		return err
+	}
+	return badRequest("the form cannot be read: %w", err)
+}
+
+// look fills in what an edit would change, and would have changed.
+func (v *ruleView) look(r *request, edit admin.RuleEdit) error {
+	out, err := r.desk.EditRule(r.ctx(), edit)
+	if err != nil {
+		return err
+	}
+	v.Result = &out
+	if v.OnTrial = v.Form.Fields["mode"].Value == string(policyrules.Test); v.OnTrial {
+		edit.Rule = v.Form.enforced()
+	}
+	return v.lookBack(r, edit)
+}
+
+// lookBack fills in what an edit would have meant for past mail.
+func (v *ruleView) lookBack(r *request, edit admin.RuleEdit) error {
+	p, err := r.desk.Preview(r.ctx(), edit, patience(r.PostFormValue("do")))
+	if err == nil {
+		v.Preview = &p
+	}
+	return err
 }
 
 // keep shows the pane again, with everything that was filled in.
@@ -217,12 +262,12 @@ func patience(button string) time.Duration {
 	if button == "further" {
 		return 5 * time.Second
 	}
-	return 150 * time.Millisecond
+	return 400 * time.Millisecond
 }
 
 // previewWord is what would have become of a delivery.
 func previewWord(o hindsight.Outcome) string {
-	return map[hindsight.Outcome]string{hindsight.AsNow: "delivered as now", hindsight.WouldWait: "would have waited", hindsight.WouldReturn: "would have been returned",
+	return map[hindsight.Outcome]string{hindsight.AsNow: "as now", hindsight.WouldWait: "would have waited", hindsight.WouldReturn: "would have been returned",
 		hindsight.NotKnown: "cannot be told"}[o]
 }
 
@@ -301,30 +346,6 @@ func (c *Console) exportRules(r *request) error {
 		return err
 	}
 	return file(r, "application/toml", fmt.Sprintf("rules-%d.toml", view.Revision), []byte(view.Text))
-}
-
-// explainView is the explain box.
-type explainView struct {
-	From, To, Header, Problem string
-	Answer                    *admin.Explanation
-}
-
-func (c *Console) explain(r *request) error {
-	v := explainView{From: r.FormValue("from"), To: r.FormValue("to"), Header: r.FormValue("header")}
-	if v.To == "" {
-		return c.page(r, "explain", "What would happen", v)
-	}
-	out, err := r.desk.Explain(r.ctx(), admin.ExplainRequest{From: v.From, To: strings.FieldsFunc(v.To, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' }),
-		Header: []byte(strings.TrimRight(strings.ReplaceAll(v.Header, "\r\n", "\n"), "\n") + "\n\n")})
-	switch {
-	case errors.Is(err, access.ErrBadRequest):
-		v.Problem = sentence(err)
-	case err != nil:
-		return err
-	default:
-		v.Answer = &out
-	}
-	return c.page(r, "explain", "What would happen", v)
 }
 
 // revisionsView is a page of the history of the rules.

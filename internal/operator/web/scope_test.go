@@ -48,11 +48,15 @@ func probes() map[string][]asked {
 		"POST /queue/found": {{path: "/queue/found", form: []string{"recipient", "zebrapartner.test", "action", "hold", "back", "/queue"}, code: -1}, {path: "/queue/found", form: []string{"site", "own:zebra-host.test:25", "action", "retry", "back", "/queue"}, code: -1}},
 		"GET /rules":        {{path: "/rules", says: "apple-rule"}},
 		"GET /rules/edit":   {{path: "/rules/edit", code: -1}, {path: "/rules/edit?name=apple-rule", code: -1}, {path: "/rules/edit?name=zebra-rule", code: -1}},
-		"POST /rules/edit":  {{path: "/rules/edit", form: ruleForm("zebra-rule"), code: -1}, {path: "/rules/edit", form: ruleForm("apple-rule"), code: -1}},
-		"GET /rules/file":   {{path: "/rules/file", code: 403}},
-		"POST /rules/file":  {{path: "/rules/file", form: []string{"revision", "1", "text", "x"}, code: -1}},
-		"GET /rules/export": {{path: "/rules/export", code: 403}},
-		"GET /rules/lists":  {{path: "/rules/lists", code: 403}}, "GET /rules/lists/{name}": {{path: "/rules/lists/zebra", code: 403}},
+		"POST /rules/edit": {{path: "/rules/edit", form: ruleForm("zebra-rule"), code: -1}, {path: "/rules/edit", form: ruleForm("apple-rule"), code: -1},
+			{path: "/rules/edit", form: append([]string{"do", "try", "try.from", "boss@apple.test", "try.to", "p@partner.test, x@third.test"}, ruleForm("apple-rule")...), code: -1},
+			{path: "/rules/edit", form: append([]string{"do", "try", "try.from", "boss@apple.test", "try.to", "p@zebrapartner.test x@zebra.test"}, ruleForm("apple-rule")...), code: -1},
+			{path: "/rules/edit", form: append([]string{"do", "try", "try.from", "boss@apple.test", "try.to", "p@partner.test"}, ruleForm("zebra-rule")...), code: -1}},
+		"POST /rules/explain": {{path: "/rules/explain", form: []string{"try.from", "z@zebra.test", "try.to", "p@zebrapartner.test"}, code: 403}},
+		"GET /rules/file":     {{path: "/rules/file", code: 403}},
+		"POST /rules/file":    {{path: "/rules/file", form: []string{"revision", "1", "text", "x"}, code: -1}},
+		"GET /rules/export":   {{path: "/rules/export", code: 403}},
+		"GET /rules/lists":    {{path: "/rules/lists", code: 403}}, "GET /rules/lists/{name}": {{path: "/rules/lists/zebra", code: 403}},
 		"POST /rules/lists/{name}": {{path: "/rules/lists/zebra", form: []string{"revision", "1", "text", "a.test"}, code: -1}}, "GET /rules/lists/{name}/export": {{path: "/rules/lists/zebra/export", code: 403}},
 		"GET /rules/explain":   {{path: "/rules/explain"}, {path: "/rules/explain?from=z@zebra.test&to=p@zebrapartner.test", code: 403}},
 		"GET /rules/revisions": {{path: "/rules/revisions", code: 403}}, "GET /rules/revisions/{n}": {{path: "/rules/revisions/1", code: 403}, {path: "/rules/revisions/99", code: 403}},
@@ -69,7 +73,7 @@ func probes() map[string][]asked {
 		"POST /check": {{path: "/check", form: []string{"target", "zebrapartner.test"}, code: 403}, {path: "/check", form: []string{"target", "zebra.test"}, code: 403}, {path: "/check", form: []string{"target", "third.test"}, code: 403},
 			{path: "/check", form: []string{"target", "mx.zebrapartner.test"}, code: 403}, {path: "/check", form: []string{"target", "192.0.2.9"}, code: 403}, {path: "/check", form: []string{"target", "mx.partner.test:25"}, code: 403},
 			{path: "/check", form: []string{"target", "partner.test", "rule", "zebra-rule"}, code: -1}, {path: "/check", form: []string{"target", "partner.test", "rule", "apple-rule"}, code: -1}, {path: "/check", form: []string{"target", "apple.test"}, code: -1}},
-		"GET /gateway": {{path: "/gateway", code: 403}}, "GET /gateway/certificates": {{path: "/gateway/certificates", code: 403}}, "POST /gateway/reload": {{path: "/gateway/reload", form: []string{"x", "y"}, code: 403}},
+		"GET /gateway": {{path: "/gateway", code: 403}}, "GET /gateway/certificates": {{path: "/gateway/certificates", code: 403}}, "GET /gateway/nodes": {{path: "/gateway/nodes", code: 403}}, "POST /gateway/reload": {{path: "/gateway/reload", form: []string{"x", "y"}, code: 403}},
 		"GET /headers": {{path: "/headers"}}, "POST /headers": {{path: "/headers", form: []string{"header", "Received: from a by b; Mon, 23 Nov 2026 12:00:00 +0000"}}},
 		"GET /audit":    {{path: "/audit"}, {path: "/audit?after=3"}},
 		"GET /accounts": {{path: "/accounts", code: 403}}, "POST /accounts": {{path: "/accounts", form: []string{"name", "zebra-admin", "role", "auditor"}, code: 403}},
@@ -87,7 +91,7 @@ func probes() map[string][]asked {
 }
 
 func ruleForm(name string) []string {
-	return []string{"rule", name, "revision", "1", "name", name, "scope", "outbound", "match.sender", "apple.test", "match.recipient", "partner.test", "do", "look"}
+	return []string{"rule", name, "revision", "1", "name", name, "scope", "outbound", "action", "force-tls", "match.sender", "apple.test", "match.recipient", "partner.test", "do", "look"}
 }
 
 // newTenants is a console of two tenants, and somebody of one of them in front of it.

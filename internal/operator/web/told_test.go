@@ -132,8 +132,8 @@ func whatIsDone() map[string]doing {
 		"GET /static/": {why: "the console's own files"}, "GET /sign-in": {why: change}, "GET /setup": {why: change}, "GET /prove": {why: change},
 		"GET /oidc/start": {why: "what the provider answers is told"},
 		"GET /{$}":        {why: change}, "GET /live": {why: change}, "GET /trace": {why: change}, "GET /trace/{id}": {why: change}, "GET /queue": {why: change},
-		"GET /rules": {why: change}, "GET /rules/edit": {why: change}, "GET /rules/explain": {why: change}, "GET /observed": {why: change}, "GET /incoming": {why: change}, "GET /destinations": {why: change}, "GET /reports": {why: change}, "GET /reports/{id}": {why: change},
-		"GET /destinations/{name}": {why: change}, "GET /check": {why: change}, "GET /gateway": {why: change}, "GET /gateway/certificates": {why: change},
+		"GET /rules": {why: change}, "GET /rules/edit": {why: change}, "GET /rules/explain": {why: change}, "POST /rules/explain": {why: change}, "GET /observed": {why: change}, "GET /incoming": {why: change}, "GET /destinations": {why: change}, "GET /reports": {why: change}, "GET /reports/{id}": {why: change},
+		"GET /destinations/{name}": {why: change}, "GET /check": {why: change}, "GET /gateway": {why: change}, "GET /gateway/certificates": {why: change}, "GET /gateway/nodes": {why: change},
 		"GET /headers": {why: change}, "GET /audit": {why: change}, "GET /accounts": {why: change}, "GET /profile": {why: change},
 	}
 }
@@ -239,7 +239,7 @@ func TestLooksAtRulesAreToldSeldom(t *testing.T) {
 }
 
 // upload posts a file as a form's browser does.
-func (b *browser) upload(path string, content []byte, fields ...string) page {
+func (b *browser) upload(path, field string, content []byte, fields ...string) page {
 	b.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
@@ -248,7 +248,7 @@ func (b *browser) upload(path string, content []byte, fields ...string) page {
 			b.Fatal(err)
 		}
 	}
-	part, err := form.CreateFormFile("upload", "rules.toml")
+	part, err := form.CreateFormFile(field, "a file")
 	if err == nil {
 		_, err = part.Write(content)
 	}

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"postern/internal/operator/access"
@@ -38,15 +39,15 @@ var templates embed.FS
 //go:embed static
 var static embed.FS
 
-// maxForm bounds a request that brings rules, smallForm every other.
+// maxForm bounds a request that brings rules or a message, smallForm every other.
 const (
 	maxForm   = 32 << 20
 	smallForm = 64 << 10
 )
 
-// most bounds the body of a request. Only who is known, or was until the session's time was over, may bring rules.
+// most bounds the body of a request. Only who is known, or was until the session's time was over, may bring them.
 func (c *Console) most(r *http.Request) int64 {
-	if r.Method == http.MethodPost && (r.URL.Path == "/rules/file" || r.URL.Path == "/rules/edit" || strings.HasPrefix(r.URL.Path, "/rules/lists/")) {
+	if r.Method == http.MethodPost && (slices.Contains([]string{"/rules/file", "/rules/edit", "/rules/explain"}, r.URL.Path) || strings.HasPrefix(r.URL.Path, "/rules/lists/")) {
 		if session, _ := c.owner(r.Context(), c.door.Secret(r)); session != "" {
 			return maxForm
 		}
@@ -151,13 +152,13 @@ func (c *Console) known() map[string]handler {
 		"GET /rules/file": c.rulesFile, "POST /rules/file": c.saveFile, "GET /rules/export": c.exportRules,
 		"GET /rules/lists": c.lists, "GET /rules/lists/{name}": c.list, "POST /rules/lists/{name}": c.saveList,
 		"GET /rules/lists/{name}/export": c.exportList,
-		"GET /rules/explain":             c.explain,
-		"GET /rules/revisions":           c.revisions, "GET /rules/revisions/{n}": c.revision, "POST /rules/revisions/{n}": c.rollBack,
+		"GET /rules/explain":             c.explain, "POST /rules/explain": c.explain,
+		"GET /rules/revisions": c.revisions, "GET /rules/revisions/{n}": c.revision, "POST /rules/revisions/{n}": c.rollBack,
 		"GET /destinations": c.destinations, "GET /destinations/{name}": c.destination, "POST /destinations/{name}/approve": c.approve,
 		"GET /observed": c.observed, "GET /incoming": c.incoming,
 		"GET /reports": c.reports, "GET /reports/{id}": c.report,
 		"GET /check": c.checkPage, "POST /check": c.check,
-		"GET /gateway": c.settings, "GET /gateway/certificates": c.certificates, "POST /gateway/reload": c.reload,
+		"GET /gateway": c.settings, "GET /gateway/certificates": c.certificates, "GET /gateway/nodes": c.nodes, "POST /gateway/reload": c.reload,
 		"GET /headers": c.headers, "POST /headers": c.headers,
 		"GET /audit":    c.audit,
 		"GET /accounts": c.accounts, "POST /accounts": c.invite, "POST /accounts/{id}": c.changeAccount,

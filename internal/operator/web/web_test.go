@@ -62,16 +62,20 @@ type browser struct {
 	a     *accounts.Service
 }
 
-func newConsole(t *testing.T) *browser {
+func newConsole(t *testing.T, with ...func(*admin.Config)) *browser {
 	t.Helper()
 	store := backlog.New(t)
 	b := &browser{T: t, store: store, rules: backlog.Keeper(t, store)}
-	b.s = admin.New(admin.Config{Store: store, Ledger: store, Rules: b.rules, Peers: backlogPeers{},
+	cfg := admin.Config{Store: store, Ledger: store, Rules: b.rules, Peers: backlogPeers{},
 		Settings: someSettings, Traffic: traffic.NewBook(store), Pulse: &b.pulse, Certificates: someCertificates, Checker: pretender{}, Reload: func(context.Context) (admin.ReloadResult, error) { return admin.ReloadResult{}, nil },
 		Received: &reports.ReceivedReports{Book: tlsreports.NewBook(store, tlsreports.Room{}), Sessions: inbound.NewBook(store)},
 		Pins:     mxpins.NewBook(store), MailHosts: func(context.Context, mail.Domain) (mailhosts.MailHosts, error) {
 			return mailhosts.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.clinic.test"), mail.MustDomain("mx.backup.test"), mail.MustDomain("mx.evil.test")}}, nil
-		}, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now()})
+		}, Hostname: "gw.example.com", Version: "test", StartedAt: time.Now()}
+	for _, change := range with {
+		change(&cfg)
+	}
+	b.s = admin.New(cfg)
 	b.a = accounts.New(accounts.Config{Book: accounts.NewBook(store), Ledger: store, Cost: passhash.Cost{KiB: 64, Passes: 1}})
 	h, err := New(Config{Service: b.s, Accounts: b.a})
 	if err != nil {
@@ -231,7 +235,7 @@ func pages() []string {
 		"/trace/" + string(backlog.Waiting), "/trace/" + string(backlog.Good), "/trace/" + string(backlog.Refused), "/trace/" + string(backlog.Notice), "/trace/" + string(backlog.Waiting) + "/evidence", "/queue",
 		"/rules", "/rules/edit", "/rules/edit?name=clinic", "/rules/edit?recipient=other.test", "/rules/file", "/rules/explain",
 		"/rules/explain?from=a@example.com&to=dr@clinic.test,x@other.test", "/rules/explain?to=nonsense", "/rules/lists", "/rules/revisions", "/rules/revisions/1", "/destinations", "/destinations/mx.clinic.test",
-		"/destinations/clinic.test", "/incoming", "/incoming?show=without", "/check", "/check?target=clinic.test", "/gateway", "/gateway/certificates", "/headers", "/audit", "/accounts", "/profile", "/prove?next=/rules"}
+		"/destinations/clinic.test", "/incoming", "/incoming?show=without", "/check", "/check?target=clinic.test", "/gateway", "/gateway/certificates", "/gateway/nodes", "/headers", "/audit", "/accounts", "/profile", "/prove?next=/rules"}
 }
 
 func (b *browser) saveFile(text string) {

@@ -1,18 +1,24 @@
 package pgnodes
 
-import "time"
+import (
+	"context"
+	"time"
 
-// heard is what the clock of the database said, and when.
-type heard struct{ now, at time.Time }
+	"postern/internal/queue/postgres"
+)
 
-// Ahead is how far the wall clock of this machine is ahead of the database's, below zero where it is behind, as far as
-// the last renewal tells; 0 before the first. What has passed since is told by the monotonic clock, so that a jump of
-// the other one shows at once.
-func (r *Registry) Ahead() time.Duration {
-	h := r.clock.Load()
-	if h == nil {
-		return 0
-	}
-	now := time.Now()
-	return now.Round(0).Sub(h.now.Add(now.Sub(h.at)))
+// Ahead is how far the wall clock of this machine is ahead of the database's, as storeclock.Clock tells it from what
+// was heard with Hear and with each renewal.
+func (r *Registry) Ahead() time.Duration { return r.clock.Ahead() }
+
+// Hear asks what time it is.
+func (r *Registry) Hear(ctx context.Context) error {
+	return r.asks.with(ctx, func(c *postgres.Conn) error {
+		asked := time.Now()
+		now, err := c.Number(ctx, clock)
+		if err == nil {
+			r.clock.Heard(time.UnixMicro(now).UTC(), asked)
+		}
+		return err
+	})
 }

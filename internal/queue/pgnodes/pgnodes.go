@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"postern/internal/gateway/nodes"
 	"postern/internal/platform/pause"
 	"postern/internal/queue/database"
 	"postern/internal/queue/postgres"
+	"postern/internal/queue/storeclock"
 )
 
 // Fence locks the row of a session whose lease runs. Where it finds no row, nothing may be accepted.
@@ -24,7 +24,7 @@ type Registry struct {
 	cfg    *postgres.Config
 	renews line
 	asks   line
-	clock  atomic.Pointer[heard]
+	clock  storeclock.Clock
 }
 
 // New returns a Registry on the tables of a database, which are there. It connects when it is asked.
@@ -89,7 +89,8 @@ const (
 	forget = `DELETE FROM node WHERE session <> ?1 AND until <= clock_timestamp()
 		AND (name = ?2 OR until <= clock_timestamp() - ?3::bigint * interval '1 microsecond')`
 	newest = `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT coalesce(max(number), 0) FROM revision),
-		(SELECT coalesce(max(number), 0) FROM mark)`
+		(SELECT coalesce(max(number), 0) FROM mark), count(*), count(*) FILTER (WHERE session < ?1)
+		FROM node WHERE until > clock_timestamp()`
 )
 
 // Renew prolongs a lease, or begins it.
@@ -111,11 +112,13 @@ func (r *Registry) Renew(ctx context.Context, p nodes.Report) (a nodes.Answer, e
 				return err
 			}
 		}
+		asked := time.Now()
 		return c.Query(ctx, newest, func(row database.Row) error {
-			a = nodes.Answer{Now: row.Time(0), Newest: nodes.Mark{Rules: row.Int(1), Number: row.Int(2)}}
-			r.clock.Store(&heard{a.Now, time.Now()})
+			a = nodes.Answer{Now: row.Time(0), Newest: nodes.Mark{Rules: row.Int(1), Number: row.Int(2)},
+				Live: int(row.Int(3)), Rank: int(row.Int(4))}
+			r.clock.Heard(a.Now, asked)
 			return nil
-		})
+		}, p.Session)
 	})
 	return a, err
 }

@@ -52,14 +52,18 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
 	if err != nil {
 		return err
 	}
-	err = s.accepts.do(ctx, len(n.Body.Data), func(t *txn) error {
+	err = s.mail.do(ctx, len(n.Body.Data), func(t *txn) error {
 		t.expect(n)
 		t.fenced = s.cfg.Session != ""
 		t.then(func() error {
 			if t.fenced && !t.leased {
 				return ErrNoLease
 			}
-			return t.insert(n)
+			if err := t.insert(n); err != nil {
+				return err
+			}
+			t.want(n)
+			return nil
 		})
 		return nil
 	})

@@ -26,6 +26,8 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (out queue.Acted, err e
 		return out, err
 	}
 	defer s.calls.Done()
+	s.giveBack(s.kept.drop("", func(d *keptDelivery) bool { return a.Selects(&d.work.Delivery) }))
+	defer s.kept.stir()
 	if err := s.lapse(ctx, a.Now); err != nil {
 		return out, err
 	}
@@ -110,7 +112,7 @@ func (t *txn) waiting(ids []queue.DeliveryID, now time.Time) (out []*deliveryRow
 	err = t.Query(t.ctx, "SELECT delivery FROM lease WHERE delivery = ANY(?::bigint[]) AND until > ?", func(r database.Row) error {
 		leased[queue.DeliveryID(r.Int(0))] = true
 		return nil
-	}, list, t.s.leaseTime(now))
+	}, list, now.UnixMicro())
 	return out, leased, err
 }
 

@@ -50,6 +50,12 @@ const (
 	anyLapsed    = "SELECT 1" + lapsedWishes + " LIMIT 1"
 )
 
+// siteNow is what a claim that found less than it may take is told besides: whether the site has failed, and when the
+// next of what waits there is due.
+const siteNow = `SELECT (failures, since, retry_at, last) IS DISTINCT FROM (0::bigint, NULL::bigint, NULL::bigint, NULL::text),
+	(SELECT d.due FROM delivery d WHERE d.site = s.id AND d.state <= 2 AND d.due > ?2 ORDER BY d.site, d.due, d.id LIMIT 1)
+	FROM site s WHERE s.key = ?1`
+
 // Claim leases deliveries.
 func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) {
 	if err := c.Check(); err != nil {
@@ -59,35 +65,93 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 		return nil, err
 	}
 	defer s.calls.Done()
-	leases, lapsed, err := s.lease(ctx, &c, false, c.Limit)
-	if err == nil && lapsed { // what was wished is carried out before anything is claimed
-		s.unlease(leases)
+	if c.Site == "" {
+		s.giveBack(s.kept.drop("", func(d *keptDelivery) bool {
+			return c.Overdue && c.Takes(d.work.Deadline) || slices.Contains(c.IDs, d.work.ID)
+		}))
+		return s.claimStored(ctx, &c)
+	}
+	s.giveBack(s.kept.drop(c.Site, func(d *keptDelivery) bool { return s.kept.ends(d, c.Now) }))
+	if s.kept.isQuiet(&c, time.Now()) {
+		return s.kept.take(&c, c.Limit, nil, time.Now()), nil
+	}
+	return s.claimStored(ctx, &c)
+}
+
+// claiming is one claim in the database.
+type claiming struct {
+	*queue.Claim
+	leases []queue.Lease
+	lapsed bool      // something is wished of a delivery whose lease ran out
+	failed bool      // the site has failed
+	next   time.Time // when something is due at the site, zero for never
+}
+
+// claimStored claims in the database, and at a site adds what is kept.
+func (s *Store) claimStored(ctx context.Context, c *queue.Claim) ([]queue.Work, error) {
+	found, began, stirs := &claiming{Claim: c}, time.Now(), s.kept.stirred()
+	err := s.lease(ctx, found, false, c.Limit)
+	if err == nil && found.lapsed { // what was wished is carried out before anything is claimed
+		s.unlease(found.leases)
 		if err := s.lapse(ctx, c.Now); err != nil && !errors.Is(err, queue.ErrFull) { // then it waits, and is not claimed
 			return nil, err
 		}
-		leases, _, err = s.lease(ctx, &c, false, c.Limit)
+		err = s.lease(ctx, found, false, c.Limit)
 	}
-	if err == nil && !c.Beyond.IsZero() && len(c.IDs) == 0 && len(leases) < c.Limit {
-		var more []queue.Lease
-		more, _, err = s.lease(ctx, &c, true, c.Limit-len(leases))
-		leases = append(leases, more...)
+	if err == nil && found.failed { // all of it waits for one probe
+		if kept := s.keptAt(c.Site); len(kept) > 0 {
+			s.giveBack(kept)
+			s.unlease(found.leases)
+			err = s.lease(ctx, found, false, c.Limit)
+		}
 	}
-	if err != nil || len(leases) == 0 {
-		s.unlease(leases)
+	work, err := s.loaded(ctx, found, err)
+	if err != nil {
 		return nil, err
 	}
-	work, err := s.load(ctx, leases)
-	if err != nil {
-		s.unlease(leases)
-		return nil, fmt.Errorf("pgstore: reading what was claimed: %w", err)
+	full := len(work) >= c.Limit
+	work = s.withKept(c, work)
+	if !c.Beyond.IsZero() && len(c.IDs) == 0 && len(work) < c.Limit {
+		beyond := &claiming{Claim: c}
+		err := s.lease(ctx, beyond, true, c.Limit-len(work))
+		more, err := s.loaded(ctx, beyond, err)
+		if err != nil {
+			s.unlease(leasesOf(work))
+			return nil, err
+		}
+		work = append(work, more...)
+		full = len(work) >= c.Limit
 	}
-	return inOrder(work, &c), nil
+	if c.Site != "" && !found.failed {
+		next := s.given.nextEnd(c.Site, c.Now, found.next)
+		s.kept.note(c.Site, quiet{at: began, now: c.Now, next: next, beyond: c.Beyond, full: full}, stirs)
+	}
+	return inOrder(work, c), nil
 }
 
-// lease picks deliveries and leases them: what is due, or what is beyond. It also tells whether there is something
-// wished of a delivery whose lease ran out.
-func (s *Store) lease(ctx context.Context, c *queue.Claim, beyond bool, limit int) (leases []queue.Lease, lapsed bool, err error) {
-	args := []any{s.leaseTime(c.Now), s.leaseTime(c.Until), s.owner, s.cfg.Node, c.Worker, int64(limit), int64(0)}
+// withKept adds what is kept at the site of a claim, which gets what comes first of both.
+func (s *Store) withKept(c *queue.Claim, work []queue.Work) []queue.Work {
+	if c.Site == "" {
+		return work
+	}
+	work = append(work, s.kept.take(c, c.Limit-len(work), nil, time.Now())...)
+	slices.SortFunc(work, func(a, b queue.Work) int { return inTurn(&a, &b) })
+	for len(work) == c.Limit {
+		earlier := s.kept.take(c, 1, &work[len(work)-1], time.Now())
+		if len(earlier) == 0 {
+			break
+		}
+		last := work[len(work)-1]
+		s.unlease([]queue.Lease{last.Lease})
+		work[len(work)-1] = earlier[0]
+		slices.SortFunc(work, func(a, b queue.Work) int { return inTurn(&a, &b) })
+	}
+	return work
+}
+
+// lease picks deliveries and leases them: what is due, or what is beyond.
+func (s *Store) lease(ctx context.Context, c *claiming, beyond bool, limit int) error {
+	args := []any{c.Now.UnixMicro(), c.Until.UnixMicro(), s.owner, s.cfg.Node, c.Worker, int64(limit), int64(0)}
 	text, at := claimIDs, c.Now
 	if beyond {
 		at = c.Beyond
@@ -102,25 +166,45 @@ func (s *Store) lease(ctx context.Context, c *queue.Claim, beyond bool, limit in
 	default:
 		args = append(args, postgres.Dialect().List(c.IDs))
 	}
-	err = s.claims.do(ctx, 0, func(t *txn) error {
-		leases, lapsed, args[6] = nil, false, t.number
+	err := s.claims.do(ctx, 0, func(t *txn) error {
+		c.leases, c.lapsed, args[6] = nil, false, t.number
 		t.claimed = append(t.claimed, claimed{anyLapsed, args[:1], func(r database.Row) error {
-			lapsed = true
+			c.lapsed = true
 			return nil
 		}}, claimed{text, args, func(r database.Row) error {
-			leases = append(leases, queue.Lease{Delivery: queue.DeliveryID(r.Int(0)), Token: r.Int(1)})
+			c.leases = append(c.leases, queue.Lease{Delivery: queue.DeliveryID(r.Int(0)), Token: r.Int(1)})
 			return nil
 		}})
+		if c.Site != "" && !beyond && s.cfg.Keep > 0 {
+			t.claimed = append(t.claimed, claimed{siteNow, []any{string(c.Site), c.Now.UnixMicro()}, func(r database.Row) error {
+				c.failed, c.next = r.Int(0) != 0, r.Time(1)
+				return nil
+			}})
+		}
 		return nil
 	})
 	if err != nil {
-		return nil, false, err
+		c.leases, c.lapsed = nil, false
 	}
-	return leases, lapsed, nil
+	return err
+}
+
+// loaded reads what was leased; where that fails, or leasing did, the leases are given back.
+func (s *Store) loaded(ctx context.Context, c *claiming, err error) ([]queue.Work, error) {
+	if err != nil || len(c.leases) == 0 {
+		s.unlease(c.leases)
+		return nil, err
+	}
+	work, err := s.load(ctx, c.leases, c.Until)
+	if err != nil {
+		s.unlease(c.leases)
+		return nil, fmt.Errorf("pgstore: reading what was claimed: %w", err)
+	}
+	return work, nil
 }
 
 // load reads claimed deliveries: nobody else changes what is leased.
-func (s *Store) load(ctx context.Context, leases []queue.Lease) ([]queue.Work, error) {
+func (s *Store) load(ctx context.Context, leases []queue.Lease, until time.Time) ([]queue.Work, error) {
 	ids := make([]queue.DeliveryID, len(leases))
 	for i, l := range leases {
 		ids[i] = l.Delivery
@@ -133,6 +217,7 @@ func (s *Store) load(ctx context.Context, leases []queue.Lease) ([]queue.Work, e
 	if err != nil {
 		return nil, err
 	}
+	s.given.noteAll(leases, until, found)
 	out := make([]queue.Work, len(found))
 	for i, r := range found {
 		out[i] = queue.Work{Delivery: r.Delivery, Message: r.Message, Lease: leases[i], Was: r.State,
@@ -163,6 +248,8 @@ func (s *Store) unlease(leases []queue.Lease) {
 		return
 	}
 	ids, tokens := pairs(leases)
+	s.given.forget(ids)
+	s.kept.settled(ids)
 	_ = s.others.do(s.life, 0, func(t *txn) error {
 		t.then(func() error {
 			return t.Exec("DELETE FROM lease l USING unnest(?::bigint[], ?::bigint[]) u(id, token) WHERE l.delivery = u.id AND l.token = u.token",
@@ -170,6 +257,13 @@ func (s *Store) unlease(leases []queue.Lease) {
 		})
 		return nil
 	})
+}
+
+func leasesOf(work []queue.Work) (out []queue.Lease) {
+	for i := range work {
+		out = append(out, work[i].Lease)
+	}
+	return out
 }
 
 func pairs(leases []queue.Lease) (ids, tokens []int64) {
@@ -188,16 +282,19 @@ func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Tim
 	if len(leases) == 0 {
 		return nil
 	}
-	return s.settles.do(ctx, 0, func(t *txn) error {
+	err := s.mail.do(ctx, 0, func(t *txn) error {
 		t.leases = append(t.leases, leases...)
 		t.then(func() error {
 			if !t.held(leases) {
 				return queue.ErrStaleLease
 			}
-			ids, _ := pairs(leases)
-			t.extended = append(t.extended, extended{ids, s.leaseTime(until)})
+			t.extended = append(t.extended, extended{leases, until.UnixMicro()})
 			return nil
 		})
 		return nil
 	})
+	if err == nil && s.given.prolong(leases, until) {
+		s.kept.stir()
+	}
+	return err
 }

@@ -5,6 +5,8 @@
 // (see package sqlstore). Of this store alone are the engine (package postgres), the tables (schema.sql), the
 // statements that change mail, and what follows from being one of several:
 //
+//   - Every time is by the clock of the database, which gateways are told by (see storeclock). The store itself asks that
+//     clock, and no other, where it needs to know what time it is.
 //   - A lease is a row, with a token from a sequence. Its key is what makes a claim exclusive; a claim passes over what
 //     others are at (SKIP LOCKED). A lease that ran out is taken over by the next claim, and one of a process that
 //     closes its store ends with it.
@@ -15,14 +17,20 @@
 //   - Counts are sums over one row for each writer of each gateway: no row is written by two of them.
 //   - Records, rules and judgements are read and then changed by one gateway at a time (an advisory lock).
 //
-// Four connections of a process write, each for one kind of change (see writer). All changes that came in while one was
-// busy are one transaction of two round trips: what they want to look at, with rows locked; then each is decided on its
-// own, and what they come to is written by one statement a table, whatever their number, and committed.
+// Three connections of a process write: one new mail and what is settled, which share each wait for the disk, one what
+// is claimed, one the rest (see writer). All changes that came in while one was busy are one transaction of at most two
+// round trips: what they want to look at, with rows locked; then each is decided on its own, and what they come to is
+// written by one statement a table, whatever their number, and committed. What a process remembers of the leases it
+// gave need not be looked at; the transaction checks it and is tried again, looking, where it was not so (see given).
+//
+// New mail mostly leaves within a second, by the gateway that accepted it. It is accepted with its lease already held,
+// and comes from memory when it is claimed (see kept).
 //
 // A transaction writes its number into the row of its writer. When the connection is lost at COMMIT, the writer asks on
 // a new connection which number stands there, by changing the row: that waits for the transaction to end, and is as
 // durable as the answer. Then its callers hear what is true, or all is tried again. Where the database cannot be asked
-// in time they hear queue.ErrUnknown. A transaction that only gives leases leaves them: the next one ends them.
+// in time they hear queue.ErrUnknown. Leases that nobody heard of then are ended by the
+// next transaction.
 //
 // A body up to 128 KiB is a row. A larger one is written in chunks while it comes in and read in chunks, so that a
 // session holds no more than that. Chunks belong to a row of the table draft until their message is committed, in the

@@ -17,11 +17,14 @@ const overlooked = `WITH RECURSIVE w AS (
 		SELECT (SELECT d.site FROM delivery d WHERE d.state <= 2 AND d.site > w.site ORDER BY d.site LIMIT 1)
 			FROM w WHERE w.site IS NOT NULL)
 	SELECT s.key FROM w JOIN site s ON s.id = w.site CROSS JOIN LATERAL (
-		SELECT d.due FROM delivery d WHERE d.site = w.site AND d.state <= 2 AND d.due <= ?1
-			AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.delivery = d.id AND l.until > ?2)
+		SELECT d.due FROM delivery d WHERE d.site = w.site AND d.state <= 2 AND d.due <= ` + sqlNow + ` - ?1
+			AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.delivery = d.id AND l.until > ` + sqlNow + `)
 			AND NOT EXISTS (SELECT 1 FROM wish x WHERE x.delivery = d.id)
 		ORDER BY d.site, d.due, d.id LIMIT 1) n
-	WHERE coalesce(s.retry_at, 0) <= ?1 LIMIT ?3`
+	WHERE coalesce(s.retry_at, 0) <= ` + sqlNow + ` - ?1 LIMIT ?2`
+
+// sqlNow is the time of the database, as times of mail are kept.
+const sqlNow = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint"
 
 // overlookedMost bounds the sites of one answer, overlookedShare how much of the time is spent on finding them: one
 // part in so many.
@@ -38,8 +41,8 @@ func (s *Store) Overlooked(ctx context.Context) (out []queue.SiteKey, err error)
 		return nil, err
 	}
 	defer s.calls.Done()
-	began := time.Now()
-	if began.UnixNano() < s.rests.Load() {
+	began := s.age()
+	if int64(began) < s.rests.Load() {
 		return nil, nil
 	}
 	err = s.read(ctx, func(c *postgres.Conn) error {
@@ -47,9 +50,10 @@ func (s *Store) Overlooked(ctx context.Context) (out []queue.SiteKey, err error)
 		return c.Query(ctx, overlooked, func(r database.Row) error {
 			out = append(out, queue.SiteKey(r.Text(0)))
 			return nil
-		}, began.Add(-overlookedFor).UnixMicro(), s.leaseTime(began), int64(overlookedMost))
+		}, overlookedFor.Microseconds(), int64(overlookedMost))
 	})
-	s.rests.Store(time.Now().Add(overlookedShare * time.Since(began)).UnixNano())
+	ended := s.age()
+	s.rests.Store(int64(ended + overlookedShare*(ended-began)))
 	return out, err
 }
 

@@ -28,6 +28,7 @@ type plan struct {
 	siteStates map[queue.SiteKey]*stored.SiteState
 	entries    []audit.Entry
 	claimed    []claimed
+	wanted     []*wanted // of newMail
 
 	// What finish writes.
 	ends      map[int64]int64 // by message: deliveries that ended
@@ -36,13 +37,13 @@ type plan struct {
 }
 
 type extended struct {
-	ids   []int64
-	until int64 // see leaseTime
+	leases []queue.Lease
+	until  int64
 }
 
 func (p *plan) empty() bool {
 	return len(p.newMail)+len(p.handedOver)+len(p.attempts)+len(p.deliveries)+len(p.moved)+len(p.facts)+len(p.wishes)+len(p.ended)+
-		len(p.extended)+len(p.siteStates)+len(p.entries)+len(p.claimed)+len(p.ends) == 0 && p.states == [6]int64{}
+		len(p.extended)+len(p.siteStates)+len(p.entries)+len(p.claimed)+len(p.wanted)+len(p.ends) == 0 && p.states == [6]int64{}
 }
 
 // sorted are the keys of a map in order, so that all transactions lock rows in the same.
@@ -76,7 +77,7 @@ func (p *plan) onlyClaims() bool {
 
 // flush adds the statements that carry out the plan to a batch. What finish writes stays.
 func (t *txn) flush(b *postgres.Batch) error {
-	add := []func(b *postgres.Batch) error{t.addSites, t.addMail, t.addDeliveries, t.addOutcomes, t.addFacts, t.addWishes, t.addSiteStates,
+	add := []func(b *postgres.Batch) error{t.addSites, t.addMail, t.addDeliveries, t.addKept, t.addOutcomes, t.addFacts, t.addWishes, t.addSiteStates,
 		t.addEntries, t.addLeases}
 	for _, f := range add {
 		if err := f(b); err != nil {
@@ -251,14 +252,26 @@ func (t *txn) addEntries(b *postgres.Batch) error {
 	return nil
 }
 
-// addLeases ends, prolongs and gives leases, in this order.
+// addLeases prolongs leases, checks those that were not looked at, ends and gives leases, in this order: who takes one
+// over changes its row, or that of its delivery.
 func (t *txn) addLeases(b *postgres.Batch) error {
-	if len(t.ended) > 0 {
-		b.Add("DELETE FROM lease WHERE delivery = ANY(?::bigint[])", nil, t.ended)
-	}
 	for _, e := range t.extended {
-		b.Add("UPDATE lease SET until = ? WHERE delivery = ANY(?::bigint[])", nil, e.until, e.ids)
+		ids, tokens := pairs(e.leases)
+		b.Add("UPDATE lease l SET until = ?, worker = replace(l.worker, '"+keptMark+"', '') FROM unnest(?::bigint[], ?::bigint[]) u(id, token)"+
+			" WHERE l.delivery = u.id AND l.token = u.token", nil, e.until, ids, tokens)
 	}
+	ids, tokens := pairs(t.unsure)
+	if len(ids) > 0 && len(t.ended) == len(ids) { // each is checked as it ends
+		b.Add(endSure, nil, ids, tokens, int64(len(ids)))
+	} else {
+		if len(ids) > 0 && len(t.ended)+len(t.extended) > 0 {
+			b.Add(sureOf, nil, ids, tokens, int64(len(ids)))
+		}
+		if len(t.ended) > 0 {
+			b.Add("DELETE FROM lease WHERE delivery = ANY(?::bigint[])", nil, t.ended)
+		}
+	}
+	t.left, t.unsure = append(t.left, t.ended...), nil
 	for _, c := range t.claimed {
 		b.Add(c.text, c.each, c.args...)
 	}

@@ -43,6 +43,10 @@ func (d searched) Read(ctx context.Context, do func(db database.Reader) error) e
 // Known is what was counted when the search began.
 func (d searched) Known() search.Known { return d.known }
 
+// begun is what tells the leases of what somebody has begun with from those of what is only kept: by this process as
+// its memory says, by another as far as it ever told.
+const begun = " AND (l.worker <> '" + keptMark + "' OR l.owner = ?1 AND l.delivery <> ALL(?2::bigint[]))"
+
 // MarkSending gives leased deliveries their state.
 func (d searched) MarkSending(ctx context.Context, db database.Reader, rs []queue.Record) error {
 	var ids []int64
@@ -55,10 +59,10 @@ func (d searched) MarkSending(ctx context.Context, db database.Reader, rs []queu
 		return nil
 	}
 	leased := map[queue.DeliveryID]bool{}
-	err := db.Query(ctx, "SELECT delivery FROM lease WHERE delivery = ANY(?::bigint[])", func(r database.Row) error {
+	err := db.Query(ctx, "SELECT delivery FROM lease l WHERE delivery = ANY(?3::bigint[])"+begun, func(r database.Row) error {
 		leased[queue.DeliveryID(r.Int(0))] = true
 		return nil
-	}, ids)
+	}, d.s.owner, d.s.kept.waiting(), ids)
 	for i := range rs {
 		if leased[rs[i].ID] && rs[i].State.Waiting() {
 			rs[i].State = queue.Sending
@@ -135,14 +139,14 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 		if err != nil {
 			return err
 		}
-		err = c.Query(ctx, "SELECT d.state, count(*) FROM lease l JOIN delivery d ON d.id = l.delivery GROUP BY 1", func(r database.Row) error {
+		err = c.Query(ctx, "SELECT d.state, count(*) FROM lease l JOIN delivery d ON d.id = l.delivery WHERE true"+begun+" GROUP BY 1", func(r database.Row) error {
 			was, n := stored.LoadState(r.Int(0)), r.Int(1)
 			out.States[queue.Sending] += n
 			if out.States[was] -= n; out.States[was] <= 0 {
 				delete(out.States, was)
 			}
 			return nil
-		})
+		}, s.owner, s.kept.waiting())
 		if err != nil {
 			return err
 		}

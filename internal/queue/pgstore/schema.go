@@ -4,7 +4,9 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"time"
 
+	"postern/internal/queue/pgnodes"
 	"postern/internal/queue/postgres"
 )
 
@@ -31,6 +33,8 @@ type Examined struct {
 	postgres.Settings
 	// Form is that of the tables, 0 where there are none yet; Newest is the one that this release makes.
 	Form, Newest int
+	// Ahead is how far the clock of this machine is ahead of the database's, 0 where they agree.
+	Ahead time.Duration
 }
 
 // Examine looks whether Open could work, and changes nothing.
@@ -49,10 +53,20 @@ func Examine(ctx context.Context, cfg Config) (out Examined, err error) {
 	if out.Settings, err = usable(ctx, c, cfg.Schema); err != nil {
 		return out, err
 	}
+	if out.Ahead, err = ahead(ctx, parsed); err != nil {
+		return out, err
+	}
 	have, needs, _, err := postgres.FormOf(ctx, c, cfg.Schema)
 	if err != nil {
 		return out, err
 	}
 	out.Form = have
 	return out, postgres.Newer(have, needs, out.Newest)
+}
+
+// ahead asks what time it is.
+func ahead(ctx context.Context, parsed *postgres.Config) (time.Duration, error) {
+	r := pgnodes.New(parsed)
+	err := r.Hear(ctx)
+	return r.Ahead(), errors.Join(err, r.Close())
 }

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"postern/internal/queue"
@@ -19,9 +20,9 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	if err != nil {
 		return err
 	}
-	err = s.settles.do(ctx, ready.Bytes, func(t *txn) error {
+	err = s.mail.do(ctx, ready.Bytes, func(t *txn) error {
 		t.leases = append(t.leases, ready.Leases...)
-		t.refers = true
+		t.refers = t.refers || refers(ready)
 		for i := range ready.States {
 			t.keys = append(t.keys, string(ready.States[i].Key))
 		}
@@ -37,11 +38,28 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 		}
 		return err
 	}
+	s.afterwards(ready)
 	for i, n := range ready.Messages {
 		b.New[i].Body.(*draft).handOver()
 		n.Tell(b.New[i])
 	}
 	return nil
+}
+
+// afterwards is what the memory of mail that is kept has to know of a batch.
+func (s *Store) afterwards(b *stored.Batch) {
+	for i := range b.States {
+		s.kept.stir(b.States[i].Key)
+		if b.States[i].Sets() {
+			s.giveBack(s.keptAt(b.States[i].Key))
+		}
+	}
+}
+
+// refers reports whether a batch makes deliveries refer to sites, or changes these.
+func refers(b *stored.Batch) bool {
+	return len(b.Messages)+len(b.States) > 0 ||
+		slices.ContainsFunc(b.Settlements, func(st stored.Settlement) bool { return st.To != nil })
 }
 
 // settle plans a batch, or refuses it whole.
@@ -56,6 +74,7 @@ func (t *txn) settle(b *stored.Batch) error {
 		if err := t.insert(n); err != nil {
 			return &planned{err}
 		}
+		t.want(n)
 	}
 	var ends queue.WishEnds
 	for i := range b.Settlements {
@@ -117,5 +136,12 @@ func (t *txn) settleOne(st *stored.Settlement, now time.Time, ends *queue.WishEn
 		}
 	}
 	t.move(&d.Delivery, was)
+	switch {
+	case !d.State.Waiting():
+	case st.To != nil:
+		t.stirs = append(t.stirs, st.To.Key)
+	default:
+		t.stirs = append(t.stirs, d.Site)
+	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/group"
 	"postern/internal/queue/pgnodes"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/search"
@@ -29,6 +30,9 @@ type Config struct {
 	// Session is that of this process among those of the database (see pgnodes): mail is accepted while its lease runs,
 	// and otherwise refused with ErrNoLease. "" needs no lease.
 	Session string
+	// Keep is the lease that new mail is accepted with where its site is healthy, so that this process claims it
+	// without asking (see kept); 0: new mail is for everybody at once.
+	Keep time.Duration
 	// SmallBody is the size in bytes up to which a body is one row; 0 means 128 KiB, and it is no more than that.
 	SmallBody int
 	// Readers is how many reads may run at once; 0 means 4. The store keeps up to twice as many connections and four
@@ -43,28 +47,31 @@ type Config struct {
 // Safe for concurrent use.
 type Store struct {
 	*besides
-	cfg      Config
-	parsed   *postgres.Config
-	settings postgres.Settings
-	search   *search.Search
-	readers  *postgres.Pool
-	bodies   *postgres.Pool // for the chunks of drafts
-	owner    int64          // names this process in leases and drafts
-	life     context.Context
-	end      context.CancelFunc
-	// What changes mail, each with a connection and a transaction of its own, so that new mail does not wait for what
-	// is settled.
-	accepts, claims, settles, others *writer
+	cfg     Config
+	parsed  *postgres.Config
+	search  *search.Search
+	readers *postgres.Pool
+	bodies  *postgres.Pool // for the chunks of drafts
+	answers *postgres.Pool // for questions; one connection
+	owner   int64          // names this process in leases and drafts
+	life    context.Context
+	end     context.CancelFunc
+	// What changes mail, each with a connection and a transaction of its own: new mail and what is settled, which share
+	// each wait for the disk; claims, so that nobody waits for these; and what administrators and records want.
+	mail, claims, others *writer
 
-	nodes atomic.Pointer[pgnodes.Registry] // the last that was asked for
+	questions chan *question // of Wished
+	given     given
+	kept      *kept
 
-	rests atomic.Int64   // until when Overlooked answers nothing, ns
-	calls sync.WaitGroup // running methods
-	loops sync.WaitGroup // of the writers
+	opened time.Time
+	rests  atomic.Int64   // until what age of the store Overlooked answers nothing, ns
+	calls  sync.WaitGroup // running methods
+	loops  sync.WaitGroup // of the writers
 	// sweeper calls a writer; stop ends it.
 	sweeper sync.WaitGroup
 	stop    chan struct{}
-	refused atomic.Int64 // when the database last did not answer, in Unix nanoseconds
+	refused atomic.Int64 // the age of the store when the database last did not answer, ns; 0: it always did
 
 	mu     sync.Mutex // guards closed
 	closed bool
@@ -83,13 +90,8 @@ var ErrNoLease = errors.New("pgstore: the lease of this gateway has ended; other
 
 var _ queue.Store = (*Store)(nil)
 
-// Nodes returns where the gateways of this database find each other; the caller closes it. What it hears of the
-// database's clock is what leases run by from then on.
-func (s *Store) Nodes() *pgnodes.Registry {
-	r := pgnodes.New(s.parsed)
-	s.nodes.Store(r)
-	return r
-}
+// Nodes returns where the gateways of this database find each other; the caller closes it.
+func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed) }
 
 // Open connects to the database, asserts that what it commits is durable, and brings the tables to the newest form. It
 // answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on, and queue.ErrMoved
@@ -100,7 +102,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}), search: search.New(postgres.Dialect())}
+	s := &Store{opened: time.Now(), cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}),
+		questions: make(chan *question, group.Most), kept: newKept(cfg.Keep), search: search.New(postgres.Dialect())}
 	first, err := s.prepare(ctx)
 	if err != nil {
 		return nil, err
@@ -109,17 +112,24 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if s.readers, err = postgres.NewPool(s.life, parsed); err == nil {
 		s.bodies, err = postgres.NewPool(s.life, parsed.Loose())
 	}
+	if err == nil {
+		s.answers, err = postgres.NewPool(s.life, parsed.Steady())
+	}
 	if err != nil {
 		s.release()
 		return nil, errors.Join(err, first.Close())
 	}
 	s.besides = sqlrecords.New(tables{s}, postgres.Dialect())
-	s.accepts, s.claims, s.settles, s.others = newWriter(s), newWriter(s), newWriter(s), newWriter(s)
-	s.accepts.c = first
+	s.mail, s.claims, s.others = newWriter(s), newWriter(s), newWriter(s)
+	s.mail.c = first
 	for _, w := range s.writers() {
 		s.loops.Go(w.changes.Loop)
 	}
+	s.loops.Go(s.answerLoop)
 	s.sweeper.Go(s.sweepLoop)
+	if cfg.Keep > 0 {
+		s.sweeper.Go(s.keepLoop)
+	}
 	return s, nil
 }
 
@@ -128,7 +138,7 @@ func (s *Store) writers() []*writer {
 	if s.others == nil {
 		return nil
 	}
-	return []*writer{s.accepts, s.claims, s.settles, s.others}
+	return []*writer{s.mail, s.claims, s.others}
 }
 
 // fill gives what is left out.
@@ -149,11 +159,11 @@ func (cfg *Config) fill() {
 
 // prepare looks at the server and brings the tables to the newest form. It returns the connection it did so over.
 func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
-	c, err := postgres.Dial(ctx, s.parsed)
+	c, err := postgres.Dial(ctx, s.parsed.Steady())
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: cannot connect to the database: %w", err)
 	}
-	if s.settings, err = usable(ctx, c, s.cfg.Schema); err == nil {
+	if _, err = usable(ctx, c, s.cfg.Schema); err == nil {
 		err = postgres.Migrate(ctx, c, s.cfg.Schema, forms())
 	}
 	if err != nil {
@@ -170,9 +180,6 @@ func usable(ctx context.Context, c *postgres.Conn, schema string) (postgres.Sett
 	}
 	return settings, err
 }
-
-// Settings are what the server said of itself when the store was opened.
-func (s *Store) Settings() postgres.Settings { return s.settings }
 
 // enter counts a running method in; the caller does calls.Done.
 func (s *Store) enter(ctx context.Context) error {
@@ -196,11 +203,15 @@ func (s *Store) Takes() error {
 	switch {
 	case s.closed:
 		return errClosed
-	case time.Since(time.Unix(0, s.refused.Load())) < refusing:
+	}
+	if at := time.Duration(s.refused.Load()); at > 0 && s.age()-at < refusing {
 		return errSilent
 	}
 	return nil
 }
+
+// age is since when the store is open, by the monotonic clock: the wall clock may jump.
+func (s *Store) age() time.Duration { return time.Since(s.opened) }
 
 // refusing is how long mail is refused at once after the database did not answer.
 const refusing = 2 * time.Second
@@ -252,13 +263,14 @@ func (s *Store) release() {
 	for _, w := range s.writers() {
 		w.changes.Close()
 	}
+	close(s.questions)
 	s.loops.Wait()
 	for _, w := range s.writers() {
 		if w.c != nil {
 			_ = w.c.Close() // nothing is under way
 		}
 	}
-	for _, p := range []*postgres.Pool{s.readers, s.bodies} {
+	for _, p := range []*postgres.Pool{s.readers, s.bodies, s.answers} {
 		if p != nil {
 			p.Close()
 		}

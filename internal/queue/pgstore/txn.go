@@ -24,15 +24,21 @@ type txn struct {
 	results    []error
 	i          int // the change that is being run
 	thens      []then
-	leases     []queue.Lease  // that are to be looked up
-	keys       []string       // sites that are to be looked up
-	bodies     []string       // drafts that are to be looked up
-	messages   int            // that want a number
-	seqs       []int64        // numbers for them
-	locks      map[int64]bool // advisory
-	fenced     bool           // it is nothing without the lease of this gateway
-	leased     bool           // which runs
-	refers     bool           // it makes deliveries refer to sites, or changes these
+	leases     []queue.Lease   // that are to be looked up
+	doubt      bool            // what is remembered of leases was not so
+	recalled   bool            // leases were taken from memory
+	unsure     []queue.Lease   // that were taken from memory, and are to be checked
+	left       []int64         // deliveries whose leases it ends
+	keeps      []*wanted       // that it leases and stores at once
+	stirs      []queue.SiteKey // where it leaves something to claim
+	keys       []string        // sites that are to be looked up
+	bodies     []string        // drafts that are to be looked up
+	messages   int             // that want a number
+	seqs       []int64         // numbers for them
+	locks      map[int64]bool  // advisory
+	fenced     bool            // it is nothing without the lease of this gateway
+	leased     bool            // which runs
+	refers     bool            // it makes deliveries refer to sites, or changes these
 	rows       map[queue.DeliveryID]*deliveryRow
 	known      map[queue.SiteKey]bool
 	drafts     map[string]written
@@ -164,7 +170,8 @@ const leasedRows = "SELECT " + stored.StateColumns + ` FROM delivery d JOIN mess
 // look reads what was wanted.
 func (t *txn) look() error {
 	var b postgres.Batch
-	if len(t.locks)+len(t.leases)+len(t.keys)+len(t.bodies)+t.messages == 0 {
+	asks := len(t.leases) > 0 && !t.recall()
+	if len(t.locks)+len(t.keys)+len(t.bodies)+t.messages == 0 && !asks {
 		return nil
 	}
 	t.begin(&b)
@@ -174,7 +181,7 @@ func (t *txn) look() error {
 			return nil
 		}, t.s.cfg.Session)
 	}
-	if len(t.leases) > 0 {
+	if asks {
 		t.rows = make(map[queue.DeliveryID]*deliveryRow, len(t.leases))
 		ids := make([]int64, len(t.leases))
 		for i, l := range t.leases {
@@ -242,7 +249,7 @@ func (t *txn) commit() error {
 	// Where only leases are given the writer's row need not tell of it, so that a claim that finds nothing writes
 	// nothing.
 	t.leasing = !t.wrote && t.plan.onlyClaims()
-	if t.leasing && len(t.unheard) > 0 {
+	if len(t.unheard) > 0 {
 		b.Add("DELETE FROM lease WHERE owner = ? AND batch = ANY(?::bigint[])", nil, t.s.owner, t.unheard)
 	}
 	if err := t.flush(&b); err != nil {
@@ -256,9 +263,7 @@ func (t *txn) commit() error {
 	if err := t.c.Send(t.ctx, &b); err != nil {
 		return err
 	}
-	if t.leasing {
-		t.unheard = nil
-	}
+	t.unheard = nil
 	if len(t.sites) > sitesKept {
 		clear(t.sites)
 	}

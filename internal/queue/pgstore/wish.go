@@ -32,22 +32,6 @@ func (t *txn) setWish(d *deliveryRow, kept, pending *queue.Wish) (err error) {
 	return nil
 }
 
-// Wished returns what is not to be sent any more.
-func (s *Store) Wished(ctx context.Context, ids []queue.DeliveryID) (out []queue.DeliveryID, err error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.calls.Done()
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	err = s.read(ctx, func(c *postgres.Conn) error {
-		return c.Query(ctx, "SELECT delivery FROM wish WHERE withdraws AND delivery = ANY(?::bigint[]) ORDER BY delivery",
-			collect(&out), postgres.Dialect().List(ids))
-	})
-	return out, err
-}
-
 // collect gathers the first column.
 func collect(into *[]queue.DeliveryID) func(r database.Row) error {
 	return func(r database.Row) error {
@@ -58,9 +42,10 @@ func collect(into *[]queue.DeliveryID) func(r database.Row) error {
 
 // lapse carries out what is wished of deliveries whose leases have run out.
 func (s *Store) lapse(ctx context.Context, now time.Time) error {
+	defer s.kept.stir()
 	var ids []queue.DeliveryID
 	err := s.read(ctx, func(c *postgres.Conn) error {
-		return c.Query(ctx, "SELECT w.delivery"+lapsedWishes+" ORDER BY w.delivery", collect(&ids), s.leaseTime(now))
+		return c.Query(ctx, "SELECT w.delivery"+lapsedWishes+" ORDER BY w.delivery", collect(&ids), now.UnixMicro())
 	})
 	if err != nil {
 		return err

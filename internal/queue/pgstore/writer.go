@@ -50,15 +50,18 @@ const again = 50 * time.Millisecond
 func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 	ctx, cancel := context.WithTimeout(w.s.life, w.s.cfg.Patience)
 	defer cancel()
-	missed := false
+	missed, doubt := false, false
 	for {
-		t, err := w.once(ctx, changes)
+		t, err := w.once(ctx, changes, doubt)
 		switch {
 		case err == nil:
-			return t.results, nil
+			return w.done(t), nil
 		case w.lost(err):
 		case postgres.Code(err) == postgres.NotNull && !missed: // a site that was remembered was purged
 			missed = true
+			continue
+		case t != nil && t.recalled: // it may be that a lease does not stand (see sureOf), which is to be told before all else
+			doubt = true
 			continue
 		default:
 			return nil, postgres.Translate(err)
@@ -68,19 +71,35 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 			w.unheard = append(w.unheard, w.number)
 		} else if t != nil && t.committing {
 			done, asked := w.ask(t)
+			if len(t.keeps) > 0 { // nobody knows the leases
+				w.unheard = append(w.unheard, -t.number)
+				t.keeps = nil
+				w.s.kept.stir()
+			}
 			if asked != nil {
 				return all(len(changes), fmt.Errorf("%w: %w", queue.ErrUnknown, err)), nil
 			} else if done {
-				return t.results, nil
+				return w.done(t), nil
 			}
 		}
 		select {
 		case <-ctx.Done():
-			w.s.refused.Store(time.Now().UnixNano())
+			w.s.refused.Store(int64(w.s.age()))
 			return all(len(changes), fmt.Errorf("%w: %w", errSilent, err)), nil
 		case <-time.After(again):
 		}
 	}
+}
+
+// done is what follows from a transaction that was committed.
+func (w *writer) done(t *txn) []error {
+	w.s.given.forget(t.left)
+	w.s.kept.settled(t.left)
+	t.keep()
+	if len(t.stirs) > 0 {
+		w.s.kept.stir(t.stirs...)
+	}
+	return t.results
 }
 
 // all is one result for many.
@@ -113,7 +132,7 @@ func (w *writer) connect(ctx context.Context) (err error) {
 	if w.c != nil && !w.c.Dead() {
 		return nil
 	}
-	if w.c, err = postgres.Dial(ctx, w.s.parsed); err != nil {
+	if w.c, err = postgres.Dial(ctx, w.s.parsed.Steady()); err != nil {
 		w.c = nil
 		return fmt.Errorf("%w: %w", errConnect, err)
 	}
@@ -121,12 +140,12 @@ func (w *writer) connect(ctx context.Context) (err error) {
 }
 
 // once tries a transaction. With the error there is the transaction as far as it came, or nil.
-func (w *writer) once(ctx context.Context, changes []group.Change[*txn]) (*txn, error) {
+func (w *writer) once(ctx context.Context, changes []group.Change[*txn], doubt bool) (*txn, error) {
 	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
 	w.number++
-	t := &txn{writer: w, ctx: ctx, results: make([]error, len(changes)), plan: plan{}}
+	t := &txn{writer: w, ctx: ctx, results: make([]error, len(changes)), plan: plan{}, doubt: doubt}
 	err := t.run(changes)
 	if err == nil {
 		return t, nil

@@ -66,6 +66,14 @@ func (c *Config) Loose() *Config {
 	return &Config{parsed}
 }
 
+// Steady is the same for connections whose statements are planned once: they say the same again and again, each
+// answered by one index, and planning takes as long as carrying them out.
+func (c *Config) Steady() *Config {
+	parsed := c.parsed.Copy()
+	parsed.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	return &Config{parsed}
+}
+
 // Pool lends connections to readers. Use NewPool. Safe for concurrent use.
 type Pool struct{ pool *pgxpool.Pool }
 

@@ -9,7 +9,8 @@ type Config struct {
 	Retry []time.Duration
 	// Jitter stretches each wait by a random share: 0.1 is up to 10 % later. It is kept between 0 and 1.
 	Jitter float64
-	// PerSite bounds the workers at one site, Total those at all but for overtime; 0 means 5 and 100.
+	// PerSite bounds the workers at one site, of all gateways together, Total those at all sites but for overtime; 0
+	// means 5 and 100.
 	PerSite, Total int
 
 	// OwnSite reports whether a site is a server of our own; nil: none is.

@@ -18,6 +18,15 @@
 // A failing site gets one worker at a time, a probe, not before its retry time. As soon as one connection to a site
 // passes, its whole row of failures is forgotten and what waits there goes at once.
 //
+// # Several gateways
+//
+// A site has PerSite workers at most, of all gateways that share a queue together. Each of n gateways has its part of
+// them, fixed while n is: PerSite/n, and one more at PerSite%n of the gateways, others at each site. So the parts come
+// to PerSite, no message costs a word between gateways, and a gateway never has more because another has nothing to do
+// there. Where PerSite is less than n each gateway has one: with none, what it was told of would wait until another
+// looks for what is overlooked. When gateways come and go the others learn of it with their next renewal (package
+// nodes), and a worker that is too many ends before it claims more; until then there may be more.
+//
 // # Places
 //
 // A worker holds a place, from Next until Done: while it asks DNS, connects, sends, and lingers. There are Total of

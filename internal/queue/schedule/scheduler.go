@@ -22,6 +22,8 @@ type Scheduler struct {
 	seq          uint64
 	now          instant // the newest time told; 0 before the first
 	turned       bool    // Next has been called
+
+	gateways, rank int // see Among
 }
 
 // New makes a Scheduler without sites. The seed fixes its jitter.

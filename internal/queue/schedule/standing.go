@@ -37,7 +37,7 @@ func (s *Scheduler) partOf(e *site) part {
 
 // busy reports whether a site has as many workers as it may: one where it fails, or is not known to take mail.
 func (s *Scheduler) busy(e *site) bool {
-	most := s.cfg.PerSite
+	most := s.share(e.name)
 	if e.failures > 0 || !e.own && !s.lately(e) {
 		most = 1
 	}

@@ -39,6 +39,7 @@ import (
 	"postern/internal/history/peers/memory"
 	"postern/internal/history/tlscounts"
 	"postern/internal/history/tlsreports"
+	"postern/internal/history/told"
 	"postern/internal/history/traffic"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
@@ -62,6 +63,7 @@ type Gateway struct {
 	rules    *inforce.Keeper // with the tables
 	nodes    *nodes.Node     // of the store
 	memory   *memory.Memory
+	told     *told.Book // by all gateways
 	notifier *notify.Notifier
 	traffic  *traffic.Recorder
 	counts   *tlscounts.Recorder // of TLS with other domains' servers

@@ -28,6 +28,7 @@ import (
 	"postern/internal/history/peers"
 	"postern/internal/history/peers/memory"
 	"postern/internal/history/tlsreports"
+	"postern/internal/history/told"
 	"postern/internal/history/traffic"
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
@@ -137,9 +138,11 @@ func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
 // memory finds out all but the memories are told. Nobody else listens after this.
 func (g *Gateway) remember(ctx context.Context) error {
 	cfg, others := g.cfg, g.sink.listeners()
+	g.told = told.NewBook(g.store)
 	g.notifier = notify.New(notify.Config{
 		To: cfg.Admin.Notify, From: cfg.Postmaster, Hostname: cfg.Hostname, Store: g.store, InForce: g.rules.Now,
 		Wake: func(m *queue.Message, site queue.SiteKey, due time.Time) { g.dispatch.Wake(m, site, due) },
+		Told: g.told, Node: cfg.Cluster.Node,
 		Sink: others, Random: rand.Uint32, Lifetime: cfg.Delivery.Lifetime.Duration,
 	})
 	var err error

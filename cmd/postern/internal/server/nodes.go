@@ -2,8 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"postern/cmd/postern/internal/cli"
+	"postern/cmd/postern/internal/storage"
 	"postern/internal/event/metrics"
 	"postern/internal/gateway/dispatch"
 	"postern/internal/gateway/nodes"
@@ -15,6 +19,7 @@ func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 	c := &g.cfg.Cluster
 	return nodes.New(nodes.Config{
 		Registry: registry, Session: g.store.Session, Name: c.Node, Release: cli.ThisBuild().Version, API: g.cfg.Admin.Listen,
+		Ahead: g.store.Ahead, Off: g.tellClock,
 		Lease: c.Lease.Duration, Wait: c.ApplyWait.Duration, InForce: g.mark,
 		Reload: func(ctx context.Context) error {
 			err := g.rules.Reload(ctx)
@@ -26,9 +31,21 @@ func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 		Held:    func() int { return g.dispatch.Claimed() },
 		Resumed: func() { g.dispatch.Resumed() },
 		Lost: func(err error) {
-			g.warn("nodes", err, "look at the way to the database, and at `postern nodes` of another gateway; mail is answered 451 and nothing is sent until it can be reached")
+			hint := "look at the way to the database, and at `postern nodes` of another gateway; mail is answered 451 and nothing is sent until it can be reached"
+			if errors.Is(err, nodes.ErrClock) {
+				hint = storage.ClockHint + "; mail is answered 451 and nothing is sent until then"
+			}
+			g.warn("nodes", err, hint)
 		},
 	})
+}
+
+// tellClock warns of clocks that differ.
+func (g *Gateway) tellClock(by time.Duration) {
+	if by != 0 {
+		g.warn("clock", fmt.Errorf("the clock of this gateway is %s of the database's: times of mail are turned from one to the other, "+
+			"and certificates are judged by this one", nodes.Apart(by)), storage.ClockHint)
+	}
 }
 
 // mark is what this gateway judges by, the zero Mark while that is not known.

@@ -83,7 +83,14 @@ func (g *Gateway) reminds(ctx context.Context) error {
 	var r reminder
 	for {
 		if v := g.rules.Now(); v.Err == nil {
-			if text := r.look(v.Rules.Exceptions(), time.Now()); text != "" {
+			now := time.Now()
+			first := func(keys []string) []string {
+				if out, err := g.told.First(ctx, keys, now, remindRest); err == nil {
+					return out
+				}
+				return keys // told twice is better than not at all
+			}
+			if text := r.look(v.Rules.Exceptions(), now, first); text != "" {
 				g.warn("exception ends", errors.New(text), "`postern check DOMAIN` shows whether mail would go without it")
 			}
 		}
@@ -95,18 +102,23 @@ func (g *Gateway) reminds(ctx context.Context) error {
 	}
 }
 
+// remindRest is longer than the same end can be as near as it was.
+const remindRest = 20 * 24 * time.Hour
+
 // reminder remembers of which ends it told. The zero value is ready.
 type reminder struct{ told map[string]bool }
 
 // remindDays are how many days before its end an exception is told of.
 func remindDays() []int { return []int{14, 7, 3, 1} }
 
-// look says which exceptions end soon and were not told of since they came as near to their end; "" for none.
-func (r *reminder) look(list []rules.Exception, now time.Time) string {
+// look says which exceptions end soon and were not told of since they came as near to their end, here or, as first
+// tells, at another gateway; "" for none.
+func (r *reminder) look(list []rules.Exception, now time.Time, first func(keys []string) []string) string {
 	if r.told == nil || len(r.told) > rules.MaxExceptions {
 		r.told = map[string]bool{}
 	}
-	var out []string
+	var keys, out []string
+	texts := map[string]string{}
 	for i := range list {
 		x := &list[i]
 		left, near := x.Expires.At.Sub(now), 0
@@ -115,12 +127,17 @@ func (r *reminder) look(list []rules.Exception, now time.Time) string {
 				near = days
 			}
 		}
-		key := fmt.Sprintf("%s %s %d", x.Domain, x.Expires, near)
+		key := fmt.Sprintf("exception %s %s %d", x.Domain, x.Expires, near)
 		if near == 0 || left <= 0 || r.told[key] {
 			continue
 		}
 		r.told[key] = true
-		out = append(out, fmt.Sprintf("%s (%s, %s)", x.Domain, x.Expires, x.Reason))
+		keys, texts[key] = append(keys, key), fmt.Sprintf("%s (%s, %s)", x.Domain, x.Expires, x.Reason)
+	}
+	if len(keys) > 0 {
+		for _, key := range first(keys) {
+			out = append(out, texts[key])
+		}
 	}
 	if len(out) == 0 {
 		return ""

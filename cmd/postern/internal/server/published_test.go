@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"postern/internal/gateway/stscache"
+	"postern/internal/history/told"
 	"postern/internal/mail"
 	"postern/internal/policy/rules"
+	"postern/internal/queue/memstore"
 )
 
 func silent(kind stscache.Kind) error {
@@ -65,13 +67,16 @@ func TestWhenNoPolicyHostIsReachedItIsToldOnce(t *testing.T) {
 	}
 }
 
+// everything was told by nobody else.
+func everything(keys []string) []string { return keys }
+
 func TestAnExceptionIsRememberedBeforeItsEnd(t *testing.T) {
 	end := time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
 	list := []rules.Exception{{Domain: mail.MustDomain("broken.test"), Reason: "ticket 4711", Expires: rules.Expiry{At: end}}}
 	var r reminder
 	told := ""
 	for at := end.AddDate(0, 0, -40); at.Before(end.AddDate(0, 0, 3)); at = at.Add(remindPause) {
-		if text := r.look(list, at); text != "" {
+		if text := r.look(list, at, everything); text != "" {
 			told += fmt.Sprint(" ", int(end.Sub(at).Hours()/24))
 			if !strings.Contains(text, "broken.test (2027-01-31") || !strings.Contains(text, "ticket 4711") {
 				t.Error(text)
@@ -82,7 +87,7 @@ func TestAnExceptionIsRememberedBeforeItsEnd(t *testing.T) {
 		t.Errorf("told with so many days to go:%s", told)
 	}
 	list[0].Expires.At = end.AddDate(0, 1, 0)
-	if text := r.look(list, end.AddDate(0, 1, -14)); text == "" {
+	if text := r.look(list, end.AddDate(0, 1, -14), everything); text == "" {
 		t.Error("one that was made longer is not told of again")
 	}
 }
@@ -96,5 +101,32 @@ func TestHowLongSomethingGoesOnIsRemembered(t *testing.T) {
 		if got := l.since("a.test", at); !got.Equal(now.Add(c.since)) {
 			t.Errorf("after %v: since %v", c.after, got.Sub(now))
 		}
+	}
+}
+
+// TestAnExceptionIsToldOfByOneGateway: each looks when it does, and they tell of each step once together.
+func TestAnExceptionIsToldOfByOneGateway(t *testing.T) {
+	end := time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
+	list := []rules.Exception{
+		{Domain: mail.MustDomain("broken.test"), Reason: "ticket 4711", Expires: rules.Expiry{At: end}},
+		{Domain: mail.MustDomain("other.test"), Reason: "ticket 4712", Expires: rules.Expiry{At: end.AddDate(0, 0, 1)}},
+	}
+	book := told.NewBook(memstore.New())
+	count := 0
+	var gateways [2]reminder
+	for at := end.AddDate(0, 0, -40); at.Before(end.AddDate(0, 0, 3)); at = at.Add(remindPause) {
+		for i := range gateways {
+			now := at.Add(time.Duration(i) * time.Hour)
+			count += strings.Count(gateways[i].look(list, now, func(keys []string) []string {
+				out, err := book.First(t.Context(), keys, now, remindRest)
+				if err != nil {
+					t.Error(err)
+				}
+				return out
+			}), "ticket")
+		}
+	}
+	if want := len(list) * len(remindDays()); count != want {
+		t.Errorf("it was told %d times, want %d", count, want)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/pgnodes"
 	"postern/internal/queue/pgstore"
+	"postern/internal/queue/storeclock"
 )
 
 // Store is what a gateway keeps everything in. Safe for concurrent use.
@@ -54,11 +55,16 @@ func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(err
 		return &Opened{Store: s}, nil
 	}
 	session := fmt.Sprintf("%s/%d/%s", cfg.Cluster.Node, os.Getpid(), rand.Text())
-	s, err := pgstore.Open(ctx, pgstore.Config{URL: string(cfg.Store), Node: cfg.Cluster.Node, Session: session})
+	s, err := pgstore.Open(ctx, pgstore.Config{URL: string(cfg.Store), Node: cfg.Cluster.Node, Session: session,
+		Keep: cfg.Cluster.Lease.Duration})
 	if err != nil {
 		return nil, hint(cfg, err)
 	}
-	return &Opened{Store: shared{s}, registry: s.Nodes(), Session: session, Overlooked: s.Overlooked}, nil
+	registry := s.Nodes()
+	if err := registry.Hear(ctx); err != nil { // before any time is read or written
+		return nil, hint(cfg, errors.Join(err, registry.Close(), s.Close()))
+	}
+	return &Opened{Store: shared{storeclock.New(s, registry.Ahead), s}, registry: registry, Session: session, Overlooked: s.Overlooked}, nil
 }
 
 // hint says what can be done about a database that does not open.
@@ -99,8 +105,17 @@ func Examine(ctx context.Context, cfg *config.Config) (string, error) {
 	default:
 		out += fmt.Sprintf("tables of form %d", found.Form)
 	}
+	switch by := found.Ahead; {
+	case by.Abs() > nodes.ClockMost:
+		return "", cli.WithHint(fmt.Errorf("%w: this one is %s", nodes.ErrClock, nodes.Apart(by)), ClockHint)
+	case by.Abs() >= nodes.ClockTold:
+		out += fmt.Sprintf(", the clock of this machine is %s of the database's (%s)", nodes.Apart(by), ClockHint)
+	}
 	return out, nil
 }
+
+// ClockHint is what to do about clocks that differ.
+const ClockHint = "set the clock right that is wrong, here or at the database: date; timedatectl"
 
 // examineTime bounds Examine.
 const examineTime = 10 * time.Second
@@ -129,8 +144,32 @@ func (o *Opened) Close() error {
 	return err
 }
 
-// shared is a store whose disk is another machine's.
-type shared struct{ *pgstore.Store }
+// Ahead is how far the clock of this machine is ahead of the store's; 0 where that is the same clock.
+func (o *Opened) Ahead() time.Duration {
+	if o.registry == nil {
+		return 0
+	}
+	return o.registry.Ahead()
+}
+
+// shared is a store whose disk and clock are another machine's.
+type shared struct {
+	*storeclock.Store
+	base *pgstore.Store
+}
+
+// ReadRecords reads them; their times are told by nobody's clock.
+func (s shared) ReadRecords(ctx context.Context, do func(r records.Reader) error) error {
+	return s.base.ReadRecords(ctx, do)
+}
+
+// ChangeRecords changes them.
+func (s shared) ChangeRecords(ctx context.Context, do func(t records.Tx) error) error {
+	return s.base.ChangeRecords(ctx, do)
+}
+
+// Takes asks the store.
+func (s shared) Takes() error { return s.base.Takes() }
 
 var errElsewhere = errors.New("the disk is the database's")
 

@@ -89,7 +89,16 @@ func (b *Board) Renew(_ context.Context, r nodes.Report) (nodes.Answer, error) {
 	}
 	r.InForce = r.InForce.Max(e.InForce)
 	e.Report, e.Renewed, e.Until = r, now, now.Add(r.Lease)
-	return nodes.Answer{Now: now, Newest: b.newest}, nil
+	a := nodes.Answer{Now: now, Newest: b.newest}
+	for session, e := range b.nodes {
+		if e.Until.After(now) {
+			a.Live++
+			if session < r.Session {
+				a.Rank++
+			}
+		}
+	}
+	return a, nil
 }
 
 // Leave implements nodes.Registry.

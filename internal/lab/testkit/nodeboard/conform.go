@@ -46,7 +46,14 @@ func conformNodes(t *testing.T, r nodes.Registry, sleep func(time.Duration)) {
 		t.Errorf("a lease that nobody knows was prolonged: %v", err)
 	}
 	first := renew("b1", "gw-b", nodes.Mark{Rules: 3, Number: 9})
-	renew("a1", "gw-a", nodes.Mark{})
+	among := func(a nodes.Answer, live, rank int) {
+		t.Helper()
+		if a.Live != live || a.Rank != rank {
+			t.Errorf("%d live, and it is number %d of them; want %d and %d", a.Live, a.Rank, live, rank)
+		}
+	}
+	among(first, 1, 0)
+	among(renew("a1", "gw-a", nodes.Mark{}), 2, 0)
 	got := roll()
 	if e, ok := got["b1 live"]; !ok || len(got) != 2 || e.Name != "gw-b" || e.Release != "1" || e.API != "gw:8025" || e.Held != 7 ||
 		e.Latency != time.Millisecond || e.Lease != 2*time.Second || e.InForce != (nodes.Mark{Rules: 3, Number: 9}) || e.Until.Sub(e.Renewed) != 2*time.Second {
@@ -55,6 +62,8 @@ func conformNodes(t *testing.T, r nodes.Registry, sleep func(time.Duration)) {
 	sleep(1200 * time.Millisecond)
 	if again := renew("b1", "gw-b", nodes.Mark{Rules: 2, Number: 10}); !again.Now.After(first.Now) {
 		t.Errorf("the clock went from %v to %v", first.Now, again.Now)
+	} else {
+		among(again, 2, 1)
 	}
 	got = roll()
 	if e := got["b1 live"]; e.InForce != (nodes.Mark{Rules: 3, Number: 10}) || !e.Joined.Before(e.Renewed) {

@@ -1,0 +1,108 @@
+// Package trial reads a message that somebody has at hand, as a file or as pasted header lines, as a question to the
+// rules: who sent it, to whom, how large it is, and its header. A mail program keeps no envelope. What a message says
+// of its own sender and recipients is what they most likely were, and Notes says what was taken from where, so that who
+// asks can say it himself instead.
+//
+// Ground room.
+package trial
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"postern/internal/mail"
+)
+
+// MostRecipients is how many recipients are taken from a message.
+const MostRecipients = 200
+
+// Message is what a message shows of itself. The zero value shows nothing.
+type Message struct {
+	From string // the sender as in an envelope, "<>" for the null sender, "" where none was found
+	To   []string
+	// Header is its header section, or what was given where there is no other part.
+	Header []byte
+	Size   int64 // of the content in bytes; 0 where only a header section was given
+	// Notes say in sentences where From and To were found, and what could not be read.
+	Notes []string
+}
+
+// Read reads a message, or its header section alone. It never fails: what it does not find is "".
+func Read(content []byte) Message {
+	content = bytes.TrimLeft(bytes.TrimPrefix(content, []byte("\xef\xbb\xbf")), "\r\n")
+	if bytes.HasPrefix(content, []byte("From ")) { // the first line of an mbox file
+		_, content, _ = bytes.Cut(content, []byte("\n"))
+	}
+	h := mail.ParseHeader(content)
+	m := Message{Header: content[:h.Size()]}
+	if h.Size() < len(content) {
+		m.Size = int64(len(content))
+	}
+	m.sender(&h)
+	m.recipients(&h)
+	if h.Truncated() {
+		m.note("Its header is too large to be read in full, which counts as a match.")
+	}
+	return m
+}
+
+func (m *Message) note(format string, args ...any) {
+	m.Notes = append(m.Notes, fmt.Sprintf(format, args...))
+}
+
+// sender takes the envelope's sender as it was noted at the end of a way, else the author.
+func (m *Message) sender(h *mail.Header) {
+	for _, name := range []string{"Return-Path", "Sender", "From"} {
+		for _, f := range h.All(name) {
+			list, _ := f.Mailboxes()
+			switch {
+			case len(list) > 0:
+				m.From = list[0].String()
+			case name == "Return-Path" && strings.Join(strings.Fields(f.Value()), "") == "<>":
+				m.From = "<>"
+			default:
+				continue
+			}
+			m.note("The sender is taken from its field %s.", name)
+			return
+		}
+	}
+	m.note("It does not say who sent it.")
+}
+
+// recipients takes whom the message names.
+func (m *Message) recipients(h *mail.Header) {
+	seen, from, unread, more := map[mail.Address]bool{}, []string{}, 0, 0
+	for _, name := range []string{"To", "Cc", "Bcc"} {
+		found := false
+		for _, f := range h.All(name) {
+			list, left := f.Mailboxes()
+			unread += left
+			for _, a := range list {
+				switch {
+				case seen[a]:
+				case len(m.To) >= MostRecipients:
+					more++
+				default:
+					m.To, seen[a], found = append(m.To, a.String()), true, true
+				}
+			}
+		}
+		if found {
+			from = append(from, name)
+		}
+	}
+	switch len(from) {
+	case 0:
+		m.note("It names no recipient.")
+	default:
+		m.note("The recipients are taken from its %s. Blind copies are in no header.", strings.Join(from, ", "))
+	}
+	if unread > 0 {
+		m.note("%d of its recipients could not be read.", unread)
+	}
+	if more > 0 {
+		m.note("%d more recipients were left out.", more)
+	}
+}

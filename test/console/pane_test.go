@@ -1,0 +1,111 @@
+package console
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"postern/test/harness"
+)
+
+// headings are those of the pane, in their order.
+func (p *person) headings() []string {
+	return strings.Split(ask[string](p, `[...document.querySelectorAll("h1, legend h2, legend h3")].map(h => h.textContent).join("\n")`), "\n")
+}
+
+// focused is the id of what has the focus, or the id that labels it.
+func (p *person) focused() string {
+	return ask[string](p, `document.activeElement.id || document.activeElement.getAttribute("aria-labelledby") || document.activeElement.tagName`)
+}
+
+// holds is the value of a field.
+func (p *person) holds(id string) string {
+	return ask[string](p, `document.getElementById("`+id+`").value`)
+}
+
+// Somebody who has the product's description in his hand finds every thing of the settings pane where it says.
+func TestThePolicyRuleSettingsPane(t *testing.T) {
+	t.Parallel()
+	axe, err := os.ReadFile("testdata/axe.min.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, base := newGateway(t)
+	w.Start(harness.Force("clinic", `"clinic.test"`))
+	w.Send("anna@home.test", "x", "bob@shop.test")
+	w.Await("bob@shop.test", harness.In("delivered"))
+	anna := sitDown(t, base)
+	anna.setsUp(w)
+	anna.opens("/rules/edit?name=clinic")
+	got := slices.DeleteFunc(anna.headings(), func(h string) bool { return h == "Except when" })
+	if want := []string{"Policy Rule Settings", "Scope", "Match", "Sender", "Recipient", "Message", "Action", "Expires"}; !slices.Equal(got, want) {
+		t.Errorf("the headings are %q", got)
+	}
+	box := `[...document.querySelectorAll("label")].find(l => l.textContent === "Enable Opportunistic TLS for unspecified recipients")`
+	if area := ask[string](anna, box+`.closest("fieldset").querySelector("legend").textContent`); area != "Recipient" {
+		t.Errorf("the box stands in %q", area)
+	}
+	if !ask[bool](anna, `[...`+box+`.closest("fieldset").querySelectorAll("svg")].every(s => s.getBoundingClientRect().width > 100 && s.getAttribute("aria-label"))`) {
+		t.Error("the picture at the box cannot be seen, or has no words")
+	}
+
+	// What is folded away is closed while it says nothing, and open where it is wrong; the summary takes the focus.
+	anna.opens("/rules/edit")
+	folded := `document.getElementById("force_tls.pins").closest("details").open`
+	if ask[bool](anna, folded) {
+		t.Error("settings for experts stand open")
+	}
+	anna.types("name", "bank")
+	anna.types("description", "kept all the same")
+	anna.types("match.recipient", "bank.test")
+	anna.types("match.size_over", "much")
+	ask[int](anna, `document.getElementById("force_tls.pins").value = "sha256:short"; 0`)
+	anna.presses("Look at what changes")
+	anna.sees("This is not in force yet")
+	if f := anna.focused(); f != "problems" {
+		t.Errorf("the focus is at %q", f)
+	}
+	if !ask[bool](anna, folded) {
+		t.Error("what is wrong is folded away")
+	}
+	anna.presses("Larger than")
+	if at := anna.where(); !strings.HasSuffix(at, "#match.size_over") {
+		t.Errorf("the summary leads to %s", at)
+	}
+	if anna.holds("description") != "kept all the same" || anna.holds("match.size_over") != "much" || anna.holds("force_tls.pins") != "sha256:short" {
+		t.Error("what was filled in is lost over an error")
+	}
+
+	// It is tried on a message; the answer takes the focus, beside the button.
+	ask[int](anna, `document.getElementById("match.size_over").value = ""; document.getElementById("force_tls.pins").value = ""; document.getElementById("try.file").closest("details").open = true; 0`)
+	anna.types("try.header", "From: anna@home.test\nTo: desk@bank.test, bob@shop.test\nSubject: x")
+	anna.presses("Try it")
+	anna.sees("What would happen to the message", "desk@bank.test, named by bank", "Returned at once if its server has no TLS", "1 plaintext")
+	if f := anna.focused(); f != "answer" {
+		t.Errorf("the focus is at %q", f)
+	}
+	for _, l := range looks() {
+		anna.looksAs(l)
+		anna.fits(l)
+		anna.picture("pane-tried-" + l.name)
+		anna.judged(string(axe))
+	}
+	anna.presses("Look at what changes")
+	anna.sees("What saving would change", "bank added")
+	if f := anna.focused(); f != "preview" || anna.holds("description") != "kept all the same" {
+		t.Errorf("the focus is at %q", f)
+	}
+
+	// Away and back again.
+	anna.opens("/rules/edit")
+	anna.types("name", "later")
+	anna.types("match.recipient", "later.test")
+	anna.presses("Back")
+	anna.sees("Revision 1")
+	ask[int](anna, "history.back(); 0")
+	anna.sees("New rule")
+	if anna.holds("name") != "later" || anna.holds("match.recipient") != "later.test" {
+		t.Errorf("what was filled in is lost over the back button: %q, %q", anna.holds("name"), anna.holds("match.recipient"))
+	}
+}
