@@ -21,6 +21,8 @@ type View struct {
 	Revision int64
 	// Table says where mail goes. It is there also while Err is not nil; nil in a gateway that does not deliver.
 	Table *route.Table
+	// NoDigest has no header fields kept with the messages that are judged.
+	NoDigest bool
 	// Err is why nothing can be judged, nil when it can.
 	Err error
 }
@@ -38,13 +40,17 @@ type Judged struct {
 	Requirement policy.Requirement
 }
 
-// Judge decides about a message that is to be accepted, recipient by recipient, and notes in it by what. The error is
+// Judge decides about a message that is to be accepted, recipient by recipient, and notes in it by what, and the header
+// fields that rules name. The error is
 // that of the View. Results share memory: treat them as read-only.
 func (v *View) Judge(m *queue.Message, header mail.Header, to []mail.Address) ([]Judged, error) {
 	if v.Err != nil {
 		return nil, v.Err
 	}
 	m.RulesRevision, m.Judged = v.Revision, v.Number
+	if m.Kind == queue.Ordinary && !v.NoDigest {
+		m.Digest = header.Digest(v.Rules.HeaderFields())
+	}
 	return v.judge(m, header, to, m.AcceptedAt), nil
 }
 

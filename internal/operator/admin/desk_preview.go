@@ -21,7 +21,8 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	if err != nil {
 		return past.Preview{}, err
 	}
-	q := past.Question{Now: now, Then: then, Blind: blind(edit.Rule), Patience: patience}
+	q := past.Question{Now: now, Then: then, Patience: patience}
+	q.Blind, q.Fields = blind(edit.Rule)
 	q.Recipients, q.Only = changedRecipients(now.Rules, then.Rules)
 	return d.PastDesk.Compare(ctx, q)
 }
@@ -50,19 +51,19 @@ func changedRecipients(now, then *rules.Set) (recipients []string, only bool) {
 	return recipients, only
 }
 
-// blind lists the conditions of a rule that records cannot answer.
-func blind(text string) (out []string) {
+// blind lists the conditions of a rule about header fields, and these fields.
+func blind(text string) (conditions, fields []string) {
 	set, err := rules.Parse("rule", []byte(text))
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	for _, r := range set.Rules() {
 		if len(r.Match.Header) > 0 {
-			out = append(out, "match.header")
+			conditions = append(conditions, "match.header")
 		}
 		if len(r.Match.Subject) > 0 {
-			out = append(out, "match.subject")
+			conditions = append(conditions, "match.subject")
 		}
 	}
-	return out
+	return conditions, set.HeaderFields()
 }

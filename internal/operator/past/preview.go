@@ -32,8 +32,10 @@ type Preview struct {
 	Changed map[hindsight.Outcome]int `json:"changed"`
 	// Rows are the first of them, newest first.
 	Rows []PreviewRow `json:"rows"`
-	// Blind names the conditions that records cannot answer: header fields are not kept when a message is gone.
-	Blind []string `json:"blind,omitempty"`
+	// Blind names the conditions that records of some deliveries cannot answer, and Unanswered counts these deliveries:
+	// of a header, the fields that rules named when it came are kept, and no others.
+	Blind      []string `json:"blind,omitempty"`
+	Unanswered int      `json:"unanswered,omitempty"`
 }
 
 // PreviewRow is one delivery.
@@ -67,8 +69,8 @@ type Question struct {
 	// to others alone.
 	Recipients []string
 	Only       bool
-	// Blind names the conditions that records cannot answer.
-	Blind []string
+	// Blind names the conditions about header fields, and Fields are these fields, in lower case.
+	Blind, Fields []string
 	// Patience bounds how long past mail is looked at, at most ten seconds.
 	Patience time.Duration
 }
@@ -86,7 +88,11 @@ func (d PastDesk) Compare(ctx context.Context, q Question) (Preview, error) {
 	}
 	p := previewer{d: d, q: &q, past: hindsight.New(d.s.cfg.Hindsight), looked: map[queue.ID]bool{},
 		out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[hindsight.Outcome]int{}, Rows: []PreviewRow{}, Blind: q.Blind}}
-	return p.look(ctx, min(q.Patience, 10*time.Second))
+	out, err := p.look(ctx, min(q.Patience, 10*time.Second))
+	if out.Unanswered == 0 {
+		out.Blind = nil
+	}
+	return out, err
 }
 
 // previewer looks at past deliveries, a message at a time.
@@ -149,11 +155,15 @@ func (p *previewer) judge(ctx context.Context) {
 	for i := range list {
 		to = append(to, list[i].Recipient.Address)
 	}
-	before, err := p.q.Now.Judge(&m, mail.Header{}, to)
+	if !m.Digest.Knows(p.q.Fields) {
+		p.out.Unanswered += len(list)
+	}
+	header := m.Digest.Header()
+	before, err := p.q.Now.Judge(&m, header, to)
 	if err != nil {
 		return // asked before the preview began
 	}
-	after, err := p.q.Then.Judge(&m, mail.Header{}, to)
+	after, err := p.q.Then.Judge(&m, header, to)
 	if err != nil {
 		return
 	}

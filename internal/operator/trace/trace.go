@@ -37,8 +37,8 @@ type Delivery struct {
 	// far as that can be told; at most rules.MaxBecause.
 	Because []string `json:"because,omitempty"`
 	// WithoutTLS is "reject" where such a one is returned at once if its server offers no TLS at all, "" otherwise.
-	WithoutTLS string `json:"without_tls,omitempty"`
-	Would   []string `json:"would,omitempty"` // rules in test mode that would have set more
+	WithoutTLS string   `json:"without_tls,omitempty"`
+	Would      []string `json:"would,omitempty"` // rules in test mode that would have set more
 
 	Requires string `json:"requires"`
 	Reached  string `json:"reached"` // of the connection that carried it, "" when none did
