@@ -403,6 +403,9 @@ type Limits struct {
 type Queue struct {
 	// How long the record of finished mail is kept for `postern trace`.
 	Retention Duration `toml:"retention"`
+	// Keep in it the header fields that rules name, such as Subject, at most 2 KiB of a message: a preview of rules
+	// then answers for them.
+	HeaderFields bool `toml:"header_fields"`
 	// How many bytes of memory, about, the mail of the last seconds may take: what is safe in the journal and not yet
 	// in the database. At twice as much, new mail waits until there is room. 0: a part of the memory there is, at most
 	// 32 MiB.

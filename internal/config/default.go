@@ -66,7 +66,7 @@ func Default() *Config {
 			LoginWindow:          Duration{15 * time.Minute},
 			DrainTime:            Duration{30 * time.Second},
 		},
-		Queue:   Queue{Retention: Duration{90 * 24 * time.Hour}, NoticesPerAddress: 20, NoticesToStrangers: 2000},
+		Queue:   Queue{Retention: Duration{90 * 24 * time.Hour}, HeaderFields: true, NoticesPerAddress: 20, NoticesToStrangers: 2000},
 		Cluster: Cluster{Lease: Duration{30 * time.Second}},
 		Admin: Admin{Listen: "127.0.0.1:8025", Console: true, Connections: 64, Streams: 8,
 			SessionIdle: Duration{30 * time.Minute}, SessionTime: Duration{12 * time.Hour}},

@@ -85,6 +85,8 @@ type Message struct {
 	// Judged is the number of what was in force when the requirements were set; see audit.Judgement. 0 is older than
 	// any.
 	Judged int64
+	// Digest is the header fields that rules named when it was accepted, kept with its record; nil for none.
+	Digest *mail.Digest
 	// About is the message a DSN or delay notice speaks of, "" for ordinary mail.
 	About ID
 }

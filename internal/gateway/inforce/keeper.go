@@ -45,6 +45,8 @@ type Config struct {
 	// Shared says that other gateways store rules in the Ledger too. What was numbered comes in force only if its rules
 	// are still the newest then, and a change begins with reading them. Whoever hears of newer rules calls Reload.
 	Shared bool
+	// NoDigest is that of each View.
+	NoDigest bool
 }
 
 // Keeper holds what is in force and swaps it as a whole. While it is not known a View has an error, never an empty set:
@@ -208,7 +210,7 @@ func (k *Keeper) Apply(ctx context.Context, set *rules.Set, text string,
 
 // number gives a state its number, on stable storage.
 func (k *Keeper) number(ctx context.Context, s *state, anew bool) error {
-	s.Revision = s.revision.Number
+	s.Revision, s.NoDigest = s.revision.Number, k.cfg.NoDigest
 	j := audit.Judgement{Rules: s.Revision, Files: k.digest(s)}
 	if s.Table != nil {
 		j.Tables = s.Table.Digest()

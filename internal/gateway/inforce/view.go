@@ -22,6 +22,8 @@ type View struct {
 	Revision int64
 	// Table says where mail goes. It is there also while Err is not nil; nil in a gateway that does not deliver.
 	Table *route.Table
+	// NoDigest has no header fields kept with the messages that are judged.
+	NoDigest bool
 	// Err is why nothing can be judged, nil when it can.
 	Err error
 }
@@ -44,14 +46,17 @@ func (v *View) Judge(m *queue.Message, header mail.Header, to []mail.Address) ([
 	return v.JudgeContent(m, header, &Look{}, to)
 }
 
-// JudgeContent decides about a message that is to be accepted, recipient by recipient, and notes in it by what. seen is
-// what was seen of its content: where these rules ask and nobody looked, that counts as a match. The error is that of
+// JudgeContent decides about a message that is to be accepted, recipient by recipient, and notes in it by what, and the
+// header fields that rules name. seen is what was seen of its content: where these rules ask and nobody looked, that counts as a match. The error is that of
 // the View. Results share memory: treat them as read-only.
 func (v *View) JudgeContent(m *queue.Message, header mail.Header, seen *Look, to []mail.Address) ([]Judged, error) {
 	if v.Err != nil {
 		return nil, v.Err
 	}
 	m.RulesRevision, m.Judged = v.Revision, v.Number
+	if m.Kind == queue.Ordinary && !v.NoDigest {
+		m.Digest = header.Digest(v.Rules.HeaderFields())
+	}
 	return v.judge(m, header, seen.content(v), to, m.AcceptedAt), nil
 }
 

@@ -21,7 +21,8 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	if err != nil {
 		return past.Preview{}, err
 	}
-	q := past.Question{Now: now, Then: then, Blind: d.blind(edit.Rule), Patience: patience}
+	q := past.Question{Now: now, Then: then, Patience: patience}
+	d.blind(edit.Rule, &q)
 	q.Recipients, q.Only = changedRecipients(now.Rules, then.Rules)
 	return d.PastDesk.Compare(ctx, q)
 }
@@ -50,34 +51,29 @@ func changedRecipients(now, then *rules.Set) (recipients []string, only bool) {
 	return recipients, only
 }
 
-// blind lists what records cannot answer about a rule.
-func (d *Desk) blind(text string) (out []string) {
+// blind notes the conditions of a rule that records cannot answer, or only where header fields were kept, and these.
+func (d *Desk) blind(text string, q *past.Question) {
 	set, err := d.one(text)
 	if err != nil {
-		return nil
+		return
+	}
+	note := func(list *[]string, condition string, is bool) {
+		if is {
+			*list = append(*list, condition)
+		}
 	}
 	for _, r := range set.Rules() {
-		if r.Action == rules.RequireTLSAction {
-			out = append(out, "what was refused")
-		}
-		if len(r.Match.Header) > 0 {
-			out = append(out, "match.header")
-		}
-		if len(r.Match.Subject) > 0 {
-			out = append(out, "match.subject")
-		}
-		if len(r.Domain) > 0 {
-			out = append(out, "domain")
-		}
-		if len(r.Match.Attachment) > 0 {
-			out = append(out, "match.attachment")
-		}
-		if len(r.Match.Body) > 0 {
-			out = append(out, "match.body")
-		}
-		if u := &r.Unless; len(u.Header)+len(u.Subject)+len(u.Attachment)+len(u.Body) > 0 {
-			out = append(out, "unless")
-		}
+		m, u := &r.Match, &r.Unless
+		note(&q.Blind, "match.header", len(m.Header) > 0)
+		note(&q.Blind, "match.subject", len(m.Subject) > 0)
+		note(&q.Blind, "domain", len(r.Domain) > 0)
+		note(&q.Blind, "unless.header", len(u.Header) > 0)
+		note(&q.Blind, "unless.subject", len(u.Subject) > 0)
+		note(&q.Never, "match.attachment", len(m.Attachment) > 0)
+		note(&q.Never, "match.body", len(m.Body) > 0)
+		note(&q.Never, "unless.attachment", len(u.Attachment) > 0)
+		note(&q.Never, "unless.body", len(u.Body) > 0)
+		note(&q.Never, "refused", r.Action == rules.RequireTLSAction)
 	}
-	return out
+	q.Fields = set.HeaderFields()
 }

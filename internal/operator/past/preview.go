@@ -32,8 +32,12 @@ type Preview struct {
 	Changed map[hindsight.Outcome]int `json:"changed"`
 	// Rows are the first of them, newest first.
 	Rows []PreviewRow `json:"rows"`
-	// Blind names the conditions that records cannot answer: header fields are not kept when a message is gone.
-	Blind []string `json:"blind,omitempty"`
+	// Blind names the conditions that records of some deliveries cannot answer, and Unanswered counts these deliveries:
+	// of a header, the fields that rules named when it came are kept, and no others.
+	Blind      []string `json:"blind,omitempty"`
+	Unanswered int      `json:"unanswered,omitempty"`
+	// Never names what no record answers: such mail is not counted.
+	Never []string `json:"never_answered,omitempty"`
 }
 
 // PreviewRow is one delivery.
@@ -67,8 +71,10 @@ type Question struct {
 	// to others alone.
 	Recipients []string
 	Only       bool
-	// Blind names the conditions that records cannot answer.
-	Blind []string
+	// Blind names the conditions about header fields, and Fields are these fields, in lower case.
+	Blind, Fields []string
+	// Never names what no record answers: conditions on content, and "refused", mail that was not let in.
+	Never []string
 	// Patience bounds how long past mail is looked at, at most ten seconds.
 	Patience time.Duration
 }
@@ -85,8 +91,12 @@ func (d PastDesk) Compare(ctx context.Context, q Question) (Preview, error) {
 		return Preview{}, ErrPreviews
 	}
 	p := previewer{d: d, q: &q, past: hindsight.New(d.s.cfg.Hindsight), looked: map[queue.ID]bool{},
-		out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[hindsight.Outcome]int{}, Rows: []PreviewRow{}, Blind: q.Blind}}
-	return p.look(ctx, min(q.Patience, 10*time.Second))
+		out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[hindsight.Outcome]int{}, Rows: []PreviewRow{}, Blind: q.Blind, Never: q.Never}}
+	out, err := p.look(ctx, min(q.Patience, 10*time.Second))
+	if out.Unanswered == 0 {
+		out.Blind = nil
+	}
+	return out, err
 }
 
 // previewer looks at past deliveries, a message at a time.
@@ -150,11 +160,15 @@ func (p *previewer) judge(ctx context.Context) {
 	for i := range list {
 		to = append(to, list[i].Recipient.Address)
 	}
-	before, err := p.q.Now.Judge(&m, mail.Header{}, to)
+	if !m.Digest.Knows(p.q.Fields) {
+		p.out.Unanswered += len(list)
+	}
+	header := m.Digest.Header()
+	before, err := p.q.Now.Judge(&m, header, to)
 	if err != nil {
 		return // asked before the preview began
 	}
-	after, err := p.q.Then.Judge(&m, mail.Header{}, to)
+	after, err := p.q.Then.Judge(&m, header, to)
 	if err != nil {
 		return
 	}

@@ -249,6 +249,14 @@ func (r *Rule) pins() bool {
 // Rules returns the rules in the order of the file. The slice belongs to the Set.
 func (s *Set) Rules() []Rule { return s.rules }
 
+// HeaderFields are the header fields that rules in force or under test look at, in lower case.
+func (s *Set) HeaderFields() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Clone(s.fields)
+}
+
 // NeedsHeader reports whether a rule in force or under test looks at the header.
 func (s *Set) NeedsHeader() bool {
 	return len(s.fields) > 0

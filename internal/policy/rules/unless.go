@@ -36,7 +36,6 @@ func withUnless(table []Key) (out []Key) {
 func (k *Key) exception() Key {
 	out := *k
 	out.Name = exceptionWord + k.Short()
-	out.Label = "Except: " + strings.ToLower(k.Label[:1]) + k.Label[1:]
 	out.Doc = "as in `[rule.match]`, for what the rule is not about"
 	out.Default = ""
 	turned := func(r *Rule) *Rule {

@@ -297,6 +297,7 @@ func readsWhatWasWritten(k *suite) {
 	m := &sub.Message
 	m.Kind, m.About, m.RulesRevision, m.Judged, m.HeaderSize = queue.Alert, "0000000000000001", 7, 9, 8
 	m.EightBit, m.HeaderUTF8, m.Waives = true, true, true
+	m.Digest = &mail.Digest{Names: []string{"subject", "x-class"}, Text: []byte("Subject: one\r\n two \xe9\r\n")}
 	m.Envelope = mail.Envelope{From: mail.MustAddress("é@sender.test"), Body: mail.Body8BitMIME, UTF8: true,
 		Ret: mail.ReturnHeaders, EnvID: "QQ+2B", RequireTLS: true}
 	m.Inbound = queue.Inbound{Client: netip.MustParseAddr("192.0.2.1"), Helo: "client.test", Listener: ":25", Relayed: true, Bound: []string{"example.com", "*.example.org"},
