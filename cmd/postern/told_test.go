@@ -17,14 +17,14 @@ func TestEveryVerbIsToldOrSaysWhyNot(t *testing.T) {
 	const looks, here = "it looks", "it works on files and servers by itself, without the gateway"
 	told := map[string]string{ // by action
 		"rules apply": "rules apply", "rules export": "rules export", "rules list": "rules read", "rules lists export": "rules read", "rules lists import": "rules apply", "rules show": "rules read",
-		"queue retry": "queue retry", "queue hold": "queue hold", "queue release": "queue release", "queue cancel": "queue cancel",
+		"queue retry": "queue retry", "queue hold": "queue hold", "queue release": "queue release", "queue cancel": "queue cancel", "queue return": "queue return", "queue read": "queue read",
 		"peers forget": "peers forget", "peers approve": "peers approve", "peers unpin": "peers unpin",
 		"policies refresh": "policies refresh", "policies forget": "policies forget",
 		"accounts first": "accounts first", "accounts invite": "accounts invite", "accounts disable": "accounts change", "accounts enable": "accounts change",
 		"accounts delete": "accounts delete", "accounts revoke": "tokens delete", "reload": "reload configuration",
 	}
 	untold := map[string]string{
-		"rules explain": looks, "rules lists show": looks, "queue list": looks, "queue show": looks, "trace": looks, "audit": looks, "peers list": looks, "peers show": looks,
+		"rules explain": looks, "rules lists show": looks, "queue list": looks, "queue show": looks, "trace": looks, "audit": looks, "peers list": looks, "peers show": looks, "peers senders": looks,
 		"peers pins": looks, "policies list": looks, "policies show": looks, "policies observed": looks, "reports list": looks, "reports show": looks, "reports received": looks, "reports failures": looks, "nodes": looks, "accounts list": looks, "accounts tokens": looks, "explain": looks,
 		"serve": "it is the gateway", "demo": "it is a world of its own", "check": "it makes what waits due by queue retry, which is told; else " + here,
 		"headers": here, "config check": here, "config show": here, "config example": here, "config hash-password": here,

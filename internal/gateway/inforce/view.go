@@ -47,8 +47,8 @@ func (v *View) Judge(m *queue.Message, header mail.Header, to []mail.Address) ([
 }
 
 // JudgeContent decides about a message that is to be accepted, recipient by recipient, and notes in it by what, and the
-// header fields that rules name. seen is what was seen of its content: where these rules ask and nobody looked, that counts as a match. The error is that of
-// the View. Results share memory: treat them as read-only.
+// header fields that rules name. seen is what was seen of its content: where these rules ask and nobody looked, that
+// counts as a match. The error is that of the View. Results share memory: treat them as read-only.
 func (v *View) JudgeContent(m *queue.Message, header mail.Header, seen *Look, to []mail.Address) ([]Judged, error) {
 	if v.Err != nil {
 		return nil, v.Err

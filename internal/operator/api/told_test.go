@@ -63,7 +63,7 @@ func whatIsTold() map[string]told {
 		"explainRules": {why: looks}, "previewRule": {why: looks},
 		"getMessage": {why: looks}, "getMissingTLS": {why: looks}, "getRule": {why: looks}, "getSettings": {why: looks}, "getStatus": {why: looks},
 		"getWaiting": {why: looks}, "listAccounts": {why: looks}, "listAudit": {why: looks}, "listNodes": {why: looks}, "listCertificates": {why: looks}, "listDeliveries": {why: looks},
-		"listMailHostCandidates": {why: looks}, "listPeers": {why: looks}, "listPins": {why: looks}, "listPolicies": {why: looks}, "listObserved": {why: looks}, "getPublished": {why: looks}, "getPolicy": {why: looks}, "listReports": {why: looks}, "getReport": {why: looks}, "listReceivedReports": {why: looks}, "getReceivedReport": {why: looks}, "listTLSFailures": {why: looks}, "listReasons": {why: looks}, "listSites": {why: looks},
+		"listMailHostCandidates": {why: looks}, "listPeers": {why: looks}, "listPins": {why: looks}, "listPolicies": {why: looks}, "listObserved": {why: looks}, "listIncoming": {why: looks}, "getPublished": {why: looks}, "getPolicy": {why: looks}, "listReports": {why: looks}, "getReport": {why: looks}, "listReceivedReports": {why: looks}, "getReceivedReport": {why: looks}, "listTLSFailures": {why: looks}, "listReasons": {why: looks}, "listSites": {why: looks},
 		"listSuggestions": {why: looks}, "listTokens": {why: looks}, "listTraffic": {why: looks}, "watch": {why: looks},
 	}
 }

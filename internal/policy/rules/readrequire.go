@@ -12,8 +12,8 @@ import (
 	"postern/internal/policy"
 )
 
-// inboundConditions are the keys of [rule.match] and [rule.unless] that rules about incoming mail may have: what is known before the content. A
-// closed list, so that no other condition is read there as one that always holds.
+// inboundConditions are the keys of [rule.match] and [rule.unless] that rules about incoming mail may have: what is
+// known before the content. A closed list, so that no other condition is read there as one that always holds.
 var inboundConditions = []string{"sender", "recipient", "sender_ip", "listener", "case"}
 
 // checkConditions refuses conditions that mean nothing for the mail a rule is about.
