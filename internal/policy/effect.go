@@ -10,7 +10,7 @@ import (
 // EffectKind says what a rule does with mail beside demanding something of its channel. The list is closed.
 type EffectKind string
 
-// The kinds. The words are those of the action of a rule, but for the last two.
+// The kinds. The words are those of the action of a rule, but for the copy and what follows it.
 const (
 	EffectReject    EffectKind = "reject"     // it goes nowhere, and its sender hears why
 	EffectHold      EffectKind = "hold"       // it waits for an administrator
@@ -19,6 +19,7 @@ const (
 	EffectAddHeader EffectKind = "add-header" // fields stand above its header
 	EffectAllow     EffectKind = "allow"      // what later rules would do is not done
 	EffectCopy      EffectKind = "copy"       // this very delivery is the copy that a rule ordered
+	EffectReceipt   EffectKind = "receipt"    // a force-tls rule: its sender is told how it went, when it went
 )
 
 // Then is what becomes of held mail that nobody looked at in time.
@@ -77,6 +78,8 @@ func (e *Effect) String() string {
 		return "allow: what later rules do is not done, what they demand is demanded"
 	case EffectCopy:
 		return "this is the copy"
+	case EffectReceipt:
+		return "the sender gets a receipt when it was handed over"
 	}
 	return string(e.Kind)
 }
@@ -93,6 +96,9 @@ func (es Effects) Done(kind EffectKind) *Effect {
 	}
 	return nil
 }
+
+// Later reports whether the effect is an order for later, which the rule has not carried out yet.
+func (e *Effect) Later() bool { return e.Kind == EffectReceipt }
 
 // Names reports whether a rule did something, or would have.
 func (es Effects) Names(rule string) bool {

@@ -91,6 +91,9 @@ func (k *Key) Serves(action string) bool { return k.isOf(&Rule{Action: Action(ac
 
 // isOf reports whether a key says something in a rule: settings of other actions do not.
 func (k *Key) isOf(r *Rule) bool {
+	if k.Name == "receipt" {
+		return r.demands() || r.Action == ""
+	}
 	section := k.Section()
 	for _, d := range deeds {
 		if d.section == section && section != "" {

@@ -95,8 +95,9 @@ func (r *Rule) does() policy.Effect {
 // walk is the state of one recipient; see above.
 type walk struct {
 	effects        policy.Effects
-	over           string // the rule after which nothing more is done
-	held, sent     string // the rules that hold and redirect it
+	over           string                       // the rule after which nothing more is done
+	held, sent     string                       // the rules that hold and redirect it
+	ordered        map[policy.EffectKind]string // the rules whose orders for later count
 	copied         map[string]bool
 	fields, tested int
 }
@@ -164,7 +165,11 @@ func (w *walk) uncopied(to []string) (out []string) {
 func effectsOn(hits []hit, i int) policy.Effects {
 	var w walk
 	for _, h := range hits {
-		if !h.rule.demands() && h.roles[i] == named {
+		switch {
+		case h.roles[i] != named:
+		case h.rule.demands():
+			w.orders(h.rule.Rule, nil)
+		default:
 			w.take(h.rule.Rule)
 		}
 	}
@@ -183,7 +188,11 @@ type Step struct {
 func steps(hits []hit, i int) (out []Step) {
 	var w walk
 	for _, h := range hits {
-		if h.rule.demands() || h.roles[i] != named {
+		if h.roles[i] != named {
+			continue
+		}
+		if h.rule.demands() {
+			w.orders(h.rule.Rule, func(s Step) { out = append(out, s) })
 			continue
 		}
 		e := h.rule.does()

@@ -76,7 +76,7 @@ func Areas() []Area {
 		{"Sender", []string{"match.sender", "match.sender_ip"}},
 		{"Recipient", []string{"match.recipient", "match.literals", "force_tls.unspecified_recipients"}},
 		{"Message", []string{"match.subject", "match.header", "match.size_over", "match.recipients_over", "match.case"}},
-		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls", "reject.text", "hold.days", "hold.then", "redirect.route",
+		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls", "receipt", "reject.text", "hold.days", "hold.then", "redirect.route",
 			"bcc.to", "add_header.fields"}},
 		{Proof, []string{"force_tls.proof", "force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
 			"force_tls.min_tls"}},
@@ -125,6 +125,11 @@ var keys = []Key{
 		Choices: actionChoices(),
 		kind:    oneOf(func(r *Rule) *Action { return &r.Action }, actionNames()...),
 		weaker:  func(b, _ *Rule) bool { return b.demands() }},
+	{Name: "receipt", Default: "none", Example: `"sender"`,
+		Doc:     "with `force-tls`: `\"sender\"`, the sender is told how the message reached the next server, protected like it",
+		Label:   "Receipt",
+		Choices: []Choice{{"", "none"}, {"sender", "tell the sender how it went"}},
+		kind:    oneOf(func(r *Rule) *Receipt { return &r.Receipt }, ReceiptSender)},
 
 	{Name: "match.sender", Example: `["example.com", "*.example.com", "<>"]`,
 		Doc: "the envelope sender (MAIL FROM) fits a value. `\"<>\"` is the null sender of bounces, and nothing " +

@@ -83,6 +83,7 @@ func (d dice) rule(name string) Rule {
 	if d.IntN(4) == 0 {
 		r.Match.Sender = append(r.Match.Sender, "<>")
 	}
+	r.Receipt = pick(d, "", "", ReceiptSender)
 	r.ForceTLS = ForceTLS{
 		Unspecified: pick(d, UnspecifiedForce, UnspecifiedOpportunistic),
 		Names:       pick(d, policy.Names{MX: true}, policy.Names{Domain: true}, policy.Names{List: []string{"*.a.test", "b.test"}}, policy.Names{List: []string{"b.test"}}),
@@ -99,7 +100,7 @@ func (d dice) rule(name string) Rule {
 
 // effect makes the rule one of another action.
 func (d dice) effect(r Rule) Rule {
-	r.ForceTLS = defaultRule().ForceTLS
+	r.ForceTLS, r.Receipt = defaultRule().ForceTLS, ""
 	r.Action = pick(d, RejectAction, HoldAction, RedirectAction, BCCAction, AddHeaderAction, AllowAction)
 	switch r.Action {
 	case RejectAction:

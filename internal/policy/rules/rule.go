@@ -35,6 +35,7 @@ type Rule struct {
 	Mode        Mode
 	Expires     Expiry
 	Action      Action
+	Receipt     Receipt
 	Match       Match
 	ForceTLS    ForceTLS
 	Reject      Reject
