@@ -99,6 +99,7 @@ func (r *Report) humanRecipients(p *page, action Action) {
 func (rcpt *Recipient) success(p *page) {
 	p.field("  ", "Protection", protection(rcpt.Reached, rcpt.Attempt))
 	p.field("  ", "Rule", list(rcpt.Rules))
+	p.field("  ", "Another way", safe(rcpt.Way))
 	if rcpt.Attempt != nil && rcpt.Attempt.Used() != nil {
 		p.field("  ", "To", where(rcpt.Attempt.Used()))
 		p.field("  ", "Proven by", provenBy[rcpt.Attempt.Used().ProvedBy])
@@ -161,6 +162,7 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 		who = "you, or " + actor(policy.Us, gateway)
 		hint = "The rule \"" + safe(rcpt.ByRule) + "\" of your organisation decided this. Ask the administrator where you think it should not."
 	}
+	p.field("  ", "Another way", safe(rcpt.Way))
 	p.field("  ", "Who must act", who)
 	p.field("  ", "What to do", hint)
 	if rcpt.Action == Delayed && rcpt.Requires > policy.Plaintext && rcpt.Reason.Class().AboutProtection() {

@@ -201,15 +201,21 @@ func steps(hits []hit, i int) (out []Step) {
 	return out
 }
 
-// Routes lists the routes that the rules redirect to, each once, with the first rule that does, in the order of the
+// Routes lists the routes that the rules send mail to, each once, with the first rule that does, in the order of the
 // file.
 func (s *Set) Routes() (out []RouteUse) {
 	seen := map[string]bool{}
 	for i := range s.live {
 		r := s.live[i].Rule
-		if name := r.Redirect.Route; r.Action == RedirectAction && !seen[name] {
-			seen[name] = true
-			out = append(out, RouteUse{name, r.Name, r.Line})
+		names := r.ways()
+		if r.Action == RedirectAction {
+			names = []string{r.Redirect.Route}
+		}
+		for _, name := range names {
+			if !seen[name] {
+				seen[name] = true
+				out = append(out, RouteUse{name, r.Name, r.Line})
+			}
 		}
 	}
 	return out

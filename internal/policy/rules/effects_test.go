@@ -116,14 +116,16 @@ func checkEffects(t *testing.T, s *Set, es policy.Effects) {
 // TestWhatRulesDo tells of situations.
 func TestWhatRulesDo(t *testing.T) {
 	const (
-		force   = "[[rule]]\nname = \"force\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n"
-		reject  = "[[rule]]\nname = \"reject\"\naction = \"reject\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n[rule.reject]\ntext = \"use the portal\"\n"
-		hold    = "[[rule]]\nname = \"hold\"\naction = \"hold\"\n[rule.match]\nsubject = [\"*offer*\"]\n"
-		portal  = "[[rule]]\nname = \"portal\"\naction = \"redirect\"\n[rule.redirect]\nroute = \"portal\"\n"
-		bcc     = "[[rule]]\nname = \"archive\"\naction = \"bcc\"\n[rule.bcc]\nto = [\"archive@example.com\"]\n"
-		add     = "[[rule]]\nname = \"mark\"\naction = \"add-header\"\n[rule.add_header]\nfields = [{ name = \"X-Class\", value = \"a b\" }]\n"
-		allow   = "[[rule]]\nname = \"boss\"\naction = \"allow\"\n[rule.match]\nsender = [\"boss@example.com\"]\n"
-		receipt = "[[rule]]\nname = \"receipt\"\nreceipt = \"sender\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n"
+		force     = "[[rule]]\nname = \"force\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n"
+		reject    = "[[rule]]\nname = \"reject\"\naction = \"reject\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n[rule.reject]\ntext = \"use the portal\"\n"
+		hold      = "[[rule]]\nname = \"hold\"\naction = \"hold\"\n[rule.match]\nsubject = [\"*offer*\"]\n"
+		portal    = "[[rule]]\nname = \"portal\"\naction = \"redirect\"\n[rule.redirect]\nroute = \"portal\"\n"
+		bcc       = "[[rule]]\nname = \"archive\"\naction = \"bcc\"\n[rule.bcc]\nto = [\"archive@example.com\"]\n"
+		add       = "[[rule]]\nname = \"mark\"\naction = \"add-header\"\n[rule.add_header]\nfields = [{ name = \"X-Class\", value = \"a b\" }]\n"
+		allow     = "[[rule]]\nname = \"boss\"\naction = \"allow\"\n[rule.match]\nsender = [\"boss@example.com\"]\n"
+		receipt   = "[[rule]]\nname = \"receipt\"\nreceipt = \"sender\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n"
+		otherwise = "[[rule]]\nname = \"otherwise\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n" +
+			"[rule.force_tls]\notherwise = [\"route:portal\", \"bounce\"]\n"
 	)
 	again := strings.Replace(receipt, "\"receipt\"", "\"again\"", 1)
 	trial := func(rule string) string { return strings.Replace(rule, "action", "mode = \"test\"\naction", 1) }
@@ -136,6 +138,7 @@ func TestWhatRulesDo(t *testing.T) {
 		{"allow stops what follows, not what came", add + allow + bcc + force, "boss@example.com", "* mark boss", "* mark boss"},
 		{"the first receipt counts, and neither allow nor hold stops it", allow + hold + receipt + again, "boss@example.com",
 			"* boss receipt", "* boss"},
+		{"the first otherwise counts", otherwise + strings.ReplaceAll(otherwise, "otherwise\"", "other\""), "ann@example.com", "* otherwise", "*"},
 		{"a receipt under test is recorded beside another", trial(receipt) + again, "ann@example.com", "* receipt? again", "*"},
 		{"allow is for its sender", allow + bcc, "ann@example.com", "archive", "archive"},
 		{"held mail is archived, marked and redirected", hold + bcc + add + portal, "ann@example.com", "hold archive mark portal", "hold archive mark portal"},

@@ -76,7 +76,7 @@ func Areas() []Area {
 		{"Sender", []string{"match.sender", "match.sender_ip"}},
 		{"Recipient", []string{"match.recipient", "match.literals", "force_tls.unspecified_recipients"}},
 		{"Message", []string{"match.subject", "match.header", "match.size_over", "match.recipients_over", "match.case"}},
-		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls", "receipt", "reject.text", "hold.days", "hold.then", "redirect.route",
+		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls", "force_tls.otherwise", "receipt", "reject.text", "hold.days", "hold.then", "redirect.route",
 			"bcc.to", "add_header.fields"}},
 		{Proof, []string{"force_tls.proof", "force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
 			"force_tls.min_tls"}},
@@ -270,6 +270,11 @@ var keys = []Key{
 		Choices: []Choice{{"", "default: named recipients wait, the others are refused"}, {"defer", "wait"},
 			{"reject", "refuse at once"}},
 		kind: oneOf(func(r *Rule) *WithoutTLS { return &r.ForceTLS.WithoutTLS }, WithoutTLSDefer, WithoutTLSReject)},
+	{Name: "force_tls.otherwise", Default: `["bounce"]`, Example: `["route:portal", "bounce"]`,
+		Doc: "what follows where mail would be returned for want of TLS: routes with names, each tried for another `defer` under the same " +
+			"demands; `\"bounce\"` is last",
+		Label: "Instead of returning it", Place: "route:portal\nbounce",
+		kind: kind{shape: List, read: readOtherwise, get: func(r *Rule) any { return r.ForceTLS.Otherwise }}},
 
 	{Name: "reject.text", Default: "a short sentence", Example: `"patient data goes by the portal"`,
 		Doc:   "what the sender is told, one line of ASCII, at most 200 characters",

@@ -94,6 +94,7 @@ func (d dice) rule(name string) Rule {
 		MinTLS:      pick[uint16](d, 0x301, 0x303, 0x303, 0x304),
 		Defer:       pick(d, time.Second, time.Hour, 24*time.Hour, 90*time.Minute, 1500*time.Millisecond),
 		WithoutTLS:  pick(d, WithoutTLSUnsaid, WithoutTLSUnsaid, WithoutTLSDefer, WithoutTLSReject),
+		Otherwise:   pick(d, nil, nil, []string{"route:portal", "bounce"}, []string{"route:gate-2", "route:portal", "bounce"}),
 	}
 	return r
 }

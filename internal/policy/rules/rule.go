@@ -105,4 +105,5 @@ type ForceTLS struct {
 	MinTLS      uint16            // as in crypto/tls
 	Defer       time.Duration
 	WithoutTLS  WithoutTLS
+	Otherwise   []string // "route:NAME", one after the other, and BounceWord; none is BounceWord alone
 }
