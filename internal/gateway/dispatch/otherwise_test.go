@@ -304,6 +304,48 @@ func TestTheOtherWayIsTriedBeforeItIsGivenUp(t *testing.T) {
 	}, long)
 }
 
+// More is demanded of mail on its other way: the window of that demand counts from when it took the way.
+func TestWhatIsRaisedOnAnotherWayHasItsWindowFromThere(t *testing.T) {
+	story(t, func(w *world) {
+		w.zone(withPortal)
+		portal := w.portal()
+		portal.Set(w.expired("portal.example.test"))
+		w.clinic.Set(partner.Behaviour{})
+		w.apply(otherwise("defer = \"3h\""))
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(3*time.Hour + 10*time.Minute)
+		w.apply(otherwise("min_tls = \"1.3\"\ndefer = \"1h\""))
+		time.Sleep(40 * time.Minute)
+		r := w.to("dr@clinic.test")
+		if r.State != queue.Queued || r.NextHop != "via:portal" || r.ExpiresAt.Sub(r.AcceptedAt).Round(10*time.Minute) != 4*time.Hour {
+			t.Errorf("%v %q, ends %v after its acceptance", r.State, r.Reason, r.ExpiresAt.Sub(r.AcceptedAt))
+		}
+		time.Sleep(time.Hour)
+		if r := w.to("dr@clinic.test"); r.State != queue.Failed || len(leaked(portal)) > 0 {
+			t.Errorf("in the end %v", r.State)
+		}
+	}, long)
+}
+
+// Mail of which an administrator took the demand is ordinary mail, and returned as such.
+func TestMailWithoutDemandTakesNoOtherWay(t *testing.T) {
+	story(t, func(w *world) {
+		w.zone(withPortal)
+		portal := w.portal()
+		w.clinic.Set(partner.Behaviour{Fault: partner.Busy})
+		w.apply(otherwise("defer = \"3h\""))
+		w.start()
+		w.accept("a@example.test", func(s *queue.Submission) {
+			s.Deliveries[0].Requirement, s.Deliveries[0].Demands = policy.Requirement{}, nil
+		}, "dr@clinic.test")
+		time.Sleep(24 * time.Hour)
+		if r := w.to("dr@clinic.test"); r.State != queue.Failed || len(portal.Commands()) > 0 {
+			t.Errorf("%v %q, the portal heard %v", r.State, r.Reason, portal.Commands())
+		}
+	}, long)
+}
+
 // Mail that an administrator holds takes no other way.
 func TestHeldMailTakesNoOtherWay(t *testing.T) {
 	story(t, func(w *world) {
