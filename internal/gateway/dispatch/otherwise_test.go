@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -365,4 +366,94 @@ func TestHeldMailTakesNoOtherWay(t *testing.T) {
 			t.Errorf("held: %v, the portal heard %v", r.State, portal.Commands())
 		}
 	}, long)
+}
+
+// TestWhateverHappensForcedMailGoesOnceAndProtected: servers that break and mend, rules that change, gateways that stop.
+func TestWhateverHappensForcedMailGoesOnceAndProtected(t *testing.T) {
+	rounds := 60
+	if testing.Short() {
+		rounds = 15
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	ways, returned := 0, 0
+	for i := range rounds {
+		story(t, func(w *world) {
+			r := rand.New(rand.NewPCG(seed, uint64(i)))
+			switch rec := otherwiseOnce(t, w, r); {
+			case rec.Effects.Way() != nil && rec.State == queue.Delivered:
+				ways++
+			case rec.State == queue.Failed:
+				returned++
+			}
+		}, long)
+	}
+	if !testing.Short() && (ways == 0 || returned == 0) {
+		t.Errorf("of %d messages %d went another way and %d were returned: the law was hardly tried", rounds, ways, returned)
+	}
+}
+
+func randomOtherwise(r *rand.Rand) string {
+	keys := []string{"", "defer = \"2h\"\n", "defer = \"1h\"\nwithout_tls = \"reject\"\n"}
+	out := otherwise(keys[r.IntN(3)])
+	if r.IntN(2) == 0 {
+		out = ordering(out, receipted)
+	}
+	if hard := strings.ReplaceAll(clinicRule, `"clinic"`, `"hard"`) + "[rule.force_tls]\n" + keys[r.IntN(3)]; r.IntN(3) == 0 {
+		if out += hard; r.IntN(2) == 0 {
+			out = hard + otherwise(keys[r.IntN(3)])
+		}
+	}
+	return out
+}
+
+func otherwiseOnce(t *testing.T, w *world, r *rand.Rand) queue.Record {
+	w.zone(withPortal)
+	portal := w.portal()
+	servers := map[string]*partner.Partner{"mx.clinic.test": w.clinic, "portal.example.test": portal}
+	weather := func(name string, good int) {
+		behaviours := []partner.Behaviour{{}, {Fault: partner.Busy}, w.expired(name), w.good("evil.test")}
+		if n := r.IntN(len(behaviours) + good); n < len(behaviours) {
+			servers[name].Set(behaviours[n])
+		} else {
+			servers[name].Set(w.good(name))
+		}
+	}
+	weather("mx.clinic.test", 0)
+	weather("portal.example.test", 3)
+	w.apply(randomOtherwise(r))
+	w.start()
+	w.accept("a@example.test", nil, "dr@clinic.test")
+	for range 3 + r.IntN(5) {
+		time.Sleep(time.Duration(r.IntN(int(90 * time.Minute))))
+		switch r.IntN(5) {
+		case 0:
+			w.restart(w.toPortal)
+		case 1:
+			w.apply(randomOtherwise(r))
+		case 2:
+			w.apply("")
+		case 3:
+			weather("mx.clinic.test", 0)
+		case 4:
+			weather("portal.example.test", 3)
+		}
+	}
+	time.Sleep(10 * 24 * time.Hour)
+	rec := w.to("dr@clinic.test")
+	got := len(w.clinic.Messages()) + len(portal.Messages())
+	if rec.State.Waiting() || got > 1 || (got == 1) != (rec.State == queue.Delivered) || len(portal.Messages()) > 0 && rec.Effects.Way() == nil {
+		t.Fatalf("%v, %d messages came, %+v", rec.State, got, rec.Effects)
+	}
+	if bad := append(leaked(w.clinic), leaked(portal)...); len(bad) > 0 || rec.State == queue.Delivered && rec.Reached != policy.Authenticated {
+		t.Fatalf("leaked %q, reached %v", bad, rec.Reached)
+	}
+	notices := 0
+	if rec.State == queue.Failed || rec.Effects.Done(policy.EffectReceipt) != nil {
+		notices = 1
+	}
+	if n := len(w.records(queue.DSN)); n != notices || len(w.acted()) > 1 {
+		t.Fatalf("%v: %d notices, want %d; %d ways", rec.State, n, notices, len(w.acted()))
+	}
+	return rec
 }
