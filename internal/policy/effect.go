@@ -5,12 +5,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // EffectKind says what a rule does with mail beside demanding something of its channel. The list is closed.
 type EffectKind string
 
-// The kinds. The words are those of the action of a rule, but for the last two.
+// The kinds. The words are those of the action of a rule, but for the copy and what follows it.
 const (
 	EffectReject    EffectKind = "reject"     // it goes nowhere, and its sender hears why
 	EffectHold      EffectKind = "hold"       // it waits for an administrator
@@ -19,6 +20,8 @@ const (
 	EffectAddHeader EffectKind = "add-header" // fields stand above its header
 	EffectAllow     EffectKind = "allow"      // what later rules would do is not done
 	EffectCopy      EffectKind = "copy"       // this very delivery is the copy that a rule ordered
+	EffectReceipt   EffectKind = "receipt"    // a force-tls rule: its sender is told how it went, when it went
+	EffectOtherwise EffectKind = "otherwise"  // a force-tls rule: other ways, before it is returned
 )
 
 // Then is what becomes of held mail that nobody looked at in time.
@@ -54,6 +57,14 @@ type Effect struct {
 	To []string `json:"to,omitempty"`
 	// Fields are added above the header.
 	Fields []Field `json:"fields,omitempty"`
+	// Ways are the routes that are tried one after the other where mail would be returned, each for WindowMS.
+	Ways     []string `json:"ways,omitempty"`
+	WindowMS int64    `json:"window_ms,omitempty"`
+	// Taken is how many of the Ways were taken: the last of these is where the mail goes. At is when, and Why is what
+	// kept it from going the way before.
+	Taken int       `json:"taken,omitempty"`
+	At    time.Time `json:"at,omitzero"`
+	Why   Reason    `json:"why,omitempty"`
 }
 
 // String says what is done, in words: "hold for 7 days, then return".
@@ -77,8 +88,24 @@ func (e *Effect) String() string {
 		return "allow: what later rules do is not done, what they demand is demanded"
 	case EffectCopy:
 		return "this is the copy"
+	case EffectReceipt:
+		return "the sender gets a receipt when it was handed over"
+	case EffectOtherwise:
+		if e.Taken > 0 {
+			return e.way()
+		}
+		return "where it would be returned it goes to the route " + strings.Join(e.Ways, ", then ") + " instead"
 	}
 	return string(e.Kind)
+}
+
+// way says which way was taken, and why.
+func (e *Effect) way() string {
+	text := "sent to the route " + e.Ways[e.Taken-1] + " instead of being returned"
+	if e.Why != "" {
+		text += ", because of " + string(e.Why)
+	}
+	return text
 }
 
 // Effects are what rules did with the mail to one recipient, in the order of the rules. The zero value is nothing.
@@ -94,6 +121,29 @@ func (es Effects) Done(kind EffectKind) *Effect {
 	return nil
 }
 
+// Later reports whether the effect is an order for later, which the rule has not carried out yet.
+func (e *Effect) Later() bool { return e.Kind == EffectReceipt || e.Kind == EffectOtherwise }
+
+// Way is the other way that a rule had mail take instead of returning it; nil where there is none.
+func (es Effects) Way() *Effect {
+	if e := es.Done(EffectOtherwise); e != nil && e.Taken > 0 && e.Taken <= len(e.Ways) {
+		return e
+	}
+	return nil
+}
+
+// Onward returns the effects with the next n of the other ways taken at a time for a reason. The receiver stays as it
+// is. Without so many ways there are none: nil.
+func (es Effects) Onward(n int, at time.Time, why Reason) Effects {
+	out := slices.Clone(es)
+	e := out.Done(EffectOtherwise)
+	if e == nil || e.Taken < 0 || n <= 0 || e.Taken+n > len(e.Ways) {
+		return nil
+	}
+	e.Taken, e.At, e.Why = e.Taken+n, at, why
+	return out
+}
+
 // Names reports whether a rule did something, or would have.
 func (es Effects) Names(rule string) bool {
 	return slices.ContainsFunc(es, func(e Effect) bool { return e.Rule == rule })
@@ -101,6 +151,9 @@ func (es Effects) Names(rule string) bool {
 
 // Route names the route that the mail goes to, "" where it goes to its recipient's servers.
 func (es Effects) Route() string {
+	if e := es.Way(); e != nil {
+		return e.Ways[e.Taken-1]
+	}
 	if e := es.Done(EffectRedirect); e != nil {
 		return e.Route
 	}

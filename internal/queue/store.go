@@ -178,6 +178,8 @@ type Move struct {
 	ExpiresAt   time.Time // zero leaves it
 	// Judged is the number of what the requirement was judged by; 0 leaves that of the delivery.
 	Judged int64
+	// Effects replace those of the delivery, where it takes another way that a rule ordered; nil leaves them.
+	Effects policy.Effects
 }
 
 // Record is one delivery with its message, as trace and queue list show it. For a waiting delivery that was never tried

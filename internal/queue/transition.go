@@ -35,6 +35,9 @@ func (s *Settlement) Apply(d *Delivery, now time.Time) {
 	if s.Move != nil {
 		d.Rules, d.Matched, d.Demands = s.Move.Rules, s.Move.Matched, s.Move.Demands
 		d.Judged = max(d.Judged, s.Move.Judged)
+		if s.Move.Effects != nil {
+			d.Effects = s.Move.Effects
+		}
 		if !s.Move.ExpiresAt.IsZero() {
 			d.ExpiresAt = Kept(s.Move.ExpiresAt)
 		}

@@ -56,8 +56,11 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 		Domain: plan.Domain, Named: plan.ByAdmin, Report: group[0].Message.Kind == queue.Report,
 	})
 	r.d.tellChangedHosts(plan.Domain, &climbed)
-	if climbed.Channel == nil {
-		return r.withoutChannel(group, climbed.WithoutTLS && r.rejects(group) || climbed.Unpromised && tellable(&group[0].Message))
+	switch {
+	case climbed.Channel == nil && climbed.WithoutTLS && r.rejects(group):
+		return r.withoutTLS(group)
+	case climbed.Channel == nil:
+		return r.withoutChannel(group, climbed.Unpromised && tellable(&group[0].Message))
 	}
 	r.opened(climbed.Channel)
 	return nil

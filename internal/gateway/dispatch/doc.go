@@ -12,7 +12,7 @@
 //
 //	run.go, step.go         the worker and its steps
 //	uptodate.go, leases.go, channel.go, transfer.go   what a step may come to
-//	fate.go, effects.go     what becomes of one delivery
+//	fate.go, effects.go, otherwise.go     what becomes of one delivery
 //	settle.go, notice.go    fates, with the notices they call for, as one transaction
 //
 //	sweep (each second): deadlines: delay notice, expiry, a notice that may not travel is held

@@ -18,6 +18,7 @@ import (
 //	rejected        failed with 5.7.1 and the rule's words, as soon as it is claimed, by its deadline or in any other way;
 //	                it is never sent
 //	in quarantine   ends by its deadline: failed with a notice, cancelled without one, or released
+//	a receipt       is the notice of success, in the settlement of the delivery
 //	header fields   go out above the stored header; a transaction has recipients with the same fields only
 //
 // Where redirected mail goes is its next hop (channel.go).
@@ -110,6 +111,19 @@ func (d *Dispatcher) Return(ctx context.Context, ids []queue.DeliveryID) (return
 		return 0, ErrNotHeld
 	}
 	return returned, nil
+}
+
+// receipted tells the sender that w was handed over, where he asked for that and the server does not do it (promised),
+// or where a rule orders it and he did not ask for silence. It is one notice, protected like any about w.
+func receipted(w *queue.Work, f *fate, promised bool) {
+	ordered := w.Effects.Done(policy.EffectReceipt) != nil && w.Recipient.Notify&mail.NotifyNever == 0 &&
+		w.Message.Kind == queue.Ordinary && !w.Message.Envelope.From.IsNull()
+	switch {
+	case ordered && promised:
+		f.notify(dsn.Delivered, "")
+	case ordered, w.Recipient.Notify.Wants(mail.NotifySuccess) && !promised:
+		f.notify(dsn.Relayed, "")
+	}
 }
 
 // headed is content with lines above it.

@@ -39,6 +39,9 @@ func (f *fate) notify(action dsn.Action, status string) {
 		Reason: f.settlement.Reason, Attempt: a, Rules: w.Rules, Requires: w.Requirement.Channel,
 		Reached: f.settlement.Reached, Tried: w.Attempts,
 	}
+	if way := w.Effects.Way(); way != nil {
+		f.notice.Way = "by the rule \"" + way.Rule + "\" it was " + way.String()
+	}
 	if a != nil {
 		f.notice.LastAttempt, f.notice.Text = a.At, a.Text
 	}

@@ -124,6 +124,7 @@ func settleHint(err error) string {
 // emitSettled emits what was settled and lets the schedule know what waits.
 func (d *Dispatcher) emitSettled(f *fate) {
 	s, w := &f.settlement, f.work
+	d.tellWay(f)
 	due := s.Due
 	if s.Became != s.State { // as an administrator wished
 		due = time.Time{}

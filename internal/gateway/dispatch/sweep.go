@@ -71,7 +71,7 @@ func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
 		return d.patient(w, last, false)
 	case now.Before(end):
 		return d.delayed(w, last)
-	case last == nil && now.Before(end.Add(graceForFirstTry)), last == nil && now.Before(d.began.Add(graceForFirstTry)):
+	case untried(w, last) && (now.Before(end.Add(graceForFirstTry)) || now.Before(d.began.Add(graceForFirstTry))):
 		f := d.untouched(w)
 		f.settlement.Deadline = now.Add(graceForFirstTry)
 		return f
@@ -80,7 +80,7 @@ func (d *Dispatcher) overdue(w *queue.Work, now time.Time) fate {
 	case tells(&w.Message) && w.Requirement.Forced():
 		return d.heldOn(w)
 	}
-	return d.expired(w, last)
+	return d.givenUp(w, last)
 }
 
 // patient leaves w as it is and sets its next deadline.

@@ -9,8 +9,6 @@ import (
 
 	"postern/internal/attempt"
 	"postern/internal/gateway/deliver"
-	"postern/internal/mail"
-	"postern/internal/mail/dsn"
 	"postern/internal/policy"
 	"postern/internal/queue"
 	"postern/internal/smtp"
@@ -229,9 +227,7 @@ func (r *run) delivered(w *queue.Work, a *attempt.Attempt, result *smtpclient.Re
 	if note := r.wouldNote(w); note != "" {
 		a.Notes = append(slices.Clone(a.Notes), note)
 	}
-	if w.Recipient.Notify.Wants(mail.NotifySuccess) && !result.DSN {
-		f.notify(dsn.Relayed, "")
-	}
+	receipted(w, &f, result.DSN)
 	return f
 }
 

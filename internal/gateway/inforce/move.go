@@ -60,7 +60,11 @@ func (k *Judgements) Move(ctx context.Context, m *queue.Message, d *queue.Delive
 	}
 	to.Matched, to.ExpiresAt = d.Matched || j.Matched, d.ExpiresAt
 	if j.Window > 0 && !d.Requirement.AtLeast(want.Requirement) {
-		end := d.AcceptedAt.Add(j.Window)
+		began := d.AcceptedAt
+		if way := d.Effects.Way(); way != nil {
+			began = way.At
+		}
+		end := began.Add(j.Window)
 		if least := now.Add(raisedGrace); end.Before(least) {
 			end = least
 		}
@@ -71,7 +75,27 @@ func (k *Judgements) Move(ctx context.Context, m *queue.Message, d *queue.Delive
 	return to, want.More, nil
 }
 
-// MoveTo puts a delivery where it belongs with the demands it is to have, judged by v. What a rule redirected stays so.
+// Otherwise is the next way that a rule ordered for a delivery that waits at nextHop and would be returned for why; nil
+// where there is none. It keeps every demand that it has, and has the rule's whole window from now on. age is how long
+// it has waited since its acceptance.
+func (v *View) Otherwise(d *queue.Delivery, nextHop string, why policy.Reason, now time.Time, age time.Duration) *queue.Move {
+	for n := 1; ; n++ {
+		effects := d.Effects.Onward(n, queue.Kept(now), why)
+		if effects == nil {
+			return nil
+		}
+		at := v.nextHop(d.Recipient.Address.Domain, effects.Route(), d.Requirement)
+		if at == nextHop {
+			continue // it waits there already
+		}
+		window := time.Duration(effects.Way().WindowMS) * time.Millisecond
+		return &queue.Move{NextHop: at, Requirement: d.Requirement, Demands: d.Demands, Rules: d.Rules, Matched: d.Matched,
+			ExpiresAt: d.AcceptedAt.Add(age + window), Effects: effects}
+	}
+}
+
+// MoveTo puts a delivery where it belongs with the demands it is to have, judged by v. What a rule redirected stays so,
+// and what took another way goes on there.
 func (v *View) MoveTo(d *queue.Delivery, w *Weighed) *queue.Move {
 	return &queue.Move{
 		NextHop: v.nextHop(d.Recipient.Address.Domain, d.Effects.Route(), w.Requirement), Requirement: w.Requirement, Demands: w.Demands,

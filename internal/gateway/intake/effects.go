@@ -93,6 +93,9 @@ func (m *incoming) tellEffects(judged []inforce.Judged) {
 	told := 0
 	for i := range judged {
 		for _, e := range judged[i].Effects {
+			if e.Later() {
+				continue
+			}
 			if told++; told > mostTold {
 				return
 			}

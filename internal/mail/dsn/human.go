@@ -72,7 +72,7 @@ func opening(a Action, n int) string {
 	case Relayed:
 		return "It was handed over for " + who + " to a mail server that sends no further notices:"
 	}
-	return "It was delivered to " + who + ":"
+	return "It was delivered to the next mail server for " + who + ":"
 }
 
 func (r *Report) humanRecipients(p *page, action Action) {
@@ -98,12 +98,23 @@ func (r *Report) humanRecipients(p *page, action Action) {
 // success says what the channel was like, for whoever asked for NOTIFY=SUCCESS.
 func (rcpt *Recipient) success(p *page) {
 	p.field("  ", "Protection", protection(rcpt.Reached, rcpt.Attempt))
+	p.field("  ", "Rule", list(rcpt.Rules))
+	p.field("  ", "Another way", safe(rcpt.Way))
 	if rcpt.Attempt != nil && rcpt.Attempt.Used() != nil {
 		p.field("  ", "To", where(rcpt.Attempt.Used()))
+		p.field("  ", "Proven by", provenBy[rcpt.Attempt.Used().ProvedBy])
 		certificate(p, rcpt.Attempt.Used())
 	}
 	p.field("  ", "Not better because", belowReason(rcpt))
 	reply(p, rcpt.Attempt)
+}
+
+// provenBy says in words what proved a server.
+var provenBy = map[string]string{
+	policy.ByCertificate: "a certificate of a trusted CA for its name",
+	policy.ByPin:         "a certificate of a trusted CA for its name, with a pinned key",
+	policy.ByDANEEE:      "a TLSA record of its domain (DANE-EE)",
+	policy.ByDANETA:      "a TLSA record of its domain (DANE-TA)",
 }
 
 // protection is one sentence about the channel that carried a message to the next server.
@@ -151,6 +162,7 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 		who = "you, or " + actor(policy.Us, gateway)
 		hint = "The rule \"" + safe(rcpt.ByRule) + "\" of your organisation decided this. Ask the administrator where you think it should not."
 	}
+	p.field("  ", "Another way", safe(rcpt.Way))
 	p.field("  ", "Who must act", who)
 	p.field("  ", "What to do", hint)
 	if rcpt.Action == Delayed && rcpt.Requires > policy.Plaintext && rcpt.Reason.Class().AboutProtection() {

@@ -98,6 +98,8 @@ type Recipient struct {
 	Text string
 	// ByRule names the rule that ended it, which no server had a part in; "" where none did. There is no Reason then.
 	ByRule string
+	// Way says that a rule had it take another way than to its servers, and why; "" where it did not.
+	Way string
 	// Attempt is the newest try, nil when none was made.
 	Attempt *attempt.Attempt
 	// Rules are the rules that raised the requirement; Requires and Reached the levels in question. Because says why,

@@ -111,6 +111,9 @@ func (k *Key) Action() Action {
 
 // isOf reports whether a key says something in a rule: settings of other actions do not.
 func (k *Key) isOf(r *Rule) bool {
+	if k.Name == "receipt" {
+		return r.demands() || r.Action == ""
+	}
 	of := k.Action()
 	return of == "" || of == r.Action || r.Action == ""
 }

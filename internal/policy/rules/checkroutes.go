@@ -9,8 +9,8 @@ import (
 	"postern/internal/platform/tomlfile"
 )
 
-// CheckRoutes returns a *ParseError with every place where the rules of a text redirect to a route that is none of
-// names. A rule of scope "disabled" redirects nothing. name is as in Parse, which finds what else is wrong.
+// CheckRoutes returns a *ParseError with every place where the rules of a text send mail to a route that is none of
+// names. A rule of scope "disabled" sends nothing. name is as in Parse, which finds what else is wrong.
 func CheckRoutes(name string, text []byte, names []string) error {
 	p := newProblems(text)
 	root := p.tree()
@@ -32,17 +32,36 @@ func CheckRoutes(name string, text []byte, names []string) error {
 		if scope := rule.Get("scope"); scope != nil && scope.Text == string(Disabled) {
 			continue
 		}
-		section := rule.Get("redirect")
-		if section == nil || section.Kind != unstable.Table {
-			continue
-		}
-		if e := section.Entry("route"); e.Value != nil && e.Value.Kind == unstable.String && RouteName(e.Value.Text) && !known[e.Value.Text] {
-			hint := "give a [[route]] of the configuration that name, and reload"
-			if len(names) > 0 {
-				hint += "; those with names are " + strings.Join(names, ", ")
+		for _, use := range routesNamed(rule) {
+			if text := strings.TrimPrefix(use.Text, routeWord); RouteName(text) && !known[text] {
+				hint := "give a [[route]] of the configuration that name, and reload"
+				if len(names) > 0 {
+					hint += "; those with names are " + strings.Join(names, ", ")
+				}
+				p.Add(use.At, fmt.Sprintf("there is no route %s", tomlfile.Quote(text)), hint)
 			}
-			p.Add(e.Value.At, fmt.Sprintf("there is no route %s", tomlfile.Quote(e.Value.Text)), hint)
 		}
 	}
 	return p.Err(name)
+}
+
+// routesNamed are the texts of a rule that name a route.
+func routesNamed(rule *tomlfile.Node) (out []*tomlfile.Node) {
+	value := func(section, key string) *tomlfile.Node {
+		if table := rule.Get(section); table != nil && table.Kind == unstable.Table {
+			return table.Get(key)
+		}
+		return nil
+	}
+	if v := value("redirect", "route"); v != nil && v.Kind == unstable.String {
+		out = append(out, v)
+	}
+	if v := value("force_tls", "otherwise"); v != nil && v.Kind == unstable.Array {
+		for _, item := range v.Items {
+			if item.Kind == unstable.String && strings.HasPrefix(item.Text, routeWord) {
+				out = append(out, item)
+			}
+		}
+	}
+	return out
 }

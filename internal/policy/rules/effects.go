@@ -98,8 +98,9 @@ func (r *Rule) does() policy.Effect {
 // walk is the state of one recipient; see above.
 type walk struct {
 	effects        policy.Effects
-	over           string // the rule after which nothing more is done
-	held, sent     string // the rules that hold and redirect it
+	over           string                       // the rule after which nothing more is done
+	held, sent     string                       // the rules that hold and redirect it
+	ordered        map[policy.EffectKind]string // the rules whose orders for later count
 	copied         map[string]bool
 	fields, tested int
 }
@@ -167,7 +168,11 @@ func (w *walk) uncopied(to []string) (out []string) {
 func effectsOn(hits []hit, i int) policy.Effects {
 	var w walk
 	for _, h := range hits {
-		if !h.rule.demands() && h.roles[i] == named {
+		switch {
+		case h.roles[i] != named:
+		case h.rule.demands():
+			w.orders(h.rule.Rule, nil)
+		default:
 			w.take(h.rule.Rule)
 		}
 	}
@@ -186,7 +191,11 @@ type Step struct {
 func steps(hits []hit, i int) (out []Step) {
 	var w walk
 	for _, h := range hits {
-		if h.rule.demands() || h.roles[i] != named {
+		if h.roles[i] != named {
+			continue
+		}
+		if h.rule.demands() {
+			w.orders(h.rule.Rule, func(s Step) { out = append(out, s) })
 			continue
 		}
 		e := h.rule.does()
@@ -195,15 +204,21 @@ func steps(hits []hit, i int) (out []Step) {
 	return out
 }
 
-// Routes lists the routes that the rules redirect to, each once, with the first rule that does, in the order of the
+// Routes lists the routes that the rules send mail to, each once, with the first rule that does, in the order of the
 // file.
 func (s *Set) Routes() (out []RouteUse) {
 	seen := map[string]bool{}
 	for i := range s.live {
 		r := s.live[i].Rule
-		if name := r.Redirect.Route; r.Action == RedirectAction && !seen[name] {
-			seen[name] = true
-			out = append(out, RouteUse{name, r.Name, r.Line})
+		names := r.ways()
+		if r.Action == RedirectAction {
+			names = []string{r.Redirect.Route}
+		}
+		for _, name := range names {
+			if !seen[name] {
+				seen[name] = true
+				out = append(out, RouteUse{name, r.Name, r.Line})
+			}
 		}
 	}
 	return out

@@ -76,13 +76,18 @@ func checkEffects(t *testing.T, s *Set, es policy.Effects) {
 		return slices.IndexFunc(s.rules, func(r Rule) bool { return r.Name == e.Rule })
 	}
 	over, held, sent, fields := false, false, false, 0
+	ordered := map[policy.EffectKind]bool{}
 	copies := map[string]bool{}
 	for i, e := range es {
 		r := &s.rules[place(e)]
 		switch {
-		case i > 0 && place(es[i-1]) >= place(e):
+		case i > 0 && (place(es[i-1]) > place(e) || place(es[i-1]) == place(e) && !e.Later()):
 			t.Fatalf("out of the order of the file: %+v", es)
-		case over:
+		case e.Later() != r.demands():
+			t.Fatalf("%+v of the action %s", e, r.Action)
+		case e.Later() && !e.Test && ordered[e.Kind]:
+			t.Fatalf("ordered twice: %+v", es)
+		case over && !e.Later():
 			t.Fatalf("an effect after the end: %+v", es)
 		case e.Test != (r.Mode == Test):
 			t.Fatalf("%+v of a rule of mode %s", e, r.Mode)
@@ -92,6 +97,7 @@ func checkEffects(t *testing.T, s *Set, es policy.Effects) {
 		if e.Test {
 			continue
 		}
+		ordered[e.Kind] = true
 		over = over || e.Kind == policy.EffectReject || e.Kind == policy.EffectAllow
 		held, sent = held || e.Kind == policy.EffectHold, sent || e.Kind == policy.EffectRedirect
 		for _, a := range e.To {
@@ -110,14 +116,18 @@ func checkEffects(t *testing.T, s *Set, es policy.Effects) {
 // TestWhatRulesDo tells of situations.
 func TestWhatRulesDo(t *testing.T) {
 	const (
-		force  = "[[rule]]\nname = \"force\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n"
-		reject = "[[rule]]\nname = \"reject\"\naction = \"reject\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n[rule.reject]\ntext = \"use the portal\"\n"
-		hold   = "[[rule]]\nname = \"hold\"\naction = \"hold\"\n[rule.match]\nsubject = [\"*offer*\"]\n"
-		portal = "[[rule]]\nname = \"portal\"\naction = \"redirect\"\n[rule.redirect]\nroute = \"portal\"\n"
-		bcc    = "[[rule]]\nname = \"archive\"\naction = \"bcc\"\n[rule.bcc]\nto = [\"archive@example.com\"]\n"
-		add    = "[[rule]]\nname = \"mark\"\naction = \"add-header\"\n[rule.add_header]\nfields = [{ name = \"X-Class\", value = \"a b\" }]\n"
-		allow  = "[[rule]]\nname = \"boss\"\naction = \"allow\"\n[rule.match]\nsender = [\"boss@example.com\"]\n"
+		force     = "[[rule]]\nname = \"force\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n"
+		reject    = "[[rule]]\nname = \"reject\"\naction = \"reject\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n[rule.reject]\ntext = \"use the portal\"\n"
+		hold      = "[[rule]]\nname = \"hold\"\naction = \"hold\"\n[rule.match]\nsubject = [\"*offer*\"]\n"
+		portal    = "[[rule]]\nname = \"portal\"\naction = \"redirect\"\n[rule.redirect]\nroute = \"portal\"\n"
+		bcc       = "[[rule]]\nname = \"archive\"\naction = \"bcc\"\n[rule.bcc]\nto = [\"archive@example.com\"]\n"
+		add       = "[[rule]]\nname = \"mark\"\naction = \"add-header\"\n[rule.add_header]\nfields = [{ name = \"X-Class\", value = \"a b\" }]\n"
+		allow     = "[[rule]]\nname = \"boss\"\naction = \"allow\"\n[rule.match]\nsender = [\"boss@example.com\"]\n"
+		receipt   = "[[rule]]\nname = \"receipt\"\nreceipt = \"sender\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n"
+		otherwise = "[[rule]]\nname = \"otherwise\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"clinic.test\"]\n" +
+			"[rule.force_tls]\notherwise = [\"route:portal\", \"bounce\"]\n"
 	)
+	again := strings.Replace(receipt, "\"receipt\"", "\"again\"", 1)
 	trial := func(rule string) string { return strings.Replace(rule, "action", "mode = \"test\"\naction", 1) }
 	for _, tt := range []struct {
 		name, rules, from string
@@ -126,6 +136,10 @@ func TestWhatRulesDo(t *testing.T) {
 		{"one of two recipients is rejected", reject + add, "ann@example.com", "reject", "mark"},
 		{"Force TLS stays where mail is rejected and redirected", portal + force, "ann@example.com", "* portal", "* portal"},
 		{"allow stops what follows, not what came", add + allow + bcc + force, "boss@example.com", "* mark boss", "* mark boss"},
+		{"the first receipt counts, and neither allow nor hold stops it", allow + hold + receipt + again, "boss@example.com",
+			"* boss receipt", "* boss"},
+		{"the first otherwise counts", otherwise + strings.ReplaceAll(otherwise, "otherwise\"", "other\""), "ann@example.com", "* otherwise", "*"},
+		{"a receipt under test is recorded beside another", trial(receipt) + again, "ann@example.com", "* receipt? again", "*"},
 		{"allow is for its sender", allow + bcc, "ann@example.com", "archive", "archive"},
 		{"held mail is archived, marked and redirected", hold + bcc + add + portal, "ann@example.com", "hold archive mark portal", "hold archive mark portal"},
 		{"the first of hold and reject decides", hold + reject, "ann@example.com", "hold", "hold"},

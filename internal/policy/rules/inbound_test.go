@@ -16,7 +16,7 @@ import (
 // inbound is a random rule about incoming mail.
 func (d dice) inbound(name string) Rule {
 	r := d.rule(name)
-	r.Action, r.ForceTLS = RequireTLSAction, defaultRule().ForceTLS
+	r.Action, r.ForceTLS, r.Receipt = RequireTLSAction, defaultRule().ForceTLS, ""
 	r.Scope = pick(d, Inbound, Inbound, Inbound, Disabled)
 	m := r.Match
 	r.Match = Match{Sender: m.Sender, Recipient: m.Recipient, SenderIP: m.SenderIP, Case: m.Case,

@@ -78,8 +78,8 @@ func Areas() []Area {
 		{"Recipient", []string{"match.recipient", "match.literals", "force_tls.unspecified_recipients"}},
 		{"Message", []string{"match.subject", "match.header", "match.attachment", "match.body", "match.size_over", "match.recipients_over", "match.case"}},
 		{"Except when", unlessKeys()},
-		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls", "require_tls.level",
-			"require_tls.refuse", "reject.text", "hold.days", "hold.then", "redirect.route", "bcc.to",
+		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls", "force_tls.otherwise", "receipt",
+			"require_tls.level", "require_tls.refuse", "reject.text", "hold.days", "hold.then", "redirect.route", "bcc.to",
 			"add_header.fields"}},
 		{Proof, []string{"force_tls.proof", "force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
 			"force_tls.min_tls", "force_tls.key_exchange", "force_tls.min_bits"}},
@@ -143,6 +143,11 @@ var firstKeys = []Key{
 		Choices: actionChoices(),
 		kind:    oneOf(func(r *Rule) *Action { return &r.Action }, actionNames()...),
 		weaker:  func(b, _ *Rule) bool { return b.protects() }},
+	{Name: "receipt", Default: "none", Example: `"sender"`,
+		Doc:     "with `force-tls`: `\"sender\"`, the sender is told how the message reached the next server, protected like it",
+		Label:   "Receipt",
+		Choices: []Choice{{"", "none"}, {"sender", "tell the sender how it went"}},
+		kind:    oneOf(func(r *Rule) *Receipt { return &r.Receipt }, ReceiptSender)},
 
 	{Name: "match.sender", Example: `["example.com", "*.example.com", "<>"]`,
 		Doc: "the envelope sender (MAIL FROM) fits a value. `\"<>\"` is the null sender of bounces, and nothing " +
@@ -314,6 +319,11 @@ var firstKeys = []Key{
 		Choices: []Choice{{"", "default: named recipients wait, the others are refused"}, {"defer", "wait"},
 			{"reject", "refuse at once"}},
 		kind: oneOf(func(r *Rule) *WithoutTLS { return &r.ForceTLS.WithoutTLS }, WithoutTLSDefer, WithoutTLSReject)},
+	{Name: "force_tls.otherwise", Default: `["bounce"]`, Example: `["route:portal", "bounce"]`,
+		Doc: "what follows where mail would be returned for want of TLS: routes with names, each tried for another `defer` under the same " +
+			"demands; `\"bounce\"` is last",
+		Label: "Instead of returning it", Place: "route:portal\nbounce",
+		kind: kind{shape: List, read: readOtherwise, get: func(r *Rule) any { return r.ForceTLS.Otherwise }}},
 
 	{Name: "reject.text", Default: "a short sentence", Example: `"patient data goes by the portal"`,
 		Doc:   "what the sender is told, one line of ASCII, at most 200 characters",

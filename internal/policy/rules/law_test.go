@@ -88,6 +88,7 @@ func (d dice) rule(name string) Rule {
 	if d.IntN(3) == 0 {
 		r.Unless = d.exception()
 	}
+	r.Receipt = pick(d, "", "", ReceiptSender)
 	r.ForceTLS = ForceTLS{
 		Unspecified: pick(d, UnspecifiedForce, UnspecifiedOpportunistic),
 		Names:       pick(d, policy.Names{MX: true}, policy.Names{Domain: true}, policy.Names{List: []string{"*.a.test", "b.test"}}, policy.Names{List: []string{"b.test"}}),
@@ -99,6 +100,7 @@ func (d dice) rule(name string) Rule {
 		Defer:       pick(d, time.Second, time.Hour, 24*time.Hour, 90*time.Minute, 1500*time.Millisecond),
 		WithoutTLS:  pick(d, WithoutTLSUnsaid, WithoutTLSUnsaid, WithoutTLSDefer, WithoutTLSReject),
 		KeyExchange: pick(d, policy.AnyExchange, policy.AnyExchange, policy.HybridExchange), MinBits: pick(d, 0, 0, 128, 256),
+		Otherwise: pick(d, nil, nil, []string{"route:portal", "bounce"}, []string{"route:gate-2", "route:portal", "bounce"}),
 	}
 	return r
 }
@@ -144,7 +146,7 @@ func (d dice) exception() (m Match) {
 
 // effect makes the rule one of another action.
 func (d dice) effect(r Rule) Rule {
-	r.ForceTLS = defaultRule().ForceTLS
+	r.ForceTLS, r.Receipt = defaultRule().ForceTLS, ""
 	r.Action = pick(d, RejectAction, HoldAction, RedirectAction, BCCAction, AddHeaderAction, AllowAction)
 	switch r.Action {
 	case RejectAction:

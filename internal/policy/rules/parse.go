@@ -95,6 +95,7 @@ func readRules(p *problems, e tomlfile.Entry) []Rule {
 		r.Line = lines.at(item.At.Offset)
 		readTable(p, &r, item, "")
 		checkAction(p, &r, item)
+		checkReceipt(p, &r, item)
 		checkNeeded(p, &r, item)
 		checkProof(p, &r, item)
 		checkConditions(p, &r, item)

@@ -40,6 +40,7 @@ type Rule struct {
 	Mode    Mode
 	Expires Expiry
 	Action  Action
+	Receipt Receipt
 	Match   Match
 	// Unless is [rule.unless]: what it holds for, the rule is not about. The zero Match holds for nothing here.
 	Unless     Match
@@ -118,4 +119,5 @@ type ForceTLS struct {
 	MinBits     int // 0 is unset
 	Defer       time.Duration
 	WithoutTLS  WithoutTLS
+	Otherwise   []string // "route:NAME", one after the other, and BounceWord; none is BounceWord alone
 }

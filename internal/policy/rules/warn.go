@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy"
 	"postern/internal/policy/pattern"
 )
 
@@ -78,6 +79,10 @@ func (r *Rule) warnings() []Warning {
 	}
 	if m.Literals && len(m.Recipient) == 0 {
 		add("literals has no effect: without recipient the rule names every recipient", "add recipient, or leave the key out")
+	}
+	if len(r.ways()) > 0 && (f.Names.Domain || f.Proof == policy.ByTLSA) {
+		add("otherwise sends mail to a route under the same demands, and few servers but the recipient's own can meet these",
+			"see that the route's server can, or write names = \"mx\" and proof = \"certificate\"")
 	}
 	if f.MinTLS < minVersion {
 		add("min_tls below 1.2 accepts connections that can be broken", "write min_tls = \"1.2\" as soon as the other side can do it")

@@ -178,6 +178,9 @@ func Moved(facts string, d *queue.Delivery) (string, error) {
 		return "", err
 	}
 	f.Rules, f.Matched, f.Revision, f.Demands, f.Wish = d.Rules, d.Matched, d.Judged, d.Demands, formOfWish(d.Wish)
+	if d.Effects != nil { // they are never taken away
+		f.Effects = d.Effects
+	}
 	return Encode(f)
 }
 

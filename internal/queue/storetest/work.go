@@ -222,6 +222,14 @@ func settleMoves(k *suite) {
 	if moved.NextHop != "to:c.test:25" || moved.Site != key || !moved.Matched || !moved.ExpiresAt.Equal(end) {
 		k.Errorf("the moved delivery is %+v", moved.Delivery)
 	}
+	k.same("Effects", moved.Effects, policy.Effects(nil))
+	way := policy.Effects{{Rule: "clinic", Kind: policy.EffectOtherwise, Ways: []string{"portal"}, WindowMS: 1500, Taken: 1, At: k.now,
+		Why: policy.StartTLSNotOffered}}
+	for _, to := range []*queue.Move{{NextHop: "via:portal", Requirement: stricter, Effects: way}, {NextHop: "to:d.test:25", Requirement: stricter}} {
+		k.no(k.settle(queue.Settlement{State: queue.Queued, Due: k.now, Move: to}, moved))
+		moved = k.one(string(queue.NewSiteKey(to.NextHop, stricter)))
+		k.same("Effects after a Move to "+to.NextHop, moved.Effects, way)
+	}
 	k.same("left at the old site", k.claim("mx:b.test"), []queue.Work(nil))
 }
 

@@ -74,7 +74,7 @@ func (g *Gateway) warnOfRoutes() {
 	}
 	for i, use := range v.Rules.Routes() {
 		if i < mostTrustWarnings && !v.Table.Called(use.Route) {
-			g.warn("route "+use.Route, fmt.Errorf("the rule %s redirects mail to it, and the configuration does not have it: that mail waits", use.Rule),
+			g.warn("route "+use.Route, fmt.Errorf("the rule %s sends mail to it, and the configuration does not have it: that mail waits", use.Rule),
 				"give a [[route]] that name and reload, or change the rule")
 		}
 	}
