@@ -111,13 +111,16 @@ func (b *bench) searches(ctx context.Context, c Contestant, finished int) ([]Sea
 		args []string
 	}{
 		{"recipient", []string{"--recipient", "user7919@partner10.test"}}, // message 1, its first recipient
-		{"message-id", []string{"--message-id", backlog.MessageID(fmt.Sprintf("finished%d", finished/backlog.Recipients/2))}},
+		{"message-id", []string{"--message-id",
+			backlog.MessageID(fmt.Sprintf("finished%d", finished/backlog.Recipients/2))}},
 		{"day", []string{"--since", day, "--limit", "100"}}, // a page of it
 	} {
 		var took []float64
 		for range 7 {
 			start := time.Now()
-			text, err := exec.CommandContext(ctx, b.postern, append([]string{"trace", "--json", "--config", filepath.Join(c.Folder, "postern.toml")}, q.args...)...).Output()
+			text, err := exec.CommandContext(ctx, b.postern,
+				append([]string{"trace", "--json", "--config", filepath.Join(c.Folder, "postern.toml")},
+					q.args...)...).Output()
 			if err != nil {
 				return nil, fmt.Errorf("postern trace by %s: %w", q.by, err)
 			}

@@ -94,7 +94,8 @@ type Large struct {
 
 // String is a line for people.
 func (l Large) String() string {
-	return fmt.Sprintf("%s: %d message(s) of %d bytes at once: memory grew by %.1f MiB; %.1f s", l.Kind, l.AtOnce, largeSize, l.Growth, l.Seconds)
+	return fmt.Sprintf("%s: %d message(s) of %d bytes at once: memory grew by %.1f MiB; %.1f s", l.Kind, l.AtOnce,
+		largeSize, l.Growth, l.Seconds)
 }
 
 // largeSize is the limit that Postern advertises.
@@ -117,8 +118,8 @@ func (b *bench) large(ctx context.Context, kind string, atOnce int) (Large, erro
 	s.Tree.ResetPeak()
 	before, start := s.Tree.Resident(), time.Now()
 	// Some bytes are left for the server's own line.
-	_, err = source.Run(ctx, source.Load{Address: s.Address(), TLS: clientTLS(), Run: b.run, Messages: atOnce, Connections: atOnce,
-		PerConnection: 1, Recipients: 1, Domains: 1, Size: largeSize - 1000})
+	_, err = source.Run(ctx, source.Load{Address: s.Address(), TLS: clientTLS(), Run: b.run, Messages: atOnce,
+		Connections: atOnce, PerConnection: 1, Recipients: 1, Domains: 1, Size: largeSize - 1000})
 	if err == nil {
 		err = expected.Wait(ctx, b.patience)
 	}

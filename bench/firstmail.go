@@ -20,16 +20,18 @@ const hostTakes = 100 * time.Millisecond
 
 // FirstMails is what the first mail to a domain waits for, in milliseconds, beside the fetch of a policy alone.
 type FirstMails struct {
-	Mails              int
-	Fetch50, Fetch99   float64
-	Policy50, Policy99 float64 // to domains that have a policy: from the end of the message until it was at the next hop
+	Mails            int
+	Fetch50, Fetch99 float64
+	// to domains that have a policy: from the end of the message until it was at the next hop
+	Policy50, Policy99 float64
 	Bare50, Bare99     float64 // to domains that publish nothing
 }
 
 // String is a line for people.
 func (f FirstMails) String() string {
-	return fmt.Sprintf("first mail to %d domains with a policy, ms: p50 %.1f, p99 %.1f; a fetch alone p50 %.1f, p99 %.1f: p99 %.2f x its p50 (wanted below 2); "+
-		"to domains without p50 %.1f, p99 %.1f", f.Mails, f.Policy50, f.Policy99, f.Fetch50, f.Fetch99, f.Policy99/f.Fetch50, f.Bare50, f.Bare99)
+	return fmt.Sprintf("first mail to %d domains with a policy, ms: p50 %.1f, p99 %.1f; a fetch alone p50 %.1f, "+
+		"p99 %.1f: p99 %.2f x its p50 (wanted below 2); to domains without p50 %.1f, p99 %.1f", f.Mails, f.Policy50,
+		f.Policy99, f.Fetch50, f.Fetch99, f.Policy99/f.Fetch50, f.Bare50, f.Bare99)
 }
 
 // firstMails sends one message after the other, each to a domain of its own, to a gateway that knows nothing.
@@ -72,7 +74,8 @@ func (b *bench) firsts(ctx context.Context, c Contestant, n int) (measure.Sample
 		for _, step := range []struct {
 			command string
 			code    int
-		}{{"MAIL FROM:<load@source.test>", 250}, {fmt.Sprintf("RCPT TO:<r@first%d.bench.test>", i), 250}, {"DATA", 354}} {
+		}{{"MAIL FROM:<load@source.test>", 250}, {fmt.Sprintf("RCPT TO:<r@first%d.bench.test>", i), 250},
+			{"DATA", 354}} {
 			if err = conn.Send([]byte(step.command + "\r\n")); err == nil {
 				err = conn.Expect(step.code)
 			}
@@ -97,7 +100,8 @@ func (b *bench) firsts(ctx context.Context, c Contestant, n int) (measure.Sample
 
 // fetches are the times of fetching a policy as a stranger would, each over a connection of its own.
 func (b *bench) fetches(n int) (measure.Samples, error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: b.ca.Pool()},
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		TLSClientConfig: &tls.Config{RootCAs: b.ca.Pool()},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, policyIP+":443")
 		}}}

@@ -41,8 +41,8 @@ func (r *Report) goals() []goal {
 		return w
 	}
 	goals := []goal{
-		r.atLeast(o, rig.Postfix, 7), r.atLeast(o, rig.Null, 0.7), r.sharedGoal(o, rig.Postern, 0.45), r.sharedGoal(o, rig.Postfix, 3),
-		r.atLeast(with(func(w *Work) { w.TLS = false }), rig.Postfix, 7),
+		r.atLeast(o, rig.Postfix, 7), r.atLeast(o, rig.Null, 0.7), r.sharedGoal(o, rig.Postern, 0.45),
+		r.sharedGoal(o, rig.Postfix, 3), r.atLeast(with(func(w *Work) { w.TLS = false }), rig.Postfix, 7),
 		r.cpuGoal(o), r.replyGoal(o),
 		r.atLeast(with(func(w *Work) { w.Size = 64 << 10 }), rig.Postfix, 3),
 		r.atLeast(with(func(w *Work) { w.Size = 1 << 20 }), rig.Postfix, 3),
@@ -63,13 +63,14 @@ func (r *Report) goals() []goal {
 			g.what = c.base() + " / " + other.Name
 			goals = append(goals, g)
 			if c.Topic == "waiting" {
-				goals = append(goals, goal{what: "start with " + other.Name, want: "< 10 s", got: fmt.Sprintf("%.1f s", other.Started),
-					measured: g.measured, met: other.Started < 10})
+				goals = append(goals, goal{what: "start with " + other.Name, want: "< 10 s",
+					got: fmt.Sprintf("%.1f s", other.Started), measured: g.measured, met: other.Started < 10})
 			}
 		}
 	}
 	for _, s := range r.Searches {
-		goals = append(goals, goal{what: "trace by " + s.By, want: "< 200 ms", got: fmt.Sprintf("%.0f ms", s.MS), measured: true, met: s.MS < 200})
+		goals = append(goals, goal{what: "trace by " + s.By, want: "< 200 ms", got: fmt.Sprintf("%.0f ms", s.MS),
+			measured: true, met: s.MS < 200})
 	}
 	return slices.DeleteFunc(goals, func(g goal) bool { return g.what == "" })
 }
@@ -146,8 +147,8 @@ func (r *Report) idleGoal() goal {
 		return goal{}
 	}
 	v := r.Idle[i].Each
-	return goal{what: fmt.Sprintf("an idle TLS session, %d of them", r.Idle[i].Sessions), want: "<= 40 KiB", got: fmt.Sprintf("%.1f KiB", v),
-		measured: true, met: v <= 40}
+	return goal{what: fmt.Sprintf("an idle TLS session, %d of them", r.Idle[i].Sessions), want: "<= 40 KiB",
+		got: fmt.Sprintf("%.1f KiB", v), measured: true, met: v <= 40}
 }
 
 func (r *Report) largeGoal() goal {
@@ -156,5 +157,6 @@ func (r *Report) largeGoal() goal {
 		return goal{}
 	}
 	v := r.Large[i].Growth
-	return goal{what: measure.Bytes(largeSize) + ", growth of memory", want: "<= 8 MiB", got: fmt.Sprintf("%.1f MiB", v), measured: true, met: v <= 8}
+	return goal{what: measure.Bytes(largeSize) + ", growth of memory", want: "<= 8 MiB",
+		got: fmt.Sprintf("%.1f MiB", v), measured: true, met: v <= 8}
 }

@@ -65,7 +65,8 @@ func nullCommand(ctx context.Context, args []string) error {
 	f.StringVar(&c.Log, "log", "", "path of the log")
 	f.IntVar(&c.Connections, "connections", 0, "connections to the next server")
 	hops := f.String("hops", "", "file of lines \"domain host:port\": next servers of some domains")
-	cert, key := f.String("cert", "", "certificate, PEM; without it there is no TLS on either hop"), f.String("key", "", "its key")
+	cert, key := f.String("cert", "", "certificate, PEM; without it there is no TLS on either hop"),
+		f.String("key", "", "its key")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -108,9 +109,11 @@ func newFlags(name string) *flag.FlagSet {
 // every server under test knows the hybrid key exchange of later years. No session is resumed towards the server under
 // test, and no certificate is judged.
 func serverTLS(pair tls.Certificate) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{pair}, CurvePreferences: []tls.CurveID{tls.X25519}, MinVersion: tls.VersionTLS12}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, CurvePreferences: []tls.CurveID{tls.X25519},
+		MinVersion: tls.VersionTLS12}
 }
 
 func clientTLS() *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519}, MinVersion: tls.VersionTLS12}
+	return &tls.Config{InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519},
+		MinVersion: tls.VersionTLS12}
 }

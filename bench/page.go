@@ -18,7 +18,8 @@ const (
 // pageCommand makes the tables and plots of docs/performance.md anew from a report.
 func pageCommand(args []string) error {
 	f := newFlags("page")
-	docs, from := f.String("docs", "docs", "folder of performance.md"), f.String("json", "docs/performance.json", "the report")
+	docs, from := f.String("docs", "docs", "folder of performance.md"),
+		f.String("json", "docs/performance.json", "the report")
 	if err := parse(f, args); err != nil {
 		return err
 	}
@@ -65,9 +66,11 @@ func replacePart(page, part string) (string, error) {
 // markdown is the report as the page shows it.
 func (r *Report) markdown() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "\nTaken on %s at revision %s: %s, %d processors, Linux %s, %s. %d rounds of about %.0f s each.\n\n",
+	fmt.Fprintf(&out, "\nTaken on %s at revision %s: %s, %d processors, Linux %s, %s. %d rounds of about %.0f s "+
+		"each.\n\n",
 		r.Date.Format("2006-01-02"), r.Revision, r.Processor, r.Processors, r.Kernel, r.Go, r.Rounds, r.RoundTime)
-	out.WriteString("![messages a second](performance-rate.svg)\n\n![processor time of a message](performance-cpu.svg)\n\n### Goals\n\n")
+	out.WriteString("![messages a second](performance-rate.svg)\n\n![processor time of a " +
+		"message](performance-cpu.svg)\n\n### Goals\n\n")
 	writeRow(&out, []string{"goal", "wanted", "measured", ""})
 	writeRow(&out, []string{"---", "---", "---", "---"})
 	for _, g := range r.goals() {
@@ -107,7 +110,8 @@ func (r *Report) writeExtras(out *strings.Builder) {
 
 // title says what a comparison is about.
 func (c Comparison) title() string {
-	return map[string]string{"servers": "", "rules": "Rules: ", "waiting": "Mail that waits: ", "history": "History: "}[c.Topic] + c.Work.String()
+	return map[string]string{"servers": "", "rules": "Rules: ", "waiting": "Mail that waits: ",
+		"history": "History: "}[c.Topic] + c.Work.String()
 }
 
 func writeRow(out *strings.Builder, cells []string) {

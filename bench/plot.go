@@ -98,7 +98,8 @@ func plot(title string, groups []group) string {
 	bottom := plotTop + rows*barHeight + len(groups)*groupSpace
 	var out strings.Builder
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="11">`+"\n", plotWidth, bottom+24)
-	fmt.Fprintf(&out, `<rect width="100%%" height="100%%" fill="#fff"/><text x="10" y="20" font-size="14">%s</text>`+"\n", html.EscapeString(title))
+	fmt.Fprintf(&out, `<rect width="100%%" height="100%%" fill="#fff"/><text x="10" y="20" font-size="14">%s</text>`+
+		"\n", html.EscapeString(title))
 	legend(&out, groups)
 	for e := from; e <= to; e++ {
 		at := x(math.Pow(10, e))
@@ -107,11 +108,14 @@ func plot(title string, groups []group) string {
 	}
 	y := plotTop
 	for _, g := range groups {
-		fmt.Fprintf(&out, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", plotLeft-8, y+10, html.EscapeString(g.label))
+		fmt.Fprintf(&out, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", plotLeft-8, y+10,
+			html.EscapeString(g.label))
 		for _, b := range g.bars {
 			middle := float64(y) + barHeight/2.0
-			fmt.Fprintf(&out, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`, plotLeft, y, x(b.value)-plotLeft, barHeight-2, color(b.name))
-			fmt.Fprintf(&out, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#000"/>`, x(b.low), middle, x(b.high), middle)
+			fmt.Fprintf(&out, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`, plotLeft, y,
+				x(b.value)-plotLeft, barHeight-2, color(b.name))
+			fmt.Fprintf(&out, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#000"/>`, x(b.low), middle,
+				x(b.high), middle)
 			fmt.Fprintf(&out, `<text x="%.1f" y="%.1f">%s</text>`+"\n", x(b.high)+4, middle+4, figure(b.value))
 			y += barHeight
 		}

@@ -54,8 +54,9 @@ func (b *bench) publish() (p *published, err error) {
 		return p, err
 	}
 	// The last line is for mta-sts.DOMAIN; that it is for DOMAIN too does no harm.
-	p.whole, err = zone.Serve(fmt.Sprintf("*.bench.test 3600 MX 10 sink.test\nsink.test 3600 A 127.0.0.1\n_%s._tcp.sink.test 3600 TLSA 3 1 1 %x\n"+
-		"*.bench.test 3600 TXT \"v=STSv1; id=1;\"\n*.bench.test 3600 A %s\n", p.port, sha256.Sum256(b.cert.Leaf.RawSubjectPublicKeyInfo), policyIP))
+	p.whole, err = zone.Serve(fmt.Sprintf("*.bench.test 3600 MX 10 sink.test\nsink.test 3600 A "+
+		"127.0.0.1\n_%s._tcp.sink.test 3600 TLSA 3 1 1 %x\n*.bench.test 3600 TXT \"v=STSv1; id=1;\"\n*.bench.test "+
+		"3600 A %s\n", p.port, sha256.Sum256(b.cert.Leaf.RawSubjectPublicKeyInfo), policyIP))
 	if err != nil {
 		return p, err
 	}
@@ -71,11 +72,13 @@ func (p *published) serve(ca *pki.CA) error {
 	config := &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return &ca.Issue(pki.Options{Names: []string{hello.ServerName}}).TLS, nil
 	}}
-	p.hosts = &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		time.Sleep(time.Duration(p.delay.Load()))
-		w.Header().Set("Content-Type", "text/plain")
-		_, _ = io.WriteString(w, "version: STSv1\nmode: enforce\nmx: sink.test\nmax_age: 604800\n") // who asked may be gone
-	})}
+	p.hosts = &http.Server{ErrorLog: log.New(io.Discard, "", 0),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(time.Duration(p.delay.Load()))
+			w.Header().Set("Content-Type", "text/plain")
+			// who asked may be gone
+			_, _ = io.WriteString(w, "version: STSv1\nmode: enforce\nmx: sink.test\nmax_age: 604800\n")
+		})}
 	go func() { _ = p.hosts.Serve(tls.NewListener(l, config)) }() // until it is closed
 	return nil
 }
@@ -96,7 +99,8 @@ func (p *published) close() {
 func (p *published) contestant(name string, dns *zone.Server) Contestant {
 	return Contestant{Name: name, Kind: rig.Postern, Settings: map[string]string{
 		"dns.servers": fmt.Sprintf("[%q]", dns.Addr()), "delivery.port": p.port, "delivery.deny_networks": "[]",
-		"trust.roots": fmt.Sprintf("%q", filepath.Join(p.dir, "roots.pem")), "policies.networks": `["127.0.0.0/8"]`, "policies.sts_timeout": `"20s"`,
+		"trust.roots": fmt.Sprintf("%q", filepath.Join(p.dir, "roots.pem")), "policies.networks": `["127.0.0.0/8"]`,
+		"policies.sts_timeout": `"20s"`,
 	}}
 }
 

@@ -31,8 +31,8 @@ type Report struct {
 }
 
 func newReport(p pace) *Report {
-	r := &Report{Date: time.Now().UTC().Truncate(time.Second), Processor: measure.Model(), Processors: runtime.NumCPU(), Go: runtime.Version(),
-		Rounds: p.rounds, RoundTime: p.duration.Seconds()}
+	r := &Report{Date: time.Now().UTC().Truncate(time.Second), Processor: measure.Model(), Processors: runtime.NumCPU(),
+		Go: runtime.Version(), Rounds: p.rounds, RoundTime: p.duration.Seconds()}
 	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		r.Kernel = strings.TrimSpace(string(text))
 	}
@@ -53,7 +53,8 @@ func (r *Report) comparison(topic string, w Work) *Comparison {
 
 // print writes all tables for a terminal.
 func (r *Report) print(w io.Writer) {
-	fmt.Fprintf(w, "%s, %d processors, Linux %s, %s, revision %s\n", r.Processor, r.Processors, r.Kernel, r.Go, r.Revision)
+	fmt.Fprintf(w, "%s, %d processors, Linux %s, %s, revision %s\n", r.Processor, r.Processors, r.Kernel, r.Go,
+		r.Revision)
 	for _, c := range r.Comparisons {
 		c.print(w)
 	}

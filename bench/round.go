@@ -61,8 +61,8 @@ func newBench(posternBinary string) (*bench, error) {
 		return nil, err
 	}
 	ca := pki.New(time.Now(), "Bench CA")
-	b := &bench{ca: ca, cert: ca.Issue(pki.Options{Names: []string{"gw.test", "sink.test"}}), postern: posternBinary, self: self, patience: 30 * time.Second,
-		listening: map[bool]int{}}
+	b := &bench{ca: ca, cert: ca.Issue(pki.Options{Names: []string{"gw.test", "sink.test"}}), postern: posternBinary,
+		self: self, patience: 30 * time.Second, listening: map[bool]int{}}
 	pair, err := tls.X509KeyPair(b.cert.CertPEM, b.cert.KeyPEM)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,8 @@ func (b *bench) start(ctx context.Context, c Contestant, w Work) (*rig.Server, e
 	if err != nil {
 		return nil, err
 	}
-	return rig.Start(ctx, rig.Spec{Kind: c.Kind, Port: port, Sink: b.sink(w.TLS).Addr(), TLS: w.TLS, Cert: b.cert.CertPEM, Key: b.cert.KeyPEM,
+	return rig.Start(ctx, rig.Spec{Kind: c.Kind, Port: port, Sink: b.sink(w.TLS).Addr(), TLS: w.TLS,
+		Cert: b.cert.CertPEM, Key: b.cert.KeyPEM,
 		Binary: b.postern, Bench: b.self, Rules: rulesFile(c.Rules), Folder: c.Folder, Hops: w.Hops,
 		Settings: c.Settings, MX: c.Settings != nil})
 }
@@ -117,8 +118,8 @@ func (b *bench) hops(w Work) error {
 func (b *bench) round(ctx context.Context, s *rig.Server, w Work, n int) (Round, error) {
 	b.run++
 	target := b.sink(w.TLS)
-	load := source.Load{Address: s.Address(), Run: b.run, Messages: n, Connections: w.Connections, PerConnection: w.PerConnection,
-		Recipients: w.Recipients, Domains: w.Domains, Size: w.Size}
+	load := source.Load{Address: s.Address(), Run: b.run, Messages: n, Connections: w.Connections,
+		PerConnection: w.PerConnection, Recipients: w.Recipients, Domains: w.Domains, Size: w.Size}
 	if w.TLS {
 		load.TLS = clientTLS()
 	}
@@ -145,7 +146,8 @@ func (b *bench) round(ctx context.Context, s *rig.Server, w Work, n int) (Round,
 	r.Rate = float64(n) / expected.Last().Sub(sent.Start).Seconds()
 	r.AcceptRate = float64(n) / sent.End.Sub(sent.Start).Seconds()
 	r.CPU, r.Harness = us(used)/float64(n), us(harness)/float64(n)
-	r.Reply50, r.Reply90, r.Reply99 = ms(sent.Reply.Percentile(50)), ms(sent.Reply.Percentile(90)), ms(sent.Reply.Percentile(99))
+	r.Reply50, r.Reply90, r.Reply99 = ms(sent.Reply.Percentile(50)), ms(sent.Reply.Percentile(90)),
+		ms(sent.Reply.Percentile(99))
 	r.Whole50, r.Whole99 = ms(sent.Whole.Percentile(50)), ms(sent.Whole.Percentile(99))
 	r.Connections, r.Retried = target.Connections()-connections, sent.Retried
 	return r, nil

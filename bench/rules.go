@@ -22,7 +22,8 @@ func rulesFile(n int) string {
 		default:
 			match = fmt.Sprintf("recipient = [\"partner%d.test\", \"*.partner%d.test\"]", i, i)
 		}
-		fmt.Fprintf(&out, "[[rule]]\nname = \"rule-%d\"\nscope = \"outbound\"\nmode = \"enforce\"\naction = \"force-tls\"\n[rule.match]\n%s\n", i, match)
+		fmt.Fprintf(&out, "[[rule]]\nname = \"rule-%d\"\nscope = \"outbound\"\nmode = \"enforce\"\naction = "+
+			"\"force-tls\"\n[rule.match]\n%s\n", i, match)
 	}
 	return out.String()
 }

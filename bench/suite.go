@@ -28,7 +28,8 @@ type suite struct {
 // shortSuite takes a few minutes; it needs no root but for Postfix.
 func shortSuite() suite {
 	all := plainContestants(rig.Postern, rig.Shared, rig.Postfix, rig.Null)
-	s := suite{pace: pace{rounds: 3, duration: 2 * time.Second}, sessions: 1000, waiting: 20_000, sites: 1000, finished: 50_000, large: true}
+	s := suite{pace: pace{rounds: 3, duration: 2 * time.Second}, sessions: 1000, waiting: 20_000, sites: 1000,
+		finished: 50_000, large: true}
 	for _, change := range []func(*Work){
 		func(*Work) {},
 		func(w *Work) { w.TLS = false },
@@ -46,7 +47,8 @@ func shortSuite() suite {
 
 // fullSuite is the whole matrix; it takes hours and needs root, and some ten gigabytes.
 func fullSuite() suite {
-	s := suite{pace: pace{rounds: 5, duration: 4 * time.Second}, sessions: 10_000, waiting: 1_000_000, sites: 10_000, finished: 10_000_000, large: true}
+	s := suite{pace: pace{rounds: 5, duration: 4 * time.Second}, sessions: 10_000, waiting: 1_000_000, sites: 10_000,
+		finished: 10_000_000, large: true}
 	for _, size := range []int{4 << 10, 64 << 10, 1 << 20} {
 		for _, tls := range []bool{true, false} {
 			for _, perConnection := range []int{10, 1} {

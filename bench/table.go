@@ -21,9 +21,11 @@ func (o Outcome) each(figure func(Round) float64) []float64 {
 // median is the middle of one figure of all rounds.
 func (o Outcome) median(figure func(Round) float64) float64 { return measure.Median(o.each(figure)) }
 
-func rate(r Round) float64        { return r.Rate }
-func cpu(r Round) float64         { return r.CPU }
-func allowed(r Round) float64     { return 1 / (r.CPU + r.Harness) } // rate that processors alone would set, source and sink included
+func rate(r Round) float64 { return r.Rate }
+func cpu(r Round) float64  { return r.CPU }
+
+// rate that processors alone would set, source and sink included
+func allowed(r Round) float64     { return 1 / (r.CPU + r.Harness) }
 func harness(r Round) float64     { return r.Harness }
 func reply50(r Round) float64     { return r.Reply50 }
 func reply99(r Round) float64     { return r.Reply99 }
@@ -64,9 +66,10 @@ func (c Comparison) row(o Outcome) []string {
 	if v, ok := c.ratio(o.Name, c.base(), rate); ok {
 		first = fmt.Sprintf("%.2f", v)
 	}
-	return []string{o.Name, fmt.Sprintf("%.0f", o.median(rate)), fmt.Sprintf("%.0f", 50*measure.Spread(o.each(rate))), first, second,
-		fmt.Sprintf("%.0f", o.median(cpu)), fmt.Sprintf("%.1f", o.median(reply50)), fmt.Sprintf("%.1f", o.median(reply99)),
-		fmt.Sprintf("%.0f", o.median(memory))}
+	return []string{o.Name, fmt.Sprintf("%.0f", o.median(rate)), fmt.Sprintf("%.0f", 50*measure.Spread(o.each(rate))),
+		first, second,
+		fmt.Sprintf("%.0f", o.median(cpu)), fmt.Sprintf("%.1f", o.median(reply50)),
+		fmt.Sprintf("%.1f", o.median(reply99)), fmt.Sprintf("%.0f", o.median(memory))}
 }
 
 // reason shortens why there is no figure.
@@ -78,7 +81,8 @@ func (o Outcome) reason() string {
 }
 
 func (c Comparison) header() []string {
-	return []string{"", "msg/s", "±%", "x " + strings.TrimPrefix(c.base(), rig.Postern+", "), "x null", "CPU µs", "250 p50", "250 p99", "MiB"}
+	return []string{"", "msg/s", "±%", "x " + strings.TrimPrefix(c.base(), rig.Postern+", "), "x null", "CPU µs",
+		"250 p50", "250 p99", "MiB"}
 }
 
 // noise says in one line how steady the machine was.
@@ -88,7 +92,8 @@ func (c *Comparison) noise() string {
 		calibrations = append(calibrations, o.each(calibration)...)
 		harnesses = append(harnesses, o.each(harness)...)
 	}
-	return fmt.Sprintf("calibration %.0f ms, spread %.0f %%; others took %.0f %% of the machine; source and sink %.0f µs a message",
+	return fmt.Sprintf("calibration %.0f ms, spread %.0f %%; others took %.0f %% of the machine; source and sink "+
+		"%.0f µs a message",
 		measure.Median(calibrations), 100*measure.Spread(calibrations), 100*c.crowd(), measure.Median(harnesses))
 }
 

@@ -110,15 +110,16 @@ func (f filler) breakSites(ctx context.Context) error {
 		return nil
 	}
 	at := f.c.Now.Add(-time.Minute)
-	last := &attempt.Attempt{At: at, TookMS: 30_000, Reason: policy.ConnectTimeout, Text: "the connection was not answered within 30s",
-		Tries: []attempt.Try{{At: at, TookMS: 30_000, Host: "mx.broken.test", IP: netip.MustParseAddr("192.0.2.1"), Port: 25,
-			Reason: policy.ConnectTimeout}}}
+	last := &attempt.Attempt{At: at, TookMS: 30_000, Reason: policy.ConnectTimeout,
+		Text: "the connection was not answered within 30s",
+		Tries: []attempt.Try{{At: at, TookMS: 30_000, Host: "mx.broken.test", IP: netip.MustParseAddr("192.0.2.1"),
+			Port: 25, Reason: policy.ConnectTimeout}}}
 	const atOnce = 100
 	for from := 0; from < f.c.Sites; from += atOnce {
 		states := map[queue.SiteKey]queue.SiteState{}
 		for n := from; n < min(from+atOnce, f.c.Sites, f.c.Waiting); n++ {
-			states[queue.NewSiteKey(site(n), policy.Requirement{})] = queue.SiteState{Failures: 5, Since: at.Add(-time.Hour),
-				RetryAt: f.c.Now.Add(2 * time.Hour), Last: last}
+			states[queue.NewSiteKey(site(n), policy.Requirement{})] = queue.SiteState{Failures: 5,
+				Since: at.Add(-time.Hour), RetryAt: f.c.Now.Add(2 * time.Hour), Last: last}
 		}
 		if err := f.store.Settle(ctx, queue.Batch{Sites: states, Now: f.c.Now}); err != nil {
 			return err
@@ -141,7 +142,9 @@ func (f filler) history(ctx context.Context, n int) error {
 		}
 		for r := range Recipients {
 			d := (m*Recipients + r) % 5000
-			sub.Deliveries = append(sub.Deliveries, f.delivery(fmt.Sprintf("user%d@partner%d.test", (m*7919+r)%100_003, d), fmt.Sprintf("mx:partner%d.test", d), at))
+			sub.Deliveries = append(sub.Deliveries,
+				f.delivery(fmt.Sprintf("user%d@partner%d.test", (m*7919+r)%100_003, d),
+					fmt.Sprintf("mx:partner%d.test", d), at))
 		}
 		if err := f.store.Accept(ctx, sub); err != nil {
 			return err
@@ -164,8 +167,9 @@ func (f filler) deliver(ctx context.Context, ids []queue.DeliveryID, at time.Tim
 	}
 	batch := queue.Batch{Now: at}
 	for _, w := range work {
-		batch.Settlements = append(batch.Settlements, queue.Settlement{Lease: w.Lease, State: queue.Delivered, Reached: policy.Encrypted,
-			Attempt: sent(w.Recipient.Address.Domain.String(), at)})
+		batch.Settlements = append(batch.Settlements,
+			queue.Settlement{Lease: w.Lease, State: queue.Delivered, Reached: policy.Encrypted,
+				Attempt: sent(w.Recipient.Address.Domain.String(), at)})
 	}
 	return f.store.Settle(ctx, batch)
 }
@@ -173,12 +177,18 @@ func (f filler) deliver(ctx context.Context, ids []queue.DeliveryID, at time.Tim
 // sent is what a delivery over TLS records.
 func sent(domain string, at time.Time) *attempt.Attempt {
 	host := "mx." + domain
-	leaf := policy.Certificate{Subject: "CN=" + host, Issuer: "CN=Public CA,O=Public", NotBefore: at.AddDate(0, -1, 0), NotAfter: at.AddDate(0, 2, 0),
-		SHA256: strings.Repeat("ab", 32), SPKI: strings.Repeat("cd", 32), Key: "ECDSA P-256", Signature: "ECDSA-SHA256", DNSNames: []string{host}}
-	return &attempt.Attempt{At: at, TookMS: 12, Reply: &attempt.Reply{Host: host, Command: ".", Code: 250, Status: "2.0.0", Text: "queued as 1234567"},
-		Tries: []attempt.Try{{At: at, TookMS: 10, Host: host, IP: netip.MustParseAddr("192.0.2.2"), Port: 25, Rung: attempt.Modern, Used: true,
-			Reached: policy.Encrypted, Evidence: &policy.Evidence{Chain: []policy.Certificate{leaf}, Expected: []string{host}, Presented: []string{host},
-				TLS: &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128, Group: "X25519MLKEM768", Signature: "ECDSA"}}}}}
+	leaf := policy.Certificate{Subject: "CN=" + host, Issuer: "CN=Public CA,O=Public", NotBefore: at.AddDate(0, -1, 0),
+		NotAfter: at.AddDate(0, 2, 0),
+		SHA256:   strings.Repeat("ab", 32), SPKI: strings.Repeat("cd", 32), Key: "ECDSA P-256",
+		Signature: "ECDSA-SHA256", DNSNames: []string{host}}
+	return &attempt.Attempt{At: at, TookMS: 12,
+		Reply: &attempt.Reply{Host: host, Command: ".", Code: 250, Status: "2.0.0", Text: "queued as 1234567"},
+		Tries: []attempt.Try{{At: at, TookMS: 10, Host: host, IP: netip.MustParseAddr("192.0.2.2"), Port: 25,
+			Rung: attempt.Modern, Used: true,
+			Reached: policy.Encrypted, Evidence: &policy.Evidence{Chain: []policy.Certificate{leaf},
+				Expected: []string{host}, Presented: []string{host},
+				TLS: &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128, Group: "X25519MLKEM768",
+					Signature: "ECDSA"}}}}}
 }
 
 // submission is a message without recipients.
@@ -192,8 +202,10 @@ func (f filler) submission(ctx context.Context, name string, random uint32, at t
 	}
 	m := queue.Message{ID: queue.NewID(at, random), AcceptedAt: at, MessageID: MessageID(name),
 		Envelope: mail.Envelope{From: mail.MustAddress("office@sender.test")},
-		Inbound: queue.Inbound{Client: netip.MustParseAddr("192.0.2.7"), Helo: "client.sender.test", Listener: "smtp", Protocol: "ESMTPS",
-			TLS: &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128, Group: "X25519MLKEM768"}}}
+		Inbound: queue.Inbound{Client: netip.MustParseAddr("192.0.2.7"), Helo: "client.sender.test", Listener: "smtp",
+			Protocol: "ESMTPS",
+			TLS: &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128,
+				Group: "X25519MLKEM768"}}}
 	return &queue.Submission{Message: m, Body: draft}, nil
 }
 

@@ -138,7 +138,8 @@ func parseStat(text []byte) (p process, ok bool) {
 		return time.Duration(n)
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:open])))
-	return process{pid: pid, parent: int(number(4)), own: (number(14) + number(15)) * tick, reaped: (number(16) + number(17)) * tick}, err == nil
+	return process{pid: pid, parent: int(number(4)), own: (number(14) + number(15)) * tick,
+		reaped: (number(16) + number(17)) * tick}, err == nil
 }
 
 // ResetPeak makes Peak begin anew.
@@ -170,7 +171,8 @@ func kilobytes(path, field string) int64 {
 	}
 	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(line, field); ok {
-			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64) // the kernel's own number
+			// the kernel's own number
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
 			return n << 10
 		}
 	}

@@ -179,8 +179,8 @@ func (h *host) postern(s Spec) error {
 		return err
 	}
 	conf := filepath.Join(dir, "postern.toml")
-	for name, content := range map[string][]byte{"postern.toml": []byte(posternConfig(s)), "cert.pem": s.Cert, "key.pem": s.Key,
-		"rules.toml": []byte(s.Rules)} {
+	for name, content := range map[string][]byte{"postern.toml": []byte(posternConfig(s)), "cert.pem": s.Cert,
+		"key.pem": s.Key, "rules.toml": []byte(s.Rules)} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return err
 		}
@@ -191,7 +191,8 @@ func (h *host) postern(s Spec) error {
 	if s.Rules == "" {
 		return nil
 	}
-	if out, err := exec.Command(s.Binary, "rules", "apply", "--config", conf, filepath.Join(dir, "rules.toml")).CombinedOutput(); err != nil {
+	if out, err := exec.Command(s.Binary, "rules", "apply", "--config", conf,
+		filepath.Join(dir, "rules.toml")).CombinedOutput(); err != nil {
 		return fmt.Errorf("postern rules apply: %w: %.500s", err, out)
 	}
 	return nil
@@ -217,7 +218,8 @@ func (h *host) null(s Spec) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"null", "-listen", fmt.Sprintf("127.0.0.1:%d", s.Port), "-next", s.Sink, "-log", filepath.Join(dir, "log")}
+	args := []string{"null", "-listen", fmt.Sprintf("127.0.0.1:%d", s.Port), "-next", s.Sink, "-log",
+		filepath.Join(dir, "log")}
 	if s.TLS {
 		for name, content := range map[string][]byte{"cert.pem": s.Cert, "key.pem": s.Key} {
 			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {

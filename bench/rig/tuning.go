@@ -86,7 +86,8 @@ func peerServer(s Spec, tuning string) peers.Server {
 	if s.Kind == Postfix {
 		domains = []string{"bench.test"} // with everything below it
 	}
-	p := peers.Server{Hostname: "gw.test", IP: "127.0.0.1", Port: s.Port, Domains: domains, Sink: s.Sink, SinkTLS: s.TLS, QueueRun: "5m", Routes: s.routes(),
+	p := peers.Server{Hostname: "gw.test", IP: "127.0.0.1", Port: s.Port, Domains: domains, Sink: s.Sink,
+		SinkTLS: s.TLS, QueueRun: "5m", Routes: s.routes(),
 		Extra: strings.ReplaceAll(tuning, "SINK", "["+strings.Replace(s.Sink, ":", "]:", 1))}
 	if s.TLS {
 		p.Cert, p.Key = s.Cert, s.Key

@@ -96,7 +96,8 @@ func (s *Sink) Close() {
 
 // Expect makes the sink count a load from now on, in place of the one before.
 func (s *Sink) Expect(run uint32, messages, recipients int) *Expectation {
-	e := &Expectation{run: run, each: uint32(recipients), seen: make([]atomic.Uint32, messages), done: make(chan struct{})}
+	e := &Expectation{run: run, each: uint32(recipients), seen: make([]atomic.Uint32, messages),
+		done: make(chan struct{})}
 	e.open.Store(int64(messages) * int64(recipients))
 	s.expected.Store(e)
 	return e

@@ -92,7 +92,8 @@ func Number(run uint32, n int) string { return fmt.Sprintf("%08x%08x", run, uint
 
 // Message makes the bytes of a message of a size, with the line of one dot behind it and zeros where its number goes.
 func Message(size int) []byte {
-	head := "From: <load@source.test>\r\nTo: <somebody@bench.test>\r\nSubject: load\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\n" +
+	head := "From: <load@source.test>\r\nTo: <somebody@bench.test>\r\nSubject: load\r\nDate: Mon, 23 Nov 2026 " +
+		"12:00:00 +0000\r\n" +
 		idMark + "0000000000000000@source.test>\r\n" + Mark + "0000000000000000\r\n\r\n"
 	const line = "The quick brown fox jumps over the lazy dog, and so on until the line is full.\r\n"
 	body := strings.Repeat(line, max(size-len(head), 0)/len(line)+1)
@@ -226,7 +227,8 @@ func (w *worker) open(c *wire.Conn, n int) error {
 
 // envelope is MAIL, all RCPT and DATA in one.
 func (w *worker) envelope(n int) []byte {
-	out := fmt.Appendf(make([]byte, 0, 128+48*w.load.Recipients), "MAIL FROM:<load@source.test> SIZE=%d\r\n", len(w.message)-len(".\r\n"))
+	out := fmt.Appendf(make([]byte, 0, 128+48*w.load.Recipients), "MAIL FROM:<load@source.test> SIZE=%d\r\n",
+		len(w.message)-len(".\r\n"))
 	for i := range w.load.Recipients {
 		out = fmt.Appendf(out, "RCPT TO:<r%d@d%d.bench.test>\r\n", i, (n*w.load.Recipients+i)%w.load.Domains)
 	}

@@ -56,7 +56,8 @@ type commands struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(&cli.App{Ctx: ctx, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}, os.Args[1:])
+	code := run(&cli.App{Ctx: ctx, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv},
+		os.Args[1:])
 	stop()
 	os.Exit(code)
 }
@@ -132,13 +133,15 @@ func bare(a *cli.App, parser *kong.Kong) int {
 	if err := trace.PrintUsage(false); err != nil {
 		return a.Report(err)
 	}
-	return a.Report(cli.Usage(errors.New("no verb is given"), "`postern --help` lists the verbs, `postern VERB --help` its flags"))
+	return a.Report(cli.Usage(errors.New("no verb is given"),
+		"`postern --help` lists the verbs, `postern VERB --help` its flags"))
 }
 
 func newParser(table *commands, a *cli.App) (*kong.Kong, error) {
 	return kong.New(table,
 		kong.Name("postern"),
-		kong.Description("A mail gateway that makes TLS between mail servers something you can require, see and prove."),
+		kong.Description("A mail gateway that makes TLS between mail servers something you can require, see and "+
+			"prove."),
 		kong.Writers(a.Stdout, a.Stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),

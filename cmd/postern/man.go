@@ -34,11 +34,14 @@ func writeMan(w io.Writer, model *kong.Application) error {
 	for _, e := range exitMeanings() {
 		fmt.Fprintf(&b, ".TP\n.B %d\n%s\n", e.code, roff(e.meaning))
 	}
-	b.WriteString(".SH ENVIRONMENT\n.TP\n.B POSTERN_CONFIG\n" + roff("The configuration file, where --config is not given.") + "\n")
+	b.WriteString(".SH ENVIRONMENT\n.TP\n.B POSTERN_CONFIG\n" + roff("The configuration file, where --config is "+
+		"not given.") + "\n")
 	b.WriteString(".SH FILES\n")
 	for _, f := range [][2]string{
-		{"./postern.toml, /etc/postern/postern.toml", "The configuration, where neither --config nor POSTERN_CONFIG names one."},
-		{"/var/lib/postern", "The queue, the trace, the applied rules and the control socket, unless the key data says otherwise."},
+		{"./postern.toml, /etc/postern/postern.toml", "The configuration, where neither --config nor " +
+			"POSTERN_CONFIG names one."},
+		{"/var/lib/postern", "The queue, the trace, the applied rules and the control socket, unless the key data " +
+			"says otherwise."},
 	} {
 		fmt.Fprintf(&b, ".TP\n.I %s\n%s\n", roff(f[0]), roff(f[1]))
 	}
@@ -46,10 +49,10 @@ func writeMan(w io.Writer, model *kong.Application) error {
 	return err
 }
 
-const manDescription = "Postern stands between an organisation's own mail servers and the rest of the world, in both directions. " +
-	"Everything goes out with the best encryption the other side can do; what a rule says must be protected goes out over " +
-	"authenticated TLS or not at all; and for every recipient there is a record of what happened and why. " +
-	"`postern config example` prints every configuration key with its meaning and default."
+const manDescription = "Postern stands between an organisation's own mail servers and the rest of the world, in " +
+	"both directions. Everything goes out with the best encryption the other side can do; what a rule says must be " +
+	"protected goes out over authenticated TLS or not at all; and for every recipient there is a record of what " +
+	"happened and why. `postern config example` prints every configuration key with its meaning and default."
 
 // exitMeanings is the exit codes for the manual page and for tests.
 func exitMeanings() []struct {

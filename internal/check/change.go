@@ -58,7 +58,8 @@ func (r *Report) Features() Features {
 		}
 		if len(a.Look.Chain) > 0 {
 			c := a.Look.Chain[0]
-			f[name+" certificate"] = fmt.Sprintf("%s until %s, issued by %s (SHA-256 %.16s)", c.Subject, c.NotAfter.Format(time.DateOnly), c.Issuer, c.SHA256)
+			f[name+" certificate"] = fmt.Sprintf("%s until %s, issued by %s (SHA-256 %.16s)", c.Subject,
+				c.NotAfter.Format(time.DateOnly), c.Issuer, c.SHA256)
 		}
 	})
 	return f

@@ -81,8 +81,9 @@ func (l *letter) opening(us string, v *Verdict) {
 	l.b.WriteString("Subject: TLS at the mail servers of " + l.report.Target + ": " + string(v.Reason) + "\n\n")
 	l.say("", "Hello,")
 	l.gap()
-	l.say("", fmt.Sprintf("some of our mail to %s must be encrypted and may only go to a server that proves who it is. "+
-		"Our mail gateway, %s, could not establish that. This is what it saw on %s.", l.report.Target, us, l.report.At.Format("2006-01-02 15:04:05 UTC")))
+	l.say("", fmt.Sprintf("some of our mail to %s must be encrypted and may only go to a server that proves who it "+
+		"is. Our mail gateway, %s, could not establish that. This is what it saw on %s.", l.report.Target, us,
+		l.report.At.Format("2006-01-02 15:04:05 UTC")))
 	l.gap()
 	l.b.WriteString("WHAT WE SAW\n\n")
 }
@@ -180,7 +181,8 @@ func (l *letter) again(found []*Verdict) {
 	l.b.WriteString("HOW TO SEE IT AGAIN\n\n")
 	switch {
 	case v.IP.IsValid():
-		command := fmt.Sprintf("openssl s_client -starttls smtp -showcerts \\\n      -connect %s", netip.AddrPortFrom(v.IP, port))
+		command := fmt.Sprintf("openssl s_client -starttls smtp -showcerts \\\n      -connect %s",
+			netip.AddrPortFrom(v.IP, port))
 		if v.Host != "" {
 			command += " \\\n      -servername " + v.Host
 		}
@@ -191,9 +193,9 @@ func (l *letter) again(found []*Verdict) {
 }
 
 func (l *letter) closing(v *Verdict) {
-	l.say("", fmt.Sprintf("Until then such mail waits on our side and is returned to its senders when it has waited too long. "+
-		"Nothing needs to be arranged with us: as soon as the test passes the mail goes by itself. The code of the finding, for "+
-		"your records, is %s.", v.Reason))
+	l.say("", fmt.Sprintf("Until then such mail waits on our side and is returned to its senders when it has "+
+		"waited too long. Nothing needs to be arranged with us: as soon as the test passes the mail goes by "+
+		"itself. The code of the finding, for your records, is %s.", v.Reason))
 }
 
 func place(host string, ip netip.Addr) string {

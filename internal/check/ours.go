@@ -166,7 +166,8 @@ func relatives(r *Report) string {
 func IncompleteOwn(o *Own) (Suspicion, bool) {
 	for _, w := range o.Warnings {
 		if w.Reason == policy.CertIncompleteChain && len(o.Chain) > 0 && o.Root == nil {
-			return Suspicion{"suspicion", "own-chain-incomplete", true, "our own " + o.Kind + " certificate, " + o.File + ", is sent without the " +
+			return Suspicion{"suspicion", "own-chain-incomplete", true, "our own " + o.Kind + " certificate, " +
+				o.File + ", is sent without the " +
 				"certificate of its issuer, " + o.Chain[len(o.Chain)-1].Issuer,
 				"Append the issuer's certificate to the file; `postern trust show` tells what partners see."}, true
 		}
@@ -182,26 +183,34 @@ func (t *Tally) Suspicions() []Suspicion {
 	}
 	if t.dnsFails.total > 0 && t.dnsGood.total == 0 {
 		add("resolver-silent", t.dnsFails.wide(), "no DNS question was answered",
-			"Check the key `dns.servers` or /etc/resolv.conf, and that this machine may send to port 53 over UDP and TCP.")
+			"Check the key `dns.servers` or /etc/resolv.conf, and that this machine may send to port 53 over UDP "+
+				"and TCP.")
 	}
 	if t.unproven.total > 0 && t.signed.total == 0 && (t.Unvalidated || t.unproven.wide()) {
-		add("resolver-not-validating", t.Unvalidated, "no DNS answer was validated (DNSSEC), so that no mail host's name is ever proven",
-			"Ask a validating resolver on this machine (`dns.servers = [\"127.0.0.1\"]`), or write `trust_ad = \"yes\"` below [dns] for one that is reached over a safe way.")
+		add("resolver-not-validating", t.Unvalidated, "no DNS answer was validated (DNSSEC), so that no mail "+
+			"host's name is ever proven",
+			"Ask a validating resolver on this machine (`dns.servers = [\"127.0.0.1\"]`), or write `trust_ad = "+
+				"\"yes\"` below [dns] for one that is reached over a safe way.")
 	}
 	if t.silent.total > 0 && t.answered.total == 0 {
 		add("port-25-blocked", t.silent.wide(), "no host answered at port 25",
-			"Many networks let nobody but their own mail server send to port 25. Run this on the gateway itself, or ask whoever runs the network to open port 25 outward.")
+			"Many networks let nobody but their own mail server send to port 25. Run this on the gateway itself, "+
+				"or ask whoever runs the network to open port 25 outward.")
 	}
 	if t.plain.wide() && t.encrypted.total == 0 {
-		add("tls-stripped-here", true, fmt.Sprintf("none of %d unrelated mail hosts offers STARTTLS, which is not believable", t.plain.total),
-			"A firewall on our side is rewriting SMTP: turn off SMTP inspection (\"fixup\", \"ESMTP inspection\") for port 25.")
+		add("tls-stripped-here", true, fmt.Sprintf("none of %d unrelated mail hosts offers STARTTLS, which is not "+
+			"believable", t.plain.total),
+			"A firewall on our side is rewriting SMTP: turn off SMTP inspection (\"fixup\", \"ESMTP inspection\") for "+
+				"port 25.")
 	}
 	if t.inDate.total == 0 && (t.early.wide() && t.expired.total == 0 || t.expired.wide() && t.early.total == 0) {
 		text := "every certificate seems to have expired"
 		if t.early.total > 0 {
-			text = "every certificate seems not to be valid yet, the newest since " + t.youngest.UTC().Format(time.DateOnly)
+			text = "every certificate seems not to be valid yet, the newest since " +
+				t.youngest.UTC().Format(time.DateOnly)
 		}
-		add("clock-wrong", true, text+": the clock of this machine is probably wrong", "Compare `date -u` with another machine, and let the clock be set by NTP.")
+		add("clock-wrong", true, text+": the clock of this machine is probably wrong",
+			"Compare `date -u` with another machine, and let the clock be set by NTP.")
 	}
 	return out
 }

@@ -41,7 +41,8 @@ const (
 
 // LookAtOwn judges a chain of ours against the public roots, as a partner would who expects host in it. A zero host is
 // expected by nobody. early is how long before its end a certificate is warned of.
-func LookAtOwn(kind string, chain []*x509.Certificate, host mail.Domain, roots *x509.CertPool, now time.Time, early time.Duration) Own {
+func LookAtOwn(kind string, chain []*x509.Certificate, host mail.Domain, roots *x509.CertPool, now time.Time,
+	early time.Duration) Own {
 	demand := policy.PublicDemand()
 	evidence := certcheck.Examine(certcheck.Input{Chain: chain, Host: host, Demands: []policy.PeerDemand{demand},
 		Roots: map[string]*x509.CertPool{policy.PublicTrust: roots}, Now: now})
@@ -116,7 +117,8 @@ func (o *Own) order(chain []*x509.Certificate) {
 	for i := 1; i < len(chain); i++ {
 		if !bytes.Equal(chain[i-1].RawIssuer, chain[i].RawSubject) {
 			o.Warnings = append(o.Warnings, policy.Shortfall{Reason: policy.CertIncompleteChain,
-				Text: fmt.Sprintf("the file is not in order: certificate %d does not issue certificate %d before it, and some partners give up there", i+1, i)})
+				Text: fmt.Sprintf("the file is not in order: certificate %d does not issue certificate %d before "+
+					"it, and some partners give up there", i+1, i)})
 			return
 		}
 	}

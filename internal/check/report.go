@@ -243,9 +243,10 @@ const (
 
 // Trial is a handshake with only one version, group or kind of certificate offered.
 type Trial struct {
-	Name   string        `json:"name"` // "TLSv1.3", "classical groups", "RSA certificate"
-	Works  bool          `json:"works"`
-	Probe  bool          `json:"probe,omitempty"` // only the server's answer to a ClientHello was read: nothing in it is proven
+	Name  string `json:"name"` // "TLSv1.3", "classical groups", "RSA certificate"
+	Works bool   `json:"works"`
+	// only the server's answer to a ClientHello was read: nothing in it is proven
+	Probe  bool          `json:"probe,omitempty"`
 	TLS    *mail.TLS     `json:"tls,omitempty"`
 	SHA256 string        `json:"cert_sha256,omitempty"`
 	Reason policy.Reason `json:"reason,omitempty"` // why it does not work, or what is wrong with the certificate

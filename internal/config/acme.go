@@ -106,31 +106,37 @@ const mostNames = 100
 func (c *Config) checkACME(d *decoder) {
 	a := &c.TLS.ACME
 	if !a.Used() {
-		if len(a.Names)+len(a.Challenges) > 0 || !a.Email.IsNull() || a.EAB != (EAB{}) || a.Agree || a.Key != "" || a.Trust != "" || a.Client {
-			d.fail("tls.acme.directory", "must name the CA", `write directory = "https://acme-v02.api.letsencrypt.org/directory"`)
+		if len(a.Names)+len(a.Challenges) > 0 || !a.Email.IsNull() || a.EAB != (EAB{}) || a.Agree || a.Key != "" ||
+			a.Trust != "" || a.Client {
+			d.fail("tls.acme.directory", "must name the CA",
+				`write directory = "https://acme-v02.api.letsencrypt.org/directory"`)
 		}
 		return
 	}
 	u, err := url.Parse(a.Directory)
 	if err != nil || u.Host == "" || u.Scheme != "https" || u.User != nil || u.Fragment != "" {
-		d.fail("tls.acme.directory", "must be an https address", `write directory = "https://acme-v02.api.letsencrypt.org/directory"`)
+		d.fail("tls.acme.directory", "must be an https address",
+			`write directory = "https://acme-v02.api.letsencrypt.org/directory"`)
 	}
 	if !a.Agree {
-		d.fail("tls.acme.agree", "the CA gives certificates to those alone who agree to its terms", "read them, and write agree = true")
+		d.fail("tls.acme.agree", "the CA gives certificates to those alone who agree to its terms",
+			"read them, and write agree = true")
 	}
 	if !a.Email.IsNull() && (a.Email.Domain.IsZero() || !a.Email.IsASCII()) {
 		d.fail("tls.acme.email", "must be an ASCII address with a domain", `write email = "postmaster@example.com"`)
 	}
 	if (a.EAB.KeyID == "") != (a.EAB.Key == "") {
-		d.fail("tls.acme.eab", "key_id and key go together", `write eab = {key_id = "...", key = "eab.key"}, with the secret in that file`)
+		d.fail("tls.acme.eab", "key_id and key go together",
+			`write eab = {key_id = "...", key = "eab.key"}, with the secret in that file`)
 	}
 	if len(a.Names) > mostNames {
-		d.fail("tls.acme.names", fmt.Sprintf("%d names are too many for one certificate, at most %d", len(a.Names), mostNames),
-			"name fewer; other certificates can stand in tls.certificates")
+		d.fail("tls.acme.names", fmt.Sprintf("%d names are too many for one certificate, at most %d", len(a.Names),
+			mostNames), "name fewer; other certificates can stand in tls.certificates")
 	}
 	for i, n := range a.Names {
 		if isAddress(n) || n.IsZero() {
-			d.fail(fmt.Sprintf("tls.acme.names[%d]", i), "must be a name, not an address", fmt.Sprintf("write names = [%q]", c.Hostname))
+			d.fail(fmt.Sprintf("tls.acme.names[%d]", i), "must be a name, not an address",
+				fmt.Sprintf("write names = [%q]", c.Hostname))
 		} else if slices.Contains(a.Names[:i], n) {
 			d.fail(fmt.Sprintf("tls.acme.names[%d]", i), fmt.Sprintf("%s is there already", n), "")
 		}
@@ -159,7 +165,8 @@ func (c *Config) acmeDangers() (out []Finding) {
 		case c.has(one.mode):
 			answers++
 		default:
-			say("tls.acme.challenges", fmt.Sprintf("nothing answers %s: no listener has mode %q", one.challenge, one.mode),
+			say("tls.acme.challenges", fmt.Sprintf("nothing answers %s: no listener has mode %q", one.challenge,
+				one.mode),
 				fmt.Sprintf("write [[listen]] mode = %q; the CA comes to port %s of every name", one.mode, one.port))
 		}
 	}
@@ -171,12 +178,14 @@ func (c *Config) acmeDangers() (out []Finding) {
 	}
 	for i, l := range c.Listen {
 		if l.Mode == ModeACME && !a.By(HTTP01) {
-			say(fmt.Sprintf("listen[%d].mode", i), `nothing is served there: no CA is asked, or "http-01" is not among the challenges`,
+			say(fmt.Sprintf("listen[%d].mode", i),
+				`nothing is served there: no CA is asked, or "http-01" is not among the challenges`,
 				"write [tls] acme, or take the listener out")
 		}
 	}
 	if a.Used() && !slices.Contains(a.Names, c.Hostname) {
-		say("tls.acme.names", fmt.Sprintf("the hostname %s is not among the names", c.Hostname), "put it first, or leave names out")
+		say("tls.acme.names", fmt.Sprintf("the hostname %s is not among the names", c.Hostname),
+			"put it first, or leave names out")
 	}
 	return out
 }

@@ -30,7 +30,8 @@ func (c *Config) check(d *decoder) {
 		d.fail("delivery.helo", "must be a name, not an address", name)
 	}
 	if c.Postmaster.Domain.IsZero() || !c.Postmaster.IsASCII() {
-		d.fail("postmaster", "must be an ASCII address with a domain", fmt.Sprintf("write postmaster = \"postmaster@%s\"", c.Hostname))
+		d.fail("postmaster", "must be an ASCII address with a domain",
+			fmt.Sprintf("write postmaster = \"postmaster@%s\"", c.Hostname))
 	}
 	c.checkCluster(d)
 	c.checkListen(d)
@@ -48,15 +49,17 @@ func (c *Config) check(d *decoder) {
 	if c.Admin.Listen != "" {
 		checkAddress(d, "admin.listen", c.Admin.Listen)
 	}
-	if u, err := url.Parse(c.Admin.URL); c.Admin.URL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" ||
-		u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+	if u, err := url.Parse(c.Admin.URL); c.Admin.URL != "" &&
+		(err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" ||
+			u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		d.fail("admin.url", "must be an address without a path", `write url = "https://gw.example.com:8025"`)
 	}
 	if c.Admin.TLS && !c.TLS.Offered() {
 		d.fail("admin.tls", "needs a certificate", `write [tls] certificates = [{cert = "cert.pem", key = "key.pem"}]`)
 	}
 	if c.Admin.SessionIdle.Duration <= 0 || c.Admin.SessionTime.Duration < c.Admin.SessionIdle.Duration {
-		d.fail("admin.session_idle", "must be more than nothing and at most session_time", `write session_idle = "30m" and session_time = "12h"`)
+		d.fail("admin.session_idle", "must be more than nothing and at most session_time",
+			`write session_idle = "30m" and session_time = "12h"`)
 	}
 	c.checkOIDC(d)
 	c.checkTLSRPT(d)
@@ -74,7 +77,8 @@ func (c *Config) checkReceived(d *decoder) {
 		case a.Domain.IsZero() || !a.IsASCII():
 			d.fail(key, "must be an ASCII address with a domain", `write receive = ["tls-reports@example.com"]`)
 		case !slices.ContainsFunc(c.Domain, func(own Domain) bool { return own.Name == a.Domain }):
-			d.fail(key, fmt.Sprintf("%s is in no domain that mail is received for", a), "add a [[domain]], or take an address in one")
+			d.fail(key, fmt.Sprintf("%s is in no domain that mail is received for", a),
+				"add a [[domain]], or take an address in one")
 		}
 	}
 	if c.TLSRPT.ReceiveHTTPS && !slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Mode == ModeWeb }) {
@@ -89,14 +93,16 @@ func (c *Config) checkTLSRPT(d *decoder) {
 	switch k := &t.DKIM; {
 	case *k == (DKIM{}):
 		if t.Sends() {
-			d.fail("tlsrpt.dkim", "is needed: reports without a DKIM signature count for nothing", dkim+", or leave organization out, and nothing is sent")
+			d.fail("tlsrpt.dkim", "is needed: reports without a DKIM signature count for nothing",
+				dkim+", or leave organization out, and nothing is sent")
 		}
 		return
 	case k.Domain.IsZero() || isAddress(k.Domain) || k.Key == "":
 		d.fail("tlsrpt.dkim", "must name domain, selector and key", dkim)
 		return
 	case !selector(k.Selector, k.Domain):
-		d.fail("tlsrpt.dkim.selector", fmt.Sprintf("%q is no selector: it is a name in DNS below _domainkey", k.Selector), dkim)
+		d.fail("tlsrpt.dkim.selector", fmt.Sprintf("%q is no selector: it is a name in DNS below _domainkey",
+			k.Selector), dkim)
 		return
 	}
 	if !t.Sends() {
@@ -104,7 +110,8 @@ func (c *Config) checkTLSRPT(d *decoder) {
 	}
 	from, signer := t.From.Domain.String(), t.DKIM.Domain.String()
 	if !t.From.IsASCII() || from != signer && !strings.HasSuffix(from, "."+signer) {
-		d.fail("tlsrpt.from", fmt.Sprintf("must be an ASCII address in the domain that signs, %s", signer), fmt.Sprintf("write from = \"tls-reports@%s\"", signer))
+		d.fail("tlsrpt.from", fmt.Sprintf("must be an ASCII address in the domain that signs, %s", signer),
+			fmt.Sprintf("write from = \"tls-reports@%s\"", signer))
 	}
 }
 
@@ -135,7 +142,8 @@ func (c *Config) checkOIDC(d *decoder) {
 		if near := nearest(o.Claim, claims()); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
-		d.fail("oidc.claim", fmt.Sprintf("%q is no claim that names an account; there are email, preferred_username and sub", o.Claim), hint)
+		d.fail("oidc.claim", fmt.Sprintf("%q is no claim that names an account; there are email, "+
+			"preferred_username and sub", o.Claim), hint)
 	}
 }
 
@@ -246,7 +254,8 @@ func (c *Config) checkDomains(d *decoder) {
 		}
 		seen[own.Name] = true
 		if len(own.DeliverTo) == 0 {
-			d.fail(path+".deliver_to", "must name the servers that take this mail", `write deliver_to = ["mail.internal:25"]`)
+			d.fail(path+".deliver_to", "must name the servers that take this mail",
+				`write deliver_to = ["mail.internal:25"]`)
 		}
 		for j, pin := range own.Pins {
 			checkPin(d, fmt.Sprintf("%s.pins[%d]", path, j), pin)
@@ -279,95 +288,16 @@ func (c *Config) checkSTS(d *decoder, path string, s *STS) {
 func checkPin(d *decoder, path, pin string) {
 	hex, ok := strings.CutPrefix(pin, "sha256:")
 	if !ok || len(hex) != 64 || strings.Trim(strings.ToLower(hex), "0123456789abcdef") != "" {
-		d.fail(path, fmt.Sprintf("%q is not a pin", pin), `write "sha256:" and the 64 hexadecimal digits of the key's SPKI digest`)
-	}
-}
-
-func (c *Config) checkRoutes(d *decoder) {
-	seen := map[string]int{}
-	for i := range c.Route {
-		r := &c.Route[i]
-		path := fmt.Sprintf("route[%d]", i)
-		c.checkRouteName(d, i)
-		if len(r.Match) == 0 && r.Name == "" {
-			d.fail(path+".match", "must name the domains of this route", `write match = ["partner.test", "*.partner.test"]`)
-		}
-		checkSource(d, path+".source", r.Source)
-		if len(r.To) == 0 && len(r.Without) == 0 && r.Signed8Bit == "" && len(r.Source) == 0 {
-			d.fail(path+".to", "must name the hosts that take this mail", `write to = ["mx.partner.test:25"]`)
-		}
-		for k := range c.Route[:i] {
-			if other := &c.Route[k]; len(r.To) > 0 && slices.Equal(r.To, other.To) && (!slices.Equal(r.Without, other.Without) || r.Signed8Bit != other.Signed8Bit) {
-				d.fail(path+".to", fmt.Sprintf("route[%d] names the same hosts and speaks to them in another way; mail for both shares connections", k),
-					"write the same `without` and `signed_8bit` in both")
-			}
-		}
-		for j, m := range r.Match {
-			at := fmt.Sprintf("%s.match[%d]", path, j)
-			name, err := matchPattern(m)
-			if err != nil {
-				d.fail(at, err.Error(), `write "partner.test", "*.partner.test" or "*"`)
-				continue
-			}
-			if k, twice := seen[name]; twice {
-				d.fail(at, fmt.Sprintf("%s already has route[%d]", name, k), "")
-			}
-			seen[name], r.Match[j] = i, name
-		}
-	}
-}
-
-// checkRouteName checks the name of route i, by which rules find it.
-func (c *Config) checkRouteName(d *decoder, i int) {
-	r, path := &c.Route[i], fmt.Sprintf("route[%d].name", i)
-	if r.Name == "" {
-		return
-	}
-	if len(r.Name) > 40 || strings.Trim(r.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
-		d.fail(path, fmt.Sprintf("%q is no name for a route", r.Name), `write 1 to 40 lower-case letters, digits and any of -_. : name = "portal"`)
-	}
-	if len(r.To) == 0 {
-		d.fail(fmt.Sprintf("route[%d].to", i), "must name the hosts: rules redirect mail to this route", `write to = ["portal.example.com:25"]`)
-	}
-	if slices.ContainsFunc(c.Route[:i], func(o Route) bool { return o.Name == r.Name }) {
-		d.fail(path, fmt.Sprintf("two routes have the name %q", r.Name), "give each a name of its own")
-	}
-}
-
-// matchPattern brings a route's pattern to its canonical form.
-func matchPattern(m string) (string, error) {
-	if m == "*" {
-		return m, nil
-	}
-	rest, below := strings.CutPrefix(m, "*.")
-	name, err := mail.ParseDomain(rest)
-	if err != nil {
-		return "", err
-	}
-	if below {
-		return "*." + name.String(), nil
-	}
-	return name.String(), nil
-}
-
-// checkSource examines where connections are to come from. Whether this machine has the addresses is seen at the start.
-func checkSource(d *decoder, path string, addrs []netip.Addr) {
-	const hint = `write source = ["192.0.2.5", "2001:db8::5"], of this machine, or leave it out`
-	for i, a := range addrs {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		if a = a.Unmap(); a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
-			d.fail(at, fmt.Sprintf("%s is not an address that connections can come from", a), hint)
-		}
-		if slices.ContainsFunc(addrs[:i], func(b netip.Addr) bool { return b.Unmap().BitLen() == a.BitLen() }) {
-			d.fail(at, fmt.Sprintf("%s is another address of the same family: there can be one of IPv4 and one of IPv6", a), hint)
-		}
+		d.fail(path, fmt.Sprintf("%q is not a pin", pin),
+			`write "sha256:" and the 64 hexadecimal digits of the key's SPKI digest`)
 	}
 }
 
 func (c *Config) checkDelivery(d *decoder) {
 	checkSource(d, "delivery.source", c.Delivery.Source)
 	if c.Delivery.Ratchet == RatchetHold && c.Delivery.RatchetHold.Duration >= c.Delivery.Lifetime.Duration {
-		d.fail("delivery.ratchet_hold", "must be shorter than delivery.lifetime, or mail is returned before it may go", `write ratchet_hold = "4h"`)
+		d.fail("delivery.ratchet_hold", "must be shorter than delivery.lifetime, or mail is returned before it may go",
+			`write ratchet_hold = "4h"`)
 	}
 	if c.Delivery.Port == 0 {
 		d.fail("delivery.port", "must be between 1 and 65535", "")
@@ -380,7 +310,8 @@ func (c *Config) checkDelivery(d *decoder) {
 			d.fail(fmt.Sprintf("delivery.retry[%d]", i), "must be longer than nothing", "")
 		}
 	}
-	if t := c.Policies.STSTimeout.Duration; t < time.Second || t > 20*time.Second { // a plan has 30 s for all its questions
+	// a plan has 30 s for all its questions
+	if t := c.Policies.STSTimeout.Duration; t < time.Second || t > 20*time.Second {
 		d.fail("policies.sts_timeout", "must be between 1s and 20s", `write sts_timeout = "10s"`)
 	}
 	for _, v := range []struct {
@@ -424,10 +355,12 @@ func (c *Config) checkShares(d *decoder) {
 		unproven = v.Connections / 2
 	}
 	if own := v.ConnectionsOwn; own > 0 && own+unproven > v.Connections {
-		d.fail("delivery.connections_own", fmt.Sprintf("%d and the %d of connections_unproven are more than the %d connections there are",
+		d.fail("delivery.connections_own", fmt.Sprintf("%d and the %d of connections_unproven are more than the %d "+
+			"connections there are",
 			own, unproven, v.Connections), "")
 	} else if unproven > v.Connections {
-		d.fail("delivery.connections_unproven", fmt.Sprintf("%d is more than the %d connections there are", unproven, v.Connections), "")
+		d.fail("delivery.connections_unproven", fmt.Sprintf("%d is more than the %d connections there are", unproven,
+			v.Connections), "")
 	}
 	for _, share := range []limit{
 		{"delivery.connections_reports", int64(v.ConnectionsReports), 0, 0},

@@ -21,7 +21,8 @@ func (c *Config) completeCluster(machine string) {
 func (c *Config) checkCluster(d *decoder) {
 	if !c.Store.Shared() {
 		alone := Default().Cluster
-		for key, said := range map[string]bool{"cluster.node": c.Cluster.Node != alone.Node, "cluster.lease": c.Cluster.Lease != alone.Lease,
+		for key, said := range map[string]bool{"cluster.node": c.Cluster.Node != alone.Node,
+			"cluster.lease":      c.Cluster.Lease != alone.Lease,
 			"cluster.apply_wait": c.Cluster.ApplyWait != alone.ApplyWait} {
 			if said {
 				d.fail(key, "there is no other gateway: the store is this one's alone",
@@ -30,13 +31,16 @@ func (c *Config) checkCluster(d *decoder) {
 		}
 		return
 	}
-	if n := c.Cluster.Node; n == "" || len(n) > 100 || strings.ContainsFunc(n, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		d.fail("cluster.node", "must be a name of printable ASCII without blanks, at most 100 long", `write node = "gw1"`)
+	if n := c.Cluster.Node; n == "" || len(n) > 100 ||
+		strings.ContainsFunc(n, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		d.fail("cluster.node", "must be a name of printable ASCII without blanks, at most 100 long",
+			`write node = "gw1"`)
 	}
 	if c.Cluster.Lease.Duration < leastLease {
 		d.fail("cluster.lease", "must be at least "+leastLease.String(), `write lease = "30s"`)
 	}
 	if w := c.Cluster.ApplyWait.Duration; w != 0 && w < c.Cluster.Lease.Duration {
-		d.fail("cluster.apply_wait", "must be at least the lease: a gateway that is gone is waited for that long", "leave it out")
+		d.fail("cluster.apply_wait", "must be at least the lease: a gateway that is gone is waited for that long",
+			"leave it out")
 	}
 }

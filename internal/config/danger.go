@@ -18,7 +18,8 @@ import (
 // Dangers names what a gateway would do as it is told and what is hardly meant: letting strangers relay, showing the
 // console to everybody, a name nobody can find. It reads no file that the configuration names.
 func (c *Config) Dangers() []Finding {
-	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(), c.proxyDangers(), c.deliveryDangers(), c.stsDangers(), c.acmeDangers(), c.fileDangers(), c.Store.dangers())
+	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(),
+		c.proxyDangers(), c.deliveryDangers(), c.stsDangers(), c.acmeDangers(), c.fileDangers(), c.Store.dangers())
 }
 
 // Public networks with at most so many bits hold whole countries: who lets one relay lets strangers relay. Those of
@@ -34,7 +35,8 @@ func (c *Config) relayDangers() (out []Finding) {
 	for _, every := range []string{"0.0.0.0/0", "::/0"} {
 		if covered(netip.MustParsePrefix(every), publicaddr.Unmapped(c.Relay.Networks)) {
 			out = append(out, Finding{Key: "relay.networks", Fatal: true, Hint: hint,
-				What: fmt.Sprintf("an open relay: every address of %s may relay, so the whole Internet can send mail through this gateway", every)})
+				What: fmt.Sprintf("an open relay: every address of %s may relay, so the whole Internet can send "+
+					"mail through this gateway", every)})
 		}
 	}
 	if len(out) > 0 {
@@ -50,11 +52,14 @@ func (c *Config) relayDangers() (out []Finding) {
 		case !public(n):
 		case n.Bits() <= open:
 			out = append(out, Finding{Key: key, Fatal: true, Hint: hint,
-				What: fmt.Sprintf("an open relay for strangers: %s is a part of the public Internet, and everybody there may relay", n)})
+				What: fmt.Sprintf("an open relay for strangers: %s is a part of the public Internet, and everybody "+
+					"there may relay", n)})
 		case n.Bits() < wide:
-			out = append(out, Finding{Key: key, Hint: hint, What: fmt.Sprintf("%s are many public addresses, and everybody there may relay", n)})
+			out = append(out, Finding{Key: key, Hint: hint,
+				What: fmt.Sprintf("%s are many public addresses, and everybody there may relay", n)})
 		case c.Relay.Require < policy.Encrypted:
-			out = append(out, Finding{Key: key, Hint: `write require = "encrypted" below [relay], or name private networks`,
+			out = append(out, Finding{Key: key,
+				Hint: `write require = "encrypted" below [relay], or name private networks`,
 				What: fmt.Sprintf("%s is public, and mail may be handed in from there without TLS", n)})
 		}
 	}
@@ -70,7 +75,10 @@ func insiders() []netip.Prefix {
 
 // public reports whether a network has addresses of the public Internet.
 func public(n netip.Prefix) bool {
-	return !slices.ContainsFunc(insiders(), func(in netip.Prefix) bool { return in.Bits() <= n.Bits() && in.Contains(n.Addr()) })
+	return !slices.ContainsFunc(insiders(), func(in netip.Prefix) bool {
+		return in.Bits() <= n.Bits() &&
+			in.Contains(n.Addr())
+	})
 }
 
 // hostBits finds networks that say one thing and mean another: 10.1.2.3/8 is all of 10.0.0.0/8.
@@ -80,7 +88,8 @@ func (c *Config) hostBits() (out []Finding) {
 			if n != n.Masked() {
 				out = append(out, Finding{Key: fmt.Sprintf("%s[%d]", key, i), Fatal: true,
 					What: fmt.Sprintf("%s names one address and means all of %s", n, n.Masked()),
-					Hint: fmt.Sprintf("write %q, or %q for the one address", n.Masked(), netip.PrefixFrom(n.Addr(), n.Addr().BitLen()))})
+					Hint: fmt.Sprintf("write %q, or %q for the one address", n.Masked(),
+						netip.PrefixFrom(n.Addr(), n.Addr().BitLen()))})
 			}
 		}
 	}
@@ -100,7 +109,8 @@ func (c *Config) hostBits() (out []Finding) {
 // nowhere are domains of which no other server finds a name: those kept for examples and tests, and those of one
 // machine or one house (RFC 2606 §2, RFC 6761 §6, RFC 6762 §3, RFC 8375 §3).
 func nowhere() []string {
-	return []string{"localhost", "localdomain", "local", "internal", "lan", "home", "home.arpa", "invalid", "example", "example.com", "example.net", "example.org"}
+	return []string{"localhost", "localdomain", "local", "internal", "lan", "home", "home.arpa", "invalid", "example",
+		"example.com", "example.net", "example.org"}
 }
 
 // nameDangers finds names by which other servers cannot find this one. Much of the world refuses mail of such a HELO.
@@ -114,7 +124,8 @@ func (c *Config) nameDangers() (out []Finding) {
 			what = fmt.Sprintf("%s is a name that no other server can find, and many refuse mail from it", name)
 		}
 		if what != "" {
-			out = append(out, Finding{Key: key, What: what, Hint: "write the full name of this gateway in DNS, the one its address leads back to"})
+			out = append(out, Finding{Key: key, What: what,
+				Hint: "write the full name of this gateway in DNS, the one its address leads back to"})
 		}
 	}
 	look("hostname", c.Hostname.String())
@@ -133,9 +144,11 @@ func (c *Config) adminDangers() []Finding {
 	const hint = `write tls = true below [admin], or listen = "127.0.0.1:8025"`
 	if c.Admin.Console {
 		return []Finding{{Key: "admin.listen", Fatal: true, Hint: hint, What: fmt.Sprintf(
-			"%s is no loopback address and TLS is off: the console is not served there, and metrics and health are shown to everybody in the clear", c.Admin.Listen)}}
+			"%s is no loopback address and TLS is off: the console is not served there, and metrics and health are "+
+				"shown to everybody in the clear", c.Admin.Listen)}}
 	}
-	return []Finding{{Key: "admin.listen", Hint: hint, What: fmt.Sprintf("metrics and health are shown to everybody who reaches %s, in the clear", c.Admin.Listen)}}
+	return []Finding{{Key: "admin.listen", Hint: hint, What: fmt.Sprintf("metrics and health are shown to "+
+		"everybody who reaches %s, in the clear", c.Admin.Listen)}}
 }
 
 // listenDangers finds listeners that speak in another way than whoever connects to their port expects.
@@ -148,21 +161,27 @@ func (c *Config) listenDangers() (out []Finding) {
 		}
 		switch {
 		case l.Mode == ModeWeb && port != "443":
-			say("address", "others ask for a policy at port 443 alone (RFC 8461 §3.3): it has to be forwarded to port "+port, `write address = ":443"`)
+			say("address", "others ask for a policy at port 443 alone (RFC 8461 §3.3): it has to be forwarded to "+
+				"port "+port, `write address = ":443"`)
 		case l.Mode == ModeACME && port != "80":
-			say("address", "a CA comes to port 80 alone (RFC 8555 §8.3): it has to be forwarded to port "+port, `write address = ":80"`)
+			say("address", "a CA comes to port 80 alone (RFC 8555 §8.3): it has to be forwarded to port "+port,
+				`write address = ":80"`)
 		case port == "443" && l.Mode != ModeWeb:
-			say("mode", fmt.Sprintf("port 443 is for HTTPS, and nobody expects mode %q there", l.Mode), `write mode = "web"`)
+			say("mode", fmt.Sprintf("port 443 is for HTTPS, and nobody expects mode %q there", l.Mode),
+				`write mode = "web"`)
 		case port == "25" && l.Mode != ModeSMTP:
-			say("mode", fmt.Sprintf("other mail servers send to port 25 and cannot use mode %q: no mail of the world arrives there", l.Mode), `write mode = "smtp"`)
+			say("mode", fmt.Sprintf("other mail servers send to port 25 and cannot use mode %q: no mail of the "+
+				"world arrives there", l.Mode), `write mode = "smtp"`)
 		case port == "25" && l.RequireTLS:
-			say("require_tls", "other mail servers without TLS cannot send to port 25 then (RFC 3207 §4)", "leave require_tls out; [relay] require is for your own clients")
+			say("require_tls", "other mail servers without TLS cannot send to port 25 then (RFC 3207 §4)",
+				"leave require_tls out; [relay] require is for your own clients")
 		case port == "465" && l.Mode != ModeSMTPS:
 			say("mode", "clients of port 465 begin with TLS at once (RFC 8314 §3.3)", `write mode = "smtps"`)
 		case (port == "587" || port == "25") && l.Mode == ModeSMTPS:
 			say("mode", "clients of port "+port+" do not begin with TLS", `write mode = "submission"`)
 		case port == "587" && l.Mode == ModeSMTP && !l.RequireTLS:
-			say("mode", "port 587 is for people's programs, which should have to use TLS and a password", `write mode = "submission"`)
+			say("mode", "port 587 is for people's programs, which should have to use TLS and a password",
+				`write mode = "submission"`)
 		}
 	}
 	return out
@@ -190,16 +209,20 @@ func (c *Config) stsDangers() (out []Finding) {
 				`write [[listen]] mode = "web", unless another server has it at https://mta-sts.`+own.Name.String())
 		}
 		if p.Mode != sts.None && !p.Matches(c.Hostname) {
-			say(".mx", fmt.Sprintf("the policy does not name %s, the hostname: senders that keep to it do not deliver here", c.Hostname),
+			say(".mx", fmt.Sprintf("the policy does not name %s, the hostname: senders that keep to it do not "+
+				"deliver here", c.Hostname),
 				fmt.Sprintf("add %q to mx, unless MX records call this gateway something else", c.Hostname))
 		}
 		if p.Mode == sts.Enforce && p.MaxAge < shortMaxAge {
-			say(".max_age", "others forget the policy within a day: who keeps it from them for so long undoes it (RFC 8461 §10.2)", `write max_age = "168h" or more`)
+			say(".max_age", "others forget the policy within a day: who keeps it from them for so long undoes it "+
+				"(RFC 8461 §10.2)", `write max_age = "168h" or more`)
 		}
 	}
 	for i, l := range c.Listen {
-		if l.Mode == ModeWeb && published == 0 && !c.TLS.PartnerPage && !c.TLSRPT.ReceiveHTTPS && !c.TLS.ACME.By(TLSALPN01) {
-			out = append(out, Finding{Key: fmt.Sprintf("listen[%d].mode", i), What: "nothing is served there: no [[domain]] has a policy (sts), and partner_page is off",
+		if l.Mode == ModeWeb && published == 0 && !c.TLS.PartnerPage && !c.TLSRPT.ReceiveHTTPS &&
+			!c.TLS.ACME.By(TLSALPN01) {
+			out = append(out, Finding{Key: fmt.Sprintf("listen[%d].mode", i),
+				What: "nothing is served there: no [[domain]] has a policy (sts), and partner_page is off",
 				Hint: `write sts = { mode = "testing" } in a [[domain]], or take the listener out`})
 		}
 	}
@@ -209,19 +232,22 @@ func (c *Config) stsDangers() (out []Finding) {
 // deliveryDangers finds ways for mail to come where it should not.
 func (c *Config) deliveryDangers() (out []Finding) {
 	if !covered(netip.MustParsePrefix("127.0.0.0/8"), publicaddr.Unmapped(c.Delivery.DenyNetworks)) {
-		out = append(out, Finding{Key: "delivery.deny_networks", Hint: "leave the key out, or keep its default in the list",
+		out = append(out, Finding{Key: "delivery.deny_networks",
+			Hint: "leave the key out, or keep its default in the list",
 			What: "anybody can name this machine itself, 127.0.0.1, as the mail host of a domain, and mail goes there"})
 	}
 	for i := range c.Route {
 		for j, m := range c.Route[i].Match {
 			if slices.ContainsFunc(c.Domain, func(d Domain) bool { return d.Name.String() == m }) {
-				out = append(out, Finding{Key: fmt.Sprintf("route[%d].match[%d]", i, j), Hint: "take it out of the route",
+				out = append(out, Finding{Key: fmt.Sprintf("route[%d].match[%d]", i, j),
+					Hint: "take it out of the route",
 					What: m + " is a [[domain]], and its deliver_to says where its mail goes"})
 			}
 		}
 	}
 	if d := c.Delivery.DelayNotice.Duration; d > 0 && d >= c.Delivery.Lifetime.Duration {
-		out = append(out, Finding{Key: "delivery.delay_notice", What: "no sender is told of a delay: mail is returned before", Hint: `write delay_notice = "2h", or 0`})
+		out = append(out, Finding{Key: "delivery.delay_notice",
+			What: "no sender is told of a delay: mail is returned before", Hint: `write delay_notice = "2h", or 0`})
 	}
 	return out
 }
@@ -229,7 +255,8 @@ func (c *Config) deliveryDangers() (out []Finding) {
 // fileDangers looks at the rights of the configuration file, and at the user the process stays.
 func (c *Config) fileDangers() (out []Finding) {
 	if c.Process.User == "root" {
-		out = append(out, Finding{Key: "process.user", What: "the gateway stays root all the time", Hint: "write an ordinary user, as the package's postern"})
+		out = append(out, Finding{Key: "process.user", What: "the gateway stays root all the time",
+			Hint: "write an ordinary user, as the package's postern"})
 	}
 	info, err := os.Stat(c.path)
 	if err != nil || c.path == "" {
@@ -237,11 +264,12 @@ func (c *Config) fileDangers() (out []Finding) {
 	}
 	switch mode, others := info.Mode().Perm(), sandbox.OthersMay(info); {
 	case others&0o002 != 0:
-		out = append(out, Finding{Key: "process", Fatal: true, What: fmt.Sprintf("%s can be written by everyone on this machine (mode %04o)", c.path, mode),
+		out = append(out, Finding{Key: "process", Fatal: true,
+			What: fmt.Sprintf("%s can be written by everyone on this machine (mode %04o)", c.path, mode),
 			Hint: "`chmod o= " + c.path + "`"})
 	case len(c.User) > 0 && others != 0:
-		out = append(out, Finding{Key: "user", What: fmt.Sprintf("%s has password hashes and can be read or written by everyone on this machine "+
-			"(mode %04o)", c.path, mode), Hint: "`chmod o= " + c.path + "`"})
+		out = append(out, Finding{Key: "user", What: fmt.Sprintf("%s has password hashes and can be read or "+
+			"written by everyone on this machine (mode %04o)", c.path, mode), Hint: "`chmod o= " + c.path + "`"})
 	}
 	return out
 }

@@ -35,7 +35,8 @@ type decoder struct {
 func decode(file string, text []byte, c *Config) (*decoder, error) {
 	d := &decoder{file: file, text: text, marks: map[string]unstable.Range{}, broken: map[string]bool{}}
 	if over := tomlfile.Check(text); over != nil {
-		d.failAt(unstable.Range{Offset: uint32(min(over.Offset, len(text)))}, over.What, "`postern config example` prints every key")
+		d.failAt(unstable.Range{Offset: uint32(min(over.Offset, len(text)))}, over.What,
+			"`postern config example` prints every key")
 		return d, d.err()
 	}
 	// The library's own reading finds what is not TOML, and keys and tables given twice.
@@ -277,7 +278,8 @@ func (d *decoder) fail(path, what, hint string) {
 		}
 	}
 	if len(d.problems) < maxProblems {
-		d.problems = append(d.problems, Problem{File: d.file, What: mail.Clip(path+": "+what, shownWhat), Hint: mail.Clip(hint, shownWhat)})
+		d.problems = append(d.problems, Problem{File: d.file, What: mail.Clip(path+": "+what, shownWhat),
+			Hint: mail.Clip(hint, shownWhat)})
 	}
 }
 
@@ -304,7 +306,8 @@ func (d *decoder) show(line, column int, text []byte, what, hint string) {
 	if column > len(shown)+1 || secretive(shown) { // problems are logged
 		shown = ""
 	}
-	d.problems = append(d.problems, Problem{File: d.file, Line: line, Column: column, Text: shown, What: mail.Clip(what, shownWhat), Hint: mail.Clip(hint, shownWhat)})
+	d.problems = append(d.problems, Problem{File: d.file, Line: line, Column: column, Text: shown,
+		What: mail.Clip(what, shownWhat), Hint: mail.Clip(hint, shownWhat)})
 }
 
 // secretive reports whether a line may hold a secret, under whatever name somebody tried for its key.
@@ -313,7 +316,8 @@ func secretive(line string) bool {
 	if _, rest, ok := strings.Cut(line, "://"); ok && strings.Contains(rest, "@") { // a user and perhaps a password
 		return true
 	}
-	return slices.ContainsFunc([]string{"pass", "pwd", "secret", "token", "argon2"}, func(word string) bool { return strings.Contains(line, word) })
+	return slices.ContainsFunc([]string{"pass", "pwd", "secret", "token", "argon2"},
+		func(word string) bool { return strings.Contains(line, word) })
 }
 
 // err returns everything found so far, in the order of the file.

@@ -13,12 +13,15 @@ import (
 // the one place of every default.
 func Default() *Config {
 	return &Config{
-		Data:     "/var/lib/postern",
-		Relay:    Relay{Require: policy.Plaintext, BareNewline: BareNormalize},
-		Policies: Policies{DANE: KeepingEnforce, STS: KeepingEnforce, STSTimeout: Duration{10 * time.Second}, TLSRequiredNo: true},
-		DNS: DNS{TrustAD: TrustADLoopback, ClientNames: true, ClientNamesWait: Duration{2 * time.Second}, ClientNamesTimeout: Duration{5 * time.Second},
+		Data:  "/var/lib/postern",
+		Relay: Relay{Require: policy.Plaintext, BareNewline: BareNormalize},
+		Policies: Policies{DANE: KeepingEnforce, STS: KeepingEnforce, STSTimeout: Duration{10 * time.Second},
+			TLSRequiredNo: true},
+		DNS: DNS{TrustAD: TrustADLoopback, ClientNames: true, ClientNamesWait: Duration{2 * time.Second},
+			ClientNamesTimeout: Duration{5 * time.Second},
 			ClientNamesLookups: 64, ClientNamesRemembered: 20_000, ClientNamesFor: Duration{10 * time.Minute}},
-		Asking: Asking{Wait: Duration{20 * time.Second}, Pause: Duration{30 * time.Second}, Known: Duration{24 * time.Hour},
+		Asking: Asking{Wait: Duration{20 * time.Second}, Pause: Duration{30 * time.Second},
+			Known:   Duration{24 * time.Hour},
 			Unknown: Duration{15 * time.Minute}, Remembered: 100_000, ConnectionsPerServer: 4, Connections: 64},
 		Delivery: Delivery{
 			Port:               smtpPort,
@@ -66,8 +69,8 @@ func Default() *Config {
 			LoginWindow:          Duration{15 * time.Minute},
 			DrainTime:            Duration{30 * time.Second},
 		},
-		Queue:   Queue{Retention: Duration{90 * 24 * time.Hour}, HeaderFields: true, NoticesPerAddress: 20, NoticesToStrangers: 2000},
-		Cluster: Cluster{Lease: Duration{30 * time.Second}},
+		Queue: Queue{Retention: Duration{90 * 24 * time.Hour}, HeaderFields: true, NoticesPerAddress: 20,
+			NoticesToStrangers: 2000}, Cluster: Cluster{Lease: Duration{30 * time.Second}},
 		Admin: Admin{Listen: "127.0.0.1:8025", Console: true, Connections: 64, Streams: 8,
 			SessionIdle: Duration{30 * time.Minute}, SessionTime: Duration{12 * time.Hour}},
 		OIDC: OIDC{Claim: "email", Button: "Sign in with your organisation"},

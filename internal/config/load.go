@@ -130,7 +130,8 @@ func (l *Listen) complete() {
 		l.Mode = ModeSMTP
 	}
 	if l.Address == "" {
-		l.Address = map[Mode]string{ModeSMTP: ":25", ModeSMTPS: ":465", ModeSubmission: ":587", ModeWeb: ":443", ModeACME: ":80"}[l.Mode]
+		l.Address = map[Mode]string{ModeSMTP: ":25", ModeSMTPS: ":465", ModeSubmission: ":587", ModeWeb: ":443",
+			ModeACME: ":80"}[l.Mode]
 	}
 	if l.Name == "" {
 		l.Name = string(l.Mode) + l.Address

@@ -36,7 +36,8 @@ func (p Problem) Error() string {
 		}
 		return ' '
 	}, p.Text[:min(p.Column-1, len(p.Text))])
-	return fmt.Sprintf("%s:%d:%d: %s\n%s%s", p.File, p.Line, p.Column, p.What, tomlfile.Excerpt(p.Line, p.Text, "", lead, 1), p.hint())
+	return fmt.Sprintf("%s:%d:%d: %s\n%s%s", p.File, p.Line, p.Column, p.What,
+		tomlfile.Excerpt(p.Line, p.Text, "", lead, 1), p.hint())
 }
 
 func (p Problem) hint() string {

@@ -27,13 +27,16 @@ func (c *Config) proxyDangers() (out []Finding) {
 				wide = wideBits6
 			}
 			if public(n) && n.Bits() < wide {
-				out = append(out, Finding{Key: at, Hint: hint, What: fmt.Sprintf("%s are many public addresses, and everybody there may say to be any client", n)})
+				out = append(out, Finding{Key: at, Hint: hint,
+					What: fmt.Sprintf("%s are many public addresses, and everybody there may say to be any client", n)})
 				continue
 			}
 			for _, r := range relays {
 				if n.Overlaps(r) {
-					out = append(out, Finding{Key: at, Hint: "take the load balancers out of relay.networks: their clients are known by their own addresses",
-						What: fmt.Sprintf("%s may relay (relay.networks has %s), and so may every client that the load balancer there does not name (UNKNOWN)", n, r)})
+					out = append(out, Finding{Key: at, Hint: "take the load balancers out of relay.networks: their " +
+						"clients are known by their own addresses",
+						What: fmt.Sprintf("%s may relay (relay.networks has %s), and so may every client that the "+
+							"load balancer there does not name (UNKNOWN)", n, r)})
 					break
 				}
 			}
@@ -48,10 +51,12 @@ func proxyOfAll(key string, networks []netip.Prefix, relays bool, hint string) (
 		if !covered(netip.MustParsePrefix(every), publicaddr.Unmapped(networks)) {
 			continue
 		}
-		f := Finding{Key: key, Hint: hint, What: fmt.Sprintf("every address of %s may say to be any client: limits of clients, log and trace tell what a stranger wrote", every)}
+		f := Finding{Key: key, Hint: hint, What: fmt.Sprintf("every address of %s may say to be any client: limits "+
+			"of clients, log and trace tell what a stranger wrote", every)}
 		if relays {
 			f.Fatal = true
-			f.What = fmt.Sprintf("an open relay: every address of %s may say to be any client, one of relay.networks too", every)
+			f.What = fmt.Sprintf("an open relay: every address of %s may say to be any client, one of "+
+				"relay.networks too", every)
 		}
 		out = append(out, f)
 	}

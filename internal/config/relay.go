@@ -36,7 +36,8 @@ func (s *Sender) UnmarshalText(text []byte) error {
 	rest, below := strings.CutPrefix(t, "*.")
 	d, err := mail.ParseDomain(rest)
 	if err != nil {
-		return fmt.Errorf("%w; write \"example.com\", \"*.example.com\" for the domains below it, \"<>\" for the null sender, or \"*\"", err)
+		return fmt.Errorf("%w; write \"example.com\", \"*.example.com\" for the domains below it, \"<>\" for the null "+
+			"sender, or \"*\"", err)
 	}
 	*s = Sender{Domain: d, Below: below}
 	return nil
@@ -80,7 +81,8 @@ func (b *BareNewline) UnmarshalText(text []byte) error {
 func (c *Config) checkRelay(d *decoder) {
 	switch r := c.Relay.Require; {
 	case r == policy.Authenticated:
-		d.fail("relay.require", "must be \"plaintext\" or \"encrypted\"", "relay.client_certificates lets clients prove who they are")
+		d.fail("relay.require", "must be \"plaintext\" or \"encrypted\"",
+			"relay.client_certificates lets clients prove who they are")
 	case r == policy.Encrypted && !c.TLS.Offered():
 		d.fail("relay.require", "clients cannot use TLS: there is no certificate to do TLS with",
 			`write [tls] certificates = [{cert = "cert.pem", key = "key.pem"}]`)
@@ -88,7 +90,8 @@ func (c *Config) checkRelay(d *decoder) {
 	seen := map[string]string{}
 	once := func(path, what string) {
 		if before, twice := seen[what]; twice {
-			d.fail(path, fmt.Sprintf("%s is already bound by %s", what, before), "name it once, with all of its senders")
+			d.fail(path, fmt.Sprintf("%s is already bound by %s", what, before),
+				"name it once, with all of its senders")
 			return
 		}
 		seen[what] = path
@@ -96,10 +99,12 @@ func (c *Config) checkRelay(d *decoder) {
 	for i := range c.RelayClient {
 		r, path := &c.RelayClient[i], fmt.Sprintf("relay_client[%d]", i)
 		if len(r.Networks)+len(r.Users)+len(r.Certificates) == 0 {
-			d.fail(path, "binds nobody", `write networks = ["10.0.0.5/32"], users = ["name"] or certificates = ["app.example.com"]`)
+			d.fail(path, "binds nobody",
+				`write networks = ["10.0.0.5/32"], users = ["name"] or certificates = ["app.example.com"]`)
 		}
 		if len(r.Senders) == 0 {
-			d.fail(path+".senders", "must name the senders these clients may use", `write senders = ["example.com", "<>"]`)
+			d.fail(path+".senders", "must name the senders these clients may use",
+				`write senders = ["example.com", "<>"]`)
 		}
 		c.checkClients(d, r, path, once)
 	}
@@ -111,7 +116,8 @@ func (c *Config) checkClients(d *decoder, r *RelayClient, path string, once func
 		at := fmt.Sprintf("%s.networks[%d]", path, j)
 		once(at, n.Masked().String())
 		if !covered(n.Masked(), c.Relay.Networks) {
-			d.fail(at, fmt.Sprintf("%s is not within relay.networks, so nobody relays from there", n), fmt.Sprintf("write [relay] networks = [%q]", n))
+			d.fail(at, fmt.Sprintf("%s is not within relay.networks, so nobody relays from there", n),
+				fmt.Sprintf("write [relay] networks = [%q]", n))
 		}
 	}
 	for j, u := range r.Users {
@@ -132,7 +138,8 @@ func (c *Config) checkClients(d *decoder, r *RelayClient, path string, once func
 		once(at, "certificate "+name)
 	}
 	if len(r.Certificates) > 0 && c.Relay.ClientCertificates == "" {
-		d.fail(path+".certificates", "nobody relays by a certificate: relay.client_certificates is empty", `write [relay] client_certificates = "clients-ca.pem"`)
+		d.fail(path+".certificates", "nobody relays by a certificate: relay.client_certificates is empty",
+			`write [relay] client_certificates = "clients-ca.pem"`)
 	}
 }
 
@@ -193,7 +200,8 @@ func (c *Config) CheckSenders() []Finding {
 		certificates = certificates || slices.Contains(r.Certificates, "*")
 		if !slices.ContainsFunc(r.Senders, func(s Sender) bool { return s.Null || s.Any }) {
 			out = append(out, Finding{Key: fmt.Sprintf("relay_client[%d].senders", i),
-				What: `lacks "<>": reports and receipts of these clients, which have the null sender, are refused`, Hint: `add "<>" to senders`})
+				What: `lacks "<>": reports and receipts of these clients, which have the null sender, are refused`,
+				Hint: `add "<>" to senders`})
 		}
 	}
 	for i, n := range c.Relay.Networks {
@@ -207,7 +215,8 @@ func (c *Config) CheckSenders() []Finding {
 		}
 	}
 	if c.Relay.ClientCertificates != "" && !certificates {
-		loose("relay.client_certificates", `every certificate that no [[relay_client]] names (certificates = ["*"] is all of the others)`)
+		loose("relay.client_certificates",
+			`every certificate that no [[relay_client]] names (certificates = ["*"] is all of the others)`)
 	}
 	return out
 }

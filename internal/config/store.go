@@ -74,17 +74,20 @@ func (s Store) check(d *decoder) {
 func (s Store) dangers() (out []Finding) {
 	if s.HasPassword() {
 		out = append(out, Finding{Key: "store", What: "a password stands in the configuration",
-			Hint: "put it into a file that only the gateway may read, and name that with passfile= in the address, or in PGPASSFILE"})
+			Hint: "put it into a file that only the gateway may read, and name that with passfile= in the address, " +
+				"or in PGPASSFILE"})
 	}
 	_, rest, _ := strings.Cut(string(s), "://")
 	rest, query, _ := strings.Cut(rest, "?")
 	hosts, _, _ := strings.Cut(rest, "/")
 	values, _ := url.ParseQuery(query) // the database says more of what cannot be read
 	hosts = hosts[strings.LastIndexByte(hosts, '@')+1:]
-	if values.Get("sslmode") == "verify-full" || !s.Shared() || onThisMachine(hosts) && onThisMachine(values.Get("host")) {
+	if values.Get("sslmode") == "verify-full" || !s.Shared() ||
+		onThisMachine(hosts) && onThisMachine(values.Get("host")) {
 		return out
 	}
-	return append(out, Finding{Key: "store", What: "the database is not authenticated: somebody on the way to it could read and change all mail",
+	return append(out, Finding{Key: "store", What: "the database is not authenticated: somebody on the way to it " +
+		"could read and change all mail",
 		Hint: "add sslmode=verify-full and sslrootcert=FILE to the address"})
 }
 

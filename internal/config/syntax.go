@@ -30,5 +30,6 @@ func syntaxHint(complaint string) string {
 			return h.hint
 		}
 	}
-	return "texts stand in quotation marks, lists in [ ], and each table begins with its [name]; `postern config example` shows all of it"
+	return "texts stand in quotation marks, lists in [ ], and each table begins with its [name]; `postern config " +
+		"example` shows all of it"
 }

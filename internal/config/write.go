@@ -109,12 +109,14 @@ func isSection(t reflect.Type) bool {
 	if t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	return t.Kind() == reflect.Struct && !inLine(t) && !reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+	return t.Kind() == reflect.Struct && !inLine(t) &&
+		!reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
 // inLine reports whether a table is so small that it is written in one line.
 func inLine(t reflect.Type) bool {
-	return slices.Contains([]reflect.Type{reflect.TypeFor[Certificate](), reflect.TypeFor[STS](), reflect.TypeFor[ACME](), reflect.TypeFor[DKIM]()}, t)
+	return slices.Contains([]reflect.Type{reflect.TypeFor[Certificate](), reflect.TypeFor[STS](),
+		reflect.TypeFor[ACME](), reflect.TypeFor[DKIM]()}, t)
 }
 
 // literal writes a value as TOML.

@@ -54,7 +54,8 @@ func readParameter(part string) (p parameter, ok bool) {
 	}
 	p = parameter{name: name, data: []byte(strings.Trim(strings.TrimSpace(value), `"`))}
 	if number == "" || escaped {
-		if before, rest, found := strings.Cut(string(p.data), "'"); found && (number == "" || strings.Trim(number, "0") == "") {
+		if before, rest, found := strings.Cut(string(p.data), "'"); found &&
+			(number == "" || strings.Trim(number, "0") == "") {
 			if _, rest, found = strings.Cut(rest, "'"); found {
 				p.charset, p.data = strings.ToLower(before), []byte(rest)
 			}

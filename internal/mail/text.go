@@ -73,7 +73,8 @@ func (t *Text) add(s string) {
 // with.
 func plain(v string) bool {
 	for i := range len(v) {
-		if c := v[i]; c < ' ' && c != '\t' || c > '~' || c == '+' || c == '=' && i+1 < len(v) && v[i+1] == '?' || c == '*' {
+		if c := v[i]; c < ' ' && c != '\t' || c > '~' || c == '+' || c == '=' && i+1 < len(v) && v[i+1] == '?' ||
+			c == '*' {
 			return false
 		}
 	}

@@ -16,9 +16,10 @@ type TLS struct {
 
 // ClientCertificate is what a client presented when asked. Presented is false when it was asked and sent none.
 type ClientCertificate struct {
-	Presented bool   `json:"presented"`
-	Verified  bool   `json:"verified"` // chains to a trusted root at the time of the session; clientAuth usage is not asked for
-	Subject   string `json:"subject,omitempty"`
-	Issuer    string `json:"issuer,omitempty"`
-	SHA256    string `json:"sha256,omitempty"` // hex of the certificate's digest
+	Presented bool `json:"presented"`
+	// chains to a trusted root at the time of the session; clientAuth usage is not asked for
+	Verified bool   `json:"verified"`
+	Subject  string `json:"subject,omitempty"`
+	Issuer   string `json:"issuer,omitempty"`
+	SHA256   string `json:"sha256,omitempty"` // hex of the certificate's digest
 }

@@ -10,8 +10,9 @@ type KeyExchange uint8
 
 // The values of the rule key key_exchange.
 const (
-	AnyExchange    KeyExchange = iota
-	HybridExchange             // an elliptic curve and ML-KEM together: who records today does not read it with a quantum computer
+	AnyExchange KeyExchange = iota
+	// an elliptic curve and ML-KEM together: who records today does not read it with a quantum computer
+	HybridExchange
 )
 
 // hybridGroups are the groups that are a HybridExchange, by the names that mail.TLS has. One that is not known here is
@@ -34,7 +35,8 @@ func strengthShortfalls(r Requirement, e Evidence) (out []Shortfall) {
 	}
 	if e.TLS.Bits < r.MinBits {
 		out = append(out, Shortfall{TLSNoSharedCipher,
-			fmt.Sprintf("the cipher %s has %d bits, and at least %d are required", e.TLS.Cipher, e.TLS.Bits, r.MinBits)})
+			fmt.Sprintf("the cipher %s has %d bits, and at least %d are required", e.TLS.Cipher, e.TLS.Bits,
+				r.MinBits)})
 	}
 	return out
 }

@@ -33,7 +33,8 @@ func (p *Published) Said() string {
 
 // Line says in one line for people what is published, how old it is, and which TLSA record matched, "" where none did.
 func (p *Published) Line(ageS int64, matched string) string {
-	said := []string{map[string]string{PublishedDANE: "DANE", PublishedSTS: "MTA-STS", FromRequireTLS: "REQUIRETLS"}[p.Kind]}
+	said := []string{map[string]string{PublishedDANE: "DANE", PublishedSTS: "MTA-STS",
+		FromRequireTLS: "REQUIRETLS"}[p.Kind]}
 	add := func(when bool, text string) {
 		if when && text != "" {
 			said = append(said, text)
@@ -42,7 +43,9 @@ func (p *Published) Line(ageS int64, matched string) string {
 	if slices.ContainsFunc(p.Shortfalls, func(s Shortfall) bool { return s.Reason == STSPolicyUnavailable }) {
 		return said[0] + ": announced, and not to be had: " + p.Note
 	}
-	add(true, map[string]string{Enforced: "enforced", Testing: "testing, so that nothing is asked", Observed: "only observed, as the configuration says", Excepted: "set aside", Waived: "set aside by the message"}[p.Mode])
+	add(true, map[string]string{Enforced: "enforced", Testing: "testing, so that nothing is asked",
+		Observed: "only observed, as the configuration says", Excepted: "set aside",
+		Waived: "set aside by the message"}[p.Mode])
 	add(p.ID != "", "id "+p.ID+", fetched "+(time.Duration(ageS)*time.Second).String()+" before")
 	add(len(p.Hosts) > 0, "names "+mail.AtMost(p.Hosts, mostShown, " "))
 	add(len(p.Records) > 0, p.Source+": "+mail.AtMost(p.Records, mostShown, "; "))

@@ -18,7 +18,8 @@ func Verdict(r Requirement, e Evidence) []Shortfall {
 	}
 	out := channelShortfalls(r, e)
 	if r.RequireTLS && !e.RequireTLS {
-		out = append(out, Shortfall{RequireTLSNotOffered, "the sender asked for REQUIRETLS, and the server does not offer it inside TLS"})
+		out = append(out, Shortfall{RequireTLSNotOffered,
+			"the sender asked for REQUIRETLS, and the server does not offer it inside TLS"})
 	}
 	return out
 }
@@ -125,7 +126,8 @@ func mxShortfalls(r Requirement, e Evidence) (out []Shortfall) {
 		case rule == Nobody:
 			proof = Proof{[]Shortfall{unproven}}
 		case !asked:
-			proof = Proof{[]Shortfall{{PolicyUnavailable, "what rule " + rule + " remembers of the domain's mail hosts could not be read"}}}
+			proof = Proof{[]Shortfall{{PolicyUnavailable,
+				"what rule " + rule + " remembers of the domain's mail hosts could not be read"}}}
 		}
 		for _, s := range proof.Shortfalls {
 			if !slices.Contains(out, s) {
@@ -151,9 +153,11 @@ func revocationShortfall(want Revocation, e Evidence) []Shortfall {
 	case e.Revocation == Revoked:
 		return []Shortfall{{CertRevoked, because("the certificate was revoked by its issuer", e.RevocationDetail)}}
 	case e.Unstapled:
-		return []Shortfall{{RevocationUnknown, because("the certificate is only valid with a stapled OCSP answer", e.RevocationDetail)}}
+		return []Shortfall{{RevocationUnknown, because("the certificate is only valid with a stapled OCSP answer",
+			e.RevocationDetail)}}
 	case want == RevocationRequire:
-		return []Shortfall{{RevocationUnknown, because("whether the certificate is revoked could not be found out", e.RevocationDetail)}}
+		return []Shortfall{{RevocationUnknown, because("whether the certificate is revoked could not be found out",
+			e.RevocationDetail)}}
 	}
 	return nil
 }

@@ -21,10 +21,10 @@ func (f *Filter) Matches(r *Record) bool {
 		f.Domain != "" && foldDomain(f.Domain) != r.Recipient.Address.Domain.String(),
 		f.MessageID != "" && TrimMessageID(f.MessageID) != TrimMessageID(r.Message.MessageID),
 		f.Reason != "" && f.Reason != r.Why(),
-		f.Rule != "" && !slices.Contains(r.Rules, f.Rule) && !slices.Contains(r.Tested, f.Rule) && !r.Effects.Names(f.Rule),
-		f.Site != "" && f.Site != r.Site,
-		f.Scope != nil && !slices.Contains(f.Scope, r.Message.Envelope.From.Domain) && !slices.Contains(f.Scope, r.Recipient.Address.Domain),
-		!f.Since.IsZero() && r.AcceptedAt.Before(f.Since),
+		f.Rule != "" && !slices.Contains(r.Rules, f.Rule) && !slices.Contains(r.Tested, f.Rule) &&
+			!r.Effects.Names(f.Rule), f.Site != "" && f.Site != r.Site,
+		f.Scope != nil && !slices.Contains(f.Scope, r.Message.Envelope.From.Domain) &&
+			!slices.Contains(f.Scope, r.Recipient.Address.Domain), !f.Since.IsZero() && r.AcceptedAt.Before(f.Since),
 		!f.Until.IsZero() && !r.AcceptedAt.Before(f.Until),
 		f.JudgedBelow > 0 && r.JudgedUnder(&r.Message) >= f.JudgedBelow:
 		return false
@@ -123,7 +123,8 @@ func (s *Submission) Check() error {
 	case s.Body == nil:
 		return fmt.Errorf("queue: message %s has no body", s.Message.ID)
 	case len(s.Deliveries) == 0 || len(s.Deliveries) > MaxDeliveries:
-		return fmt.Errorf("queue: message %s has %d deliveries, want 1 to %d", s.Message.ID, len(s.Deliveries), MaxDeliveries)
+		return fmt.Errorf("queue: message %s has %d deliveries, want 1 to %d", s.Message.ID, len(s.Deliveries),
+			MaxDeliveries)
 	}
 	for i := range s.Deliveries {
 		if st := s.Deliveries[i].State; st != 0 && st != Queued && st != Held {

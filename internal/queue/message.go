@@ -165,7 +165,8 @@ func (d *Delivery) Sourced(kind Kind, own bool) []policy.Demand {
 		out = append(out, policy.Demand{Source: source, Requirement: d.Requirement})
 	}
 	if own || len(out) == 0 {
-		out = append(out, policy.Demand{Source: policy.FromOwn(d.Recipient.Address.Domain.String()), Requirement: d.Requirement})
+		out = append(out, policy.Demand{Source: policy.FromOwn(d.Recipient.Address.Domain.String()),
+			Requirement: d.Requirement})
 	}
 	return out
 }

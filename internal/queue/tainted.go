@@ -13,5 +13,6 @@ func (d *Delivery) Tainted() bool {
 // by none of them, is protected: one of d's rules names it, and all of them protect the other, so that this rule does.
 // Where d is under more rules it cannot be told which of them names it, and the answer is no.
 func (d *Delivery) Taints(rules []string) bool {
-	return d.Matched && len(d.Rules) > 0 && !slices.ContainsFunc(d.Rules, func(rule string) bool { return !slices.Contains(rules, rule) })
+	return d.Matched && len(d.Rules) > 0 &&
+		!slices.ContainsFunc(d.Rules, func(rule string) bool { return !slices.Contains(rules, rule) })
 }

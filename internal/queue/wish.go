@@ -88,7 +88,8 @@ func (e *WishEnds) Add(w *Wish, d *Delivery, now time.Time) {
 	if d.TooLate() {
 		end = "too late: " + d.State.String()
 	}
-	entry := audit.Entry{At: now, By: w.By, Action: "queue " + string(w.Kind), Target: string(d.Message), After: end, Count: 1}
+	entry := audit.Entry{At: now, By: w.By, Action: "queue " + string(w.Kind), Target: string(d.Message), After: end,
+		Count: 1}
 	same := func(o audit.Entry) bool {
 		return o.By == entry.By && o.Action == entry.Action && o.Target == entry.Target && o.After == entry.After
 	}

@@ -116,8 +116,10 @@ func Waits(reason string) func(Trace) bool {
 // Want compares fields of a trace.
 func (t Trace) Want(tt *testing.T, fields map[string]string) {
 	tt.Helper()
-	have := map[string]string{"state": t.State, "reached": t.Reached, "reason": t.Reason, "requires": t.Requires, "mx": t.MX,
-		"rule": t.Rule, "proved_by": t.ProvedBy, "policy": t.Policy, "tls_version": t.TLSVersion, "status": t.Status, "held": t.Held}
+	have := map[string]string{"state": t.State, "reached": t.Reached, "reason": t.Reason, "requires": t.Requires,
+		"mx":   t.MX,
+		"rule": t.Rule, "proved_by": t.ProvedBy, "policy": t.Policy, "tls_version": t.TLSVersion, "status": t.Status,
+		"held": t.Held}
 	for name, value := range fields {
 		if have[name] != value {
 			tt.Errorf("%s is %q, want %q, in %s", name, have[name], value, t.Raw)

@@ -112,8 +112,8 @@ func NewWorld(t *testing.T) *World {
 		"relay.networks":   `["127.0.0.1/32"]`,
 		"dns.servers":      fmt.Sprintf("[%q]", w.Names.Addr()),
 
-		"delivery.deny_networks": "[]", "delivery.retry": `["1s"]`, "delivery.lifetime": `"60s"`, "delivery.delay_notice": "0",
-		"delivery.attempt_timeout": `"5s"`, "delivery.idle_time": `"1s"`,
+		"delivery.deny_networks": "[]", "delivery.retry": `["1s"]`, "delivery.lifetime": `"60s"`,
+		"delivery.delay_notice": "0", "delivery.attempt_timeout": `"5s"`, "delivery.idle_time": `"1s"`,
 		"trust.roots": `"ca.pem"`, "admin.listen": `""`, "limits.drain_time": `"5s"`,
 	}
 	w.Write("ca.pem", w.CA.RootPEM())
@@ -154,7 +154,8 @@ func (w *World) Certificate(name string, hosts ...string) {
 
 // Own adds a domain that the gateway receives for, with the CA file that vouches for its server ("" for public trust).
 func (w *World) Own(domain, server, trust string) {
-	w.More = append(w.More, fmt.Sprintf("[[domain]]\nname = %q\ndeliver_to = [\"%s:%d\"]\ntrust = %q\n", domain, server, w.Port, trust))
+	w.More = append(w.More, fmt.Sprintf("[[domain]]\nname = %q\ndeliver_to = [\"%s:%d\"]\ntrust = %q\n", domain, server,
+		w.Port, trust))
 }
 
 // TakesAll has the gateway take every recipient in a domain of Own without asking its server.
@@ -231,7 +232,8 @@ func (w *World) Home() *partner.Partner { return w.Hosts["mail.home.test"] }
 
 // Force is a rule of an unticked box over recipient patterns, with further keys of its force_tls table.
 func Force(name, recipients string, keys ...string) string {
-	return fmt.Sprintf("[[rule]]\nname = %q\nscope = \"outbound\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [%s]\n[rule.force_tls]\n%s\n",
+	return fmt.Sprintf("[[rule]]\nname = %q\nscope = \"outbound\"\naction = \"force-tls\"\n[rule.match]\nrecipient = "+
+		"[%s]\n[rule.force_tls]\n%s\n",
 		name, recipients, strings.Join(keys, "\n"))
 }
 

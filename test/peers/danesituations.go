@@ -270,7 +270,8 @@ func (d *daneMaker) insecure() {
 		postfix   string
 		means     DANEMeans
 	}{
-		{"half-signed", true, Unsigned, "", "Trusted", DANEProven}, // the host is proven, that the domain named it is not
+		// the host is proven, that the domain named it is not
+		{"half-signed", true, Unsigned, "", "Trusted", DANEProven},
 		{"half-mismatch", false, Unsigned, "", "Untrusted", DANEWaits},
 		{"both-signed", true, "", "", "Verified", DANEProven},
 		{"host-unsigned", true, "", Unsigned, "Untrusted", DANENone},

@@ -35,8 +35,10 @@ func Exim(t testing.TB, s Server) *Process {
 	if s.SinkTLS {
 		sinkTLS = "hosts_require_tls = *\n  tls_verify_hosts =\n  tls_try_verify_hosts =\n  tls_verify_cert_hostnames ="
 	}
-	conf := strings.NewReplacer("BINARY", binary, "DIR", dir, "HOSTNAME", s.Hostname, "DOMAINS", strings.Join(s.Domains, " : "),
-		"ADDRESS", s.IP, "PORT", fmt.Sprint(s.Port), "SINKHOST", sinkHost, "SINKTLS", sinkTLS, "SINKP", sinkPort, "TLS\n", tls, "EXTRA\n", s.Extra,
+	conf := strings.NewReplacer("BINARY", binary, "DIR", dir, "HOSTNAME", s.Hostname, "DOMAINS",
+		strings.Join(s.Domains, " : "),
+		"ADDRESS", s.IP, "PORT", fmt.Sprint(s.Port), "SINKHOST", sinkHost, "SINKTLS", sinkTLS, "SINKP", sinkPort,
+		"TLS\n", tls, "EXTRA\n", s.Extra,
 	).Replace(eximConf)
 	if len(s.Routes) > 0 {
 		var table strings.Builder
@@ -45,10 +47,12 @@ func Exim(t testing.TB, s Server) *Process {
 			fmt.Fprintf(&table, "%s: %s\n", domain, host)
 		}
 		routes := write(t, dir, "routes", []byte(table.String()), 0o644)
-		conf = strings.Replace(conf, "  route_list = * "+sinkHost, "  route_data = ${lookup{$domain}lsearch{"+routes+"}{$value}{"+sinkHost+"}}", 1)
+		conf = strings.Replace(conf, "  route_list = * "+sinkHost, "  route_data = ${lookup{$domain}lsearch{"+routes+
+			"}{$value}{"+sinkHost+"}}", 1)
 	}
 	path := write(t, dir, "exim.conf", []byte(conf), 0o644)
-	logs := []string{filepath.Join(dir, "log", "main.log"), filepath.Join(dir, "log", "reject.log"), filepath.Join(dir, "log", "panic.log")}
+	logs := []string{filepath.Join(dir, "log", "main.log"), filepath.Join(dir, "log", "reject.log"),
+		filepath.Join(dir, "log", "panic.log")}
 	return start(t, "exim "+s.Hostname, eximUser, logs, binary, "-C", path, "-bdf", "-q"+cmp.Or(s.QueueRun, "1s")).
 		answers(t, fmt.Sprintf("%s:%d", s.IP, s.Port))
 }

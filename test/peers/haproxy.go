@@ -24,7 +24,8 @@ func HAProxy(t testing.TB, sections string) *Balancer {
 	dir := folder(t, "haproxy")
 	b := &Balancer{socket: filepath.Join(dir, "stats")}
 	conf := fmt.Sprintf("global\n log stdout format raw local0\n maxconn 100\n stats socket %s mode 600 level admin\n"+
-		"defaults\n mode tcp\n log global\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n timeout check 5s\n%s\n", b.socket, sections)
+		"defaults\n mode tcp\n log global\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n timeout "+
+		"check 5s\n%s\n", b.socket, sections)
 	path := write(t, dir, "haproxy.cfg", []byte(conf), 0o644)
 	b.Process = start(t, "haproxy", "", nil, binary, "-db", "-f", path)
 	for end := time.Now().Add(startTime); ; {

@@ -62,7 +62,8 @@ func OpenSMTPD(t testing.TB, s Server) *Process {
 		fmt.Fprintf(&conf, "match from any for any action \"smarthost\"\n")
 	}
 	path := write(t, dir, "smtpd.conf", []byte(conf.String()), 0o644)
-	return start(t, "opensmtpd "+s.Hostname, "", nil, binary, "-d", "-f", path).answers(t, fmt.Sprintf("%s:%d", s.IP, s.Port))
+	return start(t, "opensmtpd "+s.Hostname, "", nil, binary, "-d", "-f", path).answers(t,
+		fmt.Sprintf("%s:%d", s.IP, s.Port))
 }
 
 // opensmtpdHost says Postfix's level towards the smart host the way OpenSMTPD does.

@@ -29,7 +29,8 @@ type OpenSSL struct {
 // NewOpenSSL prepares an s_server with a chain (PEM, leaf first; nil for none) and further options.
 func NewOpenSSL(t testing.TB, chain, key []byte, args ...string) *OpenSSL {
 	t.Helper()
-	o := &OpenSSL{dir: t.TempDir(), env: os.Environ(), args: append([]string{"s_server", "-quiet", "-naccept", "1"}, args...)}
+	o := &OpenSSL{dir: t.TempDir(), env: os.Environ(), args: append([]string{"s_server", "-quiet", "-naccept", "1"},
+		args...)}
 	var err error
 	if o.program, err = exec.LookPath("openssl"); err != nil {
 		o.program, o.env = program(t, "usr/bin/openssl"), environment(t)
@@ -84,7 +85,8 @@ func (o *OpenSSL) Upgrade(raw net.Conn) (net.Conn, error) {
 		<-ended
 		return nil, errors.Join(err, in.Close(), out.Close())
 	}
-	c := &upgraded{Conn: raw, in: in, out: out, inner: inner, process: cmd.Process, told: make(chan struct{}), ended: ended}
+	c := &upgraded{Conn: raw, in: in, out: out, inner: inner, process: cmd.Process, told: make(chan struct{}),
+		ended: ended}
 	go splice(inner, raw)
 	go func() {
 		splice(raw, inner)

@@ -85,19 +85,24 @@ func StartPebble(t testing.TB, o PebbleOptions) *Pebble {
 	}
 	own := o.CA.Issue(pki.Options{Names: []string{"ca.test"}})
 	conf, err := json.Marshal(map[string]any{"pebble": map[string]any{
-		"listenAddress": fmt.Sprintf("127.0.0.1:%d", o.Port), "managementListenAddress": fmt.Sprintf("127.0.0.1:%d", manage),
-		"certificate": file("ca.pem", own.CertPEM), "privateKey": file("ca.key", own.KeyPEM),
+		"listenAddress":           fmt.Sprintf("127.0.0.1:%d", o.Port),
+		"managementListenAddress": fmt.Sprintf("127.0.0.1:%d", manage),
+		"certificate":             file("ca.pem", own.CertPEM), "privateKey": file("ca.key", own.KeyPEM),
 		"httpPort": o.HTTPPort, "tlsPort": o.TLSPort, "retryAfter": map[string]int{"authz": 1, "order": 1},
 		"externalAccountBindingRequired": len(o.Accounts) > 0, "externalAccountMACKeys": o.Accounts,
-		"profiles": map[string]any{"default": map[string]any{"description": "for tests", "validityPeriod": int(o.Life.Seconds())}},
+		"profiles": map[string]any{"default": map[string]any{"description": "for tests",
+			"validityPeriod": int(o.Life.Seconds())}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	env := append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=20")
-	p := &Pebble{Directory: fmt.Sprintf("https://ca.test:%d/dir", o.Port), manage: fmt.Sprintf("https://127.0.0.1:%d", manage),
-		client:  &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: o.CA.Pool(), ServerName: "ca.test"}}},
-		Process: launch(t, "pebble", "", nil, env, program, "-config", file("pebble.json", conf), "-dnsserver", o.Resolver)}
+	p := &Pebble{Directory: fmt.Sprintf("https://ca.test:%d/dir", o.Port),
+		manage: fmt.Sprintf("https://127.0.0.1:%d", manage),
+		client: &http.Client{Timeout: 5 * time.Second,
+			Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: o.CA.Pool(), ServerName: "ca.test"}}},
+		Process: launch(t, "pebble", "", nil, env, program, "-config", file("pebble.json", conf), "-dnsserver",
+			o.Resolver)}
 	for end := time.Now().Add(startTime); ; time.Sleep(50 * time.Millisecond) {
 		if _, err := p.get("/roots/0"); err == nil {
 			return p

@@ -77,7 +77,8 @@ func environment(t testing.TB) []string {
 			libraries += ":" + path
 		}
 	}
-	for _, pattern := range []string{"usr/share/perl5", "usr/lib/*-linux-gnu*/perl5/*", "usr/share/perl/*", "usr/lib/*-linux-gnu*/perl/*"} {
+	for _, pattern := range []string{"usr/share/perl5", "usr/lib/*-linux-gnu*/perl5/*", "usr/share/perl/*",
+		"usr/lib/*-linux-gnu*/perl/*"} {
 		found, _ := filepath.Glob(filepath.Join(dir, pattern))
 		for _, path := range found {
 			perl += path + ":"

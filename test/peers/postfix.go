@@ -70,7 +70,8 @@ func Postfix(t testing.TB, s Server) *Process {
 		for domain, address := range s.Routes {
 			fmt.Fprintf(&table, "%s smtp:[%s\n", domain, strings.Replace(address, ":", "]:", 1))
 		}
-		settings = append(settings, [2]string{"transport_maps", "texthash:" + write(t, conf, "transport", []byte(table.String()), 0o644)})
+		settings = append(settings, [2]string{"transport_maps",
+			"texthash:" + write(t, conf, "transport", []byte(table.String()), 0o644)})
 	}
 	// A parameter given twice makes every process warn, postlogd too, before it reads what the others log: with enough
 	// warnings they wait for each other for ever.

@@ -22,7 +22,8 @@ func PosttlsFinger(t testing.TB, address, name string, ca []byte) (verified bool
 	host, port, _ := strings.Cut(address, ":")
 	ctx, cancel := context.WithTimeout(context.Background(), fingerTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, finger, "-c", "-t", "20", "-l", "secure", "-L", "summary", "-F", write(t, dir, "ca.pem", ca, 0o644), "["+host+"]:"+port, name)
+	cmd := exec.CommandContext(ctx, finger, "-c", "-t", "20", "-l", "secure", "-L", "summary", "-F",
+		write(t, dir, "ca.pem", ca, 0o644), "["+host+"]:"+port, name)
 	cmd.Env = append(environment(t), "MAIL_CONFIG="+dir)
 	out, err := cmd.CombinedOutput()
 	said = string(out)
@@ -35,7 +36,8 @@ func PosttlsFinger(t testing.TB, address, name string, ca []byte) (verified bool
 // fingerConf is the main.cf of posttls-finger, which writes nothing to dir.
 func fingerConf(t testing.TB, dir string) string {
 	t.Helper()
-	return "compatibility_level = 3.6\ninet_protocols = ipv4\nqueue_directory = " + dir + "\ndata_directory = " + dir + "\nmyhostname = finger.test\n" +
+	return "compatibility_level = 3.6\ninet_protocols = ipv4\nqueue_directory = " + dir + "\ndata_directory = " + dir +
+		"\nmyhostname = finger.test\n" +
 		"mail_owner = " + postfixUser + "\nsetgid_group = " + postfixGroup + "\n" +
 		"shlib_directory = " + filepath.Join(root(t), "usr/lib/postfix") + "\nsmtp_tls_security_level = may\n"
 }

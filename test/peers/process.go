@@ -37,7 +37,8 @@ func start(t testing.TB, name, as string, logs []string, argv ...string) *Proces
 // launch is start in an environment.
 func launch(t testing.TB, name, as string, logs, env []string, argv ...string) *Process {
 	t.Helper()
-	p := &Process{name: name, cmd: exec.Command(argv[0], argv[1:]...), log: &lockedBuffer{}, done: make(chan struct{}), logs: logs}
+	p := &Process{name: name, cmd: exec.Command(argv[0], argv[1:]...), log: &lockedBuffer{}, done: make(chan struct{}),
+		logs: logs}
 	p.cmd.Env = env
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

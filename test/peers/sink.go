@@ -32,7 +32,10 @@ type Sink struct {
 func NewSink(t testing.TB) *Sink {
 	t.Helper()
 	s := &Sink{change: make(chan struct{})}
-	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &sinkSession{sink: s}, nil }))
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
+		return &sinkSession{sink: s},
+			nil
+	}))
 	server.Domain = "sink.test"
 	server.EnableSMTPUTF8 = true
 	server.MaxLineLength = 1 << 20
@@ -47,7 +50,8 @@ func NewSink(t testing.TB) *Sink {
 		close(ended)
 	}()
 	t.Cleanup(func() {
-		listener.Close() // Close below ends only a listener that Serve has registered, and Serve may not have come so far
+		// Close below ends only a listener that Serve has registered, and Serve may not have come so far
+		listener.Close()
 		server.Close()
 		<-ended
 	})

@@ -32,9 +32,10 @@ func STSResolver(t testing.TB, dns string, roots []byte, domains ...string) map[
 	dir := folder(t, "sts")
 	ctx, cancel := context.WithTimeout(context.Background(), stsTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program(t, "usr/bin/python3"), append([]string{"-c", stsDriver, ip, port}, domains...)...)
-	cmd.Env = append(environment(t), "PYTHONPATH="+filepath.Join(root(t), packages)+":/"+packages, "PYTHONDONTWRITEBYTECODE=1",
-		"SSL_CERT_FILE="+write(t, dir, "roots.pem", roots, 0o644), "SSL_CERT_DIR="+dir)
+	cmd := exec.CommandContext(ctx, program(t, "usr/bin/python3"),
+		append([]string{"-c", stsDriver, ip, port}, domains...)...)
+	cmd.Env = append(environment(t), "PYTHONPATH="+filepath.Join(root(t), packages)+":/"+packages,
+		"PYTHONDONTWRITEBYTECODE=1", "SSL_CERT_FILE="+write(t, dir, "roots.pem", roots, 0o644), "SSL_CERT_DIR="+dir)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

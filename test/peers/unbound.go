@@ -17,9 +17,9 @@ func Unbound(t testing.TB, records string) string {
 	dir := folder(t, "unbound")
 	port := FreePort(t, "127.0.0.1")
 	var conf strings.Builder
-	fmt.Fprintf(&conf, "server:\n directory: %q\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n use-syslog: no\n logfile: \"\"\n"+
-		" do-daemonize: no\n interface: 127.0.0.1\n port: %d\n access-control: 127.0.0.0/8 allow\n module-config: \"iterator\"\n"+
-		" do-not-query-localhost: yes\n local-zone: \".\" static\n", dir, port)
+	fmt.Fprintf(&conf, "server:\n directory: %q\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n use-syslog: no\n "+
+		"logfile: \"\"\n do-daemonize: no\n interface: 127.0.0.1\n port: %d\n access-control: 127.0.0.0/8 allow\n "+
+		"module-config: \"iterator\"\n do-not-query-localhost: yes\n local-zone: \".\" static\n", dir, port)
 	for line := range strings.Lines(records) {
 		if line = strings.TrimSpace(line); line != "" {
 			fmt.Fprintf(&conf, " local-data: '%s'\n", line)

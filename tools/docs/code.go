@@ -35,7 +35,8 @@ func roomsTable(t *tree.Tree, _ string) (string, error) {
 		if slices.Contains(ground, name) {
 			dot = " •"
 		}
-		rows = append(rows, []string{fmt.Sprint(tree.Height(rooms, name)), "`" + name + "`" + dot, brief(rooms[name].Synopsis())})
+		rows = append(rows, []string{fmt.Sprint(tree.Height(rooms, name)), "`" + name + "`" + dot,
+			brief(rooms[name].Synopsis())})
 	}
 	return table([]string{"height", "room", "it"}, rows), nil
 }

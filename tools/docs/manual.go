@@ -84,7 +84,8 @@ func commands(t *tree.Tree, _ string) (string, error) {
 			what += " •"
 		}
 		line := strings.Join(append([]string{v.line}, v.arguments...), " ")
-		rows = append(rows, []string{"`" + strings.TrimPrefix(line, "postern postern ") + "`", what, strings.Join(names, " ")})
+		rows = append(rows, []string{"`" + strings.TrimPrefix(line, "postern postern ") + "`", what,
+			strings.Join(names, " ")})
 	}
 	if len(rows) < 20 {
 		return "", fmt.Errorf("only %d verbs are in the manual", len(rows))

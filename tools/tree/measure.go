@@ -172,7 +172,8 @@ func count(arrows map[[2]string]bool) (all, back int) {
 // uses returns what finds the arrows of a package. Packages are checked with the types of ours that they import; those
 // of others are unknown, so a method called on what another's function returned is not seen.
 func (t *Tree) uses() func(Package) map[[2]string]bool {
-	c := &checker{tree: t, dirs: map[string]Package{}, done: map[string]*types.Package{}, uses: map[string]map[*ast.Ident]types.Object{}}
+	c := &checker{tree: t, dirs: map[string]Package{}, done: map[string]*types.Package{},
+		uses: map[string]map[*ast.Ident]types.Object{}}
 	for _, p := range t.Packages {
 		c.dirs[Module+p.Dir] = p
 	}

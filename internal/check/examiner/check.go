@@ -69,7 +69,8 @@ func New(cfg Config) (*Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Checker{cfg: cfg, table: table, deliverer: deliver.New(cfg.Deliver), manners: manners{pause: cfg.Pause}}, nil
+	return &Checker{cfg: cfg, table: table, deliverer: deliver.New(cfg.Deliver), manners: manners{pause: cfg.Pause}},
+		nil
 }
 
 // nothingKnown is a book in which nothing is remembered yet.
@@ -85,7 +86,8 @@ func (c *Checker) Check(ctx context.Context, t check.Target) *check.Report {
 
 // Watch is Check with more questions, which tells what it finds as it finds it. tell is called from several goroutines,
 // one at a time; nil tells nobody.
-func (c *Checker) Watch(ctx context.Context, t check.Target, more []check.Question, tell func(check.Progress)) *check.Report {
+func (c *Checker) Watch(ctx context.Context, t check.Target, more []check.Question,
+	tell func(check.Progress)) *check.Report {
 	start := time.Now()
 	told := teller{tell: tell, start: start}
 	r := &check.Report{Kind: "target", Target: t.Text, Domain: t.Domain.String(), At: start.UTC()}
@@ -156,7 +158,8 @@ func (c *Checker) questions(t check.Target) []check.Question {
 	if len(ordinary.Peer) > 0 {
 		forced = policy.Combine(ordinary.Raised(policy.Authenticated))
 	}
-	always := []check.Question{{Name: check.Opportunistic, Requirement: ordinary}, {Name: check.ForceTLS, Requirement: forced}}
+	always := []check.Question{{Name: check.Opportunistic, Requirement: ordinary},
+		{Name: check.ForceTLS, Requirement: forced}}
 	return append(always, c.cfg.Extra...)
 }
 
@@ -208,7 +211,8 @@ func only(plan *route.Plan, hop *route.Hop, ip netip.Addr) *route.Plan {
 }
 
 // whole answers the questions about the whole plan, which with a single address is that address.
-func (c *Checker) whole(ctx context.Context, r *check.Report, plan *route.Plan, questions []check.Question) []check.Verdict {
+func (c *Checker) whole(ctx context.Context, r *check.Report, plan *route.Plan,
+	questions []check.Question) []check.Verdict {
 	if len(plan.Hops) == 1 && len(plan.Hops[0].Addrs) == 1 {
 		return slices.Clone(r.Hosts[0].Addresses[0].Verdicts)
 	}

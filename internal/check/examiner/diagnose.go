@@ -119,7 +119,8 @@ func (p *probed) trial() check.Trial {
 		return t
 	}
 	t.Works = true
-	t.TLS = &mail.TLS{Version: versionName(a.Version), Cipher: a.Suite.String(), Bits: a.Suite.Bits(), Group: groupName(a)}
+	t.TLS = &mail.TLS{Version: versionName(a.Version), Cipher: a.Suite.String(), Bits: a.Suite.Bits(),
+		Group: groupName(a)}
 	if len(a.Chain) > 0 {
 		sum := sha256.Sum256(a.Chain[0])
 		t.SHA256 = hex.EncodeToString(sum[:])
@@ -140,7 +141,8 @@ func (p *probed) refusal() (policy.Reason, string) {
 		return policy.TLSNoSharedCipher, "the server accepts none of the cipher suites offered"
 	case a.Alerted:
 		return policy.TLSAlert, "the server broke off"
-	case errors.Is(p.err, tlsprobe.ErrNotTLS) || errors.Is(p.err, tlsprobe.ErrBroken) || errors.Is(p.err, tlsprobe.ErrTooLong):
+	case errors.Is(p.err, tlsprobe.ErrNotTLS) || errors.Is(p.err, tlsprobe.ErrBroken) ||
+		errors.Is(p.err, tlsprobe.ErrTooLong):
 		return policy.TLSHandshake, "the server's answer is not TLS"
 	}
 	return policy.TLSClosed, "the server closed or fell silent"

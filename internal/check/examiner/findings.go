@@ -23,11 +23,14 @@ func findings(r *check.Report, probes [][]probed, now time.Time) []check.Finding
 	r.Each(func(h *check.Host, a *check.Address) {
 		n++
 		add := func(s check.Severity, code string, who policy.Who, format string, args ...any) {
-			out = append(out, check.Finding{Severity: s, Code: code, Text: fmt.Sprintf(format, args...), Who: who, Host: h.Name, IP: a.IP})
+			out = append(out, check.Finding{Severity: s, Code: code, Text: fmt.Sprintf(format, args...), Who: who,
+				Host: h.Name, IP: a.IP})
 		}
 		if a.Early == check.EarlyAccepted {
-			add(check.Fault, check.EarlyBytesAccepted, policy.Them, "the server takes what is sent in the clear right after STARTTLS for something "+
-				"said inside TLS; somebody on the way can slip in commands (RFC 3207 §4.2); its software needs an update")
+			add(check.Fault, check.EarlyBytesAccepted, policy.Them,
+				"the server takes what is sent in the clear right after STARTTLS for something "+
+					"said inside TLS; somebody on the way can slip in commands (RFC 3207 §4.2); its software needs "+
+					"an update")
 		}
 		if a.Look == nil {
 			return
@@ -43,15 +46,21 @@ func findings(r *check.Report, probes [][]probed, now time.Time) []check.Finding
 	if f := r.Find(check.ForceTLS); f != nil && f.Passes() {
 		switch {
 		case slices.Contains(f.Notes, string(policy.MXUnproven)):
-			out = append(out, check.Finding{Severity: check.Note, Code: check.MXUnproven, Who: policy.Us, Text: "the name of the mail host comes from DNS on trust, " +
-				"so whoever can forge DNS answers chooses it; the keys `mx` and `names` of a rule avoid that"})
+			out = append(out, check.Finding{Severity: check.Note, Code: check.MXUnproven, Who: policy.Us,
+				Text: "the name of the mail host comes from DNS on trust, " +
+					"so whoever can forge DNS answers chooses it; the keys `mx` and `names` of a rule avoid that"})
 		case slices.Contains(f.Notes, deliver.NotePinnedFirst):
-			out = append(out, check.Finding{Severity: check.Note, Code: check.MXUnproven, Who: policy.Us, Text: "the name of the mail host comes from DNS on trust: " +
-				"a rule remembers it at its first delivery, and other names must be vouched for after that; the key `names` of a rule needs no trust in DNS"})
+			out = append(out, check.Finding{Severity: check.Note, Code: check.MXUnproven, Who: policy.Us,
+				Text: "the name of the mail host comes from DNS on trust: " +
+					"a rule remembers it at its first delivery, and other names must be vouched for after that; " +
+					"the key `names` of a rule needs no trust in DNS"})
 		}
 	}
 	rank := []check.Severity{check.Fault, check.Warning, check.Note}
-	slices.SortStableFunc(out, func(a, b check.Finding) int { return slices.Index(rank, a.Severity) - slices.Index(rank, b.Severity) })
+	slices.SortStableFunc(out, func(a, b check.Finding) int {
+		return slices.Index(rank, a.Severity) - slices.Index(rank,
+			b.Severity)
+	})
 	return out
 }
 
@@ -65,8 +74,9 @@ func sevenBit(a *check.Address, add addFinding) {
 	}
 	has := func(line string) bool { return strings.EqualFold(strings.TrimSpace(line), "8BITMIME") }
 	if len(offers) > 0 && !slices.ContainsFunc(offers, has) {
-		add(check.Note, check.NoEightBit, policy.Them, "the server does not offer 8BITMIME, so 8-bit content is re-encoded on its way there, which breaks a DKIM signature; "+
-			"`signed_8bit` of [delivery] or of a [[route]] returns signed mail instead")
+		add(check.Note, check.NoEightBit, policy.Them, "the server does not offer 8BITMIME, so 8-bit content is "+
+			"re-encoded on its way there, which breaks a DKIM signature; `signed_8bit` of [delivery] or of a "+
+			"[[route]] returns signed mail instead")
 	}
 }
 
@@ -86,11 +96,13 @@ func expiring(a *check.Address, now time.Time, add addFinding) {
 func rungs(a *check.Address, add addFinding) {
 	switch a.Look.Rung {
 	case attempt.Classical:
-		add(check.Warning, check.PostQuantumFails, policy.Them, "the handshake fails when post-quantum key exchange is offered and works without; "+
-			"a server or a firewall before it does not cope with a ClientHello of more than one packet")
+		add(check.Warning, check.PostQuantumFails, policy.Them,
+			"the handshake fails when post-quantum key exchange is offered and works without; "+
+				"a server or a firewall before it does not cope with a ClientHello of more than one packet")
 	case attempt.Legacy:
 		if a.Look.TLS != nil {
-			add(check.Warning, check.LegacyOnly, policy.Them, "TLS works only with what is outdated (%s, %s)", a.Look.TLS.Version, a.Look.TLS.Cipher)
+			add(check.Warning, check.LegacyOnly, policy.Them, "TLS works only with what is outdated (%s, %s)",
+				a.Look.TLS.Version, a.Look.TLS.Cipher)
 		}
 	}
 }
@@ -99,8 +111,9 @@ func rungs(a *check.Address, add addFinding) {
 // TLS 1.3 that is when it can (RFC 8446 §4.4.2.4).
 func insisting(a *check.Address, add addFinding) {
 	if l := a.Look; l.Asked && l.TLS != nil && (l.Reason == policy.TLSAlert || l.Reason == policy.TLSClosed) {
-		add(check.Fault, check.ClientCertificateAsked, policy.Them, "the server asks for a certificate of ours and breaks off because of what it gets. "+
-			"A mail server must not insist on one")
+		add(check.Fault, check.ClientCertificateAsked, policy.Them,
+			"the server asks for a certificate of ours and breaks off because of what it gets. "+
+				"A mail server must not insist on one")
 	}
 }
 
@@ -119,7 +132,8 @@ func trialFindings(a *check.Address, add addFinding) {
 		}
 	}
 	if good != "" && bad != nil {
-		add(check.Fault, check.ChainsDiffer, policy.Them, "the server's %s is good and its %s is not: %s: %s", good, bad.Name, bad.Reason, bad.Text)
+		add(check.Fault, check.ChainsDiffer, policy.Them, "the server's %s is good and its %s is not: %s: %s", good,
+			bad.Name, bad.Reason, bad.Text)
 	}
 }
 
@@ -140,6 +154,7 @@ func differing(r *check.Report) []check.Finding {
 	if len(good) == 0 || len(bad) == 0 {
 		return nil
 	}
-	return []check.Finding{{Severity: check.Fault, Code: check.AddressesDiffer, Who: policy.Them, Text: "not all servers of this name are alike: " +
-		strings.Join(bad, ", ") + " would not get forced mail, " + strings.Join(good, ", ") + " would"}}
+	return []check.Finding{{Severity: check.Fault, Code: check.AddressesDiffer, Who: policy.Them,
+		Text: "not all servers of this name are alike: " +
+			strings.Join(bad, ", ") + " would not get forced mail, " + strings.Join(good, ", ") + " would"}}
 }

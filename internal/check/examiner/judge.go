@@ -15,7 +15,8 @@ import (
 func (c *Checker) judgeAll(ctx context.Context, questions []check.Question, plan *route.Plan) []check.Verdict {
 	var out []check.Verdict
 	for i, q := range questions {
-		if i > 0 && len(plan.Hops) == 1 && len(plan.Hops[0].Addrs) == 1 && !out[0].Answered && q.Requirement.Channel >= questions[0].Requirement.Channel {
+		if i > 0 && len(plan.Hops) == 1 && len(plan.Hops[0].Addrs) == 1 && !out[0].Answered &&
+			q.Requirement.Channel >= questions[0].Requirement.Channel {
 			same := out[0]
 			same.Question, same.Requires = q.Name, q.Requirement.Channel
 			out = append(out, same)
@@ -71,8 +72,8 @@ func revocation(e *policy.Evidence) *check.Revocation {
 	if e == nil || e.Revocation == "" {
 		return nil
 	}
-	return &check.Revocation{Status: e.Revocation, Source: e.RevocationSource, AsOf: e.RevocationAsOf, AgeS: e.RevocationAgeS,
-		Detail: e.RevocationDetail}
+	return &check.Revocation{Status: e.Revocation, Source: e.RevocationSource, AsOf: e.RevocationAsOf,
+		AgeS: e.RevocationAgeS, Detail: e.RevocationDetail}
 }
 
 // blame sets the reason and what is known about it.
@@ -99,8 +100,8 @@ func planless(q check.Question, p *route.Problem) check.Verdict {
 	if blame(&v, p.Reason, p.Text); p.Final(q.Requirement) {
 		end(&v, check.Failed)
 	} else if p.Permanent && p.Contradicted {
-		v.Text += "; nobody signed that answer, and the domain's enforced MTA-STS policy says that it takes mail, so all mail waits for " +
-			"delivery.unsigned_no before it returns"
+		v.Text += "; nobody signed that answer, and the domain's enforced MTA-STS policy says that it takes mail, " +
+			"so all mail waits for delivery.unsigned_no before it returns"
 	} else if p.Permanent {
 		v.Text += "; nobody signed that answer, so protected mail waits for delivery.unsigned_no before it returns"
 	}
@@ -110,7 +111,8 @@ func planless(q check.Question, p *route.Problem) check.Verdict {
 // beforeTLS reports whether a connection that ended for r, without a handshake, ended before EHLO was answered.
 func beforeTLS(r policy.Reason) bool {
 	switch r {
-	case policy.ConnectRefused, policy.ConnectTimeout, policy.ConnectUnreach, policy.GreetingTimeout, policy.GreetingRefused,
+	case policy.ConnectRefused, policy.ConnectTimeout, policy.ConnectUnreach, policy.GreetingTimeout,
+		policy.GreetingRefused,
 		policy.EHLORefused, policy.RemoteClosed, policy.RemoteTimeout, policy.Remote4xx, policy.Remote5xx:
 		return true
 	}

@@ -32,8 +32,10 @@ func (v *viewer) open(ctx context.Context, rung attempt.Rung, alter func(*tls.Co
 // look tells what one connection shows.
 func (v *viewer) look(ctx context.Context, rung attempt.Rung) *check.Look {
 	seen := v.open(ctx, rung, nil)
-	l := &check.Look{Rung: rung, Greeting: seen.Greeting, Offered: seen.Offered, StartTLS: seen.StartTLS, Masked: seen.Masked,
-		Inside: seen.Inside, Asked: seen.Asked, Reason: seen.Reason, Text: seen.Text, Remote: seen.Remote, Alert: seen.Alert}
+	l := &check.Look{Rung: rung, Greeting: seen.Greeting, Offered: seen.Offered, StartTLS: seen.StartTLS,
+		Masked: seen.Masked,
+		Inside: seen.Inside, Asked: seen.Asked, Reason: seen.Reason, Text: seen.Text, Remote: seen.Remote,
+		Alert: seen.Alert}
 	for _, s := range seen.Steps {
 		l.Steps = append(l.Steps, check.Step{Name: s.Name, TookMS: milliseconds(s.Took)})
 	}

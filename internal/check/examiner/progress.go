@@ -40,7 +40,8 @@ func (t *teller) plan(plan *route.Plan, problem *route.Problem, d *check.DNS) {
 		hop := &plan.Hops[i]
 		names = append(names, hop.Host.String())
 		if hop.Problem != nil {
-			t.say(check.Progress{Step: "dns", Host: hop.Host.String(), Reason: hop.Problem.Reason, Text: hop.Problem.Text})
+			t.say(check.Progress{Step: "dns", Host: hop.Host.String(), Reason: hop.Problem.Reason,
+				Text: hop.Problem.Text})
 		}
 	}
 	text := "mail goes to " + strings.Join(names, ", ")
@@ -59,7 +60,8 @@ func (t *teller) begins(hop *route.Hop, ip netip.Addr) {
 func (t *teller) judged(hop *route.Hop, a *check.Address) {
 	for i := range a.Verdicts {
 		v := &a.Verdicts[i]
-		p := check.Progress{Step: "judge", Host: hop.Host.String(), IP: a.IP, Good: v.Passes(), Reason: v.Reason, Text: v.Question + ": " + string(v.Outcome)}
+		p := check.Progress{Step: "judge", Host: hop.Host.String(), IP: a.IP, Good: v.Passes(), Reason: v.Reason,
+			Text: v.Question + ": " + string(v.Outcome)}
 		switch {
 		case v.Reached != "":
 			p.Text += ", " + v.Reached
@@ -100,7 +102,9 @@ func (t *teller) looked(hop *route.Hop, a *check.Address) {
 	if len(l.Chain) > 0 {
 		c := &l.Chain[0]
 		fault := certificateFault(a)
-		t.say(check.Progress{Step: "certificate", Host: hop.Host.String(), IP: a.IP, Good: fault == "", Reason: fault, Text: fmt.Sprintf("%s, issued by %s, until %s", c.Subject, c.Issuer, c.NotAfter.UTC().Format(time.DateOnly))})
+		t.say(check.Progress{Step: "certificate", Host: hop.Host.String(), IP: a.IP, Good: fault == "", Reason: fault,
+			Text: fmt.Sprintf("%s, issued by %s, until %s", c.Subject, c.Issuer,
+				c.NotAfter.UTC().Format(time.DateOnly))})
 	}
 }
 

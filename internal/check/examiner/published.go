@@ -10,7 +10,8 @@ import (
 
 // hostOf is what is told of a hop before anybody spoke to it.
 func hostOf(hop *route.Hop, heard *answers) check.Host {
-	host := check.Host{Name: hop.Host.String(), Port: hop.Port, Pref: hop.Pref, Proven: hop.Proven, Signed: heard.signed(hop.Host)}
+	host := check.Host{Name: hop.Host.String(), Port: hop.Port, Pref: hop.Pref, Proven: hop.Proven,
+		Signed: heard.signed(hop.Host)}
 	if hop.Problem != nil {
 		host.Reason, host.Text = hop.Problem.Reason, hop.Problem.Text
 	}

@@ -38,7 +38,8 @@ func trialList() []trial {
 		{"TLSv1.2", attempt.Modern, version(tls.VersionTLS12)},
 		{"TLSv1.1", attempt.Legacy, version(tls.VersionTLS11)},
 		{"TLSv1", attempt.Legacy, version(tls.VersionTLS10)},
-		{"post-quantum groups", attempt.Modern, groups(tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024)},
+		{"post-quantum groups", attempt.Modern,
+			groups(tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024)},
 		{"classical groups", attempt.Classical, func(*tls.Config) {}},
 		{"ECDSA certificate", attempt.Modern, suites("_ECDSA_")},
 		{"RSA certificate", attempt.Modern, suites("_RSA_")},
@@ -62,7 +63,8 @@ func (v *viewer) trials(ctx context.Context) (out []check.Trial) {
 			v.c.manners.breathe(ctx, v.ip)
 		}
 		seen := v.open(ctx, t.rung, t.alter)
-		r := check.Trial{Name: t.name, Works: seen.Evidence != nil, TLS: facts(seen), Reason: seen.Reason, Text: seen.Text, Alert: seen.Alert}
+		r := check.Trial{Name: t.name, Works: seen.Evidence != nil, TLS: facts(seen), Reason: seen.Reason,
+			Text: seen.Text, Alert: seen.Alert}
 		if e := seen.Evidence; e != nil {
 			if len(e.Chain) > 0 {
 				r.SHA256 = e.Chain[0].SHA256

@@ -34,7 +34,8 @@ const (
 )
 
 var (
-	errCapitals  = errors.New("the server answers in other capitals than it was asked, and not over TCP: an answer cannot be told from a forged one")
+	errCapitals = errors.New("the server answers in other capitals than it was asked, and not over TCP: an answer " +
+		"cannot be told from a forged one")
 	errStray     = errors.New("the server answers with records of something else than it was asked")
 	errTruncated = errors.New("the answer is cut short, and the server does not answer over TCP")
 )
@@ -121,7 +122,8 @@ func needsPlain(m *wire.Msg) bool {
 // three of each, which is more than the capitals of one name hide.
 func agreed(replies ...*wire.Msg) bool {
 	for _, m := range replies[1:] {
-		if m.Rcode != replies[0].Rcode || m.AuthenticatedData != replies[0].AuthenticatedData || !slices.Equal(saying(m), saying(replies[0])) {
+		if m.Rcode != replies[0].Rcode || m.AuthenticatedData != replies[0].AuthenticatedData ||
+			!slices.Equal(saying(m), saying(replies[0])) {
 			return false
 		}
 	}

@@ -20,7 +20,8 @@ func parseServer(text string) (netip.AddrPort, error) {
 	}
 	addr, err := netip.ParseAddrPort(text)
 	if err != nil || addr.Port() == 0 {
-		return netip.AddrPort{}, fmt.Errorf("%q is no DNS server: write an IP address, with a port if it is not 53, such as \"192.0.2.1\" or \"[2001:db8::1]:5353\"", text)
+		return netip.AddrPort{}, fmt.Errorf("%q is no DNS server: write an IP address, with a port if it is not "+
+			"53, such as \"192.0.2.1\" or \"[2001:db8::1]:5353\"", text)
 	}
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), nil
 }

@@ -52,7 +52,8 @@ const (
 // Transport sends query to server over network "udp" or "tcp" (without the length prefix of TCP) and hands replies to
 // accept until that returns true, the stream ends or ctx ends. It returns nil only if accept returned true, and it does
 // not keep the slices.
-type Transport func(ctx context.Context, network string, server netip.AddrPort, query []byte, accept func(reply []byte) bool) error
+type Transport func(ctx context.Context, network string, server netip.AddrPort, query []byte,
+	accept func(reply []byte) bool) error
 
 // Resolver is a dns.Resolver. It is safe for concurrent use and owns nothing that must be closed: no goroutine and no
 // socket outlives a call.
@@ -160,8 +161,9 @@ func (r *Resolver) CNAME(ctx context.Context, name mail.Domain) (dns.CNAMEAnswer
 		if c, ok := rr.(*wire.CNAME); ok {
 			answer.Target, _ = hostName(c.Target)
 			if answer.Target.IsZero() {
-				return dns.CNAMEAnswer{Info: dns.Info{Name: name}}, r.fault(dns.Malformed, question{name, wire.TypeCNAME}, "",
-					fmt.Errorf("the alias points to %s, which no host can be called", c.Target))
+				return dns.CNAMEAnswer{Info: dns.Info{Name: name}},
+					r.fault(dns.Malformed, question{name, wire.TypeCNAME}, "",
+						fmt.Errorf("the alias points to %s, which no host can be called", c.Target))
 			}
 		}
 	}
@@ -191,9 +193,11 @@ func (r *Resolver) TLSA(ctx context.Context, name mail.Domain) (dns.TLSAAnswer, 
 		}
 		data, hexErr := hex.DecodeString(t.Certificate)
 		if hexErr != nil {
-			return dns.TLSAAnswer{Info: dns.Info{Name: name}}, r.fault(dns.Malformed, question{name, wire.TypeTLSA}, "", hexErr)
+			return dns.TLSAAnswer{Info: dns.Info{Name: name}},
+				r.fault(dns.Malformed, question{name, wire.TypeTLSA}, "", hexErr)
 		}
-		answer.Records = append(answer.Records, dns.TLSA{Usage: t.Usage, Selector: t.Selector, Matching: t.MatchingType, Data: data})
+		answer.Records = append(answer.Records, dns.TLSA{Usage: t.Usage, Selector: t.Selector, Matching: t.MatchingType,
+			Data: data})
 	}
 	return answer, err
 }

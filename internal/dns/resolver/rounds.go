@@ -56,7 +56,8 @@ func (r *Resolver) rounds(ctx context.Context, q question) (*reply, error) {
 
 // failed notes what a failure says about a server, and adds the server to those that are asked again. One that drops
 // questions of this type and answers others is not silent, and neither waited for again nor passed over for it.
-func (r *Resolver) failed(ctx context.Context, s *server, q question, f *failure, began time.Time, deaf bool, silent []*server) []*server {
+func (r *Resolver) failed(ctx context.Context, s *server, q question, f *failure, began time.Time, deaf bool,
+	silent []*server) []*server {
 	switch now := time.Now(); {
 	case f.kind == dns.Timeout && deaf:
 		s.deafTo(q.qtype, began, now)

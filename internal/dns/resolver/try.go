@@ -102,7 +102,8 @@ func (q *query) judgeQuestion(m *wire.Msg) fit {
 
 // try asks one server: over UDP, and over TCP if the reply was cut short or does not look right. What a server of some
 // oddity is asked instead stands in oddity.go. Plain asks without OPT.
-func (r *Resolver) try(ctx context.Context, s *server, q question, timeout time.Duration, plain bool) (*reply, *failure) {
+func (r *Resolver) try(ctx context.Context, s *server, q question, timeout time.Duration,
+	plain bool) (*reply, *failure) {
 	m, how, f := r.exchange(ctx, "udp", s, q, timeout, plain)
 	if f != nil {
 		return nil, f
@@ -125,7 +126,8 @@ func (r *Resolver) try(ctx context.Context, s *server, q question, timeout time.
 }
 
 // exchange sends q over one network, and again without OPT where that is in the way.
-func (r *Resolver) exchange(ctx context.Context, network string, s *server, q question, timeout time.Duration, plain bool) (*wire.Msg, fit, *failure) {
+func (r *Resolver) exchange(ctx context.Context, network string, s *server, q question, timeout time.Duration,
+	plain bool) (*wire.Msg, fit, *failure) {
 	if plain || !s.edns(time.Now()) {
 		return r.send(ctx, network, s, q, timeout, 0)
 	}
@@ -159,7 +161,8 @@ func (r *Resolver) wider(ctx context.Context, s *server, q question, timeout tim
 }
 
 // thrice takes the reply of a server that does not keep capitals if two more say the same, of signatures too.
-func (r *Resolver) thrice(ctx context.Context, s *server, q question, timeout time.Duration, first *wire.Msg) (*reply, *failure) {
+func (r *Resolver) thrice(ctx context.Context, s *server, q question, timeout time.Duration,
+	first *wire.Msg) (*reply, *failure) {
 	replies := []*wire.Msg{first}
 	for range 2 {
 		m, how, f := r.send(ctx, "udp", s, q, timeout, 0)
@@ -178,7 +181,8 @@ func (r *Resolver) thrice(ctx context.Context, s *server, q question, timeout ti
 }
 
 // send sends q once and returns the reply that fits it best.
-func (r *Resolver) send(ctx context.Context, network string, s *server, q question, timeout time.Duration, room uint16) (*wire.Msg, fit, *failure) {
+func (r *Resolver) send(ctx context.Context, network string, s *server, q question, timeout time.Duration,
+	room uint16) (*wire.Msg, fit, *failure) {
 	query, err := newQuery(q, room)
 	if err != nil {
 		return nil, alien, &failure{dns.Malformed, err}

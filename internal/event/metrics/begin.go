@@ -17,12 +17,15 @@ var (
 	noticeKinds = []string{"dsn", "delay-notice", "alert", "tls-report"}
 	reportWays  = []string{event.ReportMail, event.ReportWeb}
 	wishes      = []string{"hold", "cancel"}
-	answers     = []string{string(event.RecipientKnown), string(event.RecipientUnknown), string(event.RecipientUnanswered)}
-	pages       = []string{string(event.WebPolicy), string(event.WebPartners), string(event.WebChallenge), string(event.WebReport), string(event.WebNone)}
-	orders      = []string{"issued", "failed"}
-	reportsEnd  = []string{string(event.ReportKept), string(event.ReportCopy), string(event.ReportRefused)}
+	answers     = []string{string(event.RecipientKnown), string(event.RecipientUnknown),
+		string(event.RecipientUnanswered)}
+	pages = []string{string(event.WebPolicy), string(event.WebPartners), string(event.WebChallenge),
+		string(event.WebReport), string(event.WebNone)}
+	orders     = []string{"issued", "failed"}
+	reportsEnd = []string{string(event.ReportKept), string(event.ReportCopy), string(event.ReportRefused)}
 	// replies are the codes that the gateway refuses commands with (RFC 5321 §4.2.3, RFC 4954 §6, RFC 7504 §4).
-	replies = [...]int{421, 450, 451, 452, 454, 455, 500, 501, 502, 503, 504, 521, 523, 530, 534, 535, 538, 550, 551, 552, 553, 554, 555, 556}
+	replies = [...]int{421, 450, 451, 452, 454, 455, 500, 501, 502, 503, 504, 521, 523, 530, 534, 535, 538, 550, 551,
+		552, 553, 554, 555, 556}
 )
 
 // begin makes every counter of a closed list, at zero: a counter that appears with its first event shows no rise, and

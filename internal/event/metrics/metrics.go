@@ -28,7 +28,8 @@ type Metrics struct {
 // New returns a Metrics that reads the queue's gauges through queue at every scrape. A nil queue leaves them out.
 func New(queue func() (Queue, error)) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), counters: map[string]*prometheus.CounterVec{},
-		gauges: map[string]*prometheus.GaugeVec{}, histograms: map[string]*prometheus.HistogramVec{}, reasons: map[policy.Reason]bool{}}
+		gauges: map[string]*prometheus.GaugeVec{}, histograms: map[string]*prometheus.HistogramVec{},
+		reasons: map[policy.Reason]bool{}}
 	for _, info := range policy.Reasons() {
 		m.reasons[info.Reason] = true
 	}
@@ -38,7 +39,8 @@ func New(queue func() (Queue, error)) *Metrics {
 		}
 	}
 	m.begin()
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if queue != nil {
 		m.registry.MustRegister(newQueueCollector(queue))
 	}
@@ -129,7 +131,8 @@ func (m *Metrics) rest(e event.Event) {
 	case event.ReportSent:
 		m.reported(&e)
 	case event.ReportReceived:
-		m.add(reportsIn, 1, oneOf(e.Way, reportWays...), oneOf(string(e.Result), reportsEnd...), yesOrNo(e.Signer != ""))
+		m.add(reportsIn, 1, oneOf(e.Way, reportWays...), oneOf(string(e.Result), reportsEnd...),
+			yesOrNo(e.Signer != ""))
 	case event.WebRequested:
 		m.add(webRequests, 1, oneOf(string(e.Page), pages...))
 	case event.RecordsChecked:
@@ -205,11 +208,12 @@ func (m *Metrics) reason(r policy.Reason) string {
 }
 
 // changes are the kinds of peers.ChangeKinds.
-var changes = []string{"tls-lost", "tls-returned", "key", "certificate", "tls-version", "group", "keywords", "certificate-expiring"}
+var changes = []string{"tls-lost", "tls-returned", "key", "certificate", "tls-version", "group", "keywords",
+	"certificate-expiring"}
 
 // faults are those of stscache.Faults.
-var faults = []string{"record-gone", "record-unknown", "record-invalid", "host-unknown", "host-private", "host-silent", "host-refused",
-	"tls-failed", "certificate", "bad-status", "bad-answer", "policy-invalid", "not-yet", "busy"}
+var faults = []string{"record-gone", "record-unknown", "record-invalid", "host-unknown", "host-private", "host-silent",
+	"host-refused", "tls-failed", "certificate", "bad-status", "bad-answer", "policy-invalid", "not-yet", "busy"}
 
 func leg(l event.Leg) string { return oneOf(string(l), append(inbound[:], outbound[:]...)...) }
 

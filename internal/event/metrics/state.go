@@ -42,7 +42,8 @@ type Certificate struct {
 }
 
 func ofState(name string) bool {
-	return slices.Contains([]string{ready, diskFree, diskKept, certificateEnd, dnsValidated, reloadGood, reloadAt, buildInfo, nodeUp, leaseAge, storeLatency}, name)
+	return slices.Contains([]string{ready, diskFree, diskKept, certificateEnd, dnsValidated, reloadGood, reloadAt,
+		buildInfo, nodeUp, leaseAge, storeLatency}, name)
 }
 
 // Watch has the metrics show how the gateway is, by asking at each scrape. It is called once at most.

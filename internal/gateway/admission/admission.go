@@ -143,7 +143,8 @@ func (j *Judge) lookUp(ctx context.Context, r policy.Requirement, in certcheck.I
 		return
 	}
 	if j.Revocation == nil {
-		e.SetRevocation(policy.RevocationAnswer{Status: policy.RevocationNotSaid, Detail: "nobody can be asked"}, in.Now)
+		e.SetRevocation(policy.RevocationAnswer{Status: policy.RevocationNotSaid, Detail: "nobody can be asked"},
+			in.Now)
 		return
 	}
 	if slow != nil {

@@ -72,7 +72,8 @@ func ended(had int, err error) error {
 
 // refuse tells of a connection that was closed.
 func (l *Listener) refuse(nc net.Conn, err error) {
-	e := event.ProxyRefused{Listener: l.cfg.Listener, Balancer: addressOf(nc.RemoteAddr()), Text: err.Error(), Hint: hint(err)}
+	e := event.ProxyRefused{Listener: l.cfg.Listener, Balancer: addressOf(nc.RemoteAddr()), Text: err.Error(),
+		Hint: hint(err)}
 	e.Check = errors.Is(err, errSilent)
 	e.Again = !e.Check && !l.aloud(time.Now())
 	l.cfg.Sink.Emit(e)
@@ -84,10 +85,12 @@ func hint(err error) string {
 	case errors.Is(err, errSilent):
 		return "" // somebody looked whether the port is open
 	case errors.Is(err, proxyheader.ErrNone):
-		return "let the balancer send one (HAProxy: send-proxy-v2, and check-send-proxy for its checks), or take its address out of proxy in [[listen]]"
+		return "let the balancer send one (HAProxy: send-proxy-v2, and check-send-proxy for its checks), or take " +
+			"its address out of proxy in [[listen]]"
 	case errors.Is(err, errLate):
-		return "the balancer must send it at once, for SMTP clients wait for our greeting, and in its checks too (HAProxy: check-send-proxy; " +
-			"AWS: proxy_protocol_v2.client_to_server.header_placement = on_first_ack); the time is limits.proxy_timeout"
+		return "the balancer must send it at once, for SMTP clients wait for our greeting, and in its checks too " +
+			"(HAProxy: check-send-proxy; AWS: proxy_protocol_v2.client_to_server.header_placement = on_first_ack); " +
+			"the time is limits.proxy_timeout"
 	case errors.Is(err, errFull):
 		return "look at the balancer, which opens connections and does not say for whom"
 	}

@@ -55,7 +55,8 @@ type accepted struct {
 func New(l net.Listener, cfg Config) *Listener {
 	cfg.Wait = cmp.Or(cfg.Wait, 5*time.Second)
 	cfg.Networks = publicaddr.Unmapped(cfg.Networks)
-	return &Listener{Listener: l, cfg: cfg, ready: make(chan accepted), done: make(chan struct{}), waiting: map[net.Conn]bool{}}
+	return &Listener{Listener: l, cfg: cfg, ready: make(chan accepted), done: make(chan struct{}),
+		waiting: map[net.Conn]bool{}}
 }
 
 // Accept returns the next connection of which is known who the client is.

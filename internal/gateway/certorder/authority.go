@@ -73,14 +73,15 @@ type directory struct {
 }
 
 func newDirectory(cfg *Config, b book) *directory {
-	return &directory{cfg: cfg, book: b, client: &acme.Client{DirectoryURL: cfg.Directory, HTTPClient: cfg.HTTP, UserAgent: userAgent,
-		RetryBackoff: backoff}}
+	return &directory{cfg: cfg, book: b, client: &acme.Client{DirectoryURL: cfg.Directory, HTTPClient: cfg.HTTP,
+		UserAgent: userAgent, RetryBackoff: backoff}}
 }
 
 // backoff is how long one request waits before it is tried again. Only what is over within moments is waited for; the
 // rest is for the next order.
 func backoff(n int, _ *http.Request, response *http.Response) time.Duration {
-	busy := response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 && retryAfter(response.Header) > 10*time.Second
+	busy := response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 &&
+		retryAfter(response.Header) > 10*time.Second
 	if n > 4 || busy {
 		return -1
 	}
@@ -215,7 +216,8 @@ func (a *directory) prove(ctx context.Context, url string, turn int) (name strin
 	}
 	challenge := a.choose(authorization.Challenges, turn)
 	if challenge == nil {
-		return name, fmt.Errorf("the CA offers none of the challenges that are configured (%s)", strings.Join(a.cfg.Challenges, ", "))
+		return name, fmt.Errorf("the CA offers none of the challenges that are configured (%s)",
+			strings.Join(a.cfg.Challenges, ", "))
 	}
 	made, err := a.answer(challenge, name)
 	if err != nil {

@@ -301,9 +301,11 @@ func temporary(names []string, key crypto.Signer, now time.Time) (*tls.Certifica
 	if err != nil {
 		return nil, err
 	}
-	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: "temporary " + short(names[0])}, DNSNames: names,
+	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: "temporary " + short(names[0])},
+		DNSNames:  names,
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(temporaryLife), KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true}
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, err

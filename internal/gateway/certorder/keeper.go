@@ -166,7 +166,8 @@ func (k *Keeper) adopt(s *state) error {
 		k.stale = false
 	} else if !k.stale {
 		k.stale = true
-		k.cfg.Sink.Emit(event.Warned{What: "acme", Text: "the copy of the gateway's own certificate cannot be written: " + err.Error(),
+		k.cfg.Sink.Emit(event.Warned{What: "acme", Text: "the copy of the gateway's own certificate cannot be " +
+			"written: " + err.Error(),
 			Hint: "the certificate is served all the same; let the gateway's user write to this file"})
 	}
 	return nil

@@ -69,7 +69,8 @@ func (k *Keeper) tend(ctx context.Context, now bool) time.Duration {
 func (k *Keeper) storeFails(err error) {
 	if !k.warned {
 		k.warned = true
-		k.cfg.Sink.Emit(event.Warned{What: "acme", Text: "the store with the gateway's own certificate does not answer: " + err.Error(),
+		k.cfg.Sink.Emit(event.Warned{What: "acme", Text: "the store with the gateway's own certificate does not " +
+			"answer: " + err.Error(),
 			Hint: "what is served now is served on; look at the disk of the data directory"})
 	}
 }
@@ -132,7 +133,8 @@ func (k *Keeper) incomplete(s *state, leaf *x509.Certificate) bool {
 func (k *Keeper) renew(ctx context.Context, asked bool) (mine bool, err error) {
 	name, now := k.cfg.Names[0], time.Now()
 	most := 2 * orderTime(len(k.cfg.Names))
-	if mine, err = k.book.take(ctx, lease{Name: name, Holder: k.cfg.Holder, Ends: now.Add(most)}, now); err != nil || !mine {
+	if mine, err = k.book.take(ctx, lease{Name: name, Holder: k.cfg.Holder, Ends: now.Add(most)}, now); err != nil ||
+		!mine {
 		return mine, err
 	}
 	defer func() { _ = k.book.giveBack(context.WithoutCancel(ctx), name, k.cfg.Holder) }() // it ends by itself
@@ -200,7 +202,8 @@ func (k *Keeper) order(ctx context.Context, s *state) state {
 
 // lacks notes the names that the CA did not find.
 func (s *state) lacks(f *fault, now time.Time) {
-	s.Missing, s.Fault, s.NotBefore, s.Asked = f.names, f.text, now.Add(max(missingWait, min(f.wait, longestWait))), f.wait > 0
+	s.Missing, s.Fault, s.NotBefore, s.Asked = f.names, f.text, now.Add(max(missingWait, min(f.wait, longestWait))),
+		f.wait > 0
 }
 
 // get gets a certificate for all names, or for those that the CA finds here. There is none, without an error, where the
@@ -249,7 +252,8 @@ func (k *Keeper) mayDrop(s *state, names []string) bool {
 // good reports whether what is served will do for some names, and is not old.
 func (k *Keeper) good(s *state, names []string, key crypto.Signer) bool {
 	served := k.Certificate()
-	return len(s.Chain) > 0 && s.Directory == k.cfg.Directory && isFor(served.Leaf, key) && covers(served.Leaf, names) &&
+	return len(s.Chain) > 0 && s.Directory == k.cfg.Directory && isFor(served.Leaf, key) &&
+		covers(served.Leaf, names) &&
 		renewal(served.Leaf, k.window).After(time.Now())
 }
 

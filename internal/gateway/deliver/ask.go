@@ -11,7 +11,8 @@ import (
 // Ask is smtpclient.Conn.Ask over the channel, judged like SendWhile: nothing of either address is said over a
 // connection that does not pass the terms at this moment, or if still does not hold any more. Errors are those of
 // SendWhile.
-func (c *Channel) Ask(ctx context.Context, on Terms, from, to mail.Address, still func() bool) (smtpclient.Asked, error) {
+func (c *Channel) Ask(ctx context.Context, on Terms, from, to mail.Address,
+	still func() bool) (smtpclient.Asked, error) {
 	if err := c.clear(ctx, on, still); err != nil {
 		return smtpclient.Asked{}, err
 	}

@@ -27,7 +27,8 @@ func (l *ladder) connect(ctx context.Context, t *target, goal policy.Level) bool
 		return false
 	}
 	start := time.Now()
-	l.note(attempt.Try{At: start, Host: t.hop.Host.String(), IP: t.addr, Port: t.hop.Port, Rung: rung, Published: t.hop.Published})
+	l.note(attempt.Try{At: start, Host: t.hop.Host.String(), IP: t.addr, Port: t.hop.Port, Rung: rung,
+		Published: t.hop.Published})
 	index := len(l.tries) - 1
 	defer func() {
 		l.tries[index].TookMS = time.Since(start).Milliseconds()
@@ -226,10 +227,12 @@ func (l *ladder) notOffered(t *target, k *link, masked bool) {
 	switch known := l.d.missing(t); {
 	case masked:
 		t.stripped = true
-		try.Reason, try.Text = policy.StartTLSStripped, "STARTTLS was masked in the server's answer to EHLO, as firewalls that rewrite SMTP do"
+		try.Reason, try.Text = policy.StartTLSStripped,
+			"STARTTLS was masked in the server's answer to EHLO, as firewalls that rewrite SMTP do"
 	case !known.Offered.IsZero():
 		t.stripped = true
-		try.Reason, try.Text = policy.StartTLSStripped, "the server does not offer STARTTLS, and did on "+known.Offered.UTC().Format(time.DateOnly)
+		try.Reason, try.Text = policy.StartTLSStripped, "the server does not offer STARTTLS, and did on "+
+			known.Offered.UTC().Format(time.DateOnly)
 	}
 	t.parked = k
 }

@@ -66,7 +66,8 @@ func newLadder(d *Deliverer, site string, plan *route.Plan, r policy.Requirement
 
 // PassedOver is what an attempt tells of a hop with a problem.
 func PassedOver(hop *route.Hop) attempt.Try {
-	return attempt.Try{At: time.Now(), Host: hop.Host.String(), Reason: hop.Problem.Reason, Text: hop.Problem.Text, Published: hop.Published}
+	return attempt.Try{At: time.Now(), Host: hop.Host.String(), Reason: hop.Problem.Reason, Text: hop.Problem.Text,
+		Published: hop.Published}
 }
 
 func (l *ladder) note(t attempt.Try) *attempt.Try {
@@ -149,7 +150,8 @@ func (l *ladder) accept(ctx context.Context, t *target, goal policy.Level) *Chan
 	}
 	t.parked = nil
 	l.tries[k.try].Used = true
-	return &Channel{link: k, require: t.require, key: l.require.Key(), wanted: wanted, waived: l.plan.Waived, deliverer: l.d}
+	return &Channel{link: k, require: t.require, key: l.require.Key(), wanted: wanted, waived: l.plan.Waived,
+		deliverer: l.d}
 }
 
 // fallShort records why k does not serve the goal and keeps it for a lower one, if there is one.
@@ -252,11 +254,13 @@ func weight(r policy.Reason) int {
 	switch r {
 	case "":
 		return 0
-	case policy.DNSNoAddress, policy.DNSNXDomain, policy.DNSServfail, policy.DNSTimeout, policy.MXLoop, policy.MXPrivate:
+	case policy.DNSNoAddress, policy.DNSNXDomain, policy.DNSServfail, policy.DNSTimeout, policy.MXLoop,
+		policy.MXPrivate:
 		return 1
 	case policy.ConnectRefused, policy.ConnectTimeout, policy.ConnectUnreach:
 		return 2
-	case policy.GreetingRefused, policy.GreetingTimeout, policy.EHLORefused, policy.RemoteClosed, policy.RemoteTimeout, policy.Remote4xx:
+	case policy.GreetingRefused, policy.GreetingTimeout, policy.EHLORefused, policy.RemoteClosed, policy.RemoteTimeout,
+		policy.Remote4xx:
 		return 3
 	case policy.StartTLSNotOffered:
 		return 4
@@ -264,7 +268,8 @@ func weight(r policy.Reason) int {
 		return 5
 	case policy.MXChanged: // whoever is vouched for can be sent to, whatever else is broken elsewhere
 		return 8
-	case policy.TLSHandshake, policy.TLSAlert, policy.TLSVersion, policy.TLSNoSharedCipher, policy.TLSTimeout, policy.TLSClosed:
+	case policy.TLSHandshake, policy.TLSAlert, policy.TLSVersion, policy.TLSNoSharedCipher, policy.TLSTimeout,
+		policy.TLSClosed:
 		return 6
 	}
 	return 7

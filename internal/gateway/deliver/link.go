@@ -68,7 +68,8 @@ func (k *link) records() *policy.DANE {
 	if len(k.hop.TLSA) == 0 {
 		return nil
 	}
-	proof := dane.Examine(dane.Input{Chain: k.state.PeerCertificates, Records: k.hop.TLSA, Names: k.hop.Bases, Now: k.examined})
+	proof := dane.Examine(dane.Input{Chain: k.state.PeerCertificates, Records: k.hop.TLSA, Names: k.hop.Bases,
+		Now: k.examined})
 	return &proof
 }
 
@@ -86,7 +87,8 @@ func (d *Deliverer) input(k *link, r policy.Requirement) certcheck.Input {
 	}
 	roots, _ := d.cfg.Roots(trusts...) // a trust that cannot be read is missing in the map, and proves nothing
 	return certcheck.Input{
-		Chain: k.state.PeerCertificates, Host: k.hop.Host, Domain: k.plan.Domain, Demands: demands, Roots: roots, Now: k.examined,
+		Chain: k.state.PeerCertificates, Host: k.hop.Host, Domain: k.plan.Domain, Demands: demands, Roots: roots,
+		Now: k.examined,
 	}
 }
 

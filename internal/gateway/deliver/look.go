@@ -65,7 +65,8 @@ func (d *Deliverer) Look(ctx context.Context, plan *route.Plan, hop *route.Hop, 
 	if err != nil {
 		return v.Look
 	}
-	k := &link{conn: smtpclient.New(nc, d.smtp(plan, netip.AddrPortFrom(addr, hop.Port))), hop: hop, addr: addr, plan: plan}
+	k := &link{conn: smtpclient.New(nc, d.smtp(plan, netip.AddrPortFrom(addr, hop.Port))), hop: hop, addr: addr,
+		plan: plan}
 	defer k.quit()
 	profile := d.Profile(hop, r, rung)
 	profile.GetClientCertificate = v.asked(profile.GetClientCertificate)
@@ -99,7 +100,8 @@ func (v *viewing) step(name string, do func() error) error {
 	return err
 }
 
-func (v *viewing) dial(ctx context.Context, d *Deliverer, plan *route.Plan, addr netip.Addr, port uint16) (nc net.Conn, err error) {
+func (v *viewing) dial(ctx context.Context, d *Deliverer, plan *route.Plan, addr netip.Addr,
+	port uint16) (nc net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
 	defer cancel()
 	address := netip.AddrPortFrom(addr, port).String()
@@ -147,7 +149,8 @@ func (v *viewing) encrypt(ctx context.Context, d *Deliverer, k *link, r policy.R
 }
 
 // asked notes that the server asked for a certificate, and answers as choose does.
-func (v *viewing) asked(choose func(*tls.CertificateRequestInfo) (*tls.Certificate, error)) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+func (v *viewing) asked(choose func(*tls.CertificateRequestInfo) (*tls.Certificate,
+	error)) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	return func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		v.Asked = true
 		if choose == nil {

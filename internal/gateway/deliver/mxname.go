@@ -45,7 +45,8 @@ func (k *link) unsettled() bool { return len(k.name.New)+len(k.name.Changed) > 0
 // pinning reports whether names may be written down because of this channel: it is authenticated, passes, and a rule
 // that asks does not know the name.
 func (c *Channel) pinning() bool {
-	return c.link.unsettled() && c.wanted.Channel >= policy.Authenticated && len(policy.Verdict(c.wanted, c.link.evidence)) == 0
+	return c.link.unsettled() && c.wanted.Channel >= policy.Authenticated &&
+		len(policy.Verdict(c.wanted, c.link.evidence)) == 0
 }
 
 // claim writes a first use down before a word of mail is said, and judges again by what the book says then: of two
@@ -56,7 +57,8 @@ func (c *Channel) claim(ctx context.Context) error {
 	if !c.pinning() || k.hop.Proven || len(k.name.New) == 0 {
 		return nil
 	}
-	unwritten := &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable, Text: "the name of the mail host could not be written down before its first use"}}}
+	unwritten := &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
+		Text: "the name of the mail host could not be written down before its first use"}}}
 	if c.deliverer.cfg.Remember == nil {
 		return unwritten
 	}
@@ -83,7 +85,8 @@ func (c *Channel) Lesson() (first, more []mxpins.Pin) {
 		return nil, nil
 	}
 	now, domain := time.Now(), k.plan.Domain.String()
-	return mxpins.New(domain, k.name.New, k.hosts(), now, k.hop.By), mxpins.New(domain, k.name.Changed, k.hosts(), now, k.hop.By)
+	return mxpins.New(domain, k.name.New, k.hosts(), now, k.hop.By),
+		mxpins.New(domain, k.name.Changed, k.hosts(), now, k.hop.By)
 }
 
 // hosts are the names of all mail hosts of the plan.
@@ -113,8 +116,8 @@ func (l *ladder) noteChanged(k *link) {
 	if known || !slices.ContainsFunc(policy.Verdict(l.require, k.evidence), changed) {
 		return
 	}
-	l.changed = append(l.changed, Changed{Host: host, Name: mxpins.Registrable(k.hop.Host), Rules: k.name.Changed, Known: k.name.Known,
-		Seen: !k.name.Seen.IsZero()})
+	l.changed = append(l.changed, Changed{Host: host, Name: mxpins.Registrable(k.hop.Host), Rules: k.name.Changed,
+		Known: k.name.Known, Seen: !k.name.Seen.IsZero()})
 }
 
 // mxNote is the note about the host's name of a connection that serves forced mail, "" when there is none.

@@ -34,7 +34,8 @@ func (l *ladder) held() bool {
 			if try.Reason == "" {
 				try.Reason = policy.StartTLSStripped
 			}
-			try.Text += "; it always had TLS before, so the ratchet lets nothing go in plaintext until " + until.UTC().Format(time.RFC3339)
+			try.Text += "; it always had TLS before, so the ratchet lets nothing go in plaintext until " +
+				until.UTC().Format(time.RFC3339)
 			l.ratchet = try
 			return true
 		}

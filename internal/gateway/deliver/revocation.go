@@ -23,11 +23,13 @@ const recheckTime = 500 * time.Millisecond
 // asks only where r wants to know and everything else passes: never for opportunistic mail, and never for a peer that
 // falls short anyway.
 func (d *Deliverer) lookUp(ctx context.Context, k *link, r policy.Requirement, limit time.Duration) {
-	if d.cfg.Revocation == nil || k.state == nil || r.Channel < policy.Authenticated || r.Revocation == policy.RevocationOff {
+	if d.cfg.Revocation == nil || k.state == nil || r.Channel < policy.Authenticated ||
+		r.Revocation == policy.RevocationOff {
 		return
 	}
 	rest := r
-	rest.Revocation, rest.RequireTLS = policy.RevocationOff, false // that it is not offered is final only where the rest passes
+	// that it is not offered is final only where the rest passes
+	rest.Revocation, rest.RequireTLS = policy.RevocationOff, false
 	if len(policy.Verdict(rest, k.evidence)) > 0 || !k.evidence.RestsOnChain(r) {
 		return
 	}

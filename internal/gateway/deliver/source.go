@@ -18,7 +18,8 @@ type sourceFault struct{ from netip.Addr }
 
 // Error says it in words for an attempt.
 func (f *sourceFault) Error() string {
-	return fmt.Sprintf("no connection can be opened from %s, the source that the configuration names: this machine does not have that address, or cannot use it to go there", f.from)
+	return fmt.Sprintf("no connection can be opened from %s, the source that the configuration names: this machine "+
+		"does not have that address, or cannot use it to go there", f.from)
 }
 
 // dial opens a connection to an address, from where the plan says.

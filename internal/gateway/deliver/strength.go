@@ -47,7 +47,8 @@ func (l *ladder) tooWeak(t *target, k *link) bool {
 		return false
 	}
 	t.stronger = true
-	l.tries[k.try].Text = fmt.Sprintf("the server took a cipher of %d bits, and %d are required; a handshake of TLS 1.2 with stronger ones follows",
+	l.tries[k.try].Text = fmt.Sprintf("the server took a cipher of %d bits, and %d are required; a handshake of "+
+		"TLS 1.2 with stronger ones follows",
 		k.evidence.TLS.Bits, r.MinBits)
 	return true
 }

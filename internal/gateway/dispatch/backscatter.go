@@ -64,7 +64,8 @@ func (b *backscatter) first(limit string) bool {
 func (d *Dispatcher) limitBackscatter(n *queue.NewDelivery, about *queue.Message, now time.Time) {
 	c := &d.cfg
 	to := n.Recipient.Address
-	if c.NoticesPerAddress <= 0 && c.NoticesToStrangers <= 0 || c.InForce().Serves(to.Domain) || c.Ours != nil && c.Ours(&about.Inbound) {
+	if c.NoticesPerAddress <= 0 && c.NoticesToStrangers <= 0 || c.InForce().Serves(to.Domain) ||
+		c.Ours != nil && c.Ours(&about.Inbound) {
 		return
 	}
 	limit := d.backscatter.over(to, c.NoticesPerAddress, c.NoticesToStrangers, now)
@@ -75,9 +76,11 @@ func (d *Dispatcher) limitBackscatter(n *queue.NewDelivery, about *queue.Message
 	if d.backscatter.first(limit) {
 		d.cfg.Sink.Emit(event.Warned{
 			What: "backscatter",
-			Text: fmt.Sprintf("more notices %s than may go to strangers in an hour, the last to %s; more of this hour are held", limit, to),
-			Hint: "postern queue list --state held shows them: release those whose senders are real, cancel the others; refuse unknown " +
-				"recipients at your own servers while they are asked, or raise queue.notices_per_address and queue.notices_to_strangers",
+			Text: fmt.Sprintf("more notices %s than may go to strangers in an hour, the last to %s; more of this "+
+				"hour are held", limit, to),
+			Hint: "postern queue list --state held shows them: release those whose senders are real, cancel the " +
+				"others; refuse unknown recipients at your own servers while they are asked, or raise " +
+				"queue.notices_per_address and queue.notices_to_strangers",
 		})
 	}
 }

@@ -23,7 +23,8 @@ func (d *Dispatcher) explainTaint(ctx context.Context, fates []*fate) {
 		return
 	}
 	named := map[*fate][]string{}
-	for r, err := range d.cfg.Store.List(ctx, queue.Filter{IDs: []queue.ID{fates[0].work.Message.ID}, Limit: becauseLook}) {
+	for r, err := range d.cfg.Store.List(ctx,
+		queue.Filter{IDs: []queue.ID{fates[0].work.Message.ID}, Limit: becauseLook}) {
 		if err != nil {
 			break
 		}

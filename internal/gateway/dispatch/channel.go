@@ -18,7 +18,8 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	r.servers, r.require = serversOf(group[0].NextHop), group[0].Requirement
 	waives := r.waives(&group[0].Message)
 	domain := group[0].Recipient.Address.Domain
-	if r.channel != nil && (r.channel.Waived() && !waives || r.channel.Source() != r.view.Table.SourceFor(r.servers, domain) ||
+	if r.channel != nil && (r.channel.Waived() && !waives ||
+		r.channel.Source() != r.view.Table.SourceFor(r.servers, domain) ||
 		!r.channel.Healthy() || !r.channel.Alive(r.effort)) {
 		r.closeChannel()
 	}
@@ -74,8 +75,8 @@ func (r *run) passedOver(table *route.Table, problem *route.Problem, domain mail
 		}
 	}
 	if len(r.climb.Tries) > 0 {
-		r.d.cfg.Sink.Emit(event.PassedOver{Leg: table.Leg(domain), Attempt: r.climb, Domain: domain, Named: r.servers.By != route.ByMX,
-			Report: m.Kind == queue.Report})
+		r.d.cfg.Sink.Emit(event.PassedOver{Leg: table.Leg(domain), Attempt: r.climb, Domain: domain,
+			Named: r.servers.By != route.ByMX, Report: m.Kind == queue.Report})
 	}
 }
 

@@ -161,8 +161,9 @@ func (d *Dispatcher) tellJump() {
 	}
 	d.cfg.Sink.Emit(event.Warned{
 		What: "clock",
-		Text: fmt.Sprintf("the clock of this machine went %s by %v while the gateway ran", way, by.Abs().Round(time.Second)),
-		Hint: "date; timedatectl: see that the clock is right; certificates are judged by it, and after a restart the windows of " +
-			"waiting mail too",
+		Text: fmt.Sprintf("the clock of this machine went %s by %v while the gateway ran", way,
+			by.Abs().Round(time.Second)),
+		Hint: "date; timedatectl: see that the clock is right; certificates are judged by it, and after a restart " +
+			"the windows of waiting mail too",
 	})
 }

@@ -20,7 +20,8 @@ import (
 
 // Opener climbs ladders; *deliver.Deliverer is one.
 type Opener interface {
-	Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement, admit deliver.Admission) deliver.Climbed
+	Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement,
+		admit deliver.Admission) deliver.Climbed
 }
 
 // Config is what a Dispatcher needs. Store, Opener, InForce and Sink must be set, Hostname and Postmaster too.

@@ -89,7 +89,8 @@ var ErrNotHeld = errors.New("nothing of it is in quarantine, or it is being chan
 // in the audit trail first. Those that are not in quarantine are left alone.
 func (d *Dispatcher) Return(ctx context.Context, ids []queue.DeliveryID) (returned int, err error) {
 	now := time.Now()
-	works, err := d.cfg.Store.Claim(ctx, queue.Claim{IDs: ids, Worker: d.cfg.Worker, Now: now, Until: now.Add(d.cfg.Lease), Limit: len(ids)})
+	works, err := d.cfg.Store.Claim(ctx,
+		queue.Claim{IDs: ids, Worker: d.cfg.Worker, Now: now, Until: now.Add(d.cfg.Lease), Limit: len(ids)})
 	if err != nil {
 		return 0, err
 	}
@@ -167,5 +168,6 @@ func (h *headed) Seek(offset int64, whence int) (int64, error) {
 
 // alike reports whether two deliveries go in one transaction: of one message, with the same above its header.
 func alike(a, b *queue.Work) bool {
-	return a.Message.ID == b.Message.ID && (len(a.Effects) == 0 && len(b.Effects) == 0 || a.Effects.Head() == b.Effects.Head())
+	return a.Message.ID == b.Message.ID && (len(a.Effects) == 0 && len(b.Effects) == 0 ||
+		a.Effects.Head() == b.Effects.Head())
 }

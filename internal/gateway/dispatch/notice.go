@@ -53,7 +53,8 @@ func discard(drafts []*queue.Submission) {
 
 // notice builds one notice and stores its body as a draft, under the protection of what it speaks of (submit); nil when
 // it cannot be addressed.
-func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fate, now time.Time) (*queue.Submission, error) {
+func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fate,
+	now time.Time) (*queue.Submission, error) {
 	w := fates[0].work
 	id := queue.NewID(now, d.cfg.Random())
 	forced := strongest(fates) > policy.Plaintext || w.Message.Envelope.RequireTLS // headers only (RFC 8689 §5)

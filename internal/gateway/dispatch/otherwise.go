@@ -72,7 +72,7 @@ func (d *Dispatcher) tellWay(f *fate) {
 		return
 	}
 	if e := f.settlement.Move.Effects.Way(); e != nil {
-		d.cfg.Sink.Emit(event.RuleActed{Rule: e.Rule, Effect: string(e.Kind), Text: e.String(), Message: string(f.work.Message.ID),
-			From: f.work.Message.Envelope.From, To: f.work.Recipient.Address})
+		d.cfg.Sink.Emit(event.RuleActed{Rule: e.Rule, Effect: string(e.Kind), Text: e.String(),
+			Message: string(f.work.Message.ID), From: f.work.Message.Envelope.From, To: f.work.Recipient.Address})
 	}
 }

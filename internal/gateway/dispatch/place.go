@@ -18,7 +18,8 @@ import (
 // was chosen by whoever named the sender.
 func (d *Dispatcher) origin(m *queue.Message) schedule.Origin {
 	from := m.Envelope.From
-	o := schedule.Origin{Report: m.Kind == queue.DSN || m.Kind == queue.Delay || m.Kind == queue.Report || m.Kind == queue.Ordinary && from.IsNull()}
+	o := schedule.Origin{Report: m.Kind == queue.DSN || m.Kind == queue.Delay || m.Kind == queue.Report ||
+		m.Kind == queue.Ordinary && from.IsNull()}
 	submitter := m.Inbound.User
 	if submitter == "" {
 		submitter = m.Inbound.Client.String() + " " + sender(from)

@@ -148,7 +148,8 @@ func ofSite(climb *attempt.Attempt) *attempt.Attempt {
 		return climb
 	}
 	out := *climb
-	out.Notes = slices.DeleteFunc(slices.Clone(climb.Notes), func(note string) bool { return note == deliver.NoteWaived })
+	out.Notes = slices.DeleteFunc(slices.Clone(climb.Notes),
+		func(note string) bool { return note == deliver.NoteWaived })
 	return &out
 }
 

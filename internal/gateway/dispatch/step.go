@@ -102,7 +102,8 @@ func (r *run) send(ctx context.Context, m *message) step {
 	if r.channel != nil {
 		before = nil // asked at once below
 	}
-	for _, aside := range []func(context.Context, []queue.Work) *step{r.refused, r.misplaced, before, r.connect, r.unwanted} {
+	for _, aside := range []func(context.Context, []queue.Work) *step{r.refused, r.misplaced, before, r.connect,
+		r.unwanted} {
 		if aside == nil {
 			continue
 		}

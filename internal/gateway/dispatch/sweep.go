@@ -38,7 +38,8 @@ func (d *Dispatcher) sweep(ctx context.Context) {
 		d.tellJump()
 		now := time.Now()
 		works, err := d.cfg.Store.Claim(ctx, queue.Claim{
-			Overdue: true, Worker: d.cfg.Worker, Now: now, Until: now.Add(d.cfg.Lease), Beyond: now.Add(d.horizon), Limit: limit,
+			Overdue: true, Worker: d.cfg.Worker, Now: now, Until: now.Add(d.cfg.Lease), Beyond: now.Add(d.horizon),
+			Limit: limit,
 		})
 		if err != nil {
 			if ctx.Err() == nil {
@@ -105,7 +106,8 @@ func (d *Dispatcher) delayed(w *queue.Work, last *attempt.Attempt) fate {
 func (d *Dispatcher) expired(w *queue.Work, last *attempt.Attempt) fate {
 	f := newFate(w, queue.Failed, nil)
 	f.settlement.Reason = policy.ExpiredInQueue
-	text := fmt.Sprintf("the message waited for %s and could not be delivered", time.Since(d.accepted(w)).Round(time.Second))
+	text := fmt.Sprintf("the message waited for %s and could not be delivered",
+		time.Since(d.accepted(w)).Round(time.Second))
 	if last != nil {
 		if w.Requirement.Forced() && shortfall(last) {
 			f.settlement.Reason, text = last.Reason, last.Text
@@ -134,7 +136,8 @@ func (d *Dispatcher) heldOn(w *queue.Work) fate {
 	d.cfg.Sink.Emit(event.Warned{
 		What: what, Text: "the notice " + string(w.Message.ID) + " about message " + string(w.Message.About) +
 			" cannot be delivered over a protected connection and is held",
-		Hint: "postern queue show " + string(w.Message.ID) + ", then repair the TLS of the sender's server; to try at once: postern queue retry " +
+		Hint: "postern queue show " + string(w.Message.ID) + ", then repair the TLS of the sender's server; to try " +
+			"at once: postern queue retry " +
 			string(w.Message.ID),
 	})
 	return f

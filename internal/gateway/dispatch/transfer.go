@@ -25,8 +25,8 @@ func (r *run) transfer(ctx context.Context, m *message) step {
 	defer body.Close()
 	head := group[0].Effects.Head()
 	t := &smtpclient.Transaction{
-		Envelope: about.Envelope, Size: about.Size + int64(len(head)), EightBit: about.EightBit, HeaderUTF8: about.HeaderUTF8,
-		Body: r.watched(withHead(body, head)), Ending: r.ending,
+		Envelope: about.Envelope, Size: about.Size + int64(len(head)), EightBit: about.EightBit,
+		HeaderUTF8: about.HeaderUTF8, Body: r.watched(withHead(body, head)), Ending: r.ending,
 	}
 	for i := range group {
 		t.Recipients = append(t.Recipients, group[i].Recipient)
@@ -95,8 +95,8 @@ func (r *run) unreadable(ctx context.Context, group []queue.Work, err error) ste
 	switch {
 	case errors.Is(err, queue.ErrDamaged):
 		a.Text = strings.TrimPrefix(err.Error(), "queue: ")
-		r.d.warn("queue", err, "message "+id+" is held and nothing of it is sent; put a good copy of its content in place and "+
-			"`postern queue release "+id+"`, or cancel it")
+		r.d.warn("queue", err, "message "+id+" is held and nothing of it is sent; put a good copy of its content "+
+			"in place and `postern queue release "+id+"`, or cancel it")
 	case errors.Is(err, queue.ErrNotFound), badContent(err):
 		r.d.warn("queue", err, "the content of message "+id+" cannot be read; it is held")
 	default:

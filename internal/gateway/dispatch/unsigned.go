@@ -48,7 +48,8 @@ func (d *Dispatcher) finalProblem(domain mail.Domain, p *route.Problem, r policy
 	if stood >= d.cfg.UnsignedNo {
 		return true, fmt.Sprintf("%s; nobody signed that answer, and it stood for %v", p.Text, stood.Round(time.Minute))
 	}
-	return false, fmt.Sprintf("%s; nobody signed that answer, so protected mail waits until it has stood for %v", p.Text, d.cfg.UnsignedNo)
+	return false, fmt.Sprintf("%s; nobody signed that answer, so protected mail waits until it has stood for %v",
+		p.Text, d.cfg.UnsignedNo)
 }
 
 // forgetRefusal ends a "no": DNS names hosts again.

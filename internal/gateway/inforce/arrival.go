@@ -26,7 +26,8 @@ func (v *View) Arrival(m *queue.Message, to mail.Address, now time.Time) (out Ar
 	}
 	var all []policy.Requirement
 	out.Reject = true
-	for _, t := range v.Rules.Terms(&rules.Arrival{From: m.Envelope.From, To: []mail.Address{to}, Client: m.Inbound.Client, Listener: m.Inbound.Listener, Now: now}) {
+	for _, t := range v.Rules.Terms(&rules.Arrival{From: m.Envelope.From, To: []mail.Address{to},
+		Client: m.Inbound.Client, Listener: m.Inbound.Listener, Now: now}) {
 		if !t.Test {
 			all, out.Rules = append(all, t.Requirement), append(out.Rules, t.Rule)
 			out.Reject = out.Reject && t.Refuse == rules.RefuseReject

@@ -78,7 +78,8 @@ func (k *Judgements) Move(ctx context.Context, m *queue.Message, d *queue.Delive
 // Otherwise is the next way that a rule ordered for a delivery that waits at nextHop and would be returned for why; nil
 // where there is none. It keeps every demand that it has, and has the rule's whole window from now on. age is how long
 // it has waited since its acceptance.
-func (v *View) Otherwise(d *queue.Delivery, nextHop string, why policy.Reason, now time.Time, age time.Duration) *queue.Move {
+func (v *View) Otherwise(d *queue.Delivery, nextHop string, why policy.Reason, now time.Time,
+	age time.Duration) *queue.Move {
 	for n := 1; ; n++ {
 		effects := d.Effects.Onward(n, queue.Kept(now), why)
 		if effects == nil {
@@ -89,8 +90,8 @@ func (v *View) Otherwise(d *queue.Delivery, nextHop string, why policy.Reason, n
 			continue // it waits there already
 		}
 		window := time.Duration(effects.Way().WindowMS) * time.Millisecond
-		return &queue.Move{NextHop: at, Requirement: d.Requirement, Demands: d.Demands, Rules: d.Rules, Matched: d.Matched,
-			ExpiresAt: d.AcceptedAt.Add(age + window), Effects: effects}
+		return &queue.Move{NextHop: at, Requirement: d.Requirement, Demands: d.Demands, Rules: d.Rules,
+			Matched: d.Matched, ExpiresAt: d.AcceptedAt.Add(age + window), Effects: effects}
 	}
 }
 
@@ -98,7 +99,7 @@ func (v *View) Otherwise(d *queue.Delivery, nextHop string, why policy.Reason, n
 // and what took another way goes on there.
 func (v *View) MoveTo(d *queue.Delivery, w *Weighed) *queue.Move {
 	return &queue.Move{
-		NextHop: v.nextHop(d.Recipient.Address.Domain, d.Effects.Route(), w.Requirement), Requirement: w.Requirement, Demands: w.Demands,
-		Rules: w.Rules(), Judged: v.Number,
+		NextHop: v.nextHop(d.Recipient.Address.Domain, d.Effects.Route(), w.Requirement), Requirement: w.Requirement,
+		Demands: w.Demands, Rules: w.Rules(), Judged: v.Number,
 	}
 }

@@ -240,8 +240,8 @@ func (v *View) inherit(r policy.Requirement, to mail.Domain) policy.Requirement 
 	if !r.Forced() {
 		return policy.Requirement{}
 	}
-	out := policy.Requirement{Channel: r.Channel, MinTLS: r.MinTLS, KeyExchange: r.KeyExchange, MinBits: r.MinBits, MX: r.MX,
-		PinnedBy: r.PinnedBy, Revocation: r.Revocation}
+	out := policy.Requirement{Channel: r.Channel, MinTLS: r.MinTLS, KeyExchange: r.KeyExchange, MinBits: r.MinBits,
+		MX: r.MX, PinnedBy: r.PinnedBy, Revocation: r.Revocation}
 	out.Peer = v.ownPeer(to, r.Channel)
 	return policy.Combine(out)
 }

@@ -34,7 +34,8 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 	m.message.Inbound.Rules, m.message.Inbound.Trials = m.s.arrival.rules, m.s.arrival.trials
 	judged, err := m.judge(view)
 	if err != nil {
-		in.cfg.Sink.Emit(event.Warned{What: "rules", Text: err.Error(), Hint: "mail is answered with 451 until the rules can be read"})
+		in.cfg.Sink.Emit(event.Warned{What: "rules", Text: err.Error(),
+			Hint: "mail is answered with 451 until the rules can be read"})
 		return smtp.NewReply(451, "4.3.0", "the message cannot be judged now, try again later")
 	}
 	if no := m.refusedByRules(judged); no != nil {
@@ -98,8 +99,8 @@ func (m *incoming) announce(sub *queue.Submission) {
 	}
 	cfg.Sink.Emit(event.Accepted{
 		Leg: leg, Message: string(m.message.ID), MessageID: m.message.MessageID, From: m.message.Envelope.From,
-		Recipients: len(m.s.recipients), Size: m.message.Size, Client: in.Client, Helo: in.Helo, User: in.User, TLS: in.TLS,
-		Took: time.Since(m.s.began),
+		Recipients: len(m.s.recipients), Size: m.message.Size, Client: in.Client, Helo: in.Helo, User: in.User,
+		TLS: in.TLS, Took: time.Since(m.s.began),
 	})
 	m.announceTrials(sub)
 	if in.Relayed {
@@ -112,7 +113,8 @@ func (m *incoming) announce(sub *queue.Submission) {
 // handIn is the message as the memory of our own clients hears of it.
 func (m *incoming) handIn(sub *queue.Submission) *handIn {
 	in := &m.message.Inbound
-	h := &handIn{at: m.message.AcceptedAt, client: in.Client, tls: in.TLS != nil, helo: in.Helo, listener: in.Listener, message: string(m.message.ID)}
+	h := &handIn{at: m.message.AcceptedAt, client: in.Client, tls: in.TLS != nil, helo: in.Helo, listener: in.Listener,
+		message: string(m.message.ID)}
 	for i := range sub.Deliveries {
 		d := &sub.Deliveries[i].Delivery
 		for _, rule := range d.Rules {

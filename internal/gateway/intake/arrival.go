@@ -54,7 +54,8 @@ func (s *session) admit(ctx context.Context, view *inforce.View, to []mail.Addre
 		return nil
 	}
 	info := s.conn.Info()
-	terms := view.Rules.Terms(&rules.Arrival{From: s.envelope.From, To: to, Client: info.Client.Addr(), Listener: info.Listener, Now: time.Now()})
+	terms := view.Rules.Terms(&rules.Arrival{From: s.envelope.From, To: to, Client: info.Client.Addr(),
+		Listener: info.Listener, Now: time.Now()})
 	if len(terms) == 0 {
 		return nil
 	}
@@ -71,7 +72,8 @@ func (s *session) admit(ctx context.Context, view *inforce.View, to []mail.Addre
 	}
 	for _, t := range j.Trials {
 		if !slices.ContainsFunc(a.trials, func(old queue.Trial) bool { return old.Rule == t.Rule }) {
-			a.trials = append(a.trials, queue.Trial{Rule: t.Rule, Reason: t.Shortfall.Reason, Text: smtp.Printable(t.Shortfall.Text, maxText)})
+			a.trials = append(a.trials, queue.Trial{Rule: t.Rule, Reason: t.Shortfall.Reason,
+				Text: smtp.Printable(t.Shortfall.Text, maxText)})
 		}
 	}
 	return nil
@@ -89,7 +91,8 @@ func (s *session) judge(ctx context.Context, view *inforce.View, terms []rules.T
 	kept, now := &s.arrival.last, time.Now()
 	if kept.key != key || now.Sub(kept.at) > judgementKept {
 		info := s.conn.Info()
-		client := &admission.Client{From: s.envelope.From.Domain, Name: info.Client.Addr().String(), TLS: info.TLS, Chain: info.ClientChain}
+		client := &admission.Client{From: s.envelope.From.Domain, Name: info.Client.Addr().String(), TLS: info.TLS,
+			Chain: info.ClientChain}
 		*kept = judgement{key, now, s.in.cfg.Admission.Judge(ctx, terms, client, s.conn.Flush)}
 	}
 	return &kept.Judgement
@@ -113,8 +116,10 @@ func (s *session) admitAgain(ctx context.Context, view *inforce.View) *smtp.Repl
 func (s *session) fellShort(j *admission.Judgement, to []mail.Address) event.FellShort {
 	info, f := s.conn.Info(), j.Refusal
 	return event.FellShort{
-		Listener: info.Listener, Client: info.Client.Addr(), Helo: info.Helo, From: s.envelope.From, To: to, Rules: f.Rules,
-		Requires: j.Requirement.Channel, Reason: f.Shortfalls[0].Reason, Text: smtp.Printable(f.Shortfalls[0].Text, maxText),
+		Listener: info.Listener, Client: info.Client.Addr(), Helo: info.Helo, From: s.envelope.From, To: to,
+		Rules:    f.Rules,
+		Requires: j.Requirement.Channel, Reason: f.Shortfalls[0].Reason,
+		Text:  smtp.Printable(f.Shortfalls[0].Text, maxText),
 		Later: f.Later, TLS: info.TLS, Names: j.Evidence.Presented,
 	}
 }
@@ -125,7 +130,8 @@ func (m *incoming) announceTrials(sub *queue.Submission) {
 	if len(in.Trials) == 0 {
 		return
 	}
-	e := event.FellShort{Listener: in.Listener, Client: in.Client, Helo: in.Helo, From: m.message.Envelope.From, Trial: true, Message: string(m.message.ID),
+	e := event.FellShort{Listener: in.Listener, Client: in.Client, Helo: in.Helo, From: m.message.Envelope.From,
+		Trial: true, Message: string(m.message.ID),
 		Reason: in.Trials[0].Reason, Later: true, TLS: in.TLS, Names: m.s.arrival.last.Evidence.Presented}
 	var texts []string
 	for _, t := range in.Trials {

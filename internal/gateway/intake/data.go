@@ -200,7 +200,8 @@ func (m *incoming) headerAtEnd() *smtp.Reply {
 
 // storeFailed is the answer to an error of the store. Nothing was accepted, the client keeps the message.
 func (i *Intake) storeFailed(err error) *smtp.Reply {
-	i.cfg.Sink.Emit(event.Warned{What: "queue", Text: err.Error(), Hint: "mail is answered with 4xx until the store works again"})
+	i.cfg.Sink.Emit(event.Warned{What: "queue", Text: err.Error(),
+		Hint: "mail is answered with 4xx until the store works again"})
 	if errors.Is(err, queue.ErrFull) {
 		return smtp.NewReply(452, "4.3.1", "no room to store the message, try again later")
 	}

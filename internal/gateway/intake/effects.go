@@ -99,8 +99,9 @@ func (m *incoming) tellEffects(judged []inforce.Judged) {
 			if told++; told > mostTold {
 				return
 			}
-			m.s.in.cfg.Sink.Emit(event.RuleActed{Rule: e.Rule, Effect: string(e.Kind), Text: e.String(), Message: string(m.message.ID),
-				From: m.message.Envelope.From, To: m.s.recipients[i].Address, Test: e.Test})
+			m.s.in.cfg.Sink.Emit(event.RuleActed{Rule: e.Rule, Effect: string(e.Kind), Text: e.String(),
+				Message: string(m.message.ID),
+				From:    m.message.Envelope.From, To: m.s.recipients[i].Address, Test: e.Test})
 		}
 	}
 }

@@ -108,7 +108,8 @@ func VerifyClient(roots func() *x509.CertPool) func(chain []*x509.Certificate) b
 			between.AddCert(c)
 		}
 		paths, err := chain[0].Verify(x509.VerifyOptions{
-			Roots: pool, Intermediates: between, CurrentTime: time.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+			Roots: pool, Intermediates: between, CurrentTime: time.Now(),
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 		})
 		return err == nil && slices.ContainsFunc(paths, strong)
 	}

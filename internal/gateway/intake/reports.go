@@ -27,7 +27,8 @@ type Reports func(ctx context.Context, content []byte, client netip.Addr) (taken
 
 // takesReports reports whether an address is one for reports, in whatever letters.
 func (i *Intake) takesReports(to mail.Address) bool {
-	return i.cfg.Reports != nil && slices.ContainsFunc(i.cfg.ReportsTo, func(a mail.Address) bool { return strings.EqualFold(a.String(), to.String()) })
+	return i.cfg.Reports != nil && slices.ContainsFunc(i.cfg.ReportsTo,
+		func(a mail.Address) bool { return strings.EqualFold(a.String(), to.String()) })
 }
 
 // forReports reports whether a recipient of the message is an address for reports.
@@ -87,7 +88,8 @@ func (m *incoming) report(ctx context.Context) (done bool, answer *smtp.Reply) {
 		}
 		m.copy.release()
 	}
-	rest := slices.DeleteFunc(slices.Clone(m.s.recipients), func(r mail.Recipient) bool { return m.s.in.takesReports(r.Address) })
+	rest := slices.DeleteFunc(slices.Clone(m.s.recipients),
+		func(r mail.Recipient) bool { return m.s.in.takesReports(r.Address) })
 	switch {
 	case taken && len(rest) == 0:
 		return true, smtp.NewReply(250, "2.0.0", "Ok: the report is kept")

@@ -34,7 +34,8 @@ func (n *Node) Members(ctx context.Context) ([]Member, error) {
 
 // member is an entry at a time of the store.
 func (n *Node) member(e Entry, now time.Time) Member {
-	return Member{Entry: e, State: e.StateAt(now), Self: e.Session == n.cfg.Session, Age: now.Sub(e.Renewed), Left: e.Until.Sub(now)}
+	return Member{Entry: e, State: e.StateAt(now), Self: e.Session == n.cfg.Session, Age: now.Sub(e.Renewed),
+		Left: e.Until.Sub(now)}
 }
 
 // among is one of so many gateways that live, the rank-th of them.
@@ -58,8 +59,9 @@ func (n *Node) self() Member {
 	if n == nil {
 		return Member{State: Live, Self: true, Alone: true}
 	}
-	return Member{State: Live, Self: true, Alone: true, Entry: Entry{Joined: n.joined, Report: Report{Session: n.cfg.Session, Name: n.cfg.Name,
-		Release: n.cfg.Release, API: n.cfg.API, InForce: n.cfg.InForce(), Held: n.held()}}}
+	return Member{State: Live, Self: true, Alone: true,
+		Entry: Entry{Joined: n.joined, Report: Report{Session: n.cfg.Session, Name: n.cfg.Name,
+			Release: n.cfg.Release, API: n.cfg.API, InForce: n.cfg.InForce(), Held: n.held()}}}
 }
 
 // Pulse is how this gateway stands with the store, for monitoring; ok is false for one that stands alone.

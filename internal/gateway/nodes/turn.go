@@ -48,7 +48,8 @@ func (n *Node) Duty(ctx context.Context, what string) bool {
 	if n.May() != nil {
 		return false
 	}
-	wait, err := n.cfg.Registry.Take(ctx, Turn{Name: "duty " + what, Session: n.cfg.Session, For: max(n.cfg.Lease, leastDuty)})
+	wait, err := n.cfg.Registry.Take(ctx,
+		Turn{Name: "duty " + what, Session: n.cfg.Session, For: max(n.cfg.Lease, leastDuty)})
 	return err == nil && wait <= 0
 }
 

@@ -126,16 +126,20 @@ func (n *Notifier) mxChanged(e *event.MXChanged) {
 		Key:     "mx-changed " + e.Domain + " " + strings.Join(e.Found, " "),
 		Subject: "mail for " + e.Domain + " waits: its mail hosts changed",
 		Text:    "Mail under the rule " + strings.Join(e.Rules, ", ") + " for " + e.Domain + " waits (mx-changed): ",
-		Hint:    "ask the partner, by telephone, whether that is right; then: postern peers approve " + e.Domain + " " + strings.Join(e.Found, " "),
+		Hint: "ask the partner, by telephone, whether that is right; then: postern peers approve " + e.Domain + " " +
+			strings.Join(e.Found, " "),
 	}
 	if !e.Waits {
 		m.Subject = "the mail hosts of " + e.Domain + " changed"
-		m.Text = "Mail under the rule " + strings.Join(e.Rules, ", ") + " for " + e.Domain + " still goes to a mail host that is known (mx-changed at others): "
+		m.Text = "Mail under the rule " + strings.Join(e.Rules, ", ") + " for " + e.Domain +
+			" still goes to a mail host that is known (mx-changed at others): "
 	}
-	m.Text += "its mail hosts were below " + strings.Join(e.Known, ", ") + ", and now some are below " + strings.Join(e.Found, ", ") +
+	m.Text += "its mail hosts were below " + strings.Join(e.Known, ", ") + ", and now some are below " +
+		strings.Join(e.Found, ", ") +
 		" (" + strings.Join(e.Hosts, ", ") + "). DNS says so without proof, and whoever forges DNS could say the same."
 	if len(e.Seen) > 0 {
-		m.Text += " DNS named " + strings.Join(e.Seen, ", ") + " beside them at the first use already, and no mail ever went there."
+		m.Text += " DNS named " + strings.Join(e.Seen, ", ") + " beside them at the first use already, and no mail " +
+			"ever went there."
 	}
 	n.Tell(m)
 }
@@ -156,7 +160,8 @@ func (n *Notifier) Emit(e event.Event) {
 	case event.CertificateOrdered:
 		if e.Temporary && e.Fault != "" {
 			n.Tell(Matter{Key: "certificate missing", Subject: "the gateway has no public certificate",
-				Text: "The CA gave no certificate: " + e.Fault + ". Mail is taken with one that the gateway has signed itself, which senders who insist on a public one refuse.",
+				Text: "The CA gave no certificate: " + e.Fault + ". Mail is taken with one that the gateway has " +
+					"signed itself, which senders who insist on a public one refuse.",
 				Hint: "`postern config check`; it is tried again at " + e.Next.UTC().Format(time.RFC3339)})
 		}
 	case event.PolicyUnavailable:
@@ -170,9 +175,11 @@ func (n *Notifier) Emit(e event.Event) {
 		case "starttls lost everywhere":
 			n.Tell(Matter{Key: n.here(e.What), Subject: e.What, Text: e.Text, Hint: e.Hint})
 		case "policy hosts":
-			n.Tell(Matter{Key: n.here(e.What), Subject: "no MTA-STS policy can be fetched", Text: e.Text + ".", Hint: e.Hint})
+			n.Tell(Matter{Key: n.here(e.What), Subject: "no MTA-STS policy can be fetched", Text: e.Text + ".",
+				Hint: e.Hint})
 		case "exception ends":
-			n.Tell(Matter{Key: e.What + " " + e.Text, Subject: "an exception ends soon", Text: e.Text + ".", Hint: e.Hint})
+			n.Tell(Matter{Key: e.What + " " + e.Text, Subject: "an exception ends soon", Text: e.Text + ".",
+				Hint: e.Hint})
 		}
 	}
 }
@@ -183,15 +190,18 @@ func (n *Notifier) client(e *event.ClientPlain) {
 	m := Matter{
 		Key:     "client " + string(e.Kind) + " " + name,
 		Subject: "mail that a rule protects came without TLS from " + name,
-		Text: fmt.Sprintf("%s (%s) handed in message %s without TLS at %s. The rule %s forces it onward, but on the way to the gateway anybody could read it.",
+		Text: fmt.Sprintf("%s (%s) handed in message %s without TLS at %s. The rule %s forces it onward, but on "+
+			"the way to the gateway anybody could read it.",
 			name, e.Helo, e.Message, e.Listener, strings.Join(e.Rules, ", ")),
-		Hint: "turn on TLS at that client; when all of them have it, relay.require = \"encrypted\" refuses mail without",
+		Hint: "turn on TLS at that client; when all of them have it, relay.require = \"encrypted\" refuses mail " +
+			"without",
 	}
 	if e.Kind == event.ClientLostTLS {
 		m.Subject = name + " handed in mail without TLS, which it always had"
 		m.Text = fmt.Sprintf("%s (%s) handed in message %s without TLS at %s. It always had TLS, last at %s.",
 			name, e.Helo, e.Message, e.Listener, e.LastTLS.UTC().Format(time.RFC3339))
-		m.Hint = "look at that client's settings and at what stands between it and the gateway: something may take STARTTLS out of SMTP"
+		m.Hint = "look at that client's settings and at what stands between it and the gateway: something may take " +
+			"STARTTLS out of SMTP"
 	}
 	n.Tell(m)
 }
@@ -210,8 +220,9 @@ func (n *Notifier) ending(e *event.CertificateEnding) {
 	m := Matter{
 		Key:     fmt.Sprintf("own certificate %s %s %s %d", e.Kind, e.Name, end, e.Step),
 		Subject: "the gateway's own certificate " + e.Name + " ends within " + days(e.Step),
-		Text:    fmt.Sprintf("The certificate that this gateway shows as a %s ends at %s. Partners who insist on a valid one exchange no mail after that.", e.Kind, end),
-		Hint:    "renew it; the files are read again when they change",
+		Text: fmt.Sprintf("The certificate that this gateway shows as a %s ends at %s. Partners who insist on a "+
+			"valid one exchange no mail after that.", e.Kind, end),
+		Hint: "renew it; the files are read again when they change",
 	}
 	if e.Step == 0 {
 		m.Subject = "the gateway's own certificate " + e.Name + " has ended"
@@ -231,7 +242,8 @@ func (n *Notifier) report(e *event.ReportReceived) {
 	n.Tell(Matter{
 		Key:     "tls report " + e.Signer,
 		Subject: e.Signer + " reports that it could not reach us over TLS",
-		Text: fmt.Sprintf("A report signed by %s says that %d sessions failed (%s), with mail for %s. It reported none for a week or more.",
+		Text: fmt.Sprintf("A report signed by %s says that %d sessions failed (%s), with mail for %s. It reported "+
+			"none for a week or more.",
 			e.Signer, e.Failed, strings.Join(e.Results, ", "), cmp.Or(strings.Join(e.Domains, ", "), "hosts of ours")),
 		Hint: "postern reports received " + e.ID + " shows what we saw of these sessions",
 	})
@@ -244,7 +256,8 @@ func (n *Notifier) peer(e *event.PeerChanged) {
 	}
 	switch {
 	case e.Change == "tls-lost" && (e.UnderRule || e.Mail != ""):
-		text := fmt.Sprintf("%s (%s, port %d) always had TLS (%s), and now it has none: %s.", name, e.IP, e.Port, e.Before, e.After)
+		text := fmt.Sprintf("%s (%s, port %d) always had TLS (%s), and now it has none: %s.", name, e.IP, e.Port,
+			e.Before, e.After)
 		if e.Mail != "" {
 			text += " By the ratchet, " + e.Mail + "."
 		}
@@ -252,12 +265,14 @@ func (n *Notifier) peer(e *event.PeerChanged) {
 			text += " Mail that a rule protects waits until TLS is back."
 		}
 		n.Tell(Matter{Key: "tls-lost " + name, Subject: name + " lost its TLS", Text: text,
-			Hint: "look with another connection whether it is so everywhere; ask the partner; postern peers show " + name})
+			Hint: "look with another connection whether it is so everywhere; ask the partner; postern peers show " +
+				name})
 	case e.Change == "certificate-expiring":
 		n.Tell(Matter{Key: "certificate-expiring " + name + " " + e.Before + " " + e.After,
 			Subject: "the certificate of " + name + " " + e.After,
-			Text:    "A rule demands authenticated TLS of " + name + ". Its certificate (" + e.Before + ") " + e.After + "; after that, mail under the rule waits.",
-			Hint:    "remind the partner to renew it; postern peers show " + name})
+			Text: "A rule demands authenticated TLS of " + name + ". Its certificate (" + e.Before + ") " + e.After +
+				"; after that, mail under the rule waits.",
+			Hint: "remind the partner to renew it; postern peers show " + name})
 	}
 }
 
@@ -274,11 +289,15 @@ func (n *Notifier) policy(e *event.PolicyUnavailable, now time.Time) {
 	hint := "ask the domain's administrators to repair it; postern policies show " + e.Domain
 	switch {
 	case e.Kept && e.Ends.Sub(now) <= policyEnds:
-		n.Tell(Matter{Key: "policy-ends " + e.Domain, Subject: "the MTA-STS policy of " + e.Domain + " ends and cannot be renewed", Hint: hint,
-			Text: "What was fetched counts until " + e.Ends.UTC().Format(time.RFC3339) + "; after that mail goes there as if the domain had no policy. Why: " + e.Text + "."})
+		n.Tell(Matter{Key: "policy-ends " + e.Domain, Subject: "the MTA-STS policy of " + e.Domain +
+			" ends and cannot be renewed", Hint: hint,
+			Text: "What was fetched counts until " + e.Ends.UTC().Format(time.RFC3339) + "; after that mail goes " +
+				"there as if the domain had no policy. Why: " + e.Text + "."})
 	case !e.Kept && long >= policyLong && long < policyLong+rest:
-		n.Tell(Matter{Key: "policy-unavailable " + e.Domain, Subject: "the MTA-STS policy of " + e.Domain + " cannot be had", Hint: hint,
-			Text: "The domain announces one, and for three days nobody could fetch it, so that mail goes there as if there were none. Why: " + e.Text + "."})
+		n.Tell(Matter{Key: "policy-unavailable " + e.Domain, Subject: "the MTA-STS policy of " + e.Domain +
+			" cannot be had", Hint: hint,
+			Text: "The domain announces one, and for three days nobody could fetch it, so that mail goes there as " +
+				"if there were none. Why: " + e.Text + "."})
 	}
 }
 
@@ -316,8 +335,8 @@ func (n *Notifier) Run(ctx context.Context) error {
 			}
 			if !failing && !errors.Is(err, errEnough) {
 				failing = true
-				n.cfg.Sink.Emit(event.Warned{What: "notify", Text: "the administrator cannot be written to: " + err.Error(),
-					Hint: "it is tried again every minute; what it is about stands in the log"})
+				n.cfg.Sink.Emit(event.Warned{What: "notify", Text: "the administrator cannot be written to: " +
+					err.Error(), Hint: "it is tried again every minute; what it is about stands in the log"})
 			}
 			wait = retryPause
 		}

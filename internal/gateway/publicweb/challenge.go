@@ -25,5 +25,6 @@ func (s *Server) challenged(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if cert == nil {
 		return nil, errors.New("there is no such challenge")
 	}
-	return &tls.Config{Certificates: []tls.Certificate{*cert}, NextProtos: []string{challengeProtocol}, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{Certificates: []tls.Certificate{*cert}, NextProtos: []string{challengeProtocol},
+		MinVersion: tls.VersionTLS12}, nil
 }

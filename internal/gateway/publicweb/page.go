@@ -35,14 +35,16 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", f.kind)
 	}
 	if f.page == event.WebPartners { // for browsers
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; "+
+			"frame-ancestors 'none'")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(f.text)))
 	w.WriteHeader(code)
 	_, _ = io.WriteString(w, f.text) // the reader may have gone
-	s.cfg.Sink.Emit(event.WebRequested{Listener: s.cfg.Listener, Client: client(r.RemoteAddr), Page: f.page, Code: code, Took: time.Since(began)})
+	s.cfg.Sink.Emit(event.WebRequested{Listener: s.cfg.Listener, Client: client(r.RemoteAddr), Page: f.page, Code: code,
+		Took: time.Since(began)})
 }
 
 // page finds what a request asks for.
@@ -96,7 +98,8 @@ func (s *Server) partners(r *http.Request) found {
 
 // named is the name of a host that a request names, without its port.
 func named(host string) string {
-	if name, port, err := net.SplitHostPort(host); err == nil && (port == "" || strings.Trim(port, "0123456789") == "") {
+	if name, port, err := net.SplitHostPort(host); err == nil &&
+		(port == "" || strings.Trim(port, "0123456789") == "") {
 		host = name
 	}
 	return strings.ToLower(strings.TrimSuffix(host, "."))

@@ -79,7 +79,8 @@ func (c PartnerCertificate) Shown() (out [][2]string) {
 func lines(what string, c policy.Certificate, leaf bool) [][2]string {
 	out := [][2]string{{what, c.Subject}}
 	if leaf {
-		out = append(out, [2]string{"names", strings.Join(c.DNSNames, ", ")}, [2]string{"issuer", c.Issuer}, [2]string{"valid from", day(c.NotBefore)})
+		out = append(out, [2]string{"names", strings.Join(c.DNSNames, ", ")}, [2]string{"issuer", c.Issuer},
+			[2]string{"valid from", day(c.NotBefore)})
 	}
 	out = append(out, [2]string{"ends", day(c.NotAfter)}, [2]string{"key", c.Key}, [2]string{"SHA-256", c.SHA256})
 	if leaf {

@@ -64,8 +64,10 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request) (code int, text 
 		return http.StatusBadRequest, "The report did not arrive whole.\n"
 	}
 	due := time.Now().Add(reportTime)
-	_ = http.NewResponseController(w).SetWriteDeadline(due.Add(answerTime)) // where a connection knows none, it has its minute
-	if code, text = s.cfg.Report(r.Context(), body, client(r.RemoteAddr)); code == http.StatusServiceUnavailable || code == http.StatusTooManyRequests {
+	// where a connection knows none, it has its minute
+	_ = http.NewResponseController(w).SetWriteDeadline(due.Add(answerTime))
+	if code, text = s.cfg.Report(r.Context(), body, client(r.RemoteAddr)); code == http.StatusServiceUnavailable ||
+		code == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "3600")
 	}
 	return code, text

@@ -81,11 +81,13 @@ func New(cfg Config) *Server {
 	protocols.SetHTTP2(!cfg.Plain)
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(s.answer), Protocols: &protocols,
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cfg.Certificate, GetConfigForClient: s.challenged},
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cfg.Certificate,
+			GetConfigForClient: s.challenged},
 		ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: headerMost, DisableGeneralOptionsHandler: true, ConnState: s.crowd.state, ConnContext: withConn,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streams, WriteByteTimeout: answerTime,
-			MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 64 << 10}, // less breaks clients that begin before they know
+			// less breaks clients that begin before they know
+			MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 64 << 10},
 		ErrorLog: log.New(io.Discard, "", 0), // of strangers' mistakes, which are theirs to see
 	}
 	return s

@@ -19,7 +19,8 @@ import (
 
 // Opener opens channels; *deliver.Deliverer is one.
 type Opener interface {
-	Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement, admit deliver.Admission) deliver.Climbed
+	Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement,
+		admit deliver.Admission) deliver.Climbed
 }
 
 // Config is what a Keeper needs. Opener and InForce are required.
@@ -81,7 +82,8 @@ func New(cfg Config) (*Keeper, error) {
 	or(&cfg.Remembered, 100_000)
 	or(&cfg.PerServer, 4)
 	or(&cfg.Total, 64)
-	k := &Keeper{cfg: cfg, places: make(chan struct{}, cfg.Total), flights: map[string]*flight{}, servers: map[queue.SiteKey]*server{}}
+	k := &Keeper{cfg: cfg, places: make(chan struct{}, cfg.Total), flights: map[string]*flight{},
+		servers: map[queue.SiteKey]*server{}}
 	k.memory.limit = max(cfg.Remembered/2, 1)
 	k.sources.Store(&Sources{})
 	return k, nil

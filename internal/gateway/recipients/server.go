@@ -180,9 +180,11 @@ func (q *question) over(ctx context.Context, l *line) (a answer, err error) {
 	var words [2]word
 	var status string
 	for i, from := range [...]mail.Address{{}, q.k.cfg.Sender} {
-		said, err := l.channel.Ask(ctx, deliver.Terms{Requirement: q.require}, from, q.to, func() bool { return q.k.cfg.InForce() == q.view })
+		said, err := l.channel.Ask(ctx, deliver.Terms{Requirement: q.require}, from, q.to,
+			func() bool { return q.k.cfg.InForce() == q.view })
 		if unsupported(err) {
-			return answer{result: event.RecipientUnanswered, host: a.host, text: "it does not offer SMTPUTF8, which asking for this address needs"}, nil
+			return answer{result: event.RecipientUnanswered, host: a.host,
+				text: "it does not offer SMTPUTF8, which asking for this address needs"}, nil
 		}
 		if err != nil {
 			return a, err
@@ -256,8 +258,10 @@ func (q *question) silent(err error) {
 	q.s.mu.Unlock()
 	if first {
 		q.k.cfg.Sink.Emit(event.Warned{What: "recipients",
-			Text: fmt.Sprintf("the servers of %s could not be asked whether a recipient exists: %s", q.to.Domain, smtp.Printable(err.Error(), 300)),
-			Hint: "until they answer, mail for unknown recipients there is accepted; repair them, or list the mailboxes in a file (recipients in [[domain]])"})
+			Text: fmt.Sprintf("the servers of %s could not be asked whether a recipient exists: %s", q.to.Domain,
+				smtp.Printable(err.Error(), 300)),
+			Hint: "until they answer, mail for unknown recipients there is accepted; repair them, or list the " +
+				"mailboxes in a file (recipients in [[domain]])"})
 	}
 }
 

@@ -89,7 +89,8 @@ func (s *Sources) look(sink event.Sink) {
 		}
 		if f.told != err.Error() {
 			f.told = err.Error()
-			sink.Emit(event.Warned{What: "recipients", Text: err.Error(), Hint: "repair the file; the mailboxes read before stay in force"})
+			sink.Emit(event.Warned{What: "recipients", Text: err.Error(),
+				Hint: "repair the file; the mailboxes read before stay in force"})
 		}
 	}
 }

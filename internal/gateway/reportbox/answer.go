@@ -23,7 +23,8 @@ func (b *Box) Answer(ctx context.Context, content []byte, client netip.Addr) (ta
 	case errors.Is(err, ErrBusy):
 		return false, smtp.NewReply(451, "4.3.2", "other reports are read just now, try again later")
 	case errors.Is(err, ErrUnknown):
-		return false, smtp.NewReply(451, "4.7.5", "the key of the report's signature cannot be looked up now, try again later")
+		return false, smtp.NewReply(451, "4.7.5", "the key of the report's signature cannot be looked up now, try "+
+			"again later")
 	case errors.Is(err, tlsreports.ErrTooMany):
 		return false, smtp.NewReply(452, "4.5.3", "too many reports came from there today, try again tomorrow")
 	}
@@ -52,6 +53,6 @@ func (b *Box) Posted(ctx context.Context, document []byte, client netip.Addr) (c
 
 // failed tells of the store.
 func (b *Box) failed(err error) {
-	b.cfg.Sink.Emit(event.Warned{What: "tls reports", Text: "a report that came in cannot be kept: " + smtp.Printable(err.Error(), 300),
-		Hint: "check the disk of the data directory; whoever sends it tries again"})
+	b.cfg.Sink.Emit(event.Warned{What: "tls reports", Text: "a report that came in cannot be kept: " +
+		smtp.Printable(err.Error(), 300), Hint: "check the disk of the data directory; whoever sends it tries again"})
 }

@@ -158,12 +158,14 @@ func (b *Box) begin(ctx context.Context) (done func(), err error) {
 }
 
 func (b *Box) refuse(r *tlsreports.Received, client netip.Addr, err error) (tlsreports.Added, error) {
-	b.cfg.Sink.Emit(event.ReportReceived{Way: r.Way, Client: client, Organization: r.Organization, Result: event.ReportRefused, Text: smtp.Printable(err.Error(), 300)})
+	b.cfg.Sink.Emit(event.ReportReceived{Way: r.Way, Client: client, Organization: r.Organization,
+		Result: event.ReportRefused, Text: smtp.Printable(err.Error(), 300)})
 	return tlsreports.Added{}, err
 }
 
 // keep makes a report durable and tells of it.
-func (b *Box) keep(ctx context.Context, r tlsreports.Received, report *tlsrpt.Report, client netip.Addr) (tlsreports.Added, error) {
+func (b *Box) keep(ctx context.Context, r tlsreports.Received, report *tlsrpt.Report,
+	client netip.Addr) (tlsreports.Added, error) {
 	r.At, r.Client = time.Now().UTC(), client.String()
 	owners := map[string]string{}
 	r.Sum(report, func(name string) string {
@@ -182,7 +184,8 @@ func (b *Box) keep(ctx context.Context, r tlsreports.Received, report *tlsrpt.Re
 	if err != nil {
 		return b.refuse(&r, client, err)
 	}
-	e := event.ReportReceived{Way: r.Way, Client: client, Signer: r.Signer, Organization: r.Organization, ID: added.ID, Result: event.ReportKept, News: added.News}
+	e := event.ReportReceived{Way: r.Way, Client: client, Signer: r.Signer, Organization: r.Organization, ID: added.ID,
+		Result: event.ReportKept, News: added.News}
 	if added.Copy {
 		e.Result = event.ReportCopy
 	}

@@ -58,7 +58,8 @@ func (t *Table) PlanFor(ctx context.Context, at NextHop, d mail.Domain) (*Plan, 
 	r, ok := t.called[at.Hosts]
 	if !ok {
 		return nil, &Problem{Reason: policy.PolicyUnavailable,
-			Text: "a rule redirects this mail to the route " + at.Hosts + ", which is not in the configuration: it waits until it is"}
+			Text: "a rule redirects this mail to the route " + at.Hosts + ", which is not in the configuration: it " +
+				"waits until it is"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
 	defer cancel()

@@ -97,7 +97,8 @@ func (h *Hop) publishes(base mail.Domain, domains []mail.Domain, answer dns.TLSA
 		p.Demand = policy.HostDemand()
 		h.TLSA, h.Bases = set.Usable, append([]mail.Domain{base, h.Host}, domains...)
 	default:
-		p.Note = "none of the TLSA records can be used, so that TLS is demanded and nothing more: " + set.Unusable[0].Why
+		p.Note = "none of the TLSA records can be used, so that TLS is demanded and nothing more: " +
+			set.Unusable[0].Why
 	}
 	h.Published = append(h.Published, p)
 }
@@ -109,8 +110,8 @@ func (t *Table) tlsaUnknown(hop *Hop, err error, now time.Time) {
 		p.Text += "; mail is not sent there while it is not known whether DANE is demanded"
 		hop.Problem, hop.Addrs = p, nil
 	}
-	hop.Published = append(hop.Published, policy.Published{Kind: policy.PublishedDANE, Mode: t.cfg.DANE, AsOf: now.UTC(), Note: p.Text,
-		Shortfalls: []policy.Shortfall{{Reason: p.Reason, Text: p.Text}}})
+	hop.Published = append(hop.Published, policy.Published{Kind: policy.PublishedDANE, Mode: t.cfg.DANE,
+		AsOf: now.UTC(), Note: p.Text, Shortfalls: []policy.Shortfall{{Reason: p.Reason, Text: p.Text}}})
 }
 
 func earliest(a, b time.Time) time.Time {

@@ -22,12 +22,14 @@ func (t *Table) lookup(ctx context.Context, host mail.Domain) (found dns.Address
 	found = t.cfg.Resolver.Addrs(ctx, host)
 	if err := found.Err(); err != nil {
 		if dns.IsNXDomain(err) {
-			return found, none(found), &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s does not exist", host)}
+			return found, none(found), &Problem{Reason: policy.DNSNoAddress,
+				Text: fmt.Sprintf("the host %s does not exist", host)}
 		}
 		return found, false, lookupProblem(err, "the addresses of "+host.String())
 	}
 	if len(found.V4.Addrs)+len(found.V6.Addrs) == 0 {
-		return found, none(found), &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the host %s has no address", host)}
+		return found, none(found), &Problem{Reason: policy.DNSNoAddress,
+			Text: fmt.Sprintf("the host %s has no address", host)}
 	}
 	return found, vouched(found.V4) && vouched(found.V6), nil
 }
@@ -71,13 +73,15 @@ func (t *Table) judge(host string, port uint16, addrs []netip.Addr, byAdmin bool
 				denied = ip
 			}
 		case t.local(ip, port):
-			return nil, &Problem{Reason: policy.MXLoop, Text: fmt.Sprintf("%s has the address %s, at which this gateway itself listens", host, ip)}
+			return nil, &Problem{Reason: policy.MXLoop,
+				Text: fmt.Sprintf("%s has the address %s, at which this gateway itself listens", host, ip)}
 		case !slices.Contains(good, ip):
 			good = append(good, ip)
 		}
 	}
 	if len(good) == 0 {
-		return nil, &Problem{Reason: policy.MXPrivate, Text: fmt.Sprintf("%s has the address %s, to which mail is never delivered", host, denied)}
+		return nil, &Problem{Reason: policy.MXPrivate, Text: fmt.Sprintf("%s has the address %s, to which mail is "+
+			"never delivered", host, denied)}
 	}
 	good = interleave(good)
 	return good[:min(len(good), t.cfg.MaxAddrs)], nil

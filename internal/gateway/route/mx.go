@@ -29,7 +29,8 @@ func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 	}
 	records := slices.DeleteFunc(answer.Records, dns.MX.Null)
 	if len(records) == 0 {
-		return nil, &Problem{Reason: policy.DNSNullMX, Permanent: true, Signed: answer.Secure, Text: fmt.Sprintf("the domain %s says that it takes no mail (null MX)", d)}
+		return nil, &Problem{Reason: policy.DNSNullMX, Permanent: true, Signed: answer.Secure,
+			Text: fmt.Sprintf("the domain %s says that it takes no mail (null MX)", d)}
 	}
 	domains := []mail.Domain{d}
 	if answer.Secure && answer.Name != d {
@@ -42,7 +43,8 @@ func (t *Table) mxHops(ctx context.Context, d mail.Domain) ([]Hop, *Problem) {
 	signed := answer.Secure && hops[0].signed
 	if hops = t.dropLoop(hops); len(hops) == 0 {
 		return nil, &Problem{Reason: policy.MXLoop, Permanent: true, Signed: signed,
-			Text: fmt.Sprintf("mail for %s loops back to us: this gateway is its best mail exchanger, and no route says where to deliver", d)}
+			Text: fmt.Sprintf("mail for %s loops back to us: this gateway is its best mail exchanger, and no route "+
+				"says where to deliver", d)}
 	}
 	return hops, nothingUsable(&Plan{Domain: d, Hops: hops})
 }
@@ -68,9 +70,11 @@ func (t *Table) implicitMX(ctx context.Context, d mail.Domain, signed bool) ([]H
 	case p == nil:
 		return hops, nil
 	case p.Reason == policy.MXLoop:
-		return nil, &Problem{Reason: policy.MXLoop, Permanent: true, Signed: signed, Text: fmt.Sprintf("%s has no MX record and is this gateway itself, and no route says where to deliver", d)}
+		return nil, &Problem{Reason: policy.MXLoop, Permanent: true, Signed: signed,
+			Text: fmt.Sprintf("%s has no MX record and is this gateway itself, and no route says where to deliver", d)}
 	case p.Reason == policy.DNSNoAddress:
-		return nil, &Problem{Reason: policy.DNSNoAddress, Permanent: true, Signed: signed, Text: fmt.Sprintf("the domain %s has neither an MX record nor an address", d)}
+		return nil, &Problem{Reason: policy.DNSNoAddress, Permanent: true, Signed: signed,
+			Text: fmt.Sprintf("the domain %s has neither an MX record nor an address", d)}
 	default:
 		return nil, p
 	}
@@ -107,7 +111,8 @@ func (t *Table) mxHop(ctx context.Context, mx dns.MX, hop *Hop) (found dns.Addre
 	*hop = Hop{Host: mx.Host, Port: t.cfg.Port, Pref: mx.Pref}
 	switch ip, isIP := addressOf(mx.Host); {
 	case mx.Host.IsZero():
-		hop.Problem = &Problem{Reason: policy.DNSNoAddress, Text: fmt.Sprintf("the MX record names %q, which is no host name", mx.Text)}
+		hop.Problem = &Problem{Reason: policy.DNSNoAddress,
+			Text: fmt.Sprintf("the MX record names %q, which is no host name", mx.Text)}
 		return found
 	case mx.Host == t.cfg.Hostname:
 		hop.signed = true // whose name it is, we know ourselves

@@ -52,7 +52,8 @@ func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Probl
 	plan.Waived = p.err != nil && t.cfg.STS == policy.Waived // there may be one
 	switch {
 	case p.err != nil && t.cfg.STS == policy.Enforced:
-		return &Problem{Reason: policy.PolicyUnavailable, Text: fmt.Sprintf("it is not known whether %s has an MTA-STS policy: %v", d, p.err)}
+		return &Problem{Reason: policy.PolicyUnavailable,
+			Text: fmt.Sprintf("it is not known whether %s has an MTA-STS policy: %v", d, p.err)}
 	case p.found != nil && p.found.Policy.Mode != sts.None:
 		lines := p.found.Policy.Lines()
 		for i := range hops {
@@ -60,8 +61,10 @@ func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Probl
 		}
 	case p.note.Fault():
 		for i := range hops {
-			hops[i].Published = append(hops[i].Published, policy.Published{Kind: policy.PublishedSTS, AsOf: now.UTC(), // nobody knows its mode
-				Fault: string(p.note.Kind), Note: p.note.Text, Shortfalls: []policy.Shortfall{{Reason: policy.STSPolicyUnavailable, Text: p.note.Text}}})
+			// nobody knows its mode
+			hops[i].Published = append(hops[i].Published, policy.Published{Kind: policy.PublishedSTS, AsOf: now.UTC(),
+				Fault: string(p.note.Kind), Note: p.note.Text,
+				Shortfalls: []policy.Shortfall{{Reason: policy.STSPolicyUnavailable, Text: p.note.Text}}})
 		}
 	}
 	return nil
@@ -78,8 +81,9 @@ const mostNamed = 10
 // holdAgainst puts a policy on one hop. DANE goes before it for a host that has both, and whose name is signed
 // (RFC 8461 §2): where it is not, whoever forges DNS could bring a host with records of its own.
 func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, lines []string, now time.Time) {
-	p := policy.Published{Kind: policy.PublishedSTS, Mode: policy.Testing, ID: found.ID, Source: string(found.Source), Hosts: found.Policy.MX,
-		AsOf: found.Fetched.UTC(), Until: found.Until.UTC(), Note: found.Fault.Text, Lines: lines}
+	p := policy.Published{Kind: policy.PublishedSTS, Mode: policy.Testing, ID: found.ID, Source: string(found.Source),
+		Hosts: found.Policy.MX,
+		AsOf:  found.Fetched.UTC(), Until: found.Until.UTC(), Note: found.Fault.Text, Lines: lines}
 	if found.Policy.Mode == sts.Enforce {
 		p.Mode = t.cfg.STS
 	}
@@ -94,7 +98,8 @@ func (t *Table) holdAgainst(hop *Hop, d mail.Domain, found *stscache.Found, line
 	case names:
 		p.Demand = policy.DomainDemand()
 	default:
-		what := fmt.Sprintf("%s is not among the hosts that the MTA-STS policy of %s names: %s", called(hop), d, mail.AtMost(found.Policy.MX, mostNamed, ", "))
+		what := fmt.Sprintf("%s is not among the hosts that the MTA-STS policy of %s names: %s", called(hop), d,
+			mail.AtMost(found.Policy.MX, mostNamed, ", "))
 		p.Shortfalls = []policy.Shortfall{{Reason: policy.STSMXMismatch, Text: what}}
 		if p.Mode == policy.Enforced {
 			hop.Problem, hop.Addrs = &Problem{Reason: policy.STSMXMismatch, Text: what}, nil

@@ -139,7 +139,8 @@ func (t *Table) Own(d mail.Domain) (Own, bool) {
 
 // OwnDomains lists the domains we receive for, sorted.
 func (t *Table) OwnDomains() []mail.Domain {
-	return slices.SortedFunc(maps.Keys(t.own), func(a, b mail.Domain) int { return strings.Compare(a.String(), b.String()) })
+	return slices.SortedFunc(maps.Keys(t.own),
+		func(a, b mail.Domain) int { return strings.Compare(a.String(), b.String()) })
 }
 
 // Serves reports whether we receive for d.

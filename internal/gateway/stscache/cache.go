@@ -120,7 +120,8 @@ func New(cfg Config) *Cache {
 	if cfg.Tell == nil {
 		cfg.Tell = func(Unavailable) {}
 	}
-	c := &Cache{cfg: cfg, memory: newMemory(cfg.MemoryMost, cfg.Memory), slots: make(chan struct{}, cfg.Fetches), flights: map[mail.Domain]*flight{}}
+	c := &Cache{cfg: cfg, memory: newMemory(cfg.MemoryMost, cfg.Memory), slots: make(chan struct{}, cfg.Fetches),
+		flights: map[mail.Domain]*flight{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
@@ -187,7 +188,8 @@ func (c *Cache) look(ctx context.Context, domain mail.Domain) (*known, error) {
 		return was, nil
 	}
 	if below("_mta-sts", domain).IsZero() || Host(domain).IsZero() {
-		return &known{domain: domain, rest: time.Now().Add(pause), note: Note{NoRecord, domain.String() + " can announce no policy"}}, nil
+		return &known{domain: domain, rest: time.Now().Add(pause),
+			note: Note{NoRecord, domain.String() + " can announce no policy"}}, nil
 	}
 	order := c.memory.next()
 	policy, err := c.read(ctx, domain)

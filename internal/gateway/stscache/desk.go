@@ -109,7 +109,8 @@ func (c *Cache) Forget(ctx context.Context, domain mail.Domain) (bool, error) {
 		return gone && (err != nil || time.Now().Before(e.Until)), err2
 	})
 	if err == nil {
-		c.memory.put(&known{domain: domain, loaded: time.Now(), order: c.memory.next()}) // what was read before counts no more
+		// what was read before counts no more
+		c.memory.put(&known{domain: domain, loaded: time.Now(), order: c.memory.next()})
 	}
 	return there, err
 }

@@ -53,9 +53,11 @@ func (f *flight) wait(ctx context.Context, limit time.Duration) (over bool, err 
 // notYet says what is known of a domain that is still being asked.
 func (f *flight) notYet(limit time.Duration) Note {
 	if f.announced.Load() {
-		return Note{NotYet, fmt.Sprintf("the domain announces a policy that could not be fetched within %v; the fetch goes on", limit)}
+		return Note{NotYet, fmt.Sprintf("the domain announces a policy that could not be fetched within %v; the "+
+			"fetch goes on", limit)}
 	}
-	return Note{NotYet, fmt.Sprintf("whether the domain has a policy could not be found out within %v; it goes on being asked", limit)}
+	return Note{NotYet, fmt.Sprintf("whether the domain has a policy could not be found out within %v; it goes on "+
+		"being asked", limit)}
 }
 
 // fly asks a domain, or joins whoever does already, and returns the asking; nil when there are too many.
@@ -137,7 +139,8 @@ func (c *Cache) record(ctx context.Context, domain mail.Domain) (id string, note
 	name := below("_mta-sts", domain)
 	answer, err := c.cfg.Resolver.TXT(ctx, name)
 	if err != nil && !dns.IsNXDomain(err) {
-		return "", Note{RecordUnknown, "the record " + name.String() + " cannot be looked up: " + dns.KindOf(err).String()}
+		return "", Note{RecordUnknown, "the record " + name.String() + " cannot be looked up: " +
+			dns.KindOf(err).String()}
 	}
 	r, err := sts.ParseRecord(answer.Texts)
 	switch {

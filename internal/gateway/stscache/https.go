@@ -54,7 +54,8 @@ type HTTPS struct {
 // NewHTTPS returns a Fetcher.
 func NewHTTPS(cfg HTTPSConfig) *HTTPS {
 	return &HTTPS{port: cmp.Or(cfg.Port, 443), time: cmp.Or(cfg.Time, time.Minute),
-		client: webclient.New(webclient.Config{Resolver: cfg.Resolver, Roots: cfg.Roots, Allow: cfg.Allow, Dialer: cfg.Dialer, DialTime: cfg.DialTime})}
+		client: webclient.New(webclient.Config{Resolver: cfg.Resolver, Roots: cfg.Roots, Allow: cfg.Allow,
+			Dialer: cfg.Dialer, DialTime: cfg.DialTime})}
 }
 
 // Host returns the policy host of a domain; the zero Domain where that would be no name any more.
@@ -128,12 +129,14 @@ func noted(err error) *Failure {
 func acceptable(host mail.Domain, r *http.Response) *Failure {
 	switch {
 	case r.StatusCode >= 300 && r.StatusCode < 400:
-		return failed(BadStatus, fmt.Sprintf("%s answers with a redirect (HTTP status %d), which must not be followed", host, r.StatusCode), nil)
+		return failed(BadStatus, fmt.Sprintf("%s answers with a redirect (HTTP status %d), which must not be followed",
+			host, r.StatusCode), nil)
 	case r.StatusCode != http.StatusOK:
 		return failed(BadStatus, fmt.Sprintf("%s answers with HTTP status %d, want 200", host, r.StatusCode), nil)
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return failed(BadAnswer, host.String()+" answers in the encoding "+said(encoding)+", which was not asked for", nil)
+		return failed(BadAnswer, host.String()+" answers in the encoding "+said(encoding)+", which was not asked for",
+			nil)
 	}
 	return nil
 }

@@ -50,7 +50,8 @@ type memory struct {
 }
 
 func newMemory(most int, bytes int64) *memory {
-	return &memory{most: most, bytes: bytes, places: map[mail.Domain]*list.Element{}, recent: list.New(), used: map[mail.Domain]time.Time{}}
+	return &memory{most: most, bytes: bytes, places: map[mail.Domain]*list.Element{}, recent: list.New(),
+		used: map[mail.Domain]time.Time{}}
 }
 
 // next returns a number that orders what is put: it is taken before the store is read, and after it was written.

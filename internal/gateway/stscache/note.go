@@ -30,8 +30,8 @@ const (
 
 // Faults lists the kinds that are faults, but for that of a Fetcher which is not ours.
 func Faults() []Kind {
-	return []Kind{RecordGone, RecordUnknown, RecordInvalid, HostUnknown, HostPrivate, HostSilent, HostRefused, TLSFailed, Certificate,
-		BadStatus, BadAnswer, PolicyInvalid, NotYet, Busy}
+	return []Kind{RecordGone, RecordUnknown, RecordInvalid, HostUnknown, HostPrivate, HostSilent, HostRefused,
+		TLSFailed, Certificate, BadStatus, BadAnswer, PolicyInvalid, NotYet, Busy}
 }
 
 // TLSRPT is the result type of RFC 8460 §4.3.2.2 for a report to the domain; "" where nothing is to be reported,

@@ -46,20 +46,23 @@ func (k *kept) inForce(now time.Time) bool { return k != nil && now.Before(k.Unt
 // found is the policy as callers see it.
 func (k *kept) found(source Source) *Found {
 	p := sts.Policy{Mode: k.Mode, MX: k.MX, MaxAge: time.Duration(k.MaxAge) * time.Second, Oddities: k.Oddities}
-	return &Found{Policy: p, ID: k.ID, Fetched: k.Fetched, Until: k.Until, Source: source, Fault: Note{k.Fault, k.FaultText}}
+	return &Found{Policy: p, ID: k.ID, Fetched: k.Fetched, Until: k.Until, Source: source,
+		Fault: Note{k.Fault, k.FaultText}}
 }
 
 // open reads an entry. One that says what nobody knows is an error: it might ask for something.
 func open(e entry) (*kept, error) {
 	if e.Mode != sts.Enforce && e.Mode != sts.Testing && e.Mode != sts.None {
-		return nil, errors.New("the stored MTA-STS policy of " + e.Domain + " has a mode that is not known here: " + said(string(e.Mode)))
+		return nil, errors.New("the stored MTA-STS policy of " + e.Domain + " has a mode that is not known here: " +
+			said(string(e.Mode)))
 	}
 	return &kept{entry: e}, nil
 }
 
 // read returns what is stored of a domain, nil for nothing.
 func (c *Cache) read(ctx context.Context, domain mail.Domain) (*kept, error) {
-	e, err := records.Read(ctx, c.cfg.Store, func(r records.Reader) (entry, error) { return shelf.Get(r, domain.String()) })
+	e, err := records.Read(ctx, c.cfg.Store,
+		func(r records.Reader) (entry, error) { return shelf.Get(r, domain.String()) })
 	switch {
 	case errors.Is(err, records.ErrNotFound):
 		return nil, nil

@@ -50,9 +50,10 @@ func Compose(ctx context.Context, view *inforce.View, drafts Drafts, l *Letter) 
 	size := headerSize(l.Text)
 	header := mail.ParseHeader(l.Text[:size])
 	m := queue.Message{
-		ID: l.ID, Kind: l.Kind, AcceptedAt: l.At, Size: int64(len(l.Text)), HeaderSize: size, MessageID: header.MessageID(),
-		Envelope: mail.Envelope{UTF8: l.UTF8, RequireTLS: l.RequireTLS}, EightBit: hasEightBit(l.Text), HeaderUTF8: hasEightBit(l.Text[:size]),
-		Waives: l.Waives,
+		ID: l.ID, Kind: l.Kind, AcceptedAt: l.At, Size: int64(len(l.Text)), HeaderSize: size,
+		MessageID: header.MessageID(),
+		Envelope:  mail.Envelope{UTF8: l.UTF8, RequireTLS: l.RequireTLS}, EightBit: hasEightBit(l.Text),
+		HeaderUTF8: hasEightBit(l.Text[:size]), Waives: l.Waives,
 	}
 	if m.EightBit {
 		m.Envelope.Body = mail.Body8BitMIME
@@ -101,7 +102,8 @@ func (l *Letter) delivery(view *inforce.View, m *queue.Message, header mail.Head
 	if j.Window > 0 {
 		window = min(window, j.Window)
 	}
-	d := view.Delivery(mail.Recipient{Address: l.To, Notify: mail.NotifyNever}, j, m.AcceptedAt, m.AcceptedAt.Add(window))
+	d := view.Delivery(mail.Recipient{Address: l.To, Notify: mail.NotifyNever}, j, m.AcceptedAt,
+		m.AcceptedAt.Add(window))
 	d.Noticed = true
 	return d, nil
 }
@@ -120,8 +122,8 @@ func Announce(s *queue.Submission, wake func(m *queue.Message, site queue.SiteKe
 		wake(&s.Message, queue.NewSiteKey(d.NextHop, d.Requirement), d.Due)
 	}
 	sink.Emit(event.NoticeQueued{
-		Message: string(s.Message.ID), About: string(s.Message.About), Kind: kindWord(s.Message.Kind), To: d.Recipient.Address,
-		Held: d.State == queue.Held,
+		Message: string(s.Message.ID), About: string(s.Message.About), Kind: kindWord(s.Message.Kind),
+		To: d.Recipient.Address, Held: d.State == queue.Held,
 	})
 }
 

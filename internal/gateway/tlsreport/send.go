@@ -134,7 +134,8 @@ func way(uri string) string {
 }
 
 // mail queues the report as a mail.
-func (s *Sender) mail(ctx context.Context, domain mail.Domain, d *Destination, address string, report tlsrpt.Report) error {
+func (s *Sender) mail(ctx context.Context, domain mail.Domain, d *Destination, address string,
+	report tlsrpt.Report) error {
 	text, err := url.PathUnescape(address)
 	if err != nil {
 		return errors.New("the address cannot be read")
@@ -145,15 +146,16 @@ func (s *Sender) mail(ctx context.Context, domain mail.Domain, d *Destination, a
 	}
 	now := time.Now()
 	sum := sha256.Sum256([]byte(report.ID + " " + d.URI))
-	message := tlsrpt.Message{From: s.cfg.Author.From, To: to, Submitter: s.cfg.Author.From.Domain, Domain: domain, Report: report,
-		ID: hex.EncodeToString(sum[:12]), Now: now}
+	message := tlsrpt.Message{From: s.cfg.Author.From, To: to, Submitter: s.cfg.Author.From.Domain, Domain: domain,
+		Report: report, ID: hex.EncodeToString(sum[:12]), Now: now}
 	signed, err := s.cfg.Sign(message.Compose())
 	if err != nil {
 		return fmt.Errorf("the mail cannot be signed: %w", err)
 	}
 	id := queue.NewID(now, s.cfg.Random())
-	made, err := submit.Compose(ctx, s.cfg.InForce(), s.cfg.Store, &submit.Letter{ID: id, Kind: queue.Report, To: to, Text: signed,
-		UTF8: !to.IsASCII(), Waives: true, At: now, Lifetime: s.cfg.Patience})
+	made, err := submit.Compose(ctx, s.cfg.InForce(), s.cfg.Store,
+		&submit.Letter{ID: id, Kind: queue.Report, To: to, Text: signed,
+			UTF8: !to.IsASCII(), Waives: true, At: now, Lifetime: s.cfg.Patience})
 	if err != nil {
 		return fmt.Errorf("the mail cannot be queued: %w", err)
 	}

@@ -105,8 +105,10 @@ func (s *Sender) Run(ctx context.Context) error {
 		}
 		err := s.plan(ctx, time.Now())
 		if err != nil && !failing && ctx.Err() == nil {
-			s.cfg.Sink.Emit(event.Warned{What: "tls reports", Text: "what is to be reported cannot be read: " + err.Error(),
-				Hint: "check the disk of the data directory; it is tried again every minute, and mail is not concerned"})
+			s.cfg.Sink.Emit(event.Warned{What: "tls reports", Text: "what is to be reported cannot be read: " +
+				err.Error(),
+				Hint: "check the disk of the data directory; it is tried again every minute, and mail is not " +
+					"concerned"})
 		}
 		failing = err != nil
 		end := s.keepDuty(ctx)

@@ -46,15 +46,18 @@ func strong(key *rsa.PrivateKey) (crypto.Signer, error) {
 }
 
 // signed are the fields that a signature covers. Those named twice cannot be added later (RFC 6376 §8.15).
-var signed = []string{"From", "From", "To", "To", "Subject", "Subject", "Date", "Date", "Message-ID", "TLS-Report-Domain", "TLS-Report-Domain",
-	"TLS-Report-Submitter", "TLS-Report-Submitter", "TLS-Required", "Auto-Submitted", "MIME-Version", "Content-Type", "Content-Type"}
+var signed = []string{"From", "From", "To", "To", "Subject", "Subject", "Date", "Date", "Message-ID",
+	"TLS-Report-Domain", "TLS-Report-Domain",
+	"TLS-Report-Submitter", "TLS-Report-Submitter", "TLS-Required", "Auto-Submitted", "MIME-Version", "Content-Type",
+	"Content-Type"}
 
 // Signing returns what signs mail for a domain, with the key whose public half stands below the selector.
 func Signing(domain, selector string, key crypto.Signer) func(text []byte) ([]byte, error) {
 	return func(text []byte) ([]byte, error) {
 		var out bytes.Buffer
 		err := dkim.Sign(&out, bytes.NewReader(text), &dkim.SignOptions{Domain: domain, Selector: selector, Signer: key,
-			HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed, HeaderKeys: signed})
+			HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
+			HeaderKeys: signed})
 		return out.Bytes(), err
 	}
 }

@@ -57,11 +57,13 @@ type States struct{ store records.Store }
 // NewStates returns the States of a store.
 func NewStates(store records.Store) *States { return &States{store} }
 
-var shelf = records.Shelf[Report]{Kind: "tls report sent", Key: func(r *Report) string { return tlscounts.Key(r.Day, r.Domain) }}
+var shelf = records.Shelf[Report]{Kind: "tls report sent",
+	Key: func(r *Report) string { return tlscounts.Key(r.Day, r.Domain) }}
 
 // Get returns how far a report came; one without a State where nothing was done.
 func (s *States) Get(ctx context.Context, day, domain string) (Report, error) {
-	r, err := records.Read(ctx, s.store, func(r records.Reader) (Report, error) { return shelf.Get(r, tlscounts.Key(day, domain)) })
+	r, err := records.Read(ctx, s.store,
+		func(r records.Reader) (Report, error) { return shelf.Get(r, tlscounts.Key(day, domain)) })
 	if errors.Is(err, records.ErrNotFound) {
 		return Report{Day: day, Domain: domain}, nil
 	}
@@ -83,5 +85,7 @@ func (s *States) keep(ctx context.Context, r *Report) error {
 
 // forget drops what is older than a day.
 func (s *States) forget(ctx context.Context, day string) error {
-	return s.store.ChangeRecords(ctx, func(t records.Tx) error { return t.DeleteAll(records.Query{Kind: shelf.Kind, To: day}) })
+	return s.store.ChangeRecords(ctx, func(t records.Tx) error {
+		return t.DeleteAll(records.Query{Kind: shelf.Kind, To: day})
+	})
 }

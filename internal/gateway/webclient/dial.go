@@ -73,7 +73,8 @@ func (w *watched) Read(p []byte) (int, error) {
 func (c *Client) addresses(ctx context.Context, host mail.Domain) ([]netip.Addr, *Failure) {
 	answer := c.cfg.Resolver.Addrs(ctx, host)
 	if err := answer.Err(); err != nil {
-		return nil, failed(HostUnknown, "the addresses of "+host.String()+" cannot be looked up: "+dns.KindOf(err).String(), err)
+		return nil, failed(HostUnknown, "the addresses of "+host.String()+" cannot be looked up: "+
+			dns.KindOf(err).String(), err)
 	}
 	var refused netip.Addr
 	may := func(f dns.Family) (out []netip.Addr) {
@@ -96,7 +97,8 @@ func (c *Client) addresses(ctx context.Context, host mail.Domain) ([]netip.Addr,
 	case len(out) > 0:
 		return out, nil
 	case refused.IsValid():
-		return nil, failed(HostPrivate, fmt.Sprintf("%s has the address %s, which is not public and in no network that is allowed", host, refused), nil)
+		return nil, failed(HostPrivate, fmt.Sprintf("%s has the address %s, which is not public and in no network "+
+			"that is allowed", host, refused), nil)
 	}
 	return nil, failed(HostUnknown, host.String()+" has no address", nil)
 }
@@ -117,8 +119,8 @@ func (c *Client) dial(ctx context.Context, host mail.Domain, a netip.AddrPort) (
 
 // handshake makes conn a TLS connection, or closes it.
 func (c *Client) handshake(ctx context.Context, host mail.Domain, conn net.Conn) (net.Conn, *Failure) {
-	secure := tls.Client(conn, &tls.Config{ServerName: host.String(), RootCAs: c.cfg.Roots(), MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"http/1.1"}})
+	secure := tls.Client(conn, &tls.Config{ServerName: host.String(), RootCAs: c.cfg.Roots(),
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
 	err := secure.HandshakeContext(ctx)
 	if err == nil {
 		return secure, nil

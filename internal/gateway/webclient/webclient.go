@@ -113,7 +113,10 @@ type Answer struct {
 func (c *Client) Exchange(r *http.Request, host mail.Domain, port uint16) (*Answer, error) {
 	cut := &atomic.Bool{}
 	transport := &http.Transport{
-		DialTLSContext:    func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx, host, port, cut) },
+		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn,
+			error) {
+			return c.connect(ctx, host, port, cut)
+		},
 		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
 		Proxy: nil, // whatever the environment says
 	}
@@ -155,5 +158,6 @@ func broken(ctx context.Context, host mail.Domain, err error) *Failure {
 	case ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
 		return failed(HostSilent, host.String()+" did not answer in time", err)
 	}
-	return failed(BadAnswer, host.String()+" gives an answer that breaks off, is larger than allowed or is no HTTP", err)
+	return failed(BadAnswer, host.String()+" gives an answer that breaks off, is larger than allowed or is no HTTP",
+		err)
 }

@@ -33,11 +33,15 @@ type Asker struct {
 
 // Look asks about some of our domains and about all of our hosts, and returns what senders who trust roots would find
 // now. It does not fail: what could not be asked says so. It returns early when ctx ends.
-func (a *Asker) Look(ctx context.Context, own *ownzone.Own, domains []ownzone.Domain, roots *x509.CertPool) *ownzone.Seen {
+func (a *Asker) Look(ctx context.Context, own *ownzone.Own, domains []ownzone.Domain,
+	roots *x509.CertPool) *ownzone.Seen {
 	seen := &ownzone.Seen{Now: time.Now(), Roots: roots, Validates: a.Validates,
 		Domains: make([]ownzone.SeenDomain, len(domains)), Hosts: map[mail.Domain]ownzone.SeenHost{}}
 	places := make(chan struct{}, atATime)
-	each(places, len(domains), func(i int) { seen.Domains[i] = a.domain(ctx, domains[i], len(own.Reports.Destinations) > 0) })
+	each(places, len(domains), func(i int) {
+		seen.Domains[i] = a.domain(ctx, domains[i],
+			len(own.Reports.Destinations) > 0)
+	})
 	hosts := own.Hosts()
 	for _, host := range hosts {
 		seen.Hosts[host] = ownzone.SeenHost{}

@@ -16,9 +16,10 @@ type Book struct{ store records.Store }
 func NewBook(store records.Store) *Book { return &Book{store} }
 
 var (
-	clients = records.Shelf[Client]{Kind: "inbound client", Key: func(c *Client) string { return clientKey(c.Day, c.Client) }}
-	days    = records.Shelf[Day]{Kind: "inbound day", Key: func(d *Day) string { return d.Day }}
-	shown   = records.Shelf[Certificate]{Kind: "inbound shown", Key: func(c *Certificate) string { return c.SHA256 }}
+	clients = records.Shelf[Client]{Kind: "inbound client",
+		Key: func(c *Client) string { return clientKey(c.Day, c.Client) }}
+	days  = records.Shelf[Day]{Kind: "inbound day", Key: func(d *Day) string { return d.Day }}
+	shown = records.Shelf[Certificate]{Kind: "inbound shown", Key: func(c *Certificate) string { return c.SHA256 }}
 )
 
 func clientKey(day string, client netip.Prefix) string { return day + " " + client.String() }

@@ -38,7 +38,8 @@ type Recorder struct {
 // wait.
 func Open(ctx context.Context, book *Book, hears func(listener string) bool, warn func(error)) (*Recorder, error) {
 	r := &Recorder{book: book, hears: hears, warn: warn, pending: map[string]*Client{}, days: map[string]*Day{},
-		shown: map[string]*Certificate{}, known: map[string]map[netip.Prefix]bool{}, told: map[string]string{}, senders: map[string]*Sender{}}
+		shown: map[string]*Certificate{}, known: map[string]map[netip.Prefix]bool{}, told: map[string]string{},
+		senders: map[string]*Sender{}}
 	today := DayOf(time.Now())
 	list, err := book.Known(ctx, today)
 	if err != nil {
@@ -139,7 +140,8 @@ func (r *Recorder) describe(der []byte, now time.Time) string {
 		return digest // it served for a handshake, so this does not happen
 	}
 	names := slices.Clone(cert.DNSNames)
-	r.shown[digest] = &Certificate{SHA256: digest, Names: names[:min(len(names), 20)], Issuer: smtp.Printable(cert.Issuer.String(), 300),
+	r.shown[digest] = &Certificate{SHA256: digest, Names: names[:min(len(names), 20)],
+		Issuer:    smtp.Printable(cert.Issuer.String(), 300),
 		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Seen: now}
 	return digest
 }
@@ -173,7 +175,8 @@ func (r *Recorder) Flush(ctx context.Context) {
 			return
 		}
 	}
-	left, err := flush.Portions(p.clients, func(some []*Client) error { return r.book.add(ctx, &portion{clients: some}) })
+	left, err := flush.Portions(p.clients,
+		func(some []*Client) error { return r.book.add(ctx, &portion{clients: some}) })
 	if err != nil {
 		r.warn(err)
 		r.giveBack(&portion{clients: left, senders: p.senders})

@@ -46,7 +46,8 @@ type Way struct {
 
 // same reports whether two are one way.
 func (w *Way) same(o *Way) bool {
-	return w.Version == o.Version && w.Cipher == o.Cipher && w.Group == o.Group && w.Certificate == o.Certificate && w.Reason == o.Reason && w.Rule == o.Rule
+	return w.Version == o.Version && w.Cipher == o.Cipher && w.Group == o.Group && w.Certificate == o.Certificate &&
+		w.Reason == o.Reason && w.Rule == o.Rule
 }
 
 // Sender is how mail of one domain came in on one day.
@@ -93,7 +94,8 @@ func (s *Sender) Merge(o *Sender) {
 	s.More += o.More
 }
 
-var senders = records.Shelf[Sender]{Kind: "inbound sender", Key: func(s *Sender) string { return senderKey(s.Day, s.Domain) }}
+var senders = records.Shelf[Sender]{Kind: "inbound sender",
+	Key: func(s *Sender) string { return senderKey(s.Day, s.Domain) }}
 
 func senderKey(day, domain string) string { return day + " " + domain }
 
@@ -131,7 +133,10 @@ func (b *Book) Senders(ctx context.Context, from, to string, most int) (list []S
 
 // DaysOf lists the days of a span on which anything was counted.
 func (b *Book) DaysOf(ctx context.Context, from, to string) ([]Day, error) {
-	return records.Read(ctx, b.store, func(r records.Reader) ([]Day, error) { return days.List(r, records.Query{From: from, To: to + "!"}) })
+	return records.Read(ctx, b.store, func(r records.Reader) ([]Day,
+		error) {
+		return days.List(r, records.Query{From: from, To: to + "!"})
+	})
 }
 
 // emitMail counts mail of strangers, what came in and what was refused.
@@ -145,7 +150,8 @@ func (r *Recorder) emitMail(e event.Event) {
 		}
 	case event.FellShort:
 		w := wayOf(e.TLS)
-		w.Names, w.Reason, w.Client = slices.Clone(e.Names[:min(len(e.Names), senderNames)]), string(e.Reason), e.Client.String()
+		w.Names, w.Reason, w.Client = slices.Clone(e.Names[:min(len(e.Names), senderNames)]), string(e.Reason),
+			e.Client.String()
 		w.Rule = smtp.Printable(strings.Join(e.Rules, ", "), 200)
 		if w.Refused = 1; e.Trial { // the message itself is counted where it is accepted
 			w.Refused, w.Trials = 0, 1

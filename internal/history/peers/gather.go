@@ -46,14 +46,15 @@ func (o *Observation) add(t *attempt.Try) {
 	o.TLS, o.Level = t.TLS(), t.Reached
 	if len(t.Evidence.Chain) > 0 {
 		c := &t.Evidence.Chain[0]
-		o.Certificate = &Certificate{Subject: c.Subject, Issuer: c.Issuer, NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
-			SHA256: c.SHA256, SPKI: c.SPKI}
+		o.Certificate = &Certificate{Subject: c.Subject, Issuer: c.Issuer, NotBefore: c.NotBefore.UTC(),
+			NotAfter: c.NotAfter.UTC(), SHA256: c.SHA256, SPKI: c.SPKI}
 	}
 }
 
 // kept lists the keywords that say something about a server; STARTTLS has its own place, and what strangers invent
 // none.
-const kept = " 8BITMIME AUTH BINARYMIME CHUNKING DSN ENHANCEDSTATUSCODES LIMITS MT-PRIORITY PIPELINING REQUIRETLS SIZE SMTPUTF8 "
+const kept = " 8BITMIME AUTH BINARYMIME CHUNKING DSN ENHANCEDSTATUSCODES LIMITS MT-PRIORITY PIPELINING REQUIRETLS " +
+	"SIZE SMTPUTF8 "
 
 // worthKeeping picks from the lines of EHLO.
 func worthKeeping(lines []string) []string {

@@ -156,7 +156,8 @@ func (v *view) missed() {
 // only TLS 1.0 has lost nothing.
 func (v *view) demandedMore() bool {
 	old := v.r.Version == "TLSv1" || v.r.Version == "TLSv1.1"
-	return v.o.Forced && v.o.Offered && (old || v.o.Reason == policy.TLSVersion || v.o.Reason == policy.TLSNoSharedCipher)
+	return v.o.Forced && v.o.Offered && (old || v.o.Reason == policy.TLSVersion ||
+		v.o.Reason == policy.TLSNoSharedCipher)
 }
 
 func later(a, b time.Time) time.Time {

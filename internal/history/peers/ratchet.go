@@ -52,5 +52,6 @@ func Judge(r Record, c Ratchet, now time.Time) Stand {
 
 // Consistent reports whether TLS worked often enough and for long enough without plaintext in between.
 func Consistent(r Record, c Ratchet) bool {
-	return r.Streak > 0 && r.Streak >= int64(c.After) && r.LastTLS.Sub(r.StreakSince) >= time.Duration(c.Days)*24*time.Hour
+	return r.Streak > 0 && r.Streak >= int64(c.After) &&
+		r.LastTLS.Sub(r.StreakSince) >= time.Duration(c.Days)*24*time.Hour
 }

@@ -54,7 +54,8 @@ func (f Failure) kind() Failure {
 }
 
 func (p *Policy) same(o *Policy) bool {
-	return p.Type == o.Type && p.Domain == o.Domain && p.Copy == o.Copy && slices.Equal(p.Strings, o.Strings) && slices.Equal(p.MXHosts, o.MXHosts)
+	return p.Type == o.Type && p.Domain == o.Domain && p.Copy == o.Copy && slices.Equal(p.Strings, o.Strings) &&
+		slices.Equal(p.MXHosts, o.MXHosts)
 }
 
 // Sum is how many sessions there were. Copies are told apart: their sessions are counted at other domains.
@@ -76,7 +77,8 @@ func (c *Counts) Merge(other *Counts) {
 
 // count adds one session.
 func (c *Counts) count(s *Session, isCopy bool) {
-	one := Policy{Type: s.Policy.Type, Domain: s.Policy.Domain, Strings: s.Policy.Strings, MXHosts: s.Policy.MXHosts, Copy: isCopy}
+	one := Policy{Type: s.Policy.Type, Domain: s.Policy.Domain, Strings: s.Policy.Strings, MXHosts: s.Policy.MXHosts,
+		Copy: isCopy}
 	p := c.policy(&one)
 	if !s.Failed() {
 		p.Succeeded++
@@ -84,7 +86,8 @@ func (c *Counts) count(s *Session, isCopy bool) {
 	}
 	p.Failed++
 	f := s.Failure
-	p.fail(Failure{Result: f.Result, Code: f.Code, MXHost: f.MXHost, SendingIP: f.SendingIP, ReceiverIP: f.ReceiverIP, Sessions: 1})
+	p.fail(Failure{Result: f.Result, Code: f.Code, MXHost: f.MXHost, SendingIP: f.SendingIP, ReceiverIP: f.ReceiverIP,
+		Sessions: 1})
 }
 
 // policy is where a policy is summed up.
@@ -138,17 +141,21 @@ func (c *Counts) Report() tlsrpt.Report {
 	}
 	slices.SortFunc(joined.Policies, func(a, b Policy) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Domain, b.Domain),
-			cmp.Compare(strings.Join(a.Strings, "\n"), strings.Join(b.Strings, "\n")), cmp.Compare(strings.Join(a.MXHosts, "\n"), strings.Join(b.MXHosts, "\n")))
+			cmp.Compare(strings.Join(a.Strings, "\n"), strings.Join(b.Strings, "\n")),
+			cmp.Compare(strings.Join(a.MXHosts, "\n"), strings.Join(b.MXHosts, "\n")))
 	})
 	for _, p := range joined.Policies {
-		one := tlsrpt.Policy{Type: p.Type, Domain: p.Domain, Strings: p.Strings, MXHosts: p.MXHosts, Succeeded: p.Succeeded, Failed: p.Failed}
+		one := tlsrpt.Policy{Type: p.Type, Domain: p.Domain, Strings: p.Strings, MXHosts: p.MXHosts,
+			Succeeded: p.Succeeded, Failed: p.Failed}
 		slices.SortFunc(p.Failures, func(a, b Failure) int {
-			return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), cmp.Compare(a.Result, b.Result), cmp.Compare(a.Code, b.Code),
+			return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), cmp.Compare(a.Result, b.Result),
+				cmp.Compare(a.Code, b.Code),
 				cmp.Compare(a.MXHost, b.MXHost), a.ReceiverIP.Compare(b.ReceiverIP), a.SendingIP.Compare(b.SendingIP))
 		})
 		for _, f := range p.Failures {
-			one.Failures = append(one.Failures, tlsrpt.Failure{Result: f.Result, SendingIP: f.SendingIP, MXHost: f.MXHost, ReceiverIP: f.ReceiverIP,
-				Sessions: f.Sessions, Code: f.Code})
+			one.Failures = append(one.Failures,
+				tlsrpt.Failure{Result: f.Result, SendingIP: f.SendingIP, MXHost: f.MXHost, ReceiverIP: f.ReceiverIP,
+					Sessions: f.Sessions, Code: f.Code})
 		}
 		out.Policies = append(out.Policies, one)
 	}

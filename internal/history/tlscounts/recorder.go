@@ -33,7 +33,8 @@ type Recorder struct {
 // Open returns a Recorder that adds to book. fetch gives the result of a failed fetch of an MTA-STS policy for its
 // fault, "" where the fault is ours. warn hears of failures; it must not wait.
 func Open(ctx context.Context, book *Book, fetch func(fault string) string, warn func(error)) (*Recorder, error) {
-	r := &Recorder{book: book, fetch: fetch, warn: warn, pending: map[string]*Counts{}, known: map[string]map[string]struct{}{}, over: map[string]bool{}}
+	r := &Recorder{book: book, fetch: fetch, warn: warn, pending: map[string]*Counts{},
+		known: map[string]map[string]struct{}{}, over: map[string]bool{}}
 	today := Day(time.Now())
 	domains, err := book.Domains(ctx, today)
 	if err != nil {
@@ -53,7 +54,8 @@ func (r *Recorder) Emit(e event.Event) {
 	case event.Attempted:
 		r.attempted(&e)
 	case event.PassedOver:
-		r.attempted(&event.Attempted{Leg: e.Leg, Attempt: e.Attempt, Domain: e.Domain, Named: e.Named, Report: e.Report})
+		r.attempted(&event.Attempted{Leg: e.Leg, Attempt: e.Attempt, Domain: e.Domain, Named: e.Named,
+			Report: e.Report})
 	case event.PolicyUnavailable:
 		if result := r.fetch(e.Fault); e.Kept && result != "" {
 			s := Fetch(e.Domain, result)

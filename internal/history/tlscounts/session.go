@@ -63,7 +63,8 @@ func ofTry(domain mail.Domain, t *attempt.Try, fetch results) (out []Session) {
 		}
 	}
 	if len(out) == 0 && t.Rung != "" {
-		out = append(out, Session{Policy: tlsrpt.Policy{Type: tlsrpt.TypeNone, Domain: domain.String()}, Failure: failure(t, withoutTLS(t), tlsrpt.TypeNone)})
+		out = append(out, Session{Policy: tlsrpt.Policy{Type: tlsrpt.TypeNone, Domain: domain.String()},
+			Failure: failure(t, withoutTLS(t), tlsrpt.TypeNone)})
 	}
 	return out
 }
@@ -134,7 +135,8 @@ func failure(t *attempt.Try, why policy.Reason, policyType string) tlsrpt.Failur
 // named says which policy it is.
 func named(domain mail.Domain, t *attempt.Try, p *policy.Published) tlsrpt.Policy {
 	if p.Kind == policy.PublishedSTS {
-		return tlsrpt.Policy{Type: tlsrpt.TypeSTS, Domain: domain.String(), Strings: bounded(p.Lines), MXHosts: bounded(p.Hosts)}
+		return tlsrpt.Policy{Type: tlsrpt.TypeSTS, Domain: domain.String(), Strings: bounded(p.Lines),
+			MXHosts: bounded(p.Hosts)}
 	}
 	out := tlsrpt.Policy{Type: tlsrpt.TypeTLSA, Domain: base(p.Source), Strings: bounded(p.Records)}
 	if t.Host != "" {

@@ -153,7 +153,8 @@ func news(t records.Tx, r *Received) (bool, error) {
 		return false, err
 	}
 	isNews := err != nil || r.At.Sub(old.At) >= quiet
-	return isNews, t.Put(records.Record{Kind: failed, Key: r.Signer, At: r.At, Value: []byte("{}"), Version: records.Any})
+	return isNews, t.Put(records.Record{Kind: failed, Key: r.Signer, At: r.At, Value: []byte("{}"),
+		Version: records.Any})
 }
 
 // drop deletes a report.

@@ -41,7 +41,8 @@ func Days(reports []Received) (out []DaySum) {
 		out[n].Succeeded, out[n].Failed = out[n].Succeeded+succeeded, out[n].Failed+failed
 	}
 	slices.SortFunc(out, func(a, b DaySum) int {
-		return cmp.Or(strings.Compare(b.Day, a.Day), cmp.Compare(b.Failed, a.Failed), strings.Compare(a.Sender, b.Sender))
+		return cmp.Or(strings.Compare(b.Day, a.Day), cmp.Compare(b.Failed, a.Failed),
+			strings.Compare(a.Sender, b.Sender))
 	})
 	return out
 }

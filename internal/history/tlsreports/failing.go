@@ -52,8 +52,10 @@ func Who(reports []Received) (out []Failing, more bool) {
 			for _, f := range p.Failures {
 				row := rows[key{r.Sender(), f.Result, r.Signed()}]
 				if row == nil {
-					row = &Failing{Sender: r.Sender(), Signed: r.Signed(), Result: f.Result, Since: r.Start, Until: r.End,
-						Domains: []string{}, Codes: []string{}, Hosts: []string{}, Addresses: []string{}, Saw: []Sight{}}
+					row = &Failing{Sender: r.Sender(), Signed: r.Signed(), Result: f.Result, Since: r.Start,
+						Until:   r.End,
+						Domains: []string{}, Codes: []string{}, Hosts: []string{}, Addresses: []string{},
+						Saw: []Sight{}}
 					rows[key{r.Sender(), f.Result, r.Signed()}] = row
 				}
 				row.add(&p, &f)
@@ -68,7 +70,8 @@ func Who(reports []Received) (out []Failing, more bool) {
 		out = append(out, *row)
 	}
 	slices.SortFunc(out, func(a, b Failing) int {
-		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(b.Sessions, a.Sessions), strings.Compare(a.Sender, b.Sender), strings.Compare(a.Result, b.Result))
+		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(b.Sessions, a.Sessions),
+			strings.Compare(a.Sender, b.Sender), strings.Compare(a.Result, b.Result))
 	})
 	if len(out) > failingMost {
 		return out[:failingMost], true

@@ -102,13 +102,15 @@ func (s *Sight) look(result string, client netip.Prefix, span Span, seen *inboun
 			case k.Messages == 0:
 				sums[2] += k.Sessions
 			}
-			s.Kinds = append(s.Kinds, Seen{Day: c.Day, Fits: fits(result, &k), Kind: k, Shown: described(k.Certificate, seen)})
+			s.Kinds = append(s.Kinds, Seen{Day: c.Day, Fits: fits(result, &k), Kind: k,
+				Shown: described(k.Certificate, seen)})
 		}
 	}
 	slices.SortStableFunc(s.Kinds, func(a, b Seen) int { return strings.Compare(a.Day, b.Day) })
 	if s.Sessions > 0 {
 		s.Found = FoundSessions
-		s.Text = fmt.Sprintf("%d sessions of this address: %d with a handshake that failed, %d without TLS, %d with TLS and no message",
+		s.Text = fmt.Sprintf("%d sessions of this address: %d with a handshake that failed, %d without TLS, %d "+
+			"with TLS and no message",
 			s.Sessions, sums[0], sums[1], sums[2])
 		if words != "" {
 			s.Text += "; " + words
@@ -120,7 +122,8 @@ func (s *Sight) look(result string, client netip.Prefix, span Span, seen *inboun
 func (s *Sight) absent(from, to string, span Span, seen *inbound.Seen) {
 	for day := from; day <= to; day = nextDay(day) {
 		i := slices.IndexFunc(seen.Days, func(d inbound.Day) bool { return d.Day == day })
-		edge := day < inbound.DayOf(span.Start) || day > inbound.DayOf(span.End.Add(-time.Second)) // a few minutes of it
+		// a few minutes of it
+		edge := day < inbound.DayOf(span.Start) || day > inbound.DayOf(span.End.Add(-time.Second))
 		switch {
 		case i < 0 && edge:
 		case i < 0:
@@ -130,11 +133,13 @@ func (s *Sight) absent(from, to string, span Span, seen *inbound.Seen) {
 			s.Text = "it is not known: on " + day + " more clients came than are remembered"
 			return
 		case !edge && seen.Days[i].Since.After(span.Start) && seen.Days[i].Since.After(dayBegin(day)):
-			s.Text = "on " + day + " sessions are remembered since " + seen.Days[i].Since.UTC().Format("15:04") + " alone, and none of this address"
+			s.Text = "on " + day + " sessions are remembered since " + seen.Days[i].Since.UTC().Format("15:04") +
+				" alone, and none of this address"
 			return
 		}
 	}
-	s.Found, s.Text = FoundNone, "no session of this address reached us: it failed on the way here, or at another server"
+	s.Found, s.Text = FoundNone, "no session of this address reached us: it failed on the way here, or at another "+
+		"server"
 }
 
 func nextDay(day string) string { return inbound.DayOf(dayBegin(day).AddDate(0, 0, 1)) }
@@ -162,10 +167,12 @@ func fits(result string, k *inbound.Kind) bool {
 	switch result {
 	case tlsrpt.StartTLSNotSupported:
 		return k.Outcome == inbound.Plaintext
-	case tlsrpt.CertificateHostMismatch, tlsrpt.CertificateExpired, tlsrpt.CertificateNotTrusted, tlsrpt.TLSAInvalid, tlsrpt.DANERequired:
+	case tlsrpt.CertificateHostMismatch, tlsrpt.CertificateExpired, tlsrpt.CertificateNotTrusted, tlsrpt.TLSAInvalid,
+		tlsrpt.DANERequired:
 		return k.Outcome == inbound.Failed || k.Outcome == inbound.TLS && k.Messages == 0
 	}
-	return k.Outcome == inbound.Failed || k.Outcome == inbound.Plaintext && k.Messages == 0 || k.Outcome == inbound.TLS && k.Messages == 0
+	return k.Outcome == inbound.Failed || k.Outcome == inbound.Plaintext && k.Messages == 0 ||
+		k.Outcome == inbound.TLS && k.Messages == 0
 }
 
 func described(digest string, seen *inbound.Seen) *inbound.Certificate {

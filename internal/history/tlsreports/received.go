@@ -98,7 +98,8 @@ func (r *Received) About(domain string) bool {
 
 // Sum fills in what a report says: its parts, by the domain of ours that owner finds for a policy domain, "" for none.
 func (r *Received) Sum(report *tlsrpt.Report, owner func(policyDomain string) string) {
-	r.Organization, r.Contact, r.ReportID, r.Start, r.End = report.Organization, report.Contact, report.ID, report.Start, report.End
+	r.Organization, r.Contact, r.ReportID, r.Start, r.End = report.Organization, report.Contact, report.ID,
+		report.Start, report.End
 	parts, kinds := map[string]*Part{}, map[string]map[Failure]int64{}
 	for i := range report.Policies {
 		p := &report.Policies[i]
@@ -132,8 +133,8 @@ func (p *Part) fill(kinds map[Failure]int64) {
 		p.Failures = append(p.Failures, f)
 	}
 	slices.SortFunc(p.Failures, func(a, b Failure) int {
-		return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), strings.Compare(a.Result, b.Result), strings.Compare(a.Address, b.Address),
-			strings.Compare(a.Code, b.Code), strings.Compare(a.Host, b.Host))
+		return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), strings.Compare(a.Result, b.Result),
+			strings.Compare(a.Address, b.Address), strings.Compare(a.Code, b.Code), strings.Compare(a.Host, b.Host))
 	})
 	for _, f := range p.Failures[min(len(p.Failures), failuresMost):] {
 		p.More += f.Sessions

@@ -18,7 +18,8 @@ type Room struct {
 }
 
 func (r Room) orUsual() Room {
-	return Room{cmp.Or(r.Signed, 20_000), cmp.Or(r.Unsigned, 2000), cmp.Or(r.SignedBytes, 256<<20), cmp.Or(r.UnsignedBytes, 32<<20)}
+	return Room{cmp.Or(r.Signed, 20_000), cmp.Or(r.Unsigned, 2000), cmp.Or(r.SignedBytes, 256<<20),
+		cmp.Or(r.UnsignedBytes, 32<<20)}
 }
 
 // Kinds of counters: the bytes of each room, and what a sender brought on a day.

@@ -120,7 +120,8 @@ func readHello(record []byte) (version uint16, suites []uint16, ok bool) {
 	s := cryptobyte.String(record)
 	var kind uint8
 	var hello, session, list cryptobyte.String
-	if !s.Skip(5) || !s.ReadUint8(&kind) || kind != 1 || !s.ReadUint24LengthPrefixed(&hello) || !hello.ReadUint16(&version) ||
+	if !s.Skip(5) || !s.ReadUint8(&kind) || kind != 1 || !s.ReadUint24LengthPrefixed(&hello) ||
+		!hello.ReadUint16(&version) ||
 		!hello.Skip(32) || !hello.ReadUint8LengthPrefixed(&session) || !hello.ReadUint16LengthPrefixed(&list) {
 		return 0, nil, false
 	}

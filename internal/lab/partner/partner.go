@@ -222,7 +222,8 @@ func (s *session) command(line string) bool {
 		s.from, s.to = path(argument), nil
 		return s.say("250 2.1.0 sender ok")
 	case "RCPT":
-		if to := path(argument); s.b.Mailboxes != nil && !slices.ContainsFunc(s.b.Mailboxes, func(m string) bool { return strings.EqualFold(m, to) }) {
+		if to := path(argument); s.b.Mailboxes != nil &&
+			!slices.ContainsFunc(s.b.Mailboxes, func(m string) bool { return strings.EqualFold(m, to) }) {
 			return s.say("550 5.1.1 no such user")
 		}
 		s.to = append(s.to, path(argument))
@@ -366,7 +367,8 @@ func (s *session) data() bool {
 		return s.say(reply)
 	}
 	s.p.mu.Lock()
-	s.p.messages = append(s.p.messages, Message{From: s.from, To: s.to, Data: content.String(), TLS: s.tls, At: time.Now()})
+	s.p.messages = append(s.p.messages, Message{From: s.from, To: s.to, Data: content.String(), TLS: s.tls,
+		At: time.Now()})
 	s.p.mu.Unlock()
 	return s.say("250 2.0.0 taken")
 }

@@ -42,7 +42,8 @@ func san(names []string, ips []netip.Addr, uris []string) pkix.Extension {
 
 // unknownExtension is critical and of an arc nobody uses.
 func unknownExtension() pkix.Extension {
-	return pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 55738, 666, 1}, Critical: true, Value: []byte{5, 0}}
+	return pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 55738, 666, 1}, Critical: true,
+		Value: []byte{5, 0}}
 }
 
 // sign makes the DER of t. The library signs with everything but MD5.
@@ -70,27 +71,31 @@ type certificate struct {
 
 // signMD5 replaces algorithm and signature of der.
 func signMD5(der []byte, key crypto.Signer) []byte {
-	algorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 4}, Parameters: asn1.NullRawValue}
-	return resign(der, algorithm, func(fields []asn1.RawValue) { fields[2] = asn1.RawValue{FullBytes: mustMarshal(algorithm)} },
-		func(tbs []byte) ([]byte, error) {
-			digest := md5.Sum(tbs)
-			return rsa.SignPKCS1v15(rand.Reader, key.(*rsa.PrivateKey), crypto.MD5, digest[:])
-		})
+	algorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 4},
+		Parameters: asn1.NullRawValue}
+	return resign(der, algorithm, func(fields []asn1.RawValue) {
+		fields[2] = asn1.RawValue{FullBytes: mustMarshal(algorithm)}
+	}, func(tbs []byte) ([]byte, error) {
+		digest := md5.Sum(tbs)
+		return rsa.SignPKCS1v15(rand.Reader, key.(*rsa.PrivateKey), crypto.MD5, digest[:])
+	})
 }
 
 // negate makes the serial number of der negative. Its signature is with SHA-256.
 func negate(der []byte, key crypto.Signer) []byte {
 	var c certificate
 	mustUnmarshal(der, &c)
-	return resign(der, c.Algorithm, func(fields []asn1.RawValue) { fields[1] = asn1.RawValue{FullBytes: mustMarshal(big.NewInt(-421))} },
-		func(tbs []byte) ([]byte, error) {
-			digest := sha256.Sum256(tbs)
-			return key.Sign(rand.Reader, digest[:], crypto.SHA256)
-		})
+	return resign(der, c.Algorithm, func(fields []asn1.RawValue) {
+		fields[1] = asn1.RawValue{FullBytes: mustMarshal(big.NewInt(-421))}
+	}, func(tbs []byte) ([]byte, error) {
+		digest := sha256.Sum256(tbs)
+		return key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	})
 }
 
 // resign changes the fields of a certificate, which begin with version, serial number and algorithm, and signs it anew.
-func resign(der []byte, algorithm pkix.AlgorithmIdentifier, change func([]asn1.RawValue), signature func(tbs []byte) ([]byte, error)) []byte {
+func resign(der []byte, algorithm pkix.AlgorithmIdentifier, change func([]asn1.RawValue),
+	signature func(tbs []byte) ([]byte, error)) []byte {
 	var c certificate
 	mustUnmarshal(der, &c)
 	var fields []asn1.RawValue
@@ -105,7 +110,8 @@ func resign(der []byte, algorithm pkix.AlgorithmIdentifier, change func([]asn1.R
 	if err != nil {
 		panic(fmt.Sprintf("pki: signature: %v", err))
 	}
-	return mustMarshal(certificate{asn1.RawValue{FullBytes: tbs}, algorithm, asn1.BitString{Bytes: signed, BitLength: 8 * len(signed)}})
+	return mustMarshal(certificate{asn1.RawValue{FullBytes: tbs}, algorithm,
+		asn1.BitString{Bytes: signed, BitLength: 8 * len(signed)}})
 }
 
 func mustMarshal(v any) []byte {

@@ -48,10 +48,12 @@ type CRL struct {
 func (ca *CA) CRL(o CRL) []byte {
 	t := &x509.RevocationList{
 		Number:     big.NewInt(max(o.Number, 1)),
-		ThisUpdate: orTime(o.ThisUpdate, ca.now.Add(-time.Hour)), NextUpdate: orTime(o.NextUpdate, ca.now.AddDate(0, 0, 7)),
+		ThisUpdate: orTime(o.ThisUpdate, ca.now.Add(-time.Hour)),
+		NextUpdate: orTime(o.NextUpdate, ca.now.AddDate(0, 0, 7)),
 	}
 	add := func(serial *big.Int) {
-		e := x509.RevocationListEntry{SerialNumber: serial, RevocationTime: orTime(o.At, ca.now.Add(-2*time.Hour)), ReasonCode: o.Reason}
+		e := x509.RevocationListEntry{SerialNumber: serial, RevocationTime: orTime(o.At, ca.now.Add(-2*time.Hour)),
+			ReasonCode: o.Reason}
 		if o.CriticalEntry {
 			e.ExtraExtensions = []pkix.Extension{unknownExtension()}
 		}
@@ -112,7 +114,8 @@ func (o *CRL) issuingPoint() pkix.Extension {
 		OnlyAttributes bool           `asn1:"optional,tag:5"`
 	}{OnlyUsers: o.OnlyUsers, OnlyCAs: o.OnlyCAs, Indirect: o.Indirect, OnlyAttributes: o.OnlyAttributes}
 	for _, url := range o.Points {
-		idp.Point.FullName = append(idp.Point.FullName, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(url)})
+		idp.Point.FullName = append(idp.Point.FullName,
+			asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(url)})
 	}
 	if o.SomeReasons {
 		idp.SomeReasons = asn1.BitString{Bytes: []byte{0x60}, BitLength: 3}
@@ -144,7 +147,8 @@ func PointsExtension(points ...Point) pkix.Extension {
 			out.Reasons = asn1.BitString{Bytes: []byte{0x60}, BitLength: 3}
 		}
 		if p.CRLIssuer != nil {
-			out.Issuer = []asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: p.CRLIssuer}}
+			out.Issuer = []asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true,
+				Bytes: p.CRLIssuer}}
 		}
 		list = append(list, out)
 	}
@@ -194,7 +198,8 @@ func (ca *CA) Answer(o Answer) []byte {
 	t := ocsp.Response{
 		Status: o.Status, SerialNumber: o.Cert.SerialNumber, RevocationReason: o.Reason,
 		RevokedAt:  orTime(o.At, ca.now.Add(-2*time.Hour)),
-		ThisUpdate: orTime(o.ThisUpdate, ca.now.Add(-time.Hour)), NextUpdate: orTime(o.NextUpdate, ca.now.AddDate(0, 0, 4)),
+		ThisUpdate: orTime(o.ThisUpdate, ca.now.Add(-time.Hour)),
+		NextUpdate: orTime(o.NextUpdate, ca.now.AddDate(0, 0, 4)),
 	}
 	if o.Endless {
 		t.NextUpdate = time.Time{}

@@ -43,7 +43,8 @@ func Find() (p Programs, err error) {
 	p.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
 	root := filepath.Join(cmp.Or(os.Getenv("POSTERN_POSTGRES"), Folder), "root")
 	for _, below := range []string{root, "/"} {
-		found, _ := filepath.Glob(filepath.Join(below, "usr/lib/postgresql/*/bin/postgres")) // the pattern is well-formed
+		// the pattern is well-formed
+		found, _ := filepath.Glob(filepath.Join(below, "usr/lib/postgresql/*/bin/postgres"))
 		if len(found) == 0 {
 			continue
 		}
@@ -120,7 +121,8 @@ func (s *Server) make(settings []string) (err error) {
 		return err
 	}
 	cluster := filepath.Join(s.data, "cluster")
-	if err := s.run("initdb", "-D", cluster, "-U", "postern", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
+	if err := s.run("initdb", "-D", cluster, "-U", "postern", "-A", "trust", "-E", "UTF8", "--locale=C",
+		"--no-sync"); err != nil {
 		return err
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -135,15 +137,18 @@ func (s *Server) make(settings []string) (err error) {
 	if err != nil {
 		return err
 	}
-	lines := append([]string{"listen_addresses = '127.0.0.1'", fmt.Sprintf("port = %d", s.port), "unix_socket_directories = '" + s.data + "'",
-		"max_connections = 100", "shared_buffers = 64MB", "max_wal_size = 1GB", "logging_collector = off", "log_min_messages = panic"}, settings...)
+	lines := append([]string{"listen_addresses = '127.0.0.1'", fmt.Sprintf("port = %d", s.port),
+		"unix_socket_directories = '" + s.data + "'",
+		"max_connections = 100", "shared_buffers = 64MB", "max_wal_size = 1GB", "logging_collector = off",
+		"log_min_messages = panic"}, settings...)
 	_, err = conf.WriteString(strings.Join(lines, "\n") + "\n")
 	return errors.Join(err, conf.Close())
 }
 
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.programs.Folder, name), args...)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.data, s.programs.Env, &syscall.SysProcAttr{Setpgid: true, Credential: s.programs.As}
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.data, s.programs.Env,
+		&syscall.SysProcAttr{Setpgid: true, Credential: s.programs.As}
 	return cmd
 }
 
@@ -166,7 +171,8 @@ func (s *Server) Restart() error {
 		return err
 	}
 	for end := time.Now().Add(startTime); ; time.Sleep(20 * time.Millisecond) {
-		if err := s.run("pg_isready", "-q", "-h", s.data, "-p", strconv.Itoa(s.port), "-U", "postern", "-d", "postgres"); err == nil {
+		if err := s.run("pg_isready", "-q", "-h", s.data, "-p", strconv.Itoa(s.port), "-U", "postern", "-d",
+			"postgres"); err == nil {
 			return nil
 		} else if time.Now().After(end) {
 			return fmt.Errorf("the server does not answer: %w", err)

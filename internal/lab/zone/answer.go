@@ -42,7 +42,8 @@ func (z *Zone) Answer(network string, query []byte) []byte {
 	m.Rcode = out.rcode
 	m.Answer = out.answer
 	m.AuthenticatedData = !out.unsigned && (q.AuthenticatedData || opt != nil && opt.Do())
-	if last := len(out.answer) - 1; last < 0 || out.rcode != wire.RcodeSuccess || isDangling(out.answer[last], q.Question[0].Qtype) {
+	if last := len(out.answer) - 1; last < 0 || out.rcode != wire.RcodeSuccess ||
+		isDangling(out.answer[last], q.Question[0].Qtype) {
 		m.Ns = []wire.RR{soa()}
 	}
 	if network == "udp" {

@@ -47,7 +47,8 @@ func isFailure(word string) bool {
 
 // Parse reads the text form of the package comment.
 func Parse(text string) (*Zone, error) {
-	z := &Zone{records: map[string][]wire.RR{}, exists: map[string]bool{}, failures: map[key]failure{}, unsigned: map[string]bool{}}
+	z := &Zone{records: map[string][]wire.RR{}, exists: map[string]bool{}, failures: map[key]failure{},
+		unsigned: map[string]bool{}}
 	n := 0
 	for line := range strings.Lines(text) {
 		n++

@@ -69,7 +69,8 @@ func (r *Report) fullAllowed() bool {
 			return false
 		}
 	}
-	if r.count(Failed) == 0 || len(r.Original) > MaxSize || longLines(r.Original) || bareEnds(r.Original) || bytes.IndexByte(r.Original, 0) >= 0 {
+	if r.count(Failed) == 0 || len(r.Original) > MaxSize || longLines(r.Original) || bareEnds(r.Original) ||
+		bytes.IndexByte(r.Original, 0) >= 0 {
 		return false
 	}
 	return isASCII(r.Original) || r.EightBit || r.UTF8
@@ -82,7 +83,8 @@ func (r *Report) build() []byte {
 	r.header(&b, boundary)
 	b.WriteString("This is a delivery status notification in MIME form.\r\n")
 	for _, p := range parts {
-		fmt.Fprintf(&b, "\r\n--%s\r\nContent-Description: %s\r\nContent-Type: %s\r\nContent-Transfer-Encoding: %s\r\n\r\n",
+		fmt.Fprintf(&b, "\r\n--%s\r\nContent-Description: %s\r\nContent-Type: %s\r\nContent-Transfer-Encoding: "+
+			"%s\r\n\r\n",
 			boundary, p.description, p.kind, p.encoding)
 		b.Write(p.content)
 	}
@@ -154,7 +156,8 @@ func (r *Report) humanPart() part {
 }
 
 func (r *Report) machinePart() part {
-	p := part{kind: "message/delivery-status", description: "Delivery report", encoding: "7bit", content: []byte(r.machine())}
+	p := part{kind: "message/delivery-status", description: "Delivery report", encoding: "7bit",
+		content: []byte(r.machine())}
 	if r.UTF8 {
 		p.kind = "message/global-delivery-status"
 	}

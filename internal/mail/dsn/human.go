@@ -160,28 +160,31 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 	who, hint := actor(info.Who, gateway), info.Hint
 	if rcpt.ByRule != "" {
 		who = "you, or " + actor(policy.Us, gateway)
-		hint = "The rule \"" + safe(rcpt.ByRule) + "\" of your organisation decided this. Ask the administrator where you think it should not."
+		hint = "The rule \"" + safe(rcpt.ByRule) + "\" of your organisation decided this. Ask the administrator " +
+			"where you think it should not."
 	}
 	p.field("  ", "Another way", safe(rcpt.Way))
 	p.field("  ", "Who must act", who)
 	p.field("  ", "What to do", hint)
 	if rcpt.Action == Delayed && rcpt.Requires > policy.Plaintext && rcpt.Reason.Class().AboutProtection() {
 		p.blank()
-		p.para("  ", "It is waiting because TLS is required: a rule of your organisation says that it may travel only over "+
-			"a connection whose protection is "+rcpt.Requires.String()+". It will not be sent with less.")
+		p.para("  ", "It is waiting because TLS is required: a rule of your organisation says that it may travel "+
+			"only over a connection whose protection is "+rcpt.Requires.String()+". It will not be sent with less.")
 	}
 	if by := rcpt.publishedBy(); by != "" && rcpt.Action != Delivered && rcpt.Action != Relayed {
 		p.blank()
-		p.para("  ", "The recipient's domain asks in public ("+by+") that mail to it be sent only over a connection that proves its "+
-			"server, so the gateway does not send it with less.")
+		p.para("  ", "The recipient's domain asks in public ("+by+") that mail to it be sent only over a "+
+			"connection that proves its server, so the gateway does not send it with less.")
 	}
 	if rcpt.Action == Delayed && !rcpt.WillRetryUntil.IsZero() {
 		p.blank()
-		p.para("  ", "The gateway tries until "+date(rcpt.WillRetryUntil)+". If it cannot deliver by then, you get another notice.")
+		p.para("  ", "The gateway tries until "+date(rcpt.WillRetryUntil)+". If it cannot deliver by then, you get "+
+			"another notice.")
 	}
 	if rcpt.Because != "" {
 		p.blank()
-		p.para("  ", "No rule of your organisation names this recipient. TLS is required because "+safe(rcpt.Because)+". You can send the "+
+		p.para("  ", "No rule of your organisation names this recipient. TLS is required because "+safe(rcpt.Because)+
+			". You can send the "+
 			"message again to this recipient alone; your administrator can leave such recipients out by that box.")
 	}
 	p.blank()
@@ -196,7 +199,8 @@ func (rcpt *Recipient) publishedBy() string {
 	if p == nil {
 		return ""
 	}
-	return map[string]string{policy.PublishedDANE: "DANE, TLSA records in signed DNS", policy.PublishedSTS: "an MTA-STS policy"}[p.Kind]
+	return map[string]string{policy.PublishedDANE: "DANE, TLSA records in signed DNS",
+		policy.PublishedSTS: "an MTA-STS policy"}[p.Kind]
 }
 
 // info is what people are told about the reason, nothing where there is none.
@@ -265,7 +269,8 @@ func certificate(p *page, t *attempt.Try) {
 		return
 	}
 	if tls := t.Evidence.TLS; tls != nil {
-		p.field("    ", "TLS", strings.TrimSpace(fmt.Sprintf("%s %s %s", safeName(tls.Version), safeName(tls.Cipher), safeName(tls.Group))))
+		p.field("    ", "TLS", strings.TrimSpace(fmt.Sprintf("%s %s %s", safeName(tls.Version), safeName(tls.Cipher),
+			safeName(tls.Group))))
 	}
 	p.field("    ", "Expected names", list(t.Evidence.Expected))
 	p.field("    ", "Presented names", list(t.Evidence.Presented))
@@ -313,7 +318,8 @@ func tries(p *page, all []attempt.Try) {
 			return
 		}
 		t := &all[i]
-		said := strings.Join(slices.DeleteFunc([]string{string(t.Reason), safe(t.Text)}, func(s string) bool { return s == "" }), ": ")
+		said := strings.Join(slices.DeleteFunc([]string{string(t.Reason), safe(t.Text)},
+			func(s string) bool { return s == "" }), ": ")
 		if said == "" {
 			said = "worked"
 		}

@@ -108,9 +108,12 @@ func (p *Parsed) takeStatus(content []byte) error {
 	for len(bytes.TrimSpace(rest)) > 0 {
 		var block map[string]string
 		block, rest = splitHeader(bytes.TrimLeft(rest, "\r\n"))
-		r := ParsedRecipient{Final: afterType(block["final-recipient"]), Original: afterType(block["original-recipient"]),
-			Action: Action(strings.ToLower(block["action"])), Status: block["status"], RemoteMTA: afterType(block["remote-mta"]),
-			LastAttempt: parseDate(block["last-attempt-date"]), WillRetryUntil: parseDate(block["will-retry-until"]), Fields: block}
+		r := ParsedRecipient{Final: afterType(block["final-recipient"]),
+			Original: afterType(block["original-recipient"]),
+			Action:   Action(strings.ToLower(block["action"])), Status: block["status"],
+			RemoteMTA:   afterType(block["remote-mta"]),
+			LastAttempt: parseDate(block["last-attempt-date"]), WillRetryUntil: parseDate(block["will-retry-until"]),
+			Fields: block}
 		if kind, text, ok := strings.Cut(block["diagnostic-code"], ";"); ok {
 			r.DiagnosticType, r.Diagnostic = strings.TrimSpace(kind), strings.TrimSpace(text)
 		}

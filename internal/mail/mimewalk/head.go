@@ -34,7 +34,8 @@ func (w *Walker) read() *head {
 	seen := map[string]bool{}
 	for _, f := range fields {
 		name := strings.ToLower(f.Name)
-		if seen[name] && (name == "content-type" || name == "content-transfer-encoding" || name == "content-disposition") {
+		if seen[name] && (name == "content-type" || name == "content-transfer-encoding" ||
+			name == "content-disposition") {
 			w.doubt("has a part that says " + f.Name + " twice")
 		}
 		seen[name] = true

@@ -60,10 +60,12 @@ func (l *leaf) keep(w *Walker, data []byte) {
 // uuencoded notes a file in the text.
 func (l *leaf) uuencoded(w *Walker, line []byte) {
 	words := strings.Fields(string(line[:min(len(line), 1000)]))
-	if len(words) < 3 || words[0] != "begin" || len(words[1]) < 3 || len(words[1]) > 4 || strings.Trim(words[1], "01234567") != "" {
+	if len(words) < 3 || words[0] != "begin" || len(words[1]) < 3 || len(words[1]) > 4 ||
+		strings.Trim(words[1], "01234567") != "" {
 		return
 	}
-	h := &head{kind: "application/octet-stream", names: []string{strings.ToValidUTF8(strings.Join(words[2:], " "), "\uFFFD")}}
+	h := &head{kind: "application/octet-stream",
+		names: []string{strings.ToValidUTF8(strings.Join(words[2:], " "), "\uFFFD")}}
 	h.look(w)
 }
 
@@ -185,9 +187,10 @@ func visible(source string) string {
 // inline reports whether an element stands within a word.
 func inline(a atom.Atom) bool {
 	switch a {
-	case atom.A, atom.Abbr, atom.B, atom.Bdi, atom.Bdo, atom.Big, atom.Code, atom.Em, atom.Font, atom.I, atom.Ins, atom.Kbd,
-		atom.Mark, atom.Q, atom.S, atom.Small, atom.Span, atom.Strike, atom.Strong, atom.Sub, atom.Sup, atom.Tt, atom.U, atom.Var,
-		atom.Wbr, 0:
+	case atom.A, atom.Abbr, atom.B, atom.Bdi, atom.Bdo, atom.Big, atom.Code, atom.Em, atom.Font, atom.I, atom.Ins,
+		atom.Kbd,
+		atom.Mark, atom.Q, atom.S, atom.Small, atom.Span, atom.Strike, atom.Strong, atom.Sub, atom.Sup, atom.Tt, atom.U,
+		atom.Var, atom.Wbr, 0:
 		return true
 	}
 	return false

@@ -127,8 +127,8 @@ func (d *dateParts) takeZone(w string) bool {
 		d.zone = time.FixedZone("", offset)
 		return true
 	}
-	hours, known := map[string]int{"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
-		"GMT": 0, "UTC": 0, "UT": 0, "Z": 0}[strings.ToUpper(w)]
+	hours, known := map[string]int{"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8,
+		"PDT": -7, "GMT": 0, "UTC": 0, "UT": 0, "Z": 0}[strings.ToUpper(w)]
 	if !known {
 		return false
 	}
@@ -187,7 +187,8 @@ func digits(s string) bool {
 
 func isWeekday(w string) bool {
 	w = strings.TrimSuffix(w, ",")
-	return len(w) >= 3 && len(w) <= 9 && strings.Contains(" mon tue wed thu fri sat sun ", " "+strings.ToLower(w[:3])+" ") &&
+	return len(w) >= 3 && len(w) <= 9 &&
+		strings.Contains(" mon tue wed thu fri sat sun ", " "+strings.ToLower(w[:3])+" ") &&
 		strings.Trim(strings.ToLower(w), "abcdefghijklmnopqrstuvwxyz") == ""
 }
 

@@ -24,7 +24,8 @@ func recognise(c clauses) Form {
 		return IronPort
 	case strings.HasSuffix(host, ".mimecast.com"):
 		return Mimecast
-	case anyMatch(qmailPass, c.comments("")), anyMatch(qmailHelo, c.comments("from")), anyMatch(qmailHelo, c.comments("")):
+	case anyMatch(qmailPass, c.comments("")), anyMatch(qmailHelo, c.comments("from")),
+		anyMatch(qmailHelo, c.comments("")):
 		return Qmail
 	case strings.HasPrefix(with, "microsoft smtp"), with == "mapi", with == "shadowredundancy",
 		strings.HasSuffix(host, ".outlook.com") && c.has("via"), strings.HasSuffix(host, ".exchangelabs.com"):

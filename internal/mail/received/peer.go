@@ -25,7 +25,8 @@ func (l *Line) readBy(c clauses) {
 // readFrom fills in the peer: what it said (HELO), the name of its address, the address.
 func (l *Line) readFrom(c clauses) {
 	first, comments := c.word("from"), c.comments("from")
-	if l.Form == Qmail || (l.Form == James || l.Form == IronPort || l.Form == CommuniGate) && anyMatch(qmailHelo, comments) {
+	if l.Form == Qmail || (l.Form == James || l.Form == IronPort || l.Form == CommuniGate) &&
+		anyMatch(qmailHelo, comments) {
 		l.readQmailFrom(first, append(slices.Clone(c.comments("")), comments...))
 		return
 	}
@@ -44,7 +45,8 @@ func (l *Line) readFrom(c clauses) {
 	case Postfix, Exim, Courier:
 		l.NameChecked = true
 	case Sendmail:
-		l.NameChecked = !slices.ContainsFunc(comments, func(s string) bool { return strings.Contains(s, "may be forged") })
+		l.NameChecked = !slices.ContainsFunc(comments,
+			func(s string) bool { return strings.Contains(s, "may be forged") })
 	}
 }
 
@@ -139,7 +141,8 @@ func (l *Line) readInside(c clauses) {
 	if !l.IP.IsValid() {
 		local = local || strings.HasPrefix(strings.TrimPrefix(with, "utf8"), "lmtp") ||
 			slices.Contains(c.comments("from"), "[unix socket]") ||
-			l.Form == OpenSMTPD && slices.ContainsFunc(c.comments("from"), func(s string) bool { return strings.HasSuffix(s, " [local]") })
+			l.Form == OpenSMTPD && slices.ContainsFunc(c.comments("from"),
+				func(s string) bool { return strings.HasSuffix(s, " [local]") })
 	}
 	l.SameHost = local || l.IP.IsValid() && (l.IP.IsLoopback() || l.IP == l.ByIP)
 	silent := !c.has("from") && !l.IP.IsValid() && l.Helo == ""

@@ -353,7 +353,8 @@ func obsolete(v string) bool {
 
 // anonymous reports whether a cipher suite uses no certificate at all.
 func anonymous(cipher string) bool {
-	return strings.HasPrefix(cipher, "ADH-") || strings.HasPrefix(cipher, "AECDH-") || strings.Contains(cipher, "_anon_") ||
+	return strings.HasPrefix(cipher, "ADH-") || strings.HasPrefix(cipher, "AECDH-") ||
+		strings.Contains(cipher, "_anon_") ||
 		strings.Contains(cipher, "_ANON_")
 }
 

@@ -143,8 +143,8 @@ type clauses struct {
 }
 
 // keywords begin a clause (RFC 5321 §4.4, and what programs add to it).
-var keywords = map[string]bool{"from": true, "by": true, "via": true, "with": true, "id": true, "for": true, "tls": true,
-	"envelope-from": true}
+var keywords = map[string]bool{"from": true, "by": true, "via": true, "with": true, "id": true, "for": true,
+	"tls": true, "envelope-from": true}
 
 // afterDate is the name of what stands behind the semicolon: the date, and what some writers put behind it.
 const afterDate = "; date"

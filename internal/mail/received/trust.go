@@ -92,7 +92,8 @@ func (t Trust) extends(above, below *Line, own map[string]bool) (ok bool, why st
 	fits := sameHost(below.By, above.Helo) || above.IP.IsValid() && below.ByIP == above.IP
 	switch {
 	case above.SameHost:
-		ok = listed || fits || own[strings.ToLower(below.By)] || strings.EqualFold(below.By, "localhost") || below.ByIP.IsLoopback() ||
+		ok = listed || fits || own[strings.ToLower(below.By)] || strings.EqualFold(below.By, "localhost") ||
+			below.ByIP.IsLoopback() ||
 			above.Form == Qmail && above.By == "" && below.Form == Qmail // two stamps by one qmail
 	case t.holds(above.IP):
 		ok = listed || fits

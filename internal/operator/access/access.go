@@ -70,8 +70,8 @@ func (r Role) Capabilities() []Capability {
 	case Operator:
 		out = append(out, ActOnQueue, RunChecks, ApproveMX)
 	case Administrator:
-		out = append(out, ActOnQueue, RunChecks, ApproveMX, WriteRules, ForgetPeers, ReadContent, Lower, ReloadFiles, ReadAccounts,
-			WriteAccounts)
+		out = append(out, ActOnQueue, RunChecks, ApproveMX, WriteRules, ForgetPeers, ReadContent, Lower, ReloadFiles,
+			ReadAccounts, WriteAccounts)
 	default:
 		return nil
 	}
@@ -87,22 +87,23 @@ func All() []Capability { return Administrator.Capabilities() }
 // Means says what whoever holds a capability can do, a clause each, for whoever gives it away.
 func (c Capability) Means() string {
 	return map[Capability]string{
-		ReadStatus:    "sees how the gateway is",
-		ReadTrace:     "sees who wrote to whom and what became of it, with the evidence",
-		ReadRules:     "sees the rules",
-		ReadPeers:     "sees the servers mail goes to",
-		ReadAudit:     "sees who changed what",
-		ReadSettings:  "sees the configuration",
-		ReadAccounts:  "sees who may sign in, and everybody's tokens",
-		ActOnQueue:    "retries, holds, releases and cancels waiting mail",
-		RunChecks:     "makes the gateway connect to servers to examine them",
-		ApproveMX:     "makes mail hosts trusted by rules",
-		WriteRules:    "changes and deletes rules, and so what protects mail",
-		ForgetPeers:   "makes the gateway forget servers, which then are not missed without TLS",
-		ReadContent:   "reads what mail in quarantine says",
-		Lower:         "takes protection away from waiting mail",
-		ReloadFiles:   "makes the gateway read its files again",
-		WriteAccounts: "can become anybody: it sets everybody's password by a link, makes administrators and ends tokens",
+		ReadStatus:   "sees how the gateway is",
+		ReadTrace:    "sees who wrote to whom and what became of it, with the evidence",
+		ReadRules:    "sees the rules",
+		ReadPeers:    "sees the servers mail goes to",
+		ReadAudit:    "sees who changed what",
+		ReadSettings: "sees the configuration",
+		ReadAccounts: "sees who may sign in, and everybody's tokens",
+		ActOnQueue:   "retries, holds, releases and cancels waiting mail",
+		RunChecks:    "makes the gateway connect to servers to examine them",
+		ApproveMX:    "makes mail hosts trusted by rules",
+		WriteRules:   "changes and deletes rules, and so what protects mail",
+		ForgetPeers:  "makes the gateway forget servers, which then are not missed without TLS",
+		ReadContent:  "reads what mail in quarantine says",
+		Lower:        "takes protection away from waiting mail",
+		ReloadFiles:  "makes the gateway read its files again",
+		WriteAccounts: "can become anybody: it sets everybody's password by a link, makes administrators and ends " +
+			"tokens",
 	}[c]
 }
 

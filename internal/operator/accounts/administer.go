@@ -41,7 +41,8 @@ func (s *Service) Empty(ctx context.Context) (bool, error) {
 
 func (s *Service) invite(ctx context.Context, account, by string) (string, error) {
 	key, now := secret(), time.Now()
-	return key, s.cfg.Book.PutInvitation(ctx, Invitation{Hash: hashOf(key), Account: account, CreatedAt: now, EndsAt: now.Add(invitationLife), By: by})
+	return key, s.cfg.Book.PutInvitation(ctx, Invitation{Hash: hashOf(key), Account: account, CreatedAt: now,
+		EndsAt: now.Add(invitationLife), By: by})
 }
 
 // Invited returns the account an invitation is for; its Name is "" for the first administrator, who chooses one.
@@ -61,7 +62,8 @@ func (s *Service) Invited(ctx context.Context, key string, c Client) (Account, e
 		if err == nil && len(list) > 0 {
 			err = ErrSetUp
 		}
-		return Account{ID: newID(), Role: access.Administrator, Scope: access.Scope{All: true}, CreatedAt: time.Now()}, err
+		return Account{ID: newID(), Role: access.Administrator, Scope: access.Scope{All: true}, CreatedAt: time.Now()},
+			err
 	}
 	return s.find(ctx, i.Account)
 }
@@ -138,12 +140,16 @@ func (s *Service) List(ctx context.Context, p access.Principal) ([]Account, erro
 	for i := range list {
 		list[i].Password = ""
 	}
-	slices.SortFunc(list, func(a, b Account) int { return cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
+	slices.SortFunc(list, func(a, b Account) int {
+		return cmp.Compare(strings.ToLower(a.Name),
+			strings.ToLower(b.Name))
+	})
 	return list, err
 }
 
 // Invite makes an account and the link by which its owner sets a password; it returns the link's secret.
-func (s *Service) Invite(ctx context.Context, p access.Principal, name string, role access.Role, scope access.Scope) (Account, string, error) {
+func (s *Service) Invite(ctx context.Context, p access.Principal, name string, role access.Role,
+	scope access.Scope) (Account, string, error) {
 	if err := need(&p, access.WriteAccounts); err != nil {
 		return Account{}, "", err
 	}
@@ -153,7 +159,8 @@ func (s *Service) Invite(ctx context.Context, p access.Principal, name string, r
 	}
 	s.change.Lock()
 	defer s.change.Unlock()
-	if _, err := s.pick(ctx, func(o *Account) bool { return strings.EqualFold(o.Name, name) }); !errors.Is(err, ErrNotFound) {
+	if _, err := s.pick(ctx, func(o *Account) bool { return strings.EqualFold(o.Name, name) }); !errors.Is(err,
+		ErrNotFound) {
 		return Account{}, "", cmp.Or(err, ErrTaken)
 	}
 	if err := s.record(ctx, p.Name, "accounts invite", name, "", describe(&a)); err != nil {

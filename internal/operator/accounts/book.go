@@ -27,8 +27,8 @@ var (
 	passkeyShelf = records.Shelf[Passkey]{Kind: "passkey", Key: func(p *Passkey) string { return p.ID },
 		Index: func(p *Passkey) string { return p.Account }}
 	// An account has one invitation at most; that of the first administrator is under "".
-	invitationShelf = records.Shelf[Invitation]{Kind: "invitation", Key: func(i *Invitation) string { return i.Account },
-		Index: func(i *Invitation) string { return i.Hash }}
+	invitationShelf = records.Shelf[Invitation]{Kind: "invitation",
+		Key: func(i *Invitation) string { return i.Account }, Index: func(i *Invitation) string { return i.Hash }}
 )
 
 // read returns what do reads.

@@ -60,8 +60,10 @@ func (s Site) party() (*webauthn.WebAuthn, error) {
 	if !s.Named() {
 		return nil, bad("passkeys need the console's name in the address, not an IP address")
 	}
-	return webauthn.New(&webauthn.Config{RPID: s.Host, RPDisplayName: "Postern", RPOrigins: []string{s.Origin}, AttestationPreference: protocol.PreferNoAttestation,
-		AuthenticatorSelection: protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementRequired, UserVerification: protocol.VerificationRequired}})
+	return webauthn.New(&webauthn.Config{RPID: s.Host, RPDisplayName: "Postern", RPOrigins: []string{s.Origin},
+		AttestationPreference: protocol.PreferNoAttestation,
+		AuthenticatorSelection: protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementRequired,
+			UserVerification: protocol.VerificationRequired}})
 }
 
 // holder is an account as the library sees it.
@@ -111,7 +113,8 @@ func (s *Service) BeginPasskey(ctx context.Context, p access.Principal, site Sit
 	if len(h.keys) >= passkeysEach {
 		return nil, bad("an account has at most %d passkeys; delete one first", passkeysEach)
 	}
-	options, state, err := party.BeginRegistration(h, webauthn.WithExclusions(webauthn.Credentials(h.keys).CredentialDescriptors()))
+	options, state, err := party.BeginRegistration(h,
+		webauthn.WithExclusions(webauthn.Credentials(h.keys).CredentialDescriptors()))
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +123,8 @@ func (s *Service) BeginPasskey(ctx context.Context, p access.Principal, site Sit
 }
 
 // FinishPasskey keeps the passkey that the browser made, under a name.
-func (s *Service) FinishPasskey(ctx context.Context, p access.Principal, site Site, name string, response []byte) error {
+func (s *Service) FinishPasskey(ctx context.Context, p access.Principal, site Site, name string,
+	response []byte) error {
 	name = strings.TrimSpace(name)
 	if name == "" || len(name) > 100 {
 		return bad("name the passkey, in at most 100 characters: on which device is it?")
@@ -152,7 +156,8 @@ func (s *Service) FinishPasskey(ctx context.Context, p access.Principal, site Si
 	if err := s.record(ctx, p.Name, "passkeys add", name, "", "for "+site.Host); err != nil {
 		return err
 	}
-	return s.cfg.Book.PutPasskey(ctx, Passkey{ID: keyID(key.ID), Account: p.Account, Name: name, Site: site.Host, CreatedAt: time.Now(), Credential: text})
+	return s.cfg.Book.PutPasskey(ctx, Passkey{ID: keyID(key.ID), Account: p.Account, Name: name, Site: site.Host,
+		CreatedAt: time.Now(), Credential: text})
 }
 
 func keyID(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
@@ -173,7 +178,8 @@ func (s *Service) BeginPasskeyProof(_ context.Context, site Site) ([]byte, error
 }
 
 // SignInByPasskey begins a session for whoever proved to hold a passkey; old and what is returned are as for SignIn.
-func (s *Service) SignInByPasskey(ctx context.Context, site Site, response []byte, old string, c Client) (string, error) {
+func (s *Service) SignInByPasskey(ctx context.Context, site Site, response []byte, old string,
+	c Client) (string, error) {
 	parsed, claimed := parseResponse(response)
 	try, err := s.throttle.signIn(c.Addr, claimed, time.Now())
 	if err != nil {
@@ -189,7 +195,8 @@ func (s *Service) SignInByPasskey(ctx context.Context, site Site, response []byt
 }
 
 // ProveByPasskey is Prove by a passkey of the session's own account.
-func (s *Service) ProveByPasskey(ctx context.Context, key string, site Site, response []byte, c Client) (string, error) {
+func (s *Service) ProveByPasskey(ctx context.Context, key string, site Site, response []byte,
+	c Client) (string, error) {
 	one, a, err := s.session(ctx, key)
 	if err != nil {
 		return "", err
@@ -247,7 +254,8 @@ func (s *Service) proven(ctx context.Context, site Site, parsed *protocol.Parsed
 
 // holds verifies a response, nil for one that cannot be read, against the passkey it names and takes note of its use.
 // All that is wrong is ErrWrong.
-func (s *Service) holds(ctx context.Context, site Site, parsed *protocol.ParsedCredentialAssertionData) (Account, error) {
+func (s *Service) holds(ctx context.Context, site Site,
+	parsed *protocol.ParsedCredentialAssertionData) (Account, error) {
 	party, err := site.party()
 	if err != nil {
 		return Account{}, err

@@ -18,8 +18,8 @@ const (
 
 // commonest begin the lists of passwords that guessers try, as far as they are long enough.
 func commonest() []string {
-	return []string{"password", "passwort", "qwertyuiop", "qwertzuiop", "123456789012", "1234567890", "administrator", "letmein", "iloveyou",
-		"welcome", "postern", "changeme", "abcdefghijkl", "111111111111", "000000000000"}
+	return []string{"password", "passwort", "qwertyuiop", "qwertzuiop", "123456789012", "1234567890", "administrator",
+		"letmein", "iloveyou", "welcome", "postern", "changeme", "abcdefghijkl", "111111111111", "000000000000"}
 }
 
 // checkPassword refuses what is quickly guessed.

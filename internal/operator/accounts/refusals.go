@@ -82,7 +82,8 @@ func (b *burst) entry() audit.Entry {
 		said = append(said, b.how)
 	}
 	if e.Count > 1 {
-		said = append(said, fmt.Sprintf("%d examined, %d put off, until %s", b.examined, b.putOff, b.newest.UTC().Format(time.RFC3339)))
+		said = append(said, fmt.Sprintf("%d examined, %d put off, until %s", b.examined, b.putOff,
+			b.newest.UTC().Format(time.RFC3339)))
 	}
 	names := slices.Sorted(maps.Keys(b.names))
 	if len(names) == 1 {
@@ -137,7 +138,8 @@ func (s *Service) Refusals() (out []audit.Entry) {
 
 // Run writes refused proofs into the audit trail until ctx ends, and what is left of them then.
 func (s *Service) Run(ctx context.Context) {
-	flush.Run(ctx, writeEvery, func(now context.Context) { s.writeRefusals(now, ctx.Err() != nil) }, func(context.Context, time.Time) {})
+	flush.Run(ctx, writeEvery, func(now context.Context) { s.writeRefusals(now, ctx.Err() != nil) },
+		func(context.Context, time.Time) {})
 }
 
 // writeRefusals writes the bursts that have ended. What cannot be written is kept for the next time.

@@ -71,7 +71,8 @@ func New(cfg Config) *Service {
 	if cfg.Hashing == nil {
 		cfg.Hashing = make(chan struct{}, hashings)
 	}
-	return &Service{cfg: cfg, strangers: make(chan struct{}, max(1, cap(cfg.Hashing)/2)), ceremonies: pending.New[ceremony](ceremonyTime, ceremoniesMost)}
+	return &Service{cfg: cfg, strangers: make(chan struct{}, max(1, cap(cfg.Hashing)/2)),
+		ceremonies: pending.New[ceremony](ceremonyTime, ceremoniesMost)}
 }
 
 // Errors of the Service.
@@ -137,7 +138,8 @@ func hashOf(secret string) string {
 
 // record writes an entry of the audit trail.
 func (s *Service) record(ctx context.Context, by, action, target, before, after string) error {
-	err := s.cfg.Ledger.Append(ctx, audit.Entry{At: time.Now(), By: by, Action: action, Target: target, Before: before, After: after})
+	err := s.cfg.Ledger.Append(ctx, audit.Entry{At: time.Now(), By: by, Action: action, Target: target, Before: before,
+		After: after})
 	if err != nil {
 		return fmt.Errorf("the audit trail cannot be written, so nothing was changed: %w", err)
 	}

@@ -62,7 +62,8 @@ func (s *Service) open(ctx context.Context, a *Account, how, old string, proven 
 // SignInAs begins a session for somebody whose name another provider proved, "oidc" for instance; old and what is
 // returned are as for SignIn. proven is when it was proven there: zero, not known, is never fresh. ErrWrong where no
 // account has the name.
-func (s *Service) SignInAs(ctx context.Context, name, provider string, proven time.Time, old string, c Client) (string, error) {
+func (s *Service) SignInAs(ctx context.Context, name, provider string, proven time.Time, old string,
+	c Client) (string, error) {
 	a, err := s.enabled(ctx, name)
 	if errors.Is(err, ErrNotFound) {
 		s.refuse(signInRefused, loginName(name)+" (no account)", provider, c)
@@ -102,8 +103,8 @@ func (s *Service) begin(ctx context.Context, a *Account, c Client, proven time.T
 	now := time.Now()
 	s.throttle.remember(c.Addr, now, a.Name, a.ID)
 	key := secret()
-	err := s.cfg.Book.AddSession(ctx, Session{Hash: hashOf(key), Account: a.ID, Version: a.Version, CreatedAt: now, LastSeen: now, EndsAt: now.Add(s.cfg.Life),
-		ProvenAt: proven, Client: c.Addr.String(), Agent: c.agent()})
+	err := s.cfg.Book.AddSession(ctx, Session{Hash: hashOf(key), Account: a.ID, Version: a.Version, CreatedAt: now,
+		LastSeen: now, EndsAt: now.Add(s.cfg.Life), ProvenAt: proven, Client: c.Addr.String(), Agent: c.agent()})
 	if err != nil {
 		return "", err
 	}
@@ -137,7 +138,8 @@ func (s *Service) BySession(ctx context.Context, key string) (access.Principal, 
 }
 
 func (s *Service) principal(one *Session, a *Account) access.Principal {
-	return access.Principal{Name: a.Name, Account: a.ID, Role: a.Role, Scope: a.Scope, Way: access.BySession, FreshUntil: one.ProvenAt.Add(s.cfg.Fresh)}
+	return access.Principal{Name: a.Name, Account: a.ID, Role: a.Role, Scope: a.Scope, Way: access.BySession,
+		FreshUntil: one.ProvenAt.Add(s.cfg.Fresh)}
 }
 
 // endedKept is how long it is known whose a session was after its end.
@@ -258,7 +260,8 @@ func (s *Service) EndSession(ctx context.Context, p access.Principal, hash strin
 	if one.Account != p.Account || p.Account == "" {
 		return ErrNotFound
 	}
-	if err := s.record(ctx, p.Name, "sessions end", one.Client, "since "+one.CreatedAt.UTC().Format(time.RFC3339), ""); err != nil {
+	if err := s.record(ctx, p.Name, "sessions end", one.Client, "since "+one.CreatedAt.UTC().Format(time.RFC3339),
+		""); err != nil {
 		return err
 	}
 	return s.cfg.Book.DeleteSessions(ctx, SessionFilter{Hash: hash})
@@ -301,7 +304,8 @@ func (s *Service) replacePassword(ctx context.Context, a *Account, tokens bool) 
 			return err
 		}
 	}
-	if err := s.record(ctx, a.Name, "accounts password", a.Name, strings.Join(tokenNames(ended), ", "), ""); err != nil {
+	if err := s.record(ctx, a.Name, "accounts password", a.Name, strings.Join(tokenNames(ended), ", "),
+		""); err != nil {
 		return err
 	}
 	if len(ended) > 0 {

@@ -21,7 +21,8 @@ const (
 
 // CreateToken makes a token of the principal's own account and returns its secret, which nobody can show again. It may
 // do scopes, never more than its maker at any time, until ends.
-func (s *Service) CreateToken(ctx context.Context, p access.Principal, name string, scopes []access.Capability, ends time.Time) (Token, string, error) {
+func (s *Service) CreateToken(ctx context.Context, p access.Principal, name string, scopes []access.Capability,
+	ends time.Time) (Token, string, error) {
 	now := time.Now()
 	switch {
 	case p.Way != access.BySession:
@@ -51,8 +52,10 @@ func (s *Service) CreateToken(ctx context.Context, p access.Principal, name stri
 		return Token{}, "", bad("an account has at most %d tokens; delete one first", tokensEach)
 	}
 	key := TokenPrefix + secret()
-	t := Token{ID: newID(), Hash: hashOf(key), Account: p.Account, Name: name, Scopes: scopes, CreatedAt: now, EndsAt: ends}
-	if err := s.record(ctx, p.Name, "tokens create", name, "", "scopes "+scopesText(scopes)+", until "+ends.UTC().Format(time.RFC3339)); err != nil {
+	t := Token{ID: newID(), Hash: hashOf(key), Account: p.Account, Name: name, Scopes: scopes, CreatedAt: now,
+		EndsAt: ends}
+	if err := s.record(ctx, p.Name, "tokens create", name, "", "scopes "+scopesText(scopes)+", until "+
+		ends.UTC().Format(time.RFC3339)); err != nil {
 		return Token{}, "", err
 	}
 	return t, key, s.cfg.Book.AddToken(ctx, t)
@@ -109,7 +112,8 @@ func (s *Service) DeleteToken(ctx context.Context, p access.Principal, id string
 	if err != nil {
 		return err
 	}
-	if err := s.record(ctx, p.Name, "tokens delete", t.Name, "of "+owner.Name+", scopes "+scopesText(t.Scopes), ""); err != nil {
+	if err := s.record(ctx, p.Name, "tokens delete", t.Name, "of "+owner.Name+", scopes "+scopesText(t.Scopes),
+		""); err != nil {
 		return err
 	}
 	return s.cfg.Book.DeleteToken(ctx, id)
@@ -148,6 +152,6 @@ func (s *Service) byToken(ctx context.Context, key string) (access.Principal, er
 			return access.Principal{}, err
 		}
 	}
-	return access.Principal{Name: a.Name + " (token " + t.Name + ")", Account: a.ID, Role: a.Role, Scope: a.Scope, Way: access.ByToken,
-		Only: append([]access.Capability{}, t.Scopes...)}, nil
+	return access.Principal{Name: a.Name + " (token " + t.Name + ")", Account: a.ID, Role: a.Role, Scope: a.Scope,
+		Way: access.ByToken, Only: append([]access.Capability{}, t.Scopes...)}, nil
 }

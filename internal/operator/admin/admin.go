@@ -139,14 +139,19 @@ func New(cfg Config) *Service {
 	if cfg.Sink == nil {
 		cfg.Sink = event.Discard{}
 	}
-	s := &Service{cfg: cfg, checks: make(chan struct{}, servers.ChecksAtOnce), previews: make(chan struct{}, past.PreviewsAtOnce),
-		asked: scope.Gateway{Store: cfg.Store, Ledger: cfg.Ledger, Rules: cfg.Rules, Sink: cfg.Sink}}
-	s.live = live.New(live.Config{Store: cfg.Store, Rules: cfg.Rules, Pulse: cfg.Pulse, Streams: cfg.Streams, StreamsOfOne: cfg.StreamsOfOne,
-		Hostname: cfg.Hostname, Version: cfg.Version, StartedAt: cfg.StartedAt, Problem: cfg.Problem, Unprotected: cfg.Unprotected})
-	s.past = past.New(past.Config{Hindsight: cfg.Hindsight, Traffic: cfg.Traffic, Rules: cfg.Rules, Lookers: s.previews})
-	s.queue = waiting.New(waiting.Config{Store: cfg.Store, Ledger: cfg.Ledger, Rules: cfg.Rules, Dispatcher: cfg.Dispatcher,
-		Lifetime: cfg.Lifetime, Sink: cfg.Sink})
-	s.hosts = mailhosts.New(mailhosts.Config{Store: cfg.Store, Rules: cfg.Rules, Kick: s.queue.Kick, Pins: cfg.Pins, MailHosts: cfg.MailHosts})
+	s := &Service{cfg: cfg, checks: make(chan struct{}, servers.ChecksAtOnce),
+		previews: make(chan struct{}, past.PreviewsAtOnce),
+		asked:    scope.Gateway{Store: cfg.Store, Ledger: cfg.Ledger, Rules: cfg.Rules, Sink: cfg.Sink}}
+	s.live = live.New(live.Config{Store: cfg.Store, Rules: cfg.Rules, Pulse: cfg.Pulse, Streams: cfg.Streams,
+		StreamsOfOne: cfg.StreamsOfOne,
+		Hostname:     cfg.Hostname, Version: cfg.Version, StartedAt: cfg.StartedAt, Problem: cfg.Problem,
+		Unprotected: cfg.Unprotected})
+	s.past = past.New(past.Config{Hindsight: cfg.Hindsight, Traffic: cfg.Traffic, Rules: cfg.Rules,
+		Lookers: s.previews})
+	s.queue = waiting.New(waiting.Config{Store: cfg.Store, Ledger: cfg.Ledger, Rules: cfg.Rules,
+		Dispatcher: cfg.Dispatcher, Lifetime: cfg.Lifetime, Sink: cfg.Sink})
+	s.hosts = mailhosts.New(mailhosts.Config{Store: cfg.Store, Rules: cfg.Rules, Kick: s.queue.Kick, Pins: cfg.Pins,
+		MailHosts: cfg.MailHosts})
 	s.servers = servers.New(servers.Config{Store: cfg.Store, Peers: cfg.Peers, Checker: cfg.Checker, Checks: s.checks})
 	return s
 }

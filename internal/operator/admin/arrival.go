@@ -62,7 +62,8 @@ func explainArrival(set *rules.Set, r *ExplainRequest, f *rules.Facts, roots roo
 		return nil, err
 	}
 	e := set.ExplainArrival(&a)
-	out := &ExplainedArrival{Rules: e.Rules, Requires: e.Requirement.Channel, Demands: e.Demands, Judged: r.Arrival.TLS != ""}
+	out := &ExplainedArrival{Rules: e.Rules, Requires: e.Requirement.Channel, Demands: e.Demands,
+		Judged: r.Arrival.TLS != ""}
 	if !out.Judged {
 		return out, nil
 	}
@@ -99,7 +100,8 @@ func (a *Arrival) client(from mail.Domain, address netip.Addr) (*admission.Clien
 	if !ok {
 		return nil, access.BadRequest("TLS is none, 1.0, 1.1, 1.2 or 1.3")
 	}
-	c.TLS = &mail.TLS{Version: version, Cipher: "the cipher given", Bits: a.Bits, Group: a.Group, Client: &mail.ClientCertificate{}}
+	c.TLS = &mail.TLS{Version: version, Cipher: "the cipher given", Bits: a.Bits, Group: a.Group,
+		Client: &mail.ClientCertificate{}}
 	if a.Bits == 0 {
 		c.TLS.Bits = 128
 	}

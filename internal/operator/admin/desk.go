@@ -33,7 +33,9 @@ type Desk struct {
 // For returns the desk of a principal.
 func (s *Service) For(p access.Principal) *Desk {
 	who := s.asked.For(p)
-	return &Desk{s, who, s.live.For(who), s.past.For(who), s.queue.For(who), reports.For(who, s.cfg.Reporting, s.cfg.Received), s.hosts.For(who), policies.For(who, s.cfg.Policies), s.servers.For(who)}
+	return &Desk{s, who, s.live.For(who), s.past.For(who), s.queue.For(who),
+		reports.For(who, s.cfg.Reporting, s.cfg.Received), s.hosts.For(who), policies.For(who, s.cfg.Policies),
+		s.servers.For(who)}
 }
 
 // Hostname is the gateway's name.

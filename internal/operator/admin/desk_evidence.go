@@ -49,7 +49,8 @@ func (d *Desk) whole(ctx context.Context, view *MessageView) ([]WholeCertificate
 	digests := digestsOf(view)
 	list, err := d.s.cfg.Certs.Certificates(ctx, digests[:min(len(digests), certificatesMost)])
 	for _, c := range list {
-		out = append(out, WholeCertificate{c.SHA256, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.DER}))})
+		out = append(out, WholeCertificate{c.SHA256,
+			string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.DER}))})
 	}
 	slices.SortFunc(out, func(a, b WholeCertificate) int { return cmp.Compare(a.SHA256, b.SHA256) })
 	return out, err
@@ -88,8 +89,8 @@ func (d *Desk) Evidence(ctx context.Context, id string) (Evidence, error) {
 	if err != nil {
 		return Evidence{}, err
 	}
-	out := Evidence{Kind: "message", MadeAt: time.Now().UTC(), MadeFor: d.who.Name, Gateway: d.s.cfg.Hostname, Version: d.s.cfg.Version,
-		Complete: d.who.Scope.All, MessageView: view, Meaning: meanings(&view)}
+	out := Evidence{Kind: "message", MadeAt: time.Now().UTC(), MadeFor: d.who.Name, Gateway: d.s.cfg.Hostname,
+		Version: d.s.cfg.Version, Complete: d.who.Scope.All, MessageView: view, Meaning: meanings(&view)}
 	if out.Certificates, err = d.whole(ctx, &view); err != nil {
 		return out, err
 	}

@@ -12,8 +12,9 @@ import (
 
 // ListView is one list that rules name.
 type ListView struct {
-	Name    string `json:"name"`
-	File    string `json:"file,omitempty"` // where its values come from when rules are applied, "" where the rules hold them
+	Name string `json:"name"`
+	// where its values come from when rules are applied, "" where the rules hold them
+	File    string `json:"file,omitempty"`
 	Entries int    `json:"entries"`
 	// Unread says that the file was not read; everybody then counts as in it.
 	Unread bool     `json:"unread,omitempty"`
@@ -108,6 +109,6 @@ func (d *Desk) ReplaceList(ctx context.Context, e ListEdit) (ApplyResult, error)
 	if e.IfRevision == nil {
 		e.IfRevision = &view.Revision // the text is made of that one
 	}
-	return d.applyFile(ctx, ApplyRequest{Name: "list " + e.Name, Text: string(text), DryRun: e.DryRun, IfRevision: e.IfRevision,
-		LetWaitingGo: e.LetWaitingGo, asKept: true})
+	return d.applyFile(ctx, ApplyRequest{Name: "list " + e.Name, Text: string(text), DryRun: e.DryRun,
+		IfRevision: e.IfRevision, LetWaitingGo: e.LetWaitingGo, asKept: true})
 }

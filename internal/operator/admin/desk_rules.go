@@ -129,7 +129,8 @@ func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error)
 		return ApplyResult{}, err
 	}
 	if r.IfRevision != view.Revision {
-		return ApplyResult{}, fmt.Errorf("%w: revision %d is in force, not %d", ErrRevision, view.Revision, r.IfRevision)
+		return ApplyResult{}, fmt.Errorf("%w: revision %d is in force, not %d", ErrRevision, view.Revision,
+			r.IfRevision)
 	}
 	if err := d.mayEdit(view.Text, r); err != nil {
 		return ApplyResult{}, err
@@ -261,7 +262,8 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 func (d *Desk) trust(file string) (wrong, hint string) {
 	wrong, hint = d.s.trust(file)
 	if wrong != "" && !d.who.Scope.All {
-		return "the gateway cannot read CA certificates from it", "ask an administrator of the gateway to put the file there"
+		return "the gateway cannot read CA certificates from it",
+			"ask an administrator of the gateway to put the file there"
 	}
 	return wrong, hint
 }

@@ -138,7 +138,8 @@ func (d *Desk) reread(ctx context.Context) (ReloadResult, error) {
 		return ReloadResult{}, err
 	}
 	out, failed := d.s.cfg.Reload(ctx)
-	e := audit.Entry{At: time.Now(), By: by, Action: "reload configuration", Target: d.s.cfg.ConfigFile, After: "in force"}
+	e := audit.Entry{At: time.Now(), By: by, Action: "reload configuration", Target: d.s.cfg.ConfigFile,
+		After: "in force"}
 	if len(out.NeedRestart) > 0 {
 		e.After += ", but after a restart only: " + smtp.Printable(strings.Join(out.NeedRestart, ", "), reloadMost)
 	}

@@ -54,7 +54,8 @@ const (
 )
 
 // total is how many deliveries fit q, so many of which are on the first page, which ended at stop.
-func (d *Desk) total(ctx context.Context, q *trace.Query, f queue.Filter, shown int, stop *queue.Unfinished) (n int, exact bool, err error) {
+func (d *Desk) total(ctx context.Context, q *trace.Query, f queue.Filter, shown int,
+	stop *queue.Unfinished) (n int, exact bool, err error) {
 	if stop == nil {
 		return shown, true, nil
 	}
@@ -123,11 +124,12 @@ func (d *Desk) Message(ctx context.Context, id string) (MessageView, error) {
 	if from.IsNull() {
 		return out, nil
 	}
-	_, err = d.who.Search(ctx, queue.Filter{Sender: "<>", Recipient: from.String(), Since: accepted}, messageMost, func(r *queue.Record) {
-		if r.Message.About == queue.ID(id) {
-			out.Notices = append(out.Notices, d.who.Trace(r))
-		}
-	})
+	_, err = d.who.Search(ctx, queue.Filter{Sender: "<>", Recipient: from.String(), Since: accepted}, messageMost,
+		func(r *queue.Record) {
+			if r.Message.About == queue.ID(id) {
+				out.Notices = append(out.Notices, d.who.Trace(r))
+			}
+		})
 	return out, err
 }
 

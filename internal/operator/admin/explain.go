@@ -68,10 +68,11 @@ type ExplainedRecipient struct {
 	Rules     []string     `json:"rules,omitempty"`
 	// Because says of a recipient whom no rule names, and who is protected all the same, because of whom, and what
 	// would leave him out; "" for others.
-	Because string       `json:"because,omitempty"`
-	Window  string       `json:"window,omitempty"` // how long it may wait, as in a rules file; "": the ordinary lifetime
-	Tested  []string     `json:"tested,omitempty"` // rules in test mode that would have had a say
-	Parts   []rules.Part `json:"parts,omitempty"`
+	Because string `json:"because,omitempty"`
+	// how long it may wait, as in a rules file; "": the ordinary lifetime
+	Window string       `json:"window,omitempty"`
+	Tested []string     `json:"tested,omitempty"` // rules in test mode that would have had a say
+	Parts  []rules.Part `json:"parts,omitempty"`
 	// Effects are what rules would do with the mail, once; Does the same in words, with what they would not, and why.
 	Effects policy.Effects `json:"effects,omitempty"`
 	Does    []rules.Step   `json:"does,omitempty"`
@@ -86,7 +87,8 @@ type ExplainedRecipient struct {
 }
 
 // explain answers with a view. Of what is published somebody is asked where unasked is "".
-func (s *Service) explain(ctx context.Context, v *inforce.View, own []mail.Domain, r *ExplainRequest, unasked string) (Explanation, outcomes, error) {
+func (s *Service) explain(ctx context.Context, v *inforce.View, own []mail.Domain, r *ExplainRequest,
+	unasked string) (Explanation, outcomes, error) {
 	out, demanded, err := explainWith(v.Rules, r, own, time.Now(), s.cfg.Hindsight.Roots)
 	out.Revision = v.Revision
 	if err != nil {
@@ -144,16 +146,19 @@ func explainWith(set *rules.Set, r *ExplainRequest, own []mail.Domain, now time.
 	facts.Now = now
 	e := set.Explain(facts)
 	all := outcomes{to: facts.Recipients}
-	out := Explanation{From: facts.From.String(), Taken: taken, Rules: e.Rules, Recipients: []ExplainedRecipient{}, Warnings: set.Warnings(now, own...)}
+	out := Explanation{From: facts.From.String(), Taken: taken, Rules: e.Rules, Recipients: []ExplainedRecipient{},
+		Warnings: set.Warnings(now, own...)}
 	for i, one := range e.Recipients {
 		o := one.Outcome
 		all.requirements, all.tested = append(all.requirements, o.Requirement), append(all.tested, o.Requirement)
 		if len(o.Tested) > 0 {
 			all.tested[i] = o.TestedRequirement
 		}
-		out.Recipients = append(out.Recipients, ExplainedRecipient{Recipient: one.Recipient, Requires: o.Requirement.Channel, Matched: o.Matched,
-			Rules: o.Rules, Because: becauseOf(e.Recipients, i), Window: one.Window, Tested: o.Tested, Parts: one.Parts, Effects: o.Effects, Does: one.Does, WithoutTLS: withoutTLS(o.Requirement),
-			Own: i < len(facts.Local) && facts.Local[i]})
+		out.Recipients = append(out.Recipients,
+			ExplainedRecipient{Recipient: one.Recipient, Requires: o.Requirement.Channel, Matched: o.Matched,
+				Rules: o.Rules, Because: becauseOf(e.Recipients, i), Window: one.Window, Tested: o.Tested,
+				Parts: one.Parts, Effects: o.Effects, Does: one.Does, WithoutTLS: withoutTLS(o.Requirement),
+				Own: i < len(facts.Local) && facts.Local[i]})
 	}
 	out.Inbound, err = explainArrival(set, r, facts, roots)
 	return out, all, err

@@ -51,7 +51,8 @@ func (d *Desk) gives(ctx context.Context, action, target, part string) error {
 func (d *Desk) shows(ctx context.Context, revision int64) {
 	target := "revision " + strconv.FormatInt(revision, 10)
 	if d.s.looks.anew(d.takes()+" "+target, time.Now()) {
-		_ = d.who.Record(ctx, audit.Entry{At: time.Now(), By: d.takes(), Action: "rules read", Target: target}) // told by record
+		// told by record
+		_ = d.who.Record(ctx, audit.Entry{At: time.Now(), By: d.takes(), Action: "rules read", Target: target})
 	}
 }
 

@@ -54,7 +54,8 @@ func (d *Desk) Nodes(ctx context.Context) ([]GatewayNode, error) {
 
 // node is a member as it is told. Names and addresses are another process's words.
 func (s *Service) node(m *nodes.Member) GatewayNode {
-	out := GatewayNode{Name: smtp.Printable(m.Name, 200), Release: smtp.Printable(m.Release, 100), State: m.State, Self: m.Self,
+	out := GatewayNode{Name: smtp.Printable(m.Name, 200), Release: smtp.Printable(m.Release, 100), State: m.State,
+		Self:     m.Self,
 		JoinedAt: trace.Instant(m.Joined), API: smtp.Printable(m.API, 200), RulesRevision: m.InForce.Rules,
 		Judgement: m.InForce.Number, Claimed: m.Held}
 	if m.Alone {
@@ -98,7 +99,8 @@ func (s *Service) everywhere(ctx context.Context, out *ApplyResult) {
 		out.NotYetProblem = err.Error()
 		s.cfg.Sink.Emit(event.Warned{What: "rules", Text: err.Error(), Hint: hint})
 	case len(names) > 0:
-		s.cfg.Sink.Emit(event.Warned{What: "rules", Text: fmt.Sprintf("revision %d is not in force yet at %s", v.Revision, strings.Join(names, ", ")),
+		s.cfg.Sink.Emit(event.Warned{What: "rules",
+			Text: fmt.Sprintf("revision %d is not in force yet at %s", v.Revision, strings.Join(names, ", ")),
 			Hint: hint})
 	}
 }

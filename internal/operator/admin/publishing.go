@@ -50,7 +50,8 @@ const (
 
 // publishing finds out what domains publish, by the plans that deliveries are made by, for requirements each demands
 // anyway.
-func publishing(ctx context.Context, v *inforce.View, anyway map[mail.Domain]policy.Requirement) map[mail.Domain]*Publishing {
+func publishing(ctx context.Context, v *inforce.View,
+	anyway map[mail.Domain]policy.Requirement) map[mail.Domain]*Publishing {
 	ctx, cancel := context.WithTimeout(ctx, publishingTime)
 	defer cancel()
 	out := map[mail.Domain]*Publishing{}
@@ -91,7 +92,8 @@ func (p *Publishing) ask(ctx context.Context, v *inforce.View, d mail.Domain, an
 }
 
 func publishingHost(h *route.Hop, anyway policy.Requirement, now time.Time) PublishingHost {
-	out := PublishingHost{Host: cmp.Or(h.Host.String(), "a host without a name"), Published: []check.Published{}, Adds: rules.Adds(anyway, h.Demand())}
+	out := PublishingHost{Host: cmp.Or(h.Host.String(), "a host without a name"), Published: []check.Published{},
+		Adds: rules.Adds(anyway, h.Demand())}
 	if h.Problem != nil {
 		out.Reason, out.Text = h.Problem.Reason, h.Problem.Text
 	}

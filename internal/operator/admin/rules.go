@@ -35,8 +35,8 @@ func (s *Service) rules() (RulesView, error) {
 	if err != nil {
 		return RulesView{}, err
 	}
-	out := RulesView{Revision: revision.Number, AppliedAt: trace.Instant(revision.AppliedAt), By: revision.By, Text: revision.Text,
-		Rules: []json.RawMessage{}, Warnings: set.Warnings(time.Now(), s.own()...)}
+	out := RulesView{Revision: revision.Number, AppliedAt: trace.Instant(revision.AppliedAt), By: revision.By,
+		Text: revision.Text, Rules: []json.RawMessage{}, Warnings: set.Warnings(time.Now(), s.own()...)}
 	for _, r := range set.Rules() {
 		text, err := json.Marshal(r)
 		if err != nil {
@@ -122,8 +122,8 @@ func (s *Service) apply(ctx context.Context, r ApplyRequest, by string) (ApplyRe
 	}
 	k := s.cfg.Rules
 	before, old, _ := k.Applied()
-	out := ApplyResult{Before: before.Number, Revision: before.Number, Rules: len(set.Rules()), Changes: changes(old, set),
-		Warnings: set.Warnings(time.Now(), s.own()...)}
+	out := ApplyResult{Before: before.Number, Revision: before.Number, Rules: len(set.Rules()),
+		Changes: changes(old, set), Warnings: set.Warnings(time.Now(), s.own()...)}
 	if err := r.wants(before); err != nil {
 		return ApplyResult{}, err
 	}
@@ -174,7 +174,8 @@ func (s *Service) carryPins(ctx context.Context, old, next *rules.Set) error {
 	}
 	all, err := s.cfg.Pins.Pins(ctx, "")
 	if err != nil {
-		return fmt.Errorf("the rules stay as they are: cannot read the names of mail hosts that renamed rules remember: %w", err)
+		return fmt.Errorf("the rules stay as they are: cannot read the names of mail hosts that renamed rules "+
+			"remember: %w", err)
 	}
 	var carried []mxpins.Pin
 	for _, r := range renames {
@@ -186,7 +187,8 @@ func (s *Service) carryPins(ctx context.Context, old, next *rules.Set) error {
 		}
 	}
 	if _, err := s.cfg.Pins.Remember(ctx, false, carried); err != nil {
-		return fmt.Errorf("the rules stay as they are: cannot write the names of mail hosts that renamed rules remember: %w", err)
+		return fmt.Errorf("the rules stay as they are: cannot write the names of mail hosts that renamed rules "+
+			"remember: %w", err)
 	}
 	return nil
 }
@@ -200,8 +202,8 @@ func (r *ApplyRequest) wants(before audit.Revision) error {
 }
 
 func (r *ApplyRequest) entry(before audit.Revision, by string, list []rules.Change) audit.Entry {
-	e := audit.Entry{At: time.Now(), By: by, Action: "rules apply", Target: r.Name, Before: fmt.Sprintf("revision %d", before.Number),
-		After: Summary(list), Count: len(list)}
+	e := audit.Entry{At: time.Now(), By: by, Action: "rules apply", Target: r.Name,
+		Before: fmt.Sprintf("revision %d", before.Number), After: Summary(list), Count: len(list)}
 	if before.Text == r.Text && before.Number > 0 {
 		e.After = "the same rules; what waits is judged anew"
 	}
@@ -223,7 +225,8 @@ func changes(old, next *rules.Set) []rules.Change {
 func Summary(list []rules.Change) string {
 	var lines []string
 	for _, c := range list {
-		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~", rules.Renamed: "~"}[c.Kind]
+		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~",
+			rules.Renamed: "~"}[c.Kind]
 		var fields []string
 		for _, f := range c.Fields {
 			switch {

@@ -21,7 +21,8 @@ func (d *Desk) Tell(err error, known ...error) error {
 	if err == nil || d.who.Scope.All {
 		return err
 	}
-	known = append(known, access.ErrForbidden, access.ErrStale, access.ErrNotFound, access.ErrBadRequest, access.ErrWho, ErrRevision, servers.ErrBusy, live.ErrStreams, scope.ErrUnfinished)
+	known = append(known, access.ErrForbidden, access.ErrStale, access.ErrNotFound, access.ErrBadRequest, access.ErrWho,
+		ErrRevision, servers.ErrBusy, live.ErrStreams, scope.ErrUnfinished)
 	if slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
 		return err
 	}

@@ -80,11 +80,13 @@ func (s *Server) registerAccounts(spec huma.API) {
 			}
 			return answer(out, err)
 		})
-	operation(s, spec, "POST", "/accounts", "inviteAccount", "Make a link by which somebody sets a password; whoever may ask for it can become anybody",
+	operation(s, spec, "POST", "/accounts", "inviteAccount",
+		"Make a link by which somebody sets a password; whoever may ask for it can become anybody",
 		func(ctx context.Context, in *body[InviteRequest]) (*body[InviteResult], error) {
 			return answer(s.invite(ctx, &in.Body))
 		})
-	operation(s, spec, "POST", "/accounts/first", "firstAccount", "Make the link by which the first administrator chooses name and password, while nobody has an account",
+	operation(s, spec, "POST", "/accounts/first", "firstAccount",
+		"Make the link by which the first administrator chooses name and password, while nobody has an account",
 		func(ctx context.Context, _ *none) (*body[InviteResult], error) {
 			p, err := named(ctx)
 			if err != nil {
@@ -93,7 +95,8 @@ func (s *Server) registerAccounts(spec huma.API) {
 			key, err := s.accounts.First(ctx, p)
 			return answer(InviteResult{Secret: key, New: true}, err)
 		})
-	operation(s, spec, "PATCH", "/accounts/{name}", "changeAccount", "Change role, domains, or disable and enable; the account's sessions end",
+	operation(s, spec, "PATCH", "/accounts/{name}", "changeAccount",
+		"Change role, domains, or disable and enable; the account's sessions end",
 		func(ctx context.Context, in *struct {
 			AccountName
 			Body AccountChange
@@ -159,10 +162,11 @@ func (s *Server) invite(ctx context.Context, q *InviteRequest) (InviteResult, er
 		_, key, err := s.accounts.Invite(ctx, p, q.Name, cmp.Or(q.Role, access.Roles()[0]), scopeOf(q.Domains))
 		return InviteResult{Secret: key, New: true}, err
 	case err != nil:
-		return InviteResult{}, &Problem{Code: http.StatusNotFound, Text: "there is no account of the name " + strconv.Quote(q.Name),
-			Hint: "to make it, say so: --new with a role (auditor, operator, administrator)"}
+		return InviteResult{}, &Problem{Code: http.StatusNotFound, Text: "there is no account of the name " +
+			strconv.Quote(q.Name), Hint: "to make it, say so: --new with a role (auditor, operator, administrator)"}
 	case q.Role != "" || len(q.Domains) > 0:
-		return InviteResult{}, &Problem{Code: http.StatusBadRequest, Text: "the account " + a.Name + " is there already; a link changes neither its role nor its domains",
+		return InviteResult{}, &Problem{Code: http.StatusBadRequest, Text: "the account " + a.Name +
+			" is there already; a link changes neither its role nor its domains",
 			Hint: "make the link without them; an administrator changes them in the console, below Accounts"}
 	}
 	key, err := s.accounts.InviteAgain(ctx, p, a.ID)

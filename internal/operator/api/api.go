@@ -72,10 +72,13 @@ func (s *Server) handler(who asker, most func(*http.Request) int64) http.Handler
 	mux := http.NewServeMux()
 	cfg := huma.DefaultConfig("Postern", "1")
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
-	cfg.Info.Description = "What administrators ask of the gateway: trace, queue, rules, servers, accounts, audit trail."
-	cfg.DocsPath, cfg.SchemasPath, cfg.CreateHooks = "", "", nil // pages of others' scripts, and fields that nobody asked for
-	cfg.RejectUnknownQueryParameters = true                      // an ignored filter shows too much
-	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer", Description: "made in the console, below Your account"}}
+	cfg.Info.Description = "What administrators ask of the gateway: trace, queue, rules, servers, accounts, audit " +
+		"trail."
+	// pages of others' scripts, and fields that nobody asked for
+	cfg.DocsPath, cfg.SchemasPath, cfg.CreateHooks = "", "", nil
+	cfg.RejectUnknownQueryParameters = true // an ignored filter shows too much
+	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer",
+		Description: "made in the console, below Your account"}}
 	cfg.Security = []map[string][]string{{"token": {}}}
 	spec := humago.NewWithPrefix(mux, Root, cfg)
 	s.register(spec)
@@ -84,7 +87,8 @@ func (s *Server) handler(who asker, most func(*http.Request) int64) http.Handler
 		writeProblem(w, &Problem{Code: http.StatusMethodNotAllowed, Text: "this address takes " + allowed})
 	}
 	mux.Handle("/", websession.OtherMethods(mux, refuse, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, &Problem{Code: http.StatusNotFound, Text: "there is no " + r.Method + " " + r.URL.Path, Hint: "client and gateway may be of different releases"})
+		writeProblem(w, &Problem{Code: http.StatusNotFound, Text: "there is no " + r.Method + " " + r.URL.Path,
+			Hint: "client and gateway may be of different releases"})
 	})))
 	return s.authenticated(who, most, mux)
 }
@@ -104,7 +108,8 @@ func schemaName(t reflect.Type, hint string) string {
 	if t == reflect.TypeFor[rules.Problem]() {
 		room = "rules" // where others know it from
 	}
-	if t.Name() == "" || room == "api" || room == "." || slices.Contains(desks(), room) || strings.HasPrefix(name, "Page") {
+	if t.Name() == "" || room == "api" || room == "." || slices.Contains(desks(), room) ||
+		strings.HasPrefix(name, "Page") {
 		return name
 	}
 	return strings.ToUpper(room[:1]) + room[1:] + name
@@ -141,11 +146,13 @@ func ServePublic(ctx context.Context, l net.Listener, most int, h http.Handler, 
 // serve answers at l until ctx ends. write bounds one answer, 0 is no bound.
 func serve(ctx context.Context, l net.Listener, h http.Handler, write time.Duration, log *slog.Logger) error {
 	h = later(h)
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: write, IdleTimeout: 2 * time.Minute,
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: write,
+		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return ctx }} // so that streams end with the gateway
 	if g, ok := l.(*guests); ok {
-		srv.Handler, srv.ConnState, srv.ConnContext, srv.IdleTimeout = g.answering(h), g.state, withGuest, 30*time.Second
+		srv.Handler, srv.ConnState, srv.ConnContext, srv.IdleTimeout = g.answering(h), g.state, withGuest,
+			30*time.Second
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- srv.Serve(l) }()
@@ -166,11 +173,15 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, write time.Durat
 }
 
 // operation adds one operation. Whatever do returns as an error becomes a Problem.
-func operation[In, Out any](s *Server, spec huma.API, method, at, id, summary string, do func(ctx context.Context, in *In) (*Out, error)) {
+func operation[In, Out any](s *Server, spec huma.API, method, at, id, summary string,
+	do func(ctx context.Context, in *In) (*Out, error)) {
 	section, _, _ := cutPath(at)
-	op := huma.Operation{Method: method, Path: at, OperationID: id, Summary: summary, Tags: []string{section}, MaxBodyBytes: maxBody, BodyReadTimeout: -1,
-		Responses: map[string]*huma.Response{"default": {Description: "What went wrong (RFC 9457)", Content: map[string]*huma.MediaType{
-			problemType: {Schema: spec.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "")}}}}}
+	op := huma.Operation{Method: method, Path: at, OperationID: id, Summary: summary, Tags: []string{section},
+		MaxBodyBytes: maxBody, BodyReadTimeout: -1,
+		Responses: map[string]*huma.Response{"default": {Description: "What went wrong (RFC 9457)",
+			Content: map[string]*huma.MediaType{
+				problemType: {Schema: spec.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true,
+					"")}}}}}
 	huma.Register(spec, op, func(ctx context.Context, in *In) (*Out, error) {
 		out, err := do(ctx, in)
 		if err != nil {

@@ -69,7 +69,8 @@ func Dial(path string) *Client {
 		}
 		return nc, nil
 	}
-	return &Client{base: "http://postern" + Root, where: path, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+	return &Client{base: "http://postern" + Root, where: path,
+		http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
 }
 
 // Remote returns a Client of the gateway whose console is at base, as token allows. Plain HTTP is for loopback
@@ -86,7 +87,8 @@ func Remote(base, token string, roots *tls.Config) (*Client, error) {
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // a token goes nowhere else
 	return &Client{base: u.String() + Root, where: u.String(), token: token, remote: true,
-		http: &http.Client{Transport: &http.Transport{TLSClientConfig: roots, TLSHandshakeTimeout: 10 * time.Second}, CheckRedirect: stay}}, nil
+		http: &http.Client{Transport: &http.Transport{TLSClientConfig: roots, TLSHandshakeTimeout: 10 * time.Second},
+			CheckRedirect: stay}}, nil
 }
 
 func loopbackHost(name string) bool {
@@ -151,14 +153,16 @@ func (c *Client) Observed(ctx context.Context, q past.ObservedRequest) (out past
 
 // Incoming lists how mail of other domains came in.
 func (c *Client) Incoming(ctx context.Context, q reports.IncomingRequest) (out reports.Incoming, err error) {
-	v := url.Values{"domain": {q.Domain}, "days": {strconv.Itoa(q.Days)}, "without_tls": {strconv.FormatBool(q.Without)}, "below": {q.Below},
+	v := url.Values{"domain": {q.Domain}, "days": {strconv.Itoa(q.Days)},
+		"without_tls": {strconv.FormatBool(q.Without)}, "below": {q.Below},
 		"cipher": {q.Cipher}, "refused": {strconv.FormatBool(q.Refused)}}
 	return out, c.call(ctx, request{path: "/incoming", params: v}, &out)
 }
 
 // RefreshPolicy asks a domain for its policy now.
 func (c *Client) RefreshPolicy(ctx context.Context, domain string) (out policies.PolicyKept, err error) {
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/policies/" + url.PathEscape(domain) + "/refresh"}, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/policies/" + url.PathEscape(domain) + "/refresh"},
+		&out)
 }
 
 // ForgetPolicy forgets what is kept of a domain's policy.
@@ -176,7 +180,8 @@ func (c *Client) Reports(ctx context.Context, day string, limit int) iter.Seq2[r
 }
 
 // ReceivedReports yields the reports of others on TLS with us, the newest first; limit 0 is all.
-func (c *Client) ReceivedReports(ctx context.Context, q reports.ReceivedQuery) iter.Seq2[reports.ReceivedReport, error] {
+func (c *Client) ReceivedReports(ctx context.Context, q reports.ReceivedQuery) iter.Seq2[reports.ReceivedReport,
+	error] {
 	v := url.Values{}
 	for name, text := range map[string]string{"domain": q.Domain, "sender": q.Sender} {
 		if text != "" {
@@ -246,7 +251,8 @@ func (c *Client) FirstAccount(ctx context.Context) (out InviteResult, err error)
 
 // DisableAccount keeps somebody out, or lets him in again.
 func (c *Client) DisableAccount(ctx context.Context, name string, disabled bool) error {
-	return c.call(ctx, request{method: http.MethodPatch, path: "/accounts/" + url.PathEscape(name), body: AccountChange{Disabled: &disabled}}, &Account{})
+	return c.call(ctx, request{method: http.MethodPatch, path: "/accounts/" + url.PathEscape(name),
+		body: AccountChange{Disabled: &disabled}}, &Account{})
 }
 
 // DeleteAccount deletes an account.
@@ -271,7 +277,8 @@ func (c *Client) Act(ctx context.Context, r waiting.ActRequest) (out waiting.Act
 
 // Content reads a message in quarantine.
 func (c *Client) Content(ctx context.Context, id string) (out waiting.Content, err error) {
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/messages/" + url.PathEscape(id) + "/content"}, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/messages/" + url.PathEscape(id) + "/content"},
+		&out)
 }
 
 // Reload has the files read again and waits until they are in force.

@@ -19,7 +19,8 @@ const previewTime = 5 * time.Second
 const sumsMost = 20_000
 
 func (s *Server) registerFigures(spec huma.API) {
-	operation(s, spec, "GET", "/traffic", "listTraffic", "Sums of what became of mail: of legs and rules by the hour, of recipient domains by the day; at most 20000",
+	operation(s, spec, "GET", "/traffic", "listTraffic",
+		"Sums of what became of mail: of legs and rules by the hour, of recipient domains by the day; at most 20000",
 		func(ctx context.Context, in *struct {
 			Kind  string `query:"kind" required:"true" enum:"leg,rule,domain"`
 			Name  string `query:"name" doc:"one leg, rule or domain; empty is all"`
@@ -40,7 +41,8 @@ func (s *Server) registerFigures(spec huma.API) {
 		func(ctx context.Context, _ *none) (*body[[]past.Suggestion], error) {
 			return answer(s.desk(ctx).Suggestions(ctx))
 		})
-	operation(s, spec, "POST", "/previews", "previewRule", "What a new or changed rule would have meant for the mail of the last days",
+	operation(s, spec, "POST", "/previews", "previewRule",
+		"What a new or changed rule would have meant for the mail of the last days",
 		func(ctx context.Context, in *struct {
 			Name string `query:"name" doc:"the rule that is changed; empty adds one"`
 			Body Rule
@@ -55,7 +57,8 @@ func (s *Server) registerFigures(spec huma.API) {
 		func(ctx context.Context, _ *none) (*body[[]check.Own], error) {
 			return answer(s.desk(ctx).Certificates(ctx))
 		})
-	operation(s, spec, "POST", "/reload", "reload", "Read the configuration, certificates and private CAs again, as SIGHUP does",
+	operation(s, spec, "POST", "/reload", "reload", "Read the configuration, certificates and private CAs again, "+
+		"as SIGHUP does",
 		func(ctx context.Context, _ *none) (*body[admin.ReloadResult], error) {
 			if _, err := named(ctx); err != nil {
 				return nil, err

@@ -78,8 +78,10 @@ func (g *guests) oldest() (out net.Conn) {
 func sorry(c net.Conn) {
 	if _, plain := c.(*net.TCPConn); plain {
 		_ = c.SetWriteDeadline(time.Now().Add(time.Second)) // shows at the write
-		_, _ = c.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" +
-			"As many requests as the admin port takes (admin.connections) are being answered. Try again in a moment.\n")) // best effort
+		_, _ = c.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: " +
+			// best effort
+			"text/plain\r\nConnection: close\r\n\r\nAs many requests as the admin port takes (admin.connections) are " +
+			"being answered. Try again in a moment.\n"))
 	}
 	_ = c.Close() // nothing was read
 }

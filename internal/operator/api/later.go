@@ -14,7 +14,8 @@ type laterWriter struct{ http.ResponseWriter }
 
 // WriteHeader writes the head.
 func (w *laterWriter) WriteHeader(code int) {
-	if (code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable) && w.Header().Get("Retry-After") == "" {
+	if (code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable) &&
+		w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", laterSeconds)
 	}
 	w.ResponseWriter.WriteHeader(code)
@@ -24,4 +25,5 @@ func (w *laterWriter) WriteHeader(code int) {
 func (w *laterWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush sends what was written, for streams.
-func (w *laterWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() } // the next write shows what is wrong
+// the next write shows what is wrong
+func (w *laterWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }

@@ -30,13 +30,15 @@ func (s *Server) registerLists(spec huma.API) {
 			return &tagged[admin.ListView]{tag(revision), v}, err
 		})
 	operation(s, spec, "PUT", "/lists/{name}", "replaceList",
-		"Give a list other values, all of them; the rest of the rules stays as it stands. Without If-Match, whatever is in force now",
+		"Give a list other values, all of them; the rest of the rules stays as it stands. Without If-Match, "+
+			"whatever is in force now",
 		func(ctx context.Context, in *struct {
 			RuleName
 			Match
 			Body listFile
 		}) (*tagged[admin.ApplyResult], error) {
-			e := admin.ListEdit{Name: in.Name, Text: in.Body.Text, DryRun: in.Body.DryRun, LetWaitingGo: in.Body.LetWaitingGo}
+			e := admin.ListEdit{Name: in.Name, Text: in.Body.Text, DryRun: in.Body.DryRun,
+				LetWaitingGo: in.Body.LetWaitingGo}
 			if in.IfMatch != "" && in.IfMatch != "*" {
 				n, err := in.revision(0)
 				if err != nil {
@@ -60,7 +62,8 @@ func (c *Client) RuleList(ctx context.Context, name string) (out admin.ListView,
 
 // ReplaceList gives a list other values, or says what that would change.
 func (c *Client) ReplaceList(ctx context.Context, e admin.ListEdit) (out admin.ApplyResult, err error) {
-	q := request{method: http.MethodPut, path: "/lists/" + url.PathEscape(e.Name), body: listFile{e.Text, e.DryRun, e.LetWaitingGo}}
+	q := request{method: http.MethodPut, path: "/lists/" + url.PathEscape(e.Name),
+		body: listFile{e.Text, e.DryRun, e.LetWaitingGo}}
 	if e.IfRevision != nil {
 		q.match = tag(*e.IfRevision)
 	}

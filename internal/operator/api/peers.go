@@ -17,14 +17,15 @@ func (s *Server) registerPeers(spec huma.API) {
 			Name  []string `query:"name,explode" doc:"host, address, or domain whose hosts are meant"`
 			Limit int      `query:"limit" minimum:"0" doc:"at most as many; 0 is all"`
 		}) (*body[[]servers.Peer], error) {
-			list, err := s.desk(ctx).Peers(ctx, servers.PeerRequest{Names: in.Name, Limit: in.Limit, Patience: patience})
+			list, err := s.desk(ctx).Peers(ctx,
+				servers.PeerRequest{Names: in.Name, Limit: in.Limit, Patience: patience})
 			if err == nil && !list.Complete {
 				err = scope.ErrUnfinished
 			}
 			return answer(list.Items, err)
 		})
-	operation(s, spec, "GET", "/peers/missing", "getMissingTLS", "What is remembered of an address of a host that has no TLS now",
-		func(ctx context.Context, in *struct {
+	operation(s, spec, "GET", "/peers/missing", "getMissingTLS",
+		"What is remembered of an address of a host that has no TLS now", func(ctx context.Context, in *struct {
 			Host string `query:"host"`
 			Addr string `query:"addr" doc:"192.0.2.1:25"`
 		}) (*body[servers.Missing], error) {
@@ -34,7 +35,8 @@ func (s *Server) registerPeers(spec huma.API) {
 		func(ctx context.Context, in *body[servers.ForgetRequest]) (*body[servers.ForgetResult], error) {
 			return answer(s.desk(ctx).ForgetPeers(ctx, in.Body))
 		})
-	operation(s, spec, "GET", "/pins", "listPins", "Below which names the mail hosts of a domain are known to its rules",
+	operation(s, spec, "GET", "/pins", "listPins", "Below which names the mail hosts of a domain are known to its "+
+		"rules",
 		func(ctx context.Context, in *struct {
 			Domain string `query:"domain" doc:"of recipients; empty is all"`
 		}) (*body[[]mxpins.Pin], error) {
@@ -44,14 +46,16 @@ func (s *Server) registerPeers(spec huma.API) {
 			}
 			return answer(pins, err)
 		})
-	operation(s, spec, "GET", "/pins/candidates", "listMailHostCandidates", "What could be approved as mail hosts of a domain, and since when it is seen",
+	operation(s, spec, "GET", "/pins/candidates", "listMailHostCandidates",
+		"What could be approved as mail hosts of a domain, and since when it is seen",
 		func(ctx context.Context, in *struct {
 			Domain string `query:"domain" required:"true" doc:"of recipients"`
 			DNS    bool   `query:"dns" doc:"ask DNS which hosts it names now"`
 		}) (*body[mailhosts.Candidates], error) {
 			return answer(s.desk(ctx).Candidates(ctx, in.Domain, in.DNS))
 		})
-	operation(s, spec, "POST", "/pins/approve", "approveMailHosts", "Make named mail hosts of a domain known to its rules",
+	operation(s, spec, "POST", "/pins/approve", "approveMailHosts",
+		"Make named mail hosts of a domain known to its rules",
 		func(ctx context.Context, in *body[mailhosts.ApproveRequest]) (*body[mailhosts.ApproveResult], error) {
 			return answer(s.desk(ctx).Approve(ctx, in.Body))
 		})

@@ -61,15 +61,16 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	if own, ok := errors.AsType[*Problem](err); ok { // about the request alone
 		return titled(own)
 	}
-	p := problemOf(s.desk(ctx).Tell(err, accounts.ErrBad, accounts.ErrForbidden, accounts.ErrLast, accounts.ErrNotFound, accounts.ErrSetUp,
-		accounts.ErrStale, accounts.ErrTaken, accounts.ErrVersion, errNoMatch))
+	p := problemOf(s.desk(ctx).Tell(err, accounts.ErrBad, accounts.ErrForbidden, accounts.ErrLast, accounts.ErrNotFound,
+		accounts.ErrSetUp, accounts.ErrStale, accounts.ErrTaken, accounts.ErrVersion, errNoMatch))
 	if p.Code >= 500 {
 		s.log.Warn("admin request failed", "error", err)
 	}
 	return titled(p)
 }
 
-var errNoMatch = errors.New("name what you looked at: If-Match with the ETag of the rules, or * to change them whatever they are")
+var errNoMatch = errors.New("name what you looked at: If-Match with the ETag of the rules, or * to change them " +
+	"whatever they are")
 
 func problemOf(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
@@ -77,7 +78,8 @@ func problemOf(err error) *Problem {
 	}
 	p := &Problem{Code: http.StatusInternalServerError, Text: err.Error()}
 	if broken, ok := errors.AsType[*rules.ParseError](err); ok && !errors.Is(err, inforce.ErrNoRules) {
-		p.Code, p.Text, p.Hint, p.Problems = http.StatusUnprocessableEntity, broken.File+" is not valid; the rules in force stay in force",
+		p.Code, p.Text, p.Hint, p.Problems = http.StatusUnprocessableEntity,
+			broken.File+" is not valid; the rules in force stay in force",
 			"correct the file and apply it again", broken.Problems
 		return p
 	}
@@ -97,9 +99,11 @@ func problemOf(err error) *Problem {
 	case is(access.ErrForbidden, accounts.ErrForbidden):
 		p.Code, p.Hint = http.StatusForbidden, "the token's scopes and its account's role and domains say what it may"
 	case is(access.ErrStale, accounts.ErrStale):
-		p.Code, p.Text, p.Hint = http.StatusForbidden, "this needs somebody who proves who he is", "do it in the console, or at the gateway with `postern`"
+		p.Code, p.Text, p.Hint = http.StatusForbidden, "this needs somebody who proves who he is",
+			"do it in the console, or at the gateway with `postern`"
 	case errors.Is(err, accounts.ErrSetUp):
-		p.Code, p.Hint = http.StatusConflict, "`postern accounts invite NAME` makes a link for somebody else, or for who lost a password"
+		p.Code, p.Hint = http.StatusConflict, "`postern accounts invite NAME` makes a link for somebody else, or "+
+			"for who lost a password"
 	case errors.Is(err, admin.ErrNotTaken):
 		p.Code, p.Hint = http.StatusConflict, "`postern config check` shows what is wrong"
 	case is(servers.ErrBusy, past.ErrPreviews, live.ErrStreams):
@@ -109,7 +113,8 @@ func problemOf(err error) *Problem {
 	case errors.Is(err, errNoMatch):
 		p.Code = http.StatusPreconditionRequired
 	case is(admin.ErrRevision, accounts.ErrVersion):
-		p.Code, p.Hint = http.StatusPreconditionFailed, "look at the difference again with `postern rules apply --dry-run FILE`"
+		p.Code, p.Hint = http.StatusPreconditionFailed,
+			"look at the difference again with `postern rules apply --dry-run FILE`"
 	case is(inforce.ErrNoRules):
 		p.Hint = "no mail is accepted until the rules can be read; `postern rules apply FILE` puts new ones in force"
 	}

@@ -32,14 +32,14 @@ func (s *Server) registerQueue(spec huma.API) {
 		func(ctx context.Context, in *body[waiting.ActRequest]) (*body[waiting.ActResult], error) {
 			return answer(s.desk(ctx).Act(ctx, in.Body))
 		})
-	operation(s, spec, "POST", "/messages/{id}/content", "readContent", "What a message in quarantine says; who reads it is recorded",
-		func(ctx context.Context, in *struct {
+	operation(s, spec, "POST", "/messages/{id}/content", "readContent",
+		"What a message in quarantine says; who reads it is recorded", func(ctx context.Context, in *struct {
 			ID string `path:"id"`
 		}) (*body[waiting.Content], error) {
 			return answer(s.desk(ctx).Content(ctx, in.ID))
 		})
-	operation(s, spec, "POST", "/queue/found", "actOnFound", "The same for all that waits and fits a search, at most 5000 messages",
-		func(ctx context.Context, in *struct {
+	operation(s, spec, "POST", "/queue/found", "actOnFound",
+		"The same for all that waits and fits a search, at most 5000 messages", func(ctx context.Context, in *struct {
 			Search
 			Body struct {
 				Kind queue.ActionKind `json:"kind" enum:"retry,hold,release,return,cancel"`

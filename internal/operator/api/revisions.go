@@ -24,8 +24,8 @@ func (s *Server) registerRevisions(spec huma.API) {
 		func(ctx context.Context, in *RevisionNumber) (*body[admin.RevisionView], error) {
 			return answer(s.desk(ctx).Revision(ctx, in.Number))
 		})
-	operation(s, spec, "POST", "/revisions/{number}/restore", "restoreRevision", "Put an older revision in force again, as a new one",
-		func(ctx context.Context, in *struct {
+	operation(s, spec, "POST", "/revisions/{number}/restore", "restoreRevision",
+		"Put an older revision in force again, as a new one", func(ctx context.Context, in *struct {
 			RevisionNumber
 			Match
 			Dry

@@ -76,7 +76,8 @@ func (Rule) TransformSchema(all huma.Registry, root *huma.Schema) *huma.Schema {
 			in.Required = append(in.Required, k.Short())
 		}
 	}
-	root.Properties["line"] = &huma.Schema{Type: huma.TypeInteger, Format: "int64", ReadOnly: true, Description: "in the file"}
+	root.Properties["line"] = &huma.Schema{Type: huma.TypeInteger, Format: "int64", ReadOnly: true,
+		Description: "in the file"}
 	for _, s := range sections {
 		s.PrecomputeMessages()
 	}

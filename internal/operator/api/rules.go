@@ -77,12 +77,14 @@ func (s *Server) registerRules(spec huma.API) {
 			v, err := s.rulesView(ctx, in.Export)
 			return &tagged[RulesView]{tag(v.Revision), v}, err
 		})
-	operation(s, spec, "PUT", "/rules", "applyRules", "Put a rules file in force as a whole; without If-Match, whatever is in force now",
+	operation(s, spec, "PUT", "/rules", "applyRules", "Put a rules file in force as a whole; without If-Match, "+
+		"whatever is in force now",
 		func(ctx context.Context, in *struct {
 			Match
 			Body file
 		}) (*tagged[admin.ApplyResult], error) {
-			r := admin.ApplyRequest{Name: in.Body.Name, Text: in.Body.Text, DryRun: in.Body.DryRun, LetWaitingGo: in.Body.LetWaitingGo}
+			r := admin.ApplyRequest{Name: in.Body.Name, Text: in.Body.Text, DryRun: in.Body.DryRun,
+				LetWaitingGo: in.Body.LetWaitingGo}
 			if in.IfMatch != "" && in.IfMatch != "*" {
 				n, err := in.revision(0)
 				if err != nil {
@@ -101,7 +103,8 @@ func (s *Server) registerRules(spec huma.API) {
 			if in.IfMatch == "" {
 				in.IfMatch = "*" // an addition changes nothing that somebody else wrote
 			}
-			return s.edit(ctx, &in.Match, admin.RuleEdit{Rule: in.Body.toml(), DryRun: in.DryRun, LetWaitingGo: in.LetWaitingGo})
+			return s.edit(ctx, &in.Match,
+				admin.RuleEdit{Rule: in.Body.toml(), DryRun: in.DryRun, LetWaitingGo: in.LetWaitingGo})
 		})
 	operation(s, spec, "GET", "/rules/{name}", "getRule", "One rule",
 		func(ctx context.Context, in *RuleName) (*tagged[Rule], error) {
@@ -123,7 +126,8 @@ func (s *Server) registerRules(spec huma.API) {
 			Dry
 			Body Rule
 		}) (*tagged[admin.ApplyResult], error) {
-			return s.edit(ctx, &in.Match, admin.RuleEdit{Name: in.Name, Rule: in.Body.toml(), DryRun: in.DryRun, LetWaitingGo: in.LetWaitingGo})
+			return s.edit(ctx, &in.Match, admin.RuleEdit{Name: in.Name, Rule: in.Body.toml(), DryRun: in.DryRun,
+				LetWaitingGo: in.LetWaitingGo})
 		})
 	operation(s, spec, "DELETE", "/rules/{name}", "deleteRule", "Delete one rule",
 		func(ctx context.Context, in *struct {
@@ -131,7 +135,8 @@ func (s *Server) registerRules(spec huma.API) {
 			Match
 			Dry
 		}) (*tagged[admin.ApplyResult], error) {
-			return s.edit(ctx, &in.Match, admin.RuleEdit{Name: in.Name, DryRun: in.DryRun, LetWaitingGo: in.LetWaitingGo})
+			return s.edit(ctx, &in.Match,
+				admin.RuleEdit{Name: in.Name, DryRun: in.DryRun, LetWaitingGo: in.LetWaitingGo})
 		})
 	operation(s, spec, "POST", "/explanations", "explainRules", "Which rules would match a message, and why",
 		func(ctx context.Context, in *body[admin.ExplainRequest]) (*body[admin.Explanation], error) {
@@ -168,7 +173,8 @@ func (s *Server) rulesView(ctx context.Context, export bool) (RulesView, error) 
 }
 
 func rulesView(v admin.RulesView, err error) (RulesView, error) {
-	out := RulesView{Revision: v.Revision, AppliedAt: v.AppliedAt, By: v.By, Warnings: v.Warnings, Rules: []Rule{}, Text: v.Text}
+	out := RulesView{Revision: v.Revision, AppliedAt: v.AppliedAt, By: v.By, Warnings: v.Warnings, Rules: []Rule{},
+		Text: v.Text}
 	if err != nil {
 		return out, err
 	}

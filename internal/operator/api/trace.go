@@ -42,7 +42,8 @@ func moment(key, text string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, &Problem{Code: http.StatusBadRequest, Text: key + " is \"" + text + "\", want a time like 2026-11-23T12:00:00Z"}
+		return t, &Problem{Code: http.StatusBadRequest,
+			Text: key + " is \"" + text + "\", want a time like 2026-11-23T12:00:00Z"}
 	}
 	return t, nil
 }
@@ -56,14 +57,15 @@ func (s *Server) registerTrace(spec huma.API) {
 			}
 			return answer(s.desk(ctx).Traces(ctx, q, in.page()))
 		})
-	operation(s, spec, "GET", "/messages/{id}", "getMessage", "One message with all its deliveries and what the gateway wrote about it",
+	operation(s, spec, "GET", "/messages/{id}", "getMessage",
+		"One message with all its deliveries and what the gateway wrote about it",
 		func(ctx context.Context, in *struct {
 			ID string `path:"id"`
 		}) (*body[admin.MessageView], error) {
 			return answer(s.desk(ctx).Message(ctx, in.ID))
 		})
-	operation(s, spec, "GET", "/messages/{id}/evidence", "getEvidence", "What can be shown to an auditor about a message, with chains and rules",
-		func(ctx context.Context, in *struct {
+	operation(s, spec, "GET", "/messages/{id}/evidence", "getEvidence",
+		"What can be shown to an auditor about a message, with chains and rules", func(ctx context.Context, in *struct {
 			ID string `path:"id"`
 		}) (*body[admin.Evidence], error) {
 			return answer(s.desk(ctx).Evidence(ctx, in.ID))

@@ -24,11 +24,12 @@ func (s *Server) registerCheck(spec huma.API) {
 		func(ctx context.Context, in *CheckRequest) (*body[*check.Report], error) {
 			return answer(s.desk(ctx).Check(ctx, in.request(), nil))
 		})
-	sse.Register(spec, huma.Operation{Method: "GET", Path: "/check/events", OperationID: "watchCheck", Tags: []string{"check"},
-		Summary: "The same, telling each step as it happens, then the report"},
+	sse.Register(spec, huma.Operation{Method: "GET", Path: "/check/events", OperationID: "watchCheck",
+		Tags: []string{"check"}, Summary: "The same, telling each step as it happens, then the report"},
 		map[string]any{"step": check.Progress{}, "report": check.Report{}, "problem": Problem{}},
 		func(ctx context.Context, in *CheckRequest, send sse.Sender) {
-			r, err := s.desk(ctx).Check(ctx, in.request(), func(p check.Progress) { _ = send.Data(p) }) // the reader may have gone
+			// the reader may have gone
+			r, err := s.desk(ctx).Check(ctx, in.request(), func(p check.Progress) { _ = send.Data(p) })
 			if err != nil {
 				_ = send.Data(*s.problem(ctx, err))
 				return
@@ -51,7 +52,8 @@ func (s *Server) registerEvents(spec huma.API) {
 		Summary: "Tells that something happened, at most once a second; look then at what you show"},
 		map[string]any{"beat": Beat{}, "problem": Problem{}},
 		func(ctx context.Context, _ *none, send sse.Sender) {
-			err := s.desk(ctx).Watch(ctx, s.breath, func(beats uint64, _ bool) bool { return still(ctx) && send.Data(Beat{beats}) == nil })
+			err := s.desk(ctx).Watch(ctx, s.breath,
+				func(beats uint64, _ bool) bool { return still(ctx) && send.Data(Beat{beats}) == nil })
 			if err != nil {
 				_ = send.Data(*s.problem(ctx, err)) // the reader may have gone
 			}

@@ -60,7 +60,8 @@ func (s *Server) authenticated(who asker, most func(*http.Request) int64, next h
 			p, err := who(r)
 			if err != nil {
 				w.Header().Set("WWW-Authenticate", "Bearer")
-				writeProblem(w, &Problem{Code: http.StatusUnauthorized, Text: err.Error(), Hint: "the console makes tokens, below Your account"})
+				writeProblem(w, &Problem{Code: http.StatusUnauthorized, Text: err.Error(),
+					Hint: "the console makes tokens, below Your account"})
 				return
 			}
 			asked := r
@@ -68,7 +69,8 @@ func (s *Server) authenticated(who asker, most func(*http.Request) int64, next h
 			r = r.WithContext(context.WithValue(context.WithValue(r.Context(), whoKey{}, p), stillKey{}, again))
 		}
 		if r.URL.Path == Root+"/check" {
-			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(servers.CheckTime + time.Minute)) // not every writer can; then its own holds
+			// not every writer can; then its own holds
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(servers.CheckTime + time.Minute))
 		}
 		if r.URL.Path == Root+"/events" {
 			if err := s.desk(r.Context()).MayWatch(); err != nil { // before an answer has begun

@@ -81,7 +81,8 @@ func Draw(sums []traffic.Sum, p Period, now time.Time) Plot {
 	end := now.UTC().Truncate(p.Step).Add(p.Step)
 	n := int(p.Back / p.Step)
 	start := end.Add(-time.Duration(n) * p.Step)
-	out := Plot{Width: plotWidth, Height: plotHeight, Bars: make([]bar, n), Marks: make([]string, n), Span: span(p.Step)}
+	out := Plot{Width: plotWidth, Height: plotHeight, Bars: make([]bar, n), Marks: make([]string, n),
+		Span: span(p.Step)}
 	wide := float64(plotWidth) / float64(n)
 	for i := range out.Bars {
 		at := start.Add(time.Duration(i) * p.Step)
@@ -141,7 +142,8 @@ func (b *bar) stack(most int64) {
 	for _, p := range []struct {
 		n     int64
 		class string
-	}{{b.Authenticated, "authenticated"}, {b.Encrypted, "encrypted"}, {b.Plaintext, "plaintext"}, {b.Failed, "failed"}} {
+	}{{b.Authenticated, "authenticated"}, {b.Encrypted, "encrypted"}, {b.Plaintext, "plaintext"},
+		{b.Failed, "failed"}} {
 		if p.n == 0 {
 			continue
 		}
@@ -149,7 +151,8 @@ func (b *bar) stack(most int64) {
 		y -= high
 		b.Pieces = append(b.Pieces, piece{y, high, p.class})
 	}
-	b.Label = fmt.Sprintf("%s UTC: %d authenticated, %d encrypted, %d plaintext, %d failed", b.At.Format("2006-01-02 15:04"), b.Authenticated, b.Encrypted, b.Plaintext, b.Failed)
+	b.Label = fmt.Sprintf("%s UTC: %d authenticated, %d encrypted, %d plaintext, %d failed",
+		b.At.Format("2006-01-02 15:04"), b.Authenticated, b.Encrypted, b.Plaintext, b.Failed)
 	b.Percent = share(b.Authenticated, b.Total)
 }
 
@@ -176,7 +179,8 @@ type Leg struct {
 
 // OfLegs sums up the four legs.
 func OfLegs(sums []traffic.Sum) []Leg {
-	out := []Leg{{Leg: "world-gateway", Title: "from the world to us"}, {Leg: "gateway-own", Title: "on to our servers"},
+	out := []Leg{{Leg: "world-gateway", Title: "from the world to us"},
+		{Leg: "gateway-own", Title: "on to our servers"},
 		{Leg: "own-gateway", Title: "from our servers"}, {Leg: "gateway-world", Title: "out to the world"}}
 	for _, s := range sums {
 		for i := range out {

@@ -30,19 +30,23 @@ func Arrived(in *queue.Inbound, would, passed policy.Requirement, reject bool) A
 
 // arrivalKnown leaves out of a demand what the record does not answer, and says what that is: the client's certificate,
 // unless none was shown or what it satisfied then is as much.
-func arrivalKnown(in *queue.Inbound, would, passed policy.Requirement, e *policy.Evidence) (asked policy.Requirement, open string) {
+func arrivalKnown(in *queue.Inbound, would, passed policy.Requirement,
+	e *policy.Evidence) (asked policy.Requirement, open string) {
 	if would.Channel < policy.Authenticated {
 		return would, ""
 	}
 	if in.TLS.Client != nil && !in.TLS.Client.Presented {
 		e.Peers = map[string]policy.Proof{}
 		for _, d := range would.Demands() {
-			e.Peers[d.Key()] = policy.Proof{Shortfalls: []policy.Shortfall{{Reason: policy.CertUntrusted, Text: "the client presented no certificate"}}}
+			e.Peers[d.Key()] = policy.Proof{Shortfalls: []policy.Shortfall{{Reason: policy.CertUntrusted,
+				Text: "the client presented no certificate"}}}
 		}
 		return would, ""
 	}
-	asked = policy.Requirement{Channel: policy.Encrypted, MinTLS: would.VersionFloor(), MinBits: would.MinBits, KeyExchange: would.KeyExchange}
-	proof := policy.Requirement{Channel: would.Channel, Peer: would.Peer, Revocation: would.Revocation, MinTLS: passed.MinTLS}
+	asked = policy.Requirement{Channel: policy.Encrypted, MinTLS: would.VersionFloor(), MinBits: would.MinBits,
+		KeyExchange: would.KeyExchange}
+	proof := policy.Requirement{Channel: would.Channel, Peer: would.Peer, Revocation: would.Revocation,
+		MinTLS: passed.MinTLS}
 	if passed.AtLeast(proof) {
 		return asked, ""
 	}

@@ -100,7 +100,8 @@ func (j *Judge) Ask(ctx context.Context, r *queue.Record, req policy.Requirement
 	if session == nil {
 		return withoutTLS(a, used, req)
 	}
-	p := past{Judge: j, used: used, domain: r.Recipient.Address.Domain, made: r.Requirement, asked: req, evidence: *used.Evidence}
+	p := past{Judge: j, used: used, domain: r.Recipient.Address.Domain, made: r.Requirement, asked: req,
+		evidence: *used.Evidence}
 	p.evidence.TLSVersion, p.evidence.Peers = smtp.TLSVersion(session.Version), map[string]policy.Proof{}
 	if p.evidence.TLSVersion == 0 && req.VersionFloor() > 0 {
 		return Answer{Outcome: NotKnown, Text: "the connection used " + session.Version}
@@ -202,7 +203,8 @@ func (p *past) judgeHost(ctx context.Context) {
 		if first, used := p.firstUse[key]; !used {
 			remember(p.firstUse, key, name)
 		} else if first != name {
-			p.leave("rule " + rule + " remembers no mail host of " + p.domain.String() + " yet, and mail went to hosts below " +
+			p.leave("rule " + rule + " remembers no mail host of " + p.domain.String() + " yet, and mail went to " +
+				"hosts below " +
 				first + " and " + name)
 		}
 	}
@@ -257,7 +259,8 @@ func (p *past) isExamined(d policy.PeerDemand, kept bool) bool {
 	case policy.ByChain:
 		return kept
 	case policy.ByEither:
-		return kept && (p.evidence.DANE != nil || len(p.evidence.Peers[d.Key()].Shortfalls) == 0) || p.evidence.DANE.Proven()
+		return kept && (p.evidence.DANE != nil || len(p.evidence.Peers[d.Key()].Shortfalls) == 0) ||
+			p.evidence.DANE.Proven()
 	}
 	return p.evidence.DANE != nil
 }
@@ -265,7 +268,8 @@ func (p *past) isExamined(d policy.PeerDemand, kept bool) bool {
 // metThen reports whether a demand on the chain was made then, and met. What a TLSA record proved says nothing of the
 // chain.
 func (p *past) metThen(d policy.PeerDemand) bool {
-	byChain := p.made.Channel == policy.Authenticated || p.used.ProvedBy != policy.ByDANEEE && p.used.ProvedBy != policy.ByDANETA
+	byChain := p.made.Channel == policy.Authenticated || p.used.ProvedBy != policy.ByDANEEE &&
+		p.used.ProvedBy != policy.ByDANETA
 	return byChain && p.used.Reached >= policy.Authenticated && slices.ContainsFunc(p.made.Demands(),
 		func(m policy.PeerDemand) bool { return m.Key() == d.Key() })
 }
@@ -334,7 +338,8 @@ func (p *past) proofs(chain []*x509.Certificate) map[string]policy.Proof {
 	}
 	host, _ := mail.ParseDomain(p.used.Host)
 	roots, _ := p.sources.Roots(trusts...) // one that cannot be read proves nothing, as when mail is sent
-	proofs := certcheck.Examine(certcheck.Input{Chain: chain, Host: host, Domain: p.domain, Demands: demands, Roots: roots, Now: at}).Peers
+	proofs := certcheck.Examine(certcheck.Input{Chain: chain, Host: host, Domain: p.domain, Demands: demands,
+		Roots: roots, Now: at}).Peers
 	return remember(p.examined, key, proofs)
 }
 
@@ -346,7 +351,10 @@ func (p *past) leaveRevocation() {
 	}
 	made := p.made.Demands()
 	same := func(d policy.PeerDemand) bool {
-		return slices.ContainsFunc(made, func(m policy.PeerDemand) bool { return m.Trust == d.Trust && slices.Equal(m.Pins, d.Pins) })
+		return slices.ContainsFunc(made, func(m policy.PeerDemand) bool {
+			return m.Trust == d.Trust &&
+				slices.Equal(m.Pins, d.Pins)
+		})
 	}
 	switch {
 	case p.evidence.Revocation == "":

@@ -20,7 +20,8 @@ type Pulse struct {
 // Emit beats where pages may look otherwise now.
 func (p *Pulse) Emit(e event.Event) {
 	switch e.(type) {
-	case event.Accepted, event.Attempted, event.Settled, event.Raised, event.NoticeQueued, event.RulesApplied, event.AdminActed, event.PeerChanged:
+	case event.Accepted, event.Attempted, event.Settled, event.Raised, event.NoticeQueued, event.RulesApplied,
+		event.AdminActed, event.PeerChanged:
 	default:
 		return
 	}

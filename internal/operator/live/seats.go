@@ -6,7 +6,8 @@ import (
 )
 
 // ErrStreams: an account watches as often as it may, or as many watch as may in all.
-var ErrStreams = errors.New("as many live pages and streams are open as may be (admin.streams for one account); close one, or try again in a moment")
+var ErrStreams = errors.New("as many live pages and streams are open as may be (admin.streams for one account); " +
+	"close one, or try again in a moment")
 
 // seats are places for those who watch. Safe for concurrent use.
 type seats struct {

@@ -35,11 +35,13 @@ type SiteView struct {
 func (v *SiteView) InTrouble() bool { return v.Failures > 0 && v.Waiting > 0 }
 
 func siteView(s *queue.Site) SiteView {
-	v := SiteView{Key: string(s.Key), NextHop: s.NextHop, Requires: s.Requirement.Channel.String(), Waiting: s.Queued + s.Held, Held: s.Held, Earliest: trace.Instant(s.Earliest),
+	v := SiteView{Key: string(s.Key), NextHop: s.NextHop, Requires: s.Requirement.Channel.String(),
+		Waiting: s.Queued + s.Held, Held: s.Held, Earliest: trace.Instant(s.Earliest),
 		Failures: s.Failures, Since: trace.Instant(s.Since), RetryAt: trace.Instant(s.RetryAt)}
 	if s.Last != nil && s.Last.Reason != "" {
 		info := s.Last.Reason.Info()
-		v.Reason, v.Text, v.Hint, v.Who = string(s.Last.Reason), cmp.Or(s.Last.Text, info.Text), info.Hint, string(info.Who)
+		v.Reason, v.Text, v.Hint, v.Who = string(s.Last.Reason), cmp.Or(s.Last.Text, info.Text), info.Hint,
+			string(info.Who)
 	}
 	return v
 }
@@ -87,7 +89,8 @@ func (d LiveDesk) Sites(ctx context.Context, patience time.Duration) (SiteList, 
 
 func sortSites(list []SiteView) {
 	slices.SortStableFunc(list, func(a, b SiteView) int {
-		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.NextHop, b.NextHop))
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(b.Waiting, a.Waiting),
+			cmp.Compare(a.NextHop, b.NextHop))
 	})
 }
 
@@ -115,7 +118,8 @@ func (d LiveDesk) ownSites(ctx context.Context, patience time.Duration) (SiteLis
 		}
 		site := at[key]
 		if site == nil {
-			site = &queue.Site{Key: queue.SiteKey(key), NextHop: hop, Requirement: r.Requirement, SiteState: told.SiteState}
+			site = &queue.Site{Key: queue.SiteKey(key), NextHop: hop, Requirement: r.Requirement,
+				SiteState: told.SiteState}
 			at[key] = site
 		}
 		if r.Due.IsZero() {

@@ -42,7 +42,8 @@ type Unprotected struct {
 
 // status counts and looks.
 func (s *Service) status(ctx context.Context) (Status, error) {
-	out := Status{Hostname: s.cfg.Hostname, Version: s.cfg.Version, StartedAt: trace.Instant(s.cfg.StartedAt), Ready: true, Queue: map[string]int64{}}
+	out := Status{Hostname: s.cfg.Hostname, Version: s.cfg.Version, StartedAt: trace.Instant(s.cfg.StartedAt),
+		Ready: true, Queue: map[string]int64{}}
 	stats, err := s.cfg.Store.Stats(ctx)
 	if err != nil {
 		return out, fmt.Errorf("cannot count the queue: %w", err)

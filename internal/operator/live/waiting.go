@@ -75,7 +75,10 @@ func (d LiveDesk) Waiting(ctx context.Context) (WaitingView, error) {
 	for _, one := range rules {
 		out.Rules = append(out.Rules, *one)
 	}
-	slices.SortFunc(out.Rules, func(a, b RuleWaiting) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Rule, b.Rule)) })
+	slices.SortFunc(out.Rules, func(a, b RuleWaiting) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count),
+			cmp.Compare(a.Rule, b.Rule))
+	})
 	if out.Complete = stop == nil; stop != nil {
 		out.SearchedTo = trace.Instant(stop.AcceptedAt)
 	}

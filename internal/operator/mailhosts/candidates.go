@@ -153,7 +153,8 @@ func (g *gathering) record(rec *queue.Record) {
 func unknownHosts(a *attempt.Attempt) map[string]time.Time {
 	out := map[string]time.Time{}
 	for _, try := range a.Tries {
-		changed := slices.ContainsFunc(try.Shortfalls, func(s policy.Shortfall) bool { return s.Reason == policy.MXChanged })
+		changed := slices.ContainsFunc(try.Shortfalls,
+			func(s policy.Shortfall) bool { return s.Reason == policy.MXChanged })
 		host, err := mail.ParseDomain(try.Host)
 		if changed && err == nil {
 			out[mxpins.Registrable(host)] = try.At
@@ -172,7 +173,8 @@ func (g *gathering) sorted() (open []Candidate, known []string) {
 		}
 	}
 	for name, c := range g.found {
-		c.Rules = slices.DeleteFunc(slices.Clone(all), func(rule string) bool { return slices.Contains(trusting[name], rule) })
+		c.Rules = slices.DeleteFunc(slices.Clone(all),
+			func(rule string) bool { return slices.Contains(trusting[name], rule) })
 		if len(all) > 0 && len(c.Rules) == 0 {
 			known = append(known, name)
 			continue

@@ -116,9 +116,11 @@ func (s *Service) approve(ctx context.Context, who *scope.Asker, r *ApproveReque
 		return ApproveResult{}, err
 	}
 	now := time.Now()
-	wanted := slices.DeleteFunc(mxpins.New(d.String(), asking, named, now, "administrator "+by), func(p mxpins.Pin) bool {
-		return slices.ContainsFunc(known, func(k mxpins.Pin) bool { return k.Trusted() && mxpins.Compare(k, p) == 0 })
-	})
+	wanted := slices.DeleteFunc(mxpins.New(d.String(), asking, named, now, "administrator "+by),
+		func(p mxpins.Pin) bool {
+			return slices.ContainsFunc(known,
+				func(k mxpins.Pin) bool { return k.Trusted() && mxpins.Compare(k, p) == 0 })
+		})
 	if len(wanted) == 0 {
 		return out, nil
 	}
@@ -130,7 +132,8 @@ func (s *Service) approve(ctx context.Context, who *scope.Asker, r *ApproveReque
 	if out.Approved, err = s.cfg.Pins.Remember(ctx, false, wanted); err != nil {
 		return out, fmt.Errorf("cannot remember what was approved: %w", err)
 	}
-	acted, err := s.cfg.Store.Act(ctx, queue.Action{Kind: queue.Retry, Domains: []string{d.String()}, Now: now, By: by, KeepHolds: true})
+	acted, err := s.cfg.Store.Act(ctx, queue.Action{Kind: queue.Retry, Domains: []string{d.String()}, Now: now, By: by,
+		KeepHolds: true})
 	if err != nil {
 		return out, fmt.Errorf("it was approved, but the mail that waits could not be made due: %w", err)
 	}
@@ -144,7 +147,8 @@ func (s *Service) approving(d mail.Domain, rule string, known []mxpins.Pin) ([]s
 	all := rulesOf(known)
 	if rule == "" {
 		if len(all) == 0 {
-			return nil, access.BadRequest("no rule remembers mail hosts of %s: the first delivery under one does; to do it now, name the rule", d)
+			return nil, access.BadRequest("no rule remembers mail hosts of %s: the first delivery under one does; "+
+				"to do it now, name the rule", d)
 		}
 		return all, nil
 	}
@@ -173,7 +177,8 @@ func (s *Service) mailHosts(ctx context.Context, d mail.Domain) ([]mail.Domain, 
 		return nil, fmt.Errorf("the mail hosts of %s cannot be found: %w", d, err)
 	}
 	if found.ByAdmin {
-		return nil, access.BadRequest("the mail hosts of %s are named in the configuration; there is nothing to approve", d)
+		return nil, access.BadRequest("the mail hosts of %s are named in the configuration; there is nothing to "+
+			"approve", d)
 	}
 	hosts := slices.DeleteFunc(slices.Clone(found.Hosts), mail.Domain.IsZero)
 	if len(hosts) == 0 {
@@ -211,11 +216,13 @@ func (d HostDesk) Unpin(ctx context.Context, r UnpinRequest) (UnpinResult, error
 	if err != nil {
 		return UnpinResult{}, fmt.Errorf("cannot read the names of mail hosts: %w", err)
 	}
-	doomed := slices.DeleteFunc(slices.Clone(known), func(p mxpins.Pin) bool { return r.Rule != "" && p.Rule != r.Rule })
+	doomed := slices.DeleteFunc(slices.Clone(known),
+		func(p mxpins.Pin) bool { return r.Rule != "" && p.Rule != r.Rule })
 	if len(doomed) == 0 {
 		return UnpinResult{Forgotten: []mxpins.Pin{}}, nil
 	}
-	entry := audit.Entry{At: time.Now(), By: by, Action: "peers unpin", Target: domain.String(), Before: pinLines(doomed), Count: len(doomed)}
+	entry := audit.Entry{At: time.Now(), By: by, Action: "peers unpin", Target: domain.String(),
+		Before: pinLines(doomed), Count: len(doomed)}
 	if err := d.who.Record(ctx, entry); err != nil {
 		return UnpinResult{}, fmt.Errorf("nothing was forgotten: %w", err)
 	}

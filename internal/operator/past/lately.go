@@ -58,17 +58,19 @@ func (d PastDesk) Lately(ctx context.Context, domain mail.Domain, asked policy.R
 	out := &Lately{Days: PreviewDays, Reached: map[string]int{}}
 	since := time.Now().UTC().AddDate(0, 0, -PreviewDays)
 	judge := hindsight.New(d.s.cfg.Hindsight)
-	stop, err := d.who.SearchFor(ctx, queue.Filter{Since: since, Domain: domain.String()}, latelyMost, latelyTime, func(r *queue.Record) bool {
-		if r.Message.Kind == queue.Ordinary {
-			out.add(ctx, d.who.Trace(r), r, judge, asked)
-		}
-		return true
-	})
+	stop, err := d.who.SearchFor(ctx, queue.Filter{Since: since, Domain: domain.String()}, latelyMost, latelyTime,
+		func(r *queue.Record) bool {
+			if r.Message.Kind == queue.Ordinary {
+				out.add(ctx, d.who.Trace(r), r, judge, asked)
+			}
+			return true
+		})
 	out.Complete = stop == nil
 	return out, err
 }
 
-func (l *Lately) add(ctx context.Context, t trace.Delivery, r *queue.Record, judge *hindsight.Judge, asked policy.Requirement) {
+func (l *Lately) add(ctx context.Context, t trace.Delivery, r *queue.Record, judge *hindsight.Judge,
+	asked policy.Requirement) {
 	l.Deliveries++
 	switch {
 	case r.State.Waiting():
@@ -81,8 +83,8 @@ func (l *Lately) add(ctx context.Context, t trace.Delivery, r *queue.Record, jud
 		l.Reached[t.Reached]++
 		if l.Newest == nil {
 			become := judge.Ask(ctx, r, asked)
-			l.Newest = &LatelyNewest{Message: t.Message, AcceptedAt: t.AcceptedAt, Reached: t.Reached, MX: t.MX, TLSVersion: t.TLSVersion,
-				Outcome: become.Outcome, Reason: become.Reason, Text: become.Text}
+			l.Newest = &LatelyNewest{Message: t.Message, AcceptedAt: t.AcceptedAt, Reached: t.Reached, MX: t.MX,
+				TLSVersion: t.TLSVersion, Outcome: become.Outcome, Reason: become.Reason, Text: become.Text}
 		}
 	}
 }
@@ -132,8 +134,8 @@ func (n *LatelyNewest) String() string {
 
 // Become says what would have become of it under what is asked, with the reason.
 func (n *LatelyNewest) Become() string {
-	text := map[hindsight.Outcome]string{hindsight.AsNow: "it would have been delivered all the same", hindsight.WouldWait: "it would have waited",
-		hindsight.WouldReturn: "it would have been returned"}[n.Outcome]
+	text := map[hindsight.Outcome]string{hindsight.AsNow: "it would have been delivered all the same",
+		hindsight.WouldWait: "it would have waited", hindsight.WouldReturn: "it would have been returned"}[n.Outcome]
 	if text == "" {
 		text = "what would have become of it cannot be told"
 	}

@@ -36,7 +36,8 @@ func namedBy(q *Question) named {
 func (n *named) take(value string) {
 	at := strings.LastIndexByte(value, '@')
 	domain := value[at+1:]
-	if _, err := mail.ParseDomain(domain); strings.HasPrefix(value, "re:") || strings.ContainsAny(domain, "*?:") || err != nil {
+	if _, err := mail.ParseDomain(domain); strings.HasPrefix(value, "re:") || strings.ContainsAny(domain, "*?:") ||
+		err != nil {
 		n.all = false
 		if below, ok := strings.CutPrefix(domain, "*."); ok && !strings.ContainsAny(below, "*?:@") {
 			n.below = append(n.below, "."+strings.ToLower(below))
@@ -82,7 +83,8 @@ func (d PastDesk) domainsBelow(ctx context.Context, since time.Time, below []str
 	if len(below) == 0 || d.s.cfg.Traffic == nil {
 		return nil
 	}
-	sums, err := d.s.cfg.Traffic.Traffic(ctx, traffic.Query{Kind: traffic.OfDomain, Since: since.Truncate(24 * time.Hour), Limit: narrowDomains})
+	sums, err := d.s.cfg.Traffic.Traffic(ctx,
+		traffic.Query{Kind: traffic.OfDomain, Since: since.Truncate(24 * time.Hour), Limit: narrowDomains})
 	if err != nil {
 		return nil // the walk from the newest down finds what it can
 	}

@@ -110,8 +110,8 @@ func (o observing) add(r *queue.Record) {
 			if p.Mode == policy.Enforced || p.Mode == "" || len(p.Shortfalls) == 0 {
 				continue
 			}
-			o.count(shortfall{r.Recipient.Address.Domain.String(), p.Kind, p.Mode, p.Shortfalls[0].Reason}, p.Shortfalls[0].Text, try.Host, try.At,
-				string(r.Delivery.Message))
+			o.count(shortfall{r.Recipient.Address.Domain.String(), p.Kind, p.Mode, p.Shortfalls[0].Reason},
+				p.Shortfalls[0].Text, try.Host, try.At, string(r.Delivery.Message))
 		}
 	}
 }
@@ -142,8 +142,8 @@ func (o observing) rows() (out []ObservedRow, more int) {
 		out = append(out, *row)
 	}
 	slices.SortFunc(out, func(a, b ObservedRow) int {
-		return cmp.Or(cmp.Compare(b.Deliveries, a.Deliveries), cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Kind, b.Kind),
-			cmp.Compare(a.Mode, b.Mode), cmp.Compare(a.Reason, b.Reason))
+		return cmp.Or(cmp.Compare(b.Deliveries, a.Deliveries), cmp.Compare(a.Domain, b.Domain),
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Mode, b.Mode), cmp.Compare(a.Reason, b.Reason))
 	})
 	if more = len(out) - observedRows; more > 0 {
 		return out[:observedRows], more

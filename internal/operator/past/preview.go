@@ -91,7 +91,8 @@ func (d PastDesk) Compare(ctx context.Context, q Question) (Preview, error) {
 		return Preview{}, ErrPreviews
 	}
 	p := previewer{d: d, q: &q, past: hindsight.New(d.s.cfg.Hindsight), looked: map[queue.ID]bool{},
-		out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[hindsight.Outcome]int{}, Rows: []PreviewRow{}, Blind: q.Blind, Never: q.Never}}
+		out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[hindsight.Outcome]int{},
+			Rows: []PreviewRow{}, Blind: q.Blind, Never: q.Never}}
 	out, err := p.look(ctx, min(q.Patience, 10*time.Second))
 	if out.Unanswered == 0 {
 		out.Blind = nil
@@ -126,12 +127,13 @@ func (p *previewer) look(ctx context.Context, patience time.Duration) (Preview, 
 		return p.out, err
 	}
 	p.out.SearchedTo = nil
-	stop, err := p.d.who.SearchFor(ctx, queue.Filter{Since: p.out.Since}, previewMost, patience-time.Since(begun), func(r *queue.Record) bool {
-		if !p.looked[r.Message.ID] {
-			p.take(ctx, r)
-		}
-		return true
-	})
+	stop, err := p.d.who.SearchFor(ctx, queue.Filter{Since: p.out.Since}, previewMost, patience-time.Since(begun),
+		func(r *queue.Record) bool {
+			if !p.looked[r.Message.ID] {
+				p.take(ctx, r)
+			}
+			return true
+		})
 	p.judge(ctx)
 	if p.out.Complete = stop == nil; stop != nil {
 		p.out.SearchedTo = trace.Instant(stop.AcceptedAt)
@@ -194,7 +196,8 @@ func (p *previewer) add(ctx context.Context, r *queue.Record, before policy.Requ
 	p.out.Changed[become.Outcome]++
 	if len(p.out.Rows) < previewRows {
 		p.out.Rows = append(p.out.Rows, PreviewRow{Message: t.Message, AcceptedAt: t.AcceptedAt, From: t.From, To: t.To,
-			State: t.State, Reached: t.Reached, Before: before.Channel.String(), After: after.Requirement.Channel.String(),
+			State: t.State, Reached: t.Reached, Before: before.Channel.String(),
+			After: after.Requirement.Channel.String(),
 			Rules: after.Rules, Outcome: become.Outcome, Reason: become.Reason, Text: become.Text})
 	}
 }

@@ -76,10 +76,11 @@ func (d PastDesk) Publications(ctx context.Context, name string, patience time.D
 	}
 	out := Publications{Since: time.Now().UTC().AddDate(0, 0, -publicationDays)}
 	seen := sightings{}
-	stop, err := d.who.SearchFor(ctx, queue.Filter{Domain: domain.String(), Since: out.Since}, publicationMost, patience, func(r *queue.Record) bool {
-		seen.look(d.who.Told(r))
-		return true
-	})
+	stop, err := d.who.SearchFor(ctx, queue.Filter{Domain: domain.String(), Since: out.Since}, publicationMost,
+		patience, func(r *queue.Record) bool {
+			seen.look(d.who.Told(r))
+			return true
+		})
 	if out.Complete = stop == nil; stop != nil {
 		out.SearchedTo = trace.Instant(stop.AcceptedAt)
 	}
@@ -126,7 +127,8 @@ func (s *sightings) look(r *queue.Record) {
 		if kept == nil || last != nil && !a.At.After(*last.At) {
 			continue
 		}
-		last = &PublicationWait{Message: string(r.Delivery.Message), To: r.Recipient.Address.String(), State: r.State.String(), Kind: kept.Kind,
+		last = &PublicationWait{Message: string(r.Delivery.Message), To: r.Recipient.Address.String(),
+			State: r.State.String(), Kind: kept.Kind,
 			Reason: a.Reason, Text: cmp.Or(a.Text, try.Text), Host: try.Host, At: trace.Instant(a.At)}
 	}
 	if last != nil {
@@ -166,16 +168,21 @@ func (s *sightings) found() (now []Publication, changes []PublicationChange) {
 				continue
 			}
 			since = i
-			changes = append(changes, PublicationChange{At: trace.Instant(list[i].at), Host: at.host, Kind: at.kind, Before: before, After: after})
+			changes = append(changes, PublicationChange{At: trace.Instant(list[i].at), Host: at.host, Kind: at.kind,
+				Before: before, After: after})
 		}
 		last := list[len(list)-1]
 		if last.found.Kind == "" {
 			continue
 		}
 		p := trace.Policy{Published: last.found, AgeS: last.found.AgeS(last.at), Matched: last.match}
-		now = append(now, Publication{Host: at.host, Policy: p, SinceAt: trace.Instant(list[since].at), LastAt: trace.Instant(last.at)})
+		now = append(now, Publication{Host: at.host, Policy: p, SinceAt: trace.Instant(list[since].at),
+			LastAt: trace.Instant(last.at)})
 	}
-	slices.SortFunc(now, func(a, b Publication) int { return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Kind, b.Kind)) })
+	slices.SortFunc(now, func(a, b Publication) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host),
+			cmp.Compare(a.Kind, b.Kind))
+	})
 	slices.SortFunc(changes, func(a, b PublicationChange) int {
 		return cmp.Or(b.At.Compare(*a.At), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Kind, b.Kind))
 	})

@@ -44,7 +44,8 @@ func (d PastDesk) Traffic(ctx context.Context, q traffic.Query) ([]traffic.Sum, 
 	}
 	list, err := d.s.cfg.Traffic.Traffic(ctx, q)
 	if err == nil && most > 0 && len(list) > most {
-		return nil, access.BadRequest("these are more than %d sums; name one, or ask for less time by since and until", most)
+		return nil, access.BadRequest("these are more than %d sums; name one, or ask for less time by since and until",
+			most)
 	}
 	out := []traffic.Sum{}
 	for _, s := range list {
@@ -80,14 +81,16 @@ type pastDomains struct {
 const settled = time.Minute
 
 // before adds up the domains of the days that a suggestion looks at, without today.
-func (p *pastDomains) before(ctx context.Context, book *traffic.Book, today, now time.Time) (map[string]Suggestion, error) {
+func (p *pastDomains) before(ctx context.Context, book *traffic.Book, today,
+	now time.Time) (map[string]Suggestion, error) {
 	p.mu.Lock()
 	by, known := p.by, p.today.Equal(today)
 	p.mu.Unlock()
 	if known {
 		return by, nil
 	}
-	sums, err := book.Traffic(ctx, traffic.Query{Kind: traffic.OfDomain, Since: today.AddDate(0, 0, 1-suggestionDays), Until: today})
+	sums, err := book.Traffic(ctx, traffic.Query{Kind: traffic.OfDomain, Since: today.AddDate(0, 0, 1-suggestionDays),
+		Until: today})
 	if err != nil {
 		return nil, err
 	}

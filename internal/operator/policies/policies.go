@@ -75,7 +75,8 @@ type PolicyForgotten struct {
 func policyOf(domain mail.Domain, f *stscache.Found, note stscache.Note) PolicyKept {
 	out := PolicyKept{Domain: domain.String(), Kind: policy.PublishedSTS, MX: []string{}, Oddities: []string{}}
 	if f != nil {
-		out.Mode, out.ID, out.MaxAgeS, out.Source = string(f.Policy.Mode), f.ID, int64(f.Policy.MaxAge/time.Second), string(f.Source)
+		out.Mode, out.ID, out.MaxAgeS, out.Source = string(f.Policy.Mode), f.ID, int64(f.Policy.MaxAge/time.Second),
+			string(f.Source)
 		out.MX, out.Oddities = append(out.MX, f.Policy.MX...), append(out.Oddities, f.Policy.Oddities...)
 		out.FetchedAt, out.Until = trace.Instant(f.Fetched), trace.Instant(f.Until)
 		note = f.Fault
@@ -188,8 +189,8 @@ func (d PolicyDesk) RefreshPolicy(ctx context.Context, name string) (PolicyKept,
 		return PolicyKept{}, fmt.Errorf("the policy was not asked for: %w", err)
 	}
 	out := policyOf(domain, found, note)
-	return out, d.who.Record(ctx, audit.Entry{At: time.Now(), By: by, Action: "policies refresh", Target: domain.String(),
-		Before: before.line(), After: out.line()})
+	return out, d.who.Record(ctx, audit.Entry{At: time.Now(), By: by, Action: "policies refresh",
+		Target: domain.String(), Before: before.line(), After: out.line()})
 }
 
 // ForgetPolicy deletes what is kept of a domain. It weakens protection, for until the domain is asked again, and if
@@ -212,7 +213,8 @@ func (d PolicyDesk) ForgetPolicy(ctx context.Context, name string) (PolicyForgot
 	if err != nil {
 		return PolicyForgotten{}, err
 	}
-	entry := audit.Entry{At: time.Now(), By: by, Action: "policies forget", Target: domain.String(), Before: before.line(), Count: 1}
+	entry := audit.Entry{At: time.Now(), By: by, Action: "policies forget", Target: domain.String(),
+		Before: before.line(), Count: 1}
 	if err := d.who.Record(ctx, entry); err != nil {
 		return PolicyForgotten{}, fmt.Errorf("nothing was forgotten: %w", err)
 	}

@@ -78,7 +78,8 @@ func (d ReportDesk) Incoming(ctx context.Context, q IncomingRequest) (Incoming, 
 		return Incoming{}, access.BadRequest("below is 1.2 or 1.3")
 	}
 	now := time.Now().UTC()
-	out := Incoming{Since: now.AddDate(0, 0, 1-cmp.Or(q.Days, IncomingDays)).Truncate(24 * time.Hour), Complete: true, Senders: []IncomingSender{}}
+	out := Incoming{Since: now.AddDate(0, 0, 1-cmp.Or(q.Days, IncomingDays)).Truncate(24 * time.Hour), Complete: true,
+		Senders: []IncomingSender{}}
 	if d.got == nil || d.got.Sessions == nil {
 		return out, nil
 	}
@@ -122,12 +123,16 @@ func (q *IncomingRequest) add(all map[string]*inbound.Sender, s *inbound.Sender)
 // rows are those with the most matching messages first.
 func (q *IncomingRequest) rows(all map[string]*inbound.Sender) (out []IncomingSender, more int) {
 	out = []IncomingSender{}
-	for _, s := range slices.SortedFunc(maps.Values(all), func(a, b *inbound.Sender) int { return strings.Compare(a.Domain, b.Domain) }) {
+	for _, s := range slices.SortedFunc(maps.Values(all),
+		func(a, b *inbound.Sender) int { return strings.Compare(a.Domain, b.Domain) }) {
 		if row, ok := q.row(s); ok {
 			out = append(out, row)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b IncomingSender) int { return cmp.Compare(b.Matching+b.Refused, a.Matching+a.Refused) })
+	slices.SortStableFunc(out, func(a, b IncomingSender) int {
+		return cmp.Compare(b.Matching+b.Refused,
+			a.Matching+a.Refused)
+	})
 	if len(out) > incomingRows {
 		out, more = out[:incomingRows], len(out)-incomingRows
 	}

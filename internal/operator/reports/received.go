@@ -121,7 +121,10 @@ func (d ReportDesk) own(r *tlsreports.Received) bool {
 		return true
 	}
 	all := len(r.Parts)
-	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), func(p tlsreports.Part) bool { return p.Domain == "" || !d.who.CoversName(p.Domain) })
+	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), func(p tlsreports.Part) bool {
+		return p.Domain == "" ||
+			!d.who.CoversName(p.Domain)
+	})
 	if len(r.Parts) < all {
 		r.ReportID, r.Oddities, r.From = "", nil, ""
 	}
@@ -129,10 +132,12 @@ func (d ReportDesk) own(r *tlsreports.Received) bool {
 }
 
 func receivedReport(r *tlsreports.Received) ReceivedReport {
-	out := ReceivedReport{ID: r.ID, At: trace.Instant(r.At), Way: r.Way, Client: r.Client, From: r.From, Sender: r.Sender(), Signer: r.Signer,
-		Unsigned: r.Unsigned, Submitter: r.Submitter, Organization: r.Organization, Contact: r.Contact, ReportID: r.ReportID,
-		Start: trace.Instant(r.Start), End: trace.Instant(r.End), Parts: r.Parts, Oddities: append([]string{}, r.Oddities...), Copies: r.Copies,
-		CopiedAt: trace.Instant(r.Copied)}
+	out := ReceivedReport{ID: r.ID, At: trace.Instant(r.At), Way: r.Way, Client: r.Client, From: r.From,
+		Sender: r.Sender(), Signer: r.Signer,
+		Unsigned: r.Unsigned, Submitter: r.Submitter, Organization: r.Organization, Contact: r.Contact,
+		ReportID: r.ReportID,
+		Start:    trace.Instant(r.Start), End: trace.Instant(r.End), Parts: r.Parts,
+		Oddities: append([]string{}, r.Oddities...), Copies: r.Copies, CopiedAt: trace.Instant(r.Copied)}
 	out.Succeeded, out.Failed = r.Sums()
 	return out
 }
@@ -230,11 +235,13 @@ func owner(name string, parts []tlsreports.Part) string {
 }
 
 func receivedPolicy(p *tlsrpt.Policy, most int) ReceivedPolicy {
-	out := ReceivedPolicy{Type: p.Type, Domain: p.Domain, Strings: append([]string{}, p.Strings...), MXHosts: append([]string{}, p.MXHosts...),
+	out := ReceivedPolicy{Type: p.Type, Domain: p.Domain, Strings: append([]string{}, p.Strings...),
+		MXHosts:   append([]string{}, p.MXHosts...),
 		Succeeded: p.Succeeded, Failed: p.Failed, Failures: []ReceivedFailure{}}
 	for i := range p.Failures[:min(len(p.Failures), most)] {
 		f := &p.Failures[i]
-		one := ReceivedFailure{Result: f.Result, Sessions: f.Sessions, Host: f.MXHost, Helo: f.MXHelo, Code: f.Code, Info: f.Info}
+		one := ReceivedFailure{Result: f.Result, Sessions: f.Sessions, Host: f.MXHost, Helo: f.MXHelo, Code: f.Code,
+			Info: f.Info}
 		if f.SendingIP.IsValid() {
 			one.Address = f.SendingIP.String()
 		}
@@ -247,7 +254,8 @@ func receivedPolicy(p *tlsrpt.Policy, most int) ReceivedPolicy {
 }
 
 // join says of each failure what we saw.
-func (d ReportDesk) join(ctx context.Context, book *ReceivedReports, span tlsreports.Span, policies []ReceivedPolicy) error {
+func (d ReportDesk) join(ctx context.Context, book *ReceivedReports, span tlsreports.Span,
+	policies []ReceivedPolicy) error {
 	var addresses []string
 	for i := range policies {
 		for j := range policies[i].Failures {
@@ -275,7 +283,8 @@ type looked struct {
 }
 
 // look asks the memory of sessions about addresses in a span.
-func (d ReportDesk) look(ctx context.Context, book *ReceivedReports, span tlsreports.Span, addresses []string) (out looked, err error) {
+func (d ReportDesk) look(ctx context.Context, book *ReceivedReports, span tlsreports.Span,
+	addresses []string) (out looked, err error) {
 	if !d.who.Scope.All {
 		return looked{hidden: true}, nil
 	}
@@ -343,7 +352,8 @@ func (d ReportDesk) ReceivedSummary(ctx context.Context, days int) (ReceivedSumm
 }
 
 // saw fills in what we saw of the addresses of each row.
-func (d ReportDesk) saw(ctx context.Context, book *ReceivedReports, out *ReceivedSummary, rows []tlsreports.Failing) error {
+func (d ReportDesk) saw(ctx context.Context, book *ReceivedReports, out *ReceivedSummary,
+	rows []tlsreports.Failing) error {
 	budget := addressesLooked
 	for i := range rows {
 		row := &rows[i]

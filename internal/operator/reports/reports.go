@@ -182,7 +182,8 @@ func (r *Reporting) out(ctx context.Context, c *tlscounts.Counts, now time.Time)
 	if err != nil {
 		return ReportOut{}, fmt.Errorf("cannot read what became of reports: %w", err)
 	}
-	out := ReportOut{Day: c.Day, Domain: c.Domain, Of: OfRecipients, State: string(state.State), Text: state.Text, ID: state.ID, Tried: state.Tried,
+	out := ReportOut{Day: c.Day, Domain: c.Domain, Of: OfRecipients, State: string(state.State), Text: state.Text,
+		ID: state.ID, Tried: state.Tried,
 		LastAt: trace.Instant(state.Last), NextAt: trace.Instant(state.Next), To: []ReportTo{}}
 	var copies bool
 	if out.Succeeded, out.Failed, copies = c.Sum(); copies {
@@ -200,7 +201,8 @@ func (r *Reporting) out(ctx context.Context, c *tlscounts.Counts, now time.Time)
 		out.State = string(tlsreport.Waiting)
 	}
 	for _, to := range state.To {
-		out.To = append(out.To, ReportTo{URI: to.URI, State: string(to.State), Text: to.Text, At: trace.Instant(to.At), Message: to.Message})
+		out.To = append(out.To, ReportTo{URI: to.URI, State: string(to.State), Text: to.Text, At: trace.Instant(to.At),
+			Message: to.Message})
 	}
 	return out, nil
 }

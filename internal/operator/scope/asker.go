@@ -79,8 +79,8 @@ func (a *Asker) Author() (string, error) {
 func (a *Asker) Record(ctx context.Context, e audit.Entry) error {
 	a.cfg.Sink.Emit(event.AdminActed{By: e.By, Action: e.Action, Target: e.Target, Count: e.Count})
 	if err := a.cfg.Ledger.Append(ctx, e); err != nil {
-		a.cfg.Sink.Emit(event.Warned{What: "audit", Text: "an action of " + e.By + " could not be recorded: " + e.Action,
-			Hint: "check the disk of the data directory"})
+		a.cfg.Sink.Emit(event.Warned{What: "audit", Text: "an action of " + e.By + " could not be recorded: " +
+			e.Action, Hint: "check the disk of the data directory"})
 		return fmt.Errorf("%w: %w", ErrNotRecorded, err)
 	}
 	return nil

@@ -25,7 +25,8 @@ func (a *Asker) Because(ctx context.Context, traces []trace.Delivery) error {
 	if len(tainted) == 0 {
 		return nil
 	}
-	for r, err := range a.cfg.Store.List(ctx, queue.Filter{IDs: slices.Collect(maps.Keys(tainted)), Limit: becauseLook, Brief: true}) {
+	for r, err := range a.cfg.Store.List(ctx, queue.Filter{IDs: slices.Collect(maps.Keys(tainted)), Limit: becauseLook,
+		Brief: true}) {
 		if err != nil {
 			return err
 		}

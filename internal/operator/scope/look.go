@@ -18,7 +18,8 @@ const SearchTime = 200 * time.Millisecond
 const lookPortion = 500
 
 // Search calls found for at most limit records of f within the scope. It returns where to go on: nil at the end.
-func (a *Asker) Search(ctx context.Context, f queue.Filter, limit int, found func(r *queue.Record)) (*queue.Unfinished, error) {
+func (a *Asker) Search(ctx context.Context, f queue.Filter, limit int,
+	found func(r *queue.Record)) (*queue.Unfinished, error) {
 	return a.SearchFor(ctx, f, limit, SearchTime, func(r *queue.Record) bool {
 		found(r)
 		return true
@@ -26,7 +27,8 @@ func (a *Asker) Search(ctx context.Context, f queue.Filter, limit int, found fun
 }
 
 // SearchFor is Search with a patience of its own, where found says whether a record counts.
-func (a *Asker) SearchFor(ctx context.Context, f queue.Filter, limit int, patience time.Duration, found func(r *queue.Record) bool) (*queue.Unfinished, error) {
+func (a *Asker) SearchFor(ctx context.Context, f queue.Filter, limit int, patience time.Duration,
+	found func(r *queue.Record) bool) (*queue.Unfinished, error) {
 	until := time.Now().Add(patience)
 	f.Look, f.Limit = lookPortion, 0
 	if !a.Scope.All {

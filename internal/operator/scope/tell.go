@@ -64,7 +64,8 @@ func (a *Asker) Trace(r *queue.Record) trace.Delivery { return trace.Of(a.Told(r
 // told.
 func (a *Asker) Keeps(q *trace.Query, t *trace.Delivery) bool {
 	if !a.Scope.All {
-		if q.Rule != "" && !slices.Contains(t.Rules, q.Rule) && !slices.Contains(t.Would, q.Rule) && !t.Effects.Names(q.Rule) || q.Site != "" && t.NextHop == "" {
+		if q.Rule != "" && !slices.Contains(t.Rules, q.Rule) && !slices.Contains(t.Would, q.Rule) &&
+			!t.Effects.Names(q.Rule) || q.Site != "" && t.NextHop == "" {
 			return false
 		}
 	}

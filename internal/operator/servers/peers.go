@@ -72,10 +72,14 @@ type PeerChange struct {
 // peerOf renders a record.
 func peerOf(r *peers.Record) Peer {
 	p := Peer{
-		Host: r.Host, IP: r.IP.String(), Port: r.Port, StartTLS: r.StartTLS, TLSNow: r.TLS > 0 && r.LostAt.IsZero() && !r.LastTLS.Before(r.LastSeen),
-		LostAt: trace.Instant(r.LostAt), LostReason: string(r.LostReason), FirstSeenAt: trace.Instant(r.FirstSeen), LastSeenAt: trace.Instant(r.LastSeen),
-		OfferedAt: trace.Instant(r.LastOffered), FirstTLSAt: trace.Instant(r.FirstTLS), LastTLSAt: trace.Instant(r.LastTLS), TLSCount: r.TLS, TLSDays: r.TLSDays,
-		Streak: r.Streak, StreakSince: trace.Instant(r.StreakSince), Reached: r.Level.String(), TLSVersion: r.Version, Cipher: r.Cipher, Group: r.Group,
+		Host: r.Host, IP: r.IP.String(), Port: r.Port, StartTLS: r.StartTLS, TLSNow: r.TLS > 0 && r.LostAt.IsZero() &&
+			!r.LastTLS.Before(r.LastSeen),
+		LostAt: trace.Instant(r.LostAt), LostReason: string(r.LostReason), FirstSeenAt: trace.Instant(r.FirstSeen),
+		LastSeenAt: trace.Instant(r.LastSeen),
+		OfferedAt:  trace.Instant(r.LastOffered), FirstTLSAt: trace.Instant(r.FirstTLS),
+		LastTLSAt: trace.Instant(r.LastTLS), TLSCount: r.TLS, TLSDays: r.TLSDays,
+		Streak: r.Streak, StreakSince: trace.Instant(r.StreakSince), Reached: r.Level.String(), TLSVersion: r.Version,
+		Cipher: r.Cipher, Group: r.Group,
 		Keywords: append([]string{}, r.Keywords...), UnderRuleAt: trace.Instant(r.UnderRule), Changes: []PeerChange{},
 	}
 	for _, c := range r.Changes {
@@ -83,7 +87,8 @@ func peerOf(r *peers.Record) Peer {
 	}
 	if c := r.Certificate; c != nil {
 		p.CertSubject, p.CertIssuer, p.CertSHA256, p.CertSPKI = c.Subject, c.Issuer, c.SHA256, c.SPKI
-		p.CertNotBefore, p.CertNotAfter, p.CertSince = trace.Instant(c.NotBefore), trace.Instant(c.NotAfter), trace.Instant(c.Since)
+		p.CertNotBefore, p.CertNotAfter, p.CertSince = trace.Instant(c.NotBefore), trace.Instant(c.NotAfter),
+			trace.Instant(c.Since)
 	}
 	return p
 }
@@ -164,7 +169,8 @@ func (d ServerDesk) ForgetPeers(ctx context.Context, r ForgetRequest) (ForgetRes
 	if n == 0 {
 		return ForgetResult{}, nil
 	}
-	entry := audit.Entry{At: time.Now(), By: by, Action: "peers forget", Target: strings.Join(r.Names, " "), Before: strings.Join(before, "\n"), Count: n}
+	entry := audit.Entry{At: time.Now(), By: by, Action: "peers forget", Target: strings.Join(r.Names, " "),
+		Before: strings.Join(before, "\n"), Count: n}
 	if err := d.who.Record(ctx, entry); err != nil {
 		return ForgetResult{}, fmt.Errorf("nothing was forgotten: %w", err)
 	}

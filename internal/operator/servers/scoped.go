@@ -89,7 +89,8 @@ func (d ServerDesk) Expiring(ctx context.Context, from, until time.Time, limit i
 		return nil, err
 	}
 	out, err := d.s.peers(limit, func(r *peers.Record) bool {
-		return r.Certificate != nil && r.Certificate.NotAfter.After(from) && r.Certificate.NotAfter.Before(until) && own.has(r)
+		return r.Certificate != nil && r.Certificate.NotAfter.After(from) && r.Certificate.NotAfter.Before(until) &&
+			own.has(r)
 	})
 	d.withoutCounts(out)
 	return out, err
@@ -102,7 +103,8 @@ func (d ServerDesk) withoutCounts(list []Peer) {
 	}
 	for i := range list {
 		p := &list[i]
-		p.TLSCount, p.TLSDays, p.Streak, p.StreakSince, p.UnderRuleAt, p.FirstSeenAt, p.FirstTLSAt = 0, 0, 0, nil, nil, nil, nil
+		p.TLSCount, p.TLSDays, p.Streak, p.StreakSince, p.UnderRuleAt, p.FirstSeenAt, p.FirstTLSAt = 0, 0, 0, nil, nil,
+			nil, nil
 	}
 }
 
@@ -206,10 +208,11 @@ func (d ServerDesk) mayCheck(ctx context.Context, target check.Target) error {
 		return access.ErrForbidden
 	}
 	found := false
-	stop, err := d.who.SearchFor(ctx, queue.Filter{Domain: target.Domain.String()}, 1, scope.SearchTime, func(*queue.Record) bool {
-		found = true
-		return true
-	})
+	stop, err := d.who.SearchFor(ctx, queue.Filter{Domain: target.Domain.String()}, 1, scope.SearchTime,
+		func(*queue.Record) bool {
+			found = true
+			return true
+		})
 	if err != nil || found {
 		return err
 	}

@@ -15,7 +15,8 @@ func quarantined(r *queue.Record) string {
 		return ""
 	}
 	end := r.AcceptedAt.UTC().AddDate(0, 0, q.Days)
-	return "in quarantine by the rule " + q.Rule + " until " + end.Format("2006-01-02 15:04") + " UTC, then " + string(q.Then)
+	return "in quarantine by the rule " + q.Rule + " until " + end.Format("2006-01-02 15:04") + " UTC, then " +
+		string(q.Then)
 }
 
 // byRule tells how a rule ended a delivery, which no server had a part in.

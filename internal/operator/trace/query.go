@@ -91,12 +91,13 @@ func WaitingStates() []string { return []string{"queued", "sending", "held"} }
 
 // Filter checks q and turns it into the store's form. Its errors wrap access.ErrBadRequest.
 func (q *Query) Filter() (queue.Filter, error) {
-	f := queue.Filter{Sender: q.Sender, Recipient: q.Recipient, MessageID: q.MessageID, Reason: policy.Reason(q.Reason), Rule: q.Rule,
-		Since: q.Since, Until: q.Until, Limit: q.Limit}
+	f := queue.Filter{Sender: q.Sender, Recipient: q.Recipient, MessageID: q.MessageID, Reason: policy.Reason(q.Reason),
+		Rule: q.Rule, Since: q.Since, Until: q.Until, Limit: q.Limit}
 	for _, name := range q.States {
 		st, ok := queue.ParseState(name)
 		if !ok {
-			return f, access.BadRequest("there is no state %q; the states are queued, sending, held, delivered, failed, cancelled", name)
+			return f, access.BadRequest("there is no state %q; the states are queued, sending, held, delivered, "+
+				"failed, cancelled", name)
 		}
 		f.States = append(f.States, st)
 	}
@@ -115,8 +116,10 @@ func (q *Query) Filter() (queue.Filter, error) {
 		f.IDs = append(f.IDs, queue.ID(id))
 	}
 	for _, level := range []string{q.Requires, q.Reached} {
-		if level != "" && level != policy.Plaintext.String() && level != policy.Encrypted.String() && level != policy.Authenticated.String() {
-			return f, access.BadRequest("there is no level %q; the levels are plaintext, encrypted, authenticated", level)
+		if level != "" && level != policy.Plaintext.String() && level != policy.Encrypted.String() &&
+			level != policy.Authenticated.String() {
+			return f, access.BadRequest("there is no level %q; the levels are plaintext, encrypted, authenticated",
+				level)
 		}
 	}
 	f.Site = queue.SiteKey(q.Site)
@@ -136,5 +139,6 @@ func (q *Query) OnlyStates() bool {
 // Keeps holds a delivery against what the store does not look at.
 func (q *Query) Keeps(t *Delivery) bool {
 	is := func(wanted, got string) bool { return wanted == "" || wanted == got }
-	return is(q.Requires, t.Requires) && is(q.Reached, t.Reached) && (q.Host == "" || queue.MatchText(q.Host, t.MX) || q.Host == t.IP)
+	return is(q.Requires, t.Requires) && is(q.Reached, t.Reached) && (q.Host == "" || queue.MatchText(q.Host, t.MX) ||
+		q.Host == t.IP)
 }

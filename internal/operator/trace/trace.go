@@ -117,7 +117,8 @@ func (w *Wish) String() string {
 	if w == nil {
 		return ""
 	}
-	end := map[string]string{"pending": "when its try ends", "done": "done when its try ended", "too late": "too late"}[w.State]
+	end := map[string]string{"pending": "when its try ends", "done": "done when its try ended",
+		"too late": "too late"}[w.State]
 	return w.Action + ", asked for by " + w.By + " while it was being sent: " + end
 }
 
@@ -149,18 +150,22 @@ func inboundOf(m *queue.Message) Inbound {
 	return in
 }
 
-var kindNames = [...]string{queue.Ordinary: "mail", queue.DSN: "dsn", queue.Delay: "delay", queue.Alert: "alert", queue.Report: "tls-report"}
+var kindNames = [...]string{queue.Ordinary: "mail", queue.DSN: "dsn", queue.Delay: "delay", queue.Alert: "alert",
+	queue.Report: "tls-report"}
 
 // Of makes the trace object of a record, with all that it holds.
 func Of(r *queue.Record) Delivery {
 	t := Delivery{
-		Delivery: int64(r.ID), Message: string(r.Delivery.Message), MessageID: r.Message.MessageID, About: string(r.Message.About),
-		From: r.Message.Envelope.From.String(), To: r.Recipient.Address.String(), State: r.State.String(), Size: r.Message.Size,
+		Delivery: int64(r.ID), Message: string(r.Delivery.Message), MessageID: r.Message.MessageID,
+		About: string(r.Message.About),
+		From:  r.Message.Envelope.From.String(), To: r.Recipient.Address.String(), State: r.State.String(),
+		Size: r.Message.Size,
 		Rule: strings.Join(r.Rules, ","), Rules: r.Rules, Matched: r.Matched, Would: r.Tested, Effects: r.Effects,
 		Requires: r.Requirement.Channel.String(), Reason: string(r.Why()), NextHop: r.NextHop,
 		AttemptCount: r.Attempts, Attempts: r.History,
-		AcceptedAt: Instant(r.AcceptedAt), ExpiresAt: Instant(r.ExpiresAt), NextAttemptAt: Instant(nextAttempt(r)), FinishedAt: Instant(r.FinishedAt),
-		Inbound: inboundOf(&r.Message), InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r), Wish: wishOf(r),
+		AcceptedAt: Instant(r.AcceptedAt), ExpiresAt: Instant(r.ExpiresAt), NextAttemptAt: Instant(nextAttempt(r)),
+		FinishedAt: Instant(r.FinishedAt),
+		Inbound:    inboundOf(&r.Message), InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r), Wish: wishOf(r),
 		HandedIn: handedIn(r),
 	}
 	if int(r.Message.Kind) < len(kindNames) {
@@ -234,7 +239,8 @@ func heldWhy(r *queue.Record) string {
 
 // explain fills what the reason means. The class of the status follows the state.
 func (t *Delivery) explain(state queue.State, newest *attempt.Attempt) {
-	class := map[queue.State]string{queue.Delivered: "2", queue.Failed: "5", queue.Queued: "4", queue.Sending: "4", queue.Held: "4"}[state]
+	class := map[queue.State]string{queue.Delivered: "2", queue.Failed: "5", queue.Queued: "4", queue.Sending: "4",
+		queue.Held: "4"}[state]
 	var info policy.Info
 	if t.Reason != "" {
 		info = policy.Reason(t.Reason).Info()
@@ -244,7 +250,8 @@ func (t *Delivery) explain(state queue.State, newest *attempt.Attempt) {
 	if newest != nil && newest.Text != "" && string(newest.Reason) == t.Reason {
 		t.Text = newest.Text
 	}
-	if newest != nil && newest.Reply != nil && (t.Reason == string(policy.Remote4xx) || t.Reason == string(policy.Remote5xx)) {
+	if newest != nil && newest.Reply != nil && (t.Reason == string(policy.Remote4xx) ||
+		t.Reason == string(policy.Remote5xx)) {
 		if _, own, ok := strings.Cut(newest.Reply.Status, "."); ok {
 			detail = own
 		}
@@ -307,7 +314,8 @@ func Demanded(level string) string {
 
 // Tainted reports whether a rule protects mail to a recipient whom it does not name; see queue.Delivery.Tainted.
 func (t *Delivery) Tainted() bool {
-	return t.Kind == kindNames[queue.Ordinary] && !t.Matched && len(t.Rules) > 0 && t.Requires != policy.Plaintext.String()
+	return t.Kind == kindNames[queue.Ordinary] && !t.Matched && len(t.Rules) > 0 &&
+		t.Requires != policy.Plaintext.String()
 }
 
 // Why says why a recipient whom no rule names is protected, and what would leave it out; "" for others.

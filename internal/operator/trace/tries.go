@@ -36,7 +36,8 @@ func Tries(t *Delivery) []Try {
 	for i := range t.Attempts {
 		a := &t.Attempts[i]
 		if len(a.Tries) == 0 {
-			out = append(out, Try{At: a.At, Took: time.Duration(a.TookMS) * time.Millisecond, Reason: string(a.Reason), Text: cmp.Or(a.Text, string(a.Reason))})
+			out = append(out, Try{At: a.At, Took: time.Duration(a.TookMS) * time.Millisecond, Reason: string(a.Reason),
+				Text: cmp.Or(a.Text, string(a.Reason))})
 		}
 		for j := range a.Tries {
 			out = append(out, tryOf(&a.Tries[j]))
@@ -49,7 +50,8 @@ func Tries(t *Delivery) []Try {
 }
 
 func tryOf(t *attempt.Try) Try {
-	out := Try{At: t.At, Took: time.Duration(t.TookMS) * time.Millisecond, Host: t.Host, Rung: string(t.Rung), Used: t.Used, Reached: t.Reached.String(),
+	out := Try{At: t.At, Took: time.Duration(t.TookMS) * time.Millisecond, Host: t.Host, Rung: string(t.Rung),
+		Used: t.Used, Reached: t.Reached.String(),
 		Reason: string(t.Reason), Text: t.Text, Remote: t.Remote, Alert: t.Alert}
 	if t.IP.IsValid() {
 		out.IP = t.IP.String()
@@ -61,7 +63,8 @@ func tryOf(t *attempt.Try) Try {
 		out.Presented = e.Presented
 		if len(e.Chain) > 0 {
 			leaf := &e.Chain[0]
-			out.Subject, out.Issuer, out.NotAfter, out.SHA256 = leaf.Subject, leaf.Issuer, Instant(leaf.NotAfter), leaf.SHA256
+			out.Subject, out.Issuer, out.NotAfter, out.SHA256 = leaf.Subject, leaf.Issuer, Instant(leaf.NotAfter),
+				leaf.SHA256
 		}
 	}
 	for _, s := range t.Shortfalls {

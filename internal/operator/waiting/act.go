@@ -43,7 +43,8 @@ func (d QueueDesk) Act(ctx context.Context, r ActRequest) (ActResult, error) {
 	if len(messages) == 0 {
 		return ActResult{}, access.ErrNotFound
 	}
-	return d.s.act(ctx, d.who, ActRequest{Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge, Wait: r.Wait}, by)
+	return d.s.act(ctx, d.who, ActRequest{Kind: r.Kind, Messages: messages, Lower: r.Lower, Rejudge: r.Rejudge,
+		Wait: r.Wait}, by)
 }
 
 // ActOn changes what waits and fits a search; at most 5000 messages at a time, each with all that waits of it.
@@ -54,7 +55,8 @@ func (d QueueDesk) ActOn(ctx context.Context, q trace.Query, kind queue.ActionKi
 	if len(q.States) == 0 {
 		q.States = trace.WaitingStates()
 	}
-	q.States = slices.DeleteFunc(slices.Clone(q.States), func(s string) bool { return !slices.Contains(trace.WaitingStates(), s) })
+	q.States = slices.DeleteFunc(slices.Clone(q.States),
+		func(s string) bool { return !slices.Contains(trace.WaitingStates(), s) })
 	if len(q.States) == 0 {
 		return ActResult{}, access.BadRequest("only what waits can be acted on")
 	}
@@ -75,7 +77,8 @@ func (d QueueDesk) ActOn(ctx context.Context, q trace.Query, kind queue.ActionKi
 	case err != nil:
 		return ActResult{}, err
 	case stop != nil:
-		return ActResult{}, access.BadRequest("that is more than can be chosen at once; narrow the search, or act on a domain")
+		return ActResult{}, access.BadRequest("that is more than can be chosen at once; narrow the search, or act " +
+			"on a domain")
 	case len(chosen) == 0:
 		return ActResult{}, access.ErrNotFound
 	}

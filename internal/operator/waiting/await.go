@@ -87,7 +87,8 @@ func (out *ActResult) pend(pending []queue.Pending) {
 
 // endings counts how the deliveries ended that were pending, and returns those that are still: a release is no reason
 // not to send, and so not among what the store calls wished.
-func (s *Service) endings(ctx context.Context, out *ActResult, ended []queue.Pending) (still []queue.Pending, err error) {
+func (s *Service) endings(ctx context.Context, out *ActResult,
+	ended []queue.Pending) (still []queue.Pending, err error) {
 	const atOnce = 500 // messages
 	for portion := range slices.Chunk(ended, atOnce) {
 		wanted := map[queue.DeliveryID]bool{}
@@ -122,15 +123,16 @@ func (r *ActRequest) done() string {
 	if r.Rejudge {
 		return "judged anew: what is in force now is what it demands"
 	}
-	return map[queue.ActionKind]string{queue.Retry: "due now", queue.Hold: "held", queue.Release: "released", queue.Cancel: "cancelled",
-		Return: "returned"}[r.Kind]
+	return map[queue.ActionKind]string{queue.Retry: "due now", queue.Hold: "held", queue.Release: "released",
+		queue.Cancel: "cancelled", Return: "returned"}[r.Kind]
 }
 
 // Say tells people what came of r, a sentence each.
 func (out *ActResult) Say(r *ActRequest) []string {
 	said := []string{deliveries(out.Changed) + " " + r.done()}
 	if out.Pending > 0 {
-		said = append(said, fmt.Sprintf("%s being sent right now: %s when that ends, unless the other server takes it or refuses it for good",
+		said = append(said, fmt.Sprintf("%s being sent right now: %s when that ends, unless the other server takes "+
+			"it or refuses it for good",
 			deliveries(out.Pending), r.done()))
 	}
 	if out.TooLate > 0 {

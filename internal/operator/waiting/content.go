@@ -43,7 +43,8 @@ func (d QueueDesk) Content(ctx context.Context, id string) (Content, error) {
 	if !held {
 		return Content{}, access.ErrNotFound
 	}
-	if err := d.who.Record(ctx, audit.Entry{At: time.Now(), By: by, Action: "queue read", Target: id, Count: 1}); err != nil {
+	if err := d.who.Record(ctx, audit.Entry{At: time.Now(), By: by, Action: "queue read", Target: id,
+		Count: 1}); err != nil {
 		return Content{}, err
 	}
 	body, err := d.s.cfg.Store.Open(ctx, queue.ID(id))

@@ -144,7 +144,8 @@ func (s *Service) rejudge(ctx context.Context, r *ActRequest, by, action string,
 		fate: func(view *inforce.View, w *queue.Work, j *inforce.Judged) (inforce.Weighed, bool) {
 			now := time.Now()
 			to := view.Exact(&w.Delivery, w.Message.Kind, j, now)
-			same := policy.SameDemands(to.Demands, view.Sourced(&w.Delivery, w.Message.Kind)) && to.Requirement.Key() == w.Requirement.Key()
+			same := policy.SameDemands(to.Demands, view.Sourced(&w.Delivery, w.Message.Kind)) &&
+				to.Requirement.Key() == w.Requirement.Key()
 			return to, !same && (!only || view.Weigh(&w.Delivery, w.Message.Kind, j, now).More)
 		}}
 	return c.do(ctx, r)
@@ -178,7 +179,10 @@ func (c *changing) do(ctx context.Context, r *ActRequest) (ActResult, error) {
 	c.sites, c.busy = map[queue.SiteKey]bool{}, map[queue.DeliveryID]queue.ID{}
 	defer func() { c.s.Kick(ctx, slices.Collect(maps.Keys(c.sites))) }() // also for what was done before an error
 	for _, f := range filters {
-		if err := c.s.chunks(ctx, f, func(recs []queue.Record) (bool, error) { return true, c.some(ctx, recs) }); err != nil {
+		if err := c.s.chunks(ctx, f, func(recs []queue.Record) (bool, error) {
+			return true,
+				c.some(ctx, recs)
+		}); err != nil {
 			return c.out, err
 		}
 	}
@@ -255,7 +259,8 @@ func (c *changing) some(ctx context.Context, recs []queue.Record) error {
 		if err != nil {
 			return err
 		}
-		if _, ok := c.fate(c.view, &queue.Work{Delivery: rec.Delivery, Message: rec.Message}, j[rec.Recipient.Address]); ok {
+		if _, ok := c.fate(c.view, &queue.Work{Delivery: rec.Delivery, Message: rec.Message},
+			j[rec.Recipient.Address]); ok {
 			ids = append(ids, rec.ID)
 			messages[rec.ID] = rec.Message.ID
 		}
@@ -277,7 +282,8 @@ func (c *changing) some(ctx context.Context, recs []queue.Record) error {
 	return nil
 }
 
-func (c *changing) judge(ctx context.Context, m *queue.Message, judged *inforce.Judgements) (map[mail.Address]*inforce.Judged, error) {
+func (c *changing) judge(ctx context.Context, m *queue.Message,
+	judged *inforce.Judgements) (map[mail.Address]*inforce.Judged, error) {
 	if !c.judges {
 		return nil, nil
 	}
@@ -297,7 +303,8 @@ func cannotJudge(err error) error {
 // changed, and adds to sites where something waits now, also what a worker looked for in vain while it was leased here.
 func (c *changing) these(ctx context.Context, ids []queue.DeliveryID) (leased []queue.DeliveryID, err error) {
 	s, now := c.s, time.Now()
-	works, err := s.cfg.Store.Claim(ctx, queue.Claim{IDs: ids, Worker: "admin", Now: now, Until: now.Add(leaseTime), Limit: len(ids)})
+	works, err := s.cfg.Store.Claim(ctx, queue.Claim{IDs: ids, Worker: "admin", Now: now, Until: now.Add(leaseTime),
+		Limit: len(ids)})
 	if err != nil || len(works) == 0 {
 		return nil, err
 	}
@@ -323,7 +330,8 @@ func (c *changing) these(ctx context.Context, ids []queue.DeliveryID) (leased []
 }
 
 // batch makes the settlements of a portion, and what the audit trail says of them.
-func (c *changing) batch(ctx context.Context, works []queue.Work, now time.Time) (queue.Batch, audit.Entry, int, error) {
+func (c *changing) batch(ctx context.Context, works []queue.Work,
+	now time.Time) (queue.Batch, audit.Entry, int, error) {
 	batch, judged := queue.Batch{Now: now}, c.view.Judgements(c.s.cfg.Store)
 	entry := audit.Entry{At: now, By: c.by, Action: c.action, Target: c.target}
 	var before, after []string
@@ -352,7 +360,8 @@ func (c *changing) batch(ctx context.Context, works []queue.Work, now time.Time)
 }
 
 func lowerLine(w *queue.Work, r policy.Requirement) string {
-	line := string(w.Delivery.Message) + " " + strconv.FormatInt(int64(w.ID), 10) + " " + w.Recipient.Address.String() + " " + r.Channel.String()
+	line := string(w.Delivery.Message) + " " + strconv.FormatInt(int64(w.ID), 10) + " " + w.Recipient.Address.String() +
+		" " + r.Channel.String()
 	if len(w.Rules) > 0 && r.Key() == w.Requirement.Key() {
 		line += " (" + strings.Join(w.Rules, ",") + ")"
 	}

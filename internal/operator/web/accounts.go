@@ -128,7 +128,8 @@ func (c *Console) changeAccount(r *request) error {
 			return err
 		}
 		role, disabled := access.Role(r.PostFormValue("role")), r.PostFormValue("disabled") != ""
-		if _, err := c.cfg.Accounts.Update(r.ctx(), r.who, id, version, accounts.Change{Role: &role, Scope: &scope, Disabled: &disabled}); err != nil {
+		if _, err := c.cfg.Accounts.Update(r.ctx(), r.who, id, version,
+			accounts.Change{Role: &role, Scope: &scope, Disabled: &disabled}); err != nil {
 			return err
 		}
 	}
@@ -183,7 +184,8 @@ func (c *Console) password(r *request) error {
 	if next != r.PostFormValue("again") {
 		return c.profilePage(r, profileView{Problem: "The two new passwords differ."}, http.StatusBadRequest)
 	}
-	err := c.cfg.Accounts.SetPassword(r.ctx(), c.door.Secret(r.Request), r.PostFormValue("old"), next, r.PostFormValue("tokens") != "", websession.Client(r.Request))
+	err := c.cfg.Accounts.SetPassword(r.ctx(), c.door.Secret(r.Request), r.PostFormValue("old"), next,
+		r.PostFormValue("tokens") != "", websession.Client(r.Request))
 	var throttled *accounts.Throttled
 	switch {
 	case errors.Is(err, accounts.ErrWrong):
@@ -191,7 +193,8 @@ func (c *Console) password(r *request) error {
 	case errors.Is(err, accounts.ErrBad):
 		return c.profilePage(r, profileView{Problem: sentence(err)}, http.StatusBadRequest)
 	case errors.As(err, &throttled):
-		return c.profilePage(r, profileView{Problem: "Too many failed attempts. Try again in " + rough(time.Until(throttled.Until)+time.Second) + "."}, http.StatusTooManyRequests)
+		return c.profilePage(r, profileView{Problem: "Too many failed attempts. Try again in " +
+			rough(time.Until(throttled.Until)+time.Second) + "."}, http.StatusTooManyRequests)
 	case err != nil:
 		return err
 	}
@@ -224,7 +227,8 @@ func (c *Console) tokens(r *request) error {
 	for _, s := range r.PostForm["scope"] {
 		scopes = append(scopes, access.Capability(s))
 	}
-	_, key, err := c.cfg.Accounts.CreateToken(r.ctx(), r.who, r.PostFormValue("name"), scopes, time.Now().AddDate(0, 0, days))
+	_, key, err := c.cfg.Accounts.CreateToken(r.ctx(), r.who, r.PostFormValue("name"), scopes,
+		time.Now().AddDate(0, 0, days))
 	if errors.Is(err, accounts.ErrBad) {
 		return c.profilePage(r, profileView{Problem: sentence(err)}, http.StatusBadRequest)
 	}

@@ -42,11 +42,13 @@ func (c *Console) check(r *request) error {
 	if err != nil {
 		return err
 	}
-	_ = http.NewResponseController(r.w).SetWriteDeadline(time.Now().Add(servers.CheckTime + time.Minute)) // not every writer can; then its own holds
+	// not every writer can; then its own holds
+	_ = http.NewResponseController(r.w).SetWriteDeadline(time.Now().Add(servers.CheckTime + time.Minute))
 	if r.Header.Get("Accept") == streamType {
 		return c.checkStream(r, v)
 	}
-	v.Report, err = r.desk.Check(r.ctx(), servers.CheckRequest{Target: v.Target, Rule: v.Rule}, func(p check.Progress) { v.Steps = append(v.Steps, p) })
+	v.Report, err = r.desk.Check(r.ctx(), servers.CheckRequest{Target: v.Target, Rule: v.Rule},
+		func(p check.Progress) { v.Steps = append(v.Steps, p) })
 	code := http.StatusOK
 	if err != nil {
 		f := faultOf(told(r, err))
@@ -76,7 +78,8 @@ func (c *Console) checkStream(r *request, v checkView) error {
 		_ = flush.Flush() // not every writer can; then it comes later
 	}
 	var err error
-	v.Report, err = r.desk.Check(r.ctx(), servers.CheckRequest{Target: v.Target, Rule: v.Rule}, func(p check.Progress) { send(line{Step: &p}) })
+	v.Report, err = r.desk.Check(r.ctx(), servers.CheckRequest{Target: v.Target, Rule: v.Rule},
+		func(p check.Progress) { send(line{Step: &p}) })
 	if err != nil {
 		send(line{Problem: faultOf(told(r, err)).Text})
 		return nil

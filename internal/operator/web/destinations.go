@@ -80,8 +80,10 @@ type destinationView struct {
 }
 
 func (c *Console) destination(r *request) error {
-	v := destinationView{Name: r.PathValue("name"), Done: c.done(r), CanCheck: r.who.May(access.RunChecks), CanRule: r.who.May(access.WriteRules)}
-	peers, err := r.desk.Peers(r.ctx(), servers.PeerRequest{Names: []string{v.Name}, Limit: peersShown, Patience: glance})
+	v := destinationView{Name: r.PathValue("name"), Done: c.done(r), CanCheck: r.who.May(access.RunChecks),
+		CanRule: r.who.May(access.WriteRules)}
+	peers, err := r.desk.Peers(r.ctx(), servers.PeerRequest{Names: []string{v.Name}, Limit: peersShown,
+		Patience: glance})
 	if err != nil {
 		return err
 	}
@@ -98,7 +100,8 @@ func (c *Console) destination(r *request) error {
 		v.Searched.More = "/trace?" + url.Values{"recipient": {v.Name}, "after": {recent.Next}}.Encode()
 	}
 	if hosts := hostsOf(v.Recent); len(hosts) > 0 && len(v.Peers) == 0 {
-		if peers, err = r.desk.Peers(r.ctx(), servers.PeerRequest{Names: hosts, Limit: peersShown, Patience: glance}); err != nil {
+		if peers, err = r.desk.Peers(r.ctx(),
+			servers.PeerRequest{Names: hosts, Limit: peersShown, Patience: glance}); err != nil {
 			return err
 		}
 		v.Peers = peers.Items
@@ -129,7 +132,8 @@ func (v *destinationView) publications(r *request) error {
 		return err
 	}
 	v.Published, v.Unpublished = &found, unseen(found.Complete, found.SearchedTo)
-	if kept, err := r.desk.Policy(r.ctx(), v.Name, false); err == nil && kept.Mode != "" { // it may not be one's own to see, or nobody's
+	// it may not be one's own to see, or nobody's
+	if kept, err := r.desk.Policy(r.ctx(), v.Name, false); err == nil && kept.Mode != "" {
 		v.Policy = &kept
 	}
 	return nil
@@ -137,7 +141,8 @@ func (v *destinationView) publications(r *request) error {
 
 // figures fills in the sums and the names of mail hosts.
 func (v *destinationView) figures(r *request) error {
-	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfDomain, Name: v.Name, Since: time.Now().AddDate(0, 0, -31)})
+	sums, err := r.desk.Traffic(r.ctx(),
+		traffic.Query{Kind: traffic.OfDomain, Name: v.Name, Since: time.Now().AddDate(0, 0, -31)})
 	if err != nil {
 		return err
 	}
@@ -178,5 +183,6 @@ func (c *Console) approve(r *request) error {
 	if err != nil {
 		return err
 	}
-	return c.toSay(r, "/destinations/"+url.PathEscape(name), fmt.Sprintf("%d names of mail hosts approved, %d deliveries tried again", len(out.Approved), out.Retried))
+	return c.toSay(r, "/destinations/"+url.PathEscape(name),
+		fmt.Sprintf("%d names of mail hosts approved, %d deliveries tried again", len(out.Approved), out.Retried))
 }

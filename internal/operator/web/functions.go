@@ -16,9 +16,12 @@ import (
 func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": func(name string) string { return c.assets.names[name] },
-		"at":    stamp, "when": stampOf, "rfc3339": rfc3339, "ago": ago, "size": size, "may": may, "levels": levels, "dash": dash, "millis": millis, "nodestate": nodeState, "clip": clip,
-		"join":       strings.Join,
-		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} }, "demand": trace.Demanded, "wait": wait, "age": age, "count": count, "hopState": hopState, "previewWord": previewWord, "conditionWord": conditionWord, "previewState": previewState, "tlsVersion": tls.VersionName,
+		"at":    stamp, "when": stampOf, "rfc3339": rfc3339, "ago": ago, "size": size, "may": may, "levels": levels,
+		"dash": dash, "millis": millis, "nodestate": nodeState, "clip": clip, "join": strings.Join,
+		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} },
+		"demand":     trace.Demanded, "wait": wait, "age": age, "count": count, "hopState": hopState,
+		"previewWord": previewWord, "conditionWord": conditionWord, "previewState": previewState,
+		"tlsVersion": tls.VersionName,
 	}
 }
 
@@ -140,5 +143,6 @@ func clip(s string) string {
 	if len(s) <= clipped {
 		return s
 	}
-	return strings.ToValidUTF8(s[:clipped], "") + fmt.Sprintf("… (%s in all; `postern audit` prints it)", size(int64(len(s))))
+	return strings.ToValidUTF8(s[:clipped], "") + fmt.Sprintf("… (%s in all; `postern audit` prints it)",
+		size(int64(len(s))))
 }

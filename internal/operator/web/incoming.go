@@ -23,14 +23,17 @@ type incomingView struct {
 
 // Shown are the questions of the page.
 func (incomingView) Shown() []rules.Choice {
-	return []rules.Choice{{Value: "", Words: "everybody"}, {Value: "without", Words: "without TLS"}, {Value: "1.2", Words: "with TLS older than 1.2, or without"},
-		{Value: "1.3", Words: "with TLS older than 1.3, or without"}, {Value: "refused", Words: "refused by a rule, or by one on trial"}}
+	return []rules.Choice{{Value: "", Words: "everybody"}, {Value: "without", Words: "without TLS"},
+		{Value: "1.2", Words: "with TLS older than 1.2, or without"},
+		{Value: "1.3", Words: "with TLS older than 1.3, or without"},
+		{Value: "refused", Words: "refused by a rule, or by one on trial"}}
 }
 
 // Rule is the address of the pane with a rule for a sender filled in. It is on trial where mail would be refused that
 // comes now.
 func (incomingView) Rule(s reports.IncomingSender) string {
-	v := url.Values{"scope": {string(rules.Inbound)}, "action": {string(rules.RequireTLSAction)}, "new": {"inbound " + s.Domain},
+	v := url.Values{"scope": {string(rules.Inbound)}, "action": {string(rules.RequireTLSAction)},
+		"new":         {"inbound " + s.Domain},
 		"description": {"mail from " + s.Domain + " comes in over TLS"}, "match.sender": {s.Domain + "\n*." + s.Domain}}
 	if s.Domain == "<>" {
 		v.Set("new", "inbound bounces")
@@ -62,8 +65,8 @@ func (incomingView) Rule(s reports.IncomingSender) string {
 
 func (c *Console) incoming(r *request) error {
 	q := r.URL.Query()
-	v := incomingView{IncomingRequest: reports.IncomingRequest{Domain: q.Get("domain"), Days: reports.IncomingDays, Cipher: q.Get("cipher")}, Show: q.Get("show"),
-		Writes: r.who.May(access.WriteRules)}
+	v := incomingView{IncomingRequest: reports.IncomingRequest{Domain: q.Get("domain"), Days: reports.IncomingDays,
+		Cipher: q.Get("cipher")}, Show: q.Get("show"), Writes: r.who.May(access.WriteRules)}
 	if n, err := strconv.Atoi(q.Get("days")); err == nil && n > 0 {
 		v.Days = min(n, 14)
 	}

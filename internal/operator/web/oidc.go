@@ -28,7 +28,8 @@ func (c *Console) redirect(r *http.Request) string { return c.door.Site(r).Origi
 
 // oidcStart sends the browser to the provider.
 func (c *Console) oidcStart(w http.ResponseWriter, r *http.Request) {
-	to, cookie, err := c.cfg.OIDC.Begin(r.Context(), c.redirect(r), local(r.FormValue("next")), r.FormValue("again") != "")
+	to, cookie, err := c.cfg.OIDC.Begin(r.Context(), c.redirect(r), local(r.FormValue("next")),
+		r.FormValue("again") != "")
 	if err != nil {
 		c.oidcFailed(w, r, err)
 		return
@@ -47,7 +48,8 @@ func (c *Console) oidcCallback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	handOn := c.handingOn(r)
-	secret, err := c.cfg.Accounts.SignInAs(r.Context(), proof.Name, "oidc", proof.At, c.door.Secret(r), websession.Client(r))
+	secret, err := c.cfg.Accounts.SignInAs(r.Context(), proof.Name, "oidc", proof.At, c.door.Secret(r),
+		websession.Client(r))
 	if err != nil {
 		c.oidcFailed(w, r, err)
 		return
@@ -63,7 +65,8 @@ func (c *Console) oidcFailed(w http.ResponseWriter, r *http.Request, err error) 
 	switch {
 	case errors.Is(err, accounts.ErrWrong):
 		v.Problem = "You are known there, but no account of this gateway has your name. An administrator can make one."
-	case errors.Is(err, oidc.ErrState), errors.Is(err, oidc.ErrRefused), errors.Is(err, oidc.ErrNoName), errors.Is(err, oidc.ErrNotFresh):
+	case errors.Is(err, oidc.ErrState), errors.Is(err, oidc.ErrRefused), errors.Is(err, oidc.ErrNoName),
+		errors.Is(err, oidc.ErrNotFresh):
 		v.Problem = sentence(err)
 	default:
 		c.cfg.Log.Warn("console", "page", "oidc", "error", err)

@@ -44,7 +44,8 @@ const (
 )
 
 func (c *Console) overview(r *request) error {
-	v := overviewView{Whole: r.who.Scope.All, States: []string{"queued", "sending", "held", "delivered", "failed", "cancelled"}}
+	v := overviewView{Whole: r.who.Scope.All, States: []string{"queued", "sending", "held", "delivered", "failed",
+		"cancelled"}}
 	var err error
 	if v.Status, err = r.desk.Status(r.ctx()); err != nil {
 		return err
@@ -108,7 +109,8 @@ func (v *overviewView) figures(r *request) error {
 	}
 	now := time.Now()
 	v.Periods, v.Period = figures.Periods(), figures.PeriodOf(r.FormValue("period"))
-	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfLeg, Since: now.Add(-v.Period.Back - v.Period.Step)})
+	sums, err := r.desk.Traffic(r.ctx(),
+		traffic.Query{Kind: traffic.OfLeg, Since: now.Add(-v.Period.Back - v.Period.Step)})
 	if err != nil {
 		return err
 	}

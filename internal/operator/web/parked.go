@@ -256,7 +256,8 @@ func (f *sentForm) fields() (out [][2]string) {
 		return nil
 	}
 	add := func(name, value string) {
-		if value != "" && len(out) < 100 && !slices.Contains([]string{"password", "old", "next", "again"}, name) && utf8.ValidString(value) {
+		if value != "" && len(out) < 100 && !slices.Contains([]string{"password", "old", "next", "again"}, name) &&
+			utf8.ValidString(value) {
 			out = append(out, [2]string{name, bounded(value, shownMost)})
 		}
 	}

@@ -35,7 +35,8 @@ func (c *Console) passkeySignIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	handOn := c.handingOn(r)
-	secret, err := c.cfg.Accounts.SignInByPasskey(r.Context(), c.door.Site(r), answer, c.door.Secret(r), websession.Client(r))
+	secret, err := c.cfg.Accounts.SignInByPasskey(r.Context(), c.door.Site(r), answer, c.door.Secret(r),
+		websession.Client(r))
 	if err == nil {
 		handOn(secret)
 	}
@@ -49,7 +50,8 @@ func (c *Console) passkeyProve(r *request) error {
 		return nil
 	}
 	handOn := c.handingOn(r.Request)
-	secret, err := c.cfg.Accounts.ProveByPasskey(r.ctx(), c.door.Secret(r.Request), c.door.Site(r.Request), answer, websession.Client(r.Request))
+	secret, err := c.cfg.Accounts.ProveByPasskey(r.ctx(), c.door.Secret(r.Request), c.door.Site(r.Request), answer,
+		websession.Client(r.Request))
 	if err == nil {
 		handOn(secret)
 	}
@@ -118,7 +120,8 @@ func (c *Console) say(w http.ResponseWriter, options []byte, err error) {
 	case errors.Is(err, accounts.ErrWrong):
 		f.Code, o.Problem = http.StatusUnauthorized, "This passkey is not known here."
 	case errors.As(err, &throttled):
-		f.Code, o.Problem = http.StatusTooManyRequests, "Too many failed attempts. Try again in "+rough(time.Until(throttled.Until)+time.Second)+"."
+		f.Code, o.Problem = http.StatusTooManyRequests, "Too many failed attempts. Try again in "+
+			rough(time.Until(throttled.Until)+time.Second)+"."
 	case f.Code == http.StatusInternalServerError:
 		c.cfg.Log.Warn("console", "passkey", "", "error", err)
 	}

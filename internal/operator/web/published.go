@@ -24,7 +24,8 @@ func (c *Console) observed(r *request) error {
 		v.Days = n
 	}
 	var err error
-	if v.Observed, err = r.desk.Observed(r.ctx(), past.ObservedRequest{Domain: v.Domain, Days: v.Days}, observedPatience); err != nil {
+	if v.Observed, err = r.desk.Observed(r.ctx(), past.ObservedRequest{Domain: v.Domain, Days: v.Days},
+		observedPatience); err != nil {
 		return err
 	}
 	v.Unseen = unseen(v.Complete, v.SearchedTo)

@@ -29,7 +29,8 @@ func (c *Console) queue(r *request) error {
 	if err != nil {
 		return err
 	}
-	sites.Items = slices.DeleteFunc(sites.Items, func(s live.SiteView) bool { return s.Waiting == 0 }) // nothing to see or to do there
+	// nothing to see or to do there
+	sites.Items = slices.DeleteFunc(sites.Items, func(s live.SiteView) bool { return s.Waiting == 0 })
 	v := queueView{Count: len(sites.Items), Done: c.done(r), Unseen: unseen(sites.Complete, sites.SearchedTo)}
 	v.Total, v.Held = sites.Waits()
 	if v.Sites, v.More, err = portion(sites.Items, r.FormValue("after"), "/queue"); err != nil {
@@ -98,6 +99,7 @@ func (c *Console) actOn(r *request) error {
 // acted goes back and says what was done.
 func (c *Console) acted(r *request, q waiting.ActRequest, out waiting.ActResult) error {
 	said := out.Say(&q)
-	said[0] = fmt.Sprintf("%s: %s at %s", q.Kind, count(out.Changed, "delivery", "deliveries"), count(out.Sites, "site", "sites"))
+	said[0] = fmt.Sprintf("%s: %s at %s", q.Kind, count(out.Changed, "delivery", "deliveries"),
+		count(out.Sites, "site", "sites"))
 	return c.toSay(r, local(r.FormValue("back")), strings.Join(said, ". "))
 }

@@ -29,8 +29,9 @@ func (c *Console) reports(r *request) error {
 	if v.Summary, err = r.desk.ReceivedSummary(r.ctx(), v.Days); err != nil {
 		return err
 	}
-	page, err := r.desk.ReceivedReports(r.ctx(), reports.ReceivedQuery{Domain: v.Domain, Sender: v.Sender, Failing: v.Failing,
-		PageRequest: scope.PageRequest{After: q.Get("after")}})
+	page, err := r.desk.ReceivedReports(r.ctx(),
+		reports.ReceivedQuery{Domain: v.Domain, Sender: v.Sender, Failing: v.Failing,
+			PageRequest: scope.PageRequest{After: q.Get("after")}})
 	if err != nil {
 		return err
 	}

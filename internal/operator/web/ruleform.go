@@ -164,7 +164,10 @@ func (f form) Area(name string) part {
 			continue
 		}
 		if name == actionPart {
-			p.Fields = slices.DeleteFunc(p.Fields, func(one *field) bool { return one.Name == "action" || one.Action() != "" })
+			p.Fields = slices.DeleteFunc(p.Fields, func(one *field) bool {
+				return one.Name == "action" ||
+					one.Action() != ""
+			})
 		}
 		return p
 	}
@@ -192,8 +195,8 @@ func (f form) folded(a rules.Action) (out []part) {
 func (f form) Deeds() (out []deed) {
 	action := f.Fields["action"]
 	for _, c := range action.Choices {
-		one := deed{Choice: c, ID: "action." + c.Value, Chosen: c.Value == action.Value, Scope: rules.Action(c.Value).Scope(),
-			Folded: f.folded(rules.Action(c.Value))}
+		one := deed{Choice: c, ID: "action." + c.Value, Chosen: c.Value == action.Value,
+			Scope: rules.Action(c.Value).Scope(), Folded: f.folded(rules.Action(c.Value))}
 		for _, p := range f.parts() {
 			for _, setting := range p.Fields {
 				if p.Name == actionPart && setting.Action() == rules.Action(c.Value) {

@@ -42,7 +42,8 @@ type rulesView struct {
 func (v rulesView) Ended(r policyrules.Rule) bool { return r.Expires.Over(v.Now) }
 
 func (c *Console) rules(r *request) error {
-	v := rulesView{Whole: r.who.Scope.All, Done: c.done(r), Now: time.Now(), Warnings: map[string][]policyrules.Warning{}}
+	v := rulesView{Whole: r.who.Scope.All, Done: c.done(r), Now: time.Now(),
+		Warnings: map[string][]policyrules.Warning{}}
 	var err error
 	if v.View, err = r.desk.Rules(r.ctx()); err != nil {
 		return err
@@ -147,7 +148,8 @@ func (c *Console) saveRule(r *request) error {
 	}
 	var keyOf []string
 	v.Text, keyOf = v.Form.text()
-	edit := admin.RuleEdit{Name: v.Name, Rule: v.Text, IfRevision: revision, LetWaitingGo: r.PostFormValue("let_waiting_go") != ""}
+	edit := admin.RuleEdit{Name: v.Name, Rule: v.Text, IfRevision: revision,
+		LetWaitingGo: r.PostFormValue("let_waiting_go") != ""}
 	var out admin.ApplyResult
 	switch do := r.PostFormValue("do"); do {
 	case "save", "delete":
@@ -226,7 +228,8 @@ func (c *Console) overtaken(r *request, v ruleView) error {
 	if err != nil {
 		return c.failed(r, v, err)
 	}
-	v.Form.Other = append(v.Form.Other, field{Problem: fmt.Sprintf("somebody changed the rules in the meantime: revision %d is in force", view.Revision),
+	v.Form.Other = append(v.Form.Other, field{Problem: fmt.Sprintf("somebody changed the rules in the meantime: "+
+		"revision %d is in force", view.Revision),
 		Hint: "what you filled in is still here; look at what it changes now, then save"})
 	v.Revision = view.Revision
 	return c.keep(r, http.StatusConflict, v)
@@ -267,13 +270,14 @@ func patience(button string) time.Duration {
 
 // previewWord is what would have become of a delivery.
 func previewWord(o hindsight.Outcome) string {
-	return map[hindsight.Outcome]string{hindsight.AsNow: "as now", hindsight.WouldWait: "would have waited", hindsight.WouldReturn: "would have been returned",
-		hindsight.NotKnown: "cannot be told"}[o]
+	return map[hindsight.Outcome]string{hindsight.AsNow: "as now", hindsight.WouldWait: "would have waited",
+		hindsight.WouldReturn: "would have been returned", hindsight.NotKnown: "cannot be told"}[o]
 }
 
 // previewState is its colour.
 func previewState(o hindsight.Outcome) string {
-	return map[hindsight.Outcome]string{hindsight.AsNow: "delivered", hindsight.WouldWait: "held", hindsight.WouldReturn: "failed"}[o]
+	return map[hindsight.Outcome]string{hindsight.AsNow: "delivered", hindsight.WouldWait: "held",
+		hindsight.WouldReturn: "failed"}[o]
 }
 
 // fileView is the rules file as a whole.
@@ -306,8 +310,8 @@ func (c *Console) saveFile(r *request) error {
 	}
 	v := fileView{Text: text, Revision: revision}
 	dry := r.PostFormValue("do") != "save"
-	out, err := r.desk.ApplyRules(r.ctx(), admin.ApplyRequest{Name: "console", Text: v.Text, DryRun: dry, IfRevision: &revision,
-		LetWaitingGo: r.PostFormValue("let_waiting_go") != ""})
+	out, err := r.desk.ApplyRules(r.ctx(), admin.ApplyRequest{Name: "console", Text: v.Text, DryRun: dry,
+		IfRevision: &revision, LetWaitingGo: r.PostFormValue("let_waiting_go") != ""})
 	var broken *policyrules.ParseError
 	switch {
 	case errors.As(err, &broken):

@@ -24,7 +24,8 @@ type signView struct {
 
 // signView is the page for a request of somebody who proves to have a name and wants to go on to next.
 func (c *Console) signView(r *http.Request, name, next string) signView {
-	return signView{Name: name, Next: local(next), Named: c.door.Site(r).Named(), Kept: strings.HasPrefix(next, againPath), Elsewhere: c.elsewhere()}
+	return signView{Name: name, Next: local(next), Named: c.door.Site(r).Named(),
+		Kept: strings.HasPrefix(next, againPath), Elsewhere: c.elsewhere()}
 }
 
 func (c *Console) signInPage(w http.ResponseWriter, r *http.Request) {
@@ -46,7 +47,8 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	v := c.signView(r, r.FormValue("name"), r.FormValue("next"))
 	handOn := c.handingOn(r)
-	secret, err := c.cfg.Accounts.SignIn(r.Context(), v.Name, r.FormValue("password"), c.door.Secret(r), websession.Client(r))
+	secret, err := c.cfg.Accounts.SignIn(r.Context(), v.Name, r.FormValue("password"), c.door.Secret(r),
+		websession.Client(r))
 	if err != nil {
 		c.again(w, "signin", "Sign in", v, err)
 		return
@@ -66,7 +68,8 @@ func (c *Console) again(w http.ResponseWriter, page, title string, v signView, e
 		code, v.Problem = http.StatusRequestEntityTooLarge, "What was sent is larger than the console takes."
 	case errors.As(err, &throttled):
 		w.Header().Set("Retry-After", strconv.Itoa(1+int(time.Until(throttled.Until).Seconds())))
-		code, v.Problem = http.StatusTooManyRequests, "Too many failed attempts. Try again in "+rough(time.Until(throttled.Until)+time.Second)+"."
+		code, v.Problem = http.StatusTooManyRequests, "Too many failed attempts. Try again in "+
+			rough(time.Until(throttled.Until)+time.Second)+"."
 	case errors.Is(err, accounts.ErrWrong):
 		v.Problem = "Name and password do not belong together."
 	case errors.Is(err, accounts.ErrNotFound):
@@ -132,7 +135,8 @@ func (c *Console) provePage(r *request) error {
 func (c *Console) prove(r *request) error {
 	v := c.signView(r.Request, r.who.Name, r.FormValue("next"))
 	handOn := c.handingOn(r.Request)
-	secret, err := c.cfg.Accounts.Prove(r.ctx(), c.door.Secret(r.Request), r.FormValue("password"), websession.Client(r.Request))
+	secret, err := c.cfg.Accounts.Prove(r.ctx(), c.door.Secret(r.Request), r.FormValue("password"),
+		websession.Client(r.Request))
 	if err != nil {
 		c.again(r.w, "prove", "Prove again who you are", v, err)
 		return nil

@@ -69,7 +69,8 @@ func moment(text string) (time.Time, error) {
 }
 
 func (c *Console) traces(r *request) error {
-	v := traceView{Search: url.Values{}, Reasons: policy.Reasons(), States: []string{"waiting", "queued", "sending", "held", "delivered", "failed", "cancelled"}}
+	v := traceView{Search: url.Values{}, Reasons: policy.Reasons(),
+		States: []string{"waiting", "queued", "sending", "held", "delivered", "failed", "cancelled"}}
 	for _, key := range append(trace.Parameters(), "any") {
 		if text := strings.TrimSpace(r.FormValue(key)); text != "" {
 			v.Search.Set(key, text)
@@ -123,7 +124,8 @@ func (c *Console) message(r *request) error {
 	v := messageView{First: view.Deliveries[0], Whole: r.who.Scope.All}
 	if len(view.Deliveries) > rowsShown || len(view.Notices) > rowsShown {
 		v.More = "/trace?message=" + url.QueryEscape(view.Message)
-		view.Deliveries, view.Notices = view.Deliveries[:min(rowsShown, len(view.Deliveries))], view.Notices[:min(rowsShown, len(view.Notices))]
+		view.Deliveries, view.Notices = view.Deliveries[:min(rowsShown, len(view.Deliveries))],
+			view.Notices[:min(rowsShown, len(view.Notices))]
 	}
 	v.MessageView, v.Timeline = view, timeline(&view)
 	return c.page(r, "message", "Message "+view.Message, v)
@@ -133,7 +135,8 @@ func (c *Console) message(r *request) error {
 func timeline(view *admin.MessageView) []moved {
 	var out []moved
 	if view.AcceptedAt != nil {
-		out = append(out, moved{At: *view.AcceptedAt, Kind: "accepted", Text: "accepted, under revision " + trace.RevisionName(view.Revision) + " of the rules"})
+		out = append(out, moved{At: *view.AcceptedAt, Kind: "accepted", Text: "accepted, under revision " +
+			trace.RevisionName(view.Revision) + " of the rules"})
 	}
 	for i := range view.Deliveries {
 		t := &view.Deliveries[i]
@@ -147,7 +150,8 @@ func timeline(view *admin.MessageView) []moved {
 	for i := range view.Notices {
 		t := &view.Notices[i]
 		if t.AcceptedAt != nil {
-			out = append(out, moved{At: *t.AcceptedAt, Kind: "notice", To: t.To, Text: t.Kind + ", now " + t.State, Trace: t})
+			out = append(out, moved{At: *t.AcceptedAt, Kind: "notice", To: t.To, Text: t.Kind + ", now " + t.State,
+				Trace: t})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b moved) int { return a.At.Compare(b.At) })
@@ -187,7 +191,8 @@ func (c *Console) evidence(r *request) error {
 	if err != nil {
 		return err
 	}
-	v := evidenceView{Evidence: e, First: e.Deliveries[0], Timeline: timeline(&e.MessageView), Chains: chains(&e.MessageView)}
+	v := evidenceView{Evidence: e, First: e.Deliveries[0], Timeline: timeline(&e.MessageView),
+		Chains: chains(&e.MessageView)}
 	return c.page(r, "evidence", "Evidence about message "+e.Message, v)
 }
 

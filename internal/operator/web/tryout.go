@@ -60,7 +60,8 @@ func (v *tryView) ask(r *request, message []byte, edit *admin.Proposal) error {
 		v.Problem = "Choose a message, paste its header, or name the recipients."
 		return nil
 	}
-	out, err := r.desk.Explain(r.ctx(), admin.ExplainRequest{From: v.From, To: listed(v.To), Message: message, Size: v.Size, Edit: edit})
+	out, err := r.desk.Explain(r.ctx(), admin.ExplainRequest{From: v.From, To: listed(v.To), Message: message,
+		Size: v.Size, Edit: edit})
 	switch {
 	case errors.Is(err, access.ErrBadRequest):
 		v.Problem = sentence(err)
@@ -86,7 +87,8 @@ func (c *Console) explain(r *request) error {
 	if err != nil {
 		return err
 	}
-	for field, name := range map[*string]string{&v.From: "from", &v.To: "to", &v.Header: "header"} { // as links have them
+	// as links have them
+	for field, name := range map[*string]string{&v.From: "from", &v.To: "to", &v.Header: "header"} {
 		if given := r.FormValue(name); *field == "" && given != "" {
 			*field = strings.ReplaceAll(given, "\r\n", "\n")
 			if name == "header" {

@@ -47,7 +47,8 @@ const (
 
 // most bounds the body of a request. Only who is known, or was until the session's time was over, may bring them.
 func (c *Console) most(r *http.Request) int64 {
-	if r.Method == http.MethodPost && (slices.Contains([]string{"/rules/file", "/rules/edit", "/rules/explain"}, r.URL.Path) || strings.HasPrefix(r.URL.Path, "/rules/lists/")) {
+	if r.Method == http.MethodPost && (slices.Contains([]string{"/rules/file", "/rules/edit", "/rules/explain"},
+		r.URL.Path) || strings.HasPrefix(r.URL.Path, "/rules/lists/")) {
 		if session, _ := c.owner(r.Context(), c.door.Secret(r)); session != "" {
 			return maxForm
 		}
@@ -105,7 +106,8 @@ func (c *Console) parse() error {
 	if err != nil {
 		return err
 	}
-	base, err := template.New("").Funcs(c.functions()).ParseFS(templates, "templates/layout.html", "templates/parts.html")
+	base, err := template.New("").Funcs(c.functions()).ParseFS(templates, "templates/layout.html",
+		"templates/parts.html")
 	if err != nil {
 		return err
 	}
@@ -143,28 +145,31 @@ func (c *Console) open() map[string]http.HandlerFunc {
 // known are the pages and forms for who is. What somebody may do is asked by the Desk.
 func (c *Console) known() map[string]handler {
 	return map[string]handler{
-		"GET /prove": c.provePage, "POST /prove": c.prove, "GET /again/{id}": c.waitingForm, "POST /again/{id}": c.sendAgain,
-		"GET /{$}":   c.overview,
+		"GET /prove": c.provePage, "POST /prove": c.prove, "GET /again/{id}": c.waitingForm,
+		"POST /again/{id}": c.sendAgain, "GET /{$}": c.overview,
 		"GET /live":  c.live,
-		"GET /trace": c.traces, "GET /trace/{id}": c.message, "GET /trace/{id}/evidence": c.evidence, "POST /trace/{id}/content": c.content, "GET /trace/{id}/evidence.json": c.evidenceJSON,
+		"GET /trace": c.traces, "GET /trace/{id}": c.message, "GET /trace/{id}/evidence": c.evidence,
+		"POST /trace/{id}/content": c.content, "GET /trace/{id}/evidence.json": c.evidenceJSON,
 		"GET /queue": c.queue, "POST /queue": c.act, "POST /queue/found": c.actOn,
 		"GET /rules": c.rules, "GET /rules/edit": c.editRule, "POST /rules/edit": c.saveRule,
 		"GET /rules/file": c.rulesFile, "POST /rules/file": c.saveFile, "GET /rules/export": c.exportRules,
 		"GET /rules/lists": c.lists, "GET /rules/lists/{name}": c.list, "POST /rules/lists/{name}": c.saveList,
 		"GET /rules/lists/{name}/export": c.exportList,
 		"GET /rules/explain":             c.explain, "POST /rules/explain": c.explain,
-		"GET /rules/revisions": c.revisions, "GET /rules/revisions/{n}": c.revision, "POST /rules/revisions/{n}": c.rollBack,
-		"GET /destinations": c.destinations, "GET /destinations/{name}": c.destination, "POST /destinations/{name}/approve": c.approve,
-		"GET /observed": c.observed, "GET /incoming": c.incoming,
+		"GET /rules/revisions": c.revisions, "GET /rules/revisions/{n}": c.revision,
+		"POST /rules/revisions/{n}": c.rollBack,
+		"GET /destinations":         c.destinations, "GET /destinations/{name}": c.destination,
+		"POST /destinations/{name}/approve": c.approve, "GET /observed": c.observed, "GET /incoming": c.incoming,
 		"GET /reports": c.reports, "GET /reports/{id}": c.report,
 		"GET /check": c.checkPage, "POST /check": c.check,
-		"GET /gateway": c.settings, "GET /gateway/certificates": c.certificates, "GET /gateway/nodes": c.nodes, "POST /gateway/reload": c.reload,
-		"GET /headers": c.headers, "POST /headers": c.headers,
+		"GET /gateway": c.settings, "GET /gateway/certificates": c.certificates, "GET /gateway/nodes": c.nodes,
+		"POST /gateway/reload": c.reload, "GET /headers": c.headers, "POST /headers": c.headers,
 		"GET /audit":    c.audit,
 		"GET /accounts": c.accounts, "POST /accounts": c.invite, "POST /accounts/{id}": c.changeAccount,
-		"GET /profile": c.profile, "POST /profile/password": c.password, "POST /profile/sessions": c.endSession, "POST /profile/tokens": c.tokens,
-		"POST /passkey/prove": c.passkeyProve, "POST /passkey/begin": c.passkeyBegin, "POST /passkey/finish": c.passkeyFinish,
-		"POST /profile/passkeys": c.deletePasskey,
+		"GET /profile": c.profile, "POST /profile/password": c.password, "POST /profile/sessions": c.endSession,
+		"POST /profile/tokens": c.tokens,
+		"POST /passkey/prove":  c.passkeyProve, "POST /passkey/begin": c.passkeyBegin,
+		"POST /passkey/finish": c.passkeyFinish, "POST /profile/passkeys": c.deletePasskey,
 	}
 }
 
@@ -257,7 +262,8 @@ func told(r *request, err error) error {
 	if errors.As(err, &large) {
 		return err
 	}
-	return r.desk.Tell(err, accounts.ErrBad, accounts.ErrForbidden, accounts.ErrLast, accounts.ErrNotFound, accounts.ErrStale, accounts.ErrTaken, accounts.ErrVersion)
+	return r.desk.Tell(err, accounts.ErrBad, accounts.ErrForbidden, accounts.ErrLast, accounts.ErrNotFound,
+		accounts.ErrStale, accounts.ErrTaken, accounts.ErrVersion)
 }
 
 // faultOf says how an error is told.
@@ -265,12 +271,16 @@ func faultOf(err error) fault {
 	var large *http.MaxBytesError
 	switch {
 	case errors.Is(err, access.ErrNotFound), errors.Is(err, accounts.ErrNotFound):
-		return fault{404, "Not here", "There is no such page or thing, or none that you may see.", "The menu leads to everything you may see."}
+		return fault{404, "Not here", "There is no such page or thing, or none that you may see.",
+			"The menu leads to everything you may see."}
 	case errors.Is(err, access.ErrForbidden), errors.Is(err, accounts.ErrForbidden):
-		return fault{403, "Not allowed", "Your account may not do this.", "Ask an administrator of this gateway for another role or scope."}
+		return fault{403, "Not allowed", "Your account may not do this.",
+			"Ask an administrator of this gateway for another role or scope."}
 	case errors.Is(err, admin.ErrRevision), errors.Is(err, accounts.ErrVersion):
-		return fault{409, "Changed meanwhile", sentence(err), "Go back, load the page again and look at what is there now."}
-	case errors.Is(err, access.ErrBadRequest), errors.Is(err, accounts.ErrBad), errors.Is(err, accounts.ErrLast), errors.Is(err, accounts.ErrTaken):
+		return fault{409, "Changed meanwhile", sentence(err),
+			"Go back, load the page again and look at what is there now."}
+	case errors.Is(err, access.ErrBadRequest), errors.Is(err, accounts.ErrBad), errors.Is(err, accounts.ErrLast),
+		errors.Is(err, accounts.ErrTaken):
 		return fault{400, "This cannot be", sentence(err), "Go back and correct it."}
 	case errors.Is(err, servers.ErrBusy), errors.Is(err, past.ErrPreviews), errors.Is(err, live.ErrStreams):
 		return fault{429, "Busy", sentence(err), ""}
@@ -279,7 +289,8 @@ func faultOf(err error) fault {
 	case errors.As(err, &large):
 		return fault{413, "Too large", "What was sent is larger than the console takes.", ""}
 	}
-	return fault{500, "Something failed", sentence(err), "The gateway's log says more. What was to be changed may not have been: look before you try again."}
+	return fault{500, "Something failed", sentence(err),
+		"The gateway's log says more. What was to be changed may not have been: look before you try again."}
 }
 
 // sentence is an error as the beginning of a page reads: with a capital letter and a full stop.
@@ -329,7 +340,8 @@ func to(r *request, path string) error {
 // local is a path of this console to go back to; anything else becomes "/".
 func local(path string) string {
 	u, err := url.Parse(path)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n") {
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") ||
+		strings.ContainsAny(path, "\\\r\n") {
 		return "/"
 	}
 	return path

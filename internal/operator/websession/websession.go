@@ -18,8 +18,8 @@ import (
 )
 
 // Policy is the content security policy of every page: nothing from elsewhere, nothing inline.
-const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // Door tells who asks. Safe for concurrent use.
 type Door struct {
@@ -59,7 +59,8 @@ func (d *Door) Open(w http.ResponseWriter, secret string) { http.SetCookie(w, d.
 func (d *Door) Shut(w http.ResponseWriter) { http.SetCookie(w, d.make("", -1)) }
 
 func (d *Door) make(value string, age int) *http.Cookie {
-	return &http.Cookie{Name: d.cookie(), Value: value, Path: "/", MaxAge: age, Secure: d.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{Name: d.cookie(), Value: value, Path: "/", MaxAge: age, Secure: d.secure, HttpOnly: true,
+		SameSite: http.SameSiteLaxMode}
 }
 
 // ByItself is the header of requests that a page makes without its reader; they do not keep a session alive.

@@ -105,7 +105,8 @@ func read(text []byte, withKey bool) (certs []*x509.Certificate, faults []*Error
 		}
 		cert, unknown := x509.ParseCertificate(der)
 		if unknown != nil {
-			faults = append(faults, &Error{b.line, "the certificate that begins here cannot be read: " + unknown.Error()})
+			faults = append(faults, &Error{b.line, "the certificate that begins here cannot be read: " +
+				unknown.Error()})
 			continue
 		}
 		certs = append(certs, cert)
@@ -119,7 +120,8 @@ func otherForm(text []byte) error {
 		return &Error{1, "it is written in UTF-16; save it as plain text (UTF-8)"}
 	case len(text) > 4 && text[0] == 0x30 && text[1] >= 0x80: // a long SEQUENCE of DER
 		if _, err := x509.ParseCertificates(text); err == nil {
-			return &Error{1, "it is a certificate in DER form, not PEM; `openssl x509 -inform der -in FILE` turns it into PEM"}
+			return &Error{1, "it is a certificate in DER form, not PEM; `openssl x509 -inform der -in FILE` turns " +
+				"it into PEM"}
 		}
 		return &Error{1, "it is in a binary form, not PEM"}
 	}
@@ -164,7 +166,8 @@ func (s *scanner) next() (*block, error) {
 		verb, name, is := mark(line)
 		switch {
 		case is && verb == "":
-			return nil, &Error{s.at + 1, "is no whole BEGIN or END line, which stands alone on its line and has five dashes on both sides"}
+			return nil, &Error{s.at + 1, "is no whole BEGIN or END line, which stands alone on its line and has " +
+				"five dashes on both sides"}
 		case is && verb == "BEGIN" && b == nil:
 			b = &block{label: name, line: s.at + 1}
 		case is && verb == "END" && b == nil:

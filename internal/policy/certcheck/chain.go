@@ -26,7 +26,8 @@ func (in *Input) examineTrust(name string) trust {
 	switch {
 	case len(in.Chain) > MaxCertificates:
 		return trust{[]policy.Shortfall{{Reason: policy.CertUntrusted, Text: fmt.Sprintf(
-			"the %s sent %d certificates; more than %d are not examined", side(in.Client), len(in.Chain), MaxCertificates)}}, lone}
+			"the %s sent %d certificates; more than %d are not examined", side(in.Client), len(in.Chain),
+			MaxCertificates)}}, lone}
 	case countNames(leaf) > maxNames:
 		s, _ := reference{}.check(leaf)
 		return trust{[]policy.Shortfall{s}, lone}
@@ -286,7 +287,8 @@ func refusedName(err error) bool {
 func (s *search) fallback(err error) policy.Shortfall {
 	var invalid x509.CertificateInvalidError
 	if errors.As(err, &invalid) {
-		return policy.Shortfall{Reason: policy.CertUsage, Text: "the certificates do not fit together as a chain for a " + side(s.client)}
+		return policy.Shortfall{Reason: policy.CertUsage,
+			Text: "the certificates do not fit together as a chain for a " + side(s.client)}
 	}
 	return policy.Shortfall{Reason: policy.CertUntrusted, Text: "no " + s.root() + " vouches for the certificate"}
 }

@@ -145,7 +145,8 @@ func checkPins(pins []string, chains [][]*x509.Certificate) (policy.Shortfall, b
 		}
 	}
 	return policy.Shortfall{Reason: policy.PinMismatch, Text: fmt.Sprintf(
-		"none of the pinned keys (%s) is in the chain, whose keys are %s", list(pins, "none"), list(found, "none"))}, false
+		"none of the pinned keys (%s) is in the chain, whose keys are %s", list(pins, "none"),
+		list(found, "none"))}, false
 }
 
 // spki is the hex digest of the public key info, the form of pins.

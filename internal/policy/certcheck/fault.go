@@ -118,12 +118,14 @@ func (s *search) usageFaults(c *x509.Certificate, i int, add adder) {
 	if n := len(c.UnhandledCriticalExtensions); n > 0 {
 		add(policy.CertUsage, "has a critical extension that is not understood (%s)", c.UnhandledCriticalExtensions[0])
 	}
-	if c.SerialNumber.Sign() < 0 { // parsed all the same, so that ordinary mail gets its TLS (go.mod, x509negativeserial)
+	// parsed all the same, so that ordinary mail gets its TLS (go.mod, x509negativeserial)
+	if c.SerialNumber.Sign() < 0 {
 		add(policy.CertUsage, "has a negative serial number, against RFC 5280 §4.1.2.2")
 	}
 	switch ok := slices.ContainsFunc(s.usages(), func(u x509.ExtKeyUsage) bool { return mayBe(c, u) }); {
 	case !ok && s.client:
-		add(policy.CertUsage, "is meant neither for servers nor for clients: its extended key usage has neither serverAuth nor clientAuth")
+		add(policy.CertUsage, "is meant neither for servers nor for clients: its extended key usage has neither "+
+			"serverAuth nor clientAuth")
 	case !ok:
 		add(policy.CertUsage, "is not meant for servers: its extended key usage lacks serverAuth")
 	}
@@ -140,7 +142,8 @@ func (s *search) usageFaults(c *x509.Certificate, i int, add adder) {
 		add(policy.CertUsage, "allows %d intermediates below it, and there are %d", c.MaxPathLen, i-1)
 	}
 	if countConstraints(c) > maxConstraints {
-		add(policy.CertNameConstraint, "has %d name constraints; more than %d are not examined", countConstraints(c), maxConstraints)
+		add(policy.CertNameConstraint, "has %d name constraints; more than %d are not examined", countConstraints(c),
+			maxConstraints)
 	}
 }
 
@@ -174,7 +177,8 @@ func excessive(c *x509.Certificate) bool {
 
 func countConstraints(c *x509.Certificate) int {
 	return len(c.PermittedDNSDomains) + len(c.ExcludedDNSDomains) + len(c.PermittedIPRanges) + len(c.ExcludedIPRanges) +
-		len(c.PermittedEmailAddresses) + len(c.ExcludedEmailAddresses) + len(c.PermittedURIDomains) + len(c.ExcludedURIDomains)
+		len(c.PermittedEmailAddresses) + len(c.ExcludedEmailAddresses) + len(c.PermittedURIDomains) + len(
+		c.ExcludedURIDomains)
 }
 
 // constraintShortfall says which issuers restrict the names below them.

@@ -121,7 +121,8 @@ func otherNames(c *x509.Certificate) string {
 	case len(c.IPAddresses)+len(c.URIs) > 0:
 		return "; IP addresses and URIs do not count"
 	case c.Subject.CommonName != "":
-		return fmt.Sprintf(" in its subjectAltName; the common name %s does not count", printable(c.Subject.CommonName, 255))
+		return fmt.Sprintf(" in its subjectAltName; the common name %s does not count",
+			printable(c.Subject.CommonName, 255))
 	}
 	return ""
 }

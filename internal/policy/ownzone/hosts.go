@@ -37,7 +37,8 @@ func (j *judgement) hosts(d *SeenDomain, configured sts.Policy) {
 	for _, host := range foreign {
 		if len(ours) > 0 {
 			j.add(Finding{Code: MXForeign, Level: Warning, Domain: d.Name, Name: d.Name.String(), There: host.String(),
-				Text: fmt.Sprintf("%s is a mail host of %s and not this gateway: mail that goes there is not under its rules", host, d.Name),
+				Text: fmt.Sprintf("%s is a mail host of %s and not this gateway: mail that goes there is not under "+
+					"its rules", host, d.Name),
 				Hint: "take the record out, unless that host is meant"})
 		}
 	}
@@ -69,7 +70,8 @@ func (j *judgement) noMX(d *SeenDomain, foreign []mail.Domain) {
 	switch {
 	case len(foreign) > 0:
 		f.Text = fmt.Sprintf("no MX record of %s names this gateway: its mail goes elsewhere", d.Name)
-		f.Hint = "publish the MX record that `postern records` prints, or have tls.certificates and sts name this gateway as the MX record does"
+		f.Hint = "publish the MX record that `postern records` prints, or have tls.certificates and sts name this " +
+			"gateway as the MX record does"
 	case slices.ContainsFunc(d.MX.Records, dns.MX.Null):
 		f.There, f.Text = "0 .", d.Name.String()+" says by a null MX that it takes no mail (RFC 7505)"
 	case dns.IsNXDomain(d.MXErr):
@@ -91,8 +93,8 @@ func (j *judgement) address(domain, host mail.Domain) {
 	}
 	if aliases := slices.Concat(h.Addrs.V4.Aliases, h.Addrs.V6.Aliases); len(aliases) > 0 {
 		j.once(Finding{Code: MXAlias, Level: Warning, Domain: domain, Name: host.String(),
-			Text: fmt.Sprintf("the mail host %s is an alias (CNAME), which an MX record must not name (RFC 2181 §10.3)", host),
-			Hint: "give it A and AAAA records of its own"})
+			Text: fmt.Sprintf("the mail host %s is an alias (CNAME), which an MX record must not name (RFC 2181 §10.3)",
+				host), Hint: "give it A and AAAA records of its own"})
 	}
 }
 
@@ -102,9 +104,11 @@ func (j *judgement) named(d *SeenDomain, configured sts.Policy, host mail.Domain
 		if p.Mode == "" || p.Mode == sts.None || p.Matches(host) {
 			continue
 		}
-		text := fmt.Sprintf("the policy of %s does not name its mail host %s: senders that keep to it do not deliver there", d.Name, host)
+		text := fmt.Sprintf("the policy of %s does not name its mail host %s: senders that keep to it do not "+
+			"deliver there", d.Name, host)
 		if p.Mode == sts.Testing {
-			text = fmt.Sprintf("the policy of %s does not name its mail host %s: once it is enforced, senders do not deliver there", d.Name, host)
+			text = fmt.Sprintf("the policy of %s does not name its mail host %s: once it is enforced, senders do "+
+				"not deliver there", d.Name, host)
 		}
 		j.add(Finding{Code: MXNotInPolicy, Level: Wrong, Domain: d.Name, Name: host.String(),
 			Text: text, There: fmt.Sprintf("%v", p.MX), Want: host.String(),

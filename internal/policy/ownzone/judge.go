@@ -26,11 +26,12 @@ type Code string
 
 // The codes.
 const (
-	MXMissing          Code = "mx-missing"           // no MX record leads here
-	MXForeign          Code = "mx-not-ours"          // an MX record names a host that is not ours
-	MXNoAddress        Code = "mx-no-address"        // a mail host cannot be reached by its name
-	MXAlias            Code = "mx-alias"             // a mail host is an alias
-	MXUnsigned         Code = "mx-unsigned"          // the domain's MX records are not signed, and the host has TLSA records
+	MXMissing   Code = "mx-missing"    // no MX record leads here
+	MXForeign   Code = "mx-not-ours"   // an MX record names a host that is not ours
+	MXNoAddress Code = "mx-no-address" // a mail host cannot be reached by its name
+	MXAlias     Code = "mx-alias"      // a mail host is an alias
+	// the domain's MX records are not signed, and the host has TLSA records
+	MXUnsigned         Code = "mx-unsigned"
 	MXNotInPolicy      Code = "mx-not-in-policy"     // the policy does not name a mail host
 	STSRecordMissing   Code = "sts-record-missing"   // nothing announces the policy
 	STSRecordDouble    Code = "sts-record-double"    // two records are none
@@ -62,9 +63,12 @@ const (
 
 // Codes lists all of them.
 func Codes() []Code {
-	return []Code{MXMissing, MXForeign, MXNoAddress, MXAlias, MXUnsigned, MXNotInPolicy, STSRecordMissing, STSRecordDouble,
-		STSRecordMalformed, STSIDDiffers, STSNotConfigured, STSHostUnreachable, STSHostCertificate, STSHostAnswer, STSHostUnknown,
-		STSPolicyMalformed, STSPolicyDiffers, CertificateFails, TLSRPTMissing, TLSRPTDouble, TLSRPTMalformed, TLSRPTDiffers, TLSAMissing, TLSAMismatch, TLSANextMissing, TLSALeftover,
+	return []Code{MXMissing, MXForeign, MXNoAddress, MXAlias, MXUnsigned, MXNotInPolicy, STSRecordMissing,
+		STSRecordDouble,
+		STSRecordMalformed, STSIDDiffers, STSNotConfigured, STSHostUnreachable, STSHostCertificate, STSHostAnswer,
+		STSHostUnknown,
+		STSPolicyMalformed, STSPolicyDiffers, CertificateFails, TLSRPTMissing, TLSRPTDouble, TLSRPTMalformed,
+		TLSRPTDiffers, TLSAMissing, TLSAMismatch, TLSANextMissing, TLSALeftover,
 		TLSAUnusable, TLSACertificate, TLSAUnsigned, DNSBogus, DNSSECUnknown, DNSUnknown}
 }
 
@@ -137,7 +141,8 @@ type judgement struct {
 // Judge holds what was found against what should be. The order is that of the domains, then of our hosts. It is safe
 // for concurrent use.
 func Judge(own *Own, seen *Seen) []Finding {
-	j := &judgement{own: own, seen: seen, ourNames: own.names(), policies: map[mail.Domain]sts.Policy{}, told: map[string]bool{}}
+	j := &judgement{own: own, seen: seen, ourNames: own.names(), policies: map[mail.Domain]sts.Policy{},
+		told: map[string]bool{}}
 	for _, d := range own.Domains {
 		j.policies[d.Name] = d.Policy
 	}
@@ -184,8 +189,8 @@ func (j *judgement) unanswered(domain mail.Domain, name, kind string, err error)
 	}
 	if dns.KindOf(err) == dns.Bogus {
 		j.once(Finding{Code: DNSBogus, Level: Wrong, Domain: domain, Name: name,
-			Text: fmt.Sprintf("the %s records of %s fail DNSSEC validation: senders that validate put mail off", kind, name),
-			Hint: "look at the signatures of the zone and at the DS record of its parent"})
+			Text: fmt.Sprintf("the %s records of %s fail DNSSEC validation: senders that validate put mail off", kind,
+				name), Hint: "look at the signatures of the zone and at the DS record of its parent"})
 		return true
 	}
 	j.once(Finding{Code: DNSUnknown, Level: Unknown, Domain: domain, Name: name,

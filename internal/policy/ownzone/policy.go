@@ -33,8 +33,10 @@ func (j *judgement) notConfigured(d *SeenDomain) {
 	}
 	j.add(Finding{Code: STSNotConfigured, Level: Warning, Domain: d.Name, Name: recordName(d.Name),
 		There: strings.Join(d.TXT.Texts, " / "),
-		Text:  fmt.Sprintf("%s announces an MTA-STS policy, and none is configured here: this gateway cannot tell whether the two fit", d.Name),
-		Hint:  "write it as sts of the [[domain]], or take it back: a policy of mode none first, the record when max_age has passed (RFC 8461 §8.3)"})
+		Text: fmt.Sprintf("%s announces an MTA-STS policy, and none is configured here: this gateway cannot tell "+
+			"whether the two fit", d.Name),
+		Hint: "write it as sts of the [[domain]], or take it back: a policy of mode none first, the record when " +
+			"max_age has passed (RFC 8461 §8.3)"})
 }
 
 // record judges the record (RFC 8461 §3.1).
@@ -44,16 +46,19 @@ func (j *judgement) record(d *SeenDomain, configured sts.Policy) {
 		There: strings.Join(d.TXT.Texts, " / "), Want: want.Text(),
 		Hint: "publish the TXT record that `postern records` prints, and no other that begins with v=STSv1"}
 	there, err := sts.ParseRecord(d.TXT.Texts)
-	several := len(slices.DeleteFunc(slices.Clone(d.TXT.Texts), func(t string) bool { return !strings.HasPrefix(t, "v="+sts.Version) }))
+	several := len(slices.DeleteFunc(slices.Clone(d.TXT.Texts),
+		func(t string) bool { return !strings.HasPrefix(t, "v="+sts.Version) }))
 	switch {
 	case errors.Is(err, sts.ErrNoRecord):
 		f.Code, f.Text = STSRecordMissing, fmt.Sprintf("nothing announces the policy of %s: nobody asks for it", d.Name)
 	case err != nil && several > 1:
-		f.Code, f.Text = STSRecordDouble, fmt.Sprintf("%s has %d records, which count as none", recordName(d.Name), several)
+		f.Code, f.Text = STSRecordDouble, fmt.Sprintf("%s has %d records, which count as none", recordName(d.Name),
+			several)
 	case err != nil:
 		f.Code, f.Text = STSRecordMalformed, "the record counts as none: "+err.Error()
 	case there.ID != want.ID:
-		f.Code, f.Text = STSIDDiffers, "the id is not that of the policy: who has fetched an earlier one does not fetch this one before its end"
+		f.Code, f.Text = STSIDDiffers, "the id is not that of the policy: who has fetched an earlier one does not "+
+			"fetch this one before its end"
 	default:
 		return
 	}
@@ -97,7 +102,8 @@ func (j *judgement) served(d *SeenDomain, configured sts.Policy) {
 	j.add(Finding{Code: STSPolicyDiffers, Level: Wrong, Domain: d.Name, Name: HostName(d.Name),
 		There: summary(d.Served), Want: summary(configured),
 		Text: fmt.Sprintf("the policy host serves another policy than is configured: %s", strings.Join(differs, ", ")),
-		Hint: "have what answers at " + HostName(d.Name) + " be this gateway, and reload it; or configure what is meant"})
+		Hint: "have what answers at " + HostName(d.Name) + " be this gateway, and reload it; or configure what is " +
+			"meant"})
 }
 
 // summary is a policy in one line.

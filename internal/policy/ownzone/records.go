@@ -78,8 +78,9 @@ func (o *Own) Records(names ...mail.Domain) (out []Record) {
 			Value: mxPreference + " " + o.Hostname.String() + ".",
 			Why:   "mail for the domain comes to this gateway"})
 		if len(o.Reports.Destinations) > 0 {
-			out = append(out, Record{Domain: d.Name, Name: tlsrpt.Name(d.Name), Type: "TXT", Value: quoted(o.Reports.Text()),
-				Why: "others report on TLS with the domain's mail hosts, and the gateway keeps it"})
+			out = append(out, Record{Domain: d.Name, Name: tlsrpt.Name(d.Name), Type: "TXT",
+				Value: quoted(o.Reports.Text()),
+				Why:   "others report on TLS with the domain's mail hosts, and the gateway keeps it"})
 		}
 		if d.Policy.Mode == "" {
 			continue
@@ -88,9 +89,9 @@ func (o *Own) Records(names ...mail.Domain) (out []Record) {
 			Value: quoted(d.Policy.Record().Text()),
 			Why:   "there is an MTA-STS policy; the id changes whenever the policy does"})
 		if o.Web {
-			out = append(out, Record{Domain: d.Name, Name: HostName(d.Name), Type: "CNAME", Value: o.Hostname.String() + ".",
-				Hint: true,
-				Why:  "the policy host is this gateway; its A and AAAA records will do as well"})
+			out = append(out, Record{Domain: d.Name, Name: HostName(d.Name), Type: "CNAME",
+				Value: o.Hostname.String() + ".", Hint: true,
+				Why: "the policy host is this gateway; its A and AAAA records will do as well"})
 		}
 	}
 	for _, host := range o.Hosts() {
@@ -128,7 +129,8 @@ func (o *Own) Hosts() []mail.Domain {
 	for _, d := range o.Domains {
 		for _, pattern := range d.Policy.MX {
 			host, err := mail.ParseDomain(pattern)
-			if err == nil && !slices.Contains(out, host) && slices.ContainsFunc(o.Certificates, func(c Certificate) bool { return c.covers(host) }) {
+			if err == nil && !slices.Contains(out, host) &&
+				slices.ContainsFunc(o.Certificates, func(c Certificate) bool { return c.covers(host) }) {
 				out = append(out, host)
 			}
 		}

@@ -16,7 +16,8 @@ func (j *judgement) reports(d *SeenDomain) {
 	if len(j.own.Reports.Destinations) == 0 || j.unanswered(d.Name, name, "TXT", d.ReportsErr) {
 		return
 	}
-	f := Finding{Level: Wrong, Domain: d.Name, Name: name, There: strings.Join(d.Reports.Texts, " / "), Want: j.own.Reports.Text(),
+	f := Finding{Level: Wrong, Domain: d.Name, Name: name, There: strings.Join(d.Reports.Texts, " / "),
+		Want: j.own.Reports.Text(),
 		Hint: "publish the TXT record that `postern records` prints, and no other that begins with v=TLSRPTv1"}
 	there, err := tlsrpt.ParseRecord(d.Reports.Texts)
 	several := 0
@@ -33,7 +34,8 @@ func (j *judgement) reports(d *SeenDomain) {
 	case err != nil:
 		f.Code, f.Text = TLSRPTMalformed, "the record counts as none: "+err.Error()
 	case len(missing) == len(j.own.Reports.Destinations):
-		f.Code, f.Text = TLSRPTDiffers, "reports go elsewhere, and none comes here: the record does not name "+strings.Join(missing, ", ")
+		f.Code, f.Text = TLSRPTDiffers, "reports go elsewhere, and none comes here: the record does not name "+
+			strings.Join(missing, ", ")
 	case len(missing) > 0:
 		f.Code, f.Level, f.Text = TLSRPTDiffers, Warning, "the record does not name "+strings.Join(missing, ", ")
 	default:
@@ -45,7 +47,8 @@ func (j *judgement) reports(d *SeenDomain) {
 // notAsked lists the destinations of ours that a record does not name.
 func (j *judgement) notAsked(there tlsrpt.Record) (out []string) {
 	for _, want := range j.own.Reports.Destinations {
-		if !slices.ContainsFunc(there.Destinations, func(d tlsrpt.Destination) bool { return strings.EqualFold(d.String(), want.String()) }) {
+		if !slices.ContainsFunc(there.Destinations,
+			func(d tlsrpt.Destination) bool { return strings.EqualFold(d.String(), want.String()) }) {
 			out = append(out, want.String())
 		}
 	}

@@ -50,7 +50,8 @@ func (j *judgement) tlsa(host mail.Domain, h SeenHost) {
 	}
 	for _, u := range l.set.Unusable {
 		l.tell(TLSAUnusable, Wrong,
-			"a TLSA record cannot be used: "+u.Why, short(u.Record), "", "take it out; `postern records` prints those that work")
+			"a TLSA record cannot be used: "+u.Why, short(u.Record), "",
+			"take it out; `postern records` prints those that work")
 	}
 	l.present()
 	l.next()
@@ -78,9 +79,11 @@ func (l *tlsaLook) signed(h SeenHost) {
 	}
 	for i := range l.seen.Domains {
 		d := &l.seen.Domains[i]
-		if d.MXErr == nil && !d.MX.Secure && slices.ContainsFunc(d.MX.Records, func(mx dns.MX) bool { return mx.Host == l.host }) {
+		if d.MXErr == nil && !d.MX.Secure &&
+			slices.ContainsFunc(d.MX.Records, func(mx dns.MX) bool { return mx.Host == l.host }) {
 			l.add(Finding{Code: MXUnsigned, Level: Warning, Domain: d.Name, Name: d.Name.String(),
-				Text: fmt.Sprintf("the MX records of %s are not signed: whoever forges them leads mail past the TLSA records of %s", d.Name, l.host),
+				Text: fmt.Sprintf("the MX records of %s are not signed: whoever forges them leads mail past the "+
+					"TLSA records of %s", d.Name, l.host),
 				Hint: "sign the zone of the domain"})
 		}
 	}
@@ -91,7 +94,8 @@ func (l *tlsaLook) present() {
 	known := slices.ContainsFunc(l.set.Usable, l.known)
 	anchors := 0
 	for _, c := range l.shown {
-		proof := dane.Examine(dane.Input{Chain: c.Chain, Records: l.set.Usable, Names: []mail.Domain{l.host}, Now: l.seen.Now})
+		proof := dane.Examine(dane.Input{Chain: c.Chain, Records: l.set.Usable, Names: []mail.Domain{l.host},
+			Now: l.seen.Now})
 		if proof.Proven() {
 			l.proven++
 			if proof.By == policy.ByDANETA {
@@ -106,7 +110,8 @@ func (l *tlsaLook) present() {
 		fault, code := proof.Shortfalls[0], TLSAMismatch
 		text := fmt.Sprintf("senders with DANE refuse %s: %s", c.File, fault.Text)
 		if fault.Reason == policy.DANEUnusable || fault.Reason == policy.DANEMismatch && known {
-			code, text = TLSAMissing, fmt.Sprintf("the present key, of %s, has no TLSA record: senders with DANE refuse it", c.File)
+			code, text = TLSAMissing, fmt.Sprintf("the present key, of %s, has no TLSA record: senders with DANE "+
+				"refuse it", c.File)
 		}
 		l.tell(code, Wrong, text, l.published(), want, "publish the TLSA record of the present key; "+roll)
 	}
@@ -156,7 +161,8 @@ func (l *tlsaLook) records() {
 		}
 		if r.Usage == 3 && r.Selector == 0 {
 			l.tell(TLSACertificate, Warning,
-				"a TLSA record is of the whole certificate and ends with the next renewal, whether the key stays or not", short(r), "",
+				"a TLSA record is of the whole certificate and ends with the next renewal, whether the key stays "+
+					"or not", short(r), "",
 				"publish that of the key, 3 1 1, instead")
 		}
 	}
@@ -169,7 +175,8 @@ func (l *tlsaLook) known(r dns.TLSA) bool {
 	}
 	for _, c := range l.shown {
 		for i, cert := range c.Chain {
-			if made, err := dane.Of(cert, r.Usage, r.Selector, r.Matching); err == nil && bytes.Equal(made.Data, r.Data) && (r.Usage == 3) == (i == 0) {
+			if made, err := dane.Of(cert, r.Usage, r.Selector, r.Matching); err == nil &&
+				bytes.Equal(made.Data, r.Data) && (r.Usage == 3) == (i == 0) {
 				return true
 			}
 		}
@@ -180,7 +187,8 @@ func (l *tlsaLook) known(r dns.TLSA) bool {
 // anchors reports whether a record that holds an issuer vouches for something we show.
 func (l *tlsaLook) anchors(r dns.TLSA) bool {
 	return slices.ContainsFunc(l.shown, func(c Certificate) bool {
-		proof := dane.Examine(dane.Input{Chain: c.Chain, Records: []dns.TLSA{r}, Names: []mail.Domain{l.host}, Now: l.seen.Now})
+		proof := dane.Examine(dane.Input{Chain: c.Chain, Records: []dns.TLSA{r}, Names: []mail.Domain{l.host},
+			Now: l.seen.Now})
 		return proof.Proven()
 	})
 }
@@ -213,7 +221,8 @@ func ofNothing(r dns.TLSA) string {
 // short is a record for people: of long data the beginning.
 func short(r dns.TLSA) string {
 	if len(r.Data) > sha512.Size {
-		return dane.Format(dns.TLSA{Usage: r.Usage, Selector: r.Selector, Matching: r.Matching, Data: r.Data[:sha256.Size]}) + "..."
+		return dane.Format(dns.TLSA{Usage: r.Usage, Selector: r.Selector, Matching: r.Matching,
+			Data: r.Data[:sha256.Size]}) + "..."
 	}
 	return dane.Format(r)
 }

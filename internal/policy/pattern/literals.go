@@ -41,7 +41,10 @@ type state struct {
 
 // newLiterals makes the automaton of literals that are not empty. It sorts the slice.
 func newLiterals(of []literal) literals {
-	slices.SortFunc(of, func(a, b literal) int { return cmp.Or(cmp.Compare(a.text, b.text), cmp.Compare(a.rule, b.rule)) })
+	slices.SortFunc(of, func(a, b literal) int {
+		return cmp.Or(cmp.Compare(a.text, b.text),
+			cmp.Compare(a.rule, b.rule))
+	})
 	var l literals
 	var texts []string
 	for i, e := range of {

@@ -103,7 +103,8 @@ func (l *Addresses) NearMiss(a *Address) string {
 	}
 	for parent := range Parents(a.domain) {
 		if has(l.Domains, parent) {
-			return fmt.Sprintf("; %s is that domain alone, %s would cover it", tomlfile.Quote(parent), tomlfile.Quote("*."+parent))
+			return fmt.Sprintf("; %s is that domain alone, %s would cover it", tomlfile.Quote(parent),
+				tomlfile.Quote("*."+parent))
 		}
 	}
 	return ""

@@ -37,7 +37,8 @@ func (v verdict) answer(source, by string, q *question) policy.RevocationAnswer 
 		return a
 	}
 	a.Status = policy.Revoked
-	a.Detail = fmt.Sprintf("%s was revoked at %s%s, says %s", q.name(), v.at.UTC().Format(time.RFC3339), reasonText(v.reason), by)
+	a.Detail = fmt.Sprintf("%s was revoked at %s%s, says %s", q.name(), v.at.UTC().Format(time.RFC3339),
+		reasonText(v.reason), by)
 	return a
 }
 
@@ -80,7 +81,8 @@ func judge(der []byte, q *question) (verdict, error) {
 	if err := authorised(r, q); err != nil {
 		return verdict{}, err
 	}
-	v := verdict{revoked: r.Status == ocsp.Revoked, at: r.RevokedAt, reason: r.RevocationReason, this: r.ThisUpdate, next: r.NextUpdate}
+	v := verdict{revoked: r.Status == ocsp.Revoked, at: r.RevokedAt, reason: r.RevocationReason, this: r.ThisUpdate,
+		next: r.NextUpdate}
 	if v.next.IsZero() {
 		v.next = v.this.Add(endless)
 	}

@@ -38,7 +38,8 @@ const (
 )
 
 // askResponders asks the certificate's OCSP responders. It returns false, and why, where none knows.
-func (c *Checker) askResponders(ctx context.Context, q *question, hosts []string, why *reasons) (policy.RevocationAnswer, bool) {
+func (c *Checker) askResponders(ctx context.Context, q *question, hosts []string,
+	why *reasons) (policy.RevocationAnswer, bool) {
 	for i, address := range hosts {
 		by := "the OCSP responder " + said(address)
 		part, cancel := share(ctx, len(hosts)-i)

@@ -48,7 +48,8 @@ func readCRL(der []byte, issuer *x509.Certificate) (*crl, error) {
 	case issuer.KeyUsage != 0 && issuer.KeyUsage&x509.KeyUsageCRLSign == 0:
 		return nil, errors.New("the issuer's certificate may not sign CRLs")
 	case weak(head.SignatureAlgorithm):
-		return nil, fmt.Errorf("the CRL is signed with %s, which can be forged or is not known", head.SignatureAlgorithm)
+		return nil, fmt.Errorf("the CRL is signed with %s, which can be forged or is not known",
+			head.SignatureAlgorithm)
 	}
 	if err := issuer.CheckSignature(head.SignatureAlgorithm, tbs, head.Signature); err != nil {
 		return nil, errors.New("the CRL's signature is not the issuer's")
@@ -163,7 +164,8 @@ func (s *scope) readPoint(value []byte) bool {
 		*to = present && (len(content) != 1 || content[0] != 0)
 		return true
 	}
-	return flag(1, &s.users) && flag(2, &s.cas) && idp.ReadOptionalASN1(&some, &s.some, casn1.Tag(3).ContextSpecific()) &&
+	return flag(1, &s.users) && flag(2, &s.cas) &&
+		idp.ReadOptionalASN1(&some, &s.some, casn1.Tag(3).ContextSpecific()) &&
 		flag(4, &s.indirect) && flag(5, &s.attributes) && idp.Empty()
 }
 
@@ -209,7 +211,8 @@ func (l *crl) find(number *big.Int) (*hit, error) {
 		var entry, serial, at, extensions cryptobyte.String
 		var extended bool
 		var tag casn1.Tag
-		if !rest.ReadASN1(&entry, casn1.SEQUENCE) || !entry.ReadASN1(&serial, casn1.INTEGER) || !entry.ReadAnyASN1Element(&at, &tag) ||
+		if !rest.ReadASN1(&entry, casn1.SEQUENCE) || !entry.ReadASN1(&serial, casn1.INTEGER) ||
+			!entry.ReadAnyASN1Element(&at, &tag) ||
 			!entry.ReadOptionalASN1(&extensions, &extended, casn1.SEQUENCE) || !entry.Empty() {
 			return nil, errEntry
 		}

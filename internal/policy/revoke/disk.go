@@ -82,7 +82,8 @@ func (d *disk) describe(key string) *entry {
 	if err != nil || listKey(h.URL, issuer) != key {
 		return nil
 	}
-	return &entry{key: key, url: h.URL, issuer: issuer, kept: true, this: h.This, next: h.Next, fetched: h.Fetched, used: info.ModTime()}
+	return &entry{key: key, url: h.URL, issuer: issuer, kept: true, this: h.This, next: h.Next, fetched: h.Fetched,
+		used: info.ModTime()}
 }
 
 func (d *disk) path(key string) string { return filepath.Join(d.dir, key+suffix) }
@@ -108,7 +109,8 @@ func (d *disk) read(ctx context.Context, e *entry, in *buffer) (*crl, error) {
 
 // write puts a list in the place of the one before.
 func (d *disk) write(e *entry, list *crl, der []byte, fetched time.Time) error {
-	line, err := json.Marshal(header{Form: form, URL: e.url, Issuer: e.issuer.Raw, This: list.this, Next: list.next, Fetched: fetched})
+	line, err := json.Marshal(header{Form: form, URL: e.url, Issuer: e.issuer.Raw, This: list.this, Next: list.next,
+		Fetched: fetched})
 	if err != nil {
 		return err
 	}

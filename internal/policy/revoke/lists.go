@@ -18,9 +18,10 @@ type lists struct {
 	cfg  Config
 	disk *disk // nil: nothing is kept on disk
 
-	mu     sync.Mutex // guards what follows and the fields of entries
-	known  map[string]*entry
-	loaded int64 // bytes that lists take in memory: those that are there, that are being read and that are being fetched
+	mu    sync.Mutex // guards what follows and the fields of entries
+	known map[string]*entry
+	// bytes that lists take in memory: those that are there, that are being read and that are being fetched
+	loaded int64
 	// changed is closed, and made anew, when memory may have become free.
 	changed chan struct{}
 }
@@ -100,7 +101,8 @@ func (e *entry) ripe(now time.Time) bool {
 }
 
 // askLists looks the certificate up at its distribution points. It returns false, and why, where none knows.
-func (c *Checker) askLists(ctx context.Context, q *question, points []point, why *reasons) (policy.RevocationAnswer, bool) {
+func (c *Checker) askLists(ctx context.Context, q *question, points []point,
+	why *reasons) (policy.RevocationAnswer, bool) {
 	for i, p := range points {
 		part, cancel := share(ctx, len(points)-i)
 		v, counts, err := c.askList(part, q, p)

@@ -110,5 +110,6 @@ func address(generalName []byte) (string, bool) {
 // isName reports whether the general names are the one directory name.
 func isName(names cryptobyte.String, directory []byte) bool {
 	var inner cryptobyte.String
-	return names.ReadASN1(&inner, casn1.Tag(4).ContextSpecific().Constructed()) && names.Empty() && bytes.Equal(inner, directory)
+	return names.ReadASN1(&inner, casn1.Tag(4).ContextSpecific().Constructed()) && names.Empty() &&
+		bytes.Equal(inner, directory)
 }

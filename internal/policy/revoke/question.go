@@ -19,7 +19,8 @@ const shortLived = 7*24*time.Hour + time.Minute
 
 // exempt answers for certificates that cannot be revoked.
 func (q *question) exempt() (policy.RevocationAnswer, bool) {
-	a := policy.RevocationAnswer{Status: policy.NotRevoked, Source: "exempt", AsOf: q.cert.NotBefore, Until: q.cert.NotAfter}
+	a := policy.RevocationAnswer{Status: policy.NotRevoked, Source: "exempt", AsOf: q.cert.NotBefore,
+		Until: q.cert.NotAfter}
 	switch {
 	case !q.leaf || q.promisesStaple():
 		return a, false

@@ -88,7 +88,8 @@ func New(cfg Config) (*Checker, error) {
 	if cfg.Warn == nil {
 		cfg.Warn = func(error) {}
 	}
-	c := &Checker{cfg: cfg, http: newFetcher(cfg), slots: make(chan struct{}, cfg.Fetches), running: map[string]chan struct{}{}}
+	c := &Checker{cfg: cfg, http: newFetcher(cfg), slots: make(chan struct{}, cfg.Fetches),
+		running: map[string]chan struct{}{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.asked = &responses{known: map[string]*response{}}
 	var err error
@@ -137,7 +138,8 @@ func (c *Checker) Check(ctx context.Context, chains [][]*x509.Certificate, stapl
 // chain asks about every certificate below the root.
 func (c *Checker) chain(ctx context.Context, chain []*x509.Certificate, staple []byte) policy.RevocationAnswer {
 	if len(chain) == 1 {
-		return policy.RevocationAnswer{Status: policy.NotRevoked, Source: "exempt", Detail: "the certificate is itself a trusted root"}
+		return policy.RevocationAnswer{Status: policy.NotRevoked, Source: "exempt",
+			Detail: "the certificate is itself a trusted root"}
 	}
 	var all policy.RevocationAnswer
 	for i := range chain[:max(len(chain)-1, 0)] {

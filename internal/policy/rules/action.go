@@ -81,10 +81,11 @@ func checkAction(p *problems, r *Rule, rule *tomlfile.Node) {
 			if e := rule.Get("scope"); e != nil {
 				at = e.At
 			}
-			p.Add(at, fmt.Sprintf("%s does not work on %s mail", r.Action, r.Scope), "write "+`scope = "`+string(d.scope)+`"`)
+			p.Add(at, fmt.Sprintf("%s does not work on %s mail", r.Action, r.Scope),
+				"write "+`scope = "`+string(d.scope)+`"`)
 		case d.action != r.Action && settings != nil && d.section != "":
-			p.Add(settings.At, fmt.Sprintf("[rule.%s] belongs to the action %s, and this rule's is %s", d.section, d.action, r.Action),
-				"take the section out, or change the action")
+			p.Add(settings.At, fmt.Sprintf("[rule.%s] belongs to the action %s, and this rule's is %s", d.section,
+				d.action, r.Action), "take the section out, or change the action")
 		}
 	}
 }

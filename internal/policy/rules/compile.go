@@ -91,7 +91,8 @@ const (
 func compile(rules []Rule, lists ...NamedList) *Set {
 	s := &Set{rules: rules, lists: lists, byName: map[string]int32{}}
 	s.book = newListBook(lists)
-	c := compiler{book: &s.book, fields: map[string]int{}, numbers: map[string]int{}, effects: map[string]*[roles]effect{}}
+	c := compiler{book: &s.book, fields: map[string]int{}, numbers: map[string]int{},
+		effects: map[string]*[roles]effect{}}
 	for i := range rules {
 		if rules[i].Scope == Outbound {
 			s.byName[rules[i].Name] = int32(len(s.live))
@@ -232,7 +233,8 @@ func (r *Rule) requirement(as role) policy.Requirement {
 		MinBits:     f.MinBits,
 		WithoutTLS:  r.withoutTLS(as == named),
 	}
-	if f.Names.MX && f.Proof != policy.ByTLSA { // else the administrator named the host, or the certificate proves the domain, whatever DNS says
+	// else the administrator named the host, or the certificate proves the domain, whatever DNS says
+	if f.Names.MX && f.Proof != policy.ByTLSA {
 		out.MX = f.MX
 	}
 	if r.pins() {

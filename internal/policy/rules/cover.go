@@ -14,7 +14,8 @@ import (
 // senderWarnings are about rules by the domain of a sender: mail that belongs to the domain and has another envelope
 // sender goes without the rule.
 func (s *Set) senderWarnings(c *compiled) []Warning {
-	if c.domain != nil || c.sender == nil || len(c.sender.Domains) == 0 || c.sender.match(s.probe("unrelated.invalid")) {
+	if c.domain != nil || c.sender == nil || len(c.sender.Domains) == 0 ||
+		c.sender.match(s.probe("unrelated.invalid")) {
 		return nil
 	}
 	var below, all []string // domains without what is below them, and all
@@ -38,7 +39,8 @@ func (s *Set) senderWarnings(c *compiled) []Warning {
 		return nil
 	}
 	return []Warning{{
-		Text: fmt.Sprintf("sender %s is not the whole domain: it leaves out %s, and senders that a forwarder or a list rewrote",
+		Text: fmt.Sprintf("sender %s is not the whole domain: it leaves out %s, and senders that a forwarder or a "+
+			"list rewrote",
 			mail.AtMost(all, 3, ", "), strings.Join(misses, ", ")),
 		Hint: fmt.Sprintf(`write %s too; or domain = [%s] directly below [[rule]] instead of sender, for all mail of the domain`,
 			mail.AtMost(write, 3, ", "), all[0]),
@@ -79,8 +81,10 @@ func (c *compiled) ownWarnings(o *pattern.OwnDomains) []Warning {
 		effect = "does nothing: all it speaks about is"
 	}
 	return []Warning{{
-		Text: fmt.Sprintf("%s our own %s: outbound rules are not about domains of our own servers", effect, mail.AtMost(found, 3, ", ")),
-		Hint: "to demand TLS on the way to your own servers, set require in [[domain]]; else take the domain out of recipient",
+		Text: fmt.Sprintf("%s our own %s: outbound rules are not about domains of our own servers", effect,
+			mail.AtMost(found, 3, ", ")),
+		Hint: "to demand TLS on the way to your own servers, set require in [[domain]]; else take the domain out " +
+			"of recipient",
 	}}
 }
 

@@ -36,7 +36,8 @@ type Origin struct {
 // authorFields are the fields that say whose mail a message is (RFC 5322 §3.6.2 and §3.6.6), with what a
 // server or list that rewrote From left of it.
 func authorFields() []string {
-	return []string{"From", "Sender", "Resent-From", "Resent-Sender", "Return-Path", "Author", "X-Original-From", "Original-From"}
+	return []string{"From", "Sender", "Resent-From", "Resent-Sender", "Return-Path", "Author", "X-Original-From",
+		"Original-From"}
 }
 
 // tie is why a message is a domain's mail.
@@ -121,7 +122,8 @@ func (m *message) kin() *kin {
 			m.whose.field(m, field)
 		}
 		if m.Header.Truncated() {
-			m.whose.doubts = append(m.whose.doubts, "the header is too large to be read in full, which counts as a match")
+			m.whose.doubts = append(m.whose.doubts, "the header is too large to be read in full, which counts as a "+
+				"match")
 		}
 	}
 	return m.whose
@@ -160,7 +162,8 @@ func (k *kin) envelope(from mail.Address, o *Origin) {
 		k.ties = append(k.ties, tie{domain: a.Domain, how: what + ", handed in by the user " + a.String()})
 	}
 	if len(o.Senders) == 0 {
-		k.notes = append(k.notes, "nothing binds whoever handed in "+what+" to a domain, so the header alone tells whose it is")
+		k.notes = append(k.notes, "nothing binds whoever handed in "+what+" to a domain, so the header alone tells "+
+			"whose it is")
 	}
 }
 
@@ -185,7 +188,8 @@ func (k *kin) rewritten(from mail.Address) bool {
 		}
 	}
 	if !found {
-		k.doubts = append(k.doubts, "nobody can tell for whom the rewritten sender "+from.String()+" stands, which counts as a match")
+		k.doubts = append(k.doubts, "nobody can tell for whom the rewritten sender "+from.String()+
+			" stands, which counts as a match")
 	}
 	return true
 }
@@ -213,12 +217,14 @@ func (k *kin) field(m *message, field int) {
 			for _, d := range domainsIn(reading) {
 				found = true
 				if !k.knows(d, name) && !k.add(d, "the header "+name+": "+tomlfile.Quote(tomlfile.Clip(text))) {
-					k.doubts = append(k.doubts, fmt.Sprintf("%s holds %s, which is read differently, and counts as a match", name,
+					k.doubts = append(k.doubts, fmt.Sprintf("%s holds %s, which is read differently, and counts as "+
+						"a match", name,
 						tomlfile.Quote(tomlfile.Clip("@"+d))))
 				}
 			}
 		}
-		if bare := strings.Trim(text, "<> "); !found && bare != "" && !strings.HasSuffix(bare, ":;") && !strings.HasSuffix(bare, ": ;") {
+		if bare := strings.Trim(text, "<> "); !found && bare != "" && !strings.HasSuffix(bare, ":;") &&
+			!strings.HasSuffix(bare, ": ;") {
 			k.doubts = append(k.doubts, name+" has an address without a domain, which counts as a match")
 		}
 	}
@@ -227,7 +233,8 @@ func (k *kin) field(m *message, field int) {
 // knows reports whether a header field gave a tie to a domain already.
 func (k *kin) knows(domain, field string) bool {
 	d, err := mail.ParseDomain(domain)
-	return err == nil && slices.ContainsFunc(k.ties, func(t tie) bool { return t.domain == d && strings.HasPrefix(t.how, "the header "+field+":") })
+	return err == nil && slices.ContainsFunc(k.ties,
+		func(t tie) bool { return t.domain == d && strings.HasPrefix(t.how, "the header "+field+":") })
 }
 
 // maxDomainsOf bounds what is taken from one field.
@@ -282,7 +289,8 @@ func domainAt(s string) (tight, loose string) {
 // labelsEnd is how long the run of labels and dots is that a text begins with.
 func labelsEnd(s string) int {
 	for i, c := range s {
-		if c == '.' || c == '-' || c == '_' || unicode.IsLetter(c) || unicode.IsDigit(c) || unicode.IsMark(c) || c >= utf8.RuneSelf && !unicode.IsSpace(c) && !unicode.IsPunct(c) {
+		if c == '.' || c == '-' || c == '_' || unicode.IsLetter(c) || unicode.IsDigit(c) || unicode.IsMark(c) ||
+			c >= utf8.RuneSelf && !unicode.IsSpace(c) && !unicode.IsPunct(c) {
 			continue
 		}
 		return i
@@ -333,7 +341,8 @@ func readDomains(p *problems, r *Rule, e tomlfile.Entry) {
 			p.Add(at, tomlfile.Quote(tomlfile.Clip(value))+" in domain: the domain is written alone",
 				fmt.Sprintf("write domain = [%s] and below = true", tomlfile.Quote(tomlfile.Clip(value[2:]))))
 		case err != nil || literal || strings.ContainsAny(value, "*?@:"):
-			p.Add(at, tomlfile.Quote(tomlfile.Clip(value))+" in domain is no domain", `write domains: domain = ["example.com"]`)
+			p.Add(at, tomlfile.Quote(tomlfile.Clip(value))+" in domain is no domain",
+				`write domains: domain = ["example.com"]`)
 		case !slices.Contains(r.Domain, d):
 			r.Domain = append(r.Domain, d)
 		}

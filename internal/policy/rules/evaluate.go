@@ -106,7 +106,8 @@ func (c *compiled) match(m *message) (h hit, ok bool) {
 		c.sender != nil && !c.sender.match(&m.from) {
 		return h, false
 	}
-	if !c.matchHeader(m, c.headers) || !c.matchHeader(m, c.subjects) || !c.matchHeader(m, c.attachments) || !c.matchHeader(m, c.bodies) {
+	if !c.matchHeader(m, c.headers) || !c.matchHeader(m, c.subjects) || !c.matchHeader(m, c.attachments) ||
+		!c.matchHeader(m, c.bodies) {
 		return h, false
 	}
 	as, ok := c.assign(m)
@@ -137,7 +138,8 @@ func (c *compiled) matchClient(m *message) bool {
 func (c *compiled) assign(m *message) (as []role, ok bool) {
 	except := c.excepted(m)
 	for i := range m.recipients {
-		if m.local(i) || c.recipient != nil && !c.recipient.match(&m.recipients[i]) || except && c.leaves(&m.recipients[i]) {
+		if m.local(i) || c.recipient != nil && !c.recipient.match(&m.recipients[i]) ||
+			except && c.leaves(&m.recipients[i]) {
 			continue
 		}
 		if as == nil {

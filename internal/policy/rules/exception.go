@@ -74,13 +74,15 @@ func readExceptions(p *problems, e tomlfile.Entry) []Exception {
 	lines, seen := lineCounter{source: p.Source}, map[mail.Domain]int{}
 	for _, item := range e.Value.Items {
 		if item.Kind != unstable.Table {
-			p.Add(item.At, "an exception must be a table, not "+tomlfile.KindName(item.Kind), "write [[exception]] above its keys")
+			p.Add(item.At, "an exception must be a table, not "+tomlfile.KindName(item.Kind),
+				"write [[exception]] above its keys")
 			continue
 		}
 		x := Exception{Line: lines.at(item.At.Offset)}
 		x.read(p, item)
 		if line, twice := seen[x.Domain]; twice && !x.Domain.IsZero() {
-			p.Add(item.Get("domain").At, fmt.Sprintf("%s has an exception in line %d already", x.Domain, line), "put both into one")
+			p.Add(item.Get("domain").At, fmt.Sprintf("%s has an exception in line %d already", x.Domain, line),
+				"put both into one")
 		}
 		seen[x.Domain] = x.Line
 		out = append(out, x)
@@ -103,13 +105,15 @@ func (x *Exception) read(p *problems, table *tomlfile.Node) {
 			s, ok := p.Text(e)
 			d, err := mail.ParseDomain(s)
 			if _, literal := d.Literal(); ok && (err != nil || literal) {
-				p.Add(e.Value.At, tomlfile.Quote(tomlfile.Clip(s))+" is no domain", "write the recipients' domain alone, without *: "+exceptionKeys[0].write)
+				p.Add(e.Value.At, tomlfile.Quote(tomlfile.Clip(s))+" is no domain",
+					"write the recipients' domain alone, without *: "+exceptionKeys[0].write)
 			}
 			x.Domain = d
 		case "ignore":
 			x.Ignore = p.Strings(e, func(value string, at tomlfile.Span) {
 				if value != policy.PublishedDANE && value != policy.PublishedSTS {
-					p.Add(at, tomlfile.Quote(tomlfile.Clip(value))+" is nothing that a domain publishes", `write "dane", "sts" or both`)
+					p.Add(at, tomlfile.Quote(tomlfile.Clip(value))+" is nothing that a domain publishes",
+						`write "dane", "sts" or both`)
 				}
 			})
 			slices.Sort(x.Ignore)
@@ -123,12 +127,14 @@ func (x *Exception) read(p *problems, table *tomlfile.Node) {
 			readExpires(p, &r, e)
 			x.Expires = r.Expires
 		default:
-			p.Add(e.At, fmt.Sprintf("unknown key %s in [[exception]]", tomlfile.Quote(tomlfile.Clip(e.Key))), "its keys are domain, ignore, reason and expires")
+			p.Add(e.At, fmt.Sprintf("unknown key %s in [[exception]]", tomlfile.Quote(tomlfile.Clip(e.Key))),
+				"its keys are domain, ignore, reason and expires")
 		}
 	}
 	for _, key := range exceptionKeys {
 		value := table.Get(key.name)
-		if value == nil || key.name == "reason" && value.Kind == unstable.String && strings.TrimSpace(value.Text) == "" {
+		if value == nil || key.name == "reason" && value.Kind == unstable.String &&
+			strings.TrimSpace(value.Text) == "" {
 			p.Add(table.At, "the exception has no "+key.name, "write "+key.write)
 		}
 	}
@@ -142,8 +148,8 @@ func (x *Exception) print(b *strings.Builder) {
 
 // fields are its keys with their values as TOML.
 func (x *Exception) fields() []FieldChange {
-	return []FieldChange{{Field: "ignore", After: tomlfile.QuoteList(x.Ignore)}, {Field: "reason", After: tomlfile.Quote(x.Reason)},
-		{Field: "expires", After: x.Expires.String()}}
+	return []FieldChange{{Field: "ignore", After: tomlfile.QuoteList(x.Ignore)},
+		{Field: "reason", After: tomlfile.Quote(x.Reason)}, {Field: "expires", After: x.Expires.String()}}
 }
 
 // diffExceptions compares exceptions by domain. One that is new, wider or longer lets mail go with less than its domain
@@ -166,8 +172,8 @@ func diffExceptions(old, new []Exception) (out []Change) {
 			}
 		}
 		if was == nil || was.Expires.At.Before(x.Expires.At) || !subset(x.Ignore, was.Ignore) {
-			c.Weaker, c.Why = true, fmt.Sprintf("mail to %s may go with less than the domain asks (%s) until %s", x.Domain,
-				strings.Join(x.Ignore, ", "), x.Expires)
+			c.Weaker, c.Why = true, fmt.Sprintf("mail to %s may go with less than the domain asks (%s) until %s",
+				x.Domain, strings.Join(x.Ignore, ", "), x.Expires)
 		}
 		out = append(out, c)
 	}
@@ -200,7 +206,8 @@ func (s *Set) exceptionWarnings(now time.Time) (out []Warning) {
 		w := Warning{Rule: x.name(), Line: x.Line}
 		switch {
 		case x.Expires.Over(now):
-			w.Text, w.Hint = fmt.Sprintf("has ended (%s): what %s publishes is kept to again", x.Expires, x.Domain), "remove it"
+			w.Text, w.Hint = fmt.Sprintf("has ended (%s): what %s publishes is kept to again", x.Expires, x.Domain),
+				"remove it"
 		case x.Expires.At.Sub(now) <= warnBefore:
 			w.Text, w.Hint = fmt.Sprintf("ends (%s): what %s publishes is kept to again then", x.Expires, x.Domain),
 				"`postern check "+x.Domain.String()+"` shows whether mail would go"

@@ -129,7 +129,8 @@ func (s *Set) explainConditions(c *compiled, m *message) []FieldExplanation {
 	say("subject", len(c.subjects) > 0, c.matchHeader(m, c.subjects), c.explainHeader(m, c.subjects))
 	say("attachment", len(c.attachments) > 0, c.matchHeader(m, c.attachments), c.explainHeader(m, c.attachments))
 	say("body", len(c.bodies) > 0, c.matchHeader(m, c.bodies), c.explainHeader(m, c.bodies))
-	say("size_over", match.SizeOver > 0, c.matchSize(m), fmt.Sprintf("the message has %d bytes, the limit is %d", m.Size, match.SizeOver))
+	say("size_over", match.SizeOver > 0, c.matchSize(m),
+		fmt.Sprintf("the message has %d bytes, the limit is %d", m.Size, match.SizeOver))
 	say("recipients_over", match.RecipientsOver > 0, c.matchCount(m),
 		fmt.Sprintf("the message has %d recipients, the limit is %d", len(m.recipients), match.RecipientsOver))
 	return out
@@ -215,7 +216,8 @@ func (c *compiled) explainHeader(m *message, conditions []headerCondition) strin
 		case v.Doubt != "":
 			return saidField(m.fields[h.field]) + " " + v.Doubt
 		default:
-			return fmt.Sprintf("%s: %s fits %s", strings.TrimPrefix(m.fields[h.field], ":"), tomlfile.Quote(tomlfile.Clip(v.Exact)), tomlfile.Quote(h.pattern.Source))
+			return fmt.Sprintf("%s: %s fits %s", strings.TrimPrefix(m.fields[h.field], ":"),
+				tomlfile.Quote(tomlfile.Clip(v.Exact)), tomlfile.Quote(h.pattern.Source))
 		}
 	}
 	return "no value fits"
@@ -259,7 +261,8 @@ func demands(hits []hit, to []mail.Address, i int, mode Mode) []Part {
 			add("window "+durationText(window), h.rule.Name)
 		}
 		if h.roles[i] == tainted {
-			add("because "+h.firstNamed(to)+" is named; with the box \""+Box+"\" ticked, this rule would not force it", h.rule.Name)
+			add("because "+h.firstNamed(to)+" is named; with the box \""+Box+"\" ticked, this rule would not force it",
+				h.rule.Name)
 		}
 	}
 	return out
@@ -286,7 +289,8 @@ func demandTexts(r, total policy.Requirement) []string {
 	}
 	out = append(out, strengthTexts(r)...)
 	if r.WithoutTLS == total.WithoutTLS {
-		out = append(out, "without TLS "+map[policy.WithoutTLS]string{policy.WithoutTLSDefer: "defer", policy.WithoutTLSReject: "reject"}[r.WithoutTLS])
+		out = append(out, "without TLS "+map[policy.WithoutTLS]string{policy.WithoutTLSDefer: "defer",
+			policy.WithoutTLSReject: "reject"}[r.WithoutTLS])
 	}
 	return out
 }
@@ -302,7 +306,9 @@ func Adds(anyway, host policy.Requirement) (out []string) {
 		out = append(out, "channel "+both.Channel.String())
 	}
 	for _, d := range host.Peer {
-		if !slices.ContainsFunc(anyway.Peer, func(has policy.PeerDemand) bool { return demandText(has) == demandText(d) }) || anyway.Channel < policy.Authenticated {
+		if !slices.ContainsFunc(anyway.Peer,
+			func(has policy.PeerDemand) bool { return demandText(has) == demandText(d) }) ||
+			anyway.Channel < policy.Authenticated {
 			out = append(out, "peer proven by "+demandText(d))
 		}
 	}

@@ -36,7 +36,8 @@ func CheckFiles(name string, text []byte, ask func(trust string) (wrong, hint st
 			known[e.Value.Text] = a
 		}
 		if a.wrong != "" {
-			p.Add(e.Value.At, fmt.Sprintf("trust %s cannot be used: %s", tomlfile.Quote(tomlfile.Clip(e.Value.Text)), a.wrong), a.hint)
+			p.Add(e.Value.At, fmt.Sprintf("trust %s cannot be used: %s", tomlfile.Quote(tomlfile.Clip(e.Value.Text)),
+				a.wrong), a.hint)
 		}
 	}
 	return p.Err(name)

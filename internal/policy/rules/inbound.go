@@ -50,8 +50,10 @@ func (c *compiler) inbound(rules []Rule) inboundRules {
 		if r.Scope != Inbound {
 			continue
 		}
-		out.list = append(out.list, compiled{Rule: r, expires: r.Expires.At, networks: r.Match.SenderIP, position: int32(len(out.list)),
-			sender: c.addresses(r.Match.Sender, r.Match.Case), recipient: c.addresses(r.Match.Recipient, r.Match.Case), unless: c.exception(r)})
+		out.list = append(out.list, compiled{Rule: r, expires: r.Expires.At, networks: r.Match.SenderIP,
+			position:  int32(len(out.list)),
+			sender:    c.addresses(r.Match.Sender, r.Match.Case),
+			recipient: c.addresses(r.Match.Recipient, r.Match.Case), unless: c.exception(r)})
 		out.terms = append(out.terms, Term{r.Name, r.RequireTLS.requirement(), r.RequireTLS.Refuse, r.Mode == Test})
 	}
 	out.index = newIndex(out.list, 0)
@@ -60,7 +62,8 @@ func (c *compiler) inbound(rules []Rule) inboundRules {
 
 // AsksClients reports whether a rule in force, or on trial, wants to see certificates of clients.
 func (s *Set) AsksClients() bool {
-	return s != nil && slices.ContainsFunc(s.inbound.terms, func(t Term) bool { return t.Requirement.Channel >= policy.Authenticated })
+	return s != nil && slices.ContainsFunc(s.inbound.terms,
+		func(t Term) bool { return t.Requirement.Channel >= policy.Authenticated })
 }
 
 // HasInbound reports whether there are rules about incoming mail.
@@ -257,19 +260,25 @@ func (c *compiled) inboundWarnings() (out []Warning) {
 	}
 	byName := f.Level == policy.Authenticated && f.Names.Domain
 	if byName && (c.sender == nil || c.sender.Null) {
-		add("refuses the null sender of bounces: it has no domain that a certificate could name", "write names = [...] with the names of the partner's certificates")
+		add("refuses the null sender of bounces: it has no domain that a certificate could name",
+			"write names = [...] with the names of the partner's certificates")
 	}
 	if byName && c.sender == nil && len(c.networks) > 0 {
-		add("mail that these clients forward for others is refused: their certificate does not name its sender's domain", "write names = [...] with the names of their certificates")
+		add("mail that these clients forward for others is refused: their certificate does not name its sender's "+
+			"domain", "write names = [...] with the names of their certificates")
 	}
 	if f.MinTLS < minVersion {
-		add("min_tls below 1.2 accepts connections that can be broken", "write min_tls = \"1.2\" as soon as the other side can do it")
+		add("min_tls below 1.2 accepts connections that can be broken",
+			"write min_tls = \"1.2\" as soon as the other side can do it")
 	}
 	if f.MinBits > 128 {
-		add("min_bits = 256 refuses most clients with TLS 1.3: of the ciphers that a client offers this gateway takes AES of 128 bits", "write min_bits = 128, or key_exchange = \"hybrid\" where quantum computers are meant")
+		add("min_bits = 256 refuses most clients with TLS 1.3: of the ciphers that a client offers this gateway "+
+			"takes AES of 128 bits", "write min_bits = 128, or key_exchange = \"hybrid\" where quantum computers are "+
+			"meant")
 	}
 	if c.sender != nil && len(c.sender.Domains) > 0 && !c.sender.Null {
-		add("sender leaves out the null sender of bounces, which anybody may use", "match the partner's clients by sender_ip, with sender = [\"<>\"], in another rule")
+		add("sender leaves out the null sender of bounces, which anybody may use",
+			"match the partner's clients by sender_ip, with sender = [\"<>\"], in another rule")
 	}
 	return out
 }

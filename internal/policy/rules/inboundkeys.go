@@ -16,15 +16,16 @@ const ClientProof = "How the client proves who it is"
 // requireKeys are the keys of [rule.require_tls].
 var requireKeys = []Key{
 	{Name: "require_tls.level", Example: `"encrypted"`,
-		Doc: "`\"encrypted\"`: any TLS; `\"authenticated\"`: the client shows a certificate that proves one of `names`. " +
-			"No client needs the usage clientAuth in it. Every server is then asked for its certificate.",
+		Doc: "`\"encrypted\"`: any TLS; `\"authenticated\"`: the client shows a certificate that proves one of " +
+			"`names`. No client needs the usage clientAuth in it. Every server is then asked for its certificate.",
 		Label:   "Mail must come over",
 		Choices: []Choice{{"encrypted", "any TLS"}, {"authenticated", "TLS with a certificate that says who sends"}},
-		kind:    ranked(func(r *Rule) *policy.Level { return &r.RequireTLS.Level }, policy.Encrypted, "encrypted", "authenticated"),
-		weaker:  func(b, a *Rule) bool { return a.RequireTLS.Level < b.RequireTLS.Level }},
+		kind: ranked(func(r *Rule) *policy.Level { return &r.RequireTLS.Level }, policy.Encrypted, "encrypted",
+			"authenticated"), weaker: func(b, a *Rule) bool { return a.RequireTLS.Level < b.RequireTLS.Level }},
 	{Name: "require_tls.names", Example: `["mail.partner.test"]`,
-		Doc: "the names that a certificate may carry: `\"domain\"`, the domain of the envelope sender or a name directly " +
-			"below it; or a list, as in `[rule.force_tls]`. The null sender has no domain: for bounces write a list.",
+		Doc: "the names that a certificate may carry: `\"domain\"`, the domain of the envelope sender or a name " +
+			"directly below it; or a list, as in `[rule.force_tls]`. The null sender has no domain: for bounces " +
+			"write a list.",
 		Label: "The certificate must name", Place: "domain",
 		Help: "domain: the sender's domain. Or names, one a line: mail.partner.test, *.partner.test",
 		kind: kind{shape: WordOrList, Words: []string{"domain"}, read: readClientNames,
@@ -47,25 +48,26 @@ var requireKeys = []Key{
 		Label: "Revocation",
 		Choices: []Choice{{"check", "check: a revoked certificate is refused, an unknown state is noted"},
 			{"require", "require: an unknown state is refused for now"}, {"off", "off"}},
-		kind:   ranked(func(r *Rule) *policy.Revocation { return &r.RequireTLS.Revocation }, 0, "off", "check", "require"),
-		weaker: func(b, a *Rule) bool { return a.RequireTLS.Revocation < b.RequireTLS.Revocation }},
+		kind: ranked(func(r *Rule) *policy.Revocation { return &r.RequireTLS.Revocation }, 0, "off", "check",
+			"require"), weaker: func(b, a *Rule) bool { return a.RequireTLS.Revocation < b.RequireTLS.Revocation }},
 	{Name: "require_tls.min_tls", Example: `"1.2"`,
 		Doc: "as in `[rule.force_tls]`", Label: "TLS at least", Choices: versionChoices,
-		kind:   ranked(func(r *Rule) *uint16 { return &r.RequireTLS.MinTLS }, tls.VersionTLS10, "1.0", "1.1", "1.2", "1.3"),
-		weaker: func(b, a *Rule) bool { return a.RequireTLS.MinTLS < b.RequireTLS.MinTLS }},
+		kind: ranked(func(r *Rule) *uint16 { return &r.RequireTLS.MinTLS }, tls.VersionTLS10, "1.0", "1.1", "1.2",
+			"1.3"), weaker: func(b, a *Rule) bool { return a.RequireTLS.MinTLS < b.RequireTLS.MinTLS }},
 	{Name: "require_tls.key_exchange", Default: "any", Example: `"hybrid"`,
 		Doc: "as in `[rule.force_tls]`", Label: "Key exchange", Choices: exchangeChoices,
 		kind:   exchangeOf(func(r *Rule) *policy.KeyExchange { return &r.RequireTLS.KeyExchange }),
 		weaker: func(b, a *Rule) bool { return a.RequireTLS.KeyExchange < b.RequireTLS.KeyExchange }},
 	{Name: "require_tls.min_bits", Default: "none", Example: "128",
-		Doc: "as in `[rule.force_tls]`. With TLS 1.3 this gateway takes AES of 128 bits where a client offers it, so `256` " +
-			"shuts out most clients.",
+		Doc: "as in `[rule.force_tls]`. With TLS 1.3 this gateway takes AES of 128 bits where a client offers it, " +
+			"so `256` shuts out most clients.",
 		Label: "Bits of the cipher at least", Choices: bitsChoices,
 		kind:   bitsOf(func(r *Rule) *int { return &r.RequireTLS.MinBits }),
 		weaker: func(b, a *Rule) bool { return a.RequireTLS.MinBits < b.RequireTLS.MinBits }},
 	{Name: "require_tls.refuse", Example: `"defer"`,
-		Doc: "`\"defer\"`: 451 4.7.x, the client keeps the mail and tries again; `\"reject\"`: 550 5.7.x, the sender hears it " +
-			"at once. Of several rules that refuse all must say `\"reject\"`. What cannot be judged is deferred.",
+		Doc: "`\"defer\"`: 451 4.7.x, the client keeps the mail and tries again; `\"reject\"`: 550 5.7.x, the sender " +
+			"hears it at once. Of several rules that refuse all must say `\"reject\"`. What cannot be judged is " +
+			"deferred.",
 		Label:   "What falls short",
 		Choices: []Choice{{"defer", "is deferred: the other side tries again"}, {"reject", "is rejected at once"}},
 		kind:    oneOf(func(r *Rule) *Refuse { return &r.RequireTLS.Refuse }, RefuseDefer, RefuseReject)},

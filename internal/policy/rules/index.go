@@ -24,7 +24,8 @@ func newIndex(live []compiled, fields int) index {
 	for i := range live {
 		switch c, n := &live[i], int32(i); {
 		case recipients.add(c.recipient, n):
-		case addTexts(texts, c.subjects, n), addTexts(texts, c.headers, n), addTexts(texts, c.bodies, n), addTexts(texts, c.attachments, n):
+		case addTexts(texts, c.subjects, n), addTexts(texts, c.headers, n), addTexts(texts, c.bodies, n),
+			addTexts(texts, c.attachments, n):
 			ix.byText = true
 		case senders.add(c.sender, n):
 		case ix.domains.add(c.domain, n):

@@ -76,13 +76,13 @@ func Areas() []Area {
 		{"Scope", []string{"domain", "below", "scope", "mode"}},
 		{"Sender", []string{"match.sender", "match.sender_ip", "match.listener"}},
 		{"Recipient", []string{"match.recipient", "match.literals", "force_tls.unspecified_recipients"}},
-		{"Message", []string{"match.subject", "match.header", "match.attachment", "match.body", "match.size_over", "match.recipients_over", "match.case"}},
-		{"Except when", unlessKeys()},
+		{"Message", []string{"match.subject", "match.header", "match.attachment", "match.body", "match.size_over",
+			"match.recipients_over", "match.case"}}, {"Except when", unlessKeys()},
 		{"Action", []string{"action", "force_tls.defer", "force_tls.without_tls", "force_tls.otherwise", "receipt",
-			"require_tls.level", "require_tls.refuse", "reject.text", "hold.days", "hold.then", "redirect.route", "bcc.to",
-			"add_header.fields"}},
-		{Proof, []string{"force_tls.proof", "force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins", "force_tls.revocation",
-			"force_tls.min_tls", "force_tls.key_exchange", "force_tls.min_bits"}},
+			"require_tls.level", "require_tls.refuse", "reject.text", "hold.days", "hold.then", "redirect.route",
+			"bcc.to", "add_header.fields"}},
+		{Proof, []string{"force_tls.proof", "force_tls.mx", "force_tls.names", "force_tls.trust", "force_tls.pins",
+			"force_tls.revocation", "force_tls.min_tls", "force_tls.key_exchange", "force_tls.min_bits"}},
 		{ClientProof, []string{"require_tls.names", "require_tls.trust", "require_tls.pins", "require_tls.revocation",
 			"require_tls.min_tls", "require_tls.key_exchange", "require_tls.min_bits"}},
 		{"Expires", []string{"expires"}},
@@ -105,16 +105,18 @@ var firstKeys = []Key{
 		Label: "What it is for", Place: "patient data to the clinic",
 		kind: line(func(r *Rule) *string { return &r.Description }, checkDescription)},
 	{Name: "scope", Example: `"outbound"`,
-		Doc: "`\"outbound\"`: mail to domains that are not your own. `\"inbound\"`: mail that others bring for your own " +
-			"domains. `\"disabled\"`: the rule is checked and listed and does nothing.",
-		Label:   "Applies to",
-		Choices: []Choice{{"outbound", "outbound: mail going out"}, {"inbound", "inbound: mail coming in from others"}, {"disabled", "disabled: nothing"}},
-		kind:    oneOf(func(r *Rule) *Scope { return &r.Scope }, Outbound, Inbound, Disabled),
-		weaker:  func(_, _ *Rule) bool { return true }},
+		Doc: "`\"outbound\"`: mail to domains that are not your own. `\"inbound\"`: mail that others bring for your " +
+			"own domains. `\"disabled\"`: the rule is checked and listed and does nothing.",
+		Label: "Applies to",
+		Choices: []Choice{{"outbound", "outbound: mail going out"}, {"inbound", "inbound: mail coming in from others"},
+			{"disabled", "disabled: nothing"}},
+		kind:   oneOf(func(r *Rule) *Scope { return &r.Scope }, Outbound, Inbound, Disabled),
+		weaker: func(_, _ *Rule) bool { return true }},
 	{Name: "domain", Example: `["example.com"]`,
-		Doc: "the mail of these domains, as a whole: by envelope sender, rewritten ones (SRS) too, by the addresses in " +
-			"`From`, `Sender`, `Resent-From` and the like, and, where the sender is null or rewritten, by the domains " +
-			"that `[[relay_client]]` or a user's name binds who handed it in to. `postern rules explain` says by which.",
+		Doc: "the mail of these domains, as a whole: by envelope sender, rewritten ones (SRS) too, by the " +
+			"addresses in `From`, `Sender`, `Resent-From` and the like, and, where the sender is null or " +
+			"rewritten, by the domains that `[[relay_client]]` or a user's name binds who handed it in to. " +
+			"`postern rules explain` says by which.",
 		Label: "Mail of the domains", Place: "example.com", Help: "Empty: all.",
 		kind:   kind{shape: List, read: readDomains, get: domainTexts},
 		weaker: domainWeaker},
@@ -137,14 +139,16 @@ var firstKeys = []Key{
 		kind:   kind{shape: Bare, read: readExpires, get: func(r *Rule) any { return r.Expires.String() }},
 		weaker: expiresWeaker},
 	{Name: "action", Default: "required", Example: `"force-tls"`,
-		Doc: "`\"force-tls\"`: mail goes out over TLS that proves the server, or not at all. `\"require-tls\"`: mail comes in " +
-			"over TLS, or is refused. `\"reject\"`, `\"hold\"`, `\"redirect\"`, `\"bcc\"`, `\"add-header\"`, `\"allow\"`: see below.",
+		Doc: "`\"force-tls\"`: mail goes out over TLS that proves the server, or not at all. `\"require-tls\"`: mail " +
+			"comes in over TLS, or is refused. `\"reject\"`, `\"hold\"`, `\"redirect\"`, `\"bcc\"`, " +
+			"`\"add-header\"`, `\"allow\"`: see below.",
 		Label:   "What is done",
 		Choices: actionChoices(),
 		kind:    oneOf(func(r *Rule) *Action { return &r.Action }, actionNames()...),
 		weaker:  func(b, _ *Rule) bool { return b.protects() }},
 	{Name: "receipt", Default: "none", Example: `"sender"`,
-		Doc:     "with `force-tls`: `\"sender\"`, the sender is told how the message reached the next server, protected like it",
+		Doc: "with `force-tls`: `\"sender\"`, the sender is told how the message reached the next server, " +
+			"protected like it",
 		Label:   "Receipt",
 		Choices: []Choice{{"", "none"}, {"sender", "tell the sender how it went"}},
 		kind:    oneOf(func(r *Rule) *Receipt { return &r.Receipt }, ReceiptSender)},
@@ -175,7 +179,8 @@ var firstKeys = []Key{
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.SenderIP, a.Match.SenderIP) }},
 	{Name: "match.listener", Example: `["smtp"]`,
 		Doc:   "of rules about incoming mail: the client came to a `[[listen]]` of that name in the configuration",
-		Label: "Came in at listeners", Place: "smtp", Help: "Of mail coming in: names of listeners in the configuration.",
+		Label: "Came in at listeners", Place: "smtp", Help: "Of mail coming in: names of listeners in the " +
+			"configuration.",
 		kind:   list(func(r *Rule) *[]string { return &r.Match.Listener }, checkListener),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Listener, a.Match.Listener) }},
 	{Name: "match.header", Example: `[{ name = "X-Classification", value = "secret*" }]`,
@@ -190,14 +195,14 @@ var firstKeys = []Key{
 		kind:   list(func(r *Rule) *[]string { return &r.Match.Subject }, checkText),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Subject, a.Match.Subject) }},
 	{Name: "match.attachment", Example: `["*.pdf", "application/zip"]`,
-		Doc: "an attachment has a name or a media type that fits a value. Files in forwarded messages count, those inside " +
-			"archives do not.",
+		Doc: "an attachment has a name or a media type that fits a value. Files in forwarded messages count, those " +
+			"inside archives do not.",
 		Label: "Attachments", Place: "*.pdf\napplication/zip",
 		kind:   list(func(r *Rule) *[]string { return &r.Match.Attachment }, checkText),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Attachment, a.Match.Attachment) }},
 	{Name: "match.body", Example: `["*secret*"]`,
-		Doc: "a text of the message fits a value, as people read it: decoded, of HTML what stands between the tags. Text " +
-			"in attachments is not looked at.",
+		Doc: "a text of the message fits a value, as people read it: decoded, of HTML what stands between the " +
+			"tags. Text in attachments is not looked at.",
 		Label: "Text", Place: "*secret*",
 		kind:   list(func(r *Rule) *[]string { return &r.Match.Body }, checkText),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Body, a.Match.Body) }},
@@ -205,8 +210,8 @@ var firstKeys = []Key{
 		Doc: "the content is larger. A number of bytes, or a number and a unit: `B`, `KB`, `MB`, `GB` count in " +
 			"thousands, `KiB`, `MiB`, `GiB` in 1024s.",
 		Label: "Larger than", Place: "10MB",
-		kind:   kind{shape: Size, read: readSizeOver, get: func(r *Rule) any { return r.Match.SizeOver }, toml: sizeTOML},
-		weaker: func(b, a *Rule) bool { return a.Match.SizeOver > b.Match.SizeOver }},
+		kind: kind{shape: Size, read: readSizeOver, get: func(r *Rule) any { return r.Match.SizeOver },
+			toml: sizeTOML}, weaker: func(b, a *Rule) bool { return a.Match.SizeOver > b.Match.SizeOver }},
 	{Name: "match.recipients_over", Example: "50",
 		Doc: "the message has more recipients than this; `50` holds from 51 on. All recipients count, your own " +
 			"too.",
@@ -231,9 +236,9 @@ var firstKeys = []Key{
 			UnspecifiedForce, UnspecifiedOpportunistic),
 		weaker: func(_, a *Rule) bool { return a.ForceTLS.Unspecified == UnspecifiedOpportunistic }},
 	{Name: "force_tls.proof", Example: `"certificate"`,
-		Doc: "what proves the server: `\"certificate\"`, a valid one of a trusted CA; `\"dane\"`, a TLSA record that its " +
-			"domain publishes in signed DNS, and nothing less: `names`, `mx`, `trust`, `pins` and `revocation` say nothing " +
-			"then; `\"either\"`, one of the two. What a domain publishes itself must hold besides.",
+		Doc: "what proves the server: `\"certificate\"`, a valid one of a trusted CA; `\"dane\"`, a TLSA record that " +
+			"its domain publishes in signed DNS, and nothing less: `names`, `mx`, `trust`, `pins` and `revocation` " +
+			"say nothing then; `\"either\"`, one of the two. What a domain publishes itself must hold besides.",
 		Label: "What proves the server",
 		Choices: []Choice{{"certificate", "a valid certificate"}, {"either", "a valid certificate, or DANE"},
 			{"dane", "DANE, and nothing less"}},
@@ -252,11 +257,12 @@ var firstKeys = []Key{
 		weaker: namesWeaker},
 	{Name: "force_tls.mx", Example: `"pinned"`,
 		Doc: "where the mail host's name must come from, with `names = \"mx\"`: `\"pinned\"`, below a name that " +
-			"was remembered at the first use, or proven; `\"proven\"`, from signed DNS (DANE needs it too), an enforced " +
-			"MTA-STS policy, or you; `\"any\"`, DNS is believed, and that is recorded. See below.",
+			"was remembered at the first use, or proven; `\"proven\"`, from signed DNS (DANE needs it too), an " +
+			"enforced MTA-STS policy, or you; `\"any\"`, DNS is believed, and that is recorded. See below.",
 		Label: "The name of the mail server",
 		Choices: []Choice{{"pinned", "is remembered: a new one waits for approval"},
-			{"proven", "must be proven, by signed DNS or an enforced MTA-STS policy, or named below"}, {"any", "is believed as DNS says"}},
+			{"proven", "must be proven, by signed DNS or an enforced MTA-STS policy, or named below"},
+			{"any", "is believed as DNS says"}},
 		kind:   ranked(func(r *Rule) *policy.MXTrust { return &r.ForceTLS.MX }, 0, "any", "pinned", "proven"),
 		weaker: func(b, a *Rule) bool { return a.ForceTLS.MX < b.ForceTLS.MX }},
 	{Name: "force_tls.trust", Example: `"/etc/postern/partner-ca.pem"`,
@@ -285,8 +291,8 @@ var firstKeys = []Key{
 		Label: "Revocation",
 		Choices: []Choice{{"check", "check: a revoked certificate is refused, an unknown state is noted"},
 			{"require", "require: an unknown state waits"}, {"off", "off"}},
-		kind:   ranked(func(r *Rule) *policy.Revocation { return &r.ForceTLS.Revocation }, 0, "off", "check", "require"),
-		weaker: func(b, a *Rule) bool { return a.ForceTLS.Revocation < b.ForceTLS.Revocation }},
+		kind: ranked(func(r *Rule) *policy.Revocation { return &r.ForceTLS.Revocation }, 0, "off", "check",
+			"require"), weaker: func(b, a *Rule) bool { return a.ForceTLS.Revocation < b.ForceTLS.Revocation }},
 	{Name: "force_tls.min_tls", Example: `"1.2"`,
 		Doc:     "`\"1.0\"`, `\"1.1\"`, `\"1.2\"` or `\"1.3\"`",
 		Label:   "TLS at least",
@@ -295,14 +301,14 @@ var firstKeys = []Key{
 			"1.0", "1.1", "1.2", "1.3"),
 		weaker: func(b, a *Rule) bool { return a.ForceTLS.MinTLS < b.ForceTLS.MinTLS }},
 	{Name: "force_tls.key_exchange", Default: "any", Example: `"hybrid"`,
-		Doc: "`\"hybrid\"`: with ML-KEM beside a curve, so that what is recorded today cannot be read with a quantum computer; " +
-			"it needs TLS 1.3",
+		Doc: "`\"hybrid\"`: with ML-KEM beside a curve, so that what is recorded today cannot be read with a quantum " +
+			"computer; it needs TLS 1.3",
 		Label: "Key exchange", Choices: exchangeChoices,
 		kind:   exchangeOf(func(r *Rule) *policy.KeyExchange { return &r.ForceTLS.KeyExchange }),
 		weaker: func(b, a *Rule) bool { return a.ForceTLS.KeyExchange < b.ForceTLS.KeyExchange }},
 	{Name: "force_tls.min_bits", Default: "none", Example: "128",
-		Doc: "`128` or `256` bits of the cipher. Servers with TLS 1.3 mostly take 128 from us; for `256` they are asked again " +
-			"with TLS 1.2, where `min_tls` and `key_exchange` allow it.",
+		Doc: "`128` or `256` bits of the cipher. Servers with TLS 1.3 mostly take 128 from us; for `256` they are " +
+			"asked again with TLS 1.2, where `min_tls` and `key_exchange` allow it.",
 		Label: "Bits of the cipher at least", Choices: bitsChoices,
 		kind:   bitsOf(func(r *Rule) *int { return &r.ForceTLS.MinBits }),
 		weaker: func(b, a *Rule) bool { return a.ForceTLS.MinBits < b.ForceTLS.MinBits }},
@@ -320,8 +326,8 @@ var firstKeys = []Key{
 			{"reject", "refuse at once"}},
 		kind: oneOf(func(r *Rule) *WithoutTLS { return &r.ForceTLS.WithoutTLS }, WithoutTLSDefer, WithoutTLSReject)},
 	{Name: "force_tls.otherwise", Default: `["bounce"]`, Example: `["route:portal", "bounce"]`,
-		Doc: "what follows where mail would be returned for want of TLS: routes with names, each tried for another `defer` under the same " +
-			"demands; `\"bounce\"` is last",
+		Doc: "what follows where mail would be returned for want of TLS: routes with names, each tried for another " +
+			"`defer` under the same demands; `\"bounce\"` is last",
 		Label: "Instead of returning it", Place: "route:portal\nbounce",
 		kind: kind{shape: List, read: readOtherwise, get: func(r *Rule) any { return r.ForceTLS.Otherwise }}},
 
@@ -334,12 +340,12 @@ var firstKeys = []Key{
 		Label: "Days in quarantine", Place: "7",
 		kind: kind{shape: Number, read: readHoldDays, get: func(r *Rule) any { return int64(r.Hold.Days) }}},
 	{Name: "hold.then", Example: `"return"`,
-		Doc: "what comes after them: `\"return\"`, the sender is told; `\"delete\"`, nobody is; `\"release\"`, it goes, " +
-			"judged by the rules of that moment",
+		Doc: "what comes after them: `\"return\"`, the sender is told; `\"delete\"`, nobody is; `\"release\"`, it " +
+			"goes, judged by the rules of that moment",
 		Label:   "Then",
 		Choices: []Choice{{"return", "return it to the sender"}, {"delete", "delete it"}, {"release", "release it"}},
-		kind:    oneOf(func(r *Rule) *policy.Then { return &r.Hold.Then }, policy.ThenReturn, policy.ThenDelete, policy.ThenRelease)},
-	{Name: "redirect.route", Default: "required", Example: `"portal"`,
+		kind: oneOf(func(r *Rule) *policy.Then { return &r.Hold.Then }, policy.ThenReturn, policy.ThenDelete,
+			policy.ThenRelease)}, {Name: "redirect.route", Default: "required", Example: `"portal"`,
 		Doc:   "the name of a `[[route]]` of the configuration",
 		Label: "Route", Place: "portal",
 		kind: line(func(r *Rule) *string { return &r.Redirect.Route }, checkRouteName)},

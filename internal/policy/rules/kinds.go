@@ -245,14 +245,16 @@ func ranked[T ~int | ~uint8 | ~uint16](at func(*Rule) *T, first T, words ...stri
 
 // list is a list of strings that are checked one by one.
 func list(at func(*Rule) *[]string, check func(p *problems, key, value string, at tomlfile.Span)) kind {
-	return kind{shape: List, get: func(r *Rule) any { return *at(r) }, read: func(p *problems, r *Rule, e tomlfile.Entry) {
-		*at(r) = p.Strings(e, func(value string, at tomlfile.Span) { check(p, e.Key, value, at) })
-	}}
+	return kind{shape: List, get: func(r *Rule) any { return *at(r) },
+		read: func(p *problems, r *Rule, e tomlfile.Entry) {
+			*at(r) = p.Strings(e, func(value string, at tomlfile.Span) { check(p, e.Key, value, at) })
+		}}
 }
 
 // truthOf is true or false.
 func truthOf(at func(*Rule) *bool) kind {
-	return kind{shape: Flag, get: func(r *Rule) any { return *at(r) }, read: func(p *problems, r *Rule, e tomlfile.Entry) {
-		*at(r) = p.Truth(e)
-	}}
+	return kind{shape: Flag, get: func(r *Rule) any { return *at(r) },
+		read: func(p *problems, r *Rule, e tomlfile.Entry) {
+			*at(r) = p.Truth(e)
+		}}
 }

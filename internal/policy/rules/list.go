@@ -65,7 +65,8 @@ func (s *Set) users() map[string][]string {
 	out := map[string][]string{}
 	for i := range s.rules {
 		r := &s.rules[i]
-		for _, list := range slices.Compact(slices.Sorted(slices.Values(append(r.Match.lists(), r.Unless.lists()...)))) {
+		for _, list := range slices.Compact(
+			slices.Sorted(slices.Values(append(r.Match.lists(), r.Unless.lists()...)))) {
 			out[list] = append(out[list], r.Name)
 		}
 	}
@@ -125,7 +126,8 @@ func readLists(p *problems, root *tomlfile.Node) []NamedList {
 		l := NamedList{Line: lines.at(item.At.Offset)}
 		l.read(p, item, held)
 		if entries += len(l.Values); entries > MaxListEntries {
-			p.Add(item.At, fmt.Sprintf("the lists have more than %d values together", MaxListEntries), "write domains instead of addresses")
+			p.Add(item.At, fmt.Sprintf("the lists have more than %d values together", MaxListEntries),
+				"write domains instead of addresses")
 			break
 		}
 		out = append(out, l)
@@ -146,8 +148,8 @@ func (p *problems) known(l *NamedList, item *tomlfile.Node) {
 	}
 	folded := strings.ToLower(l.Name)
 	if other := p.lists.byName[folded]; other != nil && other != l {
-		p.Add(item.Get("name").At, fmt.Sprintf("the name %s is taken by the list in line %d", tomlfile.Quote(l.Name), other.Line),
-			"give every list a name of its own; case does not make a difference")
+		p.Add(item.Get("name").At, fmt.Sprintf("the name %s is taken by the list in line %d", tomlfile.Quote(l.Name),
+			other.Line), "give every list a name of its own; case does not make a difference")
 	}
 	p.lists.byName[folded] = l
 }
@@ -184,7 +186,8 @@ func (l *NamedList) read(p *problems, table *tomlfile.Node, held map[string][]st
 	case values != nil && file != nil:
 		p.Add(file.At, "the list has both values and file", "write one of them")
 	case values == nil && file == nil:
-		p.Add(table.At, "the list has neither values nor file", `write values = ["clinic.test"] or file = "clinics.txt"`)
+		p.Add(table.At, "the list has neither values nor file",
+			`write values = ["clinic.test"] or file = "clinics.txt"`)
 	case l.File != "":
 		l.Values, l.Unread = held[l.File], true
 		if _, known := held[l.File]; known {
@@ -234,7 +237,8 @@ func (l *NamedList) sort() {
 func checkListName(p *problems, e tomlfile.Entry, s string) bool {
 	if !validName(s) {
 		p.Add(e.Value.At, fmt.Sprintf("%s is no name for a list", tomlfile.Quote(tomlfile.Clip(s))),
-			fmt.Sprintf("a name has 1 to %d ASCII letters, digits, blanks and any of ._-/@:+(), and begins with a letter or digit", maxName))
+			fmt.Sprintf("a name has 1 to %d ASCII letters, digits, blanks and any of ._-/@:+(), and begins with a "+
+				"letter or digit", maxName))
 		return false
 	}
 	return true
@@ -259,7 +263,8 @@ func (p *problems) checkLists(rules []Rule) {
 		if near := tomlfile.Slip(u.list, names); near != "" {
 			hint = "did you mean " + tomlfile.Quote(listWord+near) + "?"
 		}
-		p.Add(u.at, fmt.Sprintf("%s uses the list %s, and there is none of that name", who, tomlfile.Quote(tomlfile.Clip(u.list))), hint)
+		p.Add(u.at, fmt.Sprintf("%s uses the list %s, and there is none of that name", who,
+			tomlfile.Quote(tomlfile.Clip(u.list))), hint)
 	}
 }
 
@@ -301,7 +306,8 @@ func (l *NamedList) fields() []FieldChange {
 func (p *problems) within(s *Set, root *tomlfile.Node) {
 	for _, e := range root.Keys {
 		if e.Key != "rule" {
-			p.Add(e.At, tomlfile.Quote(tomlfile.Clip(e.Key))+" cannot stand beside a rule here", "change the rules file as a whole")
+			p.Add(e.At, tomlfile.Quote(tomlfile.Clip(e.Key))+" cannot stand beside a rule here",
+				"change the rules file as a whole")
 		}
 	}
 	p.lists.byName = map[string]*NamedList{}

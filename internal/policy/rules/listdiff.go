@@ -43,20 +43,24 @@ func diffLists(old, new *Set) (out []Change) {
 func changedList(before, after *NamedList, old *Set) Change {
 	c := Change{Rule: after.name(), Kind: Changed}
 	if before.File != after.File {
-		c.Fields = append(c.Fields, FieldChange{Field: "file", Before: quoteSet(before.File), After: quoteSet(after.File)})
+		c.Fields = append(c.Fields, FieldChange{Field: "file", Before: quoteSet(before.File),
+			After: quoteSet(after.File)})
 	}
 	added, gone := missing(after.Values, before.Values), missing(before.Values, after.Values)
 	if len(added)+len(gone) == 0 && before.Unread == after.Unread {
 		return c
 	}
-	f := FieldChange{Field: "values", Before: fmt.Sprint(len(before.Values)), After: fmt.Sprint(len(after.Values)) + said(added, gone)}
+	f := FieldChange{Field: "values", Before: fmt.Sprint(len(before.Values)),
+		After: fmt.Sprint(len(after.Values)) + said(added, gone)}
 	protects, excepts := old.effectiveUse(after.Name)
 	var why []string
 	if len(protects) > 0 && (len(gone) > 0 || before.Unread && !after.Unread) {
-		why = append(why, "rule "+mail.AtMost(protects, 3, ", ")+" protects what is in the list, and it has less than before")
+		why = append(why, "rule "+mail.AtMost(protects, 3, ", ")+" protects what is in the list, and it has less "+
+			"than before")
 	}
 	if len(excepts) > 0 && (len(added) > 0 || before.Unread && !after.Unread) {
-		why = append(why, "rule "+mail.AtMost(excepts, 3, ", ")+" does not protect what is in the list, and it has more than before")
+		why = append(why, "rule "+mail.AtMost(excepts, 3, ", ")+" does not protect what is in the list, and it has "+
+			"more than before")
 	}
 	if len(why) > 0 {
 		f.Weaker, c.Weaker, c.Why = true, true, strings.Join(why, "; ")
@@ -123,12 +127,14 @@ func (s *Set) listWarnings() (out []Warning) {
 		users := all[strings.ToLower(l.Name)]
 		switch {
 		case len(users) == 0:
-			add("is named by no rule", `write `+tomlfile.Quote(listWord+l.Name)+" as a sender or recipient, or take the list out")
+			add("is named by no rule", `write `+tomlfile.Quote(listWord+l.Name)+" as a sender or recipient, or "+
+				"take the list out")
 		case l.Unread:
-			add(fmt.Sprintf("has not been read from %s: everybody counts as in it", tomlfile.Quote(tomlfile.Clip(l.File))),
-				"apply the rules with `postern rules apply`, which reads it")
+			add(fmt.Sprintf("has not been read from %s: everybody counts as in it",
+				tomlfile.Quote(tomlfile.Clip(l.File))), "apply the rules with `postern rules apply`, which reads it")
 		case len(l.Values) == 0:
-			add("is empty: rule "+mail.AtMost(users, 3, ", ")+" covers nobody by it", "add values, or take it out of the rule")
+			add("is empty: rule "+mail.AtMost(users, 3, ", ")+" covers nobody by it",
+				"add values, or take it out of the rule")
 		}
 	}
 	return out

@@ -19,7 +19,8 @@ import (
 const MaxListFile = 8 << 20
 
 // contentNote stands above what the files of lists held.
-const contentNote = "# What the files of lists held when these rules were applied. It is read anew each time they are.\n"
+const contentNote = "# What the files of lists held when these rules were applied. It is read anew each time they " +
+	"are.\n"
 
 // readContents reads [[content]]: by file, what it held.
 func readContents(p *problems, e tomlfile.Entry) map[string][]string {
@@ -68,7 +69,8 @@ func readContents(p *problems, e tomlfile.Entry) map[string][]string {
 // checkListFile asks for a path. Its name says that it is a list: what is wrong in a file is told to whoever applies
 // rules, and no other file of the gateway is read for them.
 func checkListFile(p *problems, e tomlfile.Entry, s string) bool {
-	named := slices.ContainsFunc([]string{".txt", ".csv", ".list"}, func(end string) bool { return strings.HasSuffix(strings.ToLower(s), end) })
+	named := slices.ContainsFunc([]string{".txt", ".csv", ".list"},
+		func(end string) bool { return strings.HasSuffix(strings.ToLower(s), end) })
 	if !named || len(s) > 4096 || strings.ContainsFunc(s, unicode.IsControl) {
 		p.Add(e.Value.At, fmt.Sprintf("file cannot be %s", tomlfile.Quote(tomlfile.Clip(s))),
 			`write the path of a text file that ends with .txt, .csv or .list: "clinics.txt"`)
@@ -189,7 +191,8 @@ func Fill(name string, text []byte, read func(file string) ListFile) ([]byte, er
 		}
 		found := read(file)
 		if found.Wrong != "" {
-			p.Add(e.Value.At, fmt.Sprintf("the list's file %s cannot be read: %s", tomlfile.Quote(tomlfile.Clip(file)), found.Wrong), found.Hint)
+			p.Add(e.Value.At, fmt.Sprintf("the list's file %s cannot be read: %s", tomlfile.Quote(tomlfile.Clip(file)),
+				found.Wrong), found.Hint)
 			continue
 		}
 		values, wrong := ReadListFile(found.Content)

@@ -80,7 +80,8 @@ func (w *walk) order(e *policy.Effect) (why string) {
 // checkReceipt refuses receipt in a rule that forces nothing.
 func checkReceipt(p *problems, r *Rule, rule *tomlfile.Node) {
 	if e := rule.Get("receipt"); e != nil && r.Action != "" && !r.demands() {
-		p.Add(e.At, "receipt belongs to the action force-tls, and this rule's is "+string(r.Action), "take receipt out, or change the action")
+		p.Add(e.At, "receipt belongs to the action force-tls, and this rule's is "+string(r.Action),
+			"take receipt out, or change the action")
 	}
 }
 
@@ -105,7 +106,8 @@ func readOtherwise(p *problems, r *Rule, e tomlfile.Entry) {
 		case value == BounceWord:
 			ended = true
 		case !isRoute || !RouteName(name):
-			p.Add(at, fmt.Sprintf("%s in otherwise is no way", tomlfile.Quote(tomlfile.Clip(value))), form+`, where portal is the name of a [[route]]`)
+			p.Add(at, fmt.Sprintf("%s in otherwise is no way", tomlfile.Quote(tomlfile.Clip(value))),
+				form+`, where portal is the name of a [[route]]`)
 		case seen[name]:
 			p.Add(at, fmt.Sprintf("%s stands in otherwise twice", tomlfile.Quote(value)), "take one of them out")
 		}
@@ -117,7 +119,8 @@ func readOtherwise(p *problems, r *Rule, e tomlfile.Entry) {
 	case !ended:
 		p.Add(e.Value.At, "otherwise does not say what comes last", form)
 	case len(ways) > maxWays+1:
-		p.Add(e.Value.At, fmt.Sprintf("otherwise names %d routes, at most %d are allowed", len(ways)-1, maxWays), "name fewer routes")
+		p.Add(e.Value.At, fmt.Sprintf("otherwise names %d routes, at most %d are allowed", len(ways)-1, maxWays),
+			"name fewer routes")
 	}
 	if len(ways) > 1 {
 		r.ForceTLS.Otherwise = ways

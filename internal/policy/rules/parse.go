@@ -102,13 +102,15 @@ func readRules(p *problems, e tomlfile.Entry) []Rule {
 		checkClientProof(p, &r, item)
 		for _, need := range []string{"name", "action"} {
 			if item.Get(need) == nil {
-				p.Add(item.At, "the rule has no "+need, "write "+need+" = "+map[string]string{"name": `"..."`, "action": `"force-tls"`}[need])
+				p.Add(item.At, "the rule has no "+need,
+					"write "+need+" = "+map[string]string{"name": `"..."`, "action": `"force-tls"`}[need])
 			}
 		}
 		if r.Name != "" {
 			folded := strings.ToLower(r.Name)
 			if line, twice := names[folded]; twice {
-				p.Add(item.Get("name").At, fmt.Sprintf("the name %s is taken by the rule in line %d", tomlfile.Quote(r.Name), line),
+				p.Add(item.Get("name").At,
+					fmt.Sprintf("the name %s is taken by the rule in line %d", tomlfile.Quote(r.Name), line),
 					"give every rule a name of its own; case does not make a difference")
 			}
 			names[folded] = r.Line
@@ -153,7 +155,8 @@ func readTable(p *problems, r *Rule, table *tomlfile.Node, section string) {
 		if section != "" {
 			where = "[rule." + section + "]"
 		}
-		p.Add(e.At, fmt.Sprintf("unknown key %s in %s", tomlfile.Quote(tomlfile.Clip(e.Key)), where), keyHint(section, e.Key))
+		p.Add(e.At, fmt.Sprintf("unknown key %s in %s", tomlfile.Quote(tomlfile.Clip(e.Key)), where),
+			keyHint(section, e.Key))
 	}
 }
 

@@ -20,7 +20,8 @@ const (
 func checkName(p *problems, e tomlfile.Entry, s string) bool {
 	if !validName(s) {
 		p.Add(e.Value.At, fmt.Sprintf("%s is no name for a rule", tomlfile.Quote(tomlfile.Clip(s))),
-			fmt.Sprintf("a name has 1 to %d ASCII letters, digits, blanks and any of ._-/@:+(), and begins with a letter or digit", maxName))
+			fmt.Sprintf("a name has 1 to %d ASCII letters, digits, blanks and any of ._-/@:+(), and begins with a "+
+				"letter or digit", maxName))
 		return false
 	}
 	return true

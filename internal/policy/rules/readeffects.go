@@ -31,7 +31,8 @@ func checkRejectText(p *problems, e tomlfile.Entry, s string) bool {
 
 // printable reports whether s is some printable ASCII without blanks at its ends.
 func printable(s string) bool {
-	return s != "" && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' })
+	return s != "" && strings.TrimSpace(s) == s &&
+		!strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' })
 }
 
 func readHoldDays(p *problems, r *Rule, e tomlfile.Entry) {
@@ -59,7 +60,8 @@ func checkRouteName(p *problems, e tomlfile.Entry, s string) bool {
 }
 
 func checkCopyTo(p *problems, key, value string, at tomlfile.Span) {
-	if a, err := mail.ParseAddress(value); err != nil || a.IsNull() || !a.IsASCII() || strings.ContainsAny(value, "*?") {
+	if a, err := mail.ParseAddress(value); err != nil || a.IsNull() || !a.IsASCII() ||
+		strings.ContainsAny(value, "*?") {
 		p.Add(at, fmt.Sprintf("%s in %s is no address of a mailbox", tomlfile.Quote(tomlfile.Clip(value)), key),
 			`write whole addresses: to = ["archive@example.com"]`)
 	}
@@ -97,7 +99,8 @@ func addedField(p *problems, item *tomlfile.Node, form string) (f HeaderMatch, o
 		case "value":
 			if f.Value, said = p.Text(k); said && !addableValue(f.Value) {
 				p.Add(k.Value.At, "a value of fields is no line of a header",
-					fmt.Sprintf("write at most %d printable ASCII characters; other letters as =?utf-8?q?...?= (RFC 2047 §2)", maxAdded))
+					fmt.Sprintf("write at most %d printable ASCII characters; other letters as =?utf-8?q?...?= "+
+						"(RFC 2047 §2)", maxAdded))
 			}
 		default:
 			p.Add(k.At, fmt.Sprintf("unknown key %s in fields", tomlfile.Quote(tomlfile.Clip(k.Key))), form)
@@ -148,7 +151,8 @@ func notAddable(name string) string {
 }
 
 // needed are the keys without which an action does nothing.
-var needed = map[Action]string{RedirectAction: "redirect.route", BCCAction: "bcc.to", AddHeaderAction: "add_header.fields"}
+var needed = map[Action]string{RedirectAction: "redirect.route", BCCAction: "bcc.to",
+	AddHeaderAction: "add_header.fields"}
 
 // checkNeeded asks for them.
 func checkNeeded(p *problems, r *Rule, rule *tomlfile.Node) {
@@ -160,5 +164,6 @@ func checkNeeded(p *problems, r *Rule, rule *tomlfile.Node) {
 	if table := rule.Get(section); table != nil && table.Get(short) != nil {
 		return
 	}
-	p.Add(rule.At, fmt.Sprintf("the rule has no %s in [rule.%s]", short, section), "write it below a line [rule."+section+"]")
+	p.Add(rule.At, fmt.Sprintf("the rule has no %s in [rule.%s]", short, section), "write it below a line [rule."+
+		section+"]")
 }

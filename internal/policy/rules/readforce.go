@@ -101,23 +101,24 @@ func checkTrust(p *problems, e tomlfile.Entry, s string) bool {
 
 // pinsOf is a list of pinned keys.
 func pinsOf(at func(*Rule) *[]string) kind {
-	return kind{shape: List, get: func(r *Rule) any { return *at(r) }, read: func(p *problems, r *Rule, e tomlfile.Entry) {
-		if e.Value.Kind == unstable.Array && len(e.Value.Items) == 0 {
-			return // the default, spelled out
-		}
-		pins := p.Strings(e, func(value string, at tomlfile.Span) {
-			digest, ok := strings.CutPrefix(strings.ToLower(value), "sha256:")
-			if !ok || len(digest) != 64 || strings.Trim(digest, "0123456789abcdef") != "" {
-				p.Add(at, fmt.Sprintf("%s is no pin", tomlfile.Quote(tomlfile.Clip(value))),
-					`write "sha256:" and the 64 hexadecimal digits of the digest of the certificate's public key info`)
+	return kind{shape: List, get: func(r *Rule) any { return *at(r) },
+		read: func(p *problems, r *Rule, e tomlfile.Entry) {
+			if e.Value.Kind == unstable.Array && len(e.Value.Items) == 0 {
+				return // the default, spelled out
 			}
-		})
-		for i := range pins {
-			pins[i] = strings.ToLower(pins[i])
-		}
-		slices.Sort(pins)
-		*at(r) = slices.Compact(pins)
-	}}
+			pins := p.Strings(e, func(value string, at tomlfile.Span) {
+				digest, ok := strings.CutPrefix(strings.ToLower(value), "sha256:")
+				if !ok || len(digest) != 64 || strings.Trim(digest, "0123456789abcdef") != "" {
+					p.Add(at, fmt.Sprintf("%s is no pin", tomlfile.Quote(tomlfile.Clip(value))),
+						`write "sha256:" and the 64 hexadecimal digits of the digest of the certificate's public key info`)
+				}
+			})
+			for i := range pins {
+				pins[i] = strings.ToLower(pins[i])
+			}
+			slices.Sort(pins)
+			*at(r) = slices.Compact(pins)
+		}}
 }
 
 func readDefer(p *problems, r *Rule, e tomlfile.Entry) {
@@ -127,7 +128,8 @@ func readDefer(p *problems, r *Rule, e tomlfile.Entry) {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d < time.Second {
-		p.Add(e.Value.At, fmt.Sprintf("defer cannot be %s", tomlfile.Quote(tomlfile.Clip(s))), `write a time of one second or more: "24h", "90m", "30s"`)
+		p.Add(e.Value.At, fmt.Sprintf("defer cannot be %s", tomlfile.Quote(tomlfile.Clip(s))),
+			`write a time of one second or more: "24h", "90m", "30s"`)
 		return
 	}
 	r.ForceTLS.Defer = d

@@ -21,7 +21,8 @@ func addresses(at func(*Rule) *[]string, nullAllowed bool) kind {
 		}
 		if err := pattern.CheckAddress(value, nullAllowed); err != nil {
 			p.Add(at, fmt.Sprintf("%s in %s: %v", tomlfile.Quote(tomlfile.Clip(value)), key, err),
-				"write an address, a domain, *.domain, list: and the name of a list, a pattern with * and ?, or re: and an RE2 expression")
+				"write an address, a domain, *.domain, list: and the name of a list, a pattern with * and ?, or "+
+					"re: and an RE2 expression")
 		}
 	})
 }
@@ -36,9 +37,11 @@ func readSenderIP(p *problems, r *Rule, e tomlfile.Entry) {
 		network, err := netip.ParsePrefix(value)
 		switch {
 		case err != nil || network.Addr().Is4In6():
-			p.Add(at, fmt.Sprintf("%s is no IP address or network", tomlfile.Quote(tomlfile.Clip(value))), "write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32")
+			p.Add(at, fmt.Sprintf("%s is no IP address or network", tomlfile.Quote(tomlfile.Clip(value))),
+				"write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32")
 		case network != network.Masked():
-			p.Add(at, fmt.Sprintf("the network %s has bits beyond its length", tomlfile.Quote(tomlfile.Clip(value))), "write "+network.Masked().String())
+			p.Add(at, fmt.Sprintf("the network %s has bits beyond its length", tomlfile.Quote(tomlfile.Clip(value))),
+				"write "+network.Masked().String())
 		default:
 			r.Match.SenderIP = append(r.Match.SenderIP, network)
 		}
@@ -107,7 +110,8 @@ func readRecipientsOver(p *problems, r *Rule, e tomlfile.Entry) {
 			return
 		}
 	}
-	p.Add(e.Value.At, "recipients_over is no whole number above zero", "recipients_over = 50 holds for 51 recipients and more")
+	p.Add(e.Value.At, "recipients_over is no whole number above zero",
+		"recipients_over = 50 holds for 51 recipients and more")
 }
 
 func checkText(p *problems, key, value string, at tomlfile.Span) {
@@ -117,7 +121,8 @@ func checkText(p *problems, key, value string, at tomlfile.Span) {
 	switch {
 	case before <= maxPrograms && p.programs > maxPrograms:
 		p.Add(at, "the expressions of all rules together are too large when compiled",
-			"write text with * and ? where an re: expression is not needed, or fewer counted repetitions such as {1,50}")
+			"write text with * and ? where an re: expression is not needed, or fewer counted repetitions such as "+
+				"{1,50}")
 	case err != nil:
 		p.Add(at, fmt.Sprintf("%s in %s: %v", tomlfile.Quote(tomlfile.Clip(value)), key, err),
 			"write text with * and ?, which must fit the whole value, or re: and an RE2 expression")
@@ -147,7 +152,8 @@ func headerMatch(p *problems, item *tomlfile.Node, form string) (h HeaderMatch, 
 		switch k.Key {
 		case "name":
 			if h.Name, ok = p.Text(k); ok && !validFieldName(h.Name) {
-				p.Add(k.Value.At, fmt.Sprintf("%s is no name of a header field", tomlfile.Quote(tomlfile.Clip(h.Name))), "write it without the colon")
+				p.Add(k.Value.At, fmt.Sprintf("%s is no name of a header field", tomlfile.Quote(tomlfile.Clip(h.Name))),
+					"write it without the colon")
 			}
 		case "value":
 			if h.Value, ok = p.Text(k); ok {
@@ -165,5 +171,8 @@ func headerMatch(p *problems, item *tomlfile.Node, form string) (h HeaderMatch, 
 
 // validFieldName asks for what a scanner of headers can find (RFC 5322 §3.6.8).
 func validFieldName(s string) bool {
-	return s != "" && len(s) <= 100 && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || c == ':' })
+	return s != "" && len(s) <= 100 && !strings.ContainsFunc(s, func(c rune) bool {
+		return c <= ' ' || c > '~' ||
+			c == ':'
+	})
 }

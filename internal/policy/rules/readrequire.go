@@ -37,10 +37,12 @@ func checkSection(p *problems, about Scope, rule *tomlfile.Node, section string)
 		switch {
 		case k == nil, k.fits(about): // what is unknown was told already
 		case about == Inbound:
-			p.Add(e.At, e.Key+" cannot be a condition of a rule about incoming mail, which is judged before its content comes",
+			p.Add(e.At, e.Key+" cannot be a condition of a rule about incoming mail, which is judged before its "+
+				"content comes",
 				"the conditions of such a rule are sender, sender_ip, listener and recipient")
 		default:
-			p.Add(e.At, "listener can only be a condition of a rule about incoming mail", "match the client's address with sender_ip")
+			p.Add(e.At, "listener can only be a condition of a rule about incoming mail",
+				"match the client's address with sender_ip")
 		}
 	}
 }
@@ -74,7 +76,8 @@ func (r *Rule) about() Scope {
 
 // checkListener asks for a name that a listener can have.
 func checkListener(p *problems, key, value string, at tomlfile.Span) {
-	if value == "" || len(value) > maxName || strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
+	if value == "" || len(value) > maxName ||
+		strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
 		p.Add(at, fmt.Sprintf("%s in %s is no name of a listener", tomlfile.Quote(tomlfile.Clip(value)), key),
 			"write the name that the listener has in the configuration, or its address where it has none")
 	}
@@ -91,7 +94,8 @@ func checkClientProof(p *problems, r *Rule, rule *tomlfile.Node) {
 		"revocation": is.Revocation != usual.Revocation}
 	for _, key := range []string{"names", "trust", "pins", "revocation"} {
 		if e := section.Get(key); e != nil && said[key] {
-			p.Add(e.At, key+` says nothing with level = "encrypted"`, `write level = "authenticated", or take `+key+" out")
+			p.Add(e.At, key+` says nothing with level = "encrypted"`, `write level = "authenticated", or take `+key+
+				" out")
 		}
 	}
 }
@@ -138,11 +142,14 @@ func exchangeOf(at func(*Rule) *policy.KeyExchange) kind {
 
 // bitsOf is the least strength of a cipher.
 func bitsOf(at func(*Rule) *int) kind {
-	return kind{shape: Number, get: func(r *Rule) any { return int64(*at(r)) }, read: func(p *problems, r *Rule, e tomlfile.Entry) {
-		if n, err := strconv.Atoi(e.Value.Text); e.Value.Kind == unstable.Integer && err == nil && (n == 128 || n == 256) {
-			*at(r) = n
-			return
-		}
-		p.Add(e.Value.At, e.Key+" is neither 128 nor 256", "write 128 or 256, without quotes; leave it out for any cipher")
-	}}
+	return kind{shape: Number, get: func(r *Rule) any { return int64(*at(r)) },
+		read: func(p *problems, r *Rule, e tomlfile.Entry) {
+			if n, err := strconv.Atoi(e.Value.Text); e.Value.Kind == unstable.Integer && err == nil &&
+				(n == 128 || n == 256) {
+				*at(r) = n
+				return
+			}
+			p.Add(e.Value.At, e.Key+" is neither 128 nor 256",
+				"write 128 or 256, without quotes; leave it out for any cipher")
+		}}
 }

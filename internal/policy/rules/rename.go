@@ -80,5 +80,6 @@ func renamed(before, after *Rule) Change {
 
 // doubtful says why a new rule remembers nothing though an old one was like it.
 func doubtful(from []string) string {
-	return "may be " + strings.Join(from, " or ") + " under another name; which is not known, so it remembers no mail hosts yet"
+	return "may be " + strings.Join(from, " or ") + " under another name; which is not known, so it remembers no " +
+		"mail hosts yet"
 }

@@ -23,7 +23,8 @@ func (s *Set) Demanded(name string, now time.Time) (r policy.Requirement, ok boo
 		return policy.Requirement{}, false
 	}
 	c := &s.live[i]
-	return c.effect(named).requirement, c.demands() && c.Mode == Enforce && (c.expires.IsZero() || now.Before(c.expires))
+	return c.effect(named).requirement, c.demands() && c.Mode == Enforce &&
+		(c.expires.IsZero() || now.Before(c.expires))
 }
 
 // Trusts lists the trusts that the rules name, each once, in the order of the file.

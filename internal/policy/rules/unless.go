@@ -59,7 +59,8 @@ func (k *Key) exception() Key {
 		case !before.excepts():
 			return true
 		}
-		return k.weaker == nil || k.weaker(turned(after), turned(before)) // it holds for more where going back holds for less
+		// it holds for more where going back holds for less
+		return k.weaker == nil || k.weaker(turned(after), turned(before))
 	}
 	return out
 }
@@ -82,7 +83,8 @@ func (r *Rule) excepts() bool { return r.Unless.narrows() }
 
 // narrows reports whether one of the keys is a condition.
 func (m *Match) narrows() bool {
-	return len(m.Sender)+len(m.Recipient)+len(m.SenderIP)+len(m.Header)+len(m.Subject)+len(m.Attachment)+len(m.Body)+len(m.Listener) > 0 || m.SizeOver > 0 || m.RecipientsOver > 0
+	return len(m.Sender)+len(m.Recipient)+len(m.SenderIP)+len(m.Header)+len(m.Subject)+len(m.Attachment)+len(
+		m.Body)+len(m.Listener) > 0 || m.SizeOver > 0 || m.RecipientsOver > 0
 }
 
 // exception makes the exceptions of a rule ready, nil for none.
@@ -166,7 +168,8 @@ func (s *Set) explainException(c *compiled, m *message) (ok bool, why string) {
 	case others:
 		return true, fmt.Sprintf("an exception leaves out %s: %s", strings.Join(left, ", "), reasons)
 	case c.unless.recipient != nil:
-		return false, fmt.Sprintf("an exception leaves out %s, and with them all that the rule is about: %s", strings.Join(left, ", "), reasons)
+		return false, fmt.Sprintf("an exception leaves out %s, and with them all that the rule is about: %s",
+			strings.Join(left, ", "), reasons)
 	}
 	return false, "an exception takes the rule away: " + reasons
 }
@@ -178,7 +181,8 @@ func (s *Set) failing(u *compiled, m *message) (out []string) {
 		case !f.Matched:
 			out = append(out, exceptionOf(f))
 		case !u.surelyField(m, f.Field):
-			out = append(out, exceptionOf(f)+"; not every program reads it so, or it cannot be judged, which is no exception")
+			out = append(out, exceptionOf(f)+"; not every program reads it so, or it cannot be judged, which is no "+
+				"exception")
 		case f.Field == "match.sender" && !u.sender.covers(&m.from):
 			out = append(out, exceptionOf(f)+"; what was not read is no exception")
 		}
@@ -225,6 +229,7 @@ func (r *Rule) unlessWarnings() []Warning {
 			return nil
 		}
 	}
-	return []Warning{{Text: "an exception asks for nothing but what stands in the message: whoever writes it can take the rule away",
+	return []Warning{{Text: "an exception asks for nothing but what stands in the message: whoever writes it can " +
+		"take the rule away",
 		Hint: "add sender, sender_ip or recipient to [rule.unless], or leave it out"}}
 }

@@ -35,7 +35,8 @@ func (s *Set) Warnings(now time.Time, own ...mail.Domain) []Warning {
 	o := pattern.NewOwnDomains(own)
 	for i := range s.live {
 		c := &s.live[i]
-		for _, w := range slices.Concat(c.expiryWarnings(now), c.warnings(), c.unlessWarnings(), s.senderWarnings(c), c.ownWarnings(o)) {
+		for _, w := range slices.Concat(c.expiryWarnings(now), c.warnings(), c.unlessWarnings(), s.senderWarnings(c),
+			c.ownWarnings(o)) {
 			w.Rule, w.Line = c.Name, c.Line
 			out = append(out, w)
 		}
@@ -53,9 +54,11 @@ func (s *Set) Warnings(now time.Time, own ...mail.Domain) []Warning {
 func (r *Rule) expiryWarnings(now time.Time) []Warning {
 	switch e := r.Expires; {
 	case e.Over(now):
-		return []Warning{{Text: fmt.Sprintf("expired (%s): it protects nothing any more", e), Hint: "give it a later date, or remove it"}}
+		return []Warning{{Text: fmt.Sprintf("expired (%s): it protects nothing any more", e),
+			Hint: "give it a later date, or remove it"}}
 	case !e.IsZero() && e.At.Sub(now) <= warnBefore && r.Mode == Enforce:
-		return []Warning{{Text: fmt.Sprintf("expires (%s): its protection ends then", e), Hint: "give it a later date, or none"}}
+		return []Warning{{Text: fmt.Sprintf("expires (%s): its protection ends then", e),
+			Hint: "give it a later date, or none"}}
 	}
 	return nil
 }
@@ -72,28 +75,36 @@ func (r *Rule) warnings() []Warning {
 		add("has no condition: it "+what+" all outbound mail", "add [rule.match] where that is not meant")
 	}
 	if f.Unspecified == UnspecifiedOpportunistic && len(m.Recipient) == 0 {
-		add("unspecified_recipients has no effect: without recipient the rule names every recipient", "add recipient, or leave the key out")
+		add("unspecified_recipients has no effect: without recipient the rule names every recipient",
+			"add recipient, or leave the key out")
 	}
 	if r.Below && len(r.Domain) == 0 {
-		add("below has no effect: without domain the rule is about everybody's mail", "add domain, or leave the key out")
+		add("below has no effect: without domain the rule is about everybody's mail",
+			"add domain, or leave the key out")
 	}
 	if m.Literals && len(m.Recipient) == 0 {
-		add("literals has no effect: without recipient the rule names every recipient", "add recipient, or leave the key out")
+		add("literals has no effect: without recipient the rule names every recipient",
+			"add recipient, or leave the key out")
 	}
 	if len(r.ways()) > 0 && (f.Names.Domain || f.Proof == policy.ByTLSA) {
-		add("otherwise sends mail to a route under the same demands, and few servers but the recipient's own can meet these",
+		add("otherwise sends mail to a route under the same demands, and few servers but the recipient's own can "+
+			"meet these",
 			"see that the route's server can, or write names = \"mx\" and proof = \"certificate\"")
 	}
 	if f.MinTLS < minVersion {
-		add("min_tls below 1.2 accepts connections that can be broken", "write min_tls = \"1.2\" as soon as the other side can do it")
+		add("min_tls below 1.2 accepts connections that can be broken",
+			"write min_tls = \"1.2\" as soon as the other side can do it")
 	}
 	for _, value := range append(append([]string{}, m.Sender...), m.Recipient...) {
 		if expr, ok := strings.CutPrefix(value, "re:"); ok && !strings.HasPrefix(expr, "^") {
-			add(fmt.Sprintf("%s is searched anywhere in the address", tomlfile.Quote(value)), "begin with ^ and end with $ to mean the whole address")
+			add(fmt.Sprintf("%s is searched anywhere in the address", tomlfile.Quote(value)),
+				"begin with ^ and end with $ to mean the whole address")
 		}
-		if strings.HasPrefix(value, "*") && strings.Contains(value, ".") && !strings.HasPrefix(value, "*.") && !strings.Contains(value, "@") {
-			add(fmt.Sprintf("%s also covers other domains that end so", tomlfile.Quote(value)), fmt.Sprintf("write %s and %s",
-				tomlfile.Quote(strings.TrimLeft(value, "*")), tomlfile.Quote("*."+strings.TrimLeft(value, "*"))))
+		if strings.HasPrefix(value, "*") && strings.Contains(value, ".") && !strings.HasPrefix(value, "*.") &&
+			!strings.Contains(value, "@") {
+			add(fmt.Sprintf("%s also covers other domains that end so", tomlfile.Quote(value)),
+				fmt.Sprintf("write %s and %s",
+					tomlfile.Quote(strings.TrimLeft(value, "*")), tomlfile.Quote("*."+strings.TrimLeft(value, "*"))))
 		}
 	}
 	return out

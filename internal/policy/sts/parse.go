@@ -48,7 +48,8 @@ func recognise(body []byte) *Fault {
 	switch {
 	case len(text) == 0:
 		return &Fault{Text: "the policy is empty"}
-	case bytes.HasPrefix(body, []byte{0xff, 0xfe}), bytes.HasPrefix(body, []byte{0xfe, 0xff}), body[0] == 0, len(body) > 1 && body[1] == 0:
+	case bytes.HasPrefix(body, []byte{0xff, 0xfe}), bytes.HasPrefix(body, []byte{0xfe, 0xff}), body[0] == 0,
+		len(body) > 1 && body[1] == 0:
 		return &Fault{Text: "the policy is written in UTF-16, want ASCII"}
 	case text[0] == '<':
 		return &Fault{Text: "a web page stands in place of the policy"}
@@ -172,7 +173,8 @@ func (r *reader) readAge(n int, value string) *Fault {
 	}
 	seconds, err := strconv.ParseUint(value, 10, 63)
 	if err != nil || time.Duration(seconds) > MaxAge/time.Second {
-		r.odd(n, fmt.Sprintf("max_age is %s, more than the largest there may be, %d, which counts", said(value), MaxAge/time.Second))
+		r.odd(n, fmt.Sprintf("max_age is %s, more than the largest there may be, %d, which counts", said(value),
+			MaxAge/time.Second))
 		seconds = uint64(MaxAge / time.Second)
 	}
 	r.policy.MaxAge = time.Duration(seconds) * time.Second
@@ -200,8 +202,8 @@ func (r *reader) unknown(n int, key string) {
 		return
 	}
 	text := said(key) + " is no key of MTA-STS and is passed over"
-	meant := tomlfile.Nearest(strings.ReplaceAll(strings.ToLower(key), "-", "_"), []string{keyVersion, keyMode, keyMX, keyMaxAge},
-		func(word string) int { return max(1, (len(word)-1)/3) })
+	meant := tomlfile.Nearest(strings.ReplaceAll(strings.ToLower(key), "-", "_"),
+		[]string{keyVersion, keyMode, keyMX, keyMaxAge}, func(word string) int { return max(1, (len(word)-1)/3) })
 	if meant != "" {
 		text += "; did you mean " + meant + "?"
 	}

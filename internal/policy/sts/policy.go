@@ -59,7 +59,8 @@ func New(mode Mode, mx []string, maxAge time.Duration) (Policy, error) {
 	case len(p.MX) == 0 && mode != None:
 		return Policy{}, &Fault{Text: noHosts(mode)}
 	case maxAge < 0 || maxAge > MaxAge || maxAge%time.Second != 0:
-		return Policy{}, &Fault{Text: fmt.Sprintf("max_age is %v, want 0 to %d whole seconds", maxAge, MaxAge/time.Second)}
+		return Policy{}, &Fault{Text: fmt.Sprintf("max_age is %v, want 0 to %d whole seconds", maxAge,
+			MaxAge/time.Second)}
 	case len(p.Text()) > MaxBody:
 		return Policy{}, &Fault{Text: fmt.Sprintf("the policy would be larger than %d bytes", MaxBody)}
 	}
@@ -75,7 +76,8 @@ func (p Policy) Matches(host mail.Domain) bool {
 	name := host.String()
 	_, parent, _ := strings.Cut(name, ".")
 	for _, pattern := range p.MX {
-		if above, wild := strings.CutPrefix(pattern, "*."); !wild && name == pattern || wild && parent == above && above != "" {
+		if above, wild := strings.CutPrefix(pattern, "*."); !wild && name == pattern || wild && parent == above &&
+			above != "" {
 			return true
 		}
 	}

@@ -33,7 +33,8 @@ func ParseRecord(texts []string) (Record, error) {
 		case begins && (rest == "" || strings.ContainsAny(rest[:1], "; \t")):
 			ours = append(ours, rest)
 		case strange == ErrNoRecord && likeRecord(text):
-			strange = &Fault{Text: "the record begins with " + said(text) + `, want "v=STSv1;" in exactly this spelling`}
+			strange = &Fault{Text: "the record begins with " + said(text) +
+				`, want "v=STSv1;" in exactly this spelling`}
 		}
 	}
 	switch len(ours) {
@@ -42,7 +43,8 @@ func ParseRecord(texts []string) (Record, error) {
 	case 1:
 		return parseFields(ours[0])
 	}
-	return Record{}, &Fault{Text: fmt.Sprintf("there are %d MTA-STS records, and with more than one there is no policy", len(ours))}
+	return Record{}, &Fault{Text: fmt.Sprintf("there are %d MTA-STS records, and with more than one there is no policy",
+		len(ours))}
 }
 
 // likeRecord reports whether a text that is no record was probably meant as one: in quotation marks, with a blank in

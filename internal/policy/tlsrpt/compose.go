@@ -93,7 +93,8 @@ func (m *Message) header(b *bytes.Buffer, boundary string) {
 		field("From", "<"+m.From.String()+">")
 	}
 	field("To", "<"+m.To.String()+">")
-	field("Subject", "Report Domain: "+m.Domain.String(), "Submitter: "+m.Submitter.String(), "Report-ID: "+m.ReportID())
+	field("Subject", "Report Domain: "+m.Domain.String(), "Submitter: "+m.Submitter.String(),
+		"Report-ID: "+m.ReportID())
 	field("Date", m.Now.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	field("Message-ID", "<"+token(m.ID)+"@"+m.Submitter.String()+">")
 	field("TLS-Report-Domain", m.Domain.String())

@@ -24,7 +24,8 @@ const (
 // Results lists the result types that are registered; foreign reports may have others.
 func Results() []string {
 	return []string{StartTLSNotSupported, CertificateHostMismatch, CertificateExpired, CertificateNotTrusted,
-		ValidationFailure, TLSAInvalid, DNSSECInvalid, DANERequired, STSPolicyFetchError, STSPolicyInvalid, STSWebPKIInvalid}
+		ValidationFailure, TLSAInvalid, DNSSECInvalid, DANERequired, STSPolicyFetchError, STSPolicyInvalid,
+		STSWebPKIInvalid}
 }
 
 // Result is what a failure of ours is called in a report about sessions under a policy of this type; "" where no TLS

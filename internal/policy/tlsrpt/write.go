@@ -90,9 +90,10 @@ func (p *Policy) entry() entry {
 	out := entry{Policy: entryPolicy{clean(p.Type), cleanAll(p.Strings), clean(p.Domain), cleanAll(p.MXHosts)},
 		Summary: entrySummary{bounded(p.Succeeded), bounded(p.Failed)}, Failures: make([]entryFailure, len(p.Failures))}
 	for i, f := range p.Failures {
-		out.Failures[i] = entryFailure{Result: clean(f.Result), SendingIP: addressText(f.SendingIP), MXHost: clean(f.MXHost),
-			MXHelo: clean(f.MXHelo), ReceiverIP: addressText(f.ReceiverIP), Sessions: bounded(f.Sessions), Info: clean(f.Info),
-			Code: clean(f.Code)}
+		out.Failures[i] = entryFailure{Result: clean(f.Result), SendingIP: addressText(f.SendingIP),
+			MXHost: clean(f.MXHost),
+			MXHelo: clean(f.MXHelo), ReceiverIP: addressText(f.ReceiverIP), Sessions: bounded(f.Sessions),
+			Info: clean(f.Info), Code: clean(f.Code)}
 	}
 	return out
 }

@@ -95,7 +95,8 @@ const (
 
 // Renew prolongs a lease, or begins it.
 func (r *Registry) Renew(ctx context.Context, p nodes.Report) (a nodes.Answer, err error) {
-	args := []any{p.Session, p.Name, p.Release, p.API, span(p.Lease), p.InForce.Rules, p.InForce.Number, span(p.Latency), int64(p.Held)}
+	args := []any{p.Session, p.Name, p.Release, p.API, span(p.Lease), p.InForce.Rules, p.InForce.Number,
+		span(p.Latency), int64(p.Held)}
 	err = r.renews.with(ctx, func(c *postgres.Conn) error {
 		n, err := c.Change(ctx, prolong, append(args, p.Anew)...)
 		if err != nil {
@@ -126,7 +127,8 @@ func (r *Registry) Renew(ctx context.Context, p nodes.Report) (a nodes.Answer, e
 // Leave ends a lease.
 func (r *Registry) Leave(ctx context.Context, session string) error {
 	return r.renews.with(ctx, func(c *postgres.Conn) error {
-		_, err := c.Change(ctx, "UPDATE node SET until = clock_timestamp() WHERE session = ? AND until > clock_timestamp()", session)
+		_, err := c.Change(ctx, "UPDATE node SET until = clock_timestamp() WHERE session = ? AND until > "+
+			"clock_timestamp()", session)
 		return err
 	})
 }
@@ -155,7 +157,8 @@ func (r *Registry) Nodes(ctx context.Context) (roll nodes.Roll, err error) {
 		return c.Query(ctx, list, func(row database.Row) error {
 			roll.Nodes = append(roll.Nodes, nodes.Entry{
 				Report: nodes.Report{Session: row.Text(0), Name: row.Text(1), Release: row.Text(2), API: row.Text(3),
-					Lease: time.Duration(row.Int(4)) * time.Microsecond, InForce: nodes.Mark{Rules: row.Int(5), Number: row.Int(6)},
+					Lease:   time.Duration(row.Int(4)) * time.Microsecond,
+					InForce: nodes.Mark{Rules: row.Int(5), Number: row.Int(6)},
 					Latency: time.Duration(row.Int(7)) * time.Microsecond, Held: int(row.Int(8))},
 				Joined: row.Time(9), Renewed: row.Time(10), Until: row.Time(11)})
 			return nil
@@ -227,10 +230,11 @@ func (r *Registry) Drop(ctx context.Context, name string) error {
 func (r *Registry) Turns(ctx context.Context, names []string) (map[string]time.Duration, error) {
 	out := map[string]time.Duration{}
 	err := r.asks.with(ctx, func(c *postgres.Conn) error {
-		return c.Query(ctx, "SELECT name, "+left+" FROM turn WHERE name = ANY(?::text[])", func(row database.Row) error {
-			out[row.Text(0)] = time.Duration(row.Int(1)) * time.Microsecond
-			return nil
-		}, names)
+		return c.Query(ctx, "SELECT name, "+left+" FROM turn WHERE name = ANY(?::text[])",
+			func(row database.Row) error {
+				out[row.Text(0)] = time.Duration(row.Int(1)) * time.Microsecond
+				return nil
+			}, names)
 	})
 	return out, err
 }

@@ -92,7 +92,8 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *stored.Acted) e
 
 // waiting reads and locks the waiting deliveries among ids, with what an action looks at, and says which are under a
 // lease that runs at now.
-func (t *txn) waiting(ids []queue.DeliveryID, now time.Time) (out []*deliveryRow, leased map[queue.DeliveryID]bool, err error) {
+func (t *txn) waiting(ids []queue.DeliveryID,
+	now time.Time) (out []*deliveryRow, leased map[queue.DeliveryID]bool, err error) {
 	list := postgres.Dialect().List(ids)
 	err = t.Query(t.ctx, "SELECT "+stored.StateColumns+", s.key FROM delivery d JOIN message m ON m.seq = d.id >> 20"+
 		" JOIN site s ON s.id = d.site WHERE d.id = ANY(?::bigint[]) AND d.state <= 2 ORDER BY d.id FOR UPDATE OF d",
@@ -109,10 +110,11 @@ func (t *txn) waiting(ids []queue.DeliveryID, now time.Time) (out []*deliveryRow
 	}
 	// Only now: who leased one of them had it locked.
 	leased = map[queue.DeliveryID]bool{}
-	err = t.Query(t.ctx, "SELECT delivery FROM lease WHERE delivery = ANY(?::bigint[]) AND until > ?", func(r database.Row) error {
-		leased[queue.DeliveryID(r.Int(0))] = true
-		return nil
-	}, list, now.UnixMicro())
+	err = t.Query(t.ctx, "SELECT delivery FROM lease WHERE delivery = ANY(?::bigint[]) AND until > ?",
+		func(r database.Row) error {
+			leased[queue.DeliveryID(r.Int(0))] = true
+			return nil
+		}, list, now.UnixMicro())
 	return out, leased, err
 }
 
@@ -129,5 +131,6 @@ func (t *txn) actOnSites(a *queue.Action, done *stored.Acted) error {
 	if err != nil || a.Kind != queue.Retry {
 		return err
 	}
-	return t.Exec("UPDATE site SET retry_at = ?1 WHERE id = ANY(?2::bigint[]) AND retry_at > ?1", a.Now.UnixMicro(), ids)
+	return t.Exec("UPDATE site SET retry_at = ?1 WHERE id = ANY(?2::bigint[]) AND retry_at > ?1", a.Now.UnixMicro(),
+		ids)
 }

@@ -37,8 +37,10 @@ const (
 		RETURNING delivery, token`
 	pick = "WITH picked AS MATERIALIZED (SELECT d.id FROM delivery d WHERE "
 
-	claimAtSite   = pick + "d.site = (SELECT id FROM site WHERE key = ?8) AND d.due <= ?9" + pickFree + " ORDER BY d.due, d.id" + pickLease
-	claimAtLater  = pick + "d.site = (SELECT id FROM site WHERE key = ?8) AND d.due > ?9" + pickFree + " ORDER BY d.due, d.id" + pickLease
+	claimAtSite = pick + "d.site = (SELECT id FROM site WHERE key = ?8) AND d.due <= ?9" + pickFree +
+		" ORDER BY d.due, d.id" + pickLease
+	claimAtLater = pick + "d.site = (SELECT id FROM site WHERE key = ?8) AND d.due > ?9" + pickFree +
+		" ORDER BY d.due, d.id" + pickLease
 	claimOverdue  = pick + "d.deadline <= ?8" + pickFree + " ORDER BY d.deadline, d.id" + pickLease
 	claimOverLate = pick + "d.deadline > ?8" + pickFree + " ORDER BY d.deadline, d.id" + pickLease
 	claimIDs      = pick + "d.id = ANY(?8::bigint[])" + pickFree + " ORDER BY d.id" + pickLease
@@ -93,7 +95,8 @@ func (s *Store) claimStored(ctx context.Context, c *queue.Claim) ([]queue.Work, 
 	err := s.lease(ctx, found, false, c.Limit)
 	if err == nil && found.lapsed { // what was wished is carried out before anything is claimed
 		s.unlease(found.leases)
-		if err := s.lapse(ctx, c.Now); err != nil && !errors.Is(err, queue.ErrFull) { // then it waits, and is not claimed
+		// then it waits, and is not claimed
+		if err := s.lapse(ctx, c.Now); err != nil && !errors.Is(err, queue.ErrFull) {
 			return nil, err
 		}
 		err = s.lease(ctx, found, false, c.Limit)
@@ -176,10 +179,11 @@ func (s *Store) lease(ctx context.Context, c *claiming, beyond bool, limit int) 
 			return nil
 		}})
 		if c.Site != "" && !beyond && s.cfg.Keep > 0 {
-			t.claimed = append(t.claimed, claimed{siteNow, []any{string(c.Site), c.Now.UnixMicro()}, func(r database.Row) error {
-				c.failed, c.next = r.Int(0) != 0, r.Time(1)
-				return nil
-			}})
+			t.claimed = append(t.claimed,
+				claimed{siteNow, []any{string(c.Site), c.Now.UnixMicro()}, func(r database.Row) error {
+					c.failed, c.next = r.Int(0) != 0, r.Time(1)
+					return nil
+				}})
 		}
 		return nil
 	})
@@ -252,7 +256,8 @@ func (s *Store) unlease(leases []queue.Lease) {
 	s.kept.settled(ids)
 	_ = s.others.do(s.life, 0, func(t *txn) error {
 		t.then(func() error {
-			return t.Exec("DELETE FROM lease l USING unnest(?::bigint[], ?::bigint[]) u(id, token) WHERE l.delivery = u.id AND l.token = u.token",
+			return t.Exec("DELETE FROM lease l USING unnest(?::bigint[], ?::bigint[]) u(id, token) WHERE "+
+				"l.delivery = u.id AND l.token = u.token",
 				ids, tokens)
 		})
 		return nil

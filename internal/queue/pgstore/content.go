@@ -37,8 +37,8 @@ func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error
 	var data []byte
 	var facts, file string
 	err := s.read(ctx, func(conn *postgres.Conn) error {
-		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.seq = m.seq"+
-			" WHERE m.id = ? AND m.open > 0", func(r database.Row) error {
+		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.seq = "+
+			"m.seq WHERE m.id = ? AND m.open > 0", func(r database.Row) error {
 			c = &content{s: s, id: id, size: r.Int(2)}
 			file, data, facts = r.Text(0), bytes.Clone(r.Bytes(1)), r.Text(3)
 			return nil

@@ -22,8 +22,8 @@ import (
 // that began in the same moment, or stood still and wakes, and those of any other release.
 
 // closedTables have the trigger.
-const closedTables = "node mark turn writer lease draft chunk totals site message body delivery attempt wish revision judgement" +
-	" entry record counter"
+const closedTables = "node mark turn writer lease draft chunk totals site message body delivery attempt wish " +
+	"revision judgement entry record counter"
 
 // gate is what the triggers call.
 const gate = `CREATE OR REPLACE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -108,7 +108,8 @@ func (s *Side) open(ctx context.Context) error {
 // or that of a process that was killed.
 func (s *Side) takeTurn(ctx context.Context) error {
 	for begun := time.Now(); ; {
-		alone, err := s.c.Number(ctx, "SELECT pg_try_advisory_lock(?::bigint::integer, hashtext(?))::integer", int64(lockCopy), s.schema)
+		alone, err := s.c.Number(ctx, "SELECT pg_try_advisory_lock(?::bigint::integer, hashtext(?))::integer",
+			int64(lockCopy), s.schema)
 		if err != nil || alone != 0 {
 			return err
 		}
@@ -158,14 +159,16 @@ func (s *Side) Stand(ctx context.Context, to storecopy.Standing) error {
 			return err
 		}
 	}
-	script := []string{"CREATE TABLE IF NOT EXISTS standing (word text NOT NULL, id text NOT NULL, other text NOT NULL, named text NOT NULL)",
+	script := []string{"CREATE TABLE IF NOT EXISTS standing (word text NOT NULL, id text NOT NULL, other text NOT " +
+		"NULL, named text NOT NULL)",
 		"GRANT SELECT ON standing TO PUBLIC", "DELETE FROM standing"}
 	if to.Word == "" {
 		script = append(script, "DROP FUNCTION IF EXISTS closed() CASCADE")
 	} else {
 		script = append(script, gate)
 		for table := range strings.FieldsSeq(closedTables) {
-			script = append(script, "CREATE OR REPLACE TRIGGER closed BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON "+table+
+			script = append(script, "CREATE OR REPLACE TRIGGER closed BEFORE INSERT OR UPDATE OR DELETE OR "+
+				"TRUNCATE ON "+table+
 				" FOR EACH STATEMENT EXECUTE FUNCTION closed()")
 		}
 	}
@@ -190,19 +193,22 @@ func (s *Side) Stand(ctx context.Context, to storecopy.Standing) error {
 // unused wants no gateway to run, and nothing to be under way.
 func (s *Side) unused(ctx context.Context) error {
 	var names []string
-	err := s.c.Query(ctx, "SELECT name FROM node WHERE until > clock_timestamp() ORDER BY name LIMIT 10", func(r database.Row) error {
-		names = append(names, r.Text(0))
-		return nil
-	})
+	err := s.c.Query(ctx, "SELECT name FROM node WHERE until > clock_timestamp() ORDER BY name LIMIT 10",
+		func(r database.Row) error {
+			names = append(names, r.Text(0))
+			return nil
+		})
 	if err != nil {
 		return postgres.Translate(err)
 	}
 	if len(names) > 0 {
 		return fmt.Errorf("%w: gateways use %s: %s", queue.ErrInUse, s.named, strings.Join(names, ", "))
 	}
-	left, err := s.c.Number(ctx, "SELECT ceil(max(until) / 1000000.0 - extract(epoch FROM clock_timestamp()))::bigint FROM lease")
+	left, err := s.c.Number(ctx, "SELECT ceil(max(until) / 1000000.0 - extract(epoch FROM "+
+		"clock_timestamp()))::bigint FROM lease")
 	if err == nil && left > 0 {
-		err = fmt.Errorf("%w: a gateway of %s ended while it was sending, and others are to wait for it for another %d s", queue.ErrInUse,
+		err = fmt.Errorf("%w: a gateway of %s ended while it was sending, and others are to wait for it for "+
+			"another %d s", queue.ErrInUse,
 			s.named, left)
 	}
 	return postgres.Translate(err)
@@ -255,7 +261,8 @@ func (s *Side) Replace(ctx context.Context, t *storecopy.Table, in storecopy.Spa
 			return err
 		}
 		if len(gone) > 0 {
-			if _, err := s.c.Change(ctx, "DELETE FROM chunk WHERE body = ANY(?1::text[]::bigint[]) AND NOT body = ANY(?2::text[]::bigint[])",
+			if _, err := s.c.Change(ctx, "DELETE FROM chunk WHERE body = ANY(?1::text[]::bigint[]) AND NOT body = "+
+				"ANY(?2::text[]::bigint[])",
 				gone, append([]string{}, kept...)); err != nil {
 				return err
 			}
@@ -308,7 +315,8 @@ func (s *Side) insertWishes(ctx context.Context, rows [][]any) error {
 	for i, id := range ids {
 		flags[i] = withdraws[id]
 	}
-	_, err = s.c.Change(ctx, "INSERT INTO wish (delivery, withdraws) SELECT id, w = 1 FROM unnest(?::bigint[], ?::bigint[]) u(id, w)", ids, flags)
+	_, err = s.c.Change(ctx, "INSERT INTO wish (delivery, withdraws) SELECT id, w = 1 FROM unnest(?::bigint[], "+
+		"?::bigint[]) u(id, w)", ids, flags)
 	return err
 }
 
@@ -339,11 +347,12 @@ type chunks struct {
 
 func (r *chunks) next() error {
 	found := false
-	err := r.s.Query(r.ctx, "SELECT n, data FROM chunk WHERE body = ? AND n > ? ORDER BY n LIMIT 1", func(row database.Row) error {
-		r.n, r.buf, found = row.Int(0), append(r.buf[:0], row.Bytes(1)...), true
-		r.data = r.buf
-		return nil
-	}, r.body, r.n)
+	err := r.s.Query(r.ctx, "SELECT n, data FROM chunk WHERE body = ? AND n > ? ORDER BY n LIMIT 1",
+		func(row database.Row) error {
+			r.n, r.buf, found = row.Int(0), append(r.buf[:0], row.Bytes(1)...), true
+			r.data = r.buf
+			return nil
+		}, r.body, r.n)
 	if err == nil && !found {
 		err = io.EOF
 	}
@@ -368,7 +377,8 @@ func (r *chunks) Close() error { return nil }
 // PutBody writes chunks. They need not be durable before the message that has them: its commit makes them so. Until
 // then a draft names them, which Finish would sweep away.
 func (s *Side) PutBody(ctx context.Context, from io.Reader) (string, error) {
-	body, err := s.c.Number(ctx, "INSERT INTO draft (body, owner, until) VALUES (nextval('body_number'), 0, now()) RETURNING body")
+	body, err := s.c.Number(ctx, "INSERT INTO draft (body, owner, until) VALUES (nextval('body_number'), 0, now()) "+
+		"RETURNING body")
 	if err != nil || from == nil {
 		return strconv.FormatInt(body, 10), postgres.Translate(err)
 	}
@@ -379,7 +389,8 @@ func (s *Side) PutBody(ctx context.Context, from io.Reader) (string, error) {
 	for n := int64(0); err == nil; n++ {
 		var k int
 		if k, err = io.ReadFull(from, buf); k > 0 {
-			if _, e := s.c.Change(ctx, "INSERT INTO chunk (body, n, data) VALUES (?, ?, ?)", body, n, buf[:k]); e != nil {
+			if _, e := s.c.Change(ctx, "INSERT INTO chunk (body, n, data) VALUES (?, ?, ?)", body, n,
+				buf[:k]); e != nil {
 				err = e
 			}
 		}
@@ -387,12 +398,14 @@ func (s *Side) PutBody(ctx context.Context, from io.Reader) (string, error) {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		err = nil
 	}
-	return strconv.FormatInt(body, 10), postgres.Translate(errors.Join(err, s.c.Script(ctx, "RESET synchronous_commit")))
+	return strconv.FormatInt(body, 10), postgres.Translate(
+		errors.Join(err, s.c.Script(ctx, "RESET synchronous_commit")))
 }
 
 // Order asks the sequence, and the row of totals.
 func (s *Side) Order(ctx context.Context) (last, dayKeys int64, err error) {
-	err = s.Query(ctx, "SELECT CASE WHEN q.is_called THEN q.last_value ELSE 0 END, t.day_keys FROM message_seq q, totals t", func(r database.Row) error {
+	err = s.Query(ctx, "SELECT CASE WHEN q.is_called THEN q.last_value ELSE 0 END, t.day_keys FROM message_seq q, "+
+		"totals t", func(r database.Row) error {
 		last, dayKeys = r.Int(0), r.Int(1)
 		return nil
 	})
@@ -406,15 +419,19 @@ func (s *Side) Finish(ctx context.Context, n *storecopy.Counts) error {
 			text string
 			args []any
 		}{
-			{"WITH gone AS (DELETE FROM draft RETURNING body) DELETE FROM chunk USING gone WHERE chunk.body = gone.body", nil},
+			{"WITH gone AS (DELETE FROM draft RETURNING body) DELETE FROM chunk USING gone WHERE chunk.body = " +
+				"gone.body", nil},
 			{"DELETE FROM writer", nil},
-			{"INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes) VALUES (0, 0, ?, ?, ?, ?, ?, ?)",
-				[]any{n.States[stored.Queued], n.States[stored.Held], n.States[stored.Delivered], n.States[stored.Failed],
-					n.States[stored.Cancelled], n.BodyBytes}},
+			{"INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes) VALUES (0, " +
+				"0, ?, ?, ?, ?, ?, ?)",
+				[]any{n.States[stored.Queued], n.States[stored.Held], n.States[stored.Delivered],
+					n.States[stored.Failed], n.States[stored.Cancelled], n.BodyBytes}},
 			{"UPDATE totals SET skew = ?, day_keys = ?, indexed = 0", []any{n.Skew, n.DayKeys}},
 			{"SELECT setval('message_seq', greatest(?1, 1), ?1 > 0)", []any{n.LastSeq}},
-			{"SELECT setval(pg_get_serial_sequence('site', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM site", nil},
-			{"SELECT setval(pg_get_serial_sequence('entry', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM entry", nil},
+			{"SELECT setval(pg_get_serial_sequence('site', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM site",
+				nil},
+			{"SELECT setval(pg_get_serial_sequence('entry', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM " +
+				"entry", nil},
 		} {
 			if _, err := s.c.Change(ctx, one.text, one.args...); err != nil {
 				return err

@@ -69,7 +69,8 @@ func (t *txn) keep() {
 		} else {
 			lease := queue.Lease{Delivery: d.ID, Token: w.token}
 			t.s.given.note(lease, w.n.AcceptedAt.Add(t.s.cfg.Keep), &d.Delivery, d.State, d.Facts)
-			works = append(works, queue.Work{Delivery: d.Delivery, Message: w.n.Message, Lease: lease, Was: d.State, NextHop: d.At.NextHop})
+			works = append(works, queue.Work{Delivery: d.Delivery, Message: w.n.Message, Lease: lease, Was: d.State,
+				NextHop: d.At.NextHop})
 		}
 		if i == len(t.keeps)-1 || t.keeps[i+1].n != w.n {
 			t.s.kept.put(works, w.n.Body.Data, now)

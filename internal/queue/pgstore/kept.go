@@ -63,8 +63,8 @@ type quiet struct {
 
 func newKept(lease time.Duration) *kept {
 	return &kept{lease: lease, sites: map[queue.SiteKey][]*keptDelivery{}, byID: map[queue.DeliveryID]*keptDelivery{},
-		inHand: map[queue.DeliveryID]queue.ID{}, bodies: map[queue.ID]*keptBody{}, returning: map[queue.DeliveryID]bool{},
-		quiet: map[queue.SiteKey]quiet{}}
+		inHand: map[queue.DeliveryID]queue.ID{}, bodies: map[queue.ID]*keptBody{},
+		returning: map[queue.DeliveryID]bool{}, quiet: map[queue.SiteKey]quiet{}}
 }
 
 // wants reports whether a delivery that is about to be stored should be kept.
@@ -182,7 +182,8 @@ func (k *kept) settled(ids []int64) {
 		}
 		if d := k.byID[id]; d != nil {
 			delete(k.byID, id)
-			k.setSite(d.work.Site, slices.DeleteFunc(k.sites[d.work.Site], func(o *keptDelivery) bool { return o == d }))
+			k.setSite(d.work.Site, slices.DeleteFunc(k.sites[d.work.Site],
+				func(o *keptDelivery) bool { return o == d }))
 			k.release(d.work.Message.ID)
 		}
 	}
@@ -293,6 +294,7 @@ func (k *kept) isQuiet(c *queue.Claim, now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	q, known := k.quiet[c.Site]
-	return known && !q.full && now.Sub(q.at) < quietFor && !c.Now.Before(q.now) && c.Now.Sub(q.now) < quietFor && (q.next.IsZero() || c.Now.Before(q.next)) &&
+	return known && !q.full && now.Sub(q.at) < quietFor && !c.Now.Before(q.now) && c.Now.Sub(q.now) < quietFor &&
+		(q.next.IsZero() || c.Now.Before(q.next)) &&
 		(c.Beyond.IsZero() || !q.beyond.IsZero() && !c.Beyond.Before(q.beyond))
 }

@@ -42,8 +42,10 @@ type extended struct {
 }
 
 func (p *plan) empty() bool {
-	return len(p.newMail)+len(p.handedOver)+len(p.attempts)+len(p.deliveries)+len(p.moved)+len(p.facts)+len(p.wishes)+len(p.ended)+
-		len(p.extended)+len(p.siteStates)+len(p.entries)+len(p.claimed)+len(p.wanted)+len(p.ends) == 0 && p.states == [6]int64{}
+	return len(p.newMail)+len(p.handedOver)+len(p.attempts)+len(p.deliveries)+len(p.moved)+len(p.facts)+len(
+		p.wishes)+len(p.ended)+
+		len(p.extended)+len(p.siteStates)+len(p.entries)+len(p.claimed)+len(p.wanted)+len(p.ends) == 0 &&
+		p.states == [6]int64{}
 }
 
 // sorted are the keys of a map in order, so that all transactions lock rows in the same.
@@ -77,8 +79,8 @@ func (p *plan) onlyClaims() bool {
 
 // flush adds the statements that carry out the plan to a batch. What finish writes stays.
 func (t *txn) flush(b *postgres.Batch) error {
-	add := []func(b *postgres.Batch) error{t.addSites, t.addMail, t.addDeliveries, t.addKept, t.addOutcomes, t.addFacts, t.addWishes, t.addSiteStates,
-		t.addEntries, t.addLeases}
+	add := []func(b *postgres.Batch) error{t.addSites, t.addMail, t.addDeliveries, t.addKept, t.addOutcomes, t.addFacts,
+		t.addWishes, t.addSiteStates, t.addEntries, t.addLeases}
 	for _, f := range add {
 		if err := f(b); err != nil {
 			return err
@@ -114,8 +116,8 @@ func (t *txn) addSites(b *postgres.Batch) error {
 			t.sites[key] = true
 		}
 	}
-	return addRows(b, "INSERT INTO site (key, next_hop, requirement) SELECT * FROM unnest(?::text[], ?::text[], ?::text[])"+
-		" ON CONFLICT (key) DO NOTHING", "ttt", rows)
+	return addRows(b, "INSERT INTO site (key, next_hop, requirement) SELECT * FROM unnest(?::text[], ?::text[], "+
+		"?::text[]) ON CONFLICT (key) DO NOTHING", "ttt", rows)
 }
 
 // addMail stores new messages, and what they are the first to need.
@@ -130,11 +132,13 @@ func (t *txn) addMail(b *postgres.Batch) error {
 			bodies = append(bodies, []any{n.Seq, n.Body.Blob()})
 		}
 	}
-	if err := addRows(b, "INSERT INTO message ("+stored.MessageColumns+") SELECT * FROM unnest(?::bigint[], ?::text[], ?::bigint[],"+
-		" ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::text[], ?::text[])", "itiiiititt", messages); err != nil {
+	if err := addRows(b, "INSERT INTO message ("+stored.MessageColumns+") SELECT * FROM unnest(?::bigint[], "+
+		"?::text[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::text[], ?::text[])",
+		"itiiiititt", messages); err != nil {
 		return err
 	}
-	if err := addRows(b, "INSERT INTO body (seq, data) SELECT * FROM unnest(?::bigint[], ?::bytea[])", "ib", bodies); err != nil {
+	if err := addRows(b, "INSERT INTO body (seq, data) SELECT * FROM unnest(?::bigint[], ?::bytea[])", "ib",
+		bodies); err != nil {
 		return err
 	}
 	if len(t.newMail) > 0 {
@@ -165,10 +169,11 @@ func (t *txn) addDeliveries(b *postgres.Batch) error {
 			rows = append(rows, row)
 		}
 	}
-	return addRows(b, "INSERT INTO delivery ("+stored.DeliveryColumns+") SELECT id, (SELECT s.id FROM site s WHERE s.key = u.site), "+
-		stored.ChangingColumns+", recipient, address, facts FROM unnest(?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[],"+
-		" ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::text[], ?::text[])"+
-		" u("+stored.DeliveryColumns+")", "itiiiiiiiititt", rows)
+	return addRows(b, "INSERT INTO delivery ("+stored.DeliveryColumns+") SELECT id, (SELECT s.id FROM site s WHERE "+
+		"s.key = u.site), "+
+		stored.ChangingColumns+", recipient, address, facts FROM unnest(?::bigint[], ?::text[], ?::bigint[], "+
+		"?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], "+
+		"?::bigint[], ?::text[], ?::text[]) u("+stored.DeliveryColumns+")", "itiiiiiiiititt", rows)
 }
 
 // addOutcomes writes what attempts told and how deliveries stand.
@@ -185,9 +190,10 @@ func (t *txn) addOutcomes(b *postgres.Batch) error {
 	for _, id := range sorted(t.deliveries) {
 		rows = append(rows, append([]any{int64(id)}, stored.Changing(t.deliveries[id])...))
 	}
-	return addRows(b, "UPDATE delivery d SET ("+stored.ChangingColumns+") = (u.state, u.due, u.deadline, u.expires, u.finished, u.attempts,"+
-		" u.noticed, u.reached, u.reason) FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[],"+
-		" ?::bigint[], ?::bigint[], ?::bigint[], ?::text[]) u(id, "+stored.ChangingColumns+") WHERE d.id = u.id", "iiiiiiiiit", rows)
+	return addRows(b, "UPDATE delivery d SET ("+stored.ChangingColumns+") = (u.state, u.due, u.deadline, "+
+		"u.expires, u.finished, u.attempts, u.noticed, u.reached, u.reason) FROM unnest(?::bigint[], ?::bigint[], "+
+		"?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[]) "+
+		"u(id, "+stored.ChangingColumns+") WHERE d.id = u.id", "iiiiiiiiit", rows)
 }
 
 // addFacts moves deliveries to other sites and writes what else stands in their facts.
@@ -196,7 +202,8 @@ func (t *txn) addFacts(b *postgres.Batch) error {
 	for _, id := range sorted(t.facts) {
 		rows = append(rows, []any{int64(id), t.facts[id]})
 	}
-	if err := addRows(b, "UPDATE delivery d SET facts = u.facts FROM unnest(?::bigint[], ?::text[]) u(id, facts) WHERE d.id = u.id",
+	if err := addRows(b, "UPDATE delivery d SET facts = u.facts FROM unnest(?::bigint[], ?::text[]) u(id, facts) "+
+		"WHERE d.id = u.id",
 		"it", rows); err != nil {
 		return err
 	}
@@ -223,8 +230,8 @@ func (t *txn) addWishes(b *postgres.Batch) error {
 	if len(done) > 0 {
 		b.Add("DELETE FROM wish WHERE delivery = ANY(?::bigint[])", nil, done)
 	}
-	return addRows(b, "INSERT INTO wish (delivery, withdraws) SELECT id, w = 1 FROM unnest(?::bigint[], ?::bigint[]) u(id, w)"+
-		" ON CONFLICT (delivery) DO UPDATE SET withdraws = excluded.withdraws", "ii", rows)
+	return addRows(b, "INSERT INTO wish (delivery, withdraws) SELECT id, w = 1 FROM unnest(?::bigint[], "+
+		"?::bigint[]) u(id, w) ON CONFLICT (delivery) DO UPDATE SET withdraws = excluded.withdraws", "ii", rows)
 }
 
 // addSiteStates replaces the states of sites, where they are others.
@@ -232,11 +239,13 @@ func (t *txn) addSiteStates(b *postgres.Batch) error {
 	var rows [][]any
 	for _, key := range sorted(t.siteStates) {
 		st := t.siteStates[key]
-		rows = append(rows, []any{string(key), int64(st.Failures), database.Stamp(st.Since), database.Stamp(st.RetryAt), st.Facts})
+		rows = append(rows, []any{string(key), int64(st.Failures), database.Stamp(st.Since), database.Stamp(st.RetryAt),
+			st.Facts})
 	}
 	return addRows(b, "UPDATE site s SET (failures, since, retry_at, last) = (u.failures, u.since, u.retry_at, u.last)"+
-		" FROM unnest(?::text[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[]) u(key, failures, since, retry_at, last)"+
-		" WHERE s.key = u.key AND (s.failures, s.since, s.retry_at, s.last) IS DISTINCT FROM (u.failures, u.since, u.retry_at, u.last)",
+		" FROM unnest(?::text[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[]) u(key, failures, since, "+
+		"retry_at, last) WHERE s.key = u.key AND (s.failures, s.since, s.retry_at, s.last) IS DISTINCT FROM "+
+		"(u.failures, u.since, u.retry_at, u.last)",
 		"tiiit", rows)
 }
 
@@ -257,8 +266,9 @@ func (t *txn) addEntries(b *postgres.Batch) error {
 func (t *txn) addLeases(b *postgres.Batch) error {
 	for _, e := range t.extended {
 		ids, tokens := pairs(e.leases)
-		b.Add("UPDATE lease l SET until = ?, worker = replace(l.worker, '"+keptMark+"', '') FROM unnest(?::bigint[], ?::bigint[]) u(id, token)"+
-			" WHERE l.delivery = u.id AND l.token = u.token", nil, e.until, ids, tokens)
+		b.Add("UPDATE lease l SET until = ?, worker = replace(l.worker, '"+keptMark+"', '') FROM "+
+			"unnest(?::bigint[], ?::bigint[]) u(id, token) WHERE l.delivery = u.id AND l.token = u.token", nil, e.until,
+			ids, tokens)
 	}
 	ids, tokens := pairs(t.unsure)
 	if len(ids) > 0 && len(t.ended) == len(ids) { // each is checked as it ends

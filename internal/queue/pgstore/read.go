@@ -59,10 +59,11 @@ func (d searched) MarkSending(ctx context.Context, db database.Reader, rs []queu
 		return nil
 	}
 	leased := map[queue.DeliveryID]bool{}
-	err := db.Query(ctx, "SELECT delivery FROM lease l WHERE delivery = ANY(?3::bigint[])"+begun, func(r database.Row) error {
-		leased[queue.DeliveryID(r.Int(0))] = true
-		return nil
-	}, d.s.owner, d.s.kept.waiting(), ids)
+	err := db.Query(ctx, "SELECT delivery FROM lease l WHERE delivery = ANY(?3::bigint[])"+begun,
+		func(r database.Row) error {
+			leased[queue.DeliveryID(r.Int(0))] = true
+			return nil
+		}, d.s.owner, d.s.kept.waiting(), ids)
 	for i := range rs {
 		if leased[rs[i].ID] && rs[i].State.Waiting() {
 			rs[i].State = queue.Sending
@@ -139,7 +140,8 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 		if err != nil {
 			return err
 		}
-		err = c.Query(ctx, "SELECT d.state, count(*) FROM lease l JOIN delivery d ON d.id = l.delivery WHERE true"+begun+" GROUP BY 1", func(r database.Row) error {
+		err = c.Query(ctx, "SELECT d.state, count(*) FROM lease l JOIN delivery d ON d.id = l.delivery WHERE true"+
+			begun+" GROUP BY 1", func(r database.Row) error {
 			was, n := stored.LoadState(r.Int(0)), r.Int(1)
 			out.States[queue.Sending] += n
 			if out.States[was] -= n; out.States[was] <= 0 {

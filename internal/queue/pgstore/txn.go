@@ -283,8 +283,8 @@ func (t *txn) finish(b *postgres.Batch) {
 	for _, seq := range sorted(t.ends) {
 		seqs, counts = append(seqs, seq), append(counts, t.ends[seq])
 	}
-	row := []any{t.id, t.number, t.states[stored.Queued], t.states[stored.Held], t.states[stored.Delivered], t.states[stored.Failed],
-		t.states[stored.Cancelled], t.bodyBytes}
+	row := []any{t.id, t.number, t.states[stored.Queued], t.states[stored.Held], t.states[stored.Delivered],
+		t.states[stored.Failed], t.states[stored.Cancelled], t.bodyBytes}
 	if len(seqs) == 0 {
 		b.Add("INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes)"+
 			" VALUES (?, ?, ?, ?, ?, ?, ?, ?)"+tellRow, nil, row...)
@@ -307,5 +307,6 @@ const tellRow = ` ON CONFLICT (id) DO UPDATE SET number = excluded.number, seen 
 
 // notHere is the error of a body that is not, or not wholly, where it was written.
 func notHere(id queue.ID) error {
-	return fmt.Errorf("pgstore: the body of message %s is not in the database any more; it was swept away, or the database is another", id)
+	return fmt.Errorf("pgstore: the body of message %s is not in the database any more; it was swept away, or the "+
+		"database is another", id)
 }

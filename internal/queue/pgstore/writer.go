@@ -60,7 +60,8 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 		case postgres.Code(err) == postgres.NotNull && !missed: // a site that was remembered was purged
 			missed = true
 			continue
-		case t != nil && t.recalled: // it may be that a lease does not stand (see sureOf), which is to be told before all else
+		// it may be that a lease does not stand (see sureOf), which is to be told before all else
+		case t != nil && t.recalled:
 			doubt = true
 			continue
 		default:

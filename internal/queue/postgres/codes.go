@@ -51,7 +51,8 @@ func Lost(err error) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	return e.Severity == "FATAL" || e.Severity == "PANIC" || strings.HasPrefix(e.Code, "08") || strings.HasPrefix(e.Code, "57P") ||
+	return e.Severity == "FATAL" || e.Severity == "PANIC" || strings.HasPrefix(e.Code, "08") ||
+		strings.HasPrefix(e.Code, "57P") ||
 		e.Code == readOnly
 }
 
@@ -65,8 +66,8 @@ func Translate(err error) error {
 	case Closed:
 		return fmt.Errorf("%w: %w", queue.ErrMoved, err)
 	case noRights, noTable: // a schema that may not be used is passed over
-		return fmt.Errorf("postgres: the role may not do this; let it own the schema, or grant it USAGE on schema and sequences"+
-			" and SELECT, INSERT, UPDATE and DELETE on all tables: %w", err)
+		return fmt.Errorf("postgres: the role may not do this; let it own the schema, or grant it USAGE on schema "+
+			"and sequences and SELECT, INSERT, UPDATE and DELETE on all tables: %w", err)
 	}
 	return err
 }

@@ -36,12 +36,13 @@ func AssertDurable(ctx context.Context, c *Conn) (Settings, error) {
 		return out, fmt.Errorf("postgres: the server does not tell its version: %w", err)
 	}
 	if out.Version < oldest {
-		return out, fmt.Errorf("postgres: the server has version %d; it must be %d at least", out.Version/10000, oldest/10000)
+		return out, fmt.Errorf("postgres: the server has version %d; it must be %d at least", out.Version/10000,
+			oldest/10000)
 	}
 	for _, name := range []string{"fsync", "full_page_writes"} {
 		if found[name] != "on" {
-			return out, fmt.Errorf("postgres: the server runs with %s=%s and would lose accepted mail on a power failure;"+
-				" set it to on in postgresql.conf", name, found[name])
+			return out, fmt.Errorf("postgres: the server runs with %s=%s and would lose accepted mail on a power "+
+				"failure; set it to on in postgresql.conf", name, found[name])
 		}
 	}
 	if s := out.SynchronousCommit; s != "on" && s != "remote_apply" {

@@ -52,7 +52,8 @@ func (x *Search) Candidates(ctx context.Context, db database.Reader, f *queue.Fi
 		err = x.byMessageID(ctx, db, f, known, bounded)
 	case keyed:
 		err = x.byKey(ctx, db, f, known, func(prefix int64) error {
-			return db.Query(ctx, "SELECT id FROM delivery WHERE recipient BETWEEN ? AND ?", bounded, prefix|first, prefix|last)
+			return db.Query(ctx, "SELECT id FROM delivery WHERE recipient BETWEEN ? AND ?", bounded, prefix|first,
+				prefix|last)
 		})
 	case waitingOnly(f.States) && f.Site != "":
 		err = db.Query(ctx, x.openAtSite, all, string(f.Site))
@@ -183,7 +184,8 @@ func byDay(ctx context.Context, db database.Reader, f *queue.Filter, known Known
 // SeqRange bounds the messages accepted from since on and before until. Acceptance times follow the order of seq except
 // for clocks that step and writers that overtake each other; Known.Skew is by how much they ever did not. So the
 // messages with the first fitting time and with those up to skew later hold the lowest seq, and likewise at the end.
-func (x *Search) SeqRange(ctx context.Context, db database.Reader, known Known, since, until time.Time) (lo, hi int64, err error) {
+func (x *Search) SeqRange(ctx context.Context, db database.Reader, known Known, since,
+	until time.Time) (lo, hi int64, err error) {
 	if lo, err = db.Number(ctx, "SELECT min(seq) FROM message"); err != nil {
 		return 0, 0, err
 	}

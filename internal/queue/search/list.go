@@ -69,10 +69,11 @@ func (l *listing) over(ctx context.Context) error {
 	}
 	at := &queue.Unfinished{After: l.hi}
 	_ = l.store.Read(ctx, func(db database.Reader) error { // without it the time is not told
-		return db.Query(ctx, "SELECT accepted FROM message WHERE seq >= ? ORDER BY seq LIMIT 1", func(r database.Row) error {
-			at.AcceptedAt = r.Time(0)
-			return nil
-		}, int64(l.hi)>>20)
+		return db.Query(ctx, "SELECT accepted FROM message WHERE seq >= ? ORDER BY seq LIMIT 1",
+			func(r database.Row) error {
+				at.AcceptedAt = r.Time(0)
+				return nil
+			}, int64(l.hi)>>20)
 	})
 	return at
 }

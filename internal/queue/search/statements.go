@@ -38,7 +38,8 @@ func statementsIn(d *database.Dialect) statements {
 		byID: records + d.Each("?1") + ` j CROSS JOIN delivery d CROSS JOIN message m
 	WHERE d.id = j.value AND m.seq = d.id >> 20 AND ?2 = 0` + conditions(d) + ` ORDER BY d.id DESC`,
 		undelivered: "SELECT id FROM undelivered WHERE state = ? AND id >= ? AND id < ? ORDER BY id DESC LIMIT 256",
-		parties: "SELECT DISTINCT p.seq FROM " + d.Each("?1") + " b CROSS JOIN " + d.Names("?2") + " d CROSS JOIN party p" +
+		parties: "SELECT DISTINCT p.seq FROM " + d.Each("?1") + " b CROSS JOIN " + d.Names("?2") +
+			" d CROSS JOIN party p" +
 			" WHERE p.block = b.value AND p.domain = d.value AND p.seq BETWEEN ?3 AND ?4 ORDER BY p.seq DESC LIMIT 256",
 		// The deliveries of messages that are to the scope, or all where it sent the message.
 		partiesDeliveries: "SELECT d.id FROM " + d.Each("?1") + " s CROSS JOIN message m CROSS JOIN delivery d" +

@@ -77,7 +77,8 @@ func (x *Search) scope(f *queue.Filter) any {
 
 // next returns up to page deliveries below hi and from lo on, newest first, and below which it goes on; that is lo, or
 // where the index begins, when it has no more.
-func (st *stream) next(ctx context.Context, db database.Reader, lo, hi queue.DeliveryID) (ids []queue.DeliveryID, below queue.DeliveryID, err error) {
+func (st *stream) next(ctx context.Context, db database.Reader, lo,
+	hi queue.DeliveryID) (ids []queue.DeliveryID, below queue.DeliveryID, err error) {
 	end := max(lo, st.from)
 	for st.below = min(hi, cmp.Or(st.below, hi)); len(st.ids) == 0 && st.below > end && err == nil; {
 		if st.scope != nil {
@@ -95,7 +96,8 @@ func (st *stream) next(ctx context.Context, db database.Reader, lo, hi queue.Del
 }
 
 // readStates reads the newest deliveries below hi in any of the states.
-func (st *stream) readStates(ctx context.Context, db database.Reader, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
+func (st *stream) readStates(ctx context.Context, db database.Reader, end,
+	hi queue.DeliveryID) (queue.DeliveryID, error) {
 	for _, state := range st.states {
 		err := db.Query(ctx, st.x.undelivered, func(r database.Row) error {
 			st.ids = append(st.ids, queue.DeliveryID(r.Int(0)))
@@ -123,7 +125,8 @@ const blocksMost = 256
 
 // readScope reads the newest deliveries below hi of messages that are from or to the scope; where there are few it
 // looks at more blocks with each query.
-func (st *stream) readScope(ctx context.Context, db database.Reader, end, hi queue.DeliveryID) (queue.DeliveryID, error) {
+func (st *stream) readScope(ctx context.Context, db database.Reader, end,
+	hi queue.DeliveryID) (queue.DeliveryID, error) {
 	last, first := stored.SeqOf(hi-1), stored.SeqOf(end)
 	lowest := max(first/blockSize, last/blockSize-st.blocks+1)
 	var blocks []queue.DeliveryID
@@ -152,7 +155,8 @@ func (st *stream) readScope(ctx context.Context, db database.Reader, end, hi que
 }
 
 // parties lists the newest messages in some blocks that are from or to the scope.
-func (st *stream) parties(ctx context.Context, db database.Reader, blocks []queue.DeliveryID, first, last int64) (seqs []queue.DeliveryID, err error) {
+func (st *stream) parties(ctx context.Context, db database.Reader, blocks []queue.DeliveryID, first,
+	last int64) (seqs []queue.DeliveryID, err error) {
 	err = db.Query(ctx, st.x.parties, func(r database.Row) error {
 		seqs = append(seqs, queue.DeliveryID(r.Int(0)))
 		return nil

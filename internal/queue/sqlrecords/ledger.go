@@ -36,8 +36,8 @@ func (s *Store) AppendRules(ctx context.Context, text string, e audit.Entry) (r 
 		if err != nil {
 			return err
 		}
-		if err := t.Exec("INSERT INTO revision (number, text, applied_at, applied_by) VALUES (?, ?, ?, ?)", r.Number, text,
-			database.Stamp(e.At), e.By); err != nil {
+		if err := t.Exec("INSERT INTO revision (number, text, applied_at, applied_by) VALUES (?, ?, ?, ?)", r.Number,
+			text, database.Stamp(e.At), e.By); err != nil {
 			return err
 		}
 		return Append(t, e)
@@ -78,8 +78,8 @@ func (s *Store) Judge(ctx context.Context, j audit.Judgement, anew bool) (out au
 			return nil
 		}
 		return t.Exec("INSERT INTO judgement (id, number, rules, tables, files) VALUES (1, ?, ?, ?, ?)"+
-			" ON CONFLICT (id) DO UPDATE SET number = excluded.number, rules = excluded.rules, tables = excluded.tables,"+
-			" files = excluded.files",
+			" ON CONFLICT (id) DO UPDATE SET number = excluded.number, rules = excluded.rules, tables = "+
+			"excluded.tables, files = excluded.files",
 			out.Number, out.Rules, out.Tables, out.Files)
 	})
 	if err != nil {
@@ -104,8 +104,8 @@ func Append(t database.Tx, e audit.Entry) error {
 
 // Appending is the statement that stores an entry, and its arguments.
 func Appending(e audit.Entry) (text string, args []any, err error) {
-	facts, err := stored.Encode(entryForm{By: e.By, Action: e.Action, Target: e.Target, Before: e.Before, After: e.After,
-		Count: e.Count})
+	facts, err := stored.Encode(entryForm{By: e.By, Action: e.Action, Target: e.Target, Before: e.Before,
+		After: e.After, Count: e.Count})
 	return "INSERT INTO entry (at, facts) VALUES (?, ?)", []any{database.Stamp(e.At), facts}, err
 }
 
@@ -141,15 +141,16 @@ func (s *Store) revisions(ctx context.Context, text string, args ...any) (out []
 // Entries returns the newest entries below an ID first.
 func (s *Store) Entries(ctx context.Context, below int64, limit int) (out []audit.Entry, err error) {
 	err = s.db.Read(ctx, func(c database.Reader) error {
-		return c.Query(ctx, "SELECT at, facts, id FROM entry WHERE ?1 = 0 OR id < ?1 ORDER BY id DESC LIMIT ?2", func(r database.Row) error {
-			var f entryForm
-			if err := stored.Decode(r.Text(1), &f); err != nil {
-				return err
-			}
-			out = append(out, audit.Entry{ID: r.Int(2), At: r.Time(0), By: f.By, Action: f.Action, Target: f.Target, Before: f.Before,
-				After: f.After, Count: f.Count})
-			return nil
-		}, below, int64(limit))
+		return c.Query(ctx, "SELECT at, facts, id FROM entry WHERE ?1 = 0 OR id < ?1 ORDER BY id DESC LIMIT ?2",
+			func(r database.Row) error {
+				var f entryForm
+				if err := stored.Decode(r.Text(1), &f); err != nil {
+					return err
+				}
+				out = append(out, audit.Entry{ID: r.Int(2), At: r.Time(0), By: f.By, Action: f.Action, Target: f.Target,
+					Before: f.Before, After: f.After, Count: f.Count})
+				return nil
+			}, below, int64(limit))
 	})
 	return out, err
 }

@@ -145,7 +145,8 @@ func (t *txn) store(n *stored.Message) error {
 			}
 		}
 	}
-	err := t.Exec("INSERT INTO message ("+stored.MessageColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", n.Values(open)...)
+	err := t.Exec("INSERT INTO message ("+stored.MessageColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		n.Values(open)...)
 	for i := range n.Deliveries {
 		if err == nil {
 			err = t.insertDelivery(&n.Deliveries[i])
@@ -166,7 +167,8 @@ func (t *txn) insertDelivery(d *stored.Delivery) error {
 		t.stir(d.Site)
 	}
 	if d.Tried != nil {
-		if err := t.Exec("INSERT INTO attempt (id, facts) VALUES (?, ?)", stored.AttemptSlot(d.ID, 1), d.Tried); err != nil {
+		if err := t.Exec("INSERT INTO attempt (id, facts) VALUES (?, ?)", stored.AttemptSlot(d.ID, 1),
+			d.Tried); err != nil {
 			return err
 		}
 	}

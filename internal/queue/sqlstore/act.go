@@ -101,8 +101,8 @@ func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *acted) error {
 
 // rows reads the waiting deliveries among ids, with the columns that an action looks at and update writes.
 func (t *txn) rows(ids []queue.DeliveryID) (out []*deliveryRow, err error) {
-	err = t.c.Query(context.Background(), "SELECT "+stored.RecordColumns+", s.key FROM json_each(?) j CROSS JOIN delivery d"+
-		" ON d.id = j.value CROSS JOIN message m ON m.Seq = d.id >> 20 CROSS JOIN site s ON s.id = d.site"+
+	err = t.c.Query(context.Background(), "SELECT "+stored.RecordColumns+", s.key FROM json_each(?) j CROSS JOIN "+
+		"delivery d ON d.id = j.value CROSS JOIN message m ON m.Seq = d.id >> 20 CROSS JOIN site s ON s.id = d.site"+
 		" WHERE d.state <= 2", func(r database.Row) error {
 		rec, err := stored.Scan(r)
 		if err == nil {

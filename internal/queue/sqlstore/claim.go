@@ -144,7 +144,10 @@ func (s *Store) claimYoung(work []queue.Work, c *queue.Claim, state queue.SiteSt
 			NextHop: d.At.NextHop, SiteState: state})
 	}
 	if stored > 0 {
-		slices.SortFunc(work, func(a, b queue.Work) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
+		slices.SortFunc(work, func(a, b queue.Work) int {
+			return cmp.Or(a.Due.Compare(b.Due),
+				cmp.Compare(a.ID, b.ID))
+		})
 	}
 	for i := range work {
 		w := &work[i]
@@ -190,17 +193,18 @@ func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
 	}
 	calm := site == nil
 	if site != nil && site.HasState {
-		return state, t.c.Query(context.Background(), "SELECT "+stored.SiteColumns+" FROM site s WHERE id = ?", func(r database.Row) error {
-			s, err := stored.ScanSite(r)
-			if err == nil {
-				state = s.SiteState
-			}
-			return err
-		}, site.ID)
+		return state, t.c.Query(context.Background(), "SELECT "+stored.SiteColumns+" FROM site s WHERE id = ?",
+			func(r database.Row) error {
+				s, err := stored.ScanSite(r)
+				if err == nil {
+					state = s.SiteState
+				}
+				return err
+			}, site.ID)
 	}
 	if site != nil {
-		n, err := t.c.Number(context.Background(), "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open"+
-			" WHERE site = ? AND state <= 2 LIMIT 1)", site.ID)
+		n, err := t.c.Number(context.Background(), "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY "+
+			"delivery_open WHERE site = ? AND state <= 2 LIMIT 1)", site.ID)
 		if err != nil {
 			return state, err
 		}
@@ -257,7 +261,8 @@ func (t *txn) candidates(c *queue.Claim, pick func(r database.Row) error) error 
 
 // spans asks for what is due, and then, if pick has not had enough, for what is beyond. One question for both would
 // read everything in between.
-func spans(c *queue.Claim, pick func(r database.Row) error, ask func(span string, end int64, pick func(r database.Row) error) error) error {
+func spans(c *queue.Claim, pick func(r database.Row) error,
+	ask func(span string, end int64, pick func(r database.Row) error) error) error {
 	enough := false
 	until := func(r database.Row) error {
 		err := pick(r)

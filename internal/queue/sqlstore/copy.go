@@ -35,7 +35,8 @@ func (s *Store) lookAtStanding(c *sqlite.Conn) (mark int64, err error) {
 		err = standing.Closed(s.cfg.Dir)
 	}
 	if err == nil {
-		err = fmt.Errorf("%w: its header says that it was moved or is an unfinished copy, and it does not say of what", sqlite.ErrForeign)
+		err = fmt.Errorf("%w: its header says that it was moved or is an unfinished copy, and it does not say of what",
+			sqlite.ErrForeign)
 	}
 	return mark, err
 }
@@ -90,8 +91,9 @@ func (s *Side) Stand(_ context.Context, to storecopy.Standing) error {
 		mark = unfinishedID
 	}
 	return s.within(func() error {
-		if err := s.c.Script(fmt.Sprintf("CREATE TABLE IF NOT EXISTS standing (word TEXT NOT NULL, id TEXT NOT NULL, other TEXT NOT NULL,"+
-			" named TEXT NOT NULL); DELETE FROM standing; PRAGMA application_id=%d", mark)); err != nil {
+		if err := s.c.Script(fmt.Sprintf("CREATE TABLE IF NOT EXISTS standing (word TEXT NOT NULL, id TEXT NOT "+
+			"NULL, other TEXT NOT NULL, named TEXT NOT NULL); DELETE FROM standing; PRAGMA application_id=%d",
+			mark)); err != nil {
 			return err
 		}
 		return s.c.Exec(storecopy.InsertStanding, to.Values()...)
@@ -192,12 +194,15 @@ func (s *Side) Finish(ctx context.Context, n *storecopy.Counts) error {
 		if err := s.c.Exec("UPDATE site SET refs = 0 WHERE refs <> 0"); err != nil {
 			return err
 		}
-		if err := s.c.Exec("UPDATE site SET refs = c.n FROM (SELECT site, count(*) AS n FROM delivery GROUP BY site) c WHERE c.site = site.id"); err != nil {
+		if err := s.c.Exec("UPDATE site SET refs = c.n FROM (SELECT site, count(*) AS n FROM delivery GROUP BY " +
+			"site) c WHERE c.site = site.id"); err != nil {
 			return err
 		}
-		return s.c.Exec("UPDATE totals SET last_seq=?1, newest=?2, skew=?3, body_bytes=?4, queued=?5, held=?6, delivered=?7, failed=?8,"+
-			" cancelled=?9, applied=?1, day_keys=?10, indexed=0", n.LastSeq, n.Newest, n.Skew, n.BodyBytes, n.States[stored.Queued],
-			n.States[stored.Held], n.States[stored.Delivered], n.States[stored.Failed], n.States[stored.Cancelled], max(n.DayKeys, 0))
+		return s.c.Exec("UPDATE totals SET last_seq=?1, newest=?2, skew=?3, body_bytes=?4, queued=?5, held=?6, "+
+			"delivered=?7, failed=?8, cancelled=?9, applied=?1, day_keys=?10, indexed=0", n.LastSeq, n.Newest, n.Skew,
+			n.BodyBytes, n.States[stored.Queued],
+			n.States[stored.Held], n.States[stored.Delivered], n.States[stored.Failed], n.States[stored.Cancelled],
+			max(n.DayKeys, 0))
 	})
 	if err != nil {
 		return err

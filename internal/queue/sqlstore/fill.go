@@ -48,7 +48,8 @@ func (s *Store) fill(ctx context.Context) (whole bool, err error) {
 
 // filled reports whether every message is in the tables.
 func filled(ctx context.Context, c *sqlite.Conn) (bool, error) {
-	n, err := c.Number(ctx, "SELECT count(*) FROM totals WHERE indexed > (SELECT coalesce(min(seq), indexed) FROM message)")
+	n, err := c.Number(ctx, "SELECT count(*) FROM totals WHERE indexed > (SELECT coalesce(min(seq), indexed) FROM "+
+		"message)")
 	return n == 0, err
 }
 
@@ -59,7 +60,8 @@ func (t *txn) fill() error {
 	if err != nil {
 		return err
 	}
-	to, err := t.c.Number(ctx, "SELECT min(seq) FROM (SELECT seq FROM message WHERE seq < ? ORDER BY seq DESC LIMIT ?)", from, int64(fillChunk))
+	to, err := t.c.Number(ctx, "SELECT min(seq) FROM (SELECT seq FROM message WHERE seq < ? ORDER BY seq DESC LIMIT ?)",
+		from, int64(fillChunk))
 	if err != nil {
 		return err
 	}
@@ -68,9 +70,12 @@ func (t *txn) fill() error {
 		text   string
 		lo, hi int64
 	}{
-		{"INSERT OR IGNORE INTO party SELECT seq >> 12, " + sqlite.DomainIn("sender") + ", seq FROM message WHERE seq >= ? AND seq < ? AND sender <> ''", to, from},
-		{"INSERT OR IGNORE INTO party SELECT id >> 32, " + sqlite.DomainIn("address") + ", id >> 20 FROM delivery WHERE id >= ? AND id < ?", lo, hi},
-		{"INSERT OR IGNORE INTO undelivered SELECT state, id FROM delivery WHERE id >= ? AND id < ? AND state <> 3", lo, hi},
+		{"INSERT OR IGNORE INTO party SELECT seq >> 12, " + sqlite.DomainIn("sender") + ", seq FROM message WHERE " +
+			"seq >= ? AND seq < ? AND sender <> ''", to, from},
+		{"INSERT OR IGNORE INTO party SELECT id >> 32, " + sqlite.DomainIn("address") + ", id >> 20 FROM delivery " +
+			"WHERE id >= ? AND id < ?", lo, hi},
+		{"INSERT OR IGNORE INTO undelivered SELECT state, id FROM delivery WHERE id >= ? AND id < ? AND state <> 3", lo,
+			hi},
 	} {
 		if err := t.Exec(one.text, one.lo, one.hi); err != nil {
 			return err

@@ -74,11 +74,12 @@ func (s *Store) sweep(ctx context.Context) error {
 func (t *txn) purge(seqs []int64) error {
 	for _, seq := range seqs {
 		lo, hi := int64(stored.ID(seq, 0)), int64(stored.ID(seq+1, 0))
-		err := t.c.Query(context.Background(), "SELECT site, state FROM delivery WHERE id >= ? AND id < ?", func(r database.Row) error {
-			t.refs[r.Int(0)]--
-			t.totals.states[r.Int(1)]--
-			return nil
-		}, lo, hi)
+		err := t.c.Query(context.Background(), "SELECT site, state FROM delivery WHERE id >= ? AND id < ?",
+			func(r database.Row) error {
+				t.refs[r.Int(0)]--
+				t.totals.states[r.Int(1)]--
+				return nil
+			}, lo, hi)
 		if err == nil {
 			err = t.Exec("DELETE FROM message WHERE seq = ?", seq)
 		}
@@ -101,7 +102,8 @@ func (t *txn) purgeSites(before time.Time) error {
 	if err := t.flushRefs(); err != nil {
 		return err
 	}
-	n, err := t.c.Number(context.Background(), "SELECT count(*) FROM site INDEXED BY site_unused"+unused, before.UnixMicro())
+	n, err := t.c.Number(context.Background(), "SELECT count(*) FROM site INDEXED BY site_unused"+unused,
+		before.UnixMicro())
 	if err != nil || n == 0 {
 		return err
 	}

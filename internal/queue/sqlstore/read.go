@@ -91,8 +91,8 @@ func (s *Store) content(ctx context.Context, id queue.ID) (*spool.Content, error
 	var c *spool.Content
 	var facts string
 	err := s.read(ctx, func(conn *sqlite.Conn) error {
-		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.Seq = m.Seq"+
-			" WHERE m.id = ? AND m.open > 0", func(r database.Row) error {
+		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.Seq = "+
+			"m.Seq WHERE m.id = ? AND m.open > 0", func(r database.Row) error {
 			c = &spool.Content{Message: id, File: r.Text(0), Data: r.Bytes(1), Size: r.Int(2)}
 			facts = r.Text(3)
 			return database.ErrStop
@@ -146,7 +146,8 @@ func (s *Store) work(leases []queue.Lease, found []*stored.Record) []queue.Work 
 	out := make([]queue.Work, len(found))
 	for i, r := range found {
 		if l := s.leases[r.ID]; l != nil && l.token == leases[i].Token {
-			l.row = deliveryRow{Delivery: r.Delivery, site: r.SiteID, facts: r.Facts, last: r.Last, size: r.Message.Size, file: r.File}
+			l.row = deliveryRow{Delivery: r.Delivery, site: r.SiteID, facts: r.Facts, last: r.Last,
+				size: r.Message.Size, file: r.File}
 			l.row.Recipient, l.row.History = queue.Delivery{}.Recipient, nil
 		}
 		out[i] = queue.Work{Delivery: r.Delivery, Message: r.Message, Lease: leases[i], Was: r.State,

@@ -30,8 +30,8 @@ func (s *Store) lookAtJournal() error {
 	}
 	bodies, err := s.spool.Bodies()
 	if err == nil && (len(bodies) > 0 || !s.journal.Empty()) {
-		err = fmt.Errorf("%w: %s is missing or empty, and beside it stand a journal or %d bodies of mail", queue.ErrDamaged,
-			s.file(), len(bodies))
+		err = fmt.Errorf("%w: %s is missing or empty, and beside it stand a journal or %d bodies of mail",
+			queue.ErrDamaged, s.file(), len(bodies))
 	}
 	return err
 }
@@ -124,10 +124,11 @@ func (b behind) HasSeq(seq int64) (bool, error) {
 // Behind lists the numbers behind one.
 func (b behind) Behind(seq int64) (map[int64]bool, error) {
 	out := map[int64]bool{}
-	err := b.s.writer.c.Query(context.Background(), "SELECT seq FROM message WHERE seq > ?", func(r database.Row) error {
-		out[r.Int(0)] = true
-		return nil
-	}, seq)
+	err := b.s.writer.c.Query(context.Background(), "SELECT seq FROM message WHERE seq > ?",
+		func(r database.Row) error {
+			out[r.Int(0)] = true
+			return nil
+		}, seq)
 	return out, err
 }
 

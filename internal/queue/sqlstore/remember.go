@@ -15,11 +15,12 @@ import (
 
 // readKnown reads what the database remembers.
 func readKnown(c *sqlite.Conn) (k wal.Known, err error) {
-	err = c.Query(context.Background(), "SELECT run, previous, closed, segment, size, commits FROM totals", func(r database.Row) error {
-		k = wal.Known{Last: wal.Place{Run: uint64(r.Int(0)), Index: uint64(r.Int(3)), Size: r.Int(4)},
-			Previous: uint64(r.Int(1)), Closed: r.Int(2) != 0, Note: uint64(r.Int(5))}
-		return database.ErrStop
-	})
+	err = c.Query(context.Background(), "SELECT run, previous, closed, segment, size, commits FROM totals",
+		func(r database.Row) error {
+			k = wal.Known{Last: wal.Place{Run: uint64(r.Int(0)), Index: uint64(r.Int(3)), Size: r.Int(4)},
+				Previous: uint64(r.Int(1)), Closed: r.Int(2) != 0, Note: uint64(r.Int(5))}
+			return database.ErrStop
+		})
 	return k, err
 }
 
@@ -30,7 +31,8 @@ func (s *Store) beginRun() error {
 	if err != nil {
 		return err
 	}
-	err = s.writer.c.Exec("UPDATE totals SET run = ?, previous = run, closed = 0, segment = 1, size = 0, commits = commits + 1",
+	err = s.writer.c.Exec("UPDATE totals SET run = ?, previous = run, closed = 0, segment = 1, size = 0, commits = "+
+		"commits + 1",
 		int64(run))
 	if err != nil {
 		return fmt.Errorf("sqlstore: noting the journal: %w", sqlite.Translate(err))

@@ -180,10 +180,11 @@ func (t *txn) closeMessages(e *endings) error {
 	for seq, n := range e.open {
 		var open, size int64
 		var file string
-		err := t.c.Query(context.Background(), "SELECT open, size, file FROM message WHERE seq = ?", func(r database.Row) error {
-			open, size, file = r.Int(0)-n, r.Int(1), r.Text(2)
-			return database.ErrStop
-		}, seq)
+		err := t.c.Query(context.Background(), "SELECT open, size, file FROM message WHERE seq = ?",
+			func(r database.Row) error {
+				open, size, file = r.Int(0)-n, r.Int(1), r.Text(2)
+				return database.ErrStop
+			}, seq)
 		if err == nil && open > 0 {
 			err = t.Exec("UPDATE message SET open = ? WHERE seq = ?", open, seq)
 		} else if err == nil {

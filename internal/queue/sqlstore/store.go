@@ -147,8 +147,8 @@ func newStore(cfg Config) *Store {
 		lastToken: rand.Int64N(1 << 62),
 	}
 	s.cond = sync.NewCond(&s.mu)
-	s.spool = spool.New(spool.Config{Dir: cfg.Dir, SmallBody: cfg.SmallBody, DraftMemory: cfg.DraftMemory, Disk: cfg.disk,
-		Broken: &s.broken})
+	s.spool = spool.New(spool.Config{Dir: cfg.Dir, SmallBody: cfg.SmallBody, DraftMemory: cfg.DraftMemory,
+		Disk: cfg.disk, Broken: &s.broken})
 	s.search = search.New(sqlite.Dialect())
 	s.besides = sqlrecords.New(tables{s}, sqlite.Dialect())
 	return s
@@ -166,7 +166,8 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	for range s.cfg.Readers {
-		c, err := sqlite.Dial(s.file(), sqlite.BusyTimeout, sqlite.QueryOnly, sqlite.MemoryTemp, sqlite.CachePages(s.cfg.Cache/2/int64(s.cfg.Readers)))
+		c, err := sqlite.Dial(s.file(), sqlite.BusyTimeout, sqlite.QueryOnly, sqlite.MemoryTemp,
+			sqlite.CachePages(s.cfg.Cache/2/int64(s.cfg.Readers)))
 		if err != nil {
 			return fmt.Errorf("sqlstore: cannot open the database for reading: %w", err)
 		}
@@ -190,7 +191,8 @@ func (s *Store) openAlone() error {
 // openDatabase opens the writing connection, brings the database to the newest form and reads what it counts.
 func (s *Store) openDatabase() error {
 	sqlite.Fdatasync()
-	w, err := sqlite.Dial(s.file(), sqlite.BusyTimeout, sqlite.PageSize, sqlite.WalMode, sqlite.SyncFull, sqlite.MemoryTemp, sqlite.CachePages(s.cfg.Cache), sqlite.CheckpointHard)
+	w, err := sqlite.Dial(s.file(), sqlite.BusyTimeout, sqlite.PageSize, sqlite.WalMode, sqlite.SyncFull,
+		sqlite.MemoryTemp, sqlite.CachePages(s.cfg.Cache), sqlite.CheckpointHard)
 	if err != nil {
 		return fmt.Errorf("sqlstore: cannot open the database: %w", sqlite.Translate(err))
 	}

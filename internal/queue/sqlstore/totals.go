@@ -49,8 +49,9 @@ func (o *order) note(at time.Time) {
 // write stores the row; what has a seq up to applied is in the database, or will never be. The journal was durable up
 // to at.
 func (t *totals) write(c *sqlite.Conn, o order, applied int64, at wal.Place) error {
-	return c.Exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, failed=?,"+
-		" cancelled=?, applied=?, segment=?, size=?, commits=commits+1", o.lastSeq, o.newest, o.skew, t.bodyBytes,
+	return c.Exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, "+
+		"failed=?, cancelled=?, applied=?, segment=?, size=?, commits=commits+1", o.lastSeq, o.newest, o.skew,
+		t.bodyBytes,
 		t.states[stored.Queued], t.states[stored.Held], t.states[stored.Delivered], t.states[stored.Failed],
 		t.states[stored.Cancelled], applied, int64(at.Index), at.Size)
 }
@@ -73,8 +74,10 @@ func (t *totals) read(c *sqlite.Conn) (o order, applied int64, err error) {
 // over what waits, and knows also what an older form wrote and that is not in the table yet.
 const (
 	oldestQuery = "SELECT accepted FROM message WHERE seq = (SELECT min(id) >> 20 FROM (" +
-		"SELECT min(id) AS id FROM undelivered WHERE state = 1 UNION ALL SELECT min(id) FROM undelivered WHERE state = 2))"
-	oldestWalk = "SELECT accepted FROM message WHERE seq = (SELECT min(id) >> 20 FROM delivery INDEXED BY delivery_open WHERE state <= 2)"
+		"SELECT min(id) AS id FROM undelivered WHERE state = 1 UNION ALL SELECT min(id) FROM undelivered WHERE " +
+		"state = 2))"
+	oldestWalk = "SELECT accepted FROM message WHERE seq = (SELECT min(id) >> 20 FROM delivery INDEXED BY " +
+		"delivery_open WHERE state <= 2)"
 )
 
 // Stats counts deliveries and the bytes of bodies; it costs the same however much is stored.

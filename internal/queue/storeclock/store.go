@@ -78,7 +78,8 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 	in.batch(&turned)
 	err := s.kept.Settle(ctx, turned)
 	for i := range b.Settlements {
-		b.Settlements[i].Became, b.Settlements[i].Wished = turned.Settlements[i].Became, out.wish(turned.Settlements[i].Wished)
+		b.Settlements[i].Became, b.Settlements[i].Wished = turned.Settlements[i].Became,
+			out.wish(turned.Settlements[i].Wished)
 	}
 	for i := range b.New {
 		told(b.New[i], turned.New[i])

@@ -52,7 +52,8 @@ func (c *copier) verifyTable(ctx context.Context, t *Table) error {
 		after, end = p.in.To, p.end
 	}
 	if source.rows != target.rows || source.text() != target.text() {
-		return fmt.Errorf("%w: table %s as a whole", ErrDiffers, t.Name) // what differs has passed row by row: a fault of ours
+		// what differs has passed row by row: a fault of ours
+		return fmt.Errorf("%w: table %s as a whole", ErrDiffers, t.Name)
 	}
 	c.report.Tables = append(c.report.Tables, Counted{t.Name, target.rows, target.text()})
 	return nil
@@ -161,7 +162,8 @@ func (c *copier) large(ctx context.Context, t *Table, row, there []any) error {
 		return fmt.Errorf("%w: the body of message %v", ErrDiffers, row[1])
 	}
 	c.looked(0, a.size)
-	return c.whole(queue.ID(row[1].(string)), row[t.column("facts")].(string), row[t.column("size")].(int64), a.there, a.size, a.sum)
+	return c.whole(queue.ID(row[1].(string)), row[t.column("facts")].(string), row[t.column("size")].(int64), a.there,
+		a.size, a.sum)
 }
 
 // whole counts a body, and notes whether it is what was accepted.
@@ -182,7 +184,8 @@ func (c *copier) whole(id queue.ID, facts string, want int64, there bool, size i
 }
 
 // smallBodies are the messages that have a body in the table body.
-const smallBodies = "SELECT seq, id, facts, size FROM message WHERE open > 0 AND file IS NULL AND seq > ?1 AND seq <= ?2 ORDER BY seq"
+const smallBodies = "SELECT seq, id, facts, size FROM message WHERE open > 0 AND file IS NULL AND seq > ?1 AND seq " +
+	"<= ?2 ORDER BY seq"
 
 // bodies holds small bodies of the target against what their messages say; the rows were compared already.
 func (c *copier) bodies(ctx context.Context, p *portion) error {

@@ -51,10 +51,12 @@ type messageForm struct {
 func formOfMessage(m *queue.Message) messageForm {
 	e, in := &m.Envelope, &m.Inbound
 	return messageForm{
-		Kind: m.Kind, From: e.From, Body: e.Body, UTF8: e.UTF8, Ret: e.Ret, EnvID: e.EnvID, RequireTLS: e.RequireTLS, Waives: m.Waives,
-		Client: in.Client, Helo: in.Helo, Listener: in.Listener, Protocol: in.Protocol, User: in.User, TLS: in.TLS, Relayed: in.Relayed, Bound: in.Bound,
-		MessageID: m.MessageID, HeaderSize: m.HeaderSize, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8, About: m.About,
-		Judged: m.Judged, Digest: m.Digest, InRules: in.Rules, InTrials: in.Trials,
+		Kind: m.Kind, From: e.From, Body: e.Body, UTF8: e.UTF8, Ret: e.Ret, EnvID: e.EnvID, RequireTLS: e.RequireTLS,
+		Waives: m.Waives,
+		Client: in.Client, Helo: in.Helo, Listener: in.Listener, Protocol: in.Protocol, User: in.User, TLS: in.TLS,
+		Relayed: in.Relayed, Bound: in.Bound,
+		MessageID: m.MessageID, HeaderSize: m.HeaderSize, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8,
+		About: m.About, Judged: m.Judged, Digest: m.Digest, InRules: in.Rules, InTrials: in.Trials,
 	}
 }
 
@@ -62,7 +64,8 @@ func (f *messageForm) fill(m *queue.Message) {
 	m.Kind, m.MessageID, m.HeaderSize, m.About = f.Kind, f.MessageID, f.HeaderSize, f.About
 	m.EightBit, m.HeaderUTF8, m.Judged, m.Waives = f.EightBit, f.HeaderUTF8, f.Judged, f.Waives
 	m.Digest = f.Digest
-	m.Envelope = mail.Envelope{From: f.From, Body: f.Body, UTF8: f.UTF8, Ret: f.Ret, EnvID: f.EnvID, RequireTLS: f.RequireTLS}
+	m.Envelope = mail.Envelope{From: f.From, Body: f.Body, UTF8: f.UTF8, Ret: f.Ret, EnvID: f.EnvID,
+		RequireTLS: f.RequireTLS}
 	m.Inbound = queue.Inbound{Client: f.Client, Helo: f.Helo, Listener: f.Listener, Protocol: f.Protocol, User: f.User,
 		TLS: f.TLS, Relayed: f.Relayed, Bound: f.Bound, Rules: f.InRules, Trials: f.InTrials}
 }

@@ -39,8 +39,8 @@ func (n *Message) Values(open int) []any {
 	if open > 0 && n.Body.File != "" {
 		file = n.Body.File
 	}
-	return []any{n.Seq, string(n.ID), n.AcceptedAt.UnixMicro(), int64(open), n.Size, n.RulesRevision, file, n.MessageIDKey,
-		n.Sender, n.Facts}
+	return []any{n.Seq, string(n.ID), n.AcceptedAt.UnixMicro(), int64(open), n.Size, n.RulesRevision, file,
+		n.MessageIDKey, n.Sender, n.Facts}
 }
 
 // DeliveryColumns are the columns of a delivery as Values fills them. In their middle are ChangingColumns.

@@ -82,63 +82,73 @@ func listFilters(k *suite) {
 	sub := k.submission("x", ruled)
 	sub.Message.Envelope.From, sub.Message.MessageID, sub.Message.Judged = mail.Address{}, "<Odd@Id>", 5
 	k.no(k.s.Accept(k.Context(), sub))
-	k.no(k.settle(queue.Settlement{State: queue.Failed, Reason: policy.Remote5xx, Attempt: &attempt.Attempt{At: k.now, Reason: policy.Remote5xx}},
-		k.one("mx:x.test")))
+	k.no(k.settle(queue.Settlement{State: queue.Failed, Reason: policy.Remote5xx,
+		Attempt: &attempt.Attempt{At: k.now, Reason: policy.Remote5xx}}, k.one("mx:x.test")))
 	k.later(time.Hour)
 	k.accept(k.to("dan@bücher.test", "mx:xn--bcher-kva.test"))
 	site := queue.SiteState{Failures: 1, Last: &attempt.Attempt{Reason: policy.CertExpired}}
-	k.no(k.s.Settle(k.Context(), queue.Batch{Now: k.now, Sites: map[queue.SiteKey]queue.SiteState{"mx:xn--bcher-kva.test": site}}))
+	k.no(k.s.Settle(k.Context(), queue.Batch{Now: k.now,
+		Sites: map[queue.SiteKey]queue.SiteState{"mx:xn--bcher-kva.test": site}}))
 	k.one("mx:sub.clinic.test")
 
 	for name, tt := range map[string]struct {
 		f    queue.Filter
 		want []string
 	}{
-		"by message":                   {queue.Filter{IDs: []queue.ID{sub.Message.ID, "none"}}, []string{`"a[b"`}},
-		"by no message":                {queue.Filter{IDs: []queue.ID{"none"}}, nil},
-		"by state":                     {queue.Filter{States: []queue.State{queue.Queued}}, []string{"Ann", "dan"}},
-		"sending":                      {queue.Filter{States: []queue.State{queue.Sending}}, []string{"bob"}},
-		"by open and finished states":  {queue.Filter{States: []queue.State{queue.Sending, queue.Failed}}, []string{`"a[b"`, "bob"}},
-		"finished":                     {queue.Filter{States: []queue.State{queue.Failed}}, []string{`"a[b"`}},
-		"by sender domain":             {queue.Filter{Sender: "Sender.TEST"}, []string{"Ann", "bob", "dan"}},
-		"by sender pattern":            {queue.Filter{Sender: "?@*.test"}, []string{"Ann", "bob", "dan"}},
-		"by null sender":               {queue.Filter{Sender: "<>"}, []string{`"a[b"`}},
-		"by recipient":                 {queue.Filter{Recipient: "ann@CLINIC.test"}, []string{"Ann"}},
-		"by recipient domain":          {queue.Filter{Recipient: "clinic.test"}, []string{"Ann"}},
-		"by recipient pattern":         {queue.Filter{Recipient: "*.clinic.test"}, []string{"bob"}},
-		"by pattern with a bracket":    {queue.Filter{Recipient: `"a[b"@*`}, []string{`"a[b"`}},
-		"by quoted recipient":          {queue.Filter{Recipient: `"a[b"@x.test`}, []string{`"a[b"`}},
-		"by what is no address":        {queue.Filter{Recipient: "a@b@c"}, nil},
-		"by domain":                    {queue.Filter{Domain: "Sub.Clinic.Test"}, []string{"bob"}},
-		"by domain in letters":         {queue.Filter{Domain: "bücher.test"}, []string{"dan"}},
-		"by domain and pattern":        {queue.Filter{Domain: "clinic.test", Recipient: "a*"}, []string{"Ann"}},
-		"by message-id with brackets":  {queue.Filter{MessageID: "<Odd@Id>"}, []string{`"a[b"`}},
-		"by message-id without":        {queue.Filter{MessageID: "Odd@Id"}, []string{`"a[b"`}},
-		"by message-id of other case":  {queue.Filter{MessageID: "odd@id"}, nil},
-		"by reason":                    {queue.Filter{Reason: policy.Remote5xx}, []string{`"a[b"`}},
-		"by the reason of the site":    {queue.Filter{Reason: policy.CertExpired}, []string{"dan"}},
-		"by rule":                      {queue.Filter{Rule: "clinic \"1\""}, []string{`"a[b"`}},
-		"by rule in test":              {queue.Filter{Rule: "probe"}, []string{`"a[b"`}},
-		"by a rule that did a thing":   {queue.Filter{Rule: "archive"}, []string{`"a[b"`}},
-		"by no rule":                   {queue.Filter{Rule: "clinic"}, nil},
-		"by site":                      {queue.Filter{Site: queue.NewSiteKey("mx:clinic.test", forced)}, []string{"Ann"}},
-		"by site and state":            {queue.Filter{Site: "mx:x.test", States: []queue.State{queue.Queued}}, nil},
-		"by no site":                   {queue.Filter{Site: "mx:none.test"}, nil},
-		"since":                        {queue.Filter{Since: start.Add(time.Hour)}, []string{`"a[b"`, "dan"}},
-		"until":                        {queue.Filter{Until: start.Add(time.Hour)}, []string{"Ann", "bob"}},
-		"between":                      {queue.Filter{Since: start.Add(time.Minute), Until: start.Add(2 * time.Hour)}, []string{`"a[b"`}},
-		"in an empty time":             {queue.Filter{Since: start.Add(3 * time.Hour)}, nil},
-		"before everything":            {queue.Filter{Until: start}, nil},
-		"judged before":                {queue.Filter{JudgedBelow: 5}, []string{"Ann", "bob", "dan"}},
-		"waiting and judged before":    {queue.Filter{JudgedBelow: 5, States: []queue.State{queue.Queued, queue.Held}}, []string{"Ann", "dan"}},
-		"recipient and time":           {queue.Filter{Domain: "clinic.test", Since: start.Add(time.Minute)}, nil},
-		"by scope of the sender":       {queue.Filter{Scope: []mail.Domain{mail.MustDomain("sender.test")}}, []string{"Ann", "bob", "dan"}},
-		"by scope of a recipient":      {queue.Filter{Scope: []mail.Domain{mail.MustDomain("none.test"), mail.MustDomain("x.test")}}, []string{`"a[b"`}},
-		"by scope and state":           {queue.Filter{Scope: []mail.Domain{mail.MustDomain("sender.test")}, States: []queue.State{queue.Queued, queue.Failed}}, []string{"Ann", "dan"}},
-		"by scope and recipient":       {queue.Filter{Scope: []mail.Domain{mail.MustDomain("sender.test")}, Recipient: "clinic.test"}, []string{"Ann"}},
-		"by a scope of nothing":        {queue.Filter{Scope: []mail.Domain{}}, nil},
-		"by scope of what was judged":  {queue.Filter{Scope: []mail.Domain{mail.MustDomain("clinic.test")}, JudgedBelow: 5}, []string{"Ann"}},
-		"recipient, sender and states": {queue.Filter{Recipient: "dan@bücher.test", Sender: "sender.test", States: []queue.State{queue.Queued}}, []string{"dan"}},
+		"by message":    {queue.Filter{IDs: []queue.ID{sub.Message.ID, "none"}}, []string{`"a[b"`}},
+		"by no message": {queue.Filter{IDs: []queue.ID{"none"}}, nil},
+		"by state":      {queue.Filter{States: []queue.State{queue.Queued}}, []string{"Ann", "dan"}},
+		"sending":       {queue.Filter{States: []queue.State{queue.Sending}}, []string{"bob"}},
+		"by open and finished states": {queue.Filter{States: []queue.State{queue.Sending, queue.Failed}},
+			[]string{`"a[b"`, "bob"}},
+		"finished":                    {queue.Filter{States: []queue.State{queue.Failed}}, []string{`"a[b"`}},
+		"by sender domain":            {queue.Filter{Sender: "Sender.TEST"}, []string{"Ann", "bob", "dan"}},
+		"by sender pattern":           {queue.Filter{Sender: "?@*.test"}, []string{"Ann", "bob", "dan"}},
+		"by null sender":              {queue.Filter{Sender: "<>"}, []string{`"a[b"`}},
+		"by recipient":                {queue.Filter{Recipient: "ann@CLINIC.test"}, []string{"Ann"}},
+		"by recipient domain":         {queue.Filter{Recipient: "clinic.test"}, []string{"Ann"}},
+		"by recipient pattern":        {queue.Filter{Recipient: "*.clinic.test"}, []string{"bob"}},
+		"by pattern with a bracket":   {queue.Filter{Recipient: `"a[b"@*`}, []string{`"a[b"`}},
+		"by quoted recipient":         {queue.Filter{Recipient: `"a[b"@x.test`}, []string{`"a[b"`}},
+		"by what is no address":       {queue.Filter{Recipient: "a@b@c"}, nil},
+		"by domain":                   {queue.Filter{Domain: "Sub.Clinic.Test"}, []string{"bob"}},
+		"by domain in letters":        {queue.Filter{Domain: "bücher.test"}, []string{"dan"}},
+		"by domain and pattern":       {queue.Filter{Domain: "clinic.test", Recipient: "a*"}, []string{"Ann"}},
+		"by message-id with brackets": {queue.Filter{MessageID: "<Odd@Id>"}, []string{`"a[b"`}},
+		"by message-id without":       {queue.Filter{MessageID: "Odd@Id"}, []string{`"a[b"`}},
+		"by message-id of other case": {queue.Filter{MessageID: "odd@id"}, nil},
+		"by reason":                   {queue.Filter{Reason: policy.Remote5xx}, []string{`"a[b"`}},
+		"by the reason of the site":   {queue.Filter{Reason: policy.CertExpired}, []string{"dan"}},
+		"by rule":                     {queue.Filter{Rule: "clinic \"1\""}, []string{`"a[b"`}},
+		"by rule in test":             {queue.Filter{Rule: "probe"}, []string{`"a[b"`}},
+		"by a rule that did a thing":  {queue.Filter{Rule: "archive"}, []string{`"a[b"`}},
+		"by no rule":                  {queue.Filter{Rule: "clinic"}, nil},
+		"by site": {queue.Filter{Site: queue.NewSiteKey("mx:clinic.test", forced)},
+			[]string{"Ann"}},
+		"by site and state": {queue.Filter{Site: "mx:x.test", States: []queue.State{queue.Queued}}, nil},
+		"by no site":        {queue.Filter{Site: "mx:none.test"}, nil},
+		"since":             {queue.Filter{Since: start.Add(time.Hour)}, []string{`"a[b"`, "dan"}},
+		"until":             {queue.Filter{Until: start.Add(time.Hour)}, []string{"Ann", "bob"}},
+		"between": {queue.Filter{Since: start.Add(time.Minute), Until: start.Add(2 * time.Hour)},
+			[]string{`"a[b"`}}, "in an empty time": {queue.Filter{Since: start.Add(3 * time.Hour)}, nil},
+		"before everything": {queue.Filter{Until: start}, nil},
+		"judged before":     {queue.Filter{JudgedBelow: 5}, []string{"Ann", "bob", "dan"}},
+		"waiting and judged before": {queue.Filter{JudgedBelow: 5, States: []queue.State{queue.Queued, queue.Held}},
+			[]string{"Ann", "dan"}},
+		"recipient and time": {queue.Filter{Domain: "clinic.test", Since: start.Add(time.Minute)}, nil},
+		"by scope of the sender": {queue.Filter{Scope: []mail.Domain{mail.MustDomain("sender.test")}},
+			[]string{"Ann", "bob", "dan"}},
+		"by scope of a recipient": {queue.Filter{Scope: []mail.Domain{mail.MustDomain("none.test"),
+			mail.MustDomain("x.test")}}, []string{`"a[b"`}},
+		"by scope and state": {queue.Filter{Scope: []mail.Domain{mail.MustDomain("sender.test")},
+			States: []queue.State{queue.Queued, queue.Failed}}, []string{"Ann", "dan"}},
+		"by scope and recipient": {queue.Filter{Scope: []mail.Domain{mail.MustDomain("sender.test")},
+			Recipient: "clinic.test"}, []string{"Ann"}},
+		"by a scope of nothing": {queue.Filter{Scope: []mail.Domain{}}, nil},
+		"by scope of what was judged": {queue.Filter{Scope: []mail.Domain{mail.MustDomain("clinic.test")},
+			JudgedBelow: 5}, []string{"Ann"}},
+		"recipient, sender and states": {queue.Filter{Recipient: "dan@bücher.test", Sender: "sender.test",
+			States: []queue.State{queue.Queued}}, []string{"dan"}},
 	} {
 		k.same(name, sorted(k.list(tt.f)), tt.want)
 		tt.f.Brief = true
@@ -225,7 +235,8 @@ func actHold(k *suite) {
 	k.later(200 * time.Hour)
 	k.same("claimed", len(k.claim("mx:b.test"))+len(k.claimAs(queue.Claim{Overdue: true})), 0)
 	k.same("retried", k.act(queue.Retry, queue.Action{}), queue.Acted{})
-	k.same("released", k.act(queue.Release, queue.Action{}), queue.Acted{Changed: 1, Sites: []queue.SiteKey{"mx:b.test"}})
+	k.same("released", k.act(queue.Release, queue.Action{}),
+		queue.Acted{Changed: 1, Sites: []queue.SiteKey{"mx:b.test"}})
 	k.same("released again", k.act(queue.Release, queue.Action{}), queue.Acted{})
 	w := k.one("mx:b.test")
 	if w.Was != queue.Queued || !w.Deadline.After(k.now) { // its window has ended, and it is tried all the same
@@ -258,10 +269,11 @@ func actSelects(k *suite) {
 		n     int
 		sites []queue.SiteKey
 	}{
-		"domain":           {queue.Action{Domains: []string{"B.test."}}, 2, []queue.SiteKey{"mx:b.test"}},
-		"message":          {queue.Action{Messages: ids[:1]}, 2, []queue.SiteKey{"mx:b.test", "mx:c.test"}},
-		"site":             {queue.Action{Sites: []queue.SiteKey{"mx:e.test"}}, 1, []queue.SiteKey{"mx:e.test"}},
-		"any of them":      {queue.Action{Sites: []queue.SiteKey{"mx:e.test"}, Domains: []string{"b.test", "c.test"}}, 4, []queue.SiteKey{"mx:b.test", "mx:c.test", "mx:e.test"}},
+		"domain":  {queue.Action{Domains: []string{"B.test."}}, 2, []queue.SiteKey{"mx:b.test"}},
+		"message": {queue.Action{Messages: ids[:1]}, 2, []queue.SiteKey{"mx:b.test", "mx:c.test"}},
+		"site":    {queue.Action{Sites: []queue.SiteKey{"mx:e.test"}}, 1, []queue.SiteKey{"mx:e.test"}},
+		"any of them": {queue.Action{Sites: []queue.SiteKey{"mx:e.test"}, Domains: []string{"b.test", "c.test"}},
+			4, []queue.SiteKey{"mx:b.test", "mx:c.test", "mx:e.test"}},
 		"everything":       {queue.Action{}, 4, []queue.SiteKey{"mx:b.test", "mx:c.test", "mx:e.test"}},
 		"nothing there":    {queue.Action{Domains: []string{"x.test"}, Messages: []queue.ID{"none"}}, 0, nil},
 		"no domain at all": {queue.Action{Domains: []string{"-"}}, 0, nil},
@@ -275,7 +287,8 @@ func actLapsed(k *suite) {
 	k.accept(k.to("a@b.test", "mx:b.test"))
 	w := k.one("mx:b.test")
 	k.later(time.Minute)
-	k.same("cancelled after it", k.act(queue.Cancel, queue.Action{}), queue.Acted{Changed: 1, Sites: []queue.SiteKey{"mx:b.test"}})
+	k.same("cancelled after it", k.act(queue.Cancel, queue.Action{}),
+		queue.Acted{Changed: 1, Sites: []queue.SiteKey{"mx:b.test"}})
 	k.is(k.settle(queue.Settlement{State: queue.Delivered}, w), queue.ErrStaleLease)
 	k.wantState("a@b.test", queue.Cancelled)
 }

@@ -49,7 +49,8 @@ func RunClocks(t *testing.T, open func(t *testing.T) [2]Clocked) {
 						}
 					}
 				})
-				tt.run(&clocks{T: t, now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC), one: both[order], other: both[1-order]})
+				tt.run(&clocks{T: t, now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC), one: both[order],
+					other: both[1-order]})
 			})
 		}
 	}
@@ -91,11 +92,13 @@ func (c *clocks) accept(g Clocked) queue.ID {
 	c.no(err)
 	s := &queue.Submission{Body: d, Message: queue.Message{ID: queue.NewID(c.at(g, 0), c.n), AcceptedAt: c.at(g, 0),
 		Envelope: mail.Envelope{From: mail.MustAddress("s@sender.test")}},
-		Deliveries: []queue.NewDelivery{{NextHop: "mx:b.test", Delivery: queue.Delivery{Due: c.at(g, 10*time.Minute), Deadline: c.at(g, 2*time.Hour),
-			ExpiresAt: c.at(g, 5*24*time.Hour), Recipient: mail.Recipient{Address: mail.MustAddress("r@b.test")}}}}}
+		Deliveries: []queue.NewDelivery{{NextHop: "mx:b.test",
+			Delivery: queue.Delivery{Due: c.at(g, 10*time.Minute), Deadline: c.at(g, 2*time.Hour),
+				ExpiresAt: c.at(g, 5*24*time.Hour), Recipient: mail.Recipient{Address: mail.MustAddress("r@b.test")}}}}}
 	before := s.Deliveries[0]
 	c.no(g.Accept(c.Context(), s))
-	if d := s.Deliveries[0]; d.ID == 0 || d.Due != before.Due || d.ExpiresAt != before.ExpiresAt || s.Message.Size != 6 {
+	if d := s.Deliveries[0]; d.ID == 0 || d.Due != before.Due || d.ExpiresAt != before.ExpiresAt ||
+		s.Message.Size != 6 {
 		c.Errorf("the submission was changed to %+v", s)
 	}
 	return s.Message.ID
@@ -154,7 +157,8 @@ func dueInTime(c *clocks) {
 	c.is("its acceptance", c.other, w.Message.AcceptedAt, -10*time.Minute)
 	c.is("its acceptance as told of the delivery", c.other, w.AcceptedAt, -10*time.Minute)
 	c.is("its end", c.other, w.ExpiresAt, 5*24*time.Hour-10*time.Minute)
-	c.settle(c.other, w, queue.Settlement{State: queue.Queued, Due: c.at(c.other, time.Hour), Deadline: c.at(c.other, 2*time.Hour)}, nil)
+	c.settle(c.other, w, queue.Settlement{State: queue.Queued, Due: c.at(c.other, time.Hour),
+		Deadline: c.at(c.other, 2*time.Hour)}, nil)
 	c.is("its next try", c.one, c.record(c.one, queue.Filter{}).Due, time.Hour)
 	c.now = c.now.Add(time.Hour - time.Second)
 	c.claim(c.one, false, 0)
@@ -170,7 +174,8 @@ func endsInTime(c *clocks) {
 	c.now = c.now.Add(time.Second)
 	w := c.claim(c.other, true, 1)[0]
 	c.is("the deadline", c.other, w.Deadline, 0)
-	c.settle(c.other, w, queue.Settlement{State: queue.Queued, Due: c.at(c.other, 0), Deadline: w.ExpiresAt, Noticed: true}, nil)
+	c.settle(c.other, w, queue.Settlement{State: queue.Queued, Due: c.at(c.other, 0), Deadline: w.ExpiresAt,
+		Noticed: true}, nil)
 	c.claim(c.one, true, 0) // the notice is not due again
 	c.now = c.now.Add(118*time.Hour - time.Second)
 	c.claim(c.one, true, 0)
@@ -205,14 +210,16 @@ func restsInTime(c *clocks) {
 	c.now = c.now.Add(time.Hour)
 	w := c.claim(c.one, false, 1)[0]
 	try := attempt.Attempt{At: c.at(c.one, 0), Reason: policy.ConnectRefused}
-	state := queue.SiteState{Failures: 2, Since: c.at(c.one, -time.Hour), RetryAt: c.at(c.one, 30*time.Minute), Last: &try}
+	state := queue.SiteState{Failures: 2, Since: c.at(c.one, -time.Hour), RetryAt: c.at(c.one, 30*time.Minute),
+		Last: &try}
 	c.settle(c.one, w, queue.Settlement{State: queue.Queued, Due: c.at(c.one, 0), Deadline: c.at(c.one, time.Hour)},
 		map[queue.SiteKey]queue.SiteState{"mx:b.test": state})
 	c.is("what was handed in", c.one, state.Last.At, 0)
 	sites, err := c.other.Sites(c.Context())
 	c.no(err)
 	work := c.claim(c.other, false, 1)
-	for _, st := range []queue.SiteState{sites[0].SiteState, work[0].SiteState, c.record(c.other, queue.Filter{}).SiteState} {
+	for _, st := range []queue.SiteState{sites[0].SiteState, work[0].SiteState,
+		c.record(c.other, queue.Filter{}).SiteState} {
 		c.is("the first failure", c.other, st.Since, -time.Hour)
 		c.is("the next try", c.other, st.RetryAt, 30*time.Minute)
 		c.is("the last try", c.other, st.Last.At, 0)
@@ -225,7 +232,8 @@ func toldInTime(c *clocks) {
 	w := c.claim(c.one, false, 1)[0]
 	try := attempt.Attempt{At: c.at(c.one, 0), Tries: []attempt.Try{
 		attempt.Try{At: c.at(c.one, time.Second), Host: "mx.b.test", Used: true,
-			Published: []policy.Published{{Kind: policy.PublishedSTS, AsOf: c.at(c.one, -time.Minute), Until: c.at(c.one, time.Hour)}}}.Sealed()}}
+			Published: []policy.Published{{Kind: policy.PublishedSTS, AsOf: c.at(c.one, -time.Minute),
+				Until: c.at(c.one, time.Hour)}}}.Sealed()}}
 	c.settle(c.one, w, queue.Settlement{State: queue.Delivered, Attempt: &try}, nil)
 	r := c.record(c.other, queue.Filter{Since: c.at(c.other, -time.Hour), Until: c.at(c.other, time.Second-time.Hour)})
 	c.is("its acceptance", c.other, r.Message.AcceptedAt, -time.Hour)
@@ -240,7 +248,8 @@ func toldInTime(c *clocks) {
 	c.no(err)
 	c.is("the last mail that was taken", c.other, took["mx:b.test"], 0)
 	c.no(c.one.Append(c.Context(), audit.Entry{At: c.at(c.one, 0), By: "anna", Action: "peers forget"}))
-	_, err = c.one.AppendRules(c.Context(), "# none\n", audit.Entry{At: c.at(c.one, 0), By: "anna", Action: "rules apply"})
+	_, err = c.one.AppendRules(c.Context(), "# none\n",
+		audit.Entry{At: c.at(c.one, 0), By: "anna", Action: "rules apply"})
 	c.no(err)
 	entries, err := c.other.Entries(c.Context(), 0, 10)
 	c.no(err)

@@ -39,7 +39,8 @@ func outlives(t *testing.T, open func(t *testing.T, place string) DurableStore) 
 	k := newSuite(t, open(t, place))
 	sizes := map[queue.ID]int{}
 	for _, n := range []int{0, 100, 64 << 10, 128 << 10, 300 << 10} {
-		sub := k.submission(string(pattern(n)), k.to("a@b.test", "mx:b.test", policy.Requirement{Channel: policy.Authenticated}),
+		sub := k.submission(string(pattern(n)),
+			k.to("a@b.test", "mx:b.test", policy.Requirement{Channel: policy.Authenticated}),
 			k.to("c@d.test", "mx:d.test"))
 		k.no(k.s.Accept(k.Context(), sub))
 		sizes[sub.Message.ID] = n
@@ -68,8 +69,10 @@ func recordOutlives(t *testing.T, open func(t *testing.T, place string) DurableS
 	dsn := k.submission("bounce", k.to("s@sender.test", "mx:sender.test"))
 	dsn.Message.Kind, dsn.Message.About = queue.DSN, id
 	k.no(k.s.Settle(k.Context(), queue.Batch{Now: k.now, New: []*queue.Submission{dsn},
-		Settlements: []queue.Settlement{{Lease: k.one("mx:b.test").Lease, State: queue.Failed, Reason: policy.Remote5xx}},
-		Sites:       map[queue.SiteKey]queue.SiteState{"mx:d.test": {Failures: 3, Since: k.now, RetryAt: k.now.Add(time.Hour)}}}))
+		Settlements: []queue.Settlement{{Lease: k.one("mx:b.test").Lease, State: queue.Failed,
+			Reason: policy.Remote5xx}},
+		Sites: map[queue.SiteKey]queue.SiteState{"mx:d.test": {Failures: 3, Since: k.now,
+			RetryAt: k.now.Add(time.Hour)}}}))
 	k.act(queue.Hold, queue.Action{Domains: []string{"d.test"}})
 	before := k.list(queue.Filter{})
 	k.reopen(place, open)
@@ -121,7 +124,8 @@ func testLedger(k *suite, l audit.Ledger) {
 	k.same("newest revision", newest, r)
 	entries, err = l.Entries(k.Context(), 0, 2)
 	k.no(err)
-	k.same("newest entries", entries, []audit.Entry{{ID: 3, At: k.now, By: "b", Action: "rules apply"}, {ID: 2, At: k.now, By: "x", Action: "queue cancel"}})
+	k.same("newest entries", entries, []audit.Entry{{ID: 3, At: k.now, By: "b", Action: "rules apply"},
+		{ID: 2, At: k.now, By: "x", Action: "queue cancel"}})
 	entries, err = l.Entries(k.Context(), 0, 10)
 	k.no(err)
 	first.ID = 1

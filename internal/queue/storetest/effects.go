@@ -10,8 +10,8 @@ import (
 // effects are what a store must do with deliveries with which rules did something.
 func effects() []test {
 	return []test{
-		{"Mail in quarantine goes to nobody before the end of the hold, and released it has its whole window", quarantine},
-		{"Rejected mail is never released, and ends by its deadline", rejected},
+		{"Mail in quarantine goes to nobody before the end of the hold, and released it has its whole window",
+			quarantine}, {"Rejected mail is never released, and ends by its deadline", rejected},
 	}
 }
 
@@ -31,7 +31,8 @@ func quarantine(k *suite) {
 	k.same("overdue", len(k.claimAs(queue.Claim{Overdue: true})), 0) // the other is held as asked, without an end
 	k.act(queue.Release, queue.Action{})
 	r = k.record("a@b.test")
-	if r.State != queue.Queued || r.Quarantine() != nil || len(r.Effects) != 1 || !r.ExpiresAt.Equal(k.now.Add(120*time.Hour)) ||
+	if r.State != queue.Queued || r.Quarantine() != nil || len(r.Effects) != 1 ||
+		!r.ExpiresAt.Equal(k.now.Add(120*time.Hour)) ||
 		!r.Deadline.Equal(r.ExpiresAt) || !r.Due.Equal(k.now) {
 		k.Errorf("released it is %+v", r.Delivery)
 	}

@@ -138,7 +138,8 @@ func refusedChangesNothing(k *suite) {
 			return nil
 		},
 		"the same new message twice": func(b *queue.Batch) error {
-			b.New = append(b.New, &queue.Submission{Message: dsn.Message, Deliveries: dsn.Deliveries, Body: k.draft(nil)})
+			b.New = append(b.New, &queue.Submission{Message: dsn.Message, Deliveries: dsn.Deliveries,
+				Body: k.draft(nil)})
 			return nil
 		},
 	}
@@ -181,7 +182,8 @@ func claimsNeverOverlap(k *suite) {
 	for range workers {
 		wg.Go(func() {
 			for {
-				work, err := k.s.Claim(k.Context(), queue.Claim{Site: "mx:b.test", Now: k.now, Until: k.now.Add(time.Minute), Limit: 3})
+				work, err := k.s.Claim(k.Context(),
+					queue.Claim{Site: "mx:b.test", Now: k.now, Until: k.now.Add(time.Minute), Limit: 3})
 				if err != nil || len(work) == 0 {
 					if err != nil {
 						k.Error(err)
@@ -275,24 +277,29 @@ func oneDSN(k *suite) {
 
 // readsWhatWasWritten gives every field a value.
 func readsWhatWasWritten(k *suite) {
-	requirement := policy.Combine(policy.Requirement{Channel: policy.Authenticated, Aim: policy.Authenticated, MX: policy.MXPinned,
+	requirement := policy.Combine(policy.Requirement{Channel: policy.Authenticated, Aim: policy.Authenticated,
+		MX:         policy.MXPinned,
 		Revocation: policy.RevocationCheck, MinTLS: 0x0304, WithoutTLS: policy.WithoutTLSReject, RequireTLS: true,
-		Peer: []policy.PeerDemand{{Trust: "ca.pem", Pins: []string{"sha256:00"}, Names: policy.Names{MX: true, Domain: true, List: []string{"*.b.test"}}}}})
+		Peer: []policy.PeerDemand{{Trust: "ca.pem", Pins: []string{"sha256:00"},
+			Names: policy.Names{MX: true, Domain: true, List: []string{"*.b.test"}}}}})
 	tls := &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128, Group: "X25519", Signature: "RSA",
 		ServerName: "gw.test", Resumed: true, Client: &mail.ClientCertificate{Presented: true, Subject: "CN=é\u2028"}}
-	tried := attempt.Attempt{At: k.now, TookMS: 5, Reason: policy.CertExpired, Text: "t", Notes: []string{"mx-unproven"},
+	tried := attempt.Attempt{At: k.now, TookMS: 5, Reason: policy.CertExpired, Text: "t",
+		Notes: []string{"mx-unproven"},
 		Reply: &attempt.Reply{Host: "mx.b.test", Command: "RCPT", Code: 450, Status: "4.2.0", Text: "later"},
-		Tries: []attempt.Try{{At: k.now, Host: "mx.b.test", IP: netip.MustParseAddr("2001:db8::1"), Port: 25, Rung: attempt.Modern,
-			Reached: policy.Encrypted, Reason: policy.CertExpired, Remote: "r", Alert: "a",
+		Tries: []attempt.Try{{At: k.now, Host: "mx.b.test", IP: netip.MustParseAddr("2001:db8::1"), Port: 25,
+			Rung: attempt.Modern, Reached: policy.Encrypted, Reason: policy.CertExpired, Remote: "r", Alert: "a",
 			Shortfalls: []policy.Shortfall{{Reason: policy.CertExpired, Text: "x"}},
-			Evidence:   &policy.Evidence{TLS: tls, Expected: []string{"mx.b.test"}, Chain: []policy.Certificate{{Subject: "s", NotAfter: k.now}}}}}}
+			Evidence: &policy.Evidence{TLS: tls, Expected: []string{"mx.b.test"},
+				Chain: []policy.Certificate{{Subject: "s", NotAfter: k.now}}}}}}
 	d := k.to("\"A b\"@b.test", "to:x:25", requirement)
 	d.Recipient.ORCPT, d.Recipient.Notify = "rfc822;a+20b@b.test", mail.NotifyDelay|mail.NotifyFailure
 	d.Rules, d.Matched, d.Tested = []string{"clinic", "bank"}, true, []string{"probe"}
 	d.Effects = policy.Effects{{Rule: "portal", Kind: policy.EffectRedirect, Route: "portal"},
 		{Rule: "mark", Kind: policy.EffectAddHeader, Fields: []policy.Field{{Name: "X-A", Value: "b"}}},
 		{Rule: "later", Kind: policy.EffectHold, Days: 7, Then: policy.ThenReturn, Test: true}}
-	d.Demands = []policy.Demand{{Source: policy.FromRule("clinic"), Requirement: requirement}, {Source: policy.FromRule("bank")}}
+	d.Demands = []policy.Demand{{Source: policy.FromRule("clinic"), Requirement: requirement},
+		{Source: policy.FromRule("bank")}}
 	sub := k.submission("head\r\n\r\nbody", d)
 	m := &sub.Message
 	m.Kind, m.About, m.RulesRevision, m.Judged, m.HeaderSize = queue.Alert, "0000000000000001", 7, 9, 8
@@ -300,8 +307,8 @@ func readsWhatWasWritten(k *suite) {
 	m.Digest = &mail.Digest{Names: []string{"subject", "x-class"}, Text: []byte("Subject: one\r\n two \xe9\r\n")}
 	m.Envelope = mail.Envelope{From: mail.MustAddress("é@sender.test"), Body: mail.Body8BitMIME, UTF8: true,
 		Ret: mail.ReturnHeaders, EnvID: "QQ+2B", RequireTLS: true}
-	m.Inbound = queue.Inbound{Client: netip.MustParseAddr("192.0.2.1"), Helo: "client.test", Listener: ":25", Relayed: true, Bound: []string{"example.com", "*.example.org"},
-		Protocol: "UTF8SMTPS", User: "u", TLS: tls}
+	m.Inbound = queue.Inbound{Client: netip.MustParseAddr("192.0.2.1"), Helo: "client.test", Listener: ":25",
+		Relayed: true, Bound: []string{"example.com", "*.example.org"}, Protocol: "UTF8SMTPS", User: "u", TLS: tls}
 	k.no(k.s.Accept(k.Context(), sub))
 	if m.Size != 12 || sub.Deliveries[0].ID == 0 {
 		k.Errorf("Accept left Size %d, delivery ID %d", m.Size, sub.Deliveries[0].ID)

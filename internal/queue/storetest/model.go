@@ -81,7 +81,8 @@ func (m *model) operation() {
 		run    func()
 	}{
 		{20, "accept", m.accept}, {20, "claim", m.claim}, {20, "settle", m.settle}, {3, "extend", m.extend},
-		{3, "forget leases", m.forget}, {6, "act", m.act}, {4, "wished", m.wished}, {3, "purge", m.purge}, {6, "list", m.list},
+		{3, "forget leases", m.forget}, {6, "act", m.act}, {4, "wished", m.wished}, {3, "purge", m.purge},
+		{6, "list", m.list},
 		{2, "open", m.open}, {1, "jump", func() { m.now = m.now.Add(time.Duration(m.rng.IntN(7200)) * time.Second) }},
 	}
 	total := 0
@@ -111,7 +112,8 @@ func (m *model) soon() time.Time {
 }
 
 func (m *model) requirement() policy.Requirement {
-	return pick(m, []policy.Requirement{{}, {}, {Channel: policy.Encrypted}, {Channel: policy.Authenticated, WithoutTLS: policy.WithoutTLSReject}})
+	return pick(m, []policy.Requirement{{}, {}, {Channel: policy.Encrypted},
+		{Channel: policy.Authenticated, WithoutTLS: policy.WithoutTLSReject}})
 }
 
 func (m *model) hop() string { return pick(m, []string{"mx:a.test", "mx:b.test", "to:relay:25"}) }
@@ -215,7 +217,8 @@ func (m *model) accept() {
 }
 
 func (m *model) claim() {
-	c := queue.Claim{Now: m.now, Until: m.now.Add(time.Duration(m.rng.IntN(40)) * time.Second), Limit: 1 + m.rng.IntN(6)}
+	c := queue.Claim{Now: m.now, Until: m.now.Add(time.Duration(m.rng.IntN(40)) * time.Second),
+		Limit: 1 + m.rng.IntN(6)}
 	if m.chance(30) {
 		c.Beyond = m.now.Add(time.Duration(m.rng.IntN(40)) * time.Second)
 	}
@@ -272,12 +275,15 @@ func (m *model) settle() {
 	leases := m.take(1 + m.rng.IntN(4))
 	plain := m.chance(40) // delivered, and nothing else: what most batches are
 	for range leases {
-		st := queue.Settlement{State: pick(m, []queue.State{queue.Queued, queue.Held, queue.Delivered, queue.Failed, queue.Cancelled}),
-			Due: m.soon(), Deadline: m.soon(), Attempt: m.attempt(), Reason: m.reason(), Noticed: m.chance(20), Reached: policy.Encrypted}
+		st := queue.Settlement{State: pick(m, []queue.State{queue.Queued, queue.Held, queue.Delivered, queue.Failed,
+			queue.Cancelled}),
+			Due: m.soon(), Deadline: m.soon(), Attempt: m.attempt(), Reason: m.reason(), Noticed: m.chance(20),
+			Reached: policy.Encrypted}
 		if plain {
 			st.State = queue.Delivered
 		} else if m.chance(15) {
-			st.Move = &queue.Move{NextHop: m.hop(), Requirement: m.requirement(), Rules: []string{"moved"}, Matched: true, ExpiresAt: m.soon()}
+			st.Move = &queue.Move{NextHop: m.hop(), Requirement: m.requirement(), Rules: []string{"moved"},
+				Matched: true, ExpiresAt: m.soon()}
 		}
 		settlements = append(settlements, st)
 	}
@@ -331,7 +337,8 @@ func (m *model) extend() {
 func (m *model) forget() { m.take(5) }
 
 func (m *model) act() {
-	a := queue.Action{Kind: pick(m, []queue.ActionKind{queue.Retry, queue.Hold, queue.Release, queue.Cancel}), Now: m.now, By: "model", KeepHolds: m.chance(30)}
+	a := queue.Action{Kind: pick(m, []queue.ActionKind{queue.Retry, queue.Hold, queue.Release, queue.Cancel}),
+		Now: m.now, By: "model", KeepHolds: m.chance(30)}
 	if a.Kind == queue.Cancel || m.chance(70) {
 		switch m.rng.IntN(3) {
 		case 0:

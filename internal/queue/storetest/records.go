@@ -197,8 +197,8 @@ func recordRaces(k *shelves) {
 }
 
 func recordsAllOrNone(k *shelves) {
-	k.no(k.put(records.Record{Kind: "a", Key: "1", Value: []byte("kept")}, records.Record{Kind: "a", Key: "2", Index: "i",
-		Value: []byte("too")}))
+	k.no(k.put(records.Record{Kind: "a", Key: "1", Value: []byte("kept")},
+		records.Record{Kind: "a", Key: "2", Index: "i", Value: []byte("too")}))
 	k.no(k.change(func(t records.Tx) error { return t.Add(records.Counter{Kind: "n", Key: "1", Index: "i", N: 5}) }))
 	everything := func(t records.Tx) error {
 		_, err := t.Delete("a", "1")

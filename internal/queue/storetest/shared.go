@@ -96,7 +96,8 @@ func leasedElsewhere(k *pair) {
 	taken := k.other.claimAs(queue.Claim{Site: "mx:b.test", Limit: 1})
 	k.same("taken over", len(taken), 1)
 	k.is(k.settle(queue.Settlement{State: queue.Delivered}, late...), queue.ErrStaleLease)
-	k.is(k.s.Extend(k.Context(), []queue.Lease{late[0].Lease, late[1].Lease}, k.now.Add(time.Hour)), queue.ErrStaleLease)
+	k.is(k.s.Extend(k.Context(), []queue.Lease{late[0].Lease, late[1].Lease}, k.now.Add(time.Hour)),
+		queue.ErrStaleLease)
 	k.wantStates(map[queue.State]int64{queue.Sending: 2})
 	k.no(k.other.settle(queue.Settlement{State: queue.Failed}, taken...))
 	k.no(k.settle(queue.Settlement{State: queue.Delivered}, late[1])) // that one nobody took
@@ -115,7 +116,8 @@ func claimsOfTwo(k *pair) {
 		for range workers {
 			wg.Go(func() {
 				for range 3 * messages {
-					work, err := s.Claim(k.Context(), queue.Claim{Site: "mx:b.test", Now: k.now, Until: k.now.Add(time.Minute), Limit: 3})
+					work, err := s.Claim(k.Context(),
+						queue.Claim{Site: "mx:b.test", Now: k.now, Until: k.now.Add(time.Minute), Limit: 3})
 					if err != nil {
 						k.Error(err)
 						return
@@ -189,7 +191,8 @@ func endsAtTwo(k *pair) {
 	for i := range 5 {
 		var to []queue.NewDelivery
 		for n := range each {
-			to = append(to, k.to(fmt.Sprintf("a%d@b.test", n), "mx:b.test"), k.to(fmt.Sprintf("c%d@c.test", n), "mx:c.test"))
+			to = append(to, k.to(fmt.Sprintf("a%d@b.test", n), "mx:b.test"),
+				k.to(fmt.Sprintf("c%d@c.test", n), "mx:c.test"))
 		}
 		id := k.accept(to...)
 		here, there := k.claim("mx:b.test"), k.other.claim("mx:c.test")
@@ -209,7 +212,8 @@ func endsAtTwo(k *pair) {
 		wg.Wait()
 		_, err := k.body(id)
 		k.is(err, queue.ErrNotFound)
-		st := k.wantStates(map[queue.State]int64{queue.Delivered: int64(each * (i + 1)), queue.Failed: int64(each * (i + 1))})
+		st := k.wantStates(map[queue.State]int64{queue.Delivered: int64(each * (i + 1)),
+			queue.Failed: int64(each * (i + 1))})
 		k.same("BodyBytes", st.BodyBytes, int64(0))
 	}
 }
@@ -274,7 +278,8 @@ func recordsOfTwo(k *pair) {
 						if err != nil && !errors.Is(err, records.ErrNotFound) {
 							return err
 						}
-						return t.Put(records.Record{Kind: "a", Key: "1", Version: r.Version, Value: append(r.Value, 'x')})
+						return t.Put(records.Record{Kind: "a", Key: "1", Version: r.Version,
+							Value: append(r.Value, 'x')})
 					})
 					if !errors.Is(err, records.ErrChanged) {
 						k.no(err)

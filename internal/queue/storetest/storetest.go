@@ -24,7 +24,8 @@ import (
 
 // Run runs the suite; open returns a new empty store each time, which the suite closes.
 func Run(t *testing.T, open func(t *testing.T) queue.Store) {
-	for _, tests := range [][]test{guarantees(), claims(), settlements(), listings(), actions(), effects(), wishes(), bodies(), upkeep()} {
+	for _, tests := range [][]test{guarantees(), claims(), settlements(), listings(), actions(), effects(), wishes(),
+		bodies(), upkeep()} {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				tt.run(newSuite(t, open(t)))

@@ -74,7 +74,8 @@ func bodySeeks(k *suite) {
 
 func bodyStays(k *suite) {
 	for _, n := range []int{100, 200 << 10} {
-		sub := k.submission(string(pattern(n)), k.to("a@b.test", "mx:b.test"), k.to("c@d.test", "mx:d.test"), k.to("e@d.test", "mx:d.test"))
+		sub := k.submission(string(pattern(n)), k.to("a@b.test", "mx:b.test"), k.to("c@d.test", "mx:d.test"),
+			k.to("e@d.test", "mx:d.test"))
 		k.no(k.s.Accept(k.Context(), sub))
 		st, err := k.s.Stats(k.Context())
 		k.no(err)
@@ -149,19 +150,20 @@ func sitesList(k *suite) {
 	forced := policy.Combine(policy.Requirement{Channel: policy.Authenticated})
 	held, later := k.to("held@h.test", "mx:h.test"), k.to("later@b.test", "mx:b.test")
 	held.State, held.Due, later.Due = queue.Held, time.Time{}, k.now.Add(time.Hour)
-	k.accept(k.to("a@b.test", "mx:b.test"), later, held, k.to("f@b.test", "mx:b.test", forced), k.to("x@done.test", "mx:done.test"),
-		k.to("x@broken.test", "mx:broken.test"))
+	k.accept(k.to("a@b.test", "mx:b.test"), later, held, k.to("f@b.test", "mx:b.test", forced),
+		k.to("x@done.test", "mx:done.test"), k.to("x@broken.test", "mx:broken.test"))
 	k.no(k.settle(queue.Settlement{State: queue.Delivered}, k.one("mx:done.test")))
 	broken := queue.SiteState{Failures: 1, Since: k.now, RetryAt: k.now.Add(time.Minute)}
-	k.no(k.s.Settle(k.Context(), queue.Batch{Now: k.now, Sites: map[queue.SiteKey]queue.SiteState{"mx:broken.test": broken},
+	k.no(k.s.Settle(k.Context(), queue.Batch{Now: k.now,
+		Sites:       map[queue.SiteKey]queue.SiteState{"mx:broken.test": broken},
 		Settlements: []queue.Settlement{{Lease: k.one("mx:broken.test").Lease, State: queue.Failed}}}))
 	k.one("mx:b.test") // what is leased still waits
 	sites, err := k.s.Sites(k.Context())
 	k.no(err)
 	k.same("Sites", sites, []queue.Site{
 		{Key: "mx:b.test", NextHop: "mx:b.test", Queued: 2, Earliest: k.now},
-		{Key: queue.NewSiteKey("mx:b.test", forced), NextHop: "mx:b.test", Requirement: forced, Queued: 1, Earliest: k.now},
-		{Key: "mx:broken.test", NextHop: "mx:broken.test", SiteState: broken},
+		{Key: queue.NewSiteKey("mx:b.test", forced), NextHop: "mx:b.test", Requirement: forced, Queued: 1,
+			Earliest: k.now}, {Key: "mx:broken.test", NextHop: "mx:broken.test", SiteState: broken},
 		{Key: "mx:h.test", NextHop: "mx:h.test", Held: 1},
 	})
 }
@@ -196,7 +198,8 @@ func purges(k *suite) {
 func purgesSites(k *suite) {
 	k.accept(k.to("a@b.test", "mx:b.test"), k.to("c@d.test", "mx:d.test"))
 	failing := queue.SiteState{Failures: 1, RetryAt: k.now.Add(2 * time.Hour)}
-	k.no(k.s.Settle(k.Context(), queue.Batch{Now: k.now, Sites: map[queue.SiteKey]queue.SiteState{"mx:d.test": failing}}))
+	k.no(k.s.Settle(k.Context(), queue.Batch{Now: k.now,
+		Sites: map[queue.SiteKey]queue.SiteState{"mx:d.test": failing}}))
 	k.no(k.settle(queue.Settlement{State: queue.Failed}, k.one("mx:b.test"), k.one("mx:d.test")))
 	setting := func(key queue.SiteKey) error {
 		return k.s.Settle(k.Context(), queue.Batch{Now: k.now, Sites: map[queue.SiteKey]queue.SiteState{key: failing}})
@@ -239,7 +242,8 @@ func tookMail(k *suite) {
 		return got
 	}
 	b := last.Add(-time.Minute)
-	k.same("all", took(first, 100), map[queue.SiteKey]time.Time{"mx:old.test": first, "mx:a.test": last, "mx:b.test": b})
+	k.same("all", took(first, 100), map[queue.SiteKey]time.Time{"mx:old.test": first, "mx:a.test": last,
+		"mx:b.test": b})
 	k.same("since", took(second, 100), map[queue.SiteKey]time.Time{"mx:a.test": last, "mx:b.test": b})
 	k.same("the newest", took(first, 2), map[queue.SiteKey]time.Time{"mx:a.test": last})
 }

@@ -91,8 +91,10 @@ func wishCarriedOut(k *suite) {
 	k.accept(k.to("c@b.test", "mx:b.test"))
 	work := k.claim("mx:b.test")
 	k.same("held", k.pending(queue.Hold, queue.Action{Messages: []queue.ID{work[0].Message.ID}}, 0), []string{"a"})
-	k.same("cancelled", k.pending(queue.Cancel, queue.Action{Messages: []queue.ID{work[1].Message.ID}}, 0), []string{"b"})
-	k.same("cancelled again", k.pending(queue.Cancel, queue.Action{Messages: []queue.ID{work[1].Message.ID}}, 0), []string{"b"})
+	k.same("cancelled", k.pending(queue.Cancel, queue.Action{Messages: []queue.ID{work[1].Message.ID}}, 0),
+		[]string{"b"})
+	k.same("cancelled again", k.pending(queue.Cancel, queue.Action{Messages: []queue.ID{work[1].Message.ID}}, 0),
+		[]string{"b"})
 	k.same("wished", k.wished(work...), []string{"a", "b"})
 	k.same("before", k.ends(), []string(nil))
 	for _, who := range []string{"a@b.test", "b@b.test", "c@b.test"} {
@@ -102,9 +104,11 @@ func wishCarriedOut(k *suite) {
 	k.settleOne(work[0], again, queue.Held)
 	k.settleOne(work[1], again, queue.Cancelled)
 	k.settleOne(work[2], again, queue.Queued)
-	k.same("the audit trail", k.ends(), []string{"queue cancel: cancelled as asked, when its try ended", "queue hold: held as asked, when its try ended"})
+	k.same("the audit trail", k.ends(), []string{"queue cancel: cancelled as asked, when its try ended",
+		"queue hold: held as asked, when its try ended"})
 	k.same("wished afterwards", k.wished(work...), []string(nil))
-	if r := k.record("a@b.test"); r.State != queue.Held || !r.Due.IsZero() || !r.Deadline.IsZero() || r.Wish != nil || r.Reason != policy.Remote4xx {
+	if r := k.record("a@b.test"); r.State != queue.Held || !r.Due.IsZero() || !r.Deadline.IsZero() || r.Wish != nil ||
+		r.Reason != policy.Remote4xx {
 		k.Errorf("held: %+v", r.Delivery)
 	}
 	r := k.record("b@b.test")
@@ -170,7 +174,8 @@ func wishMoves(k *suite) {
 	work := k.claim("mx:b.test")
 	k.act(queue.Cancel, queue.Action{Domains: []string{"b.test"}})
 	forced := policy.Requirement{Channel: policy.Authenticated}
-	move := queue.Settlement{State: queue.Queued, Due: k.now, Move: &queue.Move{NextHop: "mx:c.test", Requirement: forced, Rules: []string{"r"}}}
+	move := queue.Settlement{State: queue.Queued, Due: k.now,
+		Move: &queue.Move{NextHop: "mx:c.test", Requirement: forced, Rules: []string{"r"}}}
 	k.settleOne(work[0], move, queue.Cancelled)
 	if r := k.record("a@b.test"); r.NextHop != "mx:c.test" || r.Rules[0] != "r" || r.Wish == nil {
 		k.Errorf("moved: %+v", r)

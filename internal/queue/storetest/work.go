@@ -47,7 +47,8 @@ func claimLimit(k *suite) {
 		to = append(to, k.to(fmt.Sprintf("r%03d@b.test", i), "mx:b.test"))
 	}
 	k.accept(to...)
-	got := []int{len(k.claimAs(queue.Claim{Site: "mx:b.test", Limit: 7})), len(k.claim("mx:b.test")), len(k.claim("mx:b.test"))}
+	got := []int{len(k.claimAs(queue.Claim{Site: "mx:b.test", Limit: 7})), len(k.claim("mx:b.test")),
+		len(k.claim("mx:b.test"))}
 	k.same("sizes of three claims", got, []int{7, 100, 23})
 }
 
@@ -110,7 +111,8 @@ func claimBeyond(k *suite) {
 }
 
 func claimOverdueBeyond(k *suite) {
-	for name, deadline := range map[string]time.Duration{"past": -time.Second, "soon": time.Hour, "beyond": 1000 * time.Hour} {
+	for name, deadline := range map[string]time.Duration{"past": -time.Second, "soon": time.Hour,
+		"beyond": 1000 * time.Hour} {
 		d := k.to(name+"@b.test", "mx:b.test")
 		d.Deadline = k.now.Add(deadline)
 		k.accept(d)
@@ -125,7 +127,8 @@ func claimIDs(k *suite) {
 	sub := k.submission("x", future, held, k.to("other@b.test", "mx:b.test"), k.to("gone@d.test", "mx:d.test"))
 	k.no(k.s.Accept(k.Context(), sub))
 	k.no(k.settle(queue.Settlement{State: queue.Delivered}, k.one("mx:d.test")))
-	ids := []queue.DeliveryID{sub.Deliveries[1].ID, sub.Deliveries[0].ID, sub.Deliveries[1].ID, sub.Deliveries[3].ID, 1 << 40}
+	ids := []queue.DeliveryID{sub.Deliveries[1].ID, sub.Deliveries[0].ID, sub.Deliveries[1].ID, sub.Deliveries[3].ID,
+		1 << 40}
 	k.same("claimed", recipients(k.claimAs(queue.Claim{IDs: ids})), []string{"future", "held"})
 }
 
@@ -187,7 +190,8 @@ func settleHistory(k *suite) {
 	k.accept(k.to("a@b.test", "mx:b.test"))
 	for i := range 30 {
 		w := k.one("mx:b.test")
-		k.no(k.settle(queue.Settlement{State: queue.Queued, Due: k.now, Attempt: &attempt.Attempt{TookMS: int64(i)}}, w))
+		k.no(k.settle(queue.Settlement{State: queue.Queued, Due: k.now, Attempt: &attempt.Attempt{TookMS: int64(i)}},
+			w))
 		var want []int64
 		for j := range i + 1 {
 			if j == 0 || j > i+1-queue.HistoryKept {
@@ -223,9 +227,10 @@ func settleMoves(k *suite) {
 		k.Errorf("the moved delivery is %+v", moved.Delivery)
 	}
 	k.same("Effects", moved.Effects, policy.Effects(nil))
-	way := policy.Effects{{Rule: "clinic", Kind: policy.EffectOtherwise, Ways: []string{"portal"}, WindowMS: 1500, Taken: 1, At: k.now,
-		Why: policy.StartTLSNotOffered}}
-	for _, to := range []*queue.Move{{NextHop: "via:portal", Requirement: stricter, Effects: way}, {NextHop: "to:d.test:25", Requirement: stricter}} {
+	way := policy.Effects{{Rule: "clinic", Kind: policy.EffectOtherwise, Ways: []string{"portal"}, WindowMS: 1500,
+		Taken: 1, At: k.now, Why: policy.StartTLSNotOffered}}
+	for _, to := range []*queue.Move{{NextHop: "via:portal", Requirement: stricter, Effects: way},
+		{NextHop: "to:d.test:25", Requirement: stricter}} {
 		k.no(k.settle(queue.Settlement{State: queue.Queued, Due: k.now, Move: to}, moved))
 		moved = k.one(string(queue.NewSiteKey(to.NextHop, stricter)))
 		k.same("Effects after a Move to "+to.NextHop, moved.Effects, way)
@@ -239,7 +244,8 @@ func settleSite(k *suite) {
 	k.no(k.s.Settle(k.Context(), queue.Batch{Now: k.now, Sites: map[queue.SiteKey]queue.SiteState{"mx:b.test": state}}))
 	sites, err := k.s.Sites(k.Context())
 	k.no(err)
-	k.same("Sites", sites, []queue.Site{{Key: "mx:b.test", NextHop: "mx:b.test", SiteState: state, Queued: 1, Earliest: k.now}})
+	k.same("Sites", sites, []queue.Site{{Key: "mx:b.test", NextHop: "mx:b.test", SiteState: state, Queued: 1,
+		Earliest: k.now}})
 }
 
 func settleHolds(k *suite) {

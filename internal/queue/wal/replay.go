@@ -161,7 +161,8 @@ func (j *Journal) replay(segments []*segment, k Known, d *Damage, each func(payl
 			return err
 		}
 		if r.behind > 0 {
-			d.add("%s: byte %d and what follows cannot be read, and at byte %d there are records again", s.name(), r.end, r.behind)
+			d.add("%s: byte %d and what follows cannot be read, and at byte %d there are records again", s.name(),
+				r.end, r.behind)
 		}
 		if open != "" && (r.count > 0 || r.sealed) {
 			d.add("%s ends before %s begins", open, s.name())

@@ -138,7 +138,8 @@ func (j *Journal) find(name string) (*segment, error) {
 		return s, nil
 	}
 	if h.format > formatFrames {
-		return nil, fmt.Errorf("%w: %s has format %d, and this release knows up to %d", ErrNewerFormat, name, h.format, formatFrames)
+		return nil, fmt.Errorf("%w: %s has format %d, and this release knows up to %d", ErrNewerFormat, name, h.format,
+			formatFrames)
 	}
 	s.header = h
 	return s, nil

@@ -35,14 +35,16 @@ type Kind uint8
 
 // The kinds. Only after Refused and Unsupported can the connection still be used (see Conn.Healthy).
 const (
-	Timeout     Kind = iota + 1 // the peer was silent for longer than the phase allows, or the context's deadline passed
-	Closed                      // the peer closed or reset the connection, or announced it with an unasked Reply
-	Refused                     // the peer answered no; Reply is set
-	Malformed                   // the peer's reply broke the grammar or the limits; Remote has what was read
-	Handshake                   // the TLS handshake failed; also when the peer says so only with the first record after it
-	Unsupported                 // the peer does not offer what was asked for
-	Canceled                    // the context was cancelled; Reason is empty, nobody fell short
-	BadContent                  // the content cannot be read, sent, or is not as long as said; Reason is empty, nothing was finished
+	// the peer was silent for longer than the phase allows, or the context's deadline passed
+	Timeout     Kind = iota + 1
+	Closed           // the peer closed or reset the connection, or announced it with an unasked Reply
+	Refused          // the peer answered no; Reply is set
+	Malformed        // the peer's reply broke the grammar or the limits; Remote has what was read
+	Handshake        // the TLS handshake failed; also when the peer says so only with the first record after it
+	Unsupported      // the peer does not offer what was asked for
+	Canceled         // the context was cancelled; Reason is empty, nobody fell short
+	// the content cannot be read, sent, or is not as long as said; Reason is empty, nothing was finished
+	BadContent
 )
 
 var kindNames = [...]string{"", "timeout", "closed", "refused", "malformed reply", "handshake failed", "unsupported",

@@ -86,7 +86,8 @@ func (s *sending) plainer() bool {
 	again := drop&Chunking != 0 || s.accepted == 0
 	for i := range s.res.Recipients {
 		switch r := &s.res.Recipients[i]; {
-		case r.Local || r.Outcome == Delivered || r.Command == "RCPT" && r.Reply.Code != 503 && !notUnderstood(&r.Reply):
+		case r.Local || r.Outcome == Delivered || r.Command == "RCPT" && r.Reply.Code != 503 &&
+			!notUnderstood(&r.Reply):
 		case again:
 			*r = RecipientResult{}
 		case r.Command == "RCPT" && r.Outcome == Failed:
@@ -134,7 +135,8 @@ func (s *sending) suspects() Feature {
 	}
 	for i := range s.res.Recipients {
 		r := &s.res.Recipients[i]
-		if r.Command == "RCPT" && !r.Local && r.Outcome == Failed && notUnderstood(&r.Reply) && asksFor(&s.t.Recipients[i]) {
+		if r.Command == "RCPT" && !r.Local && r.Outcome == Failed && notUnderstood(&r.Reply) &&
+			asksFor(&s.t.Recipients[i]) {
 			return said & DSN
 		}
 	}
@@ -160,7 +162,8 @@ func (s *sending) said() (f Feature) {
 	if ext.DSN && asks {
 		f |= DSN
 	}
-	if ext.EightBit && !s.convert && (env.Body == mail.Body8BitMIME || s.t.EightBit) && (!s.t.EightBit || s.convertible()) {
+	if ext.EightBit && !s.convert && (env.Body == mail.Body8BitMIME || s.t.EightBit) &&
+		(!s.t.EightBit || s.convertible()) {
 		f |= EightBitMIME
 	}
 	if s.utf8 && !s.needsUTF8() {

@@ -22,7 +22,8 @@ const (
 // comes with it: an Error means that the connection ended (unless Healthy says otherwise) and that recipients still
 // Undecided were not answered for. Error.Sent tells whether the peer may have the message nevertheless.
 func (c *Conn) Send(ctx context.Context, t *Transaction) (*Result, error) {
-	s := &sending{c: c, ctx: ctx, t: t, used: c.begun > 0, res: &Result{Recipients: make([]RecipientResult, len(t.Recipients))}}
+	s := &sending{c: c, ctx: ctx, t: t, used: c.begun > 0,
+		res: &Result{Recipients: make([]RecipientResult, len(t.Recipients))}}
 	defer c.watch(ctx)()
 	err := s.send()
 	s.res.Elsewhere = s.worn(err) || s.muddled(err)

@@ -60,7 +60,8 @@ func ofConnection(command string, code int) bool {
 // have lost the others (some relays in between do), and is told one at a time on another connection.
 func (s *sending) muddled(err error) bool {
 	e, ok := err.(*Error)
-	if !ok || !s.c.ext.Pipelining || !s.mailOK || s.answered > 0 || e.Sent || e.Kind != Timeout && e.Kind != Closed || s.ctx.Err() != nil {
+	if !ok || !s.c.ext.Pipelining || !s.mailOK || s.answered > 0 || e.Sent || e.Kind != Timeout && e.Kind != Closed ||
+		s.ctx.Err() != nil {
 		return false
 	}
 	s.giveUp(Pipelining)

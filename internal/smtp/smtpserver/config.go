@@ -82,12 +82,13 @@ const (
 type Limits struct {
 	MessageSize int64 // content; 150,000,000; announced by SIZE
 	Recipients  int   // of one transaction; 1000; more get 452 4.5.3
-	CommandLine int   // with CRLF; 512 (RFC 5321 §4.5.3.1.4), at most 4096; MAIL and RCPT may have 1024 more for parameters
-	ContentLine int   // without CRLF; 0 is no limit, lines are never held in memory
-	BadCommands int   // of one connection, then 421; 20
-	Refusals    int   // 5xx of the Session in one connection, then 421; 100
-	NoOps       int   // commands in a row that do nothing, then 421; 100
-	Logins      int   // failed ones of one connection, then 421; 3
+	// with CRLF; 512 (RFC 5321 §4.5.3.1.4), at most 4096; MAIL and RCPT may have 1024 more for parameters
+	CommandLine int
+	ContentLine int // without CRLF; 0 is no limit, lines are never held in memory
+	BadCommands int // of one connection, then 421; 20
+	Refusals    int // 5xx of the Session in one connection, then 421; 100
+	NoOps       int // commands in a row that do nothing, then 421; 100
+	Logins      int // failed ones of one connection, then 421; 3
 	Bare        BareEnds
 	// DataRate is how many octets a second content must bring in the long run, after a first Timeouts.DataBlock that is
 	// free; 500. A negative number turns the guard off.

@@ -90,7 +90,8 @@ func (c *Conn) protocol() string {
 func newConn(s *Server, nc net.Conn) *Conn {
 	c := &Conn{srv: s, raw: nc}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
-	c.wire = wire{nc: nc, pool: &s.buffers, memory: s.cfg.Memory, grown: share{of: s.cfg.Memory}, writeIn: s.cfg.Timeouts.Write, before: c.beforeRead, after: c.afterRead}
+	c.wire = wire{nc: nc, pool: &s.buffers, memory: s.cfg.Memory, grown: share{of: s.cfg.Memory},
+		writeIn: s.cfg.Timeouts.Write, before: c.beforeRead, after: c.afterRead}
 	c.info = ConnInfo{
 		Listener: s.cfg.Listener, Mode: s.cfg.Mode, At: time.Now(),
 		Client: addrPort(nc.RemoteAddr()), Server: addrPort(nc.LocalAddr()),

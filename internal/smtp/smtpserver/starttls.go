@@ -90,7 +90,8 @@ func (c *Conn) handshake() bool {
 	}
 	tc := tls.Server(keyed, cfg)
 	c.raw.SetDeadline(time.Now().Add(c.srv.cfg.Timeouts.Handshake))
-	err := apart(func() error { return tc.HandshakeContext(context.Background()) }) // Close cuts it, the deadline bounds it
+	// Close cuts it, the deadline bounds it
+	err := apart(func() error { return tc.HandshakeContext(context.Background()) })
 	c.info.Shown = keyed.shown
 	if err != nil {
 		if f := c.srv.cfg.Trace.HandshakeFailed; f != nil {
@@ -194,7 +195,8 @@ func (k *keyedConn) Read(b []byte) (int, error) {
 // cannot be read.
 func (k *keyedConn) explain(err error) error {
 	if name := tlsprobe.ServerName(k.hello); strings.HasSuffix(name, ".") {
-		return fmt.Errorf("the client asks for the host name %.255q, and the final dot may not be there (RFC 6066 §3): %w", name, err)
+		return fmt.Errorf("the client asks for the host name %.255q, and the final dot may not be there (RFC 6066 "+
+			"§3): %w", name, err)
 	}
 	return err
 }
@@ -233,7 +235,8 @@ func serverTLS(cfg *Config) (*tls.Config, error) {
 
 // chooseCertificate asks the callback, then looks for a certificate the client supports; the first one is for clients
 // that name nobody or somebody unknown, who get no alert for that.
-func chooseCertificate(h *tls.ClientHelloInfo, choose func(*tls.ClientHelloInfo) (*tls.Certificate, error), certificates []tls.Certificate) (*tls.Certificate, error) {
+func chooseCertificate(h *tls.ClientHelloInfo, choose func(*tls.ClientHelloInfo) (*tls.Certificate, error),
+	certificates []tls.Certificate) (*tls.Certificate, error) {
 	if choose != nil {
 		cert, err := choose(h)
 		if cert != nil || err != nil {

@@ -19,7 +19,8 @@ func (c *Conn) mail(arg []byte) {
 		c.wrong("MAIL", 503, "5.5.1", "a transaction is open, say RSET first")
 		return
 	}
-	m, no := smtp.ParseMail(arg, smtp.Offered{Extended: c.extended, Auth: c.authOffered(), RequireTLS: c.info.TLS != nil})
+	m, no := smtp.ParseMail(arg, smtp.Offered{Extended: c.extended, Auth: c.authOffered(),
+		RequireTLS: c.info.TLS != nil})
 	if no != nil {
 		c.wrong("MAIL", no.Code, no.Status, no.Text)
 		return
@@ -57,7 +58,8 @@ func (c *Conn) rcpt(arg []byte) {
 	}
 	c.tx.weight += recipientWeight + 2*len(arg)
 	if !c.tx.memory.reach(c.tx.weight - freeRecipients) {
-		c.deny("RCPT", &smtp.Reply{Code: 452, Status: "4.5.3", Lines: []string{"no memory for more recipients now"}}, &r.Address)
+		c.deny("RCPT", &smtp.Reply{Code: 452, Status: "4.5.3", Lines: []string{"no memory for more recipients now"}},
+			&r.Address)
 		return
 	}
 	c.reverify()
@@ -91,7 +93,8 @@ func (c *Conn) readyForContent(command string) bool {
 	case c.tx.recipients == 0:
 		c.wrong(command, 554, "5.5.1", "no valid recipients")
 	case c.tx.size > largeContent && c.srv.cfg.Memory.Tight():
-		c.deny(command, &smtp.Reply{Code: 452, Status: "4.3.1", Lines: []string{"no memory for a large message now, try again later"}}, nil)
+		c.deny(command, &smtp.Reply{Code: 452, Status: "4.3.1",
+			Lines: []string{"no memory for a large message now, try again later"}}, nil)
 	default:
 		return true
 	}
@@ -152,7 +155,8 @@ func (c *Conn) contentLost(err error) {
 	if err == errAbandoned { // by RSET or the like between two chunks: that command is answered, not the message
 		return
 	}
-	c.refusedEvent(".", smtp.Reply{Code: 421, Status: "4.4.2", Lines: []string{"the content did not come to its end"}}, nil)
+	c.refusedEvent(".", smtp.Reply{Code: 421, Status: "4.4.2", Lines: []string{"the content did not come to its end"}},
+		nil)
 	c.lineFailed(err)
 }
 

@@ -205,7 +205,8 @@ func (a *Answer) message(kind byte, body cryptobyte.String) error {
 func (a *Answer) hello(body cryptobyte.String) error {
 	var suite uint16
 	var session cryptobyte.String
-	if a.Chosen || !body.ReadUint16(&a.Version) || !body.Skip(32) || !body.ReadUint8LengthPrefixed(&session) || !body.ReadUint16(&suite) {
+	if a.Chosen || !body.ReadUint16(&a.Version) || !body.Skip(32) || !body.ReadUint8LengthPrefixed(&session) ||
+		!body.ReadUint16(&suite) {
 		return fmt.Errorf("%w: its ServerHello", ErrBroken)
 	}
 	a.Suite, a.Chosen = Suite(suite), true

@@ -8,10 +8,12 @@ func ServerName(hello []byte) string {
 	record := cryptobyte.String(hello)
 	var kind, message uint8
 	var body, session, suites, methods, extensions cryptobyte.String
-	if !record.ReadUint8(&kind) || kind != recordHandshake || !record.Skip(4) || !record.ReadUint8(&message) || message != messageClientHello {
+	if !record.ReadUint8(&kind) || kind != recordHandshake || !record.Skip(4) || !record.ReadUint8(&message) ||
+		message != messageClientHello {
 		return ""
 	}
-	if body = record; !body.Skip(3+2+32) || !body.ReadUint8LengthPrefixed(&session) || !body.ReadUint16LengthPrefixed(&suites) ||
+	if body = record; !body.Skip(3+2+32) || !body.ReadUint8LengthPrefixed(&session) ||
+		!body.ReadUint16LengthPrefixed(&suites) ||
 		!body.ReadUint8LengthPrefixed(&methods) || !body.Skip(2) {
 		return ""
 	}
@@ -25,7 +27,8 @@ func ServerName(hello []byte) string {
 		if id != extensionName {
 			continue
 		}
-		if !data.ReadUint16LengthPrefixed(&names) || !names.ReadUint8(&form) || form != 0 || !names.ReadUint16LengthPrefixed(&name) {
+		if !data.ReadUint16LengthPrefixed(&names) || !names.ReadUint8(&form) || form != 0 ||
+			!names.ReadUint16LengthPrefixed(&name) {
 			return ""
 		}
 		return string(name)

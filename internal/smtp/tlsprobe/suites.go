@@ -109,7 +109,8 @@ func (s Suite) Bits() int {
 	for _, c := range []struct {
 		part string
 		bits int
-	}{{"_NULL_", 0}, {"_40_", 40}, {"DES40", 40}, {"_3DES_", 112}, {"_DES_", 56}, {"_256_", 256}, {"CHACHA20", 256}, {"_128_", 128}, {"_IDEA_", 128}, {"_SEED_", 128}} {
+	}{{"_NULL_", 0}, {"_40_", 40}, {"DES40", 40}, {"_3DES_", 112}, {"_DES_", 56}, {"_256_", 256}, {"CHACHA20", 256},
+		{"_128_", 128}, {"_IDEA_", 128}, {"_SEED_", 128}} {
 		if strings.Contains(name, c.part) {
 			return c.bits
 		}

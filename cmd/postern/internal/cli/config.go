@@ -33,7 +33,8 @@ func (a *App) Load() (*config.Config, error) {
 	}
 	c, err := config.Load(path)
 	if problems, ok := errors.AsType[*config.Problems](err); ok {
-		return nil, WithHint(fmt.Errorf("%s cannot be used:\n%w", path, problems), "`postern config example` prints every key with its meaning")
+		return nil, WithHint(fmt.Errorf("%s cannot be used:\n%w", path, problems),
+			"`postern config example` prints every key with its meaning")
 	}
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, WithHint(fmt.Errorf("there is no configuration file %s", path),

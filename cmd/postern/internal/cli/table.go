@@ -91,8 +91,8 @@ func Fit(s string, width int) string {
 
 // paint colours the words that stand for an outcome.
 func paint(text string) string {
-	code := map[string]string{"delivered": "32", "failed": "31", "cancelled": "31", "held": "33", "queued": "33", "weaker": "31",
-		"encrypted": "32", "claimed": "33", "not said": "33", "PLAIN": "31"}[text]
+	code := map[string]string{"delivered": "32", "failed": "31", "cancelled": "31", "held": "33", "queued": "33",
+		"weaker": "31", "encrypted": "32", "claimed": "33", "not said": "33", "PLAIN": "31"}[text]
 	if code == "" {
 		return text
 	}

@@ -44,7 +44,8 @@ func Moment(s string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
-	return time.Time{}, Usage(fmt.Errorf("%q is no time", s), "write 2026-11-23, 2026-11-23T12:00:00Z, or how long ago: 90m, 2h, 7d")
+	return time.Time{}, Usage(fmt.Errorf("%q is no time", s),
+		"write 2026-11-23, 2026-11-23T12:00:00Z, or how long ago: 90m, 2h, 7d")
 }
 
 // Plural is "1 problem" or "2 problems".

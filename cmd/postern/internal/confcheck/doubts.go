@@ -29,7 +29,8 @@ import (
 
 // Doubts lists what is wrong or dangerous though the gateway starts.
 func Doubts(ctx context.Context, cfg *config.Config, now time.Time) []config.Finding {
-	return slices.Concat(Dangers(ctx, cfg), ownCertificates(cfg, now), policyHosts(cfg), trustFiles(cfg), cfg.CheckSenders(), Resolvers(cfg))
+	return slices.Concat(Dangers(ctx, cfg), ownCertificates(cfg, now), policyHosts(cfg), trustFiles(cfg),
+		cfg.CheckSenders(), Resolvers(cfg))
 }
 
 // Dangers lists what the gateway does as it is told and what is hardly meant.
@@ -45,14 +46,15 @@ func Resolvers(cfg *config.Config) []config.Finding {
 		return nil // a refusal says it
 	}
 	if idle := r.Idle(); len(idle) > 0 {
-		return []config.Finding{{Key: "dns.servers", What: fmt.Sprintf("%s is never asked: where one resolver's word about signatures is believed, "+
-			"another must not answer what that one is silent about", idle[0]),
+		return []config.Finding{{Key: "dns.servers", What: fmt.Sprintf("%s is never asked: where one resolver's "+
+			"word about signatures is believed, another must not answer what that one is silent about", idle[0]),
 			Hint: `name validating resolvers alone; where none validates, write trust_ad = "no" below [dns]`}}
 	}
 	if cfg.Policies.DANE == config.KeepingOff || r.Validates() {
 		return nil
 	}
-	return []config.Finding{{Key: "policies.dane", What: "DANE cannot be used: no DNS resolver is one whose word about signatures is believed",
+	return []config.Finding{{Key: "policies.dane", What: "DANE cannot be used: no DNS resolver is one whose word " +
+		"about signatures is believed",
 		Hint: `ask a validating resolver on this machine (dns.servers = ["127.0.0.1"]), or write trust_ad = "yes" below [dns] where ` +
 			`the way to the resolver is safe, or dane = "off" below [policies]`}}
 }
@@ -69,7 +71,8 @@ func ownCertificates(cfg *config.Config, now time.Time) (out []config.Finding) {
 		leaf := read.Leaf
 		covered = covered || leaf.VerifyHostname(cfg.Hostname.String()) == nil
 		say := func(format string, at time.Time) {
-			out = append(out, config.Finding{Key: key, What: fmt.Sprintf(format, cert, at.Format(time.DateOnly)), Hint: "renew it; the files are read again when they change"})
+			out = append(out, config.Finding{Key: key, What: fmt.Sprintf(format, cert, at.Format(time.DateOnly)),
+				Hint: "renew it; the files are read again when they change"})
 		}
 		switch {
 		case now.After(leaf.NotAfter):
@@ -84,8 +87,10 @@ func ownCertificates(cfg *config.Config, now time.Time) (out []config.Finding) {
 		look(fmt.Sprintf("tls.certificates[%d]", i), c.Cert, c.Key)
 	}
 	if !covered {
-		out = append(out, config.Finding{Key: "tls.certificates", Hint: "have the first certificate made for the hostname",
-			What: fmt.Sprintf("no certificate is for the hostname %s; servers that check the name will not trust this gateway", cfg.Hostname)})
+		out = append(out, config.Finding{Key: "tls.certificates",
+			Hint: "have the first certificate made for the hostname",
+			What: fmt.Sprintf("no certificate is for the hostname %s; servers that check the name will not trust "+
+				"this gateway", cfg.Hostname)})
 	}
 	if cfg.Delivery.ClientCertificate != "" {
 		covered = true
@@ -98,8 +103,10 @@ func ownCertificates(cfg *config.Config, now time.Time) (out []config.Finding) {
 func nextKeys(cfg *config.Config) (out []config.Finding) {
 	for i, file := range cfg.TLS.NextKeys {
 		if _, err := rooms.NextKey(file); err != nil {
-			err = process.Unreadable(err, string(file), "`openssl pkey -in KEY -pubout -out FILE` writes the public key, which is enough")
-			out = append(out, config.Finding{Key: fmt.Sprintf("tls.next_keys[%d]", i), What: err.Error(), Hint: cli.HintOf(err), Fatal: true})
+			err = process.Unreadable(err, string(file),
+				"`openssl pkey -in KEY -pubout -out FILE` writes the public key, which is enough")
+			out = append(out, config.Finding{Key: fmt.Sprintf("tls.next_keys[%d]", i), What: err.Error(),
+				Hint: cli.HintOf(err), Fatal: true})
 		}
 	}
 	return out
@@ -113,8 +120,11 @@ func policyHosts(cfg *config.Config) (out []config.Finding) {
 	}
 	for i, d := range own.Domains {
 		host := ownzone.HostName(d.Name)
-		if d.Policy.Mode != "" && !ordered(cfg, host) && !slices.ContainsFunc(own.Certificates, func(c ownzone.Certificate) bool { return c.Chain[0].VerifyHostname(host) == nil }) {
-			out = append(out, config.Finding{Key: fmt.Sprintf("domain[%d].sts", i), What: fmt.Sprintf("no certificate is for %s: nobody takes the policy from this gateway", host),
+		if d.Policy.Mode != "" && !ordered(cfg, host) &&
+			!slices.ContainsFunc(own.Certificates,
+				func(c ownzone.Certificate) bool { return c.Chain[0].VerifyHostname(host) == nil }) {
+			out = append(out, config.Finding{Key: fmt.Sprintf("domain[%d].sts", i),
+				What: fmt.Sprintf("no certificate is for %s: nobody takes the policy from this gateway", host),
 				Hint: "add one to tls.certificates, or the name to one that is there"})
 		}
 	}
@@ -134,7 +144,8 @@ func trustFiles(cfg *config.Config) (out []config.Finding) {
 		}
 		if _, err := readTrusted(string(file)); err != nil {
 			err = process.Unreadable(err, string(file), "put the CA's certificates in PEM form there")
-			out = append(out, config.Finding{Key: key, What: fmt.Sprintf("%s: %v", file, err), Hint: cli.HintOf(err), Fatal: true})
+			out = append(out, config.Finding{Key: key, What: fmt.Sprintf("%s: %v", file, err), Hint: cli.HintOf(err),
+				Fatal: true})
 		}
 	}
 	look("relay.client_certificates", cfg.Relay.ClientCertificates)
@@ -177,8 +188,10 @@ func publicClients(cfg *config.Config) []config.Finding {
 	if len(names) > 1 {
 		what += fmt.Sprintf(" and %d more", len(names)-1)
 	}
-	return []config.Finding{{Key: "relay.client_certificates", Fatal: true, Hint: "name a CA of your own, which gives certificates to your own clients alone",
-		What: fmt.Sprintf("an open relay: %s is a public CA (%s), and anybody can have a certificate of it", file, what)}}
+	return []config.Finding{{Key: "relay.client_certificates", Fatal: true,
+		Hint: "name a CA of your own, which gives certificates to your own clients alone",
+		What: fmt.Sprintf("an open relay: %s is a public CA (%s), and anybody can have a certificate of it", file,
+			what)}}
 }
 
 // loops finds hosts of domains and routes that are this gateway itself, by the judge that delivery asks.
@@ -195,9 +208,11 @@ func loops(ctx context.Context, cfg *config.Config) (out []config.Finding) {
 			keys, hosts = append(keys, fmt.Sprintf("route[%d].to[%d]", i, j)), append(hosts, h)
 		}
 	}
-	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port, LocalAddrs: append(rooms.LocalAddrs(cfg), rooms.AddressesOf(cfg.Admin.Listen)...)}
+	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port,
+		LocalAddrs: append(rooms.LocalAddrs(cfg), rooms.AddressesOf(cfg.Admin.Listen)...)}
 	for i, h := range hosts {
-		rc.Routes = append(rc.Routes, route.Route{Match: []string{hopName(i).String()}, To: []route.HostPort{route.HostPort(h)}})
+		rc.Routes = append(rc.Routes, route.Route{Match: []string{hopName(i).String()},
+			To: []route.HostPort{route.HostPort(h)}})
 	}
 	table, err := route.New(rc)
 	if err != nil {
@@ -214,7 +229,8 @@ func loops(ctx context.Context, cfg *config.Config) (out []config.Finding) {
 		default:
 			continue
 		}
-		out = append(out, config.Finding{Key: keys[i], Fatal: true, What: "a loop: " + what + "; mail would come back to the gateway and is put off instead",
+		out = append(out, config.Finding{Key: keys[i], Fatal: true,
+			What: "a loop: " + what + "; mail would come back to the gateway and is put off instead",
 			Hint: "name the server that has the mailboxes, and a port of its own where it is on this machine"})
 	}
 	return out
@@ -235,7 +251,8 @@ func secretFile(cfg *config.Config) (out []config.Finding) {
 		info, err := os.Stat(string(file))
 		if used && err == nil && sandbox.OthersMay(info) != 0 {
 			out = append(out, config.Finding{Key: key, Fatal: true, Hint: fmt.Sprintf("`chmod o= %s`", file),
-				What: fmt.Sprintf("%s can be read or written by everyone on this machine (mode %04o)", file, info.Mode().Perm())})
+				What: fmt.Sprintf("%s can be read or written by everyone on this machine (mode %04o)", file,
+					info.Mode().Perm())})
 		}
 	}
 	look(cfg.OIDC.Issuer != "", "oidc.client_secret_file", cfg.OIDC.ClientSecretFile)

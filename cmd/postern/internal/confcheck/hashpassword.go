@@ -29,7 +29,8 @@ func (*hashPasswordCmd) Run(a *cli.App) error {
 		return err
 	}
 	if password == "" {
-		return cli.WithHint(errors.New("the password is empty"), "`printf '%s' \"$PASSWORD\" | postern config hash-password`")
+		return cli.WithHint(errors.New("the password is empty"),
+			"`printf '%s' \"$PASSWORD\" | postern config hash-password`")
 	}
 	salt := make([]byte, passhash.SaltLength)
 	rand.Read(salt)

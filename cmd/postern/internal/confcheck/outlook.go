@@ -54,7 +54,8 @@ func dataFinding(dir string, judged bool) *config.Finding {
 	if err == nil {
 		return nil
 	}
-	f := &config.Finding{Key: "data", Fatal: judged && !missing, What: fmt.Sprintf("%s cannot be written by user %s: %v", at, name, err),
+	f := &config.Finding{Key: "data", Fatal: judged && !missing,
+		What: fmt.Sprintf("%s cannot be written by user %s: %v", at, name, err),
 		Hint: fmt.Sprintf("`install -d -o %s -m 700 %s`", name, dir)}
 	if missing {
 		f.What = fmt.Sprintf("%s is not there, and user %s cannot make it in %s: %v", dir, name, at, err)
@@ -79,12 +80,15 @@ func ports(cfg *config.Config, unit sockets.Unit) (out []config.Finding) {
 		case err == nil:
 			_ = l.Close() // only tried
 		case errors.Is(err, syscall.EADDRINUSE):
-			out = append(out, config.Finding{Key: key, What: fmt.Sprintf("another program listens at %s now", address), Hint: "stop it before the gateway starts: `ss -ltnp` shows it"})
+			out = append(out, config.Finding{Key: key, What: fmt.Sprintf("another program listens at %s now", address),
+				Hint: "stop it before the gateway starts: `ss -ltnp` shows it"})
 		case errors.Is(err, fs.ErrPermission):
 			out = append(out, config.Finding{Key: key, What: fmt.Sprintf("whoever asks here may not open %s", address),
 				Hint: "start as root with process.user, or with CAP_NET_BIND_SERVICE as the package's unit does"})
 		default:
-			out = append(out, config.Finding{Key: key, Fatal: true, What: fmt.Sprintf("cannot listen at %s: %v", address, bareCause(err)), Hint: "name an address that this machine has, or :port for all of them"})
+			out = append(out, config.Finding{Key: key, Fatal: true,
+				What: fmt.Sprintf("cannot listen at %s: %v", address, bareCause(err)),
+				Hint: "name an address that this machine has, or :port for all of them"})
 		}
 	}
 	handed := unit.Taken(cfg)
@@ -130,8 +134,8 @@ func ruleFiles(a *cli.App, cfg *config.Config) (out []config.Finding) {
 		return out
 	}
 	for _, p := range broken.Problems {
-		out = append(out, config.Finding{Key: fmt.Sprintf("rules, line %d of revision %d", p.Line, view.Revision), Fatal: true,
-			What: p.What + "; mail that needs it waits with policy-unavailable"})
+		out = append(out, config.Finding{Key: fmt.Sprintf("rules, line %d of revision %d", p.Line, view.Revision),
+			Fatal: true, What: p.What + "; mail that needs it waits with policy-unavailable"})
 	}
 	return out
 }
@@ -149,8 +153,8 @@ func routesOf(cfg *config.Config, revision int64, text []byte) (out []config.Fin
 		return nil
 	}
 	for _, p := range broken.Problems {
-		out = append(out, config.Finding{Key: fmt.Sprintf("rules, line %d of revision %d", p.Line, revision), Fatal: true,
-			What: p.What + "; mail that a rule redirects there waits"})
+		out = append(out, config.Finding{Key: fmt.Sprintf("rules, line %d of revision %d", p.Line, revision),
+			Fatal: true, What: p.What + "; mail that a rule redirects there waits"})
 	}
 	return out
 }

@@ -75,10 +75,12 @@ func refusals(cfg *config.Config) (files Files, out []config.Finding) {
 		refuse("delivery.client_certificate", err)
 	}
 	if _, err = rooms.ACMEKey(cfg); err != nil {
-		refuse("tls.acme.key", process.Unreadable(err, string(cfg.TLS.ACME.Key), "`openssl ecparam -name prime256v1 -genkey -noout -out FILE` makes one"))
+		refuse("tls.acme.key", process.Unreadable(err, string(cfg.TLS.ACME.Key),
+			"`openssl ecparam -name prime256v1 -genkey -noout -out FILE` makes one"))
 	}
 	if _, err = rooms.ACMEBinding(cfg); err != nil {
-		refuse("tls.acme.eab", process.Unreadable(err, string(cfg.TLS.ACME.EAB.Key), "write the secret that the CA gave into that file, which nobody else may read"))
+		refuse("tls.acme.eab", process.Unreadable(err, string(cfg.TLS.ACME.EAB.Key),
+			"write the secret that the CA gave into that file, which nobody else may read"))
 	}
 	for _, s := range rooms.Sources(cfg) {
 		refuse(s.Key, sourceOf(s.Addr))
@@ -101,7 +103,8 @@ func Examine(cfg *config.Config) (Files, error) {
 	for _, f := range list {
 		texts = append(texts, cli.FindingText(cfg, f))
 	}
-	return files, cli.WithHint(fmt.Errorf("%s cannot be used:\n%s", cfg.Path(), strings.Join(texts, "\n")), "`postern config check` shows this and what else is to be mended")
+	return files, cli.WithHint(fmt.Errorf("%s cannot be used:\n%s", cfg.Path(), strings.Join(texts, "\n")),
+		"`postern config check` shows this and what else is to be mended")
 }
 
 // readable reads a certificate with its key, or says why it cannot be used.
@@ -114,7 +117,8 @@ func readable(cert, key config.Path) (*tls.Certificate, error) {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		file = e.Path
 	}
-	return nil, process.Unreadable(err, file, "put the certificate with its intermediates there, PEM, the server's own first, and the key that belongs to it, which nobody else may read")
+	return nil, process.Unreadable(err, file, "put the certificate with its intermediates there, PEM, the server's "+
+		"own first, and the key that belongs to it, which nobody else may read")
 }
 
 // sourceOf says why connections cannot come from an address.
@@ -124,7 +128,8 @@ func sourceOf(source netip.Addr) error {
 		return nil
 	}
 	return cli.WithHint(fmt.Errorf("connections cannot come from %s: %w", source, bareCause(err)),
-		"name an address that this machine has (`ip address` lists them); for one that comes and goes, set net.ipv4.ip_nonlocal_bind or net.ipv6.ip_nonlocal_bind to 1")
+		"name an address that this machine has (`ip address` lists them); for one that comes and goes, set "+
+			"net.ipv4.ip_nonlocal_bind or net.ipv6.ip_nonlocal_bind to 1")
 }
 
 // clientSecret reads the secret of [oidc]; "" where there is none.
@@ -140,7 +145,8 @@ func clientSecret(cfg *config.Config) (string, error) {
 	}
 	secret := strings.TrimSpace(string(text))
 	if secret == "" {
-		return "", cli.WithHint(fmt.Errorf("the client secret of [oidc] cannot be used: %s is empty", file), hint+"; leave client_secret_file out where there is none")
+		return "", cli.WithHint(fmt.Errorf("the client secret of [oidc] cannot be used: %s is empty", file),
+			hint+"; leave client_secret_file out where there is none")
 	}
 	return secret, nil
 }
@@ -166,7 +172,8 @@ func reportKey(cfg *config.Config) (crypto.Signer, error) {
 func dataFolder(cfg *config.Config) error {
 	dir := string(cfg.Data)
 	if !api.Fits(cfg.Socket()) {
-		return cli.WithHint(fmt.Errorf("%s is too long for the path of the control socket in it", dir), `write a shorter path, as data = "/var/lib/postern"`)
+		return cli.WithHint(fmt.Errorf("%s is too long for the path of the control socket in it", dir),
+			`write a shorter path, as data = "/var/lib/postern"`)
 	}
 	info, err := os.Stat(dir)
 	switch {
@@ -184,5 +191,6 @@ func mailboxes(s recipients.Source) error {
 	if err == nil {
 		return nil
 	}
-	return process.Unreadable(err, s.File, "write one address a line, and @"+s.Domain.String()+" where every name of the domain exists")
+	return process.Unreadable(err, s.File, "write one address a line, and @"+s.Domain.String()+
+		" where every name of the domain exists")
 }

@@ -28,7 +28,8 @@ type copyCmd struct {
 func (c *copyCmd) Run(a *cli.App) error {
 	if (c.To == "") == (c.From == "") {
 		return cli.Usage(errors.New("say where everything is to go, or where it is"),
-			"`postern store copy --to postgres://...` moves the data folder into a database, --from moves a database into the data folder")
+			"`postern store copy --to postgres://...` moves the data folder into a database, --from moves a "+
+				"database into the data folder")
 	}
 	cfg, err := a.Load()
 	if err != nil {
@@ -39,7 +40,8 @@ func (c *copyCmd) Run(a *cli.App) error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(folder, "queue.db")); c.To != "" && errors.Is(err, fs.ErrNotExist) {
-		return cli.WithHint(fmt.Errorf("there is nothing to copy: %s has no queue", folder), "name the configuration of the gateway with --config")
+		return cli.WithHint(fmt.Errorf("there is nothing to copy: %s has no queue", folder),
+			"name the configuration of the gateway with --config")
 	}
 	address := c.To + c.From
 	shown := config.Store(address).Shown()
@@ -92,9 +94,11 @@ func copyHint(err error, folder, database string) error {
 	case errors.Is(err, queue.ErrInUse):
 		return cli.WithHint(err, "stop all gateways that use it, and run the same command again")
 	case errors.Is(err, storecopy.ErrOther):
-		return cli.WithHint(err, "name a database without a gateway's tables, or set `data` to another folder: nothing is added to what is there")
+		return cli.WithHint(err, "name a database without a gateway's tables, or set `data` to another folder: "+
+			"nothing is added to what is there")
 	case errors.Is(err, storecopy.ErrDiffers):
-		return cli.WithHint(err, "the source is as it was, and no gateway starts on the copy; "+again+", and report it where it says the same")
+		return cli.WithHint(err, "the source is as it was, and no gateway starts on the copy; "+again+
+			", and report it where it says the same")
 	case errors.Is(err, queue.ErrNewerForm):
 		return openHint(err, database)
 	}
@@ -111,8 +115,8 @@ func ClosedHint(err error, database string) error {
 	if errors.Is(err, queue.ErrUnfinished) {
 		return cli.WithHint(err, "run the `postern store copy` again that was to fill it: it goes on where it ended")
 	}
-	return cli.WithHint(err, "set `store` to where everything is now. To go back to this one: end what copies it, see that no gateway ever starts on the other, "+
-		"which would send everything twice, and run `"+reopen+"`")
+	return cli.WithHint(err, "set `store` to where everything is now. To go back to this one: end what copies it, "+
+		"see that no gateway ever starts on the other, which would send everything twice, and run `"+reopen+"`")
 }
 
 // copyBar is a line on a terminal that says how far a copy is; elsewhere it is nothing.
@@ -123,8 +127,8 @@ type copyBar struct {
 
 func (b copyBar) draw(d storecopy.Done) {
 	if b.live {
-		fmt.Fprintf(b.a.Stderr, "\r\x1b[K%s %s: %d rows, %s of large bodies", map[bool]string{false: "copying", true: "verifying"}[d.Verifies],
-			d.Table, d.Rows, cli.BytesText(d.Bytes))
+		fmt.Fprintf(b.a.Stderr, "\r\x1b[K%s %s: %d rows, %s of large bodies",
+			map[bool]string{false: "copying", true: "verifying"}[d.Verifies], d.Table, d.Rows, cli.BytesText(d.Bytes))
 	}
 }
 
@@ -144,10 +148,11 @@ func (c *copyCmd) show(a *cli.App, r *storecopy.Report, from, to string) {
 	for _, t := range r.Tables {
 		table.Row(t.Name, fmt.Sprint(t.Rows), t.Digest[:16])
 	}
-	fmt.Fprintf(a.Stdout, "Bodies: %s of waiting mail, %s, each the same on both sides.\n", cli.Plural(int(r.Bodies.Number), "message"),
-		cli.BytesText(r.Bodies.Bytes))
+	fmt.Fprintf(a.Stdout, "Bodies: %s of waiting mail, %s, each the same on both sides.\n",
+		cli.Plural(int(r.Bodies.Number), "message"), cli.BytesText(r.Bodies.Bytes))
 	if r.Bodies.Damaged > 0 {
-		fmt.Fprintf(a.Stdout, "Of these %d were damaged before and are so in the copy, among them %v.\n", r.Bodies.Damaged, r.Bodies.First)
+		fmt.Fprintf(a.Stdout, "Of these %d were damaged before and are so in the copy, among them %v.\n",
+			r.Bodies.Damaged, r.Bodies.First)
 	}
 	then := `Set store = "postgres://..." in the configuration, and start the gateways.`
 	if c.From != "" {
@@ -222,6 +227,7 @@ func (c *reopenCmd) Run(a *cli.App) error {
 		_, err = fmt.Fprintf(a.Stdout, "%s was never moved, and nothing was changed.\n", side.Named())
 		return err
 	}
-	_, err = fmt.Fprintf(a.Stdout, "Gateways start on %s again. See that none ever starts on %s: it would send everything twice.\n", side.Named(), was.Named)
+	_, err = fmt.Fprintf(a.Stdout, "Gateways start on %s again. See that none ever starts on %s: it would send "+
+		"everything twice.\n", side.Named(), was.Named)
 	return err
 }

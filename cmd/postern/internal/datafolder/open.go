@@ -24,7 +24,8 @@ func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(err
 	if err := api.Asked(cfg.Socket()); err != nil {
 		return nil, openHint(fmt.Errorf("%w: %w", queue.ErrInUse, err), dir)
 	}
-	s, err := sqlstore.Open(ctx, sqlstore.Config{Dir: dir, Young: plan.Young, DraftMemory: plan.Content / 2, Cache: plan.Cache, Warn: warn})
+	s, err := sqlstore.Open(ctx, sqlstore.Config{Dir: dir, Young: plan.Young, DraftMemory: plan.Content / 2,
+		Cache: plan.Cache, Warn: warn})
 	if err != nil {
 		return nil, openHint(err, dir)
 	}
@@ -35,14 +36,16 @@ func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(err
 func openHint(err error, dir string) error {
 	switch {
 	case errors.Is(err, queue.ErrInUse):
-		return cli.WithHint(fmt.Errorf("another gateway uses the data folder %s", dir), "stop it first, or set another `data` in the configuration")
+		return cli.WithHint(fmt.Errorf("another gateway uses the data folder %s", dir),
+			"stop it first, or set another `data` in the configuration")
 	case errors.Is(err, queue.ErrNewerForm):
 		return cli.WithHint(err, "install the release that wrote it, or a newer one; this one changes nothing")
 	case errors.Is(err, queue.ErrMoved), errors.Is(err, queue.ErrUnfinished):
 		return ClosedHint(err, "")
 	case errors.Is(err, queue.ErrDamaged):
 		return cli.WithHint(fmt.Errorf("the mail in %s is damaged, and the gateway does not start: %w", dir, err),
-			"put a good copy of the whole folder in its place, or `postern store salvage` to go on with what can be read; it keeps the damaged files")
+			"put a good copy of the whole folder in its place, or `postern store salvage` to go on with what can "+
+				"be read; it keeps the damaged files")
 	}
 	return fmt.Errorf("cannot open the queue in %s: %w", dir, err)
 }

@@ -105,7 +105,8 @@ func (c *salvageCmd) Run(a *cli.App) error {
 func salvageHint(err error, dir string) error {
 	if errors.Is(err, queue.ErrDamaged) {
 		return cli.WithHint(fmt.Errorf("cannot salvage %s: %w", dir, err),
-			"put a good copy of queue.db in its place, or rebuild it with SQLite: sqlite3 queue.db .recover | sqlite3 new.db; then `postern store salvage` again")
+			"put a good copy of queue.db in its place, or rebuild it with SQLite: sqlite3 queue.db .recover | "+
+				"sqlite3 new.db; then `postern store salvage` again")
 	}
 	return openHint(err, dir)
 }
@@ -125,7 +126,8 @@ func showSalvaged(a *cli.App, r *sqlstore.Salvaged, dir string) {
 		}
 	}
 	list("Damaged in "+dir+":", r.Damage)
-	fmt.Fprintf(a.Stdout, "Recovered: %s from the journal, of which %d wait. One whose delivery was recorded in what is lost is sent again.\n",
+	fmt.Fprintf(a.Stdout, "Recovered: %s from the journal, of which %d wait. One whose delivery was recorded in "+
+		"what is lost is sent again.\n",
 		cli.Plural(r.Recovered, "message"), r.Waiting)
 	fmt.Fprintf(a.Stdout, "Lost: %s.\n", r.Loss())
 	if r.Unreadable > 0 {
@@ -154,6 +156,7 @@ func salvagedForm(r *sqlstore.Salvaged) salvagedJSON {
 		}
 		return t.UTC().Format(time.RFC3339)
 	}
-	return salvagedJSON{Damage: append([]string{}, r.Damage...), Recovered: r.Recovered, Waiting: r.Waiting, Missing: r.Missing,
-		After: at(r.After), Before: at(r.Before), Unreadable: r.Unreadable, Kept: append([]string{}, r.Aside...)}
+	return salvagedJSON{Damage: append([]string{}, r.Damage...), Recovered: r.Recovered, Waiting: r.Waiting,
+		Missing: r.Missing,
+		After:   at(r.After), Before: at(r.Before), Unreadable: r.Unreadable, Kept: append([]string{}, r.Aside...)}
 }

@@ -194,19 +194,22 @@ func (b *board) width() int {
 
 // table is the state of the story in lines of at most width characters.
 func (b *board) table(width int) []string {
-	out := []string{cut(fmt.Sprintf("  %-18s %-9s %-49s %s", "recipient", "rule asks", "what happened", "what it shows"), width)}
+	out := []string{cut(fmt.Sprintf("  %-18s %-9s %-49s %s", "recipient", "rule asks", "what happened",
+		"what it shows"), width)}
 	for _, r := range b.rows {
 		asks := ""
 		if r.trace != nil && r.trace.Requires == "authenticated" {
 			asks = "force"
 		}
-		out = append(out, cut(fmt.Sprintf("%s %-18s %-9s %-49s %s", r.mark(), r.to, asks, r.happened(), r.title), width))
+		out = append(out, cut(fmt.Sprintf("%s %-18s %-9s %-49s %s", r.mark(), r.to, asks, r.happened(), r.title),
+			width))
 	}
 	slices.SortStableFunc(b.notices, func(x, y trace.Delivery) int { return strings.Compare(x.To, y.To) })
 	for _, n := range b.notices {
 		out = append(out, cut(fmt.Sprintf("%s bounce to %-18s %s", noticeMark(n.State), n.To, noticeWords(&n)), width))
 	}
-	out = append(out, cut(strings.TrimSuffix(fmt.Sprintf("%5.1fs  %s", time.Since(b.start).Seconds(), b.said), " "), width))
+	out = append(out, cut(strings.TrimSuffix(fmt.Sprintf("%5.1fs  %s", time.Since(b.start).Seconds(), b.said), " "),
+		width))
 	return out
 }
 
@@ -249,7 +252,8 @@ func (b *board) close(leaks []string) (failed int) {
 	for _, r := range b.rows {
 		if r.trace == nil || !r.want.fits(r.trace) {
 			failed++
-			fmt.Fprintf(b.out, "NOT AS TOLD: %s is %q, want %s %s %s\n", r.to, r.happened(), r.want.state, r.want.reached, r.want.reason)
+			fmt.Fprintf(b.out, "NOT AS TOLD: %s is %q, want %s %s %s\n", r.to, r.happened(), r.want.state,
+				r.want.reached, r.want.reason)
 		}
 	}
 	if !b.noticesEnded() {
@@ -261,7 +265,8 @@ func (b *board) close(leaks []string) (failed int) {
 		fmt.Fprintln(b.out, "LEAK:", l)
 	}
 	if failed == 0 {
-		fmt.Fprintf(b.out, "\nEvery recipient ended as the rules say, and no forced message crossed an unproven connection (%.1f s).\n",
+		fmt.Fprintf(b.out, "\nEvery recipient ended as the rules say, and no forced message crossed an unproven "+
+			"connection (%.1f s).\n",
 			time.Since(b.start).Seconds())
 	}
 	return failed

@@ -93,7 +93,8 @@ func (l listening) Emit(e event.Event) {
 }
 
 // tell runs the story. An error of the gateway while it runs is put back for Run to return.
-func (d *Cmd) tell(ctx context.Context, a *cli.App, w *World, cfg *config.Config, address listening, ended chan error) error {
+func (d *Cmd) tell(ctx context.Context, a *cli.App, w *World, cfg *config.Config, address listening,
+	ended chan error) error {
 	var at string
 	select {
 	case at = <-address.mail:
@@ -135,8 +136,9 @@ func (d *Cmd) stay(ctx context.Context, a *cli.App, w *World, client *api.Client
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Stdout, "\nThe gateway stays up at %s until Ctrl-C. Its console, with a link that lets you choose a password:\n  %s/setup#%s\n"+
-		"In another terminal:\n  postern trace --config %s\n  log: %s\n", at, console, link.Secret, filepath.Join(w.Dir, "postern.toml"), filepath.Join(w.Dir, "postern.log"))
+	fmt.Fprintf(a.Stdout, "\nThe gateway stays up at %s until Ctrl-C. Its console, with a link that lets you choose "+
+		"a password:\n  %s/setup#%s\nIn another terminal:\n  postern trace --config %s\n  log: %s\n", at, console,
+		link.Secret, filepath.Join(w.Dir, "postern.toml"), filepath.Join(w.Dir, "postern.log"))
 	<-ctx.Done()
 	return nil
 }
@@ -201,7 +203,8 @@ func send(ctx context.Context, at string, w *World, i int) error {
 	if err := c.Hello(ctx); err != nil {
 		return err
 	}
-	text := fmt.Sprintf("From: <%s>\r\nTo: <%s>\r\nSubject: %s\r\nMessage-ID: %s\r\nDate: %s\r\n\r\nThis is the demonstration.\r\n",
+	text := fmt.Sprintf("From: <%s>\r\nTo: <%s>\r\nSubject: %s\r\nMessage-ID: %s\r\nDate: %s\r\n\r\nThis is the "+
+		"demonstration.\r\n",
 		m.from, strings.Join(m.to, ">, <"), m.title, messageID(i), w.Now.Format(time.RFC1123Z))
 	t := &smtpclient.Transaction{Envelope: mail.Envelope{From: mail.MustAddress(m.from)}, Body: strings.NewReader(text)}
 	for _, to := range m.to {

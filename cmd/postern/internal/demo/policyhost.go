@@ -26,10 +26,11 @@ func servePolicies(ca *pki.CA) (*policyHosts, error) {
 		return nil, err
 	}
 	p := &policyHosts{at: l.Addr().String(), texts: map[string]string{}}
-	p.server = &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), TLSConfig: &tls.Config{
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return &ca.Issue(pki.Options{Names: []string{hello.ServerName}}).TLS, nil
-		}}}
+	p.server = &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), TLSConfig: &tls.Config{
+			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				return &ca.Issue(pki.Options{Names: []string{hello.ServerName}}).TLS, nil
+			}}}
 	go func() { _ = p.server.ServeTLS(l, "", "") }() // it ends with close
 	return p, nil
 }

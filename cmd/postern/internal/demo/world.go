@@ -65,15 +65,19 @@ var domains = []mailDomain{
 	{"lab.test", "good certificate", []mailHost{{name: "mx.lab.test", cert: goodCert}}, ""},
 	{"shop.test", "no TLS", []mailHost{{name: "mx.shop.test"}}, ""},
 	{"club.test", "self-signed certificate", []mailHost{{name: "mx.club.test", cert: selfSigned}}, ""},
-	{"museum.test", "the TLS handshake breaks", []mailHost{{name: "mx.museum.test", cert: goodCert, fault: partner.BreaksTLS}}, ""},
+	{"museum.test", "the TLS handshake breaks",
+		[]mailHost{{name: "mx.museum.test", cert: goodCert, fault: partner.BreaksTLS}}, ""},
 	{"archive.test", "TLS 1.0 only", []mailHost{{name: "mx.archive.test", cert: goodCert, old: true}}, ""},
-	{"office.test", "self-signed, and its TLSA record says so", []mailHost{{name: "mx.office.test", cert: selfSigned, publishes: presented}}, ""},
+	{"office.test", "self-signed, and its TLSA record says so",
+		[]mailHost{{name: "mx.office.test", cert: selfSigned, publishes: presented}}, ""},
 	{"depot.test", "good certificate, and the TLSA record of another", []mailHost{
 		{name: "mx.depot.test", cert: goodCert, publishes: otherName}}, ""},
 	{"harbour.test", "first MX no TLS, second self-signed", []mailHost{
 		{name: "mx1.harbour.test"}, {name: "mx2.harbour.test", cert: selfSigned}}, ""},
-	{"theatre.test", "certificate expired yesterday, MTA-STS enforced", []mailHost{{name: "mx.theatre.test", cert: expiredCert}}, sts.Enforce},
-	{"gallery.test", "self-signed certificate, MTA-STS under test", []mailHost{{name: "mx.gallery.test", cert: selfSigned}}, sts.Testing},
+	{"theatre.test", "certificate expired yesterday, MTA-STS enforced",
+		[]mailHost{{name: "mx.theatre.test", cert: expiredCert}}, sts.Enforce},
+	{"gallery.test", "self-signed certificate, MTA-STS under test",
+		[]mailHost{{name: "mx.gallery.test", cert: selfSigned}}, sts.Testing},
 }
 
 const rulesFile = `
@@ -118,7 +122,8 @@ type World struct {
 // if the system had no loopback address but 127.0.0.1.
 func NewWorld(dir string, oneAddress bool) (*World, error) {
 	now := time.Now()
-	w := &World{Dir: dir, Now: now, Ca: pki.New(now, "Demonstration Root CA"), Partners: map[string]*partner.Partner{}, shown: map[string]*pki.Certificate{}, at: map[string]string{}, oneAddress: oneAddress}
+	w := &World{Dir: dir, Now: now, Ca: pki.New(now, "Demonstration Root CA"), Partners: map[string]*partner.Partner{},
+		shown: map[string]*pki.Certificate{}, at: map[string]string{}, oneAddress: oneAddress}
 	var err error
 	if w.policies, err = servePolicies(w.Ca); err != nil {
 		return nil, err
@@ -216,7 +221,8 @@ func (w *World) policy(d mailDomain, ip string) (string, error) {
 	}
 	host := "mta-sts." + d.name
 	w.at[net.JoinHostPort(ip, "443")] = w.policies.at
-	return fmt.Sprintf("%s A %s\n_mta-sts.%s TXT \"v=STSv1; id=1\"\n", host, ip, d.name), w.policies.publish(host, d.sts, mx...)
+	return fmt.Sprintf("%s A %s\n_mta-sts.%s TXT \"v=STSv1; id=1\"\n", host, ip, d.name),
+		w.policies.publish(host, d.sts, mx...)
 }
 
 // presented stands for the certificate that a host presents; see tlsa.

@@ -23,11 +23,13 @@ type Cmd struct {
 // Run prints the way of the message.
 func (c *Cmd) Run(a *cli.App) error {
 	if c.Require != "" && c.Require != "encrypted" {
-		return cli.Usage(fmt.Errorf("--require %s: there is no such level", c.Require), "`--require encrypted` is what Received lines can answer")
+		return cli.Usage(fmt.Errorf("--require %s: there is no such level", c.Require),
+			"`--require encrypted` is what Received lines can answer")
 	}
 	trust, err := received.ParseTrust(c.Trust)
 	if err != nil {
-		return cli.Usage(fmt.Errorf("--trust: %w", err), "`--trust mx.example.com --trust 192.0.2.0/24` names a host and a network")
+		return cli.Usage(fmt.Errorf("--trust: %w", err),
+			"`--trust mx.example.com --trust 192.0.2.0/24` names a host and a network")
 	}
 	found, err := findReceived(a, c.File)
 	if err != nil {
@@ -65,10 +67,12 @@ func findReceived(a *cli.App, file string) (received.Found, error) {
 	found := received.Extract(text)
 	if len(found.Received) == 0 && found.Others == 0 {
 		return found, cli.WithHint(errors.New("this is no header of a message"),
-			"save the message with its header (in a mail program often \"show original\") and give `postern headers FILE` that file")
+			"save the message with its header (in a mail program often \"show original\") and give `postern headers "+
+				"FILE` that file")
 	}
 	if found.Truncated {
-		fmt.Fprintf(a.Stderr, "warning: the header is larger than %s; the rest was not read\n", cli.BytesText(received.MaxText))
+		fmt.Fprintf(a.Stderr, "warning: the header is larger than %s; the rest was not read\n",
+			cli.BytesText(received.MaxText))
 	}
 	return found, nil
 }
@@ -79,7 +83,8 @@ func readHeader(a *cli.App, file string) ([]byte, error) {
 	if file != "" && file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, cli.WithHint(fmt.Errorf("cannot open the message: %w", err), "give a file, or - for standard input")
+			return nil, cli.WithHint(fmt.Errorf("cannot open the message: %w", err),
+				"give a file, or - for standard input")
 		}
 		defer f.Close()
 		in = f

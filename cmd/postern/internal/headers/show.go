@@ -112,7 +112,8 @@ func proofLine(r *received.Report) string {
 // hopTable prints one row for each hop.
 func hopTable(a *cli.App, r *received.Report) {
 	const names = 42
-	rows := a.NewTable(cli.Col("HOP", 3), cli.Col("TOOK", 7), cli.Col("TLS", 9), cli.Col("VERSION", 8), cli.Col("PROVEN", 6), cli.Col("FROM -> BY", 0))
+	rows := a.NewTable(cli.Col("HOP", 3), cli.Col("TOOK", 7), cli.Col("TLS", 9), cli.Col("VERSION", 8),
+		cli.Col("PROVEN", 6), cli.Col("FROM -> BY", 0))
 	for i := range r.Hops {
 		h := &r.Hops[i]
 		proven := "no"
@@ -277,16 +278,18 @@ func clientText(h *received.Hop) string {
 func showLimits(a *cli.App, r *received.Report, named bool) {
 	fmt.Fprintln(a.Stdout, "\nWhat these lines cannot prove")
 	if r.Proven > 1 {
-		bullet(a, fmt.Sprintf("Whoever handed over the message at hop %d can have written all lines below it, times and TLS included. "+
-			"They are claims.", r.Proven))
+		bullet(a, fmt.Sprintf("Whoever handed over the message at hop %d can have written all lines below it, "+
+			"times and TLS included. They are claims.", r.Proven))
 		if r.Why != "" {
 			bullet(a, fmt.Sprintf("The proof ends above the line of hop %d, which was %s.", r.Proven-1, r.Why))
 		}
 		if !named {
-			bullet(a, "--trust NAME says which other hosts are yours or write honest lines; the proof then reaches as far as their lines vouch for each other.")
+			bullet(a, "--trust NAME says which other hosts are yours or write honest lines; the proof then reaches "+
+				"as far as their lines vouch for each other.")
 		}
 	}
-	bullet(a, "Encrypted is not authenticated: a line says that there was TLS, not that the sender checked whose certificate it was.")
+	bullet(a, "Encrypted is not authenticated: a line says that there was TLS, not that the sender checked whose "+
+		"certificate it was.")
 	bullet(a, "A server that writes no line leaves no trace, and inside one system mail may travel as it likes.")
 	bullet(a, "The last way, from the server to the mailbox and from there to the reader, is in no header.")
 }

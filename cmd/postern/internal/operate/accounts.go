@@ -44,7 +44,8 @@ func (c *accountsListCmd) Run(a *cli.App) error {
 		rows.Row(account.Name, string(account.Role), state, scope)
 	})
 	if err == nil && n == 0 && !c.JSON {
-		fmt.Fprintln(a.Stdout, "there are no accounts; `postern accounts first` makes a link for the first administrator")
+		fmt.Fprintln(a.Stdout, "there are no accounts; `postern accounts first` makes a link for the first "+
+			"administrator")
 	}
 	return err
 }
@@ -63,7 +64,8 @@ func (c *accountsFirstCmd) Run(a *cli.App) error {
 		return a.Object(out)
 	}
 	_, err = fmt.Fprintf(a.Stdout, "%s/setup#%s\n", console(a, &c.Gateway), out.Secret)
-	fmt.Fprintln(a.Stderr, "This link makes the first administrator, once and within an hour. Whoever opens it first is that; show it to nobody.")
+	fmt.Fprintln(a.Stderr, "This link makes the first administrator, once and within an hour. Whoever opens it "+
+		"first is that; show it to nobody.")
 	return err
 }
 

@@ -25,7 +25,8 @@ type listsShowCmd struct{ remote.Gateway }
 
 // Run shows.
 func (c *listsShowCmd) Run(a *cli.App) error {
-	view, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ListsView, error) { return client.Lists(a.Ctx) })
+	view, err := remote.Ask(a, &c.Gateway,
+		func(client *api.Client) (admin.ListsView, error) { return client.Lists(a.Ctx) })
 	if err != nil {
 		return err
 	}

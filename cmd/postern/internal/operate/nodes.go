@@ -16,12 +16,13 @@ type NodesCmd struct{ remote.Gateway }
 
 // Run lists. Where one of them is neither live nor gone, exit code 1 says that somebody should look.
 func (c *NodesCmd) Run(a *cli.App) error {
-	list, err := remote.Ask(a, &c.Gateway, func(client *api.Client) ([]admin.GatewayNode, error) { return client.Nodes(a.Ctx) })
+	list, err := remote.Ask(a, &c.Gateway,
+		func(client *api.Client) ([]admin.GatewayNode, error) { return client.Nodes(a.Ctx) })
 	if err != nil {
 		return err
 	}
-	rows := a.NewTable(cli.Col("NODE", 20), cli.Col("STATE", 8), cli.Col("SINCE", 20), cli.Col("RELEASE", 10), cli.Col("RULES", 6),
-		cli.Col("STORE", 8), cli.Col("CLAIMED", 7), cli.Col("RENEWED", 0))
+	rows := a.NewTable(cli.Col("NODE", 20), cli.Col("STATE", 8), cli.Col("SINCE", 20), cli.Col("RELEASE", 10),
+		cli.Col("RULES", 6), cli.Col("STORE", 8), cli.Col("CLAIMED", 7), cli.Col("RENEWED", 0))
 	doubtful := false
 	for i := range list {
 		n := &list[i]
@@ -32,8 +33,8 @@ func (c *NodesCmd) Run(a *cli.App) error {
 			}
 			continue
 		}
-		rows.Row(self(n), string(n.State), cli.Clock(n.JoinedAt), n.Release, fmt.Sprint(n.RulesRevision), span(n.StoreMS, time.Millisecond),
-			fmt.Sprint(n.Claimed), ago(n.RenewedMS))
+		rows.Row(self(n), string(n.State), cli.Clock(n.JoinedAt), n.Release, fmt.Sprint(n.RulesRevision),
+			span(n.StoreMS, time.Millisecond), fmt.Sprint(n.Claimed), ago(n.RenewedMS))
 	}
 	if !c.JSON && len(list) == 1 && list[0].RenewedMS == nil {
 		fmt.Fprintln(a.Stdout, "this gateway has its store for itself")
@@ -104,7 +105,8 @@ func lacking(list []admin.GatewayNode) (out string) {
 	}
 	for i := range list {
 		if n := &list[i]; n.State != nodes.Gone && n.RulesRevision < newest {
-			out += fmt.Sprintf("waiting for %s: it is %s, judges by revision %d, and was heard of %s\n", n.Name, n.State, n.RulesRevision, ago(n.RenewedMS))
+			out += fmt.Sprintf("waiting for %s: it is %s, judges by revision %d, and was heard of %s\n", n.Name,
+				n.State, n.RulesRevision, ago(n.RenewedMS))
 		}
 	}
 	return out
@@ -113,7 +115,8 @@ func lacking(list []admin.GatewayNode) (out string) {
 // sayNotYet tells where what was applied is not in force yet, and reports whether that is so.
 func sayNotYet(a *cli.App, out *admin.ApplyResult) bool {
 	for _, n := range out.NotYet {
-		fmt.Fprintf(a.Stderr, "postern: not in force yet at %s, which judges by revision %d and is %s\n", n.Name, n.RulesRevision, n.State)
+		fmt.Fprintf(a.Stderr, "postern: not in force yet at %s, which judges by revision %d and is %s\n", n.Name,
+			n.RulesRevision, n.State)
 	}
 	if out.NotYetProblem != "" {
 		fmt.Fprintf(a.Stderr, "postern: %s\n", out.NotYetProblem)
@@ -121,6 +124,7 @@ func sayNotYet(a *cli.App, out *admin.ApplyResult) bool {
 	if len(out.NotYet) == 0 && out.NotYetProblem == "" {
 		return false
 	}
-	fmt.Fprintln(a.Stderr, "   hint: postern nodes; each such gateway reads the rules as soon as it can, or ends with its lease")
+	fmt.Fprintln(a.Stderr, "   hint: postern nodes; each such gateway reads the rules as soon as it can, or ends "+
+		"with its lease")
 	return true
 }

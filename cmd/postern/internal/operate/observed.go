@@ -29,7 +29,8 @@ func (c *policiesObservedCmd) Run(a *cli.App) error {
 	if c.JSON {
 		return a.Object(out)
 	}
-	rows := a.NewTable(cli.Col("DOMAIN", 24), cli.Col("PUBLISHED", 18), cli.Col("MAILS", 7), cli.Col("LAST", 11), cli.Col("WHY IT WOULD HAVE WAITED", 0))
+	rows := a.NewTable(cli.Col("DOMAIN", 24), cli.Col("PUBLISHED", 18), cli.Col("MAILS", 7), cli.Col("LAST", 11),
+		cli.Col("WHY IT WOULD HAVE WAITED", 0))
 	for _, r := range out.Rows {
 		rows.Row(r.Domain, r.Kind+", "+r.Mode, fmt.Sprint(r.Deliveries), cli.ShortClock(r.LastAt),
 			string(r.Reason)+" at "+strings.Join(r.Hosts, " ")+": "+r.Text)

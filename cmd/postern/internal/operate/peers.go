@@ -42,7 +42,8 @@ func (c *peersListCmd) Run(a *cli.App) error {
 		return err
 	}
 	defer client.Close()
-	rows := a.NewTable(cli.Col("HOST", 0), cli.Col("ADDRESS", 15), cli.Col("TLS", 8), cli.Col("SEEN", 11), cli.Col("CERT UNTIL", 10), cli.Col("COUNT", 6))
+	rows := a.NewTable(cli.Col("HOST", 0), cli.Col("ADDRESS", 15), cli.Col("TLS", 8), cli.Col("SEEN", 11),
+		cli.Col("CERT UNTIL", 10), cli.Col("COUNT", 6))
 	shown := 0
 	limit := c.Limit
 	if c.Lost {
@@ -62,7 +63,8 @@ func (c *peersListCmd) Run(a *cli.App) error {
 			}
 			continue
 		}
-		rows.Row(peerName(&p), p.IP, peerTLS(&p), cli.ShortClock(p.LastSeenAt), dayText(p.CertNotAfter), strconv.FormatInt(p.TLSCount, 10))
+		rows.Row(peerName(&p), p.IP, peerTLS(&p), cli.ShortClock(p.LastSeenAt), dayText(p.CertNotAfter),
+			strconv.FormatInt(p.TLSCount, 10))
 	}
 	switch {
 	case shown == 0 && len(c.Name) > 0:
@@ -109,7 +111,8 @@ func (c *peersShowCmd) Run(a *cli.App) error {
 		gap = "\n"
 	})
 	if err == nil && n == 0 {
-		return cli.Failure(errors.New("nothing is remembered of "+c.Name[0]), "`postern peers list` shows what is remembered", cli.ExitShort)
+		return cli.Failure(errors.New("nothing is remembered of "+c.Name[0]),
+			"`postern peers list` shows what is remembered", cli.ExitShort)
 	}
 	return err
 }
@@ -122,15 +125,19 @@ func showPeer(a *cli.App, p *servers.Peer) {
 	}
 	a.Detail("  ", "Seen", "first "+cli.Clock(p.FirstSeenAt)+", last "+cli.Clock(p.LastSeenAt))
 	if p.TLSCount > 0 {
-		a.Detail("  ", "With TLS", cli.Plural(int(p.TLSCount), "time")+" on "+days(p.TLSDays)+", last "+cli.Clock(p.LastTLSAt))
-		a.Detail("  ", "Without gap", fmt.Sprintf("%s since %s", cli.Plural(int(p.Streak), "time"), cli.Clock(p.StreakSince)))
-		a.Detail("  ", "Reached", strings.Join(strings.Fields(p.Reached+" "+p.TLSVersion+" "+p.Cipher+" "+p.Group), ", "))
+		a.Detail("  ", "With TLS", cli.Plural(int(p.TLSCount), "time")+" on "+days(p.TLSDays)+", last "+
+			cli.Clock(p.LastTLSAt))
+		a.Detail("  ", "Without gap", fmt.Sprintf("%s since %s", cli.Plural(int(p.Streak), "time"),
+			cli.Clock(p.StreakSince)))
+		a.Detail("  ", "Reached", strings.Join(strings.Fields(p.Reached+" "+p.TLSVersion+" "+p.Cipher+" "+p.Group),
+			", "))
 	}
 	a.Detail("  ", "Offers", strings.Join(p.Keywords, " "))
 	if p.CertSHA256 != "" {
 		a.Detail("  ", "Certificate", p.CertSubject)
 		a.Detail("  ", "  issued by", p.CertIssuer)
-		a.Detail("  ", "  valid", dayText(p.CertNotBefore)+" to "+dayText(p.CertNotAfter)+", seen since "+cli.Clock(p.CertSince))
+		a.Detail("  ", "  valid", dayText(p.CertNotBefore)+" to "+dayText(p.CertNotAfter)+", seen since "+
+			cli.Clock(p.CertSince))
 		a.Detail("  ", "  SHA-256", p.CertSHA256)
 		a.Detail("  ", "  SPKI", "sha256:"+p.CertSPKI)
 	}

@@ -23,7 +23,8 @@ type peersPinsCmd struct {
 // Run lists.
 func (c *peersPinsCmd) Run(a *cli.App) error {
 	list := func(client *api.Client) iter.Seq2[mxpins.Pin, error] { return client.Pins(a.Ctx, c.Domain) }
-	rows := a.NewTable(cli.Col("DOMAIN", 20), cli.Col("RULE", 14), cli.Col("MAIL HOSTS BELOW", 18), cli.Col("SINCE", 10), cli.Col("BY", 0))
+	rows := a.NewTable(cli.Col("DOMAIN", 20), cli.Col("RULE", 14), cli.Col("MAIL HOSTS BELOW", 18),
+		cli.Col("SINCE", 10), cli.Col("BY", 0))
 	n, err := remote.List(a, &c.Gateway, list, func(p *mxpins.Pin) {
 		rows.Row(p.Domain, p.Rule, p.Name, dayText(&p.Since), p.By)
 	})
@@ -72,7 +73,8 @@ func (c *peersApproveCmd) Run(a *cli.App) error {
 		}
 	}
 	if len(out.Approved) == 0 {
-		return cli.Failure(errors.New("all of these are known already; nothing was approved"), "postern peers pins "+out.Domain, cli.ExitShort)
+		return cli.Failure(errors.New("all of these are known already; nothing was approved"),
+			"postern peers pins "+out.Domain, cli.ExitShort)
 	}
 	return nil
 }
@@ -96,12 +98,14 @@ func (c *peersApproveCmd) list(a *cli.App, out *mailhosts.Candidates) error {
 	}
 	switch {
 	case out.Problem != "":
-		return cli.Failure(errors.New("nothing was approved: "+out.Problem), "postern peers pins "+out.Domain, cli.ExitFail)
+		return cli.Failure(errors.New("nothing was approved: "+out.Problem), "postern peers pins "+out.Domain,
+			cli.ExitFail)
 	case len(now) > 0:
 		return cli.Failure(errors.New("nothing was approved; ask the partner which of these are theirs, and name them"),
 			"postern peers approve "+out.Domain+" "+strings.Join(now, " "), cli.ExitShort)
 	}
-	return cli.Failure(errors.New("DNS names no mail hosts of "+out.Domain+" that are not known already; nothing was approved"),
+	return cli.Failure(errors.New("DNS names no mail hosts of "+out.Domain+" that are not known already; nothing "+
+		"was approved"),
 		"postern peers pins "+out.Domain, cli.ExitShort)
 }
 
@@ -116,7 +120,8 @@ func showCandidate(a *cli.App, k *mailhosts.Candidate) {
 		a.Detail("  ", "Seen", "beside the host used first, "+cli.Clock(k.SeenAt))
 	}
 	if k.Waiting > 0 {
-		a.Detail("  ", "Waiting", fmt.Sprintf("%s since %s met it, last %s", cli.Plural(k.Waiting, "delivery"), cli.Clock(k.WaitingSince), cli.Clock(k.MetAt)))
+		a.Detail("  ", "Waiting", fmt.Sprintf("%s since %s met it, last %s", cli.Plural(k.Waiting, "delivery"),
+			cli.Clock(k.WaitingSince), cli.Clock(k.MetAt)))
 	}
 	if len(k.Rules) == 0 {
 		a.Detail("  ", "New to", "all rules: none remembers anything of the domain; --rule names one")
@@ -146,7 +151,8 @@ func (c *peersUnpinCmd) Run(a *cli.App) error {
 		}
 	}
 	if len(out.Forgotten) == 0 {
-		return cli.Failure(errors.New("nothing is remembered of the mail hosts of "+c.Domain), "postern peers pins", cli.ExitShort)
+		return cli.Failure(errors.New("nothing is remembered of the mail hosts of "+c.Domain), "postern peers pins",
+			cli.ExitShort)
 	}
 	if c.JSON {
 		return nil

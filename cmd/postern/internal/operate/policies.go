@@ -34,7 +34,8 @@ func (c *policiesListCmd) Run(a *cli.App) error {
 		return err
 	}
 	defer client.Close()
-	rows := a.NewTable(cli.Col("DOMAIN", 24), cli.Col("MODE", 8), cli.Col("FETCHED", 11), cli.Col("UNTIL", 10), cli.Col("USED", 10), cli.Col("LAST FAULT", 0))
+	rows := a.NewTable(cli.Col("DOMAIN", 24), cli.Col("MODE", 8), cli.Col("FETCHED", 11), cli.Col("UNTIL", 10),
+		cli.Col("USED", 10), cli.Col("LAST FAULT", 0))
 	shown := 0
 	for p, err := range client.Policies(a.Ctx, c.Limit) {
 		if err != nil {
@@ -63,7 +64,10 @@ type policiesShowCmd struct {
 
 // Run shows. The exit code is 1 where no policy is kept.
 func (c *policiesShowCmd) Run(a *cli.App) error {
-	p, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (policies.PolicyKept, error) { return client.Policy(a.Ctx, c.Domain, true) })
+	p, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (policies.PolicyKept,
+		error) {
+		return client.Policy(a.Ctx, c.Domain, true)
+	})
 	if err != nil {
 		return err
 	}
@@ -78,7 +82,10 @@ type policiesRefreshCmd struct {
 
 // Run asks. The exit code is 1 where no policy counts afterwards.
 func (c *policiesRefreshCmd) Run(a *cli.App) error {
-	p, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (policies.PolicyKept, error) { return client.RefreshPolicy(a.Ctx, c.Domain) })
+	p, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (policies.PolicyKept,
+		error) {
+		return client.RefreshPolicy(a.Ctx, c.Domain)
+	})
 	if err != nil {
 		return err
 	}
@@ -104,11 +111,13 @@ func showPolicy(a *cli.App, p *policies.PolicyKept) {
 	if p.Mode == "" {
 		a.Detail("  ", "Policy", "none is kept")
 	} else {
-		a.Detail("  ", "Policy", "MTA-STS, "+map[string]string{"enforce": "enforced", "testing": "testing: nothing is asked, faults are reported",
-			"none": "none: the domain took its policy back"}[p.Mode])
+		a.Detail("  ", "Policy", "MTA-STS, "+map[string]string{"enforce": "enforced",
+			"testing": "testing: nothing is asked, faults are reported",
+			"none":    "none: the domain took its policy back"}[p.Mode])
 		a.Detail("  ", "Mail hosts", strings.Join(p.MX, " "))
 		a.Detail("  ", "ID", p.ID)
-		a.Detail("  ", "Fetched", cli.Clock(p.FetchedAt)+", counts for "+(time.Duration(p.MaxAgeS)*time.Second).String()+", until "+cli.Clock(p.Until))
+		a.Detail("  ", "Fetched", cli.Clock(p.FetchedAt)+", counts for "+
+			(time.Duration(p.MaxAgeS)*time.Second).String()+", until "+cli.Clock(p.Until))
 	}
 	if p.UsedAt != nil {
 		a.Detail("  ", "Used", dayText(p.UsedAt))
@@ -159,7 +168,8 @@ func (c *policiesForgetCmd) Run(a *cli.App) error {
 		_, err = fmt.Fprintf(a.Stdout, "the policy of %s is forgotten\n", c.Domain)
 	}
 	if err == nil && !out.Forgotten {
-		return cli.Failure(errors.New("no policy of "+c.Domain+" is kept"), "`postern policies list` shows what is kept", cli.ExitShort)
+		return cli.Failure(errors.New("no policy of "+c.Domain+" is kept"),
+			"`postern policies list` shows what is kept", cli.ExitShort)
 	}
 	return err
 }

@@ -108,7 +108,8 @@ func waitingRows(a *cli.App, asJSON bool) (print func(*trace.Delivery) error, fi
 	if asJSON {
 		return func(t *trace.Delivery) error { return a.Object(t) }, func() error { return nil }
 	}
-	rows := a.NewTable(cli.Col("MESSAGE", 16), cli.Col("STATE", 7), cli.Col("TO", 0), cli.Col("WHY", 22), cli.Col("NEXT TRY", 11))
+	rows := a.NewTable(cli.Col("MESSAGE", 16), cli.Col("STATE", 7), cli.Col("TO", 0), cli.Col("WHY", 22),
+		cli.Col("NEXT TRY", 11))
 	return func(t *trace.Delivery) error {
 			rows.Row(t.Message, t.State, t.To, why(t), cli.ShortClock(t.NextAttemptAt))
 			return nil
@@ -166,7 +167,8 @@ func summaryRows(a *cli.App, asJSON bool) (print func(*trace.Delivery) error, fi
 }
 
 func printGroups(a *cli.App, groups []*waitingGroup, asJSON bool) error {
-	rows := a.NewTable(cli.Col("COUNT", 7), cli.Col("DOMAIN", 0), cli.Col("WHY", 22), cli.Col("OLDEST", 11), cli.Col("NEXT TRY", 11))
+	rows := a.NewTable(cli.Col("COUNT", 7), cli.Col("DOMAIN", 0), cli.Col("WHY", 22), cli.Col("OLDEST", 11),
+		cli.Col("NEXT TRY", 11))
 	for _, g := range groups {
 		if asJSON {
 			if err := a.Object(g); err != nil {
@@ -235,8 +237,8 @@ type queueReleaseCmd struct {
 
 // Run releases.
 func (q *queueReleaseCmd) Run(a *cli.App) error {
-	return act(a, &q.Gateway, &q.names, waiting.ActRequest{Kind: queue.Release, All: q.All || q.Rejudge && len(q.Names) == 0,
-		Lower: q.Lower, Rejudge: q.Rejudge})
+	return act(a, &q.Gateway, &q.names, waiting.ActRequest{Kind: queue.Release, All: q.All ||
+		q.Rejudge && len(q.Names) == 0, Lower: q.Lower, Rejudge: q.Rejudge})
 }
 
 type queueReturnCmd struct {
@@ -258,7 +260,8 @@ type queueReadCmd struct {
 
 // Run reads.
 func (q *queueReadCmd) Run(a *cli.App) error {
-	out, err := remote.Ask(a, &q.Gateway, func(client *api.Client) (waiting.Content, error) { return client.Content(a.Ctx, q.Message) })
+	out, err := remote.Ask(a, &q.Gateway,
+		func(client *api.Client) (waiting.Content, error) { return client.Content(a.Ctx, q.Message) })
 	if err != nil {
 		return err
 	}
@@ -294,7 +297,8 @@ func (q *queueCancelCmd) Run(a *cli.App) error {
 func act(a *cli.App, to *remote.Gateway, names *names, r waiting.ActRequest) error {
 	r.Domains, r.Messages = names.split()
 	if !r.All && len(names.Names) == 0 {
-		return cli.Usage(errors.New("name the domains or messages to "+string(r.Kind)), "`postern queue list` shows them; --all means everything")
+		return cli.Usage(errors.New("name the domains or messages to "+string(r.Kind)),
+			"`postern queue list` shows them; --all means everything")
 	}
 	out, err := remote.Ask(a, to, func(client *api.Client) (waiting.ActResult, error) {
 		return client.Act(a.Ctx, r)
@@ -339,7 +343,8 @@ func sayActed(a *cli.App, r *waiting.ActRequest, out waiting.ActResult) error {
 		fmt.Fprintln(a.Stderr, "postern: "+line)
 	}
 	if len(out.PendingMessages) > 0 {
-		fmt.Fprintln(a.Stderr, "postern: `postern queue show "+strings.Join(out.PendingMessages, " ")+"` tells how it ended")
+		fmt.Fprintln(a.Stderr, "postern: `postern queue show "+strings.Join(out.PendingMessages, " ")+
+			"` tells how it ended")
 	}
 	return err
 }

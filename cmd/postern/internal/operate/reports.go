@@ -35,7 +35,8 @@ func (c *reportsListCmd) Run(a *cli.App) error {
 		return err
 	}
 	defer client.Close()
-	rows := a.NewTable(cli.Col("DAY", 10), cli.Col("DOMAIN", 24), cli.Col("OF", 10), cli.Col("SUCCEEDED", 9), cli.Col("FAILED", 6), cli.Col("STATE", 9), cli.Col("WHY OR TO WHOM", 0))
+	rows := a.NewTable(cli.Col("DAY", 10), cli.Col("DOMAIN", 24), cli.Col("OF", 10), cli.Col("SUCCEEDED", 9),
+		cli.Col("FAILED", 6), cli.Col("STATE", 9), cli.Col("WHY OR TO WHOM", 0))
 	shown := 0
 	for r, err := range client.Reports(a.Ctx, c.Day, c.Limit) {
 		if err != nil {
@@ -99,7 +100,8 @@ func (c *reportsShowCmd) Run(a *cli.App) error {
 		}
 	}
 	if shown == 0 {
-		return cli.Failure(fmt.Errorf("nothing was counted on %s", c.Day), "`postern reports list` shows what is", cli.ExitShort)
+		return cli.Failure(fmt.Errorf("nothing was counted on %s", c.Day), "`postern reports list` shows what is",
+			cli.ExitShort)
 	}
 	return nil
 }
@@ -117,7 +119,8 @@ func (c *reportsShowCmd) show(a *cli.App, client *api.Client, day, domain string
 	if err := json.Indent(&text, r.Document, "", "  "); err != nil {
 		return fmt.Errorf("the document cannot be read: %w", err)
 	}
-	fmt.Fprintf(a.Stdout, "%s, %s: %d sessions succeeded, %d failed; %s\n", r.Domain, r.Day, r.Succeeded, r.Failed, r.State)
+	fmt.Fprintf(a.Stdout, "%s, %s: %d sessions succeeded, %d failed; %s\n", r.Domain, r.Day, r.Succeeded, r.Failed,
+		r.State)
 	_, err = fmt.Fprintln(a.Stdout, text.String())
 	return err
 }

@@ -34,9 +34,11 @@ func (c *reportsReceivedCmd) Run(a *cli.App) error {
 		return err
 	}
 	defer client.Close()
-	rows := a.NewTable(cli.Col("ID", 23), cli.Col("DAY", 10), cli.Col("SENDER", 24), cli.Col("SIGNED", 6), cli.Col("SUCCEEDED", 9), cli.Col("FAILED", 6), cli.Col("DOMAINS", 0))
+	rows := a.NewTable(cli.Col("ID", 23), cli.Col("DAY", 10), cli.Col("SENDER", 24), cli.Col("SIGNED", 6),
+		cli.Col("SUCCEEDED", 9), cli.Col("FAILED", 6), cli.Col("DOMAINS", 0))
 	shown := 0
-	q := reports.ReceivedQuery{Domain: c.Domain, Sender: c.Sender, Failing: c.Failing, PageRequest: scope.PageRequest{Limit: c.Limit}}
+	q := reports.ReceivedQuery{Domain: c.Domain, Sender: c.Sender, Failing: c.Failing,
+		PageRequest: scope.PageRequest{Limit: c.Limit}}
 	for r, err := range client.ReceivedReports(a.Ctx, q) {
 		if err != nil {
 			return remote.Tell(err)
@@ -48,7 +50,8 @@ func (c *reportsReceivedCmd) Run(a *cli.App) error {
 			}
 			continue
 		}
-		rows.Row(r.ID, dayText(r.Start), r.Sender, yesNo(r.Signer != ""), fmt.Sprint(r.Succeeded), fmt.Sprint(r.Failed), strings.Join(partNames(r.Parts), " "))
+		rows.Row(r.ID, dayText(r.Start), r.Sender, yesNo(r.Signer != ""), fmt.Sprint(r.Succeeded), fmt.Sprint(r.Failed),
+			strings.Join(partNames(r.Parts), " "))
 	}
 	if shown == 0 && !c.JSON {
 		fmt.Fprintln(a.Stdout, "no report is here")
@@ -72,7 +75,10 @@ func partNames(parts []tlsreports.Part) (out []string) {
 
 // show shows one.
 func (c *reportsReceivedCmd) show(a *cli.App) error {
-	r, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (reports.ReceivedDocument, error) { return client.ReceivedReport(a.Ctx, c.ID) })
+	r, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (reports.ReceivedDocument,
+		error) {
+		return client.ReceivedReport(a.Ctx, c.ID)
+	})
 	if err != nil {
 		return err
 	}
@@ -103,7 +109,8 @@ func (c *reportsReceivedCmd) show(a *cli.App) error {
 }
 
 func showReceivedPolicy(a *cli.App, p *reports.ReceivedPolicy) {
-	fmt.Fprintf(a.Stdout, "  %s (%s): %d sessions succeeded, %d failed\n", cmp.Or(p.Domain, "no domain"), cmp.Or(p.Type, "no type"), p.Succeeded, p.Failed)
+	fmt.Fprintf(a.Stdout, "  %s (%s): %d sessions succeeded, %d failed\n", cmp.Or(p.Domain, "no domain"),
+		cmp.Or(p.Type, "no type"), p.Succeeded, p.Failed)
 	for i := range p.Failures {
 		f := &p.Failures[i]
 		fmt.Fprintf(a.Stdout, "    %d x %s\n", f.Sessions, strings.Join(strings.Fields(f.Result+" "+f.Code), " "))
@@ -126,7 +133,8 @@ func showSight(a *cli.App, indent string, s *tlsreports.Sight) {
 			text += ", " + k.Text
 		}
 		if k.Shown != nil {
-			text += "; shown was " + strings.Join(k.Shown.Names, " ") + " until " + k.Shown.NotAfter.Format(time.DateOnly)
+			text += "; shown was " + strings.Join(k.Shown.Names, " ") + " until " +
+				k.Shown.NotAfter.Format(time.DateOnly)
 		}
 		a.Detail(indent, "", text)
 	}
@@ -140,7 +148,8 @@ type reportsFailuresCmd struct {
 
 // Run tells. The exit code is 1 where somebody whose signature holds could not reach us.
 func (c *reportsFailuresCmd) Run(a *cli.App) error {
-	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (reports.ReceivedSummary, error) { return client.TLSFailures(a.Ctx, c.Days) })
+	out, err := remote.Ask(a, &c.Gateway,
+		func(client *api.Client) (reports.ReceivedSummary, error) { return client.TLSFailures(a.Ctx, c.Days) })
 	if err != nil {
 		return err
 	}
@@ -158,7 +167,8 @@ func (c *reportsFailuresCmd) Run(a *cli.App) error {
 		if !f.Signed {
 			mark = " (not signed: anybody may have written this)"
 		}
-		fmt.Fprintf(a.Stdout, "%s%s: %d x %s, %s to %s\n", f.Sender, mark, f.Sessions, f.Result, f.Since.Format(time.DateTime), f.Until.Format(time.DateTime))
+		fmt.Fprintf(a.Stdout, "%s%s: %d x %s, %s to %s\n", f.Sender, mark, f.Sessions, f.Result,
+			f.Since.Format(time.DateTime), f.Until.Format(time.DateTime))
 		a.Detail("  ", "Domains", strings.Join(f.Domains, " "))
 		a.Detail("  ", "They say", strings.Join(f.Codes, "; "))
 		for j := range f.Saw {

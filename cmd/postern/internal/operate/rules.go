@@ -148,8 +148,8 @@ func (c *rulesApplyCmd) Run(a *cli.App) error {
 	}
 	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (admin.ApplyResult, error) {
 		defer tellLacking(a, client)()
-		return client.ApplyRules(a.Ctx, admin.ApplyRequest{Name: filepath.Base(c.File), Text: string(text), DryRun: c.DryRun,
-			IfRevision: c.IfRevision, LetWaitingGo: c.LetWaitingGo})
+		return client.ApplyRules(a.Ctx, admin.ApplyRequest{Name: filepath.Base(c.File), Text: string(text),
+			DryRun: c.DryRun, IfRevision: c.IfRevision, LetWaitingGo: c.LetWaitingGo})
 	})
 	if err != nil {
 		return err
@@ -175,7 +175,8 @@ func (c *rulesApplyCmd) say(a *cli.App, out *admin.ApplyResult) {
 	case c.DryRun:
 		fmt.Fprintf(a.Stdout, "nothing was applied; revision %d is in force\n", out.Revision)
 	default:
-		fmt.Fprintf(a.Stdout, "these rules are already in force as revision %d; what waits is judged by them anew\n", out.Revision)
+		fmt.Fprintf(a.Stdout, "these rules are already in force as revision %d; what waits is judged by them anew\n",
+			out.Revision)
 	}
 	saySurplus(a, out, c.LetWaitingGo && !c.DryRun)
 }
@@ -183,13 +184,16 @@ func (c *rulesApplyCmd) say(a *cli.App, out *admin.ApplyResult) {
 // saySurplus tells of waiting mail that holds more than the rules demand, and of what was let go.
 func saySurplus(a *cli.App, out *admin.ApplyResult, asked bool) {
 	if asked {
-		fmt.Fprintf(a.Stdout, "%s let go: they demand what is in force now\n", cli.Plural(out.LetGo, "waiting delivery"))
+		fmt.Fprintf(a.Stdout, "%s let go: they demand what is in force now\n",
+			cli.Plural(out.LetGo, "waiting delivery"))
 		if out.Busy > 0 {
-			fmt.Fprintf(a.Stderr, "postern: %s being sent right now, left alone; later: postern queue release --rejudge\n", cli.Plural(out.Busy, "delivery"))
+			fmt.Fprintf(a.Stderr, "postern: %s being sent right now, left alone; later: postern queue release "+
+				"--rejudge\n", cli.Plural(out.Busy, "delivery"))
 		}
 		return
 	}
-	sayWaiting(a, out.Waiting, "these rules demand", "postern rules apply --let-waiting-go FILE, or postern queue release --rejudge [DOMAIN | MESSAGE ...]")
+	sayWaiting(a, out.Waiting, "these rules demand", "postern rules apply --let-waiting-go FILE, or postern queue "+
+		"release --rejudge [DOMAIN | MESSAGE ...]")
 }
 
 // sayWaiting tells of waiting mail that holds more than what demands now, and how that is changed.
@@ -215,7 +219,8 @@ const keyWidth = 33
 // sayChanges prints a difference: added, removed and changed rules, and where protection gets weaker.
 func sayChanges(a *cli.App, list []rules.Change) {
 	for _, c := range list {
-		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~", rules.Renamed: "~"}[c.Kind]
+		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~",
+			rules.Renamed: "~"}[c.Kind]
 		fmt.Fprintf(a.Stdout, "%s %s%s\n", sign, c.Rule, weaker(a, c.Weaker, c.Why))
 		if c.Note != "" {
 			fmt.Fprintf(a.Stdout, "    (%s)\n", c.Note)
@@ -227,7 +232,8 @@ func sayChanges(a *cli.App, list []rules.Change) {
 			case rules.Removed:
 				a.DetailAt("    ", f.Field, keyWidth, f.Before)
 			default:
-				a.DetailAt("    ", f.Field, keyWidth, cmp.Or(f.Before, "unset")+" -> "+cmp.Or(f.After, "unset")+weaker(a, f.Weaker, ""))
+				a.DetailAt("    ", f.Field, keyWidth, cmp.Or(f.Before, "unset")+" -> "+
+					cmp.Or(f.After, "unset")+weaker(a, f.Weaker, ""))
 			}
 		}
 	}

@@ -43,7 +43,8 @@ const wholeMessage = 16 << 20
 
 // Run explains.
 func (c *rulesExplainCmd) Run(a *cli.App) error {
-	q := admin.ExplainRequest{From: c.From, To: c.To, Client: c.Client, Offline: c.Offline, User: c.User, Bound: c.Bound}
+	q := admin.ExplainRequest{From: c.From, To: c.To, Client: c.Client, Offline: c.Offline, User: c.User,
+		Bound: c.Bound}
 	switch {
 	case c.Message != "":
 		content, err := a.ReadFile(c.Message)
@@ -54,7 +55,8 @@ func (c *rulesExplainCmd) Run(a *cli.App) error {
 			q.Message = content[:wholeMessage]
 		}
 	case c.From == "" || len(c.To) == 0:
-		return cli.Usage(errors.New("name the sender and the recipients, or a message that does"), "postern rules explain --from anna@example.com --to dr@clinic.test")
+		return cli.Usage(errors.New("name the sender and the recipients, or a message that does"),
+			"postern rules explain --from anna@example.com --to dr@clinic.test")
 	}
 	q.Arrival = admin.Arrival{Listener: c.Listener, TLS: c.TLS, Bits: c.Bits, Group: c.KeyExchange}
 	if c.Certificate != "" {
@@ -123,7 +125,8 @@ func sayExplanation(a *cli.App, e *admin.Explanation) {
 		case r.Matched:
 			a.Detail("  ", "Because", "named by rule "+strings.Join(r.Rules, ", "))
 		default:
-			a.Detail("  ", "Because", cmp.Or(r.Because, "rule "+strings.Join(r.Rules, ", ")+" leaves it to what its server can do"))
+			a.Detail("  ", "Because", cmp.Or(r.Because, "rule "+strings.Join(r.Rules, ", ")+
+				" leaves it to what its server can do"))
 		}
 		for _, p := range r.Parts {
 			label := "Demand"

@@ -25,12 +25,14 @@ type peersSendersCmd struct {
 // Run lists. With --json it is one object a line.
 func (c *peersSendersCmd) Run(a *cli.App) error {
 	out, err := remote.Ask(a, &c.Gateway, func(client *api.Client) (reports.Incoming, error) {
-		return client.Incoming(a.Ctx, reports.IncomingRequest{Domain: c.Domain, Days: c.Days, Without: c.WithoutTLS, Below: c.Below, Cipher: c.Cipher, Refused: c.Refused})
+		return client.Incoming(a.Ctx, reports.IncomingRequest{Domain: c.Domain, Days: c.Days, Without: c.WithoutTLS,
+			Below: c.Below, Cipher: c.Cipher, Refused: c.Refused})
 	})
 	if err != nil {
 		return err
 	}
-	rows := a.NewTable(cli.Col("SENDER", 24), cli.Col("MAILS", 6), cli.Col("REFUSED", 7), cli.Col("SINCE", 11), cli.Col("LAST", 11), cli.Col("HOW", 0))
+	rows := a.NewTable(cli.Col("SENDER", 24), cli.Col("MAILS", 6), cli.Col("REFUSED", 7), cli.Col("SINCE", 11),
+		cli.Col("LAST", 11), cli.Col("HOW", 0))
 	for i := range out.Senders {
 		s := &out.Senders[i]
 		if c.JSON {
@@ -39,7 +41,8 @@ func (c *peersSendersCmd) Run(a *cli.App) error {
 			}
 			continue
 		}
-		rows.Row(s.Domain, fmt.Sprint(s.Matching), fmt.Sprint(s.Refused), cli.ShortClock(s.Since), cli.ShortClock(s.Last), waysText(s.Ways))
+		rows.Row(s.Domain, fmt.Sprint(s.Matching), fmt.Sprint(s.Refused), cli.ShortClock(s.Since),
+			cli.ShortClock(s.Last), waysText(s.Ways))
 	}
 	if len(out.Senders) == 0 && !c.JSON {
 		fmt.Fprintln(a.Stdout, "no mail came so")

@@ -19,8 +19,10 @@ func (c *accountsTokensCmd) Run(a *cli.App) error {
 	list := func(client *api.Client) iter.Seq2[api.Token, error] { return client.Tokens(a.Ctx) }
 	n, err := remote.List(a, &c.Gateway, list, func(token *api.Token) {
 		// Not a table: what a token may must not be cut.
-		fmt.Fprintf(a.Stdout, "%s  of %s: %s\n  may %s\n  made %s, good until %s, used last %s\n", token.ID, token.Account, smtp.Printable(token.Name, 100),
-			strings.Trim(fmt.Sprint(token.Scopes), "[]"), token.CreatedAt.UTC().Format(time.RFC3339), token.EndsAt.UTC().Format(time.RFC3339), tokenUsed(token))
+		fmt.Fprintf(a.Stdout, "%s  of %s: %s\n  may %s\n  made %s, good until %s, used last %s\n", token.ID,
+			token.Account, smtp.Printable(token.Name, 100),
+			strings.Trim(fmt.Sprint(token.Scopes), "[]"), token.CreatedAt.UTC().Format(time.RFC3339),
+			token.EndsAt.UTC().Format(time.RFC3339), tokenUsed(token))
 	})
 	if err == nil && n == 0 && !c.JSON {
 		fmt.Fprintln(a.Stdout, "there are no tokens; people make theirs in the console, below Your account")

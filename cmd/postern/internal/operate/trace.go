@@ -36,7 +36,8 @@ type TraceCmd struct {
 
 // Run prints the deliveries.
 func (c *TraceCmd) Run(a *cli.App) error {
-	q := trace.Query{Sender: c.Sender, Recipient: c.Recipient, Messages: c.Message, MessageID: c.MessageID, States: c.State,
+	q := trace.Query{Sender: c.Sender, Recipient: c.Recipient, Messages: c.Message, MessageID: c.MessageID,
+		States: c.State,
 		Reason: c.Reason, Rule: c.Rule, Requires: c.Requires, Reached: c.Reached, Host: c.Host, Limit: c.Limit}
 	var err error
 	now := time.Now()
@@ -54,7 +55,8 @@ func (c *TraceCmd) Run(a *cli.App) error {
 
 // listTraces prints one row for each delivery.
 func listTraces(a *cli.App, r *remote.Gateway, q trace.Query) error {
-	rows := a.NewTable(cli.Col("MESSAGE", 16), cli.Col("ACCEPTED", 11), cli.Col("STATE", 9), cli.Col("TO", 0), cli.Col("PROTECTION OR REASON", 22))
+	rows := a.NewTable(cli.Col("MESSAGE", 16), cli.Col("ACCEPTED", 11), cli.Col("STATE", 9), cli.Col("TO", 0),
+		cli.Col("PROTECTION OR REASON", 22))
 	n, err := remote.List(a, r, tracesOf(a, q), func(t *trace.Delivery) {
 		rows.Row(t.Message, cli.ShortClock(t.AcceptedAt), t.State, t.To, why(t))
 	})
@@ -123,7 +125,8 @@ func showMessage(a *cli.App, t *trace.Delivery) {
 	a.Detail("  ", "Size", cli.BytesText(t.Size))
 	a.Detail("  ", "Accepted", cli.Clock(t.AcceptedAt))
 	if t.Inbound.Client.IsValid() {
-		a.Detail("  ", "Came from", t.Inbound.Client.String()+" "+t.Inbound.Helo+" with "+t.Inbound.Protocol+channel(t.InboundTLS))
+		a.Detail("  ", "Came from", t.Inbound.Client.String()+" "+t.Inbound.Helo+" with "+
+			t.Inbound.Protocol+channel(t.InboundTLS))
 	}
 	if t.Inbound.RequireTLS {
 		a.Detail("  ", "Asks for", "REQUIRETLS: every server on the way must protect it and promise the same")
@@ -241,6 +244,7 @@ func showAttempt(a *cli.App, at *attempt.Attempt) {
 		a.Detail("      ", began.Local().Format("01-02 15:04:05"), where+" "+string(t.Rung)+": "+said)
 	}
 	if len(at.Tries) == 0 {
-		a.Detail("      ", began.Local().Format("01-02 15:04:05"), strings.TrimSuffix(string(at.Reason)+": "+at.Text, ": "))
+		a.Detail("      ", began.Local().Format("01-02 15:04:05"),
+			strings.TrimSuffix(string(at.Reason)+": "+at.Text, ": "))
 	}
 }

@@ -60,18 +60,21 @@ func StandIn(cfg *config.Config) (found []config.Finding, judged bool) {
 	}
 	if id.UID == os.Geteuid() {
 		if id.UID == 0 && cfg.Process.User == "" {
-			return tell(cli.WithHint(errors.New("started by root the gateway would stay root; this check was made as root, and reads what an ordinary user may not"),
+			return tell(cli.WithHint(errors.New("started by root the gateway would stay root; this check was made "+
+				"as root, and reads what an ordinary user may not"),
 				"set process.user, or make the data folder and give it to the user that the gateway is to be"), false)
 		}
 		return nil, true
 	}
 	if os.Geteuid() != 0 {
 		me, _ := ProcessUser()
-		return tell(cli.WithHint(fmt.Errorf("checked as user %s, and the gateway is to be %s: what they may read differs", me, id.Name), "`sudo postern config check`"), false)
+		return tell(cli.WithHint(fmt.Errorf("checked as user %s, and the gateway is to be %s: what they may read "+
+			"differs", me, id.Name), "`sudo postern config check`"), false)
 	}
 	owner, err := sandbox.Owner(string(cfg.Data))
 	if err == nil && owner.UID != id.UID {
-		return tell(notOwned(cfg, id, fmt.Errorf("%s belongs to user %s, not to %s", cfg.Data, owner.Name, id.Name)), true)
+		return tell(notOwned(cfg, id, fmt.Errorf("%s belongs to user %s, not to %s", cfg.Data, owner.Name, id.Name)),
+			true)
 	}
 	if err := id.Become(); err != nil {
 		return tell(err, true)
@@ -112,7 +115,8 @@ func Unreadable(err error, file, otherwise string) error {
 	}
 	name, group := ProcessUser()
 	return cli.WithHint(fmt.Errorf("%w (as user %s)", err, name),
-		fmt.Sprintf("`chgrp %s %s && chmod 640 %s`, and let that group enter its folders (chmod g+x, or a copy in a folder of its own); docs/guide/certificates.md has a deploy hook for certbot",
+		fmt.Sprintf("`chgrp %s %s && chmod 640 %s`, and let that group enter its folders (chmod g+x, or a copy in "+
+			"a folder of its own); docs/guide/certificates.md has a deploy hook for certbot",
 			group, file, file))
 }
 

@@ -61,7 +61,8 @@ func (c *Cmd) Run(a *cli.App) error {
 // choose finds the domains that are named; all of them where none is.
 func (c *Cmd) choose(own *ownzone.Own) ([]ownzone.Domain, error) {
 	if len(own.Domains) == 0 {
-		return nil, cli.WithHint(errors.New("the configuration has no domain that mail is received for"), "add a [[domain]]; `postern config example` shows one")
+		return nil, cli.WithHint(errors.New("the configuration has no domain that mail is received for"),
+			"add a [[domain]]; `postern config example` shows one")
 	}
 	if len(c.Domains) == 0 {
 		return own.Domains, nil
@@ -71,7 +72,8 @@ func (c *Cmd) choose(own *ownzone.Own) ([]ownzone.Domain, error) {
 		name, err := mail.ParseDomain(text)
 		i := slices.IndexFunc(own.Domains, func(d ownzone.Domain) bool { return err == nil && d.Name == name })
 		if i < 0 {
-			return nil, cli.Usage(fmt.Errorf("%s is no domain of this gateway", smtp.Printable(text, 100)), "name a [[domain]] of the configuration, or none for all")
+			return nil, cli.Usage(fmt.Errorf("%s is no domain of this gateway", smtp.Printable(text, 100)),
+				"name a [[domain]] of the configuration, or none for all")
 		}
 		out = append(out, own.Domains[i])
 	}
@@ -166,7 +168,8 @@ func (c *Cmd) conclude(a *cli.App, counts map[ownzone.Level]int, domains int) er
 		}
 		return cli.Short(text)
 	case counts[ownzone.Unknown] > 0:
-		return cli.Failure(fmt.Errorf("%s could not be answered", cli.Plural(counts[ownzone.Unknown], "question")), "", cli.ExitFail)
+		return cli.Failure(fmt.Errorf("%s could not be answered", cli.Plural(counts[ownzone.Unknown], "question")), "",
+			cli.ExitFail)
 	case c.JSON:
 		return nil
 	}

@@ -73,7 +73,8 @@ func (r *Gateway) server(a *cli.App) (*api.Client, error) {
 	}
 	client, err := api.Remote(r.Server, token, trust)
 	if err != nil {
-		return nil, cli.Usage(err, "the console of that gateway makes tokens, below Your account; put one into a file for --token-file, or into POSTERN_TOKEN")
+		return nil, cli.Usage(err, "the console of that gateway makes tokens, below Your account; put one into a "+
+			"file for --token-file, or into POSTERN_TOKEN")
 	}
 	return client, nil
 }
@@ -82,12 +83,14 @@ func (r *Gateway) server(a *cli.App) (*api.Client, error) {
 func Tell(err error) error {
 	if u, ok := errors.AsType[*api.Unreachable](err); ok {
 		if u.Remote {
-			return cli.WithHint(err, "is the address the one of [admin] listen, does a firewall let you through, and is the certificate right (--ca names a private CA)?")
+			return cli.WithHint(err, "is the address the one of [admin] listen, does a firewall let you through, "+
+				"and is the certificate right (--ca names a private CA)?")
 		}
 		if errors.Is(err, fs.ErrPermission) {
 			return cli.WithHint(err, "only the gateway's own user and root may ask; try it with `sudo`")
 		}
-		return cli.WithHint(err, "start it with `postern serve`, or name another socket than "+u.Where+" with --socket or --config")
+		return cli.WithHint(err, "start it with `postern serve`, or name another socket than "+u.Where+
+			" with --socket or --config")
 	}
 	p, ok := errors.AsType[*api.Problem](err)
 	if !ok {

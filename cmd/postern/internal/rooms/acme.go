@@ -77,7 +77,8 @@ func ACMEBinding(cfg *config.Config) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimSpace(string(text))), "="))
+	secret, err := base64.RawURLEncoding.DecodeString(
+		strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimSpace(string(text))), "="))
 	if err != nil || len(secret) == 0 {
 		return nil, fmt.Errorf("%s holds no secret in base64url", path)
 	}
@@ -88,7 +89,8 @@ func ACMEBinding(cfg *config.Config) ([]byte, error) {
 // the CA's directory where the configuration names none.
 func ACME(cfg *config.Config, r dns.Resolver, roots func() *x509.CertPool) (certorder.Config, error) {
 	a := &cfg.TLS.ACME
-	out := certorder.Config{Directory: a.Directory, BindingID: a.EAB.KeyID, File: filepath.Join(string(cfg.Data), acmeCopy)}
+	out := certorder.Config{Directory: a.Directory, BindingID: a.EAB.KeyID,
+		File: filepath.Join(string(cfg.Data), acmeCopy)}
 	if !a.Email.IsNull() {
 		out.Email = a.Email.String()
 	}
@@ -154,14 +156,16 @@ func toCA(r dns.Resolver, roots func() *x509.CertPool) *http.Client {
 			return nil, err
 		},
 		Proxy:                  nil, // whatever the environment says
-		MaxResponseHeaderBytes: 64 << 10, ResponseHeaderTimeout: caRequest, IdleConnTimeout: caRequest, MaxIdleConnsPerHost: 2,
+		MaxResponseHeaderBytes: 64 << 10, ResponseHeaderTimeout: caRequest, IdleConnTimeout: caRequest,
+		MaxIdleConnsPerHost: 2,
 	}
-	return &http.Client{Transport: transport, Timeout: caRequest, CheckRedirect: func(r *http.Request, via []*http.Request) error {
-		if r.URL.Scheme != "https" || len(via) > 3 {
-			return errors.New("the CA leads elsewhere, and not safely")
-		}
-		return nil
-	}}
+	return &http.Client{Transport: transport, Timeout: caRequest,
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			if r.URL.Scheme != "https" || len(via) > 3 {
+				return errors.New("the CA leads elsewhere, and not safely")
+			}
+			return nil
+		}}
 }
 
 // addressesOf are the addresses of a host, at least one where the error is nil.

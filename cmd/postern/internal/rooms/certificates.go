@@ -19,7 +19,8 @@ func ClientCertificate(cfg *config.Config) (*tls.Certificate, error) {
 	if cfg.Delivery.ClientCertificate == "" {
 		return nil, nil
 	}
-	cert, err := identity.Read(identity.File{Cert: string(cfg.Delivery.ClientCertificate), Key: string(cfg.Delivery.ClientKey)})
+	cert, err := identity.Read(identity.File{Cert: string(cfg.Delivery.ClientCertificate),
+		Key: string(cfg.Delivery.ClientKey)})
 	if err != nil {
 		return nil, fmt.Errorf("the client certificate cannot be read: %w", err)
 	}

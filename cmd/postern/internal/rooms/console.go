@@ -36,7 +36,8 @@ func ConsoleURL(cfg *config.Config) string {
 // of a sudden (DNS rebinding) is of its own origin for the browser, and would read what it is answered.
 func HostGuard(cfg *config.Config, next http.Handler) http.Handler {
 	named := map[string]bool{"localhost": true, cfg.Hostname.String(): true}
-	for _, address := range []string{cfg.Admin.Listen, strings.TrimPrefix(strings.TrimPrefix(ConsoleURL(cfg), "https://"), "http://")} {
+	for _, address := range []string{cfg.Admin.Listen,
+		strings.TrimPrefix(strings.TrimPrefix(ConsoleURL(cfg), "https://"), "http://")} {
 		named[hostOf(address)] = true
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,7 +46,8 @@ func HostGuard(cfg *config.Config, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		http.Error(w, "This gateway is not called that. Open it as localhost or by its address, or write admin.url in its configuration.", http.StatusMisdirectedRequest)
+		http.Error(w, "This gateway is not called that. Open it as localhost or by its address, or write admin.url "+
+			"in its configuration.", http.StatusMisdirectedRequest)
 	})
 }
 

@@ -27,7 +27,8 @@ import (
 
 // DefaultForced is what a rule demands that says nothing but "force-tls".
 func DefaultForced() (policy.Requirement, error) {
-	set, err := rules.Parse("defaults", []byte("[[rule]]\nname = \"default\"\nscope = \"outbound\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"*\"]\n"))
+	set, err := rules.Parse("defaults", []byte("[[rule]]\nname = \"default\"\nscope = \"outbound\"\naction = "+
+		"\"force-tls\"\n[rule.match]\nrecipient = [\"*\"]\n"))
 	if err != nil {
 		return policy.Requirement{}, err
 	}
@@ -40,13 +41,16 @@ func DefaultForced() (policy.Requirement, error) {
 // Routing says where mail goes. Who asks for MTA-STS policies adds Policies.
 func Routing(cfg *config.Config, r dns.Resolver) route.Config {
 	rc := route.Config{Hostname: cfg.Hostname, Port: cfg.Delivery.Port, DenyNetworks: cfg.Delivery.DenyNetworks,
-		LocalAddrs: LocalAddrs(cfg), Resolver: r, Manner: manner(cfg.Delivery.Without, cfg.Delivery.Signed8Bit, cfg.Delivery.Source),
+		LocalAddrs: LocalAddrs(cfg), Resolver: r, Manner: manner(cfg.Delivery.Without, cfg.Delivery.Signed8Bit,
+			cfg.Delivery.Source),
 		DANE: cfg.Policies.DANE.Mode(), STS: cfg.Policies.STS.Mode(), Waivable: cfg.Policies.TLSRequiredNo}
 	for _, d := range cfg.Domain {
-		rc.Own = append(rc.Own, route.Own{Domain: d.Name, To: hops(d.DeliverTo), Trust: string(d.Trust), Pins: d.Pins, Require: d.Require})
+		rc.Own = append(rc.Own, route.Own{Domain: d.Name, To: hops(d.DeliverTo), Trust: string(d.Trust), Pins: d.Pins,
+			Require: d.Require})
 	}
 	for _, r := range cfg.Route {
-		rc.Routes = append(rc.Routes, route.Route{Name: r.Name, Match: r.Match, To: hops(r.To), Manner: manner(r.Without, r.Signed8Bit, r.Source)})
+		rc.Routes = append(rc.Routes, route.Route{Name: r.Name, Match: r.Match, To: hops(r.To),
+			Manner: manner(r.Without, r.Signed8Bit, r.Source)})
 	}
 	return rc
 }
@@ -62,7 +66,8 @@ func manner(without []config.Extension, signed config.Signed8Bit, source []netip
 }
 
 // Delivering says how connections are opened and judged. client is shown to servers that ask; nil shows none.
-func Delivering(cfg *config.Config, dialer deliver.Dialer, trusted *roots.Store, revocation deliver.Revocation, client *tls.Certificate) deliver.Config {
+func Delivering(cfg *config.Config, dialer deliver.Dialer, trusted *roots.Store, revocation deliver.Revocation,
+	client *tls.Certificate) deliver.Config {
 	dc := deliver.Config{
 		Dialer: dialer, From: from, Legacy: cfg.Delivery.LegacyTLS, Roots: trusted.Pools,
 		Revocation: revocation, RevocationTimeout: cfg.Delivery.RevocationTimeout.Duration,
@@ -110,8 +115,9 @@ func Resolving(cfg *config.Config) resolver.Config {
 // Pacing is how deliveries are tried and how the connections are divided.
 func Pacing(c *config.Delivery) schedule.Config {
 	s := schedule.Config{
-		Jitter: 0.1, PerSite: c.ConnectionsPerSite, Total: c.Connections, Own: c.ConnectionsOwn, Unproven: c.ConnectionsUnproven,
-		Reports: c.ConnectionsReports, Family: c.ConnectionsPerHost, Overtime: c.ConnectionsOvertime,
+		Jitter: 0.1, PerSite: c.ConnectionsPerSite, Total: c.Connections, Own: c.ConnectionsOwn,
+		Unproven: c.ConnectionsUnproven,
+		Reports:  c.ConnectionsReports, Family: c.ConnectionsPerHost, Overtime: c.ConnectionsOvertime,
 		SlowAfter: c.SlowAfter.Duration, Lately: c.ProvenFor.Duration,
 	}
 	for _, step := range c.Retry {

@@ -22,9 +22,11 @@ func ListsIn(dir string) func(file string) rules.ListFile {
 		case err == nil:
 			return rules.ListFile{Content: content}
 		case errors.Is(err, fs.ErrNotExist):
-			return rules.ListFile{Wrong: "there is no file " + file, Hint: "write it there, or give the list values instead"}
+			return rules.ListFile{Wrong: "there is no file " + file,
+				Hint: "write it there, or give the list values instead"}
 		case errors.Is(err, fs.ErrPermission):
-			return rules.ListFile{Wrong: file + ": permission denied", Hint: "make the file readable for the user the gateway runs as"}
+			return rules.ListFile{Wrong: file + ": permission denied",
+				Hint: "make the file readable for the user the gateway runs as"}
 		}
 		return rules.ListFile{Wrong: err.Error()}
 	}

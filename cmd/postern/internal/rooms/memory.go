@@ -15,7 +15,8 @@ const adminMemory = 192 << 10
 func MemoryPlan(cfg *config.Config, found ram.Found) ram.Plan {
 	w := ram.Wishes{
 		Memory: cfg.Limits.Memory, Content: cfg.Limits.ContentMemory, Young: cfg.Queue.Memory,
-		Sessions: cfg.Limits.Connections, Outbound: cfg.Delivery.Outbound() + cfg.Asking.Outbound(), Session: smtpserver.SessionMemory,
+		Sessions: cfg.Limits.Connections, Outbound: cfg.Delivery.Outbound() + cfg.Asking.Outbound(),
+		Session: smtpserver.SessionMemory,
 	}
 	if cfg.TLS.Offered() {
 		w.Session += smtpserver.TLSMemory

@@ -66,7 +66,8 @@ func reportsRecord(cfg *config.Config) (out tlsrpt.Record) {
 		out.Destinations = append(out.Destinations, tlsrpt.Destination{Mail: a})
 	}
 	if cfg.TLSRPT.ReceiveHTTPS {
-		out.Destinations = append(out.Destinations, tlsrpt.Destination{URL: "https://" + cfg.Hostname.String() + publicweb.ReportPath})
+		out.Destinations = append(out.Destinations,
+			tlsrpt.Destination{URL: "https://" + cfg.Hostname.String() + publicweb.ReportPath})
 	}
 	return out
 }
@@ -98,7 +99,8 @@ func ServesWeb(cfg *config.Config) bool {
 // AskingOthers makes what asks DNS and policy hosts about our own domains. The policy host of a domain of ours may
 // have any address: inside one's own network its name often leads another way. A nil dialer is a net.Dialer, and port
 // is where it listens, 0 for 443.
-func AskingOthers(r *resolver.Resolver, dialer stscache.Dialer, roots func() *x509.CertPool, port uint16) *zonewatch.Asker {
+func AskingOthers(r *resolver.Resolver, dialer stscache.Dialer, roots func() *x509.CertPool,
+	port uint16) *zonewatch.Asker {
 	return &zonewatch.Asker{Resolver: r, Validates: r.Validates(), Fetcher: stscache.NewHTTPS(stscache.HTTPSConfig{
 		Resolver: r, Dialer: dialer, Roots: roots, Port: port,
 		Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}})}

@@ -13,9 +13,11 @@ import (
 
 // Policies says how the MTA-STS policies of recipient domains are found, over connections of dialer, and where they are
 // kept.
-func Policies(cfg *config.Config, r dns.Resolver, dialer stscache.Dialer, trusted *roots.Store, store records.Store) stscache.Config {
+func Policies(cfg *config.Config, r dns.Resolver, dialer stscache.Dialer, trusted *roots.Store,
+	store records.Store) stscache.Config {
 	return stscache.Config{Store: store, Resolver: r, Timeout: cfg.Policies.STSTimeout.Duration,
-		Fetcher: stscache.NewHTTPS(stscache.HTTPSConfig{Resolver: r, Dialer: dialer, Allow: cfg.Policies.Networks, Roots: PublicRoots(trusted)})}
+		Fetcher: stscache.NewHTTPS(stscache.HTTPSConfig{Resolver: r, Dialer: dialer, Allow: cfg.Policies.Networks,
+			Roots: PublicRoots(trusted)})}
 }
 
 // PublicRoots yields the public roots as they are now. Where they cannot be read nobody is trusted, and not whom the

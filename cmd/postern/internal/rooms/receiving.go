@@ -12,7 +12,8 @@ import (
 // NamesOfClients makes what finds the names of clients.
 func NamesOfClients(cfg *config.Config, r clientname.Resolver) *clientname.Names {
 	d := &cfg.DNS
-	return clientname.New(clientname.Config{Resolver: r, Wait: d.ClientNamesWait.Duration, Timeout: d.ClientNamesTimeout.Duration,
+	return clientname.New(clientname.Config{Resolver: r, Wait: d.ClientNamesWait.Duration,
+		Timeout: d.ClientNamesTimeout.Duration,
 		LookUps: d.ClientNamesLookups, Remembered: d.ClientNamesRemembered, For: d.ClientNamesFor.Duration})
 }
 
@@ -48,7 +49,8 @@ func PostmasterFor(cfg *config.Config) mail.Address {
 // RecipientSources says who knows the mailboxes of each domain.
 func RecipientSources(cfg *config.Config) (out []recipients.Source) {
 	for _, d := range cfg.Domain {
-		out = append(out, recipients.Source{Domain: d.Name, Any: d.Recipients == config.RecipientsAny, File: d.Recipients.File()})
+		out = append(out, recipients.Source{Domain: d.Name, Any: d.Recipients == config.RecipientsAny,
+			File: d.Recipients.File()})
 	}
 	return out
 }

@@ -10,15 +10,19 @@ import (
 
 // SettingsOf is a configuration as the console shows it.
 func SettingsOf(c *config.Config) admin.Settings {
-	out := admin.Settings{Path: c.Path(), TOML: c.TOML(), Domains: []admin.DomainSetting{}, Routes: []admin.RouteSetting{}, Listeners: []admin.ListenerSetting{}}
+	out := admin.Settings{Path: c.Path(), TOML: c.TOML(), Domains: []admin.DomainSetting{},
+		Routes: []admin.RouteSetting{}, Listeners: []admin.ListenerSetting{}}
 	for _, d := range c.Domain {
-		out.Domains = append(out.Domains, admin.DomainSetting{Name: d.Name.String(), DeliverTo: texts(d.DeliverTo), Requires: d.Require.String(), Trust: string(d.Trust)})
+		out.Domains = append(out.Domains, admin.DomainSetting{Name: d.Name.String(), DeliverTo: texts(d.DeliverTo),
+			Requires: d.Require.String(), Trust: string(d.Trust)})
 	}
 	for _, r := range c.Route {
 		out.Routes = append(out.Routes, admin.RouteSetting{Match: r.Match, To: texts(r.To)})
 	}
 	for _, l := range c.Listen {
-		out.Listeners = append(out.Listeners, admin.ListenerSetting{Name: l.Name, Address: l.Address, Mode: string(l.Mode), Demands: demands(&l) + balancers(&l)})
+		out.Listeners = append(out.Listeners,
+			admin.ListenerSetting{Name: l.Name, Address: l.Address, Mode: string(l.Mode),
+				Demands: demands(&l) + balancers(&l)})
 	}
 	return out
 }

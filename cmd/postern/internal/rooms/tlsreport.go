@@ -18,8 +18,11 @@ func ReportAuthor(cfg *config.Config) tlsreport.Author {
 
 // Reporting says how reports are written, signed and brought to those that want them. Who sends adds what they are made
 // of and where mail is queued.
-func Reporting(cfg *config.Config, r dns.Resolver, dialer webclient.Dialer, trusted *roots.Store, key crypto.Signer) tlsreport.Config {
+func Reporting(cfg *config.Config, r dns.Resolver, dialer webclient.Dialer, trusted *roots.Store,
+	key crypto.Signer) tlsreport.Config {
 	dkim := &cfg.TLSRPT.DKIM
-	return tlsreport.Config{Names: r, Author: ReportAuthor(cfg), Sign: tlsreport.Signing(dkim.Domain.String(), dkim.Selector, key),
-		Web: webclient.New(webclient.Config{Resolver: r, Dialer: dialer, Allow: cfg.Policies.Networks, Roots: PublicRoots(trusted)})}
+	return tlsreport.Config{Names: r, Author: ReportAuthor(cfg),
+		Sign: tlsreport.Signing(dkim.Domain.String(), dkim.Selector, key),
+		Web: webclient.New(webclient.Config{Resolver: r, Dialer: dialer, Allow: cfg.Policies.Networks,
+			Roots: PublicRoots(trusted)})}
 }

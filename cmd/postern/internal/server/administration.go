@@ -28,8 +28,11 @@ import (
 func (g *Gateway) administration() admin.Config {
 	out := admin.Config{
 		Settings: g.settings, Certificates: g.ownChains,
-		Store: g.store, Ledger: g.store, Rules: g.rules, Nodes: g.nodes, Peers: g.memory, Dispatcher: afresh{g.dispatch, g.resolver, g.revoke, g.policies}, Sink: g.sink,
-		Policies: asked{g.policies, g.resolver}, Reporting: g.reporting(), Received: g.receivedReports(), Pins: g.pins, MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: traffic.NewBook(g.store), Certs: g.shown,
+		Store: g.store, Ledger: g.store, Rules: g.rules, Nodes: g.nodes, Peers: g.memory,
+		Dispatcher: afresh{g.dispatch, g.resolver, g.revoke, g.policies}, Sink: g.sink,
+		Policies: asked{g.policies, g.resolver}, Reporting: g.reporting(), Received: g.receivedReports(), Pins: g.pins,
+		MailHosts: g.mailHosts, Checker: &g.checking, Pulse: &g.pulse, Traffic: traffic.NewBook(g.store),
+		Certs:       g.shown,
 		Hindsight:   hindsight.Sources{Certificates: g.shown.Certificates, Roots: g.roots.Pools, Pins: g.pins.Pins},
 		Refusals:    g.accounts.Refusals,
 		Unprotected: g.unprotected, Trust: rooms.TrustIn(g.roots), ListFile: rooms.ListsIn(rooms.ConfigDir(g.cfg)),
@@ -132,7 +135,8 @@ func (g *Gateway) ownChains() ([]check.Own, error) {
 // state is how the gateway is, in the form monitoring takes.
 func (g *Gateway) state() metrics.State {
 	b := cli.ThisBuild()
-	s := metrics.State{Ready: g.problem() == nil, DNSValidated: g.resolver.Validates(), Version: b.Version, Revision: b.Revision, Go: b.Go}
+	s := metrics.State{Ready: g.problem() == nil, DNSValidated: g.resolver.Validates(), Version: b.Version,
+		Revision: b.Revision, Go: b.Go}
 	var err error
 	s.Free, s.Kept, err = g.store.Free()
 	s.DiskUnknown = err != nil

@@ -28,7 +28,8 @@ import (
 // certifies reads our own certificates: those of files, and the one that is got from a CA.
 func (g *Gateway) certifies(ctx context.Context) (err error) {
 	if !g.cfg.TLS.Offered() {
-		g.warn("certificate", errors.New("no certificate is configured"), "STARTTLS is not offered; set tls.certificates or tls.acme")
+		g.warn("certificate", errors.New("no certificate is configured"),
+			"STARTTLS is not offered; set tls.certificates or tls.acme")
 		return nil
 	}
 	var more []identity.Source
@@ -129,7 +130,8 @@ func (g *Gateway) makePartners(cfg *config.Config) *publicweb.Partners {
 		if err != nil || len(own.Chain) == 0 {
 			continue
 		}
-		c := publicweb.PartnerCertificate{To: "mail servers that send to us", Chain: own.Chain, Root: own.Root, Change: g.changeOf(&own)}
+		c := publicweb.PartnerCertificate{To: "mail servers that send to us", Chain: own.Chain, Root: own.Root,
+			Change: g.changeOf(&own)}
 		if f.Kind() == check.OwnClient {
 			c.To = "mail servers that we send to and that ask for a certificate"
 		}
@@ -168,7 +170,8 @@ func (g *Gateway) portsForPartners() (out []string) {
 		host, port, err := net.SplitHostPort(l.Address)
 		ip := net.ParseIP(host)
 		text := port + " (STARTTLS): TLS 1.0 to 1.3"
-		if l.Mode != config.ModeSMTP || l.Auth || err != nil || ip != nil && (ip.IsLoopback() || ip.IsPrivate()) || slices.Contains(out, text) {
+		if l.Mode != config.ModeSMTP || l.Auth || err != nil || ip != nil && (ip.IsLoopback() || ip.IsPrivate()) ||
+			slices.Contains(out, text) {
 			continue
 		}
 		out = append(out, text)

@@ -19,6 +19,7 @@ type checking struct {
 }
 
 // Watch examines a target under the configuration in force.
-func (c *checking) Watch(ctx context.Context, t check.Target, more []check.Question, tell func(check.Progress)) *check.Report {
+func (c *checking) Watch(ctx context.Context, t check.Target, more []check.Question,
+	tell func(check.Progress)) *check.Report {
 	return c.now.Load().Watch(ctx, t, more, tell)
 }

@@ -26,7 +26,8 @@ func (g *Gateway) serveConsole(ctx context.Context, group *sync.WaitGroup, faile
 	}
 	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return cli.WithHint(fmt.Errorf("cannot listen for metrics and the console at %s: %w", cfg.Listen, err), "set admin.listen to a free address, or to \"\"")
+		return cli.WithHint(fmt.Errorf("cannot listen for metrics and the console at %s: %w", cfg.Listen, err),
+			"set admin.listen to a free address, or to \"\"")
 	}
 	address, scheme := l.Addr().String(), "http"
 	if cfg.TLS {
@@ -59,7 +60,8 @@ func (g *Gateway) console(public http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := web.New(web.Config{OIDC: elsewhere, OIDCButton: g.cfg.OIDC.Button, Service: g.admin, Accounts: g.accounts, Secure: g.cfg.Admin.TLS, Log: g.log})
+	pages, err := web.New(web.Config{OIDC: elsewhere, OIDCButton: g.cfg.OIDC.Button, Service: g.admin,
+		Accounts: g.accounts, Secure: g.cfg.Admin.TLS, Log: g.log})
 	if err != nil {
 		return nil, fmt.Errorf("the console cannot be made: %w", err)
 	}
@@ -78,7 +80,8 @@ func (g *Gateway) signInElsewhere() (*oidc.Provider, error) {
 	if cfg.Issuer == "" {
 		return nil, nil
 	}
-	return oidc.New(oidc.Config{Issuer: cfg.Issuer, ClientID: cfg.ClientID, ClientSecret: g.secret, Claim: cfg.Claim}), nil
+	return oidc.New(oidc.Config{Issuer: cfg.Issuer, ClientID: cfg.ClientID, ClientSecret: g.secret, Claim: cfg.Claim}),
+		nil
 }
 
 // loopback reports whether an address can only be reached from this machine.
@@ -91,6 +94,7 @@ func loopback(address string) bool {
 // is no place for one.
 func (g *Gateway) offerSetup(ctx context.Context) {
 	if empty, err := g.accounts.Empty(ctx); err == nil && empty {
-		g.warn("console", errors.New("nobody can sign in yet"), "`postern accounts first` makes a link for the first administrator")
+		g.warn("console", errors.New("nobody can sign in yet"),
+			"`postern accounts first` makes a link for the first administrator")
 	}
 }

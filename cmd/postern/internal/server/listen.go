@@ -26,7 +26,8 @@ func (g *Gateway) listen() error {
 		}
 	}
 	g.warnOfSpare()
-	gate := smtpserver.NewGate(g.affordable(g.cfg.Limits.Connections), g.cfg.Limits.ConnectionsPerClient, g.memoryOfSessions)
+	gate := smtpserver.NewGate(g.affordable(g.cfg.Limits.Connections), g.cfg.Limits.ConnectionsPerClient,
+		g.memoryOfSessions)
 	g.gate.Store(gate)
 	for i, lc := range g.cfg.Listen {
 		if !lc.Mode.TakesMail() {
@@ -47,7 +48,8 @@ func (g *Gateway) behindBalancer(lc config.Listen, socket net.Listener) net.List
 	if len(lc.Proxy) == 0 {
 		return socket
 	}
-	return balancer.New(socket, balancer.Config{Networks: lc.Proxy, Wait: g.cfg.Limits.ProxyTimeout.Duration, Listener: lc.Name, Sink: g.sink})
+	return balancer.New(socket, balancer.Config{Networks: lc.Proxy, Wait: g.cfg.Limits.ProxyTimeout.Duration,
+		Listener: lc.Name, Sink: g.sink})
 }
 
 // waitingForHeader is how many connections may wait for their PROXY header.
@@ -70,7 +72,8 @@ func (g *Gateway) affordable(want int) int {
 	if !known {
 		return want
 	}
-	most = max(most-g.cfg.Delivery.Outbound()-g.cfg.Asking.Outbound()-g.cfg.Admin.Connections-rooms.WebConnections(g.cfg)-g.waitingForHeader()-spareFiles, most/4)
+	most = max(most-g.cfg.Delivery.Outbound()-g.cfg.Asking.Outbound()-g.cfg.Admin.Connections-rooms.WebConnections(
+		g.cfg)-g.waitingForHeader()-spareFiles, most/4)
 	if most >= want {
 		return want
 	}
@@ -83,14 +86,16 @@ func (g *Gateway) affordable(want int) int {
 func (g *Gateway) engine(lc config.Listen, gate *smtpserver.Gate) (*smtpserver.Server, error) {
 	limits := g.cfg.Limits
 	cfg := smtpserver.Config{
-		Hostname: g.cfg.Hostname.String(), Listener: lc.Name, TLS: g.serverTLS(lc.Mode), VerifyClient: g.verifyClient, AskClients: g.asksClients,
+		Hostname: g.cfg.Hostname.String(), Listener: lc.Name, TLS: g.serverTLS(lc.Mode), VerifyClient: g.verifyClient,
+		AskClients: g.asksClients,
 		RequireTLS: lc.RequireTLS, Auth: lc.Auth, Gate: gate, Trace: g.intake.Load().Trace(lc.Name),
 		NewSession: func(ctx context.Context, c *smtpserver.Conn) (smtpserver.Session, *smtp.Reply) {
 			return g.intake.Load().NewSession(ctx, c)
 		},
 		Own:  func(i smtpserver.ConnInfo) bool { return g.intake.Load().Own(i) },
 		Bare: func(i smtpserver.ConnInfo) smtpserver.BareEnds { return g.intake.Load().Bare(i) },
-		Limits: smtpserver.Limits{MessageSize: limits.MessageSize, Recipients: limits.Recipients, CommandLine: limits.CommandLine,
+		Limits: smtpserver.Limits{MessageSize: limits.MessageSize, Recipients: limits.Recipients,
+			CommandLine: limits.CommandLine,
 			BadCommands: limits.BadCommands, NoOps: limits.NoopCommands, DataRate: limits.DataRate},
 		Timeouts: smtpserver.Timeouts{Command: limits.CommandTimeout.Duration, Crowded: limits.CrowdedTimeout.Duration,
 			Handshake: limits.HandshakeTimeout.Duration, DataBlock: limits.DataTimeout.Duration,

@@ -47,8 +47,10 @@ func (g *Gateway) watchMemory(ctx context.Context) error {
 		g.memoryOfSessions.SetAmple(used < ampleAt)
 		if tight && time.Since(told) > tightWarned {
 			told = time.Now()
-			g.warn("memory", fmt.Errorf("%d MiB of %d MiB are in use; new clients hear 421 until there is room", used*g.plan.Total/100>>20, g.plan.Total>>20),
-				"`postern config check` shows what the limits may cost; give the gateway more memory, or lower limits.connections")
+			g.warn("memory", fmt.Errorf("%d MiB of %d MiB are in use; new clients hear 421 until there is room",
+				used*g.plan.Total/100>>20, g.plan.Total>>20),
+				"`postern config check` shows what the limits may cost; give the gateway more memory, or lower "+
+					"limits.connections")
 		}
 	}
 }

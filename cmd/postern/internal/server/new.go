@@ -43,11 +43,13 @@ import (
 // New opens the store and joins the rooms. Nothing runs and no socket is open yet. files is what confcheck.Examine
 // read; dialer opens connections to other servers; extra sinks hear every event too.
 func New(
-	ctx context.Context, cfg *config.Config, files confcheck.Files, dialer deliver.Dialer, log *slog.Logger, extra ...event.Sink,
+	ctx context.Context, cfg *config.Config, files confcheck.Files, dialer deliver.Dialer, log *slog.Logger,
+	extra ...event.Sink,
 ) (*Gateway, error) {
 	g := &Gateway{cfg: cfg, log: log, dialer: dialer, secret: files.Secret, plan: rooms.MemoryPlan(cfg, ram.System()),
 		clients: intake.NewClients(), logins: intake.NewLogins()}
-	g.memoryOfContent, g.memoryOfSessions = smtpserver.NewMemory(g.plan.Content/2), smtpserver.NewMemory(g.plan.SessionRoom)
+	g.memoryOfContent, g.memoryOfSessions = smtpserver.NewMemory(g.plan.Content/2),
+		smtpserver.NewMemory(g.plan.SessionRoom)
 	g.hashing = make(chan struct{}, g.plan.Hashes)
 	g.inForce.Store(cfg)
 	g.client.Store(files.Client)
@@ -93,8 +95,8 @@ func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
 	}
 	g.pins = mxpins.NewBook(g.store)
 	registry := g.store.Registry()
-	g.rules = inforce.NewKeeper(ctx, inforce.Config{Ledger: g.store, Table: table, Files: g.roots.Digest, Shared: registry != nil,
-		NoDigest: !g.cfg.Queue.HeaderFields})
+	g.rules = inforce.NewKeeper(ctx, inforce.Config{Ledger: g.store, Table: table, Files: g.roots.Digest,
+		Shared: registry != nil, NoDigest: !g.cfg.Queue.HeaderFields})
 	g.nodes = g.shares(registry)
 	if err := g.remember(ctx); err != nil {
 		return err
@@ -149,14 +151,15 @@ func (g *Gateway) remember(ctx context.Context) error {
 	var err error
 	g.memory, err = memory.Open(ctx, memory.Config{
 		Book: memory.NewBook(g.store), Sink: append(others, g.notifier),
-		Ratchet: peers.Ratchet{Mode: peers.Mode(cfg.Delivery.Ratchet), After: cfg.Delivery.RatchetAfter, Days: cfg.Delivery.RatchetDays,
-			Hold: cfg.Delivery.RatchetHold.Duration},
+		Ratchet: peers.Ratchet{Mode: peers.Mode(cfg.Delivery.Ratchet), After: cfg.Delivery.RatchetAfter,
+			Days: cfg.Delivery.RatchetDays, Hold: cfg.Delivery.RatchetHold.Duration},
 	})
 	if err != nil {
 		return err
 	}
 	g.traffic = traffic.NewRecorder(traffic.NewBook(g.store), func(err error) {
-		g.warn("traffic", fmt.Errorf("sums of traffic cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
+		g.warn("traffic", fmt.Errorf("sums of traffic cannot be kept: %w", err),
+			"check the disk of the data directory; mail is not concerned")
 	})
 	if g.counts, err = g.countsTLS(ctx); err != nil {
 		return err
@@ -166,9 +169,11 @@ func (g *Gateway) remember(ctx context.Context) error {
 	}
 	g.received = tlsreports.NewBook(g.store, tlsreports.Room{})
 	// A record lives for queue.retention after its end, which comes at most days after its connections.
-	g.shown = certstore.NewKeeper(certstore.NewBook(g.store), cfg.Queue.Retention.Duration+14*24*time.Hour, func(err error) {
-		g.warn("certificates", fmt.Errorf("certificates of servers cannot be kept: %w", err), "check the disk of the data directory; mail is not concerned")
-	})
+	g.shown = certstore.NewKeeper(certstore.NewBook(g.store), cfg.Queue.Retention.Duration+14*24*time.Hour,
+		func(err error) {
+			g.warn("certificates", fmt.Errorf("certificates of servers cannot be kept: %w", err),
+				"check the disk of the data directory; mail is not concerned")
+		})
 	g.sink.subscribe(g.notifier, g.memory, g.traffic, g.counts, g.inbound, g.shown, &g.pulse)
 	g.sink.seal()
 	return nil
@@ -182,7 +187,8 @@ func (g *Gateway) trust() error {
 			g.warn("trust "+n.Trust, n.Err, "repair the file; the roots read before stay in force")
 		}
 		if len(n.Left) > 0 {
-			g.warn("trust "+n.Trust, fmt.Errorf("%s: %s", n.File, strings.Join(n.Left, "; ")), "these certificates are not trusted")
+			g.warn("trust "+n.Trust, fmt.Errorf("%s: %s", n.File, strings.Join(n.Left, "; ")),
+				"these certificates are not trusted")
 		}
 	})
 	return err

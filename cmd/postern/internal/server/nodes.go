@@ -18,8 +18,8 @@ import (
 func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 	c := &g.cfg.Cluster
 	return nodes.New(nodes.Config{
-		Registry: registry, Session: g.store.Session, Name: c.Node, Release: cli.ThisBuild().Version, API: g.cfg.Admin.Listen,
-		Ahead: g.store.Ahead, Off: g.tellClock,
+		Registry: registry, Session: g.store.Session, Name: c.Node, Release: cli.ThisBuild().Version,
+		API: g.cfg.Admin.Listen, Ahead: g.store.Ahead, Off: g.tellClock,
 		Lease: c.Lease.Duration, Wait: c.ApplyWait.Duration, InForce: g.mark,
 		Reload: func(ctx context.Context) error {
 			err := g.rules.Reload(ctx)
@@ -31,7 +31,8 @@ func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 		Held:    func() int { return g.dispatch.Claimed() },
 		Resumed: func() { g.dispatch.Resumed() },
 		Lost: func(err error) {
-			hint := "look at the way to the database, and at `postern nodes` of another gateway; mail is answered 451 and nothing is sent until it can be reached"
+			hint := "look at the way to the database, and at `postern nodes` of another gateway; mail is answered " +
+				"451 and nothing is sent until it can be reached"
 			if errors.Is(err, nodes.ErrClock) {
 				hint = storage.ClockHint + "; mail is answered 451 and nothing is sent until then"
 			}
@@ -43,8 +44,8 @@ func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 // tellClock warns of clocks that differ.
 func (g *Gateway) tellClock(by time.Duration) {
 	if by != 0 {
-		g.warn("clock", fmt.Errorf("the clock of this gateway is %s of the database's: times of mail are turned from one to the other, "+
-			"and certificates are judged by this one", nodes.Apart(by)), storage.ClockHint)
+		g.warn("clock", fmt.Errorf("the clock of this gateway is %s of the database's: times of mail are turned "+
+			"from one to the other, and certificates are judged by this one", nodes.Apart(by)), storage.ClockHint)
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 
 // web makes the engine of a listener for strangers, who get the policies of the configuration in force.
 func (g *Gateway) web(lc config.Listen) *publicweb.Server {
-	out := publicweb.Config{Listener: lc.Name, Plain: lc.Mode == config.ModeACME, Policy: g.ownPolicy, Report: g.posted, Partners: g.showPartners, Sink: g.sink}
+	out := publicweb.Config{Listener: lc.Name, Plain: lc.Mode == config.ModeACME, Policy: g.ownPolicy, Report: g.posted,
+		Partners: g.showPartners, Sink: g.sink}
 	if g.certs != nil {
 		out.Certificate = g.certs.Get
 	}
@@ -47,7 +48,8 @@ func (g *Gateway) watchesZones() *zonewatch.Watcher {
 		Asker: rooms.AskingOthers(g.resolver, g.dialer, rooms.PublicRoots(g.roots), 0),
 		Own: func() (*ownzone.Own, *x509.CertPool, error) {
 			now := *g.inForce.Load()
-			now.Hostname, now.Listen, now.TLS.Certificates = g.cfg.Hostname, g.cfg.Listen, g.cfg.TLS.Certificates // these need a restart
+			// these need a restart
+			now.Hostname, now.Listen, now.TLS.Certificates = g.cfg.Hostname, g.cfg.Listen, g.cfg.TLS.Certificates
 			now.TLS.ACME = g.cfg.TLS.ACME
 			roots, err := g.publicRoots()
 			if err != nil {
@@ -66,8 +68,9 @@ func (g *Gateway) settings() admin.Settings {
 	if last := g.zones.Last(); last != nil {
 		out.Records = &admin.RecordsLook{At: last.At.UTC(), Findings: []admin.RecordFinding{}}
 		for _, f := range last.Findings {
-			out.Records.Findings = append(out.Records.Findings, admin.RecordFinding{Domain: f.Domain.String(), Name: f.Name, Code: string(f.Code),
-				Severity: string(f.Level), Message: f.Text, There: f.There, Want: f.Want, Hint: f.Hint})
+			out.Records.Findings = append(out.Records.Findings,
+				admin.RecordFinding{Domain: f.Domain.String(), Name: f.Name, Code: string(f.Code),
+					Severity: string(f.Level), Message: f.Text, There: f.There, Want: f.Want, Hint: f.Hint})
 		}
 	}
 	return out

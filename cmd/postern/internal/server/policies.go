@@ -22,7 +22,8 @@ func (g *Gateway) publishes() *stscache.Cache {
 	told := &lately{}
 	cfg.Tell = func(u stscache.Unavailable) {
 		now := time.Now()
-		e := event.PolicyUnavailable{Domain: u.Domain.String(), Fault: string(u.Note.Kind), Text: u.Note.Text, Kept: u.Kept != nil}
+		e := event.PolicyUnavailable{Domain: u.Domain.String(), Fault: string(u.Note.Kind), Text: u.Note.Text,
+			Kept: u.Kept != nil}
 		if u.Kept != nil {
 			e.Ends = u.Kept.Until
 		}

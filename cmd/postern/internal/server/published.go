@@ -50,9 +50,11 @@ func (r *reach) note(d mail.Domain, err error, now time.Time) {
 	switch {
 	case err != nil && failure == nil:
 		return
-	case failure != nil && slices.Contains([]stscache.Kind{stscache.HostUnknown, stscache.HostPrivate, stscache.NotYet, stscache.Busy}, failure.Kind):
+	case failure != nil && slices.Contains([]stscache.Kind{stscache.HostUnknown, stscache.HostPrivate, stscache.NotYet,
+		stscache.Busy}, failure.Kind):
 		return
-	case failure == nil || !slices.Contains([]stscache.Kind{stscache.HostSilent, stscache.HostRefused, stscache.TLSFailed}, failure.Kind):
+	case failure == nil || !slices.Contains([]stscache.Kind{stscache.HostSilent, stscache.HostRefused,
+		stscache.TLSFailed}, failure.Kind):
 		r.out = nil
 		return
 	}
@@ -68,8 +70,10 @@ func (r *reach) note(d mail.Domain, err error, now time.Time) {
 		r.out[d] = now
 	}
 	if len(r.out) >= reachMost && r.told.first("all", now) {
-		r.tell("policy hosts", fmt.Errorf("no MTA-STS policy host can be reached: those of %d domains failed and none answered, the last with: %s", len(r.out), failure.Text),
-			"look whether this machine may open connections to port 443; policies that were fetched count until they end, and new ones are not found")
+		r.tell("policy hosts", fmt.Errorf("no MTA-STS policy host can be reached: those of %d domains failed and "+
+			"none answered, the last with: %s", len(r.out), failure.Text),
+			"look whether this machine may open connections to port 443; policies that were fetched count until "+
+				"they end, and new ones are not found")
 	}
 }
 
@@ -91,7 +95,8 @@ func (g *Gateway) reminds(ctx context.Context) error {
 				return keys // told twice is better than not at all
 			}
 			if text := r.look(v.Rules.Exceptions(), now, first); text != "" {
-				g.warn("exception ends", errors.New(text), "`postern check DOMAIN` shows whether mail would go without it")
+				g.warn("exception ends", errors.New(text),
+					"`postern check DOMAIN` shows whether mail would go without it")
 			}
 		}
 		select {
@@ -142,5 +147,6 @@ func (r *reminder) look(list []rules.Exception, now time.Time, first func(keys [
 	if len(out) == 0 {
 		return ""
 	}
-	return "what is published is kept to again soon, because an exception ends: " + strings.TrimSpace(mail.AtMost(out, 10, "; "))
+	return "what is published is kept to again soon, because an exception ends: " +
+		strings.TrimSpace(mail.AtMost(out, 10, "; "))
 }

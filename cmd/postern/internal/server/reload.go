@@ -20,7 +20,8 @@ func (g *Gateway) reload(ctx context.Context) {
 		return
 	}
 	if _, err := g.admin.For(access.Root("SIGHUP")).Reread(ctx); err != nil {
-		g.warn("configuration", err, "`postern config check` shows what is wrong; the configuration read before stays in force")
+		g.warn("configuration", err, "`postern config check` shows what is wrong; the configuration read before "+
+			"stays in force")
 	}
 }
 
@@ -43,8 +44,8 @@ func (g *Gateway) readAgain(ctx context.Context) (out admin.ReloadResult, err er
 	}
 	g.dispatch.Changed()
 	if later := out.NeedRestart; len(later) > 0 {
-		g.warn("configuration", fmt.Errorf("%s: what the file says now holds after a restart", strings.Join(later, ", ")),
-			"restart the gateway; everything else of the file is in force")
+		g.warn("configuration", fmt.Errorf("%s: what the file says now holds after a restart",
+			strings.Join(later, ", ")), "restart the gateway; everything else of the file is in force")
 	}
 	sites, err := g.store.Sites(ctx)
 	if err != nil {
@@ -108,9 +109,11 @@ func (g *Gateway) adopt(ctx context.Context, path string) error {
 
 // adopted are the keys and sections that a reload puts in force, for sessions that are open too.
 func adopted() []string {
-	return []string{"domain", "route", "user", "relay", "relay_client", "tls.ask_clients", "tls.next_keys", "tls.partner_page", "dns.client_names", "policies.dane", "policies.sts", "delivery.deny_networks", "delivery.port", "delivery.source",
-		"delivery.client_certificate", "delivery.client_key",
-		"limits.header_size", "limits.hops", "limits.login_failures", "tlsrpt.receive", "tlsrpt.receive_https", "limits.login_window"}
+	return []string{"domain", "route", "user", "relay", "relay_client", "tls.ask_clients", "tls.next_keys",
+		"tls.partner_page", "dns.client_names", "policies.dane", "policies.sts", "delivery.deny_networks",
+		"delivery.port", "delivery.source", "delivery.client_certificate", "delivery.client_key",
+		"limits.header_size", "limits.hops", "limits.login_failures", "tlsrpt.receive", "tlsrpt.receive_https",
+		"limits.login_window"}
 }
 
 // needRestart lists the keys that differ from those the process began with and that a reload does not put in force.

@@ -38,7 +38,8 @@ func (g *Gateway) delivers() *deliver.Deliverer {
 func (g *Gateway) dispatching() dispatch.Config {
 	cfg := g.cfg
 	out := dispatch.Config{
-		Store: g.store, Opener: g.deliverer, InForce: g.rules.Now, Others: g.besideSending(), Overlooked: g.store.Overlooked, Sink: g.sink, Book: g.pins,
+		Store: g.store, Opener: g.deliverer, InForce: g.rules.Now, Others: g.besideSending(),
+		Overlooked: g.store.Overlooked, Sink: g.sink, Book: g.pins,
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
 		Schedule:          rooms.Pacing(&cfg.Delivery),
 		Lifetime:          cfg.Delivery.Lifetime.Duration,
@@ -63,7 +64,8 @@ func (g *Gateway) checks(cfg *config.Config, client *tls.Certificate) (*examiner
 	if err != nil {
 		return nil, err
 	}
-	cc := examiner.Config{Route: g.routing(cfg), Deliver: rooms.Delivering(cfg, g.dialer, g.roots, g.revoke, client), Forced: forced}
+	cc := examiner.Config{Route: g.routing(cfg), Deliver: rooms.Delivering(cfg, g.dialer, g.roots, g.revoke, client),
+		Forced: forced}
 	cc.Excepted = func(d mail.Domain) map[string]string { return g.rules.Now().Rules.Excepted(d, time.Now()) }
 	if client == nil {
 		cc.Deliver.Certificate = g.clientCertificate

@@ -46,7 +46,8 @@ func (*Cmd) Run(a *cli.App) error {
 		a.Stderr = logging.Errors(lines)
 	}
 	if noService != "" {
-		log.Warn("system", "text", noService, "hint", "run the gateway on Linux; demo, check, headers and the verbs that ask a gateway are for every system")
+		log.Warn("system", "text", noService, "hint", "run the gateway on Linux; demo, check, headers and the "+
+			"verbs that ask a gateway are for every system")
 	}
 	slog.SetDefault(log) // what libraries say comes here too
 	g, err := New(a.Ctx, cfg, files, &net.Dialer{}, log)

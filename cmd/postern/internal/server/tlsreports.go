@@ -26,7 +26,8 @@ import (
 func (g *Gateway) countsTLS(ctx context.Context) (*tlscounts.Recorder, error) {
 	fetch := func(fault string) string { return stscache.Kind(fault).TLSRPT() }
 	return tlscounts.Open(ctx, tlscounts.NewBook(g.store), fetch, func(err error) {
-		g.warn("tls reports", fmt.Errorf("TLS with other servers is not counted whole: %w", err), "check the disk of the data directory; mail is not concerned")
+		g.warn("tls reports", fmt.Errorf("TLS with other servers is not counted whole: %w", err),
+			"check the disk of the data directory; mail is not concerned")
 	})
 }
 
@@ -45,7 +46,8 @@ func (g *Gateway) reportsTLS(key crypto.Signer) *tlsreport.Sender {
 
 // reporting is what an administrator sees of it.
 func (g *Gateway) reporting() *reports.Reporting {
-	return &reports.Reporting{Counts: tlscounts.NewBook(g.store), States: tlsreport.NewStates(g.store), Author: rooms.ReportAuthor(g.cfg), Sends: g.cfg.TLSRPT.Sends()}
+	return &reports.Reporting{Counts: tlscounts.NewBook(g.store), States: tlsreport.NewStates(g.store),
+		Author: rooms.ReportAuthor(g.cfg), Sends: g.cfg.TLSRPT.Sends()}
 }
 
 // remembersStrangers makes what remembers for some days how strangers spoke to us.
@@ -54,9 +56,11 @@ func (g *Gateway) remembersStrangers(ctx context.Context) (*inbound.Recorder, er
 	for _, l := range g.cfg.Listen {
 		hears[l.Name] = l.Mode == config.ModeSMTP
 	}
-	return inbound.Open(ctx, inbound.NewBook(g.store), func(listener string) bool { return hears[listener] }, func(err error) {
-		g.warn("tls reports", fmt.Errorf("sessions of strangers are not remembered whole: %w", err), "check the disk of the data directory; mail is not concerned")
-	})
+	return inbound.Open(ctx, inbound.NewBook(g.store), func(listener string) bool { return hears[listener] },
+		func(err error) {
+			g.warn("tls reports", fmt.Errorf("sessions of strangers are not remembered whole: %w", err),
+				"check the disk of the data directory; mail is not concerned")
+		})
 }
 
 // receivesReports makes what takes the reports of others.
@@ -77,7 +81,8 @@ func (g *Gateway) takesReports(cfg *config.Config) intake.Reports {
 // forgetReports forgets those that are too old until ctx ends.
 func (g *Gateway) forgetReports(ctx context.Context) {
 	g.received.Run(ctx, func(err error) {
-		g.warn("tls reports", fmt.Errorf("old reports cannot be forgotten: %w", err), "check the disk of the data directory; mail is not concerned")
+		g.warn("tls reports", fmt.Errorf("old reports cannot be forgotten: %w", err),
+			"check the disk of the data directory; mail is not concerned")
 	})
 }
 

@@ -25,7 +25,8 @@ func (g *Gateway) warnOfDangers(cfg *config.Config) {
 }
 
 func (g *Gateway) warnOfRevocation(err error) {
-	g.warn("revocation", err, "make the folder crl in the data folder writable; until then lists are fetched anew after a restart")
+	g.warn("revocation", err, "make the folder crl in the data folder writable; until then lists are fetched anew "+
+		"after a restart")
 }
 
 // mostOwnWarnings bounds the lines that one reload writes about rules.
@@ -43,7 +44,8 @@ func (g *Gateway) warnOfOwnDomains() {
 		g.log.Warn("rules", "rule", w.Rule, "text", w.Text, "hint", w.Hint)
 	}
 	if more := len(list) - mostOwnWarnings; more > 0 {
-		g.log.Warn("rules", "text", fmt.Sprintf("%d more rules speak about domains of our own; rules list names them", more))
+		g.log.Warn("rules", "text", fmt.Sprintf("%d more rules speak about domains of our own; rules list names them",
+			more))
 	}
 }
 
@@ -74,7 +76,8 @@ func (g *Gateway) warnOfRoutes() {
 	}
 	for i, use := range v.Rules.Routes() {
 		if i < mostTrustWarnings && !v.Table.Called(use.Route) {
-			g.warn("route "+use.Route, fmt.Errorf("the rule %s sends mail to it, and the configuration does not have it: that mail waits", use.Rule),
+			g.warn("route "+use.Route, fmt.Errorf("the rule %s sends mail to it, and the configuration does not "+
+				"have it: that mail waits", use.Rule),
 				"give a [[route]] that name and reload, or change the rule")
 		}
 	}

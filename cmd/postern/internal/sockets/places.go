@@ -74,7 +74,9 @@ func Overlaps(cfg *config.Config, handed map[int]bool) (out []config.Finding) {
 	for i := range all {
 		for j := range all[:i] {
 			if all[i].meets(all[j]) && !(handed[i] && handed[j]) {
-				out = append(out, config.Finding{Key: key(i), Fatal: true, What: fmt.Sprintf("%s overlaps with %s of %s: only one of them can be opened", all[i].address, all[j].address, key(j)),
+				out = append(out, config.Finding{Key: key(i), Fatal: true,
+					What: fmt.Sprintf("%s overlaps with %s of %s: only one of them can be opened", all[i].address,
+						all[j].address, key(j)),
 					Hint: "name each address and port once; an address without a host is all addresses of the machine"})
 				break
 			}

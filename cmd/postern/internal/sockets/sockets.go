@@ -62,7 +62,8 @@ func Open(cfg *config.Config) (*Set, error) {
 	}
 	if list := Overlaps(cfg, handed); len(list) > 0 {
 		out.Close()
-		return nil, cli.Misconfigured(cli.WithHint(errors.New(cli.FindingText(cfg, list[0])), "`postern config check` shows this and what else is to be mended"))
+		return nil, cli.Misconfigured(cli.WithHint(errors.New(cli.FindingText(cfg, list[0])),
+			"`postern config check` shows this and what else is to be mended"))
 	}
 	for i, lc := range cfg.Listen {
 		if handed[i] {
@@ -72,7 +73,8 @@ func Open(cfg *config.Config) (*Set, error) {
 		if err != nil {
 			out.Close()
 			return nil, cli.WithHint(fmt.Errorf("cannot listen at %s: %w", lc.Address, err),
-				"is another mail server running? A port below 1024 needs CAP_NET_BIND_SERVICE or the socket unit of the package")
+				"is another mail server running? A port below 1024 needs CAP_NET_BIND_SERVICE or the socket unit "+
+					"of the package")
 		}
 		out.Of[i] = []net.Listener{l}
 	}

@@ -27,7 +27,8 @@ func UnitFolders(path string) []string {
 	if path != "" {
 		return filepath.SplitList(path)
 	}
-	return []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+	return []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system",
+		"/usr/lib/systemd/system", "/lib/systemd/system"}
 }
 
 // ReadUnit reads the unit with its drop-ins, as systemd.unit(5) says. One that is not enabled opens nothing.
@@ -110,7 +111,9 @@ func (u Unit) Findings(cfg *config.Config) (out []config.Finding) {
 	}
 	for i, to := range assign(places(cfg), u.offered) {
 		if to < 0 {
-			out = append(out, config.Finding{Key: "listen", What: fmt.Sprintf("%s opens %s, which no listener names: it is closed at once", socketUnitName, u.offered[i].at),
+			out = append(out, config.Finding{Key: "listen",
+				What: fmt.Sprintf("%s opens %s, which no listener names: it is closed at once", socketUnitName,
+					u.offered[i].at),
 				Hint: "name its address in a [[listen]], or take it out with `systemctl edit " + socketUnitName + "`"})
 		}
 	}
@@ -118,8 +121,10 @@ func (u Unit) Findings(cfg *config.Config) (out []config.Finding) {
 	for i, lc := range cfg.Listen {
 		if at := PlaceOf(lc.Address).At; !taken[i] && at.IsValid() && at.Port() > 0 && at.Port() < privileged {
 			out = append(out, config.Finding{Key: fmt.Sprintf("listen[%d].address", i),
-				What: fmt.Sprintf("%s does not open %s: the gateway opens it by itself, which needs CAP_NET_BIND_SERVICE in postern.service", socketUnitName, lc.Address),
-				Hint: fmt.Sprintf("`systemctl edit %s` and write below [Socket]: ListenStream=%s", socketUnitName, strings.TrimPrefix(lc.Address, ":"))})
+				What: fmt.Sprintf("%s does not open %s: the gateway opens it by itself, which needs "+
+					"CAP_NET_BIND_SERVICE in postern.service", socketUnitName, lc.Address),
+				Hint: fmt.Sprintf("`systemctl edit %s` and write below [Socket]: ListenStream=%s", socketUnitName,
+					strings.TrimPrefix(lc.Address, ":"))})
 		}
 	}
 	return out

@@ -64,7 +64,8 @@ func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(err
 	if err := registry.Hear(ctx); err != nil { // before any time is read or written
 		return nil, hint(cfg, errors.Join(err, registry.Close(), s.Close()))
 	}
-	return &Opened{Store: shared{storeclock.New(s, registry.Ahead), s}, registry: registry, Session: session, Overlooked: s.Overlooked}, nil
+	return &Opened{Store: shared{storeclock.New(s, registry.Ahead), s}, registry: registry, Session: session,
+		Overlooked: s.Overlooked}, nil
 }
 
 // hint says what can be done about a database that does not open.
@@ -91,7 +92,8 @@ func Examine(ctx context.Context, cfg *config.Config) (string, error) {
 	if err != nil {
 		return "", hint(cfg, err)
 	}
-	out := fmt.Sprintf("store: PostgreSQL %d.%d, synchronous_commit is %s, ", found.Version/10000, found.Version%10000, found.SynchronousCommit)
+	out := fmt.Sprintf("store: PostgreSQL %d.%d, synchronous_commit is %s, ", found.Version/10000, found.Version%10000,
+		found.SynchronousCommit)
 	if found.Standbys == "" {
 		out += "no synchronous standby (should another server take its place, what was stored last may be lost), "
 	} else {

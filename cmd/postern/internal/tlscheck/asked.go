@@ -38,7 +38,8 @@ type CheckCmd struct {
 // valid reads the command line.
 func (c *CheckCmd) valid() (targets []check.Target, err error) {
 	if len(c.Targets) == 0 && c.File == "" {
-		return nil, cli.Usage(errors.New("nothing to check"), "name a domain: `postern check example.com`, or a list: `postern check --file FILE`")
+		return nil, cli.Usage(errors.New("nothing to check"),
+			"name a domain: `postern check example.com`, or a list: `postern check --file FILE`")
 	}
 	for _, text := range c.Targets {
 		t, err := check.Parse(text)
@@ -59,7 +60,8 @@ func (c *CheckCmd) valid() (targets []check.Target, err error) {
 		return nil, cli.Usage(errors.New("--json, --letter and --brief do not go together"), "choose one")
 	}
 	if c.Letter && c.Watch > 0 {
-		return nil, cli.Usage(errors.New("--letter and --watch do not go together"), "write the letter when a change was told")
+		return nil, cli.Usage(errors.New("--letter and --watch do not go together"),
+			"write the letter when a change was told")
 	}
 	if c.Rules != "" && c.AsRule == "" {
 		return nil, cli.Usage(errors.New("--rules needs --as-rule"), "name one of its rules: --as-rule NAME")
@@ -129,7 +131,8 @@ func (c *CheckCmd) questions(a *cli.App) (extra []check.Question, deciding []str
 	case "plaintext":
 		deciding = append(deciding, check.Opportunistic)
 	case "encrypted":
-		extra = append(extra, check.Question{Name: "require encrypted", Requirement: policy.Requirement{Channel: policy.Encrypted}})
+		extra = append(extra, check.Question{Name: "require encrypted",
+			Requirement: policy.Requirement{Channel: policy.Encrypted}})
 		deciding = append(deciding, "require encrypted")
 	case "authenticated":
 		deciding = append(deciding, check.ForceTLS)
@@ -167,5 +170,6 @@ func (c *CheckCmd) rule(a *cli.App) (*rules.Rule, error) {
 			return &r, nil
 		}
 	}
-	return nil, cli.Failure(fmt.Errorf("there is no rule %s", c.AsRule), "`postern rules list` shows the rules in force", cli.ExitShort)
+	return nil, cli.Failure(fmt.Errorf("there is no rule %s", c.AsRule),
+		"`postern rules list` shows the rules in force", cli.ExitShort)
 }

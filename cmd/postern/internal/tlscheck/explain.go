@@ -48,7 +48,8 @@ func (c *ExplainCmd) Run(a *cli.App) error {
 		explain(a, &e)
 	}
 	if !found {
-		return cli.Failure(fmt.Errorf("there is no reason %s", c.Reason), "`postern explain all` lists them", cli.ExitShort)
+		return cli.Failure(fmt.Errorf("there is no reason %s", c.Reason), "`postern explain all` lists them",
+			cli.ExitShort)
 	}
 	return nil
 }

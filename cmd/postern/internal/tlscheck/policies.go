@@ -58,6 +58,6 @@ func (p *askedPolicies) kept(ctx context.Context, domain mail.Domain) *stscache.
 	if err != nil || said.FetchedAt == nil || said.Until == nil { // Mode "": it keeps none
 		return nil
 	}
-	return &stscache.Found{Policy: policy, ID: said.ID, Fetched: *said.FetchedAt, Until: *said.Until, Source: stscache.FromCache,
-		Fault: stscache.Note{Kind: stscache.Kind(said.Fault), Text: said.FaultText}}
+	return &stscache.Found{Policy: policy, ID: said.ID, Fetched: *said.FetchedAt, Until: *said.Until,
+		Source: stscache.FromCache, Fault: stscache.Note{Kind: stscache.Kind(said.Fault), Text: said.FaultText}}
 }

@@ -79,8 +79,9 @@ func (c *CheckCmd) setUp(a *cli.App) (*checkSetup, error) {
 		return nil, err
 	}
 	s.policies = c.policies(cfg, s.resolver, trusted)
-	cc := examiner.Config{Route: rooms.Routing(cfg, s.resolver), Deliver: rooms.Delivering(cfg, &net.Dialer{}, trusted, s.revoke, client),
-		Forced: forced, Extra: extra, Trials: c.Versions, Jobs: c.Jobs}
+	cc := examiner.Config{Route: rooms.Routing(cfg, s.resolver),
+		Deliver: rooms.Delivering(cfg, &net.Dialer{}, trusted, s.revoke, client),
+		Forced:  forced, Extra: extra, Trials: c.Versions, Jobs: c.Jobs}
 	gateway := api.Dial(c.socket(cfg))
 	cc.Route.Timeout, cc.Route.Policies = c.Timeout, &askedPolicies{Policies: s.policies, client: gateway}
 	cc.Deliver.Memory = &askedMemory{ctx: a.Ctx, client: gateway}

@@ -31,7 +31,8 @@ type checkView struct {
 }
 
 func (c *CheckCmd) view(a *cli.App, s *checkSetup) *checkView {
-	v := &checkView{a: a, cmd: c, setup: s, waker: c.newWaker(a, s), reached: map[string]int{}, reasons: map[string]int{}, bar: newProgress(a), told: map[string]bool{}}
+	v := &checkView{a: a, cmd: c, setup: s, waker: c.newWaker(a, s), reached: map[string]int{},
+		reasons: map[string]int{}, bar: newProgress(a), told: map[string]bool{}}
 	if c.Brief {
 		v.rows = a.NewTable(cli.Col("TARGET", 32), cli.Col("ORDINARY MAIL", 16), cli.Col("FORCE TLS", 0))
 	}
@@ -169,7 +170,8 @@ func (v *checkView) line(d *check.Verdict) string {
 }
 
 func who(w policy.Who) string {
-	return map[policy.Who]string{policy.Us: "; we must act", policy.Them: "; they must act", policy.Network: "; look at the network"}[w]
+	return map[policy.Who]string{policy.Us: "; we must act", policy.Them: "; they must act",
+		policy.Network: "; look at the network"}[w]
 }
 
 func (v *checkView) dns(r *check.Report) {
@@ -219,7 +221,8 @@ func (v *checkView) address(h *check.Host, ad *check.Address) {
 	for i := range ad.Verdicts {
 		d := &ad.Verdicts[i]
 		if said := briefly(d); i == 0 || !d.Passes() {
-			a.Detail("    ", map[bool]string{true: "Ordinary mail", false: cmp.Or(map[string]string{check.ForceTLS: "Force TLS"}[d.Question], d.Question)}[i == 0], said)
+			a.Detail("    ", map[bool]string{true: "Ordinary mail",
+				false: cmp.Or(map[string]string{check.ForceTLS: "Force TLS"}[d.Question], d.Question)}[i == 0], said)
 		}
 	}
 	v.words(ad)
@@ -230,9 +233,11 @@ func (v *checkView) address(h *check.Host, ad *check.Address) {
 	a.Detail("    ", "Greeting", l.Greeting)
 	a.Detail("    ", "EHLO offers", strings.Join(l.Offered, ", "))
 	if l.TLS != nil {
-		a.Detail("    ", "TLS", strings.TrimSpace(fmt.Sprintf("%s %s (%d bits) %s", l.TLS.Version, l.TLS.Cipher, l.TLS.Bits, l.TLS.Group)))
+		a.Detail("    ", "TLS", strings.TrimSpace(fmt.Sprintf("%s %s (%d bits) %s", l.TLS.Version, l.TLS.Cipher,
+			l.TLS.Bits, l.TLS.Group)))
 		a.Detail("    ", "Inside TLS", strings.Join(l.Inside, ", "))
-		a.Detail("    ", "REQUIRETLS", map[bool]string{true: "offered: mail whose sender demands it goes here", false: "not offered: mail whose sender demands it is not sent here"}[l.RequireTLS()])
+		a.Detail("    ", "REQUIRETLS", map[bool]string{true: "offered: mail whose sender demands it goes here",
+			false: "not offered: mail whose sender demands it is not sent here"}[l.RequireTLS()])
 	}
 	if l.Asked {
 		a.Detail("    ", "Asks for", "a client certificate")
@@ -246,7 +251,8 @@ func (v *checkView) address(h *check.Host, ad *check.Address) {
 			a.Detail("    ", "Revocation", revocationText(rev))
 		}
 	}
-	a.Detail("    ", "Early bytes", map[check.Early]string{check.EarlyAccepted: "ACCEPTED, which is a fault (see above)", check.EarlyDiscarded: "discarded, as they should be",
+	a.Detail("    ", "Early bytes", map[check.Early]string{check.EarlyAccepted: "ACCEPTED, which is a fault (see " +
+		"above)", check.EarlyDiscarded: "discarded, as they should be",
 		check.EarlyRefused: "refused, as they should be", check.EarlyUnknown: "could not be tested"}[ad.Early])
 	v.trials(ad.Trials)
 	var steps []string
@@ -332,7 +338,8 @@ func (v *checkView) changes(r *check.Report, list []check.Change) error {
 			}
 			continue
 		}
-		v.a.DetailAt("", r.At.Local().Format("01-02 15:04:05")+" "+r.Target, 32, c.What+": "+cmp.Or(c.Before, "not there")+" -> "+cmp.Or(c.After, "gone"))
+		v.a.DetailAt("", r.At.Local().Format("01-02 15:04:05")+" "+r.Target, 32,
+			c.What+": "+cmp.Or(c.Before, "not there")+" -> "+cmp.Or(c.After, "gone"))
 	}
 	return nil
 }

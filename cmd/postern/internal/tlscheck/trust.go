@@ -46,10 +46,12 @@ func (c *trustShowCmd) Run(a *cli.App) error {
 	}
 	list := rooms.OwnFiles(cfg)
 	if len(list) == 0 && cfg.TLS.ACME.Used() {
-		return cli.Failure(errors.New("there is no certificate yet"), "start the gateway: it makes the key, and asks the CA", cli.ExitShort)
+		return cli.Failure(errors.New("there is no certificate yet"),
+			"start the gateway: it makes the key, and asks the CA", cli.ExitShort)
 	}
 	if len(list) == 0 {
-		return cli.Failure(errors.New("no certificate is configured, so STARTTLS is not offered"), "set tls.certificates in "+cfg.Path(), cli.ExitShort)
+		return cli.Failure(errors.New("no certificate is configured, so STARTTLS is not offered"),
+			"set tls.certificates in "+cfg.Path(), cli.ExitShort)
 	}
 	warned := false
 	for i, f := range list {

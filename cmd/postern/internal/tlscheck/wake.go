@@ -33,14 +33,16 @@ func (w *waker) tell(ctx context.Context, r *check.Report) {
 	if w.off || err != nil || !passes(r) || !w.waits(ctx, domain) {
 		return
 	}
-	if _, err := w.client.Act(ctx, waiting.ActRequest{Kind: queue.Retry, Domains: []string{domain.String()}}); err != nil {
+	if _, err := w.client.Act(ctx, waiting.ActRequest{Kind: queue.Retry,
+		Domains: []string{domain.String()}}); err != nil {
 		w.off = true
 	}
 }
 
 // waits reports whether mail for the domain waits for its site.
 func (w *waker) waits(ctx context.Context, domain mail.Domain) bool {
-	for t, err := range w.client.Traces(ctx, trace.Query{Domain: domain.String(), States: []string{"queued"}, Limit: 1}) {
+	for t, err := range w.client.Traces(ctx, trace.Query{Domain: domain.String(), States: []string{"queued"},
+		Limit: 1}) {
 		if err != nil {
 			w.off = true
 			return false

@@ -57,7 +57,8 @@ func Open(ctx context.Context, cfg Config) (*Memory, error) {
 	if cfg.Most == 0 {
 		cfg.Most = 20_000
 	}
-	m := &Memory{cfg: cfg, wake: make(chan struct{}, 1), records: map[peers.Key]*peers.Record{}, dirty: map[peers.Key]bool{}}
+	m := &Memory{cfg: cfg, wake: make(chan struct{}, 1), records: map[peers.Key]*peers.Record{},
+		dirty: map[peers.Key]bool{}}
 	list, err := cfg.Book.Peers(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("what is remembered of peers cannot be read: %w", err)
@@ -100,8 +101,10 @@ func (m *Memory) observe(o *peers.Observation, leg event.Leg) {
 	}
 	if leg == event.OutWorld && m.losses.Add(*o, lost) {
 		m.tell(event.Warned{What: "starttls lost everywhere",
-			Text: "several unrelated mail servers that offered TLS stopped within an hour, and none has it any more: something on our own side takes STARTTLS out of SMTP",
-			Hint: "look at our own firewall and antivirus: turn off SMTP inspection (\"fixup\", \"ESMTP inspection\") for outgoing port 25"})
+			Text: "several unrelated mail servers that offered TLS stopped within an hour, and none has it any " +
+				"more: something on our own side takes STARTTLS out of SMTP",
+			Hint: "look at our own firewall and antivirus: turn off SMTP inspection (\"fixup\", \"ESMTP " +
+				"inspection\") for outgoing port 25"})
 	}
 	if o.Forced {
 		m.watch(&next, o.At)
@@ -110,8 +113,8 @@ func (m *Memory) observe(o *peers.Observation, leg event.Leg) {
 
 // changed is the event of a change. r is the record before it.
 func (m *Memory) changed(r *peers.Record, c peers.Change, o *peers.Observation) event.PeerChanged {
-	e := event.PeerChanged{Host: o.Host, IP: o.Addr.Addr(), Port: o.Addr.Port(), Change: string(c.Kind), Before: c.Before, After: c.After,
-		UnderRule: o.Forced || !r.UnderRule.IsZero()}
+	e := event.PeerChanged{Host: o.Host, IP: o.Addr.Addr(), Port: o.Addr.Port(), Change: string(c.Kind),
+		Before: c.Before, After: c.After, UnderRule: o.Forced || !r.UnderRule.IsZero()}
 	if c.Kind != peers.TLSLost {
 		return e
 	}
@@ -140,8 +143,8 @@ func (m *Memory) watch(r *peers.Record, now time.Time) {
 			m.records[key], m.dirty[key] = &noted, true
 		}
 	}
-	m.tell(event.PeerChanged{Host: r.Host, IP: r.IP, Port: r.Port, Change: string(change.Kind), Before: change.Before, After: change.After,
-		UnderRule: true})
+	m.tell(event.PeerChanged{Host: r.Host, IP: r.IP, Port: r.Port, Change: string(change.Kind), Before: change.Before,
+		After: change.After, UnderRule: true})
 }
 
 // tell keeps an event for Run to emit. The caller holds mu.

@@ -44,7 +44,8 @@ func (m *Memory) emit() {
 		m.cfg.Sink.Emit(e)
 	}
 	if untold > 0 {
-		m.cfg.Sink.Emit(event.Warned{What: "peers", Text: fmt.Sprintf("%d changes of peers came too fast to be told one by one", untold),
+		m.cfg.Sink.Emit(event.Warned{What: "peers", Text: fmt.Sprintf("%d changes of peers came too fast to be "+
+			"told one by one", untold),
 			Hint: "`postern peers list` shows how they stand"})
 	}
 }
@@ -56,8 +57,10 @@ func (m *Memory) flush(ctx context.Context, failing bool) bool {
 		n, err := m.flushPortion(ctx)
 		if err != nil {
 			if !failing {
-				m.cfg.Sink.Emit(event.Warned{What: "peers", Text: "what is remembered of peers cannot be written down: " + err.Error(),
-					Hint: "look at the data folder; it is remembered until the gateway stops, and written as soon as that works"})
+				m.cfg.Sink.Emit(event.Warned{What: "peers",
+					Text: "what is remembered of peers cannot be written down: " + err.Error(),
+					Hint: "look at the data folder; it is remembered until the gateway stops, and written as soon " +
+						"as that works"})
 			}
 			return true
 		}

@@ -23,8 +23,10 @@ var Noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // The messages.
 const (
-	Waiting  queue.ID = "0fk3n00000000001" // forced to dr@clinic.test, tried twice; its other recipient was delivered in plaintext
-	Untried  queue.ID = "0fk3n00000000002" // forced to nurse@clinic.test, waits at the failing site without a try of its own
+	// forced to dr@clinic.test, tried twice; its other recipient was delivered in plaintext
+	Waiting queue.ID = "0fk3n00000000001"
+	// forced to nurse@clinic.test, waits at the failing site without a try of its own
+	Untried  queue.ID = "0fk3n00000000002"
 	Good     queue.ID = "0fk3n00000000003" // delivered over authenticated TLS
 	Refused  queue.ID = "0fk3n00000000004" // returned by the peer
 	Notice   queue.ID = "0fk3n00000000005" // a notice about Waiting that may not travel
@@ -34,7 +36,8 @@ const (
 
 // Forced is the requirement of the rule "clinic".
 func Forced() policy.Requirement {
-	return policy.Combine(policy.Requirement{Channel: policy.Authenticated, Peer: []policy.PeerDemand{policy.PublicDemand()}})
+	return policy.Combine(policy.Requirement{Channel: policy.Authenticated,
+		Peer: []policy.PeerDemand{policy.PublicDemand()}})
 }
 
 // NextHop is where mail for a domain waits.
@@ -44,7 +47,8 @@ func NextHop(d mail.Domain, _ policy.Requirement) string { return "mx:" + d.Stri
 func Keeper(t testing.TB, store inforce.Ledger, own ...route.Own) *inforce.Keeper {
 	t.Helper()
 	own = append(own, route.Own{Domain: mail.MustDomain("example.com")})
-	table, err := route.New(route.Config{Hostname: mail.MustDomain("gw.test"), Own: own, HostsFile: "none", Resolver: zone.New(t, "")})
+	table, err := route.New(route.Config{Hostname: mail.MustDomain("gw.test"), Own: own, HostsFile: "none",
+		Resolver: zone.New(t, "")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,10 +57,12 @@ func Keeper(t testing.TB, store inforce.Ledger, own ...route.Own) *inforce.Keepe
 
 // Expired is a failed attempt at a peer whose certificate has expired.
 func Expired(at time.Time) *attempt.Attempt {
-	return &attempt.Attempt{At: at, TookMS: 45, Reason: policy.CertExpired, Text: "the certificate was valid until 2026-11-01",
-		Notes: []string{"mx-unproven", "revocation-off"},
-		Tries: []attempt.Try{{At: at, TookMS: 45, Host: "mx.clinic.test", IP: netip.MustParseAddr("192.0.2.9"), Port: 25, Rung: attempt.Modern,
-			Reached: policy.Encrypted, Reason: policy.CertExpired, Text: "the certificate was valid until 2026-11-01", Evidence: evidence(true)}}}
+	return &attempt.Attempt{At: at, TookMS: 45, Reason: policy.CertExpired,
+		Text: "the certificate was valid until 2026-11-01", Notes: []string{"mx-unproven", "revocation-off"},
+		Tries: []attempt.Try{{At: at, TookMS: 45, Host: "mx.clinic.test", IP: netip.MustParseAddr("192.0.2.9"),
+			Port: 25, Rung: attempt.Modern,
+			Reached: policy.Encrypted, Reason: policy.CertExpired, Text: "the certificate was valid until 2026-11-01",
+			Evidence: evidence(true)}}}
 }
 
 func evidence(expired bool) *policy.Evidence {
@@ -64,10 +70,11 @@ func evidence(expired bool) *policy.Evidence {
 	if expired {
 		host, until = "mx.clinic.test", time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	}
-	return &policy.Evidence{TLS: &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128, Group: "X25519MLKEM768", Signature: "ECDSA"},
-		Expected: []string{host}, Presented: []string{host},
-		Chain: []policy.Certificate{{Subject: "CN=" + host, Issuer: "CN=Test CA", NotBefore: until.AddDate(0, -3, 0), NotAfter: until,
-			SHA256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Key: "ECDSA P-256"}}}
+	return &policy.Evidence{TLS: &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128,
+		Group: "X25519MLKEM768", Signature: "ECDSA"}, Expected: []string{host}, Presented: []string{host},
+		Chain: []policy.Certificate{{Subject: "CN=" + host, Issuer: "CN=Test CA", NotBefore: until.AddDate(0, -3, 0),
+			NotAfter: until,
+			SHA256:   "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Key: "ECDSA P-256"}}}
 }
 
 // New returns a store with the messages.
@@ -96,7 +103,8 @@ func forced(to string) queue.NewDelivery {
 
 func plain(to string) queue.NewDelivery {
 	a := mail.MustAddress(to)
-	return queue.NewDelivery{NextHop: NextHop(a.Domain, policy.Requirement{}), Delivery: queue.Delivery{Recipient: mail.Recipient{Address: a}}}
+	return queue.NewDelivery{NextHop: NextHop(a.Domain, policy.Requirement{}),
+		Delivery: queue.Delivery{Recipient: mail.Recipient{Address: a}}}
 }
 
 type builder struct {
@@ -113,9 +121,10 @@ func (b *builder) accept(id queue.ID, kind queue.Kind, from string, to ...queue.
 	if err == nil {
 		_, err = body.Write([]byte("Subject: test\r\n\r\nhello\r\n"))
 	}
-	m := queue.Message{ID: id, Kind: kind, MessageID: "<" + string(id) + "@example.com>", AcceptedAt: at, RulesRevision: 1,
-		Inbound: queue.Inbound{Client: netip.MustParseAddr("192.0.2.7"), Helo: "app.example.com", Listener: "smtp", Protocol: "ESMTPS",
-			TLS: &mail.TLS{Version: "TLSv1.2", Cipher: "ECDHE-RSA-AES128-GCM-SHA256", Bits: 128}}}
+	m := queue.Message{ID: id, Kind: kind, MessageID: "<" + string(id) + "@example.com>", AcceptedAt: at,
+		RulesRevision: 1,
+		Inbound: queue.Inbound{Client: netip.MustParseAddr("192.0.2.7"), Helo: "app.example.com", Listener: "smtp",
+			Protocol: "ESMTPS", TLS: &mail.TLS{Version: "TLSv1.2", Cipher: "ECDHE-RSA-AES128-GCM-SHA256", Bits: 128}}}
 	if from != "" {
 		m.Envelope.From = mail.MustAddress(from)
 	}
@@ -142,22 +151,28 @@ func (b *builder) settleAll() {
 	retry := Noon.Add(70 * time.Minute)
 	first, second := Expired(Noon.Add(5*time.Second)), Expired(Noon.Add(time.Hour))
 	for _, at := range []*attempt.Attempt{first, second} {
-		b.settle(Waiting, "dr@clinic.test", queue.Settlement{State: queue.Queued, Due: retry, Deadline: Noon.Add(2 * time.Hour), Attempt: at, Reason: at.Reason},
+		b.settle(Waiting, "dr@clinic.test",
+			queue.Settlement{State: queue.Queued, Due: retry, Deadline: Noon.Add(2 * time.Hour), Attempt: at,
+				Reason: at.Reason},
 			map[queue.SiteKey]queue.SiteState{clinic: {Failures: 2, Since: Noon, RetryAt: retry, Last: second}})
 	}
-	used := attempt.Try{At: Noon, Host: "mx.plain.test", IP: netip.MustParseAddr("2001:db8::5"), Port: 25, Rung: attempt.Plain, Used: true,
-		Reason: policy.StartTLSNotOffered}
+	used := attempt.Try{At: Noon, Host: "mx.plain.test", IP: netip.MustParseAddr("2001:db8::5"), Port: 25,
+		Rung: attempt.Plain, Used: true, Reason: policy.StartTLSNotOffered}
 	b.settle(Waiting, "x@plain.test", queue.Settlement{State: queue.Delivered, Reason: policy.StartTLSNotOffered,
 		Attempt: &attempt.Attempt{At: Noon, Reason: policy.StartTLSNotOffered, Tries: []attempt.Try{used},
-			Reply: &attempt.Reply{Host: "mx.plain.test", Command: ".", Code: 250, Status: "2.0.0", Text: "queued as 17"}}}, nil)
-	good := attempt.Try{At: Noon, Host: "mx.good.test", IP: netip.MustParseAddr("192.0.2.20"), Port: 25, Rung: attempt.Modern, Used: true,
-		Reached: policy.Authenticated, Evidence: evidence(false)}
+			Reply: &attempt.Reply{Host: "mx.plain.test", Command: ".", Code: 250, Status: "2.0.0",
+				Text: "queued as 17"}}}, nil)
+	good := attempt.Try{At: Noon, Host: "mx.good.test", IP: netip.MustParseAddr("192.0.2.20"), Port: 25,
+		Rung: attempt.Modern, Used: true, Reached: policy.Authenticated, Evidence: evidence(false)}
 	b.settle(Good, "p@good.test", queue.Settlement{State: queue.Delivered, Reached: policy.Authenticated,
 		Attempt: &attempt.Attempt{At: Noon, Tries: []attempt.Try{good}, Notes: []string{"mx-unproven"}}}, nil)
 	b.settle(Refused, "gone@plain.test", queue.Settlement{State: queue.Failed, Reason: policy.Remote5xx,
-		Attempt: &attempt.Attempt{At: Noon, Reason: policy.Remote5xx, Text: "the server refused the recipient", Tries: []attempt.Try{used},
-			Reply: &attempt.Reply{Host: "mx.plain.test", Command: "RCPT", Code: 550, Status: "5.1.1", Text: `no such user \x1b[31m`}}}, nil)
-	if _, err := b.s.Act(context.Background(), queue.Action{Kind: queue.Cancel, Messages: []queue.ID{Stopped}, Now: Noon.Add(time.Hour), By: "root"}); err != nil {
+		Attempt: &attempt.Attempt{At: Noon, Reason: policy.Remote5xx, Text: "the server refused the recipient",
+			Tries: []attempt.Try{used},
+			Reply: &attempt.Reply{Host: "mx.plain.test", Command: "RCPT", Code: 550, Status: "5.1.1",
+				Text: `no such user \x1b[31m`}}}, nil)
+	if _, err := b.s.Act(context.Background(), queue.Action{Kind: queue.Cancel, Messages: []queue.ID{Stopped},
+		Now: Noon.Add(time.Hour), By: "root"}); err != nil {
 		b.t.Fatal(err)
 	}
 }

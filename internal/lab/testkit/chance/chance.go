@@ -33,10 +33,11 @@ func Pick[T any](d Dice, list ...T) T { return list[d.IntN(len(list))] }
 // letters are what folding, composition and decoding are about: the Kelvin sign, the long s, both small sigmas, letters
 // whose fold has another length, letters that compose, what stands for octets that are no text, and an octet that is
 // none.
-var letters = []string{"a", "A", "b", "k", "K", "\u212a", "s", "S", "\u017f", "σ", "ς", "Σ", "ß", "ẞ", "İ", "ı", "é", "e\u0301", "É",
-	"ⱥ", "Ⱥ", "\ufffd", "\xff", " ", "[", "]", "7", "77", "case-", "secret", "SECRET",
+var letters = []string{"a", "A", "b", "k", "K", "\u212a", "s", "S", "\u017f", "σ", "ς", "Σ", "ß", "ẞ", "İ", "ı", "é",
+	"e\u0301", "É", "ⱥ", "Ⱥ", "\ufffd", "\xff", " ", "[", "]", "7", "77", "case-", "secret", "SECRET",
 	// what is brought to another form, and what is decoded or cannot be
-	"\t", "\u00a0", "\u2003", "\u200b", "\u00ad", "ｓ", "ﬁ", "ª", "\u3164", "\u2011", "’", "\u202e", "=?utf-8?q?se?= =?utf-8?q?cret?=",
+	"\t", "\u00a0", "\u2003", "\u200b", "\u00ad", "ｓ", "ﬁ", "ª", "\u3164", "\u2011", "’", "\u202e",
+	"=?utf-8?q?se?= =?utf-8?q?cret?=",
 	"=?iso-8859-1?q?=E9?=", "=?utf-8?q?=C3?=", "=?x?q?a?=", "+AGEAYgBr-", "\r\n "}
 
 // Text is up to eight letters.

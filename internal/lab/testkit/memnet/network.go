@@ -91,7 +91,8 @@ func (n *Network) look(at netip.AddrPort, from netip.Addr) (*Listener, bool, net
 }
 
 func refused(from, at netip.AddrPort, err error) error {
-	return &net.OpError{Op: "dial", Net: "tcp", Source: net.TCPAddrFromAddrPort(from), Addr: net.TCPAddrFromAddrPort(at), Err: err}
+	return &net.OpError{Op: "dial", Net: "tcp", Source: net.TCPAddrFromAddrPort(from),
+		Addr: net.TCPAddrFromAddrPort(at), Err: err}
 }
 
 // Listener implements net.Listener.

@@ -119,7 +119,10 @@ func (b *Board) Nodes(context.Context) (nodes.Roll, error) {
 	for _, e := range b.nodes {
 		out.Nodes = append(out.Nodes, *e)
 	}
-	slices.SortFunc(out.Nodes, func(x, y nodes.Entry) int { return cmp.Or(cmp.Compare(x.Name, y.Name), x.Joined.Compare(y.Joined)) })
+	slices.SortFunc(out.Nodes, func(x, y nodes.Entry) int {
+		return cmp.Or(cmp.Compare(x.Name, y.Name),
+			x.Joined.Compare(y.Joined))
+	})
 	return out, nil
 }
 

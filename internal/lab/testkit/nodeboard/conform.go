@@ -23,8 +23,8 @@ func conformNodes(t *testing.T, r nodes.Registry, sleep func(time.Duration)) {
 		t.Helper()
 		anew := !begun[session]
 		begun[session] = true
-		a, err := r.Renew(ctx, nodes.Report{Session: session, Name: name, Release: "1", API: "gw:8025", Lease: 2 * time.Second,
-			InForce: mark, Latency: time.Millisecond, Held: 7, Anew: anew})
+		a, err := r.Renew(ctx, nodes.Report{Session: session, Name: name, Release: "1", API: "gw:8025",
+			Lease: 2 * time.Second, InForce: mark, Latency: time.Millisecond, Held: 7, Anew: anew})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,8 @@ func conformNodes(t *testing.T, r nodes.Registry, sleep func(time.Duration)) {
 		}
 		return out
 	}
-	if _, err := r.Renew(ctx, nodes.Report{Session: "x", Name: "x", Lease: time.Second}); !errors.Is(err, nodes.ErrEnded) {
+	if _, err := r.Renew(ctx, nodes.Report{Session: "x", Name: "x", Lease: time.Second}); !errors.Is(err,
+		nodes.ErrEnded) {
 		t.Errorf("a lease that nobody knows was prolonged: %v", err)
 	}
 	first := renew("b1", "gw-b", nodes.Mark{Rules: 3, Number: 9})
@@ -55,8 +56,10 @@ func conformNodes(t *testing.T, r nodes.Registry, sleep func(time.Duration)) {
 	among(first, 1, 0)
 	among(renew("a1", "gw-a", nodes.Mark{}), 2, 0)
 	got := roll()
-	if e, ok := got["b1 live"]; !ok || len(got) != 2 || e.Name != "gw-b" || e.Release != "1" || e.API != "gw:8025" || e.Held != 7 ||
-		e.Latency != time.Millisecond || e.Lease != 2*time.Second || e.InForce != (nodes.Mark{Rules: 3, Number: 9}) || e.Until.Sub(e.Renewed) != 2*time.Second {
+	if e, ok := got["b1 live"]; !ok || len(got) != 2 || e.Name != "gw-b" || e.Release != "1" || e.API != "gw:8025" ||
+		e.Held != 7 ||
+		e.Latency != time.Millisecond || e.Lease != 2*time.Second || e.InForce != (nodes.Mark{Rules: 3, Number: 9}) ||
+		e.Until.Sub(e.Renewed) != 2*time.Second {
 		t.Errorf("after two joined: %+v", got)
 	}
 	sleep(1200 * time.Millisecond)

@@ -64,8 +64,10 @@ func say(w http.ResponseWriter, v any) {
 }
 
 func (p *Provider) describe(w http.ResponseWriter, _ *http.Request) {
-	say(w, map[string]any{"issuer": p.URL, "authorization_endpoint": p.URL + "/login", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
-		"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"}})
+	say(w, map[string]any{"issuer": p.URL, "authorization_endpoint": p.URL + "/login",
+		"token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
+		"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
+		"id_token_signing_alg_values_supported": []string{"RS256"}})
 }
 
 func (p *Provider) keys(w http.ResponseWriter, _ *http.Request) {
@@ -104,8 +106,8 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now()
-	token := map[string]any{"iss": p.URL, "aud": p.Client, "sub": "1", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "nonce": c.nonce,
-		"auth_time": now.Unix()}
+	token := map[string]any{"iss": p.URL, "aud": p.Client, "sub": "1", "iat": now.Unix(),
+		"exp": now.Add(time.Minute).Unix(), "nonce": c.nonce, "auth_time": now.Unix()}
 	for key, v := range p.Claims {
 		token[key] = v
 	}

@@ -29,14 +29,18 @@ func (w *world) reports() *reports.ReceivedReports {
 		if len(domains) == 1 && domains[0] != Domain {
 			who = "zebra-reporter"
 		}
-		report := tlsrpt.Report{Organization: who, ID: who + "-" + strings.Join(domains, "+"), Start: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+		report := tlsrpt.Report{Organization: who, ID: who + "-" + strings.Join(domains, "+"),
+			Start: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
 		report.End = report.Start.Add(24*time.Hour - time.Second)
 		for _, domain := range domains {
 			name, _, _ := strings.Cut(domain, ".")
-			report.Policies = append(report.Policies, tlsrpt.Policy{Type: tlsrpt.TypeSTS, Domain: "mail." + domain, MXHosts: []string{"mx." + domain}, Succeeded: 5, Failed: 2,
-				Failures: []tlsrpt.Failure{{Result: tlsrpt.CertificateExpired, Code: name + " is late", MXHost: "mx." + domain, Sessions: 2, SendingIP: netip.MustParseAddr("192.0.2.77")}}})
+			report.Policies = append(report.Policies, tlsrpt.Policy{Type: tlsrpt.TypeSTS, Domain: "mail." + domain,
+				MXHosts: []string{"mx." + domain}, Succeeded: 5, Failed: 2,
+				Failures: []tlsrpt.Failure{{Result: tlsrpt.CertificateExpired, Code: name + " is late",
+					MXHost: "mx." + domain, Sessions: 2, SendingIP: netip.MustParseAddr("192.0.2.77")}}})
 		}
-		r := tlsreports.Received{At: now.Add(-time.Duration(i) * time.Minute), Way: tlsreports.ByMail, Client: "192.0.2.77", Signer: who + ".test"}
+		r := tlsreports.Received{At: now.Add(-time.Duration(i) * time.Minute), Way: tlsreports.ByMail,
+			Client: "192.0.2.77", Signer: who + ".test"}
 		if i > 0 {
 			r.From, r.Oddities = "zebra <r@zebra.test>", []string{"zebra is odd"}
 		}

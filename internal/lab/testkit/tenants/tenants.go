@@ -43,7 +43,8 @@ const Domain = "apple.test"
 const (
 	Sent    queue.ID = "0fk3n00000000001" // apple to partner.test, delivered
 	Waiting queue.ID = "0fk3n00000000002" // apple to partner.test, waits; the site was last tried for others
-	Foreign queue.ID = "0fk3n00000000003" // another tenant's to apple and to zebra, handed in by a marked client under a marked rule
+	// another tenant's to apple and to zebra, handed in by a marked client under a marked rule
+	Foreign queue.ID = "0fk3n00000000003"
 	Inward  queue.ID = "0fk3n00000000004" // apple to another tenant's own server, whose name is marked
 	Theirs  queue.ID = "0fk3n000000zebra" // zebra's, delivered
 	Stuck   queue.ID = "0fk3n0000zebra02" // zebra's, waits
@@ -75,12 +76,14 @@ func Config(t testing.TB) (admin.Config, *memstore.Store, *live.Pulse) {
 	t.Helper()
 	w := &world{t: t, s: memstore.New()}
 	keeper := backlog.Keeper(t, w.s, route.Own{Domain: mail.MustDomain(Domain), To: hosts(t, "apple-host.test")},
-		route.Own{Domain: mail.MustDomain("third.test"), To: hosts(t, "zebra-host.test")}, route.Own{Domain: mail.MustDomain("zebra.test"), To: hosts(t, "zebra-host.test")})
+		route.Own{Domain: mail.MustDomain("third.test"), To: hosts(t, "zebra-host.test")},
+		route.Own{Domain: mail.MustDomain("zebra.test"), To: hosts(t, "zebra-host.test")})
 	w.mail()
 	w.besides()
 	pulse := &live.Pulse{}
-	cfg := admin.Config{Store: w.s, Ledger: w.s, Rules: keeper, Peers: known{}, Pins: mxpins.NewBook(w.s), Traffic: traffic.NewBook(w.s),
-		Certs: certstore.NewBook(w.s), Received: w.reports(), Pulse: pulse, Checker: checker{},
+	cfg := admin.Config{Store: w.s, Ledger: w.s, Rules: keeper, Peers: known{}, Pins: mxpins.NewBook(w.s),
+		Traffic: traffic.NewBook(w.s),
+		Certs:   certstore.NewBook(w.s), Received: w.reports(), Pulse: pulse, Checker: checker{},
 		Settings: settings, Certificates: certificates, Hostname: "gw.test", Version: "test", StartedAt: backlog.Noon,
 		Reload: func(context.Context) (admin.ReloadResult, error) {
 			return admin.ReloadResult{}, errors.New("zebra.pem cannot be read")
@@ -90,9 +93,11 @@ func Config(t testing.TB) (admin.Config, *memstore.Store, *live.Pulse) {
 			return mailhosts.MailHosts{Hosts: []mail.Domain{mail.MustDomain("mx.zebrapartner.test")}}, nil
 		},
 		Unprotected: func(time.Time) []live.Unprotected {
-			return []live.Unprotected{{Client: "zebra-app.test", Rules: []string{"zebra-rule"}, Message: string(Theirs)}}
+			return []live.Unprotected{{Client: "zebra-app.test", Rules: []string{"zebra-rule"},
+				Message: string(Theirs)}}
 		}}
-	if _, err := admin.New(cfg).For(access.Root("zebra-admin")).ApplyRules(context.Background(), admin.ApplyRequest{Name: "zebra.toml", Text: Rules}); err != nil {
+	if _, err := admin.New(cfg).For(access.Root("zebra-admin")).ApplyRules(context.Background(),
+		admin.ApplyRequest{Name: "zebra.toml", Text: Rules}); err != nil {
 		t.Fatal(err)
 	}
 	return cfg, w.s, pulse
@@ -111,7 +116,8 @@ type world struct {
 
 // to is one delivery of a message; hop is its next hop.
 func to(address, hop, rule string) queue.NewDelivery {
-	n := queue.NewDelivery{NextHop: hop, Delivery: queue.Delivery{Recipient: mail.Recipient{Address: mail.MustAddress(address)}}}
+	n := queue.NewDelivery{NextHop: hop,
+		Delivery: queue.Delivery{Recipient: mail.Recipient{Address: mail.MustAddress(address)}}}
 	if rule != "" {
 		n.Requirement, n.Rules, n.Matched, n.Tested = backlog.Forced(), []string{rule}, true, []string{rule + "-tested"}
 	}
@@ -132,8 +138,10 @@ func (w *world) accept(id queue.ID, from, who string, deliveries ...queue.NewDel
 		_, err = body.Write([]byte("Subject: " + who + "\r\n\r\nhello\r\n"))
 	}
 	m := queue.Message{ID: id, MessageID: "<" + who + "@" + who + ".test>", AcceptedAt: at, RulesRevision: 1,
-		Inbound: queue.Inbound{Client: netip.MustParseAddr("192.0.2.7"), Helo: who + "-app.test", Listener: who + "-listener", Protocol: "ESMTPSA", User: who + "-user", Relayed: true,
-			TLS: &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128, ServerName: who + ".gw.test", Client: &mail.ClientCertificate{Presented: true, Subject: "CN=" + who}}}}
+		Inbound: queue.Inbound{Client: netip.MustParseAddr("192.0.2.7"), Helo: who + "-app.test",
+			Listener: who + "-listener", Protocol: "ESMTPSA", User: who + "-user", Relayed: true,
+			TLS: &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128,
+				ServerName: who + ".gw.test", Client: &mail.ClientCertificate{Presented: true, Subject: "CN=" + who}}}}
 	if id == Foreign {
 		m.MessageID = "<third@third.test>"
 	}
@@ -152,18 +160,25 @@ func tried(host, who string, reason policy.Reason) *attempt.Attempt {
 	if strings.Contains(host, Mark) {
 		owner = Mark
 	}
-	leaf := policy.Certificate{Subject: "CN=" + host, Issuer: "CN=" + owner + " CA", NotBefore: backlog.Noon, NotAfter: backlog.Noon.AddDate(0, 0, 20), SHA256: digest(owner), DNSNames: []string{host}}
+	leaf := policy.Certificate{Subject: "CN=" + host, Issuer: "CN=" + owner + " CA", NotBefore: backlog.Noon,
+		NotAfter: backlog.Noon.AddDate(0, 0, 20), SHA256: digest(owner), DNSNames: []string{host}}
 	short := []policy.Shortfall{}
 	if reason != "" {
 		short = append(short, policy.Shortfall{Reason: reason, Text: "as the rule of " + who + " demands"})
 	}
-	testing := policy.Published{Kind: policy.PublishedSTS, Mode: policy.Testing, ID: owner, Hosts: []string{"mx." + owner + ".test"},
+	testing := policy.Published{Kind: policy.PublishedSTS, Mode: policy.Testing, ID: owner,
+		Hosts:      []string{"mx." + owner + ".test"},
 		Shortfalls: []policy.Shortfall{{Reason: policy.STSMXMismatch, Text: "not a host of " + owner}}}
-	return &attempt.Attempt{At: backlog.Noon.Add(time.Hour), Reason: reason, Text: "text for " + who, Notes: []string{who + "-note"},
+	return &attempt.Attempt{At: backlog.Noon.Add(time.Hour), Reason: reason, Text: "text for " + who,
+		Notes: []string{who + "-note"},
 		Reply: &attempt.Reply{Host: host, Command: "RCPT", Code: 450, Status: "4.2.0", Text: owner + " says wait"},
-		Tries: []attempt.Try{{At: backlog.Noon, Host: host, IP: netip.MustParseAddr("192.0.2.9"), Port: 25, Rung: attempt.Modern, Used: reason == "", Reached: policy.Authenticated,
-			Reason: reason, Text: "text for " + who, Remote: "words of " + owner, Shortfalls: short, Published: []policy.Published{testing},
-			Evidence: &policy.Evidence{TLS: &mail.TLS{Version: "TLSv1.3", Bits: 128}, Chain: []policy.Certificate{leaf}, Expected: []string{"name-for-" + who + ".test"}, Presented: []string{host}}}}}
+		Tries: []attempt.Try{{At: backlog.Noon, Host: host, IP: netip.MustParseAddr("192.0.2.9"), Port: 25,
+			Rung: attempt.Modern, Used: reason == "", Reached: policy.Authenticated,
+			Reason: reason, Text: "text for " + who, Remote: "words of " + owner, Shortfalls: short,
+			Published: []policy.Published{testing},
+			Evidence: &policy.Evidence{TLS: &mail.TLS{Version: "TLSv1.3", Bits: 128},
+				Chain: []policy.Certificate{leaf}, Expected: []string{"name-for-" + who + ".test"},
+				Presented: []string{host}}}}}
 }
 
 // digest of a certificate: hex letters, and the mark where it belongs.
@@ -174,7 +189,8 @@ func digest(who string) string {
 func (w *world) mail() {
 	w.accept(Sent, "a@apple.test", "apple", to("p@partner.test", "mx:partner.test", "apple-rule"))
 	w.accept(Waiting, "a@apple.test", "apple", to("q@partner.test", "mx:partner.test", "apple-rule"))
-	w.accept(Foreign, "c@third.test", Mark, to("boss@apple.test", "own:apple-host.test:25", "zebra-rule"), to("z@zebra.test", "own:zebra-host.test:25", "zebra-rule"))
+	w.accept(Foreign, "c@third.test", Mark, to("boss@apple.test", "own:apple-host.test:25", "zebra-rule"),
+		to("z@zebra.test", "own:zebra-host.test:25", "zebra-rule"))
 	w.accept(Inward, "a@apple.test", "apple", to("x@third.test", "own:zebra-host.test:25", ""))
 	w.accept(Theirs, "z@zebra.test", Mark, to("p@zebrapartner.test", "mx:zebrapartner.test", "zebra-rule"))
 	w.accept(Stuck, "z@zebra.test", Mark, to("q@zebrapartner.test", "mx:zebrapartner.test", "zebra-rule"))
@@ -234,11 +250,13 @@ func (w *world) wish() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if _, err := w.s.Claim(ctx, queue.Claim{IDs: []queue.DeliveryID{r.ID}, Now: now, Until: now.Add(1000 * time.Hour)}); err != nil {
+		if _, err := w.s.Claim(ctx, queue.Claim{IDs: []queue.DeliveryID{r.ID}, Now: now,
+			Until: now.Add(1000 * time.Hour)}); err != nil {
 			w.t.Fatal(err)
 		}
 	}
-	if _, err := w.s.Act(ctx, queue.Action{Kind: queue.Hold, Messages: []queue.ID{Waiting}, Now: now, By: "zebra-admin"}); err != nil {
+	if _, err := w.s.Act(ctx, queue.Action{Kind: queue.Hold, Messages: []queue.ID{Waiting}, Now: now,
+		By: "zebra-admin"}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -247,12 +265,19 @@ func (w *world) wish() {
 func (w *world) besides() {
 	w.t.Helper()
 	ctx, now := context.Background(), time.Now()
-	_, err := mxpins.NewBook(w.s).Remember(ctx, false, mxpins.New("zebrapartner.test", []string{"zebra-rule"}, []mail.Domain{mail.MustDomain("mx.zebrapartner.test")}, now, "zebra-admin"))
+	_, err := mxpins.NewBook(w.s).Remember(ctx, false,
+		mxpins.New("zebrapartner.test", []string{"zebra-rule"}, []mail.Domain{mail.MustDomain("mx.zebrapartner.test")},
+			now, "zebra-admin"))
 	sum := func(kind traffic.Kind, name string) traffic.Sum {
-		return traffic.Sum{At: now.Truncate(24 * time.Hour).UTC(), Kind: kind, Name: name, Level: "authenticated", Outcome: traffic.Delivered, Count: 4711}
+		return traffic.Sum{At: now.Truncate(24 * time.Hour).UTC(), Kind: kind, Name: name, Level: "authenticated",
+			Outcome: traffic.Delivered, Count: 4711}
 	}
-	errs := []error{err, traffic.NewBook(w.s).AddTraffic(ctx, []traffic.Sum{sum(traffic.OfRule, "zebra-rule"), sum(traffic.OfRule, "apple-rule"), sum(traffic.OfDomain, "zebrapartner.test"), sum(traffic.OfDomain, Domain)}),
-		certstore.NewBook(w.s).PutCertificates(ctx, []certstore.Certificate{{SHA256: digest(Mark), Seen: now, DER: []byte(Mark)}, {SHA256: digest("apple"), Seen: now, DER: []byte("apple")}})}
+	errs := []error{err, traffic.NewBook(w.s).AddTraffic(ctx,
+		[]traffic.Sum{sum(traffic.OfRule, "zebra-rule"), sum(traffic.OfRule, "apple-rule"),
+			sum(traffic.OfDomain, "zebrapartner.test"), sum(traffic.OfDomain, Domain)}),
+		certstore.NewBook(w.s).PutCertificates(ctx,
+			[]certstore.Certificate{{SHA256: digest(Mark), Seen: now, DER: []byte(Mark)},
+				{SHA256: digest("apple"), Seen: now, DER: []byte("apple")}})}
 	if err := errors.Join(errs...); err != nil {
 		w.t.Fatal(err)
 	}
@@ -265,10 +290,13 @@ type known struct{}
 func (known) List() []peers.Record {
 	record := func(host, who string) peers.Record {
 		now := time.Now()
-		return peers.Record{Host: host, IP: netip.MustParseAddr("192.0.2.9"), Port: 25, FirstSeen: backlog.Noon, LastSeen: now, StartTLS: true, TLS: 4711, TLSDays: 4711, Streak: 4711, LastTLS: now, UnderRule: now,
-			Certificate: &peers.Certificate{Subject: "CN=" + host, Issuer: "CN=" + who, NotAfter: now.AddDate(0, 0, 5), SHA256: digest(who)}}
+		return peers.Record{Host: host, IP: netip.MustParseAddr("192.0.2.9"), Port: 25, FirstSeen: backlog.Noon,
+			LastSeen: now, StartTLS: true, TLS: 4711, TLSDays: 4711, Streak: 4711, LastTLS: now, UnderRule: now,
+			Certificate: &peers.Certificate{Subject: "CN=" + host, Issuer: "CN=" + who, NotAfter: now.AddDate(0, 0, 5),
+				SHA256: digest(who)}}
 	}
-	return []peers.Record{record("mx.partner.test", "apple"), record("mx.zebrapartner.test", Mark), record("zebra-host.test", Mark), record("apple-host.test", "apple"), record("", Mark)}
+	return []peers.Record{record("mx.partner.test", "apple"), record("mx.zebrapartner.test", Mark),
+		record("zebra-host.test", Mark), record("apple-host.test", "apple"), record("", Mark)}
 }
 
 // Missing remembers that every server had TLS.
@@ -280,20 +308,24 @@ func (known) Forget(context.Context, func(*peers.Record) bool) ([]peers.Record, 
 }
 
 func settings() admin.Settings {
-	return admin.Settings{Path: "/etc/zebra/postern.toml", TOML: "# zebra", Domains: []admin.DomainSetting{{Name: "zebra.test", DeliverTo: []string{"zebra-host.test"}}},
-		Routes: []admin.RouteSetting{{Match: []string{"zebrapartner.test"}, To: []string{"zebra-relay.test"}}}, Listeners: []admin.ListenerSetting{{Name: "zebra-listener"}}}
+	return admin.Settings{Path: "/etc/zebra/postern.toml", TOML: "# zebra",
+		Domains:   []admin.DomainSetting{{Name: "zebra.test", DeliverTo: []string{"zebra-host.test"}}},
+		Routes:    []admin.RouteSetting{{Match: []string{"zebrapartner.test"}, To: []string{"zebra-relay.test"}}},
+		Listeners: []admin.ListenerSetting{{Name: "zebra-listener"}}}
 }
 
 func certificates() ([]check.Own, error) {
 	leaf := policy.Certificate{Subject: "CN=zebra.gw.test", DNSNames: []string{"zebra.gw.test"}, NotAfter: backlog.Noon}
-	return []check.Own{{Kind: check.OwnServer, File: "/etc/zebra/gw.pem", Chain: []policy.Certificate{leaf}, Step: 30, EndsAt: backlog.Noon, Warnings: []policy.Shortfall{{Reason: policy.CertExpired, Text: "zebra"}}}}, nil
+	return []check.Own{{Kind: check.OwnServer, File: "/etc/zebra/gw.pem", Chain: []policy.Certificate{leaf}, Step: 30,
+		EndsAt: backlog.Noon, Warnings: []policy.Shortfall{{Reason: policy.CertExpired, Text: "zebra"}}}}, nil
 }
 
 // checker finds marked servers behind every target but apple's own and those that apple's mail goes to.
 type checker struct{}
 
 // Watch tells a step and reports.
-func (checker) Watch(_ context.Context, t check.Target, more []check.Question, tell func(check.Progress)) *check.Report {
+func (checker) Watch(_ context.Context, t check.Target, more []check.Question,
+	tell func(check.Progress)) *check.Report {
 	who := Mark
 	if t.Text == Domain || t.Text == "partner.test" || t.Text == "mx.partner.test" {
 		who = "apple"
@@ -302,10 +334,13 @@ func (checker) Watch(_ context.Context, t check.Target, more []check.Question, t
 		tell = func(check.Progress) {}
 	}
 	tell(check.Progress{Step: "dns", Host: "mx." + who + ".test", Good: true, Text: "mail goes to " + who})
-	v := check.Verdict{Question: check.Opportunistic, Outcome: check.Delivered, Reached: "encrypted", Host: "mx." + who + ".test"}
-	r := &check.Report{Kind: "target", Target: t.Text, Domain: t.Domain.String(), At: time.Now(), Verdicts: []check.Verdict{v}}
+	v := check.Verdict{Question: check.Opportunistic, Outcome: check.Delivered, Reached: "encrypted",
+		Host: "mx." + who + ".test"}
+	r := &check.Report{Kind: "target", Target: t.Text, Domain: t.Domain.String(), At: time.Now(),
+		Verdicts: []check.Verdict{v}}
 	for _, q := range more {
-		r.Verdicts = append(r.Verdicts, check.Verdict{Question: q.Name, Outcome: check.Failed, Reason: policy.CertExpired, Text: who})
+		r.Verdicts = append(r.Verdicts, check.Verdict{Question: q.Name, Outcome: check.Failed,
+			Reason: policy.CertExpired, Text: who})
 	}
 	return r
 }

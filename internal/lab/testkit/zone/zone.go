@@ -54,7 +54,8 @@ func (r *Resolver) load(text string) {
 // Asked returns how many questions went out.
 func (r *Resolver) Asked() int { return int(r.asked.Load()) }
 
-func (r *Resolver) exchange(ctx context.Context, network string, _ netip.AddrPort, query []byte, accept func([]byte) bool) error {
+func (r *Resolver) exchange(ctx context.Context, network string, _ netip.AddrPort, query []byte,
+	accept func([]byte) bool) error {
 	r.asked.Add(1)
 	if reply := r.zone.Load().Answer(network, query); reply != nil && accept(reply) {
 		return nil

@@ -88,7 +88,8 @@ func PublicCAs(certs []*x509.Certificate) (out []*x509.Certificate) {
 	}
 	for _, c := range certs {
 		// When it was made, since one that has ended was public as well.
-		_, err := c.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, CurrentTime: c.NotBefore.Add(time.Second)})
+		_, err := c.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+			CurrentTime: c.NotBefore.Add(time.Second)})
 		if err == nil || keys[string(c.RawSubjectPublicKeyInfo)] {
 			out = append(out, c)
 		}
