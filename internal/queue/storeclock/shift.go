@@ -43,7 +43,10 @@ func (by shift) delivery(d *queue.Delivery) {
 	by.all(&d.AcceptedAt, &d.ExpiresAt, &d.Due, &d.Deadline, &d.FinishedAt)
 	d.Wish = by.wish(d.Wish)
 	d.History = each(d.History, by.attempt)
+	d.Effects = each(d.Effects, by.effect)
 }
+
+func (by shift) effect(e *policy.Effect) { by.all(&e.At) }
 
 func (by shift) message(m *queue.Message) { by.all(&m.AcceptedAt) }
 
@@ -117,6 +120,7 @@ func (by shift) settlement(s *queue.Settlement) {
 	if s.Move != nil {
 		move := *s.Move
 		by.all(&move.ExpiresAt)
+		move.Effects = each(move.Effects, by.effect)
 		s.Move = &move
 	}
 }
