@@ -72,6 +72,15 @@ func (r *Rule) demands() bool { return r.Action == ForceTLSAction }
 // protects reports whether the action demands something of a channel, of mail that goes out or comes in.
 func (r *Rule) protects() bool { return r.demands() || r.Action == RequireTLSAction }
 
+// Does says in words what the rule does with mail, "" for one that demands something of a channel.
+func (r *Rule) Does() string {
+	if r.protects() {
+		return ""
+	}
+	e := r.does()
+	return e.String()
+}
+
 // does is what the rule does with mail to a recipient that it names.
 func (r *Rule) does() policy.Effect {
 	e := policy.Effect{Rule: r.Name, Kind: policy.EffectKind(r.Action), Test: r.Mode == Test}
