@@ -84,7 +84,7 @@ func concerns(c *queue.Claim) func(m *young.Message) bool {
 
 // claimAt claims at a site. Where the database is known to have nothing, only memory is looked at.
 func (s *Store) claimAt(ctx context.Context, c *queue.Claim) ([]queue.Work, error) {
-	for first := true; ; first = false {
+	for {
 		s.mu.Lock()
 		calm := s.young.Calm(c.Site)
 		moves, _ := s.young.Moved(c.Site)
@@ -97,7 +97,7 @@ func (s *Store) claimAt(ctx context.Context, c *queue.Claim) ([]queue.Work, erro
 				return nil, err
 			}
 		}
-		work, missed, err := s.claimRest(ctx, work, c, state, moves, first)
+		work, missed, err := s.claimRest(ctx, work, c, state, moves)
 		if !missed {
 			return work, err
 		}
@@ -105,10 +105,9 @@ func (s *Store) claimAt(ctx context.Context, c *queue.Claim) ([]queue.Work, erro
 }
 
 // claimRest adds the young to what was claimed in the database. If something may have been missed on its way from one
-// to the other, it gives back what it has, because leases run while it waits, and the caller begins again. A full claim
-// misses only what comes before something of it, and is made again the first time.
-func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim, state queue.SiteState, moves uint64,
-	first bool) (_ []queue.Work, missed bool, err error) {
+// to the other, it gives back what it has, because leases run while it waits, and the caller begins again.
+func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim, state queue.SiteState, moves uint64) (
+	_ []queue.Work, missed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err = ctx.Err(); s.broken.Load() {
@@ -121,7 +120,7 @@ func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim
 	if err == nil {
 		work = s.claimYoung(work, c, state)
 		now, busy := s.young.Moved(c.Site)
-		missed = (first || len(work) < c.Limit) && (busy || now != moves)
+		missed = len(work) < c.Limit && (busy || now != moves)
 	}
 	if err == nil && !missed {
 		return work, false, nil
