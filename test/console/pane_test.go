@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/test/harness"
 )
@@ -17,6 +18,16 @@ func (p *person) headings() []string {
 // focused is the id of what has the focus, or the id that labels it.
 func (p *person) focused() string {
 	return ask[string](p, `document.activeElement.id || document.activeElement.getAttribute("aria-labelledby") || document.activeElement.tagName`)
+}
+
+// focuses waits until something has the focus, which a page sets when it is drawn.
+func (p *person) focuses(id string) {
+	p.t.Helper()
+	for end := time.Now().Add(harness.Patience); p.focused() != id; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			p.t.Fatalf("the focus is at %q, not at %q", p.focused(), id)
+		}
+	}
 }
 
 // holds is the value of a field.
@@ -63,9 +74,7 @@ func TestThePolicyRuleSettingsPane(t *testing.T) {
 	ask[int](anna, `document.getElementById("force_tls.pins").value = "sha256:short"; 0`)
 	anna.presses("Look at what changes")
 	anna.sees("This is not in force yet")
-	if f := anna.focused(); f != "problems" {
-		t.Errorf("the focus is at %q", f)
-	}
+	anna.focuses("problems")
 	if !ask[bool](anna, folded) {
 		t.Error("what is wrong is folded away")
 	}
@@ -82,9 +91,7 @@ func TestThePolicyRuleSettingsPane(t *testing.T) {
 	anna.types("try.header", "From: anna@home.test\nTo: desk@bank.test, bob@shop.test\nSubject: x")
 	anna.presses("Try it")
 	anna.sees("What would happen to the message", "desk@bank.test, named by bank", "Returned at once if its server has no TLS", "1 plaintext")
-	if f := anna.focused(); f != "answer" {
-		t.Errorf("the focus is at %q", f)
-	}
+	anna.focuses("answer")
 	for _, l := range looks() {
 		anna.looksAs(l)
 		anna.fits(l)
@@ -93,8 +100,9 @@ func TestThePolicyRuleSettingsPane(t *testing.T) {
 	}
 	anna.presses("Look at what changes")
 	anna.sees("What saving would change", "bank added")
-	if f := anna.focused(); f != "preview" || anna.holds("description") != "kept all the same" {
-		t.Errorf("the focus is at %q", f)
+	anna.focuses("preview")
+	if anna.holds("description") != "kept all the same" {
+		t.Error("what was filled in is lost over a look")
 	}
 
 	// Away and back again.
