@@ -75,7 +75,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 	}
 	s.giveBack(s.kept.drop(c.Site, func(d *keptDelivery) bool { return s.kept.ends(d, c.Now) }))
 	if s.kept.isQuiet(&c, time.Now()) {
-		return s.kept.take(&c, c.Limit, nil, time.Now()), nil
+		return s.kept.take(&c, c.Limit, nil), nil
 	}
 	return s.claimStored(ctx, &c)
 }
@@ -137,10 +137,10 @@ func (s *Store) withKept(c *queue.Claim, work []queue.Work) []queue.Work {
 	if c.Site == "" {
 		return work
 	}
-	work = append(work, s.kept.take(c, c.Limit-len(work), nil, time.Now())...)
+	work = append(work, s.kept.take(c, c.Limit-len(work), nil)...)
 	slices.SortFunc(work, func(a, b queue.Work) int { return inTurn(&a, &b) })
 	for len(work) == c.Limit {
-		earlier := s.kept.take(c, 1, &work[len(work)-1], time.Now())
+		earlier := s.kept.take(c, 1, &work[len(work)-1])
 		if len(earlier) == 0 {
 			break
 		}

@@ -106,13 +106,13 @@ func (k *kept) place(d *keptDelivery) {
 func inTurn(a, b *queue.Work) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) }
 
 // take hands out what a claim at a site may have, up to most; with before only what comes before that.
-func (k *kept) take(c *queue.Claim, most int, before *queue.Work, now time.Time) (out []queue.Work) {
+func (k *kept) take(c *queue.Claim, most int, before *queue.Work) (out []queue.Work) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var rest []*keptDelivery
 	for _, d := range k.sites[c.Site] {
 		enough := len(out) >= most || before != nil && inTurn(&d.work, before) > 0
-		if enough || d.work.Due.After(c.Now) || now.Sub(d.since) > keptFor || k.ends(d, c.Now) {
+		if enough || d.work.Due.After(c.Now) || k.ends(d, c.Now) {
 			rest = append(rest, d)
 			continue
 		}
