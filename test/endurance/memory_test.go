@@ -119,7 +119,7 @@ func TestManySessionsCostWhatThePlanSays(t *testing.T) {
 		s := newSink(t)
 		g := newGateway(t, s.addr())
 		n := either(1500, 9000)
-		g.settings["limits.connections"] = fmt.Sprint(n * 3 / 2) // the last quarter is for clients that have no connection
+		g.settings["limits.connections"] = fmt.Sprint(n * 3 / 2) // the last third is for clients that have no connection
 		g.settings["limits.content_memory"] = "16777216"
 		g.settings["queue.memory"] = "8388608"
 		g.start()

@@ -11,7 +11,7 @@ import (
 // has. Safe for concurrent use.
 //
 // The fuller the memory for sessions, the fewer one client may have: never more than a quarter of what is still free,
-// and the last quarter is for clients that have none. While what the process really uses is measured to be little, they
+// and the last third is for clients that have none. While what the process really uses is measured to be little, they
 // may have a quarter more than was planned. So a flood leaves room for others.
 type Gate struct {
 	total, perClient int
@@ -55,7 +55,7 @@ func (g *Gate) enter(client netip.Addr, cost int) admission {
 	case g.perClient > 0 && has >= g.perClient:
 		return fullClient
 	case g.room == nil:
-	case has > 0 && (int64(has*cost) >= g.room.left()/4 || g.room.left() < g.room.limit/4):
+	case has > 0 && (int64(has*cost) >= g.room.left()/4 || g.room.left() < g.room.limit/3):
 		return fullShare
 	case g.room.Tight() || !g.room.Take(cost) && !(has == 0 && g.room.overdraw(cost)):
 		return fullMemory

@@ -18,7 +18,7 @@ func keepWithin(p *ram.Plan) { debug.SetMemoryLimit(min(p.GoLimit(), debug.SetMe
 const (
 	tightAt = 90 // percent of the plan resident, or of the runtime's limit in use
 	roomyAt = 80
-	ampleAt = 85
+	ampleAt = 70
 	// looked is how often that is looked at. A session that begins in between is paid for by the plan.
 	looked = 100 * time.Millisecond
 	// tightWarned is how often it is told.
