@@ -71,9 +71,9 @@ func listLooks(k *suite) {
 	}
 }
 
-func listFilters(k *suite) {
-	start := k.now
-	forced := policy.Requirement{Channel: policy.Authenticated}
+// listed stores what listFilters looks for, from the time of the suite on: forced mail for Ann, mail to bob that is
+// being sent, failed mail an hour later, whose ID it returns, and an hour later mail to dan at a site that fails.
+func listed(k *suite, forced policy.Requirement) (failed queue.ID) {
 	k.accept(k.to("Ann@clinic.test", "mx:clinic.test", forced), k.to("bob@sub.clinic.test", "mx:sub.clinic.test"))
 	k.later(time.Hour)
 	ruled := k.to("\"a[b\"@x.test", "mx:x.test")
@@ -90,12 +90,17 @@ func listFilters(k *suite) {
 	k.no(k.s.Settle(k.Context(), queue.Batch{Now: k.now,
 		Sites: map[queue.SiteKey]queue.SiteState{"mx:xn--bcher-kva.test": site}}))
 	k.one("mx:sub.clinic.test")
+	return sub.Message.ID
+}
 
+func listFilters(k *suite) {
+	start, forced := k.now, policy.Requirement{Channel: policy.Authenticated}
+	failed := listed(k, forced)
 	for name, tt := range map[string]struct {
 		f    queue.Filter
 		want []string
 	}{
-		"by message":    {queue.Filter{IDs: []queue.ID{sub.Message.ID, "none"}}, []string{`"a[b"`}},
+		"by message":    {queue.Filter{IDs: []queue.ID{failed, "none"}}, []string{`"a[b"`}},
 		"by no message": {queue.Filter{IDs: []queue.ID{"none"}}, nil},
 		"by state":      {queue.Filter{States: []queue.State{queue.Queued}}, []string{"Ann", "dan"}},
 		"sending":       {queue.Filter{States: []queue.State{queue.Sending}}, []string{"bob"}},
@@ -130,7 +135,8 @@ func listFilters(k *suite) {
 		"since":             {queue.Filter{Since: start.Add(time.Hour)}, []string{`"a[b"`, "dan"}},
 		"until":             {queue.Filter{Until: start.Add(time.Hour)}, []string{"Ann", "bob"}},
 		"between": {queue.Filter{Since: start.Add(time.Minute), Until: start.Add(2 * time.Hour)},
-			[]string{`"a[b"`}}, "in an empty time": {queue.Filter{Since: start.Add(3 * time.Hour)}, nil},
+			[]string{`"a[b"`}},
+		"in an empty time":  {queue.Filter{Since: start.Add(3 * time.Hour)}, nil},
 		"before everything": {queue.Filter{Until: start}, nil},
 		"judged before":     {queue.Filter{JudgedBelow: 5}, []string{"Ann", "bob", "dan"}},
 		"waiting and judged before": {queue.Filter{JudgedBelow: 5, States: []queue.State{queue.Queued, queue.Held}},

@@ -16,91 +16,110 @@ func Conform(t *testing.T, r nodes.Registry, sleep func(time.Duration), store fu
 	t.Run("turns", func(t *testing.T) { conformTurns(t, r, sleep) })
 }
 
-func conformNodes(t *testing.T, r nodes.Registry, sleep func(time.Duration)) {
-	ctx := t.Context()
-	begun := map[string]bool{}
-	renew := func(session, name string, mark nodes.Mark) nodes.Answer {
-		t.Helper()
-		anew := !begun[session]
-		begun[session] = true
-		a, err := r.Renew(ctx, nodes.Report{Session: session, Name: name, Release: "1", API: "gw:8025",
-			Lease: 2 * time.Second, InForce: mark, Latency: time.Millisecond, Held: 7, Anew: anew})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a
+// roster is a Registry as its gateways see it.
+type roster struct {
+	*testing.T
+	r     nodes.Registry
+	begun map[string]bool // sessions
+}
+
+// renew renews a gateway's lease of two seconds, and begins it where it has none.
+func (r *roster) renew(session, name string, mark nodes.Mark) nodes.Answer {
+	r.Helper()
+	anew := !r.begun[session]
+	r.begun[session] = true
+	a, err := r.r.Renew(r.Context(), nodes.Report{Session: session, Name: name, Release: "1", API: "gw:8025",
+		Lease: 2 * time.Second, InForce: mark, Latency: time.Millisecond, Held: 7, Anew: anew})
+	if err != nil {
+		r.Fatal(err)
 	}
-	roll := func() map[string]nodes.Entry {
-		t.Helper()
-		all, err := r.Nodes(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out := map[string]nodes.Entry{}
-		for _, e := range all.Nodes {
-			out[e.Session+" "+string(e.StateAt(all.Now))] = e
-		}
-		return out
+	return a
+}
+
+// roll is what the Registry knows, by "session state".
+func (r *roster) roll() map[string]nodes.Entry {
+	r.Helper()
+	all, err := r.r.Nodes(r.Context())
+	if err != nil {
+		r.Fatal(err)
 	}
-	if _, err := r.Renew(ctx, nodes.Report{Session: "x", Name: "x", Lease: time.Second}); !errors.Is(err,
-		nodes.ErrEnded) {
+	out := map[string]nodes.Entry{}
+	for _, e := range all.Nodes {
+		out[e.Session+" "+string(e.StateAt(all.Now))] = e
+	}
+	return out
+}
+
+// among wants so many to live, and the gateway to have a rank among them.
+func (r *roster) among(a nodes.Answer, live, rank int) {
+	r.Helper()
+	if a.Live != live || a.Rank != rank {
+		r.Errorf("%d live, and it is number %d of them; want %d and %d", a.Live, a.Rank, live, rank)
+	}
+}
+
+func (r *roster) leave(session string) {
+	r.Helper()
+	if err := r.r.Leave(r.Context(), session); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func conformNodes(t *testing.T, registry nodes.Registry, sleep func(time.Duration)) {
+	r := &roster{t, registry, map[string]bool{}}
+	unknown := nodes.Report{Session: "x", Name: "x", Lease: time.Second}
+	if _, err := registry.Renew(t.Context(), unknown); !errors.Is(err, nodes.ErrEnded) {
 		t.Errorf("a lease that nobody knows was prolonged: %v", err)
 	}
-	first := renew("b1", "gw-b", nodes.Mark{Rules: 3, Number: 9})
-	among := func(a nodes.Answer, live, rank int) {
-		t.Helper()
-		if a.Live != live || a.Rank != rank {
-			t.Errorf("%d live, and it is number %d of them; want %d and %d", a.Live, a.Rank, live, rank)
-		}
-	}
-	among(first, 1, 0)
-	among(renew("a1", "gw-a", nodes.Mark{}), 2, 0)
-	got := roll()
+	first := r.renew("b1", "gw-b", nodes.Mark{Rules: 3, Number: 9})
+	r.among(first, 1, 0)
+	r.among(r.renew("a1", "gw-a", nodes.Mark{}), 2, 0)
+	got := r.roll()
 	if e, ok := got["b1 live"]; !ok || len(got) != 2 || e.Name != "gw-b" || e.Release != "1" || e.API != "gw:8025" ||
-		e.Held != 7 ||
-		e.Latency != time.Millisecond || e.Lease != 2*time.Second || e.InForce != (nodes.Mark{Rules: 3, Number: 9}) ||
-		e.Until.Sub(e.Renewed) != 2*time.Second {
+		e.Held != 7 || e.Latency != time.Millisecond || e.Lease != 2*time.Second ||
+		e.InForce != (nodes.Mark{Rules: 3, Number: 9}) || e.Until.Sub(e.Renewed) != 2*time.Second {
 		t.Errorf("after two joined: %+v", got)
 	}
 	sleep(1200 * time.Millisecond)
-	if again := renew("b1", "gw-b", nodes.Mark{Rules: 2, Number: 10}); !again.Now.After(first.Now) {
+	if again := r.renew("b1", "gw-b", nodes.Mark{Rules: 2, Number: 10}); !again.Now.After(first.Now) {
 		t.Errorf("the clock went from %v to %v", first.Now, again.Now)
 	} else {
-		among(again, 2, 1)
+		r.among(again, 2, 1)
 	}
-	got = roll()
+	got = r.roll()
 	if e := got["b1 live"]; e.InForce != (nodes.Mark{Rules: 3, Number: 10}) || !e.Joined.Before(e.Renewed) {
 		t.Errorf("what was acknowledged went down, or the beginning was forgotten: %+v", e)
 	}
 	if _, doubtful := got["a1 doubtful"]; !doubtful {
 		t.Errorf("a gateway that is silent for more than half its lease: %+v", got)
 	}
-	if err := r.Leave(ctx, "b1"); err != nil {
-		t.Fatal(err)
-	}
-	if _, gone := roll()["b1 gone"]; !gone {
-		t.Errorf("after it left: %+v", roll())
+	conformEnds(r)
+}
+
+// conformEnds goes on where gw-b lives in the session b1.
+func conformEnds(r *roster) {
+	r.leave("b1")
+	if _, gone := r.roll()["b1 gone"]; !gone {
+		r.Errorf("after it left: %+v", r.roll())
 	}
 	late := nodes.Report{Session: "b1", Name: "gw-b", Lease: 2 * time.Second}
-	if _, err := r.Renew(ctx, late); !errors.Is(err, nodes.ErrEnded) {
-		t.Errorf("a lease that has ended was prolonged: %v", err)
+	if _, err := r.r.Renew(r.Context(), late); !errors.Is(err, nodes.ErrEnded) {
+		r.Errorf("a lease that has ended was prolonged: %v", err)
 	}
-	if _, gone := roll()["b1 gone"]; !gone {
-		t.Errorf("a renewal that came too late: %+v", roll())
+	if _, gone := r.roll()["b1 gone"]; !gone {
+		r.Errorf("a renewal that came too late: %+v", r.roll())
 	}
 	late.Anew = true
-	if _, err := r.Renew(ctx, late); err != nil || roll()["b1 live"].InForce.Rules != 3 {
-		t.Errorf("begun anew: %+v, %v", roll(), err)
+	if _, err := r.r.Renew(r.Context(), late); err != nil || r.roll()["b1 live"].InForce.Rules != 3 {
+		r.Errorf("begun anew: %+v, %v", r.roll(), err)
 	}
-	if err := r.Leave(ctx, "b1"); err != nil {
-		t.Fatal(err)
+	r.leave("b1")
+	r.renew("b2", "gw-b", nodes.Mark{})
+	if got := r.roll(); len(got) != 2 || got["b2 live"].Session == "" {
+		r.Errorf("the session before of the same name stays: %+v", got)
 	}
-	renew("b2", "gw-b", nodes.Mark{})
-	if got = roll(); len(got) != 2 || got["b2 live"].Session == "" {
-		t.Errorf("the session before of the same name stays: %+v", got)
-	}
-	if err := r.Leave(ctx, "nobody"); err != nil {
-		t.Errorf("a session that is not there: %v", err)
+	if err := r.r.Leave(r.Context(), "nobody"); err != nil {
+		r.Errorf("a session that is not there: %v", err)
 	}
 }
 
