@@ -12,11 +12,16 @@ import (
 	"postern/internal/smtp"
 )
 
-// write queues one message about everything that waits to be told; none when nothing does, or others told it.
+// write queues one message about everything that waits to be told; none when nothing does, or others told it. A gateway
+// that cannot write takes nothing from those that can, not for a moment.
 func (n *Notifier) write(ctx context.Context, now time.Time) (wrote bool, err error) {
 	matters, more := n.take()
 	if len(matters) == 0 {
 		return false, nil
+	}
+	if err = n.cfg.InForce().Err; err != nil {
+		n.giveBack(matters, more)
+		return false, err
 	}
 	c, err := n.claim(ctx, matters, now)
 	switch {
