@@ -26,16 +26,17 @@ docs: ## the parts of the documents that are made from the code; a test tells wh
 
 test: check unit race e2e ## everything except long soaks
 
-check: systems ## formatting, vet, staticcheck, builds for other systems
+check: ## formatting, vet, staticcheck, types for other systems
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not gofmt-clean: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	$(GO) run ./tools/systems $(SYSTEMS)
 
 lint: check
 
-# The service is for Linux. Demo, check, headers, config, rules and the client verbs are for these too. One processor each is
-# what every check builds: seconds, where nothing changed; make systems SYSTEMS="darwin/amd64 ..." builds others.
+# The service is for Linux. Demo, check, headers, config, rules and the client verbs are for these too. Every check looks at
+# the types of one processor each, in seconds; make systems SYSTEMS="darwin/amd64 ..." builds these or others.
 SYSTEMS := darwin/arm64 freebsd/amd64 windows/amd64
 
 systems: ## the binary builds for other systems
