@@ -92,7 +92,7 @@ soak: ## slow, broken and hostile worlds, hours of them
 	POSTERN_SOAK=1 $(GO) test -count=1 -timeout 2h -v -run Boundaries ./test/e2e
 
 scale: ## a million deferred deliveries and ten million finished ones; takes long and some gigabytes
-	POSTERN_SCALE=1000000 $(GO) test -count=1 -timeout 120m -v -run TestScale ./internal/queue/sqlstore
+	POSTERN_SCALE=1000000 $(GO) test -count=1 -timeout 120m -v -run TestScale ./internal/queue/sqlstore ./test/acceptance
 
 bench: ## side by side with Postfix and the null relay, a few minutes; see bench/README.md
 	@test/prepare.sh peers
