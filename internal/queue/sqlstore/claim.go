@@ -105,7 +105,8 @@ func (s *Store) claimAt(ctx context.Context, c *queue.Claim) ([]queue.Work, erro
 }
 
 // claimRest adds the young to what was claimed in the database. If something may have been missed on its way from one
-// to the other, it gives back what it has, because leases run while it waits, and the caller begins again.
+// to the other, it gives back what it has, because leases run while it waits, and the caller begins again. A full claim
+// is good as it is: to wait for what it passed over (see queue.Store) would hold up mail while much is being moved.
 func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim, state queue.SiteState, moves uint64) (
 	_ []queue.Work, missed bool, err error) {
 	s.mu.Lock()
