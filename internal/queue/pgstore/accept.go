@@ -12,7 +12,7 @@ import (
 
 // skewStep is by how much times of acceptance may lie behind those of lower numbers before that is written down;
 // skewMost is how far two messages that are being stored at the same time may lie apart without either seeing the
-// other. See known.
+// other. See Known.
 const (
 	skewStep = 30 * time.Second
 	skewMost = 2 * time.Minute

@@ -1,7 +1,6 @@
 package pgstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,9 +67,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 	}
 	defer s.calls.Done()
 	if c.Site == "" {
-		s.giveBack(s.kept.drop("", func(d *keptDelivery) bool {
-			return c.Overdue && c.Takes(d.work.Deadline) || slices.Contains(c.IDs, d.work.ID)
-		}))
+		s.giveBack(s.kept.drop("", func(d *keptDelivery) bool { return c.Selects(&d.work.Delivery) }))
 		return s.claimStored(ctx, &c)
 	}
 	s.giveBack(s.kept.drop(c.Site, func(d *keptDelivery) bool { return s.kept.ends(d, c.Now) }))
@@ -129,7 +126,8 @@ func (s *Store) claimStored(ctx context.Context, c *queue.Claim) ([]queue.Work, 
 		next := s.given.nextEnd(c.Site, c.Now, found.next)
 		s.kept.note(c.Site, quiet{at: began, now: c.Now, next: next, beyond: c.Beyond, full: full}, stirs)
 	}
-	return inOrder(work, c), nil
+	slices.SortFunc(work, func(a, b queue.Work) int { return c.Compare(&a, &b) })
+	return work, nil
 }
 
 // withKept adds what is kept at the site of a claim, which gets what comes first of both.
@@ -138,7 +136,7 @@ func (s *Store) withKept(c *queue.Claim, work []queue.Work) []queue.Work {
 		return work
 	}
 	work = append(work, s.kept.take(c, c.Limit-len(work), nil)...)
-	slices.SortFunc(work, func(a, b queue.Work) int { return inTurn(&a, &b) })
+	slices.SortFunc(work, func(a, b queue.Work) int { return c.Compare(&a, &b) })
 	for len(work) == c.Limit {
 		earlier := s.kept.take(c, 1, &work[len(work)-1])
 		if len(earlier) == 0 {
@@ -147,7 +145,7 @@ func (s *Store) withKept(c *queue.Claim, work []queue.Work) []queue.Work {
 		last := work[len(work)-1]
 		s.unlease([]queue.Lease{last.Lease})
 		work[len(work)-1] = earlier[0]
-		slices.SortFunc(work, func(a, b queue.Work) int { return inTurn(&a, &b) })
+		slices.SortFunc(work, func(a, b queue.Work) int { return c.Compare(&a, &b) })
 	}
 	return work
 }
@@ -224,26 +222,9 @@ func (s *Store) load(ctx context.Context, leases []queue.Lease, until time.Time)
 	s.given.noteAll(leases, until, found)
 	out := make([]queue.Work, len(found))
 	for i, r := range found {
-		out[i] = queue.Work{Delivery: r.Delivery, Message: r.Message, Lease: leases[i], Was: r.State,
-			NextHop: r.NextHop, SiteState: r.SiteState}
-		out[i].State = queue.Sending
+		out[i] = r.Work(leases[i])
 	}
 	return out, nil
-}
-
-// inOrder brings work into the order that a claim asks for.
-func inOrder(work []queue.Work, c *queue.Claim) []queue.Work {
-	slices.SortFunc(work, func(a, b queue.Work) int {
-		first := 0
-		switch {
-		case c.Overdue:
-			first = a.Deadline.Compare(b.Deadline)
-		case c.Site != "":
-			first = a.Due.Compare(b.Due)
-		}
-		return cmp.Or(first, cmp.Compare(a.ID, b.ID))
-	})
-	return work
 }
 
 // unlease gives back what could not be read; where that fails too the leases run out.
@@ -290,8 +271,8 @@ func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Tim
 	err := s.mail.do(ctx, 0, func(t *txn) error {
 		t.leases = append(t.leases, leases...)
 		t.then(func() error {
-			if !t.held(leases) {
-				return queue.ErrStaleLease
+			if err := t.held(leases); err != nil {
+				return err
 			}
 			t.extended = append(t.extended, extended{leases, until.UnixMicro()})
 			return nil

@@ -422,10 +422,8 @@ func (s *Side) Finish(ctx context.Context, n *storecopy.Counts) error {
 			{"WITH gone AS (DELETE FROM draft RETURNING body) DELETE FROM chunk USING gone WHERE chunk.body = " +
 				"gone.body", nil},
 			{"DELETE FROM writer", nil},
-			{"INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes) VALUES (0, " +
-				"0, ?, ?, ?, ?, ?, ?)",
-				[]any{n.States[stored.Queued], n.States[stored.Held], n.States[stored.Delivered],
-					n.States[stored.Failed], n.States[stored.Cancelled], n.BodyBytes}},
+			{"INSERT INTO writer (" + writerColumns + ") VALUES (0, 0, ?, ?, ?, ?, ?, ?)",
+				append(n.States.Values(), n.BodyBytes)},
 			{"UPDATE totals SET skew = ?, day_keys = ?, indexed = 0", []any{n.Skew, n.DayKeys}},
 			{"SELECT setval('message_seq', greatest(?1, 1), ?1 > 0)", []any{n.LastSeq}},
 			{"SELECT setval(pg_get_serial_sequence('site', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM site",

@@ -1,7 +1,6 @@
 package pgstore
 
 import (
-	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -96,14 +95,11 @@ func (k *kept) put(works []queue.Work, data []byte, now time.Time) {
 
 // place puts a delivery among those of its site, in the order of Claim. The caller holds mu.
 func (k *kept) place(d *keptDelivery) {
-	at := k.sites[d.work.Site]
-	i, _ := slices.BinarySearchFunc(at, d, func(a, b *keptDelivery) int { return inTurn(&a.work, &b.work) })
+	at, c := k.sites[d.work.Site], queue.Claim{Site: d.work.Site}
+	i, _ := slices.BinarySearchFunc(at, d, func(a, b *keptDelivery) int { return c.Compare(&a.work, &b.work) })
 	k.sites[d.work.Site] = slices.Insert(at, i, d)
 	k.byID[d.work.ID] = d
 }
-
-// inTurn is the order of a claim at a site.
-func inTurn(a, b *queue.Work) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) }
 
 // take hands out what a claim at a site may have, up to most; with before only what comes before that.
 func (k *kept) take(c *queue.Claim, most int, before *queue.Work) (out []queue.Work) {
@@ -111,7 +107,7 @@ func (k *kept) take(c *queue.Claim, most int, before *queue.Work) (out []queue.W
 	defer k.mu.Unlock()
 	var rest []*keptDelivery
 	for _, d := range k.sites[c.Site] {
-		enough := len(out) >= most || before != nil && inTurn(&d.work, before) > 0
+		enough := len(out) >= most || before != nil && c.Compare(&d.work, before) > 0
 		if enough || d.work.Due.After(c.Now) || k.ends(d, c.Now) {
 			rest = append(rest, d)
 			continue

@@ -64,8 +64,8 @@ func refers(b *stored.Batch) bool {
 
 // settle plans a batch, or refuses it whole.
 func (t *txn) settle(b *stored.Batch) error {
-	if !t.held(b.Leases) {
-		return queue.ErrStaleLease
+	if err := t.held(b.Leases); err != nil {
+		return err
 	}
 	if err := t.sitesExist(b); err != nil {
 		return err

@@ -47,6 +47,7 @@ type Config struct {
 // Safe for concurrent use.
 type Store struct {
 	*besides
+	*reads
 	cfg     Config
 	parsed  *postgres.Config
 	search  *search.Search
@@ -120,6 +121,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errors.Join(err, first.Close())
 	}
 	s.besides = sqlrecords.New(tables{s}, postgres.Dialect())
+	s.reads = s.search.Of(searched{s})
 	s.mail, s.claims, s.others = newWriter(s), newWriter(s), newWriter(s)
 	s.mail.c = first
 	for _, w := range s.writers() {

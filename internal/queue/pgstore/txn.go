@@ -229,17 +229,12 @@ func (t *txn) takeRow(r database.Row) error {
 	return err
 }
 
-// held reports whether each lease is held and named once.
-func (t *txn) held(leases []queue.Lease) bool {
-	seen := make(map[queue.DeliveryID]bool, len(leases))
-	for _, l := range leases {
+// held checks leases that were looked up.
+func (t *txn) held(leases []queue.Lease) error {
+	return queue.AllHeld(leases, func(l queue.Lease) bool {
 		d := t.rows[l.Delivery]
-		if d == nil || !d.leased || d.token != l.Token || d.ended || seen[l.Delivery] {
-			return false
-		}
-		seen[l.Delivery] = true
-	}
-	return true
+		return d != nil && d.leased && d.token == l.Token && !d.ended
+	})
 }
 
 // commit carries out the plan, lets the writer's row tell of it, and commits.
@@ -283,11 +278,9 @@ func (t *txn) finish(b *postgres.Batch) {
 	for _, seq := range sorted(t.ends) {
 		seqs, counts = append(seqs, seq), append(counts, t.ends[seq])
 	}
-	row := []any{t.id, t.number, t.states[stored.Queued], t.states[stored.Held], t.states[stored.Delivered],
-		t.states[stored.Failed], t.states[stored.Cancelled], t.bodyBytes}
+	row := append(append([]any{t.id, t.number}, t.states.Values()...), t.bodyBytes)
 	if len(seqs) == 0 {
-		b.Add("INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes)"+
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?)"+tellRow, nil, row...)
+		b.Add("INSERT INTO writer ("+writerColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)"+tellRow, nil, row...)
 		return
 	}
 	b.Add(`WITH ended AS MATERIALIZED (SELECT * FROM unnest(?1::bigint[], ?2::bigint[]) u(seq, n) ORDER BY 1),
@@ -295,15 +288,21 @@ func (t *txn) finish(b *postgres.Batch) {
 		gone AS (DELETE FROM body b USING closed c WHERE c.open = 0 AND b.seq = c.seq),
 		doomed AS (INSERT INTO draft (body, owner, until) SELECT file::bigint, 0, now() + ?3::bigint * interval '1 second'
 			FROM closed WHERE open = 0 AND file IS NOT NULL)
-		INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes)
+		INSERT INTO writer (`+writerColumns+`)
 		VALUES (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11::bigint - (SELECT coalesce(sum(size), 0)::bigint FROM closed WHERE open = 0))`+
 		tellRow, nil, append([]any{seqs, counts, int64(doomed / time.Second)}, row...)...)
 }
 
-// tellRow adds to the row of a writer, where there is one.
-const tellRow = ` ON CONFLICT (id) DO UPDATE SET number = excluded.number, seen = now(), queued = writer.queued + excluded.queued,
-	held = writer.held + excluded.held, delivered = writer.delivered + excluded.delivered, failed = writer.failed + excluded.failed,
+// writerColumns are the columns of a writer's row.
+const writerColumns = "id, number, " + stored.CountColumns + ", body_bytes"
+
+// tellRow adds to the row of a writer, where there is one, and so does addCounts.
+const (
+	tellRow   = " ON CONFLICT (id) DO UPDATE SET number = excluded.number, seen = now(), " + addCounts
+	addCounts = `queued = writer.queued + excluded.queued, held = writer.held + excluded.held,
+	delivered = writer.delivered + excluded.delivered, failed = writer.failed + excluded.failed,
 	cancelled = writer.cancelled + excluded.cancelled, body_bytes = writer.body_bytes + excluded.body_bytes`
+)
 
 // notHere is the error of a body that is not, or not wholly, where it was written.
 func notHere(id queue.ID) error {

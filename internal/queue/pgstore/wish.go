@@ -50,7 +50,7 @@ func (s *Store) lapse(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	for chunk := range slices.Chunk(ids, actChunk) {
+	for chunk := range slices.Chunk(ids, stored.Step) {
 		err := s.others.do(ctx, 0, func(t *txn) error {
 			t.then(func() error { return t.lapse(chunk, now) })
 			return nil
