@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/stored"
 )
@@ -95,7 +96,7 @@ func (t *txn) expect(n *stored.Message) {
 // insert plans to store a message. One whose ID is taken makes the transaction fail.
 func (t *txn) insert(n *stored.Message) error {
 	if file := n.Body.File; file != "" {
-		if w := t.drafts[file]; w.bytes != n.Size || w.chunks != chunksOf(n.Size) {
+		if w := t.drafts[file]; w.bytes != n.Size || w.chunks != pgtables.ChunksOf(n.Size) {
 			return notHere(n.ID)
 		}
 	}

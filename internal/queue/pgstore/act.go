@@ -22,8 +22,8 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (out queue.Acted, err e
 		return out, err
 	}
 	defer s.calls.Done()
-	s.giveBack(s.kept.drop("", func(d *keptDelivery) bool { return a.Selects(&d.work.Delivery) }))
-	defer s.kept.stir()
+	s.giveBack(s.kept.Drop("", a.Selects))
+	defer s.kept.Stir()
 	if err := s.lapse(ctx, a.Now); err != nil {
 		return out, err
 	}

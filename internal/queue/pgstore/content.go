@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/stored"
 )
@@ -20,7 +21,7 @@ func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error
 		return nil, err
 	}
 	defer s.calls.Done()
-	if data := s.kept.body(id); data != nil {
+	if data := s.kept.Body(id); data != nil {
 		return stored.InMemory(data), nil
 	}
 	var c *stored.Content
@@ -52,7 +53,7 @@ type content struct {
 // open reads a body through once and holds it against its checksum.
 func (c *content) open(ctx context.Context) (io.ReadSeekCloser, error) {
 	sum := stored.Sum(0)
-	for n := range chunksOf(c.Size) {
+	for n := range pgtables.ChunksOf(c.Size) {
 		data, err := c.chunk(ctx, n)
 		if err != nil {
 			return nil, err
@@ -77,7 +78,7 @@ func (c *content) chunk(ctx context.Context, n int64) (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if want := min(chunkSize, c.Size-n*chunkSize); !found || int64(len(data)) != want {
+	if want := min(pgtables.ChunkSize, c.Size-n*pgtables.ChunkSize); !found || int64(len(data)) != want {
 		return nil, c.Damaged("has %d bytes of %d in chunk %d of body %d", len(data), want, n, c.body)
 	}
 	return data, nil
@@ -96,7 +97,7 @@ func (r *stream) Read(p []byte) (int, error) {
 	if r.place >= r.Size {
 		return 0, io.EOF
 	}
-	if n := r.place / chunkSize; n != r.at {
+	if n := r.place / pgtables.ChunkSize; n != r.at {
 		if err := r.s.enter(r.s.life); err != nil {
 			return 0, err
 		}
@@ -107,7 +108,7 @@ func (r *stream) Read(p []byte) (int, error) {
 		}
 		r.at, r.data = n, data
 	}
-	n := copy(p, r.data[r.place%chunkSize:])
+	n := copy(p, r.data[r.place%pgtables.ChunkSize:])
 	r.place += int64(n)
 	return n, nil
 }

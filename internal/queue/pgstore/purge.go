@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/queue/database"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
 )
 
@@ -81,7 +82,7 @@ func (s *Store) tidy(ctx context.Context, before time.Time) error {
 	})
 	if err == nil && found { // nobody may begin to use one meanwhile
 		err = s.others.do(ctx, 0, func(t *txn) error {
-			put(&t.locks, lockSites, true)
+			put(&t.locks, pgtables.LockSites, true)
 			t.then(func() error { return t.Exec("DELETE"+unused, before.UnixMicro()) })
 			return nil
 		})
@@ -135,7 +136,7 @@ func (s *Store) sweep(ctx context.Context) error {
 	return s.others.do(ctx, 0, func(t *txn) error {
 		t.then(func() error {
 			n, err := t.Number(ctx, `WITH gone AS (DELETE FROM writer WHERE id <> 0 AND seen < now() - interval '1 day' RETURNING *),
-				kept AS (INSERT INTO writer (`+writerColumns+`)
+				kept AS (INSERT INTO writer (`+pgtables.WriterColumns+`)
 					SELECT 0, 0, sum(queued)::bigint, sum(held)::bigint, sum(delivered)::bigint, sum(failed)::bigint,
 						sum(cancelled)::bigint, sum(body_bytes)::bigint FROM gone HAVING count(*) > 0
 					ON CONFLICT (id) DO UPDATE SET `+addCounts+`)

@@ -46,7 +46,7 @@ func (d searched) MarkSending(ctx context.Context, db database.Reader, rs []queu
 		func(r database.Row) error {
 			leased[queue.DeliveryID(r.Int(0))] = true
 			return nil
-		}, d.s.owner, d.s.kept.waiting(), ids)
+		}, d.s.owner, d.s.kept.Waiting(), ids)
 	for i := range rs {
 		if leased[rs[i].ID] && rs[i].State.Waiting() {
 			rs[i].State = queue.Sending
@@ -92,7 +92,7 @@ func (s *Store) Stats(ctx context.Context) (out queue.Stats, err error) {
 			begun+" GROUP BY 1", func(r database.Row) error {
 			stored.Lease(out.States, stored.LoadState(r.Int(0)), r.Int(1))
 			return nil
-		}, s.owner, s.kept.waiting())
+		}, s.owner, s.kept.Waiting())
 		if err != nil {
 			return err
 		}

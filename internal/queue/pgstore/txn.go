@@ -10,6 +10,7 @@ import (
 	"postern/internal/queue/database"
 	"postern/internal/queue/group"
 	"postern/internal/queue/pgnodes"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/stored"
 )
@@ -114,7 +115,7 @@ func (t *txn) begin(b *postgres.Batch) {
 		b.Add("SELECT pg_advisory_xact_lock(?::bigint)", nil, lock)
 	}
 	if t.refers {
-		b.Add("SELECT pg_advisory_xact_lock_shared(?::bigint)", nil, int64(lockSites))
+		b.Add("SELECT pg_advisory_xact_lock_shared(?::bigint)", nil, int64(pgtables.LockSites))
 	}
 }
 
@@ -280,7 +281,7 @@ func (t *txn) finish(b *postgres.Batch) {
 	}
 	row := append(append([]any{t.id, t.number}, t.states.Values()...), t.bodyBytes)
 	if len(seqs) == 0 {
-		b.Add("INSERT INTO writer ("+writerColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)"+tellRow, nil, row...)
+		b.Add("INSERT INTO writer ("+pgtables.WriterColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)"+tellRow, nil, row...)
 		return
 	}
 	b.Add(`WITH ended AS MATERIALIZED (SELECT * FROM unnest(?1::bigint[], ?2::bigint[]) u(seq, n) ORDER BY 1),
@@ -288,13 +289,10 @@ func (t *txn) finish(b *postgres.Batch) {
 		gone AS (DELETE FROM body b USING closed c WHERE c.open = 0 AND b.seq = c.seq),
 		doomed AS (INSERT INTO draft (body, owner, until) SELECT file::bigint, 0, now() + ?3::bigint * interval '1 second'
 			FROM closed WHERE open = 0 AND file IS NOT NULL)
-		INSERT INTO writer (`+writerColumns+`)
+		INSERT INTO writer (`+pgtables.WriterColumns+`)
 		VALUES (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11::bigint - (SELECT coalesce(sum(size), 0)::bigint FROM closed WHERE open = 0))`+
 		tellRow, nil, append([]any{seqs, counts, int64(doomed / time.Second)}, row...)...)
 }
-
-// writerColumns are the columns of a writer's row.
-const writerColumns = "id, number, " + stored.CountColumns + ", body_bytes"
 
 // tellRow adds to the row of a writer, where there is one, and so does addCounts.
 const (
