@@ -96,7 +96,9 @@ func lattice() map[string]string {
 		"queue/storeclock":     "policy attempt queue operator/audit",
 		"queue/storecopy":      "queue queue/database queue/stored",
 		"queue/pgnodes":        "gateway/nodes queue/database queue/postgres queue/storeclock platform/pause",
-		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/pgnodes queue/postgres queue/search queue/sqlrecords queue/storecopy queue/stored",
+		"queue/leased":         "queue",
+		"queue/pgtables":       "queue queue/database queue/postgres queue/storecopy queue/stored",
+		"queue/pgstore":        "operator/audit queue queue/database queue/group queue/leased queue/pgnodes queue/pgtables queue/postgres queue/search queue/sqlrecords queue/stored",
 
 		"gateway/identity":  "platform/certpem platform/filewatch platform/sandbox",
 		"platform/sandbox":  "",
@@ -156,6 +158,7 @@ func wide() map[string]string {
 		"gateway/recipients": "asks servers of ours as a delivery would, and keeps what they answer",
 		"operator/admin":     "authorises every question about every room",
 		"operator/api":       "renders the answers of every room",
+		"queue/pgstore":      "joins tables, engine, memory and what all stores have in common",
 		"queue/sqlstore":     "joins journal, files, engine and what all stores have in common",
 		"operator/web":       "renders the answers of every room",
 	}
@@ -191,7 +194,7 @@ func negative() []never {
 		{[]string{"net", "os", "io/fs", "log", "log/slog", "context", "sync", "sync/atomic", "net/http", "math/rand", "crypto/rand"},
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
-			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/group", "queue/pgnodes", "queue/pgstore", "queue/postgres", "queue/search", "queue/spool", "queue/sqlite", "queue/sqlrecords", "queue/sqlstore", "queue/storecopy", "queue/stored", "queue/young", "dns", "dns/resolver",
+			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/group", "queue/leased", "queue/pgnodes", "queue/pgstore", "queue/pgtables", "queue/postgres", "queue/search", "queue/spool", "queue/sqlite", "queue/sqlrecords", "queue/sqlstore", "queue/storecopy", "queue/stored", "queue/young", "dns", "dns/resolver",
 				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/recipients", "gateway/stscache", "gateway/certorder", "gateway/expiry", "gateway/nodes", "gateway/dispatch", "gateway/submit", "gateway/notify", "policy/revoke",
 				"operator/admin", "operator/live", "operator/mailhosts", "operator/past", "operator/policies", "operator/reports", "operator/scope", "operator/servers", "operator/waiting",
 				"history/peers/memory"),

@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -140,6 +142,41 @@ func (c *Claim) Check() error {
 // than Beyond. Zero is not planned.
 func (c *Claim) Takes(t time.Time) bool {
 	return !t.IsZero() && (!t.After(c.Now) || !c.Beyond.IsZero() && t.After(c.Beyond))
+}
+
+// Selects reports whether a claim may take a delivery that waits, as far as that is told by what is planned for it.
+func (c *Claim) Selects(d *Delivery) bool {
+	switch {
+	case c.Overdue:
+		return c.Takes(d.Deadline)
+	case c.Site != "":
+		return c.Site == d.Site && c.Takes(d.Due)
+	}
+	return slices.Contains(c.IDs, d.ID)
+}
+
+// Compare is the order of a claim: by what it selects by, and then by number.
+func (c *Claim) Compare(a, b *Work) int {
+	first := 0
+	switch {
+	case c.Overdue:
+		first = a.Deadline.Compare(b.Deadline)
+	case c.Site != "":
+		first = a.Due.Compare(b.Due)
+	}
+	return cmp.Or(first, cmp.Compare(a.ID, b.ID))
+}
+
+// AllHeld answers ErrStaleLease unless each lease is held and named once (G4).
+func AllHeld(leases []Lease, held func(l Lease) bool) error {
+	seen := make(map[DeliveryID]bool, len(leases))
+	for _, l := range leases {
+		if seen[l.Delivery] || !held(l) {
+			return ErrStaleLease
+		}
+		seen[l.Delivery] = true
+	}
+	return nil
 }
 
 // Hasten lets the next probe go at now, if it would wait longer.

@@ -27,6 +27,7 @@ import (
 	"postern/internal/queue"
 	qdb "postern/internal/queue/database"
 	store "postern/internal/queue/pgstore"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/sqlstore"
@@ -194,7 +195,7 @@ func sides(t *testing.T, dir string, cfg store.Config) (storecopy.Side, storecop
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := store.OpenSide(t.Context(), cfg, "the database")
+	b, err := pgtables.OpenSide(t.Context(), cfg.URL, cfg.Schema, "the database")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -612,7 +613,7 @@ func TestCopyRefusesNewerForms(t *testing.T) {
 	if _, err := sqlstore.OpenSide(sqlstore.Config{Dir: dir}); !errors.Is(err, queue.ErrNewerForm) {
 		t.Errorf("the folder: %v", err)
 	}
-	if _, err := store.OpenSide(t.Context(), cfg, "the database"); !errors.Is(err, queue.ErrNewerForm) {
+	if _, err := pgtables.OpenSide(t.Context(), cfg.URL, cfg.Schema, "the database"); !errors.Is(err, queue.ErrNewerForm) {
 		t.Errorf("the database: %v", err)
 	}
 }
@@ -748,7 +749,7 @@ func TestCopyRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	from, to := sides(t, dir, cfg)
-	if _, err := store.OpenSide(ctx, cfg, "the database"); !errors.Is(err, queue.ErrInUse) {
+	if _, err := pgtables.OpenSide(ctx, cfg.URL, cfg.Schema, "the database"); !errors.Is(err, queue.ErrInUse) {
 		t.Errorf("two copies at once: %v", err)
 	}
 	p := open(t, cfg)
@@ -818,7 +819,7 @@ func TestAGatewayThatStoodStillChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(20 * time.Millisecond)
-	side, err := store.OpenSide(ctx, cfg, "the database")
+	side, err := pgtables.OpenSide(ctx, cfg.URL, cfg.Schema, "the database")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,9 @@ func (h heard) Number(ctx context.Context, text string, args ...any) (int64, err
 
 func (h heard) Read(_ context.Context, do func(db database.Reader) error) error { return do(h) }
 
-func (h heard) Known() search.Known { return search.Known{} }
+func (h heard) Known(context.Context, database.Reader) (search.Known, error) {
+	return search.Known{}, nil
+}
 
 func (h heard) MarkSending(context.Context, database.Reader, []queue.Record) error { return nil }
 

@@ -1,5 +1,5 @@
 // Package pgnodes is where the gateways that share a PostgreSQL database find each other: nodes.Registry on three
-// tables (node, mark, turn) of the schema of pgstore.
+// tables (node, mark, turn) of pgtables.
 //
 // It has three connections of its own, apart from those that carry mail, so that no crowd of mail costs a gateway its
 // lease: one that renews, one that asks, and one that listens. Every time is of the database's clock. The connection

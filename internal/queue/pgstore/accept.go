@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"postern/internal/queue"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/stored"
 )
 
 // skewStep is by how much times of acceptance may lie behind those of lower numbers before that is written down;
 // skewMost is how far two messages that are being stored at the same time may lie apart without either seeing the
-// other. See known.
+// other. See Known.
 const (
 	skewStep = 30 * time.Second
 	skewMost = 2 * time.Minute
@@ -95,7 +96,7 @@ func (t *txn) expect(n *stored.Message) {
 // insert plans to store a message. One whose ID is taken makes the transaction fail.
 func (t *txn) insert(n *stored.Message) error {
 	if file := n.Body.File; file != "" {
-		if w := t.drafts[file]; w.bytes != n.Size || w.chunks != chunksOf(n.Size) {
+		if w := t.drafts[file]; w.bytes != n.Size || w.chunks != pgtables.ChunksOf(n.Size) {
 			return notHere(n.ID)
 		}
 	}

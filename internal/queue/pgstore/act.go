@@ -12,10 +12,6 @@ import (
 	"postern/internal/queue/stored"
 )
 
-// actChunk is how many deliveries one transaction of an action changes, so that an action on a million does not hold
-// up mail.
-const actChunk = 500
-
 // Act changes states on an administrator's behalf, in small transactions. What came in after the call began may be left
 // out.
 func (s *Store) Act(ctx context.Context, a queue.Action) (out queue.Acted, err error) {
@@ -26,40 +22,30 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (out queue.Acted, err e
 		return out, err
 	}
 	defer s.calls.Done()
-	s.giveBack(s.kept.drop("", func(d *keptDelivery) bool { return a.Selects(&d.work.Delivery) }))
-	defer s.kept.stir()
+	s.giveBack(s.kept.Drop("", a.Selects))
+	defer s.kept.Stir()
 	if err := s.lapse(ctx, a.Now); err != nil {
 		return out, err
 	}
-	known, err := s.known(ctx)
-	if err != nil {
-		return out, err
-	}
 	var ids []queue.DeliveryID
-	err = s.read(ctx, func(c *postgres.Conn) (err error) {
-		ids, err = s.search.Selected(ctx, c, &a, known)
+	err = s.read(ctx, func(c *postgres.Conn) error {
+		known, err := searched{s}.Known(ctx, c)
+		if err == nil {
+			ids, err = s.search.Selected(ctx, c, &a, known)
+		}
 		return err
 	})
 	if err != nil {
 		return out, err
 	}
-	touched := map[queue.SiteKey]bool{}
-	for chunk := range slices.Chunk(ids, actChunk) {
-		var done stored.Acted
-		err := s.others.do(ctx, 0, func(t *txn) error {
+	return stored.Act(ids, func(step []queue.DeliveryID) (done stored.Acted, err error) {
+		err = s.others.do(ctx, 0, func(t *txn) error {
 			done = stored.NewActed()
-			t.then(func() error { return t.act(&a, chunk, &done) })
+			t.then(func() error { return t.act(&a, step, &done) })
 			return nil
 		})
-		if err != nil {
-			return out, err
-		}
-		out.Changed += done.Changed
-		out.Pending = append(out.Pending, done.Pending...)
-		maps.Copy(touched, done.Keys)
-	}
-	out.Sites = slices.Sorted(maps.Keys(touched))
-	return out, nil
+		return done, err
+	})
 }
 
 func (t *txn) act(a *queue.Action, ids []queue.DeliveryID, done *stored.Acted) error {

@@ -1,7 +1,6 @@
 package pgstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/leased"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/stored"
 )
@@ -68,14 +68,12 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 	}
 	defer s.calls.Done()
 	if c.Site == "" {
-		s.giveBack(s.kept.drop("", func(d *keptDelivery) bool {
-			return c.Overdue && c.Takes(d.work.Deadline) || slices.Contains(c.IDs, d.work.ID)
-		}))
+		s.giveBack(s.kept.Drop("", c.Selects))
 		return s.claimStored(ctx, &c)
 	}
-	s.giveBack(s.kept.drop(c.Site, func(d *keptDelivery) bool { return s.kept.ends(d, c.Now) }))
-	if s.kept.isQuiet(&c, time.Now()) {
-		return s.kept.take(&c, c.Limit, nil), nil
+	s.giveBack(s.kept.Ending(c.Site, c.Now))
+	if s.kept.IsQuiet(&c, time.Now()) {
+		return s.kept.Take(&c, c.Limit, nil), nil
 	}
 	return s.claimStored(ctx, &c)
 }
@@ -91,7 +89,7 @@ type claiming struct {
 
 // claimStored claims in the database, and at a site adds what is kept.
 func (s *Store) claimStored(ctx context.Context, c *queue.Claim) ([]queue.Work, error) {
-	found, began, stirs := &claiming{Claim: c}, time.Now(), s.kept.stirred()
+	found, began, stirs := &claiming{Claim: c}, time.Now(), s.kept.Stirred()
 	err := s.lease(ctx, found, false, c.Limit)
 	if err == nil && found.lapsed { // what was wished is carried out before anything is claimed
 		s.unlease(found.leases)
@@ -126,10 +124,11 @@ func (s *Store) claimStored(ctx context.Context, c *queue.Claim) ([]queue.Work, 
 		full = len(work) >= c.Limit
 	}
 	if c.Site != "" && !found.failed {
-		next := s.given.nextEnd(c.Site, c.Now, found.next)
-		s.kept.note(c.Site, quiet{at: began, now: c.Now, next: next, beyond: c.Beyond, full: full}, stirs)
+		next := s.given.NextEnd(c.Site, c.Now, found.next)
+		s.kept.Note(c.Site, leased.Quiet{At: began, Now: c.Now, Next: next, Beyond: c.Beyond, Full: full}, stirs)
 	}
-	return inOrder(work, c), nil
+	slices.SortFunc(work, func(a, b queue.Work) int { return c.Compare(&a, &b) })
+	return work, nil
 }
 
 // withKept adds what is kept at the site of a claim, which gets what comes first of both.
@@ -137,17 +136,17 @@ func (s *Store) withKept(c *queue.Claim, work []queue.Work) []queue.Work {
 	if c.Site == "" {
 		return work
 	}
-	work = append(work, s.kept.take(c, c.Limit-len(work), nil)...)
-	slices.SortFunc(work, func(a, b queue.Work) int { return inTurn(&a, &b) })
+	work = append(work, s.kept.Take(c, c.Limit-len(work), nil)...)
+	slices.SortFunc(work, func(a, b queue.Work) int { return c.Compare(&a, &b) })
 	for len(work) == c.Limit {
-		earlier := s.kept.take(c, 1, &work[len(work)-1])
+		earlier := s.kept.Take(c, 1, &work[len(work)-1])
 		if len(earlier) == 0 {
 			break
 		}
 		last := work[len(work)-1]
 		s.unlease([]queue.Lease{last.Lease})
 		work[len(work)-1] = earlier[0]
-		slices.SortFunc(work, func(a, b queue.Work) int { return inTurn(&a, &b) })
+		slices.SortFunc(work, func(a, b queue.Work) int { return c.Compare(&a, &b) })
 	}
 	return work
 }
@@ -221,29 +220,12 @@ func (s *Store) load(ctx context.Context, leases []queue.Lease, until time.Time)
 	if err != nil {
 		return nil, err
 	}
-	s.given.noteAll(leases, until, found)
 	out := make([]queue.Work, len(found))
 	for i, r := range found {
-		out[i] = queue.Work{Delivery: r.Delivery, Message: r.Message, Lease: leases[i], Was: r.State,
-			NextHop: r.NextHop, SiteState: r.SiteState}
-		out[i].State = queue.Sending
+		s.given.Note(leases[i], until, &r.Delivery, r.State, r.Facts)
+		out[i] = r.Work(leases[i])
 	}
 	return out, nil
-}
-
-// inOrder brings work into the order that a claim asks for.
-func inOrder(work []queue.Work, c *queue.Claim) []queue.Work {
-	slices.SortFunc(work, func(a, b queue.Work) int {
-		first := 0
-		switch {
-		case c.Overdue:
-			first = a.Deadline.Compare(b.Deadline)
-		case c.Site != "":
-			first = a.Due.Compare(b.Due)
-		}
-		return cmp.Or(first, cmp.Compare(a.ID, b.ID))
-	})
-	return work
 }
 
 // unlease gives back what could not be read; where that fails too the leases run out.
@@ -252,8 +234,8 @@ func (s *Store) unlease(leases []queue.Lease) {
 		return
 	}
 	ids, tokens := pairs(leases)
-	s.given.forget(ids)
-	s.kept.settled(ids)
+	s.given.Forget(ids)
+	s.kept.Settled(ids)
 	_ = s.others.do(s.life, 0, func(t *txn) error {
 		t.then(func() error {
 			return t.Exec("DELETE FROM lease l USING unnest(?::bigint[], ?::bigint[]) u(id, token) WHERE "+
@@ -290,16 +272,16 @@ func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Tim
 	err := s.mail.do(ctx, 0, func(t *txn) error {
 		t.leases = append(t.leases, leases...)
 		t.then(func() error {
-			if !t.held(leases) {
-				return queue.ErrStaleLease
+			if err := t.held(leases); err != nil {
+				return err
 			}
 			t.extended = append(t.extended, extended{leases, until.UnixMicro()})
 			return nil
 		})
 		return nil
 	})
-	if err == nil && s.given.prolong(leases, until) {
-		s.kept.stir()
+	if err == nil && s.given.Prolong(leases, until) {
+		s.kept.Stir()
 	}
 	return err
 }

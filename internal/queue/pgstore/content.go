@@ -4,24 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/stored"
 )
-
-// content is a body in the database and what is known of it.
-type content struct {
-	s    *Store
-	id   queue.ID
-	body int64 // number of a large one
-	size int64
-	sum  *stored.Sum
-}
 
 // Open opens a body, which is then as long as it was, and the same by its checksum. Of a large one no more than a chunk
 // is in memory; it can be read for some minutes after its message ended.
@@ -30,65 +21,47 @@ func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error
 		return nil, err
 	}
 	defer s.calls.Done()
-	if data := s.kept.body(id); data != nil {
-		return reader{bytes.NewReader(data)}, nil
+	if data := s.kept.Body(id); data != nil {
+		return stored.InMemory(data), nil
 	}
-	var c *content
-	var data []byte
-	var facts, file string
-	err := s.read(ctx, func(conn *postgres.Conn) error {
-		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.seq = "+
-			"m.seq WHERE m.id = ? AND m.open > 0", func(r database.Row) error {
-			c = &content{s: s, id: id, size: r.Int(2)}
-			file, data, facts = r.Text(0), bytes.Clone(r.Bytes(1)), r.Text(3)
-			return nil
-		}, string(id))
+	var c *stored.Content
+	err := s.read(ctx, func(conn *postgres.Conn) (err error) {
+		c, err = stored.ReadContent(ctx, conn, id)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if c == nil {
-		return nil, queue.ErrNotFound
+	if c.File == "" {
+		return c.Open()
 	}
-	if c.sum, err = stored.SumIn(facts); err != nil {
-		return nil, err
+	body, err := strconv.ParseInt(c.File, 10, 64)
+	if err != nil {
+		return nil, c.Damaged("has a body with no number")
 	}
-	if file == "" {
-		return c.small(data)
-	}
-	if c.body, err = strconv.ParseInt(file, 10, 64); err != nil {
-		return nil, c.damaged("has a body with no number")
-	}
-	return c.large(ctx)
+	large := &content{Content: c, s: s, body: body}
+	return large.open(ctx)
 }
 
-// damaged is the error of a body that is not what was stored.
-func (c *content) damaged(what string, args ...any) error {
-	return fmt.Errorf("%w: the content of message %s %s", queue.ErrDamaged, c.id, fmt.Sprintf(what, args...))
+// content is a large body in the database.
+type content struct {
+	*stored.Content
+	s    *Store
+	body int64 // its number
 }
 
-func (c *content) small(data []byte) (io.ReadSeekCloser, error) {
-	if size := int64(len(data)); size != c.size {
-		return nil, c.damaged("has %d bytes, not %d", size, c.size)
-	}
-	if c.sum != nil && stored.Sum(0).With(data) != *c.sum {
-		return nil, c.damaged("does not match its checksum")
-	}
-	return reader{bytes.NewReader(data)}, nil
-}
-
-// large reads a body through once and holds it against its checksum.
-func (c *content) large(ctx context.Context) (io.ReadSeekCloser, error) {
+// open reads a body through once and holds it against its checksum.
+func (c *content) open(ctx context.Context) (io.ReadSeekCloser, error) {
 	sum := stored.Sum(0)
-	for n := range chunksOf(c.size) {
+	for n := range pgtables.ChunksOf(c.Size) {
 		data, err := c.chunk(ctx, n)
 		if err != nil {
 			return nil, err
 		}
 		sum = sum.With(data)
 	}
-	if c.sum != nil && sum != *c.sum {
-		return nil, c.damaged("does not match its checksum")
+	if c.Sum != nil && sum != *c.Sum {
+		return nil, c.Damaged("does not match its checksum")
 	}
 	return &stream{content: c, at: -1}, nil
 }
@@ -105,17 +78,11 @@ func (c *content) chunk(ctx context.Context, n int64) (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if want := min(chunkSize, c.size-n*chunkSize); !found || int64(len(data)) != want {
-		return nil, c.damaged("has %d bytes of %d in chunk %d of body %d", len(data), want, n, c.body)
+	if want := min(pgtables.ChunkSize, c.Size-n*pgtables.ChunkSize); !found || int64(len(data)) != want {
+		return nil, c.Damaged("has %d bytes of %d in chunk %d of body %d", len(data), want, n, c.body)
 	}
 	return data, nil
 }
-
-// reader is a small body.
-type reader struct{ *bytes.Reader }
-
-// Close does nothing.
-func (reader) Close() error { return nil }
 
 // stream is a large body, read chunk by chunk.
 type stream struct {
@@ -127,10 +94,10 @@ type stream struct {
 
 // Read reads from the chunk at the place.
 func (r *stream) Read(p []byte) (int, error) {
-	if r.place >= r.size {
+	if r.place >= r.Size {
 		return 0, io.EOF
 	}
-	if n := r.place / chunkSize; n != r.at {
+	if n := r.place / pgtables.ChunkSize; n != r.at {
 		if err := r.s.enter(r.s.life); err != nil {
 			return 0, err
 		}
@@ -141,7 +108,7 @@ func (r *stream) Read(p []byte) (int, error) {
 		}
 		r.at, r.data = n, data
 	}
-	n := copy(p, r.data[r.place%chunkSize:])
+	n := copy(p, r.data[r.place%pgtables.ChunkSize:])
 	r.place += int64(n)
 	return n, nil
 }
@@ -152,7 +119,7 @@ func (r *stream) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekCurrent:
 		offset += r.place
 	case io.SeekEnd:
-		offset += r.size
+		offset += r.Size
 	}
 	if offset < 0 {
 		return 0, errors.New("pgstore: seeking before the beginning of a body")

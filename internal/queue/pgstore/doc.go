@@ -1,9 +1,20 @@
 // Package pgstore keeps mail in PostgreSQL: the store of gateways that share one queue. It implements queue.Store,
 // audit.Ledger and records.Store. Everything is in the database; nothing is on a gateway's disk.
 //
-// What any store on an SQL database says the same is said by other rooms: stored, search, sqlrecords, group, database
-// (see package sqlstore). Of this store alone are the engine (package postgres), the tables (schema.sql), the
-// statements that change mail, and what follows from being one of several:
+// # What another store says the same, and what not
+//
+// It stands on the rooms of any store on an SQL database, which package sqlstore lists: stored, search, sqlrecords,
+// group, database and storecopy.
+//
+// Rooms of this store alone, because it is one of several on one database:
+//
+//	postgres   the engine: connections, codes, settings, steps between forms
+//	pgtables   the tables, how they stand to copies, and all of it as a copy sees it
+//	pgnodes    where the gateways find each other
+//	leased     mail that was accepted with its lease already held, and the leases that this process gave, in memory
+//
+// Here they are joined: one transaction for what many want at once, the statements that change mail, and what follows
+// from being one of several:
 //
 //   - Every time is by the clock of the database, which gateways are told by (see storeclock). The store itself asks that
 //     clock, and no other, where it needs to know what time it is.
@@ -21,16 +32,15 @@
 // is claimed, one the rest (see writer). All changes that came in while one was busy are one transaction of at most two
 // round trips: what they want to look at, with rows locked; then each is decided on its own, and what they come to is
 // written by one statement a table, whatever their number, and committed. What a process remembers of the leases it
-// gave need not be looked at; the transaction checks it and is tried again, looking, where it was not so (see given).
+// gave need not be looked at; the transaction checks it and is tried again, looking, where it was not so (see recall).
 //
 // New mail mostly leaves within a second, by the gateway that accepted it. It is accepted with its lease already held,
-// and comes from memory when it is claimed (see kept).
+// and comes from memory when it is claimed (see package leased).
 //
 // A transaction writes its number into the row of its writer. When the connection is lost at COMMIT, the writer asks on
 // a new connection which number stands there, by changing the row: that waits for the transaction to end, and is as
 // durable as the answer. Then its callers hear what is true, or all is tried again. Where the database cannot be asked
-// in time they hear queue.ErrUnknown. Leases that nobody heard of then are ended by the
-// next transaction.
+// in time they hear queue.ErrUnknown. Leases that nobody heard of then are ended by the next transaction.
 //
 // A body up to 128 KiB is a row. A larger one is written in chunks while it comes in and read in chunks, so that a
 // session holds no more than that. Chunks belong to a row of the table draft until their message is committed, in the

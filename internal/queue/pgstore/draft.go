@@ -9,14 +9,10 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/stored"
 )
-
-// chunkSize is how much of a large body is one row: all but the last have so many bytes.
-const chunkSize = 128 << 10
-
-func chunksOf(size int64) int64 { return (size + chunkSize - 1) / chunkSize }
 
 // abandoned is how long a draft of which nothing was written lives.
 const abandoned = time.Hour
@@ -59,9 +55,9 @@ func (d *draft) Write(p []byte) (int, error) {
 	d.sum = d.sum.With(p)
 	d.size += int64(n)
 	for len(p) > 0 {
-		k := min(len(p), chunkSize-len(d.buf))
+		k := min(len(p), pgtables.ChunkSize-len(d.buf))
 		d.buf, p = append(d.buf, p[:k]...), p[k:]
-		if len(d.buf) == chunkSize && d.size > int64(d.s.cfg.SmallBody) {
+		if len(d.buf) == pgtables.ChunkSize && d.size > int64(d.s.cfg.SmallBody) {
 			if d.err = d.spill(); d.err != nil {
 				return 0, d.err
 			}

@@ -5,9 +5,13 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/leased"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/stored"
 )
+
+// keptMark stands in the place of the worker in a lease of mail that may still be waiting in memory.
+const keptMark = "(kept)"
 
 // wanted is a delivery that is stored with its lease already held, where its site is healthy.
 type wanted struct {
@@ -20,7 +24,7 @@ type wanted struct {
 func (t *txn) want(n *stored.Message) {
 	var others []queue.SiteKey
 	for i := range n.Deliveries {
-		if d := &n.Deliveries[i]; t.s.kept.wants(&d.Delivery) {
+		if d := &n.Deliveries[i]; t.s.kept.Wants(&d.Delivery) {
 			t.wanted = append(t.wanted, &wanted{n: n, place: i})
 		} else {
 			others = append(others, d.Site)
@@ -68,12 +72,12 @@ func (t *txn) keep() {
 			t.stirs = append(t.stirs, d.Site)
 		} else {
 			lease := queue.Lease{Delivery: d.ID, Token: w.token}
-			t.s.given.note(lease, w.n.AcceptedAt.Add(t.s.cfg.Keep), &d.Delivery, d.State, d.Facts)
+			t.s.given.Note(lease, w.n.AcceptedAt.Add(t.s.cfg.Keep), &d.Delivery, d.State, d.Facts)
 			works = append(works, queue.Work{Delivery: d.Delivery, Message: w.n.Message, Lease: lease, Was: d.State,
 				NextHop: d.At.NextHop})
 		}
 		if i == len(t.keeps)-1 || t.keeps[i+1].n != w.n {
-			t.s.kept.put(works, w.n.Body.Data, now)
+			t.s.kept.Put(works, w.n.Body.Data, now)
 			works = nil
 		}
 	}
@@ -81,28 +85,28 @@ func (t *txn) keep() {
 
 // keptAt takes what is kept of a site out of memory.
 func (s *Store) keptAt(site queue.SiteKey) []queue.Lease {
-	return s.kept.drop(site, func(*keptDelivery) bool { return true })
+	return s.kept.Drop(site, func(*queue.Delivery) bool { return true })
 }
 
 // giveBack lets everybody claim what is not kept any more.
 func (s *Store) giveBack(leases []queue.Lease) {
 	if len(leases) > 0 {
 		s.unlease(leases)
-		s.kept.returned(leases)
-		s.kept.stir()
+		s.kept.Returned(leases)
+		s.kept.Stir()
 	}
 }
 
 // keepLoop gives back what was kept and not asked for, until the store is closed.
 func (s *Store) keepLoop() {
-	tick := time.NewTicker(keptFor / 4)
+	tick := time.NewTicker(leased.LookEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-s.stop:
 			return
 		case now := <-tick.C:
-			s.giveBack(s.kept.old(now))
+			s.giveBack(s.kept.Old(now))
 		}
 	}
 }

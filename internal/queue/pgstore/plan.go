@@ -32,7 +32,7 @@ type plan struct {
 
 	// What finish writes.
 	ends      map[int64]int64 // by message: deliveries that ended
-	states    [6]int64
+	states    stored.Counts
 	bodyBytes int64
 }
 
@@ -45,7 +45,7 @@ func (p *plan) empty() bool {
 	return len(p.newMail)+len(p.handedOver)+len(p.attempts)+len(p.deliveries)+len(p.moved)+len(p.facts)+len(
 		p.wishes)+len(p.ended)+
 		len(p.extended)+len(p.siteStates)+len(p.entries)+len(p.claimed)+len(p.wanted)+len(p.ends) == 0 &&
-		p.states == [6]int64{}
+		p.states == stored.Counts{}
 }
 
 // sorted are the keys of a map in order, so that all transactions lock rows in the same.
@@ -61,8 +61,7 @@ func put[K comparable, V any](m *map[K]V, key K, value V) {
 
 // move notes a change of state in the counts, and that a delivery ended.
 func (p *plan) move(d *queue.Delivery, was queue.State) {
-	p.states[stored.State(was)]--
-	p.states[stored.State(d.State)]++
+	p.states.Move(was, d.State)
 	put(&p.deliveries, d.ID, d)
 	if !d.State.Waiting() {
 		seq := stored.SeqOf(d.ID)

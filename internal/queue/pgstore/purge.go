@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/queue/database"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
 )
 
@@ -19,12 +20,12 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (n int, 
 		return 0, err
 	}
 	defer s.calls.Done()
-	known, err := s.known(ctx)
-	if err != nil {
-		return 0, err
-	}
 	var seqs []int64
 	err = s.read(ctx, func(c *postgres.Conn) error {
+		known, err := searched{s}.Known(ctx, c)
+		if err != nil {
+			return err
+		}
 		_, hi, err := s.search.SeqRange(ctx, c, known, time.Time{}, before)
 		if err == nil {
 			seqs, err = s.search.Finished(ctx, c, hi, before, limit)
@@ -81,7 +82,7 @@ func (s *Store) tidy(ctx context.Context, before time.Time) error {
 	})
 	if err == nil && found { // nobody may begin to use one meanwhile
 		err = s.others.do(ctx, 0, func(t *txn) error {
-			put(&t.locks, lockSites, true)
+			put(&t.locks, pgtables.LockSites, true)
 			t.then(func() error { return t.Exec("DELETE"+unused, before.UnixMicro()) })
 			return nil
 		})
@@ -135,12 +136,10 @@ func (s *Store) sweep(ctx context.Context) error {
 	return s.others.do(ctx, 0, func(t *txn) error {
 		t.then(func() error {
 			n, err := t.Number(ctx, `WITH gone AS (DELETE FROM writer WHERE id <> 0 AND seen < now() - interval '1 day' RETURNING *),
-				kept AS (INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes)
+				kept AS (INSERT INTO writer (`+pgtables.WriterColumns+`)
 					SELECT 0, 0, sum(queued)::bigint, sum(held)::bigint, sum(delivered)::bigint, sum(failed)::bigint,
 						sum(cancelled)::bigint, sum(body_bytes)::bigint FROM gone HAVING count(*) > 0
-					ON CONFLICT (id) DO UPDATE SET queued = writer.queued + excluded.queued, held = writer.held + excluded.held,
-						delivered = writer.delivered + excluded.delivered, failed = writer.failed + excluded.failed,
-						cancelled = writer.cancelled + excluded.cancelled, body_bytes = writer.body_bytes + excluded.body_bytes)
+					ON CONFLICT (id) DO UPDATE SET `+addCounts+`)
 				SELECT count(*) FROM gone`)
 			t.wrote = t.wrote || n > 0
 			return err

@@ -2,8 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"iter"
-	"time"
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
@@ -12,36 +10,21 @@ import (
 	"postern/internal/queue/stored"
 )
 
-// List yields records, the newest acceptance first.
-func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record, error] {
-	return func(yield func(queue.Record, error) bool) {
-		if err := s.enter(ctx); err != nil {
-			yield(queue.Record{}, err)
-			return
-		}
-		defer s.calls.Done()
-		known, err := s.known(ctx)
-		if err != nil {
-			yield(queue.Record{}, err)
-			return
-		}
-		s.search.List(ctx, searched{s, known}, &f, yield)
-	}
-}
+// reads are what the store is asked for and does not change.
+type reads = search.Answers
 
 // searched are the tables as a search uses them.
-type searched struct {
-	s     *Store
-	known search.Known
+type searched struct{ s *Store }
+
+// Begin counts a question in.
+func (d searched) Begin(ctx context.Context) (end func(), err error) {
+	return d.s.calls.Done, d.s.enter(ctx)
 }
 
 // Read lends a reading connection.
 func (d searched) Read(ctx context.Context, do func(db database.Reader) error) error {
 	return d.s.read(ctx, func(c *postgres.Conn) error { return do(c) })
 }
-
-// Known is what was counted when the search began.
-func (d searched) Known() search.Known { return d.known }
 
 // begun is what tells the leases of what somebody has begun with from those of what is only kept: by this process as
 // its memory says, by another as far as it ever told.
@@ -63,7 +46,7 @@ func (d searched) MarkSending(ctx context.Context, db database.Reader, rs []queu
 		func(r database.Row) error {
 			leased[queue.DeliveryID(r.Int(0))] = true
 			return nil
-		}, d.s.owner, d.s.kept.waiting(), ids)
+		}, d.s.owner, d.s.kept.Waiting(), ids)
 	for i := range rs {
 		if leased[rs[i].ID] && rs[i].State.Waiting() {
 			rs[i].State = queue.Sending
@@ -77,64 +60,29 @@ const countsQuery = `SELECT t.skew, w.* FROM totals t, (SELECT coalesce(sum(queu
 	coalesce(sum(delivered), 0)::bigint, coalesce(sum(failed), 0)::bigint, coalesce(sum(cancelled), 0)::bigint,
 	coalesce(sum(body_bytes), 0)::bigint FROM writer) w`
 
-// known is what searches are told. Times of acceptance do not follow the numbers of messages: clocks of gateways
+// Known is what the writers counted. Times of acceptance do not follow the numbers of messages: clocks of gateways
 // differ, and one takes its number before another and commits after it. What lay behind what was there already by more
 // than skewStep is written down (see addMail); two that were stored at once, and did not see each other, lie no further
 // apart than skewMost.
-func (s *Store) known(ctx context.Context) (out search.Known, err error) {
-	err = s.read(ctx, func(c *postgres.Conn) error {
-		return c.Query(ctx, countsQuery, func(r database.Row) error {
-			out.Skew = r.Int(0) + (skewStep + skewMost).Microseconds()
-			for i := range 5 {
-				out.States[stored.Queued+i] = r.Int(1 + i)
-			}
-			return nil
-		})
-	})
-	return out, err
-}
-
-// Sites lists the sites where mail waits or that fail, by key.
-func (s *Store) Sites(ctx context.Context) (out []queue.Site, err error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.calls.Done()
-	err = s.read(ctx, func(c *postgres.Conn) (err error) {
-		out, err = s.search.Sites(ctx, c)
-		return err
-	})
-	return out, err
-}
-
-// TookMail looks through the newest deliveries for sites that took mail.
-func (s *Store) TookMail(ctx context.Context, since time.Time, limit int) (out map[queue.SiteKey]time.Time, err error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.calls.Done()
-	err = s.read(ctx, func(c *postgres.Conn) (err error) {
-		out, err = s.search.TookMail(ctx, c, since, limit)
-		return err
+func (searched) Known(ctx context.Context, db database.Reader) (out search.Known, err error) {
+	err = db.Query(ctx, countsQuery, func(r database.Row) error {
+		out.Skew = r.Int(0) + (skewStep + skewMost).Microseconds()
+		out.States = stored.ScanCounts(r, 1)
+		return nil
 	})
 	return out, err
 }
 
 // Stats counts deliveries and the bytes of bodies; it costs the same however much is stored.
-func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
-	out := queue.Stats{States: map[queue.State]int64{}}
+func (s *Store) Stats(ctx context.Context) (out queue.Stats, err error) {
 	if err := s.enter(ctx); err != nil {
 		return out, err
 	}
 	defer s.calls.Done()
-	err := postgres.Translate(s.readers.Whole(ctx, func(c *postgres.Conn) error {
+	err = postgres.Translate(s.readers.Whole(ctx, func(c *postgres.Conn) error {
 		err := c.Query(ctx, countsQuery, func(r database.Row) error {
-			for n := int64(stored.Queued); n <= stored.Cancelled; n++ {
-				if count := r.Int(int(n)); count > 0 {
-					out.States[stored.LoadState(n)] = count
-				}
-			}
-			out.BodyBytes = r.Int(6)
+			states := stored.ScanCounts(r, 1)
+			out.States, out.BodyBytes = states.States(), r.Int(6)
 			return nil
 		})
 		if err != nil {
@@ -142,13 +90,9 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 		}
 		err = c.Query(ctx, "SELECT d.state, count(*) FROM lease l JOIN delivery d ON d.id = l.delivery WHERE true"+
 			begun+" GROUP BY 1", func(r database.Row) error {
-			was, n := stored.LoadState(r.Int(0)), r.Int(1)
-			out.States[queue.Sending] += n
-			if out.States[was] -= n; out.States[was] <= 0 {
-				delete(out.States, was)
-			}
+			stored.Lease(out.States, stored.LoadState(r.Int(0)), r.Int(1))
 			return nil
-		}, s.owner, s.kept.waiting())
+		}, s.owner, s.kept.Waiting())
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
 // afterwards is what the memory of mail that is kept has to know of a batch.
 func (s *Store) afterwards(b *stored.Batch) {
 	for i := range b.States {
-		s.kept.stir(b.States[i].Key)
+		s.kept.Stir(b.States[i].Key)
 		if b.States[i].Sets() {
 			s.giveBack(s.keptAt(b.States[i].Key))
 		}
@@ -64,8 +64,8 @@ func refers(b *stored.Batch) bool {
 
 // settle plans a batch, or refuses it whole.
 func (t *txn) settle(b *stored.Batch) error {
-	if !t.held(b.Leases) {
-		return queue.ErrStaleLease
+	if err := t.held(b.Leases); err != nil {
+		return err
 	}
 	if err := t.sitesExist(b); err != nil {
 		return err

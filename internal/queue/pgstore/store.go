@@ -12,7 +12,9 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/database"
 	"postern/internal/queue/group"
+	"postern/internal/queue/leased"
 	"postern/internal/queue/pgnodes"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/search"
 	"postern/internal/queue/sqlrecords"
@@ -31,7 +33,7 @@ type Config struct {
 	// and otherwise refused with ErrNoLease. "" needs no lease.
 	Session string
 	// Keep is the lease that new mail is accepted with where its site is healthy, so that this process claims it
-	// without asking (see kept); 0: new mail is for everybody at once.
+	// without asking (see package leased); 0: new mail is for everybody at once.
 	Keep time.Duration
 	// SmallBody is the size in bytes up to which a body is one row; 0 means 128 KiB, and it is no more than that.
 	SmallBody int
@@ -47,6 +49,7 @@ type Config struct {
 // Safe for concurrent use.
 type Store struct {
 	*besides
+	*reads
 	cfg     Config
 	parsed  *postgres.Config
 	search  *search.Search
@@ -61,8 +64,8 @@ type Store struct {
 	mail, claims, others *writer
 
 	questions chan *question // of Wished
-	given     given
-	kept      *kept
+	given     leased.Given
+	kept      *leased.Mail
 
 	opened time.Time
 	rests  atomic.Int64   // until what age of the store Overlooked answers nothing, ns
@@ -82,9 +85,6 @@ type besides = sqlrecords.Store
 // errClosed is what every method answers after Close.
 var errClosed = errors.New("pgstore: the store is closed")
 
-// defaultSchema is where the tables are when nothing else is said.
-const defaultSchema = "postern"
-
 // ErrNoLease: the lease of this gateway on itself has ended, and nothing was accepted.
 var ErrNoLease = errors.New("pgstore: the lease of this gateway has ended; others may have taken its work over")
 
@@ -103,7 +103,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opened: time.Now(), cfg: cfg, parsed: parsed, owner: rand.Int64N(1<<62) + 1, stop: make(chan struct{}),
-		questions: make(chan *question, group.Most), kept: newKept(cfg.Keep), search: search.New(postgres.Dialect())}
+		questions: make(chan *question, group.Most), kept: leased.NewMail(cfg.Keep),
+		search: search.New(postgres.Dialect())}
 	first, err := s.prepare(ctx)
 	if err != nil {
 		return nil, err
@@ -120,6 +121,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errors.Join(err, first.Close())
 	}
 	s.besides = sqlrecords.New(tables{s}, postgres.Dialect())
+	s.reads = s.search.Of(searched{s})
 	s.mail, s.claims, s.others = newWriter(s), newWriter(s), newWriter(s)
 	s.mail.c = first
 	for _, w := range s.writers() {
@@ -144,10 +146,10 @@ func (s *Store) writers() []*writer {
 // fill gives what is left out.
 func (cfg *Config) fill() {
 	if cfg.Schema == "" {
-		cfg.Schema = defaultSchema
+		cfg.Schema = pgtables.Schema
 	}
-	if cfg.SmallBody <= 0 || cfg.SmallBody > chunkSize {
-		cfg.SmallBody = chunkSize
+	if cfg.SmallBody <= 0 || cfg.SmallBody > pgtables.ChunkSize {
+		cfg.SmallBody = pgtables.ChunkSize
 	}
 	if cfg.Readers <= 0 {
 		cfg.Readers = 4
@@ -163,22 +165,13 @@ func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: cannot connect to the database: %w", err)
 	}
-	if _, err = usable(ctx, c, s.cfg.Schema); err == nil {
-		err = postgres.Migrate(ctx, c, s.cfg.Schema, forms())
+	if _, err = pgtables.Usable(ctx, c, s.cfg.Schema); err == nil {
+		err = pgtables.Migrate(ctx, c, s.cfg.Schema)
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
-}
-
-// usable refuses a server that is not durable, and a store that was moved or is an unfinished copy.
-func usable(ctx context.Context, c *postgres.Conn, schema string) (postgres.Settings, error) {
-	settings, err := postgres.AssertDurable(ctx, c)
-	if err == nil {
-		err = lookAtStanding(ctx, c, schema)
-	}
-	return settings, err
 }
 
 // enter counts a running method in; the caller does calls.Done.
@@ -306,7 +299,7 @@ func (d tables) Change(ctx context.Context, bytes int, do func(t database.Tx) er
 	}
 	defer d.s.calls.Done()
 	return d.s.others.do(ctx, bytes, func(t *txn) error {
-		put(&t.locks, lockRecords, true)
+		put(&t.locks, pgtables.LockRecords, true)
 		t.then(func() error { return do(t) })
 		return nil
 	})

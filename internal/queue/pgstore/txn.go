@@ -10,6 +10,7 @@ import (
 	"postern/internal/queue/database"
 	"postern/internal/queue/group"
 	"postern/internal/queue/pgnodes"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
 	"postern/internal/queue/stored"
 )
@@ -114,7 +115,7 @@ func (t *txn) begin(b *postgres.Batch) {
 		b.Add("SELECT pg_advisory_xact_lock(?::bigint)", nil, lock)
 	}
 	if t.refers {
-		b.Add("SELECT pg_advisory_xact_lock_shared(?::bigint)", nil, int64(lockSites))
+		b.Add("SELECT pg_advisory_xact_lock_shared(?::bigint)", nil, int64(pgtables.LockSites))
 	}
 }
 
@@ -229,17 +230,12 @@ func (t *txn) takeRow(r database.Row) error {
 	return err
 }
 
-// held reports whether each lease is held and named once.
-func (t *txn) held(leases []queue.Lease) bool {
-	seen := make(map[queue.DeliveryID]bool, len(leases))
-	for _, l := range leases {
+// held checks leases that were looked up.
+func (t *txn) held(leases []queue.Lease) error {
+	return queue.AllHeld(leases, func(l queue.Lease) bool {
 		d := t.rows[l.Delivery]
-		if d == nil || !d.leased || d.token != l.Token || d.ended || seen[l.Delivery] {
-			return false
-		}
-		seen[l.Delivery] = true
-	}
-	return true
+		return d != nil && d.leased && d.token == l.Token && !d.ended
+	})
 }
 
 // commit carries out the plan, lets the writer's row tell of it, and commits.
@@ -283,11 +279,9 @@ func (t *txn) finish(b *postgres.Batch) {
 	for _, seq := range sorted(t.ends) {
 		seqs, counts = append(seqs, seq), append(counts, t.ends[seq])
 	}
-	row := []any{t.id, t.number, t.states[stored.Queued], t.states[stored.Held], t.states[stored.Delivered],
-		t.states[stored.Failed], t.states[stored.Cancelled], t.bodyBytes}
+	row := append(append([]any{t.id, t.number}, t.states.Values()...), t.bodyBytes)
 	if len(seqs) == 0 {
-		b.Add("INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes)"+
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?)"+tellRow, nil, row...)
+		b.Add("INSERT INTO writer ("+pgtables.WriterColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)"+tellRow, nil, row...)
 		return
 	}
 	b.Add(`WITH ended AS MATERIALIZED (SELECT * FROM unnest(?1::bigint[], ?2::bigint[]) u(seq, n) ORDER BY 1),
@@ -295,15 +289,18 @@ func (t *txn) finish(b *postgres.Batch) {
 		gone AS (DELETE FROM body b USING closed c WHERE c.open = 0 AND b.seq = c.seq),
 		doomed AS (INSERT INTO draft (body, owner, until) SELECT file::bigint, 0, now() + ?3::bigint * interval '1 second'
 			FROM closed WHERE open = 0 AND file IS NOT NULL)
-		INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes)
+		INSERT INTO writer (`+pgtables.WriterColumns+`)
 		VALUES (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11::bigint - (SELECT coalesce(sum(size), 0)::bigint FROM closed WHERE open = 0))`+
 		tellRow, nil, append([]any{seqs, counts, int64(doomed / time.Second)}, row...)...)
 }
 
-// tellRow adds to the row of a writer, where there is one.
-const tellRow = ` ON CONFLICT (id) DO UPDATE SET number = excluded.number, seen = now(), queued = writer.queued + excluded.queued,
-	held = writer.held + excluded.held, delivered = writer.delivered + excluded.delivered, failed = writer.failed + excluded.failed,
+// tellRow adds to the row of a writer, where there is one, and so does addCounts.
+const (
+	tellRow   = " ON CONFLICT (id) DO UPDATE SET number = excluded.number, seen = now(), " + addCounts
+	addCounts = `queued = writer.queued + excluded.queued, held = writer.held + excluded.held,
+	delivered = writer.delivered + excluded.delivered, failed = writer.failed + excluded.failed,
 	cancelled = writer.cancelled + excluded.cancelled, body_bytes = writer.body_bytes + excluded.body_bytes`
+)
 
 // notHere is the error of a body that is not, or not wholly, where it was written.
 func notHere(id queue.ID) error {

@@ -42,7 +42,7 @@ func collect(into *[]queue.DeliveryID) func(r database.Row) error {
 
 // lapse carries out what is wished of deliveries whose leases have run out.
 func (s *Store) lapse(ctx context.Context, now time.Time) error {
-	defer s.kept.stir()
+	defer s.kept.Stir()
 	var ids []queue.DeliveryID
 	err := s.read(ctx, func(c *postgres.Conn) error {
 		return c.Query(ctx, "SELECT w.delivery"+lapsedWishes+" ORDER BY w.delivery", collect(&ids), now.UnixMicro())
@@ -50,7 +50,7 @@ func (s *Store) lapse(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	for chunk := range slices.Chunk(ids, actChunk) {
+	for chunk := range slices.Chunk(ids, stored.Step) {
 		err := s.others.do(ctx, 0, func(t *txn) error {
 			t.then(func() error { return t.lapse(chunk, now) })
 			return nil

@@ -75,7 +75,7 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 			if len(t.keeps) > 0 { // nobody knows the leases
 				w.unheard = append(w.unheard, -t.number)
 				t.keeps = nil
-				w.s.kept.stir()
+				w.s.kept.Stir()
 			}
 			if asked != nil {
 				return all(len(changes), fmt.Errorf("%w: %w", queue.ErrUnknown, err)), nil
@@ -94,11 +94,11 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 
 // done is what follows from a transaction that was committed.
 func (w *writer) done(t *txn) []error {
-	w.s.given.forget(t.left)
-	w.s.kept.settled(t.left)
+	w.s.given.Forget(t.left)
+	w.s.kept.Settled(t.left)
 	t.keep()
 	if len(t.stirs) > 0 {
-		w.s.kept.stir(t.stirs...)
+		w.s.kept.Stir(t.stirs...)
 	}
 	return t.results
 }

@@ -107,7 +107,10 @@ func (l *listing) next(ctx context.Context) (out []queue.Record, err error) {
 // plan decides how to search.
 func (l *listing) plan(ctx context.Context, db database.Reader) error {
 	l.planned = true
-	known := l.store.Known()
+	known, err := l.store.Known(ctx, db)
+	if err != nil {
+		return err
+	}
 	lo, hi, err := l.x.SeqRange(ctx, db, known, l.f.Since, l.f.Until)
 	if err != nil {
 		return err

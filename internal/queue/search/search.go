@@ -5,6 +5,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/stored"
 )
 
 // Search finds deliveries in the tables of a store. Use New. Safe for concurrent use.
@@ -21,14 +22,15 @@ type Known struct {
 	// Skew is by how many microseconds a time of acceptance ever lay behind an earlier one.
 	Skew int64
 	// States counts deliveries by their stored state.
-	States [6]int64
+	States stored.Counts
 }
 
 // Store is what a List needs. Its methods are safe for concurrent use.
 type Store interface {
 	// Read lends a reading connection.
 	Read(ctx context.Context, do func(db database.Reader) error) error
-	Known() Known
+	// Known is what the store knows now; it may ask db.
+	Known(ctx context.Context, db database.Reader) (Known, error)
 	// MarkSending gives those that are under a lease their state. They were read by db a moment ago.
 	MarkSending(ctx context.Context, db database.Reader, rs []queue.Record) error
 }

@@ -67,7 +67,7 @@ func TestDraftMemory(t *testing.T) {
 
 func read(t *testing.T, s *Spool, b stored.Body) []byte {
 	t.Helper()
-	r, err := s.Open(&Content{Message: "m", File: b.File, Data: b.Data, Size: b.Size, Sum: &b.Sum})
+	r, err := s.Open(&stored.Content{Message: "m", File: b.File, Data: b.Data, Size: b.Size, Sum: &b.Sum})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,10 +11,6 @@ import (
 	"postern/internal/queue/stored"
 )
 
-// actChunk is how many deliveries one request to the writer changes, so that an action on a million does not hold up
-// mail.
-const actChunk = 500
-
 // Act changes states on an administrator's behalf, in small transactions. What came in after the call began may be left
 // out.
 func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
@@ -39,24 +35,17 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 	if err != nil {
 		return queue.Acted{}, err
 	}
-	var out queue.Acted
-	touched := map[queue.SiteKey]bool{}
-	for chunk := range slices.Chunk(ids, actChunk) {
+	return stored.Act(ids, func(step []queue.DeliveryID) (stored.Acted, error) {
 		var done acted
 		err := s.do(ctx, 0, func(t *txn) error {
 			done = acted{Acted: stored.NewActed()}
-			return t.act(&a, chunk, &done)
+			return t.act(&a, step, &done)
 		})
-		if err != nil {
-			return out, err
+		if err == nil {
+			s.spool.RemoveAll(done.files)
 		}
-		out.Changed += done.Changed
-		out.Pending = append(out.Pending, done.Pending...)
-		maps.Copy(touched, done.Keys)
-		s.spool.RemoveAll(done.files)
-	}
-	out.Sites = slices.Sorted(maps.Keys(touched))
-	return out, nil
+		return done.Acted, err
+	})
 }
 
 // acted is what one transaction of an action did.

@@ -4,12 +4,16 @@ import (
 	"context"
 
 	"postern/internal/queue/database"
+	"postern/internal/queue/search"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/sqlrecords"
 )
 
 // besides is what the store keeps that is not mail.
 type besides = sqlrecords.Store
+
+// reads are what the store is asked for and does not change.
+type reads = search.Answers
 
 // tables are the database as besides uses it.
 type tables struct{ s *Store }

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,8 +72,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 func concerns(c *queue.Claim) func(m *young.Message) bool {
 	return func(m *young.Message) bool {
 		for i := range m.Deliveries {
-			d := &m.Deliveries[i]
-			if d.State.Waiting() && (c.Overdue && c.Takes(d.Deadline) || slices.Contains(c.IDs, d.ID)) {
+			if d := &m.Deliveries[i]; d.State.Waiting() && c.Selects(&d.Delivery) {
 				return true
 			}
 		}
@@ -105,7 +103,8 @@ func (s *Store) claimAt(ctx context.Context, c *queue.Claim) ([]queue.Work, erro
 }
 
 // claimRest adds the young to what was claimed in the database. If something may have been missed on its way from one
-// to the other, it gives back what it has, because leases run while it waits, and the caller begins again.
+// to the other, it gives back what it has, because leases run while it waits, and the caller begins again. A full claim
+// is good as it is: to wait for what it passed over (see queue.Store) would hold up mail while much is being moved.
 func (s *Store) claimRest(ctx context.Context, work []queue.Work, c *queue.Claim, state queue.SiteState, moves uint64) (
 	_ []queue.Work, missed bool, err error) {
 	s.mu.Lock()
@@ -144,10 +143,7 @@ func (s *Store) claimYoung(work []queue.Work, c *queue.Claim, state queue.SiteSt
 			NextHop: d.At.NextHop, SiteState: state})
 	}
 	if stored > 0 {
-		slices.SortFunc(work, func(a, b queue.Work) int {
-			return cmp.Or(a.Due.Compare(b.Due),
-				cmp.Compare(a.ID, b.ID))
-		})
+		slices.SortFunc(work, func(a, b queue.Work) int { return c.Compare(&a, &b) })
 	}
 	for i := range work {
 		w := &work[i]
@@ -355,13 +351,11 @@ func (s *Store) reset(l *lease, until time.Time) {
 
 // all returns the leases if each is held and named once. The caller holds mu.
 func (s *Store) all(leases []queue.Lease) ([]*lease, error) {
-	held, seen := make([]*lease, len(leases)), make(map[queue.DeliveryID]bool, len(leases))
-	for i, l := range leases {
-		held[i] = s.leases[l.Delivery]
-		if held[i] == nil || held[i].token != l.Token || seen[l.Delivery] {
-			return nil, queue.ErrStaleLease
-		}
-		seen[l.Delivery] = true
-	}
-	return held, nil
+	held := make([]*lease, 0, len(leases))
+	err := queue.AllHeld(leases, func(l queue.Lease) bool {
+		h := s.leases[l.Delivery]
+		held = append(held, h)
+		return h != nil && h.token == l.Token
+	})
+	return held, err
 }

@@ -169,12 +169,8 @@ func (s *Store) stored(id queue.ID) (exists bool, err error) {
 
 // prepareSettle reserves the deliveries of a settlement.
 func (s *Store) prepareSettle(e *entry) error {
-	seen := make(map[queue.DeliveryID]bool, len(e.settle.Leases))
-	for _, l := range e.settle.Leases {
-		if h := s.leases[l.Delivery]; h == nil || h.token != l.Token || seen[l.Delivery] {
-			return queue.ErrStaleLease
-		}
-		seen[l.Delivery] = true
+	if _, err := s.all(e.settle.Leases); err != nil {
+		return err
 	}
 	ended, ok := s.young.Settle(e.settle.Leases)
 	if !ok {

@@ -10,7 +10,6 @@ import (
 	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/storecopy"
-	"postern/internal/queue/stored"
 )
 
 // How the store stands to copies is a row of a table that is there only then. So that releases that know nothing of it
@@ -198,11 +197,9 @@ func (s *Side) Finish(ctx context.Context, n *storecopy.Counts) error {
 			"site) c WHERE c.site = site.id"); err != nil {
 			return err
 		}
-		return s.c.Exec("UPDATE totals SET last_seq=?1, newest=?2, skew=?3, body_bytes=?4, queued=?5, held=?6, "+
-			"delivered=?7, failed=?8, cancelled=?9, applied=?1, day_keys=?10, indexed=0", n.LastSeq, n.Newest, n.Skew,
-			n.BodyBytes, n.States[stored.Queued],
-			n.States[stored.Held], n.States[stored.Delivered], n.States[stored.Failed], n.States[stored.Cancelled],
-			max(n.DayKeys, 0))
+		args := append([]any{n.LastSeq, n.Newest, n.Skew, n.BodyBytes, max(n.DayKeys, 0)}, n.States.Values()...)
+		return s.c.Exec("UPDATE totals SET last_seq=?1, newest=?2, skew=?3, body_bytes=?4, applied=?1, day_keys=?5, "+
+			"indexed=0, queued=?6, held=?7, delivered=?8, failed=?9, cancelled=?10", args...)
 	})
 	if err != nil {
 		return err

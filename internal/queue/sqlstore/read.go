@@ -5,35 +5,28 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"iter"
-	"time"
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
 	"postern/internal/queue/search"
-	"postern/internal/queue/spool"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/stored"
 )
 
-// List yields records, the newest acceptance first.
-func (s *Store) List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record, error] {
-	return func(yield func(queue.Record, error) bool) {
-		if err := s.enter(ctx); err != nil {
-			yield(queue.Record{}, err)
-			return
-		}
-		defer s.calls.Done()
-		if err := s.settleDown(ctx); err != nil {
-			yield(queue.Record{}, err)
-			return
-		}
-		s.search.List(ctx, searched{s}, &f, yield)
-	}
-}
-
 // searched are the tables as a search uses them.
 type searched struct{ s *Store }
+
+// Begin brings into the database what is in the journal.
+func (d searched) Begin(ctx context.Context) (end func(), err error) {
+	if err := d.s.enter(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.s.settleDown(ctx); err != nil {
+		d.s.calls.Done()
+		return nil, err
+	}
+	return d.s.calls.Done, nil
+}
 
 // Read lends a reading connection.
 func (d searched) Read(ctx context.Context, do func(db database.Reader) error) error {
@@ -41,7 +34,9 @@ func (d searched) Read(ctx context.Context, do func(db database.Reader) error) e
 }
 
 // Known is what is counted.
-func (d searched) Known() search.Known { return d.s.counted() }
+func (d searched) Known(context.Context, database.Reader) (search.Known, error) {
+	return d.s.counted(), nil
+}
 
 func (s *Store) counted() search.Known {
 	s.mu.Lock()
@@ -84,32 +79,19 @@ func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error
 }
 
 // content finds the body of a message that waits, queue.ErrNotFound when there is none.
-func (s *Store) content(ctx context.Context, id queue.ID) (*spool.Content, error) {
+func (s *Store) content(ctx context.Context, id queue.ID) (c *stored.Content, err error) {
 	if c, err := s.youngContent(id); c != nil || err != nil {
 		return c, err
 	}
-	var c *spool.Content
-	var facts string
-	err := s.read(ctx, func(conn *sqlite.Conn) error {
-		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.Seq = "+
-			"m.Seq WHERE m.id = ? AND m.open > 0", func(r database.Row) error {
-			c = &spool.Content{Message: id, File: r.Text(0), Data: r.Bytes(1), Size: r.Int(2)}
-			facts = r.Text(3)
-			return database.ErrStop
-		}, string(id))
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		c, err = stored.ReadContent(ctx, conn, id)
+		return err
 	})
-	if err != nil {
-		return nil, sqlite.Translate(err)
-	}
-	if c == nil {
-		return nil, queue.ErrNotFound
-	}
-	c.Sum, err = stored.SumIn(facts)
-	return c, err
+	return c, sqlite.Translate(err)
 }
 
 // youngContent is content for a message in the journal, nil if it is not there.
-func (s *Store) youngContent(id queue.ID) (*spool.Content, error) {
+func (s *Store) youngContent(id queue.ID) (*stored.Content, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.young.Get(id)
@@ -119,7 +101,7 @@ func (s *Store) youngContent(id queue.ID) (*spool.Content, error) {
 	case m.Left() == 0:
 		return nil, queue.ErrNotFound
 	}
-	return &spool.Content{Message: id, File: m.Body.File, Data: m.Body.Data, Size: m.Size, Sum: &m.Body.Sum}, nil
+	return &stored.Content{Message: id, File: m.Body.File, Data: m.Body.Data, Size: m.Size, Sum: &m.Body.Sum}, nil
 }
 
 // load reads claimed deliveries and completes their leases.
@@ -150,42 +132,7 @@ func (s *Store) work(leases []queue.Lease, found []*stored.Record) []queue.Work 
 				size: r.Message.Size, file: r.File}
 			l.row.Recipient, l.row.History = queue.Delivery{}.Recipient, nil
 		}
-		out[i] = queue.Work{Delivery: r.Delivery, Message: r.Message, Lease: leases[i], Was: r.State,
-			NextHop: r.NextHop, SiteState: r.SiteState}
-		out[i].State = queue.Sending
+		out[i] = r.Work(leases[i])
 	}
 	return out
-}
-
-// Sites lists the sites where mail waits or that fail, by key.
-func (s *Store) Sites(ctx context.Context) ([]queue.Site, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.calls.Done()
-	if err := s.settleDown(ctx); err != nil {
-		return nil, err
-	}
-	var out []queue.Site
-	err := s.read(ctx, func(c *sqlite.Conn) (err error) {
-		out, err = s.search.Sites(ctx, c)
-		return err
-	})
-	return out, err
-}
-
-// TookMail looks through the newest deliveries for sites that took mail.
-func (s *Store) TookMail(ctx context.Context, since time.Time, limit int) (out map[queue.SiteKey]time.Time, err error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.calls.Done()
-	if err := s.settleDown(ctx); err != nil {
-		return nil, err
-	}
-	err = s.read(ctx, func(c *sqlite.Conn) (err error) {
-		out, err = s.search.TookMail(ctx, c, since, limit)
-		return err
-	})
-	return out, err
 }

@@ -160,7 +160,7 @@ type endings struct {
 
 // update writes what changes in a delivery and keeps the counts.
 func (t *txn) update(d *deliveryRow, was queue.State, e *endings) error {
-	t.totals.move(was, d.State)
+	t.totals.states.Move(was, d.State)
 	err := t.Exec("UPDATE delivery SET ("+stored.ChangingColumns+") = (?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?",
 		append(stored.Changing(&d.Delivery), int64(d.ID))...)
 	switch {

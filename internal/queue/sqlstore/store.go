@@ -58,6 +58,7 @@ type Config struct {
 // Store implements queue.Store, audit.Ledger and records.Store on one data folder. Use Open. Safe for concurrent use.
 type Store struct {
 	*besides
+	*reads
 	search  *search.Search
 	cfg     Config
 	spool   *spool.Spool
@@ -150,6 +151,7 @@ func newStore(cfg Config) *Store {
 	s.spool = spool.New(spool.Config{Dir: cfg.Dir, SmallBody: cfg.SmallBody, DraftMemory: cfg.DraftMemory,
 		Disk: cfg.disk, Broken: &s.broken})
 	s.search = search.New(sqlite.Dialect())
+	s.reads = s.search.Of(searched{s})
 	s.besides = sqlrecords.New(tables{s}, sqlite.Dialect())
 	return s
 }

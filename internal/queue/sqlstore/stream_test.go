@@ -71,7 +71,7 @@ func (t *txn) one(tb testing.TB, i int64) error {
 		return err
 	}
 	d := n.Deliveries[0]
-	t.totals.move(queue.Queued, state)
+	t.totals.states.Move(queue.Queued, state)
 	return t.Exec("UPDATE delivery SET state = ?, finished = ? WHERE id = ?", stored.State(state), testTime.UnixMicro(), int64(d.ID))
 }
 

@@ -14,7 +14,7 @@ import (
 // totals is counts of what is in the database, kept instead of being counted.
 type totals struct {
 	bodyBytes int64
-	states    [6]int64 // by stored state; 0 is unused
+	states    stored.Counts
 }
 
 // order is what is known of the order of acceptance, of messages in the journal too.
@@ -22,11 +22,6 @@ type order struct {
 	lastSeq int64 // the newest message ever accepted
 	newest  int64 // the latest time of acceptance seen
 	skew    int64 // how far a time of acceptance ever lay behind newest
-}
-
-func (t *totals) move(from, to queue.State) {
-	t.states[stored.State(from)]--
-	t.states[stored.State(to)]++
 }
 
 // next gives the next message its number and notes its time of acceptance, so that times can be turned into ranges of
@@ -49,22 +44,18 @@ func (o *order) note(at time.Time) {
 // write stores the row; what has a seq up to applied is in the database, or will never be. The journal was durable up
 // to at.
 func (t *totals) write(c *sqlite.Conn, o order, applied int64, at wal.Place) error {
-	return c.Exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, queued=?, held=?, delivered=?, "+
-		"failed=?, cancelled=?, applied=?, segment=?, size=?, commits=commits+1", o.lastSeq, o.newest, o.skew,
-		t.bodyBytes,
-		t.states[stored.Queued], t.states[stored.Held], t.states[stored.Delivered], t.states[stored.Failed],
-		t.states[stored.Cancelled], applied, int64(at.Index), at.Size)
+	args := append([]any{o.lastSeq, o.newest, o.skew, t.bodyBytes, applied, int64(at.Index), at.Size},
+		t.states.Values()...)
+	return c.Exec("UPDATE totals SET last_seq=?, newest=?, skew=?, body_bytes=?, applied=?, segment=?, size=?, "+
+		"queued=?, held=?, delivered=?, failed=?, cancelled=?, commits=commits+1", args...)
 }
 
 // read reads the row.
 func (t *totals) read(c *sqlite.Conn) (o order, applied int64, err error) {
-	err = c.Query(context.Background(), "SELECT last_seq, newest, skew, body_bytes, queued, held, delivered, failed,"+
-		" cancelled, applied FROM totals", func(r database.Row) error {
-		o.lastSeq, o.newest, o.skew, t.bodyBytes = r.Int(0), r.Int(1), r.Int(2), r.Int(3)
-		for i := stored.Queued; i <= stored.Cancelled; i++ {
-			t.states[i] = r.Int(3 + i)
-		}
-		applied = r.Int(9)
+	err = c.Query(context.Background(), "SELECT last_seq, newest, skew, body_bytes, applied, "+stored.CountColumns+
+		" FROM totals", func(r database.Row) error {
+		o.lastSeq, o.newest, o.skew, t.bodyBytes, applied = r.Int(0), r.Int(1), r.Int(2), r.Int(3), r.Int(4)
+		t.states = stored.ScanCounts(r, 5)
 		return database.ErrStop
 	})
 	return o, applied, err
@@ -82,20 +73,19 @@ const (
 
 // Stats counts deliveries and the bytes of bodies; it costs the same however much is stored.
 func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
-	out := queue.Stats{States: map[queue.State]int64{}}
+	var out queue.Stats
 	if err := s.enter(ctx); err != nil {
 		return out, err
 	}
 	defer s.calls.Done()
 	s.mu.Lock()
 	states, bodyBytes := s.young.Counts()
-	for n := int64(stored.Queued); n <= stored.Cancelled; n++ {
-		if c := s.totals.states[n] + states[n]; c > 0 {
-			out.States[stored.LoadState(n)] = c
-		}
+	for n, stored := range s.totals.states {
+		states[n] += stored
 	}
+	out.States = states.States()
 	for _, l := range s.leases {
-		shift(out.States, l.was, queue.Sending)
+		stored.Lease(out.States, l.was, 1)
 	}
 	out.BodyBytes = s.totals.bodyBytes + bodyBytes
 	oldest := s.young.Oldest()
@@ -118,12 +108,4 @@ func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 		out.Oldest = oldest
 	}
 	return out, err
-}
-
-// shift moves one count; a count of 0 has no entry.
-func shift(counts map[queue.State]int64, from, to queue.State) {
-	counts[to]++
-	if counts[from]--; counts[from] <= 0 {
-		delete(counts, from)
-	}
 }

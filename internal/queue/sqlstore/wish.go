@@ -95,7 +95,7 @@ func (s *Store) Wished(ctx context.Context, ids []queue.DeliveryID) ([]queue.Del
 
 // lapse carries out what is wished of deliveries whose leases have run out.
 func (s *Store) lapse(ctx context.Context, now time.Time) error {
-	for chunk := range slices.Chunk(s.lapsed(now), actChunk) {
+	for chunk := range slices.Chunk(s.lapsed(now), stored.Step) {
 		var e endings
 		err := s.do(ctx, 0, func(t *txn) error {
 			e = endings{}

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"postern/internal/queue/database"
+	"postern/internal/queue/stored"
 )
 
 // Word is what a store is in a copy.
@@ -65,10 +66,10 @@ type Side interface {
 
 // Counts is what a store counts of itself.
 type Counts struct {
-	LastSeq, DayKeys int64    // see Side.Order; DayKeys may be below 1 for none
-	Newest, Skew     int64    // microseconds: the latest time of acceptance, and how far one lay behind an earlier one
-	BodyBytes        int64    // of messages that wait
-	States           [6]int64 // deliveries by their stored state
+	LastSeq, DayKeys int64 // see Side.Order; DayKeys may be below 1 for none
+	Newest, Skew     int64 // microseconds: the latest time of acceptance, and how far one lay behind an earlier one
+	BodyBytes        int64 // of messages that wait
+	States           stored.Counts
 }
 
 var (

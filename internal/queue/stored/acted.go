@@ -1,6 +1,32 @@
 package stored
 
-import "postern/internal/queue"
+import (
+	"maps"
+	"slices"
+
+	"postern/internal/queue"
+)
+
+// Step is how many deliveries one transaction changes of the many that an action, or the end of leases, concerns: an
+// action on a million is not to hold up mail.
+const Step = 500
+
+// Act carries out an action step by step on the deliveries that it may concern. Do is one step, in a transaction of its
+// own.
+func Act(ids []queue.DeliveryID, do func(step []queue.DeliveryID) (Acted, error)) (out queue.Acted, err error) {
+	touched := map[queue.SiteKey]bool{}
+	for step := range slices.Chunk(ids, Step) {
+		done, err := do(step)
+		if err != nil {
+			return out, err
+		}
+		out.Changed += done.Changed
+		out.Pending = append(out.Pending, done.Pending...)
+		maps.Copy(touched, done.Keys)
+	}
+	out.Sites = slices.Sorted(maps.Keys(touched))
+	return out, nil
+}
 
 // Acted is what one transaction of an action did. Use NewActed.
 type Acted struct {

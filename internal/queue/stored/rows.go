@@ -70,6 +70,14 @@ type Record struct {
 	File   string
 }
 
+// Work is what a worker gets with a lease on it; it is complete.
+func (r *Record) Work(l queue.Lease) queue.Work {
+	w := queue.Work{Delivery: r.Delivery, Message: r.Message, Lease: l, Was: r.State, NextHop: r.NextHop,
+		SiteState: r.SiteState}
+	w.State = queue.Sending
+	return w
+}
+
 // Scan reads the columns of one row. Site, history and lease come later, by Complete.
 func Scan(r database.Row) (*Record, error) {
 	out := &Record{SiteID: r.Int(1), Facts: r.Text(11), Last: r.Int(17) == 1, File: r.Text(18)}

@@ -132,14 +132,23 @@ func (m *model) attempt() *attempt.Attempt {
 // both calls f for each store and wants equal answers; it reports whether neither was an error.
 func (m *model) both(f func(i int, s queue.Store) (any, error)) bool {
 	m.Helper()
+	difference, ok := m.differ(f)
+	if difference != "" {
+		m.Error(difference)
+	}
+	return ok
+}
+
+// differ calls f for each store and tells how the answers differ, and whether neither was an error.
+func (m *model) differ(f func(i int, s queue.Store) (any, error)) (difference string, ok bool) {
 	a, errA := f(0, m.stores[0])
 	b, errB := f(1, m.stores[1])
 	if kind(errA) != kind(errB) {
-		m.Errorf("the reference answered %v, the store %v", errA, errB)
+		difference = fmt.Sprintf("the reference answered %v, the store %v", errA, errB)
 	} else if diff := gocmp.Diff(a, b, compare()...); errA == nil && diff != "" {
-		m.Errorf("the answers differ (-reference +store):\n%s", diff)
+		difference = "the answers differ (-reference +store):\n" + diff
 	}
-	return errA == nil && errB == nil
+	return difference, errA == nil && errB == nil
 }
 
 // kind is what of an error must be equal.
@@ -213,49 +222,6 @@ func (m *model) accept() {
 		return subs[i].Message, err
 	}) {
 		m.stored(subs)
-	}
-}
-
-func (m *model) claim() {
-	c := queue.Claim{Now: m.now, Until: m.now.Add(time.Duration(m.rng.IntN(40)) * time.Second),
-		Limit: 1 + m.rng.IntN(6)}
-	if m.chance(30) {
-		c.Beyond = m.now.Add(time.Duration(m.rng.IntN(40)) * time.Second)
-	}
-	var named []string
-	switch m.rng.IntN(4) {
-	case 0:
-		c.Overdue = true
-	case 1:
-		if len(m.order) == 0 {
-			return
-		}
-		for range 1 + m.rng.IntN(4) {
-			named = append(named, pick(m, m.order))
-		}
-	default:
-		c.Site = queue.NewSiteKey(m.hop(), m.requirement())
-	}
-	var work [2][]queue.Work
-	if !m.both(func(i int, s queue.Store) (any, error) {
-		mine := c
-		for _, name := range named {
-			mine.IDs = append(mine.IDs, m.ids[i][name])
-		}
-		got, err := s.Claim(m.Context(), mine)
-		work[i] = slices.Clone(got)
-		var neutral []any
-		for _, w := range got {
-			w.ID, w.Lease = 0, queue.Lease{}
-			neutral = append(neutral, m.names[i][work[i][len(neutral)/2].ID], w)
-		}
-		return neutral, err
-	}) || len(work[0]) != len(work[1]) {
-		return
-	}
-	worker := m.rng.IntN(2)
-	for n := range work[0] {
-		m.holding[worker] = append(m.holding[worker], pairLease{work[0][n].Lease, work[1][n].Lease})
 	}
 }
 

@@ -46,8 +46,7 @@ func (y *Mail) Delivered(d *Delivery, st *stored.Settlement, now time.Time) (fil
 }
 
 func (y *Mail) finish(d *Delivery, was queue.State) {
-	y.states[stored.State(was)]--
-	y.states[stored.State(d.State)]++
+	y.states.Move(was, d.State)
 	y.unqueue(d)
 	if d.Of.left--; d.Of.left > 0 {
 		return

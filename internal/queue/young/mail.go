@@ -36,10 +36,10 @@ type Mail struct {
 	// Stuck is why the last move failed.
 	Stuck error
 
-	states    [6]int64 // by stored state
-	bodyBytes int64    // of waiting messages
-	bytes     int64    // of memory, about
-	finished  int      // messages that ended
+	states    stored.Counts
+	bodyBytes int64 // of waiting messages
+	bytes     int64 // of memory, about
+	finished  int   // messages that ended
 }
 
 // Message is a message in the journal.
@@ -267,7 +267,7 @@ func (y *Mail) Site(key queue.SiteKey) *stored.Site {
 }
 
 // Counts are the deliveries by stored state, and the bytes of bodies of messages that wait.
-func (y *Mail) Counts() (states [6]int64, bodyBytes int64) { return y.states, y.bodyBytes }
+func (y *Mail) Counts() (states stored.Counts, bodyBytes int64) { return y.states, y.bodyBytes }
 
 // Empty reports whether everything is in the database.
 func (y *Mail) Empty() bool { return y.inAge.Len() == 0 }

@@ -12,7 +12,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/operator/api"
 	"postern/internal/queue"
-	"postern/internal/queue/pgstore"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/sqlstore"
 	"postern/internal/queue/storecopy"
 )
@@ -49,7 +49,7 @@ func (c *copyCmd) Run(a *cli.App) error {
 	if err != nil {
 		return openHint(err, folder)
 	}
-	database, err := pgstore.OpenSide(a.Ctx, pgstore.Config{URL: address}, shown)
+	database, err := pgtables.OpenSide(a.Ctx, address, "", shown)
 	if err != nil {
 		return errors.Join(copyHint(err, folder, shown), embedded.Close())
 	}
@@ -212,7 +212,7 @@ func (c *reopenCmd) Run(a *cli.App) error {
 	var side storecopy.Side
 	shown := config.Store(c.Of).Shown()
 	if c.Of != "" {
-		side, err = pgstore.OpenSide(a.Ctx, pgstore.Config{URL: c.Of}, shown)
+		side, err = pgtables.OpenSide(a.Ctx, c.Of, "", shown)
 	} else if _, err = os.Stat(filepath.Join(folder, "queue.db")); err == nil {
 		side, err = sqlstore.OpenSide(sqlstore.Config{Dir: folder})
 	}

@@ -1,4 +1,4 @@
-package pgstore
+package pgtables
 
 import (
 	"context"
@@ -17,39 +17,6 @@ import (
 	"postern/internal/queue/stored"
 )
 
-// How the store stands to copies is a row of a table that is there only then. A store that is closed has a trigger on
-// every table besides, which refuses each change by a connection that has not said that it copies: those of a gateway
-// that began in the same moment, or stood still and wakes, and those of any other release.
-
-// closedTables have the trigger.
-const closedTables = "node mark turn writer lease draft chunk totals site message body delivery attempt wish " +
-	"revision judgement entry record counter"
-
-// gate is what the triggers call.
-const gate = `CREATE OR REPLACE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-	IF coalesce(current_setting('postern.copy', true), '') <> 'on' THEN
-		RAISE EXCEPTION 'this store was moved to another, or is being copied' USING ERRCODE = '` + postgres.Closed + `';
-	END IF;
-	RETURN NULL;
-END $$`
-
-// lookAtStanding refuses a store that is not to be opened.
-func lookAtStanding(ctx context.Context, c *postgres.Conn, schema string) error {
-	standing, err := readStanding(ctx, c, schema)
-	if err != nil {
-		return postgres.Translate(err)
-	}
-	return standing.Closed("the database")
-}
-
-func readStanding(ctx context.Context, c *postgres.Conn, schema string) (s storecopy.Standing, err error) {
-	n, err := c.Number(ctx, "SELECT count(*) FROM pg_tables WHERE schemaname = ? AND tablename = 'standing'", schema)
-	if err != nil || n == 0 {
-		return s, err
-	}
-	return storecopy.ReadStanding(ctx, c)
-}
-
 // Side is the store as storecopy sees it. Use OpenSide.
 type Side struct {
 	parsed        *postgres.Config
@@ -60,15 +27,17 @@ type Side struct {
 var _ storecopy.Side = (*Side)(nil)
 
 // OpenSide opens a database for a copy, whatever its standing is, making the tables if there are none. Named is its
-// address for people. It answers queue.ErrInUse while another process copies it, and the other errors of Open. The role
-// must own the schema.
-func OpenSide(ctx context.Context, cfg Config, named string) (*Side, error) {
-	cfg.fill()
-	parsed, err := postgres.Parse(cfg.URL, cfg.Schema, cfg.Readers)
+// address for people. It answers queue.ErrInUse while another process copies it, and the other errors that opening the
+// store has. The role must own the schema; "" is Schema.
+func OpenSide(ctx context.Context, url, schema, named string) (*Side, error) {
+	if schema == "" {
+		schema = Schema
+	}
+	parsed, err := postgres.Parse(url, schema, 1)
 	if err != nil {
 		return nil, err
 	}
-	s := &Side{parsed: parsed, schema: cfg.Schema, named: named}
+	s := &Side{parsed: parsed, schema: schema, named: named}
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -82,7 +51,7 @@ func (s *Side) connect(ctx context.Context) (err error) {
 	}
 	if s.c, err = postgres.Dial(ctx, s.parsed); err != nil {
 		s.c = nil
-		return fmt.Errorf("pgstore: cannot connect to the database: %w", err)
+		return fmt.Errorf("pgtables: cannot connect to the database: %w", err)
 	}
 	if err = s.open(ctx); err != nil {
 		err = errors.Join(postgres.Translate(err), s.c.Close())
@@ -99,7 +68,7 @@ func (s *Side) open(ctx context.Context) error {
 	}
 	err := s.c.Script(ctx, "SET postern.copy = 'on'")
 	if err == nil {
-		err = postgres.Migrate(ctx, s.c, s.schema, forms())
+		err = Migrate(ctx, s.c, s.schema)
 	}
 	return err
 }
@@ -385,7 +354,7 @@ func (s *Side) PutBody(ctx context.Context, from io.Reader) (string, error) {
 	if err := s.c.Script(ctx, "SET synchronous_commit = off"); err != nil {
 		return "", err
 	}
-	buf := make([]byte, chunkSize)
+	buf := make([]byte, ChunkSize)
 	for n := int64(0); err == nil; n++ {
 		var k int
 		if k, err = io.ReadFull(from, buf); k > 0 {
@@ -422,10 +391,8 @@ func (s *Side) Finish(ctx context.Context, n *storecopy.Counts) error {
 			{"WITH gone AS (DELETE FROM draft RETURNING body) DELETE FROM chunk USING gone WHERE chunk.body = " +
 				"gone.body", nil},
 			{"DELETE FROM writer", nil},
-			{"INSERT INTO writer (id, number, queued, held, delivered, failed, cancelled, body_bytes) VALUES (0, " +
-				"0, ?, ?, ?, ?, ?, ?)",
-				[]any{n.States[stored.Queued], n.States[stored.Held], n.States[stored.Delivered],
-					n.States[stored.Failed], n.States[stored.Cancelled], n.BodyBytes}},
+			{"INSERT INTO writer (" + WriterColumns + ") VALUES (0, 0, ?, ?, ?, ?, ?, ?)",
+				append(n.States.Values(), n.BodyBytes)},
 			{"UPDATE totals SET skew = ?, day_keys = ?, indexed = 0", []any{n.Skew, n.DayKeys}},
 			{"SELECT setval('message_seq', greatest(?1, 1), ?1 > 0)", []any{n.LastSeq}},
 			{"SELECT setval(pg_get_serial_sequence('site', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM site",

@@ -2,30 +2,12 @@ package pgstore
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"time"
 
 	"postern/internal/queue/pgnodes"
+	"postern/internal/queue/pgtables"
 	"postern/internal/queue/postgres"
-)
-
-// formOne is what there was first.
-//
-//go:embed schema.sql
-var formOne string
-
-// forms bring a schema from one form to the next: entry n makes form n+1. Released entries never change.
-func forms() []postgres.Form { return []postgres.Form{{Text: formOne, Needs: 1}} }
-
-// Advisory locks of a transaction, over all gateways.
-const (
-	// lockSites is held shared by what lets deliveries refer to sites, so that no site is purged in between.
-	lockSites = 0x5073546e + 1
-	// lockRecords is held by what reads and then changes records, rules or judgements: one gateway at a time.
-	lockRecords = 0x5073546e + 2
-	// lockCopy is held by a connection that copies the store, with the hash of its schema.
-	lockCopy = 0x5073546e + 3
 )
 
 // Examined is a database as it was found.
@@ -39,7 +21,6 @@ type Examined struct {
 
 // Examine looks whether Open could work, and changes nothing.
 func Examine(ctx context.Context, cfg Config) (out Examined, err error) {
-	out.Newest = len(forms())
 	cfg.fill()
 	parsed, err := postgres.Parse(cfg.URL, cfg.Schema, cfg.Readers)
 	if err != nil {
@@ -50,18 +31,14 @@ func Examine(ctx context.Context, cfg Config) (out Examined, err error) {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	if out.Settings, err = usable(ctx, c, cfg.Schema); err != nil {
+	if out.Settings, err = pgtables.Usable(ctx, c, cfg.Schema); err != nil {
 		return out, err
 	}
 	if out.Ahead, err = ahead(ctx, parsed); err != nil {
 		return out, err
 	}
-	have, needs, _, err := postgres.FormOf(ctx, c, cfg.Schema)
-	if err != nil {
-		return out, err
-	}
-	out.Form = have
-	return out, postgres.Newer(have, needs, out.Newest)
+	out.Form, out.Newest, err = pgtables.FormOf(ctx, c, cfg.Schema)
+	return out, err
 }
 
 // ahead asks what time it is.
