@@ -46,21 +46,28 @@ func lattice() map[string]string {
 		"smtp/smtpserver":  "mail smtp smtp/tlsprobe",
 		"lab/pki":          "",
 
-		"attempt":          "mail policy",
-		"policy/pattern":   "mail platform/tomlfile",
-		"policy/rules":     "mail mail/mimewalk policy policy/pattern platform/tomlfile",
-		"policy/certcheck": "mail policy",
-		"policy/dane":      "mail policy policy/certcheck dns",
-		"policy/ownzone":   "mail smtp policy policy/certcheck policy/dane policy/sts policy/tlsrpt dns",
-		"policy/revoke":    "policy platform/publicaddr",
-		"policy/sts":       "mail smtp platform/tomlfile",
-		"policy/tlsrpt":    "mail smtp policy",
-		"dns/resolver":     "platform/filewatch mail dns",
-		"smtp/smtpclient":  "mail smtp policy", // policy for the names of reasons only
-		"config":           "mail policy policy/sts platform/passhash platform/publicaddr platform/sandbox platform/tomlfile",
-		"lab/zone":         "",
-		"lab/partner":      "",
-		"lab/postgres":     "",
+		"attempt":           "mail policy",
+		"policy/pattern":    "mail platform/tomlfile",
+		"policy/authorship": "mail platform/tomlfile policy/pattern",
+		"policy/rule":       "mail platform/tomlfile policy policy/pattern",
+		"policy/exception":  "mail platform/tomlfile policy policy/rule",
+		"policy/rulelist":   "platform/tomlfile policy/pattern policy/rule",
+		"policy/rulematch":  "mail mail/mimewalk platform/tomlfile policy/authorship policy/pattern policy/rule policy/rulelist",
+		"policy/rules":      "mail platform/tomlfile policy policy/exception policy/pattern policy/rule policy/rulelist policy/rulematch",
+		"policy/rulediff":   "mail platform/tomlfile policy/exception policy/rule policy/rulelist policy/rules",
+		"policy/ruleedit":   "platform/tomlfile policy policy/rule policy/rules",
+		"policy/certcheck":  "mail policy",
+		"policy/dane":       "mail policy policy/certcheck dns",
+		"policy/ownzone":    "mail smtp policy policy/certcheck policy/dane policy/sts policy/tlsrpt dns",
+		"policy/revoke":     "policy platform/publicaddr",
+		"policy/sts":        "mail smtp platform/tomlfile",
+		"policy/tlsrpt":     "mail smtp policy",
+		"dns/resolver":      "platform/filewatch mail dns",
+		"smtp/smtpclient":   "mail smtp policy", // policy for the names of reasons only
+		"config":            "mail policy policy/sts platform/passhash platform/publicaddr platform/sandbox platform/tomlfile",
+		"lab/zone":          "",
+		"lab/partner":       "",
+		"lab/postgres":      "",
 
 		"policy/certcheck/roots": "platform/certpem platform/filewatch policy",
 		"event":                  "mail policy attempt",
@@ -103,8 +110,8 @@ func lattice() map[string]string {
 		"gateway/identity":  "platform/certpem platform/filewatch platform/sandbox",
 		"platform/sandbox":  "",
 		"gateway/deliver":   "mail smtp policy attempt history/peers policy/mxpins gateway/route smtp/smtpclient policy/certcheck policy/dane",
-		"gateway/inforce":   "mail mail/mimewalk policy policy/rules queue operator/audit gateway/route",
-		"gateway/admission": "mail smtp policy policy/certcheck policy/rules",
+		"gateway/inforce":   "mail mail/mimewalk policy policy/authorship policy/rule policy/rulematch policy/rules queue operator/audit gateway/route",
+		"gateway/admission": "mail smtp policy policy/certcheck policy/rule policy/rules",
 		"gateway/intake":    "mail smtp policy policy/rules policy/tlsrpt event queue smtp/smtpserver gateway/admission gateway/clientname gateway/inforce platform/publicaddr",
 
 		"gateway/balancer":   "event platform/publicaddr smtp/proxyheader",
@@ -121,13 +128,13 @@ func lattice() map[string]string {
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
 		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit history/told platform/pause",
-		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit platform/pause",
+		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rule attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit platform/pause",
 		"gateway/submit":   "mail policy event queue gateway/inforce",
 
 		"check":          "mail smtp policy policy/certcheck attempt history/peers",
 		"check/examiner": "check mail smtp smtp/smtpclient smtp/tlsprobe policy attempt dns policy/mxpins gateway/route gateway/deliver platform/pause",
 
-		"operator/scope":      "attempt event gateway/inforce mail operator/access operator/audit operator/trace policy/rules queue smtp",
+		"operator/scope":      "attempt event gateway/inforce mail operator/access operator/audit operator/trace policy/rule queue smtp",
 		"operator/live":       "event gateway/inforce operator/access operator/scope operator/trace queue",
 		"operator/past":       "attempt gateway/inforce history/traffic mail operator/access operator/hindsight operator/scope operator/trace policy queue",
 		"operator/reports":    "gateway/tlsreport history/inbound history/tlscounts history/tlsreports mail operator/access operator/scope operator/trace platform/records policy/tlsrpt",
@@ -137,13 +144,13 @@ func lattice() map[string]string {
 		"operator/policies":   "gateway/stscache mail operator/access operator/audit operator/scope operator/trace policy",
 		"operator/figures":    "history/traffic",
 		"operator/trial":      "mail",
-		"operator/admin":      "mail mail/mimewalk operator/trial smtp policy policy/rules event queue operator/audit policy/mxpins operator/access check history/traffic history/certstore gateway/admission gateway/inforce gateway/nodes gateway/route operator/hindsight operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
-		"operator/trace":      "mail policy policy/rules attempt queue operator/access",
+		"operator/admin":      "mail mail/mimewalk operator/trial smtp policy policy/authorship policy/rule policy/rulediff policy/ruleedit policy/rulelist policy/rulematch policy/rules event queue operator/audit policy/mxpins operator/access check history/traffic history/certstore gateway/admission gateway/inforce gateway/nodes gateway/route operator/hindsight operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
+		"operator/trace":      "mail policy policy/rule attempt queue operator/access",
 		"operator/hindsight":  "mail smtp policy policy/certcheck policy/mxpins attempt queue history/certstore",
 		"operator/websession": "operator/access operator/accounts",
 		"operator/oidc":       "operator/pending",
-		"operator/api":        "mail policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
-		"operator/web":        "mail mail/received policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/hindsight operator/websession operator/oidc operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies operator/figures",
+		"operator/api":        "mail policy policy/rule policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
+		"operator/web":        "mail mail/received policy policy/rule policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/hindsight operator/websession operator/oidc operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies operator/figures",
 	}
 }
 
@@ -171,7 +178,7 @@ func isTestRoom(room string) bool {
 
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
-	return slices.Contains([]string{"mail", "smtp", "policy", "policy/pattern", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
+	return slices.Contains([]string{"mail", "smtp", "policy", "policy/pattern", "policy/authorship", "policy/exception", "policy/rule", "policy/rulediff", "policy/ruleedit", "policy/rulelist", "policy/rulematch", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/mimewalk", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/proxyheader", "smtp/tlsprobe",
 		"operator/access", "operator/figures", "operator/trace", "operator/trial", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }

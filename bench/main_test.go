@@ -17,6 +17,7 @@ import (
 	"postern/bench/rig"
 	"postern/bench/source"
 	"postern/internal/mail"
+	"postern/internal/policy/rulematch"
 	"postern/internal/policy/rules"
 )
 
@@ -107,7 +108,7 @@ func TestTheRulesAreRulesAndNoneMatchesTheLoad(t *testing.T) {
 	if got := strings.Count(text, "[[rule]]"); got != 200 {
 		t.Errorf("%d rules", got)
 	}
-	load := &rules.Facts{From: mail.MustAddress("load@source.test"), Recipients: []mail.Address{mail.MustAddress("r0@d7.bench.test")},
+	load := &rulematch.Facts{From: mail.MustAddress("load@source.test"), Recipients: []mail.Address{mail.MustAddress("r0@d7.bench.test")},
 		Client: netip.MustParseAddr("127.0.0.1"), Header: mail.ParseHeader(source.Message(4096)), Size: 4096, Now: time.Now()}
 	if o := set.Evaluate(load).Recipients[0]; len(o.Rules) > 0 {
 		t.Errorf("the load matches %v", o.Rules)

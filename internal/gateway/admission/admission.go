@@ -10,6 +10,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck"
+	"postern/internal/policy/rule"
 	"postern/internal/policy/rules"
 	"postern/internal/smtp"
 )
@@ -180,7 +181,7 @@ func (j *Judge) refusal(terms []rules.Term, c *Client, g *Judgement, short []pol
 			continue
 		}
 		out.Rules = append(out.Rules, t.Rule)
-		out.Later = out.Later || t.Refuse != rules.RefuseReject
+		out.Later = out.Later || t.Refuse != rule.RefuseReject
 	}
 	if len(out.Rules) == 0 { // none alone, all together
 		out.Rules, out.Later = g.Rules, true

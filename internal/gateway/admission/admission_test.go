@@ -15,6 +15,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/policy/certcheck"
+	"postern/internal/policy/rule"
 	"postern/internal/policy/rules"
 )
 
@@ -97,7 +98,7 @@ func TestLawsOfAdmission(t *testing.T) {
 			}
 			if !term.Test && len(policy.Verdict(r, e)) > 0 {
 				falls = append(falls, term.Rule)
-				if term.Refuse == rules.RefuseReject {
+				if term.Refuse == rule.RefuseReject {
 					says = append(says, term.Rule)
 				}
 			}

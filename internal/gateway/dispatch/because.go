@@ -3,7 +3,7 @@ package dispatch
 import (
 	"context"
 
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rule"
 	"postern/internal/queue"
 )
 
@@ -29,12 +29,12 @@ func (d *Dispatcher) explainTaint(ctx context.Context, fates []*fate) {
 			break
 		}
 		for _, f := range tainted {
-			if len(named[f]) < rules.MaxBecause && r.Taints(f.work.Rules) {
+			if len(named[f]) < rule.MaxBecause && r.Taints(f.work.Rules) {
 				named[f] = append(named[f], r.Recipient.Address.String())
 			}
 		}
 	}
 	for _, f := range tainted {
-		f.notice.Because = rules.Because(f.work.Rules, named[f])
+		f.notice.Because = rule.Because(f.work.Rules, named[f])
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/rule"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
@@ -30,7 +31,7 @@ func (v *View) Arrival(m *queue.Message, to mail.Address, now time.Time) (out Ar
 		Client: m.Inbound.Client, Listener: m.Inbound.Listener, Now: now}) {
 		if !t.Test {
 			all, out.Rules = append(all, t.Requirement), append(out.Rules, t.Rule)
-			out.Reject = out.Reject && t.Refuse == rules.RefuseReject
+			out.Reject = out.Reject && t.Refuse == rule.RefuseReject
 		}
 	}
 	out.Requirement = policy.Combine(all...)
@@ -42,7 +43,7 @@ func (v *View) Passed(names []string) policy.Requirement {
 	var all []policy.Requirement
 	for i, list := 0, v.Rules.Rules(); i < len(list); i++ {
 		for _, name := range names {
-			if list[i].Name == name && list[i].Scope == rules.Inbound {
+			if list[i].Name == name && list[i].Scope == rule.Inbound {
 				all = append(all, list[i].Requirement())
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"postern/internal/mail"
 	"postern/internal/mail/mimewalk"
 	"postern/internal/policy"
+	"postern/internal/policy/authorship"
+	"postern/internal/policy/rulematch"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
@@ -101,9 +103,9 @@ func (v *View) copies(m *queue.Message, header mail.Header, content *mimewalk.Co
 
 func (v *View) judge(m *queue.Message, header mail.Header, content *mimewalk.Content, to []mail.Address, now time.Time,
 ) []Judged {
-	f := rules.Facts{
+	f := rulematch.Facts{
 		From: m.Envelope.From, Client: m.Inbound.Client,
-		Origin:     rules.Origin{User: m.Inbound.User, Senders: m.Inbound.Bound},
+		Origin:     authorship.Origin{User: m.Inbound.User, Senders: m.Inbound.Bound},
 		Recipients: to, Header: header, Content: content, Size: m.Size, Now: now,
 	}
 	for _, r := range to {

@@ -39,7 +39,7 @@ import (
 	"postern/internal/operator/servers"
 	"postern/internal/operator/waiting"
 	"postern/internal/policy/mxpins"
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rulelist"
 	"postern/internal/queue"
 )
 
@@ -103,7 +103,7 @@ type Config struct {
 	// do, "" when it can be used; nil reads none.
 	Trust func(file string) (wrong, hint string)
 	// ListFile reads the file of a list that rules name, as it is now; nil reads none.
-	ListFile func(file string) rules.ListFile
+	ListFile func(file string) rulelist.File
 	// Sink hears of every change; nil discards.
 	Sink event.Sink
 	// Unprotected lists, since a time, the own clients that handed in without TLS what rules force onward; nil lists

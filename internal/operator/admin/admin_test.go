@@ -19,6 +19,7 @@ import (
 	"postern/internal/operator/trace"
 	"postern/internal/operator/waiting"
 	"postern/internal/policy"
+	"postern/internal/policy/rulediff"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 	"postern/internal/queue/memstore"
@@ -266,7 +267,7 @@ func TestApplyStoresSwapsAndTells(t *testing.T) {
 	s, _, rec := service(t)
 	r := ApplyRequest{Name: "rules.toml", Text: clinicRules, DryRun: true}
 	out, err := s.For(access.Root("ann")).ApplyRules(t.Context(), r)
-	if err != nil || out.Applied || len(out.Changes) != 1 || out.Changes[0].Kind != rules.Added || rec.changed != 0 {
+	if err != nil || out.Applied || len(out.Changes) != 1 || out.Changes[0].Kind != rulediff.Added || rec.changed != 0 {
 		t.Fatalf("dry run: %+v, %v", out, err)
 	}
 	if _, n, _ := s.cfg.Rules.Current(); n != 0 || len(entries(t, s)) != 0 {

@@ -12,6 +12,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/policy"
+	"postern/internal/policy/rulematch"
 	"postern/internal/policy/rules"
 )
 
@@ -50,7 +51,7 @@ type roots func(trusts ...string) (map[string]*x509.CertPool, error)
 
 // explainArrival answers for the recipients in domains of ours; nil where there are none, or no such rules. roots may
 // be nil.
-func explainArrival(set *rules.Set, r *ExplainRequest, f *rules.Facts, roots roots) (*ExplainedArrival, error) {
+func explainArrival(set *rules.Set, r *ExplainRequest, f *rulematch.Facts, roots roots) (*ExplainedArrival, error) {
 	a := rules.Arrival{From: f.From, Client: f.Client, Listener: r.Arrival.Listener, Now: f.Now}
 	for i, to := range f.Recipients {
 		if i < len(f.Local) && f.Local[i] {

@@ -12,7 +12,7 @@ import (
 	"postern/internal/operator/scope"
 	"postern/internal/operator/servers"
 	"postern/internal/operator/waiting"
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rule"
 )
 
 // Desk is the gateway as one principal sees it: every request is authorised here and nowhere else, and every answer
@@ -42,4 +42,4 @@ func (s *Service) For(p access.Principal) *Desk {
 func (d *Desk) Hostname() string { return d.s.cfg.Hostname }
 
 // RuleList lists the rules of the scope that are in force, in the order of the file.
-func (d *Desk) RuleList(ctx context.Context) ([]rules.Rule, error) { return d.who.RuleList(ctx) }
+func (d *Desk) RuleList(ctx context.Context) ([]rule.Rule, error) { return d.who.RuleList(ctx) }

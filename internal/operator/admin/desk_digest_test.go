@@ -17,7 +17,7 @@ import (
 func TestAPreviewAnswersForHeaderFieldsThatRulesNamed(t *testing.T) {
 	s, store, _ := service(t)
 	d := s.For(everywhere(access.Administrator))
-	if _, err := d.ApplyRules(t.Context(), ApplyRequest{Text: rule("class", "elsewhere.test", "header = [{ name = \"X-Class\", value = \"secret*\" }]\n")}); err != nil {
+	if _, err := d.ApplyRules(t.Context(), ApplyRequest{Text: ruleText("class", "elsewhere.test", "header = [{ name = \"X-Class\", value = \"secret*\" }]\n")}); err != nil {
 		t.Fatal(err)
 	}
 	accept := func(id queue.ID, header string) {
@@ -48,7 +48,7 @@ func TestAPreviewAnswersForHeaderFieldsThatRulesNamed(t *testing.T) {
 		"header = [{ name = \"x-class\", value = \"*\" }]\n":       {2, 0},
 		"subject = [\"x\"]\n": {0, 2},
 	} {
-		p, err := d.Preview(t.Context(), RuleEdit{Rule: rule("new", "digest.test", more)}, time.Second)
+		p, err := d.Preview(t.Context(), RuleEdit{Rule: ruleText("new", "digest.test", more)}, time.Second)
 		if err != nil || len(p.Rows) != want.rows || p.Unanswered != want.unanswered || (len(p.Blind) > 0) != (want.unanswered > 0) {
 			t.Errorf("%s: %d rows, %d unanswered, blind to %q, %v", more, len(p.Rows), p.Unanswered, p.Blind, err)
 		}

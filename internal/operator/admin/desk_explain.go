@@ -9,6 +9,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/past"
+	"postern/internal/policy/ruleedit"
 	"postern/internal/policy/rules"
 )
 
@@ -60,8 +61,8 @@ func (d *Desk) edited(edit *RuleEdit) (now, then *inforce.View, err error) {
 	if err := d.mayEdit(view.Text, edit); err != nil {
 		return nil, nil, err
 	}
-	text, err := rules.Edit([]byte(view.Text), edit.Name, edit.Rule)
-	if errors.Is(err, rules.ErrNoRule) {
+	text, err := ruleedit.Edit([]byte(view.Text), edit.Name, edit.Rule)
+	if errors.Is(err, ruleedit.ErrNoRule) {
 		return nil, nil, access.ErrNotFound
 	}
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/hindsight"
 	"postern/internal/policy"
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rulematch"
 )
 
 const asSaved = "From: Anna <anna@example.com>\r\nTo: dr@clinic.test, x@plain.test\r\nCc: Pat <p@good.test>\r\nSubject: [secure] results\r\n\r\nbody\r\n"
@@ -22,7 +22,7 @@ func TestARealMessageIsTried(t *testing.T) {
 		s, _, _ := service(t)
 		d := s.For(everywhere(access.Administrator))
 		e, err := d.Explain(t.Context(), ExplainRequest{Message: []byte(asSaved), Offline: true, Edit: &Proposal{
-			Rule: rule("secret", "clinic.test", "subject = [\"*[secure]*\"]\n")}})
+			Rule: ruleText("secret", "clinic.test", "subject = [\"*[secure]*\"]\n")}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestARealMessageIsTried(t *testing.T) {
 			t.Errorf("lately at the good server: %+v", l)
 		}
 		mine := e.Rules[len(e.Rules)-1]
-		if mine.Rule != "secret" || !mine.Matched || !slices.ContainsFunc(mine.Fields, func(f rules.FieldExplanation) bool { return f.Field == "match.subject" && f.Matched }) {
+		if mine.Rule != "secret" || !mine.Matched || !slices.ContainsFunc(mine.Fields, func(f rulematch.FieldExplanation) bool { return f.Field == "match.subject" && f.Matched }) {
 			t.Errorf("the rule that is tried: %+v", mine)
 		}
 		if view, _ := d.Rules(t.Context()); slices.ContainsFunc(view.Rules, func(r json.RawMessage) bool { return strings.Contains(string(r), "secret") }) {
@@ -63,24 +63,24 @@ func TestWhatIsSaidGoesBeforeTheMessage(t *testing.T) {
 	}
 	_, err = d.Explain(t.Context(), ExplainRequest{Message: []byte("Subject: to nobody\n\n")})
 	refused(t, "a message to nobody", err, access.ErrBadRequest)
-	_, err = d.Explain(t.Context(), ExplainRequest{Message: []byte(asSaved), Edit: &Proposal{Name: "none", Rule: rule("x", "b.test", "")}})
+	_, err = d.Explain(t.Context(), ExplainRequest{Message: []byte(asSaved), Edit: &Proposal{Name: "none", Rule: ruleText("x", "b.test", "")}})
 	refused(t, "a rule that is none", err, access.ErrNotFound)
 }
 
 // A scope of domains tries its own rule alone: of the rules in force, which are others', it hears nothing.
 func TestAScopeTriesItsOwnRuleAlone(t *testing.T) {
 	s, _, _ := service(t)
-	if _, err := s.For(everywhere(access.Administrator)).ApplyRules(t.Context(), ApplyRequest{Text: rule("theirs", "clinic.test", "")}); err != nil {
+	if _, err := s.For(everywhere(access.Administrator)).ApplyRules(t.Context(), ApplyRequest{Text: ruleText("theirs", "clinic.test", "")}); err != nil {
 		t.Fatal(err)
 	}
 	d := s.For(within(access.Administrator, "example.com"))
-	own := rule("mine", "plain.test", "sender = [\"example.com\"]\n")
+	own := ruleText("mine", "plain.test", "sender = [\"example.com\"]\n")
 	e, err := d.Explain(t.Context(), ExplainRequest{Message: []byte(asSaved), Edit: &Proposal{Rule: own}})
 	if err != nil || len(e.Rules) != 1 || e.Rules[0].Rule != "mine" || !e.Rules[0].Matched {
 		t.Errorf("%+v, %v", e.Rules, err)
 	}
 	_, err = d.Explain(t.Context(), ExplainRequest{Message: []byte(asSaved)})
 	refused(t, "all rules", err, access.ErrForbidden)
-	_, err = d.Explain(t.Context(), ExplainRequest{Message: []byte(asSaved), Edit: &Proposal{Rule: rule("x", "clinic.test", "")}})
+	_, err = d.Explain(t.Context(), ExplainRequest{Message: []byte(asSaved), Edit: &Proposal{Rule: ruleText("x", "clinic.test", "")}})
 	refused(t, "a rule for everybody's mail", err, access.ErrForbidden)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"postern/internal/operator/access"
+	"postern/internal/policy/rulelist"
 	"postern/internal/policy/rules"
 )
 
@@ -45,7 +46,7 @@ func (d *Desk) Lists(context.Context) (ListsView, error) {
 	return out, nil
 }
 
-func listView(set *rules.Set, l *rules.NamedList) ListView {
+func listView(set *rules.Set, l *rulelist.List) ListView {
 	return ListView{Name: l.Name, File: l.File, Entries: len(l.Values), Unread: l.Unread,
 		Rules: append([]string{}, set.UsersOf(l.Name)...)}
 }
@@ -86,7 +87,7 @@ func (d *Desk) ReplaceList(ctx context.Context, e ListEdit) (ApplyResult, error)
 	if err := d.mayApply(e.LetWaitingGo); err != nil {
 		return ApplyResult{}, err
 	}
-	values, wrong := rules.ReadListFile([]byte(e.Text))
+	values, wrong := rulelist.ReadFile([]byte(e.Text))
 	if len(wrong) > 0 {
 		return ApplyResult{}, access.BadRequest("the list stays as it is: %s", strings.Join(wrong, "; "))
 	}
@@ -97,11 +98,11 @@ func (d *Desk) ReplaceList(ctx context.Context, e ListEdit) (ApplyResult, error)
 	if err != nil {
 		return ApplyResult{}, err
 	}
-	text, err := rules.ReplaceList([]byte(view.Text), e.Name, values)
+	text, err := rulelist.Replace([]byte(view.Text), e.Name, values)
 	switch {
-	case errors.Is(err, rules.ErrNoList):
+	case errors.Is(err, rulelist.ErrNoList):
 		return ApplyResult{}, access.ErrNotFound
-	case errors.Is(err, rules.ErrListFile):
+	case errors.Is(err, rulelist.ErrFromFile):
 		return ApplyResult{}, access.BadRequest("%w", err)
 	case err != nil:
 		return ApplyResult{}, err

@@ -48,7 +48,7 @@ func TestAPreviewByRecipientSeesAllDays(t *testing.T) {
 			"good.test": {1, true}, "p@good.test": {1, true}, "P@Good.Test.": {1, true}, "p*@good.test": {1, true}, "dr@clinic.test": {2, true},
 			"*.test": {1, false}, "re:good": {0, false}, "*@good.*": {0, false},
 		} {
-			p, err := d.Preview(t.Context(), RuleEdit{Rule: rule("x", value, "")}, 3*time.Second)
+			p, err := d.Preview(t.Context(), RuleEdit{Rule: ruleText("x", value, "")}, 3*time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,7 +56,7 @@ func TestAPreviewByRecipientSeesAllDays(t *testing.T) {
 				t.Errorf("%s: %d rows, complete %v, by recipient %v, of about %d", value, len(p.Rows), p.Complete, p.ByRecipient, p.About)
 			}
 		}
-		more, err := d.Preview(t.Context(), RuleEdit{Rule: rule("x", "good.test", "literals = true\n")}, 3*time.Second)
+		more, err := d.Preview(t.Context(), RuleEdit{Rule: ruleText("x", "good.test", "literals = true\n")}, 3*time.Second)
 		if err != nil || more.Complete || len(more.Rows) != 1 {
 			t.Errorf("with address literals: %+v, %v", more, err)
 		}

@@ -6,6 +6,8 @@ import (
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/past"
+	"postern/internal/policy/rule"
+	"postern/internal/policy/rulediff"
 	"postern/internal/policy/rules"
 )
 
@@ -32,9 +34,9 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 func changedRecipients(now, then *rules.Set) (recipients []string, only bool) {
 	only = true
 	changed := map[string]bool{}
-	for _, c := range rules.Diff(now, then) {
+	for _, c := range rulediff.Diff(now, then) {
 		changed[c.Rule] = false
-		only = only && c.Kind != rules.Renamed
+		only = only && c.Kind != rulediff.Renamed
 	}
 	for _, set := range []*rules.Set{now, then} {
 		for _, r := range set.Rules() {
@@ -73,7 +75,7 @@ func (d *Desk) blind(text string, q *past.Question) {
 		note(&q.Never, "match.body", len(m.Body) > 0)
 		note(&q.Never, "unless.attachment", len(u.Attachment) > 0)
 		note(&q.Never, "unless.body", len(u.Body) > 0)
-		note(&q.Never, "refused", r.Action == rules.RequireTLSAction)
+		note(&q.Never, "refused", r.Action == rule.RequireTLSAction)
 	}
 	q.Fields = set.HeaderFields()
 }

@@ -19,7 +19,7 @@ import (
 	"postern/internal/policy/rules"
 )
 
-func rule(name, to, more string) string {
+func ruleText(name, to, more string) string {
 	return "[[rule]]\nname = \"" + name + "\"\naction = \"force-tls\"\n[rule.match]\nrecipient = [\"" + to + "\"]\n" + more
 }
 
@@ -41,18 +41,18 @@ func TestAPreviewSaysWhatWouldHaveBecomeOfPastMail(t *testing.T) {
 			outcome    hindsight.Outcome
 			reason     policy.Reason
 		}{
-			{"no mail of that kind", rule("x", "nobody.test", ""), "", "", ""},
-			{"what was authenticated", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\nrevocation = \"off\"\n"), "p@good.test", hindsight.AsNow, ""},
-			{"with revocation, which nobody asked", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\n"), "p@good.test", hindsight.NotKnown, ""},
-			{"with names that are remembered", rule("x", "good.test", "[rule.force_tls]\nrevocation = \"off\"\n"), "p@good.test", hindsight.NotKnown, ""},
-			{"with a pin", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\npins = [\"sha256:"+
+			{"no mail of that kind", ruleText("x", "nobody.test", ""), "", "", ""},
+			{"what was authenticated", ruleText("x", "good.test", "[rule.force_tls]\nmx = \"any\"\nrevocation = \"off\"\n"), "p@good.test", hindsight.AsNow, ""},
+			{"with revocation, which nobody asked", ruleText("x", "good.test", "[rule.force_tls]\nmx = \"any\"\n"), "p@good.test", hindsight.NotKnown, ""},
+			{"with names that are remembered", ruleText("x", "good.test", "[rule.force_tls]\nrevocation = \"off\"\n"), "p@good.test", hindsight.NotKnown, ""},
+			{"with a pin", ruleText("x", "good.test", "[rule.force_tls]\nmx = \"any\"\npins = [\"sha256:"+
 				"0000000000000000000000000000000000000000000000000000000000000000\"]\n"), "p@good.test", hindsight.NotKnown, ""},
-			{"of another name, by a certificate that is not kept", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\nnames = [\"mail.else.test\"]\n"), "p@good.test", hindsight.NotKnown, ""},
-			{"by a private CA", rule("x", "good.test", "[rule.force_tls]\nmx = \"any\"\ntrust = \"/ca.pem\"\n"), "p@good.test", hindsight.NotKnown, ""},
-			{"that must be proven", rule("x", "good.test", "[rule.force_tls]\nmx = \"proven\"\n"), "p@good.test", hindsight.WouldWait, policy.MXUnproven},
-			{"a plain server", rule("x", "x@plain.test", "[rule.force_tls]\nunspecified_recipients = \"opportunistic\"\n"), "x@plain.test", hindsight.WouldWait, policy.StartTLSNotOffered},
-			{"a plain server, to be refused", rule("x", "x@plain.test", "[rule.force_tls]\nunspecified_recipients = \"opportunistic\"\nwithout_tls = \"reject\"\n"), "x@plain.test", hindsight.WouldReturn, policy.StartTLSNotOffered},
-			{"what failed all the same", rule("x", "gone@plain.test", ""), "gone@plain.test", hindsight.AsNow, ""},
+			{"of another name, by a certificate that is not kept", ruleText("x", "good.test", "[rule.force_tls]\nmx = \"any\"\nnames = [\"mail.else.test\"]\n"), "p@good.test", hindsight.NotKnown, ""},
+			{"by a private CA", ruleText("x", "good.test", "[rule.force_tls]\nmx = \"any\"\ntrust = \"/ca.pem\"\n"), "p@good.test", hindsight.NotKnown, ""},
+			{"that must be proven", ruleText("x", "good.test", "[rule.force_tls]\nmx = \"proven\"\n"), "p@good.test", hindsight.WouldWait, policy.MXUnproven},
+			{"a plain server", ruleText("x", "x@plain.test", "[rule.force_tls]\nunspecified_recipients = \"opportunistic\"\n"), "x@plain.test", hindsight.WouldWait, policy.StartTLSNotOffered},
+			{"a plain server, to be refused", ruleText("x", "x@plain.test", "[rule.force_tls]\nunspecified_recipients = \"opportunistic\"\nwithout_tls = \"reject\"\n"), "x@plain.test", hindsight.WouldReturn, policy.StartTLSNotOffered},
+			{"what failed all the same", ruleText("x", "gone@plain.test", ""), "gone@plain.test", hindsight.AsNow, ""},
 		} {
 			p := look(RuleEdit{Rule: c.rule})
 			if !p.Complete || !p.ByRecipient {
@@ -69,7 +69,7 @@ func TestAPreviewSaysWhatWouldHaveBecomeOfPastMail(t *testing.T) {
 				t.Errorf("%s: %+v, %v", c.what, p.Rows, p.Changed)
 			}
 		}
-		if p := look(RuleEdit{Rule: rule("x", "good.test", "") + "subject = [\"*x*\"]\n"}); !slices.Equal(p.Blind, []string{"match.subject"}) || len(p.Rows) != 0 {
+		if p := look(RuleEdit{Rule: ruleText("x", "good.test", "") + "subject = [\"*x*\"]\n"}); !slices.Equal(p.Blind, []string{"match.subject"}) || len(p.Rows) != 0 {
 			t.Errorf("a subject: %+v", p)
 		}
 	})
@@ -81,7 +81,7 @@ func TestAPreviewKnowsTheBox(t *testing.T) {
 		s, _, _ := service(t)
 		d := s.For(everywhere(access.Administrator))
 		for box, rows := range map[string]int{"force": 2, "opportunistic": 1} {
-			p, err := d.Preview(t.Context(), RuleEdit{Rule: rule("x", "dr@clinic.test", "[rule.force_tls]\nunspecified_recipients = \""+box+"\"\n")}, time.Second)
+			p, err := d.Preview(t.Context(), RuleEdit{Rule: ruleText("x", "dr@clinic.test", "[rule.force_tls]\nunspecified_recipients = \""+box+"\"\n")}, time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +100,7 @@ func TestAPreviewKnowsTheBox(t *testing.T) {
 
 func TestWhoMayPreview(t *testing.T) {
 	s, _, _ := service(t)
-	edit := RuleEdit{Rule: rule("x", "good.test", "")}
+	edit := RuleEdit{Rule: ruleText("x", "good.test", "")}
 	if _, err := s.For(everywhere(access.Auditor)).Preview(t.Context(), edit, time.Second); err != nil {
 		t.Errorf("an auditor: %v", err)
 	}
@@ -136,7 +136,7 @@ func TestSuggestionsAreDomainsThatCostNothing(t *testing.T) {
 		add("once.test", "plaintext", "delivered", 100, 40)
 		add("ruled.test", "authenticated", "delivered", 100, 3)
 		d := s.For(everywhere(access.Administrator))
-		if _, err := s.For(access.Root("root")).ApplyRules(t.Context(), ApplyRequest{Text: rule("r", "ruled.test", "")}); err != nil {
+		if _, err := s.For(access.Root("root")).ApplyRules(t.Context(), ApplyRequest{Text: ruleText("r", "ruled.test", "")}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := d.Suggestions(t.Context())

@@ -13,6 +13,9 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/scope"
+	"postern/internal/policy/rulediff"
+	"postern/internal/policy/ruleedit"
+	"postern/internal/policy/rulelist"
 	"postern/internal/policy/rules"
 )
 
@@ -73,14 +76,14 @@ func (d *Desk) applyFile(ctx context.Context, r ApplyRequest) (ApplyResult, erro
 	if err != nil {
 		return ApplyResult{}, err
 	}
-	if err := rules.CheckFiles(r.Name, []byte(r.Text), d.s.trust); err != nil {
+	if err := ruleedit.CheckFiles(r.Name, []byte(r.Text), d.s.trust); err != nil {
 		return ApplyResult{}, err
 	}
 	if err := d.s.checkRoutes(r.Name, r.Text); err != nil {
 		return ApplyResult{}, err
 	}
 	if !r.asKept {
-		text, err := rules.Fill(r.Name, []byte(r.Text), d.s.listFile)
+		text, err := rulelist.Fill(r.Name, []byte(r.Text), d.s.listFile)
 		if err != nil {
 			return ApplyResult{}, err
 		}
@@ -135,11 +138,11 @@ func (d *Desk) EditRule(ctx context.Context, edit RuleEdit) (ApplyResult, error)
 	if err := d.mayEdit(view.Text, r); err != nil {
 		return ApplyResult{}, err
 	}
-	text, err := rules.Edit([]byte(view.Text), r.Name, r.Rule)
+	text, err := ruleedit.Edit([]byte(view.Text), r.Name, r.Rule)
 	switch {
-	case errors.Is(err, rules.ErrNoRule):
+	case errors.Is(err, ruleedit.ErrNoRule):
 		return ApplyResult{}, access.ErrNotFound
-	case errors.Is(err, rules.ErrInline):
+	case errors.Is(err, ruleedit.ErrInline):
 		return ApplyResult{}, access.BadRequest("%w", err)
 	case err != nil:
 		return ApplyResult{}, err
@@ -185,7 +188,7 @@ func (d *Desk) ownResult(out ApplyResult, r *RuleEdit) (ApplyResult, error) {
 		own[r.Name] = true
 	}
 	out.Rules = len(own)
-	out.Changes = slices.DeleteFunc(out.Changes, func(c rules.Change) bool { return !own[c.Rule] })
+	out.Changes = slices.DeleteFunc(out.Changes, func(c rulediff.Change) bool { return !own[c.Rule] })
 	out.Warnings = slices.DeleteFunc(out.Warnings, func(w rules.Warning) bool { return !own[w.Rule] })
 	for i := range out.Warnings {
 		out.Warnings[i].Line = 0
@@ -235,7 +238,7 @@ func (d *Desk) mayEdit(text string, r *RuleEdit) error {
 		if !d.who.Owns(&list[0]) {
 			return access.ErrForbidden
 		}
-		if err := rules.CheckFiles(ownRule, []byte(r.Rule), d.trust); err != nil {
+		if err := ruleedit.CheckFiles(ownRule, []byte(r.Rule), d.trust); err != nil {
 			return err
 		}
 		if err := d.s.checkRoutes(ownRule, r.Rule); err != nil {
@@ -291,7 +294,7 @@ func (d *Desk) Revisions(ctx context.Context, p scope.PageRequest) (scope.Page[a
 // RevisionView is one revision of the rules with what it changed against the one before.
 type RevisionView struct {
 	audit.Revision
-	Changes []rules.Change `json:"changes"`
+	Changes []rulediff.Change `json:"changes"`
 }
 
 // Revision shows one revision.
@@ -318,7 +321,7 @@ func (d *Desk) Revision(ctx context.Context, number int64) (RevisionView, error)
 		}
 	}
 	d.shows(ctx, number)
-	out := RevisionView{Revision: r, Changes: []rules.Change{}}
+	out := RevisionView{Revision: r, Changes: []rulediff.Change{}}
 	if set, err := rules.Parse("rules", []byte(r.Text)); err == nil {
 		out.Changes = changes(before, set)
 	}

@@ -13,6 +13,9 @@ import (
 	"postern/internal/operator/past"
 	"postern/internal/operator/trial"
 	"postern/internal/policy"
+	"postern/internal/policy/authorship"
+	"postern/internal/policy/rule"
+	"postern/internal/policy/rulematch"
 	"postern/internal/policy/rules"
 )
 
@@ -173,11 +176,11 @@ func becauseOf(all []rules.RecipientExplanation, i int) string {
 	var named []string
 	for _, other := range all {
 		shared := slices.ContainsFunc(other.Rules, func(rule string) bool { return slices.Contains(one.Rules, rule) })
-		if other.Matched && shared && len(named) < rules.MaxBecause {
+		if other.Matched && shared && len(named) < rule.MaxBecause {
 			named = append(named, other.Recipient)
 		}
 	}
-	return rules.Because(one.Rules, named)
+	return rule.Because(one.Rules, named)
 }
 
 // withoutTLS is what becomes of a delivery to a server that offers no TLS.
@@ -221,9 +224,9 @@ func (r *ExplainRequest) complete() []string {
 	return m.Notes
 }
 
-func (r *ExplainRequest) facts(own []mail.Domain) (*rules.Facts, error) {
-	f := &rules.Facts{Size: r.Size, Header: mail.ParseHeader(r.Header), Content: r.Content,
-		Origin: rules.Origin{User: r.User, Senders: r.Bound}}
+func (r *ExplainRequest) facts(own []mail.Domain) (*rulematch.Facts, error) {
+	f := &rulematch.Facts{Size: r.Size, Header: mail.ParseHeader(r.Header), Content: r.Content,
+		Origin: authorship.Origin{User: r.User, Senders: r.Bound}}
 	var err error
 	if r.From != "" && r.From != "<>" {
 		if f.From, err = mail.ParseAddress(r.From); err != nil {

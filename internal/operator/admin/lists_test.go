@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"postern/internal/operator/access"
+	"postern/internal/policy/rulelist"
 	"postern/internal/policy/rules"
 )
 
@@ -31,11 +32,11 @@ func TestListsOfTheRulesInForce(t *testing.T) {
 	s, _, _ := service(t)
 	content := "bank.test\n"
 	s = changed(s, func(c *Config) {
-		c.ListFile = func(file string) rules.ListFile {
+		c.ListFile = func(file string) rulelist.File {
 			if file != "banks.txt" || content == "" {
-				return rules.ListFile{Wrong: "there is no file " + file, Hint: "write it"}
+				return rulelist.File{Wrong: "there is no file " + file, Hint: "write it"}
 			}
-			return rules.ListFile{Content: []byte(content)}
+			return rulelist.File{Content: []byte(content)}
 		}
 	})
 	d := s.For(everywhere(access.Administrator))

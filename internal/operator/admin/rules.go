@@ -13,6 +13,9 @@ import (
 	"postern/internal/operator/trace"
 	"postern/internal/operator/waiting"
 	"postern/internal/policy/mxpins"
+	"postern/internal/policy/rulediff"
+	"postern/internal/policy/ruleedit"
+	"postern/internal/policy/rulelist"
 	"postern/internal/policy/rules"
 	"postern/internal/queue"
 )
@@ -69,12 +72,12 @@ type ApplyRequest struct {
 
 // ApplyResult says what changed, or would.
 type ApplyResult struct {
-	Before   int64           `json:"revision_before"`
-	Revision int64           `json:"revision"` // in force now
-	Applied  bool            `json:"applied"`
-	Rules    int             `json:"rules"`
-	Changes  []rules.Change  `json:"changes"`
-	Warnings []rules.Warning `json:"warnings,omitempty"`
+	Before   int64             `json:"revision_before"`
+	Revision int64             `json:"revision"` // in force now
+	Applied  bool              `json:"applied"`
+	Rules    int               `json:"rules"`
+	Changes  []rulediff.Change `json:"changes"`
+	Warnings []rules.Warning   `json:"warnings,omitempty"`
 	// Waiting is how much of what waits holds more than these rules demand.
 	Waiting waiting.Surplus `json:"waiting"`
 	// LetGo is how many deliveries were given less, as the request said; Busy how many could not be, because they are
@@ -97,9 +100,9 @@ func (s *Service) trust(file string) (wrong, hint string) {
 }
 
 // listFile reads the file of a list.
-func (s *Service) listFile(file string) rules.ListFile {
+func (s *Service) listFile(file string) rulelist.File {
 	if s.cfg.ListFile == nil {
-		return rules.ListFile{Wrong: "this gateway reads no files", Hint: "write the values into the list"}
+		return rulelist.File{Wrong: "this gateway reads no files", Hint: "write the values into the list"}
 	}
 	return s.cfg.ListFile(file)
 }
@@ -111,7 +114,7 @@ func (s *Service) checkRoutes(name, text string) error {
 	if table == nil {
 		return nil
 	}
-	return rules.CheckRoutes(name, []byte(text), table.Names())
+	return ruleedit.CheckRoutes(name, []byte(text), table.Names())
 }
 
 // apply is Desk.ApplyRules without a look at the files that the rules name.
@@ -168,7 +171,7 @@ func (s *Service) carryPins(ctx context.Context, old, next *rules.Set) error {
 	if s.cfg.Pins == nil || old == nil {
 		return nil
 	}
-	renames, _ := rules.Renames(old, next)
+	renames, _ := rulediff.Renames(old, next)
 	if len(renames) == 0 {
 		return nil
 	}
@@ -201,7 +204,7 @@ func (r *ApplyRequest) wants(before audit.Revision) error {
 	return nil
 }
 
-func (r *ApplyRequest) entry(before audit.Revision, by string, list []rules.Change) audit.Entry {
+func (r *ApplyRequest) entry(before audit.Revision, by string, list []rulediff.Change) audit.Entry {
 	e := audit.Entry{At: time.Now(), By: by, Action: "rules apply", Target: r.Name,
 		Before: fmt.Sprintf("revision %d", before.Number), After: Summary(list), Count: len(list)}
 	if before.Text == r.Text && before.Number > 0 {
@@ -210,30 +213,30 @@ func (r *ApplyRequest) entry(before audit.Revision, by string, list []rules.Chan
 	return e
 }
 
-func changes(old, next *rules.Set) []rules.Change {
+func changes(old, next *rules.Set) []rulediff.Change {
 	if old == nil {
 		old = &rules.Set{}
 	}
-	if c := rules.Diff(old, next); c != nil {
+	if c := rulediff.Diff(old, next); c != nil {
 		return c
 	}
-	return []rules.Change{}
+	return []rulediff.Change{}
 }
 
 // Summary is a list of changes as the lines of the audit trail: "+ new: key value", "- gone: key value",
 // "~ changed: key before -> after".
-func Summary(list []rules.Change) string {
+func Summary(list []rulediff.Change) string {
 	var lines []string
 	for _, c := range list {
-		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~",
-			rules.Renamed: "~"}[c.Kind]
+		sign := map[rulediff.ChangeKind]string{rulediff.Added: "+", rulediff.Removed: "-", rulediff.Changed: "~",
+			rulediff.Renamed: "~"}[c.Kind]
 		var fields []string
 		for _, f := range c.Fields {
 			switch {
-			case f.Field == "name" && c.Kind != rules.Changed && c.Kind != rules.Renamed:
-			case c.Kind == rules.Added:
+			case f.Field == "name" && c.Kind != rulediff.Changed && c.Kind != rulediff.Renamed:
+			case c.Kind == rulediff.Added:
 				fields = append(fields, f.Field+" "+f.After)
-			case c.Kind == rules.Removed:
+			case c.Kind == rulediff.Removed:
 				fields = append(fields, f.Field+" "+f.Before)
 			default:
 				fields = append(fields, f.Field+" "+orUnset(f.Before)+" -> "+orUnset(f.After))

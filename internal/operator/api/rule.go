@@ -9,7 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rule"
 )
 
 // Rule is one rule with the keys and words of the rules file; docs/rules.md says what each means. What is left out has
@@ -17,12 +17,12 @@ import (
 type Rule struct {
 	Name string
 	text json.RawMessage
-	set  []rules.Setting
+	set  []rule.Setting
 }
 
 // toml writes the rule as it stands in the file. Values are quoted as they came: the file's own parser judges them.
 func (r *Rule) toml() string {
-	text, _ := rules.Assemble(r.set)
+	text, _ := rule.Assemble(r.set)
 	return text
 }
 
@@ -31,7 +31,7 @@ func (r Rule) MarshalJSON() ([]byte, error) { return r.text, nil }
 
 // UnmarshalJSON reads a rule.
 func (r *Rule) UnmarshalJSON(text []byte) error {
-	set, err := rules.SettingsOf(text)
+	set, err := rule.SettingsOf(text)
 	if err != nil {
 		return err
 	}
@@ -62,12 +62,12 @@ func (Rule) TransformSchema(all huma.Registry, root *huma.Schema) *huma.Schema {
 	root.Properties = map[string]*huma.Schema{}
 	root.Required = nil
 	sections := map[string]*huma.Schema{"": root}
-	for _, k := range rules.Keys() {
+	for _, k := range rule.Keys() {
 		in := sections[k.Section()]
 		if in == nil {
 			in = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Properties: map[string]*huma.Schema{}}
 			sections[k.Section()] = in
-			name := "Rule" + rules.Title(k.Section())
+			name := "Rule" + rule.Title(k.Section())
 			all.Map()[name] = in
 			root.Properties[k.Section()] = &huma.Schema{Ref: "#/components/schemas/" + name}
 		}
@@ -85,21 +85,21 @@ func (Rule) TransformSchema(all huma.Registry, root *huma.Schema) *huma.Schema {
 }
 
 // schemaOf describes the values of a key.
-func schemaOf(all huma.Registry, k *rules.Key) *huma.Schema {
+func schemaOf(all huma.Registry, k *rule.Key) *huma.Schema {
 	out := &huma.Schema{Type: huma.TypeString, Description: k.Doc}
 	text := &huma.Schema{Type: huma.TypeString}
 	switch k.Shape() {
-	case rules.Text, rules.Bare:
+	case rule.Text, rule.Bare:
 		out.Examples = []any{strings.Trim(k.Example, `"`)}
-	case rules.Number, rules.Size:
+	case rule.Number, rule.Size:
 		out.Type, out.Format = huma.TypeInteger, "int64"
-	case rules.Flag:
+	case rule.Flag:
 		out.Type = huma.TypeBoolean
-	case rules.List:
+	case rule.List:
 		out.Type, out.Nullable, out.Items = huma.TypeArray, true, text
-	case rules.Fields:
+	case rule.Fields:
 		out.Type, out.Nullable, out.Items = huma.TypeArray, true, all.Schema(reflect.TypeFor[RuleHeader](), true, "")
-	case rules.WordOrList:
+	case rule.WordOrList:
 		words := make([]any, len(k.Words))
 		for i, w := range k.Words {
 			words[i] = w

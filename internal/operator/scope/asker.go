@@ -13,7 +13,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rule"
 	"postern/internal/queue"
 	"postern/internal/smtp"
 )
@@ -92,7 +92,7 @@ func (a *Asker) Sees(r *queue.Record) bool {
 }
 
 // Owns reports whether a rule is about nothing but the scope: every sender it names is a plain address or domain in it.
-func (a *Asker) Owns(r *rules.Rule) bool {
+func (a *Asker) Owns(r *rule.Rule) bool {
 	if a.Scope.All {
 		return true
 	}
@@ -113,7 +113,7 @@ func (a *Asker) CoversName(name string) bool {
 }
 
 // RuleList lists the rules of the scope that are in force, in the order of the file.
-func (a *Asker) RuleList(context.Context) ([]rules.Rule, error) {
+func (a *Asker) RuleList(context.Context) ([]rule.Rule, error) {
 	if err := a.Need(access.ReadRules); err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (a *Asker) RuleNames() (map[string]bool, error) {
 	return names, err
 }
 
-func (a *Asker) rules() (out []rules.Rule, err error) {
+func (a *Asker) rules() (out []rule.Rule, err error) {
 	set, _, err := a.cfg.Rules.Current()
 	if err != nil {
 		return nil, err

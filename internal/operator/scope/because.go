@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"postern/internal/operator/trace"
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rule"
 	"postern/internal/queue"
 )
 
@@ -31,7 +31,7 @@ func (a *Asker) Because(ctx context.Context, traces []trace.Delivery) error {
 			return err
 		}
 		for _, t := range tainted[r.Delivery.Message] {
-			if len(t.Because) < rules.MaxBecause && r.Taints(t.Rules) {
+			if len(t.Because) < rule.MaxBecause && r.Taints(t.Rules) {
 				t.Because = append(t.Because, r.Recipient.Address.String())
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/mail"
 	"postern/internal/policy"
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rule"
 	"postern/internal/queue"
 )
 
@@ -323,7 +323,7 @@ func (t *Delivery) Why() string {
 	if !t.Tainted() {
 		return ""
 	}
-	why := rules.Because(t.Rules, t.Because)
+	why := rule.Because(t.Rules, t.Because)
 	if t.WithoutTLS != "" {
 		why += "; if its server has no TLS at all, it is returned at once"
 	}

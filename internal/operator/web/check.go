@@ -8,13 +8,13 @@ import (
 
 	"postern/internal/check"
 	"postern/internal/operator/servers"
-	policyrules "postern/internal/policy/rules"
+	"postern/internal/policy/rule"
 )
 
 // checkView is the form for a check, and what came of it.
 type checkView struct {
 	Target, Rule string
-	Rules        []policyrules.Rule // that can be asked for
+	Rules        []rule.Rule // that can be asked for
 	Problem      string
 	Steps        []check.Progress
 	Report       *check.Report

@@ -8,7 +8,7 @@ import (
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/reports"
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rule"
 )
 
 // incomingView is who sends to us, and how.
@@ -22,8 +22,8 @@ type incomingView struct {
 }
 
 // Shown are the questions of the page.
-func (incomingView) Shown() []rules.Choice {
-	return []rules.Choice{{Value: "", Words: "everybody"}, {Value: "without", Words: "without TLS"},
+func (incomingView) Shown() []rule.Choice {
+	return []rule.Choice{{Value: "", Words: "everybody"}, {Value: "without", Words: "without TLS"},
 		{Value: "1.2", Words: "with TLS older than 1.2, or without"},
 		{Value: "1.3", Words: "with TLS older than 1.3, or without"},
 		{Value: "refused", Words: "refused by a rule, or by one on trial"}}
@@ -32,7 +32,7 @@ func (incomingView) Shown() []rules.Choice {
 // Rule is the address of the pane with a rule for a sender filled in. It is on trial where mail would be refused that
 // comes now.
 func (incomingView) Rule(s reports.IncomingSender) string {
-	v := url.Values{"scope": {string(rules.Inbound)}, "action": {string(rules.RequireTLSAction)},
+	v := url.Values{"scope": {string(rule.Inbound)}, "action": {string(rule.RequireTLSAction)},
 		"new":         {"inbound " + s.Domain},
 		"description": {"mail from " + s.Domain + " comes in over TLS"}, "match.sender": {s.Domain + "\n*." + s.Domain}}
 	if s.Domain == "<>" {
@@ -58,7 +58,7 @@ func (incomingView) Rule(s reports.IncomingSender) string {
 		v.Set("require_tls.min_tls", oldest)
 	}
 	if plain || oldest == "" || oldest < "1.2" {
-		v.Set("mode", string(rules.Test))
+		v.Set("mode", string(rule.Test))
 	}
 	return "/rules/edit?" + v.Encode()
 }

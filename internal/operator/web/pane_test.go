@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/net/html"
 
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rule"
 )
 
 // TestThePaneStandsInItsOrder: the pane has the areas and the words of the product's description, the box in the
@@ -33,13 +33,13 @@ func TestThePaneStandsInItsOrder(t *testing.T) {
 		}
 	}
 	want := []string{"h2 Scope", "h2 Match", "h3 Sender", "h3 Recipient", "h3 Message", "h3 Except when", "h2 Action", "h2 Expires"}
-	if !slices.ContainsFunc(rules.Keys(), func(k rules.Key) bool { return k.Section() == unless }) {
+	if !slices.ContainsFunc(rule.Keys(), func(k rule.Key) bool { return k.Section() == unless }) {
 		want = slices.DeleteFunc(want, func(a string) bool { return a == "h3 Except when" })
 	}
 	if !slices.Equal(areas, want) {
 		t.Errorf("the areas are %q, want %q", areas, want)
 	}
-	for _, key := range rules.Keys() {
+	for _, key := range rule.Keys() {
 		if key.Label == "" {
 			t.Errorf("the pane has no word for %s", key.Name)
 		}
@@ -103,8 +103,8 @@ func labelOf(n *html.Node, id string) string {
 // TestThePaneFollowsTheGrammar: a key that no area names has a place by its section, settings stand with the action
 // they belong to, and those of another action are kept in the page and left out of the rule.
 func TestThePaneFollowsTheGrammar(t *testing.T) {
-	keys := rules.Keys()
-	for _, k := range rules.Keys() {
+	keys := rule.Keys()
+	for _, k := range rule.Keys() {
 		if k.Name == "match.sender" {
 			k.Name = "unless.sender"
 			keys = append(keys, k)
@@ -114,7 +114,7 @@ func TestThePaneFollowsTheGrammar(t *testing.T) {
 			keys = append(keys, k)
 		}
 	}
-	f := formOver(keys, func(k *rules.Key) string {
+	f := formOver(keys, func(k *rule.Key) string {
 		return map[string]string{"action": "force-tls", "force_tls.defer": "2h"}[k.Name]
 	})
 	for key, area := range map[string]string{"unless.sender": except, "match.novelty": messagePart, "novelty": scopePart} {

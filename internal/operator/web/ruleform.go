@@ -5,12 +5,13 @@ import (
 	"slices"
 	"strings"
 
+	"postern/internal/policy/rule"
 	"postern/internal/policy/rules"
 )
 
 // field is one input of the settings pane, under a key of the grammar; a problem that belongs to no field has none.
 type field struct {
-	*rules.Key
+	*rule.Key
 	Value   string
 	Problem string
 	Hint    string
@@ -50,11 +51,11 @@ func (p part) Open() bool { return slices.ContainsFunc(p.Fields, (*field).Said) 
 
 // deed is an action to choose, with its settings.
 type deed struct {
-	rules.Choice
+	rule.Choice
 	ID     string
 	Chosen bool
 	// Scope is the mail it works on.
-	Scope  rules.Scope
+	Scope  rule.Scope
 	Fields []*field
 	// Folded are the settings for experts.
 	Folded []part
@@ -69,10 +70,10 @@ type form struct {
 }
 
 // formWith is the pane with a value for each key.
-func formWith(value func(k *rules.Key) string) form { return formOver(rules.Keys(), value) }
+func formWith(value func(k *rule.Key) string) form { return formOver(rule.Keys(), value) }
 
 // formOver is formWith for a grammar.
-func formOver(keys []rules.Key, value func(k *rules.Key) string) form {
+func formOver(keys []rule.Key, value func(k *rule.Key) string) form {
 	f := form{Fields: map[string]*field{}}
 	for _, k := range keys {
 		one := &field{Key: &k, Value: value(&k)}
@@ -83,22 +84,22 @@ func formOver(keys []rules.Key, value func(k *rules.Key) string) form {
 
 // newForm is the pane for a new rule, with the defaults.
 func newForm() form {
-	return formWith(func(k *rules.Key) string {
+	return formWith(func(k *rule.Key) string {
 		if k.Name == "action" {
-			return string(rules.ForceTLSAction)
+			return string(rule.ForceTLSAction)
 		}
 		return k.Initial()
 	})
 }
 
 // formOf is the pane of a rule that is there.
-func formOf(r *rules.Rule) form {
-	return formWith(func(k *rules.Key) string { return k.Field(r) })
+func formOf(r *rule.Rule) form {
+	return formWith(func(k *rule.Key) string { return k.Field(r) })
 }
 
 // formFrom reads what a browser sent.
 func formFrom(v url.Values) form {
-	return formWith(func(k *rules.Key) string {
+	return formWith(func(k *rule.Key) string {
 		value := strings.TrimSpace(strings.ReplaceAll(v.Get(k.Name), "\r\n", "\n"))
 		switch {
 		case k.Ticked != "" && value != "":
@@ -133,7 +134,7 @@ func (f form) parts() (out []part) {
 		}
 		out[i].Fields = append(out[i].Fields, one)
 	}
-	for _, a := range rules.Areas() {
+	for _, a := range rule.Areas() {
 		for _, key := range a.Keys {
 			if one := f.Fields[key]; one != nil {
 				put(a.Name, one)
@@ -178,7 +179,7 @@ func (f form) Area(name string) part {
 func (f form) Folded() []part { return f.folded("") }
 
 // folded are the parts of the action's settings that stand under a name of their own.
-func (f form) folded(a rules.Action) (out []part) {
+func (f form) folded(a rule.Action) (out []part) {
 	for _, p := range f.parts() {
 		if p.Name == actionPart || slices.Contains(fixed(), p.Name) {
 			continue
@@ -196,10 +197,10 @@ func (f form) Deeds() (out []deed) {
 	action := f.Fields["action"]
 	for _, c := range action.Choices {
 		one := deed{Choice: c, ID: "action." + c.Value, Chosen: c.Value == action.Value,
-			Scope: rules.Action(c.Value).Scope(), Folded: f.folded(rules.Action(c.Value))}
+			Scope: rule.Action(c.Value).Scope(), Folded: f.folded(rule.Action(c.Value))}
 		for _, p := range f.parts() {
 			for _, setting := range p.Fields {
-				if p.Name == actionPart && setting.Action() == rules.Action(c.Value) {
+				if p.Name == actionPart && setting.Action() == rule.Action(c.Value) {
 					one.Fields = append(one.Fields, setting)
 				}
 			}
@@ -230,23 +231,23 @@ func (f form) Problems() (out []field) {
 
 // text is the rule as TOML, and which key stands in which line.
 func (f *form) text() (string, []string) {
-	var settings []rules.Setting
+	var settings []rule.Setting
 	action := f.Fields["action"].Value
 	for _, one := range f.list {
-		if !one.Serves(rules.Action(action)) {
+		if !one.Serves(rule.Action(action)) {
 			continue // what was filled in for another action stays in the page
 		}
 		if value := one.FromField(one.Value); value != "" {
-			settings = append(settings, rules.Setting{Key: one.Name, Value: value})
+			settings = append(settings, rule.Setting{Key: one.Name, Value: value})
 		}
 	}
-	return rules.Assemble(settings)
+	return rule.Assemble(settings)
 }
 
 // enforced is the rule as TOML as if it were not on trial.
 func (f form) enforced() string {
 	mode := *f.Fields["mode"]
-	mode.Value = string(rules.Enforce)
+	mode.Value = string(rule.Enforce)
 	var settings []*field
 	for _, one := range f.list {
 		if one.Name == mode.Name {

@@ -18,6 +18,7 @@ import (
 	"postern/internal/operator/hindsight"
 	"postern/internal/operator/past"
 	"postern/internal/operator/scope"
+	"postern/internal/policy/rule"
 	policyrules "postern/internal/policy/rules"
 )
 
@@ -27,9 +28,9 @@ func badRequest(format string, args ...any) error {
 
 // rulesView is the list of rules in force.
 type rulesView struct {
-	Rules    []policyrules.Rule // of this page
-	More     string             // the next page
-	Count    int                // of all of them
+	Rules    []rule.Rule // of this page
+	More     string      // the next page
+	Count    int         // of all of them
 	Warnings map[string][]policyrules.Warning
 	View     admin.RulesView
 	Whole    bool // the principal sees all of them
@@ -39,7 +40,7 @@ type rulesView struct {
 }
 
 // Ended reports whether a rule has expired.
-func (v rulesView) Ended(r policyrules.Rule) bool { return r.Expires.Over(v.Now) }
+func (v rulesView) Ended(r rule.Rule) bool { return r.Expires.Over(v.Now) }
 
 func (c *Console) rules(r *request) error {
 	v := rulesView{Whole: r.who.Scope.All, Done: c.done(r), Now: time.Now(),
@@ -104,12 +105,12 @@ func (c *Console) editRule(r *request) error {
 		if err != nil {
 			return err
 		}
-		rule := find(list, v.Name)
-		if rule == nil {
+		one := find(list, v.Name)
+		if one == nil {
 			return access.ErrNotFound
 		}
-		v.Form = formOf(rule)
-		if v.OnTrial = rule.Mode == policyrules.Test && rule.Scope != policyrules.Disabled; v.OnTrial {
+		v.Form = formOf(one)
+		if v.OnTrial = one.Mode == rule.Test && one.Scope != rule.Disabled; v.OnTrial {
 			_ = v.lookBack(r, admin.RuleEdit{Name: v.Name, Rule: v.Form.enforced()}) // the pane says where it could not
 		}
 	}
@@ -123,7 +124,7 @@ func ruleTitle(name string) string {
 	return "Rule " + name
 }
 
-func find(list []policyrules.Rule, name string) *policyrules.Rule {
+func find(list []rule.Rule, name string) *rule.Rule {
 	for i := range list {
 		if strings.EqualFold(list[i].Name, name) {
 			return &list[i]
@@ -200,7 +201,7 @@ func (v *ruleView) look(r *request, edit admin.RuleEdit) error {
 		return err
 	}
 	v.Result = &out
-	if v.OnTrial = v.Form.Fields["mode"].Value == string(policyrules.Test); v.OnTrial {
+	if v.OnTrial = v.Form.Fields["mode"].Value == string(rule.Test); v.OnTrial {
 		edit.Rule = v.Form.enforced()
 	}
 	return v.lookBack(r, edit)

@@ -10,7 +10,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
-	policyrules "postern/internal/policy/rules"
+	"postern/internal/policy/rule"
 )
 
 // tryView is the question what rules would do to a message, with its answer. Of an uploaded message the header and the
@@ -107,7 +107,7 @@ func (c *Console) explain(r *request) error {
 
 // conditionWord is what the pane calls a condition.
 func conditionWord(key string) string {
-	for _, k := range policyrules.Keys() {
+	for _, k := range rule.Keys() {
 		if k.Name == key {
 			if k.Section() == unless {
 				return except + ": " + k.Label

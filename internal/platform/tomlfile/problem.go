@@ -111,6 +111,23 @@ func LineAt(source []byte, offset int) (number, start int, text []byte) {
 	return bytes.Count(before, []byte("\n")) + 1, start, bytes.TrimSuffix(text, []byte("\r"))
 }
 
+// LineCounter turns rising offsets into line numbers with one walk over the source.
+type LineCounter struct {
+	Source []byte
+
+	offset, lines int
+}
+
+// At is the number of the line in which an offset lies, which is not below the one before.
+func (c *LineCounter) At(offset int) int {
+	for ; c.offset < offset; c.offset++ {
+		if c.Source[c.offset] == '\n' {
+			c.lines++
+		}
+	}
+	return c.lines + 1
+}
+
 func (p *Problems) render(l located) Problem {
 	number, start, line := LineAt(p.Source, l.at.Offset)
 	at := min(l.at.Offset-start, len(line))

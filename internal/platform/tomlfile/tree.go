@@ -40,6 +40,19 @@ func (n *Node) Entry(key string) Entry {
 	return Entry{}
 }
 
+// Tables are the tables of a list of tables, none for anything else.
+func (n *Node) Tables() (out []*Node) {
+	if n == nil || n.Kind != unstable.Array {
+		return nil
+	}
+	for _, i := range n.Items {
+		if i.Kind == unstable.Table {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
 func (n *Node) put(e Entry) {
 	n.index[e.Key] = len(n.Keys)
 	n.Keys = append(n.Keys, e)

@@ -1,6 +1,7 @@
 package tomlfile
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode"
@@ -37,4 +38,24 @@ func QuoteList(values []string) string {
 		quoted[i] = Quote(v)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// QuoteSet prints a text as a TOML string, "" for one that is not set.
+func QuoteSet(s string) string {
+	if s == "" {
+		return ""
+	}
+	return Quote(s)
+}
+
+// BlockEnd is where a block of lines ends without the empty lines and comments that follow it apart.
+func BlockEnd(lines [][]byte, first, end int) int {
+	for end > first+1 {
+		line := bytes.TrimSpace(lines[end-1])
+		if len(line) > 0 && line[0] != '#' {
+			break
+		}
+		end--
+	}
+	return end
 }

@@ -5,16 +5,19 @@ import (
 	"testing"
 
 	"postern/internal/mail/mimewalk"
+	"postern/internal/policy/rulematch"
 )
 
-func content(c mimewalk.Content) func(*Facts) { return func(f *Facts) { f.Content = &c } }
+func content(c mimewalk.Content) func(*rulematch.Facts) {
+	return func(f *rulematch.Facts) { f.Content = &c }
+}
 
 func TestRulesByContent(t *testing.T) {
 	pdf := content(mimewalk.Content{Attachments: []mimewalk.Attachment{{Type: "application/octet-stream", Names: []string{"Report 1.PDF", "r.exe"}}}})
 	text := content(mimewalk.Content{Texts: []string{"plain words", "this is top\r\n  sec\u00adret, and long " + strings.Repeat("x ", 50_000)}})
 	for _, tt := range []struct {
 		name, match string
-		facts       *Facts
+		facts       *rulematch.Facts
 		want        bool
 		why         string
 	}{
@@ -33,7 +36,7 @@ func TestRulesByContent(t *testing.T) {
 		{"a large header is no matter", "body = ['*bottom*']", facts(text, header("X: "+strings.Repeat("x", 300<<10))), false, "no value fits"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := mustParse(t, rule(tt.match))
+			s := mustParse(t, ruleWith(tt.match))
 			if got := matches(t, s, tt.facts); got != tt.want {
 				t.Errorf("got %v", got)
 			}
@@ -42,16 +45,16 @@ func TestRulesByContent(t *testing.T) {
 			}
 		})
 	}
-	if !mustParse(t, rule("body = ['*x*']")).NeedsContent() || mustParse(t, rule("subject = ['*x*']")).NeedsContent() || (*Set)(nil).NeedsContent() {
+	if !mustParse(t, ruleWith("body = ['*x*']")).NeedsContent() || mustParse(t, ruleWith("subject = ['*x*']")).NeedsContent() || (*Set)(nil).NeedsContent() {
 		t.Error("what needs the content is not told")
 	}
 }
 
 func TestExceptionsByContent(t *testing.T) {
-	two := func(texts ...string) func(*Facts) { return content(mimewalk.Content{Texts: texts}) }
+	two := func(texts ...string) func(*rulematch.Facts) { return content(mimewalk.Content{Texts: texts}) }
 	for _, tt := range []struct {
 		keys  string
-		facts *Facts
+		facts *rulematch.Facts
 		stays bool
 	}{
 		{"body = ['*public*']", facts(two("all public")), false},
@@ -77,8 +80,7 @@ func TestThousandsOfRulesByTextAreNotAllLookedAt(t *testing.T) {
 	s := mustParse(t, many(3000, func(i int) string {
 		return "body = ['*[case-" + strings.Repeat("7", i%7) + string(rune('a'+i%26)) + "]*']"
 	}))
-	m := s.newMessage(facts(content(mimewalk.Content{Texts: []string{"nothing of it"}})))
-	if s.evaluate(m); m.examined != 0 {
-		t.Errorf("%d rules were looked at", m.examined)
+	if n := lookedAt(s, facts(content(mimewalk.Content{Texts: []string{"nothing of it"}}))); n != 0 {
+		t.Errorf("%d rules were looked at", n)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"postern/internal/mail"
+	"postern/internal/policy/rulematch"
 )
 
 // TestWarningsSayWhatARuleDoesNotCover tries rules against what their authors may think they cover. own are domains of
@@ -34,7 +35,7 @@ func TestWarningsSayWhatARuleDoesNotCover(t *testing.T) {
 		{`subject = ["*x*"]`, "", ""},
 	} {
 		t.Run(tt.match, func(t *testing.T) {
-			s := mustParse(t, rule(tt.match)+"\n[[rule]]\nname = 'literals'\naction = 'force-tls'\nmatch.recipient = ['x@unrelated.test']\nmatch.literals = true\n")
+			s := mustParse(t, ruleWith(tt.match)+"\n[[rule]]\nname = 'literals'\naction = 'force-tls'\nmatch.recipient = ['x@unrelated.test']\nmatch.literals = true\n")
 			list := s.Warnings(now, domains(own)...)
 			if tt.want == "" {
 				if len(list) > 0 {
@@ -79,7 +80,7 @@ func TestAddressLiteralsGoAroundRulesByDomain(t *testing.T) {
 		{"sender = ['zzz.test']\nrecipient = ['clinic.test']\nliterals = true", "dr@[192.0.2.1]", false},
 	} {
 		t.Run(tt.match+" "+tt.to, func(t *testing.T) {
-			if got := matches(t, mustParse(t, rule(tt.match)), facts(to(tt.to))); got != tt.want {
+			if got := matches(t, mustParse(t, ruleWith(tt.match)), facts(to(tt.to))); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})
@@ -87,7 +88,7 @@ func TestAddressLiteralsGoAroundRulesByDomain(t *testing.T) {
 }
 
 func TestWarningsAboutLiteralsAreOneForAllRules(t *testing.T) {
-	two := rule(`recipient = ["clinic.test"]`) + "\n[[rule]]\nname = 'second'\naction = 'force-tls'\nmatch.recipient = ['*.bank.test']\n"
+	two := ruleWith(`recipient = ["clinic.test"]`) + "\n[[rule]]\nname = 'second'\naction = 'force-tls'\nmatch.recipient = ['*.bank.test']\n"
 	list := mustParse(t, two).Warnings(now)
 	if len(list) != 1 || list[0].Rule != "r" || !strings.Contains(list[0].Text, "nor do 1 more") || !strings.Contains(list[0].Hint, "literals = true") {
 		t.Errorf("%+v", list)
@@ -100,7 +101,7 @@ func TestWarningsAboutLiteralsAreOneForAllRules(t *testing.T) {
 	if list := mustParse(t, two+"\n[[rule]]\nname = 'tested'\nmode = 'test'\naction = 'force-tls'\nmatch.recipient = ['*']\n").Warnings(now); len(list) != 1 {
 		t.Errorf("a rule under test: %+v", list)
 	}
-	if list := mustParse(t, rule(`recipient = ["dr@clinic.test"]`)).Warnings(now); len(list) != 0 {
+	if list := mustParse(t, ruleWith(`recipient = ["dr@clinic.test"]`)).Warnings(now); len(list) != 0 {
 		t.Errorf("one address: %+v", list)
 	}
 }
@@ -108,7 +109,7 @@ func TestWarningsAboutLiteralsAreOneForAllRules(t *testing.T) {
 func TestExplainSaysWhyNearlyIsNot(t *testing.T) {
 	for _, tt := range []struct {
 		match string
-		facts *Facts
+		facts *rulematch.Facts
 		want  string
 	}{
 		{`sender = ["a.test"]`, facts(from("x@mail.a.test")), `"a.test" is that domain alone, "*.a.test" would cover it`},
@@ -116,11 +117,11 @@ func TestExplainSaysWhyNearlyIsNot(t *testing.T) {
 		{`recipient = ["clinic.test"]`, facts(to("x@lab.clinic.test")), `"*.clinic.test" would cover it`},
 		{`recipient = ["clinic.test"]`, facts(to("x@[192.0.2.1]")), "literals = true would"},
 		{"recipient = ['clinic.test']\nliterals = true", facts(to("x@[192.0.2.1]")), `"literals = true" covers x@[192.0.2.1]`},
-		{`recipient = ["b.test"]`, facts(func(f *Facts) { f.Local = []bool{true} }), "its domain is our own, which outbound rules are not about"},
-		{`recipient = ["b.test", "c.test"]`, facts(to("x@b.test", "y@c.test"), func(f *Facts) { f.Local = []bool{true, false} }),
+		{`recipient = ["b.test"]`, facts(func(f *rulematch.Facts) { f.Local = []bool{true} }), "its domain is our own, which outbound rules are not about"},
+		{`recipient = ["b.test", "c.test"]`, facts(to("x@b.test", "y@c.test"), func(f *rulematch.Facts) { f.Local = []bool{true, false} }),
 			`"c.test" covers y@c.test; "b.test" covers x@b.test, but its domain is our own`},
 	} {
-		e := mustParse(t, rule(tt.match)).Explain(tt.facts).Rules[0]
+		e := mustParse(t, ruleWith(tt.match)).Explain(tt.facts).Rules[0]
 		all := ""
 		for _, f := range e.Fields {
 			all += f.Why + "\n"

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"postern/internal/policy"
+	"postern/internal/policy/rule"
 )
 
 // say prints an outcome on one line.
 func say(o Outcome) string {
 	text := requirementText(o.Requirement)
 	if o.Window > 0 {
-		text += ", window " + durationText(o.Window)
+		text += ", window " + rule.DurationText(o.Window)
 	}
 	if len(o.Rules) > 0 {
 		text += fmt.Sprintf(" %q", o.Rules)
@@ -53,7 +54,7 @@ func requirementText(r policy.Requirement) string {
 // against messages to a recipient that is named, one that another rule names, and one that nobody names. A changed
 // cell is a changed line in testdata/decisions.golden.
 func TestDecisions(t *testing.T) {
-	rule := func(name, extra string) string {
+	ruleWith := func(name, extra string) string {
 		return fmt.Sprintf("[[rule]]\nname = %q\naction = 'force-tls'\nmatch.recipient = ['%s.test']\n%s\n", name, name, extra)
 	}
 	const (
@@ -65,32 +66,32 @@ func TestDecisions(t *testing.T) {
 	}
 	cases := []struct{ name, rules string }{
 		{"no rules", ""},
-		{"a unticked", rule("a", "")},
-		{"a ticked", rule("a", ticked)},
-		{"a disabled", rule("a", "scope = 'disabled'")},
-		{"a expired", rule("a", "expires = 2026-11-30")},
-		{"a under test, unticked", rule("a", test)},
-		{"a under test, ticked", rule("a", test+ticked)},
-		{"a unticked, without_tls defer", rule("a", "force_tls.without_tls = 'defer'")},
-		{"a unticked, without_tls reject", rule("a", "force_tls.without_tls = 'reject'")},
-		{"a ticked, without_tls reject", rule("a", ticked+"force_tls.without_tls = 'reject'")},
-		{"a for an hour with TLS 1.3 and its own CA", rule("a", "force_tls.defer = '1h'\nforce_tls.min_tls = '1.3'\nforce_tls.trust = '/ca.pem'\nforce_tls.names = 'domain'")},
-		{"a and b unticked", rule("a", "") + rule("b", "")},
-		{"a unticked, b ticked", rule("a", "") + rule("b", ticked)},
-		{"a and b ticked", rule("a", ticked) + rule("b", ticked)},
-		{"a ticked for 1h with its own CA, b ticked for 2h with TLS 1.3", rule("a", ticked+"force_tls.defer = '1h'\nforce_tls.trust = '/ca.pem'") + rule("b", ticked+"force_tls.defer = '2h'\nforce_tls.min_tls = '1.3'")},
-		{"a unticked for 2h with its own CA, b unticked for 1h with TLS 1.0", rule("a", "force_tls.defer = '2h'\nforce_tls.trust = '/ca.pem'") + rule("b", "force_tls.defer = '1h'\nforce_tls.min_tls = '1.0'")},
-		{"a with without_tls defer, b unticked", rule("a", "force_tls.without_tls = 'defer'") + rule("b", "")},
-		{"a and b with without_tls defer", rule("a", "force_tls.without_tls = 'defer'") + rule("b", "force_tls.without_tls = 'defer'")},
-		{"a in force, b under test", rule("a", ticked) + rule("b", test)},
-		{"a under test, b in force", rule("a", test) + rule("b", ticked)},
+		{"a unticked", ruleWith("a", "")},
+		{"a ticked", ruleWith("a", ticked)},
+		{"a disabled", ruleWith("a", "scope = 'disabled'")},
+		{"a expired", ruleWith("a", "expires = 2026-11-30")},
+		{"a under test, unticked", ruleWith("a", test)},
+		{"a under test, ticked", ruleWith("a", test+ticked)},
+		{"a unticked, without_tls defer", ruleWith("a", "force_tls.without_tls = 'defer'")},
+		{"a unticked, without_tls reject", ruleWith("a", "force_tls.without_tls = 'reject'")},
+		{"a ticked, without_tls reject", ruleWith("a", ticked+"force_tls.without_tls = 'reject'")},
+		{"a for an hour with TLS 1.3 and its own CA", ruleWith("a", "force_tls.defer = '1h'\nforce_tls.min_tls = '1.3'\nforce_tls.trust = '/ca.pem'\nforce_tls.names = 'domain'")},
+		{"a and b unticked", ruleWith("a", "") + ruleWith("b", "")},
+		{"a unticked, b ticked", ruleWith("a", "") + ruleWith("b", ticked)},
+		{"a and b ticked", ruleWith("a", ticked) + ruleWith("b", ticked)},
+		{"a ticked for 1h with its own CA, b ticked for 2h with TLS 1.3", ruleWith("a", ticked+"force_tls.defer = '1h'\nforce_tls.trust = '/ca.pem'") + ruleWith("b", ticked+"force_tls.defer = '2h'\nforce_tls.min_tls = '1.3'")},
+		{"a unticked for 2h with its own CA, b unticked for 1h with TLS 1.0", ruleWith("a", "force_tls.defer = '2h'\nforce_tls.trust = '/ca.pem'") + ruleWith("b", "force_tls.defer = '1h'\nforce_tls.min_tls = '1.0'")},
+		{"a with without_tls defer, b unticked", ruleWith("a", "force_tls.without_tls = 'defer'") + ruleWith("b", "")},
+		{"a and b with without_tls defer", ruleWith("a", "force_tls.without_tls = 'defer'") + ruleWith("b", "force_tls.without_tls = 'defer'")},
+		{"a in force, b under test", ruleWith("a", ticked) + ruleWith("b", test)},
+		{"a under test, b in force", ruleWith("a", test) + ruleWith("b", ticked)},
 		{"everyone", everyone("all", "")},
 		{"everyone, ticked", everyone("all", ticked)},
-		{"everyone with TLS 1.3, a ticked with pins", everyone("all", "force_tls.min_tls = '1.3'") + rule("a", ticked+"force_tls.pins = ['sha256:"+strings.Repeat("ab", 32)+"']")},
-		{"everyone without look-ups, a ticked and not revoked for certain", everyone("all", "force_tls.revocation = 'off'") + rule("a", ticked+"force_tls.revocation = 'require'")},
+		{"everyone with TLS 1.3, a ticked with pins", everyone("all", "force_tls.min_tls = '1.3'") + ruleWith("a", ticked+"force_tls.pins = ['sha256:"+strings.Repeat("ab", 32)+"']")},
+		{"everyone without look-ups, a ticked and not revoked for certain", everyone("all", "force_tls.revocation = 'off'") + ruleWith("a", ticked+"force_tls.revocation = 'require'")},
 		{"everyone with any mail host, a with its own names, b with proven ones", everyone("all", "force_tls.mx = 'any'") +
-			rule("a", "force_tls.names = ['mx.a.test']") + rule("b", "force_tls.mx = 'proven'")},
-		{"everyone for 1h, a unticked", everyone("all", "force_tls.defer = '1h'") + rule("a", "")},
+			ruleWith("a", "force_tls.names = ['mx.a.test']") + ruleWith("b", "force_tls.mx = 'proven'")},
+		{"everyone for 1h, a unticked", everyone("all", "force_tls.defer = '1h'") + ruleWith("a", "")},
 	}
 	messages := []struct {
 		name  string

@@ -1,18 +1,12 @@
-// Package rules reads the rules an administrator writes and turns them, message by message, into requirements.
+// Package rules decides, message by message, what the rules of an administrator demand and do.
 //
-// A rule is scope, match and action. Parse reads a whole file strictly: an unknown key, a value that this release does
-// not carry out, or a spelling that could mean two things is an error with its place and a hint, and all of them are
-// reported at once. A Set is evaluated once for a message, at acceptance; the answer is one Outcome per recipient.
+// Parse reads a whole file into a Set: the rules (package rule), the lists they name (rulelist) and the exceptions
+// (exception). A Set is evaluated once for a message, at acceptance; the answer is one Outcome per recipient. Whether a
+// message is one that a rule is about is told by rulematch; rulediff compares two sets, and ruleedit changes the text.
 //
 // Requirements of several rules are joined with policy.Combine, so no rule can take away what another demands, and the
 // order of the file decides nothing about them. Actions other than force-tls do something with a message once, in the
 // order of the file (effects.go).
-//
-// Texts and addresses are compared as package pattern says. What cannot be judged counts as a match, and Explain says
-// which field and why. A condition on text that a later release adds is a headerCondition, or keeps the law of text in
-// another way. No condition asks for the absence of a text: what counts as a match would then take protection away.
-//
-// The index (index.go) finds the rules that may match by one condition of each; it decides nothing.
 //
 // Ground room: the time and the message are arguments.
 package rules

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"postern/internal/policy/rule"
 )
 
 const manual = "../../../docs/rules.md"
@@ -22,9 +25,9 @@ func made(part string) string {
 		b.WriteString("| key | default | meaning |\n|---|---|---|\n")
 	}
 	section := ""
-	for _, k := range keys {
+	for _, k := range rule.Keys() {
 		switch {
-		case part == "example" && !k.Serves(ForceTLSAction):
+		case part == "example" && !k.Serves(rule.ForceTLSAction):
 		case part == "example":
 			if k.Section() != section {
 				section = k.Section()
@@ -44,9 +47,9 @@ func made(part string) string {
 }
 
 // initial is what stands for the default of a key.
-func initial(k *Key) string {
-	r := defaultRule()
-	switch text := k.text(&r); {
+func initial(k *rule.Key) string {
+	r := rule.Default()
+	switch text := k.Text(&r); {
 	case k.Default != "":
 		return " " + k.Default
 	case text != "":
@@ -94,9 +97,19 @@ func TestTheManualIsRight(t *testing.T) {
 			t.Errorf("an example gives the warning: %s", w.Text)
 		}
 	}
-	for _, k := range keys {
+	for _, k := range rule.Keys() {
 		if !strings.Contains(string(text), "`"+k.Short()+"`") {
 			t.Errorf("the manual has no `%s`", k.Short())
 		}
 	}
+}
+
+// sections are the tables inside a rule.
+func sections() (out []string) {
+	for _, k := range rule.Keys() {
+		if s := k.Section(); s != "" && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }

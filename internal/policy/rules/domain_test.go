@@ -3,9 +3,12 @@ package rules
 import (
 	"strings"
 	"testing"
+
+	"postern/internal/policy/authorship"
+	"postern/internal/policy/rulematch"
 )
 
-func by(o Origin) func(*Facts) { return func(f *Facts) { f.Origin = o } }
+func by(o authorship.Origin) func(*rulematch.Facts) { return func(f *rulematch.Facts) { f.Origin = o } }
 
 // TestTheMailOfAWholeDomain: no spelling and no kind of sender of a domain's mail is missed, and what is other
 // domains' is not taken.
@@ -14,7 +17,7 @@ func TestTheMailOfAWholeDomain(t *testing.T) {
 	const idn = "domain = ['bücher.example']\n"
 	for _, tt := range []struct {
 		name, rule string
-		facts      *Facts
+		facts      *rulematch.Facts
 		want       bool
 		why        string // part of the explanation
 	}{
@@ -61,13 +64,13 @@ func TestTheMailOfAWholeDomain(t *testing.T) {
 
 		{"a null sender whose From says so", rule1, facts(from(""), header("From: MAILER-DAEMON@example.com (Mail System)")), true, "header from"},
 		{"a null sender whose Return-Path says so", rule1, facts(from(""), header("Return-Path: <ann@example.com>", "From: x@o.test")), true, "header return-path"},
-		{"a null sender of somebody bound", rule1, facts(from(""), header("From: x@o.test"), by(Origin{Senders: []string{"example.com"}})), true, "bound to example.com"},
-		{"a null sender of somebody bound below", above, facts(from(""), header("From: x@o.test"), by(Origin{Senders: []string{"*.example.com"}})), true, "bound to *.example.com"},
-		{"a null sender bound below, the domain alone", rule1, facts(from(""), header("From: x@o.test"), by(Origin{Senders: []string{"*.example.com"}})), false, "neither"},
-		{"a null sender of a user", rule1, facts(from(""), header("From: x@o.test"), by(Origin{User: "ann@Example.com"})), true, "by the user ann@example.com"},
-		{"a null sender of somebody bound elsewhere", rule1, facts(from(""), header("From: x@o.test"), by(Origin{Senders: []string{"o.test"}})), false, "neither"},
+		{"a null sender of somebody bound", rule1, facts(from(""), header("From: x@o.test"), by(authorship.Origin{Senders: []string{"example.com"}})), true, "bound to example.com"},
+		{"a null sender of somebody bound below", above, facts(from(""), header("From: x@o.test"), by(authorship.Origin{Senders: []string{"*.example.com"}})), true, "bound to *.example.com"},
+		{"a null sender bound below, the domain alone", rule1, facts(from(""), header("From: x@o.test"), by(authorship.Origin{Senders: []string{"*.example.com"}})), false, "neither"},
+		{"a null sender of a user", rule1, facts(from(""), header("From: x@o.test"), by(authorship.Origin{User: "ann@Example.com"})), true, "by the user ann@example.com"},
+		{"a null sender of somebody bound elsewhere", rule1, facts(from(""), header("From: x@o.test"), by(authorship.Origin{Senders: []string{"o.test"}})), false, "neither"},
 		{"a null sender of nobody known", rule1, facts(from(""), header("From: x@o.test")), false, "nothing binds whoever handed in the null sender"},
-		{"a sender elsewhere of somebody bound", rule1, facts(from("x@o.test"), header("From: x@o.test"), by(Origin{Senders: []string{"example.com", "o.test"}})), false, "neither"},
+		{"a sender elsewhere of somebody bound", rule1, facts(from("x@o.test"), header("From: x@o.test"), by(authorship.Origin{Senders: []string{"example.com", "o.test"}})), false, "neither"},
 
 		{"SRS0", rule1, facts(from("SRS0=OnZr=OR=example.com=ann@forward.test"), header("From: x@o.test")), true, "stands for example.com"},
 		{"SRS0 with another separator", rule1, facts(from("SRS0+OnZr=OR=example.com=ann@forward.test"), header("From: x@o.test")), true, "stands for example.com"},
@@ -81,7 +84,7 @@ func TestTheMailOfAWholeDomain(t *testing.T) {
 		{"VERP", rule1, facts(from("bounce+bob=partner.test@example.com")), true, "envelope sender"},
 		{"VERP of a service that names the domain as recipient", rule1, facts(from("bounce+ann=example.com@news.test"), header("From: news@news.test")), false, "neither"},
 		{"VERP of a service in the domain's name", rule1, facts(from("bounces+12-bob=partner.test@esp.test"), header("From: Ann <ann@example.com>")), true, "header from"},
-		{"VERP handed in by somebody bound", rule1, facts(from("b+bob=partner.test@esp.test"), header("From: x@o.test"), by(Origin{Senders: []string{"esp.test", "example.com"}})), true, "bound to example.com"},
+		{"VERP handed in by somebody bound", rule1, facts(from("b+bob=partner.test@esp.test"), header("From: x@o.test"), by(authorship.Origin{Senders: []string{"esp.test", "example.com"}})), true, "bound to example.com"},
 		{"the percent hack", rule1, facts(from("ann%example.com@relay.test"), header("From: x@o.test")), true, "stands for example.com"},
 		{"a UUCP path", rule1, facts(from("example.com!ann@relay.test"), header("From: x@o.test")), true, "stands for example.com"},
 		{"an address in quotes", rule1, facts(from(`"ann@example.com"@relay.test`), header("From: x@o.test")), true, "stands for example.com"},

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"postern/internal/policy"
+	"postern/internal/policy/rule"
 )
 
 // What a rule says of a message has two parts. A demand (force-tls) is monotone, the order of the file decides nothing
@@ -29,80 +30,12 @@ import (
 // What follows is carried out by gateway/intake (what to store) and gateway/dispatch (what becomes of it).
 
 // MaxEffects bounds the effects of one recipient that are recorded, and of these those of rules under test; MaxCopies
-// the copies of one message, and MaxFields the fields that are added to it.
+// the copies of one message.
 const (
 	MaxEffects = 64
 	MaxTested  = 16
 	MaxCopies  = 20
-	MaxFields  = 20
 )
-
-// DefaultText is what the sender of rejected mail is told where the rule says nothing.
-const DefaultText = "a rule of this organisation refuses this message"
-
-// Reject is the section [rule.reject].
-type Reject struct {
-	Text string // printable ASCII, one line
-}
-
-// Hold is the section [rule.hold].
-type Hold struct {
-	Days int
-	Then policy.Then
-}
-
-// Redirect is the section [rule.redirect].
-type Redirect struct {
-	Route string // the name of a [[route]] of the configuration
-}
-
-// BCC is the section [rule.bcc].
-type BCC struct {
-	To []string // addresses
-}
-
-// AddHeader is the section [rule.add_header].
-type AddHeader struct {
-	Fields []HeaderMatch // values are texts, no patterns
-}
-
-// demands reports whether the rule asks for a channel; any other does something.
-func (r *Rule) demands() bool { return r.Action == ForceTLSAction }
-
-// protects reports whether the action demands something of a channel, of mail that goes out or comes in.
-func (r *Rule) protects() bool { return r.demands() || r.Action == RequireTLSAction }
-
-// Does says in words what the rule does with mail, "" for one that demands something of a channel.
-func (r *Rule) Does() string {
-	if r.protects() {
-		return ""
-	}
-	e := r.does()
-	return e.String()
-}
-
-// does is what the rule does with mail to a recipient that it names.
-func (r *Rule) does() policy.Effect {
-	e := policy.Effect{Rule: r.Name, Kind: policy.EffectKind(r.Action), Test: r.Mode == Test}
-	switch r.Action {
-	case RejectAction:
-		e.Text = r.Reject.Text
-		if e.Text == "" {
-			e.Text = DefaultText
-		}
-	case HoldAction:
-		e.Days, e.Then = r.Hold.Days, r.Hold.Then
-	case RedirectAction:
-		e.Route = r.Redirect.Route
-	case BCCAction:
-		e.To = r.BCC.To
-	case AddHeaderAction:
-		for _, f := range r.AddHeader.Fields {
-			e.Fields = append(e.Fields, policy.Field(f))
-		}
-	}
-	return e
-}
 
 // walk is the state of one recipient; see above.
 type walk struct {
@@ -115,8 +48,8 @@ type walk struct {
 }
 
 // take lets a rule do what it does. It says why it does nothing, "" where it does.
-func (w *walk) take(r *Rule) (why string) {
-	e := r.does()
+func (w *walk) take(r *rule.Rule) (why string) {
+	e := r.Effect()
 	switch {
 	case w.over != "":
 		return "the rule " + w.over + " comes before it"
@@ -151,7 +84,7 @@ func (w *walk) do(e *policy.Effect) (why string) {
 			return "they get a copy already"
 		}
 	case policy.EffectAddHeader:
-		if w.fields += len(e.Fields); w.fields > MaxFields {
+		if w.fields += len(e.Fields); w.fields > rule.MaxFields {
 			w.fields -= len(e.Fields)
 			return "too many header fields are added already"
 		}
@@ -178,8 +111,8 @@ func effectsOn(hits []hit, i int) policy.Effects {
 	var w walk
 	for _, h := range hits {
 		switch {
-		case h.roles[i] != named:
-		case h.rule.demands():
+		case h.roles[i] != rule.Named:
+		case h.rule.Demands():
 			w.orders(h.rule.Rule, nil)
 		default:
 			w.take(h.rule.Rule)
@@ -200,41 +133,46 @@ type Step struct {
 func steps(hits []hit, i int) (out []Step) {
 	var w walk
 	for _, h := range hits {
-		if h.roles[i] != named {
+		if h.roles[i] != rule.Named {
 			continue
 		}
-		if h.rule.demands() {
+		if h.rule.Demands() {
 			w.orders(h.rule.Rule, func(s Step) { out = append(out, s) })
 			continue
 		}
-		e := h.rule.does()
+		e := h.rule.Effect()
 		out = append(out, Step{Rule: e.Rule, Does: e.String(), Not: w.take(h.rule.Rule), Test: e.Test})
 	}
 	return out
 }
 
-// Routes lists the routes that the rules send mail to, each once, with the first rule that does, in the order of the
-// file.
-func (s *Set) Routes() (out []RouteUse) {
-	seen := map[string]bool{}
-	for i := range s.live {
-		r := s.live[i].Rule
-		names := r.ways()
-		if r.Action == RedirectAction {
-			names = []string{r.Redirect.Route}
+// orders takes the orders of a rule that forces TLS. It tells of each, where somebody listens.
+func (w *walk) orders(r *rule.Rule, tell func(Step)) {
+	for _, e := range r.Orders() {
+		why := w.order(&e)
+		if why == "" {
+			w.effects = append(w.effects, e)
 		}
-		for _, name := range names {
-			if !seen[name] {
-				seen[name] = true
-				out = append(out, RouteUse{name, r.Name, r.Line})
-			}
+		if tell != nil {
+			tell(Step{Rule: e.Rule, Does: e.String(), Not: why, Test: e.Test})
 		}
 	}
-	return out
 }
 
-// RouteUse is a route of the configuration that a rule names.
-type RouteUse struct {
-	Route, Rule string
-	Line        int
+// order says why an order is not taken, "" where it is.
+func (w *walk) order(e *policy.Effect) (why string) {
+	switch first := w.ordered[e.Kind]; {
+	case first != "" && !e.Test:
+		return "the rule " + first + " orders that already"
+	case len(w.effects) >= MaxEffects || e.Test && w.tested >= MaxTested:
+		return "too many rules do something with it"
+	case e.Test:
+		w.tested++
+		return ""
+	}
+	if w.ordered == nil {
+		w.ordered = map[policy.EffectKind]string{}
+	}
+	w.ordered[e.Kind] = e.Rule
+	return ""
 }

@@ -7,21 +7,23 @@ import (
 	"strings"
 	"testing"
 
+	"postern/internal/lab/testkit/ruledice"
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/rule"
 )
 
 // mixed is a set of rules of all actions.
-func (d dice) mixed() []Rule {
-	var out []Rule
+func (d dice) mixed() []rule.Rule {
+	var out []rule.Rule
 	for i := range 2 + d.IntN(8) {
-		r := d.rule(fmt.Sprintf("rule %d", i))
-		r.Scope, r.Expires = Outbound, Expiry{}
+		r := d.Rule(fmt.Sprintf("rule %d", i))
+		r.Scope, r.Expires = rule.Outbound, rule.Expiry{}
 		if d.IntN(2) == 0 { // most messages meet most rules
-			r.Match = Match{Recipient: pick(d, nil, []string{"*.test", "a.test"}, []string{"ann@*"})}
+			r.Match = rule.Match{Recipient: ruledice.Pick(d.Dice, nil, []string{"*.test", "a.test"}, []string{"ann@*"})}
 		}
 		if d.IntN(3) > 0 {
-			r = d.effect(r)
+			r = d.Effect(r)
 		}
 		out = append(out, r)
 	}
@@ -38,10 +40,10 @@ func TestNoActionAndNoOrderLowersAForceTLS(t *testing.T) {
 		n = 500
 	}
 	for range n {
-		list, f := d.mixed(), d.facts()
-		var demand []Rule
+		list, f := d.mixed(), d.Facts()
+		var demand []rule.Rule
 		for _, r := range list {
-			if r.demands() {
+			if r.Demands() {
 				demand = append(demand, r)
 			}
 		}
@@ -73,7 +75,7 @@ func TestNoActionAndNoOrderLowersAForceTLS(t *testing.T) {
 func checkEffects(t *testing.T, s *Set, es policy.Effects) {
 	t.Helper()
 	place := func(e policy.Effect) int {
-		return slices.IndexFunc(s.rules, func(r Rule) bool { return r.Name == e.Rule })
+		return slices.IndexFunc(s.rules, func(r rule.Rule) bool { return r.Name == e.Rule })
 	}
 	over, held, sent, fields := false, false, false, 0
 	ordered := map[policy.EffectKind]bool{}
@@ -83,13 +85,13 @@ func checkEffects(t *testing.T, s *Set, es policy.Effects) {
 		switch {
 		case i > 0 && (place(es[i-1]) > place(e) || place(es[i-1]) == place(e) && !e.Later()):
 			t.Fatalf("out of the order of the file: %+v", es)
-		case e.Later() != r.demands():
+		case e.Later() != r.Demands():
 			t.Fatalf("%+v of the action %s", e, r.Action)
 		case e.Later() && !e.Test && ordered[e.Kind]:
 			t.Fatalf("ordered twice: %+v", es)
 		case over && !e.Later():
 			t.Fatalf("an effect after the end: %+v", es)
-		case e.Test != (r.Mode == Test):
+		case e.Test != (r.Mode == rule.Test):
 			t.Fatalf("%+v of a rule of mode %s", e, r.Mode)
 		case held && (e.Kind == policy.EffectHold || e.Kind == policy.EffectReject), sent && e.Kind == policy.EffectRedirect:
 			t.Fatalf("done twice: %+v", es)
@@ -108,7 +110,7 @@ func checkEffects(t *testing.T, s *Set, es policy.Effects) {
 		}
 		fields += len(e.Fields)
 	}
-	if fields > MaxFields || len(copies) > MaxCopies || len(es) > MaxEffects {
+	if fields > rule.MaxFields || len(copies) > MaxCopies || len(es) > MaxEffects {
 		t.Fatalf("%d fields, %d copies, %d effects", fields, len(copies), len(es))
 	}
 }
@@ -179,7 +181,7 @@ func TestExplainSaysWhyARuleDoesNothing(t *testing.T) {
 	s := mustParse(t, "[[rule]]\nname = \"boss\"\naction = \"allow\"\n[[rule]]\nname = \"no\"\naction = \"reject\"\n")
 	does := s.Explain(facts()).Recipients[0].Does
 	want := []Step{{Rule: "boss", Does: "allow: what later rules do is not done, what they demand is demanded"},
-		{Rule: "no", Does: "reject: " + DefaultText, Not: "the rule boss comes before it"}}
+		{Rule: "no", Does: "reject: " + rule.DefaultText, Not: "the rule boss comes before it"}}
 	if !reflect.DeepEqual(does, want) {
 		t.Errorf("%+v", does)
 	}
@@ -187,19 +189,19 @@ func TestExplainSaysWhyARuleDoesNothing(t *testing.T) {
 
 // TestNothingIsDroppedForWhatIsOnlyRecorded: the bounds leave room for all that rules in force can do.
 func TestNothingIsDroppedForWhatIsOnlyRecorded(t *testing.T) {
-	var list []Rule
+	var list []rule.Rule
 	for i := range 400 {
-		r := defaultRule()
+		r := rule.Default()
 		r.Name = fmt.Sprint("r", i)
 		switch {
 		case i < 300:
-			r.Action, r.Mode = AllowAction, Test
+			r.Action, r.Mode = rule.AllowAction, rule.Test
 		case i < 330:
-			r.Action, r.BCC.To = BCCAction, []string{fmt.Sprintf("a%d@c.test", i)}
+			r.Action, r.BCC.To = rule.BCCAction, []string{fmt.Sprintf("a%d@c.test", i)}
 		case i < 360:
-			r.Action, r.AddHeader.Fields = AddHeaderAction, []HeaderMatch{{"X-A", "b"}}
+			r.Action, r.AddHeader.Fields = rule.AddHeaderAction, []rule.HeaderMatch{{Name: "X-A", Value: "b"}}
 		default:
-			r.Action = RejectAction
+			r.Action = rule.RejectAction
 		}
 		list = append(list, r)
 	}
@@ -208,7 +210,7 @@ func TestNothingIsDroppedForWhatIsOnlyRecorded(t *testing.T) {
 	for _, e := range es {
 		count[e.Kind]++
 	}
-	want := map[policy.EffectKind]int{policy.EffectAllow: MaxTested, policy.EffectBCC: MaxCopies, policy.EffectAddHeader: MaxFields, policy.EffectReject: 1}
+	want := map[policy.EffectKind]int{policy.EffectAllow: MaxTested, policy.EffectBCC: MaxCopies, policy.EffectAddHeader: rule.MaxFields, policy.EffectReject: 1}
 	if !reflect.DeepEqual(count, want) {
 		t.Errorf("%v", count)
 	}

@@ -2,29 +2,13 @@ package rules
 
 import (
 	"encoding/binary"
-	"net/netip"
 	"time"
 
 	"postern/internal/mail"
-	"postern/internal/mail/mimewalk"
 	"postern/internal/policy"
+	"postern/internal/policy/rule"
+	"postern/internal/policy/rulematch"
 )
-
-// Facts is what a message shows the rules.
-type Facts struct {
-	From       mail.Address // envelope sender, the zero address for "<>"
-	Recipients []mail.Address
-	// Local may say of each recipient, in the same order, that it belongs to a domain of our own servers: rules of
-	// outbound scope neither match nor taint it. nil means that none does.
-	Local  []bool
-	Client netip.Addr
-	Origin Origin // who handed it in
-	Header mail.Header
-	Size   int64 // of the content in bytes
-	// Content is what rules ask of it besides, nil where nobody looked: whatever they ask then counts as a match.
-	Content *mimewalk.Content
-	Now     time.Time
-}
 
 // Decision is what the rules demand for one message.
 type Decision struct {
@@ -54,13 +38,13 @@ type Outcome struct {
 // hit is a rule that matches the message, and its role for every recipient.
 type hit struct {
 	rule  *compiled
-	roles []role
+	roles []rule.Role
 }
 
 // firstNamed is the first recipient that the rule names.
 func (h *hit) firstNamed(to []mail.Address) string {
 	for i, r := range h.roles {
-		if r == named {
+		if r == rule.Named {
 			return to[i].String()
 		}
 	}
@@ -68,12 +52,12 @@ func (h *hit) firstNamed(to []mail.Address) string {
 }
 
 // Evaluate decides for one message. It is safe for concurrent use.
-func (s *Set) Evaluate(f *Facts) Decision { return s.evaluate(s.newMessage(f)) }
+func (s *Set) Evaluate(f *rulematch.Facts) Decision { return s.evaluate(s.reader.Message(f)) }
 
-func (s *Set) evaluate(m *message) Decision {
-	d := Decision{Recipients: make([]Outcome, len(m.recipients))}
+func (s *Set) evaluate(m *rulematch.Message) Decision {
+	d := Decision{Recipients: make([]Outcome, len(m.Recipients))}
 	var hits []hit
-	for i := range s.index.find(m).All {
+	for i := range s.index.Find(m).All {
 		if h, ok := s.live[i].match(m); ok {
 			hits = append(hits, h)
 		}
@@ -98,67 +82,42 @@ func (s *Set) evaluate(m *message) Decision {
 	return d
 }
 
-// match reports whether the rule matches, and what it does to whom. The cheap conditions come first.
-func (c *compiled) match(m *message) (h hit, ok bool) {
-	m.examined++
-	if !c.expires.IsZero() && !m.Now.Before(c.expires) || !c.matchSize(m) || !c.matchCount(m) || !c.matchClient(m) ||
-		c.domain != nil && !c.domain.match(m) ||
-		c.sender != nil && !c.sender.match(&m.from) {
-		return h, false
-	}
-	if !c.matchHeader(m, c.headers) || !c.matchHeader(m, c.subjects) || !c.matchHeader(m, c.attachments) ||
-		!c.matchHeader(m, c.bodies) {
+// match reports whether the rule matches, and what it does to whom.
+func (c *compiled) match(m *rulematch.Message) (h hit, ok bool) {
+	if c.over(m.Now) || !c.when.Holds(m) {
 		return h, false
 	}
 	as, ok := c.assign(m)
 	return hit{c, as}, ok
 }
 
-func (c *compiled) matchSize(m *message) bool {
-	return c.sizeOver == 0 || m.Size > c.sizeOver
-}
-
-func (c *compiled) matchCount(m *message) bool {
-	return c.recipientsOver == 0 || len(m.recipients) > c.recipientsOver
-}
-
-func (c *compiled) matchClient(m *message) bool {
-	if len(c.networks) == 0 {
-		return true
-	}
-	for _, network := range c.networks {
-		if network.Contains(m.client) {
-			return true
-		}
-	}
-	return false
-}
+// over reports whether the rule has ended. It is Expiry.Over without following the pointer to the rule.
+func (c *compiled) over(now time.Time) bool { return !c.expires.IsZero() && !now.Before(c.expires) }
 
 // assign says what the rule does to each recipient; ok is false when it names none.
-func (c *compiled) assign(m *message) (as []role, ok bool) {
-	except := c.excepted(m)
-	for i := range m.recipients {
-		if m.local(i) || c.recipient != nil && !c.recipient.match(&m.recipients[i]) ||
-			except && c.leaves(&m.recipients[i]) {
+func (c *compiled) assign(m *rulematch.Message) (as []rule.Role, ok bool) {
+	except := c.when.Excepted(m)
+	for i := range m.Recipients {
+		if !c.when.Names(m, i, except) {
 			continue
 		}
 		if as == nil {
-			as = make([]role, len(m.recipients))
+			as = make([]rule.Role, len(m.Recipients))
 		}
-		as[i] = named
+		as[i] = rule.Named
 	}
 	if as == nil {
 		return nil, false
 	}
-	others := tainted
+	others := rule.Tainted
 	switch {
-	case !c.demands():
-		others = untouched
-	case c.ForceTLS.Unspecified == UnspecifiedOpportunistic:
-		others = unforced
+	case !c.Demands():
+		others = rule.Untouched
+	case c.ForceTLS.Unspecified == rule.UnspecifiedOpportunistic:
+		others = rule.Unforced
 	}
 	for i := range as {
-		if as[i] == untouched && !m.local(i) {
+		if as[i] == rule.Untouched && !m.Ours(i) {
 			as[i] = others
 		}
 	}
@@ -172,18 +131,18 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 	var enforced, all sum
 	for _, h := range hits {
 		as := h.roles[i]
-		if as == untouched || !h.rule.demands() {
+		if as == rule.Untouched || !h.rule.Demands() {
 			continue
 		}
 		e := h.rule.effect(as)
 		all.add(&e)
-		if h.rule.Mode == Test {
+		if h.rule.Mode == rule.Test {
 			out.Tested = append(out.Tested, h.rule.Name)
 			continue
 		}
 		enforced.add(&e)
-		out.Matched = out.Matched || as == named
-		if w := h.rule.ForceTLS.Defer; as != unforced && (out.Window == 0 || w < out.Window) {
+		out.Matched = out.Matched || as == rule.Named
+		if w := h.rule.ForceTLS.Defer; as != rule.Unforced && (out.Window == 0 || w < out.Window) {
 			out.Window = w
 		}
 	}
@@ -201,7 +160,7 @@ func join(hits []hit, i int, sums map[string]policy.Requirement) Outcome {
 func shapers(hits []hit, i int, forced bool) (names []string, demands []policy.Demand) {
 	for _, h := range hits {
 		as := h.roles[i]
-		if h.rule.Mode != Enforce || as == untouched || !h.rule.demands() || forced && as == unforced {
+		if h.rule.Mode != rule.Enforce || as == rule.Untouched || !h.rule.Demands() || forced && as == rule.Unforced {
 			continue
 		}
 		names = append(names, h.rule.Name)

@@ -7,6 +7,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/rulematch"
 )
 
 const withExceptions = `
@@ -68,41 +69,12 @@ func TestWhatAnExceptionSetsAside(t *testing.T) {
 
 // An exception never touches a rule.
 func TestAnExceptionIsNoOperandOfWhatIsDemanded(t *testing.T) {
-	f := Facts{From: mail.MustAddress("a@example.com"), Recipients: []mail.Address{mail.MustAddress("x@broken.test")}, Now: time.Now(),
+	f := rulematch.Facts{From: mail.MustAddress("a@example.com"), Recipients: []mail.Address{mail.MustAddress("x@broken.test")}, Now: time.Now(),
 		Local: []bool{false}}
 	with := mustParse(t, withExceptions).Evaluate(&f).Recipients[0].Requirement
 	without := mustParse(t, withExceptions[:strings.Index(withExceptions, "# their")]).Evaluate(&f).Recipients[0].Requirement
 	if with.Key() != without.Key() || with.Channel != policy.Authenticated {
 		t.Errorf("with an exception %q, without %q", with.Key(), without.Key())
-	}
-}
-
-func TestChangesOfExceptionsAreTold(t *testing.T) {
-	first := withExceptions
-	for _, c := range []struct {
-		name, from, to string
-		weaker         bool
-		want           string // kind and name of the one change
-	}{
-		{"a new one", `domain  = "stale.test"`, `domain  = "new.test"`, true, ""},
-		{"a later end", "expires = 2027-01-31", "expires = 2027-02-28", true, "changed [[exception]] broken.test"},
-		{"an earlier end", "expires = 2027-01-31", "expires = 2027-01-30", false, "changed [[exception]] broken.test"},
-		{"one kind more", `ignore  = ["dane"]`, `ignore  = ["dane", "sts"]`, true, "changed [[exception]] stale.test"},
-		{"one kind less", `ignore  = ["sts", "dane", "sts"]`, `ignore  = ["sts"]`, false, "changed [[exception]] broken.test"},
-		{"another reason", "ticket 4711", "ticket 4712", false, "changed [[exception]] broken.test"},
-	} {
-		changes := Diff(mustParse(t, first), mustParse(t, strings.Replace(first, c.from, c.to, 1)))
-		weaker := false
-		for _, change := range changes {
-			weaker = weaker || change.Weaker
-		}
-		if weaker != c.weaker || c.want != "" && (len(changes) != 1 || string(changes[0].Kind)+" "+changes[0].Rule != c.want) {
-			t.Errorf("%s: %+v", c.name, changes)
-		}
-	}
-	none := Diff(mustParse(t, first), mustParse(t, first[:strings.Index(first, "# their")]))
-	if len(none) != 2 || none[0].Kind != Removed || none[0].Weaker {
-		t.Errorf("both removed: %+v", none)
 	}
 }
 
@@ -121,17 +93,5 @@ func TestAnExceptionWarnsBeforeItEnds(t *testing.T) {
 		if text := strings.Join(told, "; "); want == "" && text != "" || !strings.Contains(text, want) {
 			t.Errorf("on %s: %q, want %q", at, text, want)
 		}
-	}
-}
-
-// A rule in front of an exception is changed and deleted without it.
-func TestEditingARuleLeavesExceptionsAlone(t *testing.T) {
-	text, err := Edit([]byte(withExceptions), "clinic", "[[rule]]\nname = \"clinic\"\naction = \"force-tls\"\n")
-	if err != nil || len(mustParse(t, string(text)).Exceptions()) != 2 || !strings.Contains(string(text), "# their administrator is on leave") {
-		t.Errorf("changed: %v\n%s", err, text)
-	}
-	text, err = Edit([]byte(withExceptions), "clinic", "")
-	if err != nil || len(mustParse(t, string(text)).Exceptions()) != 2 || len(mustParse(t, string(text)).Rules()) != 0 {
-		t.Errorf("deleted: %v\n%s", err, text)
 	}
 }

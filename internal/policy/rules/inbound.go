@@ -9,6 +9,8 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/rule"
+	"postern/internal/policy/rulematch"
 )
 
 // What follows are the rules about mail that others bring for domains of our own. They are judged before the content:
@@ -31,7 +33,7 @@ type Arrival struct {
 type Term struct {
 	Rule        string
 	Requirement policy.Requirement
-	Refuse      Refuse
+	Refuse      rule.Refuse
 	// Test says that the rule is on trial: what falls short is recorded, and the mail comes in.
 	Test bool
 }
@@ -40,24 +42,12 @@ type Term struct {
 type inboundRules struct {
 	list  []compiled
 	terms []Term // of list
-	index index
+	index rulematch.Index
 }
 
-func (c *compiler) inbound(rules []Rule) inboundRules {
-	var out inboundRules
-	for i := range rules {
-		r := &rules[i]
-		if r.Scope != Inbound {
-			continue
-		}
-		out.list = append(out.list, compiled{Rule: r, expires: r.Expires.At, networks: r.Match.SenderIP,
-			position:  int32(len(out.list)),
-			sender:    c.addresses(r.Match.Sender, r.Match.Case),
-			recipient: c.addresses(r.Match.Recipient, r.Match.Case), unless: c.exception(r)})
-		out.terms = append(out.terms, Term{r.Name, r.RequireTLS.requirement(), r.RequireTLS.Refuse, r.Mode == Test})
-	}
-	out.index = newIndex(out.list, 0)
-	return out
+func (in *inboundRules) add(r *rule.Rule, when rulematch.Conditions) {
+	in.list = append(in.list, compiled{Rule: r, expires: r.Expires.At, when: when, position: int32(len(in.list))})
+	in.terms = append(in.terms, Term{r.Name, r.RequireTLS.Requirement(), r.RequireTLS.Refuse, r.Mode == rule.Test})
 }
 
 // AsksClients reports whether a rule in force, or on trial, wants to see certificates of clients.
@@ -76,50 +66,21 @@ func (s *Set) Terms(a *Arrival) (out []Term) {
 		return nil
 	}
 	m := s.arriving(a)
-	for i := range s.inbound.index.find(m).All {
-		if s.inbound.list[i].admits(m, a.Listener) {
+	for i := range s.inbound.index.Find(m).All {
+		if s.inbound.list[i].admits(m, a) {
 			out = append(out, s.inbound.terms[i])
 		}
 	}
 	return out
 }
 
-func (s *Set) arriving(a *Arrival) *message {
-	return s.newMessage(&Facts{From: a.From, Recipients: a.To, Client: a.Client, Now: a.Now})
+func (s *Set) arriving(a *Arrival) *rulematch.Message {
+	return s.reader.Message(&rulematch.Facts{From: a.From, Recipients: a.To, Client: a.Client, Now: a.Now})
 }
 
 // admits reports whether the rule is about this arrival.
-func (c *compiled) admits(m *message, listener string) bool {
-	return (c.expires.IsZero() || m.Now.Before(c.expires)) && c.matchClient(m) && c.matchListener(listener) &&
-		(c.sender == nil || c.sender.match(&m.from)) && (c.recipient == nil || c.matchAnyRecipient(m)) &&
-		!c.leavesOut(m, listener)
-}
-
-// leavesOut reports whether the exceptions of the rule surely hold for this arrival, and for all recipients that are
-// known of it.
-func (c *compiled) leavesOut(m *message, listener string) bool {
-	if c.unless == nil || !c.excepted(m) || !c.unless.matchListener(listener) {
-		return false
-	}
-	for i := range m.recipients {
-		if !c.leaves(&m.recipients[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func (c *compiled) matchListener(listener string) bool {
-	return len(c.Match.Listener) == 0 || slices.Contains(c.Match.Listener, listener)
-}
-
-func (c *compiled) matchAnyRecipient(m *message) bool {
-	for i := range m.recipients {
-		if c.recipient.match(&m.recipients[i]) {
-			return true
-		}
-	}
-	return false
+func (c *compiled) admits(m *rulematch.Message, a *Arrival) bool {
+	return !c.over(a.Now) && c.when.Admits(m, a.Listener)
 }
 
 // ArrivalExplanation is the answer of ExplainArrival.
@@ -142,11 +103,11 @@ func (s *Set) ExplainArrival(a *Arrival) ArrivalExplanation {
 		if c.Expires.Over(a.Now) {
 			e.Skipped = "expired: " + c.Expires.String()
 		} else {
-			e.Fields, e.Matched = s.explainArrival(c, m, a), c.admits(m, a.Listener)
+			e.Fields, e.Matched = c.when.ExplainArrival(m, a.Listener), c.admits(m, a)
 		}
 		if e.Matched {
 			matched[c.Name] = true
-			if c.Mode == Enforce {
+			if c.Mode == rule.Enforce {
 				enforced = append(enforced, s.inbound.terms[i].Requirement)
 			}
 		}
@@ -165,50 +126,6 @@ func (s *Set) ExplainArrival(a *Arrival) ArrivalExplanation {
 			}
 			out.Demands[n].Rules = append(out.Demands[n].Rules, t.Rule)
 		}
-	}
-	return out
-}
-
-// explainArrival judges the conditions of a rule one by one.
-func (s *Set) explainArrival(c *compiled, m *message, a *Arrival) (out []FieldExplanation) {
-	say := func(field string, matched bool, why string) {
-		out = append(out, FieldExplanation{"match." + field, matched, why})
-	}
-	if c.sender != nil {
-		which, ok := s.covering(c.Match.Sender, c.Match.Case, &m.from)
-		why := because(m.From.String(), which, ok)
-		if !ok {
-			why += c.sender.NearMiss(&m.from.Address)
-		}
-		say("sender", ok, why+"; the header is not looked at")
-	}
-	if len(c.Match.SenderIP) > 0 {
-		say("sender_ip", c.matchClient(m), c.explainClient(m))
-	}
-	if len(c.Match.Listener) > 0 {
-		ok := c.matchListener(a.Listener)
-		why := "the client came to " + a.Listener
-		if a.Listener == "" {
-			why = "which listener the client came to is not known"
-		}
-		say("listener", ok, why)
-	}
-	if c.recipient != nil {
-		ok, why := c.matchAnyRecipient(m), "no value covers any recipient"
-		for i := range m.recipients {
-			if value, fits := s.covering(c.Match.Recipient, c.Match.Case, &m.recipients[i]); fits {
-				why = because(m.Recipients[i].String(), value, true)
-				break
-			}
-		}
-		say("recipient", ok, why)
-	}
-	if c.unless != nil {
-		left, why := c.leavesOut(m, a.Listener), "no exception holds"
-		if left {
-			why = "an exception takes the rule away"
-		}
-		out = append(out, FieldExplanation{"unless", !left, why})
 	}
 	return out
 }
@@ -247,38 +164,6 @@ func strengthTexts(r policy.Requirement) (out []string) {
 	}
 	if r.MinBits > 0 {
 		out = append(out, fmt.Sprintf("a cipher of %d bits", r.MinBits))
-	}
-	return out
-}
-
-// inboundWarnings are about one rule that is about incoming mail.
-func (c *compiled) inboundWarnings() (out []Warning) {
-	add := func(text, hint string) { out = append(out, Warning{Text: text, Hint: hint}) }
-	f := c.RequireTLS
-	if len(c.conditions()) == 0 {
-		add("has no condition: mail of everybody must come so", "add [rule.match] where that is not meant")
-	}
-	byName := f.Level == policy.Authenticated && f.Names.Domain
-	if byName && (c.sender == nil || c.sender.Null) {
-		add("refuses the null sender of bounces: it has no domain that a certificate could name",
-			"write names = [...] with the names of the partner's certificates")
-	}
-	if byName && c.sender == nil && len(c.networks) > 0 {
-		add("mail that these clients forward for others is refused: their certificate does not name its sender's "+
-			"domain", "write names = [...] with the names of their certificates")
-	}
-	if f.MinTLS < minVersion {
-		add("min_tls below 1.2 accepts connections that can be broken",
-			"write min_tls = \"1.2\" as soon as the other side can do it")
-	}
-	if f.MinBits > 128 {
-		add("min_bits = 256 refuses most clients with TLS 1.3: of the ciphers that a client offers this gateway "+
-			"takes AES of 128 bits", "write min_bits = 128, or key_exchange = \"hybrid\" where quantum computers are "+
-			"meant")
-	}
-	if c.sender != nil && len(c.sender.Domains) > 0 && !c.sender.Null {
-		add("sender leaves out the null sender of bounces, which anybody may use",
-			"match the partner's clients by sender_ip, with sender = [\"<>\"], in another rule")
 	}
 	return out
 }

@@ -2,209 +2,53 @@ package rules
 
 import (
 	"fmt"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"postern/internal/lab/testkit/chance"
-	"postern/internal/mail"
-	"postern/internal/mail/mimewalk"
+	"postern/internal/lab/testkit/ruledice"
 	"postern/internal/policy"
+	"postern/internal/policy/rule"
+	"postern/internal/policy/rulelist"
 )
 
 // dice makes random rules and messages from a small world, so that they meet often.
-type dice struct{ chance.Dice }
+type dice struct{ ruledice.Dice }
 
-func roll(t *testing.T) dice { return dice{chance.Roll(t)} }
-
-func pick[T any](d dice, list ...T) T { return chance.Pick(d.Dice, list...) }
-
-func some[T any](d dice, list ...T) []T {
-	var out []T
-	for _, v := range list {
-		if d.IntN(3) == 0 {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-func (d dice) address() string {
-	return pick(d, "ann", "Bob", `"c d"`, "müller", "x.y") + "@" +
-		pick(d, "a.test", "B.test", "x.a.test", "y.x.a.test", "bücher.test", "xn--bcher-kva.test", "[192.0.2.1]")
-}
-
-func (d dice) addressPattern() string {
-	return pick(d, d.address(), "a.test", "b.test", "*.a.test", "*.test", "*", "bücher.test", "ann@*", "a*@*.a.test", "?.test",
-		"*a.test", "list:near", "list:far", "re:^ann@", "re:[^b].test$", "b??@b.test", "x.*", "*@bücher.test", "MÜLLER@b.test")
-}
-
-func (d dice) patterns() []string {
-	if d.IntN(3) == 0 {
-		return nil
-	}
-	out := []string{d.addressPattern()}
-	for d.IntN(2) == 0 {
-		out = append(out, d.addressPattern())
-	}
-	return out
-}
-
-func (d dice) rule(name string) Rule {
-	r := defaultRule()
-	r.Name, r.Action = name, ForceTLSAction
-	r.Description = pick(d, "", "why\tnot", `"quoted" \ text`, "ümlaut\u202e")
-	r.Description = strings.Map(func(c rune) rune {
-		if c == '\t' || c == '\u202e' {
-			return ' '
-		}
-		return c
-	}, r.Description)
-	r.Scope = pick(d, Outbound, Outbound, Outbound, Disabled)
-	r.Mode = pick(d, Enforce, Enforce, Test)
-	r.Expires = pick(d, Expiry{}, Expiry{}, Expiry{At: now.Add(time.Hour)}, Expiry{At: now.Add(-time.Hour)},
-		Expiry{At: time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC), Date: true}, Expiry{At: time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC), Date: true})
-	r.Match = Match{
-		Sender: d.patterns(), Recipient: d.patterns(), Literals: d.IntN(3) == 0,
-		SenderIP: some(d, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.1/32")),
-		Header:   some(d, HeaderMatch{"X-A", "1*"}, HeaderMatch{"Subject", `*\**`}, HeaderMatch{"x-a", "re:2|3"}, HeaderMatch{"From", ""}),
-		Subject:  some(d, "*secret*", "re:^HELLO", "?ello"),
-		SizeOver: pick[int64](d, 0, 0, 0, 500, 10_000_000, 1<<20), RecipientsOver: pick(d, 0, 0, 0, 1, 2), Case: d.IntN(3) == 0,
-	}
-	if d.IntN(2) == 0 { // most conditions at once match nothing
-		r.Match.Header, r.Match.Subject, r.Match.SenderIP = nil, nil, nil
-	} else if d.IntN(3) == 0 {
-		r.Match.Attachment, r.Match.Body = some(d, "*.pdf", "*/zip"), some(d, "*secret*", "re:^HELLO")
-	}
-	if d.IntN(4) == 0 {
-		r.Match.Sender = append(r.Match.Sender, "<>")
-	}
-	if d.IntN(4) == 0 {
-		r.Domain, r.Below = some(d, mail.MustDomain("a.test"), mail.MustDomain("b.test"), mail.MustDomain("x.a.test")), d.IntN(2) == 0
-	}
-	if d.IntN(3) == 0 {
-		r.Unless = d.exception()
-	}
-	r.Receipt = pick(d, "", "", ReceiptSender)
-	r.ForceTLS = ForceTLS{
-		Unspecified: pick(d, UnspecifiedForce, UnspecifiedOpportunistic),
-		Names:       pick(d, policy.Names{MX: true}, policy.Names{Domain: true}, policy.Names{List: []string{"*.a.test", "b.test"}}, policy.Names{List: []string{"b.test"}}),
-		MX:          pick(d, policy.MXPinned, policy.MXPinned, policy.MXAny, policy.MXProven),
-		Trust:       pick(d, "public", "public", "/ca.pem", "./other ca.pem"),
-		Pins:        some(d, "sha256:"+strings.Repeat("ab", 32), "sha256:"+strings.Repeat("cd", 32)),
-		Revocation:  pick(d, policy.RevocationCheck, policy.RevocationCheck, policy.RevocationOff, policy.RevocationRequire),
-		MinTLS:      pick[uint16](d, 0x301, 0x303, 0x303, 0x304),
-		Defer:       pick(d, time.Second, time.Hour, 24*time.Hour, 90*time.Minute, 1500*time.Millisecond),
-		WithoutTLS:  pick(d, WithoutTLSUnsaid, WithoutTLSUnsaid, WithoutTLSDefer, WithoutTLSReject),
-		KeyExchange: pick(d, policy.AnyExchange, policy.AnyExchange, policy.HybridExchange), MinBits: pick(d, 0, 0, 128, 256),
-		Otherwise: pick(d, nil, nil, []string{"route:portal", "bounce"}, []string{"route:gate-2", "route:portal", "bounce"}),
-	}
-	return r
-}
+func roll(t *testing.T) dice { return dice{ruledice.Roll(t)} }
 
 // smallSet makes a Set of rules that may name the lists of this small world.
-func smallSet(rules []Rule) *Set { return compile(rules, smallLists()...) }
+func smallSet(rules []rule.Rule) *Set { return compile(rules, smallLists()...) }
 
-func smallLists() []NamedList {
-	lists := []NamedList{{Name: "near", Values: []string{"a.test", "*.b.test", "Bob@x.a.test", "bücher.test"}},
-		{Name: "Far", Values: []string{"*.a.test", "ann@B.test"}}}
-	for i := range lists {
-		for _, v := range lists[i].Values {
-			lists[i].add(v)
-		}
-		lists[i].sort()
+func smallLists() []rulelist.List {
+	s, err := Parse("lists", ruledice.File())
+	if err != nil {
+		panic(err)
 	}
-	return lists
-}
-
-// exception is what a rule may have in [rule.unless]: a key or two.
-func (d dice) exception() (m Match) {
-	for range 1 + d.IntN(2) {
-		switch d.IntN(8) {
-		case 7:
-			m.Attachment, m.Body = some(d, "*.pdf", "text/*"), some(d, "*secret*")
-		case 0:
-			m.Sender = d.patterns()
-		case 1, 2:
-			m.Recipient = d.patterns()
-		case 3:
-			m.Header = some(d, HeaderMatch{"X-A", "1*"}, HeaderMatch{"Subject", `*\**`}, HeaderMatch{"x-a", "re:2|3"})
-		case 4:
-			m.Subject = some(d, "*secret*", "re:^HELLO", "?ello")
-		case 5:
-			m.SizeOver = 500
-		default:
-			m.SenderIP = some(d, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"))
-		}
-	}
-	m.Case = d.IntN(6) == 0
-	return m
-}
-
-// effect makes the rule one of another action.
-func (d dice) effect(r Rule) Rule {
-	r.ForceTLS, r.Receipt = defaultRule().ForceTLS, ""
-	r.Action = pick(d, RejectAction, HoldAction, RedirectAction, BCCAction, AddHeaderAction, AllowAction)
-	switch r.Action {
-	case RejectAction:
-		r.Reject.Text = pick(d, "", "not by mail")
-	case HoldAction:
-		r.Hold = Hold{1 + d.IntN(9), pick(d, policy.ThenReturn, policy.ThenDelete, policy.ThenRelease)}
-	case RedirectAction:
-		r.Redirect.Route = pick(d, "portal", "gate-2")
-	case BCCAction:
-		r.BCC.To = append([]string{"archive@c.test"}, some(d, "Archive@c.test", "other@d.test")...)
-	case AddHeaderAction:
-		r.AddHeader.Fields = append([]HeaderMatch{{"X-Class", "a"}}, some(d, HeaderMatch{"X-More", "=?utf-8?q?=C3=BC?="})...)
-	}
-	return r
+	return s.Lists()
 }
 
 func (d dice) set() *Set {
-	var rules []Rule
+	var rules []rule.Rule
 	for i := range d.IntN(6) {
-		r := d.rule(fmt.Sprintf("rule %d", i))
+		r := d.Rule(fmt.Sprintf("rule %d", i))
 		switch d.IntN(6) {
 		case 0:
-			r = d.inbound(r.Name)
+			r = d.Inbound(r.Name)
 		case 1, 2:
-			r = d.effect(r)
+			r = d.Effect(r)
 		}
 		rules = append(rules, r)
 	}
 	return smallSet(rules)
 }
 
-func (d dice) facts() *Facts {
-	f := facts(size(int64(pick(d, 100, 1000, 20_000_000))), client(pick(d, "10.0.0.1", "192.0.2.1", "2001:db8::1")),
-		header(some(d, "Subject: a secret", "Subject: hello", "X-A: 1", "X-A: 3 *", "From: Ann <ann@a.test>", "From: x@y.x.a.test",
-			"Subject: =?none?q?secret?=", "X-A: =?utf-8?q?1?= =?utf-8?q?_2?=")...))
-	f.From = mail.MustAddress(d.address())
-	if d.IntN(4) > 0 {
-		f.Content = &mimewalk.Content{TextDoubt: pick(d, "", "", "", "is broken"), Texts: some(d, "a secret", "hello")}
-		if d.IntN(2) == 0 {
-			f.Content.Attachments = []mimewalk.Attachment{{Type: pick(d, "text/plain", "application/zip"), Names: some(d, "a.pdf", "b.txt")}}
-		}
-	}
-	if d.IntN(5) == 0 {
-		f.From = mail.Address{}
-		f.Origin.Senders = some(d, "a.test", "*.a.test", "c.test")
-	}
-	f.Recipients = nil
-	for range 1 + d.IntN(4) {
-		f.Recipients = append(f.Recipients, mail.MustAddress(d.address()))
-		f.Local = append(f.Local, d.IntN(6) == 0)
-	}
-	return f
-}
-
 func rounds() int { return chance.Rounds() }
 
 // without returns rules without what depends on the file they came from.
-func without(rules []Rule) []Rule {
+func without(rules []rule.Rule) []rule.Rule {
 	out := slices.Clone(rules)
 	for i := range out {
 		out[i].Line = 0
@@ -227,9 +71,6 @@ func TestParseReadsWhatTOMLPrints(t *testing.T) {
 		if string(again.TOML()) != string(text) {
 			t.Fatalf("printed anew\n%s\ndiffers from\n%s", again.TOML(), text)
 		}
-		if changes := Diff(s, again); len(changes) != 0 {
-			t.Fatalf("Diff of equal sets: %+v", changes)
-		}
 	}
 }
 
@@ -238,9 +79,9 @@ func TestParseReadsWhatTOMLPrints(t *testing.T) {
 func TestASharedEffectIsTheRulesOwn(t *testing.T) {
 	d := roll(t)
 	for range rounds() / 4 {
-		var rules []Rule
+		var rules []rule.Rule
 		for i := range 6 {
-			r := d.rule(fmt.Sprintf("rule %d", i))
+			r := d.Rule(fmt.Sprintf("rule %d", i))
 			if i > 0 && d.IntN(2) == 0 {
 				r.ForceTLS = rules[i-1].ForceTLS
 			}
@@ -249,8 +90,8 @@ func TestASharedEffectIsTheRulesOwn(t *testing.T) {
 		s := smallSet(rules)
 		known := map[int32]string{}
 		for i := range s.live {
-			for as := unforced; as < roles; as++ {
-				e, want := s.live[i].effect(as), s.live[i].requirement(as)
+			for as := rule.Unforced; as < rule.Roles; as++ {
+				e, want := s.live[i].effect(as), s.live[i].Demand(as)
 				if !reflect.DeepEqual(e.requirement, want) {
 					t.Fatalf("%+v, want %+v", e.requirement, want)
 				}
@@ -266,7 +107,7 @@ func TestASharedEffectIsTheRulesOwn(t *testing.T) {
 func TestTheOrderOfRulesDecidesNothing(t *testing.T) {
 	d := roll(t)
 	for range rounds() {
-		s, f := d.set(), d.facts()
+		s, f := d.set(), d.Facts()
 		shuffled := slices.Clone(s.rules)
 		d.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		got, want := smallSet(shuffled).Evaluate(f), s.Evaluate(f)
@@ -290,8 +131,8 @@ func TestAnotherRuleNeverLowersARequirement(t *testing.T) {
 	d := roll(t)
 	raised := 0
 	for range rounds() {
-		s, f := d.set(), d.facts()
-		more := smallSet(append(slices.Clone(s.rules), d.rule("one more")))
+		s, f := d.set(), d.Facts()
+		more := smallSet(append(slices.Clone(s.rules), d.Rule("one more")))
 		before, after := s.Evaluate(f), more.Evaluate(f)
 		for i, b := range before.Recipients {
 			a := after.Recipients[i]
@@ -314,14 +155,14 @@ func TestAnotherRuleNeverLowersARequirement(t *testing.T) {
 func TestARuleUnderTestChangesNothing(t *testing.T) {
 	d := roll(t)
 	for range rounds() {
-		s, f := d.set(), d.facts()
-		var enforced []Rule
+		s, f := d.set(), d.Facts()
+		var enforced []rule.Rule
 		live := slices.Clone(s.rules)
 		for i, r := range s.rules {
-			if r.Mode == Enforce {
+			if r.Mode == rule.Enforce {
 				enforced = append(enforced, r)
 			}
-			live[i].Mode = Enforce
+			live[i].Mode = rule.Enforce
 		}
 		got := s.Evaluate(f).Recipients
 		want := smallSet(enforced).Evaluate(f).Recipients
@@ -345,7 +186,7 @@ func TestARuleUnderTestChangesNothing(t *testing.T) {
 func TestExplainNamesTheRulesThatDecide(t *testing.T) {
 	d := roll(t)
 	for range rounds() {
-		s, f := d.set(), d.facts()
+		s, f := d.set(), d.Facts()
 		e, decision := s.Explain(f), s.Evaluate(f)
 		if len(e.Rules) != len(s.rules) || len(e.Recipients) != len(f.Recipients) {
 			t.Fatal("Explain left something out")
@@ -386,103 +227,4 @@ func TestExplainNamesTheRulesThatDecide(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestAChangeThatIsNotMarkedWeakerIsNotWeaker(t *testing.T) {
-	d := roll(t)
-	marked, weaker := 0, 0
-	for range 4 * rounds() {
-		before := d.rule("the rule")
-		before.Scope, before.Mode = Outbound, Enforce
-		after := d.change(before)
-		old, new := smallSet([]Rule{before}), smallSet([]Rule{after})
-		changes := Diff(old, new)
-		f := d.facts()
-		f.Now = pick(d, now, now, now.AddDate(0, 1, 0), now.AddDate(1, 0, 0))
-		lower := false
-		a, b := new.Evaluate(f), old.Evaluate(f)
-		for i := range a.Recipients {
-			x, y := a.Recipients[i].Requirement, b.Recipients[i].Requirement
-			x.WithoutTLS, y.WithoutTLS = 0, 0 // how long mail waits is no protection
-			lower = lower || !protects(x, y)
-		}
-		if len(changes) == 1 && changes[0].Weaker {
-			marked++
-		}
-		if lower {
-			weaker++
-			if len(changes) != 1 || !changes[0].Weaker {
-				t.Fatalf("not marked: %+v\nfrom\n%s\nto\n%s\nfor %+v", changes, before.TOML(), after.TOML(), f)
-			}
-		}
-	}
-	if weaker < rounds()/50 || marked == 4*rounds() {
-		t.Errorf("%d weaker, %d marked of %d: the law was hardly tried", weaker, marked, 4*rounds())
-	}
-}
-
-// protects reports whether x protects at least as y does, when both come from one rule each: a demand with fewer names
-// or with fewer pins is as strong.
-func protects(x, y policy.Requirement) bool {
-	if max(x.Channel, x.Aim) < max(y.Channel, y.Aim) || x.Channel < y.Channel || x.MinTLS < y.MinTLS || x.KeyExchange < y.KeyExchange || x.MinBits < y.MinBits || x.Revocation < y.Revocation {
-		return false
-	}
-	for _, want := range y.Peer {
-		if !slices.ContainsFunc(x.Peer, func(d policy.PeerDemand) bool {
-			return d.Trust == want.Trust && !namesWeaker(&Rule{ForceTLS: ForceTLS{Names: want.Names}}, &Rule{ForceTLS: ForceTLS{Names: d.Names}}) &&
-				!wider(want.Pins, d.Pins)
-		}) {
-			return false
-		}
-	}
-	return true
-}
-
-// change alters one or two keys of a rule.
-func (d dice) change(r Rule) Rule {
-	other := d.rule(r.Name)
-	for range 1 + d.IntN(2) {
-		switch d.IntN(19) {
-		case 0:
-			r.Scope = other.Scope
-		case 1:
-			r.Mode = other.Mode
-		case 2:
-			r.Expires = other.Expires
-		case 3:
-			r.Match.Sender = append(slices.Clone(r.Match.Sender), other.Match.Sender...)
-		case 4:
-			r.Match.Recipient = append(slices.Clone(r.Match.Recipient), other.Match.Recipient...)
-		case 5:
-			r.Match.Sender, r.Match.Recipient = other.Match.Sender, other.Match.Recipient
-		case 6:
-			r.Match.SenderIP, r.Match.Case = other.Match.SenderIP, other.Match.Case
-		case 7:
-			r.Match.Header, r.Match.Subject = other.Match.Header, other.Match.Subject
-			r.Match.Attachment, r.Match.Body = other.Match.Attachment, other.Match.Body
-		case 8:
-			r.Match.SizeOver, r.Match.RecipientsOver = other.Match.SizeOver, other.Match.RecipientsOver
-		case 9:
-			r.ForceTLS.Unspecified = other.ForceTLS.Unspecified
-		case 10:
-			r.ForceTLS.Names = other.ForceTLS.Names
-		case 11:
-			r.ForceTLS.Trust, r.ForceTLS.Pins = other.ForceTLS.Trust, other.ForceTLS.Pins
-		case 12:
-			r.ForceTLS.MinTLS = other.ForceTLS.MinTLS
-		case 17:
-			r.ForceTLS.KeyExchange, r.ForceTLS.MinBits = other.ForceTLS.KeyExchange, other.ForceTLS.MinBits
-		case 13:
-			r.ForceTLS.Revocation = other.ForceTLS.Revocation
-		case 14:
-			r.Domain = other.Domain
-		case 15:
-			r.Below = other.Below
-		case 16:
-			r.Unless = d.exception()
-		default:
-			r.ForceTLS.Defer, r.ForceTLS.WithoutTLS = other.ForceTLS.Defer, other.ForceTLS.WithoutTLS
-		}
-	}
-	return r
 }

@@ -94,7 +94,7 @@ func TestARuleByTextSeesWhatPeopleRead(t *testing.T) {
 		{"an empty field", secret, "Subject:", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, f := mustParse(t, rule(tt.match)), facts(header(tt.header))
+			s, f := mustParse(t, ruleWith(tt.match)), facts(header(tt.header))
 			if got := matches(t, s, f); got != (tt.why != "") {
 				t.Errorf("matches: %v", got)
 			}
@@ -131,7 +131,7 @@ func TestARuleByAddressSeesWhatPeopleRead(t *testing.T) {
 		{`"dr@x.test"`, "dr@y.test", false},
 	} {
 		t.Run(tt.pattern+" "+tt.to, func(t *testing.T) {
-			s := mustParse(t, rule("recipient = ["+tt.pattern+"]"))
+			s := mustParse(t, ruleWith("recipient = ["+tt.pattern+"]"))
 			if got := matches(t, s, facts(to(tt.to))); got != tt.want {
 				t.Errorf("got %v", got)
 			}

@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/policy/rulematch"
 )
 
 // now is the time of every message in these tests.
 var now = time.Date(2026, 12, 1, 10, 0, 0, 0, time.UTC)
 
 // message from a.test to b.test with the changes a test makes.
-func facts(change ...func(*Facts)) *Facts {
-	f := &Facts{
+func facts(change ...func(*rulematch.Facts)) *rulematch.Facts {
+	f := &rulematch.Facts{
 		From:       mail.MustAddress("ann@a.test"),
 		Recipients: []mail.Address{mail.MustAddress("bob@b.test")},
 		Client:     netip.MustParseAddr("10.1.2.3"),
@@ -28,8 +29,8 @@ func facts(change ...func(*Facts)) *Facts {
 	return f
 }
 
-func from(s string) func(*Facts) {
-	return func(f *Facts) {
+func from(s string) func(*rulematch.Facts) {
+	return func(f *rulematch.Facts) {
 		f.From = mail.Address{}
 		if s != "" {
 			f.From = mail.MustAddress(s)
@@ -37,8 +38,8 @@ func from(s string) func(*Facts) {
 	}
 }
 
-func to(list ...string) func(*Facts) {
-	return func(f *Facts) {
+func to(list ...string) func(*rulematch.Facts) {
+	return func(f *rulematch.Facts) {
 		f.Recipients = nil
 		for _, s := range list {
 			f.Recipients = append(f.Recipients, mail.MustAddress(s))
@@ -46,16 +47,20 @@ func to(list ...string) func(*Facts) {
 	}
 }
 
-func header(lines ...string) func(*Facts) {
-	return func(f *Facts) { f.Header = mail.ParseHeader([]byte(strings.Join(lines, "\r\n") + "\r\n\r\n")) }
+func header(lines ...string) func(*rulematch.Facts) {
+	return func(f *rulematch.Facts) {
+		f.Header = mail.ParseHeader([]byte(strings.Join(lines, "\r\n") + "\r\n\r\n"))
+	}
 }
 
-func client(ip string) func(*Facts) { return func(f *Facts) { f.Client = netip.MustParseAddr(ip) } }
+func client(ip string) func(*rulematch.Facts) {
+	return func(f *rulematch.Facts) { f.Client = netip.MustParseAddr(ip) }
+}
 
-func size(n int64) func(*Facts) { return func(f *Facts) { f.Size = n } }
+func size(n int64) func(*rulematch.Facts) { return func(f *rulematch.Facts) { f.Size = n } }
 
 // matches reports whether the one rule of the set names the first recipient, and checks that Explain agrees.
-func matches(t *testing.T, s *Set, f *Facts) bool {
+func matches(t *testing.T, s *Set, f *rulematch.Facts) bool {
 	t.Helper()
 	got := s.Evaluate(f).Recipients[0].Matched
 	e := s.Explain(f).Rules[0]
@@ -167,12 +172,12 @@ func TestRecipientPatterns(t *testing.T) {
 		{`"*"`, "a@[192.0.2.1]", true},
 	} {
 		t.Run(tt.pattern+" "+tt.to, func(t *testing.T) {
-			s := mustParse(t, rule("recipient = ["+tt.pattern+"]"))
+			s := mustParse(t, ruleWith("recipient = ["+tt.pattern+"]"))
 			if got := matches(t, s, facts(to(tt.to))); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 			// The same pattern among senders, and hidden in a longer list, decides alike.
-			s = mustParse(t, rule(`sender = ["zzz.test", `+tt.pattern+`, "aaa.test"]`))
+			s = mustParse(t, ruleWith(`sender = ["zzz.test", `+tt.pattern+`, "aaa.test"]`))
 			if got := matches(t, s, facts(from(tt.to))); got != tt.want {
 				t.Errorf("as a sender: got %v", got)
 			}
@@ -183,7 +188,7 @@ func TestRecipientPatterns(t *testing.T) {
 func TestCaseMattersWhereTheRuleSaysSo(t *testing.T) {
 	for _, tt := range []struct {
 		match string
-		fact  func(*Facts)
+		fact  func(*rulematch.Facts)
 		want  bool
 	}{
 		{`recipient = ["Dr@Clinic.test"]`, to("Dr@clinic.test"), true},
@@ -201,7 +206,7 @@ func TestCaseMattersWhereTheRuleSaysSo(t *testing.T) {
 		{`header = [{ name = "X-Class", value = "A" }]`, header("x-class: a"), false},
 	} {
 		t.Run(tt.match, func(t *testing.T) {
-			if got := matches(t, mustParse(t, rule(tt.match, "case = true")), facts(tt.fact)); got != tt.want {
+			if got := matches(t, mustParse(t, ruleWith(tt.match, "case = true")), facts(tt.fact)); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})
@@ -226,7 +231,7 @@ func TestSenderConditions(t *testing.T) {
 		{`size_over = 1`, "", true},
 	} {
 		t.Run(tt.match+" "+tt.from, func(t *testing.T) {
-			if got := matches(t, mustParse(t, rule(tt.match)), facts(from(tt.from))); got != tt.want {
+			if got := matches(t, mustParse(t, ruleWith(tt.match)), facts(from(tt.from))); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})
@@ -237,7 +242,7 @@ func TestOtherConditions(t *testing.T) {
 	long := strings.Repeat("x\r\n ", 20_000)
 	for _, tt := range []struct {
 		name, match string
-		fact        func(*Facts)
+		fact        func(*rulematch.Facts)
 		want        bool
 	}{
 		{"network", `sender_ip = ["10.0.0.0/8"]`, client("10.9.9.9"), true},
@@ -249,7 +254,7 @@ func TestOtherConditions(t *testing.T) {
 		{"IPv6", `sender_ip = ["2001:db8::/32"]`, client("2001:db8:1::1"), true},
 		{"IPv6 with a zone", `sender_ip = ["fe80::/10"]`, client("fe80::1%eth0"), true},
 		{"everything IPv4", `sender_ip = ["0.0.0.0/0"]`, client("2001:db8::1"), false},
-		{"unknown client", `sender_ip = ["0.0.0.0/0"]`, func(f *Facts) { f.Client = netip.Addr{} }, false},
+		{"unknown client", `sender_ip = ["0.0.0.0/0"]`, func(f *rulematch.Facts) { f.Client = netip.Addr{} }, false},
 
 		{"subject", `subject = ["*[secure]*"]`, header("Subject: my [Secure] mail"), true},
 		{"subject must fit whole", `subject = ["[secure]"]`, header("Subject: my [secure] mail"), false},
@@ -265,7 +270,7 @@ func TestOtherConditions(t *testing.T) {
 		{"subject by expression", `subject = ['re:\bgeheim\b']`, header("Subject: sehr Geheim!"), true},
 		{"expression over a line end", `subject = ['re:a.b']`, header("Subject: =?utf-8?q?a=0Ab?="), true},
 		{"pattern over a line end", `subject = ['a*b']`, header("Subject: =?utf-8?q?a=0Ab?="), true},
-		{"not the body", `subject = ["*secret*"]`, func(f *Facts) { f.Header = mail.ParseHeader([]byte("X: y\r\n\r\nSubject: secret\r\n")) }, false},
+		{"not the body", `subject = ["*secret*"]`, func(f *rulematch.Facts) { f.Header = mail.ParseHeader([]byte("X: y\r\n\r\nSubject: secret\r\n")) }, false},
 		{"a line without a colon ends no header", `subject = ["*secret*"]`, header("X: y", "nonsense", "Subject: secret"), true},
 		{"bad charset is matched as it stands", `subject = ["*x-nobody*"]`, header("Subject: =?x-nobody?q?a?="), true},
 
@@ -282,15 +287,15 @@ func TestOtherConditions(t *testing.T) {
 		{"size at the limit", `size_over = "1KB"`, size(1000), false},
 		{"recipients over", `recipients_over = 1`, to("a@b.test", "b@b.test"), true},
 		{"recipients at the limit", `recipients_over = 2`, to("a@b.test", "b@b.test"), false},
-		{"local recipients count as recipients", `recipients_over = 1`, func(f *Facts) {
+		{"local recipients count as recipients", `recipients_over = 1`, func(f *rulematch.Facts) {
 			to("a@b.test", "b@a.test")(f)
 			f.Local = []bool{false, true}
 		}, true},
-		{"all conditions must hold", "sender = ['a.test']\nrecipient = ['b.test']\nsize_over = 10\nsubject = ['hello']", func(*Facts) {}, true},
-		{"one that does not is enough", "sender = ['a.test']\nrecipient = ['b.test']\nsize_over = 10000\nsubject = ['hello']", func(*Facts) {}, false},
+		{"all conditions must hold", "sender = ['a.test']\nrecipient = ['b.test']\nsize_over = 10\nsubject = ['hello']", func(*rulematch.Facts) {}, true},
+		{"one that does not is enough", "sender = ['a.test']\nrecipient = ['b.test']\nsize_over = 10000\nsubject = ['hello']", func(*rulematch.Facts) {}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := matches(t, mustParse(t, rule(tt.match)), facts(tt.fact)); got != tt.want {
+			if got := matches(t, mustParse(t, ruleWith(tt.match)), facts(tt.fact)); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})
@@ -316,7 +321,7 @@ func TestRulesExpire(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := mustParse(t, "[[rule]]\nname = 'r'\naction = 'force-tls'\nexpires = "+tt.expires+"\n")
-		if got := matches(t, s, facts(func(f *Facts) { f.Now = at })); got != tt.want {
+		if got := matches(t, s, facts(func(f *rulematch.Facts) { f.Now = at })); got != tt.want {
 			t.Errorf("expires %s, at %s: got %v", tt.expires, tt.at, got)
 		}
 	}

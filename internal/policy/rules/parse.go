@@ -2,13 +2,14 @@ package rules
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/exception"
+	"postern/internal/policy/rule"
+	"postern/internal/policy/rulelist"
 )
 
 // What one rules file may hold.
@@ -30,26 +31,23 @@ func ParseWithin(within *Set, name string, text []byte) (*Set, error) {
 			What: fmt.Sprintf("the file has %d bytes, at most %d are allowed", len(text), MaxFile),
 			Hint: "write rules with longer lists instead of many rules"}}}
 	}
-	p := newProblems(text)
-	root := p.tree()
+	p := rule.NewProblems(text)
+	root := p.Root()
 	if root == nil {
 		return nil, p.Err(name)
 	}
+	lists := rulelist.Read(&p.Problems, root)
 	if within != nil {
-		p.within(within, root)
-	}
-	lists := readLists(p, root)
-	if within != nil {
+		checkAlone(p, root)
 		lists = within.lists
 	}
 	rules, exceptions := readFile(p, root)
-	p.checkLists(rules)
+	checkLists(p, rules, lists)
 	if err := p.Err(name); err != nil {
 		return nil, err
 	}
 	set := compile(rules, lists...)
-	set.contents = p.lists.contents
-	set.exceptions, set.excepted = exceptions, map[mail.Domain]*Exception{}
+	set.exceptions, set.excepted = exceptions, map[mail.Domain]*exception.Exception{}
 	for i := range exceptions {
 		set.excepted[exceptions[i].Domain] = &exceptions[i]
 	}
@@ -57,11 +55,11 @@ func ParseWithin(within *Set, name string, text []byte) (*Set, error) {
 }
 
 // readFile reads the top level: nothing but [[rule]] and [[exception]].
-func readFile(p *problems, root *tomlfile.Node) (rules []Rule, exceptions []Exception) {
+func readFile(p *rule.Problems, root *tomlfile.Node) (rules []rule.Rule, exceptions []exception.Exception) {
 	for _, e := range root.Keys {
 		switch {
 		case e.Key == "exception":
-			exceptions = readExceptions(p, e)
+			exceptions = exception.Read(&p.Problems, e)
 		case e.Key == "list", e.Key == "content": // readLists read them
 		case e.Key != "rule":
 			hint := "a rules file holds only [[rule]], [[list]] and [[exception]], and what belongs to them"
@@ -75,118 +73,14 @@ func readFile(p *problems, root *tomlfile.Node) (rules []Rule, exceptions []Exce
 			p.Add(e.At, fmt.Sprintf("%d rules, at most %d are allowed", len(e.Value.Items), MaxRules),
 				"write rules with longer lists instead")
 		default:
-			rules = readRules(p, e)
+			rules = rule.Read(p, e)
 		}
 	}
 	return rules, exceptions
 }
 
-func readRules(p *problems, e tomlfile.Entry) []Rule {
-	out := make([]Rule, 0, len(e.Value.Items))
-	lines := lineCounter{source: p.Source}
-	names := map[string]int{} // lower-case name -> line
-	for _, item := range e.Value.Items {
-		if item.Kind != unstable.Table {
-			p.Add(item.At, "a rule must be a table, not "+tomlfile.KindName(item.Kind), "write [[rule]] above its keys")
-			continue
-		}
-		r := defaultRule()
-		p.lists.rule = len(out)
-		r.Line = lines.at(item.At.Offset)
-		readTable(p, &r, item, "")
-		checkAction(p, &r, item)
-		checkReceipt(p, &r, item)
-		checkNeeded(p, &r, item)
-		checkProof(p, &r, item)
-		checkConditions(p, &r, item)
-		checkClientProof(p, &r, item)
-		for _, need := range []string{"name", "action"} {
-			if item.Get(need) == nil {
-				p.Add(item.At, "the rule has no "+need,
-					"write "+need+" = "+map[string]string{"name": `"..."`, "action": `"force-tls"`}[need])
-			}
-		}
-		if r.Name != "" {
-			folded := strings.ToLower(r.Name)
-			if line, twice := names[folded]; twice {
-				p.Add(item.Get("name").At,
-					fmt.Sprintf("the name %s is taken by the rule in line %d", tomlfile.Quote(r.Name), line),
-					"give every rule a name of its own; case does not make a difference")
-			}
-			names[folded] = r.Line
-		}
-		out = append(out, r)
-	}
-	return out
-}
+// ParseError is everything wrong with a rules file.
+type ParseError = tomlfile.Error
 
-// lineCounter turns rising offsets into line numbers with one walk over the source.
-type lineCounter struct {
-	source []byte
-	offset int
-	lines  int
-}
-
-func (c *lineCounter) at(offset int) int {
-	for ; c.offset < offset; c.offset++ {
-		if c.source[c.offset] == '\n' {
-			c.lines++
-		}
-	}
-	return c.lines + 1
-}
-
-// readTable reads the keys of a rule or of one of its sections.
-func readTable(p *problems, r *Rule, table *tomlfile.Node, section string) {
-	for _, e := range table.Keys {
-		if section == "" && slices.Contains(sections(), e.Key) {
-			if e.Value.Kind != unstable.Table {
-				p.Add(e.At, e.Key+" must be a table", "write [rule."+e.Key+"] above its keys")
-				continue
-			}
-			readTable(p, r, e.Value, e.Key)
-			continue
-		}
-		if k := findKey(section, e.Key); k != nil {
-			k.read(p, r, e)
-			continue
-		}
-		where := "[[rule]]"
-		if section != "" {
-			where = "[rule." + section + "]"
-		}
-		p.Add(e.At, fmt.Sprintf("unknown key %s in %s", tomlfile.Quote(tomlfile.Clip(e.Key)), where),
-			keyHint(section, e.Key))
-	}
-}
-
-func findKey(section, name string) *Key {
-	for i := range keys {
-		if keys[i].Section() == section && keys[i].Short() == name {
-			return &keys[i]
-		}
-	}
-	return nil
-}
-
-// keyHint says what an unknown key was probably meant to be.
-func keyHint(section, name string) string {
-	var here []string
-	if section == "" {
-		here = append(here, sections()...)
-	}
-	for _, k := range keys {
-		if k.Section() == section {
-			here = append(here, k.Short())
-		} else if k.Short() == name {
-			if k.Section() == "" {
-				return name + " belongs directly below [[rule]], above the sections"
-			}
-			return name + " belongs in [rule." + k.Section() + "]"
-		}
-	}
-	if near := tomlfile.Slip(name, here); near != "" {
-		return "did you mean " + near + "?"
-	}
-	return "the keys here are " + strings.Join(here, ", ")
-}
+// Problem is one thing wrong, with its place and what to do.
+type Problem = tomlfile.Problem

@@ -130,8 +130,8 @@ func TestRulesKnowTheirLine(t *testing.T) {
 	}
 }
 
-// rule is a file of one rule with these lines in [rule.match].
-func rule(match ...string) string {
+// ruleWith is a file of one rule with these lines in [rule.match].
+func ruleWith(match ...string) string {
 	return "[[rule]]\nname = 'r'\naction = 'force-tls'\n[rule.match]\n" + strings.Join(match, "\n") + "\n"
 }
 
@@ -140,12 +140,12 @@ func TestSizes(t *testing.T) {
 		`1`: 1, `1_000`: 1000, `"5"`: 5, `"10MB"`: 10_000_000, `"10 MiB"`: 10 << 20, `"1kb"`: 1000, `"3KiB"`: 3072,
 		`"2GB"`: 2_000_000_000, `"1GiB"`: 1 << 30, `"7B"`: 7, `"9223372036854775807"`: 1<<63 - 1,
 	} {
-		if got := mustParse(t, rule("size_over = "+value)).Rules()[0].Match.SizeOver; got != want {
+		if got := mustParse(t, ruleWith("size_over = "+value)).Rules()[0].Match.SizeOver; got != want {
 			t.Errorf("%s is %d, want %d", value, got, want)
 		}
 	}
 	for _, value := range []string{`0`, `-1`, `"-1"`, `1.5`, `"1.5MB"`, `"MB"`, `""`, `"10 M"`, `"9223372036854775808"`, `"9223372037GB"`, `true`, `[]`, `0x10`} {
-		if _, err := Parse("r", []byte(rule("size_over = "+value))); err == nil {
+		if _, err := Parse("r", []byte(ruleWith("size_over = "+value))); err == nil {
 			t.Errorf("size_over = %s is accepted", value)
 		}
 	}

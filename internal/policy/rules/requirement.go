@@ -4,16 +4,8 @@ import (
 	"time"
 
 	"postern/internal/policy"
+	"postern/internal/policy/rule"
 )
-
-// Requirement is what the rule demands, for a recipient it names or of a client, whatever its scope, mode and expiry
-// say.
-func (r *Rule) Requirement() policy.Requirement {
-	if r.Action == RequireTLSAction {
-		return r.RequireTLS.requirement()
-	}
-	return r.requirement(named)
-}
 
 // Demanded is what the rule of a name demands for a recipient it names; ok is false when no such rule is in force at
 // now.
@@ -23,8 +15,7 @@ func (s *Set) Demanded(name string, now time.Time) (r policy.Requirement, ok boo
 		return policy.Requirement{}, false
 	}
 	c := &s.live[i]
-	return c.effect(named).requirement, c.demands() && c.Mode == Enforce &&
-		(c.expires.IsZero() || now.Before(c.expires))
+	return c.effect(rule.Named).requirement, c.Demands() && c.Mode == rule.Enforce && !c.over(now)
 }
 
 // Trusts lists the trusts that the rules name, each once, in the order of the file.
@@ -37,7 +28,7 @@ func (s *Set) Trusts() (out []string) {
 		}
 	}
 	for i := range s.live {
-		if s.live[i].demands() {
+		if s.live[i].Demands() {
 			add(s.live[i].ForceTLS.Trust)
 		}
 	}
@@ -47,11 +38,28 @@ func (s *Set) Trusts() (out []string) {
 	return out
 }
 
-// withoutTLS is what becomes of a recipient whose server offers no TLS, by whether the rule names it (design.md §3).
-func (r *Rule) withoutTLS(named bool) policy.WithoutTLS {
-	switch {
-	case r.ForceTLS.WithoutTLS == WithoutTLSReject, r.ForceTLS.WithoutTLS == WithoutTLSUnsaid && !named:
-		return policy.WithoutTLSReject
+// Routes lists the routes that the rules send mail to, each once, with the first rule that does, in the order of the
+// file.
+func (s *Set) Routes() (out []RouteUse) {
+	seen := map[string]bool{}
+	for i := range s.live {
+		r := s.live[i].Rule
+		names := r.Ways()
+		if r.Action == rule.RedirectAction {
+			names = []string{r.Redirect.Route}
+		}
+		for _, name := range names {
+			if !seen[name] {
+				seen[name] = true
+				out = append(out, RouteUse{name, r.Name, r.Line})
+			}
+		}
 	}
-	return policy.WithoutTLSDefer
+	return out
+}
+
+// RouteUse is a route of the configuration that a rule names.
+type RouteUse struct {
+	Route, Rule string
+	Line        int
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/mail"
+	"postern/internal/policy/rulematch"
 	"postern/internal/policy/rules"
 )
 
@@ -68,7 +69,7 @@ func TestAMessageIsJudgedInShortTime(t *testing.T) {
 			strings.Repeat("Subject: "+strings.Repeat("a", 400)+"\r\n", 200),
 			"Subject: " + strings.Repeat("a", 400) + "\r\n",
 		} {
-			f := rules.Facts{From: mail.MustAddress("a@b.test"), Header: mail.ParseHeader([]byte(header + "\r\n")), Now: time.Now(),
+			f := rulematch.Facts{From: mail.MustAddress("a@b.test"), Header: mail.ParseHeader([]byte(header + "\r\n")), Now: time.Now(),
 				Recipients: []mail.Address{mail.MustAddress("x@y.test")}}
 			began := time.Now()
 			decision := set.Evaluate(&f)
@@ -88,7 +89,7 @@ func TestExplainSaysThatAFieldIsTooLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := rules.Facts{Header: mail.ParseHeader([]byte("Subject: " + strings.Repeat("b", 2000) + "\r\n\r\n")), Now: time.Now(),
+	f := rulematch.Facts{Header: mail.ParseHeader([]byte("Subject: " + strings.Repeat("b", 2000) + "\r\n\r\n")), Now: time.Now(),
 		Recipients: []mail.Address{mail.MustAddress("x@y.test")}}
 	text := fmt.Sprintf("%+v", set.Explain(&f))
 	if !strings.Contains(text, "subject has more than 512 bytes, which counts as a match") {

@@ -11,6 +11,7 @@ import (
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy"
 	"postern/internal/policy/pattern"
+	"postern/internal/policy/rule"
 )
 
 // minVersion is the oldest that is not broken.
@@ -35,15 +36,15 @@ func (s *Set) Warnings(now time.Time, own ...mail.Domain) []Warning {
 	o := pattern.NewOwnDomains(own)
 	for i := range s.live {
 		c := &s.live[i]
-		for _, w := range slices.Concat(c.expiryWarnings(now), c.warnings(), c.unlessWarnings(), s.senderWarnings(c),
-			c.ownWarnings(o)) {
+		for _, w := range slices.Concat(expiryWarnings(c.Rule, now), warnings(c.Rule), unlessWarnings(c.Rule),
+			s.senderWarnings(c), c.ownWarnings(o)) {
 			w.Rule, w.Line = c.Name, c.Line
 			out = append(out, w)
 		}
 	}
 	for i := range s.inbound.list {
 		c := &s.inbound.list[i]
-		for _, w := range slices.Concat(c.expiryWarnings(now), c.inboundWarnings()) {
+		for _, w := range slices.Concat(expiryWarnings(c.Rule, now), c.inboundWarnings()) {
 			w.Rule, w.Line = c.Name, c.Line
 			out = append(out, w)
 		}
@@ -51,30 +52,30 @@ func (s *Set) Warnings(now time.Time, own ...mail.Domain) []Warning {
 	return slices.Concat(out, s.literalWarnings(), s.listWarnings(), s.exceptionWarnings(now))
 }
 
-func (r *Rule) expiryWarnings(now time.Time) []Warning {
+func expiryWarnings(r *rule.Rule, now time.Time) []Warning {
 	switch e := r.Expires; {
 	case e.Over(now):
 		return []Warning{{Text: fmt.Sprintf("expired (%s): it protects nothing any more", e),
 			Hint: "give it a later date, or remove it"}}
-	case !e.IsZero() && e.At.Sub(now) <= warnBefore && r.Mode == Enforce:
+	case !e.IsZero() && e.At.Sub(now) <= warnBefore && r.Mode == rule.Enforce:
 		return []Warning{{Text: fmt.Sprintf("expires (%s): its protection ends then", e),
 			Hint: "give it a later date, or none"}}
 	}
 	return nil
 }
 
-func (r *Rule) warnings() []Warning {
+func warnings(r *rule.Rule) []Warning {
 	var out []Warning
 	add := func(text, hint string) { out = append(out, Warning{Text: text, Hint: hint}) }
 	m, f := r.Match, r.ForceTLS
-	if len(r.conditions()) == 0 && len(r.Domain) == 0 {
+	if len(r.Conditions()) == 0 && len(r.Domain) == 0 {
 		what := "is about"
-		if r.demands() {
+		if r.Demands() {
 			what = "forces TLS for"
 		}
 		add("has no condition: it "+what+" all outbound mail", "add [rule.match] where that is not meant")
 	}
-	if f.Unspecified == UnspecifiedOpportunistic && len(m.Recipient) == 0 {
+	if f.Unspecified == rule.UnspecifiedOpportunistic && len(m.Recipient) == 0 {
 		add("unspecified_recipients has no effect: without recipient the rule names every recipient",
 			"add recipient, or leave the key out")
 	}
@@ -86,7 +87,7 @@ func (r *Rule) warnings() []Warning {
 		add("literals has no effect: without recipient the rule names every recipient",
 			"add recipient, or leave the key out")
 	}
-	if len(r.ways()) > 0 && (f.Names.Domain || f.Proof == policy.ByTLSA) {
+	if len(r.Ways()) > 0 && (f.Names.Domain || f.Proof == policy.ByTLSA) {
 		add("otherwise sends mail to a route under the same demands, and few servers but the recipient's own can "+
 			"meet these",
 			"see that the route's server can, or write names = \"mx\" and proof = \"certificate\"")
@@ -110,16 +111,19 @@ func (r *Rule) warnings() []Warning {
 	return out
 }
 
-// conditions are the settings of [rule.match] that narrow the rule.
-func (r *Rule) conditions() []Setting { return r.conditionsIn("match.") }
-
-// conditionsIn are the settings of a section that narrow it.
-func (r *Rule) conditionsIn(section string) []Setting {
-	var out []Setting
-	for _, set := range r.Settings() {
-		if strings.HasPrefix(set.Key, section) && set.Key != section+"case" && set.Key != section+"literals" {
-			out = append(out, set)
+// unlessWarnings are about exceptions that a user or a stranger can bring about by what he writes.
+func unlessWarnings(r *rule.Rule) []Warning {
+	if !r.Excepts() {
+		return nil
+	}
+	for _, set := range r.ConditionsIn(rule.ExceptionWord) {
+		switch strings.TrimPrefix(set.Key, rule.ExceptionWord) {
+		case "header", "subject", "attachment", "body", "size_over", "recipients_over":
+		default:
+			return nil
 		}
 	}
-	return out
+	return []Warning{{Text: "an exception asks for nothing but what stands in the message: whoever writes it can " +
+		"take the rule away",
+		Hint: "add sender, sender_ip or recipient to [rule.unless], or leave it out"}}
 }

@@ -19,6 +19,7 @@ import (
 	"postern/internal/operator/api"
 	"postern/internal/platform/ram"
 	"postern/internal/platform/sandbox"
+	"postern/internal/policy/ruleedit"
 	"postern/internal/policy/rules"
 )
 
@@ -130,7 +131,7 @@ func ruleFiles(a *cli.App, cfg *config.Config) (out []config.Finding) {
 	text := []byte(view.Text)
 	out = routesOf(cfg, view.Revision, text)
 	var broken *rules.ParseError
-	if !errors.As(rules.CheckFiles("rules", text, rooms.TrustIn(trusted)), &broken) {
+	if !errors.As(ruleedit.CheckFiles("rules", text, rooms.TrustIn(trusted)), &broken) {
 		return out
 	}
 	for _, p := range broken.Problems {
@@ -149,7 +150,7 @@ func routesOf(cfg *config.Config, revision int64, text []byte) (out []config.Fin
 		}
 	}
 	var broken *rules.ParseError
-	if !errors.As(rules.CheckRoutes("rules", text, names), &broken) {
+	if !errors.As(ruleedit.CheckRoutes("rules", text, names), &broken) {
 		return nil
 	}
 	for _, p := range broken.Problems {

@@ -10,7 +10,7 @@ import (
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rulelist"
 )
 
 // rulesListsCmd is about the lists that rules name.
@@ -93,7 +93,7 @@ func (c *listsImportCmd) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
-	if _, wrong := rules.ReadListFile(text); len(wrong) > 0 {
+	if _, wrong := rulelist.ReadFile(text); len(wrong) > 0 {
 		return cli.Failure(fmt.Errorf("%s, %s", c.File, strings.Join(wrong, "\n"+c.File+", ")),
 			"the list stays as it is; correct the file and import it again", cli.ExitShort)
 	}

@@ -11,6 +11,7 @@ import (
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
 	"postern/internal/operator/waiting"
+	"postern/internal/policy/rulediff"
 	"postern/internal/policy/rules"
 )
 
@@ -217,19 +218,19 @@ func sayWaiting(a *cli.App, w waiting.Surplus, what, change string) {
 const keyWidth = 33
 
 // sayChanges prints a difference: added, removed and changed rules, and where protection gets weaker.
-func sayChanges(a *cli.App, list []rules.Change) {
+func sayChanges(a *cli.App, list []rulediff.Change) {
 	for _, c := range list {
-		sign := map[rules.ChangeKind]string{rules.Added: "+", rules.Removed: "-", rules.Changed: "~",
-			rules.Renamed: "~"}[c.Kind]
+		sign := map[rulediff.ChangeKind]string{rulediff.Added: "+", rulediff.Removed: "-", rulediff.Changed: "~",
+			rulediff.Renamed: "~"}[c.Kind]
 		fmt.Fprintf(a.Stdout, "%s %s%s\n", sign, c.Rule, weaker(a, c.Weaker, c.Why))
 		if c.Note != "" {
 			fmt.Fprintf(a.Stdout, "    (%s)\n", c.Note)
 		}
 		for _, f := range c.Fields {
 			switch c.Kind {
-			case rules.Added:
+			case rulediff.Added:
 				a.DetailAt("    ", f.Field, keyWidth, f.After)
-			case rules.Removed:
+			case rulediff.Removed:
 				a.DetailAt("    ", f.Field, keyWidth, f.Before)
 			default:
 				a.DetailAt("    ", f.Field, keyWidth, cmp.Or(f.Before, "unset")+" -> "+

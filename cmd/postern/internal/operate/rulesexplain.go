@@ -16,6 +16,7 @@ import (
 	"postern/internal/operator/admin"
 	"postern/internal/operator/api"
 	"postern/internal/operator/past"
+	"postern/internal/policy/rulelist"
 	"postern/internal/policy/rules"
 )
 
@@ -95,7 +96,7 @@ func (c *rulesExplainCmd) ask(a *cli.App, q admin.ExplainRequest) (admin.Explana
 		for _, d := range cfg.Domain {
 			own = append(own, d.Name)
 		}
-		if text, err = rules.Fill(c.Rules, text, rooms.ListsIn(rooms.ConfigDir(cfg))); err != nil {
+		if text, err = rulelist.Fill(c.Rules, text, rooms.ListsIn(rooms.ConfigDir(cfg))); err != nil {
 			return admin.Explanation{}, cli.Failure(err, "", cli.ExitShort)
 		}
 	}

@@ -8,27 +8,27 @@ import (
 	"os"
 	"path/filepath"
 
-	"postern/internal/policy/rules"
+	"postern/internal/policy/rulelist"
 )
 
 // ListsIn reads the files of lists that rules name, relative ones from a folder.
-func ListsIn(dir string) func(file string) rules.ListFile {
-	return func(file string) rules.ListFile {
+func ListsIn(dir string) func(file string) rulelist.File {
+	return func(file string) rulelist.File {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(dir, file)
 		}
 		content, err := readList(file)
 		switch {
 		case err == nil:
-			return rules.ListFile{Content: content}
+			return rulelist.File{Content: content}
 		case errors.Is(err, fs.ErrNotExist):
-			return rules.ListFile{Wrong: "there is no file " + file,
+			return rulelist.File{Wrong: "there is no file " + file,
 				Hint: "write it there, or give the list values instead"}
 		case errors.Is(err, fs.ErrPermission):
-			return rules.ListFile{Wrong: file + ": permission denied",
+			return rulelist.File{Wrong: file + ": permission denied",
 				Hint: "make the file readable for the user the gateway runs as"}
 		}
-		return rules.ListFile{Wrong: err.Error()}
+		return rulelist.File{Wrong: err.Error()}
 	}
 }
 
@@ -46,5 +46,5 @@ func readList(file string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, rules.MaxListFile+1))
+	return io.ReadAll(io.LimitReader(f, rulelist.MaxFile+1))
 }

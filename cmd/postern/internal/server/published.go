@@ -11,7 +11,7 @@ import (
 
 	"postern/internal/gateway/stscache"
 	"postern/internal/mail"
-	"postern/internal/policy/rules"
+	"postern/internal/policy/exception"
 	"postern/internal/policy/sts"
 )
 
@@ -118,8 +118,8 @@ func remindDays() []int { return []int{14, 7, 3, 1} }
 
 // look says which exceptions end soon and were not told of since they came as near to their end, here or, as first
 // tells, at another gateway; "" for none.
-func (r *reminder) look(list []rules.Exception, now time.Time, first func(keys []string) []string) string {
-	if r.told == nil || len(r.told) > rules.MaxExceptions {
+func (r *reminder) look(list []exception.Exception, now time.Time, first func(keys []string) []string) string {
+	if r.told == nil || len(r.told) > exception.Max {
 		r.told = map[string]bool{}
 	}
 	var keys, out []string

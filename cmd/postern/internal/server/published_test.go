@@ -10,7 +10,8 @@ import (
 	"postern/internal/gateway/stscache"
 	"postern/internal/history/told"
 	"postern/internal/mail"
-	"postern/internal/policy/rules"
+	"postern/internal/policy/exception"
+	"postern/internal/policy/rule"
 	"postern/internal/queue/memstore"
 )
 
@@ -72,7 +73,7 @@ func everything(keys []string) []string { return keys }
 
 func TestAnExceptionIsRememberedBeforeItsEnd(t *testing.T) {
 	end := time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
-	list := []rules.Exception{{Domain: mail.MustDomain("broken.test"), Reason: "ticket 4711", Expires: rules.Expiry{At: end}}}
+	list := []exception.Exception{{Domain: mail.MustDomain("broken.test"), Reason: "ticket 4711", Expires: rule.Expiry{At: end}}}
 	var r reminder
 	told := ""
 	for at := end.AddDate(0, 0, -40); at.Before(end.AddDate(0, 0, 3)); at = at.Add(remindPause) {
@@ -107,9 +108,9 @@ func TestHowLongSomethingGoesOnIsRemembered(t *testing.T) {
 // TestAnExceptionIsToldOfByOneGateway: each looks when it does, and they tell of each step once together.
 func TestAnExceptionIsToldOfByOneGateway(t *testing.T) {
 	end := time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
-	list := []rules.Exception{
-		{Domain: mail.MustDomain("broken.test"), Reason: "ticket 4711", Expires: rules.Expiry{At: end}},
-		{Domain: mail.MustDomain("other.test"), Reason: "ticket 4712", Expires: rules.Expiry{At: end.AddDate(0, 0, 1)}},
+	list := []exception.Exception{
+		{Domain: mail.MustDomain("broken.test"), Reason: "ticket 4711", Expires: rule.Expiry{At: end}},
+		{Domain: mail.MustDomain("other.test"), Reason: "ticket 4712", Expires: rule.Expiry{At: end.AddDate(0, 0, 1)}},
 	}
 	book := told.NewBook(memstore.New())
 	count := 0

@@ -14,6 +14,7 @@ import (
 	"postern/cmd/postern/internal/remote"
 	"postern/internal/check"
 	"postern/internal/policy"
+	"postern/internal/policy/rule"
 	"postern/internal/policy/rules"
 )
 
@@ -149,7 +150,7 @@ func (c *CheckCmd) questions(a *cli.App) (extra []check.Question, deciding []str
 }
 
 // rule finds the rule of --as-rule in the file of --rules or in the running gateway.
-func (c *CheckCmd) rule(a *cli.App) (*rules.Rule, error) {
+func (c *CheckCmd) rule(a *cli.App) (*rule.Rule, error) {
 	var set *rules.Set
 	if c.Rules == "" {
 		var err error

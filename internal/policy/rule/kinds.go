@@ -1,0 +1,260 @@
+package rule
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"postern/internal/platform/tomlfile"
+)
+
+// Shape is how a value is written: in TOML, in JSON and in the field of a form.
+type Shape uint8
+
+// The shapes.
+const (
+	Text       Shape = iota // a string
+	Bare                    // what TOML writes without quotes, such as a date; a string in JSON
+	Number                  // a whole number
+	Size                    // a number of bytes; in TOML with a unit
+	Flag                    // true or false
+	List                    // strings, one a line of a form
+	WordOrList              // one of a few words, or a list
+	Fields                  // names of header fields with patterns, a line "name: pattern" each
+)
+
+// kind is how the values of a key are read and told.
+type kind struct {
+	shape Shape
+	// Words are the values of a closed list; of a WordOrList those that stand alone.
+	Words []string
+	read  func(p *Problems, r *Rule, e tomlfile.Entry)
+	// get is the value as JSON has it: a string, an int64, a bool, strings or fields.
+	get  func(r *Rule) any
+	toml func(r *Rule) string // where TOML has more than its shape tells
+}
+
+// Keys is the grammar of rules, in the order of printing.
+func Keys() []Key { return slices.Clone(keys) }
+
+// Shape is how the values are written.
+func (k *Key) Shape() Shape { return k.shape }
+
+// Lines reports whether a field takes several values, one a line.
+func (k *Key) Lines() bool { return k.shape == List || k.shape == WordOrList || k.shape == Fields }
+
+// Section is the table in which the key stands, "" for the rule itself.
+func (k *Key) Section() string {
+	section, _, ok := strings.Cut(k.Name, ".")
+	if !ok {
+		return ""
+	}
+	return section
+}
+
+// Short is the name inside its section.
+func (k *Key) Short() string { return k.Name[strings.IndexByte(k.Name, '.')+1:] }
+
+// Initial is the value of the key in a new rule, as a field of a form has it.
+func (k *Key) Initial() string {
+	r := Default()
+	return k.Field(&r)
+}
+
+// Required reports whether a rule must have the key.
+func (k *Key) Required() bool { return k.Default == "required" }
+
+// Text is the value as TOML, "" when it is unset.
+func (k *Key) Text(r *Rule) string {
+	if !k.isOf(r) {
+		return ""
+	}
+	if k.toml != nil {
+		return k.toml(r)
+	}
+	return k.write(k.get(r))
+}
+
+// write writes a value as TOML, "" when there is none.
+func (k *Key) write(v any) string {
+	switch v := v.(type) {
+	case string:
+		if k.shape == Bare {
+			return bare(v)
+		}
+		return tomlfile.QuoteSet(v)
+	case int64:
+		if v != 0 {
+			return strconv.FormatInt(v, 10)
+		}
+	case bool:
+		if v {
+			return "true"
+		}
+	case []string:
+		if k.shape == WordOrList && len(v) == 1 && slices.Contains(k.Words, v[0]) {
+			return tomlfile.Quote(v[0])
+		}
+		return tomlfile.QuoteList(v)
+	case []HeaderMatch:
+		values := make([]string, len(v))
+		for i, h := range v {
+			values[i] = "{ name = " + tomlfile.Quote(h.Name) + " }"
+			if h.Value != "" {
+				values[i] = "{ name = " + tomlfile.Quote(h.Name) + ", value = " + tomlfile.Quote(h.Value) + " }"
+			}
+		}
+		if len(values) > 0 {
+			return "[" + strings.Join(values, ", ") + "]"
+		}
+	}
+	return ""
+}
+
+// Field is the value as a field of a form has it, "" when it is unset.
+func (k *Key) Field(r *Rule) string {
+	switch v := k.get(r).(type) {
+	case string:
+		return v
+	case []string:
+		return strings.Join(v, "\n")
+	case []HeaderMatch:
+		lines := make([]string, len(v))
+		for i, h := range v {
+			if lines[i] = h.Name; h.Value != "" {
+				lines[i] += ": " + h.Value
+			}
+		}
+		return strings.Join(lines, "\n")
+	case bool, int64:
+		return k.write(v)
+	}
+	return ""
+}
+
+// FromField writes what somebody put into a field as TOML, "" for nothing. It is quoted as it came: Parse judges it.
+func (k *Key) FromField(text string) string {
+	switch k.shape {
+	case Bare, Number, Flag:
+		if text == "false" {
+			return ""
+		}
+		return bare(text)
+	case List, WordOrList:
+		return k.write(lines(text))
+	case Fields:
+		var fields []HeaderMatch
+		for _, line := range lines(text) {
+			name, value, _ := strings.Cut(line, ":")
+			fields = append(fields, HeaderMatch{strings.TrimSpace(name), strings.TrimSpace(value)})
+		}
+		return k.write(fields)
+	}
+	return k.write(text)
+}
+
+func lines(text string) (out []string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// fromJSON writes a value of JSON as TOML, "" for one that says nothing.
+func (k *Key) fromJSON(text []byte) (string, error) {
+	switch k.shape {
+	case Number, Size:
+		return as[int64](k, text)
+	case Flag:
+		return as[bool](k, text)
+	case Fields:
+		return as[[]HeaderMatch](k, text)
+	case List:
+		return as[[]string](k, text)
+	case WordOrList:
+		if len(text) > 0 && text[0] == '[' {
+			return as[[]string](k, text)
+		}
+	}
+	return as[string](k, text)
+}
+
+func as[T any](k *Key, text []byte) (string, error) {
+	var v T
+	if err := json.Unmarshal(text, &v); err != nil {
+		return "", fmt.Errorf("%s: %w", k.Name, err)
+	}
+	return k.write(v), nil
+}
+
+// bare writes a number, a date or a truth; what can be none of them becomes a string, so that the parser says what is
+// wrong with it instead of reading something else.
+func bare(v string) string {
+	for _, r := range v {
+		if !strings.ContainsRune("0123456789-:.TZtruefals+", r) {
+			return tomlfile.Quote(v)
+		}
+	}
+	return v
+}
+
+// line is a text that a check accepts.
+func line(at func(*Rule) *string, check func(p *Problems, e tomlfile.Entry, value string) bool) kind {
+	return kind{get: func(r *Rule) any { return *at(r) }, read: func(p *Problems, r *Rule, e tomlfile.Entry) {
+		if s, ok := p.Text(e); ok && check(p, e, s) {
+			*at(r) = s
+		}
+	}}
+}
+
+// oneOf is one of a few words.
+func oneOf[T ~string](at func(*Rule) *T, words ...T) kind {
+	k := kind{get: func(r *Rule) any { return string(*at(r)) }}
+	for _, w := range words {
+		k.Words = append(k.Words, string(w))
+	}
+	k.read = func(p *Problems, r *Rule, e tomlfile.Entry) {
+		if s, ok := p.Word(e, k.Words...); ok {
+			*at(r) = T(s)
+		}
+	}
+	return k
+}
+
+// ranked is one of a few words that stand for numbers, the first for the number given.
+func ranked[T ~int | ~uint8 | ~uint16](at func(*Rule) *T, first T, words ...string) kind {
+	return kind{
+		Words: words,
+		get: func(r *Rule) any {
+			if n := int(*at(r)) - int(first); n >= 0 && n < len(words) {
+				return words[n]
+			}
+			return ""
+		},
+		read: func(p *Problems, r *Rule, e tomlfile.Entry) {
+			if s, ok := p.Word(e, words...); ok {
+				*at(r) = first + T(slices.Index(words, s))
+			}
+		},
+	}
+}
+
+// list is a list of strings that are checked one by one.
+func list(at func(*Rule) *[]string, check func(p *Problems, key, value string, at tomlfile.Span)) kind {
+	return kind{shape: List, get: func(r *Rule) any { return *at(r) },
+		read: func(p *Problems, r *Rule, e tomlfile.Entry) {
+			*at(r) = p.Strings(e, func(value string, at tomlfile.Span) { check(p, e.Key, value, at) })
+		}}
+}
+
+// truthOf is true or false.
+func truthOf(at func(*Rule) *bool) kind {
+	return kind{shape: Flag, get: func(r *Rule) any { return *at(r) },
+		read: func(p *Problems, r *Rule, e tomlfile.Entry) {
+			*at(r) = p.Truth(e)
+		}}
+}

@@ -1,0 +1,97 @@
+package rule
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"postern/internal/platform/tomlfile"
+	"postern/internal/policy"
+)
+
+// A rule that forces TLS may order what is done later, when it is known how the mail went: a receipt, or other ways
+// where the mail would be returned because its demand could not be met. On these all is demanded of the channel that
+// was demanded before, by this rule and by all others: a route leads to another server, never to a weaker channel. An
+// order is stored with the delivery like any effect, at acceptance, and so belongs to the recipients that the rule
+// names and not to those that it taints. It is part of the demand: neither allow nor hold stops it. Of orders of a kind
+// the first in the file counts; one under test is recorded beside it.
+
+// Receipt says who is told how mail went that a rule forced. "" is nobody.
+type Receipt string
+
+// ReceiptSender: its sender gets a success report, which says how it reached the next server.
+const ReceiptSender Receipt = "sender"
+
+// Orders are the orders of a rule that forces TLS.
+func (r *Rule) Orders() (out []policy.Effect) {
+	test := r.Mode == Test
+	if r.Receipt == ReceiptSender {
+		out = append(out, policy.Effect{Rule: r.Name, Kind: policy.EffectReceipt, Test: test})
+	}
+	if ways := r.Ways(); len(ways) > 0 {
+		out = append(out, policy.Effect{Rule: r.Name, Kind: policy.EffectOtherwise, Test: test, Ways: ways,
+			WindowMS: r.ForceTLS.Defer.Milliseconds()})
+	}
+	return out
+}
+
+// Ways are the routes of otherwise.
+func (r *Rule) Ways() (out []string) {
+	for _, value := range r.ForceTLS.Otherwise {
+		if name, ok := strings.CutPrefix(value, RouteWord); ok {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// checkReceipt refuses receipt in a rule that forces nothing.
+func checkReceipt(p *Problems, r *Rule, rule *tomlfile.Node) {
+	if e := rule.Get("receipt"); e != nil && r.Action != "" && !r.Demands() {
+		p.Add(e.At, "receipt belongs to the action force-tls, and this rule's is "+string(r.Action),
+			"take receipt out, or change the action")
+	}
+}
+
+// What stands in otherwise.
+const (
+	RouteWord  = "route:"
+	BounceWord = "bounce"
+	maxWays    = 5
+)
+
+func readOtherwise(p *Problems, r *Rule, e tomlfile.Entry) {
+	const form = `write otherwise = ["route:portal", "bounce"]`
+	if e.Value.Kind == unstable.Array && len(e.Value.Items) == 0 {
+		return // the default, spelled out
+	}
+	seen, ended := map[string]bool{}, false
+	ways := p.Strings(e, func(value string, at tomlfile.Span) {
+		name, isRoute := strings.CutPrefix(value, RouteWord)
+		switch {
+		case ended:
+			p.Add(at, "nothing can follow \"bounce\" in otherwise", "write \"bounce\" last")
+		case value == BounceWord:
+			ended = true
+		case !isRoute || !RouteName(name):
+			p.Add(at, fmt.Sprintf("%s in otherwise is no way", tomlfile.Quote(tomlfile.Clip(value))),
+				form+`, where portal is the name of a [[route]]`)
+		case seen[name]:
+			p.Add(at, fmt.Sprintf("%s stands in otherwise twice", tomlfile.Quote(value)), "take one of them out")
+		}
+		seen[name] = true
+	})
+	switch {
+	case ways == nil:
+		return
+	case !ended:
+		p.Add(e.Value.At, "otherwise does not say what comes last", form)
+	case len(ways) > maxWays+1:
+		p.Add(e.Value.At, fmt.Sprintf("otherwise names %d routes, at most %d are allowed", len(ways)-1, maxWays),
+			"name fewer routes")
+	}
+	if len(ways) > 1 {
+		r.ForceTLS.Otherwise = ways
+	}
+}

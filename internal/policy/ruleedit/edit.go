@@ -1,0 +1,108 @@
+package ruleedit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/rule"
+	"postern/internal/policy/rules"
+)
+
+// Errors of Edit.
+var (
+	// ErrNoRule: the file has no rule of that name.
+	ErrNoRule = errors.New("there is no rule of this name")
+	// ErrInline: the file writes its rules in a form in which one cannot be cut out.
+	ErrInline = errors.New("the rules of this file are not each under a line [[rule]]; edit the file as a whole")
+)
+
+// Edit returns a rules file with one rule changed and everything else, comments and layout included, as it was. name
+// says which rule, case does not matter; "" adds one at the end. rule is its new text, with the line [[rule]]; ""
+// deletes it, together with the comment lines right above it. text must be a valid file. The result is not checked.
+func Edit(text []byte, name, rule string) ([]byte, error) {
+	set, err := rules.Parse("rules", text)
+	if err != nil {
+		return nil, err
+	}
+	text = tomlfile.Unmarked(text)
+	rule = string(tomlfile.Unmarked([]byte(rule)))
+	if rule != "" && !strings.HasSuffix(rule, "\n") {
+		rule += "\n"
+	}
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	if name == "" {
+		return added(text, rule), nil
+	}
+	list := set.Rules()
+	for i := range list {
+		if !strings.EqualFold(list[i].Name, name) {
+			continue
+		}
+		first, end := list[i].Line-1, len(lines)
+		next := next(text, list[i].Line)
+		if next > 0 {
+			end = above(lines, next-1)
+		}
+		if !headed(lines[first]) || next > 0 && !headed(lines[next-1]) {
+			return nil, ErrInline
+		}
+		end = tomlfile.BlockEnd(lines, first, end)
+		if rule == "" {
+			first = above(lines, first)
+			if end < len(lines) && len(bytes.TrimSpace(lines[end])) == 0 {
+				end++
+			}
+		}
+		out := bytes.Join(lines[:first], nil)
+		out = append(out, rule...)
+		return append(out, bytes.Join(lines[end:], nil)...), nil
+	}
+	return nil, fmt.Errorf("%w: %s", ErrNoRule, tomlfile.Quote(tomlfile.Clip(name)))
+}
+
+// added is a file with a rule at its end, apart by an empty line.
+func added(text []byte, rule string) []byte {
+	out := bytes.TrimRight(text, " \t\r\n")
+	if len(out) > 0 {
+		out = append(bytes.Clone(out), "\n\n"...)
+	}
+	return append(out, rule...)
+}
+
+// next is the line at which the first rule, exception, list or content after a line begins, 0 where there is none.
+func next(text []byte, line int) (next int) {
+	root := rule.NewProblems(text).Root()
+	for _, word := range blocks() {
+		lines := tomlfile.LineCounter{Source: text}
+		for _, item := range root.Get(word).Tables() {
+			if l := lines.At(item.At.Offset); l > line && (next == 0 || l < next) {
+				next = l
+			}
+		}
+	}
+	return next
+}
+
+// blocks are the words that begin a block of a rules file, in double brackets.
+func blocks() []string { return []string{"rule", "exception", "list", "content"} }
+
+// headed reports whether a line begins a rule, an exception, a list or what one held.
+func headed(line []byte) bool {
+	rest, ok := bytes.CutPrefix(bytes.TrimLeft(line, " \t"), []byte("[["))
+	rest = bytes.TrimLeft(rest, " \t")
+	return ok && slices.ContainsFunc(blocks(), func(word string) bool {
+		return bytes.HasPrefix(rest, []byte(word))
+	})
+}
+
+// above is the first of the comment lines that stand right above a line: they speak of what is below.
+func above(lines [][]byte, line int) int {
+	for line > 0 && bytes.HasPrefix(bytes.TrimSpace(lines[line-1]), []byte("#")) {
+		line--
+	}
+	return line
+}

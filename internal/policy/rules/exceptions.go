@@ -1,0 +1,32 @@
+package rules
+
+import (
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/policy/exception"
+)
+
+// Exceptions returns the exceptions in the order of the file. The slice belongs to the Set.
+func (s *Set) Exceptions() []exception.Exception {
+	if s == nil {
+		return nil
+	}
+	return s.exceptions
+}
+
+// Excepted says what mail to a domain sets aside at a time: by kind, and why. It is nil for nothing.
+func (s *Set) Excepted(d mail.Domain, now time.Time) map[string]string {
+	if s == nil {
+		return nil
+	}
+	e := s.excepted[d]
+	if e == nil || e.Expires.Over(now) {
+		return nil
+	}
+	out := map[string]string{}
+	for _, kind := range e.Ignore {
+		out[kind] = e.String()
+	}
+	return out
+}
