@@ -123,10 +123,15 @@ func owed(w *queue.Work, c mail.Notify) bool {
 // that passed has the ordinary lifetime.
 func (d *Dispatcher) expiry(w *queue.Work, last *attempt.Attempt) time.Time {
 	window := w.ExpiresAt.Sub(w.AcceptedAt)
-	if last != nil && last.Reason == policy.Remote4xx && last.Used() != nil {
+	if refusedForNow(last) {
 		window = max(window, d.cfg.Lifetime)
 	}
 	return d.accepted(w).Add(window)
+}
+
+// refusedForNow reports whether an attempt ended with what a peer itself put off, over a channel that passed.
+func refusedForNow(last *attempt.Attempt) bool {
+	return last != nil && last.Reason == policy.Remote4xx && last.Used() != nil
 }
 
 // deadline is when the sweep looks at w next: at the delay notice or the expiry, and not beyond the horizon.

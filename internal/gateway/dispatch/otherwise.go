@@ -5,6 +5,7 @@ import (
 
 	"postern/internal/attempt"
 	"postern/internal/event"
+	"postern/internal/mail/dsn"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -40,6 +41,24 @@ func (d *Dispatcher) otherwise(w *queue.Work, a, last *attempt.Attempt) (f fate,
 	return f, true
 }
 
+// nextWays are the ways that w takes one after the other from a time on, if none of them leads to anything.
+func (d *Dispatcher) nextWays(w *queue.Work, last *attempt.Attempt, from time.Time) (out []dsn.Way) {
+	if !w.Requirement.Forced() || refusedForNow(last) {
+		return nil
+	}
+	at, hop, began := w.Delivery, w.NextHop, d.accepted(w)
+	for {
+		move := d.cfg.InForce().Otherwise(&at, hop, policy.ExpiredInQueue, from, from.Sub(began))
+		if move == nil {
+			return out
+		}
+		hop, at.Effects = move.NextHop, move.Effects
+		way := at.Effects.Way()
+		from = from.Add(time.Duration(way.WindowMS) * time.Millisecond)
+		out = append(out, dsn.Way{By: way.Rule, Route: at.Effects.Route(), Until: from})
+	}
+}
+
 // withoutTLS ends a group at once whose peer offers no TLS, where no rule orders another way.
 func (r *run) withoutTLS(group []queue.Work) *step {
 	return &step{fates: all(group, func(w *queue.Work) fate {
@@ -52,7 +71,7 @@ func (r *run) withoutTLS(group []queue.Work) *step {
 
 // givenUp ends a delivery whose time is over, or puts it on its next way.
 func (d *Dispatcher) givenUp(w *queue.Work, last *attempt.Attempt) fate {
-	if last == nil || last.Reason != policy.Remote4xx || last.Used() == nil {
+	if !refusedForNow(last) {
 		if f, ok := d.otherwise(w, nil, last); ok {
 			return f
 		}

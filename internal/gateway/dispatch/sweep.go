@@ -98,6 +98,7 @@ func (d *Dispatcher) delayed(w *queue.Work, last *attempt.Attempt) fate {
 		f.notify(dsn.Delayed, "")
 		f.notice.Reason = last.Reason
 		f.notice.WillRetryUntil = d.expiry(w, last)
+		f.notice.Next = d.nextWays(w, last, f.notice.WillRetryUntil)
 	}
 	return f
 }
