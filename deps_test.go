@@ -120,7 +120,8 @@ func lattice() map[string]string {
 		"gateway/recipients": "platform/filewatch mail mail/addresslist smtp smtp/smtpclient policy event queue gateway/inforce gateway/route gateway/deliver",
 
 		"gateway/notify":   "mail smtp event queue gateway/inforce gateway/submit history/told platform/pause",
-		"gateway/dispatch": "mail smtp smtp/smtpclient policy policy/rules attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver mail/dsn gateway/submit platform/pause",
+		"gateway/fate":     "mail mail/dsn policy policy/rules attempt event queue gateway/inforce gateway/submit",
+		"gateway/dispatch": "mail smtp smtp/smtpclient policy attempt event queue queue/schedule policy/mxpins gateway/inforce gateway/route gateway/deliver gateway/fate gateway/submit platform/pause",
 		"gateway/submit":   "mail policy event queue gateway/inforce",
 
 		"check":          "mail smtp policy policy/certcheck attempt history/peers",
@@ -153,7 +154,7 @@ func wide() map[string]string {
 	return map[string]string{
 		"check/examiner":     "asks what a delivery asks, of each room that a delivery asks",
 		"gateway/intake":     "asks each room that has a say in whether a client may go on",
-		"gateway/dispatch":   "joins queue, schedule, rules, route, ladder and reports into one loop",
+		"gateway/dispatch":   "joins queue, schedule, route, ladder and fates into one loop",
 		"gateway/recipients": "asks servers of ours as a delivery would, and keeps what they answer",
 		"operator/admin":     "authorises every question about every room",
 		"operator/api":       "renders the answers of every room",
@@ -193,7 +194,7 @@ func negative() []never {
 			isGround, "a ground room takes facts and returns decisions, so that its tests need no world"},
 		{[]string{"log", "log/slog"},
 			only("smtp/smtpserver", "smtp/smtpclient", "queue", "queue/memstore", "queue/group", "queue/pgnodes", "queue/pgstore", "queue/postgres", "queue/search", "queue/spool", "queue/sqlite", "queue/sqlrecords", "queue/sqlstore", "queue/storecopy", "queue/stored", "queue/young", "dns", "dns/resolver",
-				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/copymark", "gateway/recipients", "gateway/stscache", "gateway/certorder", "gateway/expiry", "gateway/nodes", "gateway/dispatch", "gateway/submit", "gateway/notify", "policy/revoke",
+				"gateway/route", "gateway/deliver", "gateway/inforce", "gateway/intake", "gateway/clientname", "gateway/copymark", "gateway/recipients", "gateway/stscache", "gateway/certorder", "gateway/expiry", "gateway/nodes", "gateway/dispatch", "gateway/fate", "gateway/submit", "gateway/notify", "policy/revoke",
 				"operator/admin", "operator/live", "operator/mailhosts", "operator/past", "operator/policies", "operator/reports", "operator/scope", "operator/servers", "operator/waiting",
 				"history/peers/memory"),
 			"engines and workflows return facts or emit events; the log is one reader of them"},
