@@ -54,9 +54,10 @@ type Effect struct {
 	Then Then `json:"then,omitempty"`
 	// Route names a route of the configuration.
 	Route string `json:"route,omitempty"`
-	// To are who gets a copy.
-	To []string `json:"to,omitempty"`
-	// Fields are added above the header.
+	// To are who gets a copy, and Back who gets none because the message is a copy that came back and they have one.
+	To   []string `json:"to,omitempty"`
+	Back []string `json:"back,omitempty"`
+	// Fields are added above the header; those of a copy mark it.
 	Fields []Field `json:"fields,omitempty"`
 	// Ways are the routes that are tried one after the other where mail would be returned, each for WindowMS.
 	Ways     []string `json:"ways,omitempty"`
@@ -78,7 +79,7 @@ func (e *Effect) String() string {
 	case EffectRedirect:
 		return "redirect to the route " + e.Route
 	case EffectBCC:
-		return "copy to " + strings.Join(e.To, ", ")
+		return e.copies()
 	case EffectAddHeader:
 		names := make([]string, len(e.Fields))
 		for i, f := range e.Fields {
@@ -98,6 +99,18 @@ func (e *Effect) String() string {
 		return "where it would be returned it goes to the route " + strings.Join(e.Ways, ", then ") + " instead"
 	}
 	return string(e.Kind)
+}
+
+// copies says who gets a copy and who does not.
+func (e *Effect) copies() string {
+	var out []string
+	if len(e.To) > 0 {
+		out = append(out, "copy to "+strings.Join(e.To, ", "))
+	}
+	if len(e.Back) > 0 {
+		out = append(out, "no copy to "+strings.Join(e.Back, ", ")+": the message is a copy that came back")
+	}
+	return strings.Join(out, "; ")
 }
 
 // way says which way was taken, and why.
@@ -165,7 +178,7 @@ func (es Effects) Route() string {
 func (es Effects) Head() string {
 	var out strings.Builder
 	for i := range es {
-		if e := &es[i]; e.Kind == EffectAddHeader && !e.Test {
+		if e := &es[i]; (e.Kind == EffectAddHeader || e.Kind == EffectCopy) && !e.Test {
 			for _, f := range e.Fields {
 				fmt.Fprintf(&out, "%s: %s\r\n", f.Name, f.Value)
 			}

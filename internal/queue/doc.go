@@ -25,7 +25,7 @@
 //     held, in the same transaction. Nothing that is wished away is claimed again.
 //   - When the delivery ends otherwise, the wish is too late; the record keeps it and shows that.
 //   - A lease ends by Settle; by running out, and then Claim and Act carry the wish out before they do anything else;
-//     and with the process, and then opening the store does.
+//     and with the process, and then the first Claim or Act does.
 //   - Release and Retry undo a Hold that is still wished. A wish to cancel stays.
 //   - How a wish ended is an entry in the audit trail, in the transaction that ended it.
 //

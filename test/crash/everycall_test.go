@@ -19,7 +19,7 @@ import (
 type span struct {
 	name string
 	kind kind
-	to   string
+	to   []string
 }
 
 // spans are from the final dot to the 250 and on to the settle, for each kind of message, and from the dot through the
@@ -27,15 +27,15 @@ type span struct {
 func spans() []span {
 	var out []span
 	for _, k := range kinds() {
-		out = append(out, span{"accept-" + k.name, k, "a@taken.test"})
+		out = append(out, span{"accept-" + k.name, k, []string{"a@taken.test"}})
 	}
-	return append(out, span{"bounce", kind{"large", 200_000, false}, "b@refused.test"})
+	return append(out, span{"bounce", kind{"large", 200_000, false}, []string{"b@refused.test"}})
 }
 
 // try is one letter that something came upon.
 type try struct {
 	letter   letter
-	to       string
+	to       string // the first
 	accepted bool   // it was answered 250
 	killed   string // before which call the gateway ended; "" when it did not
 }
@@ -102,7 +102,7 @@ func (b *breaker) end() {
 // due.
 func (b *breaker) hand(s span, mark string, before func()) (try, string) {
 	b.w.T.Helper()
-	out := try{letter: newLetter(mark, s.kind.size), to: s.to}
+	out := try{letter: newLetter(mark, s.kind.size), to: s.to[0]}
 	conn, err := net.Dial("tcp", b.w.Addr)
 	if err != nil {
 		return out, ""
@@ -112,7 +112,10 @@ func (b *breaker) hand(s span, mark string, before func()) (try, string) {
 	if greeting := c.Read(); !strings.HasPrefix(greeting, "220") {
 		return out, strings.TrimSpace(greeting)
 	}
-	commands := []string{"EHLO mail.home.test", "MAIL FROM:<" + out.letter.sender() + ">", "RCPT TO:<" + s.to + ">"}
+	commands := []string{"EHLO mail.home.test", "MAIL FROM:<" + out.letter.sender() + ">"}
+	for _, to := range s.to {
+		commands = append(commands, "RCPT TO:<"+to+">")
+	}
 	if !s.kind.bdat {
 		commands = append(commands, "DATA")
 	}

@@ -16,7 +16,8 @@ import (
 	"postern/test/harness"
 )
 
-// load is clients that never stop sending. Each message goes to one recipient in each of four domains:
+// load is clients that never stop sending. Each message goes to the same recipients, as a rule one in each of four
+// domains:
 //
 //	a@taken.test     whose server takes it
 //	b@refused.test   whose server refuses him
@@ -26,6 +27,7 @@ import (
 // Every tenth message is one that the gateway refuses for its content.
 type load struct {
 	addr  string
+	to    []string
 	ended chan struct{}
 	wg    *sync.WaitGroup
 	mu    *sync.Mutex // guards what follows
@@ -44,9 +46,12 @@ func recipients() []string {
 	return []string{"a@taken.test", "b@refused.test", "c@expired.test", "d@sealed.test"}
 }
 
-// startLoad sends until it is stopped.
-func startLoad(addr string, clients int) *load {
-	l := &load{addr: addr, ended: make(chan struct{}), wg: &sync.WaitGroup{}, mu: &sync.Mutex{}, codes: map[int]int{}}
+// startLoad sends until it is stopped, to those of a load where nobody else is named.
+func startLoad(addr string, clients int, to ...string) *load {
+	if to == nil {
+		to = recipients()
+	}
+	l := &load{addr: addr, to: to, ended: make(chan struct{}), wg: &sync.WaitGroup{}, mu: &sync.Mutex{}, codes: map[int]int{}}
 	for n := range clients {
 		l.wg.Go(func() {
 			for i := 0; ; i++ {
@@ -96,7 +101,7 @@ func (l *load) message(mark string, bad bool) (reply string, err error) {
 	if err := c.Mail("anna@home.test"); err != nil {
 		return "", err
 	}
-	for _, to := range recipients() {
+	for _, to := range l.to {
 		if err := c.Rcpt(to); err != nil {
 			return "", err
 		}

@@ -32,7 +32,7 @@ func (d *Dispatcher) wakeBroken(at route.NextHop, passed queue.SiteKey, reached 
 	siblings := d.broken[at]
 	delete(siblings, passed)
 	for site, b := range siblings {
-		if b.require.Channel <= reached && now.Sub(b.kicked) > d.pause(1) {
+		if b.require.Channel <= reached && now.Sub(b.kicked) > d.fates.Pause(1) {
 			b.kicked = now
 			siblings[site] = b
 			d.sched.Kick(string(site), now)

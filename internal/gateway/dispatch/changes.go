@@ -156,7 +156,7 @@ func (d *Dispatcher) moveThese(ctx context.Context, view *inforce.View, ids []qu
 		if err != nil {
 			fates, keep = nil, group
 		}
-		if err := d.conclude(ctx, append(fates, all(keep, d.untouched)...), nil); err != nil {
+		if err := d.conclude(ctx, append(fates, all(keep, d.fates.Untouched)...), nil); err != nil {
 			return 0, err
 		}
 	}

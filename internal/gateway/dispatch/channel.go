@@ -7,6 +7,7 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/event"
 	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/fate"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
 	"postern/internal/policy"
@@ -35,7 +36,7 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	}
 	plan, problem := table.PlanFor(r.effort, r.servers, domain)
 	if problem != nil && ctx.Err() != nil {
-		return &step{fates: all(group, r.d.untouched)}
+		return &step{fates: all(group, r.d.fates.Untouched)}
 	}
 	if problem != nil {
 		final, text := r.d.finalProblem(domain, problem, r.require)
@@ -47,7 +48,7 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	climbed := r.d.cfg.Opener.Open(r.effort, string(r.site), plan, r.require, r.admit)
 	r.climb = climbed.Attempt
 	if climbed.Channel == nil && ctx.Err() != nil { // cut off because the gateway stops: nobody fell short
-		return &step{fates: all(group, r.d.untouched)}
+		return &step{fates: all(group, r.d.fates.Untouched)}
 	}
 	if climbed.Crowded {
 		return r.crowded(group)
@@ -59,7 +60,7 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	r.d.tellChangedHosts(plan.Domain, &climbed)
 	switch {
 	case climbed.Channel == nil && climbed.WithoutTLS && r.rejects(group):
-		return r.withoutTLS(group)
+		return &step{fates: all(group, func(w *queue.Work) fate.Fate { return r.d.fates.WithoutTLS(w, r.climb) })}
 	case climbed.Channel == nil:
 		return r.withoutChannel(group, climbed.Unpromised && tellable(&group[0].Message))
 	}
@@ -89,7 +90,7 @@ func (r *run) waives(m *queue.Message) bool {
 // withoutChannel ends a group at once, or puts it off with its site.
 func (r *run) withoutChannel(group []queue.Work, ends bool) *step {
 	if ends {
-		return &step{fates: all(group, func(w *queue.Work) fate { return r.d.failed(w, r.climb, "") })}
+		return &step{fates: all(group, func(w *queue.Work) fate.Fate { return r.d.fates.Failed(w, r.climb, "") })}
 	}
 	s := r.siteFailed(group)
 	return &s
@@ -97,7 +98,7 @@ func (r *run) withoutChannel(group []queue.Work, ends bool) *step {
 
 // crowded gives a group back because too many wait for its destination already; the site waits for its turn there.
 func (r *run) crowded(group []queue.Work) *step {
-	return &step{fates: all(group, r.d.untouched), next: crowded}
+	return &step{fates: all(group, r.d.fates.Untouched), next: crowded}
 }
 
 // rejects reports whether a message fails at once for a peer without TLS. A notice of ours never does: it is held.

@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/event"
 	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/fate"
 	"postern/internal/gateway/inforce"
 	"postern/internal/gateway/route"
 	"postern/internal/mail"
@@ -117,7 +118,7 @@ type Dispatcher struct {
 	changed   map[string]time.Time // changes of mail hosts that were told, and when
 	refused   refusals
 
-	backscatter backscatter
+	fates *fate.Decider
 
 	workers sync.WaitGroup
 	changes chan struct{} // capacity 1: something else is in force
@@ -134,7 +135,7 @@ func New(cfg Config) *Dispatcher {
 	cfg = cfg.withDefaults()
 	cfg.Schedule.OwnSite = ownSite
 	longest := cfg.Schedule.Longest()
-	return &Dispatcher{
+	d := &Dispatcher{
 		cfg:       cfg,
 		born:      time.Now(),
 		clock:     clock{shared: cfg.Others != nil},
@@ -152,6 +153,13 @@ func New(cfg Config) *Dispatcher {
 		refused:   refusals{},
 		changed:   make(map[string]time.Time),
 	}
+	d.fates = fate.NewDecider(fate.Config{
+		Mail: cfg.Store, InForce: cfg.InForce, Sink: cfg.Sink, Accepted: d.accepted,
+		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster, Random: cfg.Random,
+		Lifetime: cfg.Lifetime, DelayNotice: cfg.DelayNotice, Horizon: d.horizon, Retry: cfg.Schedule.Retry,
+		NoticesPerAddress: cfg.NoticesPerAddress, NoticesToStrangers: cfg.NoticesToStrangers, Ours: cfg.Ours,
+	})
+	return d
 }
 
 // Run loads the sites and works until ctx ends; then it starts nothing more, gives running transfers the grace, and

@@ -12,8 +12,7 @@
 //
 //	run.go, step.go         the worker and its steps
 //	uptodate.go, leases.go, channel.go, transfer.go   what a step may come to
-//	fate.go, effects.go, otherwise.go     what becomes of one delivery
-//	settle.go, notice.go    fates, with the notices they call for, as one transaction
+//	settle.go               fates (gateway/fate), with the notices they call for, as one transaction
 //
 //	sweep (each second): deadlines: delay notice, expiry, a notice that may not travel is held
 //	tidy  (each hour):   finished records past retention are purged in small steps

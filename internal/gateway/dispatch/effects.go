@@ -6,29 +6,20 @@ import (
 	"io"
 	"time"
 
-	"postern/internal/event"
-	"postern/internal/mail"
-	"postern/internal/mail/dsn"
-	"postern/internal/policy"
+	"postern/internal/gateway/fate"
 	"postern/internal/queue"
 )
 
-// What rules did with a delivery when it was accepted is carried out here, each by one settlement, so once:
-//
-//	rejected        failed with 5.7.1 and the rule's words, as soon as it is claimed, by its deadline or in any other way;
-//	                it is never sent
-//	in quarantine   ends by its deadline: failed with a notice, cancelled without one, or released
-//	a receipt       is the notice of success, in the settlement of the delivery
-//	header fields   go out above the stored header; a transaction has recipients with the same fields only
-//
-// Where redirected mail goes is its next hop (channel.go).
+// Of what rules did with a delivery when it was accepted (gateway/fate/effects.go) two things are seen to here: what is
+// rejected is never sent, and header fields go out above the stored header, in a transaction of recipients with the
+// same fields. Where redirected mail goes is its next hop (channel.go).
 
 // refused ends those of a group that a rule rejected; nil where there are none.
 func (r *run) refused(_ context.Context, group []queue.Work) *step {
 	var s step
 	for i := range group {
 		if w := &group[i]; w.Rejected() != nil {
-			s.fates = append(s.fates, r.d.endedByRule(w, w.Rejected()))
+			s.fates = append(s.fates, r.d.fates.EndedByRule(w, w.Rejected()))
 		} else {
 			s.left = append(s.left, *w)
 		}
@@ -37,49 +28,6 @@ func (r *run) refused(_ context.Context, group []queue.Work) *step {
 		return nil
 	}
 	return &s
-}
-
-// endedByRule fails a delivery with what a rule tells its sender.
-func (d *Dispatcher) endedByRule(w *queue.Work, e *policy.Effect) fate {
-	f := newFate(w, queue.Failed, nil)
-	if owed(w, mail.NotifyFailure) {
-		f.notify(dsn.Failed, "5.7.1")
-		f.notice.Text, f.notice.ByRule, f.notice.Attempt = e.Text, e.Rule, nil
-		if f.notice.Text == "" {
-			f.notice.Text = "the message was held for an administrator, and is returned"
-		}
-	}
-	return f
-}
-
-// unlooked ends a quarantine whose time has come, as its rule says. A deadline before that is the horizon's.
-func (d *Dispatcher) unlooked(w *queue.Work, e *policy.Effect, now time.Time) fate {
-	if end := d.accepted(w).AddDate(0, 0, e.Days); now.Before(end) {
-		f := d.untouched(w)
-		if f.settlement.Deadline = end; end.After(now.Add(d.horizon)) {
-			f.settlement.Deadline = now.Add(d.horizon)
-		}
-		return f
-	}
-	d.cfg.Sink.Emit(event.HoldEnded{Rule: e.Rule, Then: string(e.Then), Message: string(w.Message.ID),
-		From: w.Message.Envelope.From, To: w.Recipient.Address})
-	switch e.Then {
-	case policy.ThenDelete:
-		return newFate(w, queue.Cancelled, nil)
-	case policy.ThenRelease:
-		return d.released(w, now)
-	}
-	return d.endedByRule(w, e)
-}
-
-// released ends a quarantine as queue.Release does. It is judged again before it is sent, like all that waits.
-func (d *Dispatcher) released(w *queue.Work, now time.Time) fate {
-	expires := now.Add(w.ExpiresAt.Sub(w.AcceptedAt))
-	f := newFate(w, queue.Queued, nil)
-	f.settlement.Due, f.settlement.Deadline = now, expires
-	f.settlement.Move = &queue.Move{NextHop: w.NextHop, Requirement: w.Requirement, Demands: w.Demands, Rules: w.Rules,
-		Matched: w.Matched, ExpiresAt: expires, Judged: w.Judged}
-	return f
 }
 
 // ErrNotHeld: nothing of what was named is in quarantine now.
@@ -96,12 +44,12 @@ func (d *Dispatcher) Return(ctx context.Context, ids []queue.DeliveryID) (return
 	}
 	for group := range byMessage(works) {
 		n := 0
-		fates := all(group, func(w *queue.Work) fate {
+		fates := all(group, func(w *queue.Work) fate.Fate {
 			if e := w.Quarantine(); e != nil && w.Was == queue.Held {
 				n++
-				return d.endedByRule(w, e)
+				return d.fates.EndedByRule(w, e)
 			}
-			return d.untouched(w)
+			return d.fates.Untouched(w)
 		})
 		if err := d.conclude(ctx, fates, nil); err != nil {
 			return returned, err
@@ -112,19 +60,6 @@ func (d *Dispatcher) Return(ctx context.Context, ids []queue.DeliveryID) (return
 		return 0, ErrNotHeld
 	}
 	return returned, nil
-}
-
-// receipted tells the sender that w was handed over, where he asked for that and the server does not do it (promised),
-// or where a rule orders it and he did not ask for silence. It is one notice, protected like any about w.
-func receipted(w *queue.Work, f *fate, promised bool) {
-	ordered := w.Effects.Done(policy.EffectReceipt) != nil && w.Recipient.Notify&mail.NotifyNever == 0 &&
-		w.Message.Kind == queue.Ordinary && !w.Message.Envelope.From.IsNull()
-	switch {
-	case ordered && promised:
-		f.notify(dsn.Delivered, "")
-	case ordered, w.Recipient.Notify.Wants(mail.NotifySuccess) && !promised:
-		f.notify(dsn.Relayed, "")
-	}
 }
 
 // headed is content with lines above it.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/gateway/fate"
 	"postern/internal/queue"
 )
 
@@ -32,11 +33,11 @@ func (l *leases) add(works []queue.Work) {
 }
 
 // drop forgets leases that were settled.
-func (l *leases) drop(fates []fate) {
+func (l *leases) drop(fates []fate.Fate) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range fates {
-		delete(l.held, fates[i].work.ID)
+		delete(l.held, fates[i].Work.ID)
 	}
 }
 
@@ -178,7 +179,7 @@ func (r *run) letGoWished(ctx context.Context) {
 		return // asked again before each message
 	}
 	for group := range byMessage(r.leases.withdraw(wished)) {
-		fates := all(group, r.d.untouched)
+		fates := all(group, r.d.fates.Untouched)
 		_ = r.d.conclude(ctx, fates, nil) // told there; the leases end by themselves, and the store does what is wished
 		r.leases.drop(fates)
 	}
@@ -194,7 +195,7 @@ func (r *run) unwanted(ctx context.Context, group []queue.Work) *step {
 	if err != nil {
 		r.d.storeFailed(err, "look at the data folder; until it can be asked what an administrator wants of mail, "+
 			"it is not sent")
-		return &step{fates: all(group, r.d.untouched)}
+		return &step{fates: all(group, r.d.fates.Untouched)}
 	}
 	if len(wished) == 0 {
 		return nil
@@ -202,7 +203,7 @@ func (r *run) unwanted(ctx context.Context, group []queue.Work) *step {
 	s := &step{}
 	for i := range group {
 		if slices.Contains(wished, group[i].ID) {
-			s.fates = append(s.fates, r.d.untouched(&group[i]))
+			s.fates = append(s.fates, r.d.fates.Untouched(&group[i]))
 		} else {
 			s.left = append(s.left, group[i])
 		}

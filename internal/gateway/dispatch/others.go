@@ -60,7 +60,7 @@ func (r *run) mayProbe(ctx context.Context) bool {
 	}
 	wait, err := d.cfg.Others.Probe(ctx, string(r.site), r.place.Kicked())
 	if err != nil { // the store cannot be asked
-		wait = d.pause(1)
+		wait = d.fates.Pause(1)
 	}
 	if wait <= 0 {
 		r.turn.Store(true)

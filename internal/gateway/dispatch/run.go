@@ -98,13 +98,13 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 	if err != nil {
 		if ctx.Err() == nil {
 			r.d.storeFailed(err, "look at the data folder: the store could not be read")
-			r.leave(now.Add(r.d.pause(1)))
+			r.leave(now.Add(r.d.fates.Pause(1)))
 		}
 		return nil, false
 	}
 	r.leases.add(works)
 	if r.failsElsewhere(works) || !r.placed(works, len(works) >= limit) {
-		r.settle(ctx, step{fates: all(works, r.d.untouched)})
+		r.settle(ctx, step{fates: all(works, r.d.fates.Untouched)})
 		return nil, false
 	}
 	return works, true

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/gateway/fate"
 	"postern/internal/gateway/submit"
 	"postern/internal/platform/pause"
 	"postern/internal/queue"
@@ -21,7 +22,7 @@ const (
 // conclude settles the fates of one message in one transaction with the notice they call for. While the store has no
 // room it waits, with the leases kept, for what happened must not be forgotten: it would happen again. On an error the
 // deliveries are looked at again when their leases have ended.
-func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
+func (d *Dispatcher) conclude(ctx context.Context, fates []fate.Fate, sites map[queue.SiteKey]queue.SiteState) error {
 	if len(fates) == 0 {
 		return nil
 	}
@@ -42,7 +43,8 @@ func (d *Dispatcher) conclude(ctx context.Context, fates []fate, sites map[queue
 }
 
 // concludeEach settles fates one by one and returns the first error.
-func (d *Dispatcher) concludeEach(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
+func (d *Dispatcher) concludeEach(ctx context.Context, fates []fate.Fate,
+	sites map[queue.SiteKey]queue.SiteState) error {
 	var first error
 	for i := range fates {
 		if err := d.conclude(ctx, fates[i:i+1], sites); err != nil && first == nil {
@@ -53,65 +55,44 @@ func (d *Dispatcher) concludeEach(ctx context.Context, fates []fate, sites map[q
 }
 
 // lookLater has the sites of fates that were not settled worked at when the leases have ended.
-func (d *Dispatcher) lookLater(fates []fate) {
+func (d *Dispatcher) lookLater(fates []fate.Fate) {
 	for i := range fates {
-		d.Wake(&fates[i].work.Message, fates[i].work.Site, time.Now().Add(d.cfg.Lease))
+		d.Wake(&fates[i].Work.Message, fates[i].Work.Site, time.Now().Add(d.cfg.Lease))
 	}
 }
 
 // settleOnce tries once.
-func (d *Dispatcher) settleOnce(ctx context.Context, fates []fate, sites map[queue.SiteKey]queue.SiteState) error {
+func (d *Dispatcher) settleOnce(ctx context.Context, fates []fate.Fate, sites map[queue.SiteKey]queue.SiteState) error {
 	now := time.Now()
-	notices, err := d.notices(ctx, fates, now)
+	notices, err := d.fates.Notices(ctx, fates, now)
 	if err != nil {
 		d.warn("notice", err, "free space in the data folder; what failed waits until its notice can be stored")
 		for i := range fates {
-			if fates[i].notice != nil {
-				fates[i] = d.untold(fates[i], now.Add(d.pause(1)))
+			if fates[i].Notice != nil {
+				fates[i] = d.fates.Untold(fates[i], now.Add(d.fates.Pause(1)))
 			}
 		}
 	}
 	batch := queue.Batch{New: notices, Sites: sites, Now: now}
 	d.mu.Lock()
 	for i := range fates {
-		batch.Settlements = append(batch.Settlements, fates[i].settlement)
-		d.clock.plan(fates[i].settlement.Due, now.Add(d.longest))
+		batch.Settlements = append(batch.Settlements, fates[i].Settlement)
+		d.clock.plan(fates[i].Settlement.Due, now.Add(d.longest))
 	}
 	d.mu.Unlock()
 	if err := d.cfg.Store.Settle(ctx, batch); err != nil {
-		discard(notices)
+		fate.Discard(notices)
 		d.storeFailed(err, settleHint(err))
 		return err
 	}
 	for i := range fates {
-		fates[i].settlement = batch.Settlements[i]
+		fates[i].Settlement = batch.Settlements[i]
 		d.emitSettled(&fates[i])
 	}
 	for _, s := range notices {
 		submit.Announce(s, d.Wake, d.cfg.Sink)
 	}
 	return nil
-}
-
-// untold is what becomes of f when the notice it owes cannot be stored. What was delivered stays so, without the
-// notice: to send it again would be worse. Nothing else leaves the queue without its sender being told, and a notice
-// that is only about a delay is tried again without touching the delivery.
-func (d *Dispatcher) untold(f fate, again time.Time) fate {
-	switch state := f.settlement.State; {
-	case state == queue.Delivered:
-		f.notice = nil
-	case state.Waiting():
-		f.notice = nil
-		f.settlement.Noticed, f.settlement.Deadline = f.work.Noticed, again
-	default:
-		reason := f.settlement.Reason
-		f = d.deferred(f.work, f.settlement.Attempt, again)
-		f.settlement.Reason = reason
-		if f.settlement.Deadline.Before(again) {
-			f.settlement.Deadline = again
-		}
-	}
-	return f
 }
 
 func settleHint(err error) string {
@@ -123,8 +104,8 @@ func settleHint(err error) string {
 }
 
 // emitSettled emits what was settled and lets the schedule know what waits.
-func (d *Dispatcher) emitSettled(f *fate) {
-	s, w := &f.settlement, f.work
+func (d *Dispatcher) emitSettled(f *fate.Fate) {
+	s, w := &f.Settlement, f.Work
 	d.tellWay(f)
 	due := s.Due
 	if s.Became != s.State { // as an administrator wished
@@ -153,11 +134,11 @@ func (d *Dispatcher) emitSettled(f *fate) {
 	d.cfg.Sink.Emit(e)
 }
 
-func siteAfter(f *fate) queue.SiteKey {
-	if m := f.settlement.Move; m != nil {
+func siteAfter(f *fate.Fate) queue.SiteKey {
+	if m := f.Settlement.Move; m != nil {
 		return queue.NewSiteKey(m.NextHop, m.Requirement)
 	}
-	return f.work.Site
+	return f.Work.Site
 }
 
 func stateWord(s queue.State) string {
@@ -165,4 +146,15 @@ func stateWord(s queue.State) string {
 		return "deferred"
 	}
 	return s.String()
+}
+
+// tellWay emits that a delivery was put on another way.
+func (d *Dispatcher) tellWay(f *fate.Fate) {
+	if f.Settlement.Move == nil {
+		return
+	}
+	if e := f.Settlement.Move.Effects.Way(); e != nil {
+		d.cfg.Sink.Emit(event.RuleActed{Rule: e.Rule, Effect: string(e.Kind), Text: e.String(),
+			Message: string(f.Work.Message.ID), From: f.Work.Message.Envelope.From, To: f.Work.Recipient.Address})
+	}
 }

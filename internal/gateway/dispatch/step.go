@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/attempt"
+	"postern/internal/gateway/fate"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -26,7 +27,7 @@ const (
 // step is what a run came to with the deliveries of one message. What was decided is settled before anything else
 // happens; what is left begins anew: nothing of it was sent.
 type step struct {
-	fates  []fate
+	fates  []fate.Fate
 	left   []queue.Work
 	next   next
 	hangUp bool // the channel is closed as soon as that is settled
@@ -82,9 +83,9 @@ func (r *run) step(ctx, sending context.Context, m *message, after next) step {
 	case after == failed:
 		return r.siteFailed(m.works)
 	case after != goOn, ctx.Err() != nil:
-		return step{fates: all(m.works, r.d.untouched), next: after}
+		return step{fates: all(m.works, r.d.fates.Untouched), next: after}
 	case r.apart(sending):
-		return step{fates: all(m.works, r.d.untouched), next: stuck}
+		return step{fates: all(m.works, r.d.fates.Untouched), next: stuck}
 	}
 	return r.send(sending, m)
 }
@@ -124,13 +125,13 @@ func (r *run) settle(ctx context.Context, s step) next {
 	}
 	var sites map[queue.SiteKey]queue.SiteState
 	for i := range s.fates {
-		r.leave(s.fates[i].settlement.Due)
+		r.leave(s.fates[i].Settlement.Due)
 	}
 	if s.next == failed {
 		if state, first := r.report(true); first {
 			sites = map[queue.SiteKey]queue.SiteState{r.site: state}
 		}
-	} else if r.result.Passed && len(s.fates) > 0 && s.fates[0].work.SiteState.Failures > 0 {
+	} else if r.result.Passed && len(s.fates) > 0 && s.fates[0].Work.SiteState.Failures > 0 {
 		sites = map[queue.SiteKey]queue.SiteState{r.site: {}}
 	}
 	err := r.d.conclude(ctx, s.fates, sites)
@@ -144,7 +145,7 @@ func (r *run) settle(ctx context.Context, s step) next {
 // siteFailed ends the run: the site waits for its next probe, and the group with it, due as soon as it is probed.
 func (r *run) siteFailed(group []queue.Work) step {
 	r.closeChannel()
-	return step{fates: all(group, r.d.deferredBy(r.climb, time.Now())), next: failed}
+	return step{fates: all(group, r.d.fates.DeferredBy(r.climb, time.Now())), next: failed}
 }
 
 // passOver puts off a message whose handling met a bug. Otherwise the bug would end the gateway, which would meet it
@@ -160,7 +161,7 @@ func (r *run) passOver(ctx context.Context, m *message, after *next) {
 		r.channel = nil
 	}
 	a := &attempt.Attempt{At: time.Now(), Reason: policy.PolicyUnavailable, Text: "the gateway met a bug of its own"}
-	*after = r.settle(ctx, step{fates: all(m.works, r.d.deferredAlone(a)), next: *after})
+	*after = r.settle(ctx, step{fates: all(m.works, r.d.fates.DeferredAlone(a)), next: *after})
 }
 
 // survive ends one run where a bug would end them all. What it had leased is looked at again when the leases have
@@ -177,8 +178,8 @@ func (r *run) tellBug(v any, what string) {
 }
 
 // all gives each delivery of a group its fate.
-func all(group []queue.Work, of func(w *queue.Work) fate) []fate {
-	fates := make([]fate, len(group))
+func all(group []queue.Work, of func(w *queue.Work) fate.Fate) []fate.Fate {
+	fates := make([]fate.Fate, len(group))
 	for i := range group {
 		fates[i] = of(&group[i])
 	}

@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/attempt"
 	"postern/internal/gateway/deliver"
+	"postern/internal/gateway/fate"
 	"postern/internal/policy"
 	"postern/internal/queue"
 	"postern/internal/smtp"
@@ -46,7 +47,7 @@ func (r *run) transfer(ctx context.Context, m *message) step {
 	case badContent(err):
 		return r.unreadable(ctx, group, err)
 	case canceled(err): // the gateway stops: nobody fell short
-		return step{fates: all(group, r.d.untouched), hangUp: true}
+		return step{fates: all(group, r.d.fates.Untouched), hangUp: true}
 	case first:
 		return r.brokeAtOnce(group, err)
 	}
@@ -58,7 +59,7 @@ func (r *run) transfer(ctx context.Context, m *message) step {
 	for i := range group {
 		s.fates = append(s.fates, r.recipientFate(&group[i], result, i, err))
 	}
-	if slices.ContainsFunc(s.fates, func(f fate) bool { return f.settlement.State == queue.Delivered }) {
+	if slices.ContainsFunc(s.fates, func(f fate.Fate) bool { return f.Settlement.State == queue.Delivered }) {
 		r.learnNames(ctx)
 	}
 	return s
@@ -87,7 +88,7 @@ func (r *run) elsewhere(m *message, result *smtpclient.Result) step {
 func (r *run) unreadable(ctx context.Context, group []queue.Work, err error) step {
 	s := step{hangUp: badContent(err)}
 	if ctx.Err() != nil {
-		s.fates = all(group, r.d.untouched)
+		s.fates = all(group, r.d.fates.Untouched)
 		return s
 	}
 	id := string(group[0].Message.ID)
@@ -102,10 +103,10 @@ func (r *run) unreadable(ctx context.Context, group []queue.Work, err error) ste
 	default:
 		a.Text += " now"
 		r.d.storeFailed(err, "the content of message "+id+" cannot be read now; it is tried again")
-		s.fates = all(group, r.d.deferredAlone(a))
+		s.fates = all(group, r.d.fates.DeferredAlone(a))
 		return s
 	}
-	s.fates = all(group, func(w *queue.Work) fate { return newFate(w, queue.Held, a) })
+	s.fates = all(group, func(w *queue.Work) fate.Fate { return fate.New(w, queue.Held, a) })
 	return s
 }
 
@@ -136,7 +137,7 @@ func (r *run) brokeAtOnce(group []queue.Work, err error) step {
 	r.climb = r.attempt(nil)
 	r.climb.Reason, r.climb.Text = brokenBy(err)
 	r.closeChannel()
-	return step{fates: all(group, r.d.deferredAlone(r.climb)), next: failed}
+	return step{fates: all(group, r.d.fates.DeferredAlone(r.climb)), next: failed}
 }
 
 // brokenBy is the reason of a connection that broke during a transaction.
@@ -170,7 +171,7 @@ func (r *run) attempt(reply *attempt.Reply) *attempt.Attempt {
 }
 
 // recipientFate turns the engine's result for one recipient into its fate.
-func (r *run) recipientFate(w *queue.Work, result *smtpclient.Result, i int, err error) fate {
+func (r *run) recipientFate(w *queue.Work, result *smtpclient.Result, i int, err error) fate.Fate {
 	rr := result.Recipients[i]
 	a := r.attempt(reply(r.channel.Host(), rr))
 	switch rr.Outcome {
@@ -178,7 +179,7 @@ func (r *run) recipientFate(w *queue.Work, result *smtpclient.Result, i int, err
 		return r.delivered(w, a, result)
 	case smtpclient.Failed:
 		if rr.Reply.Code == 530 && !r.channel.Encrypted() && !rr.Local { // it wants the TLS that could not be had
-			return r.d.deferred(w, a, r.d.later(w))
+			return r.d.fates.Deferred(w, a, r.d.fates.Later(w))
 		}
 		a.Reason, a.Text = policy.Remote5xx, refusal(rr)
 		if rr.Local && rr.Reply.Status == "5.7.30" {
@@ -187,18 +188,18 @@ func (r *run) recipientFate(w *queue.Work, result *smtpclient.Result, i int, err
 		if rr.Local {
 			_, a.Status, _ = strings.Cut(rr.Reply.Status, ".")
 		}
-		return r.d.failed(w, a, rr.Reply.Status)
+		return r.d.fates.Failed(w, a, rr.Reply.Status)
 	case smtpclient.Deferred:
 		a.Reason, a.Text = policy.Remote4xx, refusal(rr)
-		return r.d.deferred(w, a, r.d.later(w))
+		return r.d.fates.Deferred(w, a, r.d.fates.Later(w))
 	case smtpclient.Again:
-		return r.d.untouched(w)
+		return r.d.fates.Untouched(w)
 	}
 	if canceled(err) {
-		return r.d.untouched(w)
+		return r.d.fates.Untouched(w)
 	}
 	a.Reason, a.Text = brokenBy(err)
-	return r.d.deferred(w, a, r.d.later(w))
+	return r.d.fates.Deferred(w, a, r.d.fates.Later(w))
 }
 
 func refusal(rr smtpclient.RecipientResult) string {
@@ -218,16 +219,16 @@ func reply(host string, rr smtpclient.RecipientResult) *attempt.Reply {
 }
 
 // delivered settles success. The reason kept is why the connection was not higher on the ladder.
-func (r *run) delivered(w *queue.Work, a *attempt.Attempt, result *smtpclient.Result) fate {
-	f := newFate(w, queue.Delivered, a)
-	f.settlement.Reached = r.channel.Reached()
+func (r *run) delivered(w *queue.Work, a *attempt.Attempt, result *smtpclient.Result) fate.Fate {
+	f := fate.New(w, queue.Delivered, a)
+	f.Settlement.Reached = r.channel.Reached()
 	if result.Converted {
 		a.Notes = append(slices.Clone(a.Notes), "converted-to-7bit")
 	}
 	if note := r.wouldNote(w); note != "" {
 		a.Notes = append(slices.Clone(a.Notes), note)
 	}
-	receipted(w, &f, result.DSN)
+	fate.Receipted(w, &f, result.DSN)
 	return f
 }
 

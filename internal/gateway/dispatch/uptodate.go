@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"postern/internal/attempt"
+	"postern/internal/gateway/fate"
 	"postern/internal/gateway/inforce"
 	"postern/internal/policy"
 	"postern/internal/queue"
@@ -35,13 +36,13 @@ func (r *run) misplaced(ctx context.Context, group []queue.Work) *step {
 func (r *run) unjudged(group []queue.Work) *step {
 	now := time.Now()
 	a := &attempt.Attempt{At: now, Reason: policy.PolicyUnavailable, Text: "the rules could not be evaluated"}
-	return &step{fates: all(group, r.d.deferredBy(a, now.Add(r.d.pause(1))))}
+	return &step{fates: all(group, r.d.fates.DeferredBy(a, now.Add(r.d.fates.Pause(1))))}
 }
 
 // sortOut parts the deliveries of one message in those that belong elsewhere now, and those that are right where they
 // are.
 func (d *Dispatcher) sortOut(ctx context.Context, judged *inforce.Judgements, group []queue.Work) (
-	move []fate, keep []queue.Work, err error) {
+	move []fate.Fate, keep []queue.Work, err error) {
 	for i := range group {
 		w := &group[i]
 		to, _, err := judged.Move(ctx, &w.Message, &w.Delivery, w.NextHop)
@@ -58,14 +59,14 @@ func (d *Dispatcher) sortOut(ctx context.Context, judged *inforce.Judgements, gr
 }
 
 // moved puts a delivery at another site, due at once. What an administrator holds stays held and without a deadline.
-func (d *Dispatcher) moved(w *queue.Work, m *queue.Move) fate {
-	f := d.untouched(w)
-	f.settlement.Move = m
+func (d *Dispatcher) moved(w *queue.Work, m *queue.Move) fate.Fate {
+	f := d.fates.Untouched(w)
+	f.Settlement.Move = m
 	if w.Was == queue.Held && (w.Quarantine() != nil || w.Rejected() != nil) {
 		return f // the deadline is the rule's
 	}
 	if !w.Deadline.IsZero() && (w.Noticed || m.ExpiresAt.Before(w.Deadline)) {
-		f.settlement.Deadline = m.ExpiresAt
+		f.Settlement.Deadline = m.ExpiresAt
 	}
 	return f
 }

@@ -41,6 +41,7 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 	if no := m.refusedByRules(judged); no != nil {
 		return no
 	}
+	m.comeBack(judged)
 	sub := &queue.Submission{Body: m.draft, Deliveries: m.deliveries(view, judged)}
 	sub.Message = m.message
 	if err := in.cfg.Store.Accept(ctx, sub); err != nil {

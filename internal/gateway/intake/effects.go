@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"postern/internal/event"
+	"postern/internal/gateway/copymark"
 	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
 	"postern/internal/policy"
@@ -21,7 +22,8 @@ import (
 //	redirect   its next hop is the route
 //	bcc        one more delivery for each address that is no recipient anyway, once a message. Who gets it is told
 //	           nobody: no notice of it goes to the sender. It is judged with what it is a copy of (View.Copies). Rules do
-//	           nothing with a copy, so none leads to another; what others send back to us ends by the number of hops.
+//	           nothing with a copy, so none leads to another here. It is marked, and where it comes back those who have
+//	           one get no other (copymark); what lost its marks on the way ends by the number of hops.
 //	add-header the fields stand in the record and go out above the stored header, above our Received line too. A DKIM
 //	           signature holds, unless its signer signed the absence of the very field. Rules never see them.
 //
@@ -53,6 +55,27 @@ func (m *incoming) refusedByRules(judged []inforce.Judged) *smtp.Reply {
 	return smtp.NewReply(550, "5.7.1", first.Text+" (rule "+first.Rule+")")
 }
 
+// comeBack notes in what was judged whose copy the message is, so that they get no other.
+func (m *incoming) comeBack(judged []inforce.Judged) {
+	if m.header.Count(copymark.Name) == 0 {
+		return
+	}
+	back := func(text string) bool {
+		a, err := mail.ParseAddress(text)
+		return err == nil && m.s.in.cfg.Marks.Has(m.header, a)
+	}
+	for i := range judged {
+		effects := slices.Clone(judged[i].Effects)
+		for k := range effects {
+			if e := &effects[k]; e.Kind == policy.EffectBCC {
+				e.Back = slices.DeleteFunc(slices.Clone(e.To), func(to string) bool { return !back(to) })
+				e.To = slices.DeleteFunc(slices.Clone(e.To), back)
+			}
+		}
+		judged[i].Effects = effects
+	}
+}
+
 // copies makes the deliveries that rules add.
 func (m *incoming) copies(view *inforce.View, judged []inforce.Judged) (out []queue.NewDelivery) {
 	known := map[string]bool{}
@@ -78,8 +101,9 @@ func (m *incoming) copies(view *inforce.View, judged []inforce.Judged) (out []qu
 	if len(to) == 0 {
 		return nil
 	}
+	marks := m.s.in.cfg.Marks.Fields(m.header, to)
 	for i, j := range view.Copies(&m.message, m.header, m.look.Look, to, judged) {
-		j.Effects = policy.Effects{{Rule: by[i], Kind: policy.EffectCopy}}
+		j.Effects = policy.Effects{{Rule: by[i], Kind: policy.EffectCopy, Fields: marks}}
 		out = append(out, m.delivery(view, mail.Recipient{Address: to[i], Notify: mail.NotifyNever}, &j))
 	}
 	return out
@@ -99,9 +123,8 @@ func (m *incoming) tellEffects(judged []inforce.Judged) {
 			if told++; told > mostTold {
 				return
 			}
-			m.s.in.cfg.Sink.Emit(event.RuleActed{Rule: e.Rule, Effect: string(e.Kind), Text: e.String(),
-				Message: string(m.message.ID),
-				From:    m.message.Envelope.From, To: m.s.recipients[i].Address, Test: e.Test})
+			m.s.in.cfg.Sink.Emit(event.RuleActed{Rule: e.Rule, Effect: string(e.Kind), Text: e.String(), Test: e.Test,
+				Message: string(m.message.ID), From: m.message.Envelope.From, To: m.s.recipients[i].Address})
 		}
 	}
 }

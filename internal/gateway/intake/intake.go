@@ -11,6 +11,7 @@ import (
 	"postern/internal/event"
 	"postern/internal/gateway/admission"
 	"postern/internal/gateway/clientname"
+	"postern/internal/gateway/copymark"
 	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
 	"postern/internal/platform/publicaddr"
@@ -66,6 +67,9 @@ type Config struct {
 
 	// Names finds the names of clients for the stamp; nil finds none.
 	Names *clientname.Names
+
+	// Marks marks the copies that rules order; nil makes marks that end with this Intake.
+	Marks *copymark.Marks
 
 	// Admission judges clients by the rules about incoming mail. nil makes one that knows no roots.
 	Admission *admission.Judge
@@ -124,6 +128,9 @@ func New(cfg Config) (*Intake, error) {
 	}
 	if cfg.Clients == nil {
 		cfg.Clients = NewClients()
+	}
+	if cfg.Marks == nil {
+		cfg.Marks = copymark.New(nil)
 	}
 	if cfg.Others == nil {
 		cfg.Others = nobody{}

@@ -69,12 +69,15 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestNoticesAsTheyAreSent(t *testing.T) {
 	delayed := expired()
 	delayed.Recipients[0].Action, delayed.Recipients[0].WillRetryUntil = Delayed, noon.Add(22*time.Hour)
+	onward := expired()
+	onward.Recipients[0] = delayed.Recipients[0]
+	onward.Recipients[0].Next = []Way{{By: "clinic", Route: "portal", Until: noon.Add(46 * time.Hour)}}
 	success := expired()
 	success.Recipients[0] = Recipient{Address: mail.MustAddress("dr@clinic.test"), Action: Relayed, Reached: policy.Authenticated, Attempt: expiredAttempt()}
 	success.Recipients[0].Attempt.Tries = success.Recipients[0].Attempt.Tries[1:]
 	try := &success.Recipients[0].Attempt.Tries[0]
 	try.Used, try.Reason, try.Text, try.Shortfalls, try.Alert, try.Remote = true, "", "", nil, "", ""
-	for name, r := range map[string]*Report{"failed": expired(), "delayed": delayed, "success": success} {
+	for name, r := range map[string]*Report{"failed": expired(), "delayed": delayed, "onward": onward, "success": success} {
 		got, _ := build(t, r)
 		path := filepath.Join("testdata", name+".golden.eml")
 		if *update {

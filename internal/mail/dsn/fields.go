@@ -74,7 +74,7 @@ func (rcpt *Recipient) machine(f *fields) {
 	f.add("Diagnostic-Code", rcpt.diagnostic())
 	f.add("Last-Attempt-Date", date(rcpt.LastAttempt))
 	if rcpt.Action == Delayed {
-		f.add("Will-Retry-Until", date(rcpt.WillRetryUntil))
+		f.add("Will-Retry-Until", date(rcpt.abandoned()))
 	}
 	f.add("X-Postern-Rule", list(rcpt.Rules))
 	f.add("X-Postern-Requires", rcpt.Requires.String())

@@ -178,8 +178,7 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 	}
 	if rcpt.Action == Delayed && !rcpt.WillRetryUntil.IsZero() {
 		p.blank()
-		p.para("  ", "The gateway tries until "+date(rcpt.WillRetryUntil)+". If it cannot deliver by then, you get "+
-			"another notice.")
+		p.para("  ", rcpt.outlook())
 	}
 	if rcpt.Because != "" {
 		p.blank()
@@ -190,6 +189,31 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 	p.blank()
 	p.line("  Technical details")
 	rcpt.technical(p)
+}
+
+// outlook says how long a delayed message is tried, and what becomes of it then.
+func (rcpt *Recipient) outlook() string {
+	out := "The gateway tries until " + date(rcpt.WillRetryUntil) + ". If it cannot deliver by then, "
+	if len(rcpt.Next) == 0 {
+		return out + "you get another notice."
+	}
+	out += "the rule \"" + safe(rcpt.Next[0].By) + "\" of your organisation has it go another way, with the same " +
+		"protection: "
+	for i, way := range rcpt.Next {
+		if i > 0 {
+			out += ", then "
+		}
+		out += "to the route " + safe(way.Route) + ", where it is tried until " + date(way.Until) + " at most"
+	}
+	return out + ". If it cannot be delivered that way either, you get another notice."
+}
+
+// abandoned is when the last attempt is made (RFC 3464 §2.3.9).
+func (rcpt *Recipient) abandoned() time.Time {
+	if n := len(rcpt.Next); n > 0 {
+		return rcpt.Next[n-1].Until
+	}
+	return rcpt.WillRetryUntil
 }
 
 // publishedBy names what the recipient's domain or its host publishes that kept the mail from going; "" where nothing

@@ -38,6 +38,9 @@ func randomReport(rng *rand.Rand) *Report {
 			Requires: policy.Level(rng.IntN(3)), Reached: policy.Level(rng.IntN(3)), Tried: rng.IntN(50),
 			LastAttempt: noon.Add(time.Duration(rng.IntN(1000)) * time.Second), WillRetryUntil: noon.Add(time.Hour),
 		}
+		for n := range rng.IntN(3) {
+			rcpt.Next = append(rcpt.Next, Way{By: pick(), Route: pick(), Until: noon.Add(time.Duration(n+2) * time.Hour)})
+		}
 		if rng.IntN(2) == 0 {
 			rcpt.ORCPT = "rfc822;" + smtp.EncodeXtext(pick())
 		}
@@ -93,7 +96,7 @@ func compare(r *Report, p *Parsed) string {
 			return fmt.Sprintf("action %q status %q, want %q %q", got.Action, got.Status, want.Action, want.status())
 		case !got.LastAttempt.Equal(want.LastAttempt):
 			return fmt.Sprintf("last attempt %v, want %v", got.LastAttempt, want.LastAttempt)
-		case (want.Action == Delayed) != got.WillRetryUntil.Equal(want.WillRetryUntil):
+		case (want.Action == Delayed) != got.WillRetryUntil.Equal(want.abandoned()):
 			return fmt.Sprintf("will retry until %v for %s", got.WillRetryUntil, want.Action)
 		case got.DiagnosticType == "x-postern" && !strings.HasPrefix(got.Diagnostic, string(want.Reason)+":"):
 			return fmt.Sprintf("diagnostic %q, want the reason %q", got.Diagnostic, want.Reason)

@@ -85,6 +85,13 @@ type Report struct {
 	Recipients []Recipient
 }
 
+// Way is another way that the rule By has mail take, to a route of the configuration. Until is how long it is tried
+// there at most.
+type Way struct {
+	By, Route string
+	Until     time.Time
+}
+
 // Recipient is the fate of one recipient.
 type Recipient struct {
 	Address mail.Address
@@ -107,8 +114,10 @@ type Recipient struct {
 	Rules             []string
 	Because           string
 	Requires, Reached policy.Level
-	// LastAttempt is when it was last tried, WillRetryUntil when the gateway gives up (delayed only).
+	// LastAttempt is when it was last tried, WillRetryUntil when it is given up where it is tried now (delayed only).
 	LastAttempt, WillRetryUntil time.Time
+	// Next are the ways that a rule has it take then, one after the other (delayed only).
+	Next []Way
 	// Tried counts the attempts.
 	Tried int
 }

@@ -229,6 +229,8 @@ func heldWhy(r *queue.Record) string {
 		return ""
 	case quarantined(r) != "":
 		return quarantined(r)
+	case r.Rejected() != nil:
+		return "the rule " + r.Rejected().Rule + " rejects it, and its sender is being told"
 	case r.Message.Kind != queue.Ordinary && r.Message.Envelope.RequireTLS:
 		return "a notice about mail whose sender asked for REQUIRETLS: it is not sent with less protection"
 	case r.Message.Kind == queue.DSN || r.Message.Kind == queue.Delay:

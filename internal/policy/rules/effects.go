@@ -27,7 +27,7 @@ import (
 //   - A rule under test stops nothing and takes no first place. It is recorded as what it would have done.
 //   - What can be recorded is bounded (MaxEffects); a rule that does something is done before one is only recorded.
 //
-// What follows is carried out by gateway/intake (what to store) and gateway/dispatch (what becomes of it).
+// What follows is carried out by gateway/intake (what to store) and gateway/fate (what becomes of it).
 
 // MaxEffects bounds the effects of one recipient that are recorded, and of these those of rules under test; MaxCopies
 // the copies of one message.

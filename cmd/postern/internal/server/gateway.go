@@ -21,6 +21,7 @@ import (
 	"postern/internal/event/metrics"
 	"postern/internal/gateway/certorder"
 	"postern/internal/gateway/clientname"
+	"postern/internal/gateway/copymark"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/dispatch"
 	"postern/internal/gateway/expiry"
@@ -60,6 +61,7 @@ type Gateway struct {
 	figures  figures
 	store    *storage.Opened
 	pins     *mxpins.Book
+	marks    *copymark.Marks
 	rules    *inforce.Keeper // with the tables
 	nodes    *nodes.Node     // of the store
 	memory   *memory.Memory

@@ -18,6 +18,7 @@ import (
 	"postern/internal/event"
 	"postern/internal/event/maillog"
 	"postern/internal/event/metrics"
+	"postern/internal/gateway/copymark"
 	"postern/internal/gateway/deliver"
 	"postern/internal/gateway/dispatch"
 	"postern/internal/gateway/expiry"
@@ -94,6 +95,9 @@ func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
 		return err
 	}
 	g.pins = mxpins.NewBook(g.store)
+	if g.marks, err = copymark.Open(ctx, g.store); err != nil {
+		return err
+	}
 	registry := g.store.Registry()
 	g.rules = inforce.NewKeeper(ctx, inforce.Config{Ledger: g.store, Table: table, Files: g.roots.Digest,
 		Shared: registry != nil, NoDigest: !g.cfg.Queue.HeaderFields})

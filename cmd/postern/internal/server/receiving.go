@@ -25,7 +25,7 @@ func (g *Gateway) receiving(cfg *config.Config) (*intake.Intake, error) {
 		RelayNetworks: cfg.Relay.Networks, RelayCertificates: cfg.Relay.ClientCertificates != "",
 		Authenticate: g.authenticate(cfg), Proof: cfg.Proof, Current: g.intake.Load, Logins: g.logins,
 		RelayTLS: cfg.Relay.Require >= policy.Encrypted, RelayBare: rooms.BareEnds(cfg), Bindings: rooms.Bindings(cfg),
-		Clients:    g.clients,
+		Clients: g.clients, Marks: g.marks,
 		Recipients: g.recipients.Refuse, ReportsTo: cfg.TLSRPT.Receive, Reports: g.takesReports(cfg),
 		Names: g.clientNames(cfg),
 		Admission: &admission.Judge{Roots: g.roots.Pools, Revocation: g.revoke,

@@ -1,10 +1,11 @@
-package dispatch
+package fate
 
 import (
 	"context"
 	"io"
 	"time"
 
+	"postern/internal/event"
 	"postern/internal/gateway/submit"
 	"postern/internal/mail"
 	"postern/internal/mail/dsn"
@@ -18,12 +19,12 @@ const (
 	maxReturnedFull   = 256 << 10
 )
 
-// notices builds what the senders of the fates' message are owed: at most one message for failures and one for each
+// Notices builds what the senders of the fates' message are owed: at most one message for failures and one for each
 // other action, under the protection the original had.
-func (d *Dispatcher) notices(ctx context.Context, fates []fate, now time.Time) ([]*queue.Submission, error) {
-	byAction := map[dsn.Action][]*fate{}
+func (d *Decider) Notices(ctx context.Context, fates []Fate, now time.Time) ([]*queue.Submission, error) {
+	byAction := map[dsn.Action][]*Fate{}
 	for i := range fates {
-		if n := fates[i].notice; n != nil {
+		if n := fates[i].Notice; n != nil {
 			byAction[n.Action] = append(byAction[n.Action], &fates[i])
 		}
 	}
@@ -33,7 +34,7 @@ func (d *Dispatcher) notices(ctx context.Context, fates []fate, now time.Time) (
 			n := min(len(chunk), dsn.MaxRecipients)
 			s, err := d.notice(ctx, action, chunk[:n], now)
 			if err != nil {
-				discard(out)
+				Discard(out)
 				return nil, err
 			}
 			if s != nil {
@@ -45,7 +46,8 @@ func (d *Dispatcher) notices(ctx context.Context, fates []fate, now time.Time) (
 	return out, nil
 }
 
-func discard(drafts []*queue.Submission) {
+// Discard throws away the bodies of notices that are not stored.
+func Discard(drafts []*queue.Submission) {
 	for _, s := range drafts {
 		_ = s.Body.Discard() // the sweep of orphans at start takes what stays
 	}
@@ -53,9 +55,9 @@ func discard(drafts []*queue.Submission) {
 
 // notice builds one notice and stores its body as a draft, under the protection of what it speaks of (submit); nil when
 // it cannot be addressed.
-func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fate,
+func (d *Decider) notice(ctx context.Context, action dsn.Action, fates []*Fate,
 	now time.Time) (*queue.Submission, error) {
-	w := fates[0].work
+	w := fates[0].Work
 	id := queue.NewID(now, d.cfg.Random())
 	forced := strongest(fates) > policy.Plaintext || w.Message.Envelope.RequireTLS // headers only (RFC 8689 §5)
 	report := dsn.Report{
@@ -72,11 +74,12 @@ func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fat
 	}
 	d.explainTaint(ctx, fates)
 	for _, f := range fates {
-		report.Recipients = append(report.Recipients, *f.notice)
+		report.Recipients = append(report.Recipients, *f.Notice)
 	}
 	text, err := report.Build()
 	if err != nil {
-		d.warn("notice", err, "no notice can be written to the sender of message "+string(w.Message.ID))
+		d.cfg.Sink.Emit(event.Warned{What: "notice", Text: err.Error(),
+			Hint: "no notice can be written to the sender of message " + string(w.Message.ID)})
 		return nil, nil
 	}
 	letter := submit.Letter{
@@ -87,9 +90,9 @@ func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fat
 		letter.Kind = queue.Delay
 	}
 	for _, f := range fates {
-		letter.About = append(letter.About, f.work)
+		letter.About = append(letter.About, f.Work)
 	}
-	s, err := submit.Compose(ctx, d.cfg.InForce(), d.cfg.Store, &letter)
+	s, err := submit.Compose(ctx, d.cfg.InForce(), d.cfg.Mail, &letter)
 	if err == nil {
 		d.limitBackscatter(&s.Deliveries[0], &w.Message, now)
 	}
@@ -97,16 +100,16 @@ func (d *Dispatcher) notice(ctx context.Context, action dsn.Action, fates []*fat
 }
 
 // strongest is the highest level any of the fates' deliveries demanded.
-func strongest(fates []*fate) (l policy.Level) {
+func strongest(fates []*Fate) (l policy.Level) {
 	for _, f := range fates {
-		l = max(l, f.work.Requirement.Channel)
+		l = max(l, f.Work.Requirement.Channel)
 	}
 	return l
 }
 
 // original reads the original's header section, or all of it. What cannot be read is left out.
-func (d *Dispatcher) original(ctx context.Context, m *queue.Message, full bool) []byte {
-	body, err := d.cfg.Store.Open(ctx, m.ID)
+func (d *Decider) original(ctx context.Context, m *queue.Message, full bool) []byte {
+	body, err := d.cfg.Mail.Open(ctx, m.ID)
 	if err != nil {
 		return nil
 	}

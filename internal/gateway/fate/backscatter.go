@@ -1,4 +1,4 @@
-package dispatch
+package fate
 
 import (
 	"fmt"
@@ -61,7 +61,7 @@ func (b *backscatter) first(limit string) bool {
 
 // limitBackscatter holds a notice that is over a limit. Those to our own domains, and about mail that our own side
 // sent, are not counted: their senders are no claims of strangers.
-func (d *Dispatcher) limitBackscatter(n *queue.NewDelivery, about *queue.Message, now time.Time) {
+func (d *Decider) limitBackscatter(n *queue.NewDelivery, about *queue.Message, now time.Time) {
 	c := &d.cfg
 	to := n.Recipient.Address
 	if c.NoticesPerAddress <= 0 && c.NoticesToStrangers <= 0 || c.InForce().Serves(to.Domain) ||
