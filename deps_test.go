@@ -49,13 +49,14 @@ func lattice() map[string]string {
 		"attempt":           "mail policy",
 		"policy/pattern":    "mail platform/tomlfile",
 		"policy/authorship": "mail platform/tomlfile policy/pattern",
-		"policy/rule":       "mail platform/tomlfile policy policy/pattern",
-		"policy/exception":  "mail platform/tomlfile policy policy/rule",
-		"policy/rulelist":   "platform/tomlfile policy/pattern policy/rule",
+		"policy/rulevalue":  "mail platform/tomlfile policy policy/pattern",
+		"policy/rule":       "mail platform/tomlfile policy policy/pattern policy/rulevalue",
+		"policy/exception":  "mail platform/tomlfile policy policy/rulevalue",
+		"policy/rulelist":   "platform/tomlfile policy/pattern policy/rule policy/rulevalue",
 		"policy/rulematch":  "mail mail/mimewalk platform/tomlfile policy/authorship policy/pattern policy/rule policy/rulelist",
-		"policy/rules":      "mail platform/tomlfile policy policy/exception policy/pattern policy/rule policy/rulelist policy/rulematch",
+		"policy/rules":      "mail platform/tomlfile policy policy/exception policy/pattern policy/rule policy/rulelist policy/rulematch policy/rulevalue",
 		"policy/rulediff":   "mail platform/tomlfile policy/exception policy/rule policy/rulelist policy/rules",
-		"policy/ruleedit":   "platform/tomlfile policy policy/rule policy/rules",
+		"policy/ruleedit":   "platform/tomlfile policy policy/rule policy/rules policy/rulevalue",
 		"policy/certcheck":  "mail policy",
 		"policy/dane":       "mail policy policy/certcheck dns",
 		"policy/ownzone":    "mail smtp policy policy/certcheck policy/dane policy/sts policy/tlsrpt dns",
@@ -176,7 +177,7 @@ func isTestRoom(room string) bool {
 
 // ground rooms take facts and return decisions; they know no world.
 func isGround(room string) bool {
-	return slices.Contains([]string{"mail", "smtp", "policy", "policy/pattern", "policy/authorship", "policy/exception", "policy/rule", "policy/rulediff", "policy/ruleedit", "policy/rulelist", "policy/rulematch", "policy/rules", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
+	return slices.Contains([]string{"mail", "smtp", "policy", "policy/pattern", "policy/authorship", "policy/exception", "policy/rule", "policy/rulediff", "policy/ruleedit", "policy/rulelist", "policy/rulematch", "policy/rules", "policy/rulevalue", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/mimewalk", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/proxyheader", "smtp/tlsprobe",
 		"operator/access", "operator/figures", "operator/trace", "operator/trial", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }
