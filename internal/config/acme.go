@@ -96,7 +96,7 @@ func (c *Config) completeACME() {
 		a.Challenges = append(a.Challenges, TLSALPN01)
 	}
 	if len(a.Challenges) == 0 {
-		a.Challenges = []Challenge{HTTP01} // nothing answers it: see acmeDangers
+		a.Challenges = []Challenge{HTTP01} // nothing answers it, and package danger says so
 	}
 }
 
@@ -146,46 +146,4 @@ func (c *Config) checkACME(d *decoder) {
 			d.fail(fmt.Sprintf("tls.acme.challenges[%d]", i), fmt.Sprintf("%s is there already", one), "")
 		}
 	}
-}
-
-// acmeDangers finds what keeps the CA from finding this gateway.
-func (c *Config) acmeDangers() (out []Finding) {
-	a := &c.TLS.ACME
-	answers := 0
-	say := func(key, what, hint string) {
-		out = append(out, Finding{Key: key, What: what, Hint: hint})
-	}
-	for _, one := range []struct {
-		challenge Challenge
-		mode      Mode
-		port      string
-	}{{HTTP01, ModeACME, "80"}, {TLSALPN01, ModeWeb, "443"}} {
-		switch {
-		case !a.By(one.challenge):
-		case c.has(one.mode):
-			answers++
-		default:
-			say("tls.acme.challenges", fmt.Sprintf("nothing answers %s: no listener has mode %q", one.challenge,
-				one.mode),
-				fmt.Sprintf("write [[listen]] mode = %q; the CA comes to port %s of every name", one.mode, one.port))
-		}
-	}
-	if a.Used() && answers == 0 {
-		for i := range out {
-			out[i].Fatal = true
-			out[i].What += ", so there will be no certificate"
-		}
-	}
-	for i, l := range c.Listen {
-		if l.Mode == ModeACME && !a.By(HTTP01) {
-			say(fmt.Sprintf("listen[%d].mode", i),
-				`nothing is served there: no CA is asked, or "http-01" is not among the challenges`,
-				"write [tls] acme, or take the listener out")
-		}
-	}
-	if a.Used() && !slices.Contains(a.Names, c.Hostname) {
-		say("tls.acme.names", fmt.Sprintf("the hostname %s is not among the names", c.Hostname),
-			"put it first, or leave names out")
-	}
-	return out
 }

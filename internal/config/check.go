@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/platform/passhash"
+	"postern/internal/platform/publicaddr"
 	"postern/internal/policy/sts"
 )
 
@@ -131,7 +131,7 @@ func (c *Config) checkOIDC(d *decoder) {
 		return
 	}
 	u, err := url.Parse(o.Issuer)
-	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
+	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && publicaddr.Loopback(u.Hostname())) {
 		d.fail("oidc.issuer", "must be an https address", `write issuer = "https://login.example.com"`)
 	}
 	if o.ClientID == "" {
@@ -159,10 +159,6 @@ func isAddress(d mail.Domain) bool {
 }
 
 // isLoopback reports whether a host is this machine, where nobody listens on the way.
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
-}
 
 func (c *Config) checkListen(d *decoder) {
 	byAddress, byName := map[string]int{}, map[string]int{}

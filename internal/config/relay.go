@@ -2,11 +2,11 @@ package config
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"postern/internal/mail"
+	"postern/internal/platform/publicaddr"
 	"postern/internal/policy"
 )
 
@@ -115,7 +115,7 @@ func (c *Config) checkClients(d *decoder, r *RelayClient, path string, once func
 	for j, n := range r.Networks {
 		at := fmt.Sprintf("%s.networks[%d]", path, j)
 		once(at, n.Masked().String())
-		if !covered(n.Masked(), c.Relay.Networks) {
+		if !publicaddr.Covered(n.Masked(), c.Relay.Networks) {
 			d.fail(at, fmt.Sprintf("%s is not within relay.networks, so nobody relays from there", n),
 				fmt.Sprintf("write [relay] networks = [%q]", n))
 		}
@@ -151,72 +151,4 @@ func certificateName(s string) (string, error) {
 		return "", fmt.Errorf("%q is no name of a certificate", s)
 	}
 	return s, nil
-}
-
-// covered reports whether every address of p lies in one of the networks.
-func covered(p netip.Prefix, networks []netip.Prefix) bool {
-	var inside []netip.Prefix
-	for _, n := range networks {
-		n = n.Masked()
-		if n.Bits() <= p.Bits() && n.Contains(p.Addr()) {
-			return true
-		}
-		if n.Bits() > p.Bits() && p.Contains(n.Addr()) {
-			inside = append(inside, n)
-		}
-	}
-	if len(inside) == 0 {
-		return false
-	}
-	low, high := halves(p)
-	return covered(low, inside) && covered(high, inside)
-}
-
-// halves splits a network of more than one address.
-func halves(p netip.Prefix) (low, high netip.Prefix) {
-	bits := p.Bits() + 1
-	raw := p.Addr().AsSlice()
-	raw[p.Bits()/8] |= 0x80 >> (p.Bits() % 8)
-	top, _ := netip.AddrFromSlice(raw) // as long as it was
-	return netip.PrefixFrom(p.Addr(), bits), netip.PrefixFrom(top, bits)
-}
-
-// CheckSenders says who may send as any domain, and which bindings return no reports. None of it is fatal.
-func (c *Config) CheckSenders() []Finding {
-	var out []Finding
-	loose := func(key, who string) {
-		out = append(out, Finding{Key: key, What: who + " may send as any domain; bind it by a [[relay_client]]",
-			Hint: "write [[relay_client]] with its domains as senders, \"<>\" among them"})
-	}
-	var networks []netip.Prefix
-	users, certificates := map[string]bool{}, false
-	for i, r := range c.RelayClient {
-		for _, n := range r.Networks {
-			networks = append(networks, n.Masked())
-		}
-		for _, u := range r.Users {
-			users[u] = true
-		}
-		certificates = certificates || slices.Contains(r.Certificates, "*")
-		if !slices.ContainsFunc(r.Senders, func(s Sender) bool { return s.Null || s.Any }) {
-			out = append(out, Finding{Key: fmt.Sprintf("relay_client[%d].senders", i),
-				What: `lacks "<>": reports and receipts of these clients, which have the null sender, are refused`,
-				Hint: `add "<>" to senders`})
-		}
-	}
-	for i, n := range c.Relay.Networks {
-		if !covered(n.Masked(), networks) {
-			loose(fmt.Sprintf("relay.networks[%d]", i), "some or all of "+n.String())
-		}
-	}
-	for i, u := range c.User {
-		if !users[u.Name] {
-			loose(fmt.Sprintf("user[%d]", i), fmt.Sprintf("the user %q", u.Name))
-		}
-	}
-	if c.Relay.ClientCertificates != "" && !certificates {
-		loose("relay.client_certificates",
-			`every certificate that no [[relay_client]] names (certificates = ["*"] is all of the others)`)
-	}
-	return out
 }

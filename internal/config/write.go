@@ -1,14 +1,13 @@
 package config
 
 import (
+	_ "embed" // for example.toml
 	"encoding"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
-
-	_ "embed" // for example.toml
 
 	"github.com/pelletier/go-toml/v2"
 

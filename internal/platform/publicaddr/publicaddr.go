@@ -5,6 +5,8 @@
 //	Public   is it an address at which a public server can be?
 //	May      that, or does it lie in a network that an administrator named?
 //	Unmapped networks in the form in which addresses are held against them
+//	Covered  does every address of a network lie in one of some networks?
+//	Loopback is it this machine itself?
 //
 // Networks for documentation count as public: nobody has them, so that nothing is there to be reached.
 package publicaddr
@@ -62,4 +64,38 @@ func Unmapped(networks []netip.Prefix) []netip.Prefix {
 		out = append(out, p.Masked())
 	}
 	return out
+}
+
+// Covered reports whether every address of p lies in one of the networks.
+func Covered(p netip.Prefix, networks []netip.Prefix) bool {
+	var inside []netip.Prefix
+	for _, n := range networks {
+		n = n.Masked()
+		if n.Bits() <= p.Bits() && n.Contains(p.Addr()) {
+			return true
+		}
+		if n.Bits() > p.Bits() && p.Contains(n.Addr()) {
+			inside = append(inside, n)
+		}
+	}
+	if len(inside) == 0 {
+		return false
+	}
+	low, high := halves(p)
+	return Covered(low, inside) && Covered(high, inside)
+}
+
+// halves splits a network of more than one address.
+func halves(p netip.Prefix) (low, high netip.Prefix) {
+	bits := p.Bits() + 1
+	raw := p.Addr().AsSlice()
+	raw[p.Bits()/8] |= 0x80 >> (p.Bits() % 8)
+	top, _ := netip.AddrFromSlice(raw) // as long as it was
+	return netip.PrefixFrom(p.Addr(), bits), netip.PrefixFrom(top, bits)
+}
+
+// Loopback reports whether a host is this machine itself, by address or name.
+func Loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }

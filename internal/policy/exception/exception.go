@@ -10,7 +10,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy"
-	"postern/internal/policy/rule"
+	"postern/internal/policy/rulevalue"
 )
 
 // Max is how many exceptions one file may hold.
@@ -24,7 +24,7 @@ type Exception struct {
 	Ignore []string
 	Reason string // for people: "ticket 4711"
 	// Expires is never zero: what nobody looks at again must end by itself.
-	Expires rule.Expiry
+	Expires rulevalue.Expiry
 	// Line is where it begins in the file.
 	Line int
 }
@@ -96,11 +96,11 @@ func (x *Exception) read(p *tomlfile.Problems, table *tomlfile.Node) {
 			slices.Sort(x.Ignore)
 			x.Ignore = slices.Compact(x.Ignore)
 		case "reason":
-			if s, ok := p.Text(e); ok && rule.CheckDescription(p, e, s) {
+			if s, ok := p.Text(e); ok && rulevalue.CheckDescription(p, e, s) {
 				x.Reason = strings.TrimSpace(s)
 			}
 		case "expires":
-			x.Expires = rule.ReadExpiry(p, e)
+			x.Expires = rulevalue.ReadExpiry(p, e)
 		default:
 			p.Add(e.At, fmt.Sprintf("unknown key %s in [[exception]]", tomlfile.Quote(tomlfile.Clip(e.Key))),
 				"its keys are domain, ignore, reason and expires")

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"strings"
 
 	"postern/internal/platform/tomlfile"
 )
@@ -117,4 +118,22 @@ func (k *Key) isOf(r *Rule) bool {
 	}
 	of := k.Action()
 	return of == "" || of == r.Action || r.Action == ""
+}
+
+// needed are the keys without which an action does nothing.
+var needed = map[Action]string{RedirectAction: "redirect.route", BCCAction: "bcc.to",
+	AddHeaderAction: "add_header.fields"}
+
+// checkNeeded asks for them.
+func checkNeeded(p *Problems, r *Rule, rule *tomlfile.Node) {
+	key := needed[r.Action]
+	section, short, ok := strings.Cut(key, ".")
+	if !ok {
+		return
+	}
+	if table := rule.Get(section); table != nil && table.Get(short) != nil {
+		return
+	}
+	p.Add(rule.At, fmt.Sprintf("the rule has no %s in [rule.%s]", short, section), "write it below a line [rule."+
+		section+"]")
 }

@@ -1,6 +1,9 @@
 package rule
 
-import "postern/internal/policy"
+import (
+	"postern/internal/policy"
+	"postern/internal/policy/rulevalue"
+)
 
 // DefaultText is what the sender of rejected mail is told where the rule says nothing.
 const DefaultText = "a rule of this organisation refuses this message"
@@ -28,7 +31,7 @@ type BCC struct {
 
 // AddHeader is the section [rule.add_header].
 type AddHeader struct {
-	Fields []HeaderMatch // values are texts, no patterns
+	Fields []rulevalue.HeaderMatch // values are texts, no patterns
 }
 
 // Demands reports whether the rule asks for a channel; any other does something.

@@ -2,10 +2,13 @@ package rule
 
 import (
 	"crypto/tls"
+	"net/netip"
 	"strings"
 	"time"
 
+	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/rulevalue"
 )
 
 // Key is one key of a rule. The table below is the grammar of rules: reading and printing TOML, Diff, the JSON of a
@@ -103,7 +106,7 @@ var firstKeys = []Key{
 	{Name: "description", Example: `"patient data to the clinic"`,
 		Doc:   "one line for people, at most 1000 octets",
 		Label: "What it is for", Place: "patient data to the clinic",
-		kind: line(func(r *Rule) *string { return &r.Description }, checkRuleDescription)},
+		kind: line(func(r *Rule) *string { return &r.Description }, rulevalue.CheckDescription)},
 	{Name: "scope", Example: `"outbound"`,
 		Doc: "`\"outbound\"`: mail to domains that are not your own. `\"inbound\"`: mail that others bring for your " +
 			"own domains. `\"disabled\"`: the rule is checked and listed and does nothing.",
@@ -118,7 +121,8 @@ var firstKeys = []Key{
 			"rewritten, by the domains that `[[relay_client]]` or a user's name binds who handed it in to. " +
 			"`postern rules explain` says by which.",
 		Label: "Mail of the domains", Place: "example.com", Help: "Empty: all.",
-		kind:   kind{shape: List, read: readDomains, get: domainTexts},
+		kind: kind{shape: List, get: domainTexts,
+			read: into(func(r *Rule) *[]mail.Domain { return &r.Domain }, rulevalue.ReadDomains)},
 		weaker: domainWeaker},
 	{Name: "below", Example: "true",
 		Doc:   "with `true`, `domain` means what is below the domains too",
@@ -175,13 +179,15 @@ var firstKeys = []Key{
 	{Name: "match.sender_ip", Example: `["10.0.0.0/8"]`,
 		Doc:   "the client's address lies in a network: `\"10.0.0.0/8\"`, `\"192.0.2.7\"`, `\"2001:db8::/32\"`",
 		Label: "Handed in from networks", Place: "10.0.0.0/8",
-		kind:   kind{shape: List, read: readSenderIP, get: networkTexts, toml: networksTOML},
+		kind: kind{shape: List, get: func(r *Rule) any { return rulevalue.NetworkTexts(r.Match.SenderIP) },
+			read: into(func(r *Rule) *[]netip.Prefix { return &r.Match.SenderIP }, rulevalue.ReadNetworks),
+			toml: func(r *Rule) string { return rulevalue.NetworksTOML(r.Match.SenderIP) }},
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.SenderIP, a.Match.SenderIP) }},
 	{Name: "match.listener", Example: `["smtp"]`,
 		Doc:   "of rules about incoming mail: the client came to a `[[listen]]` of that name in the configuration",
 		Label: "Came in at listeners", Place: "smtp", Help: "Of mail coming in: names of listeners in the " +
 			"configuration.",
-		kind:   list(func(r *Rule) *[]string { return &r.Match.Listener }, checkListener),
+		kind:   list(func(r *Rule) *[]string { return &r.Match.Listener }, rulevalue.CheckListener),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Listener, a.Match.Listener) }},
 	{Name: "match.header", Example: `[{ name = "X-Classification", value = "secret*" }]`,
 		Doc: "a header field of that name has a value that fits: `[{ name = \"X-Classification\", value = " +
@@ -192,32 +198,34 @@ var firstKeys = []Key{
 	{Name: "match.subject", Example: `["*[secure]*"]`,
 		Doc:   "a Subject field fits a value",
 		Label: "Subject", Place: "*[secure]*",
-		kind:   list(func(r *Rule) *[]string { return &r.Match.Subject }, checkText),
+		kind:   texts(func(r *Rule) *[]string { return &r.Match.Subject }),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Subject, a.Match.Subject) }},
 	{Name: "match.attachment", Example: `["*.pdf", "application/zip"]`,
 		Doc: "an attachment has a name or a media type that fits a value. Files in forwarded messages count, those " +
 			"inside archives do not.",
 		Label: "Attachments", Place: "*.pdf\napplication/zip",
-		kind:   list(func(r *Rule) *[]string { return &r.Match.Attachment }, checkText),
+		kind:   texts(func(r *Rule) *[]string { return &r.Match.Attachment }),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Attachment, a.Match.Attachment) }},
 	{Name: "match.body", Example: `["*secret*"]`,
 		Doc: "a text of the message fits a value, as people read it: decoded, of HTML what stands between the " +
 			"tags. Text in attachments is not looked at.",
 		Label: "Text", Place: "*secret*",
-		kind:   list(func(r *Rule) *[]string { return &r.Match.Body }, checkText),
+		kind:   texts(func(r *Rule) *[]string { return &r.Match.Body }),
 		weaker: func(b, a *Rule) bool { return narrower(b.Match.Body, a.Match.Body) }},
 	{Name: "match.size_over", Example: `"10MB"`,
 		Doc: "the content is larger. A number of bytes, or a number and a unit: `B`, `KB`, `MB`, `GB` count in " +
 			"thousands, `KiB`, `MiB`, `GiB` in 1024s.",
 		Label: "Larger than", Place: "10MB",
-		kind: kind{shape: Size, read: readSizeOver, get: func(r *Rule) any { return r.Match.SizeOver },
-			toml: sizeTOML}, weaker: func(b, a *Rule) bool { return a.Match.SizeOver > b.Match.SizeOver }},
+		kind: kind{shape: Size, get: func(r *Rule) any { return r.Match.SizeOver },
+			read: into(func(r *Rule) *int64 { return &r.Match.SizeOver }, rulevalue.ReadSize),
+			toml: func(r *Rule) string { return rulevalue.SizeTOML(r.Match.SizeOver) }},
+		weaker: func(b, a *Rule) bool { return a.Match.SizeOver > b.Match.SizeOver }},
 	{Name: "match.recipients_over", Example: "50",
 		Doc: "the message has more recipients than this; `50` holds from 51 on. All recipients count, your own " +
 			"too.",
 		Label: "More recipients than", Place: "50",
-		kind: kind{shape: Number, read: readRecipientsOver,
-			get: func(r *Rule) any { return int64(r.Match.RecipientsOver) }},
+		kind: kind{shape: Number, get: func(r *Rule) any { return int64(r.Match.RecipientsOver) },
+			read: into(func(r *Rule) *int { return &r.Match.RecipientsOver }, rulevalue.ReadCount)},
 		weaker: func(b, a *Rule) bool { return a.Match.RecipientsOver > b.Match.RecipientsOver }},
 	{Name: "match.case", Example: "true",
 		Doc: "no condition: with `true`, upper and lower case differ in the values of this rule. Domains and " +
@@ -273,7 +281,7 @@ var firstKeys = []Key{
 			"and by `postern config check`; mail that needs it waits with `policy-unavailable`, which is for you " +
 			"to mend.",
 		Label: "Trusted CA", Place: "public", Help: "public, or the file of a private CA on the gateway.",
-		kind:   line(func(r *Rule) *string { return &r.ForceTLS.Trust }, checkTrust),
+		kind:   line(func(r *Rule) *string { return &r.ForceTLS.Trust }, rulevalue.CheckTrust),
 		weaker: func(_, _ *Rule) bool { return true }}, // what another file trusts is not known here
 	{Name: "force_tls.pins", Default: "none",
 		Example: `["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]`,
@@ -317,7 +325,8 @@ var firstKeys = []Key{
 			"`\"30s\"`",
 		Label: "Waits for up to", Place: "24h",
 		Help: "Then the sender is told that it could not be delivered.",
-		kind: kind{shape: Text, read: readDefer, get: func(r *Rule) any { return DurationText(r.ForceTLS.Defer) }}},
+		kind: kind{shape: Text, get: func(r *Rule) any { return rulevalue.DurationText(r.ForceTLS.Defer) },
+			read: into(func(r *Rule) *time.Duration { return &r.ForceTLS.Defer }, rulevalue.ReadDefer)}},
 	{Name: "force_tls.without_tls", Default: "see below", Example: `"defer"`,
 		Doc: "when the other side offers no TLS at all: `\"defer\"` waits as for any other fault, `\"reject\"` " +
 			"returns the message at once",
@@ -329,34 +338,38 @@ var firstKeys = []Key{
 		Doc: "what follows where mail would be returned for want of TLS: routes with names, each tried for another " +
 			"`defer` under the same demands; `\"bounce\"` is last",
 		Label: "Instead of returning it", Place: "route:portal\nbounce",
-		kind: kind{shape: List, read: readOtherwise, get: func(r *Rule) any { return r.ForceTLS.Otherwise }}},
+		kind: kind{shape: List, get: func(r *Rule) any { return r.ForceTLS.Otherwise },
+			read: into(func(r *Rule) *[]string { return &r.ForceTLS.Otherwise }, rulevalue.ReadWays)}},
 
 	{Name: "reject.text", Default: "a short sentence", Example: `"patient data goes by the portal"`,
 		Doc:   "what the sender is told, one line of ASCII, at most 200 characters",
 		Label: "What the sender is told", Place: DefaultText,
-		kind: line(func(r *Rule) *string { return &r.Reject.Text }, checkRejectText)},
+		kind: line(func(r *Rule) *string { return &r.Reject.Text }, rulevalue.CheckRejectText)},
 	{Name: "hold.days", Example: "7",
 		Doc:   "how long the message waits for an administrator, 1 to 365",
 		Label: "Days in quarantine", Place: "7",
-		kind: kind{shape: Number, read: readHoldDays, get: func(r *Rule) any { return int64(r.Hold.Days) }}},
+		kind: kind{shape: Number, get: func(r *Rule) any { return int64(r.Hold.Days) },
+			read: into(func(r *Rule) *int { return &r.Hold.Days }, rulevalue.ReadDays)}},
 	{Name: "hold.then", Example: `"return"`,
 		Doc: "what comes after them: `\"return\"`, the sender is told; `\"delete\"`, nobody is; `\"release\"`, it " +
 			"goes, judged by the rules of that moment",
 		Label:   "Then",
 		Choices: []Choice{{"return", "return it to the sender"}, {"delete", "delete it"}, {"release", "release it"}},
 		kind: oneOf(func(r *Rule) *policy.Then { return &r.Hold.Then }, policy.ThenReturn, policy.ThenDelete,
-			policy.ThenRelease)}, {Name: "redirect.route", Default: "required", Example: `"portal"`,
+			policy.ThenRelease)},
+	{Name: "redirect.route", Default: "required", Example: `"portal"`,
 		Doc:   "the name of a `[[route]]` of the configuration",
 		Label: "Route", Place: "portal",
-		kind: line(func(r *Rule) *string { return &r.Redirect.Route }, checkRouteName)},
+		kind: line(func(r *Rule) *string { return &r.Redirect.Route }, rulevalue.CheckRouteName)},
 	{Name: "bcc.to", Default: "required", Example: `["archive@example.com"]`,
 		Doc:   "who gets a copy, once a message; one that comes back through the gateway is not copied to them again",
 		Label: "Copies to", Place: "archive@example.com",
-		kind: list(func(r *Rule) *[]string { return &r.BCC.To }, checkCopyTo)},
+		kind: list(func(r *Rule) *[]string { return &r.BCC.To }, rulevalue.CheckMailbox)},
 	{Name: "add_header.fields", Default: "required", Example: `[{ name = "X-Classification", value = "internal" }]`,
 		Doc:   "fields that are put above the header of the message, where they break no DKIM signature",
 		Label: "Header fields to add", Place: "X-Classification: internal",
-		kind: kind{shape: Fields, read: readFields, get: func(r *Rule) any { return r.AddHeader.Fields }}},
+		kind: kind{shape: Fields, get: func(r *Rule) any { return r.AddHeader.Fields },
+			read: into(func(r *Rule) *[]rulevalue.HeaderMatch { return &r.AddHeader.Fields }, rulevalue.ReadFields)}},
 }
 
 // Weaker reports whether the change of the key from before to after may leave some message with less protection.

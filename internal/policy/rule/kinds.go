@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/pattern"
+	"postern/internal/policy/rulevalue"
 )
 
 // Shape is how a value is written: in TOML, in JSON and in the field of a form.
@@ -98,7 +100,7 @@ func (k *Key) write(v any) string {
 			return tomlfile.Quote(v[0])
 		}
 		return tomlfile.QuoteList(v)
-	case []HeaderMatch:
+	case []rulevalue.HeaderMatch:
 		values := make([]string, len(v))
 		for i, h := range v {
 			values[i] = "{ name = " + tomlfile.Quote(h.Name) + " }"
@@ -120,7 +122,7 @@ func (k *Key) Field(r *Rule) string {
 		return v
 	case []string:
 		return strings.Join(v, "\n")
-	case []HeaderMatch:
+	case []rulevalue.HeaderMatch:
 		lines := make([]string, len(v))
 		for i, h := range v {
 			if lines[i] = h.Name; h.Value != "" {
@@ -145,10 +147,11 @@ func (k *Key) FromField(text string) string {
 	case List, WordOrList:
 		return k.write(lines(text))
 	case Fields:
-		var fields []HeaderMatch
+		var fields []rulevalue.HeaderMatch
 		for _, line := range lines(text) {
 			name, value, _ := strings.Cut(line, ":")
-			fields = append(fields, HeaderMatch{strings.TrimSpace(name), strings.TrimSpace(value)})
+			f := rulevalue.HeaderMatch{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value)}
+			fields = append(fields, f)
 		}
 		return k.write(fields)
 	}
@@ -172,7 +175,7 @@ func (k *Key) fromJSON(text []byte) (string, error) {
 	case Flag:
 		return as[bool](k, text)
 	case Fields:
-		return as[[]HeaderMatch](k, text)
+		return as[[]rulevalue.HeaderMatch](k, text)
 	case List:
 		return as[[]string](k, text)
 	case WordOrList:
@@ -203,9 +206,9 @@ func bare(v string) string {
 }
 
 // line is a text that a check accepts.
-func line(at func(*Rule) *string, check func(p *Problems, e tomlfile.Entry, value string) bool) kind {
+func line(at func(*Rule) *string, check func(p *tomlfile.Problems, e tomlfile.Entry, value string) bool) kind {
 	return kind{get: func(r *Rule) any { return *at(r) }, read: func(p *Problems, r *Rule, e tomlfile.Entry) {
-		if s, ok := p.Text(e); ok && check(p, e, s) {
+		if s, ok := p.Text(e); ok && check(&p.Problems, e, s) {
 			*at(r) = s
 		}
 	}}
@@ -244,10 +247,10 @@ func ranked[T ~int | ~uint8 | ~uint16](at func(*Rule) *T, first T, words ...stri
 }
 
 // list is a list of strings that are checked one by one.
-func list(at func(*Rule) *[]string, check func(p *Problems, key, value string, at tomlfile.Span)) kind {
+func list(at func(*Rule) *[]string, check func(p *tomlfile.Problems, key, value string, at tomlfile.Span)) kind {
 	return kind{shape: List, get: func(r *Rule) any { return *at(r) },
 		read: func(p *Problems, r *Rule, e tomlfile.Entry) {
-			*at(r) = p.Strings(e, func(value string, at tomlfile.Span) { check(p, e.Key, value, at) })
+			*at(r) = p.Strings(e, func(value string, at tomlfile.Span) { check(&p.Problems, e.Key, value, at) })
 		}}
 }
 
@@ -257,4 +260,50 @@ func truthOf(at func(*Rule) *bool) kind {
 		read: func(p *Problems, r *Rule, e tomlfile.Entry) {
 			*at(r) = p.Truth(e)
 		}}
+}
+
+// addresses is a list of patterns of addresses.
+func addresses(at func(*Rule) *[]string, nullAllowed bool) kind {
+	return kind{shape: List, get: func(r *Rule) any { return *at(r) },
+		read: func(p *Problems, r *Rule, e tomlfile.Entry) {
+			*at(r) = p.Strings(e, func(value string, at tomlfile.Span) {
+				if name, is := strings.CutPrefix(value, ListWord); is {
+					p.Lists = append(p.Lists, ListUse{name, p.rule, at})
+					return
+				}
+				if err := pattern.CheckAddress(value, nullAllowed); err != nil {
+					p.Add(at, fmt.Sprintf("%s in %s: %v", tomlfile.Quote(tomlfile.Clip(value)), e.Key, err),
+						"write an address, a domain, *.domain, list: and the name of a list, a pattern with * and ?, "+
+							"or re: and an RE2 expression")
+				}
+			})
+		}}
+}
+
+// texts is a list of patterns of text.
+func texts(at func(*Rule) *[]string) kind {
+	return kind{shape: List, get: func(r *Rule) any { return *at(r) },
+		read: func(p *Problems, r *Rule, e tomlfile.Entry) {
+			*at(r) = p.Strings(e, func(value string, at tomlfile.Span) {
+				p.programs.Check(&p.Problems, e.Key, value, at)
+			})
+		}}
+}
+
+// into reads a value and keeps it, where it can be read.
+func into[T any](at func(*Rule) *T, read func(*tomlfile.Problems, tomlfile.Entry) (T, bool),
+) func(*Problems, *Rule, tomlfile.Entry) {
+	return func(p *Problems, r *Rule, e tomlfile.Entry) {
+		if v, ok := read(&p.Problems, e); ok {
+			*at(r) = v
+		}
+	}
+}
+
+func readHeader(p *Problems, r *Rule, e tomlfile.Entry) {
+	r.Match.Header, _ = rulevalue.ReadHeader(&p.Problems, e, &p.programs)
+}
+
+func readExpires(p *Problems, r *Rule, e tomlfile.Entry) {
+	r.Expires = rulevalue.ReadExpiry(&p.Problems, e)
 }

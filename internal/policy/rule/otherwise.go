@@ -1,13 +1,11 @@
 package rule
 
 import (
-	"fmt"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2/unstable"
 
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy"
+	"postern/internal/policy/rulevalue"
 )
 
 // A rule that forces TLS may order what is done later, when it is known how the mail went: a receipt, or other ways
@@ -39,7 +37,7 @@ func (r *Rule) Orders() (out []policy.Effect) {
 // Ways are the routes of otherwise.
 func (r *Rule) Ways() (out []string) {
 	for _, value := range r.ForceTLS.Otherwise {
-		if name, ok := strings.CutPrefix(value, RouteWord); ok {
+		if name, ok := strings.CutPrefix(value, rulevalue.RouteWord); ok {
 			out = append(out, name)
 		}
 	}
@@ -51,47 +49,5 @@ func checkReceipt(p *Problems, r *Rule, rule *tomlfile.Node) {
 	if e := rule.Get("receipt"); e != nil && r.Action != "" && !r.Demands() {
 		p.Add(e.At, "receipt belongs to the action force-tls, and this rule's is "+string(r.Action),
 			"take receipt out, or change the action")
-	}
-}
-
-// What stands in otherwise.
-const (
-	RouteWord  = "route:"
-	BounceWord = "bounce"
-	maxWays    = 5
-)
-
-func readOtherwise(p *Problems, r *Rule, e tomlfile.Entry) {
-	const form = `write otherwise = ["route:portal", "bounce"]`
-	if e.Value.Kind == unstable.Array && len(e.Value.Items) == 0 {
-		return // the default, spelled out
-	}
-	seen, ended := map[string]bool{}, false
-	ways := p.Strings(e, func(value string, at tomlfile.Span) {
-		name, isRoute := strings.CutPrefix(value, RouteWord)
-		switch {
-		case ended:
-			p.Add(at, "nothing can follow \"bounce\" in otherwise", "write \"bounce\" last")
-		case value == BounceWord:
-			ended = true
-		case !isRoute || !RouteName(name):
-			p.Add(at, fmt.Sprintf("%s in otherwise is no way", tomlfile.Quote(tomlfile.Clip(value))),
-				form+`, where portal is the name of a [[route]]`)
-		case seen[name]:
-			p.Add(at, fmt.Sprintf("%s stands in otherwise twice", tomlfile.Quote(value)), "take one of them out")
-		}
-		seen[name] = true
-	})
-	switch {
-	case ways == nil:
-		return
-	case !ended:
-		p.Add(e.Value.At, "otherwise does not say what comes last", form)
-	case len(ways) > maxWays+1:
-		p.Add(e.Value.At, fmt.Sprintf("otherwise names %d routes, at most %d are allowed", len(ways)-1, maxWays),
-			"name fewer routes")
-	}
-	if len(ways) > 1 {
-		r.ForceTLS.Otherwise = ways
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/rulevalue"
 )
 
 // Read reads all rules of a file, the value of its key rule.
@@ -103,4 +104,8 @@ func keyHint(section, name string) string {
 		return "did you mean " + near + "?"
 	}
 	return "the keys here are " + strings.Join(here, ", ")
+}
+
+func checkRuleName(p *tomlfile.Problems, e tomlfile.Entry, s string) bool {
+	return rulevalue.CheckName(p, "rule", e, s)
 }

@@ -1,19 +1,18 @@
 package rule
 
-import "postern/internal/platform/tomlfile"
+import (
+	"postern/internal/platform/tomlfile"
+	"postern/internal/policy/rulevalue"
+)
 
 // Problems collects what is wrong with a file of rules while it is read, and what is known of all rules so far.
 type Problems struct {
 	tomlfile.Problems
 	// Lists are the places where rules name a list.
-	Lists []ListUse
-	// programs is how many instructions the "re:" expressions for header values have so far.
-	programs int
+	Lists    []ListUse
+	programs rulevalue.Programs
 	rule     int // the number of the rule that is being read
 }
-
-// maxPrograms bounds the instructions of all expressions of a file.
-const maxPrograms = 200_000
 
 // NewProblems is for reading a text.
 func NewProblems(text []byte) *Problems {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"postern/internal/policy"
+	"postern/internal/policy/rulevalue"
 )
 
 // keys is the table, in the order of printing: a section stands in one piece.
@@ -34,7 +35,7 @@ var requireKeys = []Key{
 	{Name: "require_tls.trust", Example: `"/etc/postern/partner-ca.pem"`,
 		Doc:   "as in `[rule.force_tls]`",
 		Label: "Trusted CA", Place: "public", Help: "public, or the file of a private CA on the gateway.",
-		kind:   line(func(r *Rule) *string { return &r.RequireTLS.Trust }, checkTrust),
+		kind:   line(func(r *Rule) *string { return &r.RequireTLS.Trust }, rulevalue.CheckTrust),
 		weaker: func(_, _ *Rule) bool { return true }},
 	{Name: "require_tls.pins", Default: "none",
 		Example: `["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]`,

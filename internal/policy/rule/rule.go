@@ -6,6 +6,7 @@ import (
 
 	"postern/internal/mail"
 	"postern/internal/policy"
+	"postern/internal/policy/rulevalue"
 )
 
 // Scope says which mail a rule is about.
@@ -38,7 +39,7 @@ type Rule struct {
 	Domain  []mail.Domain
 	Below   bool
 	Mode    Mode
-	Expires Expiry
+	Expires rulevalue.Expiry
 	Action  Action
 	Receipt Receipt
 	Match   Match
@@ -55,13 +56,6 @@ type Rule struct {
 	Line int
 }
 
-// Expiry is the first instant at which a rule no longer applies. The zero value is never.
-type Expiry struct {
-	At time.Time // UTC
-	// Date says that the administrator wrote a plain date: the rule applies through that day, UTC.
-	Date bool
-}
-
 // Match is the condition of a rule: the fields that are set must all hold, and in a list any value will do. The zero
 // Match holds for every message.
 type Match struct {
@@ -70,20 +64,13 @@ type Match struct {
 	Literals       bool     // recipients at address literals, such as dr@[192.0.2.1], fit Recipient too
 	SenderIP       []netip.Prefix
 	Listener       []string // names of the configuration; of inbound rules alone
-	Header         []HeaderMatch
+	Header         []rulevalue.HeaderMatch
 	Subject        []string
 	Attachment     []string // name or media type of an attachment
 	Body           []string // text of the message
 	SizeOver       int64    // bytes; 0 is unset
 	RecipientsOver int      // 0 is unset
 	Case           bool     // upper and lower case differ
-}
-
-// HeaderMatch holds when a field of that name has a value that fits the pattern; without one, when there is a field of
-// that name.
-type HeaderMatch struct {
-	Name  string `json:"name"`
-	Value string `json:"value,omitempty"`
 }
 
 // Unspecified says what becomes of the recipients of a message that the rule does not name.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"postern/internal/policy"
+	"postern/internal/policy/rulevalue"
 )
 
 // narrower reports whether the condition after may hold for less than before: an empty list holds for everything, and
@@ -56,7 +57,7 @@ func hasExpression(r *Rule) bool {
 	return slices.ContainsFunc(r.Match.Sender, isExpression) || slices.ContainsFunc(r.Match.Recipient, isExpression) ||
 		slices.ContainsFunc(r.Match.Subject, isExpression) || slices.ContainsFunc(r.Match.Attachment, isExpression) ||
 		slices.ContainsFunc(r.Match.Body, isExpression) ||
-		slices.ContainsFunc(r.Match.Header, func(h HeaderMatch) bool { return isExpression(h.Value) })
+		slices.ContainsFunc(r.Match.Header, func(h rulevalue.HeaderMatch) bool { return isExpression(h.Value) })
 }
 
 // Effective reports whether the rule protects anything, as long as it has not expired.

@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy/rule"
+	"postern/internal/policy/rulevalue"
 )
 
 // CheckRoutes returns a *ParseError with every place where the rules of a text send mail to a route that is none of
@@ -34,7 +35,7 @@ func CheckRoutes(name string, text []byte, names []string) error {
 			continue
 		}
 		for _, use := range routesNamed(table) {
-			if text := strings.TrimPrefix(use.Text, rule.RouteWord); rule.RouteName(text) && !known[text] {
+			if text := strings.TrimPrefix(use.Text, rulevalue.RouteWord); rulevalue.RouteName(text) && !known[text] {
 				hint := "give a [[route]] of the configuration that name, and reload"
 				if len(names) > 0 {
 					hint += "; those with names are " + strings.Join(names, ", ")
@@ -59,7 +60,7 @@ func routesNamed(table *tomlfile.Node) (out []*tomlfile.Node) {
 	}
 	if v := value("force_tls", "otherwise"); v != nil && v.Kind == unstable.Array {
 		for _, item := range v.Items {
-			if item.Kind == unstable.String && strings.HasPrefix(item.Text, rule.RouteWord) {
+			if item.Kind == unstable.String && strings.HasPrefix(item.Text, rulevalue.RouteWord) {
 				out = append(out, item)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy/pattern"
 	"postern/internal/policy/rule"
+	"postern/internal/policy/rulevalue"
 )
 
 // What lists one file may hold.
@@ -86,7 +87,7 @@ func (l *List) read(p *tomlfile.Problems, table *tomlfile.Node, held map[string]
 	for _, e := range table.Keys {
 		switch e.Key {
 		case "name":
-			if s, ok := p.Text(e); ok && rule.CheckName(p, "list", e, s) {
+			if s, ok := p.Text(e); ok && rulevalue.CheckName(p, "list", e, s) {
 				l.Name = s
 			}
 		case "file":

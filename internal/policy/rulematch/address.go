@@ -27,14 +27,14 @@ type Addresses struct {
 	unread bool    // it names a list that was not read
 }
 
-// party is an address of a message: the sender or a recipient.
-type party struct {
+// Party is an address of a message: the sender or a recipient.
+type Party struct {
 	pattern.Address
 	lists pattern.Candidates // the lists that it is in, of those in the book
 }
 
 // addresses makes a condition ready, nil for none.
-func (c *compiler) addresses(values []string, caseMatters bool) *Addresses {
+func (c *Compiler) addresses(values []string, caseMatters bool) *Addresses {
 	if len(values) == 0 {
 		return nil
 	}
@@ -59,7 +59,7 @@ func (c *compiler) addresses(values []string, caseMatters bool) *Addresses {
 }
 
 // covers reports whether one of the values covers an address, or one of the lists holds it.
-func (c *Addresses) covers(p *party) bool {
+func (c *Addresses) covers(p *Party) bool {
 	for _, l := range c.lists {
 		if p.lists.Has(l) {
 			return true
@@ -69,11 +69,11 @@ func (c *Addresses) covers(p *party) bool {
 }
 
 // Match is covers for a condition that protects: a list that was not read may hold anybody.
-func (c *Addresses) Match(p *party) bool { return c.unread || c.covers(p) }
+func (c *Addresses) Match(p *Party) bool { return c.unread || c.covers(p) }
 
 // covering is the first value of a condition that covers an address, as its author may know it: of a list with the
 // value in it.
-func (r *Reader) covering(values []string, caseMatters bool, p *party) (said string, ok bool) {
+func (r *Reader) covering(values []string, caseMatters bool, p *Party) (said string, ok bool) {
 	for _, value := range values {
 		name, is := strings.CutPrefix(value, rule.ListWord)
 		if !is {
@@ -125,7 +125,7 @@ func (ix *partyIndexer) add(l *Addresses, rule int32) bool {
 func (ix *partyIndexer) index() partyIndex { return partyIndex{ix.addresses.Index(), ix.lists} }
 
 // find adds the rules that may cover one of the addresses.
-func (ix *partyIndex) find(of []party, rules pattern.Candidates) {
+func (ix *partyIndex) find(of []Party, rules pattern.Candidates) {
 	s := ix.addresses.Search()
 	for i := range of {
 		s.Find(&of[i].Address, rules)

@@ -63,7 +63,7 @@ func addTexts(texts []pattern.TextIndexer, conditions []textCondition, rule int3
 func (ix *Index) Find(m *Message) pattern.Candidates {
 	found := make(pattern.Candidates, (ix.rules+63)/64)
 	found.Add(ix.always)
-	ix.senders.find([]party{m.from}, found)
+	ix.senders.find([]Party{m.from}, found)
 	ix.recipients.find(m.recipients, found)
 	ix.networks.Find(m.client, found)
 	if !ix.domains.Empty() {

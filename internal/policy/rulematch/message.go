@@ -12,8 +12,8 @@ import (
 type Message struct {
 	*Facts
 	client     netip.Addr // without zone, IPv4 as such
-	from       party
-	recipients []party
+	from       Party
+	recipients []Party
 	reader     *Reader
 	values     [][]pattern.Value // header values by position in reader.fields, nil before the first question
 	lengths    []int             // of all texts of a field that expressions are held against
@@ -23,7 +23,7 @@ type Message struct {
 // Message makes a message ready to be asked.
 func (r *Reader) Message(f *Facts) *Message {
 	m := &Message{Facts: f, reader: r, client: f.Client.Unmap().WithZone(""), from: r.Party(f.From),
-		recipients: make([]party, len(f.Recipients))}
+		recipients: make([]Party, len(f.Recipients))}
 	for i, a := range f.Recipients {
 		m.recipients[i] = r.Party(a)
 	}

@@ -44,33 +44,34 @@ func (r *Reader) NeedsContent() bool {
 func (r *Reader) List(name string) *rulelist.List { return r.book.Find(name) }
 
 // Party makes an address ready.
-func (r *Reader) Party(a mail.Address) party { return r.found(pattern.NewAddress(a)) }
-
-// Probe is some address of a domain, which may be longer than one that exists.
-func (r *Reader) Probe(domain string) party { return r.found(*pattern.Probe(domain)) }
-
-// found looks an address up in the lists.
-func (r *Reader) found(a pattern.Address) party {
-	p := party{Address: a}
+func (r *Reader) Party(a mail.Address) Party {
+	p := Party{Address: pattern.NewAddress(a)}
 	p.lists = r.book.Of(&p.Address)
 	return p
 }
 
-// compiler makes conditions ready, and then the reader for them.
-type compiler struct {
+// Probe is some address of a domain, which may be longer than one that exists.
+func (r *Reader) Probe(domain string) Party {
+	p := Party{Address: *pattern.Probe(domain)}
+	p.lists = r.book.Of(&p.Address)
+	return p
+}
+
+// Compiler makes conditions ready, and then the Reader for them.
+type Compiler struct {
 	fields   map[string]int
 	programs int // instructions of all expressions for header values
 	book     rulelist.Book
 	authors  []int // see reader
 }
 
-// NewCompiler is a compiler of conditions that may name the lists.
-func NewCompiler(lists []rulelist.List) *compiler {
-	return &compiler{book: rulelist.NewBook(lists), fields: map[string]int{}}
+// NewCompiler is a Compiler of conditions that may name the lists.
+func NewCompiler(lists []rulelist.List) *Compiler {
+	return &Compiler{book: rulelist.NewBook(lists), fields: map[string]int{}}
 }
 
 // Reader is the reader for all conditions that were made ready.
-func (c *compiler) Reader() Reader {
+func (c *Compiler) Reader() Reader {
 	c.book.Make()
 	out := Reader{book: c.book, fields: make([]string, len(c.fields)), authors: c.authors,
 		most: min(max(maxSteps/max(c.programs, 1), leastFieldText), pattern.MaxText)}
@@ -81,7 +82,7 @@ func (c *compiler) Reader() Reader {
 }
 
 // Rule makes the conditions and exceptions of a rule ready.
-func (c *compiler) Rule(r *rule.Rule) Conditions {
+func (c *Compiler) Rule(r *rule.Rule) Conditions {
 	out := c.conditions(&r.Match)
 	if len(r.Domain) > 0 {
 		out.domain = authorship.NewCondition(r.Domain, r.Below)
@@ -98,7 +99,7 @@ func (c *compiler) Rule(r *rule.Rule) Conditions {
 	return out
 }
 
-func (c *compiler) conditions(m *rule.Match) Conditions {
+func (c *Compiler) conditions(m *rule.Match) Conditions {
 	out := Conditions{sizeOver: m.SizeOver, recipientsOver: m.RecipientsOver, networks: m.SenderIP, match: m,
 		Sender: c.addresses(m.Sender, m.Case), Recipient: c.addresses(m.Recipient, m.Case)}
 	if out.Recipient != nil {
@@ -119,7 +120,7 @@ func (c *compiler) conditions(m *rule.Match) Conditions {
 	return out
 }
 
-func (c *compiler) text(field, value string, caseMatters bool) textCondition {
+func (c *Compiler) text(field, value string, caseMatters bool) textCondition {
 	position := number(c.fields, strings.ToLower(field))
 	if value == "" {
 		return textCondition{field: position, exists: true}

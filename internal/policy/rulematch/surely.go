@@ -17,7 +17,7 @@ func (c *Conditions) Excepted(m *Message) bool {
 }
 
 // leaves reports whether the exceptions, which hold for the message, hold for a recipient.
-func (c *Conditions) leaves(p *party) bool {
+func (c *Conditions) leaves(p *Party) bool {
 	return c.unless.Recipient == nil || c.unless.Recipient.covers(p)
 }
 

@@ -6,14 +6,14 @@ import (
 	"testing"
 
 	"postern/internal/policy"
-	"postern/internal/policy/rule"
+	"postern/internal/policy/rulevalue"
 )
 
 // say prints an outcome on one line.
 func say(o Outcome) string {
 	text := requirementText(o.Requirement)
 	if o.Window > 0 {
-		text += ", window " + rule.DurationText(o.Window)
+		text += ", window " + rulevalue.DurationText(o.Window)
 	}
 	if len(o.Rules) > 0 {
 		text += fmt.Sprintf(" %q", o.Rules)

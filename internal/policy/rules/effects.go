@@ -5,6 +5,7 @@ import (
 
 	"postern/internal/policy"
 	"postern/internal/policy/rule"
+	"postern/internal/policy/rulevalue"
 )
 
 // What a rule says of a message has two parts. A demand (force-tls) is monotone, the order of the file decides nothing
@@ -84,7 +85,7 @@ func (w *walk) do(e *policy.Effect) (why string) {
 			return "they get a copy already"
 		}
 	case policy.EffectAddHeader:
-		if w.fields += len(e.Fields); w.fields > rule.MaxFields {
+		if w.fields += len(e.Fields); w.fields > rulevalue.MaxFields {
 			w.fields -= len(e.Fields)
 			return "too many header fields are added already"
 		}

@@ -11,6 +11,7 @@ import (
 	"postern/internal/mail"
 	"postern/internal/policy"
 	"postern/internal/policy/rule"
+	"postern/internal/policy/rulevalue"
 )
 
 // mixed is a set of rules of all actions.
@@ -18,7 +19,7 @@ func (d dice) mixed() []rule.Rule {
 	var out []rule.Rule
 	for i := range 2 + d.IntN(8) {
 		r := d.Rule(fmt.Sprintf("rule %d", i))
-		r.Scope, r.Expires = rule.Outbound, rule.Expiry{}
+		r.Scope, r.Expires = rule.Outbound, rulevalue.Expiry{}
 		if d.IntN(2) == 0 { // most messages meet most rules
 			r.Match = rule.Match{Recipient: ruledice.Pick(d.Dice, nil, []string{"*.test", "a.test"}, []string{"ann@*"})}
 		}
@@ -110,7 +111,7 @@ func checkEffects(t *testing.T, s *Set, es policy.Effects) {
 		}
 		fields += len(e.Fields)
 	}
-	if fields > rule.MaxFields || len(copies) > MaxCopies || len(es) > MaxEffects {
+	if fields > rulevalue.MaxFields || len(copies) > MaxCopies || len(es) > MaxEffects {
 		t.Fatalf("%d fields, %d copies, %d effects", fields, len(copies), len(es))
 	}
 }
@@ -199,7 +200,7 @@ func TestNothingIsDroppedForWhatIsOnlyRecorded(t *testing.T) {
 		case i < 330:
 			r.Action, r.BCC.To = rule.BCCAction, []string{fmt.Sprintf("a%d@c.test", i)}
 		case i < 360:
-			r.Action, r.AddHeader.Fields = rule.AddHeaderAction, []rule.HeaderMatch{{Name: "X-A", Value: "b"}}
+			r.Action, r.AddHeader.Fields = rule.AddHeaderAction, []rulevalue.HeaderMatch{{Name: "X-A", Value: "b"}}
 		default:
 			r.Action = rule.RejectAction
 		}
@@ -210,7 +211,7 @@ func TestNothingIsDroppedForWhatIsOnlyRecorded(t *testing.T) {
 	for _, e := range es {
 		count[e.Kind]++
 	}
-	want := map[policy.EffectKind]int{policy.EffectAllow: MaxTested, policy.EffectBCC: MaxCopies, policy.EffectAddHeader: rule.MaxFields, policy.EffectReject: 1}
+	want := map[policy.EffectKind]int{policy.EffectAllow: MaxTested, policy.EffectBCC: MaxCopies, policy.EffectAddHeader: rulevalue.MaxFields, policy.EffectReject: 1}
 	if !reflect.DeepEqual(count, want) {
 		t.Errorf("%v", count)
 	}

@@ -11,6 +11,7 @@ import (
 	"postern/internal/policy"
 	"postern/internal/policy/rule"
 	"postern/internal/policy/rulematch"
+	"postern/internal/policy/rulevalue"
 )
 
 // Explanation is the answer of Explain.
@@ -79,7 +80,7 @@ func (s *Set) Explain(f *rulematch.Facts) Explanation {
 		r := RecipientExplanation{Recipient: f.Recipients[i].String(), Outcome: o, Parts: parts(hits, f.Recipients, i),
 			Does: steps(hits, i)}
 		if o.Window > 0 {
-			r.Window = rule.DurationText(o.Window)
+			r.Window = rulevalue.DurationText(o.Window)
 		}
 		out.Recipients = append(out.Recipients, r)
 	}
@@ -121,7 +122,7 @@ func demands(hits []hit, to []mail.Address, i int, mode rule.Mode) []Part {
 			add(demand, h.rule.Name)
 		}
 		if h.roles[i] != rule.Unforced && h.rule.ForceTLS.Defer == window {
-			add("window "+rule.DurationText(window), h.rule.Name)
+			add("window "+rulevalue.DurationText(window), h.rule.Name)
 		}
 		if h.roles[i] == rule.Tainted {
 			add(fmt.Sprintf("because %s is named; with the box \"%s\" ticked, this rule would not force it",

@@ -14,6 +14,7 @@ import (
 	"postern/internal/policy/pattern"
 	"postern/internal/policy/rule"
 	"postern/internal/policy/rulematch"
+	"postern/internal/policy/rulevalue"
 )
 
 // slowly evaluates every rule one by one, without the index.
@@ -148,7 +149,7 @@ func (d dice) wideRule(name string) rule.Rule {
 			}
 		case 3:
 			for _, p := range d.textPatterns() {
-				m.Header = append(m.Header, rule.HeaderMatch{Name: ruledice.Pick(d.Dice, "Subject", "X-A", "x-a", "X-B"), Value: p})
+				m.Header = append(m.Header, rulevalue.HeaderMatch{Name: ruledice.Pick(d.Dice, "Subject", "X-A", "x-a", "X-B"), Value: p})
 			}
 		default:
 			m.Subject = d.textPatterns()

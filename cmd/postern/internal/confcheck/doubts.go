@@ -16,6 +16,7 @@ import (
 	"postern/cmd/postern/internal/process"
 	"postern/cmd/postern/internal/rooms"
 	"postern/internal/config"
+	"postern/internal/config/danger"
 	"postern/internal/dns/resolver"
 	"postern/internal/gateway/identity"
 	"postern/internal/gateway/route"
@@ -30,12 +31,12 @@ import (
 // Doubts lists what is wrong or dangerous though the gateway starts.
 func Doubts(ctx context.Context, cfg *config.Config, now time.Time) []config.Finding {
 	return slices.Concat(Dangers(ctx, cfg), ownCertificates(cfg, now), policyHosts(cfg), trustFiles(cfg),
-		cfg.CheckSenders(), Resolvers(cfg))
+		danger.Senders(cfg), Resolvers(cfg))
 }
 
 // Dangers lists what the gateway does as it is told and what is hardly meant.
 func Dangers(ctx context.Context, cfg *config.Config) []config.Finding {
-	return slices.Concat(cfg.Dangers(), publicClients(cfg), loops(ctx, cfg), secretFile(cfg), nextKeys(cfg))
+	return slices.Concat(danger.Of(cfg), publicClients(cfg), loops(ctx, cfg), secretFile(cfg), nextKeys(cfg))
 }
 
 // Resolvers says what the list of resolvers takes away: that DANE is to be kept to and cannot be, as nobody's word is

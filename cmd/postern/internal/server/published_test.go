@@ -11,7 +11,7 @@ import (
 	"postern/internal/history/told"
 	"postern/internal/mail"
 	"postern/internal/policy/exception"
-	"postern/internal/policy/rule"
+	"postern/internal/policy/rulevalue"
 	"postern/internal/queue/memstore"
 )
 
@@ -73,7 +73,7 @@ func everything(keys []string) []string { return keys }
 
 func TestAnExceptionIsRememberedBeforeItsEnd(t *testing.T) {
 	end := time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
-	list := []exception.Exception{{Domain: mail.MustDomain("broken.test"), Reason: "ticket 4711", Expires: rule.Expiry{At: end}}}
+	list := []exception.Exception{{Domain: mail.MustDomain("broken.test"), Reason: "ticket 4711", Expires: rulevalue.Expiry{At: end}}}
 	var r reminder
 	told := ""
 	for at := end.AddDate(0, 0, -40); at.Before(end.AddDate(0, 0, 3)); at = at.Add(remindPause) {
@@ -109,8 +109,8 @@ func TestHowLongSomethingGoesOnIsRemembered(t *testing.T) {
 func TestAnExceptionIsToldOfByOneGateway(t *testing.T) {
 	end := time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
 	list := []exception.Exception{
-		{Domain: mail.MustDomain("broken.test"), Reason: "ticket 4711", Expires: rule.Expiry{At: end}},
-		{Domain: mail.MustDomain("other.test"), Reason: "ticket 4712", Expires: rule.Expiry{At: end.AddDate(0, 0, 1)}},
+		{Domain: mail.MustDomain("broken.test"), Reason: "ticket 4711", Expires: rulevalue.Expiry{At: end}},
+		{Domain: mail.MustDomain("other.test"), Reason: "ticket 4712", Expires: rulevalue.Expiry{At: end.AddDate(0, 0, 1)}},
 	}
 	book := told.NewBook(memstore.New())
 	count := 0

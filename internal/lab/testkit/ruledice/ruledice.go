@@ -16,6 +16,7 @@ import (
 	"postern/internal/policy"
 	"postern/internal/policy/rule"
 	"postern/internal/policy/rulematch"
+	"postern/internal/policy/rulevalue"
 )
 
 // Now is when the messages come.
@@ -127,15 +128,15 @@ func (d Dice) Rule(name string) rule.Rule {
 	}, r.Description)
 	r.Scope = Pick(d, rule.Outbound, rule.Outbound, rule.Outbound, rule.Disabled)
 	r.Mode = Pick(d, rule.Enforce, rule.Enforce, rule.Test)
-	r.Expires = Pick(d, rule.Expiry{}, rule.Expiry{},
-		rule.Expiry{At: Now.Add(time.Hour)}, rule.Expiry{At: Now.Add(-time.Hour)},
-		rule.Expiry{At: time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC), Date: true},
-		rule.Expiry{At: time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC), Date: true})
+	r.Expires = Pick(d, rulevalue.Expiry{}, rulevalue.Expiry{},
+		rulevalue.Expiry{At: Now.Add(time.Hour)}, rulevalue.Expiry{At: Now.Add(-time.Hour)},
+		rulevalue.Expiry{At: time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC), Date: true},
+		rulevalue.Expiry{At: time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC), Date: true})
 	r.Match = rule.Match{
 		Sender: d.Patterns(), Recipient: d.Patterns(), Literals: d.IntN(3) == 0,
 		SenderIP: Some(d, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"),
 			netip.MustParsePrefix("192.0.2.1/32")),
-		Header:   Some(d, rule.HeaderMatch{Name: "X-A", Value: "1*"}, rule.HeaderMatch{Name: "Subject", Value: `*\**`}, rule.HeaderMatch{Name: "x-a", Value: "re:2|3"}, rule.HeaderMatch{Name: "From", Value: ""}),
+		Header:   Some(d, rulevalue.HeaderMatch{Name: "X-A", Value: "1*"}, rulevalue.HeaderMatch{Name: "Subject", Value: `*\**`}, rulevalue.HeaderMatch{Name: "x-a", Value: "re:2|3"}, rulevalue.HeaderMatch{Name: "From", Value: ""}),
 		Subject:  Some(d, "*secret*", "re:^HELLO", "?ello"),
 		SizeOver: Pick[int64](d, 0, 0, 0, 500, 10_000_000, 1<<20), RecipientsOver: Pick(d, 0, 0, 0, 1, 2),
 		Case: d.IntN(3) == 0,
@@ -187,7 +188,7 @@ func (d Dice) Exception() (m rule.Match) {
 		case 1, 2:
 			m.Recipient = d.Patterns()
 		case 3:
-			m.Header = Some(d, rule.HeaderMatch{Name: "X-A", Value: "1*"}, rule.HeaderMatch{Name: "Subject", Value: `*\**`}, rule.HeaderMatch{Name: "x-a", Value: "re:2|3"})
+			m.Header = Some(d, rulevalue.HeaderMatch{Name: "X-A", Value: "1*"}, rulevalue.HeaderMatch{Name: "Subject", Value: `*\**`}, rulevalue.HeaderMatch{Name: "x-a", Value: "re:2|3"})
 		case 4:
 			m.Subject = Some(d, "*secret*", "re:^HELLO", "?ello")
 		case 5:
@@ -215,8 +216,8 @@ func (d Dice) Effect(r rule.Rule) rule.Rule {
 	case rule.BCCAction:
 		r.BCC.To = append([]string{"archive@c.test"}, Some(d, "Archive@c.test", "other@d.test")...)
 	case rule.AddHeaderAction:
-		r.AddHeader.Fields = append([]rule.HeaderMatch{{Name: "X-Class", Value: "a"}},
-			Some(d, rule.HeaderMatch{Name: "X-More", Value: "=?utf-8?q?=C3=BC?="})...)
+		r.AddHeader.Fields = append([]rulevalue.HeaderMatch{{Name: "X-Class", Value: "a"}},
+			Some(d, rulevalue.HeaderMatch{Name: "X-More", Value: "=?utf-8?q?=C3=BC?="})...)
 	}
 	return r
 }

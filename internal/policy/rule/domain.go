@@ -1,31 +1,8 @@
 package rule
 
 import (
-	"fmt"
-	"slices"
 	"strings"
-
-	"postern/internal/mail"
-	"postern/internal/platform/tomlfile"
 )
-
-// readDomains reads the key domain.
-func readDomains(p *Problems, r *Rule, e tomlfile.Entry) {
-	p.Strings(e, func(value string, at tomlfile.Span) {
-		d, err := mail.ParseDomain(value)
-		_, literal := d.Literal()
-		switch {
-		case strings.HasPrefix(value, "*."):
-			p.Add(at, tomlfile.Quote(tomlfile.Clip(value))+" in domain: the domain is written alone",
-				fmt.Sprintf("write domain = [%s] and below = true", tomlfile.Quote(tomlfile.Clip(value[2:]))))
-		case err != nil || literal || strings.ContainsAny(value, "*?@:"):
-			p.Add(at, tomlfile.Quote(tomlfile.Clip(value))+" in domain is no domain",
-				`write domains: domain = ["example.com"]`)
-		case !slices.Contains(r.Domain, d):
-			r.Domain = append(r.Domain, d)
-		}
-	})
-}
 
 // domainTexts is domain as it is printed.
 func domainTexts(r *Rule) any {

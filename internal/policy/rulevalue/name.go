@@ -1,12 +1,9 @@
-package rule
+package rulevalue
 
 import (
 	"fmt"
 	"strings"
-	"time"
 	"unicode"
-
-	"github.com/pelletier/go-toml/v2/unstable"
 
 	"postern/internal/platform/tomlfile"
 )
@@ -49,36 +46,11 @@ func CheckDescription(p *tomlfile.Problems, e tomlfile.Entry, s string) bool {
 	return true
 }
 
-// ReadExpiry reads when something ends, zero where it cannot be read.
-func ReadExpiry(p *tomlfile.Problems, e tomlfile.Entry) Expiry {
-	const hint = "write a date, 2027-12-31, or an instant with its zone, 2027-12-31T18:00:00Z, without quotes"
-	text := e.Value.Text
-	switch e.Value.Kind {
-	case unstable.LocalDate:
-		if day, err := time.Parse(time.DateOnly, text); err == nil {
-			return Expiry{At: day.AddDate(0, 0, 1), Date: true}
-		}
-	case unstable.DateTime:
-		if len(text) > 10 {
-			text = strings.ToUpper(text[:10] + "T" + text[11:])
-		}
-		if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
-			return Expiry{At: at.UTC()}
-		}
-	case unstable.LocalDateTime:
-		p.Add(e.Value.At, "expires has a time of day without a zone", hint)
-		return Expiry{}
+// CheckListener asks for a name that a listener can have.
+func CheckListener(p *tomlfile.Problems, key, value string, at tomlfile.Span) {
+	if value == "" || len(value) > maxName ||
+		strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
+		p.Add(at, fmt.Sprintf("%s in %s is no name of a listener", tomlfile.Quote(tomlfile.Clip(value)), key),
+			"write the name that the listener has in the configuration, or its address where it has none")
 	}
-	p.Add(e.Value.At, "expires is no date", hint)
-	return Expiry{}
 }
-
-func checkRuleName(p *Problems, e tomlfile.Entry, s string) bool {
-	return CheckName(&p.Problems, "rule", e, s)
-}
-
-func checkRuleDescription(p *Problems, e tomlfile.Entry, s string) bool {
-	return CheckDescription(&p.Problems, e, s)
-}
-
-func readExpires(p *Problems, r *Rule, e tomlfile.Entry) { r.Expires = ReadExpiry(&p.Problems, e) }

@@ -1,4 +1,4 @@
-package config
+package danger
 
 import (
 	"fmt"
@@ -9,17 +9,17 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/config"
 	"postern/internal/platform/publicaddr"
 	"postern/internal/platform/sandbox"
 	"postern/internal/policy"
 	"postern/internal/policy/sts"
 )
 
-// Dangers names what a gateway would do as it is told and what is hardly meant: letting strangers relay, showing the
-// console to everybody, a name nobody can find. It reads no file that the configuration names.
-func (c *Config) Dangers() []Finding {
-	return slices.Concat(c.relayDangers(), c.hostBits(), c.nameDangers(), c.adminDangers(), c.listenDangers(),
-		c.proxyDangers(), c.deliveryDangers(), c.stsDangers(), c.acmeDangers(), c.fileDangers(), c.Store.dangers())
+// Of names what a gateway of the configuration would do as it is told and what is hardly meant.
+func Of(c *config.Config) []config.Finding {
+	return slices.Concat(relayDangers(c), hostBits(c), nameDangers(c), adminDangers(c), listenDangers(c),
+		proxyDangers(c), deliveryDangers(c), stsDangers(c), acmeDangers(c), fileDangers(c), storeDangers(c.Store))
 }
 
 // Public networks with at most so many bits hold whole countries: who lets one relay lets strangers relay. Those of
@@ -30,11 +30,11 @@ const (
 )
 
 // relayDangers finds networks of strangers among those that may relay.
-func (c *Config) relayDangers() (out []Finding) {
+func relayDangers(c *config.Config) (out []config.Finding) {
 	const hint = `name the networks of your own servers alone, as in networks = ["10.0.0.0/8", "192.0.2.25/32"]`
 	for _, every := range []string{"0.0.0.0/0", "::/0"} {
-		if covered(netip.MustParsePrefix(every), publicaddr.Unmapped(c.Relay.Networks)) {
-			out = append(out, Finding{Key: "relay.networks", Fatal: true, Hint: hint,
+		if publicaddr.Covered(netip.MustParsePrefix(every), publicaddr.Unmapped(c.Relay.Networks)) {
+			out = append(out, config.Finding{Key: "relay.networks", Fatal: true, Hint: hint,
 				What: fmt.Sprintf("an open relay: every address of %s may relay, so the whole Internet can send "+
 					"mail through this gateway", every)})
 		}
@@ -51,14 +51,14 @@ func (c *Config) relayDangers() (out []Finding) {
 		switch {
 		case !public(n):
 		case n.Bits() <= open:
-			out = append(out, Finding{Key: key, Fatal: true, Hint: hint,
+			out = append(out, config.Finding{Key: key, Fatal: true, Hint: hint,
 				What: fmt.Sprintf("an open relay for strangers: %s is a part of the public Internet, and everybody "+
 					"there may relay", n)})
 		case n.Bits() < wide:
-			out = append(out, Finding{Key: key, Hint: hint,
+			out = append(out, config.Finding{Key: key, Hint: hint,
 				What: fmt.Sprintf("%s are many public addresses, and everybody there may relay", n)})
 		case c.Relay.Require < policy.Encrypted:
-			out = append(out, Finding{Key: key,
+			out = append(out, config.Finding{Key: key,
 				Hint: `write require = "encrypted" below [relay], or name private networks`,
 				What: fmt.Sprintf("%s is public, and mail may be handed in from there without TLS", n)})
 		}
@@ -67,26 +67,28 @@ func (c *Config) relayDangers() (out []Finding) {
 }
 
 // insiders are networks of which nothing reaches the public Internet (RFC 6890 §2.2.2 and others).
-func insiders() []netip.Prefix {
-	return prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10",
-		"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15",
-		"::1/128", "fc00::/7", "fe80::/10", "2001:db8::/32", "3fff::/20")
+func insiders() (out []netip.Prefix) {
+	for _, n := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
+		"100.64.0.0/10", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15",
+		"::1/128", "fc00::/7", "fe80::/10", "2001:db8::/32", "3fff::/20"} {
+		out = append(out, netip.MustParsePrefix(n))
+	}
+	return out
 }
 
 // public reports whether a network has addresses of the public Internet.
 func public(n netip.Prefix) bool {
 	return !slices.ContainsFunc(insiders(), func(in netip.Prefix) bool {
-		return in.Bits() <= n.Bits() &&
-			in.Contains(n.Addr())
+		return in.Bits() <= n.Bits() && in.Contains(n.Addr())
 	})
 }
 
 // hostBits finds networks that say one thing and mean another: 10.1.2.3/8 is all of 10.0.0.0/8.
-func (c *Config) hostBits() (out []Finding) {
+func hostBits(c *config.Config) (out []config.Finding) {
 	look := func(key string, list []netip.Prefix) {
 		for i, n := range list {
 			if n != n.Masked() {
-				out = append(out, Finding{Key: fmt.Sprintf("%s[%d]", key, i), Fatal: true,
+				out = append(out, config.Finding{Key: fmt.Sprintf("%s[%d]", key, i), Fatal: true,
 					What: fmt.Sprintf("%s names one address and means all of %s", n, n.Masked()),
 					Hint: fmt.Sprintf("write %q, or %q for the one address", n.Masked(),
 						netip.PrefixFrom(n.Addr(), n.Addr().BitLen()))})
@@ -114,7 +116,7 @@ func nowhere() []string {
 }
 
 // nameDangers finds names by which other servers cannot find this one. Much of the world refuses mail of such a HELO.
-func (c *Config) nameDangers() (out []Finding) {
+func nameDangers(c *config.Config) (out []config.Finding) {
 	look := func(key, name string) {
 		what := ""
 		switch {
@@ -124,7 +126,7 @@ func (c *Config) nameDangers() (out []Finding) {
 			what = fmt.Sprintf("%s is a name that no other server can find, and many refuse mail from it", name)
 		}
 		if what != "" {
-			out = append(out, Finding{Key: key, What: what,
+			out = append(out, config.Finding{Key: key, What: what,
 				Hint: "write the full name of this gateway in DNS, the one its address leads back to"})
 		}
 	}
@@ -136,50 +138,50 @@ func (c *Config) nameDangers() (out []Finding) {
 }
 
 // adminDangers finds an admin listener that others than this machine can reach in the clear.
-func (c *Config) adminDangers() []Finding {
+func adminDangers(c *config.Config) []config.Finding {
 	host, _, err := net.SplitHostPort(c.Admin.Listen)
-	if err != nil || c.Admin.TLS || isLoopback(host) {
+	if err != nil || c.Admin.TLS || publicaddr.Loopback(host) {
 		return nil
 	}
 	const hint = `write tls = true below [admin], or listen = "127.0.0.1:8025"`
 	if c.Admin.Console {
-		return []Finding{{Key: "admin.listen", Fatal: true, Hint: hint, What: fmt.Sprintf(
+		return []config.Finding{{Key: "admin.listen", Fatal: true, Hint: hint, What: fmt.Sprintf(
 			"%s is no loopback address and TLS is off: the console is not served there, and metrics and health are "+
 				"shown to everybody in the clear", c.Admin.Listen)}}
 	}
-	return []Finding{{Key: "admin.listen", Hint: hint, What: fmt.Sprintf("metrics and health are shown to "+
+	return []config.Finding{{Key: "admin.listen", Hint: hint, What: fmt.Sprintf("metrics and health are shown to "+
 		"everybody who reaches %s, in the clear", c.Admin.Listen)}}
 }
 
 // listenDangers finds listeners that speak in another way than whoever connects to their port expects.
-func (c *Config) listenDangers() (out []Finding) {
+func listenDangers(c *config.Config) (out []config.Finding) {
 	for i, l := range c.Listen {
 		key := fmt.Sprintf("listen[%d]", i)
 		_, port, _ := net.SplitHostPort(l.Address)
 		say := func(field, what, hint string) {
-			out = append(out, Finding{Key: key + "." + field, What: what, Hint: hint})
+			out = append(out, config.Finding{Key: key + "." + field, What: what, Hint: hint})
 		}
 		switch {
-		case l.Mode == ModeWeb && port != "443":
+		case l.Mode == config.ModeWeb && port != "443":
 			say("address", "others ask for a policy at port 443 alone (RFC 8461 §3.3): it has to be forwarded to "+
 				"port "+port, `write address = ":443"`)
-		case l.Mode == ModeACME && port != "80":
+		case l.Mode == config.ModeACME && port != "80":
 			say("address", "a CA comes to port 80 alone (RFC 8555 §8.3): it has to be forwarded to port "+port,
 				`write address = ":80"`)
-		case port == "443" && l.Mode != ModeWeb:
+		case port == "443" && l.Mode != config.ModeWeb:
 			say("mode", fmt.Sprintf("port 443 is for HTTPS, and nobody expects mode %q there", l.Mode),
 				`write mode = "web"`)
-		case port == "25" && l.Mode != ModeSMTP:
+		case port == "25" && l.Mode != config.ModeSMTP:
 			say("mode", fmt.Sprintf("other mail servers send to port 25 and cannot use mode %q: no mail of the "+
 				"world arrives there", l.Mode), `write mode = "smtp"`)
 		case port == "25" && l.RequireTLS:
 			say("require_tls", "other mail servers without TLS cannot send to port 25 then (RFC 3207 §4)",
 				"leave require_tls out; [relay] require is for your own clients")
-		case port == "465" && l.Mode != ModeSMTPS:
+		case port == "465" && l.Mode != config.ModeSMTPS:
 			say("mode", "clients of port 465 begin with TLS at once (RFC 8314 §3.3)", `write mode = "smtps"`)
-		case (port == "587" || port == "25") && l.Mode == ModeSMTPS:
+		case (port == "587" || port == "25") && l.Mode == config.ModeSMTPS:
 			say("mode", "clients of port "+port+" do not begin with TLS", `write mode = "submission"`)
-		case port == "587" && l.Mode == ModeSMTP && !l.RequireTLS:
+		case port == "587" && l.Mode == config.ModeSMTP && !l.RequireTLS:
 			say("mode", "port 587 is for people's programs, which should have to use TLS and a password",
 				`write mode = "submission"`)
 		}
@@ -191,13 +193,13 @@ func (c *Config) listenDangers() (out []Finding) {
 const shortMaxAge = 24 * time.Hour
 
 // stsDangers finds policies that protect nobody, and those that keep our own mail away.
-func (c *Config) stsDangers() (out []Finding) {
-	served := slices.ContainsFunc(c.Listen, func(l Listen) bool { return l.Mode == ModeWeb })
+func stsDangers(c *config.Config) (out []config.Finding) {
+	served := slices.ContainsFunc(c.Listen, func(l config.Listen) bool { return l.Mode == config.ModeWeb })
 	published := 0
 	for i := range c.Domain {
 		own := &c.Domain[i]
 		say := func(field, what, hint string) {
-			out = append(out, Finding{Key: fmt.Sprintf("domain[%d].sts%s", i, field), What: what, Hint: hint})
+			out = append(out, config.Finding{Key: fmt.Sprintf("domain[%d].sts%s", i, field), What: what, Hint: hint})
 		}
 		p, err := own.STS.Policy()
 		if err != nil || !own.STS.Published() {
@@ -219,9 +221,9 @@ func (c *Config) stsDangers() (out []Finding) {
 		}
 	}
 	for i, l := range c.Listen {
-		if l.Mode == ModeWeb && published == 0 && !c.TLS.PartnerPage && !c.TLSRPT.ReceiveHTTPS &&
-			!c.TLS.ACME.By(TLSALPN01) {
-			out = append(out, Finding{Key: fmt.Sprintf("listen[%d].mode", i),
+		if l.Mode == config.ModeWeb && published == 0 && !c.TLS.PartnerPage && !c.TLSRPT.ReceiveHTTPS &&
+			!c.TLS.ACME.By(config.TLSALPN01) {
+			out = append(out, config.Finding{Key: fmt.Sprintf("listen[%d].mode", i),
 				What: "nothing is served there: no [[domain]] has a policy (sts), and partner_page is off",
 				Hint: `write sts = { mode = "testing" } in a [[domain]], or take the listener out`})
 		}
@@ -230,46 +232,46 @@ func (c *Config) stsDangers() (out []Finding) {
 }
 
 // deliveryDangers finds ways for mail to come where it should not.
-func (c *Config) deliveryDangers() (out []Finding) {
-	if !covered(netip.MustParsePrefix("127.0.0.0/8"), publicaddr.Unmapped(c.Delivery.DenyNetworks)) {
-		out = append(out, Finding{Key: "delivery.deny_networks",
+func deliveryDangers(c *config.Config) (out []config.Finding) {
+	if !publicaddr.Covered(netip.MustParsePrefix("127.0.0.0/8"), publicaddr.Unmapped(c.Delivery.DenyNetworks)) {
+		out = append(out, config.Finding{Key: "delivery.deny_networks",
 			Hint: "leave the key out, or keep its default in the list",
 			What: "anybody can name this machine itself, 127.0.0.1, as the mail host of a domain, and mail goes there"})
 	}
 	for i := range c.Route {
 		for j, m := range c.Route[i].Match {
-			if slices.ContainsFunc(c.Domain, func(d Domain) bool { return d.Name.String() == m }) {
-				out = append(out, Finding{Key: fmt.Sprintf("route[%d].match[%d]", i, j),
+			if slices.ContainsFunc(c.Domain, func(d config.Domain) bool { return d.Name.String() == m }) {
+				out = append(out, config.Finding{Key: fmt.Sprintf("route[%d].match[%d]", i, j),
 					Hint: "take it out of the route",
 					What: m + " is a [[domain]], and its deliver_to says where its mail goes"})
 			}
 		}
 	}
 	if d := c.Delivery.DelayNotice.Duration; d > 0 && d >= c.Delivery.Lifetime.Duration {
-		out = append(out, Finding{Key: "delivery.delay_notice",
+		out = append(out, config.Finding{Key: "delivery.delay_notice",
 			What: "no sender is told of a delay: mail is returned before", Hint: `write delay_notice = "2h", or 0`})
 	}
 	return out
 }
 
 // fileDangers looks at the rights of the configuration file, and at the user the process stays.
-func (c *Config) fileDangers() (out []Finding) {
+func fileDangers(c *config.Config) (out []config.Finding) {
 	if c.Process.User == "root" {
-		out = append(out, Finding{Key: "process.user", What: "the gateway stays root all the time",
+		out = append(out, config.Finding{Key: "process.user", What: "the gateway stays root all the time",
 			Hint: "write an ordinary user, as the package's postern"})
 	}
-	info, err := os.Stat(c.path)
-	if err != nil || c.path == "" {
+	info, err := os.Stat(c.Path())
+	if err != nil || c.Path() == "" {
 		return out
 	}
 	switch mode, others := info.Mode().Perm(), sandbox.OthersMay(info); {
 	case others&0o002 != 0:
-		out = append(out, Finding{Key: "process", Fatal: true,
-			What: fmt.Sprintf("%s can be written by everyone on this machine (mode %04o)", c.path, mode),
-			Hint: "`chmod o= " + c.path + "`"})
+		out = append(out, config.Finding{Key: "process", Fatal: true,
+			What: fmt.Sprintf("%s can be written by everyone on this machine (mode %04o)", c.Path(), mode),
+			Hint: "`chmod o= " + c.Path() + "`"})
 	case len(c.User) > 0 && others != 0:
-		out = append(out, Finding{Key: "user", What: fmt.Sprintf("%s has password hashes and can be read or "+
-			"written by everyone on this machine (mode %04o)", c.path, mode), Hint: "`chmod o= " + c.path + "`"})
+		out = append(out, config.Finding{Key: "user", What: fmt.Sprintf("%s has password hashes and can be read or "+
+			"written by everyone on this machine (mode %04o)", c.Path(), mode), Hint: "`chmod o= " + c.Path() + "`"})
 	}
 	return out
 }

@@ -1,15 +1,14 @@
 package rule
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy"
+	"postern/internal/policy/rulevalue"
 )
 
 // inboundConditions are the keys of [rule.match] and [rule.unless] that rules about incoming mail may have: what is
@@ -74,15 +73,6 @@ func (r *Rule) about() Scope {
 	return r.Scope
 }
 
-// checkListener asks for a name that a listener can have.
-func checkListener(p *Problems, key, value string, at tomlfile.Span) {
-	if value == "" || len(value) > maxName ||
-		strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
-		p.Add(at, fmt.Sprintf("%s in %s is no name of a listener", tomlfile.Quote(tomlfile.Clip(value)), key),
-			"write the name that the listener has in the configuration, or its address where it has none")
-	}
-}
-
 // checkClientProof refuses keys that say nothing where no certificate is asked for.
 func checkClientProof(p *Problems, r *Rule, rule *tomlfile.Node) {
 	section := rule.Get("require_tls")
@@ -107,7 +97,7 @@ func readClientNames(p *Problems, r *Rule, e tomlfile.Entry) {
 		}
 		return
 	}
-	r.RequireTLS.Names = policy.Names{List: readNameList(p, e)}
+	r.RequireTLS.Names = policy.Names{List: rulevalue.ReadNames(&p.Problems, e)}
 }
 
 // namesValue is a word or a list.
