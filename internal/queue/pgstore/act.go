@@ -23,6 +23,9 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (out queue.Acted, err e
 	}
 	defer s.calls.Done()
 	s.giveBack(s.kept.Drop("", a.Selects))
+	if err := s.kept.Rest(ctx, ""); err != nil {
+		return out, err
+	}
 	defer s.kept.Stir()
 	if err := s.lapse(ctx, a.Now); err != nil {
 		return out, err

@@ -69,10 +69,13 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 	defer s.calls.Done()
 	if c.Site == "" {
 		s.giveBack(s.kept.Drop("", c.Selects))
-		return s.claimStored(ctx, &c)
+	} else {
+		s.giveBack(s.kept.Ending(c.Site, c.Now))
 	}
-	s.giveBack(s.kept.Ending(c.Site, c.Now))
-	if s.kept.IsQuiet(&c, time.Now()) {
+	if err := s.kept.Rest(ctx, c.Site); err != nil {
+		return nil, err
+	}
+	if c.Site != "" && s.kept.IsQuiet(&c, time.Now()) {
 		return s.kept.Take(&c, c.Limit, nil), nil
 	}
 	return s.claimStored(ctx, &c)
