@@ -10,6 +10,7 @@ import (
 	"postern/internal/queue/database"
 	"postern/internal/queue/search"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/sqltables"
 	"postern/internal/queue/stored"
 )
 
@@ -41,7 +42,7 @@ func (d searched) Known(context.Context, database.Reader) (search.Known, error) 
 func (s *Store) counted() search.Known {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return search.Known{Skew: s.order.skew, States: s.totals.states}
+	return search.Known{Skew: s.order.Skew, States: s.totals.States}
 }
 
 // MarkSending gives leased deliveries their state.
@@ -128,9 +129,7 @@ func (s *Store) work(leases []queue.Lease, found []*stored.Record) []queue.Work 
 	out := make([]queue.Work, len(found))
 	for i, r := range found {
 		if l := s.leases[r.ID]; l != nil && l.token == leases[i].Token {
-			l.row = deliveryRow{Delivery: r.Delivery, site: r.SiteID, facts: r.Facts, last: r.Last,
-				size: r.Message.Size, file: r.File}
-			l.row.Recipient, l.row.History = queue.Delivery{}.Recipient, nil
+			l.row = sqltables.RowOf(r)
 		}
 		out[i] = r.Work(leases[i])
 	}

@@ -17,7 +17,7 @@ import (
 	"postern/internal/queue/spool"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/sqlrecords"
-	"postern/internal/queue/stored"
+	"postern/internal/queue/sqltables"
 	"postern/internal/queue/wal"
 	"postern/internal/queue/young"
 )
@@ -77,8 +77,8 @@ type Store struct {
 	mu      sync.Mutex // guards what follows
 	cond    *sync.Cond // something young has changed
 	closed  bool
-	totals  totals
-	order   order
+	totals  sqltables.Totals
+	order   sqltables.Order
 	known   wal.Known // what the database remembers of the journal; Last as it was at start
 	applied int64     // messages up to this seq are in the database
 	begun   bool      // a run of the journal has begun
@@ -160,7 +160,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.openAlone(); err != nil {
 		return err
 	}
-	s.applied = s.order.lastSeq
+	s.applied = s.order.LastSeq
 	if err := s.readWishes(s.writer.c); err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (s *Store) openDatabase() error {
 	if err != nil {
 		return fmt.Errorf("sqlstore: cannot open the database: %w", sqlite.Translate(err))
 	}
-	s.writer = &writer{s: s, c: w, sites: map[queue.SiteKey]*stored.Site{}}
+	s.writer = &writer{s: s, c: w, sites: sqltables.Sites{}}
 	s.changes = group.New(s.writer.attempt, func(err error) bool { return sqlite.Primary(err) == sqlite.Busy })
 	s.writer.commit = func() error { return w.Exec("COMMIT") }
 	if err := sqlite.AssertDurable(w); err != nil {
@@ -211,13 +211,13 @@ func (s *Store) openDatabase() error {
 	if err := s.examine(w); err != nil {
 		return err
 	}
-	if err := sqlite.Migrate(w, mark, migrations); err != nil {
+	if err := sqltables.Migrate(w, mark); err != nil {
 		return sqlite.Translate(err)
 	}
 	if err := s.cfg.disk.SyncDir(s.cfg.Dir); err != nil {
 		return fmt.Errorf("sqlstore: cannot make the data folder durable: %w", err)
 	}
-	if s.order, s.applied, err = s.totals.read(w); err == nil {
+	if s.totals, s.order, s.applied, err = sqltables.ReadTotals(w); err == nil {
 		s.known, err = readKnown(w)
 	}
 	s.young.Place = s.known.Last
@@ -313,7 +313,7 @@ func (s *Store) checkpoint() {
 	defer c.Close()
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
-	var seen totals
+	var seen sqltables.Totals
 	for {
 		select {
 		case <-s.stop:
