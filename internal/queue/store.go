@@ -29,6 +29,8 @@ var (
 	// ErrUnknown: the database went away while it was told to store this, and could not be asked in time whether it
 	// did. Whoever handed the message in may try again and must not be told that it is stored.
 	ErrUnknown = errors.New("queue: whether the change was stored is not known")
+	// ErrClosed: what every method answers after Close.
+	ErrClosed = errors.New("queue: the store is closed")
 	// ErrInUse: another process has the store open.
 	ErrInUse = errors.New("queue: the store is in use by another process")
 	// ErrMoved: everything in the store was moved into another, or is being moved (see storecopy). ErrUnfinished: not

@@ -28,10 +28,10 @@ func (s *Store) ready(sub *queue.Submission) (*stored.Message, *spool.Draft, err
 
 // NewDraft begins a body.
 func (s *Store) NewDraft(ctx context.Context) (queue.Draft, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if s.broken.Load() {
 		return nil, queue.ErrBroken
 	}
@@ -40,12 +40,9 @@ func (s *Store) NewDraft(ctx context.Context) (queue.Draft, error) {
 
 // Takes says what a message would hear that is handed to Accept now: nil where it would be stored (see spool).
 func (s *Store) Takes() error {
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
 	switch {
-	case closed:
-		return errClosed
+	case s.gate.Closed():
+		return queue.ErrClosed
 	case s.broken.Load():
 		return queue.ErrBroken
 	}
@@ -59,10 +56,10 @@ func (s *Store) Free() (free, kept uint64, err error) { return s.spool.Free() }
 // Accept stores one message (G1): it is in the journal when Accept returns, and comes into the database later.
 func (s *Store) Accept(ctx context.Context, sub *queue.Submission) (err error) {
 	defer func() { s.spool.NoteRoom(err) }()
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if s.broken.Load() {
 		return queue.ErrBroken
 	}

@@ -15,10 +15,10 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (queue.Acted, error) {
 	if err := a.Check(); err != nil {
 		return queue.Acted{}, err
 	}
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return queue.Acted{}, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if err := s.settleDown(ctx); err != nil {
 		return queue.Acted{}, err
 	}

@@ -39,10 +39,10 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if err := s.lapse(ctx, c.Now); err != nil && !errors.Is(err, queue.ErrFull) { // then it waits, and is not claimed
 		return nil, err
 	}
@@ -263,10 +263,10 @@ func (s *Store) endLease(l queue.Lease) {
 // Extend prolongs leases. It waits for the writer, so that it never overtakes a claim in the database that takes the
 // lease away; claims of young mail are kept off by mu.
 func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Time) error {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	return s.do(ctx, 0, func(t *txn) error {
 		t.s.mu.Lock()
 		defer t.s.mu.Unlock()

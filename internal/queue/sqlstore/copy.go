@@ -63,7 +63,7 @@ var _ storecopy.Side = (*Side)(nil)
 func OpenSide(cfg Config) (*Side, error) {
 	cfg.copied = true
 	s := newStore(cfg)
-	s.closed = true // to everybody else
+	s.gate.Close() // to everybody else
 	if err := s.openAlone(); err != nil {
 		return nil, errors.Join(err, s.release())
 	}

@@ -34,6 +34,7 @@
 //	search      lists, sites, what an action or a purge concerns: the plan and the statements
 //	sqlrecords  what is not mail: rules, judgement, audit trail, records, counters
 //	group       many changes in one commit
+//	gate        who is in the store, and that it is closed
 //	storecopy   all of a store moved into another
 //	database    what these want of an engine, and the words in which engines differ
 //

@@ -14,10 +14,10 @@ const purgeChunk = 50
 // Purge deletes up to limit finished messages, oldest first, in small transactions; the pages they held are used again
 // for new ones, the file does not shrink. Sites that no delivery refers to go too.
 func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return 0, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if err := s.settleDown(ctx); err != nil {
 		return 0, err
 	}

@@ -19,14 +19,14 @@ type searched struct{ s *Store }
 
 // Begin brings into the database what is in the journal.
 func (d searched) Begin(ctx context.Context) (end func(), err error) {
-	if err := d.s.enter(ctx); err != nil {
+	if err := d.s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
 	if err := d.s.settleDown(ctx); err != nil {
-		d.s.calls.Done()
+		d.s.gate.Leave()
 		return nil, err
 	}
-	return d.s.calls.Done, nil
+	return d.s.gate.Leave, nil
 }
 
 // Read lends a reading connection.
@@ -60,10 +60,10 @@ func (d searched) MarkSending(_ context.Context, _ database.Reader, rs []queue.R
 // Open opens a body, which is then as long as it was, and the same by its checksum. It answers queue.ErrDamaged
 // otherwise, and where the body of a message that waits is missing.
 func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	for again := false; ; again = true {
 		c, err := s.content(ctx, id)
 		if err != nil {

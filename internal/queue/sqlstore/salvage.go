@@ -40,7 +40,7 @@ func Salvage(ctx context.Context, cfg Config) (*Salvaged, error) {
 	cfg.salvage = true
 	s := newStore(cfg)
 	out, err := s.salvage(ctx)
-	s.closed = true
+	s.gate.Close()
 	return out, errors.Join(err, s.release())
 }
 

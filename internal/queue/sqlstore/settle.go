@@ -20,10 +20,10 @@ type batch struct {
 // Settle ends leases (G3). Deliveries of young messages that were delivered, and that is what most batches are, are
 // written to the journal; everything else is a matter of the database, and young messages come there first.
 func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if s.broken.Load() {
 		return queue.ErrBroken
 	}

@@ -12,6 +12,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/gate"
 	"postern/internal/queue/group"
 	"postern/internal/queue/search"
 	"postern/internal/queue/spool"
@@ -67,7 +68,7 @@ type Store struct {
 	move    chan struct{} // capacity 1: the mover has something to do
 	readers chan *sqlite.Conn
 	broken  atomic.Bool
-	calls   sync.WaitGroup // running methods
+	gate    gate.Gate      // running methods are in
 	loops   sync.WaitGroup // the mover and the filler, which call the writer
 	workers sync.WaitGroup // the writer, the committer and the checkpointer
 	stop    chan struct{}  // closed to end the mover and the checkpointer
@@ -76,7 +77,6 @@ type Store struct {
 
 	mu      sync.Mutex // guards what follows
 	cond    *sync.Cond // something young has changed
-	closed  bool
 	totals  sqltables.Totals
 	order   sqltables.Order
 	known   wal.Known // what the database remembers of the journal; Last as it was at start
@@ -90,9 +90,6 @@ type Store struct {
 	// lastToken begins at random, so that a lease of an earlier handle never fits.
 	lastToken int64
 }
-
-// errClosed is what every method answers after Close.
-var errClosed = errors.New("sqlstore: the store is closed")
 
 // Open opens the store, making it if there is none. It answers queue.ErrInUse while another process has it,
 // queue.ErrNewerForm when a newer release wrote it, and queue.ErrDamaged when something is missing in it that was
@@ -234,20 +231,6 @@ func (s *Store) readFloor(c *sqlite.Conn) error {
 
 func (s *Store) file() string { return filepath.Join(s.cfg.Dir, "queue.db") }
 
-// enter counts a running method in; the caller does calls.Done.
-func (s *Store) enter(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errClosed
-	}
-	s.calls.Add(1)
-	return nil
-}
-
 // read lends a reading connection.
 func (s *Store) read(ctx context.Context, f func(c *sqlite.Conn) error) error {
 	select {
@@ -261,14 +244,9 @@ func (s *Store) read(ctx context.Context, f func(c *sqlite.Conn) error) error {
 
 // Close waits for running methods, ends the goroutines and gives up the lock. A second Close does nothing.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if !s.gate.Close() {
 		return nil
 	}
-	s.closed = true
-	s.mu.Unlock()
-	s.calls.Wait()
 	close(s.stop)
 	s.loops.Wait()
 	err := s.settleDown(context.Background())

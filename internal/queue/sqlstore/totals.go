@@ -23,10 +23,10 @@ const (
 // Stats counts deliveries and the bytes of bodies; it costs the same however much is stored.
 func (s *Store) Stats(ctx context.Context) (queue.Stats, error) {
 	var out queue.Stats
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return out, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	s.mu.Lock()
 	states, bodyBytes := s.young.Counts()
 	for n, stored := range s.totals.States {

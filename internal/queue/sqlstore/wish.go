@@ -72,10 +72,10 @@ func (s *Store) wished(id queue.DeliveryID) *queue.Wish {
 
 // Wished returns what is not to be sent any more. It looks in memory only.
 func (s *Store) Wished(ctx context.Context, ids []queue.DeliveryID) ([]queue.DeliveryID, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []queue.DeliveryID
