@@ -29,6 +29,8 @@ var (
 	// ErrUnknown: the database went away while it was told to store this, and could not be asked in time whether it
 	// did. Whoever handed the message in may try again and must not be told that it is stored.
 	ErrUnknown = errors.New("queue: whether the change was stored is not known")
+	// ErrClosed: what every method answers after Close.
+	ErrClosed = errors.New("queue: the store is closed")
 	// ErrInUse: another process has the store open.
 	ErrInUse = errors.New("queue: the store is in use by another process")
 	// ErrMoved: everything in the store was moved into another, or is being moved (see storecopy). ErrUnfinished: not
@@ -47,7 +49,8 @@ type Store interface {
 	// caller still discards it. Deliveries get their IDs, the message its Size from the body.
 	Accept(ctx context.Context, s *Submission) error
 	// Claim leases deliveries to a worker: state Sending until c.Until. Order: by Due, a message's deliveries together;
-	// one accepted a moment ago may be passed over when c.Limit is reached without it.
+	// one accepted a moment ago may be passed over when c.Limit is reached without it. A store that accepts mail under
+	// a lease already hands that on, while more than half of it is left, however it stands to c.Until.
 	Claim(ctx context.Context, c Claim) ([]Work, error)
 	// Settle ends leases: records attempts, moves to the next states, queues new messages, and keeps the site's state,
 	// all in one transaction or not at all (G3). It fails whole with ErrStaleLease if one lease is not held (G4). It

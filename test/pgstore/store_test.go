@@ -13,7 +13,7 @@ import (
 
 func TestStore(t *testing.T) {
 	t.Parallel() // each mostly waits for the disk
-	storetest.Run(t, func(t *testing.T) queue.Store {
+	storetest.RunLeased(t, func(t *testing.T) queue.Store {
 		cfg := fresh(t)
 		cfg.Keep = time.Minute // as gateways do
 		return open(t, cfg)

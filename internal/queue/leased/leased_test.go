@@ -1,9 +1,13 @@
 package leased
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"postern/internal/mail"
@@ -82,6 +86,40 @@ func TestKeptMailIsGivenBack(t *testing.T) {
 	same(t, "old at once", numbers(m.Old(begin.Add(keptFor))), []int(nil))
 	same(t, "old", numbers(m.Old(begin.Add(keptFor+1))), []int{200})
 	same(t, "a body that nobody uses", m.Body("m2") == nil, true)
+}
+
+// TestWhoClaimsWaitsForWhatIsGivenBack: at the same site, and no longer than he may.
+func TestWhoClaimsWaitsForWhatIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMail(time.Minute)
+		message(m, 1, begin, "a", "b")
+		dropped := m.Drop("a", func(*queue.Delivery) bool { return true })
+		if err := m.Rest(t.Context(), "b"); err != nil {
+			t.Errorf("at another site: %v", err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := m.Rest(short, "a"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with little time: %v", err)
+		}
+		var rested atomic.Int32
+		for _, site := range []queue.SiteKey{"a", ""} {
+			go func() {
+				if err := m.Rest(t.Context(), site); err != nil {
+					t.Error(err)
+				}
+				rested.Add(1)
+			}()
+		}
+		synctest.Wait()
+		same(t, "rested before", rested.Load(), 0)
+		m.Returned(m.Drop("b", func(*queue.Delivery) bool { return true }))
+		synctest.Wait()
+		same(t, "rested when another site's was given back", rested.Load(), 0)
+		m.Returned(dropped)
+		synctest.Wait()
+		same(t, "rested then", rested.Load(), 2)
+	})
 }
 
 // TestNothingIsWantedBeyondTheBounds: nor what is not due, nor at a site with more than a claim can take.

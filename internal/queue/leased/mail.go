@@ -1,6 +1,7 @@
 package leased
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -29,8 +30,10 @@ type Mail struct {
 	inHand map[queue.DeliveryID]queue.ID
 	bodies map[queue.ID]*body
 	bytes  int64
-	// returning is what is being given back: nobody has begun with it either.
-	returning map[queue.DeliveryID]bool
+	// returning is what is being given back, by its site: nobody has begun with it either. Back is closed when some of
+	// it is.
+	returning map[queue.DeliveryID]queue.SiteKey
+	back      chan struct{}
 	// quiet are sites at which the database has nothing to claim; stirs counts what may have changed that.
 	quiet map[queue.SiteKey]Quiet
 	stirs uint64
@@ -60,7 +63,7 @@ type Quiet struct {
 func NewMail(lease time.Duration) *Mail {
 	return &Mail{lease: lease, sites: map[queue.SiteKey][]*delivery{}, byID: map[queue.DeliveryID]*delivery{},
 		inHand: map[queue.DeliveryID]queue.ID{}, bodies: map[queue.ID]*body{},
-		returning: map[queue.DeliveryID]bool{}, quiet: map[queue.SiteKey]Quiet{}}
+		returning: map[queue.DeliveryID]queue.SiteKey{}, back: make(chan struct{}), quiet: map[queue.SiteKey]Quiet{}}
 }
 
 // Wants reports whether a delivery that is about to be stored should be kept.
@@ -165,7 +168,7 @@ func (k *Mail) dropAt(site queue.SiteKey, match func(d *delivery) bool) (leases 
 		}
 		leases = append(leases, d.work.Lease)
 		delete(k.byID, d.work.ID)
-		k.returning[d.work.ID] = true
+		k.returning[d.work.ID] = site
 		k.release(d.work.Message.ID)
 		return true
 	}))
@@ -249,6 +252,29 @@ func (k *Mail) Returned(leases []queue.Lease) {
 	defer k.mu.Unlock()
 	for _, l := range leases {
 		delete(k.returning, l.Delivery)
+	}
+	close(k.back)
+	k.back = make(chan struct{})
+}
+
+// Rest waits until nothing of a site is being given back, "" is any: meanwhile it is neither here nor to be claimed in
+// the database.
+func (k *Mail) Rest(ctx context.Context, site queue.SiteKey) error {
+	for {
+		k.mu.Lock()
+		moving, back := false, k.back
+		for _, at := range k.returning {
+			moving = moving || site == "" || at == site
+		}
+		k.mu.Unlock()
+		if !moving {
+			return nil
+		}
+		select {
+		case <-back:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -45,10 +45,10 @@ func (s *Store) ready(sub *queue.Submission) (*stored.Message, error) {
 
 // Accept stores one message (G1).
 func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	n, err := s.ready(sub)
 	if err != nil {
 		return err

@@ -18,11 +18,14 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (out queue.Acted, err e
 	if err := a.Check(); err != nil {
 		return out, err
 	}
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return out, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	s.giveBack(s.kept.Drop("", a.Selects))
+	if err := s.kept.Rest(ctx, ""); err != nil {
+		return out, err
+	}
 	defer s.kept.Stir()
 	if err := s.lapse(ctx, a.Now); err != nil {
 		return out, err

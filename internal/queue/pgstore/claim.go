@@ -63,16 +63,19 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if c.Site == "" {
 		s.giveBack(s.kept.Drop("", c.Selects))
-		return s.claimStored(ctx, &c)
+	} else {
+		s.giveBack(s.kept.Ending(c.Site, c.Now))
 	}
-	s.giveBack(s.kept.Ending(c.Site, c.Now))
-	if s.kept.IsQuiet(&c, time.Now()) {
+	if err := s.kept.Rest(ctx, c.Site); err != nil {
+		return nil, err
+	}
+	if c.Site != "" && s.kept.IsQuiet(&c, time.Now()) {
 		return s.kept.Take(&c, c.Limit, nil), nil
 	}
 	return s.claimStored(ctx, &c)
@@ -262,10 +265,10 @@ func pairs(leases []queue.Lease) (ids, tokens []int64) {
 
 // Extend prolongs leases.
 func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Time) error {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if len(leases) == 0 {
 		return nil
 	}

@@ -17,10 +17,10 @@ import (
 // Open opens a body, which is then as long as it was, and the same by its checksum. Of a large one no more than a chunk
 // is in memory; it can be read for some minutes after its message ended.
 func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if data := s.kept.Body(id); data != nil {
 		return stored.InMemory(data), nil
 	}
@@ -98,11 +98,11 @@ func (r *stream) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if n := r.place / pgtables.ChunkSize; n != r.at {
-		if err := r.s.enter(r.s.life); err != nil {
+		if err := r.s.gate.Enter(r.s.life); err != nil {
 			return 0, err
 		}
 		data, err := r.chunk(r.s.life, n)
-		r.s.calls.Done()
+		r.s.gate.Leave()
 		if err != nil {
 			return 0, err
 		}

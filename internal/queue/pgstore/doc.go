@@ -4,7 +4,7 @@
 // # What another store says the same, and what not
 //
 // It stands on the rooms of any store on an SQL database, which package sqlstore lists: stored, search, sqlrecords,
-// group, database and storecopy.
+// group, gate, storecopy and database.
 //
 // Rooms of this store alone, because it is one of several on one database:
 //

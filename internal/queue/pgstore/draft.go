@@ -33,10 +33,10 @@ type draft struct {
 
 // NewDraft begins a body.
 func (s *Store) NewDraft(ctx context.Context) (queue.Draft, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	return &draft{s: s}, nil
 }
 
@@ -68,10 +68,10 @@ func (d *draft) Write(p []byte) (int, error) {
 
 // with lends a connection whose commits need not be durable by themselves.
 func (d *draft) with(do func(ctx context.Context, c *postgres.Conn) error) error {
-	if err := d.s.enter(d.s.life); err != nil {
+	if err := d.s.gate.Enter(d.s.life); err != nil {
 		return err
 	}
-	defer d.s.calls.Done()
+	defer d.s.gate.Leave()
 	ctx, cancel := context.WithTimeout(d.s.life, d.s.cfg.Patience)
 	defer cancel()
 	return postgres.Translate(d.s.bodies.With(ctx, func(c *postgres.Conn) error { return do(ctx, c) }))

@@ -37,10 +37,10 @@ const (
 // has no room for it. It looks at one row or a few of each site where mail waits; where that takes long it answers
 // nothing for a while.
 func (s *Store) Overlooked(ctx context.Context) (out []queue.SiteKey, err error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	began := s.age()
 	if int64(began) < s.rests.Load() {
 		return nil, nil

@@ -16,10 +16,10 @@ const purgeChunk = 200
 // Purge deletes up to limit finished messages, oldest first, in small transactions; sites that no delivery refers to go
 // too, and bodies that no waiting message has. Several gateways may do so at once.
 func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return 0, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	var seqs []int64
 	err = s.read(ctx, func(c *postgres.Conn) error {
 		known, err := searched{s}.Known(ctx, c)

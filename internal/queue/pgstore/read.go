@@ -18,7 +18,7 @@ type searched struct{ s *Store }
 
 // Begin counts a question in.
 func (d searched) Begin(ctx context.Context) (end func(), err error) {
-	return d.s.calls.Done, d.s.enter(ctx)
+	return d.s.gate.Leave, d.s.gate.Enter(ctx)
 }
 
 // Read lends a reading connection.
@@ -75,10 +75,10 @@ func (searched) Known(ctx context.Context, db database.Reader) (out search.Known
 
 // Stats counts deliveries and the bytes of bodies; it costs the same however much is stored.
 func (s *Store) Stats(ctx context.Context) (out queue.Stats, err error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return out, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	err = postgres.Translate(s.readers.Whole(ctx, func(c *postgres.Conn) error {
 		err := c.Query(ctx, countsQuery, func(r database.Row) error {
 			states := stored.ScanCounts(r, 1)

@@ -12,10 +12,10 @@ import (
 
 // Settle ends leases (G3).
 func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	ready, err := stored.ReadyBatch(&b, s.ready)
 	if err != nil {
 		return err

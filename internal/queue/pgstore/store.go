@@ -11,6 +11,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/gate"
 	"postern/internal/queue/group"
 	"postern/internal/queue/leased"
 	"postern/internal/queue/pgnodes"
@@ -69,21 +70,15 @@ type Store struct {
 
 	opened time.Time
 	rests  atomic.Int64   // until what age of the store Overlooked answers nothing, ns
-	calls  sync.WaitGroup // running methods
+	gate   gate.Gate      // running methods are in
 	loops  sync.WaitGroup // of the writers
 	// sweeper calls a writer; stop ends it.
 	sweeper sync.WaitGroup
 	stop    chan struct{}
 	refused atomic.Int64 // the age of the store when the database last did not answer, ns; 0: it always did
-
-	mu     sync.Mutex // guards closed
-	closed bool
 }
 
 type besides = sqlrecords.Store
-
-// errClosed is what every method answers after Close.
-var errClosed = errors.New("pgstore: the store is closed")
 
 // ErrNoLease: the lease of this gateway on itself has ended, and nothing was accepted.
 var ErrNoLease = errors.New("pgstore: the lease of this gateway has ended; others may have taken its work over")
@@ -174,28 +169,11 @@ func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 	return c, nil
 }
 
-// enter counts a running method in; the caller does calls.Done.
-func (s *Store) enter(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errClosed
-	}
-	s.calls.Add(1)
-	return nil
-}
-
 // Takes says what a message would hear that is handed to Accept now: nil where it would be stored, as far as is known.
 // After the database did not answer it is given some time before it is asked again.
 func (s *Store) Takes() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return errClosed
+	if s.gate.Closed() {
+		return queue.ErrClosed
 	}
 	if at := time.Duration(s.refused.Load()); at > 0 && s.age()-at < refusing {
 		return errSilent
@@ -225,15 +203,10 @@ const readPatience = time.Minute
 // Close waits for running methods, gives up this process's leases, so that others go on at once, and ends the
 // connections. A second Close does nothing.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if !s.gate.Close() {
 		return nil
 	}
-	s.closed = true
-	s.mu.Unlock()
 	close(s.stop)
-	s.calls.Wait()
 	s.sweeper.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Patience)
 	defer cancel()
@@ -276,28 +249,28 @@ type tables struct{ s *Store }
 
 // Read lends a reading connection.
 func (d tables) Read(ctx context.Context, do func(r database.Reader) error) error {
-	if err := d.s.enter(ctx); err != nil {
+	if err := d.s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer d.s.calls.Done()
+	defer d.s.gate.Leave()
 	return d.s.read(ctx, func(c *postgres.Conn) error { return do(c) })
 }
 
 // ReadWhole lends one that sees a single moment.
 func (d tables) ReadWhole(ctx context.Context, do func(r database.Reader) error) error {
-	if err := d.s.enter(ctx); err != nil {
+	if err := d.s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer d.s.calls.Done()
+	defer d.s.gate.Leave()
 	return postgres.Translate(d.s.readers.Whole(ctx, func(c *postgres.Conn) error { return do(c) }))
 }
 
 // Change hands a change to a writer. While it reads and then writes no other gateway does.
 func (d tables) Change(ctx context.Context, bytes int, do func(t database.Tx) error) error {
-	if err := d.s.enter(ctx); err != nil {
+	if err := d.s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer d.s.calls.Done()
+	defer d.s.gate.Leave()
 	return d.s.others.do(ctx, bytes, func(t *txn) error {
 		put(&t.locks, pgtables.LockRecords, true)
 		t.then(func() error { return do(t) })

@@ -26,10 +26,10 @@ func (q *question) Weight() int { return len(q.ids) }
 // Wished returns what is not to be sent any more. It is asked before each message, by all workers: one statement
 // answers all that wait, and every answer is of a moment after its question.
 func (s *Store) Wished(ctx context.Context, ids []queue.DeliveryID) ([]queue.DeliveryID, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if len(ids) == 0 {
 		return nil, nil
 	}

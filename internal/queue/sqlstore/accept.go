@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"postern/internal/queue"
-	"postern/internal/queue/database"
 	"postern/internal/queue/spool"
 	"postern/internal/queue/stored"
 )
@@ -29,10 +28,10 @@ func (s *Store) ready(sub *queue.Submission) (*stored.Message, *spool.Draft, err
 
 // NewDraft begins a body.
 func (s *Store) NewDraft(ctx context.Context) (queue.Draft, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if s.broken.Load() {
 		return nil, queue.ErrBroken
 	}
@@ -41,12 +40,9 @@ func (s *Store) NewDraft(ctx context.Context) (queue.Draft, error) {
 
 // Takes says what a message would hear that is handed to Accept now: nil where it would be stored (see spool).
 func (s *Store) Takes() error {
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
 	switch {
-	case closed:
-		return errClosed
+	case s.gate.Closed():
+		return queue.ErrClosed
 	case s.broken.Load():
 		return queue.ErrBroken
 	}
@@ -60,10 +56,10 @@ func (s *Store) Free() (free, kept uint64, err error) { return s.spool.Free() }
 // Accept stores one message (G1): it is in the journal when Accept returns, and comes into the database later.
 func (s *Store) Accept(ctx context.Context, sub *queue.Submission) (err error) {
 	defer func() { s.spool.NoteRoom(err) }()
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if s.broken.Load() {
 		return queue.ErrBroken
 	}
@@ -90,7 +86,7 @@ func (t *txn) insert(n *stored.Message) error {
 	m := &n.Message
 	exists := !t.enter(m.ID)
 	if !exists {
-		seq, err := t.c.Number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(m.ID))
+		seq, err := t.Number(context.Background(), "SELECT seq FROM message WHERE id = ?", string(m.ID))
 		if err != nil {
 			return err
 		}
@@ -100,7 +96,7 @@ func (t *txn) insert(n *stored.Message) error {
 		return fmt.Errorf("sqlstore: message %s exists", m.ID)
 	}
 	t.s.mu.Lock()
-	n.Number(t.s.order.next(m.AcceptedAt))
+	n.Number(t.s.order.Next(m.AcceptedAt))
 	t.s.mu.Unlock()
 	return t.store(n)
 }
@@ -132,83 +128,8 @@ func (t *txn) leave() {
 
 // store writes the rows of a message, as it stands.
 func (t *txn) store(n *stored.Message) error {
-	m, open := &n.Message, n.Open()
 	t.s.mu.Lock()
-	t.s.young.Floor = max(t.s.young.Floor, m.ID)
+	t.s.young.Floor = max(t.s.young.Floor, n.ID)
 	t.s.mu.Unlock()
-	if open > 0 {
-		t.totals.bodyBytes += m.Size
-		if n.Body.File == "" {
-			err := t.Exec("INSERT INTO body (seq, data) VALUES (?, ?)", n.Seq, n.Body.Blob())
-			if err != nil {
-				return err
-			}
-		}
-	}
-	err := t.Exec("INSERT INTO message ("+stored.MessageColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		n.Values(open)...)
-	for i := range n.Deliveries {
-		if err == nil {
-			err = t.insertDelivery(&n.Deliveries[i])
-		}
-	}
-	return err
-}
-
-func (t *txn) insertDelivery(d *stored.Delivery) error {
-	site, err := t.site(d.At)
-	if err != nil {
-		return err
-	}
-	d.At.ID = site.ID
-	t.refs[site.ID]++
-	t.totals.states[stored.State(d.State)]++
-	if d.State.Waiting() {
-		t.stir(d.Site)
-	}
-	if d.Tried != nil {
-		if err := t.Exec("INSERT INTO attempt (id, facts) VALUES (?, ?)", stored.AttemptSlot(d.ID, 1),
-			d.Tried); err != nil {
-			return err
-		}
-	}
-	return t.Exec("INSERT INTO delivery ("+stored.DeliveryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		d.Values()...)
-}
-
-// sitesKept bounds the writer's memory of sites.
-const sitesKept = 8192
-
-// site finds or makes the row of a site.
-func (t *txn) site(want *stored.Site) (*stored.Site, error) {
-	found, err := t.findSite(want.Key)
-	if err != nil || found != nil {
-		return found, err
-	}
-	err = t.Exec("INSERT INTO site (key, next_hop, requirement, refs, failures) VALUES (?, ?, ?, 0, 0)",
-		string(want.Key), want.NextHop, want.Requirement)
-	if err != nil {
-		return nil, err
-	}
-	return t.findSite(want.Key)
-}
-
-// findSite finds the row of a site; nil if there is none.
-func (t *txn) findSite(key queue.SiteKey) (found *stored.Site, err error) {
-	if r := t.sites[key]; r != nil {
-		return r, nil
-	}
-	err = t.c.Query(context.Background(), "SELECT id, failures != 0 OR since IS NOT NULL OR retry_at IS NOT NULL OR"+
-		" last IS NOT NULL FROM site WHERE key = ?", func(r database.Row) error {
-		found = &stored.Site{ID: r.Int(0), Key: key, HasState: r.Int(1) != 0}
-		return database.ErrStop
-	}, string(key))
-	if err != nil || found == nil {
-		return nil, err
-	}
-	if len(t.sites) >= sitesKept {
-		clear(t.sites)
-	}
-	t.sites[key] = found
-	return found, nil
+	return t.Store(n)
 }

@@ -20,19 +20,19 @@ type tables struct{ s *Store }
 
 // Read lends a reading connection.
 func (d tables) Read(ctx context.Context, do func(r database.Reader) error) error {
-	if err := d.s.enter(ctx); err != nil {
+	if err := d.s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer d.s.calls.Done()
+	defer d.s.gate.Leave()
 	return d.s.read(ctx, func(c *sqlite.Conn) error { return do(c) })
 }
 
 // ReadWhole lends one that sees a single moment.
 func (d tables) ReadWhole(ctx context.Context, do func(r database.Reader) error) error {
-	if err := d.s.enter(ctx); err != nil {
+	if err := d.s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer d.s.calls.Done()
+	defer d.s.gate.Leave()
 	return d.s.read(ctx, func(c *sqlite.Conn) (err error) {
 		if err := c.Exec("BEGIN"); err != nil {
 			return err
@@ -48,9 +48,9 @@ func (d tables) ReadWhole(ctx context.Context, do func(r database.Reader) error)
 
 // Change hands a change to the writer.
 func (d tables) Change(ctx context.Context, bytes int, do func(t database.Tx) error) error {
-	if err := d.s.enter(ctx); err != nil {
+	if err := d.s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer d.s.calls.Done()
+	defer d.s.gate.Leave()
 	return d.s.do(ctx, bytes, func(t *txn) error { return do(t) })
 }

@@ -9,7 +9,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
-	"postern/internal/queue/sqlite"
+	"postern/internal/queue/sqltables"
 	"postern/internal/queue/stored"
 	"postern/internal/queue/young"
 )
@@ -21,19 +21,7 @@ type lease struct {
 	// was is the stored state, Queued or Held; it does not change while the lease runs.
 	was queue.State
 	// row is what Settle needs of the delivery, set before the worker learns of the lease.
-	row deliveryRow
-}
-
-// deliveryRow is a delivery without what is not needed to change it: Recipient and History.
-type deliveryRow struct {
-	queue.Delivery
-	site  int64
-	facts string
-	// last says that no other delivery of the message is open; while the lease runs that stays so. size and file are
-	// those of its body.
-	last bool
-	size int64
-	file string
+	row sqltables.Row
 }
 
 // leased reports whether a lease runs at now.
@@ -51,10 +39,10 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if err := s.lapse(ctx, c.Now); err != nil && !errors.Is(err, queue.ErrFull) { // then it waits, and is not claimed
 		return nil, err
 	}
@@ -183,28 +171,20 @@ func (s *Store) claimStored(ctx context.Context, c *queue.Claim) ([]queue.Work, 
 
 // look returns the state of a site, and notes when the database has nothing of it that matters to a claim.
 func (t *txn) look(key queue.SiteKey) (state queue.SiteState, err error) {
-	site, err := t.findSite(key)
+	site, err := t.FindSite(key)
 	if err != nil {
 		return state, err
 	}
-	calm := site == nil
 	if site != nil && site.HasState {
-		return state, t.c.Query(context.Background(), "SELECT "+stored.SiteColumns+" FROM site s WHERE id = ?",
-			func(r database.Row) error {
-				s, err := stored.ScanSite(r)
-				if err == nil {
-					state = s.SiteState
-				}
-				return err
-			}, site.ID)
+		return t.StateOf(site)
 	}
+	calm := site == nil
 	if site != nil {
-		n, err := t.c.Number(context.Background(), "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY "+
-			"delivery_open WHERE site = ? AND state <= 2 LIMIT 1)", site.ID)
+		waits, err := t.Waits(site)
 		if err != nil {
 			return state, err
 		}
-		calm = n == 0
+		calm = !waits
 	}
 	if calm {
 		t.s.mu.Lock()
@@ -228,48 +208,8 @@ func (t *txn) claim(c *queue.Claim) ([]queue.Lease, error) {
 		}
 		return nil
 	}
-	err := t.candidates(c, pick)
+	err := t.Candidates(c, pick)
 	return leases, err
-}
-
-// candidates calls pick for the deliveries c selects, in its order, leased ones too.
-func (t *txn) candidates(c *queue.Claim, pick func(r database.Row) error) error {
-	ctx := context.Background()
-	switch {
-	case c.Overdue:
-		return spans(c, pick, func(span string, end int64, pick func(r database.Row) error) error {
-			return t.c.Query(ctx, "SELECT id, state FROM delivery WHERE deadline "+span+" AND state <= 2"+
-				" ORDER BY deadline, id", pick, end)
-		})
-	case c.Site != "":
-		site, err := t.findSite(c.Site)
-		if err != nil || site == nil {
-			return err
-		}
-		return spans(c, pick, func(span string, end int64, pick func(r database.Row) error) error {
-			return t.c.Query(ctx, "SELECT id, state FROM delivery INDEXED BY delivery_open"+
-				" WHERE site = ? AND state <= 2 AND due "+span+" ORDER BY due, id", pick, site.ID, end)
-		})
-	}
-	return t.c.Query(ctx, "SELECT d.id, d.state FROM json_each(?) j CROSS JOIN delivery d ON d.id = j.value"+
-		" WHERE d.state <= 2 ORDER BY d.id", pick, sqlite.List(slices.Compact(slices.Sorted(slices.Values(c.IDs)))))
-}
-
-// spans asks for what is due, and then, if pick has not had enough, for what is beyond. One question for both would
-// read everything in between.
-func spans(c *queue.Claim, pick func(r database.Row) error,
-	ask func(span string, end int64, pick func(r database.Row) error) error) error {
-	enough := false
-	until := func(r database.Row) error {
-		err := pick(r)
-		enough = err != nil
-		return err
-	}
-	err := ask("<= ?", c.Now.UnixMicro(), until)
-	if err != nil || enough || c.Beyond.IsZero() {
-		return err
-	}
-	return ask("> ?", c.Beyond.UnixMicro(), until)
 }
 
 // lease gives a worker a delivery, also one whose lease ran out.
@@ -323,10 +263,10 @@ func (s *Store) endLease(l queue.Lease) {
 // Extend prolongs leases. It waits for the writer, so that it never overtakes a claim in the database that takes the
 // lease away; claims of young mail are kept off by mu.
 func (s *Store) Extend(ctx context.Context, leases []queue.Lease, until time.Time) error {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	return s.do(ctx, 0, func(t *txn) error {
 		t.s.mu.Lock()
 		defer t.s.mu.Unlock()

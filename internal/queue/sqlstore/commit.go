@@ -133,7 +133,7 @@ func (s *Store) prepare(e *entry) error {
 	if taken {
 		return fmt.Errorf("sqlstore: message %s exists", m.ID)
 	}
-	e.accept.Number(s.order.next(m.AcceptedAt))
+	e.accept.Number(s.order.Next(m.AcceptedAt))
 	young.NumberRecord(e.record.Head, e.accept.Seq)
 	e.m = s.young.Announce(e.accept)
 	return nil

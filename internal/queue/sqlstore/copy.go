@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/sqltables"
 	"postern/internal/queue/storecopy"
 )
 
@@ -24,7 +25,7 @@ const (
 func (s *Store) lookAtStanding(c *sqlite.Conn) (mark int64, err error) {
 	mark, err = c.Number(context.Background(), "PRAGMA application_id")
 	if err != nil || mark != movedID && mark != unfinishedID {
-		return applicationID, sqlite.Translate(err)
+		return sqltables.ApplicationID, sqlite.Translate(err)
 	}
 	if s.cfg.copied {
 		return mark, nil
@@ -62,7 +63,7 @@ var _ storecopy.Side = (*Side)(nil)
 func OpenSide(cfg Config) (*Side, error) {
 	cfg.copied = true
 	s := newStore(cfg)
-	s.closed = true // to everybody else
+	s.gate.Close() // to everybody else
 	if err := s.openAlone(); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
@@ -82,7 +83,7 @@ func (s *Side) Standing(ctx context.Context) (storecopy.Standing, error) {
 
 // Stand writes it, and what the header says, in one transaction.
 func (s *Side) Stand(_ context.Context, to storecopy.Standing) error {
-	mark := int64(applicationID)
+	mark := int64(sqltables.ApplicationID)
 	switch to.Word {
 	case storecopy.Moved:
 		mark = movedID

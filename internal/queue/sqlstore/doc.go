@@ -25,22 +25,27 @@
 // with synchronous=FULL, which Open reads back and insists on, and a large body's file and its folder are synced before
 // the transaction that names it begins.
 //
-// # What another store would say the same, and what not
+// # What another store says the same, and what not
 //
-// Rooms that any store on an SQL database stands on:
+// Rooms that any store on an SQL database stands on, this one and pgstore:
 //
-//	stored      columns and facts of mail; what is made ready before a transaction, and read after it
-//	search      lists, actions, sites, what can be purged: the plan and the statements
+//	queue       laws: what a change does to a delivery, what a claim selects and in which order, which leases stand
+//	stored      columns and facts of mail; batches, actions and bodies, before a transaction and after it
+//	search      lists, sites, what an action or a purge concerns: the plan and the statements
 //	sqlrecords  what is not mail: rules, judgement, audit trail, records, counters
 //	group       many changes in one commit
+//	gate        who is in the store, and that it is closed
+//	storecopy   all of a store moved into another
 //	database    what these want of an engine, and the words in which engines differ
 //
 // Rooms of this store alone, because it is one process on one machine:
 //
 //	young       the mail of the last seconds: records of the journal, memory, what a start finds
+//	wal         the journal
 //	spool       the folder, its lock, large bodies, room on the disk
+//	sqltables   the tables: their form, the counts, the statements that change mail
 //	sqlite      the engine: connections, result codes, settings, steps between forms
 //
 // Here they are joined: the order in which journal, memory and database learn of a change, leases and wishes in memory,
-// the statements that change mail, the tables themselves (schema*.sql), and what a start does with what it finds.
+// and what a start does with what it finds.
 package sqlstore

@@ -15,7 +15,7 @@ func TestSearchAcrossBlocks(t *testing.T) {
 	s := open(t, fixture(t))
 	defer s.Close()
 	s.mu.Lock()
-	s.order.lastSeq = 1<<16 - 3
+	s.order.LastSeq = 1<<16 - 3
 	s.mu.Unlock()
 	first := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	for i := range 5 {

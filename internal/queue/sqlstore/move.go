@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/sqltables"
 	"postern/internal/queue/wal"
 	"postern/internal/queue/young"
 )
@@ -142,8 +143,8 @@ func (t *txn) bring(m *young.Message) error {
 	for i := range m.Deliveries {
 		d := &m.Deliveries[i]
 		if l := t.s.leases[d.ID]; l != nil {
-			l.row = deliveryRow{Delivery: d.Delivery, site: d.At.ID, facts: d.Facts, last: m.Left() == 1,
-				size: m.Size, file: m.Body.File}
+			l.row = sqltables.Row{Delivery: d.Delivery, SiteID: d.At.ID, Facts: d.Facts, Last: m.Left() == 1,
+				Size: m.Size, File: m.Body.File}
 		}
 	}
 	return nil
@@ -173,7 +174,7 @@ func (s *Store) settleDown(ctx context.Context) error {
 // settleDownOf is settleDown of the messages that pick chooses.
 func (s *Store) settleDownOf(ctx context.Context, pick func(m *young.Message) bool) error {
 	s.mu.Lock()
-	last, since := s.order.lastSeq, time.Now()
+	last, since := s.order.LastSeq, time.Now()
 	s.mu.Unlock()
 	wanted := func(m *young.Message) bool { return m.Seq <= last && pick(m) }
 	for {

@@ -5,9 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
-	"postern/internal/queue/stored"
 )
 
 // purgeChunk is how many messages one request to the writer deletes.
@@ -16,10 +14,10 @@ const purgeChunk = 50
 // Purge deletes up to limit finished messages, oldest first, in small transactions; the pages they held are used again
 // for new ones, the file does not shrink. Sites that no delivery refers to go too.
 func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return 0, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if err := s.settleDown(ctx); err != nil {
 		return 0, err
 	}
@@ -34,12 +32,12 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, er
 	}
 	n := 0
 	for chunk := range slices.Chunk(seqs, purgeChunk) {
-		if err := s.do(ctx, 0, func(t *txn) error { return t.purge(chunk) }); err != nil {
+		if err := s.do(ctx, 0, func(t *txn) error { return t.Purge(chunk) }); err != nil {
 			return n, err
 		}
 		n += len(chunk)
 	}
-	return n, s.do(ctx, 0, func(t *txn) error { return t.purgeSites(before) })
+	return n, s.do(ctx, 0, func(t *txn) error { return t.PurgeSites(before) })
 }
 
 // finished lists messages all of whose deliveries ended before the time.
@@ -68,45 +66,4 @@ func (s *Store) sweep(ctx context.Context) error {
 		})
 		return named, err
 	})
-}
-
-// purge deletes messages with all that belongs to them.
-func (t *txn) purge(seqs []int64) error {
-	for _, seq := range seqs {
-		lo, hi := int64(stored.ID(seq, 0)), int64(stored.ID(seq+1, 0))
-		err := t.c.Query(context.Background(), "SELECT site, state FROM delivery WHERE id >= ? AND id < ?",
-			func(r database.Row) error {
-				t.refs[r.Int(0)]--
-				t.totals.states[r.Int(1)]--
-				return nil
-			}, lo, hi)
-		if err == nil {
-			err = t.Exec("DELETE FROM message WHERE seq = ?", seq)
-		}
-		if err == nil {
-			err = t.Exec("DELETE FROM attempt WHERE id >= ? AND id < ?", lo*stored.Slots, hi*stored.Slots)
-		}
-		if err == nil {
-			err = t.Exec("DELETE FROM delivery WHERE id >= ? AND id < ?", lo, hi)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// purgeSites deletes sites without deliveries, unless they still keep somebody from being hammered.
-func (t *txn) purgeSites(before time.Time) error {
-	const unused = " WHERE refs = 0 AND (failures = 0 OR coalesce(retry_at, 0) < ?)"
-	if err := t.flushRefs(); err != nil {
-		return err
-	}
-	n, err := t.c.Number(context.Background(), "SELECT count(*) FROM site INDEXED BY site_unused"+unused,
-		before.UnixMicro())
-	if err != nil || n == 0 {
-		return err
-	}
-	clear(t.sites)
-	return t.Exec("DELETE FROM site"+unused, before.UnixMicro())
 }

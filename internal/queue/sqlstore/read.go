@@ -10,6 +10,7 @@ import (
 	"postern/internal/queue/database"
 	"postern/internal/queue/search"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/sqltables"
 	"postern/internal/queue/stored"
 )
 
@@ -18,14 +19,14 @@ type searched struct{ s *Store }
 
 // Begin brings into the database what is in the journal.
 func (d searched) Begin(ctx context.Context) (end func(), err error) {
-	if err := d.s.enter(ctx); err != nil {
+	if err := d.s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
 	if err := d.s.settleDown(ctx); err != nil {
-		d.s.calls.Done()
+		d.s.gate.Leave()
 		return nil, err
 	}
-	return d.s.calls.Done, nil
+	return d.s.gate.Leave, nil
 }
 
 // Read lends a reading connection.
@@ -41,7 +42,7 @@ func (d searched) Known(context.Context, database.Reader) (search.Known, error) 
 func (s *Store) counted() search.Known {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return search.Known{Skew: s.order.skew, States: s.totals.states}
+	return search.Known{Skew: s.order.Skew, States: s.totals.States}
 }
 
 // MarkSending gives leased deliveries their state.
@@ -59,10 +60,10 @@ func (d searched) MarkSending(_ context.Context, _ database.Reader, rs []queue.R
 // Open opens a body, which is then as long as it was, and the same by its checksum. It answers queue.ErrDamaged
 // otherwise, and where the body of a message that waits is missing.
 func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	for again := false; ; again = true {
 		c, err := s.content(ctx, id)
 		if err != nil {
@@ -128,9 +129,7 @@ func (s *Store) work(leases []queue.Lease, found []*stored.Record) []queue.Work 
 	out := make([]queue.Work, len(found))
 	for i, r := range found {
 		if l := s.leases[r.ID]; l != nil && l.token == leases[i].Token {
-			l.row = deliveryRow{Delivery: r.Delivery, site: r.SiteID, facts: r.Facts, last: r.Last,
-				size: r.Message.Size, file: r.File}
-			l.row.Recipient, l.row.History = queue.Delivery{}.Recipient, nil
+			l.row = sqltables.RowOf(r)
 		}
 		out[i] = r.Work(leases[i])
 	}

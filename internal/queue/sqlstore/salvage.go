@@ -40,7 +40,7 @@ func Salvage(ctx context.Context, cfg Config) (*Salvaged, error) {
 	cfg.salvage = true
 	s := newStore(cfg)
 	out, err := s.salvage(ctx)
-	s.closed = true
+	s.gate.Close()
 	return out, errors.Join(err, s.release())
 }
 
@@ -117,7 +117,7 @@ func (s *Store) survey() (*Salvaged, *young.Finds, error) {
 			out.Waiting++
 		}
 	}
-	last := s.order.lastSeq
+	last := s.order.LastSeq
 	for seq := range f.Seen {
 		last = max(last, seq)
 	}
@@ -136,8 +136,8 @@ func (s *Store) survey() (*Salvaged, *young.Finds, error) {
 // note takes what was found into the order of acceptance.
 func (s *Store) note(f *young.Finds) {
 	for _, n := range f.Left {
-		s.order.lastSeq = max(s.order.lastSeq, n.Seq)
-		s.order.note(n.AcceptedAt)
+		s.order.LastSeq = max(s.order.LastSeq, n.Seq)
+		s.order.Note(n.AcceptedAt)
 	}
 }
 

@@ -26,7 +26,7 @@ func TestScale(t *testing.T) {
 	s := open(t, dir)
 	// The finished ones come first in time and so in number.
 	if err := s.do(t.Context(), 0, func(txn *txn) error {
-		txn.s.order.lastSeq = 10 * n
+		txn.s.order.LastSeq = 10 * n
 		return txn.Exec("DELETE FROM entry")
 	}); err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func history10(txn *txn, n, k int64) error {
 	if err != nil {
 		return err
 	}
-	txn.totals.states[stored.Delivered] += n
+	txn.Totals.States[stored.Delivered] += n
 	return txn.Exec(`INSERT INTO delivery (id, site, state, expires, finished, attempts, noticed, reached, reason, recipient, address, facts)
 		SELECT (seq - ?1) << 20, site, 3, expires, m.accepted - ?3 + (seq - ?6) * 9 * ?5 / ?4, 0, 0, 1, ?2,
 		((seq - ?1) >> 16 << 40) | (recipient & ((1 << 40) - 1)), address, d.facts

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"postern/internal/queue"
-	"postern/internal/queue/database"
 	"postern/internal/queue/spool"
+	"postern/internal/queue/sqltables"
 	"postern/internal/queue/stored"
 )
 
@@ -20,10 +20,10 @@ type batch struct {
 // Settle ends leases (G3). Deliveries of young messages that were delivered, and that is what most batches are, are
 // written to the journal; everything else is a matter of the database, and young messages come there first.
 func (s *Store) Settle(ctx context.Context, b queue.Batch) error {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	if s.broken.Load() {
 		return queue.ErrBroken
 	}
@@ -91,7 +91,7 @@ func (t *txn) settle(b *batch) ([]string, error) {
 			return nil, err
 		}
 	}
-	var e endings
+	var e sqltables.Endings
 	var ends queue.WishEnds
 	for i := range b.Settlements {
 		if err := t.settleOne(&b.Settlements[i], held[i].row, b.Now, &e, &ends); err != nil {
@@ -106,23 +106,23 @@ func (t *txn) settle(b *batch) ([]string, error) {
 			return nil, err
 		}
 	}
-	err = t.closeMessages(&e)
-	return e.files, err
+	err = t.CloseMessages(&e)
+	return e.Files, err
 }
 
 // settleOne carries out one settlement on d, which the lease kept.
-func (t *txn) settleOne(st *stored.Settlement, d deliveryRow, now time.Time, e *endings, ends *queue.WishEnds) error {
+func (t *txn) settleOne(st *stored.Settlement, d sqltables.Row, now time.Time, e *sqltables.Endings,
+	ends *queue.WishEnds) error {
 	was := d.State
 	d.Wish = t.s.wished(d.ID) // the row may have been read before
 	st.Apply(&d.Delivery, now)
 	if st.Facts != nil {
-		slot := stored.AttemptSlot(d.ID, d.Attempts)
-		if err := t.Exec("INSERT OR REPLACE INTO attempt (id, facts) VALUES (?, ?)", slot, st.Facts); err != nil {
+		if err := t.StoreAttempt(&d, st.Facts); err != nil {
 			return err
 		}
 	}
 	if st.To != nil {
-		if err := t.moveTo(&d, st.To); err != nil {
+		if err := t.Move(&d, st.To); err != nil {
 			return err
 		}
 	}
@@ -133,104 +133,19 @@ func (t *txn) settleOne(st *stored.Settlement, d deliveryRow, now time.Time, e *
 		}
 	}
 	t.release(d.ID)
-	return t.update(&d, was, e)
-}
-
-// moveTo puts a delivery at another site; rules and requirement follow.
-func (t *txn) moveTo(d *deliveryRow, to *stored.Site) error {
-	site, err := t.site(to)
-	if err != nil {
-		return err
-	}
-	t.refs[d.site]--
-	t.refs[site.ID]++
-	d.site = site.ID
-	t.stir(to.Key)
-	if d.facts, err = stored.Moved(d.facts, &d.Delivery); err != nil {
-		return err
-	}
-	return t.Exec("UPDATE delivery SET site = ?, facts = ? WHERE id = ?", site.ID, d.facts, int64(d.ID))
-}
-
-// endings collects what ended in one transaction.
-type endings struct {
-	open  map[int64]int64 // by message: deliveries that ended, where others may be open
-	files []string        // of bodies nobody needs any more
-}
-
-// update writes what changes in a delivery and keeps the counts.
-func (t *txn) update(d *deliveryRow, was queue.State, e *endings) error {
-	t.totals.states.Move(was, d.State)
-	err := t.Exec("UPDATE delivery SET ("+stored.ChangingColumns+") = (?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?",
-		append(stored.Changing(&d.Delivery), int64(d.ID))...)
-	switch {
-	case err != nil || d.State.Waiting():
-		return err
-	case d.last:
-		return t.dropBody(stored.SeqOf(d.ID), d.size, d.file, e)
-	case e.open == nil:
-		e.open = map[int64]int64{}
-	}
-	e.open[stored.SeqOf(d.ID)]++
-	return nil
-}
-
-// closeMessages counts ended deliveries down in their messages and drops the bodies of those that have none left.
-func (t *txn) closeMessages(e *endings) error {
-	for seq, n := range e.open {
-		var open, size int64
-		var file string
-		err := t.c.Query(context.Background(), "SELECT open, size, file FROM message WHERE seq = ?",
-			func(r database.Row) error {
-				open, size, file = r.Int(0)-n, r.Int(1), r.Text(2)
-				return database.ErrStop
-			}, seq)
-		if err == nil && open > 0 {
-			err = t.Exec("UPDATE message SET open = ? WHERE seq = ?", open, seq)
-		} else if err == nil {
-			err = t.dropBody(seq, size, file, e)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// dropBody marks the message as ended and deletes its body, or names its file for deletion after the commit.
-func (t *txn) dropBody(seq, size int64, file string, e *endings) error {
-	t.totals.bodyBytes -= size
-	if err := t.Exec("UPDATE message SET open = 0, file = NULL WHERE seq = ?", seq); err != nil {
-		return err
-	}
-	if file != "" {
-		e.files = append(e.files, file)
-		return nil
-	}
-	return t.Exec("DELETE FROM body WHERE seq = ?", seq)
+	return t.Update(&d, was, e)
 }
 
 // setState replaces the stored state of a site.
 func (t *txn) setState(st *stored.SiteState) error {
-	site, err := t.findSite(st.Key)
+	site, err := t.FindSite(st.Key)
+	if err == nil && site == nil {
+		site, err = t.youngSite(st.Key)
+	}
 	if err != nil {
 		return err
 	}
-	if site == nil {
-		if site, err = t.youngSite(st.Key); err != nil {
-			return err
-		}
-	}
-	sets := st.Sets()
-	if !sets && !site.HasState {
-		return nil
-	}
-	site.HasState = sets
-	if sets {
-		t.stir(st.Key)
-	}
-	return t.Exec("UPDATE site SET failures = ?, since = ?, retry_at = ?, last = ? WHERE id = ?", int64(st.Failures),
-		database.Stamp(st.Since), database.Stamp(st.RetryAt), st.Facts, site.ID)
+	return t.SetState(site, st)
 }
 
 // youngSite makes the row of a site at which so far only young messages wait or ended.
@@ -241,12 +156,12 @@ func (t *txn) youngSite(key queue.SiteKey) (*stored.Site, error) {
 	if found == nil {
 		return nil, fmt.Errorf("sqlstore: site %s: %w", key, queue.ErrNotFound)
 	}
-	return t.site(found)
+	return t.Site(found)
 }
 
 // stir notes that the database has something of a site that matters to a claim.
-func (t *txn) stir(key queue.SiteKey) {
-	t.s.mu.Lock()
-	defer t.s.mu.Unlock()
-	t.s.young.Stir(key)
+func (w *writer) stir(key queue.SiteKey) {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	w.s.young.Stir(key)
 }

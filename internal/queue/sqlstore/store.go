@@ -12,12 +12,13 @@ import (
 
 	"postern/internal/queue"
 	"postern/internal/queue/database"
+	"postern/internal/queue/gate"
 	"postern/internal/queue/group"
 	"postern/internal/queue/search"
 	"postern/internal/queue/spool"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/sqlrecords"
-	"postern/internal/queue/stored"
+	"postern/internal/queue/sqltables"
 	"postern/internal/queue/wal"
 	"postern/internal/queue/young"
 )
@@ -67,7 +68,7 @@ type Store struct {
 	move    chan struct{} // capacity 1: the mover has something to do
 	readers chan *sqlite.Conn
 	broken  atomic.Bool
-	calls   sync.WaitGroup // running methods
+	gate    gate.Gate      // running methods are in
 	loops   sync.WaitGroup // the mover and the filler, which call the writer
 	workers sync.WaitGroup // the writer, the committer and the checkpointer
 	stop    chan struct{}  // closed to end the mover and the checkpointer
@@ -76,9 +77,8 @@ type Store struct {
 
 	mu      sync.Mutex // guards what follows
 	cond    *sync.Cond // something young has changed
-	closed  bool
-	totals  totals
-	order   order
+	totals  sqltables.Totals
+	order   sqltables.Order
 	known   wal.Known // what the database remembers of the journal; Last as it was at start
 	applied int64     // messages up to this seq are in the database
 	begun   bool      // a run of the journal has begun
@@ -90,9 +90,6 @@ type Store struct {
 	// lastToken begins at random, so that a lease of an earlier handle never fits.
 	lastToken int64
 }
-
-// errClosed is what every method answers after Close.
-var errClosed = errors.New("sqlstore: the store is closed")
 
 // Open opens the store, making it if there is none. It answers queue.ErrInUse while another process has it,
 // queue.ErrNewerForm when a newer release wrote it, and queue.ErrDamaged when something is missing in it that was
@@ -160,7 +157,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.openAlone(); err != nil {
 		return err
 	}
-	s.applied = s.order.lastSeq
+	s.applied = s.order.LastSeq
 	if err := s.readWishes(s.writer.c); err != nil {
 		return err
 	}
@@ -198,7 +195,7 @@ func (s *Store) openDatabase() error {
 	if err != nil {
 		return fmt.Errorf("sqlstore: cannot open the database: %w", sqlite.Translate(err))
 	}
-	s.writer = &writer{s: s, c: w, sites: map[queue.SiteKey]*stored.Site{}}
+	s.writer = &writer{s: s, c: w, sites: sqltables.Sites{}}
 	s.changes = group.New(s.writer.attempt, func(err error) bool { return sqlite.Primary(err) == sqlite.Busy })
 	s.writer.commit = func() error { return w.Exec("COMMIT") }
 	if err := sqlite.AssertDurable(w); err != nil {
@@ -211,13 +208,13 @@ func (s *Store) openDatabase() error {
 	if err := s.examine(w); err != nil {
 		return err
 	}
-	if err := sqlite.Migrate(w, mark, migrations); err != nil {
+	if err := sqltables.Migrate(w, mark); err != nil {
 		return sqlite.Translate(err)
 	}
 	if err := s.cfg.disk.SyncDir(s.cfg.Dir); err != nil {
 		return fmt.Errorf("sqlstore: cannot make the data folder durable: %w", err)
 	}
-	if s.order, s.applied, err = s.totals.read(w); err == nil {
+	if s.totals, s.order, s.applied, err = sqltables.ReadTotals(w); err == nil {
 		s.known, err = readKnown(w)
 	}
 	s.young.Place = s.known.Last
@@ -234,20 +231,6 @@ func (s *Store) readFloor(c *sqlite.Conn) error {
 
 func (s *Store) file() string { return filepath.Join(s.cfg.Dir, "queue.db") }
 
-// enter counts a running method in; the caller does calls.Done.
-func (s *Store) enter(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errClosed
-	}
-	s.calls.Add(1)
-	return nil
-}
-
 // read lends a reading connection.
 func (s *Store) read(ctx context.Context, f func(c *sqlite.Conn) error) error {
 	select {
@@ -261,14 +244,9 @@ func (s *Store) read(ctx context.Context, f func(c *sqlite.Conn) error) error {
 
 // Close waits for running methods, ends the goroutines and gives up the lock. A second Close does nothing.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if !s.gate.Close() {
 		return nil
 	}
-	s.closed = true
-	s.mu.Unlock()
-	s.calls.Wait()
 	close(s.stop)
 	s.loops.Wait()
 	err := s.settleDown(context.Background())
@@ -313,7 +291,7 @@ func (s *Store) checkpoint() {
 	defer c.Close()
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
-	var seen totals
+	var seen sqltables.Totals
 	for {
 		select {
 		case <-s.stop:

@@ -44,9 +44,9 @@ func TestStore(t *testing.T) {
 // moving keeps mail moving into the database until the store is closed.
 func moving(s *Store) *Store {
 	go func() {
-		for s.enter(context.Background()) == nil {
+		for s.gate.Enter(context.Background()) == nil {
 			_ = s.settleDown(context.Background()) // whatever becomes of it, a caller is told the same
-			s.calls.Done()
+			s.gate.Leave()
 			time.Sleep(100 * time.Microsecond)
 		}
 	}()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"postern/internal/queue"
 	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
+	"postern/internal/queue/sqltables"
 	"postern/internal/queue/stored"
 )
 
@@ -71,7 +73,7 @@ func (t *txn) one(tb testing.TB, i int64) error {
 		return err
 	}
 	d := n.Deliveries[0]
-	t.totals.states.Move(queue.Queued, state)
+	t.Totals.States.Move(queue.Queued, state)
 	return t.Exec("UPDATE delivery SET state = ?, finished = ? WHERE id = ?", stored.State(state), testTime.UnixMicro(), int64(d.ID))
 }
 
@@ -219,6 +221,16 @@ func (l listening) Query(ctx context.Context, text string, each func(r database.
 	return l.Reader.Query(ctx, text, each, args...)
 }
 
+// form is what makes a form.
+func form(t *testing.T, n int) string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("../sqltables/schema%d.sql", n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // What an older form wrote is found at once, by walking, and by the index when it was brought in, which happens in
 // portions and goes on after a restart.
 func TestOldRecordsComeIntoTheTablesOfScopes(t *testing.T) {
@@ -228,7 +240,7 @@ func TestOldRecordsComeIntoTheTablesOfScopes(t *testing.T) {
 	many(t, s, n)
 	older := `DROP TABLE party; DROP TABLE undelivered; DROP TRIGGER message_in; DROP TRIGGER message_out; DROP TRIGGER delivery_in;
 		DROP TRIGGER delivery_moved; DROP TRIGGER delivery_out; ALTER TABLE totals DROP COLUMN indexed; DROP TABLE record; DROP TABLE counter;` +
-		formTwo + formFive + `PRAGMA user_version=8;`
+		form(t, 2) + form(t, 5) + `PRAGMA user_version=8;`
 	if err := s.writer.c.Script(older); err != nil { // as a release of form 8 left it
 		t.Fatal(err)
 	}
@@ -266,7 +278,7 @@ func TestOldRecordsComeIntoTheTablesOfScopes(t *testing.T) {
 	defer s.Close()
 	portions := 0
 	for whole, err := s.fill(t.Context()); !whole; whole, err = s.fill(t.Context()) {
-		if portions++; err != nil || portions > n/fillChunk+1 {
+		if portions++; err != nil || portions > n/sqltables.Portion+1 {
 			t.Fatalf("portion %d: %v", portions, err)
 		}
 	}

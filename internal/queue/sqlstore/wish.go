@@ -9,6 +9,7 @@ import (
 	"postern/internal/queue/database"
 	"postern/internal/queue/sqlite"
 	"postern/internal/queue/sqlrecords"
+	"postern/internal/queue/sqltables"
 	"postern/internal/queue/stored"
 )
 
@@ -30,26 +31,20 @@ func (s *Store) readWishes(c *sqlite.Conn) error {
 }
 
 // ask notes an action on a delivery under a lease.
-func (t *txn) ask(a *queue.Action, d *deliveryRow, done *acted) error {
-	if !done.Ask(a, &d.Delivery, d.site) {
+func (t *txn) ask(a *queue.Action, d *sqltables.Row, done *acted) error {
+	if !done.Ask(a, &d.Delivery, d.SiteID) {
 		return nil
 	}
 	return t.setWish(d, d.Wish, d.Wish)
 }
 
 // setWish writes what the record keeps as wished, and what of it is still to be carried out.
-func (t *txn) setWish(d *deliveryRow, kept, pending *queue.Wish) (err error) {
-	if d.facts, err = stored.WithWish(d.facts, kept); err != nil {
-		return err
-	}
-	if err := t.Exec("UPDATE delivery SET facts = ? WHERE id = ?", d.facts, int64(d.ID)); err != nil {
+func (t *txn) setWish(d *sqltables.Row, kept, pending *queue.Wish) error {
+	if err := t.SetWish(d, kept, pending != nil); err != nil {
 		return err
 	}
 	t.remember(d.ID, pending)
-	if pending == nil {
-		return t.Exec("DELETE FROM wish WHERE delivery = ?", int64(d.ID))
-	}
-	return t.Exec("INSERT OR REPLACE INTO wish (delivery) VALUES (?)", int64(d.ID))
+	return nil
 }
 
 // remember sets what is wished in memory, as part of the transaction; nil is nothing.
@@ -77,10 +72,10 @@ func (s *Store) wished(id queue.DeliveryID) *queue.Wish {
 
 // Wished returns what is not to be sent any more. It looks in memory only.
 func (s *Store) Wished(ctx context.Context, ids []queue.DeliveryID) ([]queue.DeliveryID, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []queue.DeliveryID
@@ -96,15 +91,15 @@ func (s *Store) Wished(ctx context.Context, ids []queue.DeliveryID) ([]queue.Del
 // lapse carries out what is wished of deliveries whose leases have run out.
 func (s *Store) lapse(ctx context.Context, now time.Time) error {
 	for chunk := range slices.Chunk(s.lapsed(now), stored.Step) {
-		var e endings
+		var e sqltables.Endings
 		err := s.do(ctx, 0, func(t *txn) error {
-			e = endings{}
+			e = sqltables.Endings{}
 			return t.lapse(chunk, now, &e)
 		})
 		if err != nil {
 			return err
 		}
-		s.spool.RemoveAll(e.files)
+		s.spool.RemoveAll(e.Files)
 	}
 	return nil
 }
@@ -122,8 +117,8 @@ func (s *Store) lapsed(now time.Time) (ids []queue.DeliveryID) {
 	return ids
 }
 
-func (t *txn) lapse(ids []queue.DeliveryID, now time.Time, e *endings) error {
-	rows, err := t.rows(ids)
+func (t *txn) lapse(ids []queue.DeliveryID, now time.Time, e *sqltables.Endings) error {
+	rows, err := t.Waiting(ids)
 	if err != nil {
 		return err
 	}
@@ -136,14 +131,14 @@ func (t *txn) lapse(ids []queue.DeliveryID, now time.Time, e *endings) error {
 		d.CarryOut(now)
 		t.release(d.ID)
 		ends.Add(wish, &d.Delivery, now)
-		if err := t.update(d, was, e); err != nil {
+		if err := t.Update(d, was, e); err != nil {
 			return err
 		}
 		if err := t.setWish(d, d.Wish, nil); err != nil {
 			return err
 		}
 	}
-	if err := t.closeMessages(e); err != nil {
+	if err := t.CloseMessages(e); err != nil {
 		return err
 	}
 	return t.appendEnds(&ends)

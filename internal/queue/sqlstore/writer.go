@@ -7,10 +7,9 @@ import (
 	"time"
 
 	"postern/internal/queue"
-	"postern/internal/queue/database"
 	"postern/internal/queue/group"
 	"postern/internal/queue/sqlite"
-	"postern/internal/queue/stored"
+	"postern/internal/queue/sqltables"
 	"postern/internal/queue/wal"
 	"postern/internal/queue/young"
 )
@@ -18,21 +17,17 @@ import (
 // writer is the one goroutine that writes. It owns everything in it; totals and leases are also read by others, under
 // Store.mu.
 type writer struct {
-	s *Store
-	c *sqlite.Conn
-	// sites remembers rows of the site table by key; emptied when it grows too large and after every undone group.
-	sites map[queue.SiteKey]*stored.Site
+	s     *Store
+	c     *sqlite.Conn
+	sites sqltables.Sites // emptied after every undone group
 	// commit is the COMMIT; tests put faults and a witness around it.
 	commit func() error
 }
 
 // txn is one transaction of the writer.
 type txn struct {
+	*sqltables.Tx
 	*writer
-	totals  totals
-	writes  int // statements that changed something
-	begun   bool
-	refs    map[int64]int64  // what to add to site.refs
 	undo    []func()         // in-memory changes to take back, newest last
 	landed  []*young.Message // that came from the journal
 	entered []queue.ID       // of messages that did not
@@ -63,12 +58,12 @@ func (w *writer) attempt(changes []group.Change[*txn]) (results []error, err err
 		return nil, queue.ErrBroken
 	}
 	w.s.mu.Lock()
-	t := &txn{writer: w, totals: w.s.totals, refs: map[int64]int64{}}
+	t := &txn{writer: w, Tx: sqltables.NewTx(w.c, w.sites, w.s.totals, w.stir)}
 	w.s.mu.Unlock()
 	results = make([]error, len(changes))
 	for i, run := range changes {
-		before := t.writes
-		if err = run(t); err != nil && t.writes > before {
+		before := t.Writes()
+		if err = run(t); err != nil && t.Writes() > before {
 			break
 		} else if sqlite.Primary(err) != 0 && sqlite.Primary(err) != sqlite.Constraint {
 			break
@@ -84,65 +79,28 @@ func (w *writer) attempt(changes []group.Change[*txn]) (results []error, err err
 	return results, nil
 }
 
-// begin starts the transaction in the database when the first statement needs it.
-func (t *txn) begin() error {
-	if t.begun {
-		return nil
-	}
-	t.begun = true
-	return t.c.Exec("BEGIN IMMEDIATE")
-}
-
-// Exec runs a statement that changes something.
-func (t *txn) Exec(text string, args ...any) error {
-	_, err := t.Changed(text, args...)
-	return err
-}
-
-// Changed is Exec that tells how many rows changed.
-func (t *txn) Changed(text string, args ...any) (int64, error) {
-	if err := t.begin(); err != nil {
-		return 0, err
-	}
-	n, err := t.c.Changed(text, args...)
-	if err == nil {
-		t.writes++
-	}
-	return n, err
-}
-
-// Query reads what the transaction sees.
-func (t *txn) Query(ctx context.Context, text string, each func(r database.Row) error, args ...any) error {
-	return t.c.Query(ctx, text, each, args...)
-}
-
-// Number reads one integer.
-func (t *txn) Number(ctx context.Context, text string, args ...any) (int64, error) {
-	return t.c.Number(ctx, text, args...)
-}
-
 // end writes what was counted and commits.
 func (t *txn) end() error {
-	if !t.begun {
+	if !t.Begun() {
 		t.s.mu.Lock()
 		defer t.s.mu.Unlock()
 		t.leave()
 		return nil
 	}
-	if err := t.flushRefs(); err != nil {
+	if err := t.FlushRefs(); err != nil {
 		return err
 	}
 	applied, at := int64(0), wal.Place{}
-	if t.writes > 0 {
+	if t.Writes() > 0 {
 		t.s.mu.Lock()
 		order := t.s.order
 		at = t.s.young.Place
-		applied = t.s.young.Applied(order.lastSeq, t.landed)
+		applied = t.s.young.Applied(order.LastSeq, t.landed)
 		if t.s.unread > 0 {
 			applied = t.s.unread - 1
 		}
 		t.s.mu.Unlock()
-		if err := t.totals.write(t.c, order, applied, at); err != nil {
+		if err := t.Totals.Write(t.c, order, applied, at.Index, at.Size); err != nil {
 			return err
 		}
 	}
@@ -154,25 +112,14 @@ func (t *txn) end() error {
 	}
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
-	t.s.totals = t.totals
-	if t.writes > 0 {
+	t.s.totals = t.Totals
+	if t.Writes() > 0 {
 		t.s.known.Note++
 		t.s.young.Told = at
 	}
 	t.s.applied = max(t.s.applied, applied)
 	t.s.land(t.landed)
 	t.leave()
-	return nil
-}
-
-// flushRefs writes the counts of deliveries per site.
-func (t *txn) flushRefs() error {
-	for id, n := range t.refs {
-		if err := t.Exec("UPDATE site SET refs = refs + ? WHERE id = ?", n, id); err != nil {
-			return err
-		}
-	}
-	clear(t.refs)
 	return nil
 }
 
@@ -183,7 +130,7 @@ func (t *txn) fail(err error) error {
 		t.undo[i]()
 	}
 	clear(t.sites)
-	if t.begun {
+	if t.Begun() {
 		if e := t.rollback(); e != nil {
 			err = fmt.Errorf("%w: rolling back: %w", queue.ErrBroken, e)
 		}

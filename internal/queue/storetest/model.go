@@ -24,17 +24,28 @@ import (
 // Model runs the same random operations on a store and on the reference and compares every answer. Two workers take
 // part whose leases run out and cross, so it also shows that no interleaving breaks G2 and G4. A failure prints the
 // seed and the step; ModelSeed repeats it.
-func Model(t *testing.T, open func(t *testing.T) queue.Store) {
-	seeds := []uint64{1, 2, 3, rand.Uint64()}
-	for _, seed := range seeds {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { ModelSeed(t, open(t), seed, 300) })
+func Model(t *testing.T, open func(t *testing.T) queue.Store) { seeds(t, open, ModelSeed) }
+
+func seeds(t *testing.T, open func(t *testing.T) queue.Store, run func(*testing.T, queue.Store, uint64, int)) {
+	for _, seed := range []uint64{1, 2, 3, rand.Uint64()} {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { run(t, open(t), seed, 300) })
 	}
 }
 
 // ModelSeed is one run of Model with so many operations.
 func ModelSeed(t *testing.T, s queue.Store, seed uint64, steps int) {
+	modelSeed(t, s, seed, steps, false)
+}
+
+// LeasedModelSeed is one run of the model of RunLeased.
+func LeasedModelSeed(t *testing.T, s queue.Store, seed uint64, steps int) {
+	modelSeed(t, s, seed, steps, true)
+}
+
+func modelSeed(t *testing.T, s queue.Store, seed uint64, steps int, prolongs bool) {
 	m := &model{
-		T: t, rng: rand.New(rand.NewPCG(seed, 0)), now: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC),
+		prolongs: prolongs,
+		T:        t, rng: rand.New(rand.NewPCG(seed, 0)), now: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC),
 		stores: [2]queue.Store{memstore.New(), s},
 		names:  [2]map[queue.DeliveryID]string{{}, {}}, ids: [2]map[string]queue.DeliveryID{{}, {}},
 	}
@@ -68,6 +79,8 @@ type model struct {
 	order   []string       // delivery names, oldest first
 	made    []queue.ID     // messages
 	holding [2][]pairLease // by worker
+	// prolongs says that each claim at a site is prolonged to the end that it asked for.
+	prolongs bool
 }
 
 // pairLease is the lease of one delivery in both stores.

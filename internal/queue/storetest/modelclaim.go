@@ -50,6 +50,9 @@ func (m *model) claim() {
 	if difference != "" || !ok {
 		return
 	}
+	if m.prolongs && c.Site != "" {
+		m.extendAll(work, c.Until)
+	}
 	worker := m.rng.IntN(2)
 	for n := range work[0] {
 		m.holding[worker] = append(m.holding[worker], pairLease{work[0][n].Lease, work[1][n].Lease})
@@ -70,7 +73,7 @@ func (m *model) neutral(i int, work []queue.Work) (out []any) {
 // what was accepted a moment ago, and is on its way from one place to another (see queue.Store); what it took must be
 // right all the same. Everything is given back, and the store comes to rest: asked again it has no such excuse.
 func (m *model) passedOver(c *queue.Claim, work [2][]queue.Work) {
-	m.giveBack(c, work)
+	m.extendAll(work, c.Now) // they run out at once
 	same := queue.Claim{Now: c.Now, Until: c.Until, Limit: c.Limit}
 	for _, w := range work[1] {
 		if w.Site != c.Site || !c.Takes(w.Due) {
@@ -83,20 +86,20 @@ func (m *model) passedOver(c *queue.Claim, work [2][]queue.Work) {
 	if diff := gocmp.Diff(m.neutral(0, took), m.neutral(1, work[1]), compare()...); err != nil || diff != "" {
 		m.Errorf("a claim took what is not to be had, or not in order (-reference +store): %v\n%s", err, diff)
 	}
-	m.giveBack(c, [2][]queue.Work{took})
+	m.extendAll([2][]queue.Work{took}, c.Now)
 	if _, err := m.stores[1].Sites(m.Context()); err != nil { // counts what is stored, where that moves it all first
 		m.Error(err)
 	}
 }
 
-// giveBack lets leases of a claim run out at once.
-func (m *model) giveBack(c *queue.Claim, work [2][]queue.Work) {
+// extendAll lets the leases of a claim end at a time.
+func (m *model) extendAll(work [2][]queue.Work, until time.Time) {
 	for i, s := range m.stores {
 		var leases []queue.Lease
 		for _, w := range work[i] {
 			leases = append(leases, w.Lease)
 		}
-		if err := s.Extend(m.Context(), leases, c.Now); err != nil {
+		if err := s.Extend(m.Context(), leases, until); err != nil {
 			m.Error(err)
 		}
 	}

@@ -24,6 +24,18 @@ import (
 
 // Run runs the suite; open returns a new empty store each time, which the suite closes.
 func Run(t *testing.T, open func(t *testing.T) queue.Store) {
+	run(t, open)
+	t.Run("Model", func(t *testing.T) { Model(t, open) })
+}
+
+// RunLeased is Run for a store that accepts mail under a lease of its own, which a claim hands on: it does not end when
+// the claim says, and the model, which counts on that, lets it do so.
+func RunLeased(t *testing.T, open func(t *testing.T) queue.Store) {
+	run(t, open)
+	t.Run("Model", func(t *testing.T) { seeds(t, open, LeasedModelSeed) })
+}
+
+func run(t *testing.T, open func(t *testing.T) queue.Store) {
 	for _, tests := range [][]test{guarantees(), claims(), settlements(), listings(), actions(), effects(), wishes(),
 		bodies(), upkeep()} {
 		for _, tt := range tests {
@@ -32,7 +44,6 @@ func Run(t *testing.T, open func(t *testing.T) queue.Store) {
 			})
 		}
 	}
-	t.Run("Model", func(t *testing.T) { Model(t, open) })
 }
 
 type test struct {

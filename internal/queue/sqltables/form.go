@@ -1,9 +1,13 @@
-package sqlstore
+package sqltables
 
-import _ "embed"
+import (
+	_ "embed"
 
-// applicationID marks a database as ours in its header: "PsTn".
-const applicationID = 0x5073546e
+	"postern/internal/queue/sqlite"
+)
+
+// ApplicationID marks a database as ours in its header: "PsTn".
+const ApplicationID = 0x5073546e
 
 //go:embed schema.sql
 var formOne string
@@ -53,7 +57,14 @@ var formNine string
 //go:embed schema10.sql
 var formTen string
 
-// migrations bring a database from one form to the next: entry n makes form n+1. Released entries never change; a new
-// form is a new entry, and a fixture of the old one goes to testdata.
-var migrations = []string{formOne, formTwo, formThree, formFour, formFive, formSix, formSeven, formEight, formNine,
-	formTen}
+// forms bring a database from one form to the next: entry n makes form n+1. Released entries never change; a new form
+// is a new entry, and a fixture of the old one goes to testdata of sqlstore.
+func forms() []string {
+	return []string{formOne, formTwo, formThree, formFour, formFive, formSix, formSeven, formEight, formNine, formTen}
+}
+
+// Newest is the form that Migrate makes.
+func Newest() int { return len(forms()) }
+
+// Migrate brings a database to the newest form, whose header has an application ID.
+func Migrate(c *sqlite.Conn, mark int64) error { return sqlite.Migrate(c, mark, forms()) }
