@@ -33,7 +33,8 @@ func (r *run) transfer(ctx context.Context, m *message) step {
 	}
 	first := r.channel.Sent() == 0
 	terms := deliver.Terms{Requirement: group[0].Requirement, Waives: r.waives(about)}
-	result, err := r.channel.SendWhile(r.effort, terms, t, r.still)
+	still := func() bool { return r.still() && r.leases.stand(group) }
+	result, err := r.channel.SendWhile(r.effort, terms, t, still)
 	lapsed := (*deliver.Lapsed)(nil)
 	switch {
 	case errors.As(err, &lapsed):

@@ -84,6 +84,9 @@ type faults struct {
 	open   func(context.Context) error
 	rules  func() error
 	cut    bool // stored contents end early
+	// claimed, where it is set before the world starts, is called with what was claimed before the claimant has it. It
+	// does not run under mu.
+	claimed func([]queue.Work)
 	// reading, where it is set before the world starts, is called when a stored content is first read, which is when a
 	// peer has said 354.
 	reading func()
@@ -108,6 +111,16 @@ func (f *faults) change(by func()) {
 type faulty struct {
 	*memstore.Store
 	f *faults
+}
+
+func (s faulty) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) {
+	works, err := s.Store.Claim(ctx, c)
+	var slow func([]queue.Work)
+	s.f.change(func() { slow = s.f.claimed })
+	if slow != nil {
+		slow(works)
+	}
+	return works, err
 }
 
 func (s faulty) Settle(ctx context.Context, b queue.Batch) error {
