@@ -214,7 +214,7 @@ func (s *Store) load(ctx context.Context, leases []queue.Lease, until time.Time)
 		ids[i] = l.Delivery
 	}
 	var found []*stored.Record
-	err := s.read(ctx, func(c *postgres.Conn) (err error) {
+	err := s.readSoon(ctx, func(c *postgres.Conn) (err error) {
 		found, err = s.search.Records(ctx, c, ids)
 		return err
 	})

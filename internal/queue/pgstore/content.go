@@ -36,7 +36,7 @@ func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error
 	var c *content
 	var data []byte
 	var facts, file string
-	err := s.read(ctx, func(conn *postgres.Conn) error {
+	err := s.readSoon(ctx, func(conn *postgres.Conn) error {
 		return conn.Query(ctx, "SELECT m.file, b.data, m.size, m.facts FROM message m LEFT JOIN body b ON b.seq = "+
 			"m.seq WHERE m.id = ? AND m.open > 0", func(r database.Row) error {
 			c = &content{s: s, id: id, size: r.Int(2)}
@@ -96,7 +96,7 @@ func (c *content) large(ctx context.Context) (io.ReadSeekCloser, error) {
 // chunk reads one chunk, which must be as long as it was.
 func (c *content) chunk(ctx context.Context, n int64) (data []byte, err error) {
 	found := false
-	err = c.s.read(ctx, func(conn *postgres.Conn) error {
+	err = c.s.readSoon(ctx, func(conn *postgres.Conn) error {
 		return conn.Query(ctx, "SELECT data FROM chunk WHERE body = ? AND n = ?", func(r database.Row) error {
 			found, data = true, bytes.Clone(r.Bytes(0))
 			return nil

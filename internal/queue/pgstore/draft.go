@@ -103,6 +103,7 @@ func (d *draft) spill() error {
 		return err
 	})
 	if err != nil {
+		d.s.noteRoom(err)
 		return fmt.Errorf("pgstore: cannot write a large body: %w", err)
 	}
 	d.buf, d.n = d.buf[:0], d.n+1

@@ -71,7 +71,8 @@ type Store struct {
 	// sweeper calls a writer; stop ends it.
 	sweeper sync.WaitGroup
 	stop    chan struct{}
-	refused atomic.Int64 // the age of the store when the database last did not answer, ns; 0: it always did
+	refused atomic.Pointer[refusal] // nil: the database always answered
+	full    atomic.Pointer[error]   // see Room
 
 	mu     sync.Mutex // guards closed
 	closed bool
@@ -127,6 +128,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.loops.Go(s.answerLoop)
 	s.sweeper.Go(s.sweepLoop)
+	s.sweeper.Go(s.roomLoop)
 	if cfg.Keep > 0 {
 		s.sweeper.Go(s.keepLoop)
 	}
@@ -195,35 +197,18 @@ func (s *Store) enter(ctx context.Context) error {
 	return nil
 }
 
-// Takes says what a message would hear that is handed to Accept now: nil where it would be stored, as far as is known.
-// After the database did not answer it is given some time before it is asked again.
-func (s *Store) Takes() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return errClosed
-	}
-	if at := time.Duration(s.refused.Load()); at > 0 && s.age()-at < refusing {
-		return errSilent
-	}
-	return nil
-}
-
-// age is since when the store is open, by the monotonic clock: the wall clock may jump.
-func (s *Store) age() time.Duration { return time.Since(s.opened) }
-
-// refusing is how long mail is refused at once after the database did not answer.
-const refusing = 2 * time.Second
-
-// errSilent is what callers hear when the database could not be reached for as long as they wait.
-var errSilent = errors.New("pgstore: the database does not answer")
-
 // read lends a reading connection.
 func (s *Store) read(ctx context.Context, do func(c *postgres.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readPatience)
 	defer cancel()
 	return postgres.Translate(s.readers.With(ctx, do))
+}
+
+// readSoon is read for what takes a moment, and mail that is under way waits for: a connection that hangs is given up.
+func (s *Store) readSoon(ctx context.Context, do func(c *postgres.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Patience)
+	defer cancel()
+	return s.read(ctx, do)
 }
 
 // readPatience bounds one read; long lists are read in pages.

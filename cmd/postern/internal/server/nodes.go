@@ -31,8 +31,8 @@ func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 		Held:    func() int { return g.dispatch.Claimed() },
 		Resumed: func() { g.dispatch.Resumed() },
 		Lost: func(err error) {
-			hint := "look at the way to the database, and at `postern nodes` of another gateway; mail is answered " +
-				"451 and nothing is sent until it can be reached"
+			hint := "look at the database, its log and its disk, at the way to it, and at `postern nodes` of another " +
+				"gateway; mail is answered 451 and nothing is sent until it can be reached"
 			if errors.Is(err, nodes.ErrClock) {
 				hint = storage.ClockHint + "; mail is answered 451 and nothing is sent until then"
 			}
