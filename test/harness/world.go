@@ -84,6 +84,7 @@ type World struct {
 	Addr     string            // where the gateway takes mail
 	Settings map[string]string // "section.key" to its TOML value
 	More     []string          // further tables of the configuration
+	Program  string            // the gateway; "" is the one that Main has built
 	Under    []string          // a command that runs the gateway, as strace does; nil runs it as it is
 	Process  *Process          // of the last Serve
 	LogTo    *os.File          // where the process writes what it says; nil: LogFile

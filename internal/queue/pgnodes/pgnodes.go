@@ -3,6 +3,7 @@ package pgnodes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -22,14 +23,16 @@ const channel = "postern_nodes"
 // Registry implements nodes.Registry. Use New. Safe for concurrent use.
 type Registry struct {
 	cfg    *postgres.Config
+	knows  int // forms of the tables
 	renews line
 	asks   line
 	clock  storeclock.Clock
 }
 
-// New returns a Registry on the tables of a database, which are there. It connects when it is asked.
-func New(cfg *postgres.Config) *Registry {
-	return &Registry{cfg: cfg, renews: line{cfg: cfg}, asks: line{cfg: cfg}}
+// New returns a Registry on the tables of a database, which are there, for a release that knows so many forms of them.
+// It connects when it is asked.
+func New(cfg *postgres.Config, knows int) *Registry {
+	return &Registry{cfg: cfg, knows: knows, renews: line{cfg: cfg}, asks: line{cfg: cfg}}
 }
 
 var _ nodes.Registry = (*Registry)(nil)
@@ -95,7 +98,8 @@ const (
 	forget = `DELETE FROM node WHERE session <> ?1 AND until <= clock_timestamp()
 		AND (name = ?2 OR until <= clock_timestamp() - ?3::bigint * interval '1 microsecond')`
 	newest = `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT coalesce(max(number), 0) FROM revision),
-		(SELECT coalesce(max(number), 0) FROM mark), count(*), count(*) FILTER (WHERE session < ?1)
+		(SELECT coalesce(max(number), 0) FROM mark), count(*), count(*) FILTER (WHERE session < ?1),
+		(SELECT coalesce(max(form), 0) FROM form), (SELECT coalesce(max(needs), 0) FROM form)
 		FROM node WHERE until > clock_timestamp()`
 )
 
@@ -121,6 +125,9 @@ func (r *Registry) Renew(ctx context.Context, p nodes.Report) (a nodes.Answer, e
 		}
 		asked := time.Now()
 		return c.Query(ctx, newest, func(row database.Row) error {
+			if err := postgres.Newer(int(row.Int(5)), int(row.Int(6)), r.knows); err != nil {
+				return fmt.Errorf("%w: %w", nodes.ErrOutdated, err)
+			}
 			a = nodes.Answer{Now: row.Time(0), Newest: nodes.Mark{Rules: row.Int(1), Number: row.Int(2)},
 				Live: int(row.Int(3)), Rank: int(row.Int(4))}
 			r.clock.Heard(a.Now, asked)

@@ -15,7 +15,9 @@ import (
 //go:embed schema.sql
 var formOne string
 
-// forms bring a schema from one form to the next: entry n makes form n+1. Released entries never change.
+// forms bring a schema from one form to the next: entry n makes form n+1. Released entries never change. Gateways that
+// do not know what an entry needs stop at their next renewal; so that they take nothing until then, such an entry ends
+// their leases: UPDATE node SET until = clock_timestamp().
 func forms() []postgres.Form { return []postgres.Form{{Text: formOne, Needs: 1}} }
 
 // Advisory locks of a transaction, over all gateways.
@@ -66,7 +68,7 @@ func Examine(ctx context.Context, cfg Config) (out Examined, err error) {
 
 // ahead asks what time it is.
 func ahead(ctx context.Context, parsed *postgres.Config) (time.Duration, error) {
-	r := pgnodes.New(parsed)
+	r := pgnodes.New(parsed, len(forms()))
 	err := r.Hear(ctx)
 	return r.Ahead(), errors.Join(err, r.Close())
 }

@@ -92,7 +92,7 @@ var ErrNoLease = errors.New("pgstore: the lease of this gateway has ended; other
 var _ queue.Store = (*Store)(nil)
 
 // Nodes returns where the gateways of this database find each other; the caller closes it.
-func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed) }
+func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed, len(forms())) }
 
 // Open connects to the database, asserts that what it commits is durable, and brings the tables to the newest form. It
 // answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on, and queue.ErrMoved

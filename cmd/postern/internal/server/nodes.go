@@ -41,6 +41,15 @@ func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 	})
 }
 
+// joins keeps this gateway among those of its store.
+func (g *Gateway) joins(ctx context.Context) error {
+	err := g.nodes.Run(ctx)
+	if errors.Is(err, nodes.ErrOutdated) {
+		return cli.WithHint(err, "install the newer release here too")
+	}
+	return err
+}
+
 // tellClock warns of clocks that differ.
 func (g *Gateway) tellClock(by time.Duration) {
 	if by != 0 {
