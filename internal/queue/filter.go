@@ -123,8 +123,8 @@ func (s *Submission) Check() error {
 	case s.Body == nil:
 		return fmt.Errorf("queue: message %s has no body", s.Message.ID)
 	case len(s.Deliveries) == 0 || len(s.Deliveries) > MaxDeliveries:
-		return fmt.Errorf("queue: message %s has %d deliveries, want 1 to %d", s.Message.ID, len(s.Deliveries),
-			MaxDeliveries)
+		return fmt.Errorf("queue: message %s has %d deliveries, want 1 to %d",
+			s.Message.ID, len(s.Deliveries), MaxDeliveries)
 	}
 	for i := range s.Deliveries {
 		if st := s.Deliveries[i].State; st != 0 && st != Queued && st != Held {

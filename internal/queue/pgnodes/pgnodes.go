@@ -140,8 +140,8 @@ func (r *Registry) Renew(ctx context.Context, p nodes.Report) (a nodes.Answer, e
 // Leave ends a lease.
 func (r *Registry) Leave(ctx context.Context, session string) error {
 	return r.renews.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
-		_, err := c.Change(ctx, "UPDATE node SET until = clock_timestamp() WHERE session = ? AND until > "+
-			"clock_timestamp()", session)
+		_, err := c.Change(ctx, "UPDATE node SET until = clock_timestamp()"+
+			" WHERE session = ? AND until > clock_timestamp()", session)
 		return err
 	})
 }
