@@ -98,7 +98,7 @@ func (r *run) unreadable(ctx context.Context, group []queue.Work, err error) ste
 		a.Text = strings.TrimPrefix(err.Error(), "queue: ")
 		r.d.warn("queue", err, "message "+id+" is held and nothing of it is sent; put a good copy of its content "+
 			"in place and `postern queue release "+id+"`, or cancel it")
-	case errors.Is(err, queue.ErrNotFound), badContent(err):
+	case errors.Is(err, queue.ErrNotFound), badContent(err) && !errors.Is(err, queue.ErrAway):
 		r.d.warn("queue", err, "the content of message "+id+" cannot be read; it is held")
 	default:
 		a.Text += " now"

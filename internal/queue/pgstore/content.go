@@ -136,6 +136,9 @@ func (r *stream) Read(p []byte) (int, error) {
 		}
 		data, err := r.chunk(r.s.life, n)
 		r.s.calls.Done()
+		if err != nil && !errors.Is(err, queue.ErrDamaged) {
+			err = fmt.Errorf("%w: %w", queue.ErrAway, err)
+		}
 		if err != nil {
 			return 0, err
 		}
