@@ -207,15 +207,15 @@ func reports(t *testing.T, home *partner.Partner) map[string][]string {
 // settled waits until all that was accepted has arrived where it can, and is so in the trace; mail to lapsed.test waits.
 func (l *load) settled(t *testing.T, c *cluster) {
 	t.Helper()
-	var waits string
+	var waits, said string
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("this waits: %s", waits)
+			t.Logf("this waits: %s%s", waits, said)
 		}
 	})
 	harness.Eventually(t, 3*harness.Patience, "nothing is waiting but what must", func() bool {
 		list := c.gw[0].Run("", "queue", "list", "--json")
-		waits = list.Stderr
+		waits, said = "", list.Stderr
 		for line := range strings.Lines(list.Stdout) {
 			if !strings.Contains(line, "@lapsed.test") {
 				waits += line
