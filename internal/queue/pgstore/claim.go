@@ -73,7 +73,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 		}))
 		return s.claimStored(ctx, &c)
 	}
-	s.giveBack(s.kept.drop(c.Site, func(d *keptDelivery) bool { return s.kept.ends(d, c.Now) }))
+	s.giveBack(s.kept.drop(c.Site, func(d *keptDelivery) bool { return !s.kept.suits(d, &c) }))
 	if s.kept.isQuiet(&c, time.Now()) {
 		return s.kept.take(&c, c.Limit, nil), nil
 	}

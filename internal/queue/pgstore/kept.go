@@ -112,7 +112,7 @@ func (k *kept) take(c *queue.Claim, most int, before *queue.Work) (out []queue.W
 	var rest []*keptDelivery
 	for _, d := range k.sites[c.Site] {
 		enough := len(out) >= most || before != nil && inTurn(&d.work, before) > 0
-		if enough || d.work.Due.After(c.Now) || k.ends(d, c.Now) {
+		if enough || d.work.Due.After(c.Now) || !k.suits(d, c) {
 			rest = append(rest, d)
 			continue
 		}
@@ -126,8 +126,11 @@ func (k *kept) take(c *queue.Claim, most int, before *queue.Work) (out []queue.W
 	return out
 }
 
-// ends reports whether a lease is too near its end to begin with anything: by then nobody may have prolonged it.
-func (k *kept) ends(d *keptDelivery, now time.Time) bool { return d.until.Sub(now) < k.lease/2 }
+// suits reports whether the lease of a delivery is one that a claim may have: not too near its end, for nobody may have
+// prolonged it by then, and not longer than was asked for. Clocks are set by some milliseconds now and then.
+func (k *kept) suits(d *keptDelivery, c *queue.Claim) bool {
+	return d.until.Sub(c.Now) >= k.lease/2 && d.until.Sub(c.Until) <= 100*time.Millisecond
+}
 
 // setSite replaces what is kept of a site. The caller holds mu.
 func (k *kept) setSite(key queue.SiteKey, rest []*keptDelivery) {
