@@ -233,9 +233,15 @@ func (w *World) Home() *partner.Partner { return w.Hosts["mail.home.test"] }
 
 // Force is a rule of an unticked box over recipient patterns, with further keys of its force_tls table.
 func Force(name, recipients string, keys ...string) string {
-	return fmt.Sprintf("[[rule]]\nname = %q\nscope = \"outbound\"\naction = \"force-tls\"\n[rule.match]\nrecipient = "+
-		"[%s]\n[rule.force_tls]\n%s\n",
-		name, recipients, strings.Join(keys, "\n"))
+	return fmt.Sprintf(`[[rule]]
+name = %q
+scope = "outbound"
+action = "force-tls"
+[rule.match]
+recipient = [%s]
+[rule.force_tls]
+%s
+`, name, recipients, strings.Join(keys, "\n"))
 }
 
 // Forbidden are the mail commands a server has heard that must not have come at all: over a connection without TLS, or,
