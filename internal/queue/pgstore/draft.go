@@ -83,6 +83,9 @@ func (d *draft) with(do func(ctx context.Context, c *postgres.Conn) error) error
 
 // spill writes buf as a chunk, and makes the draft known the first time.
 func (d *draft) spill() error {
+	if err := d.s.Room(); err != nil {
+		return err
+	}
 	err := d.with(func(ctx context.Context, c *postgres.Conn) error {
 		if d.body == 0 {
 			err := c.Query(ctx, "INSERT INTO draft (body, owner, until) VALUES (nextval('body_number'), ?,"+

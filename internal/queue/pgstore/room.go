@@ -75,10 +75,12 @@ func (s *Store) roomLoop() {
 		ctx, cancel := context.WithTimeout(s.life, s.cfg.Patience)
 		err := postgres.Translate(s.readers.With(ctx, func(c *postgres.Conn) error { return tryRoom(ctx, c) }))
 		cancel()
-		if err == nil || postgres.Code(err) == postgres.NoRights { // then only mail can try
+		s.noteRoom(err)
+		full := errors.Is(err, queue.ErrFull)
+		unheard := err != nil && (postgres.Code(err) == "" || postgres.Lost(err))
+		if !full && !unheard { // a trial that is not allowed leaves it to mail to try
 			s.full.Store(nil)
 		}
-		s.noteRoom(err)
 	}
 }
 

@@ -19,7 +19,7 @@ const (
 	deadlock      = "40P01"
 	lockTimeout   = "55P03"
 	readOnly      = "25006"
-	NoRights      = "42501" // the role may not
+	noRights      = "42501"
 	noTable       = "42P01"
 
 	// Closed is our own: a store in the database was moved, or is being copied.
@@ -65,7 +65,7 @@ func Translate(err error) error {
 		return fmt.Errorf("%w: the database does not hold together (PostgreSQL %s)", queue.ErrDamaged, code)
 	case Closed:
 		return fmt.Errorf("%w: %w", queue.ErrMoved, err)
-	case NoRights, noTable: // a schema that may not be used is passed over
+	case noRights, noTable: // a schema that may not be used is passed over
 		return fmt.Errorf("postgres: the role may not do this; let it own the schema, or grant it USAGE on schema "+
 			"and sequences and SELECT, INSERT, UPDATE and DELETE on all tables: %w", err)
 	}
