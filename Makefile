@@ -13,7 +13,7 @@ CONCURRENT := ./cmd/... ./internal/check/... ./internal/dns/... ./internal/event
 	./internal/history/... ./internal/lab/... ./internal/operator/... ./internal/policy/certcheck/... \
 	./internal/policy/revoke/... ./internal/policy/rules/... ./internal/queue/... ./internal/smtp/... ./bench/...
 
-.PHONY: build demo docs test check systems lint unit race e2e bare bare-short fuzz crash soak scale bench bench-full microbench deb image clean
+.PHONY: build demo docs test check systems lint unit race e2e failover bare bare-short fuzz crash soak scale bench bench-full microbench deb image clean
 
 build: ## the binary, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -o postern ./cmd/postern
@@ -62,6 +62,11 @@ e2e: ## the gateway between real mail servers
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -o "$$dir/postern" ./cmd/postern; \
 	POSTERN_BINARY=$$dir/postern $(GO) test -vet=off -count=1 -p 1 -parallel 4 -timeout 20m ./test/...
+
+failover: ## two PostgreSQL under Patroni: the primary is killed ten times under load; some minutes
+	@test/prepare.sh postgres
+	@test/prepare.sh cluster
+	POSTERN_FAILOVER=1 $(GO) test -vet=off -count=1 -timeout 20m -v -run Patroni ./test/cluster
 
 bare: ## both commands of the README on a bare Debian, in four forms; as root, an hour
 	test/bare.sh full

@@ -118,9 +118,8 @@ func (b *bench) searches(ctx context.Context, c Contestant, finished int) ([]Sea
 		var took []float64
 		for range 7 {
 			start := time.Now()
-			text, err := exec.CommandContext(ctx, b.postern,
-				append([]string{"trace", "--json", "--config", filepath.Join(c.Folder, "postern.toml")},
-					q.args...)...).Output()
+			args := append([]string{"trace", "--json", "--config", filepath.Join(c.Folder, "postern.toml")}, q.args...)
+			text, err := exec.CommandContext(ctx, b.postern, args...).Output()
 			if err != nil {
 				return nil, fmt.Errorf("postern trace by %s: %w", q.by, err)
 			}

@@ -74,8 +74,11 @@ func (b *bench) firsts(ctx context.Context, c Contestant, n int) (measure.Sample
 		for _, step := range []struct {
 			command string
 			code    int
-		}{{"MAIL FROM:<load@source.test>", 250}, {fmt.Sprintf("RCPT TO:<r@first%d.bench.test>", i), 250},
-			{"DATA", 354}} {
+		}{
+			{"MAIL FROM:<load@source.test>", 250},
+			{fmt.Sprintf("RCPT TO:<r@first%d.bench.test>", i), 250},
+			{"DATA", 354},
+		} {
 			if err = conn.Send([]byte(step.command + "\r\n")); err == nil {
 				err = conn.Expect(step.code)
 			}

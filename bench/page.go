@@ -66,11 +66,11 @@ func replacePart(page, part string) (string, error) {
 // markdown is the report as the page shows it.
 func (r *Report) markdown() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "\nTaken on %s at revision %s: %s, %d processors, Linux %s, %s. %d rounds of about %.0f s "+
-		"each.\n\n",
+	fmt.Fprintf(&out, "\nTaken on %s at revision %s: %s, %d processors, Linux %s, %s."+
+		" %d rounds of about %.0f s each.\n\n",
 		r.Date.Format("2006-01-02"), r.Revision, r.Processor, r.Processors, r.Kernel, r.Go, r.Rounds, r.RoundTime)
-	out.WriteString("![messages a second](performance-rate.svg)\n\n![processor time of a " +
-		"message](performance-cpu.svg)\n\n### Goals\n\n")
+	out.WriteString("![messages a second](performance-rate.svg)\n\n" +
+		"![processor time of a message](performance-cpu.svg)\n\n### Goals\n\n")
 	writeRow(&out, []string{"goal", "wanted", "measured", ""})
 	writeRow(&out, []string{"---", "---", "---", "---"})
 	for _, g := range r.goals() {

@@ -22,9 +22,11 @@ func (f *Filter) Matches(r *Record) bool {
 		f.MessageID != "" && TrimMessageID(f.MessageID) != TrimMessageID(r.Message.MessageID),
 		f.Reason != "" && f.Reason != r.Why(),
 		f.Rule != "" && !slices.Contains(r.Rules, f.Rule) && !slices.Contains(r.Tested, f.Rule) &&
-			!r.Effects.Names(f.Rule), f.Site != "" && f.Site != r.Site,
+			!r.Effects.Names(f.Rule),
+		f.Site != "" && f.Site != r.Site,
 		f.Scope != nil && !slices.Contains(f.Scope, r.Message.Envelope.From.Domain) &&
-			!slices.Contains(f.Scope, r.Recipient.Address.Domain), !f.Since.IsZero() && r.AcceptedAt.Before(f.Since),
+			!slices.Contains(f.Scope, r.Recipient.Address.Domain),
+		!f.Since.IsZero() && r.AcceptedAt.Before(f.Since),
 		!f.Until.IsZero() && !r.AcceptedAt.Before(f.Until),
 		f.JudgedBelow > 0 && r.JudgedUnder(&r.Message) >= f.JudgedBelow:
 		return false
@@ -74,13 +76,13 @@ func foldDomain(s string) string {
 // TrimMessageID removes blanks and angle brackets around a Message-ID.
 func TrimMessageID(s string) string { return strings.Trim(s, "<> \t") }
 
-// matchPattern matches all of s with a pattern in which "*" is any run and "?" any one character. It takes time
-// proportional to the product of the lengths at worst.
 // MatchText reports whether a text, without regard to case, fits a pattern with * and ?.
 func MatchText(pattern, s string) bool {
 	return matchPattern(strings.ToLower(pattern), strings.ToLower(s))
 }
 
+// matchPattern matches all of s with a pattern in which "*" is any run and "?" any one character. It takes time
+// proportional to the product of the lengths at worst.
 func matchPattern(pattern, s string) bool {
 	p, t := []rune(pattern), []rune(s)
 	i, j, star, mark := 0, 0, -1, 0
@@ -123,8 +125,8 @@ func (s *Submission) Check() error {
 	case s.Body == nil:
 		return fmt.Errorf("queue: message %s has no body", s.Message.ID)
 	case len(s.Deliveries) == 0 || len(s.Deliveries) > MaxDeliveries:
-		return fmt.Errorf("queue: message %s has %d deliveries, want 1 to %d", s.Message.ID, len(s.Deliveries),
-			MaxDeliveries)
+		return fmt.Errorf("queue: message %s has %d deliveries, want 1 to %d",
+			s.Message.ID, len(s.Deliveries), MaxDeliveries)
 	}
 	for i := range s.Deliveries {
 		if st := s.Deliveries[i].State; st != 0 && st != Queued && st != Held {

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"postern/internal/lab/postgres"
+	"postern/internal/queue/database"
+	pg "postern/internal/queue/postgres"
 	"postern/test/harness"
 )
 
@@ -78,6 +81,48 @@ func (c *cluster) start(rules string) {
 	if rules != "" {
 		c.gw[0].Apply(rules)
 	}
+}
+
+// ask lends a connection to the database of its owner, beside those of the gateways.
+func (c *cluster) ask(do func(ctx context.Context, conn *pg.Conn) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*harness.Patience)
+	defer cancel()
+	cfg, err := pg.Parse(c.db.URL(), "public", 1)
+	if err != nil {
+		return err
+	}
+	conn, err := pg.Dial(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(ctx, conn), conn.Close())
+}
+
+// script has the database do something that must succeed.
+func (c *cluster) script(text string) {
+	c.t.Helper()
+	if err := c.ask(func(ctx context.Context, conn *pg.Conn) error { return conn.Script(ctx, text) }); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// numbers are the first column of a query.
+func (c *cluster) numbers(query string) (out []int64) {
+	c.t.Helper()
+	if err := c.ask(func(ctx context.Context, conn *pg.Conn) error {
+		return conn.Query(ctx, query, func(r database.Row) error {
+			out = append(out, r.Int(0))
+			return nil
+		})
+	}); err != nil {
+		c.t.Fatal(err)
+	}
+	return out
+}
+
+// answers reports whether the database does.
+func (c *cluster) answers() bool {
+	return c.ask(func(ctx context.Context, conn *pg.Conn) error { return conn.Script(ctx, "SELECT 1") }) == nil
 }
 
 // hand hands a message to a gateway and returns its id, "" with the reply where it was not taken.

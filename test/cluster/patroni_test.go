@@ -275,18 +275,15 @@ func (p *pair) end() {
 // answered 250 is lost, and mail flows again without a person.
 // It has the machine for itself: how soon all is well again is part of what it asks.
 func TestPatroniPutsAnotherPrimaryInPlaceAndMailFlows(t *testing.T) {
-	if !long() {
-		t.Skip("two of nine runs ended too soon, of a cause that is not found yet; make crash runs it (POSTERN_CRASH=long)")
+	if os.Getenv("POSTERN_FAILOVER") == "" && !long() {
+		t.Skip("make failover runs it (POSTERN_FAILOVER=1)")
 	}
 	p := startPair(t)
 	c := gateways(t, 2, p.url())
 	c.start(town(c))
 	l := startLoad(c, 150*time.Millisecond)
 	l.works(t)
-	kills := 3
-	if long() {
-		kills = 10
-	}
+	const kills = 10
 	var down *member
 	for range kills {
 		if down != nil {
@@ -300,9 +297,5 @@ func TestPatroniPutsAnotherPrimaryInPlaceAndMailFlows(t *testing.T) {
 		down = primary
 	}
 	l.stop()
-	again := l.check(t, c)
-	t.Logf("%d messages were accepted, of %d nobody knows, %d copies came again", len(l.accepted), len(l.unsure), again)
-	if most := 20 * kills; again > most {
-		t.Errorf("%d copies came again, want at most %d", again, most)
-	}
+	l.tell(t, c, 20*kills)
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -24,7 +25,13 @@ type way struct {
 	mu      sync.Mutex // guards what follows
 	changed *sync.Cond
 	is      state
-	conns   map[net.Conn]bool
+	links   map[*link]bool
+}
+
+// link is one connection over a way.
+type link struct {
+	client, server net.Conn
+	hangs          bool // nothing gets through, whatever the way is
 }
 
 // wayTo opens a way and returns it with the address of the database over it.
@@ -38,7 +45,7 @@ func wayTo(t *testing.T, address string) (*way, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &way{l: l, target: u.Host, conns: map[net.Conn]bool{}}
+	w := &way{l: l, target: u.Host, links: map[*link]bool{}}
 	w.changed = sync.NewCond(&w.mu)
 	go w.serve()
 	t.Cleanup(func() {
@@ -55,8 +62,9 @@ func (w *way) set(s state) {
 	defer w.mu.Unlock()
 	w.is = s
 	if s == cut {
-		for c := range w.conns {
-			c.Close()
+		for c := range w.links {
+			c.client.Close()
+			c.server.Close()
 		}
 	}
 	w.changed.Broadcast()
@@ -72,11 +80,24 @@ func (w *way) serve() {
 	}
 }
 
-// passes waits while the way is silent and reports whether it is open.
-func (w *way) passes() bool {
+// hang has every connection hang that there is now, but for those from some ports to the database. New ones do not.
+func (w *way) hang(but []int64) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.is == silent {
+	for c := range w.links {
+		if !slices.Contains(but, int64(c.server.LocalAddr().(*net.TCPAddr).Port)) {
+			c.hangs = true
+			n++
+		}
+	}
+	return n
+}
+
+// passes waits while nothing gets through and reports whether the way is open.
+func (w *way) passes(c *link) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.is == silent || c.hangs && w.is != cut {
 		w.changed.Wait()
 	}
 	return w.is == open
@@ -84,41 +105,41 @@ func (w *way) passes() bool {
 
 func (w *way) relay(client net.Conn) {
 	defer client.Close()
-	if !w.passes() {
+	c := &link{client: client}
+	if !w.passes(c) {
 		return
 	}
-	server, err := net.Dial("tcp", w.target)
-	if err != nil {
+	var err error
+	if c.server, err = net.Dial("tcp", w.target); err != nil {
 		return
 	}
-	defer server.Close()
+	defer c.server.Close()
 	w.mu.Lock()
-	w.conns[client], w.conns[server] = true, true
+	w.links[c] = true
 	w.mu.Unlock()
 	ended := make(chan struct{}, 2)
-	for from, to := range map[net.Conn]net.Conn{client: server, server: client} {
+	for from, to := range map[net.Conn]net.Conn{client: c.server, c.server: client} {
 		go func() {
-			w.pass(from, to)
+			w.pass(c, from, to)
 			ended <- struct{}{}
 		}()
 	}
 	<-ended
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.conns, client)
-	delete(w.conns, server)
+	delete(w.links, c)
 }
 
-func (w *way) pass(from, to net.Conn) {
+func (w *way) pass(c *link, from, to net.Conn) {
 	some := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(some)
-		if n > 0 && w.passes() {
+		if n > 0 && w.passes(c) {
 			if _, err := to.Write(some[:n]); err != nil {
 				return
 			}
 		}
-		if err != nil || !w.passes() {
+		if err != nil || !w.passes(c) {
 			return
 		}
 	}

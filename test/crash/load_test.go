@@ -144,8 +144,8 @@ func (l *load) acceptedByNow() []string {
 }
 
 func (l *load) String() string {
-	return fmt.Sprintf("%d messages were accepted, %d refused, of %d nobody knows (replies %v)", len(l.accepted), len(l.refused),
-		len(l.unknown), l.codes)
+	return fmt.Sprintf("%d messages were accepted, %d refused, of %d nobody knows (replies %v)",
+		len(l.accepted), len(l.refused), len(l.unknown), l.codes)
 }
 
 // drained waits until nothing moves in the queue any more. What is held stays: it is found missing where it should be.

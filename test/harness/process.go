@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func (w *World) Launch() *Process {
 		w.T.Fatal(err)
 	}
 	defer log.Close()
-	argv := append(slices.Clone(w.Under), binary, "serve", "--config", w.ConfigFile())
+	argv := append(slices.Clone(w.Under), cmp.Or(w.Program, binary), "serve", "--config", w.ConfigFile())
 	p := &Process{Cmd: exec.Command(argv[0], argv[1:]...), Ended: make(chan struct{})}
 	p.Cmd.Stdout, p.Cmd.Stderr = log, log
 	if w.LogTo != nil {
@@ -193,7 +194,7 @@ func (w *World) Run(stdin string, args ...string) Answer {
 	w.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), verbTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, cmp.Or(w.Program, binary), args...)
 	cmd.Env = append(os.Environ(), "POSTERN_CONFIG="+w.ConfigFile())
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // a verb that hangs says where
 	cmd.WaitDelay = time.Second

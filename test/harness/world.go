@@ -84,6 +84,7 @@ type World struct {
 	Addr     string            // where the gateway takes mail
 	Settings map[string]string // "section.key" to its TOML value
 	More     []string          // further tables of the configuration
+	Program  string            // the gateway; "" is the one that Main has built
 	Under    []string          // a command that runs the gateway, as strace does; nil runs it as it is
 	Process  *Process          // of the last Serve
 	LogTo    *os.File          // where the process writes what it says; nil: LogFile
@@ -232,9 +233,15 @@ func (w *World) Home() *partner.Partner { return w.Hosts["mail.home.test"] }
 
 // Force is a rule of an unticked box over recipient patterns, with further keys of its force_tls table.
 func Force(name, recipients string, keys ...string) string {
-	return fmt.Sprintf("[[rule]]\nname = %q\nscope = \"outbound\"\naction = \"force-tls\"\n[rule.match]\nrecipient = "+
-		"[%s]\n[rule.force_tls]\n%s\n",
-		name, recipients, strings.Join(keys, "\n"))
+	return fmt.Sprintf(`[[rule]]
+name = %q
+scope = "outbound"
+action = "force-tls"
+[rule.match]
+recipient = [%s]
+[rule.force_tls]
+%s
+`, name, recipients, strings.Join(keys, "\n"))
 }
 
 // Forbidden are the mail commands a server has heard that must not have come at all: over a connection without TLS, or,

@@ -190,8 +190,8 @@ func (d *daneMaker) anchors() {
 	cert := d.cert("ta-names-leaf", nil)
 	d.add("ta-names-leaf", cert, "Untrusted", DANEWaits, d.tlsa(2, 1, 1, cert.Leaf))
 	cert = d.cert("ta-wrong-ee-match", nil) // either record will do
-	d.add("ta-wrong-ee-match", cert, "Verified", DANEProven, d.tlsa(2, 1, 1, cert.Leaf),
-		d.tlsa(3, 1, 1, cert.Leaf))
+	d.add("ta-wrong-ee-match", cert, "Verified", DANEProven,
+		d.tlsa(2, 1, 1, cert.Leaf), d.tlsa(3, 1, 1, cert.Leaf))
 }
 
 // unusable are records that say nothing to a mail server. Alone they still ask for TLS; beside usable ones they are as

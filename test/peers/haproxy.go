@@ -23,9 +23,19 @@ func HAProxy(t testing.TB, sections string) *Balancer {
 	binary := program(t, "usr/sbin/haproxy")
 	dir := folder(t, "haproxy")
 	b := &Balancer{socket: filepath.Join(dir, "stats")}
-	conf := fmt.Sprintf("global\n log stdout format raw local0\n maxconn 100\n stats socket %s mode 600 level admin\n"+
-		"defaults\n mode tcp\n log global\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n timeout "+
-		"check 5s\n%s\n", b.socket, sections)
+	conf := fmt.Sprintf(`global
+ log stdout format raw local0
+ maxconn 100
+ stats socket %s mode 600 level admin
+defaults
+ mode tcp
+ log global
+ timeout connect 5s
+ timeout client 60s
+ timeout server 60s
+ timeout check 5s
+%s
+`, b.socket, sections)
 	path := write(t, dir, "haproxy.cfg", []byte(conf), 0o644)
 	b.Process = start(t, "haproxy", "", nil, binary, "-db", "-f", path)
 	for end := time.Now().Add(startTime); ; {

@@ -26,6 +26,20 @@ func TestStoreThatKeepsNothing(t *testing.T) {
 	storetest.Model(t, func(t *testing.T) queue.Store { return open(t, fresh(t)) })
 }
 
+// Mail is kept for less than most claims of the model ask for, so that they have it from memory.
+func TestStoreThatKeepsForAMoment(t *testing.T) {
+	t.Parallel()
+	keeps := func(t *testing.T) queue.Store {
+		cfg := fresh(t)
+		cfg.Keep = 15 * time.Second
+		return open(t, cfg)
+	}
+	storetest.Model(t, keeps)
+	t.Run("a lease that was longer than its claim", func(t *testing.T) {
+		storetest.ModelSeed(t, keeps(t), 922582923162366133, 300)
+	})
+}
+
 func TestLedger(t *testing.T) {
 	s := open(t, fresh(t))
 	defer s.Close()

@@ -39,6 +39,8 @@ type Config struct {
 	// told of it that is busy, or gone. It is asked every second and so costs little; nil returns none. Of the same
 	// site it may tell again and again.
 	Overlooked func(ctx context.Context) ([]queue.SiteKey, error)
+	// Room says why what becomes of a delivery could not be stored now: then nothing is begun. nil: it can.
+	Room func() error
 	// Book keeps which names of mail hosts are known; nil remembers none.
 	Book *mxpins.Book
 

@@ -14,22 +14,47 @@ import (
 // leases are what a run has claimed. Safe for concurrent use.
 type leases struct {
 	mu   sync.Mutex // guards what follows
-	held map[queue.DeliveryID]queue.Lease
+	held map[queue.DeliveryID]lease
 	// offered is what is claimed and not begun: it may be let go of beside the worker.
 	offered map[queue.DeliveryID]queue.Work
 }
 
+// lease is one, and until when it surely stands.
+type lease struct {
+	queue.Lease
+	stands time.Time
+}
+
 func newLeases() leases {
-	return leases{held: make(map[queue.DeliveryID]queue.Lease), offered: make(map[queue.DeliveryID]queue.Work)}
+	return leases{held: make(map[queue.DeliveryID]lease), offered: make(map[queue.DeliveryID]queue.Work)}
 }
 
 // add notes leases so that they are kept alive.
-func (l *leases) add(works []queue.Work) {
+func (l *leases) add(works []queue.Work, stand time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range works {
-		l.held[works[i].ID] = works[i].Lease
+		l.held[works[i].ID] = lease{works[i].Lease, stand}
 	}
+}
+
+// prolong notes that leases, where they are still held, stand for longer.
+func (l *leases) prolong(prolonged []queue.Lease, stand time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range prolonged {
+		if one, held := l.held[p.Delivery]; held && one.Lease == p {
+			l.held[p.Delivery] = lease{p, stand}
+		}
+	}
+}
+
+// stand reports whether the leases of works surely stand now: otherwise another may have them by now.
+func (l *leases) stand(works []queue.Work) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	return !slices.ContainsFunc(works, func(w queue.Work) bool { return !now.Before(l.held[w.ID].stands) })
 }
 
 // drop forgets leases that were settled.
@@ -46,8 +71,8 @@ func (l *leases) all() []queue.Lease {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	held := make([]queue.Lease, 0, len(l.held))
-	for _, lease := range l.held {
-		held = append(held, lease)
+	for _, one := range l.held {
+		held = append(held, one.Lease)
 	}
 	return held
 }
@@ -119,18 +144,22 @@ func (r *run) keepLeases(ctx context.Context) {
 		case <-tick.C:
 		}
 		r.keepTurn(ctx)
-		if err := r.d.extend(ctx, r.leases.all()); err != nil && ctx.Err() == nil {
+		if err := r.extend(ctx, r.leases.all()); err != nil && ctx.Err() == nil {
 			r.d.warn("queue", err, "a lease could not be prolonged; the delivery may be tried by another worker")
 		}
 	}
 }
 
 // extend prolongs leases. One that was settled or lost a moment ago must not cost the others their time.
-func (d *Dispatcher) extend(ctx context.Context, held []queue.Lease) error {
+func (r *run) extend(ctx context.Context, held []queue.Lease) error {
 	if len(held) == 0 {
 		return nil
 	}
-	err := d.cfg.Store.Extend(ctx, held, time.Now().Add(d.cfg.Lease))
+	until := time.Now().Add(r.d.cfg.Lease)
+	err := r.d.cfg.Store.Extend(ctx, held, until)
+	if err == nil {
+		r.leases.prolong(held, until)
+	}
 	if !errors.Is(err, queue.ErrStaleLease) {
 		return err
 	}
@@ -138,7 +167,7 @@ func (d *Dispatcher) extend(ctx context.Context, held []queue.Lease) error {
 		return nil // if it was lost and not settled, Settle finds out
 	}
 	for i := range held {
-		if err := d.extend(ctx, held[i:i+1]); err != nil {
+		if err := r.extend(ctx, held[i:i+1]); err != nil {
 			return err
 		}
 	}

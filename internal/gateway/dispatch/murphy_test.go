@@ -232,6 +232,23 @@ func TestContentThatCannotBeReadNowIsTriedAgain(t *testing.T) {
 	})
 }
 
+func TestContentWhoseStoreGoesAwayWhileItIsSentIsSentAgain(t *testing.T) {
+	story(t, func(w *world) {
+		w.broken.lost = true
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(10 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Queued || rec.SiteState.Failures != 0 {
+			t.Fatalf("while its content cannot be read the delivery is %v, its site failed %d times", rec.State, rec.SiteState.Failures)
+		}
+		w.broken.change(func() { w.broken.lost = false })
+		time.Sleep(10 * time.Minute)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered || len(w.clinic.Messages()) != 1 {
+			t.Fatalf("afterwards it is %v, and %d came", rec.State, len(w.clinic.Messages()))
+		}
+	})
+}
+
 func TestContentThatIsGoneIsHeldAndItsSiteGoesOn(t *testing.T) {
 	story(t, func(w *world) {
 		w.broken.open = func(context.Context) error { return queue.ErrNotFound }

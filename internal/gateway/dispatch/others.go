@@ -36,20 +36,26 @@ type Others interface {
 }
 
 // live reports whether this gateway may start anything.
-func (d *Dispatcher) live() bool { return d.cfg.Others == nil || d.cfg.Others.Live() }
+func (d *Dispatcher) live() bool { return d.joined() && d.roomy() }
+
+// joined reports whether this gateway is among those that live.
+func (d *Dispatcher) joined() bool { return d.cfg.Others == nil || d.cfg.Others.Live() }
+
+// roomy reports whether what becomes of a delivery could be stored.
+func (d *Dispatcher) roomy() bool { return d.cfg.Room == nil || d.cfg.Room() == nil }
 
 // Resumed tells that this gateway may do things again.
 func (d *Dispatcher) Resumed() { d.reschedule() }
 
-// apart reports whether a message may not be begun now, because of the other gateways. What is claimed stays so until
-// the leases end.
+// apart reports whether a message may not be begun now, because of the other gateways or because there is no room
+// to note what becomes of it. What is claimed stays so until the leases end.
 func (r *run) apart(ctx context.Context) bool {
-	return r.d.cfg.Others != nil && r.d.cfg.Others.Ready(ctx) != nil
+	return r.d.cfg.Others != nil && r.d.cfg.Others.Ready(ctx) != nil || !r.d.roomy()
 }
 
 // still reports whether everything is as it was when a message was judged. It is asked when MAIL is about to be said.
 func (r *run) still() bool {
-	return r.d.cfg.InForce() == r.view && (r.d.cfg.Others == nil || r.d.cfg.Others.May() == nil)
+	return r.d.cfg.InForce() == r.view && r.d.roomy() && (r.d.cfg.Others == nil || r.d.cfg.Others.May() == nil)
 }
 
 // mayProbe gets the turn at a site that fails. False leaves the site for later.

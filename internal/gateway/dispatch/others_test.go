@@ -170,9 +170,9 @@ func (w *world) overlooked(ctx context.Context) (out []queue.SiteKey, _ error) {
 }
 
 // accept queues a message of which every gateway is told.
-func (c *cluster) accept(to string) {
+func (c *cluster) accept(to ...string) {
 	var s *queue.Submission
-	c.w.accept("a@example.test", func(x *queue.Submission) { s = x }, to)
+	c.w.accept("a@example.test", func(x *queue.Submission) { s = x }, to...)
 	for _, d := range c.all {
 		for _, n := range s.Deliveries {
 			d.Wake(&s.Message, queue.NewSiteKey(n.NextHop, n.Requirement), n.Due)
@@ -254,6 +254,34 @@ func TestARepairWinsEverywhereWithinTwoSeconds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhatWasClaimedForTooLongIsNotBegun: the store answers a claim when its leases are over, and another gateway has
+// sent all of it.
+func TestWhatWasClaimedForTooLongIsNotBegun(t *testing.T) {
+	story(t, func(w *world) {
+		w.shop.Set(partner.Behaviour{Replies: map[string]string{"RCPT": "451 4.3.0 later"}})
+		var c *cluster
+		var late atomic.Int32
+		w.broken.claimed = func(works []queue.Work) {
+			if len(works) > 0 && works[0].Recipient.Address.Domain.String() == "clinic.test" && late.CompareAndSwap(0, int32(len(works))) {
+				time.Sleep(time.Minute)
+				for _, d := range c.all {
+					d.Wake(&works[0].Message, works[0].Site, time.Now())
+				}
+				time.Sleep(time.Minute)
+			}
+		}
+		c = joined(w, 2)
+		defer c.close()
+		for i := range 10 {
+			c.accept(fmt.Sprintf("dr%d@clinic.test", i), "waits@shop.test") // so that the content stays
+		}
+		time.Sleep(10 * time.Minute)
+		if n := len(w.clinic.Messages()); n != 10 || late.Load() == 0 {
+			t.Errorf("%d messages came, want 10; the answer with %d of them was late", n, late.Load())
+		}
+	})
 }
 
 // TestWhatAGatewayHadInHandGoesOnElsewhere: it stopped with everything that only it knew of; another delivers all of

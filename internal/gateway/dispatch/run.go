@@ -87,6 +87,7 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 	if r.probe && !r.mayProbe(ctx) {
 		return nil, false
 	}
+	began := time.Now() // the store may take its time
 	limit := r.d.cfg.Batch
 	if r.probe {
 		limit = probeBatch
@@ -102,7 +103,7 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 		}
 		return nil, false
 	}
-	r.leases.add(works)
+	r.leases.add(works, began.Add(r.d.cfg.Lease/2)) // of mail that was leased as it was stored so much is left
 	if r.failsElsewhere(works) || !r.placed(works, len(works) >= limit) {
 		r.settle(ctx, step{fates: all(works, r.d.fates.Untouched)})
 		return nil, false

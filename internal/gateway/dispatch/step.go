@@ -84,7 +84,7 @@ func (r *run) step(ctx, sending context.Context, m *message, after next) step {
 		return r.siteFailed(m.works)
 	case after != goOn, ctx.Err() != nil:
 		return step{fates: all(m.works, r.d.fates.Untouched), next: after}
-	case r.apart(sending):
+	case r.apart(sending), !r.leases.stand(m.works):
 		return step{fates: all(m.works, r.d.fates.Untouched), next: stuck}
 	}
 	return r.send(sending, m)

@@ -30,7 +30,7 @@ func (d *Dispatcher) tidyLoop(ctx context.Context) {
 // tidy purges one step and returns how long to wait for the next.
 func (d *Dispatcher) tidy(ctx context.Context) time.Duration {
 	d.forgetBroken(time.Now())
-	if !d.live() {
+	if !d.joined() {
 		return time.Minute
 	}
 	if !d.purges(ctx) {

@@ -34,7 +34,8 @@ func (r *run) transfer(ctx context.Context, m *message) step {
 	}
 	first := r.channel.Sent() == 0
 	terms := deliver.Terms{Requirement: group[0].Requirement, Waives: r.waives(about)}
-	result, err := r.channel.SendWhile(r.effort, terms, t, r.still)
+	still := func() bool { return r.still() && r.leases.stand(group) }
+	result, err := r.channel.SendWhile(r.effort, terms, t, still)
 	lapsed := (*deliver.Lapsed)(nil)
 	switch {
 	case errors.As(err, &lapsed):
@@ -98,7 +99,7 @@ func (r *run) unreadable(ctx context.Context, group []queue.Work, err error) ste
 		a.Text = strings.TrimPrefix(err.Error(), "queue: ")
 		r.d.warn("queue", err, "message "+id+" is held and nothing of it is sent; put a good copy of its content "+
 			"in place and `postern queue release "+id+"`, or cancel it")
-	case errors.Is(err, queue.ErrNotFound), badContent(err):
+	case errors.Is(err, queue.ErrNotFound), badContent(err) && !errors.Is(err, queue.ErrAway):
 		r.d.warn("queue", err, "the content of message "+id+" cannot be read; it is held")
 	default:
 		a.Text += " now"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"maps"
 	"net/netip"
@@ -84,6 +85,10 @@ type faults struct {
 	open   func(context.Context) error
 	rules  func() error
 	cut    bool // stored contents end early
+	lost   bool // stored contents are opened, and then the store is away
+	// claimed, where it is set before the world starts, is called with what was claimed before the claimant has it. It
+	// does not run under mu.
+	claimed func([]queue.Work)
 	// reading, where it is set before the world starts, is called when a stored content is first read, which is when a
 	// peer has said 354.
 	reading func()
@@ -110,6 +115,16 @@ type faulty struct {
 	f *faults
 }
 
+func (s faulty) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) {
+	works, err := s.Store.Claim(ctx, c)
+	var slow func([]queue.Work)
+	s.f.change(func() { slow = s.f.claimed })
+	if slow != nil {
+		slow(works)
+	}
+	return works, err
+}
+
 func (s faulty) Settle(ctx context.Context, b queue.Batch) error {
 	if err := s.f.ask(func() error { return s.f.settle(b) }, s.f.settle != nil); err != nil {
 		return err
@@ -132,6 +147,9 @@ func (s faulty) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error
 	s.f.change(func() {
 		if err == nil && s.f.cut {
 			body = short{strings.NewReader("Subject: cut\r\n\r\n")}
+		}
+		if err == nil && s.f.lost {
+			body = lost{body}
 		}
 	})
 	if err == nil && s.f.reading != nil {
@@ -156,6 +174,11 @@ func (n *noticed) Read(p []byte) (int, error) {
 type short struct{ *strings.Reader }
 
 func (short) Close() error { return nil }
+
+// lost is a content whose store went away when it was open.
+type lost struct{ io.ReadSeekCloser }
+
+func (lost) Read([]byte) (int, error) { return 0, fmt.Errorf("%w: connection reset", queue.ErrAway) }
 
 func (w *world) Emit(e event.Event) {
 	w.broken.change(func() {

@@ -203,16 +203,18 @@ func (n *Node) hears() <-chan struct{} {
 }
 
 // Run joins this gateway to the others and renews its lease until ctx ends; then it ends the lease, so that nobody
-// waits for it. It returns nil when every goroutine of its own has ended. Nothing that needs a lease may run any more
-// when ctx ends.
+// waits for it. It returns when every goroutine of its own has ended: nil, or before that ErrOutdated. Nothing that
+// needs a lease may run any more when ctx ends.
 func (n *Node) Run(ctx context.Context) error {
 	if n.alone() {
 		<-ctx.Done()
 		return nil
 	}
 	var readers sync.WaitGroup
-	readers.Go(func() { n.catchUp(ctx) })
 	defer readers.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	readers.Go(func() { n.catchUp(ctx) })
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -226,6 +228,10 @@ func (n *Node) Run(ctx context.Context) error {
 		pause := n.cfg.Lease / 3
 		began := time.Now()
 		err := n.renew(ctx)
+		if errors.Is(err, ErrOutdated) {
+			n.leave(ctx)
+			return err
+		}
 		if err == nil {
 			n.tellClock()
 			err = n.astray()

@@ -9,6 +9,9 @@ import (
 // ErrEnded: the lease had ended before it was to be prolonged.
 var ErrEnded = errors.New("the lease of this gateway has ended")
 
+// ErrOutdated: a newer release has changed what is stored so that this one must not go on.
+var ErrOutdated = errors.New("this gateway is too old for what a newer release has made of the store")
+
 // Registry is where the gateways of one store find each other. Safe for concurrent use. All times are by the clock of
 // the store, and of PostgreSQL that is clock_timestamp(): now() stands still within a transaction. Each method is one
 // statement or one transaction of its own, over a connection that serves nothing else, so that a full pool costs no
@@ -30,7 +33,8 @@ type Registry interface {
 	// see, it reads what is newest, and who lives. A lease that has ended, or that nobody knows, is not prolonged:
 	// ErrEnded, and nothing changes, unless r.Anew is set (update ... where until > clock_timestamp() or $anew). What
 	// it stores of InForce is never lower than before. At the beginning of a session it deletes nodes whose lease ended
-	// more than Forgotten ago, and those of the same name that are gone.
+	// more than Forgotten ago, and those of the same name that are gone. It answers ErrOutdated to a release that must
+	// not go on.
 	Renew(ctx context.Context, r Report) (Answer, error)
 	// Leave ends the lease of a session at once: it has stopped in order, and does nothing more.
 	Leave(ctx context.Context, session string) error

@@ -80,8 +80,8 @@ func (t *Table) judge(host string, port uint16, addrs []netip.Addr, byAdmin bool
 		}
 	}
 	if len(good) == 0 {
-		return nil, &Problem{Reason: policy.MXPrivate, Text: fmt.Sprintf("%s has the address %s, to which mail is "+
-			"never delivered", host, denied)}
+		return nil, &Problem{Reason: policy.MXPrivate,
+			Text: fmt.Sprintf("%s has the address %s, to which mail is never delivered", host, denied)}
 	}
 	good = interleave(good)
 	return good[:min(len(good), t.cfg.MaxAddrs)], nil

@@ -25,8 +25,8 @@ func NewSource(addrs []netip.Addr) (s Source, err error) {
 		case !a.IsValid() || a.Zone() != "" || undialable(a):
 			return Source{}, fmt.Errorf("%s is not an address that connections can come from", a)
 		case place.IsValid():
-			return Source{}, fmt.Errorf("%s and %s are of one family: there can be one of IPv4 and one of IPv6", *place,
-				a)
+			return Source{}, fmt.Errorf("%s and %s are of one family: there can be one of IPv4 and one of IPv6",
+				*place, a)
 		}
 		*place = a
 	}

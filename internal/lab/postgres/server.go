@@ -214,5 +214,16 @@ func (s *Server) Local() string {
 	return fmt.Sprintf("postgres://postern@/postgres?host=%s&port=%d", url.QueryEscape(s.data), s.port)
 }
 
+// Data is the folder of its cluster, for tests that take the disk away under it.
+func (s *Server) Data() string { return filepath.Join(s.data, "cluster") }
+
+// Give makes a file or a folder the server's own.
+func (s *Server) Give(path string) error {
+	if s.programs.As == nil {
+		return nil
+	}
+	return os.Chown(path, int(s.programs.As.Uid), int(s.programs.As.Gid))
+}
+
 // Address is where the server listens.
 func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }

@@ -105,8 +105,8 @@ func read(text []byte, withKey bool) (certs []*x509.Certificate, faults []*Error
 		}
 		cert, unknown := x509.ParseCertificate(der)
 		if unknown != nil {
-			faults = append(faults, &Error{b.line, "the certificate that begins here cannot be read: " +
-				unknown.Error()})
+			text := "the certificate that begins here cannot be read: " + unknown.Error()
+			faults = append(faults, &Error{b.line, text})
 			continue
 		}
 		certs = append(certs, cert)

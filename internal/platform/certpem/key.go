@@ -36,11 +36,11 @@ func PublicKey(text []byte) (spki []byte, secret bool, err error) {
 			spki, err = publicPart(b)
 			return spki, true, err
 		case "ENCRYPTED PRIVATE KEY":
-			return nil, true, errors.New("its private key is encrypted; `openssl pkey -pubout` writes the public " +
-				"key alone")
+			return nil, true, errors.New("its private key is encrypted; " +
+				"`openssl pkey -pubout` writes the public key alone")
 		case "RSA PUBLIC KEY":
-			return nil, false, errors.New("its key is in an old form; `openssl rsa -RSAPublicKey_in -pubout` " +
-				"writes the usual one")
+			return nil, false, errors.New("its key is in an old form; " +
+				"`openssl rsa -RSAPublicKey_in -pubout` writes the usual one")
 		}
 	}
 }

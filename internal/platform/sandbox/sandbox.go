@@ -98,6 +98,6 @@ func Exposed(file string) error {
 	if err != nil || OthersMay(info) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s can be read or written by everyone on this machine (mode %04o); chmod o= %s", file,
-		info.Mode().Perm(), file)
+	return fmt.Errorf("%s can be read or written by everyone on this machine (mode %04o); chmod o= %s",
+		file, info.Mode().Perm(), file)
 }

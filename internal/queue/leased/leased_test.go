@@ -58,14 +58,14 @@ func TestKeptMailIsClaimedInOrder(t *testing.T) {
 	message(m, 2, begin.Add(time.Second), "a")
 	last := message(m, 3, begin.Add(2*time.Second), "a", "b")
 	message(m, 1, begin, "a")
-	c := &queue.Claim{Site: "a", Now: begin.Add(3 * time.Second)}
+	c := &queue.Claim{Site: "a", Now: begin.Add(3 * time.Second), Until: begin.Add(time.Hour)}
 	same(t, "the first", ids(m.Take(c, 1, nil)), []int{100})
 	same(t, "before the last", ids(m.Take(c, 9, &last[0])), []int{200, 300})
 	same(t, "waiting", m.Waiting(), []int64{301})
 	same(t, "what is in hand", string(m.Body("m1")), "body")
 	m.Settled([]int64{100})
 	same(t, "what was settled", m.Body("m1") == nil, true)
-	if w := m.Take(&queue.Claim{Site: "b", Now: begin.Add(3 * time.Second)}, 9, nil); len(w) != 1 || w[0].State != queue.Sending || w[0].Lease.Token != 308 {
+	if w := m.Take(&queue.Claim{Site: "b", Now: begin.Add(3 * time.Second), Until: begin.Add(time.Hour)}, 9, nil); len(w) != 1 || w[0].State != queue.Sending || w[0].Lease.Token != 308 {
 		t.Errorf("took %+v", w)
 	}
 }
@@ -76,7 +76,7 @@ func TestKeptMailIsGivenBack(t *testing.T) {
 	m := NewMail(time.Minute)
 	message(m, 1, begin.Add(-31*time.Second), "a")
 	message(m, 2, begin, "a", "b")
-	same(t, "ending", numbers(m.Ending("a", begin)), []int{100})
+	same(t, "ending", numbers(m.Unfit(&queue.Claim{Site: "a", Now: begin, Until: begin.Add(time.Minute)})), []int{100})
 	same(t, "dropped", numbers(m.Drop("", func(d *queue.Delivery) bool { return d.Site == "b" })), []int{201})
 	waiting := m.Waiting()
 	slices.Sort(waiting)

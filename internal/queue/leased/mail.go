@@ -108,7 +108,7 @@ func (k *Mail) Take(c *queue.Claim, most int, before *queue.Work) (out []queue.W
 	var rest []*delivery
 	for _, d := range k.sites[c.Site] {
 		enough := len(out) >= most || before != nil && c.Compare(&d.work, before) > 0
-		if enough || d.work.Due.After(c.Now) || k.ends(d, c.Now) {
+		if enough || d.work.Due.After(c.Now) || !k.suits(d, c) {
 			rest = append(rest, d)
 			continue
 		}
@@ -122,8 +122,11 @@ func (k *Mail) Take(c *queue.Claim, most int, before *queue.Work) (out []queue.W
 	return out
 }
 
-// ends reports whether a lease is too near its end to begin with anything: by then nobody may have prolonged it.
-func (k *Mail) ends(d *delivery, now time.Time) bool { return d.until.Sub(now) < k.lease/2 }
+// suits reports whether the lease of a delivery is one that a claim may have: not too near its end, for nobody may have
+// prolonged it by then, and not longer than was asked for. Clocks are set by some milliseconds now and then.
+func (k *Mail) suits(d *delivery, c *queue.Claim) bool {
+	return d.until.Sub(c.Now) >= k.lease/2 && d.until.Sub(c.Until) <= 100*time.Millisecond
+}
 
 // setSite replaces what is kept of a site. The caller holds mu.
 func (k *Mail) setSite(key queue.SiteKey, rest []*delivery) {
@@ -140,9 +143,9 @@ func (k *Mail) Drop(site queue.SiteKey, match func(d *queue.Delivery) bool) []qu
 	return k.drop(site, func(d *delivery) bool { return match(&d.work.Delivery) })
 }
 
-// Ending is Drop of what is too near the end of its lease at a site.
-func (k *Mail) Ending(site queue.SiteKey, now time.Time) []queue.Lease {
-	return k.drop(site, func(d *delivery) bool { return k.ends(d, now) })
+// Unfit is Drop of what a claim at a site may not have for the sake of its lease.
+func (k *Mail) Unfit(c *queue.Claim) []queue.Lease {
+	return k.drop(c.Site, func(d *delivery) bool { return !k.suits(d, c) })
 }
 
 func (k *Mail) drop(site queue.SiteKey, match func(d *delivery) bool) (leases []queue.Lease) {

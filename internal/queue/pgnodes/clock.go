@@ -13,7 +13,7 @@ func (r *Registry) Ahead() time.Duration { return r.clock.Ahead() }
 
 // Hear asks what time it is.
 func (r *Registry) Hear(ctx context.Context) error {
-	return r.asks.with(ctx, func(c *postgres.Conn) error {
+	return r.asks.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
 		asked := time.Now()
 		now, err := c.Number(ctx, clock)
 		if err == nil {

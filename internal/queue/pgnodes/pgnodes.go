@@ -3,6 +3,7 @@ package pgnodes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -22,14 +23,16 @@ const channel = "postern_nodes"
 // Registry implements nodes.Registry. Use New. Safe for concurrent use.
 type Registry struct {
 	cfg    *postgres.Config
+	knows  int // forms of the tables
 	renews line
 	asks   line
 	clock  storeclock.Clock
 }
 
-// New returns a Registry on the tables of a database, which are there. It connects when it is asked.
-func New(cfg *postgres.Config) *Registry {
-	return &Registry{cfg: cfg, renews: line{cfg: cfg}, asks: line{cfg: cfg}}
+// New returns a Registry on the tables of a database, which are there, for a release that knows so many forms of them.
+// It connects when it is asked.
+func New(cfg *postgres.Config, knows int) *Registry {
+	return &Registry{cfg: cfg, knows: knows, renews: line{cfg: cfg}, asks: line{cfg: cfg}}
 }
 
 var _ nodes.Registry = (*Registry)(nil)
@@ -44,10 +47,16 @@ type line struct {
 	c   *postgres.Conn
 }
 
-// with lends the connection; after an error it is given up, so that nothing of before is left on it.
-func (l *line) with(ctx context.Context, do func(c *postgres.Conn) error) error {
+// patience bounds what is asked: whoever asks may have the time, but all others wait behind a connection that hangs.
+const patience = 8 * time.Second
+
+// with lends the connection; after an error it is given up, so that nothing of before is left on it. A lease that ended
+// is none: there may be no other connection to get.
+func (l *line) with(ctx context.Context, do func(ctx context.Context, c *postgres.Conn) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if l.c == nil || l.c.Dead() {
 		c, err := postgres.Dial(ctx, l.cfg)
 		if err != nil {
@@ -55,8 +64,8 @@ func (l *line) with(ctx context.Context, do func(c *postgres.Conn) error) error 
 		}
 		l.c = c
 	}
-	err := do(l.c)
-	if err != nil {
+	err := do(ctx, l.c)
+	if err != nil && !errors.Is(err, nodes.ErrEnded) {
 		_ = l.c.Close() // the error is told already
 		l.c = nil
 	}
@@ -89,7 +98,8 @@ const (
 	forget = `DELETE FROM node WHERE session <> ?1 AND until <= clock_timestamp()
 		AND (name = ?2 OR until <= clock_timestamp() - ?3::bigint * interval '1 microsecond')`
 	newest = `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT coalesce(max(number), 0) FROM revision),
-		(SELECT coalesce(max(number), 0) FROM mark), count(*), count(*) FILTER (WHERE session < ?1)
+		(SELECT coalesce(max(number), 0) FROM mark), count(*), count(*) FILTER (WHERE session < ?1),
+		(SELECT coalesce(max(form), 0) FROM form), (SELECT coalesce(max(needs), 0) FROM form)
 		FROM node WHERE until > clock_timestamp()`
 )
 
@@ -97,7 +107,7 @@ const (
 func (r *Registry) Renew(ctx context.Context, p nodes.Report) (a nodes.Answer, err error) {
 	args := []any{p.Session, p.Name, p.Release, p.API, span(p.Lease), p.InForce.Rules, p.InForce.Number,
 		span(p.Latency), int64(p.Held)}
-	err = r.renews.with(ctx, func(c *postgres.Conn) error {
+	err = r.renews.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
 		n, err := c.Change(ctx, prolong, append(args, p.Anew)...)
 		if err != nil {
 			return err
@@ -115,6 +125,9 @@ func (r *Registry) Renew(ctx context.Context, p nodes.Report) (a nodes.Answer, e
 		}
 		asked := time.Now()
 		return c.Query(ctx, newest, func(row database.Row) error {
+			if err := postgres.Newer(int(row.Int(5)), int(row.Int(6)), r.knows); err != nil {
+				return fmt.Errorf("%w: %w", nodes.ErrOutdated, err)
+			}
 			a = nodes.Answer{Now: row.Time(0), Newest: nodes.Mark{Rules: row.Int(1), Number: row.Int(2)},
 				Live: int(row.Int(3)), Rank: int(row.Int(4))}
 			r.clock.Heard(a.Now, asked)
@@ -126,9 +139,9 @@ func (r *Registry) Renew(ctx context.Context, p nodes.Report) (a nodes.Answer, e
 
 // Leave ends a lease.
 func (r *Registry) Leave(ctx context.Context, session string) error {
-	return r.renews.with(ctx, func(c *postgres.Conn) error {
-		_, err := c.Change(ctx, "UPDATE node SET until = clock_timestamp() WHERE session = ? AND until > "+
-			"clock_timestamp()", session)
+	return r.renews.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
+		_, err := c.Change(ctx, "UPDATE node SET until = clock_timestamp()"+
+			" WHERE session = ? AND until > clock_timestamp()", session)
 		return err
 	})
 }
@@ -145,7 +158,7 @@ const (
 // Nodes lists them. That a lease has ended is true of every one that is listed so: the moment of the list is before the
 // question for ended leases.
 func (r *Registry) Nodes(ctx context.Context) (roll nodes.Roll, err error) {
-	err = r.asks.with(ctx, func(c *postgres.Conn) error {
+	err = r.asks.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
 		now, err := c.Number(ctx, clock)
 		if err != nil {
 			return err
@@ -169,7 +182,7 @@ func (r *Registry) Nodes(ctx context.Context) (roll nodes.Roll, err error) {
 
 // Raise makes the newest mark at least m.
 func (r *Registry) Raise(ctx context.Context, m nodes.Mark) error {
-	return r.asks.with(ctx, func(c *postgres.Conn) error {
+	return r.asks.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
 		if _, err := c.Change(ctx, `INSERT INTO mark (id, number) VALUES (1, ?)
 			ON CONFLICT (id) DO UPDATE SET number = greatest(mark.number, excluded.number)`, m.Number); err != nil {
 			return err
@@ -192,7 +205,7 @@ const (
 
 // Take gives a turn.
 func (r *Registry) Take(ctx context.Context, t nodes.Turn) (wait time.Duration, err error) {
-	err = r.asks.with(ctx, func(c *postgres.Conn) error {
+	err = r.asks.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
 		n, err := c.Change(ctx, take, t.Name, t.Session, span(t.For), t.Wake, span(nodes.WakeAfter))
 		if err != nil || n > 0 {
 			return err
@@ -206,7 +219,7 @@ func (r *Registry) Take(ctx context.Context, t nodes.Turn) (wait time.Duration, 
 
 // Rest has a turn rest.
 func (r *Registry) Rest(ctx context.Context, t nodes.Turn) error {
-	return r.asks.with(ctx, func(c *postgres.Conn) error {
+	return r.asks.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
 		_, err := c.Change(ctx, `INSERT INTO turn (name, session, since, until)
 			VALUES (?1, NULL, clock_timestamp(), clock_timestamp() + ?3::bigint * interval '1 microsecond')
 			ON CONFLICT (name) DO UPDATE SET session = NULL, since = excluded.since, until = excluded.until
@@ -217,7 +230,7 @@ func (r *Registry) Rest(ctx context.Context, t nodes.Turn) error {
 
 // Drop removes a turn, and tells all gateways where there was one.
 func (r *Registry) Drop(ctx context.Context, name string) error {
-	return r.asks.with(ctx, func(c *postgres.Conn) error {
+	return r.asks.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
 		n, err := c.Change(ctx, "DELETE FROM turn WHERE name = ?", name)
 		if err != nil || n == 0 {
 			return err
@@ -229,7 +242,7 @@ func (r *Registry) Drop(ctx context.Context, name string) error {
 // Turns returns those that there are.
 func (r *Registry) Turns(ctx context.Context, names []string) (map[string]time.Duration, error) {
 	out := map[string]time.Duration{}
-	err := r.asks.with(ctx, func(c *postgres.Conn) error {
+	err := r.asks.with(ctx, func(ctx context.Context, c *postgres.Conn) error {
 		return c.Query(ctx, "SELECT name, "+left+" FROM turn WHERE name = ANY(?::text[])",
 			func(row database.Row) error {
 				out[row.Text(0)] = time.Duration(row.Int(1)) * time.Microsecond

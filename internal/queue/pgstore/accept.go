@@ -49,6 +49,9 @@ func (s *Store) Accept(ctx context.Context, sub *queue.Submission) error {
 		return err
 	}
 	defer s.gate.Leave()
+	if err := s.Room(); err != nil {
+		return err
+	}
 	n, err := s.ready(sub)
 	if err != nil {
 		return err

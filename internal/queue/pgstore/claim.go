@@ -70,7 +70,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 	if c.Site == "" {
 		s.giveBack(s.kept.Drop("", c.Selects))
 	} else {
-		s.giveBack(s.kept.Ending(c.Site, c.Now))
+		s.giveBack(s.kept.Unfit(&c))
 	}
 	if err := s.kept.Rest(ctx, c.Site); err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func (s *Store) load(ctx context.Context, leases []queue.Lease, until time.Time)
 		ids[i] = l.Delivery
 	}
 	var found []*stored.Record
-	err := s.read(ctx, func(c *postgres.Conn) (err error) {
+	err := s.readSoon(ctx, func(c *postgres.Conn) (err error) {
 		found, err = s.search.Records(ctx, c, ids)
 		return err
 	})

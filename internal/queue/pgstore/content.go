@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 
@@ -25,7 +26,7 @@ func (s *Store) Open(ctx context.Context, id queue.ID) (io.ReadSeekCloser, error
 		return stored.InMemory(data), nil
 	}
 	var c *stored.Content
-	err := s.read(ctx, func(conn *postgres.Conn) (err error) {
+	err := s.readSoon(ctx, func(conn *postgres.Conn) (err error) {
 		c, err = stored.ReadContent(ctx, conn, id)
 		return err
 	})
@@ -69,7 +70,7 @@ func (c *content) open(ctx context.Context) (io.ReadSeekCloser, error) {
 // chunk reads one chunk, which must be as long as it was.
 func (c *content) chunk(ctx context.Context, n int64) (data []byte, err error) {
 	found := false
-	err = c.s.read(ctx, func(conn *postgres.Conn) error {
+	err = c.s.readSoon(ctx, func(conn *postgres.Conn) error {
 		return conn.Query(ctx, "SELECT data FROM chunk WHERE body = ? AND n = ?", func(r database.Row) error {
 			found, data = true, bytes.Clone(r.Bytes(0))
 			return nil
@@ -103,6 +104,9 @@ func (r *stream) Read(p []byte) (int, error) {
 		}
 		data, err := r.chunk(r.s.life, n)
 		r.s.gate.Leave()
+		if err != nil && !errors.Is(err, queue.ErrDamaged) {
+			err = fmt.Errorf("%w: %w", queue.ErrAway, err)
+		}
 		if err != nil {
 			return 0, err
 		}

@@ -42,6 +42,9 @@
 // durable as the answer. Then its callers hear what is true, or all is tried again. Where the database cannot be asked
 // in time they hear queue.ErrUnknown. Leases that nobody heard of then are ended by the next transaction.
 //
+// Where a change is refused for want of room nothing new is accepted, and nothing should be sent, until a trial finds
+// room (see Store.Room).
+//
 // A body up to 128 KiB is a row. A larger one is written in chunks while it comes in and read in chunks, so that a
 // session holds no more than that. Chunks belong to a row of the table draft until their message is committed, in the
 // transaction that does so, and again for some minutes after it ended, for who is reading. What is in that table when

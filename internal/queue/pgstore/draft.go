@@ -79,6 +79,9 @@ func (d *draft) with(do func(ctx context.Context, c *postgres.Conn) error) error
 
 // spill writes buf as a chunk, and makes the draft known the first time.
 func (d *draft) spill() error {
+	if err := d.s.Room(); err != nil {
+		return err
+	}
 	err := d.with(func(ctx context.Context, c *postgres.Conn) error {
 		if d.body == 0 {
 			err := c.Query(ctx, "INSERT INTO draft (body, owner, until) VALUES (nextval('body_number'), ?,"+
@@ -99,6 +102,7 @@ func (d *draft) spill() error {
 		return err
 	})
 	if err != nil {
+		d.s.noteRoom(err)
 		return fmt.Errorf("pgstore: cannot write a large body: %w", err)
 	}
 	d.buf, d.n = d.buf[:0], d.n+1

@@ -43,7 +43,7 @@ func Examine(ctx context.Context, cfg Config) (out Examined, err error) {
 
 // ahead asks what time it is.
 func ahead(ctx context.Context, parsed *postgres.Config) (time.Duration, error) {
-	r := pgnodes.New(parsed)
+	r := pgnodes.New(parsed, pgtables.Newest())
 	err := r.Hear(ctx)
 	return r.Ahead(), errors.Join(err, r.Close())
 }

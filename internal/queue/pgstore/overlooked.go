@@ -45,7 +45,7 @@ func (s *Store) Overlooked(ctx context.Context) (out []queue.SiteKey, err error)
 	if int64(began) < s.rests.Load() {
 		return nil, nil
 	}
-	err = s.read(ctx, func(c *postgres.Conn) error {
+	err = s.readSoon(ctx, func(c *postgres.Conn) error {
 		out = nil
 		return c.Query(ctx, overlooked, func(r database.Row) error {
 			out = append(out, queue.SiteKey(r.Text(0)))

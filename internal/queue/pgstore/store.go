@@ -75,7 +75,8 @@ type Store struct {
 	// sweeper calls a writer; stop ends it.
 	sweeper sync.WaitGroup
 	stop    chan struct{}
-	refused atomic.Int64 // the age of the store when the database last did not answer, ns; 0: it always did
+	refused atomic.Pointer[refusal] // nil: the database always answered
+	full    atomic.Pointer[error]   // see Room
 }
 
 type besides = sqlrecords.Store
@@ -86,7 +87,7 @@ var ErrNoLease = errors.New("pgstore: the lease of this gateway has ended; other
 var _ queue.Store = (*Store)(nil)
 
 // Nodes returns where the gateways of this database find each other; the caller closes it.
-func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed) }
+func (s *Store) Nodes() *pgnodes.Registry { return pgnodes.New(s.parsed, pgtables.Newest()) }
 
 // Open connects to the database, asserts that what it commits is durable, and brings the tables to the newest form. It
 // answers queue.ErrNewerForm where a newer release has changed them so that this one cannot go on, and queue.ErrMoved
@@ -124,6 +125,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.loops.Go(s.answerLoop)
 	s.sweeper.Go(s.sweepLoop)
+	s.sweeper.Go(s.roomLoop)
 	if cfg.Keep > 0 {
 		s.sweeper.Go(s.keepLoop)
 	}
@@ -169,32 +171,18 @@ func (s *Store) prepare(ctx context.Context) (*postgres.Conn, error) {
 	return c, nil
 }
 
-// Takes says what a message would hear that is handed to Accept now: nil where it would be stored, as far as is known.
-// After the database did not answer it is given some time before it is asked again.
-func (s *Store) Takes() error {
-	if s.gate.Closed() {
-		return queue.ErrClosed
-	}
-	if at := time.Duration(s.refused.Load()); at > 0 && s.age()-at < refusing {
-		return errSilent
-	}
-	return nil
-}
-
-// age is since when the store is open, by the monotonic clock: the wall clock may jump.
-func (s *Store) age() time.Duration { return time.Since(s.opened) }
-
-// refusing is how long mail is refused at once after the database did not answer.
-const refusing = 2 * time.Second
-
-// errSilent is what callers hear when the database could not be reached for as long as they wait.
-var errSilent = errors.New("pgstore: the database does not answer")
-
 // read lends a reading connection.
 func (s *Store) read(ctx context.Context, do func(c *postgres.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readPatience)
 	defer cancel()
 	return postgres.Translate(s.readers.With(ctx, do))
+}
+
+// readSoon is read for what takes a moment, and mail that is under way waits for: a connection that hangs is given up.
+func (s *Store) readSoon(ctx context.Context, do func(c *postgres.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Patience)
+	defer cancel()
+	return s.read(ctx, do)
 }
 
 // readPatience bounds one read; long lists are read in pages.

@@ -44,7 +44,7 @@ func collect(into *[]queue.DeliveryID) func(r database.Row) error {
 func (s *Store) lapse(ctx context.Context, now time.Time) error {
 	defer s.kept.Stir()
 	var ids []queue.DeliveryID
-	err := s.read(ctx, func(c *postgres.Conn) error {
+	err := s.readSoon(ctx, func(c *postgres.Conn) error {
 		return c.Query(ctx, "SELECT w.delivery"+lapsedWishes+" ORDER BY w.delivery", collect(&ids), now.UnixMicro())
 	})
 	if err != nil {

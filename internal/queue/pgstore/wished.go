@@ -59,7 +59,7 @@ func (s *Store) answer(asked []*question) {
 	for _, q := range asked {
 		ids = append(ids, q.ids...)
 	}
-	ctx, cancel := context.WithTimeout(s.life, readPatience)
+	ctx, cancel := context.WithTimeout(s.life, s.cfg.Patience)
 	defer cancel()
 	err := s.answers.With(ctx, func(c *postgres.Conn) error {
 		found = nil

@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,7 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 	ctx, cancel := context.WithTimeout(w.s.life, w.s.cfg.Patience)
 	defer cancel()
 	missed, doubt := false, false
+	var cause error // the first that the server said, if it did
 	for {
 		t, err := w.once(ctx, changes, doubt)
 		switch {
@@ -65,7 +67,12 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 			doubt = true
 			continue
 		default:
-			return nil, postgres.Translate(err)
+			err = postgres.Translate(err)
+			w.s.noteRoom(err)
+			return nil, err
+		}
+		if cause == nil && postgres.Code(err) != "" {
+			cause = err
 		}
 		w.drop()
 		if t != nil && t.leasing {
@@ -85,8 +92,9 @@ func (w *writer) attempt(changes []group.Change[*txn]) ([]error, error) {
 		}
 		select {
 		case <-ctx.Done():
-			w.s.refused.Store(int64(w.s.age()))
-			return all(len(changes), fmt.Errorf("%w: %w", errSilent, err)), nil
+			err := fmt.Errorf("%w: %w", errSilent, cmp.Or(cause, err))
+			w.s.refused.Store(&refusal{w.s.age(), err})
+			return all(len(changes), err), nil
 		case <-time.After(again):
 		}
 	}

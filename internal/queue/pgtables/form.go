@@ -13,8 +13,13 @@ import (
 //go:embed schema.sql
 var formOne string
 
-// forms bring a schema from one form to the next: entry n makes form n+1. Released entries never change.
+// forms bring a schema from one form to the next: entry n makes form n+1. Released entries never change. Gateways that
+// do not know what an entry needs stop at their next renewal; so that they take nothing until then, such an entry ends
+// their leases: UPDATE node SET until = clock_timestamp().
 func forms() []postgres.Form { return []postgres.Form{{Text: formOne, Needs: 1}} }
+
+// Newest is the form that Migrate makes.
+func Newest() int { return len(forms()) }
 
 // Migrate brings the tables to the newest form.
 func Migrate(ctx context.Context, c *postgres.Conn, schema string) error {

@@ -60,7 +60,7 @@ func Lost(err error) bool {
 func Translate(err error) error {
 	switch code := Code(err); code {
 	case diskFull:
-		return fmt.Errorf("%w (PostgreSQL %s)", queue.ErrFull, code)
+		return fmt.Errorf("%w; the database says: %w", queue.ErrFull, err)
 	case "XX001", "XX002":
 		return fmt.Errorf("%w: the database does not hold together (PostgreSQL %s)", queue.ErrDamaged, code)
 	case Closed:

@@ -55,6 +55,7 @@ func Parse(url, schema string, readers int) (*Config, error) {
 		}
 	}
 	parsed.MaxConns = int32(readers)
+	parsed.PingTimeout = dialPatience // of a connection that was idle
 	return &Config{parsed}, nil
 }
 

@@ -3,7 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -72,8 +72,7 @@ func (c *Conn) prepare(ctx context.Context, text string, args []any) (*statement
 
 func (s *statement) values(args []any) ([][]byte, error) {
 	if len(args) != len(s.oids) {
-		return nil, errors.New("postgres: " + strconv.Itoa(len(args)) + " arguments for a statement of " +
-			strconv.Itoa(len(s.oids)))
+		return nil, fmt.Errorf("postgres: %d arguments for a statement of %d", len(args), len(s.oids))
 	}
 	out := make([][]byte, len(args))
 	for i, arg := range args {

@@ -29,8 +29,8 @@ const migrating = 0x5073546e
 // nothing to do needs no right to change tables.
 func Migrate(ctx context.Context, c *Conn, schema string, forms []Form) (err error) {
 	// Another may take its time.
-	if err := c.Script(ctx, fmt.Sprintf("SET lock_timeout = 0; SELECT pg_advisory_lock(%d); RESET lock_timeout",
-		migrating)); err != nil {
+	const lock = "SET lock_timeout = 0; SELECT pg_advisory_lock(%d); RESET lock_timeout"
+	if err := c.Script(ctx, fmt.Sprintf(lock, migrating)); err != nil {
 		return err
 	}
 	defer func() {
@@ -55,9 +55,8 @@ func Migrate(ctx context.Context, c *Conn, schema string, forms []Form) (err err
 func formOf(ctx context.Context, c *Conn, schema string) (have, needs int, err error) {
 	have, needs, made, err := FormOf(ctx, c, schema)
 	if err == nil && !made {
-		err = Translate(c.Script(ctx, "CREATE SCHEMA IF NOT EXISTS "+quoted(schema)+
-			"; CREATE TABLE form (form integer PRIMARY KEY, needs integer NOT NULL, made timestamptz NOT NULL "+
-			"DEFAULT now())"))
+		err = Translate(c.Script(ctx, "CREATE SCHEMA IF NOT EXISTS "+quoted(schema)+"; CREATE TABLE form "+
+			"(form integer PRIMARY KEY, needs integer NOT NULL, made timestamptz NOT NULL DEFAULT now())"))
 	}
 	return have, needs, err
 }
@@ -106,8 +105,8 @@ func quoted(name string) string {
 
 // migrateTo runs one step in one transaction.
 func migrateTo(ctx context.Context, c *Conn, form int, f *Form) error {
-	err := c.Script(ctx, fmt.Sprintf("BEGIN; %s; INSERT INTO form (form, needs) VALUES (%d, %d); COMMIT", f.Text, form,
-		f.Needs))
+	err := c.Script(ctx, fmt.Sprintf("BEGIN; %s; INSERT INTO form (form, needs) VALUES (%d, %d); COMMIT",
+		f.Text, form, f.Needs))
 	if err != nil {
 		return errors.Join(err, c.Script(ctx, "ROLLBACK"))
 	}

@@ -52,8 +52,8 @@ func (x *Search) Candidates(ctx context.Context, db database.Reader, f *queue.Fi
 		err = x.byMessageID(ctx, db, f, known, bounded)
 	case keyed:
 		err = x.byKey(ctx, db, f, known, func(prefix int64) error {
-			return db.Query(ctx, "SELECT id FROM delivery WHERE recipient BETWEEN ? AND ?", bounded, prefix|first,
-				prefix|last)
+			return db.Query(ctx, "SELECT id FROM delivery WHERE recipient BETWEEN ? AND ?", bounded,
+				prefix|first, prefix|last)
 		})
 	case waitingOnly(f.States) && f.Site != "":
 		err = db.Query(ctx, x.openAtSite, all, string(f.Site))
@@ -115,8 +115,8 @@ func byMessage(ctx context.Context, db database.Reader, ids []queue.ID, each fun
 }
 
 func bySeq(ctx context.Context, db database.Reader, seq int64, each func(r database.Row) error) error {
-	return db.Query(ctx, "SELECT id FROM delivery WHERE id >= ? AND id < ?", each, int64(stored.ID(seq, 0)),
-		int64(stored.ID(seq+1, 0)))
+	return db.Query(ctx, "SELECT id FROM delivery WHERE id >= ? AND id < ?", each,
+		int64(stored.ID(seq, 0)), int64(stored.ID(seq+1, 0)))
 }
 
 func (x *Search) byMessageID(ctx context.Context, db database.Reader, f *queue.Filter, known Known,

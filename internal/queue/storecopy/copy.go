@@ -96,8 +96,8 @@ func (c *copier) begin(ctx context.Context) (source, target Standing, err error)
 	}
 	if c.report.Resumed = target.Word == Unfinished; c.report.Resumed {
 		if target.Other != source.ID {
-			return source, target, fmt.Errorf("%w: %s is an unfinished copy of %s", ErrOther, c.to.Named(),
-				target.Named)
+			return source, target, fmt.Errorf("%w: %s is an unfinished copy of %s",
+				ErrOther, c.to.Named(), target.Named)
 		}
 	} else if err := c.empty(ctx); err != nil {
 		return source, target, err

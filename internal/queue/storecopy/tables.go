@@ -30,8 +30,8 @@ type Table struct {
 func Tables() []Table {
 	return []Table{
 		table("site", 1, 500, "id:i key:t next_hop:t requirement:t failures:i since:i? retry_at:i? last:t?"),
-		table("message", 1, 500, "seq:i id:t accepted:i open:i size:i revision:i file:t?= message_id:i? sender:t~ "+
-			"facts:t"),
+		table("message", 1, 500, "seq:i id:t accepted:i open:i size:i revision:i file:t?= message_id:i? "+
+			"sender:t~ facts:t"),
 		table("body", 1, 32, "seq:i data:b"),
 		table("delivery", 1, 500, "id:i site:i state:i due:i? deadline:i? expires:i? finished:i? attempts:i "+
 			"noticed:i reached:i reason:t recipient:i address:t~ facts:t"),

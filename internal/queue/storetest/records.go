@@ -350,8 +350,7 @@ func countersAddUp(k *shelves) {
 	for range 20 {
 		group.Go(func() {
 			if err := k.change(func(t records.Tx) error {
-				return t.Add(records.Counter{Kind: "n", Key: "1",
-					N: 1})
+				return t.Add(records.Counter{Kind: "n", Key: "1", N: 1})
 			}); err != nil {
 				k.Error(err)
 			}
@@ -364,10 +363,11 @@ func countersAddUp(k *shelves) {
 
 func recordKinds(k *shelves) {
 	odd := "a b\t'\"%_ü\n"
-	k.no(k.put(records.Record{Kind: "a", Key: "1", Value: []byte("a")}, records.Record{Kind: "b", Key: "1",
-		Value: []byte("b")},
-		records.Record{Kind: "b", Key: odd, Index: odd, Value: []byte("odd")}, records.Record{Kind: "c",
-			Value: []byte("no key")}))
+	k.no(k.put(
+		records.Record{Kind: "a", Key: "1", Value: []byte("a")},
+		records.Record{Kind: "b", Key: "1", Value: []byte("b")},
+		records.Record{Kind: "b", Key: odd, Index: odd, Value: []byte("odd")},
+		records.Record{Kind: "c", Value: []byte("no key")}))
 	k.want("one kind", k.found(records.Query{Kind: "a"}), "1=a ")
 	k.want("by an odd index", k.found(records.Query{Kind: "b", Index: odd}), odd+"=odd ")
 	k.want("by no key", k.found(records.Query{Kind: "c"}), "=no key ")

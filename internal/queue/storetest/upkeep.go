@@ -242,8 +242,8 @@ func tookMail(k *suite) {
 		return got
 	}
 	b := last.Add(-time.Minute)
-	k.same("all", took(first, 100), map[queue.SiteKey]time.Time{"mx:old.test": first, "mx:a.test": last,
-		"mx:b.test": b})
+	k.same("all", took(first, 100),
+		map[queue.SiteKey]time.Time{"mx:old.test": first, "mx:a.test": last, "mx:b.test": b})
 	k.same("since", took(second, 100), map[queue.SiteKey]time.Time{"mx:a.test": last, "mx:b.test": b})
 	k.same("the newest", took(first, 2), map[queue.SiteKey]time.Time{"mx:a.test": last})
 }

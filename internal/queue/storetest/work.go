@@ -190,8 +190,8 @@ func settleHistory(k *suite) {
 	k.accept(k.to("a@b.test", "mx:b.test"))
 	for i := range 30 {
 		w := k.one("mx:b.test")
-		k.no(k.settle(queue.Settlement{State: queue.Queued, Due: k.now, Attempt: &attempt.Attempt{TookMS: int64(i)}},
-			w))
+		tried := &attempt.Attempt{TookMS: int64(i)}
+		k.no(k.settle(queue.Settlement{State: queue.Queued, Due: k.now, Attempt: tried}, w))
 		var want []int64
 		for j := range i + 1 {
 			if j == 0 || j > i+1-queue.HistoryKept {
@@ -244,8 +244,8 @@ func settleSite(k *suite) {
 	k.no(k.s.Settle(k.Context(), queue.Batch{Now: k.now, Sites: map[queue.SiteKey]queue.SiteState{"mx:b.test": state}}))
 	sites, err := k.s.Sites(k.Context())
 	k.no(err)
-	k.same("Sites", sites, []queue.Site{{Key: "mx:b.test", NextHop: "mx:b.test", SiteState: state, Queued: 1,
-		Earliest: k.now}})
+	k.same("Sites", sites, []queue.Site{
+		{Key: "mx:b.test", NextHop: "mx:b.test", SiteState: state, Queued: 1, Earliest: k.now}})
 }
 
 func settleHolds(k *suite) {

@@ -31,14 +31,23 @@ func (g *Gateway) shares(registry nodes.Registry) *nodes.Node {
 		Held:    func() int { return g.dispatch.Claimed() },
 		Resumed: func() { g.dispatch.Resumed() },
 		Lost: func(err error) {
-			hint := "look at the way to the database, and at `postern nodes` of another gateway; mail is answered " +
-				"451 and nothing is sent until it can be reached"
+			hint := "look at the database, its log and its disk, at the way to it, and at `postern nodes` of another " +
+				"gateway; mail is answered 451 and nothing is sent until it can be reached"
 			if errors.Is(err, nodes.ErrClock) {
 				hint = storage.ClockHint + "; mail is answered 451 and nothing is sent until then"
 			}
 			g.warn("nodes", err, hint)
 		},
 	})
+}
+
+// joins keeps this gateway among those of its store.
+func (g *Gateway) joins(ctx context.Context) error {
+	err := g.nodes.Run(ctx)
+	if errors.Is(err, nodes.ErrOutdated) {
+		return cli.WithHint(err, "install the newer release here too")
+	}
+	return err
 }
 
 // tellClock warns of clocks that differ.

@@ -62,7 +62,7 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	workers.Go(func() { report(failed, g.watchMemory(ctx)) })
 	// What is remembered is written down after the last transfer has ended.
 	admins.Go(func() { report(failed, g.memory.Run(faces)) })
-	admins.Go(func() { report(failed, g.nodes.Run(faces)) })
+	admins.Go(func() { report(failed, g.joins(faces)) })
 	admins.Go(func() { g.store.Listen(faces, g.nodes.Poke) })
 	admins.Go(func() { g.traffic.Run(faces) })
 	admins.Go(func() { g.counts.Run(faces) })

@@ -39,7 +39,7 @@ func (g *Gateway) dispatching() dispatch.Config {
 	cfg := g.cfg
 	out := dispatch.Config{
 		Store: g.store, Opener: g.deliverer, InForce: g.rules.Now, Others: g.besideSending(),
-		Overlooked: g.store.Overlooked, Sink: g.sink, Book: g.pins,
+		Overlooked: g.store.Overlooked, Room: g.store.Room, Sink: g.sink, Book: g.pins,
 		Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
 		Schedule:          rooms.Pacing(&cfg.Delivery),
 		Lifetime:          cfg.Delivery.Lifetime.Duration,

@@ -41,6 +41,8 @@ type Opened struct {
 	registry *pgnodes.Registry // nil: this gateway stands alone
 	// Overlooked lists sites with mail that no gateway is at; nil where this one stands alone.
 	Overlooked func(ctx context.Context) ([]queue.SiteKey, error)
+	// Room says that a database has no room to write down what becomes of mail; nil where there is a reserve for that.
+	Room func() error
 	// Session is that of this process among them.
 	Session string
 }
@@ -65,7 +67,7 @@ func Open(ctx context.Context, cfg *config.Config, plan *ram.Plan, warn func(err
 		return nil, hint(cfg, errors.Join(err, registry.Close(), s.Close()))
 	}
 	return &Opened{Store: shared{storeclock.New(s, registry.Ahead), s}, registry: registry, Session: session,
-		Overlooked: s.Overlooked}, nil
+		Overlooked: s.Overlooked, Room: s.Room}, nil
 }
 
 // hint says what can be done about a database that does not open.
