@@ -121,6 +121,9 @@ func (a Address) Canonical() string {
 	return Address{Local: requote(unquote(a.Local)), Domain: a.Domain}.String()
 }
 
+// Folded is Canonical in lower case: the local part's case, too, is no matter to most servers (RFC 5321 §2.4).
+func (a Address) Folded() string { return strings.ToLower(a.Canonical()) }
+
 func unquote(quoted string) string {
 	var b strings.Builder
 	inner := quoted[1 : len(quoted)-1]

@@ -15,7 +15,7 @@ const (
 // an empty section. A Header is never changed after ParseHeader and is safe for concurrent use.
 type Header struct {
 	fields    []Field
-	stray     []string
+	stray     int // lines that are no field
 	size      int
 	truncated bool
 }
@@ -28,8 +28,8 @@ type Field struct {
 }
 
 // ParseHeader scans the header section at the start of content: everything up to the first empty line, or all of it
-// where there is none. It never fails: what is no field is kept as evidence (Stray). It copies what it keeps, looks at
-// no more than MaxHeaderSize bytes and MaxHeaderFields fields, and its work is linear.
+// where there is none. It never fails: lines that are no field are passed over. It copies what it keeps, looks at no
+// more than MaxHeaderSize bytes and at MaxHeaderFields fields and such lines together, and its work is linear.
 func ParseHeader(content []byte) Header {
 	end, truncated := headerEnd(content)
 	h := Header{size: end, truncated: truncated}
@@ -67,7 +67,7 @@ func (h *Header) scan(section string) {
 		open = false
 	}
 	for pos := 0; pos < len(section); {
-		if len(h.fields)+len(h.stray) >= MaxHeaderFields {
+		if len(h.fields)+h.stray >= MaxHeaderFields {
 			h.truncated = true
 			return
 		}
@@ -79,11 +79,11 @@ func (h *Header) scan(section string) {
 			if open {
 				stop = pos + len(line)
 			} else {
-				h.stray = append(h.stray, line)
+				h.stray++
 			}
 		case colon < 0 || !isFieldName(strings.TrimRight(line[:colon], " \t")):
 			flush()
-			h.stray = append(h.stray, line)
+			h.stray++
 		default:
 			flush()
 			open, name = true, strings.TrimRight(line[:colon], " \t")
@@ -115,9 +115,6 @@ func isFieldName(name string) bool {
 
 // Fields returns the fields in order. The slice belongs to h.
 func (h Header) Fields() []Field { return h.fields }
-
-// Stray returns the lines that are neither a field nor the continuation of one, in order. The slice belongs to h.
-func (h Header) Stray() []string { return h.stray }
 
 // Size is the length in bytes of what was looked at: the section with the empty line that ends it, unless Truncated.
 func (h Header) Size() int { return h.size }

@@ -23,8 +23,8 @@ import (
 // where that is not known the address stands alone, which is a form of RFC 5321 §4.4 too: "from mail.example.com
 // ([192.0.2.7])".
 //
-// Helo and the certificate's names are the peer's words: every character that could end the line, a
-// comment or a quotation is printed as "?".
+// Helo and the certificate's names are the peer's words: every character that could end the line, a comment or a
+// quotation is printed as "?".
 type Received struct {
 	Helo        string     // as the client said it
 	ReverseName Domain     // of the client's address, which it leads back to; zero prints none

@@ -42,8 +42,8 @@ func TestReceivedPrintsTheStampOfTheDesign(t *testing.T) {
 func unfolded(t *testing.T, b []byte) string {
 	t.Helper()
 	h := ParseHeader(b)
-	if len(h.Fields()) != 1 || len(h.Stray()) != 0 || h.Size() != len(b) {
-		t.Fatalf("the stamp is not one field: %d fields, stray %q, in\n%s", len(h.Fields()), h.Stray(), b)
+	if len(h.Fields()) != 1 || h.stray != 0 || h.Size() != len(b) {
+		t.Fatalf("the stamp is not one field: %d fields, %d other lines, in\n%s", len(h.Fields()), h.stray, b)
 	}
 	return strings.ReplaceAll(h.Fields()[0].Value(), "\t", " ")
 }

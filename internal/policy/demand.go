@@ -86,9 +86,10 @@ func find(ds []Demand, source string) int {
 //
 // A source that still asks replaces who the peer must be (trust, names, pins, and whose memory of mail hosts counts),
 // and keeps the higher of each of its floors (channel, TLS version, key exchange, bits, revocation, MX trust,
-// REQUIRETLS, what becomes of peers without TLS).
-// Pins that are gone, and names that were proof against DNS and are not any more, are less and not other: they stay. A
-// source that no longer asks stays as it was, unless what is in force asks all of it anyway, or asks the same under
+// REQUIRETLS, what becomes of peers without TLS). Pins that are gone, and names that were proof against DNS and are not
+// any more, are less and not other: they stay.
+//
+// A source that no longer asks stays as it was, unless what is in force asks all of it anyway, or asks the same under
 // another name. New sources join. The order is that of old, then of now.
 func Renew(old, now []Demand, strict func(source string) (Requirement, bool)) []Demand {
 	var out []Demand

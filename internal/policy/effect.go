@@ -13,10 +13,9 @@ type EffectKind string
 
 // The kinds. The words are those of the action of a rule, but for the copy and what follows it.
 const (
-	EffectReject EffectKind = "reject" // it goes nowhere, and its sender hears why
-	EffectHold   EffectKind = "hold"   // it waits for an administrator
-	// it goes to a route of the configuration instead of its recipient's servers
-	EffectRedirect  EffectKind = "redirect"
+	EffectReject    EffectKind = "reject"     // it goes nowhere, and its sender hears why
+	EffectHold      EffectKind = "hold"       // it waits for an administrator
+	EffectRedirect  EffectKind = "redirect"   // it goes to a route, not to its recipient's servers
 	EffectBCC       EffectKind = "bcc"        // others get a copy of the message
 	EffectAddHeader EffectKind = "add-header" // fields stand above its header
 	EffectAllow     EffectKind = "allow"      // what later rules would do is not done

@@ -19,9 +19,9 @@ func (r Reason) Info() Info {
 	if i, known := explained[r]; known {
 		return i
 	}
-	return Info{Reason: r, Class: OfOurs, Text: "The delivery fell short for a reason without an explanation: " +
-		string(r) + ".", Who: Us,
-		Hint: "Report this to the makers of Postern, with the delivery's trace.", Status: "0.0"}
+	return Info{Reason: r, Class: OfOurs, Who: Us, Status: "0.0",
+		Text: "The delivery fell short for a reason without an explanation: " + string(r) + ".",
+		Hint: "Report this to the makers of Postern, with the delivery's trace."}
 }
 
 // Meaning is what a reason means in general, "" for none.
@@ -67,20 +67,20 @@ func dnsReasons() []Info {
 			"Use another address: nobody can receive mail at this domain.", "1.10", reportNothing},
 		{DNSNoAddress, OfTheWay, "No mail host of the recipient's domain has an IP address.", Them,
 			"The domain's owner must add A or AAAA records for the hosts its MX records name.", "4.4", reportNothing},
-		{DNSSECBogus, OfTheWay, "The DNS answer for the recipient's domain carries DNSSEC signatures that do not " +
-			"verify.", Them,
+		{DNSSECBogus, OfTheWay,
+			"The DNS answer for the recipient's domain carries DNSSEC signatures that do not verify.", Them,
 			"The domain's owner must repair its DNSSEC: signatures may have expired, or the DS record no longer " +
 				"fits the keys.", "4.3", reportDNSSEC},
-		{MXUnproven, OfMailHost, "The name of the mail host comes from unsigned DNS, and the rule asks for a " +
-			"proven one.", Us,
+		{MXUnproven, OfMailHost,
+			"The name of the mail host comes from unsigned DNS, and the rule asks for a proven one.", Us,
 			"Name the host in the rule's `names`, or set `mx` to a weaker value (then `postern queue release " +
 				"--rejudge`, for waiting mail keeps what it has); or the domain's owner signs its DNS or publishes " +
 				"MTA-STS.", "7.1", reportNothing},
 		{MXChanged, OfMailHost, "The recipient's domain now points to mail hosts that were never seen before.", Us,
 			"Ask the recipient's administrator, by telephone, whether they moved their mail; if so `postern peers " +
 				"approve DOMAIN NAME`, otherwise somebody may be diverting mail.", "7.1", reportNothing},
-		{MXLoop, OfTheWay, "The recipient's domain points back to this gateway, which would deliver to itself for " +
-			"ever.", Us,
+		{MXLoop, OfTheWay,
+			"The recipient's domain points back to this gateway, which would deliver to itself for ever.", Us,
 			"Add the domain as `[[domain]]` with `deliver_to` if it is yours, or give it a `[[route]]`; otherwise " +
 				"its MX records are wrong.", "4.6", reportNothing},
 		{MXPrivate, OfTheWay, "The mail host has only addresses of networks this gateway must not deliver to.", Them,
@@ -135,8 +135,8 @@ func tlsReasons() []Info {
 			"The host's administrator must enable TLS 1.2 or 1.3; or lower the rule's `min_tls` if an old version " +
 				"is acceptable, then `postern queue release --rejudge`: waiting mail keeps what it has.", "7.5",
 			reportFailed},
-		{TLSNoSharedCipher, OfTLS, "The mail host and this gateway have no cipher or key exchange in common that " +
-			"is allowed.", Them,
+		{TLSNoSharedCipher, OfTLS,
+			"The mail host and this gateway have no cipher or key exchange in common that is allowed.", Them,
 			"The host's administrator must enable ECDHE with AES-GCM or ChaCha20-Poly1305; or what the rule's " +
 				"`min_bits` and `key_exchange` demand.", "7.5", reportFailed},
 		{TLSTimeout, OfTLS, "The mail host agreed to start TLS and then fell silent.", Network,
@@ -163,8 +163,8 @@ func certReasons() []Info {
 		{CertUntrusted, OfCertificate, "The mail host's certificate does not chain to a trusted root.", Them,
 			"The host needs a certificate of a public CA; or, if this CA is the right one, name its root in the " +
 				"rule's `trust`: waiting mail follows the rule.", "7.5", reportNotTrusted},
-		{CertIncompleteChain, OfCertificate, "The mail host did not send the certificate of the CA that issued its " +
-			"own.", Them,
+		{CertIncompleteChain, OfCertificate,
+			"The mail host did not send the certificate of the CA that issued its own.", Them,
 			"The host's administrator must configure the full chain (often called fullchain.pem), the server's " +
 				"certificate first.", "7.5", reportNotTrusted},
 		{CertNameMismatch, OfCertificate, "The mail host's certificate is for other names than the one expected.", Them,
@@ -197,8 +197,8 @@ func certReasons() []Info {
 // publishedReasons are about policies the recipient's domain publishes. Statuses: RFC 3463 §3.8, RFC 8689 §5.
 func publishedReasons() []Info {
 	return []Info{
-		{DANEMismatch, OfPublished, "The mail host's certificate matches none of the TLSA records its domain " +
-			"publishes.", Them,
+		{DANEMismatch, OfPublished,
+			"The mail host's certificate matches none of the TLSA records its domain publishes.", Them,
 			"The domain's owner must publish the TLSA record of the new key, or put the old certificate back.", "7.5",
 			reportFailed},
 		{DANEUnusable, OfPublished, "The TLSA records the domain publishes cannot be used.", Them,

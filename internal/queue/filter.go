@@ -49,7 +49,7 @@ func MatchAddress(pattern string, a mail.Address) bool {
 	case pattern == "<>":
 		return a.IsNull()
 	case strings.ContainsAny(pattern, "@*?"):
-		return matchPattern(strings.ToLower(foldAddress(pattern)), strings.ToLower(a.Canonical()))
+		return matchPattern(strings.ToLower(foldAddress(pattern)), a.Folded())
 	}
 	return foldDomain(pattern) == a.Domain.String()
 }

@@ -1,6 +1,6 @@
 // Package smtp is the grammar of SMTP. The engine that receives (smtpserver) and the one that sends (smtpclient) share
-// it: commands and their parameters, paths, replies, xtext, the coding of content with dots, and the facts
-// of a TLS channel in the words mail people use.
+// it: commands and their parameters, paths, replies, xtext, the coding of content with dots, and the facts of a TLS
+// channel in the words mail people use.
 //
 //	ParseCommand      "MAIL FROM:<a@b.test> SIZE=9"  ->  VerbMAIL, "FROM:<a@b.test> SIZE=9"
 //	ParseMail/Rcpt    the argument                   ->  envelope or recipient, or a Refusal with its code

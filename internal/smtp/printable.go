@@ -7,6 +7,16 @@ import (
 	"unicode/utf8"
 )
 
+// PrintableASCII is Printable for where others may show every octet: what is not ASCII stands as "?".
+func PrintableASCII(s string, max int) string {
+	return strings.Map(func(r rune) rune {
+		if r > '~' {
+			return '?'
+		}
+		return r
+	}, Printable(s, max))
+}
+
 // Printable makes text that a peer chose safe to show: one line of at most max octets in which control characters,
 // invisible and direction-changing characters and broken UTF-8 stand as escapes (\x1b, \u202e). What was cut off is
 // shown by "...". Printable of its own result changes nothing.

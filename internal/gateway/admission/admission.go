@@ -221,9 +221,9 @@ func (j *Judge) reply(c *Client, r policy.Requirement, f *Refusal) smtp.Reply {
 		ask = "ask " + j.Contact + "; " + ask
 	}
 	return smtp.Reply{Code: code, Status: class + status, Lines: []string{
-		ascii(sender(c) + " is taken only over " + Wanted(r, c.From)),
-		ascii("this connection has " + Shown(c) + ": " + strings.Join(short, "; ")),
-		ascii(ask),
+		line(sender(c) + " is taken only over " + Wanted(r, c.From)),
+		line("this connection has " + Shown(c) + ": " + strings.Join(short, "; ")),
+		line(ask),
 	}}
 }
 
@@ -234,12 +234,5 @@ func sender(c *Client) string {
 	return "mail from " + c.From.String()
 }
 
-// ascii makes a text fit for a line of a reply, of which others may show every octet.
-func ascii(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r > '~' {
-			return '?'
-		}
-		return r
-	}, smtp.Printable(s, 400))
-}
+// line is a text as a line of a reply.
+func line(s string) string { return smtp.PrintableASCII(s, 400) }

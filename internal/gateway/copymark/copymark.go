@@ -17,7 +17,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
-	"strings"
 
 	"postern/internal/mail"
 	"postern/internal/platform/records"
@@ -106,6 +105,6 @@ func (m *Marks) code(h mail.Header, to mail.Address) string {
 	}
 	part(id)
 	part(date)
-	part(strings.ToLower(to.Canonical()))
+	part(to.Folded())
 	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:codeSize])
 }

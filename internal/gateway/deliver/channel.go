@@ -50,8 +50,7 @@ const (
 )
 
 // Send judges the connection again, for a message with these terms, writes the name of a first use down, and only then
-// speaks MAIL. Errors are *Lapsed or
-// *smtpclient.Error; the results of recipients stand in Result.
+// speaks MAIL. Errors are *Lapsed or *smtpclient.Error; the results of recipients stand in Result.
 func (c *Channel) Send(ctx context.Context, on Terms, t *smtpclient.Transaction) (*smtpclient.Result, error) {
 	return c.SendWhile(ctx, on, t, func() bool { return true })
 }

@@ -84,17 +84,17 @@ func (l *ladder) legacyAllowed(t *target, goal policy.Level) bool {
 func (l *ladder) greet(ctx context.Context, t *target, index int) (*smtpclient.Conn, bool) {
 	dialCtx, cancel := context.WithTimeout(ctx, l.d.cfg.ConnectTimeout)
 	defer cancel()
-	address := netip.AddrPortFrom(t.addr, t.hop.Port).String()
-	nc, err := l.d.dial(dialCtx, l.plan, netip.AddrPortFrom(t.addr, t.hop.Port))
+	at := netip.AddrPortFrom(t.addr, t.hop.Port)
+	nc, err := l.d.dial(dialCtx, l.plan, at)
 	if err != nil {
 		if cause := context.Cause(dialCtx); cause != nil {
 			err = cause // a cancellation may say that the time ran out
 		}
-		l.tries[index].Reason, l.tries[index].Text = dialFailure(err, address)
+		l.tries[index].Reason, l.tries[index].Text = dialFailure(err, at.String())
 		return nil, false
 	}
 	l.tries[index].Local = localOf(nc)
-	conn := smtpclient.New(nc, l.d.smtp(l.plan, netip.AddrPortFrom(t.addr, t.hop.Port)))
+	conn := smtpclient.New(nc, l.d.smtp(l.plan, at))
 	if _, err = conn.Greet(ctx); err == nil {
 		err = conn.Hello(ctx)
 	}

@@ -108,8 +108,7 @@ type Admission func(host mail.Domain, addr netip.Addr) bool
 
 // Open climbs the ladder of r over plan. Over one that sets aside what is published (route.Table.Waived) it opens a
 // channel for messages that ask for that. Site separates what may share TLS sessions: a site has one requirement.
-// Addresses that admit refuses are passed over.
-// It returns within the budget; when ctx ends it returns what was tried.
+// Addresses that admit refuses are passed over. It returns within the budget; when ctx ends it returns what was tried.
 func (d *Deliverer) Open(ctx context.Context, site string, plan *route.Plan, r policy.Requirement,
 	admit Admission) Climbed {
 	start := time.Now()

@@ -266,11 +266,11 @@ func weight(r policy.Reason) int {
 		return 4
 	case policy.StartTLSStripped, policy.StartTLSRefused:
 		return 5
-	case policy.MXChanged: // whoever is vouched for can be sent to, whatever else is broken elsewhere
-		return 8
 	case policy.TLSHandshake, policy.TLSAlert, policy.TLSVersion, policy.TLSNoSharedCipher, policy.TLSTimeout,
 		policy.TLSClosed:
 		return 6
+	case policy.MXChanged: // whoever is vouched for can be sent to, whatever else is broken elsewhere
+		return 8
 	}
 	return 7
 }

@@ -61,12 +61,12 @@ func (d *Deliverer) Look(ctx context.Context, plan *route.Plan, hop *route.Hop, 
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Budget)
 	defer cancel()
 	v := &viewing{Look: &Look{Rung: rung}}
-	nc, err := v.dial(ctx, d, plan, addr, hop.Port)
+	at := netip.AddrPortFrom(addr, hop.Port)
+	nc, err := v.dial(ctx, d, plan, at)
 	if err != nil {
 		return v.Look
 	}
-	k := &link{conn: smtpclient.New(nc, d.smtp(plan, netip.AddrPortFrom(addr, hop.Port))), hop: hop, addr: addr,
-		plan: plan}
+	k := &link{conn: smtpclient.New(nc, d.smtp(plan, at)), hop: hop, addr: addr, plan: plan}
 	defer k.quit()
 	profile := d.Profile(hop, r, rung)
 	profile.GetClientCertificate = v.asked(profile.GetClientCertificate)
@@ -100,17 +100,16 @@ func (v *viewing) step(name string, do func() error) error {
 	return err
 }
 
-func (v *viewing) dial(ctx context.Context, d *Deliverer, plan *route.Plan, addr netip.Addr,
-	port uint16) (nc net.Conn, err error) {
+func (v *viewing) dial(ctx context.Context, d *Deliverer, plan *route.Plan, at netip.AddrPort) (
+	nc net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
 	defer cancel()
-	address := netip.AddrPortFrom(addr, port).String()
 	err = v.step(StepConnect, func() (err error) {
-		nc, err = d.dial(ctx, plan, netip.AddrPortFrom(addr, port))
+		nc, err = d.dial(ctx, plan, at)
 		return err
 	})
 	if err != nil {
-		v.Reason, v.Text = dialFailure(err, address)
+		v.Reason, v.Text = dialFailure(err, at.String())
 	}
 	return nc, err
 }
@@ -148,9 +147,11 @@ func (v *viewing) encrypt(ctx context.Context, d *Deliverer, k *link, r policy.R
 	return err
 }
 
+// chooser answers a server that asks for a certificate, as in tls.Config.
+type chooser = func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+
 // asked notes that the server asked for a certificate, and answers as choose does.
-func (v *viewing) asked(choose func(*tls.CertificateRequestInfo) (*tls.Certificate,
-	error)) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+func (v *viewing) asked(choose chooser) chooser {
 	return func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		v.Asked = true
 		if choose == nil {

@@ -30,8 +30,8 @@ func (d *Deliverer) profile(site string, t *target, rung attempt.Rung) *tls.Conf
 	}
 	narrow(c, t)
 	if !t.fresh {
-		c.ClientSessionCache = siteCache{d.sessions, site + "|" + netip.AddrPortFrom(t.addr, t.hop.Port).String() +
-			"|" + t.require.Key()}
+		at := netip.AddrPortFrom(t.addr, t.hop.Port)
+		c.ClientSessionCache = siteCache{d.sessions, site + "|" + at.String() + "|" + t.require.Key()}
 	}
 	if d.cfg.Certificate != nil {
 		c.GetClientCertificate = d.presentation(t.anonymous)

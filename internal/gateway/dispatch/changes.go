@@ -25,8 +25,8 @@ func (d *Dispatcher) changeLoop(ctx context.Context) {
 			d.warn("queue", err, "waiting mail keeps its old schedule")
 		}
 		if err := d.moveStale(ctx, d.cfg.InForce()); err != nil && ctx.Err() == nil {
-			d.warn("rules", err, "waiting mail is held against what is in force when it is next tried; until then "+
-				"it is not sent")
+			d.warn("rules", err, "waiting mail is held against what is in force when it is next tried; "+
+				"until then it is not sent")
 		}
 	}
 }
@@ -93,8 +93,8 @@ func (d *Dispatcher) tellHeld(view *inforce.View, moved, more int) {
 	if more > 0 {
 		d.cfg.Sink.Emit(event.Warned{What: "waiting mail",
 			Text: fmt.Sprintf("%d deliveries wait under more than is in force now", more),
-			Hint: "what was accepted under a rule keeps its protection until you say otherwise: postern queue " +
-				"release --rejudge"})
+			Hint: "what was accepted under a rule keeps its protection until you say otherwise: " +
+				"postern queue release --rejudge"})
 	}
 }
 

@@ -222,8 +222,8 @@ func (r *run) unwanted(ctx context.Context, group []queue.Work) *step {
 	}
 	wished, err := r.d.cfg.Store.Wished(ctx, ids)
 	if err != nil {
-		r.d.storeFailed(err, "look at the data folder; until it can be asked what an administrator wants of mail, "+
-			"it is not sent")
+		r.d.storeFailed(err, "look at the data folder; "+
+			"until it can be asked what an administrator wants of mail, it is not sent")
 		return &step{fates: all(group, r.d.fates.Untouched)}
 	}
 	if len(wished) == 0 {

@@ -33,7 +33,7 @@ func sender(a mail.Address) string {
 	if a.IsNull() {
 		return ""
 	}
-	local, domain, _ := strings.Cut(strings.ToLower(a.Canonical()), "@")
+	local, domain, _ := strings.Cut(a.Folded(), "@")
 	if i := strings.IndexAny(local, "+=-"); i > 0 {
 		local = local[:i]
 	}

@@ -99,8 +99,8 @@ func settleHint(err error) string {
 	if errors.Is(err, queue.ErrStaleLease) {
 		return "another worker took the delivery over after the lease had ended; its own result counts"
 	}
-	return "look at the data folder; the outcome is kept and stored as soon as that works, and nothing more is " +
-		"sent there until then"
+	return "look at the data folder; " +
+		"the outcome is kept and stored as soon as that works, and nothing more is sent there until then"
 }
 
 // emitSettled emits what was settled and lets the schedule know what waits.

@@ -45,7 +45,7 @@ func (b *backscatter) over(to mail.Address, perAddress, inAll int, now time.Time
 
 // mailbox is an address without what most servers ignore, so that one person is not aimed at under many spellings.
 func mailbox(a mail.Address) string {
-	local, domain, _ := strings.Cut(strings.ToLower(a.Canonical()), "@")
+	local, domain, _ := strings.Cut(a.Folded(), "@")
 	local, _, _ = strings.Cut(local, "+")
 	return local + "@" + domain
 }
@@ -76,11 +76,11 @@ func (d *Decider) limitBackscatter(n *queue.NewDelivery, about *queue.Message, n
 	if d.backscatter.first(limit) {
 		d.cfg.Sink.Emit(event.Warned{
 			What: "backscatter",
-			Text: fmt.Sprintf("more notices %s than may go to strangers in an hour, the last to %s; more of this "+
-				"hour are held", limit, to),
-			Hint: "postern queue list --state held shows them: release those whose senders are real, cancel the " +
-				"others; refuse unknown recipients at your own servers while they are asked, or raise " +
-				"queue.notices_per_address and queue.notices_to_strangers",
+			Text: fmt.Sprintf("more notices %s than may go to strangers in an hour, the last to %s; "+
+				"more of this hour are held", limit, to),
+			Hint: "postern queue list --state held shows them: release those whose senders are real, " +
+				"cancel the others; refuse unknown recipients at your own servers while they are asked, " +
+				"or raise queue.notices_per_address and queue.notices_to_strangers",
 		})
 	}
 }

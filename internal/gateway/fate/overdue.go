@@ -91,12 +91,13 @@ func (d *Decider) heldOn(w *queue.Work) Fate {
 	if w.Message.Kind == queue.Alert {
 		what = "alert held" // nobody is written to about what we could not write
 	}
+	id := string(w.Message.ID)
 	d.cfg.Sink.Emit(event.Warned{
-		What: what, Text: "the notice " + string(w.Message.ID) + " about message " + string(w.Message.About) +
+		What: what,
+		Text: "the notice " + id + " about message " + string(w.Message.About) +
 			" cannot be delivered over a protected connection and is held",
-		Hint: "postern queue show " + string(w.Message.ID) + ", then repair the TLS of the sender's server; to try " +
-			"at once: postern queue retry " +
-			string(w.Message.ID),
+		Hint: "postern queue show " + id + ", then repair the TLS of the sender's server; " +
+			"to try at once: postern queue retry " + id,
 	})
 	return f
 }

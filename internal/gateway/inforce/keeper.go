@@ -201,8 +201,8 @@ func (k *Keeper) Apply(ctx context.Context, set *rules.Set, text string,
 		return next.revision, k.reload(ctx)
 	}
 	if err != nil {
-		return old.revision, fmt.Errorf("the rules are stored, and come in force as soon as that can be written "+
-			"down: %w", err)
+		return old.revision, fmt.Errorf(
+			"the rules are stored, and come in force as soon as that can be written down: %w", err)
 	}
 	k.behind = false
 	k.now.Store(next)

@@ -54,11 +54,7 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 
 // judge says what rules and configuration make of the message, recipient by recipient.
 func (m *incoming) judge(view *inforce.View) ([]inforce.Judged, error) {
-	to := make([]mail.Address, len(m.s.recipients))
-	for i, r := range m.s.recipients {
-		to[i] = r.Address
-	}
-	return view.JudgeContent(&m.message, m.header, m.look.Look, to)
+	return view.JudgeContent(&m.message, m.header, m.look.Look, m.s.to())
 }
 
 // deliveries makes one delivery for each recipient, with what is demanded of its channel and what rules do with it, and

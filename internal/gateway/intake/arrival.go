@@ -105,11 +105,7 @@ func (s *session) admitAgain(ctx context.Context, view *inforce.View) *smtp.Repl
 		return nil
 	}
 	a.rules, a.trials = nil, nil
-	to := make([]mail.Address, len(s.recipients))
-	for i, r := range s.recipients {
-		to[i] = r.Address
-	}
-	return s.admit(ctx, view, to)
+	return s.admit(ctx, view, s.to())
 }
 
 // fellShort is the event of a refusal.
@@ -117,10 +113,9 @@ func (s *session) fellShort(j *admission.Judgement, to []mail.Address) event.Fel
 	info, f := s.conn.Info(), j.Refusal
 	return event.FellShort{
 		Listener: info.Listener, Client: info.Client.Addr(), Helo: info.Helo, From: s.envelope.From, To: to,
-		Rules:    f.Rules,
-		Requires: j.Requirement.Channel, Reason: f.Shortfalls[0].Reason,
-		Text:  smtp.Printable(f.Shortfalls[0].Text, maxText),
-		Later: f.Later, TLS: info.TLS, Names: j.Evidence.Presented,
+		Rules: f.Rules, Requires: j.Requirement.Channel, Reason: f.Shortfalls[0].Reason,
+		Text: smtp.Printable(f.Shortfalls[0].Text, maxText), Later: f.Later,
+		TLS: info.TLS, Names: j.Evidence.Presented,
 	}
 }
 
@@ -130,9 +125,11 @@ func (m *incoming) announceTrials(sub *queue.Submission) {
 	if len(in.Trials) == 0 {
 		return
 	}
-	e := event.FellShort{Listener: in.Listener, Client: in.Client, Helo: in.Helo, From: m.message.Envelope.From,
-		Trial: true, Message: string(m.message.ID),
-		Reason: in.Trials[0].Reason, Later: true, TLS: in.TLS, Names: m.s.arrival.last.Evidence.Presented}
+	e := event.FellShort{
+		Listener: in.Listener, Client: in.Client, Helo: in.Helo, From: m.message.Envelope.From,
+		Trial: true, Message: string(m.message.ID), Reason: in.Trials[0].Reason, Later: true,
+		TLS: in.TLS, Names: m.s.arrival.last.Evidence.Presented,
+	}
 	var texts []string
 	for _, t := range in.Trials {
 		e.Rules, texts = append(e.Rules, t.Rule), append(texts, t.Text)

@@ -61,8 +61,7 @@ func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 		ID: queue.NewID(now, s.in.cfg.Random()), Kind: queue.Ordinary, Envelope: s.envelope, AcceptedAt: now,
 		Inbound: queue.Inbound{
 			Client: m.info.Client.Addr(), Helo: m.info.Helo, Listener: m.info.Listener, Protocol: m.info.Protocol,
-			User: m.info.User, TLS: m.info.TLS, Relayed: s.rights.relay,
-			Bound: s.rights.domains(),
+			User: m.info.User, TLS: m.info.TLS, Relayed: s.rights.relay, Bound: s.rights.domains(),
 		},
 	}
 	var err error

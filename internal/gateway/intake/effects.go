@@ -2,7 +2,6 @@ package intake
 
 import (
 	"slices"
-	"strings"
 
 	"postern/internal/event"
 	"postern/internal/gateway/copymark"
@@ -80,7 +79,7 @@ func (m *incoming) comeBack(judged []inforce.Judged) {
 func (m *incoming) copies(view *inforce.View, judged []inforce.Judged) (out []queue.NewDelivery) {
 	known := map[string]bool{}
 	for _, r := range m.s.recipients {
-		known[strings.ToLower(r.Address.Canonical())] = true
+		known[r.Address.Folded()] = true
 	}
 	var to []mail.Address
 	var by []string
@@ -91,7 +90,7 @@ func (m *incoming) copies(view *inforce.View, judged []inforce.Judged) (out []qu
 			}
 			for _, text := range e.To {
 				a, err := mail.ParseAddress(text)
-				if key := strings.ToLower(a.Canonical()); err == nil && !known[key] {
+				if key := a.Folded(); err == nil && !known[key] {
 					known[key] = true
 					to, by = append(to, a), append(by, e.Rule)
 				}

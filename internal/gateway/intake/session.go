@@ -124,6 +124,15 @@ func (s *session) Rcpt(ctx context.Context, r mail.Recipient) *smtp.Reply {
 	return nil
 }
 
+// to are the addresses of the recipients.
+func (s *session) to() []mail.Address {
+	out := make([]mail.Address, len(s.recipients))
+	for i, r := range s.recipients {
+		out[i] = r.Address
+	}
+	return out
+}
+
 // exists refuses a recipient in a domain of ours that does not exist, whoever sends: a stranger's report would go to a
 // sender who may be forged, and one of our own side hears it at once.
 func (s *session) exists(ctx context.Context, to mail.Address) *smtp.Reply {

@@ -65,7 +65,7 @@ func (n *Notifier) text(id string, matters []Matter, more int, now time.Time) []
 	var b strings.Builder
 	b.WriteString("From: Postern <" + n.cfg.From.String() + ">\r\n" +
 		"To: <" + n.cfg.To.String() + ">\r\n" +
-		"Subject: [postern] " + ascii(subject, 200) + "\r\n" +
+		"Subject: [postern] " + smtp.PrintableASCII(subject, 200) + "\r\n" +
 		"Date: " + now.Format("Mon, 02 Jan 2006 15:04:05 -0700") + "\r\n" +
 		"Message-ID: <" + id + "@" + n.cfg.Hostname.String() + ">\r\n" +
 		"Auto-Submitted: auto-generated\r\n" +
@@ -74,9 +74,9 @@ func (n *Notifier) text(id string, matters []Matter, more int, now time.Time) []
 	fmt.Fprintf(&b, "The mail gateway %s reports:\r\n", n.cfg.Hostname)
 	for _, m := range matters {
 		b.WriteString("\r\n")
-		lines := mail.Wrap("* ", "  ", ascii(m.Text, 2000), 72)
+		lines := mail.Wrap("* ", "  ", smtp.PrintableASCII(m.Text, 2000), 72)
 		if m.Hint != "" {
-			lines = append(lines, mail.Wrap("  What to do: ", "    ", ascii(m.Hint, 2000), 72)...)
+			lines = append(lines, mail.Wrap("  What to do: ", "    ", smtp.PrintableASCII(m.Hint, 2000), 72)...)
 		}
 		b.WriteString(strings.Join(lines, "\r\n") + "\r\n")
 	}
@@ -85,14 +85,4 @@ func (n *Notifier) text(id string, matters []Matter, more int, now time.Time) []
 	}
 	b.WriteString("\r\nThe same matter is told at most once a day.\r\n")
 	return []byte(b.String())
-}
-
-// ascii makes one harmless line of ASCII.
-func ascii(s string, most int) string {
-	return strings.Map(func(r rune) rune {
-		if r > '~' {
-			return '?'
-		}
-		return r
-	}, smtp.Printable(s, most))
 }

@@ -126,8 +126,8 @@ func (n *Notifier) mxChanged(e *event.MXChanged) {
 		Key:     "mx-changed " + e.Domain + " " + strings.Join(e.Found, " "),
 		Subject: "mail for " + e.Domain + " waits: its mail hosts changed",
 		Text:    "Mail under the rule " + strings.Join(e.Rules, ", ") + " for " + e.Domain + " waits (mx-changed): ",
-		Hint: "ask the partner, by telephone, whether that is right; then: postern peers approve " + e.Domain + " " +
-			strings.Join(e.Found, " "),
+		Hint: "ask the partner, by telephone, whether that is right; then: postern peers approve " +
+			e.Domain + " " + strings.Join(e.Found, " "),
 	}
 	if !e.Waits {
 		m.Subject = "the mail hosts of " + e.Domain + " changed"
@@ -135,11 +135,11 @@ func (n *Notifier) mxChanged(e *event.MXChanged) {
 			" still goes to a mail host that is known (mx-changed at others): "
 	}
 	m.Text += "its mail hosts were below " + strings.Join(e.Known, ", ") + ", and now some are below " +
-		strings.Join(e.Found, ", ") +
-		" (" + strings.Join(e.Hosts, ", ") + "). DNS says so without proof, and whoever forges DNS could say the same."
+		strings.Join(e.Found, ", ") + " (" + strings.Join(e.Hosts, ", ") +
+		"). DNS says so without proof, and whoever forges DNS could say the same."
 	if len(e.Seen) > 0 {
-		m.Text += " DNS named " + strings.Join(e.Seen, ", ") + " beside them at the first use already, and no mail " +
-			"ever went there."
+		m.Text += " DNS named " + strings.Join(e.Seen, ", ") +
+			" beside them at the first use already, and no mail ever went there."
 	}
 	n.Tell(m)
 }
@@ -193,15 +193,15 @@ func (n *Notifier) client(e *event.ClientPlain) {
 		Text: fmt.Sprintf("%s (%s) handed in message %s without TLS at %s. The rule %s forces it onward, but on "+
 			"the way to the gateway anybody could read it.",
 			name, e.Helo, e.Message, e.Listener, strings.Join(e.Rules, ", ")),
-		Hint: "turn on TLS at that client; when all of them have it, relay.require = \"encrypted\" refuses mail " +
-			"without",
+		Hint: "turn on TLS at that client; " +
+			"when all of them have it, relay.require = \"encrypted\" refuses mail without",
 	}
 	if e.Kind == event.ClientLostTLS {
 		m.Subject = name + " handed in mail without TLS, which it always had"
 		m.Text = fmt.Sprintf("%s (%s) handed in message %s without TLS at %s. It always had TLS, last at %s.",
 			name, e.Helo, e.Message, e.Listener, e.LastTLS.UTC().Format(time.RFC3339))
-		m.Hint = "look at that client's settings and at what stands between it and the gateway: something may take " +
-			"STARTTLS out of SMTP"
+		m.Hint = "look at that client's settings and at what stands between it and the gateway: " +
+			"something may take STARTTLS out of SMTP"
 	}
 	n.Tell(m)
 }
@@ -242,8 +242,8 @@ func (n *Notifier) report(e *event.ReportReceived) {
 	n.Tell(Matter{
 		Key:     "tls report " + e.Signer,
 		Subject: e.Signer + " reports that it could not reach us over TLS",
-		Text: fmt.Sprintf("A report signed by %s says that %d sessions failed (%s), with mail for %s. It reported "+
-			"none for a week or more.",
+		Text: fmt.Sprintf("A report signed by %s says that %d sessions failed (%s), with mail for %s. "+
+			"It reported none for a week or more.",
 			e.Signer, e.Failed, strings.Join(e.Results, ", "), cmp.Or(strings.Join(e.Domains, ", "), "hosts of ours")),
 		Hint: "postern reports received " + e.ID + " shows what we saw of these sessions",
 	})
@@ -265,8 +265,8 @@ func (n *Notifier) peer(e *event.PeerChanged) {
 			text += " Mail that a rule protects waits until TLS is back."
 		}
 		n.Tell(Matter{Key: "tls-lost " + name, Subject: name + " lost its TLS", Text: text,
-			Hint: "look with another connection whether it is so everywhere; ask the partner; postern peers show " +
-				name})
+			Hint: "look with another connection whether it is so everywhere; ask the partner; " +
+				"postern peers show " + name})
 	case e.Change == "certificate-expiring":
 		n.Tell(Matter{Key: "certificate-expiring " + name + " " + e.Before + " " + e.After,
 			Subject: "the certificate of " + name + " " + e.After,
@@ -289,13 +289,13 @@ func (n *Notifier) policy(e *event.PolicyUnavailable, now time.Time) {
 	hint := "ask the domain's administrators to repair it; postern policies show " + e.Domain
 	switch {
 	case e.Kept && e.Ends.Sub(now) <= policyEnds:
-		n.Tell(Matter{Key: "policy-ends " + e.Domain, Subject: "the MTA-STS policy of " + e.Domain +
-			" ends and cannot be renewed", Hint: hint,
+		n.Tell(Matter{Key: "policy-ends " + e.Domain, Hint: hint,
+			Subject: "the MTA-STS policy of " + e.Domain + " ends and cannot be renewed",
 			Text: "What was fetched counts until " + e.Ends.UTC().Format(time.RFC3339) + "; after that mail goes " +
 				"there as if the domain had no policy. Why: " + e.Text + "."})
 	case !e.Kept && long >= policyLong && long < policyLong+rest:
-		n.Tell(Matter{Key: "policy-unavailable " + e.Domain, Subject: "the MTA-STS policy of " + e.Domain +
-			" cannot be had", Hint: hint,
+		n.Tell(Matter{Key: "policy-unavailable " + e.Domain, Hint: hint,
+			Subject: "the MTA-STS policy of " + e.Domain + " cannot be had",
 			Text: "The domain announces one, and for three days nobody could fetch it, so that mail goes there as " +
 				"if there were none. Why: " + e.Text + "."})
 	}

@@ -34,7 +34,7 @@ func (n *Notifier) refused(e *event.FellShort) {
 		Subject: "mail from " + who + " is refused: " + string(e.Reason),
 		Text: fmt.Sprintf("The rule %s refuses mail from %s. The client %s (%s) came with %s at %s: %s. %s", rule, who,
 			e.Client, e.Helo, showed, e.Listener, e.Text, becomes),
-		Hint: "tell the partner what is missing; where the mail must come in meanwhile, put the rule on trial " +
-			"(mode = \"test\")",
+		Hint: "tell the partner what is missing; " +
+			"where the mail must come in meanwhile, put the rule on trial (mode = \"test\")",
 	})
 }

@@ -106,7 +106,7 @@ func (l *List) add(line string) error {
 	}
 	a, err := mail.ParseAddress(word)
 	if err == nil {
-		l.mailboxes[key(a)], l.named[a.Domain] = true, true
+		l.mailboxes[a.Folded()], l.named[a.Domain] = true, true
 	}
 	return err
 }
@@ -127,12 +127,9 @@ func cut(line string) (word, rest string) {
 	return line, ""
 }
 
-// key is what an address is found by.
-func key(a mail.Address) string { return strings.ToLower(a.Canonical()) }
-
 // Has reports whether a mailbox is listed, or its whole domain.
 func (l *List) Has(a mail.Address) bool {
-	k := key(a)
+	k := a.Folded()
 	if l.domains[a.Domain] || l.mailboxes[k] {
 		return true
 	}

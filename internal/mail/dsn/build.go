@@ -83,9 +83,8 @@ func (r *Report) build() []byte {
 	r.header(&b, boundary)
 	b.WriteString("This is a delivery status notification in MIME form.\r\n")
 	for _, p := range parts {
-		fmt.Fprintf(&b, "\r\n--%s\r\nContent-Description: %s\r\nContent-Type: %s\r\nContent-Transfer-Encoding: "+
-			"%s\r\n\r\n",
-			boundary, p.description, p.kind, p.encoding)
+		fmt.Fprintf(&b, "\r\n--%s\r\nContent-Description: %s\r\n", boundary, p.description)
+		fmt.Fprintf(&b, "Content-Type: %s\r\nContent-Transfer-Encoding: %s\r\n\r\n", p.kind, p.encoding)
 		b.Write(p.content)
 	}
 	fmt.Fprintf(&b, "\r\n--%s--\r\n", boundary)

@@ -160,8 +160,8 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 	who, hint := actor(info.Who, gateway), info.Hint
 	if rcpt.ByRule != "" {
 		who = "you, or " + actor(policy.Us, gateway)
-		hint = "The rule \"" + safe(rcpt.ByRule) + "\" of your organisation decided this. Ask the administrator " +
-			"where you think it should not."
+		hint = "The rule \"" + safe(rcpt.ByRule) + "\" of your organisation decided this. " +
+			"Ask the administrator where you think it should not."
 	}
 	p.field("  ", "Another way", safe(rcpt.Way))
 	p.field("  ", "Who must act", who)
@@ -182,9 +182,9 @@ func (rcpt *Recipient) trouble(p *page, gateway string) {
 	}
 	if rcpt.Because != "" {
 		p.blank()
-		p.para("  ", "No rule of your organisation names this recipient. TLS is required because "+safe(rcpt.Because)+
-			". You can send the "+
-			"message again to this recipient alone; your administrator can leave such recipients out by that box.")
+		p.para("  ", "No rule of your organisation names this recipient. TLS is required because "+
+			safe(rcpt.Because)+". You can send the message again to this recipient alone; "+
+			"your administrator can leave such recipients out by that box.")
 	}
 	p.blank()
 	p.line("  Technical details")
@@ -197,8 +197,8 @@ func (rcpt *Recipient) outlook() string {
 	if len(rcpt.Next) == 0 {
 		return out + "you get another notice."
 	}
-	out += "the rule \"" + safe(rcpt.Next[0].By) + "\" of your organisation has it go another way, with the same " +
-		"protection: "
+	out += "the rule \"" + safe(rcpt.Next[0].By) + "\" of your organisation has it go another way, " +
+		"with the same protection: "
 	for i, way := range rcpt.Next {
 		if i > 0 {
 			out += ", then "

@@ -104,8 +104,8 @@ func (r *Report) compare() {
 			continue
 		}
 		if !sameHost(h.Helo, before.By) && !sameHost(h.Name, before.By) && (!h.IP.IsValid() || h.IP != before.ByIP) {
-			h.note("the line before is signed by " + before.By + ": the same host under two names, or a step that " +
-				"wrote no line")
+			h.note("the line before is signed by " + before.By +
+				": the same host under two names, or a step that wrote no line")
 		}
 	}
 }

@@ -362,7 +362,7 @@ var firstKeys = []Key{
 		Label: "Route", Place: "portal",
 		kind: line(func(r *Rule) *string { return &r.Redirect.Route }, rulevalue.CheckRouteName)},
 	{Name: "bcc.to", Default: "required", Example: `["archive@example.com"]`,
-		Doc:   "who gets a copy, once a message; one that comes back through the gateway is not copied to them again",
+		Doc:   "who gets a copy, once a message; one that comes back (`X-Postern-Copy`) is not copied to them again",
 		Label: "Copies to", Place: "archive@example.com",
 		kind: list(func(r *Rule) *[]string { return &r.BCC.To }, rulevalue.CheckMailbox)},
 	{Name: "add_header.fields", Default: "required", Example: `[{ name = "X-Classification", value = "internal" }]`,

@@ -2,7 +2,6 @@ package stored
 
 import (
 	"hash/fnv"
-	"strings"
 
 	"postern/internal/mail"
 	"postern/internal/queue"
@@ -43,7 +42,7 @@ func DayOf(us int64) int64 { return max(us, 0) / (24 * 3600 * 1e6) & (1<<23 - 1)
 
 // AddressHash keeps a domain's addresses together: 16 bits of the domain, 24 of the address.
 func AddressHash(a mail.Address) uint64 {
-	return DomainHash(a.Domain.String()) | Hash(strings.ToLower(a.Canonical()))&(1<<24-1)
+	return DomainHash(a.Domain.String()) | Hash(a.Folded())&(1<<24-1)
 }
 
 // DomainHash is the part of a domain in AddressHash.

@@ -2,7 +2,6 @@ package stored
 
 import (
 	"hash/crc32"
-	"strings"
 	"time"
 
 	"postern/internal/policy"
@@ -63,7 +62,7 @@ func (s Sum) With(p []byte) Sum { return Sum(crc32.Update(uint32(s), castagnoli,
 
 // Ready prepares a submission whose body is on stable storage or is data.
 func Ready(sub *queue.Submission, body Body) (*Message, error) {
-	n := &Message{Message: sub.Message, Body: body, Sender: strings.ToLower(sub.Message.Envelope.From.Canonical()),
+	n := &Message{Message: sub.Message, Body: body, Sender: sub.Message.Envelope.From.Folded(),
 		Deliveries: make([]Delivery, len(sub.Deliveries))}
 	m := &n.Message
 	m.Size, m.AcceptedAt = body.Size, queue.Kept(m.AcceptedAt)
@@ -94,7 +93,7 @@ func (d *Delivery) ready(from *queue.NewDelivery, m *queue.Message) (err error) 
 	}
 	d.Requirement = policy.Combine(d.Requirement)
 	d.RecipientKey = int64(AddressHash(d.Recipient.Address))
-	d.Canonical = strings.ToLower(d.Recipient.Address.Canonical())
+	d.Canonical = d.Recipient.Address.Folded()
 	if d.Facts, err = Encode(formOfDelivery(&d.Delivery)); err != nil {
 		return err
 	}

@@ -42,8 +42,8 @@ func fields(line string) (Header, error) {
 		return Header{}, fmt.Errorf("a PROXY header of version 1 for %+q: there are TCP4, TCP6 and UNKNOWN", f[1])
 	}
 	if len(f) != 6 {
-		return Header{}, fmt.Errorf("a PROXY header of version 1 that is not two addresses and two ports with one "+
-			"space between: %+q", line)
+		return Header{}, fmt.Errorf(
+			"a PROXY header of version 1 that is not two addresses and two ports with one space between: %+q", line)
 	}
 	var at [2]netip.AddrPort
 	for i := range at {

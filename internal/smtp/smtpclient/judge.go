@@ -73,8 +73,8 @@ func (s *sending) judgeConversion() error {
 	}
 	plan, err := surveySevenBit(io.LimitReader(s.t.Body, s.size))
 	if errors.Is(err, errNotConvertible) {
-		s.refuseAll(554, "5.6.3", "the content has 8-bit octets that cannot be re-encoded, and the next hop does "+
-			"not offer 8BITMIME")
+		s.refuseAll(554, "5.6.3", "the content has 8-bit octets that cannot be re-encoded, "+
+			"and the next hop does not offer 8BITMIME")
 		return nil
 	}
 	if err == nil {

@@ -195,8 +195,8 @@ func (k *keyedConn) Read(b []byte) (int, error) {
 // cannot be read.
 func (k *keyedConn) explain(err error) error {
 	if name := tlsprobe.ServerName(k.hello); strings.HasSuffix(name, ".") {
-		return fmt.Errorf("the client asks for the host name %.255q, and the final dot may not be there (RFC 6066 "+
-			"§3): %w", name, err)
+		return fmt.Errorf("the client asks for the host name %.255q, "+
+			"and the final dot may not be there (RFC 6066 §3): %w", name, err)
 	}
 	return err
 }
