@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/operator/live"
 	"postern/internal/operator/waiting"
+	"postern/internal/operator/websession"
 	queues "postern/internal/queue"
 )
 
@@ -101,5 +102,5 @@ func (c *Console) acted(r *request, q waiting.ActRequest, out waiting.ActResult)
 	said := out.Say(&q)
 	said[0] = fmt.Sprintf("%s: %s at %s", q.Kind, count(out.Changed, "delivery", "deliveries"),
 		count(out.Sites, "site", "sites"))
-	return c.toSay(r, local(r.FormValue("back")), strings.Join(said, ". "))
+	return c.toSay(r, websession.Local(r.FormValue("back")), strings.Join(said, ". "))
 }

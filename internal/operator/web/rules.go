@@ -17,6 +17,7 @@ import (
 	"postern/internal/operator/figures"
 	"postern/internal/operator/hindsight"
 	"postern/internal/operator/past"
+	"postern/internal/operator/ruleform"
 	"postern/internal/operator/scope"
 	policyrules "postern/internal/policy/rules"
 )
@@ -71,7 +72,7 @@ func (c *Console) rules(r *request) error {
 type ruleView struct {
 	Name     string // the rule in force, "" for a new one
 	Revision int64
-	Form     form
+	Form     ruleform.Form
 	// Result is what saving would change, once that was asked; nil before.
 	Result *admin.ApplyResult
 	Text   string // the rule as it would stand in the file
@@ -91,13 +92,13 @@ func (c *Console) editRule(r *request) error {
 	if !r.who.May(access.WriteRules) {
 		return access.ErrForbidden
 	}
-	v := ruleView{Name: r.FormValue("name"), Revision: view.Revision, Form: newForm()}
+	v := ruleView{Name: r.FormValue("name"), Revision: view.Revision, Form: ruleform.New()}
 	if domain := r.FormValue("recipient"); v.Name == "" && domain != "" {
 		v.Form.Fields["match.recipient"].Value = domain
 		v.Form.Fields["name"].Value = domain
 	}
 	if v.Name == "" && r.FormValue("new") != "" {
-		v.Form.fill(r.URL.Query())
+		v.Form.Fill(r.URL.Query())
 	}
 	if v.Name != "" {
 		list, err := r.desk.RuleList(r.ctx())
@@ -108,9 +109,9 @@ func (c *Console) editRule(r *request) error {
 		if rule == nil {
 			return access.ErrNotFound
 		}
-		v.Form = formOf(rule)
+		v.Form = ruleform.Of(rule)
 		if v.OnTrial = rule.Mode == policyrules.Test && rule.Scope != policyrules.Disabled; v.OnTrial {
-			_ = v.lookBack(r, admin.RuleEdit{Name: v.Name, Rule: v.Form.enforced()}) // the pane says where it could not
+			_ = v.lookBack(r, admin.RuleEdit{Name: v.Name, Rule: v.Form.Enforced()}) // the pane says where it could not
 		}
 	}
 	return c.page(r, "rule", ruleTitle(v.Name), v)
@@ -141,13 +142,13 @@ func (c *Console) saveRule(r *request) error {
 	if err != nil {
 		return badRequest("the form does not say which rules it was made for; load the page again")
 	}
-	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: formFrom(r.PostForm)}
+	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: ruleform.From(r.PostForm)}
 	var message []byte
 	if v.Try, message, err = tryFrom(r); err != nil {
 		return err
 	}
 	var keyOf []string
-	v.Text, keyOf = v.Form.text()
+	v.Text, keyOf = v.Form.Text()
 	edit := admin.RuleEdit{Name: v.Name, Rule: v.Text, IfRevision: revision,
 		LetWaitingGo: r.PostFormValue("let_waiting_go") != ""}
 	var out admin.ApplyResult
@@ -166,7 +167,7 @@ func (c *Console) saveRule(r *request) error {
 	var broken *policyrules.ParseError
 	switch {
 	case errors.As(err, &broken):
-		v.Form.blame(broken.Problems, keyOf)
+		v.Form.Blame(broken.Problems, keyOf)
 		return c.keep(r, http.StatusUnprocessableEntity, v)
 	case errors.Is(err, admin.ErrRevision):
 		return c.overtaken(r, v)
@@ -201,7 +202,7 @@ func (v *ruleView) look(r *request, edit admin.RuleEdit) error {
 	}
 	v.Result = &out
 	if v.OnTrial = v.Form.Fields["mode"].Value == string(policyrules.Test); v.OnTrial {
-		edit.Rule = v.Form.enforced()
+		edit.Rule = v.Form.Enforced()
 	}
 	return v.lookBack(r, edit)
 }
@@ -228,9 +229,9 @@ func (c *Console) overtaken(r *request, v ruleView) error {
 	if err != nil {
 		return c.failed(r, v, err)
 	}
-	v.Form.Other = append(v.Form.Other, field{Problem: fmt.Sprintf("somebody changed the rules in the meantime: "+
-		"revision %d is in force", view.Revision),
-		Hint: "what you filled in is still here; look at what it changes now, then save"})
+	v.Form.Other = append(v.Form.Other, ruleform.Field{
+		Problem: fmt.Sprintf("somebody changed the rules in the meantime: revision %d is in force", view.Revision),
+		Hint:    "what you filled in is still here; look at what it changes now, then save"})
 	v.Revision = view.Revision
 	return c.keep(r, http.StatusConflict, v)
 }
@@ -241,7 +242,7 @@ func (c *Console) failed(r *request, v ruleView, err error) error {
 	if f.Code == http.StatusInternalServerError {
 		c.cfg.Log.Warn("console", "path", r.URL.Path, "error", err)
 	}
-	v.Form.Other = append(v.Form.Other, field{Problem: f.Text, Hint: "what you filled in is still here"})
+	v.Form.Other = append(v.Form.Other, ruleform.Field{Problem: f.Text, Hint: "what you filled in is still here"})
 	return c.keep(r, f.Code, v)
 }
 

@@ -10,7 +10,6 @@ import (
 	"postern/internal/mail"
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
-	policyrules "postern/internal/policy/rules"
 )
 
 // tryView is the question what rules would do to a message, with its answer. Of an uploaded message the header and the
@@ -103,17 +102,4 @@ func (c *Console) explain(r *request) error {
 		return err
 	}
 	return c.page(r, "explain", "What would happen", v)
-}
-
-// conditionWord is what the pane calls a condition.
-func conditionWord(key string) string {
-	for _, k := range policyrules.Keys() {
-		if k.Name == key {
-			if k.Section() == unless {
-				return except + ": " + k.Label
-			}
-			return k.Label
-		}
-	}
-	return key
 }

@@ -1,4 +1,6 @@
-package web
+// Package ruleform is the settings pane of a rule as data: a field for each key of the grammar, in the areas of the
+// pane and in its words, and the way from what a browser sent to the rule's text and back to the field that is wrong.
+package ruleform
 
 import (
 	"net/url"
@@ -8,8 +10,8 @@ import (
 	"postern/internal/policy/rules"
 )
 
-// field is one input of the settings pane, under a key of the grammar; a problem that belongs to no field has none.
-type field struct {
+// Field is one input of the settings pane, under a key of the grammar; a problem that belongs to no field has none.
+type Field struct {
 	*rules.Key
 	Value   string
 	Problem string
@@ -17,7 +19,7 @@ type field struct {
 }
 
 // Described are the ids of what is said about the field: what is wrong with it, and what it is for.
-func (f *field) Described() string {
+func (f *Field) Described() string {
 	var out []string
 	if f.Problem != "" {
 		out = append(out, f.Name+".problem")
@@ -29,61 +31,71 @@ func (f *field) Described() string {
 }
 
 // Said reports whether the field is wrong or says something else than its default.
-func (f *field) Said() bool { return f.Problem != "" || f.Value != "" && f.Value != f.Initial() }
+func (f *Field) Said() bool { return f.Problem != "" || f.Value != "" && f.Value != f.Initial() }
 
 // Where is the label for the list of problems: of a condition that keeps a message out, with that.
-func (f *field) Where() string {
+func (f *Field) Where() string {
 	if f.Section() == unless {
 		return except + ": " + f.Label
 	}
 	return f.Label
 }
 
-// part are some fields under a name.
-type part struct {
+// ConditionWord is what the pane calls a condition.
+func ConditionWord(key string) string {
+	for _, k := range rules.Keys() {
+		if k.Name == key {
+			return (&Field{Key: &k}).Where()
+		}
+	}
+	return key
+}
+
+// Part are some fields under a name.
+type Part struct {
 	Name   string
-	Fields []*field
+	Fields []*Field
 }
 
 // Open reports whether one of the fields says something, so that none of it may be folded away.
-func (p part) Open() bool { return slices.ContainsFunc(p.Fields, (*field).Said) }
+func (p Part) Open() bool { return slices.ContainsFunc(p.Fields, (*Field).Said) }
 
-// deed is an action to choose, with its settings.
-type deed struct {
+// Deed is an action to choose, with its settings.
+type Deed struct {
 	rules.Choice
 	ID     string
 	Chosen bool
 	// Scope is the mail it works on.
 	Scope  rules.Scope
-	Fields []*field
+	Fields []*Field
 	// Folded are the settings for experts.
-	Folded []part
+	Folded []Part
 }
 
-// form is the settings pane: a field for each key of a rule.
-type form struct {
-	list   []*field // in the order of the rules file
-	Fields map[string]*field
+// Form is the settings pane: a field for each key of a rule.
+type Form struct {
+	list   []*Field // in the order of the rules file
+	Fields map[string]*Field
 	// Other are problems that belong to no field.
-	Other []field
+	Other []Field
 }
 
-// formWith is the pane with a value for each key.
-func formWith(value func(k *rules.Key) string) form { return formOver(rules.Keys(), value) }
+// with is the pane with a value for each key.
+func with(value func(k *rules.Key) string) Form { return over(rules.Keys(), value) }
 
-// formOver is formWith for a grammar.
-func formOver(keys []rules.Key, value func(k *rules.Key) string) form {
-	f := form{Fields: map[string]*field{}}
+// over is with for a grammar.
+func over(keys []rules.Key, value func(k *rules.Key) string) Form {
+	f := Form{Fields: map[string]*Field{}}
 	for _, k := range keys {
-		one := &field{Key: &k, Value: value(&k)}
+		one := &Field{Key: &k, Value: value(&k)}
 		f.list, f.Fields[k.Name] = append(f.list, one), one
 	}
 	return f
 }
 
-// newForm is the pane for a new rule, with the defaults.
-func newForm() form {
-	return formWith(func(k *rules.Key) string {
+// New is the pane for a new rule, with the defaults.
+func New() Form {
+	return with(func(k *rules.Key) string {
 		if k.Name == "action" {
 			return string(rules.ForceTLSAction)
 		}
@@ -91,14 +103,14 @@ func newForm() form {
 	})
 }
 
-// formOf is the pane of a rule that is there.
-func formOf(r *rules.Rule) form {
-	return formWith(func(k *rules.Key) string { return k.Field(r) })
+// Of is the pane of a rule that is there.
+func Of(r *rules.Rule) Form {
+	return with(func(k *rules.Key) string { return k.Field(r) })
 }
 
-// formFrom reads what a browser sent.
-func formFrom(v url.Values) form {
-	return formWith(func(k *rules.Key) string {
+// From reads what a browser sent.
+func From(v url.Values) Form {
+	return with(func(k *rules.Key) string {
 		value := strings.TrimSpace(strings.ReplaceAll(v.Get(k.Name), "\r\n", "\n"))
 		switch {
 		case k.Ticked != "" && value != "":
@@ -108,6 +120,16 @@ func formFrom(v url.Values) form {
 		}
 		return value
 	})
+}
+
+// Fill puts values of an address into the fields of a new rule. Nothing comes of it before somebody saves.
+func (f *Form) Fill(v url.Values) {
+	for name, one := range f.Fields {
+		if value := v.Get(name); value != "" {
+			one.Value = value
+		}
+	}
+	f.Fields["name"].Value = v.Get("new")
 }
 
 // The parts of the pane that are not about the action. A key that stands in no area of the grammar has the part that
@@ -124,12 +146,12 @@ func fixed() []string {
 }
 
 // parts are all parts with their fields, in the order of the grammar.
-func (f form) parts() (out []part) {
+func (f Form) parts() (out []Part) {
 	placed := map[string]bool{}
-	put := func(name string, one *field) {
-		i := slices.IndexFunc(out, func(p part) bool { return p.Name == name })
+	put := func(name string, one *Field) {
+		i := slices.IndexFunc(out, func(p Part) bool { return p.Name == name })
 		if i < 0 {
-			out, i = append(out, part{Name: name}), len(out)
+			out, i = append(out, Part{Name: name}), len(out)
 		}
 		out[i].Fields = append(out[i].Fields, one)
 	}
@@ -158,32 +180,31 @@ func (f form) parts() (out []part) {
 }
 
 // Area is a part of the pane by its name, but of the action only what is no setting of one.
-func (f form) Area(name string) part {
+func (f Form) Area(name string) Part {
 	for _, p := range f.parts() {
 		if p.Name != name {
 			continue
 		}
 		if name == actionPart {
-			p.Fields = slices.DeleteFunc(p.Fields, func(one *field) bool {
-				return one.Name == "action" ||
-					one.Action() != ""
+			p.Fields = slices.DeleteFunc(p.Fields, func(one *Field) bool {
+				return one.Name == "action" || one.Action() != ""
 			})
 		}
 		return p
 	}
-	return part{}
+	return Part{}
 }
 
 // Folded are the parts for experts that belong to no action.
-func (f form) Folded() []part { return f.folded("") }
+func (f Form) Folded() []Part { return f.folded("") }
 
 // folded are the parts of the action's settings that stand under a name of their own.
-func (f form) folded(a rules.Action) (out []part) {
+func (f Form) folded(a rules.Action) (out []Part) {
 	for _, p := range f.parts() {
 		if p.Name == actionPart || slices.Contains(fixed(), p.Name) {
 			continue
 		}
-		p.Fields = slices.DeleteFunc(p.Fields, func(one *field) bool { return one.Action() != a })
+		p.Fields = slices.DeleteFunc(p.Fields, func(one *Field) bool { return one.Action() != a })
 		if len(p.Fields) > 0 {
 			out = append(out, p)
 		}
@@ -192,10 +213,10 @@ func (f form) folded(a rules.Action) (out []part) {
 }
 
 // Deeds are the actions to choose from, each with its settings.
-func (f form) Deeds() (out []deed) {
+func (f Form) Deeds() (out []Deed) {
 	action := f.Fields["action"]
 	for _, c := range action.Choices {
-		one := deed{Choice: c, ID: "action." + c.Value, Chosen: c.Value == action.Value,
+		one := Deed{Choice: c, ID: "action." + c.Value, Chosen: c.Value == action.Value,
 			Scope: rules.Action(c.Value).Scope(), Folded: f.folded(rules.Action(c.Value))}
 		for _, p := range f.parts() {
 			for _, setting := range p.Fields {
@@ -210,9 +231,9 @@ func (f form) Deeds() (out []deed) {
 }
 
 // Problems are all problems, those of fields in the order of the pane.
-func (f form) Problems() (out []field) {
+func (f Form) Problems() (out []Field) {
 	seen := map[string]bool{}
-	add := func(list []*field) {
+	add := func(list []*Field) {
 		for _, one := range list {
 			if one.Problem != "" && !seen[one.Name] {
 				seen[one.Name] = true
@@ -223,13 +244,13 @@ func (f form) Problems() (out []field) {
 	for _, name := range fixed()[:len(fixed())-1] {
 		add(f.Area(name).Fields)
 	}
-	add([]*field{f.Fields["action"]})
+	add([]*Field{f.Fields["action"]})
 	add(f.list)
 	return append(out, f.Other...)
 }
 
-// text is the rule as TOML, and which key stands in which line.
-func (f *form) text() (string, []string) {
+// Text is the rule as TOML, and which key stands in which line.
+func (f *Form) Text() (string, []string) {
 	var settings []rules.Setting
 	action := f.Fields["action"].Value
 	for _, one := range f.list {
@@ -243,11 +264,11 @@ func (f *form) text() (string, []string) {
 	return rules.Assemble(settings)
 }
 
-// enforced is the rule as TOML as if it were not on trial.
-func (f form) enforced() string {
+// Enforced is the rule as TOML as if it were not on trial.
+func (f Form) Enforced() string {
 	mode := *f.Fields["mode"]
 	mode.Value = string(rules.Enforce)
-	var settings []*field
+	var settings []*Field
 	for _, one := range f.list {
 		if one.Name == mode.Name {
 			one = &mode
@@ -255,17 +276,17 @@ func (f form) enforced() string {
 		settings = append(settings, one)
 	}
 	f.list = settings
-	text, _ := f.text()
+	text, _ := f.Text()
 	return text
 }
 
-// blame puts the problems of a rule to the fields they belong to, in the words of the pane. What is said of the rule as
+// Blame puts the problems of a rule to the fields they belong to, in the words of the pane. What is said of the rule as
 // a whole is that it lacks something.
-func (f *form) blame(problems []rules.Problem, keyOf []string) {
+func (f *Form) Blame(problems []rules.Problem, keyOf []string) {
 	for _, p := range problems {
 		switch {
 		case p.Line >= len(keyOf), keyOf[p.Line] != "" && f.Fields[keyOf[p.Line]] == nil:
-			f.Other = append(f.Other, field{Problem: p.What, Hint: p.Hint})
+			f.Other = append(f.Other, Field{Problem: p.What, Hint: p.Hint})
 		case keyOf[p.Line] == "":
 			f.lacked(p.What).blame(p.What, "")
 		default:
@@ -275,7 +296,7 @@ func (f *form) blame(problems []rules.Problem, keyOf []string) {
 }
 
 // blame adds what is wrong with a field.
-func (f *field) blame(what, hint string) {
+func (f *Field) blame(what, hint string) {
 	if f.Problem != "" {
 		f.Problem += "; " + f.inWords(what)
 		return
@@ -284,7 +305,7 @@ func (f *field) blame(what, hint string) {
 }
 
 // lacked is the field that a rule lacks, the name where no other is meant.
-func (f *form) lacked(what string) *field {
+func (f *Form) lacked(what string) *Field {
 	for _, one := range f.list {
 		if one.Required() && strings.HasSuffix(what, " no "+one.Short()) {
 			return one
@@ -294,7 +315,7 @@ func (f *form) lacked(what string) *field {
 }
 
 // inWords says by the field's label what the parser says by the key and the quotes of the rules file.
-func (f *field) inWords(text string) string {
+func (f *Field) inWords(text string) string {
 	words := strings.Split(strings.TrimSuffix(text, ", without quotes"), " ")
 	for i, w := range words {
 		if bare := strings.TrimRight(w, ":,;"); bare == f.Short() {
