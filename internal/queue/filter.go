@@ -74,13 +74,13 @@ func foldDomain(s string) string {
 // TrimMessageID removes blanks and angle brackets around a Message-ID.
 func TrimMessageID(s string) string { return strings.Trim(s, "<> \t") }
 
-// matchPattern matches all of s with a pattern in which "*" is any run and "?" any one character. It takes time
-// proportional to the product of the lengths at worst.
 // MatchText reports whether a text, without regard to case, fits a pattern with * and ?.
 func MatchText(pattern, s string) bool {
 	return matchPattern(strings.ToLower(pattern), strings.ToLower(s))
 }
 
+// matchPattern matches all of s with a pattern in which "*" is any run and "?" any one character. It takes time
+// proportional to the product of the lengths at worst.
 func matchPattern(pattern, s string) bool {
 	p, t := []rune(pattern), []rune(s)
 	i, j, star, mark := 0, 0, -1, 0

@@ -139,7 +139,7 @@ func (c *Console) known() map[string]handler {
 		"GET /{$}": c.overview, "GET /live": c.live,
 		"GET /trace": c.traces, "GET /trace/{id}": c.message, "GET /trace/{id}/evidence": c.evidence,
 		"POST /trace/{id}/content": c.content, "GET /trace/{id}/evidence.json": c.evidenceJSON,
-		"GET /queue": c.queue, "POST /queue": c.act, "POST /queue/found": c.actOn,
+		"GET /queue": c.queue, "POST /queue": c.act, "POST /queue/found": c.actOn, "GET /quarantine": c.quarantine,
 		"GET /rules": c.rules, "GET /rules/edit": c.editRule, "POST /rules/edit": c.saveRule,
 		"GET /rules/file": c.rulesFile, "POST /rules/file": c.saveFile, "GET /rules/export": c.exportRules,
 		"GET /rules/lists": c.lists, "GET /rules/lists/{name}": c.list, "POST /rules/lists/{name}": c.saveList,
