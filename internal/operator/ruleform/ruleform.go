@@ -254,7 +254,7 @@ func (f *Form) Text() (string, []string) {
 	var settings []rules.Setting
 	action := f.Fields["action"].Value
 	for _, one := range f.list {
-		if !one.Serves(rules.Action(action)) {
+		if !one.Of(rules.Action(action)) {
 			continue // what was filled in for another action stays in the page
 		}
 		if value := one.FromField(one.Value); value != "" {
@@ -284,15 +284,83 @@ func (f Form) Enforced() string {
 // a whole is that it lacks something.
 func (f *Form) Blame(problems []rules.Problem, keyOf []string) {
 	for _, p := range problems {
-		switch {
-		case p.Line >= len(keyOf), keyOf[p.Line] != "" && f.Fields[keyOf[p.Line]] == nil:
+		key := ""
+		if p.Line < len(keyOf) {
+			key = keyOf[p.Line]
+		}
+		switch one := f.Fields[key]; {
+		case p.Line >= len(keyOf), key != "" && one == nil:
 			f.Other = append(f.Other, Field{Problem: p.What, Hint: p.Hint})
-		case keyOf[p.Line] == "":
+		case key == "":
 			f.lacked(p.What).blame(p.What, "")
+		case key == "scope" && f.misfit():
+			one.blame(f.misfitWords())
+		case f.astray(one):
+			one.blame(p.What, "empty it, or choose “"+f.Fields["scope"].words(string(one.Only()))+"”")
 		default:
-			f.Fields[keyOf[p.Line]].blame(p.What, p.Hint)
+			one.blame(p.What, p.Hint)
 		}
 	}
+}
+
+// about is the mail that the rule is about, "" where neither scope nor action says.
+func (f *Form) about() rules.Scope {
+	switch s := rules.Scope(f.Fields["scope"].Value); s {
+	case rules.Outbound, rules.Inbound:
+		return s
+	}
+	return rules.Action(f.Fields["action"].Value).Scope()
+}
+
+// misfit reports whether the action works on other mail than the rule is about.
+func (f *Form) misfit() bool {
+	works := rules.Action(f.Fields["action"].Value).Scope()
+	return works != "" && works != f.about()
+}
+
+// misfitWords say that, and what to choose.
+func (f *Form) misfitWords() (what, hint string) {
+	scope, action := f.Fields["scope"], f.Fields["action"]
+	var fit []string
+	for _, c := range action.Choices {
+		if rules.Action(c.Value).Scope() == f.about() {
+			fit = append(fit, "“"+brief(c.Words)+"”")
+		}
+	}
+	return "“" + brief(action.words(action.Value)) + "” does not work on “" + scope.words(scope.Value) + "”",
+		"choose “" + scope.words(string(rules.Action(action.Value).Scope())) + "”, or as action " +
+			strings.Join(fit, ", ")
+}
+
+// brief is the name in the words of a choice.
+func brief(words string) string {
+	name, _, _ := strings.Cut(words, ":")
+	return name
+}
+
+// words are those of a choice.
+func (f *Field) words(value string) string {
+	for _, c := range f.Choices {
+		if c.Value == value {
+			return c.Words
+		}
+	}
+	return value
+}
+
+// astray reports whether a field says something about other mail than the rule is about.
+func (f *Form) astray(one *Field) bool {
+	return one.Action() == "" && one.Only() != "" && one.Only() != f.about()
+}
+
+// Known are the conditions on mail that comes in, by their labels.
+func (f Form) Known() (out []string) {
+	for _, one := range f.list {
+		if one.Section() == match && one.Only() != rules.Outbound && one.Ticked == "" {
+			out = append(out, one.Label)
+		}
+	}
+	return out
 }
 
 // blame adds what is wrong with a field.

@@ -24,7 +24,7 @@ func made(part string) string {
 	section := ""
 	for _, k := range keys {
 		switch {
-		case part == "example" && !k.Serves(ForceTLSAction):
+		case part == "example" && !(k.Of(ForceTLSAction) && k.fits(Outbound)):
 		case part == "example":
 			if k.Section() != section {
 				section = k.Section()

@@ -54,7 +54,7 @@ func comesBack(t *testing.T, action Action) {
 		case "require_tls.level":
 			example = `"authenticated"`
 		}
-		if k.Serves(action) {
+		if k.Of(action) && k.fits(action.Scope()) {
 			examples, own = append(examples, Setting{k.Name, example}), append(own, k)
 		}
 	}

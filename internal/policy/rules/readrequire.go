@@ -60,9 +60,19 @@ func (k *Key) fits(about Scope) bool {
 	return k.Short() != "listener"
 }
 
-// Serves reports whether a key can say something in a rule of an action: settings of other actions do not, nor
-// conditions on other mail.
-func (k *Key) Serves(a Action) bool { return k.isOf(&Rule{Action: a}) && k.fits(a.Scope()) }
+// Of reports whether a key can stand in a rule of an action: settings of other actions cannot.
+func (k *Key) Of(a Action) bool { return k.isOf(&Rule{Action: a}) }
+
+// Only is the mail that a key says something about, "" where it does about any.
+func (k *Key) Only() Scope {
+	switch {
+	case !k.fits(Inbound), k.Name == "receipt":
+		return Outbound
+	case !k.fits(Outbound):
+		return Inbound
+	}
+	return k.Action().Scope()
+}
 
 // about is the mail the rule is about, also of one that is disabled.
 func (r *Rule) about() Scope {
