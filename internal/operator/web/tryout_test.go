@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/internal/gateway/route"
 	"postern/internal/lab/testkit/backlog"
@@ -136,4 +137,23 @@ recipient = ["clinic.test"]
 	rule := []string{"rule", "", "revision", "1", "do", "try", "name", "bank", "scope", "inbound", "mode", "enforce", "action", "require-tls", "match.sender", "bank.test", "require_tls.level", "encrypted",
 		"try.from", "a@bank.test", "try.to", "anna@home.test", "try.tls", "none"}
 	b.wellMade(b.post("/rules/edit", rule...).has(b, 200, "Brought by others", "refused", "bank"))
+}
+
+// TestWhatWasNotKeptIsNotKnown: of mail that a rule may or may not have been about, for nobody kept what it asks for,
+// the page says how much it is; nothing of it is counted as if the rule were about none.
+func TestWhatWasNotKeptIsNotKnown(t *testing.T) {
+	b := newConsole(t)
+	b.setUp()
+	b.saveFile(someRule)
+	look := func(fields ...string) page {
+		return b.post("/rules/edit", append([]string{"rule", "", "revision", "1", "do", "look", "name", "words", "scope", "outbound", "mode", "enforce", "action", "force-tls",
+			"match.recipient", "other.test"}, fields...)...)
+	}
+	b.accepted("0fk3n0000000d001", "a@example.com", "x@other.test", time.Now())
+	p := look("match.body", "*secret*", "match.attachment", "*.pdf")
+	p.has(b, 200, "it is not known: what “Attachments” and “Text” ask for was not kept", "Nothing else would have been demanded")
+	b.wellMade(p)
+	if p := look("match.body", "*secret*", "match.size_over", "100MB"); strings.Contains(p.text, "not known") {
+		t.Errorf("what the size decides is not known:\n%s", plain(p.tree))
+	}
 }

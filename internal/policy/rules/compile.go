@@ -256,7 +256,7 @@ func (s *Set) HeaderFields() []string {
 	if s == nil {
 		return nil
 	}
-	return slices.Clone(s.fields)
+	return slices.DeleteFunc(slices.Clone(s.fields), func(name string) bool { return strings.HasPrefix(name, ":") })
 }
 
 // NeedsHeader reports whether a rule in force or under test looks at the header.
