@@ -252,7 +252,7 @@ func (p *previewer) add(ctx context.Context, r *queue.Record, before policy.Requ
 	if len(p.out.Rows) < previewRows {
 		p.out.Rows = append(p.out.Rows, PreviewRow{Message: t.Message, AcceptedAt: t.AcceptedAt, From: t.From, To: t.To,
 			State: t.State, Reached: t.Reached, Before: before.Channel.String(),
-			After: after.Requirement.Channel.String(),
-			Rules: after.Rules, Outcome: become.Outcome, Reason: become.Reason, Text: become.Text})
+			After: after.Requirement.Channel.String(), Rules: after.Rules, Outcome: become.Outcome,
+			Reason: become.Reason, Text: become.Text})
 	}
 }

@@ -70,7 +70,7 @@ func scopeFrom(text string) (access.Scope, error) {
 	for _, name := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(", \n\r\t", r) }) {
 		d, err := mail.ParseDomain(name)
 		if err != nil {
-			return s, badRequest("%w", err)
+			return s, access.BadRequest("%w", err)
 		}
 		s.Domains = append(s.Domains, d)
 	}
@@ -121,7 +121,7 @@ func (c *Console) changeAccount(r *request) error {
 	default:
 		version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
 		if err != nil {
-			return badRequest("the form does not say which account it was made for; load the page again")
+			return access.BadRequest("the form does not say which account it was made for; load the page again")
 		}
 		scope, err := scopeFrom(r.PostFormValue("domains"))
 		if err != nil {
@@ -216,11 +216,11 @@ func (c *Console) tokens(r *request) error {
 		return to(r, websession.Local(cmp.Or(r.PostFormValue("next"), "/profile")))
 	}
 	if err := r.ParseForm(); err != nil {
-		return badRequest("the form cannot be read: %w", err)
+		return access.BadRequest("the form cannot be read: %w", err)
 	}
 	days, err := strconv.Atoi(r.PostFormValue("days"))
 	if err != nil {
-		return badRequest("say for how many days the token is good")
+		return access.BadRequest("say for how many days the token is good")
 	}
 	var scopes []access.Capability
 	for _, s := range r.PostForm["scope"] {

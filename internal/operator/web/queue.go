@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"postern/internal/operator/access"
 	"postern/internal/operator/live"
 	"postern/internal/operator/waiting"
 	"postern/internal/operator/websession"
@@ -52,7 +53,7 @@ func portion[T any](list []T, after, path string) ([]T, string, error) {
 	if after != "" {
 		var err error
 		if skip, err = strconv.Atoi(after); err != nil || skip < 0 {
-			return nil, "", badRequest("%q is no place in this list", after)
+			return nil, "", access.BadRequest("%q is no place in this list", after)
 		}
 	}
 	list = list[min(skip, len(list)):]
@@ -83,7 +84,7 @@ func (c *Console) act(r *request) error {
 // actOn carries out an action on what waits and fits a search.
 func (c *Console) actOn(r *request) error {
 	if err := r.ParseForm(); err != nil {
-		return badRequest("the form cannot be read: %w", err)
+		return access.BadRequest("the form cannot be read: %w", err)
 	}
 	q, err := query(r.PostForm)
 	if err != nil {

@@ -22,10 +22,6 @@ import (
 	policyrules "postern/internal/policy/rules"
 )
 
-func badRequest(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{access.ErrBadRequest}, args...)...)
-}
-
 // rulesView is the list of rules in force.
 type rulesView struct {
 	Rules    []policyrules.Rule // of this page
@@ -140,7 +136,7 @@ func (c *Console) saveRule(r *request) error {
 	}
 	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
 	if err != nil {
-		return badRequest("the form does not say which rules it was made for; load the page again")
+		return access.BadRequest("the form does not say which rules it was made for; load the page again")
 	}
 	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: ruleform.From(r.PostForm)}
 	var message []byte
@@ -191,7 +187,24 @@ func readForm(r *request) error {
 	case errors.As(err, &large):
 		return err
 	}
-	return badRequest("the form cannot be read: %w", err)
+	return access.BadRequest("the form cannot be read: %w", err)
+}
+
+// uploaded is the file in a field of a form, nil where none was sent.
+func uploaded(r *request, field string) ([]byte, error) {
+	upload, _, err := r.FormFile(field)
+	if errors.Is(err, http.ErrMissingFile) || errors.Is(err, http.ErrNotMultipart) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, access.BadRequest("the file cannot be read: %w", err)
+	}
+	defer upload.Close()
+	content, err := io.ReadAll(io.LimitReader(upload, maxForm))
+	if err != nil {
+		return nil, access.BadRequest("the file cannot be read: %w", err)
+	}
+	return content, nil
 }
 
 // look fills in what an edit would change, and would have changed.
@@ -303,7 +316,7 @@ func (c *Console) rulesFile(r *request) error {
 func (c *Console) saveFile(r *request) error {
 	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
 	if err != nil {
-		return badRequest("the form does not say which rules it was made for; load the page again")
+		return access.BadRequest("the form does not say which rules it was made for; load the page again")
 	}
 	text, err := rulesText(r)
 	if err != nil {
@@ -331,15 +344,13 @@ func (c *Console) saveFile(r *request) error {
 // rulesText is the file that was typed, or uploaded.
 func rulesText(r *request) (string, error) {
 	text := r.PostFormValue("text")
-	if upload, _, err := r.FormFile("upload"); err == nil {
-		defer upload.Close()
-		content, err := io.ReadAll(io.LimitReader(upload, maxForm))
-		if err != nil {
-			return "", badRequest("the file cannot be read: %w", err)
-		}
-		if !utf8.Valid(content) {
-			return "", badRequest("the file is no text in UTF-8")
-		}
+	content, err := uploaded(r, "upload")
+	switch {
+	case err != nil:
+		return "", err
+	case !utf8.Valid(content):
+		return "", access.BadRequest("the file is no text in UTF-8")
+	case content != nil:
 		text = string(content)
 	}
 	return strings.ReplaceAll(text, "\r\n", "\n"), nil
@@ -415,7 +426,7 @@ func (c *Console) rollBack(r *request) error {
 	}
 	current, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
 	if err != nil {
-		return badRequest("the form does not say which rules it was made for; load the page again")
+		return access.BadRequest("the form does not say which rules it was made for; load the page again")
 	}
 	out, err := r.desk.RollBack(r.ctx(), number, current, false, r.PostFormValue("let_waiting_go") != "")
 	if err != nil {

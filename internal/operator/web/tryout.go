@@ -2,7 +2,6 @@ package web
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -61,17 +60,9 @@ func tryFrom(r *request) (v tryView, message []byte, err error) {
 	}
 	v.Size, _ = strconv.ParseInt(r.FormValue("try.size"), 10, 64) // 0 where there is none
 	message = []byte(v.Header)
-	upload, _, err := r.FormFile("try.file")
-	if errors.Is(err, http.ErrMissingFile) || errors.Is(err, http.ErrNotMultipart) {
-		return v, message, nil
-	}
+	content, err := uploaded(r, "try.file")
 	if err != nil {
-		return v, nil, badRequest("the message cannot be read: %w", err)
-	}
-	defer upload.Close()
-	content, err := io.ReadAll(io.LimitReader(upload, maxForm))
-	if err != nil {
-		return v, nil, badRequest("the message cannot be read: %w", err)
+		return v, nil, err
 	}
 	if len(content) > 0 {
 		header := mail.ParseHeader(content)
@@ -112,7 +103,7 @@ func (c come) arrival() (out admin.Arrival, err error) {
 		return out, nil
 	}
 	if out.Bits, err = strconv.Atoi(c.Bits); err != nil || out.Bits < 1 {
-		return out, badRequest("%q is no number of bits", c.Bits)
+		return out, access.BadRequest("%q is no number of bits", c.Bits)
 	}
 	return out, nil
 }

@@ -62,22 +62,10 @@ func (s *Set) Excepted(d mail.Domain, now time.Time) map[string]string {
 }
 
 func readExceptions(p *problems, e tomlfile.Entry) []Exception {
-	if e.Value.Kind != unstable.Array {
-		p.Add(e.At, "exception must be a list", "write [[exception]], with two brackets")
-		return nil
-	}
-	if len(e.Value.Items) > MaxExceptions {
-		p.Add(e.At, fmt.Sprintf("%d exceptions, at most %d are allowed", len(e.Value.Items), MaxExceptions), "")
-		return nil
-	}
-	out := make([]Exception, 0, len(e.Value.Items))
+	list := tables(p, e, "an exception", MaxExceptions, "")
+	out := make([]Exception, 0, len(list))
 	lines, seen := lineCounter{source: p.Source}, map[mail.Domain]int{}
-	for _, item := range e.Value.Items {
-		if item.Kind != unstable.Table {
-			p.Add(item.At, "an exception must be a table, not "+tomlfile.KindName(item.Kind),
-				"write [[exception]] above its keys")
-			continue
-		}
+	for _, item := range list {
 		x := Exception{Line: lines.at(item.At.Offset)}
 		x.read(p, item)
 		if line, twice := seen[x.Domain]; twice && !x.Domain.IsZero() {

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2/unstable"
-
 	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy/pattern"
@@ -108,21 +106,10 @@ func readLists(p *problems, root *tomlfile.Node) []NamedList {
 	if e.Value == nil {
 		return nil
 	}
-	if e.Value.Kind != unstable.Array {
-		p.Add(e.At, "list must be a list of lists", "write [[list]], with two brackets")
-		return nil
-	}
-	if len(e.Value.Items) > MaxLists {
-		p.Add(e.At, fmt.Sprintf("%d lists, at most %d are allowed", len(e.Value.Items), MaxLists), "")
-		return nil
-	}
-	out := make([]NamedList, 0, len(e.Value.Items))
+	list := tables(p, e, "a list", MaxLists, "")
+	out := make([]NamedList, 0, len(list))
 	lines, entries := lineCounter{source: p.Source}, 0
-	for _, item := range e.Value.Items {
-		if item.Kind != unstable.Table {
-			p.Add(item.At, "a list must be a table, not "+tomlfile.KindName(item.Kind), "write [[list]] above its keys")
-			continue
-		}
+	for _, item := range list {
 		l := NamedList{Line: lines.at(item.At.Offset)}
 		l.read(p, item, held)
 		if entries += len(l.Values); entries > MaxListEntries {
@@ -133,7 +120,7 @@ func readLists(p *problems, root *tomlfile.Node) []NamedList {
 		out = append(out, l)
 	}
 	for i := range out {
-		p.known(&out[i], e.Value.Items[min(i, len(e.Value.Items)-1)])
+		p.known(&out[i], list[i])
 	}
 	return out
 }

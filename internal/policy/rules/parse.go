@@ -69,11 +69,6 @@ func readFile(p *problems, root *tomlfile.Node) (rules []Rule, exceptions []Exce
 				hint = "write [[" + near + "]]"
 			}
 			p.Add(e.At, fmt.Sprintf("unknown key %s", tomlfile.Quote(tomlfile.Clip(e.Key))), hint)
-		case e.Value.Kind != unstable.Array:
-			p.Add(e.At, "rule must be a list of rules", "write [[rule]], with two brackets")
-		case len(e.Value.Items) > MaxRules:
-			p.Add(e.At, fmt.Sprintf("%d rules, at most %d are allowed", len(e.Value.Items), MaxRules),
-				"write rules with longer lists instead")
 		default:
 			rules = readRules(p, e)
 		}
@@ -81,15 +76,33 @@ func readFile(p *problems, root *tomlfile.Node) (rules []Rule, exceptions []Exce
 	return rules, exceptions
 }
 
+// tables are the tables under [[key]], which people call called, at most so many; what is wrong is told, and with too
+// many what to write instead.
+func tables(p *problems, e tomlfile.Entry, called string, most int, instead string) []*tomlfile.Node {
+	switch n := len(e.Value.Items); {
+	case e.Value.Kind != unstable.Array:
+		p.Add(e.At, e.Key+" must be a list of "+e.Key+"s", "write [["+e.Key+"]], with two brackets")
+		return nil
+	case n > most:
+		p.Add(e.At, fmt.Sprintf("%d %ss, at most %d are allowed", n, e.Key, most), instead)
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(e.Value.Items), func(item *tomlfile.Node) bool {
+		if item.Kind == unstable.Table {
+			return false
+		}
+		p.Add(item.At, called+" must be a table, not "+tomlfile.KindName(item.Kind),
+			"write [["+e.Key+"]] above its keys")
+		return true
+	})
+}
+
 func readRules(p *problems, e tomlfile.Entry) []Rule {
-	out := make([]Rule, 0, len(e.Value.Items))
+	list := tables(p, e, "a rule", MaxRules, "write rules with longer lists instead")
+	out := make([]Rule, 0, len(list))
 	lines := lineCounter{source: p.Source}
 	names := map[string]int{} // lower-case name -> line
-	for _, item := range e.Value.Items {
-		if item.Kind != unstable.Table {
-			p.Add(item.At, "a rule must be a table, not "+tomlfile.KindName(item.Kind), "write [[rule]] above its keys")
-			continue
-		}
+	for _, item := range list {
 		r := defaultRule()
 		p.lists.rule = len(out)
 		r.Line = lines.at(item.At.Offset)

@@ -172,7 +172,6 @@ func headerMatch(p *problems, item *tomlfile.Node, form string) (h HeaderMatch, 
 // validFieldName asks for what a scanner of headers can find (RFC 5322 §3.6.8).
 func validFieldName(s string) bool {
 	return s != "" && len(s) <= 100 && !strings.ContainsFunc(s, func(c rune) bool {
-		return c <= ' ' || c > '~' ||
-			c == ':'
+		return c <= ' ' || c > '~' || c == ':'
 	})
 }
