@@ -155,8 +155,10 @@ func lattice() map[string]string {
 		"operator/hindsight":  "mail smtp policy policy/certcheck policy/mxpins attempt queue history/certstore",
 		"operator/websession": "operator/access operator/accounts",
 		"operator/oidc":       "operator/pending",
-		"operator/api":        "mail policy policy/rule policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies",
-		"operator/web":        "mail mail/received policy policy/rule policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/hindsight operator/websession operator/oidc operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies operator/figures",
+		"operator/signin":     "mail operator/access operator/accounts operator/oidc operator/websession",
+		"operator/ruleform":   "policy/rules policy/rule",
+		"operator/api":        "mail policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic gateway/inforce operator/admin operator/websession operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies policy/rule",
+		"operator/web":        "mail mail/received policy policy/rules queue operator/audit policy/mxpins operator/access operator/accounts check history/traffic operator/admin operator/hindsight operator/websession operator/oidc operator/trace operator/scope operator/live operator/past operator/reports operator/servers operator/waiting operator/mailhosts operator/policies operator/figures operator/ruleform operator/signin policy/rule",
 	}
 }
 
@@ -186,7 +188,7 @@ func isTestRoom(room string) bool {
 func isGround(room string) bool {
 	return slices.Contains([]string{"mail", "smtp", "policy", "policy/pattern", "policy/authorship", "policy/exception", "policy/rule", "policy/rulediff", "policy/ruleedit", "policy/rulelist", "policy/rulematch", "policy/rules", "policy/rulevalue", "policy/certcheck", "policy/dane", "policy/ownzone", "policy/sts", "policy/tlsrpt", "queue/schedule",
 		"mail/received", "mail/addresslist", "mail/mimewalk", "mail/dsn", "attempt", "event", "history/peers", "platform/tomlfile", "smtp/proxyheader", "smtp/tlsprobe",
-		"operator/access", "operator/figures", "operator/trace", "operator/trial", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
+		"operator/access", "operator/figures", "operator/ruleform", "operator/trace", "operator/trial", "check", "platform/passhash", "platform/certpem", "platform/publicaddr"}, room)
 }
 
 // never is a line that forbids: what may not be imported, where, and the reason.

@@ -117,3 +117,91 @@ func TestThePolicyRuleSettingsPane(t *testing.T) {
 		t.Errorf("what was filled in is lost over the back button: %q, %q", anna.holds("name"), anna.holds("match.recipient"))
 	}
 }
+
+// shown reports whether something of the pane can be seen.
+func (p *person) shown(id string) bool {
+	return ask[bool](p, `document.getElementById("`+id+`").checkVisibility()`)
+}
+
+// What does not fit the mail that a rule is about is out of sight, unless it says something, and nothing that was filled
+// in is lost; without script the page says it in words, and the server refuses it at its field.
+func TestThePaneShowsWhatFitsTheScope(t *testing.T) {
+	t.Parallel()
+	axe, err := os.ReadFile("testdata/axe.min.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, base := newGateway(t)
+	w.Start("")
+	anna := sitDown(t, base)
+	anna.setsUp(w)
+	anna.opens("/rules/edit")
+	choose := func(scope string) {
+		ask[int](anna, `(s => { s.value = "`+scope+`"; s.dispatchEvent(new Event("change", { bubbles: true })); return 0; })(document.getElementById("scope"))`)
+	}
+	look := func(where string, want map[string]bool) {
+		t.Helper()
+		for id, shown := range want {
+			if anna.shown(id) != shown {
+				t.Errorf("%s: %s is shown: %v", where, id, !shown)
+			}
+		}
+	}
+	outbound := map[string]bool{"action.force-tls": true, "action.hold": true, "action.require-tls": false, "match.listener": false, "match.subject": true, "match.sender": true, "domain": true}
+	inbound := map[string]bool{"action.force-tls": false, "action.hold": false, "action.require-tls": true, "match.listener": true, "match.subject": false, "match.sender": true, "domain": false,
+		"force_tls.unspecified_recipients": false, "require_tls.level": true}
+	look("at first", outbound)
+	anna.types("name", "bank")
+	anna.types("description", "kept all the same")
+	anna.types("match.sender", "bank.test")
+	ask[int](anna, `document.getElementById("action.hold").click(); document.getElementById("hold.days").value = "3"; 0`)
+	choose("inbound")
+	look("inbound", inbound)
+	if !ask[bool](anna, `document.getElementById("action.require-tls").checked`) {
+		t.Error("the one action for incoming mail is not chosen")
+	}
+	for _, l := range looks() {
+		anna.looksAs(l)
+		anna.fits(l)
+		anna.picture("pane-inbound-" + l.name)
+		anna.judged(string(axe))
+	}
+	choose("outbound")
+	look("outbound again", outbound)
+	if !ask[bool](anna, `document.getElementById("action.hold").checked`) || anna.holds("hold.days") != "3" {
+		t.Error("the action that was chosen before is not chosen again, as it was")
+	}
+	choose("disabled")
+	look("disabled", map[string]bool{"action.force-tls": true, "action.require-tls": true, "match.listener": true, "match.subject": true})
+
+	// What says something stays in sight, and is refused at its field.
+	choose("outbound")
+	anna.types("match.subject", "*contract*")
+	choose("inbound")
+	look("with a subject", map[string]bool{"match.subject": true, "match.body": false})
+	anna.presses("Look at what changes")
+	anna.sees("This is not in force yet", `"Subject" cannot be a condition of a rule about incoming mail`, "empty it, or choose “outbound: mail going out”")
+	if anna.holds("match.subject") != "*contract*" || anna.holds("hold.days") != "3" || anna.holds("description") != "kept all the same" {
+		t.Error("what was filled in is lost over an error")
+	}
+	look("after an error", map[string]bool{"match.subject": true, "match.body": false, "action.hold": false})
+	ask[int](anna, `document.getElementById("match.subject").value = ""; 0`)
+	anna.presses("Look at what changes")
+	anna.sees("What saving would change", "bank added")
+
+	// A rule that is not there yet is tried on mail that comes in.
+	ask[int](anna, `document.getElementById("try.file").closest("details").open = true; document.getElementById("try.tls").closest("details").open = true; 0`)
+	anna.types("try.from", "alice@bank.test")
+	anna.types("try.to", "bob@home.test")
+	anna.types("try.tls", "none")
+	anna.presses("Try it")
+	anna.sees("Brought by others", "refused", "451 4.7")
+	if anna.holds("try.tls") != "none" || !anna.shown("try.tls") {
+		t.Error("what the message comes with is not kept")
+	}
+	for _, l := range looks() {
+		anna.looksAs(l)
+		anna.fits(l)
+		anna.judged(string(axe))
+	}
+}

@@ -58,8 +58,7 @@ func findings(r *check.Report, probes [][]probed, now time.Time) []check.Finding
 	}
 	rank := []check.Severity{check.Fault, check.Warning, check.Note}
 	slices.SortStableFunc(out, func(a, b check.Finding) int {
-		return slices.Index(rank, a.Severity) - slices.Index(rank,
-			b.Severity)
+		return slices.Index(rank, a.Severity) - slices.Index(rank, b.Severity)
 	})
 	return out
 }

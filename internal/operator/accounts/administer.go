@@ -141,8 +141,7 @@ func (s *Service) List(ctx context.Context, p access.Principal) ([]Account, erro
 		list[i].Password = ""
 	}
 	slices.SortFunc(list, func(a, b Account) int {
-		return cmp.Compare(strings.ToLower(a.Name),
-			strings.ToLower(b.Name))
+		return cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
 	})
 	return list, err
 }

@@ -14,6 +14,16 @@ type Throttled struct{ Until time.Time }
 // Error says so without the time, which callers show in their own words.
 func (t *Throttled) Error() string { return "too many failed attempts; wait before the next one" }
 
+// Say tells whoever has to wait how long.
+func (t *Throttled) Say() string {
+	left := time.Until(t.Until) + time.Second
+	text := fmt.Sprintf("%d s", int(left.Seconds()))
+	if left >= time.Minute {
+		text = fmt.Sprintf("%d min", int(left.Minutes()))
+	}
+	return "Too many failed attempts. Try again in " + text + "."
+}
+
 // Bounds of failures. After so many in a row the wait begins at a second and doubles. What all the world can fill, the
 // row of an account, has a short wait, and so has what somebody at the same address can fill, the row of an account
 // where it is known: guessing is stopped by the wait of the client.

@@ -44,39 +44,51 @@ func (d *Desk) asked(r *ExplainRequest) (*inforce.View, error) {
 	case r.Edit == nil:
 		return v, nil
 	}
-	_, then, err := d.edited(&RuleEdit{Name: r.Edit.Name, Rule: r.Edit.Rule})
+	edit, err := d.edited(&RuleEdit{Name: r.Edit.Name, Rule: r.Edit.Rule})
 	if err != nil || d.who.Scope.All {
-		return then, err
+		return edit.then, err
 	}
 	alone, err := rules.Parse(ownRule, []byte(r.Edit.Rule))
 	return v.With(alone), err
 }
 
-// edited are the rules in force and those after an edit, for who may make it.
-func (d *Desk) edited(edit *RuleEdit) (now, then *inforce.View, err error) {
+// edited are the rules in force and those after an edit, with their texts.
+type edited struct {
+	now, then         *inforce.View
+	nowText, thenText []byte
+}
+
+// edited makes an edit that is not put in force, for who may make it.
+func (d *Desk) edited(edit *RuleEdit) (out edited, err error) {
 	view, err := d.s.rules()
 	if err != nil {
-		return nil, nil, err
+		return out, err
 	}
 	if err := d.mayEdit(view.Text, edit); err != nil {
-		return nil, nil, err
+		return out, err
 	}
-	text, err := ruleedit.Edit([]byte(view.Text), edit.Name, edit.Rule)
+	out.nowText = []byte(view.Text)
+	out.thenText, err = ruleedit.Edit(out.nowText, edit.Name, edit.Rule)
 	if errors.Is(err, ruleedit.ErrNoRule) {
-		return nil, nil, access.ErrNotFound
+		return out, access.ErrNotFound
 	}
 	if err != nil {
-		return nil, nil, err
+		return out, err
 	}
-	now = d.s.cfg.Rules.Now()
-	if now.Err != nil {
-		return nil, nil, now.Err
+	if out.now = d.s.cfg.Rules.Now(); out.now.Err != nil {
+		return out, out.now.Err
 	}
+	out.then, err = withText(out.now, out.thenText)
+	return out, err
+}
+
+// withText is a view with other rules.
+func withText(v *inforce.View, text []byte) (*inforce.View, error) {
 	set, err := rules.Parse("rules", text)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return now, now.With(set), nil
+	return v.With(set), nil
 }
 
 // mayAsk says why nobody is asked what is published, "" where somebody may be; done ends the asking.

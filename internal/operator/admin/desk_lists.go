@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"bytes"
 	"context"
+	"encoding/csv"
 	"errors"
 	"slices"
 	"strings"
@@ -22,6 +24,17 @@ type ListView struct {
 	Rules  []string `json:"rules"` // that name it
 	// Values are there where one list was asked for.
 	Values []string `json:"values,omitempty"`
+}
+
+// CSV is the list as a table of one column.
+func (l *ListView) CSV() []byte {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	for _, v := range l.Values {
+		_ = w.Write([]string{v}) // a buffer takes everything
+	}
+	w.Flush()
+	return b.Bytes()
 }
 
 // ListsView are the lists of the rules in force.

@@ -6,7 +6,6 @@ import (
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/past"
-	"postern/internal/policy/rule"
 	"postern/internal/policy/rulediff"
 	"postern/internal/policy/rules"
 )
@@ -19,13 +18,15 @@ func (d *Desk) Preview(ctx context.Context, edit RuleEdit, patience time.Duratio
 	if err := d.who.Need(access.ReadTrace); err != nil {
 		return past.Preview{}, err
 	}
-	now, then, err := d.edited(&edit)
+	e, err := d.edited(&edit)
 	if err != nil {
 		return past.Preview{}, err
 	}
-	q := past.Question{Now: now, Then: then, Patience: patience}
-	d.blind(edit.Rule, &q)
-	q.Recipients, q.Only = changedRecipients(now.Rules, then.Rules)
+	q := past.Question{Now: e.now, Then: e.then, Patience: patience}
+	if err := d.doubts(&edit, &e, &q); err != nil {
+		return past.Preview{}, err
+	}
+	q.Recipients, q.Only = changedRecipients(e.now.Rules, e.then.Rules)
 	return d.PastDesk.Compare(ctx, q)
 }
 
@@ -51,31 +52,4 @@ func changedRecipients(now, then *rules.Set) (recipients []string, only bool) {
 		only = only && found // else something differs that is no rule
 	}
 	return recipients, only
-}
-
-// blind notes the conditions of a rule that records cannot answer, or only where header fields were kept, and these.
-func (d *Desk) blind(text string, q *past.Question) {
-	set, err := d.one(text)
-	if err != nil {
-		return
-	}
-	note := func(list *[]string, condition string, is bool) {
-		if is {
-			*list = append(*list, condition)
-		}
-	}
-	for _, r := range set.Rules() {
-		m, u := &r.Match, &r.Unless
-		note(&q.Blind, "match.header", len(m.Header) > 0)
-		note(&q.Blind, "match.subject", len(m.Subject) > 0)
-		note(&q.Blind, "domain", len(r.Domain) > 0)
-		note(&q.Blind, "unless.header", len(u.Header) > 0)
-		note(&q.Blind, "unless.subject", len(u.Subject) > 0)
-		note(&q.Never, "match.attachment", len(m.Attachment) > 0)
-		note(&q.Never, "match.body", len(m.Body) > 0)
-		note(&q.Never, "unless.attachment", len(u.Attachment) > 0)
-		note(&q.Never, "unless.body", len(u.Body) > 0)
-		note(&q.Never, "refused", r.Action == rule.RequireTLSAction)
-	}
-	q.Fields = set.HeaderFields()
 }

@@ -79,7 +79,7 @@ func TestMailInQuarantineIsReturnedAndNothingElse(t *testing.T) {
 			t.Errorf("%v, %v", r.ID, err)
 		}
 		trace := s.For(access.Root("root")).who.Trace(&r)
-		if !strings.HasPrefix(trace.Held, "in quarantine by the rule look until ") || !trace.Quarantined() ||
+		if !strings.HasPrefix(trace.Held, "in quarantine by the rule look until ") || trace.Quarantine == nil || trace.Quarantine.Rule != "look" || trace.Quarantine.Then != "return" ||
 			!slices.Equal(trace.Did(), []string{`hold for 7 days, then return (rule "look")`}) {
 			t.Errorf("the trace says %q, %q", trace.Held, trace.Did())
 		}

@@ -55,9 +55,8 @@ func (d *Desk) Nodes(ctx context.Context) ([]GatewayNode, error) {
 // node is a member as it is told. Names and addresses are another process's words.
 func (s *Service) node(m *nodes.Member) GatewayNode {
 	out := GatewayNode{Name: smtp.Printable(m.Name, 200), Release: smtp.Printable(m.Release, 100), State: m.State,
-		Self:     m.Self,
-		JoinedAt: trace.Instant(m.Joined), API: smtp.Printable(m.API, 200), RulesRevision: m.InForce.Rules,
-		Judgement: m.InForce.Number, Claimed: m.Held}
+		Self: m.Self, JoinedAt: trace.Instant(m.Joined), API: smtp.Printable(m.API, 200),
+		RulesRevision: m.InForce.Rules, Judgement: m.InForce.Number, Claimed: m.Held}
 	if m.Alone {
 		v := s.cfg.Rules.Now()
 		out.Name = cmp.Or(out.Name, s.cfg.Hostname)

@@ -24,6 +24,5 @@ func (w *laterWriter) WriteHeader(code int) {
 // Unwrap lets http.ResponseController find what the server's own writer can.
 func (w *laterWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Flush sends what was written, for streams.
-// the next write shows what is wrong
+// Flush sends what was written, for streams; what is wrong shows at the next write.
 func (w *laterWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }

@@ -352,8 +352,7 @@ func (p *past) leaveRevocation() {
 	made := p.made.Demands()
 	same := func(d policy.PeerDemand) bool {
 		return slices.ContainsFunc(made, func(m policy.PeerDemand) bool {
-			return m.Trust == d.Trust &&
-				slices.Equal(m.Pins, d.Pins)
+			return m.Trust == d.Trust && slices.Equal(m.Pins, d.Pins)
 		})
 	}
 	switch {

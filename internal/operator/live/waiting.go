@@ -76,8 +76,7 @@ func (d LiveDesk) Waiting(ctx context.Context) (WaitingView, error) {
 		out.Rules = append(out.Rules, *one)
 	}
 	slices.SortFunc(out.Rules, func(a, b RuleWaiting) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count),
-			cmp.Compare(a.Rule, b.Rule))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Rule, b.Rule))
 	})
 	if out.Complete = stop == nil; stop != nil {
 		out.SearchedTo = trace.Instant(stop.AcceptedAt)

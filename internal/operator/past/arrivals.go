@@ -28,9 +28,8 @@ func (p *previewer) judgeArrival(list []queue.Record) {
 		}
 		t := p.d.who.Trace(&list[i])
 		row := PreviewRow{Message: t.Message, AcceptedAt: t.AcceptedAt, From: t.From, To: t.To, State: t.State,
-			Before: was.Channel.String(),
-			After:  would.Channel.String(), Reached: policy.Plaintext.String(), Rules: would.Rules,
-			Outcome: become.Outcome, Reason: become.Reason, Text: become.Text}
+			Before: was.Channel.String(), After: would.Channel.String(), Reached: policy.Plaintext.String(),
+			Rules: would.Rules, Outcome: become.Outcome, Reason: become.Reason, Text: become.Text}
 		if m.Inbound.TLS != nil {
 			row.Reached = policy.Encrypted.String()
 		}

@@ -3,6 +3,8 @@ package past
 import (
 	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/gateway/inforce"
@@ -32,11 +34,12 @@ type Preview struct {
 	Changed map[hindsight.Outcome]int `json:"changed"`
 	// Rows are the first of them, newest first.
 	Rows []PreviewRow `json:"rows"`
-	// Blind names the conditions that records of some deliveries cannot answer, and Unanswered counts these deliveries:
-	// of a header, the fields that rules named when it came are kept, and no others.
+	// Unanswered counts deliveries of which it depends on what was not kept whether something else would have been
+	// demanded; they are counted nowhere else. Blind names the conditions that ask for it: of a header, the fields that
+	// rules named when mail came are kept and no others, of attachments and text nothing is.
 	Blind      []string `json:"blind,omitempty"`
 	Unanswered int      `json:"unanswered,omitempty"`
-	// Never names what no record answers: such mail is not counted.
+	// Never names what no record answers: "refused" is mail that was not let in.
 	Never []string `json:"never_answered,omitempty"`
 }
 
@@ -71,13 +74,24 @@ type Question struct {
 	// to others alone.
 	Recipients []string
 	Only       bool
-	// Blind names the conditions about header fields, and Fields are these fields, in lower case.
-	Blind, Fields []string
-	// Never names what no record answers: conditions on content, and "refused", mail that was not let in.
+	// Doubts are conditions that records may not answer.
+	Doubts []Doubt
+	// Worlds are what may have been where some of them are not answered, by their keys; it is asked for nothing else.
+	Worlds func(unknown []string) ([]World, error)
+	// Never names what no record answers: "refused", mail that was not let in.
 	Never []string
 	// Patience bounds how long past mail is looked at, at most ten seconds.
 	Patience time.Duration
 }
+
+// Doubt is a condition, and the header fields, in lower case, that answer it; none where nothing of it is kept.
+type Doubt struct {
+	Key    string
+	Fields []string
+}
+
+// World is what was in force and what is asked about, where something is supposed.
+type World struct{ Now, Then *inforce.View }
 
 // Compare looks at past mail under the rules now and then.
 func (d PastDesk) Compare(ctx context.Context, q Question) (Preview, error) {
@@ -92,12 +106,9 @@ func (d PastDesk) Compare(ctx context.Context, q Question) (Preview, error) {
 	}
 	p := previewer{d: d, q: &q, past: hindsight.New(d.s.cfg.Hindsight), looked: map[queue.ID]bool{},
 		out: Preview{Since: time.Now().UTC().AddDate(0, 0, -PreviewDays), Changed: map[hindsight.Outcome]int{},
-			Rows: []PreviewRow{}, Blind: q.Blind, Never: q.Never}}
-	out, err := p.look(ctx, min(q.Patience, 10*time.Second))
-	if out.Unanswered == 0 {
-		out.Blind = nil
-	}
-	return out, err
+			Rows: []PreviewRow{}, Never: q.Never},
+		worlds: map[string][]World{"": {{q.Now, q.Then}}}}
+	return p.look(ctx, min(q.Patience, 10*time.Second))
 }
 
 // previewer looks at past deliveries, a message at a time.
@@ -106,8 +117,9 @@ type previewer struct {
 	q       *Question
 	past    *hindsight.Judge
 	out     Preview
-	message []queue.Record    // the deliveries of the message being gathered
-	looked  map[queue.ID]bool // messages that were found by their recipients
+	message []queue.Record     // the deliveries of the message being gathered
+	looked  map[queue.ID]bool  // messages that were found by their recipients
+	worlds  map[string][]World // by what is not known
 }
 
 // look looks first at mail to the recipients that the rules name, which an index finds however far back it lies, and
@@ -162,21 +174,67 @@ func (p *previewer) judge(ctx context.Context) {
 	for i := range list {
 		to = append(to, list[i].Recipient.Address)
 	}
-	if !m.Digest.Knows(p.q.Fields) {
-		p.out.Unanswered += len(list)
+	unknown := p.unknown(m.Digest)
+	worlds, err := p.supposed(unknown)
+	if err != nil {
+		return // the rules were read before the preview began
 	}
 	header := m.Digest.Header()
-	before, err := p.q.Now.Judge(&m, header, to)
-	if err != nil {
-		return // asked before the preview began
-	}
-	after, err := p.q.Then.Judge(&m, header, to)
-	if err != nil {
-		return
+	before, after := make([][]inforce.Judged, len(worlds)), make([][]inforce.Judged, len(worlds))
+	for i, w := range worlds {
+		if before[i], err = w.Now.Judge(&m, header, to); err == nil {
+			after[i], err = w.Then.Judge(&m, header, to)
+		}
+		if err != nil {
+			return // asked before the preview began
+		}
 	}
 	for i := range list {
-		if demanded(before[i].Requirement) != demanded(after[i].Requirement) {
-			p.add(ctx, &list[i], before[i].Requirement, &after[i])
+		differs, known := false, true
+		was, would := demanded(before[0][i].Requirement), demanded(after[0][i].Requirement)
+		for w := range worlds {
+			b, a := demanded(before[w][i].Requirement), demanded(after[w][i].Requirement)
+			differs, known = differs || b != a, known && b == was && a == would
+		}
+		switch {
+		case !differs, !p.d.who.Scope.All && !p.d.who.Ordered(&list[i]): // no rule of a scope judges what others send
+		case known:
+			p.add(ctx, &list[i], before[0][i].Requirement, &after[0][i])
+		default:
+			p.doubt(unknown)
+		}
+	}
+}
+
+// unknown are the conditions that a record does not answer.
+func (p *previewer) unknown(kept *mail.Digest) (out []string) {
+	for _, d := range p.q.Doubts {
+		if (len(d.Fields) == 0 || !kept.Knows(d.Fields)) && !slices.Contains(out, d.Key) {
+			out = append(out, d.Key)
+		}
+	}
+	return out
+}
+
+// supposed are the worlds where some conditions are not known.
+func (p *previewer) supposed(unknown []string) ([]World, error) {
+	key := strings.Join(unknown, " ")
+	if found, ok := p.worlds[key]; ok {
+		return found, nil
+	}
+	found, err := p.q.Worlds(unknown)
+	if err == nil {
+		p.worlds[key] = found
+	}
+	return found, err
+}
+
+// doubt counts a delivery of which the answer depends on what is not known.
+func (p *previewer) doubt(unknown []string) {
+	p.out.Unanswered++
+	for _, key := range unknown {
+		if !slices.Contains(p.out.Blind, key) {
+			p.out.Blind = append(p.out.Blind, key)
 		}
 	}
 }
@@ -188,16 +246,13 @@ func demanded(r policy.Requirement) string {
 }
 
 func (p *previewer) add(ctx context.Context, r *queue.Record, before policy.Requirement, after *inforce.Judged) {
-	if !p.d.who.Scope.All && !p.d.who.Ordered(r) {
-		return // no rule of the scope has a say in what others send
-	}
 	t := p.d.who.Trace(r)
 	become := p.past.Ask(ctx, r, after.Requirement)
 	p.out.Changed[become.Outcome]++
 	if len(p.out.Rows) < previewRows {
 		p.out.Rows = append(p.out.Rows, PreviewRow{Message: t.Message, AcceptedAt: t.AcceptedAt, From: t.From, To: t.To,
 			State: t.State, Reached: t.Reached, Before: before.Channel.String(),
-			After: after.Requirement.Channel.String(),
-			Rules: after.Rules, Outcome: become.Outcome, Reason: become.Reason, Text: become.Text})
+			After: after.Requirement.Channel.String(), Rules: after.Rules, Outcome: become.Outcome,
+			Reason: become.Reason, Text: become.Text})
 	}
 }

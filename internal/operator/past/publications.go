@@ -128,8 +128,8 @@ func (s *sightings) look(r *queue.Record) {
 			continue
 		}
 		last = &PublicationWait{Message: string(r.Delivery.Message), To: r.Recipient.Address.String(),
-			State: r.State.String(), Kind: kept.Kind,
-			Reason: a.Reason, Text: cmp.Or(a.Text, try.Text), Host: try.Host, At: trace.Instant(a.At)}
+			State: r.State.String(), Kind: kept.Kind, Reason: a.Reason, Text: cmp.Or(a.Text, try.Text),
+			Host: try.Host, At: trace.Instant(a.At)}
 	}
 	if last != nil {
 		s.waited = append(s.waited, *last)
@@ -180,8 +180,7 @@ func (s *sightings) found() (now []Publication, changes []PublicationChange) {
 			LastAt: trace.Instant(last.at)})
 	}
 	slices.SortFunc(now, func(a, b Publication) int {
-		return cmp.Or(cmp.Compare(a.Host, b.Host),
-			cmp.Compare(a.Kind, b.Kind))
+		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Kind, b.Kind))
 	})
 	slices.SortFunc(changes, func(a, b PublicationChange) int {
 		return cmp.Or(b.At.Compare(*a.At), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Kind, b.Kind))

@@ -130,8 +130,7 @@ func (q *IncomingRequest) rows(all map[string]*inbound.Sender) (out []IncomingSe
 		}
 	}
 	slices.SortStableFunc(out, func(a, b IncomingSender) int {
-		return cmp.Compare(b.Matching+b.Refused,
-			a.Matching+a.Refused)
+		return cmp.Compare(b.Matching+b.Refused, a.Matching+a.Refused)
 	})
 	if len(out) > incomingRows {
 		out, more = out[:incomingRows], len(out)-incomingRows

@@ -122,8 +122,7 @@ func (d ReportDesk) own(r *tlsreports.Received) bool {
 	}
 	all := len(r.Parts)
 	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), func(p tlsreports.Part) bool {
-		return p.Domain == "" ||
-			!d.who.CoversName(p.Domain)
+		return p.Domain == "" || !d.who.CoversName(p.Domain)
 	})
 	if len(r.Parts) < all {
 		r.ReportID, r.Oddities, r.From = "", nil, ""
@@ -133,10 +132,9 @@ func (d ReportDesk) own(r *tlsreports.Received) bool {
 
 func receivedReport(r *tlsreports.Received) ReceivedReport {
 	out := ReceivedReport{ID: r.ID, At: trace.Instant(r.At), Way: r.Way, Client: r.Client, From: r.From,
-		Sender: r.Sender(), Signer: r.Signer,
-		Unsigned: r.Unsigned, Submitter: r.Submitter, Organization: r.Organization, Contact: r.Contact,
-		ReportID: r.ReportID,
-		Start:    trace.Instant(r.Start), End: trace.Instant(r.End), Parts: r.Parts,
+		Sender: r.Sender(), Signer: r.Signer, Unsigned: r.Unsigned, Submitter: r.Submitter,
+		Organization: r.Organization, Contact: r.Contact, ReportID: r.ReportID,
+		Start: trace.Instant(r.Start), End: trace.Instant(r.End), Parts: r.Parts,
 		Oddities: append([]string{}, r.Oddities...), Copies: r.Copies, CopiedAt: trace.Instant(r.Copied)}
 	out.Succeeded, out.Failed = r.Sums()
 	return out
@@ -236,8 +234,8 @@ func owner(name string, parts []tlsreports.Part) string {
 
 func receivedPolicy(p *tlsrpt.Policy, most int) ReceivedPolicy {
 	out := ReceivedPolicy{Type: p.Type, Domain: p.Domain, Strings: append([]string{}, p.Strings...),
-		MXHosts:   append([]string{}, p.MXHosts...),
-		Succeeded: p.Succeeded, Failed: p.Failed, Failures: []ReceivedFailure{}}
+		MXHosts: append([]string{}, p.MXHosts...), Succeeded: p.Succeeded, Failed: p.Failed,
+		Failures: []ReceivedFailure{}}
 	for i := range p.Failures[:min(len(p.Failures), most)] {
 		f := &p.Failures[i]
 		one := ReceivedFailure{Result: f.Result, Sessions: f.Sessions, Host: f.MXHost, Helo: f.MXHelo, Code: f.Code,

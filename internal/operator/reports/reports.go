@@ -183,8 +183,8 @@ func (r *Reporting) out(ctx context.Context, c *tlscounts.Counts, now time.Time)
 		return ReportOut{}, fmt.Errorf("cannot read what became of reports: %w", err)
 	}
 	out := ReportOut{Day: c.Day, Domain: c.Domain, Of: OfRecipients, State: string(state.State), Text: state.Text,
-		ID: state.ID, Tried: state.Tried,
-		LastAt: trace.Instant(state.Last), NextAt: trace.Instant(state.Next), To: []ReportTo{}}
+		ID: state.ID, Tried: state.Tried, LastAt: trace.Instant(state.Last), NextAt: trace.Instant(state.Next),
+		To: []ReportTo{}}
 	var copies bool
 	if out.Succeeded, out.Failed, copies = c.Sum(); copies {
 		out.Of = OfMailHost

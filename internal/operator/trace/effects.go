@@ -2,21 +2,32 @@ package trace
 
 import (
 	"strconv"
-	"strings"
+	"time"
 
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
 
-// quarantined says which rule holds a delivery, until when, and what comes then; "" for one that no rule holds.
-func quarantined(r *queue.Record) string {
+// Quarantine is the hold that a rule put on a delivery.
+type Quarantine struct {
+	Rule  string     `json:"rule"`
+	Until *time.Time `json:"until"`
+	Then  string     `json:"then"` // return, delete, release
+}
+
+// String is the quarantine as a person reads it.
+func (q *Quarantine) String() string {
+	return "in quarantine by the rule " + q.Rule + " until " + q.Until.Format("2006-01-02 15:04") + " UTC, then " +
+		q.Then
+}
+
+// quarantineOf is nil for a delivery that no rule holds.
+func quarantineOf(r *queue.Record) *Quarantine {
 	q := r.Quarantine()
-	if q == nil {
-		return ""
+	if q == nil || r.State != queue.Held {
+		return nil
 	}
-	end := r.AcceptedAt.UTC().AddDate(0, 0, q.Days)
-	return "in quarantine by the rule " + q.Rule + " until " + end.Format("2006-01-02 15:04") + " UTC, then " +
-		string(q.Then)
+	return &Quarantine{Rule: q.Rule, Until: Instant(r.Deadline), Then: string(q.Then)}
 }
 
 // byRule tells how a rule ended a delivery, which no server had a part in.
@@ -43,6 +54,3 @@ func (t *Delivery) Did() (out []string) {
 	}
 	return out
 }
-
-// Quarantined reports whether a rule holds the delivery now.
-func (t *Delivery) Quarantined() bool { return strings.HasPrefix(t.Held, "in quarantine") }

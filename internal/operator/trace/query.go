@@ -17,18 +17,19 @@ import (
 // Query selects deliveries; the zero Query selects all. Fields are ANDed. The tags are the names of its fields wherever
 // a search is written as parameters: in the API, whose description they fill, and in the console's form.
 type Query struct {
-	Sender    string   `query:"sender" doc:"pattern with * and ?, address or domain; <> is the null sender"`
-	Recipient string   `query:"recipient" doc:"pattern with * and ?, address or domain"`
-	Domain    string   `query:"domain" doc:"of the recipient, exact"`
-	Messages  []string `query:"message,explode" doc:"id of a message in this gateway"`
-	MessageID string   `query:"message_id" doc:"field of the header"`
-	States    []string `query:"state,explode" doc:"queued, sending, held, delivered, failed, cancelled"`
-	Reason    string   `query:"reason" doc:"reason code"`
-	Rule      string   `query:"rule" doc:"name of a rule that demanded something"`
-	Site      string   `query:"site" doc:"key of where it waits, from /sites"`
-	Requires  string   `query:"requires" doc:"level: plaintext, encrypted, authenticated"`
-	Reached   string   `query:"reached" doc:"level"`
-	Host      string   `query:"host" doc:"that was talked to last: name with * and ?, or address"`
+	Sender     string   `query:"sender" doc:"pattern with * and ?, address or domain; <> is the null sender"`
+	Recipient  string   `query:"recipient" doc:"pattern with * and ?, address or domain"`
+	Domain     string   `query:"domain" doc:"of the recipient, exact"`
+	Messages   []string `query:"message,explode" doc:"id of a message in this gateway"`
+	MessageID  string   `query:"message_id" doc:"field of the header"`
+	States     []string `query:"state,explode" doc:"queued, sending, held, delivered, failed, cancelled"`
+	Reason     string   `query:"reason" doc:"reason code"`
+	Rule       string   `query:"rule" doc:"name of a rule that demanded something"`
+	Quarantine string   `query:"quarantine" doc:"name of the rule that holds it now, pattern with * and ?"`
+	Site       string   `query:"site" doc:"key of where it waits, from /sites"`
+	Requires   string   `query:"requires" doc:"level: plaintext, encrypted, authenticated"`
+	Reached    string   `query:"reached" doc:"level"`
+	Host       string   `query:"host" doc:"that was talked to last: name with * and ?, or address"`
 	// Since and Until are of acceptance: at or after, before. Each face reads times in its own way.
 	Since, Until time.Time
 	Limit        int // of what a client yields, 0 for all; a Desk has pages instead
@@ -123,6 +124,9 @@ func (q *Query) Filter() (queue.Filter, error) {
 		}
 	}
 	f.Site = queue.SiteKey(q.Site)
+	if q.Quarantine != "" && len(f.States) == 0 {
+		f.States = []queue.State{queue.Held}
+	}
 	if q.Limit < 0 {
 		return f, access.BadRequest("a limit is not negative")
 	}
@@ -139,6 +143,7 @@ func (q *Query) OnlyStates() bool {
 // Keeps holds a delivery against what the store does not look at.
 func (q *Query) Keeps(t *Delivery) bool {
 	is := func(wanted, got string) bool { return wanted == "" || wanted == got }
-	return is(q.Requires, t.Requires) && is(q.Reached, t.Reached) && (q.Host == "" || queue.MatchText(q.Host, t.MX) ||
-		q.Host == t.IP)
+	held := q.Quarantine == "" || t.Quarantine != nil && queue.MatchText(q.Quarantine, t.Quarantine.Rule)
+	return held && is(q.Requires, t.Requires) && is(q.Reached, t.Reached) &&
+		(q.Host == "" || queue.MatchText(q.Host, t.MX) || q.Host == t.IP)
 }

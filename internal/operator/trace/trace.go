@@ -52,7 +52,9 @@ type Delivery struct {
 	Status string `json:"status"`        // enhanced code
 	Reply  string `json:"reply,omitempty"`
 	Held   string `json:"held,omitempty"` // why it is held
-	Alert  string `json:"alert,omitempty"`
+	// Quarantine is the rule that holds it, null where none does.
+	Quarantine *Quarantine `json:"quarantine,omitempty"`
+	Alert      string      `json:"alert,omitempty"`
 	// Wish is what an administrator asked last while it was being sent.
 	Wish *Wish `json:"wish,omitempty"`
 
@@ -165,8 +167,8 @@ func Of(r *queue.Record) Delivery {
 		AttemptCount: r.Attempts, Attempts: r.History,
 		AcceptedAt: Instant(r.AcceptedAt), ExpiresAt: Instant(r.ExpiresAt), NextAttemptAt: Instant(nextAttempt(r)),
 		FinishedAt: Instant(r.FinishedAt),
-		Inbound:    inboundOf(&r.Message), InboundTLS: r.Message.Inbound.TLS, Held: heldWhy(r), Wish: wishOf(r),
-		HandedIn: handedIn(r),
+		Inbound:    inboundOf(&r.Message), InboundTLS: r.Message.Inbound.TLS, HandedIn: handedIn(r),
+		Held: heldWhy(r), Quarantine: quarantineOf(r), Wish: wishOf(r),
 	}
 	if int(r.Message.Kind) < len(kindNames) {
 		t.Kind = kindNames[r.Message.Kind]
@@ -227,8 +229,8 @@ func heldWhy(r *queue.Record) string {
 	switch {
 	case r.State != queue.Held:
 		return ""
-	case quarantined(r) != "":
-		return quarantined(r)
+	case r.Quarantine() != nil:
+		return quarantineOf(r).String()
 	case r.Rejected() != nil:
 		return "the rule " + r.Rejected().Rule + " rejects it, and its sender is being told"
 	case r.Message.Kind != queue.Ordinary && r.Message.Envelope.RequireTLS:

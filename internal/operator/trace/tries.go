@@ -51,8 +51,8 @@ func Tries(t *Delivery) []Try {
 
 func tryOf(t *attempt.Try) Try {
 	out := Try{At: t.At, Took: time.Duration(t.TookMS) * time.Millisecond, Host: t.Host, Rung: string(t.Rung),
-		Used: t.Used, Reached: t.Reached.String(),
-		Reason: string(t.Reason), Text: t.Text, Remote: t.Remote, Alert: t.Alert}
+		Used: t.Used, Reached: t.Reached.String(), Reason: string(t.Reason), Text: t.Text, Remote: t.Remote,
+		Alert: t.Alert}
 	if t.IP.IsValid() {
 		out.IP = t.IP.String()
 	}

@@ -180,8 +180,7 @@ func (c *changing) do(ctx context.Context, r *ActRequest) (ActResult, error) {
 	defer func() { c.s.Kick(ctx, slices.Collect(maps.Keys(c.sites))) }() // also for what was done before an error
 	for _, f := range filters {
 		if err := c.s.chunks(ctx, f, func(recs []queue.Record) (bool, error) {
-			return true,
-				c.some(ctx, recs)
+			return true, c.some(ctx, recs)
 		}); err != nil {
 			return c.out, err
 		}

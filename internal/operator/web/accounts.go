@@ -70,7 +70,7 @@ func scopeFrom(text string) (access.Scope, error) {
 	for _, name := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(", \n\r\t", r) }) {
 		d, err := mail.ParseDomain(name)
 		if err != nil {
-			return s, badRequest("%w", err)
+			return s, access.BadRequest("%w", err)
 		}
 		s.Domains = append(s.Domains, d)
 	}
@@ -121,7 +121,7 @@ func (c *Console) changeAccount(r *request) error {
 	default:
 		version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
 		if err != nil {
-			return badRequest("the form does not say which account it was made for; load the page again")
+			return access.BadRequest("the form does not say which account it was made for; load the page again")
 		}
 		scope, err := scopeFrom(r.PostFormValue("domains"))
 		if err != nil {
@@ -152,7 +152,7 @@ type profileView struct {
 }
 
 func (c *Console) profile(r *request) error {
-	return c.profilePage(r, profileView{Done: c.done(r), Device: bounded(r.FormValue("device"), 100)}, http.StatusOK)
+	return c.profilePage(r, profileView{Done: c.done(r), Device: mail.Clip(r.FormValue("device"), 100)}, http.StatusOK)
 }
 
 func (c *Console) profilePage(r *request, v profileView, code int) error {
@@ -193,8 +193,7 @@ func (c *Console) password(r *request) error {
 	case errors.Is(err, accounts.ErrBad):
 		return c.profilePage(r, profileView{Problem: sentence(err)}, http.StatusBadRequest)
 	case errors.As(err, &throttled):
-		return c.profilePage(r, profileView{Problem: "Too many failed attempts. Try again in " +
-			rough(time.Until(throttled.Until)+time.Second) + "."}, http.StatusTooManyRequests)
+		return c.profilePage(r, profileView{Problem: throttled.Say()}, http.StatusTooManyRequests)
 	case err != nil:
 		return err
 	}
@@ -214,14 +213,14 @@ func (c *Console) tokens(r *request) error {
 		if err := c.cfg.Accounts.DeleteToken(r.ctx(), r.who, id); err != nil {
 			return err
 		}
-		return to(r, local(cmp.Or(r.PostFormValue("next"), "/profile")))
+		return to(r, websession.Local(cmp.Or(r.PostFormValue("next"), "/profile")))
 	}
 	if err := r.ParseForm(); err != nil {
-		return badRequest("the form cannot be read: %w", err)
+		return access.BadRequest("the form cannot be read: %w", err)
 	}
 	days, err := strconv.Atoi(r.PostFormValue("days"))
 	if err != nil {
-		return badRequest("say for how many days the token is good")
+		return access.BadRequest("say for how many days the token is good")
 	}
 	var scopes []access.Capability
 	for _, s := range r.PostForm["scope"] {

@@ -177,7 +177,7 @@ func hostsOf(list []trace.Delivery) (out []string) {
 func (c *Console) approve(r *request) error {
 	name := r.PathValue("name")
 	if err := r.ParseForm(); err != nil {
-		return badRequest("the form cannot be read: %w", err)
+		return access.BadRequest("the form cannot be read: %w", err)
 	}
 	out, err := r.desk.Approve(r.ctx(), mailhosts.ApproveRequest{Domain: name, Names: r.PostForm["name"]})
 	if err != nil {

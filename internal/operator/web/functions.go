@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/live"
+	"postern/internal/operator/ruleform"
 	"postern/internal/operator/trace"
 )
 
@@ -20,7 +21,7 @@ func (c *Console) functions() template.FuncMap {
 		"dash": dash, "millis": millis, "nodestate": nodeState, "clip": clip, "join": strings.Join,
 		"levelNames": func() []string { return []string{"authenticated", "encrypted", "plaintext"} },
 		"demand":     trace.Demanded, "wait": wait, "age": age, "count": count, "hopState": hopState,
-		"previewWord": previewWord, "conditionWord": conditionWord, "previewState": previewState,
+		"previewWord": previewWord, "conditionWord": ruleform.ConditionWord, "previewState": previewState,
 		"tlsVersion": tls.VersionName,
 	}
 }

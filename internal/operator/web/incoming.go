@@ -84,13 +84,3 @@ func (c *Console) incoming(r *request) error {
 	}
 	return c.page(r, "incoming", "Who sends to us", v)
 }
-
-// fill puts values of an address into the fields of a new rule. Nothing comes of it before somebody saves.
-func (f *form) fill(v url.Values) {
-	for name, one := range f.Fields {
-		if value := v.Get(name); value != "" {
-			one.Value = value
-		}
-	}
-	f.Fields["name"].Value = v.Get("new")
-}

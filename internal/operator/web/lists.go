@@ -1,10 +1,7 @@
 package web
 
 import (
-	"bytes"
-	"encoding/csv"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -48,15 +45,12 @@ func (c *Console) list(r *request) error {
 func (c *Console) saveList(r *request) error {
 	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
 	if err != nil {
-		return badRequest("the form does not say which rules it was made for; load the page again")
+		return access.BadRequest("the form does not say which rules it was made for; load the page again")
 	}
 	text := r.PostFormValue("text")
-	if upload, _, err := r.FormFile("upload"); err == nil {
-		defer upload.Close()
-		content, err := io.ReadAll(io.LimitReader(upload, maxForm))
-		if err != nil {
-			return badRequest("the file cannot be read: %w", err)
-		}
+	if content, err := uploaded(r, "upload"); err != nil {
+		return err
+	} else if content != nil {
 		text = string(content)
 	}
 	l, _, err := r.desk.List(r.ctx(), r.PathValue("name"))
@@ -87,11 +81,5 @@ func (c *Console) exportList(r *request) error {
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	for _, v := range l.Values {
-		_ = w.Write([]string{v}) // a buffer takes everything
-	}
-	w.Flush()
-	return file(r, "text/csv", "list.csv", b.Bytes())
+	return file(r, "text/csv", "list.csv", l.CSV())
 }

@@ -2,8 +2,12 @@ package web
 
 import (
 	"crypto/rand"
+	"net/url"
 	"slices"
 	"sync"
+
+	"postern/internal/mail"
+	"postern/internal/operator/access"
 )
 
 // What an action did is said on the page it leads back to. The address of that page holds only the number of what is
@@ -25,7 +29,7 @@ type note struct{ id, account, text string }
 func (n *notes) put(account, text string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	one := note{rand.Text(), account, bounded(text, noteMost)}
+	one := note{rand.Text(), account, mail.Clip(text, noteMost)}
 	if len(n.list) == notesKept {
 		n.list = slices.Delete(n.list, 0, 1)
 	}
@@ -44,13 +48,25 @@ func (n *notes) get(account, id string) string {
 	return ""
 }
 
-// said is path with the number of what it is to say to who asks.
-func (c *Console) said(r *request, path, text string) string {
-	return with(path, "done", c.notes.put(r.who.Account, text))
+// said is path with the number of what it is to say to somebody.
+func (c *Console) said(who access.Principal, path, text string) string {
+	return with(path, "done", c.notes.put(who.Account, text))
 }
 
 // toSay leads to a page of the console that says what was done.
-func (c *Console) toSay(r *request, path, text string) error { return to(r, c.said(r, path, text)) }
+func (c *Console) toSay(r *request, path, text string) error { return to(r, c.said(r.who, path, text)) }
 
 // done is what an action before says; "" where the address names nothing that was said to this account.
 func (c *Console) done(r *request) string { return c.notes.get(r.who.Account, r.FormValue("done")) }
+
+// with adds a parameter to a path, for a note after a redirect.
+func with(path, key, value string) string {
+	u, err := url.Parse(path)
+	if err != nil {
+		return path
+	}
+	q := u.Query()
+	q.Set(key, value)
+	u.RawQuery = q.Encode()
+	return u.String()
+}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"postern/internal/operator/ruleform"
 	"postern/internal/policy/rule"
 )
 
@@ -33,7 +34,7 @@ func TestThePaneStandsInItsOrder(t *testing.T) {
 		}
 	}
 	want := []string{"h2 Scope", "h2 Match", "h3 Sender", "h3 Recipient", "h3 Message", "h3 Except when", "h2 Action", "h2 Expires"}
-	if !slices.ContainsFunc(rule.Keys(), func(k rule.Key) bool { return k.Section() == unless }) {
+	if !slices.ContainsFunc(rule.Keys(), func(k rule.Key) bool { return k.Section() == "unless" }) {
 		want = slices.DeleteFunc(want, func(a string) bool { return a == "h3 Except when" })
 	}
 	if !slices.Equal(areas, want) {
@@ -100,51 +101,6 @@ func labelOf(n *html.Node, id string) string {
 	return ""
 }
 
-// TestThePaneFollowsTheGrammar: a key that no area names has a place by its section, settings stand with the action
-// they belong to, and those of another action are kept in the page and left out of the rule.
-func TestThePaneFollowsTheGrammar(t *testing.T) {
-	keys := rule.Keys()
-	for _, k := range rule.Keys() {
-		if k.Name == "match.sender" {
-			k.Name = "unless.sender"
-			keys = append(keys, k)
-			k.Name = "match.novelty"
-			keys = append(keys, k)
-			k.Name = "novelty"
-			keys = append(keys, k)
-		}
-	}
-	f := formOver(keys, func(k *rule.Key) string {
-		return map[string]string{"action": "force-tls", "force_tls.defer": "2h"}[k.Name]
-	})
-	for key, area := range map[string]string{"unless.sender": except, "match.novelty": messagePart, "novelty": scopePart} {
-		if !slices.ContainsFunc(f.Area(area).Fields, func(one *field) bool { return one.Name == key }) {
-			t.Errorf("%s does not stand in %s", key, area)
-		}
-	}
-	if got := f.Fields["unless.sender"].Where(); got != "Except when: Senders" {
-		t.Errorf("a wrong exception is told as %q", got)
-	}
-	deeds := f.Deeds()
-	if len(deeds) == 0 || !deeds[0].Chosen || deeds[0].ID != "action.force-tls" || len(deeds[0].Folded) != 1 || deeds[0].Folded[0].Open() {
-		t.Errorf("actions %+v", deeds)
-	}
-	for _, d := range deeds {
-		for _, one := range d.Fields {
-			if string(one.Action()) != d.Value {
-				t.Errorf("%s stands with %s", one.Name, d.Value)
-			}
-		}
-	}
-	if text, _ := f.text(); !strings.Contains(text, "2h") {
-		t.Errorf("the rule has no window:\n%s", text)
-	}
-	f.Fields["action"].Value = "another"
-	if text, _ := f.text(); strings.Contains(text, "2h") || f.Fields["force_tls.defer"].Value != "2h" {
-		t.Errorf("settings of another action:\n%s", text)
-	}
-}
-
 // TestWhatIsWrongStandsAtItsField: each problem stands at its field and in a list that leads there, and all that was
 // filled in is still there.
 func TestWhatIsWrongStandsAtItsField(t *testing.T) {
@@ -162,7 +118,7 @@ func TestWhatIsWrongStandsAtItsField(t *testing.T) {
 			}
 		}
 		p := b.post("/rules/edit", append(form, key, wrong)...)
-		p.has(b, 422, "This is not in force yet", newForm().Fields[key].Label)
+		p.has(b, 422, "This is not in force yet", ruleform.New().Fields[key].Label)
 		for _, word := range []string{"recipients_over", "size_over", "min_tls", "sender_ip", "force_tls", "match.", "write name ="} {
 			for n := range p.tree.Descendants() {
 				if n.Type == html.TextNode && strings.Contains(n.Data, word) {

@@ -6,8 +6,10 @@ import (
 	"strconv"
 	"strings"
 
+	"postern/internal/operator/access"
 	"postern/internal/operator/live"
 	"postern/internal/operator/waiting"
+	"postern/internal/operator/websession"
 	queues "postern/internal/queue"
 )
 
@@ -51,7 +53,7 @@ func portion[T any](list []T, after, path string) ([]T, string, error) {
 	if after != "" {
 		var err error
 		if skip, err = strconv.Atoi(after); err != nil || skip < 0 {
-			return nil, "", badRequest("%q is no place in this list", after)
+			return nil, "", access.BadRequest("%q is no place in this list", after)
 		}
 	}
 	list = list[min(skip, len(list)):]
@@ -82,7 +84,7 @@ func (c *Console) act(r *request) error {
 // actOn carries out an action on what waits and fits a search.
 func (c *Console) actOn(r *request) error {
 	if err := r.ParseForm(); err != nil {
-		return badRequest("the form cannot be read: %w", err)
+		return access.BadRequest("the form cannot be read: %w", err)
 	}
 	q, err := query(r.PostForm)
 	if err != nil {
@@ -101,5 +103,5 @@ func (c *Console) acted(r *request, q waiting.ActRequest, out waiting.ActResult)
 	said := out.Say(&q)
 	said[0] = fmt.Sprintf("%s: %s at %s", q.Kind, count(out.Changed, "delivery", "deliveries"),
 		count(out.Sites, "site", "sites"))
-	return c.toSay(r, local(r.FormValue("back")), strings.Join(said, ". "))
+	return c.toSay(r, websession.Local(r.FormValue("back")), strings.Join(said, ". "))
 }

@@ -17,14 +17,11 @@ import (
 	"postern/internal/operator/figures"
 	"postern/internal/operator/hindsight"
 	"postern/internal/operator/past"
+	"postern/internal/operator/ruleform"
 	"postern/internal/operator/scope"
 	"postern/internal/policy/rule"
 	policyrules "postern/internal/policy/rules"
 )
-
-func badRequest(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{access.ErrBadRequest}, args...)...)
-}
 
 // rulesView is the list of rules in force.
 type rulesView struct {
@@ -72,7 +69,7 @@ func (c *Console) rules(r *request) error {
 type ruleView struct {
 	Name     string // the rule in force, "" for a new one
 	Revision int64
-	Form     form
+	Form     ruleform.Form
 	// Result is what saving would change, once that was asked; nil before.
 	Result *admin.ApplyResult
 	Text   string // the rule as it would stand in the file
@@ -92,13 +89,13 @@ func (c *Console) editRule(r *request) error {
 	if !r.who.May(access.WriteRules) {
 		return access.ErrForbidden
 	}
-	v := ruleView{Name: r.FormValue("name"), Revision: view.Revision, Form: newForm()}
+	v := ruleView{Name: r.FormValue("name"), Revision: view.Revision, Form: ruleform.New()}
 	if domain := r.FormValue("recipient"); v.Name == "" && domain != "" {
 		v.Form.Fields["match.recipient"].Value = domain
 		v.Form.Fields["name"].Value = domain
 	}
 	if v.Name == "" && r.FormValue("new") != "" {
-		v.Form.fill(r.URL.Query())
+		v.Form.Fill(r.URL.Query())
 	}
 	if v.Name != "" {
 		list, err := r.desk.RuleList(r.ctx())
@@ -109,9 +106,9 @@ func (c *Console) editRule(r *request) error {
 		if one == nil {
 			return access.ErrNotFound
 		}
-		v.Form = formOf(one)
+		v.Form = ruleform.Of(one)
 		if v.OnTrial = one.Mode == rule.Test && one.Scope != rule.Disabled; v.OnTrial {
-			_ = v.lookBack(r, admin.RuleEdit{Name: v.Name, Rule: v.Form.enforced()}) // the pane says where it could not
+			_ = v.lookBack(r, admin.RuleEdit{Name: v.Name, Rule: v.Form.Enforced()}) // the pane says where it could not
 		}
 	}
 	return c.page(r, "rule", ruleTitle(v.Name), v)
@@ -140,15 +137,15 @@ func (c *Console) saveRule(r *request) error {
 	}
 	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
 	if err != nil {
-		return badRequest("the form does not say which rules it was made for; load the page again")
+		return access.BadRequest("the form does not say which rules it was made for; load the page again")
 	}
-	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: formFrom(r.PostForm)}
+	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: ruleform.From(r.PostForm)}
 	var message []byte
 	if v.Try, message, err = tryFrom(r); err != nil {
 		return err
 	}
 	var keyOf []string
-	v.Text, keyOf = v.Form.text()
+	v.Text, keyOf = v.Form.Text()
 	edit := admin.RuleEdit{Name: v.Name, Rule: v.Text, IfRevision: revision,
 		LetWaitingGo: r.PostFormValue("let_waiting_go") != ""}
 	var out admin.ApplyResult
@@ -167,7 +164,7 @@ func (c *Console) saveRule(r *request) error {
 	var broken *policyrules.ParseError
 	switch {
 	case errors.As(err, &broken):
-		v.Form.blame(broken.Problems, keyOf)
+		v.Form.Blame(broken.Problems, keyOf)
 		return c.keep(r, http.StatusUnprocessableEntity, v)
 	case errors.Is(err, admin.ErrRevision):
 		return c.overtaken(r, v)
@@ -191,7 +188,24 @@ func readForm(r *request) error {
 	case errors.As(err, &large):
 		return err
 	}
-	return badRequest("the form cannot be read: %w", err)
+	return access.BadRequest("the form cannot be read: %w", err)
+}
+
+// uploaded is the file in a field of a form, nil where none was sent.
+func uploaded(r *request, field string) ([]byte, error) {
+	upload, _, err := r.FormFile(field)
+	if errors.Is(err, http.ErrMissingFile) || errors.Is(err, http.ErrNotMultipart) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, access.BadRequest("the file cannot be read: %w", err)
+	}
+	defer upload.Close()
+	content, err := io.ReadAll(io.LimitReader(upload, maxForm))
+	if err != nil {
+		return nil, access.BadRequest("the file cannot be read: %w", err)
+	}
+	return content, nil
 }
 
 // look fills in what an edit would change, and would have changed.
@@ -202,7 +216,7 @@ func (v *ruleView) look(r *request, edit admin.RuleEdit) error {
 	}
 	v.Result = &out
 	if v.OnTrial = v.Form.Fields["mode"].Value == string(rule.Test); v.OnTrial {
-		edit.Rule = v.Form.enforced()
+		edit.Rule = v.Form.Enforced()
 	}
 	return v.lookBack(r, edit)
 }
@@ -229,9 +243,9 @@ func (c *Console) overtaken(r *request, v ruleView) error {
 	if err != nil {
 		return c.failed(r, v, err)
 	}
-	v.Form.Other = append(v.Form.Other, field{Problem: fmt.Sprintf("somebody changed the rules in the meantime: "+
-		"revision %d is in force", view.Revision),
-		Hint: "what you filled in is still here; look at what it changes now, then save"})
+	v.Form.Other = append(v.Form.Other, ruleform.Field{
+		Problem: fmt.Sprintf("somebody changed the rules in the meantime: revision %d is in force", view.Revision),
+		Hint:    "what you filled in is still here; look at what it changes now, then save"})
 	v.Revision = view.Revision
 	return c.keep(r, http.StatusConflict, v)
 }
@@ -242,7 +256,7 @@ func (c *Console) failed(r *request, v ruleView, err error) error {
 	if f.Code == http.StatusInternalServerError {
 		c.cfg.Log.Warn("console", "path", r.URL.Path, "error", err)
 	}
-	v.Form.Other = append(v.Form.Other, field{Problem: f.Text, Hint: "what you filled in is still here"})
+	v.Form.Other = append(v.Form.Other, ruleform.Field{Problem: f.Text, Hint: "what you filled in is still here"})
 	return c.keep(r, f.Code, v)
 }
 
@@ -303,7 +317,7 @@ func (c *Console) rulesFile(r *request) error {
 func (c *Console) saveFile(r *request) error {
 	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
 	if err != nil {
-		return badRequest("the form does not say which rules it was made for; load the page again")
+		return access.BadRequest("the form does not say which rules it was made for; load the page again")
 	}
 	text, err := rulesText(r)
 	if err != nil {
@@ -331,15 +345,13 @@ func (c *Console) saveFile(r *request) error {
 // rulesText is the file that was typed, or uploaded.
 func rulesText(r *request) (string, error) {
 	text := r.PostFormValue("text")
-	if upload, _, err := r.FormFile("upload"); err == nil {
-		defer upload.Close()
-		content, err := io.ReadAll(io.LimitReader(upload, maxForm))
-		if err != nil {
-			return "", badRequest("the file cannot be read: %w", err)
-		}
-		if !utf8.Valid(content) {
-			return "", badRequest("the file is no text in UTF-8")
-		}
+	content, err := uploaded(r, "upload")
+	switch {
+	case err != nil:
+		return "", err
+	case !utf8.Valid(content):
+		return "", access.BadRequest("the file is no text in UTF-8")
+	case content != nil:
 		text = string(content)
 	}
 	return strings.ReplaceAll(text, "\r\n", "\n"), nil
@@ -415,7 +427,7 @@ func (c *Console) rollBack(r *request) error {
 	}
 	current, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
 	if err != nil {
-		return badRequest("the form does not say which rules it was made for; load the page again")
+		return access.BadRequest("the form does not say which rules it was made for; load the page again")
 	}
 	out, err := r.desk.RollBack(r.ctx(), number, current, false, r.PostFormValue("let_waiting_go") != "")
 	if err != nil {

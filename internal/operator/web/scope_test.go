@@ -2,10 +2,12 @@ package web
 
 import (
 	"bufio"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +17,7 @@ import (
 	"postern/internal/operator/accounts"
 	"postern/internal/operator/admin"
 	"postern/internal/operator/live"
+	"postern/internal/operator/signin"
 	"postern/internal/platform/passhash"
 )
 
@@ -39,12 +42,16 @@ func probes() map[string][]asked {
 			{path: "/trace?message=" + theirs}, {path: "/trace?message_id=zebra@zebra.test"}, {path: "/trace?site=own:zebra-host.test:25"}, {path: "/trace?sender=zebra.test"}, {path: "/trace?state=failed"},
 			{path: "/trace?state=waiting", says: "x@third.test"}, {path: "/trace?reason=cert-expired&state=waiting", says: "x@third.test"}},
 		"GET /trace/{id}":               {{path: "/trace/" + sent, says: "mx.partner.test"}, {path: "/trace/" + waiting, says: "cert-expired"}, {path: "/trace/" + foreign, says: "boss@apple.test"}, {path: "/trace/" + inward, says: "x@third.test"}, {path: "/trace/" + theirs, code: 404}},
-		"POST /trace/{id}/content":      {{path: "/trace/" + theirs + "/content", form: []string{"x", "y"}, code: -1}, {path: "/trace/" + sent + "/content", form: []string{"x", "y"}, code: -1}},
+		"POST /trace/{id}/content":      {{path: "/trace/" + theirs + "/content", form: []string{"x", "y"}, code: -1}, {path: "/trace/" + sent + "/content", form: []string{"x", "y"}, code: -1}, {path: "/trace/" + string(tenants.Hidden) + "/content", form: []string{"x", "y"}, code: -1}},
 		"GET /trace/{id}/evidence":      {{path: "/trace/" + sent + "/evidence", says: "mx.partner.test"}, {path: "/trace/" + foreign + "/evidence"}, {path: "/trace/" + inward + "/evidence"}, {path: "/trace/" + theirs + "/evidence", code: 404}},
 		"GET /trace/{id}/evidence.json": {{path: "/trace/" + sent + "/evidence.json", says: "apple-rule"}, {path: "/trace/" + foreign + "/evidence.json"}, {path: "/trace/" + waiting + "/evidence.json"}, {path: "/trace/" + theirs + "/evidence.json", code: 404}},
 		"GET /queue":                    {{path: "/queue", says: "mx:partner.test"}},
+		"GET /quarantine": {{path: "/quarantine", says: "k@partner.test"}, {path: "/quarantine?quarantine=zebra-rule"}, {path: "/quarantine?quarantine=apple-*", says: "k@partner.test"}, {path: "/quarantine?sender=zebra.test"},
+			{path: "/quarantine?recipient=boss@apple.test", says: "Nothing found"}},
 		"POST /queue": {{path: "/queue", form: []string{"message", stuck, "action", "hold", "back", "/queue"}, code: -1}, {path: "/queue", form: []string{"domain", "zebrapartner.test", "action", "hold", "back", "/queue"}, code: -1},
-			{path: "/queue", form: []string{"all", "yes", "action", "retry", "back", "/queue"}, code: -1}},
+			{path: "/queue", form: []string{"all", "yes", "action", "retry", "back", "/queue"}, code: -1},
+			{path: "/queue", form: []string{"message", string(tenants.Hidden), "action", "release", "back", "/quarantine"}, code: -1}, {path: "/queue", form: []string{"message", string(tenants.Hidden), "action", "return", "back", "/quarantine"}, code: -1},
+			{path: "/queue", form: []string{"message", string(tenants.Hidden), "action", "cancel", "back", "/quarantine"}, code: -1}},
 		"POST /queue/found": {{path: "/queue/found", form: []string{"recipient", "zebrapartner.test", "action", "hold", "back", "/queue"}, code: -1}, {path: "/queue/found", form: []string{"site", "own:zebra-host.test:25", "action", "retry", "back", "/queue"}, code: -1}},
 		"GET /rules":        {{path: "/rules", says: "apple-rule"}},
 		"GET /rules/edit":   {{path: "/rules/edit", code: -1}, {path: "/rules/edit?name=apple-rule", code: -1}, {path: "/rules/edit?name=zebra-rule", code: -1}},
@@ -118,7 +125,8 @@ func TestNoPageTellsATenantOfAnother(t *testing.T) {
 	for _, role := range access.Roles() {
 		b, c, _ := newTenants(t, role)
 		tried := probes()
-		for pattern := range c.known() {
+		for _, pattern := range slices.Concat(slices.Collect(maps.Keys(c.known())),
+			slices.Collect(maps.Keys(signin.New(signin.Config{}).Known()))) {
 			list, ok := tried[pattern]
 			if !ok {
 				t.Errorf("no probe tries %s: say in this test what a tenant is told there", pattern)

@@ -65,7 +65,7 @@ func moment(text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, badRequest("%q is no time; write 2026-11-23 or 2026-11-23T12:00", text)
+	return time.Time{}, access.BadRequest("%q is no time; write 2026-11-23 or 2026-11-23T12:00", text)
 }
 
 func (c *Console) traces(r *request) error {

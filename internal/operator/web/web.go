@@ -30,6 +30,7 @@ import (
 	"postern/internal/operator/past"
 	"postern/internal/operator/scope"
 	"postern/internal/operator/servers"
+	"postern/internal/operator/signin"
 	"postern/internal/operator/websession"
 )
 
@@ -49,7 +50,7 @@ const (
 func (c *Console) most(r *http.Request) int64 {
 	if r.Method == http.MethodPost && (slices.Contains([]string{"/rules/file", "/rules/edit", "/rules/explain"},
 		r.URL.Path) || strings.HasPrefix(r.URL.Path, "/rules/lists/")) {
-		if session, _ := c.owner(r.Context(), c.door.Secret(r)); session != "" {
+		if c.signin.Remembered(r) {
 			return maxForm
 		}
 	}
@@ -76,7 +77,7 @@ type Console struct {
 	assets assets
 	pages  map[string]*template.Template
 	mux    *http.ServeMux
-	parked parked
+	signin *signin.Pages
 	notes  notes
 }
 
@@ -96,6 +97,10 @@ func New(cfg Config) (http.Handler, error) {
 	if err := c.parse(); err != nil {
 		return nil, err
 	}
+	forms := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.mux.ServeHTTP(w, r) })
+	c.signin = signin.New(signin.Config{Accounts: cfg.Accounts, Door: c.door, OIDC: cfg.OIDC,
+		OIDCButton: cfg.OIDCButton, Log: cfg.Log, Show: c.render, Said: c.said, Forms: forms,
+		Fault: func(err error) (int, string) { f := faultOf(err); return f.Code, f.Text }})
 	c.mux = c.routes()
 	return c.door.Guard(c.mux, c.most), nil
 }
@@ -128,29 +133,13 @@ func (c *Console) parse() error {
 	return nil
 }
 
-// open are the pages and forms for who is not known yet.
-func (c *Console) open() map[string]http.HandlerFunc {
-	out := map[string]http.HandlerFunc{
-		"GET /static/": c.assets.ServeHTTP,
-		"GET /sign-in": c.signInPage, "POST /sign-in": c.signIn, "POST /sign-out": c.signOut,
-		"GET /setup": c.setupPage, "POST /setup": c.setup,
-		"POST /passkey/question": c.passkeyQuestion, "POST /passkey/sign-in": c.passkeySignIn,
-	}
-	if c.cfg.OIDC != nil {
-		out["GET /oidc/start"], out["GET /oidc/callback"] = c.oidcStart, c.oidcCallback
-	}
-	return out
-}
-
-// known are the pages and forms for who is. What somebody may do is asked by the Desk.
+// known are the pages and forms for who is known. What somebody may do is asked by the Desk.
 func (c *Console) known() map[string]handler {
 	return map[string]handler{
-		"GET /prove": c.provePage, "POST /prove": c.prove, "GET /again/{id}": c.waitingForm,
-		"POST /again/{id}": c.sendAgain, "GET /{$}": c.overview,
-		"GET /live":  c.live,
+		"GET /{$}": c.overview, "GET /live": c.live,
 		"GET /trace": c.traces, "GET /trace/{id}": c.message, "GET /trace/{id}/evidence": c.evidence,
 		"POST /trace/{id}/content": c.content, "GET /trace/{id}/evidence.json": c.evidenceJSON,
-		"GET /queue": c.queue, "POST /queue": c.act, "POST /queue/found": c.actOn,
+		"GET /queue": c.queue, "POST /queue": c.act, "POST /queue/found": c.actOn, "GET /quarantine": c.quarantine,
 		"GET /rules": c.rules, "GET /rules/edit": c.editRule, "POST /rules/edit": c.saveRule,
 		"GET /rules/file": c.rulesFile, "POST /rules/file": c.saveFile, "GET /rules/export": c.exportRules,
 		"GET /rules/lists": c.lists, "GET /rules/lists/{name}": c.list, "POST /rules/lists/{name}": c.saveList,
@@ -168,16 +157,18 @@ func (c *Console) known() map[string]handler {
 		"GET /accounts": c.accounts, "POST /accounts": c.invite, "POST /accounts/{id}": c.changeAccount,
 		"GET /profile": c.profile, "POST /profile/password": c.password, "POST /profile/sessions": c.endSession,
 		"POST /profile/tokens": c.tokens,
-		"POST /passkey/prove":  c.passkeyProve, "POST /passkey/begin": c.passkeyBegin,
-		"POST /passkey/finish": c.passkeyFinish, "POST /profile/passkeys": c.deletePasskey,
 	}
 }
 
 // routes is everything there is.
 func (c *Console) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	for pattern, h := range c.open() {
+	mux.HandleFunc("GET /static/", c.assets.ServeHTTP)
+	for pattern, h := range c.signin.Open() {
 		mux.HandleFunc(pattern, h)
+	}
+	for pattern, h := range c.signin.Known() {
+		mux.HandleFunc(pattern, c.show(func(r *request) error { return h(r.w, r.Request, r.who) }))
 	}
 	for pattern, h := range c.known() {
 		mux.HandleFunc(pattern, c.show(h))
@@ -214,7 +205,7 @@ func (c *Console) show(h handler) http.HandlerFunc {
 		}
 		q := &request{Request: r, w: w, desk: c.cfg.Service.For(who), who: who}
 		if err == nil {
-			err = q.hold()
+			q.sent, err = signin.Hold(r, who)
 		}
 		if err == nil {
 			err = h(q)
@@ -228,7 +219,7 @@ func (c *Console) show(h handler) http.HandlerFunc {
 // unknown sends somebody who is not known to sign in, and afterwards to the page or the form that brought them here.
 func (c *Console) unknown(w http.ResponseWriter, r *http.Request) {
 	to := "/sign-in"
-	if next := c.afterSignIn(r); next != "" && next != "/" {
+	if next := c.signin.AfterSignIn(r); next != "" && next != "/" {
 		to += "?next=" + url.QueryEscape(next)
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
@@ -245,7 +236,8 @@ func (c *Console) fail(r *request, err error) {
 	f := faultOf(told(r, err))
 	switch {
 	case errors.Is(err, access.ErrStale), errors.Is(err, accounts.ErrStale):
-		http.Redirect(r.w, r.Request, "/prove?next="+url.QueryEscape(c.afterProof(r)), http.StatusSeeOther)
+		next := c.signin.AfterProof(r.Request, r.sent)
+		http.Redirect(r.w, r.Request, "/prove?next="+url.QueryEscape(next), http.StatusSeeOther)
 		return
 	case f.Code == http.StatusInternalServerError:
 		c.cfg.Log.Warn("console", "path", r.URL.Path, "error", err)
@@ -335,22 +327,4 @@ func (c *Console) page(r *request, page, title string, body any) error {
 func to(r *request, path string) error {
 	http.Redirect(r.w, r.Request, path, http.StatusSeeOther)
 	return nil
-}
-
-// local is a path of this console to go back to; anything else becomes "/".
-func local(path string) string {
-	u, err := url.Parse(path)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") ||
-		strings.ContainsAny(path, "\\\r\n") {
-		return "/"
-	}
-	return path
-}
-
-func refererPath(r *http.Request) string {
-	u, err := url.Parse(r.Referer())
-	if err != nil || u.Host != r.Host {
-		return "/"
-	}
-	return local(u.RequestURI())
 }

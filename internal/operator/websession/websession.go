@@ -10,6 +10,7 @@ package websession
 import (
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -143,4 +144,23 @@ func (d *Door) Guard(next http.Handler, most func(*http.Request) int64) http.Han
 		r.Body = http.MaxBytesReader(w, r.Body, most(r))
 		next.ServeHTTP(w, r)
 	}))
+}
+
+// Local is a path of this console to go back to; anything else becomes "/".
+func Local(path string) string {
+	u, err := url.Parse(path)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") ||
+		strings.ContainsAny(path, "\\\r\n") {
+		return "/"
+	}
+	return path
+}
+
+// Referer is the page of this console that a request came from, "/" for none.
+func Referer(r *http.Request) string {
+	u, err := url.Parse(r.Referer())
+	if err != nil || u.Host != r.Host {
+		return "/"
+	}
+	return Local(u.RequestURI())
 }

@@ -34,7 +34,7 @@ func checkSection(p *Problems, about Scope, rule *tomlfile.Node, section string)
 	for _, e := range conditions.Keys {
 		k := findKey(section, e.Key)
 		switch {
-		case k == nil, k.fits(about): // what is unknown was told already
+		case k == nil, k.Fits(about): // what is unknown was told already
 		case about == Inbound:
 			p.Add(e.At, e.Key+" cannot be a condition of a rule about incoming mail, which is judged before its "+
 				"content comes",
@@ -46,8 +46,8 @@ func checkSection(p *Problems, about Scope, rule *tomlfile.Node, section string)
 	}
 }
 
-// fits reports whether a key can say something in a rule about such mail.
-func (k *Key) fits(about Scope) bool {
+// Fits reports whether a key can say something in a rule about such mail.
+func (k *Key) Fits(about Scope) bool {
 	switch {
 	case k.Section() == "":
 		return about != Inbound || k.Name != "domain" && k.Name != "below"
@@ -59,9 +59,19 @@ func (k *Key) fits(about Scope) bool {
 	return k.Short() != "listener"
 }
 
-// Serves reports whether a key can say something in a rule of an action: settings of other actions do not, nor
-// conditions on other mail.
-func (k *Key) Serves(a Action) bool { return k.isOf(&Rule{Action: a}) && k.fits(a.Scope()) }
+// Of reports whether a key can stand in a rule of an action: settings of other actions cannot.
+func (k *Key) Of(a Action) bool { return k.isOf(&Rule{Action: a}) }
+
+// Only is the mail that a key says something about, "" where it does about any.
+func (k *Key) Only() Scope {
+	switch {
+	case !k.Fits(Inbound), k.Name == "receipt":
+		return Outbound
+	case !k.Fits(Outbound):
+		return Inbound
+	}
+	return k.Action().Scope()
+}
 
 // about is the mail the rule is about, also of one that is disabled.
 func (r *Rule) about() Scope {

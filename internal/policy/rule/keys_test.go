@@ -57,7 +57,7 @@ func comesBack(t *testing.T, action rule.Action) {
 		case "require_tls.level":
 			example = `"authenticated"`
 		}
-		if k.Serves(action) {
+		if k.Of(action) && k.Fits(action.Scope()) {
 			examples, own = append(examples, rule.Setting{k.Name, example}), append(own, k)
 		}
 	}

@@ -30,7 +30,9 @@ type Reader struct {
 }
 
 // HeaderFields are the header fields that the conditions look at, in lower case.
-func (r *Reader) HeaderFields() []string { return slices.Clone(r.fields) }
+func (r *Reader) HeaderFields() []string {
+	return slices.DeleteFunc(slices.Clone(r.fields), func(name string) bool { return strings.HasPrefix(name, ":") })
+}
 
 // NeedsHeader reports whether a condition looks at the header.
 func (r *Reader) NeedsHeader() bool { return len(r.fields) > 0 }

@@ -27,7 +27,7 @@ func made(part string) string {
 	section := ""
 	for _, k := range rule.Keys() {
 		switch {
-		case part == "example" && !k.Serves(rule.ForceTLSAction):
+		case part == "example" && !(k.Of(rule.ForceTLSAction) && k.Fits(rule.Outbound)):
 		case part == "example":
 			if k.Section() != section {
 				section = k.Section()

@@ -1,8 +1,6 @@
 package operate
 
 import (
-	"bytes"
-	"encoding/csv"
 	"fmt"
 	"strings"
 
@@ -67,13 +65,7 @@ func (c *listsExportCmd) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	for _, v := range l.Values {
-		_ = w.Write([]string{v}) // a buffer takes everything
-	}
-	w.Flush()
-	_, err = a.Stdout.Write(b.Bytes())
+	_, err = a.Stdout.Write(l.CSV())
 	return err
 }
 

@@ -55,11 +55,12 @@ func (n *names) split() (domains, messages []string) {
 type queueListCmd struct {
 	remote.Gateway
 	names
-	State   []string `help:"Only these states: queued, sending, held."`
-	Reason  string   `help:"Only mail that waits for this reason."`
-	Rule    string   `help:"Only mail under this rule."`
-	Summary bool     `help:"Count by domain and reason instead of listing."`
-	Limit   int      `placeholder:"N" help:"At most so many, the newest first."`
+	State      []string `help:"Only these states: queued, sending, held."`
+	Reason     string   `help:"Only mail that waits for this reason."`
+	Rule       string   `help:"Only mail under this rule."`
+	Quarantine string   `placeholder:"RULE" help:"Only mail that this rule holds, a name with * and ?."`
+	Summary    bool     `help:"Count by domain and reason instead of listing."`
+	Limit      int      `placeholder:"N" help:"At most so many, the newest first."`
 }
 
 // Run lists.
@@ -78,7 +79,8 @@ func (q *queueListCmd) Run(a *cli.App) error {
 		print, finish = summaryRows(a, q.JSON)
 	}
 	domains, messages := q.split()
-	base := trace.Query{States: states, Reason: q.Reason, Rule: q.Rule, Limit: q.Limit}
+	base := trace.Query{States: states, Reason: q.Reason, Rule: q.Rule, Quarantine: q.Quarantine,
+		Limit: q.Limit}
 	var queries []trace.Query
 	if len(messages) > 0 || len(domains) == 0 {
 		one := base

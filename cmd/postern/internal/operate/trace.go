@@ -37,8 +37,8 @@ type TraceCmd struct {
 // Run prints the deliveries.
 func (c *TraceCmd) Run(a *cli.App) error {
 	q := trace.Query{Sender: c.Sender, Recipient: c.Recipient, Messages: c.Message, MessageID: c.MessageID,
-		States: c.State,
-		Reason: c.Reason, Rule: c.Rule, Requires: c.Requires, Reached: c.Reached, Host: c.Host, Limit: c.Limit}
+		States: c.State, Reason: c.Reason, Rule: c.Rule, Requires: c.Requires, Reached: c.Reached, Host: c.Host,
+		Limit: c.Limit}
 	var err error
 	now := time.Now()
 	if q.Since, err = cli.Moment(c.Since, now); err != nil {

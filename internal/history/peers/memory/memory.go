@@ -25,8 +25,7 @@ type Config struct {
 	// Sink hears of changes and warnings, from the goroutine of Run.
 	Sink    event.Sink
 	Ratchet peers.Ratchet
-	// Most bounds the records; 0 means 20,000, about 30 MB. A quarter more
-	// may be held for a while.
+	// Most bounds the records; 0 means 20,000, about 30 MB. A quarter more may be held for a while.
 	Most int
 }
 

@@ -46,9 +46,12 @@ const (
 	// another tenant's to apple and to zebra, handed in by a marked client under a marked rule
 	Foreign queue.ID = "0fk3n00000000003"
 	Inward  queue.ID = "0fk3n00000000004" // apple to another tenant's own server, whose name is marked
+	Kept    queue.ID = "0fk3n00000000005" // apple to partner.test, in quarantine by apple's rule
+	KeptOff queue.ID = "0fk3n00000000006" // another tenant's to apple, in quarantine by a marked rule
 	Theirs  queue.ID = "0fk3n000000zebra" // zebra's, delivered
 	Stuck   queue.ID = "0fk3n0000zebra02" // zebra's, waits
 	Failed  queue.ID = "0fk3n0000zebra03" // zebra's, failed
+	Hidden  queue.ID = "0fk3n0000zebra04" // zebra's, in quarantine
 )
 
 // Rules are the rules of both; each has a warning.
@@ -124,6 +127,13 @@ func to(address, hop, rule string) queue.NewDelivery {
 	return n
 }
 
+// kept is one delivery that a rule holds.
+func kept(address, hop, rule string) queue.NewDelivery {
+	n := to(address, hop, "")
+	n.Effects = policy.Effects{{Rule: rule, Kind: policy.EffectHold, Days: 7, Then: policy.ThenReturn}}
+	return n
+}
+
 // accept stores a message that a client called who handed in.
 func (w *world) accept(id queue.ID, from, who string, deliveries ...queue.NewDelivery) {
 	w.t.Helper()
@@ -131,7 +141,9 @@ func (w *world) accept(id queue.ID, from, who string, deliveries ...queue.NewDel
 	w.n++
 	for i := range deliveries {
 		d := &deliveries[i]
+		d.AcceptedAt = at
 		d.Due, d.Deadline, d.ExpiresAt = at, at.Add(2*time.Hour), at.Add(24*time.Hour)
+		d.Affect()
 	}
 	body, err := w.s.NewDraft(ctx)
 	if err == nil {
@@ -142,7 +154,7 @@ func (w *world) accept(id queue.ID, from, who string, deliveries ...queue.NewDel
 			Listener: who + "-listener", Protocol: "ESMTPSA", User: who + "-user", Relayed: true,
 			TLS: &mail.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128,
 				ServerName: who + ".gw.test", Client: &mail.ClientCertificate{Presented: true, Subject: "CN=" + who}}}}
-	if id == Foreign {
+	if id == Foreign || id == KeptOff {
 		m.MessageID = "<third@third.test>"
 	}
 	m.Envelope.From = mail.MustAddress(from)
@@ -192,6 +204,9 @@ func (w *world) mail() {
 	w.accept(Foreign, "c@third.test", Mark, to("boss@apple.test", "own:apple-host.test:25", "zebra-rule"),
 		to("z@zebra.test", "own:zebra-host.test:25", "zebra-rule"))
 	w.accept(Inward, "a@apple.test", "apple", to("x@third.test", "own:zebra-host.test:25", ""))
+	w.accept(Kept, "a@apple.test", "apple", kept("k@partner.test", "mx:partner.test", "apple-rule"))
+	w.accept(KeptOff, "c@third.test", Mark, kept("boss@apple.test", "own:apple-host.test:25", "zebra-rule"))
+	w.accept(Hidden, "z@zebra.test", Mark, kept("k@zebrapartner.test", "mx:zebrapartner.test", "zebra-rule"))
 	w.accept(Theirs, "z@zebra.test", Mark, to("p@zebrapartner.test", "mx:zebrapartner.test", "zebra-rule"))
 	w.accept(Stuck, "z@zebra.test", Mark, to("q@zebrapartner.test", "mx:zebrapartner.test", "zebra-rule"))
 	w.accept(Failed, "z@zebra.test", Mark, to("r@zebrapartner.test", "mx:zebrapartner.test", "zebra-rule"))

@@ -334,3 +334,41 @@ async function searchOn() {
     // The link is still there.
   }
 }
+
+// In the settings pane what is not about the mail that is chosen is out of sight, unless it says something. The action
+// that was chosen for either mail is chosen again when that comes back.
+const pane = document.querySelector("form.pane");
+if (pane) {
+  const scope = pane.elements.scope;
+  const chosen = {};
+  const says = (field) => (field.type === "checkbox" ? field.checked : field.value.trim() !== "");
+  const show = () => {
+    for (const part of pane.querySelectorAll("[data-scope]")) {
+      const other = scope.value !== "disabled" && part.dataset.scope !== scope.value;
+      const field = part.querySelector("input, select, textarea");
+      const kept = part.classList.contains("deed") ? field.checked : part.closest(".deed") || says(field) || field.ariaInvalid;
+      part.hidden = other && !kept;
+    }
+    for (const area of pane.querySelectorAll("fieldset.part")) {
+      area.hidden = false;
+      area.hidden = [...area.querySelectorAll("input, select, textarea")].every((field) => field.closest("[hidden]"));
+    }
+  };
+  const fit = () => {
+    const deeds = [...pane.querySelectorAll(".deed > input[name=action]")];
+    const works = (deed) => deed.parentElement.dataset.scope;
+    const now = deeds.find((deed) => deed.checked);
+    if (now) chosen[works(now)] = now;
+    if (now && scope.value !== "disabled" && works(now) !== scope.value) {
+      const fitting = deeds.filter((deed) => works(deed) === scope.value);
+      const next = chosen[scope.value] || (fitting.length === 1 && fitting[0]);
+      now.checked = false;
+      if (next) next.checked = true;
+    }
+    show();
+  };
+  scope.addEventListener("change", fit);
+  pane.addEventListener("change", show);
+  addEventListener("pageshow", show);
+  show();
+}

@@ -1,4 +1,4 @@
-package web
+package signin
 
 import (
 	"bytes"
@@ -16,7 +16,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"postern/internal/mail"
 	"postern/internal/operator/access"
+	"postern/internal/operator/websession"
 )
 
 // A form that was sent when the proof of who sends it was too old waits for the proof and is carried out then; one that
@@ -120,10 +122,10 @@ func (p *parked) follow(from, to string) {
 }
 
 // owner names the session of a secret and its account, also where its time is over; "" for none.
-func (c *Console) owner(ctx context.Context, secret string) (session, account string) {
-	_, one, err := c.cfg.Accounts.BySession(ctx, secret)
+func (p *Pages) owner(ctx context.Context, secret string) (session, account string) {
+	_, one, err := p.cfg.Accounts.BySession(ctx, secret)
 	if err != nil {
-		one, err = c.cfg.Accounts.Ended(ctx, secret)
+		one, err = p.cfg.Accounts.Ended(ctx, secret)
 	}
 	if err != nil {
 		return "", ""
@@ -133,41 +135,48 @@ func (c *Console) owner(ctx context.Context, secret string) (session, account st
 
 // handingOn looks whose session a request holds, before a proof ends it. What it returns gives the forms that are kept
 // for that session to the one that follows, where both are the same account's.
-func (c *Console) handingOn(r *http.Request) func(secret string) {
-	session, account := c.owner(r.Context(), c.door.Secret(r))
+func (p *Pages) handingOn(r *http.Request) func(secret string) {
+	session, account := p.owner(r.Context(), p.cfg.Door.Secret(r))
 	return func(secret string) {
-		if next, who := c.owner(r.Context(), secret); session != "" && who == account {
-			c.parked.follow(session, next)
+		if next, who := p.owner(r.Context(), secret); session != "" && who == account {
+			p.parked.follow(session, next)
 		}
 	}
 }
 
-// hold reads the body of a form whose sender may have to prove again first, so that it can be kept.
-func (r *request) hold() error {
-	if r.Method != http.MethodPost || r.who.Fresh(time.Now()) {
-		return nil
+// Remembered reports whether a request holds a session, also one whose time is over.
+func (p *Pages) Remembered(r *http.Request) bool {
+	session, _ := p.owner(r.Context(), p.cfg.Door.Secret(r))
+	return session != ""
+}
+
+// Hold reads the body of a form whose sender may have to prove again first, so that it can be kept; nil where that
+// cannot be.
+func Hold(r *http.Request, who access.Principal) ([]byte, error) {
+	if r.Method != http.MethodPost || who.Fresh(time.Now()) {
+		return nil, nil
 	}
 	body, err := io.ReadAll(r.Body) // bounded by the door
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.sent, r.Body = body, io.NopCloser(bytes.NewReader(body))
-	return nil
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body, nil
 }
 
 // park keeps a form for a session and returns where it waits; false where there is no room.
-func (c *Console) park(session string, r *http.Request, body []byte) (path string, ok bool) {
-	id, ok := c.parked.put(session, r.URL.RequestURI(), r.Header.Get("Content-Type"), body)
+func (p *Pages) park(session string, r *http.Request, body []byte) (path string, ok bool) {
+	id, ok := p.parked.put(session, r.URL.RequestURI(), r.Header.Get("Content-Type"), body)
 	return againPath + id, ok
 }
 
-// afterSignIn is where to go when somebody whose session has ended has signed in: to the form that was sent, or to the
+// AfterSignIn is where to go when somebody whose session has ended has signed in: to the form that was sent, or to the
 // page that was asked for. "" leads to the overview.
-func (c *Console) afterSignIn(r *http.Request) string {
+func (p *Pages) AfterSignIn(r *http.Request) string {
 	if r.Method != http.MethodPost {
 		return r.URL.RequestURI()
 	}
-	session, _ := c.owner(r.Context(), c.door.Secret(r))
+	session, _ := p.owner(r.Context(), p.cfg.Door.Secret(r))
 	if session == "" {
 		return ""
 	}
@@ -175,25 +184,25 @@ func (c *Console) afterSignIn(r *http.Request) string {
 	if err != nil {
 		return ""
 	}
-	path, ok := c.park(session, r, body)
+	path, ok := p.park(session, r, body)
 	if !ok {
 		return ""
 	}
 	return path
 }
 
-// afterProof is where to go when the sender has proven again: to the form that was sent, or back to where it was filled
-// in.
-func (c *Console) afterProof(r *request) string {
+// AfterProof is where to go when the sender has proven again: to the form that was sent, or back to where it was filled
+// in. sent is what Hold read of it.
+func (p *Pages) AfterProof(r *http.Request, sent []byte) string {
 	if r.Method != http.MethodPost {
 		return r.URL.RequestURI()
 	}
-	if session, _ := c.owner(r.ctx(), c.door.Secret(r.Request)); session != "" && r.sent != nil {
-		if path, ok := c.park(session, r.Request, r.sent); ok {
+	if session, _ := p.owner(r.Context(), p.cfg.Door.Secret(r)); session != "" && sent != nil {
+		if path, ok := p.park(session, r, sent); ok {
 			return path
 		}
 	}
-	return refererPath(r.Request)
+	return websession.Referer(r)
 }
 
 // againPath is before the ID of a form that waits.
@@ -206,44 +215,44 @@ type againView struct {
 }
 
 // waitingForm shows a form that was kept, for who proved again by something that leads back by a link.
-func (c *Console) waitingForm(r *request) error {
-	session, _ := c.owner(r.ctx(), c.door.Secret(r.Request))
-	f := c.parked.look(session, r.PathValue("id"))
+func (p *Pages) waitingForm(w http.ResponseWriter, r *http.Request, who access.Principal) error {
+	session, _ := p.owner(r.Context(), p.cfg.Door.Secret(r))
+	f := p.parked.look(session, r.PathValue("id"))
 	if f == nil {
 		return access.ErrNotFound
 	}
-	return c.page(r, "again", "What you filled in", againView{Self: againPath + f.id, Fields: f.fields()})
-}
-
-// sendAgain carries out a form that was kept.
-func (c *Console) sendAgain(r *request) error {
-	secret := c.door.Secret(r.Request)
-	session, _ := c.owner(r.ctx(), secret)
-	f := c.parked.take(session, r.PathValue("id"))
-	if f == nil {
-		return access.ErrNotFound
-	}
-	c.carryOut(r, f, secret)
+	p.cfg.Show(w, &who, http.StatusOK, "again", "What you filled in",
+		againView{Self: againPath + f.id, Fields: f.fields()})
 	return nil
 }
 
+// sendAgain carries out a form that was kept.
+func (p *Pages) sendAgain(w http.ResponseWriter, r *http.Request, _ access.Principal) error {
+	secret := p.cfg.Door.Secret(r)
+	session, _ := p.owner(r.Context(), secret)
+	f := p.parked.take(session, r.PathValue("id"))
+	if f == nil {
+		return access.ErrNotFound
+	}
+	return p.carryOut(w, r, f, secret)
+}
+
 // carryOut answers a request by what the form's own would have heard.
-func (c *Console) carryOut(r *request, f *sentForm, secret string) {
+func (p *Pages) carryOut(w http.ResponseWriter, r *http.Request, f *sentForm, secret string) error {
 	to, err := url.ParseRequestURI(f.at)
 	if err != nil {
-		c.fail(r, access.ErrNotFound) // it was one when it was kept
-		return
+		return access.ErrNotFound // it was one when it was kept
 	}
-	next, err := http.NewRequestWithContext(r.ctx(), http.MethodPost, to.String(), bytes.NewReader(f.body))
+	next, err := http.NewRequestWithContext(r.Context(), http.MethodPost, to.String(), bytes.NewReader(f.body))
 	if err != nil {
-		c.fail(r, err)
-		return
+		return err
 	}
 	next.Host, next.RemoteAddr, next.RequestURI, next.TLS = r.Host, r.RemoteAddr, f.at, r.TLS
 	next.Header = r.Header.Clone()
 	next.Header.Set("Content-Type", f.kind)
-	c.door.Carry(next, secret)
-	c.mux.ServeHTTP(r.w, next)
+	p.cfg.Door.Carry(next, secret)
+	p.cfg.Forms.ServeHTTP(w, next)
+	return nil
 }
 
 // shownMost bounds what is shown of a field, and how many are.
@@ -258,7 +267,7 @@ func (f *sentForm) fields() (out [][2]string) {
 	add := func(name, value string) {
 		if value != "" && len(out) < 100 && !slices.Contains([]string{"password", "old", "next", "again"}, name) &&
 			utf8.ValidString(value) {
-			out = append(out, [2]string{name, bounded(value, shownMost)})
+			out = append(out, [2]string{name, mail.Clip(value, shownMost)})
 		}
 	}
 	if kind != "multipart/form-data" {
@@ -280,12 +289,4 @@ func (f *sentForm) fields() (out [][2]string) {
 		}
 		add(part.FormName(), string(value))
 	}
-}
-
-// bounded is a text cut at so many bytes.
-func bounded(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + " …"
 }
