@@ -21,13 +21,14 @@ func (q *Quarantine) String() string {
 		q.Then
 }
 
-// quarantineOf is nil for a delivery that no rule holds.
+// quarantineOf is nil for a delivery that no rule holds. A deadline is when the gateway looks at it next, which may be
+// before its time is over.
 func quarantineOf(r *queue.Record) *Quarantine {
 	q := r.Quarantine()
 	if q == nil || r.State != queue.Held {
 		return nil
 	}
-	return &Quarantine{Rule: q.Rule, Until: Instant(r.Deadline), Then: string(q.Then)}
+	return &Quarantine{Rule: q.Rule, Until: Instant(r.AcceptedAt.AddDate(0, 0, q.Days)), Then: string(q.Then)}
 }
 
 // byRule tells how a rule ended a delivery, which no server had a part in.
