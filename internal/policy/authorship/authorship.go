@@ -19,8 +19,8 @@ type Origin struct {
 	Senders []string
 }
 
-// Fields are the fields that say whose mail a message is (RFC 5322 §3.6.2 and §3.6.6), with what a
-// server or list that rewrote From left of it.
+// Fields are the fields that say whose mail a message is (RFC 5322 §3.6.2 and §3.6.6), with what a server or list that
+// rewrote From left of it.
 func Fields() []string {
 	return []string{"From", "Sender", "Resent-From", "Resent-Sender", "Return-Path", "Author", "X-Original-From",
 		"Original-From"}

@@ -36,7 +36,7 @@ func (c *Conditions) explainMatch(m *Message) []FieldExplanation {
 	}
 	match := c.match
 	if c.domain != nil {
-		out = append(out, FieldExplanation{"domain", c.domain.Match(m.kin()), c.domain.Explain(m.kin())})
+		out = append(out, FieldExplanation{"domain", c.domain.Match(m.ties()), c.domain.Explain(m.ties())})
 	}
 	if c.Sender != nil {
 		which, ok := m.reader.covering(match.Sender, match.Case, &m.from)
