@@ -199,8 +199,7 @@ func (k *Ties) Field(name string, values []pattern.Value) {
 			for _, d := range domainsIn(reading) {
 				found = true
 				if !k.knows(d, name) && !k.add(d, "the header "+name+": "+tomlfile.Quote(tomlfile.Clip(text))) {
-					k.doubts = append(k.doubts, fmt.Sprintf("%s holds %s, which is read differently, and counts as "+
-						"a match", name,
+					k.Doubt(fmt.Sprintf("%s holds %s, which is read differently, and counts as a match", name,
 						tomlfile.Quote(tomlfile.Clip("@"+d))))
 				}
 			}

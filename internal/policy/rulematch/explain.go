@@ -218,8 +218,8 @@ func (c *Conditions) failing(m *Message) (out []string) {
 		case !f.Matched:
 			out = append(out, exceptionOf(f))
 		case !c.surelyField(m, f.Field):
-			out = append(out, exceptionOf(f)+"; not every program reads it so, or it cannot be judged, which is no "+
-				"exception")
+			out = append(out, exceptionOf(f)+
+				"; not every program reads it so, or it cannot be judged, which is no exception")
 		case f.Field == "match.sender" && !c.Sender.covers(&m.from):
 			out = append(out, exceptionOf(f)+"; what was not read is no exception")
 		}
