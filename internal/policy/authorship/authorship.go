@@ -19,8 +19,8 @@ type Origin struct {
 	Senders []string
 }
 
-// Fields are the fields that say whose mail a message is (RFC 5322 §3.6.2 and §3.6.6), with what a
-// server or list that rewrote From left of it.
+// Fields are the fields that say whose mail a message is (RFC 5322 §3.6.2 and §3.6.6), with what a server or list that
+// rewrote From left of it.
 func Fields() []string {
 	return []string{"From", "Sender", "Resent-From", "Resent-Sender", "Return-Path", "Author", "X-Original-From",
 		"Original-From"}
@@ -199,8 +199,7 @@ func (k *Ties) Field(name string, values []pattern.Value) {
 			for _, d := range domainsIn(reading) {
 				found = true
 				if !k.knows(d, name) && !k.add(d, "the header "+name+": "+tomlfile.Quote(tomlfile.Clip(text))) {
-					k.doubts = append(k.doubts, fmt.Sprintf("%s holds %s, which is read differently, and counts as "+
-						"a match", name,
+					k.Doubt(fmt.Sprintf("%s holds %s, which is read differently, and counts as a match", name,
 						tomlfile.Quote(tomlfile.Clip("@"+d))))
 				}
 			}

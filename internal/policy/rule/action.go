@@ -83,7 +83,7 @@ func checkAction(p *Problems, r *Rule, rule *tomlfile.Node) {
 				at = e.At
 			}
 			p.Add(at, fmt.Sprintf("%s does not work on %s mail", r.Action, r.Scope),
-				"write "+`scope = "`+string(d.scope)+`"`)
+				`write scope = "`+string(d.scope)+`"`)
 		case d.action != r.Action && settings != nil && d.section != "":
 			p.Add(settings.At, fmt.Sprintf("[rule.%s] belongs to the action %s, and this rule's is %s", d.section,
 				d.action, r.Action), "take the section out, or change the action")
@@ -134,6 +134,6 @@ func checkNeeded(p *Problems, r *Rule, rule *tomlfile.Node) {
 	if table := rule.Get(section); table != nil && table.Get(short) != nil {
 		return
 	}
-	p.Add(rule.At, fmt.Sprintf("the rule has no %s in [rule.%s]", short, section), "write it below a line [rule."+
-		section+"]")
+	p.Add(rule.At, fmt.Sprintf("the rule has no %s in [rule.%s]", short, section),
+		"write it below a line [rule."+section+"]")
 }

@@ -18,7 +18,6 @@ func Because(rules, named []string) string {
 	if len(named) > 0 {
 		who = strings.Join(named, " and ")
 	}
-	return fmt.Sprintf("the message also goes to %s, named by %s; a rule whose box \"%s\" is ticked protects nobody "+
-		"else",
+	return fmt.Sprintf(`the message also goes to %s, named by %s; a rule whose box "%s" is ticked protects nobody else`,
 		who, strings.Join(rules, ", "), Box)
 }

@@ -36,8 +36,8 @@ func checkSection(p *Problems, about Scope, rule *tomlfile.Node, section string)
 		switch {
 		case k == nil, k.Fits(about): // what is unknown was told already
 		case about == Inbound:
-			p.Add(e.At, e.Key+" cannot be a condition of a rule about incoming mail, which is judged before its "+
-				"content comes",
+			p.Add(e.At, e.Key+
+				" cannot be a condition of a rule about incoming mail, which is judged before its content comes",
 				"the conditions of such a rule are sender, sender_ip, listener and recipient")
 		default:
 			p.Add(e.At, "listener can only be a condition of a rule about incoming mail",
@@ -94,8 +94,8 @@ func checkClientProof(p *Problems, r *Rule, rule *tomlfile.Node) {
 		"revocation": is.Revocation != usual.Revocation}
 	for _, key := range []string{"names", "trust", "pins", "revocation"} {
 		if e := section.Get(key); e != nil && said[key] {
-			p.Add(e.At, key+` says nothing with level = "encrypted"`, `write level = "authenticated", or take `+key+
-				" out")
+			p.Add(e.At, key+` says nothing with level = "encrypted"`,
+				`write level = "authenticated", or take `+key+" out")
 		}
 	}
 }

@@ -34,8 +34,8 @@ type Rule struct {
 	Name        string
 	Description string
 	Scope       Scope
-	// Domain are the domains whose mail the rule is about, as a whole (domain.go); none are all. Below: with what is
-	// below them.
+	// Domain are the domains whose mail the rule is about, as a whole (package authorship); none are all. Below: with
+	// what is below them.
 	Domain  []mail.Domain
 	Below   bool
 	Mode    Mode

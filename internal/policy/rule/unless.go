@@ -71,6 +71,7 @@ func (r *Rule) Excepts() bool { return r.Unless.narrows() }
 
 // narrows reports whether one of the keys is a condition.
 func (m *Match) narrows() bool {
-	return len(m.Sender)+len(m.Recipient)+len(m.SenderIP)+len(m.Header)+len(m.Subject)+len(m.Attachment)+len(
-		m.Body)+len(m.Listener) > 0 || m.SizeOver > 0 || m.RecipientsOver > 0
+	lists := len(m.Sender) + len(m.Recipient) + len(m.SenderIP) + len(m.Listener) + len(m.Header) + len(m.Subject) +
+		len(m.Attachment) + len(m.Body)
+	return lists > 0 || m.SizeOver > 0 || m.RecipientsOver > 0
 }

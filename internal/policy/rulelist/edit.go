@@ -104,7 +104,7 @@ func withContent(source []byte, root *tomlfile.Node, content string) []byte {
 var (
 	// ErrNoList: the file has no list of that name.
 	ErrNoList = errors.New("there is no list of this name")
-	// ErrListFile: the values of the list come from a file.
+	// ErrFromFile: the values of the list come from a file.
 	ErrFromFile = errors.New("the values of this list come from a file; change that and apply the rules")
 )
 

@@ -18,8 +18,8 @@ const (
 	MaxEntries = 500_000 // in all lists together
 )
 
-// List is a list of addresses and domains with a name: an entry [[list]] of the rules file. Rules name it in
-// sender and recipient. Its values stand in the rules, or in a file that is read when the rules are applied: what the
+// List is a list of addresses and domains with a name: an entry [[list]] of the rules file. Rules name it in sender
+// and recipient. Its values stand in the rules, or in a file that is read when the rules are applied: what the
 // file held then is kept with the revision, in entries [[content]], so that every gateway and every restart sees the
 // same.
 type List struct {

@@ -23,7 +23,7 @@ func because(what, value string, ok bool) string {
 // Addresses is the condition sender or recipient: values of the rule itself, and lists.
 type Addresses struct {
 	*pattern.Addresses
-	lists  []int32 // positions in listBook.entries
+	lists  []int32 // numbers in the Book
 	unread bool    // it names a list that was not read
 }
 

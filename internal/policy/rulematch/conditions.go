@@ -25,7 +25,7 @@ type Conditions struct {
 	match             *rule.Match
 }
 
-// textCondition is a pattern for the values of one field, a position in reader.fields, which may be one of the content
+// textCondition is a pattern for the values of one field, a position in Reader.fields, which may be one of the content
 // (content.go), or asks for the field alone.
 type textCondition struct {
 	field   int
@@ -35,13 +35,13 @@ type textCondition struct {
 
 // Holds reports whether all holds that is not about recipients. The cheap conditions come first.
 func (c *Conditions) Holds(m *Message) bool {
-	return c.matchSize(m) && c.matchCount(m) && c.matchClient(m) && (c.domain == nil || c.domain.Match(m.kin())) &&
+	return c.matchSize(m) && c.matchCount(m) && c.matchClient(m) && (c.domain == nil || c.domain.Match(m.ties())) &&
 		(c.Sender == nil || c.Sender.Match(&m.from)) &&
 		c.matchText(m, c.headers) && c.matchText(m, c.subjects) && c.matchText(m, c.attachments) &&
 		c.matchText(m, c.bodies)
 }
 
-// Names reports whether the rule is about recipient i, except being what excepted says.
+// Names reports whether the rule is about recipient i, except being what Excepted says.
 func (c *Conditions) Names(m *Message, i int, except bool) bool {
 	p := &m.recipients[i]
 	return !m.Ours(i) && (c.Recipient == nil || c.Recipient.Match(p)) && !(except && c.leaves(p))

@@ -36,7 +36,7 @@ func (c *Conditions) explainMatch(m *Message) []FieldExplanation {
 	}
 	match := c.match
 	if c.domain != nil {
-		out = append(out, FieldExplanation{"domain", c.domain.Match(m.kin()), c.domain.Explain(m.kin())})
+		out = append(out, FieldExplanation{"domain", c.domain.Match(m.ties()), c.domain.Explain(m.ties())})
 	}
 	if c.Sender != nil {
 		which, ok := m.reader.covering(match.Sender, match.Case, &m.from)
@@ -218,8 +218,8 @@ func (c *Conditions) failing(m *Message) (out []string) {
 		case !f.Matched:
 			out = append(out, exceptionOf(f))
 		case !c.surelyField(m, f.Field):
-			out = append(out, exceptionOf(f)+"; not every program reads it so, or it cannot be judged, which is no "+
-				"exception")
+			out = append(out, exceptionOf(f)+
+				"; not every program reads it so, or it cannot be judged, which is no exception")
 		case f.Field == "match.sender" && !c.Sender.covers(&m.from):
 			out = append(out, exceptionOf(f)+"; what was not read is no exception")
 		}

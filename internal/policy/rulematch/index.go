@@ -67,7 +67,7 @@ func (ix *Index) Find(m *Message) pattern.Candidates {
 	ix.recipients.find(m.recipients, found)
 	ix.networks.Find(m.client, found)
 	if !ix.domains.Empty() {
-		ix.domains.Find(m.kin(), found)
+		ix.domains.Find(m.ties(), found)
 	}
 	if ix.byText {
 		ix.findTexts(m, found)

@@ -15,7 +15,7 @@ type Message struct {
 	from       Party
 	recipients []Party
 	reader     *Reader
-	values     [][]pattern.Value // header values by position in reader.fields, nil before the first question
+	values     [][]pattern.Value // header values by position in Reader.fields, nil before the first question
 	lengths    []int             // of all texts of a field that expressions are held against
 	whose      *authorship.Ties  // nil before the first question
 }
@@ -91,8 +91,8 @@ func (m *Message) readValues() {
 	}
 }
 
-// kin is found out once for a message.
-func (m *Message) kin() *authorship.Ties {
+// ties are found out once for a message.
+func (m *Message) ties() *authorship.Ties {
 	if m.whose == nil {
 		m.whose = authorship.Of(m.From, &m.Origin)
 		for _, field := range m.reader.authors {

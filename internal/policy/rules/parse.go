@@ -60,7 +60,7 @@ func readFile(p *rule.Problems, root *tomlfile.Node) (rules []rule.Rule, excepti
 		switch {
 		case e.Key == "exception":
 			exceptions = exception.Read(&p.Problems, e)
-		case e.Key == "list", e.Key == "content": // readLists read them
+		case e.Key == "list", e.Key == "content": // rulelist.Read read them
 		case e.Key != "rule":
 			hint := "a rules file holds only [[rule]], [[list]] and [[exception]], and what belongs to them"
 			if near := tomlfile.Slip(e.Key, []string{"rule", "list"}); near != "" {

@@ -88,8 +88,8 @@ func warnings(r *rule.Rule) []Warning {
 			"add recipient, or leave the key out")
 	}
 	if len(r.Ways()) > 0 && (f.Names.Domain || f.Proof == policy.ByTLSA) {
-		add("otherwise sends mail to a route under the same demands, and few servers but the recipient's own can "+
-			"meet these",
+		add("otherwise sends mail to a route under the same demands, and few servers but the recipient's own can meet "+
+			"these",
 			"see that the route's server can, or write names = \"mx\" and proof = \"certificate\"")
 	}
 	if f.MinTLS < minVersion {
@@ -123,7 +123,8 @@ func unlessWarnings(r *rule.Rule) []Warning {
 			return nil
 		}
 	}
-	return []Warning{{Text: "an exception asks for nothing but what stands in the message: whoever writes it can " +
-		"take the rule away",
-		Hint: "add sender, sender_ip or recipient to [rule.unless], or leave it out"}}
+	return []Warning{{
+		Text: "an exception asks for nothing but what stands in the message: whoever writes it can take the rule away",
+		Hint: "add sender, sender_ip or recipient to [rule.unless], or leave it out",
+	}}
 }

@@ -40,8 +40,8 @@ func (s *Set) senderWarnings(c *compiled) []Warning {
 		return nil
 	}
 	return []Warning{{
-		Text: fmt.Sprintf("sender %s is not the whole domain: it leaves out %s, and senders that a forwarder or a "+
-			"list rewrote",
+		Text: fmt.Sprintf(
+			"sender %s is not the whole domain: it leaves out %s, and senders that a forwarder or a list rewrote",
 			mail.AtMost(all, 3, ", "), strings.Join(misses, ", ")),
 		Hint: fmt.Sprintf(`write %s too; or domain = [%s] directly below [[rule]] instead of sender, for all mail of the domain`,
 			mail.AtMost(write, 3, ", "), all[0]),

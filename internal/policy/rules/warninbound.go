@@ -16,7 +16,8 @@ func (c *compiled) inboundWarnings() (out []Warning) {
 	}
 	if byName && c.when.Sender == nil && len(c.Match.SenderIP) > 0 {
 		add("mail that these clients forward for others is refused: their certificate does not name its sender's "+
-			"domain", "write names = [...] with the names of their certificates")
+			"domain",
+			"write names = [...] with the names of their certificates")
 	}
 	if f.MinTLS < minVersion {
 		add("min_tls below 1.2 accepts connections that can be broken",
@@ -24,8 +25,8 @@ func (c *compiled) inboundWarnings() (out []Warning) {
 	}
 	if f.MinBits > 128 {
 		add("min_bits = 256 refuses most clients with TLS 1.3: of the ciphers that a client offers this gateway "+
-			"takes AES of 128 bits", "write min_bits = 128, or key_exchange = \"hybrid\" where quantum computers are "+
-			"meant")
+			"takes AES of 128 bits",
+			`write min_bits = 128, or key_exchange = "hybrid" where quantum computers are meant`)
 	}
 	if c.when.Sender != nil && len(c.when.Sender.Domains) > 0 && !c.when.Sender.Null {
 		add("sender leaves out the null sender of bounces, which anybody may use",
