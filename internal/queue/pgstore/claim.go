@@ -241,9 +241,8 @@ func (s *Store) unlease(leases []queue.Lease) {
 	s.kept.Settled(ids)
 	_ = s.others.do(s.life, 0, func(t *txn) error {
 		t.then(func() error {
-			return t.Exec("DELETE FROM lease l USING unnest(?::bigint[], ?::bigint[]) u(id, token) WHERE "+
-				"l.delivery = u.id AND l.token = u.token",
-				ids, tokens)
+			return t.Exec("DELETE FROM lease l USING unnest(?::bigint[], ?::bigint[]) u(id, token)"+
+				" WHERE l.delivery = u.id AND l.token = u.token", ids, tokens)
 		})
 		return nil
 	})

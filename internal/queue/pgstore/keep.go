@@ -22,16 +22,12 @@ type wanted struct {
 
 // want plans the leases of new mail that is to be kept. What is not kept is for everybody to claim.
 func (t *txn) want(n *stored.Message) {
-	var others []queue.SiteKey
 	for i := range n.Deliveries {
 		if d := &n.Deliveries[i]; t.s.kept.Wants(&d.Delivery) {
 			t.wanted = append(t.wanted, &wanted{n: n, place: i})
 		} else {
-			others = append(others, d.Site)
+			t.stirs = append(t.stirs, d.Site)
 		}
-	}
-	if len(others) > 0 {
-		t.stirs = append(t.stirs, others...)
 	}
 }
 

@@ -42,10 +42,9 @@ type extended struct {
 }
 
 func (p *plan) empty() bool {
-	return len(p.newMail)+len(p.handedOver)+len(p.attempts)+len(p.deliveries)+len(p.moved)+len(p.facts)+len(
-		p.wishes)+len(p.ended)+
-		len(p.extended)+len(p.siteStates)+len(p.entries)+len(p.claimed)+len(p.wanted)+len(p.ends) == 0 &&
-		p.states == stored.Counts{}
+	return len(p.newMail)+len(p.handedOver)+len(p.attempts)+len(p.deliveries)+len(p.moved)+len(p.facts)+
+		len(p.wishes)+len(p.ended)+len(p.extended)+len(p.siteStates)+len(p.entries)+len(p.claimed)+len(p.wanted)+
+		len(p.ends) == 0 && p.states == stored.Counts{}
 }
 
 // sorted are the keys of a map in order, so that all transactions lock rows in the same.
@@ -115,8 +114,8 @@ func (t *txn) addSites(b *postgres.Batch) error {
 			t.sites[key] = true
 		}
 	}
-	return addRows(b, "INSERT INTO site (key, next_hop, requirement) SELECT * FROM unnest(?::text[], ?::text[], "+
-		"?::text[]) ON CONFLICT (key) DO NOTHING", "ttt", rows)
+	return addRows(b, "INSERT INTO site (key, next_hop, requirement)"+
+		" SELECT * FROM unnest(?::text[], ?::text[], ?::text[]) ON CONFLICT (key) DO NOTHING", "ttt", rows)
 }
 
 // addMail stores new messages, and what they are the first to need.
@@ -168,11 +167,11 @@ func (t *txn) addDeliveries(b *postgres.Batch) error {
 			rows = append(rows, row)
 		}
 	}
-	return addRows(b, "INSERT INTO delivery ("+stored.DeliveryColumns+") SELECT id, (SELECT s.id FROM site s WHERE "+
-		"s.key = u.site), "+
-		stored.ChangingColumns+", recipient, address, facts FROM unnest(?::bigint[], ?::text[], ?::bigint[], "+
-		"?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], "+
-		"?::bigint[], ?::text[], ?::text[]) u("+stored.DeliveryColumns+")", "itiiiiiiiititt", rows)
+	return addRows(b, "INSERT INTO delivery ("+stored.DeliveryColumns+")"+
+		" SELECT id, (SELECT s.id FROM site s WHERE s.key = u.site), "+stored.ChangingColumns+
+		", recipient, address, facts FROM unnest(?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[], "+
+		"?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::text[], "+
+		"?::text[]) u("+stored.DeliveryColumns+")", "itiiiiiiiititt", rows)
 }
 
 // addOutcomes writes what attempts told and how deliveries stand.
@@ -201,9 +200,8 @@ func (t *txn) addFacts(b *postgres.Batch) error {
 	for _, id := range sorted(t.facts) {
 		rows = append(rows, []any{int64(id), t.facts[id]})
 	}
-	if err := addRows(b, "UPDATE delivery d SET facts = u.facts FROM unnest(?::bigint[], ?::text[]) u(id, facts) "+
-		"WHERE d.id = u.id",
-		"it", rows); err != nil {
+	if err := addRows(b, "UPDATE delivery d SET facts = u.facts FROM unnest(?::bigint[], ?::text[]) u(id, facts)"+
+		" WHERE d.id = u.id", "it", rows); err != nil {
 		return err
 	}
 	rows = nil
@@ -229,8 +227,9 @@ func (t *txn) addWishes(b *postgres.Batch) error {
 	if len(done) > 0 {
 		b.Add("DELETE FROM wish WHERE delivery = ANY(?::bigint[])", nil, done)
 	}
-	return addRows(b, "INSERT INTO wish (delivery, withdraws) SELECT id, w = 1 FROM unnest(?::bigint[], "+
-		"?::bigint[]) u(id, w) ON CONFLICT (delivery) DO UPDATE SET withdraws = excluded.withdraws", "ii", rows)
+	return addRows(b, "INSERT INTO wish (delivery, withdraws)"+
+		" SELECT id, w = 1 FROM unnest(?::bigint[], ?::bigint[]) u(id, w)"+
+		" ON CONFLICT (delivery) DO UPDATE SET withdraws = excluded.withdraws", "ii", rows)
 }
 
 // addSiteStates replaces the states of sites, where they are others.
@@ -241,11 +240,11 @@ func (t *txn) addSiteStates(b *postgres.Batch) error {
 		rows = append(rows, []any{string(key), int64(st.Failures), database.Stamp(st.Since), database.Stamp(st.RetryAt),
 			st.Facts})
 	}
-	return addRows(b, "UPDATE site s SET (failures, since, retry_at, last) = (u.failures, u.since, u.retry_at, u.last)"+
-		" FROM unnest(?::text[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[]) u(key, failures, since, "+
-		"retry_at, last) WHERE s.key = u.key AND (s.failures, s.since, s.retry_at, s.last) IS DISTINCT FROM "+
-		"(u.failures, u.since, u.retry_at, u.last)",
-		"tiiit", rows)
+	const state = "(u.failures, u.since, u.retry_at, u.last)"
+	return addRows(b, "UPDATE site s SET (failures, since, retry_at, last) = "+state+
+		" FROM unnest(?::text[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[])"+
+		" u(key, failures, since, retry_at, last) WHERE s.key = u.key"+
+		" AND (s.failures, s.since, s.retry_at, s.last) IS DISTINCT FROM "+state, "tiiit", rows)
 }
 
 // addEntries writes to the audit trail.
@@ -265,9 +264,9 @@ func (t *txn) addEntries(b *postgres.Batch) error {
 func (t *txn) addLeases(b *postgres.Batch) error {
 	for _, e := range t.extended {
 		ids, tokens := pairs(e.leases)
-		b.Add("UPDATE lease l SET until = ?, worker = replace(l.worker, '"+keptMark+"', '') FROM "+
-			"unnest(?::bigint[], ?::bigint[]) u(id, token) WHERE l.delivery = u.id AND l.token = u.token", nil, e.until,
-			ids, tokens)
+		b.Add("UPDATE lease l SET until = ?, worker = replace(l.worker, '"+keptMark+"', '')"+
+			" FROM unnest(?::bigint[], ?::bigint[]) u(id, token) WHERE l.delivery = u.id AND l.token = u.token", nil,
+			e.until, ids, tokens)
 	}
 	ids, tokens := pairs(t.unsure)
 	if len(ids) > 0 && len(t.ended) == len(ids) { // each is checked as it ends

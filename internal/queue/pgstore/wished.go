@@ -63,9 +63,8 @@ func (s *Store) answer(asked []*question) {
 	defer cancel()
 	err := s.answers.With(ctx, func(c *postgres.Conn) error {
 		found = nil
-		return c.Query(ctx, "SELECT delivery FROM wish WHERE withdraws AND delivery = ANY(?::bigint[]) ORDER BY "+
-			"delivery",
-			collect(&found), postgres.Dialect().List(ids))
+		return c.Query(ctx, "SELECT delivery FROM wish WHERE withdraws AND delivery = ANY(?::bigint[])"+
+			" ORDER BY delivery", collect(&found), postgres.Dialect().List(ids))
 	})
 	for _, q := range asked {
 		a := answer{err: postgres.Translate(err)}

@@ -128,17 +128,16 @@ func (s *Side) Stand(ctx context.Context, to storecopy.Standing) error {
 			return err
 		}
 	}
-	script := []string{"CREATE TABLE IF NOT EXISTS standing (word text NOT NULL, id text NOT NULL, other text NOT " +
-		"NULL, named text NOT NULL)",
+	script := []string{"CREATE TABLE IF NOT EXISTS standing" +
+		" (word text NOT NULL, id text NOT NULL, other text NOT NULL, named text NOT NULL)",
 		"GRANT SELECT ON standing TO PUBLIC", "DELETE FROM standing"}
 	if to.Word == "" {
 		script = append(script, "DROP FUNCTION IF EXISTS closed() CASCADE")
 	} else {
 		script = append(script, gate)
 		for table := range strings.FieldsSeq(closedTables) {
-			script = append(script, "CREATE OR REPLACE TRIGGER closed BEFORE INSERT OR UPDATE OR DELETE OR "+
-				"TRUNCATE ON "+table+
-				" FOR EACH STATEMENT EXECUTE FUNCTION closed()")
+			script = append(script, "CREATE OR REPLACE TRIGGER closed BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE"+
+				" ON "+table+" FOR EACH STATEMENT EXECUTE FUNCTION closed()")
 		}
 	}
 	return s.within(ctx, func() error {
@@ -177,8 +176,7 @@ func (s *Side) unused(ctx context.Context) error {
 		"clock_timestamp()))::bigint FROM lease")
 	if err == nil && left > 0 {
 		err = fmt.Errorf("%w: a gateway of %s ended while it was sending, and others are to wait for it for "+
-			"another %d s", queue.ErrInUse,
-			s.named, left)
+			"another %d s", queue.ErrInUse, s.named, left)
 	}
 	return postgres.Translate(err)
 }
@@ -230,9 +228,8 @@ func (s *Side) Replace(ctx context.Context, t *storecopy.Table, in storecopy.Spa
 			return err
 		}
 		if len(gone) > 0 {
-			if _, err := s.c.Change(ctx, "DELETE FROM chunk WHERE body = ANY(?1::text[]::bigint[]) AND NOT body = "+
-				"ANY(?2::text[]::bigint[])",
-				gone, append([]string{}, kept...)); err != nil {
+			if _, err := s.c.Change(ctx, "DELETE FROM chunk WHERE body = ANY(?1::text[]::bigint[])"+
+				" AND NOT body = ANY(?2::text[]::bigint[])", gone, append([]string{}, kept...)); err != nil {
 				return err
 			}
 		}
@@ -284,8 +281,8 @@ func (s *Side) insertWishes(ctx context.Context, rows [][]any) error {
 	for i, id := range ids {
 		flags[i] = withdraws[id]
 	}
-	_, err = s.c.Change(ctx, "INSERT INTO wish (delivery, withdraws) SELECT id, w = 1 FROM unnest(?::bigint[], "+
-		"?::bigint[]) u(id, w)", ids, flags)
+	_, err = s.c.Change(ctx, "INSERT INTO wish (delivery, withdraws)"+
+		" SELECT id, w = 1 FROM unnest(?::bigint[], ?::bigint[]) u(id, w)", ids, flags)
 	return err
 }
 
@@ -388,8 +385,8 @@ func (s *Side) Finish(ctx context.Context, n *storecopy.Counts) error {
 			text string
 			args []any
 		}{
-			{"WITH gone AS (DELETE FROM draft RETURNING body) DELETE FROM chunk USING gone WHERE chunk.body = " +
-				"gone.body", nil},
+			{"WITH gone AS (DELETE FROM draft RETURNING body)" +
+				" DELETE FROM chunk USING gone WHERE chunk.body = gone.body", nil},
 			{"DELETE FROM writer", nil},
 			{"INSERT INTO writer (" + WriterColumns + ") VALUES (0, 0, ?, ?, ?, ?, ?, ?)",
 				append(n.States.Values(), n.BodyBytes)},
@@ -397,8 +394,8 @@ func (s *Side) Finish(ctx context.Context, n *storecopy.Counts) error {
 			{"SELECT setval('message_seq', greatest(?1, 1), ?1 > 0)", []any{n.LastSeq}},
 			{"SELECT setval(pg_get_serial_sequence('site', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM site",
 				nil},
-			{"SELECT setval(pg_get_serial_sequence('entry', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM " +
-				"entry", nil},
+			{"SELECT setval(pg_get_serial_sequence('entry', 'id'), greatest(max(id), 1), max(id) IS NOT NULL)" +
+				" FROM entry", nil},
 		} {
 			if _, err := s.c.Change(ctx, one.text, one.args...); err != nil {
 				return err

@@ -31,9 +31,8 @@ func (s *Store) beginRun() error {
 	if err != nil {
 		return err
 	}
-	err = s.writer.c.Exec("UPDATE totals SET run = ?, previous = run, closed = 0, segment = 1, size = 0, commits = "+
-		"commits + 1",
-		int64(run))
+	err = s.writer.c.Exec("UPDATE totals SET run = ?, previous = run, closed = 0, segment = 1, size = 0,"+
+		" commits = commits + 1", int64(run))
 	if err != nil {
 		return fmt.Errorf("sqlstore: noting the journal: %w", sqlite.Translate(err))
 	}

@@ -13,11 +13,11 @@ import (
 // oldestQuery looks up the oldest waiting delivery in the table of what was not delivered; oldestWalk takes one pass
 // over what waits, and knows also what an older form wrote and that is not in the table yet.
 const (
-	oldestQuery = "SELECT accepted FROM message WHERE seq = (SELECT min(id) >> 20 FROM (" +
-		"SELECT min(id) AS id FROM undelivered WHERE state = 1 UNION ALL SELECT min(id) FROM undelivered WHERE " +
-		"state = 2))"
-	oldestWalk = "SELECT accepted FROM message WHERE seq = (SELECT min(id) >> 20 FROM delivery INDEXED BY " +
-		"delivery_open WHERE state <= 2)"
+	oldestQuery = "SELECT accepted FROM message WHERE seq = (SELECT min(id) >> 20 FROM" +
+		" (SELECT min(id) AS id FROM undelivered WHERE state = 1" +
+		" UNION ALL SELECT min(id) FROM undelivered WHERE state = 2))"
+	oldestWalk = "SELECT accepted FROM message WHERE seq =" +
+		" (SELECT min(id) >> 20 FROM delivery INDEXED BY delivery_open WHERE state <= 2)"
 )
 
 // Stats counts deliveries and the bytes of bodies; it costs the same however much is stored.

@@ -19,15 +19,14 @@ import (
 
 // readWishes learns what the last process left to be carried out. Its leases are gone, so the first Claim does it.
 func (s *Store) readWishes(c *sqlite.Conn) error {
-	return c.Query(context.Background(), "SELECT w.delivery, d.facts FROM wish w CROSS JOIN delivery d ON d.id = "+
-		"w.delivery",
-		func(r database.Row) error {
-			w, err := stored.WishIn(r.Text(1))
-			if err == nil && w != nil {
-				s.wishes[queue.DeliveryID(r.Int(0))] = w
-			}
-			return err
-		})
+	return c.Query(context.Background(), "SELECT w.delivery, d.facts FROM wish w CROSS JOIN delivery d"+
+		" ON d.id = w.delivery", func(r database.Row) error {
+		w, err := stored.WishIn(r.Text(1))
+		if err == nil && w != nil {
+			s.wishes[queue.DeliveryID(r.Int(0))] = w
+		}
+		return err
+	})
 }
 
 // ask notes an action on a delivery under a lease.

@@ -64,8 +64,8 @@ func (t *Tx) StateOf(site *stored.Site) (state queue.SiteState, err error) {
 
 // Waits reports whether any delivery waits at a site.
 func (t *Tx) Waits(site *stored.Site) (bool, error) {
-	n, err := t.c.Number(context.Background(), "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY "+
-		"delivery_open WHERE site = ? AND state <= 2 LIMIT 1)", site.ID)
+	n, err := t.c.Number(context.Background(), "SELECT count(*) FROM"+
+		" (SELECT 1 FROM delivery INDEXED BY delivery_open WHERE site = ? AND state <= 2 LIMIT 1)", site.ID)
 	return n > 0, err
 }
 
