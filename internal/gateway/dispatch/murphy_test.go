@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"postern/internal/event"
+	"postern/internal/gateway/dispatch"
 	"postern/internal/lab/partner"
 	"postern/internal/lab/pki"
 	"postern/internal/mail"
@@ -210,6 +212,31 @@ func TestARuleDoesNotEndWhatAnAdministratorHolds(t *testing.T) {
 		rec := w.one(queue.Ordinary)
 		if rec.State != queue.Held || rec.Requirement.Channel != policy.Authenticated {
 			t.Fatalf("held mail is %v, requires %v", rec.State, rec.Requirement.Channel)
+		}
+	})
+}
+
+func TestWithoutRoomForTheNoteOfItNothingIsBegun(t *testing.T) {
+	var full atomic.Bool
+	full.Store(true)
+	story(t, func(w *world) {
+		w.start()
+		w.accept("a@example.test", nil, "dr@clinic.test")
+		time.Sleep(time.Hour)
+		if n := len(w.clinic.Commands()); n != 0 {
+			t.Errorf("%d commands were said", n)
+		}
+		full.Store(false)
+		time.Sleep(10 * time.Second)
+		if rec := w.one(queue.Ordinary); rec.State != queue.Delivered {
+			t.Fatalf("afterwards it is %v", rec.State)
+		}
+	}, func(c *dispatch.Config) {
+		c.Room = func() error {
+			if full.Load() {
+				return queue.ErrFull
+			}
+			return nil
 		}
 	})
 }
