@@ -288,14 +288,19 @@ func TestRFCsAreCitedInOneFormAndListed(t *testing.T) {
 }
 
 // A file is one idea. One over this many lines says in its first comment why it is long: "This file is long because".
-const longFile = 500
+// A package over largePackage lines is several: cut it along its duties.
+const (
+	longFile     = 500
+	largePackage = 3_000
+)
 
-func TestFilesAndFunctionsAreShort(t *testing.T) {
+func TestPackagesFilesAndFunctionsAreShort(t *testing.T) {
 	type size struct {
 		lines int
 		what  string
 	}
 	var files, functions []size
+	packages := map[string]int{}
 	for _, s := range sources(t) {
 		text, err := os.ReadFile(s.path)
 		if err != nil {
@@ -303,6 +308,9 @@ func TestFilesAndFunctionsAreShort(t *testing.T) {
 		}
 		lines := strings.Count(string(text), "\n")
 		files = append(files, size{lines, s.path})
+		if !isTestRoom(s.room) {
+			packages[filepath.Dir(s.path)] += lines
+		}
 		if lines > longFile && !strings.Contains(string(text), "This file is long because") {
 			t.Errorf("%s has %d lines: several files, or say why in its first comment", s.path, lines)
 		}
@@ -311,6 +319,11 @@ func TestFilesAndFunctionsAreShort(t *testing.T) {
 				start, end := s.fset.Position(fn.Pos()).Line, s.fset.Position(fn.End()).Line
 				functions = append(functions, size{end - start + 1, s.at(fn) + " " + fn.Name.Name})
 			}
+		}
+	}
+	for dir, lines := range packages {
+		if lines > largePackage {
+			t.Errorf("%s has %d lines, more than %d: cut a duty out of it", dir, lines, largePackage)
 		}
 	}
 	for title, list := range map[string][]size{"files": files, "functions": functions} {
