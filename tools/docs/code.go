@@ -14,7 +14,8 @@ import (
 	"postern/tools/tree"
 )
 
-// roomsTable lists the rooms, lowest first, with the first words of their package comments.
+// roomsTable lists the rooms, lowest first, with the first words of their package comments. A height stands once, at the
+// first room that has it.
 func roomsTable(t *tree.Tree, _ string) (string, error) {
 	_, ground, err := t.Lattice()
 	if err != nil {
@@ -30,13 +31,18 @@ func roomsTable(t *tree.Tree, _ string) (string, error) {
 		return strings.Compare(a, b)
 	})
 	var rows [][]string
+	above := ""
 	for _, name := range names {
-		dot := ""
+		height, dot := fmt.Sprint(tree.Height(rooms, name)), ""
+		if height == above {
+			height = ""
+		} else {
+			above = height
+		}
 		if slices.Contains(ground, name) {
 			dot = " •"
 		}
-		rows = append(rows, []string{fmt.Sprint(tree.Height(rooms, name)), "`" + name + "`" + dot,
-			brief(rooms[name].Synopsis())})
+		rows = append(rows, []string{height, "`" + name + "`" + dot, brief(rooms[name].Synopsis())})
 	}
 	return table([]string{"height", "room", "it"}, rows), nil
 }
