@@ -93,18 +93,16 @@ func (r *Report) markdown() string {
 	return out.String()
 }
 
+// writeExtras writes what is no goal: those have searches already.
 func (r *Report) writeExtras(out *strings.Builder) {
-	if len(r.Idle)+len(r.Large)+len(r.Searches) > 0 {
-		out.WriteString("\n### Memory and search\n\n")
+	if len(r.Idle)+len(r.Large) > 0 {
+		out.WriteString("\n### Memory\n\n")
 	}
 	for _, i := range r.Idle {
 		fmt.Fprintf(out, "* %s\n", i)
 	}
 	for _, l := range r.Large {
 		fmt.Fprintf(out, "* %s\n", l)
-	}
-	for _, s := range r.Searches {
-		fmt.Fprintf(out, "* %s\n", s)
 	}
 }
 
