@@ -50,7 +50,7 @@ func roomsTable(t *tree.Tree, _ string) (string, error) {
 // brief is a sentence up to the first place behind which it only goes into detail, without its full stop.
 func brief(sentence string) string {
 	for i := range sentence {
-		for _, detail := range []string{": ", ", so that ", ", where ", ", and ", ", which "} {
+		for _, detail := range []string{": ", ", so that ", ", where ", ", and ", ", which ", ", as ", " (RFC "} {
 			if strings.HasPrefix(sentence[i:], detail) && len(strings.Fields(sentence[:i])) >= 5 {
 				return sentence[:i]
 			}
