@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -75,35 +73,6 @@ func metricsTable(*tree.Tree, string) (string, error) {
 		rows = append(rows, []string{"`" + d.Name + "`", strings.Join(d.Labels, ", "), d.Help})
 	}
 	return table([]string{"metric", "labels", "what it tells"}, rows), nil
-}
-
-// keys lists the keys of the configuration by section with their defaults, from the example that `postern config
-// example` prints. A value that is only an example is left out.
-func keys(t *tree.Tree, _ string) (string, error) {
-	example, err := os.ReadFile(filepath.Join(t.Root, "internal/config/example.toml"))
-	if err != nil {
-		return "", err
-	}
-	section, key := regexp.MustCompile(`^#?(\[+[a-z_]+\]+)$`), regexp.MustCompile(`^#?([a-z_0-9]+) = (.*)$`)
-	rows := [][]string{{"at the top"}}
-	for line := range strings.Lines(string(example)) {
-		line = strings.TrimSpace(line)
-		last := len(rows) - 1
-		if m := section.FindStringSubmatch(line); m != nil {
-			rows = append(rows, []string{"`" + m[1] + "`"})
-		} else if m := key.FindStringSubmatch(line); m != nil {
-			value, note, _ := strings.Cut(m[2], "   # ")
-			if note == "example" {
-				rows[last] = append(rows[last], "`"+m[1]+"`")
-			} else {
-				rows[last] = append(rows[last], "`"+m[1]+" = "+value+"`")
-			}
-		}
-	}
-	for i, row := range rows {
-		rows[i] = []string{row[0], strings.Join(row[1:], ", ")}
-	}
-	return table([]string{"section", "keys with their defaults"}, rows), nil
 }
 
 // dependencies fills the last column of the table of decision 6: where a module is imported. The others are people's.
