@@ -268,7 +268,7 @@ var firstKeys = []Key{
 		Doc: "`\"public\"`: the roots of `[trust] roots` in the configuration. Or the path of a PEM file with the " +
 			"CA certificates of a partner, which then count alone. A relative path starts at the folder of the " +
 			"configuration file. A rule with a file that cannot be used is refused. One that breaks later is told " +
-			"by the log; mail that needs it waits with `policy-unavailable`",
+			"by the log; mail that needs it waits with `policy-unavailable`.",
 		Label: "Trusted CA", Place: "public", Help: "public, or the file of a private CA on the gateway.",
 		kind:   line(func(r *Rule) *string { return &r.ForceTLS.Trust }, checkTrust),
 		weaker: func(_, _ *Rule) bool { return true }}, // what another file trusts is not known here
