@@ -256,8 +256,9 @@ var firstKeys = []Key{
 			get: func(r *Rule) any { return namesValue(r.ForceTLS.Names) }},
 		weaker: namesWeaker},
 	{Name: "force_tls.mx", Example: `"pinned"`,
-		Doc: "where the mail host's name must come from, with `names = \"mx\"`: `\"pinned\"`, `\"proven\"` or " +
-			"`\"any\"`. See below.",
+		Doc: "where the mail host's name must come from, with `names = \"mx\"`: `\"pinned\"`, remembered at the " +
+			"first use, or proven; `\"proven\"`, by signed DNS, an enforced MTA-STS policy, or you; `\"any\"`, DNS " +
+			"is believed. See below.",
 		Label: "The name of the mail server",
 		Choices: []Choice{{"pinned", "is remembered: a new one waits for approval"},
 			{"proven", "must be proven, by signed DNS or an enforced MTA-STS policy, or named below"},
@@ -281,7 +282,8 @@ var firstKeys = []Key{
 		kind:   pinsOf(func(r *Rule) *[]string { return &r.ForceTLS.Pins }),
 		weaker: func(b, a *Rule) bool { return wider(b.ForceTLS.Pins, a.ForceTLS.Pins) }},
 	{Name: "force_tls.revocation", Example: `"check"`,
-		Doc:   "whether a certificate of the chain was revoked: `\"check\"`, `\"require\"` or `\"off\"`. See below.",
+		Doc: "whether a certificate of the chain was revoked: `\"check\"`, revoked fails, unknown " +
+			"passes; `\"require\"`, unknown fails too; `\"off\"`, nobody is asked. See below.",
 		Label: "Revocation",
 		Choices: []Choice{{"check", "check: a revoked certificate is refused, an unknown state is noted"},
 			{"require", "require: an unknown state waits"}, {"off", "off"}},
