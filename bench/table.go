@@ -92,9 +92,8 @@ func (c *Comparison) noise() string {
 		calibrations = append(calibrations, o.each(calibration)...)
 		harnesses = append(harnesses, o.each(harness)...)
 	}
-	return fmt.Sprintf("calibration %.0f ms, spread %.0f %%; others took %.0f %% of the machine;"+
-		" source and sink %.0f µs a message",
-		measure.Median(calibrations), 100*measure.Spread(calibrations), 100*c.crowd(), measure.Median(harnesses))
+	return fmt.Sprintf("others %.0f %%; calibration %.0f ms ± %.0f %%; source and sink %.0f µs",
+		100*c.crowd(), measure.Median(calibrations), 100*measure.Spread(calibrations), measure.Median(harnesses))
 }
 
 // print writes the comparison as a table of at most 80 columns.

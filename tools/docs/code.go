@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,43 +12,30 @@ import (
 	"postern/tools/tree"
 )
 
-// roomsTable lists the rooms, lowest first, with the first words of their package comments.
+// roomsTable lists the rooms by height, lowest first. What each is for says its package comment.
 func roomsTable(t *tree.Tree, _ string) (string, error) {
 	_, ground, err := t.Lattice()
 	if err != nil {
 		return "", err
 	}
 	rooms := t.Rooms()
-	names := slices.Collect(maps.Keys(rooms))
-	names = slices.DeleteFunc(names, func(n string) bool { return tree.OnlyForTests("internal/" + n) })
-	slices.SortFunc(names, func(a, b string) int {
-		if d := tree.Height(rooms, a) - tree.Height(rooms, b); d != 0 {
-			return d
+	heights := map[int][]string{}
+	for _, name := range slices.Sorted(maps.Keys(rooms)) {
+		if tree.OnlyForTests("internal/" + name) {
+			continue
 		}
-		return strings.Compare(a, b)
-	})
-	var rows [][]string
-	for _, name := range names {
-		dot := ""
+		shown := "`" + name + "`"
 		if slices.Contains(ground, name) {
-			dot = " •"
+			shown += " •"
 		}
-		rows = append(rows, []string{fmt.Sprint(tree.Height(rooms, name)), "`" + name + "`" + dot,
-			brief(rooms[name].Synopsis())})
+		h := tree.Height(rooms, name)
+		heights[h] = append(heights[h], shown)
 	}
-	return table([]string{"height", "room", "it"}, rows), nil
-}
-
-// brief is a sentence up to the first place behind which it only goes into detail, without its full stop.
-func brief(sentence string) string {
-	for i := range sentence {
-		for _, detail := range []string{": ", ", so that ", ", where ", ", and ", ", which "} {
-			if strings.HasPrefix(sentence[i:], detail) && len(strings.Fields(sentence[:i])) >= 5 {
-				return sentence[:i]
-			}
-		}
+	var rows [][]string
+	for _, h := range slices.Sorted(maps.Keys(heights)) {
+		rows = append(rows, []string{fmt.Sprint(h), strings.Join(heights[h], ", ")})
 	}
-	return strings.TrimSuffix(sentence, ".")
+	return table([]string{"height", "rooms"}, rows), nil
 }
 
 // reasons lists every reason code.
@@ -69,35 +54,6 @@ func metricsTable(*tree.Tree, string) (string, error) {
 		rows = append(rows, []string{"`" + d.Name + "`", strings.Join(d.Labels, ", "), d.Help})
 	}
 	return table([]string{"metric", "labels", "what it tells"}, rows), nil
-}
-
-// keys lists the keys of the configuration by section with their defaults, from the example that `postern config
-// example` prints. A value that is only an example is left out.
-func keys(t *tree.Tree, _ string) (string, error) {
-	example, err := os.ReadFile(filepath.Join(t.Root, "internal/config/example.toml"))
-	if err != nil {
-		return "", err
-	}
-	section, key := regexp.MustCompile(`^#?(\[+[a-z_]+\]+)$`), regexp.MustCompile(`^#?([a-z_0-9]+) = (.*)$`)
-	rows := [][]string{{"at the top"}}
-	for line := range strings.Lines(string(example)) {
-		line = strings.TrimSpace(line)
-		last := len(rows) - 1
-		if m := section.FindStringSubmatch(line); m != nil {
-			rows = append(rows, []string{"`" + m[1] + "`"})
-		} else if m := key.FindStringSubmatch(line); m != nil {
-			value, note, _ := strings.Cut(m[2], "   # ")
-			if note == "example" {
-				rows[last] = append(rows[last], "`"+m[1]+"`")
-			} else {
-				rows[last] = append(rows[last], "`"+m[1]+" = "+value+"`")
-			}
-		}
-	}
-	for i, row := range rows {
-		rows[i] = []string{row[0], strings.Join(row[1:], ", ")}
-	}
-	return table([]string{"section", "keys with their defaults"}, rows), nil
 }
 
 // dependencies fills the last column of the table of decision 6: where a module is imported. The others are people's.

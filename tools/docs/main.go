@@ -58,7 +58,6 @@ func makers() map[string]maker {
 		"dependencies": dependencies,
 		"exit codes":   exitCodes,
 		"figures":      figures,
-		"keys":         keys,
 		"metrics":      metricsTable,
 		"reasons":      reasons,
 		"rooms":        roomsTable,

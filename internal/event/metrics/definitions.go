@@ -75,34 +75,34 @@ func Definitions() []Definition {
 		{sessions, Gauge, "SMTP sessions open now.", []string{"listener"}},
 		{handshakeFailures, Counter, "TLS handshakes of clients that failed.", []string{"listener"}},
 		{proxyRefused, Counter, "Connections without a good PROXY header.", []string{"listener"}},
-		{logins, Counter, "AUTH attempts by result (ok, failed).", []string{"result"}},
-		{refused, Counter, "SMTP commands refused, by reply code.", []string{"code"}},
+		{logins, Counter, "AUTH attempts (ok, failed).", []string{"result"}},
+		{refused, Counter, "SMTP commands refused.", []string{"code"}},
 		{fellShort, Counter, "Commands refused by rules about incoming mail, and messages that rules on trial " +
-			"would have refused, by reason.",
+			"would have refused.",
 			[]string{"reason", "trial"}},
-		{recipientsAsked, Counter, "Questions to our own servers whether a recipient exists, by result (known, " +
+		{recipientsAsked, Counter, "Questions to our own servers whether a recipient exists (known, " +
 			"unknown, unanswered).", []string{"result"}},
-		{webRequests, Counter, "Requests to listeners of mode web and acme, by page (policy, partners, challenge, " +
+		{webRequests, Counter, "Requests to listeners of mode web and acme (policy, partners, challenge, " +
 			"report, none).", []string{"page"}},
-		{certificateOrders, Counter, "Orders at a CA for our own certificate, by result (issued, failed).",
+		{certificateOrders, Counter, "Orders at a CA for our own certificate (issued, failed).",
 			[]string{"result"}},
-		{recordFindings, Gauge, "Findings about the records of our own domains at the last look, by code; `postern " +
+		{recordFindings, Gauge, "Findings about the records of our own domains at the last look; `postern " +
 			"records --check` shows them.", []string{"code"}},
-		{messagesAccepted, Counter, "Messages accepted, by leg and by the level of the connection they came over.",
+		{messagesAccepted, Counter, "Messages accepted, by the level of the connection they came over.",
 			[]string{"leg", "level"}},
 		{recipientsAccepted, Counter, "Recipients of accepted messages.", []string{"leg"}},
 		{bytesAccepted, Counter, "Bytes of accepted messages.", []string{"leg"}},
-		{attempts, Counter, "Attempts at a next hop, by reason; an attempt that carried mail at the level aimed at " +
+		{attempts, Counter, "Attempts at a next hop; an attempt that carried mail at the level aimed at " +
 			"has the reason none.", []string{"leg", "reason"}},
-		{attemptTime, Histogram, "How long an attempt took, in seconds.", []string{"leg"}},
+		{attemptTime, Histogram, "How long an attempt took.", []string{"leg"}},
 		{deliveries, Counter, "Deliveries settled, by new state, level (reached when delivered, else required) and " +
 			"reason.",
 			[]string{"leg", "state", "level", "reason"}},
-		{deliveryDelay, Histogram, "Time from acceptance to delivery, in seconds.", []string{"leg"}},
+		{deliveryDelay, Histogram, "Time from acceptance to delivery.", []string{"leg"}},
 		{wouldDiffer, Counter, "Deliveries whose outcome rules in test mode would have changed.", nil},
-		{peerChanges, Counter, "Changes of the servers we send to, by what changed.", []string{"change"}},
-		{policyFaults, Counter, "Failures to get an MTA-STS policy that a domain announces, by what failed, and by " +
-			"whether one fetched earlier counts all the same (kept).",
+		{peerChanges, Counter, "Changes of the servers we send to.", []string{"change"}},
+		{policyFaults, Counter, "Failures to get an MTA-STS policy that a domain announces; kept: one fetched " +
+			"earlier counts all the same.",
 			[]string{"fault", "kept"}},
 		{tlsReports, Counter, "Reports about TLS to other domains (RFC 8460), by way (mail, https) and result " +
 			"(sent, failed); a mail is sent when it is queued.",
@@ -113,16 +113,16 @@ func Definitions() []Definition {
 		{ruleEffects, Counter, "What rules did with the mail to recipients, by action and by whether the rule is " +
 			"in force or under test (mode).",
 			[]string{"effect", "mode"}},
-		{notices, Counter, "Notices queued, by kind.", []string{"kind"}},
+		{notices, Counter, "Notices queued.", []string{"kind"}},
 		{raised, Counter, "Waiting deliveries that got a stricter requirement.", nil},
 		{rulesRevision, Gauge, "Revision of the rules in force.", nil},
 		{rulesInForce, Gauge, "Rules in force.", nil},
 		{adminActions, Counter, "Actions of administrators.", nil},
 		{tooLate, Counter, "Deliveries that ended though an administrator had asked for something else while they " +
-			"were sent, by what.", []string{"action"}},
+			"were sent.", []string{"action"}},
 		{warnings, Counter, "Warnings an administrator should look at.", nil},
 		{linesLost, Counter, "Lines of the log that were lost because nobody took them.", nil},
-		{queueDeliveries, Gauge, "Deliveries in the store, by state.", []string{"state"}},
+		{queueDeliveries, Gauge, "Deliveries in the store.", []string{"state"}},
 		{queueBytes, Gauge, "Bytes of the bodies that wait.", nil},
 		{queueOldest, Gauge, "When the oldest waiting delivery was accepted, 0 when none waits.", nil},
 		{queueReadable, Gauge, "1 when the store could be counted for this scrape.", nil},

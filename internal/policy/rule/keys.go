@@ -265,9 +265,9 @@ var firstKeys = []Key{
 			get: func(r *Rule) any { return namesValue(r.ForceTLS.Names) }},
 		weaker: namesWeaker},
 	{Name: "force_tls.mx", Example: `"pinned"`,
-		Doc: "where the mail host's name must come from, with `names = \"mx\"`: `\"pinned\"`, below a name that " +
-			"was remembered at the first use, or proven; `\"proven\"`, from signed DNS (DANE needs it too), an " +
-			"enforced MTA-STS policy, or you; `\"any\"`, DNS is believed, and that is recorded. See below.",
+		Doc: "where the mail host's name must come from, with `names = \"mx\"`: `\"pinned\"`, remembered at the " +
+			"first use, or proven; `\"proven\"`, by signed DNS, an enforced MTA-STS policy, or you; `\"any\"`, DNS " +
+			"is believed. See below.",
 		Label: "The name of the mail server",
 		Choices: []Choice{{"pinned", "is remembered: a new one waits for approval"},
 			{"proven", "must be proven, by signed DNS or an enforced MTA-STS policy, or named below"},
@@ -277,26 +277,22 @@ var firstKeys = []Key{
 	{Name: "force_tls.trust", Example: `"/etc/postern/partner-ca.pem"`,
 		Doc: "`\"public\"`: the roots of `[trust] roots` in the configuration. Or the path of a PEM file with the " +
 			"CA certificates of a partner, which then count alone. A relative path starts at the folder of the " +
-			"configuration file. The gateway reads the file when the rule is applied, edited or previewed, and " +
-			"refuses one that it cannot use. One that breaks later is told by the log at a reload and a start, " +
-			"and by `postern config check`; mail that needs it waits with `policy-unavailable`, which is for you " +
-			"to mend.",
+			"configuration file. A rule with a file that cannot be used is refused. One that breaks later is told " +
+			"by the log; mail that needs it waits with `policy-unavailable`.",
 		Label: "Trusted CA", Place: "public", Help: "public, or the file of a private CA on the gateway.",
 		kind:   line(func(r *Rule) *string { return &r.ForceTLS.Trust }, rulevalue.CheckTrust),
 		weaker: func(_, _ *Rule) bool { return true }}, // what another file trusts is not known here
 	{Name: "force_tls.pins", Default: "none",
 		Example: `["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]`,
 		Doc: "`\"sha256:\"` and the hexadecimal digest of a public key (SubjectPublicKeyInfo). One of them must " +
-			"be among the keys of the certificate chain. The chain must be right as well: a pin narrows trust, it " +
-			"never replaces it.",
+			"be in the certificate chain. A pin narrows trust, it never replaces it.",
 		Label: "Pinned keys", Place: "sha256:…",
 		Help:   "One of them suffices. Add the next key before the partner changes to it.",
 		kind:   pinsOf(func(r *Rule) *[]string { return &r.ForceTLS.Pins }),
 		weaker: func(b, a *Rule) bool { return wider(b.ForceTLS.Pins, a.ForceTLS.Pins) }},
 	{Name: "force_tls.revocation", Example: `"check"`,
-		Doc: "whether a certificate of the chain was revoked: `\"check\"`, revoked fails, and unknown passes and " +
-			"is recorded; `\"require\"`, unknown fails too; `\"off\"`, nobody is asked, and that is recorded. See " +
-			"below.",
+		Doc: "whether a certificate of the chain was revoked: `\"check\"`, revoked fails, unknown " +
+			"passes; `\"require\"`, unknown fails too; `\"off\"`, nobody is asked. See below.",
 		Label: "Revocation",
 		Choices: []Choice{{"check", "check: a revoked certificate is refused, an unknown state is noted"},
 			{"require", "require: an unknown state waits"}, {"off", "off"}},

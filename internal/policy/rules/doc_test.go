@@ -28,6 +28,7 @@ func made(part string) string {
 	for _, k := range rule.Keys() {
 		switch {
 		case part == "example" && !(k.Of(rule.ForceTLSAction) && k.Fits(rule.Outbound)):
+		case part == "example" && k.Section() == "unless" && k.Short() != "recipient": // as in [rule.match]
 		case part == "example":
 			if k.Section() != section {
 				section = k.Section()
