@@ -12,30 +12,49 @@ import (
 	"postern/tools/tree"
 )
 
-// roomsTable lists the rooms by height, lowest first. What each is for says its package comment.
+// roomsTable lists the rooms, lowest first, with the first words of their package comments. A height stands once, at the
+// first room that has it.
 func roomsTable(t *tree.Tree, _ string) (string, error) {
 	_, ground, err := t.Lattice()
 	if err != nil {
 		return "", err
 	}
 	rooms := t.Rooms()
-	heights := map[int][]string{}
-	for _, name := range slices.Sorted(maps.Keys(rooms)) {
-		if tree.OnlyForTests("internal/" + name) {
-			continue
+	names := slices.Collect(maps.Keys(rooms))
+	names = slices.DeleteFunc(names, func(n string) bool { return tree.OnlyForTests("internal/" + n) })
+	slices.SortFunc(names, func(a, b string) int {
+		if d := tree.Height(rooms, a) - tree.Height(rooms, b); d != 0 {
+			return d
 		}
-		shown := "`" + name + "`"
-		if slices.Contains(ground, name) {
-			shown += " •"
-		}
-		h := tree.Height(rooms, name)
-		heights[h] = append(heights[h], shown)
-	}
+		return strings.Compare(a, b)
+	})
 	var rows [][]string
-	for _, h := range slices.Sorted(maps.Keys(heights)) {
-		rows = append(rows, []string{fmt.Sprint(h), strings.Join(heights[h], ", ")})
+	above := ""
+	for _, name := range names {
+		height, dot := fmt.Sprint(tree.Height(rooms, name)), ""
+		if height == above {
+			height = ""
+		} else {
+			above = height
+		}
+		if slices.Contains(ground, name) {
+			dot = " •"
+		}
+		rows = append(rows, []string{height, "`" + name + "`" + dot, brief(rooms[name].Synopsis())})
 	}
-	return table([]string{"height", "rooms"}, rows), nil
+	return table([]string{"height", "room", "it"}, rows), nil
+}
+
+// brief is a sentence up to the first place behind which it only goes into detail, without its full stop.
+func brief(sentence string) string {
+	for i := range sentence {
+		for _, detail := range []string{": ", ", so that ", ", where ", ", and ", ", which ", ", as ", " (RFC "} {
+			if strings.HasPrefix(sentence[i:], detail) && len(strings.Fields(sentence[:i])) >= 5 {
+				return sentence[:i]
+			}
+		}
+	}
+	return strings.TrimSuffix(sentence, ".")
 }
 
 // reasons lists every reason code.

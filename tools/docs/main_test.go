@@ -124,3 +124,15 @@ func TestTheManualIsRead(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestASentenceIsCutWhereItSaysEnough(t *testing.T) {
+	for in, want := range map[string]string{
+		"is the loop that empties the queue: it decides.":   "is the loop that empties the queue",
+		"is it: a thing with a name.":                       "is it: a thing with a name",
+		"keeps what was shown, whole, so that it is there.": "keeps what was shown, whole",
+	} {
+		if got := brief(in); got != want {
+			t.Errorf("%q became %q", in, got)
+		}
+	}
+}

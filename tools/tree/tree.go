@@ -5,6 +5,7 @@ package tree
 import (
 	"fmt"
 	"go/ast"
+	"go/doc"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -46,6 +47,17 @@ func (p Package) Imports() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(set))
+}
+
+// Synopsis is the first sentence of the package comment without the words "Package x".
+func (p Package) Synopsis() string {
+	for _, f := range p.Files {
+		if f.AST.Doc != nil {
+			text := new(doc.Package).Synopsis(f.AST.Doc.Text())
+			return strings.TrimPrefix(text, "Package "+f.AST.Name.Name+" ")
+		}
+	}
+	return ""
 }
 
 // Tree is a checkout.

@@ -71,6 +71,9 @@ func TestTheTreeIsRead(t *testing.T) {
 	if h := Height(rooms, "beta"); h != 1 {
 		t.Errorf("beta has height %d", h)
 	}
+	if s := rooms["alpha"].Synopsis(); s != "is first: it has three files." {
+		t.Errorf("synopsis %q", s)
+	}
 	if imports := rooms["beta"].Ours(); !slices.Equal(imports, []string{"alpha"}) {
 		t.Errorf("beta imports %v", imports)
 	}
