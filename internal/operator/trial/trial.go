@@ -31,8 +31,8 @@ type Message struct {
 // Read reads a message, or its header section alone. It never fails: what it does not find is "".
 func Read(content []byte) Message {
 	content = bytes.TrimLeft(bytes.TrimPrefix(content, []byte("\xef\xbb\xbf")), "\r\n")
-	if bytes.HasPrefix(content, []byte("From ")) { // the first line of an mbox file
-		_, content, _ = bytes.Cut(content, []byte("\n"))
+	if first, rest, _ := bytes.Cut(content, []byte("\n")); isMboxLine(first) {
+		content = rest
 	}
 	h := mail.ParseHeader(content)
 	m := Message{Header: content[:h.Size()]}
@@ -45,6 +45,13 @@ func Read(content []byte) Message {
 		m.note("Its header is too large to be read in full, which counts as a match.")
 	}
 	return m
+}
+
+// isMboxLine reports whether a line begins a message in an mbox file, and is not a field From with a blank before its
+// colon (RFC 5322 §4.5).
+func isMboxLine(line []byte) bool {
+	rest, is := bytes.CutPrefix(line, []byte("From "))
+	return is && !bytes.HasPrefix(bytes.TrimLeft(rest, " \t"), []byte(":"))
 }
 
 func (m *Message) note(format string, args ...any) {

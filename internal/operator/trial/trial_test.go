@@ -21,6 +21,7 @@ func TestReadTakesWhatAMailProgramSaves(t *testing.T) {
 		{"a bounce", "Return-Path: <>\nFrom: MAILER-DAEMON@example.com\nTo: anna@example.com\n\nx\n", "<>", "anna@example.com", 0, nil},
 		{"by a secretary", "From: boss@example.com\nSender: sec@example.com\nTo: a@b.test\n\nx\n", "sec@example.com", "a@b.test", 0, nil},
 		{"header lines alone", "Subject: secret\nFrom: a@example.com", "a@example.com", "", -1, []string{"names no recipient"}},
+		{"with a blank before the colon", "From : a@example.com\nTo: b@c.test\n\nx", "a@example.com", "b@c.test", 36, nil},
 		{"in an mbox file", "From anna@example.com Mon Nov  2 10:00:00 2026\nFrom: a@example.com\nTo: b@c.test\n\nx", "a@example.com", "b@c.test", 0, nil},
 		{"with a byte order mark", "\xef\xbb\xbfFrom: a@example.com\nTo: b@c.test\n\nx", "a@example.com", "b@c.test", 0, nil},
 		{"twice the same", "To: b@c.test, B@c.test\nCc: b@c.test\n\n", "", "b@c.test B@c.test", 0, []string{"who sent it"}},
