@@ -17,6 +17,9 @@ func TestLists(t *testing.T) {
 	if code, _, errs := postern("rules", "apply", file); code != cli.ExitOK {
 		t.Fatal(errs)
 	}
+	if code, _, errs := postern("rules", "apply", "--dry-run", writeRules(t, "[[list]]\nname = \"our clinics\"\nvalues = [\"clinic.test\"]\n")); code != cli.ExitOK || !strings.Contains(errs, "warning: [[list]] our clinics (line 1): is named by no rule") {
+		t.Errorf("%d %q", code, errs)
+	}
 	if _, out, errs := postern("rules", "lists"); !strings.Contains(out, "our clinics") || !strings.Contains(out, "2") || !strings.HasSuffix(out, "clinic\n") {
 		t.Errorf("%q %q", out, errs)
 	}

@@ -230,7 +230,7 @@ func (r *ExplainRequest) facts(own []mail.Domain) (*rulematch.Facts, error) {
 	var err error
 	if r.From != "" && r.From != "<>" {
 		if f.From, err = mail.ParseAddress(r.From); err != nil {
-			return nil, access.BadRequest("the sender %w", err)
+			return nil, access.BadRequest("the sender is %w", err)
 		}
 	}
 	if len(r.To) == 0 {
@@ -239,7 +239,7 @@ func (r *ExplainRequest) facts(own []mail.Domain) (*rulematch.Facts, error) {
 	for _, to := range r.To {
 		a, err := mail.ParseAddress(to)
 		if err != nil {
-			return nil, access.BadRequest("the recipient %w", err)
+			return nil, access.BadRequest("the recipient is %w", err)
 		}
 		f.Recipients = append(f.Recipients, a)
 		f.Local = append(f.Local, slices.Contains(own, a.Domain))

@@ -67,7 +67,11 @@ func anyOf(list []string) string {
 // warn tells what is valid and yet worth knowing.
 func warn(a *cli.App, list []rules.Warning) {
 	for _, w := range list {
-		fmt.Fprintf(a.Stderr, "warning: rule %s (line %d): %s\n", w.Rule, w.Line, w.Text)
+		what := "rule " + w.Rule
+		if strings.HasPrefix(w.Rule, "[[") { // a list or an exception
+			what = w.Rule
+		}
+		fmt.Fprintf(a.Stderr, "warning: %s (line %d): %s\n", what, w.Line, w.Text)
 		if w.Hint != "" {
 			fmt.Fprintf(a.Stderr, "   hint: %s\n", w.Hint)
 		}
