@@ -212,16 +212,14 @@ func (r *ExplainRequest) complete() []string {
 		seen := w.Content()
 		r.Content = &seen
 	}
-	if r.From != "" && len(r.To) > 0 {
-		return nil
-	}
-	if r.From == "" {
+	from, to := r.From == "", len(r.To) == 0
+	if from {
 		r.From = m.From
 	}
-	if len(r.To) == 0 {
+	if to {
 		r.To = m.To
 	}
-	return m.Notes
+	return m.Notes(from, to)
 }
 
 func (r *ExplainRequest) facts(own []mail.Domain) (*rulematch.Facts, error) {
