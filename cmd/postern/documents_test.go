@@ -91,6 +91,7 @@ func typed(line string) (commands []string) {
 	line = strings.TrimPrefix(strings.TrimSpace(line), "$ ")
 	line, _, _ = strings.Cut(line, " #")
 	line, _, _ = strings.Cut(line, "  ")
+	line = strings.ReplaceAll(line, "<number>", "1") // is read as such
 	for part := range strings.SplitSeq(strings.ReplaceAll(line, " | ", " && "), " && ") {
 		part = regexp.MustCompile(`^(sudo |docker exec NAME /usr/bin/|go run \./cmd/)`).ReplaceAllString(strings.TrimSpace(part), "")
 		part, _, _ = strings.Cut(part, " > ")

@@ -16,7 +16,7 @@ import (
 func TestEveryVerbIsToldOrSaysWhyNot(t *testing.T) {
 	const looks, here = "it looks", "it works on files and servers by itself, without the gateway"
 	told := map[string]string{ // by action
-		"rules apply": "rules apply", "rules export": "rules export", "rules list": "rules read", "rules lists export": "rules read", "rules lists import": "rules apply", "rules show": "rules read",
+		"rules apply": "rules apply", "rules export": "rules export", "rules list": "rules read", "rules lists export": "rules read", "rules lists import": "rules apply", "rules restore": "rules apply", "rules revisions": "rules read", "rules show": "rules read",
 		"queue retry": "queue retry", "queue hold": "queue hold", "queue release": "queue release", "queue cancel": "queue cancel", "queue return": "queue return", "queue read": "queue read",
 		"peers forget": "peers forget", "peers approve": "peers approve", "peers unpin": "peers unpin",
 		"policies refresh": "policies refresh", "policies forget": "policies forget",

@@ -10,10 +10,11 @@
 // are not known, more parts, levels or text than are looked at. Who asks decides what a doubt counts as.
 //
 // Text is that of text parts that are not attachments. Of HTML it is what stands between the tags, alternative texts
-// and titles included, without scripts and styles; what a style hides is there. Preambles and epilogues of multiparts
-// are not shown by mail programs, and are not read. Attachments are parts that have a name or say that they are, and
-// those that are neither plain text nor HTML; files in the text (uuencode) count too. A forwarded message is read as
-// the message it is in.
+// and titles included, without scripts and styles; what a style hides is there. Where words go on over the ends of
+// lines (RFC 3676, DelSp) the text is there twice, as it stands and with its lines joined. Preambles and epilogues of
+// multiparts are not shown by mail programs, and are not read. Attachments are parts that have a name or say that they
+// are, and those that are neither plain text nor HTML; files in the text (uuencode) count too. A forwarded message is
+// read as the message it is in.
 //
 // Ground room: it takes octets and returns what they say. A Walker is for one goroutine.
 package mimewalk

@@ -15,6 +15,8 @@ type head struct {
 	disposition string
 	boundary    string
 	charset     string
+	flowed      bool // its lines are joined where it is shown (RFC 3676)
+	tight       bool // without the blank before their end
 	names       []string
 }
 
@@ -70,6 +72,10 @@ func (h *head) contentType(w *Walker, value string, params []param) {
 			h.boundary = strings.TrimRight(p.value, " \t")
 		case "charset":
 			h.charset = p.value
+		case "format":
+			h.flowed = strings.EqualFold(p.value, "flowed")
+		case "delsp":
+			h.tight = strings.EqualFold(p.value, "yes")
 		}
 		if strings.HasPrefix(p.name, "boundary*") {
 			w.doubt("has a multipart whose boundary is written in sections")

@@ -144,7 +144,21 @@ func (l *leaf) end(w *Walker) {
 		w.doubtText("has text of the type " + l.head.kind + ", which is not looked into")
 	}
 	w.out.Texts = append(w.out.Texts, text)
+	if l.head.flowed && l.head.tight { // not every program knows of it
+		joined := softBreaks.Replace(text)
+		if joined == text {
+			return
+		}
+		if w.text += len(joined); w.text > MaxText {
+			w.doubtText("has too much text to be looked at with its lines joined")
+			return
+		}
+		w.out.Texts = append(w.out.Texts, joined)
+	}
 }
+
+// softBreaks are line ends within a word, where a text says so (RFC 3676 §4.2, DelSp).
+var softBreaks = strings.NewReplacer(" \r\n", "", " \n", "")
 
 // visible is what people read of HTML.
 func visible(source string) string {

@@ -61,6 +61,8 @@ func TestWalk(t *testing.T) {
 		{"two parts", mixed("\nhello", pdf), "text \"hello\"\napplication/pdf [\"a.pdf\"]\n"},
 		{"preamble and epilogue are not shown", mixed("\nhello"), "text \"hello\"\n"},
 		{"HTML", "Content-Type: text/html\n\n<style>x{}</style><p>se<b>cr</b>et<p>next&nbsp;&eacute;<img alt=picture><!-- gone --><script>no</script><br>end", "text \"secret next é picture end\"\n"},
+		{"words over several lines", "Content-Type: text/plain; format=Flowed; delsp=\"yes\"\n\n機 \n密 see \nret\n", "text \"機 密 see ret\"\ntext \"機密 seeret\"\n"},
+		{"lines without words over them", "Content-Type: text/plain; format=flowed; delsp=no\n\nsec \nret\n", "text \"sec ret\"\n"},
 		{"HTML for Outlook alone", "Content-Type: text/html\n\na<!--[if mso]>secret<![endif]-->b", "text \"a secret b\"\n"},
 		{"a name in quotes", mixed("Content-Type: application/octet-stream\nContent-Disposition: attachment; filename=\"a;b \\\"c\\\".pdf\"\n\nx"), "application/octet-stream [\"a;b \\\"c\\\".pdf\"]\n"},
 		{"RFC 2231", mixed("Content-Type: image/png\nContent-Disposition: attachment; filename*=utf-8''caf%C3%A9.pdf\n\nx"), "image/png [\"café.pdf\"]\n"},
@@ -132,6 +134,10 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 	}
 	if size > MaxText {
 		t.Errorf("%d octets are kept", size)
+	}
+	c = walk("Content-Type: text/plain; format=flowed; delsp=yes\n\n"+strings.Repeat("word \n", MaxText/10), 999)
+	if len(c.Texts) != 1 || c.TextDoubt == "" {
+		t.Errorf("%d texts, %q", len(c.Texts), c.TextDoubt)
 	}
 }
 

@@ -61,6 +61,9 @@ func TestWhatIsSaidGoesBeforeTheMessage(t *testing.T) {
 	if err != nil || e.From != "" || len(e.Recipients) != 1 || e.Recipients[0].Recipient != "a@b.test" || len(e.Taken) != 0 {
 		t.Errorf("%+v, %v", e, err)
 	}
+	if e, err := d.Explain(t.Context(), ExplainRequest{From: "<>", Message: []byte(asSaved), Offline: true}); err != nil || len(e.Taken) != 1 || !strings.Contains(e.Taken[0], "recipients") {
+		t.Errorf("the sender was said, and not taken from the message: %q %v", e.Taken, err)
+	}
 	_, err = d.Explain(t.Context(), ExplainRequest{Message: []byte("Subject: to nobody\n\n")})
 	refused(t, "a message to nobody", err, access.ErrBadRequest)
 	_, err = d.Explain(t.Context(), ExplainRequest{Message: []byte(asSaved), Edit: &Proposal{Name: "none", Rule: ruleText("x", "b.test", "")}})

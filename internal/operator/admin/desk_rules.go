@@ -304,7 +304,7 @@ func (d *Desk) Revision(ctx context.Context, number int64) (RevisionView, error)
 	}
 	r, err := d.s.cfg.Ledger.Revision(ctx, number)
 	if errors.Is(err, audit.ErrNotFound) {
-		return RevisionView{}, access.ErrNotFound
+		return RevisionView{}, fmt.Errorf("%w: revision %d", access.ErrNotFound, number)
 	}
 	if err != nil {
 		return RevisionView{}, err
@@ -335,7 +335,7 @@ func (d *Desk) RollBack(ctx context.Context, number, ifRevision int64, dryRun, l
 	}
 	r, err := d.s.cfg.Ledger.Revision(ctx, number)
 	if errors.Is(err, audit.ErrNotFound) {
-		return ApplyResult{}, access.ErrNotFound
+		return ApplyResult{}, fmt.Errorf("%w: revision %d", access.ErrNotFound, number)
 	}
 	if err != nil {
 		return ApplyResult{}, err

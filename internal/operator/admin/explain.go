@@ -212,16 +212,14 @@ func (r *ExplainRequest) complete() []string {
 		seen := w.Content()
 		r.Content = &seen
 	}
-	if r.From != "" && len(r.To) > 0 {
-		return nil
-	}
-	if r.From == "" {
+	from, to := r.From == "", len(r.To) == 0
+	if from {
 		r.From = m.From
 	}
-	if len(r.To) == 0 {
+	if to {
 		r.To = m.To
 	}
-	return m.Notes
+	return m.Notes(from, to)
 }
 
 func (r *ExplainRequest) facts(own []mail.Domain) (*rulematch.Facts, error) {
@@ -230,7 +228,7 @@ func (r *ExplainRequest) facts(own []mail.Domain) (*rulematch.Facts, error) {
 	var err error
 	if r.From != "" && r.From != "<>" {
 		if f.From, err = mail.ParseAddress(r.From); err != nil {
-			return nil, access.BadRequest("the sender %w", err)
+			return nil, access.BadRequest("the sender is %w", err)
 		}
 	}
 	if len(r.To) == 0 {
@@ -239,7 +237,7 @@ func (r *ExplainRequest) facts(own []mail.Domain) (*rulematch.Facts, error) {
 	for _, to := range r.To {
 		a, err := mail.ParseAddress(to)
 		if err != nil {
-			return nil, access.BadRequest("the recipient %w", err)
+			return nil, access.BadRequest("the recipient is %w", err)
 		}
 		f.Recipients = append(f.Recipients, a)
 		f.Local = append(f.Local, slices.Contains(own, a.Domain))

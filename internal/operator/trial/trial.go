@@ -24,15 +24,26 @@ type Message struct {
 	// Header is its header section, or what was given where there is no other part.
 	Header []byte
 	Size   int64 // of the content in bytes; 0 where only a header section was given
-	// Notes say in sentences where From and To were found, and what could not be read.
-	Notes []string
+
+	from, to, rest []string // sentences, see Notes
+}
+
+// Notes say in sentences what could not be read and, where these were asked for, where From and To were found.
+func (m *Message) Notes(from, to bool) (out []string) {
+	if from {
+		out = append(out, m.from...)
+	}
+	if to {
+		out = append(out, m.to...)
+	}
+	return append(out, m.rest...)
 }
 
 // Read reads a message, or its header section alone. It never fails: what it does not find is "".
 func Read(content []byte) Message {
 	content = bytes.TrimLeft(bytes.TrimPrefix(content, []byte("\xef\xbb\xbf")), "\r\n")
-	if bytes.HasPrefix(content, []byte("From ")) { // the first line of an mbox file
-		_, content, _ = bytes.Cut(content, []byte("\n"))
+	if first, rest, _ := bytes.Cut(content, []byte("\n")); isMboxLine(first) {
+		content = rest
 	}
 	h := mail.ParseHeader(content)
 	m := Message{Header: content[:h.Size()]}
@@ -42,13 +53,16 @@ func Read(content []byte) Message {
 	m.sender(&h)
 	m.recipients(&h)
 	if h.Truncated() {
-		m.note("Its header is too large to be read in full, which counts as a match.")
+		m.rest = append(m.rest, "Its header is too large to be read in full, which counts as a match.")
 	}
 	return m
 }
 
-func (m *Message) note(format string, args ...any) {
-	m.Notes = append(m.Notes, fmt.Sprintf(format, args...))
+// isMboxLine reports whether a line begins a message in an mbox file, and is not a field From with a blank before its
+// colon (RFC 5322 §4.5).
+func isMboxLine(line []byte) bool {
+	rest, is := bytes.CutPrefix(line, []byte("From "))
+	return is && !bytes.HasPrefix(bytes.TrimLeft(rest, " \t"), []byte(":"))
 }
 
 // sender takes the envelope's sender as it was noted at the end of a way, else the author.
@@ -64,11 +78,11 @@ func (m *Message) sender(h *mail.Header) {
 			default:
 				continue
 			}
-			m.note("The sender is taken from its field %s.", name)
+			m.from = append(m.from, "The sender is taken from its field "+name+".")
 			return
 		}
 	}
-	m.note("It does not say who sent it.")
+	m.from = append(m.from, "It does not say who sent it.")
 }
 
 // recipients takes whom the message names.
@@ -95,14 +109,15 @@ func (m *Message) recipients(h *mail.Header) {
 	}
 	switch len(from) {
 	case 0:
-		m.note("It names no recipient.")
+		m.to = append(m.to, "It names no recipient.")
 	default:
-		m.note("The recipients are taken from its %s. Blind copies are in no header.", strings.Join(from, ", "))
+		m.to = append(m.to, fmt.Sprintf("The recipients are taken from its %s. Blind copies are in no header.",
+			strings.Join(from, ", ")))
 	}
 	if unread > 0 {
-		m.note("%d of its recipients could not be read.", unread)
+		m.to = append(m.to, fmt.Sprintf("%d of its recipients could not be read.", unread))
 	}
 	if more > 0 {
-		m.note("%d more recipients were left out.", more)
+		m.to = append(m.to, fmt.Sprintf("%d more recipients were left out.", more))
 	}
 }

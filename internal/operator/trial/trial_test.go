@@ -21,6 +21,7 @@ func TestReadTakesWhatAMailProgramSaves(t *testing.T) {
 		{"a bounce", "Return-Path: <>\nFrom: MAILER-DAEMON@example.com\nTo: anna@example.com\n\nx\n", "<>", "anna@example.com", 0, nil},
 		{"by a secretary", "From: boss@example.com\nSender: sec@example.com\nTo: a@b.test\n\nx\n", "sec@example.com", "a@b.test", 0, nil},
 		{"header lines alone", "Subject: secret\nFrom: a@example.com", "a@example.com", "", -1, []string{"names no recipient"}},
+		{"with a blank before the colon", "From : a@example.com\nTo: b@c.test\n\nx", "a@example.com", "b@c.test", 36, nil},
 		{"in an mbox file", "From anna@example.com Mon Nov  2 10:00:00 2026\nFrom: a@example.com\nTo: b@c.test\n\nx", "a@example.com", "b@c.test", 0, nil},
 		{"with a byte order mark", "\xef\xbb\xbfFrom: a@example.com\nTo: b@c.test\n\nx", "a@example.com", "b@c.test", 0, nil},
 		{"twice the same", "To: b@c.test, B@c.test\nCc: b@c.test\n\n", "", "b@c.test B@c.test", 0, []string{"who sent it"}},
@@ -35,8 +36,8 @@ func TestReadTakesWhatAMailProgramSaves(t *testing.T) {
 			t.Errorf("%s: %d bytes", c.what, m.Size)
 		}
 		for _, n := range c.notes {
-			if !slices.ContainsFunc(m.Notes, func(note string) bool { return strings.Contains(note, n) }) {
-				t.Errorf("%s: %q does not say %q", c.what, m.Notes, n)
+			if !slices.ContainsFunc(m.Notes(true, true), func(note string) bool { return strings.Contains(note, n) }) {
+				t.Errorf("%s: %q does not say %q", c.what, m.Notes(true, true), n)
 			}
 		}
 	}
@@ -44,7 +45,24 @@ func TestReadTakesWhatAMailProgramSaves(t *testing.T) {
 	for i := range 300 {
 		fmt.Fprintf(&many, "To: a%d@b.test\n", i)
 	}
-	if m := Read([]byte(many.String())); len(m.To) != MostRecipients || !strings.Contains(m.Notes[len(m.Notes)-1], "100 more") {
-		t.Errorf("%d recipients, %q", len(m.To), m.Notes)
+	if m := Read([]byte(many.String())); len(m.To) != MostRecipients || !strings.Contains(m.Notes(true, true)[len(m.Notes(true, true))-1], "100 more") {
+		t.Errorf("%d recipients, %q", len(m.To), m.Notes(true, true))
+	}
+}
+
+// TestNotesAreAboutWhatWasAsked: who says the sender or the recipients himself hears nothing about where they are from.
+func TestNotesAreAboutWhatWasAsked(t *testing.T) {
+	m := Read([]byte("From: a@b.test\nTo: c@d.test\nX: " + strings.Repeat("x", 300<<10)))
+	for _, c := range []struct {
+		from, to bool
+		want     string
+	}{{true, true, "sender recipients header"}, {true, false, "sender header"}, {false, true, "recipients header"}, {false, false, "header"}} {
+		var said []string
+		for _, n := range m.Notes(c.from, c.to) {
+			said = append(said, strings.Fields(n)[1])
+		}
+		if got := strings.Join(said, " "); got != c.want {
+			t.Errorf("%v %v: %q", c.from, c.to, got)
+		}
 	}
 }

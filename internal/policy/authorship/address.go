@@ -1,7 +1,7 @@
 package authorship
 
 import (
-	"slices"
+	"iter"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -9,34 +9,41 @@ import (
 	"postern/internal/policy/pattern"
 )
 
-// maxDomainsOf bounds what is taken from one field.
-const maxDomainsOf = 2000
+// readings are a field as programs may read it: as it stands, without comments, with what quoted-printable left of @,
+// and without what quotes a domain in a way that no standard knows.
+func readings(text string) []string {
+	bare := withoutComments(text)
+	return []string{text, bare, strings.ReplaceAll(text, "=40", "@"), unquoted.Replace(bare)}
+}
+
+var unquoted = strings.NewReplacer(`\`, "", `"`, "")
 
 // domainsIn are the domains after each @ of a text as people and programs read it: as they stand, and with the blanks
 // that may stand around dots taken out (RFC 5322 §4.4).
-func domainsIn(text string) (out []string) {
-	text = pattern.DomainDots.Replace(text)
-	for len(out) < maxDomainsOf {
-		_, rest, found := strings.Cut(text, "@")
-		if !found {
-			return out
-		}
-		text = rest
-		rest = strings.TrimLeft(rest, " ")
-		if strings.HasPrefix(rest, "[") {
-			if end := strings.IndexByte(rest, ']'); end > 0 {
-				out = append(out, rest[:end+1])
+func domainsIn(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		text := pattern.DomainDots.Replace(text)
+		for {
+			_, rest, found := strings.Cut(text, "@")
+			if !found {
+				return
 			}
-			continue
-		}
-		tight, loose := domainAt(rest)
-		for _, d := range []string{tight, loose} {
-			if d = strings.Trim(d, ".-"); d != "" && !slices.Contains(out, d) {
-				out = append(out, d)
+			text = rest
+			rest = strings.TrimLeft(rest, " ")
+			if strings.HasPrefix(rest, "[") {
+				if end := strings.IndexByte(rest, ']'); end > 0 && !yield(rest[:end+1]) {
+					return
+				}
+				continue
+			}
+			tight, loose := domainAt(rest)
+			for _, d := range []string{tight, loose} {
+				if d = strings.Trim(d, ".-"); d != "" && !yield(d) {
+					return
+				}
 			}
 		}
 	}
-	return out
 }
 
 // domainAt is the domain that a text begins with, without blanks in it, and as far as dots go on with them.

@@ -40,6 +40,8 @@ type Ties struct {
 	doubts []string
 	// notes are what else is to be known, for Explain.
 	notes []string
+	// looked is how many domains of the header were looked at.
+	looked int
 }
 
 // Condition is domain and below of a rule; nil: no condition.
@@ -141,10 +143,12 @@ func (k *Ties) envelope(from mail.Address, o *Origin) {
 			k.ties = append(k.ties, tie{d, below, what + ", handed in by a client that is bound to " + s})
 		}
 	}
-	if a, err := mail.ParseAddress(o.User); err == nil && !a.Domain.IsZero() {
-		k.ties = append(k.ties, tie{domain: a.Domain, how: what + ", handed in by the user " + a.String()})
+	user, err := mail.ParseAddress(o.User)
+	bound := err == nil && !user.Domain.IsZero()
+	if bound {
+		k.ties = append(k.ties, tie{domain: user.Domain, how: what + ", handed in by the user " + user.String()})
 	}
-	if len(o.Senders) == 0 {
+	if len(o.Senders) == 0 && !bound {
 		k.notes = append(k.notes, "nothing binds whoever handed in "+what+" to a domain, so the header alone tells "+
 			"whose it is")
 	}
@@ -186,21 +190,38 @@ func isSRS(local string, at int) bool {
 	return rest != "" && strings.ContainsRune("=+-", rune(rest[0])) && strings.Contains(rest, "=")
 }
 
+// maxLooked bounds how many spellings of domains are taken from the header of one message, so that none costs long.
+const maxLooked = 2000
+
 // Field takes the addresses of a header field, in lower case, with its values.
 func (k *Ties) Field(name string, values []pattern.Value) {
+	seen, known := map[string]bool{}, map[mail.Domain]bool{}
 	for _, v := range values {
 		if v.Doubt != "" {
 			k.doubts = append(k.doubts, name+" "+v.Doubt)
 			continue
 		}
 		text := strings.TrimSpace(v.Exact)
-		found := false
-		for _, reading := range []string{text, withoutComments(text), strings.ReplaceAll(text, "=40", "@")} {
-			for _, d := range domainsIn(reading) {
+		how, found := "the header "+name+": "+tomlfile.Quote(tomlfile.Clip(text)), false
+		for _, reading := range readings(text) {
+			for d := range domainsIn(reading) {
 				found = true
-				if !k.knows(d, name) && !k.add(d, "the header "+name+": "+tomlfile.Quote(tomlfile.Clip(text))) {
+				if seen[d] {
+					continue
+				}
+				seen[d] = true
+				if k.looked++; k.looked > maxLooked {
+					k.Doubt(name + " names more domains than are looked at, which counts as a match")
+					return
+				}
+				domain, err := mail.ParseDomain(d)
+				switch {
+				case err != nil: // a domain that the text does not hold as such
 					k.Doubt(fmt.Sprintf("%s holds %s, which is read differently, and counts as a match", name,
 						tomlfile.Quote(tomlfile.Clip("@"+d))))
+				case !known[domain]:
+					known[domain] = true
+					k.ties = append(k.ties, tie{domain: domain, how: how})
 				}
 			}
 		}
@@ -209,13 +230,6 @@ func (k *Ties) Field(name string, values []pattern.Value) {
 			k.doubts = append(k.doubts, name+" has an address without a domain, which counts as a match")
 		}
 	}
-}
-
-// knows reports whether a header field gave a tie to a domain already.
-func (k *Ties) knows(domain, field string) bool {
-	d, err := mail.ParseDomain(domain)
-	return err == nil && slices.ContainsFunc(k.ties,
-		func(t tie) bool { return t.domain == d && strings.HasPrefix(t.how, "the header "+field+":") })
 }
 
 // Index finds the rules by domain that a message may be the mail of.

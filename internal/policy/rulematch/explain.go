@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy/rule"
 )
@@ -134,7 +135,30 @@ func (c *Conditions) explainText(m *Message, texts []textCondition) string {
 				tomlfile.Quote(tomlfile.Clip(v.Exact)), tomlfile.Quote(h.pattern.Source))
 		}
 	}
-	return "no value fits"
+	return m.unfit(texts)
+}
+
+// mostUnfit bounds how many values of a message are quoted that fit nothing.
+const mostUnfit = 3
+
+// unfit says what a message has where none of the conditions holds.
+func (m *Message) unfit(texts []textCondition) string {
+	var out []string
+	for i := range texts {
+		name := strings.TrimPrefix(m.reader.fields[texts[i].field], ":")
+		said := "the message has no " + name
+		if values := m.valuesOf(texts[i].field); len(values) > 0 {
+			var quoted []string
+			for _, v := range values {
+				quoted = append(quoted, tomlfile.Quote(tomlfile.Clip(v.Exact)))
+			}
+			said = "no value fits " + name + ": " + mail.AtMost(slices.Compact(quoted), mostUnfit, ", ")
+		}
+		if !slices.Contains(out, said) {
+			out = append(out, said)
+		}
+	}
+	return mail.AtMost(out, mostUnfit, "; ")
 }
 
 // ExplainArrival judges the conditions of a rule about incoming mail one by one.

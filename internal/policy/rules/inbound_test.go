@@ -121,6 +121,7 @@ func TestWarningsOfInboundRules(t *testing.T) {
 		{"match.sender_ip = [\"192.0.2.1\"]\nrequire_tls.level = \"authenticated\"", "forward for others"},
 		{"match.sender_ip = [\"192.0.2.1\"]\nrequire_tls.min_tls = \"1.1\"", "can be broken"},
 		{"match.sender_ip = [\"192.0.2.1\"]\nrequire_tls.min_bits = 256", "refuses most clients"},
+		{"match.recipient = [\"boss\"]", "a domain without a dot"},
 		{"match.sender_ip = [\"192.0.2.1\"]\nexpires = 2026-01-01", "expired"},
 		{"match.sender_ip = [\"192.0.2.1\"]", ""},
 	} {

@@ -99,6 +99,8 @@ func TestWarnings(t *testing.T) {
 		{"match.literals = true\nmatch.recipient = ['*clinic.test']", `"*clinic.test" also covers other domains that end so`},
 		{"match.literals = true", "has no condition: it forces TLS for all outbound mail; literals has no effect: without recipient the rule names every recipient"},
 		{"match.sender = ['*.clinic.test', '*@clinic.test', '*']", ""},
+		{"match.literals = true\nmatch.recipient = ['boss']", `"boss" is a domain without a dot, and no person`},
+		{"match.literals = true\nmatch.recipient = ['a.test', '[192.0.2.1]', 'a@boss', 'a。test']\nunless.recipient = ['boss']", `"boss" is a domain without a dot, and no person`},
 		{"expires = 2026-11-30\nmatch.sender = ['x@a.test']", "expired (2026-11-30): it protects nothing any more"},
 		{"expires = 2026-12-30\nmatch.sender = ['x@a.test']", "expires (2026-12-30): its protection ends then"},
 		{"expires = 2026-12-31\nmatch.sender = ['x@a.test']", ""},

@@ -39,7 +39,7 @@ func TestExceptions(t *testing.T) {
 		{"a client that is not known", "sender_ip = ['0.0.0.0/0', '::/0']", facts(both, func(f *rulematch.Facts) { f.Client = facts().Client.Next() }), "---", "lies in"},
 		{"a size", "size_over = 500", facts(both), "---", "the message has 1000 bytes"},
 		{"a field that is there", "header = [{ name = 'X-Open' }]", facts(both, header("X-Open:")), "---", "there is a field x-open"},
-		{"a field that is not", "header = [{ name = 'X-Open' }]", facts(both), "NNT", "no value fits"},
+		{"a field that is not", "header = [{ name = 'X-Open' }]", facts(both), "NNT", "the message has no x-open"},
 		{"case alone is none", "case = true", facts(both), "NNT", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

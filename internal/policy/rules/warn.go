@@ -44,7 +44,7 @@ func (s *Set) Warnings(now time.Time, own ...mail.Domain) []Warning {
 	}
 	for i := range s.inbound.list {
 		c := &s.inbound.list[i]
-		for _, w := range slices.Concat(expiryWarnings(c.Rule, now), c.inboundWarnings()) {
+		for _, w := range slices.Concat(expiryWarnings(c.Rule, now), c.inboundWarnings(), valueWarnings(c.Rule)) {
 			w.Rule, w.Line = c.Name, c.Line
 			out = append(out, w)
 		}
@@ -96,7 +96,18 @@ func warnings(r *rule.Rule) []Warning {
 		add("min_tls below 1.2 accepts connections that can be broken",
 			"write min_tls = \"1.2\" as soon as the other side can do it")
 	}
-	for _, value := range append(append([]string{}, m.Sender...), m.Recipient...) {
+	return append(out, valueWarnings(r)...)
+}
+
+// valueWarnings are about values of sender and recipient that cover others than they seem to.
+func valueWarnings(r *rule.Rule) []Warning {
+	var out []Warning
+	add := func(text, hint string) { out = append(out, Warning{Text: text, Hint: hint}) }
+	for _, value := range slices.Concat(r.Match.Sender, r.Match.Recipient, r.Unless.Sender, r.Unless.Recipient) {
+		if !strings.ContainsAny(value, ".@:*?<[\u3002\uff0e\uff61") {
+			add(fmt.Sprintf("%s is a domain without a dot, and no person", tomlfile.Quote(value)),
+				fmt.Sprintf("write %s to mean a person", tomlfile.Quote(value+"@example.com")))
+		}
 		if expr, ok := strings.CutPrefix(value, "re:"); ok && !strings.HasPrefix(expr, "^") {
 			add(fmt.Sprintf("%s is searched anywhere in the address", tomlfile.Quote(value)),
 				"begin with ^ and end with $ to mean the whole address")

@@ -97,13 +97,5 @@ func (c *listsImportCmd) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		err = a.Object(out)
-	} else {
-		(&rulesApplyCmd{DryRun: c.DryRun, LetWaitingGo: c.LetWaitingGo}).say(a, &out)
-	}
-	if sayNotYet(a, &out) && err == nil {
-		err = cli.Short("")
-	}
-	return err
+	return (&rulesApplyCmd{Gateway: c.Gateway, DryRun: c.DryRun, LetWaitingGo: c.LetWaitingGo}).told(a, &out)
 }

@@ -17,12 +17,14 @@ import (
 
 // RulesCmd is the verb about rules.
 type RulesCmd struct {
-	List    rulesListCmd    `cmd:"" help:"List the rules in force."`
-	Show    rulesShowCmd    `cmd:"" help:"Show one rule as it was written, or who applied the rules and when."`
-	Apply   rulesApplyCmd   `cmd:"" help:"Put a rules file in force as a whole, and show what changes."`
-	Export  rulesExportCmd  `cmd:"" help:"Print the rules in force as a file."`
-	Lists   rulesListsCmd   `cmd:"" help:"Show the lists that rules name, write one out, or give one other values."`
-	Explain rulesExplainCmd `cmd:"" help:"Say which rules would match a message, and what each recipient would require."`
+	List      rulesListCmd      `cmd:"" help:"List the rules in force."`
+	Show      rulesShowCmd      `cmd:"" help:"Show one rule as it was written, or who applied the rules and when."`
+	Apply     rulesApplyCmd     `cmd:"" help:"Put a rules file in force as a whole, and show what changes."`
+	Export    rulesExportCmd    `cmd:"" help:"Print the rules in force as a file."`
+	Revisions rulesRevisionsCmd `cmd:"" help:"List the rules files that were in force, newest first, or show what one changed."`
+	Restore   rulesRestoreCmd   `cmd:"" help:"Put an older revision in force again, as a new one."`
+	Lists     rulesListsCmd     `cmd:"" help:"Show the lists that rules name, write one out, or give one other values."`
+	Explain   rulesExplainCmd   `cmd:"" help:"Say which rules would match a message, and what each recipient would require."`
 }
 
 // rulesListCmd lists the rules in force.
@@ -67,7 +69,11 @@ func anyOf(list []string) string {
 // warn tells what is valid and yet worth knowing.
 func warn(a *cli.App, list []rules.Warning) {
 	for _, w := range list {
-		fmt.Fprintf(a.Stderr, "warning: rule %s (line %d): %s\n", w.Rule, w.Line, w.Text)
+		what := "rule " + w.Rule
+		if strings.HasPrefix(w.Rule, "[[") { // a list or an exception
+			what = w.Rule
+		}
+		fmt.Fprintf(a.Stderr, "warning: %s (line %d): %s\n", what, w.Line, w.Text)
 		if w.Hint != "" {
 			fmt.Fprintf(a.Stderr, "   hint: %s\n", w.Hint)
 		}
@@ -155,12 +161,17 @@ func (c *rulesApplyCmd) Run(a *cli.App) error {
 	if err != nil {
 		return err
 	}
+	return c.told(a, &out)
+}
+
+// told says what came of it, and fails where it is not in force everywhere yet.
+func (c *rulesApplyCmd) told(a *cli.App, out *admin.ApplyResult) (err error) {
 	if c.JSON {
 		err = a.Object(out)
 	} else {
-		c.say(a, &out)
+		c.say(a, out)
 	}
-	if sayNotYet(a, &out) && err == nil {
+	if sayNotYet(a, out) && err == nil {
 		err = cli.Short("")
 	}
 	return err
