@@ -7,6 +7,8 @@ GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.1
 FUZZTIME    ?= 30s
+# So many packages are tested at a time: tests wait more than they work.
+BESIDE      ?= 3
 
 # Where goroutines, locks and connections are shared. Ground rooms have none of these.
 CONCURRENT := ./cmd/... ./internal/check/... ./internal/dns/... ./internal/event/... ./internal/gateway/... \
@@ -46,14 +48,14 @@ systems: ## the binary builds for other systems
 
 # check vets everything once; the tests need not do it again for each of their builds.
 unit: ## all tests that need no peers
-	$(GO) test -vet=off -timeout 20m $$($(GO) list ./... | grep -v '/test/')
+	$(GO) test -vet=off -p $(BESIDE) -timeout 20m $$($(GO) list ./... | grep -v '/test/')
 
 race: ## the shared parts again, watched for races
 	@test/prepare.sh race
-	@if command -v gcc >/dev/null || [ -n "$${CI:-}" ]; then set -x; $(GO) test -vet=off -race -short -timeout 20m $(CONCURRENT); \
+	@if command -v gcc >/dev/null || [ -n "$${CI:-}" ]; then set -x; $(GO) test -vet=off -race -short -p $(BESIDE) -timeout 20m $(CONCURRENT); \
 	else echo "race: NOT RUN: there is no C compiler, and the race detector links with one"; fi
 
-# One package after the other, four tests at a time: they wait more than they work.
+# Two packages at a time, four tests each.
 e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
 	@test/prepare.sh postgres
@@ -61,7 +63,7 @@ e2e: ## the gateway between real mail servers
 	@test/prepare.sh browser
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -o "$$dir/postern" ./cmd/postern; \
-	POSTERN_BINARY=$$dir/postern $(GO) test -vet=off -count=1 -p 1 -parallel 4 -timeout 20m ./test/...
+	POSTERN_BINARY=$$dir/postern $(GO) test -vet=off -count=1 -p 2 -parallel 4 -timeout 20m ./test/...
 
 failover: ## two PostgreSQL under Patroni: the primary is killed ten times under load; some minutes
 	@test/prepare.sh postgres

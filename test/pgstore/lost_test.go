@@ -199,7 +199,9 @@ func TestNoDatabase(t *testing.T) {
 		"Append": func() error { return s.Append(ctx, audit.Entry{At: begin}) },
 	} {
 		group.Go(func() { // at once: each waits for the same time
-			if err := call(); err == nil || ctx.Err() != nil || errors.Is(err, queue.ErrUnknown) {
+			// A change may have gone out over a connection that was cut and did not know yet: that is unknown, rightly.
+			err, asks := call(), name == "Stats" || name == "Claim"
+			if err == nil || ctx.Err() != nil || asks && errors.Is(err, queue.ErrUnknown) {
 				t.Errorf("%s without a database: %v", name, err)
 			}
 		})
