@@ -76,14 +76,15 @@ func whatIsDone() map[string]doing {
 			}
 			return b.post("/setup", "key", key, "password", password, "again", password)
 		}, told: "accounts accept"},
-		"POST /prove":           {do: posts("/prove", "password", password), told: "proof"},
-		"POST /passkey/prove":   {do: posts("/passkey/prove"), told: "proof refused"},
-		"POST /passkey/sign-in": {do: posts("/passkey/sign-in"), told: "sign-in refused"},
-		"GET /oidc/callback":    {do: gets("/oidc/start"), told: "sign-in by oidc"},
-		"POST /queue":           {do: posts("/queue", "message", string(backlog.Waiting), "action", "hold"), told: "queue hold"},
-		"POST /queue/found":     {do: posts("/queue/found", "any", "clinic.test", "action", "retry"), told: "queue retry"},
-		"POST /rules/edit":      {do: posts("/rules/edit", rule...), told: "rules apply"},
-		"POST /rules/file":      {do: posts("/rules/file", "revision", "1", "do", "save", "text", "# none\n"), told: "rules apply"},
+		"POST /prove":            {do: posts("/prove", "password", password), told: "proof"},
+		"POST /passkey/prove":    {do: posts("/passkey/prove"), told: "proof refused"},
+		"POST /passkey/sign-in":  {do: posts("/passkey/sign-in"), told: "sign-in refused"},
+		"GET /oidc/callback":     {do: gets("/oidc/start"), told: "sign-in by oidc"},
+		"POST /queue":            {do: posts("/queue", "message", string(backlog.Waiting), "action", "hold"), told: "queue hold"},
+		"POST /queue/found":      {do: posts("/queue/found", "any", "clinic.test", "action", "retry"), told: "queue retry"},
+		"POST /rules/edit":       {do: posts("/rules/edit", rule...), told: "rules apply"},
+		"POST /rules/exceptions": {do: posts("/rules/exceptions", "revision", "1", "do", "save", "domain", "a.test", "ignore", "sts", "reason", "x", "expires", "2099-01-31"), told: "rules apply"}, "GET /rules/exceptions": {why: change},
+		"POST /rules/file": {do: posts("/rules/file", "revision", "1", "do", "save", "text", "# none\n"), told: "rules apply"},
 		"POST /rules/revisions/{n}": {do: func(b *browser) page {
 			b.post("/rules/file", "revision", "1", "do", "save", "text", "# none\n").has(b, 200)
 			return b.post("/rules/revisions/1", "revision", "2")

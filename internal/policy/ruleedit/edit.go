@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"postern/internal/mail"
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy/rule"
 	"postern/internal/policy/rules"
@@ -29,39 +30,71 @@ func Edit(text []byte, name, rule string) ([]byte, error) {
 		return nil, err
 	}
 	text = tomlfile.Unmarked(text)
-	rule = string(tomlfile.Unmarked([]byte(rule)))
-	if rule != "" && !strings.HasSuffix(rule, "\n") {
-		rule += "\n"
-	}
-	lines := bytes.SplitAfter(text, []byte("\n"))
 	if name == "" {
-		return added(text, rule), nil
+		return added(text, ended(rule)), nil
 	}
 	list := set.Rules()
 	for i := range list {
-		if !strings.EqualFold(list[i].Name, name) {
-			continue
+		if strings.EqualFold(list[i].Name, name) {
+			return replaced(text, list[i].Line, ended(rule))
 		}
-		first, end := list[i].Line-1, len(lines)
-		next := next(text, list[i].Line)
-		if next > 0 {
-			end = above(lines, next-1)
-		}
-		if !headed(lines[first]) || next > 0 && !headed(lines[next-1]) {
-			return nil, ErrInline
-		}
-		end = tomlfile.BlockEnd(lines, first, end)
-		if rule == "" {
-			first = above(lines, first)
-			if end < len(lines) && len(bytes.TrimSpace(lines[end])) == 0 {
-				end++
-			}
-		}
-		out := bytes.Join(lines[:first], nil)
-		out = append(out, rule...)
-		return append(out, bytes.Join(lines[end:], nil)...), nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrNoRule, tomlfile.Quote(tomlfile.Clip(name)))
+}
+
+// ErrNoException: the file has no exception for that domain.
+var ErrNoException = errors.New("there is no exception for this domain")
+
+// Except is Edit for the exception of a domain: block is its new text, with the line [[exception]], which is added
+// where the domain has none; "" deletes it, and is ErrNoException where there is none.
+func Except(text []byte, domain mail.Domain, block string) ([]byte, error) {
+	set, err := rules.Parse("rules", text)
+	if err != nil {
+		return nil, err
+	}
+	text = tomlfile.Unmarked(text)
+	list := set.Exceptions()
+	for i := range list {
+		if list[i].Domain == domain {
+			return replaced(text, list[i].Line, ended(block))
+		}
+	}
+	if block == "" {
+		return nil, ErrNoException
+	}
+	return added(text, ended(block)), nil
+}
+
+// ended is a block with the end of its last line.
+func ended(block string) string {
+	block = string(tomlfile.Unmarked([]byte(block)))
+	if block != "" && !strings.HasSuffix(block, "\n") {
+		block += "\n"
+	}
+	return block
+}
+
+// replaced is a file with another block at a line, which is counted from 1.
+func replaced(text []byte, line int, block string) ([]byte, error) {
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	first, end := line-1, len(lines)
+	next := next(text, line)
+	if next > 0 {
+		end = above(lines, next-1)
+	}
+	if !headed(lines[first]) || next > 0 && !headed(lines[next-1]) {
+		return nil, ErrInline
+	}
+	end = tomlfile.BlockEnd(lines, first, end)
+	if block == "" {
+		first = above(lines, first)
+		if end < len(lines) && len(bytes.TrimSpace(lines[end])) == 0 {
+			end++
+		}
+	}
+	out := bytes.Join(lines[:first], nil)
+	out = append(out, block...)
+	return append(out, bytes.Join(lines[end:], nil)...), nil
 }
 
 // added is a file with a rule at its end, apart by an empty line.

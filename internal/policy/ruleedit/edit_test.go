@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"postern/internal/mail"
 	"postern/internal/policy/rulediff"
 	"postern/internal/policy/rulelist"
 	"postern/internal/policy/rules"
@@ -147,6 +148,31 @@ func TestEditingARuleLeavesExceptionsAlone(t *testing.T) {
 	text, err = Edit([]byte(withExceptions), "clinic", "")
 	if err != nil || len(mustParse(t, string(text)).Exceptions()) != 2 || len(mustParse(t, string(text)).Rules()) != 0 {
 		t.Errorf("deleted: %v\n%s", err, text)
+	}
+}
+
+// TestOneExceptionIsEdited: the rest of the file, comments above it included, stays as it was.
+func TestOneExceptionIsEdited(t *testing.T) {
+	const block = "[[exception]]\ndomain = \"stale.test\"\nignore = [\"sts\"]\nreason = \"new\"\nexpires = 2027-03-01"
+	for what, tt := range map[string]struct {
+		domain, block string
+		left          int
+		has, not      string
+	}{
+		"changed":  {"stale.test", block, 2, "reason = \"new\"", "records of the old key"},
+		"added":    {"new.test", strings.Replace(block, "stale", "new", 1), 3, "records of the old key", "\x00"},
+		"deleted":  {"stale.test", "", 1, "ticket 4711", "stale.test"},
+		"an alias": {"STALE.test", "", 1, "ticket 4711", "stale.test"},
+	} {
+		text, err := Except([]byte(withExceptions), mail.MustDomain(tt.domain), tt.block)
+		set := mustParse(t, string(text))
+		if err != nil || len(set.Exceptions()) != tt.left || len(set.Rules()) != 1 || !strings.Contains(string(text), tt.has) ||
+			strings.Contains(string(text), tt.not) || !strings.Contains(string(text), "# their administrator is on leave") {
+			t.Errorf("%s: %v\n%s", what, err, text)
+		}
+	}
+	if _, err := Except([]byte(withExceptions), mail.MustDomain("none.test"), ""); !errors.Is(err, ErrNoException) {
+		t.Errorf("one that is not there: %v", err)
 	}
 }
 

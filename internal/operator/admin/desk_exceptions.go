@@ -1,0 +1,126 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"postern/internal/mail"
+	"postern/internal/operator/access"
+	"postern/internal/policy/exception"
+	"postern/internal/policy/ruleedit"
+	"postern/internal/policy/rules"
+	"postern/internal/policy/rulevalue"
+)
+
+// ExceptionView is one exception of the rules in force: what mail to a domain sets aside of what the domain publishes.
+type ExceptionView struct {
+	Domain  string   `json:"domain"`
+	Ignore  []string `json:"ignore"` // dane, sts
+	Reason  string   `json:"reason"`
+	Expires string   `json:"expires"` // as the file has it
+	Over    bool     `json:"over"`    // it has ended
+}
+
+// ExceptionsView are the exceptions of the rules in force, in the order of the file.
+type ExceptionsView struct {
+	Revision   int64           `json:"revision"`
+	Exceptions []ExceptionView `json:"exceptions"`
+	// Warnings are those about exceptions: what ends soon, or has ended.
+	Warnings []rules.Warning `json:"warnings,omitempty"`
+}
+
+// Exceptions shows the exceptions of the rules in force to who sees all rules.
+func (d *Desk) Exceptions(context.Context) (ExceptionsView, error) {
+	if err := d.who.Wide(access.ReadRules); err != nil {
+		return ExceptionsView{}, err
+	}
+	set, revision, err := d.s.cfg.Rules.Current()
+	out := ExceptionsView{Revision: revision, Exceptions: []ExceptionView{}}
+	if err != nil {
+		return out, err
+	}
+	now, titles := time.Now(), map[string]bool{}
+	for _, e := range set.Exceptions() {
+		titles[e.Title()] = true
+		out.Exceptions = append(out.Exceptions, ExceptionView{Domain: e.Domain.String(), Ignore: e.Ignore,
+			Reason: e.Reason, Expires: e.Expires.String(), Over: e.Expires.Over(now)})
+	}
+	for _, w := range set.Warnings(now, d.s.own()...) {
+		if titles[w.Rule] {
+			out.Warnings = append(out.Warnings, w)
+		}
+	}
+	return out, nil
+}
+
+// ExceptionEdit gives a domain an exception, in place of the one it may have, or takes it away.
+type ExceptionEdit struct {
+	Domain string   `json:"domain"`
+	Ignore []string `json:"ignore"`
+	Reason string   `json:"reason"`
+	// Expires is a day, through which it holds, or an instant with its zone.
+	Expires string `json:"expires"`
+	Remove  bool   `json:"remove,omitempty"`
+	// IfRevision is ApplyRequest.IfRevision.
+	IfRevision *int64 `json:"if_revision,omitempty"`
+	DryRun     bool   `json:"dry_run,omitempty"`
+}
+
+// EditException puts the rules in force with one exception changed, as a new revision; the rest of the file stays as it
+// stands. It is for who may apply a whole file. What is wrong with the edit is access.ErrBadRequest.
+func (d *Desk) EditException(ctx context.Context, e ExceptionEdit) (ApplyResult, error) {
+	if err := d.mayApply(false); err != nil {
+		return ApplyResult{}, err
+	}
+	domain, err := mail.ParseDomain(strings.TrimSpace(e.Domain))
+	if _, literal := domain.Literal(); err != nil || literal {
+		return ApplyResult{}, access.BadRequest("%q is no domain: write the recipients' domain alone", e.Domain)
+	}
+	block := ""
+	if !e.Remove {
+		if block, err = e.block(domain); err != nil {
+			return ApplyResult{}, err
+		}
+	}
+	view, err := d.s.rules()
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	text, err := ruleedit.Except([]byte(view.Text), domain, block)
+	switch {
+	case errors.Is(err, ruleedit.ErrNoException):
+		return ApplyResult{}, access.ErrNotFound
+	case errors.Is(err, ruleedit.ErrInline):
+		return ApplyResult{}, access.BadRequest("%w", err)
+	case err != nil:
+		return ApplyResult{}, err
+	}
+	if e.IfRevision == nil {
+		e.IfRevision = &view.Revision // the text is made of that one
+	}
+	return d.applyFile(ctx, ApplyRequest{Name: "exception for " + domain.String(), Text: string(text), DryRun: e.DryRun,
+		IfRevision: e.IfRevision, asKept: true})
+}
+
+// block is the exception as it stands in a rules file.
+func (e *ExceptionEdit) block(domain mail.Domain) (string, error) {
+	x := exception.Exception{Domain: domain, Ignore: e.Ignore, Reason: strings.TrimSpace(e.Reason)}
+	text := strings.TrimSpace(e.Expires)
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		x.Expires = rulevalue.Expiry{At: day.AddDate(0, 0, 1), Date: true}
+	} else if at, err := time.Parse(time.RFC3339, text); err == nil {
+		x.Expires = rulevalue.Expiry{At: at.UTC()}
+	} else {
+		return "", access.BadRequest("it must end: write the last day on which it holds, such as 2027-01-31")
+	}
+	var b strings.Builder
+	x.Print(&b)
+	_, err := rules.Parse("the exception", []byte(b.String()))
+	var wrong *rules.ParseError
+	if errors.As(err, &wrong) && len(wrong.Problems) > 0 {
+		return "", access.BadRequest("%s; %s", wrong.Problems[0].What, wrong.Problems[0].Hint)
+	}
+	return b.String(), err
+}
