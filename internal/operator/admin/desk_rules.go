@@ -13,38 +13,55 @@ import (
 	"postern/internal/operator/access"
 	"postern/internal/operator/audit"
 	"postern/internal/operator/scope"
+	"postern/internal/policy/rule"
 	"postern/internal/policy/rulediff"
 	"postern/internal/policy/ruleedit"
 	"postern/internal/policy/rulelist"
 	"postern/internal/policy/rules"
 )
 
-// Rules shows the rules in force; to a scope of domains, those that are about nothing else, without the file and who
-// wrote it.
+// Rules is RulesText with every rule as an object.
 func (d *Desk) Rules(ctx context.Context) (RulesView, error) {
-	if err := d.who.Need(access.ReadRules); err != nil {
-		return RulesView{}, err
-	}
-	v, err := d.s.rules()
-	if err != nil || d.who.Scope.All {
-		return v, err
-	}
-	list, err := d.who.RuleList(ctx)
+	v, list, err := d.rulesWith(ctx)
 	if err != nil {
 		return v, err
 	}
-	if v.Warnings, err = d.mine(v.Warnings); err != nil {
-		return v, err
-	}
-	v.Text, v.By, v.AppliedAt, v.Rules = "", "", nil, []json.RawMessage{}
 	for _, r := range list {
 		text, err := json.Marshal(r)
 		if err != nil {
-			return v, err
+			return RulesView{}, fmt.Errorf("cannot show rule %s: %w", r.Name, err)
 		}
 		v.Rules = append(v.Rules, text)
 	}
 	return v, nil
+}
+
+// RulesText shows the file of the rules in force, who wrote it and what to warn of; to a scope of domains only the
+// warnings about rules that are about nothing else.
+func (d *Desk) RulesText(ctx context.Context) (RulesView, error) {
+	v, _, err := d.rulesWith(ctx)
+	return v, err
+}
+
+// rulesWith is RulesText with the rules.
+func (d *Desk) rulesWith(ctx context.Context) (RulesView, []rule.Rule, error) {
+	if err := d.who.Need(access.ReadRules); err != nil {
+		return RulesView{}, nil, err
+	}
+	v, set, err := d.s.rulesWith()
+	if err != nil {
+		return v, nil, err
+	}
+	if d.who.Scope.All {
+		return v, set.Rules(), nil
+	}
+	list, err := d.who.RuleList(ctx)
+	if err != nil {
+		return v, nil, err
+	}
+	v.Text, v.By, v.AppliedAt = "", "", nil
+	v.Warnings, err = d.mine(v.Warnings)
+	return v, list, err
 }
 
 // ApplyRules puts a whole file in force, for who has everything in scope: it parses, reads the files that the rules

@@ -32,22 +32,20 @@ type RulesView struct {
 	Text string `json:"text"`
 }
 
-// rules shows the rules in force.
+// rules shows the rules in force, without Rules: that takes a while with thousands of them, and few want it.
 func (s *Service) rules() (RulesView, error) {
+	v, _, err := s.rulesWith()
+	return v, err
+}
+
+// rulesWith is rules, with what they are.
+func (s *Service) rulesWith() (RulesView, *rules.Set, error) {
 	revision, set, err := s.cfg.Rules.Applied()
 	if err != nil {
-		return RulesView{}, err
+		return RulesView{}, nil, err
 	}
-	out := RulesView{Revision: revision.Number, AppliedAt: trace.Instant(revision.AppliedAt), By: revision.By,
-		Text: revision.Text, Rules: []json.RawMessage{}, Warnings: set.Warnings(time.Now(), s.own()...)}
-	for _, r := range set.Rules() {
-		text, err := json.Marshal(r)
-		if err != nil {
-			return RulesView{}, fmt.Errorf("cannot show rule %s: %w", r.Name, err)
-		}
-		out.Rules = append(out.Rules, text)
-	}
-	return out, nil
+	return RulesView{Revision: revision.Number, AppliedAt: trace.Instant(revision.AppliedAt), By: revision.By,
+		Text: revision.Text, Rules: []json.RawMessage{}, Warnings: set.Warnings(time.Now(), s.own()...)}, set, nil
 }
 
 // own lists the domains of our own servers.

@@ -43,7 +43,7 @@ func (c *Console) rules(r *request) error {
 	v := rulesView{Whole: r.who.Scope.All, Done: c.done(r), Now: time.Now(),
 		Warnings: map[string][]policyrules.Warning{}}
 	var err error
-	if v.View, err = r.desk.Rules(r.ctx()); err != nil {
+	if v.View, err = r.desk.RulesText(r.ctx()); err != nil {
 		return err
 	}
 	list, err := r.desk.RuleList(r.ctx())
@@ -82,7 +82,7 @@ type ruleView struct {
 }
 
 func (c *Console) editRule(r *request) error {
-	view, err := r.desk.Rules(r.ctx())
+	view, err := r.desk.RulesText(r.ctx())
 	if err != nil {
 		return err
 	}
@@ -239,7 +239,7 @@ func (c *Console) keep(r *request, code int, v ruleView) error {
 // overtaken shows the pane again where somebody changed the rules in the meantime: what was filled in is looked at anew
 // beside the rules that are in force now.
 func (c *Console) overtaken(r *request, v ruleView) error {
-	view, err := r.desk.Rules(r.ctx())
+	view, err := r.desk.RulesText(r.ctx())
 	if err != nil {
 		return c.failed(r, v, err)
 	}
@@ -372,7 +372,7 @@ type revisionsView struct {
 }
 
 func (c *Console) revisions(r *request) error {
-	view, err := r.desk.Rules(r.ctx())
+	view, err := r.desk.RulesText(r.ctx())
 	if err != nil {
 		return err
 	}
@@ -401,7 +401,7 @@ func (c *Console) revision(r *request) error {
 	if v.RevisionView, err = r.desk.Revision(r.ctx(), number); err != nil {
 		return err
 	}
-	view, err := r.desk.Rules(r.ctx())
+	view, err := r.desk.RulesText(r.ctx())
 	if err != nil {
 		return err
 	}
