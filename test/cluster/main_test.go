@@ -77,10 +77,25 @@ func (c *cluster) start(rules string) {
 	for _, w := range c.gw {
 		w.Port, w.Zone = c.gw[0].Port, c.gw[0].Zone
 		w.Start("")
+		harness.Eventually(c.t, harness.Patience, "it takes mail", func() bool { return takes(w) })
 	}
 	if rules != "" {
 		c.gw[0].Apply(rules)
 	}
+}
+
+// takes reports whether a gateway takes mail: one that has just joined may say for a moment that it does not.
+func takes(w *harness.World) bool {
+	c := harness.Dial(w.T, w.Addr, "")
+	defer c.Conn.Close()
+	c.Read()
+	for _, line := range []string{"EHLO mail.home.test", "MAIL FROM:<anna@home.test>"} {
+		c.Raw(line + "\r\n")
+		if reply := c.Read(); reply == "" || reply[0] != '2' {
+			return false
+		}
+	}
+	return true
 }
 
 // ask lends a connection to the database of its owner, beside those of the gateways.
