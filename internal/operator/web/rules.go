@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,8 +34,12 @@ type rulesView struct {
 	View     admin.RulesView
 	Whole    bool // the principal sees all of them
 	Figures  map[string]figures.Rule
-	Done     string
-	Now      time.Time
+	// Of is whose mail the page is about, nil where it is about everybody's; Problem what is wrong with that question,
+	// and Asked what was typed.
+	Of             *admin.DomainRules
+	Asked, Problem string
+	Done           string
+	Now            time.Time
 }
 
 // Ended reports whether a rule has expired.
@@ -51,7 +57,22 @@ func (c *Console) rules(r *request) error {
 		return err
 	}
 	v.Count = len(list)
-	if v.Rules, v.More, err = portion(list, r.FormValue("after"), "/rules"); err != nil {
+	to := "/rules"
+	if v.Asked = strings.TrimSpace(r.FormValue("domain")); v.Asked != "" && v.Whole {
+		of, err := r.desk.RulesOf(r.ctx(), v.Asked)
+		switch {
+		case errors.Is(err, access.ErrBadRequest):
+			v.Problem = err.Error()
+		case err != nil:
+			return err
+		default:
+			v.Of, to = &of, "/rules?domain="+url.QueryEscape(of.Domain)
+			list = slices.DeleteFunc(slices.Clone(list), func(one rule.Rule) bool {
+				return !slices.Contains(of.Rules, one.Name)
+			})
+		}
+	}
+	if v.Rules, v.More, err = portion(list, r.FormValue("after"), to); err != nil {
 		return err
 	}
 	sums, err := r.desk.Traffic(r.ctx(), traffic.Query{Kind: traffic.OfRule, Since: v.Now.AddDate(0, 0, -7)})
