@@ -77,7 +77,9 @@ func (c *cluster) start(rules string) {
 	for _, w := range c.gw {
 		w.Port, w.Zone = c.gw[0].Port, c.gw[0].Zone
 		w.Start("")
-		harness.Eventually(c.t, harness.Patience, "it takes mail", func() bool { return takes(w) })
+		if w.Under == nil { // one under a wrong clock may never do so
+			harness.Eventually(c.t, harness.Patience, "it takes mail", func() bool { return takes(w) })
+		}
 	}
 	if rules != "" {
 		c.gw[0].Apply(rules)

@@ -96,7 +96,7 @@ func StartPebble(t testing.TB, o PebbleOptions) *Pebble {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=20")
+	env := append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=5")
 	p := &Pebble{Directory: fmt.Sprintf("https://ca.test:%d/dir", o.Port),
 		manage: fmt.Sprintf("https://127.0.0.1:%d", manage),
 		client: &http.Client{Timeout: 5 * time.Second,
