@@ -9,6 +9,8 @@ NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.1
 FUZZTIME    ?= 30s
 # So many packages are tested at a time: tests wait more than they work.
 BESIDE      ?= 3
+# So many rings are run at a time; where others share the machine, one.
+RINGS       ?= $(if $(CI),1,2)
 
 # Where goroutines, locks and connections are shared. Ground rooms have none of these.
 CONCURRENT := ./cmd/... ./internal/check/... ./internal/dns/... ./internal/event/... ./internal/gateway/... \
@@ -55,7 +57,7 @@ race: ## the shared parts again, watched for races
 	@if command -v gcc >/dev/null || [ -n "$${CI:-}" ]; then set -x; $(GO) test -vet=off -race -short -p $(BESIDE) -timeout 20m $(CONCURRENT); \
 	else echo "race: NOT RUN: there is no C compiler, and the race detector links with one"; fi
 
-# Two packages at a time, four tests each.
+# RINGS packages at a time, four tests each.
 e2e: ## the gateway between real mail servers
 	@test/prepare.sh peers
 	@test/prepare.sh postgres
@@ -63,7 +65,7 @@ e2e: ## the gateway between real mail servers
 	@test/prepare.sh browser
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -o "$$dir/postern" ./cmd/postern; \
-	POSTERN_BINARY=$$dir/postern $(GO) test -vet=off -count=1 -p 2 -parallel 4 -timeout 20m ./test/...
+	POSTERN_BINARY=$$dir/postern $(GO) test -vet=off -count=1 -p $(RINGS) -parallel 4 -timeout 20m ./test/...
 
 failover: ## two PostgreSQL under Patroni: the primary is killed ten times under load; some minutes
 	@test/prepare.sh postgres

@@ -34,9 +34,12 @@ func TestStoreThatKeepsForAMoment(t *testing.T) {
 		cfg.Keep = 15 * time.Second
 		return open(t, cfg)
 	}
-	storetest.Model(t, keeps)
+	storetest.LeasedModel(t, keeps)
 	t.Run("a lease that was longer than its claim", func(t *testing.T) {
 		storetest.ModelSeed(t, keeps(t), 922582923162366133, 300)
+	})
+	t.Run("a lease that ends before its claim would", func(t *testing.T) {
+		storetest.LeasedModelSeed(t, keeps(t), 365889101256883840, 300)
 	})
 }
 

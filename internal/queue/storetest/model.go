@@ -37,6 +37,9 @@ func ModelSeed(t *testing.T, s queue.Store, seed uint64, steps int) {
 	modelSeed(t, s, seed, steps, false)
 }
 
+// LeasedModel is Model for a store of RunLeased.
+func LeasedModel(t *testing.T, open func(t *testing.T) queue.Store) { seeds(t, open, LeasedModelSeed) }
+
 // LeasedModelSeed is one run of the model of RunLeased.
 func LeasedModelSeed(t *testing.T, s queue.Store, seed uint64, steps int) {
 	modelSeed(t, s, seed, steps, true)

@@ -32,7 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) queue.Store) {
 // the claim says, and the model, which counts on that, lets it do so.
 func RunLeased(t *testing.T, open func(t *testing.T) queue.Store) {
 	run(t, open)
-	t.Run("Model", func(t *testing.T) { seeds(t, open, LeasedModelSeed) })
+	t.Run("Model", func(t *testing.T) { LeasedModel(t, open) })
 }
 
 func run(t *testing.T, open func(t *testing.T) queue.Store) {
