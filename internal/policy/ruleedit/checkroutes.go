@@ -19,18 +19,11 @@ func CheckRoutes(name string, text []byte, names []string) error {
 	if root == nil {
 		return nil
 	}
-	list := root.Get("rule")
-	if list == nil {
-		return nil
-	}
 	known := map[string]bool{}
 	for _, n := range names {
 		known[n] = true
 	}
-	for _, table := range list.Items {
-		if table.Kind != unstable.Table {
-			continue
-		}
+	for _, table := range root.Get("rule").Tables() {
 		if scope := table.Get("scope"); scope != nil && scope.Text == string(rule.Disabled) {
 			continue
 		}

@@ -20,13 +20,9 @@ func CheckFiles(name string, text []byte, ask func(trust string) (wrong, hint st
 	if root == nil {
 		return nil
 	}
-	list := root.Get("rule")
-	if list == nil {
-		return nil
-	}
 	type answer struct{ wrong, hint string }
 	known := map[string]answer{}
-	for _, table := range list.Items {
+	for _, table := range root.Get("rule").Tables() {
 		e, ok := trustOf(table)
 		if !ok {
 			continue
@@ -46,9 +42,6 @@ func CheckFiles(name string, text []byte, ask func(trust string) (wrong, hint st
 
 // trustOf finds the file that a rule names as its trust, ok false where it names none or demands nothing.
 func trustOf(table *tomlfile.Node) (e tomlfile.Entry, ok bool) {
-	if table.Kind != unstable.Table {
-		return e, false
-	}
 	if scope := table.Get("scope"); scope != nil && scope.Text == string(rule.Disabled) {
 		return e, false
 	}

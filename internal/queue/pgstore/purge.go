@@ -98,14 +98,19 @@ const sweepEvery = time.Minute
 
 // sweepLoop sweeps until the store is closed.
 func (s *Store) sweepLoop() {
-	tick := time.NewTicker(sweepEvery)
+	s.each(sweepEvery, func() { _ = s.sweep(s.life) }) // what goes wrong is tried again
+}
+
+// each does something again and again until the store is closed.
+func (s *Store) each(pause time.Duration, do func()) {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
 		select {
 		case <-s.stop:
 			return
 		case <-tick.C:
-			_ = s.sweep(s.life) // what goes wrong is tried again
+			do()
 		}
 	}
 }

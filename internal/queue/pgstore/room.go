@@ -58,27 +58,21 @@ func (s *Store) noteRoom(err error) {
 const roomEvery = time.Second
 
 // roomLoop looks for room where there was none, until the store is closed.
-func (s *Store) roomLoop() {
-	tick := time.NewTicker(roomEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-tick.C:
-		}
-		if s.Room() == nil {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(s.life, s.cfg.Patience)
-		err := postgres.Translate(s.readers.With(ctx, func(c *postgres.Conn) error { return tryRoom(ctx, c) }))
-		cancel()
-		s.noteRoom(err)
-		full := errors.Is(err, queue.ErrFull)
-		unheard := err != nil && (postgres.Code(err) == "" || postgres.Lost(err))
-		if !full && !unheard { // a trial that is not allowed leaves it to mail to try
-			s.full.Store(nil)
-		}
+func (s *Store) roomLoop() { s.each(roomEvery, s.lookForRoom) }
+
+// lookForRoom looks for room where there was none.
+func (s *Store) lookForRoom() {
+	if s.Room() == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.life, s.cfg.Patience)
+	err := postgres.Translate(s.readers.With(ctx, func(c *postgres.Conn) error { return tryRoom(ctx, c) }))
+	cancel()
+	s.noteRoom(err)
+	full := errors.Is(err, queue.ErrFull)
+	unheard := err != nil && (postgres.Code(err) == "" || postgres.Lost(err))
+	if !full && !unheard { // a trial that is not allowed leaves it to mail to try
+		s.full.Store(nil)
 	}
 }
 
