@@ -10,6 +10,7 @@ package certstore
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -114,24 +115,22 @@ func (k *Keeper) sweep(ctx context.Context, now time.Time) {
 	}
 }
 
-// Flush brings what is new to the book. What cannot be written is taken again when it is shown again.
+// Flush brings what is new to the book. A certificate is found among what waits until it is found in the book; what
+// cannot be written is kept for the next time.
 func (k *Keeper) Flush(ctx context.Context) {
 	k.mu.Lock()
-	list := make([]Certificate, 0, len(k.pending))
-	for _, c := range k.pending {
-		list = append(list, c)
-	}
-	clear(k.pending)
+	list := slices.Collect(maps.Values(k.pending))
 	k.mu.Unlock()
 	if len(list) == 0 {
 		return
 	}
 	if err := k.book.PutCertificates(ctx, list); err != nil {
 		k.warn(err)
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		for _, c := range list {
-			delete(k.known, c.SHA256)
-		}
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range list {
+		delete(k.pending, c.SHA256)
 	}
 }

@@ -30,8 +30,9 @@ const nobody = "somebody"
 // shown with the trail at once (Service.Refusals); a crash loses those of a minute at most. The zero value is ready.
 // Safe for concurrent use.
 type refusals struct {
-	mu     sync.Mutex
-	bursts map[string]*burst
+	mu      sync.Mutex
+	bursts  map[string]*burst
+	writing []*burst // ended, and not in the trail yet
 }
 
 // burst is what one client was refused of one kind.
@@ -100,18 +101,35 @@ func (b *burst) entry() audit.Entry {
 	return e
 }
 
-// over takes out the bursts that have ended, all of them where all is set.
-func (r *refusals) over(now time.Time, all bool) (out []*burst) {
+// over moves the bursts that have ended to those being written, all of them where all is set, and returns these.
+func (r *refusals) over(now time.Time, all bool) []*burst {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, b := range r.bursts {
 		if all || now.Sub(b.newest) >= burstQuiet || now.Sub(b.begun) >= burstTime {
-			out = append(out, b)
+			r.writing = append(r.writing, b)
 			delete(r.bursts, b.key)
 		}
 	}
-	slices.SortFunc(out, func(a, b *burst) int { return a.begun.Compare(b.begun) })
-	return out
+	slices.SortFunc(r.writing, func(a, b *burst) int { return a.begun.Compare(b.begun) })
+	return slices.Clone(r.writing)
+}
+
+// done takes a burst out of those being written. Where it could not be written it is kept, as far as there is room.
+func (r *refusals) done(b *burst, written bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.writing = slices.DeleteFunc(r.writing, func(w *burst) bool { return w == b })
+	if written {
+		return
+	}
+	if now := r.bursts[b.key]; now != nil {
+		now.begun = b.begun
+		now.examined += b.examined
+		now.putOff += b.putOff
+	} else if len(r.bursts) <= burstsMost {
+		r.bursts[b.key] = b
+	}
 }
 
 // refuse is add for somebody who was examined: a name that was claimed and not proven.
@@ -125,10 +143,14 @@ func (s *Service) Refused(provider string, c Client) {
 	s.refuse(signInRefused, nobody, provider, c)
 }
 
-// Refusals are the refused proofs that the audit trail does not have yet, newest first, as it will tell them.
+// Refusals are the refused proofs that the audit trail does not have yet, newest first, as it will tell them. Whoever
+// asks for them before the trail misses none; one that is written meanwhile is in both.
 func (s *Service) Refusals() (out []audit.Entry) {
 	s.refusals.mu.Lock()
 	defer s.refusals.mu.Unlock()
+	for _, b := range s.refusals.writing {
+		out = append(out, b.entry())
+	}
 	for _, b := range s.refusals.bursts {
 		out = append(out, b.entry())
 	}
@@ -145,23 +167,6 @@ func (s *Service) Run(ctx context.Context) {
 // writeRefusals writes the bursts that have ended. What cannot be written is kept for the next time.
 func (s *Service) writeRefusals(ctx context.Context, all bool) {
 	for _, b := range s.refusals.over(time.Now(), all) {
-		if err := s.cfg.Ledger.Append(ctx, b.entry()); err != nil {
-			s.refusals.keep(b)
-		}
-	}
-}
-
-// keep puts back a burst that could not be written, as far as there is room.
-func (r *refusals) keep(b *burst) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now := r.bursts[b.key]; now != nil {
-		now.begun = b.begun
-		now.examined += b.examined
-		now.putOff += b.putOff
-		return
-	}
-	if len(r.bursts) <= burstsMost {
-		r.bursts[b.key] = b
+		s.refusals.done(b, s.cfg.Ledger.Append(ctx, b.entry()) == nil)
 	}
 }
