@@ -71,6 +71,21 @@ func TestKeptMailIsTakenOverWhenItsLeaseEnds(t *testing.T) {
 	wantStates(t, a, map[queue.State]int64{queue.Delivered: 1})
 }
 
+// TestWhatAClaimPassesOverIsFoundByTheNext: mail of the database that has to stand behind kept mail is claimed by the
+// same gateway as soon as it asks again, and does not wait until another finds it overlooked.
+func TestWhatAClaimPassesOverIsFoundByTheNext(t *testing.T) {
+	t.Parallel()
+	_, a, b := keeping(t)
+	accept(t, a, 1)
+	accept(t, a, 2)
+	accept(t, b, 3)
+	for _, want := range []int{2, 1, 0} {
+		if work := claim(t, a, 2); len(work) != want {
+			t.Errorf("%d claimed, want %d", len(work), want)
+		}
+	}
+}
+
 // TestKeptMailIsGivenBack: what nobody asks for within a second is everybody's.
 func TestKeptMailIsGivenBack(t *testing.T) {
 	t.Parallel()

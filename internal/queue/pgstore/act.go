@@ -22,7 +22,7 @@ func (s *Store) Act(ctx context.Context, a queue.Action) (out queue.Acted, err e
 		return out, err
 	}
 	defer s.gate.Leave()
-	s.giveBack(s.kept.Drop("", a.Selects))
+	s.giveBack("", s.kept.Drop("", a.Selects))
 	if err := s.kept.Rest(ctx, ""); err != nil {
 		return out, err
 	}

@@ -68,9 +68,9 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]queue.Work, error) 
 	}
 	defer s.gate.Leave()
 	if c.Site == "" {
-		s.giveBack(s.kept.Drop("", c.Selects))
+		s.giveBack("", s.kept.Drop("", c.Selects))
 	} else {
-		s.giveBack(s.kept.Unfit(&c))
+		s.giveBack(c.Site, s.kept.Unfit(&c))
 	}
 	if err := s.kept.Rest(ctx, c.Site); err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (s *Store) claimStored(ctx context.Context, c *queue.Claim) ([]queue.Work, 
 	found, began, stirs := &claiming{Claim: c}, time.Now(), s.kept.Stirred()
 	err := s.lease(ctx, found, false, c.Limit)
 	if err == nil && found.lapsed { // what was wished is carried out before anything is claimed
-		s.unlease(found.leases)
+		s.unlease(c.Site, found.leases)
 		// then it waits, and is not claimed
 		if err := s.lapse(ctx, c.Now); err != nil && !errors.Is(err, queue.ErrFull) {
 			return nil, err
@@ -104,8 +104,8 @@ func (s *Store) claimStored(ctx context.Context, c *queue.Claim) ([]queue.Work, 
 	}
 	if err == nil && found.failed { // all of it waits for one probe
 		if kept := s.keptAt(c.Site); len(kept) > 0 {
-			s.giveBack(kept)
-			s.unlease(found.leases)
+			s.giveBack(c.Site, kept)
+			s.unlease(c.Site, found.leases)
 			err = s.lease(ctx, found, false, c.Limit)
 		}
 	}
@@ -120,7 +120,7 @@ func (s *Store) claimStored(ctx context.Context, c *queue.Claim) ([]queue.Work, 
 		err := s.lease(ctx, beyond, true, c.Limit-len(work))
 		more, err := s.loaded(ctx, beyond, err)
 		if err != nil {
-			s.unlease(leasesOf(work))
+			s.unlease(c.Site, leasesOf(work))
 			return nil, err
 		}
 		work = append(work, more...)
@@ -147,7 +147,7 @@ func (s *Store) withKept(c *queue.Claim, work []queue.Work) []queue.Work {
 			break
 		}
 		last := work[len(work)-1]
-		s.unlease([]queue.Lease{last.Lease})
+		s.unlease(c.Site, []queue.Lease{last.Lease})
 		work[len(work)-1] = earlier[0]
 		slices.SortFunc(work, func(a, b queue.Work) int { return c.Compare(&a, &b) })
 	}
@@ -198,12 +198,12 @@ func (s *Store) lease(ctx context.Context, c *claiming, beyond bool, limit int) 
 // loaded reads what was leased; where that fails, or leasing did, the leases are given back.
 func (s *Store) loaded(ctx context.Context, c *claiming, err error) ([]queue.Work, error) {
 	if err != nil || len(c.leases) == 0 {
-		s.unlease(c.leases)
+		s.unlease(c.Site, c.leases)
 		return nil, err
 	}
 	work, err := s.load(ctx, c.leases, c.Until)
 	if err != nil {
-		s.unlease(c.leases)
+		s.unlease(c.Site, c.leases)
 		return nil, fmt.Errorf("pgstore: reading what was claimed: %w", err)
 	}
 	return work, nil
@@ -231,8 +231,9 @@ func (s *Store) load(ctx context.Context, leases []queue.Lease, until time.Time)
 	return out, nil
 }
 
-// unlease gives back what could not be read; where that fails too the leases run out.
-func (s *Store) unlease(leases []queue.Lease) {
+// unlease gives back what is not handed out, and notes that the database has it to claim, at a site or, "", at any.
+// Where that fails the leases run out.
+func (s *Store) unlease(site queue.SiteKey, leases []queue.Lease) {
 	if len(leases) == 0 {
 		return
 	}
@@ -246,6 +247,7 @@ func (s *Store) unlease(leases []queue.Lease) {
 		})
 		return nil
 	})
+	s.kept.Stir(site)
 }
 
 func leasesOf(work []queue.Work) (out []queue.Lease) {

@@ -84,12 +84,11 @@ func (s *Store) keptAt(site queue.SiteKey) []queue.Lease {
 	return s.kept.Drop(site, func(*queue.Delivery) bool { return true })
 }
 
-// giveBack lets everybody claim what is not kept any more.
-func (s *Store) giveBack(leases []queue.Lease) {
+// giveBack lets everybody claim what is not kept any more, at a site or, "", at any.
+func (s *Store) giveBack(site queue.SiteKey, leases []queue.Lease) {
 	if len(leases) > 0 {
-		s.unlease(leases)
+		s.unlease(site, leases)
 		s.kept.Returned(leases)
-		s.kept.Stir()
 	}
 }
 
@@ -102,7 +101,7 @@ func (s *Store) keepLoop() {
 		case <-s.stop:
 			return
 		case now := <-tick.C:
-			s.giveBack(s.kept.Old(now))
+			s.giveBack("", s.kept.Old(now))
 		}
 	}
 }

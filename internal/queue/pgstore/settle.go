@@ -51,7 +51,7 @@ func (s *Store) afterwards(b *stored.Batch) {
 	for i := range b.States {
 		s.kept.Stir(b.States[i].Key)
 		if b.States[i].Sets() {
-			s.giveBack(s.keptAt(b.States[i].Key))
+			s.giveBack(b.States[i].Key, s.keptAt(b.States[i].Key))
 		}
 	}
 }
