@@ -256,6 +256,9 @@ func (d *Dispatcher) start(ctx, sending context.Context) time.Duration {
 		d.running[r] = true
 		d.workers.Go(func() { r.work(ctx, sending) })
 	}
+	for _, p := range d.sched.Rouse() {
+		d.runs[p].rouse()
+	}
 	for _, p := range d.sched.Evict() {
 		d.runs[p].dismiss(p.Lingers())
 	}
@@ -284,11 +287,9 @@ func (d *Dispatcher) Wake(m *queue.Message, site queue.SiteKey, due time.Time) {
 		waiting = d.lingering[site]
 	}
 	for _, r := range waiting {
-		select {
-		case r.more <- struct{}{}:
+		if r.rouse() {
 			d.mu.Unlock()
 			return
-		default: // woken already
 		}
 	}
 	d.sched.Added(string(site), due, origin)

@@ -161,6 +161,16 @@ func (r *run) leave(t time.Time) {
 	}
 }
 
+// rouse has a run that lingers claim again; false: it was told already.
+func (r *run) rouse() bool {
+	select {
+	case r.more <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 // linger waits with the open channel for more mail of the site; false ends the run.
 func (r *run) linger(ctx context.Context) bool {
 	if r.channel == nil || !r.channel.Healthy() {

@@ -483,3 +483,57 @@ func TestIdleChannelsMakeRoom(t *testing.T) {
 		c.Schedule.Total, c.Linger = 1, time.Hour
 	})
 }
+
+// TestAWorkerThatLingersTakesWhatBecomesDue: the places of a site are all with workers that wait for more mail. Their
+// channel is open; what becomes due goes by it, and does not wait until they leave.
+func TestAWorkerThatLingersTakesWhatBecomesDue(t *testing.T) {
+	later := func(s *queue.Submission) { s.Deliveries[0].Due = time.Now().Add(2 * time.Minute) }
+	for what, c := range map[string]struct {
+		waits  time.Duration
+		change func(*queue.Submission)
+		then   func(w *world)
+	}{
+		"new mail":                   {time.Second, nil, nil},
+		"its time comes":             {2*time.Minute + time.Second, later, nil},
+		"a retry is asked for":       {2 * time.Second, later, (*world).retry},
+		"a retry is asked for twice": {2 * time.Second, later, func(w *world) { w.retry(); w.retry() }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			story(t, func(w *world) {
+				w.start()
+				w.accept("a@example.test", nil, "x@shop.test")
+				time.Sleep(time.Minute)
+				w.accept("a@example.test", c.change, "y@shop.test")
+				if c.then != nil {
+					c.then(w)
+				}
+				time.Sleep(c.waits)
+				if n := len(w.shop.Messages()); n != 2 || connections(w.shop) != 1 {
+					t.Errorf("%d messages by %d connections", n, connections(w.shop))
+				}
+			}, func(c *dispatch.Config) { c.Schedule.PerSite, c.Linger = 1, 24*time.Hour })
+		})
+	}
+	t.Run("overlooked", func(t *testing.T) {
+		story(t, func(w *world) {
+			c := joined(w, 1)
+			defer c.close()
+			c.accept("x@shop.test")
+			time.Sleep(time.Minute)
+			w.accept("a@example.test", nil, "y@shop.test") // nobody is told
+			time.Sleep(3 * time.Second)
+			if n := len(w.shop.Messages()); n != 2 || connections(w.shop) != 1 {
+				t.Errorf("%d messages by %d connections", n, connections(w.shop))
+			}
+		}, func(c *dispatch.Config) { c.Schedule.PerSite, c.Linger = 1, 24*time.Hour })
+	})
+}
+
+// retry has all that waits tried now.
+func (w *world) retry() {
+	acted, err := w.store.Act(context.Background(), queue.Action{Kind: queue.Retry, Now: time.Now(), By: "test"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.d.Kick(context.Background(), acted.Sites...)
+}

@@ -18,6 +18,9 @@
 // A failing site gets one worker at a time, a probe, not before its retry time. As soon as one connection to a site
 // passes, its whole row of failures is forgotten and what waits there goes at once.
 //
+// A worker that lingers at a site with an open channel is there for what becomes due: where no other worker may start
+// it is roused, so that no mail waits beside a channel that could take it.
+//
 // # Several gateways
 //
 // A site has PerSite workers at most, of all gateways that share a queue together. Each of n gateways has its part of

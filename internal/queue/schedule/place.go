@@ -214,6 +214,27 @@ func (s *Scheduler) Linger(p *Place, idle bool, now time.Time) {
 	s.nextSlow = min(s.nextSlow, s.slowAt(p))
 }
 
+// Rouse names places whose workers wait for more mail and shall claim it, for something is due that no other worker may
+// start for: one of each site. Where it leaves something due Claimed says so, as ever.
+func (s *Scheduler) Rouse() (out []*Place) {
+	for _, p := range s.held {
+		if due, ok := s.dueAtIdle(p); ok && due <= s.now {
+			p.site.dues.take(s.now)
+			s.place(p.site)
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// dueAtIdle is when something is due at the site of a place whose worker waits for it, if anything is.
+func (s *Scheduler) dueAtIdle(p *Place) (due instant, ok bool) {
+	if !p.idle || p.evicted || p.site.failures > 0 || len(p.site.dues) == 0 {
+		return 0, false
+	}
+	return p.site.dues[0], true
+}
+
 // Evict names places whose workers must end, because sites wait that could use them: of workers that are idle, and of
 // slow ones that hold a quick place. Each is named once. An idle one ends as usual, one that is not has failed.
 func (s *Scheduler) Evict() (out []*Place) {

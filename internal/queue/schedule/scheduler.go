@@ -263,8 +263,8 @@ func (s *Scheduler) Back(by time.Duration, now time.Time) {
 	s.now = at(now)
 }
 
-// Wake returns the earliest time at which Next can answer or Evict has something to say; ok is false when nothing
-// waits, or only another call can change that all places are taken. The time may be in the past.
+// Wake returns the earliest time at which Next can answer, or Rouse or Evict has something to say; ok is false when
+// nothing waits, or only another call can change that all places are taken. The time may be in the past.
 func (s *Scheduler) Wake() (t time.Time, ok bool) {
 	next, waiting := never, 0
 	if e, _ := s.head(); e != nil {
@@ -278,6 +278,11 @@ func (s *Scheduler) Wake() (t time.Time, ok bool) {
 	}
 	if e := s.timers.first(); e != nil {
 		next = min(next, e.key)
+	}
+	for _, p := range s.held {
+		if due, ok := s.dueAtIdle(p); ok {
+			next = min(next, due)
+		}
 	}
 	if next == never {
 		return time.Time{}, false
