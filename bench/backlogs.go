@@ -11,6 +11,7 @@ import (
 	"postern/bench/backlog"
 	"postern/bench/measure"
 	"postern/bench/rig"
+	"postern/internal/lab/postgres"
 )
 
 // Search is how long a question about history takes.
@@ -30,11 +31,18 @@ func (s Search) String() string {
 // backlogs measures beside an empty queue one with much waiting, at one site and spread, and one with much behind it.
 func (b *bench) backlogs(ctx context.Context, s suite, report *Report) error {
 	empty := Contestant{Name: "empty queue", Kind: rig.Postern}
+	if s.shared {
+		clean, err := b.fill(ctx, &empty, backlog.Config{}, true)
+		if err != nil {
+			return err
+		}
+		defer clean()
+	}
 	if s.waiting > 0 {
 		who := []Contestant{empty}
 		for _, sites := range []int{1, s.sites} {
 			c := Contestant{Name: fmt.Sprintf("%s at %d", short(s.waiting), sites), Kind: rig.Postern}
-			clean, err := b.fill(ctx, &c, backlog.Config{Waiting: s.waiting, Sites: sites})
+			clean, err := b.fill(ctx, &c, backlog.Config{Waiting: s.waiting, Sites: sites}, s.shared)
 			if err != nil {
 				return err
 			}
@@ -51,7 +59,7 @@ func (b *bench) backlogs(ctx context.Context, s suite, report *Report) error {
 		return nil
 	}
 	old := Contestant{Name: short(s.finished) + " finished", Kind: rig.Postern}
-	clean, err := b.fill(ctx, &old, backlog.Config{Finished: s.finished})
+	clean, err := b.fill(ctx, &old, backlog.Config{Finished: s.finished}, s.shared)
 	if err != nil {
 		return err
 	}
@@ -75,8 +83,9 @@ func short(n int) string {
 	return fmt.Sprint(n)
 }
 
-// fill makes a contestant's folder. What it returns removes it.
-func (b *bench) fill(ctx context.Context, c *Contestant, what backlog.Config) (clean func(), err error) {
+// fill makes a contestant's folder, and moves what is in it to a PostgreSQL of its own where the queue is shared. What
+// it returns removes them.
+func (b *bench) fill(ctx context.Context, c *Contestant, what backlog.Config, shared bool) (clean func(), err error) {
 	dir, err := os.MkdirTemp("", "postern-bench-backlog-")
 	if err != nil {
 		return nil, err
@@ -92,9 +101,41 @@ func (b *bench) fill(ctx context.Context, c *Contestant, what backlog.Config) (c
 		clean()
 		return nil, err
 	}
-	b.progress("== %s, made in %v\n", c.Name, time.Since(start).Round(time.Second))
 	c.Folder = dir
+	if shared {
+		stop, err := b.move(ctx, c)
+		if err != nil {
+			clean()
+			return nil, err
+		}
+		removes := clean
+		clean = func() { stop(); removes() }
+	}
+	b.progress("== %s, made in %v\n", c.Name, time.Since(start).Round(time.Second))
 	return clean, nil
+}
+
+// move has a contestant's mail in a new PostgreSQL.
+func (b *bench) move(ctx context.Context, c *Contestant) (stop func(), err error) {
+	db, err := postgres.Start(rig.PostgresTuning()...)
+	if err != nil {
+		return nil, err
+	}
+	stop = func() { _ = db.Stop() } // it goes with its folder
+	conf := filepath.Join(c.Folder, "postern.toml")
+	err = os.WriteFile(conf, []byte("hostname = \"gw.test\"\ndata = \"data\"\n"), 0o600)
+	if err == nil {
+		out, failed := exec.CommandContext(ctx, b.postern, "store", "copy", "--config", conf, "--to", db.Local()).CombinedOutput()
+		if failed != nil {
+			err = fmt.Errorf("postern store copy: %w: %.1000s", failed, out)
+		}
+	}
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	c.Store = db.Local()
+	return stop, nil
 }
 
 // searches asks a gateway with a history.

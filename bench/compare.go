@@ -21,6 +21,8 @@ type Contestant struct {
 	Rules int `json:"rules,omitempty"`
 	// Folder of data that is there already; Postern only.
 	Folder string `json:"-"`
+	// Store is the address of a PostgreSQL with its mail, whose processes are not counted as its own; Postern only.
+	Store string `json:"-"`
 	// Settings of the configuration, by which mail goes where DNS says; nil: it goes by a route. Postern only.
 	Settings map[string]string `json:"-"`
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
+	"strconv"
 	"time"
 
 	"postern/bench/measure"
@@ -98,10 +100,14 @@ func (b *bench) start(ctx context.Context, c Contestant, w Work) (*rig.Server, e
 	if err != nil {
 		return nil, err
 	}
+	settings := maps.Clone(c.Settings)
+	if c.Store != "" {
+		settings = map[string]string{"store": strconv.Quote(c.Store)}
+	}
 	return rig.Start(ctx, rig.Spec{Kind: c.Kind, Port: port, Sink: b.sink(w.TLS).Addr(), TLS: w.TLS,
 		Cert: b.cert.CertPEM, Key: b.cert.KeyPEM,
 		Binary: b.postern, Bench: b.self, Rules: rulesFile(c.Rules), Folder: c.Folder, Hops: w.Hops,
-		Settings: c.Settings, MX: c.Settings != nil})
+		Settings: settings, MX: c.Settings != nil})
 }
 
 // hops makes the sink listen at as many addresses as a kind of work needs.

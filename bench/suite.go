@@ -22,6 +22,7 @@ type suite struct {
 	entries []entry
 	// sessions are idle TLS sessions; waiting and finished are deliveries in a store beforehand. 0: left out.
 	sessions, waiting, sites, finished int
+	shared                             bool // they are in PostgreSQL
 	large                              bool
 }
 
@@ -141,6 +142,9 @@ func partCommand(ctx context.Context, name string, args []string) error {
 		f.IntVar(&s.sites, "sites", full.sites, "sites they are spread over")
 	case "history":
 		f.IntVar(&s.finished, "n", full.finished, "finished deliveries")
+	}
+	if name == "waiting" || name == "history" {
+		f.BoolVar(&s.shared, "postgres", false, "the queue is in PostgreSQL, whose processes are not counted")
 	}
 	if err := parse(f, args); err != nil {
 		return err

@@ -200,7 +200,7 @@ func (h *host) postern(s Spec) error {
 
 // shared runs Postern with its mail in a PostgreSQL that it alone uses.
 func (h *host) shared(s Spec) error {
-	db, err := postgres.Start(postgresTuning()...)
+	db, err := postgres.Start(PostgresTuning()...)
 	if err != nil {
 		return err
 	}

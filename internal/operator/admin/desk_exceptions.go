@@ -97,11 +97,8 @@ func (d *Desk) EditException(ctx context.Context, e ExceptionEdit) (ApplyResult,
 	case err != nil:
 		return ApplyResult{}, err
 	}
-	if e.IfRevision == nil {
-		e.IfRevision = &view.Revision // the text is made of that one
-	}
-	return d.applyFile(ctx, ApplyRequest{Name: "exception for " + domain.String(), Text: string(text), DryRun: e.DryRun,
-		IfRevision: e.IfRevision, asKept: true})
+	return d.applyChanged(ctx, view.Revision, ApplyRequest{Name: "exception for " + domain.String(),
+		Text: string(text), DryRun: e.DryRun, IfRevision: e.IfRevision})
 }
 
 // block is the exception as it stands in a rules file.
@@ -114,6 +111,9 @@ func (e *ExceptionEdit) block(domain mail.Domain) (string, error) {
 		x.Expires = rulevalue.Expiry{At: at.UTC()}
 	} else {
 		return "", access.BadRequest("it must end: write the last day on which it holds, such as 2027-01-31")
+	}
+	if len(x.Ignore) == 0 {
+		return "", access.BadRequest(`it sets nothing aside; write "dane", "sts" or both`)
 	}
 	var b strings.Builder
 	x.Print(&b)

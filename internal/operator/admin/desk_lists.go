@@ -120,9 +120,14 @@ func (d *Desk) ReplaceList(ctx context.Context, e ListEdit) (ApplyResult, error)
 	case err != nil:
 		return ApplyResult{}, err
 	}
-	if e.IfRevision == nil {
-		e.IfRevision = &view.Revision // the text is made of that one
+	return d.applyChanged(ctx, view.Revision, ApplyRequest{Name: "list " + e.Name, Text: string(text), DryRun: e.DryRun,
+		IfRevision: e.IfRevision, LetWaitingGo: e.LetWaitingGo})
+}
+
+// applyChanged applies a file that was made of a revision by changing an entry: what files of lists held then stays.
+func (d *Desk) applyChanged(ctx context.Context, of int64, r ApplyRequest) (ApplyResult, error) {
+	if r.asKept = true; r.IfRevision == nil {
+		r.IfRevision = &of
 	}
-	return d.applyFile(ctx, ApplyRequest{Name: "list " + e.Name, Text: string(text), DryRun: e.DryRun,
-		IfRevision: e.IfRevision, LetWaitingGo: e.LetWaitingGo, asKept: true})
+	return d.applyFile(ctx, r)
 }

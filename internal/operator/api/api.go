@@ -121,6 +121,7 @@ func (s *Server) register(spec huma.API) {
 	s.registerQueue(spec)
 	s.registerRules(spec)
 	s.registerLists(spec)
+	s.registerExceptions(spec)
 	s.registerRevisions(spec)
 	s.registerPeers(spec)
 	s.registerPolicies(spec)

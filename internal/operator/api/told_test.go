@@ -59,8 +59,11 @@ func whatIsTold() map[string]told {
 
 		"check": {why: "it connects to servers and sends them no mail; nothing here is changed by it"}, "watchCheck": {why: "as check"},
 		"getLists": {why: looks}, "getList": {why: "admin tells it (rules read); the rules of this test have no list"},
-		"replaceList":  {why: "admin tells it (rules apply), and so does a test of the command line; the rules of this test have no list"},
-		"explainRules": {why: looks}, "previewRule": {why: looks},
+		"replaceList":      {why: "admin tells it (rules apply), and so does a test of the command line; the rules of this test have no list"},
+		"getExceptions":    {why: looks},
+		"replaceException": {q: request{method: http.MethodPut, path: "/exceptions/partner.test", body: exceptionBody{[]string{"sts"}, "ticket", "2099-01-31"}}, told: "rules apply"},
+		"deleteException":  {why: "as replaceException; the rules of this test have no exception"},
+		"explainRules":     {why: looks}, "previewRule": {why: looks},
 		"getMessage": {why: looks}, "getMissingTLS": {why: looks}, "getRule": {why: looks}, "getSettings": {why: looks}, "getStatus": {why: looks},
 		"getWaiting": {why: looks}, "listAccounts": {why: looks}, "listAudit": {why: looks}, "listNodes": {why: looks}, "listCertificates": {why: looks}, "listDeliveries": {why: looks},
 		"listMailHostCandidates": {why: looks}, "listPeers": {why: looks}, "listPins": {why: looks}, "listPolicies": {why: looks}, "listObserved": {why: looks}, "listIncoming": {why: looks}, "getPublished": {why: looks}, "getPolicy": {why: looks}, "listReports": {why: looks}, "getReport": {why: looks}, "listReceivedReports": {why: looks}, "getReceivedReport": {why: looks}, "listTLSFailures": {why: looks}, "listReasons": {why: looks}, "listSites": {why: looks},

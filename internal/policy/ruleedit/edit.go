@@ -91,6 +91,9 @@ func replaced(text []byte, line int, block string) ([]byte, error) {
 		if end < len(lines) && len(bytes.TrimSpace(lines[end])) == 0 {
 			end++
 		}
+		for end == len(lines) && first > 0 && len(bytes.TrimSpace(lines[first-1])) == 0 {
+			first-- // what set the last block apart
+		}
 	}
 	out := bytes.Join(lines[:first], nil)
 	out = append(out, block...)
