@@ -125,8 +125,8 @@ func (b *bench) move(ctx context.Context, c *Contestant) (stop func(), err error
 	conf := filepath.Join(c.Folder, "postern.toml")
 	err = os.WriteFile(conf, []byte("hostname = \"gw.test\"\ndata = \"data\"\n"), 0o600)
 	if err == nil {
-		out, failed := exec.CommandContext(ctx, b.postern, "store", "copy", "--config", conf, "--to", db.Local()).CombinedOutput()
-		if failed != nil {
+		copied := exec.CommandContext(ctx, b.postern, "store", "copy", "--config", conf, "--to", db.Local())
+		if out, failed := copied.CombinedOutput(); failed != nil {
 			err = fmt.Errorf("postern store copy: %w: %.1000s", failed, out)
 		}
 	}

@@ -76,7 +76,7 @@ mta limit session-transaction-delay 0
 scheduler limit max-inflight 5000
 `
 
-// PostgresTuning are the settings of a PostgreSQL (docs/cluster.md); everything that durability depends on is as it was.
+// PostgresTuning is docs/cluster.md for PostgreSQL; everything that durability depends on is as it was.
 func PostgresTuning() []string {
 	return []string{"shared_buffers = 256MB", "max_wal_size = 2GB", "min_wal_size = 512MB"}
 }
