@@ -103,6 +103,7 @@ func (d *Dispatcher) stale(ctx context.Context, number int64, after queue.Delive
 	recs []queue.Record, last queue.DeliveryID, err error) {
 	filter := queue.Filter{
 		States: []queue.State{queue.Queued, queue.Held}, JudgedBelow: number, After: after, Limit: walkStep,
+		Brief: true,
 	}
 	for rec, err := range d.cfg.Store.List(ctx, filter) {
 		if err != nil {
@@ -119,6 +120,13 @@ func (d *Dispatcher) moveSome(ctx context.Context, view *inforce.View, recs []qu
 	moved, more int, err error) {
 	var ids []queue.DeliveryID
 	judged := view.Judgements(d.cfg.Store)
+	var messages []queue.ID
+	for i := range recs {
+		messages = append(messages, recs[i].Message.ID)
+	}
+	if err := judged.Read(ctx, slices.Compact(messages)...); err != nil {
+		return 0, 0, err
+	}
 	for i := range recs {
 		rec := &recs[i]
 		m, keeps, err := judged.Move(ctx, &rec.Message, &rec.Delivery, rec.NextHop)

@@ -2,6 +2,8 @@ package inforce
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"postern/internal/mail"
@@ -19,19 +21,65 @@ type Judgements struct {
 	view  *View
 	from  Mail
 	known map[queue.ID]map[mail.Address]*Judged
+	read  map[queue.ID]*addressed
 }
 
 // Judgements returns an empty memory of judgements by v.
 func (v *View) Judgements(from Mail) *Judgements {
-	return &Judgements{view: v, from: from, known: map[queue.ID]map[mail.Address]*Judged{}}
+	return &Judgements{view: v, from: from, known: map[queue.ID]map[mail.Address]*Judged{},
+		read: map[queue.ID]*addressed{}}
 }
 
-// Of judges a stored message by all its recipients; see View.Stored.
+// addressed is who a message goes to.
+type addressed struct{ to, copies []mail.Address }
+
+// readStep is of how many messages is asked at once.
+const readStep = 200
+
+// Read reads who messages go to, those that are finished included, with few questions. Of judges by that.
+func (k *Judgements) Read(ctx context.Context, ids ...queue.ID) error {
+	for some := range slices.Chunk(ids, readStep) {
+		if err := k.readSome(ctx, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *Judgements) readSome(ctx context.Context, ids []queue.ID) error {
+	found := make(map[queue.ID]*addressed, len(ids))
+	for _, id := range ids {
+		found[id] = &addressed{}
+	}
+	for rec, err := range k.from.List(ctx, queue.Filter{IDs: ids, Brief: true}) {
+		if err != nil {
+			return err
+		}
+		a := found[rec.Message.ID]
+		if rec.IsCopy() {
+			a.copies = append(a.copies, rec.Recipient.Address)
+		} else {
+			a.to = append(a.to, rec.Recipient.Address)
+		}
+	}
+	maps.Copy(k.read, found)
+	return nil
+}
+
+// Of judges a stored message by all its recipients, finished ones included: they are what it was sent to.
 func (k *Judgements) Of(ctx context.Context, m *queue.Message) (map[mail.Address]*Judged, error) {
 	if out, known := k.known[m.ID]; known {
 		return out, nil
 	}
-	out, err := k.view.Stored(ctx, k.from, m)
+	if k.view.Err != nil {
+		return nil, k.view.Err
+	}
+	if k.read[m.ID] == nil {
+		if err := k.Read(ctx, m.ID); err != nil {
+			return nil, err
+		}
+	}
+	out, err := k.view.stored(ctx, k.from, m, k.read[m.ID])
 	if err == nil {
 		k.known[m.ID] = out
 	}

@@ -19,22 +19,8 @@ type Mail interface {
 	List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Record, error]
 }
 
-// Stored judges a stored message with all its recipients, finished ones included: they are what it was sent to.
-func (v *View) Stored(ctx context.Context, from Mail, m *queue.Message) (map[mail.Address]*Judged, error) {
-	if v.Err != nil {
-		return nil, v.Err
-	}
-	var to, copies []mail.Address
-	for rec, err := range from.List(ctx, queue.Filter{IDs: []queue.ID{m.ID}}) {
-		if err != nil {
-			return nil, err
-		}
-		if rec.IsCopy() {
-			copies = append(copies, rec.Recipient.Address)
-			continue
-		}
-		to = append(to, rec.Recipient.Address)
-	}
+// stored judges a stored message that goes to some recipients.
+func (v *View) stored(ctx context.Context, from Mail, m *queue.Message, a *addressed) (map[mail.Address]*Judged, error) {
 	var header mail.Header
 	if v.Rules.NeedsHeader() {
 		var err error
@@ -50,11 +36,11 @@ func (v *View) Stored(ctx context.Context, from Mail, m *queue.Message) (map[mai
 		}
 	}
 	now := time.Now()
-	judged := v.judge(m, header, content, to, now)
-	judged = append(judged, v.copies(m, header, content, copies, judged, now)...)
+	judged := v.judge(m, header, content, a.to, now)
+	judged = append(judged, v.copies(m, header, content, a.copies, judged, now)...)
 	out := make(map[mail.Address]*Judged, len(judged))
-	for i, a := range slices.Concat(to, copies) {
-		out[a] = &judged[i]
+	for i, address := range slices.Concat(a.to, a.copies) {
+		out[address] = &judged[i]
 	}
 	return out, nil
 }

@@ -24,7 +24,7 @@ const gatheredOfScope = 2000
 var errMany = errors.New("too many")
 
 // Candidates collects the deliveries an index knows for f, more than match but never fewer. ok is false when no index
-// fits or it knows too many; what waits is always collected, however much it is, unless f asks for parts.
+// fits or it knows too many; what waits is always collected, however much it is, unless f asks for parts or the newest.
 func (x *Search) Candidates(ctx context.Context, db database.Reader, f *queue.Filter, known Known) (
 	ids []queue.DeliveryID, ok bool, err error) {
 	limit := gathered
@@ -47,7 +47,7 @@ func (x *Search) Candidates(ctx context.Context, db database.Reader, f *queue.Fi
 	}
 	switch first, last, keyed := recipientKeys(f); {
 	case len(f.IDs) > 0:
-		err = byMessage(ctx, db, f.IDs, bounded)
+		err = db.Query(ctx, x.messages, bounded, x.dialect.List(f.IDs))
 	case f.MessageID != "":
 		err = x.byMessageID(ctx, db, f, known, bounded)
 	case keyed:
@@ -57,7 +57,7 @@ func (x *Search) Candidates(ctx context.Context, db database.Reader, f *queue.Fi
 		})
 	case waitingOnly(f.States) && f.Site != "":
 		err = db.Query(ctx, x.openAtSite, all, string(f.Site))
-	case waitingOnly(f.States) && f.Look == 0 && f.Scope == nil:
+	case waitingOnly(f.States) && f.Look == 0 && f.Scope == nil && f.Limit == 0:
 		err = db.Query(ctx, x.open, all)
 	default:
 		return nil, false, nil
@@ -98,20 +98,6 @@ func domainOf(text string) string {
 		return ""
 	}
 	return d.String()
-}
-
-// byMessage collects the deliveries of messages.
-func byMessage(ctx context.Context, db database.Reader, ids []queue.ID, each func(r database.Row) error) error {
-	for _, id := range ids {
-		seq, err := db.Number(ctx, "SELECT seq FROM message WHERE id = ?", string(id))
-		if err == nil {
-			err = bySeq(ctx, db, seq, each)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func bySeq(ctx context.Context, db database.Reader, seq int64, each func(r database.Row) error) error {

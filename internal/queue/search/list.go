@@ -19,7 +19,7 @@ const page = 256
 // (Candidates), or one that yields them newest first (stream), and reads all from the newest down where there is none.
 // The first error is the last that is yielded.
 func (x *Search) List(ctx context.Context, store Store, f *queue.Filter, yield func(queue.Record, error) bool) {
-	l := &listing{x: x, store: store, f: f, rs: &stored.Reader{Brief: f.Brief}}
+	l := &listing{x: x, store: store, f: f, rs: x.reader(f.Brief)}
 	left := f.Limit
 	for {
 		found, err := l.next(ctx)
@@ -90,10 +90,10 @@ func (l *listing) next(ctx context.Context) (out []queue.Record, err error) {
 		if err != nil {
 			return err
 		}
+		if err := l.rs.Complete(ctx, db, found); err != nil {
+			return err
+		}
 		for _, r := range found {
-			if err := l.rs.Complete(ctx, db, r); err != nil {
-				return err
-			}
 			out = append(out, r.Record)
 		}
 		return l.store.MarkSending(ctx, db, out)

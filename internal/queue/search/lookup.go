@@ -13,14 +13,14 @@ import (
 
 // Records reads deliveries by their numbers, whole, in the order of ids; each must be there.
 func (x *Search) Records(ctx context.Context, db database.Reader, ids []queue.DeliveryID) ([]*stored.Record, error) {
-	found, rs := make([]*stored.Record, 0, len(ids)), &stored.Reader{}
+	found := make([]*stored.Record, 0, len(ids))
 	err := db.Query(ctx, x.records, func(r database.Row) error {
 		rec, err := stored.Scan(r)
 		found = append(found, rec)
 		return err
 	}, x.dialect.List(ids))
-	for i := 0; i < len(found) && err == nil; i++ {
-		err = rs.Complete(ctx, db, found[i])
+	if err == nil {
+		err = x.reader(false).Complete(ctx, db, found)
 	}
 	if err == nil && len(found) != len(ids) {
 		err = fmt.Errorf("search: found %d of %d deliveries", len(found), len(ids))

@@ -17,6 +17,11 @@ type Search struct {
 // New prepares a search in the words of an engine.
 func New(dialect database.Dialect) *Search { return &Search{dialect, statementsIn(&dialect)} }
 
+// reader reads full records, or brief ones.
+func (x *Search) reader(brief bool) *stored.Reader {
+	return &stored.Reader{Brief: brief, Sites: x.sitesOf, List: x.dialect.List}
+}
+
 // Known is what a store knows of its tables without looking.
 type Known struct {
 	// Skew is by how many microseconds a time of acceptance ever lay behind an earlier one.

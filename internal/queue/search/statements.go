@@ -9,6 +9,7 @@ import (
 type statements struct {
 	open, openAtSite      string
 	records, sites        string
+	sitesOf, messages     string
 	firstSince, lastUntil string
 	walk, byID            string
 	undelivered           string
@@ -33,6 +34,10 @@ func statementsIn(d *database.Dialect) statements {
 	(SELECT site, count(due) AS queued, min(due) AS earliest, count(*) - count(due) AS held FROM delivery` +
 			d.Index("delivery_open") + ` WHERE state <= 2 GROUP BY site) w ON w.site = s.id
 	WHERE s.failures > 0 OR w.site IS NOT NULL ORDER BY s.key`,
+		sitesOf: "SELECT " + stored.SiteColumns + ", s.id FROM " + d.Each("?") + ` j CROSS JOIN site s
+	WHERE s.id = j.value`,
+		messages: "SELECT d.id FROM " + d.Names("?") + ` j CROSS JOIN message m CROSS JOIN delivery d
+	WHERE m.id = j.value AND d.id >= m.seq << 20 AND d.id < (m.seq + 1) << 20`,
 		walk: records + `delivery d CROSS JOIN message m
 	WHERE m.seq = d.id >> 20 AND d.id >= ?1 AND d.id < ?2` + conditions(d) + ` ORDER BY d.id DESC LIMIT 256`,
 		byID: records + d.Each("?1") + ` j CROSS JOIN delivery d CROSS JOIN message m

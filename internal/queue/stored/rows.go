@@ -106,50 +106,66 @@ func Scan(r database.Row) (*Record, error) {
 // out.
 type Reader struct {
 	Brief bool
+	// Sites asks for the sites of a list of numbers: SiteColumns, and then the number.
+	Sites string
+	// List is that of the engine.
+	List  func(list any) any
 	sites map[int64]*queue.Site
 }
 
 // Complete fills in what stands in other tables.
-func (rs *Reader) Complete(ctx context.Context, db database.Reader, r *Record) error {
-	site, err := rs.site(ctx, db, r.SiteID)
-	if err != nil {
+func (rs *Reader) Complete(ctx context.Context, db database.Reader, list []*Record) error {
+	if err := rs.readSites(ctx, db, list); err != nil {
 		return err
 	}
-	r.Site, r.NextHop, r.Requirement, r.SiteState = site.Key, site.NextHop, site.Requirement, site.SiteState
-	if r.Attempts > 0 && !rs.Brief {
-		r.History, err = history(ctx, db, r.ID)
-		r.History = inOrder(r.History, r.Attempts)
+	for _, r := range list {
+		site := rs.sites[r.SiteID]
+		if site == nil {
+			return fmt.Errorf("stored: site %d is gone", r.SiteID)
+		}
+		r.Site, r.NextHop, r.Requirement, r.SiteState = site.Key, site.NextHop, site.Requirement, site.SiteState
+		if r.Attempts == 0 || rs.Brief {
+			continue
+		}
+		h, err := history(ctx, db, r.ID)
+		if err != nil {
+			return err
+		}
+		r.History = inOrder(h, r.Attempts)
 	}
-	return err
+	return nil
 }
 
 // sitesHeld bounds what one call remembers of sites.
 const sitesHeld = 1024
 
-func (rs *Reader) site(ctx context.Context, db database.Reader, id int64) (*queue.Site, error) {
-	if s := rs.sites[id]; s != nil {
-		return s, nil
+// readSites reads the sites of a list that are not remembered.
+func (rs *Reader) readSites(ctx context.Context, db database.Reader, list []*Record) error {
+	if rs.sites == nil || len(rs.sites)+len(list) > sitesHeld {
+		rs.sites = make(map[int64]*queue.Site, len(list))
 	}
-	var found *queue.Site
-	err := db.Query(ctx, "SELECT "+SiteColumns+" FROM site s WHERE id = ?", func(r database.Row) (err error) {
-		found, err = ScanSite(r)
+	var missing []int64
+	for _, r := range list {
+		if _, known := rs.sites[r.SiteID]; !known {
+			rs.sites[r.SiteID] = nil
+			missing = append(missing, r.SiteID)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return db.Query(ctx, rs.Sites, func(r database.Row) error {
+		site, err := ScanSite(r)
+		rs.sites[r.Int(siteWidth)] = site
 		return err
-	}, id)
-	if err == nil && found == nil {
-		err = fmt.Errorf("stored: site %d is gone", id)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if rs.sites == nil || len(rs.sites) >= sitesHeld {
-		rs.sites = map[int64]*queue.Site{}
-	}
-	rs.sites[id] = found
-	return found, nil
+	}, rs.List(missing))
 }
 
 // SiteColumns are what ScanSite reads, for statements that call the table s.
 const SiteColumns = "s.key, s.next_hop, s.requirement, s.failures, s.since, s.retry_at, s.last"
+
+// siteWidth is how many they are.
+const siteWidth = 7
 
 // ScanSite reads the columns of one site, and its counts not.
 func ScanSite(r database.Row) (*queue.Site, error) {
