@@ -20,7 +20,8 @@ type Mail interface {
 }
 
 // stored judges a stored message that goes to some recipients.
-func (v *View) stored(ctx context.Context, from Mail, m *queue.Message, a *addressed) (map[mail.Address]*Judged, error) {
+func (v *View) stored(ctx context.Context, from Mail, m *queue.Message, a *addressed) (
+	map[mail.Address]*Judged, error) {
 	var header mail.Header
 	if v.Rules.NeedsHeader() {
 		var err error
