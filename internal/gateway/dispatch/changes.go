@@ -64,7 +64,8 @@ func published(a *attempt.Attempt) bool {
 const walkStep = 2000
 
 // moveStale walks what waits, message by message, and moves what does not belong where it waits. It is only for people
-// to see at once what misplaced would find out later, and to tell how much holds more than is in force.
+// to see at once what misplaced would find out later, and to tell how much holds more than is in force; so it rests as
+// long as it works, and leaves the machine to mail.
 func (d *Dispatcher) moveStale(ctx context.Context, view *inforce.View) error {
 	if view.Err != nil {
 		return view.Err
@@ -72,6 +73,7 @@ func (d *Dispatcher) moveStale(ctx context.Context, view *inforce.View) error {
 	moved, more := 0, 0
 	after := queue.DeliveryID(0)
 	for d.cfg.InForce() == view { // else the walk begins anew, for it was told of the change
+		began := time.Now()
 		recs, last, err := d.stale(ctx, view.Number, after)
 		if err != nil || len(recs) == 0 {
 			d.tellHeld(view, moved, more)
@@ -82,6 +84,10 @@ func (d *Dispatcher) moveStale(ctx context.Context, view *inforce.View) error {
 			return err
 		}
 		moved, more, after = moved+n, more+kept, last
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Since(began)):
+		}
 	}
 	return nil
 }

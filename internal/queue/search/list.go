@@ -59,6 +59,7 @@ type listing struct {
 	stream  *stream          // nil: walk
 	lo, hi  queue.DeliveryID // deliveries left to walk over: lo <= id < hi
 	where   walkFilter
+	window  int64 // messages that the last query of a walk looked at
 	looked  int64 // messages walked over
 }
 
@@ -136,8 +137,12 @@ func (l *listing) plan(ctx context.Context, db database.Reader) error {
 	return err
 }
 
-// window is how many messages one query of a walk looks at, so that no read takes long.
-const window = 20000
+// A query of a walk looks at so many messages, so that no read takes long: at few first, for most lists are a page of
+// the newest, and then at ever more.
+const (
+	firstWindow = 512
+	window      = 20000
+)
 
 func (l *listing) fetch(ctx context.Context, db database.Reader) (found []*stored.Record, err error) {
 	collect := func(r database.Row) error {
@@ -163,7 +168,8 @@ func (l *listing) fetch(ctx context.Context, db database.Reader) (found []*store
 		l.done = l.hi <= l.lo && l.stream.empty()
 		return found, db.Query(ctx, l.x.byID, collect, l.where.args(l.x.dialect.List(ids), int64(0))...)
 	}
-	span := queue.DeliveryID(window)
+	l.window = min(max(firstWindow, 4*l.window), window)
+	span := queue.DeliveryID(l.window)
 	if l.f.Look > 0 {
 		span = min(span, queue.DeliveryID(max(1, int64(l.f.Look)-l.looked)))
 	}
