@@ -88,10 +88,7 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 		return nil, false
 	}
 	began := time.Now() // the store may take its time
-	limit := r.d.cfg.Batch
-	if r.probe {
-		limit = probeBatch
-	}
+	limit := r.batch()
 	now, beyond := r.d.claimTimes()
 	works, err := r.d.cfg.Store.Claim(ctx, queue.Claim{
 		Site: r.site, Worker: r.d.cfg.Worker, Now: now, Until: now.Add(r.d.cfg.Lease), Beyond: beyond, Limit: limit,
@@ -103,12 +100,25 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 		}
 		return nil, false
 	}
+	if len(works) < limit {
+		r.divide(0) // nothing is left to be divided
+	}
 	r.leases.add(works, began.Add(r.d.cfg.Lease/2)) // of mail that was leased as it was stored so much is left
 	if r.failsElsewhere(works) || !r.placed(works, len(works) >= limit) {
 		r.settle(ctx, step{fates: all(works, r.d.fates.Untouched)})
 		return nil, false
 	}
 	return works, true
+}
+
+// batch is how many deliveries the run may claim.
+func (r *run) batch() int {
+	if r.probe {
+		return probeBatch
+	}
+	r.d.mu.Lock()
+	defer r.d.mu.Unlock()
+	return r.d.sched.Batch(r.place, r.d.cfg.Batch)
 }
 
 // finish ends the run however it went.

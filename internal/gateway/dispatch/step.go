@@ -12,6 +12,7 @@ import (
 	"postern/internal/gateway/fate"
 	"postern/internal/policy"
 	"postern/internal/queue"
+	"postern/internal/queue/schedule"
 )
 
 // next is how a run goes on after a step.
@@ -45,11 +46,64 @@ type message struct {
 func (r *run) serve(ctx, sending context.Context, works []queue.Work) next {
 	r.leases.offer(works)
 	slices.SortStableFunc(works, waivingFirst)
-	after := goOn
-	for group := range byMessage(works) {
+	after, began, quick := goOn, time.Now(), true
+	groups := slices.Collect(byMessage(works))
+	for i, group := range groups {
 		r.handle(ctx, sending, &message{works: r.leases.begin(group)}, &after)
+		if after == goOn && time.Since(began) > handAfter {
+			after = r.hand(sending, groups[i+1:])
+			began, quick = time.Now(), false
+		}
+	}
+	if quick {
+		r.divide(0)
 	}
 	return after
+}
+
+// handAfter is for how long a worker has a batch for itself.
+const handAfter = time.Second
+
+// hand gives most of the messages that are not begun to other workers, where the site is slow and may have more of
+// them: what was claimed at once for the sake of quick servers shall not wait there one behind the other. Each claims its
+// part, until nothing is left or it goes quickly again.
+func (r *run) hand(sending context.Context, groups [][]queue.Work) next {
+	others := r.spare()
+	keep := (len(groups) + others) / (others + 1)
+	if r.probe || keep == len(groups) {
+		return goOn
+	}
+	var shared []queue.Work
+	for _, group := range groups[keep:] {
+		shared = append(shared, r.leases.begin(group)...)
+	}
+	if len(shared) == 0 {
+		return goOn
+	}
+	fates := all(shared, r.d.fates.Untouched)
+	for i := range fates {
+		fates[i].Settlement.Due = shared[i].Due // it keeps its turn
+	}
+	after := r.settle(sending, step{fates: fates})
+	part := (keep*len(shared) + len(groups) - keep - 1) / (len(groups) - keep) // deliveries, not messages
+	origin := r.d.origin(&shared[0].Message)
+	r.divide(part)
+	r.schedule(func(s *schedule.Scheduler, now time.Time) { s.Added(string(r.site), now, origin) })
+	return after
+}
+
+// spare is how many other workers could take mail of the site.
+func (r *run) spare() int {
+	r.d.mu.Lock()
+	defer r.d.mu.Unlock()
+	return r.d.sched.Spare(r.place)
+}
+
+// divide bounds what workers at the site claim, 0: not.
+func (r *run) divide(batch int) {
+	r.d.mu.Lock()
+	defer r.d.mu.Unlock()
+	r.d.sched.Divide(r.place, batch)
 }
 
 // waivingFirst puts messages that set aside what is published before others: what keeps those may be no matter of

@@ -2,7 +2,9 @@ package dispatch_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -536,4 +538,50 @@ func (w *world) retry() {
 		w.t.Fatal(err)
 	}
 	w.d.Kick(context.Background(), acted.Sites...)
+}
+
+// TestABatchForASlowServerIsShared: thirty messages that were claimed at once do not wait one behind the other while
+// other connections may be had; and where one connection is all there may be, they go in their order.
+func TestABatchForASlowServerIsShared(t *testing.T) {
+	for most, c := range map[int]struct {
+		within time.Duration
+		side   int
+	}{1: {65 * time.Second, 1}, 10: {20 * time.Second, 10}} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			story(t, func(w *world) {
+				var mu sync.Mutex
+				side, now := 0, 0
+				w.shop.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.shop.test"}}), Before: func(verb string) {
+					if verb != "." {
+						return
+					}
+					mu.Lock()
+					now++
+					side = max(side, now)
+					mu.Unlock()
+					time.Sleep(2 * time.Second)
+					mu.Lock()
+					now--
+					mu.Unlock()
+				}})
+				for i := range 30 {
+					w.accept("a@example.test", nil, fmt.Sprintf("x%d@shop.test", i))
+				}
+				w.start()
+				time.Sleep(c.within)
+				messages := w.shop.Messages()
+				if len(messages) != 30 || side > c.side || side < (c.side+1)/2 {
+					t.Errorf("%d of 30 messages have come, %d side by side", len(messages), side)
+				}
+				for i, m := range messages {
+					if want := fmt.Sprintf("x%d@shop.test", i); most == 1 && m.To[0] != want {
+						t.Errorf("message %d is to %s, want %s", i, m.To, want)
+					}
+				}
+				if n := connections(w.shop); n > most {
+					t.Errorf("%d connections", n)
+				}
+			}, func(c *dispatch.Config) { c.Schedule.PerSite = most })
+		})
+	}
 }

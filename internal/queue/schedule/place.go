@@ -235,6 +235,28 @@ func (s *Scheduler) dueAtIdle(p *Place) (due instant, ok bool) {
 	return p.site.dues[0], true
 }
 
+// Spare is how many other workers could take mail of the site of p: those that may start, and those that wait for more.
+func (s *Scheduler) Spare(p *Place) int {
+	n := s.most(p.site) - int(p.site.running)
+	for _, o := range s.held {
+		if o.site == p.site && o.idle && !o.evicted {
+			n++
+		}
+	}
+	return max(n, 0)
+}
+
+// Divide has each worker at the site of p claim at most so much from now on; 0: as much as it wants.
+func (s *Scheduler) Divide(p *Place, batch int) { p.site.batch = int32(batch) }
+
+// Batch is how much a worker at the site of p may claim of most.
+func (s *Scheduler) Batch(p *Place, most int) int {
+	if b := int(p.site.batch); b > 0 {
+		return min(b, most)
+	}
+	return most
+}
+
 // Evict names places whose workers must end, because sites wait that could use them: of workers that are idle, and of
 // slow ones that hold a quick place. Each is named once. An idle one ends as usual, one that is not has failed.
 func (s *Scheduler) Evict() (out []*Place) {

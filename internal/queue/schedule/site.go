@@ -25,12 +25,13 @@ type site struct {
 	lane     uint32 // of who waits there
 	running  int32
 	failures int32
-	own      bool // a server of ours
-	reports  bool // only reports wait
-	slow     bool // the last message there was slow
-	probing  bool // the one worker running is a probe
-	kicked   bool // the next probe need not wait for retryAt
-	asProbe  bool // key counts retryAt
+	batch    int32 // see Divide
+	own      bool  // a server of ours
+	reports  bool  // only reports wait
+	slow     bool  // the last message there was slow
+	probing  bool  // the one worker running is a probe
+	kicked   bool  // the next probe need not wait for retryAt
+	asProbe  bool  // key counts retryAt
 	since    instant
 	retryAt  instant
 	good     instant // when it last took mail; 0: not known

@@ -35,13 +35,15 @@ func (s *Scheduler) partOf(e *site) part {
 	return tries
 }
 
-// busy reports whether a site has as many workers as it may: one where it fails, or is not known to take mail.
-func (s *Scheduler) busy(e *site) bool {
-	most := s.share(e.name)
+// busy reports whether a site has as many workers as it may.
+func (s *Scheduler) busy(e *site) bool { return int(e.running) >= s.most(e) }
+
+// most is how many workers a site may have: one where it fails, or is not known to take mail.
+func (s *Scheduler) most(e *site) int {
 	if e.failures > 0 || !e.own && !s.lately(e) {
-		most = 1
+		return 1
 	}
-	return int(e.running) >= most
+	return s.share(e.name)
 }
 
 // place puts e where it belongs, or forgets it. Where it waits already it never moves back, so that news about it
