@@ -65,8 +65,8 @@ func (r *run) serve(ctx, sending context.Context, works []queue.Work) next {
 const handAfter = time.Second
 
 // hand gives most of the messages that are not begun to other workers, where the site is slow and may have more of
-// them: what was claimed at once for the sake of quick servers shall not wait there one behind the other. Each claims its
-// part, until nothing is left or it goes quickly again.
+// them: what was claimed at once for the sake of quick servers shall not wait there one behind the other. Each claims
+// its part, until nothing is left or it goes quickly again.
 func (r *run) hand(sending context.Context, groups [][]queue.Work) next {
 	others := r.spare()
 	keep := (len(groups) + others) / (others + 1)
