@@ -26,6 +26,9 @@
 // other (connect); deliver refuses what slips through. Of a batch such messages are served first (waivingFirst),
 // because the first that fails puts off the rest.
 //
+// A batch is for quick servers. Where a second passes over a part of it, most of what is not begun goes back for other
+// workers, as it was (hand). Of that nothing is told, for nothing became of it.
+//
 // The wall clock may jump while mail waits: see clock. Whoever asks now, under Dispatcher.mu, has the schedule told
 // first.
 //

@@ -51,7 +51,7 @@ func (r *run) serve(ctx, sending context.Context, works []queue.Work) next {
 	for i, group := range groups {
 		r.handle(ctx, sending, &message{works: r.leases.begin(group)}, &after)
 		if after == goOn && time.Since(began) > handAfter {
-			after = r.hand(sending, groups[i+1:])
+			r.hand(sending, groups[i+1:])
 			began, quick = time.Now(), false
 		}
 	}
@@ -66,30 +66,39 @@ const handAfter = time.Second
 
 // hand gives most of the messages that are not begun to other workers, where the site is slow and may have more of
 // them: what was claimed at once for the sake of quick servers shall not wait there one behind the other. Each claims
-// its part, until nothing is left or it goes quickly again.
-func (r *run) hand(sending context.Context, groups [][]queue.Work) next {
+// its part, until nothing is left or it goes quickly again. What cannot be given back stays.
+func (r *run) hand(ctx context.Context, groups [][]queue.Work) {
 	others := r.spare()
 	keep := (len(groups) + others) / (others + 1)
-	if r.probe || keep == len(groups) {
-		return goOn
+	if r.probe || keep == len(groups) || !r.d.roomy() {
+		return
 	}
 	var shared []queue.Work
 	for _, group := range groups[keep:] {
 		shared = append(shared, r.leases.begin(group)...)
 	}
 	if len(shared) == 0 {
-		return goOn
+		return
 	}
-	fates := all(shared, r.d.fates.Untouched)
+	fates, batch := all(shared, r.d.fates.Untouched), queue.Batch{Now: time.Now()}
 	for i := range fates {
 		fates[i].Settlement.Due = shared[i].Due // it keeps its turn
+		batch.Settlements = append(batch.Settlements, fates[i].Settlement)
 	}
-	after := r.settle(sending, step{fates: fates})
-	part := (keep*len(shared) + len(groups) - keep - 1) / (len(groups) - keep) // deliveries, not messages
+	if err := r.d.cfg.Store.Settle(context.WithoutCancel(ctx), batch); err != nil {
+		r.leases.offer(shared)
+		return
+	}
+	r.leases.drop(fates)
+	for i := range fates {
+		if s := batch.Settlements[i]; s.Became != s.State { // as an administrator wished
+			fates[i].Settlement = s
+			r.d.emitSettled(&fates[i])
+		}
+	}
 	origin := r.d.origin(&shared[0].Message)
-	r.divide(part)
+	r.divide((keep*len(shared) + len(groups) - keep - 1) / (len(groups) - keep)) // deliveries, not messages
 	r.schedule(func(s *schedule.Scheduler, now time.Time) { s.Added(string(r.site), now, origin) })
-	return after
 }
 
 // spare is how many other workers could take mail of the site.

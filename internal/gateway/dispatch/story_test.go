@@ -541,47 +541,69 @@ func (w *world) retry() {
 }
 
 // TestABatchForASlowServerIsShared: thirty messages that were claimed at once do not wait one behind the other while
-// other connections may be had; and where one connection is all there may be, they go in their order.
+// other connections may be had. Where one connection is all there may be, or nothing can be given back, they go in
+// their order.
 func TestABatchForASlowServerIsShared(t *testing.T) {
-	for most, c := range map[int]struct {
+	refuses := func(b queue.Batch) error {
+		if b.Settlements[0].State == queue.Queued {
+			return queue.ErrFull
+		}
+		return nil
+	}
+	for what, c := range map[string]struct {
+		most   int
+		settle func(queue.Batch) error
 		within time.Duration
 		side   int
-	}{1: {65 * time.Second, 1}, 10: {20 * time.Second, 10}} {
-		t.Run(fmt.Sprint(most), func(t *testing.T) {
-			story(t, func(w *world) {
-				var mu sync.Mutex
-				side, now := 0, 0
-				w.shop.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.shop.test"}}), Before: func(verb string) {
-					if verb != "." {
-						return
-					}
-					mu.Lock()
-					now++
-					side = max(side, now)
-					mu.Unlock()
-					time.Sleep(2 * time.Second)
-					mu.Lock()
-					now--
-					mu.Unlock()
-				}})
-				for i := range 30 {
-					w.accept("a@example.test", nil, fmt.Sprintf("x%d@shop.test", i))
-				}
-				w.start()
-				time.Sleep(c.within)
-				messages := w.shop.Messages()
-				if len(messages) != 30 || side > c.side || side < (c.side+1)/2 {
-					t.Errorf("%d of 30 messages have come, %d side by side", len(messages), side)
-				}
-				for i, m := range messages {
-					if want := fmt.Sprintf("x%d@shop.test", i); most == 1 && m.To[0] != want {
-						t.Errorf("message %d is to %s, want %s", i, m.To, want)
-					}
-				}
-				if n := connections(w.shop); n > most {
-					t.Errorf("%d connections", n)
-				}
-			}, func(c *dispatch.Config) { c.Schedule.PerSite = most })
+	}{
+		"one connection":            {1, nil, 65 * time.Second, 1},
+		"ten connections":           {10, nil, 20 * time.Second, 10},
+		"nothing can be given back": {10, refuses, 65 * time.Second, 1},
+	} {
+		t.Run(what, func(t *testing.T) {
+			story(t, func(w *world) { w.slowly(c.settle, c.within, c.side) },
+				func(d *dispatch.Config) { d.Schedule.PerSite = c.most })
 		})
+	}
+}
+
+// slowly has thirty messages sent to a server that takes two seconds for each.
+func (w *world) slowly(settle func(queue.Batch) error, within time.Duration, most int) {
+	w.broken.settle = settle
+	var mu sync.Mutex
+	side, now := 0, 0
+	w.shop.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.shop.test"}}), Before: func(verb string) {
+		if verb != "." {
+			return
+		}
+		mu.Lock()
+		now++
+		side = max(side, now)
+		mu.Unlock()
+		time.Sleep(2 * time.Second)
+		mu.Lock()
+		now--
+		mu.Unlock()
+	}})
+	for i := range 30 {
+		w.accept("a@example.test", nil, fmt.Sprintf("x%d@shop.test", i))
+	}
+	w.start()
+	time.Sleep(within)
+	messages := w.shop.Messages()
+	if len(messages) != 30 || side > most || side < (most+1)/2 || connections(w.shop) > most {
+		w.t.Errorf("%d of 30 messages have come by %d connections, %d side by side", len(messages), connections(w.shop), side)
+	}
+	for i, m := range messages {
+		if want := fmt.Sprintf("x%d@shop.test", i); most == 1 && m.To[0] != want {
+			w.t.Errorf("message %d is to %s, want %s", i, m.To, want)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.events {
+		if s, ok := e.(event.Settled); ok && s.State != "delivered" {
+			w.t.Errorf("nothing became of it, and it is told: %+v", s)
+		}
 	}
 }
