@@ -19,7 +19,7 @@ func New(dialect database.Dialect) *Search { return &Search{dialect, statementsI
 
 // reader reads full records, or brief ones.
 func (x *Search) reader(brief bool) *stored.Reader {
-	return &stored.Reader{Brief: brief, Sites: x.sitesOf, List: x.dialect.List}
+	return &stored.Reader{Brief: brief, Sites: x.sitesOf, Attempts: x.attemptsOf, List: x.dialect.List}
 }
 
 // Known is what a store knows of its tables without looking.

@@ -9,7 +9,8 @@ import (
 type statements struct {
 	open, openAtSite      string
 	records, sites        string
-	sitesOf, messages     string
+	sitesOf, attemptsOf   string
+	messages              string
 	firstSince, lastUntil string
 	walk, byID            string
 	undelivered           string
@@ -36,6 +37,7 @@ func statementsIn(d *database.Dialect) statements {
 	WHERE s.failures > 0 OR w.site IS NOT NULL ORDER BY s.key`,
 		sitesOf: "SELECT " + stored.SiteColumns + ", s.id FROM " + d.Each("?") + ` j CROSS JOIN site s
 	WHERE s.id = j.value`,
+		attemptsOf: "SELECT a.id, a.facts FROM " + d.Each("?") + " j CROSS JOIN attempt a WHERE a.id = j.value",
 		messages: "SELECT d.id FROM " + d.Names("?") + ` j CROSS JOIN message m CROSS JOIN delivery d
 	WHERE m.id = j.value AND d.id >= m.seq << 20 AND d.id < (m.seq + 1) << 20`,
 		walk: records + `delivery d CROSS JOIN message m

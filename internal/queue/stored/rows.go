@@ -1,6 +1,7 @@
 package stored
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -106,8 +107,9 @@ func Scan(r database.Row) (*Record, error) {
 // out.
 type Reader struct {
 	Brief bool
-	// Sites asks for the sites of a list of numbers: SiteColumns, and then the number.
-	Sites string
+	// Sites asks for the sites of a list of numbers: SiteColumns, and then the number. Attempts asks for rows of a list
+	// of numbers: each and its facts.
+	Sites, Attempts string
 	// List is that of the engine.
 	List  func(list any) any
 	sites map[int64]*queue.Site
@@ -124,16 +126,11 @@ func (rs *Reader) Complete(ctx context.Context, db database.Reader, list []*Reco
 			return fmt.Errorf("stored: site %d is gone", r.SiteID)
 		}
 		r.Site, r.NextHop, r.Requirement, r.SiteState = site.Key, site.NextHop, site.Requirement, site.SiteState
-		if r.Attempts == 0 || rs.Brief {
-			continue
-		}
-		h, err := history(ctx, db, r.ID)
-		if err != nil {
-			return err
-		}
-		r.History = inOrder(h, r.Attempts)
 	}
-	return nil
+	if rs.Brief {
+		return nil
+	}
+	return rs.readHistories(ctx, db, list)
 }
 
 // sitesHeld bounds what one call remembers of sites.
@@ -182,15 +179,37 @@ func ScanSite(r database.Row) (*queue.Site, error) {
 	return s, err
 }
 
-// history reads the kept attempts of a delivery, oldest first.
-func history(ctx context.Context, db database.Reader, id queue.DeliveryID) ([]attempt.Attempt, error) {
-	var out []attempt.Attempt
-	first := int64(id) * Slots
-	err := db.Query(ctx, "SELECT facts FROM attempt WHERE id BETWEEN ? AND ? ORDER BY id", func(r database.Row) error {
-		out = append(out, attempt.Attempt{})
-		return Decode(r.Text(0), &out[len(out)-1])
-	}, first, first+Slots-1)
-	return out, err
+// readHistories reads the kept attempts of a list, oldest first.
+func (rs *Reader) readHistories(ctx context.Context, db database.Reader, list []*Record) error {
+	type row struct {
+		id    int64
+		facts attempt.Attempt
+	}
+	var rows []int64
+	var found []row
+	of := map[queue.DeliveryID]*Record{}
+	for _, r := range list {
+		for slot := range min(r.Attempts, queue.HistoryKept) {
+			of[r.ID] = r
+			rows = append(rows, int64(r.ID)*Slots+int64(slot))
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	err := db.Query(ctx, rs.Attempts, func(r database.Row) error {
+		found = append(found, row{id: r.Int(0)})
+		return Decode(r.Text(1), &found[len(found)-1].facts)
+	}, rs.List(rows))
+	slices.SortFunc(found, func(a, b row) int { return cmp.Compare(a.id, b.id) })
+	for i := range found {
+		r := of[queue.DeliveryID(found[i].id/Slots)]
+		r.History = append(r.History, found[i].facts)
+	}
+	for _, r := range of {
+		r.History = inOrder(r.History, r.Attempts)
+	}
+	return err
 }
 
 // inOrder turns the slots of a history, read by number, into order of time.
