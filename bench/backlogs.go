@@ -31,7 +31,7 @@ func (s Search) String() string {
 // backlogs measures beside an empty queue one with much waiting, at one site and spread, and one with much behind it.
 func (b *bench) backlogs(ctx context.Context, s suite, report *Report) error {
 	empty := Contestant{Name: "empty queue", Kind: rig.Postern}
-	if s.shared {
+	if s.shared && s.waiting+s.finished > 0 {
 		clean, err := b.fill(ctx, &empty, backlog.Config{}, true)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/bench/backlog"
 	"postern/bench/rig"
 	"postern/bench/source"
 	"postern/bench/wire"
@@ -102,9 +103,9 @@ func (l Large) String() string {
 const largeSize = 150_000_000
 
 // large sends the largest message there may be, or several at once.
-func (b *bench) large(ctx context.Context, kind string, atOnce int) (Large, error) {
+func (b *bench) large(ctx context.Context, c Contestant, atOnce int) (Large, error) {
 	w := ordinary()
-	s, err := b.start(ctx, Contestant{Kind: kind}, w)
+	s, err := b.start(ctx, c, w)
 	if err != nil {
 		return Large{}, err
 	}
@@ -124,7 +125,7 @@ func (b *bench) large(ctx context.Context, kind string, atOnce int) (Large, erro
 		err = expected.Wait(ctx, b.patience)
 	}
 	runtime.GC()
-	return Large{kind, atOnce, float64(max(0, s.Tree.Peak()-before)) / (1 << 20), time.Since(start).Seconds()}, err
+	return Large{c.Kind, atOnce, float64(max(0, s.Tree.Peak()-before)) / (1 << 20), time.Since(start).Seconds()}, err
 }
 
 // extras measures what is not a rate.
@@ -145,9 +146,17 @@ func (b *bench) extras(ctx context.Context, s suite, report *Report) error {
 		}
 	}
 	if s.large {
+		c := Contestant{Name: "postern", Kind: rig.Postern}
+		if s.shared {
+			clean, err := b.fill(ctx, &c, backlog.Config{}, true)
+			if err != nil {
+				return err
+			}
+			defer clean()
+		}
 		for _, n := range []int{1, 4} {
 			b.progress("== %d of %d bytes\n", n, largeSize)
-			l, err := b.large(ctx, rig.Postern, n)
+			l, err := b.large(ctx, c, n)
 			if err != nil {
 				return err
 			}

@@ -143,7 +143,7 @@ func partCommand(ctx context.Context, name string, args []string) error {
 	case "history":
 		f.IntVar(&s.finished, "n", full.finished, "finished deliveries")
 	}
-	if name == "waiting" || name == "history" {
+	if name != "idle" {
 		f.BoolVar(&s.shared, "postgres", false, "the queue is in PostgreSQL, whose processes are not counted")
 	}
 	if err := parse(f, args); err != nil {
