@@ -75,6 +75,7 @@ func (c *crowd) step(hang bool) {
 		}
 	}
 	c.start(hang)
+	c.rouse()
 	for _, p := range c.s.Evict() {
 		if p.sent {
 			c.t.Fatalf("seed %d: a place is taken away where a message was sent", c.seed)
@@ -103,6 +104,30 @@ func (c *crowd) start(hang bool) {
 			c.done(p, Result{Now: c.now, Due: c.now})
 		}
 	}
+}
+
+// rouse has those that wait for more claim. Afterwards nothing is due beside one that waits, and Wake says when
+// something is.
+func (c *crowd) rouse() {
+	for _, p := range c.s.Rouse() {
+		if !p.Lingers() {
+			c.t.Fatalf("seed %d: one is roused that does not wait", c.seed)
+		}
+		c.s.Linger(p, false, c.now)
+		if c.s.Claimed(p, false, Origin{Lane: p.lane}, c.now); c.random.IntN(2) == 0 {
+			c.s.Linger(p, true, c.now)
+		}
+	}
+	for _, p := range c.s.held {
+		if !p.idle || p.evicted || p.site.failures > 0 || len(p.site.dues) == 0 {
+			continue
+		}
+		due := p.site.dues[0].time()
+		if wake, ok := c.s.Wake(); !due.After(c.now) || !ok || wake.After(due) {
+			c.t.Fatalf("seed %d: at %s mail is due beside a place that waits, at %v and is looked for at %v", c.seed, p.Site(), due, wake)
+		}
+	}
+	c.check()
 }
 
 func (c *crowd) enter(p *Place) bool {
