@@ -173,6 +173,9 @@ func TestKilledCopies(t *testing.T) {
 				t.Fatalf("after %d kills: exit code %d: %s", kills, code, stderr.String())
 			}
 			kills, opened = kills+1, embedded == messages || shared == messages
+			if target := map[string]int{"--to": shared, "--from": embedded}[way]; target == messages {
+				break // it had come to its end, and could not say so any more
+			}
 		}
 		t.Logf("%s: %d kills", way, kills)
 	}

@@ -82,7 +82,9 @@ func (r *run) hand(ctx context.Context, groups [][]queue.Work) {
 	}
 	fates, batch := all(shared, r.d.fates.Untouched), queue.Batch{Now: time.Now()}
 	for i := range fates {
-		fates[i].Settlement.Due = shared[i].Due // it keeps its turn
+		if due := shared[i].Due; due.Before(fates[i].Settlement.Due) {
+			fates[i].Settlement.Due = due // it keeps its turn
+		}
 		batch.Settlements = append(batch.Settlements, fates[i].Settlement)
 	}
 	if err := r.d.cfg.Store.Settle(context.WithoutCancel(ctx), batch); err != nil {
