@@ -33,7 +33,7 @@ defaults
  timeout connect 5s
  timeout client 60s
  timeout server 60s
- timeout check 5s
+ timeout check 10s
 %s
 `, b.socket, sections)
 	path := write(t, dir, "haproxy.cfg", []byte(conf), 0o644)
