@@ -39,18 +39,7 @@ const lease = "4s"
 // of makes a cluster of n gateways. Where there is no PostgreSQL the test skips, and fails with CI set.
 func of(t *testing.T, n int) *cluster {
 	t.Helper()
-	db, err := postgres.Start()
-	if errors.Is(err, postgres.ErrMissing) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	db := harness.Database(t)
 	c := gateways(t, n, db.URL())
 	c.db = db
 	return c

@@ -1,11 +1,9 @@
 package crash
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,7 +11,6 @@ import (
 	"time"
 
 	"postern/internal/lab/partner"
-	"postern/internal/lab/postgres"
 	"postern/test/harness"
 )
 
@@ -240,32 +237,14 @@ func (w *served) leaks() (out []string) {
 	return out
 }
 
-// database has the queue of a gateway in a PostgreSQL of its own. Where there is none the test skips, and fails with CI
-// set.
-func database(t *testing.T, w *served) {
-	db, err := postgres.Start()
-	if errors.Is(err, postgres.ErrMissing) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	w.Settings["store"] = fmt.Sprintf("%q", db.URL())
-	w.Settings["cluster.lease"] = `"3s"`
-}
-
 func TestWhatRulesDoIsDoneOnceOverKills(t *testing.T) {
 	for round := range either(2, 50) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Parallel()
 			w := servedTown(t)
 			if round%2 == 1 {
-				database(t, w)
+				w.Settings["store"] = fmt.Sprintf("%q", harness.Database(t).URL())
+				w.Settings["cluster.lease"] = `"3s"`
 			}
 			w.Start(servedRules())
 			l := startLoad(w.Addr, 2, all()...)

@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/lab/postgres"
 	"postern/internal/mail"
 	"postern/internal/queue"
 	"postern/internal/queue/pgstore"
@@ -26,25 +25,6 @@ import (
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
-
-// database starts a server and returns the address of its database. Where there is no PostgreSQL the test skips, and
-// fails with CI set.
-func database(t *testing.T) string {
-	t.Helper()
-	s, err := postgres.Start()
-	if errors.Is(err, postgres.ErrMissing) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s.URL()
-}
 
 // data is the data folder of a world.
 func data(w *harness.World) string { return filepath.Join(w.Dir, "data") }
@@ -116,7 +96,7 @@ func opens(t *testing.T, folder, url string) (embedded, shared int) {
 // stores that open, it is always in one that opens or can be gone on with, and in the end it is all there.
 func TestKilledCopies(t *testing.T) {
 	const messages = 600
-	w, url := harness.NewWorld(t), database(t)
+	w, url := harness.NewWorld(t), harness.Database(t).URL()
 	w.Configure()
 	// Made by the user that the tests are, who may be root: the verbs leave that to whom the folder belongs.
 	s, err := sqlstore.Open(t.Context(), sqlstore.Config{Dir: data(w)})
@@ -198,7 +178,7 @@ func TestKilledCopies(t *testing.T) {
 // TestTheVerbs: what the verbs say, that a gateway that runs is left alone, and that none starts on what was moved until
 // somebody wants it.
 func TestTheVerbs(t *testing.T) {
-	w, url := harness.NewWorld(t), database(t)
+	w, url := harness.NewWorld(t), harness.Database(t).URL()
 	w.Start("")
 	wants := func(code int, texts string, args ...string) {
 		t.Helper()
