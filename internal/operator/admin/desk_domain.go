@@ -26,10 +26,17 @@ type DomainMail struct {
 	Rules    []string // that demand it
 }
 
+// aDomain reads what somebody wrote for a domain; no address literal is one.
+func aDomain(text string) (mail.Domain, bool) {
+	domain, err := mail.ParseDomain(strings.TrimSpace(text))
+	_, literal := domain.Literal()
+	return domain, err == nil && !literal
+}
+
 // RulesOf asks, as Explain does, what the rules in force say of mail of a domain. It is for who sees all rules.
 func (d *Desk) RulesOf(ctx context.Context, name string) (DomainRules, error) {
-	domain, err := mail.ParseDomain(strings.TrimSpace(name))
-	if _, literal := domain.Literal(); err != nil || literal {
+	domain, ok := aDomain(name)
+	if !ok {
 		return DomainRules{}, access.BadRequest("%q is no domain", name)
 	}
 	at := "@" + domain.String()

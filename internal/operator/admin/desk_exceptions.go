@@ -74,12 +74,13 @@ func (d *Desk) EditException(ctx context.Context, e ExceptionEdit) (ApplyResult,
 	if err := d.mayApply(false); err != nil {
 		return ApplyResult{}, err
 	}
-	domain, err := mail.ParseDomain(strings.TrimSpace(e.Domain))
-	if _, literal := domain.Literal(); err != nil || literal {
+	domain, ok := aDomain(e.Domain)
+	if !ok {
 		return ApplyResult{}, access.BadRequest("%q is no domain: write the recipients' domain alone", e.Domain)
 	}
 	block := ""
 	if !e.Remove {
+		var err error
 		if block, err = e.block(domain); err != nil {
 			return ApplyResult{}, err
 		}

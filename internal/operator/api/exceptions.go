@@ -55,12 +55,9 @@ func (s *Server) registerExceptions(spec huma.API) {
 
 // except changes an exception; without If-Match, of whatever is in force now.
 func (s *Server) except(ctx context.Context, m *Match, e admin.ExceptionEdit) (*tagged[admin.ApplyResult], error) {
-	if m.IfMatch != "" && m.IfMatch != "*" {
-		n, err := m.revision(0)
-		if err != nil {
-			return nil, err
-		}
-		e.IfRevision = &n
+	var err error
+	if e.IfRevision, err = m.asked(); err != nil {
+		return nil, err
 	}
 	return applied(s.desk(ctx).EditException(ctx, e))
 }

@@ -39,12 +39,9 @@ func (s *Server) registerLists(spec huma.API) {
 		}) (*tagged[admin.ApplyResult], error) {
 			e := admin.ListEdit{Name: in.Name, Text: in.Body.Text, DryRun: in.Body.DryRun,
 				LetWaitingGo: in.Body.LetWaitingGo}
-			if in.IfMatch != "" && in.IfMatch != "*" {
-				n, err := in.revision(0)
-				if err != nil {
-					return nil, err
-				}
-				e.IfRevision = &n
+			var err error
+			if e.IfRevision, err = in.asked(); err != nil {
+				return nil, err
 			}
 			return applied(s.desk(ctx).ReplaceList(ctx, e))
 		})

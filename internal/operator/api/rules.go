@@ -53,6 +53,15 @@ func (m *Match) revision(current int64) (int64, error) {
 	}
 }
 
+// asked is revision where the header may be left out; nil: whatever is in force.
+func (m *Match) asked() (*int64, error) {
+	if m.IfMatch == "" || m.IfMatch == "*" {
+		return nil, nil
+	}
+	n, err := m.revision(0)
+	return &n, err
+}
+
 // file is a whole rules file to put in force.
 type file struct {
 	Name   string `json:"name,omitempty" doc:"of the file, for error messages and the audit trail"`
@@ -85,12 +94,9 @@ func (s *Server) registerRules(spec huma.API) {
 		}) (*tagged[admin.ApplyResult], error) {
 			r := admin.ApplyRequest{Name: in.Body.Name, Text: in.Body.Text, DryRun: in.Body.DryRun,
 				LetWaitingGo: in.Body.LetWaitingGo}
-			if in.IfMatch != "" && in.IfMatch != "*" {
-				n, err := in.revision(0)
-				if err != nil {
-					return nil, err
-				}
-				r.IfRevision = &n
+			var err error
+			if r.IfRevision, err = in.asked(); err != nil {
+				return nil, err
 			}
 			return applied(s.desk(ctx).ApplyRules(ctx, r))
 		})

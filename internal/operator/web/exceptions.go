@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
@@ -44,9 +43,9 @@ func (c *Console) exceptions(r *request) error {
 
 // saveException shows what an exception would change, and puts it in force when that was seen.
 func (c *Console) saveException(r *request) error {
-	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	revision, err := r.revision()
 	if err != nil {
-		return access.BadRequest("the form does not say which rules it was made for; load the page again")
+		return err
 	}
 	view, err := r.desk.Exceptions(r.ctx())
 	if err != nil {

@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"postern/internal/operator/access"
@@ -43,9 +42,9 @@ func (c *Console) list(r *request) error {
 
 // saveList shows what other values would change, and puts them in force when that was seen.
 func (c *Console) saveList(r *request) error {
-	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	revision, err := r.revision()
 	if err != nil {
-		return access.BadRequest("the form does not say which rules it was made for; load the page again")
+		return err
 	}
 	text := r.PostFormValue("text")
 	if content, err := uploaded(r, "upload"); err != nil {

@@ -156,9 +156,9 @@ func (c *Console) saveRule(r *request) error {
 	if err := readForm(r); err != nil {
 		return err
 	}
-	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	revision, err := r.revision()
 	if err != nil {
-		return access.BadRequest("the form does not say which rules it was made for; load the page again")
+		return err
 	}
 	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: ruleform.From(r.PostForm)}
 	var message []byte
@@ -336,9 +336,9 @@ func (c *Console) rulesFile(r *request) error {
 }
 
 func (c *Console) saveFile(r *request) error {
-	revision, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	revision, err := r.revision()
 	if err != nil {
-		return access.BadRequest("the form does not say which rules it was made for; load the page again")
+		return err
 	}
 	text, err := rulesText(r)
 	if err != nil {
@@ -446,9 +446,9 @@ func (c *Console) rollBack(r *request) error {
 	if err != nil {
 		return access.ErrNotFound
 	}
-	current, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	current, err := r.revision()
 	if err != nil {
-		return access.BadRequest("the form does not say which rules it was made for; load the page again")
+		return err
 	}
 	out, err := r.desk.RollBack(r.ctx(), number, current, false, r.PostFormValue("let_waiting_go") != "")
 	if err != nil {

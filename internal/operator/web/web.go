@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"postern/internal/operator/access"
@@ -192,6 +193,15 @@ type request struct {
 
 // handler answers a request, or returns why it does not.
 type handler func(r *request) error
+
+// revision is that of the rules which a form was made for.
+func (r *request) revision() (int64, error) {
+	n, err := strconv.ParseInt(r.PostFormValue("revision"), 10, 64)
+	if err != nil {
+		return 0, access.BadRequest("the form does not say which rules it was made for; load the page again")
+	}
+	return n, nil
+}
 
 // ctx is the request's context.
 func (r *request) ctx() context.Context { return r.Context() }
