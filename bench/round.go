@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"maps"
 	"os"
 	"runtime"
 	"strconv"
@@ -100,7 +99,7 @@ func (b *bench) start(ctx context.Context, c Contestant, w Work) (*rig.Server, e
 	if err != nil {
 		return nil, err
 	}
-	settings := maps.Clone(c.Settings)
+	settings := c.Settings
 	if c.Store != "" {
 		settings = map[string]string{"store": strconv.Quote(c.Store)}
 	}

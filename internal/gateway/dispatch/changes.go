@@ -9,6 +9,7 @@ import (
 	"postern/internal/attempt"
 	"postern/internal/event"
 	"postern/internal/gateway/inforce"
+	"postern/internal/platform/pause"
 	"postern/internal/policy"
 	"postern/internal/queue"
 )
@@ -84,10 +85,7 @@ func (d *Dispatcher) moveStale(ctx context.Context, view *inforce.View) error {
 			return err
 		}
 		moved, more, after = moved+n, more+kept, last
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Since(began)):
-		}
+		pause.For(ctx, time.Since(began))
 	}
 	return nil
 }

@@ -315,34 +315,44 @@ func TestWhatAGatewayHadInHandGoesOnElsewhere(t *testing.T) {
 	})
 }
 
+// tally counts the messages that a server has taken, and how many of them side by side at most.
+type tally struct {
+	sync.Mutex
+	now, most, taken int
+}
+
+// slow is mx.shop.test taking so long for each message.
+func (w *world) slow(c *tally, each time.Duration) partner.Behaviour {
+	return partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.shop.test"}}), Before: func(verb string) {
+		if verb != "." {
+			return
+		}
+		c.Lock()
+		c.now, c.taken = c.now+1, c.taken+1
+		c.most = max(c.most, c.now)
+		c.Unlock()
+		time.Sleep(each)
+		c.Lock()
+		c.now--
+		c.Unlock()
+	}}
+}
+
 // TestALimitOfASiteIsThatOfAllGateways: one gateway alone has as many connections as it may, two and three together no
 // more, and those that stay take what one leaves. While they come and go there may be more for as long as a renewal and
 // a batch take.
 func TestALimitOfASiteIsThatOfAllGateways(t *testing.T) {
 	story(t, func(w *world) {
-		var mu sync.Mutex
-		var now, most, sent int
-		w.shop.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.shop.test"}}), Before: func(verb string) {
-			if verb != "." {
-				return
-			}
-			mu.Lock()
-			now, sent = now+1, sent+1
-			most = max(most, now)
-			mu.Unlock()
-			time.Sleep(500 * time.Millisecond)
-			mu.Lock()
-			now--
-			mu.Unlock()
-		}})
+		var sink tally
+		w.shop.Set(w.slow(&sink, 500*time.Millisecond))
 		c := joined(w, 1)
 		defer c.close()
 		n := 0
 		// goes has mail for a while and returns how much of it went side by side at most, and how fast.
 		goes := func() (side int, rate float64) {
-			mu.Lock()
-			most, sent = now, 0
-			mu.Unlock()
+			sink.Lock()
+			sink.most, sink.taken = sink.now, 0
+			sink.Unlock()
 			for range 20 {
 				for range 15 {
 					n++
@@ -350,9 +360,9 @@ func TestALimitOfASiteIsThatOfAllGateways(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			return most, float64(sent) / 20
+			sink.Lock()
+			defer sink.Unlock()
+			return sink.most, float64(sink.taken) / 20
 		}
 		look := func(what string) {
 			t.Helper()

@@ -100,9 +100,6 @@ func (r *run) claim(ctx context.Context) ([]queue.Work, bool) {
 		}
 		return nil, false
 	}
-	if len(works) < limit {
-		r.divide(0) // nothing is left to be divided
-	}
 	r.leases.add(works, began.Add(r.d.cfg.Lease/2)) // of mail that was leased as it was stored so much is left
 	if r.failsElsewhere(works) || !r.placed(works, len(works) >= limit) {
 		r.settle(ctx, step{fates: all(works, r.d.fates.Untouched)})

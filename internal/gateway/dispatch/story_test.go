@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -570,27 +569,16 @@ func TestABatchForASlowServerIsShared(t *testing.T) {
 // slowly has thirty messages sent to a server that takes two seconds for each.
 func (w *world) slowly(settle func(queue.Batch) error, within time.Duration, most int) {
 	w.broken.settle = settle
-	var mu sync.Mutex
-	side, now := 0, 0
-	w.shop.Set(partner.Behaviour{TLS: w.cert(pki.Options{Names: []string{"mx.shop.test"}}), Before: func(verb string) {
-		if verb != "." {
-			return
-		}
-		mu.Lock()
-		now++
-		side = max(side, now)
-		mu.Unlock()
-		time.Sleep(2 * time.Second)
-		mu.Lock()
-		now--
-		mu.Unlock()
-	}})
+	var sink tally
+	w.shop.Set(w.slow(&sink, 2*time.Second))
 	for i := range 30 {
 		w.accept("a@example.test", nil, fmt.Sprintf("x%d@shop.test", i))
 	}
 	w.start()
 	time.Sleep(within)
-	messages := w.shop.Messages()
+	sink.Lock()
+	messages, side := w.shop.Messages(), sink.most
+	sink.Unlock()
 	if len(messages) != 30 || side > most || side < (most+1)/2 || connections(w.shop) > most {
 		w.t.Errorf("%d of 30 messages have come by %d connections, %d side by side", len(messages), connections(w.shop), side)
 	}

@@ -94,14 +94,5 @@ func (s *Store) giveBack(site queue.SiteKey, leases []queue.Lease) {
 
 // keepLoop gives back what was kept and not asked for, until the store is closed.
 func (s *Store) keepLoop() {
-	tick := time.NewTicker(leased.LookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case now := <-tick.C:
-			s.giveBack("", s.kept.Old(now))
-		}
-	}
+	s.each(leased.LookEvery, func() { s.giveBack("", s.kept.Old(time.Now())) })
 }

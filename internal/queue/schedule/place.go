@@ -246,7 +246,7 @@ func (s *Scheduler) Spare(p *Place) int {
 	return max(n, 0)
 }
 
-// Divide has each worker at the site of p claim at most so much from now on; 0: as much as it wants.
+// Divide has each worker at the site of p claim at most so much, until one finds less; 0: as much as it wants.
 func (s *Scheduler) Divide(p *Place, batch int) { p.site.batch = int32(batch) }
 
 // Batch is how much a worker at the site of p may claim of most.

@@ -150,6 +150,7 @@ func (s *Scheduler) Claimed(p *Place, full bool, o Origin, now time.Time) bool {
 	if full {
 		e.dues.add(at(now), s.now)
 	} else {
+		e.batch = 0 // nothing is left to be divided
 		s.askAgain(e)
 	}
 	ok := true
