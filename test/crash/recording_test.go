@@ -30,6 +30,7 @@ type call struct {
 	ret        int64  // -1 after an error
 	errno      string
 	injected   bool // the kernel never did it: strace made up the result
+	unknown    bool // nobody knows the result: the process ended inside the call
 }
 
 // seen are the calls that change files or speak to somebody, and those that say what a descriptor is.
@@ -155,9 +156,9 @@ func parse(r io.Reader) ([]call, error) {
 			if err != nil {
 				return nil, fmt.Errorf("line %d: %w", line, err)
 			}
-			c.begin, c.end, c.when = calls[begun.at].begin, line, calls[begun.at].when
-			if strings.HasSuffix(rest, "= ?") {
-				c.end = 0
+			c.begin, c.when = calls[begun.at].begin, calls[begun.at].when
+			if !c.unknown {
+				c.end = line
 			}
 			calls[begun.at] = c
 		default:
@@ -165,7 +166,10 @@ func parse(r io.Reader) ([]call, error) {
 			if err != nil {
 				return nil, fmt.Errorf("line %d: %w", line, err)
 			}
-			c.begin, c.end, c.when = line, line, when
+			c.begin, c.when = line, when
+			if !c.unknown {
+				c.end = line
+			}
 			calls = append(calls, c)
 		}
 	}
@@ -183,6 +187,9 @@ func clock(rest string) (time.Time, string) {
 	return time.Unix(sec, usec*1000), after
 }
 
+// noResult is what strace sometimes writes where the program was killed inside a call: -1, and no error with it.
+const noResult = "18446744073709551615"
+
 // understood reads one call that is written on one line.
 func understood(text string) (call, error) {
 	name, rest, ok := strings.Cut(text, "(")
@@ -192,6 +199,10 @@ func understood(text string) (call, error) {
 	}
 	c := call{name: name, args: strings.TrimSuffix(strings.TrimRight(rest[:equals], " "), ")"), fd: -1, ret: -1}
 	result := rest[equals+2:]
+	if result == noResult {
+		result = "?"
+	}
+	c.unknown = result == "?" // and not "? ERESTARTSYS": such a call did nothing
 	if number := result[:len(result)-len(strings.TrimLeft(result, "-0123456789abcdefx"))]; number != "" {
 		ret, err := strconv.ParseInt(number, 0, 64)
 		if err != nil {
@@ -310,7 +321,9 @@ func TestARecordingIsReadAsItWasWritten(t *testing.T) {
 13 read(8<\x2f\x64>,  <unfinished ...>
 12 exit_group(0)                     = ?
 13 <... read resumed>)               = ?
+13 write(9<\x2f\x64\x2f\x61>, "\x63", 1) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)
 14 write(9<\x2f\x64\x2f\x61>, "\x61", 1 <detached ...>
+15 write(9<\x2f\x64\x2f\x61>, "\x62", 1) = 18446744073709551615
 12 +++ killed by SIGKILL +++
 `))
 	if err != nil {
@@ -334,8 +347,10 @@ func TestARecordingIsReadAsItWasWritten(t *testing.T) {
 		{7, 7, "sendto", "TCP:[127.0.0.1:25->127.0.0.1:4]", 7, 3, "", false, "250"},
 		{8, 8, "writev", "UNIX-STREAM:[5->6]", 7, 3, "", false, "abc"},
 		{9, 0, "read", "/d", 8, -1, "", false, ""},
-		{10, 10, "exit_group", "", 0, -1, "", false, ""},
-		{12, 0, "write", "/d/a", 9, -1, "", false, "a"},
+		{10, 0, "exit_group", "", 0, -1, "", false, ""},
+		{12, 12, "write", "/d/a", 9, -1, "ERESTARTSYS", false, ""},
+		{13, 0, "write", "/d/a", 9, -1, "", false, "a"},
+		{14, 0, "write", "/d/a", 9, -1, "", false, "b"},
 	}
 	if len(calls) != len(want) {
 		t.Fatalf("%d calls, want %d", len(calls), len(want))
