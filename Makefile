@@ -1,6 +1,10 @@
 # The targets continuous integration and people use, by name. `make test` needs Go and, for the real peers, Debian: it
 # fetches what is missing (test/prepare.sh). `make unit` fetches nothing but Go modules.
 
+# The binary is made without cgo. So are its tests, and what one step has compiled serves the next; but the race detector
+# wants cgo.
+export CGO_ENABLED := 0
+
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 GO          ?= go
@@ -20,7 +24,7 @@ CONCURRENT := ./cmd/... ./internal/check/... ./internal/dns/... ./internal/event
 .PHONY: build demo docs test check systems lint unit race e2e failover bare bare-short fuzz crash soak scale bench bench-full microbench deb image clean
 
 build: ## the binary, without cgo
-	CGO_ENABLED=0 $(GO) build -trimpath -o postern ./cmd/postern
+	$(GO) build -trimpath -o postern ./cmd/postern
 
 demo: ## a whole world on loopback; no root, no network
 	$(GO) run ./cmd/postern demo
@@ -45,7 +49,7 @@ SYSTEMS := darwin/arm64 freebsd/amd64 windows/amd64
 
 systems: ## the binary builds for other systems
 	@for s in $(SYSTEMS); do \
-		echo "build for $$s"; GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 $(GO) build -buildvcs=false -o /dev/null ./cmd/postern; \
+		echo "build for $$s"; GOOS=$${s%/*} GOARCH=$${s#*/} $(GO) build -buildvcs=false -o /dev/null ./cmd/postern; \
 	done
 
 # check vets everything once; the tests need not do it again for each of their builds.
@@ -54,7 +58,7 @@ unit: ## all tests that need no peers
 
 race: ## the shared parts again, watched for races
 	@test/prepare.sh race
-	@if command -v gcc >/dev/null || [ -n "$${CI:-}" ]; then set -x; $(GO) test -vet=off -race -short -p $(BESIDE) -timeout 20m $(CONCURRENT); \
+	@if command -v gcc >/dev/null || [ -n "$${CI:-}" ]; then set -x; CGO_ENABLED=1 $(GO) test -vet=off -race -short -p $(BESIDE) -timeout 20m $(CONCURRENT); \
 	else echo "race: NOT RUN: there is no C compiler, and the race detector links with one"; fi
 
 # RINGS packages at a time, four tests each.
@@ -64,7 +68,7 @@ e2e: ## the gateway between real mail servers
 	@test/prepare.sh crash
 	@test/prepare.sh browser
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; chmod 755 "$$dir"; \
-	CGO_ENABLED=0 $(GO) build -buildvcs=false -o "$$dir/postern" ./cmd/postern; \
+	$(GO) build -buildvcs=false -o "$$dir/postern" ./cmd/postern; \
 	POSTERN_BINARY=$$dir/postern $(GO) test -vet=off -count=1 -p $(RINGS) -parallel 4 -timeout 20m ./test/...
 
 failover: ## two PostgreSQL under Patroni: the primary is killed ten times under load; some minutes

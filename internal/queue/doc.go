@@ -1,5 +1,5 @@
-// Package queue is the port and the law of the mail queue: what a message, a delivery and a site are, which states a
-// delivery can be in, and what every store must guarantee.
+// Package queue says what every store of mail must guarantee: what a message, a delivery and a site are, which states a
+// delivery can be in, and the port that the stores implement.
 //
 //	        Accept                    Claim                     Settle
 //	250 ------------>  queued  ------------------>  sending  ------------->  delivered | failed

@@ -106,6 +106,34 @@ func TestKeptMailIsGivenBack(t *testing.T) {
 	}
 }
 
+// TestALeaseThatCannotBeGivenBackIsGivenBackLater: where the database does not answer just then, nobody waits for the
+// end of the lease.
+func TestALeaseThatCannotBeGivenBackIsGivenBackLater(t *testing.T) {
+	t.Parallel()
+	cfg := fresh(t)
+	other := open(t, cfg)
+	defer other.Close()
+	p, url := through(t, cfg.URL)
+	cfg.URL, cfg.Keep, cfg.Patience = url, time.Minute, 100*time.Millisecond
+	s := open(t, cfg)
+	defer s.Close()
+	accept(t, s, 1)
+	p.sever(true)
+	for end := time.Now().Add(20 * time.Second); p.sentAway() < 10 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	}
+	if p.sentAway() < 10 { // in its patience it tries three times at the most
+		t.Fatal("it gave up giving back")
+	}
+	p.sever(false)
+	var work []queue.Work
+	for end := time.Now().Add(20 * time.Second); len(work) == 0 && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		work = claim(t, other, 10)
+	}
+	if len(work) != 1 {
+		t.Fatal("it was not given back")
+	}
+}
+
 // TestWhatIsWishedOfKeptMail: at the gateway that keeps it, it is done at once; at another it is seen before the message
 // is sent, or done when it is given back.
 func TestWhatIsWishedOfKeptMail(t *testing.T) {

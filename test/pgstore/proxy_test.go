@@ -29,6 +29,7 @@ type proxy struct {
 	cut   moment // the next COMMIT
 	cuts  int    // how many were made
 	shut  bool   // nobody gets through
+	away  int    // so many were sent away since sever
 	conns map[net.Conn]bool
 }
 
@@ -84,10 +85,17 @@ func (p *proxy) made() int {
 func (p *proxy) sever(shut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.shut = shut
+	p.shut, p.away = shut, 0
 	for c := range p.conns {
 		c.Close()
 	}
+}
+
+// sentAway counts who did not get through since sever.
+func (p *proxy) sentAway() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.away
 }
 
 // take tells whether a COMMIT is to be cut at a moment.
@@ -106,6 +114,7 @@ func (p *proxy) relay(client net.Conn) {
 	server, err := net.Dial("tcp", p.target)
 	p.mu.Lock()
 	if err != nil || p.shut {
+		p.away++
 		p.mu.Unlock()
 		client.Close()
 		if err == nil {

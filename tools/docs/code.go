@@ -12,37 +12,37 @@ import (
 	"postern/tools/tree"
 )
 
-// roomsTable lists the rooms, lowest first, with the first words of their package comments. A height stands once, at the
-// first room that has it.
+// roomsTable lists the rooms with their heights and the first words of their package comments, by folder. Ground rooms have
+// a dot.
 func roomsTable(t *tree.Tree, _ string) (string, error) {
 	_, ground, err := t.Lattice()
 	if err != nil {
 		return "", err
 	}
 	rooms := t.Rooms()
-	names := slices.Collect(maps.Keys(rooms))
-	names = slices.DeleteFunc(names, func(n string) bool { return tree.OnlyForTests("internal/" + n) })
-	slices.SortFunc(names, func(a, b string) int {
-		if d := tree.Height(rooms, a) - tree.Height(rooms, b); d != 0 {
-			return d
-		}
-		return strings.Compare(a, b)
-	})
 	var rows [][]string
-	above := ""
-	for _, name := range names {
-		height, dot := fmt.Sprint(tree.Height(rooms, name)), ""
-		if height == above {
-			height = ""
-		} else {
-			above = height
+	for _, name := range slices.Sorted(maps.Keys(rooms)) {
+		if tree.OnlyForTests("internal/" + name) {
+			continue
 		}
+		dot := ""
 		if slices.Contains(ground, name) {
 			dot = " •"
 		}
-		rows = append(rows, []string{height, "`" + name + "`" + dot, brief(rooms[name].Synopsis())})
+		rows = append(rows, []string{"`" + name + "`" + dot, fmt.Sprint(tree.Height(rooms, name)), brief(rooms[name].Synopsis())})
 	}
-	return table([]string{"height", "room", "it"}, rows), nil
+	return table([]string{"room", "height", "it"}, rows), nil
+}
+
+// commandTable lists the parts of the binary with the first words of their package comments.
+func commandTable(t *tree.Tree, _ string) (string, error) {
+	var rows [][]string
+	for _, p := range t.Packages {
+		if part, ok := strings.CutPrefix(p.Dir, "cmd/postern/internal/"); ok {
+			rows = append(rows, []string{"`" + part + "`", brief(p.Synopsis())})
+		}
+	}
+	return table([]string{"part", "it"}, rows), nil
 }
 
 // brief is a sentence up to the first place behind which it only goes into detail, without its full stop.

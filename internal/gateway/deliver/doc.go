@@ -1,5 +1,5 @@
-// Package deliver climbs the ladder. Over one Plan and under one Requirement it finds a connection that may carry the
-// mail, and sends messages over it.
+// Package deliver opens the connection that may carry a delivery, the best TLS first and plaintext last, and sends
+// messages over it. Over one Plan and under one Requirement it climbs the ladder.
 //
 // The ladder of a requirement is a list of goals, highest first. Each goal is tried at every host of the plan before
 // the next lower one is tried at any (design.md §2):

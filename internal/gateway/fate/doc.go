@@ -1,4 +1,4 @@
-// Package fate decides what becomes of one delivery, and writes what its sender is told.
+// Package fate decides whether a delivery is put off, bounced or held, and writes what its sender is told.
 //
 // A Fate is the settlement that ends a lease, with the recipient's part of a notice where one is owed. Whoever empties
 // the queue (gateway/dispatch) asks for the fates of what it claimed and settles them in one transaction with the

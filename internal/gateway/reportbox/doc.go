@@ -1,4 +1,4 @@
-// Package reportbox takes in the reports about TLS that others send us (RFC 8460), by mail and by POST.
+// Package reportbox takes in the TLSRPT reports that others send us (RFC 8460), by mail and by POST.
 //
 //	gateway/intake    a mail to an address of [tlsrpt] receive -> Box.Mail      box.go
 //	gateway/publicweb a POST                                   -> Box.Post      box.go

@@ -1,4 +1,4 @@
-// Package tlsreport sends what was counted of TLS to the domains that ask for it (RFC 8460 §3, §5).
+// Package tlsreport sends TLSRPT reports to the domains that ask for them (RFC 8460 §3, §5).
 //
 //	tlscounts.Book -> Sender: when a day is over, domain by domain -> _smtp._tls.DOMAIN -> mailboxes and web servers
 //

@@ -1,6 +1,6 @@
-// Package scope is somebody who asks, with what they may see. Each request names the right it needs (Need, Wide), reads
-// records through Search, which leaves out what is not within the domains of who asks, and shows of each what Told
-// leaves. The rooms that answer stand on it: admin and what it joins.
+// Package scope keeps what an operator sees within the domains of their account. Each request of an Asker names the
+// right it needs (Need, Wide), reads records through Search, which leaves out what is not within those domains, and
+// shows of each what Told leaves. The rooms that answer stand on it: admin and what it joins.
 //
 // # The law of scopes
 //

@@ -1,4 +1,4 @@
-// Package revoke finds out whether a certificate was revoked by its issuer.
+// Package revoke asks OCSP responders and CRLs whether a certificate was revoked.
 //
 // For each certificate of a chain below the root these are asked, in this order, until one gives an answer:
 //

@@ -1,4 +1,4 @@
-// Package gate counts who is in a store, and lets nobody in once it is closed.
+// Package gate counts the calls that are under way in a store, and lets none in once it is closed.
 package gate
 
 import (

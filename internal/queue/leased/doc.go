@@ -1,5 +1,5 @@
-// Package leased is what a gateway of a shared queue has in memory under leases of its own, so that neither a claim nor
-// a settlement need ask the database.
+// Package leased holds the mail that a gateway of a shared queue accepted itself and has in memory under leases of its
+// own, so that neither a claim nor a settlement need ask the database.
 //
 // Most mail leaves the queue within a second of its acceptance, by the gateway that accepted it. Such mail is accepted
 // with its lease already held, where the site has never failed as far as the database knows, and stays in memory

@@ -232,7 +232,7 @@ func (s *Store) load(ctx context.Context, leases []queue.Lease, until time.Time)
 }
 
 // unlease gives back what is not handed out, and notes that the database has it to claim, at a site or, "", at any.
-// Where that fails the leases run out.
+// Where that fails it is tried again.
 func (s *Store) unlease(site queue.SiteKey, leases []queue.Lease) {
 	if len(leases) == 0 {
 		return
@@ -240,13 +240,19 @@ func (s *Store) unlease(site queue.SiteKey, leases []queue.Lease) {
 	ids, tokens := pairs(leases)
 	s.given.Forget(ids)
 	s.kept.Settled(ids)
-	_ = s.others.do(s.life, 0, func(t *txn) error {
+	err := s.others.do(s.life, 0, func(t *txn) error {
 		t.then(func() error {
 			return t.Exec("DELETE FROM lease l USING unnest(?::bigint[], ?::bigint[]) u(id, token)"+
 				" WHERE l.delivery = u.id AND l.token = u.token", ids, tokens)
 		})
 		return nil
 	})
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.owed = append(s.owed, leases...)
+		return
+	}
 	s.kept.Stir(site)
 }
 

@@ -92,7 +92,15 @@ func (s *Store) giveBack(site queue.SiteKey, leases []queue.Lease) {
 	}
 }
 
-// keepLoop gives back what was kept and not asked for, until the store is closed.
+// keepLoop gives back what was kept and not asked for, and what could not be given back before, until the store is
+// closed.
 func (s *Store) keepLoop() {
-	s.each(leased.LookEvery, func() { s.giveBack("", s.kept.Old(time.Now())) })
+	s.each(leased.LookEvery, func() {
+		s.giveBack("", s.kept.Old(time.Now()))
+		s.mu.Lock()
+		owed := s.owed
+		s.owed = nil
+		s.mu.Unlock()
+		s.unlease("", owed)
+	})
 }

@@ -79,7 +79,7 @@ func (s *Store) Stats(ctx context.Context) (out queue.Stats, err error) {
 		return out, err
 	}
 	defer s.gate.Leave()
-	err = postgres.Translate(s.readers.Whole(ctx, func(c *postgres.Conn) error {
+	err = s.readWhole(ctx, func(c *postgres.Conn) error {
 		err := c.Query(ctx, countsQuery, func(r database.Row) error {
 			states := stored.ScanCounts(r, 1)
 			out.States, out.BodyBytes = states.States(), r.Int(6)
@@ -101,6 +101,6 @@ func (s *Store) Stats(ctx context.Context) (out queue.Stats, err error) {
 			out.Oldest = r.Time(0)
 			return nil
 		})
-	}))
+	})
 	return out, err
 }

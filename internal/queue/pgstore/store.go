@@ -77,6 +77,9 @@ type Store struct {
 	stop    chan struct{}
 	refused atomic.Pointer[refusal] // nil: the database always answered
 	full    atomic.Pointer[error]   // see Room
+
+	mu   sync.Mutex
+	owed []queue.Lease // that could not be given back: nobody works at them
 }
 
 type besides = sqlrecords.Store
@@ -126,9 +129,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s.loops.Go(s.answerLoop)
 	s.sweeper.Go(s.sweepLoop)
 	s.sweeper.Go(s.roomLoop)
-	if cfg.Keep > 0 {
-		s.sweeper.Go(s.keepLoop)
-	}
+	s.sweeper.Go(s.keepLoop)
 	return s, nil
 }
 
@@ -176,6 +177,13 @@ func (s *Store) read(ctx context.Context, do func(c *postgres.Conn) error) error
 	ctx, cancel := context.WithTimeout(ctx, readPatience)
 	defer cancel()
 	return postgres.Translate(s.readers.With(ctx, do))
+}
+
+// readWhole is read for what must see a single moment.
+func (s *Store) readWhole(ctx context.Context, do func(c *postgres.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	return postgres.Translate(s.readers.Whole(ctx, do))
 }
 
 // readSoon is read for what takes a moment, and mail that is under way waits for: a connection that hangs is given up.
@@ -250,7 +258,7 @@ func (d tables) ReadWhole(ctx context.Context, do func(r database.Reader) error)
 		return err
 	}
 	defer d.s.gate.Leave()
-	return postgres.Translate(d.s.readers.Whole(ctx, func(c *postgres.Conn) error { return do(c) }))
+	return d.s.readWhole(ctx, func(c *postgres.Conn) error { return do(c) })
 }
 
 // Change hands a change to a writer. While it reads and then writes no other gateway does.
