@@ -387,8 +387,9 @@ type Limits struct {
 	// limits cost.
 	Memory int64 `toml:"memory"`
 	// Bytes that messages which are coming in may hold in memory, together. When it is used up they go on with small
-	// buffers and bodies go to disk earlier; only a header section over 16 KiB is answered 452. 0: a sixteenth of the
-	// memory there is, at most 128 MiB.
+	// buffers and bodies go to disk earlier; a header section over 16 KiB, a content that is to be looked into and a
+	// long list of recipients that find no room are answered 452. 0: a sixteenth of the memory there is, at most
+	// 128 MiB.
 	ContentMemory int64 `toml:"content_memory"`
 	// Wrong passwords that one client address (IPv6: one /64 network) may try within login_window; more AUTH from there
 	// is answered 454. A user who logged in from there within a day is counted by himself.

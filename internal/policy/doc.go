@@ -1,6 +1,6 @@
 // Package policy judges whether a connection is good enough for a delivery: what the delivery demands (Requirement),
-// what an attempt proved (Evidence), how demands of several origins add up (Combine), and what falls short (Verdict) and
-// why (Reason). It is the heart of Postern.
+// what an attempt proved (Evidence), how demands of several origins add up (Combine), and what falls short (Verdict)
+// and why (Reason). It is the heart of Postern.
 //
 // A Requirement is a set of independent demands, never one integer: channel strength, who the peer must prove to be,
 // where the MX name must come from, revocation, the TLS floor. Combine is a join on every axis: commutative,

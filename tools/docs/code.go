@@ -12,8 +12,7 @@ import (
 	"postern/tools/tree"
 )
 
-// roomsTable lists the rooms with their heights and the first words of their package comments, by folder. Ground rooms have
-// a dot.
+// roomsTable lists the rooms by folder with the first words of their package comments. Ground rooms have a dot.
 func roomsTable(t *tree.Tree, _ string) (string, error) {
 	_, ground, err := t.Lattice()
 	if err != nil {
@@ -29,20 +28,9 @@ func roomsTable(t *tree.Tree, _ string) (string, error) {
 		if slices.Contains(ground, name) {
 			dot = " •"
 		}
-		rows = append(rows, []string{"`" + name + "`" + dot, fmt.Sprint(tree.Height(rooms, name)), brief(rooms[name].Synopsis())})
+		rows = append(rows, []string{"`" + name + "`" + dot, strings.TrimPrefix(brief(rooms[name].Synopsis()), "is ")})
 	}
-	return table([]string{"room", "height", "it"}, rows), nil
-}
-
-// commandTable lists the parts of the binary with the first words of their package comments.
-func commandTable(t *tree.Tree, _ string) (string, error) {
-	var rows [][]string
-	for _, p := range t.Packages {
-		if part, ok := strings.CutPrefix(p.Dir, "cmd/postern/internal/"); ok {
-			rows = append(rows, []string{"`" + part + "`", brief(p.Synopsis())})
-		}
-	}
-	return table([]string{"part", "it"}, rows), nil
+	return table([]string{"room", "it"}, rows), nil
 }
 
 // brief is a sentence up to the first place behind which it only goes into detail, without its full stop.

@@ -54,7 +54,6 @@ type maker func(t *tree.Tree, old string) (string, error)
 // makers are the parts by name.
 func makers() map[string]maker {
 	return map[string]maker{
-		"command":      commandTable,
 		"commands":     commands,
 		"dependencies": dependencies,
 		"exit codes":   exitCodes,

@@ -156,15 +156,6 @@ func (p Package) Ours() (rooms []string) {
 	return rooms
 }
 
-// Height is how many rooms stand below a room in the longest chain of its imports.
-func Height(rooms map[string]Package, room string) int {
-	h := 0
-	for _, other := range rooms[room].Ours() {
-		h = max(h, 1+Height(rooms, other))
-	}
-	return h
-}
-
 // Lattice reads the table of permitted imports out of deps_test.go, which is the map that its function lattice returns,
 // and the list of ground rooms, which is the one that isGround returns. They are read and not imported because tests
 // hold them.

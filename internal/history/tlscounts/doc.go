@@ -1,4 +1,4 @@
-// Package tlscounts counts what became of TLS with servers of others, for the TLSRPT reports that we send (RFC 8460 §4).
+// Package tlscounts counts what became of TLS with servers of others, for the TLSRPT reports we send (RFC 8460 §4).
 //
 //	event.Attempted, event.PassedOver -> Sessions -> Recorder (in memory) -> Book (in the store), by UTC day and domain
 //	event.PolicyUnavailable           -> Fetch    /

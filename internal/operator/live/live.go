@@ -1,5 +1,5 @@
-// Package live shows whether the gateway is ready, how much mail waits and why, and tells whoever watches when something happened.
-// It counts and looks when it is asked.
+// Package live shows whether the gateway is ready, how much mail waits and why, and tells whoever watches when
+// something happened. It counts and looks when it is asked.
 package live
 
 import (

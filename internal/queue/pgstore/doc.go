@@ -11,6 +11,7 @@
 //	postgres   the engine: connections, codes, settings, steps between forms
 //	pgtables   the tables, how they stand to copies, and all of it as a copy sees it
 //	pgnodes    where the gateways find each other
+//	storeclock the clock of the database, for gateways whose clocks differ
 //	leased     mail that was accepted with its lease already held, and the leases that this process gave, in memory
 //
 // Here they are joined: one transaction for what many want at once, the statements that change mail, and what follows

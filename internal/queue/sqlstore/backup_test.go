@@ -11,7 +11,7 @@ import (
 	"postern/internal/queue"
 )
 
-// TestACopyMadeWhileTheStoreIsOpenOpens follows what docs/queue-internals.md tells administrators to do: a list, which
+// TestACopyMadeWhileTheStoreIsOpenOpens follows what docs/guide/backup.md tells administrators to do: a list, which
 // brings what is young into the database, SQLite's own copy of that, then the folder of bodies. The copy lacks the
 // journal, which is said, and salvaging makes it a store with all that had been accepted.
 func TestACopyMadeWhileTheStoreIsOpenOpens(t *testing.T) {

@@ -4,7 +4,7 @@
 // On disk, below Config.Dir (mode 0700):
 //
 //	lock            held with flock, like the folder itself, while a process has the store open; its content means nothing
-//	journal/        what was accepted and delivered in the last seconds, see package journal; part of the data
+//	journal/        what was accepted and delivered in the last seconds, see package wal; part of the data
 //	queue.db        the database: everything else but large bodies
 //	queue.db-wal    SQLite's write-ahead log; part of the data, never delete it
 //	queue.db-shm    SQLite's index of that log; rebuilt when missing
