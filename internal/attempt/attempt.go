@@ -11,6 +11,7 @@ package attempt
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"time"
 
 	"postern/internal/mail"
@@ -94,6 +95,12 @@ type Attempt struct {
 	// Notes are facts recorded without being failures: mx-unproven, revocation-not-checked, revocation-unknown and the
 	// like.
 	Notes []string `json:"notes,omitempty"`
+}
+
+// Follow puts the tries of an attempt in front that this one goes on from.
+func (a *Attempt) Follow(before *Attempt) {
+	a.At, a.TookMS = before.At, before.TookMS+a.TookMS
+	a.Tries = append(slices.Clip(before.Tries), a.Tries...)
 }
 
 // Reply is a peer's SMTP reply. Text is the peer's words, escaped and bounded.

@@ -119,7 +119,7 @@ func (c *Checker) plan(ctx context.Context, t check.Target) (*route.Plan, *route
 	if !t.Domain.IsZero() {
 		table := c.table
 		if c.cfg.Excepted != nil {
-			table = table.Except(t.Domain, c.cfg.Excepted(t.Domain))
+			table = table.Except(t.Domain, c.cfg.Excepted(t.Domain), time.Time{})
 		}
 		return table.Plan(ctx, t.Domain)
 	}

@@ -163,6 +163,12 @@ func (p published) Again(ctx context.Context, d mail.Domain) (*stscache.Found, s
 	return p.Policy(ctx, d)
 }
 
+// Known returns it too.
+func (p published) Known(ctx context.Context, d mail.Domain) (*stscache.Found, error) {
+	found, _, err := p.Policy(ctx, d)
+	return found, err
+}
+
 // tlsa publishes a record for mx1.clinic.test.
 func (w *world) tlsa(record string) {
 	w.zone.WriteString("_25._tcp.mx1.clinic.test TLSA " + record + "\n")

@@ -84,6 +84,10 @@ func (c *Channel) judge(ctx context.Context, on Terms) error {
 		return &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
 			Text: "what the host publishes must be asked for again before another message is sent"}}}
 	}
+	if !c.link.plan.Holds(ctx) {
+		return &Lapsed{[]policy.Shortfall{{Reason: policy.PolicyUnavailable,
+			Text: "what the domain publishes, or an exception to it, has changed since the connection was opened"}}}
+	}
 	if time.Since(c.link.examined) > freshness {
 		c.deliverer.examine(ctx, c.link, c.require)
 		c.deliverer.lookUp(ctx, c.link, c.require, recheckTime)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"postern/internal/attempt"
@@ -100,6 +101,13 @@ type Climbed struct {
 	Unpromised bool
 	// Crowded says that nothing was dialled, because Admission refused all that could have been. Nobody fell short.
 	Crowded bool
+}
+
+// LacksTLS reports whether no channel was reached, and the TLS of a host that answered is among the reasons.
+func (c *Climbed) LacksTLS() bool {
+	return c.Channel == nil && slices.ContainsFunc(c.Attempt.Tries, func(t attempt.Try) bool {
+		return weight(t.Reason) >= weight(policy.StartTLSNotOffered)
+	})
 }
 
 // Admission says whether an address of a host may be dialled now: too many may be waiting for it already. nil admits

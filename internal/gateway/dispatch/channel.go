@@ -34,6 +34,13 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	if waives {
 		table = table.SetAside()
 	}
+	return r.reach(ctx, group, table, nil)
+}
+
+// reach climbs to the servers of the group. Before mail fails for what a domain publishes that is asked for again, once:
+// where it is another now, the climb with it goes on from the tries of before.
+func (r *run) reach(ctx context.Context, group []queue.Work, table *route.Table, before *attempt.Attempt) *step {
+	domain := group[0].Recipient.Address.Domain
 	plan, problem := table.PlanFor(r.effort, r.servers, domain)
 	if problem != nil && ctx.Err() != nil {
 		return &step{fates: all(group, r.d.fates.Untouched)}
@@ -46,7 +53,12 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	}
 	r.d.forgetRefusal(domain)
 	climbed := r.d.cfg.Opener.Open(r.effort, string(r.site), plan, r.require, r.admit)
-	r.climb = climbed.Attempt
+	if r.climb = climbed.Attempt; before != nil {
+		r.climb.Follow(before)
+	}
+	if before == nil && climbed.LacksTLS() && ctx.Err() == nil && plan.Renew(r.effort) {
+		return r.reach(ctx, group, table, r.climb)
+	}
 	if climbed.Channel == nil && ctx.Err() != nil { // cut off because the gateway stops: nobody fell short
 		return &step{fates: all(group, r.d.fates.Untouched)}
 	}
@@ -132,9 +144,9 @@ func (r *run) lapsed(m *message, why policy.Shortfall) step {
 	fresh := r.channel.Sent() == 0
 	r.closeChannel()
 	switch {
-	case fresh && !m.overtaken && why.Reason == policy.MXChanged:
-		// Another message's first use came before this one's: another host of the plan may be known by that. One climb
-		// more, in which the administrator is told of what is not.
+	case fresh && !m.overtaken && (why.Reason == policy.MXChanged || why.Reason == policy.PolicyUnavailable):
+		// Another message's first use came before this one's: another host of the plan may be known by that. Or what is
+		// published was found out meanwhile. One climb more, in which the administrator is told of what is not known.
 		m.overtaken = true
 	case fresh: // it passed a moment ago and does not now: let the retry schedule pace this
 		r.climb = r.attempt(nil)

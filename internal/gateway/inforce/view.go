@@ -146,7 +146,7 @@ func (v *View) nextHop(d mail.Domain, redirected string, r policy.Requirement) s
 // TableFor is the table by which mail to a domain finds its way: with the exceptions of the rules that are in force for
 // it. It is there also while Err is not nil.
 func (v *View) TableFor(d mail.Domain) *route.Table {
-	return v.Table.Except(d, v.Rules.Excepted(d, time.Now()))
+	return v.Table.Except(d, v.Rules.Excepted(d, time.Now()), v.Rules.ExceptionEnds(d))
 }
 
 // Serves reports whether a domain is one of our own.

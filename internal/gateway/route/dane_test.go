@@ -169,7 +169,7 @@ func TestTLSAOfAHostThatAnAdministratorNamed(t *testing.T) {
 func TestAnExceptionSetsRecordsAside(t *testing.T) {
 	for _, s := range daneSituations {
 		synctest.Test(t, func(t *testing.T) {
-			table := daneTable(t, s.zone, policy.Enforced).Except(mail.MustDomain("x.test"), map[string]string{policy.PublishedDANE: "ticket 4711"})
+			table := daneTable(t, s.zone, policy.Enforced).Except(mail.MustDomain("x.test"), map[string]string{policy.PublishedDANE: "ticket 4711"}, time.Time{})
 			plan, problem := table.Plan(t.Context(), mail.MustDomain("x.test"))
 			if problem != nil || plan.Hops[0].Demand().Key() != "" {
 				t.Fatalf("%s: %v, %+v", s.name, problem, plan)
@@ -187,10 +187,21 @@ func TestAnExceptionSetsRecordsAside(t *testing.T) {
 	}
 	x, smart := mail.MustDomain("x.test"), Route{Match: []string{"x.test"}, To: []HostPort{{Host: mail.MustDomain("smart.test")}}}
 	same, routed := daneTable(t, "x.test A 192.0.2.1", policy.Enforced), daneTable(t, "smart.test A 192.0.2.1", policy.Enforced, smart)
-	if same.Except(x, nil) != same {
+	synctest.Test(t, func(t *testing.T) {
+		table := daneTable(t, daneSituations[0].zone, policy.Enforced).Except(x, map[string]string{policy.PublishedDANE: "ticket 4711"},
+			time.Now().Add(time.Hour))
+		plan, problem := table.Plan(t.Context(), x)
+		if problem != nil || !plan.Holds(t.Context()) {
+			t.Fatalf("under the exception: %v, %+v", problem, plan)
+		}
+		if time.Sleep(time.Hour); plan.Holds(t.Context()) {
+			t.Error("an open connection outlives the exception it was opened under")
+		}
+	})
+	if same.Except(x, nil, time.Time{}) != same {
 		t.Error("nothing is set aside, and it is another table")
 	}
-	if routed.Except(x, map[string]string{policy.PublishedDANE: "ticket 4711"}) != routed {
+	if routed.Except(x, map[string]string{policy.PublishedDANE: "ticket 4711"}, time.Time{}) != routed {
 		t.Error("the records of a host that an administrator named are set aside for a domain")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/dns"
 	"postern/internal/event"
+	"postern/internal/gateway/stscache"
 	"postern/internal/mail"
 	"postern/internal/policy"
 )
@@ -131,6 +132,10 @@ type Plan struct {
 	Waived bool
 	// Manner is how the hosts are spoken to.
 	Manner Manner
+
+	policies Policies        // who knows the domain's MTA-STS policy; nil: nobody was asked
+	policy   *stscache.Found // what the hops were held against
+	ends     time.Time       // when an exception does; zero is never
 }
 
 // Hop is one host of a plan.

@@ -16,6 +16,7 @@ import (
 type Policies interface {
 	Policy(ctx context.Context, domain mail.Domain) (*stscache.Found, stscache.Note, error)
 	Again(ctx context.Context, domain mail.Domain) (*stscache.Found, stscache.Note, error)
+	Known(ctx context.Context, domain mail.Domain) (*stscache.Found, error)
 }
 
 // domainPolicy is what Policies said.
@@ -49,6 +50,7 @@ func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Probl
 		p.found, p.note, p.err = t.cfg.Policies.Again(ctx, d)
 	}
 	now := time.Now()
+	plan.policies, plan.policy = t.cfg.Policies, p.found
 	plan.Waived = p.err != nil && t.cfg.STS == policy.Waived // there may be one
 	switch {
 	case p.err != nil && t.cfg.STS == policy.Enforced:
@@ -68,6 +70,38 @@ func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Probl
 		}
 	}
 	return nil
+}
+
+// Holds reports whether the plan is still what would be made of what is known: of the MTA-STS policy of its domain, and of
+// exceptions that end. It asks nobody. What cannot be read now is not known to hold.
+func (p *Plan) Holds(ctx context.Context) bool {
+	if !p.ends.IsZero() && !time.Now().Before(p.ends) {
+		return false
+	}
+	if p.policies == nil {
+		return true
+	}
+	now, err := p.policies.Known(ctx, p.Domain)
+	return err == nil && samePolicy(p.policy, now)
+}
+
+// Renew has the MTA-STS policy of the plan's domain asked for again, and reports whether another is in force: before
+// mail fails for what a policy demands (RFC 8461 §5.1).
+func (p *Plan) Renew(ctx context.Context) bool {
+	if p.policies == nil || p.policy == nil || p.policy.Policy.Mode == sts.None {
+		return false
+	}
+	now, _, err := p.policies.Again(ctx, p.Domain)
+	return err == nil && !samePolicy(p.policy, now)
+}
+
+// samePolicy reports whether two policies say the same; nil says what one of mode none does.
+func samePolicy(a, b *stscache.Found) bool {
+	none := func(f *stscache.Found) bool { return f == nil || f.Policy.Mode == sts.None }
+	if none(a) || none(b) {
+		return none(a) && none(b)
+	}
+	return a.Policy.Mode == b.Policy.Mode && slices.Equal(a.Policy.MX, b.Policy.MX)
 }
 
 // enforces reports whether a policy is kept to, or whether that is not known.

@@ -32,6 +32,8 @@ func (p *told) Again(context.Context, mail.Domain) (*stscache.Found, stscache.No
 	return p.found, p.note, p.err
 }
 
+func (p *told) Known(context.Context, mail.Domain) (*stscache.Found, error) { return p.found, p.err }
+
 // asks is a policy that was fetched an hour ago.
 func asks(t *testing.T, mode sts.Mode, mx ...string) *stscache.Found {
 	t.Helper()
@@ -238,6 +240,67 @@ func TestAPlanByAPolicyIsShortLived(t *testing.T) {
 	plan, problem := table.Plan(t.Context(), mail.MustDomain("x.test"))
 	if problem != nil || time.Until(plan.Hops[0].Until) > 5*time.Minute || time.Until(plan.Hops[0].Until) < 4*time.Minute {
 		t.Errorf("%v, %+v", problem, plan)
+	}
+}
+
+// What is known of a domain's policy may change while a connection is open, and while one is being opened.
+func TestAPlanHoldsAsLongAsWhatIsKnown(t *testing.T) {
+	enforced, other := asks(t, sts.Enforce, "mx.x.test"), asks(t, sts.Enforce, "mx.x.test", "b.x.test")
+	fetchedAgain := *enforced
+	fetchedAgain.ID, fetchedAgain.Fetched = "2", time.Now()
+	for _, c := range []struct {
+		name     string
+		was, now *stscache.Found
+		err      error
+		holds    bool
+	}{
+		{"nothing", nil, nil, nil, true},
+		{"the same", enforced, enforced, nil, true},
+		{"fetched again, with another id", enforced, &fetchedAgain, nil, true},
+		{"found while the first mail went without", nil, enforced, nil, false},
+		{"enforced now", asks(t, sts.Testing, "mx.x.test"), enforced, nil, false},
+		{"taken back", enforced, asks(t, sts.None), nil, false},
+		{"ended", enforced, nil, nil, false},
+		{"of mode none and then none", asks(t, sts.None), nil, nil, true},
+		{"other hosts", enforced, other, nil, false},
+		{"not to be read", enforced, nil, errors.New("no store"), false},
+	} {
+		policies := &told{found: c.was}
+		plan, problem := stsTable(t, oneHost, policy.Enforced, policies).Plan(t.Context(), mail.MustDomain("x.test"))
+		if problem != nil {
+			t.Fatal(problem)
+		}
+		policies.found, policies.err = c.now, c.err
+		if holds := plan.Holds(t.Context()); holds != c.holds {
+			t.Errorf("%s: holds %v", c.name, holds)
+		}
+	}
+}
+
+// Before mail fails for what a policy demands, whoever published it is asked whether it still does.
+func TestAPlanIsRenewedWhereThePolicyIsAnother(t *testing.T) {
+	enforced := asks(t, sts.Enforce, "mx.x.test")
+	for _, c := range []struct {
+		name       string
+		was, again *stscache.Found
+		other      bool
+		asked      int
+	}{
+		{"no policy", nil, nil, false, 0},
+		{"of mode none", asks(t, sts.None), nil, false, 0},
+		{"the same", enforced, nil, false, 1},
+		{"taken back", enforced, asks(t, sts.None), true, 1},
+		{"for testing now", enforced, asks(t, sts.Testing, "mx.x.test"), true, 1},
+	} {
+		policies := &told{found: c.was}
+		plan, problem := stsTable(t, oneHost, policy.Enforced, policies).Plan(t.Context(), mail.MustDomain("x.test"))
+		if problem != nil {
+			t.Fatal(problem)
+		}
+		policies.again = c.again
+		if other := plan.Renew(t.Context()); other != c.other || policies.asked != c.asked {
+			t.Errorf("%s: another %v, asked %d times", c.name, other, policies.asked)
+		}
 	}
 }
 

@@ -22,8 +22,9 @@ type Table struct {
 	hosted  matches[[]HostPort]
 	manners matches[Manner]
 	called  map[string]Route // by its name
-	// excepted says why what is published is set aside, by kind; see Except.
-	excepted map[string]string
+	// excepted says why what is published is set aside, by kind, and exceptedUntil until when; see Except.
+	excepted      map[string]string
+	exceptedUntil time.Time
 }
 
 // New checks cfg and builds a Table. Its error names everything that is wrong.

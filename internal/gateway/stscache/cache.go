@@ -157,6 +157,16 @@ func (c *Cache) Policy(ctx context.Context, domain mail.Domain) (*Found, Note, e
 	return c.ask(ctx, k, false, c.cfg.Timeout)
 }
 
+// Known returns the policy of a domain that is in force as far as is known now, nil for none. Nobody is asked but the
+// store, once a minute. The error is that of the store.
+func (c *Cache) Known(ctx context.Context, domain mail.Domain) (*Found, error) {
+	k, err := c.look(ctx, domain)
+	if err != nil || !k.policy.inForce(time.Now()) {
+		return nil, err
+	}
+	return k.policy.found(FromCache), nil
+}
+
 // Anew has the next question about each domain ask it, as far as that could bring a better answer, however lately it
 // was asked: an administrator says that something is mended.
 func (c *Cache) Anew() { c.anew.Store(time.Now().UnixNano()) }

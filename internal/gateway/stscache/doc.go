@@ -3,6 +3,7 @@
 //
 //	Cache.Policy   what is in force, before mail goes              cache.go
 //	Cache.Again    asked anew before a mismatch counts             cache.go
+//	Cache.Known    what is known, before mail goes over a connection that is open
 //	Cache.Run      refreshes what is kept, spread over time        run.go
 //	Cache.List, Show, Refresh, Forget                              desk.go
 //	HTTPS          the Fetcher that speaks to policy hosts         https.go, dial.go

@@ -62,6 +62,12 @@ func TestWhatAnExceptionSetsAside(t *testing.T) {
 	if why != "an exception until 2027-01-31: ticket 4711" {
 		t.Errorf("why: %q", why)
 	}
+	if ends := set.ExceptionEnds(mail.MustDomain("broken.test")); !ends.Equal(at("2027-02-01T00:00:00Z")) {
+		t.Errorf("it ends at %v", ends)
+	}
+	if ends := set.ExceptionEnds(mail.MustDomain("other.test")); !ends.IsZero() {
+		t.Errorf("what is not there ends at %v", ends)
+	}
 	if again := mustParse(t, string(set.TOML())); string(again.TOML()) != string(set.TOML()) || len(again.Exceptions()) != 2 {
 		t.Errorf("printed and read again:\n%s", again.TOML())
 	}

@@ -30,3 +30,11 @@ func (s *Set) Excepted(d mail.Domain, now time.Time) map[string]string {
 	}
 	return out
 }
+
+// ExceptionEnds is when the exception for a domain does; zero where there is none.
+func (s *Set) ExceptionEnds(d mail.Domain) time.Time {
+	if s == nil || s.excepted[d] == nil {
+		return time.Time{}
+	}
+	return s.excepted[d].Expires.At
+}
