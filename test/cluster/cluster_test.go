@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -118,6 +119,41 @@ func TestWithoutTheDatabaseNobodyTakesOrSends(t *testing.T) {
 	harness.Eventually(t, 2*harness.Patience, "what waited is delivered", func() bool {
 		return copies(contents(p), "before@clinic.test") == 1 && copies(contents(p), "after@clinic.test") >= 2
 	})
+}
+
+// TestAGatewayThatWasFrozenSaysNoContentAfterwards: it waited for the answer to RCPT, in the clear, when it was frozen.
+// Meanwhile a rule came into force at the other gateway, which took the mail over.
+func TestAGatewayThatWasFrozenSaysNoContentAfterwards(t *testing.T) {
+	t.Parallel()
+	c := of(t, 2)
+	asked, answer := make(chan bool, 8), make(chan bool)
+	p := c.gw[0].Domain("bank.test", partner.Behaviour{Before: func(verb string) {
+		if verb == "RCPT" {
+			asked <- true
+			<-answer
+		}
+	}})
+	release := sync.OnceFunc(func() { close(answer) })
+	defer release()
+	c.start("")
+	if id, reply := hand(c.gw[0], "p@bank.test"); id == "" {
+		t.Fatal(reply)
+	}
+	<-asked
+	c.gw[0].Signal(syscall.SIGSTOP)
+	c.gw[1].Apply(harness.Force("bank", `"bank.test"`))
+	c.gw[1].Await("p@bank.test", harness.Waits("starttls-not-offered"))
+	release()
+	c.gw[0].Signal(syscall.SIGCONT)
+	harness.Eventually(t, harness.Patience, "it has gone on after RCPT and hung up", func() bool { return p.Connections() == 0 })
+	for _, cmd := range p.Commands() {
+		if cmd.Verb == "DATA" || cmd.Verb == "BDAT" {
+			t.Errorf("%s was said by a gateway whose lease was over", cmd.Verb)
+		}
+	}
+	if n := len(p.Messages()); n > 0 {
+		t.Errorf("%d messages arrived in the clear", n)
+	}
 }
 
 // TestAGatewayThatWasFrozenChangesNothingThatAnotherFinished: its mail went on elsewhere; when it wakes it settles

@@ -31,7 +31,7 @@ type Terms struct {
 	Waives bool
 }
 
-// ErrOvertaken: what the message was judged by changed while the connection was judged.
+// ErrOvertaken: what the message was judged by changed before its end was sent, or whoever sends it may not any more.
 var ErrOvertaken = errors.New("what is in force changed in the meantime")
 
 // Lapsed is the error of Send when the connection no longer passes: a certificate ran out meanwhile, a root was
@@ -55,7 +55,8 @@ func (c *Channel) Send(ctx context.Context, on Terms, t *smtpclient.Transaction)
 	return c.SendWhile(ctx, on, t, func() bool { return true })
 }
 
-// SendWhile is Send if still holds when MAIL is about to be said; else the error is ErrOvertaken, and nothing was sent.
+// SendWhile is Send if still holds when MAIL is about to be said. Where it, or t.Still, does not hold the error is
+// ErrOvertaken, and the peer has no message.
 func (c *Channel) SendWhile(ctx context.Context, on Terms, t *smtpclient.Transaction, still func() bool) (
 	*smtpclient.Result, error) {
 	if err := c.clear(ctx, on, still); err != nil {
@@ -66,6 +67,9 @@ func (c *Channel) SendWhile(ctx context.Context, on Terms, t *smtpclient.Transac
 	result, err := c.link.conn.Send(ctx, t)
 	c.link.used = time.Now()
 	c.sent++
+	if e, ok := errors.AsType[*smtpclient.Error](err); ok && e.Kind == smtpclient.Overtaken {
+		err = ErrOvertaken
+	}
 	c.deliverer.manners.note(netip.AddrPortFrom(c.link.addr, c.link.hop.Port), result.Plainer, c.link.used)
 	return result, err
 }

@@ -37,8 +37,8 @@ func (r *run) connect(ctx context.Context, group []queue.Work) *step {
 	return r.reach(ctx, group, table, nil)
 }
 
-// reach climbs to the servers of the group. Before mail fails for what a domain publishes that is asked for again, once:
-// where it is another now, the climb with it goes on from the tries of before.
+// reach climbs to the servers of the group. Before mail fails for what a domain publishes that is asked for again,
+// once: where it is another now, the climb with it goes on from the tries of before.
 func (r *run) reach(ctx context.Context, group []queue.Work, table *route.Table, before *attempt.Attempt) *step {
 	domain := group[0].Recipient.Address.Domain
 	plan, problem := table.PlanFor(r.effort, r.servers, domain)

@@ -22,6 +22,7 @@ import (
 type beside struct {
 	*nodes.Node
 	dead   atomic.Bool  // it may do nothing
+	late   atomic.Bool  // it may begin nothing
 	behind atomic.Int32 // so often May says that it is behind
 }
 
@@ -30,14 +31,14 @@ var errNotNow = errors.New("not now")
 func (b *beside) Live() bool { return !b.dead.Load() }
 
 func (b *beside) Ready(context.Context) error {
-	if b.dead.Load() {
+	if b.dead.Load() || b.late.Load() {
 		return errNotNow
 	}
 	return nil
 }
 
 func (b *beside) May() error {
-	if b.dead.Load() || b.behind.Add(-1) >= 0 {
+	if b.dead.Load() || b.late.Load() || b.behind.Add(-1) >= 0 {
 		return errNotNow
 	}
 	return nil
@@ -72,36 +73,50 @@ func TestAGatewayThatMayDoNothingSendsNothing(t *testing.T) {
 	}, func(c *dispatch.Config) { c.Others, c.Linger = others, time.Minute })
 }
 
-// TestARunEndsBeforeTheNextMessage: the first of ten is being sent when the lease is over; it goes to its end, and is
-// settled, and no other begins before the gateway may do things again.
-func TestARunEndsBeforeTheNextMessage(t *testing.T) {
-	others := &beside{}
-	story(t, func(w *world) {
-		w.broken.reading = func() { others.dead.Store(true) }
-		for i := range 10 {
-			w.accept("a@example.test", nil, fmt.Sprintf("x%d@shop.test", i))
-		}
-		w.start()
-		time.Sleep(10 * time.Minute)
-		delivered := 0
-		for _, rec := range w.records(queue.Ordinary) {
-			if rec.State == queue.Delivered {
-				delivered++
-			} else if rec.Attempts != 0 {
-				t.Errorf("%v after %d attempts", rec.State, rec.Attempts)
+// TestARunEndsWhereItIs: the first of ten is being sent when the gateway may not any more. Where its lease is over the
+// content is broken off before its end, for another gateway may send it; where it is only behind, what is on its way
+// goes to its end, and is settled. No other begins before the gateway may do things again.
+func TestARunEndsWhereItIs(t *testing.T) {
+	for name, c := range map[string]struct {
+		stop func(b *beside)
+		sent int
+	}{
+		"the lease is over": {func(b *beside) { b.dead.Store(true) }, 0},
+		"it is behind":      {func(b *beside) { b.late.Store(true) }, 1},
+	} {
+		others := &beside{}
+		story(t, func(w *world) {
+			stopped := false
+			w.broken.reading = func() {
+				if !stopped {
+					c.stop(others)
+					stopped = true
+				}
 			}
-		}
-		if len(w.shop.Messages()) != 1 || delivered != 1 {
-			t.Fatalf("%d messages were sent, %d are settled", len(w.shop.Messages()), delivered)
-		}
-		for range 9 {
+			for i := range 10 {
+				w.accept("a@example.test", nil, fmt.Sprintf("x%d@shop.test", i))
+			}
+			w.start()
+			time.Sleep(time.Second)
+			delivered := 0
+			for _, rec := range w.records(queue.Ordinary) {
+				if rec.State == queue.Delivered {
+					delivered++
+				} else if rec.Attempts != 0 {
+					t.Errorf("%s: %v after %d attempts", name, rec.State, rec.Attempts)
+				}
+			}
+			if len(w.shop.Messages()) != c.sent || delivered != c.sent {
+				t.Fatalf("%s: %d messages were sent, %d are settled", name, len(w.shop.Messages()), delivered)
+			}
 			others.dead.Store(false)
-			time.Sleep(2 * time.Minute)
-		}
-		if len(w.shop.Messages()) != 10 {
-			t.Errorf("in the end %d messages", len(w.shop.Messages()))
-		}
-	}, func(c *dispatch.Config) { c.Others, c.Lease = others, 30*time.Second })
+			others.late.Store(false)
+			time.Sleep(20 * time.Minute)
+			if len(w.shop.Messages()) != 10 {
+				t.Errorf("%s: in the end %d messages", name, len(w.shop.Messages()))
+			}
+		}, func(c *dispatch.Config) { c.Others, c.Lease = others, 30*time.Second })
+	}
 }
 
 // TestWhoIsBehindWhenMAILIsSaidBeginsAnew: nothing was sent, and no attempt is counted.

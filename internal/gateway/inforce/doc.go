@@ -23,5 +23,5 @@
 //     the way it left behind demanded stays.
 //   - What the sender of a message demands (REQUIRETLS) is never out of force.
 //   - A notice inherits by source too, and what it inherited is reckoned anew from the source now in force.
-//   - What has begun is not broken off: a transaction whose MAIL was said goes to its end.
+//   - What has begun is not broken off: content that is on its way goes to its end, as long as this gateway may send.
 package inforce

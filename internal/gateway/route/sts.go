@@ -72,8 +72,8 @@ func (t *Table) applySTS(ctx context.Context, plan *Plan, p domainPolicy) *Probl
 	return nil
 }
 
-// Holds reports whether the plan is still what would be made of what is known: of the MTA-STS policy of its domain, and of
-// exceptions that end. It asks nobody. What cannot be read now is not known to hold.
+// Holds reports whether the plan is still what would be made of what is known: of the MTA-STS policy of its domain, and
+// of exceptions that end. It asks nobody. What cannot be read now is not known to hold.
 func (p *Plan) Holds(ctx context.Context) bool {
 	if !p.ends.IsZero() && !time.Now().Before(p.ends) {
 		return false

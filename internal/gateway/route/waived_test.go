@@ -75,7 +75,9 @@ func (a announced) Again(ctx context.Context, d mail.Domain) (*stscache.Found, s
 	return a.Policy(ctx, d)
 }
 
-func (a announced) Known(context.Context, mail.Domain) (*stscache.Found, error) { return a.found, a.err }
+func (a announced) Known(context.Context, mail.Domain) (*stscache.Found, error) {
+	return a.found, a.err
+}
 
 func TestAnMTASTSPolicyIsSetAside(t *testing.T) {
 	in := func(mode sts.Mode, mx string) announced {

@@ -111,6 +111,13 @@ func (p *Partner) Set(b Behaviour) {
 	p.behaviour = b
 }
 
+// Connections counts those that are open.
+func (p *Partner) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns)
+}
+
 // Messages returns what was accepted so far.
 func (p *Partner) Messages() []Message {
 	p.mu.Lock()

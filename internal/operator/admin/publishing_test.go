@@ -30,7 +30,9 @@ func (p toldPolicies) Again(ctx context.Context, d mail.Domain) (*stscache.Found
 	return p.Policy(ctx, d)
 }
 
-func (p toldPolicies) Known(context.Context, mail.Domain) (*stscache.Found, error) { return p.found, p.err }
+func (p toldPolicies) Known(context.Context, mail.Domain) (*stscache.Found, error) {
+	return p.found, p.err
+}
 
 func foundPolicy(t *testing.T, mode sts.Mode, mx ...string) *stscache.Found {
 	at := time.Now().Add(-time.Hour)

@@ -20,6 +20,10 @@ func (s *sending) sendData() error {
 	if ok, err := s.settleEnvelope(); !ok {
 		return err
 	}
+	if err := s.still(); err != nil {
+		return err
+	}
+	s.begun = true
 	c.out = append(c.out, "DATA\r\n"...)
 	c.wait = append(c.wait, awaited{PhaseData, 0})
 	if err := s.exchange(); err != nil || !s.goAhead || c.dead {
@@ -28,12 +32,28 @@ func (s *sending) sendData() error {
 	if err := s.stuff(s.reader()); err != nil {
 		return err
 	}
+	if err := s.still(); err != nil {
+		return err
+	}
 	s.ending()
 	c.open = false
-	if err := s.flushContent(); err != nil {
+	if err := s.flush(); err != nil {
 		return err
 	}
 	return s.final(".")
+}
+
+// still asks whether the content may be begun, or go on. Within it the connection ends, so that the peer forgets what
+// it has.
+func (s *sending) still() error {
+	if s.t.Still == nil || s.t.Still(s.begun) {
+		return nil
+	}
+	if s.begun {
+		s.c.dead = true
+		_ = s.c.tcp.Close()
+	}
+	return &Error{Phase: PhaseContent, Kind: Overtaken}
 }
 
 // reader is the content as it is to cross the wire.
@@ -97,8 +117,16 @@ func (s *sending) abandon(err error) error {
 	return &Error{Phase: PhaseContent, Kind: BadContent, Err: err}
 }
 
-// flushContent writes out. A peer that stopped reading often said why before: its refusal decides, if there is one.
+// flushContent writes out, if the content may go on.
 func (s *sending) flushContent() error {
+	if err := s.still(); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+// flush writes out. A peer that stopped reading often said why before: its refusal decides, if there is one.
+func (s *sending) flush() error {
 	err := s.c.flush(s.ctx, PhaseContent, s.c.cfg.Timeouts.Block)
 	if err == nil {
 		return nil
@@ -147,8 +175,12 @@ func (s *sending) sendChunks() error {
 		}
 	}
 	for rest := s.size; ; {
+		if err := s.still(); err != nil {
+			return err
+		}
 		n := min(rest, blockSize)
 		rest -= n
+		s.begun = true
 		if err := s.appendChunk(n, rest == 0); err != nil {
 			return err
 		}

@@ -45,10 +45,12 @@ const (
 	Canceled         // the context was cancelled; Reason is empty, nobody fell short
 	// the content cannot be read, sent, or is not as long as said; Reason is empty, nothing was finished
 	BadContent
+	// Transaction.Still did not hold any more; Reason is empty, nobody fell short and nothing was finished
+	Overtaken
 )
 
 var kindNames = [...]string{"", "timeout", "closed", "refused", "malformed reply", "handshake failed", "unsupported",
-	"cancelled", "bad content"}
+	"cancelled", "bad content", "overtaken"}
 
 // String returns the kind's name.
 func (k Kind) String() string {

@@ -143,9 +143,14 @@ func (s scene) converse(ctx context.Context, c *smtpclient.Conn, out *strings.Bu
 			fmt.Fprintf(out, "%s: %s %v\n", to, a.Command, a.Reply)
 		}
 	}
+	holds, bound := time.ParseDuration(s.config["holds"])
+	began := time.Now()
 	for i := 0; err == nil && s.config["ask"] == "" && i < max(1, len(s.config["repeat"])); i++ {
 		var res *smtpclient.Result
 		t := s.transaction()
+		if bound == nil {
+			t.Still = func(bool) bool { return time.Since(began) < holds }
+		}
 		res, err = c.Send(ctx, t)
 		describe(out, t, res)
 	}

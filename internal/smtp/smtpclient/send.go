@@ -77,6 +77,7 @@ type sending struct {
 	mailOK       bool
 	answered     int        // recipients answered at all
 	accepted     int        // recipients answered 2xx
+	begun        bool       // DATA or BDAT is, or may be, on its way
 	goAhead      bool       // DATA was answered 354
 	sent         bool       // the end of the content is, or may be, on its way
 	content      smtp.Reply // the reply that decided the content, zero until then
@@ -92,6 +93,7 @@ type awaited struct {
 // run sends the envelope and the content. The commands go out in groups if the peer pipelines, else one by one.
 func (s *sending) run() error {
 	c := s.c
+	s.begun = false
 	c.out, c.wait = c.out[:0], c.wait[:0]
 	c.out = s.appendMail(c.out)
 	if err := s.put(awaited{PhaseMail, 0}); err != nil || s.refused() {

@@ -17,6 +17,10 @@ type Transaction struct {
 	EightBit, HeaderUTF8 bool
 	// Body is the stored content: CRLF line ends, no dot stuffing. Send begins at its start and does not close it.
 	Body io.ReadSeeker
+	// Still, when it is not nil, is asked each time before something of the content is written, its command and its end
+	// included; begun says that something was. When it is false nothing more is: the error has the kind Overtaken, and
+	// the peer has no message.
+	Still func(begun bool) bool
 	// Ending, when it is not nil, is called just before the end of the content is written. Nothing is written if the
 	// context has ended when it returns; after it the peer may have the message, whatever becomes of the context.
 	Ending func()
