@@ -70,8 +70,9 @@ type Message struct {
 	Inbound  Inbound
 	// MessageID is the Message-ID header field's value, bounded; "" when there is none.
 	MessageID string
-	// Size is the stored content in bytes, our Received line included.
-	Size int64
+	// Size is the stored content in bytes, our Received line included, which has Stamped bytes.
+	Size    int64
+	Stamped int
 	// HeaderSize is the length of the header section in the stored content, its ending empty line included.
 	HeaderSize int
 	// EightBit says the content has octets above 127; HeaderUTF8 that the header section has.

@@ -1,9 +1,12 @@
 package acceptance
 
 import (
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"postern/internal/lab/partner"
 	"postern/test/harness"
 )
 
@@ -79,6 +82,50 @@ func TestWhoRelaysMayHaveToUseTLS(t *testing.T) {
 	c := w.Connect(harness.Stranger)
 	c.Say("EHLO far.example", "250")
 	c.Transaction("x@far.example", []string{"anna@home.test"}, harness.Message("x@far.example", []string{"anna@home.test"}, "from the world"))
+}
+
+// TestMailThatWaitsIsUnderTheBindingOfItsClient: a report of our own server waits when that server is bound to a domain,
+// whose mail a rule forces.
+func TestMailThatWaitsIsUnderTheBindingOfItsClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	shop := w.Domain("shop.test", partner.Behaviour{Replies: map[string]string{"RCPT": "451 4.3.0 later"}})
+	w.Settings["relay.networks"] = `["127.0.0.0/8"]`
+	w.Start("[[rule]]\nname = \"ours\"\naction = \"force-tls\"\ndomain = [\"home.test\"]\n")
+	w.Send("", "report", "one@shop.test")
+	w.Await("one@shop.test", harness.Waits("remote-4xx")).Want(t, map[string]string{"requires": "plaintext"})
+	w.More = append(w.More, "[[relay_client]]\nnetworks = [\"127.0.0.0/8\"]\nsenders = [\"home.test\", \"<>\"]\n")
+	w.Configure()
+	w.Postern("reload")
+	w.Send("", "report", "two@shop.test")
+	shop.Set(partner.Behaviour{})
+	w.Run("", "queue", "retry", "shop.test")
+	for _, to := range []string{"one@shop.test", "two@shop.test"} {
+		w.Await(to, harness.Waits("starttls-not-offered")).Want(t, map[string]string{"requires": "authenticated", "rule": "ours"})
+	}
+	if out := w.Postern("rules", "explain", "--from", "<>", "--client", "127.0.0.1", "--to", "one@shop.test"); !strings.Contains(out, "authenticated") {
+		t.Errorf("explain says\n%s", out)
+	}
+	if n := len(shop.Messages()); n > 0 {
+		t.Errorf("%d messages went in the clear", n)
+	}
+}
+
+// TestASizeIsThatOfWhatWasHandedIn: what the gateway writes on top decides nothing, and explain says what becomes of it.
+func TestASizeIsThatOfWhatWasHandedIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Domain("shop.test", partner.Behaviour{})
+	content := harness.Message("anna@home.test", []string{"bob@shop.test"}, "size")
+	w.Start(fmt.Sprintf("[[rule]]\nname = \"small\"\naction = \"force-tls\"\n[rule.unless]\nsize_over = %d\n", len(content)))
+	c := w.Connect("")
+	c.Say("EHLO mail.home.test", "250")
+	c.Transaction("anna@home.test", []string{"bob@shop.test"}, content)
+	w.Await("bob@shop.test", harness.Waits("starttls-not-offered")).Want(t, map[string]string{"rule": "small"})
+	w.Write("one.eml", []byte(content))
+	if out := w.Postern("rules", "explain", "--message", filepath.Join(w.Dir, "one.eml")); !strings.Contains(out, "authenticated") {
+		t.Errorf("explain says\n%s", out)
+	}
 }
 
 func TestWhoRelaysUsesItsOwnSenders(t *testing.T) {

@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,46 @@ func TestADomainThatLeavesOursIsUnderTheRules(t *testing.T) {
 	}
 }
 
+// bindings bind clients of 192.0.2.0/24, who all may relay, to a domain.
+type bindings string
+
+func (b bindings) Relays(*queue.Inbound) bool { return true }
+
+func (b bindings) Bound(*queue.Inbound) []string { return []string{string(b)} }
+
+func (b bindings) Digest() string { return string(b) }
+
+// TestWhatWaitsIsUnderTheBindingOfItsClient: mail with the null sender is the mail of whom the client is bound to, also
+// where that is written down while the mail waits.
+func TestWhatWaitsIsUnderTheBindingOfItsClient(t *testing.T) {
+	for name, bind := range map[string]func(w *world){
+		"reload":  func(w *world) { w.reload(w.owns) },
+		"restart": func(w *world) { w.restart(w.owns) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(w *world) {
+				w.shop.Set(partner.Behaviour{Replies: map[string]string{"RCPT": "451 4.3.0 later"}})
+				w.apply("[[rule]]\nname = 'ours'\naction = 'force-tls'\ndomain = ['home.test']\n")
+				w.start()
+				w.shape = func(m *queue.Message) {
+					m.Inbound.Relayed, m.Inbound.Client = true, netip.MustParseAddr("192.0.2.7")
+				}
+				w.accept("", nil, "x@shop.test")
+				time.Sleep(10 * time.Minute)
+				if rec := w.one(queue.Ordinary); rec.State != queue.Queued || rec.Requirement.Forced() {
+					t.Fatalf("before it is bound: %v, %+v", rec.State, rec.Requirement)
+				}
+				w.clients = bindings("home.test")
+				bind(w)
+				time.Sleep(10 * time.Minute)
+				if rec := w.one(queue.Ordinary); rec.State != queue.Queued || rec.Requirement.Channel != policy.Authenticated {
+					t.Errorf("it demands %+v in %v", rec.Requirement, rec.State)
+				}
+			})
+		})
+	}
+}
+
 // restart stops the dispatcher and starts another with other tables over the same store.
 func (w *world) restart(change func(*route.Config)) {
 	w.halt()
@@ -73,7 +114,7 @@ func (w *world) halt() {
 func (w *world) again(change func(*route.Config)) {
 	w.done = make(chan struct{})
 	before := w.keeper.Now().Number
-	w.keeper = inforce.NewKeeper(context.Background(), inforce.Config{Ledger: w.store, Table: w.newTable(change), Files: w.digest})
+	w.keeper = inforce.NewKeeper(context.Background(), inforce.Config{Ledger: w.store, Table: w.newTable(change), Clients: w.clients, Files: w.digest})
 	w.d = w.renewed()
 	if w.keeper.Now().Number != before {
 		w.d.Changed()

@@ -67,6 +67,8 @@ type world struct {
 
 	clinic, shop, own *partner.Partner
 
+	clients inforce.Clients
+
 	// broken is what is wrong with the store and the rules; heard is called with every event.
 	broken faults
 	heard  func(event.Event)
@@ -266,7 +268,7 @@ func (w *world) newTable(change func(*route.Config)) *route.Table {
 
 // reload puts other tables in force.
 func (w *world) reload(change func(*route.Config)) {
-	if _, err := w.keeper.SetTable(context.Background(), w.newTable(change)); err != nil {
+	if _, err := w.keeper.SetTable(context.Background(), w.newTable(change), w.clients); err != nil {
 		w.t.Fatal(err)
 	}
 	w.d.Changed()

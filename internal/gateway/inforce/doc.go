@@ -1,6 +1,6 @@
-// Package inforce is the rules, own domains, routes and the files they name as they are in force at a moment, in one
-// value. Who judges mail takes one View and uses it to the end, so that no message is ever judged by the rules of one
-// moment and the domains of another.
+// Package inforce is the rules, own domains, routes, bindings of clients and the files they name as they are in force
+// at a moment, in one value. Who judges mail takes one View and uses it to the end, so that no message is ever judged
+// by the rules of one moment and the domains of another.
 //
 // The law (design.md §3): what waits is judged by what is in force when it is sent.
 //

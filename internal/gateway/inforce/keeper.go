@@ -2,6 +2,8 @@ package inforce
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -40,6 +42,8 @@ type Config struct {
 	Ledger Ledger
 	// Table is that of the beginning; nil in a gateway that does not deliver.
 	Table *route.Table
+	// Clients are the bindings of the beginning.
+	Clients Clients
 	// Files is the digest of the content of trusts (roots.Store.Digest); nil knows no files.
 	Files func(trusts ...string) string
 	// Shared says that other gateways store rules in the Ledger too. What was numbered comes in force only if its rules
@@ -69,7 +73,7 @@ type state struct {
 // failed its View says so until Reload or a new revision succeeds.
 func NewKeeper(ctx context.Context, cfg Config) *Keeper {
 	k := &Keeper{cfg: cfg}
-	k.now.Store(&state{View: View{Table: cfg.Table, Err: ErrNoRules}})
+	k.now.Store(&state{View: View{Table: cfg.Table, Clients: cfg.Clients, Err: ErrNoRules}})
 	_ = k.Reload(ctx) // kept: the View tells
 	return k
 }
@@ -110,7 +114,7 @@ func (k *Keeper) reload(ctx context.Context) error {
 
 func (k *Keeper) reloadOnce(ctx context.Context) error {
 	old := k.now.Load()
-	next := &state{View: View{Table: old.Table}}
+	next := &state{View: View{Table: old.Table, Clients: old.Clients}}
 	var err error
 	if next.revision, err = k.cfg.Ledger.Rules(ctx); err == nil {
 		next.Rules, err = rules.Parse(fmt.Sprintf("revision %d", next.revision.Number), []byte(next.revision.Text))
@@ -147,14 +151,14 @@ func (k *Keeper) Tend(ctx context.Context) (changed bool, err error) {
 	return k.Now().Number != old.Number, err
 }
 
-// SetTable puts other tables in force. On error the old ones stay. It reports whether they differ.
-func (k *Keeper) SetTable(ctx context.Context, table *route.Table) (changed bool, err error) {
+// SetTable puts other tables and bindings in force. On error the old ones stay. It reports whether they differ.
+func (k *Keeper) SetTable(ctx context.Context, table *route.Table, clients Clients) (changed bool, err error) {
 	k.change.Lock()
 	defer k.change.Unlock()
 	for range rounds {
 		old := k.now.Load()
 		next := *old
-		next.Table = table
+		next.Table, next.Clients = table, clients
 		if old.Err == nil {
 			err = k.number(ctx, &next, false)
 		}
@@ -182,7 +186,7 @@ func (k *Keeper) Apply(ctx context.Context, set *rules.Set, text string,
 		}
 	}
 	old := k.now.Load()
-	next := &state{View: View{Table: old.Table, Rules: set}, revision: old.revision}
+	next := &state{View: View{Table: old.Table, Clients: old.Clients, Rules: set}, revision: old.revision}
 	e, err := entry(old.revision, old.Rules)
 	if err != nil {
 		return old.revision, err
@@ -215,6 +219,10 @@ func (k *Keeper) number(ctx context.Context, s *state, anew bool) error {
 	j := audit.Judgement{Rules: s.Revision, Files: k.digest(s)}
 	if s.Table != nil {
 		j.Tables = s.Table.Digest()
+	}
+	if s.Clients != nil && s.Clients.Digest() != "" {
+		sum := sha256.Sum256([]byte(j.Tables + s.Clients.Digest()))
+		j.Tables = hex.EncodeToString(sum[:])
 	}
 	var err error
 	if s.numbered, err = k.cfg.Ledger.Judge(ctx, j, anew); err != nil {

@@ -79,7 +79,7 @@ func TestLawNumbersNeverGoBeforeRules(t *testing.T) {
 						files++
 						_, err = k.Tend(t.Context())
 					case 2:
-						_, err = k.SetTable(t.Context(), nil)
+						_, err = k.SetTable(t.Context(), nil, nil)
 					case 3:
 						err = k.Reload(t.Context())
 					}

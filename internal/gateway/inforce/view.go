@@ -24,15 +24,36 @@ type View struct {
 	Revision int64
 	// Table says where mail goes. It is there also while Err is not nil; nil in a gateway that does not deliver.
 	Table *route.Table
+	// Clients says which senders our own clients are bound to; nil goes by what bound them when they handed mail in.
+	Clients Clients
 	// NoDigest has no header fields kept with the messages that are judged.
 	NoDigest bool
 	// Err is why nothing can be judged, nil when it can.
 	Err error
 }
 
+// Clients are the bindings of our own clients to senders; *intake.Bindings is them.
+type Clients interface {
+	// Relays reports whether a message of a client may go to any domain.
+	Relays(in *queue.Inbound) bool
+	// Bound are the domains that whoever handed in a message is bound to now.
+	Bound(in *queue.Inbound) []string
+	// Digest is equal for equal bindings, "" for none.
+	Digest() string
+}
+
+// Bound are the domains whose senders alone whoever handed in a message may use: what says, besides its addresses,
+// whose mail it is.
+func (v *View) Bound(in *queue.Inbound) []string {
+	if v.Clients == nil {
+		return in.Bound
+	}
+	return v.Clients.Bound(in)
+}
+
 // With is v with other rules: a question, never in force.
 func (v *View) With(other *rules.Set) *View {
-	return &View{Number: v.Number, Rules: other, Table: v.Table}
+	return &View{Number: v.Number, Rules: other, Table: v.Table, Clients: v.Clients}
 }
 
 // Judged is what is demanded of one recipient's delivery.
@@ -105,8 +126,8 @@ func (v *View) judge(m *queue.Message, header mail.Header, content *mimewalk.Con
 ) []Judged {
 	f := rulematch.Facts{
 		From: m.Envelope.From, Client: m.Inbound.Client,
-		Origin:     authorship.Origin{User: m.Inbound.User, Senders: m.Inbound.Bound},
-		Recipients: to, Header: header, Content: content, Size: m.Size, Now: now,
+		Origin:     authorship.Origin{User: m.Inbound.User, Senders: v.Bound(&m.Inbound)},
+		Recipients: to, Header: header, Content: content, Size: m.Size - int64(m.Stamped), Now: now,
 	}
 	for _, r := range to {
 		f.Local = append(f.Local, v.Serves(r.Domain))

@@ -21,7 +21,7 @@ func (m *incoming) accept(ctx context.Context) *smtp.Reply {
 	m.message.MessageID = m.header.MessageID()
 	m.message.Size = m.draft.Size()
 	m.message.Waives = m.header.TLSRequiredNo() && !m.message.Envelope.RequireTLS // RFC 8689 §4.1
-	m.message.HeaderSize, m.message.HeaderUTF8 = m.scan.size, m.scan.eightBit
+	m.message.HeaderSize, m.message.Stamped, m.message.HeaderUTF8 = m.scan.size, m.scan.stamped, m.scan.eightBit
 	end, err := in.cfg.Others.Begin(ctx)
 	if err != nil { // told where it began
 		return notNow()

@@ -1,12 +1,16 @@
 package intake
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"postern/internal/mail"
 	"postern/internal/platform/publicaddr"
+	"postern/internal/queue"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
 )
@@ -20,6 +24,60 @@ type Binding struct {
 	// for every certificate. In lower case.
 	Certificates []string
 	Senders      []Sender
+}
+
+// Bindings are all of them, with who may relay at all. They never change. Use NewBindings.
+type Bindings struct {
+	list         []Binding
+	networks     []netip.Prefix
+	certificates bool
+}
+
+// NewBindings returns the bindings of clients in networks, of those that log in and, with certificates, of those with a
+// certificate of our CA.
+func NewBindings(list []Binding, networks []netip.Prefix, certificates bool) *Bindings {
+	return &Bindings{unmapped(list), publicaddr.Unmapped(networks), certificates}
+}
+
+// Relays reports whether a message of a client may go to any domain.
+func (b *Bindings) Relays(in *queue.Inbound) bool {
+	return in.User != "" || b.certified(in.TLS) || b.inNetwork(in.Client)
+}
+
+func (b *Bindings) inNetwork(client netip.Addr) bool {
+	return slices.ContainsFunc(b.networks, func(n netip.Prefix) bool { return n.Contains(client) })
+}
+
+// certified reports whether the client may relay by its certificate.
+func (b *Bindings) certified(t *mail.TLS) bool {
+	return b.certificates && t != nil && t.Client != nil && t.Client.Verified
+}
+
+// Bound are the domains that whoever handed in a message is bound to now, as queue.Inbound.Bound says what it was then,
+// which still counts for a certificate, since its names are not kept.
+func (b *Bindings) Bound(in *queue.Inbound) []string {
+	switch {
+	case !in.Relayed:
+		return nil
+	case in.User != "":
+		return domains(b.ofUser(in.User))
+	case b.certified(in.TLS):
+		return in.Bound
+	}
+	return domains(b.ofNetwork(in.Client))
+}
+
+// Digest names what they say: "" for none.
+func (b *Bindings) Digest() string {
+	if len(b.list) == 0 {
+		return ""
+	}
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%v %v\n", b.networks, b.certificates)
+	for _, one := range b.list {
+		fmt.Fprintf(sum, "%v %q %q %v\n", one.Networks, one.Users, one.Certificates, one.Senders)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // Sender is a set of envelope senders: those of a domain, those of every domain below it, the null sender, or all.
@@ -62,18 +120,18 @@ func (i *Intake) rightsOf(c *smtpserver.ConnInfo) rights {
 	out := rights{relay: true}
 	switch {
 	case c.User != "":
-		out.bound = i.ofUser(c.User)
-	case i.certified(c):
-		out.bound = i.ofCertificate(c)
+		out.bound = i.bindings.ofUser(c.User)
+	case i.bindings.certified(c.TLS):
+		out.bound = i.bindings.ofCertificate(c)
 	default:
-		out.bound = i.ofNetwork(c.Client.Addr())
+		out.bound = i.bindings.ofNetwork(c.Client.Addr())
 	}
 	return out
 }
 
-// domains are those that the bindings name, each once; none where one of them allows every sender.
-func (r rights) domains() (out []string) {
-	for _, b := range r.bound {
+// domains are those that bindings name, each once; none where one of them allows every sender.
+func domains(bound []*Binding) (out []string) {
+	for _, b := range bound {
 		for _, s := range b.Senders {
 			name := s.Domain.String()
 			switch {
@@ -92,12 +150,12 @@ func (r rights) domains() (out []string) {
 	return out
 }
 
-func (i *Intake) ofUser(name string) (out []*Binding) {
-	for j := range i.cfg.Bindings {
-		b := &i.cfg.Bindings[j]
-		for _, u := range b.Users {
+func (b *Bindings) ofUser(name string) (out []*Binding) {
+	for j := range b.list {
+		one := &b.list[j]
+		for _, u := range one.Users {
 			if u == name {
-				out = append(out, b)
+				out = append(out, one)
 			}
 		}
 	}
@@ -105,17 +163,17 @@ func (i *Intake) ofUser(name string) (out []*Binding) {
 }
 
 // ofNetwork returns the bindings of the smallest network that holds the address.
-func (i *Intake) ofNetwork(client netip.Addr) (out []*Binding) {
+func (b *Bindings) ofNetwork(client netip.Addr) (out []*Binding) {
 	longest := -1
-	for j := range i.cfg.Bindings {
-		b := &i.cfg.Bindings[j]
-		for _, n := range b.Networks {
+	for j := range b.list {
+		one := &b.list[j]
+		for _, n := range one.Networks {
 			switch {
 			case !n.Contains(client) || n.Bits() < longest:
 			case n.Bits() > longest:
-				longest, out = n.Bits(), []*Binding{b}
+				longest, out = n.Bits(), []*Binding{one}
 			default:
-				out = append(out, b)
+				out = append(out, one)
 			}
 		}
 	}
@@ -131,20 +189,20 @@ const (
 )
 
 // ofCertificate returns the bindings that fit the client's certificate best.
-func (i *Intake) ofCertificate(c *smtpserver.ConnInfo) (out []*Binding) {
+func (b *Bindings) ofCertificate(c *smtpserver.ConnInfo) (out []*Binding) {
 	names := certificateNames(c)
 	best := fitsAll
-	for j := range i.cfg.Bindings {
-		b := &i.cfg.Bindings[j]
+	for j := range b.list {
+		one := &b.list[j]
 		fit := fitsNot
-		for _, pattern := range b.Certificates {
+		for _, pattern := range one.Certificates {
 			fit = max(fit, fitOf(pattern, names))
 		}
 		switch {
 		case fit > best:
-			best, out = fit, []*Binding{b}
+			best, out = fit, []*Binding{one}
 		case fit == best:
-			out = append(out, b)
+			out = append(out, one)
 		}
 	}
 	return out

@@ -16,6 +16,7 @@ import (
 	"postern/internal/gateway/intake"
 	"postern/internal/lab/pki"
 	"postern/internal/mail"
+	"postern/internal/queue"
 )
 
 func of(domains ...string) (out []intake.Sender) {
@@ -49,6 +50,36 @@ func testBindings() []intake.Binding {
 		{Certificates: []string{"two.client.test"}, Senders: of("second.test")},
 		{Certificates: []string{"*.client.test"}, Senders: of("below.test")},
 		{Certificates: []string{"*"}, Senders: of("any.test")},
+	}
+}
+
+// TestWhatWaitsIsBoundByTheBindingsOfNow: by the address it came from and who logged in. Of a certificate only what it
+// proved then is kept.
+func TestWhatWaitsIsBoundByTheBindingsOfNow(t *testing.T) {
+	networks := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	certified := &mail.TLS{Client: &mail.ClientCertificate{Verified: true}}
+	now := intake.NewBindings(testBindings(), networks, true)
+	for name, c := range map[string]struct {
+		in     queue.Inbound
+		want   string
+		relays bool
+	}{
+		"a network":               {queue.Inbound{Client: netip.MustParseAddr("10.1.7.7"), Relayed: true, Bound: []string{"then.test"}}, "clinic.test xn--bcher-kva.test", true},
+		"none any more":           {queue.Inbound{Client: netip.MustParseAddr("10.2.0.1"), Relayed: true, Bound: []string{"then.test"}}, "", true},
+		"any sender":              {queue.Inbound{Client: netip.MustParseAddr("10.1.2.3"), Relayed: true}, "", true},
+		"a user":                  {queue.Inbound{Client: netip.MustParseAddr("198.51.100.1"), User: "user", Relayed: true}, "user.test", true},
+		"a certificate":           {queue.Inbound{Client: netip.MustParseAddr("10.1.7.7"), TLS: certified, Relayed: true, Bound: []string{"then.test"}}, "then.test", true},
+		"a stranger":              {queue.Inbound{Client: netip.MustParseAddr("198.51.100.1")}, "", false},
+		"one that was a stranger": {queue.Inbound{Client: netip.MustParseAddr("10.1.7.7")}, "", true},
+	} {
+		if got := strings.Join(now.Bound(&c.in), " "); got != c.want || now.Relays(&c.in) != c.relays {
+			t.Errorf("%s: bound to %q, relays %v", name, got, now.Relays(&c.in))
+		}
+	}
+	none := intake.NewBindings(nil, networks, true)
+	if none.Digest() != "" || now.Digest() == "" || now.Digest() != intake.NewBindings(testBindings(), networks, true).Digest() ||
+		now.Digest() == intake.NewBindings(testBindings()[1:], networks, true).Digest() {
+		t.Error("the digests do not tell bindings apart")
 	}
 }
 

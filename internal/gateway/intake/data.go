@@ -61,7 +61,7 @@ func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 		ID: queue.NewID(now, s.in.cfg.Random()), Kind: queue.Ordinary, Envelope: s.envelope, AcceptedAt: now,
 		Inbound: queue.Inbound{
 			Client: m.info.Client.Addr(), Helo: m.info.Helo, Listener: m.info.Listener, Protocol: m.info.Protocol,
-			User: m.info.User, TLS: m.info.TLS, Relayed: s.rights.relay, Bound: s.rights.domains(),
+			User: m.info.User, TLS: m.info.TLS, Relayed: s.rights.relay, Bound: domains(s.rights.bound),
 		},
 	}
 	var err error
@@ -84,7 +84,7 @@ func (s *session) begin(ctx context.Context) (*incoming, *smtp.Reply) {
 // beginName begins to look up the name of a client. Those of relay networks are our own side: nobody is asked about
 // them.
 func (i *Intake) beginName(client netip.Addr) *clientname.LookUp {
-	if i.cfg.Names == nil || i.inRelayNetwork(client) {
+	if i.cfg.Names == nil || i.bindings.inNetwork(client) {
 		return nil
 	}
 	return i.cfg.Names.Begin(client)

@@ -14,7 +14,6 @@ import (
 	"postern/internal/gateway/copymark"
 	"postern/internal/gateway/inforce"
 	"postern/internal/mail"
-	"postern/internal/platform/publicaddr"
 	"postern/internal/queue"
 	"postern/internal/smtp"
 	"postern/internal/smtp/smtpserver"
@@ -113,8 +112,9 @@ func (nobody) Begin(context.Context) (func(), error) { return func() {}, nil }
 
 // Intake makes Sessions. Safe for concurrent use.
 type Intake struct {
-	cfg     Config
-	buffers sync.Pool // *[]byte of largeBuffer
+	cfg      Config
+	bindings *Bindings
+	buffers  sync.Pool // *[]byte of largeBuffer
 }
 
 // New checks cfg.
@@ -122,7 +122,6 @@ func New(cfg Config) (*Intake, error) {
 	if cfg.Hostname.IsZero() || cfg.InForce == nil || cfg.Store == nil {
 		return nil, errors.New("intake: Hostname, InForce and Store are required")
 	}
-	cfg.RelayNetworks, cfg.Bindings = publicaddr.Unmapped(cfg.RelayNetworks), unmapped(cfg.Bindings)
 	if cfg.Admission == nil {
 		cfg.Admission = &admission.Judge{}
 	}
@@ -153,7 +152,7 @@ func New(cfg Config) (*Intake, error) {
 	if cfg.Logins == nil {
 		cfg.Logins = NewLogins()
 	}
-	i := &Intake{cfg: cfg}
+	i := &Intake{cfg: cfg, bindings: NewBindings(cfg.Bindings, cfg.RelayNetworks, cfg.RelayCertificates)}
 	i.buffers.New = func() any { b := make([]byte, largeBuffer); return &b }
 	return i, nil
 }

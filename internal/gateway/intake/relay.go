@@ -3,7 +3,6 @@ package intake
 import (
 	"crypto/rsa"
 	"crypto/x509"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -19,14 +18,10 @@ func (i *Intake) mayRelay(c *smtpserver.ConnInfo) bool {
 	switch {
 	case c.User != "":
 		return true
-	case i.certified(c):
+	case i.bindings.certified(c.TLS):
 		return true
 	}
-	return i.inRelayNetwork(c.Client.Addr())
-}
-
-func (i *Intake) inRelayNetwork(client netip.Addr) bool {
-	return slices.ContainsFunc(i.cfg.RelayNetworks, func(n netip.Prefix) bool { return n.Contains(client) })
+	return i.bindings.inNetwork(c.Client.Addr())
 }
 
 // Own reports whether a client is of our own side, that is, may relay.
@@ -40,14 +35,9 @@ func (i *Intake) Bare(c smtpserver.ConnInfo) smtpserver.BareEnds {
 	return smtpserver.RefuseBare
 }
 
-// certified reports whether the client may relay by its certificate.
-func (i *Intake) certified(c *smtpserver.ConnInfo) bool {
-	return i.cfg.RelayCertificates && c.TLS != nil && c.TLS.Client != nil && c.TLS.Client.Verified
-}
-
 // Ours reports whether a message came from our own side, that is, from a client that may relay.
 func (i *Intake) Ours(in *queue.Inbound) bool {
-	return i.mayRelay(&smtpserver.ConnInfo{Client: netip.AddrPortFrom(in.Client, 0), User: in.User, TLS: in.TLS})
+	return i.bindings.Relays(in)
 }
 
 // allow says whether the client may send to a recipient, and which mailbox that is.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -34,6 +35,8 @@ type ExplainedArrival struct {
 	Rules    []rules.RuleExplanation `json:"rules"`
 	Requires policy.Level            `json:"requires"`
 	Demands  []rules.Part            `json:"demands,omitempty"`
+	// Relays says that the client that was named may relay: they are not asked about it.
+	Relays bool `json:"relays,omitempty"`
 	// Judged says that the request had a channel, and Refused what became of it; Reply is what the client would hear.
 	Judged  bool            `json:"judged"`
 	Refused bool            `json:"refused"`
@@ -50,9 +53,11 @@ var versions = map[string]string{"1.0": "TLSv1", "1.1": "TLSv1.1", "1.2": "TLSv1
 type roots func(trusts ...string) (map[string]*x509.CertPool, error)
 
 // explainArrival answers for the recipients in domains of ours; nil where there are none, or no such rules. roots may
-// be nil.
-func explainArrival(set *rules.Set, r *ExplainRequest, f *rulematch.Facts, roots roots) (*ExplainedArrival, error) {
-	a := rules.Arrival{From: f.From, Client: f.Client, Listener: r.Arrival.Listener, Now: f.Now}
+// be nil. relays says that the client may.
+func explainArrival(set *rules.Set, r *ExplainRequest, f *rulematch.Facts, roots roots, relays bool) (
+	*ExplainedArrival, error) {
+	a := rules.Arrival{From: f.From, Client: f.Client, Somebody: f.Somebody,
+		Listener: cmp.Or(r.Arrival.Listener, rulematch.AnyListener), Now: f.Now}
 	for i, to := range f.Recipients {
 		if i < len(f.Local) && f.Local[i] {
 			a.To = append(a.To, to)
@@ -61,6 +66,9 @@ func explainArrival(set *rules.Set, r *ExplainRequest, f *rulematch.Facts, roots
 	client, err := r.Arrival.client(f.From.Domain, f.Client)
 	if err != nil || len(a.To) == 0 || !set.HasInbound() {
 		return nil, err
+	}
+	if relays {
+		return &ExplainedArrival{Rules: []rules.RuleExplanation{}, Relays: true}, nil
 	}
 	e := set.ExplainArrival(&a)
 	out := &ExplainedArrival{Rules: e.Rules, Requires: e.Requirement.Channel, Demands: e.Demands,

@@ -35,7 +35,7 @@ func TestRulesThatRedirectToARouteThatIsNotThereAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.cfg.Rules.SetTable(ctx, table); err != nil {
+	if _, err := s.cfg.Rules.SetTable(ctx, table, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.For(access.Root("root")).ApplyRules(ctx, ApplyRequest{Name: "rules.toml", Text: redirecting}); err != nil {

@@ -17,6 +17,7 @@ import (
 	"postern/internal/policy/rule"
 	"postern/internal/policy/rulematch"
 	"postern/internal/policy/rules"
+	"postern/internal/queue"
 )
 
 // ExplainRequest asks which rules would match a message, without sending it.
@@ -92,7 +93,7 @@ type ExplainedRecipient struct {
 // explain answers with a view. Of what is published somebody is asked where unasked is "".
 func (s *Service) explain(ctx context.Context, v *inforce.View, own []mail.Domain, r *ExplainRequest,
 	unasked string) (Explanation, outcomes, error) {
-	out, demanded, err := explainWith(v.Rules, r, own, time.Now(), s.cfg.Hindsight.Roots)
+	out, demanded, err := explainWith(v, r, own, time.Now(), s.cfg.Hindsight.Roots)
 	out.Revision = v.Revision
 	if err != nil {
 		return out, demanded, err
@@ -132,20 +133,21 @@ type outcomes struct {
 // ExplainWith answers with any set; own are the domains of our own servers. Nobody is asked what is published, and no
 // past mail is looked at.
 func ExplainWith(set *rules.Set, r ExplainRequest, own []mail.Domain, now time.Time) (Explanation, error) {
-	out, _, err := explainWith(set, &r, own, now, nil)
+	out, _, err := explainWith(&inforce.View{Rules: set}, &r, own, now, nil)
 	for i := range out.Recipients {
 		out.Recipients[i].Publishing = &Publishing{NotAsked: "no running gateway was asked"}
 	}
 	return out, err
 }
 
-func explainWith(set *rules.Set, r *ExplainRequest, own []mail.Domain, now time.Time, roots roots) (
+func explainWith(v *inforce.View, r *ExplainRequest, own []mail.Domain, now time.Time, roots roots) (
 	Explanation, outcomes, error) {
 	taken := r.complete()
 	facts, err := r.facts(own)
 	if err != nil {
 		return Explanation{}, outcomes{}, err
 	}
+	set, relays := v.Rules, r.handedIn(v, facts)
 	facts.Now = now
 	e := set.Explain(facts)
 	all := outcomes{to: facts.Recipients}
@@ -163,8 +165,23 @@ func explainWith(set *rules.Set, r *ExplainRequest, own []mail.Domain, now time.
 				Parts: one.Parts, Effects: o.Effects, Does: one.Does, WithoutTLS: withoutTLS(o.Requirement),
 				Own: i < len(facts.Local) && facts.Local[i]})
 	}
-	out.Inbound, err = explainArrival(set, r, facts, roots)
+	out.Inbound, err = explainArrival(set, r, facts, roots, relays)
 	return out, all, err
+}
+
+// handedIn finds out what the client that was named is bound to, unless the question says so, and whether it may relay.
+// A client that nobody named may be any.
+func (r *ExplainRequest) handedIn(v *inforce.View, f *rulematch.Facts) (relays bool) {
+	f.Somebody = !f.Client.IsValid()
+	if v.Clients == nil || f.Somebody && r.User == "" {
+		return false
+	}
+	in := &queue.Inbound{Client: f.Client, User: r.User}
+	in.Relayed = v.Clients.Relays(in)
+	if len(r.Bound) == 0 {
+		f.Origin.Senders = v.Clients.Bound(in)
+	}
+	return in.Relayed
 }
 
 // becauseOf says of a recipient who is protected because of others, of whom, and what would leave him out.

@@ -132,7 +132,7 @@ func publishingService(t *testing.T, zoneText string, policies toldPolicies) *Se
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.cfg.Rules.SetTable(t.Context(), table); err != nil {
+	if _, err := s.cfg.Rules.SetTable(t.Context(), table, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

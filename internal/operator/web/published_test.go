@@ -23,7 +23,7 @@ func (b *browser) publishes(text string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := b.rules.SetTable(b.Context(), table); err != nil {
+	if _, err := b.rules.SetTable(b.Context(), table, nil); err != nil {
 		b.Fatal(err)
 	}
 }

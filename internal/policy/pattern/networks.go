@@ -35,6 +35,13 @@ func (ix *NetworkIndex) Add(networks []netip.Prefix, rule int32) {
 	}
 }
 
+// All adds every rule that stands in it.
+func (ix *NetworkIndex) All(rules Candidates) {
+	for _, of := range ix.rules {
+		rules.Add(of)
+	}
+}
+
 // Find adds the rules with a network that the client, an address without a zone, lies in.
 func (ix *NetworkIndex) Find(client netip.Addr, rules Candidates) {
 	if !client.IsValid() {

@@ -11,9 +11,10 @@ import (
 // A rule that forces TLS may order what is done later, when it is known how the mail went: a receipt, or other ways
 // where the mail would be returned because its demand could not be met. On these all is demanded of the channel that
 // was demanded before, by this rule and by all others: a route leads to another server, never to a weaker channel. An
-// order is stored with the delivery like any effect, at acceptance, and so belongs to the recipients that the rule
-// names and not to those that it taints. It is part of the demand: neither allow nor hold stops it. Of orders of a kind
-// the first in the file counts; one under test is recorded beside it.
+// order is stored with the delivery like any effect, at acceptance. A receipt belongs to the recipients that the rule
+// names, another way also to those that it taints: their mail would be returned for the same demand. Orders are part of
+// the demand: neither allow nor hold stops them. Of orders of a kind the first in the file counts; one under test is
+// recorded beside it.
 
 // Receipt says who is told how mail went that a rule forced. "" is nobody.
 type Receipt string

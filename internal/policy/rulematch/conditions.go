@@ -56,7 +56,7 @@ func (c *Conditions) matchCount(m *Message) bool {
 }
 
 func (c *Conditions) matchClient(m *Message) bool {
-	if len(c.networks) == 0 {
+	if len(c.networks) == 0 || m.Somebody {
 		return true
 	}
 	for _, network := range c.networks {
@@ -75,7 +75,8 @@ func (c *Conditions) Admits(m *Message, listener string) bool {
 
 // leavesOut reports whether the exceptions surely hold for what arrives, and for all recipients that are known of it.
 func (c *Conditions) leavesOut(m *Message, listener string) bool {
-	if !c.Excepted(m) || !c.unless.matchListener(listener) {
+	if !c.Excepted(m) || !c.unless.matchListener(listener) ||
+		listener == AnyListener && len(c.unless.match.Listener) > 0 {
 		return false
 	}
 	for i := range m.recipients {
@@ -86,8 +87,11 @@ func (c *Conditions) leavesOut(m *Message, listener string) bool {
 	return true
 }
 
+// AnyListener stands for a listener that nobody knows: whatever rules ask of it counts as a match.
+const AnyListener = "*"
+
 func (c *Conditions) matchListener(listener string) bool {
-	return len(c.match.Listener) == 0 || slices.Contains(c.match.Listener, listener)
+	return len(c.match.Listener) == 0 || listener == AnyListener || slices.Contains(c.match.Listener, listener)
 }
 
 func (c *Conditions) matchAnyRecipient(m *Message) bool {

@@ -112,7 +112,10 @@ func (c *Conditions) explainClient(m *Message) string {
 			return fmt.Sprintf("%s lies in %s", m.Client, network)
 		}
 	}
-	if !m.Client.IsValid() {
+	switch {
+	case m.Somebody:
+		return "the client's address is not given, which counts as a match: name it to know"
+	case !m.Client.IsValid():
 		return "the client's address is not known"
 	}
 	return fmt.Sprintf("%s lies in none of the networks", m.Client)
@@ -180,8 +183,8 @@ func (c *Conditions) ExplainArrival(m *Message, listener string) (out []FieldExp
 	if len(c.match.Listener) > 0 {
 		ok := c.matchListener(listener)
 		why := "the client came to " + listener
-		if listener == "" {
-			why = "which listener the client came to is not known"
+		if listener == AnyListener {
+			why = "which listener the client came to is not given, which counts as a match: name it to know"
 		}
 		say("listener", ok, why)
 	}

@@ -17,9 +17,11 @@ type Facts struct {
 	// outbound scope neither match nor taint it. nil means that none does.
 	Local  []bool
 	Client netip.Addr
-	Origin authorship.Origin // who handed it in
-	Header mail.Header
-	Size   int64 // of the content in bytes
+	// Somebody says that nobody knows which client hands the message in: whatever rules ask of it counts as a match.
+	Somebody bool
+	Origin   authorship.Origin // who handed it in
+	Header   mail.Header
+	Size     int64 // of the content in bytes
 	// Content is what rules ask of it besides, nil where nobody looked: whatever they ask then counts as a match.
 	Content *mimewalk.Content
 	Now     time.Time

@@ -65,7 +65,11 @@ func (ix *Index) Find(m *Message) pattern.Candidates {
 	found.Add(ix.always)
 	ix.senders.find([]Party{m.from}, found)
 	ix.recipients.find(m.recipients, found)
-	ix.networks.Find(m.client, found)
+	if m.Somebody {
+		ix.networks.All(found)
+	} else {
+		ix.networks.Find(m.client, found)
+	}
 	if !ix.domains.Empty() {
 		ix.domains.Find(m.ties(), found)
 	}

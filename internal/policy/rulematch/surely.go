@@ -1,5 +1,7 @@
 package rulematch
 
+import "strings"
+
 // What follows is about exceptions of a rule: [rule.unless], with the keys of [rule.match].
 //
 // An exception takes protection away, so the law of what cannot be judged is turned around here: it holds only where
@@ -11,7 +13,7 @@ package rulematch
 // Excepted reports whether the exceptions surely hold for a message as far as they are not about recipients.
 func (c *Conditions) Excepted(m *Message) bool {
 	u := c.unless
-	return u != nil && u.matchSize(m) && u.matchCount(m) && u.matchClient(m) &&
+	return u != nil && u.matchSize(m) && u.matchCount(m) && u.matchClient(m) && !(m.Somebody && len(u.networks) > 0) &&
 		(u.Sender == nil || u.Sender.covers(&m.from)) &&
 		u.surely(m, u.headers) && u.surely(m, u.subjects) && u.surely(m, u.attachments) && u.surely(m, u.bodies)
 }
@@ -31,9 +33,10 @@ func (c *Conditions) surely(m *Message, texts []textCondition) bool {
 	return len(texts) == 0
 }
 
-// surely reports whether a field fits a condition in all of its readings.
+// surely reports whether a field fits a condition in all of its readings. A field that stands several times is read by
+// one program so and by another so: all must fit. Of the parts of a content one is enough.
 func (m *Message) surely(h *textCondition, caseMatters bool) bool {
-	values := m.valuesOf(h.field)
+	values, parts := m.valuesOf(h.field), strings.HasPrefix(m.reader.fields[h.field], ":")
 	if h.exists {
 		return len(values) > 0
 	}
@@ -47,11 +50,11 @@ func (m *Message) surely(h *textCondition, caseMatters bool) bool {
 			v := &values[i]
 			all = all && v.Doubt == "" && h.pattern.Match(v, caseMatters)
 		}
-		if all {
-			return true
+		if all == parts {
+			return parts
 		}
 	}
-	return false
+	return len(values) > 0 && !parts
 }
 
 // surelyField is surely for the conditions of a key.
@@ -65,6 +68,8 @@ func (c *Conditions) surelyField(m *Message, key string) bool {
 		return c.surely(m, c.attachments)
 	case "match.body":
 		return c.surely(m, c.bodies)
+	case "match.sender_ip":
+		return !m.Somebody
 	}
 	return true
 }

@@ -112,10 +112,9 @@ func effectsOn(hits []hit, i int) policy.Effects {
 	var w walk
 	for _, h := range hits {
 		switch {
-		case h.roles[i] != rule.Named:
 		case h.rule.Demands():
-			w.orders(h.rule.Rule, nil)
-		default:
+			w.orders(h.rule.Rule, h.roles[i], nil)
+		case h.roles[i] == rule.Named:
 			w.take(h.rule.Rule)
 		}
 	}
@@ -134,11 +133,11 @@ type Step struct {
 func steps(hits []hit, i int) (out []Step) {
 	var w walk
 	for _, h := range hits {
-		if h.roles[i] != rule.Named {
+		if h.rule.Demands() {
+			w.orders(h.rule.Rule, h.roles[i], func(s Step) { out = append(out, s) })
 			continue
 		}
-		if h.rule.Demands() {
-			w.orders(h.rule.Rule, func(s Step) { out = append(out, s) })
+		if h.roles[i] != rule.Named {
 			continue
 		}
 		e := h.rule.Effect()
@@ -147,9 +146,13 @@ func steps(hits []hit, i int) (out []Step) {
 	return out
 }
 
-// orders takes the orders of a rule that forces TLS. It tells of each, where somebody listens.
-func (w *walk) orders(r *rule.Rule, tell func(Step)) {
+// orders takes the orders that a rule which forces TLS has for a recipient of a role. It tells of each, where somebody
+// listens.
+func (w *walk) orders(r *rule.Rule, as rule.Role, tell func(Step)) {
 	for _, e := range r.Orders() {
+		if as != rule.Named && !(as == rule.Tainted && e.Kind == policy.EffectOtherwise) {
+			continue
+		}
 		why := w.order(&e)
 		if why == "" {
 			w.effects = append(w.effects, e)

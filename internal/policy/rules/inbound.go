@@ -25,7 +25,8 @@ type Arrival struct {
 	// To are the recipients in question; none at MAIL, where rules with a recipient condition cannot hold yet.
 	To       []mail.Address
 	Client   netip.Addr
-	Listener string // its name in the configuration
+	Somebody bool   // nobody knows which client: whatever rules ask of it counts as a match
+	Listener string // its name in the configuration; rulematch.AnyListener where nobody knows it
 	Now      time.Time
 }
 
@@ -75,7 +76,8 @@ func (s *Set) Terms(a *Arrival) (out []Term) {
 }
 
 func (s *Set) arriving(a *Arrival) *rulematch.Message {
-	return s.reader.Message(&rulematch.Facts{From: a.From, Recipients: a.To, Client: a.Client, Now: a.Now})
+	return s.reader.Message(&rulematch.Facts{From: a.From, Recipients: a.To, Client: a.Client,
+		Somebody: a.Somebody, Now: a.Now})
 }
 
 // admits reports whether the rule is about this arrival.

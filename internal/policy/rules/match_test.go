@@ -248,6 +248,8 @@ func TestOtherConditions(t *testing.T) {
 		{"network", `sender_ip = ["10.0.0.0/8"]`, client("10.9.9.9"), true},
 		{"other network", `sender_ip = ["10.0.0.0/8"]`, client("11.0.0.1"), false},
 		{"second network", `sender_ip = ["192.0.2.0/24", "10.0.0.0/8"]`, client("10.0.0.1"), true},
+		{"a client that nobody named", `sender_ip = ["10.0.0.0/8"]`, func(f *rulematch.Facts) { f.Client, f.Somebody = netip.Addr{}, true }, true},
+		{"no client, as with mail of our own", `sender_ip = ["10.0.0.0/8"]`, func(f *rulematch.Facts) { f.Client = netip.Addr{} }, false},
 		{"one address", `sender_ip = ["192.0.2.7"]`, client("192.0.2.7"), true},
 		{"one address, another", `sender_ip = ["192.0.2.7"]`, client("192.0.2.8"), false},
 		{"IPv4 inside IPv6", `sender_ip = ["10.0.0.0/8"]`, client("::ffff:10.0.0.1"), true},

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -33,7 +34,11 @@ func TestExceptions(t *testing.T) {
 		{"a subject", "subject = ['*public*']", facts(both, header("Subject: this is public")), "---", "takes the rule away"},
 		{"another subject", "subject = ['*public*']", facts(both), "NNT", "no exception holds"},
 		{"a subject that cannot be read", "subject = ['*']", facts(both, header("Subject: =?none?q?public?=")), "NNT", "which is no exception"},
-		{"one that can beside it", "subject = ['*public*']", facts(both, header("Subject: =?none?q?public?=", "Subject: public")), "---", "takes the rule away"},
+		{"one that can beside it", "subject = ['*public*']", facts(both, header("Subject: =?none?q?public?=", "Subject: public")), "NNT", "no exception holds"},
+		{"two subjects, one of which says so", "subject = ['*public*']", facts(both, header("Subject: secret plan", "Subject: public")), "NNT", "no exception holds"},
+		{"two subjects that both do", "subject = ['*public*']", facts(both, header("Subject: public plan", "Subject: public")), "---", "takes the rule away"},
+		{"two authors, one of whom it is", "header = [{ name = 'From', value = '*@open.test*' }]", facts(both, header("From: a@open.test", "From: b@secret.test")), "NNT", "no exception holds"},
+		{"a client that nobody named", "sender_ip = ['0.0.0.0/0', '::/0']", facts(both, func(f *rulematch.Facts) { f.Client, f.Somebody = netip.Addr{}, true }), "NNT", "not given"},
 		{"a subject that programs read differently", "subject = ['public']", facts(both, header("Subject: =?utf-8?q?pub?= =?utf-8?q?lic?=")), "NNT", "not every program reads it so"},
 		{"a header too large", "subject = ['*']", facts(both, header("Subject: "+strings.Repeat("x", pattern.MaxText+1))), "NNT", "which is no exception"},
 		{"a client that is not known", "sender_ip = ['0.0.0.0/0', '::/0']", facts(both, func(f *rulematch.Facts) { f.Client = facts().Client.Next() }), "---", "lies in"},

@@ -36,6 +36,7 @@ type messageForm struct {
 	Bound      []string      `json:"bound,omitempty"`
 	MessageID  string        `json:"message_id,omitempty"`
 	HeaderSize int           `json:"header_size,omitempty"`
+	Stamped    int           `json:"stamped,omitempty"`
 	EightBit   bool          `json:"eight_bit,omitempty"`
 	HeaderUTF8 bool          `json:"header_utf8,omitempty"`
 	About      queue.ID      `json:"about,omitempty"`
@@ -55,13 +56,15 @@ func formOfMessage(m *queue.Message) messageForm {
 		Waives: m.Waives,
 		Client: in.Client, Helo: in.Helo, Listener: in.Listener, Protocol: in.Protocol, User: in.User, TLS: in.TLS,
 		Relayed: in.Relayed, Bound: in.Bound,
-		MessageID: m.MessageID, HeaderSize: m.HeaderSize, EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8,
+		MessageID: m.MessageID, HeaderSize: m.HeaderSize, Stamped: m.Stamped,
+		EightBit: m.EightBit, HeaderUTF8: m.HeaderUTF8,
 		About: m.About, Judged: m.Judged, Digest: m.Digest, InRules: in.Rules, InTrials: in.Trials,
 	}
 }
 
 func (f *messageForm) fill(m *queue.Message) {
-	m.Kind, m.MessageID, m.HeaderSize, m.About = f.Kind, f.MessageID, f.HeaderSize, f.About
+	m.Kind, m.MessageID, m.About = f.Kind, f.MessageID, f.About
+	m.HeaderSize, m.Stamped = f.HeaderSize, f.Stamped
 	m.EightBit, m.HeaderUTF8, m.Judged, m.Waives = f.EightBit, f.HeaderUTF8, f.Judged, f.Waives
 	m.Digest = f.Digest
 	m.Envelope = mail.Envelope{From: f.From, Body: f.Body, UTF8: f.UTF8, Ret: f.Ret, EnvID: f.EnvID,

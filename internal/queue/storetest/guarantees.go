@@ -303,7 +303,7 @@ func readsWhatWasWritten(k *suite) {
 	sub := k.submission("head\r\n\r\nbody", d)
 	m := &sub.Message
 	m.Kind, m.About, m.RulesRevision, m.Judged, m.HeaderSize = queue.Alert, "0000000000000001", 7, 9, 8
-	m.EightBit, m.HeaderUTF8, m.Waives = true, true, true
+	m.Stamped, m.EightBit, m.HeaderUTF8, m.Waives = 6, true, true, true
 	m.Digest = &mail.Digest{Names: []string{"subject", "x-class"}, Text: []byte("Subject: one\r\n two \xe9\r\n")}
 	m.Envelope = mail.Envelope{From: mail.MustAddress("é@sender.test"), Body: mail.Body8BitMIME, UTF8: true,
 		Ret: mail.ReturnHeaders, EnvID: "QQ+2B", RequireTLS: true}

@@ -13,6 +13,10 @@ func sayArrival(a *cli.App, e *admin.ExplainedArrival) {
 	if e == nil {
 		return
 	}
+	if e.Relays {
+		fmt.Fprintln(a.Stdout, "the client may relay: rules about incoming mail are not about it")
+		return
+	}
 	fmt.Fprintf(a.Stdout, "brought by others, it must come in with %s\n", e.Requires.Demand())
 	for _, p := range e.Demands {
 		label := "Demand"

@@ -28,7 +28,7 @@ type rulesExplainCmd struct {
 	Message string   `placeholder:"FILE" help:"A message as a mail program saves it, or its header; - reads standard input."`
 	Client  string   `placeholder:"IP" help:"The address of the sending host."`
 	User    string   `placeholder:"NAME" help:"The name the client logged in by, for rules about a whole domain."`
-	Bound   []string `placeholder:"DOMAIN" help:"The senders of the client's [[relay_client]], for rules about a whole domain."`
+	Bound   []string `placeholder:"DOMAIN" help:"The senders that bind the client, for rules about a whole domain. Otherwise those of its [[relay_client]]."`
 	Rules   string   `placeholder:"FILE" help:"Use this rules file instead of asking the running gateway."`
 	Offline bool     `help:"Do not have the gateway look up what the recipients' domains publish."`
 

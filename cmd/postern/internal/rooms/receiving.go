@@ -37,6 +37,11 @@ func Bindings(cfg *config.Config) (out []intake.Binding) {
 	return out
 }
 
+// Clients is who may relay, and the bindings of those.
+func Clients(cfg *config.Config) *intake.Bindings {
+	return intake.NewBindings(Bindings(cfg), cfg.Relay.Networks, cfg.Relay.ClientCertificates != "")
+}
+
 // PostmasterFor is who gets the mail for this gateway's own postmaster: the configured mailbox, or where that would be
 // at the gateway itself, which has no mailboxes, the postmaster of the first domain it serves.
 func PostmasterFor(cfg *config.Config) mail.Address {

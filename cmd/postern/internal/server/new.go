@@ -99,8 +99,8 @@ func (g *Gateway) join(ctx context.Context, files confcheck.Files) error {
 		return err
 	}
 	registry := g.store.Registry()
-	g.rules = inforce.NewKeeper(ctx, inforce.Config{Ledger: g.store, Table: table, Files: g.roots.Digest,
-		Shared: registry != nil, NoDigest: !g.cfg.Queue.HeaderFields})
+	g.rules = inforce.NewKeeper(ctx, inforce.Config{Ledger: g.store, Table: table, Clients: rooms.Clients(g.cfg),
+		Files: g.roots.Digest, Shared: registry != nil, NoDigest: !g.cfg.Queue.HeaderFields})
 	g.nodes = g.shares(registry)
 	if err := g.remember(ctx); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/cmd/postern/internal/confcheck"
+	"postern/cmd/postern/internal/rooms"
 	"postern/internal/config"
 	"postern/internal/operator/access"
 	"postern/internal/operator/admin"
@@ -91,7 +92,7 @@ func (g *Gateway) adopt(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := g.rules.SetTable(ctx, table); err != nil {
+	if _, err := g.rules.SetTable(ctx, table, rooms.Clients(next)); err != nil {
 		return err
 	}
 	g.intake.Store(in)
