@@ -144,7 +144,7 @@ func (w *Walker) take(line []byte, start bool) {
 	case w.inHeader:
 		w.headerLine(line, start)
 	case w.leaf != nil:
-		w.leaf.feed(w, line, start)
+		w.leaf.feed(w, line)
 	}
 }
 
