@@ -29,7 +29,10 @@ func (f *files) look(w *Walker, data []byte) {
 			f.line = line[:0]
 		}
 		data = data[end+1:]
-		if line = bytes.TrimLeft(line, " \t"); len(line) > 0 && (line[0] == 'b' || line[0] == '=' || line[0] == '(') {
+		for len(line) > 0 && (line[0] == ' ' || line[0] == '\t') {
+			line = line[1:]
+		}
+		if len(line) > 0 && (line[0] == 'b' || line[0] == '=' || line[0] == '(') {
 			fileIn(w, line[:min(len(line), maxBegin)])
 		}
 	}

@@ -15,6 +15,7 @@ type leaf struct {
 	head   *head
 	reads  bool // its text is read
 	data   []byte
+	out    []byte // of quoted-printable: what was decoded last
 	held   []byte // of quoted-printable: the end of a piece of a line, of which the rest decides
 	digits []byte // of base64, fewer than four
 	padded bool   // of base64: it has ended
@@ -88,7 +89,8 @@ func (l *leaf) quotedPrintable(line []byte) []byte {
 		}
 		l.held = bytes.Clone(line[len(text):min(len(line), len(text)+maxLine)])
 	}
-	out := make([]byte, 0, len(line))
+	out := l.out[:0]
+	defer func() { l.out = out }()
 	for i := 0; i < len(text); i++ {
 		if text[i] == '=' {
 			if i == len(text)-1 {

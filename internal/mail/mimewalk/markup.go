@@ -28,6 +28,7 @@ type page struct {
 // readPage reads HTML.
 func readPage(source string, xml bool) page {
 	first := markup{xml: xml}
+	first.out.Grow(len(source) / 2)
 	first.read(source)
 	out := page{readings: []string{first.text()}, charset: first.charset, unsure: first.unsure}
 	if first.glued {
@@ -86,7 +87,7 @@ func (m *markup) read(source string) {
 		case html.ErrorToken:
 			return
 		case html.TextToken:
-			m.letters(string(z.Text()))
+			m.letters(z.Text())
 		case html.CommentToken:
 			m.comment(string(z.Text()))
 		case html.StartTagToken, html.EndTagToken, html.SelfClosingTagToken:
@@ -100,19 +101,19 @@ func (m *markup) read(source string) {
 }
 
 // letters adds text.
-func (m *markup) letters(s string) {
+func (m *markup) letters(s []byte) {
 	switch {
-	case m.skipped != 0 || s == "" || m.tight && m.hidden != "":
+	case m.skipped != 0 || len(s) == 0 || m.tight && m.hidden != "":
 		return
 	case m.tight && m.above != 0:
 		if m.above != atom.Rp {
-			m.notes.WriteString(s)
+			m.notes.Write(s)
 		}
 		return
 	}
 	m.glued = m.glued || m.soft && !isSpace(s[0])
 	m.soft = false
-	m.out.WriteString(s)
+	m.out.Write(s)
 	m.word = !isSpace(s[len(s)-1])
 }
 
@@ -245,19 +246,17 @@ func (m *markup) hide(t *html.Token) (ended bool) {
 
 // hides reports whether a style hides an element.
 func hides(t *html.Token) bool {
+	if len(t.Attr) == 0 {
+		return false
+	}
 	if slices.ContainsFunc(t.Attr, func(a html.Attribute) bool { return a.Key == "hidden" }) {
 		return true
 	}
-	style := attribute(t, "style")
-	if style == "" {
+	style := strings.ToLower(attribute(t, "style"))
+	if !strings.Contains(style, "none") && !strings.Contains(style, "hid") && !strings.Contains(style, "font-size") {
 		return false
 	}
-	style = strings.Map(func(r rune) rune {
-		if r < 0x80 && isSpace(byte(r)) {
-			return -1
-		}
-		return r
-	}, strings.ToLower(style))
+	style = strings.Join(strings.Fields(style), "")
 	if strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden") ||
 		strings.Contains(style, "mso-hide:all") {
 		return true

@@ -166,7 +166,7 @@ func lowered(v string) string {
 
 // sections puts a parameter together from its sections, in whatever order they stand.
 func sections(base string, params []param) (value, doubt string) {
-	parts := map[int]param{}
+	var parts map[int]param
 	for _, p := range params {
 		rest, ok := strings.CutPrefix(p.name, base+"*")
 		if !ok {
@@ -188,6 +188,9 @@ func sections(base string, params []param) (value, doubt string) {
 		name := ""
 		if escaped {
 			name = "escaped"
+		}
+		if parts == nil {
+			parts = map[int]param{}
 		}
 		parts[n] = param{name: name, value: p.value}
 	}
