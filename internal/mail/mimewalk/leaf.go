@@ -179,7 +179,7 @@ func (l *leaf) texts(w *Walker) {
 	if len(charsets) == 0 {
 		charsets = []string{""}
 	}
-	first := len(w.out.Texts)
+	first, counted := len(w.out.Texts), len(l.data)
 	for i := 0; i < len(charsets); i++ {
 		text, problem := mail.BodyText(charsets[i], l.data)
 		if problem != "" {
@@ -187,7 +187,7 @@ func (l *leaf) texts(w *Walker) {
 		}
 		readings, named := l.readings(w, text)
 		for _, reading := range readings {
-			w.add(reading, first)
+			w.add(reading, first, &counted)
 		}
 		if named != "" && i == 0 {
 			l.head.addCharset(w, charsets[0])
@@ -217,17 +217,19 @@ func (l *leaf) readings(w *Walker, text string) (out []string, charset string) {
 	return out, ""
 }
 
-// add adds a reading of a part whose texts begin at first, unless it is there. All but the first are more than what
-// came, and count.
-func (w *Walker) add(text string, first int) {
+// add adds a reading of a part whose texts begin at first, unless it is there. All but the first count, as far as the
+// markup that is gone does not make up for them: counted is what of the part was counted and is not kept.
+func (w *Walker) add(text string, first int, counted *int) {
 	if slices.Contains(w.out.Texts[first:], text) {
 		return
 	}
 	if why := armoured(text); why != "" {
 		w.doubt(why)
 	}
+	used := min(len(text), *counted)
+	*counted -= used
 	if len(w.out.Texts) > first {
-		if w.text += len(text); w.text > MaxText {
+		if w.text += len(text) - used; w.text > MaxText {
 			w.doubtText("has too much text to be looked at in all its readings")
 			return
 		}

@@ -256,6 +256,10 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 	if size > MaxText {
 		t.Errorf("%d octets are kept", size)
 	}
+	c = walk("Content-Type: text/html\n\n"+strings.Repeat("<p>hello<img src=x>you</p>", MaxText/27), 999)
+	if len(c.Texts) != 2 || c.TextDoubt != "" {
+		t.Errorf("%d texts, %q", len(c.Texts), c.TextDoubt)
+	}
 	c = walk("Content-Type: text/plain; format=flowed; delsp=yes\n\n"+strings.Repeat("word \n", MaxText/10), 999)
 	if len(c.Texts) != 1 || c.TextDoubt == "" {
 		t.Errorf("%d texts, %q", len(c.Texts), c.TextDoubt)
