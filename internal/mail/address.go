@@ -118,7 +118,16 @@ func (a Address) Canonical() string {
 	if !strings.HasPrefix(a.Local, `"`) {
 		return a.String()
 	}
-	return Address{Local: requote(unquote(a.Local)), Domain: a.Domain}.String()
+	return Address{Local: requote(a.Mailbox()), Domain: a.Domain}.String()
+}
+
+// Mailbox is the local part as its owner reads it: without the quotes and escapes that it is written with (RFC 5321
+// §4.1.2).
+func (a Address) Mailbox() string {
+	if !strings.HasPrefix(a.Local, `"`) {
+		return a.Local
+	}
+	return unquote(a.Local)
 }
 
 // Folded is Canonical in lower case: the local part's case, too, is no matter to most servers (RFC 5321 §2.4).

@@ -37,8 +37,10 @@ func (t Text) Readings() []string {
 func (t Text) Unread() string { return t.unread }
 
 // Text reads the field. Its work is linear in Len.
-func (f Field) Text() Text {
-	v := f.Value()
+func (f Field) Text() Text { return ReadText(f.Value()) }
+
+// ReadText reads a part of a field, such as the value of a parameter, in the way in which Field.Text reads all of it.
+func ReadText(v string) Text {
 	if plain(v) {
 		return Text{readings: []string{v}}
 	}

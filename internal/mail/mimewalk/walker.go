@@ -17,7 +17,7 @@ const (
 )
 
 // Held is the most that a Walker holds, in octets.
-const Held = MaxText + 2*MaxNames + maxHeader + maxLine + 32<<10
+const Held = MaxText + 2*MaxNames + maxHeader + 4*maxLine + 32<<10
 
 // Content is what a message has. The zero Content has neither attachments nor text.
 type Content struct {
@@ -94,7 +94,11 @@ func (w *Walker) Write(p []byte) (int, error) {
 
 // Size is about how many octets the Walker holds, at most Held.
 func (w *Walker) Size() int {
-	return cap(w.line) + cap(w.header) + min(w.text, MaxText) + min(w.names, MaxNames)
+	size := cap(w.line) + cap(w.header) + min(w.text, MaxText) + min(w.names, MaxNames)
+	if l := w.leaf; l != nil {
+		size += cap(l.out) + cap(l.held)
+	}
+	return size
 }
 
 // Content ends the message and returns what it has. The Walker must not be used after it.
@@ -144,7 +148,7 @@ func (w *Walker) take(line []byte, start bool) {
 	case w.inHeader:
 		w.headerLine(line, start)
 	case w.leaf != nil:
-		w.leaf.feed(w, line, start)
+		w.leaf.feed(w, line)
 	}
 }
 

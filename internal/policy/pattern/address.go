@@ -11,15 +11,16 @@ import (
 )
 
 // Address is an envelope address in the one spelling rules compare: domain as A-label, needless quotes gone, the
-// local part in the form of form and, in folded, without case.
+// local part in the form of form and, in folded, without case. Quotes are how an address is written and no part of it:
+// patterns are held against the local part without any.
 type Address struct {
-	null    bool
-	domain  string
-	local   formed
-	whole   formed // local@domain
-	plain   string // whole as it was sent, composed
-	unicode string // whole with the domain as people see it, where that differs; for expressions
-	grams   grams  // of domain
+	null   bool
+	domain string
+	local  formed   // without quotes
+	whole  formed   // local@domain, with the quotes it needs
+	plain  string   // whole as it was sent, composed
+	shown  []string // whole as people may see it, where that differs: for expressions
+	grams  grams    // of domain
 }
 
 // NewAddress brings an address to that form.
@@ -29,17 +30,29 @@ func NewAddress(a mail.Address) Address {
 	}
 	domain := a.Domain.String()
 	sent := strings.TrimSuffix(a.Canonical(), "@"+domain)
-	local := newFormed(sent)
-	f := Address{domain: domain, local: local, whole: local, plain: sent}
-	if domain != "" {
-		// A domain is in lower case, but for the capitals of [IPv6:...].
-		f.whole = formed{local.Exact + "@" + domain, local.Folded + "@" + form(domain, false)}
-		f.plain = norm.NFC.String(sent + "@" + domain)
-		if shown := a.Domain.Unicode(); strings.Contains(domain, "xn--") && shown != domain {
-			f.unicode = local.Exact + "@" + form(shown, true)
-		}
-		f.grams.add(domain)
+	written := newFormed(sent)
+	f := Address{domain: domain, local: written, whole: written, plain: sent}
+	quoted := strings.HasPrefix(sent, `"`)
+	if quoted {
+		f.local = newFormed(a.Mailbox())
 	}
+	if domain == "" {
+		return f
+	}
+	// A domain is in lower case, but for the capitals of [IPv6:...].
+	f.whole = formed{written.Exact + "@" + domain, written.Folded + "@" + form(domain, false)}
+	f.plain = norm.NFC.String(sent + "@" + domain)
+	if quoted {
+		f.shown = append(f.shown, f.local.Exact+"@"+domain)
+	}
+	if name := a.Domain.Unicode(); strings.Contains(domain, "xn--") && name != domain {
+		name = "@" + form(name, true)
+		f.shown = append(f.shown, written.Exact+name)
+		if quoted {
+			f.shown = append(f.shown, f.local.Exact+name)
+		}
+	}
+	f.grams.add(domain)
 	return f
 }
 
@@ -240,7 +253,8 @@ func (l *Addresses) Match(a *Address) bool {
 
 func (p *addressPattern) match(a *Address, local string) bool {
 	if p.re != nil {
-		return p.re.match(a.whole.Exact, a.plain) || a.unicode != "" && p.re.match(a.unicode, a.unicode)
+		return p.re.match(a.whole.Exact, a.plain) ||
+			slices.ContainsFunc(a.shown, func(s string) bool { return p.re.match(s, s) })
 	}
 	return a.grams.hold(p.domain.needs) && p.domain.match(a.domain) && (p.local == nil || p.local.match(local))
 }
@@ -259,13 +273,9 @@ func (p *addressPattern) literal() string {
 	return longestLiteral(slices.Concat(pieces[:last], [][]rune{at}, domain[1:]))
 }
 
-// Folded is the address with case folded. Unlike whole it has an @ even without a domain.
-func (a *Address) folded() string {
-	if a.domain == "" {
-		return a.local.Folded + "@"
-	}
-	return a.whole.Folded
-}
+// Folded is the address with case folded, as patterns see it: without quotes. Unlike whole it has an @ even without a
+// domain.
+func (a *Address) folded() string { return a.local.Folded + "@" + form(a.domain, false) }
 
 // Parents yields the names a domain lies below, the nearest first.
 func Parents(domain string) func(yield func(string) bool) {

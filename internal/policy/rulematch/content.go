@@ -27,7 +27,7 @@ func (m *Message) cut(field int) bool {
 }
 
 // contentValues are the values of attachments or text. Readings of one name belong together, and so do all texts: which
-// of them people see depends on their program.
+// of them people see depends on their program. All belong to what cannot be judged, where there is any.
 func contentValues(name string, c *mimewalk.Content) (out []pattern.Value) {
 	if c == nil {
 		return []pattern.Value{{Doubt: "was not looked into, which counts as a match", Part: -1}}
@@ -47,11 +47,10 @@ func contentValues(name string, c *mimewalk.Content) (out []pattern.Value) {
 		}
 	}
 	if doubt != "" {
-		v := pattern.Value{Doubt: doubt + ", which counts as a match", Part: -1}
-		if name == bodyField {
-			v.Part = 0
+		out = append(out, pattern.Value{Doubt: doubt + ", which counts as a match"})
+		for i := range out {
+			out[i].Part = 0
 		}
-		out = append(out, v)
 	}
 	return out
 }

@@ -81,7 +81,9 @@ func (m *Message) readValues() {
 	for n, f := range m.Header.Fields() {
 		if i, ok := positions[strings.ToLower(f.Name)]; ok {
 			for _, v := range pattern.NewValues(f) {
-				v.Part = n
+				if v.Part = n; onceOnly(f.Name) {
+					v.Part = -1
+				}
 				m.values[i] = append(m.values[i], v)
 				if m.lengths[i] += len(v.Exact); v.Plain != v.Exact {
 					m.lengths[i] += len(v.Plain)

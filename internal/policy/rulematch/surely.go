@@ -5,10 +5,11 @@ import "strings"
 // What follows is about exceptions of a rule: [rule.unless], with the keys of [rule.match].
 //
 // An exception takes protection away, so the law of what cannot be judged is turned around here: it holds only where
-// all of it surely does. A field that cannot be read, a header or text that is too large, a list that was not read, and
-// a field that one program reads so and another so, are no exception. Its recipients are taken one by one: only those
-// that fit are left out, and a recipient more never takes a rule from another. Who is left out of a rule that names
-// others of the message is one of its unspecified recipients.
+// all of it surely does. A field that cannot be read, a header or text that is too large, a list that was not read, a
+// field that one program reads so and another so, one of two where a message has one, and what stands beside something
+// that nobody can look into, are no exception. Its recipients are taken one by one: only those that fit are left out,
+// and a recipient more never takes a rule from another. Who is left out of a rule that names others of the message is
+// one of its unspecified recipients.
 
 // Excepted reports whether the exceptions surely hold for a message as far as they are not about recipients.
 func (c *Conditions) Excepted(m *Message) bool {
@@ -33,10 +34,9 @@ func (c *Conditions) surely(m *Message, texts []textCondition) bool {
 	return len(texts) == 0
 }
 
-// surely reports whether a field fits a condition in all of its readings. A field that stands several times is read by
-// one program so and by another so: all must fit. Of the parts of a content one is enough.
+// surely reports whether a field fits a condition in all of its readings.
 func (m *Message) surely(h *textCondition, caseMatters bool) bool {
-	values, parts := m.valuesOf(h.field), strings.HasPrefix(m.reader.fields[h.field], ":")
+	values := m.valuesOf(h.field)
 	if h.exists {
 		return len(values) > 0
 	}
@@ -50,11 +50,21 @@ func (m *Message) surely(h *textCondition, caseMatters bool) bool {
 			v := &values[i]
 			all = all && v.Doubt == "" && h.pattern.Match(v, caseMatters)
 		}
-		if all == parts {
-			return parts
+		if all {
+			return true
 		}
 	}
-	return len(values) > 0 && !parts
+	return false
+}
+
+// onceOnly reports whether a message has at most one field of a name (RFC 5322 §3.6). Of two that stand there some
+// programs show the first and others the last, so that only what fits both is sure.
+func onceOnly(name string) bool {
+	switch strings.ToLower(name) {
+	case "date", "from", "sender", "reply-to", "to", "cc", "bcc", "message-id", "in-reply-to", "references", "subject":
+		return true
+	}
+	return false
 }
 
 // surelyField is surely for the conditions of a key.

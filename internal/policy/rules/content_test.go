@@ -64,6 +64,8 @@ func TestExceptionsByContent(t *testing.T) {
 		{"attachment = ['*.txt']", facts(content(mimewalk.Content{Attachments: []mimewalk.Attachment{{Type: "text/plain", Names: []string{"a.txt"}}}})), false},
 		{"attachment = ['*.txt']", facts(content(mimewalk.Content{Attachments: []mimewalk.Attachment{{Type: "text/plain", Names: []string{"a.txt", "a.exe"}}}})), true},
 		{"attachment = ['*.txt']", facts(content(mimewalk.Content{})), true},
+		{"attachment = ['*.txt']", facts(content(mimewalk.Content{AttachmentDoubt: "is encrypted", Attachments: []mimewalk.Attachment{{Type: "text/plain", Names: []string{"a.txt"}}}})), true},
+		{"attachment = ['*']", facts(content(mimewalk.Content{AttachmentDoubt: "is encrypted"})), true},
 	} {
 		s := mustParse(t, unless(tt.keys))
 		if got := s.Evaluate(tt.facts).Recipients[0].Matched; got != tt.stays {
