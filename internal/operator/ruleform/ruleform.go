@@ -77,6 +77,8 @@ type Deed struct {
 type Form struct {
 	list   []*Field // in the order of the rules file
 	Fields map[string]*Field
+	// before is the rule that is changed, nil for a new one: what nobody touched stays to the letter.
+	before *rule.Rule
 	// Other are problems that belong to no field.
 	Other []Field
 }
@@ -106,13 +108,15 @@ func New() Form {
 
 // Of is the pane of a rule that is there.
 func Of(r *rule.Rule) Form {
-	return with(func(k *rule.Key) string { return k.Field(r) })
+	f := with(func(k *rule.Key) string { return k.Field(r) })
+	f.before = r
+	return f
 }
 
-// From reads what a browser sent.
-func From(v url.Values) Form {
-	return with(func(k *rule.Key) string {
-		value := strings.TrimSpace(strings.ReplaceAll(v.Get(k.Name), "\r\n", "\n"))
+// From reads what a browser sent. before is the rule that is there, nil for a new one.
+func From(v url.Values, before *rule.Rule) Form {
+	f := with(func(k *rule.Key) string {
+		value := strings.ReplaceAll(v.Get(k.Name), "\r\n", "\n")
 		switch {
 		case k.Ticked != "" && value != "":
 			return k.Ticked
@@ -121,6 +125,8 @@ func From(v url.Values) Form {
 		}
 		return value
 	})
+	f.before = before
+	return f
 }
 
 // Fill puts values of an address into the fields of a new rule. Nothing comes of it before somebody saves.
@@ -258,7 +264,7 @@ func (f *Form) Text() (string, []string) {
 		if !one.Of(rule.Action(action)) {
 			continue // what was filled in for another action stays in the page
 		}
-		if value := one.FromField(one.Value); value != "" {
+		if value := one.FromField(one.Value, f.before); value != "" {
 			settings = append(settings, rule.Setting{Key: one.Name, Value: value})
 		}
 	}

@@ -160,7 +160,12 @@ func (c *Console) saveRule(r *request) error {
 	if err != nil {
 		return err
 	}
-	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision, Form: ruleform.From(r.PostForm)}
+	v := ruleView{Name: r.PostFormValue("rule"), Revision: revision}
+	list, err := r.desk.RuleList(r.ctx())
+	if err != nil {
+		return err
+	}
+	v.Form = ruleform.From(r.PostForm, find(list, v.Name))
 	var message []byte
 	if v.Try, message, err = tryFrom(r); err != nil {
 		return err

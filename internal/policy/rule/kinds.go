@@ -115,58 +115,6 @@ func (k *Key) write(v any) string {
 	return ""
 }
 
-// Field is the value as a field of a form has it, "" when it is unset.
-func (k *Key) Field(r *Rule) string {
-	switch v := k.get(r).(type) {
-	case string:
-		return v
-	case []string:
-		return strings.Join(v, "\n")
-	case []rulevalue.HeaderMatch:
-		lines := make([]string, len(v))
-		for i, h := range v {
-			if lines[i] = h.Name; h.Value != "" {
-				lines[i] += ": " + h.Value
-			}
-		}
-		return strings.Join(lines, "\n")
-	case bool, int64:
-		return k.write(v)
-	}
-	return ""
-}
-
-// FromField writes what somebody put into a field as TOML, "" for nothing. It is quoted as it came: Parse judges it.
-func (k *Key) FromField(text string) string {
-	switch k.shape {
-	case Bare, Number, Flag:
-		if text == "false" {
-			return ""
-		}
-		return bare(text)
-	case List, WordOrList:
-		return k.write(lines(text))
-	case Fields:
-		var fields []rulevalue.HeaderMatch
-		for _, line := range lines(text) {
-			name, value, _ := strings.Cut(line, ":")
-			f := rulevalue.HeaderMatch{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value)}
-			fields = append(fields, f)
-		}
-		return k.write(fields)
-	}
-	return k.write(text)
-}
-
-func lines(text string) (out []string) {
-	for line := range strings.SplitSeq(text, "\n") {
-		if line = strings.TrimSpace(line); line != "" {
-			out = append(out, line)
-		}
-	}
-	return out
-}
-
 // fromJSON writes a value of JSON as TOML, "" for one that says nothing.
 func (k *Key) fromJSON(text []byte) (string, error) {
 	switch k.shape {
