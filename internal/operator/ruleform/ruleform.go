@@ -379,6 +379,22 @@ func (f *Field) blame(what, hint string) {
 	f.Problem, f.Hint = f.inWords(what), f.inWords(hint)
 }
 
+// Accuse puts a problem to the field of a key, in its own words.
+func (f *Form) Accuse(key, what, hint string) {
+	if one := f.Fields[key]; one != nil {
+		one.Problem, one.Hint = what, hint
+		return
+	}
+	f.Other = append(f.Other, Field{Problem: what, Hint: hint})
+}
+
+// Advise says what to do about a field that is wrong; "" says nothing else than the parser.
+func (f *Form) Advise(key, hint string) {
+	if one := f.Fields[key]; one.Problem != "" && hint != "" {
+		one.Hint = hint
+	}
+}
+
 // lacked is the field that a rule lacks, the name where no other is meant.
 func (f *Form) lacked(what string) *Field {
 	for _, one := range f.list {

@@ -34,6 +34,8 @@ type rulesView struct {
 	View     admin.RulesView
 	Whole    bool // the principal sees all of them
 	Figures  map[string]figures.Rule
+	Write    bool // the principal may write rules
+	desk     *admin.Desk
 	// Of is whose mail the page is about, nil where it is about everybody's; Problem what is wrong with that question,
 	// and Asked what was typed.
 	Of             *admin.DomainRules
@@ -45,8 +47,15 @@ type rulesView struct {
 // Ended reports whether a rule has expired.
 func (v rulesView) Ended(r rule.Rule) bool { return r.Expires.Over(v.Now) }
 
+// Open reports whether the principal may change a rule; nobody else is led to its pane.
+func (v rulesView) Open(r rule.Rule) bool { return v.desk.MayChange(&r) }
+
+// Sums reports whether what became of the mail of a rule may be told: not where others send some of it.
+func (v rulesView) Sums(r rule.Rule) bool { return v.desk.Owns(&r) }
+
 func (c *Console) rules(r *request) error {
-	v := rulesView{Whole: r.who.Scope.All, Done: c.done(r), Now: time.Now(),
+	v := rulesView{Whole: r.who.Scope.All, desk: r.desk, Write: r.who.May(access.WriteRules), Done: c.done(r),
+		Now:      time.Now(),
 		Warnings: map[string][]policyrules.Warning{}}
 	var err error
 	if v.View, err = r.desk.RulesText(r.ctx()); err != nil {
@@ -124,8 +133,11 @@ func (c *Console) editRule(r *request) error {
 			return err
 		}
 		one := find(list, v.Name)
-		if one == nil {
+		switch {
+		case one == nil:
 			return access.ErrNotFound
+		case !r.desk.MayChange(one):
+			return access.ErrForbidden
 		}
 		v.Form = ruleform.Of(one)
 		if v.OnTrial = one.Mode == rule.Test && one.Scope != rule.Disabled; v.OnTrial {
@@ -188,9 +200,16 @@ func (c *Console) saveRule(r *request) error {
 		err = v.look(r, edit)
 	}
 	var broken *policyrules.ParseError
+	var beyond *access.FieldsError
 	switch {
 	case errors.As(err, &broken):
 		v.Form.Blame(broken.Problems, keyOf)
+		v.Form.Advise("match.sender", r.desk.SenderAdvice())
+		return c.keep(r, http.StatusUnprocessableEntity, v)
+	case errors.As(err, &beyond):
+		for _, f := range beyond.Faults {
+			v.Form.Accuse(f.Field, f.What, f.Hint)
+		}
 		return c.keep(r, http.StatusUnprocessableEntity, v)
 	case errors.Is(err, admin.ErrRevision):
 		return c.overtaken(r, v)

@@ -11,9 +11,6 @@ import (
 // back from it to the letter. Of what somebody types, blanks at the ends go where they mean nothing: at the end of an
 // expression they mean something.
 
-// expressionWord is what an expression begins with.
-const expressionWord = "re:"
-
 // Field is the value as a field of a form has it, "" when it is unset.
 func (k *Key) Field(r *Rule) string {
 	switch v := k.get(r).(type) {
@@ -111,7 +108,7 @@ func fieldLine(h rulevalue.HeaderMatch) string {
 
 // tidy leaves out the blanks at the ends of what somebody typed, where they mean nothing.
 func tidy(line string) string {
-	if expression := strings.TrimLeftFunc(line, unicode.IsSpace); strings.HasPrefix(expression, expressionWord) {
+	if expression := strings.TrimLeftFunc(line, unicode.IsSpace); strings.HasPrefix(expression, ExpressionWord) {
 		return expression
 	}
 	return strings.TrimSpace(line)

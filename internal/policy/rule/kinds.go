@@ -220,9 +220,13 @@ func addresses(at func(*Rule) *[]string, nullAllowed bool) kind {
 					return
 				}
 				if err := pattern.CheckAddress(value, nullAllowed); err != nil {
+					lists := "list: and the name of a list, "
+					if p.NoLists {
+						lists = ""
+					}
 					p.Add(at, fmt.Sprintf("%s in %s: %v", tomlfile.Quote(tomlfile.Clip(value)), e.Key, err),
-						"write an address, a domain, *.domain, list: and the name of a list, a pattern with * and ?, "+
-							"or re: and an RE2 expression")
+						"write an address, a domain, *.domain, "+lists+"a pattern with * and ?, or re: and an RE2 "+
+							"expression")
 				}
 			})
 		}}
