@@ -299,7 +299,7 @@ func (f *Form) Blame(problems []rules.Problem, keyOf []string) {
 		case p.Line >= len(keyOf), key != "" && one == nil:
 			f.Other = append(f.Other, Field{Problem: p.What, Hint: p.Hint})
 		case key == "":
-			f.lacked(p.What).blame(p.What, "")
+			f.lacks(p)
 		case key == "scope" && f.misfit():
 			one.blame(f.misfitWords())
 		case f.astray(one):
@@ -370,15 +370,6 @@ func (f Form) Known() (out []string) {
 	return out
 }
 
-// blame adds what is wrong with a field.
-func (f *Field) blame(what, hint string) {
-	if f.Problem != "" {
-		f.Problem += "; " + f.inWords(what)
-		return
-	}
-	f.Problem, f.Hint = f.inWords(what), f.inWords(hint)
-}
-
 // Accuse puts a problem to the field of a key, in its own words.
 func (f *Form) Accuse(key, what, hint string) {
 	if one := f.Fields[key]; one != nil {
@@ -393,25 +384,4 @@ func (f *Form) Advise(key, hint string) {
 	if one := f.Fields[key]; one.Problem != "" && hint != "" {
 		one.Hint = hint
 	}
-}
-
-// lacked is the field that a rule lacks, the name where no other is meant.
-func (f *Form) lacked(what string) *Field {
-	for _, one := range f.list {
-		if one.Required() && strings.HasSuffix(what, " no "+one.Short()) {
-			return one
-		}
-	}
-	return f.Fields["name"]
-}
-
-// inWords says by the field's label what the parser says by the key and the quotes of the rules file.
-func (f *Field) inWords(text string) string {
-	words := strings.Split(strings.TrimSuffix(text, ", without quotes"), " ")
-	for i, w := range words {
-		if bare := strings.TrimRight(w, ":,;"); bare == f.Short() {
-			words[i] = "\"" + f.Label + "\"" + w[len(bare):]
-		}
-	}
-	return strings.Join(words, " ")
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"postern/internal/platform/tomlfile"
 	"postern/internal/policy/pattern"
@@ -142,15 +143,18 @@ func as[T any](k *Key, text []byte) (string, error) {
 	return k.write(v), nil
 }
 
-// bare writes a number, a date or a truth; what can be none of them becomes a string, so that the parser says what is
-// wrong with it instead of reading something else.
+// bare writes a number, a date or a truth; what is none of them becomes a string, so that the parser says what is wrong
+// with it instead of reading something else, or nothing.
 func bare(v string) string {
-	for _, r := range v {
-		if !strings.ContainsRune("0123456789-:.TZtruefals+", r) {
-			return tomlfile.Quote(v)
+	if n, err := strconv.ParseInt(v, 10, 64); err == nil && strconv.FormatInt(n, 10) == v || v == "true" || v == "" {
+		return v
+	}
+	for _, form := range []string{time.DateOnly, time.RFC3339Nano, "2006-01-02T15:04:05"} {
+		if _, err := time.Parse(form, v); err == nil {
+			return v
 		}
 	}
-	return v
+	return tomlfile.Quote(v)
 }
 
 // line is a text that a check accepts.
