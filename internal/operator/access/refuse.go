@@ -46,3 +46,11 @@ func (e *FieldsError) Error() string {
 
 // Unwrap is why it is refused.
 func (e *FieldsError) Unwrap() error { return e.Why }
+
+// OrNil is the error, or none where nothing is wrong.
+func (e *FieldsError) OrNil() error {
+	if len(e.Faults) == 0 {
+		return nil
+	}
+	return e
+}

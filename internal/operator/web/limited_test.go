@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,11 @@ func TestWhatALimitedAccountMayNotWriteStandsAtItsField(t *testing.T) {
 	b.setUp()
 	b.saveFile(someRule)
 	b.become("nina", access.Administrator, "home.test")
+	fields := formFields(b.get("/rules/edit?recipient=good.test").has(b, 200).tree)
+	if i := slices.Index(fields, "match.sender"); i < 0 || fields[i+1] != "home.test" {
+		t.Errorf("a new rule begins with %q", fields)
+	}
+	b.post("/rules/edit", append([]string{"do", "look"}, fields...)...).has(b, 200, "What saving would change")
 	const only = "your account may write rules for senders within home.test only"
 	for _, tt := range []struct{ key, value, field, says string }{
 		{"match.recipient", "good.test", "match.sender", only},

@@ -120,6 +120,7 @@ func (c *Console) editRule(r *request) error {
 		return access.ErrForbidden
 	}
 	v := ruleView{Name: r.FormValue("name"), Revision: view.Revision, Form: ruleform.New()}
+	v.Form.Fields["match.sender"].Value = strings.Join(r.desk.SendersWithin(), "\n")
 	if domain := r.FormValue("recipient"); v.Name == "" && domain != "" {
 		v.Form.Fields["match.recipient"].Value = domain
 		v.Form.Fields["name"].Value = domain
@@ -200,23 +201,20 @@ func (c *Console) saveRule(r *request) error {
 		err = v.look(r, edit)
 	}
 	var broken *policyrules.ParseError
-	var beyond *access.FieldsError
 	switch {
 	case errors.As(err, &broken):
 		v.Form.Blame(broken.Problems, keyOf)
 		v.Form.Advise("match.sender", r.desk.SenderAdvice())
 		return c.keep(r, http.StatusUnprocessableEntity, v)
-	case errors.As(err, &beyond):
-		for _, f := range beyond.Faults {
-			v.Form.Accuse(f.Field, f.What, f.Hint)
-		}
-		return c.keep(r, http.StatusUnprocessableEntity, v)
-	case errors.Is(err, admin.ErrRevision):
-		return c.overtaken(r, v)
-	case errors.Is(err, access.ErrStale), errors.Is(err, access.ErrForbidden), errors.Is(err, access.ErrNotFound):
-		return err
 	case err != nil:
-		return c.failed(r, v, err)
+		code, why, err := c.unsaved(r, err, &v.Revision, nil)
+		if err != nil {
+			return err
+		}
+		for _, w := range why {
+			v.Form.Accuse(w.Field, w.What, w.Hint)
+		}
+		return c.keep(r, code, v)
 	case out.Revision == 0:
 		return c.page(r, "rule", ruleTitle(v.Name), v)
 	}
@@ -281,30 +279,6 @@ func (c *Console) keep(r *request, code int, v ruleView) error {
 	return nil
 }
 
-// overtaken shows the pane again where somebody changed the rules in the meantime: what was filled in is looked at anew
-// beside the rules that are in force now.
-func (c *Console) overtaken(r *request, v ruleView) error {
-	view, err := r.desk.RulesText(r.ctx())
-	if err != nil {
-		return c.failed(r, v, err)
-	}
-	v.Form.Other = append(v.Form.Other, ruleform.Field{
-		Problem: fmt.Sprintf("somebody changed the rules in the meantime: revision %d is in force", view.Revision),
-		Hint:    "what you filled in is still here; look at what it changes now, then save"})
-	v.Revision = view.Revision
-	return c.keep(r, http.StatusConflict, v)
-}
-
-// failed shows the pane again where it could not be looked at or saved.
-func (c *Console) failed(r *request, v ruleView, err error) error {
-	f := faultOf(told(r, err))
-	if f.Code == http.StatusInternalServerError {
-		c.cfg.Log.Warn("console", "path", r.URL.Path, "error", err)
-	}
-	v.Form.Other = append(v.Form.Other, ruleform.Field{Problem: f.Text, Hint: "what you filled in is still here"})
-	return c.keep(r, f.Code, v)
-}
-
 // applied says what came of a change of rules.
 func applied(out *admin.ApplyResult) string {
 	text := fmt.Sprintf("revision %d is in force", out.Revision)
@@ -345,6 +319,7 @@ type fileView struct {
 	Text     string
 	Revision int64
 	Problems []policyrules.Problem
+	Wrong    wrongs
 	Result   *admin.ApplyResult
 }
 
@@ -379,6 +354,10 @@ func (c *Console) saveFile(r *request) error {
 		c.render(r.w, &r.who, http.StatusUnprocessableEntity, "rulesfile", "Rules file", v)
 		return nil
 	case err != nil:
+		code, why, err := c.unsaved(r, err, &v.Revision, nil)
+		if v.Wrong = why; err == nil {
+			c.render(r.w, &r.who, code, "rulesfile", "Rules file", v)
+		}
 		return err
 	case dry:
 		v.Result = &out
