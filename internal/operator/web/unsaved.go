@@ -30,8 +30,8 @@ func (w wrongs) At(field string) *wrong {
 	return &w[i]
 }
 
-// unsaved says why a form comes back with all that was filled in, and with which status. Where somebody changed the rules
-// in the meantime, revision becomes the one in force. An error that nothing in the form mends comes back as it is.
+// unsaved says why a form comes back with all that was filled in, and with which status. Where somebody changed the
+// rules in the meantime, revision becomes the one in force. An error that no other input mends comes back as it is.
 func (c *Console) unsaved(r *request, err error, revision *int64, labels map[string]string) (int, wrongs, error) {
 	var fields *access.FieldsError
 	var broken *policyrules.ParseError
